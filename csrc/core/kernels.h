@@ -1,0 +1,59 @@
+/* kernels.h - what one instruction set exports: one pn_kernels, indexed by dtype and then as the tables are. */
+#ifndef PN_KERNELS_H
+#define PN_KERNELS_H
+#include "../pynn.h"
+
+/* Elementwise spans: n contiguous elements of any alignment, n == 0 fine, in-place allowed. p as in pynn.h. */
+typedef void pn_span_fn(size_t n, const void *x, void *y, const void *const *p, int varying);
+/* gx = gy * f'(t) with t the input or the output, whichever the row needs; gx may be gy. */
+typedef void pn_span_back_fn(size_t n, const void *t, const void *gy, void *gx, const void *const *p, int varying);
+typedef struct { pn_span_fn *forward, *derivative; pn_span_back_fn *backward; } pn_activation_kernels;
+
+/* Rows: x, y, gy, gx (rows, n). backward reads the output y; gx may be gy. */
+typedef void pn_rows_fn(size_t rows, size_t n, const void *x, void *y);
+typedef void pn_rows_back_fn(size_t rows, size_t n, const void *y, const void *gy, void *gx);
+typedef struct { pn_rows_fn *forward; pn_rows_back_fn *backward; } pn_rowwise_kernels;
+
+/* Value and gradient of a loss in one pass. x (rows, cols); target (rows, cols) of the same type, or label (rows).
+ * value (rows, cols) for elementwise losses, (rows) for the others; grad like x, times scale (which reduction="mean" sets to 1 / count).
+ * value and grad may be NULL. Returns the plain sum of the values, in double, in a fixed order. */
+typedef struct { size_t rows, cols; const void *x, *target; const int64_t *label; void *value, *grad; double scale; } pn_loss_args;
+typedef double pn_loss_fn(const pn_loss_args *args);
+
+/* One pass over a parameter p, its gradient g and its state arrays; h as the row's prepare function made it. */
+typedef void pn_update_fn(size_t n, void *p, const void *g, void *const *state, const double *h);
+
+/* After a block of C is finished: c += bias[j]; then, with act, y = act(c), where y may be C itself (ldy == ldc). */
+typedef struct { const void *bias; pn_span_fn *act; const void *const *p; void *y; size_t ldy; } pn_epilogue;
+/* C (m, n) = op(A) (m, k) op(B) (k, n) (+ C when accumulate), row-major, leading dimensions in elements.
+ * op(A)(i,p) = ta ? a[p*lda+i] : a[i*lda+p];  op(B)(p,j) = tb ? b[j*ldb+p] : b[p*ldb+j]. epilogue may be NULL. */
+typedef struct {
+    int ta, tb, accumulate;
+    size_t m, n, k;
+    const void *a; size_t lda;
+    const void *b; size_t ldb;
+    void *c; size_t ldc;
+    const pn_epilogue *epilogue;
+} pn_product;
+typedef void pn_gemm_fn(const pn_product *product, void *workspace);            /* workspace: 64-byte aligned, gemm_workspace(product) bytes */
+typedef size_t pn_gemm_workspace_fn(const pn_product *product);
+typedef void pn_sum_rows_fn(size_t rows, size_t n, const void *x, void *out);   /* out[j] += sum over rows of x (rows, n) */
+
+typedef struct {
+    const pn_activation_kernels *activations;
+    const pn_rowwise_kernels *rowwise;
+    pn_loss_fn *const *losses;
+    pn_update_fn *const *updates;
+    pn_gemm_fn *gemm;
+    pn_gemm_workspace_fn *gemm_workspace;
+    pn_sum_rows_fn *sum_rows;
+} pn_typed_kernels;
+
+typedef struct { const char *isa; pn_typed_kernels of[PN_DTYPES]; } pn_kernels;
+
+/* cpu.c: what pn_isa_set chose. */
+const pn_kernels *pn_kernels_now(void);
+/* optimizers.h through tables.c: hyperparameters and step count (from 1) to the update's h; may be the same array. */
+void pn_optimizer_prepare(size_t i, const double *hyper, int64_t step, double *h);
+
+#endif
