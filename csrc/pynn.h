@@ -54,8 +54,8 @@ void pn_rowwise_forward(size_t i, pn_dtype t, size_t rows, size_t n, const void 
 typedef struct {
     const char *name, *cls;         /* "mse", "MSELoss" */
     char kind;                      /* 'e' elementwise, 'r' one value a row */
-    char target;                    /* 'r' real, 'u' in [0, 1], 'c' class index or, for 'r' kinds that allow them, probabilities */
-    char metric;                    /* accuracy: 'a' arg max of the row, 'l' sign of a logit, 'p' probability over 1/2, '-' none */
+    char target;                    /* 'r' real, 'u' in [0, 1], 'c' class index, 'p' class index or class probabilities */
+    char metric;                    /* accuracy: 'a' arg max of the row, 'l' sign of a logit, 'p' probability over 1/2, 'n' none */
     const char *formula, *summary;
 } pn_loss;
 const pn_loss *pn_loss_at(size_t i);
