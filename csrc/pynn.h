@@ -71,4 +71,67 @@ typedef struct {
 } pn_optimizer;
 const pn_optimizer *pn_optimizer_at(size_t i);
 
+/* ---- graphs: what a net is --------------------------------------------------------------------------------------- */
+typedef struct pn_graph pn_graph;
+
+/* A graph starts as its input: the shape of one sample. Each layer added feeds on the one before it; the last one is the output. */
+pn_status pn_graph_new(pn_dtype dtype, size_t ndim, const size_t *shape, pn_graph **graph, pn_error *error);
+void pn_graph_free(pn_graph *graph);
+/* kind: a row of core/layers/layers.h, which says what config holds. where: the layer's name in messages. */
+pn_status pn_graph_add(pn_graph *graph, const char *kind, const char *where, size_t n_config, const double *config, pn_error *error);
+/* A parameter of the layer just added, borrowed until the graph is freed. grad NULL: the parameter is frozen. */
+pn_status pn_graph_bind(pn_graph *graph, size_t slot, size_t ndim, const size_t *shape, void *data, void *grad, pn_error *error);
+void pn_graph_output(const pn_graph *graph, size_t *ndim, size_t *shape);      /* the shape of one sample's output */
+
+/* ---- plans: a graph, decided for one number of rows -------------------------------------------------------------- */
+typedef struct pn_plan pn_plan;
+typedef enum { PN_PREDICT, PN_BACKWARD, PN_TRAIN } pn_mode;
+/* PN_PREDICT keeps nothing; PN_BACKWARD keeps what backward needs, and backward adds to the gradients and gives that of the input;
+ * PN_TRAIN, a step of fit, ends in a loss and overwrites the gradients. The graph must outlive the plan. */
+pn_status pn_plan_new(const pn_graph *graph, size_t rows, pn_mode mode, pn_plan **plan, pn_error *error);
+void pn_plan_free(pn_plan *plan);
+size_t pn_plan_bytes(const pn_plan *plan);                                      /* of its arena */
+const char *pn_plan_step(const pn_plan *plan, size_t i);                        /* what step i does; NULL past the end */
+
+/* x (rows, input shape), y (rows, output shape); x must stay as it is until pn_plan_backward has run. */
+void pn_plan_forward(pn_plan *plan, const void *x, void *y);
+pn_status pn_plan_backward(pn_plan *plan, const void *gy, void *gx, pn_error *error);
+
+/* ---- losses and updates on plain arrays -------------------------------------------------------------------------- */
+/* (rows, cols) predictions with a target like them, or a class index a row. */
+typedef struct { const void *target; const int64_t *label; } pn_target;
+pn_status pn_loss_check(size_t loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target, pn_error *error);
+/* Sum of the values; value and grad (times scale) may be NULL. The target must have passed pn_loss_check. */
+double pn_loss_apply(size_t loss, pn_dtype t, size_t rows, size_t cols, const void *x, const pn_target *target,
+                     void *value, void *grad, double scale);
+size_t pn_loss_values(size_t loss, size_t rows, size_t cols);                   /* how many values: rows or rows * cols */
+
+typedef struct { void *p; const void *g; void *state[PN_MAX_STATES]; size_t n; pn_dtype dtype; } pn_segment;
+typedef struct { size_t optimizer, n; const pn_segment *segments; double hyper[PN_MAX_HYPER]; } pn_group;
+void pn_update(const pn_group *groups, size_t n_groups, int64_t step);          /* step counts from 1 */
+
+/* ---- fit: the whole loop ------------------------------------------------------------------------------------------ */
+typedef struct { size_t rows; const void *x; pn_target y; } pn_data;            /* x (rows, input shape) of the graph's dtype */
+typedef struct {
+    size_t loss, batch_size;
+    double scale;                   /* gradient of one value: 0 for 1 / count (reduction "mean"), 1 for "sum" */
+    int shuffle;
+    uint64_t seed, epoch;           /* together they decide the order of the rows */
+    const pn_group *groups;
+    size_t n_groups;
+    int (*poll)(void *context);     /* called at least every 50 ms; anything but 0 stops */
+    void *context;
+} pn_fit_options;
+typedef struct { double loss; size_t values, correct, rows; } pn_score;         /* loss: sum over the values seen */
+
+/* One epoch; *step counts updates over the whole training. Stopped by poll it returns PN_STOPPED after a whole step. */
+pn_status pn_fit_epoch(const pn_graph *graph, const pn_data *data, const pn_fit_options *options, int64_t *step,
+                       pn_score *score, pn_error *error);
+/* y (rows, output shape) may be NULL, and so may options and score: then nothing is scored. */
+pn_status pn_predict(const pn_graph *graph, const pn_data *data, const pn_fit_options *options, void *y, pn_score *score, pn_error *error);
+
+/* ---- random numbers: Philox4x32-10, a function of (seed, stream, index) alone ------------------------------------- */
+void pn_random_uniform(uint64_t seed, uint64_t stream, double low, double high, pn_dtype t, size_t n, void *out);
+void pn_random_permutation(uint64_t seed, uint64_t stream, size_t n, size_t *out);
+
 #endif

@@ -23,20 +23,17 @@ static inline V CAT(adam_step, SFX)(V p, V g, V *s, const V *h)
 UPDATE(adam)  { return CAT(adam_step, SFX)(p, g + h[6] * p, s, h); }
 UPDATE(adamw) { return CAT(adam_step, SFX)(p * h[7], g, s, h); }
 
-static inline int CAT(count_states, SFX)(const char *names)
-{
-    int n = names[0] != 0;
-    for (; *names; names++) n += *names == ' ';
-    return n;
-}
+/* How many names (at most PN_MAX_STATES) a text holds; folded at compile time. */
+#define COUNT_STATES(names) (!!*(names) + !!strchr(names, ' ') + (strrchr(names, ' ') != strchr(names, ' ')))
 #define ROW(f, cls, hyper, check, states, ...) \
 static void CAT(update_##f, SFX)(size_t n, void *param, const void *grad, void *const *state, const double *constants) \
 { \
     R *p = param; \
     const R *g = grad; \
-    R *const *s = (R *const *)state; \
-    const int ns = CAT(count_states, SFX)(states); \
+    const int ns = COUNT_STATES(states); \
+    R *s[PN_MAX_STATES] = { NULL }; \
     V h[PN_MAX_HYPER], v[PN_MAX_STATES]; \
+    for (int k = 0; k < ns; k++) s[k] = state[k]; \
     for (int k = 0; k < PN_MAX_HYPER; k++) h[k] = SPLAT(constants[k]); \
     size_t i = 0; \
     for (; i + L <= n; i += L) { \
@@ -53,6 +50,7 @@ static void CAT(update_##f, SFX)(size_t n, void *param, const void *grad, void *
 PN_OPTIMIZERS(ROW)
 #undef ROW
 #undef UPDATE
+#undef COUNT_STATES
 #endif
 
 #ifdef PN_OPTIMIZER_PREPARE

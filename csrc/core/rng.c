@@ -1,0 +1,44 @@
+/* rng.c - random numbers that depend on seed, stream and index only: Philox4x32-10 (Salmon et al., 2011). */
+#include "../pynn.h"
+
+typedef struct { uint32_t w[4]; } block;
+
+static block philox(uint64_t seed, uint64_t stream, uint64_t index)
+{
+    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+    block c = { { (uint32_t)index, (uint32_t)(index >> 32), (uint32_t)stream, (uint32_t)(stream >> 32) } };
+    for (int round = 0; round < 10; round++) {
+        uint64_t a = (uint64_t)c.w[0] * 0xD2511F53u, b = (uint64_t)c.w[2] * 0xCD9E8D57u;
+        c = (block){ { (uint32_t)(b >> 32) ^ c.w[1] ^ k0, (uint32_t)b, (uint32_t)(a >> 32) ^ c.w[3] ^ k1, (uint32_t)a } };
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    return c;
+}
+
+/* In [low, high): 24 random bits for float, 53 for double, so that the upper end is never reached by rounding up. */
+void pn_random_uniform(uint64_t seed, uint64_t stream, double low, double high, pn_dtype t, size_t n, void *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        block b = philox(seed, stream, i);
+        if (t == PN_F32) {
+            float u = (float)(b.w[0] >> 8) * 0x1p-24f;
+            ((float *)out)[i] = (float)low + u * ((float)high - (float)low);
+        } else {
+            double u = (double)((((uint64_t)b.w[0] << 32) | b.w[1]) >> 11) * 0x1p-53;
+            ((double *)out)[i] = low + u * (high - low);
+        }
+    }
+}
+
+/* Fisher and Yates; the remainder's bias is below n / 2^64. */
+void pn_random_permutation(uint64_t seed, uint64_t stream, size_t n, size_t *out)
+{
+    for (size_t i = 0; i < n; i++) out[i] = i;
+    for (size_t i = n; i > 1; i--) {
+        block b = philox(seed, stream, i);
+        size_t j = (size_t)((((uint64_t)b.w[0] << 32) | b.w[1]) % i), swap = out[i - 1];
+        out[i - 1] = out[j];
+        out[j] = swap;
+    }
+}
