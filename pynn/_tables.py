@@ -1,0 +1,172 @@
+"""From a row of the core's tables to Python: parameters, their checks, real signatures, and errors that help."""
+
+from __future__ import annotations
+
+import __future__
+
+import ast
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+REQUIRED: Any = ...
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The parameters of one row, parsed from its text.
+
+    ``defaults`` maps every name to its default, in order; a parameter without one maps to ``REQUIRED``. ``text`` is the
+    row's own text, and ``check`` the expression that the values have to satisfy.
+    """
+
+    text: str
+    check: str
+    defaults: dict[str, Any]
+    conditions: tuple[tuple[str, tuple[CodeType, ...], frozenset[str]], ...]
+
+    def signature(self, annotation: str | None = None) -> str:
+        """Return the parameters as source text; ``annotation`` replaces the type of those that are plain numbers."""
+        return ", ".join(
+            f"{name}: {annotation if annotation and _is_number(default) else _type_of(default)}"
+            + ("" if default is REQUIRED else f" = {default!r}")
+            for name, default in self.defaults.items()
+        )
+
+    def verify(self, owner: str, values: Mapping[str, Any]) -> None:
+        """Raise ValueError unless ``values`` satisfy the row's check; arrays are checked element by element."""
+        for text, parts, names in self.conditions:
+            if not all(np.all(eval(part, _BUILTINS, dict(values))) for part in parts):
+                given = ", ".join(f"{name}={_short(values[name])}" for name in self.defaults if name in names)
+                raise ValueError(f"{owner}: got {given}, but it must satisfy {text}")
+
+    def verify_scalars(self, owner: str, values: Mapping[str, Any]) -> None:
+        """As ``verify``, after a check that each value is of the kind of its default: a number, a flag or a tuple of numbers."""
+        for name, default in self.defaults.items():
+            value = values[name]
+            if isinstance(default, bool):
+                if not isinstance(value, (bool, np.bool_)):
+                    raise TypeError(f"{owner}: {name} must be True or False, got {value!r}")
+            elif isinstance(default, tuple):
+                if not isinstance(value, (tuple, list)) or len(value) != len(default) or not all(map(_is_number, value)):
+                    raise TypeError(f"{owner}: {name} must be a tuple of {len(default)} numbers, got {value!r}")
+            elif not _is_number(value):
+                raise TypeError(f"{owner}: {name} must be a number, got {value!r}")
+        self.verify(owner, values)
+
+
+_BUILTINS: dict[str, Any] = {"__builtins__": {"abs": abs, "min": min, "max": max, "inf": float("inf")}}
+
+
+def _is_number(value: object) -> bool:
+    return value is REQUIRED or (isinstance(value, Real) and not isinstance(value, (bool, np.bool_)))
+
+
+def _type_of(default: object) -> str:
+    if isinstance(default, bool):
+        return "bool"
+    if isinstance(default, tuple):
+        return f"tuple[{', '.join('float' for _ in default)}]"
+    return "float"
+
+
+def _short(value: object) -> str:
+    return f"an array of shape {value.shape}" if isinstance(value, np.ndarray) and value.ndim else repr(value)
+
+
+def _conjuncts(node: ast.expr) -> list[ast.expr]:
+    return [c for v in node.values for c in _conjuncts(v)] if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And) else [node]
+
+
+def _links(node: ast.expr) -> list[ast.expr]:
+    """Split ``a < b < c`` into ``a < b`` and ``b < c``, which also hold for arrays."""
+    if not isinstance(node, ast.Compare):
+        return [node]
+    terms = [node.left, *node.comparators]
+    return [ast.Compare(left, [op], [right]) for left, op, right in zip(terms, node.ops, terms[1:], strict=True)]
+
+
+def _compile(node: ast.expr) -> CodeType:
+    return compile(ast.fix_missing_locations(ast.Expression(node)), "<check>", "eval")
+
+
+def parse_parameters(text: str, check: str = "") -> Parameters:
+    """Parse a row's parameter text, such as ``"lr=1e-3, betas=(0.9, 0.999), nesterov=False"`` or ``"threshold, value"``."""
+    arguments = ast.parse(f"def f({text}): 0").body[0].args  # type: ignore[attr-defined]
+    names = [a.arg for a in arguments.args]
+    defaults = [REQUIRED] * (len(names) - len(arguments.defaults)) + [_number(d) for d in arguments.defaults]
+    conditions = [
+        (ast.unparse(node), tuple(map(_compile, _links(node))), frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name)))
+        for node in (_conjuncts(ast.parse(check, mode="eval").body) if check else [])
+    ]
+    return Parameters(text, check, dict(zip(names, defaults, strict=True)), tuple(conditions))
+
+
+def _number(node: ast.expr) -> Any:
+    """Return the default that ``node`` spells: integers stand for real numbers here, so ``1`` is ``1.0``."""
+    value = ast.literal_eval(node)
+    return float(value) if type(value) is int else value
+
+
+def make_init(
+    owner: str,
+    parameters: Parameters,
+    setup: Callable[..., None],
+    *,
+    before: str = "",
+    after: str = "",
+) -> Callable[..., None]:
+    """Make an ``__init__`` with a real signature, as dataclasses do.
+
+    The signature is ``(self, <before>, <parameters>, <after>)``, where ``before`` and ``after`` are source text such as
+    ``"params: Any = None"`` and ``"*, reduction: str = 'mean'"``. The function verifies the parameters and calls
+    ``setup(self, values, **others)`` with ``values`` a dict of the row's parameters (plain Python numbers) and ``others``
+    the arguments of ``before`` and ``after`` by name.
+    """
+    source = ", ".join(part for part in ("self", before, parameters.signature(), after) if part)
+    names = [a.arg for text in (before, after) if text for a in _arguments(text)]
+    values = ", ".join(f"{name!r}: {name}" for name in parameters.defaults)
+    others = "".join(f", {name}={name}" for name in names)
+    body = f"    values = {{{values}}}\n    verify({owner!r}, values)\n    setup(self, plain(values){others})"
+    function: Callable[..., None] = make_function(
+        f"def __init__({source}) -> None:\n{body}", {"verify": parameters.verify_scalars, "setup": setup, "plain": _plain}
+    )
+    function.__qualname__ = f"{owner}.__init__"
+    return function
+
+
+def make_function(source: str, names: Mapping[str, Any]) -> Any:
+    """Compile the one function that ``source`` defines, with ``names`` in sight; annotations stay text."""
+    space = dict(names)
+    known = set(space)
+    exec(compile(source, "<pynn>", "exec", flags=__future__.annotations.compiler_flag, dont_inherit=True), space)
+    return next(value for name, value in space.items() if name not in known and name != "__builtins__")
+
+
+def _arguments(text: str) -> list[ast.arg]:
+    arguments: ast.arguments = ast.parse(f"def f({text}): 0").body[0].args  # type: ignore[attr-defined]
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values as plain Python floats, bools and tuples, which JSON and ``repr`` know."""
+    return {name: _plain_value(value) for name, value in values.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_plain_value, value))
+    return bool(value) if isinstance(value, (bool, np.bool_)) else float(value)
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
+    """Return the error for a name that is not in ``known``, with the names closest to it."""
+    known = list(known)
+    close = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ";"
+    return ValueError(f"unknown {kind} {name!r}{hint} known: {', '.join(known)}")
