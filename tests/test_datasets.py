@@ -1,0 +1,139 @@
+"""The digits, the split and the table reader: what they return, and what they say about bad input."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pynn.datasets
+from pynn.datasets import load_digits, read_csv, train_test_split
+
+
+def test_digits_are_the_uci_test_set() -> None:
+    X, y = load_digits()
+    assert X.shape == (1797, 64) and X.dtype == np.float32
+    assert y.shape == (1797,) and y.dtype == np.int64
+    assert X.min() == 0 and X.max() == 16 and np.array_equal(X, np.round(X))
+    assert X[0, :8].tolist() == [0, 0, 5, 13, 9, 1, 0, 0]
+    assert np.bincount(y).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+
+
+def test_digits_equal_scikit_learns() -> None:
+    sklearn = pytest.importorskip("sklearn.datasets")
+    X, y = sklearn.load_digits(return_X_y=True)
+    assert np.array_equal(X, load_digits()[0]) and np.array_equal(y, load_digits()[1])
+
+
+def test_digits_are_small_and_attributed() -> None:
+    folder = Path(pynn.datasets.__file__).parent
+    assert (folder / "digits.csv.gz").stat().st_size < 150_000
+    for text in ((folder / "DIGITS.txt").read_text(), load_digits.__doc__ or ""):
+        assert "Alpaydin" in text and "Kaynak" in text and "10.24432/C50P49" in text
+
+
+def test_split_keeps_every_sample_once_and_pairs_together() -> None:
+    X = np.arange(40)
+    A, B, a, b = train_test_split(X, X % 2, seed=3)
+    assert sorted([*A, *B]) == list(range(40))
+    assert np.array_equal(A % 2, a) and np.array_equal(B % 2, b)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
+def test_split_draws_the_same_share_of_every_class(share: float) -> None:
+    y = np.repeat([0, 1, 2, 3], [200, 40, 60, 101])
+    _, _, _, b = train_test_split(y, y, test_size=share)
+    assert len(b) == pytest.approx(share * len(y), abs=1)
+    assert np.all(np.abs(np.bincount(b) - share * np.bincount(y)) <= 1)
+
+
+def test_split_tests_no_class_that_it_did_not_train_on() -> None:
+    y = np.array([0] * 20 + [1])
+    _, _, a, b = train_test_split(y, y, test_size=0.9)
+    assert 1 in a and 1 not in b
+
+
+def test_split_is_decided_by_the_seed() -> None:
+    X, y = load_digits()
+    one, same, other = (train_test_split(X, y, seed=seed)[3] for seed in (5, 5, 6))
+    assert np.array_equal(one, same) and not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "options", "says"),
+    [
+        (np.zeros(3), np.zeros(4), {}, r"same number of samples; got shapes \(3,\) and \(4,\)"),
+        (np.zeros(3), 1.0, {}, "same number of samples"),
+        (np.zeros(4), np.zeros(4), {"test_size": 1.5}, "between 0 and 1; got 1.5"),
+        (np.zeros(4), np.zeros(4), {"test_size": float("nan")}, "between 0 and 1; got nan"),
+        (np.zeros(2), np.zeros(2), {"test_size": 0.1}, "leaves one of the two parts empty"),
+        (np.zeros(0), np.zeros(0), {}, "leaves one of the two parts empty"),
+        (np.zeros(4), np.zeros((4, 2)), {}, r"one label a sample; y has shape \(4, 2\)"),
+    ],
+)
+def test_split_explains_bad_input(X, y, options, says) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=says):
+        train_test_split(X, y, **options)
+
+
+def table(tmp_path: Path, content: str | bytes) -> Path:
+    file = tmp_path / "data.csv"
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("labels", "y", "classes"),
+    [
+        ("cat dog cat dog", [0, 1, 0, 1], ("cat", "dog")),
+        ("10 9 9 10", [1, 0, 0, 1], ("9", "10")),
+        ("7 x 7 x", [0, 1, 0, 1], ("7", "x")),
+        ("1.5 2 1.5 2", [1.5, 2, 1.5, 2], None),
+        ("1 2 3 4", [1, 2, 3, 4], None),
+    ],
+)
+def test_table_decides_between_class_and_quantity(tmp_path: Path, labels, y, classes) -> None:  # type: ignore[no-untyped-def]
+    file = table(tmp_path, "a,t,b\n" + "".join(f"{i},{label},{-i}\n" for i, label in enumerate(labels.split())))
+    got = read_csv(file, "t")
+    assert got.y.tolist() == y and got.classes == classes
+    assert got.y.dtype == (np.float64 if classes is None else np.int64)
+    assert got.columns == ("a", "b") and got.X.tolist() == [[i, -i] for i in range(4)]
+
+
+def test_whole_numbers_with_many_values_are_a_quantity(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i % 51}\n" for i in range(510))
+    assert read_csv(table(tmp_path, "a,t\n" + rows), "t").classes is None
+
+
+@pytest.mark.parametrize("content", ["a,t\n1,2\n", "a;t\r\n1;2\r\n", "\ufeffa\tt\n\n 1\t2 \n\n", '"a","t"\n"1","2"'])
+def test_table_reads_the_usual_dialects(tmp_path: Path, content: str) -> None:
+    got = read_csv(table(tmp_path, content), "t")
+    assert got.X.tolist() == [[1]] and got.y.tolist() == [2] and got.columns == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "data.csv is empty"),
+        ("\n \n", "data.csv is empty"),
+        ("age,t\n", "no rows"),
+        ("age,t\n1,2\nabc,3\n", "data.csv, line 3, column 'age': 'abc' is not a number"),
+        ("age,t\n1,2\n\n\nabc,3\n", "line 5, column 'age'"),
+        ("age,t\n1,2\n,3\n", "line 3, column 'age': the value is missing"),
+        ("age,t\n1,2\nN/A,3\n", "line 3, column 'age': the value is missing ('N/A')"),
+        ("age,t\ninf,2\n", "line 2, column 'age': 'inf' is not a finite number"),
+        ("age,t\n1,2\n2,\n", "line 3, column 't': the value is missing"),
+        ("age,t\n1,2\n2,nan\n", "line 3, column 't': the value is missing ('nan')"),
+        ("age,t\n1,2.5\n2,x\n3,2.5\n4,x\n", "line 3, column 't': 'x' is not a number"),
+        ("age,t\n1,2,3\n", "line 2: 3 fields where the header has 2"),
+        ("age,t\n1\n", "line 2: 1 fields where the header has 2"),
+        ("age,T2,t1\n1,2,3\n", "has no column 't'; did you mean 't1'?"),
+        ("age,size\n1,2\n", "has no column 't'; its columns are age, size"),
+        ("t\n1\n", "no column beside 't'"),
+        ("a,t,a\n1,2,3\n", "more than one column named 'a'"),
+        (b"age,t\n1,2\n\xff,3\n", "line 3: not UTF-8 text (byte 0xff)"),
+    ],
+)
+def test_table_says_what_is_wrong_and_where(tmp_path: Path, content: str | bytes, says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        read_csv(table(tmp_path, content), "t")
