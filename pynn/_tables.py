@@ -87,8 +87,10 @@ def _links(node: ast.expr) -> list[ast.expr]:
     """Split ``a < b < c`` into ``a < b`` and ``b < c``, which also hold for arrays."""
     if not isinstance(node, ast.Compare):
         return [node]
-    terms = [node.left, *node.comparators]
-    return [ast.Compare(left, [op], [right]) for left, op, right in zip(terms, node.ops, terms[1:], strict=True)]
+    return [
+        ast.Compare(left, [op], [right])
+        for left, op, right in zip([node.left, *node.comparators[:-1]], node.ops, node.comparators, strict=True)
+    ]
 
 
 def _compile(node: ast.expr) -> CodeType:
