@@ -114,20 +114,24 @@ void pn_update(const pn_group *groups, size_t n_groups, int64_t step);          
 typedef struct { size_t rows; const void *x; pn_target y; } pn_data;            /* x (rows, input shape) of the graph's dtype */
 typedef struct {
     size_t loss, batch_size;
-    double scale;                   /* gradient of one value: 0 for 1 / count (reduction "mean"), 1 for "sum" */
+    int sum;                        /* reduction: 0 the mean of the loss's values, 1 their sum */
     int shuffle;
-    uint64_t seed, epoch;           /* together they decide the order of the rows */
-    const pn_group *groups;
+    uint64_t seed;                  /* decides, with the epoch's number, the order of the rows */
+    const pn_group *groups;         /* what to update, and how; borrowed like everything here */
     size_t n_groups;
-    int (*poll)(void *context);     /* called at least every 50 ms; anything but 0 stops */
+    int (*poll)(void *context);     /* called at least every 50 ms or after a longer step; anything but 0 stops */
     void *context;
 } pn_fit_options;
 typedef struct { double loss; size_t values, correct, rows; } pn_score;         /* loss: sum over the values seen */
 
+typedef struct pn_fit pn_fit;
+/* Checks the targets and plans; graph and data must outlive the fit. */
+pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_options *options, pn_fit **fit, pn_error *error);
+void pn_fit_free(pn_fit *fit);
 /* One epoch; *step counts updates over the whole training. Stopped by poll it returns PN_STOPPED after a whole step. */
-pn_status pn_fit_epoch(const pn_graph *graph, const pn_data *data, const pn_fit_options *options, int64_t *step,
-                       pn_score *score, pn_error *error);
-/* y (rows, output shape) may be NULL, and so may options and score: then nothing is scored. */
+pn_status pn_fit_epoch(pn_fit *fit, uint64_t epoch, int64_t *step, pn_score *score, pn_error *error);
+
+/* Of options only loss (when score is given), batch_size and poll count. y (rows, output shape) and score may be NULL. */
 pn_status pn_predict(const pn_graph *graph, const pn_data *data, const pn_fit_options *options, void *y, pn_score *score, pn_error *error);
 
 /* ---- random numbers: Philox4x32-10, a function of (seed, stream, index) alone ------------------------------------- */

@@ -15,7 +15,7 @@ typedef struct pn_builder pn_builder;
 typedef struct {
     const char *name;
     /* Checks config and the input's shape, sets node->shape and the shapes of its parameters. */
-    pn_status (*shape)(pn_node *node, const pn_shape *input, pn_error *error);
+    pn_status (*shape)(pn_node *node, const pn_shape *input, pn_dtype t, pn_error *error);
     /* Emits the steps that compute the node's output, and those that turn the gradient of its output into that of its input. */
     pn_status (*forward)(pn_builder *b, size_t node);
     pn_status (*backward)(pn_builder *b, size_t node);
@@ -28,7 +28,7 @@ struct pn_node {
     size_t n_config, n_slots;
     double config[PN_MAX_CONFIG];
     pn_binding slots[PN_MAX_SLOTS];
-    double params[PN_DTYPES][PN_MAX_PARAMS];    /* an activation's parameters, stored as the dtype reads them */
+    union { float f32; double f64; } params[PN_MAX_PARAMS];    /* an activation's, stored as the graph's dtype reads them */
 };
 
 struct pn_graph {
@@ -46,7 +46,7 @@ typedef void pn_step_fn(const pn_step *step, void *const *at);         /* at[buf
 struct pn_step {
     pn_step_fn *run;
     const char *what;                       /* for pn_plan_step */
-    int x, y, t, work;                      /* buffers: read, written, read as well, scratch; PN_NONE where unused */
+    int x, y, t, z, work;                   /* buffers: read, written, read as well, written as well, scratch; PN_NONE where unused */
     size_t rows, n, inner;
     const pn_typed_kernels *k;
     const pn_activation_kernels *activation;
@@ -55,9 +55,10 @@ struct pn_step {
     void *grad;                             /* of a parameter */
     pn_product product;
     pn_epilogue epilogue;
-    size_t bytes;
+    size_t bytes;                           /* to copy, or to clear first */
 };
 
+/* plan->at[PN_X..PN_GX] are the caller's for one call. */
 struct pn_plan {
     const pn_graph *graph;
     size_t rows;
@@ -69,6 +70,7 @@ struct pn_plan {
     void **at;
     void *arena;
     size_t bytes;
+    int output, output_grad;                /* PN_TRAIN: where the loss reads and writes */
     int ready;                              /* forward has run, so backward may */
 };
 
@@ -97,6 +99,10 @@ pn_step *pn_step_new(pn_builder *b, const char *what, pn_step_fn *run);     /* N
 void pn_step_uses(pn_builder *b, int buffer);                          /* the step just added reads or writes it */
 int pn_wants_gradient(const pn_builder *b, size_t node);               /* does anyone need the gradient of this node's output? */
 int pn_output_buffer(pn_builder *b, size_t node, int keep);            /* where a node writes; keep: backward reads it */
+int pn_gradient_buffer(pn_builder *b, size_t node, int reuse);         /* where the gradient of a node's output goes; reuse: may be overwritten */
+
+/* run.c: one step of fit but the update; returns the sum of the loss's values. The plan is PN_TRAIN. */
+double pn_plan_train(pn_plan *plan, const void *x, size_t loss, size_t cols, const pn_target *target, double scale);
 
 /* arena.c: offsets for buffers with lifetimes, greedy by size; returns the bytes of the arena. */
 size_t pn_arena_place(pn_buffer *buffers, size_t n, size_t *order);

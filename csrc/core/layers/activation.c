@@ -1,0 +1,63 @@
+/* activation.c - elementwise layers: any row of the activation table. */
+#include "layers.h"
+
+static pn_status shape(pn_node *node, const pn_shape *input, pn_dtype t, pn_error *error)
+{
+    size_t i = (size_t)node->config[0];
+    if (node->n_config < 1 || !(node->config[0] >= 0) || !pn_activation_at(i))
+        return pn_fail(error, PN_BAD_VALUE, "%s: no such activation", node->where);
+    node->shape = *input;
+    for (size_t j = 0; j < PN_MAX_PARAMS; j++) {
+        double value = j + 1 < node->n_config ? node->config[j + 1] : 0;
+        if (t == PN_F32) node->params[j].f32 = (float)value;
+        else node->params[j].f64 = value;
+    }
+    return PN_OK;
+}
+
+static void run_forward(const pn_step *s, void *const *at) { s->activation->forward(s->n, at[s->x], at[s->y], s->p, 0); }
+static void run_backward(const pn_step *s, void *const *at) { s->activation->backward(s->n, at[s->t], at[s->x], at[s->y], s->p, 0); }
+
+static pn_step *step(pn_builder *b, size_t node, const char *what, pn_step_fn *run)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    pn_step *s = pn_step_new(b, what, run);
+    if (!s) return NULL;
+    s->n = b->rows * pn_count(&n->shape);
+    s->activation = &b->k->activations[(size_t)n->config[0]];
+    for (size_t j = 0; j < PN_MAX_PARAMS; j++) s->p[j] = &n->params[j];
+    return s;
+}
+
+static pn_status forward(pn_builder *b, size_t node)
+{
+    const pn_activation *row = pn_activation_at((size_t)b->graph->nodes[node].config[0]);
+    int x = b->value[node - 1], y = pn_output_buffer(b, node, row->needs == 'y');
+    pn_step *s = y == PN_NONE ? NULL : step(b, node, row->name, run_forward);
+    if (!s) return PN_NO_MEMORY;
+    s->x = x;
+    s->y = b->value[node] = y;
+    b->inner[node] = x;
+    pn_step_uses(b, x);
+    pn_step_uses(b, y);
+    return PN_OK;
+}
+
+/* The gradient is overwritten in place where it is the plan's own. */
+static pn_status backward(pn_builder *b, size_t node)
+{
+    if (!pn_wants_gradient(b, node - 1)) return PN_OK;
+    const pn_activation *row = pn_activation_at((size_t)b->graph->nodes[node].config[0]);
+    int gy = b->grad[node], gx = pn_gradient_buffer(b, node - 1, gy);
+    pn_step *s = gx == PN_NONE ? NULL : step(b, node, "activation gradient", run_backward);
+    if (!s) return PN_NO_MEMORY;
+    s->x = gy;
+    s->y = b->grad[node - 1] = gx;
+    s->t = row->needs == 'y' ? b->value[node] : b->inner[node];
+    pn_step_uses(b, gy);
+    pn_step_uses(b, gx);
+    pn_step_uses(b, s->t);
+    return PN_OK;
+}
+
+const pn_layer_kind pn_layer_activation = { "activation", shape, forward, backward };

@@ -1,0 +1,16 @@
+/* layers.h - every layer family; each has its own file beside this one. */
+#ifndef PN_LAYERS_H
+#define PN_LAYERS_H
+#include "../graph.h"
+
+#define PN_LAYERS(ROW) \
+    ROW(linear)         /* config: in_features, out_features, bias (0 or 1); parameters weight (out, in), bias (out) */ \
+    ROW(activation)     /* config: row of the activation table, then its parameters */ \
+    ROW(rowwise)        /* config: row of the row-wise table, axis of the sample */ \
+    ROW(reshape)        /* config: the dimensions of the new sample */
+
+#define ROW(name) extern const pn_layer_kind pn_layer_##name;
+PN_LAYERS(ROW)
+#undef ROW
+
+#endif

@@ -1,0 +1,166 @@
+/* linear.c - y = x W^T + b over the last dimension, with the activation behind it fused into the product. */
+#include "layers.h"
+#include <string.h>
+
+enum { WEIGHT, BIAS };
+
+static pn_status shape(pn_node *node, const pn_shape *input, pn_dtype t, pn_error *error)
+{
+    (void)t;
+    if (node->n_config != 3 || !(node->config[0] >= 0 && node->config[0] < 0x1p53 && node->config[1] >= 0 && node->config[1] < 0x1p53))
+        return pn_fail(error, PN_BAD_VALUE, "%s: in_features and out_features must be non-negative integers", node->where);
+    size_t in = (size_t)node->config[0], out = (size_t)node->config[1];
+    if (input->ndim == 0 || input->dim[input->ndim - 1] != in) {
+        char text[80];
+        pn_shape_text(input, text, sizeof text);
+        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s does not end in in_features = %zu (weight has shape (%zu, %zu))",
+                       node->where, text, in, out, in);
+    }
+    node->shape = *input;
+    node->shape.dim[input->ndim - 1] = out;
+    node->n_slots = node->config[2] != 0 ? 2 : 1;
+    node->slots[WEIGHT].shape = (pn_shape){ 2, { out, in } };
+    node->slots[BIAS].shape = (pn_shape){ 1, { out } };
+    return PN_OK;
+}
+
+/* z = x W^T + b, y = f(z); z is y where the plan need not keep it. */
+static void run_forward(const pn_step *s, void *const *at)
+{
+    pn_product p = s->product;
+    pn_epilogue e = s->epilogue;
+    p.a = at[s->x];
+    p.c = at[s->z];
+    e.p = s->p;
+    e.y = at[s->y];
+    if (e.bias || e.act) p.epilogue = &e;
+    s->k->gemm(&p, at[s->work]);
+}
+
+static void run_weight_gradient(const pn_step *s, void *const *at)
+{
+    pn_product p = s->product;
+    p.a = at[s->x];
+    p.b = at[s->t];
+    s->k->gemm(&p, at[s->work]);
+}
+
+static void run_bias_gradient(const pn_step *s, void *const *at)
+{
+    if (s->bytes) memset(s->grad, 0, s->bytes);
+    s->k->sum_rows(s->rows, s->n, at[s->x], s->grad);
+}
+
+static void run_input_gradient(const pn_step *s, void *const *at)
+{
+    pn_product p = s->product;
+    p.a = at[s->x];
+    p.c = at[s->y];
+    s->k->gemm(&p, at[s->work]);
+}
+
+/* Scratch for the step just added. */
+static pn_status need_workspace(pn_builder *b, pn_step *s)
+{
+    size_t size = pn_size(b->graph->dtype);
+    s->work = pn_buffer_new(b, (b->k->gemm_workspace(&s->product) + size - 1) / size);
+    pn_step_uses(b, s->work);
+    return s->work == PN_NONE ? PN_NO_MEMORY : PN_OK;
+}
+
+/* Rows of the product: every leading dimension of the batch. */
+static size_t product_rows(const pn_builder *b, size_t node)
+{
+    const pn_shape *s = &b->graph->nodes[node].shape;
+    size_t rows = b->rows;
+    for (size_t i = 0; i + 1 < s->ndim; i++) rows *= s->dim[i];
+    return rows;
+}
+
+/* The activation that follows is computed in the product's epilogue; what its backward reads is kept. */
+static pn_status forward(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node], *next = n + 1;
+    size_t in = (size_t)n->config[0], out = (size_t)n->config[1], end = node;
+    int fuse = node + 1 < b->graph->n_nodes && next->kind == &pn_layer_activation, keep_z = 0, y;
+    const pn_activation *row = fuse ? pn_activation_at((size_t)next->config[0]) : NULL;
+    if (fuse) {
+        end = node + 1;
+        b->fused[end] = 1;
+        keep_z = b->mode != PN_PREDICT && row->needs == 'x';
+    }
+    b->value[end] = y = pn_output_buffer(b, end, fuse && row->needs == 'y');
+    b->inner[end] = keep_z ? pn_buffer_new(b, product_rows(b, node) * out) : y;
+    pn_step *s = y == PN_NONE || b->inner[end] == PN_NONE ? NULL : pn_step_new(b, fuse ? "linear + activation" : "linear", run_forward);
+    if (!s) return PN_NO_MEMORY;
+    s->x = b->value[node - 1];
+    s->y = y;
+    s->z = b->inner[end];
+    s->product = (pn_product){ .tb = 1, .m = product_rows(b, node), .n = out, .k = in, .lda = in, .b = n->slots[WEIGHT].data, .ldb = in, .ldc = out };
+    s->epilogue.bias = n->n_slots > BIAS ? n->slots[BIAS].data : NULL;
+    if (fuse) {
+        s->epilogue.act = b->k->activations[(size_t)next->config[0]].forward;
+        for (size_t j = 0; j < PN_MAX_PARAMS; j++) s->p[j] = &next->params[j];
+        s->epilogue.ldy = out;
+    }
+    pn_step_uses(b, s->x);
+    pn_step_uses(b, s->y);
+    pn_step_uses(b, s->z);
+    return need_workspace(b, s);
+}
+
+static pn_status weight_gradient(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    size_t in = (size_t)n->config[0], out = (size_t)n->config[1];
+    pn_step *s = pn_step_new(b, "weight gradient", run_weight_gradient);
+    if (!s) return PN_NO_MEMORY;
+    s->x = b->grad[node];
+    s->t = b->value[node - 1];
+    s->product = (pn_product){ .ta = 1, .m = out, .n = in, .k = product_rows(b, node), .lda = out, .ldb = in, .c = n->slots[WEIGHT].grad,
+                               .ldc = in, .accumulate = b->mode != PN_TRAIN };
+    pn_step_uses(b, s->x);
+    pn_step_uses(b, s->t);
+    return need_workspace(b, s);
+}
+
+static pn_status bias_gradient(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    pn_step *s = pn_step_new(b, "bias gradient", run_bias_gradient);
+    if (!s) return PN_NO_MEMORY;
+    s->x = b->grad[node];
+    s->rows = product_rows(b, node);
+    s->n = (size_t)n->config[1];
+    s->grad = n->slots[BIAS].grad;
+    s->bytes = b->mode == PN_TRAIN ? s->n * pn_size(b->graph->dtype) : 0;
+    pn_step_uses(b, s->x);
+    return PN_OK;
+}
+
+static pn_status input_gradient(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    size_t in = (size_t)n->config[0], out = (size_t)n->config[1];
+    int gx = pn_gradient_buffer(b, node - 1, PN_NONE);
+    pn_step *s = gx == PN_NONE ? NULL : pn_step_new(b, "input gradient", run_input_gradient);
+    if (!s) return PN_NO_MEMORY;
+    s->x = b->grad[node];
+    s->y = b->grad[node - 1] = gx;
+    s->product = (pn_product){ .m = product_rows(b, node), .n = in, .k = out, .lda = out, .b = n->slots[WEIGHT].data, .ldb = in, .ldc = in };
+    pn_step_uses(b, s->x);
+    pn_step_uses(b, s->y);
+    return need_workspace(b, s);
+}
+
+static pn_status backward(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    pn_status status = PN_OK;
+    if (n->slots[WEIGHT].grad) status = weight_gradient(b, node);
+    if (!status && n->n_slots > BIAS && n->slots[BIAS].grad) status = bias_gradient(b, node);
+    if (!status && pn_wants_gradient(b, node - 1)) status = input_gradient(b, node);
+    return status;
+}
+
+const pn_layer_kind pn_layer_linear = { "linear", shape, forward, backward };

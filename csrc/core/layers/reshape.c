@@ -1,0 +1,32 @@
+/* reshape.c - the same numbers under another shape: no step at all. */
+#include "layers.h"
+
+static pn_status shape(pn_node *node, const pn_shape *input, pn_dtype t, pn_error *error)
+{
+    (void)t;
+    node->shape.ndim = node->n_config;
+    for (size_t i = 0; i < node->n_config; i++) {
+        if (!(node->config[i] >= 0 && node->config[i] < 0x1p53))
+            return pn_fail(error, PN_BAD_SHAPE, "%s: dimension %zu is %g", node->where, i, node->config[i]);
+        node->shape.dim[i] = (size_t)node->config[i];
+    }
+    if (pn_count(&node->shape) == pn_count(input)) return PN_OK;
+    char a[80], b[80];
+    pn_shape_text(input, a, sizeof a);
+    pn_shape_text(&node->shape, b, sizeof b);
+    return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s cannot become %s", node->where, a, b);
+}
+
+static pn_status forward(pn_builder *b, size_t node)
+{
+    b->value[node] = b->value[node - 1];
+    return PN_OK;
+}
+
+static pn_status backward(pn_builder *b, size_t node)
+{
+    b->grad[node - 1] = b->grad[node];
+    return PN_OK;
+}
+
+const pn_layer_kind pn_layer_reshape = { "reshape", shape, forward, backward };

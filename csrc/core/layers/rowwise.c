@@ -1,0 +1,100 @@
+/* rowwise.c - functions of whole rows (softmax and its kin) along any axis of the sample. */
+#include "layers.h"
+
+static pn_status shape(pn_node *node, const pn_shape *input, pn_dtype t, pn_error *error)
+{
+    (void)t;
+    if (node->n_config != 2 || !(node->config[0] >= 0) || !pn_rowwise_at((size_t)node->config[0]))
+        return pn_fail(error, PN_BAD_VALUE, "%s: no such row-wise function", node->where);
+    if (!(node->config[1] >= 0 && node->config[1] < (double)input->ndim)) {
+        char text[80];
+        pn_shape_text(input, text, sizeof text);
+        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %g", node->where, text, node->config[1]);
+    }
+    node->shape = *input;
+    return PN_OK;
+}
+
+/* scratch[r][j] = x[j][r] for one (n, inner) block, and back. */
+static void take(size_t n, size_t inner, size_t size, const char *x, char *scratch)
+{
+    for (size_t r = 0; r < inner; r++)
+        for (size_t j = 0; j < n; j++)
+            for (size_t c = 0; c < size; c++) scratch[(r * n + j) * size + c] = x[(j * inner + r) * size + c];
+}
+static void put(size_t n, size_t inner, size_t size, const char *scratch, char *y) { take(inner, n, size, scratch, y); }
+
+static void run_forward(const pn_step *s, void *const *at)
+{
+    if (s->inner == 1) {
+        s->rowwise->forward(s->rows, s->n, at[s->x], at[s->y]);
+        return;
+    }
+    size_t block = s->n * s->inner * s->bytes;
+    for (size_t i = 0; i < s->rows; i++) {
+        take(s->n, s->inner, s->bytes, (const char *)at[s->x] + i * block, at[s->work]);
+        s->rowwise->forward(s->inner, s->n, at[s->work], at[s->work]);
+        put(s->n, s->inner, s->bytes, at[s->work], (char *)at[s->y] + i * block);
+    }
+}
+
+static void run_backward(const pn_step *s, void *const *at)
+{
+    if (s->inner == 1) {
+        s->rowwise->backward(s->rows, s->n, at[s->t], at[s->x], at[s->y]);
+        return;
+    }
+    size_t block = s->n * s->inner * s->bytes;
+    char *y = at[s->work], *g = y + block;
+    for (size_t i = 0; i < s->rows; i++) {
+        take(s->n, s->inner, s->bytes, (const char *)at[s->t] + i * block, y);
+        take(s->n, s->inner, s->bytes, (const char *)at[s->x] + i * block, g);
+        s->rowwise->backward(s->inner, s->n, y, g, g);
+        put(s->n, s->inner, s->bytes, g, (char *)at[s->y] + i * block);
+    }
+}
+
+/* A step over the sample's axis: rows of length n, each element inner elements from the next. */
+static pn_status add(pn_builder *b, size_t node, pn_step_fn *run, const char *what, int x, int y, int t)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    size_t axis = (size_t)n->config[1];
+    pn_step *s = pn_step_new(b, what, run);
+    if (!s) return PN_NO_MEMORY;
+    s->rows = b->rows;
+    s->inner = 1;
+    s->n = n->shape.dim[axis];
+    s->bytes = pn_size(b->graph->dtype);
+    for (size_t i = 0; i < n->shape.ndim; i++) {
+        if (i < axis) s->rows *= n->shape.dim[i];
+        if (i > axis) s->inner *= n->shape.dim[i];
+    }
+    s->rowwise = &b->k->rowwise[(size_t)n->config[0]];
+    s->x = x;
+    s->y = y;
+    s->t = t;
+    pn_step_uses(b, x);
+    pn_step_uses(b, y);
+    pn_step_uses(b, t);
+    if (s->inner == 1) return PN_OK;
+    s->work = pn_buffer_new(b, 2 * s->n * s->inner);
+    pn_step_uses(b, s->work);
+    return s->work == PN_NONE ? PN_NO_MEMORY : PN_OK;
+}
+
+static pn_status forward(pn_builder *b, size_t node)
+{
+    int y = b->value[node] = pn_output_buffer(b, node, 1);
+    if (y == PN_NONE) return PN_NO_MEMORY;
+    return add(b, node, run_forward, pn_rowwise_at((size_t)b->graph->nodes[node].config[0])->name, b->value[node - 1], y, PN_NONE);
+}
+
+static pn_status backward(pn_builder *b, size_t node)
+{
+    if (!pn_wants_gradient(b, node - 1)) return PN_OK;
+    int gy = b->grad[node], gx = b->grad[node - 1] = pn_gradient_buffer(b, node - 1, gy);
+    if (gx == PN_NONE) return PN_NO_MEMORY;
+    return add(b, node, run_backward, "row-wise gradient", gy, gx, b->value[node]);
+}
+
+const pn_layer_kind pn_layer_rowwise = { "rowwise", shape, forward, backward };
