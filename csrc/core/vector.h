@@ -1,0 +1,173 @@
+/* vector.h - the words kernels are written in, on compiler vectors V of one element type.
+ * No include guard: kernels.c includes it once per type, after defining
+ *   R (float, double), I (the integer as wide), SFX (f32, f64), BITS (32, 64), K(c) (c as a literal of type R).
+ * Intrinsics live here and nowhere else. Everything else is plain C on V: + - * / and comparisons work lane by lane,
+ * a comparison gives a VI of all ones or zeros, and a scalar operand is spread over the lanes.
+ *
+ *   V VI L             vector, its integer twin, number of lanes
+ *   SPLAT(c)           c in every lane (-0.0 stays -0.0)     PICK(a, b)   the constant a for float, b for double
+ *   SEL(m, a, b)       lane by lane m ? a : b, m a comparison
+ *   ABS NEGABS SIGN(x, s)                 |x|, -|x|, |x| with the sign of s
+ *   FMA(a, b, c)       a b + c: one rounding where the machine has it (PN_FMA), else two
+ *   MAX(lo, x) MIN(hi, x)                 the second operand where they are equal or either is NaN: MAX(lo, NaN) is NaN
+ *   SQRT(x)  ANY(m)    correctly rounded root; is any lane of the comparison m true?
+ *   LOAD(p) STORE(p, v)                   L elements at any alignment
+ *   LOAD_PART(p, n) STORE_PART(p, n, v)   the first n <= L elements only; the other lanes are zero, the other bytes untouched
+ *   FIRST(n)           a VI that is true in the first n lanes
+ *   SUM(v)             sum of the lanes, halves onto halves: v[k] + v[k + L/2] and so on */
+
+#ifndef PN_VL
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#define CAT_(a, b)     a##_##b
+#define CAT(a, b)      CAT_(a, b)
+#define CAT3_(a, b, c) a##_##b##_##c
+#define CAT3(a, b, c)  CAT3_(a, b, c)
+#if defined __AVX512F__ && defined __AVX512DQ__ && defined __AVX512VL__
+#include <immintrin.h>
+#define PN_VL 64
+#define PN_MM _mm512
+#elif defined __AVX2__ && defined __FMA__
+#include <immintrin.h>
+#define PN_VL 32
+#define PN_MM _mm256
+#elif defined __x86_64__
+#include <immintrin.h>
+#define PN_VL 16
+#define PN_MM _mm
+#else
+#define PN_VL 16
+#ifdef __aarch64__
+#include <arm_neon.h>
+#define PN_NEON
+#endif
+#endif
+#if PN_VL > 16 || defined PN_NEON
+#define PN_FMA
+#endif
+#define UNUSED __attribute__((unused))
+#define ALWAYS inline __attribute__((always_inline))
+#endif
+
+#undef MM
+#undef NEON
+#undef MANT
+#undef BIAS
+#if BITS == 32
+#define MM(op)  CAT3(PN_MM, op, ps)
+#define NEON(v) ((float32x4_t)(v))
+#define MANT    23
+#define BIAS    127
+#else
+#define MM(op)  CAT3(PN_MM, op, pd)
+#define NEON(v) ((float64x2_t)(v))
+#define MANT    52
+#define BIAS    1023
+#endif
+
+#undef V
+#undef VI
+#define V  CAT(vec, SFX)
+#define VI CAT(ivec, SFX)
+typedef R V  __attribute__((vector_size(PN_VL)));
+typedef I VI __attribute__((vector_size(PN_VL)));
+#define L            (PN_VL / sizeof(R))
+#define SPLAT(c)     ((R)(c) - (V){ 0 })                /* c - 0 is c for every c, c + 0 is not */
+#define PICK(a, b)   ((R)(BITS == 32 ? (a) : (b)))
+#define SEL(m, a, b) ((V)(((VI)(a) & (m)) | ((VI)(b) & ~(m))))      /* one masked move on AVX-512 */
+#define SIGNBIT      ((VI)SPLAT(-0.0))
+#define ABS(x)       ((V)((VI)(x) & ~SIGNBIT))
+#define NEGABS(x)    ((V)((VI)(x) | SIGNBIT))
+#define SIGN(x, s)   ((V)(((VI)(x) & ~SIGNBIT) | ((VI)(s) & SIGNBIT)))
+
+/* Words that GCC and clang have no common portable spelling for. */
+#if defined PN_MM && defined PN_FMA
+#define FMA(a, b, c) ((V)MM(fmadd)((a), (b), (c)))
+#elif defined PN_NEON
+#define FMA(a, b, c) ((V)CAT(vfmaq, SFX)(NEON(c), NEON(a), NEON(b)))
+#else
+#define FMA(a, b, c) ((a) * (b) + (c))
+#endif
+#ifdef PN_MM
+#define MAX(lo, x)   ((V)MM(max)((lo), (x)))
+#define MIN(hi, x)   ((V)MM(min)((hi), (x)))
+#define SQRT(x)      ((V)MM(sqrt)(x))
+#else
+static inline V CAT(v_max, SFX)(V lo, V x) { return SEL(lo > x, lo, x); }
+static inline V CAT(v_min, SFX)(V hi, V x) { return SEL(hi < x, hi, x); }
+static inline V CAT(v_sqrt, SFX)(V x)
+{
+#ifdef PN_NEON
+    return (V)CAT(vsqrtq, SFX)(NEON(x));
+#else
+    for (size_t k = 0; k < L; k++) x[k] = (R)sqrt(x[k]);
+    return x;
+#endif
+}
+#define MAX(lo, x)   CAT(v_max, SFX)((lo), (x))
+#define MIN(hi, x)   CAT(v_min, SFX)((hi), (x))
+#define SQRT(x)      CAT(v_sqrt, SFX)(x)
+#endif
+
+static inline int CAT(v_any, SFX)(VI m)
+{
+#if PN_VL == 64
+    return _mm512_test_epi64_mask((__m512i)m, (__m512i)m) != 0;
+#elif defined PN_MM
+    return MM(movemask)((V)m) != 0;
+#else
+    I any = 0;
+    for (size_t k = 0; k < L; k++) any |= m[k];
+    return any != 0;
+#endif
+}
+#define ANY(m) CAT(v_any, SFX)(m)
+
+static inline VI CAT(v_first, SFX)(size_t n)
+{
+    static const I lane[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    VI k;
+    memcpy(&k, lane, sizeof k);
+    return k < (I)n;
+}
+#define FIRST(n) CAT(v_first, SFX)(n)
+
+static inline V CAT(v_load, SFX)(const R *p) { V v; memcpy(&v, p, sizeof v); return v; }
+static inline void CAT(v_store, SFX)(R *p, V v) { memcpy(p, &v, sizeof v); }
+static inline V CAT(v_load_part, SFX)(const R *p, size_t n)
+{
+#if PN_VL == 64
+    return (V)MM(maskz_loadu)((1u << n) - 1, p);
+#elif PN_VL == 32
+    return (V)MM(maskload)(p, (__m256i)FIRST(n));
+#else
+    V v = { 0 };
+    memcpy(&v, p, n * sizeof(R));
+    return v;
+#endif
+}
+static inline void CAT(v_store_part, SFX)(R *p, size_t n, V v)
+{
+#if PN_VL == 64
+    MM(mask_storeu)(p, (1u << n) - 1, v);
+#elif PN_VL == 32
+    MM(maskstore)(p, (__m256i)FIRST(n), v);
+#else
+    memcpy(p, &v, n * sizeof(R));
+#endif
+}
+#define LOAD(p)             CAT(v_load, SFX)(p)
+#define STORE(p, v)         CAT(v_store, SFX)((p), (v))
+#define LOAD_PART(p, n)     CAT(v_load_part, SFX)((p), (n))
+#define STORE_PART(p, n, v) CAT(v_store_part, SFX)((p), (n), (v))
+
+static inline R CAT(v_sum, SFX)(V v)
+{
+    R t[L];
+    memcpy(t, &v, sizeof t);
+    _Pragma("GCC unroll 4") for (size_t half = L / 2; half; half /= 2)
+        _Pragma("GCC unroll 8") for (size_t k = 0; k < half; k++) t[k] += t[k + half];
+    return t[0];
+}
+#define SUM(v) CAT(v_sum, SFX)(v)
