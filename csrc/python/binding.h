@@ -10,23 +10,6 @@
 #ifndef PYNN_IMPORTS_ARRAY          /* module.c alone defines it */
 #define NO_IMPORT_ARRAY
 #define NO_IMPORT_UFUNC
-/* array.c: each gives a new reference, or NULL with an exception that names the argument. */
-PyArrayObject *real_array(PyObject *given, pn_dtype t, const char *name);      /* contiguous; converts any real dtype */
-PyArrayObject *label_array(PyObject *given, const char *name);                 /* int64 */
-PyArrayObject *in_place_array(PyObject *given, pn_dtype t, const char *name);  /* checked, never converted */
-PyArrayObject *new_array(size_t ndim, const npy_intp *shape, pn_dtype t);
-int parse_dtype(const char *name, pn_dtype *t);
-int check_index(size_t i, const void *row, const char *table);                 /* 0 and an exception when row is NULL */
-
-/* training.c */
-int add_training(PyObject *module);     /* losses, updates and fit */
-/* model.c: what training.c needs of a Graph. */
-typedef struct { PyObject_HEAD pn_graph *graph; pn_dtype dtype; size_t ndim, shape[PN_MAX_DIMS]; PyObject *keep; } GraphObject;
-GraphObject *as_graph(PyObject *module, PyObject *object);                     /* borrowed; NULL and TypeError when it is none */
-int check_sample(const GraphObject *g, PyArrayObject *x, const char *name);    /* is x (rows, input shape)? */
-PyArrayObject *new_output(const GraphObject *g, size_t rows);
-enum { RELEASE_AT = 1000 };             /* elements from which a call releases the GIL */
-
 #endif
 #include <numpy/arrayobject.h>
 #include <numpy/ufuncobject.h>

@@ -1,0 +1,109 @@
+/* module.c - the extension module pynn._core: its tables, its instruction sets, and how a status becomes an exception. */
+#define PYNN_IMPORTS_ARRAY
+#include "binding.h"
+#include <stdlib.h>
+
+PyObject *raise_status(pn_status status, const pn_error *error)
+{
+    PyObject *type = PyExc_SystemError;
+    switch (status) {
+    case PN_OK:        type = PyExc_SystemError;       break;
+    case PN_NO_MEMORY: return PyErr_NoMemory();
+    case PN_BAD_SHAPE:
+    case PN_BAD_VALUE: type = PyExc_ValueError;        break;
+    case PN_BAD_STATE: type = PyExc_RuntimeError;      break;
+    case PN_STOPPED:                                    /* the poll function may have raised already */
+        if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
+        return NULL;
+    }
+    PyErr_SetString(type, error->text);
+    return NULL;
+}
+
+/* {name: whether this machine runs it}, best first. */
+static PyObject *isas(PyObject *module, PyObject *unused)
+{
+    (void)module; (void)unused;
+    PyObject *names = PyDict_New();
+    const char *name;
+    for (size_t i = 0; names && (name = pn_isa_built(i)); i++)
+        if (PyDict_SetItemString(names, name, pn_isa_runs(name) ? Py_True : Py_False) < 0) Py_CLEAR(names);
+    return names;
+}
+
+static PyObject *isa(PyObject *module, PyObject *unused)
+{
+    (void)module; (void)unused;
+    return PyUnicode_FromString(pn_isa_get());
+}
+
+static PyObject *set_isa(PyObject *module, PyObject *name)
+{
+    (void)module;
+    const char *text = NULL;
+    if (name != Py_None && !(text = PyUnicode_AsUTF8(name))) return NULL;
+    pn_error error = { "" };
+    pn_status status = pn_isa_set(text, &error);
+    return status ? raise_status(status, &error) : Py_NewRef(Py_None);
+}
+
+/* The choice of the environment, or the best; a name that cannot be had is an error that lists those that can. */
+static int choose_isa(PyObject *module)
+{
+    const char *wanted = getenv("PYNN_ISA");
+    pn_error error = { "" };
+    if (pn_isa_set(wanted && *wanted ? wanted : NULL, &error) == PN_OK) return 0;
+    PyObject *known = isas(module, NULL);
+    if (known) PyErr_Format(PyExc_ImportError, "PYNN_ISA=%s: %s (built, and whether this machine runs it: %R)", wanted ? wanted : "", error.text, known);
+    Py_XDECREF(known);
+    return -1;
+}
+
+static PyObject *loss_row(size_t i)
+{
+    const pn_loss *l = pn_loss_at(i);
+    return l ? Py_BuildValue("{s:s,s:s,s:C,s:C,s:C,s:s,s:s}", "name", l->name, "cls", l->cls, "kind", l->kind, "target", l->target,
+                             "metric", l->metric, "formula", l->formula, "summary", l->summary) : NULL;
+}
+
+static PyObject *optimizer_row(size_t i)
+{
+    const pn_optimizer *o = pn_optimizer_at(i);
+    return o ? Py_BuildValue("{s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "name", o->name, "cls", o->cls, "hyper", o->hyper, "check", o->check,
+                             "states", o->states, "formula", o->formula, "summary", o->summary) : NULL;
+}
+
+int add_rows(PyObject *module, const char *name, PyObject *(*row)(size_t i))
+{
+    PyObject *list = PyList_New(0), *rows = NULL, *item;
+    for (size_t i = 0; list && (item = row(i)); i++) {
+        int failed = PyList_Append(list, item) < 0;
+        Py_DECREF(item);
+        if (failed) break;
+    }
+    int rc = -1;
+    if (list && !PyErr_Occurred() && (rows = PyList_AsTuple(list))) rc = PyModule_AddObjectRef(module, name, rows);
+    Py_XDECREF(rows);
+    Py_XDECREF(list);
+    return rc;
+}
+
+static int exec(PyObject *module)
+{
+    if (PyArray_ImportNumPyAPI() < 0 || PyUFunc_ImportUFuncAPI() < 0 || choose_isa(module) < 0) return -1;
+    if (add_rows(module, "LOSSES", loss_row) < 0 || add_rows(module, "OPTIMIZERS", optimizer_row) < 0) return -1;
+    return add_ufuncs(module) < 0 || add_model(module) < 0 ? -1 : 0;
+}
+
+static PyMethodDef methods[] = {
+    { "isa", isa, METH_NOARGS, "isa()\n--\n\nReturn the name of the instruction set in use." },
+    { "isas", isas, METH_NOARGS, "isas()\n--\n\nReturn the instruction sets that were built, best first, and whether this machine runs each." },
+    { "set_isa", set_isa, METH_O, "set_isa(name, /)\n--\n\nUse the named instruction set from now on; None chooses the best." },
+    { NULL, NULL, 0, NULL }
+};
+static PyModuleDef_Slot slots[] = { { Py_mod_exec, (void *)exec }, { 0, NULL } };
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, .m_name = "pynn._core", .m_doc = "The C core of pynn.", .m_methods = methods, .m_slots = slots
+};
+
+PyMODINIT_FUNC PyInit__core(void) { return PyModuleDef_Init(&definition); }

@@ -1,0 +1,73 @@
+"""Builds pynn._core: every C file once, except kernels.c, which is compiled once per instruction set of the target."""
+
+import re
+from glob import glob
+from pathlib import Path
+
+import numpy
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
+
+FLAGS = "-std=c11 -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast -fvisibility=hidden -Wall -Wextra".split()
+KERNELS = "csrc/core/kernels.c"
+# Per target, by the macro its compiler defines: the instruction sets that kernels.c is compiled for, with their flags.
+TARGETS = {
+    "__x86_64__": {
+        "base": [],
+        "avx2": ["-mavx2", "-mfma"],
+        "avx512": "-mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mprefer-vector-width=512".split(),
+    },
+    "__aarch64__": {"neon": []},
+}
+BASE = {"base": []}
+
+
+class BuildExt(build_ext):
+    """Compile kernels.c into one object per instruction set, and hand the objects to the linker."""
+
+    def build_extension(self, ext):
+        if self.compiler.compiler_type != "unix":
+            raise CompileError("pynn needs gcc or clang: its kernels are written on their vector extension (on Windows use clang or MinGW-w64)")
+        ext.extra_objects = [self.compile_kernels(ext, name, flags) for name, flags in self.instruction_sets().items()]
+        super().build_extension(ext)
+
+    def instruction_sets(self):
+        """Ask the compiler, which knows its target also when it is a cross compiler."""
+        probe = Path(self.build_temp, "target.c")
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.write_text("".join(f"#ifdef {macro}\npynn_target {macro[2:-2]}\n#endif\n" for macro in TARGETS))
+        answer = probe.with_suffix(".i")
+        self.compiler.preprocess(str(probe), str(answer))
+        found = re.findall(r"pynn_target (\w+)", answer.read_text())
+        return TARGETS[f"__{found[0]}__"] if found else BASE
+
+    def compile_kernels(self, ext, name, flags):
+        output = Path(self.build_temp, "kernels", name)
+        try:
+            [object_file] = self.compiler.compile(
+                [KERNELS],
+                output_dir=str(output),
+                macros=[("PN_ISA", name)],
+                include_dirs=ext.include_dirs,
+                extra_postargs=[*FLAGS, *flags],
+                depends=ext.depends,
+            )
+        except CompileError as error:
+            raise CompileError(f"{KERNELS} did not compile for the instruction set {name!r} with {' '.join(flags) or 'no extra flags'}: {error}") from error
+        return object_file
+
+
+setup(
+    cmdclass={"build_ext": BuildExt},
+    ext_modules=[
+        Extension(
+            "pynn._core",
+            sources=sorted({*glob("csrc/python/*.c"), *glob("csrc/core/*.c"), *glob("csrc/core/layers/*.c")} - {KERNELS}),
+            depends=[KERNELS, *sorted(glob("csrc/**/*.h", recursive=True))],
+            include_dirs=[numpy.get_include()],
+            extra_compile_args=FLAGS,
+            libraries=["m"],
+        )
+    ],
+)
