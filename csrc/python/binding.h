@@ -32,7 +32,7 @@ int check_index(size_t i, const void *row, const char *table);                 /
 /* training.c */
 int add_training(PyObject *module);     /* losses, updates and fit */
 /* model.c: what training.c needs of a Graph. */
-typedef struct { PyObject_HEAD pn_graph *graph; pn_dtype dtype; size_t ndim, shape[PN_MAX_DIMS]; PyObject *keep; } GraphObject;
+typedef struct { PyObject_HEAD pn_graph *graph; pn_dtype dtype; size_t ndim, shape[PN_MAX_DIMS]; PyObject *keep; int sealed; } GraphObject;
 GraphObject *as_graph(PyObject *module, PyObject *object);                     /* borrowed; NULL and TypeError when it is none */
 int check_sample(const GraphObject *g, PyArrayObject *x, const char *name);    /* is x (rows, input shape)? */
 PyArrayObject *new_output(const GraphObject *g, size_t rows);

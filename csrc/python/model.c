@@ -49,48 +49,48 @@ done:
     return ok;
 }
 
-/* layer: (kind, where, config, parameters). */
-static int add_layer(GraphObject *self, PyObject *layer)
+/* add(kind, where, config, ((data, grad or None), ...)) */
+static PyObject *graph_add(GraphObject *self, PyObject *args)
 {
     const char *kind, *where;
     PyObject *config, *parameters;
     double numbers[PN_MAX_DIMS + 1];
     pn_error error;
-    if (!PyArg_ParseTuple(layer, "ssO!O!;a layer is (kind, where, config, parameters)", &kind, &where, &PyTuple_Type, &config,
-                          &PyTuple_Type, &parameters)) return 0;
+    if (!PyArg_ParseTuple(args, "ssO!O!", &kind, &where, &PyTuple_Type, &config, &PyTuple_Type, &parameters)) return NULL;
+    if (self->sealed) {
+        PyErr_SetString(PyExc_RuntimeError, "a graph that has a plan takes no more layers");
+        return NULL;
+    }
     Py_ssize_t n = PyTuple_GET_SIZE(config);
     if (n > PN_MAX_DIMS) {
         PyErr_Format(PyExc_ValueError, "%s: at most %d settings are allowed, got %zd", where, PN_MAX_DIMS, n);
-        return 0;
+        return NULL;
     }
     for (Py_ssize_t i = 0; i < n; i++) {
         numbers[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(config, i));
-        if (PyErr_Occurred()) return 0;
+        if (PyErr_Occurred()) return NULL;
     }
     pn_status status = pn_graph_add(self->graph, kind, where, (size_t)n, numbers, &error);
-    if (status) {
-        raise_status(status, &error);
-        return 0;
-    }
+    if (status) return raise_status(status, &error);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parameters); i++) {
         PyObject *pair = PyTuple_GET_ITEM(parameters, i);
         if (!PyTuple_Check(pair)) {
             PyErr_SetString(PyExc_TypeError, "a parameter is a pair (data, grad or None)");
-            return 0;
+            return NULL;
         }
-        if (!bind_parameter(self, (size_t)i, pair)) return 0;
+        if (!bind_parameter(self, (size_t)i, pair)) return NULL;
     }
-    return 1;
+    Py_RETURN_NONE;
 }
 
 static PyObject *graph_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "dtype", "shape", "layers", NULL };
+    static char *names[] = { "dtype", "shape", NULL };
     const char *dtype;
-    PyObject *shape, *layers;
+    PyObject *shape;
     pn_error error;
     pn_dtype t;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO!O!", names, &dtype, &PyTuple_Type, &shape, &PyTuple_Type, &layers)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO!", names, &dtype, &PyTuple_Type, &shape)) return NULL;
     if (!parse_dtype(dtype, &t)) return NULL;
     GraphObject *self = (GraphObject *)type->tp_alloc(type, 0);
     if (!self) return NULL;
@@ -107,13 +107,8 @@ static PyObject *graph_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         if (PyErr_Occurred()) goto fail;
     }
     pn_status status = pn_graph_new(t, self->ndim, self->shape, &self->graph, &error);
-    if (status) {
-        raise_status(status, &error);
-        goto fail;
-    }
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(layers); i++)
-        if (!add_layer(self, PyTuple_GET_ITEM(layers, i))) goto fail;
-    return (PyObject *)self;
+    if (!status) return (PyObject *)self;
+    raise_status(status, &error);
 fail:
     Py_DECREF(self);
     return NULL;
@@ -195,6 +190,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     PlanObject *self = (PlanObject *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     self->graph = (GraphObject *)Py_NewRef(graph);
+    g->sealed = 1;
     self->rows = (size_t)rows;
     pn_status status = pn_plan_new(g->graph, (size_t)rows, keep ? PN_BACKWARD : PN_PREDICT, &self->plan, &error);
     if (!status) return (PyObject *)self;
@@ -285,6 +281,11 @@ static PyObject *plan_steps(PlanObject *self, void *unused)
 }
 
 /* ---- types ------------------------------------------------------------------------------------------------------ */
+static PyMethodDef graph_methods[] = {
+    { "add", (PyCFunction)graph_add, METH_VARARGS,
+      "add($self, kind, where, config, parameters, /)\n--\n\nOne more layer; parameters are pairs (data, grad or None)." },
+    { NULL, NULL, 0, NULL },
+};
 static PyGetSetDef graph_getset[] = {
     { "output_shape", (getter)graph_output_shape, NULL, "The shape of one sample's output.", NULL },
     { NULL, NULL, NULL, NULL, NULL },
@@ -292,8 +293,9 @@ static PyGetSetDef graph_getset[] = {
 static PyType_Slot graph_slots[] = {
     { Py_tp_new, graph_new },
     { Py_tp_dealloc, graph_dealloc },
+    { Py_tp_methods, graph_methods },
     { Py_tp_getset, graph_getset },
-    { Py_tp_doc, "Graph(dtype, shape, layers)\n--\n\nLayers in a row: (kind, where, config, ((data, grad or None), ...)) each." },
+    { Py_tp_doc, "Graph(dtype, shape)\n--\n\nA net for samples of a shape: layers in a row." },
     { 0, NULL },
 };
 static PyMethodDef plan_methods[] = {

@@ -252,6 +252,7 @@ static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     FitObject *self = (FitObject *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     self->graph = Py_NewRef(graph);
+    g->sealed = 1;
     if (!parse_groups(list, &self->groups) || !take_data(g, (size_t)loss, x, y, &self->x, &self->y, &self->data)) goto fail;
     self->options = (pn_fit_options){ .loss = (size_t)loss, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .sum = sum, .shuffle = shuffle,
         .seed = seed, .groups = self->groups.groups, .n_groups = self->groups.n, .poll = poll_signals };
