@@ -1,0 +1,168 @@
+"""Train the same net with each of several activations."""
+
+from collections.abc import Callable, Sequence
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+import pynn
+from pynn.datasets import train_test_split
+from pynn.lab._health import unit_health
+from pynn.lab._report import Comparison, Row
+
+ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu")
+
+
+def compare(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    activations: Sequence[str] = ACTIVATIONS,
+    hidden: Sequence[int] = (128, 64),
+    epochs: int = 30,
+    batch_size: int = 32,
+    lr: float = 1e-3,
+    test_size: float = 0.25,
+    target: float = 0.95,
+    seed: int = 0,
+    callback: Callable[[str, int], None] | None = None,
+) -> Comparison:
+    """Train the same net with each activation on the same data, and compare.
+
+    Every net starts from the same weights, sees the same batches in the same order and learns with Adam. Input columns
+    (and real targets) are brought to mean 0 and standard deviation 1 as the training samples have them.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+        The inputs, numbers.
+    y : array of shape (n,)
+        The targets. Integers, booleans or text are classes (cross-entropy, accuracy); floats are quantities (mean squared
+        error, R2).
+    activations : sequence of str
+        Names of activations.
+    hidden : sequence of int
+        The widths of the hidden layers.
+    epochs, batch_size, lr
+        As in ``pynn.Sequential.fit`` and ``pynn.optim.Adam``.
+    test_size : float
+        The share of the samples set aside for testing, drawn from each class alike.
+    target : float
+        The score (accuracy or R2) whose first epoch the table shows.
+    seed : int
+        Decides the split, the first weights and the order of the samples.
+    callback : function (activation, epoch) -> None
+        Called after every epoch, which counts from 1.
+
+    Returns
+    -------
+    Comparison
+        A row for each activation.
+
+    Raises
+    ------
+    ValueError
+        The shapes don't fit, a value isn't finite, there is only one class, or a name or a number isn't allowed.
+
+    Examples
+    --------
+    >>> import pynn.datasets, pynn.lab
+    >>> X, y = pynn.datasets.load_digits()
+    >>> result = pynn.lab.compare(X, y, activations=["relu", "tanh"], epochs=10)
+    >>> [row.activation for row in result.rows]
+    ['relu', 'tanh']
+    >>> all(row.score > 0.9 for row in result.rows)
+    True
+    """
+    data = _Data(X, y, test_size, seed)
+    rows = []
+    for activation in activations:
+        model = _net(data, activation, hidden, seed)
+        history = model.fit(
+            data.X_train,
+            data.y_train,
+            loss="cross_entropy" if data.classes else "mse",
+            optimizer=pynn.optim.Adam(lr=lr),
+            epochs=epochs,
+            batch_size=batch_size,
+            validation_data=(data.X_test, data.y_test),
+            metrics=["accuracy"] if data.classes else [],
+            seed=seed,
+            verbose=False,
+        ).history
+        scores = data.scores(history)
+        reached = (epoch for epoch, score in enumerate(scores, 1) if score >= target)
+        rows.append(
+            Row(
+                activation,
+                scores[-1],
+                history["val_loss"][-1],
+                next(reached, None),
+                *unit_health(model, data.X_train),
+                ns_per_element(activation),
+                sum(history["seconds"]),
+            )
+        )
+    return Comparison(
+        tuple(rows), "accuracy" if data.classes else "R2", target, len(data.X_train), len(data.X_test)
+    )
+
+
+class _Data:
+    """The samples as the nets see them, and what the test loss means."""
+
+    def __init__(self, X: ArrayLike, y: ArrayLike, test_size: float, seed: int) -> None:
+        inputs, targets = np.asarray(X), np.asarray(y)
+        if inputs.ndim != 2 or targets.ndim != 1:
+            raise ValueError(f"X must have shape (n, d) and y (n,); got {inputs.shape} and {targets.shape}")
+        self.classes = 0
+        if targets.dtype.kind != "f":
+            labels, targets = np.unique(targets, return_inverse=True)
+            self.classes = len(labels)
+            if self.classes < 2:
+                raise ValueError(f"y must hold at least two classes; it holds {labels.tolist()}")
+        parts = train_test_split(inputs, targets, test_size=test_size, seed=seed, stratify=bool(self.classes))
+        self.X_train, self.X_test = _standardised("X", *parts[:2])
+        self.y_train, self.y_test = parts[2:]
+        if not self.classes:
+            self.y_train, self.y_test = _standardised("y", *(part[:, None] for part in parts[2:]))
+
+    def scores(self, history: dict[str, list[float]]) -> list[float]:
+        """Return the test score after each epoch."""
+        if self.classes:
+            return history["val_accuracy"]
+        variance = float(np.var(self.y_test, dtype=np.float64))
+        return [1 - loss / variance if variance else float("nan") for loss in history["val_loss"]]
+
+
+def _standardised(name: str, train: NDArray[Any], test: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Bring each column to mean 0 and deviation 1, both taken from the training samples; a constant column becomes 0."""
+    for part in (train, test):
+        if not np.isfinite(part).all():
+            raise ValueError(f"{name} must be finite; it holds nan or infinity")
+    mean, deviation = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    deviation[train.min(axis=0) == train.max(axis=0)] = 1
+    return tuple(((part - mean) / deviation).astype(np.float32) for part in (train, test))
+
+
+def _net(data: _Data, activation: str, hidden: Sequence[int], seed: int) -> pynn.Sequential:
+    """Build the net; the weights depend on the widths and the seed only."""
+    widths = [data.X_train.shape[1], *hidden, data.classes or 1]
+    seeds = np.random.SeedSequence(seed).generate_state(len(widths) - 1).tolist()
+    *inner, last = (pynn.Linear(a, b, seed=s) for a, b, s in zip(widths, widths[1:], seeds))
+    return pynn.Sequential(*(layer for linear in inner for layer in (linear, activation)), last)
+
+
+def ns_per_element(activation: str) -> float:
+    """Return the nanoseconds an element of the float32 ufunc takes: the best of 20 calls on data that stays in cache."""
+    function = getattr(pynn, activation)
+    x = np.random.default_rng(0).standard_normal(16384, dtype=np.float32)
+    y = np.empty_like(x)
+    times = []
+    for _ in range(20):
+        start = perf_counter_ns()
+        function(x, out=y)
+        times.append(perf_counter_ns() - start)
+    return min(times) / x.size

@@ -1,0 +1,122 @@
+"""The result of a comparison: numbers, a table, a sentence."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from math import isnan, sqrt
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one activation did."""
+
+    activation: str
+    score: float  # accuracy (0 to 1) or R2 on the test samples, after the last epoch
+    loss: float  # on the test samples, after the last epoch
+    epochs_to_target: int | None  # the first epoch whose score reached the target; None: none did
+    dead: float  # share of the hidden units; see pynn.lab.unit_health
+    saturated: float
+    ns_per_element: float  # the activation's forward pass by itself, nanoseconds
+    seconds: float  # training
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Activations compared: a row each, printed as a table.
+
+    ``str()`` gives text, notebooks show HTML, and ``to_dict()`` plain data.
+    """
+
+    rows: tuple[Row, ...]
+    metric: str  # "accuracy" or "R2"
+    target: float  # the score that epochs_to_target waits for
+    train_samples: int
+    test_samples: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as plain data, ready for JSON or a data frame."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        header, body = self._header(), self._body()
+        widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
+        lines = [_line(header, widths), "  ".join("-" * width for width in widths)]
+        return "\n".join([*lines, *(_line(row, widths) for row in body)])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(_html_row("td", row) for row in self._body())
+        return (
+            f"<table><thead>{_html_row('th', self._header())}</thead><tbody>{rows}</tbody></table>"
+            f"<p>{escape(self.summary())}</p>"
+        )
+
+    def summary(self) -> str:
+        """Say in a few words what the table shows, and what it can't tell."""
+        scored = [row for row in self.rows if not isnan(row.score)]
+        if not scored:
+            return "No net learned anything: every score is nan."
+        best = max(scored, key=lambda row: row.score)
+        return " ".join(filter(None, (self._best(best, scored), self._fastest(), self._unwell())))
+
+    def _best(self, best: Row, scored: Sequence[Row]) -> str:
+        text = f"{best.activation} scored best: {self._score(best.score)}."
+        if self.metric != "accuracy":
+            return text + " One seed can't rank close scores."
+        margin = 2 * sqrt(best.score * (1 - best.score) / self.test_samples)
+        close = [row.activation for row in scored if row is not best and best.score - row.score <= margin]
+        if not close:
+            return text
+        return f"{text} {self.test_samples} test samples can't tell it from {_listed(close)} (±{margin:.1%})."
+
+    def _fastest(self) -> str:
+        first = min((row.epochs_to_target for row in self.rows if row.epochs_to_target), default=None)
+        if first is None or len(self.rows) == 1:
+            return ""
+        names = [row.activation for row in self.rows if row.epochs_to_target == first]
+        return f"First to reach {self._goal()}: {_listed(names)}, in epoch {first}."
+
+    def _unwell(self) -> str:
+        worst = max(self.rows, key=lambda row: row.dead + row.saturated)
+        share = worst.dead + worst.saturated
+        if share == 0:
+            return "No unit is dead or saturated."
+        return f"Most dead or saturated units: {worst.activation}, {share:.1%}."
+
+    def _header(self) -> list[str]:
+        name = "test accuracy" if self.metric == "accuracy" else f"test {self.metric}"
+        return ["activation", name, "test loss", f"epochs to {self._goal()}", "dead", "saturated", "ns/element", "seconds"]
+
+    def _body(self) -> list[list[str]]:
+        return [
+            [
+                row.activation,
+                self._score(row.score),
+                f"{row.loss:.4f}",
+                "-" if row.epochs_to_target is None else str(row.epochs_to_target),
+                f"{row.dead:.1%}",
+                f"{row.saturated:.1%}",
+                f"{row.ns_per_element:.2f}",
+                f"{row.seconds:.2f}",
+            ]
+            for row in self.rows
+        ]
+
+    def _goal(self) -> str:
+        return f"{self.target * 100:g}%" if self.metric == "accuracy" else f"{self.target:g}"
+
+    def _score(self, value: float) -> str:
+        return f"{value:.1%}" if self.metric == "accuracy" else f"{value:.3f}"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = cells
+    return "  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:], strict=True))])
+
+
+def _html_row(tag: str, cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
