@@ -133,6 +133,8 @@ static PyArray_DTypeMeta *decide(int nargs, PyArray_DTypeMeta *const *operands, 
 {
     PyArray_DTypeMeta *const choices[] = { &PyArray_HalfDType, &PyArray_FloatDType, &PyArray_DoubleDType };
     PyArray_DTypeMeta *first = signature[nargs - 1] ? signature[nargs - 1] : signature[0] ? signature[0] : operands[0];
+    if (!first) first = operands[1];                        /* reduce and accumulate leave out the first */
+    if (!first) return NULL;
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) if (first == choices[i]) return choices[i];
     int number = first->type_num;
     int integer = number >= 0 && first->singleton && PyTypeNum_ISINTEGER(number);
