@@ -9,14 +9,14 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
-FLAGS = "-std=c11 -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast -fvisibility=hidden -Wall -Wextra".split()
+FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fvisibility=hidden", "-Wall", "-Wextra"]
 KERNELS = "csrc/core/kernels.c"
 # Per target, by the macro its compiler defines: the instruction sets that kernels.c is compiled for, with their flags.
 TARGETS = {
     "__x86_64__": {
         "base": [],
         "avx2": ["-mavx2", "-mfma"],
-        "avx512": "-mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mprefer-vector-width=512".split(),
+        "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma", "-mprefer-vector-width=512"],
     },
     "__aarch64__": {"neon": []},
 }
@@ -28,7 +28,7 @@ class BuildExt(build_ext):
 
     def build_extension(self, ext):
         if self.compiler.compiler_type != "unix":
-            raise CompileError("pynn needs gcc or clang: its kernels are written on their vector extension (on Windows use clang or MinGW-w64)")
+            raise CompileError("pynn needs gcc or clang (on Windows: MinGW-w64), whose vector extension its kernels are written on")
         ext.extra_objects = [self.compile_kernels(ext, name, flags) for name, flags in self.instruction_sets().items()]
         super().build_extension(ext)
 
@@ -54,7 +54,7 @@ class BuildExt(build_ext):
                 depends=ext.depends,
             )
         except CompileError as error:
-            raise CompileError(f"{KERNELS} did not compile for the instruction set {name!r} with {' '.join(flags) or 'no extra flags'}: {error}") from error
+            raise CompileError(f"{KERNELS} did not compile for {name} with the flags {' '.join([*FLAGS, *flags])}: {error}") from error
         return object_file
 
 

@@ -1,7 +1,6 @@
 """From a row of the core's tables to Python: parameters, their checks, real signatures, and errors that help."""
 
 from __future__ import annotations
-
 import __future__
 
 import ast

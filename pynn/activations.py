@@ -29,4 +29,4 @@ def _functions() -> dict[str, Any]:
 
 
 globals().update(_functions())
-__all__ = [*activations, *rowwise_functions, *aliases]  # noqa: PLE0604
+__all__ = [*activations, *rowwise_functions, *aliases]

@@ -15,4 +15,4 @@ def _functions() -> dict[str, Any]:
 
 
 globals().update(_functions())
-__all__ = [*activations, *aliases]  # noqa: PLE0604
+__all__ = [*activations, *aliases]
