@@ -265,6 +265,16 @@ done:
     return (PyObject *)gx;
 }
 
+static PyObject *plan_output_shape(PlanObject *self, void *unused)
+{
+    PyObject *sample = graph_output_shape(self->graph, unused), *out = NULL;
+    PyObject *rows = sample ? Py_BuildValue("(n)", (Py_ssize_t)self->rows) : NULL;
+    if (rows) out = PySequence_Concat(rows, sample);
+    Py_XDECREF(rows);
+    Py_XDECREF(sample);
+    return out;
+}
+
 static PyObject *plan_bytes(PlanObject *self, void *unused) { (void)unused; return PyLong_FromSize_t(pn_plan_bytes(self->plan)); }
 
 static PyObject *plan_steps(PlanObject *self, void *unused)
@@ -304,6 +314,7 @@ static PyMethodDef plan_methods[] = {
     { NULL, NULL, 0, NULL },
 };
 static PyGetSetDef plan_getset[] = {
+    { "output_shape", (getter)plan_output_shape, NULL, "Rows, and the shape of one sample's output.", NULL },
     { "bytes", (getter)plan_bytes, NULL, "Size of the plan's arena.", NULL },
     { "steps", (getter)plan_steps, NULL, "What each step does.", NULL },
     { NULL, NULL, NULL, NULL, NULL },

@@ -1,0 +1,98 @@
+"""pynn: a small, complete neural-network library for CPUs.
+
+NumPy arrays in and out, a C core that runs the whole training loop, and activations that are real ufuncs.
+
+Examples
+--------
+>>> import numpy as np, pynn
+>>> pynn.relu(np.array([-2.0, 0.0, 2.0]))
+array([0., 0., 2.])
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from . import _conflict
+
+try:
+    from . import _core
+except ImportError as error:
+    raise _conflict.explain(error) from error
+
+from . import grad, losses, optim
+from ._layer import Layer, Parameter
+from ._loss import Loss
+from ._optimizer import Optimizer
+from ._random import manual_seed
+from .activation_layers import *  # noqa: F403
+from .activations import *  # noqa: F403
+from .layers import Flatten, Linear
+from .losses import *  # noqa: F403
+from .model import History, Sequential
+
+__version__ = "0.1.0"
+
+_LAZY = ("datasets", "lab")
+"""Submodules that are imported when first asked for."""
+
+__all__ = [
+    *activations.__all__,  # type: ignore[name-defined]  # noqa: F405
+    *activation_layers.__all__,  # type: ignore[name-defined]  # noqa: F405
+    *losses.__all__,
+    "Flatten",
+    "History",
+    "Layer",
+    "Linear",
+    "Loss",
+    "Optimizer",
+    "Parameter",
+    "Sequential",
+    "grad",
+    "losses",
+    "manual_seed",
+    "optim",
+    "show_config",
+]
+
+
+def show_config(mode: str = "stdout") -> dict[str, Any] | None:
+    """Print what was built, and which instruction set runs.
+
+    Parameters
+    ----------
+    mode : {'stdout', 'dicts'}
+        'dicts' returns the facts instead of printing them, as in `numpy.show_config`.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> sorted(pynn.show_config("dicts"))
+    ['activations', 'instruction set', 'instruction sets built', 'losses', 'optimizers', 'version']
+    """
+    if mode not in ("stdout", "dicts"):
+        raise ValueError(f"mode: expected 'stdout' or 'dicts', got {mode!r}")
+    facts = {
+        "version": __version__,
+        "instruction set": _core.isa(),
+        "instruction sets built": {name: "runs here" if runs else "not on this machine" for name, runs in _core.isas()},
+        "activations": len(_core.ACTIVATIONS),
+        "losses": len(_core.LOSSES),
+        "optimizers": len(_core.OPTIMIZERS),
+    }
+    if mode == "dicts":
+        return facts
+    for name, value in facts.items():
+        print(f"{name}: {value}")
+    return None
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_LAZY]

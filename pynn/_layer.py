@@ -1,0 +1,304 @@
+"""What all layers share: parameters, the call and its gradient, state, configuration."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+from ._tables import unknown_name
+
+Array = NDArray[Any]
+
+_KEPT_PLANS = 8
+_DTYPES = ("float32", "float64")
+
+
+def check_dtype(dtype: object) -> str:
+    """Return the name of a layer's dtype, or raise."""
+    try:
+        name = np.dtype(dtype).name  # type: ignore[call-overload]
+    except TypeError:
+        name = ""
+    if name not in _DTYPES:
+        raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
+    return str(name)
+
+
+def check_size(name: str, value: object) -> int:
+    """Return a number of features, or raise."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: expected an integer, got {value!r}")
+    if value < 0:
+        raise ValueError(f"{name}: expected 0 or more, got {value}")
+    return int(value)
+
+
+def real_array(x: ArrayLike, name: str) -> Array:
+    """Return ``x`` as an array of real numbers, or raise."""
+    a = np.asarray(x)
+    if a.dtype.kind not in "fiub" or a.dtype.itemsize > 8:
+        raise TypeError(f"{name}: dtype {a.dtype} is not allowed; expected real numbers of at most 64 bits")
+    return a
+
+
+class Parameter:
+    """An array that is learnt, and its gradient.
+
+    Parameters
+    ----------
+    data : array_like
+        The values, float32 or float64 (kept as they are; other real numbers become float32). A C-contiguous array is used in
+        place, so that whoever made it sees it change.
+    name : str
+        For messages.
+
+    Attributes
+    ----------
+    data, grad : numpy.ndarray
+        Same shape and dtype; their addresses never change.
+    requires_grad : bool
+        Whether training changes it.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> p = pynn.Parameter(np.zeros((2, 3)))
+    >>> p.grad.shape
+    (2, 3)
+    """
+
+    def __init__(self, data: ArrayLike, name: str = "", *, requires_grad: bool = True) -> None:
+        a = real_array(data, "data")
+        self.data: Array = np.require(a, a.dtype if a.dtype.name in _DTYPES else np.float32, ["C", "A", "W"])
+        self.grad: Array = np.zeros_like(self.data)
+        self.name = name
+        self.requires_grad = requires_grad
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array."""
+        return self.data.shape
+
+    def __repr__(self) -> str:
+        return f"<Parameter {self.name or 'unnamed'}: {self.data.dtype} {self.shape}{'' if self.requires_grad else ', frozen'}>"
+
+
+class Builder:
+    """A graph under construction, as layers see it: the sample's shape so far, and ``add``."""
+
+    def __init__(self, dtype: str, shape: tuple[int, ...], batched: bool) -> None:
+        self.graph = _core.Graph(dtype, shape)
+        self.batched = batched
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample here."""
+        return self.graph.output_shape
+
+    def add(self, kind: str, where: str, config: tuple[float, ...], *parameters: Parameter | None) -> None:
+        """Add one of the core's layers."""
+        pairs = tuple((p.data, p.grad if p.requires_grad else None) for p in parameters if p is not None)
+        self.graph.add(kind, where, config, pairs)
+
+    def sample_axis(self, axis: int, where: str) -> int:
+        """Return the sample's axis that ``axis`` of the whole array is."""
+        ndim = len(self.shape) + self.batched
+        if not -ndim <= axis < ndim:
+            raise ValueError(f"{where}: axis {axis} is outside an array of {ndim} dimensions")
+        if axis % ndim < self.batched:
+            raise ValueError(f"{where}: axis {axis} is the batch here; a layer of a model works on each sample alone")
+        return axis % ndim - self.batched
+
+
+class Layer:
+    """The base of every layer: ``y = layer(x)`` and ``gx = layer.backward(gy)``."""
+
+    dtype: str | None = None
+    """What the layer computes in; None: it follows its input."""
+
+    training: bool = True
+
+    classes: ClassVar[dict[str, type[Layer]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.__name__.startswith("_"):
+            Layer.classes[cls.__name__] = cls
+
+    def __init__(self) -> None:
+        self._parameters: dict[str, Parameter] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop the plans, which borrow the parameters' memory."""
+        self._plans: OrderedDict[Any, _core.Plan] = OrderedDict()
+        self._last: tuple[_core.Plan, tuple[int, ...], np.dtype[Any]] | None = None
+
+    # ---- what a kind of layer says of itself --------------------------------------------------------------------
+    def _build(self, builder: Builder, where: str) -> None:
+        """Add this layer to a graph."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make a layer like this one, as plain JSON types."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make a layer from what ``get_config`` returned."""
+        return cls(**config)
+
+    def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
+        """Return rows, the sample's shape, and whether the first axis is the batch."""
+        return (x.shape[0], x.shape[1:], True) if x.ndim > 1 else (1, x.shape, False)
+
+    # ---- calling -------------------------------------------------------------------------------------------------
+    def _compute_dtype(self, x: Array) -> str:
+        if self.dtype:
+            return self.dtype
+        return "float32" if x.dtype in (np.float32, np.float16) else "float64"
+
+    def _plan(self, x: Array) -> _core.Plan:
+        dtype = self._compute_dtype(x)
+        key = (x.shape, dtype, tuple(p.requires_grad for p in self._all_parameters().values()), _core.isa())
+        plan = self._plans.get(key)
+        if plan is None:
+            rows, shape, batched = self._split(x)
+            builder = Builder(dtype, shape, batched)
+            self._build(builder, type(self).__name__)
+            plan = self._plans[key] = _core.Plan(builder.graph, rows, True)
+            if len(self._plans) > _KEPT_PLANS:
+                self._plans.popitem(last=False)
+        else:
+            self._plans.move_to_end(key)
+        return plan
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """Return the output for ``x``, and keep what ``backward`` needs; ``x`` is held by reference until then."""
+        a = real_array(x, "x")
+        plan = self._plan(a)
+        rows, shape, batched = self._split(a)
+        y = plan.forward(a.reshape((rows, *shape)))
+        self._last = plan, a.shape, a.dtype
+        if not batched:
+            y = y.reshape(y.shape[1:])
+        return y.astype(np.float16) if a.dtype == np.float16 and not self.dtype else y
+
+    def backward(self, gy: ArrayLike) -> Array:
+        """Return dL/dx for ``gy = dL/dy`` of the last call, and add dL/dparameter into ``grads``."""
+        if self._last is None:
+            raise RuntimeError(f"{type(self).__name__}.backward needs a forward call before it: y = layer(x)")
+        plan, shape, dtype = self._last
+        g = real_array(gy, "gy")
+        out = plan.output_shape
+        if math.prod(g.shape) != math.prod(out):
+            raise ValueError(f"gy: shape {g.shape} does not fit the last output, whose shape is {out}")
+        gx = plan.backward(g.reshape(out)).reshape(shape)
+        return gx.astype(dtype) if dtype == np.float16 and not self.dtype else gx
+
+    # ---- parameters ----------------------------------------------------------------------------------------------
+    def _all_parameters(self) -> dict[str, Parameter]:
+        return self._parameters
+
+    def parameters(self) -> list[Parameter]:
+        """Return the parameters, each once."""
+        return list({id(p): p for p in self._all_parameters().values()}.values())
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Yield names, such as ``"0.weight"``, and parameters."""
+        yield from self._all_parameters().items()
+
+    @property
+    def params(self) -> dict[str, Array]:
+        """The parameters' arrays by name: live, not copies."""
+        return {name: p.data for name, p in self._all_parameters().items()}
+
+    @property
+    def grads(self) -> dict[str, Array]:
+        """The gradients by name: live, not copies."""
+        return {name: p.grad for name, p in self._all_parameters().items()}
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return copies of all arrays that make up the layer's state, under PyTorch's names."""
+        return {name: p.data.copy() for name, p in self._all_parameters().items()}
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike], strict: bool = True) -> None:
+        """Copy ``state`` into the layer's arrays.
+
+        Parameters
+        ----------
+        state : mapping of str to array_like
+            As ``state_dict`` returns it; PyTorch's CPU tensors will do.
+        strict : bool
+            Whether a missing or an unexpected name is an error. Shapes must agree in any case.
+
+        Raises
+        ------
+        KeyError
+            Under ``strict``, naming what is missing and what is unexpected.
+        ValueError
+            If a shape differs; nothing has been changed then.
+        """
+        own = self._all_parameters()
+        missing, unexpected = own.keys() - state.keys(), state.keys() - own.keys()
+        if strict and (missing or unexpected):
+            raise KeyError(f"state: missing {sorted(missing)}, unexpected {sorted(unexpected)}")
+        new = {name: real_array(state[name], name) for name in own if name in state}
+        for name, a in new.items():
+            if a.shape != own[name].shape:
+                raise ValueError(f"state: {name} has shape {a.shape}, expected {own[name].shape}")
+        for name, a in new.items():
+            own[name].data[...] = a
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero."""
+        for p in self.parameters():
+            p.grad.fill(0)
+
+    def freeze(self) -> Self:
+        """Keep training from changing this layer's parameters."""
+        return self._require_grad(False)
+
+    def unfreeze(self) -> Self:
+        """Let training change this layer's parameters again."""
+        return self._require_grad(True)
+
+    def _require_grad(self, value: bool) -> Self:
+        for p in self.parameters():
+            p.requires_grad = value
+        return self
+
+    # ---- mode, text, pickling -------------------------------------------------------------------------------------
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, which matters to layers that behave differently when used."""
+        self.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Set evaluation mode."""
+        return self.train(False)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("_plans", "_last")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+
+def layer_from_config(config: Mapping[str, Any]) -> Layer:
+    """Make the layer that ``{"class": name, **arguments}`` describes."""
+    rest = dict(config)
+    name = rest.pop("class", None)
+    if name not in Layer.classes:
+        raise unknown_name("layer class", name, Layer.classes)
+    return Layer.classes[name].from_config(rest)

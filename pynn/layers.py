@@ -1,0 +1,125 @@
+"""Layers with parameters, and layers of shape."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from . import _core
+from ._layer import Array, Builder, Layer, Parameter, check_dtype, check_size
+from ._random import draw_seed
+
+
+class Linear(Layer):
+    """A fully connected layer: ``y = x @ weight.T + bias`` over the last axis.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Sizes of the last axis of input and output; any number of leading axes.
+    bias : bool
+        Whether there is a bias.
+    dtype : {'float32', 'float64'}
+        Of the parameters and of the computation; input of another real dtype is converted.
+    seed : int, optional
+        Of the initial values, uniform in +-1/sqrt(in_features) as in PyTorch; None draws a fresh one.
+
+    Attributes
+    ----------
+    weight : numpy.ndarray, shape (out_features, in_features)
+    bias : numpy.ndarray, shape (out_features,), or None
+
+    Raises
+    ------
+    ValueError
+        If a size is negative, the dtype is another, or the input's last axis is not ``in_features``.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> layer = pynn.Linear(3, 2, seed=0)
+    >>> y = layer(np.ones((4, 3)))
+    >>> y.shape, layer.backward(np.ones((4, 2))).shape
+    ((4, 2), (4, 3))
+    >>> layer.grads["bias"]
+    array([4., 4.], dtype=float32)
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, *, dtype: DTypeLike = "float32", seed: int | None = None
+    ) -> None:
+        super().__init__()
+        self.in_features = check_size("in_features", in_features)
+        self.out_features = check_size("out_features", out_features)
+        self.dtype: str = check_dtype(dtype)
+        bound = 1 / math.sqrt(self.in_features) if self.in_features else 0.0
+        drawn = draw_seed(seed)
+        shapes: dict[str, tuple[int, ...]] = {"weight": (self.out_features, self.in_features)}
+        if bias:
+            shapes["bias"] = (self.out_features,)
+        for stream, (name, shape) in enumerate(shapes.items()):
+            data = np.empty(shape, self.dtype)
+            _core.uniform(data, drawn, stream, -bound, bound)
+            self._parameters[name] = Parameter(data, name)
+
+    @property
+    def weight(self) -> Array:
+        """The weights, a live view; assigning copies into it."""
+        return self._parameters["weight"].data
+
+    @weight.setter
+    def weight(self, value: Array) -> None:
+        self._parameters["weight"].data[...] = value
+
+    @property
+    def bias(self) -> Array | None:
+        """The biases, a live view, or None; assigning copies into it."""
+        return self._parameters["bias"].data if "bias" in self._parameters else None
+
+    @bias.setter
+    def bias(self, value: Array) -> None:
+        if "bias" not in self._parameters:
+            raise AttributeError("this Linear was made with bias=False")
+        self._parameters["bias"].data[...] = value
+
+    def _build(self, builder: Builder, where: str) -> None:
+        bias = self._parameters.get("bias")
+        config = (self.in_features, self.out_features, bias is not None)
+        builder.add("linear", where, config, self._parameters["weight"], bias)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"in_features": self.in_features, "out_features": self.out_features, "bias": "bias" in self._parameters}
+        return config if self.dtype == "float32" else {**config, "dtype": self.dtype}
+
+
+class Flatten(Layer):
+    """Join axes ``start_dim`` to ``end_dim`` into one; by default all but the batch.
+
+    Parameters
+    ----------
+    start_dim, end_dim : int
+        First and last axis to join, counted with the batch.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.Flatten()(np.ones((5, 8, 8))).shape
+    (5, 64)
+    """
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def _build(self, builder: Builder, where: str) -> None:
+        shape = builder.shape
+        first, last = (builder.sample_axis(d, where) for d in (self.start_dim, self.end_dim))
+        if first > last:
+            raise ValueError(f"{where}: start_dim {self.start_dim} comes after end_dim {self.end_dim}")
+        builder.add("reshape", where, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"start_dim": self.start_dim, "end_dim": self.end_dim}

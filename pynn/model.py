@@ -1,0 +1,425 @@
+"""Nets: layers in a row, and the training loop."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import _core, losses, optim
+from ._layer import Array, Builder, Layer, Parameter, layer_from_config, real_array
+from ._loss import Loss
+from ._optimizer import Optimizer
+from ._random import draw_seed
+from ._tables import unknown_name
+from .activation_layers import by_name as activation_layers
+
+_FUSED = {("cross_entropy", "Softmax"): "cross_entropy", ("bce", "Sigmoid"): "bce_with_logits"}
+"""Loss name and last layer that become one stable loss at the logits."""
+
+_DOUBLED = {("CrossEntropyLoss", "Softmax"), ("BCEWithLogitsLoss", "Sigmoid")}
+"""Losses on logits that a last layer turns into something else."""
+
+_PROBABILITIES = {"CrossEntropyLoss": "Softmax", "BCEWithLogitsLoss": "Sigmoid", "NLLLoss": "exp"}
+
+Callback = Callable[[int, dict[str, float]], None]
+
+
+class History:
+    """What ``fit`` saw: ``history["loss"]`` and its kin, a number an epoch."""
+
+    def __init__(self) -> None:
+        self.history: dict[str, list[float]] = {}
+
+    @property
+    def epoch(self) -> list[int]:
+        """The numbers of the finished epochs, from 0."""
+        return list(range(len(self.history.get("loss", []))))
+
+    def add(self, logs: Mapping[str, float]) -> None:
+        """Add one epoch."""
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{k}={v[-1]:.4g}" for k, v in self.history.items())
+        return f"<History: {len(self.epoch)} epochs{': ' + last if last else ''}>"
+
+
+def _as_layer(layer: Layer | str) -> Layer:
+    if isinstance(layer, Layer):
+        return layer
+    if not isinstance(layer, str):
+        raise TypeError(f"layers: expected a pynn.Layer or an activation's name, got {layer!r}")
+    if layer not in activation_layers:
+        raise unknown_name("activation", layer, activation_layers)
+    return activation_layers[layer]()
+
+
+class Sequential(Layer):
+    """Layers in a row, with a training loop that runs in C.
+
+    Parameters
+    ----------
+    *layers : Layer or str
+        The layers; a name such as ``"relu"`` stands for the activation. Sequentials nest.
+
+    Raises
+    ------
+    ValueError
+        If layers compute in different dtypes, or a name is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]); y = np.array([0, 1, 1, 0])
+    >>> model = pynn.Sequential(pynn.Linear(2, 16, seed=1), "tanh", pynn.Linear(16, 2, seed=2))
+    >>> hist = model.fit(X, y, loss="cross_entropy", optimizer=pynn.optim.Adam(lr=0.05), epochs=200, seed=0)
+    >>> model.predict_class(X)
+    array([0, 1, 1, 0])
+    """
+
+    def __init__(self, *layers: Layer | str) -> None:
+        super().__init__()
+        self.layers = [_as_layer(layer) for layer in layers]
+        self._fitted: tuple[Loss, bool] | None = None
+        self._lock = threading.RLock()
+        self.history: History | None = None
+        self._check_dtypes()
+
+    # ---- structure ------------------------------------------------------------------------------------------------
+    def _check_dtypes(self) -> None:
+        found = {layer.dtype: name for name, layer in self._leaves() if layer.dtype}
+        if len(found) > 1:
+            raise ValueError("layers: all must compute in one dtype, got " + ", ".join(f"{d} in layer {n}" for d, n in found.items()))
+        self.dtype = next(iter(found), None)
+
+    def _leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        for i, layer in enumerate(self.layers):
+            if isinstance(layer, Sequential):
+                yield from layer._leaves(f"{prefix}{i}.")
+            else:
+                yield f"{prefix}{i}", layer
+
+    def _all_parameters(self) -> dict[str, Parameter]:
+        return {f"{name}.{own}": p for name, layer in self._leaves() for own, p in layer._all_parameters().items()}
+
+    def _build(self, builder: Builder, where: str, drop_last: bool = False) -> None:
+        leaves = list(self._leaves())
+        for name, layer in leaves[: len(leaves) - drop_last]:
+            layer._build(builder, f"layer {name} ({type(layer).__name__})")
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """Return a layer, or for a slice a Sequential that shares its layers."""
+        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+    def append(self, layer: Layer | str) -> Self:
+        """Add a layer at the end."""
+        self.layers.append(_as_layer(layer))
+        try:
+            self._check_dtypes()
+        except ValueError:
+            self.layers.pop()
+            raise
+        self._forget()
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode in every layer."""
+        for layer in self.layers:
+            layer.train(mode)
+        return super().train(mode)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"layers": [{"class": type(layer).__name__, **layer.get_config()} for layer in self.layers]}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls(*(layer_from_config(layer) for layer in config["layers"]))
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.layers))})"
+
+    def summary(self) -> str:
+        """Return a table of the layers and their parameters."""
+        rows = [(name, repr(layer), f"{sum(p.data.size for p in layer.parameters()):,}") for name, layer in self._leaves()]
+        width = max((len(text) for _, text, _ in rows), default=5)
+        lines = [f"{name:>5}  {text:<{width}}  {count:>12}" for name, text, count in [("", "layer", "parameters"), *rows]]
+        total = sum(p.data.size for p in self.parameters())
+        trained = sum(p.data.size for p in self.parameters() if p.requires_grad)
+        return "\n".join([*lines, f"{total:,} parameters, {trained:,} of them trained"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in super().__getstate__().items() if k != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._lock = threading.RLock()
+
+    # ---- training -------------------------------------------------------------------------------------------------
+    def _enter(self) -> threading.RLock:
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError("this model is in use by another thread; give each thread a copy of its own")
+        return self._lock
+
+    def __call__(self, x: ArrayLike) -> Array:
+        lock = self._enter()
+        try:
+            return super().__call__(x)
+        finally:
+            lock.release()
+
+    def _last_class(self) -> str:
+        leaves = list(self._leaves())
+        return type(leaves[-1][1]).__name__ if leaves else ""
+
+    def _resolve_loss(self, loss: str | Loss) -> tuple[Loss, bool]:
+        """Return the loss, and whether it takes the place of the last layer too."""
+        last = self._last_class()
+        if isinstance(loss, str) and (loss, last) in _FUSED:
+            return losses.get(_FUSED[loss, last]), True
+        found = losses.get(loss)
+        if found.reduction == "none":
+            raise ValueError("loss: fit needs one number; use reduction='mean' or 'sum'")
+        if (type(found).__name__, last) in _DOUBLED:
+            warnings.warn(
+                f"{type(found).__name__} takes logits, but the last layer is {last}: remove it, or name the loss as a string",
+                UserWarning,
+                stacklevel=3,
+            )
+        return found, False
+
+    def _graph(self, X: Array, drop_last: bool) -> _core.Graph:
+        builder = Builder(self._compute_dtype(X), X.shape[1:], True)
+        self._build(builder, "", drop_last)
+        return builder.graph
+
+    @staticmethod
+    def _data(X: ArrayLike, name: str) -> Array:
+        a = real_array(X, name)
+        if a.ndim < 1:
+            raise ValueError(f"{name}: expected rows of samples, got a single number")
+        return a if a.ndim > 1 else a.reshape(-1, 1)
+
+    @staticmethod
+    def _target(y: ArrayLike, rows: int, output: tuple[int, ...], loss: Loss, name: str) -> Array:
+        """Check the shape of a target against the model's output for one sample."""
+        a = np.asarray(y)
+        if a.dtype.kind not in "fiub":
+            raise TypeError(f"{name}: dtype {a.dtype} is not allowed; expected numbers")
+        if a.shape[:1] != (rows,):
+            raise ValueError(f"{name}: shape {a.shape} does not go with the {rows} rows of X")
+        kind = loss._row["target"]
+        labels = kind == "c" or (kind == "p" and a.dtype.kind in "iu")
+        if kind in "cp" and not labels and a.ndim == 1:
+            raise TypeError(f"{name}: {type(loss).__name__} takes class indices of an integer dtype, or one row of probabilities a sample; got {a.dtype} of shape {a.shape}")
+        allowed = [(), (1,)] if labels else [output, ()] if np.prod(output) == 1 else [output]
+        if a.shape[1:] not in allowed:
+            expected = " or ".join(str((rows, *shape)) for shape in allowed)
+            raise ValueError(f"{name}: shape {a.shape} does not fit {type(loss).__name__} on output of shape {(rows, *output)}; expected {expected}")
+        return a
+
+    def _score(self, name: str, score: tuple[float, int, int, int], loss: Loss) -> dict[str, float]:
+        total, values, correct, rows = score
+        logs = {f"{name}loss": total / values if loss.reduction == "mean" else total}
+        if loss._row["metric"] != "n":
+            logs[f"{name}accuracy"] = correct / (values if loss._row["kind"] == "e" else rows)
+        return logs
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: str | Loss,
+        optimizer: str | Optimizer = "adam",
+        epochs: int = 1,
+        batch_size: int = 32,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        shuffle: bool = True,
+        callbacks: Iterable[Callback] = (),
+        seed: int | None = None,
+        verbose: bool | str = "auto",
+    ) -> History:
+        """Train: each epoch runs in C without the interpreter's lock.
+
+        Parameters
+        ----------
+        X : array_like, shape (rows, ...)
+            Samples; the first axis is the batch.
+        y : array_like
+            The loss's target: class indices (integers) of shape (rows,), or numbers like the output.
+        loss : str or Loss
+            A name of `pynn.losses`, or a loss. ``"cross_entropy"`` on a net that ends in Softmax, and ``"bce"`` on one that ends
+            in Sigmoid, are computed at the logits, which is the same and stable.
+        optimizer : str or Optimizer
+            A name of `pynn.optim`, or an optimizer; one made without parameters is given this model's.
+        epochs, batch_size : int
+            How often to see all rows, and how many at a time. The last batch may be smaller.
+        validation_data : (X, y), optional
+            Scored after each epoch as ``val_loss`` and ``val_accuracy``.
+        shuffle : bool
+            Whether each epoch takes the rows in an order of its own, which ``seed`` decides.
+        callbacks : iterable of callable
+            Called after each epoch as ``callback(epoch, logs)``.
+        seed : int, optional
+            None draws a fresh one.
+        verbose : bool or 'auto'
+            A progress line on standard error; 'auto': if that is a terminal.
+
+        Returns
+        -------
+        History
+            ``.history["loss"]`` (the mean over the epoch, each batch before its update), ``"accuracy"`` where the loss has one,
+            ``"seconds"``, and the validation's. It is also ``model.history``, which a KeyboardInterrupt leaves in place.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a shape, a dtype, a label or a name does not fit; nothing has been trained then.
+        """
+        if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
+            raise ValueError(f"epochs: expected an integer of 0 or more, got {epochs!r}")
+        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise ValueError(f"batch_size: expected an integer of 1 or more, got {batch_size!r}")
+        data, (criterion, fused) = self._data(X, "X"), self._resolve_loss(loss)
+        graph = self._graph(data, fused)
+        target = self._target(y, len(data), graph.output_shape, criterion, "y")
+        validation = None
+        if validation_data is not None:
+            Xv = self._data(validation_data[0], "validation_data[0]")
+            if Xv.shape[1:] != data.shape[1:]:
+                raise ValueError(f"validation_data[0]: samples of shape {Xv.shape[1:]}, expected {data.shape[1:]} as in X")
+            validation = Xv, self._target(validation_data[1], len(Xv), graph.output_shape, criterion, "validation_data[1]")
+        opt = optim.get(optimizer)
+        if not opt.bound:
+            opt.bind(self.parameters())
+        lock = self._enter()
+        try:
+            self._fitted = criterion, fused
+            run = _core.Fit(
+                graph, data, target, criterion._index, criterion.reduction == "sum", batch_size, shuffle, draw_seed(seed), opt.core_groups()
+            )
+            run.step = opt.steps
+            self.history = hist = History()
+            with _Progress(verbose, epochs) as progress:
+                for epoch in range(epochs):
+                    logs = self._epoch(run, epoch, opt, criterion, graph, validation)
+                    hist.add(logs)
+                    progress.show(epoch, logs)
+                    for callback in callbacks:
+                        callback(epoch, logs)
+            return hist
+        finally:
+            lock.release()
+
+    def _epoch(
+        self, run: _core.Fit, epoch: int, opt: Optimizer, loss: Loss, graph: _core.Graph, validation: tuple[Array, Array] | None
+    ) -> dict[str, float]:
+        start = time.perf_counter()
+        try:
+            logs = self._score("", run.epoch(epoch), loss)
+        finally:
+            opt.steps = run.step
+        logs["seconds"] = time.perf_counter() - start
+        if validation is not None:
+            score = _core.predict(graph, *validation, loss._index, _BLOCK, False)[1]
+            assert score is not None
+            logs |= self._score("val_", score, loss)
+        return logs
+
+    def evaluate(self, X: ArrayLike, y: ArrayLike, *, loss: str | Loss | None = None) -> dict[str, float]:
+        """Return ``{"loss": ..., "accuracy": ...}`` on other data; ``loss`` defaults to that of the last ``fit``."""
+        resolved = self._fitted if loss is None else self._resolve_loss(loss)
+        if resolved is None:
+            raise ValueError("loss: expected one, since this model has not been fitted")
+        data, (criterion, fused) = self._data(X, "X"), resolved
+        graph = self._graph(data, fused)
+        target = self._target(y, len(data), graph.output_shape, criterion, "y")
+        if not len(data):
+            raise ValueError("X: expected at least one row")
+        lock = self._enter()
+        try:
+            score = _core.predict(graph, data, target, criterion._index, _BLOCK, False)[1]
+        finally:
+            lock.release()
+        assert score is not None
+        return self._score("", score, criterion)
+
+    # ---- prediction -----------------------------------------------------------------------------------------------
+    def predict(self, X: ArrayLike, *, batch_size: int = 256) -> Array:
+        """Return the last layer's output, computed in blocks of ``batch_size`` rows; nothing is kept for ``backward``."""
+        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise ValueError(f"batch_size: expected an integer of 1 or more, got {batch_size!r}")
+        data = self._data(X, "X")
+        graph = self._graph(data, False)
+        lock = self._enter()
+        try:
+            out = _core.predict(graph, data, None, 0, batch_size, True)[0]
+        finally:
+            lock.release()
+        assert out is not None
+        return out
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Return probabilities: the output, through softmax or sigmoid where the net was fitted on logits."""
+        out = self.predict(X)
+        last = self._last_class()
+        how = _PROBABILITIES.get(type(self._fitted[0]).__name__) if self._fitted else None
+        if last in ("Softmax", "Sigmoid"):
+            return out
+        if last == "LogSoftmax" or how == "exp":
+            return np.asarray(np.exp(out))
+        if how is None:
+            raise ValueError("predict_proba needs a net that ends in Softmax or Sigmoid, or was fitted with a classification loss")
+        return np.asarray(activation_layers[how.lower()]()(out))
+
+    def predict_class(self, X: ArrayLike) -> Array:
+        """Return class indices: the largest output of each row, or for a single output whether its probability is over 1/2."""
+        out = self.predict(X)
+        if out.ndim != 2:
+            raise ValueError(f"predict_class needs one row of outputs a sample, got shape {out.shape}")
+        if out.shape[1] > 1:
+            return np.asarray(out.argmax(axis=1))
+        return (self.predict_proba(X)[:, 0] > 0.5).astype(np.intp)
+
+
+_BLOCK = 256
+"""Rows that validation computes at a time."""
+
+
+class _Progress:
+    """One line on standard error that is written over, or nothing."""
+
+    def __init__(self, verbose: bool | str, epochs: int) -> None:
+        if verbose not in (True, False, "auto"):
+            raise ValueError(f"verbose: expected True, False or 'auto', got {verbose!r}")
+        self.on = sys.stderr is not None and sys.stderr.isatty() if verbose == "auto" else bool(verbose)
+        self.epochs = epochs
+        self.width = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def show(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Write the line of one epoch."""
+        if self.on:
+            line = f"epoch {epoch + 1}/{self.epochs}  " + "  ".join(f"{k} {v:.4f}" for k, v in logs.items())
+            self.width = max(self.width, len(line))
+            print(f"\r{line:<{self.width}}", end="", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self.width:
+            print(file=sys.stderr)
