@@ -76,7 +76,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     facts = {
         "version": __version__,
         "instruction set": _core.isa(),
-        "instruction sets built": {name: "runs here" if runs else "not on this machine" for name, runs in _core.isas()},
+        "instruction sets built": {name: "runs here" if runs else "not on this machine" for name, runs in _core.isas().items()},
         "activations": len(_core.ACTIVATIONS),
         "losses": len(_core.LOSSES),
         "optimizers": len(_core.OPTIMIZERS),
