@@ -12,7 +12,7 @@ from . import _core
 from ._tables import REQUIRED, Parameters, make_function, parse_parameters
 
 _OPTIONS = "out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True"
-_ELEMENTWISE = "where: Any = True, " + _OPTIONS
+_ELEMENTWISE = "where: ArrayLike = True, " + _OPTIONS
 _PASSED = "out=out, casting=casting, order=order, dtype=dtype, subok=subok"
 _UFUNC_ATTRIBUTES = [name for name in dir(np.ufunc) if not name.startswith("_")]
 
@@ -62,7 +62,7 @@ def elementwise(row: Mapping[str, Any], module: str, *, derivative: bool = False
     values = ", ".join(parameters.defaults)
     check = f"    verify({name!r}, {{{', '.join(f'{n!r}: {n}' for n in parameters.defaults)}}})\n" if row["check"] else ""
     function = make_function(
-        f"def {name}(x: Any, {parameters.signature('Any')}, *, {_ELEMENTWISE}) -> Any:\n{check}"
+        f"def {name}(x: ArrayLike, {parameters.signature('ArrayLike')}, *, {_ELEMENTWISE}) -> Any:\n{check}"
         f"    return ufunc(x, {values}, where=where, {_PASSED})",
         {"ufunc": ufunc, "verify": parameters.verify},
     )
@@ -74,7 +74,7 @@ def with_approximation(exact: Mapping[str, Any], tanh: Mapping[str, Any], module
     ufuncs = {"none": exact["grad" if derivative else "ufunc"], "tanh": tanh["grad" if derivative else "ufunc"]}
     name = exact["name"]
     function = make_function(
-        f"def {name}(x: Any, approximate: str = 'none', *, {_ELEMENTWISE}) -> Any:\n"
+        f"def {name}(x: ArrayLike, approximate: str = 'none', *, {_ELEMENTWISE}) -> Any:\n"
         f"    return choose(approximate)(x, where=where, {_PASSED})",
         {"choose": _chooser(name, ufuncs)},
     )
@@ -100,7 +100,7 @@ def rowwise(row: Mapping[str, Any], module: str) -> Any:
     """Return the public function of a row-wise function: ``axis`` chooses the axis, and ``dim`` is its other name."""
     name, ufunc = row["name"], row["ufunc"]
     function = make_function(
-        f"def {name}(x: Any, axis: int = LAST, *, dim: int | None = None, {_OPTIONS}) -> Any:\n"
+        f"def {name}(x: ArrayLike, axis: int = LAST, *, dim: int | None = None, {_OPTIONS}) -> Any:\n"
         f"    return ufunc(x, axis=choose(axis, dim), {_PASSED})",
         {"ufunc": ufunc, "choose": _axis_chooser(name), "LAST": _LAST},
     )

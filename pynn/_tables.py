@@ -1,7 +1,6 @@
 """From a row of the core's tables to Python: parameters, their checks, real signatures, and errors that help."""
 
 from __future__ import annotations
-import __future__
 
 import ast
 import difflib
@@ -12,6 +11,7 @@ from types import CodeType
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 REQUIRED: Any = ...
 
@@ -143,10 +143,9 @@ def make_init(
 
 def make_function(source: str, names: Mapping[str, Any]) -> Any:
     """Compile the one function that ``source`` defines, with ``names`` in sight; annotations stay text."""
-    space = dict(names)
-    known = set(space)
-    exec(compile(source, "<pynn>", "exec", flags=__future__.annotations.compiler_flag, dont_inherit=True), space)
-    return next(value for name, value in space.items() if name not in known and name != "__builtins__")
+    space = {"Any": Any, "ArrayLike": ArrayLike, **names}
+    exec(compile(f"from __future__ import annotations\n{source}", "<pynn>", "exec"), space)
+    return space.popitem()[1]
 
 
 def _arguments(text: str) -> list[ast.arg]:

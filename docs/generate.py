@@ -1,0 +1,201 @@
+"""Write what follows from the core's tables: the type stubs beside the package's modules, and docs/activations.md.
+
+    python docs/generate.py           # write the files that are stale
+    python docs/generate.py --check   # write nothing; say which are stale, and exit with 1 if any is
+"""
+
+import argparse
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from pynn import _core
+from pynn._tables import REQUIRED, parse_parameters
+
+ROOT = Path(__file__).parents[1]
+HEADER = "# Made by docs/generate.py from the core's tables.\n"
+MODULES = ("activations", "grad", "activation_layers", "losses", "optim")
+# What the core's functions return; their parameters are in their text signatures.
+RETURNS = {
+    "isa": "str",
+    "isas": "dict[str, bool]",
+    "set_isa": "None",
+    "set_doc": "None",
+    "Graph.add": "None",
+    "Graph.output_shape": "tuple[int, ...]",
+    "Plan.forward": "NDArray[Any]",
+    "Plan.backward": "NDArray[Any]",
+    "Plan.output_shape": "tuple[int, ...]",
+    "Plan.bytes": "int",
+    "Plan.steps": "list[str]",
+}
+SOURCES = {
+    "Any": "typing",
+    "Final": "typing",
+    "Self": "typing",
+    "ArrayLike": "numpy.typing",
+    "NDArray": "numpy.typing",
+    "Mapping": "collections.abc",
+    "Iterable": "collections.abc",
+}
+
+
+def annotation(value: Any) -> str:
+    if value is inspect.Signature.empty:
+        return "Any"
+    return value if isinstance(value, str) else "None" if value is None else inspect.formatannotation(value)
+
+
+def parameters_text(signature: inspect.Signature, *, is_method: bool) -> str:
+    """The parameters as a stub writes them: everything annotated but ``self``."""
+    parts, kinds = [], [p.kind for p in signature.parameters.values()]
+    for i, p in enumerate(signature.parameters.values()):
+        if p.kind is p.KEYWORD_ONLY and p.KEYWORD_ONLY not in kinds[:i] and p.VAR_POSITIONAL not in kinds[:i]:
+            parts.append("*")
+        star = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+        text = p.name if is_method and i == 0 else f"{star}{p.name}: {annotation(p.annotation)}"
+        parts.append(text + ("" if p.default is p.empty else f" = {p.default!r}"))
+        if p.kind is p.POSITIONAL_ONLY and kinds[i + 1 : i + 2] != [p.POSITIONAL_ONLY]:
+            parts.append("/")
+    return ", ".join(parts)
+
+
+def function_stub(name: str, function: Callable[..., Any], owner: str = "") -> str:
+    signature = inspect.signature(function)
+    result = annotation(signature.return_annotation)
+    if result == "Any":
+        result = RETURNS.get(f"{owner}.{name}".lstrip("."), "Any")
+    return f"def {name}({parameters_text(signature, is_method=bool(owner))}) -> {result}: ..."
+
+
+def class_stub(name: str, cls: type) -> str:
+    """The class with its public bases; what it has from private ones is written out."""
+    bases = [b for b in cls.__mro__[1:] if not b.__name__.startswith("_") and b is not object]
+    private = [b for b in cls.__mro__[1:] if b.__name__.startswith("_") and bases]
+    lines: dict[str, str] = {}
+    for source in (cls, *private):
+        for member, text in inspect.get_annotations(source).items():
+            if not member.startswith("_"):
+                lines.setdefault(member, f"{member}: {annotation(text)}")
+        for member, value in vars(source).items():
+            if inspect.isgetsetdescriptor(value) or isinstance(value, property):
+                lines.setdefault(member, f"@property\n    def {member}(self) -> {RETURNS.get(f'{name}.{member}', 'Any')}: ...")
+            elif member == "__init__" or (callable(value) and not member.startswith("_")):
+                lines.setdefault(member, function_stub(member, value, name))
+    if "__init__" not in lines and cls.__text_signature__:
+        new = parameters_text(inspect.signature(cls), is_method=False)
+        lines["__new__"] = f"def __new__(cls, {new}) -> Self: ..."
+    head = f"class {name}({bases[0].__name__}):" if bases else f"class {name}:"
+    final = "@final\n" if not bases and not cls.__flags__ & (1 << 10) else ""  # Py_TPFLAGS_BASETYPE
+    return final + head + "\n    " + "\n    ".join(lines.values() or ["..."])
+
+
+def member_stub(name: str, value: Any, annotations: dict[str, Any]) -> str:
+    if name in annotations:
+        return f"{name}: {annotation(annotations[name])}"
+    if isinstance(value, np.ufunc):
+        return f"{name}: Final[np.ufunc]"
+    if inspect.isclass(value):
+        return class_stub(name, value)
+    if callable(value):
+        return function_stub(name, value)
+    return f"{name}: {'tuple[dict[str, Any], ...]' if isinstance(value, tuple) else type(value).__name__}"
+
+
+def public_names(module: ModuleType) -> Iterator[str]:
+    """``__all__``, then what else the module itself defines."""
+    listed = list(getattr(module, "__all__", ()))
+    yield from listed
+    for name, value in list(vars(module).items()):
+        own = getattr(value, "__module__", None) == module.__name__ and getattr(value, "__name__", name) == name
+        constant = isinstance(value, tuple) and name.isupper()
+        builtin = inspect.isbuiltin(value) and module is _core
+        if name not in listed and not name.startswith("_") and (own or constant or builtin or name in inspect.get_annotations(module)):
+            yield name
+
+
+def imports(body: str, module: ModuleType, defined: Iterable[str]) -> str:
+    """The import lines of the names that ``body`` uses and does not define."""
+    lines: dict[str, set[str]] = {}
+    defined = set(defined)
+    classes = {b.__name__: b for v in vars(module).values() if inspect.isclass(v) for b in v.__mro__}
+    for name in sorted(set(re.findall(r"(?<![\w.'])[A-Z_a-z]\w*", body)) - defined):
+        source = SOURCES.get(name) or ("typing" if name == "final" else None)
+        if source is None and name in classes and classes[name].__module__.startswith("pynn."):
+            source = classes[name].__module__.replace("pynn", "", 1)
+        if source:
+            lines.setdefault(source, set()).add(name)
+    order = sorted(lines, key=lambda source: (source.startswith("."), source.startswith("numpy"), source))
+    text = [f"from {source} import {', '.join(sorted(lines[source], key=lambda n: (n[0].islower(), n)))}" for source in order]
+    groups = [
+        [t for t in text if not t.startswith(("from numpy", "from ."))],
+        ["import numpy as np"] * ("np." in body) + [t for t in text if t.startswith("from numpy")],
+        [t for t in text if t.startswith("from .")],
+    ]
+    return "\n\n".join("\n".join(group) for group in groups if group)
+
+
+def stub(module: ModuleType) -> str:
+    names = list(dict.fromkeys(public_names(module)))
+    parts = [member_stub(name, getattr(module, name), inspect.get_annotations(module)) for name in names]
+    if getattr(module, "__all__", ()):
+        parts.insert(0, "__all__ = [\n" + "".join(f'    "{name}",\n' for name in module.__all__) + "]")
+    body = "\n\n".join(parts) if any("class " in p for p in parts) else "\n".join(parts)
+    return f"{HEADER}{imports(body, module, names)}\n\n{body}\n"
+
+
+def code(text: str) -> str:
+    return f"`{text}`".replace("|", "\\|") if text else "-"
+
+
+def activations_page() -> str:
+    lines = [
+        "# Activations",
+        "",
+        "Made by `docs/generate.py` from the core's table. ULP: the promised distance of the value, and of the derivative, from the",
+        "exact one, in units in the last place. The derivative of `pynn.name` is `pynn.grad.name`. ONNX: the expression that exports it.",
+        "",
+        "| function | layer | y = | parameters | ULP | ONNX |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in _core.ACTIVATIONS:
+        defaults = parse_parameters(row["params"]).defaults
+        shown = ", ".join(name if default is REQUIRED else f"{name}={default!r}" for name, default in defaults.items())
+        ulp = f"{row['ulp']:g}, {row['grad_ulp']:g}"
+        cells = (code(f"pynn.{row['name']}"), code(row["cls"]), code(row["formula"]), code(shown), ulp, code(row["onnx"]))
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "## Functions of whole rows", "", "| function | layer | y = | ULP | ONNX |", "|---|---|---|---|---|"]
+    for row in _core.ROWWISE:
+        cells = (code(f"pynn.{row['name']}"), code(row["cls"]), code(row["formula"]), f"{row['ulp']:g}", code(row["onnx"]))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    yield ROOT / "pynn/_core.pyi", stub(_core)
+    for name in MODULES:
+        yield ROOT / f"pynn/{name}.pyi", stub(importlib.import_module(f"pynn.{name}"))
+    yield ROOT / "docs/activations.md", activations_page()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="only say which files are stale")
+    check = parser.parse_args().check
+    stale = [(path, text) for path, text in files() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path, text in stale:
+        print(f"{'stale' if check else 'wrote'}: {path.relative_to(ROOT)}")
+        if not check:
+            path.write_text(text, encoding="utf-8")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
