@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--epochs", metavar="N", type=_positive(int), default=30, help="passes over the training data (default: 30)")
     add("--batch-size", metavar="N", type=_positive(int), default=32, help="samples in a step (default: 32)")
     add("--lr", metavar="RATE", type=_positive(float), default=1e-3, help="Adam's learning rate (default: 0.001)")
-    add("--seed", metavar="N", type=int, default=0, help="decides split, first weights and sample order (default: 0)")
+    add("--seed", metavar="N", type=_seed, default=0, help="decides split, first weights and sample order (default: 0)")
     add("--version", action="version", version=f"pynn {pynn.__version__}")
     return parser
 
@@ -85,6 +85,12 @@ def _names(text: str) -> list[str]:
 
 def _widths(text: str) -> list[int]:
     return [_positive(int)(width) for width in text.split(",")]
+
+
+def _seed(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
 
 
 def _positive(kind: type[Number]) -> Callable[[str], Number]:

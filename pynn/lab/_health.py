@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pynn
+from pynn.activation_layers import _Activation
 
 SMALL = 0.05  # a derivative below this part of the activation's largest lets almost no gradient through
 MOST = 0.95  # the part of the samples on which a unit has to be like that to count as saturated
@@ -86,4 +87,4 @@ def _derivative(layer: pynn.Layer, x: NDArray[Any]) -> NDArray[Any]:
 
 
 def _elementwise(layer: pynn.Layer) -> bool:
-    return isinstance(layer, pynn.Activation)
+    return isinstance(layer, _Activation)

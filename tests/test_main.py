@@ -1,0 +1,179 @@
+"""python -m pynn and the laboratory behind it."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pynn
+from pynn.__main__ import main
+from pynn.datasets import load_digits, train_test_split
+from pynn.lab import Comparison, Row, compare, unit_health
+from pynn.lab._compare import _Data
+
+
+def blobs(samples: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    y = np.arange(samples) % 3
+    return rng.normal(size=(samples, 4)) + 3 * np.eye(4)[y], y
+
+
+def write(path: Path, X: np.ndarray, y: np.ndarray) -> str:
+    rows = [",".join([*map(str, x), str(t)]) for x, t in zip(X.tolist(), y.tolist(), strict=True)]
+    path.write_text("\n".join(["a,b,c,d,t", *rows]))
+    return str(path)
+
+
+def test_digits_are_learned_by_every_activation() -> None:
+    result = compare(*load_digits())
+    assert [row.activation for row in result.rows] == ["relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu"]
+    scores = {row.activation: row.score for row in result.rows}
+    assert scores["relu"] >= 0.97
+    assert min(scores.values()) >= 0.9
+    assert result.train_samples + result.test_samples == 1797
+    for row in result.rows:
+        assert 0 <= row.dead + row.saturated <= 1
+        assert row.ns_per_element > 0
+        assert row.seconds > 0
+        assert row.epochs_to_target is None or 1 <= row.epochs_to_target <= 30
+
+
+def test_comparison_is_decided_by_the_seed() -> None:
+    def run(seed: int) -> list[tuple[float, float]]:
+        result = compare(*blobs(), activations=["tanh"], hidden=[8], epochs=3, seed=seed)
+        return [(row.score, row.loss) for row in result.rows]
+
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+
+
+def test_callback_hears_of_every_epoch() -> None:
+    heard: list[tuple[str, int]] = []
+    compare(*blobs(), activations=["relu", "tanh"], hidden=[8], epochs=3, callback=lambda *call: heard.append(call))
+    assert heard == [(name, epoch) for name in ("relu", "tanh") for epoch in (1, 2, 3)]
+
+
+def test_quantities_are_scored_by_r2() -> None:
+    X, _ = blobs(400)
+    result = compare(X, 1e4 + 500 * X[:, 0], activations=["relu"], hidden=[16], target=0.8)
+    assert result.metric == "R2"
+    (row,) = result.rows
+    assert row.score > 0.9
+    assert row.epochs_to_target is not None
+
+
+def test_labels_may_be_text() -> None:
+    X, y = blobs()
+    assert compare(X, np.array(["x", "y", "z"])[y], activations=["relu"], hidden=[8], lr=0.01).rows[0].score > 0.8
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "says"),
+    [
+        (np.zeros(4), np.zeros(4, int), r"X must have shape \(n, d\) and y \(n,\); got \(4,\) and \(4,\)"),
+        (np.zeros((4, 2)), np.zeros(4, int), r"at least two classes; it holds \[0\]"),
+        (np.full((4, 2), np.nan), np.arange(4) % 2, "X must be finite"),
+        (np.zeros((4, 2)), np.array([0.5, np.inf, 1, 2]), "y must be finite"),
+    ],
+)
+def test_comparison_explains_bad_input(X: np.ndarray, y: np.ndarray, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        compare(X, y, test_size=0.5)
+
+
+def test_health_counts_dead_and_saturated_units() -> None:
+    X = np.linspace(-1, 1, 100, dtype=np.float32)[:, None]
+    model = pynn.Sequential(pynn.Linear(1, 4), pynn.ReLU(), pynn.Linear(4, 4), pynn.Sigmoid(), pynn.Linear(4, 1))
+    model[0].weight[:] = np.ones((4, 1))
+    model[0].bias[:] = [-5, -0.99, 0, 5]  # dead, positive on one sample only, half, always on
+    model[2].weight[:] = 0
+    model[2].bias[:] = [-10, 0, 1, 10]  # both ends are flat
+    assert unit_health(model, X) == (1 / 8, 3 / 8)
+    assert unit_health(pynn.Sequential(pynn.Linear(1, 4)), X) == (0, 0)
+
+
+def row(activation: str, score: float, **changes: float | None) -> Row:
+    return Row(**{"activation": activation, "score": score, "loss": 0.5, "epochs_to_target": 3, "dead": 0.0, "saturated": 0.0,
+                  "ns_per_element": 0.25, "seconds": 1.0, **changes})  # type: ignore[arg-type]  # fmt: skip
+
+
+def test_result_is_a_table_html_and_plain_data() -> None:
+    result = Comparison((row("relu", 0.98), row("tanh", 0.5, epochs_to_target=None, saturated=0.25)), "accuracy", 0.95, 300, 100)
+    header, rule, *body = str(result).splitlines()
+    assert {len(line) for line in (header, rule, *body)} == {len(rule)}
+    assert "epochs to 95%" in header
+    assert body[0].split() == ["relu", "98.0%", "0.5000", "3", "0.0%", "0.0%", "0.25", "1.00"]
+    assert body[1].split()[3] == "-"
+    assert result._repr_html_().count("<tr>") == 3
+    assert json.loads(json.dumps(result.to_dict()))["rows"][0]["activation"] == "relu"
+
+
+def test_summary_claims_no_more_than_the_samples_tell() -> None:
+    near = Comparison((row("relu", 0.98), row("silu", 0.97), row("tanh", 0.5)), "accuracy", 0.95, 300, 100)
+    assert "can't tell it from silu" in near.summary()
+    assert "tanh" not in near.summary().partition("First")[0]
+    far = Comparison((row("relu", 0.98), row("tanh", 0.5, dead=0.5)), "accuracy", 0.95, 300, 100)
+    assert "can't tell" not in far.summary()
+    assert "tanh, 50.0%" in far.summary()
+    nothing = Comparison((row("relu", math.nan),), "R2", 0.95, 300, 100)
+    assert "nan" in nothing.summary()
+
+
+def test_command_line_compares_on_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path / "t.csv", *blobs())
+    assert main(["--data", file, "--target", "t", "--activations", "relu, mish", "--hidden", "8,8", "--epochs", "4"]) == 0
+    out, err = capsys.readouterr()
+    assert "200 samples" in out
+    assert "\nrelu " in out
+    assert "\nmish " in out
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--data", "t.csv"], "--data and --target belong together"),
+        (["--epochs", "0"], "'0' is not a positive whole number"),
+        (["--epochs", "1.5"], "'1.5' is not a positive whole number"),
+        (["--lr", "nan"], "'nan' is not a positive number"),
+        (["--hidden", "8,,8"], "'' is not a positive whole number"),
+        (["--seed", "-1"], "'-1' is not a whole number from 0"),
+    ],
+)
+def test_command_line_explains_wrong_options(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_command_line_explains_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--data", str(tmp_path / "none.csv"), "--target", "t"]) == 2
+    assert "none.csv" in capsys.readouterr().err
+    (tmp_path / "t.csv").write_text("age,t\nabc,1\n")
+    assert main(["--data", str(tmp_path / "t.csv"), "--target", "t"]) == 2
+    assert "line 2, column 'age': 'abc' is not a number" in capsys.readouterr().err
+    assert main(["--activations", "reul"]) == 2
+    assert "did you mean 'relu'" in capsys.readouterr().err
+
+
+def test_help_explains_with_examples() -> None:
+    done = subprocess.run([sys.executable, "-m", "pynn", "--help"], capture_output=True, text=True, check=True)
+    for word in ("examples:", "--data", "--target", "--seed", "dead"):
+        assert word in done.stdout
+    assert done.stderr == ""
+
+
+def test_inputs_are_scaled_by_the_training_part_alone() -> None:
+    X, y = blobs()
+    kept = train_test_split(X, y)[1]
+    wild = np.where(np.isin(X[:, :1], kept[:, :1]), 1e6 * X, X)
+    tame, other = _Data(X, y, 0.25, 0), _Data(wild, y, 0.25, 0)
+    assert np.array_equal(tame.X_train, other.X_train)
+    assert not np.array_equal(tame.X_test, other.X_test)
+    assert np.allclose(tame.X_train.mean(axis=0), 0, atol=1e-6)
+    assert np.allclose(tame.X_train.std(axis=0), 1, atol=1e-6)
