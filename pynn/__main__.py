@@ -31,12 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if (options.data is None) != (options.target is None):
         parser.error("--data and --target belong together")
     try:
-        if options.data is None:
-            source, (X, y) = "handwritten digits", load_digits()
-        else:
-            source, (X, y, *_) = options.data, read_csv(options.data, options.target)
-        widths = "-".join(map(str, (X.shape[1], *options.hidden)))
-        print(f"{source}: {len(X)} samples; nets {widths}-..., {options.epochs} epochs, seed {options.seed}\n")
+        X, y = load_digits() if options.data is None else read_csv(options.data, options.target)[:2]
         with _Progress(len(options.activations) * options.epochs) as progress:
             result = compare(
                 X,
@@ -55,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    print(f"{result}\n\n{result.summary()}")
+    print(f"{options.data or 'handwritten digits'}: {result.train_samples} samples to learn from, {result.test_samples} to test on")
+    print(f"net {'-'.join(map(str, result.widths))}, {options.epochs} epochs, batch size {options.batch_size}, seed {options.seed}")
+    print(f"\n{result}\n\n{result.summary()}")
     return 0
 
 

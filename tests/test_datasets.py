@@ -12,9 +12,13 @@ from pynn.datasets import load_digits, read_csv, train_test_split
 
 def test_digits_are_the_uci_test_set() -> None:
     X, y = load_digits()
-    assert X.shape == (1797, 64) and X.dtype == np.float32
-    assert y.shape == (1797,) and y.dtype == np.int64
-    assert X.min() == 0 and X.max() == 16 and np.array_equal(X, np.round(X))
+    assert X.shape == (1797, 64)
+    assert X.dtype == np.float32
+    assert y.shape == (1797,)
+    assert y.dtype == np.int64
+    assert X.min() == 0
+    assert X.max() == 16
+    assert np.array_equal(X, np.round(X))
     assert X[0, :8].tolist() == [0, 0, 5, 13, 9, 1, 0, 0]
     assert np.bincount(y).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 
@@ -22,21 +26,25 @@ def test_digits_are_the_uci_test_set() -> None:
 def test_digits_equal_scikit_learns() -> None:
     sklearn = pytest.importorskip("sklearn.datasets")
     X, y = sklearn.load_digits(return_X_y=True)
-    assert np.array_equal(X, load_digits()[0]) and np.array_equal(y, load_digits()[1])
+    assert np.array_equal(X, load_digits()[0])
+    assert np.array_equal(y, load_digits()[1])
 
 
 def test_digits_are_small_and_attributed() -> None:
     folder = Path(pynn.datasets.__file__).parent
     assert (folder / "digits.csv.gz").stat().st_size < 150_000
     for text in ((folder / "DIGITS.txt").read_text(), load_digits.__doc__ or ""):
-        assert "Alpaydin" in text and "Kaynak" in text and "10.24432/C50P49" in text
+        assert "Alpaydin" in text
+        assert "Kaynak" in text
+        assert "10.24432/C50P49" in text
 
 
 def test_split_keeps_every_sample_once_and_pairs_together() -> None:
     X = np.arange(40)
     A, B, a, b = train_test_split(X, X % 2, seed=3)
     assert sorted([*A, *B]) == list(range(40))
-    assert np.array_equal(A % 2, a) and np.array_equal(B % 2, b)
+    assert np.array_equal(A % 2, a)
+    assert np.array_equal(B % 2, b)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
@@ -50,13 +58,15 @@ def test_split_draws_the_same_share_of_every_class(share: float) -> None:
 def test_split_tests_no_class_that_it_did_not_train_on() -> None:
     y = np.array([0] * 20 + [1])
     _, _, a, b = train_test_split(y, y, test_size=0.9)
-    assert 1 in a and 1 not in b
+    assert 1 in a
+    assert 1 not in b
 
 
 def test_split_is_decided_by_the_seed() -> None:
     X, y = load_digits()
     one, same, other = (train_test_split(X, y, seed=seed)[3] for seed in (5, 5, 6))
-    assert np.array_equal(one, same) and not np.array_equal(one, other)
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
 
 
 @pytest.mark.parametrize(
@@ -95,9 +105,11 @@ def table(tmp_path: Path, content: str | bytes) -> Path:
 def test_table_decides_between_class_and_quantity(tmp_path: Path, labels, y, classes) -> None:  # type: ignore[no-untyped-def]
     file = table(tmp_path, "a,t,b\n" + "".join(f"{i},{label},{-i}\n" for i, label in enumerate(labels.split())))
     got = read_csv(file, "t")
-    assert got.y.tolist() == y and got.classes == classes
+    assert got.y.tolist() == y
+    assert got.classes == classes
     assert got.y.dtype == (np.float64 if classes is None else np.int64)
-    assert got.columns == ("a", "b") and got.X.tolist() == [[i, -i] for i in range(4)]
+    assert got.columns == ("a", "b")
+    assert got.X.tolist() == [[i, -i] for i in range(4)]
 
 
 def test_whole_numbers_with_many_values_are_a_quantity(tmp_path: Path) -> None:
@@ -108,7 +120,9 @@ def test_whole_numbers_with_many_values_are_a_quantity(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["a,t\n1,2\n", "a;t\r\n1;2\r\n", "\ufeffa\tt\n\n 1\t2 \n\n", '"a","t"\n"1","2"'])
 def test_table_reads_the_usual_dialects(tmp_path: Path, content: str) -> None:
     got = read_csv(table(tmp_path, content), "t")
-    assert got.X.tolist() == [[1]] and got.y.tolist() == [2] and got.columns == ("a",)
+    assert got.X.tolist() == [[1]]
+    assert got.y.tolist() == [2]
+    assert got.columns == ("a",)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def row(activation: str, score: float, **changes: float | None) -> Row:
 
 
 def test_result_is_a_table_html_and_plain_data() -> None:
-    result = Comparison((row("relu", 0.98), row("tanh", 0.5, epochs_to_target=None, saturated=0.25)), "accuracy", 0.95, 300, 100)
+    result = Comparison((row("relu", 0.98), row("tanh", 0.5, epochs_to_target=None, saturated=0.25)), "accuracy", 0.95, (4, 8, 3), 300, 100)
     header, rule, *body = str(result).splitlines()
     assert {len(line) for line in (header, rule, *body)} == {len(rule)}
     assert "epochs to 95%" in header
@@ -113,13 +113,13 @@ def test_result_is_a_table_html_and_plain_data() -> None:
 
 
 def test_summary_claims_no_more_than_the_samples_tell() -> None:
-    near = Comparison((row("relu", 0.98), row("silu", 0.97), row("tanh", 0.5)), "accuracy", 0.95, 300, 100)
+    near = Comparison((row("relu", 0.98), row("silu", 0.97), row("tanh", 0.5)), "accuracy", 0.95, (4, 8, 3), 300, 100)
     assert "can't tell it from silu" in near.summary()
     assert "tanh" not in near.summary().partition("First")[0]
-    far = Comparison((row("relu", 0.98), row("tanh", 0.5, dead=0.5)), "accuracy", 0.95, 300, 100)
+    far = Comparison((row("relu", 0.98), row("tanh", 0.5, dead=0.5)), "accuracy", 0.95, (4, 8, 3), 300, 100)
     assert "can't tell" not in far.summary()
     assert "tanh, 50.0%" in far.summary()
-    nothing = Comparison((row("relu", math.nan),), "R2", 0.95, 300, 100)
+    nothing = Comparison((row("relu", math.nan),), "R2", 0.95, (4, 8, 3), 300, 100)
     assert "nan" in nothing.summary()
 
 
@@ -127,7 +127,7 @@ def test_command_line_compares_on_a_table(tmp_path: Path, capsys: pytest.Capture
     file = write(tmp_path / "t.csv", *blobs())
     assert main(["--data", file, "--target", "t", "--activations", "relu, mish", "--hidden", "8,8", "--epochs", "4"]) == 0
     out, err = capsys.readouterr()
-    assert "200 samples" in out
+    assert "150 samples to learn from, 50 to test on\nnet 4-8-8-3, 4 epochs" in out
     assert "\nrelu " in out
     assert "\nmish " in out
     assert err == ""

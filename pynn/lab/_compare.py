@@ -1,6 +1,7 @@
 """Train the same net with each of several activations."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from time import perf_counter_ns
 from typing import Any
 
@@ -11,6 +12,7 @@ import pynn
 from pynn.datasets import train_test_split
 from pynn.lab._health import unit_health
 from pynn.lab._report import Comparison, Row
+from pynn.model import Callback
 
 ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu")
 
@@ -77,9 +79,10 @@ def compare(
     True
     """
     data = _Data(X, y, test_size, seed)
+    widths = (data.X_train.shape[1], *hidden, data.classes or 1)
     rows = []
     for activation in activations:
-        model = _net(data, activation, hidden, seed)
+        model = _net(widths, activation, seed)
         history = model.fit(
             data.X_train,
             data.y_train,
@@ -88,7 +91,7 @@ def compare(
             epochs=epochs,
             batch_size=batch_size,
             validation_data=(data.X_test, data.y_test),
-            metrics=["accuracy"] if data.classes else [],
+            callbacks=_callbacks(callback, activation),
             seed=seed,
             verbose=False,
         ).history
@@ -105,9 +108,13 @@ def compare(
                 sum(history["seconds"]),
             )
         )
-    return Comparison(
-        tuple(rows), "accuracy" if data.classes else "R2", target, len(data.X_train), len(data.X_test)
-    )
+    metric = "accuracy" if data.classes else "R2"
+    return Comparison(tuple(rows), metric, target, widths, len(data.X_train), len(data.X_test))
+
+
+def _callbacks(callback: Callable[[str, int], None] | None, activation: str) -> list[Callback]:
+    """Tell the caller's function which activation it is, and count from 1."""
+    return [lambda epoch, logs: callback(activation, epoch + 1)] if callback else []
 
 
 class _Data:
@@ -147,11 +154,10 @@ def _standardised(name: str, train: NDArray[Any], test: NDArray[Any]) -> tuple[N
     return tuple(((part - mean) / deviation).astype(np.float32) for part in (train, test))
 
 
-def _net(data: _Data, activation: str, hidden: Sequence[int], seed: int) -> pynn.Sequential:
+def _net(widths: Sequence[int], activation: str, seed: int) -> pynn.Sequential:
     """Build the net; the weights depend on the widths and the seed only."""
-    widths = [data.X_train.shape[1], *hidden, data.classes or 1]
     seeds = np.random.SeedSequence(seed).generate_state(len(widths) - 1).tolist()
-    *inner, last = (pynn.Linear(a, b, seed=s) for a, b, s in zip(widths, widths[1:], seeds))
+    *inner, last = (pynn.Linear(a, b, seed=s) for (a, b), s in zip(pairwise(widths), seeds, strict=True))
     return pynn.Sequential(*(layer for linear in inner for layer in (linear, activation)), last)
 
 

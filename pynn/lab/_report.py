@@ -31,6 +31,7 @@ class Comparison:
     rows: tuple[Row, ...]
     metric: str  # "accuracy" or "R2"
     target: float  # the score that epochs_to_target waits for
+    widths: tuple[int, ...]  # of the input and of every layer
     train_samples: int
     test_samples: int
 
