@@ -61,7 +61,8 @@ def parameters_text(signature: inspect.Signature, *, is_method: bool) -> str:
             parts.append("*")
         star = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
         text = p.name if is_method and i == 0 else f"{star}{p.name}: {annotation(p.annotation)}"
-        parts.append(text + ("" if p.default is p.empty else f" = {p.default!r}"))
+        default = p.default if type(p.default).__module__ == "builtins" else ...  # a class of our own is no literal
+        parts.append(text + ("" if p.default is p.empty else " = ..." if default is ... else f" = {default!r}"))
         if p.kind is p.POSITIONAL_ONLY and kinds[i + 1 : i + 2] != [p.POSITIONAL_ONLY]:
             parts.append("/")
     return ", ".join(parts)

@@ -46,6 +46,8 @@ At most {ulp:g} ULP (unit in the last place) from the exact value, in float32 an
 class _Axis(int):
     """The default axis, told apart from the same number given by the caller."""
 
+    __slots__ = ()
+
 
 _LAST = _Axis(-1)
 

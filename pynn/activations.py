@@ -8,9 +8,9 @@ from . import _core
 from ._functions import elementwise, rowwise, with_approximation
 from ._tables import unknown_name
 
-activations = {row["name"]: row for row in _core.ACTIVATIONS}
-rowwise_functions = {row["name"]: row for row in _core.ROWWISE}
-aliases = {"swish": "silu"}
+activations: dict[str, dict[str, Any]] = {row["name"]: row for row in _core.ACTIVATIONS}
+rowwise_functions: dict[str, dict[str, Any]] = {row["name"]: row for row in _core.ROWWISE}
+aliases: dict[str, str] = {"swish": "silu"}
 
 
 def activation_row(name: str) -> Any:

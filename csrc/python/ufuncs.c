@@ -3,6 +3,7 @@
  * One loop serves every elementwise row and dtype, and one every row-wise row: the ufunc's own record says which function it is,
  * the descriptor of its first operand in which type. Kernels see contiguous spans; strides and float16 end here. */
 #include "binding.h"
+#include <fenv.h>
 #include <string.h>
 
 enum { SPAN = 256 };
@@ -101,12 +102,9 @@ static int no_memory(void)
     return -1;
 }
 
-/* The strided loop of every row-wise gufunc: dimensions are rows and n, strides those of the rows and then of their elements. */
-static int rowwise(PyArrayMethod_Context *context, char *const *data, const npy_intp *dimensions, const npy_intp *strides, NpyAuxData *aux)
+/* Dimensions are rows and n, strides those of the rows and then of their elements. */
+static int rows_of(const record *f, int type, char *const *data, const npy_intp *dimensions, const npy_intp *strides)
 {
-    (void)aux;
-    const record *f = ((PyUFuncObject *)context->caller)->ptr;
-    const int type = context->descriptors[0]->type_num;
     const pn_dtype t = type == NPY_DOUBLE ? PN_F64 : PN_F32;
     const npy_intp size = t == PN_F64 ? sizeof(double) : sizeof(float), rows = dimensions[0], n = dimensions[1];
     const npy_intp sx = strides[2], sy = strides[3];
@@ -125,6 +123,17 @@ static int rowwise(PyArrayMethod_Context *context, char *const *data, const npy_
     }
     if (row != small) PyMem_RawFree(row);
     return 0;
+}
+
+/* The strided loop of every row-wise gufunc. For these NumPy looks at the floating-point flags whatever the loop declares. */
+static int rowwise(PyArrayMethod_Context *context, char *const *data, const npy_intp *dimensions, const npy_intp *strides, NpyAuxData *aux)
+{
+    (void)aux;
+    fenv_t environment;
+    feholdexcept(&environment);
+    int rc = rows_of(((PyUFuncObject *)context->caller)->ptr, context->descriptors[0]->type_num, data, dimensions, strides);
+    fesetenv(&environment);
+    return rc;
 }
 
 /* The type of a call: that of the output when dtype= or signature= fixes it, else that of the first operand, where integers and

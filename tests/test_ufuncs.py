@@ -1,0 +1,312 @@
+"""Every function of the tables as a NumPy ufunc: dtypes, memory layouts, options, parameters, pickles."""
+
+import copy
+import inspect
+import pickle
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pynn
+from pynn import _core
+from pynn._tables import REQUIRED, parse_parameters
+
+FUNCTIONS: dict[str, tuple[Callable[..., Any], list[float]]] = {}
+for _row in _core.ACTIVATIONS:
+    _defaults = parse_parameters(_row["params"], _row["check"]).defaults
+    _required = [0.5 * i for i, default in enumerate(_defaults.values(), 1) if default is REQUIRED]
+    FUNCTIONS[_row["name"]] = getattr(pynn, _row["name"]), _required
+    FUNCTIONS[f"grad.{_row['name']}"] = getattr(pynn.grad, _row["name"]), _required
+ELEMENTWISE = list(FUNCTIONS)
+FUNCTIONS |= {row["name"]: (getattr(pynn, row["name"]), []) for row in _core.ROWWISE}
+PARAMETRIC = [row["name"] for row in _core.ACTIVATIONS if row["params"]]
+ROWWISE = [row["name"] for row in _core.ROWWISE]
+
+elementwise = pytest.mark.parametrize("name", ELEMENTWISE)
+every = pytest.mark.parametrize("name", FUNCTIONS)
+parametric = pytest.mark.parametrize("name", PARAMETRIC)
+rowwise = pytest.mark.parametrize("name", ROWWISE)
+floats = pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+
+
+def call(name: str, x: Any, **options: Any) -> Any:
+    function, required = FUNCTIONS[name]
+    return function(x, *required, **options)
+
+
+def sample(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
+    return (np.random.default_rng(7).normal(size=shape) * 3).astype(dtype)
+
+
+def same(a: Any, b: Any) -> None:
+    """The same dtype, shape and bits."""
+    assert (a.dtype, a.shape) == (b.dtype, b.shape)
+    assert a.tobytes() == b.tobytes()
+
+
+@elementwise
+@floats
+def test_a_value_does_not_depend_on_its_place(name: str, dtype: Any, isa: str) -> None:
+    x = sample((7, 93), dtype)
+    want = call(name, x)
+    assert (want.dtype, want.shape) == (dtype, x.shape)
+    one_by_one = np.array([call(name, v) for v in x.ravel()]).reshape(x.shape)
+    same(want, one_by_one)
+    for view in (np.s_[:, 1:], np.s_[::2, ::3], np.s_[::-1, ::-2], np.s_[3], np.s_[:0], np.s_[1, 2]):
+        same(call(name, x[view]), want[view])
+    same(np.ascontiguousarray(call(name, np.asfortranarray(x))), want)
+    same(call(name, np.broadcast_to(x[0], (5, 93))), np.broadcast_to(want[0], (5, 93)))
+
+
+@every
+@floats
+def test_memory_of_any_kind(name: str, dtype: Any) -> None:
+    x = sample((5, 300), dtype)
+    want = call(name, x)
+    swapped = x.astype(x.dtype.newbyteorder())
+    same(call(name, swapped), want)
+    raw = np.zeros(x.nbytes + 1, np.uint8)
+    unaligned = raw[1:].view(dtype).reshape(x.shape)
+    unaligned[...] = x
+    same(call(name, unaligned), want)
+    x.flags.writeable = False
+    same(call(name, x), want)
+    same(call(name, x[:, ::-1])[:, ::-1] if name in ELEMENTWISE else want, want)
+
+
+@every
+@floats
+def test_out(name: str, dtype: Any) -> None:
+    x = sample((6, 70), dtype)
+    want = call(name, x)
+    out = np.empty_like(x)
+    assert call(name, x, out=out) is out
+    same(out, want)
+    wide = np.zeros((6, 140), dtype)
+    call(name, x, out=wide[:, ::2])
+    same(np.ascontiguousarray(wide[:, ::2]), want)
+    assert not wide[:, 1::2].any()
+    y = x.copy()
+    call(name, y, out=y)
+    same(y, want)
+
+
+@elementwise
+def test_overlapping_out(name: str) -> None:
+    x = sample((1000,))
+    for source, target in ((np.s_[:-1], np.s_[1:]), (np.s_[1:], np.s_[:-1]), (np.s_[::-1], np.s_[:])):
+        y = x.copy()
+        call(name, y[source], out=y[target])
+        same(np.ascontiguousarray(y[target]), call(name, x[source]))
+
+
+@elementwise
+def test_where(name: str) -> None:
+    x, mask = sample((40,)), sample((40,)) > 0
+    out = np.full(40, 9.0)
+    call(name, x, out=out, where=mask)
+    np.testing.assert_array_equal(out, np.where(mask, call(name, x), 9.0))
+
+
+@every
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int32, np.int64, np.uint64])
+def test_integers_become_doubles(name: str, dtype: Any) -> None:
+    x = np.arange(5).astype(dtype)
+    same(call(name, x), call(name, x.astype(np.float64)))
+
+
+@elementwise
+def test_numbers_of_python(name: str) -> None:
+    for number in (2, -1.5, True):
+        result = call(name, number)
+        assert isinstance(result, np.float64)
+        assert result == call(name, np.array([number], np.float64))[0]
+
+
+@every
+@pytest.mark.parametrize("x", [np.ones(2, np.longdouble), np.ones(2, np.complex64), np.ones(2, object), np.array(["a"]), 1j, None,
+                               np.ones(2, "M8[s]")])
+def test_other_types_are_an_error(name: str, x: Any) -> None:
+    with pytest.raises((TypeError, ValueError) if np.ndim(x) == 0 else TypeError, match=name.rpartition(".")[2]):
+        call(name, x)
+
+
+@every
+def test_half_is_computed_in_single_and_rounded_once(name: str) -> None:
+    bits = np.arange(1 << 16, dtype=np.uint16)
+    x = bits.view(np.float16)
+    x = x[np.isfinite(x)] if name in ROWWISE else x
+    got = call(name, x)
+    with np.errstate(all="ignore"):
+        want = call(name, x.astype(np.float32)).astype(np.float16)
+    assert got.dtype == np.float16
+    nan = np.isnan(want)
+    assert np.isnan(got[nan]).all()
+    same(got[~nan], want[~nan])
+
+
+@every
+@floats
+def test_no_warnings(name: str, dtype: Any, isa: str) -> None:
+    info = np.finfo(dtype)
+    x = np.array([np.nan, np.inf, -np.inf, info.max, -info.max, info.tiny, info.smallest_subnormal, 0.0, -0.0, 89, -89, 710, -710], dtype)
+    with warnings.catch_warnings(), np.errstate(all="raise"):
+        warnings.simplefilter("error")
+        call(name, x)
+        call(name, x[::-1])
+
+
+@every
+def test_empty(name: str) -> None:
+    for shape in ((0,), (3, 0), (0, 3)):
+        assert call(name, np.zeros(shape, np.float32)).shape == shape
+
+
+@every
+def test_dtype_option(name: str) -> None:
+    x = sample((9,))
+    same(call(name, x, dtype=np.float32), call(name, x.astype(np.float32)))
+    with pytest.raises(TypeError):
+        call(name, x, dtype=np.longdouble)
+
+
+@parametric
+@floats
+@pytest.mark.parametrize("grad", [False, True])
+def test_parameters_broadcast_and_never_widen(name: str, dtype: Any, grad: bool) -> None:
+    full = f"grad.{name}" if grad else name
+    function, required = FUNCTIONS[full]
+    values = required or list(parse_parameters(_row_of(name)["params"]).defaults.values())
+    x = sample((4, 300), dtype)
+    want = function(x, *values)
+    for kind in (float, np.float64, np.longdouble, lambda v: np.array(v, np.float64)):
+        same(function(x, *map(kind, values)), want)
+    varying = [np.full((300,), v) for v in values]
+    same(function(x, *varying), want)
+    same(function(x[:, ::3], *[v[::3] for v in varying]), np.ascontiguousarray(want[:, ::3]))
+    same(function(x, *[np.full((4, 1), v, np.float64) for v in values]), want)
+    columns = [np.linspace(v, v + 0.25, 300) for v in values]
+    apart = np.stack([function(x[:, j], *[c[j] for c in columns]) for j in range(300)], axis=1)
+    same(function(x, *columns), apart)
+
+
+def _row_of(name: str) -> dict[str, Any]:
+    return next(row for row in _core.ACTIVATIONS if row["name"] == name)
+
+
+@parametric
+def test_signatures_are_real(name: str) -> None:
+    for function in (getattr(pynn, name), getattr(pynn.grad, name)):
+        names = list(parse_parameters(_row_of(name)["params"]).defaults)
+        assert list(inspect.signature(function).parameters)[: 1 + len(names)] == ["x", *names]
+        assert function.__name__ == name
+        assert function.nin == 1 + len(names)
+        with pytest.raises(TypeError):
+            function(1.0, 1.0, 1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("name", [row["name"] for row in _core.ACTIVATIONS if row["check"]])
+def test_parameters_are_checked(name: str) -> None:
+    row = _row_of(name)
+    values = dict.fromkeys(parse_parameters(row["params"]).defaults, float("nan"))
+    for function in (getattr(pynn, name), getattr(pynn.grad, name)):
+        with pytest.raises(ValueError, match="must satisfy") as caught:
+            function(np.ones(3), **values)
+        assert "nan" in str(caught.value)
+
+
+@parametric
+def test_a_complex_parameter_is_an_error(name: str) -> None:
+    count = len(parse_parameters(_row_of(name)["params"]).defaults)
+    with pytest.raises(TypeError):
+        getattr(pynn, name)(np.ones(3), *[1j] * count)
+
+
+def test_rows_without_parameters_are_ufuncs() -> None:
+    for row in _core.ACTIVATIONS:
+        if not row["params"] and row["name"] != "gelu":
+            assert isinstance(getattr(pynn, row["name"]), np.ufunc)
+            assert isinstance(getattr(pynn.grad, row["name"]), np.ufunc)
+
+
+@every
+def test_pickle_and_copy(name: str) -> None:
+    function = FUNCTIONS[name][0]
+    assert pickle.loads(pickle.dumps(function)) is function
+    assert copy.deepcopy(function) is function
+
+
+@every
+def test_documented(name: str) -> None:
+    documentation = FUNCTIONS[name][0].__doc__ or ""
+    for part in ("Parameters", "Returns", "Raises", "Notes", "Examples", ">>> "):
+        assert part in documentation
+
+
+@elementwise
+def test_pandas_keeps_the_index(name: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    series = pandas.Series([-1.0, 0.5, 2.0], index=list("abc"), dtype="float32")
+    result = call(name, series)
+    assert list(result.index) == list("abc")
+    assert result.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", PARAMETRIC[:1])
+def test_reduce_and_accumulate_are_sequential(name: str) -> None:
+    function = getattr(pynn, name).ufunc
+    x = sample((700,))
+    steps = [x[0]]
+    for parameter in x[1:]:
+        steps.append(function(steps[-1], parameter))
+    same(function.accumulate(x), np.array(steps))
+    assert function.reduce(x) == steps[-1]
+
+
+def test_gelu_chooses() -> None:
+    x = sample((50,))
+    for module in (pynn, pynn.grad):
+        same(module.gelu(x), module.gelu(x, approximate="none"))
+        same(module.gelu(x, approximate="tanh"), module.gelu_tanh(x))
+        with pytest.raises(ValueError, match="'none' or 'tanh', got 'erf'"):
+            module.gelu(x, approximate="erf")
+
+
+def test_an_alias_is_the_same_function() -> None:
+    assert pynn.swish is pynn.silu
+
+
+@rowwise
+@floats
+def test_axis(name: str, dtype: Any) -> None:
+    x = sample((4, 5, 300), dtype)
+    function = FUNCTIONS[name][0]
+    want = function(x)
+    same(np.stack([function(row) for row in x.reshape(-1, 300)]).reshape(x.shape), want)
+    for axis in (0, 1, 2, -3):
+        moved = np.moveaxis(function(np.ascontiguousarray(np.moveaxis(x, axis, -1))), -1, axis)
+        same(np.ascontiguousarray(function(x, axis=axis)), np.ascontiguousarray(moved))
+        same(function(x, dim=axis), function(x, axis))
+    same(np.ascontiguousarray(function(np.asfortranarray(x))), want)
+    with pytest.raises(ValueError, match="axis 3"):
+        function(x, axis=3)
+    with pytest.raises(TypeError, match="axis and dim"):
+        function(x, axis=-1, dim=-1)
+
+
+def test_isa_by_name() -> None:
+    before = _core.isa()
+    with pytest.raises(ValueError, match="mmx"):
+        _core.set_isa("mmx")
+    assert _core.isa() == before
+    _core.set_isa(None)
+    assert _core.isa() == next(name for name, runs in _core.isas().items() if runs)
+    _core.set_isa(before)
+
+
+def test_a_doc_needs_a_ufunc() -> None:
+    with pytest.raises(TypeError):
+        _core.set_doc(len, "text")  # type: ignore[arg-type]
