@@ -22,6 +22,7 @@ from pynn._tables import REQUIRED, parse_parameters
 ROOT = Path(__file__).parents[1]
 HEADER = "# Made by docs/generate.py from the core's tables.\n"
 MODULES = ("activations", "grad", "activation_layers", "losses", "optim")
+Py_TPFLAGS_BASETYPE = 1 << 10
 # What the core's functions return; their parameters are in their text signatures.
 RETURNS = {
     "isa": "str",
@@ -35,6 +36,12 @@ RETURNS = {
     "Plan.output_shape": "tuple[int, ...]",
     "Plan.bytes": "int",
     "Plan.steps": "list[str]",
+    "Fit.epoch": "tuple[float, int, int, int]",
+    "Fit.step": "int",
+    "loss": "tuple[float, NDArray[Any] | None, NDArray[Any]]",
+    "update": "None",
+    "predict": "tuple[NDArray[Any] | None, tuple[float, int, int, int] | None]",
+    "uniform": "None",
 }
 SOURCES = {
     "Any": "typing",
@@ -77,24 +84,21 @@ def function_stub(name: str, function: Callable[..., Any], owner: str = "") -> s
 
 
 def class_stub(name: str, cls: type) -> str:
-    """The class with its public bases; what it has from private ones is written out."""
-    bases = [b for b in cls.__mro__[1:] if not b.__name__.startswith("_") and b is not object]
-    private = [b for b in cls.__mro__[1:] if b.__name__.startswith("_") and bases]
-    lines: dict[str, str] = {}
-    for source in (cls, *private):
-        for member, text in inspect.get_annotations(source).items():
-            if not member.startswith("_"):
-                lines.setdefault(member, f"{member}: {annotation(text)}")
-        for member, value in vars(source).items():
-            if inspect.isgetsetdescriptor(value) or isinstance(value, property):
-                lines.setdefault(member, f"@property\n    def {member}(self) -> {RETURNS.get(f'{name}.{member}', 'Any')}: ...")
-            elif member == "__init__" or (callable(value) and not member.startswith("_")):
-                lines.setdefault(member, function_stub(member, value, name))
+    bases = [base for base in cls.__bases__ if base is not object]
+    lines = {member: f"{member}: {annotation(text)}" for member, text in inspect.get_annotations(cls).items()}
+    for member, value in vars(cls).items():
+        result = RETURNS.get(f"{name}.{member}", "Any")
+        if inspect.isgetsetdescriptor(value) and not member.startswith("_"):
+            lines[member] = f"{member}: {result}"
+        elif isinstance(value, property):
+            lines[member] = f"@property\n    def {member}(self) -> {annotation(inspect.signature(value.fget).return_annotation)}: ..."
+        elif member == "__init__" or (callable(value) and not member.startswith("_")):
+            lines[member] = function_stub(member, value, name)
     if "__init__" not in lines and cls.__text_signature__:
         new = parameters_text(inspect.signature(cls), is_method=False)
         lines["__new__"] = f"def __new__(cls, {new}) -> Self: ..."
-    head = f"class {name}({bases[0].__name__}):" if bases else f"class {name}:"
-    final = "@final\n" if not bases and not cls.__flags__ & (1 << 10) else ""  # Py_TPFLAGS_BASETYPE
+    head = f"class {name}({', '.join(base.__name__ for base in bases)}):" if bases else f"class {name}:"
+    final = "" if cls.__flags__ & Py_TPFLAGS_BASETYPE else "@final\n"
     return final + head + "\n    " + "\n    ".join(lines.values() or ["..."])
 
 
@@ -118,7 +122,8 @@ def public_names(module: ModuleType) -> Iterator[str]:
         own = getattr(value, "__module__", None) == module.__name__ and getattr(value, "__name__", name) == name
         constant = isinstance(value, tuple) and name.isupper()
         builtin = inspect.isbuiltin(value) and module is _core
-        if name not in listed and not name.startswith("_") and (own or constant or builtin or name in inspect.get_annotations(module)):
+        public = not name.startswith("_") or inspect.isclass(value)  # a class of the module may be the base of another
+        if name not in listed and public and (own or constant or builtin or name in inspect.get_annotations(module)):
             yield name
 
 
