@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+import pynn
 from pynn import _core
 from pynn._tables import REQUIRED, parse_parameters
 
@@ -157,6 +158,25 @@ def stub(module: ModuleType) -> str:
     return f"{HEADER}{imports(body, module, names)}\n\n{body}\n"
 
 
+def package_stub() -> str:
+    """The package itself: where each public name comes from."""
+    parts: dict[str, list[str]] = {}
+    own = []
+    for name in dict.fromkeys(pynn.__all__):
+        value = getattr(pynn, name)
+        homes = [m for m in MODULES if name in importlib.import_module(f"pynn.{m}").__all__ and m not in ("grad", "optim")]
+        if inspect.ismodule(value):
+            parts.setdefault(".", []).append(name)
+        elif homes or value.__module__ != "pynn":
+            parts.setdefault(f".{homes[0]}" if homes else value.__module__.removeprefix("pynn"), []).append(name)
+        else:
+            own.append(function_stub(name, value))
+    parts["."] = [*parts.get(".", []), *pynn._LAZY]
+    lines = [f"from {home} import {name} as {name}" for home in sorted(parts) for name in sorted(parts[home])]
+    listed = "__all__ = [\n" + "".join(f'    "{name}",\n' for name in pynn.__all__) + "]"
+    return HEADER + "\n".join(["from typing import Any", "", *lines, "", listed, "__version__: str", "", *own, ""])
+
+
 def code(text: str) -> str:
     return f"`{text}`".replace("|", "\\|") if text else "-"
 
@@ -185,6 +205,7 @@ def activations_page() -> str:
 
 
 def files() -> Iterator[tuple[Path, str]]:
+    yield ROOT / "pynn/__init__.pyi", package_stub()
     yield ROOT / "pynn/_core.pyi", stub(_core)
     for name in MODULES:
         yield ROOT / f"pynn/{name}.pyi", stub(importlib.import_module(f"pynn.{name}"))
