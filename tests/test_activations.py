@@ -27,7 +27,6 @@ mp.dps = 150
 FUNCTIONS: dict[str, Any] = {
     **{name: getattr(mp, name) for name in ("exp", "expm1", "log", "log1p", "tanh", "sin", "cos", "sqrt", "erf", "erfc")},
     "pi": mp.pi,
-    "where": lambda condition, a, b: a if condition else b,
     "maximum": max,
     "minimum": min,
     "abs": abs,
@@ -48,11 +47,23 @@ class _Exact(ast.NodeTransformer):
         digits = ast.get_source_segment(self.text, node)
         return ast.copy_location(ast.Call(ast.Name("mpf", ast.Load()), [ast.Constant(digits)], []), node)
 
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """Only the branch that ``where`` takes is computed."""
+        self.generic_visit(node)
+        return ast.IfExp(*node.args) if isinstance(node.func, ast.Name) and node.func.id == "where" else node
+
 
 def compile_formula(text: str) -> Callable[..., Any]:
     tree = _Exact(text).visit(ast.parse(text, mode="eval"))
     code = compile(ast.fix_missing_locations(tree), text, "eval")
-    return lambda **values: mp.mpf(eval(code, FUNCTIONS, values))
+
+    def formula(x: Any, **given: Any) -> Any:
+        try:
+            return mp.mpf(eval(code, FUNCTIONS, {"x": x, **given}))
+        except ZeroDivisionError:  # a removable singularity: NumPy's 1 / (3 / 0) is 0
+            return mp.mpf(eval(code, FUNCTIONS, {"x": x + mp.mpf(10) ** -60, **given}))
+
+    return formula
 
 
 def parameters(name: str) -> list[float]:
