@@ -1,0 +1,68 @@
+/* kernels.c - compiled once per instruction set with -DPN_ISA=name and that set's flags; exports pn_kernels_<name> and nothing else. */
+#include "kernels.h"
+#pragma GCC diagnostic ignored "-Wpsabi"        /* vectors are passed between static functions only */
+
+/* the tables */
+#include "activations.h"
+#include "rowwise.h"
+#include "losses.h"
+#include "optimizers.h"
+
+#define R    float
+#define I    int32_t
+#define SFX  f32
+#define BITS 32
+#define K(c) c##f
+#include "vector.h"
+#include "vmath.h"
+#include "activations.h"
+#include "rowwise.h"
+#include "loops.h"
+#include "losses.h"
+#include "optimizers.h"
+#include "gemm.h"
+#undef R
+#undef I
+#undef SFX
+#undef BITS
+#undef K
+
+#define R    double
+#define I    int64_t
+#define SFX  f64
+#define BITS 64
+#define K(c) c
+#include "vector.h"
+#include "vmath.h"
+#include "activations.h"
+#include "rowwise.h"
+#include "loops.h"
+#include "losses.h"
+#include "optimizers.h"
+#include "gemm.h"
+
+#define ACTIVATION(t, f) { forward_##f##_##t, derivative_##f##_##t, backward_##f##_##t },
+#define ROWWISE(t, f)    { rows_##f##_##t, rows_back_##f##_##t },
+#define LOSS(t, f)       loss_##f##_##t,
+#define UPDATE(t, f)     update_##f##_##t,
+#define TYPED(t) \
+    static const pn_activation_kernels activations_##t[] = { PN_ACTIVATIONS(ROW_##t##_ACTIVATION) }; \
+    static const pn_rowwise_kernels rowwise_##t[] = { PN_ROWWISE(ROW_##t##_ROWWISE) }; \
+    static pn_loss_fn *const losses_##t[] = { PN_LOSSES(ROW_##t##_LOSS) }; \
+    static pn_update_fn *const updates_##t[] = { PN_OPTIMIZERS(ROW_##t##_UPDATE) };
+#define ROW_f32_ACTIVATION(f, ...) ACTIVATION(f32, f)
+#define ROW_f64_ACTIVATION(f, ...) ACTIVATION(f64, f)
+#define ROW_f32_ROWWISE(f, ...)    ROWWISE(f32, f)
+#define ROW_f64_ROWWISE(f, ...)    ROWWISE(f64, f)
+#define ROW_f32_LOSS(f, ...)       LOSS(f32, f)
+#define ROW_f64_LOSS(f, ...)       LOSS(f64, f)
+#define ROW_f32_UPDATE(f, ...)     UPDATE(f32, f)
+#define ROW_f64_UPDATE(f, ...)     UPDATE(f64, f)
+TYPED(f32)
+TYPED(f64)
+
+#define STRING_(s) #s
+#define STRING(s)  STRING_(s)
+#define OF(t)      { activations_##t, rowwise_##t, losses_##t, updates_##t, gemm_##t, gemm_workspace_##t, sum_rows_##t }
+extern const pn_kernels CAT(pn_kernels, PN_ISA);
+const pn_kernels CAT(pn_kernels, PN_ISA) = { STRING(PN_ISA), { [PN_F32] = OF(f32), [PN_F64] = OF(f64) } };

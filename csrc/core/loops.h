@@ -1,0 +1,62 @@
+/* loops.h - spans from the bodies of activations.h, rows from those of rowwise.h: forward, derivative and backward.
+ * The last partial vector goes through the same body, so a value depends on its argument alone, not on where it stands. */
+
+/* The parameters at element i, m of them where they vary; one value in every lane where they do not. Unused ones are 0. */
+static ALWAYS void CAT(load_params, SFX)(V *v, const void *const *p, int varying, size_t i, size_t m)
+{
+    for (int k = 0; k < PN_MAX_PARAMS; k++) {
+        const R *q = p ? p[k] : NULL;
+        R one = 0;
+        if (q && !varying) memcpy(&one, q, sizeof one);
+        v[k] = !q ? SPLAT(0) : !varying ? SPLAT(one) : m == L ? LOAD(q + i) : LOAD_PART(q + i, m);
+    }
+}
+
+/* What the loops apply. t is x or y; g is the gradient of the output. A derivative of NaN is NaN whatever the body says. */
+typedef V CAT(body, SFX)(V x, const V *p);
+#define KEEP_NAN(t, d) SEL((t) == (t), (d), (t))
+static ALWAYS V CAT(step, SFX)(CAT(body, SFX) *f, int derive, V t, const R *gy, size_t m, const V *p)
+{
+    V d = f(t, p);
+    if (derive) d = KEEP_NAN(t, d);
+    return gy ? (m == L ? LOAD(gy) : LOAD_PART(gy, m)) * d : d;
+}
+
+/* out = f(t), or gy f(t): inlined into each row's three functions, so that f is no call and scalar parameters stay in registers. */
+static ALWAYS void CAT(span, SFX)(CAT(body, SFX) *f, int derive, size_t n, const R *t, const R *gy, R *out, const void *const *params, int varying)
+{
+    V p[PN_MAX_PARAMS];
+    size_t i = 0;
+    if (varying) {
+        for (; i + L <= n; i += L) {
+            CAT(load_params, SFX)(p, params, 1, i, L);
+            STORE(out + i, CAT(step, SFX)(f, derive, LOAD(t + i), gy ? gy + i : NULL, L, p));
+        }
+        CAT(load_params, SFX)(p, params, 1, i, n - i);
+    } else {
+        CAT(load_params, SFX)(p, params, 0, 0, 1);
+        for (; i + L <= n; i += L)
+            STORE(out + i, CAT(step, SFX)(f, derive, LOAD(t + i), gy ? gy + i : NULL, L, p));
+    }
+    if (i < n) STORE_PART(out + i, n - i, CAT(step, SFX)(f, derive, LOAD_PART(t + i, n - i), gy ? gy + i : NULL, n - i, p));
+}
+
+#define READ_X(f) CAT(d_##f, SFX)
+#define READ_Y(f) CAT(y_##f, SFX)
+#define ROW(f, cls, needs, ...) \
+    static void CAT(forward_##f, SFX)(size_t n, const void *x, void *y, const void *const *p, int varying) \
+    { CAT(span, SFX)(CAT(f, SFX), 0, n, x, NULL, y, p, varying); } \
+    static void CAT(derivative_##f, SFX)(size_t n, const void *x, void *y, const void *const *p, int varying) \
+    { CAT(span, SFX)(CAT(d_##f, SFX), 1, n, x, NULL, y, p, varying); } \
+    static void CAT(backward_##f, SFX)(size_t n, const void *t, const void *gy, void *gx, const void *const *p, int varying) \
+    { CAT(span, SFX)(READ_##needs(f), 1, n, t, gy, gx, p, varying); }
+PN_ACTIVATIONS(ROW)
+#undef ROW
+
+#define ROW(f, ...) \
+    static void CAT(rows_##f, SFX)(size_t rows, size_t n, const void *x, void *y) \
+    { for (size_t r = 0; r < rows; r++) CAT(row_##f, SFX)(n, (const R *)x + r * n, (R *)y + r * n); } \
+    static void CAT(rows_back_##f, SFX)(size_t rows, size_t n, const void *y, const void *gy, void *gx) \
+    { for (size_t r = 0; r < rows; r++) CAT(d_row_##f, SFX)(n, (const R *)y + r * n, (const R *)gy + r * n, (R *)gx + r * n); }
+PN_ROWWISE(ROW)
+#undef ROW
