@@ -38,14 +38,10 @@ FUNCTIONS: dict[str, Any] = {
 
 
 class _Exact(ast.NodeTransformer):
-    """Numbers of a formula mean what they say, not what a double makes of them."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
+    """Arithmetic on doubles as they are written, but without their rounding."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        digits = ast.get_source_segment(self.text, node)
-        return ast.copy_location(ast.Call(ast.Name("mpf", ast.Load()), [ast.Constant(digits)], []), node)
+        return ast.copy_location(ast.Call(ast.Name("mpf", ast.Load()), [node], []), node)
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         """Only the branch that ``where`` takes is computed."""
@@ -54,14 +50,14 @@ class _Exact(ast.NodeTransformer):
 
 
 def compile_formula(text: str) -> Callable[..., Any]:
-    tree = _Exact(text).visit(ast.parse(text, mode="eval"))
+    tree = _Exact().visit(ast.parse(text, mode="eval"))
     code = compile(ast.fix_missing_locations(tree), text, "eval")
 
     def formula(x: Any, **given: Any) -> Any:
         try:
             return mp.mpf(eval(code, FUNCTIONS, {"x": x, **given}))
         except ZeroDivisionError:  # a removable singularity: NumPy's 1 / (3 / 0) is 0
-            return mp.mpf(eval(code, FUNCTIONS, {"x": x + mp.mpf(10) ** -60, **given}))
+            return mp.mpf(eval(code, FUNCTIONS, {"x": x + mp.mpf(10) ** -400, **given}))
 
     return formula
 
@@ -91,19 +87,23 @@ def exact(name: str, dtype: type) -> tuple[list[Any], list[tuple[Any, Any]]]:
     given = {n: mp.mpf(float(dtype(v))) for n, v in zip(names, parameters(name), strict=True)}
     values, slopes = [], []
     for x in map(mp.mpf, points(dtype).tolist()):
-        h = (abs(x) or 1) * mp.mpf(10) ** -25
+        h = max(abs(x), mp.mpf(10) ** -30) * mp.mpf(10) ** -25
         low, value, high = (formula(x=t, **given) for t in (x - h, x, x + h))
         values.append(value)
         slopes.append(((value - low) / h, (high - value) / h))
     return values, slopes
 
 
-def ulps(got: Any, want: Any, dtype: type) -> float:
-    """The distance in units in the last place of ``want``, whose size below the normal numbers no longer shrinks."""
+def ulps(got: Any, want: Any, dtype: type, floor: float = 0.0) -> float:
+    """The distance in units in the last place of ``want``, or of ``floor`` if that is larger.
+
+    Below the normal numbers they no longer shrink.
+    """
     info = np.finfo(dtype)
     if not np.isfinite(got):
         return 0.0 if mp.isinf(want) or abs(want) >= float(info.max) else float("inf")
-    exponent = max(int(mp.floor(mp.log(abs(want), 2))) if want else info.minexp, info.minexp)
+    size = max(abs(want), floor)
+    exponent = max(int(mp.floor(mp.log(size, 2))) if size else info.minexp, info.minexp)
     return float(abs(mp.mpf(float(got)) - want) / mp.mpf(2) ** (exponent - info.nmant))
 
 
@@ -121,11 +121,11 @@ def test_values_are_within_the_promise(name: str, dtype: type, isa: str) -> None
 @each
 @dtypes
 def test_derivatives_are_within_the_promise(name: str, dtype: type, isa: str) -> None:
-    """At a kink the derivative is that of one of its sides."""
+    """At a kink the derivative is that of one of its sides. Below 1/16, where some cross zero, the error is measured as at 1/16."""
     x = points(dtype)
     got = ROWS[name]["grad"](x, *parameters(name))
     assert got.dtype == dtype
-    errors = [min(ulps(g, slope, dtype) for slope in both) for g, both in zip(got, exact(name, dtype)[1], strict=True)]
+    errors = [min(ulps(g, slope, dtype, 1 / 16) for slope in both) for g, both in zip(got, exact(name, dtype)[1], strict=True)]
     worst = int(np.argmax(errors))
     assert errors[worst] <= max(ROWS[name]["grad_ulp"], 0.5) + 1e-6, (x[worst], got[worst], errors[worst])
 
@@ -138,7 +138,7 @@ def test_limits_at_infinity(name: str, dtype: type, which: str, isa: str) -> Non
     f, big = ROWS[name][which], dtype(1e30)
     for sign in (1, -1):
         far, limit = f(sign * big, *parameters(name)), f(dtype(sign * np.inf), *parameters(name))
-        assert limit == (np.copysign(np.inf, far) if abs(far) > 1e20 else far), (sign, far, limit)
+        assert limit == np.copysign(np.inf, far) if abs(far) > 1e20 else abs(limit - far) < 1e-15, (sign, far, limit)
 
 
 @each

@@ -1,0 +1,168 @@
+# Made by docs/generate.py from the core's tables.
+from typing import Any
+
+from . import datasets as datasets
+from . import grad as grad
+from . import lab as lab
+from . import losses as losses
+from . import optim as optim
+from ._layer import Layer as Layer
+from ._layer import Parameter as Parameter
+from ._loss import Loss as Loss
+from ._optimizer import Optimizer as Optimizer
+from ._random import manual_seed as manual_seed
+from .activation_layers import BinaryStep as BinaryStep
+from .activation_layers import CELU as CELU
+from .activation_layers import ELU as ELU
+from .activation_layers import GELU as GELU
+from .activation_layers import GELUTanh as GELUTanh
+from .activation_layers import Hardshrink as Hardshrink
+from .activation_layers import Hardsigmoid as Hardsigmoid
+from .activation_layers import Hardswish as Hardswish
+from .activation_layers import Hardtanh as Hardtanh
+from .activation_layers import Identity as Identity
+from .activation_layers import LeakyReLU as LeakyReLU
+from .activation_layers import LogSigmoid as LogSigmoid
+from .activation_layers import LogSoftmax as LogSoftmax
+from .activation_layers import Mish as Mish
+from .activation_layers import QuickGELU as QuickGELU
+from .activation_layers import ReLU as ReLU
+from .activation_layers import ReLU6 as ReLU6
+from .activation_layers import SELU as SELU
+from .activation_layers import SiLU as SiLU
+from .activation_layers import Sigmoid as Sigmoid
+from .activation_layers import Softmax as Softmax
+from .activation_layers import Softmin as Softmin
+from .activation_layers import Softplus as Softplus
+from .activation_layers import Softshrink as Softshrink
+from .activation_layers import Softsign as Softsign
+from .activation_layers import Squareplus as Squareplus
+from .activation_layers import Tanh as Tanh
+from .activation_layers import Tanhshrink as Tanhshrink
+from .activation_layers import Threshold as Threshold
+from .activations import binary_step as binary_step
+from .activations import celu as celu
+from .activations import elu as elu
+from .activations import gelu as gelu
+from .activations import gelu_tanh as gelu_tanh
+from .activations import hardshrink as hardshrink
+from .activations import hardsigmoid as hardsigmoid
+from .activations import hardswish as hardswish
+from .activations import hardtanh as hardtanh
+from .activations import identity as identity
+from .activations import leaky_relu as leaky_relu
+from .activations import log_softmax as log_softmax
+from .activations import logsigmoid as logsigmoid
+from .activations import mish as mish
+from .activations import prelu as prelu
+from .activations import quick_gelu as quick_gelu
+from .activations import relu as relu
+from .activations import relu6 as relu6
+from .activations import selu as selu
+from .activations import sigmoid as sigmoid
+from .activations import silu as silu
+from .activations import softmax as softmax
+from .activations import softmin as softmin
+from .activations import softplus as softplus
+from .activations import softshrink as softshrink
+from .activations import softsign as softsign
+from .activations import squareplus as squareplus
+from .activations import swish as swish
+from .activations import tanh as tanh
+from .activations import tanhshrink as tanhshrink
+from .activations import threshold as threshold
+from .layers import Flatten as Flatten
+from .layers import Linear as Linear
+from .losses import BCELoss as BCELoss
+from .losses import BCEWithLogitsLoss as BCEWithLogitsLoss
+from .losses import CrossEntropyLoss as CrossEntropyLoss
+from .losses import L1Loss as L1Loss
+from .losses import MSELoss as MSELoss
+from .losses import NLLLoss as NLLLoss
+from .model import History as History
+from .model import Sequential as Sequential
+
+__all__ = [
+    "identity",
+    "binary_step",
+    "threshold",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "prelu",
+    "elu",
+    "celu",
+    "selu",
+    "gelu",
+    "gelu_tanh",
+    "quick_gelu",
+    "silu",
+    "mish",
+    "hardswish",
+    "hardsigmoid",
+    "hardtanh",
+    "sigmoid",
+    "logsigmoid",
+    "tanh",
+    "tanhshrink",
+    "softplus",
+    "softsign",
+    "softshrink",
+    "hardshrink",
+    "squareplus",
+    "softmax",
+    "softmin",
+    "log_softmax",
+    "swish",
+    "Identity",
+    "BinaryStep",
+    "Threshold",
+    "ReLU",
+    "ReLU6",
+    "LeakyReLU",
+    "ELU",
+    "CELU",
+    "SELU",
+    "GELU",
+    "GELUTanh",
+    "QuickGELU",
+    "SiLU",
+    "Mish",
+    "Hardswish",
+    "Hardsigmoid",
+    "Hardtanh",
+    "Sigmoid",
+    "LogSigmoid",
+    "Tanh",
+    "Tanhshrink",
+    "Softplus",
+    "Softsign",
+    "Softshrink",
+    "Hardshrink",
+    "Squareplus",
+    "Softmax",
+    "Softmin",
+    "LogSoftmax",
+    "L1Loss",
+    "MSELoss",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "NLLLoss",
+    "Flatten",
+    "History",
+    "Layer",
+    "Linear",
+    "Loss",
+    "Optimizer",
+    "Parameter",
+    "Sequential",
+    "grad",
+    "losses",
+    "manual_seed",
+    "optim",
+    "show_config",
+]
+__version__: str
+
+def show_config(mode: str = 'stdout') -> dict[str, Any] | None: ...

@@ -1,0 +1,49 @@
+# Made by docs/generate.py from the core's tables.
+from typing import Any, Self, final
+
+from numpy.typing import NDArray
+
+def isa() -> str: ...
+
+def isas() -> dict[str, bool]: ...
+
+def set_isa(name: Any, /) -> None: ...
+
+LOSSES: tuple[dict[str, Any], ...]
+
+OPTIMIZERS: tuple[dict[str, Any], ...]
+
+def set_doc(ufunc: Any, text: Any, /) -> None: ...
+
+ACTIVATIONS: tuple[dict[str, Any], ...]
+
+ROWWISE: tuple[dict[str, Any], ...]
+
+@final
+class Graph:
+    def add(self, kind: Any, where: Any, config: Any, parameters: Any, /) -> None: ...
+    output_shape: tuple[int, ...]
+    def __new__(cls, dtype: Any, shape: Any) -> Self: ...
+
+@final
+class Plan:
+    def forward(self, x: Any, /) -> NDArray[Any]: ...
+    def backward(self, gy: Any, /) -> NDArray[Any]: ...
+    output_shape: tuple[int, ...]
+    bytes: int
+    steps: list[str]
+    def __new__(cls, graph: Any, rows: Any, keep: Any) -> Self: ...
+
+@final
+class Fit:
+    def epoch(self, number: Any, /) -> tuple[float, int, int, int]: ...
+    step: int
+    def __new__(cls, graph: Any, x: Any, y: Any, loss: Any, sum: Any, batch_size: Any, shuffle: Any, seed: Any, groups: Any) -> Self: ...
+
+def loss(index: Any, x: Any, target: Any, scale: Any, want_values: Any, /) -> tuple[float, NDArray[Any] | None, NDArray[Any]]: ...
+
+def update(groups: Any, step: Any, /) -> None: ...
+
+def predict(graph: Any, x: Any, y: Any, loss: Any, batch_size: Any, want_output: Any, /) -> tuple[NDArray[Any] | None, tuple[float, int, int, int] | None]: ...
+
+def uniform(out: Any, seed: Any, stream: Any, low: Any, high: Any, /) -> None: ...

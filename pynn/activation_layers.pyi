@@ -1,0 +1,137 @@
+# Made by docs/generate.py from the core's tables.
+from collections.abc import Mapping
+from typing import Any
+
+from ._layer import Layer
+
+__all__ = [
+    "Identity",
+    "BinaryStep",
+    "Threshold",
+    "ReLU",
+    "ReLU6",
+    "LeakyReLU",
+    "ELU",
+    "CELU",
+    "SELU",
+    "GELU",
+    "GELUTanh",
+    "QuickGELU",
+    "SiLU",
+    "Mish",
+    "Hardswish",
+    "Hardsigmoid",
+    "Hardtanh",
+    "Sigmoid",
+    "LogSigmoid",
+    "Tanh",
+    "Tanhshrink",
+    "Softplus",
+    "Softsign",
+    "Softshrink",
+    "Hardshrink",
+    "Squareplus",
+    "Softmax",
+    "Softmin",
+    "LogSoftmax",
+]
+
+class Identity(_Activation):
+    def __init__(self) -> None: ...
+
+class BinaryStep(_Activation):
+    def __init__(self, threshold: float = 0.0) -> None: ...
+
+class Threshold(_Activation):
+    def __init__(self, threshold: float, value: float) -> None: ...
+
+class ReLU(_Activation):
+    def __init__(self) -> None: ...
+
+class ReLU6(_Activation):
+    def __init__(self) -> None: ...
+
+class LeakyReLU(_Activation):
+    def __init__(self, negative_slope: float = 0.01) -> None: ...
+
+class ELU(_Activation):
+    def __init__(self, alpha: float = 1.0) -> None: ...
+
+class CELU(_Activation):
+    def __init__(self, alpha: float = 1.0) -> None: ...
+
+class SELU(_Activation):
+    def __init__(self) -> None: ...
+
+class GELU(_Activation):
+    def __init__(self, approximate: str = 'none') -> None: ...
+
+class GELUTanh(_Activation):
+    def __init__(self) -> None: ...
+
+class QuickGELU(_Activation):
+    def __init__(self) -> None: ...
+
+class SiLU(_Activation):
+    def __init__(self) -> None: ...
+
+class Mish(_Activation):
+    def __init__(self) -> None: ...
+
+class Hardswish(_Activation):
+    def __init__(self) -> None: ...
+
+class Hardsigmoid(_Activation):
+    def __init__(self) -> None: ...
+
+class Hardtanh(_Activation):
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None: ...
+
+class Sigmoid(_Activation):
+    def __init__(self) -> None: ...
+
+class LogSigmoid(_Activation):
+    def __init__(self) -> None: ...
+
+class Tanh(_Activation):
+    def __init__(self) -> None: ...
+
+class Tanhshrink(_Activation):
+    def __init__(self) -> None: ...
+
+class Softplus(_Activation):
+    def __init__(self, beta: float = 1.0) -> None: ...
+
+class Softsign(_Activation):
+    def __init__(self) -> None: ...
+
+class Softshrink(_Activation):
+    def __init__(self, lambd: float = 0.5) -> None: ...
+
+class Hardshrink(_Activation):
+    def __init__(self, lambd: float = 0.5) -> None: ...
+
+class Squareplus(_Activation):
+    def __init__(self, b: float = 4.0) -> None: ...
+
+class Softmax(_Rowwise):
+    def __init__(self, dim: int = -1) -> None: ...
+
+class Softmin(_Rowwise):
+    def __init__(self, dim: int = -1) -> None: ...
+
+class LogSoftmax(_Rowwise):
+    def __init__(self, dim: int = -1) -> None: ...
+
+by_name: dict[str, type[Layer]]
+
+class _Activation(Layer):
+    _row: Mapping[str, Any]
+    _values: dict[str, Any]
+    _choice: dict[str, str]
+    def get_config(self) -> dict[str, Any]: ...
+
+class _Rowwise(Layer):
+    _index: int
+    dim: int
+    def get_config(self) -> dict[str, Any]: ...
