@@ -1,0 +1,217 @@
+/* Every row of the activation and row-wise tables on every instruction set this machine has, without Python: the derivative
+ * against a central difference of the value, backward against the derivative, every length at every offset, not a byte past
+ * the span, in place, varying parameters, NaN and infinities. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "check.h"
+#include "core/kernels.h"
+
+enum { N = 128, GUARD = 0x5a };
+static const pn_kernels *kernels;
+static const pn_activation *row;
+static size_t op;
+static const size_t size[PN_DTYPES] = { [PN_F32] = sizeof(float), [PN_F64] = sizeof(double) };
+/* CHECK that also says which kernel failed, of the row and type t at hand */
+#define CHECK_ROW(ok, ...) do { \
+    int before = failures; \
+    CHECK(ok, __VA_ARGS__); \
+    if (failures > before) printf("    in %s %s f%d\n", kernels->isa, row->name, t == PN_F32 ? 32 : 64); \
+} while (0)
+
+/* Parameters as the table's defaults; those without one get 0.25 and -0.5. */
+typedef struct { float f[PN_MAX_PARAMS]; double d[PN_MAX_PARAMS]; const void *p[PN_DTYPES][PN_MAX_PARAMS]; int n; } params;
+static void read_params(params *p)
+{
+    static const double absent[PN_MAX_PARAMS] = { 0.25, -0.5 };
+    const char *text = row->params;
+    memset(p, 0, sizeof *p);
+    while (text && *text) {
+        const char *comma = strchr(text, ','), *equals = strchr(text, '=');
+        int k = p->n++;
+        p->d[k] = equals && (!comma || equals < comma) ? atof(equals + 1) : absent[k];
+        p->f[k] = (float)p->d[k];
+        p->d[k] = (double)p->f[k];
+        p->p[PN_F32][k] = &p->f[k];
+        p->p[PN_F64][k] = &p->d[k];
+        text = comma ? comma + 1 : NULL;
+    }
+}
+static const pn_activation_kernels *of(pn_dtype t) { return &kernels->of[t].activations[op]; }
+static double get(pn_dtype t, const void *a, size_t i) { return t == PN_F32 ? (double)((const float *)a)[i] : ((const double *)a)[i]; }
+static void set(pn_dtype t, void *a, size_t i, double v)
+{
+    if (t == PN_F32) ((float *)a)[i] = (float)v;
+    else ((double *)a)[i] = v;
+}
+
+static void derivative_is_the_slope(const params *p)
+{
+    const double h = 1e-5;
+    double x[N], lo[N], hi[N], d[N];
+    for (int i = 0; i < N; i++) x[i] = -8.01 + i * 0.125 + i * i * 1e-5, lo[i] = x[i] - h, hi[i] = x[i] + h;
+    of(PN_F64)->derivative(N, x, d, p->p[PN_F64], 0);
+    of(PN_F64)->forward(N, lo, lo, p->p[PN_F64], 0);
+    of(PN_F64)->forward(N, hi, hi, p->p[PN_F64], 0);
+    for (int i = 0; i < N; i++) {
+        double slope = (hi[i] - lo[i]) / (2 * h);
+        CHECK(fabs(d[i] - slope) <= 1e-8 * (1 + fabs(slope)), "%s %s x=%g: %.12g, slope %.12g", kernels->isa, row->name, x[i], d[i], slope);
+    }
+}
+
+/* gx = gy f'(x), exactly where backward reads x; where it reads y, as near as y allows. Running in place changes nothing. */
+static void backward_is_gradient_times_derivative(pn_dtype t, const params *p)
+{
+    double x[N], y[N], g[N], d[N], gx[N];
+    for (size_t i = 0; i < N; i++) set(t, x, i, -6 + 0.1 * (double)i), set(t, g, i, 1.5 - 0.03 * (double)i);
+    of(t)->forward(N, x, y, p->p[t], 0);
+    of(t)->derivative(N, x, d, p->p[t], 0);
+    of(t)->backward(N, row->needs == 'x' ? x : y, g, gx, p->p[t], 0);
+    for (size_t i = 0; i < N; i++) {
+        double want = get(t, g, i) * get(t, d, i), near = (t == PN_F32 ? 1e-6 : 1e-15) * fabs(get(t, g, i));
+        CHECK_ROW(fabs(get(t, gx, i) - want) <= near, "x=%g: %g, not %g", get(t, x, i), get(t, gx, i), want);
+    }
+    of(t)->backward(N, row->needs == 'x' ? x : y, g, g, p->p[t], 0);
+    CHECK_ROW(!memcmp(g, gx, N * size[t]), "gx = gy in place");
+    of(t)->derivative(N, x, gx, p->p[t], 0);
+    memcpy(g, x, sizeof g);
+    of(t)->derivative(N, g, g, p->p[t], 0);
+    CHECK_ROW(!memcmp(g, gx, N * size[t]), "derivative in place");
+    of(t)->forward(N, x, x, p->p[t], 0);
+    CHECK_ROW(!memcmp(x, y, N * size[t]), "forward in place");
+}
+
+/* A value is the same at every place of every span; nothing past the span is written; n values of a parameter equal one. */
+static void place_does_not_matter(pn_dtype t, const params *p)
+{
+    double x[N], y[N], d[N], many[PN_MAX_PARAMS][N];
+    const void *vary[PN_MAX_PARAMS] = { NULL };
+    for (size_t i = 0; i < N; i++) set(t, x, i, (double)i / 9 - 7);
+    for (int k = 0; k < p->n; k++) {
+        for (size_t i = 0; i < N; i++) set(t, many[k], i, p->d[k]);
+        vary[k] = many[k];
+    }
+    of(t)->forward(N, x, y, p->p[t], 0);
+    of(t)->derivative(N, x, d, p->p[t], 0);
+    for (size_t n = 0; n <= 67; n++)
+        for (size_t o = 0; o < 20; o++) {
+            size_t bytes = n * size[t], at = o * size[t];
+            unsigned char *out = malloc(bytes + 1), *in = malloc(bytes + 1);       /* exact sizes: a sanitizer sees one byte too many */
+            if (!out || !in) exit(2);
+            memcpy(in, (char *)x + at, bytes);
+            out[bytes] = GUARD;
+            of(t)->forward(n, in, out, p->p[t], 0);
+            CHECK_ROW(!memcmp(out, (char *)y + at, bytes) && out[bytes] == GUARD, "forward n=%zu at %zu", n, o);
+            of(t)->derivative(n, in, out, p->p[t], 0);
+            CHECK_ROW(!memcmp(out, (char *)d + at, bytes) && out[bytes] == GUARD, "derivative n=%zu at %zu", n, o);
+            of(t)->forward(n, in, out, vary, 1);
+            CHECK_ROW(!memcmp(out, (char *)y + at, bytes) && out[bytes] == GUARD, "varying parameters n=%zu at %zu", n, o);
+            of(t)->backward(n, in, in, out, p->p[t], 0);
+            CHECK_ROW(out[bytes] == GUARD, "backward n=%zu at %zu", n, o);
+            free(out);
+            free(in);
+        }
+}
+
+static void nan_stays_and_limits_are_no_nan(pn_dtype t, const params *p)
+{
+    double x[5], y[5], d[5], g[5], b[5];
+    static const double special[] = { NAN, INFINITY, -INFINITY, 1e30, -1e30 };
+    for (size_t i = 0; i < 5; i++) set(t, x, i, special[i]), set(t, g, i, 1);
+    of(t)->forward(5, x, y, p->p[t], 0);
+    of(t)->derivative(5, x, d, p->p[t], 0);
+    of(t)->backward(5, row->needs == 'x' ? x : y, g, b, p->p[t], 0);
+    CHECK_ROW(isnan(get(t, y, 0)) && isnan(get(t, d, 0)) && isnan(get(t, b, 0)), "swallows NaN");
+    for (size_t i = 1; i < 5; i++) {
+        CHECK_ROW(!isnan(get(t, y, i)), "f(%g) is NaN", special[i]);
+        CHECK_ROW(isfinite(get(t, d, i)), "f'(%g) = %g", special[i], get(t, d, i));
+    }
+}
+
+/* ---- row-wise functions ---- */
+static double reference(const char *name, size_t n, const double *x, size_t i)
+{
+    int sign = strcmp(name, "softmin") ? 1 : -1;
+    double max = -INFINITY, sum = 0;
+    for (size_t j = 0; j < n; j++) max = fmax(max, sign * x[j]);
+    for (size_t j = 0; j < n; j++) sum += exp(sign * x[j] - max);
+    double l = sign * x[i] - max - log(sum);
+    return strcmp(name, "log_softmax") ? exp(l) : l;
+}
+static void rows_equal_the_formula(size_t r, pn_dtype t)
+{
+    const pn_rowwise *info = pn_rowwise_at(r);
+    const pn_rowwise_kernels *k = &kernels->of[t].rowwise[r];
+    const double tolerance = t == PN_F32 ? 1e-6 : 1e-14;
+    double x[3 * 67], wide[67];
+    for (size_t n = 0; n <= 67; n++) {
+        unsigned char *in = malloc(3 * n * size[t] + 1), *out = malloc(3 * n * size[t] + 1), *back = malloc(3 * n * size[t] + 1);
+        if (!in || !out || !back) exit(2);
+        for (size_t i = 0; i < 3 * n; i++) set(t, in, i, sin((double)(i * i)) * (double)(1 + i % 7)), x[i] = get(t, in, i);
+        out[3 * n * size[t]] = back[3 * n * size[t]] = GUARD;
+        k->forward(3, n, in, out);
+        k->backward(3, n, out, in, back);                       /* gy = x, any numbers do */
+        for (size_t i = 0; i < 3 * n; i++) {
+            const double *first = x + i / n * n, h = 1e-6;
+            double want = reference(info->name, n, first, i % n), slope = 0;
+            CHECK(fabs(get(t, out, i) - want) <= tolerance * (1 + fabs(want)), "%s %s n=%zu [%zu]: %.9g, not %.9g", kernels->isa, info->name, n, i, get(t, out, i), want);
+            for (int s = -1; s <= 1 && i < n; s += 2) {         /* d/dx_i of gy . f(x), first row */
+                memcpy(wide, first, n * sizeof *wide);
+                wide[i] += s * h;
+                for (size_t j = 0; j < n; j++) slope += s * first[j] * reference(info->name, n, wide, j) / (2 * h);
+            }
+            if (i < n) CHECK(fabs(get(t, back, i) - slope) <= 1e-5 + 1e-5 * fabs(slope), "%s %s n=%zu gradient [%zu]: %g, not %g", kernels->isa, info->name, n, i, get(t, back, i), slope);
+        }
+        k->backward(3, n, out, in, in);
+        CHECK(!memcmp(in, back, 3 * n * size[t]), "%s %s n=%zu gx = gy in place", kernels->isa, info->name, n);
+        CHECK(out[3 * n * size[t]] == GUARD && back[3 * n * size[t]] == GUARD, "%s %s n=%zu wrote past its rows", kernels->isa, info->name, n);
+        for (size_t i = 0; i < 3 * n; i++) set(t, in, i, x[i]);
+        k->forward(3, n, in, in);
+        CHECK(!memcmp(in, out, 3 * n * size[t]), "%s %s n=%zu in place", kernels->isa, info->name, n);
+        free(in);
+        free(out);
+        free(back);
+    }
+}
+/* -inf is a probability of 0; a NaN, a +inf or nothing but -inf makes the row NaN. */
+static void rows_keep_nan(void)
+{
+    static const float x[4][3] = { { 1, NAN, 2 }, { 1, INFINITY, 2 }, { -INFINITY, -INFINITY, -INFINITY }, { 0, -INFINITY, 0 } };
+    float y[4][3];
+    kernels->of[PN_F32].rowwise[0].forward(4, 3, x, y);
+    for (int i = 0; i < 9; i++) CHECK(isnan(y[i / 3][i % 3]), "%s softmax [%d]: %g", kernels->isa, i, (double)y[i / 3][i % 3]);
+    CHECK(y[3][0] == 0.5f && y[3][1] == 0, "%s softmax of 0, -inf, 0: %g %g", kernels->isa, (double)y[3][0], (double)y[3][1]);
+}
+
+static void test_rows_of_the_tables(void)
+{
+    params p;
+    for (op = 0; (row = pn_activation_at(op)); op++) {
+        read_params(&p);
+        derivative_is_the_slope(&p);
+        for (pn_dtype t = 0; t < PN_DTYPES; t++) {
+            backward_is_gradient_times_derivative(t, &p);
+            place_does_not_matter(t, &p);
+            nan_stays_and_limits_are_no_nan(t, &p);
+        }
+    }
+    for (size_t r = 0; pn_rowwise_at(r); r++)
+        for (pn_dtype t = 0; t < PN_DTYPES; t++) rows_equal_the_formula(r, t);
+    rows_keep_nan();
+}
+
+int main(void)
+{
+    pn_error error = { "" };
+    for (size_t i = 0; pn_isa_built(i); i++) {
+        if (!pn_isa_runs(pn_isa_built(i))) continue;
+        CHECK(pn_isa_set(pn_isa_built(i), &error) == PN_OK, "%s", error.text);
+        kernels = pn_kernels_now();
+        CHECK(!strcmp(pn_isa_get(), pn_isa_built(i)), "%s", pn_isa_get());
+        test_rows_of_the_tables();
+        printf("%s: done\n", kernels->isa);
+    }
+    CHECK(pn_isa_set("abacus", &error) == PN_BAD_VALUE && strstr(error.text, "abacus"), "%s", error.text);
+    CHECK(pn_isa_set(NULL, &error) == PN_OK, "%s", error.text);
+    return REPORT();
+}
