@@ -97,7 +97,10 @@ class Optimizer:
         """Take what ``state_dict`` of an optimizer over parameters of the same shapes returned."""
         members = [p for group in self.param_groups for p in group["params"]]
         if len(state["groups"]) != len(self.param_groups) or len(state["state"]) != len(members):
-            raise ValueError(f"state: {len(state['state'])} parameters in {len(state['groups'])} groups, expected {len(members)} in {len(self.param_groups)}")
+            raise ValueError(
+                f"state: {len(state['state'])} parameters in {len(state['groups'])} groups, "
+                f"expected {len(members)} in {len(self.param_groups)}"
+            )
         for p, arrays in zip(members, state["state"], strict=True):
             for name, own in self._states(p).items():
                 if np.shape(arrays[name]) != own.shape:

@@ -12,6 +12,9 @@ from . import _core
 from ._layer import Array, Builder, Layer, Parameter, check_dtype, check_size
 from ._random import draw_seed
 
+_INITS = {"he": {"weight": math.sqrt(6), "bias": 0.0}, "torch": {"weight": 1.0, "bias": 1.0}}
+"""Half the width of the initial values' interval, times sqrt(in_features)."""
+
 
 class Linear(Layer):
     """A fully connected layer: ``y = x @ weight.T + bias`` over the last axis.
@@ -24,8 +27,11 @@ class Linear(Layer):
         Whether there is a bias.
     dtype : {'float32', 'float64'}
         Of the parameters and of the computation; input of another real dtype is converted.
+    init : {'he', 'torch'}
+        How the parameters start. 'he': weights uniform in +-sqrt(6 / in_features), which keeps the size of what passes through a
+        ReLU net (He et al., 2015), and zero biases. 'torch': both uniform in +-1/sqrt(in_features), as PyTorch has it.
     seed : int, optional
-        Of the initial values, uniform in +-1/sqrt(in_features) as in PyTorch; None draws a fresh one.
+        Of the initial values; None draws a fresh one.
 
     Attributes
     ----------
@@ -49,19 +55,28 @@ class Linear(Layer):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, *, dtype: DTypeLike = "float32", seed: int | None = None
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        dtype: DTypeLike = "float32",
+        init: str = "he",
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         self.in_features = check_size("in_features", in_features)
         self.out_features = check_size("out_features", out_features)
-        self.dtype: str = check_dtype(dtype)
-        bound = 1 / math.sqrt(self.in_features) if self.in_features else 0.0
+        self.dtype = check_dtype(dtype)
+        if init not in _INITS:
+            raise ValueError(f"init: expected {' or '.join(map(repr, _INITS))}, got {init!r}")
+        scale = 1 / math.sqrt(max(self.in_features, 1))
         drawn = draw_seed(seed)
         shapes: dict[str, tuple[int, ...]] = {"weight": (self.out_features, self.in_features)}
         if bias:
             shapes["bias"] = (self.out_features,)
         for stream, (name, shape) in enumerate(shapes.items()):
-            data = np.empty(shape, self.dtype)
+            data, bound = np.empty(shape, self.dtype), scale * _INITS[init][name]
             _core.uniform(data, drawn, stream, -bound, bound)
             self._parameters[name] = Parameter(data, name)
 

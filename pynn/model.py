@@ -224,11 +224,16 @@ class Sequential(Layer):
         kind = loss._row["target"]
         labels = kind == "c" or (kind == "p" and a.dtype.kind in "iu")
         if kind in "cp" and not labels and a.ndim == 1:
-            raise TypeError(f"{name}: {type(loss).__name__} takes class indices of an integer dtype, or one row of probabilities a sample; got {a.dtype} of shape {a.shape}")
+            raise TypeError(
+                f"{name}: {type(loss).__name__} takes class indices of an integer dtype, or one row of probabilities a sample; "
+                f"got {a.dtype} of shape {a.shape}"
+            )
         allowed = [(), (1,)] if labels else [output, ()] if np.prod(output) == 1 else [output]
         if a.shape[1:] not in allowed:
             expected = " or ".join(str((rows, *shape)) for shape in allowed)
-            raise ValueError(f"{name}: shape {a.shape} does not fit {type(loss).__name__} on output of shape {(rows, *output)}; expected {expected}")
+            raise ValueError(
+                f"{name}: shape {a.shape} does not fit {type(loss).__name__} on output of shape {(rows, *output)}; expected {expected}"
+            )
         return a
 
     def _score(self, name: str, score: tuple[float, int, int, int], loss: Loss) -> dict[str, float]:
