@@ -364,10 +364,10 @@ DACT(gelu)                                              /* Phi(x) + x phi(x) = e
     ROW(prelu,       ,            X, "weight=0.25", "",                       1, 0, "PRelu(x, weight)", \
         "where(x > 0, x, weight * x)", \
         "Leaky ReLU whose slope is learnt (He et al., 2015).") \
-    ROW(elu,         ELU,         X, "alpha=1.0", "alpha != 0",               2, 2, "Elu(x, alpha=alpha)", \
+    ROW(elu,         ELU,         X, "alpha=1.0", "alpha != 0",               3, 3, "Elu(x, alpha=alpha)", \
         "where(x > 0, x, alpha * expm1(x))", \
         "Exponential linear unit (Clevert et al., 2015).") \
-    ROW(celu,        CELU,        X, "alpha=1.0", "alpha != 0",               3, 2, "Celu(x, alpha=alpha)", \
+    ROW(celu,        CELU,        X, "alpha=1.0", "alpha != 0",               3, 3, "Celu(x, alpha=alpha)", \
         "where(x > 0, x, alpha * expm1(x / alpha))", \
         "ELU made smooth at 0 for every alpha (Barron, 2017).") \
     ROW(selu,        SELU,        X, "", "",                                  2, 3, "Selu(x)", \
@@ -388,10 +388,10 @@ DACT(gelu)                                              /* Phi(x) + x phi(x) = e
     ROW(mish,        Mish,        X, "", "",                                  2, 5, "Mul(x, Tanh(Softplus(x)))", \
         "x * tanh(log1p(exp(x)))", \
         "x times tanh of softplus (Misra, 2019).") \
-    ROW(hardswish,   Hardswish,   X, "", "",                                  2, 1, "HardSwish(x)", \
+    ROW(hardswish,   Hardswish,   X, "", "",                                  3, 2, "HardSwish(x)", \
         "where(x > 3, x, where(x < -3, 0, x * (x + 3) / 6))", \
         "SiLU in pieces of a line and a parabola (Howard et al., 2019).") \
-    ROW(hardsigmoid, Hardsigmoid, X, "", "",                                  1, 1, "HardSigmoid(x, alpha=1/6, beta=0.5)", \
+    ROW(hardsigmoid, Hardsigmoid, X, "", "",                                  2, 2, "HardSigmoid(x, alpha=1/6, beta=0.5)", \
         "minimum(maximum(x + 3, 0), 6) / 6", \
         "Sigmoid in three straight pieces, as PyTorch and Keras 3 define it (Howard et al., 2019).") \
     ROW(hardtanh,    Hardtanh,    Y, "min_val=-1.0, max_val=1.0", "min_val <= max_val", 0, 0, "Clip(x, min=min_val, max=max_val)", \
@@ -409,10 +409,10 @@ DACT(gelu)                                              /* Phi(x) + x phi(x) = e
     ROW(tanhshrink,  Tanhshrink,  X, "", "",                                  3, 5, "Sub(x, Tanh(x))", \
         "where(abs(x) < 0.1, x / (1 + (3 + x**2 / (5 + x**2 / (7 + x**2 / (9 + x**2 / 11)))) / x**2), x - tanh(x))", \
         "x - tanh(x), near 0 by tanh's continued fraction, as PyTorch names it.") \
-    ROW(softplus,    Softplus,    X, "beta=1.0", "beta > 0",                  2, 2, "Div(Softplus(Mul(x, beta)), beta)", \
+    ROW(softplus,    Softplus,    X, "beta=1.0", "beta > 0",                  3, 2, "Div(Softplus(Mul(x, beta)), beta)", \
         "maximum(x, 0) + log1p(exp(-abs(beta * x))) / beta", \
         "Smooth ReLU, log(1 + exp(beta x)) / beta (Dugas et al., 2000).") \
-    ROW(softsign,    Softsign,    X, "", "",                                  2, 3, "Softsign(x)", \
+    ROW(softsign,    Softsign,    X, "", "",                                  2, 4, "Softsign(x)", \
         "x / (1 + abs(x))", \
         "Like tanh, with slower tails (Bergstra et al., 2009).") \
     ROW(softshrink,  Softshrink,  Y, "lambd=0.5", "lambd >= 0",               1, 0, "Shrink(x, lambd=lambd, bias=lambd)", \
@@ -421,7 +421,7 @@ DACT(gelu)                                              /* Phi(x) + x phi(x) = e
     ROW(hardshrink,  Hardshrink,  Y, "lambd=0.5", "lambd >= 0",               0, 0, "Shrink(x, lambd=lambd, bias=0)", \
         "where(abs(x) <= lambd, 0, x)", \
         "The input outside [-lambd, lambd], 0 within (Donoho and Johnstone, 1994).") \
-    ROW(squareplus,  Squareplus,  X, "b=4.0", "b > 0",                        2, 3, "Mul(Add(x, Sqrt(Add(Mul(x, x), b))), 0.5)", \
+    ROW(squareplus,  Squareplus,  X, "b=4.0", "b > 0",                        3, 4, "Mul(Add(x, Sqrt(Add(Mul(x, x), b))), 0.5)", \
         "where(x < 0, b / 2 / (sqrt(x**2 + b) - x), (x + sqrt(x**2 + b)) / 2)", \
         "Smooth ReLU without an exponential (Barron, 2021).")
 #endif

@@ -42,7 +42,7 @@ int pn_isa_runs(const char *name)
 static const pn_kernels *best(void)
 {
     size_t i = 0;
-    while (i < BUILT - 1 && !pn_isa_runs(built[i]->isa)) i++;           /* the last one runs everywhere */
+    while (i + 1 < BUILT && !pn_isa_runs(built[i]->isa)) i++;           /* the last one runs everywhere */
     return built[i];
 }
 
