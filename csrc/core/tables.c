@@ -25,7 +25,7 @@ static const pn_rowwise rowwise[] = {
 #define METRIC_a 'a'
 #define METRIC_l 'l'
 #define METRIC_p 'p'
-#define METRIC_n '-'
+#define METRIC_n 'n'
 static const pn_loss losses[] = {
 #define ROW(name, cls, kind, target, metric, ...) { #name, #cls, #kind[0], #target[0], METRIC_##metric, __VA_ARGS__ },
     PN_LOSSES(ROW)
