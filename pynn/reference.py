@@ -1,0 +1,162 @@
+"""The arithmetic of the core in plain NumPy: to read, to teach from, and to test the core against.
+
+Every function here is the textbook's formula, one array at a time and in the dtype of its input. The core computes the same
+in another order, so results agree to rounding and not to the bit.
+
+Examples
+--------
+>>> import numpy as np, pynn, pynn.reference
+>>> layer, x = pynn.Linear(3, 2, dtype="float64", seed=0), np.ones((4, 3))
+>>> bool(np.allclose(layer(x), pynn.reference.linear(x, layer.weight, layer.bias)))
+True
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+
+Array = NDArray[Any]
+
+_ACTIVATIONS = {row["name"]: row for row in _core.ACTIVATIONS}
+_LOSSES = {row["name"]: row for row in _core.LOSSES}
+
+
+# ---- layers ---------------------------------------------------------------------------------------------------------
+def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
+    """Return ``x @ weight.T + bias``: x (..., in), weight (out, in), bias (out,)."""
+    return np.asarray(x @ weight.T if bias is None else x @ weight.T + bias)
+
+
+def linear_backward(x: Array, weight: Array, gy: Array) -> tuple[Array, Array, Array]:
+    """Return the gradients of x, weight and bias for ``gy = dL/dy``."""
+    rows, each = x.reshape(-1, x.shape[-1]), gy.reshape(-1, gy.shape[-1])
+    return gy @ weight, each.T @ rows, each.sum(0)
+
+
+def activation(name: str, x: Array, **parameters: float) -> Array:
+    """Return the activation of that name, by evaluating the formula of the core's table."""
+    names = {f: getattr(np, f) for f in _WORDS} | {"erfc": _erfc}
+    with np.errstate(all="ignore"):
+        return np.asarray(eval(_ACTIVATIONS[name]["formula"], {"__builtins__": {}}, names | parameters | {"x": x}), x.dtype) + 0 * x
+
+
+_WORDS = ("abs", "cos", "exp", "expm1", "log", "log1p", "maximum", "minimum", "sign", "sin", "sqrt", "tanh", "where")
+
+
+def activation_backward(name: str, x: Array, gy: Array, h: float = 1e-6, **parameters: float) -> Array:
+    """Return the gradient of x by central differences, which know nothing of the derivative that the core computes."""
+    rise = activation(name, x + h, **parameters) - activation(name, x - h, **parameters)
+    return np.asarray(gy * rise / (2 * h))
+
+
+def _erfc(x: Array) -> Array:
+    from math import erfc
+
+    return np.asarray(np.vectorize(erfc, otypes=[np.float64])(x))
+
+
+def softmax(x: Array, axis: int = -1) -> Array:
+    """Return ``exp(x) / sum(exp(x))`` along an axis."""
+    e = np.exp(x - x.max(axis, keepdims=True))
+    return np.asarray(e / e.sum(axis, keepdims=True))
+
+
+def softmin(x: Array, axis: int = -1) -> Array:
+    """Return ``softmax(-x)``."""
+    return softmax(-x, axis)
+
+
+def log_softmax(x: Array, axis: int = -1) -> Array:
+    """Return the logarithm of softmax."""
+    d = x - x.max(axis, keepdims=True)
+    return np.asarray(d - np.log(np.exp(d).sum(axis, keepdims=True)))
+
+
+def softmax_backward(y: Array, gy: Array, axis: int = -1) -> Array:
+    """Return the gradient of softmax's input; y is its output."""
+    return np.asarray(y * (gy - (gy * y).sum(axis, keepdims=True)))
+
+
+def softmin_backward(y: Array, gy: Array, axis: int = -1) -> Array:
+    """Return the gradient of softmin's input; y is its output."""
+    return -softmax_backward(y, gy, axis)
+
+
+def log_softmax_backward(y: Array, gy: Array, axis: int = -1) -> Array:
+    """Return the gradient of log-softmax's input; y is its output."""
+    return np.asarray(gy - np.exp(y) * gy.sum(axis, keepdims=True))
+
+
+# ---- losses ---------------------------------------------------------------------------------------------------------
+def loss(name: str, x: Array, target: ArrayLike) -> tuple[Array, Array]:
+    """Return the values of a loss, one an element or one a row, and the gradient of their sum.
+
+    The target is like x, or for a loss over classes one class index a row.
+    """
+    t = np.asarray(target)
+    if _LOSSES[name]["kind"] == "r" and t.ndim < x.ndim:
+        t = np.eye(x.shape[-1], dtype=x.dtype)[t]
+    value, grad = _LOSS_BODIES[name](x, t.astype(x.dtype))
+    return value, grad
+
+
+def _l1(x: Array, t: Array) -> tuple[Array, Array]:
+    return np.abs(x - t), np.sign(x - t)
+
+
+def _mse(x: Array, t: Array) -> tuple[Array, Array]:
+    return (x - t) ** 2, 2 * (x - t)
+
+
+def _bce(x: Array, t: Array) -> tuple[Array, Array]:
+    with np.errstate(divide="ignore"):
+        value = -(t * np.maximum(np.log(x), -100) + (1 - t) * np.maximum(np.log1p(-x), -100))
+    return value, (x - t) / np.maximum(x * (1 - x), 1e-12)
+
+
+def _bce_with_logits(x: Array, t: Array) -> tuple[Array, Array]:
+    return np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x))), 1 / (1 + np.exp(-x)) - t
+
+
+def _cross_entropy(x: Array, t: Array) -> tuple[Array, Array]:
+    return -(t * log_softmax(x)).sum(-1), softmax(x) * t.sum(-1, keepdims=True) - t
+
+
+def _nll(x: Array, t: Array) -> tuple[Array, Array]:
+    return -(t * x).sum(-1), -t
+
+
+_LOSS_BODIES = {"l1": _l1, "mse": _mse, "bce": _bce, "bce_with_logits": _bce_with_logits, "cross_entropy": _cross_entropy, "nll": _nll}
+
+
+# ---- optimizers -----------------------------------------------------------------------------------------------------
+def update(name: str, p: Array, g: Array, state: dict[str, Array], step: int, **hyper: Any) -> Array:
+    """Return the parameter after one step; ``state`` starts empty and is updated, ``step`` counts from 1."""
+    return _UPDATES[name](p, g, state, step, **hyper)
+
+
+def _sgd(p: Array, g: Array, state: dict[str, Array], step: int, **h: Any) -> Array:
+    g = g + h["weight_decay"] * p
+    b = state["momentum_buffer"] = g if step == 1 else h["momentum"] * state["momentum_buffer"] + (1 - h["dampening"]) * g
+    if h["momentum"] == 0:
+        b = g
+    return np.asarray(p - h["lr"] * (g + h["momentum"] * b if h["nesterov"] else b))
+
+
+def _adam(p: Array, g: Array, state: dict[str, Array], step: int, **h: Any) -> Array:
+    (beta1, beta2), g = h["betas"], g + h["weight_decay"] * p
+    m = state["exp_avg"] = beta1 * state.get("exp_avg", 0 * p) + (1 - beta1) * g
+    v = state["exp_avg_sq"] = beta2 * state.get("exp_avg_sq", 0 * p) + (1 - beta2) * g**2
+    return np.asarray(p - h["lr"] * (m / (1 - beta1**step)) / (np.sqrt(v / (1 - beta2**step)) + h["eps"]))
+
+
+def _adamw(p: Array, g: Array, state: dict[str, Array], step: int, **h: Any) -> Array:
+    return _adam(p * (1 - h["lr"] * h["weight_decay"]), g, state, step, **{**h, "weight_decay": 0.0})
+
+
+_UPDATES = {"sgd": _sgd, "adam": _adam, "adamw": _adamw}
