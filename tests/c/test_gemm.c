@@ -1,0 +1,150 @@
+/* The matrix product on every instruction set, against a plain triple loop in double. */
+#include "check.h"
+#include "core/kernels.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GUARD = 8 };
+
+static double get(pn_dtype t, const void *p, size_t i) { return t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i]; }
+static void set(pn_dtype t, void *p, size_t i, double v)
+{
+    if (t == PN_F32) ((float *)p)[i] = (float)v;
+    else ((double *)p)[i] = v;
+}
+
+static double next_random(void)
+{
+    static unsigned state = 1;
+    state = state * 1664525u + 1013904223u;
+    return (double)(state >> 8) / (1 << 23) - 1;
+}
+
+static void *filled(pn_dtype t, size_t n)
+{
+    void *p = malloc((n + GUARD) * sizeof(double));
+    for (size_t i = 0; p && i < n + GUARD; i++) set(t, p, i, next_random());
+    return p;
+}
+
+typedef struct { pn_dtype t; pn_product q; const void *start; } job;     /* start: C before the product */
+
+/* One element of the product, and the sum of magnitudes that bounds its error. */
+static double element_ref(const job *j, size_t r, size_t c, double *magnitude)
+{
+    const pn_product *q = &j->q;
+    double sum = q->accumulate ? get(j->t, j->start, r * q->ldc + c) : 0;
+    *magnitude = fabs(sum);
+    for (size_t p = 0; p < q->k; p++) {
+        double a = get(j->t, q->a, q->ta ? p * q->lda + r : r * q->lda + p), b = get(j->t, q->b, q->tb ? c * q->ldb + p : p * q->ldb + c);
+        sum += a * b;
+        *magnitude += fabs(a * b);
+    }
+    if (q->epilogue && q->epilogue->bias) {
+        sum += get(j->t, q->epilogue->bias, c);
+        *magnitude += fabs(get(j->t, q->epilogue->bias, c));
+    }
+    return sum;
+}
+
+static void compare(const job *j, const void *y, size_t ldy)
+{
+    const pn_product *q = &j->q;
+    const double eps = j->t == PN_F32 ? 0x1p-24 : 0x1p-53;
+    const int relu = q->epilogue && q->epilogue->act;
+    for (size_t r = 0; r < q->m; r++)
+        for (size_t c = 0; c < q->n; c++) {
+            double magnitude, want = element_ref(j, r, c, &magnitude), got = get(j->t, y, r * ldy + c);
+            if (relu && want < 0) want = 0;
+            CHECK(fabs(got - want) <= 8 * eps * magnitude, "m %zu n %zu k %zu ta %d tb %d: (%zu, %zu) is %g, not %g", q->m, q->n, q->k, q->ta,
+                  q->tb, r, c, got, want);
+        }
+}
+
+/* Nothing but C itself may change: columns past n, and what follows. */
+static void compare_rest(const job *j)
+{
+    const pn_product *q = &j->q;
+    size_t size = j->t == PN_F32 ? sizeof(float) : sizeof(double);
+    for (size_t i = 0; i < q->m * q->ldc + GUARD; i++)
+        if (i >= q->m * q->ldc || i % q->ldc >= q->n)
+            CHECK(!memcmp((const char *)q->c + i * size, (const char *)j->start + i * size, size), "m %zu n %zu k %zu: wrote at %zu", q->m, q->n,
+                  q->k, i);
+}
+
+/* kind: 0 no epilogue, 1 bias, 2 bias and ReLU in place, 3 bias and ReLU into another array. */
+static void product(const pn_kernels *k, pn_dtype t, size_t m, size_t n, size_t depth, int ta, int tb, int accumulate, int kind, size_t slack)
+{
+    job j = { .t = t, .q = { .ta = ta, .tb = tb, .accumulate = accumulate, .m = m, .n = n, .k = depth } };
+    pn_product *q = &j.q;
+    q->lda = (ta ? m : depth) + slack;
+    q->ldb = (tb ? depth : n) + slack;
+    q->ldc = n + slack;
+    size_t size = (m * q->ldc + GUARD) * sizeof(double), relu = 0;
+    void *a = filled(t, (ta ? depth : m) * q->lda), *b = filled(t, (tb ? n : depth) * q->ldb), *c = filled(t, m * q->ldc), *start = malloc(size),
+         *bias = filled(t, n), *y = filled(t, m * n), *work = aligned_alloc(64, (k->of[t].gemm_workspace(q) + 64) / 64 * 64);
+    if (!a || !b || !c || !start || !bias || !y || !work) exit(1);
+    memcpy(start, c, size);
+    q->a = a;
+    q->b = b;
+    q->c = c;
+    j.start = start;
+    while (strcmp(pn_activation_at(relu)->name, "relu")) relu++;
+    pn_epilogue e = { .bias = bias, .act = kind > 1 ? k->of[t].activations[relu].forward : NULL, .y = kind == 3 ? y : c, .ldy = kind == 3 ? n : q->ldc };
+    static const void *const none[PN_MAX_PARAMS];
+    e.p = none;
+    if (kind) q->epilogue = &e;
+    k->of[t].gemm(q, work);
+    compare(&j, kind == 3 ? y : c, kind == 3 ? n : q->ldc);
+    compare_rest(&j);
+    free(a); free(b); free(c); free(start); free(bias); free(y); free(work);
+}
+
+static void all_shapes(const pn_kernels *k, pn_dtype t)
+{
+    static const size_t sizes[] = { 0, 1, 2, 5, 7, 13, 16, 17, 33 };
+    static const size_t big[][3] = { { 3, 70, 800 }, { 260, 5, 30 }, { 40, 200, 100 }, { 520, 140, 33 }, { 13, 129, 400 }, { 1, 300, 500 }, { 300, 1, 500 } };
+    enum { N = sizeof sizes / sizeof *sizes };
+    int turn = 0;
+    for (int trans = 0; trans < 4; trans++) {
+        for (int i = 0; i < N * N * N; i++, turn++)
+            product(k, t, sizes[i % N], sizes[i / N % N], sizes[i / N / N], trans & 1, trans >> 1, turn % 2, turn % 4, (size_t)(turn % 3));
+        for (size_t i = 0; i < sizeof big / sizeof *big; i++, turn++)
+            product(k, t, big[i][0], big[i][1], big[i][2], trans & 1, trans >> 1, turn % 2, turn % 4, (size_t)(turn % 3));
+    }
+}
+
+/* A row's bits do not depend on how many rows stand beside it, nor on the columns that do. */
+static void same_bits(const pn_kernels *k, pn_dtype t)
+{
+    enum { M = 40, N = 150, K = 900 };
+    size_t size = t == PN_F32 ? sizeof(float) : sizeof(double);
+    void *a = filled(t, M * K), *b = filled(t, K * N), *whole = filled(t, M * N), *part = filled(t, M * N);
+    pn_product q = { .m = M, .n = N, .k = K, .a = a, .lda = K, .b = b, .ldb = N, .c = whole, .ldc = N };
+    void *work = aligned_alloc(64, (k->of[t].gemm_workspace(&q) + 64) / 64 * 64);
+    if (!a || !b || !whole || !part || !work) exit(1);
+    k->of[t].gemm(&q, work);
+    q.c = part;
+    for (q.m = 2; q.m < M; q.m += 5)
+        for (q.n = 30; q.n <= N; q.n += 40) {
+            k->of[t].gemm(&q, work);
+            for (size_t r = 0; r < q.m; r++)
+                CHECK(!memcmp((char *)part + r * N * size, (char *)whole + r * N * size, q.n * size), "row %zu of %zu x %zu", r, q.m, q.n);
+        }
+    free(a); free(b); free(whole); free(part); free(work);
+}
+
+int main(void)
+{
+    const char *isa;
+    for (size_t i = 0; (isa = pn_isa_built(i)); i++) {
+        pn_error error;
+        if (!pn_isa_runs(isa) || pn_isa_set(isa, &error)) continue;
+        for (int t = 0; t < PN_DTYPES; t++) {
+            all_shapes(pn_kernels_now(), (pn_dtype)t);
+            same_bits(pn_kernels_now(), (pn_dtype)t);
+        }
+    }
+    return REPORT();
+}
