@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 epochs=options.epochs,
                 batch_size=options.batch_size,
                 lr=options.lr,
+                scale="columns" if options.data else "together",
                 seed=options.seed,
                 callback=progress,
             )

@@ -29,7 +29,7 @@ def write(path: Path, X: np.ndarray, y: np.ndarray) -> str:
 
 
 def test_digits_are_learned_by_every_activation() -> None:
-    result = compare(*load_digits())
+    result = compare(*load_digits(), scale="together")
     assert [row.activation for row in result.rows] == ["relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu"]
     scores = {row.activation: row.score for row in result.rows}
     assert scores["relu"] >= 0.97
@@ -83,6 +83,17 @@ def test_labels_may_be_text() -> None:
 def test_comparison_explains_bad_input(X: np.ndarray, y: np.ndarray, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         compare(X, y, test_size=0.5)
+
+
+def test_scale_is_by_columns_or_together() -> None:
+    X, y = blobs()
+    X[:, 0] *= 1000
+    assert np.allclose(_Data(X, y, 0.25, 0, axis=0).X_train.std(axis=0), 1, atol=1e-5)
+    together = _Data(X, y, 0.25, 0, axis=None).X_train
+    assert np.isclose(together.std(), 1, atol=1e-5)
+    assert together[:, 1].std() < 0.1
+    with pytest.raises(ValueError, match="expected 'columns' or 'together', got 'rows'"):
+        compare(X, y, scale="rows")  # type: ignore[arg-type]
 
 
 def test_health_counts_dead_and_saturated_units() -> None:
