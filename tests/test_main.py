@@ -32,14 +32,19 @@ def test_digits_are_learned_by_every_activation() -> None:
     result = compare(*load_digits(), scale="together")
     assert [row.activation for row in result.rows] == ["relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu"]
     scores = {row.activation: row.score for row in result.rows}
-    assert scores["relu"] >= 0.97
-    assert min(scores.values()) >= 0.9
+    assert min(scores.values()) >= 0.95
     assert result.train_samples + result.test_samples == 1797
     for row in result.rows:
         assert 0 <= row.dead + row.saturated <= 1
         assert row.ns_per_element > 0
         assert row.seconds > 0
         assert row.epochs_to_target is None or 1 <= row.epochs_to_target <= 30
+
+
+def test_digits_are_learned_to_97_percent_on_the_mean_of_five_seeds() -> None:
+    # One seed says little: over 40 of them the accuracy's mean was 97.9 %, its deviation 0.6 % and its least 96.2 %.
+    scores = [compare(*load_digits(), activations=["relu"], scale="together", seed=seed).rows[0].score for seed in range(5)]
+    assert np.mean(scores) >= 0.97
 
 
 def test_comparison_is_decided_by_the_seed() -> None:
