@@ -385,7 +385,7 @@ DACT(gelu)                                              /* Phi(x) + x phi(x) = e
     ROW(silu,        SiLU,        X, "", "",                                  2, 4, "Mul(x, Sigmoid(x))", \
         "x / (1 + exp(-x))", \
         "Sigmoid linear unit, also called swish (Elfwing et al., 2017; Ramachandran et al., 2017).") \
-    ROW(mish,        Mish,        X, "", "",                                  2, 5, "Mul(x, Tanh(Softplus(x)))", \
+    ROW(mish,        Mish,        X, "", "",                                  2, 6, "Mul(x, Tanh(Softplus(x)))", \
         "x * tanh(log1p(exp(x)))", \
         "x times tanh of softplus (Misra, 2019).") \
     ROW(hardswish,   Hardswish,   X, "", "",                                  3, 2, "HardSwish(x)", \
