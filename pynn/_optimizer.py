@@ -26,7 +26,7 @@ class Optimizer:
     def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]] | None, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
-        self.state: dict[int, dict[str, Array]] = {}
+        self.state: dict[Parameter, dict[str, Array]] = {}
         self.steps = 0
         if params is not None:
             self.bind(params)
@@ -59,7 +59,7 @@ class Optimizer:
         self.param_groups.append({"params": members, **values})
 
     def _states(self, p: Parameter) -> dict[str, Array]:
-        return self.state.setdefault(id(p), {name: np.zeros_like(p.data) for name in self._row["states"].split()})
+        return self.state.setdefault(p, {name: np.zeros_like(p.data) for name in self._row["states"].split()})
 
     def core_groups(self) -> list[tuple[int, tuple[float, ...], list[tuple[Array, Array, tuple[Array, ...]]]]]:
         """Return the groups as the core reads them, without what is frozen."""
