@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,7 +61,7 @@ class Loss:
         expected = x.shape[:-1] if labels else x.shape
         if t.shape != expected:
             raise ValueError(f"target: shape {t.shape} does not fit input of shape {x.shape}; expected {expected}")
-        rows = x.reshape((-1, x.shape[-1]) if classes else (x.size, 1)) if x.size else x.reshape((len(x) if x.ndim > 1 else 1, -1))
+        rows = x.reshape((math.prod(x.shape[:-1]), x.shape[-1]) if classes else (x.size, 1))
         count = len(rows) if classes else x.size
         scale = 1 / max(count, 1) if self.reduction == "mean" else 1.0
         total, values, grad = _core.loss(self._index, rows, t, scale, self.reduction == "none")
