@@ -29,13 +29,14 @@ _LOSSES = {row["name"]: row for row in _core.LOSSES}
 # ---- layers ---------------------------------------------------------------------------------------------------------
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     """Return ``x @ weight.T + bias``: x (..., in), weight (out, in), bias (out,)."""
-    return np.asarray(x @ weight.T if bias is None else x @ weight.T + bias)
+    return np.asarray(x @ weight.T + (0.0 if bias is None else bias))
 
 
 def linear_backward(x: Array, weight: Array, gy: Array) -> tuple[Array, Array, Array]:
     """Return the gradients of x, weight and bias for ``gy = dL/dy``."""
-    rows, each = x.reshape(-1, x.shape[-1]), gy.reshape(-1, gy.shape[-1])
-    return gy @ weight, each.T @ rows, each.sum(0)
+    rows: Array = x.reshape(-1, x.shape[-1])
+    each: Array = gy.reshape(-1, gy.shape[-1])
+    return np.asarray(gy @ weight), np.asarray(each.T @ rows), np.asarray(each.sum(0))
 
 
 def activation(name: str, x: Array, **parameters: float) -> Array:

@@ -1,0 +1,388 @@
+"""Layers against the plain NumPy twin and against difference quotients; parameters, state and copies.
+
+A new activation is tested with no edit here.
+"""
+
+import copy
+import json
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pynn
+from pynn import _core, reference
+from pynn._tables import REQUIRED, parse_parameters
+
+ROWS = {row["name"]: row for row in _core.ACTIVATIONS if row["cls"]}
+ROWWISE = {row["name"]: row for row in _core.ROWWISE}
+rng = np.random.default_rng(0)
+each_activation = pytest.mark.parametrize("name", ROWS)
+each_rowwise = pytest.mark.parametrize("name", ROWWISE)
+
+
+def values(name: str) -> dict[str, float]:
+    """The row's defaults, and 0.5, 1.0 for those that have none."""
+    defaults = parse_parameters(ROWS[name]["params"]).defaults.items()
+    return {n: 0.5 * i if v is REQUIRED else v for i, (n, v) in enumerate(defaults, 1)}
+
+
+def activation(name: str) -> pynn.Layer:
+    return pynn.Layer.classes[ROWS[name]["cls"]](**values(name))
+
+
+def smooth_points(*shape: int) -> np.ndarray:
+    """Numbers whose neighbourhood of 1e-5 holds none of the usual kinks, which are multiples of 1/2."""
+    x = rng.normal(size=shape) * 3
+    return np.where(np.abs(x - np.round(x * 2) / 2) < 1e-3, x + 0.01, x)
+
+
+def slope(f: Any, x: np.ndarray, gy: np.ndarray, h: float = 1e-6) -> np.ndarray:
+    """Central differences of sum(gy * f(x)) with respect to x, which is changed in place and restored."""
+    out = np.empty_like(x)
+    for i in np.ndindex(x.shape):
+        was = x[i]
+        x[i] = was + h
+        high = (gy * f()).sum()
+        x[i] = was - h
+        out[i] = (high - (gy * f()).sum()) / (2 * h)
+        x[i] = was
+    return out
+
+
+def make(name: str) -> tuple[pynn.Layer, np.ndarray]:
+    """A layer of each kind in float64, and input for it."""
+    f64 = {"dtype": "float64", "seed": 1}
+    inner = pynn.Sequential(pynn.Linear(7, 4, **f64), "gelu")
+    nested = pynn.Sequential(pynn.Linear(5, 7, **f64), "tanh", inner, pynn.Linear(4, 3, bias=False, **f64))
+    return {
+        "linear": (pynn.Linear(5, 3, **f64), smooth_points(4, 5)),
+        "linear without bias": (pynn.Linear(5, 3, bias=False, **f64), smooth_points(4, 5)),
+        "linear on leading axes": (pynn.Linear(5, 3, **f64), smooth_points(2, 3, 5)),
+        "linear on one sample": (pynn.Linear(5, 3, **f64), smooth_points(5)),
+        "linear of one output": (pynn.Linear(5, 1, **f64), smooth_points(6, 5)),
+        "flatten": (pynn.Flatten(), smooth_points(2, 3, 4)),
+        "nested": (nested, smooth_points(6, 5)),
+        "softmax behind": (pynn.Sequential(pynn.Linear(5, 4, **f64), pynn.Softmax()), smooth_points(6, 5)),
+        "activations in a row": (pynn.Sequential("tanh", "silu", pynn.Linear(5, 4, **f64), "relu", "sigmoid", "gelu"), smooth_points(6, 5)),
+        "flatten in front": (pynn.Sequential(pynn.Flatten(), pynn.Linear(6, 4, **f64), "tanh", pynn.Flatten()), smooth_points(3, 2, 3)),
+        "empty": (pynn.Sequential(), smooth_points(3, 2)),
+        "only flatten": (pynn.Sequential(pynn.Flatten(), pynn.Flatten()), smooth_points(3, 2, 2)),
+    }[name]
+
+
+KINDS = [
+    "linear", "linear without bias", "linear on leading axes", "linear on one sample", "linear of one output", "flatten", "nested",
+    "softmax behind", "activations in a row", "flatten in front", "empty", "only flatten",
+]  # fmt: skip
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+# ---- values and gradients -------------------------------------------------------------------------------------------
+@each_kind
+def test_gradients_are_difference_quotients(kind: str, isa: str) -> None:
+    layer, x = make(kind)
+    gy = rng.normal(size=layer(x).shape)
+    gx = layer.backward(gy)
+    assert gx.shape == x.shape
+    np.testing.assert_allclose(gx, slope(lambda: layer(x), x, gy), rtol=1e-6, atol=1e-8)
+    for p in layer.parameters():
+        got = p.grad.copy()
+        np.testing.assert_allclose(got, slope(lambda: layer(x), p.data, gy), rtol=1e-6, atol=1e-8, err_msg=p.name)
+
+
+@pytest.mark.parametrize("shape", [(5,), (1, 5), (0, 5), (4, 5), (2, 3, 5), (2, 0, 5), (2, 1, 3, 5)])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_linear_against_the_twin(shape: tuple[int, ...], bias: bool, dtype: str, isa: str) -> None:
+    layer = pynn.Linear(5, 3, bias=bias, dtype=dtype, seed=2)
+    x, gy = rng.normal(size=shape).astype(dtype), rng.normal(size=(*shape[:-1], 3)).astype(dtype)
+    y, gx = layer(x), layer.backward(gy)
+    want_gx, want_gw, want_gb = reference.linear_backward(x, layer.weight, gy)
+    tight = {"rtol": 1e-5, "atol": 1e-5} if dtype == "float32" else {"rtol": 1e-12, "atol": 1e-13}
+    assert y.dtype == gx.dtype == dtype
+    np.testing.assert_allclose(y, reference.linear(x, layer.weight, layer.bias), **tight)
+    np.testing.assert_allclose(gx, want_gx, **tight)
+    np.testing.assert_allclose(layer.grads["weight"], want_gw, **tight)
+    if bias:
+        np.testing.assert_allclose(layer.grads["bias"], want_gb, **tight)
+
+
+@pytest.mark.parametrize("n_in", [1, 2, 7, 16, 63, 130])
+@pytest.mark.parametrize("n_out", [1, 3, 16, 65])
+@pytest.mark.parametrize("rows", [1, 2, 33])
+def test_linear_of_every_size(n_in: int, n_out: int, rows: int, isa: str) -> None:
+    """With the activation fused into the product, forward and backward."""
+    layer = pynn.Linear(n_in, n_out, dtype="float64", seed=3)
+    net, x, gy = pynn.Sequential(layer, "tanh"), rng.normal(size=(rows, n_in)), rng.normal(size=(rows, n_out))
+    y, gx = net(x), net.backward(gy)
+    want = np.tanh(reference.linear(x, layer.weight, layer.bias))
+    want_gx, want_gw, want_gb = reference.linear_backward(x, layer.weight, gy * (1 - want**2))
+    for got, expected in [(y, want), (gx, want_gx), (layer.grads["weight"], want_gw), (layer.grads["bias"], want_gb)]:
+        np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-12)
+
+
+@each_activation
+@pytest.mark.parametrize("shape", [(7,), (1, 9), (0, 4), (3, 5, 4)])
+def test_activation_against_its_formula(name: str, shape: tuple[int, ...], isa: str) -> None:
+    layer, x = activation(name), smooth_points(*shape)
+    gy = rng.normal(size=shape)
+    y, gx = layer(x), layer.backward(gy)
+    assert y.dtype == gx.dtype == np.float64
+    np.testing.assert_allclose(y, reference.activation(name, x, **values(name)), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(gx, reference.activation_backward(name, x, gy, **values(name)), rtol=1e-6, atol=1e-8)
+
+
+@each_activation
+def test_activation_fused_behind_linear(name: str, isa: str) -> None:
+    """The step that computes both gives the bits of the two apart, and the same gradients."""
+    linear, act = pynn.Linear(6, 5, dtype="float64", seed=4), activation(name)
+    net, x, gy = pynn.Sequential(linear, act), rng.normal(size=(9, 6)), rng.normal(size=(9, 5))
+    y, gx = net(x), net.backward(gy)
+    fused = linear.grads["weight"].copy()
+    linear.zero_grad()
+    np.testing.assert_array_equal(y, act(linear(x)))
+    np.testing.assert_array_equal(net.predict(x), y)
+    np.testing.assert_allclose(gx, linear.backward(act.backward(gy)), rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(fused, linear.grads["weight"], rtol=1e-13, atol=1e-15)
+
+
+def test_gelu_has_two_forms() -> None:
+    x = smooth_points(20)
+    np.testing.assert_allclose(pynn.GELU(approximate="tanh")(x), reference.activation("gelu_tanh", x), rtol=1e-13)
+    assert np.abs(pynn.GELU()(x) - pynn.GELU(approximate="tanh")(x)).max() > 1e-6
+
+
+@each_rowwise
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((7,), 0), ((4, 6), 0), ((4, 6), -1), ((2, 3, 4), 0), ((2, 3, 4), 1), ((2, 3, 4), -1), ((2, 3, 4, 5), -2), ((3, 1), 1)],
+)
+def test_rowwise_along_every_axis(name: str, shape: tuple[int, ...], axis: int, isa: str) -> None:
+    layer, x = pynn.Layer.classes[ROWWISE[name]["cls"]](dim=axis), rng.normal(size=shape) * 3
+    gy = rng.normal(size=shape)
+    y, gx = layer(x), layer.backward(gy)
+    np.testing.assert_allclose(y, getattr(reference, name)(x, axis), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(gx, getattr(reference, name + "_backward")(y, gy, axis), rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(gx, slope(lambda: layer(x), x, gy), rtol=1e-5, atol=1e-7)
+
+
+def test_rowwise_inside_a_net_works_on_an_inner_axis() -> None:
+    net, x = pynn.Sequential(pynn.Linear(4, 5, dtype="float64"), pynn.Softmax(dim=1)), rng.normal(size=(2, 3, 4))
+    y = net(x)
+    np.testing.assert_allclose(y.sum(1), 1)
+    with pytest.raises(ValueError, match=r"layer 1 \(Softmax\): axis 0 is the batch"):
+        pynn.Sequential(pynn.Linear(4, 5), pynn.Softmax(dim=0))(x)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "shape"),
+    [(1, -1, (2, 12)), (1, 2, (2, 12, 1)), (2, -1, (2, 3, 4)), (-1, -1, (2, 3, 4, 1)), (2, 3, (2, 3, 4)), (1, 1, (2, 3, 4, 1))],
+)
+def test_flatten(start: int, end: int, shape: tuple[int, ...]) -> None:
+    x, layer = rng.normal(size=(2, 3, 4, 1)), pynn.Flatten(start, end)
+    np.testing.assert_array_equal(layer(x), x.reshape(shape))
+    np.testing.assert_array_equal(layer.backward(x.reshape(shape)), x)
+
+
+# ---- what may be given ----------------------------------------------------------------------------------------------
+LAYOUTS = {
+    "fortran": np.asfortranarray,
+    "every other": lambda x: np.repeat(x, 2, axis=0)[::2],
+    "backwards": lambda x: x[::-1][::-1],
+    "transposed": lambda x: np.ascontiguousarray(x.T).T,
+    "broadcast": lambda x: np.broadcast_to(x[:1], x.shape),
+    "read-only": lambda x: (lambda y: (y.setflags(write=False), y)[1])(x.copy()),
+    "unaligned": lambda x: np.frombuffer(b"\0" + x.tobytes(), x.dtype, offset=1).reshape(x.shape),
+    "swapped bytes": lambda x: x.astype(x.dtype.newbyteorder()),
+    "list": lambda x: x.tolist(),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layout_does_not_matter(layout: str) -> None:
+    net = pynn.Sequential(pynn.Linear(6, 8, dtype="float64", seed=5), "silu", pynn.Linear(8, 4, dtype="float64", seed=6))
+    x, gy = LAYOUTS[layout](rng.normal(size=(10, 6))), LAYOUTS[layout](rng.normal(size=(10, 4)))
+    got = net(x), net.backward(gy), net.grads["0.weight"].copy()
+    net.zero_grad()
+    plain = net(np.array(x, "f8")), net.backward(np.array(gy, "f8")), net.grads["0.weight"]
+    for a, b in zip(got, plain, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "i2", "i8", "u8", "f2", "f4", "f8"])
+def test_real_input_of_another_dtype(dtype: str) -> None:
+    x = np.array([[0, 1, 2], [3, 0, 1]]).astype(dtype)
+    assert pynn.Linear(3, 2)(x).dtype == np.float32
+    assert pynn.Linear(3, 2, dtype="float64")(x).dtype == np.float64
+    kept = {"f2": np.float16, "f4": np.float32}.get(dtype, np.float64)
+    layer = pynn.Tanh()
+    assert layer(x).dtype == kept
+    assert layer.backward(np.ones((2, 3), kept)).dtype == kept
+
+
+def test_input_is_never_written_and_output_is_the_callers_own() -> None:
+    net, x = pynn.Sequential(pynn.Linear(4, 4, seed=1), "relu", pynn.Flatten()), rng.normal(size=(5, 4)).astype("f4")
+    before, first = x.copy(), net(x)
+    kept = first.copy()
+    gy = np.ones_like(first)
+    net.backward(gy)
+    net(x + 1)
+    np.testing.assert_array_equal(x, before)
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(gy, 1)
+    assert first.flags.writeable
+    assert not np.shares_memory(pynn.Flatten()(x), x)
+
+
+# ---- gradients and calls --------------------------------------------------------------------------------------------
+def test_gradients_accumulate() -> None:
+    layer, x = pynn.Linear(4, 3, dtype="float64", seed=1), rng.normal(size=(5, 4))
+    layer(x)
+    layer.backward(np.ones((5, 3)))
+    once = layer.grads["weight"].copy()
+    layer.backward(np.ones((5, 3)))
+    np.testing.assert_allclose(layer.grads["weight"], 2 * once)
+    layer.zero_grad()
+    np.testing.assert_array_equal(layer.grads["weight"], 0)
+
+
+def test_a_shared_layer_accumulates_into_one_gradient() -> None:
+    tied, x = pynn.Linear(4, 4, dtype="float64", seed=1), rng.normal(size=(3, 4))
+    net = pynn.Sequential(tied, "tanh", tied)
+    assert len(net.parameters()) == 2
+    gy = rng.normal(size=net(x).shape)
+    net.backward(gy)
+    np.testing.assert_allclose(tied.grads["weight"].copy(), slope(lambda: net(x), tied.weight, gy), rtol=1e-6, atol=1e-8)
+
+
+def test_backward_is_that_of_the_last_call() -> None:
+    layer, small, large = pynn.Linear(3, 2, dtype="float64"), rng.normal(size=(2, 3)), rng.normal(size=(5, 3))
+    for x in (small, large, small, large[:1]):
+        layer(x)
+        assert layer.backward(np.ones((len(x), 2))).shape == x.shape
+    assert [layer(np.ones((n, 3))).shape[0] for n in range(1, 30)] == list(range(1, 30))
+
+
+def test_backward_reads_the_weights_of_now_and_the_input_of_then() -> None:
+    layer, x = pynn.Linear(3, 2, bias=False, dtype="float64"), rng.normal(size=(4, 3))
+    layer(x)
+    layer.weight[...] = 1.5
+    np.testing.assert_array_equal(layer.backward(np.ones((4, 2))), np.full((4, 3), 3.0))
+    np.testing.assert_allclose(layer.grads["weight"], np.tile(x.sum(0), (2, 1)))
+
+
+def test_views_are_live() -> None:
+    net = pynn.Sequential(pynn.Linear(3, 2, seed=1), "relu")
+    weight, before = net[0].weight, net.params["0.weight"]
+    address = weight.ctypes.data
+    weight[...] = 0
+    net[0].bias = [1, 2]
+    np.testing.assert_array_equal(net(np.ones((1, 3))), [[1, 2]])
+    net[0].weight = np.ones((2, 3))
+    net.load_state_dict(net.state_dict())
+    net.fit(np.ones((4, 3)), np.ones((4, 2)), loss="mse", epochs=2, seed=0)
+    assert before is net[0].weight
+    assert weight.ctypes.data == address == net.params["0.weight"].ctypes.data
+    assert (weight != 1).any()
+    assert net.parameters()[0].grad is net.grads["0.weight"]
+
+
+@pytest.mark.parametrize("frozen", ["first", "last", "all"])
+def test_frozen_parameters_get_no_gradient_and_stay(frozen: str) -> None:
+    net = pynn.Sequential(pynn.Linear(3, 4, seed=1), "tanh", pynn.Linear(4, 2, seed=2))
+    part = {"first": net[0], "last": net[2], "all": net}[frozen]
+    before = net.state_dict()
+    assert part.freeze() is part
+    X = rng.normal(size=(20, 3))
+    net(X)
+    net.backward(np.ones((20, 2)))
+    kept = {n for n, g in net.grads.items() if not g.any()}
+    net.fit(X, np.ones((20, 2)), loss="mse", epochs=2, seed=0)
+    expected = {n for n, p in net.named_parameters() if any(p is q for q in part.parameters())}
+    assert kept == expected
+    assert {n for n, a in net.params.items() if (a == before[n]).all()} == expected
+    part.unfreeze()
+    net.fit(X, np.ones((20, 2)), loss="mse", epochs=2, seed=0)
+    assert not any((a == before[n]).all() for n, a in net.params.items())
+
+
+def test_train_and_eval_reach_every_layer() -> None:
+    net = pynn.Sequential(pynn.Linear(2, 2), pynn.Sequential("relu"))
+    assert net.eval() is net
+    assert not net.training
+    assert not net[1][0].training
+    assert net.train()[1][0].training
+
+
+# ---- state, text and copies -----------------------------------------------------------------------------------------
+def net_of_all() -> pynn.Sequential:
+    rows = [pynn.Layer.classes[row["cls"]](**values(name)) for name, row in ROWS.items() if name != "gelu"]
+    rowwise = [pynn.Layer.classes[row["cls"]](dim=1) for row in ROWWISE.values()]
+    inner = pynn.Sequential(pynn.Linear(5, 4, bias=False, seed=2))
+    return pynn.Sequential(pynn.Flatten(), pynn.Linear(6, 5, seed=1), *rows, pynn.GELU(approximate="tanh"), inner, *rowwise)
+
+
+COPIES = {
+    "pickle": lambda m: pickle.loads(pickle.dumps(m)),
+    "deepcopy": copy.deepcopy,
+    "repr": lambda m: _with_state(eval(repr(m), {**vars(pynn)}), m),
+    "config": lambda m: _with_state(type(m).from_config(json.loads(json.dumps(m.get_config()))), m),
+}
+
+
+def _with_state(new: pynn.Layer, old: pynn.Layer) -> pynn.Layer:
+    new.load_state_dict(old.state_dict())
+    return new
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_copies_compute_the_same_and_share_nothing(how: str) -> None:
+    net, x = net_of_all(), rng.normal(size=(3, 2, 3)).astype("f4")
+    y = net(x)
+    twin = COPIES[how](net)
+    assert repr(twin) == repr(net)
+    assert twin.get_config() == net.get_config()
+    np.testing.assert_array_equal(twin(x), y)
+    twin.backward(np.ones_like(y))
+    for p, q in zip(net.parameters(), twin.parameters(), strict=True):
+        assert not np.shares_memory(p.data, q.data)
+        assert not p.grad.any()
+    twin[1].weight[...] = 0
+    np.testing.assert_array_equal(net(x), y)
+
+
+def test_state_dict_round_trip_and_names() -> None:
+    net = pynn.Sequential(pynn.Linear(3, 2, seed=1), pynn.Sequential("relu", pynn.Linear(2, 2, bias=False, seed=2)))
+    state = net.state_dict()
+    assert list(state) == ["0.weight", "0.bias", "1.1.weight"]
+    net[0].weight[...] = 9
+    assert not (state["0.weight"] == 9).any()
+    net.load_state_dict(state)
+    np.testing.assert_array_equal(net[0].weight, state["0.weight"])
+
+
+def test_state_dict_is_strict_and_changes_nothing_on_error() -> None:
+    net = pynn.Sequential(pynn.Linear(3, 2, seed=1))
+    before = net.state_dict()
+    with pytest.raises(KeyError, match=r"missing \['0.bias'\].*unexpected \['1.weight'\]"):
+        net.load_state_dict({"0.weight": np.zeros((2, 3)), "1.weight": 0})
+    with pytest.raises(ValueError, match=r"0.bias has shape \(3,\), expected \(2,\)"):
+        net.load_state_dict({"0.weight": np.zeros((2, 3)), "0.bias": np.zeros(3)})
+    with pytest.raises(TypeError, match=r"0\.weight"):
+        net.load_state_dict({"0.weight": np.zeros((2, 3), complex), "0.bias": np.zeros(2)})
+    np.testing.assert_array_equal(net[0].weight, before["0.weight"])
+    net.load_state_dict({"0.bias": np.ones(2)}, strict=False)
+    np.testing.assert_array_equal(net[0].bias, 1)
+
+
+@pytest.mark.parametrize(("init", "bound"), [("he", np.sqrt(6 / 50)), ("torch", np.sqrt(1 / 50))])
+def test_seeds_decide_the_first_weights(init: str, bound: float) -> None:
+    a, b, c = (pynn.Linear(50, 40, init=init, seed=s) for s in (7, 7, 8))
+    np.testing.assert_array_equal(a.weight, b.weight)
+    np.testing.assert_array_equal(a.bias, b.bias)
+    assert (a.weight != c.weight).mean() > 0.99
+    assert np.abs(a.weight).max() <= bound
+    assert abs(a.weight.std() * np.sqrt(3) / bound - 1) < 0.05
+    assert (pynn.Linear(50, 40).weight != pynn.Linear(50, 40).weight).any()
