@@ -13,6 +13,8 @@ True
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,12 +43,9 @@ def linear_backward(x: Array, weight: Array, gy: Array) -> tuple[Array, Array, A
 
 def activation(name: str, x: Array, **parameters: float) -> Array:
     """Return the activation of that name, by evaluating the formula of the core's table."""
-    names = {f: getattr(np, f) for f in _WORDS} | {"erfc": _erfc}
+    names = {**vars(np), "erf": _vectorized(math.erf), "erfc": _vectorized(math.erfc), **parameters, "x": x}
     with np.errstate(all="ignore"):
-        return np.asarray(eval(_ACTIVATIONS[name]["formula"], {"__builtins__": {}}, names | parameters | {"x": x}), x.dtype) + 0 * x
-
-
-_WORDS = ("abs", "cos", "exp", "expm1", "log", "log1p", "maximum", "minimum", "sign", "sin", "sqrt", "tanh", "where")
+        return np.asarray(np.asarray(eval(_ACTIVATIONS[name]["formula"], {"__builtins__": {}}, names), x.dtype) + 0 * x)
 
 
 def activation_backward(name: str, x: Array, gy: Array, h: float = 1e-6, **parameters: float) -> Array:
@@ -55,10 +54,8 @@ def activation_backward(name: str, x: Array, gy: Array, h: float = 1e-6, **param
     return np.asarray(gy * rise / (2 * h))
 
 
-def _erfc(x: Array) -> Array:
-    from math import erfc
-
-    return np.asarray(np.vectorize(erfc, otypes=[np.float64])(x))
+def _vectorized(function: Callable[[float], float]) -> Callable[[Array], Array]:
+    return np.vectorize(function, otypes=[np.float64])
 
 
 def softmax(x: Array, axis: int = -1) -> Array:

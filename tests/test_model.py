@@ -1,0 +1,425 @@
+"""Training: ``fit`` is the hand-written loop, to the bit; seeds, batches, validation, fused losses, threads and Ctrl-C."""
+
+import copy
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pynn
+import pynn.datasets
+from pynn import _core
+
+F64 = {"dtype": "float64"}
+LOSSES = {row["name"]: row for row in _core.LOSSES}
+each_optimizer = pytest.mark.parametrize("optimizer", list(pynn.optim.by_name))
+each_loss = pytest.mark.parametrize("loss", LOSSES)
+
+
+def net(*, outputs: int = 3, last: str | None = None, dtype: str = "float64", seed: int = 1) -> pynn.Sequential:
+    layers = [pynn.Linear(4, 8, dtype=dtype, seed=seed), "tanh", pynn.Linear(8, outputs, dtype=dtype, seed=seed + 1)]
+    return pynn.Sequential(*layers, *([last] if last else []))
+
+
+def problem(loss: str, rows: int = 50) -> tuple[pynn.Sequential, np.ndarray, np.ndarray]:
+    """A net and data that suit a loss."""
+    rng = np.random.default_rng(0)
+    X, row = rng.normal(size=(rows, 4)), LOSSES[loss]
+    if row["kind"] == "r":
+        return net(last="log_softmax" if row["target"] == "c" else None), X, rng.integers(3, size=rows)
+    return net(last="sigmoid" if row["metric"] == "p" else None), X, rng.random((rows, 3))
+
+
+def by_hand(model: pynn.Sequential, X: Any, y: Any, loss: pynn.Loss, opt: pynn.Optimizer, epochs: int, batch: int) -> list[float]:
+    """What fit does without shuffling; returns the mean loss of each epoch."""
+    means = []
+    for _ in range(epochs):
+        total = 0.0
+        for i in range(0, len(X), batch):
+            xb, yb = X[i : i + batch], y[i : i + batch]
+            opt.zero_grad()
+            total += float(loss(model(xb), yb)) * (len(xb) if loss.reduction == "mean" else 1)
+            model.backward(loss.backward())
+            opt.step()
+        means.append(total / len(X) if loss.reduction == "mean" else total)
+    return means
+
+
+def same(a: pynn.Layer, b: pynn.Layer) -> bool:
+    return all(np.array_equal(p, q) for p, q in zip(a.params.values(), b.params.values(), strict=True))
+
+
+# ---- fit is the loop ------------------------------------------------------------------------------------------------
+@each_loss
+@each_optimizer
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("batch", [1, 16, 50, 64])
+def test_fit_is_the_hand_written_loop(loss: str, optimizer: str, reduction: str, batch: int) -> None:
+    """Batches of 16 of 50 rows leave a last one of 2; the weights have the same bits."""
+    model, X, y = problem(loss)
+    twin = copy.deepcopy(model)
+    make = lambda: (pynn.losses.by_name[loss](reduction=reduction), pynn.optim.by_name[optimizer](lr=0.01))  # noqa: E731
+    criterion, opt = make()
+    hist = model.fit(X, y, loss=criterion, optimizer=opt, epochs=3, batch_size=batch, shuffle=False)
+    criterion, opt = make()
+    opt.bind(twin.parameters())
+    means = by_hand(twin, X, y, criterion, opt, 3, batch)
+    assert same(model, twin)
+    np.testing.assert_allclose(hist.history["loss"], means, rtol=1e-12)
+    for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+        np.testing.assert_array_equal(p.grad, q.grad)
+
+
+def test_fit_is_the_loop_on_every_instruction_set_and_in_float32(isa: str) -> None:
+    X, y = np.random.default_rng(0).normal(size=(70, 4)).astype("f4"), np.arange(70) % 3
+    model = net(dtype="float32")
+    twin = copy.deepcopy(model)
+    model.fit(X, y, loss="cross_entropy", optimizer="adam", epochs=2, batch_size=32, shuffle=False)
+    by_hand(twin, X, y, pynn.CrossEntropyLoss(), pynn.optim.Adam(twin.parameters()), 2, 32)
+    assert same(model, twin)
+
+
+def test_shuffled_rows_are_each_seen_once_an_epoch() -> None:
+    """With a linear loss and no momentum an epoch's step is the sum over all rows, whatever their order."""
+    X, y = np.random.default_rng(0).normal(size=(37, 4)), np.zeros((37, 1))
+    ends = []
+    for seed in range(3):
+        model = pynn.Sequential(pynn.Linear(4, 1, bias=False, **F64))
+        model[0].weight = np.full((1, 4), 1e6)  # so far off that the sign of x - t never changes
+        model.fit(np.abs(X), y, loss=pynn.L1Loss(reduction="sum"), optimizer=pynn.optim.SGD(lr=1.0), batch_size=5, seed=seed)
+        ends.append(model[0].weight - 1e6)
+    np.testing.assert_allclose(ends, [-np.abs(X).sum(0, keepdims=True)] * 3, rtol=1e-6)
+
+
+def test_a_seed_decides_and_another_decides_otherwise() -> None:
+    _, X, y = problem("cross_entropy")
+    trained = []
+    for seed in (3, 3, 4):
+        model = net()
+        trained.append((model, model.fit(X, y, loss="cross_entropy", epochs=3, batch_size=8, seed=seed).history["loss"]))
+    (a, loss_a), (b, loss_b), (c, loss_c) = trained
+    assert same(a, b)
+    assert loss_a == loss_b
+    assert not same(a, c)
+    assert loss_a != loss_c
+    pynn.manual_seed(5)
+    first = net()
+    first.fit(X, y, loss="cross_entropy", batch_size=8)
+    pynn.manual_seed(5)
+    second = net()
+    second.fit(X, y, loss="cross_entropy", batch_size=8)
+    assert same(first, second)
+
+
+def test_epochs_are_shuffled_differently() -> None:
+    """Training twice for one epoch with the same seed is not training for two: the second epoch has an order of its own."""
+    _, X, y = problem("cross_entropy")
+    once, twice = net(), net()
+    opt = pynn.optim.SGD(once.parameters(), lr=0.1)
+    for _ in range(2):
+        once.fit(X, y, loss="cross_entropy", optimizer=opt, batch_size=8, seed=3)
+    twice.fit(X, y, loss="cross_entropy", optimizer=pynn.optim.SGD(lr=0.1), epochs=2, batch_size=8, seed=3)
+    assert not same(once, twice)
+
+
+@each_optimizer
+def test_training_resumes_to_the_bit(optimizer: str) -> None:
+    _, X, y = problem("cross_entropy")
+    straight, parts = net(), net()
+    straight.fit(X, y, loss="cross_entropy", optimizer=optimizer, epochs=6, batch_size=16, shuffle=False)
+    opt = pynn.optim.by_name[optimizer](parts.parameters())
+    parts.fit(X, y, loss="cross_entropy", optimizer=opt, epochs=2, batch_size=16, shuffle=False)
+    assert opt.steps == 2 * 4
+    moved = net()
+    moved.load_state_dict(parts.state_dict())
+    other = pynn.optim.by_name[optimizer](moved.parameters())
+    other.load_state_dict(opt.state_dict())
+    moved.fit(X, y, loss="cross_entropy", optimizer=other, epochs=4, batch_size=16, shuffle=False)
+    assert same(straight, moved)
+
+
+@pytest.mark.parametrize("layout", [np.asfortranarray, lambda x: np.repeat(x, 2, 0)[::2], lambda x: x.tolist(), lambda x: x.astype("f8")])
+def test_layout_does_not_matter(layout: Any) -> None:
+    _, X, y = problem("cross_entropy")
+    plain, other = net(dtype="float32"), net(dtype="float32")
+    plain.fit(X.astype("f4"), y, loss="cross_entropy", epochs=2, seed=0)
+    other.fit(layout(X.astype("f4")), np.repeat(y, 2)[::2].astype("i2"), loss="cross_entropy", epochs=2, seed=0)
+    assert same(plain, other)
+
+
+# ---- what fit reports -----------------------------------------------------------------------------------------------
+@each_loss
+def test_history_and_validation(loss: str) -> None:
+    model, X, y = problem(loss)
+    seen: list[tuple[int, dict[str, float]]] = []
+    callback = lambda epoch, logs: seen.append((epoch, dict(logs)))  # noqa: E731
+    hist = model.fit(X, y, loss=loss, epochs=3, batch_size=16, validation_data=(X[:20], y[:20]), callbacks=[callback], seed=0)
+    names = {"loss", "val_loss", "seconds"} | ({"accuracy", "val_accuracy"} if LOSSES[loss]["metric"] != "n" else set())
+    assert set(hist.history) == names
+    assert hist is model.history
+    assert hist.epoch == [0, 1, 2]
+    assert [e for e, _ in seen] == [0, 1, 2]
+    for epoch, logs in seen:
+        assert logs == {name: values[epoch] for name, values in hist.history.items()}
+    scores = model.evaluate(X[:20], y[:20])
+    assert {f"val_{k}": v for k, v in scores.items()} == {k: v[-1] for k, v in hist.history.items() if k.startswith("val_")}
+    expected = float(pynn.losses.by_name[loss]()(model.predict(X[:20]), y[:20]))
+    np.testing.assert_allclose(scores["loss"], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [n for n, row in LOSSES.items() if row["metric"] != "n"])
+def test_accuracy_is_the_share_that_is_right(loss: str) -> None:
+    model, X, y = problem(loss, rows=300)
+    metric = LOSSES[loss]["metric"]
+    if metric != "a":
+        y = (y > 0.3).astype(int)
+    out = model.predict(X)
+    right = out.argmax(1) == y if metric == "a" else (out > (0 if metric == "l" else 0.5)) == y
+    assert model.evaluate(X, y, loss=loss)["accuracy"] == pytest.approx(right.mean(), abs=1e-12)
+    if loss == "cross_entropy":
+        assert model.evaluate(X, np.eye(3)[y], loss=loss) == pytest.approx(model.evaluate(X, y, loss=loss))
+
+
+def test_zero_epochs_train_nothing() -> None:
+    model, X, y = problem("mse")
+    before = copy.deepcopy(model)
+    assert model.fit(X, y, loss="mse", epochs=0).history == {}
+    assert same(model, before)
+
+
+def test_one_row_one_feature_and_1d() -> None:
+    model = pynn.Sequential(pynn.Linear(1, 1, **F64))
+    model.fit(np.ones(1), np.ones(1), loss="mse", epochs=2, seed=0)
+    assert model.predict(np.ones(5)).shape == (5, 1)
+    assert model.predict(np.ones((0, 1))).shape == (0, 1)
+
+
+def test_images_through_flatten() -> None:
+    X, y = np.random.default_rng(0).normal(size=(40, 3, 2, 2)), np.arange(40) % 2
+    flat, images = (pynn.Sequential(*head, pynn.Linear(12, 2, seed=1, **F64)) for head in ([], [pynn.Flatten()]))
+    flat.fit(X.reshape(40, 12), y, loss="cross_entropy", epochs=3, seed=0)
+    images.fit(X, y, loss="cross_entropy", epochs=3, seed=0)
+    assert same(flat, images)
+
+
+def test_nan_in_the_input_shows_in_the_loss() -> None:
+    model, X, y = problem("cross_entropy")
+    X[7] = np.nan
+    assert np.isnan(model.fit(X, y, loss="cross_entropy", epochs=1).history["loss"][0])
+
+
+# ---- fused losses ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("loss", "last", "logits"), [("cross_entropy", "softmax", "cross_entropy"), ("bce", "sigmoid", "bce_with_logits")])
+def test_a_last_layer_and_its_loss_become_one(loss: str, last: str, logits: str) -> None:
+    _, X, y = problem(logits)
+    plain, fused = net(), net(last=last)
+    a = plain.fit(X, y, loss=logits, epochs=3, seed=0, validation_data=(X, y))
+    b = fused.fit(X, y, loss=loss, epochs=3, seed=0, validation_data=(X, y))
+    assert same(plain, fused)
+    del a.history["seconds"], b.history["seconds"]
+    assert a.history == b.history
+    assert plain.evaluate(X, y) == fused.evaluate(X, y)
+    np.testing.assert_array_equal(plain.predict_proba(X), fused.predict_proba(X))
+    np.testing.assert_array_equal(plain.predict_class(X), fused.predict_class(X))
+
+
+def test_the_unfused_pair_learns_the_same_and_a_doubled_one_warns() -> None:
+    _, X, y = problem("bce_with_logits")
+    fused, apart = net(last="sigmoid"), net(last="sigmoid")
+    fused.fit(X, y, loss="bce", epochs=3, seed=0)
+    apart.fit(X, y, loss=pynn.BCELoss(), epochs=3, seed=0)
+    for name in fused.params:
+        np.testing.assert_allclose(fused.params[name], apart.params[name], rtol=1e-9)
+    with pytest.warns(UserWarning, match="takes logits, but the last layer is Softmax"):
+        net(last="softmax").fit(X, np.arange(50) % 3, loss=pynn.CrossEntropyLoss(), epochs=1)
+
+
+# ---- prediction -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_predict_is_the_same_in_blocks(dtype: str, isa: str) -> None:
+    model = pynn.Sequential(pynn.Linear(30, 70, dtype=dtype, seed=1), "gelu", pynn.Linear(70, 9, dtype=dtype, seed=2), "softmax")
+    X = np.random.default_rng(0).normal(size=(101, 30)).astype(dtype)
+    whole = model.predict(X, batch_size=1000)
+    for block in (1, 2, 7, 50, 100, 101):
+        np.testing.assert_allclose(model.predict(X, batch_size=block), whole, rtol=1e-5 if dtype == "float32" else 1e-13)
+    np.testing.assert_array_equal(model(X), whole)
+
+
+def test_classes_and_probabilities() -> None:
+    model, X, y = problem("cross_entropy")
+    model.fit(X, y, loss="cross_entropy", epochs=1, seed=0)
+    p = model.predict_proba(X)
+    np.testing.assert_allclose(p.sum(1), 1)
+    np.testing.assert_array_equal(model.predict_class(X), p.argmax(1))
+    binary = net(outputs=1)
+    binary.fit(X, (y > 0) * 1.0, loss="bce_with_logits", epochs=1, seed=0)
+    np.testing.assert_array_equal(binary.predict_class(X), binary.predict_proba(X)[:, 0] > 0.5)
+
+
+def test_digits() -> None:
+    X, y = pynn.datasets.load_digits()
+    train_X, test_X, train_y, test_y = pynn.datasets.train_test_split(X / 16, y, test_size=0.25, seed=0)
+    model = pynn.Sequential(pynn.Linear(64, 128, seed=1), "relu", pynn.Linear(128, 64, seed=2), "relu", pynn.Linear(64, 10, seed=3))
+    model.fit(train_X, train_y, loss="cross_entropy", optimizer=pynn.optim.Adam(lr=1e-3), epochs=30, seed=0)
+    assert model.evaluate(test_X, test_y)["accuracy"] >= 0.97
+
+
+# ---- structure ------------------------------------------------------------------------------------------------------
+def test_sequential_is_a_sequence() -> None:
+    model = net()
+    assert len(model) == 3
+    assert [type(layer).__name__ for layer in model] == ["Linear", "Tanh", "Linear"]
+    assert model[-1] is model[2]
+    assert model[:2][0] is model[0]
+    assert model.append("relu") is model
+    assert len(model) == 4
+    assert "0.weight" in model.params
+    assert "67 parameters" in model.summary()
+
+
+def test_appending_after_a_call_and_a_fit() -> None:
+    model, X, y = problem("cross_entropy")
+    model(X)
+    model.fit(X, y, loss="cross_entropy")
+    model.append(pynn.Linear(3, 2, **F64))
+    assert model(X).shape == model.predict(X).shape == (50, 2)
+    inner = pynn.Sequential(pynn.Linear(4, 3, **F64))
+    outer = pynn.Sequential(inner)
+    outer(X)
+    inner.append(pynn.Linear(3, 2, **F64))
+    assert outer(X).shape == (50, 2)
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_of_a_trained_model_predicts_and_trains_the_same(how: Any) -> None:
+    model, X, y = problem("cross_entropy")
+    model.fit(X, y, loss="cross_entropy", epochs=2, seed=0)
+    twin = how(model)
+    assert twin.evaluate(X, y) == model.evaluate(X, y)
+    for m in (model, twin):
+        m.fit(X, y, loss="cross_entropy", epochs=1, seed=1)
+    assert same(model, twin)
+
+
+# ---- the world outside ----------------------------------------------------------------------------------------------
+LONG = """
+import os, signal, threading, time
+import numpy as np, pynn
+X = np.random.default_rng(0).normal(size=(200_000, 64)).astype("f4")
+y = np.arange(len(X)) % 10
+model = pynn.Sequential(pynn.Linear(64, 128, seed=1), "tanh", pynn.Linear(128, 10, seed=2))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_ctrl_c_stops_a_long_epoch_and_leaves_the_model_usable() -> None:
+    """In a process of its own, which sends the signal to itself from a thread."""
+    code = """
+opt, sent = pynn.optim.Adam(model.parameters()), []
+def send():
+    time.sleep(0.5)
+    sent.append(time.perf_counter())
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=send).start()
+try:
+    model.fit(X, y, loss="cross_entropy", optimizer=opt, epochs=1000)
+except KeyboardInterrupt:
+    print("stopped after", time.perf_counter() - sent[0])
+assert opt.steps > 0 and isinstance(model.history.history, dict)
+assert np.isfinite(model.predict(X[:10])).all()
+model.fit(X[:100], y[:100], loss="cross_entropy", optimizer=opt, epochs=1)
+assert len(model.history.history["loss"]) == 1
+"""
+    done = subprocess.run([sys.executable, "-c", LONG + code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.rsplit(" ", 1)[1]) < 1, done.stdout
+
+
+class InThread(threading.Thread):
+    """Runs a function; what it raised is in ``error``."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function, self.error = function, None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.function()
+        except Exception as error:
+            self.error = error
+
+
+def test_two_threads_in_one_model_get_an_error_and_never_a_race() -> None:
+    space: dict[str, Any] = {}
+    exec(LONG, space)
+    model, X, y = space["model"], space["X"], space["y"]
+    alone = copy.deepcopy(model)
+    alone.fit(X, y, loss="cross_entropy", epochs=1, seed=0)
+    training = InThread(lambda: model.fit(X, y, loss="cross_entropy", epochs=1, seed=0))
+    still = pynn.optim.SGD(model.parameters(), lr=0.0)
+    errors = []
+    for call in (lambda: model(X[:1]), lambda: model.predict(X[:1]), lambda: model.fit(X[:5], y[:5], loss="cross_entropy", optimizer=still)):
+        for _ in range(20):
+            try:
+                call()
+            except RuntimeError as error:
+                errors.append(error)
+    training.join()
+    errors += [training.error] if training.error else []
+    assert errors
+    assert all("in use by another thread" in str(error) for error in errors)
+    assert training.error or same(model, alone)
+
+
+def test_two_threads_in_one_layer_are_right_or_refused() -> None:
+    layer, X = pynn.Linear(64, 64, seed=1), np.random.default_rng(0).normal(size=(256, 64)).astype("f4")
+    want = layer(X)
+
+    def work() -> None:
+        for _ in range(200):
+            try:
+                y = layer(X)
+            except RuntimeError as error:
+                assert "in use by another thread" in str(error)  # noqa: PT017
+            else:
+                np.testing.assert_array_equal(y, want)
+
+    threads = [InThread(work) for _ in range(3)]
+    for thread in threads:
+        thread.join()
+    assert [t.error for t in threads] == [None] * 3
+
+
+def test_each_thread_with_a_model_of_its_own() -> None:
+    _, X, y = problem("cross_entropy")
+    models = [net() for _ in range(4)]
+    threads = [InThread(lambda m=m: m.fit(X, y, loss="cross_entropy", epochs=50, seed=0)) for m in models]
+    for thread in threads:
+        thread.join()
+    assert [t.error for t in threads] == [None] * 4
+    assert all(same(models[0], m) for m in models)
+
+
+def test_fit_lets_other_threads_run() -> None:
+    """While fit is inside one epoch, this thread counts."""
+    space: dict[str, Any] = {}
+    exec(LONG, space)
+    seconds: list[float] = []
+    started = threading.Event()
+
+    def train() -> None:
+        started.set()
+        seconds.extend(space["model"].fit(space["X"], space["y"], loss="cross_entropy", epochs=1).history["seconds"])
+
+    training, count = InThread(train), 0
+    started.wait()
+    while training.is_alive():
+        time.sleep(0.001)
+        count += 1
+    assert count > 100 * seconds[0], (count, seconds)
