@@ -121,7 +121,7 @@ def test_values_are_within_the_promise(name: str, dtype: type, isa: str) -> None
 def surroundings(name: str, x: np.ndarray) -> np.ndarray:
     """The size of the derivative in the neighbourhood: where it crosses zero, its error is that of the terms that cancel."""
     given = parameters(name)
-    return np.max([np.abs(ROWS[name]["grad"](x.astype(float) + step, *given)) for step in (-0.5, 0.0, 0.5)], axis=0)
+    return np.max([np.abs(ROWS[name]["grad"](x.astype(float) + step, *given)) for step in (-0.7, 0.0, 0.7)], axis=0)
 
 
 @each
