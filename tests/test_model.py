@@ -364,7 +364,8 @@ def test_two_threads_in_one_model_get_an_error_and_never_a_race() -> None:
     training = InThread(lambda: model.fit(X, y, loss="cross_entropy", epochs=1, seed=0))
     still = pynn.optim.SGD(model.parameters(), lr=0.0)
     errors = []
-    for call in (lambda: model(X[:1]), lambda: model.predict(X[:1]), lambda: model.fit(X[:5], y[:5], loss="cross_entropy", optimizer=still)):
+    fit = lambda: model.fit(X[:5], y[:5], loss="cross_entropy", optimizer=still)  # noqa: E731
+    for call in (lambda: model(X[:1]), lambda: model.predict(X[:1]), fit):
         for _ in range(20):
             try:
                 call()
