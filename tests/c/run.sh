@@ -3,7 +3,8 @@
 # Flags add to $CFLAGS; $CC is the compiler where no argument names one; $RUNNER runs the programs of another target:
 #   sh tests/c/run.sh gcc -fsanitize=address,undefined -fno-sanitize-recover=all
 #   RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" sh tests/c/run.sh aarch64-linux-gnu-gcc
-# Flags that name a sanitizer are used for linking too. Stops at the first program that fails.
+# Flags that name a sanitizer are used for linking too. A test says in its first comment what else it links with.
+# Stops at the first program that fails.
 set -eu
 cd "$(dirname "$0")/../.."
 CC=${1:-${CC:-cc}}
@@ -30,6 +31,6 @@ for source in csrc/core/*.c csrc/core/layers/*.c; do
     [ "$source" = csrc/core/kernels.c ] || $CC $FLAGS -c "$source" -o "$OUT/$(basename "$source" .c).o"
 done
 for test in tests/c/test_*.c; do
-    $CC $FLAGS -Icsrc "$test" "$OUT"/*.o -lm -o "$OUT/program"
+    $CC $FLAGS -Icsrc "$test" "$OUT"/*.o -lm $(sed -n 's/.*link with: \(.*\) \*\//\1/p' "$test") -o "$OUT/program"
     ${RUNNER:-} "$OUT/program"
 done

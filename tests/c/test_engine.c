@@ -1,0 +1,218 @@
+/* The C library without Python: a net learns from C alone; running allocates nothing; and when the n-th allocation fails, for
+ * every n, the answer is PN_NO_MEMORY and nothing is lost. The linker puts the allocator below in front of the library's.
+ * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "check.h"
+#include "pynn.h"
+
+/* ---- an allocator that counts, and fails when told to ------------------------------------------------------------ */
+static long calls, alive, fail_at = -1;         /* fail_at: allocations until one fails; negative: none does */
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__real_aligned_alloc(size_t align, size_t n);
+void __real_free(void *p);
+
+static int fails(void)
+{
+    calls++;
+    return fail_at >= 0 && fail_at-- == 0;
+}
+static void *count(void *p)
+{
+    alive += p != NULL;
+    return p;
+}
+void *__wrap_malloc(size_t n) { return fails() ? NULL : count(__real_malloc(n)); }
+void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : count(__real_calloc(n, size)); }
+void *__wrap_aligned_alloc(size_t align, size_t n) { return fails() ? NULL : count(__real_aligned_alloc(align, n)); }
+void *__wrap_realloc(void *p, size_t n)
+{
+    if (fails()) return NULL;
+    if (!p) alive++;
+    return __real_realloc(p, n);
+}
+void __wrap_free(void *p)
+{
+    alive -= p != NULL;
+    __real_free(p);
+}
+
+/* ---- a net of two layers that learns XOR -------------------------------------------------------------------------- */
+enum { IN = 2, HIDDEN = 16, OUT = 2, ROWS = 4, BATCH = 3, PARAMETERS = 4 };
+static const double X[ROWS * IN] = { 0, 0, 0, 1, 1, 0, 1, 1 };
+static const int64_t labels[ROWS] = { 0, 1, 1, 0 };
+static double p[PARAMETERS][HIDDEN * IN], g[PARAMETERS][HIDDEN * IN], state[PARAMETERS][2][HIDDEN * IN];
+static const size_t shapes[PARAMETERS][2] = { { HIDDEN, IN }, { HIDDEN }, { OUT, HIDDEN }, { OUT } };
+
+static size_t row_of(const char *name, int table)
+{
+    for (size_t i = 0;; i++) {
+        const char *found = table == 0 ? pn_activation_at(i)->name : table == 1 ? pn_loss_at(i)->name : pn_optimizer_at(i)->name;
+        if (!strcmp(found, name)) return i;
+    }
+}
+
+static pn_status bind(pn_graph *graph, size_t first, pn_error *error)
+{
+    pn_status status = pn_graph_bind(graph, 0, 2, shapes[first], p[first], g[first], error);
+    return status ? status : pn_graph_bind(graph, 1, 1, shapes[first + 1], p[first + 1], g[first + 1], error);
+}
+
+static pn_status build(pn_graph **graph, pn_error *error)
+{
+    const size_t in[] = { IN };
+    const double first[] = { IN, HIDDEN, 1 }, second[] = { HIDDEN, OUT, 1 }, tanh_row[] = { (double)row_of("tanh", 0) };
+    pn_status status = pn_graph_new(PN_F64, 1, in, graph, error);
+    if (!status) status = pn_graph_add(*graph, "linear", "first", 3, first, error);
+    if (!status) status = bind(*graph, 0, error);
+    if (!status) status = pn_graph_add(*graph, "activation", "tanh", 1, tanh_row, error);
+    if (!status) status = pn_graph_add(*graph, "linear", "second", 3, second, error);
+    if (!status) status = bind(*graph, 2, error);
+    const double one[] = { OUT };
+    for (int i = 0; i < 20 && !status; i++) status = pn_graph_add(*graph, "reshape", "again", 1, one, error);   /* so that lists grow */
+    return status;
+}
+
+static void start(void)
+{
+    memset(state, 0, sizeof state);
+    for (size_t i = 0; i < PARAMETERS; i++) pn_random_uniform(7, i, -0.5, 0.5, PN_F64, HIDDEN * IN, p[i]);
+}
+
+/* Trains, predicts, and runs forward and backward: everything that allocates. Returns the first failure. */
+static pn_status run(int epochs, double *first, double *last, size_t *correct, pn_error *error)
+{
+    pn_segment segments[PARAMETERS];
+    for (size_t i = 0; i < PARAMETERS; i++)
+        segments[i] = (pn_segment){ p[i], g[i], { state[i][0], state[i][1] }, shapes[i][0] * (i % 2 ? 1 : shapes[i][1]), PN_F64 };
+    const pn_group group = { row_of("adam", 2), PARAMETERS, segments, { 0.05, 0.9, 0.999, 1e-8, 0 } };
+    const pn_data data = { ROWS, X, { NULL, labels } };
+    const pn_fit_options options = { .loss = row_of("cross_entropy", 1), .batch_size = BATCH, .shuffle = 1, .seed = 3, .groups = &group, .n_groups = 1 };
+    pn_graph *graph = NULL;
+    pn_fit *fit = NULL;
+    pn_plan *plan = NULL;
+    pn_score score;
+    int64_t step = 0;
+    double y[ROWS * OUT], gx[ROWS * IN];
+    start();
+    pn_status status = build(&graph, error);
+    if (!status) status = pn_fit_new(graph, &data, &options, &fit, error);
+    long before = calls;
+    for (int i = 0; i < epochs && !status; i++) {
+        status = pn_fit_epoch(fit, (uint64_t)i, &step, &score, error);
+        *(i ? last : first) = score.loss / (double)score.values;
+    }
+    CHECK(calls == before, "training allocated %ld times", calls - before);
+    CHECK(status || step == 2 * epochs, "%d updates", (int)step);
+    if (!status) status = pn_predict(graph, &data, &options, NULL, &score, error);
+    *correct = score.correct;
+    if (!status) status = pn_plan_new(graph, ROWS, PN_BACKWARD, &plan, error);
+    if (!status) {
+        CHECK(pn_plan_backward(plan, y, gx, error) == PN_BAD_STATE, "backward came first");
+        before = calls;
+        pn_plan_forward(plan, X, y);
+        status = pn_plan_backward(plan, y, gx, error);
+        CHECK(calls == before, "running allocated %ld times", calls - before);
+    }
+    pn_plan_free(plan);
+    pn_fit_free(fit);
+    pn_graph_free(graph);
+    return status;
+}
+
+static void check_learning(void)
+{
+    pn_error error = { "" };
+    double first = 0, last = 0;
+    size_t correct = 0;
+    pn_status status = run(200, &first, &last, &correct, &error);
+    CHECK(status == PN_OK, "%s", error.text);
+    CHECK(last < 0.05 && last < first / 5, "the loss went from %g to %g", first, last);
+    CHECK(correct == ROWS, "%zu right", correct);
+    CHECK(alive == 0, "%ld blocks were not freed", alive);
+}
+
+static void check_memory(void)
+{
+    pn_error error = { "" };
+    double first, last;
+    size_t correct;
+    pn_status status = PN_NO_MEMORY;
+    long n = 0;
+    for (; status; n++) {
+        fail_at = n;
+        status = run(2, &first, &last, &correct, &error);
+        CHECK(status == (fail_at < 0 ? PN_NO_MEMORY : PN_OK), "allocation %ld failed, and the status is %d", n, (int)status);
+        CHECK(!status || error.text[0], "allocation %ld failed without a word", n);
+        CHECK(alive == 0, "%ld blocks were not freed when allocation %ld failed", alive, n);
+        if (n > 1000) break;
+    }
+    fail_at = -1;
+    CHECK(n > 20, "only %ld allocations", n);
+}
+
+/* ---- what is refused ------------------------------------------------------------------------------------------------ */
+static int stop(void *context)
+{
+    ++*(int *)context;
+    return 1;
+}
+
+static void check_refusals(void)
+{
+    pn_error error;
+    pn_graph *graph = NULL;
+    const size_t huge[] = { SIZE_MAX / 2, 16 }, in[] = { IN };
+    const double wrong[] = { IN + 1, 3, 1 }, right[] = { IN, OUT, 1 }, negative[] = { -1, NAN, 1 };
+    CHECK(pn_graph_new(PN_F64, 2, huge, &graph, &error) == PN_BAD_SHAPE && !graph, "a huge shape");
+    CHECK(pn_graph_new(PN_F32, 1, in, &graph, &error) == PN_OK, "%s", error.text);
+    CHECK(pn_graph_add(graph, "nothing", "x", 0, NULL, &error) == PN_BAD_VALUE && strstr(error.text, "nothing"), "%s", error.text);
+    CHECK(pn_graph_add(graph, "linear", "here", 3, wrong, &error) == PN_BAD_SHAPE && strstr(error.text, "here"), "%s", error.text);
+    CHECK(pn_graph_add(graph, "linear", "here", 3, negative, &error) == PN_BAD_VALUE, "%s", error.text);
+    CHECK(pn_graph_add(graph, "linear", "here", 3, right, &error) == PN_OK, "%s", error.text);
+    CHECK(pn_graph_bind(graph, 0, 1, in, p, NULL, &error) == PN_BAD_SHAPE, "%s", error.text);
+    CHECK(pn_graph_bind(graph, 2, 2, shapes[0], p, NULL, &error) == PN_BAD_VALUE, "%s", error.text);
+    CHECK(pn_isa_set("nonsense", &error) == PN_BAD_VALUE && strstr(error.text, "nonsense"), "%s", error.text);
+    pn_graph_free(graph);
+    pn_graph_free(NULL);
+    pn_plan_free(NULL);
+    pn_fit_free(NULL);
+}
+
+static void check_stopping(void)
+{
+    static double x[20000 * IN];
+    static int64_t y[20000];
+    int asked = 0;
+    pn_error error = { "" };
+    pn_graph *graph = NULL;
+    pn_fit *fit = NULL;
+    pn_score score;
+    int64_t step = 0;
+    const pn_data data = { 20000, x, { NULL, y } };
+    const pn_fit_options options = { .loss = row_of("cross_entropy", 1), .batch_size = 1, .poll = stop, .context = &asked };
+    pn_status status = build(&graph, &error);
+    if (!status) status = pn_fit_new(graph, &data, &options, &fit, &error);
+    for (uint64_t i = 0; i < 10000 && !status; i++) status = pn_fit_epoch(fit, i, &step, &score, &error);
+    CHECK(status == PN_STOPPED && asked == 1 && step > 0, "status %d after %d polls: %s", (int)status, asked, error.text);
+    pn_fit_free(fit);
+    pn_graph_free(graph);
+}
+
+int main(void)
+{
+    const char *isa;
+    for (size_t i = 0; (isa = pn_isa_built(i)); i++) {
+        if (!pn_isa_runs(isa)) continue;
+        CHECK(pn_isa_set(isa, NULL) == PN_OK, "%s", isa);
+        check_learning();
+    }
+    check_memory();
+    check_refusals();
+    check_stopping();
+    return REPORT();
+}
