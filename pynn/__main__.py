@@ -1,7 +1,9 @@
 """Compare activation functions on handwritten digits, or on a table of your own: ``python -m pynn``."""
 
 import argparse
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Self, TypeVar
@@ -17,10 +19,12 @@ examples:
   python -m pynn --activations relu,mish,softplus   others
   python -m pynn --data iris.csv --target species   your own table: numbers, with a line of column names
 
+Every activation is trained once with each seed; a seed gives all of them the same split, first weights and order.
 The table shows, for each activation: the score on the part of the data that was set aside (accuracy, or R2 where the
-target is a quantity), the loss there, the first epoch whose score reached 95 % (R2: 0.95), the share of hidden units
-that are dead (derivative 0 on every training sample) or saturated (derivative below 5 % of its largest on at least
-95 % of them), the time the activation takes for one element, and the seconds of training.
+target is a quantity), mean ± standard deviation over the seeds; the mean loss there; the first epoch whose score
+reached 95 % (R2: 0.95), median; the mean share of hidden units that are dead (derivative 0 on every training sample) or
+saturated (derivative below 5 % of its largest on at least 95 % of them); the time the activation takes for one element;
+and the seconds of one training.
 """
 
 
@@ -32,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--data and --target belong together")
     try:
         X, y = load_digits() if options.data is None else read_csv(options.data, options.target)[:2]
-        with _Progress(len(options.activations) * options.epochs) as progress:
+        with _Progress(len(options.activations) * options.seeds * options.epochs) as progress:
             result = compare(
                 X,
                 y,
@@ -42,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 batch_size=options.batch_size,
                 lr=options.lr,
                 scale="columns" if options.data else "together",
+                seeds=options.seeds,
                 seed=options.seed,
                 callback=progress,
             )
@@ -52,8 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     print(f"{options.data or 'handwritten digits'}: {result.train_samples} samples to learn from, {result.test_samples} to test on")
-    print(f"net {'-'.join(map(str, result.widths))}, {options.epochs} epochs, batch size {options.batch_size}, seed {options.seed}")
-    print(f"\n{result}\n\n{result.summary()}")
+    net, (first, *more) = "-".join(map(str, result.widths)), result.seeds
+    seeds = f"{len(result.seeds)} seeds ({first} to {more[-1]})" if more else f"seed {first}"
+    print(f"net {net}, {options.epochs} epochs, batch size {options.batch_size}, {seeds}")
+    print(f"\n{result}\n\n{textwrap.fill(result.summary(), shutil.get_terminal_size().columns)}")
     return 0
 
 
@@ -72,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--epochs", metavar="N", type=_positive(int), default=30, help="passes over the training data (default: 30)")
     add("--batch-size", metavar="N", type=_positive(int), default=32, help="samples in a step (default: 32)")
     add("--lr", metavar="RATE", type=_positive(float), default=1e-3, help="Adam's learning rate (default: 0.001)")
-    add("--seed", metavar="N", type=_seed, default=0, help="decides split, first weights and sample order (default: 0)")
+    add("--seeds", metavar="N", type=_positive(int), default=10, help="trainings of each activation (default: 10)")
+    add("--seed", metavar="N", type=_seed, default=0, help="the first seed: split, first weights, sample order (default: 0)")
     add("--version", action="version", version=f"pynn {pynn.__version__}")
     return parser
 
@@ -124,14 +132,14 @@ class _Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __call__(self, activation: str, epoch: int) -> None:
+    def __call__(self, activation: str, seed: int, epoch: int) -> None:
         self.done += 1
         if self.bar is not None:
-            self.bar.set_description(activation, refresh=False)
+            self.bar.set_description(f"seed {seed} {activation}", refresh=False)
             self.bar.update()
         elif self.terminal and monotonic() - self.drawn > 0.05:
             self.drawn = monotonic()
-            print(f"\r\033[K{self.done}/{self.epochs} epochs  {activation}", end="", file=sys.stderr, flush=True)
+            print(f"\r\033[K{self.done}/{self.epochs} epochs  seed {seed} {activation}", end="", file=sys.stderr, flush=True)
 
     def __exit__(self, *error: object) -> None:
         if self.bar is not None:

@@ -1,9 +1,11 @@
-"""Train the same net with each of several activations."""
+"""Train the same net with each of several activations, several times."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from math import ceil, inf, isinf
+from statistics import fmean, median
 from time import perf_counter_ns
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,13 +31,16 @@ def compare(
     test_size: float = 0.25,
     target: float = 0.95,
     scale: Literal["columns", "together"] = "columns",
+    seeds: int = 5,
     seed: int = 0,
-    callback: Callable[[str, int], None] | None = None,
+    callback: Callable[[str, int, int], None] | None = None,
 ) -> Comparison:
     """Train the same net with each activation on the same data, and compare.
 
-    Every net starts from the same weights, sees the same batches in the same order and learns with Adam. Inputs
-    (and real targets) are brought to mean 0 and standard deviation 1 as the training samples have them.
+    One split says little: over 40 of them the accuracy of a ReLU net on the digits varied by 0.6 % (standard deviation).
+    So everything is done ``seeds`` times. With each seed every activation gets the same split, starts from the same
+    weights, sees the same batches in the same order and learns with Adam. Inputs (and real targets) are brought to
+    mean 0 and standard deviation 1 as the training samples have them.
 
     Parameters
     ----------
@@ -53,14 +58,16 @@ def compare(
     test_size : float
         The share of the samples set aside for testing, drawn from each class alike.
     target : float
-        The score (accuracy or R2) whose first epoch the table shows.
+        The score (accuracy or R2) whose first epoch the table shows, the median of the seeds.
     scale : {'columns', 'together'}
         Scale each column of ``X`` by its own mean and deviation, or all by one: for pixels and other columns of one unit,
         where a column that hardly ever changes would be blown up. On the digits (ReLU, 40 splits with 40 seeds) the mean
         test accuracy was 98.0 % together and 97.4 % by columns.
+    seeds : int
+        How often every activation is trained.
     seed : int
-        Decides the split, the first weights and the order of the samples.
-    callback : function (activation, epoch) -> None
+        The first of the seeds, which go up by one. Each decides a split, first weights and an order of the samples.
+    callback : function (activation, seed, epoch) -> None
         Called after every epoch, which counts from 1.
 
     Returns
@@ -77,51 +84,44 @@ def compare(
     --------
     >>> import pynn.datasets, pynn.lab
     >>> X, y = pynn.datasets.load_digits()
-    >>> result = pynn.lab.compare(X, y, activations=["relu", "tanh"], epochs=10, scale="together")
+    >>> result = pynn.lab.compare(X, y, activations=["relu", "tanh"], epochs=10, scale="together", seeds=3)
     >>> [row.activation for row in result.rows]
     ['relu', 'tanh']
-    >>> all(row.score > 0.9 for row in result.rows)
+    >>> all(min(row.scores) > 0.9 and len(row.scores) == 3 for row in result.rows)
     True
     """
     if scale not in ("columns", "together"):
         raise ValueError(f"scale: expected 'columns' or 'together', got {scale!r}")
-    data = _Data(X, y, test_size, seed, axis=0 if scale == "columns" else None)
-    widths = (data.X_train.shape[1], *hidden, data.classes or 1)
-    rows = []
-    for activation in activations:
-        model = _net(widths, activation, seed)
-        history = model.fit(
-            data.X_train,
-            data.y_train,
-            loss="cross_entropy" if data.classes else "mse",
-            optimizer=pynn.optim.Adam(lr=lr),
-            epochs=epochs,
-            batch_size=batch_size,
-            validation_data=(data.X_test, data.y_test),
-            callbacks=_callbacks(callback, activation),
-            seed=seed,
-            verbose=False,
-        ).history
-        scores = data.scores(history)
-        reached = (epoch for epoch, score in enumerate(scores, 1) if score >= target)
-        rows.append(
-            Row(
-                activation,
-                scores[-1],
-                history["val_loss"][-1],
-                next(reached, None),
-                *unit_health(model, data.X_train),
-                ns_per_element(activation),
-                sum(history["seconds"]),
-            )
-        )
+    if seeds < 1:
+        raise ValueError(f"seeds must be at least 1; got {seeds}")
+    numbers = tuple(range(seed, seed + seeds))
+    runs: list[list[_Run]] = [[] for _ in activations]
+    for number in numbers:
+        data = _Data(X, y, test_size, number, axis=0 if scale == "columns" else None)
+        widths = (data.X_train.shape[1], *hidden, data.classes or 1)
+        for activation, done in zip(activations, runs, strict=True):
+            model = _net(widths, activation, number)
+            history = model.fit(
+                data.X_train,
+                data.y_train,
+                loss="cross_entropy" if data.classes else "mse",
+                optimizer=pynn.optim.Adam(lr=lr),
+                epochs=epochs,
+                batch_size=batch_size,
+                validation_data=(data.X_test, data.y_test),
+                callbacks=_callbacks(callback, activation, number),
+                seed=number,
+                verbose=False,
+            ).history
+            done.append(_run(model, data, history, target))
+    rows = tuple(_row(activation, done) for activation, done in zip(activations, runs, strict=True))
     metric = "accuracy" if data.classes else "R2"
-    return Comparison(tuple(rows), metric, target, widths, len(data.X_train), len(data.X_test))
+    return Comparison(rows, metric, target, numbers, widths, len(data.X_train), len(data.X_test))
 
 
-def _callbacks(callback: Callable[[str, int], None] | None, activation: str) -> list[Callback]:
-    """Tell the caller's function which activation it is, and count from 1."""
-    return [lambda epoch, logs: callback(activation, epoch + 1)] if callback else []
+def _callbacks(callback: Callable[[str, int, int], None] | None, activation: str, seed: int) -> list[Callback]:
+    """Tell the caller's function which activation and seed it is, and count from 1."""
+    return [lambda epoch, logs: callback(activation, seed, epoch + 1)] if callback else []
 
 
 class _Data:
@@ -169,6 +169,39 @@ def _net(widths: Sequence[int], activation: str, seed: int) -> pynn.Sequential:
     seeds = np.random.SeedSequence(seed).generate_state(len(widths) - 1).tolist()
     *inner, last = (pynn.Linear(a, b, seed=s) for (a, b), s in zip(pairwise(widths), seeds, strict=True))
     return pynn.Sequential(*(layer for linear in inner for layer in (linear, activation)), last)
+
+
+class _Run(NamedTuple):
+    """What one training came to; the words are those of Row."""
+
+    score: float
+    loss: float
+    epochs_to_target: float  # infinity: none reached it
+    dead: float
+    saturated: float
+    seconds: float
+
+
+def _run(model: pynn.Sequential, data: _Data, history: dict[str, list[float]], target: float) -> _Run:
+    scores = data.scores(history)
+    reached = next((float(epoch) for epoch, score in enumerate(scores, 1) if score >= target), inf)
+    return _Run(scores[-1], history["val_loss"][-1], reached, *unit_health(model, data.X_train), sum(history["seconds"]))
+
+
+def _row(activation: str, runs: Sequence[_Run]) -> Row:
+    """Put an activation's trainings, one a seed, together."""
+    scores, losses, reached, dead, saturated, seconds = zip(*runs, strict=True)
+    middle = median(reached)
+    return Row(
+        activation,
+        scores,
+        fmean(losses),
+        None if isinf(middle) else ceil(middle),
+        fmean(dead),
+        fmean(saturated),
+        ns_per_element(activation),
+        fmean(seconds),
+    )
 
 
 def ns_per_element(activation: str) -> float:

@@ -3,22 +3,33 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
-from math import isnan, sqrt
+from math import isfinite, sqrt
+from statistics import fmean
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one activation did."""
+    """What one activation did: its score with each seed, and means over the seeds."""
 
     activation: str
-    score: float  # accuracy (0 to 1) or R2 on the test samples, after the last epoch
+    scores: tuple[float, ...]  # accuracy (0 to 1) or R2 on the test samples, after the last epoch, one a seed
     loss: float  # on the test samples, after the last epoch
-    epochs_to_target: int | None  # the first epoch whose score reached the target; None: none did
+    epochs_to_target: int | None  # median of the first epoch whose score reached the target, rounded up; None: half never did
     dead: float  # share of the hidden units; see pynn.lab.unit_health
     saturated: float
     ns_per_element: float  # the activation's forward pass by itself, nanoseconds
-    seconds: float  # training
+    seconds: float  # one training
+
+    @property
+    def score(self) -> float:
+        """The mean of the scores."""
+        return fmean(self.scores)
+
+    @property
+    def deviation(self) -> float:
+        """The sample standard deviation of the scores; 0 for one seed, where there is none to see."""
+        return _deviation(self.scores)
 
 
 @dataclass(frozen=True)
@@ -31,13 +42,15 @@ class Comparison:
     rows: tuple[Row, ...]
     metric: str  # "accuracy" or "R2"
     target: float  # the score that epochs_to_target waits for
+    seeds: tuple[int, ...]  # one for each of a row's scores
     widths: tuple[int, ...]  # of the input and of every layer
     train_samples: int
     test_samples: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as plain data, ready for JSON or a data frame."""
-        return asdict(self)
+        rows = [{**asdict(row), "score": row.score, "deviation": row.deviation} for row in self.rows]
+        return {**asdict(self), "rows": rows}
 
     def __str__(self) -> str:
         header, body = self._header(), self._body()
@@ -54,18 +67,22 @@ class Comparison:
 
     def summary(self) -> str:
         """Say in a few words what the table shows, and what it can't tell."""
-        scored = [row for row in self.rows if not isnan(row.score)]
+        scored = [row for row in self.rows if isfinite(row.score)]
         if not scored:
-            return "No net learned anything: every score is nan."
+            return "No net learned anything: no score is a finite number."
         best = max(scored, key=lambda row: row.score)
         return " ".join(filter(None, (self._best(best, scored), self._fastest(), self._unwell())))
 
     def _best(self, best: Row, scored: Sequence[Row]) -> str:
-        text = f"{best.activation} scored best: {self._score(best.score)}."
+        text = f"{best.activation} scored best: {self._score(best)}."
+        others = [row for row in scored if row is not best]
+        if len(self.seeds) > 1:
+            close = [row.activation for row in others if _level(best.scores, row.scores)]
+            return f"{text} {len(self.seeds)} seeds can't tell it from {_listed(close)}." if close else text
         if self.metric != "accuracy":
             return text + " One seed can't rank close scores."
         margin = 2 * sqrt(best.score * (1 - best.score) / self.test_samples)
-        close = [row.activation for row in scored if row is not best and best.score - row.score <= margin]
+        close = [row.activation for row in others if best.score - row.score <= margin]
         if not close:
             return text
         return f"{text} {self.test_samples} test samples can't tell it from {_listed(close)} (±{margin:.1%})."
@@ -75,7 +92,8 @@ class Comparison:
         if first is None or len(self.rows) == 1:
             return ""
         names = [row.activation for row in self.rows if row.epochs_to_target == first]
-        return f"First to reach {self._goal()}: {_listed(names)}, in epoch {first}."
+        median = " (median)" if len(self.seeds) > 1 else ""
+        return f"First to reach {self._goal()}: {_listed(names)}, in epoch {first}{median}."
 
     def _unwell(self) -> str:
         worst = max(self.rows, key=lambda row: row.dead + row.saturated)
@@ -92,7 +110,7 @@ class Comparison:
         return [
             [
                 row.activation,
-                self._score(row.score),
+                self._score(row),
                 f"{row.loss:.4f}",
                 "-" if row.epochs_to_target is None else str(row.epochs_to_target),
                 f"{row.dead:.1%}",
@@ -106,8 +124,24 @@ class Comparison:
     def _goal(self) -> str:
         return f"{self.target * 100:g}%" if self.metric == "accuracy" else f"{self.target:g}"
 
-    def _score(self, value: float) -> str:
-        return f"{value:.1%}" if self.metric == "accuracy" else f"{value:.3f}"
+    def _score(self, row: Row) -> str:
+        percent = self.metric == "accuracy"
+        text = f"{row.score:.1%}" if percent else f"{row.score:.3f}"
+        if len(self.seeds) == 1:
+            return text
+        return f"{text} ± {100 * row.deviation:.1f}" if percent else f"{text} ± {row.deviation:.3f}"
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """Return the sample standard deviation, 0 of one value."""
+    mean = fmean(values)
+    return sqrt(sum((value - mean) * (value - mean) for value in values) / max(len(values) - 1, 1))
+
+
+def _level(best: Sequence[float], other: Sequence[float]) -> bool:
+    """Tell whether the mean difference, seed by seed, is within two of its standard errors."""
+    differences = [a - b for a, b in zip(best, other, strict=True)]
+    return abs(fmean(differences)) <= 2 * _deviation(differences) / sqrt(len(differences))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
