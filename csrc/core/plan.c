@@ -105,11 +105,14 @@ static pn_status build(pn_builder *b)
     return status;
 }
 
-/* Sizes multiply here: rows times the largest sample must fit, for every node. */
-static pn_status check_size(const pn_graph *g, size_t rows, pn_error *error)
+/* Sizes multiply here: rows times the largest sample must fit, for every node, whose parameters must be bound. */
+static pn_status check(const pn_graph *g, size_t rows, pn_error *error)
 {
     for (size_t i = 0; i < g->n_nodes; i++) {
         size_t n;
+        for (size_t j = 0; j < g->nodes[i].n_slots; j++)
+            if (!g->nodes[i].slots[j].data)
+                return pn_fail(error, PN_BAD_STATE, "%s: parameter %zu has not been bound", g->nodes[i].where, j);
         if (!pn_multiply(rows, pn_count(&g->nodes[i].shape) * sizeof(double), &n))
             return pn_fail(error, PN_BAD_SHAPE, "%zu rows are too many for memory", rows);
     }
@@ -150,7 +153,7 @@ done:
 pn_status pn_plan_new(const pn_graph *graph, size_t rows, pn_mode mode, pn_plan **plan, pn_error *error)
 {
     *plan = NULL;
-    pn_status status = check_size(graph, rows, error);
+    pn_status status = check(graph, rows, error);
     if (status) return status;
     pn_builder b = { .graph = graph, .mode = mode, .rows = rows, .error = error, .k = &pn_kernels_now()->of[graph->dtype] };
     size_t n = graph->n_nodes;
