@@ -51,7 +51,7 @@ class Loss:
         TypeError
             If an array does not hold real numbers, or class indices are not integers.
         """
-        x, t = real_array(input, "input"), np.asarray(target)
+        x, t = real_array(input, "input"), real_array(target, "target")
         if x.dtype not in (np.float32, np.float64):
             x = x.astype(np.float64)
         classes = self._row["kind"] == "r"

@@ -49,10 +49,10 @@ class Optimizer:
         if unknown:
             raise TypeError(f"{type(self).__name__} has no setting {sorted(unknown)[0]!r}; it has {', '.join(self.defaults)}")
         members = [group["params"]] if isinstance(group["params"], Parameter) else list(group["params"])
-        for p in members:
+        for i, p in enumerate(members):
             if not isinstance(p, Parameter):
                 raise TypeError(f"params: expected pynn.Parameter, got {type(p).__name__}; wrap an array as pynn.Parameter(array)")
-            if any(p is q for g in self.param_groups for q in g["params"]):
+            if any(p is q for q in members[:i]) or any(p is q for g in self.param_groups for q in g["params"]):
                 raise ValueError(f"params: {p!r} appears twice")
         values = {name: group.get(name, default) for name, default in self.defaults.items()}
         self._hyper.verify_scalars(type(self).__name__, values)
