@@ -1,0 +1,237 @@
+"""Bad input: an exception of the right type that names the argument, what was given and what is allowed. Never a crash, never silence."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pynn
+from pynn import _core
+
+
+def net(last: str | None = None) -> pynn.Sequential:
+    return pynn.Sequential(pynn.Linear(4, 8, seed=1), "relu", pynn.Linear(8, 3, seed=2), *([last] if last else []))
+
+
+def another() -> pynn.Optimizer:
+    return pynn.optim.SGD(net().parameters())
+
+
+X, y = np.random.default_rng(0).normal(size=(12, 4)), np.arange(12) % 3
+R = np.zeros((12, 3))
+cross = {"loss": "cross_entropy"}
+CASES: dict[str, tuple[Any, type[Exception], str]] = {
+    # names
+    "layer name": (lambda: pynn.Sequential("reul"), ValueError, "unknown activation 'reul'; did you mean 'relu'"),
+    "layer object": (lambda: pynn.Sequential(3), TypeError, r"layers: .*got 3"),
+    "layer class": (lambda: pynn.Sequential.from_config({"layers": [{"class": "Linaer"}]}), ValueError, "'Linaer'.*'Linear'"),
+    "loss name": (lambda: net().fit(X, y, loss="crossentropy"), ValueError, "unknown loss 'crossentropy'.*cross_entropy"),
+    "optimizer name": (lambda: net().fit(X, y, **cross, optimizer="adma"), ValueError, "unknown optimizer 'adma'.*adam"),
+    "loss of another type": (lambda: net().fit(X, y, loss=3), ValueError, "unknown loss 3"),
+    "approximate": (lambda: pynn.GELU(approximate="erf"), ValueError, "approximate.*'none'.*'tanh'.*'erf'"),
+    "reduction": (lambda: pynn.MSELoss(reduction="avg"), ValueError, "reduction: .*'mean'.*'avg'"),
+    "isa": (lambda: _core.set_isa("sse9"), ValueError, "sse9.*base|sse9.*neon"),
+    # sizes and settings of layers
+    "negative size": (lambda: pynn.Linear(-1, 2), ValueError, "in_features: .*-1"),
+    "float size": (lambda: pynn.Linear(2, 2.5), TypeError, "out_features: .*2.5"),
+    "flag as size": (lambda: pynn.Linear(True, 2), TypeError, "in_features: .*True"),
+    "layer dtype": (lambda: pynn.Linear(2, 2, dtype="int8"), ValueError, "dtype: .*float32.*int8"),
+    "half layer": (lambda: pynn.Linear(2, 2, dtype=np.float16), ValueError, "dtype: .*float16"),
+    "seed": (lambda: pynn.Linear(2, 2, seed=-1), ValueError, "seed: .*-1"),
+    "seed type": (lambda: pynn.Linear(2, 2, seed="x"), TypeError, "seed: .*'x'"),
+    "activation's parameter": (lambda: pynn.Softplus(beta=0), ValueError, "Softplus: got beta=0.*beta > 0"),
+    "activation's text": (lambda: pynn.LeakyReLU(negative_slope="a"), TypeError, "negative_slope must be a number, got 'a'"),
+    "missing parameter": (lambda: pynn.Threshold(), TypeError, "threshold"),
+    "dim type": (lambda: pynn.Softmax(dim=1.5), TypeError, "dim: .*1.5"),
+    "dim": (lambda: pynn.Softmax(dim=2)(X), ValueError, "Softmax: axis 2 .*2 dimensions"),
+    "mixed dtypes": (lambda: pynn.Sequential(pynn.Linear(2, 2), pynn.Linear(2, 2, dtype="f8")), ValueError, "one dtype.*float32.*float64"),
+    "flatten order": (lambda: pynn.Flatten(2, 1)(np.ones((2, 3, 4))), ValueError, "start_dim 2 comes after end_dim 1"),
+    # input of layers
+    "wrong features": (lambda: net()(X[:, :3]), ValueError, r"layer 0 \(Linear\).*\(3,\).*in_features = 4"),
+    "inner mismatch": (lambda: pynn.Sequential(pynn.Linear(4, 5), pynn.Linear(6, 2))(X), ValueError, r"layer 1 \(Linear\).*\(5,\).*6"),
+    "number for rows": (lambda: net()(3.0), ValueError, r"\(\)"),
+    "complex": (lambda: net()(X + 1j), TypeError, "x: dtype complex128 is not allowed; expected real"),
+    "object": (lambda: net()(X.astype(object)), TypeError, "x: dtype object"),
+    "text": (lambda: net()([["a"] * 4]), TypeError, "x: dtype <U1"),
+    "long double": (lambda: net()(X.astype("longdouble")), TypeError, "x: dtype float128|x: dtype longdouble"),
+    "dates": (lambda: pynn.ReLU()(np.array(["2020-01-01"], "M8[D]")), TypeError, "x: dtype datetime64"),
+    "ragged": (lambda: net()([[1, 2], [3]]), ValueError, ""),
+    "nine dimensions": (lambda: pynn.ReLU()(np.ones((1,) * 10)), ValueError, "dimensions.*at most 8"),
+    "backward first": (lambda: net().backward(R), RuntimeError, "backward needs a forward call before it"),
+    "gy shape": (lambda: (lambda m: (m(X), m.backward(R[:5])))(net()), ValueError, r"gy: shape \(5, 3\).*\(12, 3\)"),
+    "gy dtype": (lambda: (lambda m: (m(X), m.backward(R * 1j)))(net()), TypeError, "gy: dtype complex128"),
+    # losses
+    "loss backward first": (lambda: pynn.MSELoss().backward(), RuntimeError, "backward needs a call before it"),
+    "g for a mean": (lambda: (lambda q: (q(R, R), q.backward(R)))(pynn.MSELoss()), TypeError, "g: only reduction='none'"),
+    "no g": (lambda: (lambda q: (q(R, R), q.backward()))(pynn.MSELoss(reduction="none")), TypeError, "g: .*needs"),
+    "target shape": (lambda: pynn.MSELoss()(R, R[:5]), ValueError, r"target: shape \(5, 3\).*\(12, 3\)"),
+    "label too large": (lambda: pynn.CrossEntropyLoss()(R, y + 1), ValueError, r"target: class 3 in row 2 is not in 0\.\.2"),
+    "negative label": (lambda: pynn.CrossEntropyLoss()(R, y - 1), ValueError, "target: class -1 in row 0"),
+    "float labels": (lambda: pynn.NLLLoss()(R, y * 1.0), TypeError, "target: .*float64.*integers"),
+    "NaN target": (lambda: pynn.MSELoss()(R, R * np.nan), ValueError, "target: .*nan in row 0"),
+    "infinite target": (lambda: pynn.MSELoss()(R, R + np.inf), ValueError, "target: inf"),
+    "target over 1": (lambda: pynn.BCELoss()(R, R + 1.5), ValueError, r"target: 1.5 in row 0 is not in \[0, 1\]"),
+    "complex target": (lambda: pynn.MSELoss()(R, R * 1j), TypeError, "target: dtype complex128"),
+    "text target": (lambda: pynn.CrossEntropyLoss()(R, ["a"] * 12), TypeError, "target: dtype <U1"),
+    "classes of three axes": (lambda: pynn.CrossEntropyLoss()(np.ones((2, 3, 4)), [0, 1]), ValueError, r"input: .*\(2, 3, 4\)"),
+    "no classes": (lambda: pynn.CrossEntropyLoss()(np.ones((2, 0)), [0, 0]), ValueError, "at least one class"),
+    # optimizers
+    "negative lr": (lambda: pynn.optim.Adam(lr=-1), ValueError, "Adam: got lr=-1.*lr >= 0"),
+    "NaN lr": (lambda: pynn.optim.SGD(lr=float("nan")), ValueError, "lr=nan"),
+    "betas": (lambda: pynn.optim.Adam(betas=(0.9, 1.0)), ValueError, "betas"),
+    "one beta": (lambda: pynn.optim.Adam(betas=0.9), TypeError, "betas must be a tuple of 2 numbers"),
+    "nesterov alone": (lambda: pynn.optim.SGD(nesterov=True), ValueError, "nesterov"),
+    "arrays for parameters": (lambda: pynn.optim.SGD([np.ones(3)]), TypeError, "params: expected pynn.Parameter, got ndarray"),
+    "a parameter twice": (lambda: (lambda p: pynn.optim.SGD([p, p]))(pynn.Parameter(R)), ValueError, "twice"),
+    "unknown setting": (lambda: pynn.optim.SGD([{"params": [], "momentm": 1}]), TypeError, "SGD has no setting 'momentm'.*momentum"),
+    "step without parameters": (lambda: pynn.optim.SGD().step(), RuntimeError, r"SGD\(model.parameters\(\)\)"),
+    "state of another": (lambda: pynn.optim.SGD([pynn.Parameter(R)]).load_state_dict(pynn.optim.SGD([]).state_dict()), ValueError, "state"),
+    "complex parameter": (lambda: pynn.Parameter(R * 1j), TypeError, "data: dtype complex128"),
+    # fit, evaluate, predict
+    "rows": (lambda: net().fit(X, y[:5], **cross), ValueError, r"y: shape \(5,\) does not go with the 12 rows of X"),
+    "features": (lambda: net().fit(X[:, :3], y, **cross), ValueError, r"layer 0 \(Linear\).*\(3,\).*4"),
+    "no rows": (lambda: net().fit(X[:0], y[:0], **cross), ValueError, "at least one row.*0 rows"),
+    "fit label": (lambda: net().fit(X, y + 1, **cross), ValueError, r"class 3 in row 2 is not in 0\.\.2"),
+    "fit NaN target": (lambda: net().fit(X, R * np.nan, loss="mse"), ValueError, "nan in row 0"),
+    "NaN labels": (lambda: net().fit(X, np.where(y == 1, np.nan, y), **cross), TypeError, "y: .*class indices.*float64"),
+    "text labels": (lambda: net().fit(X, ["a"] * 12, **cross), TypeError, "y: dtype <U1 is not allowed"),
+    "target columns": (lambda: net().fit(X, R[:, :2], loss="mse"), ValueError, r"y: shape \(12, 2\).*\(12, 3\)"),
+    "epochs": (lambda: net().fit(X, y, **cross, epochs=-1), ValueError, "epochs: .*-1"),
+    "epochs type": (lambda: net().fit(X, y, **cross, epochs=1.5), ValueError, "epochs: .*1.5"),
+    "batch_size": (lambda: net().fit(X, y, **cross, batch_size=0), ValueError, "batch_size: .*0"),
+    "predict batch_size": (lambda: net().predict(X, batch_size=-3), ValueError, "batch_size: .*-3"),
+    "verbose": (lambda: net().fit(X, y, **cross, verbose="loud"), ValueError, "verbose: .*'loud'"),
+    "fit seed": (lambda: net().fit(X, y, **cross, seed=1.5), TypeError, "seed: .*1.5"),
+    "reduction none": (lambda: net().fit(X, R, loss=pynn.MSELoss(reduction="none")), ValueError, "'mean' or 'sum'"),
+    "validation features": (lambda: net().fit(X, y, **cross, validation_data=(R, y)), ValueError, r"validation_data\[0\].*\(3,\).*\(4,\)"),
+    "validation rows": (lambda: net().fit(X, y, **cross, validation_data=(X, y[:2])), ValueError, r"validation_data\[1\]: shape \(2,\)"),
+    "validation label": (lambda: net().fit(X, y, **cross, validation_data=(X, y + 7)), ValueError, "class 7 in row 0"),
+    "an optimizer of another model": (lambda: net().fit(X, y, **cross, optimizer=another()), ValueError, "optimizer"),
+    "complex X": (lambda: net().fit(X * 1j, y, **cross), TypeError, "X: dtype complex128"),
+    "evaluate unfitted": (lambda: net().evaluate(X, y), ValueError, "loss: .*has not been fitted"),
+    "evaluate nothing": (lambda: net().evaluate(X[:0], y[:0], **cross), ValueError, "X: .*at least one row"),
+    "probabilities of what": (lambda: net().predict_proba(X), ValueError, "predict_proba needs"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_exception_says_what_is_wrong(case: str) -> None:
+    call, kind, message = CASES[case]
+    with pytest.raises(kind) as caught:
+        call()
+    assert type(caught.value) is kind
+    assert re.search(message, str(caught.value), re.S), caught.value
+
+
+def test_a_refused_fit_changes_nothing() -> None:
+    model = net()
+    before = model.state_dict()
+    for arguments in ({"y": y + 1}, {"y": y, "validation_data": (X, y + 7)}, {"y": y, "epochs": -1}):
+        with pytest.raises(ValueError, match=r"class|epochs"):
+            model.fit(X, **{**cross, "epochs": 3, **arguments})
+        assert all(np.array_equal(a, before[name]) for name, a in model.params.items())
+    model.fit(X, y, **cross)
+
+
+@pytest.mark.parametrize("call", [
+    lambda: pynn.Linear(2**40, 2**40), lambda: pynn.Linear(2**62, 4), lambda: pynn.Linear(2**70, 1),
+    lambda: pynn.Linear(1, 1)(np.broadcast_to(np.float32(1), (2**45, 1))), lambda: net().predict(np.broadcast_to(1.0, (2**50, 4))),
+])  # fmt: skip
+def test_more_than_memory_is_an_error(call: Any) -> None:
+    with pytest.raises((MemoryError, ValueError, OverflowError)):
+        call()
+
+
+# ---- the compiled core by itself ------------------------------------------------------------------------------------
+CALLS: dict[str, tuple[Any, int]] = {
+    "Graph": (_core.Graph, 2), "Plan": (_core.Plan, 3), "Fit": (_core.Fit, 9), "loss": (_core.loss, 5), "update": (_core.update, 2),
+    "predict": (_core.predict, 6), "uniform": (_core.uniform, 5), "set_isa": (_core.set_isa, 1), "set_doc": (_core.set_doc, 2),
+    "Graph.add": (lambda *a: _core.Graph("float64", (3,)).add(*a), 4), "Plan.forward": (lambda a: plan().forward(a), 1),
+    "Plan.backward": (lambda a: plan().backward(a), 1), "trained backward": (lambda a: used().backward(a), 1),
+}  # fmt: skip
+
+
+def graph() -> Any:
+    g = _core.Graph("float64", (3,))
+    g.add("linear", "here", (3, 2, 0), ((np.ones((2, 3)), np.zeros((2, 3))),))
+    return g
+
+
+def plan() -> Any:
+    return _core.Plan(graph(), 4, True)
+
+
+def used() -> Any:
+    p = plan()
+    p.forward(np.ones((4, 3)))
+    return p
+
+
+def segment(*arrays: Any) -> list[Any]:
+    """One group of SGD with one parameter."""
+    return [(0, (0.1,), [arrays])]
+
+
+TWO, ROWS = np.ones(2), np.ones((4, 3))
+ODD = [
+    None, True, -1, 0, 1, 2, 3, 2**31, 2**63, -(2**63) - 1, 1.5, float("nan"), 1j, "", "float32", "linear", "\ud800", b"x", object(), {},
+    (), (3,), (-1,), (2**62, 8), ("x",), (1.0,) * 9, [], [()], [(0, (), [])], [(9, (), [])], [(0, (1.0,) * 20, [])], [(0, ("x",), [3])],
+    segment(TWO, TWO, (TWO,)), segment(TWO, np.ones(3), (TWO,)), segment(TWO, TWO, ()), segment(TWO, TWO, TWO), segment(),
+    ROWS, ROWS[:, :2], ROWS[0], ROWS.astype("f4"), ROWS[:0], ROWS * 1j, np.ones((4, 6))[:, ::2], np.ones((1,) * 9), np.array(1.0),
+    np.zeros(4, int), np.full(4, 9), np.array(["a"]), np.array([None]), np.broadcast_to(1.0, (2**40, 3)), graph(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLS)
+@settings(max_examples=300, deadline=None, database=None)
+@given(data=st.data())
+def test_the_core_refuses_nonsense_and_never_crashes(name: str, data: st.DataObject) -> None:
+    call, arity = CALLS[name]
+    arguments = data.draw(st.lists(st.sampled_from(range(len(ODD))), min_size=arity, max_size=arity))
+    before = _core.isa()
+    try:
+        result = call(*(ODD[i] for i in arguments))
+        if name == "Plan":
+            result.forward(np.ones((*result.output_shape[:1], 3)))
+        if name == "Fit":
+            result.epoch(0)
+    except (TypeError, ValueError, RuntimeError, OverflowError, MemoryError, UnicodeEncodeError, AttributeError):
+        pass
+    finally:
+        _core.set_isa(before)
+
+
+@pytest.mark.parametrize("kind", ["linear", "activation", "rowwise", "reshape", "conv", ""])
+@settings(max_examples=100, deadline=None, database=None)
+@given(config=st.lists(st.floats() | st.integers(-2, 9), max_size=9), shape=st.lists(st.integers(0, 2**63), max_size=9))
+def test_layers_refuse_odd_settings(kind: str, config: list[float], shape: list[int]) -> None:
+    try:
+        g = _core.Graph("float32", tuple(shape))
+        g.add(kind, "here", tuple(config), ())
+    except (TypeError, ValueError, OverflowError):
+        return
+    assert all(isinstance(n, int) and n >= 0 for n in g.output_shape)
+
+
+def test_a_graph_without_its_weights_is_refused() -> None:
+    g = _core.Graph("float64", (3,))
+    g.add("linear", "here", (3, 2, 1), ())
+    with pytest.raises((ValueError, RuntimeError), match="here"):
+        _core.Plan(g, 4, True)
+
+
+@settings(max_examples=50, deadline=None, database=None)
+@given(shape=st.lists(st.integers(0, 5), max_size=5), name=st.sampled_from(sorted(pynn.Layer.classes)))
+def test_every_shape_works_or_is_refused(shape: list[int], name: str) -> None:
+    cls = pynn.Layer.classes[name]
+    layer = {"Linear": lambda: cls(3, 2), "Threshold": lambda: cls(0.5, 1.0)}.get(name, cls)()
+    x = np.ones(shape)
+    try:
+        gx = layer.backward(np.ones_like(layer(x)))
+    except ValueError:
+        assert name in ("Linear", "Flatten", "Softmax", "Softmin", "LogSoftmax")
+    else:
+        assert gx.shape == x.shape
