@@ -99,7 +99,7 @@ pn_status pn_plan_backward(pn_plan *plan, const void *gy, void *gx, pn_error *er
 
 /* ---- losses and updates on plain arrays -------------------------------------------------------------------------- */
 /* (rows, cols) predictions with a target like them, or a class index a row. */
-typedef struct { const void *target; const int64_t *label; } pn_target;
+typedef struct { const void *target; const int64_t *label; const char *name; } pn_target;     /* name: in messages; NULL for "target" */
 pn_status pn_loss_check(size_t loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target, pn_error *error);
 /* Sum of the values; value and grad (times scale) may be NULL. The target must have passed pn_loss_check. */
 double pn_loss_apply(size_t loss, pn_dtype t, size_t rows, size_t cols, const void *x, const pn_target *target,

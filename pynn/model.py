@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -214,9 +215,9 @@ class Sequential(Layer):
         return a if a.ndim > 1 else a.reshape(-1, 1)
 
     @staticmethod
-    def _target(y: ArrayLike, rows: int, output: tuple[int, ...], loss: Loss, name: str) -> Array:
-        """Check the shape of a target against the model's output for one sample."""
-        a = np.asarray(y)
+    def _target(y: ArrayLike, rows: int, graph: _core.Graph, loss: Loss, name: str) -> Array:
+        """Check a target, all of it, against the model's output."""
+        a, output = np.asarray(y), graph.output_shape
         if a.dtype.kind not in "fiub":
             raise TypeError(f"{name}: dtype {a.dtype} is not allowed; expected numbers")
         if a.shape[:1] != (rows,):
@@ -228,12 +229,13 @@ class Sequential(Layer):
                 f"{name}: {type(loss).__name__} takes class indices of an integer dtype, or one row of probabilities a sample; "
                 f"got {a.dtype} of shape {a.shape}"
             )
-        allowed = [(), (1,)] if labels else [output, ()] if np.prod(output) == 1 else [output]
+        allowed = [(), (1,)] if labels else [output, ()] if math.prod(output) == 1 else [output]
         if a.shape[1:] not in allowed:
             expected = " or ".join(str((rows, *shape)) for shape in allowed)
             raise ValueError(
                 f"{name}: shape {a.shape} does not fit {type(loss).__name__} on output of shape {(rows, *output)}; expected {expected}"
             )
+        _core.check_target(loss._index, graph.dtype, rows, math.prod(output), a, name)
         return a
 
     def _score(self, name: str, score: tuple[float, int, int, int], loss: Loss) -> dict[str, float]:
@@ -301,16 +303,19 @@ class Sequential(Layer):
             raise ValueError(f"batch_size: expected an integer of 1 or more, got {batch_size!r}")
         data, (criterion, fused) = self._data(X, "X"), self._resolve_loss(loss)
         graph = self._graph(data, fused)
-        target = self._target(y, len(data), graph.output_shape, criterion, "y")
+        target = self._target(y, len(data), graph, criterion, "y")
         validation = None
         if validation_data is not None:
             Xv = self._data(validation_data[0], "validation_data[0]")
             if Xv.shape[1:] != data.shape[1:]:
                 raise ValueError(f"validation_data[0]: samples of shape {Xv.shape[1:]}, expected {data.shape[1:]} as in X")
-            validation = Xv, self._target(validation_data[1], len(Xv), graph.output_shape, criterion, "validation_data[1]")
+            validation = Xv, self._target(validation_data[1], len(Xv), graph, criterion, "validation_data[1]")
         opt = optim.get(optimizer)
         if not opt.bound:
             opt.bind(self.parameters())
+        strange = {p for group in opt.param_groups for p in group["params"]} - set(self.parameters())
+        if strange:
+            raise ValueError(f"optimizer: it updates {len(strange)} parameters that are not this model's; make it from model.parameters()")
         lock = self._enter()
         try:
             self._fitted = criterion, fused
@@ -352,7 +357,7 @@ class Sequential(Layer):
             raise ValueError("loss: expected one, since this model has not been fitted")
         data, (criterion, fused) = self._data(X, "X"), resolved
         graph = self._graph(data, fused)
-        target = self._target(y, len(data), graph.output_shape, criterion, "y")
+        target = self._target(y, len(data), graph, criterion, "y")
         if not len(data):
             raise ValueError("X: expected at least one row")
         lock = self._enter()

@@ -91,7 +91,7 @@ static const void *batch(pn_fit *f, size_t start, size_t n, pn_target *y)
         if (d->y.label) f->label[i] = d->y.label[row];
         else memcpy(f->target + i * f->target_bytes, (const char *)d->y.target + row * f->target_bytes, f->target_bytes);
     }
-    *y = (pn_target){ d->y.label ? NULL : f->target, d->y.label ? f->label : NULL };
+    *y = (pn_target){ d->y.label ? NULL : f->target, d->y.label ? f->label : NULL, NULL };
     return f->x;
 }
 
@@ -171,7 +171,7 @@ static void predict_block(pn_plan *p, const pn_data *d, size_t start, size_t n, 
     size_t row = sample_bytes(g, g->n_nodes - 1), cols = width(g);
     pn_plan_forward(p, (const char *)d->x + start * sample_bytes(g, 0), y);
     if (!score) return;
-    pn_target t = { d->y.target ? (const char *)d->y.target + start * row : NULL, d->y.label ? d->y.label + start : NULL };
+    pn_target t = { d->y.target ? (const char *)d->y.target + start * row : NULL, d->y.label ? d->y.label + start : NULL, NULL };
     double sum = pn_loss_apply(o->loss, g->dtype, n, cols, y, &t, NULL, NULL, 1);
     add_score(score, o->loss, g->dtype, n, cols, y, &t, sum);
 }

@@ -88,17 +88,17 @@ static CAT(tile_fn, SFX) *const CAT(tiles, SFX)[2][NV] = {
 #undef LOWER
 #undef UPPER
 #if PN_VL * 8 / BITS == 16
-#define LOWER(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define UPPER(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#define LOWER(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define UPPER(a, b) SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 #elif PN_VL * 8 / BITS == 8
-#define LOWER(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define UPPER(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define LOWER(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define UPPER(a, b) SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
 #elif PN_VL * 8 / BITS == 4
-#define LOWER(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define UPPER(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define LOWER(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
+#define UPPER(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
 #else
-#define LOWER(a, b) __builtin_shufflevector(a, b, 0, 2)
-#define UPPER(a, b) __builtin_shufflevector(a, b, 1, 3)
+#define LOWER(a, b) SHUFFLE(a, b, 0, 2)
+#define UPPER(a, b) SHUFFLE(a, b, 1, 3)
 #endif
 
 /* An L x L transpose: log2 L times, interleave the first half of the rows with the second. */

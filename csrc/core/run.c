@@ -45,11 +45,11 @@ double pn_loss_apply(size_t loss, pn_dtype t, size_t rows, size_t cols, const vo
     return pn_kernels_now()->of[t].losses[loss](&args);
 }
 
-static pn_status check_labels(size_t rows, size_t cols, const int64_t *label, pn_error *error)
+static pn_status check_labels(size_t rows, size_t cols, const int64_t *label, const char *name, pn_error *error)
 {
     for (size_t i = 0; i < rows; i++)
         if (label[i] < 0 || label[i] >= (int64_t)cols)
-            return pn_fail(error, PN_BAD_VALUE, "target: class %lld in row %zu is not in 0..%lld (%zu classes)", (long long)label[i], i,
+            return pn_fail(error, PN_BAD_VALUE, "%s: class %lld in row %zu is not in 0..%lld (%zu classes)", name, (long long)label[i], i,
                            (long long)cols - 1, cols);
     return PN_OK;
 }
@@ -57,18 +57,19 @@ static pn_status check_labels(size_t rows, size_t cols, const int64_t *label, pn
 pn_status pn_loss_check(size_t loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target, pn_error *error)
 {
     const pn_loss *row = pn_loss_at(loss);
+    const char *name = target->name ? target->name : "target";
     if (row->kind == 'r' && cols == 0 && rows > 0) return pn_fail(error, PN_BAD_SHAPE, "input: %s needs at least one class", row->cls);
     if (target->label) {
         if (row->target != 'c' && row->target != 'p')
-            return pn_fail(error, PN_BAD_VALUE, "target: %s takes numbers like the prediction, not class indices", row->cls);
-        return check_labels(rows, cols, target->label, error);
+            return pn_fail(error, PN_BAD_VALUE, "%s: %s takes numbers like the prediction, not class indices", name, row->cls);
+        return check_labels(rows, cols, target->label, name, error);
     }
-    if (row->target == 'c') return pn_fail(error, PN_BAD_VALUE, "target: %s takes integer class indices, one a row", row->cls);
+    if (row->target == 'c') return pn_fail(error, PN_BAD_VALUE, "%s: %s takes integer class indices, one a row", name, row->cls);
     for (size_t i = 0; i < rows * cols; i++) {
         double v = t == PN_F32 ? (double)((const float *)target->target)[i] : ((const double *)target->target)[i];
-        if (!isfinite(v)) return pn_fail(error, PN_BAD_VALUE, "target: %g in row %zu is not a finite number", v, i / cols);
+        if (!isfinite(v)) return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not a finite number", name, v, i / cols);
         if (row->target != 'r' && !(v >= 0 && v <= 1))
-            return pn_fail(error, PN_BAD_VALUE, "target: %g in row %zu is not in [0, 1], as %s needs", v, i / cols, row->cls);
+            return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not in [0, 1], as %s needs", name, v, i / cols, row->cls);
     }
     return PN_OK;
 }

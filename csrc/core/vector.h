@@ -82,6 +82,13 @@ typedef I VI __attribute__((vector_size(PN_VL)));
 #define SIGN(x, s)   ((V)(((VI)(x) & ~SIGNBIT) | ((VI)(s) & SIGNBIT)))
 
 /* Words that GCC and clang have no common portable spelling for. */
+#ifndef SHUFFLE         /* SHUFFLE(a, b, indices...): lanes picked from a and, counting on, from b; constants */
+#ifdef __clang__
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (VI){ __VA_ARGS__ })
+#endif
+#endif
 #if defined PN_MM && defined PN_FMA
 #define FMA(a, b, c) ((V)MM(fmadd)((a), (b), (c)))
 #elif defined PN_NEON

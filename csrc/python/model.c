@@ -128,6 +128,12 @@ static PyObject *graph_output_shape(GraphObject *self, void *unused)
     return out;
 }
 
+static PyObject *graph_dtype(GraphObject *self, void *unused)
+{
+    (void)unused;
+    return PyUnicode_FromString(self->dtype == PN_F32 ? "float32" : "float64");
+}
+
 GraphObject *as_graph(PyObject *module, PyObject *object)
 {
     PyObject *type = PyObject_GetAttrString(module, "Graph");
@@ -297,6 +303,7 @@ static PyMethodDef graph_methods[] = {
     { NULL, NULL, 0, NULL },
 };
 static PyGetSetDef graph_getset[] = {
+    { "dtype", (getter)graph_dtype, NULL, "'float32' or 'float64'.", NULL },
     { "output_shape", (getter)graph_output_shape, NULL, "The shape of one sample's output.", NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };

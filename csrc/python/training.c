@@ -4,24 +4,25 @@
 
 /* ---- targets ---------------------------------------------------------------------------------------------------- */
 /* Converts y for a loss over (rows, cols): class indices where its dtype is integer and the loss takes them, numbers otherwise. */
-static PyArrayObject *target_array(size_t loss, pn_dtype t, size_t rows, size_t cols, PyObject *given, pn_target *target)
+static PyArrayObject *target_array(size_t loss, pn_dtype t, size_t rows, size_t cols, PyObject *given, const char *name,
+                                   pn_target *target)
 {
     PyArrayObject *a = (PyArrayObject *)PyArray_FROM_O(given), *y;
     if (!a) return NULL;
     char kind = pn_loss_at(loss)->target;
     int labels = kind == 'c' || (kind == 'p' && PyTypeNum_ISINTEGER(PyArray_TYPE(a)));
     size_t want = labels ? rows : rows * cols;
-    y = labels ? label_array((PyObject *)a, "target") : real_array((PyObject *)a, t, "target");
+    y = labels ? label_array((PyObject *)a, name) : real_array((PyObject *)a, t, name);
     if (y && (size_t)PyArray_SIZE(y) != want) {
         PyObject *shape = PyObject_GetAttrString((PyObject *)a, "shape");
-        PyErr_Format(PyExc_ValueError, "target: %s of dtype %S and shape %S does not fit an output of %zu rows and %zu columns%s", pn_loss_at(loss)->cls,
-                     (PyObject *)PyArray_DESCR(a), shape ? shape : Py_None, rows, cols,
+        PyErr_Format(PyExc_ValueError, "%s: dtype %S and shape %S do not fit %s on %zu rows and %zu columns%s", name,
+                     (PyObject *)PyArray_DESCR(a), shape ? shape : Py_None, pn_loss_at(loss)->cls, rows, cols,
                      kind == 'p' ? " (class indices are integers, one a row; probabilities are like the output)" : "");
         Py_XDECREF(shape);
         Py_CLEAR(y);
     }
     Py_DECREF(a);
-    *target = (pn_target){ 0 };
+    *target = (pn_target){ .name = name };
     if (y && labels) target->label = PyArray_DATA(y);
     else if (y) target->target = PyArray_DATA(y);
     return y;
@@ -49,7 +50,7 @@ static PyObject *loss(PyObject *module, PyObject *args)
         goto done;
     }
     size_t rows = (size_t)PyArray_DIM(x, 0), cols = (size_t)PyArray_DIM(x, 1);
-    y = target_array(i, t, rows, cols, py, &target);
+    y = target_array(i, t, rows, cols, py, "target", &target);
     if (!y) goto done;
     pn_status status = pn_loss_check(i, t, rows, cols, &target, &error);
     if (status) {
@@ -70,6 +71,26 @@ done:
     Py_XDECREF(value);
     Py_XDECREF(grad);
     return result;
+}
+
+/* check_target(index, dtype, rows, cols, target, name): raises what loss would, under the caller's name for the target. */
+static PyObject *check_target(PyObject *module, PyObject *args)
+{
+    (void)module;
+    Py_ssize_t index, rows, cols;
+    const char *dtype, *name;
+    PyObject *given;
+    pn_dtype t;
+    pn_target target;
+    pn_error error;
+    if (!PyArg_ParseTuple(args, "nsnnOs", &index, &dtype, &rows, &cols, &given, &name) || !parse_dtype(dtype, &t)) return NULL;
+    if (!check_index((size_t)index, pn_loss_at((size_t)index), "losses")) return NULL;
+    PyArrayObject *y = target_array((size_t)index, t, (size_t)rows, (size_t)cols, given, name, &target);
+    if (!y) return NULL;
+    pn_status status = pn_loss_check((size_t)index, t, (size_t)rows, (size_t)cols, &target, &error);
+    Py_DECREF(y);
+    if (status) return raise_status(status, &error);
+    Py_RETURN_NONE;
 }
 
 /* ---- groups: [(optimizer, hyper, [(p, g, (state, ...)), ...]), ...] ---------------------------------------------- */
@@ -234,7 +255,7 @@ static int take_data(const GraphObject *g, size_t loss, PyObject *px, PyObject *
     if (py == Py_None) return 1;
     pn_graph_output(g->graph, &ndim, shape);
     for (size_t i = 0; i < ndim; i++) cols *= shape[i];
-    *y = target_array(loss, g->dtype, data->rows, cols, py, &data->y);
+    *y = target_array(loss, g->dtype, data->rows, cols, py, "y", &data->y);
     return *y != NULL;
 }
 
@@ -368,6 +389,8 @@ static PyType_Spec fit_spec = { "pynn._core.Fit", sizeof(FitObject), 0, Py_TPFLA
 
 static PyMethodDef functions[] = {
     { "loss", loss, METH_VARARGS, "loss($module, index, x, target, scale, want_values, /)\n--\n\n(sum, values or None, gradient) over rows and columns." },
+    { "check_target", check_target, METH_VARARGS,
+      "check_target($module, index, dtype, rows, cols, target, name, /)\n--\n\nRaise what loss would, naming the target so." },
     { "update", update, METH_VARARGS, "update($module, groups, step, /)\n--\n\nOne optimizer step, counted from 1." },
     { "predict", predict, METH_VARARGS, "predict($module, graph, x, y, loss, batch_size, want_output, /)\n--\n\n(output or None, score or None)." },
     { "uniform", uniform, METH_VARARGS, "uniform($module, out, seed, stream, low, high, /)\n--\n\nFill out with numbers in [low, high)." },
