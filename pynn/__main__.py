@@ -1,6 +1,7 @@
 """Compare activation functions on handwritten digits, or on a table of your own: ``python -m pynn``."""
 
 import argparse
+import io
 import shutil
 import sys
 import textwrap
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--data and --target belong together")
     try:
         X, y = load_digits() if options.data is None else read_csv(options.data, options.target)[:2]
-        with _Progress(len(options.activations) * options.seeds * options.epochs) as progress:
+        with _Progress(options.activations, options.seeds * options.epochs) as progress:
             result = compare(
                 X,
                 y,
@@ -118,8 +119,9 @@ def _positive(kind: type[Number]) -> Callable[[str], Number]:
 class _Progress:
     """A progress bar on standard error: tqdm where it is installed, else one line; nothing where nobody looks."""
 
-    def __init__(self, epochs: int) -> None:
-        self.epochs, self.done, self.drawn = epochs, 0, 0.0
+    def __init__(self, activations: Sequence[str], each: int) -> None:
+        self.epochs, self.done, self.drawn = len(activations) * each, 0, 0.0
+        self.width = max(map(len, activations))  # of the name, so that the bar stays in its place
         self.terminal = sys.stderr.isatty()
         self.bar = None
         if self.terminal:
@@ -127,7 +129,7 @@ class _Progress:
                 from tqdm import tqdm
             except ImportError:
                 return
-            self.bar = tqdm(total=epochs, unit="epoch", leave=False)
+            self.bar = tqdm(total=self.epochs, unit="epoch", leave=False)
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +137,7 @@ class _Progress:
     def __call__(self, activation: str, seed: int, epoch: int) -> None:
         self.done += 1
         if self.bar is not None:
-            self.bar.set_description(f"seed {seed} {activation}", refresh=False)
+            self.bar.set_description(f"seed {seed} {activation:{self.width}}", refresh=False)
             self.bar.update()
         elif self.terminal and monotonic() - self.drawn > 0.05:
             self.drawn = monotonic()
@@ -149,4 +151,6 @@ class _Progress:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a ± that the terminal lacks must not cost the table
     sys.exit(main())

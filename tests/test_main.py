@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -227,6 +228,12 @@ def test_help_explains_with_examples() -> None:
     for word in ("examples:", "--data", "--target", "--seeds", "dead"):
         assert word in done.stdout
     assert done.stderr == ""
+
+
+def test_a_terminal_without_plus_minus_still_gets_its_text() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-m", "pynn", "--help"], capture_output=True, text=True, check=True, env=environment)
+    assert "mean ? standard deviation" in done.stdout
 
 
 def test_inputs_are_scaled_by_the_training_part_alone() -> None:
