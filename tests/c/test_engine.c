@@ -90,7 +90,7 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     for (size_t i = 0; i < PARAMETERS; i++)
         segments[i] = (pn_segment){ p[i], g[i], { state[i][0], state[i][1] }, shapes[i][0] * (i % 2 ? 1 : shapes[i][1]), PN_F64 };
     const pn_group group = { row_of("adam", 2), PARAMETERS, segments, { 0.05, 0.9, 0.999, 1e-8, 0 } };
-    const pn_data data = { ROWS, X, { NULL, labels } };
+    const pn_data data = { ROWS, X, { .label = labels } };
     const pn_fit_options options = { .loss = row_of("cross_entropy", 1), .batch_size = BATCH, .shuffle = 1, .seed = 3, .groups = &group, .n_groups = 1 };
     pn_graph *graph = NULL;
     pn_fit *fit = NULL;
@@ -193,7 +193,7 @@ static void check_stopping(void)
     pn_fit *fit = NULL;
     pn_score score;
     int64_t step = 0;
-    const pn_data data = { 20000, x, { NULL, y } };
+    const pn_data data = { 20000, x, { .label = y } };
     const pn_fit_options options = { .loss = row_of("cross_entropy", 1), .batch_size = 1, .poll = stop, .context = &asked };
     pn_status status = build(&graph, &error);
     if (!status) status = pn_fit_new(graph, &data, &options, &fit, &error);
