@@ -20,13 +20,14 @@ kernels() { # kernels NAME [FLAGS]: the kernels of one instruction set
 }
 case $($CC -dumpmachine) in
 x86_64*)
-    kernels base
-    kernels avx2 -mavx2 -mfma
+    kernels base &
+    kernels avx2 -mavx2 -mfma &
     kernels avx512 -mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mprefer-vector-width=512
     ;;
 aarch64*) kernels neon ;;
 *) kernels base ;;
 esac
+wait
 for source in csrc/core/*.c csrc/core/layers/*.c; do
     [ "$source" = csrc/core/kernels.c ] || $CC $FLAGS -c "$source" -o "$OUT/$(basename "$source" .c).o"
 done
