@@ -13,6 +13,7 @@ struct pn_fit {
     size_t *order;
     char *x, *target;               /* the gathered batch */
     int64_t *label;
+    int64_t asked;                  /* when poll was last called, in milliseconds */
 };
 
 
@@ -33,6 +34,13 @@ static pn_status check(const pn_graph *g, const pn_data *data, size_t loss, pn_e
     return pn_loss_check(loss, g->dtype, data->rows, width(g), &data->y, error);
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_options *options, pn_fit **fit, pn_error *error)
 {
     *fit = NULL;
@@ -48,6 +56,7 @@ pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_op
     f->options = options;
     f->batch = options->batch_size < data->rows ? options->batch_size : data->rows;
     f->cols = width(graph);
+    f->asked = now_ms();
     f->row_bytes = sample_bytes(graph, 0);
     f->target_bytes = sample_bytes(graph, graph->n_nodes - 1);
     status = pn_plan_new(graph, f->batch, PN_TRAIN, &f->full, error);
@@ -128,13 +137,6 @@ static void add_score(pn_score *score, size_t loss, pn_dtype t, size_t rows, siz
     score->correct += count_correct(pn_loss_at(loss)->metric, t, rows, cols, y, target);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Asks the caller every 20 ms, whichever way the clock is set meanwhile. */
 static int stopped(const pn_fit_options *o, int64_t *asked)
 {
@@ -147,7 +149,6 @@ static int stopped(const pn_fit_options *o, int64_t *asked)
 pn_status pn_fit_epoch(pn_fit *f, uint64_t epoch, int64_t *step, pn_score *score, pn_error *error)
 {
     const pn_fit_options *o = f->options;
-    int64_t asked = now_ms();
     *score = (pn_score){ 0 };
     if (o->shuffle) pn_random_permutation(o->seed, epoch, f->data->rows, f->order);
     for (size_t start = 0; start < f->data->rows; start += f->batch) {
@@ -159,7 +160,7 @@ pn_status pn_fit_epoch(pn_fit *f, uint64_t epoch, int64_t *step, pn_score *score
         double sum = pn_plan_train(p, x, o->loss, f->cols, &y, scale);
         pn_update(o->groups, o->n_groups, ++*step);
         add_score(score, o->loss, f->graph->dtype, n, f->cols, p->at[p->output], &y, sum);
-        if (stopped(o, &asked)) return pn_fail(error, PN_STOPPED, "stopped after step %lld", (long long)*step);
+        if (stopped(o, &f->asked)) return pn_fail(error, PN_STOPPED, "stopped after step %lld", (long long)*step);
     }
     return PN_OK;
 }
