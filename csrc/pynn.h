@@ -101,6 +101,8 @@ pn_status pn_plan_backward(pn_plan *plan, const void *gy, void *gx, pn_error *er
 /* (rows, cols) predictions with a target like them, or a class index a row. */
 typedef struct { const void *target; const int64_t *label; const char *name; } pn_target;     /* name: in messages; NULL for "target" */
 pn_status pn_loss_check(size_t loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target, pn_error *error);
+/* Are the predictions ones that the loss is defined for? NaN passes, and shows in the loss. */
+pn_status pn_loss_check_input(size_t loss, pn_dtype t, size_t n, const void *x, pn_error *error);
 /* Sum of the values; value and grad (times scale) may be NULL. The target must have passed pn_loss_check. */
 double pn_loss_apply(size_t loss, pn_dtype t, size_t rows, size_t cols, const void *x, const pn_target *target,
                      void *value, void *grad, double scale);

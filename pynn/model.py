@@ -296,6 +296,11 @@ class Sequential(Layer):
         ------
         ValueError, TypeError
             If a shape, a dtype, a label or a name does not fit; nothing has been trained then.
+
+        Warns
+        -----
+        RuntimeWarning
+            In the first epoch whose loss is NaN.
         """
         if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
             raise ValueError(f"epochs: expected an integer of 0 or more, got {epochs!r}")
@@ -327,6 +332,12 @@ class Sequential(Layer):
             with _Progress(verbose, epochs) as progress:
                 for epoch in range(epochs):
                     logs = self._epoch(run, epoch, opt, criterion, graph, validation)
+                    if math.isnan(logs["loss"]) and not any(map(math.isnan, hist.history.get("loss", []))):
+                        warnings.warn(
+                            f"the loss is NaN in epoch {epoch}: X holds NaN or infinity, or the learning rate is too high",
+                            RuntimeWarning,
+                            stacklevel=2,
+                        )
                     hist.add(logs)
                     progress.show(epoch, logs)
                     for callback in callbacks:

@@ -235,3 +235,22 @@ def test_every_shape_works_or_is_refused(shape: list[int], name: str) -> None:
         assert name in ("Linear", "Flatten", "Softmax", "Softmin", "LogSoftmax")
     else:
         assert gx.shape == x.shape
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.5, np.inf])
+def test_a_probability_outside_0_to_1_is_an_error(bad: float) -> None:
+    with pytest.raises(ValueError, match=r"input: .* is not a probability in \[0, 1\], as BCELoss needs"):
+        pynn.BCELoss()([0.5, bad], [1.0, 0.0])
+    assert np.isnan(pynn.BCELoss()([0.5, np.nan], [1.0, 0.0]))
+
+
+def test_nan_in_samples_is_told_once_and_never_counts_as_right() -> None:
+    X, y = np.full((6, 4), np.nan), np.zeros(6, int)
+    model = pynn.Sequential(pynn.Linear(4, 3, seed=0))
+    with pytest.warns(RuntimeWarning, match="the loss is NaN in epoch 0") as told:
+        history = model.fit(X, y, loss="cross_entropy", epochs=3).history
+    assert len(told) == 1
+    assert history["accuracy"] == [0, 0, 0]
+    single = pynn.Sequential(pynn.Linear(4, 1, seed=0))
+    with pytest.warns(RuntimeWarning, match="NaN"):
+        assert single.fit(X, np.zeros(6), loss="bce_with_logits").history["accuracy"] == [0]

@@ -106,11 +106,15 @@ static const void *batch(pn_fit *f, size_t start, size_t n, pn_target *y)
 
 static double element(pn_dtype t, const void *x, size_t i) { return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]; }
 
+/* n, which is no class, for a row that holds a NaN. */
 static size_t arg_max(pn_dtype t, const void *x, size_t from, size_t n)
 {
     size_t best = 0;
-    for (size_t j = 1; j < n; j++)
-        if (element(t, x, from + j) > element(t, x, from + best)) best = j;
+    for (size_t j = 0; j < n; j++) {
+        double v = element(t, x, from + j);
+        if (v != v) return n;
+        if (v > element(t, x, from + best)) best = j;
+    }
     return best;
 }
 
@@ -124,8 +128,10 @@ static size_t count_correct(char metric, pn_dtype t, size_t rows, size_t cols, c
             correct += arg_max(t, y, i * cols, cols) == want;
         }
     if (metric == 'l' || metric == 'p')
-        for (size_t i = 0; i < rows * cols; i++)
-            correct += (element(t, y, i) > (metric == 'l' ? 0 : 0.5)) == (element(t, target->target, i) > 0.5);
+        for (size_t i = 0; i < rows * cols; i++) {
+            double v = element(t, y, i);
+            correct += v == v && (v > (metric == 'l' ? 0 : 0.5)) == (element(t, target->target, i) > 0.5);
+        }
     return correct;
 }
 

@@ -74,6 +74,18 @@ pn_status pn_loss_check(size_t loss, pn_dtype t, size_t rows, size_t cols, const
     return PN_OK;
 }
 
+pn_status pn_loss_check_input(size_t loss, pn_dtype t, size_t n, const void *x, pn_error *error)
+{
+    if (pn_loss_at(loss)->metric != 'p') return PN_OK;
+    for (size_t i = 0; i < n; i++) {
+        double v = t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
+        if (v < 0 || v > 1)
+            return pn_fail(error, PN_BAD_VALUE, "input: %g is not a probability in [0, 1], as %s needs; for logits there is BCEWithLogitsLoss", v,
+                           pn_loss_at(loss)->cls);
+    }
+    return PN_OK;
+}
+
 void pn_update(const pn_group *groups, size_t n_groups, int64_t step)
 {
     for (size_t i = 0; i < n_groups; i++) {

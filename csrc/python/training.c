@@ -53,6 +53,7 @@ static PyObject *loss(PyObject *module, PyObject *args)
     y = target_array(i, t, rows, cols, py, "target", &target);
     if (!y) goto done;
     pn_status status = pn_loss_check(i, t, rows, cols, &target, &error);
+    if (!status) status = pn_loss_check_input(i, t, rows * cols, PyArray_DATA(x), &error);
     if (status) {
         raise_status(status, &error);
         goto done;
