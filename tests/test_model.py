@@ -425,3 +425,20 @@ def test_fit_lets_other_threads_run() -> None:
         time.sleep(0.001)
         count += 1
     assert count > 100 * seconds[0], (count, seconds)
+
+
+def test_a_layer_that_stands_twice_learns_from_both_places() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, 4)), rng.normal(size=(20, 4))
+
+    def tied() -> pynn.Sequential:
+        shared = pynn.Linear(4, 4, dtype="float64", seed=1)
+        return pynn.Sequential(shared, "tanh", shared)
+
+    fitted, by_hand, loss = tied(), tied(), pynn.MSELoss()
+    fitted.fit(X, y, loss="mse", optimizer=pynn.optim.SGD(lr=0.1), epochs=1, batch_size=20, shuffle=False)
+    loss(by_hand(X), y)
+    by_hand.backward(loss.backward())
+    pynn.optim.SGD(by_hand.parameters(), lr=0.1).step()
+    np.testing.assert_array_equal(fitted[0].weight, by_hand[0].weight)
+    np.testing.assert_array_equal(fitted[0].bias, by_hand[0].bias)

@@ -98,6 +98,7 @@ int pn_buffer_new(pn_builder *b, size_t elements);                     /* PN_NON
 pn_step *pn_step_new(pn_builder *b, const char *what, pn_step_fn *run);     /* NULL likewise */
 void pn_step_uses(pn_builder *b, int buffer);                          /* the step just added reads or writes it */
 int pn_wants_gradient(const pn_builder *b, size_t node);               /* does anyone need the gradient of this node's output? */
+int pn_accumulates(const pn_builder *b, size_t node, size_t slot);     /* does this node add to the gradient that is already there? */
 int pn_output_buffer(pn_builder *b, size_t node, int keep);            /* where a node writes; keep: backward reads it */
 int pn_gradient_buffer(pn_builder *b, size_t node, int reuse);         /* where the gradient of a node's output goes; reuse: may be overwritten */
 

@@ -61,6 +61,17 @@ int pn_wants_gradient(const pn_builder *b, size_t node)
     return 0;
 }
 
+/* A step of fit overwrites gradients, but where a layer stands twice only its last occurrence, which backward meets first. */
+int pn_accumulates(const pn_builder *b, size_t node, size_t slot)
+{
+    const void *grad = b->graph->nodes[node].slots[slot].grad;
+    if (b->mode != PN_TRAIN) return 1;
+    for (size_t i = node + 1; i < b->graph->n_nodes; i++)
+        for (size_t j = 0; j < b->graph->nodes[i].n_slots; j++)
+            if (b->graph->nodes[i].slots[j].grad == grad) return 1;
+    return 0;
+}
+
 int pn_output_buffer(pn_builder *b, size_t node, int keep)
 {
     if (node + 1 == b->graph->n_nodes && b->mode != PN_TRAIN && !(keep && b->mode == PN_BACKWARD)) return PN_Y;

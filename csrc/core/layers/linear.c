@@ -118,7 +118,7 @@ static pn_status weight_gradient(pn_builder *b, size_t node)
     s->x = b->grad[node];
     s->t = b->value[node - 1];
     s->product = (pn_product){ .ta = 1, .m = out, .n = in, .k = product_rows(b, node), .lda = out, .ldb = in, .c = n->slots[WEIGHT].grad,
-                               .ldc = in, .accumulate = b->mode != PN_TRAIN };
+                               .ldc = in, .accumulate = pn_accumulates(b, node, WEIGHT) };
     pn_step_uses(b, s->x);
     pn_step_uses(b, s->t);
     return need_workspace(b, s);
@@ -133,7 +133,7 @@ static pn_status bias_gradient(pn_builder *b, size_t node)
     s->rows = product_rows(b, node);
     s->n = (size_t)n->config[1];
     s->grad = n->slots[BIAS].grad;
-    s->bytes = b->mode == PN_TRAIN ? s->n * pn_size(b->graph->dtype) : 0;
+    s->bytes = pn_accumulates(b, node, BIAS) ? 0 : s->n * pn_size(b->graph->dtype);
     pn_step_uses(b, s->x);
     return PN_OK;
 }
