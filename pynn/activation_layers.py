@@ -68,7 +68,7 @@ def _set_dim(self: _Rowwise, values: dict[str, Any], dim: int) -> None:
 
 
 def _document(row: Mapping[str, Any], arguments: Parameters, extra: str = "") -> str:
-    text = f"{row['summary']}\n\n``y = {row['formula']}``, elementwise in any shape." if "ulp" in row else row["summary"]
+    text = f"{row['summary']}\n\n``y = {row['formula']}``, elementwise in any shape."
     described = "".join(f"\n{name} : float" for name in arguments.defaults) + extra
     return text + (f"\n\nParameters\n----------{described}" if described else "") + (
         f"\n\nRaises\n------\nValueError\n    Unless ``{row['check']}``." if row.get("check") else ""

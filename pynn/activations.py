@@ -6,19 +6,10 @@ from typing import Any
 
 from . import _core
 from ._functions import elementwise, rowwise, with_approximation
-from ._tables import unknown_name
 
 activations: dict[str, dict[str, Any]] = {row["name"]: row for row in _core.ACTIVATIONS}
 rowwise_functions: dict[str, dict[str, Any]] = {row["name"]: row for row in _core.ROWWISE}
 aliases: dict[str, str] = {"swish": "silu"}
-
-
-def activation_row(name: str) -> Any:
-    """Return the row of the activation that is called ``name``; ValueError with the closest names if there is none."""
-    try:
-        return activations[aliases.get(name, name)]
-    except (KeyError, TypeError):
-        raise unknown_name("activation", name, [*activations, *aliases]) from None
 
 
 def _functions() -> dict[str, Any]:

@@ -71,4 +71,3 @@ swish: Final[np.ufunc]
 activations: dict[str, dict[str, Any]]
 rowwise_functions: dict[str, dict[str, Any]]
 aliases: dict[str, str]
-def activation_row(name: str) -> Any: ...

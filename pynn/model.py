@@ -53,6 +53,11 @@ class History:
         return f"<History: {len(self.epoch)} epochs{': ' + last if last else ''}>"
 
 
+def _check_count(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name}: expected an integer of {least} or more, got {value!r}")
+
+
 def _as_layer(layer: Layer | str) -> Layer:
     if isinstance(layer, Layer):
         return layer
@@ -302,10 +307,8 @@ class Sequential(Layer):
         RuntimeWarning
             In the first epoch whose loss is NaN.
         """
-        if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
-            raise ValueError(f"epochs: expected an integer of 0 or more, got {epochs!r}")
-        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise ValueError(f"batch_size: expected an integer of 1 or more, got {batch_size!r}")
+        _check_count("epochs", epochs, 0)
+        _check_count("batch_size", batch_size, 1)
         data, (criterion, fused) = self._data(X, "X"), self._resolve_loss(loss)
         graph = self._graph(data, fused)
         target = self._target(y, len(data), graph, criterion, "y")
@@ -382,8 +385,7 @@ class Sequential(Layer):
     # ---- prediction -----------------------------------------------------------------------------------------------
     def predict(self, X: ArrayLike, *, batch_size: int = 256) -> Array:
         """Return the last layer's output, computed in blocks of ``batch_size`` rows; nothing is kept for ``backward``."""
-        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise ValueError(f"batch_size: expected an integer of 1 or more, got {batch_size!r}")
+        _check_count("batch_size", batch_size, 1)
         data = self._data(X, "X")
         graph = self._graph(data, False)
         lock = self._enter()

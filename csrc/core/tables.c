@@ -22,12 +22,8 @@ static const pn_rowwise rowwise[] = {
     PN_ROWWISE(ROW)
 #undef ROW
 };
-#define METRIC_a 'a'
-#define METRIC_l 'l'
-#define METRIC_p 'p'
-#define METRIC_n 'n'
 static const pn_loss losses[] = {
-#define ROW(name, cls, kind, target, metric, ...) { #name, #cls, #kind[0], #target[0], METRIC_##metric, __VA_ARGS__ },
+#define ROW(name, cls, kind, target, metric, ...) { #name, #cls, #kind[0], #target[0], #metric[0], __VA_ARGS__ },
     PN_LOSSES(ROW)
 #undef ROW
 };

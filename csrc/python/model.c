@@ -1,6 +1,5 @@
 /* model.c - graphs and plans as Python objects. Convert, call, convert: no decisions. */
 #include "binding.h"
-#include <stddef.h>
 
 /* ---- Graph ----------------------------------------------------------------------------------------------------- */
 static void graph_dealloc(GraphObject *self)
