@@ -15,6 +15,7 @@
 #define K(c) c##f
 #include "vector.h"
 #include "vmath.h"
+#include "normal.h"
 #include "activations.h"
 #include "rowwise.h"
 #include "loops.h"
@@ -34,6 +35,7 @@
 #define K(c) c
 #include "vector.h"
 #include "vmath.h"
+#include "normal.h"
 #include "activations.h"
 #include "rowwise.h"
 #include "loops.h"
