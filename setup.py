@@ -9,7 +9,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
-FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fvisibility=hidden", "-g0", "-Wall", "-Wextra"]
+FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fvisibility=hidden", "-pthread"]
+FLAGS += ["-g0", "-Wall", "-Wextra"]
 KERNELS = "csrc/core/kernels.c"
 # Per target, by the macro its compiler defines: the instruction sets that kernels.c is compiled for, with their flags.
 TARGETS = {
@@ -68,6 +69,7 @@ setup(
             include_dirs=[numpy.get_include()],
             extra_compile_args=FLAGS,
             libraries=["m"],
+            extra_link_args=["-pthread"],
         )
     ],
 )

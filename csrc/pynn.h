@@ -27,6 +27,16 @@ const char *pn_isa_get(void);
 const char *pn_isa_built(size_t i);                         /* names of what was compiled in, best first; NULL past the end */
 int pn_isa_runs(const char *name);                          /* can this machine run it? */
 
+/* ---- threads: one pool for the process --------------------------------------------------------------------------- */
+/* How many a call may use, its own included. 0 stands for the default: the CPUs that affinity and a cgroup's quota leave. */
+pn_status pn_threads_set(size_t n, pn_error *error);
+size_t pn_threads_get(void);
+/* Runs task(context, i) for every i < tasks, in any order, and returns when all are done. Divide the work by its shape, never by
+ * the number of threads, and the result has the same bits on any number. A region costs about a microsecond; from inside another
+ * one, or while another thread has one, it runs on its caller alone. */
+typedef void pn_task_fn(void *context, size_t i);
+void pn_parallel(size_t tasks, pn_task_fn *task, void *context);
+
 /* ---- activations: elementwise, one row each in core/activations.h ---------------------------------------------- */
 typedef struct {
     const char *name, *cls;         /* "leaky_relu", "LeakyReLU" */

@@ -29,6 +29,8 @@ RETURNS = {
     "isa": "str",
     "isas": "dict[str, bool]",
     "set_isa": "None",
+    "get_threads": "int",
+    "set_threads": "None",
     "set_doc": "None",
     "Graph.add": "None",
     "Graph.dtype": "str",

@@ -26,6 +26,7 @@ from ._layer import Layer, Parameter
 from ._loss import Loss
 from ._optimizer import Optimizer
 from ._random import manual_seed
+from ._threads import get_num_threads, num_threads, set_num_threads
 from .activation_layers import *  # noqa: F403
 from .activations import *  # noqa: F403
 from .layers import Flatten, Linear
@@ -49,16 +50,19 @@ __all__ = [
     "Optimizer",
     "Parameter",
     "Sequential",
+    "get_num_threads",
     "grad",
     "losses",
     "manual_seed",
+    "num_threads",
     "optim",
+    "set_num_threads",
     "show_config",
 ]
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
-    """Print what was built, and which instruction set runs.
+    """Print what was built, which instruction set runs, and on how many threads.
 
     Parameters
     ----------
@@ -69,7 +73,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     --------
     >>> import pynn
     >>> sorted(pynn.show_config("dicts"))
-    ['activations', 'instruction set', 'instruction sets built', 'losses', 'optimizers', 'version']
+    ['activations', 'instruction set', 'instruction sets built', 'losses', 'optimizers', 'threads', 'version']
     """
     if mode not in ("stdout", "dicts"):
         raise ValueError(f"mode: expected 'stdout' or 'dicts', got {mode!r}")
@@ -77,6 +81,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
         "version": __version__,
         "instruction set": _core.isa(),
         "instruction sets built": {name: "runs here" if runs else "not on this machine" for name, runs in _core.isas().items()},
+        "threads": _core.get_threads(),
         "activations": len(_core.ACTIVATIONS),
         "losses": len(_core.LOSSES),
         "optimizers": len(_core.OPTIMIZERS),

@@ -11,6 +11,9 @@ from ._layer import Parameter as Parameter
 from ._loss import Loss as Loss
 from ._optimizer import Optimizer as Optimizer
 from ._random import manual_seed as manual_seed
+from ._threads import get_num_threads as get_num_threads
+from ._threads import num_threads as num_threads
+from ._threads import set_num_threads as set_num_threads
 from .activation_layers import BinaryStep as BinaryStep
 from .activation_layers import CELU as CELU
 from .activation_layers import ELU as ELU
@@ -157,10 +160,13 @@ __all__ = [
     "Optimizer",
     "Parameter",
     "Sequential",
+    "get_num_threads",
     "grad",
     "losses",
     "manual_seed",
+    "num_threads",
     "optim",
+    "set_num_threads",
     "show_config",
 ]
 __version__: str

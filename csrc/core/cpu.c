@@ -1,4 +1,4 @@
-/* cpu.c - which instruction sets were compiled in, which this machine runs, and which one is in use. */
+/* cpu.c - which instruction sets were compiled in, which this machine runs, which one is in use; the floating-point mode. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,4 +73,28 @@ pn_status pn_isa_set(const char *name, pn_error *error)
     }
     if (error) snprintf(error->text, sizeof error->text, "no instruction set '%.40s' here; this machine and build have: %s", name, names);
     return PN_BAD_VALUE;
+}
+
+unsigned pn_float_mode(void)
+{
+#if defined __x86_64__
+    return __builtin_ia32_stmxcsr() & ~0x3fu;           /* without the flags of what has happened */
+#elif defined __aarch64__
+    uint64_t mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    return (unsigned)mode;
+#else
+    return 0;
+#endif
+}
+
+void pn_float_mode_set(unsigned mode)
+{
+#if defined __x86_64__
+    __builtin_ia32_ldmxcsr(mode);
+#elif defined __aarch64__
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)mode));
+#else
+    (void)mode;
+#endif
 }

@@ -53,6 +53,9 @@ typedef struct { const char *isa; pn_typed_kernels of[PN_DTYPES]; } pn_kernels;
 
 /* cpu.c: what pn_isa_set chose. */
 const pn_kernels *pn_kernels_now(void);
+/* How this thread treats subnormal numbers and rounds: the control bits of its floating-point unit, to hand to another thread. */
+unsigned pn_float_mode(void);
+void pn_float_mode_set(unsigned mode);
 /* optimizers.h through tables.c: hyperparameters and step count (from 1) to the update's h; may be the same array. */
 void pn_optimizer_prepare(size_t i, const double *hyper, int64_t step, double *h);
 

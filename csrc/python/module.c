@@ -1,4 +1,4 @@
-/* module.c - the extension module pynn._core: its tables, its instruction sets, and how a status becomes an exception. */
+/* module.c - the extension module pynn._core: its tables, its instruction sets and threads, and how a status becomes an exception. */
 #define PYNN_IMPORTS_ARRAY
 #include "binding.h"
 #include <stdlib.h>
@@ -59,6 +59,35 @@ static int choose_isa(PyObject *module)
     return -1;
 }
 
+static PyObject *get_threads(PyObject *module, PyObject *unused)
+{
+    (void)module; (void)unused;
+    return PyLong_FromSize_t(pn_threads_get());
+}
+
+static PyObject *set_threads(PyObject *module, PyObject *number)
+{
+    (void)module;
+    size_t n = PyLong_AsSize_t(number);
+    if (n == (size_t)-1 && PyErr_Occurred()) return NULL;
+    pn_error error = { "" };
+    pn_status status = pn_threads_set(n, &error);
+    return status ? raise_status(status, &error) : Py_NewRef(Py_None);
+}
+
+/* PYNN_NUM_THREADS, where it is set. */
+static int choose_threads(void)
+{
+    const char *wanted = getenv("PYNN_NUM_THREADS");
+    if (!wanted || !*wanted) return 0;
+    char *end;
+    long n = strtol(wanted, &end, 10);
+    pn_error error = { "expected a whole number from 1 on" };
+    if (!*end && n >= 1 && pn_threads_set((size_t)n, &error) == PN_OK) return 0;
+    PyErr_Format(PyExc_ImportError, "PYNN_NUM_THREADS=%s: %s", wanted, error.text);
+    return -1;
+}
+
 static PyObject *loss_row(size_t i)
 {
     const pn_loss *l = pn_loss_at(i);
@@ -90,12 +119,14 @@ int add_rows(PyObject *module, const char *name, PyObject *(*row)(size_t i))
 
 static int exec(PyObject *module)
 {
-    if (PyArray_ImportNumPyAPI() < 0 || PyUFunc_ImportUFuncAPI() < 0 || choose_isa(module) < 0) return -1;
+    if (PyArray_ImportNumPyAPI() < 0 || PyUFunc_ImportUFuncAPI() < 0 || choose_isa(module) < 0 || choose_threads() < 0) return -1;
     if (add_rows(module, "LOSSES", loss_row) < 0 || add_rows(module, "OPTIMIZERS", optimizer_row) < 0) return -1;
     return add_ufuncs(module) < 0 || add_model(module) < 0 ? -1 : 0;
 }
 
 static PyMethodDef methods[] = {
+    { "get_threads", get_threads, METH_NOARGS, "get_threads()\n--\n\nReturn how many threads a call may use." },
+    { "set_threads", set_threads, METH_O, "set_threads(number, /)\n--\n\nSet how many threads a call may use; 0 chooses the default." },
     { "isa", isa, METH_NOARGS, "isa()\n--\n\nReturn the name of the instruction set in use." },
     { "isas", isas, METH_NOARGS, "isas()\n--\n\nReturn the instruction sets that were built, best first, and whether this machine runs each." },
     { "set_isa", set_isa, METH_O, "set_isa(name, /)\n--\n\nUse the named instruction set from now on; None chooses the best." },
