@@ -8,12 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from . import _core
+from . import _core, _ufuncs
 from ._tables import REQUIRED, Parameters, make_function, parse_parameters
 
-_OPTIONS = "out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True"
+_OPTIONS = "out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None"
 _ELEMENTWISE = "where: ArrayLike = True, " + _OPTIONS
-_PASSED = "out=out, casting=casting, order=order, dtype=dtype, subok=subok"
+_DEFAULTS = {"where": True, "out": None, "casting": "same_kind", "order": "K", "dtype": None, "subok": True, "signature": None}
+# A call without options comes first and passes none: parsing them costs NumPy as much as a hundred elements.
+_CALL = """\
+    if where is True and casting == 'same_kind' and order == 'K' and dtype is None and subok is True and signature is None:
+        if out is None:
+            return ufunc(x{arguments})
+        if type(out) is ndarray:
+            return ufunc(x{arguments}, out)
+    return ufunc(x{arguments}, **given(where=where, out=out, casting=casting, order=order, dtype=dtype, subok=subok, signature=signature))
+"""
 _UFUNC_ATTRIBUTES = [name for name in dir(np.ufunc) if not name.startswith("_")]
 
 _PARAMETERS = """
@@ -21,7 +30,7 @@ Parameters
 ----------
 x : array_like
     Real numbers.{parameters}
-out, {where}casting, order, dtype, subok
+out, {where}casting, order, dtype, subok, signature
     As for every `numpy.ufunc`.
 """
 _RESULT = """
@@ -52,23 +61,38 @@ class _Axis(int):
 _LAST = _Axis(-1)
 
 
+def _given(**options: Any) -> dict[str, Any]:
+    """Return the options that are not their defaults: not every array that NumPy dispatches to takes them all, dask's do not."""
+    return {name: value for name, value in options.items() if value is not _DEFAULTS[name]}
+
+
+_NAMES = {"ndarray": np.ndarray, "MaskedArray": np.ma.MaskedArray, "LAST": _LAST, "given": _given, "inf": np.inf}
+
+
 def elementwise(row: Mapping[str, Any], module: str, *, derivative: bool = False) -> Any:
     """Return the public function of an activation, or of its derivative: the ufunc, or a function if the row has parameters."""
     name, ufunc = row["name"], row["grad" if derivative else "ufunc"]
     parameters = parse_parameters(row["params"], row["check"])
     if not parameters.defaults:
         _core.set_doc(ufunc, _document(row, parameters, derivative, ufunc))
-        with contextlib.suppress(AttributeError):  # before NumPy 2.2, which looks for the module when it pickles
-            ufunc.__module__ = "pynn"
+        _set_module(ufunc, "pynn")
         return ufunc
-    values = ", ".join(parameters.defaults)
-    check = f"    verify({name!r}, {{{', '.join(f'{n!r}: {n}' for n in parameters.defaults)}}})\n" if row["check"] else ""
     function = make_function(
-        f"def {name}(x: ArrayLike, {parameters.signature('ArrayLike')}, *, {_ELEMENTWISE}) -> Any:\n{check}"
-        f"    return ufunc(x, {values}, where=where, {_PASSED})",
-        {"ufunc": ufunc, "verify": parameters.verify},
+        f"def {name}(x: ArrayLike, {parameters.signature('ArrayLike')}, *, {_ELEMENTWISE}) -> Any:\n"
+        + _check(name, parameters)
+        + _CALL.format(arguments="".join(f", {n}" for n in parameters.defaults)),
+        {"ufunc": ufunc, "verify": parameters.verify, **_NAMES},
     )
     return _finish(function, ufunc, module, _document(row, parameters, derivative, function))
+
+
+def _check(name: str, parameters: Parameters) -> str:
+    """Return the lines that check the parameters: plain numbers on the spot, anything else through ``verify``."""
+    if not parameters.check:
+        return ""
+    plain = " and ".join(f"type({n}) is float" for n in parameters.defaults)
+    values = ", ".join(f"{n!r}: {n}" for n in parameters.defaults)
+    return f"    if not ({plain} and ({parameters.check})):\n        verify({name!r}, {{{values}}})\n"
 
 
 def with_approximation(exact: Mapping[str, Any], tanh: Mapping[str, Any], module: str, *, derivative: bool = False) -> Any:
@@ -77,8 +101,8 @@ def with_approximation(exact: Mapping[str, Any], tanh: Mapping[str, Any], module
     name = exact["name"]
     function = make_function(
         f"def {name}(x: ArrayLike, approximate: str = 'none', *, {_ELEMENTWISE}) -> Any:\n"
-        f"    return choose(approximate)(x, where=where, {_PASSED})",
-        {"choose": _chooser(name, ufuncs)},
+        f"    ufunc = exact if approximate is NONE else choose(approximate)\n" + _CALL.format(arguments=""),
+        {"exact": ufuncs["none"], "choose": _chooser(name, ufuncs), "NONE": "none", **_NAMES},
     )
     document = _document(exact, parse_parameters(""), derivative, function).replace(
         "    Real numbers.\n",
@@ -103,8 +127,10 @@ def rowwise(row: Mapping[str, Any], module: str) -> Any:
     name, ufunc = row["name"], row["ufunc"]
     function = make_function(
         f"def {name}(x: ArrayLike, axis: int = LAST, *, dim: int | None = None, {_OPTIONS}) -> Any:\n"
-        f"    return ufunc(x, axis=choose(axis, dim), {_PASSED})",
-        {"ufunc": ufunc, "choose": _axis_chooser(name), "LAST": _LAST},
+        f"    axis = -1 if axis is LAST and dim is None else choose(axis, dim)\n"
+        f"    x = pass_over(x) if isinstance(x, MaskedArray) else x\n"
+        f"    return ufunc(x, axis=axis, **given({', '.join(f'{n}={n}' for n in _DEFAULTS if n != 'where')}))",
+        {"ufunc": ufunc, "choose": _axis_chooser(name), "pass_over": _passer(ufunc), **_NAMES},
     )
     example = f">>> pynn.{name}([-2.0, 0.0, 2.0]).round(4).tolist()\n{function([-2.0, 0.0, 2.0]).round(4).tolist()}"
     text = "\naxis : int, default -1\n    The axis along which a row lies.\ndim : int, optional\n    Another name for `axis`."
@@ -121,7 +147,7 @@ def rowwise(row: Mapping[str, Any], module: str) -> Any:
 def _axis_chooser(name: str) -> Callable[[int, int | None], int]:
     def choose(axis: int, dim: int | None) -> int:
         if dim is None:
-            return int(axis) if axis is _LAST else axis
+            return axis
         if axis is not _LAST:
             raise TypeError(f"{name}: axis and dim are the same argument, got axis={axis!r} and dim={dim!r}")
         return dim
@@ -129,9 +155,27 @@ def _axis_chooser(name: str) -> Callable[[int, int | None], int]:
     return choose
 
 
+def _passer(ufunc: np.ufunc) -> Callable[[Any], Any]:
+    """Return what makes a row-wise function pass over masked elements: they become the infinity that leaves the others alone."""
+    nothing = next(v for v in (-np.inf, np.inf) if ufunc(np.array([0.0, v]))[0] == ufunc(np.array([0.0]))[0])
+
+    def pass_over(x: Any) -> Any:
+        real = x if x.dtype.kind == "f" else x.astype(np.float64)
+        return np.ma.MaskedArray(real.filled(nothing), mask=x.mask)
+
+    return pass_over
+
+
+def _set_module(ufunc: Any, module: str) -> None:
+    with contextlib.suppress(AttributeError):  # before NumPy 2.2, which looks for the module when it pickles
+        ufunc.__module__ = module
+
+
 def _finish(function: Any, ufunc: np.ufunc, module: str, document: str) -> Any:
     """Give a function its documentation, and the attributes of the ufunc that it calls."""
     function.__doc__, function.__module__, function.ufunc = document, module, ufunc
+    _core.set_doc(ufunc, f"The ufunc that `pynn.{ufunc.__name__}` calls: every argument by position, none with a default.")
+    _set_module(ufunc, _ufuncs.__name__)
     for name in _UFUNC_ATTRIBUTES:
         setattr(function, name, getattr(ufunc, name))
     return function
