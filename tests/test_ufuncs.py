@@ -5,6 +5,7 @@ import inspect
 import pickle
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,57 @@ def test_a_value_does_not_depend_on_its_place(name: str, dtype: Any, isa: str) -
         same(call(name, x[view]), want[view])
     same(np.ascontiguousarray(call(name, np.asfortranarray(x))), want)
     same(call(name, np.broadcast_to(x[0], (5, 93))), np.broadcast_to(want[0], (5, 93)))
+
+
+@elementwise
+@floats
+def test_threads_leave_the_bits_alone(name: str, dtype: Any, isa: str) -> None:
+    x = sample(({2: 1 << 18, 4: 1 << 20, 8: 1 << 19}[np.dtype(dtype).itemsize] + 67,), dtype)  # enough for the pool whatever the function
+    want = np.concatenate([call(name, piece) for piece in np.split(x, range(1000, x.size, 1000))])
+    for threads in (1, 2, 7):
+        with pynn.num_threads(threads):
+            for view in (np.s_[:], np.s_[3:70000], np.s_[1::5], np.s_[:7:-3], np.s_[5:72]):
+                same(call(name, x[view]), np.ascontiguousarray(want[view]))
+    call(name, x, out=x)
+    same(x, want)
+
+
+@rowwise
+@floats
+@pytest.mark.parametrize("shape", [(140_001, 1), (301, 1003), (3, 70_000)])
+def test_threads_leave_the_bits_of_rows_alone(name: str, dtype: Any, shape: tuple[int, int], isa: str) -> None:
+    x = sample(shape, dtype)
+    want = np.stack([call(name, row) for row in x[:500]])
+    for threads in (1, 2, 7):
+        with pynn.num_threads(threads):
+            same(call(name, x)[:500], want)
+            same(np.ascontiguousarray(call(name, np.asfortranarray(x))[:500]), want)
+            same(np.ascontiguousarray(call(name, np.repeat(x, 2, axis=0)[::2])[:500]), want)
+
+
+@parametric
+@floats
+def test_threads_and_varying_parameters(name: str, dtype: Any) -> None:
+    function, required = FUNCTIONS[name]
+    values = required or list(parse_parameters(_row_of(name)["params"]).defaults.values())
+    x = sample((300_003,), dtype)
+    parameters = [np.linspace(v, v + 0.25, x.size) for v in values]
+    pieces = [np.s_[i : i + 1000] for i in range(0, x.size, 1000)]
+    want = np.concatenate([function(x[piece], *[p[piece] for p in parameters]) for piece in pieces])
+    for threads in (1, 2, 7):
+        with pynn.num_threads(threads):
+            same(function(x, *parameters), want)
+            same(function(x[::-1], *[p[::-1] for p in parameters]), np.ascontiguousarray(want[::-1]))
+
+
+@pytest.mark.parametrize("name", ["gelu", "relu", "leaky_relu", "grad.mish", "softmax"])
+def test_threads_of_the_program_use_the_pool_at_once(name: str) -> None:
+    x = sample((700, 1000))
+    want = call(name, x)
+    with pynn.num_threads(3), ThreadPoolExecutor(6) as executor:
+        for result in executor.map(lambda _: [call(name, x) for _ in range(5)], range(6)):
+            for got in result:
+                same(got, want)
 
 
 @every
@@ -153,10 +205,26 @@ def test_half_is_computed_in_single_and_rounded_once(name: str) -> None:
 def test_no_warnings(name: str, dtype: Any, isa: str) -> None:
     info = np.finfo(dtype)
     x = np.array([np.nan, np.inf, -np.inf, info.max, -info.max, info.tiny, info.smallest_subnormal, 0.0, -0.0, 89, -89, 710, -710], dtype)
+    out = np.zeros(2 * x.size, dtype)
     with warnings.catch_warnings(), np.errstate(all="raise"):
         warnings.simplefilter("error")
-        call(name, x)
-        call(name, x[::-1])
+        for values in (x, x[::-1], np.repeat(x, 20000)[::3], x.astype(x.dtype.newbyteorder())):
+            call(name, values)
+        call(name, x, out=out[::2])
+        if np.dtype(dtype).itemsize < 8:
+            call(name, np.array([np.nan, np.inf, -89.0, -0.0, 50.0, 1e-30][: 3 if dtype == np.float16 else None]), dtype=dtype)
+
+
+@parametric
+@floats
+def test_no_warnings_from_converted_parameters(name: str, dtype: Any, isa: str) -> None:
+    values = FUNCTIONS[name][1] or list(parse_parameters(_row_of(name)["params"]).defaults.values())
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 89, -89, 710, -710, 1e-7, 3], dtype)
+    with warnings.catch_warnings(), np.errstate(all="raise"):
+        warnings.simplefilter("error")
+        for function in (getattr(pynn, name), getattr(pynn.grad, name)):
+            function(x, *[np.full(x.size, v) for v in values])
+            function(x[::-1], *[np.full((3, x.size), v, np.float32) for v in values])
 
 
 @every
@@ -260,12 +328,13 @@ def test_pandas_keeps_the_index(name: str) -> None:
 @pytest.mark.parametrize("name", PARAMETRIC[:1])
 def test_reduce_and_accumulate_are_sequential(name: str) -> None:
     function = getattr(pynn, name).ufunc
-    x = sample((700,))
+    x = sample((20_000,))
     steps = [x[0]]
     for parameter in x[1:]:
         steps.append(function(steps[-1], parameter))
-    same(function.accumulate(x), np.array(steps))
-    assert function.reduce(x) == steps[-1]
+    with pynn.num_threads(2):
+        same(function.accumulate(x), np.array(steps))
+        assert function.reduce(x) == steps[-1]
 
 
 def test_gelu_chooses() -> None:

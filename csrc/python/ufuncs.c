@@ -3,18 +3,31 @@
  * One loop serves every elementwise row and dtype, and one every row-wise row: the ufunc's own record says which function it is,
  * the descriptor of its first operand in which type. Kernels see contiguous spans; strides and float16 end here. */
 #include "binding.h"
+#ifndef __x86_64__
 #include <fenv.h>
+#endif
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { SPAN = 256 };
+enum { MAX_ARGS = PN_MAX_PARAMS + 2, LOOPS = 3 };
+enum {
+    SPAN = 256,                         /* elements gathered at a time */
+    DEAR = 32768, CHEAP = 262144,       /* bytes from which two threads gain where computing takes the time, and where memory does */
+    WAKE = 16,                          /* times as many from which they gain although the pool must first be woken ... */
+    AWAKE_NS = 30000                    /* ... and how long after a call it surely need not */
+};
 
 typedef void apply_fn(size_t i, pn_dtype t, size_t n, const void *x, void *y, const void *const *p, int varying);
 
 typedef struct {
     size_t row;
     int nparams;
+    npy_intp least;             /* DEAR or CHEAP; a thread takes half as much at a time */
+    _Atomic int64_t last;       /* when the last call of at least that much ended */
     apply_fn *apply;            /* NULL for row-wise functions */
-    char name[64];
+    char name[64], types[LOOPS * MAX_ARGS];
 } record;
 
 static float float_from_half(uint16_t h)
@@ -60,36 +73,108 @@ static void scatter(int type, npy_intp n, const void *from, char *y, npy_intp s)
     else for (npy_intp i = 0; i < n; i++) *(uint16_t *)(y + i * s) = half_from_float(((const float *)from)[i]);
 }
 
-/* The strided loop of every elementwise ufunc: operands x, parameters, y. */
+/* Kernels raise floating-point flags that say nothing about the result. NumPy looks at them in spite of what a loop declares when
+ * it converts an operand too, and after every gufunc. <fenv.h> takes 100 ns for it on x86, where it sees to the x87 as well. */
+#ifdef __x86_64__
+typedef unsigned float_flags;
+static void keep_flags(float_flags *f) { *f = __builtin_ia32_stmxcsr(); }
+static void restore_flags(const float_flags *f) { __builtin_ia32_ldmxcsr(*f); }
+#else
+typedef fenv_t float_flags;
+static void keep_flags(float_flags *f) { fegetenv(f); }
+static void restore_flags(const float_flags *f) { fesetenv(f); }
+#endif
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Runs the tasks of a call on so many bytes: on the pool where that is faster. Their results don't depend on it. */
+static void share_out(record *f, npy_intp bytes, npy_intp least, size_t tasks, pn_task_fn *task, void *c)
+{
+    if (bytes < least) {
+        for (size_t i = 0; i < tasks; i++) task(c, i);
+    } else if (bytes >= least * WAKE || now_ns() - f->last < AWAKE_NS) {
+        pn_parallel(tasks, task, c);
+        f->last = now_ns();
+    } else {
+        for (size_t i = 0; i < tasks; i++) task(c, i);
+        f->last = now_ns();
+    }
+}
+
+/* One call of an elementwise loop: operands x, parameters, y. */
+typedef struct {
+    const record *f;
+    int type, varying, contiguous;
+    npy_intp n, share;              /* elements, and how many of them a task takes */
+    char *const *data;
+    const npy_intp *strides;
+} call;
+
+static void apply_contiguous(const call *c, npy_intp i, npy_intp n)      /* elements [i, i + n) */
+{
+    const int nparams = c->f->nparams;
+    const npy_intp *s = c->strides;
+    const void *p[PN_MAX_PARAMS] = { NULL };
+    for (int k = 0; k < nparams; k++) p[k] = c->data[1 + k] + i * s[1 + k];
+    c->f->apply(c->f->row, c->type == NPY_DOUBLE ? PN_F64 : PN_F32, (size_t)n, c->data[0] + i * s[0], c->data[1 + nparams] + i * s[1 + nparams],
+                p, c->varying);
+}
+
+/* Elements [i, i + n) of any layout, at most `most` at a time. */
+static void apply_strided(const call *c, npy_intp i, npy_intp n, npy_intp most)
+{
+    const pn_dtype t = c->type == NPY_DOUBLE ? PN_F64 : PN_F32;
+    const int nparams = c->f->nparams, out = 1 + nparams;
+    const npy_intp *s = c->strides;
+    double span[SPAN], values[PN_MAX_PARAMS][SPAN];
+    const void *p[PN_MAX_PARAMS] = { NULL };
+    for (int k = 0; k < nparams; k++) p[k] = c->data[1 + k];
+    for (const npy_intp end = i + n; i < end; i += most) {
+        const npy_intp m = end - i < most ? end - i : most;
+        gather(c->type, m, c->data[0] + i * s[0], s[0], span);
+        for (int k = 0; c->varying && k < nparams; k++) {
+            gather(t == PN_F64 ? NPY_DOUBLE : NPY_FLOAT, m, c->data[1 + k] + i * s[1 + k], s[1 + k], values[k]);
+            p[k] = values[k];
+        }
+        c->f->apply(c->f->row, t, (size_t)m, span, span, p, c->varying);
+        scatter(c->type, m, span, c->data[out] + i * s[out], s[out]);
+    }
+}
+
+static void apply_share(void *context, size_t task)
+{
+    const call *c = context;
+    const npy_intp i = (npy_intp)task * c->share, n = c->n - i < c->share ? c->n - i : c->share;
+    if (c->contiguous) apply_contiguous(c, i, n);
+    else apply_strided(c, i, n, SPAN);
+}
+
+/* The strided loop of every elementwise ufunc. */
 static int elementwise(PyArrayMethod_Context *context, char *const *data, const npy_intp *dimensions, const npy_intp *strides, NpyAuxData *aux)
 {
     (void)aux;
-    const record *f = ((PyUFuncObject *)context->caller)->ptr;
+    record *f = ((PyUFuncObject *)context->caller)->ptr;
     const int type = context->descriptors[0]->type_num, out = 1 + f->nparams;
-    const pn_dtype t = type == NPY_DOUBLE ? PN_F64 : PN_F32;
-    const npy_intp size = t == PN_F64 ? sizeof(double) : sizeof(float), sx = strides[0], sy = strides[out];
-    const void *p[PN_MAX_PARAMS] = { NULL };
-    const char *x = data[0];
-    char *y = data[out];
-    int varying = 0, contiguous = type != NPY_HALF && sx == size && sy == size;
-    for (int k = 0; k < f->nparams; k++) varying |= strides[1 + k] != 0;
-    for (int k = 0; k < f->nparams; k++) { p[k] = data[1 + k]; contiguous &= strides[1 + k] == (varying ? size : 0); }
+    const npy_intp size = type == NPY_DOUBLE ? sizeof(double) : sizeof(float), sx = strides[0], sy = strides[out];
+    call c = { .f = f, .type = type, .n = dimensions[0], .data = data, .strides = strides };
+    for (int k = 0; k < f->nparams; k++) c.varying |= strides[1 + k] != 0;
+    c.contiguous = type != NPY_HALF && sx == size && sy == size;
+    for (int k = 0; k < f->nparams; k++) c.contiguous &= strides[1 + k] == (c.varying ? size : 0);
 
     /* reduce and accumulate, which NumPy offers with two operands, feed each output back as the next x */
-    const int feedback = f->nparams && ((sx == 0 && sy == 0) || (sx == sy && y == x + sx));
-    if (contiguous && !feedback) { f->apply(f->row, t, (size_t)dimensions[0], x, y, p, varying); return 0; }
-
-    double span[SPAN], values[PN_MAX_PARAMS][SPAN];
-    for (npy_intp i = 0, m; i < dimensions[0]; i += m) {
-        m = feedback ? 1 : dimensions[0] - i < SPAN ? dimensions[0] - i : SPAN;
-        gather(type, m, x + i * sx, sx, span);
-        for (int k = 0; varying && k < f->nparams; k++) {
-            gather(t == PN_F64 ? NPY_DOUBLE : NPY_FLOAT, m, data[1 + k] + i * strides[1 + k], strides[1 + k], values[k]);
-            p[k] = values[k];
-        }
-        f->apply(f->row, t, (size_t)m, span, span, p, varying);
-        scatter(type, m, span, y + i * sy, sy);
-    }
+    const int feedback = f->nparams && ((sx == 0 && sy == 0) || (sx == sy && data[out] == data[0] + sx));
+    const npy_intp bytes = c.contiguous ? f->least : DEAR;
+    c.share = bytes / 2 / size;
+    float_flags flags;
+    keep_flags(&flags);
+    if (feedback) apply_strided(&c, 0, c.n, 1);
+    else share_out(f, c.n * size, bytes, (size_t)((c.n + c.share - 1) / c.share), apply_share, &c);
+    restore_flags(&flags);
     return 0;
 }
 
@@ -102,80 +187,102 @@ static int no_memory(void)
     return -1;
 }
 
-/* Dimensions are rows and n, strides those of the rows and then of their elements. */
-static int rows_of(const record *f, int type, char *const *data, const npy_intp *dimensions, const npy_intp *strides)
+/* One call of a row-wise loop. Dimensions are rows and n, strides those of the rows and then of their elements. */
+typedef struct {
+    const record *f;
+    int type;
+    npy_intp rows, n, share;        /* rows a task takes */
+    char *const *data;
+    const npy_intp *strides;
+    atomic_int failed;              /* a task found no memory for a row */
+} rows_call;
+
+static void apply_rows(void *context, size_t task)
 {
-    const pn_dtype t = type == NPY_DOUBLE ? PN_F64 : PN_F32;
-    const npy_intp size = t == PN_F64 ? sizeof(double) : sizeof(float), rows = dimensions[0], n = dimensions[1];
-    const npy_intp sx = strides[2], sy = strides[3];
-    if (type != NPY_HALF && sx == size && sy == size) {
-        if (strides[0] == n * size && strides[1] == n * size) pn_rowwise_forward(f->row, t, (size_t)rows, (size_t)n, data[0], data[1]);
-        else for (npy_intp i = 0; i < rows; i++)
-            pn_rowwise_forward(f->row, t, 1, (size_t)n, data[0] + i * strides[0], data[1] + i * strides[1]);
-        return 0;
+    rows_call *c = context;
+    const pn_dtype t = c->type == NPY_DOUBLE ? PN_F64 : PN_F32;
+    const npy_intp size = t == PN_F64 ? sizeof(double) : sizeof(float), n = c->n, *s = c->strides;
+    const npy_intp first = (npy_intp)task * c->share, rows = c->rows - first < c->share ? c->rows - first : c->share;
+    char *x = c->data[0] + first * s[0], *y = c->data[1] + first * s[1];
+    if (c->type != NPY_HALF && s[2] == size && s[3] == size) {
+        if (s[0] == n * size && s[1] == n * size) pn_rowwise_forward(c->f->row, t, (size_t)rows, (size_t)n, x, y);
+        else for (npy_intp i = 0; i < rows; i++) pn_rowwise_forward(c->f->row, t, 1, (size_t)n, x + i * s[0], y + i * s[1]);
+        return;
     }
-    double small[SPAN], *row = n <= SPAN ? small : PyMem_RawMalloc((size_t)n * sizeof *row);
-    if (!row) return no_memory();
+    double small[SPAN], *row = n <= SPAN ? small : malloc((size_t)n * sizeof *row);
+    if (!row) { c->failed = 1; return; }
     for (npy_intp i = 0; i < rows; i++) {
-        gather(type, n, data[0] + i * strides[0], sx, row);
-        pn_rowwise_forward(f->row, t, 1, (size_t)n, row, row);
-        scatter(type, n, row, data[1] + i * strides[1], sy);
+        gather(c->type, n, x + i * s[0], s[2], row);
+        pn_rowwise_forward(c->f->row, t, 1, (size_t)n, row, row);
+        scatter(c->type, n, row, y + i * s[1], s[3]);
     }
-    if (row != small) PyMem_RawFree(row);
-    return 0;
+    if (row != small) free(row);
 }
 
-/* The strided loop of every row-wise gufunc. For these NumPy looks at the floating-point flags whatever the loop declares. */
+/* The strided loop of every row-wise gufunc. */
 static int rowwise(PyArrayMethod_Context *context, char *const *data, const npy_intp *dimensions, const npy_intp *strides, NpyAuxData *aux)
 {
     (void)aux;
-    fenv_t environment;
-    feholdexcept(&environment);
-    int rc = rows_of(((PyUFuncObject *)context->caller)->ptr, context->descriptors[0]->type_num, data, dimensions, strides);
-    fesetenv(&environment);
-    return rc;
+    record *f = ((PyUFuncObject *)context->caller)->ptr;
+    const int type = context->descriptors[0]->type_num;
+    const npy_intp rows = dimensions[0], n = dimensions[1], bytes = n * (type == NPY_DOUBLE ? sizeof(double) : sizeof(float));
+    rows_call c = { .f = f, .type = type, .rows = rows, .n = n, .share = 1 + DEAR / 2 / (bytes + 1), .data = data, .strides = strides };
+    float_flags flags;
+    keep_flags(&flags);
+    share_out(f, rows * bytes, DEAR, (size_t)((rows + c.share - 1) / c.share), apply_rows, &c);
+    restore_flags(&flags);
+    return c.failed ? no_memory() : 0;
 }
 
 /* The type of a call: that of the output when dtype= or signature= fixes it, else that of the first operand, where integers and
- * Python's numbers are doubles. NULL when there is no loop for it. */
-static PyArray_DTypeMeta *decide(int nargs, PyArray_DTypeMeta *const *operands, PyArray_DTypeMeta *const *signature)
+ * Python's numbers are doubles. NULL when there is no loop for it, with an exception when it is known. */
+static PyArray_DTypeMeta *decide(const PyUFuncObject *ufunc, PyArray_DTypeMeta *const *operands, PyArray_DTypeMeta *const *signature)
 {
     PyArray_DTypeMeta *const choices[] = { &PyArray_HalfDType, &PyArray_FloatDType, &PyArray_DoubleDType };
-    PyArray_DTypeMeta *first = signature[nargs - 1] ? signature[nargs - 1] : signature[0] ? signature[0] : operands[0];
+    PyArray_DTypeMeta *first = signature[ufunc->nargs - 1] ? signature[ufunc->nargs - 1] : signature[0] ? signature[0] : operands[0];
     if (!first) first = operands[1];                        /* reduce and accumulate leave out the first */
     if (!first) return NULL;
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) if (first == choices[i]) return choices[i];
     int number = first->type_num;
     int integer = number >= 0 && first->singleton && PyTypeNum_ISINTEGER(number);
     integer |= first == &PyArray_BoolDType || first == &PyArray_PyLongDType || first == &PyArray_PyFloatDType;
-    return integer ? &PyArray_DoubleDType : NULL;
+    const int asked = signature[ufunc->nargs - 1] || signature[0];
+    if (integer && !asked) return &PyArray_DoubleDType;
+    PyErr_Format(PyExc_TypeError, "%s: %s is not supported; expected float16, float32 or float64%s", ufunc->name,
+                 (first->scalar_type ? first->scalar_type : (PyTypeObject *)first)->tp_name,
+                 asked ? "" : ", or integers or bool, which become float64");
+    return NULL;
 }
 
 /* Parameters follow the first operand and never widen it; those of float16 are float32, in which it is computed. */
 static int promote(PyObject *ufunc, PyArray_DTypeMeta *const operands[], PyArray_DTypeMeta *const signature[], PyArray_DTypeMeta *out[])
 {
     const int nargs = ((PyUFuncObject *)ufunc)->nargs;
-    PyArray_DTypeMeta *type = decide(nargs, operands, signature);
+    PyArray_DTypeMeta *type = decide((PyUFuncObject *)ufunc, operands, signature);
     if (!type) return -1;
     PyArray_DTypeMeta *parameter = type == &PyArray_HalfDType ? &PyArray_FloatDType : type;
     for (int i = 0; i < nargs; i++) out[i] = (PyArray_DTypeMeta *)Py_NewRef((PyObject *)(i && i < nargs - 1 ? parameter : type));
     return 0;
 }
 
-static int add_loops(PyObject *ufunc, const record *f)
+/* Also tells the ufunc's .types, which knows loops of NumPy's older kind only; with nothing to resolve among those. */
+static int add_loops(PyUFuncObject *ufunc, record *f)
 {
-    enum { MAX = PN_MAX_PARAMS + 2 };
-    PyArray_DTypeMeta *const types[] = { &PyArray_HalfDType, &PyArray_FloatDType, &PyArray_DoubleDType };
+    PyArray_DTypeMeta *const types[LOOPS] = { &PyArray_HalfDType, &PyArray_FloatDType, &PyArray_DoubleDType };
     const int nargs = f->nparams + 2;
     PyType_Slot slots[] = { { NPY_METH_strided_loop, (void *)(f->apply ? elementwise : rowwise) }, { 0, NULL } };
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        PyArray_DTypeMeta *operands[MAX] = { types[i] };
+    for (int i = 0; i < LOOPS; i++) {
+        PyArray_DTypeMeta *operands[MAX_ARGS] = { types[i] };
         for (int k = 1; k < nargs - 1; k++) operands[k] = types[i] == &PyArray_HalfDType ? &PyArray_FloatDType : types[i];
         operands[nargs - 1] = types[i];
         PyArrayMethod_Spec spec = { .name = f->name, .nin = nargs - 1, .nout = 1, .casting = NPY_NO_CASTING,
                                     .flags = NPY_METH_NO_FLOATINGPOINT_ERRORS, .dtypes = operands, .slots = slots };
-        if (PyUFunc_AddLoopFromSpec(ufunc, &spec) < 0) return -1;
+        if (PyUFunc_AddLoopFromSpec((PyObject *)ufunc, &spec) < 0) return -1;
+        for (int k = 0; k < nargs; k++) f->types[i * nargs + k] = (char)operands[k]->type_num;
     }
+    ufunc->types = f->types;
+    ufunc->ntypes = LOOPS;
+    ufunc->type_resolver = NULL;
     return 0;
 }
 
@@ -189,17 +296,25 @@ static int add_promoter(PyObject *ufunc, int nargs)
     return rc;
 }
 
-static PyObject *new_ufunc(size_t row, apply_fn *apply, int nparams, const char *prefix, const char *name)
+/* A formula with none of these words chooses, multiplies and divides. */
+static npy_intp least(const char *formula)
+{
+    static const char *const words[] = { "exp", "log", "tanh", "erf", "sin", "cos" };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) if (strstr(formula, words[i])) return DEAR;
+    return CHEAP;
+}
+
+static PyObject *new_ufunc(size_t row, apply_fn *apply, int nparams, const char *prefix, const char *name, const char *formula)
 {
     record *f = PyArray_malloc(sizeof *f);
     if (!f) return PyErr_NoMemory();
-    *f = (record){ .row = row, .nparams = nparams, .apply = apply };
+    *f = (record){ .row = row, .nparams = nparams, .apply = apply, .least = least(formula) };
     PyOS_snprintf(f->name, sizeof f->name, "%s%s", prefix, name);
     PyObject *ufunc = PyUFunc_FromFuncAndDataAndSignature(NULL, NULL, NULL, 0, 1 + nparams, 1, PyUFunc_None, f->name, "", 0,
                                                           apply ? NULL : "(n)->(n)");
     if (!ufunc) { PyArray_free(f); return NULL; }
     ((PyUFuncObject *)ufunc)->ptr = f;                      /* which NumPy frees with the ufunc */
-    if (add_loops(ufunc, f) < 0 || add_promoter(ufunc, nparams + 2) < 0) Py_CLEAR(ufunc);
+    if (add_loops((PyUFuncObject *)ufunc, f) < 0 || add_promoter(ufunc, nparams + 2) < 0) Py_CLEAR(ufunc);
     return ufunc;
 }
 
@@ -215,8 +330,8 @@ static PyObject *activation_row(size_t i)
 {
     const pn_activation *a = pn_activation_at(i);
     if (!a) return NULL;
-    PyObject *forward = new_ufunc(i, pn_activation_forward, count(a->params), "", a->name);
-    PyObject *derivative = forward ? new_ufunc(i, pn_activation_derivative, count(a->params), "grad.", a->name) : NULL;
+    PyObject *forward = new_ufunc(i, pn_activation_forward, count(a->params), "", a->name, a->formula);
+    PyObject *derivative = forward ? new_ufunc(i, pn_activation_derivative, count(a->params), "grad.", a->name, a->formula) : NULL;
     if (!derivative) { Py_XDECREF(forward); return NULL; }
     return Py_BuildValue("{s:s,s:s,s:C,s:s,s:s,s:d,s:d,s:s,s:s,s:s,s:N,s:N}", "name", a->name, "cls", a->cls, "needs", a->needs,
                          "params", a->params, "check", a->check, "ulp", a->ulp, "grad_ulp", a->grad_ulp, "onnx", a->onnx,
@@ -226,7 +341,7 @@ static PyObject *activation_row(size_t i)
 static PyObject *rowwise_row(size_t i)
 {
     const pn_rowwise *r = pn_rowwise_at(i);
-    PyObject *ufunc = r ? new_ufunc(i, NULL, 0, "", r->name) : NULL;
+    PyObject *ufunc = r ? new_ufunc(i, NULL, 0, "", r->name, r->formula) : NULL;
     return ufunc ? Py_BuildValue("{s:s,s:s,s:d,s:s,s:s,s:s,s:N}", "name", r->name, "cls", r->cls, "ulp", r->ulp, "onnx", r->onnx,
                                  "formula", r->formula, "summary", r->summary, "ufunc", ufunc) : NULL;
 }
