@@ -101,7 +101,12 @@ typedef enum { PN_PREDICT, PN_BACKWARD, PN_TRAIN } pn_mode;
 pn_status pn_plan_new(const pn_graph *graph, size_t rows, pn_mode mode, pn_plan **plan, pn_error *error);
 void pn_plan_free(pn_plan *plan);
 size_t pn_plan_bytes(const pn_plan *plan);                                      /* of its arena */
-const char *pn_plan_step(const pn_plan *plan, size_t i);                        /* what step i does; NULL past the end */
+size_t pn_plan_bytes_apart(const pn_plan *plan);                                /* what the buffers would take if none shared its place */
+/* One step: what it does, for which layer (its name in messages), in the forward pass or not, its floating-point operations, and the
+ * seconds spent in it since pn_plan_profile. */
+typedef struct { const char *what, *where; int forward; double flops, seconds; } pn_step_info;
+int pn_plan_step(const pn_plan *plan, size_t i, pn_step_info *info);            /* 0 past the end */
+void pn_plan_profile(pn_plan *plan);                                            /* from now on every step is timed, from 0 */
 
 /* x (rows, input shape), y (rows, output shape); x must stay as it is until pn_plan_backward has run. */
 void pn_plan_forward(pn_plan *plan, const void *x, void *y);
@@ -122,8 +127,12 @@ typedef struct { void *p; const void *g; void *state[PN_MAX_STATES]; size_t n; p
 typedef struct { size_t optimizer, n; const pn_segment *segments; double hyper[PN_MAX_HYPER]; } pn_group;
 void pn_update(const pn_group *groups, size_t n_groups, int64_t step);          /* step counts from 1 */
 
-/* ---- fit: the whole loop ------------------------------------------------------------------------------------------ */
-typedef struct { size_t rows; const void *x; pn_target y; } pn_data;            /* x (rows, input shape) of the graph's dtype */
+/* ---- data: samples where the caller keeps them ------------------------------------------------------------------- */
+typedef enum { PN_FROM_F32, PN_FROM_F64, PN_FROM_I8, PN_FROM_U8, PN_FROM_I16, PN_FROM_U16, PN_FROM_I32, PN_FROM_U32, PN_FROM_I64, PN_FROM_U64 } pn_source;
+/* rows samples, stride bytes from one to the next, each a contiguous array of the graph's input shape. A batch is gathered and
+ * converted when its turn comes, so x may be a memory map that is larger than memory. Targets are of the graph's dtype. */
+typedef struct { size_t rows; const void *x; pn_source type; ptrdiff_t stride; pn_target y; } pn_data;
+
 typedef struct {
     size_t loss, batch_size;
     int sum;                        /* reduction: 0 the mean of the loss's values, 1 their sum */
@@ -136,15 +145,28 @@ typedef struct {
 } pn_fit_options;
 typedef struct { double loss; size_t values, correct, rows; } pn_score;         /* loss: sum over the values seen */
 
+/* ---- fit: the whole loop ------------------------------------------------------------------------------------------ */
 typedef struct pn_fit pn_fit;
-/* Checks the targets and plans; graph and data must outlive the fit. */
+/* Checks the targets and plans; graph, data and options must outlive the fit. data NULL: only pn_fit_batch will be called. */
 pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_options *options, pn_fit **fit, pn_error *error);
 void pn_fit_free(pn_fit *fit);
 /* One epoch; *step counts updates over the whole training. Stopped by poll it returns PN_STOPPED after a whole step. */
 pn_status pn_fit_epoch(pn_fit *fit, uint64_t epoch, int64_t *step, pn_score *score, pn_error *error);
+/* From now on the plans' steps are timed, and what a step of fit does beside them is added to *times, from 0; NULL: no longer.
+ * Gives the plan of full batches, which stays the fit's own (NULL without data). */
+typedef struct { double gather, loss, update, score; int64_t steps; } pn_fit_times;
+pn_plan *pn_fit_profile(pn_fit *fit, pn_fit_times *times);
+/* One step on all the rows of batch, whose score is added to *score. */
+pn_status pn_fit_batch(pn_fit *fit, const pn_data *batch, int64_t *step, pn_score *score, pn_error *error);
 
-/* Of options only loss (when score is given), batch_size and poll count. y (rows, output shape) and score may be NULL. */
-pn_status pn_predict(const pn_graph *graph, const pn_data *data, const pn_fit_options *options, void *y, pn_score *score, pn_error *error);
+/* ---- prediction: blocks of rows on all threads, nothing kept for backward ----------------------------------------- */
+typedef struct pn_predictor pn_predictor;
+/* block: the most rows computed at a time on one thread. The graph must outlive the predictor, and only values of its parameters may
+ * change meanwhile. One call at a time. */
+pn_status pn_predictor_new(const pn_graph *graph, size_t block, pn_predictor **predictor, pn_error *error);
+void pn_predictor_free(pn_predictor *predictor);
+/* y (rows, output shape) and score may be NULL; of options, which may be NULL without score, only loss (with score) and poll count. */
+pn_status pn_predict(pn_predictor *predictor, const pn_data *data, const pn_fit_options *options, void *y, pn_score *score, pn_error *error);
 
 /* ---- random numbers: Philox4x32-10, a function of (seed, stream, index) alone ------------------------------------- */
 void pn_random_uniform(uint64_t seed, uint64_t stream, double low, double high, pn_dtype t, size_t n, void *out);

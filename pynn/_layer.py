@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
@@ -133,12 +134,15 @@ class Layer:
 
     def __init__(self) -> None:
         self._parameters: dict[str, Parameter] = {}
+        self._owners: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._forget()
 
     def _forget(self) -> None:
-        """Drop the plans, which borrow the parameters' memory."""
+        """Drop the plans, which borrow the parameters' memory, here and in the nets that this layer is part of."""
         self._plans: OrderedDict[Any, _core.Plan] = OrderedDict()
         self._last: tuple[_core.Plan, tuple[int, ...], np.dtype[Any]] | None = None
+        for owner in self._owners:
+            owner._forget()
 
     # ---- what a kind of layer says of itself --------------------------------------------------------------------
     def _build(self, builder: Builder, where: str) -> None:
@@ -172,7 +176,7 @@ class Layer:
             rows, shape, batched = self._split(x)
             builder = Builder(dtype, shape, batched)
             self._build(builder, type(self).__name__)
-            plan = self._plans[key] = _core.Plan(builder.graph, rows, True)
+            plan = self._plans[key] = _core.Plan(builder.graph, rows, "backward")
             if len(self._plans) > _KEPT_PLANS:
                 self._plans.popitem(last=False)
         else:
@@ -288,10 +292,11 @@ class Layer:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_plans", "_last")}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_plans", "_last", "_owners")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._owners = weakref.WeakSet()
         self._forget()
 
 

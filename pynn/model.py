@@ -20,6 +20,7 @@ from ._optimizer import Optimizer
 from ._random import draw_seed
 from ._tables import unknown_name
 from .activation_layers import by_name as activation_layers
+from .layers import Linear
 
 _FUSED = {("cross_entropy", "Softmax"): "cross_entropy", ("bce", "Sigmoid"): "bce_with_logits"}
 """Loss name and last layer that become one stable loss at the logits."""
@@ -93,18 +94,34 @@ class Sequential(Layer):
 
     def __init__(self, *layers: Layer | str) -> None:
         super().__init__()
-        self.layers = [_as_layer(layer) for layer in layers]
+        self._layers: list[Layer] = []
+        self._replace([_as_layer(layer) for layer in layers])
         self._fitted: tuple[Loss, bool] | None = None
         self._lock = threading.RLock()
         self.history: History | None = None
-        self._check_dtypes()
 
     # ---- structure ------------------------------------------------------------------------------------------------
-    def _check_dtypes(self) -> None:
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers; `append`, `insert`, ``model[i] = layer`` and ``del model[i]`` change them."""
+        return tuple(self._layers)
+
+    def _replace(self, layers: list[Layer]) -> None:
+        """Take these layers, all or none."""
+        before, self._layers = self._layers, layers
         found = {layer.dtype: name for name, layer in self._leaves() if layer.dtype}
         if len(found) > 1:
+            self._layers = before
             raise ValueError("layers: all must compute in one dtype, got " + ", ".join(f"{d} in layer {n}" for d, n in found.items()))
         self.dtype = next(iter(found), None)
+        for layer in layers:
+            layer._owners.add(self)
+        self._forget()
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._predictor: _core.Predictor | None = None
+        self._predictor_key: object = None
 
     def _leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
         for i, layer in enumerate(self.layers):
@@ -129,17 +146,29 @@ class Sequential(Layer):
 
     def __getitem__(self, index: int | slice) -> Any:
         """Return a layer, or for a slice a Sequential that shares its layers."""
-        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+        return Sequential(*self._layers[index]) if isinstance(index, slice) else self._layers[index]
+
+    def __setitem__(self, index: int, layer: Layer | str) -> None:
+        """Put another layer in the place of one, as a new head on a trained body."""
+        layers = self._layers.copy()
+        layers[index] = _as_layer(layer)
+        self._replace(layers)
+
+    def __delitem__(self, index: int | slice) -> None:
+        """Take layers out."""
+        layers = self._layers.copy()
+        del layers[index]
+        self._replace(layers)
 
     def append(self, layer: Layer | str) -> Self:
         """Add a layer at the end."""
-        self.layers.append(_as_layer(layer))
-        try:
-            self._check_dtypes()
-        except ValueError:
-            self.layers.pop()
-            raise
-        self._forget()
+        return self.insert(len(self), layer)
+
+    def insert(self, index: int, layer: Layer | str) -> Self:
+        """Add a layer before the one at ``index``."""
+        layers = self._layers.copy()
+        layers.insert(index, _as_layer(layer))
+        self._replace(layers)
         return self
 
     def train(self, mode: bool = True) -> Self:
@@ -167,16 +196,55 @@ class Sequential(Layer):
         trained = sum(p.data.size for p in self.parameters() if p.requires_grad)
         return "\n".join([*lines, f"{total:,} parameters, {trained:,} of them trained"])
 
+    def plan_summary(self, shape: tuple[int, ...] | None = None, *, rows: int = 32, mode: str = "train") -> str:
+        """Return a table of what the engine does for a batch: its steps, what is fused, arithmetic and memory.
+
+        Parameters
+        ----------
+        shape : tuple of int, optional
+            Of one sample; may be left out where the first layer is a `Linear`, which knows it.
+        rows : int
+            Samples in the batch.
+        mode : {'train', 'backward', 'predict'}
+            A step of `fit` (without its loss and update), a call that keeps what ``backward`` needs, or `predict`.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> print(pynn.Sequential(pynn.Linear(4, 8), "relu", pynn.Linear(8, 3)).plan_summary(rows=10, mode="predict"))
+        step                 layer             FLOP
+        linear + activation  layer 0 (Linear)   640
+        linear               layer 2 (Linear)   480
+        2 steps, 1,120 FLOP; ... bytes of memory for buffers that would take ... if none shared its place
+        """
+        first = next((layer for _, layer in self._leaves()), None)
+        if shape is None and isinstance(first, Linear):
+            shape = (first.in_features,)
+        if shape is None:
+            raise ValueError("shape: expected the shape of one sample, which this model's first layer does not tell")
+        _check_count("rows", rows, 1)
+        builder = Builder(self.dtype or "float32", shape, True)
+        self._build(builder, "")
+        plan = _core.Plan(builder.graph, rows, mode)
+        lines = [("step", "layer", "FLOP"), *((what, where, f"{flops:,.0f}" if flops else "") for what, where, _, flops, _ in plan.steps)]
+        widths = [max(len(line[k]) for line in lines) for k in range(3)]
+        table = [f"{what:<{widths[0]}}  {where:<{widths[1]}}  {flops:>{widths[2]}}" for what, where, flops in lines]
+        total = sum(step[3] for step in plan.steps)
+        memory = f"{plan.bytes:,} bytes of memory for buffers that would take {plan.bytes_apart:,} if none shared its place"
+        return "\n".join([*(line.rstrip() for line in table), f"{len(plan.steps)} steps, {total:,.0f} FLOP; {memory}"])
+
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in super().__getstate__().items() if k != "_lock"}
+        return {k: v for k, v in super().__getstate__().items() if k not in ("_lock", "_predictor", "_predictor_key")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._lock = threading.RLock()
+        for layer in self._layers:
+            layer._owners.add(self)
 
     # ---- training -------------------------------------------------------------------------------------------------
     def _enter(self) -> threading.RLock:
-        if not self._lock.acquire(blocking=False):
+        if not self._lock.acquire(False):
             raise RuntimeError("this model is in use by another thread; give each thread a copy of its own")
         return self._lock
 
@@ -252,8 +320,8 @@ class Sequential(Layer):
 
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: Any,
+        y: ArrayLike | None = None,
         *,
         loss: str | Loss,
         optimizer: str | Optimizer = "adam",
@@ -269,8 +337,10 @@ class Sequential(Layer):
 
         Parameters
         ----------
-        X : array_like, shape (rows, ...)
-            Samples; the first axis is the batch.
+        X : array_like, shape (rows, ...), or iterable of (X, y)
+            Samples; the first axis is the batch. Rows are gathered and converted batch by batch from where they are, without a
+            copy of `X`: a memory map may be larger than memory, and bytes stay bytes until their turn. Without `y`, an iterable
+            of batches, which each epoch goes through anew: a list, or an object whose ``__iter__`` starts over.
         y : array_like
             The loss's target: class indices (integers) of shape (rows,), or numbers like the output.
         loss : str or Loss
@@ -279,7 +349,8 @@ class Sequential(Layer):
         optimizer : str or Optimizer
             A name of `pynn.optim`, or an optimizer; one made without parameters is given this model's.
         epochs, batch_size : int
-            How often to see all rows, and how many at a time. The last batch may be smaller.
+            How often to see all rows, and how many at a time. The last batch may be smaller; batches that come from an iterable
+            are as large as they are.
         validation_data : (X, y), optional
             Scored after each epoch as ``val_loss`` and ``val_accuracy``.
         shuffle : bool
@@ -309,15 +380,18 @@ class Sequential(Layer):
         """
         _check_count("epochs", epochs, 0)
         _check_count("batch_size", batch_size, 1)
-        data, (criterion, fused) = self._data(X, "X"), self._resolve_loss(loss)
+        criterion, fused = self._resolve_loss(loss)
+        batches = None if y is not None else _Batches(X)
+        data = self._data(X if batches is None else batches.first[0], "X")
         graph = self._graph(data, fused)
-        target = self._target(y, len(data), graph, criterion, "y")
+        target = None if y is None else self._target(y, len(data), graph, criterion, "y")
         validation = None
         if validation_data is not None:
             Xv = self._data(validation_data[0], "validation_data[0]")
             if Xv.shape[1:] != data.shape[1:]:
                 raise ValueError(f"validation_data[0]: samples of shape {Xv.shape[1:]}, expected {data.shape[1:]} as in X")
-            validation = Xv, self._target(validation_data[1], len(Xv), graph, criterion, "validation_data[1]")
+            scorer = _core.Predictor(graph, _BLOCK)
+            validation = scorer, Xv, self._target(validation_data[1], len(Xv), graph, criterion, "validation_data[1]")
         opt = optim.get(optimizer)
         if not opt.bound:
             opt.bind(self.parameters())
@@ -327,14 +401,17 @@ class Sequential(Layer):
         lock = self._enter()
         try:
             self._fitted = criterion, fused
-            run = _core.Fit(
-                graph, data, target, criterion._index, criterion.reduction == "sum", batch_size, shuffle, draw_seed(seed), opt.core_groups()
-            )
+            settings = criterion._index, criterion.reduction == "sum", batch_size, shuffle, draw_seed(seed), opt.core_groups()
+            run = _core.Fit(graph, None if batches is not None else data, target, *settings)
             run.step = opt.steps
+
+            def epoch_score(epoch: int) -> tuple[float, int, int, int]:
+                return run.epoch(epoch) if batches is None else self._batches_score(batches, run, graph, criterion)
+
             self.history = hist = History()
             with _Progress(verbose, epochs) as progress:
                 for epoch in range(epochs):
-                    logs = self._epoch(run, epoch, opt, criterion, graph, validation)
+                    logs = self._epoch(run, epoch_score, epoch, opt, criterion, validation)
                     if math.isnan(logs["loss"]) and not any(map(math.isnan, hist.history.get("loss", []))):
                         warnings.warn(
                             f"the loss is NaN in epoch {epoch}: X holds NaN or infinity, or the learning rate is too high",
@@ -350,19 +427,34 @@ class Sequential(Layer):
             lock.release()
 
     def _epoch(
-        self, run: _core.Fit, epoch: int, opt: Optimizer, loss: Loss, graph: _core.Graph, validation: tuple[Array, Array] | None
+        self,
+        run: _core.Fit,
+        score: Callable[[int], tuple[float, int, int, int]],
+        epoch: int,
+        opt: Optimizer,
+        loss: Loss,
+        validation: tuple[_core.Predictor, Array, Array] | None,
     ) -> dict[str, float]:
         start = time.perf_counter()
         try:
-            logs = self._score("", run.epoch(epoch), loss)
+            logs = self._score("", score(epoch), loss)
         finally:
             opt.steps = run.step
         logs["seconds"] = time.perf_counter() - start
         if validation is not None:
-            score = _core.predict(graph, *validation, loss._index, _BLOCK, False)[1]
-            assert score is not None
-            logs |= self._score("val_", score, loss)
+            scorer, Xv, yv = validation
+            logs |= self._score("val_", scorer.score(Xv, yv, loss._index), loss)
         return logs
+
+    def _batches_score(self, batches: _Batches, run: _core.Fit, graph: _core.Graph, loss: Loss) -> tuple[float, int, int, int]:
+        scores = []
+        for X, y in batches:
+            data = self._data(X, "X")
+            if not len(data):
+                raise ValueError("X: a batch has no rows")
+            scores.append(run.batch(data, self._target(y, len(data), graph, loss, "y")))
+        total, values, correct, rows = (sum(column) for column in zip(*scores, strict=True))
+        return total, int(values), int(correct), int(rows)
 
     def evaluate(self, X: ArrayLike, y: ArrayLike, *, loss: str | Loss | None = None) -> dict[str, float]:
         """Return ``{"loss": ..., "accuracy": ...}`` on other data; ``loss`` defaults to that of the last ``fit``."""
@@ -376,25 +468,37 @@ class Sequential(Layer):
             raise ValueError("X: expected at least one row")
         lock = self._enter()
         try:
-            score = _core.predict(graph, data, target, criterion._index, _BLOCK, False)[1]
+            score = _core.Predictor(graph, _BLOCK).score(data, target, criterion._index)
         finally:
             lock.release()
-        assert score is not None
         return self._score("", score, criterion)
 
     # ---- prediction -----------------------------------------------------------------------------------------------
     def predict(self, X: ArrayLike, *, batch_size: int = 256) -> Array:
-        """Return the last layer's output, computed in blocks of ``batch_size`` rows; nothing is kept for ``backward``."""
-        _check_count("batch_size", batch_size, 1)
-        data = self._data(X, "X")
-        graph = self._graph(data, False)
+        """Return the last layer's output; nothing is kept for ``backward``.
+
+        Blocks of ``batch_size`` rows are computed on all threads, so memory stays bounded whatever the number of rows; rows are
+        converted block by block, from a memory map too.
+        """
         lock = self._enter()
         try:
-            out = _core.predict(graph, data, None, 0, batch_size, True)[0]
+            if self._predictor is not None and batch_size == self._predictor_key[0]:  # type: ignore[index]
+                out = self._predictor.quick(X)
+                if out is not None:
+                    return out
+            return self._ready(X, batch_size)
         finally:
             lock.release()
-        assert out is not None
-        return out
+
+    def _ready(self, X: ArrayLike, batch_size: int) -> Array:
+        """Predict after all checks, and keep the predictor for the next call."""
+        _check_count("batch_size", batch_size, 1)
+        data = self._data(X, "X")
+        key = batch_size, data.shape[1:], self._compute_dtype(data), _core.isa()
+        if self._predictor is None or key != self._predictor_key:
+            self._predictor = _core.Predictor(self._graph(data, False), batch_size)
+            self._predictor_key = key
+        return self._predictor.predict(data)
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """Return probabilities: the output, through softmax or sigmoid where the net was fitted on logits."""
@@ -421,6 +525,41 @@ class Sequential(Layer):
 
 _BLOCK = 256
 """Rows that validation computes at a time."""
+
+
+class _Batches:
+    """Batches that can be gone through again and again, and the first of them."""
+
+    def __init__(self, source: Any) -> None:
+        if isinstance(source, np.ndarray) or not isinstance(source, Iterable):
+            raise TypeError(f"y: expected a target, unless X is an iterable of batches (X, y); got X of type {type(source).__name__}")
+        self.source = source
+        self.ahead: Iterator[Any] | None = iter(source)
+        first = next(self._checked(self.ahead), None)
+        if first is None:
+            raise ValueError("X: the iterable gave no batch")
+        self.first: tuple[Any, Any] = first
+
+    @staticmethod
+    def _checked(batches: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+        for batch in batches:
+            if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+                raise TypeError(f"X: without y, each batch must be a pair (X, y), got {type(batch).__name__}")
+            yield batch[0], batch[1]
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        """Go through the batches once; the first pass begins with the one that was looked at."""
+        if self.ahead is not None:
+            ahead, self.ahead = self.ahead, None
+            yield self.first
+            yield from self._checked(ahead)
+            return
+        empty = True
+        for batch in self._checked(iter(self.source)):
+            empty = False
+            yield batch
+        if empty:
+            raise ValueError("X: the iterable is exhausted after one epoch; give a list, or an object whose __iter__ starts over")
 
 
 class _Progress:

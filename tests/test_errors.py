@@ -148,7 +148,10 @@ def test_more_than_memory_is_an_error(call: Any) -> None:
 # ---- the compiled core by itself ------------------------------------------------------------------------------------
 CALLS: dict[str, tuple[Any, int]] = {
     "Graph": (_core.Graph, 2), "Plan": (_core.Plan, 3), "Fit": (_core.Fit, 9), "loss": (_core.loss, 5), "update": (_core.update, 2),
-    "predict": (_core.predict, 6), "uniform": (_core.uniform, 5), "set_isa": (_core.set_isa, 1), "set_doc": (_core.set_doc, 2),
+    "uniform": (_core.uniform, 5), "set_isa": (_core.set_isa, 1), "set_doc": (_core.set_doc, 2),
+    "set_threads": (_core.set_threads, 1), "Predictor": (_core.Predictor, 2), "Fit.batch": (lambda *a: fit().batch(*a), 2),
+    "Predictor.predict": (lambda a: predictor().predict(a), 1), "Predictor.quick": (lambda a: predictor().quick(a), 1),
+    "Predictor.score": (lambda *a: predictor().score(*a), 3),
     "Graph.add": (lambda *a: _core.Graph("float64", (3,)).add(*a), 4), "Plan.forward": (lambda a: plan().forward(a), 1),
     "Plan.backward": (lambda a: plan().backward(a), 1), "trained backward": (lambda a: used().backward(a), 1),
 }  # fmt: skip
@@ -161,7 +164,15 @@ def graph() -> Any:
 
 
 def plan() -> Any:
-    return _core.Plan(graph(), 4, True)
+    return _core.Plan(graph(), 4, "backward")
+
+
+def fit() -> Any:
+    return _core.Fit(graph(), None, None, 1, False, 4, False, 0, [])
+
+
+def predictor() -> Any:
+    return _core.Predictor(graph(), 3)
 
 
 def used() -> Any:
@@ -177,7 +188,8 @@ def segment(*arrays: Any) -> list[Any]:
 
 TWO, ROWS = np.ones(2), np.ones((4, 3))
 ODD = [
-    None, True, -1, 0, 1, 2, 3, 2**31, 2**63, -(2**63) - 1, 1.5, float("nan"), 1j, "", "float32", "linear", "\ud800", b"x", object(), {},
+    None, True, -1, 0, 1, 2, 3, 2**31, 2**63, -(2**63) - 1, 1.5, float("nan"), 1j, "", "float32", "train",
+    "linear", "backward", "\ud800", b"x", object(), {},
     (), (3,), (-1,), (2**62, 8), ("x",), (1.0,) * 9, [], [()], [(0, (), [])], [(9, (), [])], [(0, (1.0,) * 20, [])], [(0, ("x",), [3])],
     segment(TWO, TWO, (TWO,)), segment(TWO, np.ones(3), (TWO,)), segment(TWO, TWO, ()), segment(TWO, TWO, TWO), segment(),
     ROWS, ROWS[:, :2], ROWS[0], ROWS.astype("f4"), ROWS[:0], ROWS * 1j, np.ones((4, 6))[:, ::2], np.ones((1,) * 9), np.array(1.0),
@@ -191,17 +203,20 @@ ODD = [
 def test_the_core_refuses_nonsense_and_never_crashes(name: str, data: st.DataObject) -> None:
     call, arity = CALLS[name]
     arguments = data.draw(st.lists(st.sampled_from(range(len(ODD))), min_size=arity, max_size=arity))
-    before = _core.isa()
+    before, threads = _core.isa(), _core.get_threads()
     try:
         result = call(*(ODD[i] for i in arguments))
         if name == "Plan":
             result.forward(np.ones((*result.output_shape[:1], 3)))
         if name == "Fit":
             result.epoch(0)
+        if name == "Predictor":
+            result.predict(np.ones((7, 3)))
     except (TypeError, ValueError, RuntimeError, OverflowError, MemoryError, UnicodeEncodeError, AttributeError):
         pass
     finally:
         _core.set_isa(before)
+        _core.set_threads(threads)
 
 
 @pytest.mark.parametrize("kind", ["linear", "activation", "rowwise", "reshape", "conv", ""])
@@ -220,7 +235,7 @@ def test_a_graph_without_its_weights_is_refused() -> None:
     g = _core.Graph("float64", (3,))
     g.add("linear", "here", (3, 2, 1), ())
     with pytest.raises((ValueError, RuntimeError), match="here"):
-        _core.Plan(g, 4, True)
+        _core.Plan(g, 4, "backward")
 
 
 @settings(max_examples=50, deadline=None, database=None)

@@ -1,5 +1,7 @@
 """How many threads: the settings, the environment, fork, and a machine that may use fewer CPUs than it has."""
 
+import concurrent.futures
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 import pynn
+from pynn import _core
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -46,3 +49,40 @@ def test_environment() -> None:
 def test_affinity() -> None:
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); import pynn; print(pynn.get_num_threads())"
     assert run(code, PYNN_NUM_THREADS="").stdout == "1\n"
+
+
+def train(threads: int, isa: str) -> list[bytes]:
+    """Train a net that is large enough to be shared out, and predict; return everything that came of it."""
+    before = _core.isa()
+    _core.set_isa(isa)
+    try:
+        with pynn.num_threads(threads):
+            rng = np.random.default_rng(0)
+            X, y = rng.normal(size=(520, 300)).astype(np.float32), rng.integers(0, 40, 520)
+            model = pynn.Sequential(pynn.Linear(300, 400, seed=1), "gelu", pynn.Linear(400, 40, seed=2), pynn.Softmax())
+            hist = model.fit(X, y, loss="cross_entropy", epochs=2, batch_size=256, seed=0, validation_data=(X, y)).history
+            scores = [repr(hist[name]).encode() for name in ("loss", "accuracy", "val_loss", "val_accuracy")]
+            return [*(a.tobytes() for a in model.params.values()), model.predict(X).tobytes(), *scores]
+    finally:
+        _core.set_isa(before)
+
+
+def test_the_same_bits_on_any_number_of_threads(isa: str) -> None:
+    one = train(1, isa)
+    for threads in (2, 7):
+        assert train(threads, isa) == one
+
+
+def test_two_trainings_at_the_same_time() -> None:
+    """In two threads of the program, which share the pool: each gives what it gives alone."""
+    alone = train(1, _core.isa())
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        assert all(result == alone for result in pool.map(lambda _: train(2, _core.isa()), range(6)))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_trains_too() -> None:
+    alone = train(2, _core.isa())
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        assert pool.starmap(train, [(2, _core.isa())] * 2) == [alone] * 2

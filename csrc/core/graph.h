@@ -46,6 +46,8 @@ typedef void pn_step_fn(const pn_step *step, void *const *at);         /* at[buf
 struct pn_step {
     pn_step_fn *run;
     const char *what;                       /* for pn_plan_step */
+    size_t node;
+    double flops, seconds;
     int x, y, t, z, work;                   /* buffers: read, written, read as well, written as well, scratch; PN_NONE where unused */
     size_t rows, n, inner;
     const pn_typed_kernels *k;
@@ -72,6 +74,8 @@ struct pn_plan {
     size_t bytes;
     int output, output_grad;                /* PN_TRAIN: where the loss reads and writes */
     int ready;                              /* forward has run, so backward may */
+    int timed;
+    double loss_seconds;
 };
 
 struct pn_builder {
@@ -79,7 +83,7 @@ struct pn_builder {
     pn_plan *plan;
     const pn_typed_kernels *k;
     pn_mode mode;
-    size_t rows;
+    size_t rows, node;                      /* the node whose steps are being made */
     int *value;                             /* each node's output */
     int *inner;                             /* a fused activation's argument, where backward needs it */
     int *grad;                              /* gradient of each node's output; PN_NONE where nobody wants it */
@@ -104,6 +108,7 @@ int pn_gradient_buffer(pn_builder *b, size_t node, int reuse);         /* where 
 
 /* run.c: one step of fit but the update; returns the sum of the loss's values. The plan is PN_TRAIN. */
 double pn_plan_train(pn_plan *plan, const void *x, size_t loss, size_t cols, const pn_target *target, double scale);
+double pn_seconds(void);                                               /* a clock that only goes forward */
 
 /* arena.c: offsets for buffers with lifetimes, greedy by size; returns the bytes of the arena. */
 size_t pn_arena_place(pn_buffer *buffers, size_t n, size_t *order);

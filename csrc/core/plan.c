@@ -40,6 +40,7 @@ pn_step *pn_step_new(pn_builder *b, const char *what, pn_step_fn *run)
     s->what = what;
     s->x = s->y = s->t = s->z = s->work = PN_NONE;
     s->k = b->k;
+    s->node = b->node;
     return s;
 }
 
@@ -104,14 +105,19 @@ static pn_status build(pn_builder *b)
     size_t last = b->graph->n_nodes - 1;
     pn_status status = PN_OK;
     b->value[0] = PN_X;
-    for (size_t i = 1; i <= last && !status; i++)
+    for (size_t i = 1; i <= last && !status; i++) {
+        b->node = i;
         if (!b->fused[i]) status = b->graph->nodes[i].kind->forward(b, i);
+    }
     if (!status && b->mode != PN_TRAIN && b->value[last] != PN_Y) status = copy(b, b->value[last], PN_Y, last);
     p->n_forward = p->n_steps;
     if (status || b->mode == PN_PREDICT) return status;
     b->grad[last] = b->mode == PN_BACKWARD ? PN_GY : pn_buffer_new(b, b->rows * pn_count(&b->graph->nodes[last].shape));
     if (b->grad[last] == PN_NONE) return PN_NO_MEMORY;
-    for (size_t i = last; i > 0 && !status && pn_wants_gradient(b, i); i--) status = b->graph->nodes[i].kind->backward(b, i);
+    for (size_t i = last; i > 0 && !status && pn_wants_gradient(b, i); i--) {
+        b->node = i;
+        status = b->graph->nodes[i].kind->backward(b, i);
+    }
     if (!status && b->mode == PN_BACKWARD && b->grad[0] != PN_GX) status = copy(b, b->grad[0], PN_GX, 0);
     return status;
 }
@@ -203,4 +209,24 @@ void pn_plan_free(pn_plan *plan)
 }
 
 size_t pn_plan_bytes(const pn_plan *plan) { return plan->bytes; }
-const char *pn_plan_step(const pn_plan *plan, size_t i) { return i < plan->n_steps ? plan->steps[i].what : NULL; }
+size_t pn_plan_bytes_apart(const pn_plan *plan)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < plan->n_buffers; i++) bytes += plan->buffers[i].bytes;
+    return bytes;
+}
+
+int pn_plan_step(const pn_plan *plan, size_t i, pn_step_info *info)
+{
+    if (i >= plan->n_steps) return 0;
+    const pn_step *s = &plan->steps[i];
+    *info = (pn_step_info){ s->what, plan->graph->nodes[s->node].where, i < plan->n_forward, s->flops, s->seconds };
+    return 1;
+}
+
+void pn_plan_profile(pn_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_steps; i++) plan->steps[i].seconds = 0;
+    plan->loss_seconds = 0;
+    plan->timed = 1;
+}

@@ -1,11 +1,30 @@
 /* run.c - forward, backward, loss and update: no decisions, no allocation. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE                     /* clock_gettime */
+#endif
 #include "graph.h"
 #include <math.h>
 #include <stdlib.h>
+#include <time.h>
+
+double pn_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 static void run_steps(const pn_plan *p, size_t from, size_t to)
 {
-    for (size_t i = from; i < to; i++) p->steps[i].run(&p->steps[i], p->at);
+    if (!p->timed) {
+        for (size_t i = from; i < to; i++) p->steps[i].run(&p->steps[i], p->at);
+        return;
+    }
+    double before = pn_seconds(), now;
+    for (size_t i = from; i < to; i++, before = now) {
+        p->steps[i].run(&p->steps[i], p->at);
+        p->steps[i].seconds += (now = pn_seconds()) - before;
+    }
 }
 
 void pn_plan_forward(pn_plan *plan, const void *x, void *y)
@@ -30,19 +49,49 @@ double pn_plan_train(pn_plan *plan, const void *x, size_t loss, size_t cols, con
 {
     plan->at[PN_X] = (void *)x;
     run_steps(plan, 0, plan->n_forward);
+    double start = plan->timed ? pn_seconds() : 0;
     double sum = pn_loss_apply(loss, plan->graph->dtype, plan->rows, cols, plan->at[plan->output], target, NULL,
                                plan->at[plan->output_grad], scale);
+    if (plan->timed) plan->loss_seconds += pn_seconds() - start;
     run_steps(plan, plan->n_forward, plan->n_steps);
     return sum;
 }
 
 size_t pn_loss_values(size_t loss, size_t rows, size_t cols) { return pn_loss_at(loss)->kind == 'r' ? rows : rows * cols; }
 
+/* Rows are taken in blocks, whose number depends on the shape alone, and the blocks' sums added in order. */
+enum { LOSS_BLOCKS = 64, LOSS_ELEMENTS = 8192 };
+typedef struct { pn_loss_fn *loss; pn_loss_args whole; size_t block, values, size; double sums[LOSS_BLOCKS]; } loss_blocks;
+
+static void *moved(const void *p, size_t bytes) { return p ? (char *)p + bytes : NULL; }
+
+static void loss_block(void *context, size_t i)
+{
+    loss_blocks *j = context;
+    pn_loss_args a = j->whole;
+    const size_t start = i * j->block, bytes = start * a.cols * j->size;
+    a.rows = a.rows - start < j->block ? a.rows - start : j->block;
+    a.x = moved(a.x, bytes);
+    a.target = moved(a.target, bytes);
+    a.label = moved(a.label, start * sizeof *a.label);
+    a.value = moved(a.value, start * j->values * j->size);
+    a.grad = moved(a.grad, bytes);
+    j->sums[i] = j->loss(&a);
+}
+
 double pn_loss_apply(size_t loss, pn_dtype t, size_t rows, size_t cols, const void *x, const pn_target *target,
                      void *value, void *grad, double scale)
 {
-    const pn_loss_args args = { rows, cols, x, target->target, target->label, value, grad, scale };
-    return pn_kernels_now()->of[t].losses[loss](&args);
+    size_t block = LOSS_ELEMENTS / (cols + 1) + 1, least = (rows + LOSS_BLOCKS - 1) / LOSS_BLOCKS;
+    if (block < least) block = least;
+    loss_blocks j = { .loss = pn_kernels_now()->of[t].losses[loss], .whole = { rows, cols, x, target->target, target->label, value, grad, scale },
+                      .block = block, .values = pn_loss_values(loss, 1, cols), .size = pn_size(t) };
+    const size_t blocks = (rows + block - 1) / block;
+    if (blocks <= 1) return j.loss(&j.whole);
+    pn_parallel(blocks, loss_block, &j);
+    double sum = 0;
+    for (size_t i = 0; i < blocks; i++) sum += j.sums[i];
+    return sum;
 }
 
 static pn_status check_labels(size_t rows, size_t cols, const int64_t *label, const char *name, pn_error *error)

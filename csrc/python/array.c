@@ -21,6 +21,52 @@ static PyArrayObject *convert(PyObject *given, int type, int integers_only, cons
 }
 
 PyArrayObject *real_array(PyObject *given, pn_dtype t, const char *name) { return convert(given, numpy_type(t), 0, name); }
+
+static int source_of(int type, pn_source *source)
+{
+    switch (type) {
+    case NPY_FLOAT:  *source = PN_FROM_F32; return 1;
+    case NPY_DOUBLE: *source = PN_FROM_F64; return 1;
+    case NPY_INT8:   *source = PN_FROM_I8;  return 1;
+    case NPY_BOOL:
+    case NPY_UINT8:  *source = PN_FROM_U8;  return 1;
+    case NPY_INT16:  *source = PN_FROM_I16; return 1;
+    case NPY_UINT16: *source = PN_FROM_U16; return 1;
+    case NPY_INT32:  *source = PN_FROM_I32; return 1;
+    case NPY_UINT32: *source = PN_FROM_U32; return 1;
+    case NPY_INT64:  *source = PN_FROM_I64; return 1;
+    case NPY_UINT64: *source = PN_FROM_U64; return 1;
+    default: return 0;
+    }
+}
+
+/* Do a plan's gathers read it: native numbers, aligned, each sample contiguous, the rows at any distance? */
+static int gathers(PyArrayObject *a, pn_source *source)
+{
+    if (PyArray_NDIM(a) < 1 || !PyArray_ISALIGNED(a) || !PyArray_ISNOTSWAPPED(a) || !source_of(PyArray_TYPE(a), source)) return 0;
+    npy_intp next = PyArray_ITEMSIZE(a);
+    for (int i = PyArray_NDIM(a) - 1; i > 0; i--) {
+        if (PyArray_DIM(a, i) != 1 && PyArray_STRIDE(a, i) != next) return 0;
+        next *= PyArray_DIM(a, i);
+    }
+    return 1;
+}
+
+PyArrayObject *sample_array(PyObject *given, pn_dtype t, const char *name, pn_data *data)
+{
+    PyArrayObject *a = (PyArrayObject *)PyArray_FROM_O(given);
+    if (a && !gathers(a, &data->type)) {
+        Py_SETREF(a, real_array((PyObject *)a, t, name));
+        data->type = t == PN_F32 ? PN_FROM_F32 : PN_FROM_F64;
+    }
+    if (!a) return NULL;
+    data->x = PyArray_DATA(a);
+    data->rows = PyArray_NDIM(a) ? (size_t)PyArray_DIM(a, 0) : 1;
+    data->stride = PyArray_NDIM(a) ? PyArray_STRIDE(a, 0) : 0;
+    if (data->rows == 1) data->stride = PyArray_NBYTES(a);              /* whatever NumPy says of a single row */
+    return a;
+}
+
 PyArrayObject *label_array(PyObject *given, const char *name) { return convert(given, NPY_INT64, 1, name); }
 
 /* A parameter or its gradient: used in place, so it must already be what the core reads. */

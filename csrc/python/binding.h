@@ -18,23 +18,35 @@
 
 int add_rows(PyObject *module, const char *name, PyObject *(*row)(size_t i));    /* module.c: a tuple of row(0), row(1), ... until NULL */
 int add_ufuncs(PyObject *module);       /* ufuncs.c: activations, their derivatives and the row-wise functions */
-int add_model(PyObject *module);        /* model.c: Graph, Plan, losses, optimizers, fit */
+int add_model(PyObject *module);        /* model.c: Graph, Plan */
+int add_type(PyObject *module, PyType_Spec *spec);
 PyObject *raise_status(pn_status status, const pn_error *error);    /* module.c: status to exception in one switch; returns NULL */
 
 /* array.c: each gives a new reference, or NULL with an exception that names the argument. */
 PyArrayObject *real_array(PyObject *given, pn_dtype t, const char *name);      /* contiguous; converts any real dtype */
 PyArrayObject *label_array(PyObject *given, const char *name);                 /* int64 */
 PyArrayObject *in_place_array(PyObject *given, pn_dtype t, const char *name);  /* checked, never converted */
+/* Samples for a plan of dtype t: as they are where a plan can convert them batch by batch, else contiguous; sets all of data but y. */
+PyArrayObject *sample_array(PyObject *given, pn_dtype t, const char *name, pn_data *data);
 PyArrayObject *new_array(size_t ndim, const npy_intp *shape, pn_dtype t);
 int parse_dtype(const char *name, pn_dtype *t);
 int check_index(size_t i, const void *row, const char *table);                 /* 0 and an exception when row is NULL */
 
-/* training.c */
-int add_training(PyObject *module);     /* losses, updates and fit */
-/* model.c: what training.c needs of a Graph. */
+/* losses.c */
+int add_losses(PyObject *module);
+/* Converts y for a loss over (rows, cols): class indices where its dtype is integer and the loss takes them, numbers otherwise. */
+PyArrayObject *target_array(size_t loss, pn_dtype t, size_t rows, size_t cols, PyObject *given, const char *name, pn_target *target);
+/* update.c */
+int add_updates(PyObject *module);
+typedef struct { size_t n; pn_group *groups; PyObject *keep; } groups;         /* a Python list of groups, and what keeps it alive */
+int parse_groups(PyObject *list, groups *g);
+void groups_clear(groups *g);
+int add_fit(PyObject *module);          /* fit.c: Fit and Predictor */
+/* model.c: what others need of a Graph. */
 typedef struct { PyObject_HEAD pn_graph *graph; pn_dtype dtype; size_t ndim, shape[PN_MAX_DIMS]; PyObject *keep; int sealed; } GraphObject;
 GraphObject *as_graph(PyObject *module, PyObject *object);                     /* borrowed; NULL and TypeError when it is none */
 int check_sample(const GraphObject *g, PyArrayObject *x, const char *name);    /* is x (rows, input shape)? */
+PyObject *step_list(const pn_plan *plan);                                      /* (what, where, forward, flops, seconds) of each step */
 PyArrayObject *new_output(const GraphObject *g, size_t rows);
 enum { RELEASE_AT = 1000 };             /* elements from which a call releases the GIL */
 

@@ -166,7 +166,7 @@ PyArrayObject *new_output(const GraphObject *g, size_t rows)
 }
 
 /* ---- Plan ------------------------------------------------------------------------------------------------------ */
-typedef struct { PyObject_HEAD pn_plan *plan; GraphObject *graph; size_t rows; PyArrayObject *x; int busy; } PlanObject;
+typedef struct { PyObject_HEAD pn_plan *plan; GraphObject *graph; size_t rows; pn_mode mode; PyArrayObject *x; int busy; } PlanObject;
 
 static void plan_dealloc(PlanObject *self)
 {
@@ -180,12 +180,19 @@ static void plan_dealloc(PlanObject *self)
 
 static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "graph", "rows", "keep", NULL };
+    static char *names[] = { "graph", "rows", "mode", NULL };
+    static const char *const modes[] = { [PN_PREDICT] = "predict", [PN_BACKWARD] = "backward", [PN_TRAIN] = "train" };
     PyObject *graph;
     Py_ssize_t rows;
-    int keep;
+    const char *name;
     pn_error error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Onp", names, &graph, &rows, &keep)) return NULL;
+    size_t mode = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Ons", names, &graph, &rows, &name)) return NULL;
+    while (mode <= PN_TRAIN && strcmp(name, modes[mode])) mode++;
+    if (mode > PN_TRAIN) {
+        PyErr_Format(PyExc_ValueError, "mode: expected 'predict', 'backward' or 'train', got '%.40s'", name);
+        return NULL;
+    }
     GraphObject *g = as_graph(PyType_GetModule(type), graph);
     if (!g) return NULL;
     if (rows < 0) {
@@ -197,7 +204,8 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->graph = (GraphObject *)Py_NewRef(graph);
     g->sealed = 1;
     self->rows = (size_t)rows;
-    pn_status status = pn_plan_new(g->graph, (size_t)rows, keep ? PN_BACKWARD : PN_PREDICT, &self->plan, &error);
+    self->mode = (pn_mode)mode;
+    pn_status status = pn_plan_new(g->graph, (size_t)rows, (pn_mode)mode, &self->plan, &error);
     if (!status) return (PyObject *)self;
     Py_DECREF(self);
     return raise_status(status, &error);
@@ -219,6 +227,10 @@ static int fits(const PlanObject *self, PyArrayObject *x)
 
 static PyObject *plan_forward(PlanObject *self, PyObject *given)
 {
+    if (self->mode == PN_TRAIN) {
+        PyErr_SetString(PyExc_RuntimeError, "a plan for training ends in a loss, which only Fit gives");
+        return NULL;
+    }
     PyArrayObject *x = real_array(given, self->graph->dtype, "x"), *y = NULL;
     if (!x || !check_sample(self->graph, x, "x") || !fits(self, x) || !(y = new_output(self->graph, self->rows)) || !enter(self)) {
         Py_XDECREF(x);
@@ -282,18 +294,19 @@ static PyObject *plan_output_shape(PlanObject *self, void *unused)
 
 static PyObject *plan_bytes(PlanObject *self, void *unused) { (void)unused; return PyLong_FromSize_t(pn_plan_bytes(self->plan)); }
 
-static PyObject *plan_steps(PlanObject *self, void *unused)
+PyObject *step_list(const pn_plan *plan)
 {
-    (void)unused;
     PyObject *list = PyList_New(0);
-    const char *what;
-    for (size_t i = 0; list && (what = pn_plan_step(self->plan, i)); i++) {
-        PyObject *text = PyUnicode_FromString(what);
-        if (!text || PyList_Append(list, text) < 0) Py_CLEAR(list);
-        Py_XDECREF(text);
+    pn_step_info s;
+    for (size_t i = 0; list && pn_plan_step(plan, i, &s); i++) {
+        PyObject *step = Py_BuildValue("ssNdd", s.what, s.where, PyBool_FromLong(s.forward), s.flops, s.seconds);
+        if (!step || PyList_Append(list, step) < 0) Py_CLEAR(list);
+        Py_XDECREF(step);
     }
     return list;
 }
+static PyObject *plan_steps(PlanObject *self, void *unused) { (void)unused; return step_list(self->plan); }
+static PyObject *plan_bytes_apart(PlanObject *self, void *unused) { (void)unused; return PyLong_FromSize_t(pn_plan_bytes_apart(self->plan)); }
 
 /* ---- types ------------------------------------------------------------------------------------------------------ */
 static PyMethodDef graph_methods[] = {
@@ -322,7 +335,8 @@ static PyMethodDef plan_methods[] = {
 static PyGetSetDef plan_getset[] = {
     { "output_shape", (getter)plan_output_shape, NULL, "Rows, and the shape of one sample's output.", NULL },
     { "bytes", (getter)plan_bytes, NULL, "Size of the plan's arena.", NULL },
-    { "steps", (getter)plan_steps, NULL, "What each step does.", NULL },
+    { "bytes_apart", (getter)plan_bytes_apart, NULL, "What the plan's buffers would take if none shared its place.", NULL },
+    { "steps", (getter)plan_steps, NULL, "Each step: what it does, for which layer, in the forward pass?, FLOP, seconds.", NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };
 static PyType_Slot plan_slots[] = {
@@ -330,13 +344,13 @@ static PyType_Slot plan_slots[] = {
     { Py_tp_dealloc, plan_dealloc },
     { Py_tp_methods, plan_methods },
     { Py_tp_getset, plan_getset },
-    { Py_tp_doc, "Plan(graph, rows, keep)\n--\n\nA graph decided for a number of rows; keep: for backward." },
+    { Py_tp_doc, "Plan(graph, rows, mode)\n--\n\nA graph decided for a number of rows; mode: 'predict', 'backward' or 'train'." },
     { 0, NULL },
 };
 static PyType_Spec graph_spec = { "pynn._core.Graph", sizeof(GraphObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, graph_slots };
 static PyType_Spec plan_spec = { "pynn._core.Plan", sizeof(PlanObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, plan_slots };
 
-static int add_type(PyObject *module, PyType_Spec *spec)
+int add_type(PyObject *module, PyType_Spec *spec)
 {
     PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
     int status = type ? PyModule_AddType(module, (PyTypeObject *)type) : -1;
@@ -346,6 +360,5 @@ static int add_type(PyObject *module, PyType_Spec *spec)
 
 int add_model(PyObject *module)
 {
-    if (add_type(module, &graph_spec) < 0 || add_type(module, &plan_spec) < 0) return -1;
-    return add_training(module);
+    return add_type(module, &graph_spec) < 0 ? -1 : add_type(module, &plan_spec);
 }

@@ -117,11 +117,28 @@ int add_rows(PyObject *module, const char *name, PyObject *(*row)(size_t i))
     return rc;
 }
 
+/* uniform(out, seed, stream, low, high): fills a float32 or float64 array in place. */
+static PyObject *uniform(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *given;
+    unsigned long long seed, stream;
+    double low, high;
+    if (!PyArg_ParseTuple(args, "OKKdd", &given, &seed, &stream, &low, &high)) return NULL;
+    pn_dtype t = PyArray_Check(given) && PyArray_TYPE((PyArrayObject *)given) == NPY_FLOAT ? PN_F32 : PN_F64;
+    PyArrayObject *out = in_place_array(given, t, "out");
+    if (!out) return NULL;
+    pn_random_uniform(seed, stream, low, high, t, (size_t)PyArray_SIZE(out), PyArray_DATA(out));
+    Py_DECREF(out);
+    Py_RETURN_NONE;
+}
+
 static int exec(PyObject *module)
 {
     if (PyArray_ImportNumPyAPI() < 0 || PyUFunc_ImportUFuncAPI() < 0 || choose_isa(module) < 0 || choose_threads() < 0) return -1;
     if (add_rows(module, "LOSSES", loss_row) < 0 || add_rows(module, "OPTIMIZERS", optimizer_row) < 0) return -1;
-    return add_ufuncs(module) < 0 || add_model(module) < 0 ? -1 : 0;
+    if (add_ufuncs(module) < 0 || add_model(module) < 0 || add_losses(module) < 0 || add_updates(module) < 0) return -1;
+    return add_fit(module);
 }
 
 static PyMethodDef methods[] = {
@@ -130,6 +147,7 @@ static PyMethodDef methods[] = {
     { "isa", isa, METH_NOARGS, "isa()\n--\n\nReturn the name of the instruction set in use." },
     { "isas", isas, METH_NOARGS, "isas()\n--\n\nReturn the instruction sets that were built, best first, and whether this machine runs each." },
     { "set_isa", set_isa, METH_O, "set_isa(name, /)\n--\n\nUse the named instruction set from now on; None chooses the best." },
+    { "uniform", uniform, METH_VARARGS, "uniform(out, seed, stream, low, high, /)\n--\n\nFill out with numbers in [low, high)." },
     { NULL, NULL, 0, NULL }
 };
 static PyModuleDef_Slot slots[] = { { Py_mod_exec, (void *)exec }, { 0, NULL } };

@@ -90,11 +90,12 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     for (size_t i = 0; i < PARAMETERS; i++)
         segments[i] = (pn_segment){ p[i], g[i], { state[i][0], state[i][1] }, shapes[i][0] * (i % 2 ? 1 : shapes[i][1]), PN_F64 };
     const pn_group group = { row_of("adam", 2), PARAMETERS, segments, { 0.05, 0.9, 0.999, 1e-8, 0 } };
-    const pn_data data = { ROWS, X, { .label = labels } };
+    const pn_data data = { ROWS, X, PN_FROM_F64, sizeof X / ROWS, { .label = labels } };
     const pn_fit_options options = { .loss = row_of("cross_entropy", 1), .batch_size = BATCH, .shuffle = 1, .seed = 3, .groups = &group, .n_groups = 1 };
     pn_graph *graph = NULL;
     pn_fit *fit = NULL;
     pn_plan *plan = NULL;
+    pn_predictor *predictor = NULL;
     pn_score score;
     int64_t step = 0;
     double y[ROWS * OUT], gx[ROWS * IN];
@@ -108,8 +109,13 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     }
     CHECK(calls == before, "training allocated %ld times", calls - before);
     CHECK(status || step == 2 * epochs, "%d updates", (int)step);
-    if (!status) status = pn_predict(graph, &data, &options, NULL, &score, error);
+    if (!status) status = pn_predictor_new(graph, 5, &predictor, error);
+    if (!status) status = pn_predict(predictor, &data, &options, NULL, &score, error);
     *correct = score.correct;
+    before = calls;
+    if (!status) status = pn_predict(predictor, &data, &options, NULL, &score, error);
+    CHECK(calls == before, "predicting again allocated %ld times", calls - before);
+    if (!status) status = pn_fit_batch(fit, &data, &step, &score, error);
     if (!status) status = pn_plan_new(graph, ROWS, PN_BACKWARD, &plan, error);
     if (!status) {
         CHECK(pn_plan_backward(plan, y, gx, error) == PN_BAD_STATE, "backward came first");
@@ -119,6 +125,7 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
         CHECK(calls == before, "running allocated %ld times", calls - before);
     }
     pn_plan_free(plan);
+    pn_predictor_free(predictor);
     pn_fit_free(fit);
     pn_graph_free(graph);
     return status;
@@ -193,7 +200,7 @@ static void check_stopping(void)
     pn_fit *fit = NULL;
     pn_score score;
     int64_t step = 0;
-    const pn_data data = { 20000, x, { .label = y } };
+    const pn_data data = { 20000, x, PN_FROM_F64, IN * sizeof *x, { .label = y } };
     const pn_fit_options options = { .loss = row_of("cross_entropy", 1), .batch_size = 1, .poll = stop, .context = &asked };
     pn_status status = build(&graph, &error);
     if (!status) status = pn_fit_new(graph, &data, &options, &fit, &error);

@@ -15,8 +15,29 @@ static pn_status shape(pn_node *node, const pn_shape *input, pn_dtype t, pn_erro
     return PN_OK;
 }
 
-static void run_forward(const pn_step *s, void *const *at) { s->activation->forward(s->n, at[s->x], at[s->y], s->p, 0); }
-static void run_backward(const pn_step *s, void *const *at) { s->activation->backward(s->n, at[s->t], at[s->x], at[s->y], s->p, 0); }
+/* Large arrays in chunks, shared among the threads. */
+enum { CHUNK = 16384 };
+typedef struct { const pn_step *s; void *const *at; } job;
+
+static size_t chunk(const pn_step *s, size_t i, size_t *bytes)
+{
+    *bytes = i * CHUNK * s->bytes;
+    return s->n - i * CHUNK < CHUNK ? s->n - i * CHUNK : CHUNK;
+}
+static void forward_chunk(void *context, size_t i)
+{
+    const job *j = context;
+    size_t from, n = chunk(j->s, i, &from);
+    j->s->activation->forward(n, (char *)j->at[j->s->x] + from, (char *)j->at[j->s->y] + from, j->s->p, 0);
+}
+static void backward_chunk(void *context, size_t i)
+{
+    const job *j = context;
+    size_t from, n = chunk(j->s, i, &from);
+    j->s->activation->backward(n, (char *)j->at[j->s->t] + from, (char *)j->at[j->s->x] + from, (char *)j->at[j->s->y] + from, j->s->p, 0);
+}
+static void run_forward(const pn_step *s, void *const *at) { pn_parallel((s->n + CHUNK - 1) / CHUNK, forward_chunk, &(job){ s, at }); }
+static void run_backward(const pn_step *s, void *const *at) { pn_parallel((s->n + CHUNK - 1) / CHUNK, backward_chunk, &(job){ s, at }); }
 
 static pn_step *step(pn_builder *b, size_t node, const char *what, pn_step_fn *run)
 {
@@ -24,6 +45,7 @@ static pn_step *step(pn_builder *b, size_t node, const char *what, pn_step_fn *r
     pn_step *s = pn_step_new(b, what, run);
     if (!s) return NULL;
     s->n = b->rows * pn_count(&n->shape);
+    s->bytes = pn_size(b->graph->dtype);
     s->activation = &b->k->activations[(size_t)n->config[0]];
     for (size_t j = 0; j < PN_MAX_PARAMS; j++) s->p[j] = &n->params[j];
     return s;

@@ -63,6 +63,7 @@ static void run_input_gradient(const pn_step *s, void *const *at)
 static pn_status need_workspace(pn_builder *b, pn_step *s)
 {
     size_t size = pn_size(b->graph->dtype);
+    s->flops = 2.0 * (double)s->product.m * (double)s->product.n * (double)s->product.k;
     s->work = pn_buffer_new(b, (b->k->gemm_workspace(&s->product) + size - 1) / size);
     pn_step_uses(b, s->work);
     return s->work == PN_NONE ? PN_NO_MEMORY : PN_OK;

@@ -24,10 +24,36 @@ static void take(size_t n, size_t inner, size_t size, const char *x, char *scrat
 }
 static void put(size_t n, size_t inner, size_t size, const char *scratch, char *y) { take(inner, n, size, scratch, y); }
 
+/* Many rows in chunks, shared among the threads. */
+enum { CHUNK = 8192 };
+typedef struct { const pn_step *s; void *const *at; size_t rows; } job;
+
+static void *part(const job *j, int buffer, size_t i) { return (char *)j->at[buffer] + i * j->rows * j->s->n * j->s->bytes; }
+static size_t rows_of(const job *j, size_t i)
+{
+    size_t left = j->s->rows - i * j->rows;
+    return left < j->rows ? left : j->rows;
+}
+static void forward_chunk(void *context, size_t i)
+{
+    const job *j = context;
+    j->s->rowwise->forward(rows_of(j, i), j->s->n, part(j, j->s->x, i), part(j, j->s->y, i));
+}
+static void backward_chunk(void *context, size_t i)
+{
+    const job *j = context;
+    j->s->rowwise->backward(rows_of(j, i), j->s->n, part(j, j->s->t, i), part(j, j->s->x, i), part(j, j->s->y, i));
+}
+static void in_chunks(const pn_step *s, void *const *at, pn_task_fn *task)
+{
+    job j = { s, at, CHUNK / (s->n + 1) + 1 };
+    pn_parallel((s->rows + j.rows - 1) / j.rows, task, &j);
+}
+
 static void run_forward(const pn_step *s, void *const *at)
 {
     if (s->inner == 1) {
-        s->rowwise->forward(s->rows, s->n, at[s->x], at[s->y]);
+        in_chunks(s, at, forward_chunk);
         return;
     }
     size_t block = s->n * s->inner * s->bytes;
@@ -41,7 +67,7 @@ static void run_forward(const pn_step *s, void *const *at)
 static void run_backward(const pn_step *s, void *const *at)
 {
     if (s->inner == 1) {
-        s->rowwise->backward(s->rows, s->n, at[s->t], at[s->x], at[s->y]);
+        in_chunks(s, at, backward_chunk);
         return;
     }
     size_t block = s->n * s->inner * s->bytes;

@@ -1,0 +1,148 @@
+/* data.c - rows of samples gathered and converted for a plan, and the score of what comes out of it. */
+#include "data.h"
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+enum { GATHER_BYTES = 1 << 16 };        /* a thread's share at the least */
+
+size_t pn_sample_bytes(const pn_graph *g, size_t node) { return pn_count(&g->nodes[node].shape) * pn_size(g->dtype); }
+size_t pn_width(const pn_graph *g) { return pn_count(&g->nodes[g->n_nodes - 1].shape); }
+
+/* ---- samples ----------------------------------------------------------------------------------------------------- */
+
+/* n elements of another type, one after the other. */
+#define SOURCES(ROW) \
+    ROW(PN_FROM_F32, float) ROW(PN_FROM_F64, double) ROW(PN_FROM_I8, int8_t) ROW(PN_FROM_U8, uint8_t) ROW(PN_FROM_I16, int16_t) \
+    ROW(PN_FROM_U16, uint16_t) ROW(PN_FROM_I32, int32_t) ROW(PN_FROM_U32, uint32_t) ROW(PN_FROM_I64, int64_t) ROW(PN_FROM_U64, uint64_t)
+static void convert(pn_source from, pn_dtype to, size_t n, const void *x, void *y)
+{
+    switch (from) {
+#define ROW(source, type) \
+    case source: \
+        if (to == PN_F32) for (size_t i = 0; i < n; i++) ((float *)y)[i] = (float)((const type *)x)[i]; \
+        else for (size_t i = 0; i < n; i++) ((double *)y)[i] = (double)((const type *)x)[i]; \
+        break;
+    SOURCES(ROW)
+#undef ROW
+    }
+}
+
+static pn_source native(pn_dtype t) { return t == PN_F32 ? PN_FROM_F32 : PN_FROM_F64; }
+
+typedef struct {
+    const pn_graph *g;
+    const pn_data *data;
+    const size_t *order;
+    size_t start, n, share;
+    char *x;
+} gathering;
+
+static void gather(void *context, size_t task)
+{
+    const gathering *j = context;
+    const size_t bytes = pn_sample_bytes(j->g, 0), elements = pn_count(&j->g->nodes[0].shape);
+    size_t end = (task + 1) * j->share < j->n ? (task + 1) * j->share : j->n;
+    for (size_t k = task * j->share; k < end; k++) {
+        size_t row = j->order ? j->order[j->start + k] : j->start + k;
+        const char *x = (const char *)j->data->x + (ptrdiff_t)row * j->data->stride;
+        if (j->data->type == native(j->g->dtype)) memcpy(j->x + k * bytes, x, bytes);
+        else convert(j->data->type, j->g->dtype, elements, x, j->x + k * bytes);
+    }
+}
+
+int pn_data_in_place(const pn_graph *g, const pn_data *data)
+{
+    return data->type == native(g->dtype) && data->stride == (ptrdiff_t)pn_sample_bytes(g, 0);
+}
+
+const void *pn_data_rows(const pn_graph *g, const pn_data *data, const size_t *order, size_t start, size_t n, void *x)
+{
+    const size_t bytes = pn_sample_bytes(g, 0);
+    if (!order && pn_data_in_place(g, data)) return (const char *)data->x + start * bytes;
+    gathering j = { g, data, order, start, n, GATHER_BYTES / (bytes + 1) + 1, x };
+    pn_parallel((n + j.share - 1) / j.share, gather, &j);
+    return x;
+}
+
+pn_target pn_data_targets(const pn_graph *g, const pn_data *data, const size_t *order, size_t start, size_t n, void *target, int64_t *label)
+{
+    const size_t bytes = pn_sample_bytes(g, g->n_nodes - 1);
+    const pn_target *y = &data->y;
+    if (!order)
+        return (pn_target){ y->target ? (const char *)y->target + start * bytes : NULL, y->label ? y->label + start : NULL, NULL };
+    for (size_t k = 0; k < n; k++) {
+        if (y->label) label[k] = y->label[order[start + k]];
+        else memcpy((char *)target + k * bytes, (const char *)y->target + order[start + k] * bytes, bytes);
+    }
+    return (pn_target){ y->label ? NULL : target, y->label ? label : NULL, NULL };
+}
+
+/* A class loss reads one row of scores a sample. */
+pn_status pn_data_check(const pn_graph *g, const pn_data *data, size_t loss, pn_error *error)
+{
+    const pn_shape *s = &g->nodes[g->n_nodes - 1].shape;
+    if (pn_loss_at(loss)->kind == 'r' && s->ndim != 1) {
+        char text[80];
+        pn_shape_text(s, text, sizeof text);
+        return pn_fail(error, PN_BAD_SHAPE, "the model's output %s a sample is not one row of classes, as %s needs", text, pn_loss_at(loss)->cls);
+    }
+    return pn_loss_check(loss, g->dtype, data->rows, pn_width(g), &data->y, error);
+}
+
+/* ---- the score --------------------------------------------------------------------------------------------------- */
+
+static double element(pn_dtype t, const void *x, size_t i) { return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]; }
+
+/* n, which is no class, for a row that holds a NaN. */
+static size_t arg_max(pn_dtype t, const void *x, size_t from, size_t n)
+{
+    size_t best = 0;
+    double most = -INFINITY;
+    for (size_t j = 0; j < n; j++) {
+        double v = element(t, x, from + j);
+        if (v != v) return n;
+        if (v > most) most = v, best = j;
+    }
+    return best;
+}
+
+/* How many predictions are right, as the loss's metric counts them. */
+static size_t count_correct(char metric, pn_dtype t, size_t rows, size_t cols, const void *y, const pn_target *target)
+{
+    size_t correct = 0;
+    if (metric == 'a')
+        for (size_t i = 0; i < rows; i++) {
+            size_t want = target->label ? (size_t)target->label[i] : arg_max(t, target->target, i * cols, cols);
+            correct += arg_max(t, y, i * cols, cols) == want;
+        }
+    if (metric == 'l' || metric == 'p')
+        for (size_t i = 0; i < rows * cols; i++) {
+            double v = element(t, y, i);
+            correct += v == v && (v > (metric == 'l' ? 0 : 0.5)) == (element(t, target->target, i) > 0.5);
+        }
+    return correct;
+}
+
+void pn_score_add(pn_score *score, const pn_graph *g, size_t loss, size_t rows, const void *y, const pn_target *target, double sum)
+{
+    score->loss += sum;
+    score->values += pn_loss_values(loss, rows, pn_width(g));
+    score->rows += rows;
+    score->correct += count_correct(pn_loss_at(loss)->metric, g->dtype, rows, pn_width(g), y, target);
+}
+
+int64_t pn_now_ms(void)
+{
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int pn_poll(const pn_fit_options *o, int64_t *asked)
+{
+    int64_t now = pn_now_ms(), since = now - *asked;
+    if (!o || !o->poll || (since >= 0 && since < 20)) return 0;
+    *asked = now;
+    return o->poll(o->context);
+}
