@@ -1,0 +1,192 @@
+"""Contestants of a case, timed in one process and in turn, so that a slow spell of the machine hits all of them alike."""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Run = Callable[[int], float | None]
+"""Does its work n times over; returns what it measured itself, or None where the wall clock says it."""
+
+OURS = "pynn"
+"""The contestant that the ratios are relative to."""
+
+
+@dataclass
+class Case:
+    """One race. ``enter(peer)`` gives a peer's contestants, by variant; ``flops`` and ``bytes`` are those of one repetition."""
+
+    name: str
+    enter: Callable[[Any], Mapping[str, Run]]
+    flops: float = 0
+    bytes: float = 0
+    unit: str = "s"
+    once: bool = False
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a race takes: ``rounds`` in which each contestant runs for ``slot`` seconds, cut short after ``limit`` seconds."""
+
+    rounds: int = 15
+    slot: float = 0.01
+    limit: float = 30.0
+    quick: bool = False
+
+    def scaled(self, rounds: float = 1, slot: float = 1) -> Pace:
+        """Return this pace with other rounds and slots; a quick one stays as quick as it is."""
+        return self if self.quick else Pace(max(3, round(self.rounds * rounds)), self.slot * slot, self.limit)
+
+
+QUICK = Pace(rounds=2, slot=0.0005, limit=1.0, quick=True)
+LEAST_ROUNDS = 2
+
+
+def repeat(call: Callable[[], object], wait: Callable[[], object] | None = None) -> Run:
+    """Return a run of plain calls; ``wait`` is called once at its end."""
+
+    def run(n: int) -> None:
+        for _ in range(n):
+            call()
+        if wait:
+            wait()
+
+    return run
+
+
+def discipline(name: str, *arguments: object) -> Callable[[Any], Mapping[str, Run]]:
+    """Return the ``enter`` of a case in which those peers take part that have a function ``name``."""
+
+    def enter(peer: Any) -> Mapping[str, Run]:
+        return getattr(peer, name)(*arguments) if hasattr(peer, name) else {}
+
+    return enter
+
+
+def label(peer: Any, variant: str) -> str:
+    """Return a contestant's name: the peer's file, and the variant where there are several."""
+    return f"{peer.__name__.rpartition('.')[2]} {variant}".strip()
+
+
+def measure(case: Case, peers: Sequence[Any], pace: Pace) -> dict[str, Any]:
+    """Run a case and return its record: for each contestant median, 10th and 90th percentile, and the ratio to ours."""
+    runs: dict[str, Run] = {}
+    errors: dict[str, str] = {}
+    for peer in peers:
+        try:
+            runs |= {label(peer, variant): run for variant, run in case.enter(peer).items()}
+        except Exception as error:  # one contestant that fails must not stop the others; it is reported
+            errors[label(peer, "")] = _sentence(error)
+    before = _cpu_seconds(), time.process_time(), time.perf_counter()
+    rounds = _race(runs, pace, case.once, errors)
+    others = ((_cpu_seconds() - before[0]) - (time.process_time() - before[1])) / (time.perf_counter() - before[2])
+    return {
+        "case": case.name,
+        "unit": case.unit,
+        "flops": case.flops,
+        "bytes": case.bytes,
+        "values": {name: _spread(values) for name, values in rounds.items()},
+        "ratios": _ratios(rounds),
+        "rounds": max(map(len, rounds.values()), default=0),
+        "other load": round(max(0.0, others), 2),
+        "errors": errors,
+        **{name: value() if callable(value) else value for name, value in case.notes.items()},
+    }
+
+
+def _race(runs: Mapping[str, Run], pace: Pace, once: bool, errors: dict[str, str]) -> dict[str, list[float]]:
+    counts = {}
+    for name, run in runs.items():
+        try:
+            counts[name] = 1 if once else _calibrate(run, pace.slot)
+        except Exception as error:
+            errors[name] = _sentence(error)
+    names = list(counts)
+    rounds: dict[str, list[float]] = {name: [] for name in names}
+    start = time.perf_counter()
+    gc.collect()
+    gc.disable()
+    try:
+        for i in range(pace.rounds if names else 0):
+            for name in names[i % len(names) :] + names[: i % len(names)]:
+                if not once:
+                    time.sleep(0.002)  # threads that another library left spinning go to sleep
+                    runs[name](1)  # and its data leave the caches
+                rounds[name].append(_once(runs[name], counts[name]))
+            if i + 1 >= LEAST_ROUNDS and time.perf_counter() - start > pace.limit:
+                break
+    finally:
+        gc.enable()
+    return rounds
+
+
+def _once(run: Run, n: int) -> float:
+    start = time.perf_counter()
+    own = run(n)
+    wall = time.perf_counter() - start
+    return (wall if own is None else own) / n
+
+
+def _calibrate(run: Run, slot: float) -> int:
+    """Return how many repetitions fill a slot."""
+    run(1)
+    n = 1
+    while True:
+        start = time.perf_counter()
+        run(n)
+        took = time.perf_counter() - start
+        if took >= slot:
+            return n
+        n = max(2 * n, min(100 * n, math.ceil(n * slot / max(took, 1e-9))))
+
+
+def _spread(values: Sequence[float]) -> list[float]:
+    """Return median, 10th and 90th percentile."""
+    ordered = sorted(values)
+    return [statistics.median(ordered), ordered[round(0.1 * (len(ordered) - 1))], ordered[round(0.9 * (len(ordered) - 1))]]
+
+
+def _ratios(rounds: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Return each contestant's value over ours: ratio of the medians, and the spread of the ratios within a round."""
+    ours = rounds.get(OURS)
+    if not ours:
+        return {}
+    ratios = {}
+    for name, values in rounds.items():
+        if name != OURS:
+            each = _spread([theirs / mine for theirs, mine in zip(values, ours, strict=True)])
+            ratios[name] = [statistics.median(values) / statistics.median(ours), *each[1:]]
+    return ratios
+
+
+def _sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0][:200]
+
+
+def _cpu_seconds() -> float:
+    """Return the CPU time that the whole machine has spent, where the system tells (Linux)."""
+    try:
+        with open("/proc/stat") as stat:
+            fields = [int(text) for text in stat.readline().split()[1:9]]
+    except OSError:
+        return math.nan
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """Return the geometric mean, nan of nothing."""
+    return math.exp(statistics.fmean(map(math.log, values))) if values else math.nan
+
+
+def records_of(records: Sequence[Mapping[str, Any]], *names: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the records whose case starts with these names, as in ``forward/float32``."""
+    for record in records:
+        if tuple(record["case"].split("/")[: len(names)]) == names:
+            yield record

@@ -1,0 +1,64 @@
+"""scikit-learn's MLPClassifier: steps by partial_fit over many batches. It has no GELU, so nets with one are not its own."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import sklearn
+from harness import Run, repeat
+from nets import LR, Net
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+
+VERSION = sklearn.__version__
+IMPORT, DISTRIBUTION = "import sklearn.neural_network", "scikit-learn"
+ACTIVATIONS = ("tanh", "relu")
+
+
+def set_threads(n: int) -> None:
+    """Nothing to set: its only threads are those of NumPy's BLAS."""
+
+
+def _model(net: Net) -> tuple[MLPClassifier, NDArray]:
+    m = MLPClassifier(net.widths[1:-1], activation=net.activation, alpha=0.0, batch_size=net.batch, learning_rate_init=LR, shuffle=False)
+    return m, np.arange(max(2, net.widths[-1]))
+
+
+def step(net: Net) -> Mapping[str, Run]:
+    if net.activation not in ACTIVATIONS:
+        return {}
+    m, classes = _model(net)
+    x, y = net.inputs(net.batch), net.targets(net.batch).ravel().astype(np.int64)
+    m.partial_fit(x, y, classes=classes)
+
+    def run(n: int) -> None:
+        m.partial_fit(np.resize(x, (n * len(x), x.shape[1])), np.resize(y, n * len(y)))
+
+    return {"": run}
+
+
+def predict(net: Net, rows: int) -> Mapping[str, Run]:
+    if net.activation not in ACTIVATIONS:
+        return {}
+    m, classes = _model(net)
+    m.partial_fit(net.inputs(net.batch), net.targets(net.batch).ravel().astype(np.int64), classes=classes)
+    x = net.inputs(rows)
+    return {"": repeat(lambda: m.predict_proba(x))}
+
+
+def digits(data: tuple[NDArray, ...], epochs: int, batch: int) -> Mapping[str, Callable[[], tuple[float, float]]]:
+    X, Xt, y, yt = data
+
+    def train() -> tuple[float, float]:
+        start = time.perf_counter()
+        m = MLPClassifier((128,), batch_size=batch, max_iter=epochs, alpha=0.0, tol=0.0, n_iter_no_change=epochs + 1, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # all epochs is what was asked for
+            m.fit(X, y)
+        return time.perf_counter() - start, float(m.score(Xt, yt))
+
+    return {"": train}

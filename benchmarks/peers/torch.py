@@ -1,0 +1,178 @@
+"""PyTorch, eager: Adam as it comes and fused; aten's kernels for the activations, into an array given where they can."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import torch
+from harness import Run, repeat
+from nets import LR, Net
+from numpy.typing import NDArray
+
+VERSION = torch.__version__
+IMPORT, DISTRIBUTION = "import torch", "torch"
+MODULES = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "gelu": torch.nn.GELU}
+aten, functional = torch.ops.aten, torch.nn.functional
+set_threads = torch.set_num_threads
+
+# name: forward into o; derivative (times g) into o; derivative into a new tensor. y is the output. None: aten has no such kernel.
+Kernel = Callable[[Any, Any, Any, Any], Any]
+KERNELS: dict[str, tuple[Kernel, Kernel | None, Kernel]] = {
+    "relu": (
+        lambda x, y, g, o: torch.clamp_min(x, 0, out=o),
+        lambda x, y, g, o: aten.threshold_backward.grad_input(g, x, 0, grad_input=o),
+        lambda x, y, g, o: aten.threshold_backward(g, x, 0),
+    ),
+    "leaky_relu": (
+        lambda x, y, g, o: aten.leaky_relu.out(x, 0.01, out=o),
+        lambda x, y, g, o: aten.leaky_relu_backward.grad_input(g, x, 0.01, False, grad_input=o),
+        lambda x, y, g, o: aten.leaky_relu_backward(g, x, 0.01, False),
+    ),
+    "sigmoid": (
+        lambda x, y, g, o: torch.sigmoid(x, out=o),
+        lambda x, y, g, o: aten.sigmoid_backward.grad_input(g, y, grad_input=o),
+        lambda x, y, g, o: aten.sigmoid_backward(g, y),
+    ),
+    "tanh": (
+        lambda x, y, g, o: torch.tanh(x, out=o),
+        lambda x, y, g, o: aten.tanh_backward.grad_input(g, y, grad_input=o),
+        lambda x, y, g, o: aten.tanh_backward(g, y),
+    ),
+    "gelu": (
+        lambda x, y, g, o: aten.gelu.out(x, out=o),
+        lambda x, y, g, o: aten.gelu_backward.grad_input(g, x, grad_input=o),
+        lambda x, y, g, o: aten.gelu_backward(g, x),
+    ),
+    "gelu_tanh": (
+        lambda x, y, g, o: aten.gelu.out(x, approximate="tanh", out=o),
+        lambda x, y, g, o: aten.gelu_backward.grad_input(g, x, approximate="tanh", grad_input=o),
+        lambda x, y, g, o: aten.gelu_backward(g, x, approximate="tanh"),
+    ),
+    "silu": (
+        lambda x, y, g, o: aten.silu.out(x, out=o),
+        lambda x, y, g, o: aten.silu_backward.grad_input(g, x, grad_input=o),
+        lambda x, y, g, o: aten.silu_backward(g, x),
+    ),
+    "mish": (lambda x, y, g, o: aten.mish.out(x, out=o), None, lambda x, y, g, o: aten.mish_backward(g, x)),
+    "elu": (
+        lambda x, y, g, o: aten.elu.out(x, 1.0, 1.0, 1.0, out=o),
+        lambda x, y, g, o: aten.elu_backward.grad_input(g, 1.0, 1.0, 1.0, False, x, grad_input=o),
+        lambda x, y, g, o: aten.elu_backward(g, 1.0, 1.0, 1.0, False, x),
+    ),
+    "softplus": (
+        lambda x, y, g, o: aten.softplus.out(x, 1.0, 20.0, out=o),
+        lambda x, y, g, o: aten.softplus_backward.grad_input(g, x, 1.0, 20.0, grad_input=o),
+        lambda x, y, g, o: aten.softplus_backward(g, x, 1.0, 20.0),
+    ),
+    "softmax": (
+        lambda x, y, g, o: aten._softmax.out(x, -1, False, out=o),
+        lambda x, y, g, o: aten._softmax_backward_data.out(g, y, -1, x.dtype, grad_input=o),
+        lambda x, y, g, o: aten._softmax_backward_data(g, y, -1, x.dtype),
+    ),
+    "log_softmax": (
+        lambda x, y, g, o: aten._log_softmax.out(x, -1, False, out=o),
+        lambda x, y, g, o: aten._log_softmax_backward_data.out(g, y, -1, x.dtype, out=o),
+        lambda x, y, g, o: aten._log_softmax_backward_data(g, y, -1, x.dtype),
+    ),
+    "hardtanh": (
+        lambda x, y, g, o: aten.hardtanh.out(x, -1.0, 1.0, out=o),
+        lambda x, y, g, o: aten.hardtanh_backward.grad_input(g, x, -1.0, 1.0, grad_input=o),
+        lambda x, y, g, o: aten.hardtanh_backward(g, x, -1.0, 1.0),
+    ),
+    "hardsigmoid": (
+        lambda x, y, g, o: aten.hardsigmoid.out(x, out=o),
+        lambda x, y, g, o: aten.hardsigmoid_backward.grad_input(g, x, grad_input=o),
+        lambda x, y, g, o: aten.hardsigmoid_backward(g, x),
+    ),
+    "hardswish": (lambda x, y, g, o: aten.hardswish.out(x, out=o), None, lambda x, y, g, o: aten.hardswish_backward(g, x)),
+    "hardshrink": (
+        lambda x, y, g, o: aten.hardshrink.out(x, 0.5, out=o),
+        lambda x, y, g, o: aten.hardshrink_backward.grad_input(g, x, 0.5, grad_input=o),
+        lambda x, y, g, o: aten.hardshrink_backward(g, x, 0.5),
+    ),
+    "softshrink": (
+        lambda x, y, g, o: aten.softshrink.out(x, 0.5, out=o),
+        lambda x, y, g, o: aten.softshrink_backward.grad_input(g, x, 0.5, grad_input=o),
+        lambda x, y, g, o: aten.softshrink_backward(g, x, 0.5),
+    ),
+}
+
+
+def activation(name: str, direction: str, x: NDArray, g: NDArray) -> Mapping[str, Run]:
+    if name not in KERNELS:
+        return {}
+    into, derivative, backward = KERNELS[name]
+    x, g = torch.from_numpy(x), torch.from_numpy(g)
+    o = torch.zeros_like(x)
+    y = into(x, None, None, torch.zeros_like(x))
+    kernel = {"forward": into, "derivative": derivative, "backward": backward}[direction]
+    return {"": repeat(lambda: kernel(x, y, g, o))} if kernel else {}
+
+
+def model(net: Net) -> torch.nn.Sequential:
+    """Return the net with its first weights."""
+    layers: list[torch.nn.Module] = []
+    for (a, b), (weight, bias) in zip(pairwise(net.widths), net.weights(), strict=True):
+        layer = torch.nn.Linear(a, b)
+        layer.load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
+        layers += [layer, MODULES[net.activation]()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+def step(net: Net) -> Mapping[str, Run]:
+    x, y = torch.from_numpy(net.inputs(net.batch)), torch.from_numpy(net.targets(net.batch))
+    criterion = functional.binary_cross_entropy_with_logits if net.binary else functional.cross_entropy
+
+    def variant(fused: bool) -> Run:
+        m = model(net)
+        optimizer = torch.optim.Adam(m.parameters(), lr=LR, fused=fused)
+
+        def once() -> None:
+            optimizer.zero_grad()
+            criterion(m(x), y).backward()
+            optimizer.step()
+
+        return repeat(once)
+
+    return {"adam": variant(False), "fused adam": variant(True)}
+
+
+def predict(net: Net, rows: int) -> Mapping[str, Run]:
+    m, x = model(net).eval(), torch.from_numpy(net.inputs(rows))
+
+    def run(n: int) -> None:
+        with torch.inference_mode():
+            for _ in range(n):
+                m(x)
+
+    return {"": run}
+
+
+def gemm(form: str, m: int, n: int, k: int) -> Mapping[str, Run]:
+    a = torch.randn(k, m).t() if form[0] == "T" else torch.randn(m, k)
+    b = torch.randn(n, k).t() if form[1] == "T" else torch.randn(k, n)
+    c = torch.zeros(m, n)
+    return {"": repeat(lambda: torch.mm(a, b, out=c))}
+
+
+def digits(data: tuple[NDArray, ...], epochs: int, batch: int) -> Mapping[str, Callable[[], tuple[float, float]]]:
+    X, Xt, y, yt = map(torch.from_numpy, data)
+
+    def train(fused: bool) -> tuple[float, float]:
+        torch.manual_seed(0)
+        start = time.perf_counter()
+        m = torch.nn.Sequential(torch.nn.Linear(64, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))
+        optimizer = torch.optim.Adam(m.parameters(), lr=1e-3, fused=fused)
+        for _ in range(epochs):
+            for rows in torch.randperm(len(X)).split(batch):
+                optimizer.zero_grad()
+                functional.cross_entropy(m(X[rows]), y[rows]).backward()
+                optimizer.step()
+        seconds = time.perf_counter() - start
+        with torch.inference_mode():
+            return seconds, float((m(Xt).argmax(1) == yt).double().mean())
+
+    return {"adam": lambda: train(False), "fused adam": lambda: train(True)}

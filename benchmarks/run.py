@@ -1,0 +1,164 @@
+"""Race pynn against other libraries, contestant by contestant in turn within one process, and write down the ratios.
+
+    python benchmarks/run.py [subject ...] [--threads 1 2] [--peers torch jax ...] [--quick] [--json FILE] [--markdown FILE] [--plots DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import peers
+import subjects
+from harness import OURS, QUICK, Pace, measure
+
+HERE = Path(__file__).parent
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYNN_NUM_THREADS")
+SPIN = {"OPENBLAS_THREAD_TIMEOUT": "20"}  # OpenBLAS's idle threads sleep after 2^20 cycles, before the next contestant's turn
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    options = _parser().parse_args(arguments)
+    if options.record:
+        return _child(options)
+    records, facts = [], {}
+    for subject in options.subjects or subjects.NAMES:
+        for threads in options.threads[:1] if subject == "footprint" else options.threads:
+            found = _in_a_child(subject, threads, options)
+            facts = found["facts"]
+            records += found["records"]
+    text = markdown(facts, records)
+    print(text)
+    if options.json:
+        Path(options.json).write_text(json.dumps({"facts": facts, "records": records}, indent=1) + "\n")
+    if options.markdown:
+        Path(options.markdown).write_text(text)
+    if options.plots:
+        _plot(records, Path(options.plots))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("subjects", nargs="*", metavar="subject", help=f"any of {', '.join(subjects.NAMES)}; all by default")
+    add("--threads", nargs="+", type=int, default=[1], metavar="N", help="each in a process of its own, on as many CPUs (default: 1)")
+    add("--peers", nargs="+", choices=peers.NAMES, metavar="PEER", help=f"of {', '.join(peers.NAMES)} (default: what is installed)")
+    add("--quick", action="store_true", help="a few small cases, for a moment each: does it run?")
+    add("--all", action="store_true", help="more functions and sizes of the activations")
+    add("--rounds", type=int, default=Pace.rounds, help=f"how often each contestant has its turn (default: {Pace.rounds})")
+    add("--memory", type=float, default=2.0, metavar="GB", help="how much data the scaling study may make (default: 2)")
+    add("--json", metavar="FILE", help="write facts and records there")
+    add("--markdown", metavar="FILE", help="write the report there, too")
+    add("--plots", metavar="DIR", help="draw the subjects that have pictures (matplotlib)")
+    add("--record", metavar="FILE", help=argparse.SUPPRESS)  # this is a child: measure one subject, and write the result there
+    return parser
+
+
+def _in_a_child(subject: str, threads: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Measure a subject in a process that has so many CPUs and whose libraries were told so before they were loaded."""
+    if subject not in subjects.NAMES:
+        raise SystemExit(f"unknown subject {subject!r}; known: {', '.join(subjects.NAMES)}")
+    if not hasattr(os, "sched_setaffinity"):
+        raise SystemExit("this system has no sched_setaffinity, without which the peers' threads can't be counted; Linux has")
+    cpus = sorted(os.sched_getaffinity(0))
+    if not 1 <= threads <= len(cpus):
+        raise SystemExit(f"--threads {threads}: this process may use 1 to {len(cpus)} CPUs")
+    environment = os.environ | SPIN | dict.fromkeys(THREAD_VARIABLES, str(threads))
+    with tempfile.TemporaryDirectory() as scratch:
+        record = Path(scratch, "record.json")
+        command = [sys.executable, str(HERE / "run.py"), subject, "--threads", str(threads), "--record", str(record)]
+        command += ["--rounds", str(options.rounds), "--memory", str(options.memory)]
+        command += ["--quick"] * options.quick + ["--all"] * options.all
+        command += ["--peers", *options.peers] if options.peers else []
+        subprocess.run(command, check=True, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, cpus[-threads:]))
+        return json.loads(record.read_text())
+
+
+def _child(options: argparse.Namespace) -> None:
+    [name], [threads] = options.subjects, options.threads
+    chosen = list(dict.fromkeys([OURS, "machine", *(options.peers or peers.NAMES)]))
+    found, missing = peers.load(chosen, threads, must=bool(options.peers))
+    subject = importlib.import_module(f"subjects.{name}")
+    pace = QUICK if options.quick else Pace(options.rounds)
+    setting = subjects.Setting(pace, threads, options.all, 1e9 * options.memory)
+    records = []
+    for case, its_pace in subject.cases(setting):
+        record = {"subject": name, "threads": threads, **measure(case, found, its_pace)}
+        records.append(record)
+        for contestant, error in record["errors"].items():
+            print(f"{name}, {case.name}: {contestant}: {error}", file=sys.stderr)
+        if sys.stderr.isatty():
+            print(f"\r{name}, {threads}: {case.name:<60}", end="", file=sys.stderr)
+    versions = {peer.__name__.rpartition(".")[2]: peer.VERSION for peer in found if peer.VERSION}
+    Path(options.record).write_text(json.dumps({"facts": _facts() | {"versions": versions, "missing": missing}, "records": records}))
+
+
+def _facts() -> dict[str, Any]:
+    """Return what the numbers depend on."""
+    import pynn
+
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "cpu": models[0] if models else platform.processor() or platform.machine(),
+        "cpus": os.cpu_count(),
+        "instruction set": (pynn.show_config("dicts") or {})["instruction set"],
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def markdown(facts: dict[str, Any], records: list[dict[str, Any]]) -> str:
+    """Return the report."""
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    missing = f" Not installed: {', '.join(facts['missing'])}." if facts["missing"] else ""
+    lines = [
+        "# Benchmarks",
+        "",
+        f"{facts['cpu']}, {facts['cpus']} CPUs, {facts['instruction set']} in use; {facts['system']}; {facts['date']}.",
+        f"Python {facts['python']}, {versions}.{missing}",
+        "",
+        "Contestants of a case take turns in one process. Ratios are of medians, with the 10th and 90th percentile of the ratios within",
+        "a round; above 1 pynn is faster. A star: other processes used more than a fifth of a CPU meanwhile.",
+        "",
+    ]
+    for name in subjects.NAMES:
+        for threads in sorted({record["threads"] for record in records if record["subject"] == name}):
+            lines += _section(name, threads, [r for r in records if (r["subject"], r["threads"]) == (name, threads)])
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _section(name: str, threads: int, records: list[dict[str, Any]]) -> list[str]:
+    module = importlib.import_module(f"subjects.{name}")
+    title = f"## {name.capitalize()}, {threads} thread{'s' * (threads > 1)}"
+    failed = {f"- {contestant}: {error}" for record in records for contestant, error in record["errors"].items()}
+    return [title, "", *textwrap.dedent(module.__doc__).strip().splitlines(), "", *module.report(records), *sorted(failed), ""]
+
+
+def _plot(records: list[dict[str, Any]], directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in dict.fromkeys(record["subject"] for record in records):
+        module = importlib.import_module(f"subjects.{name}")
+        if hasattr(module, "plot"):
+            for path in module.plot([record for record in records if record["subject"] == name], directory):
+                print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    sys.path.append(str(HERE.parent))  # a source tree that was built in place
+    main()

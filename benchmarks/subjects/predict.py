@@ -1,0 +1,23 @@
+"""Prediction from arrays in memory: the peer's time over pynn's ``predict``. PyTorch's tensors stay tensors, under inference_mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from harness import Case, Pace, discipline
+from nets import NETS
+from report import contest
+
+from subjects import Setting
+
+
+def cases(setting: Setting) -> Iterator[tuple[Case, Pace]]:
+    for net in list(NETS.values())[: 1 if setting.quick else None]:
+        for rows in (1, 1000):
+            name = f"{net.name} {'-'.join(map(str, net.widths))} {net.activation}, {rows} row{'s' * (rows > 1)}"
+            yield Case(name, discipline("predict", net, rows), flops=net.flops / 3 / net.batch * rows), setting.pace
+
+
+def report(records: Sequence[dict[str, Any]]) -> list[str]:
+    return contest(records)

@@ -1,0 +1,71 @@
+"""The benchmarks run and say what they measured. No time is asserted."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+pytestmark = [
+    pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="the benchmarks are not here"),
+    pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks pin processes to CPUs, as Linux can"),
+]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(BENCHMARKS / "run.py"), *arguments], capture_output=True, text=True, check=False)
+
+
+def test_a_quick_race_is_written_down(tmp_path: Path) -> None:
+    paths = tmp_path / "report.json", tmp_path / "report.md"
+    done = run("step", "--quick", "--peers", "numpy", "--json", str(paths[0]), "--markdown", str(paths[1]))
+    assert done.returncode == 0, done.stderr
+    written, text = json.loads(paths[0].read_text()), paths[1].read_text()
+    [record] = written["records"]
+    assert {"pynn", "numpy"} <= record["values"].keys()
+    assert not {"pynn", "numpy"} & record["errors"].keys()
+    assert record["ratios"]["numpy"][0] == pytest.approx(record["values"]["numpy"][0] / record["values"]["pynn"][0])
+    assert {"pynn", "numpy"} <= written["facts"]["versions"].keys()
+    assert f"| {record['case']} |" in text
+    assert written["facts"]["cpu"] in text
+
+
+def test_a_peer_that_is_not_there_is_an_error() -> None:
+    done = run("step", "--peers", "nobody")
+    assert done.returncode
+    assert "nobody" in done.stderr
+
+
+@pytest.fixture
+def harness(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("harness")
+
+
+def peer(name: str, *values: float) -> ModuleType:
+    """A peer whose runs return these values in turn, times the repetitions."""
+    module, turn = ModuleType(f"peers.{name}"), iter(values * 100)
+    module.race = lambda: {"": lambda n: n * next(turn)}  # type: ignore[attr-defined]
+    return module
+
+
+def test_ratios_are_of_medians_and_spread_over_rounds(harness: Any) -> None:
+    case = harness.Case("it", harness.discipline("race"), once=True)
+    record = harness.measure(case, [peer("pynn", 2.0), peer("other", 1.0, 6.0, 10.0)], harness.Pace(rounds=9))
+    assert record["values"] == {"pynn": [2.0, 2.0, 2.0], "other": [6.0, 1.0, 10.0]}
+    assert record["ratios"] == {"other": [3.0, 0.5, 5.0]}
+    assert record["rounds"] == 9
+
+
+def test_one_that_fails_is_reported_and_stops_nobody(harness: Any) -> None:
+    broken = ModuleType("peers.broken")
+    case = harness.Case("it", lambda p: p.race(), once=True)
+    record = harness.measure(case, [peer("pynn", 2.0), broken, peer("other", 4.0)], harness.Pace(rounds=2))
+    assert list(record["errors"]) == ["broken"]
+    assert record["ratios"] == {"other": [2.0, 2.0, 2.0]}
