@@ -1,4 +1,4 @@
-"""C beside the benchmarks: what the machine can do, a door to what Python does not show of pynn's core, and one to a BLAS."""
+"""C beside the benchmarks: what the machine can do, and doors to matrix products: pynn's own and a BLAS's."""
 
 from __future__ import annotations
 
@@ -50,7 +50,11 @@ def door() -> ctypes.CDLL:
     sets = next((sets for macro, sets in settings["TARGETS"].items() if macro in macros), {"base": []})
     units = [([source], flags) for source in sources]
     units += [([kernels], [*flags, *extra, f"-DPN_ISA={isa}"]) for isa, extra in sets.items()]
-    return _load(units, [*core.rglob("*.[ch]"), ROOT / "csrc" / "pynn.h", HERE / "door.c"])
+    library = _load(units, [*core.rglob("*.[ch]"), ROOT / "csrc" / "pynn.h", HERE / "door.c"])
+    library.pynn_bench_threads.argtypes = [ctypes.c_size_t]
+    library.pynn_bench_product.restype = ctypes.c_double
+    library.pynn_bench_product.argtypes = [*[ctypes.c_int] * 2, *[ctypes.c_size_t] * 3, *[ctypes.c_void_p] * 3, ctypes.c_long]
+    return library
 
 
 def _constants(path: Path, *names: str) -> dict[str, Any]:

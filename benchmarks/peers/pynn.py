@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -14,6 +13,7 @@ from nets import LR, Net
 from numpy.typing import NDArray
 
 import pynn
+from pynn import _core, losses
 
 VERSION = pynn.__version__
 IMPORT, DISTRIBUTION = "import pynn", "pynn-c"
@@ -70,15 +70,13 @@ def predict(net: Net, rows: int) -> Mapping[str, Run]:
 def gemm(form: str, m: int, n: int, k: int) -> Mapping[str, Run]:
     library = native.door()
     library.pynn_bench_threads(_threads)
-    product = library.pynn_bench_product
-    product.restype = ctypes.c_double
-    product.argtypes = [ctypes.c_int, ctypes.c_int, *[ctypes.c_size_t] * 3, *[ctypes.c_void_p] * 3, ctypes.c_long]
     r = np.random.default_rng(0)
     a, b = r.standard_normal((m, k), dtype=np.float32), r.standard_normal((k, n), dtype=np.float32)
     c = np.zeros((m, n), np.float32)
 
-    def run(repetitions: int, keep: object = (a, b, c)) -> float:
-        seconds = product(form[0] == "T", form[1] == "T", m, n, k, a.ctypes.data, b.ctypes.data, c.ctypes.data, repetitions)
+    def run(repetitions: int) -> float:
+        where = a.ctypes.data, b.ctypes.data, c.ctypes.data
+        seconds = library.pynn_bench_product(form[0] == "T", form[1] == "T", m, n, k, *where, repetitions)
         if seconds < 0:
             raise MemoryError
         return seconds
@@ -98,24 +96,20 @@ def digits(data: tuple[NDArray, ...], epochs: int, batch: int) -> Mapping[str, C
     return {"": train}
 
 
-def anatomy(net: Net, count: int) -> dict[str, float]:
-    """Return seconds of each kind of step of a plan, of the loss, the update, and the whole step in C without fit around it."""
-    library = native.door()
-    library.pynn_bench_threads(_threads)
-    names = (ctypes.c_char_p * 64)()
-    seconds = (ctypes.c_double * 64)()
-    widths = (ctypes.c_size_t * len(net.widths))(*net.widths)
-    x, y = net.inputs(net.batch), net.targets(net.batch)
-    parameters = [np.ascontiguousarray(a) for pair in net.weights() for a in pair]
-    pointers = (ctypes.c_void_p * len(parameters))(*(p.ctypes.data for p in parameters))
-    size, text, pointer = ctypes.c_size_t, ctypes.c_char_p, ctypes.c_void_p
-    library.pynn_bench_anatomy.argtypes = [size, pointer, text, size, *[pointer] * 3, ctypes.c_long, *[pointer] * 2]
-    where = x.ctypes.data, y.ctypes.data, pointers
-    found = library.pynn_bench_anatomy(len(net.widths), widths, net.activation.encode(), net.batch, *where, count, names, seconds)
-    if found < 0:
-        raise OSError("the door could not build this net")
-    parts: dict[str, float] = {}
-    for i in range(found):
-        name = (names[i] or b"").decode()
-        parts[name] = parts.get(name, 0.0) + seconds[i] / count
-    return parts
+def anatomy(net: Net, count: int) -> dict[str, tuple[float, float]]:
+    """Take so many steps of fit, timed piece by piece; return seconds and floating-point operations of each kind of piece, a step."""
+    m, loss = model(net), losses.get("bce_with_logits" if net.binary else "cross_entropy")
+    adam = pynn.optim.Adam(m.parameters(), lr=LR)
+    data = [np.resize(a, (count * net.batch, *a.shape[1:])) for a in (net.inputs(net.batch), net.targets(net.batch))]
+    fit = _core.Fit(m._graph(data[0], False), *data, loss._index, False, net.batch, True, 0, adam.core_groups())
+    fit.epoch(0)
+    fit.profile()
+    start = time.perf_counter()
+    fit.epoch(1)
+    whole, times = time.perf_counter() - start, fit.times
+    pieces: dict[str, tuple[float, float]] = {}
+    for what, _, _, flops, seconds in times["plan"]:
+        before = pieces.get(what, (0.0, 0.0))
+        pieces[what] = before[0] + seconds / count, before[1] + flops
+    pieces |= {name: (times[name] / count, 0.0) for name in ("gather", "loss", "update", "score")}
+    return pieces | {"rest": (whole / count - sum(seconds for seconds, _ in pieces.values()), 0.0)}

@@ -1,8 +1,8 @@
-"""What a step of ``fit`` is made of, in shares of its time.
+"""What a step of ``fit`` is made of, in shares of its time, and how many GFLOP/s its matrix products reach there.
 
-The plan's own steps are timed one by one inside C, with a clock around each (about 50 ns a step); *loss* is what the forward and
-backward pass take beyond their steps, *update* is Adam, and *rest* is what ``fit`` takes beyond all that: drawing and gathering the batch,
-keeping the score, asking whether to stop.
+``fit`` looks at the clock around each step of its plan and around what it does beside it (about 30 ns a look, which the shares include):
+*gather* brings the batch together, *update* is Adam, *score* the accuracy on the way; *rest* is what an epoch takes beyond all that,
+such as shuffling. The first column is a step of ``fit`` without the clock.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ WHOLE = "step in fit"
 
 def cases(setting: Setting) -> Iterator[tuple[Case, Pace]]:
     for net in list(NETS.values())[: 1 if setting.quick else None]:
-        pace = setting.pace.scaled(1, 5)
-        yield Case(str(net), lambda peer, net=net, pace=pace: _pieces(peer, net, pace.slot), flops=net.flops, once=True), pace
+        pace, flops = setting.pace.scaled(1, 5), dict[str, float]()
+        enter = lambda peer, net=net, pace=pace, flops=flops: _pieces(peer, net, pace.slot, flops)  # noqa: E731
+        yield Case(str(net), enter, flops=net.flops, once=True, notes={"piece flops": flops}), pace
 
 
-def _pieces(peer: Any, net: Net, slot: float) -> Mapping[str, Run]:
+def _pieces(peer: Any, net: Net, slot: float, flops: dict[str, float]) -> Mapping[str, Run]:
     """Return a run for the whole step, and one for each piece; those read one measurement, taken anew when one of them asks again."""
     if label(peer, "") != OURS:
         return {}
     start = time.perf_counter()
-    names = list(peer.anatomy(net, 4))
-    count = 4 + int(4 * slot / (time.perf_counter() - start))
+    flops |= {name: work for name, (_, work) in peer.anatomy(net, 4).items() if work}
+    count = 4 + int(8 * slot / (time.perf_counter() - start))
     step = peer.step(net)[""]
-    unread: dict[str, float] = {}
+    unread: dict[str, tuple[float, float]] = {}
 
     def whole(_: int) -> float:
         start = time.perf_counter()
@@ -45,22 +46,25 @@ def _pieces(peer: Any, net: Net, slot: float) -> Mapping[str, Run]:
         def run(_: int) -> float:
             if name not in unread:
                 unread.update(peer.anatomy(net, count))
-            return unread.pop(name)
+            return unread.pop(name)[0]
 
         return run
 
-    return {WHOLE: whole, **{name: piece(name) for name in names}}
+    return {WHOLE: whole, **{name: piece(name) for name in peer.anatomy(net, 4)}}
 
 
 def report(records: Sequence[dict[str, Any]]) -> list[str]:
-    shares = {record["case"]: _shares(record) for record in records if record["values"]}
-    pieces = list(dict.fromkeys(piece for row in shares.values() for piece in row))
-    whole = {record["case"]: record["values"][f"{OURS} {WHOLE}"][0] for record in records if record["values"]}
-    rows = [[case, duration(whole[case]), *(f"{100 * row[p]:.0f} %" if p in row else "" for p in pieces)] for case, row in shares.items()]
-    return table(["", WHOLE, *pieces], rows)
+    pieces = list(dict.fromkeys(name for record in records for name in record["values"] if name != f"{OURS} {WHOLE}"))
+    rows = []
+    for record in records:
+        values = {name: middle for name, (middle, _, _) in record["values"].items()}
+        whole = values.pop(f"{OURS} {WHOLE}", 0.0)
+        rows.append([record["case"], duration(whole), *(_cell(name, values, record["piece flops"]) for name in pieces)])
+    return table(["", WHOLE, *(name.removeprefix(f"{OURS} ") for name in pieces)], rows)
 
 
-def _shares(record: Mapping[str, Any]) -> dict[str, float]:
-    values = {name.removeprefix(f"{OURS} "): value[0] for name, value in record["values"].items()}
-    whole = values.pop(WHOLE)
-    return {**{name: seconds / whole for name, seconds in values.items()}, "rest": 1 - sum(values.values()) / whole}
+def _cell(name: str, values: Mapping[str, float], flops: Mapping[str, float]) -> str:
+    if name not in values:
+        return ""
+    work = flops.get(name.removeprefix(f"{OURS} "), 0.0)
+    return f"{100 * values[name] / sum(values.values()):.0f} %" + (f" ({1e-9 * work / values[name]:.0f})" if work else "")
