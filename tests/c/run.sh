@@ -9,29 +9,12 @@ set -eu
 cd "$(dirname "$0")/../.."
 CC=${1:-${CC:-cc}}
 [ $# -eq 0 ] || shift
-FLAGS="-std=c11 -O3 -g -Wall -Wextra -fno-math-errno -fno-trapping-math -ffp-contract=fast -fvisibility=hidden -pthread ${CFLAGS:-} $*"
 OUT=$(mktemp -d)
 trap 'rm -rf "$OUT"' EXIT
 
-kernels() { # kernels NAME [FLAGS]: the kernels of one instruction set
-    isa=$1
-    shift
-    $CC $FLAGS "$@" -DPN_ISA="$isa" -c csrc/core/kernels.c -o "$OUT/kernels_$isa.o"
-}
-case $($CC -dumpmachine) in
-x86_64*)
-    kernels base &
-    kernels avx2 -mavx2 -mfma &
-    kernels avx512 -mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mprefer-vector-width=512
-    ;;
-aarch64*) kernels neon ;;
-*) kernels base ;;
-esac
-wait
-for source in csrc/core/*.c csrc/core/layers/*.c; do
-    [ "$source" = csrc/core/kernels.c ] || $CC $FLAGS -c "$source" -o "$OUT/$(basename "$source" .c).o"
-done
+sh tests/c/core.sh "$OUT" "$CC" "$@"
 for test in tests/c/test_*.c; do
-    $CC $FLAGS -Icsrc "$test" "$OUT"/*.o -lm $(sed -n 's/.*link with: \(.*\) \*\//\1/p' "$test") -o "$OUT/program"
+    $CC -std=c11 -O3 -g -Wall -Wextra -fno-math-errno -fno-trapping-math -ffp-contract=fast -pthread ${CFLAGS:-} "$@" -Icsrc "$test" "$OUT"/*.o -lm \
+        $(sed -n 's/.*link with: \(.*\) \*\//\1/p' "$test") -o "$OUT/program"
     ${RUNNER:-} "$OUT/program"
 done

@@ -1,0 +1,495 @@
+"""The formula column of the activations' table, executed: value and derivative to any precision, and as C source.
+
+The text is parsed into a graph of nodes, and differentiated node by node so that nothing cancels needlessly. ``Formula``
+evaluates the graphs in mpmath (the oracle of ``test_activations.py``) or writes them as C (the oracle of ``tests/ulp``).
+Numbers stand for the decimals they are written as: 0.044715 is 0.044715, not the double next to it.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import itertools
+import math
+import operator
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+import numpy as np
+
+
+class Node:
+    """An operation and its operands. Equal nodes are one object, so that shared parts are computed once."""
+
+    __slots__ = ("args", "op")
+    known: dict[tuple[Any, ...], Node] = {}  # noqa: RUF012
+
+    def __init__(self, op: str, args: tuple[Any, ...]) -> None:
+        self.op, self.args = op, args
+
+
+def node(op: str, *args: Any) -> Node:
+    if (op, args) not in Node.known:
+        Node.known[op, args] = Node(op, args)
+    return Node.known[op, args]
+
+
+def number(text: object) -> Node:
+    return node("number", str(text))
+
+
+ZERO, ONE, TWO, PI, X = number(0), number(1), number(2), node("pi"), node("x")
+
+
+def neg(a: Node) -> Node:
+    return ZERO if a is ZERO else a.args[0] if a.op == "neg" else node("neg", a)
+
+
+def add(a: Node, b: Node) -> Node:
+    return b if a is ZERO else a if b is ZERO else node("-", a, b.args[0]) if b.op == "neg" else node("+", a, b)
+
+
+def mul(a: Node, b: Node) -> Node:
+    if ZERO in (a, b):
+        return ZERO
+    return b if a is ONE else a if b is ONE else node("*", a, b)
+
+
+def div(a: Node, b: Node) -> Node:
+    return ZERO if a is ZERO else a if b is ONE else node("/", a, b)
+
+
+def call(name: str, a: Node) -> Node:
+    return node("call", name, a)
+
+
+def power(a: Node, n: int) -> Node:
+    return ONE if n == 0 else a if n == 1 else node("**", a, n)
+
+
+def larger(a: Node, b: Node) -> Node:
+    """The larger of two numbers that are not negative."""
+    return b if a is ZERO else a if b is ZERO or a is b else node("max", a, b)
+
+
+def size(a: Node) -> Node:
+    return size(a.args[0]) if a.op == "neg" else a if a in (ZERO, ONE) else node("abs", a)
+
+
+def choose(condition: Node, a: Node, b: Node) -> Node:
+    return a if a is b else node("if", condition, a, b)
+
+
+# What each function that a formula may call multiplies the derivative of its argument a by; y is its value.
+SLOPES: dict[str, Callable[[Node, Node], Node]] = {
+    "exp": lambda a, y: y,
+    "expm1": lambda a, y: call("exp", a),
+    "log": lambda a, y: div(ONE, a),
+    "log1p": lambda a, y: div(ONE, add(ONE, a)),
+    "sin": lambda a, y: call("cos", a),
+    "cos": lambda a, y: neg(call("sin", a)),
+    "sqrt": lambda a, y: div(ONE, mul(TWO, y)),
+    "erf": lambda a, y: mul(div(TWO, call("sqrt", PI)), call("exp", neg(power(a, 2)))),
+    "erfc": lambda a, y: neg(SLOPES["erf"](a, y)),
+    "tanh": lambda a, y: _over_square(call("exp", mul(neg(TWO), node("abs", a)))),
+}
+COMPARISONS: dict[type, str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "**": operator.pow,
+    "neg": operator.neg, "abs": abs, "&": operator.and_, "|": operator.or_,
+}  # fmt: skip
+
+
+def _over_square(t: Node) -> Node:
+    """1 / cosh^2 a from t = e^-2|a|, which neither overflows nor cancels."""
+    return div(mul(number(4), t), power(add(ONE, t), 2))
+
+
+class _Parser:
+    """The text's graph."""
+
+    def __init__(self, text: str, parameters: tuple[str, ...]) -> None:
+        self.text, self.parameters = text, parameters
+
+    def parse(self) -> Node:
+        return self.visit(ast.parse(self.text, mode="eval").body)
+
+    def visit(self, e: ast.expr) -> Node:
+        match e:
+            case ast.Constant():
+                return number(ast.get_source_segment(self.text, e))
+            case ast.Name(id="x"):
+                return X
+            case ast.Name(id="pi"):
+                return PI
+            case ast.Name(id=name) if name in self.parameters:
+                return node("parameter", name)
+            case ast.UnaryOp(op=ast.USub(), operand=a):
+                return neg(self.visit(a))
+            case ast.BinOp(left=a, op=ast.Pow(), right=ast.Constant(value=int(n))):
+                return power(self.visit(a), n)
+            case ast.BinOp(left=a, op=op, right=b):
+                left, right = self.visit(a), self.visit(b)
+                match op:
+                    case ast.Add():
+                        return add(left, right)
+                    case ast.Sub():
+                        return add(left, neg(right))
+                    case ast.Mult():
+                        return node("*", left, right)  # not mul: 0 * x is x's zero
+                    case ast.Div():
+                        return div(left, right)
+                    case ast.BitAnd() | ast.BitOr():
+                        return node("&" if isinstance(op, ast.BitAnd) else "|", left, right)
+            case ast.Compare(left=a, ops=ops, comparators=others):
+                sides = [self.visit(v) for v in (a, *others)]
+                links = [node(COMPARISONS[type(op)], *pair) for op, pair in zip(ops, itertools.pairwise(sides), strict=True)]
+                return functools.reduce(lambda p, q: node("&", p, q), links)
+            case ast.Call(func=ast.Name(id=name), args=args):
+                return self.function(name, [self.visit(a) for a in args])
+        raise SyntaxError(f"cannot read {ast.unparse(e)!r} in the formula {self.text!r}")
+
+    def function(self, name: str, args: list[Node]) -> Node:
+        match name, args:
+            case "where", [condition, a, b]:
+                return choose(condition, a, b)
+            case "maximum", [a, b]:
+                return choose(node(">=", a, b), a, b)
+            case "minimum", [a, b]:
+                return choose(node("<=", a, b), a, b)
+            case "clip", [a, low, high]:
+                return self.function("minimum", [self.function("maximum", [a, low]), high])
+            case "abs", [a]:
+                return node("abs", a)
+            case "sign", [a]:
+                return choose(node(">", a, ZERO), ONE, choose(node("<", a, ZERO), neg(ONE), ZERO))
+            case "square", [a]:
+                return power(a, 2)
+            case _, [a] if name in SLOPES:
+                return call(name, a)
+        raise SyntaxError(f"unknown function {name!r} in the formula {self.text!r}")
+
+
+class _Derivative:
+    """d/dx of each node, and the largest term of the outermost sum that it is."""
+
+    def __init__(self) -> None:
+        self.known: dict[Node, tuple[Node, Node]] = {}
+
+    def __call__(self, n: Node) -> Node:
+        return self.both(n)[0]
+
+    def both(self, n: Node) -> tuple[Node, Node]:
+        if n not in self.known:
+            d, terms = self.of(n)
+            self.known[n] = d, size(d) if terms is None else terms
+        return self.known[n]
+
+    def of(self, n: Node) -> tuple[Node, Node | None]:
+        """The derivative, and its largest term where that is not the derivative itself."""
+        match n.op, n.args:
+            case "x", _:
+                return ONE, None
+            case "number" | "pi" | "parameter", _:
+                return ZERO, None
+            case "neg", (a,):
+                return neg(self(a)), self.both(a)[1]
+            case "abs", (a,):
+                return mul(self.sign(a), self(a)), None
+            case "+" | "-", (a, b):
+                d, e = self(a), self(b) if n.op == "+" else neg(self(b))
+                return add(d, e), larger(self.both(a)[1], self.both(b)[1])
+            case "*", (a, b):
+                return self.product(a, b)
+            case "/", (a, b):
+                return self.quotient(n, a, b)
+            case "**", (a, k):
+                return mul(mul(number(k), power(a, k - 1)), self(a)), None
+            case "if", (condition, a, b):
+                chosen = self.condition(condition)
+                return choose(chosen, self(a), self(b)), choose(chosen, self.both(a)[1], self.both(b)[1])
+            case "call", (name, a):
+                return mul(SLOPES[name](a, n), self(a)), None
+        raise SyntaxError(f"no derivative of {n.op}")
+
+    def product(self, a: Node, b: Node) -> tuple[Node, Node | None]:
+        for constant, other in ((a, b), (b, a)):
+            if self(constant) is ZERO:
+                return mul(constant, self(other)), mul(size(constant), self.both(other)[1])
+        left, right = mul(self(a), b), mul(a, self(b))
+        return add(left, right), larger(size(left), size(right))
+
+    def quotient(self, n: Node, a: Node, b: Node) -> tuple[Node, Node | None]:
+        if self(b) is ZERO:
+            return div(self(a), b), div(self.both(a)[1], size(b))
+        lines = self.line(a), self.line(b)
+        if lines[0] and lines[1]:  # (s x + c) / (t x + d): of s (t x + d) - t (s x + c) only s d - t c is left
+            (s, c), (t, d) = lines
+            return div(add(mul(s, d), neg(mul(t, c))), power(b, 2)), None
+        left, right = div(self(a), b), neg(mul(n, div(self(b), b)))
+        return add(left, right), larger(size(left), size(right))
+
+    def line(self, n: Node) -> tuple[Node, Node] | None:
+        """Slope and intercept where the node is a straight line, at least on each side of 0."""
+        match n.op, n.args:
+            case "x", _:
+                return ONE, ZERO
+            case _ if self(n) is ZERO:
+                return ZERO, n
+            case "abs", (a,) if (line := self.line(a)) and line[1] is ZERO:
+                return mul(self.sign(a), line[0]), ZERO
+            case "+" | "-", (a, b) if (p := self.line(a)) and (q := self.line(b)):
+                s, c = q if n.op == "+" else (neg(q[0]), neg(q[1]))
+                return add(p[0], s), add(p[1], c)
+            case "*", (a, b) if self(a) is ZERO and (line := self.line(b)):
+                return mul(a, line[0]), mul(a, line[1])
+        return None
+
+    def sign(self, a: Node) -> Node:
+        return choose(node("above", a, ZERO, self(a), ZERO), ONE, neg(ONE))
+
+    def condition(self, n: Node) -> Node:
+        """Which branch is taken beside x: where the two are equal, their slopes and the side decide."""
+        match n.op, n.args:
+            case (("<" | "<="), (a, b)):
+                return node("above", b, a, self(b), self(a))
+            case ((">" | ">="), (a, b)):
+                return node("above", a, b, self(a), self(b))
+            case (("&" | "|"), (a, b)):
+                return node(n.op, self.condition(a), self.condition(b))
+        raise SyntaxError(f"cannot differentiate a choice by {n.op}")
+
+
+class _Numbers:
+    """mpmath's numbers, for ``_evaluate``: only the branch that is taken is computed."""
+
+    def __init__(self, digits: int) -> None:
+        self.mp = mpmath.mp.clone()
+        self.mp.dps = digits
+        self.pi = +self.mp.pi
+        self.number = functools.cache(lambda text: self.mp.mpf(text))
+
+    def call(self, name: str, a: Any) -> Any:
+        """Far out, where erf and erfc have long settled, mpmath is slow and unsure."""
+        far = name in ("erf", "erfc") and abs(a) > 1000
+        return getattr(self.mp, name)(self.mp.sign(a) * 1000 if far else a)
+
+    def choose(self, condition: bool, a: Callable[[], Any], b: Callable[[], Any]) -> Any:
+        return a() if condition else b()
+
+    larger = staticmethod(max)
+
+
+class _Doubles:
+    """NumPy's doubles, many at once, for a first look."""
+
+    pi, number, larger = math.pi, float, np.maximum
+
+    def call(self, name: str, a: Any) -> Any:
+        return getattr(np, name)(a) if hasattr(np, name) else np.vectorize(getattr(math, name))(a)
+
+    def choose(self, condition: Any, a: Callable[[], Any], b: Callable[[], Any]) -> Any:
+        return np.where(condition, a(), b())
+
+
+def _evaluate(root: Node, numbers: Any, x: Any, given: dict[str, Any], side: int) -> Any:
+    known: dict[Node, Any] = {}
+
+    def value(n: Node) -> Any:
+        if n not in known:
+            known[n] = compute(n)
+        return known[n]
+
+    def compute(n: Node) -> Any:
+        match n.op, n.args:
+            case "x", _:
+                return x
+            case "parameter", (name,):
+                return given[name]
+            case "number", (text,):
+                return numbers.number(text)
+            case "pi", _:
+                return numbers.pi
+            case "if", (condition, a, b):
+                return numbers.choose(value(condition), lambda: value(a), lambda: value(b))
+            case "call", (name, a):
+                return numbers.call(name, value(a))
+            case "max", (a, b):
+                return numbers.larger(value(a), value(b))
+            case "**", (a, k):
+                return value(a) ** k
+            case "above", (a, b, da, db):
+                return (value(a) > value(b)) | ((value(a) == value(b)) & (side * (value(da) - value(db)) > 0))
+        return OPERATORS[n.op](*map(value, n.args))
+
+    return value(root)
+
+
+def _crossings(y: Any, where: Any) -> Any:
+    """The inner points at or before which y changes its sign, as far as ``where`` says that it is small there."""
+    sign = np.sign(np.where(np.abs(y) < 1e-9, 0.0, y))
+    return (sign[:-2] * sign[2:] < 0) & where[1:-1]
+
+
+def _touches(y: Any) -> Any:
+    """The inner points where |y| has a minimum that is all but zero."""
+    near = np.abs(y)
+    return (near[1:-1] < 1e-4) & (near[1:-1] < near[:-2]) & (near[1:-1] < near[2:])
+
+
+def _comparisons(root: Node) -> set[Node]:
+    """The comparisons in a graph, and |a| as one of a with 0."""
+    found, left = set(), [root]
+    while left:
+        n = left.pop()
+        found |= {n} if n.op in COMPARISONS.values() else {node(">", n.args[0], ZERO)} if n.op == "abs" else set()
+        left += [arg for arg in n.args if isinstance(arg, Node)]
+    return found
+
+
+class Formula:
+    """One row's formula.
+
+    ``value``, ``derivative`` and ``terms`` (the largest term of the sum that the derivative is) are graphs.
+    """
+
+    def __init__(self, text: str, parameters: tuple[str, ...] = ()) -> None:
+        self.text, self.parameters = text, parameters
+        self.value = _Parser(text, parameters).parse()
+        self.derivative, self.terms = _Derivative().both(self.value)
+
+    def exact(self, digits: int = 150) -> Callable[..., Any]:
+        """Return ``f(which, x, side=1, **parameters)``: the value, derivative or terms at x in mpmath numbers of that many digits.
+
+        ``side`` says which side's derivative is meant at a kink.
+        """
+        numbers = _Numbers(digits)
+
+        def f(which: str, x: Any, side: int = 1, **given: Any) -> Any:
+            x, given = numbers.mp.mpf(x), {name: numbers.mp.mpf(v) for name, v in given.items()}
+            try:
+                return +numbers.mp.mpf(_evaluate(getattr(self, which), numbers, x, given, side))
+            except ZeroDivisionError:  # a removable singularity: NumPy's 1 / (3 / 0) is 0
+                return +numbers.mp.mpf(_evaluate(getattr(self, which), numbers, x + numbers.mp.mpf(10) ** -400, given, side))
+
+        return f
+
+    def has_root(self, **given: float) -> bool:
+        """Whether the terms of the derivative cancel somewhere but at 0: it changes its sign there, or touches zero."""
+        _, share = self._look(**given)
+        return bool(_crossings(share, np.abs(share) < 0.1).any() or _touches(share).any())
+
+    def centres(self, **given: float) -> list[float]:
+        """Where a closer look pays: near the roots of the derivative, and where a choice changes."""
+        x, share = self._look(**given)
+        kinks: set[float] = set()
+        with np.errstate(all="ignore"):
+            for n in _comparisons(self.value):
+                a, b = (np.broadcast_to(_evaluate(v, _Doubles(), x, given, 1), x.shape) for v in n.args)
+                kinks.update(x[1:-1][_crossings(a - b, np.isfinite(a - b))].tolist())
+        return sorted(kinks | set(x[1:-1][_crossings(share, np.isfinite(share)) | _touches(share)].tolist()))[:40]
+
+    def _look(self, **given: float) -> tuple[Any, Any]:
+        """Points around 0, and at each what share of its largest term the derivative is."""
+        x = np.linspace(0.05, 60, 20000)
+        x = np.concatenate([-x[::-1], x])
+        with np.errstate(all="ignore"):
+            d, terms = (np.broadcast_to(_evaluate(n, _Doubles(), x, given, 1), x.shape) for n in (self.derivative, self.terms))
+            return x, np.where(np.isfinite(d) & (terms > 0), d / terms, 1.0)
+
+    def c_source(self, name: str) -> str:
+        """Return the body of ``REFERENCE(name)``, in the words that ``tests/ulp/reference.h`` defines for each type T.
+
+        Beside each number stands a bound of its rounding error, in units of half T's epsilon.
+        """
+        return _Writer(self.parameters).function(name, {"v": self.value, "d": self.derivative, "s": self.terms})
+
+
+class _Writer:
+    """Graphs as straight C: one constant, and the bound of its error ("" where there is none), a node."""
+
+    def __init__(self, parameters: tuple[str, ...]) -> None:
+        self.parameters = parameters
+        self.lines: list[str] = []
+        self.known: dict[Node, tuple[str, str]] = {}
+
+    def function(self, name: str, results: dict[str, Node]) -> str:
+        for result, root in results.items():
+            value, error = self.name(root)
+            self.lines.append(f"*{result} = {value};" + (f" *e{result} = {error or 0};" if result != "s" else ""))
+        return f"REFERENCE({name})\n{{\n" + "".join(f"    {line}\n" for line in self.lines) + "}\n"
+
+    def name(self, n: Node) -> tuple[str, str]:
+        if n not in self.known:
+            value, error = self.compute(n)
+            if value.isidentifier():
+                self.known[n] = value, error
+            else:
+                i = len(self.known)
+                self.lines.append(f"const T v{i} = {value};")
+                self.lines += [f"const T e{i} = {error.replace('$', f'v{i}')};"] if error else []
+                self.known[n] = f"v{i}", error and f"e{i}"
+        return self.known[n]
+
+    def condition(self, n: Node) -> str:
+        match n.op, n.args:
+            case (("&" | "|"), (a, b)):
+                return f"({self.condition(a)} {n.op} {self.condition(b)})"
+            case "above", args:
+                a, b, da, db = (self.name(arg)[0] for arg in args)
+                return f"(({a} > {b}) | (({a} == {b}) & (side * ({da} - {db}) > 0)))"
+        return f"({self.name(n.args[0])[0]} {n.op} {self.name(n.args[1])[0]})"
+
+    def compute(self, n: Node) -> tuple[str, str]:
+        """Value and error as C; ``$`` stands for the value's name."""
+        match n.op, n.args:
+            case "x", _:
+                return "x", ""
+            case "parameter", (name,):
+                return f"p{self.parameters.index(name)}", ""
+            case "pi", _:
+                return "C(3.14159265358979323846264338327950288419716939937510582097494)", "$"
+            case "number", (text,):
+                exact = Fraction(float(text)) == Fraction(text) and Fraction(text).numerator < 2**24
+                return f"C({text if set(text) & set('.e') else text + '.0'})", "" if exact else "F(fabs)($)"
+            case "if", (condition, a, b):
+                test, (va, ea), (vb, eb) = self.condition(condition), self.name(a), self.name(b)
+                return f"{test} ? {va} : {vb}", (ea or eb) and f"{test} ? {ea or 0} : {eb or 0}"
+            case "neg", (a,):
+                return f"-{self.name(a)[0]}", self.name(a)[1]
+            case "abs", (a,):
+                return f"F(fabs)({self.name(a)[0]})", self.name(a)[1]
+            case "**", (a, k):
+                value, error = self.name(a)
+                inner = f"{error} * F(fabs)({' * '.join([value] * (k - 1))}) + " if error else ""
+                return " * ".join([value] * k), f"{k} * ({inner}F(fabs)($))"
+            case "call", (name, a):
+                value, error = self.name(a)
+                return f"CALL_{name}({value})", f"ERROR_{name}({value}, {error or 0}, $)"
+        (a, ea), (b, eb) = map(self.name, n.args)
+        match n.op:
+            case "max":
+                return f"{a} > {b} ? {a} : {b}", ""
+            case "*":
+                leaves = all(arg.op in ("x", "parameter") for arg in n.args)
+                errors = [f"F(fabs)({b}) * {ea}"] * bool(ea) + [f"F(fabs)({a}) * {eb}"] * bool(eb)
+                return f"{a} * {b}", " + ".join([*errors, "ERROR_OF_INPUTS($)" if leaves else "F(fabs)($)"])
+            case "/":
+                errors = [ea] * bool(ea) + [f"F(fabs)($) * {eb}"] * bool(eb)
+                inner = f"({' + '.join(errors)}) / F(fabs)({b}) + " if errors else ""
+                return f"{a} / {b}", f"{inner}F(fabs)($)"
+        return f"{a} {n.op} {b}", " + ".join([e for e in (ea, eb) if e] + ["F(fabs)($)"])
+
+
+def promise(row: dict[str, Any], which: str, isa: str) -> float:
+    """The units in the last place that a row allows its ``"value"`` or ``"derivative"`` to be off.
+
+    The baseline multiplies and adds in two roundings, which costs up to 4 units for a value and 2 more for a derivative.
+    """
+    ulp = float(row["ulp"] if which == "value" else row["grad_ulp"])
+    if isa != "base" or ulp == 0:
+        return ulp
+    return max(ulp, 4.0) if which == "value" else ulp + 2

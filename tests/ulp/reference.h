@@ -1,0 +1,45 @@
+/* reference.h - the rows' formulas in one type T; included once for each of them, after
+ *   T, TYPE (a suffix for names), C(c) (a literal of T), F(f) (libm's f for T), LIMIT (e^LIMIT is far outside the checked type, but
+ *   its product with any x^3 is within T), ERROR_OF_INPUTS(v) (what a product of two inputs errs by: 0 where T is twice as wide).
+ * formulas.h is written by tests/formula.py. REFERENCE(f) gives value and derivative at x (right or left of a kink by the sign of
+ * side) with a bound of their rounding errors in units of half T's epsilon, and the largest term of the derivative's sum. */
+#define REFERENCE(f) static inline __attribute__((always_inline)) void CAT(f, TYPE)(T x, T p0 UNUSED, T p1 UNUSED, T side UNUSED, \
+    T *restrict v, T *restrict ev, T *restrict d, T *restrict ed, T *restrict s)
+
+#ifndef ULP_CALLS
+#define ULP_CALLS
+#define UNUSED     __attribute__((unused))
+#define CAT_(a, b) a##_##b
+#define CAT(a, b)  CAT_(a, b)
+/* Functions with the bound of their error from that of their argument: 4 for libm's own, and the slope's part. Beyond LIMIT an
+ * exponential stays where it is, since what follows from it is far below the smallest number, or far above the largest. */
+#define CALL_exp(a)          F(exp)((a) > LIMIT ? LIMIT : (a) < -LIMIT ? -LIMIT : (a))
+#define ERROR_exp(a, e, v)   (v) * ((F(fabs)(a) < LIMIT ? (e) : 0) + 4)
+#define CALL_expm1(a)        F(expm1)((a) > LIMIT ? LIMIT : (a))
+#define ERROR_expm1(a, e, v) ((v) + 1) * ((a) < LIMIT ? (e) : 0) + 4 * F(fabs)(v)
+#define CALL_log(a)          F(log)(a)
+#define ERROR_log(a, e, v)   (e) / F(fabs)(a) + 4 * F(fabs)(v)
+#define CALL_log1p(a)        F(log1p)(a)
+#define ERROR_log1p(a, e, v) (e) / F(fabs)(1 + (a)) + 4 * F(fabs)(v)
+#define CALL_tanh(a)         F(tanh)(a)
+#define ERROR_tanh(a, e, v)  (e) * F(fabs)(1 - (v) * (v)) + 4 * F(fabs)(v)
+#define CALL_sqrt(a)         F(sqrt)(a)
+#define ERROR_sqrt(a, e, v)  (e) / (2 * (v)) + (v)
+#define CALL_sin(a)          F(sin)(a)
+#define ERROR_sin(a, e, v)   (e) + 4 * F(fabs)(v)
+#define CALL_cos(a)          F(cos)(a)
+#define ERROR_cos(a, e, v)   (e) + 4 * F(fabs)(v)
+#define CALL_erf(a)          F(erf)(a)
+#define ERROR_erf(a, e, v)   C(1.13) / (1 + (a) * (a)) * (e) + 4 * F(fabs)(v)
+#define CALL_erfc(a)         F(erfc)(a)
+#define ERROR_erfc(a, e, v)  (e) * ((a) > 0 ? (v) * (2 * (a) + 2) : C(1.13) / (1 + (a) * (a))) + 4 * (v)
+#endif
+
+#include "formulas.h"
+#undef REFERENCE
+#undef T
+#undef TYPE
+#undef C
+#undef F
+#undef LIMIT
+#undef ERROR_OF_INPUTS
