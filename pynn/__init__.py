@@ -35,7 +35,7 @@ from .model import History, Sequential
 
 __version__ = "0.1.0"
 
-_LAZY = ("datasets", "lab")
+_LAZY = ("datasets", "lab", "plot")
 """Submodules that are imported when first asked for."""
 
 __all__ = [

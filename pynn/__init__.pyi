@@ -6,6 +6,7 @@ from . import grad as grad
 from . import lab as lab
 from . import losses as losses
 from . import optim as optim
+from . import plot as plot
 from ._layer import Layer as Layer
 from ._layer import Parameter as Parameter
 from ._loss import Loss as Loss

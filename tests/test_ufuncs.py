@@ -305,8 +305,10 @@ def test_rows_without_parameters_are_ufuncs() -> None:
 @every
 def test_pickle_and_copy(name: str) -> None:
     function = FUNCTIONS[name][0]
-    assert pickle.loads(pickle.dumps(function)) is function
-    assert copy.deepcopy(function) is function
+    for one in (function, getattr(function, "ufunc", function)):
+        for protocol in range(pickle.DEFAULT_PROTOCOL, pickle.HIGHEST_PROTOCOL + 1):
+            assert pickle.loads(pickle.dumps(one, protocol)) is one
+        assert copy.deepcopy(one) is one
 
 
 @every

@@ -1,0 +1,216 @@
+"""Pictures of activation functions, drawn with matplotlib, which ``pip install "pynn-c[plot]"`` brings."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import activations as _activations
+from . import grad as _grad
+from ._layer import Layer, real_array
+from ._tables import REQUIRED, parse_parameters, unknown_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["activations"]
+
+# Told apart also by who confuses some colours (Okabe and Ito, 2008), the pale ones left out.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
+_GREY = "#B8B8B8"
+_TOGETHER = len(_COLOURS)
+"""So many functions share two panels; of more, each has a panel of its own."""
+
+
+_Line = tuple[str, NDArray[Any], NDArray[Any]]
+"""A label, values and derivatives."""
+
+
+class _Curve(NamedTuple):
+    label: str
+    value: Callable[[Any], Any]
+    derivative: Callable[[Any], Any] | None
+    """None: to be had from differences."""
+
+
+def activations(functions: Any = None, x: ArrayLike | None = None, derivatives: bool = True, *, title: str | None = None) -> Figure:
+    """Draw activation functions, and their derivatives beside them.
+
+    Up to eight share two panels, values on the left and derivatives on the right. Of more, each has a small panel of its own.
+    Where a function jumps, its line is broken.
+
+    Parameters
+    ----------
+    functions : str, function, layer or an iterable of them, optional
+        Names (``"relu"``), functions (``pynn.gelu``, or any other that maps an array element by element), layer classes
+        (``pynn.ReLU``) and layers (``pynn.LeakyReLU(0.1)``). The derivative of a function that is not pynn's is taken from
+        differences along `x`. Default: every activation that needs no argument.
+    x : array_like, optional
+        Where to draw, one dimension, increasing. Default: from -7 to 7.
+    derivatives : bool, default True
+        Whether to draw the derivatives.
+    title : str, optional
+        A heading above the panels.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        To be shown (``matplotlib.pyplot.show()``), saved (``figure.savefig("relu.png")``) or drawn on further.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    TypeError
+        If a member of `functions` is none of the above.
+    ValueError
+        If a name is unknown, a function does not work element by element (softmax), or `x` is not increasing.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> figure = pynn.plot.activations(["relu", "gelu", pynn.LeakyReLU(0.1)])
+    >>> [axes.get_title() for axes in figure.axes]
+    ['value', 'derivative']
+    >>> [line.get_label() for line in figure.axes[0].lines if not line.get_label().startswith("_")]
+    ['relu', 'gelu', 'LeakyReLU(negative_slope=0.1)']
+    """
+    pyplot = _pyplot()
+    at = _points(x)
+    curves = [_curve(f) for f in _listed(functions)]
+    lines = [_evaluate(c, at) for c in curves]
+    draw = _together if len(lines) <= _TOGETHER else _apart
+    figure = draw(pyplot, at, lines, derivatives)
+    if title is not None:
+        figure.suptitle(title)
+    return figure
+
+
+def _pyplot() -> Any:
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError('pynn.plot needs matplotlib: pip install "pynn-c[plot]", or pip install matplotlib') from error
+    return pyplot
+
+
+def _points(x: ArrayLike | None) -> NDArray[np.float64]:
+    at = np.linspace(-7, 7, 2801) if x is None else real_array(x, "x").astype(np.float64)
+    if at.ndim != 1 or at.size < 2 or not (np.diff(at) > 0).all():
+        raise ValueError(f"x: expected two or more increasing numbers in one dimension, got an array of shape {at.shape}")
+    return at
+
+
+def _listed(functions: Any) -> list[Any]:
+    if functions is None:
+        rows = _activations.activations.items()
+        return [name for name, row in rows if REQUIRED not in parse_parameters(row["params"]).defaults.values()]
+    one = isinstance(functions, (str, Layer)) or callable(functions) or not isinstance(functions, Iterable)
+    listed = [functions] if one else list(functions)
+    if not listed:
+        raise ValueError("functions: expected at least one, got none")
+    return listed
+
+
+def _curve(given: Any) -> _Curve:
+    if isinstance(given, type) and issubclass(given, Layer):
+        given = given()
+    if isinstance(given, Layer):
+        layer = copy.deepcopy(given)  # which remembers its input, and adds to the gradients of what it learns
+        return _Curve(repr(layer).removesuffix("()"), layer, lambda x: layer.backward(np.ones_like(layer(x))))
+    known = {name: getattr(_activations, name) for name in (*_activations.activations, *_activations.aliases)}
+    if isinstance(given, str):
+        if given not in known:
+            raise unknown_name("activation", given, known)
+        return _Curve(given, known[given], getattr(_grad, given))
+    if not callable(given):
+        raise TypeError(f"functions: expected names, functions, layer classes or layers, got {given!r}")
+    partial = given if isinstance(given, functools.partial) else functools.partial(given)
+    name = next((n for n, f in known.items() if f is partial.func), None)
+    derivative = functools.partial(getattr(_grad, name), *partial.args, **partial.keywords) if name else None
+    return _Curve(_label(partial), given, derivative)
+
+
+def _label(call: functools.partial[Any]) -> str:
+    arguments = [*map(repr, call.args), *(f"{name}={value!r}" for name, value in call.keywords.items())]
+    name = getattr(call.func, "__name__", repr(call.func))
+    return f"{name}({', '.join(arguments)})" if arguments else name
+
+
+def _evaluate(curve: _Curve, x: NDArray[np.float64]) -> _Line:
+    """Return the curve along ``x``, after a look at whether it is made element by element."""
+    y, first = np.asarray(curve.value(x)), np.asarray(curve.value(x[:1]))
+    if y.shape != x.shape or not np.allclose(first, y[:1], equal_nan=True):
+        raise ValueError(f"{curve.label} cannot be drawn: its values do not depend on one number each")
+    return curve.label, y, np.asarray(curve.derivative(x)) if curve.derivative else np.gradient(y, x)
+
+
+def _jumps(y: NDArray[Any]) -> NDArray[np.intp]:
+    """Return where ``y`` jumps: steps that are large, and ten times those on either side."""
+    seen = np.where(np.isfinite(y), y, np.nan)
+    if np.isnan(seen).all():
+        return np.zeros(0, np.intp)
+    step = np.abs(np.diff(seen))
+    beside = np.maximum(np.append(step[1:], 0), np.append(0, step[:-1]))
+    return np.flatnonzero((step > 10 * beside) & (step > 0.02 * (np.nanmax(seen) - np.nanmin(seen))))
+
+
+def _draw(axes: Axes, x: NDArray[Any], y: NDArray[Any], label: str, **style: Any) -> None:
+    """Draw a line that is broken where it jumps, and there dotted."""
+    jumps = _jumps(y)
+    middle = (x[jumps] + x[jumps + 1]) / 2
+    axes.plot(np.insert(x, jumps + 1, middle), np.insert(y, jumps + 1, np.nan), label=label, **style)
+    for i, at in zip(jumps, middle, strict=True):
+        axes.plot([at, at], y[i : i + 2], label="_", **style | {"linestyle": (0, (1, 2)), "linewidth": 1.0})
+
+
+def _dress(axes: Axes, title: str, x: NDArray[Any]) -> None:
+    axes.set_title(title)
+    axes.axhline(0, color=_GREY, linewidth=0.8, zorder=0)
+    axes.axvline(0, color=_GREY, linewidth=0.8, zorder=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlim(x[0], x[-1])
+
+
+def _together(pyplot: Any, x: NDArray[Any], lines: list[_Line], derivatives: bool) -> Figure:
+    panels = ["value", "derivative"][: 1 + derivatives]
+    figure: Figure
+    figure, grid = pyplot.subplots(1, len(panels), figsize=(5.2 * len(panels), 4.4), squeeze=False, layout="constrained")
+    for axes, panel in zip(grid[0], panels, strict=True):
+        _dress(axes, panel, x)
+        axes.set_xlabel("x")
+        axes.grid(color="#EEEEEE", linewidth=0.8)
+        axes.set_axisbelow(True)
+        for i, (label, value, slope) in enumerate(lines):  # thinner and thinner, so that one on top of another hides none
+            _draw(axes, x, value if panel == "value" else slope, label, color=_COLOURS[i], linewidth=1.8 + 0.35 * (len(lines) - 1 - i))
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(lines) if len(lines) <= 4 else -(-len(lines) // 2), frameon=False)
+    return figure
+
+
+def _apart(pyplot: Any, x: NDArray[Any], lines: list[_Line], derivatives: bool) -> Figure:
+    columns = 4 if len(lines) <= 12 else 6
+    rows = -(-len(lines) // columns)
+    size = 2.3 * columns, 2.0 * rows + 0.4
+    figure: Figure
+    figure, grid = pyplot.subplots(rows, columns, figsize=size, sharex=True, squeeze=False, layout="constrained")
+    for i, (axes, (label, y, slope)) in enumerate(zip(grid.flat, lines, strict=False)):
+        _dress(axes, label, x)
+        axes.title.set_fontsize("medium" if len(label) < 20 else "x-small")
+        axes.tick_params(labelbottom=i + columns >= len(lines))
+        axes.locator_params(nbins=4)
+        _draw(axes, x, y, "value", color=_COLOURS[0], linewidth=2.2)
+        if derivatives:
+            _draw(axes, x, slope, "derivative", color=_COLOURS[1], linewidth=1.4)
+    for axes in grid.flat[len(lines) :]:
+        axes.remove()
+    if derivatives:
+        handles, labels = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    return figure
