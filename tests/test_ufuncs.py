@@ -318,15 +318,6 @@ def test_documented(name: str) -> None:
         assert part in documentation
 
 
-@elementwise
-def test_pandas_keeps_the_index(name: str) -> None:
-    pandas = pytest.importorskip("pandas")
-    series = pandas.Series([-1.0, 0.5, 2.0], index=list("abc"), dtype="float32")
-    result = call(name, series)
-    assert list(result.index) == list("abc")
-    assert result.dtype == np.float32
-
-
 @pytest.mark.parametrize("name", PARAMETRIC[:1])
 def test_reduce_and_accumulate_are_sequential(name: str) -> None:
     function = getattr(pynn, name).ufunc

@@ -1,0 +1,203 @@
+"""Arrays that are not plain ndarrays keep what makes them so: masked arrays, subclasses, pandas, dask, xarray."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pynn
+from pynn import _core
+from pynn._tables import REQUIRED, parse_parameters
+
+ELEMENTWISE: dict[str, Callable[..., Any]] = {}
+for _row in _core.ACTIVATIONS:
+    if REQUIRED not in parse_parameters(_row["params"]).defaults.values():
+        ELEMENTWISE[_row["name"]] = getattr(pynn, _row["name"])
+        ELEMENTWISE[f"grad.{_row['name']}"] = getattr(pynn.grad, _row["name"])
+ROWWISE = {row["name"]: getattr(pynn, row["name"]) for row in _core.ROWWISE}
+
+elementwise = pytest.mark.parametrize("f", ELEMENTWISE.values(), ids=ELEMENTWISE)
+rowwise = pytest.mark.parametrize("f", ROWWISE.values(), ids=ROWWISE)
+every = pytest.mark.parametrize("f", [*ELEMENTWISE.values(), *ROWWISE.values()], ids=[*ELEMENTWISE, *ROWWISE])
+
+
+def sample(*shape: int, dtype: Any = np.float32) -> np.ndarray:
+    return (np.random.default_rng(3).normal(size=shape) * 3).astype(dtype)
+
+
+def same(a: Any, b: Any) -> None:
+    """The same dtype, shape and bits."""
+    assert (a.dtype, a.shape) == (b.dtype, b.shape)
+    assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+# ---- masked arrays
+
+
+@elementwise
+def test_masked_arrays_keep_their_mask(f: Callable[..., Any]) -> None:
+    x = np.ma.masked_greater(sample(4, 30), 2.0)
+    before = x.copy()
+    y = f(x)
+    assert isinstance(y, np.ma.MaskedArray)
+    np.testing.assert_array_equal(y.mask, x.mask)
+    same(y.data[~x.mask], f(x.data[~x.mask]))
+    assert np.isfinite(y.data).all()
+    same(x.data, before.data)
+    np.testing.assert_array_equal(x.mask, before.mask)
+    out = np.ma.zeros((4, 30), np.float32)
+    assert f(x, out=out) is out
+    np.testing.assert_array_equal(out.mask, x.mask)
+
+
+def test_masks_of_parameters_count_too() -> None:
+    x, slopes = sample(3, 4), np.ma.masked_equal([0.1, 0.2, -1.0, 0.3], -1.0)
+    y = pynn.leaky_relu(x, slopes)
+    np.testing.assert_array_equal(y.mask, np.broadcast_to(slopes.mask, (3, 4)))
+
+
+@rowwise
+@pytest.mark.parametrize("axis", [0, -1])
+def test_masked_elements_of_a_row_are_passed_over(f: Callable[..., Any], axis: int) -> None:
+    x = np.ma.masked_greater(sample(6, 9), 1.0)
+    x.data[x.mask] = np.nan
+    y = f(x, axis=axis)
+    assert isinstance(y, np.ma.MaskedArray)
+    np.testing.assert_array_equal(y.mask, x.mask)
+    for row, got in zip(np.moveaxis(x, axis, -1), np.moveaxis(y, axis, -1), strict=True):
+        np.testing.assert_allclose(got.compressed(), f(row.compressed()), rtol=1e-6)
+    assert np.isnan(x.data[x.mask]).all()
+    same(f(np.ma.array(x.filled(0.0)), axis=axis).data, f(x.filled(0.0), axis=axis))
+    integers = np.ma.array([1, 2, 3], mask=[0, 1, 0])
+    np.testing.assert_allclose(f(integers).compressed(), f([1.0, 3.0]))
+
+
+# ---- subclasses and other classes
+
+
+@every
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_subclasses_stay_what_they_are(f: Callable[..., Any]) -> None:
+    class Named(np.ndarray):
+        name = ""
+
+        def __array_finalize__(self, other: Any) -> None:
+            self.name = getattr(other, "name", "")
+
+    x = sample(3, 5).view(Named)
+    x.name = "scores"
+    y = f(x)
+    assert type(y) is Named
+    assert y.name == "scores"
+    same(y, f(np.asarray(x)))
+    assert type(f(x, subok=False)) is np.ndarray
+    matrix = np.matrix([[1.0, -2.0], [3.0, 4.0]])
+    assert isinstance(f(matrix), np.matrix)
+    same(f(matrix), f(np.asarray(matrix)))
+
+
+@every
+def test_another_class_decides_for_itself(f: Callable[..., Any]) -> None:
+    class Array:
+        def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+            return ufunc.__name__.rpartition(".")[2], method, inputs[0] is self, {n: v for n, v in options.items() if n != "axis"}
+
+    name = f.__name__.rpartition(".")[2]
+    assert f(Array()) == (name, "__call__", True, {})  # an option that was not given is not passed on
+    assert f(Array(), dtype="f4", order="C") == (name, "__call__", True, {"dtype": "f4", "order": "C"})
+
+
+@every
+def test_anything_with_an_array_inside(f: Callable[..., Any]) -> None:
+    class Holder:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+            return np.array([1.0, -2.0], np.float32)
+
+    same(f(Holder()), f(np.array([1.0, -2.0], np.float32)))
+    same(f(memoryview(np.array([1.0, -2.0]))), f(np.array([1.0, -2.0])))
+
+
+# ---- pandas
+
+
+@elementwise
+def test_pandas_keeps_index_and_columns(f: Callable[..., Any]) -> None:
+    pandas = pytest.importorskip("pandas")
+    series = pandas.Series(sample(3), index=list("abc"), name="s")
+    y = f(series)
+    assert (list(y.index), y.name, y.dtype) == (list("abc"), "s", np.float32)
+    same(y.to_numpy(), f(series.to_numpy()))
+    frame = pandas.DataFrame({"u": sample(3), "v": sample(3, dtype=np.float64), "w": [1, 2, 3]}, index=list("abc"))
+    y = f(frame)
+    assert (list(y.index), list(y.columns)) == (list("abc"), list("uvw"))
+    for column in "uvw":  # pandas brings the columns to one type where a ufunc has parameters
+        same(y[column].to_numpy(), f(frame[column].to_numpy(y[column].dtype)))
+    assert f(frame[["u"]]).dtypes.tolist() == [np.float32]
+
+
+def test_pandas_and_parameters() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"u": sample(3), "v": sample(3)}, index=list("abc"))
+    for f in (pynn.leaky_relu, pynn.grad.leaky_relu):
+        y = f(frame, 0.25)
+        assert isinstance(y, pandas.DataFrame)
+        same(y.to_numpy(), f(frame.to_numpy(), 0.25))
+    missing = pynn.relu(pandas.Series([1, None, -2], dtype="Int64"))
+    assert missing.isna().tolist() == [False, True, False]
+
+
+@rowwise
+def test_pandas_rows(f: Callable[..., Any]) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(sample(4, 3), index=list("abcd"), columns=list("uvw"))
+    for axis in (0, 1, -1):
+        y = f(frame, axis=axis)
+        assert (list(y.index), list(y.columns)) == (list("abcd"), list("uvw"))
+        np.testing.assert_array_equal(y.to_numpy(), f(frame.to_numpy(), axis=axis))
+    np.testing.assert_array_equal(f(frame).to_numpy(), f(frame.to_numpy()))
+    assert list(f(frame["u"]).index) == list("abcd")
+
+
+# ---- dask
+
+
+@every
+def test_dask_stays_lazy_and_computes_the_same_bits(f: Callable[..., Any]) -> None:
+    da = pytest.importorskip("dask.array")
+    x, computed = sample(50, 30), []
+
+    def spy(block: Any) -> Any:
+        computed.append(block.shape)
+        return block
+
+    lazy = f(da.from_array(x, chunks=(20, 30)).map_blocks(spy, dtype=x.dtype, meta=np.empty((0, 0), x.dtype)))
+    assert isinstance(lazy, da.Array)
+    assert lazy.dtype == x.dtype
+    assert not computed
+    same(lazy.compute(), f(x))
+    assert len(computed) == 3
+
+
+def test_dask_and_parameters() -> None:
+    da = pytest.importorskip("dask.array")
+    x, slopes = sample(50, 30), np.linspace(0, 1, 30)
+    lazy = da.from_array(x, chunks=(20, 15))
+    for f in (pynn.leaky_relu, pynn.grad.leaky_relu):
+        same(f(lazy, 0.3).compute(), f(x, 0.3))
+        same(f(lazy, slopes).compute(), f(x, slopes))
+    same(pynn.gelu(lazy, "tanh").compute(), pynn.gelu(x, "tanh"))
+    same(pynn.softmax(lazy.rechunk((50, 15)), axis=0).compute(), pynn.softmax(x, axis=0))
+
+
+# ---- xarray
+
+
+@elementwise
+def test_xarray_keeps_its_coordinates(f: Callable[..., Any]) -> None:
+    xarray = pytest.importorskip("xarray")
+    x = xarray.DataArray(sample(2, 3), dims=("a", "b"), coords={"a": [10, 20]})
+    y = f(x)
+    assert isinstance(y, xarray.DataArray)
+    assert y.a.values.tolist() == [10, 20]
+    same(y.values, f(x.values))
