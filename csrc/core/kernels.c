@@ -21,6 +21,8 @@
 #include "loops.h"
 #include "losses.h"
 #include "optimizers.h"
+#include "tile.h"
+#include "gemv.h"
 #include "gemm.h"
 #undef R
 #undef I
@@ -41,6 +43,8 @@
 #include "loops.h"
 #include "losses.h"
 #include "optimizers.h"
+#include "tile.h"
+#include "gemv.h"
 #include "gemm.h"
 
 #define ACTIVATION(t, f) { forward_##f##_##t, derivative_##f##_##t, backward_##f##_##t },

@@ -115,6 +115,15 @@ static void all_shapes(const pn_kernels *k, pn_dtype t)
     }
 }
 
+/* Every number of rows up to 70, and of columns, with whatever depth comes up. */
+static void small_shapes(const pn_kernels *k, pn_dtype t)
+{
+    size_t turn = 0;
+    for (size_t m = 1; m <= 70; m++)
+        for (size_t n = 1 + m % 3; n <= 70; n += 3, turn++)
+            product(k, t, m, n, 1 + turn * 37 % 70, turn & 1, turn >> 1 & 1, turn % 3 == 0, (int)(turn / 3 % 4), turn % 5 ? 0 : 3);
+}
+
 /* A row's bits do not depend on how many rows stand beside it, nor on the columns that do. */
 static void same_bits(const pn_kernels *k, pn_dtype t)
 {
@@ -135,6 +144,66 @@ static void same_bits(const pn_kernels *k, pn_dtype t)
     free(a); free(b); free(whole); free(part); free(work);
 }
 
+/* Nor on the number of threads: blocks of rows, of columns and of depth, tall and wide products, and those of vectors. */
+static void same_bits_on_threads(const pn_kernels *k, pn_dtype t)
+{
+    static const size_t shapes[][3] = { { 70, 600, 300 }, { 1100, 70, 100 }, { 600, 300, 50 }, { 40, 700, 900 }, { 530, 520, 40 },
+                                        { 1, 3000, 300 }, { 3000, 1, 300 }, { 300, 1, 3000 }, { 1500, 701, 1 } };
+    static const size_t threads[] = { 1, 2, 7 };
+    static const void *const none[PN_MAX_PARAMS];
+    pn_error error;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes * 4; i++) {
+        const size_t m = shapes[i / 4][0], n = shapes[i / 4][1], depth = shapes[i / 4][2], size = m * n * (t == PN_F32 ? sizeof(float) : sizeof(double));
+        void *a = filled(t, m * depth), *b = filled(t, depth * n), *c = filled(t, m * n), *bias = filled(t, n), *start = malloc(size),
+             *y = malloc(size), *alone = malloc(size);
+        pn_epilogue e = { .bias = bias, .act = k->of[t].activations[0].forward, .p = none, .y = y, .ldy = n };
+        pn_product q = { .ta = i & 1, .tb = i >> 1 & 1, .accumulate = i & 1, .m = m, .n = n, .k = depth, .a = a, .b = b, .c = c, .ldc = n, .epilogue = &e };
+        q.lda = q.ta ? m : depth;
+        q.ldb = q.tb ? depth : n;
+        void *work = aligned_alloc(64, (k->of[t].gemm_workspace(&q) + 64) / 64 * 64);
+        if (!a || !b || !c || !bias || !start || !y || !alone || !work) exit(1);
+        memcpy(start, c, size);
+        for (size_t j = 0; j < sizeof threads / sizeof *threads; j++) {
+            pn_threads_set(threads[j], &error);
+            memcpy(c, start, size);
+            k->of[t].gemm(&q, work);
+            if (j == 0) memcpy(alone, y, size);
+            CHECK(!memcmp(alone, y, size), "%zu x %zu x %zu, ta %d tb %d on %zu threads", m, n, depth, q.ta, q.tb, threads[j]);
+        }
+        free(a); free(b); free(c); free(bias); free(start); free(y); free(alone); free(work);
+    }
+    pn_threads_set(1, &error);
+}
+
+/* Sums over rows: right to a few roundings however many rows there are, and the same on any number of threads. */
+static void row_sums(const pn_kernels *k, pn_dtype t)
+{
+    static const size_t rows[] = { 0, 1, 3, 64, 65, 129, 1000 }, columns[] = { 1, 7, 16, 64, 67, 400 };
+    const double eps = t == PN_F32 ? 0x1p-24 : 0x1p-53;
+    pn_error error;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows * (sizeof columns / sizeof *columns); i++) {
+        const size_t m = rows[i % (sizeof rows / sizeof *rows)], n = columns[i / (sizeof rows / sizeof *rows)];
+        void *x = filled(t, m * n), *start = filled(t, n), *out = filled(t, n), *on_seven = filled(t, n);
+        if (!x || !start || !out || !on_seven) exit(1);
+        memcpy(out, start, (n + GUARD) * (t == PN_F32 ? sizeof(float) : sizeof(double)));
+        memcpy(on_seven, out, (n + GUARD) * (t == PN_F32 ? sizeof(float) : sizeof(double)));
+        k->of[t].sum_rows(m, n, x, out);
+        pn_threads_set(7, &error);
+        k->of[t].sum_rows(m, n, x, on_seven);
+        pn_threads_set(1, &error);
+        for (size_t j = 0; j < n + GUARD; j++) {
+            double sum = get(t, start, j), magnitude = fabs(sum);
+            for (size_t r = 0; r < m && j < n; r++) {
+                sum += get(t, x, r * n + j);
+                magnitude += fabs(get(t, x, r * n + j));
+            }
+            CHECK(fabs(get(t, out, j) - sum) <= 8 * eps * magnitude, "%zu rows of %zu: column %zu is %g, not %g", m, n, j, get(t, out, j), sum);
+            CHECK(get(t, out, j) == get(t, on_seven, j), "%zu rows of %zu: column %zu is %g, on 7 threads %g", m, n, j, get(t, out, j), get(t, on_seven, j));
+        }
+        free(x); free(start); free(out); free(on_seven);
+    }
+}
+
 int main(void)
 {
     const char *isa;
@@ -143,7 +212,10 @@ int main(void)
         if (!pn_isa_runs(isa) || pn_isa_set(isa, &error)) continue;
         for (int t = 0; t < PN_DTYPES; t++) {
             all_shapes(pn_kernels_now(), (pn_dtype)t);
+            small_shapes(pn_kernels_now(), (pn_dtype)t);
             same_bits(pn_kernels_now(), (pn_dtype)t);
+            same_bits_on_threads(pn_kernels_now(), (pn_dtype)t);
+            row_sums(pn_kernels_now(), (pn_dtype)t);
         }
     }
     return REPORT();
