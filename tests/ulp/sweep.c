@@ -20,27 +20,7 @@
 MANY(exp) MANY(expm1) MANY(log) MANY(log1p) MANY(tanh) MANY(sin) MANY(cos) MANY(erf) MANY(erfc)
 #endif
 
-#define T                  double
-#define TYPE               f32
-#define C(c)               c
-#define F(f)               f
-#define LIMIT              500.0
-#define ERROR_OF_INPUTS(v) 0
-#include "reference.h"
-#define T                  long double
-#define TYPE               f64
-#define C(c)               c##L
-#define F(f)               f##l
-#define LIMIT              6000.0L
-#define ERROR_OF_INPUTS(v) F(fabs)(v)
-#include "reference.h"
-#define T                  __float128
-#define TYPE               quad
-#define C(c)               c##Q
-#define F(f)               f##q
-#define LIMIT              6000.0Q
-#define ERROR_OF_INPUTS(v) 0
-#include "reference.h"
+#include "references.h"
 
 enum { BLOCK = 1024, MOST_ISAS = 8 };
 #define LEAST 0x1p-10                                   /* of an ULP: nobody asks which error below it is the largest */

@@ -1,0 +1,104 @@
+"""The C references of the proof program, tests/ulp, against mpmath: value, derivative and its largest term, in each of their types.
+
+The program itself takes minutes; ``python tests/ulp --stride 257`` is a short run of it, and one of the automatic checks.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from formula import Formula
+
+from pynn import _core
+from pynn._tables import parse_parameters
+
+ULP = Path(__file__).parent / "ulp"
+COMPILER = os.environ.get("CC", "gcc")
+# floats, like the parameters 0.75 and 1.25
+POINTS = [-700.0, -37.5, -9.1, -3.0, -1.53125, -0.3, -1e-5, 1e-30, 0.02, 0.5, 0.99, 2.75, 11.0, 88.0, 1e6]
+TYPES = {"f32": 2.0**-53, "f64": 2.0**-64, "quad": 2.0**-113}
+MAIN = r"""
+#include <math.h>
+#include <quadmath.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "references.h"
+static void print(const char *name, const char *type, double x, const __float128 *r)
+{
+    char text[5][64];
+    for (int i = 0; i < 5; i++) quadmath_snprintf(text[i], sizeof text[i], "%.36Qg", r[i]);
+    printf("%s %s %a %s %s %s %s %s\n", name, type, x, text[0], text[1], text[2], text[3], text[4]);
+}
+#define ONE(f, t, T) do { \
+    T r[5]; \
+    f##_##t(x, p[0], p[1], 1, r, r + 1, r + 2, r + 3, r + 4); \
+    print(#f, #t, x, (__float128[]){ r[0], r[1], r[2], r[3], r[4] }); \
+} while (0)
+#define ROW(f) ONE(f, f32, double); ONE(f, f64, long double); ONE(f, quad, __float128);
+int main(int n, char **arg)
+{
+    const double p[] = { 0.75, 1.25 };
+    for (int i = 1; i < n; i++) {
+        const double x = atof(arg[i]);
+        ROWS(ROW)
+    }
+    return 0;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which(COMPILER) is None, reason="needs a C compiler")
+def test_references_in_c_equal_those_in_mpmath(tmp_path: Path) -> None:
+    formulas = {row["name"]: Formula(row["formula"], tuple(parse_parameters(row["params"]).defaults)) for row in _core.ACTIVATIONS}
+    source = "".join(formula.c_source(name) for name, formula in formulas.items())
+    (tmp_path / "formulas.h").write_text(f"{source}#define ROWS(ROW) {' '.join(f'ROW({name})' for name in formulas)}\n")
+    (tmp_path / "main.c").write_text(MAIN)
+    program = tmp_path / "main"
+    command = [
+        COMPILER,
+        "-std=gnu11",
+        "-O1",
+        "-ffp-contract=off",
+        f"-I{tmp_path}",
+        f"-I{ULP}",
+        str(tmp_path / "main.c"),
+        "-o",
+        str(program),
+    ]
+    built = subprocess.run([*command, "-lquadmath", "-lm"], capture_output=True, text=True)
+    if built.returncode and "quadmath" in built.stderr:
+        pytest.skip("needs a compiler with libquadmath")
+    assert built.returncode == 0, built.stderr
+    printed = subprocess.run(
+        [str(program), *(repr(float(np.float32(x))) for x in POINTS)], capture_output=True, text=True, check=True
+    ).stdout
+    assert len(printed.splitlines()) == len(formulas) * len(POINTS) * len(TYPES)
+    for line in printed.splitlines():
+        name, kind, at, *numbers = line.split()
+        exact, given = formulas[name].exact(60), dict(zip(formulas[name].parameters, (0.75, 1.25), strict=False))
+        v, v_bound, d, d_bound, s = numbers
+        for which, got, bound in (("value", v, v_bound), ("derivative", d, d_bound), ("terms", s, d_bound)):
+            want = exact(which, float.fromhex(at), **given)
+            error, number = abs(type(want)(got) - want), type(want)
+            allowed = number(bound) * TYPES[kind] + abs(want) * ((8 * TYPES[kind] if which == "terms" else 0) + 2.0**-112)
+            # beyond LIMIT exponentials stand still: both are then far below the smallest number
+            assert error <= allowed or max(abs(want), error) < 1e-200, (name, kind, at, which, got, want)
+
+
+def test_what_counts_near_a_root_is_found_from_the_formula() -> None:
+    """Terms that cancel have a root between them; a root at 0, or of a single term, is met to its own last place."""
+    assert Formula("x / (1 + exp(-x))").has_root()
+    assert Formula("x + sin(x)**2").has_root()
+    assert not Formula("x * abs(x)").has_root()
+    assert not Formula("x - tanh(x)").has_root()
+    assert not Formula("x / (1 + abs(x))").has_root()
+    assert not Formula("maximum(x, 0) + log1p(exp(-abs(x)))").has_root()
+
+
+def test_a_formula_that_cannot_be_read_says_so() -> None:
+    for text in ("gamma(x)", "x if x > 0 else 0", "y + x"):
+        with pytest.raises(SyntaxError, match="formula"):
+            Formula(text)
