@@ -19,7 +19,7 @@ typedef enum {
 typedef struct { char text[256]; } pn_error;
 
 typedef enum { PN_F32, PN_F64, PN_DTYPES } pn_dtype;
-enum { PN_MAX_PARAMS = 2, PN_MAX_DIMS = 8 };
+enum { PN_MAX_PARAMS = 2, PN_MAX_DIMS = 8, PN_MAX_CONFIG = 32, PN_MAX_ENDS = 16 };      /* ends: inputs, or outputs, of a graph */
 
 /* ---- instruction sets ------------------------------------------------------------------------------------------ */
 pn_status pn_isa_set(const char *name, pn_error *error);    /* NULL: the best this machine has. Affects later plans and calls */
@@ -84,14 +84,32 @@ const pn_optimizer *pn_optimizer_at(size_t i);
 /* ---- graphs: what a net is --------------------------------------------------------------------------------------- */
 typedef struct pn_graph pn_graph;
 
-/* A graph starts as its input: the shape of one sample. Each layer added feeds on the one before it; the last one is the output. */
+/* Nodes count from 0 in the order in which they are added; each feeds on earlier ones. A graph starts as its first input, node 0, the
+ * shape of one sample; pn_graph_input adds another. */
 pn_status pn_graph_new(pn_dtype dtype, size_t ndim, const size_t *shape, pn_graph **graph, pn_error *error);
 void pn_graph_free(pn_graph *graph);
-/* kind: a row of core/layers/layers.h, which says what config holds. where: the layer's name in messages. */
-pn_status pn_graph_add(pn_graph *graph, const char *kind, const char *where, size_t n_config, const double *config, pn_error *error);
+pn_status pn_graph_input(pn_graph *graph, size_t ndim, const size_t *shape, pn_error *error);
+/* One layer. kind: a row of core/layers/layers.h, which says what config holds. where: the layer's name in messages. inputs: the nodes it
+ * feeds on; NULL with n_inputs 0 stands for the node before. training: what a layer does whose behaviour depends on it, outside
+ * PN_PREDICT plans. */
+typedef struct {
+    const char *kind, *where;
+    size_t n_inputs;
+    const size_t *inputs;
+    size_t n_config;
+    const double *config;
+    int training;
+} pn_layer;
+pn_status pn_graph_add(pn_graph *graph, const pn_layer *layer, pn_error *error);
 /* A parameter of the layer just added, borrowed until the graph is freed. grad NULL: the parameter is frozen. */
 pn_status pn_graph_bind(pn_graph *graph, size_t slot, size_t ndim, const size_t *shape, void *data, void *grad, pn_error *error);
-void pn_graph_output(const pn_graph *graph, size_t *ndim, size_t *shape);      /* the shape of one sample's output */
+pn_status pn_graph_outputs(pn_graph *graph, size_t n, const size_t *nodes, pn_error *error);   /* else the last node is the output */
+size_t pn_graph_nodes(const pn_graph *graph);
+size_t pn_graph_n_inputs(const pn_graph *graph);
+size_t pn_graph_n_outputs(const pn_graph *graph);
+void pn_graph_shape(const pn_graph *graph, size_t node, size_t *ndim, size_t *shape);          /* of one sample of a node's output */
+size_t pn_graph_input_node(const pn_graph *graph, size_t i);
+size_t pn_graph_output_node(const pn_graph *graph, size_t i);
 
 /* ---- plans: a graph, decided for one number of rows -------------------------------------------------------------- */
 typedef struct pn_plan pn_plan;
@@ -108,9 +126,10 @@ typedef struct { const char *what, *where; int forward; double flops, seconds; }
 int pn_plan_step(const pn_plan *plan, size_t i, pn_step_info *info);            /* 0 past the end */
 void pn_plan_profile(pn_plan *plan);                                            /* from now on every step is timed, from 0 */
 
-/* x (rows, input shape), y (rows, output shape); x must stay as it is until pn_plan_backward has run. */
-void pn_plan_forward(pn_plan *plan, const void *x, void *y);
-pn_status pn_plan_backward(pn_plan *plan, const void *gy, void *gx, pn_error *error);
+/* An array for each input and each output: x[i] (rows, input shape), y[i] (rows, output shape); x must stay as it is until
+ * pn_plan_backward has run. tick: what the random numbers of layers that draw some depend on, beside their seeds. */
+void pn_plan_forward(pn_plan *plan, const void *const *x, void *const *y, uint64_t tick);
+pn_status pn_plan_backward(pn_plan *plan, const void *const *gy, void *const *gx, pn_error *error);
 
 /* ---- losses and updates on plain arrays -------------------------------------------------------------------------- */
 /* (rows, cols) predictions with a target like them, or a class index a row. */
@@ -129,13 +148,17 @@ void pn_update(const pn_group *groups, size_t n_groups, int64_t step);          
 
 /* ---- data: samples where the caller keeps them ------------------------------------------------------------------- */
 typedef enum { PN_FROM_F32, PN_FROM_F64, PN_FROM_I8, PN_FROM_U8, PN_FROM_I16, PN_FROM_U16, PN_FROM_I32, PN_FROM_U32, PN_FROM_I64, PN_FROM_U64 } pn_source;
-/* rows samples, stride bytes from one to the next, each a contiguous array of the graph's input shape. A batch is gathered and
- * converted when its turn comes, so x may be a memory map that is larger than memory. Targets are of the graph's dtype. */
-typedef struct { size_t rows; const void *x; pn_source type; ptrdiff_t stride; pn_target y; } pn_data;
+/* Samples stand stride bytes from one to the next, each a contiguous array of the input's shape. A batch is gathered and converted when
+ * its turn comes, so x may be a memory map that is larger than memory. Targets are of the graph's dtype. */
+typedef struct { const void *x; pn_source type; ptrdiff_t stride; } pn_samples;
+typedef struct { size_t rows; const pn_samples *x; const pn_target *y; } pn_data;      /* one x for each input, one y for each output */
+
+/* The loss of one output. sum: 0 the mean of its values, 1 their sum. The whole loss is the sum of each times its weight. */
+typedef struct { size_t loss; int sum; double weight; } pn_criterion;
 
 typedef struct {
-    size_t loss, batch_size;
-    int sum;                        /* reduction: 0 the mean of the loss's values, 1 their sum */
+    const pn_criterion *criteria;   /* one for each output */
+    size_t batch_size;
     int shuffle;
     uint64_t seed;                  /* decides, with the epoch's number, the order of the rows */
     const pn_group *groups;         /* what to update, and how; borrowed like everything here */
@@ -143,20 +166,21 @@ typedef struct {
     int (*poll)(void *context);     /* called at least every 50 ms or after a longer step; anything but 0 stops */
     void *context;
 } pn_fit_options;
-typedef struct { double loss; size_t values, correct, rows; } pn_score;         /* loss: sum over the values seen */
+typedef struct { double loss; size_t values, correct, rows; } pn_score;         /* of one output; loss: sum over the values seen */
 
 /* ---- fit: the whole loop ------------------------------------------------------------------------------------------ */
 typedef struct pn_fit pn_fit;
 /* Checks the targets and plans; graph, data and options must outlive the fit. data NULL: only pn_fit_batch will be called. */
 pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_options *options, pn_fit **fit, pn_error *error);
 void pn_fit_free(pn_fit *fit);
-/* One epoch; *step counts updates over the whole training. Stopped by poll it returns PN_STOPPED after a whole step. */
+/* One epoch; *step counts updates over the whole training. Stopped by poll it returns PN_STOPPED after a whole step.
+ * score: one for each output. */
 pn_status pn_fit_epoch(pn_fit *fit, uint64_t epoch, int64_t *step, pn_score *score, pn_error *error);
 /* From now on the plans' steps are timed, and what a step of fit does beside them is added to *times, from 0; NULL: no longer.
  * Gives the plan of full batches, which stays the fit's own (NULL without data). */
 typedef struct { double gather, loss, update, score; int64_t steps; } pn_fit_times;
 pn_plan *pn_fit_profile(pn_fit *fit, pn_fit_times *times);
-/* One step on all the rows of batch, whose score is added to *score. */
+/* One step on all the rows of batch, whose scores are added to those given. */
 pn_status pn_fit_batch(pn_fit *fit, const pn_data *batch, int64_t *step, pn_score *score, pn_error *error);
 
 /* ---- prediction: blocks of rows on all threads, nothing kept for backward ----------------------------------------- */
@@ -165,8 +189,10 @@ typedef struct pn_predictor pn_predictor;
  * change meanwhile. One call at a time. */
 pn_status pn_predictor_new(const pn_graph *graph, size_t block, pn_predictor **predictor, pn_error *error);
 void pn_predictor_free(pn_predictor *predictor);
-/* y (rows, output shape) and score may be NULL; of options, which may be NULL without score, only loss (with score) and poll count. */
-pn_status pn_predict(pn_predictor *predictor, const pn_data *data, const pn_fit_options *options, void *y, pn_score *score, pn_error *error);
+/* y, an array (rows, output shape) for each output, and score, one for each, may be NULL; of options, which may be NULL without score,
+ * only criteria (with score) and poll count. */
+pn_status pn_predict(pn_predictor *predictor, const pn_data *data, const pn_fit_options *options, void *const *y, pn_score *score,
+                     pn_error *error);
 
 /* ---- random numbers: Philox4x32-10, a function of (seed, stream, index) alone ------------------------------------- */
 void pn_random_uniform(uint64_t seed, uint64_t stream, double low, double high, pn_dtype t, size_t n, void *out);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -91,21 +91,49 @@ class Parameter:
 
 
 class Builder:
-    """A graph under construction, as layers see it: the sample's shape so far, and ``add``."""
+    """A graph under construction, as layers see it.
 
-    def __init__(self, dtype: str, shape: tuple[int, ...], batched: bool) -> None:
-        self.graph = _core.Graph(dtype, shape)
+    Attributes
+    ----------
+    node : int
+        Behind which the next layer is added; a layer with branches sets it.
+    inputs : tuple of int
+        The nodes of the inputs.
+    training : bool
+        Whether layers that behave differently in training do so, each if its own ``training`` is set too.
+    random : bool
+        Whether any layer so far draws random numbers.
+    batched : bool
+        Whether the first axis of the whole array is the batch.
+    """
+
+    def __init__(self, dtype: str, shapes: Sequence[tuple[int, ...]], *, batched: bool = True, training: bool = True) -> None:
+        self.graph = _core.Graph(dtype, shapes[0])
+        self.inputs = (0, *map(self.graph.input, shapes[1:]))
+        self.node = 0
         self.batched = batched
+        self.training = training
+        self.random = False
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one sample here."""
-        return self.graph.output_shape
+        return self.graph.shape(self.node)
 
-    def add(self, kind: str, where: str, config: tuple[float, ...], *parameters: Parameter | None) -> None:
-        """Add one of the core's layers."""
+    def add(
+        self,
+        kind: str,
+        where: str,
+        config: tuple[float, ...],
+        *parameters: Parameter | None,
+        inputs: Sequence[int] | None = None,
+        training: bool = False,
+    ) -> int:
+        """Add one of the core's layers behind ``inputs``, or here; the next one goes behind it."""
         pairs = tuple((p.data, p.grad if p.requires_grad else None) for p in parameters if p is not None)
-        self.graph.add(kind, where, config, pairs)
+        feeds = (self.node,) if inputs is None else tuple(inputs)
+        self.node = self.graph.add(kind, where, config, pairs, feeds, training and self.training)
+        return self.node
 
     def sample_axis(self, axis: int, where: str) -> int:
         """Return the sample's axis that ``axis`` of the whole array is."""
@@ -123,8 +151,6 @@ class Layer:
     dtype: str | None = None
     """What the layer computes in; None: it follows its input."""
 
-    training: bool = True
-
     classes: ClassVar[dict[str, type[Layer]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -134,15 +160,28 @@ class Layer:
 
     def __init__(self) -> None:
         self._parameters: dict[str, Parameter] = {}
+        self._training = True
+        self._ticks = 0
         self._owners: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._forget()
 
     def _forget(self) -> None:
         """Drop the plans, which borrow the parameters' memory, here and in the nets that this layer is part of."""
-        self._plans: OrderedDict[Any, _core.Plan] = OrderedDict()
-        self._last: tuple[_core.Plan, tuple[int, ...], np.dtype[Any]] | None = None
+        self._plans: OrderedDict[Any, tuple[_core.Plan, bool]] = OrderedDict()
+        self._last: tuple[_core.Plan, tuple[Array, ...]] | None = None
         for owner in self._owners:
             owner._forget()
+
+    @property
+    def training(self) -> bool:
+        """Whether a call does what the layer does in training; `predict` and `evaluate` never do."""
+        return self._training
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        if mode != self._training:
+            self._training = bool(mode)
+            self._forget()
 
     # ---- what a kind of layer says of itself --------------------------------------------------------------------
     def _build(self, builder: Builder, where: str) -> None:
@@ -163,48 +202,68 @@ class Layer:
         return (x.shape[0], x.shape[1:], True) if x.ndim > 1 else (1, x.shape, False)
 
     # ---- calling -------------------------------------------------------------------------------------------------
-    def _compute_dtype(self, x: Array) -> str:
+    def _compute_dtype(self, *xs: Array) -> str:
         if self.dtype:
             return self.dtype
-        return "float32" if x.dtype in (np.float32, np.float16) else "float64"
+        return "float32" if all(x.dtype in (np.float32, np.float16) for x in xs) else "float64"
 
-    def _plan(self, x: Array) -> _core.Plan:
-        dtype = self._compute_dtype(x)
-        key = (x.shape, dtype, tuple(p.requires_grad for p in self._all_parameters().values()), _core.isa())
-        plan = self._plans.get(key)
-        if plan is None:
-            rows, shape, batched = self._split(x)
-            builder = Builder(dtype, shape, batched)
+    def _plan(self, xs: tuple[Array, ...]) -> _core.Plan:
+        dtype = self._compute_dtype(*xs)
+        key = (tuple(x.shape for x in xs), dtype, tuple(p.requires_grad for p in self._all_parameters().values()), _core.isa())
+        found = self._plans.get(key)
+        if found is None:
+            rows, _, batched = self._split(xs[0])
+            builder = Builder(dtype, [self._split(x)[1] for x in xs], batched=batched)
             self._build(builder, type(self).__name__)
-            plan = self._plans[key] = _core.Plan(builder.graph, rows, "backward")
+            found = self._plans[key] = _core.Plan(builder.graph, rows, "backward"), builder.random
             if len(self._plans) > _KEPT_PLANS:
                 self._plans.popitem(last=False)
         else:
             self._plans.move_to_end(key)
+        plan, random = found
+        if random:
+            plan.tick = self._ticks
+            self._ticks += 1
         return plan
 
-    def __call__(self, x: ArrayLike) -> Array:
-        """Return the output for ``x``, and keep what ``backward`` needs; ``x`` is held by reference until then."""
-        a = real_array(x, "x")
-        plan = self._plan(a)
-        rows, shape, batched = self._split(a)
-        y = plan.forward(a.reshape((rows, *shape)))
-        self._last = plan, a.shape, a.dtype
-        if not batched:
-            y = y.reshape(y.shape[1:])
-        return y.astype(np.float16) if a.dtype == np.float16 and not self.dtype else y
+    def __call__(self, *xs: ArrayLike) -> Any:
+        """Return the output, or a tuple of outputs, and keep what ``backward`` needs; inputs are held by reference until then."""
+        arrays = tuple([real_array(x, "x") for x in xs])
+        if not arrays:
+            raise TypeError(f"{type(self).__name__}: expected an array")
+        plan = self._plan(arrays)
+        _, _, batched = self._split(arrays[0])
+        y = plan.forward(*(arrays if batched else [a[np.newaxis] for a in arrays]))
+        self._last = plan, arrays
+        half = arrays[0].dtype == np.float16 and not self.dtype
+        if batched and not half:
+            return y
+        outputs = [out if batched else out[0] for out in (y if isinstance(y, tuple) else (y,))]
+        outputs = [out.astype(np.float16) for out in outputs] if half else outputs
+        return tuple(outputs) if isinstance(y, tuple) else outputs[0]
 
-    def backward(self, gy: ArrayLike) -> Array:
-        """Return dL/dx for ``gy = dL/dy`` of the last call, and add dL/dparameter into ``grads``."""
+    def backward(self, *gys: ArrayLike) -> Any:
+        """Return dL/dx for ``gy = dL/dy`` of the last call, and add dL/dparameter into ``grads``.
+
+        With several outputs it takes a gradient for each; with several inputs it returns a tuple.
+        """
         if self._last is None:
             raise RuntimeError(f"{type(self).__name__}.backward needs a forward call before it: y = layer(x)")
-        plan, shape, dtype = self._last
-        g = real_array(gy, "gy")
-        out = plan.output_shape
-        if math.prod(g.shape) != math.prod(out):
-            raise ValueError(f"gy: shape {g.shape} does not fit the last output, whose shape is {out}")
-        gx = plan.backward(g.reshape(out)).reshape(shape)
-        return gx.astype(dtype) if dtype == np.float16 and not self.dtype else gx
+        plan, xs = self._last
+        shapes = plan.output_shapes
+        if len(gys) != len(shapes):
+            raise TypeError(f"backward: expected {len(shapes)} gradients, got {len(gys)}")
+        gs = []
+        for gy, shape in zip(gys, shapes, strict=True):
+            g = real_array(gy, "gy")
+            if g.shape != shape and math.prod(g.shape) != math.prod(shape):
+                raise ValueError(f"gy: shape {g.shape} does not fit the last output, whose shape is {shape}")
+            gs.append(g.reshape(shape))
+        gx = plan.backward(*gs)
+        half = xs[0].dtype == np.float16 and not self.dtype
+        results = [g.reshape(x.shape) for g, x in zip(gx if isinstance(gx, tuple) else (gx,), xs, strict=True)]
+        results = [g.astype(np.float16) for g in results] if half else results
+        return tuple(results) if isinstance(gx, tuple) else results[0]
 
     # ---- parameters ----------------------------------------------------------------------------------------------
     def _all_parameters(self) -> dict[str, Parameter]:

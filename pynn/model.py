@@ -223,7 +223,7 @@ class Sequential(Layer):
         if shape is None:
             raise ValueError("shape: expected the shape of one sample, which this model's first layer does not tell")
         _check_count("rows", rows, 1)
-        builder = Builder(self.dtype or "float32", shape, True)
+        builder = Builder(self.dtype or "float32", [shape])
         self._build(builder, "")
         plan = _core.Plan(builder.graph, rows, mode)
         lines = [("step", "layer", "FLOP"), *((what, where, f"{flops:,.0f}" if flops else "") for what, where, _, flops, _ in plan.steps)]
@@ -248,10 +248,10 @@ class Sequential(Layer):
             raise RuntimeError("this model is in use by another thread; give each thread a copy of its own")
         return self._lock
 
-    def __call__(self, x: ArrayLike) -> Array:
+    def __call__(self, *xs: ArrayLike) -> Any:
         lock = self._enter()
         try:
-            return super().__call__(x)
+            return super().__call__(*xs)
         finally:
             lock.release()
 
@@ -276,7 +276,7 @@ class Sequential(Layer):
         return found, False
 
     def _graph(self, X: Array, drop_last: bool) -> _core.Graph:
-        builder = Builder(self._compute_dtype(X), X.shape[1:], True)
+        builder = Builder(self._compute_dtype(X), [X.shape[1:]])
         self._build(builder, "", drop_last)
         return builder.graph
 
@@ -401,12 +401,12 @@ class Sequential(Layer):
         lock = self._enter()
         try:
             self._fitted = criterion, fused
-            settings = criterion._index, criterion.reduction == "sum", batch_size, shuffle, draw_seed(seed), opt.core_groups()
+            settings = _criteria(criterion), batch_size, shuffle, draw_seed(seed), opt.core_groups()
             run = _core.Fit(graph, None if batches is not None else data, target, *settings)
             run.step = opt.steps
 
             def epoch_score(epoch: int) -> tuple[float, int, int, int]:
-                return run.epoch(epoch) if batches is None else self._batches_score(batches, run, graph, criterion)
+                return run.epoch(epoch)[0] if batches is None else self._batches_score(batches, run, graph, criterion)
 
             self.history = hist = History()
             with _Progress(verbose, epochs) as progress:
@@ -443,7 +443,7 @@ class Sequential(Layer):
         logs["seconds"] = time.perf_counter() - start
         if validation is not None:
             scorer, Xv, yv = validation
-            logs |= self._score("val_", scorer.score(Xv, yv, loss._index), loss)
+            logs |= self._score("val_", scorer.score(Xv, yv, _criteria(loss))[0], loss)
         return logs
 
     def _batches_score(self, batches: _Batches, run: _core.Fit, graph: _core.Graph, loss: Loss) -> tuple[float, int, int, int]:
@@ -452,7 +452,7 @@ class Sequential(Layer):
             data = self._data(X, "X")
             if not len(data):
                 raise ValueError("X: a batch has no rows")
-            scores.append(run.batch(data, self._target(y, len(data), graph, loss, "y")))
+            scores.append(run.batch(data, self._target(y, len(data), graph, loss, "y"))[0])
         total, values, correct, rows = (sum(column) for column in zip(*scores, strict=True))
         return total, int(values), int(correct), int(rows)
 
@@ -468,7 +468,7 @@ class Sequential(Layer):
             raise ValueError("X: expected at least one row")
         lock = self._enter()
         try:
-            score = _core.Predictor(graph, _BLOCK).score(data, target, criterion._index)
+            score = _core.Predictor(graph, _BLOCK).score(data, target, _criteria(criterion))[0]
         finally:
             lock.release()
         return self._score("", score, criterion)
@@ -485,7 +485,7 @@ class Sequential(Layer):
             if self._predictor is not None and batch_size == self._predictor_key[0]:  # type: ignore[index]
                 out = self._predictor.quick(X)
                 if out is not None:
-                    return out
+                    return out  # type: ignore[no-any-return]
             return self._ready(X, batch_size)
         finally:
             lock.release()
@@ -498,7 +498,7 @@ class Sequential(Layer):
         if self._predictor is None or key != self._predictor_key:
             self._predictor = _core.Predictor(self._graph(data, False), batch_size)
             self._predictor_key = key
-        return self._predictor.predict(data)
+        return np.asarray(self._predictor.predict(data))
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """Return probabilities: the output, through softmax or sigmoid where the net was fitted on logits."""
@@ -525,6 +525,11 @@ class Sequential(Layer):
 
 _BLOCK = 256
 """Rows that validation computes at a time."""
+
+
+def _criteria(loss: Loss) -> tuple[tuple[int, bool, float], ...]:
+    """Return what the core needs to know of the loss of the one output."""
+    return ((loss._index, loss.reduction == "sum", 1.0),)
 
 
 class _Batches:

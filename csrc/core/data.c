@@ -1,13 +1,47 @@
 /* data.c - rows of samples gathered and converted for a plan, and the score of what comes out of it. */
 #include "data.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 enum { GATHER_BYTES = 1 << 16 };        /* a thread's share at the least */
 
 size_t pn_sample_bytes(const pn_graph *g, size_t node) { return pn_count(&g->nodes[node].shape) * pn_size(g->dtype); }
-size_t pn_width(const pn_graph *g) { return pn_count(&g->nodes[g->n_nodes - 1].shape); }
+size_t pn_width(const pn_graph *g, size_t output) { return pn_count(&g->nodes[g->outputs[output]].shape); }
+
+/* ---- room -------------------------------------------------------------------------------------------------------- */
+
+void pn_room_free(pn_room *room, const pn_graph *g)
+{
+    for (size_t i = 0; room->x && i < g->n_inputs; i++) free(room->x[i]);
+    for (size_t i = 0; room->target && i < g->n_outputs; i++) free(room->target[i]);
+    for (size_t i = 0; room->label && i < g->n_outputs; i++) free(room->label[i]);
+    free(room->x);
+    free(room->target);
+    free(room->label);
+    *room = (pn_room){ 0 };
+}
+
+pn_status pn_room_reserve(pn_room *room, const pn_graph *g, size_t rows, pn_error *error)
+{
+    if (room->x && rows <= room->rows) return PN_OK;
+    pn_room_free(room, g);
+    room->x = calloc(g->n_inputs, sizeof *room->x);
+    room->target = calloc(g->n_outputs, sizeof *room->target);
+    room->label = calloc(g->n_outputs, sizeof *room->label);
+    int ok = room->x && room->target && room->label;
+    for (size_t i = 0; ok && i < g->n_inputs; i++) ok = (room->x[i] = malloc(rows * pn_sample_bytes(g, g->inputs[i]) + 1)) != NULL;
+    for (size_t i = 0; ok && i < g->n_outputs; i++) {
+        room->target[i] = malloc(rows * pn_sample_bytes(g, g->outputs[i]) + 1);
+        room->label[i] = malloc(rows * sizeof **room->label + 1);
+        ok = room->target[i] && room->label[i];
+    }
+    room->rows = ok ? rows : 0;
+    if (ok) return PN_OK;
+    pn_room_free(room, g);
+    return pn_fail(error, PN_NO_MEMORY, "no memory for a batch of %zu rows", rows);
+}
 
 /* ---- samples ----------------------------------------------------------------------------------------------------- */
 
@@ -31,8 +65,9 @@ static void convert(pn_source from, pn_dtype to, size_t n, const void *x, void *
 static pn_source native(pn_dtype t) { return t == PN_F32 ? PN_FROM_F32 : PN_FROM_F64; }
 
 typedef struct {
-    const pn_graph *g;
-    const pn_data *data;
+    const pn_samples *samples;
+    pn_dtype dtype;
+    size_t elements;                    /* of a sample */
     const size_t *order;
     size_t start, n, share;
     char *x;
@@ -41,34 +76,34 @@ typedef struct {
 static void gather(void *context, size_t task)
 {
     const gathering *j = context;
-    const size_t bytes = pn_sample_bytes(j->g, 0), elements = pn_count(&j->g->nodes[0].shape);
+    const size_t bytes = j->elements * pn_size(j->dtype);
     size_t end = (task + 1) * j->share < j->n ? (task + 1) * j->share : j->n;
     for (size_t k = task * j->share; k < end; k++) {
         size_t row = j->order ? j->order[j->start + k] : j->start + k;
-        const char *x = (const char *)j->data->x + (ptrdiff_t)row * j->data->stride;
-        if (j->data->type == native(j->g->dtype)) memcpy(j->x + k * bytes, x, bytes);
-        else convert(j->data->type, j->g->dtype, elements, x, j->x + k * bytes);
+        const char *x = (const char *)j->samples->x + (ptrdiff_t)row * j->samples->stride;
+        if (j->samples->type == native(j->dtype)) memcpy(j->x + k * bytes, x, bytes);
+        else convert(j->samples->type, j->dtype, j->elements, x, j->x + k * bytes);
     }
 }
 
-int pn_data_in_place(const pn_graph *g, const pn_data *data)
+int pn_data_in_place(const pn_graph *g, size_t i, const pn_samples *samples)
 {
-    return data->type == native(g->dtype) && data->stride == (ptrdiff_t)pn_sample_bytes(g, 0);
+    return samples->type == native(g->dtype) && samples->stride == (ptrdiff_t)pn_sample_bytes(g, g->inputs[i]);
 }
 
-const void *pn_data_rows(const pn_graph *g, const pn_data *data, const size_t *order, size_t start, size_t n, void *x)
+const void *pn_data_rows(const pn_graph *g, size_t i, const pn_samples *samples, const size_t *order, size_t start, size_t n, void *x)
 {
-    const size_t bytes = pn_sample_bytes(g, 0);
-    if (!order && pn_data_in_place(g, data)) return (const char *)data->x + start * bytes;
-    gathering j = { g, data, order, start, n, GATHER_BYTES / (bytes + 1) + 1, x };
+    const size_t bytes = pn_sample_bytes(g, g->inputs[i]);
+    if (!order && pn_data_in_place(g, i, samples)) return (const char *)samples->x + start * bytes;
+    gathering j = { samples, g->dtype, pn_count(&g->nodes[g->inputs[i]].shape), order, start, n, GATHER_BYTES / (bytes + 1) + 1, x };
     pn_parallel((n + j.share - 1) / j.share, gather, &j);
     return x;
 }
 
-pn_target pn_data_targets(const pn_graph *g, const pn_data *data, const size_t *order, size_t start, size_t n, void *target, int64_t *label)
+pn_target pn_data_targets(const pn_graph *g, size_t i, const pn_target *y, const size_t *order, size_t start, size_t n, void *target,
+                          int64_t *label)
 {
-    const size_t bytes = pn_sample_bytes(g, g->n_nodes - 1);
-    const pn_target *y = &data->y;
+    const size_t bytes = pn_sample_bytes(g, g->outputs[i]);
     if (!order)
         return (pn_target){ y->target ? (const char *)y->target + start * bytes : NULL, y->label ? y->label + start : NULL, NULL };
     for (size_t k = 0; k < n; k++) {
@@ -79,15 +114,20 @@ pn_target pn_data_targets(const pn_graph *g, const pn_data *data, const size_t *
 }
 
 /* A class loss reads one row of scores a sample. */
-pn_status pn_data_check(const pn_graph *g, const pn_data *data, size_t loss, pn_error *error)
+pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criterion *criteria, pn_error *error)
 {
-    const pn_shape *s = &g->nodes[g->n_nodes - 1].shape;
-    if (pn_loss_at(loss)->kind == 'r' && s->ndim != 1) {
-        char text[80];
-        pn_shape_text(s, text, sizeof text);
-        return pn_fail(error, PN_BAD_SHAPE, "the model's output %s a sample is not one row of classes, as %s needs", text, pn_loss_at(loss)->cls);
+    pn_status status = PN_OK;
+    for (size_t i = 0; i < g->n_outputs && !status; i++) {
+        const pn_shape *s = &g->nodes[g->outputs[i]].shape;
+        if (pn_loss_at(criteria[i].loss)->kind == 'r' && s->ndim != 1) {
+            char text[80];
+            pn_shape_text(s, text, sizeof text);
+            return pn_fail(error, PN_BAD_SHAPE, "the model's output %s a sample is not one row of classes, as %s needs", text,
+                           pn_loss_at(criteria[i].loss)->cls);
+        }
+        status = pn_loss_check(criteria[i].loss, g->dtype, data->rows, pn_width(g, i), &data->y[i], error);
     }
-    return pn_loss_check(loss, g->dtype, data->rows, pn_width(g), &data->y, error);
+    return status;
 }
 
 /* ---- the score --------------------------------------------------------------------------------------------------- */
@@ -124,12 +164,12 @@ static size_t count_correct(char metric, pn_dtype t, size_t rows, size_t cols, c
     return correct;
 }
 
-void pn_score_add(pn_score *score, const pn_graph *g, size_t loss, size_t rows, const void *y, const pn_target *target, double sum)
+void pn_score_add(pn_score *score, const pn_graph *g, size_t i, size_t loss, size_t rows, const void *y, const pn_target *target, double sum)
 {
     score->loss += sum;
-    score->values += pn_loss_values(loss, rows, pn_width(g));
+    score->values += pn_loss_values(loss, rows, pn_width(g, i));
     score->rows += rows;
-    score->correct += count_correct(pn_loss_at(loss)->metric, g->dtype, rows, pn_width(g), y, target);
+    score->correct += count_correct(pn_loss_at(loss)->metric, g->dtype, rows, pn_width(g, i), y, target);
 }
 
 int64_t pn_now_ms(void)

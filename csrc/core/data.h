@@ -4,20 +4,26 @@
 #include "graph.h"
 
 size_t pn_sample_bytes(const pn_graph *g, size_t node);                /* of one sample of a node's output */
-size_t pn_width(const pn_graph *g);                                    /* elements of one sample of the net's output */
+size_t pn_width(const pn_graph *g, size_t output);                     /* elements of one sample of an output */
 
-/* Do the rows stand as a plan reads them, when taken in order? */
-int pn_data_in_place(const pn_graph *g, const pn_data *data);
-/* Row k of the result is row order[k] of data, or row start + k without an order; n rows, in the graph's dtype. In place where
- * that is possible, else gathered into x. */
-const void *pn_data_rows(const pn_graph *g, const pn_data *data, const size_t *order, size_t start, size_t n, void *x);
-/* The targets of the same rows: in place, or gathered into target or label. */
-pn_target pn_data_targets(const pn_graph *g, const pn_data *data, const size_t *order, size_t start, size_t n, void *target, int64_t *label);
+/* Room for a gathered batch: an array for each input, and for each output one for targets and one for labels. */
+typedef struct { size_t rows; void **x, **target; int64_t **label; } pn_room;
+pn_status pn_room_reserve(pn_room *room, const pn_graph *g, size_t rows, pn_error *error);      /* keeps what is large enough */
+void pn_room_free(pn_room *room, const pn_graph *g);
 
-/* Does the output go with the loss, and every target with both? */
-pn_status pn_data_check(const pn_graph *g, const pn_data *data, size_t loss, pn_error *error);
-/* Adds rows of predictions y whose loss is sum. */
-void pn_score_add(pn_score *score, const pn_graph *g, size_t loss, size_t rows, const void *y, const pn_target *target, double sum);
+/* Row k of the result is row order[k] of samples, or row start + k without an order; n rows of input i, in the graph's dtype. In place
+ * where that is possible, else gathered into x. */
+const void *pn_data_rows(const pn_graph *g, size_t i, const pn_samples *samples, const size_t *order, size_t start, size_t n, void *x);
+/* Do the rows of input i stand as a plan reads them, when taken in order? */
+int pn_data_in_place(const pn_graph *g, size_t i, const pn_samples *samples);
+/* The targets of the same rows for output i: in place, or gathered into target or label. */
+pn_target pn_data_targets(const pn_graph *g, size_t i, const pn_target *y, const size_t *order, size_t start, size_t n, void *target,
+                          int64_t *label);
+
+/* Does every output go with its loss, and every target with both? */
+pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criterion *criteria, pn_error *error);
+/* Adds rows of predictions y of output i whose loss is sum. */
+void pn_score_add(pn_score *score, const pn_graph *g, size_t i, size_t loss, size_t rows, const void *y, const pn_target *target, double sum);
 
 /* Asks the caller whether to stop, every 20 ms, whichever way the clock is set meanwhile; *asked is when that was last. */
 int pn_poll(const pn_fit_options *options, int64_t *asked);

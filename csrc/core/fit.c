@@ -10,9 +10,10 @@ struct pn_fit {
     const pn_fit_options *options;
     size_t batch;
     pn_plan *plans[KEPT_PLANS];     /* for different numbers of rows, the one used last first */
-    size_t room;                    /* rows that the three below hold */
-    char *x, *target;               /* the gathered batch */
-    int64_t *label;
+    pn_room room;
+    const void **x;                 /* of the batch, for each input */
+    pn_wanted *wanted;              /* and for each output */
+    double *sums;
     size_t *order;
     int64_t asked;                  /* when poll was last called */
     pn_fit_times *times;            /* NULL: nobody wants them */
@@ -33,27 +34,10 @@ static pn_plan *plan_for(pn_fit *f, size_t rows, pn_status *status, pn_error *er
     return f->plans[0] = p;
 }
 
-/* Room for a gathered batch. */
-static pn_status reserve(pn_fit *f, size_t rows, pn_error *error)
-{
-    const pn_graph *g = f->graph;
-    if (rows <= f->room) return PN_OK;
-    free(f->x);
-    free(f->target);
-    free(f->label);
-    f->room = 0;
-    f->x = malloc(rows * pn_sample_bytes(g, 0) + 1);
-    f->target = malloc(rows * pn_sample_bytes(g, g->n_nodes - 1) + 1);
-    f->label = malloc(rows * sizeof *f->label);
-    if (!f->x || !f->target || !f->label) return pn_fail(error, PN_NO_MEMORY, "no memory for a batch of %zu rows", rows);
-    f->room = rows;
-    return PN_OK;
-}
-
 static pn_status prepare(pn_fit *f, pn_error *error)
 {
-    pn_status status = pn_data_check(f->graph, f->data, f->options->loss, error);
-    if (!status) status = reserve(f, f->batch, error);
+    pn_status status = pn_data_check(f->graph, f->data, f->options->criteria, error);
+    if (!status) status = pn_room_reserve(&f->room, f->graph, f->batch, error);
     if (!status) plan_for(f, f->batch, &status, error);
     if (!status && f->data->rows % f->batch) plan_for(f, f->data->rows % f->batch, &status, error);
     if (!status && f->options->shuffle && !(f->order = malloc(f->data->rows * sizeof *f->order)))
@@ -74,7 +58,11 @@ pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_op
     f->options = options;
     f->asked = pn_now_ms();
     if (data) f->batch = options->batch_size < data->rows ? options->batch_size : data->rows;
-    pn_status status = data ? prepare(f, error) : PN_OK;
+    f->x = malloc(graph->n_inputs * sizeof *f->x);
+    f->wanted = malloc(graph->n_outputs * sizeof *f->wanted);
+    f->sums = malloc(graph->n_outputs * sizeof *f->sums);
+    pn_status status = f->x && f->wanted && f->sums ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for fit");
+    if (!status && data) status = prepare(f, error);
     if (status) pn_fit_free(f);
     else *fit = f;
     return status;
@@ -84,9 +72,10 @@ void pn_fit_free(pn_fit *f)
 {
     if (!f) return;
     free(f->order);
-    free(f->label);
-    free(f->target);
+    free(f->sums);
+    free(f->wanted);
     free(f->x);
+    pn_room_free(&f->room, f->graph);
     for (int i = 0; i < KEPT_PLANS; i++) pn_plan_free(f->plans[i]);
     free(f);
 }
@@ -98,24 +87,35 @@ static void lap(double *seconds, double *since)
     *since = now;
 }
 
-/* One step on n rows of data, from row start of the order. */
+/* The batch of n rows from row start of the order. */
+static void take_batch(pn_fit *f, const pn_data *data, const size_t *order, size_t start, size_t n)
+{
+    const pn_graph *g = f->graph;
+    for (size_t i = 0; i < g->n_inputs; i++) f->x[i] = pn_data_rows(g, i, &data->x[i], order, start, n, f->room.x[i]);
+    for (size_t i = 0; i < g->n_outputs; i++) {
+        const pn_criterion *c = &f->options->criteria[i];
+        f->wanted[i].loss = c->loss;
+        f->wanted[i].scale = c->weight / (c->sum ? 1 : (double)pn_loss_values(c->loss, n, pn_width(g, i)));
+        f->wanted[i].target = pn_data_targets(g, i, &data->y[i], order, start, n, f->room.target[i], f->room.label[i]);
+    }
+}
+
+/* One step on as many rows of data as the plan has. */
 static void step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_t *order, size_t start, int64_t *step, pn_score *score)
 {
     const pn_fit_options *o = f->options;
-    const size_t cols = pn_width(f->graph);
-    double since = f->times ? pn_seconds() : 0;
-    const void *x = pn_data_rows(f->graph, data, order, start, p->rows, f->x);
-    pn_target y = pn_data_targets(f->graph, data, order, start, p->rows, f->target, f->label);
+    double since = f->times ? pn_seconds() : 0, loss_before = p->loss_seconds;
+    take_batch(f, data, order, start, p->rows);
     if (f->times) lap(&f->times->gather, &since);
-    double scale = o->sum ? 1 : 1 / (double)pn_loss_values(o->loss, p->rows, cols), loss_before = p->loss_seconds;
-    double sum = pn_plan_train(p, x, o->loss, cols, &y, scale);
+    pn_plan_train(p, f->x, (uint64_t)++*step, f->wanted, f->sums);
     if (f->times) {
         f->times->loss += p->loss_seconds - loss_before;
         since = pn_seconds();
     }
-    pn_update(o->groups, o->n_groups, ++*step);
+    pn_update(o->groups, o->n_groups, *step);
     if (f->times) lap(&f->times->update, &since);
-    pn_score_add(score, f->graph, o->loss, p->rows, p->at[p->output], &y, sum);
+    for (size_t i = 0; i < f->graph->n_outputs; i++)
+        pn_score_add(&score[i], f->graph, i, o->criteria[i].loss, p->rows, p->at[p->outputs[i]], &f->wanted[i].target, f->sums[i]);
     if (f->times) {
         lap(&f->times->score, &since);
         f->times->steps++;
@@ -126,7 +126,7 @@ pn_status pn_fit_epoch(pn_fit *f, uint64_t epoch, int64_t *step, pn_score *score
 {
     const pn_fit_options *o = f->options;
     pn_status status = PN_OK;
-    *score = (pn_score){ 0 };
+    for (size_t i = 0; i < f->graph->n_outputs; i++) score[i] = (pn_score){ 0 };
     if (!f->data) return pn_fail(error, PN_BAD_STATE, "an epoch needs the data that this fit was made without");
     if (o->shuffle) pn_random_permutation(o->seed, epoch, f->data->rows, f->order);
     for (size_t start = 0; start < f->data->rows && !status; start += f->batch) {
@@ -154,8 +154,8 @@ pn_plan *pn_fit_profile(pn_fit *f, pn_fit_times *times)
 pn_status pn_fit_batch(pn_fit *f, const pn_data *batch, int64_t *step, pn_score *score, pn_error *error)
 {
     if (batch->rows == 0) return pn_fail(error, PN_BAD_SHAPE, "a batch needs at least one row");
-    pn_status status = pn_data_check(f->graph, batch, f->options->loss, error);
-    if (!status) status = reserve(f, batch->rows, error);
+    pn_status status = pn_data_check(f->graph, batch, f->options->criteria, error);
+    if (!status) status = pn_room_reserve(&f->room, f->graph, batch->rows, error);
     pn_plan *p = status ? NULL : plan_for(f, batch->rows, &status, error);
     if (!status) step_on(f, p, batch, NULL, 0, step, score);
     return status;

@@ -4,9 +4,9 @@
 #include "kernels.h"
 
 typedef struct { size_t ndim, dim[PN_MAX_DIMS]; } pn_shape;
-typedef struct { pn_shape shape; void *data, *grad; } pn_binding;      /* grad NULL: frozen */
+typedef struct { pn_shape shape; void *data, *grad; } pn_binding;      /* grad NULL: frozen, or no parameter but a state */
 
-enum { PN_MAX_SLOTS = 2, PN_MAX_CONFIG = PN_MAX_DIMS, PN_WHERE = 48 };
+enum { PN_MAX_SLOTS = 4, PN_WHERE = 48 };
 
 typedef struct pn_node pn_node;
 typedef struct pn_builder pn_builder;
@@ -14,39 +14,52 @@ typedef struct pn_builder pn_builder;
 /* A layer family: one row in layers/layers.h, one file in layers/. */
 typedef struct {
     const char *name;
-    /* Checks config and the input's shape, sets node->shape and the shapes of its parameters. */
-    pn_status (*shape)(pn_node *node, const pn_shape *input, pn_dtype t, pn_error *error);
-    /* Emits the steps that compute the node's output, and those that turn the gradient of its output into that of its input. */
+    size_t least, most;                     /* how many inputs it takes */
+    /* Checks config and the shapes of its inputs, sets node->shape and the shapes of its parameters. */
+    pn_status (*shape)(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error);
+    /* Emits the steps that compute the node's output (value[node]), and those that turn the gradient of it (grad[node]) into those of
+     * the inputs, by pn_gradient_buffer or pn_give_gradient, and of the parameters. */
     pn_status (*forward)(pn_builder *b, size_t node);
     pn_status (*backward)(pn_builder *b, size_t node);
 } pn_layer_kind;
 
 struct pn_node {
-    const pn_layer_kind *kind;
+    const pn_layer_kind *kind;              /* NULL: an input of the graph */
     char where[PN_WHERE];
     pn_shape shape;                         /* of one sample's output */
+    size_t n_inputs, *inputs;
+    int training;
     size_t n_config, n_slots;
     double config[PN_MAX_CONFIG];
     pn_binding slots[PN_MAX_SLOTS];
     union { float f32; double f64; } params[PN_MAX_PARAMS];    /* an activation's, stored as the graph's dtype reads them */
+    size_t uses, consumer;                  /* how many inputs of others it is, and the last of those others */
 };
 
 struct pn_graph {
     pn_dtype dtype;
     size_t n_nodes, capacity;
-    pn_node *nodes;                         /* node 0 is the input */
+    pn_node *nodes;
+    size_t n_inputs, n_outputs;
+    size_t *inputs, *outputs;               /* nodes */
 };
 
-/* A buffer is a place for one array; the plan decides where. Buffers below PN_FIRST_OWN belong to the caller. */
-enum { PN_NONE = -1, PN_X, PN_Y, PN_GY, PN_GX, PN_FIRST_OWN };
-typedef struct { size_t bytes, offset; int first, last; } pn_buffer;   /* in use from step first to step last */
+/* A buffer is a place for one array; the plan decides where. The first ones are the caller's, for one call: an x for each input, a y and
+ * a gy for each output, a gx for each input. */
+enum { PN_NONE = -1 };
+typedef struct { size_t bytes, offset; int first, last, shared; } pn_buffer;   /* in use from step first to step last */
+static inline int pn_x(const pn_graph *g, size_t i)  { (void)g; return (int)i; }
+static inline int pn_y(const pn_graph *g, size_t i)  { return (int)(g->n_inputs + i); }
+static inline int pn_gy(const pn_graph *g, size_t i) { return (int)(g->n_inputs + g->n_outputs + i); }
+static inline int pn_gx(const pn_graph *g, size_t i) { return (int)(g->n_inputs + 2 * g->n_outputs + i); }
+static inline int pn_first_own(const pn_graph *g)    { return (int)(2 * (g->n_inputs + g->n_outputs)); }
 
 typedef struct pn_step pn_step;
 typedef void pn_step_fn(const pn_step *step, void *const *at);         /* at[buffer]: where it is */
 struct pn_step {
     pn_step_fn *run;
     const char *what;                       /* for pn_plan_step */
-    size_t node;
+    const pn_node *node;
     double flops, seconds;
     int x, y, t, z, work;                   /* buffers: read, written, read as well, written as well, scratch; PN_NONE where unused */
     size_t rows, n, inner;
@@ -58,9 +71,10 @@ struct pn_step {
     pn_product product;
     pn_epilogue epilogue;
     size_t bytes;                           /* to copy, or to clear first */
+    const uint64_t *tick;
+    void *own;                              /* what else a family's steps need, from pn_plan_own */
 };
 
-/* plan->at[PN_X..PN_GX] are the caller's for one call. */
 struct pn_plan {
     const pn_graph *graph;
     size_t rows;
@@ -72,10 +86,13 @@ struct pn_plan {
     void **at;
     void *arena;
     size_t bytes;
-    int output, output_grad;                /* PN_TRAIN: where the loss reads and writes */
+    int *outputs, *output_grads;            /* PN_TRAIN: where the losses read and write */
+    uint64_t tick;
     int ready;                              /* forward has run, so backward may */
     int timed;
     double loss_seconds;
+    void **owned;
+    size_t n_owned, owned_capacity;
 };
 
 struct pn_builder {
@@ -86,8 +103,11 @@ struct pn_builder {
     size_t rows, node;                      /* the node whose steps are being made */
     int *value;                             /* each node's output */
     int *inner;                             /* a fused activation's argument, where backward needs it */
-    int *grad;                              /* gradient of each node's output; PN_NONE where nobody wants it */
+    int *grad;                              /* gradient of each node's output; PN_NONE while nobody has given any */
     int *fused;                             /* this node was computed by the step of the node before */
+    int *wants;                             /* does anyone need the gradient of this node's output? */
+    struct { size_t node; int buffer; } *more;                             /* further contributions to gradients, not added yet */
+    size_t n_more, more_capacity;
     pn_error *error;
 };
 
@@ -96,22 +116,30 @@ int pn_multiply(size_t a, size_t b, size_t *product);                  /* 0 when
 size_t pn_size(pn_dtype t);
 pn_status pn_fail(pn_error *error, pn_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void pn_shape_text(const pn_shape *shape, char *text, size_t room);    /* "(64, 10)" */
+int pn_output_of(const pn_graph *g, size_t node);                      /* the first output that a node is, or -1 */
 
 /* plan.c, for the files in layers/ */
 int pn_buffer_new(pn_builder *b, size_t elements);                     /* PN_NONE when memory is short */
 pn_step *pn_step_new(pn_builder *b, const char *what, pn_step_fn *run);     /* NULL likewise */
 void pn_step_uses(pn_builder *b, int buffer);                          /* the step just added reads or writes it */
-int pn_wants_gradient(const pn_builder *b, size_t node);               /* does anyone need the gradient of this node's output? */
+void *pn_plan_own(pn_builder *b, size_t bytes);                        /* zeroed memory that is freed with the plan; NULL likewise */
+int pn_wants_gradient(const pn_builder *b, size_t node);
 int pn_accumulates(const pn_builder *b, size_t node, size_t slot);     /* does this node add to the gradient that is already there? */
 int pn_output_buffer(pn_builder *b, size_t node, int keep);            /* where a node writes; keep: backward reads it */
-int pn_gradient_buffer(pn_builder *b, size_t node, int reuse);         /* where the gradient of a node's output goes; reuse: may be overwritten */
+/* Where backward writes the gradient of an input node; reuse: a buffer, such as that of the gradient it starts from, which may be
+ * overwritten. What several consumers give is added. PN_NONE when memory is short. */
+int pn_gradient_buffer(pn_builder *b, size_t node, int reuse);
+/* The gradient of an input node is what already stands in buffer. Given to several nodes, it must be marked as shared first. */
+pn_status pn_give_gradient(pn_builder *b, size_t node, int buffer);
+void pn_share_buffer(pn_builder *b, int buffer);
 
-/* run.c: one step of fit but the update; returns the sum of the loss's values. The plan is PN_TRAIN. */
-double pn_plan_train(pn_plan *plan, const void *x, size_t loss, size_t cols, const pn_target *target, double scale);
+/* run.c: one step of fit but the update. sums: of each output's loss. The plan is PN_TRAIN. */
+typedef struct { size_t loss; double scale; pn_target target; } pn_wanted;
+void pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, const pn_wanted *wanted, double *sums);
 double pn_seconds(void);                                               /* a clock that only goes forward */
 
-/* arena.c: offsets for buffers with lifetimes, greedy by size; returns the bytes of the arena. */
-size_t pn_arena_place(pn_buffer *buffers, size_t n, size_t *order);
+/* arena.c */
+size_t pn_arena_place(pn_buffer *buffers, size_t n, size_t *order);    /* sets offsets, returns the size; order: room for n */
 void *pn_arena_new(size_t bytes);
 void pn_arena_free(void *arena);
 

@@ -60,3 +60,12 @@ PN_ACTIVATIONS(ROW)
     { for (size_t r = 0; r < rows; r++) CAT(d_row_##f, SFX)(n, (const R *)y + r * n, (const R *)gy + r * n, (R *)gx + r * n); }
 PN_ROWWISE(ROW)
 #undef ROW
+
+static void CAT(add, SFX)(size_t n, const void *a, const void *b, void *y)
+{
+    const R *p = a, *q = b;
+    R *out = y;
+    size_t i = 0;
+    for (; i + L <= n; i += L) STORE(out + i, LOAD(p + i) + LOAD(q + i));
+    if (i < n) STORE_PART(out + i, n - i, LOAD_PART(p + i, n - i) + LOAD_PART(q + i, n - i));
+}

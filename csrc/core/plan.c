@@ -23,8 +23,8 @@ int pn_buffer_new(pn_builder *b, size_t elements)
         pn_fail(b->error, PN_NO_MEMORY, "no memory for a plan");
         return PN_NONE;
     }
-    p->buffers[p->n_buffers] = (pn_buffer){ bytes, 0, -1, -1 };
-    return PN_FIRST_OWN + (int)p->n_buffers++;
+    p->buffers[p->n_buffers] = (pn_buffer){ bytes, 0, -1, -1, 0 };
+    return pn_first_own(b->graph) + (int)p->n_buffers++;
 }
 
 pn_step *pn_step_new(pn_builder *b, const char *what, pn_step_fn *run)
@@ -40,27 +40,64 @@ pn_step *pn_step_new(pn_builder *b, const char *what, pn_step_fn *run)
     s->what = what;
     s->x = s->y = s->t = s->z = s->work = PN_NONE;
     s->k = b->k;
-    s->node = b->node;
+    s->node = &b->graph->nodes[b->node];
+    s->tick = &p->tick;
     return s;
+}
+
+/* The plan's own buffer, or NULL for one of the caller's. */
+static pn_buffer *own(const pn_builder *b, int buffer)
+{
+    int i = buffer - pn_first_own(b->graph);
+    return i < 0 ? NULL : &b->plan->buffers[i];
 }
 
 void pn_step_uses(pn_builder *b, int buffer)
 {
-    if (buffer < PN_FIRST_OWN) return;
-    pn_buffer *u = &b->plan->buffers[buffer - PN_FIRST_OWN];
+    pn_buffer *u = own(b, buffer);
+    if (!u) return;
     int now = (int)b->plan->n_steps - 1;
     if (u->first < 0) u->first = now;
     u->last = now;
 }
 
-int pn_wants_gradient(const pn_builder *b, size_t node)
+void *pn_plan_own(pn_builder *b, size_t bytes)
 {
-    if (b->mode != PN_TRAIN) return b->mode == PN_BACKWARD;
-    for (size_t i = 0; i <= node; i++)
-        for (size_t j = 0; j < b->graph->nodes[i].n_slots; j++)
-            if (b->graph->nodes[i].slots[j].grad) return 1;
-    return 0;
+    pn_plan *p = b->plan;
+    void *memory = grow((void **)&p->owned, p->n_owned, &p->owned_capacity, sizeof *p->owned) ? calloc(1, bytes + 1) : NULL;
+    if (memory) p->owned[p->n_owned++] = memory;
+    else pn_fail(b->error, PN_NO_MEMORY, "no memory for a plan");
+    return memory;
 }
+
+static size_t count(const pn_builder *b, size_t node) { return b->rows * pn_count(&b->graph->nodes[node].shape); }
+
+/* ---- small steps of the plan's own ---------------------------------------------------------------------------------- */
+
+static void run_copy(const pn_step *s, void *const *at) { memcpy(at[s->y], at[s->x], s->bytes); }
+static void run_zero(const pn_step *s, void *const *at) { memset(at[s->y], 0, s->bytes); }
+static void run_zero_parameter(const pn_step *s, void *const *at) { (void)at; memset(s->grad, 0, s->bytes); }
+static void run_add(const pn_step *s, void *const *at) { s->k->add(s->n, at[s->x], at[s->t], at[s->y]); }
+
+/* y = x, y = 0 or y = x + t, over the array of a node. */
+static pn_status simple(pn_builder *b, const char *what, pn_step_fn *run, size_t node, int x, int t, int y)
+{
+    pn_step *s = pn_step_new(b, what, run);
+    if (!s) return PN_NO_MEMORY;
+    s->x = x;
+    s->t = t;
+    s->y = y;
+    s->n = count(b, node);
+    s->bytes = s->n * pn_size(b->graph->dtype);
+    pn_step_uses(b, x);
+    pn_step_uses(b, t);
+    pn_step_uses(b, y);
+    return PN_OK;
+}
+
+/* ---- for the files in layers/ --------------------------------------------------------------------------------------- */
+
+int pn_wants_gradient(const pn_builder *b, size_t node) { return b->wants[node]; }
 
 /* A step of fit overwrites gradients, but where a layer stands twice only its last occurrence, which backward meets first. */
 int pn_accumulates(const pn_builder *b, size_t node, size_t slot)
@@ -75,50 +112,130 @@ int pn_accumulates(const pn_builder *b, size_t node, size_t slot)
 
 int pn_output_buffer(pn_builder *b, size_t node, int keep)
 {
-    if (node + 1 == b->graph->n_nodes && b->mode != PN_TRAIN && !(keep && b->mode == PN_BACKWARD)) return PN_Y;
-    return pn_buffer_new(b, b->rows * pn_count(&b->graph->nodes[node].shape));
+    int output = pn_output_of(b->graph, node);
+    if (output >= 0 && b->mode != PN_TRAIN && !(keep && b->mode == PN_BACKWARD)) return pn_y(b->graph, (size_t)output);
+    return pn_buffer_new(b, count(b, node));
+}
+
+/* Which input of the graph a node is, or -1. */
+static int input_of(const pn_graph *g, size_t node)
+{
+    for (size_t i = 0; i < g->n_inputs; i++) if (g->inputs[i] == node) return (int)i;
+    return -1;
+}
+
+/* A further contribution to a gradient that stands somewhere: added after the steps of the node that gives it. */
+static int contribute(pn_builder *b, size_t node, int buffer)
+{
+    if (!grow((void **)&b->more, b->n_more, &b->more_capacity, sizeof *b->more)) {
+        pn_fail(b->error, PN_NO_MEMORY, "no memory for a plan");
+        return PN_NONE;
+    }
+    b->more[b->n_more].node = node;
+    return b->more[b->n_more++].buffer = buffer;
 }
 
 int pn_gradient_buffer(pn_builder *b, size_t node, int reuse)
 {
-    if (node == 0) return PN_GX;
-    if (reuse >= PN_FIRST_OWN) return reuse;
-    return pn_buffer_new(b, b->rows * pn_count(&b->graph->nodes[node].shape));
+    const pn_buffer *r = reuse == PN_NONE ? NULL : own(b, reuse);
+    int input = input_of(b->graph, node), buffer = r && !r->shared ? reuse : PN_NONE;
+    if (b->grad[node] != PN_NONE) {
+        if (buffer == PN_NONE) buffer = pn_buffer_new(b, count(b, node));
+        return buffer == PN_NONE ? PN_NONE : contribute(b, node, buffer);
+    }
+    if (input >= 0) buffer = pn_gx(b->graph, (size_t)input);
+    return b->grad[node] = buffer != PN_NONE ? buffer : pn_buffer_new(b, count(b, node));
 }
 
-static void run_copy(const pn_step *s, void *const *at) { memcpy(at[s->y], at[s->x], s->bytes); }
-
-static pn_status copy(pn_builder *b, int from, int to, size_t node)
+pn_status pn_give_gradient(pn_builder *b, size_t node, int buffer)
 {
-    pn_step *s = pn_step_new(b, "copy", run_copy);
-    if (!s) return PN_NO_MEMORY;
-    s->x = from;
-    s->y = to;
-    s->bytes = b->rows * pn_count(&b->graph->nodes[node].shape) * pn_size(b->graph->dtype);
-    pn_step_uses(b, from);
+    if (b->grad[node] == PN_NONE) {
+        b->grad[node] = buffer;
+        return PN_OK;
+    }
+    return contribute(b, node, buffer) == PN_NONE ? PN_NO_MEMORY : PN_OK;
+}
+
+void pn_share_buffer(pn_builder *b, int buffer)
+{
+    if (own(b, buffer)) own(b, buffer)->shared = 1;
+}
+
+/* A gradient that is not the plan's own to write, the caller's gy or a shared one, is added to in another place. */
+static pn_status add_contributions(pn_builder *b)
+{
+    pn_status status = PN_OK;
+    for (size_t i = 0; i < b->n_more && !status; i++) {
+        size_t node = b->more[i].node;
+        int old = b->grad[node], input = input_of(b->graph, node);
+        int writable = (own(b, old) && !own(b, old)->shared) || (input >= 0 && old == pn_gx(b->graph, (size_t)input));
+        int sum = writable ? old : pn_buffer_new(b, count(b, node));
+        status = sum == PN_NONE ? PN_NO_MEMORY : simple(b, "add gradients", run_add, node, old, b->more[i].buffer, sum);
+        b->grad[node] = sum;
+    }
+    b->n_more = 0;
+    return status;
+}
+
+/* ---- the plan ------------------------------------------------------------------------------------------------------ */
+
+static pn_status forward(pn_builder *b)
+{
+    const pn_graph *g = b->graph;
+    pn_status status = PN_OK;
+    for (size_t i = 0; i < g->n_inputs; i++) b->value[g->inputs[i]] = pn_x(g, i);
+    for (size_t i = 0; i < g->n_nodes && !status; i++) {
+        b->node = i;
+        if (g->nodes[i].kind && !b->fused[i]) status = g->nodes[i].kind->forward(b, i);
+    }
+    for (size_t i = 0; i < g->n_outputs && !status && b->mode != PN_TRAIN; i++)
+        if (b->value[g->outputs[i]] != pn_y(g, i)) status = simple(b, "copy", run_copy, g->outputs[i], b->value[g->outputs[i]], PN_NONE, pn_y(g, i));
+    b->plan->n_forward = b->plan->n_steps;
+    return status;
+}
+
+/* No gradient reaches this node: those of its parameters are 0, which a step of fit must say. */
+static pn_status zero_parameters(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    for (size_t j = 0; j < n->n_slots && b->mode == PN_TRAIN; j++) {
+        if (!n->slots[j].grad || pn_accumulates(b, node, j)) continue;
+        pn_step *s = pn_step_new(b, "no gradient", run_zero_parameter);
+        if (!s) return PN_NO_MEMORY;
+        s->grad = n->slots[j].grad;
+        s->bytes = pn_count(&n->slots[j].shape) * pn_size(b->graph->dtype);
+    }
     return PN_OK;
 }
 
-static pn_status build(pn_builder *b)
+/* The gradients of the outputs: the caller's, or the places where the losses will write. */
+static pn_status start_gradients(pn_builder *b)
 {
-    pn_plan *p = b->plan;
-    size_t last = b->graph->n_nodes - 1;
+    const pn_graph *g = b->graph;
     pn_status status = PN_OK;
-    b->value[0] = PN_X;
-    for (size_t i = 1; i <= last && !status; i++) {
-        b->node = i;
-        if (!b->fused[i]) status = b->graph->nodes[i].kind->forward(b, i);
+    for (size_t i = 0; i < g->n_outputs && !status; i++) {
+        int gy = b->mode == PN_BACKWARD ? pn_gy(g, i) : pn_buffer_new(b, count(b, g->outputs[i]));
+        if (b->mode == PN_TRAIN) b->plan->output_grads[i] = gy;
+        status = gy == PN_NONE ? PN_NO_MEMORY : pn_give_gradient(b, g->outputs[i], gy);
     }
-    if (!status && b->mode != PN_TRAIN && b->value[last] != PN_Y) status = copy(b, b->value[last], PN_Y, last);
-    p->n_forward = p->n_steps;
-    if (status || b->mode == PN_PREDICT) return status;
-    b->grad[last] = b->mode == PN_BACKWARD ? PN_GY : pn_buffer_new(b, b->rows * pn_count(&b->graph->nodes[last].shape));
-    if (b->grad[last] == PN_NONE) return PN_NO_MEMORY;
-    for (size_t i = last; i > 0 && !status && pn_wants_gradient(b, i); i--) {
+    return status ? status : add_contributions(b);
+}
+
+static pn_status backward(pn_builder *b)
+{
+    const pn_graph *g = b->graph;
+    pn_status status = start_gradients(b);
+    for (size_t i = g->n_nodes; i-- > 0 && !status;) {
         b->node = i;
-        status = b->graph->nodes[i].kind->backward(b, i);
+        if (!g->nodes[i].kind || !b->wants[i]) continue;
+        status = b->grad[i] == PN_NONE ? zero_parameters(b, i) : g->nodes[i].kind->backward(b, i);
+        if (!status) status = add_contributions(b);
     }
-    if (!status && b->mode == PN_BACKWARD && b->grad[0] != PN_GX) status = copy(b, b->grad[0], PN_GX, 0);
+    for (size_t i = 0; i < g->n_inputs && !status && b->mode == PN_BACKWARD; i++) {
+        int grad = b->grad[g->inputs[i]], gx = pn_gx(g, i);
+        if (grad == PN_NONE) status = simple(b, "no gradient", run_zero, g->inputs[i], PN_NONE, PN_NONE, gx);
+        else if (grad != gx) status = simple(b, "copy", run_copy, g->inputs[i], grad, PN_NONE, gx);
+    }
     return status;
 }
 
@@ -136,35 +253,60 @@ static pn_status check(const pn_graph *g, size_t rows, pn_error *error)
     return PN_OK;
 }
 
-/* The loss reads the output and writes its gradient between the last step forward and the first one back; the score reads the
- * output when all is done. */
-static void keep_for_loss(pn_builder *b)
+/* The losses read the outputs and write their gradients between the last step forward and the first one back; the scores read the
+ * outputs when all is done. */
+static void keep_for_losses(pn_builder *b)
 {
     pn_plan *p = b->plan;
     int now = (int)p->n_forward - 1;
-    size_t last = b->graph->n_nodes - 1;
-    p->output = b->value[last];
-    p->output_grad = b->grad[last];
-    if (p->output >= PN_FIRST_OWN) p->buffers[p->output - PN_FIRST_OWN].last = (int)p->n_steps;
-    pn_buffer *g = &p->buffers[p->output_grad - PN_FIRST_OWN];
-    g->first = now;
-    if (g->last < now + 1) g->last = now + 1;
+    for (size_t i = 0; i < b->graph->n_outputs; i++) {
+        pn_buffer *y = own(b, p->outputs[i] = b->value[b->graph->outputs[i]]), *g = own(b, p->output_grads[i]);
+        if (y) y->last = (int)p->n_steps;
+        g->first = now;
+        if (g->last < now + 1) g->last = now + 1;
+    }
 }
 
 static pn_status place(pn_plan *p, pn_error *error)
 {
+    const int first = pn_first_own(p->graph);
     pn_status status = PN_NO_MEMORY;
     size_t *order = malloc((p->n_buffers + 1) * sizeof *order);
-    p->at = calloc(PN_FIRST_OWN + p->n_buffers, sizeof *p->at);
+    p->at = calloc((size_t)first + p->n_buffers, sizeof *p->at);
     if (!order || !p->at) goto done;
     p->bytes = pn_arena_place(p->buffers, p->n_buffers, order);
     p->arena = pn_arena_new(p->bytes);
     if (!p->arena) goto done;
-    for (size_t i = 0; i < p->n_buffers; i++) p->at[PN_FIRST_OWN + i] = (char *)p->arena + p->buffers[i].offset;
+    for (size_t i = 0; i < p->n_buffers; i++) p->at[(size_t)first + i] = (char *)p->arena + p->buffers[i].offset;
     status = PN_OK;
 done:
     free(order);
     return status ? pn_fail(error, status, "no memory for a plan of %zu bytes", p->bytes) : PN_OK;
+}
+
+/* What the builder notes of each node. */
+static pn_status mark(pn_builder *b, int *marks)
+{
+    const pn_graph *g = b->graph;
+    const size_t n = g->n_nodes;
+    b->value = marks;
+    b->inner = marks + n;
+    b->grad = marks + 2 * n;
+    b->fused = marks + 3 * n;
+    b->wants = marks + 4 * n;
+    for (size_t i = 0; i < n; i++) {
+        const pn_node *node = &g->nodes[i];
+        b->value[i] = b->inner[i] = b->grad[i] = PN_NONE;
+        b->fused[i] = 0;
+        b->wants[i] = b->mode == PN_BACKWARD;
+        for (size_t j = 0; j < node->n_slots && b->mode == PN_TRAIN; j++) b->wants[i] |= node->slots[j].grad != NULL;
+        for (size_t j = 0; j < node->n_inputs && b->mode == PN_TRAIN; j++) b->wants[i] |= b->wants[node->inputs[j]];
+    }
+    pn_plan *p = b->plan;
+    p->outputs = malloc(2 * g->n_outputs * sizeof *p->outputs);
+    if (!p->outputs) return pn_fail(b->error, PN_NO_MEMORY, "no memory for a plan");
+    p->output_grads = p->outputs + g->n_outputs;
+    return PN_OK;
 }
 
 pn_status pn_plan_new(const pn_graph *graph, size_t rows, pn_mode mode, pn_plan **plan, pn_error *error)
@@ -173,25 +315,22 @@ pn_status pn_plan_new(const pn_graph *graph, size_t rows, pn_mode mode, pn_plan 
     pn_status status = check(graph, rows, error);
     if (status) return status;
     pn_builder b = { .graph = graph, .mode = mode, .rows = rows, .error = error, .k = &pn_kernels_now()->of[graph->dtype] };
-    size_t n = graph->n_nodes;
-    int *marks = malloc(4 * n * sizeof *marks);
+    int *marks = malloc(5 * graph->n_nodes * sizeof *marks);
     pn_plan *p = b.plan = calloc(1, sizeof *p);
     if (!marks || !p) {
         status = pn_fail(error, PN_NO_MEMORY, "no memory for a plan");
         goto done;
     }
-    b.value = marks;
-    b.inner = marks + n;
-    b.grad = marks + 2 * n;
-    b.fused = marks + 3 * n;
-    for (size_t i = 0; i < n; i++) b.value[i] = b.inner[i] = b.grad[i] = PN_NONE, b.fused[i] = 0;
     p->graph = graph;
     p->rows = rows;
     p->mode = mode;
-    status = build(&b);
-    if (!status && mode == PN_TRAIN) keep_for_loss(&b);
+    status = mark(&b, marks);
+    if (!status) status = forward(&b);
+    if (!status && mode != PN_PREDICT) status = backward(&b);
+    if (!status && mode == PN_TRAIN) keep_for_losses(&b);
     if (!status) status = place(p, error);
 done:
+    free(b.more);
     free(marks);
     if (status) pn_plan_free(p);
     else *plan = p;
@@ -201,8 +340,11 @@ done:
 void pn_plan_free(pn_plan *plan)
 {
     if (!plan) return;
+    for (size_t i = 0; i < plan->n_owned; i++) free(plan->owned[i]);
+    free(plan->owned);
     pn_arena_free(plan->arena);
     free(plan->at);
+    free(plan->outputs);
     free(plan->buffers);
     free(plan->steps);
     free(plan);
@@ -220,7 +362,7 @@ int pn_plan_step(const pn_plan *plan, size_t i, pn_step_info *info)
 {
     if (i >= plan->n_steps) return 0;
     const pn_step *s = &plan->steps[i];
-    *info = (pn_step_info){ s->what, plan->graph->nodes[s->node].where, i < plan->n_forward, s->flops, s->seconds };
+    *info = (pn_step_info){ s->what, s->node->where, i < plan->n_forward, s->flops, s->seconds };
     return 1;
 }
 

@@ -5,22 +5,24 @@
 
 /* A lane is what one thread needs to work on blocks: plans for a full block and for another number of rows, room for the rows where
  * they have to be gathered, and for the output where the caller wants none. */
-typedef struct { pn_plan *full, *other; char *x, *y; } lane;
+typedef struct { pn_plan *full, *other; pn_room room; const void **x; void **y, **scratch; } lane;
 
 struct pn_predictor {
     const pn_graph *graph;
     size_t block, n_lanes, n_sums;
     lane *lanes;
-    double *sums;                   /* of the loss, a block each, so that they are added in order */
+    double *sums;                   /* of the losses, (block, output), so that they are added in order */
+    atomic_size_t *correct;         /* right predictions so far, for each output */
 };
 
 typedef struct {
     pn_predictor *p;
     const pn_data *data;
     const pn_fit_options *options;
-    char *y;
+    void *const *y;
     int scored;
-    atomic_size_t next, correct;    /* the first block nobody has taken; right predictions so far */
+    size_t lanes;                   /* in use */
+    atomic_size_t next;             /* the first block nobody has taken */
     size_t end;                     /* of the blocks of this region */
 } prediction;
 
@@ -32,6 +34,11 @@ pn_status pn_predictor_new(const pn_graph *graph, size_t block, pn_predictor **p
     if (!p) return pn_fail(error, PN_NO_MEMORY, "no memory for a predictor");
     p->graph = graph;
     p->block = block;
+    p->correct = malloc(graph->n_outputs * sizeof *p->correct);
+    if (!p->correct) {
+        free(p);
+        return pn_fail(error, PN_NO_MEMORY, "no memory for a predictor");
+    }
     *predictor = p;
     return PN_OK;
 }
@@ -40,11 +47,16 @@ void pn_predictor_free(pn_predictor *p)
 {
     if (!p) return;
     for (size_t i = 0; i < p->n_lanes; i++) {
-        pn_plan_free(p->lanes[i].full);
-        pn_plan_free(p->lanes[i].other);
-        free(p->lanes[i].x);
-        free(p->lanes[i].y);
+        lane *l = &p->lanes[i];
+        pn_plan_free(l->full);
+        pn_plan_free(l->other);
+        pn_room_free(&l->room, p->graph);
+        for (size_t k = 0; l->scratch && k < p->graph->n_outputs; k++) free(l->scratch[k]);
+        free(l->scratch);
+        free(l->x);
+        free(l->y);
     }
+    free(p->correct);
     free(p->lanes);
     free(p->sums);
     free(p);
@@ -60,16 +72,18 @@ static void run_block(prediction *j, lane *l, size_t block)
 {
     const pn_graph *g = j->p->graph;
     const size_t start = block * j->p->block, rows = rows_of(j, block);
-    char *y = j->y ? j->y + start * pn_sample_bytes(g, g->n_nodes - 1) : l->y;
-    const void *x = pn_data_rows(g, j->data, NULL, start, rows, l->x);
-    pn_plan_forward(rows == j->p->block ? l->full : l->other, x, y);
-    if (!j->scored) return;
-    pn_score score = { 0 };
-    pn_target t = pn_data_targets(g, j->data, NULL, start, rows, NULL, NULL);
-    double sum = pn_loss_apply(j->options->loss, g->dtype, rows, pn_width(g), y, &t, NULL, NULL, 1);
-    pn_score_add(&score, g, j->options->loss, rows, y, &t, sum);
-    j->p->sums[block] = sum;
-    atomic_fetch_add(&j->correct, score.correct);
+    for (size_t i = 0; i < g->n_inputs; i++) l->x[i] = pn_data_rows(g, i, &j->data->x[i], NULL, start, rows, l->room.x ? l->room.x[i] : NULL);
+    for (size_t i = 0; i < g->n_outputs; i++) l->y[i] = j->y ? (char *)j->y[i] + start * pn_sample_bytes(g, g->outputs[i]) : l->scratch[i];
+    pn_plan_forward(rows == j->p->block ? l->full : l->other, l->x, l->y, 0);
+    for (size_t i = 0; j->scored && i < g->n_outputs; i++) {
+        pn_score score = { 0 };
+        const size_t loss = j->options->criteria[i].loss;
+        pn_target t = pn_data_targets(g, i, &j->data->y[i], NULL, start, rows, NULL, NULL);
+        double sum = pn_loss_apply(loss, g->dtype, rows, pn_width(g, i), l->y[i], &t, NULL, NULL, 1);
+        pn_score_add(&score, g, i, loss, rows, l->y[i], &t, sum);
+        j->p->sums[block * g->n_outputs + i] = sum;
+        atomic_fetch_add(&j->p->correct[i], score.correct);
+    }
 }
 
 static void run_lane(void *context, size_t i)
@@ -90,8 +104,18 @@ static pn_status add_lanes(pn_predictor *p, size_t wanted, pn_error *error)
     return PN_OK;
 }
 
+static pn_status room_for_output(const pn_predictor *p, lane *l, pn_error *error)
+{
+    const pn_graph *g = p->graph;
+    if (!l->scratch) l->scratch = calloc(g->n_outputs, sizeof *l->scratch);
+    int ok = l->scratch != NULL;
+    for (size_t i = 0; ok && i < g->n_outputs; i++)
+        if (!l->scratch[i]) ok = (l->scratch[i] = malloc(p->block * pn_sample_bytes(g, g->outputs[i]) + 1)) != NULL;
+    return ok ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for %zu rows", p->block);
+}
+
 /* Plans and room of one lane for full blocks and for one of `rows` rows; what is there already stays. */
-static pn_status equip(pn_predictor *p, lane *l, int full, size_t rows, int input, int output, pn_error *error)
+static pn_status equip(pn_predictor *p, lane *l, int full, size_t rows, int gathered, int output, pn_error *error)
 {
     const pn_graph *g = p->graph;
     pn_status status = full && !l->full ? pn_plan_new(g, p->block, PN_PREDICT, &l->full, error) : PN_OK;
@@ -99,53 +123,66 @@ static pn_status equip(pn_predictor *p, lane *l, int full, size_t rows, int inpu
         pn_plan_free(l->other);
         status = pn_plan_new(g, rows, PN_PREDICT, &l->other, error);
     }
-    if (!status && input && !l->x && !(l->x = malloc(p->block * pn_sample_bytes(g, 0) + 1)))
-        status = pn_fail(error, PN_NO_MEMORY, "no memory for %zu rows", p->block);
-    if (!status && output && !l->y && !(l->y = malloc(p->block * pn_sample_bytes(g, g->n_nodes - 1) + 1)))
-        status = pn_fail(error, PN_NO_MEMORY, "no memory for %zu rows", p->block);
+    if (!l->x) l->x = malloc(g->n_inputs * sizeof *l->x);
+    if (!l->y) l->y = malloc(g->n_outputs * sizeof *l->y);
+    if (!status && (!l->x || !l->y)) status = pn_fail(error, PN_NO_MEMORY, "no memory for a predictor");
+    if (!status && gathered) status = pn_room_reserve(&l->room, g, full ? p->block : rows, error);
+    if (!status && output) status = room_for_output(p, l, error);
     return status;
 }
 
 static pn_status prepare(prediction *j, size_t blocks, pn_error *error)
 {
     pn_predictor *p = j->p;
-    size_t threads = pn_threads_get(), lanes = blocks < threads ? blocks : threads, rest = j->data->rows % p->block;
-    const int gathered = !pn_data_in_place(p->graph, j->data);
+    const pn_graph *g = p->graph;
+    size_t threads = pn_threads_get(), lanes = blocks < threads ? blocks : threads, rest = j->data->rows % p->block, sums = blocks * g->n_outputs;
+    int gathered = 0;
+    for (size_t i = 0; i < g->n_inputs; i++) gathered |= !pn_data_in_place(g, i, &j->data->x[i]);
     pn_status status = add_lanes(p, lanes, error);
+    j->lanes = lanes;
     for (size_t i = 0; i < lanes && !status; i++) status = equip(p, &p->lanes[i], blocks > (rest != 0), rest, gathered, !j->y, error);
-    if (!status && j->scored && blocks > p->n_sums) {
+    if (!status && j->scored && sums > p->n_sums) {
         free(p->sums);
-        p->sums = malloc(blocks * sizeof *p->sums);
-        p->n_sums = p->sums ? blocks : 0;
+        p->sums = malloc(sums * sizeof *p->sums);
+        p->n_sums = p->sums ? sums : 0;
         if (!p->sums) status = pn_fail(error, PN_NO_MEMORY, "no memory for %zu blocks", blocks);
     }
     return status;
 }
 
-pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options *options, void *y, pn_score *score, pn_error *error)
+/* All blocks; back to the caller often enough to be stopped. */
+static pn_status run_blocks(prediction *j, size_t blocks, pn_error *error)
 {
-    if (score) *score = (pn_score){ 0 };
+    const size_t lanes = j->lanes;
+    int64_t start = 0, asked = blocks > lanes ? pn_now_ms() : 0;
+    for (size_t done = 0, many = lanes; done < blocks; done = j->end) {
+        if (blocks > lanes) start = pn_now_ms();
+        atomic_store(&j->next, done);
+        j->end = blocks - done < many ? blocks : done + many;
+        pn_parallel(lanes, run_lane, j);
+        if (j->end == blocks) break;
+        if (pn_now_ms() - start < 10) many *= 2;
+        if (pn_poll(j->options, &asked)) return pn_fail(error, PN_STOPPED, "stopped after row %zu", j->end * j->p->block);
+    }
+    return PN_OK;
+}
+
+pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options *options, void *const *y, pn_score *score, pn_error *error)
+{
+    const pn_graph *g = p->graph;
+    for (size_t i = 0; score && i < g->n_outputs; i++) score[i] = (pn_score){ 0 };
     if (data->rows == 0) return PN_OK;
     prediction j = { .p = p, .data = data, .options = options, .y = y, .scored = score != NULL };
     const size_t blocks = (data->rows - 1) / p->block + 1;
-    pn_status status = score ? pn_data_check(p->graph, data, options->loss, error) : PN_OK;
+    pn_status status = score ? pn_data_check(g, data, options->criteria, error) : PN_OK;
     if (!status) status = prepare(&j, blocks, error);
-    if (status) return status;
-    const size_t lanes = blocks < p->n_lanes ? blocks : p->n_lanes;
-    int64_t start = 0, asked = blocks > lanes ? pn_now_ms() : 0;
-    for (size_t done = 0, many = lanes; done < blocks; done = j.end) {         /* back to the caller often enough to be stopped */
-        if (blocks > lanes) start = pn_now_ms();
-        atomic_store(&j.next, done);
-        j.end = blocks - done < many ? blocks : done + many;
-        pn_parallel(lanes, run_lane, &j);
-        if (j.end == blocks) break;
-        if (pn_now_ms() - start < 10) many *= 2;
-        if (pn_poll(options, &asked)) return pn_fail(error, PN_STOPPED, "stopped after row %zu", j.end * p->block);
+    for (size_t i = 0; !status && score && i < g->n_outputs; i++) atomic_store(&p->correct[i], 0);
+    if (!status) status = run_blocks(&j, blocks, error);
+    for (size_t i = 0; !status && score && i < g->n_outputs; i++) {
+        for (size_t k = 0; k < blocks; k++) score[i].loss += p->sums[k * g->n_outputs + i];
+        score[i].values = pn_loss_values(options->criteria[i].loss, data->rows, pn_width(g, i));
+        score[i].rows = data->rows;
+        score[i].correct = atomic_load(&p->correct[i]);
     }
-    if (!score) return PN_OK;
-    for (size_t i = 0; i < blocks; i++) score->loss += p->sums[i];
-    score->values = pn_loss_values(options->loss, data->rows, pn_width(p->graph));
-    score->rows = data->rows;
-    score->correct = atomic_load(&j.correct);
-    return PN_OK;
+    return status;
 }

@@ -27,34 +27,39 @@ static void run_steps(const pn_plan *p, size_t from, size_t to)
     }
 }
 
-void pn_plan_forward(pn_plan *plan, const void *x, void *y)
+void pn_plan_forward(pn_plan *plan, const void *const *x, void *const *y, uint64_t tick)
 {
-    plan->at[PN_X] = (void *)x;
-    plan->at[PN_Y] = y;
+    const pn_graph *g = plan->graph;
+    for (size_t i = 0; i < g->n_inputs; i++) plan->at[pn_x(g, i)] = (void *)x[i];
+    for (size_t i = 0; i < g->n_outputs; i++) plan->at[pn_y(g, i)] = y[i];
+    plan->tick = tick;
     run_steps(plan, 0, plan->n_forward);
     plan->ready = 1;
 }
 
-pn_status pn_plan_backward(pn_plan *plan, const void *gy, void *gx, pn_error *error)
+pn_status pn_plan_backward(pn_plan *plan, const void *const *gy, void *const *gx, pn_error *error)
 {
+    const pn_graph *g = plan->graph;
     if (plan->mode != PN_BACKWARD || !plan->ready)
         return pn_fail(error, PN_BAD_STATE, "backward needs a forward call before it");
-    plan->at[PN_GY] = (void *)gy;
-    plan->at[PN_GX] = gx;
+    for (size_t i = 0; i < g->n_outputs; i++) plan->at[pn_gy(g, i)] = (void *)gy[i];
+    for (size_t i = 0; i < g->n_inputs; i++) plan->at[pn_gx(g, i)] = gx[i];
     run_steps(plan, plan->n_forward, plan->n_steps);
     return PN_OK;
 }
 
-double pn_plan_train(pn_plan *plan, const void *x, size_t loss, size_t cols, const pn_target *target, double scale)
+void pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, const pn_wanted *wanted, double *sums)
 {
-    plan->at[PN_X] = (void *)x;
+    const pn_graph *g = plan->graph;
+    for (size_t i = 0; i < g->n_inputs; i++) plan->at[pn_x(g, i)] = (void *)x[i];
+    plan->tick = tick;
     run_steps(plan, 0, plan->n_forward);
     double start = plan->timed ? pn_seconds() : 0;
-    double sum = pn_loss_apply(loss, plan->graph->dtype, plan->rows, cols, plan->at[plan->output], target, NULL,
-                               plan->at[plan->output_grad], scale);
+    for (size_t i = 0; i < g->n_outputs; i++)
+        sums[i] = pn_loss_apply(wanted[i].loss, g->dtype, plan->rows, pn_count(&g->nodes[g->outputs[i]].shape), plan->at[plan->outputs[i]],
+                                &wanted[i].target, NULL, plan->at[plan->output_grads[i]], wanted[i].scale);
     if (plan->timed) plan->loss_seconds += pn_seconds() - start;
     run_steps(plan, plan->n_forward, plan->n_steps);
-    return sum;
 }
 
 size_t pn_loss_values(size_t loss, size_t rows, size_t cols) { return pn_loss_at(loss)->kind == 'r' ? rows : rows * cols; }

@@ -52,18 +52,16 @@ static int gathers(PyArrayObject *a, pn_source *source)
     return 1;
 }
 
-PyArrayObject *sample_array(PyObject *given, pn_dtype t, const char *name, pn_data *data)
+PyArrayObject *sample_array(PyObject *given, pn_dtype t, const char *name, pn_samples *samples)
 {
     PyArrayObject *a = (PyArrayObject *)PyArray_FROM_O(given);
-    if (a && !gathers(a, &data->type)) {
+    if (a && !gathers(a, &samples->type)) {
         Py_SETREF(a, real_array((PyObject *)a, t, name));
-        data->type = t == PN_F32 ? PN_FROM_F32 : PN_FROM_F64;
+        samples->type = t == PN_F32 ? PN_FROM_F32 : PN_FROM_F64;
     }
     if (!a) return NULL;
-    data->x = PyArray_DATA(a);
-    data->rows = PyArray_NDIM(a) ? (size_t)PyArray_DIM(a, 0) : 1;
-    data->stride = PyArray_NDIM(a) ? PyArray_STRIDE(a, 0) : 0;
-    if (data->rows == 1) data->stride = PyArray_NBYTES(a);              /* whatever NumPy says of a single row */
+    samples->x = PyArray_DATA(a);
+    samples->stride = PyArray_NDIM(a) && PyArray_DIM(a, 0) != 1 ? PyArray_STRIDE(a, 0) : PyArray_NBYTES(a);    /* a single row's says nothing */
     return a;
 }
 

@@ -26,8 +26,8 @@ PyObject *raise_status(pn_status status, const pn_error *error);    /* module.c:
 PyArrayObject *real_array(PyObject *given, pn_dtype t, const char *name);      /* contiguous; converts any real dtype */
 PyArrayObject *label_array(PyObject *given, const char *name);                 /* int64 */
 PyArrayObject *in_place_array(PyObject *given, pn_dtype t, const char *name);  /* checked, never converted */
-/* Samples for a plan of dtype t: as they are where a plan can convert them batch by batch, else contiguous; sets all of data but y. */
-PyArrayObject *sample_array(PyObject *given, pn_dtype t, const char *name, pn_data *data);
+/* Samples for a plan of dtype t: as they are where a plan can convert them batch by batch, else contiguous; sets samples. */
+PyArrayObject *sample_array(PyObject *given, pn_dtype t, const char *name, pn_samples *samples);
 PyArrayObject *new_array(size_t ndim, const npy_intp *shape, pn_dtype t);
 int parse_dtype(const char *name, pn_dtype *t);
 int check_index(size_t i, const void *row, const char *table);                 /* 0 and an exception when row is NULL */
@@ -43,11 +43,17 @@ int parse_groups(PyObject *list, groups *g);
 void groups_clear(groups *g);
 int add_fit(PyObject *module);          /* fit.c: Fit and Predictor */
 /* model.c: what others need of a Graph. */
-typedef struct { PyObject_HEAD pn_graph *graph; pn_dtype dtype; size_t ndim, shape[PN_MAX_DIMS]; PyObject *keep; int sealed; } GraphObject;
+typedef struct { PyObject_HEAD pn_graph *graph; pn_dtype dtype; PyObject *keep; int sealed; } GraphObject;
 GraphObject *as_graph(PyObject *module, PyObject *object);                     /* borrowed; NULL and TypeError when it is none */
-int check_sample(const GraphObject *g, PyArrayObject *x, const char *name);    /* is x (rows, input shape)? */
+int check_sample(const GraphObject *g, size_t i, PyArrayObject *x, const char *name);  /* is x (rows, shape of input i)? */
 PyObject *step_list(const pn_plan *plan);                                      /* (what, where, forward, flops, seconds) of each step */
-PyArrayObject *new_output(const GraphObject *g, size_t rows);
+PyArrayObject *new_output(const GraphObject *g, size_t i, size_t rows);
+/* n arrays and where their data are; zeroed is empty. */
+typedef struct { size_t n; PyArrayObject *array[PN_MAX_ENDS]; void *data[PN_MAX_ENDS]; } arrays;
+int arrays_set(arrays *a, size_t i, PyArrayObject *array);                     /* takes the reference; 0 for NULL */
+PyObject *arrays_take(arrays *a);                                              /* the array, or a tuple of several; a is empty then */
+void arrays_clear(arrays *a);
+PyObject *nth(PyObject *given, size_t n, size_t i, const char *name);          /* given itself for n == 1, else its item, borrowed */
 enum { RELEASE_AT = 1000 };             /* elements from which a call releases the GIL */
 
 #endif

@@ -11,33 +11,94 @@ static int poll_signals(void *context)
     return stop;
 }
 
-static PyObject *score_tuple(const pn_score *s)
+/* (loss sum, values, correct, rows), or a tuple of such for several outputs. */
+static PyObject *scores_tuple(const pn_score *s, size_t n)
 {
-    return Py_BuildValue("dnnn", s->loss, (Py_ssize_t)s->values, (Py_ssize_t)s->correct, (Py_ssize_t)s->rows);
+    PyObject *all = PyTuple_New((Py_ssize_t)n);
+    for (size_t i = 0; all && i < n; i++) {
+        PyObject *one = Py_BuildValue("dnnn", s[i].loss, (Py_ssize_t)s[i].values, (Py_ssize_t)s[i].correct, (Py_ssize_t)s[i].rows);
+        if (!one) Py_CLEAR(all);
+        else PyTuple_SET_ITEM(all, (Py_ssize_t)i, one);
+    }
+    return all;
 }
 
-/* x and, where given, y for a graph and a loss. */
-static int take_data(const GraphObject *g, size_t loss, PyObject *px, PyObject *py, PyArrayObject **x, PyArrayObject **y, pn_data *data)
+/* Samples and targets on their way in, and what keeps them alive. */
+typedef struct { arrays x, y; pn_samples samples[PN_MAX_ENDS]; pn_target targets[PN_MAX_ENDS]; pn_data data; } taken;
+
+static void taken_clear(taken *t)
 {
-    size_t ndim, shape[PN_MAX_DIMS], cols = 1;
-    *x = sample_array(px, g->dtype, "X", data);
-    if (!*x || !check_sample(g, *x, "X")) return 0;
-    if (py == Py_None) return 1;
-    pn_graph_output(g->graph, &ndim, shape);
-    for (size_t i = 0; i < ndim; i++) cols *= shape[i];
-    *y = target_array(loss, g->dtype, data->rows, cols, py, "y", &data->y);
-    return *y != NULL;
+    arrays_clear(&t->x);
+    arrays_clear(&t->y);
+}
+
+static size_t width(const GraphObject *g, size_t node)
+{
+    size_t ndim, shape[PN_MAX_DIMS], n = 1;
+    pn_graph_shape(g->graph, node, &ndim, shape);
+    for (size_t i = 0; i < ndim; i++) n *= shape[i];
+    return n;
+}
+
+static int take_samples(const GraphObject *g, PyObject *px, taken *t)
+{
+    const size_t inputs = pn_graph_n_inputs(g->graph);
+    t->data = (pn_data){ .x = t->samples, .y = t->targets };
+    for (size_t i = 0; i < inputs; i++) {
+        PyObject *given = nth(px, inputs, i, "X");
+        if (!given || !arrays_set(&t->x, i, sample_array(given, g->dtype, "X", &t->samples[i])) || !check_sample(g, i, t->x.array[i], "X")) return 0;
+        size_t rows = (size_t)PyArray_DIM(t->x.array[i], 0);
+        if (i && rows != t->data.rows) {
+            PyErr_Format(PyExc_ValueError, "X: input %zu has %zu rows, and input 0 has %zu", i, rows, t->data.rows);
+            return 0;
+        }
+        t->data.rows = rows;
+    }
+    return 1;
+}
+
+static int take_targets(const GraphObject *g, const pn_criterion *criteria, PyObject *py, taken *t)
+{
+    const size_t outputs = pn_graph_n_outputs(g->graph);
+    for (size_t i = 0; i < outputs; i++) {
+        PyObject *given = nth(py, outputs, i, "y");
+        const size_t cols = width(g, pn_graph_output_node(g->graph, i));
+        if (!given || !arrays_set(&t->y, i, target_array(criteria[i].loss, g->dtype, t->data.rows, cols, given, "y", &t->targets[i]))) return 0;
+    }
+    return 1;
+}
+
+/* ((loss, sum, weight), ...), one for each output. */
+static int parse_criteria(const GraphObject *g, PyObject *tuple, pn_criterion *criteria)
+{
+    const size_t n = pn_graph_n_outputs(g->graph);
+    if ((size_t)PyTuple_GET_SIZE(tuple) != n) {
+        PyErr_Format(PyExc_ValueError, "criteria: expected %zu, one for each output, got %zd", n, PyTuple_GET_SIZE(tuple));
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        Py_ssize_t loss;
+        PyObject *item = PyTuple_GET_ITEM(tuple, (Py_ssize_t)i);
+        if (!PyTuple_Check(item)) {
+            PyErr_Format(PyExc_TypeError, "criteria: expected (loss, sum, weight), got %.80R", item);
+            return 0;
+        }
+        if (!PyArg_ParseTuple(item, "npd", &loss, &criteria[i].sum, &criteria[i].weight)) return 0;
+        if (!check_index((size_t)loss, pn_loss_at((size_t)loss), "losses")) return 0;
+        criteria[i].loss = (size_t)loss;
+    }
+    return 1;
 }
 
 /* ---- Fit ----------------------------------------------------------------------------------------------------------- */
 typedef struct {
     PyObject_HEAD
     pn_fit *fit;
-    pn_data data;
+    taken taken;
+    pn_criterion criteria[PN_MAX_ENDS];
     pn_fit_options options;
     groups groups;
     PyObject *graph;
-    PyArrayObject *x, *y;
     long long step;
     pn_fit_times times;
     int busy;
@@ -49,32 +110,30 @@ static void fit_dealloc(FitObject *self)
     pn_fit_free(self->fit);
     groups_clear(&self->groups);
     Py_XDECREF(self->graph);
-    Py_XDECREF(self->x);
-    Py_XDECREF(self->y);
+    taken_clear(&self->taken);
     type->tp_free(self);
     Py_DECREF(type);
 }
 
 static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "graph", "x", "y", "loss", "sum", "batch_size", "shuffle", "seed", "groups", NULL };
-    PyObject *graph, *x, *y, *list;
-    Py_ssize_t loss, batch_size;
-    int sum, shuffle;
+    static char *names[] = { "graph", "x", "y", "criteria", "batch_size", "shuffle", "seed", "groups", NULL };
+    PyObject *graph, *x, *y, *criteria, *list;
+    Py_ssize_t batch_size;
+    int shuffle;
     unsigned long long seed;
     pn_error error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOnpnpKO", names, &graph, &x, &y, &loss, &sum, &batch_size, &shuffle, &seed, &list)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO", names, &graph, &x, &y, &PyTuple_Type, &criteria, &batch_size, &shuffle, &seed, &list)) return NULL;
     GraphObject *g = as_graph(PyType_GetModule(type), graph);
-    if (!g || !check_index((size_t)loss, pn_loss_at((size_t)loss), "losses")) return NULL;
+    if (!g) return NULL;
     FitObject *self = (FitObject *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     self->graph = Py_NewRef(graph);
     g->sealed = 1;
-    if (!parse_groups(list, &self->groups)) goto fail;
-    if (x != Py_None && !take_data(g, (size_t)loss, x, y, &self->x, &self->y, &self->data)) goto fail;
-    self->options = (pn_fit_options){ .loss = (size_t)loss, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .sum = sum, .shuffle = shuffle,
-        .seed = seed, .groups = self->groups.groups, .n_groups = self->groups.n, .poll = poll_signals };
-    pn_status status = pn_fit_new(g->graph, self->x ? &self->data : NULL, &self->options, &self->fit, &error);
+    if (!parse_criteria(g, criteria, self->criteria) || !parse_groups(list, &self->groups)) goto fail;
+    if (x != Py_None && !(take_samples(g, x, &self->taken) && take_targets(g, self->criteria, y, &self->taken))) goto fail;
+    self->options = (pn_fit_options){ .criteria = self->criteria, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .groups = self->groups.groups, .n_groups = self->groups.n, .poll = poll_signals };
+    pn_status status = pn_fit_new(g->graph, x != Py_None ? &self->taken.data : NULL, &self->options, &self->fit, &error);
     if (!status) return (PyObject *)self;
     raise_status(status, &error);
 fail:
@@ -91,39 +150,38 @@ static int enter(FitObject *self)
 static PyObject *fit_epoch(FitObject *self, PyObject *number)
 {
     unsigned long long epoch = PyLong_AsUnsignedLongLong(number);
-    pn_score score;
+    pn_score scores[PN_MAX_ENDS];
     pn_error error;
     int64_t step = self->step;
     if (PyErr_Occurred() || !enter(self)) return NULL;
     PyThreadState *state = PyEval_SaveThread();
-    pn_status status = pn_fit_epoch(self->fit, epoch, &step, &score, &error);
+    pn_status status = pn_fit_epoch(self->fit, epoch, &step, scores, &error);
     PyEval_RestoreThread(state);
     self->busy = 0;
     self->step = step;
-    return status ? raise_status(status, &error) : score_tuple(&score);
+    return status ? raise_status(status, &error) : scores_tuple(scores, pn_graph_n_outputs(((GraphObject *)self->graph)->graph));
 }
 
 static PyObject *fit_batch(FitObject *self, PyObject *args)
 {
+    const GraphObject *g = (GraphObject *)self->graph;
     PyObject *px, *py;
-    PyArrayObject *x = NULL, *y = NULL;
-    pn_data data = { 0 };
-    pn_score score = { 0 };
+    taken t = { .x.n = 0 };
+    pn_score scores[PN_MAX_ENDS] = { { 0 } };
     pn_error error;
     pn_status status = PN_OK;
     int64_t step = self->step;
     if (!PyArg_ParseTuple(args, "OO", &px, &py)) return NULL;
-    int ok = take_data((GraphObject *)self->graph, self->options.loss, px, py, &x, &y, &data) && enter(self);
+    int ok = take_samples(g, px, &t) && take_targets(g, self->criteria, py, &t) && enter(self);
     if (ok) {
         PyThreadState *state = PyEval_SaveThread();
-        status = pn_fit_batch(self->fit, &data, &step, &score, &error);
+        status = pn_fit_batch(self->fit, &t.data, &step, scores, &error);
         PyEval_RestoreThread(state);
         self->busy = 0;
         self->step = step;
     }
-    Py_XDECREF(x);
-    Py_XDECREF(y);
-    return !ok ? NULL : status ? raise_status(status, &error) : score_tuple(&score);
+    taken_clear(&t);
+    return !ok ? NULL : status ? raise_status(status, &error) : scores_tuple(scores, pn_graph_n_outputs(g->graph));
 }
 
 static PyObject *fit_profile(FitObject *self, PyObject *unused)
@@ -162,7 +220,14 @@ static int fit_set_step(FitObject *self, PyObject *value, void *unused)
 }
 
 /* ---- Predictor ----------------------------------------------------------------------------------------------------- */
-typedef struct { PyObject_HEAD pn_predictor *predictor; GraphObject *graph; const char *isa; int busy; } PredictorObject;
+typedef struct {
+    PyObject_HEAD
+    pn_predictor *predictor;
+    GraphObject *graph;
+    const char *isa;
+    size_t ndim, shape[PN_MAX_DIMS], width;         /* of a sample of the first input */
+    int busy;
+} PredictorObject;
 
 static void predictor_dealloc(PredictorObject *self)
 {
@@ -186,6 +251,8 @@ static PyObject *predictor_new(PyTypeObject *type, PyObject *args, PyObject *kwa
     if (!self) return NULL;
     self->graph = (GraphObject *)Py_NewRef(graph);
     self->isa = pn_isa_get();
+    pn_graph_shape(g->graph, pn_graph_input_node(g->graph, 0), &self->ndim, self->shape);
+    self->width = width(g, pn_graph_input_node(g->graph, 0));
     g->sealed = 1;
     pn_status status = pn_predictor_new(g->graph, batch_size < 1 ? 0 : (size_t)batch_size, &self->predictor, &error);
     if (!status) return (PyObject *)self;
@@ -199,74 +266,78 @@ static int enter_predictor(PredictorObject *self)
     return !self->busy && (self->busy = 1);
 }
 
-static size_t sample_size(const GraphObject *g)
+static pn_status run(PredictorObject *self, const pn_data *data, pn_fit_options *options, void *const *y, pn_score *scores, pn_error *error)
 {
-    size_t n = 1;
-    for (size_t i = 0; i < g->ndim; i++) n *= g->shape[i];
-    return n;
-}
-
-static pn_status run(PredictorObject *self, const pn_data *data, pn_fit_options *options, PyArrayObject *out, pn_score *score, pn_error *error)
-{
-    PyThreadState *state = data->rows * sample_size(self->graph) > RELEASE_AT ? PyEval_SaveThread() : NULL;
+    PyThreadState *state = data->rows * self->width > RELEASE_AT ? PyEval_SaveThread() : NULL;
     if (state) options->poll = poll_signals;
-    pn_status status = pn_predict(self->predictor, data, options, out ? PyArray_DATA(out) : NULL, score, error);
+    pn_status status = pn_predict(self->predictor, data, options, y, scores, error);
     if (state) PyEval_RestoreThread(state);
     self->busy = 0;
     return status;
 }
 
+/* The output for samples that have been taken. */
+static PyObject *predict_taken(PredictorObject *self, taken *t)
+{
+    const GraphObject *g = self->graph;
+    pn_fit_options options = { .poll = NULL };
+    pn_error error;
+    arrays out = { .n = 0 };
+    int ok = 1;
+    for (size_t i = 0; ok && i < pn_graph_n_outputs(g->graph); i++) ok = arrays_set(&out, i, new_output(g, i, t->data.rows));
+    if (ok && enter_predictor(self)) {
+        pn_status status = run(self, &t->data, &options, out.data, NULL, &error);
+        if (!status) return arrays_take(&out);
+        raise_status(status, &error);
+    }
+    arrays_clear(&out);
+    return NULL;
+}
+
 static PyObject *predictor_call(PredictorObject *self, PyObject *given)
 {
-    pn_data data = { 0 };
-    pn_error error;
-    pn_fit_options options = { 0 };
-    PyArrayObject *x = sample_array(given, self->graph->dtype, "X", &data), *out = NULL;
-    if (x && check_sample(self->graph, x, "X") && (out = new_output(self->graph, data.rows)) && enter_predictor(self)) {
-        pn_status status = run(self, &data, &options, out, NULL, &error);
-        if (status) {
-            Py_CLEAR(out);
-            raise_status(status, &error);
-        }
-    } else Py_CLEAR(out);
-    Py_XDECREF(x);
-    return (PyObject *)out;
+    taken t = { .x.n = 0 };
+    PyObject *out = take_samples(self->graph, given, &t) ? predict_taken(self, &t) : NULL;
+    taken_clear(&t);
+    return out;
 }
 
 /* As predict, where nothing has to be found out or converted first; else None. */
 static PyObject *predictor_quick(PredictorObject *self, PyObject *given)
 {
-    if (!PyArray_CheckExact(given) || self->isa != pn_isa_get()) Py_RETURN_NONE;
     const GraphObject *g = self->graph;
+    if (!PyArray_CheckExact(given) || self->isa != pn_isa_get() || pn_graph_n_inputs(g->graph) != 1) Py_RETURN_NONE;
     PyArrayObject *x = (PyArrayObject *)given;
-    int fits = PyArray_TYPE(x) == (g->dtype == PN_F32 ? NPY_FLOAT : NPY_DOUBLE) && (size_t)PyArray_NDIM(x) == g->ndim + 1 && PyArray_ISCARRAY_RO(x);
-    for (size_t i = 0; fits && i < g->ndim; i++) fits = (size_t)PyArray_DIM(x, (int)i + 1) == g->shape[i];
-    return fits ? predictor_call(self, given) : Py_NewRef(Py_None);
+    int fits = PyArray_TYPE(x) == (g->dtype == PN_F32 ? NPY_FLOAT : NPY_DOUBLE) && (size_t)PyArray_NDIM(x) == self->ndim + 1 && PyArray_ISCARRAY_RO(x);
+    for (size_t i = 0; fits && i < self->ndim; i++) fits = (size_t)PyArray_DIM(x, (int)i + 1) == self->shape[i];
+    if (!fits) Py_RETURN_NONE;
+    taken t = { .samples[0] = { PyArray_DATA(x), g->dtype == PN_F32 ? PN_FROM_F32 : PN_FROM_F64, (ptrdiff_t)(self->width * (size_t)PyArray_ITEMSIZE(x)) } };
+    t.data = (pn_data){ (size_t)PyArray_DIM(x, 0), t.samples, NULL };
+    return predict_taken(self, &t);
 }
 
 static PyObject *predictor_score(PredictorObject *self, PyObject *args)
 {
-    PyObject *px, *py;
-    Py_ssize_t loss;
-    PyArrayObject *x = NULL, *y = NULL;
-    pn_data data = { 0 };
-    pn_score score;
+    const GraphObject *g = self->graph;
+    PyObject *px, *py, *tuple;
+    taken t = { .x.n = 0 };
+    pn_criterion criteria[PN_MAX_ENDS];
+    pn_score scores[PN_MAX_ENDS];
     pn_error error;
     pn_status status = PN_OK;
-    if (!PyArg_ParseTuple(args, "OOn", &px, &py, &loss) || !check_index((size_t)loss, pn_loss_at((size_t)loss), "losses")) return NULL;
-    pn_fit_options options = { .loss = (size_t)loss };
-    int ok = take_data(self->graph, (size_t)loss, px, py, &x, &y, &data) && enter_predictor(self);
-    if (ok) status = run(self, &data, &options, NULL, &score, &error);
-    Py_XDECREF(x);
-    Py_XDECREF(y);
-    return !ok ? NULL : status ? raise_status(status, &error) : score_tuple(&score);
+    if (!PyArg_ParseTuple(args, "OOO!", &px, &py, &PyTuple_Type, &tuple) || !parse_criteria(g, tuple, criteria)) return NULL;
+    pn_fit_options options = { .criteria = criteria };
+    int ok = take_samples(g, px, &t) && take_targets(g, criteria, py, &t) && enter_predictor(self);
+    if (ok) status = run(self, &t.data, &options, NULL, scores, &error);
+    taken_clear(&t);
+    return !ok ? NULL : status ? raise_status(status, &error) : scores_tuple(scores, pn_graph_n_outputs(g->graph));
 }
 
 /* ---- types --------------------------------------------------------------------------------------------------------- */
 static PyMethodDef fit_methods[] = {
-    { "epoch", (PyCFunction)fit_epoch, METH_O, "epoch($self, number, /)\n--\n\nOne epoch: (loss sum, values, correct, rows)." },
+    { "epoch", (PyCFunction)fit_epoch, METH_O, "epoch($self, number, /)\n--\n\nOne epoch: (loss sum, values, correct, rows) for each output." },
     { "profile", (PyCFunction)fit_profile, METH_NOARGS, "profile($self, /)\n--\n\nTime every step from now on, for times." },
-    { "batch", (PyCFunction)fit_batch, METH_VARARGS, "batch($self, x, y, /)\n--\n\nOne step on all rows of x: (loss sum, values, correct, rows)." },
+    { "batch", (PyCFunction)fit_batch, METH_VARARGS, "batch($self, x, y, /)\n--\n\nOne step on all rows of x: as epoch." },
     { NULL, NULL, 0, NULL },
 };
 static PyGetSetDef fit_getset[] = {
@@ -279,13 +350,13 @@ static PyType_Slot fit_slots[] = {
     { Py_tp_dealloc, fit_dealloc },
     { Py_tp_methods, fit_methods },
     { Py_tp_getset, fit_getset },
-    { Py_tp_doc, "Fit(graph, x, y, loss, sum, batch_size, shuffle, seed, groups)\n--\n\nTraining, an epoch a call; without x and y, a batch a call." },
+    { Py_tp_doc, "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups)\n--\n\nTraining, an epoch a call; without x and y, a batch a call." },
     { 0, NULL },
 };
 static PyMethodDef predictor_methods[] = {
     { "predict", (PyCFunction)predictor_call, METH_O, "predict($self, x, /)\n--\n\nThe output for x, in blocks of rows." },
     { "quick", (PyCFunction)predictor_quick, METH_O, "quick($self, x, /)\n--\n\nAs predict for an array that is as the net reads it; None for anything else." },
-    { "score", (PyCFunction)predictor_score, METH_VARARGS, "score($self, x, y, loss, /)\n--\n\n(loss sum, values, correct, rows)." },
+    { "score", (PyCFunction)predictor_score, METH_VARARGS, "score($self, x, y, criteria, /)\n--\n\n(loss sum, values, correct, rows) for each output." },
     { NULL, NULL, 0, NULL },
 };
 static PyType_Slot predictor_slots[] = {

@@ -67,13 +67,13 @@ static pn_status build(pn_graph **graph, pn_error *error)
     const size_t in[] = { IN };
     const double first[] = { IN, HIDDEN, 1 }, second[] = { HIDDEN, OUT, 1 }, tanh_row[] = { (double)row_of("tanh", 0) };
     pn_status status = pn_graph_new(PN_F64, 1, in, graph, error);
-    if (!status) status = pn_graph_add(*graph, "linear", "first", 3, first, error);
+    if (!status) status = pn_graph_add(*graph, &(pn_layer){ .kind = "linear", .where = "first", .n_config = 3, .config = first }, error);
     if (!status) status = bind(*graph, 0, error);
-    if (!status) status = pn_graph_add(*graph, "activation", "tanh", 1, tanh_row, error);
-    if (!status) status = pn_graph_add(*graph, "linear", "second", 3, second, error);
+    if (!status) status = pn_graph_add(*graph, &(pn_layer){ .kind = "activation", .where = "tanh", .n_config = 1, .config = tanh_row }, error);
+    if (!status) status = pn_graph_add(*graph, &(pn_layer){ .kind = "linear", .where = "second", .n_config = 3, .config = second }, error);
     if (!status) status = bind(*graph, 2, error);
     const double one[] = { OUT };
-    for (int i = 0; i < 20 && !status; i++) status = pn_graph_add(*graph, "reshape", "again", 1, one, error);   /* so that lists grow */
+    for (int i = 0; i < 20 && !status; i++) status = pn_graph_add(*graph, &(pn_layer){ .kind = "reshape", .where = "again", .n_config = 1, .config = one }, error);   /* so that lists grow */
     return status;
 }
 
@@ -90,8 +90,11 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     for (size_t i = 0; i < PARAMETERS; i++)
         segments[i] = (pn_segment){ p[i], g[i], { state[i][0], state[i][1] }, shapes[i][0] * (i % 2 ? 1 : shapes[i][1]), PN_F64 };
     const pn_group group = { row_of("adam", 2), PARAMETERS, segments, { 0.05, 0.9, 0.999, 1e-8, 0 } };
-    const pn_data data = { ROWS, X, PN_FROM_F64, sizeof X / ROWS, { .label = labels } };
-    const pn_fit_options options = { .loss = row_of("cross_entropy", 1), .batch_size = BATCH, .shuffle = 1, .seed = 3, .groups = &group, .n_groups = 1 };
+    const pn_samples samples = { X, PN_FROM_F64, sizeof X / ROWS };
+    const pn_target targets = { .label = labels };
+    const pn_data data = { ROWS, &samples, &targets };
+    const pn_criterion criterion = { row_of("cross_entropy", 1), 0, 1 };
+    const pn_fit_options options = { .criteria = &criterion, .batch_size = BATCH, .shuffle = 1, .seed = 3, .groups = &group, .n_groups = 1 };
     pn_graph *graph = NULL;
     pn_fit *fit = NULL;
     pn_plan *plan = NULL;
@@ -118,10 +121,12 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     if (!status) status = pn_fit_batch(fit, &data, &step, &score, error);
     if (!status) status = pn_plan_new(graph, ROWS, PN_BACKWARD, &plan, error);
     if (!status) {
-        CHECK(pn_plan_backward(plan, y, gx, error) == PN_BAD_STATE, "backward came first");
+        const void *in = X;
+        void *out = y, *in_grad = gx;
+        CHECK(pn_plan_backward(plan, (const void *const *)&out, &in_grad, error) == PN_BAD_STATE, "backward came first");
         before = calls;
-        pn_plan_forward(plan, X, y);
-        status = pn_plan_backward(plan, y, gx, error);
+        pn_plan_forward(plan, &in, &out, 0);
+        status = pn_plan_backward(plan, (const void *const *)&out, &in_grad, error);
         CHECK(calls == before, "running allocated %ld times", calls - before);
     }
     pn_plan_free(plan);
@@ -177,10 +182,10 @@ static void check_refusals(void)
     const double wrong[] = { IN + 1, 3, 1 }, right[] = { IN, OUT, 1 }, negative[] = { -1, NAN, 1 };
     CHECK(pn_graph_new(PN_F64, 2, huge, &graph, &error) == PN_BAD_SHAPE && !graph, "a huge shape");
     CHECK(pn_graph_new(PN_F32, 1, in, &graph, &error) == PN_OK, "%s", error.text);
-    CHECK(pn_graph_add(graph, "nothing", "x", 0, NULL, &error) == PN_BAD_VALUE && strstr(error.text, "nothing"), "%s", error.text);
-    CHECK(pn_graph_add(graph, "linear", "here", 3, wrong, &error) == PN_BAD_SHAPE && strstr(error.text, "here"), "%s", error.text);
-    CHECK(pn_graph_add(graph, "linear", "here", 3, negative, &error) == PN_BAD_VALUE, "%s", error.text);
-    CHECK(pn_graph_add(graph, "linear", "here", 3, right, &error) == PN_OK, "%s", error.text);
+    CHECK(pn_graph_add(graph, &(pn_layer){ .kind = "nothing", .where = "x", .n_config = 0, .config = NULL }, &error) == PN_BAD_VALUE && strstr(error.text, "nothing"), "%s", error.text);
+    CHECK(pn_graph_add(graph, &(pn_layer){ .kind = "linear", .where = "here", .n_config = 3, .config = wrong }, &error) == PN_BAD_SHAPE && strstr(error.text, "here"), "%s", error.text);
+    CHECK(pn_graph_add(graph, &(pn_layer){ .kind = "linear", .where = "here", .n_config = 3, .config = negative }, &error) == PN_BAD_VALUE, "%s", error.text);
+    CHECK(pn_graph_add(graph, &(pn_layer){ .kind = "linear", .where = "here", .n_config = 3, .config = right }, &error) == PN_OK, "%s", error.text);
     CHECK(pn_graph_bind(graph, 0, 1, in, p, NULL, &error) == PN_BAD_SHAPE, "%s", error.text);
     CHECK(pn_graph_bind(graph, 2, 2, shapes[0], p, NULL, &error) == PN_BAD_VALUE, "%s", error.text);
     CHECK(pn_isa_set("nonsense", &error) == PN_BAD_VALUE && strstr(error.text, "nonsense"), "%s", error.text);
@@ -200,8 +205,11 @@ static void check_stopping(void)
     pn_fit *fit = NULL;
     pn_score score;
     int64_t step = 0;
-    const pn_data data = { 20000, x, PN_FROM_F64, IN * sizeof *x, { .label = y } };
-    const pn_fit_options options = { .loss = row_of("cross_entropy", 1), .batch_size = 1, .poll = stop, .context = &asked };
+    const pn_samples samples = { x, PN_FROM_F64, IN * sizeof *x };
+    const pn_target targets = { .label = y };
+    const pn_data data = { 20000, &samples, &targets };
+    const pn_criterion criterion = { row_of("cross_entropy", 1), 0, 1 };
+    const pn_fit_options options = { .criteria = &criterion, .batch_size = 1, .poll = stop, .context = &asked };
     pn_status status = build(&graph, &error);
     if (!status) status = pn_fit_new(graph, &data, &options, &fit, &error);
     for (uint64_t i = 0; i < 10000 && !status; i++) status = pn_fit_epoch(fit, i, &step, &score, &error);

@@ -1,8 +1,9 @@
 /* activation.c - elementwise layers: any row of the activation table. */
 #include "layers.h"
 
-static pn_status shape(pn_node *node, const pn_shape *input, pn_dtype t, pn_error *error)
+static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
+    const pn_shape *input = inputs[0];
     size_t i = (size_t)node->config[0];
     if (node->n_config < 1 || !(node->config[0] >= 0) || !pn_activation_at(i))
         return pn_fail(error, PN_BAD_VALUE, "%s: no such activation", node->where);
@@ -54,7 +55,7 @@ static pn_step *step(pn_builder *b, size_t node, const char *what, pn_step_fn *r
 static pn_status forward(pn_builder *b, size_t node)
 {
     const pn_activation *row = pn_activation_at((size_t)b->graph->nodes[node].config[0]);
-    int x = b->value[node - 1], y = pn_output_buffer(b, node, row->needs == 'y');
+    int x = b->value[b->graph->nodes[node].inputs[0]], y = pn_output_buffer(b, node, row->needs == 'y');
     pn_step *s = y == PN_NONE ? NULL : step(b, node, row->name, run_forward);
     if (!s) return PN_NO_MEMORY;
     s->x = x;
@@ -68,13 +69,14 @@ static pn_status forward(pn_builder *b, size_t node)
 /* The gradient is overwritten in place where it is the plan's own. */
 static pn_status backward(pn_builder *b, size_t node)
 {
-    if (!pn_wants_gradient(b, node - 1)) return PN_OK;
+    const size_t input = b->graph->nodes[node].inputs[0];
+    if (!pn_wants_gradient(b, input)) return PN_OK;
     const pn_activation *row = pn_activation_at((size_t)b->graph->nodes[node].config[0]);
-    int gy = b->grad[node], gx = pn_gradient_buffer(b, node - 1, gy);
+    int gy = b->grad[node], gx = pn_gradient_buffer(b, input, gy);
     pn_step *s = gx == PN_NONE ? NULL : step(b, node, "activation gradient", run_backward);
     if (!s) return PN_NO_MEMORY;
     s->x = gy;
-    s->y = b->grad[node - 1] = gx;
+    s->y = gx;
     s->t = row->needs == 'y' ? b->value[node] : b->inner[node];
     pn_step_uses(b, gy);
     pn_step_uses(b, gx);
@@ -82,4 +84,4 @@ static pn_status backward(pn_builder *b, size_t node)
     return PN_OK;
 }
 
-const pn_layer_kind pn_layer_activation = { "activation", shape, forward, backward };
+const pn_layer_kind pn_layer_activation = { "activation", 1, 1, shape, forward, backward };

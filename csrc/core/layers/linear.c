@@ -4,8 +4,9 @@
 
 enum { WEIGHT, BIAS };
 
-static pn_status shape(pn_node *node, const pn_shape *input, pn_dtype t, pn_error *error)
+static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
+    const pn_shape *input = inputs[0];
     (void)t;
     if (node->n_config != 3 || !(node->config[0] >= 0 && node->config[0] < 0x1p53 && node->config[1] >= 0 && node->config[1] < 0x1p53))
         return pn_fail(error, PN_BAD_VALUE, "%s: in_features and out_features must be non-negative integers", node->where);
@@ -78,15 +79,22 @@ static size_t product_rows(const pn_builder *b, size_t node)
     return rows;
 }
 
+/* The activation that alone feeds on this node, or NULL. */
+static const pn_node *follower(const pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node], *next = &b->graph->nodes[n->consumer];
+    return n->uses == 1 && next->kind == &pn_layer_activation && pn_output_of(b->graph, node) < 0 ? next : NULL;
+}
+
 /* The activation that follows is computed in the product's epilogue; what its backward reads is kept. */
 static pn_status forward(pn_builder *b, size_t node)
 {
-    const pn_node *n = &b->graph->nodes[node], *next = n + 1;
+    const pn_node *n = &b->graph->nodes[node], *next = follower(b, node);
     size_t in = (size_t)n->config[0], out = (size_t)n->config[1], end = node;
-    int fuse = node + 1 < b->graph->n_nodes && next->kind == &pn_layer_activation, keep_z = 0, y;
+    int fuse = next != NULL, keep_z = 0, y;
     const pn_activation *row = fuse ? pn_activation_at((size_t)next->config[0]) : NULL;
     if (fuse) {
-        end = node + 1;
+        end = n->consumer;
         b->fused[end] = 1;
         keep_z = b->mode != PN_PREDICT && row->needs == 'x';
     }
@@ -94,7 +102,7 @@ static pn_status forward(pn_builder *b, size_t node)
     b->inner[end] = keep_z ? pn_buffer_new(b, product_rows(b, node) * out) : y;
     pn_step *s = y == PN_NONE || b->inner[end] == PN_NONE ? NULL : pn_step_new(b, fuse ? "linear + activation" : "linear", run_forward);
     if (!s) return PN_NO_MEMORY;
-    s->x = b->value[node - 1];
+    s->x = b->value[n->inputs[0]];
     s->y = y;
     s->z = b->inner[end];
     s->product = (pn_product){ .tb = 1, .m = product_rows(b, node), .n = out, .k = in, .lda = in, .b = n->slots[WEIGHT].data, .ldb = in, .ldc = out };
@@ -117,7 +125,7 @@ static pn_status weight_gradient(pn_builder *b, size_t node)
     pn_step *s = pn_step_new(b, "weight gradient", run_weight_gradient);
     if (!s) return PN_NO_MEMORY;
     s->x = b->grad[node];
-    s->t = b->value[node - 1];
+    s->t = b->value[n->inputs[0]];
     s->product = (pn_product){ .ta = 1, .m = out, .n = in, .k = product_rows(b, node), .lda = out, .ldb = in, .c = n->slots[WEIGHT].grad,
                                .ldc = in, .accumulate = pn_accumulates(b, node, WEIGHT) };
     pn_step_uses(b, s->x);
@@ -143,11 +151,11 @@ static pn_status input_gradient(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     size_t in = (size_t)n->config[0], out = (size_t)n->config[1];
-    int gx = pn_gradient_buffer(b, node - 1, PN_NONE);
+    int gx = pn_gradient_buffer(b, n->inputs[0], PN_NONE);
     pn_step *s = gx == PN_NONE ? NULL : pn_step_new(b, "input gradient", run_input_gradient);
     if (!s) return PN_NO_MEMORY;
     s->x = b->grad[node];
-    s->y = b->grad[node - 1] = gx;
+    s->y = gx;
     s->product = (pn_product){ .m = product_rows(b, node), .n = in, .k = out, .lda = out, .b = n->slots[WEIGHT].data, .ldb = in, .ldc = in };
     pn_step_uses(b, s->x);
     pn_step_uses(b, s->y);
@@ -160,8 +168,8 @@ static pn_status backward(pn_builder *b, size_t node)
     pn_status status = PN_OK;
     if (n->slots[WEIGHT].grad) status = weight_gradient(b, node);
     if (!status && n->n_slots > BIAS && n->slots[BIAS].grad) status = bias_gradient(b, node);
-    if (!status && pn_wants_gradient(b, node - 1)) status = input_gradient(b, node);
+    if (!status && pn_wants_gradient(b, n->inputs[0])) status = input_gradient(b, node);
     return status;
 }
 
-const pn_layer_kind pn_layer_linear = { "linear", shape, forward, backward };
+const pn_layer_kind pn_layer_linear = { "linear", 1, 1, shape, forward, backward };

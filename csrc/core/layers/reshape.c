@@ -1,8 +1,9 @@
 /* reshape.c - the same numbers under another shape: no step at all. */
 #include "layers.h"
 
-static pn_status shape(pn_node *node, const pn_shape *input, pn_dtype t, pn_error *error)
+static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
+    const pn_shape *input = inputs[0];
     (void)t;
     node->shape.ndim = node->n_config;
     for (size_t i = 0; i < node->n_config; i++) {
@@ -19,14 +20,14 @@ static pn_status shape(pn_node *node, const pn_shape *input, pn_dtype t, pn_erro
 
 static pn_status forward(pn_builder *b, size_t node)
 {
-    b->value[node] = b->value[node - 1];
+    b->value[node] = b->value[b->graph->nodes[node].inputs[0]];
     return PN_OK;
 }
 
 static pn_status backward(pn_builder *b, size_t node)
 {
-    b->grad[node - 1] = b->grad[node];
-    return PN_OK;
+    size_t input = b->graph->nodes[node].inputs[0];
+    return pn_wants_gradient(b, input) ? pn_give_gradient(b, input, b->grad[node]) : PN_OK;
 }
 
-const pn_layer_kind pn_layer_reshape = { "reshape", shape, forward, backward };
+const pn_layer_kind pn_layer_reshape = { "reshape", 1, 1, shape, forward, backward };

@@ -1,8 +1,9 @@
 /* rowwise.c - functions of whole rows (softmax and its kin) along any axis of the sample. */
 #include "layers.h"
 
-static pn_status shape(pn_node *node, const pn_shape *input, pn_dtype t, pn_error *error)
+static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
+    const pn_shape *input = inputs[0];
     (void)t;
     if (node->n_config != 2 || !(node->config[0] >= 0) || !pn_rowwise_at((size_t)node->config[0]))
         return pn_fail(error, PN_BAD_VALUE, "%s: no such row-wise function", node->where);
@@ -112,15 +113,16 @@ static pn_status forward(pn_builder *b, size_t node)
 {
     int y = b->value[node] = pn_output_buffer(b, node, 1);
     if (y == PN_NONE) return PN_NO_MEMORY;
-    return add(b, node, run_forward, pn_rowwise_at((size_t)b->graph->nodes[node].config[0])->name, b->value[node - 1], y, PN_NONE);
+    return add(b, node, run_forward, pn_rowwise_at((size_t)b->graph->nodes[node].config[0])->name, b->value[b->graph->nodes[node].inputs[0]], y, PN_NONE);
 }
 
 static pn_status backward(pn_builder *b, size_t node)
 {
-    if (!pn_wants_gradient(b, node - 1)) return PN_OK;
-    int gy = b->grad[node], gx = b->grad[node - 1] = pn_gradient_buffer(b, node - 1, gy);
+    const size_t input = b->graph->nodes[node].inputs[0];
+    if (!pn_wants_gradient(b, input)) return PN_OK;
+    int gy = b->grad[node], gx = pn_gradient_buffer(b, input, gy);
     if (gx == PN_NONE) return PN_NO_MEMORY;
     return add(b, node, run_backward, "row-wise gradient", gy, gx, b->value[node]);
 }
 
-const pn_layer_kind pn_layer_rowwise = { "rowwise", shape, forward, backward };
+const pn_layer_kind pn_layer_rowwise = { "rowwise", 1, 1, shape, forward, backward };
