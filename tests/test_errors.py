@@ -153,7 +153,8 @@ CALLS: dict[str, tuple[Any, int]] = {
     "Predictor.predict": (lambda a: predictor().predict(a), 1), "Predictor.quick": (lambda a: predictor().quick(a), 1),
     "Predictor.score": (lambda *a: predictor().score(*a), 3),
     "Graph.add": (lambda *a: _core.Graph("float64", (3,)).add(*a), 6), "Graph.input": (lambda a: _core.Graph("float64", (3,)).input(a), 1),
-    "Graph.outputs": (lambda a: _core.Graph("float64", (3,)).outputs(a), 1), "Graph.shape": (lambda a: graph().shape(a), 1), "Plan.forward": (lambda a: plan().forward(a), 1),
+    "Graph.outputs": (lambda a: _core.Graph("float64", (3,)).outputs(a), 1), "Graph.shape": (lambda a: graph().shape(a), 1),
+    "Plan.forward": (lambda a: plan().forward(a), 1),
     "Plan.backward": (lambda a: plan().backward(a), 1), "trained backward": (lambda a: used().backward(a), 1),
 }  # fmt: skip
 
@@ -193,7 +194,8 @@ ODD = [
     "linear", "backward", "\ud800", b"x", object(), {},
     (), (3,), (-1,), (2**62, 8), ("x",), (1.0,) * 9, [], [()], [(0, (), [])], [(9, (), [])], [(0, (1.0,) * 20, [])], [(0, ("x",), [3])],
     segment(TWO, TWO, (TWO,)), segment(TWO, np.ones(3), (TWO,)), segment(TWO, TWO, ()), segment(TWO, TWO, TWO), segment(),
-    ((1, False, 1.0),), ((1, 0, "x"), 3), ROWS, ROWS[:, :2], ROWS[0], ROWS.astype("f4"), ROWS[:0], ROWS * 1j, np.ones((4, 6))[:, ::2], np.ones((1,) * 9), np.array(1.0),
+    ((1, False, 1.0),),
+    ((1, 0, "x"), 3), ROWS, ROWS[:, :2], ROWS[0], ROWS.astype("f4"), ROWS[:0], ROWS * 1j, np.ones((4, 6))[:, ::2], np.ones((1,) * 9), np.array(1.0),
     np.zeros(4, int), np.full(4, 9), np.array(["a"]), np.array([None]), np.broadcast_to(1.0, (2**40, 3)), graph(),
 ]  # fmt: skip
 

@@ -101,7 +101,7 @@ def anatomy(net: Net, count: int) -> dict[str, tuple[float, float]]:
     m, loss = model(net), losses.get("bce_with_logits" if net.binary else "cross_entropy")
     adam = pynn.optim.Adam(m.parameters(), lr=LR)
     data = [np.resize(a, (count * net.batch, *a.shape[1:])) for a in (net.inputs(net.batch), net.targets(net.batch))]
-    fit = _core.Fit(m._graph(data[0], False), *data, loss._index, False, net.batch, True, 0, adam.core_groups())
+    fit = _core.Fit(m._graph(data[0], False), *data, ((loss._index, False, 1.0),), net.batch, True, 0, adam.core_groups())
     fit.epoch(0)
     fit.profile()
     start = time.perf_counter()

@@ -83,7 +83,7 @@ def _walk(model: pynn.Sequential) -> Iterator[pynn.Layer]:
 
 def _derivative(layer: pynn.Layer, x: NDArray[Any]) -> NDArray[Any]:
     """Evaluate an elementwise layer's derivative at x: what its backward makes of ones."""
-    return layer.backward(np.ones_like(layer(x)))
+    return np.asarray(layer.backward(np.ones_like(layer(x))))
 
 
 def _elementwise(layer: pynn.Layer) -> bool:
