@@ -1,6 +1,7 @@
 /* reference.h - the rows' formulas in one type T; included once for each of them, after
- *   T, TYPE (a suffix for names), C(c) (a literal of T), F(f) (libm's f for T), LIMIT (e^LIMIT is far outside the checked type, but
- *   its product with any x^3 is within T), ERROR_OF_INPUTS(v) (what a product of two inputs errs by: 0 where T is twice as wide).
+ *   T, TYPE (a suffix for names), C(c) (a literal of T), F(f) (libm's f for T),
+ *   LIMIT (e^LIMIT is far outside the checked type, its product with any x^3 within T), FAR (erfc(FAR) is further out yet),
+ *   ERROR_OF_INPUTS(v) (what a product of two inputs errs by: 0 where T is twice as wide as they are).
  * formulas.h is written by tests/formula.py. REFERENCE(f) gives value and derivative at x (right or left of a kink by the sign of
  * side) with a bound of their rounding errors in units of half T's epsilon, and the largest term of the derivative's sum. */
 #define REFERENCE(f) static inline __attribute__((always_inline)) void CAT(f, TYPE)(T x, T p0 UNUSED, T p1 UNUSED, T side UNUSED, \
@@ -29,10 +30,11 @@
 #define ERROR_sin(a, e, v)   (e) + 4 * F(fabs)(v)
 #define CALL_cos(a)          F(cos)(a)
 #define ERROR_cos(a, e, v)   (e) + 4 * F(fabs)(v)
-#define CALL_erf(a)          F(erf)(a)
+#define SETTLED(a)           ((a) > FAR ? FAR : (a) < -FAR ? -FAR : (a))
+#define CALL_erf(a)          F(erf)(SETTLED(a))
 #define ERROR_erf(a, e, v)   C(1.13) / (1 + (a) * (a)) * (e) + 4 * F(fabs)(v)
-#define CALL_erfc(a)         F(erfc)(a)
-#define ERROR_erfc(a, e, v)  (e) * ((a) > 0 ? (v) * (2 * (a) + 2) : C(1.13) / (1 + (a) * (a))) + 4 * (v)
+#define CALL_erfc(a)         F(erfc)(SETTLED(a))
+#define ERROR_erfc(a, e, v)  ((a) > FAR ? 0 : (e)) * ((a) > 0 ? (v) * (2 * (a) + 2) : C(1.13) / (1 + (a) * (a))) + 4 * (v)
 #endif
 
 #include "formulas.h"
@@ -42,4 +44,5 @@
 #undef C
 #undef F
 #undef LIMIT
+#undef FAR
 #undef ERROR_OF_INPUTS

@@ -4,6 +4,7 @@
 #define C(c)               c
 #define F(f)               f
 #define LIMIT              500.0
+#define FAR                26.0
 #define ERROR_OF_INPUTS(v) 0
 #include "reference.h"
 #define T                  long double
@@ -11,6 +12,7 @@
 #define C(c)               c##L
 #define F(f)               f##l
 #define LIMIT              6000.0L
+#define FAR                90.0L
 #define ERROR_OF_INPUTS(v) F(fabs)(v)
 #include "reference.h"
 #define T                  __float128
@@ -18,5 +20,6 @@
 #define C(c)               c##Q
 #define F(f)               f##q
 #define LIMIT              6000.0Q
+#define FAR                90.0Q
 #define ERROR_OF_INPUTS(v) 0
 #include "reference.h"
