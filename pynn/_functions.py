@@ -16,13 +16,21 @@ _ELEMENTWISE = "where: ArrayLike = True, " + _OPTIONS
 _DEFAULTS = {"where": True, "out": None, "casting": "same_kind", "order": "K", "dtype": None, "subok": True, "signature": None}
 # A call without options comes first and passes none: parsing them costs NumPy as much as a hundred elements.
 _CALL = """\
-    if where is True and casting == 'same_kind' and order == 'K' and dtype is None and subok is True and signature is None:
+    if {where}casting == 'same_kind' and order == 'K' and dtype is None and subok is True and signature is None:
         if out is None:
-            return ufunc(x{arguments})
+            return ufunc(x{arguments}{axis})
         if type(out) is ndarray:
-            return ufunc(x{arguments}, out)
-    return ufunc(x{arguments}, **given(where=where, out=out, casting=casting, order=order, dtype=dtype, subok=subok, signature=signature))
+            return ufunc(x{arguments}, out{axis})
+    return ufunc(x{arguments}{axis}, **given({passed}))
 """
+
+
+def _call(arguments: str = "", axis: str = "") -> str:
+    """Return the lines that call the ufunc; one along an axis has no ``where``."""
+    passed = ", ".join(f"{name}={name}" for name in _DEFAULTS if not (axis and name == "where"))
+    return _CALL.format(where="" if axis else "where is True and ", arguments=arguments, axis=axis, passed=passed)
+
+
 _UFUNC_ATTRIBUTES = [name for name in dir(np.ufunc) if not name.startswith("_")]
 
 _PARAMETERS = """
@@ -80,7 +88,7 @@ def elementwise(row: Mapping[str, Any], module: str, *, derivative: bool = False
     function = make_function(
         f"def {name}(x: ArrayLike, {parameters.signature('ArrayLike')}, *, {_ELEMENTWISE}) -> Any:\n"
         + _check(name, parameters)
-        + _CALL.format(arguments="".join(f", {n}" for n in parameters.defaults)),
+        + _call("".join(f", {n}" for n in parameters.defaults)),
         {"ufunc": ufunc, "verify": parameters.verify, **_NAMES},
     )
     return _finish(function, ufunc, module, _document(row, parameters, derivative, function))
@@ -101,7 +109,7 @@ def with_approximation(exact: Mapping[str, Any], tanh: Mapping[str, Any], module
     name = exact["name"]
     function = make_function(
         f"def {name}(x: ArrayLike, approximate: str = 'none', *, {_ELEMENTWISE}) -> Any:\n"
-        f"    ufunc = exact if approximate is NONE else choose(approximate)\n" + _CALL.format(arguments=""),
+        f"    ufunc = exact if approximate is NONE else choose(approximate)\n" + _call(),
         {"exact": ufuncs["none"], "choose": _chooser(name, ufuncs), "NONE": "none", **_NAMES},
     )
     document = _document(exact, parse_parameters(""), derivative, function).replace(
@@ -128,8 +136,7 @@ def rowwise(row: Mapping[str, Any], module: str) -> Any:
     function = make_function(
         f"def {name}(x: ArrayLike, axis: int = LAST, *, dim: int | None = None, {_OPTIONS}) -> Any:\n"
         f"    axis = -1 if axis is LAST and dim is None else choose(axis, dim)\n"
-        f"    x = pass_over(x) if isinstance(x, MaskedArray) else x\n"
-        f"    return ufunc(x, axis=axis, **given({', '.join(f'{n}={n}' for n in _DEFAULTS if n != 'where')}))",
+        f"    x = pass_over(x) if isinstance(x, MaskedArray) else x\n" + _call(axis=", axis=axis"),
         {"ufunc": ufunc, "choose": _axis_chooser(name), "pass_over": _passer(ufunc), **_NAMES},
     )
     example = f">>> pynn.{name}([-2.0, 0.0, 2.0]).round(4).tolist()\n{function([-2.0, 0.0, 2.0]).round(4).tolist()}"
