@@ -1,6 +1,6 @@
 /* Every row of the activation and row-wise tables on every instruction set this machine has, without Python: the derivative
  * against a central difference of the value, backward against the derivative, every length at every offset, not a byte past
- * the span, in place, varying parameters, NaN and infinities. */
+ * the span, in place, varying parameters, any number of threads, the same bits on both sets with FMA, NaN and infinities. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,36 +81,93 @@ static void backward_is_gradient_times_derivative(pn_dtype t, const params *p)
     CHECK_ROW(!memcmp(x, y, N * size[t]), "forward in place");
 }
 
-/* A value is the same at every place of every span; nothing past the span is written; n values of a parameter equal one. */
-static void place_does_not_matter(pn_dtype t, const params *p)
+/* A value is the same at every place of every span, whatever stands beside it, and nothing past the span is written; n values of a
+ * parameter give what each gives alone. */
+typedef void elements(size_t n, const void *x, void *y, const void *const *p, int varying);
+typedef struct { elements *f; const void *const *p; int varying; const void *x, *want; } span_case;
+static void spans_equal_elements(pn_dtype t, const char *what, const span_case *c)
 {
-    double x[N], y[N], d[N], many[PN_MAX_PARAMS][N];
-    const void *vary[PN_MAX_PARAMS] = { NULL };
-    for (size_t i = 0; i < N; i++) set(t, x, i, (double)i / 9 - 7);
-    for (int k = 0; k < p->n; k++) {
-        for (size_t i = 0; i < N; i++) set(t, many[k], i, p->d[k]);
-        vary[k] = many[k];
-    }
-    of(t)->forward(N, x, y, p->p[t], 0);
-    of(t)->derivative(N, x, d, p->p[t], 0);
     for (size_t n = 0; n <= 67; n++)
         for (size_t o = 0; o < 20; o++) {
-            size_t bytes = n * size[t], at = o * size[t];
-            unsigned char *out = malloc(bytes + 1), *in = malloc(bytes + 1);       /* exact sizes: a sanitizer sees one byte too many */
+            size_t bytes = n * size[t], at = o * size[t], shift = o % 7 * size[t];
+            unsigned char *out = malloc(shift + bytes + 1), *in = malloc(shift + bytes + 1);       /* exact sizes: a sanitizer sees one byte too many */
+            const void *p[PN_MAX_PARAMS];
             if (!out || !in) exit(2);
-            memcpy(in, (char *)x + at, bytes);
-            out[bytes] = GUARD;
-            of(t)->forward(n, in, out, p->p[t], 0);
-            CHECK_ROW(!memcmp(out, (char *)y + at, bytes) && out[bytes] == GUARD, "forward n=%zu at %zu", n, o);
-            of(t)->derivative(n, in, out, p->p[t], 0);
-            CHECK_ROW(!memcmp(out, (char *)d + at, bytes) && out[bytes] == GUARD, "derivative n=%zu at %zu", n, o);
-            of(t)->forward(n, in, out, vary, 1);
-            CHECK_ROW(!memcmp(out, (char *)y + at, bytes) && out[bytes] == GUARD, "varying parameters n=%zu at %zu", n, o);
-            of(t)->backward(n, in, in, out, p->p[t], 0);
-            CHECK_ROW(out[bytes] == GUARD, "backward n=%zu at %zu", n, o);
+            for (int k = 0; k < PN_MAX_PARAMS; k++) p[k] = c->p[k] && c->varying ? (const char *)c->p[k] + at : c->p[k];
+            memcpy(in + shift, (const char *)c->x + at, bytes);
+            out[shift + bytes] = GUARD;
+            c->f(n, in + shift, out + shift, p, c->varying);
+            CHECK_ROW(!memcmp(out + shift, (const char *)c->want + at, bytes) && out[shift + bytes] == GUARD, "%s n=%zu at %zu", what, n, o);
             free(out);
             free(in);
         }
+}
+static void place_does_not_matter(pn_dtype t, const params *p)
+{
+    double x[N], y[N], many[PN_MAX_PARAMS][N];
+    const void *vary[PN_MAX_PARAMS] = { NULL }, *one[PN_MAX_PARAMS] = { NULL };
+    elements *f[] = { of(t)->forward, of(t)->derivative };
+    static const char *const what[] = { "forward", "derivative", "forward, parameters varying", "derivative, parameters varying" };
+    for (size_t i = 0; i < N; i++) set(t, x, i, (double)i / 9 - 7);
+    for (int k = 0; k < p->n; k++) {
+        for (size_t i = 0; i < N; i++) set(t, many[k], i, p->d[k] * (1 + (double)(i % 5) / 8));
+        vary[k] = many[k];
+    }
+    for (int i = 0; i < 2; i++) {
+        for (size_t j = 0; j < N; j++) f[i](1, (char *)x + j * size[t], (char *)y + j * size[t], p->p[t], 0);
+        spans_equal_elements(t, what[i], &(span_case){ f[i], p->p[t], 0, x, y });
+        for (size_t j = 0; p->n && j < N; j++) {
+            for (int k = 0; k < p->n; k++) one[k] = (char *)many[k] + j * size[t];
+            f[i](1, (char *)x + j * size[t], (char *)y + j * size[t], one, 0);
+        }
+        if (p->n) spans_equal_elements(t, what[2 + i], &(span_case){ f[i], vary, 1, x, y });
+    }
+    for (size_t n = 0; n <= 67; n++) {
+        unsigned char *out = malloc(n * size[t] + 1);
+        if (!out) exit(2);
+        out[n * size[t]] = GUARD;
+        of(t)->backward(n, x, x, out, p->p[t], 0);
+        CHECK_ROW(out[n * size[t]] == GUARD, "backward n=%zu", n);
+        free(out);
+    }
+}
+
+/* Numbers of every exponent and both signs, no NaN: the same on each call. */
+enum { MANY = 20011, CHUNK = 1009 };
+static void numbers_of_all_sizes(pn_dtype t, void *x)
+{
+    uint64_t state = 1;
+    for (size_t i = 0; i < MANY; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        uint64_t bits = state ^ state >> 29;
+        double v = (double)(int64_t)state * (i % 3 ? 0x1p-60 : 0x1p-57), any;
+        memcpy(&any, &bits, sizeof any);
+        if (i % 2 && !isnan(any)) v = t == PN_F32 ? ldexp(v, (int)(bits % 250) - 125) : any;
+        set(t, x, i, v);
+    }
+}
+typedef struct { pn_dtype t; int derivative; const char *x; char *y; const params *p; } divided;
+static void chunk(void *context, size_t i)
+{
+    const divided *d = context;
+    const size_t from = i * CHUNK, n = MANY - from < CHUNK ? MANY - from : CHUNK;
+    (d->derivative ? of(d->t)->derivative : of(d->t)->forward)(n, d->x + from * size[d->t], d->y + from * size[d->t], d->p->p[d->t], 0);
+}
+static void threads_do_not_matter(pn_dtype t, const params *p)
+{
+    static double x[MANY], y[MANY], z[MANY];
+    pn_error error;
+    numbers_of_all_sizes(t, x);
+    for (int derivative = 0; derivative < 2; derivative++) {
+        (derivative ? of(t)->derivative : of(t)->forward)(MANY, x, y, p->p[t], 0);
+        for (size_t threads = 1; threads <= 7; threads += threads == 1 ? 1 : 5) {
+            memset(z, GUARD, sizeof z);
+            CHECK_ROW(pn_threads_set(threads, &error) == PN_OK, "%s", error.text);
+            pn_parallel((MANY + CHUNK - 1) / CHUNK, chunk, &(divided){ t, derivative, (char *)x, (char *)z, p });
+            CHECK_ROW(!memcmp(y, z, MANY * size[t]), "%s on %zu threads", derivative ? "derivative" : "forward", threads);
+        }
+    }
+    CHECK_ROW(pn_threads_set(0, &error) == PN_OK, "%s", error.text);
 }
 
 static void nan_stays_and_limits_are_no_nan(pn_dtype t, const params *p)
@@ -192,12 +249,39 @@ static void test_rows_of_the_tables(void)
         for (pn_dtype t = 0; t < PN_DTYPES; t++) {
             backward_is_gradient_times_derivative(t, &p);
             place_does_not_matter(t, &p);
+            threads_do_not_matter(t, &p);
             nan_stays_and_limits_are_no_nan(t, &p);
         }
     }
     for (size_t r = 0; pn_rowwise_at(r); r++)
         for (pn_dtype t = 0; t < PN_DTYPES; t++) rows_equal_the_formula(r, t);
     rows_keep_nan();
+}
+
+/* AVX2 and AVX-512 fuse the same products: not a bit differs. */
+static void sets_with_fma_agree(void)
+{
+    static double x[MANY], y[2][MANY];
+    static const char *const sets[] = { "avx2", "avx512" };
+    params p;
+    pn_error error;
+    if (!pn_isa_runs(sets[0]) || !pn_isa_runs(sets[1])) {
+        printf("avx2 against avx512: not on this machine\n");
+        return;
+    }
+    for (op = 0; (row = pn_activation_at(op)); op++)
+        for (pn_dtype t = 0; t < PN_DTYPES; t++) {
+            read_params(&p);
+            numbers_of_all_sizes(t, x);
+            for (int derivative = 0; derivative < 2; derivative++) {
+                for (int k = 0; k < 2; k++) {
+                    CHECK_ROW(pn_isa_set(sets[k], &error) == PN_OK, "%s", error.text);
+                    kernels = pn_kernels_now();
+                    (derivative ? of(t)->derivative : of(t)->forward)(MANY, x, y[k], p.p[t], 0);
+                }
+                CHECK_ROW(!memcmp(y[0], y[1], MANY * size[t]), "%s: avx2 differs from avx512", derivative ? "derivative" : "forward");
+            }
+        }
 }
 
 int main(void)
@@ -211,6 +295,7 @@ int main(void)
         test_rows_of_the_tables();
         printf("%s: done\n", kernels->isa);
     }
+    sets_with_fma_agree();
     CHECK(pn_isa_set("abacus", &error) == PN_BAD_VALUE && strstr(error.text, "abacus"), "%s", error.text);
     CHECK(pn_isa_set(NULL, &error) == PN_OK, "%s", error.text);
     return REPORT();
