@@ -104,6 +104,16 @@ def test_threads_and_varying_parameters(name: str, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["gelu", "relu", "leaky_relu", "grad.mish", "softmax"])
+@pytest.mark.parametrize("size", [9_000, 90_000])
+def test_calls_that_follow_each_other_share_the_pool(name: str, size: int) -> None:
+    x = sample((size // 100, 100))
+    want = np.concatenate([call(name, row) for row in x]).reshape(x.shape)
+    with pynn.num_threads(2):
+        for got in [call(name, x) for _ in range(10)]:
+            same(got, want)
+
+
+@pytest.mark.parametrize("name", ["gelu", "relu", "leaky_relu", "grad.mish", "softmax"])
 def test_threads_of_the_program_use_the_pool_at_once(name: str) -> None:
     x = sample((700, 1000))
     want = call(name, x)
@@ -187,6 +197,17 @@ def test_other_types_are_an_error(name: str, x: Any) -> None:
 
 
 @every
+def test_an_unsupported_type_is_named(name: str) -> None:
+    for x, says in ((np.ones(2, np.longdouble), "longdouble"), (np.ones(2, np.complex64), "complex64"), (np.ones(2, object), "object")):
+        with pytest.raises(TypeError, match=f"{name}: .*{says}.* is not supported; expected float16, float32 or float64, or integers"):
+            call(name, x)
+    with pytest.raises(TypeError, match=f"{name}: .*int32 is not supported; expected float16, float32 or float64$"):
+        call(name, np.ones(2), dtype=np.int32)
+    with pytest.raises(TypeError, match="same_kind"):
+        call(name, np.ones(2), out=np.ones(2, np.int64))
+
+
+@every
 def test_half_is_computed_in_single_and_rounded_once(name: str) -> None:
     bits = np.arange(1 << 16, dtype=np.uint16)
     x = bits.view(np.float16)
@@ -239,6 +260,39 @@ def test_dtype_option(name: str) -> None:
     same(call(name, x, dtype=np.float32), call(name, x.astype(np.float32)))
     with pytest.raises(TypeError):
         call(name, x, dtype=np.longdouble)
+
+
+@every
+def test_attributes_of_a_ufunc(name: str) -> None:
+    function = FUNCTIONS[name][0]
+    parameters = function.nin - 1
+    assert function.types == [f"e{'f' * parameters}->e", f"f{'f' * parameters}->f", f"d{'d' * parameters}->d"]
+    assert (function.ntypes, function.nout, function.nargs, function.identity) == (3, 1, parameters + 2, None)
+    x = sample((9,))
+    same(call(name, x, signature=function.types[1], casting="same_kind"), call(name, x.astype(np.float32)))
+    with pytest.raises(TypeError):
+        call(name, x, signature=f"d{'d' * parameters}->f")
+
+
+@elementwise
+def test_methods_of_a_ufunc(name: str) -> None:
+    function, required = FUNCTIONS[name]
+    ufunc = getattr(function, "ufunc", function)
+    x = sample((6,))
+    parameters = [*required, *(parse_parameters(_row_of(name.removeprefix("grad."))["params"]).defaults.values())][: ufunc.nin - 1]
+    if ufunc.nin <= 2:  # NumPy has it for one operand and for two
+        y = x.copy()
+        ufunc.at(y, [0, 3, 3], *parameters)
+        want = x.copy()
+        for i in (0, 3, 3):
+            want[i] = ufunc(want[i], *parameters)
+        same(y, want)
+    if ufunc.nin == 2:
+        same(ufunc.outer(x, x[:3]), ufunc(x[:, None], x[:3]))
+        same(ufunc.reduceat(x, [0, 4]), np.array([ufunc.reduce(x[:4]), ufunc.reduce(x[4:])]))
+    else:
+        with pytest.raises(ValueError, match="only supported for binary functions"):
+            ufunc.reduce(x)
 
 
 @parametric
