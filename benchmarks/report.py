@@ -53,21 +53,25 @@ def contest(records: Sequence[Mapping[str, Any]]) -> list[str]:
     return table(["", OURS, *["GFLOP/s", "of peak"][: 2 * peak], *(f"{peer} / {OURS}" for peer in peers)], rows)
 
 
-def curves(lines: Mapping[str, Sequence[tuple[float, float]]], path: Path, x: str, y: str) -> None:
-    """Draw lines on logarithmic axes; those of one contestant share a colour, more threads are dashed."""
+def curves(lines: Mapping[str, Sequence[tuple[float, Sequence[float]]]], path: Path, x: str, y: str) -> None:
+    """Draw lines of (x, (median, low, high)) on logarithmic axes; those of one contestant share a colour, more threads are dashed."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
     colours: dict[str, str] = {}
     for title, points in lines.items():
         who, _, threads = title.rpartition(", ")
-        colour = colours.setdefault(who, f"C{len(colours)}")
-        axes.plot(*zip(*sorted(points), strict=True), "o-" if threads == "1 thread" else "s--", color=colour, markersize=4, label=title)
+        colour, ordered = colours.setdefault(who, f"C{len(colours)}"), sorted(points)
+        places, (middle, low, high) = [place for place, _ in ordered], zip(*(values for _, values in ordered), strict=True)
+        axes.plot(places, middle, "o-" if threads == "1 thread" else "s--", color=colour, markersize=4, label=title)
+        axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(min(bottom, top / 30), top)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    figure.legend(loc="outside right upper", fontsize="small")
     figure.savefig(path)
     pyplot.close(figure)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import OURS, Case, Pace, Run, discipline, label
+from harness import OURS, Case, Pace, Run, discipline, label, records_of
 from nets import LR, Net
 from report import contest, curves
 
@@ -22,6 +22,12 @@ BATCHES = (1, 4, 16, 64, 256, 1024, 4096)
 WIDTHS = (8, 32, 128, 512, 2048)
 DEPTHS = (1, 2, 4, 8, 16, 32)
 ROWS_BATCH = 256
+AXES = {
+    "batch": "rows of a batch",
+    "width": "units of each of two hidden layers",
+    "depth": "hidden layers",
+    "rows": f"rows that batches of {ROWS_BATCH} are drawn from",
+}
 
 
 def cases(setting: Setting) -> Iterator[tuple[Case, Pace]]:
@@ -58,16 +64,13 @@ def report(records: Sequence[dict[str, Any]]) -> list[str]:
 
 def plot(records: Sequence[dict[str, Any]], directory: Path) -> list[Path]:
     paths = []
-    for study in dict.fromkeys(record["case"].partition("/")[0] for record in records):
-        lines: dict[str, list[tuple[float, float]]] = {}
-        for record in records:
-            name, _, value = record["case"].partition("/")
-            if name == study:
-                for contestant, (middle, _, _) in record["values"].items():
-                    if not contestant.startswith("machine"):
-                        title = f"{contestant}, {record['threads']} thread{'s' * (record['threads'] > 1)}"
-                        lines.setdefault(title, []).append((float(value), middle))
-        path = directory / f"scaling_{study}.svg"
-        curves(lines, path, f"{study}", "seconds a step")
-        paths.append(path)
+    for study, title in AXES.items():
+        lines: dict[str, list[tuple[float, Sequence[float]]]] = {}
+        for record in records_of(records, study):
+            threads = f"{record['threads']} thread{'s' * (record['threads'] > 1)}"
+            for contestant, values in record["values"].items():
+                if not contestant.startswith("machine"):
+                    lines.setdefault(f"{contestant}, {threads}", []).append((float(record["case"].partition("/")[2]), values))
+        paths.append(directory / f"scaling_{study}.svg")
+        curves(lines, paths[-1], title, "seconds a step")
     return paths
