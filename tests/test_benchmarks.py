@@ -36,6 +36,15 @@ def test_a_quick_race_is_written_down(tmp_path: Path) -> None:
     assert written["facts"]["cpu"] in text
 
 
+def test_the_anatomy_of_a_step_adds_up(tmp_path: Path) -> None:
+    done = run("anatomy", "--quick", "--peers", "numpy", "--json", str(tmp_path / "report.json"))
+    assert done.returncode == 0, done.stderr
+    [record] = json.loads((tmp_path / "report.json").read_text())["records"]
+    assert "pynn" not in record["errors"]
+    assert {"pynn linear", "pynn weight gradient", "pynn update", "pynn rest"} <= record["values"].keys()
+    assert sum(record["piece flops"].values()) == pytest.approx(record["flops"], rel=0.2)  # the first layer needs no input gradient
+
+
 def test_a_peer_that_is_not_there_is_an_error() -> None:
     done = run("step", "--peers", "nobody")
     assert done.returncode
