@@ -71,15 +71,37 @@ typedef struct {
 const pn_loss *pn_loss_at(size_t i);
 
 /* ---- optimizers: one row each in core/optimizers.h -------------------------------------------------------------- */
-enum { PN_MAX_STATES = 3, PN_MAX_HYPER = 10 };
+enum { PN_MAX_STATES = 3, PN_MAX_NUMBERS = 3, PN_MAX_HYPER = 10 };
 typedef struct {
     const char *name, *cls;         /* "adam", "Adam" */
-    const char *hyper;              /* "lr=1e-3, betas=(0.9, 0.999), ..."; flattened left to right for C */
+    const char *hyper;              /* "lr=1e-3, betas=(0.9, 0.999), ..."; flattened left to right for C, lr first, without maximize */
     const char *check;              /* Python expression over them, or "" */
-    const char *states;             /* space-separated names of the per-parameter state arrays */
-    const char *formula, *summary;
+    const char *states;             /* space-separated names of the per-parameter state arrays; marks as in the table */
+    const char *numbers;            /* "mu_product=1": numbers kept for each parameter beside its step */
+    const char *formula, *summary;  /* the formula is Python text: documentation, and the oracle of the tests */
 } pn_optimizer;
 const pn_optimizer *pn_optimizer_at(size_t i);
+
+/* ---- schedules: one row each in core/schedules.h ----------------------------------------------------------------- */
+enum { PN_MAX_SCHEDULE = 8 };
+typedef struct {
+    const char *name, *cls;         /* "cosine", "CosineAnnealingLR"; no class: part of others */
+    const char *params, *check;     /* as an activation's; params in order are a pn_schedule's v */
+    const char *formula, *summary;  /* lr at time t from lr, and v by name: Python text */
+} pn_schedule_kind;
+const pn_schedule_kind *pn_schedule_at(size_t i);
+
+/* What changes a group's learning rate while from <= t < until, where t is the number of whole steps or epochs before this one, plus
+ * start. Several apply in turn. All are doubles, so that rows of an array can be schedules. */
+typedef struct {
+    double kind;                    /* row */
+    double each_step;               /* does t count steps? else epochs */
+    double start, from, until;
+    double momentum;                /* index in hyper of what cycles against the rate; -1 for nothing */
+    double v[PN_MAX_SCHEDULE];
+} pn_schedule;
+/* Rewrites the rate, hyper[0], and where a schedule says so the momentum, for step (from 1) and epoch (from 0). */
+void pn_schedule_apply(const pn_schedule *schedules, size_t n, int64_t step, int64_t epoch, double *hyper);
 
 /* ---- graphs: what a net is --------------------------------------------------------------------------------------- */
 typedef struct pn_graph pn_graph;
@@ -142,9 +164,40 @@ double pn_loss_apply(size_t loss, pn_dtype t, size_t rows, size_t cols, const vo
                      void *value, void *grad, double scale);
 size_t pn_loss_values(size_t loss, size_t rows, size_t cols);                   /* how many values: rows or rows * cols */
 
-typedef struct { void *p; const void *g; void *state[PN_MAX_STATES]; size_t n; pn_dtype dtype; } pn_segment;
-typedef struct { size_t optimizer, n; const pn_segment *segments; double hyper[PN_MAX_HYPER]; } pn_group;
-void pn_update(const pn_group *groups, size_t n_groups, int64_t step);          /* step counts from 1 */
+/* A parameter as an update sees it. p (n) is (any, rows, cols) where it is a matrix or a stack of them, else rows and cols are 0.
+ * state: NULL where the row's mark leaves one out. number: the count of its steps so far, then the row's numbers. average: NULL, or
+ * the moving average kept of p. h: room for the core. */
+typedef struct {
+    void *p; const void *g; void *state[PN_MAX_STATES], *average;
+    double *number[PN_MAX_NUMBERS];
+    size_t n, rows, cols;
+    pn_dtype dtype;
+    double h[PN_MAX_HYPER];
+} pn_segment;
+/* All are doubles, so that an array can be settings; they may change between updates. 0 turns an option off. */
+typedef struct {
+    double hyper[PN_MAX_HYPER];
+    double maximize;                /* is the gradient's sign turned? */
+    double clip_norm;               /* the gradients of all groups, taken as one vector, are scaled down to this length */
+    double clip_value;              /* no element of a gradient is beyond this, either way */
+    double l1;                      /* adds this times the sign of p to the gradient */
+    double average_decay;           /* average = decay * average + (1 - decay) * p, after each step */
+} pn_settings;
+typedef struct {
+    size_t optimizer, n;
+    pn_segment *segments;
+    const pn_settings *settings;
+    const pn_schedule *schedules;
+    size_t n_schedules;
+    void *work;                     /* pn_update_work(group) bytes, 64-byte aligned; NULL where that is 0 */
+} pn_group;
+size_t pn_update_work(const pn_group *group);
+size_t pn_state_count(size_t optimizer, size_t k, const pn_segment *segment);       /* elements of state k; SIZE_MAX: it has no such state */
+int pn_state_optional(size_t optimizer, size_t k);                                  /* may a setting leave state k out? */
+/* One step: counts it in every segment, and applies schedules, clipping and rule. step counts from 1, epoch from 0, for the schedules. */
+void pn_update(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch);
+/* The p-norm of n elements raised to p, in a fixed order; for p = infinity the largest magnitude. */
+double pn_power_sum(pn_dtype t, size_t n, const void *x, double p);
 
 /* ---- data: samples where the caller keeps them ------------------------------------------------------------------- */
 typedef enum { PN_FROM_F32, PN_FROM_F64, PN_FROM_I8, PN_FROM_U8, PN_FROM_I16, PN_FROM_U16, PN_FROM_I32, PN_FROM_U32, PN_FROM_I64, PN_FROM_U64 } pn_source;

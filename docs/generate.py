@@ -22,7 +22,7 @@ from pynn._tables import REQUIRED, parse_parameters
 
 ROOT = Path(__file__).parents[1]
 HEADER = "# Made by docs/generate.py from the core's tables.\n"
-MODULES = ("activations", "grad", "activation_layers", "losses", "optim")
+MODULES = ("activations", "grad", "activation_layers", "losses", "optim", "optim.lr_scheduler")
 Py_TPFLAGS_BASETYPE = 1 << 10
 # What the core's functions return; their parameters are in their text signatures.
 RETURNS = {
@@ -57,6 +57,8 @@ RETURNS = {
     "loss": "tuple[float, NDArray[Any] | None, NDArray[Any]]",
     "check_target": "None",
     "update": "None",
+    "schedule": "None",
+    "power_sum": "float",
     "uniform": "None",
 }
 SOURCES = {
@@ -151,7 +153,7 @@ def imports(body: str, module: ModuleType, defined: Iterable[str]) -> str:
     for name in sorted(set(re.findall(r"(?<![\w.'])[A-Z_a-z]\w*", body)) - defined):
         source = SOURCES.get(name) or ("typing" if name == "final" else None)
         if source is None and name in classes and classes[name].__module__.startswith("pynn."):
-            source = classes[name].__module__.replace("pynn", "", 1)
+            source = dots(module) + classes[name].__module__.removeprefix("pynn.")
         if source:
             lines.setdefault(source, set()).add(name)
     order = sorted(lines, key=lambda source: (source.startswith("."), source.startswith("numpy"), source))
@@ -164,9 +166,27 @@ def imports(body: str, module: ModuleType, defined: Iterable[str]) -> str:
     return "\n\n".join("\n".join(group) for group in groups if group)
 
 
+def dots(module: ModuleType) -> str:
+    """What a relative import in ``module`` starts with to mean the package."""
+    return "." * (module.__name__.count(".") + hasattr(module, "__path__"))
+
+
+def reexport(module: ModuleType, name: str, value: Any) -> str:
+    """The import of what another module of the package has a type for, or nothing."""
+    if inspect.ismodule(value):
+        return f"from . import {name} as {name}"
+    home = str(getattr(value, "__module__", ""))
+    if module is _core or not home.startswith("pynn._"):
+        return ""
+    return f"from {dots(module)}{home.removeprefix('pynn.')} import {name} as {name}"
+
+
 def stub(module: ModuleType) -> str:
     names = list(dict.fromkeys(public_names(module)))
-    parts = [member_stub(name, getattr(module, name), inspect.get_annotations(module)) for name in names]
+    parts = [
+        reexport(module, name, getattr(module, name)) or member_stub(name, getattr(module, name), inspect.get_annotations(module))
+        for name in names
+    ]
     if getattr(module, "__all__", ()):
         parts.insert(0, "__all__ = [\n" + "".join(f'    "{name}",\n' for name in module.__all__) + "]")
     body = "\n\n".join(parts) if any("class " in p for p in parts) else "\n".join(parts)
@@ -179,7 +199,7 @@ def package_stub() -> str:
     own = []
     for name in dict.fromkeys(pynn.__all__):
         value = getattr(pynn, name)
-        homes = [m for m in MODULES if name in importlib.import_module(f"pynn.{m}").__all__ and m not in ("grad", "optim")]
+        homes = [m for m in MODULES if name in importlib.import_module(f"pynn.{m}").__all__ and m != "grad" and not m.startswith("optim")]
         if inspect.ismodule(value):
             parts.setdefault(".", []).append(name)
         elif homes or value.__module__ != "pynn":
@@ -223,7 +243,8 @@ def files() -> Iterator[tuple[Path, str]]:
     yield ROOT / "pynn/__init__.pyi", package_stub()
     yield ROOT / "pynn/_core.pyi", stub(_core)
     for name in MODULES:
-        yield ROOT / f"pynn/{name}.pyi", stub(importlib.import_module(f"pynn.{name}"))
+        module = importlib.import_module(f"pynn.{name}")
+        yield Path(str(module.__file__)).with_suffix(".pyi"), stub(module)
     yield ROOT / "docs/activations.md", activations_page()
 
 

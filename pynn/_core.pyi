@@ -17,8 +17,6 @@ def uniform(out: Any, seed: Any, stream: Any, low: Any, high: Any, /) -> None: .
 
 LOSSES: tuple[dict[str, Any], ...]
 
-OPTIMIZERS: tuple[dict[str, Any], ...]
-
 def set_doc(ufunc: Any, text: Any, /) -> None: ...
 
 ACTIVATIONS: tuple[dict[str, Any], ...]
@@ -51,7 +49,15 @@ def loss(index: Any, x: Any, target: Any, scale: Any, want_values: Any, /) -> tu
 
 def check_target(index: Any, dtype: Any, rows: Any, cols: Any, target: Any, name: Any, /) -> None: ...
 
-def update(groups: Any, step: Any, /) -> None: ...
+OPTIMIZERS: tuple[dict[str, Any], ...]
+
+SCHEDULES: tuple[dict[str, Any], ...]
+
+def update(groups: Any, step: Any, epoch: Any, /) -> None: ...
+
+def schedule(schedules: Any, settings: Any, step: Any, epoch: Any, /) -> None: ...
+
+def power_sum(x: Any, p: Any, /) -> float: ...
 
 @final
 class Fit:

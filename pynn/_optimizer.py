@@ -1,36 +1,113 @@
-"""What all optimizers share: parameter groups, state, and the step."""
+"""What all optimizers share: parameter groups, state, options, and the step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _core
 from ._layer import Array, Parameter
+from ._schedule import RECORD, LRScheduler
 from ._tables import Parameters
 
+OPTIONS = (
+    "*, clip_norm: float | None = None, clip_value: float | None = None, l1_decay: float = 0.0, "
+    "decay_exclude: str | None = None, ema_decay: float | None = None, schedule: Any = None"
+)
+"""What every optimizer takes beside the settings of its row: source text of a signature."""
 
-def _flat(values: Iterable[Any]) -> tuple[float, ...]:
-    return tuple(float(v) for value in values for v in (value if isinstance(value, tuple) else (value,)))
+_MOST_HYPER = 10
+_CODES = {"original": 0.0, "match_rms_adamw": 1.0}
+"""The words that a setting may be, as the core reads them; None is NaN there."""
+
+
+class _State(NamedTuple):
+    """A state array of a row: its name, its mark (= ? : or none), and the setting or the shape that the mark names."""
+
+    name: str
+    mark: str
+    word: str
+
+
+def parse_states(text: str) -> list[_State]:
+    """Parse a row's states, such as ``"prev step_size=lr"``."""
+    return [
+        _State(*next((word.partition(mark) for mark in "=?:" if mark in word), (word, "", ""))) for word in text.split()
+    ]
+
+
+def _flat(values: Iterable[Any]) -> list[float]:
+    each = [v for value in values for v in (value if isinstance(value, tuple) else (value,))]
+    return [float("nan") if v is None else _CODES[v] if isinstance(v, str) else float(v) for v in each]
+
+
+def _check_option(owner: str, name: str, value: Any, high: float = float("inf")) -> float:
+    """Return a number in (0, high), with 0 for None, or raise."""
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"{owner}: {name} must be a number or None, got {value!r}")
+    if not 0 < value < high:
+        allowed = "over 0" if high == float("inf") else f"between 0 and {high:g}"
+        raise ValueError(f"{owner}: {name} must be {allowed}, or None for off; got {value!r}")
+    return float(value)
+
+
+class _Export(NamedTuple):
+    """What the core was given of a group, and reads again at each step."""
+
+    group: int
+    decays: bool
+    settings: Array
+    schedules: Array
 
 
 class Optimizer:
-    """The base of every optimizer: ``opt.zero_grad()`` and ``opt.step()``, or given to ``fit``."""
+    """The base of every optimizer: ``opt.zero_grad()`` and ``opt.step()``, or given to ``fit``.
+
+    ``param_groups`` and ``state`` are PyTorch's: a list of dicts of settings with the parameters under ``"params"``, and a dict from
+    parameter to its state, ``"step"`` and the arrays. ``schedulers`` are those of `pynn.optim.lr_scheduler` made for this optimizer.
+    """
 
     _index: int
     _row: Mapping[str, Any]
     _hyper: Parameters
+    _matrices: bool = False
+    """Whether nothing but matrices can be updated."""
 
-    def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]] | None, defaults: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        params: Iterable[Parameter] | Iterable[dict[str, Any]] | None,
+        defaults: dict[str, Any],
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         self.defaults = defaults
+        self.options: dict[str, Any] = dict(options or {})
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Parameter, dict[str, Array]] = {}
+        self.schedulers: list[LRScheduler] = []
         self.steps = 0
+        self._exports: list[_Export] = []
+        self._last_lr: list[float] = []
+        self._options = self._check_options()
         if params is not None:
             self.bind(params)
 
+    def _check_options(self) -> list[float]:
+        owner, given = type(self).__name__, self.options
+        if given.get("decay_exclude") not in (None, "vectors"):
+            raise ValueError(f"{owner}: decay_exclude must be None or 'vectors', got {given['decay_exclude']!r}")
+        return [
+            _check_option(owner, "clip_norm", given.get("clip_norm")),
+            _check_option(owner, "clip_value", given.get("clip_value")),
+            _check_option(owner, "l1_decay", given.get("l1_decay") or None),
+            _check_option(owner, "ema_decay", given.get("ema_decay"), 1.0),
+        ]
+
+    # ---- parameters ------------------------------------------------------------------------------------------------
     @property
     def bound(self) -> bool:
         """Whether the optimizer has been given parameters."""
@@ -42,10 +119,13 @@ class Optimizer:
         groups = given if given and isinstance(given[0], dict) else [{"params": given}]
         for group in groups:
             self.add_param_group(group)
+        schedule = self.options.get("schedule")
+        if schedule is not None and schedule not in self.schedulers:
+            schedule.bind(self)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add a group: ``{"params": [...], "lr": ...}``; settings it does not name are the defaults."""
-        unknown = group.keys() - {"params"} - self.defaults.keys()
+        unknown = group.keys() - {"params", "initial_lr"} - self.defaults.keys()
         if unknown:
             raise TypeError(f"{type(self).__name__} has no setting {sorted(unknown)[0]!r}; it has {', '.join(self.defaults)}")
         members = [group["params"]] if isinstance(group["params"], Parameter) else list(group["params"])
@@ -54,30 +134,158 @@ class Optimizer:
                 raise TypeError(f"params: expected pynn.Parameter, got {type(p).__name__}; wrap an array as pynn.Parameter(array)")
             if any(p is q for q in members[:i]) or any(p is q for g in self.param_groups for q in g["params"]):
                 raise ValueError(f"params: {p!r} appears twice")
+            if self._matrices and p.data.ndim != 2:
+                raise ValueError(
+                    f"params: {type(self).__name__} updates matrices only, got {p!r}; give it those, and the rest to another optimizer"
+                )
         values = {name: group.get(name, default) for name, default in self.defaults.items()}
         self._hyper.verify_scalars(type(self).__name__, values)
-        self.param_groups.append({"params": members, **values})
+        added = {"params": members, **values}
+        if self.schedulers or "initial_lr" in group:
+            added["initial_lr"] = group.get("initial_lr", values["lr"])
+        self.param_groups.append(added)
 
-    def _states(self, p: Parameter) -> dict[str, Array]:
-        return self.state.setdefault(p, {name: np.zeros_like(p.data) for name in self._row["states"].split()})
+    # ---- state -----------------------------------------------------------------------------------------------------
+    def _new_state(self, p: Parameter, group: Mapping[str, Any], state: _State) -> Array | None:
+        shape = p.shape
+        if state.mark == "?" and not group[state.word]:
+            return None
+        if state.mark == ":":
+            if (len(shape) > 1) == (state.word == "flat"):
+                return None
+            if state.word != "flat":
+                shape = (*shape[:-2], *((shape[-2], 1) if state.word == "rows" else (1, shape[-1])))
+        return np.full(shape, group[state.word] if state.mark == "=" else 0, p.data.dtype)
 
-    def core_groups(self) -> list[tuple[int, tuple[float, ...], list[tuple[Array, Array, tuple[Array, ...]]]]]:
-        """Return the groups as the core reads them, without what is frozen."""
-        return [
-            (
-                self._index,
-                _flat(group[name] for name in self.defaults),
-                [(p.data, p.grad, tuple(self._states(p).values())) for p in group["params"] if p.requires_grad],
-            )
-            for group in self.param_groups
-        ]
+    def _state(self, p: Parameter, group: Mapping[str, Any]) -> dict[str, Array]:
+        """Return the state of a parameter, completed by what it lacks."""
+        state = self.state.setdefault(p, {})
+        for name, _, start in ("step=0".partition("="), *(n.partition("=") for n in self._row["numbers"].split())):
+            if name not in state:
+                state[name] = np.array(float(group.get(start, start)))
+        for kept in parse_states(self._row["states"]):
+            if kept.name not in state:
+                array = self._new_state(p, group, kept)
+                if array is not None:
+                    state[kept.name] = array
+        if self.options.get("ema_decay") is not None and "ema" not in state:
+            state["ema"] = p.data.copy()
+        return state
 
-    def step(self) -> None:
-        """Update every parameter from its gradient."""
+    def _export(self, p: Parameter, group: Mapping[str, Any]) -> tuple[Any, ...]:
+        state = self._state(p, group)
+        arrays = tuple(state.get(s.name) if s.mark != "?" or group[s.word] else None for s in parse_states(self._row["states"]))
+        numbers = tuple(state[name] for name in ("step", *(n.partition("=")[0] for n in self._row["numbers"].split())))
+        return p.data, p.grad, arrays, numbers, state.get("ema") if self.options.get("ema_decay") is not None else None
+
+    # ---- the step --------------------------------------------------------------------------------------------------
+    def _fill(self, export: _Export, scheduled: bool, epoch: int) -> None:
+        """Write what the core reads: settings, and where in time the schedules stand."""
+        group = self.param_groups[export.group]
+        values = {name: group[name] for name in self._hyper.defaults if name != "maximize"}
+        if scheduled:
+            values["lr"] = group["initial_lr"]
+        if not export.decays and "weight_decay" in values:
+            values["weight_decay"] = 0.0
+        clip_norm, clip_value, l1, average = self._options
+        flat = _flat(values.values())
+        export.settings[: len(flat)] = flat
+        export.settings[_MOST_HYPER:] = group.get("maximize", False), clip_norm, clip_value, l1 if export.decays else 0.0, average
+        if scheduled:
+            export.schedules[...] = self._records(export.group)
+            each_step = export.schedules[:, 1] != 0
+            export.schedules[:, 2] -= np.where(each_step, self.steps, epoch)
+
+    def _records(self, group: int) -> Array:
+        rows = [record for s in self.schedulers for record in s._records(group)]
+        return np.array(rows, np.float64).reshape(len(rows), RECORD)
+
+    def core_groups(self, epoch: int = 0, *, scheduled: bool = True) -> list[tuple[Any, ...]]:
+        """Return the groups as the core reads them, without what is frozen; ``scheduled``: the core is to change the rates itself."""
+        scheduled = scheduled and bool(self.schedulers)
+        self._exports, groups = [], []
+        for i, group in enumerate(self.param_groups):
+            trained = [p for p in group["params"] if p.requires_grad]
+            spare = self.options.get("decay_exclude") is not None
+            for decays in (True, False) if spare else (True,):
+                members = [p for p in trained if not spare or (p.data.ndim > 1) == decays]
+                export = _Export(i, decays, np.zeros(_MOST_HYPER + 5), self._records(i) if scheduled else np.zeros((0, RECORD)))
+                self._fill(export, scheduled, epoch)
+                self._exports.append(export)
+                groups.append((self._index, export.settings, export.schedules, [self._export(p, group) for p in members]))
+        return groups
+
+    def begin_epoch(self, epoch: int = 0) -> None:
+        """Give the core, which ``core_groups`` has been given to, settings as they are now; ``epoch`` is its own count."""
+        self._rebase()
+        for export in self._exports:
+            self._fill(export, bool(self.schedulers), epoch)
+
+    def count_steps(self, steps: int) -> None:
+        """Take note of the core's count of updates."""
+        taken, self.steps = steps - self.steps, steps
+        for scheduler in self.schedulers:
+            scheduler._count(taken)
+        self._reschedule()
+
+    def end_epoch(self, logs: Mapping[str, float]) -> None:
+        """Move the schedules that go by epochs; ``logs`` are for those that watch a score."""
+        for scheduler in self.schedulers:
+            scheduler._end_epoch(logs)
+        self._reschedule()
+
+    def _rebase(self) -> None:
+        """Scale what the schedules start from, where somebody else has changed a group's rate."""
+        for group, last in zip(self.param_groups, self._last_lr, strict=False):
+            if group["lr"] != last:
+                group["initial_lr"] *= group["lr"] / last if last else 1.0
+
+    def _reschedule(self) -> None:
+        """Set each group's rate, and momentum where a schedule cycles it, to what the schedules say now."""
+        self._rebase()
+        for i, group in enumerate(self.param_groups):
+            if not self.schedulers:
+                continue
+            records = self._records(i)
+            export = _Export(i, True, np.zeros(_MOST_HYPER + 5), records)
+            self._fill(export, True, self.steps)
+            export.schedules[...] = records
+            _core.schedule(export.schedules, export.settings, 1, 0)
+            group["lr"] = float(export.settings[0])
+            if (at := self._momentum_index()) is not None and np.any(records[:, 5] >= 0):
+                self._set_momentum(group, float(export.settings[at]))
+        self._last_lr = [group["lr"] for group in self.param_groups] if self.schedulers else []
+
+    def _momentum_index(self) -> int | None:
+        """Where the core finds what momentum schedules change: momentum, or the first of betas; None if there is neither."""
+        at = 0
+        for name, default in self._hyper.defaults.items():
+            if name in ("momentum", "betas"):
+                return at
+            at += 0 if name == "maximize" else len(default) if isinstance(default, tuple) else 1
+        return None
+
+    @staticmethod
+    def _set_momentum(group: dict[str, Any], value: float) -> None:
+        if "betas" in group:
+            group["betas"] = (value, *group["betas"][1:])
+        else:
+            group["momentum"] = value
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter from its gradient.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Called first; it computes the gradients and returns the loss, which ``step`` returns.
+        """
         if not self.bound:
             raise RuntimeError(f"{type(self).__name__}.step needs parameters: {type(self).__name__}(model.parameters())")
+        loss = closure() if closure is not None else None
         self.steps += 1
-        _core.update(self.core_groups(), self.steps)
+        _core.update(self.core_groups(scheduled=False), self.steps, 0)
+        return loss
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
@@ -85,36 +293,183 @@ class Optimizer:
             for p in group["params"]:
                 p.grad.fill(0)
 
+    # ---- averages --------------------------------------------------------------------------------------------------
+    def swap_averages(self) -> None:
+        """Exchange parameters and their moving averages (``ema_decay``), both in place; twice is not at all."""
+        if self.options.get("ema_decay") is None:
+            raise RuntimeError(f"{type(self).__name__} keeps no averages; make it with ema_decay=0.999 or so")
+        for p, state in self.state.items():
+            if "ema" in state:
+                p.data[...], state["ema"][...] = state["ema"].copy(), p.data.copy()
+
+    @contextmanager
+    def averages(self) -> Iterator[None]:
+        """``with opt.averages(): model.predict(X)`` uses the moving averages for as long."""
+        self.swap_averages()
+        try:
+            yield
+        finally:
+            self.swap_averages()
+
+    # ---- saving ----------------------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
-        """Return copies of the state: the step count, the settings of each group, and the arrays of each parameter in order."""
+        """Return copies of the state, as PyTorch orders it, with the count of steps and the schedulers beside it.
+
+        ``"state"`` maps the number of each parameter that has one to its arrays, and ``"param_groups"`` holds the settings of each group
+        with the numbers of its parameters.
+        """
+        members = [p for group in self.param_groups for p in group["params"]]
+        number = {p: i for i, p in enumerate(members)}
         return {
+            "state": {i: {k: a.copy() for k, a in self.state[p].items()} for i, p in enumerate(members) if p in self.state},
+            "param_groups": [{**group, "params": [number[p] for p in group["params"]]} for group in self.param_groups],
             "steps": self.steps,
-            "groups": [{k: v for k, v in group.items() if k != "params"} for group in self.param_groups],
-            "state": [{k: a.copy() for k, a in self._states(p).items()} for group in self.param_groups for p in group["params"]],
+            "schedulers": [s.state_dict() for s in self.schedulers],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take what ``state_dict`` of an optimizer over parameters of the same shapes returned."""
-        members = [p for group in self.param_groups for p in group["params"]]
-        if len(state["groups"]) != len(self.param_groups) or len(state["state"]) != len(members):
-            raise ValueError(
-                f"state: {len(state['state'])} parameters in {len(state['groups'])} groups, "
-                f"expected {len(members)} in {len(self.param_groups)}"
-            )
-        for p, arrays in zip(members, state["state"], strict=True):
-            for name, own in self._states(p).items():
-                if np.shape(arrays[name]) != own.shape:
-                    raise ValueError(f"state: {name} has shape {np.shape(arrays[name])}, expected {own.shape}")
-        for p, arrays in zip(members, state["state"], strict=True):
-            for name, own in self._states(p).items():
-                own[...] = arrays[name]
-        for group, settings in zip(self.param_groups, state["groups"], strict=True):
-            group.update(settings)
-        self.steps = int(state["steps"])
+        """Take what ``state_dict`` of an optimizer over parameters of the same shapes returned; PyTorch's CPU tensors will do.
+
+        Raises
+        ------
+        ValueError
+            If groups, parameters or shapes differ; nothing has been changed then.
+        """
+        groups, mine = state["param_groups"], self.param_groups
+        sizes = [len(g["params"]) for g in groups], [len(g["params"]) for g in mine]
+        if sizes[0] != sizes[1]:
+            raise ValueError(f"state: groups of {sizes[0]} parameters, expected {sizes[1]}")
+        known = {*self.defaults, "initial_lr"}
+        settings = [{**g, **{k: v for k, v in new.items() if k in known}} for g, new in zip(mine, groups, strict=True)]
+        for group in settings:
+            values = {name: tuple(v) if isinstance(v := group[name], list) else v for name in self.defaults}
+            self._hyper.verify_scalars(type(self).__name__, values)
+            group.update(values)
+        saved = {
+            p: self._loaded(p, group, state["state"][i])
+            for group, new in zip(settings, groups, strict=True)
+            for p, i in zip(group["params"], new["params"], strict=True)
+            if i in state["state"]
+        }
+        for own, group in zip(mine, settings, strict=True):
+            own.update(group)
+        self.state = saved
+        self.steps = int(state.get("steps", max((int(s["step"]) for s in saved.values()), default=0)))
+        for scheduler, its in zip(self.schedulers, state.get("schedulers", ()), strict=False):
+            scheduler.load_state_dict(its)
+
+    def _loaded(self, p: Parameter, group: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Array]:
+        """Return a parameter's state from what was saved; a count of steps that is missing (PyTorch's SGD) is 1."""
+        expected = {s.name: self._new_state(p, group, s) for s in parse_states(self._row["states"])}
+        expected["ema"] = p.data if self.options.get("ema_decay") is not None else None
+        state = {"step": np.array(float(given.get("step", 1)))}
+        for name in (n.partition("=")[0] for n in self._row["numbers"].split()):
+            state[name] = np.array(float(given[name]))
+        for name, like in expected.items():
+            if like is None or given.get(name) is None:
+                continue
+            array = np.array(given[name], like.dtype, order="C")
+            if array.shape != like.shape:
+                raise ValueError(f"state: {name} has shape {array.shape}, expected {like.shape}")
+            state[name] = array
+        return state
 
     def get_config(self) -> dict[str, Any]:
-        """Return the settings, as plain JSON types."""
-        return dict(self.defaults)
+        """Return the settings, and the options that are not their defaults, as plain JSON types."""
+        options = {k: v.get_config() if isinstance(v, LRScheduler) else v for k, v in self.options.items() if v is not None and v != 0}
+        return {**self.defaults, **options}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.defaults.items())})"
+        options = {k: v for k, v in self.options.items() if v is not None and v != 0}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in {**self.defaults, **options}.items())})"
+
+
+def clip_grad_norm_(
+    parameters: Parameter | Iterable[Parameter], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> float:
+    """Scale gradients, in place, so that all of them together are a vector no longer than ``max_norm``.
+
+    ``g *= min(1, max_norm / (norm + 1e-6))``, as in PyTorch.
+
+    Parameters
+    ----------
+    parameters : Parameter or iterable of Parameter
+        Whose ``grad`` to scale.
+    max_norm : float
+        The length allowed.
+    norm_type : float
+        The p of the p-norm; infinity for the largest element.
+    error_if_nonfinite : bool
+        Whether a norm that is NaN or infinite is an error.
+
+    Returns
+    -------
+    float
+        The norm before.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive.
+    RuntimeError
+        Under ``error_if_nonfinite``.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> p = pynn.Parameter(np.zeros(2))
+    >>> p.grad[...] = 3, 4
+    >>> pynn.optim.clip_grad_norm_([p], 1.0)
+    5.0
+    >>> p.grad.round(3)
+    array([0.6, 0.8])
+    """
+    members = _members(parameters)
+    if not (max_norm >= 0 and norm_type > 0):
+        raise ValueError(f"clip_grad_norm_: got max_norm={max_norm!r} and norm_type={norm_type!r}; expected at least 0 and over 0")
+    sums = [_core.power_sum(p.grad, float(norm_type)) for p in members]
+    norm = float(np.max(sums, initial=0.0)) if np.isinf(norm_type) else float(np.sum(sums) ** (1 / norm_type))
+    if error_if_nonfinite and not np.isfinite(norm):
+        raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}")
+    scale = min(1.0, max_norm / (norm + 1e-6)) if not np.isnan(norm) else norm
+    for p in members:
+        np.multiply(p.grad, p.grad.dtype.type(scale), out=p.grad)
+    return norm
+
+
+def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: float) -> None:
+    """Cut the elements of gradients, in place, at ``-clip_value`` and ``clip_value``.
+
+    Parameters
+    ----------
+    parameters : Parameter or iterable of Parameter
+        Whose ``grad`` to cut.
+    clip_value : float
+        The largest magnitude allowed.
+
+    Raises
+    ------
+    ValueError
+        If ``clip_value`` is negative.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> p = pynn.Parameter(np.zeros(2))
+    >>> p.grad[...] = -3, 0.5
+    >>> pynn.optim.clip_grad_value_([p], 1.0)
+    >>> p.grad
+    array([-1. ,  0.5])
+    """
+    if not clip_value >= 0:
+        raise ValueError(f"clip_grad_value_: got clip_value={clip_value!r}; expected at least 0")
+    for p in _members(parameters):
+        np.clip(p.grad, -clip_value, clip_value, out=p.grad)
+
+
+def _members(parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
+    members = [parameters] if isinstance(parameters, Parameter) else list(parameters)
+    for p in members:
+        if not isinstance(p, Parameter):
+            raise TypeError(f"parameters: expected pynn.Parameter, got {type(p).__name__}")
+    return members

@@ -52,9 +52,9 @@ class Parameters:
                 if not isinstance(value, (bool, np.bool_)):
                     raise TypeError(f"{owner}: {name} must be True or False, got {value!r}")
             elif isinstance(default, tuple):
-                if not isinstance(value, (tuple, list)) or len(value) != len(default) or not all(map(_is_number, value)):
+                if not isinstance(value, (tuple, list)) or len(value) != len(default) or not all(map(_is_like, value, default)):
                     raise TypeError(f"{owner}: {name} must be a tuple of {len(default)} numbers, got {value!r}")
-            elif not _is_number(value):
+            elif default is not None and not _is_number(value):
                 raise TypeError(f"{owner}: {name} must be a number, got {value!r}")
         self.verify(owner, values)
 
@@ -66,11 +66,17 @@ def _is_number(value: object) -> bool:
     return value is REQUIRED or (isinstance(value, Real) and not isinstance(value, (bool, np.bool_)))
 
 
+def _is_like(value: object, default: object) -> bool:
+    return _is_number(value) or (value is None and default is None)
+
+
 def _type_of(default: object) -> str:
     if isinstance(default, bool):
         return "bool"
     if isinstance(default, tuple):
-        return f"tuple[{', '.join('float' for _ in default)}]"
+        return f"tuple[{', '.join('float' if d is not None else 'float | None' for d in default)}]"
+    if default is None:
+        return "str | None"
     return "float"
 
 
@@ -161,6 +167,8 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 def _plain_value(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return tuple(map(_plain_value, value))
+    if value is None or isinstance(value, str):
+        return value
     return bool(value) if isinstance(value, (bool, np.bool_)) else float(value)
 
 

@@ -406,6 +406,7 @@ class Sequential(Layer):
             run.step = opt.steps
 
             def epoch_score(epoch: int) -> tuple[float, int, int, int]:
+                opt.begin_epoch(epoch if batches is None else 0)
                 return run.epoch(epoch)[0] if batches is None else self._batches_score(batches, run, graph, criterion)
 
             self.history = hist = History()
@@ -439,11 +440,12 @@ class Sequential(Layer):
         try:
             logs = self._score("", score(epoch), loss)
         finally:
-            opt.steps = run.step
+            opt.count_steps(run.step)
         logs["seconds"] = time.perf_counter() - start
         if validation is not None:
             scorer, Xv, yv = validation
             logs |= self._score("val_", scorer.score(Xv, yv, _criteria(loss))[0], loss)
+        opt.end_epoch(logs)
         return logs
 
     def _batches_score(self, batches: _Batches, run: _core.Fit, graph: _core.Graph, loss: Loss) -> tuple[float, int, int, int]:

@@ -26,6 +26,8 @@ Array = NDArray[Any]
 
 _ACTIVATIONS = {row["name"]: row for row in _core.ACTIVATIONS}
 _LOSSES = {row["name"]: row for row in _core.LOSSES}
+_OPTIMIZERS = {row["name"]: row for row in _core.OPTIMIZERS}
+_NUMPY = {name: getattr(np, name) for name in ("sqrt", "sign", "clip", "where", "mean", "abs", "maximum", "minimum")}
 
 
 # ---- layers ---------------------------------------------------------------------------------------------------------
@@ -133,28 +135,29 @@ _LOSS_BODIES = {"l1": _l1, "mse": _mse, "bce": _bce, "bce_with_logits": _bce_wit
 
 
 # ---- optimizers -----------------------------------------------------------------------------------------------------
-def update(name: str, p: Array, g: Array, state: dict[str, Array], step: int, **hyper: Any) -> Array:
-    """Return the parameter after one step; ``state`` starts empty and is updated, ``step`` counts from 1."""
-    return _UPDATES[name](p, g, state, step, **hyper)
+def update(name: str, p: Array, g: Array, state: dict[str, Any], step: int, **hyper: Any) -> Array:
+    """Return the parameter after one step, by running the formula of the core's table.
+
+    ``state`` starts empty and is updated; ``step`` counts from 1; ``hyper`` holds every setting of the row.
+    """
+    row = _OPTIMIZERS[name]
+    names = {**_NUMPY, "newton_schulz": newton_schulz, **hyper, "p": p, "g": -g if hyper.get("maximize") else g, "t": float(step)}
+    if "eps" in names and isinstance(names["eps"], tuple):
+        names["eps"] = (np.finfo(p.dtype).eps if names["eps"][0] is None else names["eps"][0], names["eps"][1])
+    kept = [word.partition("?")[0].partition(":")[0].partition("=") for word in f"{row['states']} {row['numbers']}".split()]
+    for key, _, start in kept:
+        names[key] = state.get(key, 0.0 * p + (hyper[start] if start in hyper else float(start or 0)))
+    with np.errstate(all="ignore"):
+        exec(row["formula"], {"__builtins__": {}}, names)
+    state.update({key: names[key] for key, _, _ in kept})
+    return np.asarray(names["p"])
 
 
-def _sgd(p: Array, g: Array, state: dict[str, Array], step: int, **h: Any) -> Array:
-    g = g + h["weight_decay"] * p
-    b = state["momentum_buffer"] = g if step == 1 else h["momentum"] * state["momentum_buffer"] + (1 - h["dampening"]) * g
-    if h["momentum"] == 0:
-        b = g
-    return np.asarray(p - h["lr"] * (g + h["momentum"] * b if h["nesterov"] else b))
-
-
-def _adam(p: Array, g: Array, state: dict[str, Array], step: int, **h: Any) -> Array:
-    (beta1, beta2), g = h["betas"], g + h["weight_decay"] * p
-    m = state["exp_avg"] = beta1 * state.get("exp_avg", 0 * p) + (1 - beta1) * g
-    v = state["exp_avg_sq"] = beta2 * state.get("exp_avg_sq", 0 * p) + (1 - beta2) * g**2
-    return np.asarray(p - h["lr"] * (m / (1 - beta1**step)) / (np.sqrt(v / (1 - beta2**step)) + h["eps"]))
-
-
-def _adamw(p: Array, g: Array, state: dict[str, Array], step: int, **h: Any) -> Array:
-    return _adam(p * (1 - h["lr"] * h["weight_decay"]), g, state, step, **{**h, "weight_decay": 0.0})
-
-
-_UPDATES = {"sgd": _sgd, "adam": _adam, "adamw": _adamw}
+def newton_schulz(x: Array, coefficients: tuple[float, float, float], steps: float, eps: float) -> Array:
+    """Return a matrix near the closest orthogonal one to ``x``: ``x = a x + (b G + c G G) x`` with ``G = x x'``, ``steps`` times."""
+    a, b, c = coefficients
+    x = x / max(float(np.linalg.norm(x)), eps)
+    for _ in range(int(steps)):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x

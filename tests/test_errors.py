@@ -147,7 +147,8 @@ def test_more_than_memory_is_an_error(call: Any) -> None:
 
 # ---- the compiled core by itself ------------------------------------------------------------------------------------
 CALLS: dict[str, tuple[Any, int]] = {
-    "Graph": (_core.Graph, 2), "Plan": (_core.Plan, 3), "Fit": (_core.Fit, 8), "loss": (_core.loss, 5), "update": (_core.update, 2),
+    "Graph": (_core.Graph, 2), "Plan": (_core.Plan, 3), "Fit": (_core.Fit, 8), "loss": (_core.loss, 5), "update": (_core.update, 3),
+    "schedule": (_core.schedule, 4), "power_sum": (_core.power_sum, 2),
     "uniform": (_core.uniform, 5), "set_isa": (_core.set_isa, 1), "set_doc": (_core.set_doc, 2),
     "set_threads": (_core.set_threads, 1), "Predictor": (_core.Predictor, 2), "Fit.batch": (lambda *a: fit().batch(*a), 2),
     "Predictor.predict": (lambda a: predictor().predict(a), 1), "Predictor.quick": (lambda a: predictor().quick(a), 1),
@@ -185,15 +186,18 @@ def used() -> Any:
 
 def segment(*arrays: Any) -> list[Any]:
     """One group of SGD with one parameter."""
-    return [(0, (0.1,), [arrays])]
+    return [(0, SETTINGS, np.zeros((0, 14)), [arrays])]
 
 
-TWO, ROWS = np.ones(2), np.ones((4, 3))
+ONE, TWO, ROWS, SETTINGS = np.zeros(()), np.ones(2), np.ones((4, 3)), np.zeros(15)
 ODD = [
     None, True, -1, 0, 1, 2, 3, 2**31, 2**63, -(2**63) - 1, 1.5, float("nan"), 1j, "", "float32", "train",
     "linear", "backward", "\ud800", b"x", object(), {},
-    (), (3,), (-1,), (2**62, 8), ("x",), (1.0,) * 9, [], [()], [(0, (), [])], [(9, (), [])], [(0, (1.0,) * 20, [])], [(0, ("x",), [3])],
-    segment(TWO, TWO, (TWO,)), segment(TWO, np.ones(3), (TWO,)), segment(TWO, TWO, ()), segment(TWO, TWO, TWO), segment(),
+    (), (3,), (-1,), (2**62, 8), ("x",), (1.0,) * 9, [], [()],
+    [(0, SETTINGS, np.zeros((0, 14)), [])], [(99, SETTINGS, np.zeros((0, 14)), [])], [(0, np.zeros(9), np.zeros(0), [])],
+    [(0, SETTINGS, np.full((1, 14), 99.0), [])], [(0, SETTINGS, np.full((1, 14), np.nan), [3])], np.zeros((2, 14)), SETTINGS,
+    segment(TWO, TWO, (TWO,), (ONE,), None), segment(TWO, np.ones(3), (TWO,), (ONE,), None), segment(TWO, TWO, (), (), None),
+    segment(TWO, TWO, TWO, TWO, TWO), segment(), segment(TWO, TWO, (None,), (ONE,), TWO), segment(TWO, TWO, (None,), (TWO,), 3),
     ((1, False, 1.0),),
     ((1, 0, "x"), 3), ROWS, ROWS[:, :2], ROWS[0], ROWS.astype("f4"), ROWS[:0], ROWS * 1j, np.ones((4, 6))[:, ::2], np.ones((1,) * 9), np.array(1.0),
     np.zeros(4, int), np.full(4, 9), np.array(["a"]), np.array([None]), np.broadcast_to(1.0, (2**40, 3)), graph(),

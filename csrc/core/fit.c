@@ -15,6 +15,7 @@ struct pn_fit {
     pn_wanted *wanted;              /* and for each output */
     double *sums;
     size_t *order;
+    int64_t epoch;                  /* for the schedules */
     int64_t asked;                  /* when poll was last called */
     pn_fit_times *times;            /* NULL: nobody wants them */
 };
@@ -112,7 +113,7 @@ static void step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_t *or
         f->times->loss += p->loss_seconds - loss_before;
         since = pn_seconds();
     }
-    pn_update(o->groups, o->n_groups, *step);
+    pn_update(o->groups, o->n_groups, *step, f->epoch);
     if (f->times) lap(&f->times->update, &since);
     for (size_t i = 0; i < f->graph->n_outputs; i++)
         pn_score_add(&score[i], f->graph, i, o->criteria[i].loss, p->rows, p->at[p->outputs[i]], &f->wanted[i].target, f->sums[i]);
@@ -128,6 +129,7 @@ pn_status pn_fit_epoch(pn_fit *f, uint64_t epoch, int64_t *step, pn_score *score
     pn_status status = PN_OK;
     for (size_t i = 0; i < f->graph->n_outputs; i++) score[i] = (pn_score){ 0 };
     if (!f->data) return pn_fail(error, PN_BAD_STATE, "an epoch needs the data that this fit was made without");
+    f->epoch = (int64_t)epoch;
     if (o->shuffle) pn_random_permutation(o->seed, epoch, f->data->rows, f->order);
     for (size_t start = 0; start < f->data->rows && !status; start += f->batch) {
         pn_plan *p = plan_for(f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);

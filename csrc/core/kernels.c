@@ -24,6 +24,7 @@
 #include "tile.h"
 #include "gemv.h"
 #include "gemm.h"
+#include "whole.h"
 #undef R
 #undef I
 #undef SFX
@@ -46,16 +47,19 @@
 #include "tile.h"
 #include "gemv.h"
 #include "gemm.h"
+#include "whole.h"
 
 #define ACTIVATION(t, f) { forward_##f##_##t, derivative_##f##_##t, backward_##f##_##t },
 #define ROWWISE(t, f)    { rows_##f##_##t, rows_back_##f##_##t },
 #define LOSS(t, f)       loss_##f##_##t,
 #define UPDATE(t, f)     update_##f##_##t,
+#define WHOLE(t, f)      { whole_##f##_##t, work_##f##_##t },
 #define TYPED(t) \
     static const pn_activation_kernels activations_##t[] = { PN_ACTIVATIONS(ROW_##t##_ACTIVATION) }; \
     static const pn_rowwise_kernels rowwise_##t[] = { PN_ROWWISE(ROW_##t##_ROWWISE) }; \
     static pn_loss_fn *const losses_##t[] = { PN_LOSSES(ROW_##t##_LOSS) }; \
-    static pn_update_fn *const updates_##t[] = { PN_OPTIMIZERS(ROW_##t##_UPDATE) };
+    static pn_update_fn *const updates_##t[] = { PN_OPTIMIZERS(ROW_##t##_UPDATE) }; \
+    static const pn_whole_kernels wholes_##t[] = { PN_WHOLE_OPTIMIZERS(ROW_##t##_WHOLE) };
 #define ROW_f32_ACTIVATION(f, ...) ACTIVATION(f32, f)
 #define ROW_f64_ACTIVATION(f, ...) ACTIVATION(f64, f)
 #define ROW_f32_ROWWISE(f, ...)    ROWWISE(f32, f)
@@ -64,11 +68,14 @@
 #define ROW_f64_LOSS(f, ...)       LOSS(f64, f)
 #define ROW_f32_UPDATE(f, ...)     UPDATE(f32, f)
 #define ROW_f64_UPDATE(f, ...)     UPDATE(f64, f)
+#define ROW_f32_WHOLE(f, ...)      WHOLE(f32, f)
+#define ROW_f64_WHOLE(f, ...)      WHOLE(f64, f)
 TYPED(f32)
 TYPED(f64)
 
 #define STRING_(s) #s
 #define STRING(s)  STRING_(s)
-#define OF(t)      { activations_##t, rowwise_##t, losses_##t, updates_##t, gemm_##t, gemm_workspace_##t, sum_rows_##t, add_##t }
+#define OF(t)      { activations_##t, rowwise_##t, losses_##t, updates_##t, wholes_##t, adjust_##t, average_##t, power_sum_##t, \
+                       gemm_##t, gemm_workspace_##t, sum_rows_##t, add_##t }
 extern const pn_kernels CAT(pn_kernels, PN_ISA);
 const pn_kernels CAT(pn_kernels, PN_ISA) = { STRING(PN_ISA), { [PN_F32] = OF(f32), [PN_F64] = OF(f64) } };

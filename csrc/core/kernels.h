@@ -20,8 +20,20 @@ typedef struct { pn_rows_fn *forward; pn_rows_back_fn *backward; } pn_rowwise_ke
 typedef struct { size_t rows, cols; const void *x, *target; const int64_t *label; void *value, *grad; double scale; } pn_loss_args;
 typedef double pn_loss_fn(const pn_loss_args *args);
 
-/* One pass over a parameter p, its gradient g and its state arrays; h as the row's prepare function made it. */
-typedef void pn_update_fn(size_t n, void *p, const void *g, void *const *state, const double *h);
+/* One pass over a parameter p, its gradient g, its state arrays (NULL: left out) and, unless NULL, its average, which moves towards p by
+ * share of the way; h as the row's prepare function made it. g counts times scale, within +-clip unless 0, plus l1 times the sign of p. */
+typedef struct {
+    size_t n;
+    void *p; const void *g; void *state[PN_MAX_STATES], *average;
+    const double *h;
+    double scale, clip, l1, share;
+} pn_update_args;
+typedef void pn_update_fn(const pn_update_args *args);
+/* A rule that sees the whole parameter (whole.h): g is the adjusted gradient; work: 64-byte aligned, .work(segment) bytes. */
+typedef struct {
+    void (*update)(const pn_segment *s, const void *g, const double *hyper, void *work);
+    size_t (*work)(const pn_segment *s);
+} pn_whole_kernels;
 
 /* After a block of C is finished: c += bias[j]; then, with act, y = act(c), where y may be C itself (ldy == ldc). */
 typedef struct { const void *bias; pn_span_fn *act; const void *const *p; void *y; size_t ldy; } pn_epilogue;
@@ -45,6 +57,10 @@ typedef struct {
     const pn_rowwise_kernels *rowwise;
     pn_loss_fn *const *losses;
     pn_update_fn *const *updates;
+    const pn_whole_kernels *wholes;
+    void (*adjust)(const pn_update_args *args, void *adjusted);             /* what a rule of wholes is given for a gradient */
+    pn_update_fn *average;                                                  /* and the average after it */
+    double (*power_sum)(size_t n, const void *x, double p);
     pn_gemm_fn *gemm;
     pn_gemm_workspace_fn *gemm_workspace;
     pn_sum_rows_fn *sum_rows;
@@ -58,7 +74,9 @@ const pn_kernels *pn_kernels_now(void);
 /* How this thread treats subnormal numbers and rounds: the control bits of its floating-point unit, to hand to another thread. */
 unsigned pn_float_mode(void);
 void pn_float_mode_set(unsigned mode);
-/* optimizers.h through tables.c: hyperparameters and step count (from 1) to the update's h; may be the same array. */
-void pn_optimizer_prepare(size_t i, const double *hyper, int64_t step, double *h);
+/* optimizers.h through tables.c: settings, numbers and step (from 1) of a parameter to the update's h. */
+void pn_optimizer_prepare(size_t i, const double *hyper, double *const *number, double step, double *h);
+size_t pn_optimizer_wholes(void);       /* rows from this one on are those of whole.h */
+static inline size_t pn_line(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 #endif

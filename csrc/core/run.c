@@ -1,4 +1,4 @@
-/* run.c - forward, backward, loss and update: no decisions, no allocation. */
+/* run.c - forward, backward and loss: no decisions, no allocation. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE                     /* clock_gettime */
 #endif
@@ -138,16 +138,4 @@ pn_status pn_loss_check_input(size_t loss, pn_dtype t, size_t n, const void *x, 
                            pn_loss_at(loss)->cls);
     }
     return PN_OK;
-}
-
-void pn_update(const pn_group *groups, size_t n_groups, int64_t step)
-{
-    for (size_t i = 0; i < n_groups; i++) {
-        double h[PN_MAX_HYPER] = { 0 };
-        pn_optimizer_prepare(groups[i].optimizer, groups[i].hyper, step, h);
-        for (size_t j = 0; j < groups[i].n; j++) {
-            const pn_segment *s = &groups[i].segments[j];
-            pn_kernels_now()->of[s->dtype].updates[groups[i].optimizer](s->n, s->p, s->g, s->state, h);
-        }
-    }
 }

@@ -6,6 +6,7 @@
 #include "rowwise.h"
 #include "losses.h"
 #include "optimizers.h"
+#include "schedules.h"
 
 #define COUNT(a)    (sizeof(a) / sizeof (a)[0])
 #define AT(a, i)    ((i) < COUNT(a) ? &(a)[i] : NULL)
@@ -29,7 +30,12 @@ static const pn_loss losses[] = {
 };
 static const pn_optimizer optimizers[] = {
 #define ROW(name, cls, ...) { #name, #cls, __VA_ARGS__ },
-    PN_OPTIMIZERS(ROW)
+    PN_OPTIMIZERS(ROW) PN_WHOLE_OPTIMIZERS(ROW)
+#undef ROW
+};
+static const pn_schedule_kind schedules[] = {
+#define ROW(name, ...) { #name, __VA_ARGS__ },
+    PN_SCHEDULES(ROW)
 #undef ROW
 };
 
@@ -37,6 +43,7 @@ const pn_activation *pn_activation_at(size_t i) { return AT(activations, i); }
 const pn_rowwise *pn_rowwise_at(size_t i)       { return AT(rowwise, i); }
 const pn_loss *pn_loss_at(size_t i)             { return AT(losses, i); }
 const pn_optimizer *pn_optimizer_at(size_t i)   { return AT(optimizers, i); }
+const pn_schedule_kind *pn_schedule_at(size_t i) { return AT(schedules, i); }
 
 void pn_activation_forward(size_t i, pn_dtype t, size_t n, const void *x, void *y, const void *const *p, int varying)
 {
@@ -51,16 +58,11 @@ void pn_rowwise_forward(size_t i, pn_dtype t, size_t rows, size_t n, const void 
     pn_kernels_now()->of[t].rowwise[i].forward(rows, n, x, y);
 }
 
-typedef void prepare_fn(const double *hyper, int64_t step, double *h);
+typedef void prepare_fn(const double *hyper, double *const *number, double step, double *h);
 static prepare_fn *const prepare[] = {
 #define ROW(name, ...) prepare_##name,
     PN_OPTIMIZERS(ROW)
 #undef ROW
 };
-/* hyper is copied first: h may be the same array. */
-void pn_optimizer_prepare(size_t i, const double *hyper, int64_t step, double *h)
-{
-    double copy[PN_MAX_HYPER];
-    for (int k = 0; k < PN_MAX_HYPER; k++) copy[k] = hyper[k];
-    prepare[i](copy, step, h);
-}
+size_t pn_optimizer_wholes(void) { return COUNT(prepare); }
+void pn_optimizer_prepare(size_t i, const double *hyper, double *const *number, double step, double *h) { prepare[i](hyper, number, step, h); }

@@ -36,10 +36,10 @@ int check_index(size_t i, const void *row, const char *table);                 /
 int add_losses(PyObject *module);
 /* Converts y for a loss over (rows, cols): class indices where its dtype is integer and the loss takes them, numbers otherwise. */
 PyArrayObject *target_array(size_t loss, pn_dtype t, size_t rows, size_t cols, PyObject *given, const char *name, pn_target *target);
-/* update.c */
+/* update.c: optimizers and their schedules. groups: what a pn_update takes, and references to all that it borrows. */
 int add_updates(PyObject *module);
-typedef struct { size_t n; pn_group *groups; PyObject *keep; } groups;         /* a Python list of groups, and what keeps it alive */
-int parse_groups(PyObject *list, groups *g);
+typedef struct { size_t n; pn_group *groups; void **work; PyObject *keep; } groups;
+int parse_groups(PyObject *list, groups *g);    /* 0 and an exception; g is cleared then */
 void groups_clear(groups *g);
 int add_fit(PyObject *module);          /* fit.c: Fit and Predictor */
 /* model.c: what others need of a Graph. */

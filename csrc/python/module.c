@@ -95,13 +95,6 @@ static PyObject *loss_row(size_t i)
                              "metric", l->metric, "formula", l->formula, "summary", l->summary) : NULL;
 }
 
-static PyObject *optimizer_row(size_t i)
-{
-    const pn_optimizer *o = pn_optimizer_at(i);
-    return o ? Py_BuildValue("{s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "name", o->name, "cls", o->cls, "hyper", o->hyper, "check", o->check,
-                             "states", o->states, "formula", o->formula, "summary", o->summary) : NULL;
-}
-
 int add_rows(PyObject *module, const char *name, PyObject *(*row)(size_t i))
 {
     PyObject *list = PyList_New(0), *rows = NULL, *item;
@@ -136,7 +129,7 @@ static PyObject *uniform(PyObject *module, PyObject *args)
 static int exec(PyObject *module)
 {
     if (PyArray_ImportNumPyAPI() < 0 || PyUFunc_ImportUFuncAPI() < 0 || choose_isa(module) < 0 || choose_threads() < 0) return -1;
-    if (add_rows(module, "LOSSES", loss_row) < 0 || add_rows(module, "OPTIMIZERS", optimizer_row) < 0) return -1;
+    if (add_rows(module, "LOSSES", loss_row) < 0) return -1;
     if (add_ufuncs(module) < 0 || add_model(module) < 0 || add_losses(module) < 0 || add_updates(module) < 0) return -1;
     return add_fit(module);
 }

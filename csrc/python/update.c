@@ -1,79 +1,137 @@
-/* update.c - optimizer steps as Python calls. */
+/* update.c - optimizer groups, steps and schedules as Python calls. */
 #include "binding.h"
 #include <stdlib.h>
 
-/* ---- groups: [(optimizer, hyper, [(p, g, (state, ...)), ...]), ...] ---------------------------------------------- */
+/* ---- groups: [(optimizer, settings, schedules (k, 14), [(p, g, (state or None, ...), (number, ...), average or None), ...]), ...] ---- */
 void groups_clear(groups *g)
 {
-    for (size_t i = 0; g->groups && i < g->n; i++) free((void *)g->groups[i].segments);
+    for (size_t i = 0; g->groups && i < g->n; i++) {
+        free(g->groups[i].segments);
+        if (g->work) free(g->work[i]);
+    }
+    free(g->work);
     free(g->groups);
     Py_CLEAR(g->keep);
     *g = (groups){ 0 };
 }
 
-/* Takes the array's data, and a reference into keep. */
-static void *hold(groups *g, PyObject *given, pn_dtype t, size_t *n, const char *name)
+/* The data of an array of n elements, and a reference to it into keep. */
+static void *hold(groups *g, PyObject *given, pn_dtype t, size_t n, const char *name)
 {
     PyArrayObject *a = in_place_array(given, t, name);
     void *data = NULL;
     if (!a) return NULL;
-    if (*n != SIZE_MAX && *n != (size_t)PyArray_SIZE(a)) PyErr_Format(PyExc_ValueError, "%s: its size differs from its parameter's", name);
-    else if (PyList_Append(g->keep, (PyObject *)a) == 0) {
-        *n = (size_t)PyArray_SIZE(a);
-        data = PyArray_DATA(a);
-    }
+    if (n != (size_t)PyArray_SIZE(a)) PyErr_Format(PyExc_ValueError, "%s: expected %zu elements, got %zd", name, n, PyArray_SIZE(a));
+    else if (PyList_Append(g->keep, (PyObject *)a) == 0) data = PyArray_DATA(a);
     Py_DECREF(a);
     return data;
 }
 
-static size_t count_states(const char *names)
+static size_t count_words(const char *names)
 {
     size_t n = *names != 0;
     for (; *names; names++) n += *names == ' ';
     return n;
 }
 
+/* How many of something a parameter keeps, and what was given. */
+static int check_count(PyObject *given, size_t want, const pn_optimizer *o, const char *what)
+{
+    if ((size_t)PyTuple_GET_SIZE(given) == want) return 1;
+    PyErr_Format(PyExc_ValueError, "%s keeps %zu %s a parameter, got %zd", o->cls, want, what, PyTuple_GET_SIZE(given));
+    return 0;
+}
+
+static int hold_states(groups *g, size_t optimizer, PyObject *states, pn_segment *s)
+{
+    const pn_optimizer *o = pn_optimizer_at(optimizer);
+    if (!check_count(states, count_words(o->states), o, "states")) return 0;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(states) && s->n; i++) {
+        PyObject *state = PyTuple_GET_ITEM(states, i);
+        size_t n = pn_state_count(optimizer, (size_t)i, s);
+        if (n == SIZE_MAX || (state == Py_None && pn_state_optional(optimizer, (size_t)i))) continue;
+        if (!(s->state[i] = hold(g, state, s->dtype, n, "optimizer state"))) return 0;
+    }
+    return 1;
+}
+
 static int parse_segment(groups *g, size_t optimizer, PyObject *item, pn_segment *s)
 {
-    PyObject *p, *grad, *states;
-    if (!PyArg_ParseTuple(item, "OOO!;a parameter is (data, grad, states)", &p, &grad, &PyTuple_Type, &states)) return 0;
-    if ((size_t)PyTuple_GET_SIZE(states) != count_states(pn_optimizer_at(optimizer)->states)) {
-        PyErr_Format(PyExc_ValueError, "%s keeps %zu states a parameter, got %zd", pn_optimizer_at(optimizer)->cls,
-                     count_states(pn_optimizer_at(optimizer)->states), PyTuple_GET_SIZE(states));
+    PyObject *p, *grad, *states, *numbers, *average;
+    const pn_optimizer *o = pn_optimizer_at(optimizer);
+    if (!PyArg_ParseTuple(item, "OOO!O!O;a parameter is (data, grad, states, numbers, average)", &p, &grad, &PyTuple_Type, &states,
+                          &PyTuple_Type, &numbers, &average)) return 0;
+    if (!PyArray_Check(p)) {
+        PyErr_Format(PyExc_TypeError, "parameter: expected an array, got %s", Py_TYPE(p)->tp_name);
         return 0;
     }
-    *s = (pn_segment){ .n = SIZE_MAX, .dtype = PyArray_Check(p) && PyArray_TYPE((PyArrayObject *)p) == NPY_FLOAT ? PN_F32 : PN_F64 };
-    s->p = hold(g, p, s->dtype, &s->n, "parameter");
-    if (s->p) s->g = hold(g, grad, s->dtype, &s->n, "gradient");
-    if (!s->p || !s->g) return 0;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(states); i++)
-        if (!(s->state[i] = hold(g, PyTuple_GET_ITEM(states, i), s->dtype, &s->n, "optimizer state"))) return 0;
+    PyArrayObject *a = (PyArrayObject *)p;
+    const int ndim = PyArray_NDIM(a);
+    *s = (pn_segment){ .n = (size_t)PyArray_SIZE(a), .dtype = PyArray_TYPE(a) == NPY_FLOAT ? PN_F32 : PN_F64 };
+    if (ndim > 1) {
+        s->rows = (size_t)PyArray_DIM(a, ndim - 2);
+        s->cols = (size_t)PyArray_DIM(a, ndim - 1);
+    }
+    if (!(s->p = hold(g, p, s->dtype, s->n, "parameter")) || !(s->g = hold(g, grad, s->dtype, s->n, "gradient"))) return 0;
+    if (!hold_states(g, optimizer, states, s)) return 0;
+    if (!check_count(numbers, 1 + count_words(o->numbers), o, "numbers")) return 0;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(numbers); i++)
+        if (!(s->number[i] = hold(g, PyTuple_GET_ITEM(numbers, i), PN_F64, 1, "number"))) return 0;
+    return average == Py_None || (s->average = hold(g, average, s->dtype, s->n, "average"));
+}
+
+static int check_schedules(const pn_schedule *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!(s[i].kind >= 0 && s[i].kind < 1e6) || !check_index((size_t)s[i].kind, pn_schedule_at((size_t)s[i].kind), "schedules")) {
+            if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "schedules: no such kind");
+            return 0;
+        }
+        if (!(s[i].momentum < PN_MAX_HYPER)) {
+            PyErr_SetString(PyExc_ValueError, "schedules: no such setting");
+            return 0;
+        }
+    }
     return 1;
+}
+
+/* Rows of an array as schedules, held by g. */
+static int take_schedules(groups *g, PyObject *given, const pn_schedule **schedules, size_t *n)
+{
+    const size_t width = sizeof(pn_schedule) / sizeof(double);
+    const size_t size = PyArray_Check(given) ? (size_t)PyArray_SIZE((PyArrayObject *)given) : 0;
+    if (size % width) {
+        PyErr_Format(PyExc_ValueError, "schedules: expected rows of %zu numbers", width);
+        return 0;
+    }
+    *n = size / width;
+    *schedules = hold(g, given, PN_F64, size, "schedules");
+    return *schedules && check_schedules(*schedules, *n);
 }
 
 static int parse_group(groups *g, PyObject *item, pn_group *group)
 {
     Py_ssize_t index;
-    PyObject *hyper, *params;
-    if (!PyArg_ParseTuple(item, "nO!O!;a group is (optimizer, hyper, parameters)", &index, &PyTuple_Type, &hyper, &PyList_Type, &params)) return 0;
+    PyObject *settings, *schedules, *params;
+    if (!PyArg_ParseTuple(item, "nOOO!;a group is (optimizer, settings, schedules, parameters)", &index, &settings, &schedules, &PyList_Type,
+                          &params)) return 0;
     if (!check_index((size_t)index, pn_optimizer_at((size_t)index), "optimizers")) return 0;
-    if (PyTuple_GET_SIZE(hyper) > PN_MAX_HYPER) {
-        PyErr_SetString(PyExc_ValueError, "too many hyperparameters");
-        return 0;
-    }
     group->optimizer = (size_t)index;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(hyper); i++) {
-        group->hyper[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(hyper, i));
-        if (PyErr_Occurred()) return 0;
-    }
+    group->settings = hold(g, settings, PN_F64, sizeof(pn_settings) / sizeof(double), "settings");
+    if (!group->settings || !take_schedules(g, schedules, &group->schedules, &group->n_schedules)) return 0;
     group->n = (size_t)PyList_GET_SIZE(params);
-    pn_segment *segments = calloc(group->n + 1, sizeof *segments);
-    group->segments = segments;
-    if (!segments) return PyErr_NoMemory() != NULL;
+    group->segments = calloc(group->n + 1, sizeof *group->segments);
+    if (!group->segments) return PyErr_NoMemory() != NULL;
     for (size_t i = 0; i < group->n; i++) {
         PyObject *s = PyList_GET_ITEM(params, (Py_ssize_t)i);
-        if (!PyTuple_Check(s)) PyErr_SetString(PyExc_TypeError, "a parameter is (data, grad, states)");
-        if (PyErr_Occurred() || !parse_segment(g, group->optimizer, s, &segments[i])) return 0;
+        if (!PyTuple_Check(s)) PyErr_SetString(PyExc_TypeError, "a parameter is (data, grad, states, numbers, average)");
+        if (PyErr_Occurred() || !parse_segment(g, group->optimizer, s, &group->segments[i])) return 0;
+    }
+    size_t bytes = pn_update_work(group);
+    if (bytes) {
+        char *work = g->work[group - g->groups] = malloc(bytes + 64);
+        if (!work) return PyErr_NoMemory() != NULL;
+        group->work = work + (64 - (uintptr_t)work % 64);
     }
     return 1;
 }
@@ -85,14 +143,16 @@ int parse_groups(PyObject *list, groups *g)
         PyErr_SetString(PyExc_TypeError, "groups: expected a list");
         return 0;
     }
+    const size_t n = (size_t)PyList_GET_SIZE(list);
     g->keep = PyList_New(0);
-    g->groups = calloc((size_t)PyList_GET_SIZE(list) + 1, sizeof *g->groups);
-    if (g->keep && !g->groups) PyErr_NoMemory();
-    for (Py_ssize_t i = 0; g->keep && g->groups && i < PyList_GET_SIZE(list); i++) {
-        PyObject *item = PyList_GET_ITEM(list, i);
-        g->n = (size_t)i + 1;
-        if (!PyTuple_Check(item)) PyErr_SetString(PyExc_TypeError, "a group is (optimizer, hyper, parameters)");
-        if (PyErr_Occurred() || !parse_group(g, item, &g->groups[i])) break;
+    g->groups = calloc(n + 1, sizeof *g->groups);
+    g->work = calloc(n + 1, sizeof *g->work);
+    if (g->keep && (!g->groups || !g->work)) PyErr_NoMemory();
+    for (size_t i = 0; !PyErr_Occurred() && i < n; i++) {
+        PyObject *item = PyList_GET_ITEM(list, (Py_ssize_t)i);
+        g->n = i + 1;
+        if (!PyTuple_Check(item)) PyErr_SetString(PyExc_TypeError, "a group is (optimizer, settings, schedules, parameters)");
+        else parse_group(g, item, &g->groups[i]);
     }
     if (!PyErr_Occurred()) return 1;
     groups_clear(g);
@@ -103,22 +163,76 @@ static PyObject *update(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *list;
-    long long step;
+    long long step, epoch;
     groups g;
-    if (!PyArg_ParseTuple(args, "OL", &list, &step) || !parse_groups(list, &g)) return NULL;
+    if (!PyArg_ParseTuple(args, "OLL", &list, &step, &epoch) || !parse_groups(list, &g)) return NULL;
     size_t elements = 0;
     for (size_t i = 0; i < g.n; i++)
         for (size_t j = 0; j < g.groups[i].n; j++) elements += g.groups[i].segments[j].n;
     PyThreadState *state = elements > RELEASE_AT ? PyEval_SaveThread() : NULL;
-    pn_update(g.groups, g.n, step);
+    pn_update(g.groups, g.n, step, epoch);
     if (state) PyEval_RestoreThread(state);
     groups_clear(&g);
     Py_RETURN_NONE;
 }
 
+/* ---- schedules and norms -------------------------------------------------------------------------------------------- */
+static PyObject *schedule(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *given, *settings, *result = NULL;
+    long long step, epoch;
+    const pn_schedule *schedules;
+    size_t n;
+    groups g = { .keep = PyList_New(0) };
+    if (g.keep && PyArg_ParseTuple(args, "OOLL", &given, &settings, &step, &epoch) && take_schedules(&g, given, &schedules, &n)) {
+        double *hyper = hold(&g, settings, PN_F64, sizeof(pn_settings) / sizeof(double), "settings");
+        if (hyper) {
+            pn_schedule_apply(schedules, n, step, epoch, hyper);
+            result = Py_NewRef(Py_None);
+        }
+    }
+    groups_clear(&g);
+    return result;
+}
+
+static PyObject *power_sum(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *given;
+    double p;
+    if (!PyArg_ParseTuple(args, "Od", &given, &p)) return NULL;
+    pn_dtype t = PyArray_Check(given) && PyArray_TYPE((PyArrayObject *)given) == NPY_FLOAT ? PN_F32 : PN_F64;
+    PyArrayObject *x = in_place_array(given, t, "gradient");
+    if (!x) return NULL;
+    double sum = pn_power_sum(t, (size_t)PyArray_SIZE(x), PyArray_DATA(x), p);
+    Py_DECREF(x);
+    return PyFloat_FromDouble(sum);
+}
+
+static PyObject *optimizer_row(size_t i)
+{
+    const pn_optimizer *o = pn_optimizer_at(i);
+    return o ? Py_BuildValue("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "name", o->name, "cls", o->cls, "hyper", o->hyper, "check", o->check,
+                             "states", o->states, "numbers", o->numbers, "formula", o->formula, "summary", o->summary) : NULL;
+}
+
+static PyObject *schedule_row(size_t i)
+{
+    const pn_schedule_kind *k = pn_schedule_at(i);
+    return k ? Py_BuildValue("{s:s,s:s,s:s,s:s,s:s,s:s}", "name", k->name, "cls", k->cls, "params", k->params, "check", k->check, "formula",
+                             k->formula, "summary", k->summary) : NULL;
+}
+
 static PyMethodDef functions[] = {
-    { "update", update, METH_VARARGS, "update($module, groups, step, /)\n--\n\nOne optimizer step, counted from 1." },
+    { "update", update, METH_VARARGS, "update($module, groups, step, epoch, /)\n--\n\nOne optimizer step; step counts from 1, epoch from 0." },
+    { "schedule", schedule, METH_VARARGS, "schedule($module, schedules, settings, step, epoch, /)\n--\n\nRewrite settings as schedules say." },
+    { "power_sum", power_sum, METH_VARARGS, "power_sum($module, x, p, /)\n--\n\nThe p-norm of an array, raised to p; for infinity the largest." },
     { NULL, NULL, 0, NULL },
 };
 
-int add_updates(PyObject *module) { return PyModule_AddFunctions(module, functions); }
+int add_updates(PyObject *module)
+{
+    if (add_rows(module, "OPTIMIZERS", optimizer_row) < 0 || add_rows(module, "SCHEDULES", schedule_row) < 0) return -1;
+    return PyModule_AddFunctions(module, functions);
+}

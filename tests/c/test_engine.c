@@ -87,9 +87,12 @@ static void start(void)
 static pn_status run(int epochs, double *first, double *last, size_t *correct, pn_error *error)
 {
     pn_segment segments[PARAMETERS];
+    double steps[PARAMETERS] = { 0 };
     for (size_t i = 0; i < PARAMETERS; i++)
-        segments[i] = (pn_segment){ p[i], g[i], { state[i][0], state[i][1] }, shapes[i][0] * (i % 2 ? 1 : shapes[i][1]), PN_F64 };
-    const pn_group group = { row_of("adam", 2), PARAMETERS, segments, { 0.05, 0.9, 0.999, 1e-8, 0 } };
+        segments[i] = (pn_segment){ .p = p[i], .g = g[i], .state = { state[i][0], state[i][1] }, .number = { &steps[i] },
+                                    .n = shapes[i][0] * (i % 2 ? 1 : shapes[i][1]), .dtype = PN_F64 };
+    const pn_settings settings = { .hyper = { 0.05, 0.9, 0.999, 1e-8, 0 } };
+    const pn_group group = { .optimizer = row_of("adam", 2), .n = PARAMETERS, .segments = segments, .settings = &settings };
     const pn_samples samples = { X, PN_FROM_F64, sizeof X / ROWS };
     const pn_target targets = { .label = labels };
     const pn_data data = { ROWS, &samples, &targets };

@@ -1,0 +1,92 @@
+/* schedules.h - every schedule of the learning rate, and nothing else: add one here and nowhere else.
+ *
+ * SCHEDULE(f) gives the rate at time t >= 0 from the rate lr without it and the row's numbers v[]; *m is the momentum, for those
+ * that cycle it. Nothing is remembered: a rate is a function of t, so training resumed is training never stopped. */
+#ifdef PN_SCHEDULE_BODIES
+
+#define SCHEDULE(f) static double schedule_##f(const double *v, double t, double lr, double *m)
+
+SCHEDULE(factor)      { (void)t; (void)m; return lr * v[0]; }
+SCHEDULE(constant)    { (void)m; return t < v[1] ? lr * v[0] : lr; }
+SCHEDULE(step)        { (void)m; return lr * pow(v[1], floor(t / v[0])); }
+SCHEDULE(exponential) { (void)m; return lr * pow(v[0], t); }
+SCHEDULE(linear)      { (void)m; return lr * (v[0] + (v[1] - v[0]) * fmin(t, v[2]) / v[2]); }
+SCHEDULE(polynomial)  { (void)m; return lr * pow(1 - fmin(t, v[0]) / v[0], v[1]); }
+SCHEDULE(warmup)      { (void)m; return lr * fmin(1, (t + 1) / v[0]); }
+SCHEDULE(cosine)      { (void)m; return v[1] + (lr - v[1]) * (1 + cos(PI * t / v[0])) / 2; }
+
+SCHEDULE(cosine_restarts)
+{
+    double length = v[0];
+    (void)m;
+    if (v[1] == 1) t = fmod(t, length);
+    else for (; t >= length; length *= v[1]) t -= length;
+    return v[2] + (lr - v[2]) * (1 + cos(PI * t / length)) / 2;
+}
+
+/* From a to b on the way share of 1. */
+static double anneal(double a, double b, double share, int linear)
+{
+    return linear ? a + (b - a) * share : b + (a - b) / 2 * (1 + cos(PI * share));
+}
+
+/* Up, down and, with three phases, out: each from the end of the one before. */
+SCHEDULE(one_cycle)
+{
+    const double peak = v[0], total = v[1], up = v[2] * total - 1, first = peak / v[3], last = first / v[4], low = v[5], high = v[6];
+    const int linear = (int)v[7] & 1, three = (int)v[7] & 2;
+    const double down = three ? 2 * v[2] * total - 2 : total - 1;
+    (void)lr;
+    t = fmin(t, total);
+    if (t <= up && up > 0) {
+        *m = anneal(high, low, t / up, linear);
+        return anneal(first, peak, t / up, linear);
+    }
+    if (t <= down || !three) {
+        const double share = (t - up) / (down - up);
+        *m = anneal(low, high, share, linear);
+        return anneal(peak, three ? first : last, share, linear);
+    }
+    *m = high;
+    return anneal(first, last, (t - down) / (total - 1 - down), linear);
+}
+
+/* A triangle wave between two rates, whose height may shrink with each cycle (mode 1) or each step (mode 2). */
+SCHEDULE(cyclic)
+{
+    const double low = v[0], high = v[1], total = v[2] + v[3], ratio = v[2] / total, cycle = floor(1 + t / total), x = 1 + t / total - cycle;
+    const double mode = v[4], shrunk = mode == 1 ? pow(0.5, cycle - 1) : mode == 2 ? pow(v[5], t) : 1;
+    const double height = (x <= ratio ? x / ratio : (x - 1) / (ratio - 1)) * shrunk;
+    (void)lr;
+    *m = v[7] - (v[7] - v[6]) * height;
+    return low + (high - low) * height;
+}
+#undef SCHEDULE
+#endif
+
+/* The parameters in order are v. formula: the rate, for those that are one line of Python; the tests run it. */
+#ifndef PN_SCHEDULES
+#define PN_SCHEDULES(ROW) \
+    ROW(factor, "", "factor", "", "lr * factor", "A factor; parts of other schedules are made of it.") \
+    ROW(constant, "ConstantLR", "factor=0.3333333333333333, total_iters=5", "0 <= factor <= 1 and total_iters >= 0", \
+        "lr * (factor if t < total_iters else 1)", "The rate times a factor, for the first total_iters.") \
+    ROW(step, "StepLR", "step_size, gamma=0.1", "step_size > 0", \
+        "lr * gamma**(t // step_size)", "The rate times gamma every step_size.") \
+    ROW(exponential, "ExponentialLR", "gamma", "", \
+        "lr * gamma**t", "The rate times gamma each time.") \
+    ROW(linear, "LinearLR", "start_factor=0.3333333333333333, end_factor=1.0, total_iters=5", \
+        "0 < start_factor <= 1 and 0 <= end_factor <= 1 and total_iters > 0", \
+        "lr * (start_factor + (end_factor - start_factor) * minimum(t, total_iters) / total_iters)", \
+        "A factor that goes in a straight line from start_factor to end_factor.") \
+    ROW(polynomial, "PolynomialLR", "total_iters=5, power=1.0", "total_iters > 0", \
+        "lr * (1 - minimum(t, total_iters) / total_iters)**power", "The rate goes to zero along a power.") \
+    ROW(warmup, "WarmupLR", "total_iters", "total_iters > 0", \
+        "lr * minimum(1, (t + 1) / total_iters)", "The first total_iters climb to the rate in even steps, the first of which isn't zero.") \
+    ROW(cosine, "CosineAnnealingLR", "T_max, eta_min=0.0", "T_max > 0", \
+        "eta_min + (lr - eta_min) * (1 + cos(pi * t / T_max)) / 2", \
+        "Half a cosine from the rate to eta_min in T_max (Loshchilov and Hutter, 2016), and back.") \
+    ROW(cosine_restarts, "CosineAnnealingWarmRestarts", "T_0, T_mult=1, eta_min=0.0", "T_0 > 0 and T_mult >= 1", "", \
+        "Half a cosine from the rate to eta_min, again and again, each T_mult times as long as the one before (Loshchilov and Hutter, 2016).") \
+    ROW(one_cycle, "", "", "", "", "OneCycleLR: up to a peak, down again, and far below.") \
+    ROW(cyclic, "", "", "", "", "CyclicLR: a triangle wave between two rates.")
+#endif

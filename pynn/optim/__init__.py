@@ -1,0 +1,86 @@
+"""The optimizers of the core's table: one class a row, made here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .. import _core, _schedule
+from .._optimizer import OPTIONS, Optimizer, clip_grad_norm_, clip_grad_value_
+from .._tables import make_init, parse_parameters, unknown_name
+from . import lr_scheduler
+
+by_name: dict[str, type[Optimizer]] = {}
+"""String name to class: what ``fit(..., optimizer="adam")`` means."""
+
+
+def _setup(self: Optimizer, values: dict[str, Any], params: Any, schedule: Any, **options: Any) -> None:
+    Optimizer.__init__(self, params, values, {**options, "schedule": None if schedule is None else _schedule.get(schedule)})
+
+
+def _make(index: int, row: Mapping[str, Any]) -> type[Optimizer]:
+    hyper = parse_parameters(row["hyper"], row["check"])
+    settings = "\n".join(f"    {name} : default {default!r}\n        In the formula." for name, default in hyper.defaults.items())
+    formula = "\n        ".join(row["formula"].split("; "))
+    doc = f"""{row["summary"]}
+
+    With ``p`` a parameter, ``g`` its gradient (its negative if ``maximize``) and ``t`` the number of its step::
+
+        {formula}
+
+    Parameters
+    ----------
+    params : iterable of Parameter or of dict, optional
+        What to update, or groups ``{{"params": [...], "lr": ...}}``; None: what ``fit`` trains.
+{settings}
+    clip_norm, clip_value : float, optional
+        Gradients are first scaled so that all together are no longer than this, and cut at this magnitude.
+    l1_decay : float
+        Adds this times the sign of the parameter to its gradient.
+    decay_exclude : {{'vectors'}}, optional
+        Spares parameters of at most one dimension, which biases and the scales of norms are, weight_decay and l1_decay.
+    ema_decay : float, optional
+        Keeps a moving average of each parameter, ``average = ema_decay * average + (1 - ema_decay) * p``; see `averages`.
+    schedule : LRScheduler, optional
+        One of `pynn.optim.lr_scheduler`, which ``fit`` moves.
+
+    Raises
+    ------
+    ValueError
+        Unless ``{row["check"]}``.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> p = pynn.Parameter(np.ones((2, 3)))
+    >>> opt = pynn.optim.{row["cls"]}([p])
+    >>> p.grad[...] = 1.0
+    >>> opt.step()
+    >>> bool((p.data < 1).all())
+    True
+    """
+    body = {
+        "__init__": make_init(row["cls"], hyper, _setup, before="params: Any = None", after=OPTIONS),
+        "__doc__": doc,
+        "__module__": __name__,
+        "_index": index,
+        "_row": row,
+        "_hyper": hyper,
+        "_matrices": "p.shape" in row["formula"],
+    }
+    return type(row["cls"], (Optimizer,), body)
+
+
+def get(optimizer: str | Optimizer) -> Optimizer:
+    """Return the optimizer that a name stands for; an optimizer is returned as it is."""
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if optimizer not in by_name:
+        raise unknown_name("optimizer", optimizer, by_name)
+    return by_name[optimizer]()
+
+
+for _i, _row in enumerate(_core.OPTIMIZERS):
+    by_name[_row["name"]] = globals()[_row["cls"]] = _make(_i, _row)
+
+__all__ = [*(cls.__name__ for cls in by_name.values()), "clip_grad_norm_", "clip_grad_value_", "lr_scheduler"]
