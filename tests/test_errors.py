@@ -199,7 +199,8 @@ ODD = [
     segment(TWO, TWO, (TWO,), (ONE,), None), segment(TWO, np.ones(3), (TWO,), (ONE,), None), segment(TWO, TWO, (), (), None),
     segment(TWO, TWO, TWO, TWO, TWO), segment(), segment(TWO, TWO, (None,), (ONE,), TWO), segment(TWO, TWO, (None,), (TWO,), 3),
     ((1, False, 1.0),),
-    ((1, 0, "x"), 3), ROWS, ROWS[:, :2], ROWS[0], ROWS.astype("f4"), ROWS[:0], ROWS * 1j, np.ones((4, 6))[:, ::2], np.ones((1,) * 9), np.array(1.0),
+    ((1, 0, "x"), 3),
+    ROWS, ROWS[:, :2], ROWS[0], ROWS.astype("f4"), ROWS[:0], ROWS * 1j, np.ones((4, 6))[:, ::2], np.ones((1,) * 9), np.array(1.0),
     np.zeros(4, int), np.full(4, 9), np.array(["a"]), np.array([None]), np.broadcast_to(1.0, (2**40, 3)), graph(),
 ]  # fmt: skip
 
