@@ -61,11 +61,13 @@ const pn_rowwise *pn_rowwise_at(size_t i);
 void pn_rowwise_forward(size_t i, pn_dtype t, size_t rows, size_t n, const void *x, void *y);      /* (rows, n) each; y may be x */
 
 /* ---- losses: one row each in core/losses.h ---------------------------------------------------------------------- */
+enum { PN_MAX_INPUTS = 3, PN_MAX_LOSS_PARAMS = 3 };
 typedef struct {
-    const char *name, *cls;         /* "mse", "MSELoss" */
-    char kind;                      /* 'e' elementwise, 'r' one value a row */
-    char target;                    /* 'r' real, 'u' in [0, 1], 'c' class index, 'p' class index or class probabilities */
-    char metric;                    /* accuracy: 'a' arg max of the row, 'l' sign of a logit, 'p' probability over 1/2, 'n' none */
+    const char *name, *cls;         /* "huber", "HuberLoss" */
+    char kind, target, metric;      /* letters that losses.h explains above its table */
+    const char *inputs;             /* "input target": what a call takes; all but target have a gradient, the first is the prediction */
+    const char *params;             /* "weight: array = None, delta=1.0": of its arrays there are weight and pos_weight */
+    const char *check;              /* Python expression that the numbers must satisfy, or "" */
     const char *formula, *summary;
 } pn_loss;
 const pn_loss *pn_loss_at(size_t i);
@@ -154,15 +156,43 @@ void pn_plan_forward(pn_plan *plan, const void *const *x, void *const *y, uint64
 pn_status pn_plan_backward(pn_plan *plan, const void *const *gy, void *const *gx, pn_error *error);
 
 /* ---- losses and updates on plain arrays -------------------------------------------------------------------------- */
+typedef enum { PN_MEAN, PN_SUM, PN_BATCHMEAN } pn_reduction;
+/* A loss with its settings. Arrays are borrowed and of the predictions' dtype. */
+typedef struct {
+    const pn_loss *row;
+    pn_reduction reduction;
+    double params[PN_MAX_LOSS_PARAMS];      /* the row's numbers in order; a flag is 0 or 1 */
+    const void *weight, *pos_weight;        /* one value a column, or with each != 0 one an element; NULL: 1 */
+    int each;
+    double factor;                          /* in fit: the whole loss is the sum of each output's times this */
+} pn_criterion;
+
 /* (rows, cols) predictions with a target like them, or a class index a row. */
-typedef struct { const void *target; const int64_t *label; const char *name; } pn_target;     /* name: in messages; NULL for "target" */
-pn_status pn_loss_check(size_t loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target, pn_error *error);
-/* Are the predictions ones that the loss is defined for? NaN passes, and shows in the loss. */
-pn_status pn_loss_check_input(size_t loss, pn_dtype t, size_t n, const void *x, pn_error *error);
-/* Sum of the values; value and grad (times scale) may be NULL. The target must have passed pn_loss_check. */
-double pn_loss_apply(size_t loss, pn_dtype t, size_t rows, size_t cols, const void *x, const pn_target *target,
+typedef struct {
+    const void *target;
+    const int64_t *label;
+    const char *name;                       /* in messages; NULL for "target" */
+    const void *sample_weight;              /* (rows), of the predictions' dtype, multiplies value and gradient of a row; NULL: 1 */
+} pn_target;
+pn_status pn_loss_check(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target, pn_error *error);
+/* Is input k what the loss is defined for? NaN passes, and shows in the loss. */
+pn_status pn_loss_check_input(const pn_criterion *loss, pn_dtype t, size_t k, size_t n, const void *x, pn_error *error);
+size_t pn_loss_values(const pn_criterion *loss, size_t rows, size_t cols);      /* how many values: rows or rows * cols */
+/* What reduction divides the sum of the values by: 1 for a sum; for a mean the weights of classes and samples, or the values' number. */
+double pn_loss_divisor(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target);
+/* One pass for value and gradient. x, value and grad as the row's kind says; value and grad may be NULL; the gradients come times scale. */
+typedef struct {
+    const pn_criterion *loss;
+    size_t rows, cols;
+    const void *x[PN_MAX_INPUTS];           /* (rows, cols) each */
+    pn_target target;
+    void *value, *grad[PN_MAX_INPUTS];
+    double scale;
+} pn_loss_args;
+double pn_loss_run(pn_dtype t, const pn_loss_args *args);      /* the sum of the values; the target must have passed pn_loss_check */
+/* The same for a loss with one input. */
+double pn_loss_apply(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const void *x, const pn_target *target,
                      void *value, void *grad, double scale);
-size_t pn_loss_values(size_t loss, size_t rows, size_t cols);                   /* how many values: rows or rows * cols */
 
 /* A parameter as an update sees it. p (n) is (any, rows, cols) where it is a matrix or a stack of them, else rows and cols are 0.
  * state: NULL where the row's mark leaves one out. number: the count of its steps so far, then the row's numbers. average: NULL, or
@@ -206,9 +236,6 @@ typedef enum { PN_FROM_F32, PN_FROM_F64, PN_FROM_I8, PN_FROM_U8, PN_FROM_I16, PN
 typedef struct { const void *x; pn_source type; ptrdiff_t stride; } pn_samples;
 typedef struct { size_t rows; const pn_samples *x; const pn_target *y; } pn_data;      /* one x for each input, one y for each output */
 
-/* The loss of one output. sum: 0 the mean of its values, 1 their sum. The whole loss is the sum of each times its weight. */
-typedef struct { size_t loss; int sum; double weight; } pn_criterion;
-
 typedef struct {
     const pn_criterion *criteria;   /* one for each output */
     size_t batch_size;
@@ -219,7 +246,8 @@ typedef struct {
     int (*poll)(void *context);     /* called at least every 50 ms or after a longer step; anything but 0 stops */
     void *context;
 } pn_fit_options;
-typedef struct { double loss; size_t values, correct, rows; } pn_score;         /* of one output; loss: sum over the values seen */
+/* Of one output; loss: sum over the values seen, divisor: what a mean divides it by. */
+typedef struct { double loss, divisor; size_t values, correct, rows; } pn_score;
 
 /* ---- fit: the whole loop ------------------------------------------------------------------------------------------ */
 typedef struct pn_fit pn_fit;

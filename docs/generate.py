@@ -46,15 +46,15 @@ RETURNS = {
     "Plan.bytes": "int",
     "Plan.bytes_apart": "int",
     "Plan.steps": "list[tuple[str, str, bool, float, float]]",
-    "Fit.epoch": "tuple[tuple[float, int, int, int], ...]",
-    "Fit.batch": "tuple[tuple[float, int, int, int], ...]",
+    "Fit.epoch": "tuple[tuple[float, float, int, int, int], ...]",
+    "Fit.batch": "tuple[tuple[float, float, int, int, int], ...]",
     "Fit.profile": "None",
     "Fit.times": "dict[str, Any]",
     "Fit.step": "int",
     "Predictor.predict": "Any",
     "Predictor.quick": "Any",
-    "Predictor.score": "tuple[tuple[float, int, int, int], ...]",
-    "loss": "tuple[float, NDArray[Any] | None, NDArray[Any]]",
+    "Predictor.score": "tuple[tuple[float, float, int, int, int], ...]",
+    "loss": "tuple[float, NDArray[Any] | None, tuple[NDArray[Any], ...]]",
     "check_target": "None",
     "update": "None",
     "schedule": "None",
@@ -110,7 +110,7 @@ def class_stub(name: str, cls: type) -> str:
             lines[member] = f"{member}: {result}"
         elif isinstance(value, property):
             lines[member] = f"@property\n    def {member}(self) -> {annotation(inspect.signature(value.fget).return_annotation)}: ..."
-        elif member == "__init__" or (callable(value) and not member.startswith("_")):
+        elif member in ("__init__", "__call__") or (callable(value) and not member.startswith("_")):
             lines[member] = function_stub(member, value, name)
     if "__init__" not in lines and cls.__text_signature__:
         new = parameters_text(inspect.signature(cls), is_method=False)

@@ -21,21 +21,25 @@ class Parameters:
     """The parameters of one row, parsed from its text.
 
     ``defaults`` maps every name to its default, in order; a parameter without one maps to ``REQUIRED``. ``text`` is the
-    row's own text, and ``check`` the expression that the values have to satisfy.
+    row's own text, and ``check`` the expression that the values have to satisfy. ``kinds`` are the annotations of the text: ``int`` where an
+    integer is no real number, ``array`` where there may be an array, which is its owner's to check.
     """
 
     text: str
     check: str
     defaults: dict[str, Any]
     conditions: tuple[tuple[str, tuple[CodeType, ...], frozenset[str]], ...]
+    kinds: Mapping[str, str]
 
     def signature(self, annotation: str | None = None) -> str:
         """Return the parameters as source text; ``annotation`` replaces the type of those that are plain numbers."""
         return ", ".join(
-            f"{name}: {annotation if annotation and _is_number(default) else _type_of(default)}"
-            + ("" if default is REQUIRED else f" = {default!r}")
-            for name, default in self.defaults.items()
+            f"{name}: {self._type(name, annotation)}" + ("" if default is REQUIRED else f" = {default!r}") for name, default in self.defaults.items()
         )
+
+    def _type(self, name: str, annotation: str | None) -> str:
+        default = self.defaults[name]
+        return annotation if annotation and _is_number(default) else _TYPES.get(self.kinds.get(name, "")) or _type_of(default)
 
     def verify(self, owner: str, values: Mapping[str, Any]) -> None:
         """Raise ValueError unless ``values`` satisfy the row's check; arrays are checked element by element."""
@@ -47,8 +51,11 @@ class Parameters:
     def verify_scalars(self, owner: str, values: Mapping[str, Any]) -> None:
         """As ``verify``, after a check that each value is of the kind of its default: a number, a flag or a tuple of numbers."""
         for name, default in self.defaults.items():
-            value = values[name]
-            if isinstance(default, bool):
+            value, kind = values[name], self.kinds.get(name)
+            if kind == "int":
+                if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+                    raise TypeError(f"{owner}: {name} must be an integer, got {value!r}")
+            elif isinstance(default, bool):
                 if not isinstance(value, (bool, np.bool_)):
                     raise TypeError(f"{owner}: {name} must be True or False, got {value!r}")
             elif isinstance(default, tuple):
@@ -58,7 +65,16 @@ class Parameters:
                 raise TypeError(f"{owner}: {name} must be a number, got {value!r}")
         self.verify(owner, values)
 
+    def plain(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values as plain Python numbers, bools and tuples, which JSON and ``repr`` know; arrays as they are."""
+        return {name: self._plain(value, self.kinds.get(name)) for name, value in values.items()}
 
+    @staticmethod
+    def _plain(value: Any, kind: str | None) -> Any:
+        return value if kind == "array" else int(value) if kind == "int" else _plain_value(value)
+
+
+_TYPES = {"int": "int", "array": "ArrayLike | None"}
 _BUILTINS: dict[str, Any] = {"__builtins__": {"abs": abs, "min": min, "max": max, "inf": float("inf")}}
 
 
@@ -103,7 +119,10 @@ def _compile(node: ast.expr) -> CodeType:
 
 
 def parse_parameters(text: str, check: str = "") -> Parameters:
-    """Parse a row's parameter text, such as ``"lr=1e-3, betas=(0.9, 0.999), nesterov=False"`` or ``"threshold, value"``."""
+    """Parse a row's parameter text, such as ``"lr=1e-3, betas=(0.9, 0.999), nesterov=False"`` or ``"threshold, value"``.
+
+    Integers stand for real numbers, but for a parameter that says otherwise: ``"weight: array = None, ignore_index: int = -100"``.
+    """
     arguments = ast.parse(f"def f({text}): 0").body[0].args  # type: ignore[attr-defined]
     names = [a.arg for a in arguments.args]
     defaults = [REQUIRED] * (len(names) - len(arguments.defaults)) + [_number(d) for d in arguments.defaults]
@@ -111,7 +130,9 @@ def parse_parameters(text: str, check: str = "") -> Parameters:
         (ast.unparse(node), tuple(map(_compile, _links(node))), frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name)))
         for node in (_conjuncts(ast.parse(check, mode="eval").body) if check else [])
     ]
-    return Parameters(text, check, dict(zip(names, defaults, strict=True)), tuple(conditions))
+    kinds = {a.arg: a.annotation.id for a in arguments.args if a.annotation}
+    values = {name: int(v) if kinds.get(name) == "int" else v for name, v in zip(names, defaults, strict=True)}
+    return Parameters(text, check, values, tuple(conditions), kinds)
 
 
 def _number(node: ast.expr) -> Any:
@@ -141,7 +162,7 @@ def make_init(
     others = "".join(f", {name}={name}" for name in names)
     body = f"    values = {{{values}}}\n    verify({owner!r}, values)\n    setup(self, plain(values){others})"
     function: Callable[..., None] = make_function(
-        f"def __init__({source}) -> None:\n{body}", {"verify": parameters.verify_scalars, "setup": setup, "plain": _plain}
+        f"def __init__({source}) -> None:\n{body}", {"verify": parameters.verify_scalars, "setup": setup, "plain": parameters.plain}
     )
     function.__qualname__ = f"{owner}.__init__"
     return function
@@ -157,11 +178,6 @@ def make_function(source: str, names: Mapping[str, Any]) -> Any:
 def _arguments(text: str) -> list[ast.arg]:
     arguments: ast.arguments = ast.parse(f"def f({text}): 0").body[0].args  # type: ignore[attr-defined]
     return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values as plain Python floats, bools and tuples, which JSON and ``repr`` know."""
-    return {name: _plain_value(value) for name, value in values.items()}
 
 
 def _plain_value(value: Any) -> Any:

@@ -308,12 +308,12 @@ class Sequential(Layer):
             raise ValueError(
                 f"{name}: shape {a.shape} does not fit {type(loss).__name__} on output of shape {(rows, *output)}; expected {expected}"
             )
-        _core.check_target(loss._index, graph.dtype, rows, math.prod(output), a, name)
+        _core.check_target(loss._criterion, graph.dtype, rows, math.prod(output), a, name)
         return a
 
-    def _score(self, name: str, score: tuple[float, int, int, int], loss: Loss) -> dict[str, float]:
-        total, values, correct, rows = score
-        logs = {f"{name}loss": total / values if loss.reduction == "mean" else total}
+    def _score(self, name: str, score: tuple[float, float, int, int, int], loss: Loss) -> dict[str, float]:
+        total, divisor, values, correct, rows = score
+        logs = {f"{name}loss": total / divisor if loss.reduction != "sum" else total}
         if loss._row["metric"] != "n":
             logs[f"{name}accuracy"] = correct / (values if loss._row["kind"] == "e" else rows)
         return logs
@@ -405,7 +405,7 @@ class Sequential(Layer):
             run = _core.Fit(graph, None if batches is not None else data, target, *settings)
             run.step = opt.steps
 
-            def epoch_score(epoch: int) -> tuple[float, int, int, int]:
+            def epoch_score(epoch: int) -> tuple[float, float, int, int, int]:
                 opt.begin_epoch(epoch if batches is None else 0)
                 return run.epoch(epoch)[0] if batches is None else self._batches_score(batches, run, graph, criterion)
 
@@ -430,7 +430,7 @@ class Sequential(Layer):
     def _epoch(
         self,
         run: _core.Fit,
-        score: Callable[[int], tuple[float, int, int, int]],
+        score: Callable[[int], tuple[float, float, int, int, int]],
         epoch: int,
         opt: Optimizer,
         loss: Loss,
@@ -448,15 +448,15 @@ class Sequential(Layer):
         opt.end_epoch(logs)
         return logs
 
-    def _batches_score(self, batches: _Batches, run: _core.Fit, graph: _core.Graph, loss: Loss) -> tuple[float, int, int, int]:
+    def _batches_score(self, batches: _Batches, run: _core.Fit, graph: _core.Graph, loss: Loss) -> tuple[float, float, int, int, int]:
         scores = []
         for X, y in batches:
             data = self._data(X, "X")
             if not len(data):
                 raise ValueError("X: a batch has no rows")
             scores.append(run.batch(data, self._target(y, len(data), graph, loss, "y"))[0])
-        total, values, correct, rows = (sum(column) for column in zip(*scores, strict=True))
-        return total, int(values), int(correct), int(rows)
+        total, divisor, values, correct, rows = (sum(column) for column in zip(*scores, strict=True))
+        return total, divisor, int(values), int(correct), int(rows)
 
     def evaluate(self, X: ArrayLike, y: ArrayLike, *, loss: str | Loss | None = None) -> dict[str, float]:
         """Return ``{"loss": ..., "accuracy": ...}`` on other data; ``loss`` defaults to that of the last ``fit``."""
@@ -529,9 +529,9 @@ _BLOCK = 256
 """Rows that validation computes at a time."""
 
 
-def _criteria(loss: Loss) -> tuple[tuple[int, bool, float], ...]:
+def _criteria(loss: Loss) -> tuple[tuple[Any, float], ...]:
     """Return what the core needs to know of the loss of the one output."""
-    return ((loss._index, loss.reduction == "sum", 1.0),)
+    return ((loss._criterion, 1.0),)
 
 
 class _Batches:

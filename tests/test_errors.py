@@ -76,7 +76,7 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
     "target over 1": (lambda: pynn.BCELoss()(R, R + 1.5), ValueError, r"target: 1.5 in row 0 is not in \[0, 1\]"),
     "complex target": (lambda: pynn.MSELoss()(R, R * 1j), TypeError, "target: dtype complex128"),
     "text target": (lambda: pynn.CrossEntropyLoss()(R, ["a"] * 12), TypeError, "target: dtype <U1"),
-    "classes of three axes": (lambda: pynn.CrossEntropyLoss()(np.ones((2, 3, 4)), [0, 1]), ValueError, r"input: .*\(2, 3, 4\)"),
+    "classes of three axes": (lambda: pynn.CrossEntropyLoss()(np.ones((2, 3, 4)), [0, 1]), ValueError, r"target: .*\(2, 3, 4\)"),
     "no classes": (lambda: pynn.CrossEntropyLoss()(np.ones((2, 0)), [0, 0]), ValueError, "at least one class"),
     # optimizers
     "negative lr": (lambda: pynn.optim.Adam(lr=-1), ValueError, "Adam: got lr=-1.*lr >= 0"),
@@ -171,7 +171,7 @@ def plan() -> Any:
 
 
 def fit() -> Any:
-    return _core.Fit(graph(), None, None, ((1, False, 1.0),), 4, False, 0, [])
+    return _core.Fit(graph(), None, None, ((pynn.MSELoss()._criterion, 1.0),), 4, False, 0, [])
 
 
 def predictor() -> Any:
@@ -198,7 +198,7 @@ ODD = [
     [(0, SETTINGS, np.full((1, 14), 99.0), [])], [(0, SETTINGS, np.full((1, 14), np.nan), [3])], np.zeros((2, 14)), SETTINGS,
     segment(TWO, TWO, (TWO,), (ONE,), None), segment(TWO, np.ones(3), (TWO,), (ONE,), None), segment(TWO, TWO, (), (), None),
     segment(TWO, TWO, TWO, TWO, TWO), segment(), segment(TWO, TWO, (None,), (ONE,), TWO), segment(TWO, TWO, (None,), (TWO,), 3),
-    ((1, False, 1.0),),
+    ((pynn.MSELoss()._criterion, 1.0),),
     ((1, 0, "x"), 3),
     ROWS, ROWS[:, :2], ROWS[0], ROWS.astype("f4"), ROWS[:0], ROWS * 1j, np.ones((4, 6))[:, ::2], np.ones((1,) * 9), np.array(1.0),
     np.zeros(4, int), np.full(4, 9), np.array(["a"]), np.array([None]), np.broadcast_to(1.0, (2**40, 3)), graph(),

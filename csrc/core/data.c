@@ -105,12 +105,12 @@ pn_target pn_data_targets(const pn_graph *g, size_t i, const pn_target *y, const
 {
     const size_t bytes = pn_sample_bytes(g, g->outputs[i]);
     if (!order)
-        return (pn_target){ y->target ? (const char *)y->target + start * bytes : NULL, y->label ? y->label + start : NULL, NULL };
+        return (pn_target){ .target = y->target ? (const char *)y->target + start * bytes : NULL, .label = y->label ? y->label + start : NULL };
     for (size_t k = 0; k < n; k++) {
         if (y->label) label[k] = y->label[order[start + k]];
         else memcpy((char *)target + k * bytes, (const char *)y->target + order[start + k] * bytes, bytes);
     }
-    return (pn_target){ y->label ? NULL : target, y->label ? label : NULL, NULL };
+    return (pn_target){ .target = y->label ? NULL : target, .label = y->label ? label : NULL };
 }
 
 /* A class loss reads one row of scores a sample. */
@@ -119,13 +119,13 @@ pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criteri
     pn_status status = PN_OK;
     for (size_t i = 0; i < g->n_outputs && !status; i++) {
         const pn_shape *s = &g->nodes[g->outputs[i]].shape;
-        if (pn_loss_at(criteria[i].loss)->kind == 'r' && s->ndim != 1) {
+        if (criteria[i].row->kind != 'e' && s->ndim != 1) {
             char text[80];
             pn_shape_text(s, text, sizeof text);
             return pn_fail(error, PN_BAD_SHAPE, "the model's output %s a sample is not one row of classes, as %s needs", text,
-                           pn_loss_at(criteria[i].loss)->cls);
+                           criteria[i].row->cls);
         }
-        status = pn_loss_check(criteria[i].loss, g->dtype, data->rows, pn_width(g, i), &data->y[i], error);
+        status = pn_loss_check(&criteria[i], g->dtype, data->rows, pn_width(g, i), &data->y[i], error);
     }
     return status;
 }
@@ -164,12 +164,13 @@ static size_t count_correct(char metric, pn_dtype t, size_t rows, size_t cols, c
     return correct;
 }
 
-void pn_score_add(pn_score *score, const pn_graph *g, size_t i, size_t loss, size_t rows, const void *y, const pn_target *target, double sum)
+void pn_score_add(pn_score *score, const pn_graph *g, size_t i, const pn_criterion *loss, size_t rows, const void *y, const pn_target *target, double sum)
 {
     score->loss += sum;
+    score->divisor += pn_loss_divisor(loss, g->dtype, rows, pn_width(g, i), target);
     score->values += pn_loss_values(loss, rows, pn_width(g, i));
     score->rows += rows;
-    score->correct += count_correct(pn_loss_at(loss)->metric, g->dtype, rows, pn_width(g, i), y, target);
+    score->correct += count_correct(loss->row->metric, g->dtype, rows, pn_width(g, i), y, target);
 }
 
 int64_t pn_now_ms(void)

@@ -23,7 +23,7 @@ pn_target pn_data_targets(const pn_graph *g, size_t i, const pn_target *y, const
 /* Does every output go with its loss, and every target with both? */
 pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criterion *criteria, pn_error *error);
 /* Adds rows of predictions y of output i whose loss is sum. */
-void pn_score_add(pn_score *score, const pn_graph *g, size_t i, size_t loss, size_t rows, const void *y, const pn_target *target, double sum);
+void pn_score_add(pn_score *score, const pn_graph *g, size_t i, const pn_criterion *loss, size_t rows, const void *y, const pn_target *target, double sum);
 
 /* Asks the caller whether to stop, every 20 ms, whichever way the clock is set meanwhile; *asked is when that was last. */
 int pn_poll(const pn_fit_options *options, int64_t *asked);

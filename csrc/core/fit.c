@@ -95,9 +95,9 @@ static void take_batch(pn_fit *f, const pn_data *data, const size_t *order, size
     for (size_t i = 0; i < g->n_inputs; i++) f->x[i] = pn_data_rows(g, i, &data->x[i], order, start, n, f->room.x[i]);
     for (size_t i = 0; i < g->n_outputs; i++) {
         const pn_criterion *c = &f->options->criteria[i];
-        f->wanted[i].loss = c->loss;
-        f->wanted[i].scale = c->weight / (c->sum ? 1 : (double)pn_loss_values(c->loss, n, pn_width(g, i)));
+        f->wanted[i].loss = c;
         f->wanted[i].target = pn_data_targets(g, i, &data->y[i], order, start, n, f->room.target[i], f->room.label[i]);
+        f->wanted[i].scale = c->factor / pn_loss_divisor(c, g->dtype, n, pn_width(g, i), &f->wanted[i].target);
     }
 }
 
@@ -116,7 +116,7 @@ static void step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_t *or
     pn_update(o->groups, o->n_groups, *step, f->epoch);
     if (f->times) lap(&f->times->update, &since);
     for (size_t i = 0; i < f->graph->n_outputs; i++)
-        pn_score_add(&score[i], f->graph, i, o->criteria[i].loss, p->rows, p->at[p->outputs[i]], &f->wanted[i].target, f->sums[i]);
+        pn_score_add(&score[i], f->graph, i, &o->criteria[i], p->rows, p->at[p->outputs[i]], &f->wanted[i].target, f->sums[i]);
     if (f->times) {
         lap(&f->times->score, &since);
         f->times->steps++;

@@ -134,7 +134,7 @@ pn_status pn_give_gradient(pn_builder *b, size_t node, int buffer);
 void pn_share_buffer(pn_builder *b, int buffer);
 
 /* run.c: one step of fit but the update. sums: of each output's loss. The plan is PN_TRAIN. */
-typedef struct { size_t loss; double scale; pn_target target; } pn_wanted;
+typedef struct { const pn_criterion *loss; double scale; pn_target target; } pn_wanted;
 void pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, const pn_wanted *wanted, double *sums);
 double pn_seconds(void);                                               /* a clock that only goes forward */
 

@@ -14,10 +14,7 @@ typedef void pn_rows_fn(size_t rows, size_t n, const void *x, void *y);
 typedef void pn_rows_back_fn(size_t rows, size_t n, const void *y, const void *gy, void *gx);
 typedef struct { pn_rows_fn *forward; pn_rows_back_fn *backward; } pn_rowwise_kernels;
 
-/* Value and gradient of a loss in one pass. x (rows, cols); target (rows, cols) of the same type, or label (rows).
- * value (rows, cols) for elementwise losses, (rows) for the others; grad like x, times scale (which reduction="mean" sets to 1 / count).
- * value and grad may be NULL. Returns the plain sum of the values, in double, in a fixed order. */
-typedef struct { size_t rows, cols; const void *x, *target; const int64_t *label; void *value, *grad; double scale; } pn_loss_args;
+/* Value and gradient of a loss in one pass, over any block of rows. Returns the sum of the values, in double, in a fixed order. */
 typedef double pn_loss_fn(const pn_loss_args *args);
 
 /* One pass over a parameter p, its gradient g, its state arrays (NULL: left out) and, unless NULL, its average, which moves towards p by

@@ -77,7 +77,7 @@ static void run_block(prediction *j, lane *l, size_t block)
     pn_plan_forward(rows == j->p->block ? l->full : l->other, l->x, l->y, 0);
     for (size_t i = 0; j->scored && i < g->n_outputs; i++) {
         pn_score score = { 0 };
-        const size_t loss = j->options->criteria[i].loss;
+        const pn_criterion *loss = &j->options->criteria[i];
         pn_target t = pn_data_targets(g, i, &j->data->y[i], NULL, start, rows, NULL, NULL);
         double sum = pn_loss_apply(loss, g->dtype, rows, pn_width(g, i), l->y[i], &t, NULL, NULL, 1);
         pn_score_add(&score, g, i, loss, rows, l->y[i], &t, sum);
@@ -180,7 +180,8 @@ pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options 
     if (!status) status = run_blocks(&j, blocks, error);
     for (size_t i = 0; !status && score && i < g->n_outputs; i++) {
         for (size_t k = 0; k < blocks; k++) score[i].loss += p->sums[k * g->n_outputs + i];
-        score[i].values = pn_loss_values(options->criteria[i].loss, data->rows, pn_width(g, i));
+        score[i].divisor = pn_loss_divisor(&options->criteria[i], g->dtype, data->rows, pn_width(g, i), &data->y[i]);
+        score[i].values = pn_loss_values(&options->criteria[i], data->rows, pn_width(g, i));
         score[i].rows = data->rows;
         score[i].correct = atomic_load(&p->correct[i]);
     }

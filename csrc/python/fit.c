@@ -11,12 +11,12 @@ static int poll_signals(void *context)
     return stop;
 }
 
-/* (loss sum, values, correct, rows), or a tuple of such for several outputs. */
+/* (loss sum, divisor, values, correct, rows), or a tuple of such for several outputs. */
 static PyObject *scores_tuple(const pn_score *s, size_t n)
 {
     PyObject *all = PyTuple_New((Py_ssize_t)n);
     for (size_t i = 0; all && i < n; i++) {
-        PyObject *one = Py_BuildValue("dnnn", s[i].loss, (Py_ssize_t)s[i].values, (Py_ssize_t)s[i].correct, (Py_ssize_t)s[i].rows);
+        PyObject *one = Py_BuildValue("ddnnn", s[i].loss, s[i].divisor, (Py_ssize_t)s[i].values, (Py_ssize_t)s[i].correct, (Py_ssize_t)s[i].rows);
         if (!one) Py_CLEAR(all);
         else PyTuple_SET_ITEM(all, (Py_ssize_t)i, one);
     }
@@ -63,13 +63,13 @@ static int take_targets(const GraphObject *g, const pn_criterion *criteria, PyOb
     for (size_t i = 0; i < outputs; i++) {
         PyObject *given = nth(py, outputs, i, "y");
         const size_t cols = width(g, pn_graph_output_node(g->graph, i));
-        if (!given || !arrays_set(&t->y, i, target_array(criteria[i].loss, g->dtype, t->data.rows, cols, given, "y", &t->targets[i]))) return 0;
+        if (!given || !arrays_set(&t->y, i, target_array(criteria[i].row, g->dtype, t->data.rows, cols, given, "y", &t->targets[i]))) return 0;
     }
     return 1;
 }
 
-/* ((loss, sum, weight), ...), one for each output. */
-static int parse_criteria(const GraphObject *g, PyObject *tuple, pn_criterion *criteria)
+/* ((loss, factor), ...), one for each output. */
+static int parse_criteria(const GraphObject *g, PyObject *tuple, pn_criterion *criteria, PyObject **keep)
 {
     const size_t n = pn_graph_n_outputs(g->graph);
     if ((size_t)PyTuple_GET_SIZE(tuple) != n) {
@@ -77,15 +77,15 @@ static int parse_criteria(const GraphObject *g, PyObject *tuple, pn_criterion *c
         return 0;
     }
     for (size_t i = 0; i < n; i++) {
-        Py_ssize_t loss;
-        PyObject *item = PyTuple_GET_ITEM(tuple, (Py_ssize_t)i);
+        double factor;
+        PyObject *loss, *item = PyTuple_GET_ITEM(tuple, (Py_ssize_t)i);
         if (!PyTuple_Check(item)) {
-            PyErr_Format(PyExc_TypeError, "criteria: expected (loss, sum, weight), got %.80R", item);
+            PyErr_Format(PyExc_TypeError, "criteria: expected (loss, factor), got %.80R", item);
             return 0;
         }
-        if (!PyArg_ParseTuple(item, "npd", &loss, &criteria[i].sum, &criteria[i].weight)) return 0;
-        if (!check_index((size_t)loss, pn_loss_at((size_t)loss), "losses")) return 0;
-        criteria[i].loss = (size_t)loss;
+        if (!PyArg_ParseTuple(item, "Od", &loss, &factor)) return 0;
+        if (!parse_criterion(loss, g->dtype, 0, width(g, pn_graph_output_node(g->graph, i)), &criteria[i], keep)) return 0;
+        criteria[i].factor = factor;
     }
     return 1;
 }
@@ -96,6 +96,7 @@ typedef struct {
     pn_fit *fit;
     taken taken;
     pn_criterion criteria[PN_MAX_ENDS];
+    PyObject *keep;                         /* the criteria's arrays */
     pn_fit_options options;
     groups groups;
     PyObject *graph;
@@ -109,6 +110,7 @@ static void fit_dealloc(FitObject *self)
     PyTypeObject *type = Py_TYPE(self);
     pn_fit_free(self->fit);
     groups_clear(&self->groups);
+    Py_XDECREF(self->keep);
     Py_XDECREF(self->graph);
     taken_clear(&self->taken);
     type->tp_free(self);
@@ -130,7 +132,7 @@ static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!self) return NULL;
     self->graph = Py_NewRef(graph);
     g->sealed = 1;
-    if (!parse_criteria(g, criteria, self->criteria) || !parse_groups(list, &self->groups)) goto fail;
+    if (!parse_criteria(g, criteria, self->criteria, &self->keep) || !parse_groups(list, &self->groups)) goto fail;
     if (x != Py_None && !(take_samples(g, x, &self->taken) && take_targets(g, self->criteria, y, &self->taken))) goto fail;
     self->options = (pn_fit_options){ .criteria = self->criteria, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .groups = self->groups.groups, .n_groups = self->groups.n, .poll = poll_signals };
     pn_status status = pn_fit_new(g->graph, x != Py_None ? &self->taken.data : NULL, &self->options, &self->fit, &error);
@@ -322,20 +324,22 @@ static PyObject *predictor_score(PredictorObject *self, PyObject *args)
     PyObject *px, *py, *tuple;
     taken t = { .x.n = 0 };
     pn_criterion criteria[PN_MAX_ENDS];
+    PyObject *keep = NULL;
     pn_score scores[PN_MAX_ENDS];
     pn_error error;
     pn_status status = PN_OK;
-    if (!PyArg_ParseTuple(args, "OOO!", &px, &py, &PyTuple_Type, &tuple) || !parse_criteria(g, tuple, criteria)) return NULL;
+    if (!PyArg_ParseTuple(args, "OOO!", &px, &py, &PyTuple_Type, &tuple) ) return NULL;
     pn_fit_options options = { .criteria = criteria };
-    int ok = take_samples(g, px, &t) && take_targets(g, criteria, py, &t) && enter_predictor(self);
+    int ok = parse_criteria(g, tuple, criteria, &keep) && take_samples(g, px, &t) && take_targets(g, criteria, py, &t) && enter_predictor(self);
     if (ok) status = run(self, &t.data, &options, NULL, scores, &error);
     taken_clear(&t);
+    Py_XDECREF(keep);
     return !ok ? NULL : status ? raise_status(status, &error) : scores_tuple(scores, pn_graph_n_outputs(g->graph));
 }
 
 /* ---- types --------------------------------------------------------------------------------------------------------- */
 static PyMethodDef fit_methods[] = {
-    { "epoch", (PyCFunction)fit_epoch, METH_O, "epoch($self, number, /)\n--\n\nOne epoch: (loss sum, values, correct, rows) for each output." },
+    { "epoch", (PyCFunction)fit_epoch, METH_O, "epoch($self, number, /)\n--\n\nOne epoch: (loss sum, divisor, values, correct, rows) for each output." },
     { "profile", (PyCFunction)fit_profile, METH_NOARGS, "profile($self, /)\n--\n\nTime every step from now on, for times." },
     { "batch", (PyCFunction)fit_batch, METH_VARARGS, "batch($self, x, y, /)\n--\n\nOne step on all rows of x: as epoch." },
     { NULL, NULL, 0, NULL },
@@ -356,7 +360,7 @@ static PyType_Slot fit_slots[] = {
 static PyMethodDef predictor_methods[] = {
     { "predict", (PyCFunction)predictor_call, METH_O, "predict($self, x, /)\n--\n\nThe output for x, in blocks of rows." },
     { "quick", (PyCFunction)predictor_quick, METH_O, "quick($self, x, /)\n--\n\nAs predict for an array that is as the net reads it; None for anything else." },
-    { "score", (PyCFunction)predictor_score, METH_VARARGS, "score($self, x, y, criteria, /)\n--\n\n(loss sum, values, correct, rows) for each output." },
+    { "score", (PyCFunction)predictor_score, METH_VARARGS, "score($self, x, y, criteria, /)\n--\n\n(loss sum, divisor, values, correct, rows) for each output." },
     { NULL, NULL, 0, NULL },
 };
 static PyType_Slot predictor_slots[] = {

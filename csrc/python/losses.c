@@ -1,19 +1,60 @@
 /* losses.c - the losses as Python calls. */
 #include "binding.h"
 
-PyArrayObject *target_array(size_t loss, pn_dtype t, size_t rows, size_t cols, PyObject *given, const char *name, pn_target *target)
+/* ---- criterion: (index, reduction, (number, ...), weight or None, pos_weight or None, each) ------------------------ */
+/* One value for each of cols columns, or with each for n elements. */
+static int take_weight(PyObject *given, pn_dtype t, size_t cols, size_t want, const char *name, PyObject **keep, const void **data)
+{
+    if (given == Py_None) return 1;
+    PyArrayObject *array = real_array(given, t, name);
+    if (!array) return 0;
+    *data = PyArray_DATA(array);
+    int ok = (size_t)PyArray_SIZE(array) == want;
+    if (!ok) PyErr_Format(PyExc_ValueError, "%s: %zd values do not fit predictions of %zu columns", name, PyArray_SIZE(array), cols);
+    ok = ok && (*keep || (*keep = PyList_New(0))) && PyList_Append(*keep, (PyObject *)array) == 0;
+    Py_DECREF(array);
+    return ok;
+}
+
+int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t cols, pn_criterion *c, PyObject **keep)
+{
+    Py_ssize_t index;
+    int reduction, each;
+    PyObject *numbers, *weight, *pos_weight;
+    if (!PyTuple_Check(given)) {
+        PyErr_Format(PyExc_TypeError, "loss: expected a tuple, got %.80R", given);
+        return 0;
+    }
+    if (!PyArg_ParseTuple(given, "niO!OOp;a loss is (index, reduction, numbers, weight, pos_weight, each)", &index, &reduction, &PyTuple_Type, &numbers,
+                          &weight, &pos_weight, &each)) return 0;
+    if (!check_index((size_t)index, pn_loss_at((size_t)index), "losses")) return 0;
+    if (PyTuple_GET_SIZE(numbers) > PN_MAX_LOSS_PARAMS || reduction < PN_MEAN || reduction > PN_BATCHMEAN) {
+        PyErr_SetString(PyExc_ValueError, "loss: too many numbers, or no such reduction");
+        return 0;
+    }
+    *c = (pn_criterion){ .row = pn_loss_at((size_t)index), .reduction = (pn_reduction)reduction, .each = each, .factor = 1 };
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(numbers); i++) {
+        c->params[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(numbers, i));
+        if (PyErr_Occurred()) return 0;
+    }
+    size_t want = each ? n : cols;
+    return take_weight(weight, t, cols, want, "weight", keep, &c->weight) && take_weight(pos_weight, t, cols, want, "pos_weight", keep, &c->pos_weight);
+}
+
+/* ---- targets ---------------------------------------------------------------------------------------------------- */
+PyArrayObject *target_array(const pn_loss *row, pn_dtype t, size_t rows, size_t cols, PyObject *given, const char *name,
+                                   pn_target *target)
 {
     PyArrayObject *a = (PyArrayObject *)PyArray_FROM_O(given), *y;
     if (!a) return NULL;
-    char kind = pn_loss_at(loss)->target;
-    int labels = kind == 'c' || (kind == 'p' && PyTypeNum_ISINTEGER(PyArray_TYPE(a)));
+    int labels = row->target == 'c' || (row->target == 'p' && PyTypeNum_ISINTEGER(PyArray_TYPE(a)));
     size_t want = labels ? rows : rows * cols;
     y = labels ? label_array((PyObject *)a, name) : real_array((PyObject *)a, t, name);
     if (y && (size_t)PyArray_SIZE(y) != want) {
         PyObject *shape = PyObject_GetAttrString((PyObject *)a, "shape");
         PyErr_Format(PyExc_ValueError, "%s: dtype %S and shape %S do not fit %s on %zu rows and %zu columns%s", name,
-                     (PyObject *)PyArray_DESCR(a), shape ? shape : Py_None, pn_loss_at(loss)->cls, rows, cols,
-                     kind == 'p' ? " (class indices are integers, one a row; probabilities are like the output)" : "");
+                     (PyObject *)PyArray_DESCR(a), shape ? shape : Py_None, row->cls, rows, cols,
+                     row->target == 'p' ? " (class indices are integers, one a row; probabilities are like the output)" : "");
         Py_XDECREF(shape);
         Py_CLEAR(y);
     }
@@ -24,76 +65,135 @@ PyArrayObject *target_array(size_t loss, pn_dtype t, size_t rows, size_t cols, P
     return y;
 }
 
-/* ---- loss(index, x (rows, cols), target, scale, want_values) -> (sum, values or None, gradient) ------------------ */
+/* ---- loss(criterion, (x, ...), target, sample_weight, want_values) -> (result, values or None, (gradient, ...)) ------ */
+/* What a call holds while it runs. */
+typedef struct {
+    pn_criterion loss;
+    PyObject *keep;                     /* the loss's arrays */
+    pn_dtype dtype;
+    pn_loss_args args;
+    PyArrayObject *x[PN_MAX_INPUTS], *target, *sample_weight, *value, *grad[PN_MAX_INPUTS];
+} loss_call;
+
+static void loss_clear(loss_call *c)
+{
+    Py_XDECREF(c->keep);
+    for (int i = 0; i < PN_MAX_INPUTS; i++) {
+        Py_XDECREF(c->x[i]);
+        Py_XDECREF(c->grad[i]);
+    }
+    Py_XDECREF(c->target);
+    Py_XDECREF(c->sample_weight);
+    Py_XDECREF(c->value);
+}
+
+/* The inputs, each (rows, cols) of the dtype of the first, and room for their gradients. */
+static int take_inputs(loss_call *c, PyObject *inputs)
+{
+    size_t n = (size_t)PyTuple_GET_SIZE(inputs);
+    if (n < 1 || n > PN_MAX_INPUTS) {
+        PyErr_SetString(PyExc_ValueError, "a loss takes one to three inputs");
+        return 0;
+    }
+    PyObject *first = PyTuple_GET_ITEM(inputs, 0);
+    c->dtype = PyArray_Check(first) && PyArray_TYPE((PyArrayObject *)first) == NPY_FLOAT ? PN_F32 : PN_F64;
+    for (size_t i = 0; i < n; i++) {
+        if (!(c->x[i] = real_array(PyTuple_GET_ITEM(inputs, (Py_ssize_t)i), c->dtype, "input"))) return 0;
+        if (PyArray_NDIM(c->x[i]) != 2 || !PyArray_SAMESHAPE(c->x[i], c->x[0])) {
+            PyErr_SetString(PyExc_ValueError, "input: expected rows and columns, as many in each");
+            return 0;
+        }
+        if (!(c->grad[i] = (PyArrayObject *)PyArray_NewLikeArray(c->x[i], NPY_CORDER, NULL, 0))) return 0;
+        c->args.x[i] = PyArray_DATA(c->x[i]);
+        c->args.grad[i] = PyArray_DATA(c->grad[i]);
+    }
+    c->args.rows = (size_t)PyArray_DIM(c->x[0], 0);
+    c->args.cols = (size_t)PyArray_DIM(c->x[0], 1);
+    return 1;
+}
+
+static int take_sample_weight(PyObject *given, pn_dtype t, size_t rows, PyArrayObject **array, pn_target *target)
+{
+    if (given == Py_None) return 1;
+    if (!(*array = real_array(given, t, "sample_weight"))) return 0;
+    target->sample_weight = PyArray_DATA(*array);
+    if ((size_t)PyArray_SIZE(*array) == rows) return 1;
+    PyErr_Format(PyExc_ValueError, "sample_weight: %zd values for %zu rows", PyArray_SIZE(*array), rows);
+    return 0;
+}
+
+static int take_call(loss_call *c, PyObject *loss, PyObject *inputs, PyObject *target, PyObject *sample_weight, int want_values)
+{
+    pn_loss_args *a = &c->args;
+    pn_error error;
+    if (!take_inputs(c, inputs) || !parse_criterion(loss, c->dtype, a->rows * a->cols, a->cols, &c->loss, &c->keep)) return 0;
+    a->loss = &c->loss;
+    if (!(c->target = target_array(a->loss->row, c->dtype, a->rows, a->cols, target, "target", &a->target))) return 0;
+    if (!take_sample_weight(sample_weight, c->dtype, a->rows, &c->sample_weight, &a->target)) return 0;
+    pn_status status = pn_loss_check(a->loss, c->dtype, a->rows, a->cols, &a->target, &error);
+    for (size_t i = 0; i < PN_MAX_INPUTS && !status && c->x[i]; i++)
+        status = pn_loss_check_input(a->loss, c->dtype, i, a->rows * a->cols, a->x[i], &error);
+    if (status) return raise_status(status, &error) != NULL;
+    npy_intp values = (npy_intp)pn_loss_values(a->loss, a->rows, a->cols);
+    if (want_values && !(c->value = new_array(1, &values, c->dtype))) return 0;
+    a->value = want_values ? PyArray_DATA(c->value) : NULL;
+    return 1;
+}
+
+static PyObject *loss_result(loss_call *c, double result)
+{
+    size_t n = 0;
+    while (n < PN_MAX_INPUTS && c->grad[n]) n++;
+    PyObject *grads = PyTuple_New((Py_ssize_t)n);
+    for (size_t i = 0; grads && i < n; i++) PyTuple_SET_ITEM(grads, (Py_ssize_t)i, Py_NewRef((PyObject *)c->grad[i]));
+    return grads ? Py_BuildValue("dON", result, c->value ? (PyObject *)c->value : Py_None, grads) : NULL;
+}
+
 static PyObject *loss(PyObject *module, PyObject *args)
 {
     (void)module;
-    Py_ssize_t index;
-    PyObject *px, *py, *result = NULL;
-    double scale, sum;
+    PyObject *loss, *inputs, *target, *sample_weight, *result = NULL;
     int want_values;
-    pn_target target;
-    pn_error error;
-    PyArrayObject *x = NULL, *y = NULL, *value = NULL, *grad = NULL;
-    if (!PyArg_ParseTuple(args, "nOOdp", &index, &px, &py, &scale, &want_values)) return NULL;
-    if (!check_index((size_t)index, pn_loss_at((size_t)index), "losses")) return NULL;
-    size_t i = (size_t)index;
-    pn_dtype t = PyArray_Check(px) && PyArray_TYPE((PyArrayObject *)px) == NPY_FLOAT ? PN_F32 : PN_F64;
-    x = real_array(px, t, "input");
-    if (!x) goto done;
-    if (PyArray_NDIM(x) != 2) {
-        PyErr_SetString(PyExc_ValueError, "input: expected rows and columns");
-        goto done;
+    loss_call c = { 0 };
+    if (!PyArg_ParseTuple(args, "OO!OOp", &loss, &PyTuple_Type, &inputs, &target, &sample_weight, &want_values)) return NULL;
+    if (take_call(&c, loss, inputs, target, sample_weight, want_values)) {
+        PyThreadState *state = PyArray_SIZE(c.x[0]) > RELEASE_AT ? PyEval_SaveThread() : NULL;
+        double divisor = want_values ? 1 : pn_loss_divisor(c.args.loss, c.dtype, c.args.rows, c.args.cols, &c.args.target);
+        c.args.scale = 1 / divisor;
+        double sum = pn_loss_run(c.dtype, &c.args);
+        if (state) PyEval_RestoreThread(state);
+        result = loss_result(&c, sum / divisor);
     }
-    size_t rows = (size_t)PyArray_DIM(x, 0), cols = (size_t)PyArray_DIM(x, 1);
-    y = target_array(i, t, rows, cols, py, "target", &target);
-    if (!y) goto done;
-    pn_status status = pn_loss_check(i, t, rows, cols, &target, &error);
-    if (!status) status = pn_loss_check_input(i, t, rows * cols, PyArray_DATA(x), &error);
-    if (status) {
-        raise_status(status, &error);
-        goto done;
-    }
-    npy_intp n = (npy_intp)pn_loss_values(i, rows, cols);
-    grad = (PyArrayObject *)PyArray_NewLikeArray(x, NPY_CORDER, NULL, 0);
-    if (want_values) value = new_array(1, &n, t);
-    if (!grad || (want_values && !value)) goto done;
-    PyThreadState *state = PyArray_SIZE(x) > RELEASE_AT ? PyEval_SaveThread() : NULL;
-    sum = pn_loss_apply(i, t, rows, cols, PyArray_DATA(x), &target, value ? PyArray_DATA(value) : NULL, PyArray_DATA(grad), scale);
-    if (state) PyEval_RestoreThread(state);
-    result = Py_BuildValue("dOO", sum, value ? (PyObject *)value : Py_None, grad);
-done:
-    Py_XDECREF(x);
-    Py_XDECREF(y);
-    Py_XDECREF(value);
-    Py_XDECREF(grad);
+    loss_clear(&c);
     return result;
 }
 
-/* check_target(index, dtype, rows, cols, target, name): raises what loss would, under the caller's name for the target. */
+/* check_target(criterion, dtype, rows, cols, target, name): raises what loss would, under the caller's name for the target. */
 static PyObject *check_target(PyObject *module, PyObject *args)
 {
     (void)module;
-    Py_ssize_t index, rows, cols;
+    Py_ssize_t rows, cols;
     const char *dtype, *name;
-    PyObject *given;
+    PyObject *loss, *given;
     pn_dtype t;
     pn_target target;
     pn_error error;
-    if (!PyArg_ParseTuple(args, "nsnnOs", &index, &dtype, &rows, &cols, &given, &name) || !parse_dtype(dtype, &t)) return NULL;
-    if (!check_index((size_t)index, pn_loss_at((size_t)index), "losses")) return NULL;
-    PyArrayObject *y = target_array((size_t)index, t, (size_t)rows, (size_t)cols, given, name, &target);
-    if (!y) return NULL;
-    pn_status status = pn_loss_check((size_t)index, t, (size_t)rows, (size_t)cols, &target, &error);
-    Py_DECREF(y);
-    if (status) return raise_status(status, &error);
-    Py_RETURN_NONE;
+    pn_criterion c;
+    PyObject *keep = NULL;
+    PyArrayObject *y = NULL;
+    if (!PyArg_ParseTuple(args, "OsnnOs", &loss, &dtype, &rows, &cols, &given, &name) || !parse_dtype(dtype, &t)) return NULL;
+    int ok = parse_criterion(loss, t, 0, (size_t)cols, &c, &keep) && (y = target_array(c.row, t, (size_t)rows, (size_t)cols, given, name, &target));
+    pn_status status = ok ? pn_loss_check(&c, t, (size_t)rows, (size_t)cols, &target, &error) : PN_OK;
+    Py_XDECREF(y);
+    Py_XDECREF(keep);
+    if (!ok) return NULL;
+    return status ? raise_status(status, &error) : Py_NewRef(Py_None);
 }
 
 static PyMethodDef functions[] = {
-    { "loss", loss, METH_VARARGS, "loss($module, index, x, target, scale, want_values, /)\n--\n\n(sum, values or None, gradient) over rows and columns." },
+    { "loss", loss, METH_VARARGS, "loss($module, criterion, inputs, target, sample_weight, want_values, /)\n--\n\n(result, values or None, gradients) over rows and columns." },
     { "check_target", check_target, METH_VARARGS,
-      "check_target($module, index, dtype, rows, cols, target, name, /)\n--\n\nRaise what loss would, naming the target so." },
+      "check_target($module, criterion, dtype, rows, cols, target, name, /)\n--\n\nRaise what loss would, naming the target so." },
     { NULL, NULL, 0, NULL },
 };
 

@@ -91,8 +91,9 @@ static int choose_threads(void)
 static PyObject *loss_row(size_t i)
 {
     const pn_loss *l = pn_loss_at(i);
-    return l ? Py_BuildValue("{s:s,s:s,s:C,s:C,s:C,s:s,s:s}", "name", l->name, "cls", l->cls, "kind", l->kind, "target", l->target,
-                             "metric", l->metric, "formula", l->formula, "summary", l->summary) : NULL;
+    return l ? Py_BuildValue("{s:s,s:s,s:C,s:C,s:C,s:s,s:s,s:s,s:s,s:s}", "name", l->name, "cls", l->cls, "kind", l->kind, "target", l->target,
+                             "metric", l->metric, "inputs", l->inputs, "params", l->params, "check", l->check, "formula", l->formula,
+                             "summary", l->summary) : NULL;
 }
 
 int add_rows(PyObject *module, const char *name, PyObject *(*row)(size_t i))

@@ -1,0 +1,134 @@
+/* loss.c - losses with their settings: checks of targets, what a mean divides by, and the pass over blocks of rows. */
+#include "graph.h"
+#include <math.h>
+
+static double element(pn_dtype t, const void *x, size_t i) { return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]; }
+
+/* ---- checks ------------------------------------------------------------------------------------------------------- */
+static int by_class(const pn_loss *row) { return row->target == 'c' || row->target == 'p'; }
+
+/* For a loss over classes: its ignore_index. */
+static int is_ignored(const pn_criterion *loss, int64_t label) { return (double)label == loss->params[0]; }
+
+static pn_status check_labels(const pn_criterion *loss, size_t rows, size_t cols, const int64_t *label, const char *name, pn_error *error)
+{
+    for (size_t i = 0; i < rows; i++)
+        if ((label[i] < 0 || label[i] >= (int64_t)cols) && !is_ignored(loss, label[i]))
+            return pn_fail(error, PN_BAD_VALUE, "%s: class %lld in row %zu is not in 0..%lld (%zu classes)", name, (long long)label[i], i,
+                           (long long)cols - 1, cols);
+    return PN_OK;
+}
+
+static pn_status check_sample_weight(pn_dtype t, size_t rows, const void *w, pn_error *error)
+{
+    for (size_t i = 0; w && i < rows; i++) {
+        double v = element(t, w, i);
+        if (!isfinite(v) || v < 0) return pn_fail(error, PN_BAD_VALUE, "sample_weight: %g in row %zu is not a finite number of 0 or more", v, i);
+    }
+    return PN_OK;
+}
+
+pn_status pn_loss_check(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target, pn_error *error)
+{
+    const pn_loss *row = loss->row;
+    const char *name = target->name ? target->name : "target";
+    if (by_class(row) && cols == 0 && rows > 0) return pn_fail(error, PN_BAD_SHAPE, "input: %s needs at least one class", row->cls);
+    pn_status status = check_sample_weight(t, rows, target->sample_weight, error);
+    if (status) return status;
+    if (target->label) {
+        if (!by_class(row)) return pn_fail(error, PN_BAD_VALUE, "%s: %s takes numbers like the prediction, not class indices", name, row->cls);
+        return check_labels(loss, rows, cols, target->label, name, error);
+    }
+    if (!target->target && rows * cols > 0) return pn_fail(error, PN_BAD_VALUE, "%s: %s needs one", name, row->cls);
+    if (row->target == 'c') return pn_fail(error, PN_BAD_VALUE, "%s: %s takes integer class indices, one a row", name, row->cls);
+    for (size_t i = 0; i < rows * cols; i++) {
+        double v = element(t, target->target, i);
+        if (!isfinite(v)) return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not a finite number", name, v, i / cols);
+        if (row->target != 'r' && !(v >= 0 && v <= 1))
+            return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not in [0, 1], as %s needs", name, v, i / cols, row->cls);
+    }
+    return PN_OK;
+}
+
+pn_status pn_loss_check_input(const pn_criterion *loss, pn_dtype t, size_t k, size_t n, const void *x, pn_error *error)
+{
+    if (loss->row->metric != 'p' || k > 0) return PN_OK;
+    for (size_t i = 0; i < n; i++) {
+        double v = element(t, x, i);
+        if (v < 0 || v > 1)
+            return pn_fail(error, PN_BAD_VALUE, "input: %g is not a probability in [0, 1], as %s needs; for logits there is BCEWithLogitsLoss", v,
+                           loss->row->cls);
+    }
+    return PN_OK;
+}
+
+/* ---- the pass ----------------------------------------------------------------------------------------------------- */
+size_t pn_loss_values(const pn_criterion *loss, size_t rows, size_t cols) { return loss->row->kind == 'e' ? rows * cols : rows; }
+
+double pn_loss_divisor(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target)
+{
+    if (loss->reduction == PN_SUM) return 1;
+    if (loss->reduction == PN_BATCHMEAN) return (double)rows;
+    int classes = by_class(loss->row) && target->label;
+    size_t values_a_row = loss->row->kind == 'e' ? cols : 1;
+    if (!target->sample_weight && !classes) return (double)(rows * values_a_row);
+    double sum = 0;
+    for (size_t i = 0; i < rows; i++) {
+        double w = target->sample_weight ? element(t, target->sample_weight, i) : 1;
+        if (classes && is_ignored(loss, target->label[i])) w = 0;
+        else if (classes && loss->weight) w *= element(t, loss->weight, (size_t)target->label[i]);
+        sum += w;
+    }
+    return sum * (double)values_a_row;
+}
+
+/* Rows are taken in blocks, whose number depends on the shape alone, and the blocks' sums added in order. */
+enum { LOSS_BLOCKS = 64, LOSS_ELEMENTS = 8192 };
+typedef struct { pn_loss_fn *loss; const pn_loss_args *whole; size_t block, values, size; double sums[LOSS_BLOCKS]; } loss_blocks;
+
+static void *moved(const void *p, size_t bytes) { return p ? (char *)p + bytes : NULL; }
+
+static void loss_block(void *context, size_t i)
+{
+    loss_blocks *j = context;
+    pn_loss_args a = *j->whole;
+    pn_criterion c = *a.loss;
+    const size_t start = i * j->block, bytes = start * a.cols * j->size;
+    a.loss = &c;
+    a.rows = a.rows - start < j->block ? a.rows - start : j->block;
+    for (int k = 0; k < PN_MAX_INPUTS; k++) {
+        a.x[k] = moved(a.x[k], bytes);
+        a.grad[k] = moved(a.grad[k], bytes);
+    }
+    a.target.target = moved(a.target.target, bytes);
+    a.target.label = moved(a.target.label, start * sizeof(int64_t));
+    a.target.sample_weight = moved(a.target.sample_weight, start * j->size);
+    a.value = moved(a.value, start * j->values * j->size);
+    if (c.each) {
+        c.weight = moved(c.weight, bytes);
+        c.pos_weight = moved(c.pos_weight, bytes);
+    }
+    j->sums[i] = j->loss(&a);
+}
+
+double pn_loss_run(pn_dtype t, const pn_loss_args *a)
+{
+    size_t block = LOSS_ELEMENTS / (a->cols + 1) + 1, least = (a->rows + LOSS_BLOCKS - 1) / LOSS_BLOCKS;
+    if (block < least) block = least;
+    loss_blocks j = { .loss = pn_kernels_now()->of[t].losses[a->loss->row - pn_loss_at(0)], .whole = a, .block = block,
+                      .values = pn_loss_values(a->loss, 1, a->cols), .size = pn_size(t) };
+    const size_t blocks = (a->rows + block - 1) / block;
+    if (blocks <= 1) return j.loss(a);
+    pn_parallel(blocks, loss_block, &j);
+    double sum = 0;
+    for (size_t i = 0; i < blocks; i++) sum += j.sums[i];
+    return sum;
+}
+
+double pn_loss_apply(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const void *x, const pn_target *target,
+                     void *value, void *grad, double scale)
+{
+    const pn_loss_args args = { .loss = loss, .rows = rows, .cols = cols, .x = { x }, .target = *target, .value = value, .grad = { grad },
+        .scale = scale };
+    return pn_loss_run(t, &args);
+}
