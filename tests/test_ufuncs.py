@@ -157,8 +157,9 @@ def test_out(name: str, dtype: Any) -> None:
 
 
 @elementwise
-def test_overlapping_out(name: str) -> None:
-    x = sample((1000,))
+@pytest.mark.parametrize("size", [1000, 600_000])
+def test_overlapping_out(name: str, size: int) -> None:
+    x = sample((size,))
     for source, target in ((np.s_[:-1], np.s_[1:]), (np.s_[1:], np.s_[:-1]), (np.s_[::-1], np.s_[:])):
         y = x.copy()
         call(name, y[source], out=y[target])

@@ -154,6 +154,21 @@ static void apply_share(void *context, size_t task)
     else apply_strided(c, i, n, SPAN);
 }
 
+/* Does the output lie in an operand's memory, though not in its place? NumPy allows it where going from left to right is right. */
+static int runs_behind(const call *c)
+{
+    const int out = 1 + c->f->nparams;
+    const uintptr_t y = (uintptr_t)c->data[out], y_end = y + (uintptr_t)((c->n - 1) * c->strides[out]);
+    for (int k = 0; k < out; k++) {
+        const uintptr_t x = (uintptr_t)c->data[k], x_end = x + (uintptr_t)((c->n - 1) * c->strides[k]);
+        if (x == y && c->strides[k] == c->strides[out]) continue;
+        const uintptr_t x_low = x < x_end ? x : x_end, x_high = x < x_end ? x_end : x;
+        const uintptr_t y_low = y < y_end ? y : y_end, y_high = y < y_end ? y_end : y;
+        if (x_low < y_high + sizeof(double) && y_low < x_high + sizeof(double)) return 1;
+    }
+    return 0;
+}
+
 /* The strided loop of every elementwise ufunc. */
 static int elementwise(PyArrayMethod_Context *context, char *const *data, const npy_intp *dimensions, const npy_intp *strides, NpyAuxData *aux)
 {
@@ -173,7 +188,7 @@ static int elementwise(PyArrayMethod_Context *context, char *const *data, const 
     float_flags flags;
     keep_flags(&flags);
     if (feedback) apply_strided(&c, 0, c.n, 1);
-    else share_out(f, c.n * size, bytes, (size_t)((c.n + c.share - 1) / c.share), apply_share, &c);
+    else share_out(f, runs_behind(&c) ? 0 : c.n * size, bytes, (size_t)((c.n + c.share - 1) / c.share), apply_share, &c);
     restore_flags(&flags);
     return 0;
 }
