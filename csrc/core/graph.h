@@ -6,7 +6,7 @@
 typedef struct { size_t ndim, dim[PN_MAX_DIMS]; } pn_shape;
 typedef struct { pn_shape shape; void *data, *grad; } pn_binding;      /* grad NULL: frozen, or no parameter but a state */
 
-enum { PN_MAX_SLOTS = 4, PN_WHERE = 48 };
+enum { PN_MAX_SLOTS = 4, PN_WHERE = 48, PN_MANY = 1 << 20 };
 
 typedef struct pn_node pn_node;
 typedef struct pn_builder pn_builder;

@@ -76,6 +76,6 @@ TYPED(f64)
 #define STRING_(s) #s
 #define STRING(s)  STRING_(s)
 #define OF(t)      { activations_##t, rowwise_##t, losses_##t, updates_##t, wholes_##t, adjust_##t, average_##t, power_sum_##t, \
-                       gemm_##t, gemm_workspace_##t, sum_rows_##t, add_##t }
+                       gemm_##t, gemm_workspace_##t, sum_rows_##t, add_##t, multiply_##t }
 extern const pn_kernels CAT(pn_kernels, PN_ISA);
 const pn_kernels CAT(pn_kernels, PN_ISA) = { STRING(PN_ISA), { [PN_F32] = OF(f32), [PN_F64] = OF(f64) } };

@@ -46,7 +46,7 @@ typedef struct {
 } pn_product;
 typedef void pn_gemm_fn(const pn_product *product, void *workspace);            /* workspace: 64-byte aligned, gemm_workspace(product) bytes */
 typedef size_t pn_gemm_workspace_fn(const pn_product *product);
-typedef void pn_add_fn(size_t n, const void *a, const void *b, void *y);       /* y = a + b, elementwise; y may be either */
+typedef void pn_pair_fn(size_t n, const void *a, const void *b, void *y);      /* elementwise; y may be a or b */
 typedef void pn_sum_rows_fn(size_t rows, size_t n, const void *x, void *out);   /* out[j] += sum over rows of x (rows, n) */
 
 typedef struct {
@@ -61,7 +61,7 @@ typedef struct {
     pn_gemm_fn *gemm;
     pn_gemm_workspace_fn *gemm_workspace;
     pn_sum_rows_fn *sum_rows;
-    pn_add_fn *add;
+    pn_pair_fn *add, *multiply;
 } pn_typed_kernels;
 
 typedef struct { const char *isa; pn_typed_kernels of[PN_DTYPES]; } pn_kernels;

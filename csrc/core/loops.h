@@ -61,11 +61,15 @@ PN_ACTIVATIONS(ROW)
 PN_ROWWISE(ROW)
 #undef ROW
 
-static void CAT(add, SFX)(size_t n, const void *a, const void *b, void *y)
-{
-    const R *p = a, *q = b;
-    R *out = y;
-    size_t i = 0;
-    for (; i + L <= n; i += L) STORE(out + i, LOAD(p + i) + LOAD(q + i));
-    if (i < n) STORE_PART(out + i, n - i, LOAD_PART(p + i, n - i) + LOAD_PART(q + i, n - i));
-}
+#define PAIR(name, op) \
+    static void CAT(name, SFX)(size_t n, const void *a, const void *b, void *y) \
+    { \
+        const R *p = a, *q = b; \
+        R *out = y; \
+        size_t i = 0; \
+        for (; i + L <= n; i += L) STORE(out + i, LOAD(p + i) op LOAD(q + i)); \
+        if (i < n) STORE_PART(out + i, n - i, LOAD_PART(p + i, n - i) op LOAD_PART(q + i, n - i)); \
+    }
+PAIR(add, +)
+PAIR(multiply, *)
+#undef PAIR

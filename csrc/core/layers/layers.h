@@ -7,7 +7,11 @@
     ROW(linear)         /* config: in_features, out_features, bias (0 or 1); parameters weight (out, in), bias (out) */ \
     ROW(activation)     /* config: row of the activation table, then its parameters */ \
     ROW(rowwise)        /* config: row of the row-wise table, axis of the sample */ \
-    ROW(reshape)        /* config: the dimensions of the new sample */
+    ROW(reshape)        /* config: the dimensions of the new sample */ \
+    ROW(add)            /* elementwise sum of its inputs */ \
+    ROW(multiply)       /* elementwise product of two inputs */ \
+    ROW(concat)         /* config: axis of the sample */ \
+    ROW(slice)          /* config: axis of the sample, start, stop */
 
 #define ROW(name) extern const pn_layer_kind pn_layer_##name;
 PN_LAYERS(ROW)
