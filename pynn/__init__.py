@@ -27,11 +27,13 @@ from ._loss import Loss
 from ._optimizer import Optimizer
 from ._random import manual_seed
 from ._threads import get_num_threads, num_threads, set_num_threads
+from ._training import History
 from .activation_layers import *  # noqa: F403
 from .activations import *  # noqa: F403
+from .compose import Add, Concat, Parallel, Residual
 from .layers import Flatten, Linear
 from .losses import *  # noqa: F403
-from .model import History, Sequential
+from .model import Input, Model, Sequential
 
 __version__ = "0.1.0"
 
@@ -42,13 +44,19 @@ __all__ = [
     *activations.__all__,  # type: ignore[name-defined]  # noqa: F405
     *activation_layers.__all__,  # type: ignore[name-defined]  # noqa: F405
     *losses.__all__,
+    "Add",
+    "Concat",
     "Flatten",
     "History",
+    "Input",
     "Layer",
     "Linear",
     "Loss",
+    "Model",
     "Optimizer",
+    "Parallel",
     "Parameter",
+    "Residual",
     "Sequential",
     "get_num_threads",
     "grad",

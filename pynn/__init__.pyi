@@ -15,6 +15,7 @@ from ._random import manual_seed as manual_seed
 from ._threads import get_num_threads as get_num_threads
 from ._threads import num_threads as num_threads
 from ._threads import set_num_threads as set_num_threads
+from ._training import History as History
 from .activation_layers import BinaryStep as BinaryStep
 from .activation_layers import CELU as CELU
 from .activation_layers import ELU as ELU
@@ -75,6 +76,10 @@ from .activations import swish as swish
 from .activations import tanh as tanh
 from .activations import tanhshrink as tanhshrink
 from .activations import threshold as threshold
+from .compose import Add as Add
+from .compose import Concat as Concat
+from .compose import Parallel as Parallel
+from .compose import Residual as Residual
 from .layers import Flatten as Flatten
 from .layers import Linear as Linear
 from .losses import BCELoss as BCELoss
@@ -83,7 +88,8 @@ from .losses import CrossEntropyLoss as CrossEntropyLoss
 from .losses import L1Loss as L1Loss
 from .losses import MSELoss as MSELoss
 from .losses import NLLLoss as NLLLoss
-from .model import History as History
+from .model import Input as Input
+from .model import Model as Model
 from .model import Sequential as Sequential
 
 __all__ = [
@@ -153,13 +159,19 @@ __all__ = [
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
     "NLLLoss",
+    "Add",
+    "Concat",
     "Flatten",
     "History",
+    "Input",
     "Layer",
     "Linear",
     "Loss",
+    "Model",
     "Optimizer",
+    "Parallel",
     "Parameter",
+    "Residual",
     "Sequential",
     "get_num_threads",
     "grad",

@@ -95,30 +95,39 @@ class Builder:
 
     Attributes
     ----------
-    node : int
-        Behind which the next layer is added; a layer with branches sets it.
-    inputs : tuple of int
-        The nodes of the inputs.
+    nodes : tuple of int
+        Behind which the next layer is added: one, or several where branches have not met; a layer with branches sets it.
     training : bool
         Whether layers that behave differently in training do so, each if its own ``training`` is set too.
     random : bool
         Whether any layer so far draws random numbers.
     batched : bool
         Whether the first axis of the whole array is the batch.
+    skip : frozenset of str
+        Names of layers to leave out, because a loss does their work.
     """
 
     def __init__(self, dtype: str, shapes: Sequence[tuple[int, ...]], *, batched: bool = True, training: bool = True) -> None:
         self.graph = _core.Graph(dtype, shapes[0])
-        self.inputs = (0, *map(self.graph.input, shapes[1:]))
-        self.node = 0
+        self.nodes = (0, *map(self.graph.input, shapes[1:]))
         self.batched = batched
+        self.skip: frozenset[str] = frozenset()
+        self._path: list[str] = []
         self.training = training
         self.random = False
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one sample here."""
-        return self.graph.shape(self.node)
+        return self.graph.shape(self.nodes[0])
+
+    def child(self, name: str, layer: Layer) -> None:
+        """Add a layer that is part of another, under its name there."""
+        self._path.append(name)
+        path = ".".join(self._path)
+        if path not in self.skip:
+            layer._build(self, f"layer {path} ({type(layer).__name__})")
+        self._path.pop()
 
     def add(
         self,
@@ -131,9 +140,15 @@ class Builder:
     ) -> int:
         """Add one of the core's layers behind ``inputs``, or here; the next one goes behind it."""
         pairs = tuple((p.data, p.grad if p.requires_grad else None) for p in parameters if p is not None)
-        feeds = (self.node,) if inputs is None else tuple(inputs)
-        self.node = self.graph.add(kind, where, config, pairs, feeds, training and self.training)
-        return self.node
+        feeds = self.nodes if inputs is None else tuple(inputs)
+        node = self.graph.add(kind, where, config, pairs, feeds, training and self.training)
+        self.nodes = (node,)
+        return node
+
+    def finish(self) -> _core.Graph:
+        """Return the graph, whose outputs are the present nodes."""
+        self.graph.outputs(self.nodes)
+        return self.graph
 
     def sample_axis(self, axis: int, where: str) -> int:
         """Return the sample's axis that ``axis`` of the whole array is."""
@@ -215,7 +230,7 @@ class Layer:
             rows, _, batched = self._split(xs[0])
             builder = Builder(dtype, [self._split(x)[1] for x in xs], batched=batched)
             self._build(builder, type(self).__name__)
-            found = self._plans[key] = _core.Plan(builder.graph, rows, "backward"), builder.random
+            found = self._plans[key] = _core.Plan(builder.finish(), rows, "backward"), builder.random
             if len(self._plans) > _KEPT_PLANS:
                 self._plans.popitem(last=False)
         else:
@@ -228,9 +243,11 @@ class Layer:
 
     def __call__(self, *xs: ArrayLike) -> Any:
         """Return the output, or a tuple of outputs, and keep what ``backward`` needs; inputs are held by reference until then."""
-        arrays = tuple([real_array(x, "x") for x in xs])
-        if not arrays:
+        if not xs:
             raise TypeError(f"{type(self).__name__}: expected an array")
+        if isinstance(xs[0], Symbol):
+            return Symbol._of(self, xs)
+        arrays = tuple([real_array(x, "x") for x in xs])
         plan = self._plan(arrays)
         _, _, batched = self._split(arrays[0])
         y = plan.forward(*(arrays if batched else [a[np.newaxis] for a in arrays]))
@@ -265,9 +282,37 @@ class Layer:
         results = [g.astype(np.float16) for g in results] if half else results
         return tuple(results) if isinstance(gx, tuple) else results[0]
 
+    # ---- parts -----------------------------------------------------------------------------------------------------
+    def _children(self) -> dict[str, Layer]:
+        """Return the layers that this one is made of, by name."""
+        return {}
+
+    def _leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        """Yield the layers that are made of no others, each with its full name, as often as they occur."""
+        for name, layer in self._children().items():
+            if layer._children():
+                yield from layer._leaves(f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}", layer
+
+    def _tails(self) -> list[tuple[str, str]]:
+        """Return for each output the name and class of the one layer that makes it, and nothing else; "" where there is none such."""
+        return [("", "" if self._children() else type(self).__name__)]
+
+    def _adopt(self) -> None:
+        """Take on the children: all of one dtype, which becomes this layer's."""
+        found = {layer.dtype: name for name, layer in self._leaves() if layer.dtype}
+        if len(found) > 1:
+            raise ValueError("layers: all must compute in one dtype, got " + ", ".join(f"{d} in layer {n}" for d, n in found.items()))
+        self.dtype = next(iter(found), None)
+        for layer in self._children().values():
+            layer._owners.add(self)
+        self._forget()
+
     # ---- parameters ----------------------------------------------------------------------------------------------
     def _all_parameters(self) -> dict[str, Parameter]:
-        return self._parameters
+        parts = ((f"{name}.{own}", p) for name, layer in self._children().items() for own, p in layer._all_parameters().items())
+        return {**self._parameters, **dict(parts)}
 
     def parameters(self) -> list[Parameter]:
         """Return the parameters, each once."""
@@ -339,8 +384,10 @@ class Layer:
 
     # ---- mode, text, pickling -------------------------------------------------------------------------------------
     def train(self, mode: bool = True) -> Self:
-        """Set training mode, which matters to layers that behave differently when used."""
+        """Set training mode, here and in all parts; it matters to layers that behave differently when used."""
         self.training = mode
+        for layer in self._children().values():
+            layer.train(mode)
         return self
 
     def eval(self) -> Self:
@@ -356,7 +403,36 @@ class Layer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._owners = weakref.WeakSet()
+        for layer in self._children().values():
+            layer._owners.add(self)
         self._forget()
+
+
+class Symbol:
+    """A place in a net that is being drawn: what `Input` gives, and what a layer gives for other symbols.
+
+    Attributes
+    ----------
+    layer : Layer or None
+        What computes it; None for an input.
+    inputs : tuple of Symbol
+        From what.
+    shape : tuple of int or None
+        Of one sample, for an input; the others are found out when a model is made.
+    """
+
+    def __init__(self, layer: Layer | None, inputs: tuple[Symbol, ...], shape: tuple[int, ...] | None = None, index: int = 0) -> None:
+        self.layer, self.inputs, self.shape, self.index = layer, inputs, shape, index
+
+    @classmethod
+    def _of(cls, layer: Layer, inputs: Sequence[Any]) -> Symbol:
+        strange = [x for x in inputs if not isinstance(x, Symbol)]
+        if strange:
+            raise TypeError(f"{type(layer).__name__}: symbols and arrays do not mix, got {type(strange[0]).__name__}")
+        return cls(layer, tuple(inputs))
+
+    def __repr__(self) -> str:
+        return f"<Symbol: input {self.shape}>" if self.layer is None else f"<Symbol: output of {self.layer!r}>"
 
 
 def layer_from_config(config: Mapping[str, Any]) -> Layer:

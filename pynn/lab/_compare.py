@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import pynn
+from pynn._training import Callback
 from pynn.datasets import train_test_split
 from pynn.lab._health import unit_health
 from pynn.lab._report import Comparison, Row
-from pynn.model import Callback
 
 ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu")
 

@@ -1,0 +1,192 @@
+"""Layers made of branches: a shortcut past others, outputs side by side, sums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from ._layer import Builder, Layer, layer_from_config
+from .model import Sequential, as_layer
+
+__all__ = ["Add", "Concat", "Parallel", "Residual"]
+
+
+class _Branches(Layer):
+    """What layers of branches share: each branch is given the same input."""
+
+    def __init__(self, *branches: Layer | str) -> None:
+        super().__init__()
+        self._branches = [as_layer(branch) for branch in branches]
+        self._adopt()
+
+    @property
+    def branches(self) -> tuple[Layer, ...]:
+        """The branches."""
+        return tuple(self._branches)
+
+    def _children(self) -> dict[str, Layer]:
+        return {str(i): branch for i, branch in enumerate(self._branches)}
+
+    def _branch_out(self, builder: Builder) -> tuple[int, ...]:
+        """Build every branch behind the present nodes; return the nodes of all their outputs."""
+        start = builder.nodes
+        ends: list[int] = []
+        for name, branch in self._children().items():
+            builder.nodes = start
+            builder.child(name, branch)
+            ends += builder.nodes
+        return tuple(ends)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"branches": [{"class": type(b).__name__, **b.get_config()} for b in self._branches]}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        rest = {**config}
+        branches = [layer_from_config(b) for b in rest.pop("branches")]
+        return cls(*branches, **rest)
+
+    def __repr__(self) -> str:
+        options = (f"{k}={v!r}" for k, v in self.get_config().items() if k != "branches")
+        return f"{type(self).__name__}({', '.join([*map(repr, self._branches), *options])})"
+
+
+class Parallel(_Branches):
+    """Several layers on the same input: ``(branch(x) for each branch)``, a tuple of outputs.
+
+    Parameters
+    ----------
+    *branches : Layer or str
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> a, b = pynn.Parallel("relu", "tanh")(np.array([[-1.0, 1.0]]))
+    >>> a
+    array([[0., 1.]])
+    """
+
+    def _build(self, builder: Builder, where: str) -> None:
+        if not self._branches:
+            raise ValueError(f"{where}: needs at least one branch")
+        builder.nodes = self._branch_out(builder)
+
+
+class Add(_Branches):
+    """The sum of several inputs, or of several layers' outputs for the same input.
+
+    Parameters
+    ----------
+    *branches : Layer or str
+        Without any the layer takes several inputs itself: ``y = x1 + x2 + ...``; with some ``y = branch1(x) + branch2(x) + ...``.
+
+    Raises
+    ------
+    ValueError
+        If what is added differs in shape.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.Add()(np.ones((1, 2)), np.ones((1, 2)))
+    array([[2., 2.]])
+    >>> pynn.Add("identity", "relu")(np.array([[-1.0, 1.0]]))
+    array([[-1.,  2.]])
+    """
+
+    def _build(self, builder: Builder, where: str) -> None:
+        builder.add("add", where, (), inputs=self._branch_out(builder) if self._branches else builder.nodes)
+
+
+class Concat(_Branches):
+    """Several inputs one after the other along an axis, or several layers' outputs for the same input.
+
+    Parameters
+    ----------
+    *branches : Layer or str
+        Without any the layer takes several inputs itself.
+    dim : int
+        The axis, counted with the batch.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ beyond the axis.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.Concat("relu", "identity")(np.array([[-1.0, 1.0]]))
+    array([[ 0.,  1., -1.,  1.]])
+    """
+
+    def __init__(self, *branches: Layer | str, dim: int = 1) -> None:
+        super().__init__(*branches)
+        if isinstance(dim, bool) or not isinstance(dim, int):
+            raise TypeError(f"dim: expected an integer, got {dim!r}")
+        self.dim = dim
+
+    def _build(self, builder: Builder, where: str) -> None:
+        ends = self._branch_out(builder) if self._branches else builder.nodes
+        builder.nodes = ends
+        builder.add("concat", where, (builder.sample_axis(self.dim, where),), inputs=ends)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "dim": self.dim}
+
+
+class Residual(Layer):
+    """Layers with a shortcut past them: ``y = layers(x) + shortcut(x)`` (He et al., 2015).
+
+    Parameters
+    ----------
+    *layers : Layer or str
+        In a row.
+    shortcut : Layer or str, optional
+        What the input goes through on the short way; None: nothing.
+
+    Raises
+    ------
+    ValueError
+        If the two ways end in different shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> block = pynn.Residual(pynn.Linear(4, 4, seed=0), "relu")
+    >>> block(np.ones((2, 4))).shape
+    (2, 4)
+    """
+
+    def __init__(self, *layers: Layer | str, shortcut: Layer | str | None = None) -> None:
+        super().__init__()
+        self._main = Sequential(*layers)
+        self._shortcut = None if shortcut is None else as_layer(shortcut)
+        self._adopt()
+
+    def _children(self) -> dict[str, Layer]:
+        return {"layers": self._main, **({"shortcut": self._shortcut} if self._shortcut is not None else {})}
+
+    def _build(self, builder: Builder, where: str) -> None:
+        start = builder.nodes
+        builder.child("layers", self._main)
+        main, builder.nodes = builder.nodes, start
+        if self._shortcut is not None:
+            builder.child("shortcut", self._shortcut)
+        builder.add("add", where, (), inputs=(*main, *builder.nodes))
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = {"layers": self._main.get_config()["layers"]}
+        if self._shortcut is not None:
+            config["shortcut"] = {"class": type(self._shortcut).__name__, **self._shortcut.get_config()}
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        shortcut = config.get("shortcut")
+        layers = [layer_from_config(layer) for layer in config["layers"]]
+        return cls(*layers, shortcut=None if shortcut is None else layer_from_config(shortcut))
+
+    def __repr__(self) -> str:
+        shortcut = [] if self._shortcut is None else [f"shortcut={self._shortcut!r}"]
+        return f"Residual({', '.join([*map(repr, self._main), *shortcut])})"

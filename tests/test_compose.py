@@ -1,0 +1,219 @@
+"""Nets of any form: against the same arithmetic by hand, layer by layer."""
+
+import copy
+import json
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pynn
+
+RNG = np.random.default_rng(0)
+
+
+def linear(n: int, m: int, seed: int) -> pynn.Linear:
+    return pynn.Linear(n, m, dtype="float64", seed=seed)
+
+
+def numeric(f: Any, x: np.ndarray, h: float = 1e-6) -> np.ndarray:
+    """Central differences of a number."""
+    g = np.zeros_like(x)
+    for i in np.ndindex(*x.shape):
+        step = np.zeros_like(x)
+        step[i] = h
+        g[i] = (f(x + step) - f(x - step)) / (2 * h)
+    return g
+
+
+def two_heads() -> pynn.Model:
+    """Two inputs, a layer used twice, a skip, and two outputs of which one feeds the other."""
+    a, b = pynn.Input(3), pynn.Input((3,))
+    shared = linear(3, 4, 0)
+    ha, hb = shared(a), shared(b)
+    mid = pynn.Tanh()(ha)
+    first = linear(4, 2, 1)(mid)
+    both = pynn.Model((a, b), (linear(4, 2, 2)(hb), first))
+    return both
+
+
+def test_a_model_of_two_inputs_and_outputs() -> None:
+    model = two_heads()
+    xa, xb = RNG.normal(size=(2, 5, 3))
+    ya, yb = model(xa, xb)
+    assert ya.shape == yb.shape == (5, 2)
+    ga, gb = RNG.normal(size=(2, 5, 2))
+    model.zero_grad()
+    gxa, gxb = model.backward(ga, gb)
+
+    def total(u: np.ndarray, v: np.ndarray) -> float:
+        p, q = model(u, v)
+        return float((p * ga).sum() + (q * gb).sum())
+
+    np.testing.assert_allclose(gxa, numeric(lambda u: total(u, xb), xa), atol=1e-8)
+    np.testing.assert_allclose(gxb, numeric(lambda v: total(xa, v), xb), atol=1e-8)
+    for p in model.parameters():
+        before, got = p.data.copy(), p.grad.copy()
+
+        def moved(w: np.ndarray, p: Any = p, before: np.ndarray = before) -> float:
+            p.data[...] = w
+            result = total(xa, xb)
+            p.data[...] = before
+            return result
+
+        np.testing.assert_allclose(got, numeric(moved, before), atol=1e-7)
+    for got, want in zip(model.predict((xa, xb)), model(xa, xb), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_a_shared_layer_is_one_layer() -> None:
+    model = two_heads()
+    assert len(model.parameters()) == 6
+    assert len(model.state_dict()) == 6
+
+
+def test_outputs_that_feed_other_outputs() -> None:
+    x = pynn.Input(3)
+    a = linear(3, 3, 0)(x)
+    b = pynn.Tanh()(a)
+    model = pynn.Model(x, (a, b, a, x))
+    X = RNG.normal(size=(4, 3))
+    ya, yb, yc, yx = model(X)
+    np.testing.assert_array_equal(ya, yc)
+    np.testing.assert_array_equal(yx, X)
+    np.testing.assert_allclose(yb, np.tanh(ya))
+    g = RNG.normal(size=(4, 4, 3))
+    kept = g.copy()
+    model.zero_grad()
+    gx = model.backward(*g)
+    np.testing.assert_array_equal(g, kept)
+    inner = g[0] + g[2] + g[1] * (1 - yb**2)
+    np.testing.assert_allclose(gx, inner @ model.params["0.weight"] + g[3], rtol=1e-12)
+    np.testing.assert_allclose(model.grads["0.weight"], inner.T @ X, rtol=1e-12)
+
+
+def test_fit_with_a_loss_for_each_output() -> None:
+    x = pynn.Input(6)
+    body = pynn.Sequential(pynn.Linear(6, 12, seed=0), "relu")(x)
+    outputs = {"class": pynn.Softmax()(pynn.Linear(12, 3, seed=1)(body)), "box": pynn.Linear(12, 2, seed=2)(body)}
+    model = pynn.Model(x, outputs)
+    X = RNG.normal(size=(90, 6))
+    y = {"class": (X[:, 0] > 0).astype(int) + (X[:, 1] > 0), "box": X[:, :2] * 2}
+    hist = model.fit(
+        X, y, loss={"class": "cross_entropy", "box": "mse"}, loss_weights={"class": 1, "box": 0.5}, epochs=60, seed=0,
+        optimizer=pynn.optim.Adam(lr=0.01), validation_data=(X, y),
+    ).history  # fmt: skip
+    assert set(hist) >= {"loss", "class_loss", "class_accuracy", "box_loss", "val_loss", "val_box_loss", "val_class_accuracy"}
+    assert hist["class_accuracy"][-1] > 0.9
+    assert hist["box_loss"][-1] < 0.3
+    np.testing.assert_allclose(hist["loss"], np.add(hist["class_loss"], np.multiply(0.5, hist["box_loss"])), rtol=1e-12)
+    score = model.evaluate(X, y)
+    assert score["loss"] == pytest.approx(hist["val_loss"][-1])
+    np.testing.assert_allclose(model.predict(X)[0].sum(1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("remake", [
+    copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), lambda m: pynn.Model.from_config(json.loads(json.dumps(m.get_config()))),
+    lambda m: eval(repr(m), vars(pynn)),
+])  # fmt: skip
+def test_a_model_can_be_made_again(remake: Any) -> None:
+    model = two_heads()
+    again = remake(model)
+    again.load_state_dict(model.state_dict())
+    xa, xb = RNG.normal(size=(2, 5, 3))
+    for got, want in zip(again.predict((xa, xb)), model.predict((xa, xb)), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_names() -> None:
+    net = pynn.Sequential({"body": pynn.Linear(3, 4, seed=0), "act": "relu"})
+    net.append(pynn.Linear(4, 2, seed=1), "head")
+    assert [*net.state_dict()] == ["body.weight", "body.bias", "head.weight", "head.bias"]
+    assert net["act"] is net[1]
+    net["head"] = pynn.Linear(4, 5)
+    assert net.predict(np.ones((2, 3))).shape == (2, 5)
+    assert [*net[1:].state_dict()] == ["head.weight", "head.bias"]
+    assert eval(repr(net), vars(pynn)).get_config() == net.get_config()
+    with pytest.raises(KeyError, match=r"hed.*head"):
+        net["hed"]
+    with pytest.raises(ValueError, match="names must differ"):
+        net.append("relu", "head")
+    with pytest.raises(ValueError, match="without dots"):
+        net.append("relu", "a.b")
+
+
+def test_what_is_no_net() -> None:
+    x, other = pynn.Input(3), pynn.Input(3)
+    y = pynn.ReLU()(x)
+    cases: list[tuple[Any, type[Exception], str]] = [
+        (lambda: pynn.Model(other, y), ValueError, r"an input of shape \(3,\) that is not given"),
+        (lambda: pynn.Model(y, y), ValueError, "inputs: expected what pynn.Input gave"),
+        (lambda: pynn.Model(x, np.ones(3)), TypeError, "float64"), (lambda: pynn.Model((), y), ValueError, "at least one"),
+        (lambda: pynn.Model(x, pynn.Linear(4, 2)(y)), ValueError, r"layer 1 \(Linear\).*\(3,\).*4"),
+        (lambda: pynn.ReLU()(x, np.ones(3)), TypeError, "do not mix"),
+        (lambda: pynn.Model((x, other), y)(np.ones((2, 3))), ValueError, "takes 2 inputs, got 1"),
+        (lambda: pynn.Model((x, other), (y, other)).predict(np.ones((2, 3))), TypeError, "tuple of arrays"),
+        (lambda: pynn.Model((x, other), (y, other)).predict((np.ones((2, 3)), np.ones((3, 3)))), ValueError, "2 and 3 rows"),
+        (lambda: pynn.Model(x, (y, x)).fit(np.ones((2, 3)), (1, 2, 3), loss="mse"), ValueError, "y: .*of 2.*got 3"),
+        (lambda: pynn.Model(x, (y, x)).fit(np.ones((2, 3)), {"a": 1}, loss="mse"), ValueError, "no names"),
+        (lambda: pynn.Model(x, {"p": y, "q": x}).fit(np.ones((2, 3)), {"p": 1}, loss="mse"), ValueError, "p, q.*'p'"),
+    ]  # fmt: skip
+    for call, error, message in cases:
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_layers_of_branches() -> None:
+    x = RNG.normal(size=(5, 3))
+    f, g = linear(3, 3, 0), linear(3, 3, 1)
+    np.testing.assert_allclose(pynn.Residual(f, "tanh")(x), np.tanh(f(x)) + x)
+    np.testing.assert_allclose(pynn.Residual(f, shortcut=g)(x), f(x) + g(x))
+    np.testing.assert_allclose(pynn.Add(f, g, "identity")(x), f(x) + g(x) + x)
+    np.testing.assert_allclose(pynn.Concat(f, g)(x), np.concatenate([f(x), g(x)], 1))
+    np.testing.assert_allclose(pynn.Concat()(x, 2 * x, x), np.concatenate([x, 2 * x, x], 1))
+    for got, want in zip(pynn.Parallel(f, "relu")(x), (f(x), np.maximum(x, 0)), strict=True):
+        np.testing.assert_allclose(got, want)
+    assert [*pynn.Residual(f, shortcut=g).state_dict()] == ["layers.0.weight", "layers.0.bias", "shortcut.weight", "shortcut.bias"]
+    with pytest.raises(ValueError, match=r"layer 0 \(Residual\): .*\(2,\) and \(3,\)"):
+        pynn.Sequential(pynn.Residual(linear(3, 2, 0)))(x)
+    with pytest.raises(ValueError, match="axis 0 is the batch"):
+        pynn.Sequential(pynn.Concat("relu", "tanh", dim=0)).predict(x)
+
+
+BLOCKS = [
+    lambda: pynn.Residual(linear(3, 3, 0), "tanh", linear(3, 3, 1)), lambda: pynn.Residual("tanh", "sigmoid"),
+    lambda: pynn.Residual("tanh", shortcut=linear(3, 3, 2)), lambda: pynn.Concat(linear(3, 2, 0), "silu", "identity"),
+    lambda: pynn.Add("identity", "identity", "tanh"), lambda: pynn.Add(pynn.Residual("tanh"), pynn.Residual("gelu")),
+    lambda: pynn.Concat("relu", pynn.Add("tanh", "identity"), dim=-1), lambda: pynn.Residual(),
+    lambda: pynn.Sequential(pynn.Residual("tanh"), pynn.Flatten(), pynn.Residual("softmax")),
+    lambda: pynn.Sequential(pynn.Parallel("tanh", "gelu"), pynn.Concat()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", BLOCKS)
+def test_gradients_through_branches(make: Any) -> None:
+    block, x = make(), RNG.normal(size=(4, 3))
+    y = block(x)
+    g = RNG.normal(size=y.shape)
+    block.zero_grad()
+    gx = block.backward(g)
+    np.testing.assert_allclose(gx, numeric(lambda u: float((block(u) * g).sum()), x), atol=1e-7)
+    again = eval(repr(block), vars(pynn))
+    assert again.get_config() == block.get_config()
+    assert pickle.loads(pickle.dumps(block)).get_config() == block.get_config()
+
+
+@pytest.mark.parametrize("make", BLOCKS)
+def test_a_step_of_fit_is_the_step_by_hand(make: Any) -> None:
+    """The gradients that a step of training leaves are those of a call and its backward."""
+    X = RNG.normal(size=(4, 3))
+    net = pynn.Sequential(linear(3, 3, 5), make())
+    out = net(X)
+    y = RNG.normal(size=out.shape)
+    net.zero_grad()
+    net.backward(2 * (net(X) - y) / y.size)
+    want = {name: g.copy() for name, g in net.grads.items()}
+    net.fit(X, y, loss="mse", optimizer=pynn.optim.SGD(lr=0.0), epochs=1, batch_size=4, shuffle=False)
+    for name, g in net.grads.items():
+        np.testing.assert_allclose(g, want[name], atol=1e-12)
