@@ -168,9 +168,9 @@ class Layer:
 
     classes: ClassVar[dict[str, type[Layer]]] = {}
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not cls.__name__.startswith("_"):
+        if not abstract and not cls.__name__.startswith("_"):
             Layer.classes[cls.__name__] = cls
 
     def __init__(self) -> None:

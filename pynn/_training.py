@@ -53,7 +53,7 @@ def _check_count(name: str, value: object, least: int) -> None:
         raise ValueError(f"{name}: expected an integer of {least} or more, got {value!r}")
 
 
-class Net(Layer):
+class Net(Layer, abstract=True):
     """A layer made of others, with a training loop that runs in C: the base of `Sequential` and `Model`."""
 
     def __init__(self) -> None:
