@@ -94,6 +94,7 @@ def measure(case: Case, peers: Sequence[Any], pace: Pace) -> dict[str, Any]:
         "bytes": case.bytes,
         "values": {name: _spread(values) for name, values in rounds.items()},
         "ratios": _ratios(rounds),
+        "ratios of the best": {name: min(values) / min(rounds[OURS]) for name, values in rounds.items()} if OURS in rounds else {},
         "rounds": max(map(len, rounds.values()), default=0),
         "other load": round(max(0.0, others), 2),
         "errors": errors,

@@ -53,13 +53,48 @@ def contest(records: Sequence[Mapping[str, Any]]) -> list[str]:
     return table(["", OURS, *["GFLOP/s", "of peak"][: 2 * peak], *(f"{peer} / {OURS}" for peer in peers)], rows)
 
 
-def curves(lines: Mapping[str, Sequence[tuple[float, Sequence[float]]]], path: Path, x: str, y: str) -> None:
-    """Draw lines of (x, (median, low, high)) on logarithmic axes; those of one contestant share a colour, more threads are dashed."""
+def _pyplot() -> Any:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    return pyplot
+
+
+def bars(records: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
+    """Draw each contestant's time over ours with its spread, for each number of threads a picture of its own; return where they are."""
+    pyplot, paths = _pyplot(), []
+    for threads in sorted({record["threads"] for record in records}):
+        cases = {record["case"]: record["ratios"] for record in records if record["threads"] == threads}
+        peers = [name for name in dict.fromkeys(name for ratios in cases.values() for name in ratios) if not name.startswith("machine")]
+        figure, axes = pyplot.subplots(figsize=(8, 1 + 0.18 * len(cases) * (len(peers) + 1)), layout="constrained")
+        height = 1 / (len(peers) + 1)
+        for i, peer in enumerate(peers):
+            shown = [(k, ratios[peer]) for k, ratios in enumerate(cases.values()) if peer in ratios]
+            places, widths = [k + i * height for k, _ in shown], [middle - 1 for _, (middle, _, _) in shown]
+            spread = [_positive([middle - low, high - middle]) for _, (middle, low, high) in shown]
+            axes.barh(places, widths, height, left=1, label=peer, xerr=list(zip(*spread, strict=True)), error_kw={"alpha": 0.4})
+        axes.axvline(1, color="black", linewidth=1)
+        axes.set(xscale="log", xlabel=f"time over {OURS}'s, {threads} thread{'s' * (threads > 1)}")
+        axes.set_yticks([k + (len(peers) - 1) / 2 * height for k in range(len(cases))], list(cases))
+        axes.invert_yaxis()
+        axes.grid(axis="x", alpha=0.3)
+        figure.legend(loc="outside upper center", ncols=4, fontsize="small")
+        paths.append(path.with_stem(f"{path.stem}_{threads}"))
+        figure.savefig(paths[-1])
+        pyplot.close(figure)
+    return paths
+
+
+def _positive(values: Sequence[float]) -> list[float]:
+    """Return values without those below 0: the median of all rounds need not lie among the ratios within a round."""
+    return [max(0.0, value) for value in values]
+
+
+def curves(lines: Mapping[str, Sequence[tuple[float, Sequence[float]]]], path: Path, x: str, y: str) -> None:
+    """Draw lines of (x, (median, low, high)) on logarithmic axes; those of one contestant share a colour, more threads are dashed."""
+    pyplot = _pyplot()
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
     colours: dict[str, str] = {}
     for title, points in lines.items():

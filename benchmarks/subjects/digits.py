@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from harness import Case, Pace, Run, label
-from report import contest, table
+from report import bars, contest, table
 
 from pynn.datasets import load_digits, train_test_split
 from subjects import Setting
@@ -41,3 +42,7 @@ def cases(setting: Setting) -> Iterator[tuple[Case, Pace]]:
 def report(records: Sequence[dict[str, Any]]) -> list[str]:
     accuracies = [[name, f"{value:.4f}"] for record in records for name, value in record["accuracy"].items()]
     return [*contest(records), *table(["accuracy on the 359 others, median", ""], accuracies)]
+
+
+def plot(records: Sequence[dict[str, Any]], directory: Path) -> list[Path]:
+    return bars(records, directory / "digits.svg")

@@ -8,10 +8,11 @@ Where OpenBLAS doesn't choose its AVX-512 kernels by itself (on AMD's processors
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from harness import Case, Pace, discipline
-from report import contest
+from report import bars, contest
 
 from subjects import Setting
 
@@ -26,3 +27,7 @@ def cases(setting: Setting) -> Iterator[tuple[Case, Pace]]:
 
 def report(records: Sequence[dict[str, Any]]) -> list[str]:
     return contest(records)
+
+
+def plot(records: Sequence[dict[str, Any]], directory: Path) -> list[Path]:
+    return bars(records, directory / "gemm.svg")

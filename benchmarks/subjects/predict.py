@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from harness import Case, Pace, discipline
 from nets import NETS
-from report import contest
+from report import bars, contest
 
 from subjects import Setting
 
@@ -21,3 +22,7 @@ def cases(setting: Setting) -> Iterator[tuple[Case, Pace]]:
 
 def report(records: Sequence[dict[str, Any]]) -> list[str]:
     return contest(records)
+
+
+def plot(records: Sequence[dict[str, Any]], directory: Path) -> list[Path]:
+    return bars(records, directory / "predict.svg")

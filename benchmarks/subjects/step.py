@@ -7,11 +7,12 @@ the machine's multiply-adds, measured in the same rounds, that pynn reaches (6 o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from harness import Case, Pace, discipline
 from nets import NETS
-from report import contest
+from report import bars, contest
 
 from subjects import Setting
 
@@ -23,3 +24,7 @@ def cases(setting: Setting) -> Iterator[tuple[Case, Pace]]:
 
 def report(records: Sequence[dict[str, Any]]) -> list[str]:
     return contest(records)
+
+
+def plot(records: Sequence[dict[str, Any]], directory: Path) -> list[Path]:
+    return bars(records, directory / "step.svg")
