@@ -38,6 +38,17 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Softsign": lambda x: pynn.softsign(x),
     "Tanh": lambda x: pynn.tanh(x),
 }
+# And of functions that came later, or came by a parameter later: taken from the day their row has it.
+LATER: dict[str, tuple[str, str, Callable[..., Any]]] = {
+    "Exp": ("exponential", "", lambda x: pynn.exponential(x)),
+    "HardSigmoid": ("hardsigmoid", "alpha", lambda x, alpha, beta: pynn.hardsigmoid(x, alpha, beta)),
+    "Hardmax": ("hardmax", "", lambda x, axis: pynn.hardmax(x, axis)),
+    "Shrink": ("shrink", "", lambda x, bias, lambd: pynn.shrink(x, lambd, bias)),
+    "Swish": ("swish", "beta", lambda x, alpha: pynn.swish(x, alpha)),
+    "ThresholdedRelu": ("thresholded_relu", "", lambda x, alpha: pynn.thresholded_relu(x, alpha)),
+}
+PARAMETERS = {row["name"]: row.get("params", "") for row in (*_core.ACTIVATIONS, *_core.ROWWISE)}
+OPERATORS |= {op: function for op, (name, parameter, function) in LATER.items() if parameter in PARAMETERS.get(name, ())}
 X = np.concatenate([np.linspace(-9, 9, 577), np.random.default_rng(0).normal(size=447)]).astype(np.float32).reshape(64, 16)
 ROWS = {row["name"]: row for row in (*_core.ACTIVATIONS, *_core.ROWWISE) if row["onnx"]}
 
