@@ -249,7 +249,7 @@ def case_lines(case: Case, isas: list[str]) -> Iterator[str]:
     for isa in isas:
         same = bool(groups) and case.differ.get(isa, (1, 0))[0] == 0
         groups = [*groups[:-1], [*groups[-1], isa]] if same else [*groups, [isa]]
-    every = f"{case.inputs / 1e6:,.0f} million" if case.dtype == "f64" else "all" if case.count == 1 else f"every {case.count}th"
+    every = f"{case.inputs:,} samples" if case.dtype == "f64" else "all" if case.count == 1 else f"every {case.count}th"
     for group in groups:
         value, derivative = (case.found[group[0], which] for which in ("value", "derivative"))
         allowed = [promise(ROWS[case.name], which, group[0]) for which in ("value", "derivative")]
@@ -301,6 +301,8 @@ def arguments() -> argparse.Namespace:
     names = [name for name in given.what if name not in ("f32", "f64")]
     if unknown := [name for name in names if name not in {**ROWS, **ROWWISE}]:
         parser.error(f"unknown function {', '.join(unknown)}; known: {', '.join({**ROWS, **ROWWISE})}")
+    if given.write and given.what:
+        parser.error("--write is for everything, not for a choice of types or functions")
     given.names = names or [*ROWS, *ROWWISE]
     given.isas = given.isa or [name for name, runs in _core.isas().items() if runs]
     return given
