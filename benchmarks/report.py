@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import peers
 from harness import OURS
 
 PEAK = "machine fma"
@@ -41,7 +42,7 @@ def _number(value: float) -> str:
 
 def contest(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the table of a race: our time, our share of the machine's peak where it took part, and each peer's time over ours."""
-    peers = list(dict.fromkeys(name for record in records for name in record["ratios"] if name != PEAK))
+    others = list(dict.fromkeys(name for record in records for name in record["ratios"] if name != PEAK))
     peak = any(PEAK in record["ratios"] for record in records)
     rows = []
     for record in records:
@@ -49,8 +50,8 @@ def contest(records: Sequence[Mapping[str, Any]]) -> list[str]:
             seconds, share = record["values"][OURS][0], ["", ""]
             if PEAK in record["ratios"]:
                 share = [f"{1e-9 * record['flops'] / seconds:.1f}", f"{100 * record['ratios'][PEAK][0]:.0f} %"]
-            rows.append([record["case"], duration(seconds), *share[: 2 * peak], *(ratio(record, peer) for peer in peers)])
-    return table(["", OURS, *["GFLOP/s", "of peak"][: 2 * peak], *(f"{peer} / {OURS}" for peer in peers)], rows)
+            rows.append([record["case"], duration(seconds), *share[: 2 * peak], *(ratio(record, peer) for peer in others)])
+    return table(["", OURS, *["GFLOP/s", "of peak"][: 2 * peak], *(f"{peer} / {OURS}" for peer in others)], rows)
 
 
 def _pyplot() -> Any:
@@ -62,22 +63,36 @@ def _pyplot() -> Any:
     return pyplot
 
 
+def _colours(contestants: Sequence[str]) -> dict[str, Any]:
+    """Return a colour for each contestant: its peer's, the same in every picture, paler with each variant."""
+    from matplotlib.colors import to_rgb
+
+    colours: dict[str, Any] = {}
+    for name in contestants:
+        peer = name.partition(" ")[0]
+        pale = 0.45 * sum(other.partition(" ")[0] == peer for other in colours)
+        colours[name] = [part + (1 - part) * min(pale, 0.8) for part in to_rgb(f"C{peers.NAMES.index(peer)}")]
+    return colours
+
+
 def bars(records: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
     """Draw each contestant's time over ours with its spread, for each number of threads a picture of its own; return where they are."""
     pyplot, paths = _pyplot(), []
     for threads in sorted({record["threads"] for record in records}):
         cases = {record["case"]: record["ratios"] for record in records if record["threads"] == threads}
-        peers = [name for name in dict.fromkeys(name for ratios in cases.values() for name in ratios) if not name.startswith("machine")]
-        figure, axes = pyplot.subplots(figsize=(8, 1 + 0.18 * len(cases) * (len(peers) + 1)), layout="constrained")
-        height = 1 / (len(peers) + 1)
-        for i, peer in enumerate(peers):
+        names = [name for name in dict.fromkeys(name for ratios in cases.values() for name in ratios) if not name.startswith("machine")]
+        colours = _colours(names)
+        figure, axes = pyplot.subplots(figsize=(8, 1 + 0.18 * len(cases) * (len(names) + 1)), layout="constrained")
+        height = 1 / (len(names) + 1)
+        for i, peer in enumerate(names):
             shown = [(k, ratios[peer]) for k, ratios in enumerate(cases.values()) if peer in ratios]
             places, widths = [k + i * height for k, _ in shown], [middle - 1 for _, (middle, _, _) in shown]
             spread = [_positive([middle - low, high - middle]) for _, (middle, low, high) in shown]
-            axes.barh(places, widths, height, left=1, label=peer, xerr=list(zip(*spread, strict=True)), error_kw={"alpha": 0.4})
+            error = {"xerr": list(zip(*spread, strict=True)), "error_kw": {"alpha": 0.4}}
+            axes.barh(places, widths, height, left=1, label=peer, color=colours[peer], **error)
         axes.axvline(1, color="black", linewidth=1)
         axes.set(xscale="log", xlabel=f"time over {OURS}'s, {threads} thread{'s' * (threads > 1)}")
-        axes.set_yticks([k + (len(peers) - 1) / 2 * height for k in range(len(cases))], list(cases))
+        axes.set_yticks([k + (len(names) - 1) / 2 * height for k in range(len(cases))], list(cases))
         axes.invert_yaxis()
         axes.grid(axis="x", alpha=0.3)
         figure.legend(loc="outside upper center", ncols=4, fontsize="small")
@@ -96,10 +111,10 @@ def curves(lines: Mapping[str, Sequence[tuple[float, Sequence[float]]]], path: P
     """Draw lines of (x, (median, low, high)) on logarithmic axes; those of one contestant share a colour, more threads are dashed."""
     pyplot = _pyplot()
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
-    colours: dict[str, str] = {}
+    colours = _colours(list(dict.fromkeys(title.rpartition(", ")[0] for title in lines)))
     for title, points in lines.items():
         who, _, threads = title.rpartition(", ")
-        colour, ordered = colours.setdefault(who, f"C{len(colours)}"), sorted(points)
+        colour, ordered = colours[who], sorted(points)
         places, (middle, low, high) = [place for place, _ in ordered], zip(*(values for _, values in ordered), strict=True)
         axes.plot(places, middle, "o-" if threads == "1 thread" else "s--", color=colour, markersize=4, label=title)
         axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
