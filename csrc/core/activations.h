@@ -307,7 +307,7 @@ DACT(gelu) { return D_X_PHI(x); }
     ROW(selu,        SELU,        X, "", "",                                  2, 3, "Selu(x)", \
         "1.0507009873554805 * where(x > 0, x, 1.6732632423543772 * expm1(x))", \
         "Scaled ELU, whose outputs keep mean 0 and variance 1 (Klambauer et al., 2017).") \
-    ROW(gelu,        GELU,        X, "", "",                                  4, 5, "Gelu(x)", \
+    ROW(gelu,        GELU,        X, "", "",                                  2, 2, "Gelu(x)", \
         "0.5 * x * erfc(-x / sqrt(2))", \
         "Gaussian error linear unit, x times the normal distribution function (Hendrycks and Gimpel, 2016).") \
     ROW(gelu_tanh,   GELUTanh,    X, "", "",                                  2, 6, "Gelu(x, approximate='tanh')", \

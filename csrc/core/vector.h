@@ -10,6 +10,7 @@
  *   ABS NEGABS SIGN(x, s)                 |x|, -|x|, |x| with the sign of s
  *   FMA(a, b, c)       a b + c: one rounding where the machine has it (PN_FMA), else two
  *   MAX(lo, x) MIN(hi, x)                 the second operand where they are equal or either is NaN: MAX(lo, NaN) is NaN
+ *   LOOKUP(t, i)       t[i mod 16], t an array of 16; f32 only
  *   SQRT(x)  ANY(m)    correctly rounded root; is any lane of the comparison m true?
  *   LOAD(p) STORE(p, v)                   L elements at any alignment
  *   LOAD_PART(p, n) STORE_PART(p, n, v)   the first n <= L elements only; the other lanes are zero, the other bytes untouched
@@ -115,6 +116,27 @@ static inline V CAT(v_sqrt, SFX)(V x)
 #define MAX(lo, x)   CAT(v_max, SFX)((lo), (x))
 #define MIN(hi, x)   CAT(v_min, SFX)((hi), (x))
 #define SQRT(x)      CAT(v_sqrt, SFX)(x)
+#endif
+
+#if BITS == 32
+static inline V v_lookup_f32(const R *t, VI i)
+{
+#if PN_VL == 64
+    return (V)_mm512_permutexvar_ps((__m512i)i, _mm512_loadu_ps(t));
+#elif PN_VL == 32
+    __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(t), (__m256i)i), high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(t + 8), (__m256i)i);
+    return (V)_mm256_blendv_ps(low, high, (__m256)(i << 28));
+#elif defined PN_NEON
+    const uint8_t *b = (const uint8_t *)t;
+    uint8x16x4_t bytes = { { vld1q_u8(b), vld1q_u8(b + 16), vld1q_u8(b + 32), vld1q_u8(b + 48) } };
+    return (V)vqtbl4q_u8(bytes, (uint8x16_t)((i & 15) * 0x04040404 + 0x03020100));
+#else
+    V v;
+    for (size_t k = 0; k < L; k++) v[k] = t[i[k] & 15];
+    return v;
+#endif
+}
+#define LOOKUP(t, i) v_lookup_f32((t), (i))
 #endif
 
 static inline int CAT(v_any, SFX)(VI m)
