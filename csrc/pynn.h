@@ -117,12 +117,20 @@ pn_status pn_graph_input(pn_graph *graph, size_t ndim, const size_t *shape, pn_e
  * feeds on; NULL with n_inputs 0 stands for the node before. training: what a layer does whose behaviour depends on it, outside
  * PN_PREDICT plans. */
 typedef struct {
+    /* y from the inputs' arrays; then the gradient of each input, NULL where nobody wants it, from that of y, adding to those of the layer's
+     * parameters. The layer keeps what backward needs of the forward call before. Anything but 0 stops the run. */
+    int (*forward)(void *context, size_t rows, const void *const *x, void *y);
+    int (*backward)(void *context, size_t rows, const void *gy, void *const *gx);
+    void *context;
+} pn_foreign;
+typedef struct {
     const char *kind, *where;
     size_t n_inputs;
     const size_t *inputs;
     size_t n_config;
     const double *config;
     int training;
+    const pn_foreign *foreign;      /* of kind "foreign": a layer of the caller's own, called on the thread that runs the plan; borrowed */
 } pn_layer;
 pn_status pn_graph_add(pn_graph *graph, const pn_layer *layer, pn_error *error);
 /* A parameter of the layer just added, borrowed until the graph is freed. grad NULL: the parameter is frozen. */
@@ -152,7 +160,7 @@ void pn_plan_profile(pn_plan *plan);                                            
 
 /* An array for each input and each output: x[i] (rows, input shape), y[i] (rows, output shape); x must stay as it is until
  * pn_plan_backward has run. tick: what the random numbers of layers that draw some depend on, beside their seeds. */
-void pn_plan_forward(pn_plan *plan, const void *const *x, void *const *y, uint64_t tick);
+pn_status pn_plan_forward(pn_plan *plan, const void *const *x, void *const *y, uint64_t tick, pn_error *error);
 pn_status pn_plan_backward(pn_plan *plan, const void *const *gy, void *const *gx, pn_error *error);
 
 /* ---- losses and updates on plain arrays -------------------------------------------------------------------------- */

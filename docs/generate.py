@@ -33,6 +33,7 @@ RETURNS = {
     "set_threads": "None",
     "set_doc": "None",
     "Graph.add": "int",
+    "Graph.add_own": "int",
     "Graph.input": "int",
     "Graph.outputs": "None",
     "Graph.shape": "tuple[int, ...]",

@@ -102,13 +102,16 @@ static void take_batch(pn_fit *f, const pn_data *data, const size_t *order, size
 }
 
 /* One step on as many rows of data as the plan has. */
-static void step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_t *order, size_t start, int64_t *step, pn_score *score)
+static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_t *order, size_t start, int64_t *step, pn_score *score,
+                         pn_error *error)
 {
     const pn_fit_options *o = f->options;
     double since = f->times ? pn_seconds() : 0, loss_before = p->loss_seconds;
     take_batch(f, data, order, start, p->rows);
     if (f->times) lap(&f->times->gather, &since);
-    pn_plan_train(p, f->x, (uint64_t)++*step, f->wanted, f->sums);
+    pn_status status = pn_plan_train(p, f->x, (uint64_t)*step + 1, f->wanted, f->sums, error);
+    if (status) return status;
+    ++*step;
     if (f->times) {
         f->times->loss += p->loss_seconds - loss_before;
         since = pn_seconds();
@@ -121,6 +124,7 @@ static void step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_t *or
         lap(&f->times->score, &since);
         f->times->steps++;
     }
+    return PN_OK;
 }
 
 pn_status pn_fit_epoch(pn_fit *f, uint64_t epoch, int64_t *step, pn_score *score, pn_error *error)
@@ -134,8 +138,8 @@ pn_status pn_fit_epoch(pn_fit *f, uint64_t epoch, int64_t *step, pn_score *score
     for (size_t start = 0; start < f->data->rows && !status; start += f->batch) {
         pn_plan *p = plan_for(f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
         if (status) break;
-        step_on(f, p, f->data, f->order, start, step, score);
-        if (pn_poll(o, &f->asked)) status = pn_fail(error, PN_STOPPED, "stopped after step %lld", (long long)*step);
+        status = step_on(f, p, f->data, f->order, start, step, score, error);
+        if (!status && pn_poll(o, &f->asked)) status = pn_fail(error, PN_STOPPED, "stopped after step %lld", (long long)*step);
     }
     return status;
 }
@@ -159,6 +163,6 @@ pn_status pn_fit_batch(pn_fit *f, const pn_data *batch, int64_t *step, pn_score 
     pn_status status = pn_data_check(f->graph, batch, f->options->criteria, error);
     if (!status) status = pn_room_reserve(&f->room, f->graph, batch->rows, error);
     pn_plan *p = status ? NULL : plan_for(f, batch->rows, &status, error);
-    if (!status) step_on(f, p, batch, NULL, 0, step, score);
+    if (!status) status = step_on(f, p, batch, NULL, 0, step, score, error);
     return status;
 }

@@ -163,6 +163,7 @@ pn_status pn_graph_add(pn_graph *g, const pn_layer *layer, pn_error *error)
     if (!node || !(node->inputs = malloc(n * sizeof *node->inputs))) return pn_fail(error, PN_NO_MEMORY, "no memory for a layer");
     node->kind = k;
     node->training = layer->training;
+    node->foreign = layer->foreign;
     node->n_config = layer->n_config;
     node->n_inputs = n;
     memcpy(node->inputs, inputs, n * sizeof *inputs);
@@ -178,6 +179,7 @@ pn_status pn_graph_add(pn_graph *g, const pn_layer *layer, pn_error *error)
         g->nodes[inputs[i]].consumer = g->n_nodes;
     }
     if (g->n_outputs == 1) g->outputs[0] = g->n_nodes;
+    g->foreign |= layer->foreign != NULL;
     g->n_nodes++;
     return PN_OK;
 }
@@ -204,7 +206,8 @@ pn_status pn_graph_bind(pn_graph *graph, size_t slot, size_t ndim, const size_t 
     if (status) return status;
     if (slot >= node->n_slots) return pn_fail(error, PN_BAD_VALUE, "%s has %zu parameters, not %zu", node->where, node->n_slots, slot + 1);
     const pn_shape *want = &node->slots[slot].shape;
-    if (given.ndim != want->ndim || memcmp(given.dim, want->dim, given.ndim * sizeof *given.dim)) {
+    if (want->ndim == PN_ANY_SHAPE) node->slots[slot].shape = given;
+    else if (given.ndim != want->ndim || memcmp(given.dim, want->dim, given.ndim * sizeof *given.dim)) {
         char a[80], b[80];
         pn_shape_text(&given, a, sizeof a);
         pn_shape_text(want, b, sizeof b);

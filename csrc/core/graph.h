@@ -6,7 +6,7 @@
 typedef struct { size_t ndim, dim[PN_MAX_DIMS]; } pn_shape;
 typedef struct { pn_shape shape; void *data, *grad; } pn_binding;      /* grad NULL: frozen, or no parameter but a state */
 
-enum { PN_MAX_SLOTS = 4, PN_WHERE = 48, PN_MANY = 1 << 20 };
+enum { PN_MAX_SLOTS = 16, PN_WHERE = 48, PN_MANY = 1 << 20, PN_ANY_SHAPE = 1 << 20 };     /* the last: ndim of a slot that takes any */
 
 typedef struct pn_node pn_node;
 typedef struct pn_builder pn_builder;
@@ -29,6 +29,7 @@ struct pn_node {
     pn_shape shape;                         /* of one sample's output */
     size_t n_inputs, *inputs;
     int training;
+    const pn_foreign *foreign;
     size_t n_config, n_slots;
     double config[PN_MAX_CONFIG];
     pn_binding slots[PN_MAX_SLOTS];
@@ -42,6 +43,7 @@ struct pn_graph {
     pn_node *nodes;
     size_t n_inputs, n_outputs;
     size_t *inputs, *outputs;               /* nodes */
+    int foreign;                            /* is any of its layers foreign? */
 };
 
 /* A buffer is a place for one array; the plan decides where. The first ones are the caller's, for one call: an x for each input, a y and
@@ -89,6 +91,7 @@ struct pn_plan {
     int *outputs, *output_grads;            /* PN_TRAIN: where the losses read and write */
     uint64_t tick;
     int ready;                              /* forward has run, so backward may */
+    int stopped;                            /* by a foreign layer */
     int timed;
     double loss_seconds;
     void **owned;
@@ -133,9 +136,9 @@ int pn_gradient_buffer(pn_builder *b, size_t node, int reuse);
 pn_status pn_give_gradient(pn_builder *b, size_t node, int buffer);
 void pn_share_buffer(pn_builder *b, int buffer);
 
-/* run.c: one step of fit but the update. sums: of each output's loss. The plan is PN_TRAIN. */
+/* run.c: one step of fit but the update; PN_STOPPED where a foreign layer asked for it. sums: of each output's loss. The plan is PN_TRAIN. */
 typedef struct { const pn_criterion *loss; double scale; pn_target target; } pn_wanted;
-void pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, const pn_wanted *wanted, double *sums);
+pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, const pn_wanted *wanted, double *sums, pn_error *error);
 double pn_seconds(void);                                               /* a clock that only goes forward */
 
 /* arena.c */

@@ -22,6 +22,7 @@ typedef struct {
     void *const *y;
     int scored;
     size_t lanes;                   /* in use */
+    int stopped;                    /* by a foreign layer */
     atomic_size_t next;             /* the first block nobody has taken */
     size_t end;                     /* of the blocks of this region */
 } prediction;
@@ -74,7 +75,10 @@ static void run_block(prediction *j, lane *l, size_t block)
     const size_t start = block * j->p->block, rows = rows_of(j, block);
     for (size_t i = 0; i < g->n_inputs; i++) l->x[i] = pn_data_rows(g, i, &j->data->x[i], NULL, start, rows, l->room.x ? l->room.x[i] : NULL);
     for (size_t i = 0; i < g->n_outputs; i++) l->y[i] = j->y ? (char *)j->y[i] + start * pn_sample_bytes(g, g->outputs[i]) : l->scratch[i];
-    pn_plan_forward(rows == j->p->block ? l->full : l->other, l->x, l->y, 0);
+    if (pn_plan_forward(rows == j->p->block ? l->full : l->other, l->x, l->y, 0, NULL)) {
+        j->stopped = 1;
+        return;
+    }
     for (size_t i = 0; j->scored && i < g->n_outputs; i++) {
         pn_score score = { 0 };
         const pn_criterion *loss = &j->options->criteria[i];
@@ -89,7 +93,7 @@ static void run_block(prediction *j, lane *l, size_t block)
 static void run_lane(void *context, size_t i)
 {
     prediction *j = context;
-    for (size_t block; (block = atomic_fetch_add(&j->next, 1)) < j->end;) run_block(j, &j->p->lanes[i], block);
+    for (size_t block; (block = atomic_fetch_add(&j->next, 1)) < j->end && !j->stopped;) run_block(j, &j->p->lanes[i], block);
 }
 
 /* As many lanes as threads can have blocks. */
@@ -135,7 +139,7 @@ static pn_status prepare(prediction *j, size_t blocks, pn_error *error)
 {
     pn_predictor *p = j->p;
     const pn_graph *g = p->graph;
-    size_t threads = pn_threads_get(), lanes = blocks < threads ? blocks : threads, rest = j->data->rows % p->block, sums = blocks * g->n_outputs;
+    size_t threads = g->foreign ? 1 : pn_threads_get(), lanes = blocks < threads ? blocks : threads, rest = j->data->rows % p->block, sums = blocks * g->n_outputs;
     int gathered = 0;
     for (size_t i = 0; i < g->n_inputs; i++) gathered |= !pn_data_in_place(g, i, &j->data->x[i]);
     pn_status status = add_lanes(p, lanes, error);
@@ -160,6 +164,7 @@ static pn_status run_blocks(prediction *j, size_t blocks, pn_error *error)
         atomic_store(&j->next, done);
         j->end = blocks - done < many ? blocks : done + many;
         pn_parallel(lanes, run_lane, j);
+        if (j->stopped) return pn_fail(error, PN_STOPPED, "a layer stopped the run");
         if (j->end == blocks) break;
         if (pn_now_ms() - start < 10) many *= 2;
         if (pn_poll(j->options, &asked)) return pn_fail(error, PN_STOPPED, "stopped after row %zu", j->end * j->p->block);

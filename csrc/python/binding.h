@@ -49,6 +49,8 @@ int add_fit(PyObject *module);          /* fit.c: Fit and Predictor */
 typedef struct { PyObject_HEAD pn_graph *graph; pn_dtype dtype; PyObject *keep; int sealed; } GraphObject;
 GraphObject *as_graph(PyObject *module, PyObject *object);                     /* borrowed; NULL and TypeError when it is none */
 int check_sample(const GraphObject *g, size_t i, PyArrayObject *x, const char *name);  /* is x (rows, shape of input i)? */
+/* own.c: what calls a layer written in Python back, as a capsule that must outlive the graph. */
+PyObject *own_layer(const GraphObject *g, PyObject *layer, PyObject *shape, PyObject *inputs, const pn_foreign **foreign);
 PyObject *step_list(const pn_plan *plan);                                      /* (what, where, forward, flops, seconds) of each step */
 PyArrayObject *new_output(const GraphObject *g, size_t i, size_t rows);
 /* n arrays and where their data are; zeroed is empty. */

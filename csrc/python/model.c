@@ -84,34 +84,55 @@ static int parse_config(PyObject *tuple, const char *where, double *config)
     return 1;
 }
 
+/* Adds a layer whose kind, config and foreign half are set, and binds its parameters; gives the node's number. */
+static PyObject *add_layer(GraphObject *self, pn_layer *layer, PyObject *parameters, PyObject *inputs)
+{
+    pn_error error;
+    if (!still_open(self)) return NULL;
+    size_t *nodes = inputs ? parse_nodes(inputs) : NULL;
+    if (inputs && !nodes) return NULL;
+    layer->n_inputs = inputs ? (size_t)PyTuple_GET_SIZE(inputs) : 0;
+    layer->inputs = nodes;
+    pn_status status = pn_graph_add(self->graph, layer, &error);
+    PyMem_Free(nodes);
+    if (status) return raise_status(status, &error);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parameters); i++) {
+        PyObject *pair = PyTuple_GET_ITEM(parameters, i);
+        if (!PyTuple_Check(pair)) return PyErr_Format(PyExc_TypeError, "a parameter is a pair (data, grad or None), got %.80R", pair);
+        if (!bind_parameter(self, (size_t)i, pair)) return NULL;
+    }
+    return PyLong_FromSize_t(pn_graph_nodes(self->graph) - 1);
+}
+
 /* add(kind, where, config, ((data, grad or None), ...), inputs=(), training=False) -> the node's number */
 static PyObject *graph_add(GraphObject *self, PyObject *args)
 {
     pn_layer layer = { 0 };
     PyObject *config, *parameters, *inputs = NULL;
     double numbers[PN_MAX_CONFIG];
-    pn_error error;
     if (!PyArg_ParseTuple(args, "ssO!O!|O!p", &layer.kind, &layer.where, &PyTuple_Type, &config, &PyTuple_Type, &parameters, &PyTuple_Type, &inputs,
-                          &layer.training)) return NULL;
-    if (!still_open(self) || !parse_config(config, layer.where, numbers)) return NULL;
-    size_t *nodes = inputs ? parse_nodes(inputs) : NULL;
-    if (inputs && !nodes) return NULL;
+                          &layer.training) || !parse_config(config, layer.where, numbers)) return NULL;
     layer.n_config = (size_t)PyTuple_GET_SIZE(config);
     layer.config = numbers;
-    layer.n_inputs = inputs ? (size_t)PyTuple_GET_SIZE(inputs) : 0;
-    layer.inputs = nodes;
-    pn_status status = pn_graph_add(self->graph, &layer, &error);
-    PyMem_Free(nodes);
-    if (status) return raise_status(status, &error);
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parameters); i++) {
-        PyObject *pair = PyTuple_GET_ITEM(parameters, i);
-        if (!PyTuple_Check(pair)) {
-            PyErr_SetString(PyExc_TypeError, "a parameter is a pair (data, grad or None)");
-            return NULL;
-        }
-        if (!bind_parameter(self, (size_t)i, pair)) return NULL;
-    }
-    return PyLong_FromSize_t(pn_graph_nodes(self->graph) - 1);
+    return add_layer(self, &layer, parameters, inputs);
+}
+
+/* add_own(layer, where, shape, parameters, inputs) -> the node's number: a layer written in Python */
+static PyObject *graph_add_own(GraphObject *self, PyObject *args)
+{
+    pn_layer layer = { .kind = "foreign" };
+    PyObject *object, *shape, *parameters, *inputs;
+    double numbers[PN_MAX_CONFIG];
+    if (!PyArg_ParseTuple(args, "OsO!O!O!", &object, &layer.where, &PyTuple_Type, &shape, &PyTuple_Type, &parameters, &PyTuple_Type, &inputs) ||
+        PyTuple_GET_SIZE(shape) >= PN_MAX_CONFIG || !parse_config(shape, layer.where, numbers + 1)) return NULL;
+    numbers[0] = (double)PyTuple_GET_SIZE(parameters);
+    layer.n_config = (size_t)PyTuple_GET_SIZE(shape) + 1;
+    layer.config = numbers;
+    PyObject *capsule = own_layer(self, object, shape, inputs, &layer.foreign);
+    if (!capsule) return NULL;
+    int kept = PyList_Append(self->keep, capsule);
+    Py_DECREF(capsule);
+    return kept < 0 ? NULL : add_layer(self, &layer, parameters, inputs);
 }
 
 /* A tuple of sizes into shape; the number of dimensions, or -1 and an exception. */
@@ -369,6 +390,7 @@ static int take_inputs(PlanObject *self, PyObject *const *given, Py_ssize_t n, a
 static PyObject *plan_forward(PlanObject *self, PyObject *const *given, Py_ssize_t n)
 {
     arrays x = { .n = 0 }, y = { .n = 0 };
+    pn_error error;
     if (self->mode == PN_TRAIN) PyErr_SetString(PyExc_RuntimeError, "a plan for training ends in a loss, which only Fit gives");
     if (self->mode == PN_TRAIN || !take_inputs(self, given, n, &x, &y) || !enter(self)) {
         arrays_clear(&x);
@@ -376,9 +398,14 @@ static PyObject *plan_forward(PlanObject *self, PyObject *const *given, Py_ssize
         return NULL;
     }
     PyThreadState *state = elements(&x) + elements(&y) > RELEASE_AT ? PyEval_SaveThread() : NULL;
-    pn_plan_forward(self->plan, (const void *const *)x.data, y.data, self->tick);
+    pn_status status = pn_plan_forward(self->plan, (const void *const *)x.data, y.data, self->tick, &error);
     if (state) PyEval_RestoreThread(state);
     self->busy = 0;
+    if (status) {
+        arrays_clear(&x);
+        arrays_clear(&y);
+        return raise_status(status, &error);
+    }
     arrays before = self->x;
     self->x = x;
     arrays_clear(&before);
@@ -477,6 +504,9 @@ static PyMethodDef graph_methods[] = {
     { "add", (PyCFunction)graph_add, METH_VARARGS,
       "add($self, kind, where, config, parameters, inputs=(), training=False, /)\n--\n\nOne more layer; parameters are pairs (data, grad or "
       "None), inputs the nodes it feeds on (none: the one before). Gives its number." },
+    { "add_own", (PyCFunction)graph_add_own, METH_VARARGS,
+      "add_own($self, layer, where, shape, parameters, inputs, /)\n--\n\nOne more layer, whose own_forward and own_backward are called back. "
+      "Gives its number." },
     { "input", (PyCFunction)graph_input, METH_O, "input($self, shape, /)\n--\n\nOne more input; gives its number." },
     { "outputs", (PyCFunction)graph_outputs, METH_O, "outputs($self, nodes, /)\n--\n\nWhich nodes are the outputs; else the last one is." },
     { "shape", (PyCFunction)graph_shape, METH_O, "shape($self, node, /)\n--\n\nThe shape of one sample of a node's output." },

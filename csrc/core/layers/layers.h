@@ -11,7 +11,8 @@
     ROW(add)            /* elementwise sum of its inputs */ \
     ROW(multiply)       /* elementwise product of two inputs */ \
     ROW(concat)         /* config: axis of the sample */ \
-    ROW(slice)          /* config: axis of the sample, start, stop */
+    ROW(slice)          /* config: axis of the sample, start, stop */ \
+    ROW(foreign)        /* config: number of parameters, dimensions of the new sample; pn_layer.foreign computes it */
 
 #define ROW(name) extern const pn_layer_kind pn_layer_##name;
 PN_LAYERS(ROW)

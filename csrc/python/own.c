@@ -1,0 +1,130 @@
+/* own.c - layers written in Python as steps of a plan: arrays are copied in and out, so that nothing of the plan's memory escapes. */
+#include "binding.h"
+#include <string.h>
+
+typedef struct { size_t ndim; npy_intp dim[PN_MAX_DIMS + 1]; } dims;           /* dim[0] is for the rows */
+typedef struct {
+    pn_foreign foreign;
+    PyObject *layer;                /* a weak reference: the layer has the plans that hold this */
+    pn_dtype dtype;
+    size_t n;
+    dims in[PN_MAX_ENDS], out;
+} own;
+
+static const char NAME[] = "pynn.own_layer";
+
+static PyArrayObject *copy_in(const own *o, dims shape, size_t rows, const void *data)
+{
+    shape.dim[0] = (npy_intp)rows;
+    PyArrayObject *a = new_array(shape.ndim + 1, shape.dim, o->dtype);
+    if (a) memcpy(PyArray_DATA(a), data, (size_t)PyArray_NBYTES(a));
+    return a;
+}
+
+/* What Python gave for an array of this shape; 0 and an exception where it is something else. */
+static int copy_out(const own *o, dims shape, size_t rows, PyObject *given, const char *what, void *data)
+{
+    PyArrayObject *a = real_array(given, o->dtype, what);
+    if (!a) return 0;
+    shape.dim[0] = (npy_intp)rows;
+    int fits = (size_t)PyArray_NDIM(a) == shape.ndim + 1 && PyArray_CompareLists(PyArray_DIMS(a), shape.dim, (int)shape.ndim + 1);
+    if (fits) memcpy(data, PyArray_DATA(a), (size_t)PyArray_NBYTES(a));
+    else {
+        PyObject *got = PyObject_GetAttrString((PyObject *)a, "shape"), *want = PyArray_IntTupleFromIntp((int)shape.ndim + 1, shape.dim);
+        if (got && want) PyErr_Format(PyExc_ValueError, "%s returned shape %S, expected %S", what, got, want);
+        Py_XDECREF(got);
+        Py_XDECREF(want);
+    }
+    Py_DECREF(a);
+    return fits;
+}
+
+/* layer.method(*arrays), or NULL. */
+static PyObject *call(const own *o, const char *method, PyObject *arrays)
+{
+    PyObject *layer = PyWeakref_GetObject(o->layer);
+    if (layer == Py_None) {
+        PyErr_SetString(PyExc_RuntimeError, "the layer that this plan calls is gone");
+        return NULL;
+    }
+    Py_INCREF(layer);
+    PyObject *f = PyObject_GetAttrString(layer, method), *result = f ? PyObject_CallObject(f, arrays) : NULL;
+    Py_XDECREF(f);
+    Py_DECREF(layer);
+    return result;
+}
+
+static int forward(void *context, size_t rows, const void *const *x, void *y)
+{
+    const own *o = context;
+    PyGILState_STATE state = PyGILState_Ensure();
+    PyObject *arrays = PyTuple_New((Py_ssize_t)o->n), *result = NULL;
+    for (size_t i = 0; arrays && i < o->n; i++) {
+        PyArrayObject *a = copy_in(o, o->in[i], rows, x[i]);
+        if (!a) Py_CLEAR(arrays);
+        else PyTuple_SET_ITEM(arrays, (Py_ssize_t)i, (PyObject *)a);
+    }
+    if (arrays) result = call(o, "own_forward", arrays);
+    int ok = result && copy_out(o, o->out, rows, result, "forward", y);
+    Py_XDECREF(arrays);
+    Py_XDECREF(result);
+    PyGILState_Release(state);
+    return !ok;
+}
+
+static int backward(void *context, size_t rows, const void *gy, void *const *gx)
+{
+    const own *o = context;
+    PyGILState_STATE state = PyGILState_Ensure();
+    PyArrayObject *g = copy_in(o, o->out, rows, gy);
+    PyObject *arrays = g ? Py_BuildValue("(N)", g) : NULL, *result = arrays ? call(o, "own_backward", arrays) : NULL;
+    int ok = result != NULL;
+    for (size_t i = 0; ok && i < o->n; i++) {
+        PyObject *item = nth(result, o->n, i, "backward");
+        ok = item && (!gx[i] || copy_out(o, o->in[i], rows, item, "backward", gx[i]));
+    }
+    Py_XDECREF(arrays);
+    Py_XDECREF(result);
+    PyGILState_Release(state);
+    return !ok;
+}
+
+static void free_own(PyObject *capsule)
+{
+    own *o = PyCapsule_GetPointer(capsule, NAME);
+    Py_XDECREF(o->layer);
+    PyMem_Free(o);
+}
+
+static void node_dims(const GraphObject *g, size_t node, dims *d)
+{
+    size_t shape[PN_MAX_DIMS];
+    pn_graph_shape(g->graph, node, &d->ndim, shape);
+    for (size_t i = 0; i < d->ndim; i++) d->dim[i + 1] = (npy_intp)shape[i];
+}
+
+PyObject *own_layer(const GraphObject *g, PyObject *layer, PyObject *shape, PyObject *inputs, const pn_foreign **foreign)
+{
+    const Py_ssize_t n = PyTuple_GET_SIZE(inputs), ndim = PyTuple_GET_SIZE(shape);
+    if (n < 1 || n > PN_MAX_ENDS || ndim > PN_MAX_DIMS) return PyErr_Format(PyExc_ValueError, "a layer of one's own takes 1 to %d inputs", PN_MAX_ENDS);
+    own *o = PyMem_Calloc(1, sizeof *o);
+    if (!o) return PyErr_NoMemory();
+    *o = (own){ .foreign = { forward, backward, o }, .layer = PyWeakref_NewRef(layer, NULL), .dtype = g->dtype, .n = (size_t)n };
+    PyObject *capsule = o->layer ? PyCapsule_New(o, NAME, free_own) : NULL;
+    if (!capsule) {
+        Py_XDECREF(o->layer);
+        PyMem_Free(o);
+        return NULL;
+    }
+    o->out.ndim = (size_t)ndim;
+    for (Py_ssize_t i = 0; i < ndim && !PyErr_Occurred(); i++) o->out.dim[i + 1] = PyNumber_AsSsize_t(PyTuple_GET_ITEM(shape, i), PyExc_OverflowError);
+    for (Py_ssize_t i = 0; i < n && !PyErr_Occurred(); i++) {
+        size_t node = PyLong_AsSize_t(PyTuple_GET_ITEM(inputs, i));
+        if (PyErr_Occurred()) break;
+        if (node >= pn_graph_nodes(g->graph)) PyErr_Format(PyExc_ValueError, "input %zd is node %zu of %zu", i, node, pn_graph_nodes(g->graph));
+        else node_dims(g, node, &o->in[i]);
+    }
+    if (PyErr_Occurred()) Py_CLEAR(capsule);
+    else *foreign = &o->foreign;
+    return capsule;
+}
