@@ -19,8 +19,11 @@ from ._training import History as History
 from .activation_layers import BinaryStep as BinaryStep
 from .activation_layers import CELU as CELU
 from .activation_layers import ELU as ELU
+from .activation_layers import Exponential as Exponential
 from .activation_layers import GELU as GELU
 from .activation_layers import GELUTanh as GELUTanh
+from .activation_layers import Gaussian as Gaussian
+from .activation_layers import Hardmax as Hardmax
 from .activation_layers import Hardshrink as Hardshrink
 from .activation_layers import Hardsigmoid as Hardsigmoid
 from .activation_layers import Hardswish as Hardswish
@@ -34,6 +37,7 @@ from .activation_layers import QuickGELU as QuickGELU
 from .activation_layers import ReLU as ReLU
 from .activation_layers import ReLU6 as ReLU6
 from .activation_layers import SELU as SELU
+from .activation_layers import Shrink as Shrink
 from .activation_layers import SiLU as SiLU
 from .activation_layers import Sigmoid as Sigmoid
 from .activation_layers import Softmax as Softmax
@@ -41,21 +45,35 @@ from .activation_layers import Softmin as Softmin
 from .activation_layers import Softplus as Softplus
 from .activation_layers import Softshrink as Softshrink
 from .activation_layers import Softsign as Softsign
+from .activation_layers import SparsePlus as SparsePlus
+from .activation_layers import SparseSigmoid as SparseSigmoid
+from .activation_layers import Sparsemax as Sparsemax
 from .activation_layers import Squareplus as Squareplus
+from .activation_layers import Swish as Swish
 from .activation_layers import Tanh as Tanh
 from .activation_layers import Tanhshrink as Tanhshrink
 from .activation_layers import Threshold as Threshold
+from .activation_layers import ThresholdedReLU as ThresholdedReLU
 from .activations import binary_step as binary_step
 from .activations import celu as celu
 from .activations import elu as elu
+from .activations import exponential as exponential
+from .activations import gaussian as gaussian
 from .activations import gelu as gelu
 from .activations import gelu_tanh as gelu_tanh
+from .activations import hard_shrink as hard_shrink
+from .activations import hard_sigmoid as hard_sigmoid
+from .activations import hard_silu as hard_silu
+from .activations import hard_swish as hard_swish
+from .activations import hard_tanh as hard_tanh
+from .activations import hardmax as hardmax
 from .activations import hardshrink as hardshrink
 from .activations import hardsigmoid as hardsigmoid
 from .activations import hardswish as hardswish
 from .activations import hardtanh as hardtanh
 from .activations import identity as identity
 from .activations import leaky_relu as leaky_relu
+from .activations import log_sigmoid as log_sigmoid
 from .activations import log_softmax as log_softmax
 from .activations import logsigmoid as logsigmoid
 from .activations import mish as mish
@@ -64,18 +82,25 @@ from .activations import quick_gelu as quick_gelu
 from .activations import relu as relu
 from .activations import relu6 as relu6
 from .activations import selu as selu
+from .activations import shrink as shrink
 from .activations import sigmoid as sigmoid
 from .activations import silu as silu
+from .activations import soft_shrink as soft_shrink
 from .activations import softmax as softmax
 from .activations import softmin as softmin
 from .activations import softplus as softplus
 from .activations import softshrink as softshrink
 from .activations import softsign as softsign
+from .activations import sparse_plus as sparse_plus
+from .activations import sparse_sigmoid as sparse_sigmoid
+from .activations import sparsemax as sparsemax
 from .activations import squareplus as squareplus
 from .activations import swish as swish
 from .activations import tanh as tanh
+from .activations import tanh_shrink as tanh_shrink
 from .activations import tanhshrink as tanhshrink
 from .activations import threshold as threshold
+from .activations import thresholded_relu as thresholded_relu
 from .compose import Add as Add
 from .compose import Concat as Concat
 from .compose import Parallel as Parallel
@@ -107,6 +132,7 @@ __all__ = [
     "gelu_tanh",
     "quick_gelu",
     "silu",
+    "swish",
     "mish",
     "hardswish",
     "hardsigmoid",
@@ -120,10 +146,25 @@ __all__ = [
     "softshrink",
     "hardshrink",
     "squareplus",
+    "exponential",
+    "gaussian",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "shrink",
+    "thresholded_relu",
     "softmax",
     "softmin",
     "log_softmax",
-    "swish",
+    "sparsemax",
+    "hardmax",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "hard_shrink",
+    "soft_shrink",
+    "log_sigmoid",
+    "tanh_shrink",
     "Identity",
     "BinaryStep",
     "Threshold",
@@ -137,6 +178,7 @@ __all__ = [
     "GELUTanh",
     "QuickGELU",
     "SiLU",
+    "Swish",
     "Mish",
     "Hardswish",
     "Hardsigmoid",
@@ -150,9 +192,17 @@ __all__ = [
     "Softshrink",
     "Hardshrink",
     "Squareplus",
+    "Exponential",
+    "Gaussian",
+    "SparsePlus",
+    "SparseSigmoid",
+    "Shrink",
+    "ThresholdedReLU",
     "Softmax",
     "Softmin",
     "LogSoftmax",
+    "Sparsemax",
+    "Hardmax",
     "L1Loss",
     "MSELoss",
     "BCELoss",

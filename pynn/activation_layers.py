@@ -10,6 +10,7 @@ import numpy as np
 from . import _core
 from ._layer import Array, Builder, Layer
 from ._tables import Parameters, make_init, parse_parameters
+from .activations import aliases
 
 _VARIANTS = {"GELU": {"none": "gelu", "tanh": "gelu_tanh"}}
 """A class that chooses among rows by an argument of its own, as PyTorch's GELU does."""
@@ -105,3 +106,4 @@ for _i, _row in enumerate(_core.ROWWISE):
     by_name[_row["name"]] = globals()[_row["cls"]] = _make_rowwise(_i, _row)
 
 __all__ = [cls.__name__ for cls in by_name.values()]
+by_name |= {alias: by_name[name] for alias, name in {**aliases, "linear": "identity"}.items()}

@@ -18,6 +18,7 @@ __all__ = [
     "GELUTanh",
     "QuickGELU",
     "SiLU",
+    "Swish",
     "Mish",
     "Hardswish",
     "Hardsigmoid",
@@ -31,9 +32,17 @@ __all__ = [
     "Softshrink",
     "Hardshrink",
     "Squareplus",
+    "Exponential",
+    "Gaussian",
+    "SparsePlus",
+    "SparseSigmoid",
+    "Shrink",
+    "ThresholdedReLU",
     "Softmax",
     "Softmin",
     "LogSoftmax",
+    "Sparsemax",
+    "Hardmax",
 ]
 
 class Identity(_Activation):
@@ -75,6 +84,9 @@ class QuickGELU(_Activation):
 class SiLU(_Activation):
     def __init__(self) -> None: ...
 
+class Swish(_Activation):
+    def __init__(self, beta: float = 1.0) -> None: ...
+
 class Mish(_Activation):
     def __init__(self) -> None: ...
 
@@ -82,7 +94,7 @@ class Hardswish(_Activation):
     def __init__(self) -> None: ...
 
 class Hardsigmoid(_Activation):
-    def __init__(self) -> None: ...
+    def __init__(self, alpha: float = 0.16666666666666666, beta: float = 0.5) -> None: ...
 
 class Hardtanh(_Activation):
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None: ...
@@ -114,6 +126,24 @@ class Hardshrink(_Activation):
 class Squareplus(_Activation):
     def __init__(self, b: float = 4.0) -> None: ...
 
+class Exponential(_Activation):
+    def __init__(self) -> None: ...
+
+class Gaussian(_Activation):
+    def __init__(self) -> None: ...
+
+class SparsePlus(_Activation):
+    def __init__(self) -> None: ...
+
+class SparseSigmoid(_Activation):
+    def __init__(self) -> None: ...
+
+class Shrink(_Activation):
+    def __init__(self, lambd: float = 0.5, bias: float = 0.0) -> None: ...
+
+class ThresholdedReLU(_Activation):
+    def __init__(self, alpha: float = 1.0) -> None: ...
+
 class Softmax(_Rowwise):
     def __init__(self, dim: int = -1) -> None: ...
 
@@ -121,6 +151,12 @@ class Softmin(_Rowwise):
     def __init__(self, dim: int = -1) -> None: ...
 
 class LogSoftmax(_Rowwise):
+    def __init__(self, dim: int = -1) -> None: ...
+
+class Sparsemax(_Rowwise):
+    def __init__(self, dim: int = -1) -> None: ...
+
+class Hardmax(_Rowwise):
     def __init__(self, dim: int = -1) -> None: ...
 
 by_name: dict[str, type[Layer]]

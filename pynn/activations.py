@@ -9,7 +9,18 @@ from ._functions import elementwise, rowwise, with_approximation
 
 activations: dict[str, dict[str, Any]] = {row["name"]: row for row in _core.ACTIVATIONS}
 rowwise_functions: dict[str, dict[str, Any]] = {row["name"]: row for row in _core.ROWWISE}
-aliases: dict[str, str] = {"swish": "silu"}
+aliases: dict[str, str] = {
+    "hard_sigmoid": "hardsigmoid",
+    "hard_silu": "hardswish",
+    "hard_swish": "hardswish",
+    "hard_tanh": "hardtanh",
+    "hard_shrink": "hardshrink",
+    "soft_shrink": "softshrink",
+    "log_sigmoid": "logsigmoid",
+    "tanh_shrink": "tanhshrink",
+}
+"""Other names of functions, as Keras spells them."""
+
 
 
 def _functions() -> dict[str, Any]:

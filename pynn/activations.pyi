@@ -19,6 +19,7 @@ __all__ = [
     "gelu_tanh",
     "quick_gelu",
     "silu",
+    "swish",
     "mish",
     "hardswish",
     "hardsigmoid",
@@ -32,10 +33,25 @@ __all__ = [
     "softshrink",
     "hardshrink",
     "squareplus",
+    "exponential",
+    "gaussian",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "shrink",
+    "thresholded_relu",
     "softmax",
     "softmin",
     "log_softmax",
-    "swish",
+    "sparsemax",
+    "hardmax",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "hard_shrink",
+    "soft_shrink",
+    "log_sigmoid",
+    "tanh_shrink",
 ]
 identity: Final[np.ufunc]
 def binary_step(x: ArrayLike, threshold: ArrayLike = 0.0, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
@@ -51,9 +67,10 @@ def gelu(x: ArrayLike, approximate: str = 'none', *, where: ArrayLike = True, ou
 gelu_tanh: Final[np.ufunc]
 quick_gelu: Final[np.ufunc]
 silu: Final[np.ufunc]
+def swish(x: ArrayLike, beta: ArrayLike = 1.0, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
 mish: Final[np.ufunc]
 hardswish: Final[np.ufunc]
-hardsigmoid: Final[np.ufunc]
+def hardsigmoid(x: ArrayLike, alpha: ArrayLike = 0.16666666666666666, beta: ArrayLike = 0.5, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
 def hardtanh(x: ArrayLike, min_val: ArrayLike = -1.0, max_val: ArrayLike = 1.0, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
 sigmoid: Final[np.ufunc]
 logsigmoid: Final[np.ufunc]
@@ -64,10 +81,25 @@ softsign: Final[np.ufunc]
 def softshrink(x: ArrayLike, lambd: ArrayLike = 0.5, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
 def hardshrink(x: ArrayLike, lambd: ArrayLike = 0.5, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
 def squareplus(x: ArrayLike, b: ArrayLike = 4.0, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
+exponential: Final[np.ufunc]
+gaussian: Final[np.ufunc]
+sparse_plus: Final[np.ufunc]
+sparse_sigmoid: Final[np.ufunc]
+def shrink(x: ArrayLike, lambd: ArrayLike = 0.5, bias: ArrayLike = 0.0, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
+def thresholded_relu(x: ArrayLike, alpha: ArrayLike = 1.0, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
 def softmax(x: ArrayLike, axis: int = ..., *, dim: int | None = None, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
 def softmin(x: ArrayLike, axis: int = ..., *, dim: int | None = None, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
 def log_softmax(x: ArrayLike, axis: int = ..., *, dim: int | None = None, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
-swish: Final[np.ufunc]
+def sparsemax(x: ArrayLike, axis: int = ..., *, dim: int | None = None, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
+def hardmax(x: ArrayLike, axis: int = ..., *, dim: int | None = None, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
+def hard_sigmoid(x: ArrayLike, alpha: ArrayLike = 0.16666666666666666, beta: ArrayLike = 0.5, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
+hard_silu: Final[np.ufunc]
+hard_swish: Final[np.ufunc]
+def hard_tanh(x: ArrayLike, min_val: ArrayLike = -1.0, max_val: ArrayLike = 1.0, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
+def hard_shrink(x: ArrayLike, lambd: ArrayLike = 0.5, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
+def soft_shrink(x: ArrayLike, lambd: ArrayLike = 0.5, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
+log_sigmoid: Final[np.ufunc]
+tanh_shrink: Final[np.ufunc]
 activations: dict[str, dict[str, Any]]
 rowwise_functions: dict[str, dict[str, Any]]
 aliases: dict[str, str]

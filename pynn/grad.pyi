@@ -19,6 +19,7 @@ __all__ = [
     "gelu_tanh",
     "quick_gelu",
     "silu",
+    "swish",
     "mish",
     "hardswish",
     "hardsigmoid",
@@ -32,7 +33,20 @@ __all__ = [
     "softshrink",
     "hardshrink",
     "squareplus",
-    "swish",
+    "exponential",
+    "gaussian",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "shrink",
+    "thresholded_relu",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "hard_shrink",
+    "soft_shrink",
+    "log_sigmoid",
+    "tanh_shrink",
 ]
 identity: Final[np.ufunc]
 def binary_step(x: ArrayLike, threshold: ArrayLike = 0.0, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
@@ -48,9 +62,10 @@ def gelu(x: ArrayLike, approximate: str = 'none', *, where: ArrayLike = True, ou
 gelu_tanh: Final[np.ufunc]
 quick_gelu: Final[np.ufunc]
 silu: Final[np.ufunc]
+def swish(x: ArrayLike, beta: ArrayLike = 1.0, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
 mish: Final[np.ufunc]
 hardswish: Final[np.ufunc]
-hardsigmoid: Final[np.ufunc]
+def hardsigmoid(x: ArrayLike, alpha: ArrayLike = 0.16666666666666666, beta: ArrayLike = 0.5, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
 def hardtanh(x: ArrayLike, min_val: ArrayLike = -1.0, max_val: ArrayLike = 1.0, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
 sigmoid: Final[np.ufunc]
 logsigmoid: Final[np.ufunc]
@@ -61,4 +76,17 @@ softsign: Final[np.ufunc]
 def softshrink(x: ArrayLike, lambd: ArrayLike = 0.5, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
 def hardshrink(x: ArrayLike, lambd: ArrayLike = 0.5, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
 def squareplus(x: ArrayLike, b: ArrayLike = 4.0, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
-swish: Final[np.ufunc]
+exponential: Final[np.ufunc]
+gaussian: Final[np.ufunc]
+sparse_plus: Final[np.ufunc]
+sparse_sigmoid: Final[np.ufunc]
+def shrink(x: ArrayLike, lambd: ArrayLike = 0.5, bias: ArrayLike = 0.0, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
+def thresholded_relu(x: ArrayLike, alpha: ArrayLike = 1.0, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
+def hard_sigmoid(x: ArrayLike, alpha: ArrayLike = 0.16666666666666666, beta: ArrayLike = 0.5, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
+hard_silu: Final[np.ufunc]
+hard_swish: Final[np.ufunc]
+def hard_tanh(x: ArrayLike, min_val: ArrayLike = -1.0, max_val: ArrayLike = 1.0, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
+def hard_shrink(x: ArrayLike, lambd: ArrayLike = 0.5, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
+def soft_shrink(x: ArrayLike, lambd: ArrayLike = 0.5, *, where: ArrayLike = True, out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None) -> Any: ...
+log_sigmoid: Final[np.ufunc]
+tanh_shrink: Final[np.ufunc]

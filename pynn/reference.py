@@ -92,6 +92,33 @@ def log_softmax_backward(y: Array, gy: Array, axis: int = -1) -> Array:
     return np.asarray(gy - np.exp(y) * gy.sum(axis, keepdims=True))
 
 
+def sparsemax(x: Array, axis: int = -1) -> Array:
+    """Return the nearest point to x with entries that are not negative and sum to 1."""
+    d = x - x.max(axis, keepdims=True)
+    falling = np.flip(np.sort(d, axis), axis)
+    k = np.moveaxis(np.arange(1, x.shape[axis] + 1).reshape(-1, *[1] * (x.ndim - 1)), 0, axis)
+    return np.maximum(d - ((falling.cumsum(axis) - 1) / k).max(axis, keepdims=True), 0)
+
+
+def sparsemax_backward(y: Array, gy: Array, axis: int = -1) -> Array:
+    """Return the gradient of sparsemax's input; y is its output."""
+    inside = y > 0
+    mean = np.where(inside, gy, 0).sum(axis, keepdims=True) / inside.sum(axis, keepdims=True)
+    return np.where(inside, gy - mean, 0)
+
+
+def hardmax(x: Array, axis: int = -1) -> Array:
+    """Return 1 at the first of the largest entries, 0 elsewhere."""
+    y = np.zeros_like(x)
+    np.put_along_axis(y, np.expand_dims(x.argmax(axis), axis), 1, axis)
+    return y
+
+
+def hardmax_backward(y: Array, gy: Array, axis: int = -1) -> Array:
+    """Return the gradient of hardmax's input, which is 0."""
+    return 0 * gy
+
+
 # ---- losses ---------------------------------------------------------------------------------------------------------
 def loss(name: str, x: Array, target: ArrayLike) -> tuple[Array, Array]:
     """Return the values of a loss, one an element or one a row, and the gradient of their sum.

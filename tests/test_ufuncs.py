@@ -395,7 +395,7 @@ def test_gelu_chooses() -> None:
 
 
 def test_an_alias_is_the_same_function() -> None:
-    assert pynn.swish is pynn.silu
+    assert pynn.hard_swish is pynn.hardswish
 
 
 @rowwise

@@ -41,13 +41,43 @@ ACT(hardtanh)  { return MIN(p[1], MAX(p[0], x)); }
 DACT(hardtanh) { return IF((x > p[0]) & (x < p[1])); }
 YACT(hardtanh) { return IF((x > p[0]) & (x < p[1])); }
 
-ACT(hardsigmoid)  { return CLAMP(0, 6, x + 3) / 6; }
-DACT(hardsigmoid) { return SEL((x > -3) & (x < 3), SPLAT(K(1.0) / 6), SPLAT(0)); }
+/* alpha x + beta, rounded once where it is near 0. One sixth is no binary number: an alpha next to it means 1/6, in two parts. */
+#define SIXTH    PICK(0x1.555554p-3, 0x1.5555555555555p-3)
+#define SIXTH_LO PICK(0x1.555556p-27, 0x1.5555555555555p-57)
+#define IS_SIXTH(a) (ABS(6 * (a) - 1) < K(1e-7))
+ACT(hardsigmoid)
+{
+    VI sixth = IS_SIXTH(p[0]);
+    V c = CLAMP(-PICK(0x1p100, 0x1p1000), PICK(0x1p100, 0x1p1000), x), low = (V)((VI)(c * SIXTH_LO) & sixth);
+    return CLAMP(0, 1, RESIDUAL(p[1], -SEL(sixth, SPLAT(SIXTH), p[0]), c) + low);
+}
+DACT(hardsigmoid)
+{
+    VI sixth = IS_SIXTH(p[0]);
+    V a = SEL(sixth, -6 * p[1], -p[1] / p[0]), b = SEL(sixth, 6 - 6 * p[1], (1 - p[1]) / p[0]);
+    return SEL((x > MIN(a, b)) & (x < MAX(a, b)), SEL(sixth, SPLAT(K(1.0) / 6), p[0]), SPLAT(0));
+}
 
-ACT(hardswish)  { return SEL(x > 3, x, SEL(x < -3, SPLAT(-0.0), x * (x + 3) / 6)); }
+ACT(hardswish)                                          /* x times (x + 3)/6 in two parts */
+{
+    V u = x + 3, c = SPLAT(SIXTH), m = u * c, low = FMA(u, SPLAT(SIXTH_LO), PRODUCT_ERROR(u, c, m));
+    return SEL(x > 3, x, SEL(x < -3, SPLAT(-0.0), SIGN(FMA(x, m, x * low), x)));
+}
 DACT(hardswish) { return SEL(x >= 3, SPLAT(1), SEL(x <= -3, SPLAT(0), (2 * x + 3) / 6)); }
 
-ACT(softshrink)  { return SEL(ABS(x) <= p[0], SPLAT(0), SIGN(ABS(x) - p[0], x)); }
+ACT(sparse_plus)  { V u = x + 1; return SEL(x >= 1, x, SEL(x <= -1, SPLAT(0), u * u * K(0.25))); }
+DACT(sparse_plus) { return CLAMP(0, 1, (x + 1) * K(0.5)); }
+
+ACT(sparse_sigmoid)  { return CLAMP(0, 1, (x + 1) * K(0.5)); }
+DACT(sparse_sigmoid) { return SEL((x > -1) & (x < 1), SPLAT(0.5), SPLAT(0)); }
+
+ACT(thresholded_relu)  { return SEL(x <= p[0], SPLAT(0), x); }
+DACT(thresholded_relu) { return IF(x > p[0]); }
+
+ACT(shrink)  { return SEL(x < -p[0], x + p[1], SEL(x > p[0], x - p[1], 0 * x)); }
+DACT(shrink) { return IF((x < -p[0]) | (x > p[0])); }
+
+ACT(softshrink)  { return SIGN(MAX(SPLAT(0), ABS(x) - p[0]), x); }
 DACT(softshrink) { return IF(ABS(x) > p[0]); }
 YACT(softshrink) { return IF(x != 0); }
 
@@ -59,6 +89,7 @@ YACT(hardshrink) { return IF(x != 0); }
 
 /* c / (c + c e^-(x + lo)), c = DOWN: c e^-x = s (1 + P) neither overflows nor vanishes, and the division itself rounds a
  * subnormal result. The sum s P + (s + c) is rounded once. */
+#define TEXP_FLOOR PICK(-110, -753)                     /* t e^t has underflowed to 0 */
 #define SATURATED PICK(40, 50)                          /* 1 + e^-x rounds to 1 */
 static inline V CAT(v_sigmoid, SFX)(V x, V lo)
 {
@@ -87,7 +118,7 @@ ACT(tanh)  { return TANH(x); }
 DACT(tanh) { return CAT(e_over_square, SFX)(NEGABS(x + x), EXP_FLOOR - 2) * (4 * DOWN); }
 YACT(tanh) { return FMA(-x, x, SPLAT(1)); }
 
-/* x - tanh x: x^3 T(x^2) below 1, the difference with an unrounded tanh above. Error of T 2^-24.9 (f32), 2^-53.6 (f64). */
+/* x - tanh x: x^3 T(x^2) below 0.8, the difference with an unrounded tanh above. Error of T 2^-24.9 (f32), 2^-53.6 (f64). */
 #if BITS == 32
 static const R CAT(c_shrink, SFX)[] = { 0x1.555556p-2f, -0x1.111192p-3f, 0x1.ba3bd2p-5f, -0x1.67d56cp-6f, 0x1.2b4e3p-7f, -0x1.05c582p-8f, 0x1.c32884p-10f,
     -0x1.2a1798p-11f, 0x1.881p-14f };
@@ -96,15 +127,16 @@ static const R CAT(c_shrink, SFX)[] = { 0x1.5555555555555p-2, -0x1.1111111110fd9
     -0x1.d6d3b3b6eb65ap-9, 0x1.7da1e71deaaecp-10, -0x1.354a96a1e8eeap-11, 0x1.f4cb60797846ep-13, -0x1.931d5e950ca3ap-14, 0x1.3d2eae9ab538fp-15,
     -0x1.d240841a0e52dp-17, 0x1.22a76c6fc76c4p-18, -0x1.efe86963df336p-21, 0x1.f3c94e95d3e2dp-26, 0x1.054b610104c4p-24, -0x1.5ed9ece30e048p-26, 0x1.453605a54ef35p-29 };
 #endif
+#define SHRINK_LO PICK(-0x1.555556p-27, 0x1.5555555555555p-56)          /* what the first coefficient lacks of 1/3 */
 ACT(tanhshrink)
 {
-    V t = ABS(x), s, P = EXP_SPLIT0(MAX(SPLAT(EXPM1_FLOOR), -2 * t), 0, &s);
-    V a = 1 - s, m = FMA(-s, P, a), ml = FMA(-s, P, a - m), d = 2 - m, dl = ((2 - d) - m) - ml;
-    V q = m / d, rest = FMA(-q, dl, ml) + RESIDUAL(m, q, d);
-    V c = MIN(SPLAT(1.1), t), w = c * c, T = HORNER(w, CAT(c_shrink, SFX));
-    return SEL(t < 1, x * FMA(w, T, PRODUCT_ERROR(c, c, w) * T), SIGN((t - q) - rest / d, x));
+    V t = ABS(x), rest, q = TANH_ABS(x, &rest);
+    V c = MIN(SPLAT(1), t), w = c * c, r = HORNER_FROM(1, w, CAT(c_shrink, SFX)), first = SPLAT(CAT(c_shrink, SFX)[0]);
+    V T = FMA(w, r, first), low = FMA(w, r, first - T) + SHRINK_LO, m = w * T;
+    V ml = FMA(w, low, FMA(PRODUCT_ERROR(c, c, w), T, PRODUCT_ERROR(w, T, m)));
+    return SIGN(SEL(t < K(0.8), FMA(t, m, t * ml), (t - q) - rest), x);
 }
-DACT(tanhshrink) { V t = TANH(x); return t * t; }
+DACT(tanhshrink) { V rest, q = TANH_ABS(x, &rest); return FMA(q, q, 2 * q * rest); }
 
 #define SOFTSIGN_CUT PICK(0x1p100, 0x1p1000)            /* so that inf/inf is not met */
 ACT(softsign)  { V t = MIN(SPLAT(SOFTSIGN_CUT), ABS(x)); return SIGN(t / (1 + t), x); }
@@ -115,60 +147,88 @@ DACT(softsign) { V i = 1 / (1 + MIN(SPLAT(SOFTSIGN_CUT), ABS(x))); return i * i;
 /* log(1 + e^-|z|), z = beta x in two parts, since e^z multiplies the error of z by |z| */
 ACT(softplus)
 {
-    V z = p[0] * x, lo = (V)((VI)PRODUCT_ERROR(p[0], x, z) & (ABS(z) < -EXP_FLOOR)), l;
-    V h = EXP_NEG(NEGABS(z), SEL(z > 0, -lo, lo), EXP_FLOOR, &l);
-    return FMA(LOG1P_UP(h, l) * (1 / p[0]), SPLAT(DOWN), MAX(SPLAT(0), x));
+    V z = p[0] * x, lo = (V)((VI)PRODUCT_ERROR(p[0], x, z) & (ABS(z) < -TEXP_FLOOR)), l;
+    V h = EXP_NEG(NEGABS(z), SEL(z > 0, -lo, lo), TEXP_FLOOR, &l), low, y = LOG1P_UP(h, l, &low);
+    V i = 1 / p[0], il = i * RESIDUAL(SPLAT(1), i, p[0]);
+    return FMA(FMA(y, i, FMA(low, i, y * il)), SPLAT(DOWN), MAX(SPLAT(0), x));
 }
 DACT(softplus) { V z = p[0] * x; return SIGMOID2(z, PRODUCT_ERROR(p[0], x, z)); }
 
 ACT(logsigmoid)
 {
-    V l, h = EXP_NEG(NEGABS(x), SPLAT(0), EXP_FLOOR, &l);
-    return FMA(LOG1P_UP(h, l), SPLAT(-DOWN), SEL(x > 0, SPLAT(-0.0), x));
+    V l, h = EXP_NEG(NEGABS(x), SPLAT(0), EXP_FLOOR, &l), low;
+    return FMA(LOG1P_UP(h, l, &low), SPLAT(-DOWN), SEL(x > 0, SPLAT(-0.0), x));
 }
 DACT(logsigmoid) { return SIGMOID(-x); }
 
-/* With t = |x|, r = sqrt(t^2 + b), h = (t + r)/2: h to the right of 0 and (b/4)/h to the left, where the sum would cancel. */
-static inline V CAT(squareplus_half, SFX)(V t, V b, V *r)
+/* With t = |x|, r = sqrt(t^2 + b), h = (t + r)/2: h to the right of 0, and y = (b/4)/h to the left, where the sum would cancel,
+ * corrected as a root of y (y + t) = b/4. */
+static inline V CAT(squareplus_left, SFX)(V t, V b, V *h, V *r)
 {
-    *r = SEL(t > PICK(0x1p60, 0x1p500), t, MAX(t, SQRT(FMA(t, t, b))));
-    return FMA(t, SPLAT(0.5), *r * K(0.5));
+    VI near = t < PICK(0x1p60, 0x1p500);
+    *r = SEL(near, MAX(t, SQRT(FMA(t, t, b))), t);
+    *h = FMA(t, SPLAT(0.5), *r * K(0.5));
+    V y = b * K(0.25) / *h, u = y + t, v = u - t, ul = (t - (u - v)) + (y - v);
+    return y + (V)((VI)((RESIDUAL(b * K(0.25), y, u) - y * ul) / *r) & near);
 }
 ACT(squareplus)
 {
-    V r, h = CAT(squareplus_half, SFX)(ABS(x), p[0], &r);
-    return SEL(x < 0, p[0] * K(0.25) / h, h);
+    V h, r, y = CAT(squareplus_left, SFX)(ABS(x), p[0], &h, &r);
+    return SEL(x < 0, y, h);
 }
 DACT(squareplus)
 {
-    V r, h = CAT(squareplus_half, SFX)(ABS(x), p[0], &r), d = p[0] * K(0.25) / h / r;
+    V h, r, d = CAT(squareplus_left, SFX)(ABS(x), p[0], &h, &r) / r;
     return SEL(x < 0, d, 1 - d);
 }
 
 /* ---- the exponential unit family ---- */
-ACT(elu)  { V l; return SEL(x > 0, x, p[0] * EXPM1_NEG(MIN(SPLAT(0), x), SPLAT(0), &l)); }
-DACT(elu) { V l, h = EXP_NEG(MIN(SPLAT(0), x), SPLAT(0), EXP_FLOOR, &l); return SEL(x > 0, SPLAT(1), p[0] * (h * DOWN)); }
+ACT(exponential)  { return EXP(x); }
+DACT(exponential) { return EXP(x); }
+YACT(exponential) { return x; }
 
-/* x/alpha in two parts; EXPM1_2 and EXP2 drop the second where the first is off their scale */
-ACT(celu)  { V t = x / p[0]; return SEL(x > 0, x, p[0] * EXPM1_2(t, RESIDUAL(x, t, p[0]) / p[0])); }
-DACT(celu) { V t = x / p[0]; return SEL(x > 0, SPLAT(1), EXP2(t, RESIDUAL(x, t, p[0]) / p[0])); }
+#define GAUSS_CUT PICK(10.5, 27.5)                      /* x e^(-x^2) has underflowed to 0 */
+ACT(gaussian)  { V q = x * x; return EXP2(-q, -PRODUCT_ERROR(x, x, q)); }
+DACT(gaussian)
+{
+    V l, c = CLAMP(-GAUSS_CUT, GAUSS_CUT, x), q = c * c, h = EXP_NEG(-q, -PRODUCT_ERROR(c, c, q), TEXP_FLOOR, &l), m = -2 * c;
+    return FMA(m, h, m * l) * DOWN;
+}
 
-#define SELU_SCALE K(1.0507009873554805)
-#define SELU_HI    PICK(0x1.c212ccp+0, 0x1.c212cc640f030p+0)            /* scale alpha in two parts */
-#define SELU_LO    PICK(0x1.903c0cp-26, 0x1.092dbf6372048p-54)
+ACT(elu)  { V l, y = EXPM1_NEG(MIN(SPLAT(0), x), &l); return SEL(x >= 0, x, FMA(p[0], y, p[0] * l)); }
+DACT(elu) { V l, h = EXP_NEG(MIN(SPLAT(0), x), SPLAT(0), TEXP_FLOOR, &l); return SEL(x > 0, SPLAT(1), FMA(p[0], h, p[0] * l) * DOWN); }
+
+/* t = x/alpha to a rounding; what is left of x is x - alpha t, and alpha (e^(t + left/alpha) - 1) = alpha (e^t - 1) + left e^t */
+static inline V CAT(celu_arg, SFX)(V x, V alpha, V *left)
+{
+    V t = x * (1 / alpha);
+    *left = (V)((VI)RESIDUAL(x, t, alpha) & (ABS(t) < -TEXP_FLOOR));
+    return t;
+}
+ACT(celu)
+{
+    V left, rest, t = CAT(celu_arg, SFX)(x, p[0], &left), y = EXPM1(t, &rest);
+    V low = (V)((VI)FMA(p[0], rest, FMA(left, y, left)) & (y < SPLAT(INFINITY)));
+    return SEL((x >= 0) | (ABS(t) < PICK(0x1p-30, 0x1p-60)), x, FMA(p[0], y, low));
+}
+DACT(celu) { V left, t = CAT(celu_arg, SFX)(x, p[0], &left); return SEL(x > 0, SPLAT(1), EXP2(t, left * (1 / p[0]))); }
+
+#define SELU_SCALE    PICK(0x1.0cfabcp+0, 0x1.0cfabd6a91132p+0)         /* in two parts, both positive */
+#define SELU_SCALE_LO PICK(0x1.6a9114p-24, 0x1.6fc7d272f2695p-55)
+#define SELU_LEFT     PICK(0x1.c212ccp+0, 0x1.c212cc640f031p+0)         /* scale alpha */
+#define SELU_LEFT_LO  PICK(0x1.903c0cp-26, 0x1.05161b045a1fep-56)
 ACT(selu)
 {
-    V l, y = EXPM1_NEG(MIN(SPLAT(0), x), SPLAT(0), &l);
-    return SEL(x > 0, x * SELU_SCALE, FMA(y, SPLAT(SELU_HI), FMA(y, SPLAT(SELU_LO), l * SELU_HI)));
+    V l, y = EXPM1_NEG(MIN(SPLAT(0), x), &l);
+    return SEL(x >= 0, FMA(x, SPLAT(SELU_SCALE), x * SELU_SCALE_LO), FMA(y, SPLAT(SELU_LEFT), FMA(y, SPLAT(SELU_LEFT_LO), l * SELU_LEFT)));
 }
 DACT(selu)
 {
     V l, h = EXP_NEG(MIN(SPLAT(0), x), SPLAT(0), EXP_FLOOR, &l);
-    return SEL(x > 0, SPLAT(SELU_SCALE), h * SELU_HI * DOWN);
+    return SEL(x > 0, SPLAT(SELU_SCALE + SELU_SCALE_LO), FMA(h, SPLAT(SELU_LEFT), FMA(h, SPLAT(SELU_LEFT_LO), l * SELU_LEFT)) * DOWN);
 }
 
 /* ---- x times a sigmoid ---- */
-#define TEXP_FLOOR PICK(-110, -753)                     /* t e^t has underflowed to 0 */
 #define OFF2       (BITS == 32 ? 40 : 512)
 #define DOWN2      PICK(0x1p-40, 0x1p-512)
 
@@ -178,16 +238,25 @@ static inline V CAT(x_sigmoid, SFX)(V a, V w, V lo)
     V s, P = EXP_SPLIT(-w, -lo, -OFF2, &s);
     return a / (FMA(s, P, SPLAT(DOWN2)) + s) * DOWN2;
 }
-/* d/dx of x sigmoid(w): s + x w' s (1 - s), from h = UP e^-|w|: i = 1/(1 + e) is the larger of s, 1 - s */
-static inline V CAT(d_x_sigmoid, SFX)(V x, V h, V xdw)
+/* d/dx of x sigmoid(w): s + x w' s (1 - s), from h + l = UP e^-|w|: i = 1/(1 + e) is the larger of s, 1 - s; neg: w < 0 */
+static inline V CAT(d_x_sigmoid, SFX)(VI neg, V h, V l, V xdw)
 {
-    VI neg = x < 0;
     V e = h * DOWN, d = 1 + e, i = 1 / d, rest = RESIDUAL(SPLAT(1), i, d) - i * ((1 - d) + e);
     i = FMA(rest, i, i);
-    return SEL(neg, h, SPLAT(UP)) * i * FMA(xdw * SEL(neg, SPLAT(1), e), i, SPLAT(1)) * DOWN;
+    V b = i * FMA(xdw * SEL(neg, SPLAT(1), e), i, SPLAT(1));
+    return FMA(SEL(neg, h, SPLAT(UP)), b, (V)((VI)(l * b) & neg)) * DOWN;
+}
+/* the same with x w' = k + kl, and every step with its rounding error */
+static inline V CAT(d_x_sigmoid2, SFX)(VI neg, V h, V l, V k, V kl)
+{
+    V e = h * DOWN, d = 1 + e, i = 1 / d, il = i * (RESIDUAL(SPLAT(1), i, d) - i * ((1 - d) + FMA(l, SPLAT(DOWN), e)));
+    V c = SEL(neg, SPLAT(1), e), u = k * c, v = FMA(u, i, SPLAT(1)), vl = FMA(u, i, 1 - v) + FMA(u, il, kl * c * i);
+    V b = v * i, bl = FMA(v, il, FMA(vl, i, PRODUCT_ERROR(v, i, b))), g = SEL(neg, h, SPLAT(UP));
+    return FMA(g, b, SEL(h == 0, SPLAT(-0.0), FMA(g, bl, (V)((VI)(l * b) & neg)))) * DOWN;
 }
 #define X_SIGMOID(a, w, lo)    CAT(x_sigmoid, SFX)((a), (w), (lo))
-#define D_X_SIGMOID(x, h, xdw) CAT(d_x_sigmoid, SFX)((x), (h), (xdw))
+#define D_X_SIGMOID(w, h, l, xdw)    CAT(d_x_sigmoid, SFX)((w) < 0, (h), (l), (xdw))
+#define D_X_SIGMOID2(w, h, l, k, kl) CAT(d_x_sigmoid2, SFX)((w) < 0, (h), (l), (k), (kl))
 
 ACT(silu)
 {
@@ -197,7 +266,29 @@ ACT(silu)
 DACT(silu)
 {
     V l, h = EXP_NEG(NEGABS(x), SPLAT(0), TEXP_FLOOR, &l);
-    return D_X_SIGMOID(x, h, CLAMP(TEXP_FLOOR, -TEXP_FLOOR, x));
+    return D_X_SIGMOID(x, h, l, CLAMP(TEXP_FLOOR, -TEXP_FLOOR, x));
+}
+
+/* w = beta x in two parts. Where x is large beta is small, and it is x that is scaled. Left of SWISH_LOW the value is 0. */
+#define SWISH_LOW PICK(-131, -1063)
+static inline V CAT(swish_arg, SFX)(V x, V beta, V *lo)
+{
+    VI some = beta != 0;
+    V w = (V)((VI)(beta * x) & some);
+    *lo = (V)((VI)PRODUCT_ERROR(beta, x, w) & some & (ABS(w) < -SWISH_LOW));
+    return w;
+}
+ACT(swish)
+{
+    V s, lo, w = CAT(swish_arg, SFX)(x, p[0], &lo), c = CLAMP(SWISH_LOW, SATURATED, w);
+    VI large = ABS(x) > PICK(0x1p60, 0x1p500);
+    V P = EXP_SPLIT(-c, -lo, -OFF, &s), y = SEL(large, x * DOWN, x) / (FMA(s, P, SPLAT(DOWN)) + s) * SEL(large, SPLAT(1), SPLAT(DOWN));
+    return SEL(w > SATURATED, x, SEL(w < SWISH_LOW, SIGN(SPLAT(0), x), y));
+}
+DACT(swish)
+{
+    V l, lo, w = CAT(swish_arg, SFX)(x, p[0], &lo), h = EXP_NEG(NEGABS(w), SEL(w > 0, -lo, lo), TEXP_FLOOR, &l);
+    return D_X_SIGMOID2(w, h, l, CLAMP(TEXP_FLOOR, -TEXP_FLOOR, w), lo);
 }
 
 #define QUICK_CUT PICK(24, 30)
@@ -205,7 +296,7 @@ DACT(silu)
 static inline V CAT(quick_arg, SFX)(V x, V *lo)         /* 1.702 x in two parts */
 {
     V c = SPLAT(1.702), w = c * x;
-    *lo = FMA(x, SPLAT(PICK(-0x1.78d4fep-26, 0)), PRODUCT_ERROR(c, x, w));
+    *lo = FMA(x, SPLAT(PICK(-0x1.78d4fep-26, 0x1.89374bc6a7efap-55)), PRODUCT_ERROR(c, x, w));
     return w;
 }
 ACT(quick_gelu)
@@ -216,7 +307,8 @@ ACT(quick_gelu)
 DACT(quick_gelu)
 {
     V lo, l, w = CAT(quick_arg, SFX)(CLAMP(QUICK_LOW, -QUICK_LOW, x), &lo);
-    return D_X_SIGMOID(x, EXP_NEG(NEGABS(w), SEL(w > 0, -lo, lo), TEXP_FLOOR, &l), w);
+    V h = EXP_NEG(NEGABS(w), SEL(w > 0, -lo, lo), TEXP_FLOOR, &l);
+    return D_X_SIGMOID2(w, h, l, w, lo);
 }
 
 /* The tanh approximation of gelu is x/(1 + e^-w), w = x (A + B x^2), A = 2 sqrt(2/pi), B = 0.044715 A: in two parts, since
@@ -224,9 +316,9 @@ DACT(quick_gelu)
 #define GELU_TANH_LOW PICK(-10.9, -21.6)
 #define GELU_TANH_CUT PICK(7.4, 8.2)
 #define GELU_A_HI     PICK(0x1.988p+0, 0x1.988453p+0)
-#define GELU_A_LO     PICK(0x1.14cf5p-14, 0x1.ea1b288p-27)
+#define GELU_A_LO     PICK(0x1.14cf5p-14, 0x1.ea1b284687e5ap-27)
 #define GELU_B_HI     PICK(0x1.2444f2p-4, 0x1.2444f2a4d8b4bp-4)
-#define GELU_B_LO     PICK(0x1.49b16ap-29, 0x1.8c95337d724ep-62)
+#define GELU_B_LO     PICK(0x1.49b16ap-29, -0x1.6c843a29d1c7p-61)
 static inline V CAT(gelu_arg, SFX)(V x, V *lo)
 {
     V ah = SPLAT(GELU_A_HI), bh = SPLAT(GELU_B_HI), q = x * x, ql = PRODUCT_ERROR(x, x, q), b = bh * q, g = ah + b;
@@ -244,7 +336,9 @@ DACT(gelu_tanh)
 {
     V lo, l, a = CLAMP(GELU_TANH_LOW, -GELU_TANH_LOW, x), w = CAT(gelu_arg, SFX)(a, &lo);
     V h = EXP_NEG(NEGABS(w), SEL(w > 0, -lo, lo), TEXP_FLOOR, &l);
-    return D_X_SIGMOID(x, h, a * FMA(a * a, SPLAT(0.21406444881780076), SPLAT(1.5957691216057308)));
+    V q = a * a, b = q * (2 * GELU_B_HI), r = FMA(a, b, w), t = r - w;             /* x w' = w + 2 B x^3 */
+    V bl = FMA(q, SPLAT(2 * GELU_B_LO), FMA(PRODUCT_ERROR(a, a, q), SPLAT(2 * GELU_B_HI), PRODUCT_ERROR(q, SPLAT(2 * GELU_B_HI), b)));
+    return D_X_SIGMOID2(w, h, l, r, FMA(a, b, -t) + FMA(a, bl, lo));
 }
 
 /* x tanh(softplus(x)) = x N/(N + 2), N = e^x (e^x + 2); N carried UP for its tail, N and N + 2 with their errors */
@@ -257,12 +351,16 @@ ACT(mish)
     V q = n / d, rest = FMA(-q, dl, nl) + RESIDUAL(n, q, d);
     return SEL(x > MISH_CUT, x, a * (q + rest / d) * DOWN);
 }
-DACT(mish)                                              /* w + 4 x e (1 + e)/D^2, w = N/D, D = N + 2 */
+/* e/D (e + 2 + 4 x (1 + e)/D), D = N + 2; every step with its rounding error, since the terms cancel and their errors add */
+DACT(mish)
 {
     V s, a = CLAMP(TEXP_FLOOR, MISH_CUT, x), P = EXP_SPLIT0(a, OFF, &s);
-    V h = FMA(s, P, s), e = h * DOWN, n = FMA(h, e, 2 * h), d = FMA(n, SPLAT(DOWN), SPLAT(2)), i = 1 / d;
-    i = FMA(i, RESIDUAL(SPLAT(1), i, d) - i * FMA(n, SPLAT(DOWN), 2 - d), i);
-    return SEL(x > MISH_CUT, SPLAT(1), FMA(4 * a * FMA(h, e, h) * i, i, n * i) * DOWN);
+    V h = FMA(s, P, s), l = FMA(s, P, s - h), e = h * DOWN, el = l * DOWN, f = 1 + e;
+    V n = FMA(e, e, 2 * e), nl = FMA(e, e, 2 * e - n) + 2 * el * f, d = n + 2, i = 1 / d, il = i * (RESIDUAL(SPLAT(1), i, d) - i * (nl + (n + (2 - d))));
+    V k = FMA(4 * a, e, 4 * a), kl = FMA(4 * a, e, 4 * a - k), t = e + 2, b = t - e, tl = (e - (t - b)) + (2 - b);
+    V v = FMA(k, i, t), vl = FMA(k, i, t - v) + FMA(k, il, FMA(kl, i, tl + el));
+    V m = v * i, ml = FMA(v, il, FMA(vl, i, PRODUCT_ERROR(v, i, m)));
+    return SEL(x > MISH_CUT, SPLAT(1), FMA(h, m, FMA(h, ml, l * m)) * DOWN);
 }
 
 /* ---- gelu, exact ---- */
@@ -298,36 +396,39 @@ DACT(gelu) { return D_X_PHI(x); }
     ROW(prelu,       ,            X, "weight=0.25", "",                       1, 0, "PRelu(x, weight)", \
         "where(x > 0, x, weight * x)", \
         "Leaky ReLU whose slope is learnt (He et al., 2015).") \
-    ROW(elu,         ELU,         X, "alpha=1.0", "alpha != 0",               3, 3, "Elu(x, alpha=alpha)", \
+    ROW(elu,         ELU,         X, "alpha=1.0", "alpha != 0",               2, 2, "Elu(x, alpha=alpha)", \
         "where(x > 0, x, alpha * expm1(x))", \
         "Exponential linear unit (Clevert et al., 2015).") \
-    ROW(celu,        CELU,        X, "alpha=1.0", "alpha != 0",               3, 3, "Celu(x, alpha=alpha)", \
+    ROW(celu,        CELU,        X, "alpha=1.0", "alpha != 0",               2, 2, "Celu(x, alpha=alpha)", \
         "where(x > 0, x, alpha * expm1(x / alpha))", \
         "ELU made smooth at 0 for every alpha (Barron, 2017).") \
-    ROW(selu,        SELU,        X, "", "",                                  2, 3, "Selu(x)", \
-        "1.0507009873554805 * where(x > 0, x, 1.6732632423543772 * expm1(x))", \
+    ROW(selu,        SELU,        X, "", "",                                  2, 2, "Selu(x)", \
+        "1.0507009873554804934193349852946 * where(x > 0, x, 1.6732632423543772848170429916717 * expm1(x))", \
         "Scaled ELU, whose outputs keep mean 0 and variance 1 (Klambauer et al., 2017).") \
     ROW(gelu,        GELU,        X, "", "",                                  2, 2, "Gelu(x)", \
         "0.5 * x * erfc(-x / sqrt(2))", \
         "Gaussian error linear unit, x times the normal distribution function (Hendrycks and Gimpel, 2016).") \
-    ROW(gelu_tanh,   GELUTanh,    X, "", "",                                  2, 6, "Gelu(x, approximate='tanh')", \
-        "x / (1 + exp(-1.5957691216057308 * (x + 0.044715 * x**3)))", \
+    ROW(gelu_tanh,   GELUTanh,    X, "", "",                                  2, 2, "Gelu(x, approximate='tanh')", \
+        "x / (1 + exp(-2 * sqrt(2 / pi) * (x + 0.044715 * x**3)))", \
         "GELU's tanh approximation, 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x**3))) (Hendrycks and Gimpel, 2016).") \
-    ROW(quick_gelu,  QuickGELU,   X, "", "",                                  2, 4, "Mul(x, Sigmoid(Mul(1.702, x)))", \
+    ROW(quick_gelu,  QuickGELU,   X, "", "",                                  2, 2, "Mul(x, Sigmoid(Mul(1.702, x)))", \
         "x / (1 + exp(-1.702 * x))", \
         "GELU's sigmoid approximation (Hendrycks and Gimpel, 2016).") \
-    ROW(silu,        SiLU,        X, "", "",                                  2, 4, "Mul(x, Sigmoid(x))", \
+    ROW(silu,        SiLU,        X, "", "",                                  2, 3, "Mul(x, Sigmoid(x))", \
         "x / (1 + exp(-x))", \
         "Sigmoid linear unit, also called swish (Elfwing et al., 2017; Ramachandran et al., 2017).") \
-    ROW(mish,        Mish,        X, "", "",                                  2, 6, "Mul(x, Tanh(Softplus(x)))", \
+    ROW(swish,       Swish,       X, "beta=1.0", "",                          2, 2, "Mul(x, Sigmoid(Mul(beta, x)))", \
+        "x / (1 + exp(-beta * x))", \
+        "SiLU with a steepness: a line at beta=0, ReLU as beta grows (Ramachandran et al., 2017).") \
+    ROW(mish,        Mish,        X, "", "",                                  2, 3, "Mul(x, Tanh(Softplus(x)))", \
         "x * tanh(log1p(exp(x)))", \
         "x times tanh of softplus (Misra, 2019).") \
-    ROW(hardswish,   Hardswish,   X, "", "",                                  3, 2, "HardSwish(x)", \
+    ROW(hardswish,   Hardswish,   X, "", "",                                  2, 1, "HardSwish(x)", \
         "where(x > 3, x, where(x < -3, 0, x * (x + 3) / 6))", \
         "SiLU in pieces of a line and a parabola (Howard et al., 2019).") \
-    ROW(hardsigmoid, Hardsigmoid, X, "", "",                                  2, 2, "HardSigmoid(x, alpha=1/6, beta=0.5)", \
-        "minimum(maximum(x + 3, 0), 6) / 6", \
-        "Sigmoid in three straight pieces, as PyTorch and Keras 3 define it (Howard et al., 2019).") \
+    ROW(hardsigmoid, Hardsigmoid, X, "alpha=0.16666666666666666, beta=0.5", "", 1, 1, "HardSigmoid(x, alpha=alpha, beta=beta)", \
+        "minimum(maximum(where(abs(6 * alpha - 1) < 1e-7, x / 6, alpha * x) + beta, 0), 1)", \
+        "Sigmoid in three straight pieces, (x + 3)/6 as in PyTorch and Keras 3; alpha=0.2 is ONNX's own (Howard et al., 2019).") \
     ROW(hardtanh,    Hardtanh,    Y, "min_val=-1.0, max_val=1.0", "min_val <= max_val", 0, 0, "Clip(x, min=min_val, max=max_val)", \
         "minimum(maximum(x, min_val), max_val)", \
         "The input cut to an interval (Collobert, 2004).") \
@@ -340,10 +441,10 @@ DACT(gelu) { return D_X_PHI(x); }
     ROW(tanh,        Tanh,        Y, "", "",                                  2, 3, "Tanh(x)", \
         "tanh(x)", \
         "Hyperbolic tangent, from all numbers to (-1, 1) (LeCun et al., 1998).") \
-    ROW(tanhshrink,  Tanhshrink,  X, "", "",                                  3, 5, "Sub(x, Tanh(x))", \
+    ROW(tanhshrink,  Tanhshrink,  X, "", "",                                  2, 4, "Sub(x, Tanh(x))", \
         "where(abs(x) < 0.1, x / (1 + (3 + x**2 / (5 + x**2 / (7 + x**2 / (9 + x**2 / 11)))) / x**2), x - tanh(x))", \
         "x - tanh(x), near 0 by tanh's continued fraction, as PyTorch names it.") \
-    ROW(softplus,    Softplus,    X, "beta=1.0", "beta > 0",                  3, 2, "Div(Softplus(Mul(x, beta)), beta)", \
+    ROW(softplus,    Softplus,    X, "beta=1.0", "beta > 0",                  2, 2, "Div(Softplus(Mul(x, beta)), beta)", \
         "maximum(x, 0) + log1p(exp(-abs(beta * x))) / beta", \
         "Smooth ReLU, log(1 + exp(beta x)) / beta (Dugas et al., 2000).") \
     ROW(softsign,    Softsign,    X, "", "",                                  2, 4, "Softsign(x)", \
@@ -355,7 +456,25 @@ DACT(gelu) { return D_X_PHI(x); }
     ROW(hardshrink,  Hardshrink,  Y, "lambd=0.5", "lambd >= 0",               0, 0, "Shrink(x, lambd=lambd, bias=0)", \
         "where(abs(x) <= lambd, 0, x)", \
         "The input outside [-lambd, lambd], 0 within (Donoho and Johnstone, 1994).") \
-    ROW(squareplus,  Squareplus,  X, "b=4.0", "b > 0",                        3, 4, "Mul(Add(x, Sqrt(Add(Mul(x, x), b))), 0.5)", \
+    ROW(squareplus,  Squareplus,  X, "b=4.0", "b > 0",                        2, 3, "Mul(Add(x, Sqrt(Add(Mul(x, x), b))), 0.5)", \
         "where(x < 0, b / 2 / (sqrt(x**2 + b) - x), (x + sqrt(x**2 + b)) / 2)", \
-        "Smooth ReLU without an exponential (Barron, 2021).")
+        "Smooth ReLU without an exponential (Barron, 2021).") \
+    ROW(exponential, Exponential, Y, "", "",                                  2, 2, "Exp(x)", \
+        "exp(x)", \
+        "The exponential function, for outputs that are positive.") \
+    ROW(gaussian,    Gaussian,    X, "", "",                                  2, 2, "Exp(Neg(Mul(x, x)))", \
+        "exp(-x**2)", \
+        "A bump around 0, the unit of radial basis functions (Broomhead and Lowe, 1988).") \
+    ROW(sparse_plus, SparsePlus,  X, "", "",                                  2, 1, "Where(Less(x, 1), Div(Pow(Relu(Add(x, 1)), 2), 4), x)", \
+        "where(x <= -1, 0, where(x < 1, (x + 1)**2 / 4, x))", \
+        "Softplus in pieces of a line and a parabola, as Keras and JAX define it.") \
+    ROW(sparse_sigmoid, SparseSigmoid, X, "", "",                             1, 0, "Clip(Div(Add(x, 1), 2), min=0, max=1)", \
+        "minimum(maximum((x + 1) / 2, 0), 1)", \
+        "The derivative of sparse_plus, a sigmoid in three straight pieces, as Keras and JAX define it.") \
+    ROW(shrink,      Shrink,      X, "lambd=0.5, bias=0.0", "",               1, 0, "Shrink(x, lambd=lambd, bias=bias)", \
+        "where(x < -lambd, x + bias, where(x > lambd, x - bias, 0 * x))", \
+        "Moved towards 0 by bias outside [-lambd, lambd], 0 within: hardshrink and softshrink in one, as ONNX defines it.") \
+    ROW(thresholded_relu, ThresholdedReLU, X, "alpha=1.0", "",                0, 0, "ThresholdedRelu(x, alpha=alpha)", \
+        "where(x <= alpha, 0, x)", \
+        "The input above alpha, and 0 elsewhere (Konda et al., 2014).")
 #endif

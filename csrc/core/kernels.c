@@ -50,7 +50,7 @@
 #include "whole.h"
 
 #define ACTIVATION(t, f) { forward_##f##_##t, derivative_##f##_##t, backward_##f##_##t },
-#define ROWWISE(t, f)    { rows_##f##_##t, rows_back_##f##_##t },
+#define ROWWISE(t, f)    { forward_rows_##f##_##t, backward_rows_##f##_##t },
 #define LOSS(t, f)       loss_##f##_##t,
 #define UPDATE(t, f)     update_##f##_##t,
 #define WHOLE(t, f)      { whole_##f##_##t, work_##f##_##t },

@@ -54,9 +54,8 @@ PN_ACTIVATIONS(ROW)
 #undef ROW
 
 #define ROW(f, ...) \
-    static void CAT(rows_##f, SFX)(size_t rows, size_t n, const void *x, void *y) \
-    { for (size_t r = 0; r < rows; r++) CAT(row_##f, SFX)(n, (const R *)x + r * n, (R *)y + r * n); } \
-    static void CAT(rows_back_##f, SFX)(size_t rows, size_t n, const void *y, const void *gy, void *gx) \
+    static void CAT(forward_rows_##f, SFX)(size_t rows, size_t n, const void *x, void *y) { CAT(rows_##f, SFX)(rows, n, x, y); } \
+    static void CAT(backward_rows_##f, SFX)(size_t rows, size_t n, const void *y, const void *gy, void *gx) \
     { for (size_t r = 0; r < rows; r++) CAT(d_row_##f, SFX)(n, (const R *)y + r * n, (const R *)gy + r * n, (R *)gx + r * n); }
 PN_ROWWISE(ROW)
 #undef ROW

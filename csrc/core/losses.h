@@ -97,7 +97,7 @@ static int CAT(ignored, SFX)(const CAT(loss_row, SFX) *r, R *g)
 LOSS_R(cross_entropy)
 {
     if (CAT(ignored, SFX)(r, r->g)) return 0;
-    R max = CAT(row_max, SFX)(r->n, r->x, 0);
+    R max = CAT(row_max, SFX)(r->n, r->x, 0)[0];
     double sum = CAT(sum_exp, SFX)(r->n, r->x, max, r->g), lse = (double)max + log(sum), value = 0, mass = 0;
     int one = !r->t && r->p[1] == 0;
     size_t from = one ? (size_t)*r->label : 0, to = one ? from + 1 : r->n;

@@ -1,7 +1,7 @@
 /* rowwise.h - functions of one row: softmax and its kin. Add one here and nowhere else.
  * Rows are walked in blocks of 64 bytes on every machine, so the order of every sum is the same on all of them; sums carry
- * their rounding errors along (hi + lo), so their error does not grow with the row. Rows with +inf or NaN, or of -inf alone,
- * become NaN, as PyTorch's do. y may be x, gx may be gy. */
+ * their rounding errors along (hi + lo), so their error does not grow with the row. Rows with NaN become NaN, and in softmax
+ * and its kin those with +inf or of -inf alone too, as PyTorch's do. y may be x, gx may be gy. */
 #ifdef R
 
 #define BLOCK  (64 / sizeof(R))                         /* elements a block */
@@ -9,123 +9,226 @@
 typedef struct { V hi[VECS], lo[VECS]; } CAT(wide_sum, SFX);
 
 /* Vector k of the block at p when the row has m elements left from there on; fill in the lanes past its end. */
-static inline V CAT(block_load, SFX)(const R *p, size_t m, size_t k, R fill)
+static ALWAYS V CAT(block_load, SFX)(const R *p, size_t m, size_t k, R fill)
 {
     size_t at = k * L;
     if (m >= at + L) return LOAD(p + at);
     if (m <= at) return SPLAT(fill);
     return SEL(FIRST(m - at), LOAD_PART(p + at, m - at), SPLAT(fill));
 }
-static inline void CAT(block_store, SFX)(R *p, size_t m, size_t k, V v)
+static ALWAYS void CAT(block_store, SFX)(R *p, size_t m, size_t k, V v)
 {
     size_t at = k * L;
     if (m >= at + L) STORE(p + at, v);
     else if (m > at) STORE_PART(p + at, m - at, v);
 }
 #define BLOCKS(n) for (size_t i = 0; i < (n); i += BLOCK) _Pragma("GCC unroll 4") for (size_t k = 0; k < VECS; k++)
+#define BLOCK_LOAD(p, fill) CAT(block_load, SFX)((p) + i, n - i, k, (fill))     /* inside BLOCKS(n) */
+#define BLOCK_STORE(p, v)   CAT(block_store, SFX)((p) + i, n - i, k, (v))
 
-static inline void CAT(two_sum, SFX)(V *hi, V *lo, V v)                 /* hi + lo += v, exactly but for the sum of the errors */
+static ALWAYS void CAT(two_sum, SFX)(V *hi, V *lo, V v)                 /* hi + lo += v, exactly but for the sum of the errors */
 {
     V s = *hi + v, b = s - *hi;
     *lo += (*hi - (s - b)) + (v - b);
     *hi = s;
 }
-/* The sum's lanes, halves onto halves: returns hi, and what hi lacks in *lo. */
-static R CAT(wide_total, SFX)(const CAT(wide_sum, SFX) *w, R *lo)
+/* The block's sum in every lane, halves onto halves: returns hi, and what hi lacks in *lo. */
+static ALWAYS V CAT(wide_total, SFX)(CAT(wide_sum, SFX) *w, V *lo)
 {
-    R h[BLOCK], l[BLOCK];
-    memcpy(h, w->hi, sizeof h);
-    memcpy(l, w->lo, sizeof l);
-    for (size_t half = BLOCK / 2; half; half /= 2)
-        for (size_t k = 0; k < half; k++) {
-            R a = h[k], c = h[k + half], s = a + c, b = s - a;
-            l[k] += l[k + half] + ((a - (s - b)) + (c - b));
-            h[k] = s;
+    for (size_t h = VECS / 2; h; h /= 2)
+        for (size_t k = 0; k < h; k++) {
+            w->lo[k] += w->lo[k + h];
+            CAT(two_sum, SFX)(&w->hi[k], &w->lo[k], w->hi[k + h]);
         }
-    *lo = l[0];
-    return h[0];
+    V hi = w->hi[0], l = w->lo[0];
+    _Pragma("GCC unroll 4") for (size_t h = L / 2; h; h /= 2) {
+        l += SWAP(l, h);
+        CAT(two_sum, SFX)(&hi, &l, SWAP(hi, h));
+    }
+    *lo = l;
+    return hi;
 }
-static R CAT(row_max, SFX)(size_t n, const R *x, int flip)              /* of flip ? -x : x; NaN may be lost, the sums will show it */
+static ALWAYS V CAT(row_max, SFX)(size_t n, const R *x, int flip)       /* of flip ? -x : x, in every lane; NaN may be lost, the sums will show it */
 {
-    V m[VECS], s = SPLAT(flip ? -1 : 1);
-    R t[BLOCK];
+    V m[VECS];
     for (size_t k = 0; k < VECS; k++) m[k] = SPLAT(-INFINITY);
-    BLOCKS(n) m[k] = MAX(m[k], s * CAT(block_load, SFX)(x + i, n - i, k, flip ? INFINITY : -INFINITY));
-    memcpy(t, m, sizeof t);
-    for (size_t half = BLOCK / 2; half; half /= 2)
-        for (size_t k = 0; k < half; k++) t[k] = t[k] > t[k + half] ? t[k] : t[k + half];
-    return t[0];
+    BLOCKS(n) {
+        V v = BLOCK_LOAD(x, flip ? INFINITY : -INFINITY);
+        m[k] = MAX(m[k], flip ? -v : v);
+    }
+    for (size_t h = VECS / 2; h; h /= 2)
+        for (size_t k = 0; k < h; k++) m[k] = MAX(m[k], m[k + h]);
+    _Pragma("GCC unroll 4") for (size_t h = L / 2; h; h /= 2) m[0] = MAX(m[0], SWAP(m[0], h));
+    return m[0];
 }
-static inline V CAT(shifted_exp, SFX)(V x, V max)                       /* e^(x - max), the difference with its rounding error */
+
+/* e^(x - max) up to a factor near 1 that is common to the row, times UP, without the rounding error of x - max, which e would
+ * multiply: near 0 x itself is split as n ln2 + r, and n counts from max's; far from it all x that matter are within a factor
+ * of 2 of max, where x - max is exact. */
+typedef struct { V base, low, magic; } CAT(shift, SFX);
+static ALWAYS CAT(shift, SFX) CAT(row_shift, SFX)(V max)
 {
-    V d = x - max, b = d - x;
-    return EXP2(d, (x - (d - b)) - (max + b));
+    const V magic = SPLAT(MAGIC);
+    VI near = ABS(max) <= PICK(256, 2048);
+    V base = SEL(near, SPLAT(0), max), n = FMA(max - base, SPLAT(LOG2E), magic) - magic;
+    return (CAT(shift, SFX)){ base, (max - base) + EXP_FLOOR, SPLAT(MAGIC + BIAS + OFF) - n };
 }
-static void CAT(soft, SFX)(size_t n, const R *x, R *y, int flip)
+static ALWAYS V CAT(row_exp, SFX)(V x, const CAT(shift, SFX) *by)
+{
+    V c = MAX(by->low, x - by->base), z = FMA(c, SPLAT(LOG2E), by->magic), n = z - by->magic;
+    V s = (V)(((VI)z << MANT) & (c != by->low));                        /* exactly 0 where e underflows */
+    return FMA(s, CAT(exp_remainder, SFX)(FMA(n, SPLAT(-LN2_LO), FMA(n, SPLAT(-LN2_HI), c))), s);
+}
+static ALWAYS void CAT(soft, SFX)(size_t n, const R *x, R *y, int flip)
 {
     CAT(wide_sum, SFX) w = { 0 };
-    V max = SPLAT(CAT(row_max, SFX)(n, x, flip)), s = SPLAT(flip ? -1 : 1);
-    R lo, total;
+    CAT(shift, SFX) by = CAT(row_shift, SFX)(CAT(row_max, SFX)(n, x, flip));
     BLOCKS(n) {
-        V e = CAT(shifted_exp, SFX)(s * CAT(block_load, SFX)(x + i, n - i, k, flip ? INFINITY : -INFINITY), max);
-        CAT(block_store, SFX)(y + i, n - i, k, e);
+        V v = BLOCK_LOAD(x, flip ? INFINITY : -INFINITY), e = CAT(row_exp, SFX)(flip ? -v : v, &by);
+        BLOCK_STORE(y, e);
         CAT(two_sum, SFX)(&w.hi[k], &w.lo[k], e);
     }
-    total = CAT(wide_total, SFX)(&w, &lo);
-    V d = SPLAT(total + lo);
-    BLOCKS(n) CAT(block_store, SFX)(y + i, n - i, k, CAT(block_load, SFX)(y + i, n - i, k, 0) / d);
+    V lo, total = CAT(wide_total, SFX)(&w, &lo), i0 = 1 / total, i1 = i0 * (RESIDUAL(SPLAT(1), i0, total) - i0 * lo);
+    BLOCKS(n) {
+        V e = BLOCK_LOAD(y, 0);
+        BLOCK_STORE(y, FMA(e, i0, e * i1));
+    }
 }
-static R CAT(row_dot, SFX)(size_t n, const R *y, const R *g, int products)      /* sum of y g, or of g alone */
+static ALWAYS V CAT(row_dot, SFX)(size_t n, const R *y, const R *g, int products)       /* sum of y g, or of g alone */
 {
     CAT(wide_sum, SFX) w = { 0 };
     BLOCKS(n) {
-        V v = CAT(block_load, SFX)(g + i, n - i, k, 0);
-        if (products) v *= CAT(block_load, SFX)(y + i, n - i, k, 0);
+        V v = BLOCK_LOAD(g, 0);
+        if (products) v *= BLOCK_LOAD(y, 0);
         CAT(two_sum, SFX)(&w.hi[k], &w.lo[k], v);
     }
-    R lo, total = CAT(wide_total, SFX)(&w, &lo);
+    V lo, total = CAT(wide_total, SFX)(&w, &lo);
     return total + lo;
 }
-static void CAT(soft_back, SFX)(size_t n, const R *y, const R *gy, R *gx, int flip)     /* gx = y (gy - y . gy) */
+static ALWAYS void CAT(soft_back, SFX)(size_t n, const R *y, const R *gy, R *gx, int flip)      /* gx = y (gy - y . gy) */
 {
-    V dot = SPLAT(CAT(row_dot, SFX)(n, y, gy, 1)), s = SPLAT(flip ? -1 : 1);
-    BLOCKS(n) CAT(block_store, SFX)(gx + i, n - i, k, s * CAT(block_load, SFX)(y + i, n - i, k, 0) * (CAT(block_load, SFX)(gy + i, n - i, k, 0) - dot));
+    V dot = CAT(row_dot, SFX)(n, y, gy, 1);
+    BLOCKS(n) {
+        V v = BLOCK_LOAD(y, 0), g = BLOCK_LOAD(gy, 0);
+        BLOCK_STORE(gx, v * (flip ? dot - g : g - dot));
+    }
 }
 
-/* Each row of the table: a row's values from x, and its gradient from the output y. */
-#define ROW_OF(f)  static inline void CAT(row_##f, SFX)(size_t n, const R *x, R *y)
-#define DROW_OF(f) static inline void CAT(d_row_##f, SFX)(size_t n, const R *y, const R *gy, R *gx)
+/* Each row of the table: values from x, and gradients from the output y, of as many rows as there are. */
+#define ROW_OF(f)   static inline void CAT(row_##f, SFX)(size_t n, const R *x, R *y)
+#define ROWS_OF(f)  static inline void CAT(rows_##f, SFX)(size_t rows, size_t n, const R *x, R *y)
+#define DROW_OF(f)  static inline void CAT(d_row_##f, SFX)(size_t n, const R *y, const R *gy, R *gx)
+#define EACH_ROW(f) ROWS_OF(f) { for (; rows; rows--, x += n, y += n) CAT(row_##f, SFX)(n, x, y); }
 ROW_OF(softmax)      { CAT(soft, SFX)(n, x, y, 0); }
+EACH_ROW(softmax)
 DROW_OF(softmax)     { CAT(soft_back, SFX)(n, y, gy, gx, 0); }
 ROW_OF(softmin)      { CAT(soft, SFX)(n, x, y, 1); }
+EACH_ROW(softmin)
 DROW_OF(softmin)     { CAT(soft_back, SFX)(n, y, gy, gx, 1); }
 
-/* (x - max) - log(sum): both terms are negative or 0. The sum less its largest term, 1, keeps its own accuracy. */
-ROW_OF(log_softmax)
+/* (x - max) - log(sum): both terms are negative or 0. The sum less its largest term keeps its own accuracy. Logarithms of L rows
+ * are taken at once. */
+ROWS_OF(log_softmax)
 {
-    CAT(wide_sum, SFX) w = { 0 };
-    V max = SPLAT(CAT(row_max, SFX)(n, x, 0));
-    R lo, total;
-    BLOCKS(n) CAT(two_sum, SFX)(&w.hi[k], &w.lo[k], CAT(shifted_exp, SFX)(CAT(block_load, SFX)(x + i, n - i, k, -INFINITY), max));
-    total = CAT(wide_total, SFX)(&w, &lo);
-    V lse = LOG1P(SPLAT((total - 1) + lo));
-    BLOCKS(n) CAT(block_store, SFX)(y + i, n - i, k, (CAT(block_load, SFX)(x + i, n - i, k, 0) - max) - lse);
+    for (size_t m; rows; rows -= m, x += m * n, y += m * n) {
+        R max[L] = { 0 }, sum[L] = { 0 }, rest[L] = { 0 }, lse[L];
+        m = rows < L ? rows : L;
+        for (size_t r = 0; r < m; r++) {
+            CAT(wide_sum, SFX) w = { 0 };
+            V top = CAT(row_max, SFX)(n, x + r * n, 0), lo;
+            CAT(shift, SFX) by = CAT(row_shift, SFX)(top);
+            BLOCKS(n) CAT(two_sum, SFX)(&w.hi[k], &w.lo[k], CAT(row_exp, SFX)(BLOCK_LOAD(x + r * n, -INFINITY), &by));
+            max[r] = top[0];
+            sum[r] = CAT(wide_total, SFX)(&w, &lo)[0];
+            rest[r] = lo[0];
+        }
+        CAT(shift, SFX) by = CAT(row_shift, SFX)(LOAD(max));
+        V first = CAT(row_exp, SFX)(LOAD(max), &by);
+        STORE(lse, LOG1P(((LOAD(sum) - first) + LOAD(rest)) / first));
+        for (size_t r = 0; r < m; r++)
+            BLOCKS(n) BLOCK_STORE(y + r * n, (BLOCK_LOAD(x + r * n, 0) - max[r]) - lse[r]);
+    }
 }
 DROW_OF(log_softmax)           /* gx = gy - e^y sum gy */
 {
-    V sum = SPLAT(CAT(row_dot, SFX)(n, y, gy, 0));
-    BLOCKS(n) CAT(block_store, SFX)(gx + i, n - i, k, FMA(-EXP(CAT(block_load, SFX)(y + i, n - i, k, 0)), sum, CAT(block_load, SFX)(gy + i, n - i, k, 0)));
+    V sum = CAT(row_dot, SFX)(n, y, gy, 0);
+    BLOCKS(n) BLOCK_STORE(gx, FMA(-EXP(BLOCK_LOAD(y, 0)), sum, BLOCK_LOAD(gy, 0)));
+}
+
+/* max(x - t, 0) with the t for which the row sums to 1: t = (sum of the entries above t, less 1) / their number. Starting from all
+ * that can be above, the mean rises and entries fall below until none does (Michelot, 1986). t in two parts, as y may be tiny. */
+ROW_OF(sparsemax)
+{
+    V t = CAT(row_max, SFX)(n, x, 0), tl = SPLAT(-1.001);
+    for (R count = INFINITY;;) {
+        CAT(wide_sum, SFX) w = { 0 };
+        V c = SPLAT(0), lo;
+        BLOCKS(n) {
+            V v = BLOCK_LOAD(x, -INFINITY);
+            VI in = ~((v - t) - tl <= 0);                               /* NaN is in */
+            CAT(two_sum, SFX)(&w.hi[k], &w.lo[k], SEL(in, v, SPLAT(0)));
+            c += SEL(in, SPLAT(1), SPLAT(0));
+        }
+        R last = count;
+        count = SUM(c);
+        if (!(count < last)) break;
+        CAT(two_sum, SFX)(&w.hi[0], &w.lo[0], SEL(FIRST(1), SPLAT(-1), SPLAT(0)));
+        V total = CAT(wide_total, SFX)(&w, &lo);
+        t = total / count;
+        tl = (RESIDUAL(total, t, SPLAT(count)) + lo) / count;
+    }
+    BLOCKS(n) BLOCK_STORE(y, MAX(SPLAT(0), (BLOCK_LOAD(x, 0) - t) - tl));
+}
+EACH_ROW(sparsemax)
+DROW_OF(sparsemax)             /* gy less its mean, where y > 0 */
+{
+    CAT(wide_sum, SFX) w = { 0 };
+    V c = SPLAT(0), lo;
+    BLOCKS(n) {
+        VI in = BLOCK_LOAD(y, 0) != 0;
+        CAT(two_sum, SFX)(&w.hi[k], &w.lo[k], SEL(in, BLOCK_LOAD(gy, 0), SPLAT(0)));
+        c += SEL(in, SPLAT(1), SPLAT(0));
+    }
+    V mean = (CAT(wide_total, SFX)(&w, &lo) + lo) / SUM(c);
+    BLOCKS(n) {
+        V v = BLOCK_LOAD(y, 0);
+        BLOCK_STORE(gx, SEL(v == 0, SPLAT(0), SEL(v == v, BLOCK_LOAD(gy, 0) - mean, v)));
+    }
+}
+
+/* 1 at the first of the largest, 0 elsewhere: a step, whose gradient is 0 */
+ROW_OF(hardmax)
+{
+    R max = CAT(row_max, SFX)(n, x, 0)[0], nan = 0;
+    size_t at = n;
+    for (size_t i = n; i-- > 0;) {
+        if (x[i] == max) at = i;
+        if (x[i] != x[i]) nan = NAN;
+    }
+    for (size_t i = 0; i < n; i++) y[i] = i == at ? 1 + nan : nan;
+}
+EACH_ROW(hardmax)
+DROW_OF(hardmax)
+{
+    (void)gy;
+    for (size_t i = 0; i < n; i++) gx[i] = y[i] == y[i] ? 0 : y[i];
 }
 #undef ROW_OF
+#undef ROWS_OF
 #undef DROW_OF
+#undef EACH_ROW
 #endif
 
 #ifndef PN_ROWWISE
 #define PN_ROWWISE(ROW) \
-    ROW(softmax,     Softmax,    4, "Softmax(x, axis=-1)",    "exp(x - max(x)) / sum(exp(x - max(x)))", \
+    ROW(softmax,     Softmax,    3, "Softmax(x, axis=-1)",    "exp(x - max(x)) / sum(exp(x - max(x)))", \
         "Exponentials scaled to sum to 1: a row of scores as probabilities (Bridle, 1990).") \
-    ROW(softmin,     Softmin,    4, "Softmax(Neg(x), axis=-1)", "exp(min(x) - x) / sum(exp(min(x) - x))", \
+    ROW(softmin,     Softmin,    3, "Softmax(Neg(x), axis=-1)", "exp(min(x) - x) / sum(exp(min(x) - x))", \
         "Softmax of -x: the smallest score is the most probable, as PyTorch names it.") \
-    ROW(log_softmax, LogSoftmax, 4, "LogSoftmax(x, axis=-1)", "x - max(x) - log(sum(exp(x - max(x))))", \
-        "Logarithm of softmax, without its underflow (Bridle, 1990).")
+    ROW(log_softmax, LogSoftmax, 3, "LogSoftmax(x, axis=-1)", "x - max(x) - log(sum(exp(x - max(x))))", \
+        "Logarithm of softmax, without its underflow (Bridle, 1990).") \
+    ROW(sparsemax,   Sparsemax,  2, "",                       "maximum(x - max(x) - max((cumsum(sort(x - max(x))[::-1]) - 1) / arange(1, len(x) + 1)), 0)", \
+        "The nearest point to a row of scores that is a distribution: small ones become 0 (Martins and Astudillo, 2016).") \
+    ROW(hardmax,     Hardmax,    0, "Hardmax(x, axis=-1)",    "1.0 * (arange(len(x)) == argmax(x))", \
+        "1 at the row's largest entry, the first of them, and 0 elsewhere.")
 #endif

@@ -15,7 +15,8 @@
  *   LOAD(p) STORE(p, v)                   L elements at any alignment
  *   LOAD_PART(p, n) STORE_PART(p, n, v)   the first n <= L elements only; the other lanes are zero, the other bytes untouched
  *   FIRST(n)           a VI that is true in the first n lanes
- *   SUM(v)             sum of the lanes, halves onto halves: v[k] + v[k + L/2] and so on */
+ *   SUM(v)             sum of the lanes, halves onto halves: v[k] + v[k + L/2] and so on
+ *   SWAP(v, h)         lane k of the result is lane k ^ h of v; h a power of two below L, known to the compiler */
 
 #ifndef PN_VL
 #include <math.h>
@@ -190,6 +191,22 @@ static inline void CAT(v_store_part, SFX)(R *p, size_t n, V v)
 #define STORE(p, v)         CAT(v_store, SFX)((p), (v))
 #define LOAD_PART(p, n)     CAT(v_load_part, SFX)((p), (n))
 #define STORE_PART(p, n, v) CAT(v_store_part, SFX)((p), (n), (v))
+
+static ALWAYS V CAT(v_swap, SFX)(V v, size_t h)
+{
+#if PN_VL * 8 / BITS == 16
+    return h == 8 ? SHUFFLE(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7) : h == 4 ? SHUFFLE(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
+        : h == 2 ? SHUFFLE(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13) : SHUFFLE(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+#elif PN_VL * 8 / BITS == 8
+    return h == 4 ? SHUFFLE(v, v, 4, 5, 6, 7, 0, 1, 2, 3) : h == 2 ? SHUFFLE(v, v, 2, 3, 0, 1, 6, 7, 4, 5) : SHUFFLE(v, v, 1, 0, 3, 2, 5, 4, 7, 6);
+#elif PN_VL * 8 / BITS == 4
+    return h == 2 ? SHUFFLE(v, v, 2, 3, 0, 1) : SHUFFLE(v, v, 1, 0, 3, 2);
+#else
+    (void)h;
+    return SHUFFLE(v, v, 1, 0);
+#endif
+}
+#define SWAP(v, h) CAT(v_swap, SFX)((v), (h))
 
 static inline R CAT(v_sum, SFX)(V v)
 {

@@ -14,13 +14,14 @@
 #define EXPM1_FLOOR PICK(-20, -40)                      /* e^t - 1 rounds to -1 */
 #define EXP_CEIL    PICK(89, 710)                       /* e^t has overflowed */
 
-static inline V CAT(horner, SFX)(V x, const R *c, int n)        /* c[0] + c[1] x + ... + c[n-1] x^(n-1) */
+static ALWAYS V CAT(horner, SFX)(V x, const R *c, int n)        /* c[0] + c[1] x + ... + c[n-1] x^(n-1) */
 {
     V p = SPLAT(c[n - 1]);
     _Pragma("GCC unroll 32") for (int k = n - 2; k >= 0; k--) p = FMA(p, x, SPLAT(c[k]));
     return p;
 }
-#define HORNER(x, c) CAT(horner, SFX)((x), (c), (int)(sizeof(c) / sizeof(c)[0]))
+#define HORNER(x, c)         HORNER_FROM(0, x, c)
+#define HORNER_FROM(k, x, c) CAT(horner, SFX)((x), (c) + (k), (int)(sizeof(c) / sizeof(c)[0]) - (k))     /* (p - c[0] - ...) / x^k */
 
 /* a b - p exactly, for p = a b rounded. Without FMA: Dekker's product, on halves cut by a mask. */
 static inline V CAT(product_error, SFX)(V a, V b, V p)
@@ -112,34 +113,40 @@ static inline V CAT(exp_neg, SFX)(V t, V lo, R floor, V *l)
 }
 #define EXP_NEG(t, lo, floor, l) CAT(exp_neg, SFX)((t), (lo), (floor), (l))
 
-/* e^(x + lo) - 1 = s P + (s - 1), rounded once. On the whole line s is halved, since 2^n overflows before the result does. */
-static inline V CAT(expm1_neg, SFX)(V x, V lo, V *rest)         /* x <= 0 */
+/* e^x - 1 = s P + (s - 1), rounded once, *rest what that lost. On the whole line s is halved, since 2^n overflows before the result does. */
+static inline V CAT(expm1_neg, SFX)(V x, V *rest)               /* x <= 0 */
 {
-    V s, P = EXP_SPLIT(MAX(SPLAT(EXPM1_FLOOR), x), lo, 0, &s), a = s - 1, y = FMA(s, P, a);
+    V s, P = EXP_SPLIT0(MAX(SPLAT(EXPM1_FLOOR), x), 0, &s), a = s - 1, y = FMA(s, P, a);
     *rest = FMA(s, P, a - y);
     return y;
 }
-static inline V CAT(v_expm1, SFX)(V x, V lo)
+static inline V CAT(v_expm1, SFX)(V x, V *rest)                 /* *rest 0 where it overflows */
 {
-    V s, c = CLAMP(EXPM1_FLOOR, EXP_CEIL, x), P = EXP_SPLIT(c, (V)((VI)lo & (c == x)), -1, &s);
-    V y = 2 * FMA(s, P, s - K(0.5));
+    V s, c = CLAMP(EXPM1_FLOOR, EXP_CEIL, x), P = EXP_SPLIT0(c, -1, &s);
+    V a = s - K(0.5), h = FMA(s, P, a), y = h + h;
+    *rest = (V)((VI)(2 * FMA(s, P, a - h)) & (y < SPLAT(INFINITY)));
     return SEL(x == 0, x, y);
 }
-#define EXPM1_NEG(x, lo, rest) CAT(expm1_neg, SFX)((x), (lo), (rest))
-#define EXPM1(x)               CAT(v_expm1, SFX)((x), SPLAT(0))
-#define EXPM1_2(x, lo)         CAT(v_expm1, SFX)((x), (lo))
+#define EXPM1_NEG(x, rest) CAT(expm1_neg, SFX)((x), (rest))
+#define EXPM1(x, rest)     CAT(v_expm1, SFX)((x), (rest))
 
-/* tanh |x| = (1 - e) / (1 + e), e = e^(-2|x|): both are -+(s P) + (1 -+ s), each rounded once.
- * f64 corrects for both roundings; f32 stays within 2 ULP without. */
-static inline V CAT(v_tanh, SFX)(V x)
+/* tanh |x| = (1 - e) / (1 + e), e = e^(-2|x|): both are -+(s P) + (1 -+ s), each rounded once; *rest what the roundings lost,
+ * the quotient's own only if asked for. f64 adds it; f32 stays within 2 ULP without. */
+static ALWAYS V CAT(tanh_abs, SFX)(V x, int quotient, V *rest)
 {
     V s, P = EXP_SPLIT0(MAX(SPLAT(EXPM1_FLOOR), NEGABS(x + x)), 0, &s);
-    V a = 1 - s, b = 1 + s, n = FMA(-s, P, a), d = FMA(s, P, b), q = n / d;
-    if (BITS == 64)                                                     /* 1/d on [1, 2] to 9 % */
-        q = FMA(FMA(-q, FMA(s, P, b - d), FMA(-s, P, a - n)), FMA(SPLAT(-0.5), d, SPLAT(1.4571)), q);
-    return SIGN(q, x);
+    V a = 1 - s, b = 1 + s, n = FMA(-s, P, a), d = FMA(s, P, b), q = n / d, lost = FMA(-q, FMA(s, P, b - d), FMA(-s, P, a - n));
+    if (quotient) lost += RESIDUAL(n, q, d);
+    *rest = lost * FMA(SPLAT(-0.5), d, SPLAT(1.4571));                  /* 1/d on [1, 2] to 9 % */
+    return q;
 }
-#define TANH(x) CAT(v_tanh, SFX)(x)
+static inline V CAT(v_tanh, SFX)(V x)
+{
+    V rest, q = CAT(tanh_abs, SFX)(x, 0, &rest);
+    return SIGN(BITS == 64 ? q + rest : q, x);
+}
+#define TANH_ABS(x, rest) CAT(tanh_abs, SFX)((x), 1, (rest))
+#define TANH(x)           CAT(v_tanh, SFX)(x)
 
 /* (atanh(s)/s - 1)/s^2 in s^2 on [0, 1/9], error 2^-35 (f32), 2^-66 (f64) relative to atanh(s)/s */
 #if BITS == 32
@@ -148,15 +155,18 @@ static const R CAT(c_atanh, SFX)[] = { 0x1.555556p-2f, 0x1.9998fcp-3f, 0x1.24a93
 static const R CAT(c_atanh, SFX)[] = { 0x1.5555555555555p-2, 0x1.9999999999affp-3, 0x1.2492492482027p-3, 0x1.c71c71d2f62ecp-4, 0x1.745d14c2295bcp-4,
     0x1.3b140782f1ea2p-4, 0x1.11096f5eb7e02p-4, 0x1.e2ca474aaef97p-5, 0x1.a5e27cc804881p-5, 0x1.c3f46043c8b03p-5, 0x1.a108251719cbcp-7, 0x1.ad8af612bc3c6p-4 };
 #endif
-/* log(1 + e) for 0 <= e <= 1, e = (h + l) / UP; the result is scaled UP. 2 atanh(q/2), q = e / (1 + e/2). */
-static inline V CAT(log1p_up, SFX)(V h, V l)
+/* log(1 + e) for 0 <= e <= 1, e = (h + l) / UP; the result is scaled UP, *low its rounding error. 2 atanh(q/2), q = e / (1 + e/2). */
+static inline V CAT(log1p_up, SFX)(V h, V l, V *low)
 {
     const R half = DOWN / 2;
     V d = FMA(h, SPLAT(half), SPLAT(1)), dl = FMA(l, SPLAT(half), FMA(h, SPLAT(half), 1 - d));
     V q = h / d, rest = FMA(-q, dl, l) + RESIDUAL(h, q, d), s = MAX(SPLAT(PICK(0x1p-40, 0x1p-100)), q * half), w = s * s;
-    return q + FMA(q * w, HORNER(w, CAT(c_atanh, SFX)), rest * FMA(d, SPLAT(-0.6667), SPLAT(1.65)));    /* 1/d on [1, 1.5] to 2 % */
+    V t = FMA(q * w, HORNER(w, CAT(c_atanh, SFX)), rest * FMA(d, SPLAT(-0.6667), SPLAT(1.65)));         /* 1/d on [1, 1.5] to 2 % */
+    V y = q + t;
+    *low = (q - y) + t;
+    return y;
 }
-#define LOG1P_UP(h, l) CAT(log1p_up, SFX)((h), (l))
+#define LOG1P_UP(h, l, low) CAT(log1p_up, SFX)((h), (l), (low))
 
 /* k ln2 + log(1 + f + fl), 1 + f in [sqrt(1/2), sqrt(2)), f and fl not overlapping */
 static inline V CAT(log_sum, SFX)(V k, V f, V fl)

@@ -203,7 +203,8 @@ class Sum:
 def rows_error(name: str, dtype: type, rows: int, seed: int) -> tuple[float, str]:
     """The largest error of a row-wise function in units in the last place, and of which row, on the instruction set chosen now."""
     rng, info, worst = np.random.default_rng(seed), np.finfo(dtype), (0.0, "")
-    space = {"exp": np.exp, "max": np.max, "min": np.min, "sum": Sum, "log": Sum.log}
+    names = ("exp", "max", "min", "maximum", "cumsum", "sort", "arange", "argmax")
+    space = {f: getattr(np, f) for f in names} | {"sum": Sum, "log": Sum.log}
     for i in range(rows):
         n = 10_000 if i % 16 == 0 else int(10 ** rng.uniform(0, 4))
         spread, offset = float(rng.choice([1e-3, 1, 4, 30, 100, 700])), float(rng.choice([0, 0, 1, -50, 1e3, -3e4]))
