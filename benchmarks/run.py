@@ -38,12 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
             found = _in_a_child(subject, threads, options)
             facts = found["facts"]
             records += found["records"]
-    text = markdown(facts, records)
-    print(text)
-    if options.json:
-        Path(options.json).write_text(json.dumps({"facts": facts, "records": records}, indent=1) + "\n")
-    if options.markdown:
-        Path(options.markdown).write_text(text)
+            _write(options, facts, records)  # each time, so that a long run that is stopped leaves what it has
+    print(markdown(facts, records))
     if options.plots:
         _plot(records, Path(options.plots))
 
@@ -83,6 +79,13 @@ def _in_a_child(subject: str, threads: int, options: argparse.Namespace) -> dict
         command += ["--peers", *options.peers] if options.peers else []
         subprocess.run(command, check=True, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, cpus[-threads:]))
         return json.loads(record.read_text())
+
+
+def _write(options: argparse.Namespace, facts: dict[str, Any], records: list[dict[str, Any]]) -> None:
+    if options.json:
+        Path(options.json).write_text(json.dumps({"facts": facts, "records": records}, indent=1) + "\n")
+    if options.markdown:
+        Path(options.markdown).write_text(markdown(facts, records))
 
 
 def _child(options: argparse.Namespace) -> None:
