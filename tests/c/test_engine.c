@@ -128,8 +128,8 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
         void *out = y, *in_grad = gx;
         CHECK(pn_plan_backward(plan, (const void *const *)&out, &in_grad, error) == PN_BAD_STATE, "backward came first");
         before = calls;
-        pn_plan_forward(plan, &in, &out, 0);
-        status = pn_plan_backward(plan, (const void *const *)&out, &in_grad, error);
+        status = pn_plan_forward(plan, &in, &out, 0, error);
+        if (!status) status = pn_plan_backward(plan, (const void *const *)&out, &in_grad, error);
         CHECK(calls == before, "running allocated %ld times", calls - before);
     }
     pn_plan_free(plan);
@@ -198,6 +198,50 @@ static void check_refusals(void)
     pn_fit_free(NULL);
 }
 
+/* y = 2 x, stopping at the call that is told. */
+typedef struct { int calls, stop_at; } doubler;
+static int double_forward(void *context, size_t rows, const void *const *x, void *y)
+{
+    doubler *d = context;
+    for (size_t i = 0; i < rows * IN; i++) ((double *)y)[i] = 2 * ((const double *)x[0])[i];
+    return ++d->calls == d->stop_at;
+}
+static int double_backward(void *context, size_t rows, const void *gy, void *const *gx)
+{
+    (void)context;
+    for (size_t i = 0; gx[0] && i < rows * IN; i++) ((double *)gx[0])[i] = 2 * ((const double *)gy)[i];
+    return 0;
+}
+
+/* x + 2 x + x, where the first and the last are the same node: gradients meet, and a layer of the caller's own may stop the run. */
+static void check_branches(void)
+{
+    const size_t in[] = { IN }, feeds[] = { 0, 1, 0 };
+    const double config[] = { 0, IN };
+    doubler d = { 0, 0 };
+    const pn_foreign foreign = { double_forward, double_backward, &d };
+    pn_graph *graph = NULL;
+    pn_plan *plan = NULL;
+    pn_error error = { "" };
+    double y[ROWS * IN], gx[ROWS * IN];
+    const void *x = X;
+    void *out = y, *in_grad = gx;
+    pn_status status = pn_graph_new(PN_F64, 1, in, &graph, &error);
+    if (!status) status = pn_graph_add(graph, &(pn_layer){ .kind = "foreign", .where = "double", .n_config = 2, .config = config, .foreign = &foreign }, &error);
+    if (!status) status = pn_graph_add(graph, &(pn_layer){ .kind = "add", .where = "sum", .n_inputs = 3, .inputs = feeds }, &error);
+    if (!status) status = pn_plan_new(graph, ROWS, PN_BACKWARD, &plan, &error);
+    if (!status) status = pn_plan_forward(plan, &x, &out, 0, &error);
+    if (!status) status = pn_plan_backward(plan, &x, &in_grad, &error);
+    CHECK(status == PN_OK, "%s", error.text);
+    for (size_t i = 0; i < ROWS * IN && !status; i++)
+        CHECK(y[i] == 4 * X[i] && gx[i] == 4 * X[i], "[%zu]: %g, gradient %g", i, y[i], gx[i]);
+    d.stop_at = d.calls + 1;
+    CHECK(plan && pn_plan_forward(plan, &x, &out, 0, &error) == PN_STOPPED, "not stopped");
+    CHECK(plan && pn_plan_backward(plan, &x, &in_grad, &error) == PN_BAD_STATE, "backward after a run that was stopped");
+    pn_plan_free(plan);
+    pn_graph_free(graph);
+}
+
 static void check_stopping(void)
 {
     static double x[20000 * IN];
@@ -231,6 +275,7 @@ int main(void)
     }
     check_memory();
     check_refusals();
+    check_branches();
     check_stopping();
     return REPORT();
 }
