@@ -6,8 +6,8 @@
  * A streams by. A tile's sums stay in registers. Every element of C is the sum over its depth blocks of plain ordered sums,
  * whatever tile it falls in, so its bits do not depend on how the output is divided, and threads share out panels, or rows. */
 #ifndef KC
-#define KC 384          /* a panel of B, 384 x 256 bytes, stays in the second cache */
-#define MC 512          /* as does one of C */
+#define KC 512          /* a panel of B, 512 x NV vectors, stays in the second cache */
+#define MC 1024         /* as does one of C */
 #define A_BYTES (4u << 20)
 #define LANES 16        /* tasks that a product is divided into at most; each packs its own panels of B */
 #define LANE_WORK 400000        /* multiplications that pay for a lane */
@@ -129,8 +129,13 @@ static void CAT(panel, SFX)(const CAT(work, SFX) *w, size_t i0, size_t rows, siz
         if (at + kc == q->k && e && e->bias) t.bias = (const R *)e->bias + j;
         t.c = (R *)q->c + i0 * q->ldc + j;
         t.a = c->pack_a ? w->pa + p / c->kc * tiles * c->tile : (const R *)q->a + (q->ta ? at * q->lda + i0 : i0 * q->lda + at);
+        /* Rows of B lie far apart: while the first tiles work, each fetches one vector's column of what is packed next. */
+        const R *next = p + kc < w->depth ? b + kc * q->ldb : j + n < q->n ? (const R *)q->b + w->p0 * q->ldb + j + n : NULL;
+        if (q->tb || c->direct_b) next = NULL;
         for (size_t s = 0, m; s < tiles; s++, t.c += m * q->ldc) {
             m = m0 + (s < more);
+            t.next = next && s < v ? next + s * L : t.b;
+            t.next_step = next && s < v ? q->ldb : 0;
             tile(m, &t);
             t.a += c->pack_a ? c->tile : q->ta ? m : m * q->lda;
         }

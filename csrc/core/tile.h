@@ -26,6 +26,7 @@ typedef struct {
     R *c; size_t ldc;
     int add;
     const R *bias;
+    const R *next; size_t next_step;        /* a line to fetch into the second cache at each step of k: the next b before it is packed */
 } CAT(tile_args, SFX);
 
 /* m rows of v vectors with their sums in registers. m, v and unit are constants after inlining, the arrays' sizes literal, or the
@@ -33,14 +34,15 @@ typedef struct {
 static ALWAYS void CAT(tile, SFX)(const int m, const int v, const int unit, const CAT(tile_args, SFX) *t)
 {
     V s[2 * MR][NV];
-    const R *row[2 * MR], *a = t->a, *b = t->b, *bias = t->bias;
-    const size_t as = t->as, bs = t->bs, ldc = t->ldc, k = t->k;
+    const R *row[2 * MR], *a = t->a, *b = t->b, *bias = t->bias, *next = t->next;
+    const size_t as = t->as, bs = t->bs, ldc = t->ldc, k = t->k, next_step = t->next_step;
     UNROLL for (int i = 0; i < m; i++) {
         row[i] = a + (size_t)i * as;
         UNROLL for (int j = 0; j < v; j++) s[i][j] = (V){ 0 };
     }
-    for (size_t p = 0; p < k; p++) {
+    for (size_t p = 0; p < k; p++, next += next_step) {
         V bp[NV];
+        if (v * 2 > NV) __builtin_prefetch(next, 0, 2);     /* narrow tiles have no load to spare */
         UNROLL for (int j = 0; j < v; j++) bp[j] = LOAD(b + (size_t)j * L);
         UNROLL for (int i = 0; i < m; i++) {
             const V x = SPLAT(unit ? a[i] : row[i][p]);

@@ -48,12 +48,12 @@ static double element_ref(const job *j, size_t r, size_t c, double *magnitude)
     return sum;
 }
 
-static void compare(const job *j, const void *y, size_t ldy)
+static void compare(const job *j, const void *y, size_t ldy, size_t every)
 {
     const pn_product *q = &j->q;
     const double eps = j->t == PN_F32 ? 0x1p-24 : 0x1p-53;
     const int relu = q->epilogue && q->epilogue->act;
-    for (size_t r = 0; r < q->m; r++)
+    for (size_t r = 0; r < q->m; r += every)
         for (size_t c = 0; c < q->n; c++) {
             double magnitude, want = element_ref(j, r, c, &magnitude), got = get(j->t, y, r * ldy + c);
             if (relu && want < 0) want = 0;
@@ -96,7 +96,7 @@ static void product(const pn_kernels *k, pn_dtype t, size_t m, size_t n, size_t 
     e.p = none;
     if (kind) q->epilogue = &e;
     k->of[t].gemm(q, work);
-    compare(&j, kind == 3 ? y : c, kind == 3 ? n : q->ldc);
+    compare(&j, kind == 3 ? y : c, kind == 3 ? n : q->ldc, m * n * depth > 10000000 ? 29 : 1);
     compare_rest(&j);
     free(a); free(b); free(c); free(start); free(bias); free(y); free(work);
 }
@@ -122,6 +122,16 @@ static void small_shapes(const pn_kernels *k, pn_dtype t)
     for (size_t m = 1; m <= 70; m++)
         for (size_t n = 1 + m % 3; n <= 70; n += 3, turn++)
             product(k, t, m, n, 1 + turn * 37 % 70, turn & 1, turn >> 1 & 1, turn % 3 == 0, (int)(turn / 3 % 4), turn % 5 ? 0 : 3);
+}
+
+/* More rows than a block has, and more of A than is packed at once. */
+static void many_blocks(const pn_kernels *k, pn_dtype t)
+{
+    pn_error error;
+    pn_threads_set(3, &error);
+    product(k, t, 1030, 262, 40, 0, 1, 0, 2, 0);
+    if (t == PN_F64) product(k, t, 600, 260, 1100, 0, 0, 1, 3, 0);
+    pn_threads_set(1, &error);
 }
 
 /* A row's bits do not depend on how many rows stand beside it, nor on the columns that do. */
@@ -213,6 +223,7 @@ int main(void)
         for (int t = 0; t < PN_DTYPES; t++) {
             all_shapes(pn_kernels_now(), (pn_dtype)t);
             small_shapes(pn_kernels_now(), (pn_dtype)t);
+            many_blocks(pn_kernels_now(), (pn_dtype)t);
             same_bits(pn_kernels_now(), (pn_dtype)t);
             same_bits_on_threads(pn_kernels_now(), (pn_dtype)t);
             row_sums(pn_kernels_now(), (pn_dtype)t);
