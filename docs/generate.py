@@ -57,7 +57,7 @@ RETURNS = {
     "Predictor.score": "tuple[tuple[float, float, int, int, int], ...]",
     "loss": "tuple[float, NDArray[Any] | None, tuple[NDArray[Any], ...]]",
     "check_target": "None",
-    "update": "None",
+    "Update.step": "None",
     "schedule": "None",
     "power_sum": "float",
     "uniform": "None",

@@ -65,6 +65,16 @@ class _Export(NamedTuple):
     schedules: Array
 
 
+class _Last(NamedTuple):
+    """What the core was given for ``step``: the identities of all that it holds, those things themselves, and the settings then."""
+
+    key: list[int]
+    arrays: list[Any]
+    settings: list[tuple[Any, ...]]
+    exports: list[_Export]
+    update: _core.Update
+
+
 class Optimizer:
     """The base of every optimizer: ``opt.zero_grad()`` and ``opt.step()``, or given to ``fit``.
 
@@ -92,6 +102,8 @@ class Optimizer:
         self.steps = 0
         self._exports: list[_Export] = []
         self._last_lr: list[float] = []
+        self._last: _Last | None = None
+        self._switches = [s.word for s in parse_states(self._row["states"]) if s.mark == "?"]
         self._options = self._check_options()
         if params is not None:
             self.bind(params)
@@ -179,8 +191,8 @@ class Optimizer:
         return p.data, p.grad, arrays, numbers, state.get("ema") if self.options.get("ema_decay") is not None else None
 
     # ---- the step --------------------------------------------------------------------------------------------------
-    def _fill(self, export: _Export, scheduled: bool, epoch: int) -> None:
-        """Write what the core reads: settings, and where in time the schedules stand."""
+    def _fill(self, export: _Export, scheduled: bool, steps: int, epoch: int) -> None:
+        """Write what the core reads: settings, and where in time the schedules stand at its own count of steps and epochs."""
         group = self.param_groups[export.group]
         values = {name: group[name] for name in self._hyper.defaults if name != "maximize"}
         if scheduled:
@@ -194,32 +206,36 @@ class Optimizer:
         if scheduled:
             export.schedules[...] = self._records(export.group)
             each_step = export.schedules[:, 1] != 0
-            export.schedules[:, 2] -= np.where(each_step, self.steps, epoch)
+            export.schedules[:, 2] -= np.where(each_step, steps, epoch)
 
     def _records(self, group: int) -> Array:
         rows = [record for s in self.schedulers for record in s._records(group)]
         return np.array(rows, np.float64).reshape(len(rows), RECORD)
 
-    def core_groups(self, epoch: int = 0, *, scheduled: bool = True) -> list[tuple[Any, ...]]:
-        """Return the groups as the core reads them, without what is frozen; ``scheduled``: the core is to change the rates itself."""
-        scheduled = scheduled and bool(self.schedulers)
-        self._exports, groups = [], []
+    def _groups(self, scheduled: bool, epoch: int) -> tuple[list[tuple[Any, ...]], list[_Export]]:
+        """Return the groups as the core reads them, without what is frozen, and what of them may be filled again."""
+        exports, groups = [], []
         for i, group in enumerate(self.param_groups):
             trained = [p for p in group["params"] if p.requires_grad]
             spare = self.options.get("decay_exclude") is not None
             for decays in (True, False) if spare else (True,):
                 members = [p for p in trained if not spare or (p.data.ndim > 1) == decays]
                 export = _Export(i, decays, np.zeros(_MOST_HYPER + 5), self._records(i) if scheduled else np.zeros((0, RECORD)))
-                self._fill(export, scheduled, epoch)
-                self._exports.append(export)
+                self._fill(export, scheduled, self.steps, epoch)
+                exports.append(export)
                 groups.append((self._index, export.settings, export.schedules, [self._export(p, group) for p in members]))
+        return groups, exports
+
+    def core_groups(self, epoch: int = 0) -> list[tuple[Any, ...]]:
+        """Return the groups for a fit, whose schedules the core computes; ``epoch`` is where its own count begins."""
+        groups, self._exports = self._groups(bool(self.schedulers), epoch)
         return groups
 
     def begin_epoch(self, epoch: int = 0) -> None:
         """Give the core, which ``core_groups`` has been given to, settings as they are now; ``epoch`` is its own count."""
         self._rebase()
         for export in self._exports:
-            self._fill(export, bool(self.schedulers), epoch)
+            self._fill(export, bool(self.schedulers), self.steps, epoch)
 
     def count_steps(self, steps: int) -> None:
         """Take note of the core's count of updates."""
@@ -246,13 +262,11 @@ class Optimizer:
         for i, group in enumerate(self.param_groups):
             if not self.schedulers:
                 continue
-            records = self._records(i)
-            export = _Export(i, True, np.zeros(_MOST_HYPER + 5), records)
-            self._fill(export, True, self.steps)
-            export.schedules[...] = records
+            export = _Export(i, True, np.zeros(_MOST_HYPER + 5), self._records(i))
+            self._fill(export, True, 0, 0)
             _core.schedule(export.schedules, export.settings, 1, 0)
             group["lr"] = float(export.settings[0])
-            if (at := self._momentum_index()) is not None and np.any(records[:, 5] >= 0):
+            if (at := self._momentum_index()) is not None and np.any(export.schedules[:, 5] >= 0):
                 self._set_momentum(group, float(export.settings[at]))
         self._last_lr = [group["lr"] for group in self.param_groups] if self.schedulers else []
 
@@ -284,8 +298,30 @@ class Optimizer:
             raise RuntimeError(f"{type(self).__name__}.step needs parameters: {type(self).__name__}(model.parameters())")
         loss = closure() if closure is not None else None
         self.steps += 1
-        _core.update(self.core_groups(scheduled=False), self.steps, 0)
+        self._ready().step(self.steps, 0)
         return loss
+
+    def _ready(self) -> _core.Update:
+        """Return the core's groups: those of the last step, unless something has changed."""
+        settings, arrays = [(*group.values(),) for group in self.param_groups], self._arrays()
+        last = self._last
+        if last is None or last.key != [*map(id, arrays)]:
+            groups, exports = self._groups(False, 0)
+            arrays = self._arrays()  # the states were made just now
+            last = self._last = _Last([*map(id, arrays)], arrays, settings, exports, _core.Update(groups))
+        elif last.settings != settings:
+            for export in last.exports:
+                self._fill(export, False, 0, 0)
+            self._last = last._replace(settings=settings)
+        return last.update
+
+    def _arrays(self) -> list[Any]:
+        """Return all that the core holds on to, or that decides about it."""
+        arrays: list[Any] = [bool(group[word]) for group in self.param_groups for word in self._switches]
+        for group in self.param_groups:
+            for p in group["params"]:
+                arrays += p.requires_grad, p.data, p.grad, *self.state.get(p, {}).values()
+        return arrays
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
@@ -368,11 +404,14 @@ class Optimizer:
         for name, like in expected.items():
             if like is None or given.get(name) is None:
                 continue
-            array = np.array(given[name], like.dtype, order="C")
+            array = np.asarray(given[name]).astype(like.dtype, order="C")
             if array.shape != like.shape:
                 raise ValueError(f"state: {name} has shape {array.shape}, expected {like.shape}")
             state[name] = array
         return state
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_exports": [], "_last": None}
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings, and the options that are not their defaults, as plain JSON types."""

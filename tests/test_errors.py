@@ -148,7 +148,7 @@ def test_more_than_memory_is_an_error(call: Any) -> None:
 
 # ---- the compiled core by itself ------------------------------------------------------------------------------------
 CALLS: dict[str, tuple[Any, int]] = {
-    "Graph": (_core.Graph, 2), "Plan": (_core.Plan, 3), "Fit": (_core.Fit, 8), "loss": (_core.loss, 5), "update": (_core.update, 3),
+    "Graph": (_core.Graph, 2), "Plan": (_core.Plan, 3), "Fit": (_core.Fit, 8), "loss": (_core.loss, 5), "Update": (_core.Update, 1),
     "schedule": (_core.schedule, 4), "power_sum": (_core.power_sum, 2),
     "uniform": (_core.uniform, 5), "set_isa": (_core.set_isa, 1), "set_doc": (_core.set_doc, 2),
     "set_threads": (_core.set_threads, 1), "Predictor": (_core.Predictor, 2), "Fit.batch": (lambda *a: fit().batch(*a), 2),
@@ -219,6 +219,8 @@ def test_the_core_refuses_nonsense_and_never_crashes(name: str, data: st.DataObj
             result.forward(np.ones((*result.output_shapes[0][:1], 3)))
         if name == "Fit":
             result.epoch(0)
+        if name == "Update":
+            result.step(1, 0)
         if name == "Predictor":
             result.predict(np.ones((7, 3)))
     except (TypeError, ValueError, RuntimeError, OverflowError, MemoryError, UnicodeEncodeError, AttributeError):

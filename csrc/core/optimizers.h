@@ -150,13 +150,17 @@ static ALWAYS void CAT(update_part, SFX)(CAT(rule, SFX) *f, const unsigned prese
     _Pragma("GCC unroll 8") for (int k = 0; k < PN_MAX_STATES; k++) if (HAS(k)) PART_STORE(s[k], v[k]);
     if (!plain && a->average) CAT(follow, SFX)(a->average, i, m, p, a->share);
 }
-static ALWAYS void CAT(update_span, SFX)(CAT(rule, SFX) *f, const unsigned present, const int plain, const pn_update_args *a)
+static ALWAYS void CAT(update_span, SFX)(CAT(rule, SFX) *f, const unsigned present, const int plain, const pn_update_args *args)
 {
+    const pn_update_args copy = *args, *a = &copy;      /* which no store of ours can change, for all the compiler knows */
     R *s[PN_MAX_STATES];
     V h[PN_MAX_HYPER];
     for (int k = 0; k < PN_MAX_STATES; k++) s[k] = a->state[k];
     for (int k = 0; k < PN_MAX_HYPER; k++) h[k] = SPLAT(a->h[k]);
-    size_t i = 0;
+    /* First up to a whole vector of p: NumPy's arrays all lie 16 bytes past a line of the cache, and a vector across two lines costs twice. */
+    const size_t before = (uintptr_t)a->p % PN_VL, start = (PN_VL - before) % PN_VL / sizeof(R);
+    size_t i = start < a->n ? start : 0;
+    if (i) CAT(update_part, SFX)(f, present, plain, a, s, h, 0, i);
     for (; i + L <= a->n; i += L) CAT(update_part, SFX)(f, present, plain, a, s, h, i, L);
     if (i < a->n) CAT(update_part, SFX)(f, present, plain, a, s, h, i, a->n - i);
 }
@@ -452,7 +456,7 @@ PREPARE(lion)
         "step = g / sqrt(maximum(variance, eps[0]**2)); " \
         "p = p - size * step / maximum(1, sqrt(mean(step**2)) / d)", \
         "Adafactor (Shazeer and Stern, 2018): a matrix's second moments are kept as one number a row and one a column.") \
-    ROW(muon, Muon, "lr=1e-3, weight_decay=0.1, momentum=0.95, nesterov=True, ns_coefficients=(3.4445, -4.775, 2.0315), eps=1e-7, ns_steps=5, " \
+    ROW(muon, Muon, "lr=1e-3, weight_decay=0.1, momentum=0.95, nesterov=True, ns_coefficients=(3.4445, -4.775, 2.0315), eps=1e-7, ns_steps: int=5, " \
         "adjust_lr_fn=None", \
         "lr >= 0 and weight_decay >= 0 and momentum >= 0 and eps >= 0 and 0 <= ns_steps < 100 and " \
         "adjust_lr_fn in (None, 'original', 'match_rms_adamw')", \

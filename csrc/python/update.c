@@ -159,22 +159,61 @@ int parse_groups(PyObject *list, groups *g)
     return 0;
 }
 
-static PyObject *update(PyObject *module, PyObject *args)
+/* ---- Update: groups that are stepped again and again ------------------------------------------------------------------ */
+typedef struct { PyObject_HEAD groups groups; size_t elements; int busy; } UpdateObject;
+
+static void update_dealloc(UpdateObject *self)
 {
-    (void)module;
+    PyTypeObject *type = Py_TYPE(self);
+    groups_clear(&self->groups);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *update_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = { "groups", NULL };
     PyObject *list;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O", names, &list)) return NULL;
+    UpdateObject *self = (UpdateObject *)type->tp_alloc(type, 0);
+    if (!self) return NULL;
+    if (!parse_groups(list, &self->groups)) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    for (size_t i = 0; i < self->groups.n; i++)
+        for (size_t j = 0; j < self->groups.groups[i].n; j++) self->elements += self->groups.groups[i].segments[j].n;
+    return (PyObject *)self;
+}
+
+static PyObject *update_step(UpdateObject *self, PyObject *args)
+{
     long long step, epoch;
-    groups g;
-    if (!PyArg_ParseTuple(args, "OLL", &list, &step, &epoch) || !parse_groups(list, &g)) return NULL;
-    size_t elements = 0;
-    for (size_t i = 0; i < g.n; i++)
-        for (size_t j = 0; j < g.groups[i].n; j++) elements += g.groups[i].segments[j].n;
-    PyThreadState *state = elements > RELEASE_AT ? PyEval_SaveThread() : NULL;
-    pn_update(g.groups, g.n, step, epoch);
+    if (!PyArg_ParseTuple(args, "LL", &step, &epoch)) return NULL;
+    if (self->busy) {
+        PyErr_SetString(PyExc_RuntimeError, "this optimizer is in use by another thread");
+        return NULL;
+    }
+    self->busy = 1;
+    PyThreadState *state = self->elements > RELEASE_AT ? PyEval_SaveThread() : NULL;
+    pn_update(self->groups.groups, self->groups.n, step, epoch);
     if (state) PyEval_RestoreThread(state);
-    groups_clear(&g);
+    self->busy = 0;
     Py_RETURN_NONE;
 }
+
+static PyMethodDef update_methods[] = {
+    { "step", (PyCFunction)update_step, METH_VARARGS, "step($self, step, epoch, /)\n--\n\nOne step; step counts from 1, epoch from 0." },
+    { NULL, NULL, 0, NULL },
+};
+static PyType_Slot update_slots[] = {
+    { Py_tp_new, update_new },
+    { Py_tp_dealloc, update_dealloc },
+    { Py_tp_methods, update_methods },
+    { Py_tp_doc, "Update(groups)\n--\n\nGroups of an optimizer, to be stepped again and again." },
+    { 0, NULL },
+};
+static PyType_Spec update_spec = { "pynn._core.Update", sizeof(UpdateObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, update_slots };
 
 /* ---- schedules and norms -------------------------------------------------------------------------------------------- */
 static PyObject *schedule(PyObject *module, PyObject *args)
@@ -225,7 +264,6 @@ static PyObject *schedule_row(size_t i)
 }
 
 static PyMethodDef functions[] = {
-    { "update", update, METH_VARARGS, "update($module, groups, step, epoch, /)\n--\n\nOne optimizer step; step counts from 1, epoch from 0." },
     { "schedule", schedule, METH_VARARGS, "schedule($module, schedules, settings, step, epoch, /)\n--\n\nRewrite settings as schedules say." },
     { "power_sum", power_sum, METH_VARARGS, "power_sum($module, x, p, /)\n--\n\nThe p-norm of an array, raised to p; for infinity the largest." },
     { NULL, NULL, 0, NULL },
@@ -234,5 +272,5 @@ static PyMethodDef functions[] = {
 int add_updates(PyObject *module)
 {
     if (add_rows(module, "OPTIMIZERS", optimizer_row) < 0 || add_rows(module, "SCHEDULES", schedule_row) < 0) return -1;
-    return PyModule_AddFunctions(module, functions);
+    return add_type(module, &update_spec) < 0 ? -1 : PyModule_AddFunctions(module, functions);
 }
