@@ -234,6 +234,20 @@ size_t pn_state_count(size_t optimizer, size_t k, const pn_segment *segment);   
 int pn_state_optional(size_t optimizer, size_t k);                                  /* may a setting leave state k out? */
 /* One step: counts it in every segment, and applies schedules, clipping and rule. step counts from 1, epoch from 0, for the schedules. */
 void pn_update(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch);
+/* L-BFGS, which asks for loss and gradients again and again within a step. closure computes both, the gradients into the segments' g;
+ * anything but 0 stops, with PN_STOPPED. */
+typedef int pn_closure(void *context, double *loss);
+typedef struct {
+    size_t n_segments, n;           /* n: elements of all segments, of which only p, g, n and dtype count */
+    const pn_segment *segments;
+    double lr, tolerance_grad, tolerance_change;
+    size_t max_iter, max_eval, history;
+    int strong_wolfe;               /* search along the line? else steps of lr */
+    double *memory;                 /* pn_lbfgs_memory(n, history) doubles, 0 at first */
+} pn_lbfgs;
+size_t pn_lbfgs_memory(size_t n, size_t history);
+/* One step: up to max_iter iterations. *loss: the first. */
+pn_status pn_lbfgs_step(const pn_lbfgs *lbfgs, pn_closure *closure, void *context, double *loss, pn_error *error);
 /* The p-norm of n elements raised to p, in a fixed order; for p = infinity the largest magnitude. */
 double pn_power_sum(pn_dtype t, size_t n, const void *x, double p);
 

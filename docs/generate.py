@@ -60,6 +60,8 @@ RETURNS = {
     "Update.step": "None",
     "schedule": "None",
     "power_sum": "float",
+    "lbfgs": "float",
+    "lbfgs_memory": "int",
     "uniform": "None",
 }
 SOURCES = {

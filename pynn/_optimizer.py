@@ -389,6 +389,7 @@ class Optimizer:
         }
         for own, group in zip(mine, settings, strict=True):
             own.update(group)
+        self._last_lr = [group["lr"] for group in mine] if self.schedulers else []
         self.state = saved
         self.steps = int(state.get("steps", max((int(s["step"]) for s in saved.values()), default=0)))
         for scheduler, its in zip(self.schedulers, state.get("schedulers", ()), strict=False):

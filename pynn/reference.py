@@ -187,4 +187,4 @@ def newton_schulz(x: Array, coefficients: tuple[float, float, float], steps: flo
     for _ in range(int(steps)):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x
+    return np.asarray(x)

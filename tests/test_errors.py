@@ -149,7 +149,7 @@ def test_more_than_memory_is_an_error(call: Any) -> None:
 # ---- the compiled core by itself ------------------------------------------------------------------------------------
 CALLS: dict[str, tuple[Any, int]] = {
     "Graph": (_core.Graph, 2), "Plan": (_core.Plan, 3), "Fit": (_core.Fit, 8), "loss": (_core.loss, 5), "Update": (_core.Update, 1),
-    "schedule": (_core.schedule, 4), "power_sum": (_core.power_sum, 2),
+    "schedule": (_core.schedule, 4), "power_sum": (_core.power_sum, 2), "lbfgs": (_core.lbfgs, 6),
     "uniform": (_core.uniform, 5), "set_isa": (_core.set_isa, 1), "set_doc": (_core.set_doc, 2),
     "set_threads": (_core.set_threads, 1), "Predictor": (_core.Predictor, 2), "Fit.batch": (lambda *a: fit().batch(*a), 2),
     "Predictor.predict": (lambda a: predictor().predict(a), 1), "Predictor.quick": (lambda a: predictor().quick(a), 1),

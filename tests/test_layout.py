@@ -17,7 +17,7 @@ KERNELS = [
     *("loops.h tile.h", "gemv.h", "gemm.h conv.h", "whole.h", "kernels.c"),
 ]
 ENGINE = [
-    *("cpu.c pool.c arena.c rng.c tables.c schedules.c", "graph.c", "plan.c loss.c"),
+    *("cpu.c pool.c arena.c rng.c tables.c schedules.c lbfgs.c", "graph.c", "plan.c loss.c"),
     *("layers/ run.c update.c", "data.c", "fit.c predict.c file.c"),
 ]
 

@@ -249,6 +249,67 @@ static PyObject *power_sum(PyObject *module, PyObject *args)
     return PyFloat_FromDouble(sum);
 }
 
+/* ---- lbfgs([(p, g), ...], memory, (lr, tolerance_grad, tolerance_change), (max_iter, max_eval, history), search, closure) -> loss ---- */
+static int call_closure(void *context, double *loss)
+{
+    PyObject *result = PyObject_CallNoArgs(context);
+    *loss = result ? PyFloat_AsDouble(result) : 0;
+    Py_XDECREF(result);
+    return PyErr_Occurred() || PyErr_CheckSignals();
+}
+
+static int take_pairs(groups *g, PyObject *list, pn_segment *segments, pn_lbfgs *o)
+{
+    for (; o->n_segments < (size_t)PyList_GET_SIZE(list); o->n_segments++) {
+        PyObject *p, *grad, *item = PyList_GET_ITEM(list, (Py_ssize_t)o->n_segments);
+        if (!PyTuple_Check(item)) PyErr_SetString(PyExc_TypeError, "a parameter is (data, grad)");
+        if (PyErr_Occurred() || !PyArg_ParseTuple(item, "O!O;a parameter is (data, grad)", &PyArray_Type, &p, &grad)) return 0;
+        pn_segment *s = &segments[o->n_segments];
+        s->dtype = PyArray_TYPE((PyArrayObject *)p) == NPY_FLOAT ? PN_F32 : PN_F64;
+        s->n = (size_t)PyArray_SIZE((PyArrayObject *)p);
+        o->n += s->n;
+        if (!(s->p = hold(g, p, s->dtype, s->n, "parameter")) || !(s->g = hold(g, grad, s->dtype, s->n, "gradient"))) return 0;
+    }
+    return 1;
+}
+
+static PyObject *lbfgs(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *list, *memory, *closure, *result = NULL;
+    Py_ssize_t most, evaluations, history;
+    pn_lbfgs o = { 0 };
+    pn_error error;
+    double loss;
+    if (!PyArg_ParseTuple(args, "O!O(ddd)(nnn)pO", &PyList_Type, &list, &memory, &o.lr, &o.tolerance_grad, &o.tolerance_change, &most,
+                          &evaluations, &history, &o.strong_wolfe, &closure)) return NULL;
+    if (most < 0 || evaluations < 0 || history < 0 || history > 1000000) {
+        PyErr_SetString(PyExc_ValueError, "lbfgs: max_iter, max_eval and history_size must be 0 or more");
+        return NULL;
+    }
+    pn_segment *segments = calloc((size_t)PyList_GET_SIZE(list) + 1, sizeof *segments);
+    groups g = { .keep = PyList_New(0) };
+    o.segments = segments;
+    o.max_iter = (size_t)most, o.max_eval = (size_t)evaluations, o.history = (size_t)history;
+    if (!segments) PyErr_NoMemory();
+    else if (g.keep && take_pairs(&g, list, segments, &o) &&
+             (o.memory = hold(&g, memory, PN_F64, pn_lbfgs_memory(o.n, o.history), "memory"))) {
+        pn_status status = pn_lbfgs_step(&o, call_closure, closure, &loss, &error);
+        result = status ? raise_status(status, &error) : PyFloat_FromDouble(loss);
+    }
+    free(segments);
+    groups_clear(&g);
+    return result;
+}
+
+static PyObject *lbfgs_memory(PyObject *module, PyObject *args)
+{
+    (void)module;
+    Py_ssize_t n, history;
+    if (!PyArg_ParseTuple(args, "nn", &n, &history)) return NULL;
+    return PyLong_FromSize_t(pn_lbfgs_memory((size_t)n, (size_t)history));
+}
+
 static PyObject *optimizer_row(size_t i)
 {
     const pn_optimizer *o = pn_optimizer_at(i);
@@ -265,6 +326,9 @@ static PyObject *schedule_row(size_t i)
 
 static PyMethodDef functions[] = {
     { "schedule", schedule, METH_VARARGS, "schedule($module, schedules, settings, step, epoch, /)\n--\n\nRewrite settings as schedules say." },
+    { "lbfgs", lbfgs, METH_VARARGS,
+      "lbfgs($module, parameters, memory, tolerances, counts, search, closure, /)\n--\n\nOne step of L-BFGS: the closure's first loss." },
+    { "lbfgs_memory", lbfgs_memory, METH_VARARGS, "lbfgs_memory($module, n, history, /)\n--\n\nNumbers that L-BFGS remembers." },
     { "power_sum", power_sum, METH_VARARGS, "power_sum($module, x, p, /)\n--\n\nThe p-norm of an array, raised to p; for infinity the largest." },
     { NULL, NULL, 0, NULL },
 };

@@ -253,3 +253,45 @@ def test_reduce_on_plateau(kwargs: dict[str, Any]) -> None:
         theirs.step(score)
         ours.step(score)
         np.testing.assert_allclose(moving(own), moving(opt), rtol=1e-12)
+
+
+# ---- L-BFGS -----------------------------------------------------------------------------------------------------------
+LBFGS = [s for name, s in DATABASE if name == "LBFGS"]
+LBFGS += [{"line_search_fn": "strong_wolfe", "history_size": 3, "lr": 0.5}, {"history_size": 2, "max_iter": 4}, {"max_iter": 6, "max_eval": 3}]
+
+
+@dtypes
+@pytest.mark.parametrize("kwargs", LBFGS, ids=str)
+@pytest.mark.usefixtures("default_dtype")
+def test_lbfgs(kwargs: dict[str, Any], dtype: str) -> None:
+    """As many calls of the closure, the same losses, and in the end the same place; least squares with a bend."""
+    rng = np.random.default_rng(0)
+    A, want = rng.normal(size=(40, 6)).astype(dtype), rng.normal(size=(40, 2)).astype(dtype)
+    weight, bias = rng.normal(size=(6, 2)).astype(dtype), np.zeros(2, dtype)
+    theirs = [torch.tensor(a, requires_grad=True) for a in (weight, bias)]
+    ours = [pynn.Parameter(a.copy()) for a in (weight, bias)]
+    opt, own = torch.optim.LBFGS(theirs, **kwargs), pynn.optim.LBFGS(ours, **kwargs)
+    calls = [0, 0]
+
+    def its() -> Any:
+        opt.zero_grad()
+        e = torch.tensor(A) @ theirs[0] + theirs[1] - torch.tensor(want)
+        loss = (e**2 + 0.1 * e**4).mean()
+        loss.backward()
+        calls[0] += 1
+        return loss
+
+    def mine() -> float:
+        e = A @ ours[0].data + ours[1].data - want
+        g = (2 * e + 0.4 * e**3) / e.size
+        ours[0].grad[...], ours[1].grad[...] = A.T @ g, g.sum(0)
+        calls[1] += 1
+        return float((e**2 + 0.1 * e**4).mean())
+
+    near = 2e-3 if dtype == "float32" else 1e-6
+    for i in range(STEPS):
+        first = opt.step(its).item(), own.step(mine)
+        assert dtype == "float32" or i > 3 or calls[0] == calls[1]  # later they wait on differences that are all rounding
+        np.testing.assert_allclose(first[1], first[0], rtol=near)
+        for t, p in zip(theirs, ours, strict=True):
+            np.testing.assert_allclose(p.data, t.detach().numpy(), rtol=near, atol=near)
