@@ -155,18 +155,27 @@ DROW_OF(log_softmax)           /* gx = gy - e^y sum gy */
     BLOCKS(n) BLOCK_STORE(gx, FMA(-EXP(BLOCK_LOAD(y, 0)), sum, BLOCK_LOAD(gy, 0)));
 }
 
-/* max(x - t, 0) with the t for which the row sums to 1: t = (sum of the entries above t, less 1) / their number. Starting from all
- * that can be above, the mean rises and entries fall below until none does (Michelot, 1986). t in two parts, as y may be tiny. */
+/* max(d - t, 0), d = x - max, with the t for which the row sums to 1: t = (sum of the d above t, less 1) / their number. Starting
+ * from all that can be above, the mean rises and entries fall below until none does (Michelot, 1986). d and t in two parts, as y may
+ * be tiny. */
+static ALWAYS V CAT(below_max, SFX)(V x, V max, V *low)
+{
+    V d = x - max, b = d - x;
+    *low = (x - (d - b)) - (max + b);
+    return d;
+}
 ROW_OF(sparsemax)
 {
-    V t = CAT(row_max, SFX)(n, x, 0), tl = SPLAT(-1.001);
+    const V max = CAT(row_max, SFX)(n, x, 0);
+    V t = SPLAT(-1.001), tl = SPLAT(0), low;
     for (R count = INFINITY;;) {
         CAT(wide_sum, SFX) w = { 0 };
         V c = SPLAT(0), lo;
         BLOCKS(n) {
-            V v = BLOCK_LOAD(x, -INFINITY);
-            VI in = ~((v - t) - tl <= 0);                               /* NaN is in */
-            CAT(two_sum, SFX)(&w.hi[k], &w.lo[k], SEL(in, v, SPLAT(0)));
+            V d = CAT(below_max, SFX)(BLOCK_LOAD(x, -INFINITY), max, &low);
+            VI in = ~((d - t) - tl <= 0);                               /* NaN is in */
+            CAT(two_sum, SFX)(&w.hi[k], &w.lo[k], SEL(in, d, SPLAT(0)));
+            w.lo[k] += SEL(in, low, SPLAT(0));
             c += SEL(in, SPLAT(1), SPLAT(0));
         }
         R last = count;
@@ -177,7 +186,10 @@ ROW_OF(sparsemax)
         t = total / count;
         tl = (RESIDUAL(total, t, SPLAT(count)) + lo) / count;
     }
-    BLOCKS(n) BLOCK_STORE(y, MAX(SPLAT(0), (BLOCK_LOAD(x, 0) - t) - tl));
+    BLOCKS(n) {
+        V d = CAT(below_max, SFX)(BLOCK_LOAD(x, 0), max, &low);
+        BLOCK_STORE(y, MAX(SPLAT(0), (d - t) + SEL(low == low, low - tl, SPLAT(0))));
+    }
 }
 EACH_ROW(sparsemax)
 DROW_OF(sparsemax)             /* gy less its mean, where y > 0 */

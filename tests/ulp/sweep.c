@@ -62,6 +62,7 @@ static double distance(const question *ask, double x, double y, __float128 side,
     *subnormal = size < scalbnq(1, lowest);
     const __float128 unit = scalbnq(1, (*subnormal ? lowest : ilogbq(fminq(size, top))) - mant);
     if (isnan(y) || (y == 0 && fabsq(q) > 0 && x != 0 && !signbit(y) != !signbitq(q))) return NAN;
+    if (!isnanq(q) && fabsq(q) - error * 0x1p-113Q > top) return (double)(fabsq(got - to) / unit);      /* overflow, for certain */
     if (isnanq(q) || !(error * 0x1p-113Q <= unit / 64)) return -1;
     return (double)(fabsq(got - to) / unit);
 }
