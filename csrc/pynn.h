@@ -61,7 +61,7 @@ const pn_rowwise *pn_rowwise_at(size_t i);
 void pn_rowwise_forward(size_t i, pn_dtype t, size_t rows, size_t n, const void *x, void *y);      /* (rows, n) each; y may be x */
 
 /* ---- losses: one row each in core/losses.h ---------------------------------------------------------------------- */
-enum { PN_MAX_INPUTS = 3, PN_MAX_LOSS_PARAMS = 3 };
+enum { PN_MAX_INPUTS = 3, PN_MAX_LOSS_PARAMS = 4 };
 typedef struct {
     const char *name, *cls;         /* "huber", "HuberLoss" */
     char kind, target, metric;      /* letters that losses.h explains above its table */
@@ -182,18 +182,28 @@ typedef struct {
     const char *name;                       /* in messages; NULL for "target" */
     const void *sample_weight;              /* (rows), of the predictions' dtype, multiplies value and gradient of a row; NULL: 1 */
 } pn_target;
+/* How many elements of target, or labels, belong to one row of cols predictions. */
+size_t pn_loss_target_width(const pn_criterion *loss, size_t cols);
 pn_status pn_loss_check(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target, pn_error *error);
+pn_status pn_loss_check_fit(const pn_criterion *loss, pn_error *error);         /* does fit have what the loss takes? */
 /* Is input k what the loss is defined for? NaN passes, and shows in the loss. */
 pn_status pn_loss_check_input(const pn_criterion *loss, pn_dtype t, size_t k, size_t n, const void *x, pn_error *error);
 size_t pn_loss_values(const pn_criterion *loss, size_t rows, size_t cols);      /* how many values: rows or rows * cols */
 /* What reduction divides the sum of the values by: 1 for a sum; for a mean the weights of classes and samples, or the values' number. */
 double pn_loss_divisor(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target);
-/* One pass for value and gradient. x, value and grad as the row's kind says; value and grad may be NULL; the gradients come times scale. */
+/* rows sequences for a loss of kind 's', whose x is (steps, rows, cols): input_length of each one's steps count, and its target_length labels
+ * stand at label[start]. work: as many doubles as pn_sequences_work says. */
+typedef struct { size_t steps; const int64_t *input_length, *target_length, *start; double *work; } pn_sequences;
+pn_status pn_sequences_check(const pn_criterion *loss, size_t rows, size_t cols, const pn_sequences *sequences, size_t n_labels, const int64_t *label,
+                             pn_error *error);
+size_t pn_sequences_work(size_t rows, size_t cols, const pn_sequences *sequences);
+/* One pass for value and gradients (all of them or none), which come times scale. */
 typedef struct {
     const pn_criterion *loss;
     size_t rows, cols;
     const void *x[PN_MAX_INPUTS];           /* (rows, cols) each */
     pn_target target;
+    const pn_sequences *sequences;
     void *value, *grad[PN_MAX_INPUTS];
     double scale;
 } pn_loss_args;

@@ -56,6 +56,7 @@ RETURNS = {
     "Predictor.quick": "Any",
     "Predictor.score": "tuple[tuple[float, float, int, int, int], ...]",
     "loss": "tuple[float, NDArray[Any] | None, tuple[NDArray[Any], ...]]",
+    "sequences": "tuple[float, NDArray[Any] | None, tuple[NDArray[Any], ...]]",
     "check_target": "None",
     "Update.step": "None",
     "schedule": "None",

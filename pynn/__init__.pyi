@@ -109,10 +109,33 @@ from .layers import Flatten as Flatten
 from .layers import Linear as Linear
 from .losses import BCELoss as BCELoss
 from .losses import BCEWithLogitsLoss as BCEWithLogitsLoss
+from .losses import CIoULoss as CIoULoss
+from .losses import CTCLoss as CTCLoss
+from .losses import CosineEmbeddingLoss as CosineEmbeddingLoss
 from .losses import CrossEntropyLoss as CrossEntropyLoss
+from .losses import DiceLoss as DiceLoss
+from .losses import FocalLoss as FocalLoss
+from .losses import FunctionLoss as FunctionLoss
+from .losses import GIoULoss as GIoULoss
+from .losses import GaussianNLLLoss as GaussianNLLLoss
+from .losses import HingeEmbeddingLoss as HingeEmbeddingLoss
+from .losses import HuberLoss as HuberLoss
+from .losses import IoULoss as IoULoss
+from .losses import KLDivLoss as KLDivLoss
 from .losses import L1Loss as L1Loss
+from .losses import LogCoshLoss as LogCoshLoss
 from .losses import MSELoss as MSELoss
+from .losses import MarginRankingLoss as MarginRankingLoss
+from .losses import MultiLabelMarginLoss as MultiLabelMarginLoss
+from .losses import MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss
+from .losses import MultiMarginLoss as MultiMarginLoss
 from .losses import NLLLoss as NLLLoss
+from .losses import PoissonNLLLoss as PoissonNLLLoss
+from .losses import QuantileLoss as QuantileLoss
+from .losses import SigmoidFocalLoss as SigmoidFocalLoss
+from .losses import SmoothL1Loss as SmoothL1Loss
+from .losses import SoftMarginLoss as SoftMarginLoss
+from .losses import TripletMarginLoss as TripletMarginLoss
 from .model import Input as Input
 from .model import Model as Model
 from .model import Sequential as Sequential
@@ -205,10 +228,33 @@ __all__ = [
     "Hardmax",
     "L1Loss",
     "MSELoss",
+    "SmoothL1Loss",
+    "HuberLoss",
+    "LogCoshLoss",
+    "QuantileLoss",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "SigmoidFocalLoss",
+    "KLDivLoss",
+    "PoissonNLLLoss",
+    "GaussianNLLLoss",
+    "HingeEmbeddingLoss",
+    "SoftMarginLoss",
+    "MarginRankingLoss",
     "CrossEntropyLoss",
     "NLLLoss",
+    "FocalLoss",
+    "MultiMarginLoss",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "CosineEmbeddingLoss",
+    "TripletMarginLoss",
+    "DiceLoss",
+    "IoULoss",
+    "GIoULoss",
+    "CIoULoss",
+    "CTCLoss",
+    "FunctionLoss",
     "Add",
     "Concat",
     "Flatten",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from ._layer import Array, real_array
@@ -36,6 +36,7 @@ class Loss:
                 self._values[name] = _weight(self._values[name], name)
         self._grads: tuple[Array, ...] | None = None
         self._shape: tuple[int, ...] = ()
+        self._shapes: list[tuple[int, ...]] | None = None
 
     def __getattr__(self, name: str) -> Any:
         """Return a setting, such as ``loss.delta``."""
@@ -82,13 +83,14 @@ class Loss:
         x = arrays[names[0]]
         if x.dtype not in (np.float32, np.float64):
             x = x.astype(np.float64)
-        inputs = [x, *(_same_shape(arrays[name], x, name, names[0]) for name in names[1:])]
+        inputs = [x, *(_as_first(arrays[name], x, name, names[0]) for name in names[1:])]
         values, batch = self._check_shape(x, names[0])
         target = self._check_target(arrays["target"], x, values, names[0]) if "target" in arrays else None
         weight = None if sample_weight is None else _samples(sample_weight, values if self._by_class else batch, batch)
         rows = [self._as_rows(a) for a in inputs]
         result, each, grads = _core.loss(self._weights(x), tuple(rows), target, weight, self.reduction == "none")
-        self._grads = tuple(_unbroadcast(self._from_rows(g, x), arrays[name].shape) for g, name in zip(grads, names, strict=True))
+        self._grads = tuple(self._from_rows(g, x) for g in grads)
+        self._shapes = [arrays[name].shape for name in names]
         self._shape = values
         return x.dtype.type(result) if each is None else each.reshape(values)
 
@@ -97,6 +99,14 @@ class Loss:
         kind = self._row["kind"]
         if kind == "e":
             return x.shape, x.shape[:1]
+        if kind == "w":
+            if x.ndim < 1:
+                raise ValueError(f"{name}: expected shape (samples, ...), got {x.shape}")
+            return x.shape[:1], x.shape[:1]
+        if kind == "b":
+            if x.shape[-1:] != (4,):
+                raise ValueError(f"{name}: expected boxes of shape (..., 4), got {x.shape}")
+            return x.shape[:-1], x.shape[:-1]
         if self._by_class:
             if x.ndim < 1:
                 raise ValueError(f"{name}: expected shape (rows, classes, ...) or (classes,), got {x.shape}")
@@ -108,14 +118,15 @@ class Loss:
     def _check_target(self, t: Array, x: Array, values: tuple[int, ...], name: str) -> Array:
         """Return the target as the core reads it: rows as those of the predictions, or one number a row."""
         kind = self._row["target"]
-        labels = kind == "c" or (kind == "p" and t.dtype.kind in "iu")
-        expected = values if labels else x.shape
+        labels = kind in "ci" or (kind == "p" and t.dtype.kind in "iu")
+        one_a_row = labels or (kind == "s" and self._row["kind"] == "r")
+        expected = values if one_a_row else x.shape
         if t.shape != expected:
             raise ValueError(f"target: shape {t.shape} does not fit {name} of shape {x.shape}; expected {expected}")
-        return t if labels else self._as_rows(t)
+        return t if one_a_row else self._as_rows(t)
 
     def _as_rows(self, a: Array) -> Array:
-        if self._row["kind"] == "e":
+        if self._row["kind"] in "ew":
             return a.reshape(a.shape[0] if a.ndim else 1, math.prod(a.shape[1:]))
         a = _classes_last(a) if self._by_class else a
         return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
@@ -147,6 +158,8 @@ class Loss:
             if each.shape != self._shape:
                 raise ValueError(f"g: shape {each.shape} differs from the values' {self._shape}")
             found = tuple(self._times(grad, each) for grad in self._grads)
+        if self._shapes:
+            found = tuple(_as_given(grad, shape) for grad, shape in zip(found, self._shapes, strict=True))
         return found if len(found) > 1 else found[0]
 
     def _times(self, grad: Array, each: Array) -> Array:
@@ -189,10 +202,24 @@ def _classes_last(x: Array) -> Array:
     return np.moveaxis(x, 1, -1) if x.ndim > 2 else x
 
 
-def _same_shape(a: Array, x: Array, name: str, first: str) -> Array:
+def _as_first(a: Array, x: Array, name: str, first: str) -> Array:
+    """Return a further input in the shape of the first; a variance may be one a row, one a column or one for all."""
     if a.shape == x.shape:
         return a
+    if name == "var":
+        spread = a[..., None] if a.shape == x.shape[:-1] else a
+        if all(n in (1, m) for n, m in zip(spread.shape[::-1], x.shape[::-1], strict=False)) and spread.ndim <= x.ndim:
+            return np.broadcast_to(spread, x.shape)
     raise ValueError(f"{name}: shape {a.shape} differs from that of {first}, {x.shape}")
+
+
+def _as_given(g: Array, shape: tuple[int, ...]) -> Array:
+    """Return a gradient in the shape of the input as it was given: summed where that was spread."""
+    if g.shape == shape:
+        return g
+    kept = (*shape, 1) if shape == g.shape[:-1] else (1,) * (g.ndim - len(shape)) + shape
+    axes = tuple(i for i, n in enumerate(kept) if n == 1)
+    return np.asarray(g.sum(axes, dtype=np.float64).reshape(shape), g.dtype)
 
 
 def _samples(given: ArrayLike, values: tuple[int, ...], batch: tuple[int, ...]) -> Array:
@@ -203,5 +230,124 @@ def _samples(given: ArrayLike, values: tuple[int, ...], batch: tuple[int, ...]) 
     return np.broadcast_to(w.reshape(w.shape + (1,) * (len(values) - w.ndim)), values).ravel()
 
 
-def _unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
-    return g
+class SequenceLoss(Loss):
+    """The base of losses over sequences of different lengths."""
+
+    def _run(self, given: Mapping[str, Any], sample_weight: ArrayLike | None = None) -> Any:
+        x, labels = real_array(given["log_probs"], "log_probs"), np.asarray(given["targets"])
+        if x.dtype not in (np.float32, np.float64):
+            x = x.astype(np.float64)
+        if x.ndim not in (2, 3):
+            raise ValueError(f"log_probs: expected shape (steps, sequences, classes) or (steps, classes), got {x.shape}")
+        rows, batch = x.shape[1:2] if x.ndim == 3 else (), x.shape[1] if x.ndim == 3 else 1
+        inputs, targets = (_lengths(given[name], name, rows) for name in ("input_lengths", "target_lengths"))
+        if labels.shape[:-1] not in ((), (batch,)) or labels.ndim < 1:
+            raise ValueError(f"targets: shape {labels.shape} does not fit; expected {(batch, 'longest')}, or all labels in a row")
+        starts = np.cumsum(targets) - targets if labels.ndim == 1 else np.arange(batch) * labels.shape[1]
+        if labels.ndim == 2 and (targets > labels.shape[1]).any():
+            raise ValueError(f"target_lengths: {targets.max()} is more than the {labels.shape[1]} columns of targets")
+        core, each = self._in_core(None, None, False), self.reduction == "none"
+        result, values, grads = _core.sequences(core, x.reshape(len(x), batch, x.shape[-1]), labels, starts, inputs, targets, each)
+        self._grads, self._shape = (grads[0].reshape(x.shape),), rows
+        return x.dtype.type(result) if values is None else values.reshape(rows)
+
+    def _times(self, grad: Array, each: Array) -> Array:
+        return np.asarray(grad * each[..., None], grad.dtype)
+
+
+def _lengths(given: Any, name: str, rows: tuple[int, ...]) -> NDArray[np.int64]:
+    found = np.asarray(given)
+    if found.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected integers, got {found.dtype}")
+    if found.shape != rows and found.size != math.prod(rows):
+        raise ValueError(f"{name}: shape {found.shape} does not fit; expected {rows}, one a sequence")
+    return found.reshape(-1).astype(np.int64)
+
+
+class FunctionLoss(Loss):
+    """A loss of your own: a function that returns value and gradient.
+
+    Parameters
+    ----------
+    function : callable
+        Called as ``function(input, target)`` with the input as an ndarray of float32 or float64, and the target as an ndarray.
+        Returns ``(value, gradient)``: the gradient is like the input. The value is one number, which is the loss as it is; or an array
+        with one value a sample (of shape ``input.shape[:1]``) or one an element, whose sum the gradient belongs to.
+    reduction : {'mean', 'sum', 'none'}
+        What becomes of values that are an array.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> def relative(x, t):
+    ...     return ((x - t) / t) ** 2, 2 * (x - t) / t**2
+    >>> loss = pynn.losses.FunctionLoss(relative)
+    >>> float(loss([1.0, 3.0], [2.0, 2.0]))
+    0.25
+    >>> loss.backward()
+    array([-0.25,  0.25])
+    """
+
+    _row: Mapping[str, Any] = {"cls": "FunctionLoss", "kind": "e", "target": "r", "metric": "n", "inputs": "input target"}
+
+    def __init__(self, function: Callable[[Array, Array], tuple[Any, Any]], *, reduction: str = "mean") -> None:
+        if not callable(function):
+            raise TypeError(f"function: expected a callable that returns (value, gradient), got {function!r}")
+        super().__init__({}, reduction)
+        self.function = function
+
+    @property
+    def _criterion(self) -> tuple[Any, ...]:
+        raise TypeError("loss: fit runs in C and takes the losses of its table; with a FunctionLoss call model, loss and model.backward")
+
+    def __call__(self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Any:
+        """Return the loss, and keep its gradient for ``backward``.
+
+        Parameters
+        ----------
+        input, target : array_like
+            What the function takes.
+        sample_weight : array_like, optional
+            One number of 0 or more a sample, where the function returns an array of values; a mean divides by their sum.
+
+        Raises
+        ------
+        ValueError
+            If the function's value or gradient has another shape than it should.
+        """
+        x, t = real_array(input, "input"), np.asarray(target)
+        if x.dtype not in (np.float32, np.float64):
+            x = x.astype(np.float64)
+        value, grad = (np.asarray(a, x.dtype) for a in self.function(x, t))
+        if grad.shape != x.shape:
+            raise ValueError(f"function: its gradient has shape {grad.shape}, expected {x.shape} as input")
+        if value.shape not in ((), x.shape[:1], x.shape):
+            raise ValueError(f"function: its value has shape {value.shape}, expected (), {x.shape[:1]} or {x.shape}")
+        if not value.ndim and x.ndim:
+            if sample_weight is not None or self.reduction == "none":
+                raise ValueError("function: its value is one number, which can have no sample_weight and no reduction='none'")
+            self._grads = (grad.copy(),)
+            return value[()]
+        given = np.ones(x.shape[:1]) if sample_weight is None else sample_weight
+        weight = _samples(given, x.shape[:1], x.shape[:1]).astype(x.dtype)
+        if not (np.isfinite(weight) & (weight >= 0)).all():
+            raise ValueError("sample_weight: expected finite numbers of 0 or more")
+        value = value * _lead(weight, value)
+        divisor = weight.sum() * math.prod(value.shape[1:]) if self.reduction == "mean" else 1
+        self._shape, self._grads = value.shape, (np.asarray(grad * _lead(weight, x) / divisor, x.dtype),)
+        with np.errstate(invalid="ignore"):
+            return value if self.reduction == "none" else x.dtype.type(value.sum(dtype=np.float64) / divisor)
+
+    def _times(self, grad: Array, each: Array) -> Array:
+        return np.asarray(grad * _lead(each, grad), grad.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"function": self.function, "reduction": self.reduction}
+
+    def __repr__(self) -> str:
+        return f"FunctionLoss({getattr(self.function, '__name__', self.function)}, reduction={self.reduction!r})"
+
+
+def _lead(w: Array, a: Array) -> Array:
+    """Return w with axes of 1 after its own, to go with a."""
+    return w.reshape(w.shape + (1,) * (a.ndim - w.ndim))

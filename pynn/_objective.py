@@ -125,7 +125,7 @@ def _target(y: ArrayLike, rows: int, dtype: str, output: tuple[int, ...], loss: 
     if a.shape[:1] != (rows,):
         raise ValueError(f"{name}: shape {a.shape} does not go with the {rows} rows of X")
     kind = loss._row["target"]
-    labels = kind == "c" or (kind == "p" and a.dtype.kind in "iu")
+    labels = kind in "ci" or (kind == "p" and a.dtype.kind in "iu")
     if kind in "cp" and not labels and a.ndim == 1:
         raise TypeError(
             f"{name}: {type(loss).__name__} takes class indices of an integer dtype, or one row of probabilities a sample; "

@@ -21,8 +21,8 @@ class Parameters:
     """The parameters of one row, parsed from its text.
 
     ``defaults`` maps every name to its default, in order; a parameter without one maps to ``REQUIRED``. ``text`` is the
-    row's own text, and ``check`` the expression that the values have to satisfy. ``kinds`` are the annotations of the text: ``int`` where an
-    integer is no real number, ``array`` where there may be an array, which is its owner's to check.
+    row's own text, and ``check`` the expression that the values have to satisfy. ``kinds`` are the annotations of the text: ``int``
+    where an integer is no real number, ``array`` where there may be an array, which is its owner's to check.
     """
 
     text: str
@@ -34,7 +34,8 @@ class Parameters:
     def signature(self, annotation: str | None = None) -> str:
         """Return the parameters as source text; ``annotation`` replaces the type of those that are plain numbers."""
         return ", ".join(
-            f"{name}: {self._type(name, annotation)}" + ("" if default is REQUIRED else f" = {default!r}") for name, default in self.defaults.items()
+            f"{name}: {self._type(name, annotation)}" + ("" if default is REQUIRED else f" = {default!r}")
+            for name, default in self.defaults.items()
         )
 
     def _type(self, name: str, annotation: str | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import _core
-from ._loss import Loss
+from ._loss import FunctionLoss, Loss, SequenceLoss
 from ._tables import Parameters, make_function, make_init, parse_parameters, unknown_name
 
 by_name: dict[str, type[Loss]] = {}
@@ -14,30 +14,71 @@ by_name: dict[str, type[Loss]] = {}
 
 _TARGETS = {
     "r": "real numbers like the prediction",
+    "a": "real numbers like the prediction",
     "u": "numbers in [0, 1] like the prediction",
-    "c": "class indices, one a row",
+    "v": "numbers in [0, 1] like the prediction",
+    "s": "1 or -1",
+    "i": "class indices (integers), one a row",
+    "c": "class indices (integers), one a row",
     "p": "class indices (integers), one a row, or class probabilities like the prediction",
+    "m": "of each row the indices of its classes (integers), the rest filled with -1",
 }
-_VALUES = {"e": "one an element", "r": "one a row"}
+_VALUES = {"e": "one an element", "r": "one a row", "b": "one a box", "w": "one a sample", "s": "one a sequence"}
 _SHAPES = {
     "e": "Of any shape.",
     "r": "Of shape (rows, columns) or (columns,).",
+    "b": "Boxes of shape (..., 4): x1, y1, x2, y2.",
+    "w": "Probabilities of shape (samples, ...).",
     "by class": "Scores of shape (rows, classes), (rows, classes, d1, ...) or (classes,).",
 }
 _ARRAYS = {
     "e": "Multiplies each element's value; broadcast against the input. In `fit` one a column.",
     "r": "Of shape (classes,): what each class counts.",
 }
+_INPUTS = {
+    "var": "Variances of 0 or more, like the input or with axes of 1; or one a row, of shape ``input.shape[:-1]``.",
+    "log_probs": "Log-probabilities of shape (steps, sequences, classes), or (steps, classes) for one sequence.",
+    "targets": "Class indices (integers) of shape (sequences, longest), or of all sequences in a row.",
+    "input_lengths": "How many steps of each sequence count.",
+    "target_lengths": "How many labels each sequence has.",
+}
 _EXAMPLES = {
     "r": "[0.5, 2.0], [1.0, 0.0]",
+    "a": "[-1.2, -0.4], [0.5, 0.5]",
     "u": "[0.2, 0.9], [0.0, 1.0]",
+    "v": "[0.2, 0.9], [0.0, 1.0]",
+    "s": "[0.5, 2.0], [1.0, -1.0]",
+    "i": "[[2.0, 1.5, 0.0]], [0]",
     "c": "[[-0.4, -1.4, -2.4]], [0]",
     "p": "[[2.0, 1.0, 0.0]], [0]",
+    "m": "[[2.0, 1.5, 0.0]], [[0, -1, -1]]",
+    "n": "[[0.0, 0.0]], [[0.0, 1.0]], [[1.0, 1.0]]",
+    "input target var": "[0.5, 2.0], [1.0, 0.0], [1.0, 4.0]",
+    "input1 input2 target": "[0.5, 2.0], [1.0, 0.0], [1.0, 1.0]",
+    "cosine_embedding": "[[1.0, 2.0]], [[2.0, 1.0]], [1.0]",
+    "kind b": "[[0.0, 0.0, 2.0, 2.0]], [[1.0, 1.0, 3.0, 3.0]]",
+    "kind w": "[[0.2, 0.9]], [[0.0, 1.0]]",
+    "kind s": "[[-1.0, -0.5], [-0.7, -0.7]], [1], 2, 1",
 }
 _PARAMETERS = {
     "ignore_index": "A class index whose rows count nothing, neither in the sum nor in the mean.",
     "label_smoothing": "The share of each target that is spread over all classes (Szegedy et al., 2016).",
     "pos_weight": "Multiplies what a target of 1 counts; broadcast against the input. In `fit` one a column.",
+    "beta": "Where squares end and absolute values begin; 0 for none.",
+    "delta": "Where squares end and absolute values begin.",
+    "q": "The quantile.",
+    "alpha": "The share of what a target of 1 counts; -1 counts both alike.",
+    "gamma": "How strongly what is right already counts less; 0 for plain cross-entropy.",
+    "log_target": "Whether the target is logarithms too.",
+    "log_input": "Whether the input is logarithms of rates.",
+    "full": "Whether to add the part that does not depend on the input.",
+    "eps": "Added or kept to, so that nothing is divided by 0.",
+    "margin": "How far apart is enough.",
+    "p": "The power of the norm, or of the hinge.",
+    "swap": "Whether the positive may stand for the anchor where it is nearer to the negative (Balntas et al., 2016).",
+    "smooth": "Added above and below; with 0 an empty mask without a prediction is 0 / 0.",
+    "blank": "The class index that stands for no label.",
+    "zero_infinity": "Whether sequences too short for their labels count 0 instead of infinity.",
 }
 
 
@@ -45,10 +86,9 @@ def _call(row: Mapping[str, Any], document: str) -> Any:
     names = row["inputs"].split()
     arguments = ", ".join(f"{name}: ArrayLike" for name in names)
     given = ", ".join(f"{name!r}: {name}" for name in names)
+    weight = "" if row["kind"] == "s" else ", *, sample_weight: ArrayLike | None = None"
     call = make_function(
-        f"def __call__(self, {arguments}, *, sample_weight: ArrayLike | None = None) -> Any:\n"
-        f"    return self._run({{{given}}}, sample_weight)",
-        {},
+        f"def __call__(self, {arguments}{weight}) -> Any:\n    return self._run({{{given}}}, {'sample_weight' if weight else None})", {}
     )
     call.__qualname__ = f"{row['cls']}.__call__"
     call.__doc__ = document
@@ -56,18 +96,18 @@ def _call(row: Mapping[str, Any], document: str) -> Any:
 
 
 def _call_document(row: Mapping[str, Any]) -> str:
-    names = [name for name in row["inputs"].split() if name != "target"]
-    shape = _SHAPES["by class" if row["target"] in "cp" else row["kind"]]
-    lines = [f"{name} : array_like\n    {shape if i == 0 else f'Like {names[0]}.'}" for i, name in enumerate(names)]
-    if "target" in row["inputs"].split():
-        lines.append(f"target : array_like\n    {_TARGETS[row['target']].capitalize()}.")
+    names = row["inputs"].split()
+    first = _SHAPES.get("by class" if row["target"] in "cp" else row["kind"], "")
+    described = {"target": f"{_TARGETS.get(row['target'], '').capitalize()}.", names[0]: first, **_INPUTS}
+    lines = [f"{name} : array_like\n    {described.get(name) or f'Like {names[0]}.'}" for name in names]
+    if row["kind"] != "s":
+        text = "One number of 0 or more a sample, which multiplies its value and gradient; a mean divides by their sum."
+        lines.append(f"sample_weight : array_like, optional\n    {text}")
     return f"""Return the loss, and keep its gradient for ``backward``.
 
 Parameters
 ----------
 {chr(10).join(lines)}
-sample_weight : array_like, optional
-    One number of 0 or more a sample, which multiplies its value and gradient; a mean divides by their sum.
 
 Returns
 -------
@@ -86,26 +126,36 @@ TypeError
 def _parameter_lines(row: Mapping[str, Any], parameters: Parameters) -> str:
     lines = []
     for name, default in parameters.defaults.items():
-        kind = "array_like, optional" if default is None else f"{type(default).__name__}, default {default!r}"
+        kind = "array_like, optional" if parameters.kinds.get(name) == "array" else f"{type(default).__name__}, default {default!r}"
         text = _PARAMETERS.get(name) or (_ARRAYS[row["kind"]] if name == "weight" else "")
         lines.append(f"{name} : {kind}" + (f"\n    {text}" if text else ""))
     return "".join(f"{line}\n" for line in lines)
 
 
+def _example_of(row: Mapping[str, Any]) -> str:
+    """Return the arguments of a call: those of the row's name, its inputs, its kind or its target."""
+    keys = (row["name"], row["inputs"], f"kind {row['kind']}", row["target"])
+    return next(_EXAMPLES[key] for key in keys if key in _EXAMPLES)
+
+
 def _document(row: Mapping[str, Any], parameters: Parameters, cls: type[Loss]) -> str:
-    arguments = _EXAMPLES[row["target"]]
+    arguments = _example_of(row)
     result = eval(f"loss({arguments})", {"loss": cls()})
     errors = f"\nRaises\n------\nValueError\n    Unless ``{row['check']}``.\n" if row["check"] else ""
     inputs = [name for name in row["inputs"].split() if name != "target"]
-    names = " and ".join(f"``{short}`` the {name}" for short, name in zip("xz", inputs, strict=False))
+    target = f", and ``t`` the target: {_TARGETS[row['target']]}" if row["target"] in _TARGETS else ""
+    described = (f"``{short}`` the {name}" for short, name in zip("xzn", inputs, strict=False))
+    names = ", ".join(described) if row["kind"] != "s" else "``log_probs``"
+    batchmean = ", 'batchmean'" if row["cls"] == "KLDivLoss" else ""
+    extra = "\n    'batchmean' divides the sum by the number of rows, which is the divergence itself." if batchmean else ""
     return f"""{row["summary"]}
 
-``{row["formula"]}`` with {names}, and ``t`` the target: {_TARGETS[row["target"]]}.
+``{row["formula"]}`` with {names}{target}.
 
 Parameters
 ----------
-{_parameter_lines(row, parameters)}reduction : {{'mean', 'sum', 'none'}}
-    What becomes of the values, {_VALUES[row["kind"]]}.
+{_parameter_lines(row, parameters)}reduction : {{'mean', 'sum', 'none'{batchmean}}}
+    What becomes of the values, {_VALUES[row["kind"]]}.{extra}
 {errors}
 Examples
 --------
@@ -130,7 +180,7 @@ def _make(index: int, row: Mapping[str, Any]) -> type[Loss]:
         "_row": row,
         "_parameters": parameters,
     }
-    cls = type(row["cls"], (Loss,), body)
+    cls: type[Loss] = type(row["cls"], (SequenceLoss if row["kind"] == "s" else Loss,), body)
     cls.__doc__ = _document(row, parameters, cls)
     return cls
 
@@ -147,4 +197,4 @@ def get(loss: str | Loss) -> Loss:
 for _i, _row in enumerate(_core.LOSSES):
     by_name[_row["name"]] = globals()[_row["cls"]] = _make(_i, _row)
 
-__all__ = [cls.__name__ for cls in by_name.values()]
+__all__ = [*(cls.__name__ for cls in by_name.values()), "FunctionLoss"]

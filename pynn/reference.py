@@ -13,14 +13,16 @@ True
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
+from ._tables import parse_parameters
 
 Array = NDArray[Any]
 
@@ -28,6 +30,7 @@ _ACTIVATIONS = {row["name"]: row for row in _core.ACTIVATIONS}
 _LOSSES = {row["name"]: row for row in _core.LOSSES}
 _OPTIMIZERS = {row["name"]: row for row in _core.OPTIMIZERS}
 _NUMPY = {name: getattr(np, name) for name in ("sqrt", "sign", "clip", "where", "mean", "abs", "maximum", "minimum")}
+_LOSS_NAMES = {"len": len, **_NUMPY, **{name: getattr(np, name) for name in ("cosh", "exp", "log", "log1p", "pi", "sum")}}
 
 
 # ---- layers ---------------------------------------------------------------------------------------------------------
@@ -97,7 +100,7 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     d = x - x.max(axis, keepdims=True)
     falling = np.flip(np.sort(d, axis), axis)
     k = np.moveaxis(np.arange(1, x.shape[axis] + 1).reshape(-1, *[1] * (x.ndim - 1)), 0, axis)
-    return np.maximum(d - ((falling.cumsum(axis) - 1) / k).max(axis, keepdims=True), 0)
+    return np.asarray(np.maximum(d - ((falling.cumsum(axis) - 1) / k).max(axis, keepdims=True), 0))
 
 
 def sparsemax_backward(y: Array, gy: Array, axis: int = -1) -> Array:
@@ -120,45 +123,81 @@ def hardmax_backward(y: Array, gy: Array, axis: int = -1) -> Array:
 
 
 # ---- losses ---------------------------------------------------------------------------------------------------------
-def loss(name: str, x: Array, target: ArrayLike) -> tuple[Array, Array]:
-    """Return the values of a loss, one an element or one a row, and the gradient of their sum.
+def loss(name: str, inputs: Array | tuple[Array, ...], target: ArrayLike | None = None, **settings: Any) -> Array:
+    """Return the values of a loss, by evaluating the formula of the core's table for each row, or for all elements at once.
 
-    The target is like x, or for a loss over classes one class index a row.
+    Parameters
+    ----------
+    name : str
+        The loss's name in the table.
+    inputs : ndarray, or a tuple of them
+        What the loss takes beside the target: of shape (rows, columns), or of any shape where there is a value an element.
+    target : array_like, optional
+        Like the first input; or class indices one a row, or for ``multilabel_margin`` rows of them.
+    **settings
+        The loss's arguments; those not given have their defaults. Of box losses also ``alpha``, the weight of the sides' ratio.
     """
-    t = np.asarray(target)
-    if _LOSSES[name]["kind"] == "r" and t.ndim < x.ndim:
-        t = np.eye(x.shape[-1], dtype=x.dtype)[t]
-    value, grad = _LOSS_BODIES[name](x, t.astype(x.dtype))
-    return value, grad
+    row, x = _LOSSES[name], inputs if isinstance(inputs, tuple) else (inputs,)
+    given = {**parse_parameters(row["params"]).defaults, **settings}
+    names = {**_LOSS_NAMES, **dict(zip("xzn", x, strict=False)), **given, "t": target}
+    names["pos_weight"] = _or_one(given.get("pos_weight"))
+    weight = _or_one(given.get("weight"))
+    with np.errstate(all="ignore"):
+        if row["kind"] == "e":
+            return np.asarray(eval(row["formula"], {"__builtins__": {}}, names) * weight, x[0].dtype)
+        rows = [_row_names(row, [a[i] for a in x], None if target is None else np.asarray(target)[i], given) for i in range(len(x[0]))]
+        values = [float(eval(row["formula"], {"__builtins__": {}, **names}, own)) * own["scale"] for own in rows]
+    return np.array(values, x[0].dtype)
 
 
-def _l1(x: Array, t: Array) -> tuple[Array, Array]:
-    return np.abs(x - t), np.sign(x - t)
+def _or_one(weight: Any) -> Any:
+    return 1.0 if weight is None else np.asarray(weight)
 
 
-def _mse(x: Array, t: Array) -> tuple[Array, Array]:
-    return (x - t) ** 2, 2 * (x - t)
+def _row_names(row: Mapping[str, Any], x: list[Array], t: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the formula's names mean in one row; class indices become ones among zeros, smoothed and weighted."""
+    names: dict[str, Any] = {**dict(zip("xzn", (a.ravel() for a in x), strict=False)), "t": t, "scale": 1.0}
+    if row["kind"] == "b":
+        return {**names, **boxes(x[0], t, given["eps"]), **({"alpha": given["alpha"]} if "alpha" in given else {})}
+    weight, classes = np.ones(x[0].size) * _or_one(given.get("weight")), x[0].size
+    if row["name"] == "multilabel_margin":
+        first = [*t, -1].index(-1)
+        names["t"] = np.isin(np.arange(classes), t[:first]) * 1.0
+    elif row["target"] in "cip" and np.ndim(t) == 0:
+        ignored = t == given.get("ignore_index")
+        names["scale"] = 0.0 if ignored else float(weight[t])
+        names["t"] = np.eye(classes)[0 if ignored else t]
+        if row["name"] == "cross_entropy":
+            smooth = given["label_smoothing"]
+            names |= {"scale": 0.0 if ignored else 1.0, "t": ((1 - smooth) * names["t"] + smooth / classes) * weight}
+    elif row["name"] == "cross_entropy":
+        names["t"] = ((1 - given["label_smoothing"]) * t + given["label_smoothing"] / classes) * weight
+    elif row["kind"] == "w":
+        names["t"] = np.ravel(t)
+    return {**names, "weight": weight}
 
 
-def _bce(x: Array, t: Array) -> tuple[Array, Array]:
-    with np.errstate(divide="ignore"):
-        value = -(t * np.maximum(np.log(x), -100) + (1 - t) * np.maximum(np.log1p(-x), -100))
-    return value, (x - t) / np.maximum(x * (1 - x), 1e-12)
+def boxes(x: Array, t: Array, eps: float) -> dict[str, float]:
+    """Return what the formulas of box losses are made of, for a predicted box and its target, both (x1, y1, x2, y2)."""
+    (w, h), (wt, ht) = x[2:] - x[:2], t[2:] - t[:2]
+    inside = np.maximum(np.minimum(x[2:], t[2:]) - np.maximum(x[:2], t[:2]), 0)
+    hull = np.maximum(x[2:], t[2:]) - np.minimum(x[:2], t[:2])
+    centres = (x[:2] + x[2:] - t[:2] - t[2:]) / 2
+    found = {"intersection": inside.prod(), "union": w * h + wt * ht - inside.prod(), "hull": hull.prod()}
+    ratio = 4 / np.pi**2 * (np.arctan(wt / ht) - np.arctan(w / h)) ** 2
+    alpha = ratio / (1 - found["intersection"] / (found["union"] + eps) + ratio + eps)
+    return {**found, "distance2": (centres**2).sum(), "diagonal2": (hull**2).sum(), "ratio": ratio, "alpha": alpha}
 
 
-def _bce_with_logits(x: Array, t: Array) -> tuple[Array, Array]:
-    return np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x))), 1 / (1 + np.exp(-x)) - t
-
-
-def _cross_entropy(x: Array, t: Array) -> tuple[Array, Array]:
-    return -(t * log_softmax(x)).sum(-1), softmax(x) * t.sum(-1, keepdims=True) - t
-
-
-def _nll(x: Array, t: Array) -> tuple[Array, Array]:
-    return -(t * x).sum(-1), -t
-
-
-_LOSS_BODIES = {"l1": _l1, "mse": _mse, "bce": _bce, "bce_with_logits": _bce_with_logits, "cross_entropy": _cross_entropy, "nll": _nll}
+def ctc(log_probs: Array, labels: Array, blank: int = 0) -> float:
+    """Return the negative log-likelihood of the labels, over all paths: of (steps, classes) few of either, for there are many paths."""
+    steps, classes = log_probs.shape
+    total = 0.0
+    for path in itertools.product(range(classes), repeat=steps):
+        merged = [c for i, c in enumerate(path) if c != blank and (i == 0 or c != path[i - 1])]
+        if merged == list(labels):
+            total += math.exp(sum(log_probs[i, c] for i, c in enumerate(path)))
+    return -math.log(total) if total else math.inf
 
 
 # ---- optimizers -----------------------------------------------------------------------------------------------------

@@ -119,13 +119,14 @@ pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criteri
     pn_status status = PN_OK;
     for (size_t i = 0; i < g->n_outputs && !status; i++) {
         const pn_shape *s = &g->nodes[g->outputs[i]].shape;
-        if (criteria[i].row->kind != 'e' && s->ndim != 1) {
+        if (strchr("rb", criteria[i].row->kind) && s->ndim != 1) {
             char text[80];
             pn_shape_text(s, text, sizeof text);
             return pn_fail(error, PN_BAD_SHAPE, "the model's output %s a sample is not one row of classes, as %s needs", text,
                            criteria[i].row->cls);
         }
-        status = pn_loss_check(&criteria[i], g->dtype, data->rows, pn_width(g, i), &data->y[i], error);
+        status = pn_loss_check_fit(&criteria[i], error);
+        if (!status) status = pn_loss_check(&criteria[i], g->dtype, data->rows, pn_width(g, i), &data->y[i], error);
     }
     return status;
 }

@@ -1,6 +1,7 @@
 /* loss.c - losses with their settings: checks of targets, what a mean divides by, and the pass over blocks of rows. */
 #include "graph.h"
 #include <math.h>
+#include <string.h>
 
 static double element(pn_dtype t, const void *x, size_t i) { return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]; }
 
@@ -8,14 +9,35 @@ static double element(pn_dtype t, const void *x, size_t i) { return t == PN_F32 
 static int by_class(const pn_loss *row) { return row->target == 'c' || row->target == 'p'; }
 
 /* For a loss over classes: its ignore_index. */
-static int is_ignored(const pn_criterion *loss, int64_t label) { return (double)label == loss->params[0]; }
+static int is_ignored(const pn_criterion *loss, int64_t label) { return by_class(loss->row) && (double)label == loss->params[0]; }
+
+size_t pn_loss_target_width(const pn_criterion *loss, size_t cols)
+{
+    char target = loss->row->target;
+    return target == 'c' || target == 'i' || (target == 's' && loss->row->kind == 'r') ? 1 : cols;
+}
 
 static pn_status check_labels(const pn_criterion *loss, size_t rows, size_t cols, const int64_t *label, const char *name, pn_error *error)
 {
-    for (size_t i = 0; i < rows; i++)
-        if ((label[i] < 0 || label[i] >= (int64_t)cols) && !is_ignored(loss, label[i]))
-            return pn_fail(error, PN_BAD_VALUE, "%s: class %lld in row %zu is not in 0..%lld (%zu classes)", name, (long long)label[i], i,
+    const size_t each = loss->row->target == 'm' ? cols : 1;
+    for (size_t i = 0; i < rows * each; i++)
+        if ((label[i] < 0 || label[i] >= (int64_t)cols) && !is_ignored(loss, label[i]) && !(each > 1 && label[i] == -1))
+            return pn_fail(error, PN_BAD_VALUE, "%s: class %lld in row %zu is not in 0..%lld (%zu classes)", name, (long long)label[i], i / each,
                            (long long)cols - 1, cols);
+    return PN_OK;
+}
+
+static pn_status check_numbers(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target, const char *name, pn_error *error)
+{
+    const char kind = loss->row->target, *cls = loss->row->cls;
+    const size_t each = pn_loss_target_width(loss, cols);
+    for (size_t i = 0; kind != 'a' && i < rows * each; i++) {
+        double v = element(t, target->target, i);
+        if (!isfinite(v)) return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not a finite number", name, v, i / each);
+        if (kind == 's' && v != 1 && v != -1) return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not 1 or -1, as %s needs", name, v, i / each, cls);
+        if (kind != 's' && kind != 'r' && !(v >= 0 && v <= 1))
+            return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not in [0, 1], as %s needs", name, v, i / each, cls);
+    }
     return PN_OK;
 }
 
@@ -32,34 +54,74 @@ pn_status pn_loss_check(const pn_criterion *loss, pn_dtype t, size_t rows, size_
 {
     const pn_loss *row = loss->row;
     const char *name = target->name ? target->name : "target";
-    if (by_class(row) && cols == 0 && rows > 0) return pn_fail(error, PN_BAD_SHAPE, "input: %s needs at least one class", row->cls);
+    const int only_labels = strchr("cim", row->target) != NULL;
+    if ((only_labels || row->target == 'p') && cols == 0 && rows > 0)
+        return pn_fail(error, PN_BAD_SHAPE, "input: %s needs at least one class", row->cls);
+    if (row->kind == 'b' && cols != 4) return pn_fail(error, PN_BAD_SHAPE, "input: %s takes boxes of 4 numbers, got %zu", row->cls, cols);
     pn_status status = check_sample_weight(t, rows, target->sample_weight, error);
-    if (status) return status;
+    if (status || row->target == 'n') return status;
     if (target->label) {
-        if (!by_class(row)) return pn_fail(error, PN_BAD_VALUE, "%s: %s takes numbers like the prediction, not class indices", name, row->cls);
+        if (!only_labels && row->target != 'p')
+            return pn_fail(error, PN_BAD_VALUE, "%s: %s takes numbers like the prediction, not class indices", name, row->cls);
         return check_labels(loss, rows, cols, target->label, name, error);
     }
     if (!target->target && rows * cols > 0) return pn_fail(error, PN_BAD_VALUE, "%s: %s needs one", name, row->cls);
-    if (row->target == 'c') return pn_fail(error, PN_BAD_VALUE, "%s: %s takes integer class indices, one a row", name, row->cls);
-    for (size_t i = 0; i < rows * cols; i++) {
-        double v = element(t, target->target, i);
-        if (!isfinite(v)) return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not a finite number", name, v, i / cols);
-        if (row->target != 'r' && !(v >= 0 && v <= 1))
-            return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not in [0, 1], as %s needs", name, v, i / cols, row->cls);
+    if (only_labels) return pn_fail(error, PN_BAD_VALUE, "%s: %s takes integer class indices", name, row->cls);
+    return check_numbers(loss, t, rows, cols, target, name, error);
+}
+
+pn_status pn_loss_check_fit(const pn_criterion *loss, pn_error *error)
+{
+    if (strcmp(loss->row->inputs, "input target") != 0)
+        return pn_fail(error, PN_BAD_VALUE, "loss: %s takes (%s), and fit has input and target only", loss->row->cls, loss->row->inputs);
+    if (loss->row->target == 'm')
+        return pn_fail(error, PN_BAD_VALUE, "loss: %s takes a list of classes a row, and fit has one class or numbers like the output", loss->row->cls);
+    return PN_OK;
+}
+
+/* A second input called var is a variance. */
+pn_status pn_loss_check_input(const pn_criterion *loss, pn_dtype t, size_t k, size_t n, const void *x, pn_error *error)
+{
+    const pn_loss *row = loss->row;
+    const int probability = k == 0 && row->target == 'v', variance = k == 1 && strstr(row->inputs, "var") != NULL;
+    for (size_t i = 0; (probability || variance) && i < n; i++) {
+        double v = element(t, x, i);
+        if (variance && v < 0) return pn_fail(error, PN_BAD_VALUE, "var: %g is negative, and %s needs variances", v, row->cls);
+        if (probability && (v < 0 || v > 1))
+            return pn_fail(error, PN_BAD_VALUE, "input: %g is not a probability in [0, 1], as %s needs%s", v, row->cls,
+                           row->metric == 'p' ? "; for logits there is BCEWithLogitsLoss" : "");
     }
     return PN_OK;
 }
 
-pn_status pn_loss_check_input(const pn_criterion *loss, pn_dtype t, size_t k, size_t n, const void *x, pn_error *error)
+pn_status pn_sequences_check(const pn_criterion *loss, size_t rows, size_t cols, const pn_sequences *q, size_t n_labels, const int64_t *label,
+                             pn_error *error)
 {
-    if (loss->row->metric != 'p' || k > 0) return PN_OK;
-    for (size_t i = 0; i < n; i++) {
-        double v = element(t, x, i);
-        if (v < 0 || v > 1)
-            return pn_fail(error, PN_BAD_VALUE, "input: %g is not a probability in [0, 1], as %s needs; for logits there is BCEWithLogitsLoss", v,
-                           loss->row->cls);
+    const int64_t blank = (int64_t)loss->params[0];
+    if (blank >= (int64_t)cols) return pn_fail(error, PN_BAD_VALUE, "blank: class %lld is not in 0..%lld", (long long)blank, (long long)cols - 1);
+    for (size_t i = 0; i < rows; i++) {
+        int64_t in = q->input_length[i], n = q->target_length[i];
+        if (in < 0 || in > (int64_t)q->steps)
+            return pn_fail(error, PN_BAD_VALUE, "input_lengths: %lld of sequence %zu is not in 0..%zu", (long long)in, i, q->steps);
+        if (n < 0 || q->start[i] < 0 || (size_t)q->start[i] > n_labels || (size_t)n > n_labels - (size_t)q->start[i])
+            return pn_fail(error, PN_BAD_VALUE, "target_lengths: %lld of sequence %zu is negative or more than targets has", (long long)n, i);
+        for (int64_t k = 0; k < n; k++) {
+            int64_t c = label[q->start[i] + k];
+            if (c < 0 || c >= (int64_t)cols || c == blank)
+                return pn_fail(error, PN_BAD_VALUE, "targets: class %lld of sequence %zu is %s", (long long)c, i, c == blank ? "the blank" : "not one of log_probs");
+        }
     }
     return PN_OK;
+}
+
+size_t pn_sequences_work(size_t rows, size_t cols, const pn_sequences *q)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < rows; i++) {
+        size_t n = ((size_t)q->input_length[i] + 1) * (2 * (size_t)q->target_length[i] + 1) + cols;
+        most = n > most ? n : most;
+    }
+    return most;
 }
 
 /* ---- the pass ----------------------------------------------------------------------------------------------------- */
@@ -69,7 +131,7 @@ double pn_loss_divisor(const pn_criterion *loss, pn_dtype t, size_t rows, size_t
 {
     if (loss->reduction == PN_SUM) return 1;
     if (loss->reduction == PN_BATCHMEAN) return (double)rows;
-    int classes = by_class(loss->row) && target->label;
+    const int classes = by_class(loss->row) && target->label;
     size_t values_a_row = loss->row->kind == 'e' ? cols : 1;
     if (!target->sample_weight && !classes) return (double)(rows * values_a_row);
     double sum = 0;
@@ -93,15 +155,15 @@ static void loss_block(void *context, size_t i)
     loss_blocks *j = context;
     pn_loss_args a = *j->whole;
     pn_criterion c = *a.loss;
-    const size_t start = i * j->block, bytes = start * a.cols * j->size;
+    const size_t start = i * j->block, bytes = start * a.cols * j->size, each = pn_loss_target_width(a.loss, a.cols);
     a.loss = &c;
     a.rows = a.rows - start < j->block ? a.rows - start : j->block;
     for (int k = 0; k < PN_MAX_INPUTS; k++) {
         a.x[k] = moved(a.x[k], bytes);
         a.grad[k] = moved(a.grad[k], bytes);
     }
-    a.target.target = moved(a.target.target, bytes);
-    a.target.label = moved(a.target.label, start * sizeof(int64_t));
+    a.target.target = moved(a.target.target, start * each * j->size);
+    a.target.label = moved(a.target.label, start * (c.row->target == 'm' ? each : 1) * sizeof(int64_t));
     a.target.sample_weight = moved(a.target.sample_weight, start * j->size);
     a.value = moved(a.value, start * j->values * j->size);
     if (c.each) {
@@ -118,7 +180,7 @@ double pn_loss_run(pn_dtype t, const pn_loss_args *a)
     loss_blocks j = { .loss = pn_kernels_now()->of[t].losses[a->loss->row - pn_loss_at(0)], .whole = a, .block = block,
                       .values = pn_loss_values(a->loss, 1, a->cols), .size = pn_size(t) };
     const size_t blocks = (a->rows + block - 1) / block;
-    if (blocks <= 1) return j.loss(a);
+    if (blocks <= 1 || a->sequences) return j.loss(a);
     pn_parallel(blocks, loss_block, &j);
     double sum = 0;
     for (size_t i = 0; i < blocks; i++) sum += j.sums[i];

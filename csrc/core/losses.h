@@ -35,6 +35,36 @@ LOSS_E(mse)
     return d * d;
 }
 
+/* |d| - beta/2 from beta on, a parabola below that meets it. */
+LOSS_E(smooth_l1)
+{
+    V d = x - t, a = ABS(d), in = d / p[0];
+    *g = SEL(a < p[0], in, SIGN_OF(d));
+    return SEL(a < p[0], K(0.5) * d * in, a - K(0.5) * p[0]);
+}
+
+LOSS_E(huber)
+{
+    V d = x - t, a = ABS(d);
+    *g = SEL(a < p[0], d, p[0] * SIGN_OF(d));
+    return SEL(a < p[0], K(0.5) * d * d, p[0] * (a - K(0.5) * p[0]));
+}
+
+/* With e = exp(-|d|) - 1, cosh d - 1 is e^2 / (2 (1 + e)): small errors keep their accuracy; cosh does not overflow for large ones. */
+LOSS_E(log_cosh)
+{
+    V d = x - t, a = ABS(d), rest, e = EXPM1(-a, &rest);
+    *g = TANH(d);
+    return SEL(a < 1, LOG1P(e * e / (2 + 2 * e)), a + LOG1P(EXP(-2 * a)) - K(0.69314718055994530942));
+}
+
+LOSS_E(quantile)
+{
+    V d = t - x;
+    *g = SEL(d > 0, -p[0], SEL(d < 0, 1 - p[0], d));
+    return SEL(d < 0, (p[0] - 1) * d, p[0] * d);
+}
+
 /* The logarithms are cut at -100, and x (1 - x) at 1e-12, as PyTorch does, so that a sure and wrong prediction stays finite. */
 LOSS_E(bce)
 {
@@ -53,7 +83,67 @@ LOSS_E(bce_with_logits)
     return SEL(x < 0, -x * zt, (1 - t) * x) + (1 - t + zt) * l;
 }
 
-/* ---- one value a row -------------------------------------------------------------------------------------------- */
+/* a (1 - p_t)^gamma times the cross-entropy; m = 1 - p_t, whose derivative is s c (1 - 2 t) with s = sigmoid(x), c = 1 - s. */
+LOSS_E(sigmoid_focal)
+{
+    V e = EXP(NEGABS(x)), big = 1 / (1 + e), small = e * big, s = SEL(x < 0, small, big), c = SEL(x < 0, big, small);
+    V entropy = SEL(x < 0, -x * t, (1 - t) * x) + LOG1P(e), m = s * (1 - t) + c * t;
+    V power = SEL(m == 0, SEL(p[1] == 0, SPLAT(1), SPLAT(0)), EXP(p[1] * LOG(m)));
+    V a = SEL(p[0] < 0, SPLAT(1), p[0] * t + (1 - p[0]) * (1 - t)) * power;
+    *g = a * ((1 - t) * s - t * c + p[1] * (1 - 2 * t) * SEL(m == 0, SPLAT(0), s * c / m) * entropy);
+    return a * entropy;
+}
+
+LOSS_E(kl_div)
+{
+    V q = SEL(p[0] != 0, EXP(t), t);
+    *g = -q;
+    return q * (SEL(p[0] != 0, t, SEL(t == 0, SPLAT(0), LOG(t))) - x);
+}
+
+/* p: log_input, full, eps. Stirling's term stands for log t! where t > 1. */
+LOSS_E(poisson_nll)
+{
+    VI logs = p[0] != 0;
+    V rate = SEL(logs, EXP(x), x), log_rate = SEL(logs, x, LOG(x + p[2]));
+    V stirling = t * LOG(t) - t + K(0.5) * LOG(K(6.28318530717958647692) * t);
+    *g = SEL(logs, rate - t, 1 - t / (x + p[2]));
+    return rate - t * log_rate + SEL((p[1] != 0) & (t > 1), stirling, SPLAT(0));
+}
+
+/* z is the variance, at least eps; its gradient is as if it had not been cut, as in PyTorch. p: full, eps. */
+LOSS_E(gaussian_nll)
+{
+    V v = MAX(p[1], z), d = x - t, q = d / v;
+    *g = q;
+    *gz = K(0.5) * (1 / v - q * q);
+    return K(0.5) * (LOG(v) + d * q) + p[0] * K(0.91893853320467274178);
+}
+
+LOSS_E(hinge_embedding)
+{
+    V below = p[0] - x;
+    *g = SEL(t > 0, SPLAT(1), SEL(below < 0, SPLAT(0), SPLAT(-1)));
+    return SEL(t > 0, x, MAX(SPLAT(0), below));
+}
+
+LOSS_E(soft_margin)
+{
+    V u = -t * x, e = EXP(NEGABS(u)), big = 1 / (1 + e);
+    *g = -t * SEL(u < 0, e * big, big);
+    return MAX(SPLAT(0), u) + LOG1P(e);
+}
+
+/* z is the second input. */
+LOSS_E(margin_ranking)
+{
+    V u = p[0] - t * (x - z), on = SEL(u < 0, SPLAT(0), SPLAT(1));
+    *g = -t * on;
+    *gz = t * on;
+    return MAX(SPLAT(0), u);
+}
+
+/* ---- sums ------------------------------------------------------------------------------------------------------- */
 /* Sums in BLOCK lanes whatever the vector's length, so that a sum has the same bits on every instruction set. */
 static ALWAYS void CAT(add_lanes, SFX)(double *sums, V v, size_t m, size_t k)
 {
@@ -68,61 +158,7 @@ static inline double CAT(fold_lanes, SFX)(double *sums)
     return sums[0];
 }
 
-/* e_j = exp(x_j - max) into e where given; returns their sum. */
-static inline double CAT(sum_exp, SFX)(size_t n, const R *x, R max, R *e)
-{
-    double sums[BLOCK] = { 0 };
-    BLOCKS(n) {
-        V v = EXP(CAT(block_load, SFX)(x + i, n - i, k, 0) - max);
-        if (e) CAT(block_store, SFX)(e + i, n - i, k, v);
-        CAT(add_lanes, SFX)(sums, v, n - i, k);
-    }
-    return CAT(fold_lanes, SFX)(sums);
-}
-
-/* What class j counts in a cross-entropy: its share of the target, smoothed, times its weight. */
-static inline double CAT(class_share, SFX)(const CAT(loss_row, SFX) *r, size_t j)
-{
-    double smooth = r->p[1], share = r->t ? (double)r->t[j] : (int64_t)j == *r->label;
-    return ((1 - smooth) * share + smooth / (double)r->n) * (r->w ? (double)r->w[j] : 1);
-}
-static int CAT(ignored, SFX)(const CAT(loss_row, SFX) *r, R *g)
-{
-    if (!r->label || (double)*r->label != r->p[0]) return 0;
-    if (g) memset(g, 0, r->n * sizeof *g);
-    return 1;
-}
-
-/* sum q_j (log sum exp x - x_j), q the shares; the gradient is softmax(x) sum q - q. A label alone has one share that is not 0. */
-LOSS_R(cross_entropy)
-{
-    if (CAT(ignored, SFX)(r, r->g)) return 0;
-    R max = CAT(row_max, SFX)(r->n, r->x, 0)[0];
-    double sum = CAT(sum_exp, SFX)(r->n, r->x, max, r->g), lse = (double)max + log(sum), value = 0, mass = 0;
-    int one = !r->t && r->p[1] == 0;
-    size_t from = one ? (size_t)*r->label : 0, to = one ? from + 1 : r->n;
-    for (size_t j = from; j < to; j++) {
-        double q = CAT(class_share, SFX)(r, j);
-        if (q != 0) value += q * (lse - (double)r->x[j]);
-        mass += q;
-    }
-    if (!r->g) return value;
-    V k0 = SPLAT(mass * (double)r->scale / sum);
-    BLOCKS(r->n) CAT(block_store, SFX)(r->g + i, r->n - i, k, k0 * CAT(block_load, SFX)(r->g + i, r->n - i, k, 0));
-    for (size_t j = from; j < to; j++) r->g[j] -= (R)(CAT(class_share, SFX)(r, j) * (double)r->scale);
-    return value;
-}
-
-LOSS_R(nll)
-{
-    if (CAT(ignored, SFX)(r, r->g)) return 0;
-    R w = r->w ? r->w[*r->label] : 1;
-    if (r->g) {
-        memset(r->g, 0, r->n * sizeof *r->g);
-        r->g[*r->label] = -w * r->scale;
-    }
-    return -(double)w * (double)r->x[*r->label];
-}
+#include "loss_rows.h"
 
 /* ---- the frame: bodies over all elements or rows ---------------------------------------------------------------- */
 typedef V CAT(element, SFX)(V x, V z, V t, const V *p, V *g, V *gz);
@@ -188,6 +224,9 @@ static ALWAYS double CAT(run_rows, SFX)(double (*f)(const CAT(loss_row, SFX) *),
 }
 
 #define LOSS_KERNEL_e(f) static double CAT(loss_##f, SFX)(const pn_loss_args *a) { return CAT(run_elements, SFX)(CAT(value_##f, SFX), a); }
+#define LOSS_KERNEL_s(f) static double CAT(loss_##f, SFX)(const pn_loss_args *a) { return CAT(value_##f, SFX)(a); }
+#define LOSS_KERNEL_b LOSS_KERNEL_r
+#define LOSS_KERNEL_w LOSS_KERNEL_r
 #define LOSS_KERNEL_r(f) static double CAT(loss_##f, SFX)(const pn_loss_args *a) { return CAT(run_rows, SFX)(CAT(value_##f, SFX), a); }
 #define ROW(f, cls, kind, ...) LOSS_KERNEL_##kind(f)
 PN_LOSSES(ROW)
@@ -197,30 +236,112 @@ PN_LOSSES(ROW)
 #undef LOSS_R
 #undef LOSS_KERNEL_e
 #undef LOSS_KERNEL_r
+#undef LOSS_KERNEL_b
+#undef LOSS_KERNEL_w
+#undef LOSS_KERNEL_s
 #endif
 
-/* kind:   e one value an element, r one value a row.
- * target: r real, u in [0, 1], c class index only, p class index or probabilities.
- * metric: a accuracy by arg max, l by the sign of a logit, p by a probability over 1/2 (and the input must be one), n none. */
+/* kind:   e one value an element; one value a row: r of columns, b of four (a box), w of a whole sample; s one value a sequence.
+ * target: r real, a anything, u in [0, 1], v too and the input as well, s -1 or 1 (kind r: one a row), i class index, c class index or
+ *         ignore_index, p that or class probabilities, m class indices up to the first -1, n none. Where it is c or p, ignore_index is
+ *         the first number.
+ * metric: a accuracy by arg max, l by the sign of a logit, p by a probability over 1/2, n none.
+ * In formulas x is the first input, z the second, t the target; a sum runs over a row. */
 #ifndef PN_LOSSES
-/*      name             class              kind target metric  inputs          parameters, check and formula */
+/*      name                    class                   kind target metric  inputs; parameters, check; formula; summary */
 #define PN_LOSSES(ROW) \
-    ROW(l1,              L1Loss,            e,   r,     n,      "input target", \
+    ROW(l1,                     L1Loss,                 e,   r,     n,      "input target", \
         "", "", "abs(x - t)", \
         "Mean absolute error.") \
-    ROW(mse,             MSELoss,           e,   r,     n,      "input target", \
+    ROW(mse,                    MSELoss,                e,   r,     n,      "input target", \
         "", "", "(x - t)**2", \
         "Mean squared error.") \
-    ROW(bce,             BCELoss,           e,   u,     p,      "input target", \
+    ROW(smooth_l1,              SmoothL1Loss,           e,   r,     n,      "input target", \
+        "beta=1.0", "beta >= 0", "where(abs(x - t) < beta, 0.5 * (x - t)**2 / beta, abs(x - t) - 0.5 * beta)", \
+        "Absolute error, rounded off below `beta` (Girshick, 2015).") \
+    ROW(huber,                  HuberLoss,              e,   r,     n,      "input target", \
+        "delta=1.0", "delta > 0", "where(abs(x - t) < delta, 0.5 * (x - t)**2, delta * (abs(x - t) - 0.5 * delta))", \
+        "Squared error up to `delta`, linear beyond: outliers pull less (Huber, 1964).") \
+    ROW(log_cosh,               LogCoshLoss,            e,   r,     n,      "input target", \
+        "", "", "log(cosh(x - t))", \
+        "Logarithm of the hyperbolic cosine of the error: half its square when small, its size less log 2 when large.") \
+    ROW(quantile,               QuantileLoss,           e,   r,     n,      "input target", \
+        "q=0.5", "0 < q < 1", "maximum(q * (t - x), (q - 1) * (t - x))", \
+        "Pinball loss, whose best constant prediction is the quantile `q` (Koenker and Bassett, 1978).") \
+    ROW(bce,                    BCELoss,                e,   v,     p,      "input target", \
         "weight: array = None", "", "-(t * maximum(log(x), -100) + (1 - t) * maximum(log1p(-x), -100))", \
         "Binary cross-entropy of probabilities, the logarithms cut at -100.") \
-    ROW(bce_with_logits, BCEWithLogitsLoss, e,   u,     l,      "input target", \
-        "weight: array = None, pos_weight: array = None", "", "(1 - t) * (maximum(x, 0) + log1p(exp(-abs(x)))) + pos_weight * t * (maximum(-x, 0) + log1p(exp(-abs(x))))", \
+    ROW(bce_with_logits,        BCEWithLogitsLoss,      e,   u,     l,      "input target", \
+        "weight: array = None, pos_weight: array = None", "", \
+        "(1 - t) * (maximum(x, 0) + log1p(exp(-abs(x)))) + pos_weight * t * (maximum(-x, 0) + log1p(exp(-abs(x))))", \
         "Binary cross-entropy of logits: a sigmoid and BCELoss in one stable step.") \
-    ROW(cross_entropy,   CrossEntropyLoss,  r,   p,     a,      "input target", \
-        "weight: array = None, ignore_index: int = -100, label_smoothing=0.0", "0 <= label_smoothing <= 1", "sum(t * (log(sum(exp(x))) - x))", \
+    ROW(sigmoid_focal,          SigmoidFocalLoss,       e,   u,     l,      "input target", \
+        "alpha=0.25, gamma=2.0", "(0 <= alpha <= 1 or alpha == -1) and gamma >= 0", \
+        "where(alpha < 0, 1, alpha * t + (1 - alpha) * (1 - t)) * (1 - t / (1 + exp(-x)) - (1 - t) / (1 + exp(x)))**gamma " \
+        "* (maximum(x, 0) - x * t + log1p(exp(-abs(x))))", \
+        "Binary cross-entropy of logits that turns from what is already right (Lin et al., 2017), as torchvision defines it.") \
+    ROW(kl_div,                 KLDivLoss,              e,   a,     n,      "input target", \
+        "log_target=False", "", "where(log_target, exp(t) * (t - x), t * (log(t) - x))", \
+        "Kullback-Leibler divergence of log-probabilities `input` from probabilities (or their logarithms) `target`.") \
+    ROW(poisson_nll,            PoissonNLLLoss,         e,   r,     n,      "input target", \
+        "log_input=True, full=False, eps=1e-8", "eps > 0", \
+        "where(log_input, exp(x) - t * x, x - t * log(x + eps)) + full * where(t > 1, t * log(t) - t + 0.5 * log(2 * pi * t), 0)", \
+        "Negative log-likelihood of counts under Poisson rates, or under their logarithms.") \
+    ROW(gaussian_nll,           GaussianNLLLoss,        e,   r,     n,      "input target var", \
+        "full=False, eps=1e-6", "eps > 0", "0.5 * (log(maximum(z, eps)) + (x - t)**2 / maximum(z, eps)) + full * 0.5 * log(2 * pi)", \
+        "Negative log-likelihood under a normal distribution whose mean and variance are predicted (Nix and Weigend, 1994).") \
+    ROW(hinge_embedding,        HingeEmbeddingLoss,     e,   s,     n,      "input target", \
+        "margin=1.0", "", "where(t > 0, x, maximum(0, margin - x))", \
+        "A distance itself where the target is 1, what it lacks of `margin` where it is -1.") \
+    ROW(soft_margin,            SoftMarginLoss,         e,   s,     n,      "input target", \
+        "", "", "log1p(exp(-t * x))", \
+        "Logistic loss of a score against -1 or 1.") \
+    ROW(margin_ranking,         MarginRankingLoss,      e,   r,     n,      "input1 input2 target", \
+        "margin=0.0", "", "maximum(0, margin - t * (x - z))", \
+        "What a score lacks of leading another by `margin`, where the target is 1, or of trailing it, where it is -1.") \
+    ROW(cross_entropy,          CrossEntropyLoss,       r,   p,     a,      "input target", \
+        "weight: array = None, ignore_index: int = -100, label_smoothing=0.0", "0 <= label_smoothing <= 1", \
+        "sum(t * (log(sum(exp(x))) - x))", \
         "Cross-entropy of logits against a class index or class probabilities: log-softmax and NLLLoss in one stable step.") \
-    ROW(nll,             NLLLoss,           r,   c,     a,      "input target", \
+    ROW(nll,                    NLLLoss,                r,   c,     a,      "input target", \
         "weight: array = None, ignore_index: int = -100", "", "-sum(t * x)", \
-        "Negative log-likelihood of log-probabilities (what LogSoftmax gives) against a class index.")
+        "Negative log-likelihood of log-probabilities (what LogSoftmax gives) against a class index.") \
+    ROW(focal,                  FocalLoss,              r,   c,     a,      "input target", \
+        "weight: array = None, ignore_index: int = -100, gamma=2.0", "gamma >= 0", \
+        "(1 - sum(t * exp(x)) / sum(exp(x)))**gamma * (log(sum(exp(x))) - sum(t * x))", \
+        "Cross-entropy of logits that turns from what is already right (Lin et al., 2017); `weight` is its alpha.") \
+    ROW(multi_margin,           MultiMarginLoss,        r,   i,     a,      "input target", \
+        "p: int = 1, margin=1.0, weight: array = None", "p == 1 or p == 2", \
+        "sum((1 - t) * maximum(0, margin - sum(t * x) + x)**p) / len(x)", \
+        "What the right class's score lacks of leading each other's by `margin` (Crammer and Singer, 2001).") \
+    ROW(multilabel_margin,      MultiLabelMarginLoss,   r,   m,     n,      "input target", \
+        "", "", "sum(maximum(0, 1 - (x[t > 0, None] - x[t == 0]))) / len(x)", \
+        "What the score of each right class lacks of leading that of each wrong one by 1.") \
+    ROW(multilabel_soft_margin, MultiLabelSoftMarginLoss, r, u,     n,      "input target", \
+        "weight: array = None", "", "sum(weight * (maximum(x, 0) - x * t + log1p(exp(-abs(x))))) / len(x)", \
+        "Binary cross-entropy of logits, a class each, averaged over the classes.") \
+    ROW(cosine_embedding,       CosineEmbeddingLoss,    r,   s,     n,      "input1 input2 target", \
+        "margin=0.0", "-1 <= margin <= 1", \
+        "where(t > 0, 1 - sum(x * z) / sqrt(sum(x * x) * sum(z * z)), maximum(0, sum(x * z) / sqrt(sum(x * x) * sum(z * z)) - margin))", \
+        "One less the cosine of two vectors where the target is 1, the cosine over `margin` where it is -1.") \
+    ROW(triplet_margin,         TripletMarginLoss,      r,   n,     n,      "anchor positive negative", \
+        "margin=1.0, p=2.0, eps=1e-6, swap=False", "margin > 0 and p > 0", \
+        "maximum(0, sum(abs(x - z + eps)**p)**(1 / p) - sum(abs(x - n + eps)**p)**(1 / p) + margin)", \
+        "What the distance to the negative lacks of that to the positive and `margin` (Schroff et al., 2015).") \
+    ROW(dice,                   DiceLoss,               w,   v,     n,      "input target", \
+        "smooth=1.0", "smooth >= 0", "1 - (2 * sum(x * t) + smooth) / (sum(x) + sum(t) + smooth)", \
+        "One less the overlap of predicted probabilities with a mask, over each whole sample (Milletari et al., 2016).") \
+    ROW(iou,                    IoULoss,                b,   r,     n,      "input target", \
+        "eps=1e-7", "eps >= 0", "1 - intersection / (union + eps)", \
+        "One less the intersection over union of two boxes (x1, y1, x2, y2).") \
+    ROW(giou,                   GIoULoss,               b,   r,     n,      "input target", \
+        "eps=1e-7", "eps >= 0", "1 - intersection / (union + eps) + (hull - union) / (hull + eps)", \
+        "Generalised IoU loss: boxes that miss each other are pulled together (Rezatofighi et al., 2019), as torchvision defines it.") \
+    ROW(ciou,                   CIoULoss,               b,   r,     n,      "input target", \
+        "eps=1e-7", "eps >= 0", "1 - intersection / (union + eps) + distance2 / (diagonal2 + eps) + alpha * ratio", \
+        "Complete IoU loss: centres and the ratio of the sides count too (Zheng et al., 2020), as torchvision defines it: alpha, " \
+        "the weight of the ratio, is ratio / (1 - IoU + ratio + eps), and has no gradient.") \
+    ROW(ctc,                    CTCLoss,                s,   n,     n,      "log_probs targets input_lengths target_lengths", \
+        "blank: int = 0, zero_infinity=False", "blank >= 0", "-log(sum over alignments of product over time of exp(log_probs))", \
+        "Connectionist temporal classification: labels of sequences without their times (Graves et al., 2006).")
 #endif

@@ -38,7 +38,7 @@ int add_losses(PyObject *module);
  * arrays are kept in the list *keep, which may start NULL. */
 int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t cols, pn_criterion *c, PyObject **keep);
 /* Converts y for a loss over (rows, cols): class indices where its dtype is integer and the loss takes them, numbers otherwise. */
-PyArrayObject *target_array(const pn_loss *row, pn_dtype t, size_t rows, size_t cols, PyObject *given, const char *name, pn_target *target);
+PyArrayObject *target_array(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, PyObject *given, const char *name, pn_target *target);
 /* update.c: optimizers and their schedules. groups: what a pn_update takes, and references to all that it borrows. */
 int add_updates(PyObject *module);
 typedef struct { size_t n; pn_group *groups; void **work; PyObject *keep; } groups;

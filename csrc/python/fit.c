@@ -63,7 +63,7 @@ static int take_targets(const GraphObject *g, const pn_criterion *criteria, PyOb
     for (size_t i = 0; i < outputs; i++) {
         PyObject *given = nth(py, outputs, i, "y");
         const size_t cols = width(g, pn_graph_output_node(g->graph, i));
-        if (!given || !arrays_set(&t->y, i, target_array(criteria[i].row, g->dtype, t->data.rows, cols, given, "y", &t->targets[i]))) return 0;
+        if (!given || !arrays_set(&t->y, i, target_array(&criteria[i], g->dtype, t->data.rows, cols, given, "y", &t->targets[i]))) return 0;
     }
     return 1;
 }

@@ -42,13 +42,13 @@ int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t cols, pn_crite
 }
 
 /* ---- targets ---------------------------------------------------------------------------------------------------- */
-PyArrayObject *target_array(const pn_loss *row, pn_dtype t, size_t rows, size_t cols, PyObject *given, const char *name,
-                                   pn_target *target)
+PyArrayObject *target_array(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, PyObject *given, const char *name, pn_target *target)
 {
+    const pn_loss *row = loss->row;
     PyArrayObject *a = (PyArrayObject *)PyArray_FROM_O(given), *y;
     if (!a) return NULL;
-    int labels = row->target == 'c' || (row->target == 'p' && PyTypeNum_ISINTEGER(PyArray_TYPE(a)));
-    size_t want = labels ? rows : rows * cols;
+    int labels = strchr("cim", row->target) || (row->target == 'p' && PyTypeNum_ISINTEGER(PyArray_TYPE(a)));
+    size_t want = rows * (labels && row->target == 'p' ? 1 : pn_loss_target_width(loss, cols));
     y = labels ? label_array((PyObject *)a, name) : real_array((PyObject *)a, t, name);
     if (y && (size_t)PyArray_SIZE(y) != want) {
         PyObject *shape = PyObject_GetAttrString((PyObject *)a, "shape");
@@ -128,7 +128,11 @@ static int take_call(loss_call *c, PyObject *loss, PyObject *inputs, PyObject *t
     pn_error error;
     if (!take_inputs(c, inputs) || !parse_criterion(loss, c->dtype, a->rows * a->cols, a->cols, &c->loss, &c->keep)) return 0;
     a->loss = &c->loss;
-    if (!(c->target = target_array(a->loss->row, c->dtype, a->rows, a->cols, target, "target", &a->target))) return 0;
+    if (a->loss->row->kind == 's') {
+        PyErr_Format(PyExc_ValueError, "%s takes sequences", a->loss->row->cls);
+        return 0;
+    }
+    if (a->loss->row->target != 'n' && !(c->target = target_array(a->loss, c->dtype, a->rows, a->cols, target, "target", &a->target))) return 0;
     if (!take_sample_weight(sample_weight, c->dtype, a->rows, &c->sample_weight, &a->target)) return 0;
     pn_status status = pn_loss_check(a->loss, c->dtype, a->rows, a->cols, &a->target, &error);
     for (size_t i = 0; i < PN_MAX_INPUTS && !status && c->x[i]; i++)
@@ -149,6 +153,16 @@ static PyObject *loss_result(loss_call *c, double result)
     return grads ? Py_BuildValue("dON", result, c->value ? (PyObject *)c->value : Py_None, grads) : NULL;
 }
 
+static PyObject *run_loss(loss_call *c, int want_values)
+{
+    PyThreadState *state = PyArray_SIZE(c->x[0]) > RELEASE_AT ? PyEval_SaveThread() : NULL;
+    double divisor = want_values ? 1 : pn_loss_divisor(c->args.loss, c->dtype, c->args.rows, c->args.cols, &c->args.target);
+    c->args.scale = 1 / divisor;
+    double sum = pn_loss_run(c->dtype, &c->args);
+    if (state) PyEval_RestoreThread(state);
+    return loss_result(c, sum / divisor);
+}
+
 static PyObject *loss(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -156,14 +170,72 @@ static PyObject *loss(PyObject *module, PyObject *args)
     int want_values;
     loss_call c = { 0 };
     if (!PyArg_ParseTuple(args, "OO!OOp", &loss, &PyTuple_Type, &inputs, &target, &sample_weight, &want_values)) return NULL;
-    if (take_call(&c, loss, inputs, target, sample_weight, want_values)) {
-        PyThreadState *state = PyArray_SIZE(c.x[0]) > RELEASE_AT ? PyEval_SaveThread() : NULL;
-        double divisor = want_values ? 1 : pn_loss_divisor(c.args.loss, c.dtype, c.args.rows, c.args.cols, &c.args.target);
-        c.args.scale = 1 / divisor;
-        double sum = pn_loss_run(c.dtype, &c.args);
-        if (state) PyEval_RestoreThread(state);
-        result = loss_result(&c, sum / divisor);
+    if (take_call(&c, loss, inputs, target, sample_weight, want_values)) result = run_loss(&c, want_values);
+    loss_clear(&c);
+    return result;
+}
+
+/* ---- sequences ---------------------------------------------------------------------------------------------------- */
+/* One number a sequence, each 0 or more. */
+static const int64_t *take_lengths(PyObject *given, size_t rows, const char *name, PyArrayObject **array)
+{
+    if (!(*array = label_array(given, name))) return NULL;
+    if ((size_t)PyArray_SIZE(*array) == rows) return PyArray_DATA(*array);
+    PyErr_Format(PyExc_ValueError, "%s: %zd numbers for %zu sequences", name, PyArray_SIZE(*array), rows);
+    return NULL;
+}
+
+/* sequences(criterion, x (steps, rows, cols), labels, starts, input_lengths, target_lengths, want_values), as loss. */
+static PyObject *sequences(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *loss, *x, *labels, *starts, *inputs, *targets, *result = NULL;
+    PyArrayObject *start = NULL, *in = NULL, *out = NULL;
+    int want_values;
+    loss_call c = { .args.loss = NULL };
+    pn_sequences q = { 0 };
+    pn_error error;
+    if (!PyArg_ParseTuple(args, "OOOOOOp", &loss, &x, &labels, &starts, &inputs, &targets, &want_values)) return NULL;
+    pn_loss_args *a = &c.args;
+    c.dtype = PyArray_Check(x) && PyArray_TYPE((PyArrayObject *)x) == NPY_FLOAT ? PN_F32 : PN_F64;
+    if (!(c.x[0] = real_array(x, c.dtype, "log_probs"))) goto done;
+    if (PyArray_NDIM(c.x[0]) != 3) {
+        PyErr_SetString(PyExc_ValueError, "log_probs: expected steps, sequences and classes");
+        goto done;
     }
+    q.steps = (size_t)PyArray_DIM(c.x[0], 0);
+    a->rows = (size_t)PyArray_DIM(c.x[0], 1);
+    a->cols = (size_t)PyArray_DIM(c.x[0], 2);
+    if (!parse_criterion(loss, c.dtype, 0, a->cols, &c.loss, &c.keep) || !(c.target = label_array(labels, "targets"))) goto done;
+    a->loss = &c.loss;
+    if (a->loss->row->kind != 's') {
+        PyErr_Format(PyExc_ValueError, "%s takes no sequences", a->loss->row->cls);
+        goto done;
+    }
+    a->target.label = PyArray_DATA(c.target);
+    if (!(q.start = take_lengths(starts, a->rows, "targets", &start)) || !(q.input_length = take_lengths(inputs, a->rows, "input_lengths", &in)) ||
+        !(q.target_length = take_lengths(targets, a->rows, "target_lengths", &out))) goto done;
+    pn_status status = pn_sequences_check(a->loss, a->rows, a->cols, &q, (size_t)PyArray_SIZE(c.target), a->target.label, &error);
+    if (status) {
+        raise_status(status, &error);
+        goto done;
+    }
+    npy_intp rows = (npy_intp)a->rows;
+    if (!(c.grad[0] = (PyArrayObject *)PyArray_NewLikeArray(c.x[0], NPY_CORDER, NULL, 0)) || (want_values && !(c.value = new_array(1, &rows, c.dtype)))) goto done;
+    if (!(q.work = PyMem_RawMalloc(pn_sequences_work(a->rows, a->cols, &q) * sizeof *q.work + 1))) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    a->x[0] = PyArray_DATA(c.x[0]);
+    a->grad[0] = PyArray_DATA(c.grad[0]);
+    a->value = c.value ? PyArray_DATA(c.value) : NULL;
+    a->sequences = &q;
+    result = run_loss(&c, want_values);
+done:
+    PyMem_RawFree(q.work);
+    Py_XDECREF(start);
+    Py_XDECREF(in);
+    Py_XDECREF(out);
     loss_clear(&c);
     return result;
 }
@@ -182,8 +254,9 @@ static PyObject *check_target(PyObject *module, PyObject *args)
     PyObject *keep = NULL;
     PyArrayObject *y = NULL;
     if (!PyArg_ParseTuple(args, "OsnnOs", &loss, &dtype, &rows, &cols, &given, &name) || !parse_dtype(dtype, &t)) return NULL;
-    int ok = parse_criterion(loss, t, 0, (size_t)cols, &c, &keep) && (y = target_array(c.row, t, (size_t)rows, (size_t)cols, given, name, &target));
-    pn_status status = ok ? pn_loss_check(&c, t, (size_t)rows, (size_t)cols, &target, &error) : PN_OK;
+    int ok = parse_criterion(loss, t, 0, (size_t)cols, &c, &keep) && (y = target_array(&c, t, (size_t)rows, (size_t)cols, given, name, &target));
+    pn_status status = ok ? pn_loss_check_fit(&c, &error) : PN_OK;
+    if (ok && !status) status = pn_loss_check(&c, t, (size_t)rows, (size_t)cols, &target, &error);
     Py_XDECREF(y);
     Py_XDECREF(keep);
     if (!ok) return NULL;
@@ -192,6 +265,8 @@ static PyObject *check_target(PyObject *module, PyObject *args)
 
 static PyMethodDef functions[] = {
     { "loss", loss, METH_VARARGS, "loss($module, criterion, inputs, target, sample_weight, want_values, /)\n--\n\n(result, values or None, gradients) over rows and columns." },
+    { "sequences", sequences, METH_VARARGS,
+      "sequences($module, criterion, x, labels, starts, input_lengths, target_lengths, want_values, /)\n--\n\nAs loss, over (steps, sequences, classes)." },
     { "check_target", check_target, METH_VARARGS,
       "check_target($module, criterion, dtype, rows, cols, target, name, /)\n--\n\nRaise what loss would, naming the target so." },
     { NULL, NULL, 0, NULL },

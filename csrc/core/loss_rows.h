@@ -1,0 +1,350 @@
+/* loss_rows.h - losses of one value a row or a sequence: their bodies, for the table of losses.h, which includes this file and says what
+ * a body is. Once per element type; no include guard. */
+
+/* ---- classes ---------------------------------------------------------------------------------------------------- */
+/* e_j = exp(x_j - max) into e where given; returns their sum. */
+static inline double CAT(sum_exp, SFX)(size_t n, const R *x, R max, R *e)
+{
+    double sums[BLOCK] = { 0 };
+    BLOCKS(n) {
+        V v = EXP(CAT(block_load, SFX)(x + i, n - i, k, 0) - max);
+        if (e) CAT(block_store, SFX)(e + i, n - i, k, v);
+        CAT(add_lanes, SFX)(sums, v, n - i, k);
+    }
+    return CAT(fold_lanes, SFX)(sums);
+}
+
+/* What class j counts in a cross-entropy: its share of the target, smoothed, times its weight. */
+static inline double CAT(class_share, SFX)(const CAT(loss_row, SFX) *r, size_t j)
+{
+    double smooth = r->p[1], share = r->t ? (double)r->t[j] : (int64_t)j == *r->label;
+    return ((1 - smooth) * share + smooth / (double)r->n) * (r->w ? (double)r->w[j] : 1);
+}
+static int CAT(ignored, SFX)(const CAT(loss_row, SFX) *r, R *g)
+{
+    if (!r->label || (double)*r->label != r->p[0]) return 0;
+    if (g) memset(g, 0, r->n * sizeof *g);
+    return 1;
+}
+
+/* sum q_j (log sum exp x - x_j), q the shares; the gradient is softmax(x) sum q - q. A label alone has one share that is not 0. */
+LOSS_R(cross_entropy)
+{
+    if (CAT(ignored, SFX)(r, r->g)) return 0;
+    R max = CAT(row_max, SFX)(r->n, r->x, 0)[0];
+    double sum = CAT(sum_exp, SFX)(r->n, r->x, max, r->g), lse = (double)max + log(sum), value = 0, mass = 0;
+    int one = !r->t && r->p[1] == 0;
+    size_t from = one ? (size_t)*r->label : 0, to = one ? from + 1 : r->n;
+    for (size_t j = from; j < to; j++) {
+        double q = CAT(class_share, SFX)(r, j);
+        if (q != 0) value += q * (lse - (double)r->x[j]);
+        mass += q;
+    }
+    if (!r->g) return value;
+    V k0 = SPLAT(mass * (double)r->scale / sum);
+    BLOCKS(r->n) CAT(block_store, SFX)(r->g + i, r->n - i, k, k0 * CAT(block_load, SFX)(r->g + i, r->n - i, k, 0));
+    for (size_t j = from; j < to; j++) r->g[j] -= (R)(CAT(class_share, SFX)(r, j) * (double)r->scale);
+    return value;
+}
+
+LOSS_R(nll)
+{
+    if (CAT(ignored, SFX)(r, r->g)) return 0;
+    R w = r->w ? r->w[*r->label] : 1;
+    if (r->g) {
+        memset(r->g, 0, r->n * sizeof *r->g);
+        r->g[*r->label] = -w * r->scale;
+    }
+    return -(double)w * (double)r->x[*r->label];
+}
+
+/* m = 1 - p of the right class, summed from the others'; both parts of the gradient run along p - t. */
+LOSS_R(focal)
+{
+    if (CAT(ignored, SFX)(r, r->g)) return 0;
+    size_t y = (size_t)*r->label;
+    double w = r->w ? (double)r->w[y] : 1, gamma = r->p[1], max = (double)CAT(row_max, SFX)(r->n, r->x, 0)[0], others = 0;
+    for (size_t j = 0; j < r->n; j++) others += j == y ? 0 : exp((double)r->x[j] - max);
+    double own = exp((double)r->x[y] - max), sum = own + others, m = others / sum, entropy = max + log(sum) - (double)r->x[y];
+    double power = pow(m, gamma), slope = power + (m > 0 ? gamma * power / m * (own / sum) * entropy : 0), k = w * slope * (double)r->scale;
+    for (size_t j = 0; r->g && j < r->n; j++) r->g[j] = (R)(k * (j == y ? -m : exp((double)r->x[j] - max) / sum));
+    return w * power * entropy;
+}
+
+/* p: exponent, margin. A comparison with NaN is false, hence !(z <= 0). */
+LOSS_R(multi_margin)
+{
+    size_t y = (size_t)*r->label;
+    double k = (r->w ? (double)r->w[y] : 1) / (double)r->n, value = 0, right = 0;
+    for (size_t j = 0; j < r->n; j++) {
+        double z = r->p[1] - (double)r->x[y] + (double)r->x[j], slope = 0;
+        if (j != y && !(z <= 0)) {
+            value += r->p[0] == 1 ? z : z * z;
+            slope = k * (r->p[0] == 1 ? 1 : 2 * z);
+        }
+        right += slope;
+        if (r->g) r->g[j] = (R)(slope * (double)r->scale);
+    }
+    if (r->g) r->g[y] = (R)(-right * (double)r->scale);
+    return k * value;
+}
+
+static int CAT(is_label, SFX)(const CAT(loss_row, SFX) *r, size_t j)
+{
+    for (size_t k = 0; k < r->n && r->label[k] >= 0; k++)
+        if (r->label[k] == (int64_t)j) return 1;
+    return 0;
+}
+LOSS_R(multilabel_margin)
+{
+    double value = 0, k = 1 / (double)r->n;
+    if (r->g) memset(r->g, 0, r->n * sizeof *r->g);
+    for (size_t j = 0; j < r->n; j++) {
+        if (CAT(is_label, SFX)(r, j)) continue;
+        for (size_t i = 0; i < r->n && r->label[i] >= 0; i++) {
+            double z = 1 - (double)r->x[r->label[i]] + (double)r->x[j];
+            if (z <= 0) continue;
+            value += z;
+            if (!r->g) continue;
+            r->g[j] += (R)(k * (double)r->scale);
+            r->g[r->label[i]] -= (R)(k * (double)r->scale);
+        }
+    }
+    return k * value;
+}
+
+LOSS_R(multilabel_soft_margin)
+{
+    double sums[BLOCK] = { 0 };
+    const R k0 = (R)(1 / (double)r->n);
+    BLOCKS(r->n) {
+        size_t m = r->n - i;
+        V g, gz, w = r->w ? CAT(block_load, SFX)(r->w + i, m, k, 0) : SPLAT(1);
+        V v = CAT(value_bce_with_logits, SFX)(CAT(block_load, SFX)(r->x + i, m, k, 0), SPLAT(1), CAT(block_load, SFX)(r->t + i, m, k, 0), NULL, &g, &gz);
+        if (r->g) CAT(block_store, SFX)(r->g + i, m, k, g * w * (r->scale * k0));
+        CAT(add_lanes, SFX)(sums, v * w, m, k);
+    }
+    return CAT(fold_lanes, SFX)(sums) / (double)r->n;
+}
+
+/* ---- distances -------------------------------------------------------------------------------------------------- */
+static double CAT(dot, SFX)(size_t n, const R *x, const R *y)
+{
+    double sum = 0;
+    for (size_t j = 0; j < n; j++) sum += (double)x[j] * (double)y[j];
+    return sum;
+}
+
+/* Squares are kept from 0 by 1e-12, as in PyTorch. d cos / dx = y / (|x| |y|) - cos x / |x|^2. */
+LOSS_R(cosine_embedding)
+{
+    double xx = CAT(dot, SFX)(r->n, r->x, r->x) + 1e-12, yy = CAT(dot, SFX)(r->n, r->y, r->y) + 1e-12;
+    double norms = sqrt(xx * yy), cosine = CAT(dot, SFX)(r->n, r->x, r->y) / norms, over = cosine - r->p[0];
+    int near = *r->t > 0;
+    double k = (near ? -1 : over < 0 ? 0 : 1) * (double)r->scale;
+    for (size_t j = 0; r->g && j < r->n; j++) {
+        double x = (double)r->x[j], y = (double)r->y[j];
+        r->g[j] = (R)(k * (y / norms - cosine * x / xx));
+        r->gy[j] = (R)(k * (x / norms - cosine * y / yy));
+    }
+    return near ? 1 - cosine : over < 0 ? 0 : over;
+}
+
+/* |x - y + eps|_p */
+static double CAT(distance, SFX)(size_t n, const R *x, const R *y, double p, double eps)
+{
+    double sum = 0;
+    for (size_t j = 0; j < n; j++) {
+        double u = fabs((double)x[j] - (double)y[j] + eps);
+        if (isinf(p)) sum = u <= sum ? sum : u;
+        else sum += p == 2 ? u * u : p == 1 ? u : pow(u, p);
+    }
+    return isinf(p) || p == 1 ? sum : p == 2 ? sqrt(sum) : pow(sum, 1 / p);
+}
+/* Adds k times the gradient of that distance to gx, and takes it from gy. */
+static void CAT(add_distance, SFX)(size_t n, const R *x, const R *y, double p, double eps, double distance, double k, R *gx, R *gy)
+{
+    size_t largest = 0;
+    for (size_t j = 0; isinf(p) && j < n; j++) largest += fabs((double)x[j] - (double)y[j] + eps) == distance;
+    for (size_t j = 0; j < n && distance != 0; j++) {
+        double u = (double)x[j] - (double)y[j] + eps, size = fabs(u);
+        double d = isinf(p) ? (size == distance) / (double)largest : p == 1 ? size > 0 : p == 2 ? size / distance : pow(size / distance, p - 1);
+        R step = (R)(k * (u < 0 ? -d : d));
+        gx[j] += step;
+        gy[j] -= step;
+    }
+}
+
+/* p: margin, p, eps, swap. With swap the negative's distance is the smaller of those to anchor and to positive; of two equal ones each
+ * takes half the gradient. */
+LOSS_R(triplet_margin)
+{
+    const double p = r->p[1], eps = r->p[2], near = CAT(distance, SFX)(r->n, r->x, r->y, p, eps), far = CAT(distance, SFX)(r->n, r->x, r->z, p, eps);
+    double other = r->p[3] != 0 ? CAT(distance, SFX)(r->n, r->y, r->z, p, eps) : INFINITY;
+    double value = near - (other < far ? other : far) + r->p[0], share = other < far ? 0 : other == far ? 0.5 : 1;
+    R *all[] = { r->g, r->gy, r->gz };
+    for (int i = 0; i < 3 && r->g; i++) memset(all[i], 0, r->n * sizeof *r->g);
+    if (value < 0) return 0;
+    if (r->g) {
+        double k = (double)r->scale;
+        CAT(add_distance, SFX)(r->n, r->x, r->y, p, eps, near, k, r->g, r->gy);
+        if (share > 0) CAT(add_distance, SFX)(r->n, r->x, r->z, p, eps, far, -k * share, r->g, r->gz);
+        if (share < 1) CAT(add_distance, SFX)(r->n, r->y, r->z, p, eps, other, -k * (1 - share), r->gy, r->gz);
+    }
+    return value;
+}
+
+/* ---- overlaps --------------------------------------------------------------------------------------------------- */
+LOSS_R(dice)
+{
+    double both = CAT(dot, SFX)(r->n, r->x, r->t), all = 0;
+    for (size_t j = 0; j < r->n; j++) all += (double)r->x[j] + (double)r->t[j];
+    double up = 2 * both + r->p[0], down = all + r->p[0], k = (double)r->scale / (down * down);
+    for (size_t j = 0; r->g && j < r->n; j++) r->g[j] = (R)(k * (up - 2 * (double)r->t[j] * down));
+    return 1 - up / down;
+}
+
+#ifndef PN_DUAL
+#define PN_DUAL
+/* A number and its derivatives with respect to the four corners' coordinates of a box. */
+typedef struct { double v, d[4]; } dual;
+static inline dual dual_of(double v, const dual *a, double da, const dual *b, double db)
+{
+    dual r = { .v = v };
+    for (int k = 0; k < 4; k++) r.d[k] = da * a->d[k] + db * b->d[k];
+    return r;
+}
+static inline dual plus(dual a, dual b)  { return dual_of(a.v + b.v, &a, 1, &b, 1); }
+static inline dual minus(dual a, dual b) { return dual_of(a.v - b.v, &a, 1, &b, -1); }
+static inline dual times(dual a, dual b) { return dual_of(a.v * b.v, &a, b.v, &b, a.v); }
+static inline dual over(dual a, dual b)  { return dual_of(a.v / b.v, &a, 1 / b.v, &b, -a.v / (b.v * b.v)); }
+static inline dual number(double v)      { return (dual){ .v = v }; }
+/* The larger or smaller of a and a constant; where they are equal half of a's derivative, as in PyTorch. */
+static inline dual extreme(dual a, double c, int largest)
+{
+    double share = a.v == c ? 0.5 : (a.v < c) == largest ? 0 : 1;
+    return dual_of(share > 0 ? a.v : a.v == a.v ? c : a.v, &a, share, &a, 0);
+}
+
+/* A predicted box x against a box t, both (x1, y1, x2, y2). */
+typedef struct { dual width, height, hull_width, hull_height, intersection, total, iou; } overlap;
+static overlap overlap_of(const dual *x, const double *t, double eps)
+{
+    overlap o = { minus(x[2], x[0]), minus(x[3], x[1]), minus(extreme(x[2], t[2], 1), extreme(x[0], t[0], 0)),
+        minus(extreme(x[3], t[3], 1), extreme(x[1], t[1], 0)), number(0), number(0), number(0) };
+    dual w = minus(extreme(x[2], t[2], 0), extreme(x[0], t[0], 1)), h = minus(extreme(x[3], t[3], 0), extreme(x[1], t[1], 1));
+    if (!(w.v <= 0) && !(h.v <= 0)) o.intersection = times(w, h);
+    o.total = minus(plus(times(o.width, o.height), number((t[2] - t[0]) * (t[3] - t[1]))), o.intersection);
+    o.iou = over(o.intersection, plus(o.total, number(eps)));
+    return o;
+}
+static dual iou_of(const overlap *o) { return minus(number(1), o->iou); }
+static dual giou_of(const overlap *o, double eps)
+{
+    dual hull = times(o->hull_width, o->hull_height);
+    return plus(iou_of(o), over(minus(hull, o->total), plus(hull, number(eps))));
+}
+static dual ciou_of(const overlap *o, const dual *x, const double *t, double eps)
+{
+    dual across = minus(plus(x[0], x[2]), number(t[0] + t[2])), down = minus(plus(x[1], x[3]), number(t[1] + t[3]));
+    dual distance = plus(times(across, across), times(down, down));                             /* four times, squared */
+    dual diagonal = plus(plus(times(o->hull_width, o->hull_width), times(o->hull_height, o->hull_height)), number(eps));
+    dual ratio = over(o->width, o->height), angle = dual_of(atan(ratio.v), &ratio, 1 / (1 + ratio.v * ratio.v), &ratio, 0);
+    dual apart = minus(number(atan((t[2] - t[0]) / (t[3] - t[1]))), angle), v = times(number(0.40528473456935108578), times(apart, apart));   /* 4 / pi^2 */
+    double alpha = v.v / (1 - o->iou.v + v.v + eps);
+    return plus(plus(iou_of(o), over(distance, times(number(4), diagonal))), times(number(alpha), v));
+}
+#endif
+
+static double CAT(box, SFX)(const CAT(loss_row, SFX) *r, char kind)
+{
+    double t[4], eps = r->p[0];
+    dual x[4];
+    for (int k = 0; k < 4; k++) {
+        t[k] = (double)r->t[k];
+        x[k] = number((double)r->x[k]);
+        x[k].d[k] = 1;
+    }
+    const overlap o = overlap_of(x, t, eps);
+    dual loss = kind == 'i' ? iou_of(&o) : kind == 'g' ? giou_of(&o, eps) : ciou_of(&o, x, t, eps);
+    for (int k = 0; k < 4 && r->g; k++) r->g[k] = (R)(loss.d[k] * (double)r->scale);
+    return loss.v;
+}
+LOSS_R(iou)  { return CAT(box, SFX)(r, 'i'); }
+LOSS_R(giou) { return CAT(box, SFX)(r, 'g'); }
+LOSS_R(ciou) { return CAT(box, SFX)(r, 'c'); }
+
+/* ---- sequences -------------------------------------------------------------------------------------------------- */
+#ifndef PN_CTC
+#define PN_CTC
+/* log(e^a + e^b) */
+static inline double log_add(double a, double b)
+{
+    double high = a > b ? a : b, low = a > b ? b : a;
+    return low == -INFINITY ? high : high + log1p(exp(low - high));
+}
+/* Labels with a blank before, between and after: entry s of 2 n + 1. */
+static inline int64_t with_blanks(const int64_t *label, size_t s, int64_t blank) { return s % 2 ? label[s / 2] : blank; }
+/* May a path go to entry s from s - 2? Not over a blank that parts two equal labels. */
+static inline int may_skip(const int64_t *label, size_t s) { return s % 2 && s > 1 && label[s / 2] != label[s / 2 - 1]; }
+#endif
+
+/* One sequence: x and g have its first step, and a row every `stride` elements. Returns the negative log-likelihood. work: steps (2 n + 1)
+ * for the log-probabilities alpha of prefixes, 2 n + 1 for those of suffixes, beta, and one a class. The gradient is that of logits
+ * under log_probs = log_softmax(logits), e^x less the share of paths through each class, as PyTorch gives it. */
+typedef struct { size_t steps, classes, stride, n; const int64_t *label; int64_t blank; const R *x; R *g; double scale; } CAT(ctc_one, SFX);
+static double CAT(ctc_forward, SFX)(const CAT(ctc_one, SFX) *q, double *alpha)
+{
+    const size_t wide = 2 * q->n + 1;
+    for (size_t s = 0; s < wide; s++) alpha[s] = s < 2 ? (double)q->x[with_blanks(q->label, s, q->blank)] : -INFINITY;
+    for (size_t t = 1; t < q->steps; t++) {
+        const double *before = alpha + (t - 1) * wide;
+        for (size_t s = 0; s < wide; s++) {
+            double a = before[s];
+            if (s > 0) a = log_add(a, before[s - 1]);
+            if (may_skip(q->label, s)) a = log_add(a, before[s - 2]);
+            alpha[t * wide + s] = a + (double)q->x[t * q->stride + (size_t)with_blanks(q->label, s, q->blank)];
+        }
+    }
+    const double *last = alpha + (q->steps - 1) * wide;
+    return -(wide > 1 ? log_add(last[wide - 1], last[wide - 2]) : last[0]);
+}
+static void CAT(ctc_backward, SFX)(const CAT(ctc_one, SFX) *q, double loss, const double *alpha, double *beta, double *share)
+{
+    const size_t wide = 2 * q->n + 1;
+    for (size_t t = q->steps; t-- > 0;) {
+        const R *x = q->x + t * q->stride;
+        R *g = q->g + t * q->stride;
+        memset(share, 0, q->classes * sizeof *share);
+        for (size_t s = 0; s < wide; s++) {
+            double b = t + 1 == q->steps ? (s + 2 >= wide ? 0 : -INFINITY) : beta[s];
+            if (t + 1 < q->steps && s + 1 < wide) b = log_add(b, beta[s + 1]);
+            if (t + 1 < q->steps && s + 2 < wide && may_skip(q->label, s + 2)) b = log_add(b, beta[s + 2]);
+            size_t c = (size_t)with_blanks(q->label, s, q->blank);
+            beta[s] = b + (double)x[c];
+            share[c] += exp(alpha[t * wide + s] + b + loss);
+        }
+        for (size_t c = 0; c < q->classes; c++) g[c] = (R)(q->scale * (exp((double)x[c]) - share[c]));
+    }
+}
+static double CAT(value_ctc, SFX)(const pn_loss_args *a)
+{
+    const pn_sequences *all = a->sequences;
+    double total = 0;
+    R *value = a->value, *g = a->grad[0];
+    const size_t stride = a->rows * a->cols;
+    if (g) memset(g, 0, all->steps * stride * sizeof *g);
+    for (size_t i = 0; i < a->rows; i++) {
+        size_t steps = (size_t)all->input_length[i], n = (size_t)all->target_length[i], wide = 2 * n + 1;
+        double share = a->loss->reduction == PN_MEAN ? 1 / (double)(n ? n : 1) : 1, *alpha = all->work, *beta = alpha + steps * wide;
+        const CAT(ctc_one, SFX) q = { steps, a->cols, stride, n, a->target.label + all->start[i], (int64_t)a->loss->params[0],
+            (const R *)a->x[0] + i * a->cols, g ? g + i * a->cols : NULL, a->scale * share };
+        double loss = steps ? CAT(ctc_forward, SFX)(&q, alpha) : n ? INFINITY : 0;
+        int none = isinf(loss) && a->loss->params[1] != 0;
+        if (none) loss = 0;
+        else if (g && steps) CAT(ctc_backward, SFX)(&q, loss, alpha, beta, beta + wide);
+        if (value) value[i] = (R)(loss * share);
+        total += loss * share;
+    }
+    return total;
+}
