@@ -211,3 +211,195 @@ def test_copies_of_model_and_optimizer_go_on_together(name: str) -> None:
         expected.fit(X, X[:, :1], loss="mse", optimizer=other, epochs=1, seed=3)
         for a, b in zip(twin.params.values(), expected.params.values(), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+# ---- what every optimizer can do ----------------------------------------------------------------------------------------
+Arrays = list[np.ndarray]
+
+
+def twin_step(name: str, opt: pynn.Optimizer, arrays: Arrays, grads: Arrays, states: list[Any], t: int) -> Arrays:
+    """A step with the options in plain NumPy."""
+    o = opt.options
+    norm = np.sqrt(sum((g**2).sum() for g in grads))
+    scale = min(1.0, o["clip_norm"] / (norm + 1e-6)) if o["clip_norm"] else 1.0
+    after = []
+    for p, g, state in zip(arrays, grads, states, strict=True):
+        spared = o["decay_exclude"] is not None and p.ndim < 2
+        sign = -1 if opt.defaults.get("maximize") else 1
+        g = g * scale if not o["clip_value"] else np.clip(g * scale, -o["clip_value"], o["clip_value"])
+        g = g + (0 if spared else sign * o["l1_decay"]) * np.sign(p)
+        hyper = {**opt.defaults, **({"weight_decay": 0.0} if spared and "weight_decay" in opt.defaults else {})}
+        new = reference.update(name, p, g, state, t, **hyper)
+        if o["ema_decay"]:
+            state["ema"] = o["ema_decay"] * state.get("ema", p) + (1 - o["ema_decay"]) * new
+        after.append(new)
+    return after
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {"clip_norm": 1.5},
+    {"clip_value": 0.4},
+    {"l1_decay": 0.2},
+    {"ema_decay": 0.9},
+    {"decay_exclude": "vectors", "l1_decay": 0.1},
+    {"clip_norm": 5.0, "clip_value": 0.3, "l1_decay": 0.1, "decay_exclude": "vectors", "ema_decay": 0.7},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize(("name", "maximize"), [(n, m) for n in ROWS for m in (False, True) if not m or "maximize" in DEFAULTS[n]])
+def test_options_against_the_twin(name: str, options: dict[str, Any], maximize: bool, isa: str) -> None:
+    settings = {"weight_decay": 0.1} if "weight_decay" in DEFAULTS[name] else {}
+    params = [p for p in parameters(name) if p.data.size]
+    opt = make(name, params, **settings, **options, **({"maximize": True} if maximize else {}))
+    twins, states = [p.data.copy() for p in params], [dict[str, Any]() for _ in params]
+    for t in range(1, 5):
+        gradients(params, t)
+        twins = twin_step(name, opt, twins, [p.grad.copy() for p in params], states, t)
+        opt.step()
+    for p, want, state in zip(params, twins, states, strict=True):
+        np.testing.assert_allclose(p.data, want, rtol=1e-11, atol=1e-13, err_msg=p.name)
+        if "ema" in state:
+            np.testing.assert_allclose(opt.state[p]["ema"], state["ema"], rtol=1e-11, atol=1e-13)
+
+
+@each
+def test_any_number_of_threads_gives_the_same_bits(name: str) -> None:
+    """Large parameters are updated in chunks, and their norm is summed in parts."""
+    results = []
+    for threads in (1, 2, 7):
+        rng, p = np.random.default_rng(0), pynn.Parameter(np.zeros((300, 301), np.float32))
+        p.data[...] = rng.normal(size=p.shape)
+        opt = make(name, [p], clip_norm=1.0, ema_decay=0.9)
+        with pynn.num_threads(threads):
+            for _ in range(2):
+                p.grad[...] = rng.normal(size=p.shape)
+                opt.step()
+        results.append((p.data.tobytes(), opt.state[p]["ema"].tobytes()))
+    assert len(set(results)) == 1
+
+
+@each
+@pytest.mark.parametrize("offset", range(1, 17, 5))
+def test_a_value_does_not_depend_on_where_it_lies(name: str, offset: int) -> None:
+    rng, n = np.random.default_rng(0), 64 * 9
+    values, grads = rng.normal(size=n).astype("f4"), rng.normal(size=(2, n)).astype("f4")
+    results = []
+    for start in (0, offset):
+        room = np.zeros(n + 32, np.float32)
+        p = pynn.Parameter(room[start : start + n].reshape(64, 9))
+        p.data[...] = values.reshape(64, 9)
+        opt = make(name, [p])
+        for g in grads:
+            p.grad[...] = g.reshape(64, 9)
+            opt.step()
+        results.append(p.data.tobytes())
+    assert results[0] == results[1]
+
+
+@each
+def test_a_thawed_parameter_starts_its_own_count(name: str) -> None:
+    together, alone = parameters(name), parameters(name)
+    opt = make(name, together)
+    together[0].requires_grad = False
+    run(opt, together, range(3))
+    assert together[0] not in opt.state
+    together[0].requires_grad = True
+    run(opt, together, range(3, 5))
+    run(make(name, alone), alone, range(3, 5))
+    np.testing.assert_array_equal(together[0].data, alone[0].data)
+    assert [int(opt.state[p]["step"]) for p in together[:2]] == [2, 5]
+
+
+def test_averages() -> None:
+    params = parameters()
+    opt = make("sgd", params, lr=0.1, ema_decay=0.5)
+    run(opt, params, range(3))
+    now, average = [p.data.copy() for p in params], [opt.state[p]["ema"].copy() for p in params]
+    with opt.averages():
+        for p, want in zip(params, average, strict=True):
+            np.testing.assert_array_equal(p.data, want)
+    for p, want in zip(params, now, strict=True):
+        np.testing.assert_array_equal(p.data, want)
+    opt.swap_averages()
+    np.testing.assert_array_equal(params[0].data, average[0])
+
+
+def test_options_work_inside_fit() -> None:
+    """As in the hand-written loop, to the bit."""
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    options = OPTIONS[-1]
+    nets = [pynn.Sequential(pynn.Linear(3, 4, seed=1), "relu", pynn.Linear(4, 1, seed=2)) for _ in range(2)]
+    fitted, looped = (make("adamw", net.parameters(), lr=0.1, **options) for net in nets)
+    nets[0].fit(X, X[:, :1], loss="mse", optimizer=fitted, epochs=3, batch_size=20, shuffle=False)
+    loss = pynn.MSELoss()
+    for _ in range(3):
+        looped.zero_grad()
+        loss(nets[1](X), X[:, :1])
+        nets[1].backward(loss.backward())
+        looped.step()
+    for p, q in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+        np.testing.assert_array_equal(fitted.state[p]["ema"], looped.state[q]["ema"])
+
+
+def test_a_step_sees_what_has_changed_since_the_last() -> None:
+    """Arrays replaced, a group added, a setting switched on: nothing that was parsed once is used again."""
+    params = parameters()
+    opt = make("adam", params[:1])
+    run(opt, params, range(2))
+    opt.add_param_group({"params": params[1:3], "lr": 0.5})
+    opt.param_groups[0]["amsgrad"] = True
+    run(opt, params, range(2, 4))
+    assert "max_exp_avg_sq" in opt.state[params[0]]
+    assert int(opt.state[params[1]]["step"]) == 2
+    before = params[0].data.copy()
+    params[0].grad = np.zeros_like(params[0].grad)
+    opt.state[params[0]]["exp_avg"] = np.zeros_like(before)
+    opt.step()
+    np.testing.assert_array_equal(params[0].data, before)
+
+
+def test_a_closure_is_called_first() -> None:
+    p = pynn.Parameter(np.ones(2))
+    opt = make("sgd", [p], lr=1.0)
+
+    def closure() -> float:
+        p.grad[...] = 1
+        return 7.0
+
+    assert opt.step(closure) == 7.0
+    np.testing.assert_array_equal(p.data, 0)
+
+
+def test_lbfgs_resumes_to_the_bit() -> None:
+    def problem(p: pynn.Parameter) -> Any:
+        def closure() -> float:
+            x, y = p.data
+            p.grad[...] = -2 * (1 - x) - 400 * x * (y - x**2), 200 * (y - x**2)
+            return float((1 - x) ** 2 + 100 * (y - x**2) ** 2)
+
+        return closure
+
+    def fresh(at: Any = (-1.5, 2.0)) -> tuple[pynn.Parameter, Any]:
+        p = pynn.Parameter(np.array(at))
+        return p, pynn.optim.LBFGS([p], max_iter=4, line_search_fn="strong_wolfe", history_size=3)
+
+    (p, opt), (q, first) = fresh(), fresh()
+    for _ in range(6):
+        opt.step(problem(p))
+    for _ in range(3):
+        first.step(problem(q))
+    r, second = fresh(q.data.copy())
+    second.load_state_dict(pickle.loads(pickle.dumps(first.state_dict())))
+    for _ in range(3):
+        second.step(problem(r))
+    np.testing.assert_array_equal(p.data, r.data)
+    assert repr(eval(repr(opt), vars(pynn.optim))) == repr(opt)
+
+
+def test_lbfgs_passes_on_what_its_closure_raises() -> None:
+    p = pynn.Parameter(np.ones(2))
+    with pytest.raises(ZeroDivisionError):
+        pynn.optim.LBFGS([p]).step(lambda: 1 / 0)
+    np.testing.assert_array_equal(p.data, 1)

@@ -257,7 +257,8 @@ def test_reduce_on_plateau(kwargs: dict[str, Any]) -> None:
 
 # ---- L-BFGS -----------------------------------------------------------------------------------------------------------
 LBFGS = [s for name, s in DATABASE if name == "LBFGS"]
-LBFGS += [{"line_search_fn": "strong_wolfe", "history_size": 3, "lr": 0.5}, {"history_size": 2, "max_iter": 4}, {"max_iter": 6, "max_eval": 3}]
+LBFGS += [{"line_search_fn": "strong_wolfe", "history_size": 3, "lr": 0.5}]
+LBFGS += [{"history_size": 2, "max_iter": 4}, {"max_iter": 6, "max_eval": 3}]
 
 
 @dtypes
