@@ -31,6 +31,7 @@ from ._training import History
 from .activation_layers import *  # noqa: F403
 from .activations import *  # noqa: F403
 from .compose import Add, Concat, Parallel, Residual
+from .conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from .layers import Flatten, Linear
 from .losses import *  # noqa: F403
 from .model import Input, Model, Sequential
@@ -46,6 +47,10 @@ __all__ = [
     *losses.__all__,
     "Add",
     "Concat",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "Flatten",
     "History",
     "Input",

@@ -8,6 +8,12 @@ typedef struct { pn_shape shape; void *data, *grad; } pn_binding;      /* grad N
 
 enum { PN_MAX_SLOTS = 16, PN_WHERE = 48, PN_MANY = 1 << 20, PN_ANY_SHAPE = 1 << 20 };     /* the last: ndim of a slot that takes any */
 
+/* How arrays of images stand in memory: plain, (rows, channels, pixels), or with their channels last, (rows, pixels, channels). What a
+ * kind of layer knows of that: nothing (all its arrays are plain); nothing, for it works element by element, so that all its arrays stand
+ * alike, as the plan decides; or all, so that it finds in layout[input] how an input and its gradient stand, and asks
+ * pn_channels_last whether its output should. */
+typedef enum { PN_PLAIN, PN_ALIKE, PN_IMAGES } pn_layouts;
+
 typedef struct pn_node pn_node;
 typedef struct pn_builder pn_builder;
 
@@ -21,6 +27,7 @@ typedef struct {
      * the inputs, by pn_gradient_buffer or pn_give_gradient, and of the parameters. */
     pn_status (*forward)(pn_builder *b, size_t node);
     pn_status (*backward)(pn_builder *b, size_t node);
+    pn_layouts layouts;
 } pn_layer_kind;
 
 struct pn_node {
@@ -109,6 +116,9 @@ struct pn_builder {
     int *grad;                              /* gradient of each node's output; PN_NONE while nobody has given any */
     int *fused;                             /* this node was computed by the step of the node before */
     int *wants;                             /* does anyone need the gradient of this node's output? */
+    int *layout;                            /* does its output, and the gradient of it, stand with channels last? */
+    int *prefers;                           /* would those that feed on it rather have it so? */
+    int *other;                             /* its output in the other layout; PN_NONE until somebody needs it */
     struct { size_t node; int buffer; } *more;                             /* further contributions to gradients, not added yet */
     size_t n_more, more_capacity;
     pn_error *error;
@@ -128,6 +138,7 @@ void pn_step_uses(pn_builder *b, int buffer);                          /* the st
 void *pn_plan_own(pn_builder *b, size_t bytes);                        /* zeroed memory that is freed with the plan; NULL likewise */
 int pn_wants_gradient(const pn_builder *b, size_t node);
 int pn_accumulates(const pn_builder *b, size_t node, size_t slot);     /* does this node add to the gradient that is already there? */
+int pn_channels_last(pn_builder *b, size_t node);                      /* marks and tells how a node of PN_IMAGES is to stand */
 int pn_output_buffer(pn_builder *b, size_t node, int keep);            /* where a node writes; keep: backward reads it */
 /* Where backward writes the gradient of an input node; reuse: a buffer, such as that of the gradient it starts from, which may be
  * overwritten. What several consumers give is added. PN_NONE when memory is short. */

@@ -46,6 +46,25 @@ typedef struct {
 } pn_product;
 typedef void pn_gemm_fn(const pn_product *product, void *workspace);            /* workspace: 64-byte aligned, gemm_workspace(product) bytes */
 typedef size_t pn_gemm_workspace_fn(const pn_product *product);
+/* c (lines, m, n) of each image = (with add, +) sum over runs r and steps k of a[a_at[r] + k*a_step + i*a_row] * b[b_at[r] + k*b_step + j],
+ * + bias[j] unless that is NULL; distances in elements. b stands in panels of panel_width(n) columns, b_panel apart, each readable in
+ * whole vectors. */
+typedef struct {
+    size_t runs, steps;
+    const ptrdiff_t *a_at, *b_at;
+    ptrdiff_t a_row, a_step, b_step, b_panel, c_row;
+    size_t lines, m, n;
+    ptrdiff_t a_line, c_line, a_image, c_image;
+    int add;
+} pn_taps;
+typedef void pn_taps_fn(const pn_taps *t, size_t images, const void *a, const void *b, const void *bias, void *c);
+typedef void pn_turn_fn(size_t m, size_t n, const void *x, size_t ldx, void *y, size_t ldy);     /* y (n, m) = x (m, n) transposed */
+typedef struct {
+    pn_taps_fn *taps;
+    size_t (*panel_width)(size_t n);
+    void (*pack)(const void *w, size_t n, size_t c, size_t taps, int turned, size_t width, void *out);
+    void (*unpack)(const void *packed, size_t n, size_t c, size_t taps, size_t width, int add, void *w);
+} pn_conv_kernels;
 typedef void pn_pair_fn(size_t n, const void *a, const void *b, void *y);      /* elementwise; y may be a or b */
 typedef void pn_sum_rows_fn(size_t rows, size_t n, const void *x, void *out);   /* out[j] += sum over rows of x (rows, n) */
 
@@ -62,6 +81,8 @@ typedef struct {
     pn_gemm_workspace_fn *gemm_workspace;
     pn_sum_rows_fn *sum_rows;
     pn_pair_fn *add, *multiply;
+    pn_turn_fn *turn;
+    pn_conv_kernels conv;
 } pn_typed_kernels;
 
 typedef struct { const char *isa; pn_typed_kernels of[PN_DTYPES]; } pn_kernels;

@@ -113,7 +113,7 @@ int pn_accumulates(const pn_builder *b, size_t node, size_t slot)
 int pn_output_buffer(pn_builder *b, size_t node, int keep)
 {
     int output = pn_output_of(b->graph, node);
-    if (output >= 0 && b->mode != PN_TRAIN && !(keep && b->mode == PN_BACKWARD)) return pn_y(b->graph, (size_t)output);
+    if (output >= 0 && !b->layout[node] && b->mode != PN_TRAIN && !(keep && b->mode == PN_BACKWARD)) return pn_y(b->graph, (size_t)output);
     return pn_buffer_new(b, count(b, node));
 }
 
@@ -177,6 +177,110 @@ static pn_status add_contributions(pn_builder *b)
     return status;
 }
 
+/* ---- layouts: who knows nothing of them sees plain arrays only ----------------------------------------------------- */
+
+int pn_channels_last(pn_builder *b, size_t node) { return b->layout[node] = b->prefers[node]; }
+
+typedef struct { const pn_step *s; void *const *at; } turning;
+static void turn_row(void *context, size_t i)
+{
+    const turning *j = context;
+    const pn_step *s = j->s;
+    const size_t from = i * s->bytes;
+    s->k->turn(s->n, s->inner, (const char *)j->at[s->x] + from, s->inner, (char *)j->at[s->y] + from, s->n);
+}
+static void run_turn(const pn_step *s, void *const *at) { pn_parallel(s->rows, turn_row, &(turning){ s, at }); }
+
+/* y = x, the array of a node, in the other layout; last: in y the channels come last. */
+static pn_status turn(pn_builder *b, size_t node, int last, int x, int y)
+{
+    const pn_shape *shape = &b->graph->nodes[node].shape;
+    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, last ? "channels last" : "channels first", run_turn);
+    if (!s) return PN_NO_MEMORY;
+    const size_t channels = shape->dim[0], sample = pn_count(shape), pixels = channels ? sample / channels : 0;
+    s->x = x;
+    s->y = y;
+    s->rows = b->rows;
+    s->n = last ? channels : pixels;
+    s->inner = last ? pixels : channels;
+    s->bytes = sample * pn_size(b->graph->dtype);
+    pn_step_uses(b, x);
+    pn_step_uses(b, y);
+    return PN_OK;
+}
+
+/* The output of a node as a plain array. */
+static int plain_value(pn_builder *b, size_t node)
+{
+    if (!b->layout[node]) return b->value[node];
+    if (b->other[node] != PN_NONE) return b->other[node];
+    int y = pn_buffer_new(b, count(b, node));
+    return turn(b, node, 0, b->value[node], y) ? PN_NONE : (b->other[node] = y);
+}
+
+/* Must this node see input j of it plain, though it isn't? Each input counts once. */
+static int hidden(const pn_builder *b, size_t node, size_t j)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    if (n->kind->layouts == PN_IMAGES || (n->kind->layouts == PN_ALIKE && b->layout[node]) || !b->layout[n->inputs[j]]) return 0;
+    for (size_t k = 0; k < j; k++) if (n->inputs[k] == n->inputs[j]) return 0;
+    return 1;
+}
+
+/* Puts the plain arrays of a node's inputs in their place, and at the second call back. */
+static void swap_inputs(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    for (size_t j = 0; j < n->n_inputs; j++) {
+        if (!hidden(b, node, j)) continue;
+        int *value = &b->value[n->inputs[j]], *other = &b->other[n->inputs[j]], x = *value;
+        *value = *other;
+        *other = x;
+    }
+}
+
+static pn_status forward_node(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    int alike = n->kind->layouts == PN_ALIKE;
+    for (size_t j = 0; j < n->n_inputs; j++) alike &= b->layout[n->inputs[j]];
+    b->layout[node] = alike;
+    for (size_t j = 0; j < n->n_inputs; j++)
+        if (hidden(b, node, j) && plain_value(b, n->inputs[j]) == PN_NONE) return PN_NO_MEMORY;
+    swap_inputs(b, node);
+    pn_status status = n->kind->forward(b, node);
+    swap_inputs(b, node);
+    return status;
+}
+
+/* Gradients that this node gives to inputs that it sees plain are turned before they join the others. */
+static pn_status backward_node(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    int before[PN_MAX_SLOTS], *kept = before;
+    if (n->n_inputs > PN_MAX_SLOTS && !(kept = malloc(n->n_inputs * sizeof *kept))) return pn_fail(b->error, PN_NO_MEMORY, "no memory for a plan");
+    for (size_t j = 0; j < n->n_inputs; j++) {
+        kept[j] = b->grad[n->inputs[j]];
+        if (hidden(b, node, j)) b->grad[n->inputs[j]] = PN_NONE;
+    }
+    swap_inputs(b, node);
+    pn_status status = n->kind->backward(b, node);
+    swap_inputs(b, node);
+    if (!status) status = add_contributions(b);
+    for (size_t j = 0; j < n->n_inputs && !status; j++) {
+        const size_t input = n->inputs[j];
+        if (!hidden(b, node, j)) continue;
+        int plain = b->grad[input], turned = plain == PN_NONE ? PN_NONE : pn_buffer_new(b, count(b, input));
+        b->grad[input] = kept[j];
+        if (plain == PN_NONE) continue;
+        status = turn(b, input, 1, plain, turned);
+        if (!status) status = pn_give_gradient(b, input, turned);
+    }
+    if (!status) status = add_contributions(b);
+    if (kept != before) free(kept);
+    return status;
+}
+
 /* ---- the plan ------------------------------------------------------------------------------------------------------ */
 
 static pn_status forward(pn_builder *b)
@@ -186,10 +290,14 @@ static pn_status forward(pn_builder *b)
     for (size_t i = 0; i < g->n_inputs; i++) b->value[g->inputs[i]] = pn_x(g, i);
     for (size_t i = 0; i < g->n_nodes && !status; i++) {
         b->node = i;
-        if (g->nodes[i].kind && !b->fused[i]) status = g->nodes[i].kind->forward(b, i);
+        if (g->nodes[i].kind && !b->fused[i]) status = forward_node(b, i);
     }
-    for (size_t i = 0; i < g->n_outputs && !status && b->mode != PN_TRAIN; i++)
-        if (b->value[g->outputs[i]] != pn_y(g, i)) status = simple(b, "copy", run_copy, g->outputs[i], b->value[g->outputs[i]], PN_NONE, pn_y(g, i));
+    for (size_t i = 0; i < g->n_outputs && !status; i++) {
+        const size_t node = g->outputs[i];
+        if (b->mode == PN_TRAIN) status = plain_value(b, node) == PN_NONE ? PN_NO_MEMORY : PN_OK;
+        else if (b->layout[node]) status = turn(b, node, 0, b->value[node], pn_y(g, i));
+        else if (b->value[node] != pn_y(g, i)) status = simple(b, "copy", run_copy, node, b->value[node], PN_NONE, pn_y(g, i));
+    }
     b->plan->n_forward = b->plan->n_steps;
     return status;
 }
@@ -216,7 +324,13 @@ static pn_status start_gradients(pn_builder *b)
     for (size_t i = 0; i < g->n_outputs && !status; i++) {
         int gy = b->mode == PN_BACKWARD ? pn_gy(g, i) : pn_buffer_new(b, count(b, g->outputs[i]));
         if (b->mode == PN_TRAIN) b->plan->output_grads[i] = gy;
-        status = gy == PN_NONE ? PN_NO_MEMORY : pn_give_gradient(b, g->outputs[i], gy);
+        if (gy == PN_NONE) return PN_NO_MEMORY;
+        if (b->layout[g->outputs[i]]) {
+            int turned = pn_buffer_new(b, count(b, g->outputs[i]));
+            status = turn(b, g->outputs[i], 1, gy, turned);
+            gy = turned;
+        }
+        if (!status) status = pn_give_gradient(b, g->outputs[i], gy);
     }
     return status ? status : add_contributions(b);
 }
@@ -228,8 +342,7 @@ static pn_status backward(pn_builder *b)
     for (size_t i = g->n_nodes; i-- > 0 && !status;) {
         b->node = i;
         if (!g->nodes[i].kind || !b->wants[i]) continue;
-        status = b->grad[i] == PN_NONE ? zero_parameters(b, i) : g->nodes[i].kind->backward(b, i);
-        if (!status) status = add_contributions(b);
+        status = b->grad[i] == PN_NONE ? zero_parameters(b, i) : backward_node(b, i);
     }
     for (size_t i = 0; i < g->n_inputs && !status && b->mode == PN_BACKWARD; i++) {
         int grad = b->grad[g->inputs[i]], gx = pn_gx(g, i);
@@ -260,7 +373,7 @@ static void keep_for_losses(pn_builder *b)
     pn_plan *p = b->plan;
     int now = (int)p->n_forward - 1;
     for (size_t i = 0; i < b->graph->n_outputs; i++) {
-        pn_buffer *y = own(b, p->outputs[i] = b->value[b->graph->outputs[i]]), *g = own(b, p->output_grads[i]);
+        pn_buffer *y = own(b, p->outputs[i] = plain_value(b, b->graph->outputs[i])), *g = own(b, p->output_grads[i]);
         if (y) y->last = (int)p->n_steps;
         g->first = now;
         if (g->last < now + 1) g->last = now + 1;
@@ -294,13 +407,21 @@ static pn_status mark(pn_builder *b, int *marks)
     b->grad = marks + 2 * n;
     b->fused = marks + 3 * n;
     b->wants = marks + 4 * n;
+    b->layout = marks + 5 * n;
+    b->prefers = marks + 6 * n;
+    b->other = marks + 7 * n;
     for (size_t i = 0; i < n; i++) {
         const pn_node *node = &g->nodes[i];
-        b->value[i] = b->inner[i] = b->grad[i] = PN_NONE;
-        b->fused[i] = 0;
+        b->value[i] = b->inner[i] = b->grad[i] = b->other[i] = PN_NONE;
+        b->fused[i] = b->layout[i] = b->prefers[i] = 0;
         b->wants[i] = b->mode == PN_BACKWARD;
         for (size_t j = 0; j < node->n_slots && b->mode == PN_TRAIN; j++) b->wants[i] |= node->slots[j].grad != NULL;
         for (size_t j = 0; j < node->n_inputs && b->mode == PN_TRAIN; j++) b->wants[i] |= b->wants[node->inputs[j]];
+    }
+    for (size_t i = n; i-- > 0;) {
+        const pn_node *node = &g->nodes[i];
+        int knows = node->kind && (node->kind->layouts == PN_IMAGES || (node->kind->layouts == PN_ALIKE && b->prefers[i]));
+        for (size_t j = 0; j < node->n_inputs; j++) b->prefers[node->inputs[j]] |= knows;
     }
     pn_plan *p = b->plan;
     p->outputs = malloc(2 * g->n_outputs * sizeof *p->outputs);
@@ -315,7 +436,7 @@ pn_status pn_plan_new(const pn_graph *graph, size_t rows, pn_mode mode, pn_plan 
     pn_status status = check(graph, rows, error);
     if (status) return status;
     pn_builder b = { .graph = graph, .mode = mode, .rows = rows, .error = error, .k = &pn_kernels_now()->of[graph->dtype] };
-    int *marks = malloc(5 * graph->n_nodes * sizeof *marks);
+    int *marks = malloc(8 * graph->n_nodes * sizeof *marks);
     pn_plan *p = b.plan = calloc(1, sizeof *p);
     if (!marks || !p) {
         status = pn_fail(error, PN_NO_MEMORY, "no memory for a plan");

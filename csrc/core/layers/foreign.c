@@ -92,4 +92,4 @@ static pn_status backward(pn_builder *b, size_t node)
     return PN_OK;
 }
 
-const pn_layer_kind pn_layer_foreign = { "foreign", 1, PN_MAX_ENDS, shape, forward, backward };
+const pn_layer_kind pn_layer_foreign = { "foreign", 1, PN_MAX_ENDS, shape, forward, backward, PN_PLAIN };

@@ -206,7 +206,7 @@ static pn_status backward_slice(pn_builder *b, size_t node)
     return copy_part(b, "slice gradient", slice_of(b, node), 0, whole, b->grad[node], pn_gradient_buffer(b, input, PN_NONE));
 }
 
-const pn_layer_kind pn_layer_add = { "add", 1, PN_MANY, same_shapes, forward_sum, backward_sum };
-const pn_layer_kind pn_layer_multiply = { "multiply", 2, 2, same_shapes, forward_product, backward_product };
-const pn_layer_kind pn_layer_concat = { "concat", 1, PN_MANY, shape_concat, forward_concat, backward_concat };
-const pn_layer_kind pn_layer_slice = { "slice", 1, 1, shape_slice, forward_slice, backward_slice };
+const pn_layer_kind pn_layer_add = { "add", 1, PN_MANY, same_shapes, forward_sum, backward_sum, PN_ALIKE };
+const pn_layer_kind pn_layer_multiply = { "multiply", 2, 2, same_shapes, forward_product, backward_product, PN_ALIKE };
+const pn_layer_kind pn_layer_concat = { "concat", 1, PN_MANY, shape_concat, forward_concat, backward_concat, PN_PLAIN };
+const pn_layer_kind pn_layer_slice = { "slice", 1, 1, shape_slice, forward_slice, backward_slice, PN_PLAIN };

@@ -172,4 +172,4 @@ static pn_status backward(pn_builder *b, size_t node)
     return status;
 }
 
-const pn_layer_kind pn_layer_linear = { "linear", 1, 1, shape, forward, backward };
+const pn_layer_kind pn_layer_linear = { "linear", 1, 1, shape, forward, backward, PN_PLAIN };

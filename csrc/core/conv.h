@@ -1,0 +1,140 @@
+/* conv.h - the product behind every convolution and its gradients, and the turning of images and weights into what it reads.
+ * No include guard: kernels.c includes it once per type.
+ *
+ * c(i, j) = sum over runs r and steps k of a[a_at[r] + k*a_step + i*a_row] * b[b_at[r] + k*b_step + j]: a convolution, its gradients and
+ * a product of matrices differ in these strides and in two tables of where runs start, made when the net is planned. Images stand with
+ * their channels last and their border around them, so nothing is unfolded (im2col). */
+
+/* m rows of v vectors with their sums in registers; m and v are constants after inlining. last: columns of the last vector. */
+static ALWAYS void CAT(taps_tile, SFX)(const int m, const int v, const pn_taps *t, const R *a, const R *b, const R *bias, R *c, size_t last)
+{
+    V s[2 * MR][NV];
+    UNROLL for (int i = 0; i < m; i++) UNROLL for (int j = 0; j < v; j++) s[i][j] = (V){ 0 };
+    const ptrdiff_t row = t->a_row, row3 = 3 * row, a_step = t->a_step, b_step = t->b_step;
+    for (size_t r = 0; r < t->runs; r++) {
+        const R *p0 = a + t->a_at[r], *p4 = p0 + 4 * row, *p8 = p4 + 4 * row, *q = b + t->b_at[r];
+        for (size_t k = t->steps; k; k--) {
+            V bk[NV];
+            UNROLL for (int j = 0; j < v; j++) bk[j] = LOAD(q + (size_t)j * L);
+            UNROLL for (int i = 0; i < m; i++) {
+                const R *p = i < 4 ? p0 : i < 8 ? p4 : p8;
+                const V x = SPLAT(p[(i & 3) == 3 ? row3 : (i & 3) * row]);
+                UNROLL for (int j = 0; j < v; j++) s[i][j] = FMA(x, bk[j], s[i][j]);
+            }
+            p0 += a_step;
+            p4 += a_step;
+            p8 += a_step;
+            q += b_step;
+        }
+    }
+    if (bias) UNROLL for (int j = 0; j < v; j++) {
+        const V x = j < v - 1 || last == L ? LOAD(bias + (size_t)j * L) : LOAD_PART(bias + (size_t)j * L, last);
+        UNROLL for (int i = 0; i < m; i++) s[i][j] += x;
+    }
+    UNROLL for (int i = 0; i < m; i++) {
+        R *p = c + i * t->c_row;
+        UNROLL for (int j = 0; j < v; j++, p += L) {
+            const size_t n = j < v - 1 ? L : last;
+            if (n == L) STORE(p, t->add ? s[i][j] + LOAD(p) : s[i][j]);
+            else STORE_PART(p, n, t->add ? s[i][j] + LOAD_PART(p, n) : s[i][j]);
+        }
+    }
+}
+
+/* One function for each number of vectors, one case for each number of rows, as in tile.h. */
+typedef void CAT(taps_tile_fn, SFX)(size_t m, const pn_taps *t, const R *a, const R *b, const R *bias, R *c, size_t last);
+#define CASE(rows, v) case rows: if ((rows) <= TALL(v)) CAT(taps_tile, SFX)((rows) <= TALL(v) ? (rows) : 1, v, t, a, b, bias, c, last); break;
+#define TAPS(name, v) \
+static __attribute__((noinline)) void CAT(name, SFX)(size_t m, const pn_taps *t, const R *a, const R *b, const R *bias, R *c, size_t last) \
+{ \
+    switch (m) { \
+        CASE(1, v) CASE(2, v) CASE(3, v) CASE(4, v) CASE(5, v) CASE(6, v) \
+        CASE(7, v) CASE(8, v) CASE(9, v) CASE(10, v) CASE(11, v) CASE(12, v) \
+    } \
+}
+TAPS(taps1, 1)
+TAPS(taps2, 2)
+#if NV == 4
+TAPS(taps3, 3)
+TAPS(taps4, 4)
+static CAT(taps_tile_fn, SFX) *const CAT(taps_tiles, SFX)[NV] = { CAT(taps1, SFX), CAT(taps2, SFX), CAT(taps3, SFX), CAT(taps4, SFX) };
+#else
+static CAT(taps_tile_fn, SFX) *const CAT(taps_tiles, SFX)[NV] = { CAT(taps1, SFX), CAT(taps2, SFX) };
+#endif
+#undef CASE
+#undef TAPS
+
+/* A panel of b stays in cache while the lines of all images pass. Lines are cut into equal tiles. */
+static void CAT(taps, SFX)(const pn_taps *t, size_t images, const void *a, const void *b, const void *bias, void *c)
+{
+    const size_t vectors = (t->n + L - 1) / L;
+    for (size_t j = 0; j < vectors; j += NV) {
+        const size_t v = vectors - j < NV ? vectors - j : NV, last = j + v == vectors ? t->n - (vectors - 1) * L : L;
+        const size_t tiles = (t->m + TALL(v) - 1) / TALL(v);
+        const R *bp = (const R *)b + j / NV * t->b_panel, *bb = bias ? (const R *)bias + j * L : NULL;
+        CAT(taps_tile_fn, SFX) *const tile = CAT(taps_tiles, SFX)[v - 1];
+        for (size_t q = 0; q < images; q++)
+            for (size_t r = 0; r < t->lines; r++) {
+                const R *p = (const R *)a + (ptrdiff_t)q * t->a_image + (ptrdiff_t)r * t->a_line;
+                R *o = (R *)c + (ptrdiff_t)q * t->c_image + (ptrdiff_t)r * t->c_line + j * L;
+                for (size_t k = 0, m; k < tiles; k++, p += (ptrdiff_t)m * t->a_row, o += (ptrdiff_t)m * t->c_row) {
+                    m = t->m / tiles + (k < t->m % tiles);
+                    tile(m, t, p, bp, bb, o, last);
+                }
+            }
+    }
+}
+
+/* y[j*ldy + i] = x[i*ldx + j] for i < m, j < n. */
+static void CAT(turn, SFX)(size_t m, size_t n, const void *x, size_t ldx, void *y, size_t ldy)
+{
+    for (size_t i = 0; i < m; i += L) {
+        const size_t rows = m - i < L ? m - i : L;
+        for (size_t j = 0; j < n; j += L) {
+            const size_t columns = n - j < L ? n - j : L;
+            const R *s = (const R *)x + i * ldx + j;
+            R *d = (R *)y + j * ldy + i;
+            V r[L];
+            if (rows == L && columns == L) {
+                UNROLL for (size_t k = 0; k < L; k++) r[k] = LOAD(s + k * ldx);
+                CAT(transpose, SFX)(r, L);
+                UNROLL for (size_t k = 0; k < L; k++) STORE(d + k * ldy, r[k]);
+                continue;
+            }
+            UNROLL for (size_t k = 0; k < L; k++) r[k] = k < rows ? CAT(load_most, SFX)(s + k * ldx, columns) : (V){ 0 };
+            CAT(transpose, SFX)(r, L);
+            UNROLL for (size_t k = 0; k < L; k++) if (k < columns) {
+                if (rows == L) STORE(d + k * ldy, r[k]);
+                else STORE_PART(d + k * ldy, rows, r[k]);
+            }
+        }
+    }
+}
+
+/* Weights w (n, c, taps) in panels of n, each (taps, c, panel), zeros behind the last n; by (c, n, taps) with turned, where a panel is
+ * of c: (taps, n, panel). width: pn_panel. */
+static void CAT(pack_taps, SFX)(const void *w, size_t n, size_t c, size_t taps, int turned, size_t width, void *out)
+{
+    const size_t across = turned ? c : n, deep = turned ? n : c, across_ld = turned ? taps : c * taps, deep_ld = turned ? c * taps : taps;
+    R *d = out;
+    for (size_t p = 0; p < across; p += width, d += taps * deep * width) {
+        const size_t here = across - p < width ? across - p : width;
+        if (here < width) memset(d, 0, taps * deep * width * sizeof(R));
+        for (size_t k = 0; k < deep; k++)
+            CAT(turn, SFX)(here, taps, (const R *)w + p * across_ld + k * deep_ld, across_ld, d + k * width, deep * width);
+    }
+}
+
+/* The way back, of sums: w = (with add, w +) packed. Panels of n, not turned. */
+static void CAT(unpack_taps, SFX)(const void *packed, size_t n, size_t c, size_t taps, size_t width, int add, void *w)
+{
+    for (size_t o = 0; o < n; o++) {
+        const R *s = (const R *)packed + o / width * taps * c * width + o % width;
+        R *d = (R *)w + o * c * taps;
+        for (size_t k = 0; k < c; k++)
+            for (size_t t = 0; t < taps; t++) d[k * taps + t] = s[(t * c + k) * width] + (add ? d[k * taps + t] : 0);
+    }
+}
+
+/* The width of a panel of n columns. */
+static size_t CAT(panel_width, SFX)(size_t n) { return n >= NV * L ? NV * L : (n + L - 1) / L * L; }
