@@ -24,37 +24,44 @@ static ALWAYS void CAT(sum4, SFX)(const V *s, R *out)
     UNROLL for (size_t i = 0; i < 4; i++) out[i] = t[i];
 }
 
-/* The sums along rows of w, four rows at a time. */
+/* The sums along up to `rows` rows of w from row i, of which there are left; rows is 4 or 8. */
+static ALWAYS void CAT(dot_rows, SFX)(const CAT(vector_product, SFX) *v, const int rows, size_t i, size_t left)
+{
+    const R *x = v->x, *row[8];
+    const size_t k = v->k;
+    R out[8];
+    V s[8];
+    UNROLL for (int r = 0; r < rows; r++) {
+        row[r] = v->w + (i + ((size_t)r < left ? (size_t)r : left - 1)) * v->ws;
+        s[r] = (V){ 0 };
+    }
+    size_t p = 0;
+    for (; p + 2 * L <= k; p += 2 * L) {        /* neighbouring lines of a row together: the second comes with the first */
+        const V x0 = LOAD(x + p), x1 = LOAD(x + p + L);
+        UNROLL for (int r = 0; r < rows; r++) s[r] = FMA(x1, LOAD(row[r] + p + L), FMA(x0, LOAD(row[r] + p), s[r]));
+    }
+    if (p + L <= k) {
+        const V xp = LOAD(x + p);
+        UNROLL for (int r = 0; r < rows; r++) s[r] = FMA(xp, LOAD(row[r] + p), s[r]);
+        p += L;
+    }
+    if (p < k) {
+        const V xp = LOAD_PART(x + p, k - p);
+        UNROLL for (int r = 0; r < rows; r++) s[r] = FMA(xp, LOAD_PART(row[r] + p, k - p), s[r]);
+    }
+    UNROLL for (int r = 0; r < rows; r += 4) CAT(sum4, SFX)(s + r, out + r);
+    for (size_t r = 0; r < (size_t)rows && r < left; r++) {
+        R *y = v->y + (i + r) * v->ys;
+        *y = v->add ? *y + out[r] : out[r];
+    }
+}
+
+/* The sums along rows of w, eight rows at a time: as many streams as the caches follow. */
 static void CAT(dots, SFX)(const CAT(vector_product, SFX) *v, size_t from, size_t to)
 {
-    const R *x = v->x;
-    const size_t k = v->k;
-    for (size_t i = from; i < to; i += 4) {
-        const R *row[4];
-        R out[4];
-        V s[4] = { { 0 } }, s2[4] = { { 0 } };
-        UNROLL for (size_t r = 0; r < 4; r++) row[r] = v->w + (i + r < to ? i + r : to - 1) * v->ws;
-        size_t p = 0;
-        for (; p + 2 * L <= k; p += 2 * L) {
-            const V x0 = LOAD(x + p), x1 = LOAD(x + p + L);
-            UNROLL for (int r = 0; r < 4; r++) {
-                s[r] = FMA(x0, LOAD(row[r] + p), s[r]);
-                s2[r] = FMA(x1, LOAD(row[r] + p + L), s2[r]);
-            }
-        }
-        if (p + L <= k) {
-            UNROLL for (int r = 0; r < 4; r++) s[r] = FMA(LOAD(x + p), LOAD(row[r] + p), s[r]);
-            p += L;
-        }
-        if (p < k)
-            UNROLL for (int r = 0; r < 4; r++) s2[r] = FMA(LOAD_PART(x + p, k - p), LOAD_PART(row[r] + p, k - p), s2[r]);
-        UNROLL for (int r = 0; r < 4; r++) s[r] += s2[r];
-        CAT(sum4, SFX)(s, out);
-        for (size_t r = 0; r < 4 && i + r < to; r++) {
-            R *y = v->y + (i + r) * v->ys;
-            *y = v->add ? *y + out[r] : out[r];
-        }
-    }
+    size_t i = from;
+    for (; i + 4 < to; i += 8) CAT(dot_rows, SFX)(v, 8, i, to - i);
+    if (i < to) CAT(dot_rows, SFX)(v, 4, i, to - i);
 }
 
 /* The sums down columns of w where its rows are short: they stay in registers for DEPTH rows. */
@@ -190,9 +197,20 @@ static int CAT(thin_product, SFX)(const pn_product *q)
     return 1;
 }
 
-/* Sums of x (rows, ld) over its rows for m vectors of columns, the last of `last` elements: halves of the rows summed apart down to blocks
- * of four running sums. */
-static void CAT(sum_block, SFX)(size_t rows, size_t ld, const R *x, int m, size_t last, V *out)
+/* Sums of x (rows, ld) over its rows for m vectors of columns, the last of `last` elements: halves of the rows apart, down to 64 rows,
+ * whose even and odd ones are. */
+static ALWAYS void CAT(sum_few, SFX)(size_t rows, size_t ld, const R *x, const int m, size_t last, V *out)
+{
+    V s[4] = { { 0 } }, s2[4] = { { 0 } };
+    size_t i = 0;
+    for (; i + 2 <= rows; i += 2, x += 2 * ld)
+        UNROLL for (int j = 0; j < m; j++) {
+            s[j] += CAT(load_most, SFX)(x + (size_t)j * L, last);
+            s2[j] += CAT(load_most, SFX)(x + ld + (size_t)j * L, last);
+        }
+    UNROLL for (int j = 0; j < m; j++) out[j] = (i < rows ? s[j] + CAT(load_most, SFX)(x + (size_t)j * L, last) : s[j]) + s2[j];
+}
+static void CAT(sum_block, SFX)(size_t rows, size_t ld, const R *x, size_t m, size_t last, V *out)
 {
     if (rows > 64) {
         size_t half = 64;
@@ -200,16 +218,9 @@ static void CAT(sum_block, SFX)(size_t rows, size_t ld, const R *x, int m, size_
         V other[4];
         CAT(sum_block, SFX)(half, ld, x, m, last, out);
         CAT(sum_block, SFX)(rows - half, ld, x + half * ld, m, last, other);
-        for (int j = 0; j < m; j++) out[j] += other[j];
-        return;
-    }
-    for (int j = 0; j < m; j++) out[j] = (V){ 0 };
-    if (m == 4 && last == L)
-        for (size_t i = 0; i < rows; i++, x += ld)
-            UNROLL for (int j = 0; j < 4; j++) out[j] += LOAD(x + (size_t)j * L);
-    else
-        for (size_t i = 0; i < rows; i++, x += ld)
-            for (int j = 0; j < m; j++) out[j] += LOAD_PART(x + (size_t)j * L, j + 1 < m ? L : last);
+        for (size_t j = 0; j < m; j++) out[j] += other[j];
+    } else if (m == 4 && last == L) CAT(sum_few, SFX)(rows, ld, x, 4, L, out);
+    else for (size_t j = 0; j < m; j++) CAT(sum_few, SFX)(rows, ld, x + j * L, 1, j + 1 < m ? L : last, out + j);
 }
 
 /* out[j] += sum of x (rows, n) over its rows. */
@@ -219,7 +230,7 @@ static void CAT(sum_columns, SFX)(void *context, size_t i)
     const CAT(row_sums, SFX) *s = context;
     const size_t j = i * CAT(LANE, SFX), n = s->n - j < CAT(LANE, SFX) ? s->n - j : CAT(LANE, SFX), m = (n + L - 1) / L;
     V sum[4];
-    CAT(sum_block, SFX)(s->rows, s->n, s->x + j, (int)m, n - (m - 1) * L, sum);
+    CAT(sum_block, SFX)(s->rows, s->n, s->x + j, m, n - (m - 1) * L, sum);
     for (size_t k = 0; k < m; k++) {
         const size_t part = k + 1 < m ? L : n - (m - 1) * L;
         R *to = s->out + j + k * L;
