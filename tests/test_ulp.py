@@ -20,7 +20,7 @@ COMPILER = os.environ.get("CC", "gcc")
 # floats, like the parameters 0.75 and 1.25
 POINTS = [-700.0, -37.5, -9.1, -3.0, -1.53125, -0.3, -1e-5, 1e-30, 0.02, 0.5, 0.99, 2.75, 11.0, 88.0, 1e6]
 TYPES = {"f32": 2.0**-53, "f64": 2.0**-64, "quad": 2.0**-113}
-LARGEST = {"f32": 3.5e38, "f64": 1.8e308, "quad": 1.8e308}
+LARGEST = {"f32": 3.5e38, "f64": 1.797e308, "quad": 1.797e308}
 MAIN = r"""
 #include <math.h>
 #include <quadmath.h>
