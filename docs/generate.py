@@ -1,4 +1,4 @@
-"""Write what follows from the core's tables: the type stubs beside the package's modules, and docs/activations.md.
+"""Write what follows from the core's tables: the type stubs beside the package's modules, docs/activations.md and docs/losses.md.
 
     python docs/generate.py           # write the files that are stale
     python docs/generate.py --check   # write nothing; say which are stale, and exit with 1 if any is
@@ -251,6 +251,30 @@ def activations_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def losses_page() -> str:
+    lines = [
+        "# Losses",
+        "",
+        "Made by `docs/generate.py` from the core's table. Names, arguments, defaults and reductions are PyTorch's where it has the loss;",
+        "the class's docstring says more. In formulas `x` is the first input, `z` the second, `n` the third and `t` the target; a class",
+        "index stands for a row of zeros with a one, and a sum runs over a row. Every loss also takes `reduction` (`'mean'`, `'sum'` or",
+        "`'none'`) when it is made and `sample_weight` when it is called, but for sequences; a mean with weights divides by their sum, as",
+        "if a sample of weight 2 stood there twice. A name in the first column that `fit` takes as a string is in bold.",
+        "",
+        "| loss | call | value | arguments |",
+        "|---|---|---|---|",
+    ]
+    for row in _core.LOSSES:
+        name = code(row["cls"])
+        if row["inputs"] == "input target" and row["target"] != "m":
+            name += f", **{row['name']}**"
+        call = f"loss({', '.join(row['inputs'].split())})"
+        defaults = parse_parameters(row["params"]).defaults
+        shown = ", ".join(f"{argument}={default!r}" for argument, default in defaults.items())
+        lines.append(f"| {name} | {code(call)} | {code(row['formula'])} | {code(shown)} |")
+    return "\n".join(lines) + "\n"
+
+
 def files() -> Iterator[tuple[Path, str]]:
     yield ROOT / "pynn/__init__.pyi", package_stub()
     yield ROOT / "pynn/_core.pyi", stub(_core)
@@ -258,6 +282,7 @@ def files() -> Iterator[tuple[Path, str]]:
         module = importlib.import_module(f"pynn.{name}")
         yield Path(str(module.__file__)).with_suffix(".pyi"), stub(module)
     yield ROOT / "docs/activations.md", activations_page()
+    yield ROOT / "docs/losses.md", losses_page()
 
 
 def main() -> int:

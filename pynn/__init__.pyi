@@ -105,6 +105,10 @@ from .compose import Add as Add
 from .compose import Concat as Concat
 from .compose import Parallel as Parallel
 from .compose import Residual as Residual
+from .conv import Conv1d as Conv1d
+from .conv import Conv2d as Conv2d
+from .conv import ConvTranspose1d as ConvTranspose1d
+from .conv import ConvTranspose2d as ConvTranspose2d
 from .layers import Flatten as Flatten
 from .layers import Linear as Linear
 from .losses import BCELoss as BCELoss
@@ -257,6 +261,10 @@ __all__ = [
     "FunctionLoss",
     "Add",
     "Concat",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "Flatten",
     "History",
     "Input",
