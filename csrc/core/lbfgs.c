@@ -177,13 +177,14 @@ static size_t slot(const search *f, size_t i) { return ((size_t)f->past->first +
 /* Adds the last step to the memory, the oldest making room. */
 static void remember(search *f)
 {
+    if (!f->o->history) return;
     const size_t n = f->o->n, kept = (size_t)f->past->kept, at = slot(f, kept < f->o->history ? kept : 0);
     double *y = f->x, ys = 0;                           /* x is free here */
     for (size_t i = 0; i < n; i++) {
         y[i] = f->g[i] - f->previous[i];
         ys += y[i] * (f->d[i] * f->past->t);
     }
-    if (!(ys > 1e-10) || !f->o->history) return;
+    if (!(ys > 1e-10)) return;
     memcpy(f->y + at * n, y, n * sizeof *y);
     for (size_t i = 0; i < n; i++) f->s[at * n + i] = f->d[i] * f->past->t;
     if (kept < f->o->history) f->past->kept++;
