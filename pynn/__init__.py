@@ -31,10 +31,11 @@ from ._training import History
 from .activation_layers import *  # noqa: F403
 from .activations import *  # noqa: F403
 from .compose import Add, Concat, Parallel, Residual
-from .conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from .conv import *  # noqa: F403
 from .layers import Flatten, Linear
 from .losses import *  # noqa: F403
 from .model import Input, Model, Sequential
+from .pooling import *  # noqa: F403
 
 __version__ = "0.1.0"
 
@@ -44,13 +45,11 @@ _LAZY = ("datasets", "lab", "plot")
 __all__ = [
     *activations.__all__,  # type: ignore[name-defined]  # noqa: F405
     *activation_layers.__all__,  # type: ignore[name-defined]  # noqa: F405
+    *conv.__all__,  # type: ignore[name-defined]  # noqa: F405
     *losses.__all__,
+    *pooling.__all__,  # type: ignore[name-defined]  # noqa: F405
     "Add",
     "Concat",
-    "Conv1d",
-    "Conv2d",
-    "ConvTranspose1d",
-    "ConvTranspose2d",
     "Flatten",
     "History",
     "Input",

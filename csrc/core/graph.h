@@ -9,10 +9,12 @@ typedef struct { pn_shape shape; void *data, *grad; } pn_binding;      /* grad N
 enum { PN_MAX_SLOTS = 16, PN_WHERE = 48, PN_MANY = 1 << 20, PN_ANY_SHAPE = 1 << 20 };     /* the last: ndim of a slot that takes any */
 
 /* How arrays of images stand in memory: plain, (rows, channels, pixels), or with their channels last, (rows, pixels, channels). What a
- * kind of layer knows of that: nothing (all its arrays are plain); nothing, for it works element by element, so that all its arrays stand
- * alike, as the plan decides; or all, so that it finds in layout[input] how an input and its gradient stand, and asks
- * pn_channels_last whether its output should. */
-typedef enum { PN_PLAIN, PN_ALIKE, PN_IMAGES } pn_layouts;
+ * kind of layer knows of that:
+ *   PN_PLAIN       nothing: all its arrays are plain
+ *   PN_ALIKE       all its arrays stand alike, as layout[node] says, because it works element by element, say
+ *   PN_ALIKE_LAST  the same, but it would rather have them with channels last
+ *   PN_IMAGES      layout[input] says how an input and its gradient stand, and the kind asks pn_channels_last how its output should */
+typedef enum { PN_PLAIN, PN_ALIKE, PN_ALIKE_LAST, PN_IMAGES } pn_layouts;
 
 typedef struct pn_node pn_node;
 typedef struct pn_builder pn_builder;

@@ -25,6 +25,7 @@
 #include "gemv.h"
 #include "gemm.h"
 #include "conv.h"
+#include "pooling.h"
 #include "whole.h"
 #undef R
 #undef I
@@ -49,6 +50,7 @@
 #include "gemv.h"
 #include "gemm.h"
 #include "conv.h"
+#include "pooling.h"
 #include "whole.h"
 
 #define ACTIVATION(t, f) { forward_##f##_##t, derivative_##f##_##t, backward_##f##_##t },
@@ -79,6 +81,7 @@ TYPED(f64)
 #define STRING(s)  STRING_(s)
 #define OF(t)      { activations_##t, rowwise_##t, losses_##t, updates_##t, wholes_##t, adjust_##t, average_##t, power_sum_##t, \
                        gemm_##t, gemm_workspace_##t, sum_rows_##t, add_##t, multiply_##t, turn_##t, \
-                       { taps_##t, panel_width_##t, pack_taps_##t, unpack_taps_##t } }
+                       { taps_##t, panel_width_##t, pack_taps_##t, unpack_taps_##t }, \
+                       { max_pool_##t, max_pool_back_##t, index_values_##t, mean_pool_##t, mean_pool_back_##t, norm_pool_##t, norm_pool_back_##t } }
 extern const pn_kernels CAT(pn_kernels, PN_ISA);
 const pn_kernels CAT(pn_kernels, PN_ISA) = { STRING(PN_ISA), { [PN_F32] = OF(f32), [PN_F64] = OF(f64) } };

@@ -65,6 +65,19 @@ typedef struct {
     void (*pack)(const void *w, size_t n, size_t c, size_t taps, int turned, size_t width, void *out);
     void (*unpack)(const void *packed, size_t n, size_t c, size_t taps, size_t width, int add, void *w);
 } pn_conv_kernels;
+/* The window that one output position sees along an axis: positions from, from + step, ... below to; count: a factor of what means divide by. */
+typedef struct { size_t from, to, step; double count; } pn_window;
+/* Pooling of an image with its channels last: x (.., w_size, c) to y (rows, columns, c). divisor: of means, unless 0; p: of norms. */
+typedef struct { size_t w_size, rows, columns, c; const pn_window *h, *w; double divisor, p; } pn_pool;
+typedef struct {
+    void (*max)(const pn_pool *p, const void *x, void *y, void *index);
+    void (*max_back)(const pn_pool *p, const void *index, const void *gy, void *gx);        /* gx starts as zeros, here and below */
+    void (*values)(size_t n, const void *index, void *y);                                   /* indices as numbers */
+    void (*mean)(const pn_pool *p, const void *x, void *y);
+    void (*mean_back)(const pn_pool *p, const void *gy, void *gx);
+    void (*norm)(const pn_pool *p, const void *x, void *y);
+    void (*norm_back)(const pn_pool *p, const void *x, const void *y, const void *gy, void *gx);
+} pn_pool_kernels;
 typedef void pn_pair_fn(size_t n, const void *a, const void *b, void *y);      /* elementwise; y may be a or b */
 typedef void pn_sum_rows_fn(size_t rows, size_t n, const void *x, void *out);   /* out[j] += sum over rows of x (rows, n) */
 
@@ -83,6 +96,7 @@ typedef struct {
     pn_pair_fn *add, *multiply;
     pn_turn_fn *turn;
     pn_conv_kernels conv;
+    pn_pool_kernels pool;
 } pn_typed_kernels;
 
 typedef struct { const char *isa; pn_typed_kernels of[PN_DTYPES]; } pn_kernels;

@@ -218,11 +218,13 @@ static int plain_value(pn_builder *b, size_t node)
     return turn(b, node, 0, b->value[node], y) ? PN_NONE : (b->other[node] = y);
 }
 
+static int is_alike(const pn_layer_kind *k) { return k->layouts == PN_ALIKE || k->layouts == PN_ALIKE_LAST; }
+
 /* Must this node see input j of it plain, though it isn't? Each input counts once. */
 static int hidden(const pn_builder *b, size_t node, size_t j)
 {
     const pn_node *n = &b->graph->nodes[node];
-    if (n->kind->layouts == PN_IMAGES || (n->kind->layouts == PN_ALIKE && b->layout[node]) || !b->layout[n->inputs[j]]) return 0;
+    if (n->kind->layouts == PN_IMAGES || (is_alike(n->kind) && b->layout[node]) || !b->layout[n->inputs[j]]) return 0;
     for (size_t k = 0; k < j; k++) if (n->inputs[k] == n->inputs[j]) return 0;
     return 1;
 }
@@ -242,7 +244,7 @@ static void swap_inputs(pn_builder *b, size_t node)
 static pn_status forward_node(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    int alike = n->kind->layouts == PN_ALIKE;
+    int alike = is_alike(n->kind);
     for (size_t j = 0; j < n->n_inputs; j++) alike &= b->layout[n->inputs[j]];
     b->layout[node] = alike;
     for (size_t j = 0; j < n->n_inputs; j++)
@@ -420,7 +422,7 @@ static pn_status mark(pn_builder *b, int *marks)
     }
     for (size_t i = n; i-- > 0;) {
         const pn_node *node = &g->nodes[i];
-        int knows = node->kind && (node->kind->layouts == PN_IMAGES || (node->kind->layouts == PN_ALIKE && b->prefers[i]));
+        int knows = node->kind && (node->kind->layouts >= PN_ALIKE_LAST || (node->kind->layouts == PN_ALIKE && b->prefers[i]));
         for (size_t j = 0; j < node->n_inputs; j++) b->prefers[node->inputs[j]] |= knows;
     }
     pn_plan *p = b->plan;

@@ -13,6 +13,7 @@
     ROW(concat)         /* config: axis of the sample */ \
     ROW(slice)          /* config: axis of the sample, start, stop */ \
     ROW(conv)           /* config: see conv.c; parameters weight (out, in / groups, kernel; transposed: in, out / groups, kernel), bias (out) */ \
+    ROW(pooling)        /* config: see pooling.c */ \
     ROW(foreign)        /* config: number of parameters, dimensions of the new sample; pn_layer.foreign computes it */
 
 #define ROW(name) extern const pn_layer_kind pn_layer_##name;

@@ -1,0 +1,116 @@
+/* pooling.h - windows of images: their maxima, means and p-norms, and the gradients.
+ * No include guard: kernels.c includes it once per type. Images stand with their channels last: x (h, w, c), y (rows, columns, c). */
+
+/* LOAD and STORE of the n <= L channels that are left. */
+static ALWAYS V CAT(take, SFX)(const R *p, size_t n) { return n == L ? LOAD(p) : LOAD_PART(p, n); }
+static ALWAYS void CAT(give, SFX)(R *p, size_t n, V v)
+{
+    if (n == L) STORE(p, v);
+    else STORE_PART(p, n, v);
+}
+
+/* For each output pixel and each vector of channels, in order. */
+#define EACH_OUTPUT \
+    for (size_t i = 0, o = 0; i < p->rows; i++) \
+        for (size_t j = 0; j < p->columns; j++, o++) \
+            for (size_t c = 0, n; c < p->c && (n = p->c - c < L ? p->c - c : L); c += n)
+/* For each pixel k of x in its window. */
+#define EACH_INPUT \
+    for (size_t r = p->h[i].from; r < p->h[i].to; r += p->h[i].step) \
+        for (size_t k = r * p->w_size + p->w[j].from; k < r * p->w_size + p->w[j].to; k += p->w[j].step)
+
+/* index: the pixel of each maximum, as an integer of y's size, or NULL. The first of equal ones; a NaN beats all. */
+static void CAT(max_pool, SFX)(const pn_pool *p, const void *x, void *y, void *index)
+{
+    EACH_OUTPUT {
+        V most = SPLAT(-(R)INFINITY);
+        VI at = (VI){ 0 } + (I)(p->h[i].from * p->w_size + p->w[j].from);
+        EACH_INPUT {
+            const V v = CAT(take, SFX)((const R *)x + k * p->c + c, n);
+            const VI more = (v > most) | (v != v);
+            most = SEL(more, v, most);
+            at = (VI)SEL(more, (V)((VI){ 0 } + (I)k), (V)at);
+        }
+        CAT(give, SFX)((R *)y + o * p->c + c, n, most);
+        if (index) CAT(give, SFX)((R *)index + o * p->c + c, n, (V)at);
+    }
+}
+
+/* gx, which starts as zeros, gets each gradient where the maximum stood. */
+static void CAT(max_pool_back, SFX)(const pn_pool *p, const void *index, const void *gy, void *gx)
+{
+    EACH_OUTPUT {
+        const V g = CAT(take, SFX)((const R *)gy + o * p->c + c, n);
+        const VI at = (VI)CAT(take, SFX)((const R *)index + o * p->c + c, n);
+        EACH_INPUT {
+            R *q = (R *)gx + k * p->c + c;
+            CAT(give, SFX)(q, n, CAT(take, SFX)(q, n) + (V)((VI)g & (at == (I)k)));
+        }
+    }
+}
+
+/* Indices as numbers. */
+static void CAT(index_values, SFX)(size_t n, const void *index, void *y)
+{
+    for (size_t k = 0; k < n; k++) {
+        I i;
+        memcpy(&i, (const R *)index + k, sizeof i);
+        ((R *)y)[k] = (R)i;
+    }
+}
+
+static ALWAYS R CAT(divisor, SFX)(const pn_pool *p, size_t i, size_t j) { return (R)(p->divisor != 0 ? p->divisor : p->h[i].count * p->w[j].count); }
+
+static void CAT(mean_pool, SFX)(const pn_pool *p, const void *x, void *y)
+{
+    EACH_OUTPUT {
+        V sum = { 0 };
+        EACH_INPUT sum += CAT(take, SFX)((const R *)x + k * p->c + c, n);
+        CAT(give, SFX)((R *)y + o * p->c + c, n, sum / CAT(divisor, SFX)(p, i, j));
+    }
+}
+
+static void CAT(mean_pool_back, SFX)(const pn_pool *p, const void *gy, void *gx)
+{
+    EACH_OUTPUT {
+        const V g = CAT(take, SFX)((const R *)gy + o * p->c + c, n) / CAT(divisor, SFX)(p, i, j);
+        EACH_INPUT {
+            R *q = (R *)gx + k * p->c + c;
+            CAT(give, SFX)(q, n, CAT(take, SFX)(q, n) + g);
+        }
+    }
+}
+
+static V CAT(powers, SFX)(V x, double p)
+{
+    if (p == 1) return x;
+    if (p == 2) return x * x;
+    for (size_t k = 0; k < L; k++) x[k] = (R)pow((double)x[k], p);
+    return x;
+}
+
+/* y = (sum x^p / divisor)^(1/p). */
+static void CAT(norm_pool, SFX)(const pn_pool *p, const void *x, void *y)
+{
+    EACH_OUTPUT {
+        V sum = { 0 };
+        EACH_INPUT sum += CAT(powers, SFX)(CAT(take, SFX)((const R *)x + k * p->c + c, n), p->p);
+        sum /= CAT(divisor, SFX)(p, i, j);
+        CAT(give, SFX)((R *)y + o * p->c + c, n, p->p == 2 ? SQRT(sum) : CAT(powers, SFX)(sum, 1 / p->p));
+    }
+}
+
+/* dy/dx = y^(1-p) x^(p-1) / divisor; 0 where y is 0. */
+static void CAT(norm_pool_back, SFX)(const pn_pool *p, const void *x, const void *y, const void *gy, void *gx)
+{
+    EACH_OUTPUT {
+        const V v = CAT(take, SFX)((const R *)y + o * p->c + c, n), g = CAT(take, SFX)((const R *)gy + o * p->c + c, n) / CAT(divisor, SFX)(p, i, j);
+        const V scale = SEL(v == 0, (V){ 0 }, g * CAT(powers, SFX)(v, 1 - p->p));
+        EACH_INPUT {
+            R *q = (R *)gx + k * p->c + c;
+            CAT(give, SFX)(q, n, CAT(take, SFX)(q, n) + scale * CAT(powers, SFX)(CAT(take, SFX)((const R *)x + k * p->c + c, n), p->p - 1));
+        }
+    }
+}
+#undef EACH_OUTPUT
+#undef EACH_INPUT

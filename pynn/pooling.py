@@ -1,0 +1,561 @@
+"""Pooling: windows of images, each of which becomes one number."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._layer import Builder, real_array
+from .conv import Images, Sizes, per_axis, plain
+
+__all__ = [
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "GlobalAvgPool1d",
+    "GlobalAvgPool2d",
+    "GlobalMaxPool1d",
+    "GlobalMaxPool2d",
+    "LPPool1d",
+    "LPPool2d",
+    "MaxPool1d",
+    "MaxPool2d",
+]
+
+_MAXIMUM, _INDEX, _MEAN, _NORM = range(4)
+
+
+class _Pool(Images, abstract=True):
+    """What all pooling layers share."""
+
+    _op: ClassVar[int]
+    return_indices = False
+
+    def _window(self, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int, int], ...]:
+        """Kernel size, stride, padding, dilation and fixed output size along each axis of (axes...)."""
+        raise NotImplementedError
+
+    def _head(self) -> tuple[float, float, bool, bool]:
+        """Power, divisor, whether padding counts, whether windows may hang over the end."""
+        return 0.0, 0.0, False, False
+
+    def _build(self, builder: Builder, where: str) -> None:
+        if len(builder.shape) != self._axes + 1:
+            raise ValueError(f"{where}: a sample of shape {builder.shape} is not channels with {self._axes} axes")
+        start = builder.nodes
+        config = (*self._head(), *(number for axis in self._window(builder.shape[1:]) for number in axis))
+        y = builder.add("pooling", where, (self._op, *config))
+        if self.return_indices:
+            builder.nodes = (y, builder.add("pooling", where, (_INDEX, *config), inputs=start))
+
+    def __call__(self, *xs: ArrayLike) -> Any:
+        y = super().__call__(*xs)
+        return (y[0], y[1].astype(np.int64)) if isinstance(y, tuple) else y
+
+    def backward(self, *gys: ArrayLike) -> Any:
+        if self.return_indices and len(gys) == 1:
+            gys = (gys[0], np.zeros_like(real_array(gys[0], "gy")))
+        return super().backward(*gys)
+
+
+class _Windows(_Pool, abstract=True):
+    """What pooling with a kernel and a stride shares."""
+
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes, ceil_mode: bool) -> None:
+        super().__init__()
+        axes = self._axes
+        self.kernel_size = per_axis("kernel_size", kernel_size, axes, 1)
+        self.stride = self.kernel_size if stride is None else per_axis("stride", stride, axes, 1)
+        self.padding = per_axis("padding", padding, axes)
+        self.dilation = per_axis("dilation", dilation, axes, 1)
+        self.ceil_mode = bool(ceil_mode)
+        reach = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        if any(2 * p > r for p, r in zip(self.padding, reach, strict=True)):
+            raise ValueError(f"padding: {padding!r} is more than half of the window, {plain(tuple(reach))!r}")
+
+    def _window(self, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int, int], ...]:
+        ends = zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
+        return tuple((k, s, p, d, 0) for k, s, p, d in ends)
+
+    def _head(self) -> tuple[float, float, bool, bool]:
+        return 0.0, 0.0, False, self.ceil_mode
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = {"kernel_size": plain(self.kernel_size)}
+        if self.stride != self.kernel_size:
+            config["stride"] = plain(self.stride)
+        rest = {"padding": plain(self.padding), "dilation": plain(self.dilation), "ceil_mode": self.ceil_mode, "return_indices": self.return_indices}
+        usual = {"padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False}
+        return {**config, **{k: v for k, v in rest.items() if v != usual[k]}}
+
+
+class _MaxPool(_Windows, abstract=True):
+    _op = _MAXIMUM
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, dilation, ceil_mode)
+        self.return_indices = bool(return_indices)
+
+
+class _AvgPool(_Windows, abstract=True):
+    _op = _MEAN
+    divisor_override: int | None = None
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, 1, ceil_mode)
+        self.count_include_pad = bool(count_include_pad)
+
+    def _head(self) -> tuple[float, float, bool, bool]:
+        return 0.0, float(self.divisor_override or 0), self.count_include_pad, self.ceil_mode
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **({} if self.count_include_pad else {"count_include_pad": False})}
+
+
+class _LPPool(_Windows, abstract=True):
+    _op = _NORM
+
+    def __init__(self, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> None:
+        super().__init__(kernel_size, stride, 0, 1, ceil_mode)
+        if not (isinstance(norm_type, (int, float)) and 0 < norm_type < np.inf):
+            raise ValueError(f"norm_type: expected a number above 0, got {norm_type!r}")
+        self.norm_type = norm_type
+
+    def _head(self) -> tuple[float, float, bool, bool]:
+        return float(self.norm_type), 0.0, False, self.ceil_mode
+
+    def get_config(self) -> dict[str, Any]:
+        return {"norm_type": self.norm_type, **super().get_config()}
+
+
+class _Adaptive(_Pool, abstract=True):
+    """What pooling to a given size shares."""
+
+    def __init__(self, output_size: int | None | tuple[int | None, ...]) -> None:
+        super().__init__()
+        sizes = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * self._axes
+        known = iter(per_axis("output_size", tuple(1 if s is None else s for s in sizes), self._axes, 1))
+        self.output_size = tuple(None if s is None else n for s, n in zip(sizes, known, strict=False))
+
+    def _window(self, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int, int], ...]:
+        return tuple((1, 1, 0, 1, n if size is None else size) for n, size in zip(shape, self.output_size, strict=True))
+
+    def get_config(self) -> dict[str, Any]:
+        size = self.output_size[0] if len(set(self.output_size)) == 1 else self.output_size
+        return {"output_size": size, **({"return_indices": True} if self.return_indices else {})}
+
+
+class _AdaptiveMax(_Adaptive, abstract=True):
+    _op = _MAXIMUM
+
+    def __init__(self, output_size: int | None | tuple[int | None, ...], return_indices: bool = False) -> None:
+        super().__init__(output_size)
+        self.return_indices = bool(return_indices)
+
+
+class _Global(_Adaptive, abstract=True):
+    """What pooling of whole channels shares."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def _build(self, builder: Builder, where: str) -> None:
+        super()._build(builder, where)
+        builder.add("reshape", where, (builder.shape[0],))
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+class MaxPool1d(_MaxPool):
+    """The largest element of each window of one axis: ``y = max of x[s*p + d*i - padding]``; padding never wins, a NaN always.
+
+    Parameters
+    ----------
+    kernel_size : int
+    stride : int, optional
+        Distance between windows; None: ``kernel_size``.
+    padding : int
+        How far windows reach beyond each edge, at most half of them.
+    dilation : int
+        Distance between a window's elements.
+    return_indices : bool
+        Whether a call returns ``(y, indices)``, where an index (int64) is the place of the maximum in its flattened channel.
+    ceil_mode : bool
+        Whether a last window may hang over the end.
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside what is allowed, or the input is not (N, C, L) or (C, L) with room for a window.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.MaxPool1d(2)(np.array([[[1.0, 3.0]]]))
+    array([[[3.]]])
+    """
+
+    _axes = 1
+
+
+class MaxPool2d(_MaxPool):
+    """The largest element of each window of two axes: ``y = max of x[s*p + d*i - padding]``; padding never wins, a NaN always.
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int)
+    stride : int or (int, int), optional
+        Distance between windows; None: ``kernel_size``.
+    padding : int or (int, int)
+        How far windows reach beyond each edge, at most half of them.
+    dilation : int or (int, int)
+        Distance between a window's elements.
+    return_indices : bool
+        Whether a call returns ``(y, indices)``, where an index (int64) is the place of the maximum in its flattened channel.
+    ceil_mode : bool
+        Whether a last window may hang over the end.
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside what is allowed, or the input is not (N, C, H, W) or (C, H, W) with room for a window.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.MaxPool2d(2)(np.array([[[[1.0, 3.0], [3.0, 5.0]]]]))
+    array([[[[5.]]]])
+    """
+
+    _axes = 2
+
+
+class AvgPool1d(_AvgPool):
+    """The mean of each window of one axis.
+
+    Parameters
+    ----------
+    kernel_size : int
+    stride : int, optional
+        Distance between windows; None: ``kernel_size``.
+    padding : int
+        How many zeros windows reach beyond each edge, at most half of them.
+    ceil_mode : bool
+        Whether a last window may hang over the end.
+    count_include_pad : bool
+        Whether the padding counts in what the sum is divided by.
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside what is allowed, or the input is not (N, C, L) or (C, L) with room for a window.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.AvgPool1d(2)(np.array([[[1.0, 3.0]]]))
+    array([[[2.]]])
+    """
+
+    _axes = 1
+
+
+class AvgPool2d(_AvgPool):
+    """The mean of each window of two axes.
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int)
+    stride : int or (int, int), optional
+        Distance between windows; None: ``kernel_size``.
+    padding : int or (int, int)
+        How many zeros windows reach beyond each edge, at most half of them.
+    ceil_mode : bool
+        Whether a last window may hang over the end.
+    count_include_pad : bool
+        Whether the padding counts in what the sum is divided by.
+    divisor_override : int, optional
+        What the sum is divided by instead.
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside what is allowed, or the input is not (N, C, H, W) or (C, H, W) with room for a window.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.AvgPool2d(2)(np.array([[[[1.0, 3.0], [3.0, 5.0]]]]))
+    array([[[[3.]]]])
+    """
+
+    _axes = 2
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+        if divisor_override is not None and (isinstance(divisor_override, bool) or not isinstance(divisor_override, int) or divisor_override == 0):
+            raise ValueError(f"divisor_override: expected an integer that is not 0, got {divisor_override!r}")
+        self.divisor_override = divisor_override
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **({} if self.divisor_override is None else {"divisor_override": self.divisor_override})}
+
+
+class LPPool1d(_LPPool):
+    """The p-norm of each window of one axis: ``y = (sum of x**p)**(1/p)``; its gradient is 0 where y is.
+
+    Parameters
+    ----------
+    norm_type : float
+        p; 1 gives sums, and the larger the nearer to the maximum.
+    kernel_size : int
+    stride : int, optional
+        Distance between windows; None: ``kernel_size``.
+    ceil_mode : bool
+        Whether a last window may hang over the end; it counts as the whole of which it is a sample, as in PyTorch.
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside what is allowed, or the input is not (N, C, L) or (C, L) with room for a window.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.LPPool1d(2, 1)(np.array([[[1.0, 3.0]]]))
+    array([[[1., 3.]]])
+    """
+
+    _axes = 1
+
+
+class LPPool2d(_LPPool):
+    """The p-norm of each window of two axes: ``y = (sum of x**p)**(1/p)``; its gradient is 0 where y is.
+
+    Parameters
+    ----------
+    norm_type : float
+        p; 1 gives sums, and the larger the nearer to the maximum.
+    kernel_size : int or (int, int)
+    stride : int or (int, int), optional
+        Distance between windows; None: ``kernel_size``.
+    ceil_mode : bool
+        Whether a last window may hang over the end; it counts as the whole of which it is a sample, as in PyTorch.
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside what is allowed, or the input is not (N, C, H, W) or (C, H, W) with room for a window.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.LPPool2d(2, 1)(np.array([[[[1.0, 3.0], [3.0, 5.0]]]]))
+    array([[[[1., 3.],
+             [3., 5.]]]])
+    """
+
+    _axes = 2
+
+
+class AdaptiveAvgPool1d(_Adaptive):
+    """The means of windows of one axis that are as long as it takes to have ``output_size`` of them: from floor(i n / m) to ceil((i + 1) n / m).
+
+    Parameters
+    ----------
+    output_size : int or None
+        None keeps an axis as it is.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1, or the input is not (N, C, L) or (C, L).
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.AdaptiveAvgPool1d(1)(np.array([[[1.0, 3.0]]]))
+    array([[[2.]]])
+    """
+
+    _axes = 1
+    _op = _MEAN
+
+
+class AdaptiveAvgPool2d(_Adaptive):
+    """The means of windows of two axes that are as long as it takes to have ``output_size`` of them: from floor(i n / m) to ceil((i + 1) n / m).
+
+    Parameters
+    ----------
+    output_size : int or None, or a pair of them
+        None keeps an axis as it is.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1, or the input is not (N, C, H, W) or (C, H, W).
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.AdaptiveAvgPool2d(1)(np.array([[[[1.0, 3.0], [3.0, 5.0]]]]))
+    array([[[[3.]]]])
+    """
+
+    _axes = 2
+    _op = _MEAN
+
+
+class AdaptiveMaxPool1d(_AdaptiveMax):
+    """The largest elements of windows of one axis that are as long as it takes to have ``output_size`` of them, as in `AdaptiveAvgPool1d`.
+
+    Parameters
+    ----------
+    output_size : int or None
+        None keeps an axis as it is.
+    return_indices : bool
+        Whether a call returns ``(y, indices)``, where an index (int64) is the place of the maximum in its flattened channel.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1, or the input is not (N, C, L) or (C, L).
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.AdaptiveMaxPool1d(1)(np.array([[[1.0, 3.0]]]))
+    array([[[3.]]])
+    """
+
+    _axes = 1
+
+
+class AdaptiveMaxPool2d(_AdaptiveMax):
+    """The largest elements of windows of two axes that are as long as it takes to have ``output_size`` of them, as in `AdaptiveAvgPool2d`.
+
+    Parameters
+    ----------
+    output_size : int or None, or a pair of them
+        None keeps an axis as it is.
+    return_indices : bool
+        Whether a call returns ``(y, indices)``, where an index (int64) is the place of the maximum in its flattened channel.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1, or the input is not (N, C, H, W) or (C, H, W).
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.AdaptiveMaxPool2d(1)(np.array([[[[1.0, 3.0], [3.0, 5.0]]]]))
+    array([[[[5.]]]])
+    """
+
+    _axes = 2
+
+
+class GlobalAvgPool1d(_Global):
+    """The mean of each channel: (N, C, L) becomes (N, C).
+
+    Raises
+    ------
+    ValueError
+        If the input is not (N, C, L) or (C, L).
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.GlobalAvgPool1d()(np.array([[[1.0, 3.0]]]))
+    array([[2.]])
+    """
+
+    _axes = 1
+    _op = _MEAN
+
+
+class GlobalAvgPool2d(_Global):
+    """The mean of each channel: (N, C, H, W) becomes (N, C).
+
+    Raises
+    ------
+    ValueError
+        If the input is not (N, C, H, W) or (C, H, W).
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.GlobalAvgPool2d()(np.array([[[[1.0, 3.0], [3.0, 5.0]]]]))
+    array([[3.]])
+    """
+
+    _axes = 2
+    _op = _MEAN
+
+
+class GlobalMaxPool1d(_Global):
+    """The largest element of each channel: (N, C, L) becomes (N, C).
+
+    Raises
+    ------
+    ValueError
+        If the input is not (N, C, L) or (C, L).
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.GlobalMaxPool1d()(np.array([[[1.0, 3.0]]]))
+    array([[3.]])
+    """
+
+    _axes = 1
+    _op = _MAXIMUM
+
+
+class GlobalMaxPool2d(_Global):
+    """The largest element of each channel: (N, C, H, W) becomes (N, C).
+
+    Raises
+    ------
+    ValueError
+        If the input is not (N, C, H, W) or (C, H, W).
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.GlobalMaxPool2d()(np.array([[[[1.0, 3.0], [3.0, 5.0]]]]))
+    array([[5.]])
+    """
+
+    _axes = 2
+    _op = _MAXIMUM
