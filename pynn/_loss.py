@@ -34,6 +34,7 @@ class Loss:
         for name in ("weight", "pos_weight"):
             if self._values.get(name) is not None:
                 self._values[name] = _weight(self._values[name], name)
+        self._numbers = tuple(float(value) for value in self._values.values() if isinstance(value, (bool, int, float)))
         self._grads: tuple[Array, ...] | None = None
         self._shape: tuple[int, ...] = ()
         self._shapes: list[tuple[int, ...]] | None = None
@@ -45,14 +46,19 @@ class Loss:
             return values[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set anything but a setting, which is fixed when the loss is made."""
+        if name in self.__dict__.get("_values", ()):
+            raise AttributeError(f"{name} is fixed when a {type(self).__name__} is made: make another one")
+        super().__setattr__(name, value)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the loss; each loss says what it takes."""
         raise NotImplementedError(f"{type(self).__name__} has no call of its own")
 
     # ---- the core's view ------------------------------------------------------------------------------------------
     def _in_core(self, weight: Array | None, pos_weight: Array | None, each: bool) -> tuple[Any, ...]:
-        numbers = tuple(float(self._values[name]) for name, default in self._parameters.defaults.items() if default is not None)
-        return self._index, _IN_CORE[self.reduction], numbers, weight, pos_weight, each
+        return self._index, _IN_CORE[self.reduction], self._numbers, weight, pos_weight, each
 
     @property
     def _criterion(self) -> tuple[Any, ...]:
@@ -62,6 +68,8 @@ class Loss:
     def _weights(self, x: Array) -> tuple[Any, ...]:
         """Return what the core takes for predictions of the shape of ``x``: weights one a class, or spread over the elements."""
         weights = {name: self._values.get(name) for name in ("weight", "pos_weight")}
+        if weights["weight"] is None and weights["pos_weight"] is None:
+            return self._in_core(None, None, False)
         if self._row["kind"] == "e":
             spread = {name: _broadcast(w, x.shape, name) for name, w in weights.items()}
             return self._in_core(spread["weight"], spread["pos_weight"], True)

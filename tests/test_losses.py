@@ -425,6 +425,15 @@ def test_errors_say_what_is_wrong(case: str) -> None:
         ERRORS[case][0]()
 
 
+def test_settings_are_fixed() -> None:
+    loss = pynn.HuberLoss(delta=0.5)
+    assert loss.delta == 0.5
+    with pytest.raises(AttributeError, match="delta is fixed when a HuberLoss is made"):
+        loss.delta = 1.0
+    with pytest.raises(AttributeError, match="'HuberLoss' object has no attribute 'beta'"):
+        loss.beta  # noqa: B018
+
+
 # ---- fit ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("loss", [
     pynn.HuberLoss(delta=0.3), pynn.BCEWithLogitsLoss(pos_weight=[3.0, 0.5]), pynn.KLDivLoss(reduction="batchmean", log_target=True),
