@@ -35,6 +35,7 @@ from .conv import *  # noqa: F403
 from .layers import Flatten, Linear
 from .losses import *  # noqa: F403
 from .model import Input, Model, Sequential
+from .norm import *  # noqa: F403
 from .pooling import *  # noqa: F403
 
 __version__ = "0.1.0"
@@ -47,6 +48,7 @@ __all__ = [
     *activation_layers.__all__,  # type: ignore[name-defined]  # noqa: F405
     *conv.__all__,  # type: ignore[name-defined]  # noqa: F405
     *losses.__all__,
+    *norm.__all__,  # type: ignore[name-defined]  # noqa: F405
     *pooling.__all__,  # type: ignore[name-defined]  # noqa: F405
     "Add",
     "Concat",

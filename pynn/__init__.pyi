@@ -143,6 +143,28 @@ from .losses import TripletMarginLoss as TripletMarginLoss
 from .model import Input as Input
 from .model import Model as Model
 from .model import Sequential as Sequential
+from .norm import BatchNorm1d as BatchNorm1d
+from .norm import BatchNorm2d as BatchNorm2d
+from .norm import GroupNorm as GroupNorm
+from .norm import InstanceNorm1d as InstanceNorm1d
+from .norm import InstanceNorm2d as InstanceNorm2d
+from .norm import LayerNorm as LayerNorm
+from .norm import LocalResponseNorm as LocalResponseNorm
+from .norm import RMSNorm as RMSNorm
+from .pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
+from .pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
+from .pooling import AdaptiveMaxPool1d as AdaptiveMaxPool1d
+from .pooling import AdaptiveMaxPool2d as AdaptiveMaxPool2d
+from .pooling import AvgPool1d as AvgPool1d
+from .pooling import AvgPool2d as AvgPool2d
+from .pooling import GlobalAvgPool1d as GlobalAvgPool1d
+from .pooling import GlobalAvgPool2d as GlobalAvgPool2d
+from .pooling import GlobalMaxPool1d as GlobalMaxPool1d
+from .pooling import GlobalMaxPool2d as GlobalMaxPool2d
+from .pooling import LPPool1d as LPPool1d
+from .pooling import LPPool2d as LPPool2d
+from .pooling import MaxPool1d as MaxPool1d
+from .pooling import MaxPool2d as MaxPool2d
 
 __all__ = [
     "identity",
@@ -230,6 +252,10 @@ __all__ = [
     "LogSoftmax",
     "Sparsemax",
     "Hardmax",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "L1Loss",
     "MSELoss",
     "SmoothL1Loss",
@@ -259,12 +285,30 @@ __all__ = [
     "CIoULoss",
     "CTCLoss",
     "FunctionLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "LayerNorm",
+    "LocalResponseNorm",
+    "RMSNorm",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "GlobalAvgPool1d",
+    "GlobalAvgPool2d",
+    "GlobalMaxPool1d",
+    "GlobalMaxPool2d",
+    "LPPool1d",
+    "LPPool2d",
+    "MaxPool1d",
+    "MaxPool2d",
     "Add",
     "Concat",
-    "Conv1d",
-    "Conv2d",
-    "ConvTranspose1d",
-    "ConvTranspose2d",
     "Flatten",
     "History",
     "Input",

@@ -90,6 +90,17 @@ class Parameter:
         return f"<Parameter {self.name or 'unnamed'}: {self.data.dtype} {self.shape}{'' if self.requires_grad else ', frozen'}>"
 
 
+class Buffer:
+    """An array that belongs to a layer's state and is not learnt, such as a running mean: its address never changes."""
+
+    grad: Array | None = None
+    requires_grad = False
+
+    def __init__(self, data: Array, name: str) -> None:
+        self.data = data
+        self.name = name
+
+
 class Builder:
     """A graph under construction, as layers see it.
 
@@ -101,6 +112,8 @@ class Builder:
         Whether layers that behave differently in training do so, each if its own ``training`` is set too.
     random : bool
         Whether any layer so far draws random numbers.
+    dtype : str
+        What the graph computes in.
     batched : bool
         Whether the first axis of the whole array is the batch.
     skip : frozenset of str
@@ -110,6 +123,7 @@ class Builder:
     def __init__(self, dtype: str, shapes: Sequence[tuple[int, ...]], *, batched: bool = True, training: bool = True) -> None:
         self.graph = _core.Graph(dtype, shapes[0])
         self.nodes = (0, *map(self.graph.input, shapes[1:]))
+        self.dtype = dtype
         self.batched = batched
         self.skip: frozenset[str] = frozenset()
         self._path: list[str] = []
@@ -134,7 +148,7 @@ class Builder:
         kind: str,
         where: str,
         config: tuple[float, ...],
-        *parameters: Parameter | None,
+        *parameters: Parameter | Buffer | None,
         inputs: Sequence[int] | None = None,
         training: bool = False,
     ) -> int:
@@ -175,6 +189,7 @@ class Layer:
 
     def __init__(self) -> None:
         self._parameters: dict[str, Parameter] = {}
+        self._buffers: dict[str, Buffer] = {}
         self._training = True
         self._ticks = 0
         self._owners: weakref.WeakSet[Layer] = weakref.WeakSet()
@@ -314,6 +329,10 @@ class Layer:
         parts = ((f"{name}.{own}", p) for name, layer in self._children().items() for own, p in layer._all_parameters().items())
         return {**self._parameters, **dict(parts)}
 
+    def _all_state(self) -> dict[str, Parameter | Buffer]:
+        parts = ((f"{name}.{own}", p) for name, layer in self._children().items() for own, p in layer._all_state().items())
+        return {**self._parameters, **self._buffers, **dict(parts)}
+
     def parameters(self) -> list[Parameter]:
         """Return the parameters, each once."""
         return list({id(p): p for p in self._all_parameters().values()}.values())
@@ -334,7 +353,7 @@ class Layer:
 
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all arrays that make up the layer's state, under PyTorch's names."""
-        return {name: p.data.copy() for name, p in self._all_parameters().items()}
+        return {name: p.data.copy() for name, p in self._all_state().items()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike], strict: bool = True) -> None:
         """Copy ``state`` into the layer's arrays.
@@ -353,14 +372,14 @@ class Layer:
         ValueError
             If a shape differs; nothing has been changed then.
         """
-        own = self._all_parameters()
+        own = self._all_state()
         missing, unexpected = own.keys() - state.keys(), state.keys() - own.keys()
         if strict and (missing or unexpected):
             raise KeyError(f"state: missing {sorted(missing)}, unexpected {sorted(unexpected)}")
         new = {name: real_array(state[name], name) for name in own if name in state}
         for name, a in new.items():
-            if a.shape != own[name].shape:
-                raise ValueError(f"state: {name} has shape {a.shape}, expected {own[name].shape}")
+            if a.shape != own[name].data.shape:
+                raise ValueError(f"state: {name} has shape {a.shape}, expected {own[name].data.shape}")
         for name, a in new.items():
             own[name].data[...] = a
 

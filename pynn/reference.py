@@ -122,6 +122,51 @@ def hardmax_backward(y: Array, gy: Array, axis: int = -1) -> Array:
     return 0 * gy
 
 
+# ---- normalisation --------------------------------------------------------------------------------------------------
+def normalize(
+    x: Array, axes: tuple[int, ...], weight: Array | None, bias: Array | None, eps: float, gy: Array, *, centred: bool = True
+) -> tuple[Array, Array, Array, Array]:
+    """Return ``(x - mean) / sqrt(var + eps) * weight + bias`` with statistics over axes, and the gradients of x, weight and bias.
+
+    weight and bias broadcast against x, and their gradients are summed to the shape of one that varies where x does beyond
+    `axes`, or for statistics of rows along them. Without centring the mean counts as 0.
+    """
+    mean = x.mean(axes, keepdims=True) if centred else np.zeros_like(x[:1])
+    scale = 1 / np.sqrt(((x - mean) ** 2).mean(axes, keepdims=True) + eps)
+    n = (x - mean) * scale
+    h = gy * (1.0 if weight is None else weight)
+    gx = h - n * (h * n).mean(axes, keepdims=True) - (h.mean(axes, keepdims=True) if centred else 0)
+    like = np.zeros_like(x if weight is None else weight)
+    y = n * (1.0 if weight is None else weight) + (0.0 if bias is None else bias)
+    return y, gx * scale, _sum_like(gy * n, like), _sum_like(gy, like)
+
+
+def _sum_like(a: Array, like: Array) -> Array:
+    """Return a summed over the axes along which `like` has size 1 or none."""
+    a = a.sum(tuple(range(a.ndim - like.ndim)))
+    return np.asarray(a.sum(tuple(i for i, n in enumerate(like.shape) if n == 1), keepdims=True))
+
+
+def group_norm(
+    x: Array, groups: int, weight: Array | None, bias: Array | None, eps: float, gy: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Return GroupNorm's output and gradients: x (rows, channels, ...), weight and bias (channels, 1, ...)."""
+    parted = (len(x), groups, x.shape[1] // groups, *x.shape[2:])
+    one, zero = np.ones((x.shape[1], *[1] * (x.ndim - 2))), np.zeros((x.shape[1], *[1] * (x.ndim - 2)))
+    w, b = ((d if a is None else a).reshape(groups, -1, *[1] * (x.ndim - 2)) for a, d in ((weight, one), (bias, zero)))
+    y, gx, gw, gb = normalize(x.reshape(parted), tuple(range(2, x.ndim + 1)), w, b, eps, gy.reshape(parted))
+    return y.reshape(x.shape), gx.reshape(x.shape), gw.reshape(-1), gb.reshape(-1)
+
+
+def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float, gy: Array) -> tuple[Array, Array]:
+    """Return ``x / (k + alpha * mean(x**2)) ** beta``, the mean over size channels beside each, and the gradient of x."""
+    channels = np.arange(x.shape[1])
+    beside = (channels >= channels[:, None] - size // 2) & (channels <= channels[:, None] + (size - 1) // 2)
+    d = k + alpha / size * np.einsum("cj,nj...->nc...", beside, x**2)
+    terms = np.einsum("cj,nc...->nj...", beside, gy * x * d ** (-beta - 1))
+    return np.asarray(x * d**-beta), np.asarray(gy * d**-beta - 2 * alpha * beta / size * x * terms)
+
+
 # ---- losses ---------------------------------------------------------------------------------------------------------
 def loss(name: str, inputs: Array | tuple[Array, ...], target: ArrayLike | None = None, **settings: Any) -> Array:
     """Return the values of a loss, by evaluating the formula of the core's table for each row, or for all elements at once.

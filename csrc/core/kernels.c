@@ -27,6 +27,7 @@
 #include "conv.h"
 #include "pooling.h"
 #include "whole.h"
+#include "norm.h"
 #undef R
 #undef I
 #undef SFX
@@ -52,6 +53,7 @@
 #include "conv.h"
 #include "pooling.h"
 #include "whole.h"
+#include "norm.h"
 
 #define ACTIVATION(t, f) { forward_##f##_##t, derivative_##f##_##t, backward_##f##_##t },
 #define ROWWISE(t, f)    { forward_rows_##f##_##t, backward_rows_##f##_##t },
@@ -63,7 +65,9 @@
     static const pn_rowwise_kernels rowwise_##t[] = { PN_ROWWISE(ROW_##t##_ROWWISE) }; \
     static pn_loss_fn *const losses_##t[] = { PN_LOSSES(ROW_##t##_LOSS) }; \
     static pn_update_fn *const updates_##t[] = { PN_OPTIMIZERS(ROW_##t##_UPDATE) }; \
-    static const pn_whole_kernels wholes_##t[] = { PN_WHOLE_OPTIMIZERS(ROW_##t##_WHOLE) };
+    static const pn_whole_kernels wholes_##t[] = { PN_WHOLE_OPTIMIZERS(ROW_##t##_WHOLE) }; \
+    static const pn_norm_kernels norm_##t = { norm_moments_##t, norm_apply_##t, norm_sums_##t, norm_back_##t, columns_moments_##t, columns_apply_##t, \
+                                              columns_sums_##t, columns_back_##t, response_apply_##t, response_back_##t };
 #define ROW_f32_ACTIVATION(f, ...) ACTIVATION(f32, f)
 #define ROW_f64_ACTIVATION(f, ...) ACTIVATION(f64, f)
 #define ROW_f32_ROWWISE(f, ...)    ROWWISE(f32, f)
@@ -82,6 +86,7 @@ TYPED(f64)
 #define OF(t)      { activations_##t, rowwise_##t, losses_##t, updates_##t, wholes_##t, adjust_##t, average_##t, power_sum_##t, \
                        gemm_##t, gemm_workspace_##t, sum_rows_##t, add_##t, multiply_##t, turn_##t, \
                        { taps_##t, panel_width_##t, pack_taps_##t, unpack_taps_##t }, \
-                       { max_pool_##t, max_pool_back_##t, index_values_##t, mean_pool_##t, mean_pool_back_##t, norm_pool_##t, norm_pool_back_##t } }
+                       { max_pool_##t, max_pool_back_##t, index_values_##t, mean_pool_##t, mean_pool_back_##t, norm_pool_##t, norm_pool_back_##t }, \
+                       &norm_##t }
 extern const pn_kernels CAT(pn_kernels, PN_ISA);
 const pn_kernels CAT(pn_kernels, PN_ISA) = { STRING(PN_ISA), { [PN_F32] = OF(f32), [PN_F64] = OF(f64) } };

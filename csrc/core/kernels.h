@@ -81,6 +81,24 @@ typedef struct {
 typedef void pn_pair_fn(size_t n, const void *a, const void *b, void *y);      /* elementwise; y may be a or b */
 typedef void pn_sum_rows_fn(size_t rows, size_t n, const void *x, void *out);   /* out[j] += sum over rows of x (rows, n) */
 
+/* Normalisation (norm.h). A group: spans runs of n contiguous elements, stride elements from one to the next, with one mean and scale;
+ * w and b, which may be NULL (1 and 0), hold one number for the group, one a span, or one an element of its only span. */
+enum { PN_PER_GROUP, PN_PER_SPAN, PN_PER_ELEMENT };
+typedef struct { size_t spans, stride, n; int each; const void *w, *b; double mean, scale; } pn_norm_group;
+typedef struct { size_t channels, inner, size; double alpha, beta, k; } pn_response;       /* one sample of LocalResponseNorm */
+typedef struct {
+    void (*moments)(const pn_norm_group *g, const void *x, int centred, double *out);
+    void (*apply)(const pn_norm_group *g, const void *x, void *y);
+    void (*sums)(const pn_norm_group *g, const void *x, const void *gy, double *out);
+    void (*back)(const pn_norm_group *g, const void *x, const void *gy, void *gx, const double *by, void *gw, void *gb);   /* gx, gw, gb or NULL */
+    void (*columns_moments)(size_t rows, size_t n, size_t stride, const void *x, double *mean, double *squares);
+    void (*columns_apply)(size_t rows, size_t n, size_t stride, const void *x, void *y, const double *const *by);
+    void (*columns_sums)(size_t rows, size_t n, size_t stride, const void *x, const void *gy, const double *mean, double *sums, double *products);
+    void (*columns_back)(size_t rows, size_t n, size_t stride, const void *x, const void *gy, void *gx, const double *const *by);
+    void (*response)(const pn_response *r, const void *x, void *y);
+    void (*response_back)(const pn_response *r, const void *x, const void *gy, void *gx, double *work);
+} pn_norm_kernels;
+
 typedef struct {
     const pn_activation_kernels *activations;
     const pn_rowwise_kernels *rowwise;
@@ -97,6 +115,7 @@ typedef struct {
     pn_turn_fn *turn;
     pn_conv_kernels conv;
     pn_pool_kernels pool;
+    const pn_norm_kernels *norm;
 } pn_typed_kernels;
 
 typedef struct { const char *isa; pn_typed_kernels of[PN_DTYPES]; } pn_kernels;

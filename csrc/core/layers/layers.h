@@ -14,6 +14,12 @@
     ROW(slice)          /* config: axis of the sample, start, stop */ \
     ROW(conv)           /* config: see conv.c; parameters weight (out, in / groups, kernel; transposed: in, out / groups, kernel), bias (out) */ \
     ROW(pooling)        /* config: see pooling.c */ \
+    ROW(batch_norm)     /* config: num_features, eps, momentum (below 0: cumulative), weight, bias, track_running_stats (0 or 1); parameters weight, \
+                           bias, then states running_mean, running_var, num_batches_tracked (an int64 in the bytes of numbers) */ \
+    ROW(instance_norm)  /* as batch_norm */ \
+    ROW(group_norm)     /* config: num_groups, num_channels, eps, weight, bias (0 or 1); parameters weight, bias */ \
+    ROW(layer_norm)     /* config: eps, is the mean taken off, weight, bias, normalized_shape; parameters weight, bias */ \
+    ROW(response_norm)  /* config: size, alpha, beta, k */ \
     ROW(foreign)        /* config: number of parameters, dimensions of the new sample; pn_layer.foreign computes it */
 
 #define ROW(name) extern const pn_layer_kind pn_layer_##name;

@@ -1,0 +1,509 @@
+/* norm.c - layers that centre and scale: statistics of the batch (and their running averages), of rows, of groups of channels. */
+#include "layers.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FEATURES, EPS, MOMENTUM, WEIGHT, BIAS, TRACK, TRACKED_CONFIG };              /* of batch_norm and instance_norm */
+enum { GROUPS, CHANNELS, GROUP_EPS, GROUP_WEIGHT, GROUP_BIAS, GROUP_CONFIG };       /* of group_norm */
+enum { ROW_EPS, CENTRED, HAS_WEIGHT, HAS_BIAS, DIMS };                              /* of layer_norm */
+enum { CHUNK = 8192, TILE_ROWS = 64, TILE_COLUMNS = 256, PARTS = 16 };
+
+/* What the steps of one node share. Group i starts at element i * step, its weights at (i % period) * width. */
+typedef struct {
+    const pn_norm_kernels *k;
+    pn_dtype t;
+    pn_norm_group group;
+    size_t groups, step, period, width, features;
+    int centred, fresh, columns;            /* fresh: statistics are of what is given, not the running ones */
+    double eps, count;
+    double *mean, *var, *scale;             /* of each group */
+    double *slope, *shift;                  /* of each column */
+    void *weight, *bias, *running_mean, *running_var, *tracked;
+    double momentum;
+    size_t rows, tile_rows, row_tiles, column_tiles;    /* of columns: rows of what is one matrix then */
+    double *parts;                          /* of each row of tiles: two numbers a column */
+} norm;
+
+typedef struct {
+    norm *f;
+    double *sums, *by;                      /* two sums a group or span; in columns, three factors a group */
+    void *gw, *gb, *parts;                  /* parts: of weights at each element, from each chunk, first all of gw's */
+    int add_gw, add_gb;                     /* do they add to what is there? */
+    size_t per, chunks;
+} gradients;
+
+typedef struct { const pn_step *s; void *const *at; norm *f; gradients *g; size_t per; } job;
+
+static double get(const norm *f, const void *p, size_t i) { return f->t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i]; }
+static void set(const norm *f, void *p, size_t i, double v)
+{
+    if (f->t == PN_F32) ((float *)p)[i] = (float)v;
+    else ((double *)p)[i] = v;
+}
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t parts_of(size_t n, size_t per) { return (n + per - 1) / per; }
+static void *moved(const norm *f, void *p, size_t i) { return p ? (char *)p + i * pn_size(f->t) : NULL; }
+static void *element(const norm *f, const void *p, size_t i) { return (char *)p + i * pn_size(f->t); }
+
+static pn_norm_group group_at(const norm *f, size_t i)
+{
+    pn_norm_group g = f->group;
+    const size_t w = i % f->period * f->width;
+    g.w = moved(f, f->weight, w);
+    g.b = moved(f, f->bias, w);
+    g.mean = f->mean[i];
+    g.scale = f->scale[i];
+    return g;
+}
+
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
+
+static void group_chunk(void *context, size_t chunk)
+{
+    const job *j = context;
+    norm *f = j->f;
+    for (size_t i = chunk * j->per; i < least((chunk + 1) * j->per, f->groups); i++) {
+        const void *x = element(f, j->at[j->s->x], i * f->step);
+        if (f->fresh) {
+            double found[2];
+            f->k->moments(&f->group, x, f->centred, found);
+            f->mean[i] = found[0];
+            f->var[i] = found[1];
+            f->scale[i] = 1 / sqrt(found[1] + f->eps);
+        }
+        pn_norm_group g = group_at(f, i);
+        f->k->apply(&g, x, element(f, j->at[j->s->y], i * f->step));
+    }
+}
+
+typedef struct { size_t row, rows, column, columns, at; } tile;
+static tile tile_at(const norm *f, size_t i)
+{
+    tile t = { .row = i / f->column_tiles, .column = i % f->column_tiles * TILE_COLUMNS };
+    t.rows = least(f->tile_rows, f->rows - t.row * f->tile_rows);
+    t.columns = least(TILE_COLUMNS, f->features - t.column);
+    t.at = t.row * f->tile_rows * f->features + t.column;
+    return t;
+}
+static double *part_at(const norm *f, size_t row, int second) { return f->parts + (2 * row + (second != 0)) * f->features; }
+
+static void moments_tile(void *context, size_t i)
+{
+    const job *j = context;
+    const norm *f = j->f;
+    tile t = tile_at(f, i);
+    f->k->columns_moments(t.rows, t.columns, f->features, element(f, j->at[j->s->x], t.at), part_at(f, t.row, 0) + t.column, part_at(f, t.row, 1) + t.column);
+}
+static void apply_tile(void *context, size_t i)
+{
+    const job *j = context;
+    const norm *f = j->f;
+    tile t = tile_at(f, i);
+    const double *by[] = { f->mean + t.column, f->slope + t.column, f->shift + t.column };
+    f->k->columns_apply(t.rows, t.columns, f->features, element(f, j->at[j->s->x], t.at), element(f, j->at[j->s->y], t.at), by);
+}
+
+/* Moments of whole columns from those of their tiles (Chan, Golub and LeVeque, 1979). */
+static void join_tiles(norm *f)
+{
+    for (size_t c = 0; c < f->features; c++) f->mean[c] = f->var[c] = 0;
+    for (size_t r = 0; r < f->row_tiles; r++) {
+        const double share = (double)least(f->tile_rows, f->rows - r * f->tile_rows) / (double)f->rows, *mean = part_at(f, r, 0);
+        for (size_t c = 0; c < f->features; c++) f->mean[c] += share * mean[c];
+    }
+    for (size_t r = 0; r < f->row_tiles; r++) {
+        const double n = (double)least(f->tile_rows, f->rows - r * f->tile_rows), *mean = part_at(f, r, 0), *squares = part_at(f, r, 1);
+        for (size_t c = 0; c < f->features; c++) f->var[c] += squares[c] + n * (mean[c] - f->mean[c]) * (mean[c] - f->mean[c]);
+    }
+    for (size_t c = 0; c < f->features; c++) {
+        f->var[c] /= (double)f->rows;
+        f->scale[c] = 1 / sqrt(f->var[c] + f->eps);
+    }
+}
+
+static void forward_columns(norm *f, job *j)
+{
+    const size_t tiles = f->row_tiles * f->column_tiles;
+    if (f->fresh) {
+        pn_parallel(tiles, moments_tile, j);
+        join_tiles(f);
+    }
+    for (size_t c = 0; c < f->features; c++) {
+        f->slope[c] = f->weight ? f->scale[c] * get(f, f->weight, c) : f->scale[c];
+        f->shift[c] = f->bias ? get(f, f->bias, c) : 0;
+    }
+    pn_parallel(tiles, apply_tile, j);
+}
+
+/* running = (1 - m) running + m new, with the unbiased variance; over several samples of instance_norm, their mean is the new one.
+ * A negative momentum stands for the average of all so far. An empty batch counts, as in PyTorch, and changes nothing. */
+static void track(norm *f)
+{
+    int64_t tracked = 1;
+    if (f->tracked) {
+        memcpy(&tracked, f->tracked, sizeof tracked);
+        tracked++;
+        memcpy(f->tracked, &tracked, sizeof tracked);
+    }
+    const double m = f->momentum < 0 ? 1 / (double)tracked : f->momentum, unbiased = f->count / (f->count - 1);
+    for (size_t c = 0; c < f->features && f->groups && f->count > 0; c++) {
+        const size_t samples = f->groups / f->features;
+        double mean = 0, var = 0;
+        for (size_t i = c; i < f->groups; i += f->features) {
+            mean += f->mean[i];
+            var += f->var[i];
+        }
+        set(f, f->running_mean, c, (1 - m) * get(f, f->running_mean, c) + m * mean / (double)samples);
+        set(f, f->running_var, c, (1 - m) * get(f, f->running_var, c) + m * unbiased * var / (double)samples);
+    }
+}
+
+static void run_forward(const pn_step *s, void *const *at)
+{
+    norm *f = s->own;
+    job j = { .s = s, .at = at, .f = f, .per = CHUNK / (f->group.spans * f->group.n + 1) + 1 };
+    for (size_t i = 0; !f->fresh && i < f->groups; i++) {
+        f->mean[i] = get(f, f->running_mean, i % f->features);
+        f->scale[i] = 1 / sqrt(get(f, f->running_var, i % f->features) + f->eps);
+    }
+    if (f->columns && f->count > 0) forward_columns(f, &j);
+    else if (f->count > 0) pn_parallel(parts_of(f->groups, j.per), group_chunk, &j);
+    if (f->running_mean && f->fresh) track(f);
+}
+
+/* ---- backward ---------------------------------------------------------------------------------------------------- */
+
+/* The factors of gx = by[0] h + by[1] (x - mean) + by[2], from the sums of h and of h (x - mean); w: of the whole group. */
+static void factors(const norm *f, double scale, double sum, double product, double w, double *by)
+{
+    by[0] = scale * w;
+    by[1] = f->fresh ? -scale * scale * scale * product / f->count * w : 0;
+    by[2] = f->fresh && f->centred ? -scale * sum / f->count * w : 0;
+}
+
+static void back_chunk(void *context, size_t chunk)
+{
+    const job *j = context;
+    const norm *f = j->f;
+    const gradients *d = j->g;
+    const size_t units = f->group.each == PN_PER_SPAN ? f->group.spans : 1, bytes = f->features * pn_size(f->t);
+    const int gx = j->s->y != PN_NONE, each = f->group.each == PN_PER_ELEMENT;
+    char *gw = each && d->gw ? (char *)d->parts + chunk * bytes : NULL, *gb = each && d->gb ? (char *)d->parts + (d->chunks + chunk) * bytes : NULL;
+    if (gw) memset(gw, 0, bytes);
+    if (gb) memset(gb, 0, bytes);
+    for (size_t i = chunk * d->per; i < least((chunk + 1) * d->per, f->groups); i++) {
+        const void *x = element(f, j->at[j->s->t], i * f->step), *gy = element(f, j->at[j->s->x], i * f->step);
+        const size_t at = i % f->period * f->width;
+        pn_norm_group g = group_at(f, i);
+        double *sums = d->sums + 2 * i * units, total[2] = { 0 }, by[3];
+        if (f->fresh || (!each && (d->gw || d->gb))) f->k->sums(&g, x, gy, sums);
+        for (size_t u = 0; u < units; u++) {
+            const double w = f->weight && units > 1 ? get(f, f->weight, at + u) : 1;
+            total[0] += w * sums[2 * u];
+            total[1] += w * sums[2 * u + 1];
+        }
+        factors(f, g.scale, total[0], total[1], f->weight && g.each == PN_PER_GROUP ? get(f, f->weight, at) : 1, by);
+        if (gx || each)
+            f->k->back(&g, x, gy, gx ? element(f, j->at[j->s->y], i * f->step) : NULL, by, moved(f, gw, at), moved(f, gb, at));
+    }
+}
+
+static void sums_tile(void *context, size_t i)
+{
+    const job *j = context;
+    const norm *f = j->f;
+    tile t = tile_at(f, i);
+    f->k->columns_sums(t.rows, t.columns, f->features, element(f, j->at[j->s->t], t.at), element(f, j->at[j->s->x], t.at), f->mean + t.column,
+                       part_at(f, t.row, 0) + t.column, part_at(f, t.row, 1) + t.column);
+}
+static void back_tile(void *context, size_t i)
+{
+    const job *j = context;
+    const norm *f = j->f;
+    tile t = tile_at(f, i);
+    const double *b = j->g->by + t.column, *by[] = { f->mean + t.column, b, b + f->features, b + 2 * f->features };
+    f->k->columns_back(t.rows, t.columns, f->features, element(f, j->at[j->s->t], t.at), element(f, j->at[j->s->x], t.at), element(f, j->at[j->s->y], t.at), by);
+}
+static void backward_columns(const pn_step *s, norm *f, job *j)
+{
+    const size_t tiles = f->row_tiles * f->column_tiles;
+    gradients *d = j->g;
+    if (f->fresh || d->gw || d->gb) pn_parallel(tiles, sums_tile, j);
+    memset(d->sums, 0, 2 * f->features * sizeof *d->sums);
+    for (size_t r = 0; r < f->row_tiles; r++)
+        for (size_t c = 0; c < f->features; c++) {
+            d->sums[2 * c] += part_at(f, r, 0)[c];
+            d->sums[2 * c + 1] += part_at(f, r, 1)[c];
+        }
+    if (s->y == PN_NONE) return;
+    for (size_t c = 0; c < f->features; c++) {
+        double by[3];
+        factors(f, f->scale[c], d->sums[2 * c], d->sums[2 * c + 1], f->weight ? get(f, f->weight, c) : 1, by);
+        for (size_t i = 0; i < 3; i++) d->by[i * f->features + c] = by[i];
+    }
+    pn_parallel(tiles, back_tile, j);
+}
+
+/* Gradients of weights that hold one number a group or span: over all samples, in order. */
+static void give_sums(const norm *f, const gradients *d)
+{
+    const size_t units = f->group.each == PN_PER_SPAN ? f->group.spans : 1;
+    for (size_t c = 0; c < f->features; c++) {
+        double w = d->add_gw ? get(f, d->gw, c) : 0, b = d->add_gb ? get(f, d->gb, c) : 0;
+        for (size_t i = c; i < f->groups * units; i += f->features) {
+            b += d->sums[2 * i];
+            w += d->sums[2 * i + 1] * f->scale[i / units];
+        }
+        if (d->gw) set(f, d->gw, c, w);
+        if (d->gb) set(f, d->gb, c, b);
+    }
+}
+
+static void run_backward(const pn_step *s, void *const *at)
+{
+    gradients *d = s->own;
+    norm *f = d->f;
+    const size_t bytes = f->features * pn_size(f->t);
+    job j = { .s = s, .at = at, .f = f, .g = d };
+    if (f->columns) backward_columns(s, f, &j);
+    else pn_parallel(d->chunks, back_chunk, &j);
+    if (f->group.each != PN_PER_ELEMENT) {
+        if (d->gw || d->gb) give_sums(f, d);
+        return;
+    }
+    if (d->gw && !d->add_gw) memset(d->gw, 0, bytes);
+    if (d->gb && !d->add_gb) memset(d->gb, 0, bytes);
+    if (d->gw) s->k->sum_rows(d->chunks, f->features, d->parts, d->gw);
+    if (d->gb) s->k->sum_rows(d->chunks, f->features, (char *)d->parts + d->chunks * bytes, d->gb);
+}
+
+/* ---- steps -------------------------------------------------------------------------------------------------------- */
+
+static double *doubles(pn_builder *b, size_t n, int *ok)
+{
+    size_t bytes;
+    double *p = pn_multiply(n, sizeof *p, &bytes) ? pn_plan_own(b, bytes) : NULL;
+    *ok &= p != NULL;
+    return p;
+}
+
+/* The forward step of a norm whose geometry f holds. */
+static pn_status add_forward(pn_builder *b, size_t node, const char *what, norm f)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    int ok = 1, y = b->value[node] = pn_output_buffer(b, node, 0);
+    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run_forward);
+    norm *own = s ? pn_plan_own(b, sizeof *own) : NULL;
+    if (!own) return PN_NO_MEMORY;
+    f.k = b->k->norm;
+    f.t = b->graph->dtype;
+    f.count = (double)(f.group.spans * f.group.n);
+    f.mean = doubles(b, f.groups, &ok);
+    f.var = doubles(b, f.groups, &ok);
+    f.scale = doubles(b, f.groups, &ok);
+    if (f.columns) {
+        const size_t wide = least(f.features ? f.features : 1, TILE_COLUMNS);
+        f.tile_rows = TILE_ROWS * (TILE_COLUMNS / wide);
+        f.row_tiles = parts_of(f.rows, f.tile_rows);
+        f.column_tiles = parts_of(f.features, TILE_COLUMNS);
+        f.slope = doubles(b, f.features, &ok);
+        f.shift = doubles(b, f.features, &ok);
+        f.parts = doubles(b, 2 * f.row_tiles * f.features, &ok);
+    }
+    if (!ok) return PN_NO_MEMORY;
+    *own = f;
+    s->own = own;
+    s->x = b->value[n->inputs[0]];
+    s->y = y;
+    pn_step_uses(b, s->x);
+    pn_step_uses(b, y);
+    return PN_OK;
+}
+
+/* What the forward step of this node left. */
+static norm *forward_of(const pn_builder *b, size_t node)
+{
+    const pn_step *s = b->plan->steps;
+    while (s->node != &b->graph->nodes[node] || s->run != run_forward) s++;
+    return s->own;
+}
+
+static pn_status backward(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    norm *f = forward_of(b, node);
+    int ok = 1, gx = PN_NONE, wanted = pn_wants_gradient(b, n->inputs[0]);
+    gradients d = { .f = f };
+    for (size_t i = 0; i < n->n_slots; i++) {
+        if (!n->slots[i].grad) continue;
+        if (n->slots[i].data == f->weight) d.gw = n->slots[i].grad, d.add_gw = pn_accumulates(b, node, i);
+        else d.gb = n->slots[i].grad, d.add_gb = pn_accumulates(b, node, i);
+    }
+    if (!wanted && !d.gw && !d.gb) return PN_OK;
+    if (wanted && (gx = pn_gradient_buffer(b, n->inputs[0], b->grad[node])) == PN_NONE) return PN_NO_MEMORY;
+    const size_t units = f->group.each == PN_PER_SPAN ? f->group.spans : 1;
+    d.per = CHUNK / (f->group.spans * f->group.n + 1) + 1;
+    if (f->group.each == PN_PER_ELEMENT && d.per < parts_of(f->groups, PARTS)) d.per = parts_of(f->groups, PARTS);
+    d.chunks = parts_of(f->groups, d.per);
+    d.sums = doubles(b, 2 * f->groups * units, &ok);
+    if (f->columns) d.by = doubles(b, 3 * f->features, &ok);
+    else if (f->group.each == PN_PER_ELEMENT && (d.gw || d.gb)) d.parts = doubles(b, 2 * d.chunks * f->features, &ok);
+    pn_step *s = ok ? pn_step_new(b, "normalisation gradient", run_backward) : NULL;
+    gradients *own = s ? pn_plan_own(b, sizeof *own) : NULL;
+    if (!own) return PN_NO_MEMORY;
+    *own = d;
+    s->own = own;
+    s->x = b->grad[node];
+    s->t = b->value[n->inputs[0]];
+    s->y = gx;
+    pn_step_uses(b, s->x);
+    pn_step_uses(b, s->t);
+    pn_step_uses(b, gx);
+    return PN_OK;
+}
+
+static size_t inner_of(const pn_shape *s, size_t from)
+{
+    size_t n = 1;
+    for (size_t i = from; i < s->ndim; i++) n *= s->dim[i];
+    return n;
+}
+static int counts(double v) { return v >= 0 && v < 0x1p53; }
+static pn_status bad_shape(const pn_node *node, const pn_shape *input, const char *what, pn_error *error)
+{
+    char text[80];
+    pn_shape_text(input, text, sizeof text);
+    return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s %s", node->where, text, what);
+}
+
+/* ---- batch and instance --------------------------------------------------------------------------------------------- */
+
+static pn_status shape_tracked(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+{
+    (void)t;
+    if (node->n_config != TRACKED_CONFIG || !counts(node->config[FEATURES]))
+        return pn_fail(error, PN_BAD_VALUE, "%s: num_features must be a non-negative integer", node->where);
+    const size_t c = (size_t)node->config[FEATURES], learnt = (node->config[WEIGHT] != 0) + (node->config[BIAS] != 0), states = node->config[TRACK] != 0 ? 3 : 0;
+    char what[80];
+    snprintf(what, sizeof what, "does not begin with num_features = %zu", c);
+    if (inputs[0]->ndim < 1 || inputs[0]->dim[0] != c) return bad_shape(node, inputs[0], what, error);
+    node->shape = *inputs[0];
+    node->n_slots = learnt + states;
+    for (size_t i = 0; i < node->n_slots; i++) node->slots[i].shape = (pn_shape){ 1, { c } };
+    if (states) node->slots[learnt + 2].shape.ndim = PN_ANY_SHAPE;      /* an int64, in the bytes of one or two numbers */
+    return PN_OK;
+}
+
+/* What both share: whose statistics are used, and the arrays. */
+static pn_status tracked_norm(pn_builder *b, const pn_node *n, norm *f)
+{
+    const int track = n->config[TRACK] != 0, weight = n->config[WEIGHT] != 0, bias = n->config[BIAS] != 0;
+    const pn_binding *states = n->slots + weight + bias;
+    f->features = f->period = (size_t)n->config[FEATURES];
+    f->width = f->centred = 1;
+    f->eps = n->config[EPS];
+    f->momentum = n->config[MOMENTUM];
+    f->fresh = !track || (n->training && b->mode != PN_PREDICT);
+    if (weight) f->weight = n->slots[0].data;
+    if (bias) f->bias = n->slots[weight].data;
+    if (track) f->running_mean = states[0].data, f->running_var = states[1].data, f->tracked = states[2].data;
+    if (f->fresh && f->group.spans * f->group.n == 1)
+        return pn_fail(b->error, PN_BAD_SHAPE, "%s: one value a channel has no variance; training needs more (is the last batch a single row?)", n->where);
+    return PN_OK;
+}
+
+static pn_status forward_batch(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    const size_t c = (size_t)n->config[FEATURES], inner = inner_of(&n->shape, 1);
+    norm f = { .group = { .spans = b->rows, .stride = c * inner, .n = inner, .each = PN_PER_GROUP }, .groups = c, .step = inner, .rows = b->rows * inner,
+               .columns = inner == 1 || b->layout[node] };       /* channels last: one matrix of all pixels */
+    pn_status status = tracked_norm(b, n, &f);
+    return status ? status : add_forward(b, node, "batch normalisation", f);
+}
+
+static pn_status forward_instance(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    const size_t inner = inner_of(&n->shape, 1);
+    norm f = { .group = { .spans = 1, .n = inner, .each = PN_PER_GROUP }, .groups = b->rows * (size_t)n->config[FEATURES], .step = inner };
+    pn_status status = tracked_norm(b, n, &f);
+    f.tracked = NULL;                                                   /* PyTorch counts none here */
+    return status ? status : add_forward(b, node, "instance normalisation", f);
+}
+
+/* ---- groups of channels ---------------------------------------------------------------------------------------------- */
+
+static pn_status shape_group(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+{
+    (void)t;
+    const double *c = node->config;
+    if (node->n_config != GROUP_CONFIG || !counts(c[GROUPS]) || !counts(c[CHANNELS]) || c[GROUPS] < 1 || (size_t)c[CHANNELS] % (size_t)c[GROUPS])
+        return pn_fail(error, PN_BAD_VALUE, "%s: num_channels must be a multiple of num_groups", node->where);
+    const size_t channels = (size_t)c[CHANNELS];
+    char what[80];
+    snprintf(what, sizeof what, "does not begin with num_channels = %zu", channels);
+    if (inputs[0]->ndim < 1 || inputs[0]->dim[0] != channels) return bad_shape(node, inputs[0], what, error);
+    node->shape = *inputs[0];
+    node->n_slots = (size_t)(c[GROUP_WEIGHT] != 0) + (c[GROUP_BIAS] != 0);
+    node->slots[0].shape = node->slots[1].shape = (pn_shape){ 1, { channels } };
+    return PN_OK;
+}
+
+/* Where a channel is a single element, its weight stands at an element. */
+static pn_status forward_group(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    const size_t groups = (size_t)n->config[GROUPS], channels = (size_t)n->config[CHANNELS], each = channels / groups, inner = inner_of(&n->shape, 1);
+    const int weight = n->config[GROUP_WEIGHT] != 0;
+    norm f = { .groups = b->rows * groups, .step = each * inner, .period = groups, .width = each, .features = channels, .centred = 1, .fresh = 1,
+               .eps = n->config[GROUP_EPS] };
+    if (inner == 1) f.group = (pn_norm_group){ .spans = 1, .n = each, .each = PN_PER_ELEMENT };
+    else f.group = (pn_norm_group){ .spans = each, .stride = inner, .n = inner, .each = PN_PER_SPAN };
+    if (weight) f.weight = n->slots[0].data;
+    if (n->config[GROUP_BIAS] != 0) f.bias = n->slots[weight].data;
+    return add_forward(b, node, "group normalisation", f);
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------------ */
+
+static pn_status shape_layer(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+{
+    (void)t;
+    if (node->n_config < DIMS || node->n_config - DIMS > PN_MAX_DIMS) return pn_fail(error, PN_BAD_VALUE, "%s: normalized_shape has too many dimensions", node->where);
+    pn_shape rows = { .ndim = node->n_config - DIMS };
+    const size_t skipped = inputs[0]->ndim - rows.ndim;
+    int fits = rows.ndim <= inputs[0]->ndim;
+    for (size_t i = 0; i < rows.ndim; i++) {
+        rows.dim[i] = (size_t)node->config[DIMS + i];
+        fits = fits && inputs[0]->dim[skipped + i] == rows.dim[i];
+    }
+    if (!fits) {
+        char text[80], what[120];
+        pn_shape_text(&rows, text, sizeof text);
+        snprintf(what, sizeof what, "does not end in normalized_shape = %s", text);
+        return bad_shape(node, inputs[0], what, error);
+    }
+    node->shape = *inputs[0];
+    if (node->config[HAS_WEIGHT] != 0) node->slots[node->n_slots++].shape = rows;
+    if (node->config[HAS_BIAS] != 0) node->slots[node->n_slots++].shape = rows;
+    return PN_OK;
+}
+
+static pn_status forward_layer(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    const size_t width = inner_of(&n->shape, n->shape.ndim - (n->n_config - DIMS)), all = b->rows * pn_count(&n->shape);
+    const int weight = n->config[HAS_WEIGHT] != 0, bias = n->config[HAS_BIAS] != 0;
+    norm f = { .group = { .spans = 1, .n = width, .each = PN_PER_ELEMENT }, .groups = width ? all / width : 0, .step = width, .period = 1, .features = width,
+               .centred = n->config[CENTRED] != 0, .fresh = 1, .eps = n->config[ROW_EPS] };
+    if (weight) f.weight = n->slots[0].data;
+    if (bias) f.bias = n->slots[weight].data;
+    return add_forward(b, node, f.centred ? "layer normalisation" : "root mean square normalisation", f);
+}
+
+const pn_layer_kind pn_layer_batch_norm = { "batch_norm", 1, 1, shape_tracked, forward_batch, backward, PN_ALIKE };
+const pn_layer_kind pn_layer_instance_norm = { "instance_norm", 1, 1, shape_tracked, forward_instance, backward, PN_PLAIN };
+const pn_layer_kind pn_layer_group_norm = { "group_norm", 1, 1, shape_group, forward_group, backward, PN_PLAIN };
+const pn_layer_kind pn_layer_layer_norm = { "layer_norm", 1, 1, shape_layer, forward_layer, backward, PN_PLAIN };
