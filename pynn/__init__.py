@@ -32,11 +32,13 @@ from .activation_layers import *  # noqa: F403
 from .activations import *  # noqa: F403
 from .compose import Add, Concat, Parallel, Residual
 from .conv import *  # noqa: F403
+from .gates import *  # noqa: F403
 from .layers import Flatten, Linear
 from .losses import *  # noqa: F403
 from .model import Input, Model, Sequential
 from .norm import *  # noqa: F403
 from .pooling import *  # noqa: F403
+from .shape import *  # noqa: F403
 
 __version__ = "0.1.0"
 
@@ -50,6 +52,8 @@ __all__ = [
     *losses.__all__,
     *norm.__all__,  # type: ignore[name-defined]  # noqa: F405
     *pooling.__all__,  # type: ignore[name-defined]  # noqa: F405
+    *gates.__all__,  # type: ignore[name-defined]  # noqa: F405
+    *shape.__all__,  # type: ignore[name-defined]  # noqa: F405
     "Add",
     "Concat",
     "Flatten",

@@ -109,6 +109,14 @@ from .conv import Conv1d as Conv1d
 from .conv import Conv2d as Conv2d
 from .conv import ConvTranspose1d as ConvTranspose1d
 from .conv import ConvTranspose2d as ConvTranspose2d
+from .gates import GEGLU as GEGLU
+from .gates import GLU as GLU
+from .gates import MaxOut as MaxOut
+from .gates import PReLU as PReLU
+from .gates import RReLU as RReLU
+from .gates import ReGLU as ReGLU
+from .gates import Softmax2d as Softmax2d
+from .gates import SwiGLU as SwiGLU
 from .layers import Flatten as Flatten
 from .layers import Linear as Linear
 from .losses import BCELoss as BCELoss
@@ -165,6 +173,28 @@ from .pooling import LPPool1d as LPPool1d
 from .pooling import LPPool2d as LPPool2d
 from .pooling import MaxPool1d as MaxPool1d
 from .pooling import MaxPool2d as MaxPool2d
+from .shape import CircularPad1d as CircularPad1d
+from .shape import CircularPad2d as CircularPad2d
+from .shape import CircularPad3d as CircularPad3d
+from .shape import ConstantPad1d as ConstantPad1d
+from .shape import ConstantPad2d as ConstantPad2d
+from .shape import ConstantPad3d as ConstantPad3d
+from .shape import Permute as Permute
+from .shape import PixelShuffle as PixelShuffle
+from .shape import PixelUnshuffle as PixelUnshuffle
+from .shape import ReflectionPad1d as ReflectionPad1d
+from .shape import ReflectionPad2d as ReflectionPad2d
+from .shape import ReflectionPad3d as ReflectionPad3d
+from .shape import ReplicationPad1d as ReplicationPad1d
+from .shape import ReplicationPad2d as ReplicationPad2d
+from .shape import ReplicationPad3d as ReplicationPad3d
+from .shape import Reshape as Reshape
+from .shape import Transpose as Transpose
+from .shape import Unflatten as Unflatten
+from .shape import Upsample as Upsample
+from .shape import ZeroPad1d as ZeroPad1d
+from .shape import ZeroPad2d as ZeroPad2d
+from .shape import ZeroPad3d as ZeroPad3d
 
 __all__ = [
     "identity",
@@ -307,6 +337,36 @@ __all__ = [
     "LPPool2d",
     "MaxPool1d",
     "MaxPool2d",
+    "GEGLU",
+    "GLU",
+    "MaxOut",
+    "PReLU",
+    "RReLU",
+    "ReGLU",
+    "Softmax2d",
+    "SwiGLU",
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
+    "Permute",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
+    "Reshape",
+    "Transpose",
+    "Unflatten",
+    "Upsample",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
     "Add",
     "Concat",
     "Flatten",

@@ -165,6 +165,50 @@ def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float
     d = k + alpha / size * np.einsum("cj,nj...->nc...", beside, x**2)
     terms = np.einsum("cj,nc...->nj...", beside, gy * x * d ** (-beta - 1))
     return np.asarray(x * d**-beta), np.asarray(gy * d**-beta - 2 * alpha * beta / size * x * terms)
+def pad(x: Array, padding: tuple[int, ...], mode: str = "constant", value: float = 0.0) -> Array:
+    """Return x with more around its last axes; padding is (left, right, top, bottom, ...), from the last axis on."""
+    pairs = [padding[i : i + 2] for i in range(0, len(padding), 2)]
+    widths = [(0, 0)] * (x.ndim - len(pairs)) + [(a, b) for a, b in reversed(pairs)]
+    options: dict[str, Any] = {"constant_values": value} if mode == "constant" else {}
+    return np.pad(x, widths, {"replicate": "edge", "circular": "wrap"}.get(mode, mode), **options)  # type: ignore[call-overload, no-any-return]
+
+
+def pixel_shuffle(x: Array, r: int) -> Array:
+    """Return (..., C, H r, W r) for x (..., C r r, H, W)."""
+    *outer, c, h, w = x.shape
+    split = x.reshape(*outer, c // r**2, r, r, h, w)
+    k = len(outer)
+    return split.transpose(*range(k), k, k + 3, k + 1, k + 4, k + 2).reshape(*outer, c // r**2, h * r, w * r)
+
+
+def resize(x: Array, length: int, axis: int, mode: str = "linear", align_corners: bool = False) -> Array:
+    """Return x with another length along an axis; in between, numbers are those of the nearest input or a mean of two."""
+    n = x.shape[axis]
+    i = np.arange(length)
+    if mode == "nearest":
+        return np.asarray(np.take(x, i * n // length, axis))
+    at = i * (n - 1) / max(length - 1, 1) if align_corners else np.maximum((i + 0.5) * n / length - 0.5, 0)
+    low = np.minimum(at.astype(int), n - 1)
+    part: Array = (at - low).reshape(-1, *[1] * (x.ndim - 1 - axis % x.ndim))
+    return np.asarray((1 - part) * np.take(x, low, axis) + part * np.take(x, np.minimum(low + 1, n - 1), axis))
+
+
+def prelu(x: Array, weight: Array) -> Array:
+    """Return x where it is above 0, else weight x: one slope, or one for each index of axis 1."""
+    slopes = weight if weight.size == 1 else weight.reshape(-1, *[1] * (x.ndim - 2))
+    return np.where(x > 0, x, slopes * x)
+
+
+def glu(x: Array, axis: int = -1, gate: str = "sigmoid") -> Array:
+    """Return the first half of an axis times an activation of the second."""
+    a, b = np.split(x, 2, axis)
+    return np.asarray(a * activation(gate, b))
+
+
+def maxout(x: Array, pieces: int, axis: int = 1) -> Array:
+    """Return the largest of every few neighbours along an axis."""
+    axis %= x.ndim
+    return np.asarray(x.reshape(*x.shape[:axis], -1, pieces, *x.shape[axis + 1 :]).max(axis + 1))
 
 
 # ---- losses ---------------------------------------------------------------------------------------------------------

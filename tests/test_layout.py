@@ -14,7 +14,7 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 600, 60
 # may call functions of its level and below.
 KERNELS = [
     *("vector.h", "vmath.h", "normal.h", "activations.h losses.h loss_rows.h optimizers.h rowwise.h"),
-    *("loops.h tile.h", "gemv.h", "gemm.h conv.h", "whole.h", "kernels.c"),
+    *("loops.h pieces.h tile.h", "gemv.h", "gemm.h conv.h", "whole.h", "kernels.c"),
 ]
 ENGINE = [
     *("cpu.c pool.c arena.c rng.c tables.c schedules.c lbfgs.c", "graph.c", "plan.c loss.c"),

@@ -19,6 +19,7 @@
 #include "activations.h"
 #include "rowwise.h"
 #include "loops.h"
+#include "pieces.h"
 #include "losses.h"
 #include "optimizers.h"
 #include "tile.h"
@@ -45,6 +46,7 @@
 #include "activations.h"
 #include "rowwise.h"
 #include "loops.h"
+#include "pieces.h"
 #include "losses.h"
 #include "optimizers.h"
 #include "tile.h"
@@ -87,6 +89,7 @@ TYPED(f64)
                        gemm_##t, gemm_workspace_##t, sum_rows_##t, add_##t, multiply_##t, turn_##t, \
                        { taps_##t, panel_width_##t, pack_taps_##t, unpack_taps_##t }, \
                        { max_pool_##t, max_pool_back_##t, index_values_##t, mean_pool_##t, mean_pool_back_##t, norm_pool_##t, norm_pool_back_##t }, \
-                       &norm_##t }
+                       &norm_##t, \
+                       mix_##t, mix_back_##t, largest_##t, largest_back_##t, slope_sum_##t, slope_rows_##t }
 extern const pn_kernels CAT(pn_kernels, PN_ISA);
 const pn_kernels CAT(pn_kernels, PN_ISA) = { STRING(PN_ISA), { [PN_F32] = OF(f32), [PN_F64] = OF(f64) } };

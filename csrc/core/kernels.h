@@ -80,6 +80,10 @@ typedef struct {
 } pn_pool_kernels;
 typedef void pn_pair_fn(size_t n, const void *a, const void *b, void *y);      /* elementwise; y may be a or b */
 typedef void pn_sum_rows_fn(size_t rows, size_t n, const void *x, void *out);   /* out[j] += sum over rows of x (rows, n) */
+/* pieces.h: weighted sums of a few among numbers (., inner), and their gradient, which is added; the largest of (each, inner), likewise. */
+typedef void pn_mix_fn(size_t n, size_t inner, size_t each, const size_t *index, const void *weight, const void *x, void *y);
+typedef void pn_largest_fn(size_t each, size_t inner, const void *x, void *y);
+typedef void pn_largest_back_fn(size_t each, size_t inner, const void *x, const void *y, const void *gy, void *gx);
 
 /* Normalisation (norm.h). A group: spans runs of n contiguous elements, stride elements from one to the next, with one mean and scale;
  * w and b, which may be NULL (1 and 0), hold one number for the group, one a span, or one an element of its only span. */
@@ -116,6 +120,11 @@ typedef struct {
     pn_conv_kernels conv;
     pn_pool_kernels pool;
     const pn_norm_kernels *norm;
+    pn_mix_fn *mix, *mix_back;
+    pn_largest_fn *largest;
+    pn_largest_back_fn *largest_back;
+    double (*slope_sum)(size_t n, const void *x, const void *gy);
+    void (*slope_rows)(size_t rows, size_t n, const void *x, const void *gy, void *out);
 } pn_typed_kernels;
 
 typedef struct { const char *isa; pn_typed_kernels of[PN_DTYPES]; } pn_kernels;

@@ -8,6 +8,12 @@
     ROW(activation)     /* config: row of the activation table, then its parameters */ \
     ROW(rowwise)        /* config: row of the row-wise table, axis of the sample */ \
     ROW(reshape)        /* config: the dimensions of the new sample */ \
+    ROW(permute)        /* config: for each axis of the output's sample, which of the input's it is */ \
+    ROW(pad)            /* config: mode, constant, then how much before and after each of the last axes */ \
+    ROW(resize)         /* config: mode, axis of the sample, new length, align_corners, step (0: as the lengths say) */ \
+    ROW(maxout)         /* config: axis of the sample, how many neighbours become one */ \
+    ROW(prelu)          /* config: row of the activation table, number of slopes, their axis; parameter weight (number) */ \
+    ROW(rrelu)          /* config: row of the activation table, least and largest slope, halves of the seed */ \
     ROW(add)            /* elementwise sum of its inputs */ \
     ROW(multiply)       /* elementwise product of two inputs */ \
     ROW(concat)         /* config: axis of the sample */ \

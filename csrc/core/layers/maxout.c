@@ -1,0 +1,90 @@
+/* maxout.c - the largest of several neighbours along an axis of the sample. */
+#include "layers.h"
+
+/* config: axis, how many neighbours become one. */
+static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+{
+    const pn_shape *input = inputs[0];
+    const double *c = node->config;
+    char text[80];
+    (void)t;
+    if (node->n_config != 2 || !(c[1] >= 1 && c[1] < 0x1p53)) return pn_fail(error, PN_BAD_VALUE, "%s: expected at least one piece", node->where);
+    pn_shape_text(input, text, sizeof text);
+    if (!(c[0] >= 0 && c[0] < (double)input->ndim)) return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %g", node->where, text, c[0]);
+    const size_t axis = (size_t)c[0], each = (size_t)c[1];
+    if (input->dim[axis] % each)
+        return pn_fail(error, PN_BAD_SHAPE, "%s: axis %zu of a sample of shape %s does not divide into pieces of %zu", node->where, axis, text, each);
+    node->shape = *input;
+    node->shape.dim[axis] /= each;
+    return PN_OK;
+}
+
+/* s: rows groups of n neighbours, each inner numbers. */
+enum { CHUNK = 16384 };
+typedef struct { const pn_step *s; void *const *at; size_t groups; } job;
+
+static char *part(const job *j, int buffer, size_t i, size_t each) { return (char *)j->at[buffer] + i * each * j->s->inner * j->s->bytes; }
+static size_t last_group(const job *j, size_t i) { return (i + 1) * j->groups < j->s->rows ? (i + 1) * j->groups : j->s->rows; }
+
+static void forward_chunk(void *context, size_t i)
+{
+    const job *j = context;
+    const pn_step *s = j->s;
+    for (size_t k = i * j->groups; k < last_group(j, i); k++) s->k->largest(s->n, s->inner, part(j, s->x, k, s->n), part(j, s->y, k, 1));
+}
+static void backward_chunk(void *context, size_t i)
+{
+    const job *j = context;
+    const pn_step *s = j->s;
+    for (size_t k = i * j->groups; k < last_group(j, i); k++)
+        s->k->largest_back(s->n, s->inner, part(j, s->t, k, s->n), part(j, s->z, k, 1), part(j, s->x, k, 1), part(j, s->y, k, s->n));
+}
+static void in_chunks(const pn_step *s, void *const *at, pn_task_fn *task)
+{
+    job j = { s, at, CHUNK / (s->n * s->inner + 1) + 1 };
+    pn_parallel((s->rows + j.groups - 1) / j.groups, task, &j);
+}
+static void run_forward(const pn_step *s, void *const *at) { in_chunks(s, at, forward_chunk); }
+static void run_backward(const pn_step *s, void *const *at) { in_chunks(s, at, backward_chunk); }
+
+static pn_step *add(pn_builder *b, size_t node, const char *what, pn_step_fn *run, int x, int y)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run);
+    if (!s) return NULL;
+    s->rows = b->rows;
+    s->n = (size_t)n->config[1];
+    s->inner = 1;
+    s->bytes = pn_size(b->graph->dtype);
+    for (size_t i = 0; i < n->shape.ndim; i++) {
+        if (i <= (size_t)n->config[0]) s->rows *= n->shape.dim[i];
+        else s->inner *= n->shape.dim[i];
+    }
+    s->flops = (double)s->rows * (double)s->n * (double)s->inner;
+    s->x = x;
+    s->y = y;
+    pn_step_uses(b, x);
+    pn_step_uses(b, y);
+    return s;
+}
+
+static pn_status forward(pn_builder *b, size_t node)
+{
+    int y = b->value[node] = pn_output_buffer(b, node, 1);
+    return add(b, node, "maxout", run_forward, b->value[b->graph->nodes[node].inputs[0]], y) ? PN_OK : PN_NO_MEMORY;
+}
+
+static pn_status backward(pn_builder *b, size_t node)
+{
+    const size_t input = b->graph->nodes[node].inputs[0];
+    if (!pn_wants_gradient(b, input)) return PN_OK;
+    pn_step *s = add(b, node, "maxout gradient", run_backward, b->grad[node], pn_gradient_buffer(b, input, PN_NONE));
+    if (!s) return PN_NO_MEMORY;
+    s->t = b->value[input];
+    s->z = b->value[node];
+    pn_step_uses(b, s->t);
+    pn_step_uses(b, s->z);
+    return PN_OK;
+}
+
+const pn_layer_kind pn_layer_maxout = { "maxout", 1, 1, shape, forward, backward, PN_PLAIN };
