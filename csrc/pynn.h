@@ -275,6 +275,7 @@ typedef struct {
     uint64_t seed;                  /* decides, with the epoch's number, the order of the rows */
     const pn_group *groups;         /* what to update, and how; borrowed like everything here */
     size_t n_groups;
+    int finite;                     /* whether an epoch ends at a step whose loss is not finite, before its update */
     int (*poll)(void *context);     /* called at least every 50 ms or after a longer step; anything but 0 stops */
     void *context;
 } pn_fit_options;
@@ -289,6 +290,9 @@ void pn_fit_free(pn_fit *fit);
 /* One epoch; *step counts updates over the whole training. Stopped by poll it returns PN_STOPPED after a whole step.
  * score: one for each output. */
 pn_status pn_fit_epoch(pn_fit *fit, uint64_t epoch, int64_t *step, pn_score *score, pn_error *error);
+/* From now on what the plans predict for each row, before the step on its batch, goes to y, an array (rows, output shape) for each output;
+ * NULL: no longer. A batch counts its rows from 0. */
+void pn_fit_keep(pn_fit *fit, void *const *y);
 /* From now on the plans' steps are timed, and what a step of fit does beside them is added to *times, from 0; NULL: no longer.
  * Gives the plan of full batches, which stays the fit's own (NULL without data). */
 typedef struct { double gather, loss, update, score; int64_t steps; } pn_fit_times;

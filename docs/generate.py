@@ -50,6 +50,7 @@ RETURNS = {
     "Fit.epoch": "tuple[tuple[float, float, int, int, int], ...]",
     "Fit.batch": "tuple[tuple[float, float, int, int, int], ...]",
     "Fit.profile": "None",
+    "Fit.keep": "tuple[NDArray[Any], ...]",
     "Fit.times": "dict[str, Any]",
     "Fit.step": "int",
     "Predictor.predict": "Any",

@@ -16,9 +16,11 @@ void pn_room_free(pn_room *room, const pn_graph *g)
 {
     for (size_t i = 0; room->x && i < g->n_inputs; i++) free(room->x[i]);
     for (size_t i = 0; room->target && i < g->n_outputs; i++) free(room->target[i]);
+    for (size_t i = 0; room->weight && i < g->n_outputs; i++) free(room->weight[i]);
     for (size_t i = 0; room->label && i < g->n_outputs; i++) free(room->label[i]);
     free(room->x);
     free(room->target);
+    free(room->weight);
     free(room->label);
     *room = (pn_room){ 0 };
 }
@@ -29,13 +31,15 @@ pn_status pn_room_reserve(pn_room *room, const pn_graph *g, size_t rows, pn_erro
     pn_room_free(room, g);
     room->x = calloc(g->n_inputs, sizeof *room->x);
     room->target = calloc(g->n_outputs, sizeof *room->target);
+    room->weight = calloc(g->n_outputs, sizeof *room->weight);
     room->label = calloc(g->n_outputs, sizeof *room->label);
-    int ok = room->x && room->target && room->label;
+    int ok = room->x && room->target && room->weight && room->label;
     for (size_t i = 0; ok && i < g->n_inputs; i++) ok = (room->x[i] = malloc(rows * pn_sample_bytes(g, g->inputs[i]) + 1)) != NULL;
     for (size_t i = 0; ok && i < g->n_outputs; i++) {
         room->target[i] = malloc(rows * pn_sample_bytes(g, g->outputs[i]) + 1);
+        room->weight[i] = malloc(rows * pn_size(g->dtype) + 1);
         room->label[i] = malloc(rows * sizeof **room->label + 1);
-        ok = room->target[i] && room->label[i];
+        ok = room->target[i] && room->weight[i] && room->label[i];
     }
     room->rows = ok ? rows : 0;
     if (ok) return PN_OK;
@@ -100,17 +104,21 @@ const void *pn_data_rows(const pn_graph *g, size_t i, const pn_samples *samples,
     return x;
 }
 
-pn_target pn_data_targets(const pn_graph *g, size_t i, const pn_target *y, const size_t *order, size_t start, size_t n, void *target,
-                          int64_t *label)
+pn_target pn_data_targets(const pn_graph *g, size_t i, const pn_target *y, const size_t *order, size_t start, size_t n, const pn_room *room)
 {
-    const size_t bytes = pn_sample_bytes(g, g->outputs[i]);
+    const size_t bytes = pn_sample_bytes(g, g->outputs[i]), size = pn_size(g->dtype);
+    const char *target = y->target, *weight = y->sample_weight;
     if (!order)
-        return (pn_target){ .target = y->target ? (const char *)y->target + start * bytes : NULL, .label = y->label ? y->label + start : NULL };
+        return (pn_target){ .target = target ? target + start * bytes : NULL, .label = y->label ? y->label + start : NULL,
+                            .sample_weight = weight ? weight + start * size : NULL };
     for (size_t k = 0; k < n; k++) {
-        if (y->label) label[k] = y->label[order[start + k]];
-        else memcpy((char *)target + k * bytes, (const char *)y->target + order[start + k] * bytes, bytes);
+        const size_t row = order[start + k];
+        if (y->label) room->label[i][k] = y->label[row];
+        else memcpy((char *)room->target[i] + k * bytes, target + row * bytes, bytes);
+        if (weight) memcpy((char *)room->weight[i] + k * size, weight + row * size, size);
     }
-    return (pn_target){ .target = y->label ? NULL : target, .label = y->label ? label : NULL };
+    return (pn_target){ .target = y->label ? NULL : room->target[i], .label = y->label ? room->label[i] : NULL,
+                        .sample_weight = weight ? room->weight[i] : NULL };
 }
 
 /* A class loss reads one row of scores a sample. */

@@ -6,8 +6,8 @@
 size_t pn_sample_bytes(const pn_graph *g, size_t node);                /* of one sample of a node's output */
 size_t pn_width(const pn_graph *g, size_t output);                     /* elements of one sample of an output */
 
-/* Room for a gathered batch: an array for each input, and for each output one for targets and one for labels. */
-typedef struct { size_t rows; void **x, **target; int64_t **label; } pn_room;
+/* Room for a gathered batch: an array for each input, and for each output one each for targets, weights and labels. */
+typedef struct { size_t rows; void **x, **target, **weight; int64_t **label; } pn_room;
 pn_status pn_room_reserve(pn_room *room, const pn_graph *g, size_t rows, pn_error *error);      /* keeps what is large enough */
 void pn_room_free(pn_room *room, const pn_graph *g);
 
@@ -16,9 +16,9 @@ void pn_room_free(pn_room *room, const pn_graph *g);
 const void *pn_data_rows(const pn_graph *g, size_t i, const pn_samples *samples, const size_t *order, size_t start, size_t n, void *x);
 /* Do the rows of input i stand as a plan reads them, when taken in order? */
 int pn_data_in_place(const pn_graph *g, size_t i, const pn_samples *samples);
-/* The targets of the same rows for output i: in place, or gathered into target or label. */
-pn_target pn_data_targets(const pn_graph *g, size_t i, const pn_target *y, const size_t *order, size_t start, size_t n, void *target,
-                          int64_t *label);
+/* The targets of the same rows for output i, and their weights: in place, or gathered into the room. */
+pn_target pn_data_targets(const pn_graph *g, size_t i, const pn_target *y, const size_t *order, size_t start, size_t n,
+                          const pn_room *room);
 
 /* Does every output go with its loss, and every target with both? */
 pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criterion *criteria, pn_error *error);

@@ -1,6 +1,8 @@
 /* fit.c - epochs: batches in a shuffled order, a step on each, and the score kept on the way. */
 #include "data.h"
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { KEPT_PLANS = 4 };
 
@@ -17,7 +19,9 @@ struct pn_fit {
     size_t *order;
     int64_t epoch;                  /* for the schedules */
     int64_t asked;                  /* when poll was last called */
-    pn_fit_times *times;            /* NULL: nobody wants them */
+    int diverged;                   /* the loss of the last step is not finite, and options say to mind */
+    void *const *kept;              /* for each output room for the predictions of all rows; NULL: nobody wants them */
+    pn_fit_times *times;            /* the same */
 };
 
 static pn_plan *plan_for(pn_fit *f, size_t rows, pn_status *status, pn_error *error)
@@ -96,9 +100,27 @@ static void take_batch(pn_fit *f, const pn_data *data, const size_t *order, size
     for (size_t i = 0; i < g->n_outputs; i++) {
         const pn_criterion *c = &f->options->criteria[i];
         f->wanted[i].loss = c;
-        f->wanted[i].target = pn_data_targets(g, i, &data->y[i], order, start, n, f->room.target[i], f->room.label[i]);
-        f->wanted[i].scale = c->factor / pn_loss_divisor(c, g->dtype, n, pn_width(g, i), &f->wanted[i].target);
+        f->wanted[i].target = pn_data_targets(g, i, &data->y[i], order, start, n, &f->room);
+        double divisor = pn_loss_divisor(c, g->dtype, n, pn_width(g, i), &f->wanted[i].target);
+        f->wanted[i].scale = divisor ? c->factor / divisor : 0;        /* rows without weight teach nothing */
     }
+}
+
+/* The predictions of a batch, to where its rows stand. */
+static void keep(const pn_fit *f, const pn_plan *p, const size_t *order, size_t start)
+{
+    for (size_t i = 0; f->kept && i < f->graph->n_outputs; i++) {
+        const size_t bytes = pn_sample_bytes(f->graph, f->graph->outputs[i]);
+        for (size_t k = 0; k < p->rows; k++)
+            memcpy((char *)f->kept[i] + (order ? order[start + k] : start + k) * bytes, (const char *)p->at[p->outputs[i]] + k * bytes, bytes);
+    }
+}
+
+static int finite(const pn_fit *f)
+{
+    int all = 1;
+    for (size_t i = 0; i < f->graph->n_outputs; i++) all &= isfinite(f->sums[i]) != 0;
+    return all;
 }
 
 /* One step on as many rows of data as the plan has. */
@@ -111,12 +133,14 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     if (f->times) lap(&f->times->gather, &since);
     pn_status status = pn_plan_train(p, f->x, (uint64_t)*step + 1, f->wanted, f->sums, error);
     if (status) return status;
-    ++*step;
+    keep(f, p, order, start);
+    if (o->finite && !finite(f)) f->diverged = 1;
+    else ++*step;
     if (f->times) {
         f->times->loss += p->loss_seconds - loss_before;
         since = pn_seconds();
     }
-    pn_update(o->groups, o->n_groups, *step, f->epoch);
+    if (!f->diverged) pn_update(o->groups, o->n_groups, *step, f->epoch);
     if (f->times) lap(&f->times->update, &since);
     for (size_t i = 0; i < f->graph->n_outputs; i++)
         pn_score_add(&score[i], f->graph, i, &o->criteria[i], p->rows, p->at[p->outputs[i]], &f->wanted[i].target, f->sums[i]);
@@ -134,8 +158,9 @@ pn_status pn_fit_epoch(pn_fit *f, uint64_t epoch, int64_t *step, pn_score *score
     for (size_t i = 0; i < f->graph->n_outputs; i++) score[i] = (pn_score){ 0 };
     if (!f->data) return pn_fail(error, PN_BAD_STATE, "an epoch needs the data that this fit was made without");
     f->epoch = (int64_t)epoch;
+    f->diverged = 0;
     if (o->shuffle) pn_random_permutation(o->seed, epoch, f->data->rows, f->order);
-    for (size_t start = 0; start < f->data->rows && !status; start += f->batch) {
+    for (size_t start = 0; start < f->data->rows && !status && !f->diverged; start += f->batch) {
         pn_plan *p = plan_for(f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
         if (status) break;
         status = step_on(f, p, f->data, f->order, start, step, score, error);
@@ -143,6 +168,8 @@ pn_status pn_fit_epoch(pn_fit *f, uint64_t epoch, int64_t *step, pn_score *score
     }
     return status;
 }
+
+void pn_fit_keep(pn_fit *f, void *const *y) { f->kept = y; }
 
 pn_plan *pn_fit_profile(pn_fit *f, pn_fit_times *times)
 {
@@ -163,6 +190,7 @@ pn_status pn_fit_batch(pn_fit *f, const pn_data *batch, int64_t *step, pn_score 
     pn_status status = pn_data_check(f->graph, batch, f->options->criteria, error);
     if (!status) status = pn_room_reserve(&f->room, f->graph, batch->rows, error);
     pn_plan *p = status ? NULL : plan_for(f, batch->rows, &status, error);
+    f->diverged = 0;
     if (!status) status = step_on(f, p, batch, NULL, 0, step, score, error);
     return status;
 }

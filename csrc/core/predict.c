@@ -82,7 +82,7 @@ static void run_block(prediction *j, lane *l, size_t block)
     for (size_t i = 0; j->scored && i < g->n_outputs; i++) {
         pn_score score = { 0 };
         const pn_criterion *loss = &j->options->criteria[i];
-        pn_target t = pn_data_targets(g, i, &j->data->y[i], NULL, start, rows, NULL, NULL);
+        pn_target t = pn_data_targets(g, i, &j->data->y[i], NULL, start, rows, NULL);
         double sum = pn_loss_apply(loss, g->dtype, rows, pn_width(g, i), l->y[i], &t, NULL, NULL, 1);
         pn_score_add(&score, g, i, loss, rows, l->y[i], &t, sum);
         j->p->sums[block * g->n_outputs + i] = sum;

@@ -24,12 +24,13 @@ static PyObject *scores_tuple(const pn_score *s, size_t n)
 }
 
 /* Samples and targets on their way in, and what keeps them alive. */
-typedef struct { arrays x, y; pn_samples samples[PN_MAX_ENDS]; pn_target targets[PN_MAX_ENDS]; pn_data data; } taken;
+typedef struct { arrays x, y; PyArrayObject *weight; pn_samples samples[PN_MAX_ENDS]; pn_target targets[PN_MAX_ENDS]; pn_data data; } taken;
 
 static void taken_clear(taken *t)
 {
     arrays_clear(&t->x);
     arrays_clear(&t->y);
+    Py_CLEAR(t->weight);
 }
 
 static size_t width(const GraphObject *g, size_t node)
@@ -57,7 +58,8 @@ static int take_samples(const GraphObject *g, PyObject *px, taken *t)
     return 1;
 }
 
-static int take_targets(const GraphObject *g, const pn_criterion *criteria, PyObject *py, taken *t)
+/* weight: one number a row for all outputs, or None. */
+static int take_targets(const GraphObject *g, const pn_criterion *criteria, PyObject *py, PyObject *weight, taken *t)
 {
     const size_t outputs = pn_graph_n_outputs(g->graph);
     for (size_t i = 0; i < outputs; i++) {
@@ -65,7 +67,12 @@ static int take_targets(const GraphObject *g, const pn_criterion *criteria, PyOb
         const size_t cols = width(g, pn_graph_output_node(g->graph, i));
         if (!given || !arrays_set(&t->y, i, target_array(&criteria[i], g->dtype, t->data.rows, cols, given, "y", &t->targets[i]))) return 0;
     }
-    return 1;
+    if (weight == Py_None) return 1;
+    if (!(t->weight = real_array(weight, g->dtype, "sample_weight"))) return 0;
+    for (size_t i = 0; i < outputs; i++) t->targets[i].sample_weight = PyArray_DATA(t->weight);
+    if ((size_t)PyArray_SIZE(t->weight) == t->data.rows) return 1;
+    PyErr_Format(PyExc_ValueError, "sample_weight: %zd values for %zu rows", PyArray_SIZE(t->weight), t->data.rows);
+    return 0;
 }
 
 /* ((loss, factor), ...), one for each output. */
@@ -97,6 +104,7 @@ typedef struct {
     taken taken;
     pn_criterion criteria[PN_MAX_ENDS];
     PyObject *keep;                         /* the criteria's arrays */
+    arrays kept;                            /* where predictions go */
     pn_fit_options options;
     groups groups;
     PyObject *graph;
@@ -111,6 +119,7 @@ static void fit_dealloc(FitObject *self)
     pn_fit_free(self->fit);
     groups_clear(&self->groups);
     Py_XDECREF(self->keep);
+    arrays_clear(&self->kept);
     Py_XDECREF(self->graph);
     taken_clear(&self->taken);
     type->tp_free(self);
@@ -119,13 +128,14 @@ static void fit_dealloc(FitObject *self)
 
 static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "graph", "x", "y", "criteria", "batch_size", "shuffle", "seed", "groups", NULL };
-    PyObject *graph, *x, *y, *criteria, *list;
+    static char *names[] = { "graph", "x", "y", "criteria", "batch_size", "shuffle", "seed", "groups", "sample_weight", "finite", NULL };
+    PyObject *graph, *x, *y, *criteria, *list, *weight = Py_None;
     Py_ssize_t batch_size;
-    int shuffle;
+    int shuffle, finite = 0;
     unsigned long long seed;
     pn_error error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO", names, &graph, &x, &y, &PyTuple_Type, &criteria, &batch_size, &shuffle, &seed, &list)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO|Op", names, &graph, &x, &y, &PyTuple_Type, &criteria, &batch_size, &shuffle, &seed, &list,
+                                     &weight, &finite)) return NULL;
     GraphObject *g = as_graph(PyType_GetModule(type), graph);
     if (!g) return NULL;
     FitObject *self = (FitObject *)type->tp_alloc(type, 0);
@@ -133,8 +143,8 @@ static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->graph = Py_NewRef(graph);
     g->sealed = 1;
     if (!parse_criteria(g, criteria, self->criteria, &self->keep) || !parse_groups(list, &self->groups)) goto fail;
-    if (x != Py_None && !(take_samples(g, x, &self->taken) && take_targets(g, self->criteria, y, &self->taken))) goto fail;
-    self->options = (pn_fit_options){ .criteria = self->criteria, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .groups = self->groups.groups, .n_groups = self->groups.n, .poll = poll_signals };
+    if (x != Py_None && !(take_samples(g, x, &self->taken) && take_targets(g, self->criteria, y, weight, &self->taken))) goto fail;
+    self->options = (pn_fit_options){ .criteria = self->criteria, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .finite = finite, .groups = self->groups.groups, .n_groups = self->groups.n, .poll = poll_signals };
     pn_status status = pn_fit_new(g->graph, x != Py_None ? &self->taken.data : NULL, &self->options, &self->fit, &error);
     if (!status) return (PyObject *)self;
     raise_status(status, &error);
@@ -167,14 +177,14 @@ static PyObject *fit_epoch(FitObject *self, PyObject *number)
 static PyObject *fit_batch(FitObject *self, PyObject *args)
 {
     const GraphObject *g = (GraphObject *)self->graph;
-    PyObject *px, *py;
+    PyObject *px, *py, *weight = Py_None;
     taken t = { .x.n = 0 };
     pn_score scores[PN_MAX_ENDS] = { { 0 } };
     pn_error error;
     pn_status status = PN_OK;
     int64_t step = self->step;
-    if (!PyArg_ParseTuple(args, "OO", &px, &py)) return NULL;
-    int ok = take_samples(g, px, &t) && take_targets(g, self->criteria, py, &t) && enter(self);
+    if (!PyArg_ParseTuple(args, "OO|O", &px, &py, &weight)) return NULL;
+    int ok = take_samples(g, px, &t) && take_targets(g, self->criteria, py, weight, &t) && enter(self);
     if (ok) {
         PyThreadState *state = PyEval_SaveThread();
         status = pn_fit_batch(self->fit, &t.data, &step, scores, &error);
@@ -184,6 +194,31 @@ static PyObject *fit_batch(FitObject *self, PyObject *args)
     }
     taken_clear(&t);
     return !ok ? NULL : status ? raise_status(status, &error) : scores_tuple(scores, pn_graph_n_outputs(g->graph));
+}
+
+/* rows: how many the arrays shall have room for; 0: no longer. Returns the arrays. */
+static PyObject *fit_keep(FitObject *self, PyObject *number)
+{
+    const GraphObject *g = (GraphObject *)self->graph;
+    size_t rows = PyLong_AsSize_t(number);
+    arrays fresh = { .n = 0 };
+    int ok = !PyErr_Occurred() && enter(self);
+    if (!ok) return NULL;
+    for (size_t i = 0; ok && rows && i < pn_graph_n_outputs(g->graph); i++) {
+        ok = arrays_set(&fresh, i, new_output(g, i, rows));
+        if (ok) PyArray_FILLWBYTE(fresh.array[i], 0);
+    }
+    self->busy = 0;
+    if (!ok) {
+        arrays_clear(&fresh);
+        return NULL;
+    }
+    arrays_clear(&self->kept);
+    self->kept = fresh;
+    pn_fit_keep(self->fit, rows ? self->kept.data : NULL);
+    PyObject *given = PyTuple_New((Py_ssize_t)fresh.n);
+    for (size_t i = 0; given && i < fresh.n; i++) PyTuple_SET_ITEM(given, (Py_ssize_t)i, Py_NewRef((PyObject *)fresh.array[i]));
+    return given;
 }
 
 static PyObject *fit_profile(FitObject *self, PyObject *unused)
@@ -321,16 +356,16 @@ static PyObject *predictor_quick(PredictorObject *self, PyObject *given)
 static PyObject *predictor_score(PredictorObject *self, PyObject *args)
 {
     const GraphObject *g = self->graph;
-    PyObject *px, *py, *tuple;
+    PyObject *px, *py, *tuple, *weight = Py_None;
     taken t = { .x.n = 0 };
     pn_criterion criteria[PN_MAX_ENDS];
     PyObject *keep = NULL;
     pn_score scores[PN_MAX_ENDS];
     pn_error error;
     pn_status status = PN_OK;
-    if (!PyArg_ParseTuple(args, "OOO!", &px, &py, &PyTuple_Type, &tuple) ) return NULL;
+    if (!PyArg_ParseTuple(args, "OOO!|O", &px, &py, &PyTuple_Type, &tuple, &weight)) return NULL;
     pn_fit_options options = { .criteria = criteria };
-    int ok = parse_criteria(g, tuple, criteria, &keep) && take_samples(g, px, &t) && take_targets(g, criteria, py, &t) && enter_predictor(self);
+    int ok = parse_criteria(g, tuple, criteria, &keep) && take_samples(g, px, &t) && take_targets(g, criteria, py, weight, &t) && enter_predictor(self);
     if (ok) status = run(self, &t.data, &options, NULL, scores, &error);
     taken_clear(&t);
     Py_XDECREF(keep);
@@ -340,8 +375,9 @@ static PyObject *predictor_score(PredictorObject *self, PyObject *args)
 /* ---- types --------------------------------------------------------------------------------------------------------- */
 static PyMethodDef fit_methods[] = {
     { "epoch", (PyCFunction)fit_epoch, METH_O, "epoch($self, number, /)\n--\n\nOne epoch: (loss sum, divisor, values, correct, rows) for each output." },
+    { "keep", (PyCFunction)fit_keep, METH_O, "keep($self, rows, /)\n--\n\nArrays that the predictions for so many rows go to from now on; with 0 none." },
     { "profile", (PyCFunction)fit_profile, METH_NOARGS, "profile($self, /)\n--\n\nTime every step from now on, for times." },
-    { "batch", (PyCFunction)fit_batch, METH_VARARGS, "batch($self, x, y, /)\n--\n\nOne step on all rows of x: as epoch." },
+    { "batch", (PyCFunction)fit_batch, METH_VARARGS, "batch($self, x, y, sample_weight=None, /)\n--\n\nOne step on all rows of x: as epoch." },
     { NULL, NULL, 0, NULL },
 };
 static PyGetSetDef fit_getset[] = {
@@ -354,13 +390,13 @@ static PyType_Slot fit_slots[] = {
     { Py_tp_dealloc, fit_dealloc },
     { Py_tp_methods, fit_methods },
     { Py_tp_getset, fit_getset },
-    { Py_tp_doc, "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups)\n--\n\nTraining, an epoch a call; without x and y, a batch a call." },
+    { Py_tp_doc, "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups, sample_weight=None, finite=False)\n--\n\nTraining, an epoch a call; without x and y, a batch a call." },
     { 0, NULL },
 };
 static PyMethodDef predictor_methods[] = {
     { "predict", (PyCFunction)predictor_call, METH_O, "predict($self, x, /)\n--\n\nThe output for x, in blocks of rows." },
     { "quick", (PyCFunction)predictor_quick, METH_O, "quick($self, x, /)\n--\n\nAs predict for an array that is as the net reads it; None for anything else." },
-    { "score", (PyCFunction)predictor_score, METH_VARARGS, "score($self, x, y, criteria, /)\n--\n\n(loss sum, divisor, values, correct, rows) for each output." },
+    { "score", (PyCFunction)predictor_score, METH_VARARGS, "score($self, x, y, criteria, sample_weight=None, /)\n--\n\n(loss sum, divisor, values, correct, rows) for each output." },
     { NULL, NULL, 0, NULL },
 };
 static PyType_Slot predictor_slots[] = {
