@@ -138,3 +138,62 @@ static void CAT(unpack_taps, SFX)(const void *packed, size_t n, size_t c, size_t
 
 /* The width of a panel of n columns. */
 static size_t CAT(panel_width, SFX)(size_t n) { return n >= NV * L ? NV * L : (n + L - 1) / L * L; }
+
+/* y (h, w) = the first w columns of x, whose rows are ldx apart, + *bias unless NULL. */
+static void CAT(crop, SFX)(size_t h, size_t w, const void *x, size_t ldx, const void *bias, void *y)
+{
+    const V add = SPLAT(bias ? *(const R *)bias : (R)-0.0);
+    for (size_t r = 0; r < h; r++) {
+        const R *s = (const R *)x + r * ldx;
+        R *d = (R *)y + r * w;
+        size_t i = 0;
+        for (; i + L <= w; i += L) STORE(d + i, LOAD(s + i) + add);
+        if (i < w) STORE_PART(d + i, w - i, LOAD_PART(s + i, w - i) + add);
+    }
+}
+
+/* How many planes of y and how many taps have their sums in registers. */
+#undef DOT_PLANES
+#undef DOT_TAPS
+#if PN_VL == 64 || defined PN_NEON
+#define DOT_PLANES 6
+#define DOT_TAPS   4
+#else
+#define DOT_PLANES 4
+#define DOT_TAPS   2
+#endif
+/* sums (o, n) += for each of o planes of y (h, w) and each of n taps the sum over pixels of y times x at the tap: x's rows are row apart.
+ * At the ends the last plane and the last tap are taken again, and thrown away. */
+static void CAT(plane_dots, SFX)(size_t h, size_t w, size_t o, const void *y, size_t n, const void *x, size_t row, const ptrdiff_t *at, void *sums)
+{
+    for (size_t a = 0; a < o; a += DOT_PLANES)
+        for (size_t b = 0; b < n; b += DOT_TAPS) {
+            V s[DOT_PLANES][DOT_TAPS];
+            const R *p[DOT_PLANES], *q[DOT_TAPS];
+            UNROLL for (size_t i = 0; i < DOT_PLANES; i++) {
+                p[i] = (const R *)y + (a + i < o ? a + i : o - 1) * h * w;
+                UNROLL for (size_t k = 0; k < DOT_TAPS; k++) s[i][k] = (V){ 0 };
+            }
+            UNROLL for (size_t k = 0; k < DOT_TAPS; k++) q[k] = (const R *)x + at[b + k < n ? b + k : n - 1];
+            for (size_t r = 0; r < h; r++)
+                for (size_t c = 0; c < w; c += L) {
+                    const size_t left = w - c, to = r * w + c, from = r * row + c;
+                    V u[DOT_TAPS];
+                    UNROLL for (size_t k = 0; k < DOT_TAPS; k++) u[k] = CAT(load_most, SFX)(q[k] + from, left);
+                    UNROLL for (size_t i = 0; i < DOT_PLANES; i++) {
+                        const V g = CAT(load_most, SFX)(p[i] + to, left);
+                        UNROLL for (size_t k = 0; k < DOT_TAPS; k++) s[i][k] = FMA(g, u[k], s[i][k]);
+                    }
+                }
+            UNROLL for (size_t i = 0; i < DOT_PLANES; i++)
+                UNROLL for (size_t k = 0; k < DOT_TAPS; k++) if (a + i < o && b + k < n) ((R *)sums)[(a + i) * n + b + k] += SUM(s[i][k]);
+        }
+}
+
+/* *sum += the sum of x. */
+static void CAT(plane_sum, SFX)(size_t n, const void *x, void *sum)
+{
+    V s = { 0 };
+    for (size_t i = 0; i < n; i += L) s += CAT(load_most, SFX)((const R *)x + i, n - i);
+    *(R *)sum += SUM(s);
+}

@@ -64,6 +64,9 @@ typedef struct {
     size_t (*panel_width)(size_t n);
     void (*pack)(const void *w, size_t n, size_t c, size_t taps, int turned, size_t width, void *out);
     void (*unpack)(const void *packed, size_t n, size_t c, size_t taps, size_t width, int add, void *w);
+    void (*crop)(size_t h, size_t w, const void *x, size_t ldx, const void *bias, void *y);
+    void (*dots)(size_t h, size_t w, size_t o, const void *y, size_t n, const void *x, size_t row, const ptrdiff_t *at, void *sums);
+    void (*plane_sum)(size_t n, const void *x, void *sum);
 } pn_conv_kernels;
 /* The window that one output position sees along an axis: positions from, from + step, ... below to; count: a factor of what means divide by. */
 typedef struct { size_t from, to, step; double count; } pn_window;

@@ -3,29 +3,12 @@
  * Both are spoken of by the convolution's sides: x is its input and the transpose's output, y the other. An image is copied into scratch
  * with its channels last and the border that padding gives it, in which every product is a pn_taps; images go in lanes, each with its
  * own scratch and its own sums for the weight's gradient, added in order, so that bits do not depend on threads. */
-#include "layers.h"
+#include "convolution.h"
 #include <string.h>
 
-enum { WEIGHT, BIAS };
 enum { TRANSPOSED, IN, OUT, GROUPS, HAS_BIAS, MODE, AXES, PER_AXIS = 6 };   /* config; for each axis then kernel_size and what follows */
 enum { KERNEL, STRIDE, DILATION, BEFORE, AFTER, EXTRA };
-enum { ZEROS, REFLECT, REPLICATE, CIRCULAR };
-enum { GATHERED = 32768, PARTS = 1 << 22, SLACK = 16 };     /* elements: of images gathered at once, of all lanes' sums; past the end of scratch */
-
-/* One axis: sizes of x and y; of their scratch, and where in it they start. */
-typedef struct { size_t k, s, d, before, x, y, x_room, y_room, y_at; } axis;
-
-typedef struct {
-    axis a[2];                                      /* rows, columns */
-    size_t groups, xc, yc, c, o, taps;              /* channels of x and of y, in all and a group's */
-    int transposed, mode, whole;                    /* whole: are a row's taps neighbours, so that they are one run? */
-    size_t lanes, at_once;
-    size_t x_size, y_size, out_size, lane_size;     /* elements of scratch: an image's, a lane's */
-    size_t width, turned_width, packed, turned;     /* panels, and elements of all groups' packed weights */
-    size_t part;                                    /* elements of a lane's sums: weight, then bias */
-    pn_taps forward, weight, *back;                 /* back: one for each phase of the strides */
-    int x_layout, y_layout, wants, wants_weight, wants_bias, accumulates[2];
-} conv;
+enum { GATHERED = 32768, PARTS = 1 << 22 };     /* elements: of images gathered at once, of all lanes' sums */
 
 /* ---- shapes -------------------------------------------------------------------------------------------------------- */
 
@@ -127,9 +110,9 @@ static void emit(const pn_step *s, const char *scratch, const place *p, char *im
 }
 
 /* Fills the border of x with what the mode takes from within. */
-static void pad(const pn_step *s, const conv *v, char *scratch)
+static void pad(const pn_step *s, const pn_conv *v, char *scratch)
 {
-    const axis *h = &v->a[0], *w = &v->a[1];
+    const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t pixel = v->xc * s->bytes, row = w->x_room * pixel;
     for (size_t r = h->before; r < h->before + h->x; r++)
         for (size_t i = 0; i < w->x_room; i++)
@@ -141,9 +124,9 @@ static void pad(const pn_step *s, const conv *v, char *scratch)
 }
 
 /* The gradient of that: adds the border to where it came from. */
-static void unpad(const pn_step *s, const conv *v, char *scratch)
+static void unpad(const pn_step *s, const pn_conv *v, char *scratch)
 {
-    const axis *h = &v->a[0], *w = &v->a[1];
+    const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t pixel = v->xc * s->bytes, row = w->x_room * pixel;
     for (size_t r = 0; r < h->x_room; r++) {
         if (r >= h->before && r < h->before + h->x) continue;
@@ -158,28 +141,26 @@ static void unpad(const pn_step *s, const conv *v, char *scratch)
         }
 }
 
-static place x_place(const conv *v)
+static place x_place(const pn_conv *v)
 {
-    const axis *h = &v->a[0], *w = &v->a[1];
+    const pn_axis *h = &v->a[0], *w = &v->a[1];
     return (place){ h->x, w->x, v->xc, w->x_room * v->xc, (h->before * w->x_room + w->before) * v->xc };
 }
-static place y_place(const conv *v)
+static place y_place(const pn_conv *v)
 {
-    const axis *h = &v->a[0], *w = &v->a[1];
+    const pn_axis *h = &v->a[0], *w = &v->a[1];
     return (place){ h->y, w->y, v->yc, w->y_room * v->yc, (h->y_at * w->y_room + w->y_at) * v->yc };
 }
 static place dense(size_t h, size_t w, size_t c) { return (place){ h, w, c, w * c, 0 }; }
 
 /* ---- running ------------------------------------------------------------------------------------------------------- */
 
-typedef struct { const pn_step *s; void *const *at; const conv *v; const char *x, *y, *weight, *turned; char *gradient; void *parts; } job;
-
 static const char *images(const char *array, const pn_step *s, size_t i, size_t h, size_t w, size_t c) { return array + i * h * w * c * s->bytes; }
 
 /* n images of y from those of x in scratch xs, to image i of the array y. */
-static void y_from_x(const job *j, size_t i, size_t n, const char *xs, char *out, const char *bias, char *y)
+static void y_from_x(const pn_conv_job *j, size_t i, size_t n, const char *xs, char *out, const char *bias, char *y)
 {
-    const conv *v = j->v;
+    const pn_conv *v = j->v;
     const pn_step *s = j->s;
     const size_t size = s->bytes, image = v->a[0].y * v->a[1].y * v->yc * size;
     char *to = v->y_layout ? y + i * image : out;
@@ -191,9 +172,9 @@ static void y_from_x(const job *j, size_t i, size_t n, const char *xs, char *out
 }
 
 /* n images of x from those of y in scratch ys, one phase of the strides after the other, to image i of the array x. */
-static void x_from_y(const job *j, size_t i, size_t n, const char *ys, char *out, const char *bias, char *x)
+static void x_from_y(const pn_conv_job *j, size_t i, size_t n, const char *ys, char *out, const char *bias, char *x)
 {
-    const conv *v = j->v;
+    const pn_conv *v = j->v;
     const pn_step *s = j->s;
     const size_t size = s->bytes, image = v->a[0].x * v->a[1].x * v->xc * size;
     const int direct = v->x_layout && v->mode == ZEROS;
@@ -212,9 +193,9 @@ static void x_from_y(const job *j, size_t i, size_t n, const char *ys, char *out
 }
 
 /* Adds what one image gives to a lane's sums for the weight. */
-static void weight_sums(const job *j, const char *xs, const char *ys, char *sums)
+static void weight_sums(const pn_conv_job *j, const char *xs, const char *ys, char *sums)
 {
-    const conv *v = j->v;
+    const pn_conv *v = j->v;
     const size_t size = j->s->bytes, lines = v->whole ? 1 : v->a[1].k;
     for (size_t g = 0; g < v->groups; g++)
         for (size_t p = 0; p < v->o; p += v->width)
@@ -226,29 +207,30 @@ static void weight_sums(const job *j, const char *xs, const char *ys, char *sums
             }
 }
 
-/* A lane's images from one to another, and its scratch: x, y, out, all at_once times. */
-typedef struct { size_t from, to; char *x, *y, *out; } lane;
-static lane lane_of(const job *j, size_t i)
+/* A lane's images from one to another, and its scratch: x, y and out at_once times, and planes. */
+typedef struct { size_t from, to; char *x, *y, *planes, *out; } lane;
+static lane lane_of(const pn_conv_job *j, size_t i)
 {
-    const conv *v = j->v;
+    const pn_conv *v = j->v;
     const size_t n = j->s->rows, each = n / v->lanes, more = n % v->lanes;
     char *base = (char *)j->at[j->s->work] + i * v->lane_size * j->s->bytes;
-    lane l = { each * i + (i < more ? i : more), each * (i + 1) + (i + 1 < more ? i + 1 : more), base, base + (v->at_once * v->x_size + SLACK) * j->s->bytes, NULL };
-    l.out = l.y + (v->at_once * v->y_size + SLACK) * j->s->bytes;
+    lane l = { each * i + (i < more ? i : more), each * (i + 1) + (i + 1 < more ? i + 1 : more), base, base + (v->at_once * v->x_size + SLACK) * j->s->bytes, NULL, NULL };
+    l.planes = l.y + (v->at_once * v->y_size + SLACK) * j->s->bytes;
+    l.out = l.planes + v->planes_size * j->s->bytes;
     memset(base, 0, (size_t)(l.out - base));
     return l;
 }
 
-static void fill_x(const job *j, size_t i, size_t n, char *scratch)
+static void fill_x(const pn_conv_job *j, size_t i, size_t n, char *scratch)
 {
-    const conv *v = j->v;
+    const pn_conv *v = j->v;
     const place p = x_place(v);
     for (size_t k = 0; k < n; k++, scratch += v->x_size * j->s->bytes) {
         fill(j->s, images(j->x, j->s, i + k, p.h, p.w, p.c), v->x_layout, &p, scratch);
         if (v->mode != ZEROS) pad(j->s, v, scratch);
     }
 }
-static void fill_y(const job *j, size_t i, size_t n, char *scratch)
+static void fill_y(const pn_conv_job *j, size_t i, size_t n, char *scratch)
 {
     const place p = y_place(j->v);
     for (size_t k = 0; k < n; k++, scratch += j->v->y_size * j->s->bytes)
@@ -257,35 +239,51 @@ static void fill_y(const job *j, size_t i, size_t n, char *scratch)
 
 static void forward_lane(void *context, size_t i)
 {
-    const job *j = context;
-    const conv *v = j->v;
+    const pn_conv_job *j = context;
+    const pn_conv *v = j->v;
     const pn_step *s = j->s;
     const lane l = lane_of(j, i);
     for (size_t k = l.from, n; k < l.to; k += n) {
         n = l.to - k < v->at_once ? l.to - k : v->at_once;
-        if (v->transposed) fill_y(j, k, n, l.y), x_from_y(j, k, n, l.y, l.out, s->epilogue.bias, j->at[s->y]);
+        if (v->transposed ? v->x_planes : v->y_planes)
+            for (size_t q = k; q < k + n; q++) (v->transposed ? pn_planes_x : pn_planes_y)(j, q, l.planes, l.out, s->epilogue.bias, j->at[s->y]);
+        else if (v->transposed) fill_y(j, k, n, l.y), x_from_y(j, k, n, l.y, l.out, s->epilogue.bias, j->at[s->y]);
         else fill_x(j, k, n, l.x), y_from_x(j, k, n, l.x, l.out, s->epilogue.bias, j->at[s->y]);
     }
 }
 
+/* The sums that n images from image k on give to the weight and the bias; their scratch has been filled, but for planes. */
+static void sums_of(const pn_conv_job *j, const lane *l, size_t k, size_t n, char *part)
+{
+    const pn_conv *v = j->v;
+    const pn_step *s = j->s;
+    for (size_t q = 0; q < n && v->wants_weight; q++) {
+        if (v->y_planes) pn_planes_weight(j, k + q, l->planes, part);
+        else weight_sums(j, l->x + q * v->x_size * s->bytes, l->y + q * v->y_size * s->bytes, part);
+    }
+    if (!v->wants_bias) return;
+    if (v->transposed) s->k->sum_rows(n * v->x_size / v->xc, v->xc, l->x, part + v->packed * s->bytes);
+    else if (!v->y_planes) s->k->sum_rows(n * v->y_size / v->yc, v->yc, l->y, part + v->packed * s->bytes);
+    else for (size_t q = 0; q < n; q++) pn_planes_bias(j, k + q, part);
+}
+
 static void backward_lane(void *context, size_t i)
 {
-    const job *j = context;
-    const conv *v = j->v;
+    const pn_conv_job *j = context;
+    const pn_conv *v = j->v;
     const pn_step *s = j->s;
     const lane l = lane_of(j, i);
-    const int sums = v->wants_weight;
+    const int in_planes = v->transposed ? v->y_planes : v->x_planes, sums = (v->wants_weight || v->wants_bias) && !v->y_planes;
     char *part = (char *)j->parts + i * v->part * s->bytes;
     memset(part, 0, v->part * s->bytes);
     for (size_t k = l.from, n; k < l.to; k += n) {
         n = l.to - k < v->at_once ? l.to - k : v->at_once;
-        if (sums || v->transposed) fill_x(j, k, n, l.x);
-        if (sums || !v->transposed) fill_y(j, k, n, l.y);
-        for (size_t q = 0; q < n && sums; q++) weight_sums(j, l.x + q * v->x_size * s->bytes, l.y + q * v->y_size * s->bytes, part);
-        if (v->wants_bias && v->transposed) s->k->sum_rows(n * v->x_size / v->xc, v->xc, l.x, part + v->packed * s->bytes);
-        else if (v->wants_bias) s->k->sum_rows(n * v->y_size / v->yc, v->yc, l.y, part + v->packed * s->bytes);
+        if (sums || (v->transposed && (v->wants_bias || (v->wants && !in_planes)))) fill_x(j, k, n, l.x);
+        if (sums || (!v->transposed && v->wants && !in_planes)) fill_y(j, k, n, l.y);
+        sums_of(j, &l, k, n, part);
         if (!v->wants) continue;
-        if (v->transposed) y_from_x(j, k, n, l.x, l.out, NULL, j->gradient);
+        if (in_planes) for (size_t q = k; q < k + n; q++) (v->transposed ? pn_planes_y : pn_planes_x)(j, q, l.planes, l.out, NULL, j->gradient);
+        else if (v->transposed) y_from_x(j, k, n, l.x, l.out, NULL, j->gradient);
         else x_from_y(j, k, n, l.y, l.out, NULL, j->gradient);
     }
 }
@@ -293,8 +291,8 @@ static void backward_lane(void *context, size_t i)
 /* Packs one group's weights. */
 static void pack_group(void *context, size_t g)
 {
-    const job *j = context;
-    const conv *v = j->v;
+    const pn_conv_job *j = context;
+    const pn_conv *v = j->v;
     const pn_step *s = j->s;
     const char *w = (const char *)s->node->slots[WEIGHT].data + g * v->o * v->c * v->taps * s->bytes;
     if (j->weight) s->k->conv.pack(w, v->o, v->c, v->taps, 0, v->width, (char *)j->weight + g * (v->packed / v->groups) * s->bytes);
@@ -303,10 +301,10 @@ static void pack_group(void *context, size_t g)
 
 static void run_forward(const pn_step *s, void *const *at)
 {
-    const conv *v = s->own;
-    job j = { .s = s, .at = at, .v = v, .x = at[s->x], .y = at[s->x] };
+    const pn_conv *v = s->own;
+    pn_conv_job j = { .s = s, .at = at, .v = v, .x = at[s->x], .y = at[s->x] };
     *(v->transposed ? &j.turned : &j.weight) = at[s->z];
-    pn_parallel(v->groups, pack_group, &j);
+    if (!(v->transposed ? v->x_planes : v->y_planes)) pn_parallel(v->groups, pack_group, &j);
     pn_parallel(v->lanes, forward_lane, &j);
 }
 
@@ -314,8 +312,8 @@ static void run_forward(const pn_step *s, void *const *at)
 enum { CHUNK = 4096 };
 static void add_lanes(void *context, size_t i)
 {
-    const job *j = context;
-    const conv *v = j->v;
+    const pn_conv_job *j = context;
+    const pn_conv *v = j->v;
     const size_t from = i * CHUNK, n = v->part - from < CHUNK ? v->part - from : CHUNK, size = j->s->bytes;
     char *sum = (char *)j->parts + from * size;
     for (size_t l = 1; l < v->lanes; l++) j->s->k->add(n, sum, (const char *)j->parts + (l * v->part + from) * size, sum);
@@ -323,21 +321,24 @@ static void add_lanes(void *context, size_t i)
 
 static void unpack_group(void *context, size_t g)
 {
-    const job *j = context;
-    const conv *v = j->v;
-    const size_t size = j->s->bytes;
-    j->s->k->conv.unpack((const char *)j->parts + g * (v->packed / v->groups) * size, v->o, v->c, v->taps, v->width, v->accumulates[WEIGHT],
-                         (char *)j->s->node->slots[WEIGHT].grad + g * v->o * v->c * v->taps * size);
+    const pn_conv_job *j = context;
+    const pn_conv *v = j->v;
+    const size_t size = j->s->bytes, n = v->o * v->c * v->taps;
+    void *grad = j->s->node->slots[WEIGHT].grad;
+    if (v->y_planes && v->accumulates[WEIGHT]) j->s->k->add(n, grad, j->parts, grad);
+    else if (v->y_planes) memcpy(grad, j->parts, n * size);
+    else j->s->k->conv.unpack((const char *)j->parts + g * (v->packed / v->groups) * size, v->o, v->c, v->taps, v->width, v->accumulates[WEIGHT],
+                         (char *)grad + g * v->o * v->c * v->taps * size);
 }
 
 /* s: x, the convolution's input or the gradient of the transpose's output; t, the other side; y, the gradient of the input. */
 static void run_backward(const pn_step *s, void *const *at)
 {
-    const conv *v = s->own;
+    const pn_conv *v = s->own;
     const size_t out = v->transposed ? v->xc : v->yc;
     char *packed = at[s->z];
-    job j = { .s = s, .at = at, .v = v, .x = at[s->x], .y = at[s->t], .gradient = v->wants ? at[s->y] : NULL, .parts = packed };
-    if (v->wants) {
+    pn_conv_job j = { .s = s, .at = at, .v = v, .x = at[s->x], .y = at[s->t], .gradient = v->wants ? at[s->y] : NULL, .parts = packed };
+    if (v->wants && !(v->transposed ? v->y_planes : v->x_planes)) {
         *(v->transposed ? &j.weight : &j.turned) = packed + v->lanes * v->part * s->bytes;
         pn_parallel(v->groups, pack_group, &j);
     }
@@ -359,7 +360,7 @@ static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 static ptrdiff_t down(ptrdiff_t a, ptrdiff_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
 /* How much scratch an axis needs: y's such that every tap of every x falls into it. */
-static void measure(axis *a, int mode)
+static void measure(pn_axis *a, int mode)
 {
     const size_t reach = a->d * (a->k - 1);
     a->x_room = most(a->before + a->x, (a->y - 1) * a->s + reach + 1);
@@ -370,9 +371,9 @@ static void measure(axis *a, int mode)
 }
 
 /* y = weight * x: a run is a row of taps, or one tap where they are no neighbours. */
-static pn_status plan_forward(pn_builder *b, conv *v)
+static pn_status plan_forward(pn_builder *b, pn_conv *v)
 {
-    const axis *h = &v->a[0], *w = &v->a[1];
+    const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t row = w->x_room * v->xc, runs = v->whole ? h->k : v->taps, steps = v->whole ? w->k * v->c : v->c;
     ptrdiff_t *at = pn_plan_own(b, 2 * runs * sizeof *at);
     if (!at) return PN_NO_MEMORY;
@@ -388,9 +389,9 @@ static pn_status plan_forward(pn_builder *b, conv *v)
 }
 
 /* x = the transpose of that: the pixels of one phase of the strides see the same taps. */
-static pn_status plan_back(pn_builder *b, conv *v)
+static pn_status plan_back(pn_builder *b, pn_conv *v)
 {
-    const axis *h = &v->a[0], *w = &v->a[1];
+    const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t row = w->y_room * v->yc, phases = h->s * w->s;
     const int zeros = v->mode == ZEROS;
     const size_t xh = zeros ? h->x : h->x_room, xw = zeros ? w->x : w->x_room, image = zeros ? xh * xw * v->xc : v->x_size;
@@ -417,9 +418,9 @@ static pn_status plan_back(pn_builder *b, conv *v)
 }
 
 /* The weight's gradient, of one image: x transposed times the gradient of y; a run is a row of y. */
-static pn_status plan_weight(pn_builder *b, conv *v)
+static pn_status plan_weight(pn_builder *b, pn_conv *v)
 {
-    const axis *h = &v->a[0], *w = &v->a[1];
+    const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t row = w->x_room * v->xc;
     ptrdiff_t *at = pn_plan_own(b, 2 * h->y * sizeof *at);
     if (!at) return PN_NO_MEMORY;
@@ -434,11 +435,11 @@ static pn_status plan_weight(pn_builder *b, conv *v)
 }
 
 /* Everything that forward and backward share. */
-static conv *plan(pn_builder *b, size_t node)
+static pn_conv *plan(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     const pn_shape *in = &b->graph->nodes[n->inputs[0]].shape;
-    conv *v = pn_plan_own(b, sizeof *v);
+    pn_conv *v = pn_plan_own(b, sizeof *v);
     if (!v) return NULL;
     v->transposed = n->config[TRANSPOSED] != 0;
     v->mode = (int)n->config[MODE];
@@ -448,10 +449,10 @@ static conv *plan(pn_builder *b, size_t node)
     v->yc = y->dim[0];
     v->c = v->xc / v->groups;
     v->o = v->yc / v->groups;
-    v->a[0] = (axis){ 1, 1, 1, 0, 1, 1, 1, 1, 0 };
+    v->a[0] = (pn_axis){ 1, 1, 1, 0, 1, 1, 1, 1, 0 };
     for (size_t i = 0, from = 2 - axes(n); i < axes(n); i++) {
-        axis *a = &v->a[from + i];
-        *a = (axis){ .k = (size_t)setting(n, i, KERNEL), .s = (size_t)setting(n, i, STRIDE), .d = (size_t)setting(n, i, DILATION),
+        pn_axis *a = &v->a[from + i];
+        *a = (pn_axis){ .k = (size_t)setting(n, i, KERNEL), .s = (size_t)setting(n, i, STRIDE), .d = (size_t)setting(n, i, DILATION),
                      .before = (size_t)setting(n, i, BEFORE), .x = x->dim[i + 1], .y = y->dim[i + 1] };
         measure(a, v->mode);
     }
@@ -468,14 +469,15 @@ static conv *plan(pn_builder *b, size_t node)
     v->lanes = least(b->rows, most(least(b->rows / 4, 32), least(b->rows, 8)));
     if (v->lanes > 1) v->lanes = least(v->lanes, most(PARTS / (v->part + 1), 1));
     v->at_once = b->rows ? most(least(GATHERED / (v->x_size + v->y_size + 1), (b->rows + v->lanes - 1) / v->lanes), 1) : 1;
-    v->lane_size = (v->at_once * (v->x_size + v->y_size + v->out_size) + 3 * SLACK + 15) / 16 * 16;
     const int last = b->layout[n->inputs[0]];
     v->x_layout = v->transposed ? b->layout[node] : last;
     v->y_layout = v->transposed ? last : b->layout[node];
+    if (pn_planes_plan(b, v)) return NULL;
+    v->lane_size = (v->planes_size + v->at_once * (v->x_size + v->y_size + v->out_size) + 3 * SLACK + 15) / 16 * 16;
     return plan_forward(b, v) || plan_back(b, v) || plan_weight(b, v) ? NULL : v;
 }
 
-static double flops(const pn_builder *b, const conv *v)
+static double flops(const pn_builder *b, const pn_conv *v)
 {
     return 2.0 * (double)b->rows * (double)(v->a[0].y * v->a[1].y * v->yc) * (double)(v->c * v->taps);
 }
@@ -483,8 +485,8 @@ static double flops(const pn_builder *b, const conv *v)
 static pn_status forward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    pn_channels_last(b, node);
-    conv *v = plan(b, node);
+    if (n->config[OUT] * 2 > (double)b->k->conv.panel_width(1)) pn_channels_last(b, node);   /* few channels: see planes.c */
+    pn_conv *v = plan(b, node);
     int y = b->value[node] = v ? pn_output_buffer(b, node, 0) : PN_NONE;
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, v->transposed ? "transposed convolution" : "convolution", run_forward);
     if (!s) return PN_NO_MEMORY;
@@ -508,7 +510,7 @@ static pn_status forward(pn_builder *b, size_t node)
 static pn_status backward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    conv *v = plan(b, node);
+    pn_conv *v = plan(b, node);
     if (!v) return PN_NO_MEMORY;
     v->wants = pn_wants_gradient(b, n->inputs[0]);
     v->wants_weight = n->slots[WEIGHT].grad != NULL;

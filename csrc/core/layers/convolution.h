@@ -1,0 +1,38 @@
+/* convolution.h - what conv.c and planes.c share. */
+#ifndef PN_CONVOLUTION_H
+#define PN_CONVOLUTION_H
+#include "layers.h"
+
+enum { WEIGHT, BIAS };
+enum { ZEROS, REFLECT, REPLICATE, CIRCULAR };
+enum { SLACK = 16 };                                /* elements past the end of scratch that may be read */
+
+/* One axis: sizes of x and y; of their scratch, and where in it they start. */
+typedef struct { size_t k, s, d, before, x, y, x_room, y_room, y_at; } pn_axis;
+
+typedef struct {
+    pn_axis a[2];                                   /* rows, columns */
+    size_t groups, xc, yc, c, o, taps;              /* channels of x and of y, in all and a group's */
+    int transposed, mode, whole;                    /* whole: are a row's taps neighbours, so that they are one run? */
+    size_t lanes, at_once;
+    size_t x_size, y_size, out_size, lane_size;     /* elements of scratch: an image's, a lane's */
+    size_t width, turned_width, packed, turned;     /* panels, and elements of all groups' packed weights */
+    int y_planes, x_planes;                         /* is that side computed with pixels side by side? see planes.c */
+    size_t planes_size;                             /* elements of scratch for that */
+    pn_taps y_plane, x_plane;
+    ptrdiff_t *tap_at;                              /* where in x's planes each weight's taps start */
+    size_t part;                                    /* elements of a lane's sums: weight, then bias */
+    pn_taps forward, weight, *back;                 /* back: one for each phase of the strides */
+    int x_layout, y_layout, wants, wants_weight, wants_bias, accumulates[2];
+} pn_conv;
+
+typedef struct { const pn_step *s; void *const *at; const pn_conv *v; const char *x, *y, *weight, *turned; char *gradient; void *parts; } pn_conv_job;
+
+/* planes.c */
+pn_status pn_planes_plan(pn_builder *b, pn_conv *v);
+void pn_planes_y(const pn_conv_job *j, size_t i, char *planes, char *out, const char *bias, char *y);
+void pn_planes_x(const pn_conv_job *j, size_t i, char *planes, char *out, const char *bias, char *x);
+void pn_planes_weight(const pn_conv_job *j, size_t i, char *planes, char *sums);
+void pn_planes_bias(const pn_conv_job *j, size_t i, char *sums);
+
+#endif
