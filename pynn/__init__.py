@@ -32,6 +32,7 @@ from .activation_layers import *  # noqa: F403
 from .activations import *  # noqa: F403
 from .compose import Add, Concat, Parallel, Residual
 from .conv import *  # noqa: F403
+from .dropout import *  # noqa: F403
 from .gates import *  # noqa: F403
 from .layers import Flatten, Linear
 from .losses import *  # noqa: F403
@@ -49,6 +50,7 @@ __all__ = [
     *activations.__all__,  # type: ignore[name-defined]  # noqa: F405
     *activation_layers.__all__,  # type: ignore[name-defined]  # noqa: F405
     *conv.__all__,  # type: ignore[name-defined]  # noqa: F405
+    *dropout.__all__,  # type: ignore[name-defined]  # noqa: F405
     *losses.__all__,
     *norm.__all__,  # type: ignore[name-defined]  # noqa: F405
     *pooling.__all__,  # type: ignore[name-defined]  # noqa: F405

@@ -109,6 +109,12 @@ from .conv import Conv1d as Conv1d
 from .conv import Conv2d as Conv2d
 from .conv import ConvTranspose1d as ConvTranspose1d
 from .conv import ConvTranspose2d as ConvTranspose2d
+from .dropout import AlphaDropout as AlphaDropout
+from .dropout import Dropout as Dropout
+from .dropout import Dropout1d as Dropout1d
+from .dropout import Dropout2d as Dropout2d
+from .dropout import FeatureAlphaDropout as FeatureAlphaDropout
+from .dropout import GaussianNoise as GaussianNoise
 from .gates import GEGLU as GEGLU
 from .gates import GLU as GLU
 from .gates import MaxOut as MaxOut
@@ -286,6 +292,12 @@ __all__ = [
     "Conv2d",
     "ConvTranspose1d",
     "ConvTranspose2d",
+    "AlphaDropout",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "FeatureAlphaDropout",
+    "GaussianNoise",
     "L1Loss",
     "MSELoss",
     "SmoothL1Loss",

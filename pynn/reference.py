@@ -211,6 +211,19 @@ def maxout(x: Array, pieces: int, axis: int = 1) -> Array:
     return np.asarray(x.reshape(*x.shape[:axis], -1, pieces, *x.shape[axis + 1 :]).max(axis + 1))
 
 
+# ---- random numbers -------------------------------------------------------------------------------------------------
+def philox(seed: int, stream: int, index: Array) -> Array:
+    """Return the words (n, 4) of Philox4x32-10 (Salmon et al., 2011) under a seed at the places ``index`` (n) of a stream."""
+    low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
+    key = [seed & 0xFFFFFFFF, seed >> 32]
+    c = [index & low, index >> half, np.full_like(index, stream & 0xFFFFFFFF), np.full_like(index, stream >> 32)]
+    for _ in range(10):
+        a, b = c[0] * np.uint64(0xD2511F53), c[2] * np.uint64(0xCD9E8D57)
+        c = [(b >> half) ^ c[1] ^ np.uint64(key[0]), b & low, (a >> half) ^ c[3] ^ np.uint64(key[1]), a & low]
+        key = [(key[0] + 0x9E3779B9) & 0xFFFFFFFF, (key[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return np.stack(c, -1)
+
+
 # ---- losses ---------------------------------------------------------------------------------------------------------
 def loss(name: str, inputs: Array | tuple[Array, ...], target: ArrayLike | None = None, **settings: Any) -> Array:
     """Return the values of a loss, by evaluating the formula of the core's table for each row, or for all elements at once.

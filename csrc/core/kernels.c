@@ -29,6 +29,7 @@
 #include "pooling.h"
 #include "whole.h"
 #include "norm.h"
+#include "noise.h"
 #undef R
 #undef I
 #undef SFX
@@ -56,6 +57,7 @@
 #include "pooling.h"
 #include "whole.h"
 #include "norm.h"
+#include "noise.h"
 
 #define ACTIVATION(t, f) { forward_##f##_##t, derivative_##f##_##t, backward_##f##_##t },
 #define ROWWISE(t, f)    { forward_rows_##f##_##t, backward_rows_##f##_##t },
@@ -90,6 +92,7 @@ TYPED(f64)
                        { taps_##t, panel_width_##t, pack_taps_##t, unpack_taps_##t, crop_##t, plane_dots_##t, plane_sum_##t }, \
                        { max_pool_##t, max_pool_back_##t, index_values_##t, mean_pool_##t, mean_pool_back_##t, norm_pool_##t, norm_pool_back_##t }, \
                        &norm_##t, \
-                       mix_##t, mix_back_##t, largest_##t, largest_back_##t, slope_sum_##t, slope_rows_##t }
+                       mix_##t, mix_back_##t, largest_##t, largest_back_##t, slope_sum_##t, slope_rows_##t, \
+                       random_words, mask_##t, mask_spans_##t, add_normal_##t }
 extern const pn_kernels CAT(pn_kernels, PN_ISA);
 const pn_kernels CAT(pn_kernels, PN_ISA) = { STRING(PN_ISA), { [PN_F32] = OF(f32), [PN_F64] = OF(f64) } };

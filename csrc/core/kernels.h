@@ -106,6 +106,11 @@ typedef struct {
     void (*response_back)(const pn_response *r, const void *x, const void *gy, void *gx, double *work);
 } pn_norm_kernels;
 
+/* Random numbers (noise.h): 64 words a group. An element stays, times scale plus shift, where its word is at least threshold (p times
+ * 2^32), else fill takes its place. */
+typedef struct { uint64_t threshold; double scale, shift, fill; } pn_mask;
+typedef void pn_random_words_fn(uint64_t seed, uint64_t stream, uint64_t group, size_t groups, uint32_t *words);
+
 typedef struct {
     const pn_activation_kernels *activations;
     const pn_rowwise_kernels *rowwise;
@@ -128,6 +133,10 @@ typedef struct {
     pn_largest_back_fn *largest_back;
     double (*slope_sum)(size_t n, const void *x, const void *gy);
     void (*slope_rows)(size_t rows, size_t n, const void *x, const void *gy, void *out);
+    pn_random_words_fn *random_words;
+    void (*mask)(const pn_mask *m, size_t n, const uint32_t *words, const void *x, void *y);                           /* y may be x */
+    void (*mask_spans)(const pn_mask *m, size_t spans, size_t n, const uint32_t *words, const void *x, void *y);       /* a word each */
+    void (*add_normal)(double std, size_t n, const uint32_t *words, const void *x, void *y);
 } pn_typed_kernels;
 
 typedef struct { const char *isa; pn_typed_kernels of[PN_DTYPES]; } pn_kernels;

@@ -11,6 +11,7 @@
  *   FMA(a, b, c)       a b + c: one rounding where the machine has it (PN_FMA), else two
  *   MAX(lo, x) MIN(hi, x)                 the second operand where they are equal or either is NaN: MAX(lo, NaN) is NaN
  *   LOOKUP(t, i)       t[i mod 16], t an array of 16; f32 only
+ *   MULTIPLY_LOW(a, b) the products of 64-bit lanes below 2^32; f64 only
  *   SQRT(x)  ANY(m)    correctly rounded root; is any lane of the comparison m true?
  *   LOAD(p) STORE(p, v)                   L elements at any alignment
  *   LOAD_PART(p, n) STORE_PART(p, n, v)   the first n <= L elements only; the other lanes are zero, the other bytes untouched
@@ -30,14 +31,17 @@
 #include <immintrin.h>
 #define PN_VL 64
 #define PN_MM _mm512
+#define PN_WIDE __m512i
 #elif defined __AVX2__ && defined __FMA__
 #include <immintrin.h>
 #define PN_VL 32
 #define PN_MM _mm256
+#define PN_WIDE __m256i
 #elif defined __x86_64__
 #include <immintrin.h>
 #define PN_VL 16
 #define PN_MM _mm
+#define PN_WIDE __m128i
 #else
 #define PN_VL 16
 #ifdef __aarch64__
@@ -138,6 +142,14 @@ static inline V v_lookup_f32(const R *t, VI i)
 #endif
 }
 #define LOOKUP(t, i) v_lookup_f32((t), (i))
+#endif
+
+#if BITS == 64
+#ifdef PN_MM
+#define MULTIPLY_LOW(a, b) CAT3(PN_MM, mul, epu32)((PN_WIDE)(a), (PN_WIDE)(b))
+#else
+#define MULTIPLY_LOW(a, b) ((a) * (b))
+#endif
 #endif
 
 static inline int CAT(v_any, SFX)(VI m)

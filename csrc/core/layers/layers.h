@@ -26,6 +26,8 @@
     ROW(group_norm)     /* config: num_groups, num_channels, eps, weight, bias (0 or 1); parameters weight, bias */ \
     ROW(layer_norm)     /* config: eps, is the mean taken off, weight, bias, normalized_shape; parameters weight, bias */ \
     ROW(response_norm)  /* config: size, alpha, beta, k */ \
+    ROW(dropout)        /* config: halves of the seed, p, does SELU's low value take the place (0 or 1), whole channels (0 or 1) */ \
+    ROW(gaussian_noise) /* config: halves of the seed, standard deviation */ \
     ROW(foreign)        /* config: number of parameters, dimensions of the new sample; pn_layer.foreign computes it */
 
 #define ROW(name) extern const pn_layer_kind pn_layer_##name;

@@ -1,0 +1,169 @@
+/* dropout.c - layers that draw random numbers in training and are nothing at all otherwise. Every number is a function of the layer's
+ * seed, the tick and the element's place, so that backward draws the mask of forward again and threads change nothing. */
+#include "layers.h"
+#include <math.h>
+
+enum { SEED_LOW, SEED_HIGH, P, ALPHA, CHANNELS, DROPOUT_CONFIG };
+enum { STD = P, NOISE_CONFIG };
+enum { GROUP = 64, CHUNK = 16384, ROOM = 1024 };        /* words drawn at a time; elements of a task; of them with one room of words */
+
+typedef struct {
+    uint64_t seed, occurrence;
+    pn_mask mask;
+    double std;
+    size_t spans;           /* channels last: elements of a row of the batch; else spans of one word each; 0: each element has its own */
+    size_t pixels;          /* channels last: how often a row's words are used */
+    uint32_t *words;        /* of spans */
+} noise;
+
+static pn_status shape_noise(pn_node *node, const pn_shape *const *inputs, size_t n_config, pn_error *error)
+{
+    const double *c = node->config;
+    if (node->n_config != n_config || !(c[SEED_LOW] >= 0 && c[SEED_LOW] < 0x1p32 && c[SEED_HIGH] >= 0 && c[SEED_HIGH] < 0x1p32))
+        return pn_fail(error, PN_BAD_VALUE, "%s: a seed comes in two halves of 32 bits", node->where);
+    node->shape = *inputs[0];
+    return PN_OK;
+}
+static pn_status shape_dropout(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+{
+    (void)t;
+    pn_status status = shape_noise(node, inputs, DROPOUT_CONFIG, error);
+    if (!status && !(node->config[P] >= 0 && node->config[P] <= 1)) status = pn_fail(error, PN_BAD_VALUE, "%s: p must be from 0 to 1", node->where);
+    if (!status && node->config[CHANNELS] != 0 && inputs[0]->ndim < 1) status = pn_fail(error, PN_BAD_SHAPE, "%s: the samples have no channels", node->where);
+    return status;
+}
+static pn_status shape_gaussian(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+{
+    (void)t;
+    return shape_noise(node, inputs, NOISE_CONFIG, error);
+}
+
+static int idle(const pn_builder *b, const pn_node *n) { return !n->training || b->mode == PN_PREDICT || n->config[P] == 0; }
+
+/* ---- running ------------------------------------------------------------------------------------------------------ */
+
+typedef struct { const pn_step *s; void *const *at; uint64_t stream; } job;
+
+static uint64_t stream_of(const pn_step *s) { return *s->tick + (((const noise *)s->own)->occurrence << 48); }
+
+/* One chunk of elements that have a word each. */
+static void element_chunk(void *context, size_t i)
+{
+    const job *j = context;
+    const pn_step *s = j->s;
+    const noise *d = s->own;
+    const size_t end = s->n < (i + 1) * CHUNK ? s->n : (i + 1) * CHUNK;
+    uint32_t words[ROOM];
+    for (size_t from = i * CHUNK; from < end; from += ROOM) {
+        const size_t n = end - from < ROOM ? end - from : ROOM;
+        const char *x = (const char *)j->at[s->x] + from * s->bytes;
+        char *y = (char *)j->at[s->y] + from * s->bytes;
+        s->k->random_words(d->seed, j->stream, from / GROUP, (n + GROUP - 1) / GROUP, words);
+        if (d->std != 0) s->k->add_normal(d->std, n, words, x, y);
+        else s->k->mask(&d->mask, n, words, x, y);
+    }
+}
+
+/* One row of the batch, whose channels have a word each. */
+static void row_of_channels(void *context, size_t i)
+{
+    const job *j = context;
+    const pn_step *s = j->s;
+    const noise *d = s->own;
+    const size_t row = d->spans * s->n * s->bytes;
+    const char *x = (const char *)j->at[s->x] + i * row;
+    char *y = (char *)j->at[s->y] + i * row;
+    const uint32_t *words = d->words + i * d->spans;
+    if (!d->pixels) s->k->mask_spans(&d->mask, d->spans, s->n, words, x, y);
+    for (size_t k = 0; k < d->pixels; k++) s->k->mask(&d->mask, d->spans, words, x + k * d->spans * s->bytes, y + k * d->spans * s->bytes);
+}
+
+static void run(const pn_step *s, void *const *at)
+{
+    const noise *d = s->own;
+    job j = { s, at, stream_of(s) };
+    if (!d->words) {
+        pn_parallel((s->n + CHUNK - 1) / CHUNK, element_chunk, &j);
+        return;
+    }
+    s->k->random_words(d->seed, j.stream, 0, (s->rows * d->spans + GROUP - 1) / GROUP, d->words);
+    pn_parallel(s->rows, row_of_channels, &j);
+}
+
+/* ---- steps -------------------------------------------------------------------------------------------------------- */
+
+/* Scale and shift of what stays and what takes the place of the rest: for alpha dropout such that zero mean and unit variance, which
+ * SELU keeps, stay; the gradient is scaled and masked alike. */
+static pn_mask mask_of(const pn_node *n, int gradient)
+{
+    const double p = n->config[P], low = -1.7580993408473766;
+    pn_mask m = { .threshold = (uint64_t)llrint(p * 0x1p32), .scale = p < 1 ? 1 / (1 - p) : 0 };
+    if (n->config[ALPHA] == 0 || p == 1) return m;
+    m.scale = 1 / sqrt((low * low * p + 1) * (1 - p));
+    if (gradient) return m;
+    m.shift = -m.scale * low * p;
+    m.fill = m.scale * low + m.shift;
+    return m;
+}
+
+static pn_status add(pn_builder *b, size_t node, const char *what, int gradient, int x, int y)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run);
+    noise *d = s ? pn_plan_own(b, sizeof *d) : NULL;
+    if (!d) return PN_NO_MEMORY;
+    d->seed = (uint64_t)n->config[SEED_LOW] | (uint64_t)n->config[SEED_HIGH] << 32;
+    for (size_t i = 0; i < node; i++) {
+        const pn_node *earlier = &b->graph->nodes[i];
+        if (earlier->kind == n->kind) d->occurrence += earlier->config[SEED_LOW] == n->config[SEED_LOW] && earlier->config[SEED_HIGH] == n->config[SEED_HIGH];
+    }
+    s->own = d;
+    s->rows = b->rows;
+    s->n = b->rows * pn_count(&n->shape);
+    s->bytes = pn_size(b->graph->dtype);
+    s->x = x;
+    s->y = y;
+    pn_step_uses(b, x);
+    pn_step_uses(b, y);
+    if (n->n_config != DROPOUT_CONFIG) {
+        d->std = n->config[STD];
+        return PN_OK;
+    }
+    d->mask = mask_of(n, gradient);
+    if (n->config[CHANNELS] == 0) return PN_OK;
+    d->spans = n->shape.dim[0];
+    s->n = 1;
+    for (size_t i = 1; i < n->shape.ndim; i++) s->n *= n->shape.dim[i];
+    d->pixels = b->layout[node] ? s->n : 0;
+    d->words = pn_plan_own(b, (b->rows * d->spans + GROUP) * sizeof *d->words);
+    return d->words ? PN_OK : PN_NO_MEMORY;
+}
+
+static pn_status forward(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    const int x = b->value[n->inputs[0]];
+    if (idle(b, n)) {
+        b->value[node] = x;
+        return PN_OK;
+    }
+    int y = b->value[node] = pn_output_buffer(b, node, 0);
+    return add(b, node, n->n_config == DROPOUT_CONFIG ? "dropout" : "noise", 0, x, y);
+}
+
+static pn_status backward_dropout(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    if (!pn_wants_gradient(b, n->inputs[0])) return PN_OK;
+    if (idle(b, n)) return pn_give_gradient(b, n->inputs[0], b->grad[node]);
+    return add(b, node, "dropout gradient", 1, b->grad[node], pn_gradient_buffer(b, n->inputs[0], b->grad[node]));
+}
+
+static pn_status backward_gaussian(pn_builder *b, size_t node)
+{
+    const size_t input = b->graph->nodes[node].inputs[0];
+    return pn_wants_gradient(b, input) ? pn_give_gradient(b, input, b->grad[node]) : PN_OK;
+}
+
+const pn_layer_kind pn_layer_dropout = { "dropout", 1, 1, shape_dropout, forward, backward_dropout, PN_ALIKE };
+const pn_layer_kind pn_layer_gaussian_noise = { "gaussian_noise", 1, 1, shape_gaussian, forward, backward_gaussian, PN_ALIKE };

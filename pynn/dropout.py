@@ -1,0 +1,206 @@
+"""Layers that disturb what passes through while training, and in evaluation do nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ._layer import Array, Builder, Layer
+from ._random import draw_seed
+
+__all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "FeatureAlphaDropout", "GaussianNoise"]
+
+
+class _Random(Layer, abstract=True):
+    """A layer with a seed; its random numbers depend on the seed, the training step or call, and the element's place."""
+
+    def _seed_with(self, seed: int | None) -> None:
+        self.seed = seed
+        self._drawn = draw_seed(seed)
+
+    def _add_random(self, builder: Builder, where: str, kind: str, *config: float) -> None:
+        builder.random |= self.training and builder.training
+        builder.add(kind, where, (self._drawn & 0xFFFFFFFF, self._drawn >> 32, *config), training=self.training)
+
+    def _seed_config(self) -> dict[str, Any]:
+        return {} if self.seed is None else {"seed": self.seed}
+
+
+class _Dropout(_Random, abstract=True):
+    """What the dropouts share."""
+
+    _alpha: ClassVar[bool] = False
+    _channels: ClassVar[bool] = False
+
+    def __init__(self, p: float = 0.5, inplace: bool = False, *, seed: int | None = None) -> None:
+        super().__init__()
+        if isinstance(p, bool) or not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
+            raise ValueError(f"p: expected a probability from 0 to 1, got {p!r}")
+        self.p = float(p)
+        self.inplace = bool(inplace)
+        self._seed_with(seed)
+
+    def _build(self, builder: Builder, where: str) -> None:
+        self._add_random(builder, where, "dropout", self.p, self._alpha, self._channels)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"p": self.p, **({"inplace": True} if self.inplace else {}), **self._seed_config()}
+
+
+class Dropout(_Dropout):
+    """In training each element is 0 with probability `p`, and the others are multiplied by ``1 / (1 - p)`` (Srivastava et al., 2014).
+
+    In evaluation and in `predict` the layer does nothing. The mask is a function of the seed, of the step of `fit` (in calls: of
+    their number) and of the element's place alone: the same on any number of threads.
+
+    Parameters
+    ----------
+    p : float
+        Probability of 0.
+    inplace : bool
+        As in PyTorch, and without effect: where results are written is decided for the whole net.
+    seed : int, optional
+        Of the masks; None draws a fresh one.
+
+    Raises
+    ------
+    ValueError
+        If `p` is no probability.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> layer = pynn.Dropout(0.25, seed=0)
+    >>> y = layer(np.ones(10_000))
+    >>> sorted({round(float(v), 4) for v in y}), bool(abs(y.mean() - 1) < 0.05)
+    ([0.0, 1.3333], True)
+    >>> bool((layer.backward(np.ones(10_000)) == y).all()), bool((layer.eval()(y) == y).all())
+    (True, True)
+    """
+
+
+class Dropout1d(_Dropout):
+    """Dropout of whole channels of ``(N, C, L)`` or ``(C, L)`` (Tompson et al., 2015).
+
+    Parameters
+    ----------
+    p, inplace, seed
+        As in `Dropout`, for each sample's channels.
+
+    Raises
+    ------
+    ValueError
+        If `p` is no probability, or the input has another number of dimensions.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> y = pynn.Dropout1d(0.5, seed=0)(np.ones((50, 4, 3)))
+    >>> bool((y.min(2) == y.max(2)).all())
+    True
+    """
+
+    _channels = True
+
+    def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
+        if x.ndim not in (2, 3):
+            raise ValueError(f"Dropout1d: expected an array of shape (N, C, L) or (C, L), got shape {x.shape}")
+        return (1, x.shape, False) if x.ndim == 2 else super()._split(x)
+
+
+class Dropout2d(_Dropout):
+    """Dropout of whole channels of images ``(N, C, H, W)`` (Tompson et al., 2015); as in PyTorch also of ``(N, C, L)``.
+
+    Parameters
+    ----------
+    p, inplace, seed
+        As in `Dropout`, for each sample's channels.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> y = pynn.Dropout2d(0.5, seed=0)(np.ones((50, 4, 3, 3)))
+    >>> bool((y.min((2, 3)) == y.max((2, 3))).all())
+    True
+    """
+
+    _channels = True
+
+
+class AlphaDropout(_Dropout):
+    """Dropout that keeps mean 0 and variance 1, for nets of SELU (Klambauer et al., 2017).
+
+    Elements that are dropped become SELU's limit, -1.7581, and then all are scaled and shifted.
+
+    Parameters
+    ----------
+    p, inplace, seed
+        As in `Dropout`.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> y = pynn.AlphaDropout(0.2, seed=0)(np.random.default_rng(0).normal(size=100_000))
+    >>> bool(abs(y.mean()) < 0.02), bool(abs(y.var() - 1) < 0.02)
+    (True, True)
+    """
+
+    _alpha = True
+
+
+class FeatureAlphaDropout(_Dropout):
+    """`AlphaDropout` of whole channels of ``(N, C, ...)``.
+
+    Parameters
+    ----------
+    p, inplace, seed
+        As in `Dropout`, for each sample's channels.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> y = pynn.FeatureAlphaDropout(0.5, seed=0)(np.zeros((50, 4, 3)))
+    >>> bool((y.min(2) == y.max(2)).all())
+    True
+    """
+
+    _alpha = _channels = True
+
+
+class GaussianNoise(_Random):
+    """In training ``y = x + std * z`` with z standard normal; in evaluation and in `predict` nothing (Sietsma and Dow, 1991).
+
+    Parameters
+    ----------
+    std : float
+        Standard deviation of the noise.
+    seed : int, optional
+        As in `Dropout`.
+
+    Raises
+    ------
+    ValueError
+        If `std` is negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> y = pynn.GaussianNoise(0.5, seed=0)(np.zeros(100_000))
+    >>> bool(abs(y.mean()) < 0.01), bool(abs(y.std() - 0.5) < 0.01)
+    (True, True)
+    """
+
+    def __init__(self, std: float = 0.1, *, seed: int | None = None) -> None:
+        super().__init__()
+        if isinstance(std, bool) or not isinstance(std, (int, float, np.number)) or not 0 <= float(std) < math.inf:
+            raise ValueError(f"std: expected a number of 0 or more, got {std!r}")
+        self.std = float(std)
+        self._seed_with(seed)
+
+    def _build(self, builder: Builder, where: str) -> None:
+        self._add_random(builder, where, "gaussian_noise", self.std)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"std": self.std, **self._seed_config()}
