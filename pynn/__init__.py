@@ -21,7 +21,7 @@ try:
 except ImportError as error:
     raise _conflict.explain(error) from error
 
-from . import grad, losses, optim
+from . import grad, io, losses, optim
 from ._layer import Layer, Parameter
 from ._loss import Loss
 from ._optimizer import Optimizer
@@ -34,6 +34,7 @@ from .compose import Add, Concat, Parallel, Residual
 from .conv import *  # noqa: F403
 from .dropout import *  # noqa: F403
 from .gates import *  # noqa: F403
+from .io import load
 from .layers import Flatten, Linear
 from .losses import *  # noqa: F403
 from .model import Input, Model, Sequential
@@ -72,6 +73,8 @@ __all__ = [
     "Sequential",
     "get_num_threads",
     "grad",
+    "io",
+    "load",
     "losses",
     "manual_seed",
     "num_threads",

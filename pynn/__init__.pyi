@@ -3,6 +3,7 @@ from typing import Any
 
 from . import datasets as datasets
 from . import grad as grad
+from . import io as io
 from . import lab as lab
 from . import losses as losses
 from . import optim as optim
@@ -123,6 +124,7 @@ from .gates import RReLU as RReLU
 from .gates import ReGLU as ReGLU
 from .gates import Softmax2d as Softmax2d
 from .gates import SwiGLU as SwiGLU
+from .io import load as load
 from .layers import Flatten as Flatten
 from .layers import Linear as Linear
 from .losses import BCELoss as BCELoss
@@ -395,6 +397,8 @@ __all__ = [
     "Sequential",
     "get_num_threads",
     "grad",
+    "io",
+    "load",
     "losses",
     "manual_seed",
     "num_threads",

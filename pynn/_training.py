@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _core, optim
+from . import _core, io, optim
 from ._layer import Array, Builder, Layer, real_array
 from ._loss import Loss
 from ._objective import Objective, Scores
@@ -117,6 +118,10 @@ class Net(Layer, abstract=True):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._lock = threading.RLock()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write architecture and state as a safetensors file, whole or not at all; `pynn.load` reads it, see `pynn.io.save`."""
+        io.save(self, path)
 
     # ---- what a kind of net says of itself ------------------------------------------------------------------------
     _output_names: list[str] | None = None

@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from . import _core
 from ._layer import Array, Builder, Layer, Parameter, check_dtype, check_size
-from ._random import draw_seed
+from ._random import draw_seed, uniform
 
 __all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d"]
 
@@ -115,7 +114,7 @@ class _Conv(Images, abstract=True):
             arrays["bias"] = np.empty(self.out_channels, self.dtype)
         for stream, (name, data) in enumerate(arrays.items()):
             bound = bounds[stream] / math.sqrt(math.prod(shape[1:]))
-            _core.uniform(data, drawn, stream, -bound, bound)
+            uniform(data, drawn, stream, -bound, bound)
             self._parameters[name] = Parameter(data, name)
 
     @property

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from . import _core
 from ._layer import Array, Builder, Layer, Parameter, check_dtype, check_size
-from ._random import draw_seed
+from ._random import draw_seed, uniform
 
 _INITS = {"he": {"weight": math.sqrt(6), "bias": 0.0}, "torch": {"weight": 1.0, "bias": 1.0}}
 """Half the width of the initial values' interval, times sqrt(in_features)."""
@@ -77,7 +76,7 @@ class Linear(Layer):
             shapes["bias"] = (self.out_features,)
         for stream, (name, shape) in enumerate(shapes.items()):
             data, bound = np.empty(shape, self.dtype), scale * _INITS[init][name]
-            _core.uniform(data, drawn, stream, -bound, bound)
+            uniform(data, drawn, stream, -bound, bound)
             self._parameters[name] = Parameter(data, name)
 
     @property

@@ -1,0 +1,348 @@
+"""Files: what is written is read back, by ourselves and by the safetensors package, and a broken file is an error and no more."""
+
+import json
+import os
+import resource
+import struct
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import pynn
+from pynn import io
+
+DTYPES = ["?", "u1", "i1", "u2", "i2", "f2", "u4", "i4", "f4", "u8", "i8", "f8", "c8"]
+
+
+def raw(header: Any, data: bytes = b"") -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def entry(shape: list[int], start: int, stop: int, dtype: str = "F32") -> dict[str, Any]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
+
+
+def written(tmp_path: Path, content: bytes) -> Path:
+    path = tmp_path / "file.safetensors"
+    path.write_bytes(content)
+    return path
+
+
+def net() -> pynn.Sequential:
+    return pynn.Sequential(
+        pynn.Sequential({"in": pynn.Linear(4, 6, seed=1), "act": pynn.LeakyReLU(0.2)}),
+        pynn.Residual(pynn.Linear(6, 6, seed=2), "tanh"),
+        pynn.Linear(6, 3, bias=False, seed=3),
+    )
+
+
+# ---- arrays ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("mmap", [False, True])
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_arrays_return(tmp_path_factory: pytest.TempPathFactory, mmap: bool, data: st.DataObject) -> None:
+    shapes = hnp.array_shapes(min_dims=0, min_side=0, max_side=4)
+    arrays = st.sampled_from(DTYPES).flatmap(lambda d: hnp.arrays(d, shapes))
+    tensors = data.draw(st.dictionaries(st.text(max_size=6).filter(lambda n: n != "__metadata__"), arrays, max_size=4))
+    metadata = data.draw(st.dictionaries(st.text(max_size=4), st.text(), max_size=3))
+    path = tmp_path_factory.mktemp("files") / "x.safetensors"
+    io.save_file(tensors, path, metadata)
+    found, its = io.load_file(path, mmap=mmap)
+    assert its == metadata
+    assert found.keys() == tensors.keys()
+    for name, a in tensors.items():
+        assert found[name].dtype == a.dtype
+        assert found[name].shape == a.shape
+        assert found[name].tobytes() == a.tobytes()
+        assert found[name].flags.aligned
+        assert found[name].flags.writeable != mmap
+
+
+def test_any_layout_and_byte_order_is_written(tmp_path: Path) -> None:
+    a = np.arange(12.0).reshape(3, 4)
+    io.save_file({"f": np.asfortranarray(a), "s": a[::2, ::-1], "b": a.astype(">f8"), "list": [1, 2]}, tmp_path / "x")
+    found, _ = io.load_file(tmp_path / "x")
+    np.testing.assert_array_equal(found["f"], a)
+    np.testing.assert_array_equal(found["s"], a[::2, ::-1])
+    np.testing.assert_array_equal(found["b"], a)
+    np.testing.assert_array_equal(found["list"], [1, 2])
+
+
+def test_safetensors_reads_what_we_write_and_we_read_what_it_writes(tmp_path: Path) -> None:
+    theirs = pytest.importorskip("safetensors.numpy")
+    rng = np.random.default_rng(0)
+    tensors = {f"a.{d}": rng.integers(0, 2, (3, 2)).astype(d) for d in DTYPES} | {"empty": np.zeros((0, 3)), "one": np.array(2.5)}
+    io.save_file(tensors, tmp_path / "ours", {"é": "\u2713"})
+    theirs.save_file(tensors, tmp_path / "theirs", {"é": "\u2713"})
+    read, (ours, metadata) = theirs.load_file(tmp_path / "ours"), io.load_file(tmp_path / "theirs")
+    assert metadata == {"é": "\u2713"}
+    for name, a in tensors.items():
+        for found in (read[name], ours[name]):
+            assert found.dtype == a.dtype
+            np.testing.assert_array_equal(found, a, strict=True)
+
+
+def test_bfloat16_is_widened(tmp_path: Path) -> None:
+    values = np.array([[1.5, -2.0], [np.inf, 3e38]], np.float32)
+    halves = (values.view(np.uint32) >> 16).astype("<u2")
+    path = written(tmp_path, raw({"a": entry([2, 2], 0, 8, "BF16")}, halves.tobytes()))
+    for mmap in (False, True):
+        a = io.load_file(path, mmap=mmap)[0]["a"]
+        assert a.dtype == np.float32
+        np.testing.assert_array_equal(a.view(np.uint32), halves.astype(np.uint32) << 16)
+
+
+def test_an_odd_header_is_read(tmp_path: Path) -> None:
+    """Blanks anywhere, keys in any order, an odd length: data that stand askew."""
+    text = b'{ "a" :\n{"shape":[ 2 ],"data_offsets" : [0,8], "dtype":"F32"}}   '
+    for pad in range(4):
+        path = written(tmp_path, raw(text + b" " * pad, np.array([1, 2], "<f4").tobytes()))
+        for mmap in (False, True):
+            a = io.load_file(path, mmap=mmap)[0]["a"]
+            assert a.flags.aligned
+            np.testing.assert_array_equal(a, [1, 2])
+
+
+# ---- broken files ---------------------------------------------------------------------------------------------------
+ONE = entry([2], 0, 8)
+BROKEN: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "no safetensors file"),
+    "seven bytes": (b"\0" * 7, "no safetensors file"),
+    "no header": (b"\0" * 8, "does not begin"),
+    "absurd length": (struct.pack("<Q", 2**63 + 5) + b"{}", "header should take"),
+    "length of the whole file": (struct.pack("<Q", 10) + b"{}", "header should take"),
+    "no JSON": (raw(b"{hello}"), "header is not what"),
+    "text unfinished": (raw(b'{"a'), "header is not what"),
+    "brackets": (raw(b'{"a":' + b"[" * 100_000), "should be"),
+    "a list": (raw(b"[]"), "does not begin"),
+    "blank first": (raw(b" {}"), "does not begin"),
+    "more behind": (raw(b"{}{}"), "goes on"),
+    "bad UTF-8": (raw(b'{"\xff":' + json.dumps(ONE).encode() + b"}", b"\0" * 8), "UTF-8"),
+    "half a surrogate": (raw(b'{"\\ud800":' + json.dumps(ONE).encode() + b"}", b"\0" * 8), "UTF-8"),
+    "twice": (raw(f'{{"a":{json.dumps(ONE)},"a":{json.dumps(ONE)}}}'.encode(), b"\0" * 8), "'a' twice"),
+    "a key twice": (raw(b'{"a":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}}', b"\0" * 8), "'dtype' twice"),
+    "a key more": (raw({"a": {**ONE, "code": "x"}}, b"\0" * 8), "'code'"),
+    "a key less": (raw({"a": {"dtype": "F32", "shape": [2]}}), "lacks one"),
+    "three places": (raw({"a": {**ONE, "data_offsets": [0, 8, 9]}}, b"\0" * 8), "more than 2"),
+    "dtype": (raw({"a": {**ONE, "dtype": "F33"}}, b"\0" * 8), "dtype 'F33'"),
+    "dtype no text": (raw({"a": {**ONE, "dtype": 3}}, b"\0" * 8), "expected text"),
+    "negative": (raw({"a": entry([-2], 0, 8)}, b"\0" * 8), "header is not what"),
+    "fraction": (raw(b'{"a":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}}', b"\0" * 8), "header is not what"),
+    "absurd shape": (raw({"a": entry([2**40, 2**40], 0, 8)}, b"\0" * 8), "too large"),
+    "absurd and empty": (raw({"a": entry([0, 2**40, 2**40], 0, 0)}), "too large"),
+    "count": (raw({"a": entry([2**63], 0, 8)}, b"\0" * 8), "below 2"),
+    "many axes": (raw({"a": entry([1] * 65, 0, 4)}, b"\0" * 4), "more than 64"),
+    "size": (raw({"a": entry([3], 0, 8)}, b"\0" * 8), "takes 12 bytes"),
+    "backwards": (raw({"a": entry([2], 8, 0)}, b"\0" * 8), "data_offsets"),
+    "overlap": (raw({"a": ONE, "b": entry([2], 4, 12)}, b"\0" * 12), "overlaps"),
+    "same place": (raw({"a": ONE, "b": ONE}, b"\0" * 8), "overlaps"),
+    "hole": (raw({"a": ONE, "b": entry([2], 12, 20)}, b"\0" * 20), "hole"),
+    "hole first": (raw({"a": entry([2], 4, 12)}, b"\0" * 12), "hole"),
+    "cut off": (raw({"a": ONE}, b"\0" * 7), "cut off"),
+    "too long": (raw({"a": ONE}, b"\0" * 9), "cut off or damaged"),
+    "metadata no text": (raw({"__metadata__": {"a": 1}}), "expected text"),
+    "metadata a list": (raw({"__metadata__": []}), "should be"),
+    "metadata twice": (raw(b'{"__metadata__":{},"__metadata__":{}}'), "twice"),
+    "bool": (raw({"a": entry([1], 0, 1, "BOOL")}, b"\2"), "neither 0 nor 1"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+@pytest.mark.parametrize("mmap", [False, True])
+def test_a_broken_file_is_an_error_that_says_what_and_takes_no_memory(tmp_path: Path, case: str, mmap: bool) -> None:
+    content, text = BROKEN[case]
+    path = written(tmp_path, content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=text):
+            io.load_file(path, mmap=mmap)
+        assert tracemalloc.get_traced_memory()[1] < len(content) + 40_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("header", [b'"%d":{"dtype":"U8","shape":[],"data_offsets":[%d,%d]}', b'"%d":""'])
+def test_a_million_entries_are_refused_at_the_hundred_thousandth(tmp_path: Path, header: bytes) -> None:
+    lines = b",".join(header % ((i, i, i + 1) if b"U8" in header else i) for i in range(10**6))
+    path = written(tmp_path, raw(b"{" + lines + b"}" if b"U8" in header else b'{"__metadata__":{' + lines + b"}}", b"\0" * 10**6))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match="100,000 entries"):
+        io.load_file(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000
+
+
+def test_the_safetensors_package_refuses_them_too(tmp_path: Path) -> None:
+    """All but those where we are stricter: of a name that comes twice it takes the last."""
+    safetensors = pytest.importorskip("safetensors")
+    theirs = pytest.importorskip("safetensors.numpy")
+    stricter = {"blank first", "twice", "a key more", "bool"}
+    for case in BROKEN.keys() - stricter:
+        with pytest.raises((safetensors.SafetensorError, ValueError)):
+            theirs.load_file(written(tmp_path, BROKEN[case][0]))
+
+
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    path = tmp_path_factory.mktemp("fuzz") / "m.safetensors"
+    net().save(path)
+    return path, path.read_bytes()
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_flipped_cut_and_grown_files(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """A damaged model is an error, or a model whose numbers differ: nothing else ever comes of it."""
+    path, good = whole(tmp_path_factory)
+    content = bytearray(good)
+    header = 8 + int.from_bytes(good[:8], "little")
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, header - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    if data.draw(st.booleans()):
+        content = content[: data.draw(st.integers(0, len(content)))]
+    path.write_bytes(content)
+    for read in (pynn.load, io.load_file):
+        try:
+            read(path)
+        except ValueError as error:
+            assert str(path) in str(error)  # noqa: PT017
+
+
+KEYS = ["dtype", "shape", "data_offsets", "a", "__metadata__"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 2**70) | st.floats() | st.sampled_from(["F32", "class", "Linear", ""]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(header=JSON | st.binary(max_size=60), data=st.binary(max_size=16))
+def test_any_header(tmp_path_factory: pytest.TempPathFactory, header: Any, data: bytes) -> None:
+    path = written(tmp_path_factory.mktemp("fuzz"), raw(header, data))
+    try:
+        arrays, _ = io.load_file(path)
+    except ValueError:
+        return
+    assert sum(a.nbytes for a in arrays.values()) == len(data)
+
+
+# ---- models ---------------------------------------------------------------------------------------------------------
+def test_a_model_returns(tmp_path: Path) -> None:
+    model, path, x = net(), tmp_path / "m.safetensors", np.ones((5, 4), np.float32)
+    model[0].freeze()
+    model.save(path)
+    again = pynn.load(path)
+    assert type(again) is pynn.Sequential
+    assert repr(again) == repr(model)
+    assert [p.requires_grad for p in again.parameters()] == [p.requires_grad for p in model.parameters()]
+    assert again.predict(x).tobytes() == model.predict(x).tobytes()
+    assert os.listdir(tmp_path) == ["m.safetensors"]
+
+
+def test_a_drawn_net_and_shared_layers_return(tmp_path: Path) -> None:
+    a, b = pynn.Input(4), pynn.Input(4)
+    layer = pynn.Linear(4, 4, dtype="float64", seed=0)
+    model = pynn.Model([a, b], {"sum": pynn.Add()(layer(a), layer(b)), "a": pynn.Tanh()(layer(a))})
+    twice = pynn.Sequential(layer, "tanh", layer)
+    x = np.ones((3, 4))
+    model.save(tmp_path / "m")
+    twice.save(tmp_path / "t")
+    for ours, theirs in zip(pynn.load(tmp_path / "m").predict((x, -x)), model.predict((x, -x)), strict=True):
+        assert ours.tobytes() == theirs.tobytes()
+    loaded = pynn.load(tmp_path / "t")
+    assert len(loaded.parameters()) == 2
+    for m in (loaded, twice):
+        m.fit(x, x, loss="mse", epochs=3, seed=0)
+    assert loaded.predict(x).tobytes() == twice.predict(x).tobytes()
+
+
+def test_loading_draws_no_seed(tmp_path: Path) -> None:
+    net().save(tmp_path / "m")
+    pynn.manual_seed(3)
+    first = pynn.Linear(2, 2).weight.copy()
+    pynn.manual_seed(3)
+    pynn.load(tmp_path / "m")
+    assert pynn.Linear(2, 2).weight.tobytes() == first.tobytes()
+
+
+def architecture(edit: Callable[[Any], Any]) -> bytes:
+    """Return a file of a net whose architecture has been changed."""
+    facts = {"version": 1, "model": {"class": "Sequential", "layers": [{"class": "Linear", "in_features": 2, "out_features": 1}]}}
+    facts |= {"frozen": [], "shared": {}}
+    header = {"__metadata__": {"pynn": json.dumps(edit(facts) or facts)}, "0.weight": ONE | {"shape": [1, 2]}, "0.bias": entry([1], 8, 12)}
+    return raw(header, b"\0" * 12)
+
+
+def change(*path: Any, to: Any) -> Callable[[Any], None]:
+    def edit(facts: Any) -> None:
+        for key in path[:-1]:
+            facts = facts[key]
+        facts[path[-1]] = to
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        change("model", "class", to="object"),
+        change("model", "class", to=["Linear"]),
+        change("model", "layers", 0, "class", to="os.system"),
+        change("model", "layers", 0, "in_features", to=3),
+        change("model", "layers", 0, "in_features", to=2**31),
+        change("model", "layers", 0, to={"class": "Linear", "in_features": 2**24, "out_features": 2**24}),
+        change("model", "layers", 0, "surprise", to=1),
+        change("model", "layers", to=None),
+        change("model", "layers", to=[{"class": "ReLU"}] * 20_001),
+        change("model", to=[]),
+        change("frozen", to=["1.weight"]),
+        change("shared", to={"0.weight": "0.bias"}),
+        change("shared", to={"0.weight": "nobody"}),
+        lambda _: 3,
+        lambda facts: {"model": facts["model"]},
+    ],
+)
+def test_a_broken_architecture_is_an_error(tmp_path: Path, edit: Callable[[Any], Any]) -> None:
+    path = written(tmp_path, architecture(edit))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match="make no model"):
+        pynn.load(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+def test_a_file_without_architecture_says_how_to_read_it(tmp_path: Path) -> None:
+    io.save_file({"weight": np.ones(2)}, tmp_path / "w")
+    with pytest.raises(ValueError, match="load_state_dict"):
+        pynn.load(tmp_path / "w")
+
+
+def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="dtype"):
+        io.save_file({"a": np.array(["text"])}, tmp_path / "x")
+    with pytest.raises(TypeError, match="text by text"):
+        io.save_file({}, tmp_path / "x", {"a": 1})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="name"):
+        io.save_file({"__metadata__": np.ones(1)}, tmp_path / "x")
+    assert not os.listdir(tmp_path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "m"
+    io.save_file({"a": np.ones(2)}, path)
+
+    def full(_: int) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="full"):
+        io.save_file({"a": np.zeros(2)}, path)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(io.load_file(path)[0]["a"], [1, 1])
+    assert os.listdir(tmp_path) == ["m"]
