@@ -377,13 +377,13 @@ def save(model: Layer, path: str | os.PathLike[str]) -> None:
 
 def _describe(model: Layer) -> str:
     """Return as JSON what a model is beside its arrays: its layers, which of its parameters are frozen, and which are one."""
-    named = model._all_parameters()
-    first = {id(p): name for name, p in reversed(named.items())}
+    state = model._all_state()
+    first = {id(a): name for name, a in reversed(state.items())}
     facts = {
         "version": 1,
         "model": {"class": type(model).__name__, **model.get_config()},
-        "frozen": [name for name, p in named.items() if not p.requires_grad],
-        "shared": {name: first[id(p)] for name, p in named.items() if first[id(p)] != name},
+        "frozen": [name for name, p in model._all_parameters().items() if not p.requires_grad],
+        "shared": {name: first[id(a)] for name, a in state.items() if first[id(a)] != name},
     }
     try:
         return json.dumps(facts, separators=(",", ":"))
@@ -437,18 +437,19 @@ def _build(text: str, arrays: Mapping[str, Array], path: str) -> Layer:
 
 
 def _share(model: Layer, name: str, source: str) -> None:
-    """Make one parameter of a model the same as another."""
-    owners = []
-    for path in (name, source):
-        layer, rest = model, path
-        while rest not in layer._parameters:
-            child = next(c for c in layer._children() if rest.startswith(f"{c}."))
-            layer, rest = layer._children()[child], rest.removeprefix(f"{child}.")
-        owners.append((layer, rest))
-    (layer, own), (other, its) = owners
-    if layer._parameters[own].shape != other._parameters[its].shape:
+    """Make one array of a model's state the same as another."""
+    (mine, own), (theirs, its) = (_holder(model, path) for path in (name, source))
+    if mine[own].data.shape != theirs[its].data.shape:
         raise ValueError(f"{name} and {source} cannot be one: their shapes differ")
-    layer._parameters[own] = other._parameters[its]
+    mine[own] = theirs[its]
+
+
+def _holder(layer: Layer, path: str) -> tuple[dict[str, Any], str]:
+    """Return the dict that holds an array of the state, and its name there."""
+    for name, child in layer._children().items():
+        if path.startswith(f"{name}."):
+            return _holder(child, path.removeprefix(f"{name}."))
+    return layer._parameters if path in layer._parameters else layer._buffers, path
 
 
 def _check_extent(config: Any, elements: int) -> None:
