@@ -118,8 +118,8 @@ pn_status pn_graph_input(pn_graph *graph, size_t ndim, const size_t *shape, pn_e
  * PN_PREDICT plans. */
 typedef struct {
     /* y from the inputs' arrays; then the gradient of each input, NULL where nobody wants it, from that of y, adding to those of the layer's
-     * parameters. The layer keeps what backward needs of the forward call before. Anything but 0 stops the run. */
-    int (*forward)(void *context, size_t rows, const void *const *x, void *y);
+     * parameters. With keep the layer keeps what backward needs of the forward call before. Anything but 0 stops the run. */
+    int (*forward)(void *context, size_t rows, int keep, const void *const *x, void *y);
     int (*backward)(void *context, size_t rows, const void *gy, void *const *gx);
     void *context;
 } pn_foreign;

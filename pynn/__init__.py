@@ -39,12 +39,13 @@ from .layers import Flatten, Linear
 from .losses import *  # noqa: F403
 from .model import Input, Model, Sequential
 from .norm import *  # noqa: F403
+from .own import *  # noqa: F403
 from .pooling import *  # noqa: F403
 from .shape import *  # noqa: F403
 
 __version__ = "0.1.0"
 
-_LAZY = ("datasets", "lab", "plot")
+_LAZY = ("datasets", "lab", "plot", "testing")
 """Submodules that are imported when first asked for."""
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     *dropout.__all__,  # type: ignore[name-defined]  # noqa: F405
     *losses.__all__,
     *norm.__all__,  # type: ignore[name-defined]  # noqa: F405
+    *own.__all__,  # type: ignore[name-defined]  # noqa: F405
     *pooling.__all__,  # type: ignore[name-defined]  # noqa: F405
     *gates.__all__,  # type: ignore[name-defined]  # noqa: F405
     *shape.__all__,  # type: ignore[name-defined]  # noqa: F405

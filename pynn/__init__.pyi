@@ -8,6 +8,7 @@ from . import lab as lab
 from . import losses as losses
 from . import optim as optim
 from . import plot as plot
+from . import testing as testing
 from ._layer import Layer as Layer
 from ._layer import Parameter as Parameter
 from ._loss import Loss as Loss
@@ -167,6 +168,7 @@ from .norm import InstanceNorm2d as InstanceNorm2d
 from .norm import LayerNorm as LayerNorm
 from .norm import LocalResponseNorm as LocalResponseNorm
 from .norm import RMSNorm as RMSNorm
+from .own import Activation as Activation
 from .pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
 from .pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from .pooling import AdaptiveMaxPool1d as AdaptiveMaxPool1d
@@ -337,6 +339,7 @@ __all__ = [
     "LayerNorm",
     "LocalResponseNorm",
     "RMSNorm",
+    "Activation",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",

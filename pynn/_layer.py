@@ -182,9 +182,17 @@ class Layer:
 
     classes: ClassVar[dict[str, type[Layer]]] = {}
 
+    _own: ClassVar[bool] = False
+    """Is the layer written in Python, by ``forward`` and ``backward``?"""
+
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not abstract and not cls.__name__.startswith("_"):
+        cls._own = hasattr(cls, "forward") and cls._build is Layer._build
+        if cls._own and cls.__setattr__ is object.__setattr__:
+            cls.__setattr__ = _set_own  # type: ignore[method-assign, assignment]
+        known = Layer.classes.get(cls.__name__)
+        library = known is not None and known.__module__.startswith("pynn.") and not cls.__module__.startswith("pynn.")
+        if not abstract and not cls.__name__.startswith("_") and not library:
             Layer.classes[cls.__name__] = cls
 
     def __init__(self) -> None:
@@ -216,11 +224,19 @@ class Layer:
     # ---- what a kind of layer says of itself --------------------------------------------------------------------
     def _build(self, builder: Builder, where: str) -> None:
         """Add this layer to a graph."""
-        raise NotImplementedError
+        if not self._own:
+            raise NotImplementedError(f"{type(self).__name__}: a layer of one's own defines forward and backward")
+        shapes = [builder.graph.shape(node) for node in builder.nodes]
+        pairs = tuple((p.data, p.grad if p.requires_grad else None) for p in self.parameters())
+        builder.nodes = (builder.graph.add_own(self, where, self._own_shape(shapes, builder.dtype, where), pairs, builder.nodes),)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make a layer like this one, as plain JSON types."""
-        return {}
+        if not self._own:
+            return {}
+        from .own import arguments
+
+        return arguments(self)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -230,6 +246,56 @@ class Layer:
     def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
         """Return rows, the sample's shape, and whether the first axis is the batch."""
         return (x.shape[0], x.shape[1:], True) if x.ndim > 1 else (1, x.shape, False)
+
+    # ---- layers written in Python ---------------------------------------------------------------------------------
+    def _own_shape(self, shapes: Sequence[tuple[int, ...]], dtype: str, where: str) -> tuple[int, ...]:
+        """Return the shape of a sample's output: what ``output_shape`` says, or what forward gives for zeros."""
+        if hasattr(self, "output_shape") and callable(self.output_shape):
+            return tuple(check_size("output_shape", n) for n in self.output_shape(*shapes))
+        with np.errstate(all="ignore"):
+            y, _ = self.own_forward(False, *(np.zeros((1, *shape), dtype) for shape in shapes))
+        if np.ndim(y) < 1 or np.shape(y)[0] != 1:
+            raise ValueError(f"{where}: forward returned shape {np.shape(y)} for one sample of shape {shapes[0]}; expected (1, ...)")
+        return tuple(np.shape(y)[1:])
+
+    def own_forward(self, keep: bool, *xs: Array) -> tuple[Any, dict[str, Any]]:
+        """Return what ``forward`` gives, called by a plan, and the attributes it set; without ``keep`` they are as before."""
+        before, modes = dict(self.__dict__), {layer: layer.training for layer in (self, *self._parts_within())} if not keep else {}
+        try:
+            self._set_modes(dict.fromkeys(modes, False))
+            y = self.forward(*xs)  # type: ignore[attr-defined]
+        finally:
+            changed = {k: v for k, v in self.__dict__.items() if k not in _BASE and before.get(k, _BASE) is not v}
+            if not keep:
+                for name in changed:
+                    self.__dict__.pop(name)
+                self.__dict__.update({k: v for k, v in before.items() if k in changed})
+            self._set_modes(modes)
+        return y, changed
+
+    def own_backward(self, kept: Mapping[str, Any] | None, gy: Array) -> Any:
+        """Return what ``backward`` gives, called by a plan, with the attributes as forward left them."""
+        if type(self).backward is Layer.backward:
+            raise NotImplementedError(f"{type(self).__name__} defines forward but no backward")
+        self.__dict__.update(kept or {})
+        return self.backward(gy)
+
+    def _parts_within(self) -> Iterator[Layer]:
+        for layer in self._children().values():
+            yield layer
+            yield from layer._parts_within()
+
+    def _set_modes(self, modes: Mapping[Layer, bool]) -> None:
+        for layer, mode in modes.items():
+            if layer is self:
+                self._training = mode
+            else:
+                layer.training = mode
+
+    def _call_own(self, xs: tuple[Array, ...]) -> Any:
+        dtype = self._compute_dtype(*xs)
+        y = self.forward(*(np.asarray(x, dtype) for x in xs))  # type: ignore[attr-defined]
+        return np.asarray(y, dtype)
 
     # ---- calling -------------------------------------------------------------------------------------------------
     def _compute_dtype(self, *xs: Array) -> str:
@@ -263,6 +329,8 @@ class Layer:
         if isinstance(xs[0], Symbol):
             return Symbol._of(self, xs)
         arrays = tuple([real_array(x, "x") for x in xs])
+        if self._own:
+            return self._call_own(arrays)
         plan = self._plan(arrays)
         _, _, batched = self._split(arrays[0])
         y = plan.forward(*(arrays if batched else [a[np.newaxis] for a in arrays]))
@@ -279,6 +347,8 @@ class Layer:
 
         With several outputs it takes a gradient for each; with several inputs it returns a tuple.
         """
+        if self._own:
+            raise NotImplementedError(f"{type(self).__name__} defines forward but no backward")
         if self._last is None:
             raise RuntimeError(f"{type(self).__name__}.backward needs a forward call before it: y = layer(x)")
         plan, xs = self._last
@@ -300,12 +370,12 @@ class Layer:
     # ---- parts -----------------------------------------------------------------------------------------------------
     def _children(self) -> dict[str, Layer]:
         """Return the layers that this one is made of, by name."""
-        return {}
+        return self.__dict__.get("_parts", {}) if self._own else {}
 
     def _leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
         """Yield the layers that are made of no others, each with its full name, as often as they occur."""
         for name, layer in self._children().items():
-            if layer._children():
+            if layer._children() and not layer._own:
                 yield from layer._leaves(f"{prefix}{name}.")
             else:
                 yield f"{prefix}{name}", layer
@@ -414,7 +484,10 @@ class Layer:
         return self.train(False)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+        try:
+            return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+        except TypeError:
+            return f"<{type(self).__name__}>"
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in ("_plans", "_last", "_owners")}
@@ -425,6 +498,31 @@ class Layer:
         for layer in self._children().values():
             layer._owners.add(self)
         self._forget()
+
+
+_BASE = frozenset(("_parameters", "_buffers", "_parts", "_training", "_ticks", "_owners", "_plans", "_last", "dtype"))
+"""Attributes of a layer that no ``forward`` sets."""
+
+
+def _set_own(self: Layer, name: str, value: Any) -> None:
+    """Set an attribute of a layer written in Python; parameters and layers become parts of it under that name."""
+    if isinstance(value, (Parameter, Layer)):
+        if "_owners" not in self.__dict__:
+            raise TypeError(f"{type(self).__name__}.__init__ must call super().__init__() before it sets parameters or layers")
+        if isinstance(value, Parameter):
+            self._parameters[name] = value
+            value.name = value.name or name
+        else:
+            self.__dict__.setdefault("_parts", {})[name] = value
+            value._owners.add(self)
+        dtypes = {str(p.data.dtype) for p in self.parameters()}
+        if len(dtypes) > 1:
+            raise ValueError(f"{type(self).__name__}: all parameters must have one dtype, got {' and '.join(sorted(dtypes))}")
+        object.__setattr__(self, "dtype", next(iter(dtypes), None))
+        self._forget()
+    elif name in self.__dict__.get("_parameters", {}):
+        raise TypeError(f"{type(self).__name__}.{name} is a parameter: assign a Parameter, or its values to {name}.data[...]")
+    object.__setattr__(self, name, value)
 
 
 class Symbol:

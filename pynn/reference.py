@@ -147,9 +147,7 @@ def _sum_like(a: Array, like: Array) -> Array:
     return np.asarray(a.sum(tuple(i for i, n in enumerate(like.shape) if n == 1), keepdims=True))
 
 
-def group_norm(
-    x: Array, groups: int, weight: Array | None, bias: Array | None, eps: float, gy: Array
-) -> tuple[Array, Array, Array, Array]:
+def group_norm(x: Array, groups: int, weight: Array | None, bias: Array | None, eps: float, gy: Array) -> tuple[Array, Array, Array, Array]:
     """Return GroupNorm's output and gradients: x (rows, channels, ...), weight and bias (channels, 1, ...)."""
     parted = (len(x), groups, x.shape[1] // groups, *x.shape[2:])
     one, zero = np.ones((x.shape[1], *[1] * (x.ndim - 2))), np.zeros((x.shape[1], *[1] * (x.ndim - 2)))
@@ -165,6 +163,8 @@ def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float
     d = k + alpha / size * np.einsum("cj,nj...->nc...", beside, x**2)
     terms = np.einsum("cj,nc...->nj...", beside, gy * x * d ** (-beta - 1))
     return np.asarray(x * d**-beta), np.asarray(gy * d**-beta - 2 * alpha * beta / size * x * terms)
+
+
 def pad(x: Array, padding: tuple[int, ...], mode: str = "constant", value: float = 0.0) -> Array:
     """Return x with more around its last axes; padding is (left, right, top, bottom, ...), from the last axis on."""
     pairs = [padding[i : i + 2] for i in range(0, len(padding), 2)]

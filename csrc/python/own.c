@@ -7,6 +7,7 @@ typedef struct {
     pn_foreign foreign;
     PyObject *layer;                /* a weak reference: the layer has the plans that hold this */
     pn_dtype dtype;
+    PyObject *kept;                 /* what the last own_forward gave for own_backward */
     size_t n;
     dims in[PN_MAX_ENDS], out;
 } own;
@@ -54,30 +55,35 @@ static PyObject *call(const own *o, const char *method, PyObject *arrays)
     return result;
 }
 
-static int forward(void *context, size_t rows, const void *const *x, void *y)
+/* own_forward(keep, *arrays) -> (y, kept) */
+static int forward(void *context, size_t rows, int keep, const void *const *x, void *y)
 {
-    const own *o = context;
+    own *o = context;
     PyGILState_STATE state = PyGILState_Ensure();
-    PyObject *arrays = PyTuple_New((Py_ssize_t)o->n), *result = NULL;
+    PyObject *arrays = PyTuple_New((Py_ssize_t)o->n + 1), *result = NULL;
+    if (arrays) PyTuple_SET_ITEM(arrays, 0, PyBool_FromLong(keep));
     for (size_t i = 0; arrays && i < o->n; i++) {
         PyArrayObject *a = copy_in(o, o->in[i], rows, x[i]);
         if (!a) Py_CLEAR(arrays);
-        else PyTuple_SET_ITEM(arrays, (Py_ssize_t)i, (PyObject *)a);
+        else PyTuple_SET_ITEM(arrays, (Py_ssize_t)i + 1, (PyObject *)a);
     }
     if (arrays) result = call(o, "own_forward", arrays);
-    int ok = result && copy_out(o, o->out, rows, result, "forward", y);
+    PyObject *output = result ? nth(result, 2, 0, "own_forward") : NULL;
+    int ok = output && copy_out(o, o->out, rows, output, "forward", y);
+    if (ok && keep) Py_XSETREF(o->kept, Py_NewRef(nth(result, 2, 1, "own_forward")));
     Py_XDECREF(arrays);
     Py_XDECREF(result);
     PyGILState_Release(state);
     return !ok;
 }
 
+/* own_backward(kept, gy) -> the gradient of the input, or a tuple */
 static int backward(void *context, size_t rows, const void *gy, void *const *gx)
 {
     const own *o = context;
     PyGILState_STATE state = PyGILState_Ensure();
     PyArrayObject *g = copy_in(o, o->out, rows, gy);
-    PyObject *arrays = g ? Py_BuildValue("(N)", g) : NULL, *result = arrays ? call(o, "own_backward", arrays) : NULL;
+    PyObject *arrays = g ? Py_BuildValue("(ON)", o->kept ? o->kept : Py_None, g) : NULL, *result = arrays ? call(o, "own_backward", arrays) : NULL;
     int ok = result != NULL;
     for (size_t i = 0; ok && i < o->n; i++) {
         PyObject *item = nth(result, o->n, i, "backward");
@@ -93,6 +99,7 @@ static void free_own(PyObject *capsule)
 {
     own *o = PyCapsule_GetPointer(capsule, NAME);
     Py_XDECREF(o->layer);
+    Py_XDECREF(o->kept);
     PyMem_Free(o);
 }
 

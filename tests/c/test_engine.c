@@ -200,8 +200,9 @@ static void check_refusals(void)
 
 /* y = 2 x, stopping at the call that is told. */
 typedef struct { int calls, stop_at; } doubler;
-static int double_forward(void *context, size_t rows, const void *const *x, void *y)
+static int double_forward(void *context, size_t rows, int keep, const void *const *x, void *y)
 {
+    (void)keep;
     doubler *d = context;
     for (size_t i = 0; i < rows * IN; i++) ((double *)y)[i] = 2 * ((const double *)x[0])[i];
     return ++d->calls == d->stop_at;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* Which buffers a step hands over: each input's value, or where its gradient goes (PN_NONE: not wanted). */
-typedef struct { const pn_foreign *layer; size_t n, rows; int *stopped, buffer[PN_MAX_ENDS]; } call;
+typedef struct { const pn_foreign *layer; size_t n, rows; int keep, *stopped, buffer[PN_MAX_ENDS]; } call;
 
 /* config: number of parameters, then the dimensions of the output's sample. */
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
@@ -26,7 +26,7 @@ static void run_forward(const pn_step *s, void *const *at)
     const call *c = s->own;
     const void *x[PN_MAX_ENDS];
     for (size_t i = 0; i < c->n; i++) x[i] = at[c->buffer[i]];
-    if (c->layer->forward(c->layer->context, c->rows, x, at[s->y])) *c->stopped = 1;
+    if (c->layer->forward(c->layer->context, c->rows, c->keep, x, at[s->y])) *c->stopped = 1;
 }
 
 static void run_backward(const pn_step *s, void *const *at)
@@ -42,7 +42,7 @@ static void run_clear(const pn_step *s, void *const *at) { (void)at; memset(s->g
 static call *new_call(pn_builder *b, size_t node)
 {
     call *c = pn_plan_own(b, sizeof *c);
-    if (c) *c = (call){ .layer = b->graph->nodes[node].foreign, .n = b->graph->nodes[node].n_inputs, .rows = b->rows, .stopped = &b->plan->stopped };
+    if (c) *c = (call){ .layer = b->graph->nodes[node].foreign, .n = b->graph->nodes[node].n_inputs, .rows = b->rows, .keep = b->mode != PN_PREDICT, .stopped = &b->plan->stopped };
     return c;
 }
 

@@ -1,0 +1,214 @@
+"""Tests of layers, of the library's and of one's own: gradients, shapes, dtypes and manners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._layer import Array, Layer
+from .model import Input, Model
+
+__all__ = ["check_layer"]
+
+
+def check_layer(
+    layer: Layer,
+    shape: Sequence[int] | Sequence[Sequence[int]],
+    *,
+    batch: int = 3,
+    independent: bool = True,
+    integers: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Test a layer, and say in words what is wrong with it.
+
+    In training and in evaluation mode: the shapes and dtypes of what a call and ``backward`` give; the gradients of inputs and
+    parameters against central differences; that gradients of parameters add up; that inputs are left as they are; that neither memory
+    layout, nor the other samples of a batch, nor an enclosing net changes a sample's output; and a batch of no samples.
+
+    Parameters
+    ----------
+    layer : Layer
+        Best made with ``dtype="float64"``: differences are too coarse in float32 for more than a rough look.
+    shape : sequence of int, or of those
+        Of one sample, or of one of each input.
+    batch : int
+        How many samples to try.
+    independent : bool
+        Whether a sample's output must not depend on the others in its batch; False for such as batch normalisation.
+    integers : int, optional
+        For layers of indices: inputs are integers from 0 to below it.
+    seed : int
+        Of the numbers that are tried.
+
+    Raises
+    ------
+    AssertionError
+        Telling what is wrong, in which mode, and where.
+
+    Examples
+    --------
+    >>> import pynn, pynn.testing
+    >>> pynn.testing.check_layer(pynn.Linear(4, 3, dtype="float64"), (4,))
+    >>> class Wrong(pynn.Layer):
+    ...     def forward(self, x): return x**2
+    ...     def backward(self, gy): return gy
+    >>> pynn.testing.check_layer(Wrong(), (4,))
+    Traceback (most recent call last):
+    AssertionError: Wrong, training mode: the gradient of the input is wrong at (0, 0): backward gives ..., central differences give ...
+    """
+    several = bool(shape) and not isinstance(shape[0], (int, np.integer))
+    given: Any = shape if several else [shape]
+    shapes = [tuple(int(n) for n in s) for s in given]
+    mode = {part: part.training for part in (layer, *layer._parts_within())}
+    try:
+        for training in (True, False):
+            layer.train(training)
+            _Check(layer, shapes, batch, integers, seed, training).run(independent or not training)
+    finally:
+        for part, was in mode.items():
+            part.training = was
+
+
+def _tuple(y: Any) -> tuple[Any, ...]:
+    return y if isinstance(y, tuple) else (y,)
+
+
+class _Check:
+    """One layer in one mode."""
+
+    def __init__(self, layer: Layer, shapes: list[tuple[int, ...]], batch: int, integers: int | None, seed: int, training: bool) -> None:
+        self.layer, self.shapes, self.batch, self.integers = layer, shapes, batch, integers
+        self.name = f"{type(layer).__name__}, {'training' if training else 'evaluation'} mode"
+        self.rng = np.random.default_rng(seed)
+        self.dtype = layer.dtype or "float64"
+        self.training, self.tick = training, layer._ticks
+        self.h, self.near = (1e-5, 1e-5) if self.dtype == "float64" else (1e-2, 3e-2)
+
+    def say(self, ok: object, text: str) -> None:
+        if not ok:
+            raise AssertionError(f"{self.name}: {text}")
+
+    def draw(self, rows: int) -> list[Array]:
+        """Return inputs that stay away from multiples of 1/2, where many activations have kinks."""
+        if self.integers is not None:
+            return [self.rng.integers(self.integers, size=(rows, *shape)) for shape in self.shapes]
+        xs = [self.rng.normal(size=(rows, *shape)) * 2 for shape in self.shapes]
+        return [np.where(np.abs(x - np.round(2 * x) / 2) < 0.02, x + 0.05, x).astype(self.dtype) for x in xs]
+
+    def call(self, xs: Sequence[Array]) -> tuple[Array, ...]:
+        """Call the layer as if it were the first time, so that random numbers are the same."""
+        self.layer._ticks = self.tick
+        return _tuple(self.layer(*xs))
+
+    def run(self, independent: bool) -> None:
+        xs = self.draw(self.batch)
+        kept = [x.copy() for x in xs]
+        ys = self.call(xs)
+        for y in ys:
+            self.say(isinstance(y, np.ndarray), f"a call gives {type(y).__name__}, expected an array")
+            self.say(
+                y.ndim and len(y) == self.batch, f"{self.batch} samples give an output of shape {np.shape(y)}, expected ({self.batch}, ...)"
+            )
+        first = [y.copy() for y in ys]
+        gys = [self.rng.normal(size=y.shape).astype(y.dtype) for y in ys]
+        self.gradients(xs, gys, kept)
+        again = self.call(xs)
+        for a, b in zip(first, again, strict=True):
+            self.say(self.equal(a, b), "a second call with the same input gives another output")
+        self.layouts(xs, first)
+        self.dtypes(xs, first)
+        self.empty(first)
+        if independent:
+            self.independence(xs, first)
+        self.net(xs, first)
+
+    def equal(self, a: Array, b: Array) -> bool:
+        near = 1e-9 if self.dtype == "float64" else 1e-4
+        return a.shape == b.shape and bool(np.allclose(a, b, rtol=near, atol=near, equal_nan=True))
+
+    def gradients(self, xs: list[Array], gys: list[Array], kept: list[Array]) -> None:
+        for x, was in zip(xs, kept, strict=True):
+            self.say(np.array_equal(x, was), "the input was changed in place")
+        self.layer.zero_grad()
+        given = [g.copy() for g in gys]
+        gxs = [np.array(g) for g in _tuple(self.layer.backward(*gys))]
+        grads = {name: g.copy() for name, g in self.layer.grads.items()}
+        self.call(xs)
+        self.layer.backward(*gys)
+        for name, g in self.layer.grads.items():
+            self.say(self.equal(g, 2 * grads[name]), f"a second backward does not add to the gradient of {name}: it must be +=, not =")
+        self.say(len(gxs) == len(xs), f"backward gives {len(gxs)} gradients for {len(xs)} inputs")
+        for g, was in zip(gys, given, strict=True):
+            self.say(np.array_equal(g, was), "backward changed gy in place")
+        for i, (x, gx) in enumerate(zip(xs, gxs, strict=True)):
+            what = "the input" if len(xs) == 1 else f"input {i}"
+            self.say(gx.shape == x.shape, f"the gradient of {what} has shape {gx.shape}, expected {x.shape}")
+            if self.integers is None:
+                self.compare(f"the gradient of {what}", gx, x, lambda: self.loss(xs, given))
+        for name, p in self.layer.named_parameters():
+            if p.requires_grad:
+                self.compare(f"the gradient of {name}", grads[name], p.data, lambda: self.loss(xs, given))
+
+    def loss(self, xs: list[Array], gys: list[Array]) -> float:
+        return float(sum((y.astype("f8") * g).sum() for y, g in zip(self.call(xs), gys, strict=True)))
+
+    def compare(self, what: str, got: Array, x: Array, f: Callable[[], float]) -> None:
+        """Compare with central differences at up to 40 places of x, which is changed in place and restored."""
+        places = [*np.ndindex(x.shape)]
+        chosen = [places[i] for i in np.sort(self.rng.permutation(len(places))[:40])]
+        scale = 1 + float(np.abs(got).max(initial=0))
+        for i in chosen:
+            was = x[i]
+            x[i] = was + self.h
+            high, above = f(), float(x[i])
+            x[i] = was - self.h
+            low, below = f(), float(x[i])
+            x[i] = was
+            slope = (high - low) / (above - below)
+            text = f"{what} is wrong at {tuple(map(int, i))}: backward gives {float(got[i]):.6g}, central differences give {slope:.6g}"
+            self.say(abs(float(got[i]) - slope) <= self.near * scale, text)
+
+    def layouts(self, xs: list[Array], want: list[Array]) -> None:
+        strided = [np.repeat(x, 2, axis=0)[::2] for x in xs]
+        turned = [np.asfortranarray(x) for x in xs]
+        for how, other in (("every other row of an array", strided), ("Fortran order", turned)):
+            for a, b in zip(self.call(other), want, strict=True):
+                self.say(self.equal(a, b), f"the same numbers in another memory layout ({how}) give another output")
+
+    def dtypes(self, xs: list[Array], want: list[Array]) -> None:
+        if self.integers is not None:
+            return
+        for dtype in ("float32", "float64"):
+            ys = self.call([x.astype(dtype) for x in xs])
+            expected = self.layer.dtype or dtype
+            for y, same in zip(ys, want, strict=True):
+                if same.dtype.kind == "f":
+                    self.say(y.dtype == expected, f"{dtype} input gives {y.dtype} output, expected {expected}")
+
+    def empty(self, want: list[Array]) -> None:
+        xs = [x[:0] for x in self.draw(1)]
+        ys = self.call(xs)
+        for y, like in zip(ys, want, strict=True):
+            self.say(y.shape == (0, *like.shape[1:]), f"no samples give shape {y.shape}, expected {(0, *like.shape[1:])}")
+        for gx, x in zip(_tuple(self.layer.backward(*[np.zeros_like(y) for y in ys])), xs, strict=True):
+            self.say(np.shape(gx) == x.shape, f"no samples give a gradient of shape {np.shape(gx)}, expected {x.shape}")
+
+    def independence(self, xs: list[Array], want: list[Array]) -> None:
+        others = self.draw(self.batch)
+        for x, other in zip(xs, others, strict=True):
+            other[0] = x[0]
+        for y, like in zip(self.call(others), want, strict=True):
+            self.say(self.equal(y[0], like[0]), "the output of a sample depends on the other samples of its batch")
+
+    def net(self, xs: list[Array], want: list[Array]) -> None:
+        symbols: tuple[Any, ...] = tuple(Input(shape) for shape in self.shapes)
+        net = Model(symbols, self.layer(*symbols))
+        net._ticks = self.tick
+        for y, like in zip(_tuple(net(*xs)), want, strict=True):
+            self.say(self.equal(np.asarray(y, like.dtype), like), "inside a net the layer gives another output than alone")
+        if not self.training:
+            for y, like in zip(_tuple(net.predict(tuple(xs) if len(xs) > 1 else xs[0])), want, strict=True):
+                self.say(self.equal(np.asarray(y, like.dtype), like), "predict gives another output than a call in evaluation mode")
