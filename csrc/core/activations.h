@@ -238,15 +238,15 @@ static inline V CAT(x_sigmoid, SFX)(V a, V w, V lo)
     V s, P = EXP_SPLIT(-w, -lo, -OFF2, &s);
     return a / (FMA(s, P, SPLAT(DOWN2)) + s) * DOWN2;
 }
-/* d/dx of x sigmoid(w): s + x w' s (1 - s), from h + l = UP e^-|w|: i = 1/(1 + e) is the larger of s, 1 - s; neg: w < 0 */
-static inline V CAT(d_x_sigmoid, SFX)(VI neg, V h, V l, V xdw)
+/* d/dx of x sigmoid(x): s + x s (1 - s), from h = UP e^-|x|: i = 1/(1 + e) is the larger of s, 1 - s; neg: x < 0 */
+static inline V CAT(d_x_sigmoid, SFX)(VI neg, V h, V x)
 {
     V e = h * DOWN, d = 1 + e, i = 1 / d, rest = RESIDUAL(SPLAT(1), i, d) - i * ((1 - d) + e);
     i = FMA(rest, i, i);
-    V b = i * FMA(xdw * SEL(neg, SPLAT(1), e), i, SPLAT(1));
-    return FMA(SEL(neg, h, SPLAT(UP)), b, (V)((VI)(l * b) & neg)) * DOWN;
+    V b = i * FMA(x * SEL(neg, SPLAT(1), e), i, SPLAT(1));
+    return SEL(neg, h, SPLAT(UP)) * b * DOWN;
 }
-/* the same with x w' = k + kl, and every step with its rounding error */
+/* of x sigmoid(w), w = beta x and so on, with h + l = UP e^-|w|, x w' = k + kl, and every step with its rounding error */
 static inline V CAT(d_x_sigmoid2, SFX)(VI neg, V h, V l, V k, V kl)
 {
     V e = h * DOWN, d = 1 + e, i = 1 / d, il = i * (RESIDUAL(SPLAT(1), i, d) - i * ((1 - d) + FMA(l, SPLAT(DOWN), e)));
@@ -255,7 +255,7 @@ static inline V CAT(d_x_sigmoid2, SFX)(VI neg, V h, V l, V k, V kl)
     return FMA(g, b, SEL(h == 0, SPLAT(-0.0), FMA(g, bl, (V)((VI)(l * b) & neg)))) * DOWN;
 }
 #define X_SIGMOID(a, w, lo)    CAT(x_sigmoid, SFX)((a), (w), (lo))
-#define D_X_SIGMOID(w, h, l, xdw)    CAT(d_x_sigmoid, SFX)((w) < 0, (h), (l), (xdw))
+#define D_X_SIGMOID(x, h)            CAT(d_x_sigmoid, SFX)((x) < 0, (h), (x))
 #define D_X_SIGMOID2(w, h, l, k, kl) CAT(d_x_sigmoid2, SFX)((w) < 0, (h), (l), (k), (kl))
 
 ACT(silu)
@@ -266,7 +266,8 @@ ACT(silu)
 DACT(silu)
 {
     V l, h = EXP_NEG(NEGABS(x), SPLAT(0), TEXP_FLOOR, &l);
-    return D_X_SIGMOID(x, h, l, CLAMP(TEXP_FLOOR, -TEXP_FLOOR, x));
+    x = CLAMP(TEXP_FLOOR, -TEXP_FLOOR, x);
+    return D_X_SIGMOID(x, h);
 }
 
 /* w = beta x in two parts. Where x is large beta is small, and it is x that is scaled. Left of SWISH_LOW the value is 0. */
@@ -414,7 +415,7 @@ DACT(gelu) { return D_X_PHI(x); }
     ROW(quick_gelu,  QuickGELU,   X, "", "",                                  2, 2, "Mul(x, Sigmoid(Mul(1.702, x)))", \
         "x / (1 + exp(-1.702 * x))", \
         "GELU's sigmoid approximation (Hendrycks and Gimpel, 2016).") \
-    ROW(silu,        SiLU,        X, "", "",                                  2, 3, "Mul(x, Sigmoid(x))", \
+    ROW(silu,        SiLU,        X, "", "",                                  2, 4, "Mul(x, Sigmoid(x))", \
         "x / (1 + exp(-x))", \
         "Sigmoid linear unit, also called swish (Elfwing et al., 2017; Ramachandran et al., 2017).") \
     ROW(swish,       Swish,       X, "beta=1.0", "",                          2, 2, "Mul(x, Sigmoid(Mul(beta, x)))", \
