@@ -4,6 +4,7 @@
     python tests/ulp f32 --stride 257         # every 257th float
     python tests/ulp f64 gelu mish            # two functions
     python tests/ulp --write                  # everything, and docs/ulp.md from it
+    python tests/ulp --keep FILE f32 gelu     # in parts: what FILE has of these very kernels is taken from it, and the rest added
 
 The formulas' text, differentiated and written as C by ``tests/formula.py``, is compiled with the core, swept by ``sweep.c``, and
 judged by the promises in the table. Exits with 1 if one is broken, and with 2 if this machine cannot tell.
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import hashlib
+import json
 import math
 import os
 import platform
@@ -22,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +295,42 @@ def page(cases: list[Case], rows: list[tuple[str, str, str, float, str]], isas: 
     return "\n".join(lines) + "\n"
 
 
+class Kept:
+    """Finished cases in a file of JSON, of these kernels alone: a sweep can be made in parts."""
+
+    def __init__(self, path: Path | None, isas: list[str]) -> None:
+        texts = (ROOT / "csrc/core" / f"{name}.h" for name in ("vector", "vmath", "normal", "activations", "loops"))
+        self.kernels = hashlib.sha256(b"".join(text.read_bytes() for text in texts)).hexdigest()
+        self.path, self.isas = path, isas
+        self.cases: dict[str, Any] = {}
+        if path and path.exists():
+            kept = json.loads(path.read_text())
+            self.cases = kept["cases"] if kept["kernels"] == self.kernels else {}
+
+    def find(self, case: Case) -> Case | None:
+        """Return the case as it was found before, if it was looked at as closely, on these instruction sets."""
+        old = self.cases.get(f"{case.label} {case.dtype}")
+        if old is None or old["isas"] != self.isas:
+            return None
+        if old["count"] < case.count if case.dtype == "f64" else old["count"] > case.count:
+            return None
+        found = {(isa, which): Worst(**worst) for isa, which, worst in old["found"]}
+        differ = {isa: (count, at) for isa, count, at in old["differ"]}
+        return replace(case, count=old["count"], inputs=old["inputs"], found=found, differ=differ)
+
+    def add(self, case: Case) -> None:
+        """Write the case down."""
+        self.cases[f"{case.label} {case.dtype}"] = {
+            "isas": self.isas,
+            "count": case.count,
+            "inputs": case.inputs,
+            "found": [[*key, vars(worst)] for key, worst in case.found.items()],
+            "differ": [[isa, *value] for isa, value in case.differ.items()],
+        }
+        if self.path:
+            self.path.write_text(json.dumps({"kernels": self.kernels, "cases": self.cases}))
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python tests/ulp", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", help="f32 or f64 (both), and names of functions (all)")
@@ -299,6 +338,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=10**8, help="random doubles a function (10^8)")
     parser.add_argument("--rows", type=int, default=400, help="random rows a row-wise function (400)")
     parser.add_argument("--isa", nargs="+", metavar="NAME", help="instruction sets (all that this machine runs)")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="take finished cases from this file, and add to it")
     parser.add_argument("--write", action="store_true", help="write docs/ulp.md")
     given = parser.parse_intermixed_args()
     given.dtypes = [d for d in ("f32", "f64") if d in given.what] or ["f32", "f64"]
@@ -333,7 +373,11 @@ def main() -> int:
         except CannotTell as reason:
             print(f"cannot check here: {reason}", file=sys.stderr)
             return 2
-        for case in sweep(program, cases, given.isas):
+        kept = Kept(given.keep, given.isas)
+        known = [(case, kept.find(case)) for case in cases]
+        fresh = sweep(program, [case for case, old in known if old is None], given.isas)
+        for case in (old or next(fresh) for _, old in known):
+            kept.add(case)
             print(*case_lines(case, given.isas), sep="\n", flush=True)
             done.append(case)
             faults += case.faults()
