@@ -33,6 +33,7 @@ from .activations import *  # noqa: F403
 from .compose import Add, Concat, Parallel, Residual
 from .conv import *  # noqa: F403
 from .dropout import *  # noqa: F403
+from .embedding import *  # noqa: F403
 from .gates import *  # noqa: F403
 from .io import load
 from .layers import Flatten, Linear
@@ -53,6 +54,7 @@ __all__ = [
     *activation_layers.__all__,  # type: ignore[name-defined]  # noqa: F405
     *conv.__all__,  # type: ignore[name-defined]  # noqa: F405
     *dropout.__all__,  # type: ignore[name-defined]  # noqa: F405
+    *embedding.__all__,  # type: ignore[name-defined]  # noqa: F405
     *losses.__all__,
     *norm.__all__,  # type: ignore[name-defined]  # noqa: F405
     *own.__all__,  # type: ignore[name-defined]  # noqa: F405

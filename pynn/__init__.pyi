@@ -117,6 +117,9 @@ from .dropout import Dropout1d as Dropout1d
 from .dropout import Dropout2d as Dropout2d
 from .dropout import FeatureAlphaDropout as FeatureAlphaDropout
 from .dropout import GaussianNoise as GaussianNoise
+from .embedding import Bilinear as Bilinear
+from .embedding import Embedding as Embedding
+from .embedding import EmbeddingBag as EmbeddingBag
 from .gates import GEGLU as GEGLU
 from .gates import GLU as GLU
 from .gates import MaxOut as MaxOut
@@ -302,6 +305,9 @@ __all__ = [
     "Dropout2d",
     "FeatureAlphaDropout",
     "GaussianNoise",
+    "Bilinear",
+    "Embedding",
+    "EmbeddingBag",
     "L1Loss",
     "MSELoss",
     "SmoothL1Loss",

@@ -100,7 +100,8 @@ struct pn_plan {
     int *outputs, *output_grads;            /* PN_TRAIN: where the losses read and write */
     uint64_t tick;
     int ready;                              /* forward has run, so backward may */
-    int stopped;                            /* by a foreign layer */
+    int stopped;                            /* by a layer: a foreign one, or one whose input is wrong, which then says so in failure */
+    pn_error failure;
     int timed;
     double loss_seconds;
     void **owned;

@@ -5,7 +5,7 @@
 
 /* A lane is what one thread needs to work on blocks: plans for a full block and for another number of rows, room for the rows where
  * they have to be gathered, and for the output where the caller wants none. */
-typedef struct { pn_plan *full, *other; pn_room room; const void **x; void **y, **scratch; } lane;
+typedef struct { pn_plan *full, *other; pn_room room; const void **x; void **y, **scratch; pn_status status; pn_error error; } lane;
 
 struct pn_predictor {
     const pn_graph *graph;
@@ -75,7 +75,8 @@ static void run_block(prediction *j, lane *l, size_t block)
     const size_t start = block * j->p->block, rows = rows_of(j, block);
     for (size_t i = 0; i < g->n_inputs; i++) l->x[i] = pn_data_rows(g, i, &j->data->x[i], NULL, start, rows, l->room.x ? l->room.x[i] : NULL);
     for (size_t i = 0; i < g->n_outputs; i++) l->y[i] = j->y ? (char *)j->y[i] + start * pn_sample_bytes(g, g->outputs[i]) : l->scratch[i];
-    if (pn_plan_forward(rows == j->p->block ? l->full : l->other, l->x, l->y, 0, NULL)) {
+    l->status = pn_plan_forward(rows == j->p->block ? l->full : l->other, l->x, l->y, 0, &l->error);
+    if (l->status) {
         j->stopped = 1;
         return;
     }
@@ -144,6 +145,7 @@ static pn_status prepare(prediction *j, size_t blocks, pn_error *error)
     for (size_t i = 0; i < g->n_inputs; i++) gathered |= !pn_data_in_place(g, i, &j->data->x[i]);
     pn_status status = add_lanes(p, lanes, error);
     j->lanes = lanes;
+    for (size_t i = 0; i < lanes && !status; i++) p->lanes[i].status = PN_OK;
     for (size_t i = 0; i < lanes && !status; i++) status = equip(p, &p->lanes[i], blocks > (rest != 0), rest, gathered, !j->y, error);
     if (!status && j->scored && sums > p->n_sums) {
         free(p->sums);
@@ -164,7 +166,8 @@ static pn_status run_blocks(prediction *j, size_t blocks, pn_error *error)
         atomic_store(&j->next, done);
         j->end = blocks - done < many ? blocks : done + many;
         pn_parallel(lanes, run_lane, j);
-        if (j->stopped) return pn_fail(error, PN_STOPPED, "a layer stopped the run");
+        for (size_t i = 0; i < lanes && j->stopped; i++)
+            if (j->p->lanes[i].status) return pn_fail(error, j->p->lanes[i].status, "%s", j->p->lanes[i].error.text);
         if (j->end == blocks) break;
         if (pn_now_ms() - start < 10) many *= 2;
         if (pn_poll(j->options, &asked)) return pn_fail(error, PN_STOPPED, "stopped after row %zu", j->end * j->p->block);

@@ -15,6 +15,7 @@ double pn_seconds(void)
 static pn_status run_steps(pn_plan *p, size_t from, size_t to, pn_error *error)
 {
     p->stopped = 0;
+    p->failure.text[0] = 0;
     double before = p->timed ? pn_seconds() : 0, now;
     for (size_t i = from; i < to && !p->stopped; i++) {
         p->steps[i].run(&p->steps[i], p->at);
@@ -22,6 +23,7 @@ static pn_status run_steps(pn_plan *p, size_t from, size_t to, pn_error *error)
         p->steps[i].seconds += (now = pn_seconds()) - before;
         before = now;
     }
+    if (p->stopped && p->failure.text[0]) return pn_fail(error, PN_BAD_VALUE, "%s", p->failure.text);
     return p->stopped ? pn_fail(error, PN_STOPPED, "a layer stopped the run") : PN_OK;
 }
 

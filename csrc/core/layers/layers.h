@@ -14,6 +14,10 @@
     ROW(maxout)         /* config: axis of the sample, how many neighbours become one */ \
     ROW(prelu)          /* config: row of the activation table, number of slopes, their axis; parameter weight (number) */ \
     ROW(rrelu)          /* config: row of the activation table, least and largest slope, halves of the seed */ \
+    ROW(embedding)      /* config: num_embeddings, embedding_dim, padding_idx (below 0: none), max_norm (may be infinite), norm_type, is the gradient \
+                           divided by frequency (0 or 1); parameter weight */ \
+    ROW(embedding_bag)  /* config: the same, then mode (sum, mean, max), are offsets, are weights of samples an input, is the last offset the end */ \
+    ROW(bilinear)       /* config: out_features, bias (0 or 1); parameters weight (out, in1, in2), bias */ \
     ROW(add)            /* elementwise sum of its inputs */ \
     ROW(multiply)       /* elementwise product of two inputs */ \
     ROW(concat)         /* config: axis of the sample */ \

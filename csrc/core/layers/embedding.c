@@ -1,0 +1,299 @@
+/* embedding.c - rows of a table by their numbers: each alone, or bags of them put together. */
+#include "layers.h"
+#include <math.h>
+#include <string.h>
+
+enum { NUM, DIM, PADDING, MAX_NORM, NORM_TYPE, BY_FREQ, EMBEDDING_CONFIG, MODE = EMBEDDING_CONFIG, OFFSETS, WEIGHTS, LAST, BAG_CONFIG };
+enum { SUM, MEAN, MAX };
+
+/* What the steps of one node share. */
+typedef struct {
+    const pn_node *node;
+    pn_plan *plan;
+    pn_dtype t;
+    size_t num, dim, rows, per, bags;       /* of the batch; indices of a sample; its bags, 0 where each index stands alone */
+    int x, offsets, weights;                /* buffers */
+    size_t *index;                          /* of each index of the batch: its row */
+    size_t *bag, *count;                    /* of each index: its bag; of each bag: its indices but for padding */
+    uint32_t *uses;                         /* of each row of the table */
+    size_t *best;                           /* MAX: of each number of the output: which index gave it, from 1; 0 where the bag is empty */
+} lookup;
+
+static double get(pn_dtype t, const void *p, size_t i) { return t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i]; }
+static void *at_element(const lookup *l, const void *p, size_t i) { return (char *)p + i * pn_size(l->t); }
+
+/* y += a x, or with first y = a x, over a row. */
+static void add_row(const lookup *l, double a, const void *x, void *y, int first)
+{
+    if (l->t == PN_F32) {
+        const float *p = x, f = (float)a;
+        for (size_t i = 0; i < l->dim; i++) ((float *)y)[i] = first ? f * p[i] : ((float *)y)[i] + f * p[i];
+    } else {
+        const double *p = x;
+        for (size_t i = 0; i < l->dim; i++) ((double *)y)[i] = first ? a * p[i] : ((double *)y)[i] + a * p[i];
+    }
+}
+
+/* ---- shapes ------------------------------------------------------------------------------------------------------- */
+
+static int counts(double v) { return v >= 0 && v < 0x1p53; }
+
+static pn_status shape_table(pn_node *node, size_t n_config, pn_dtype t, pn_error *error)
+{
+    const double *c = node->config;
+    if (node->n_config != n_config || !counts(c[NUM]) || !counts(c[DIM]) || c[PADDING] >= c[NUM])
+        return pn_fail(error, PN_BAD_VALUE, "%s: num_embeddings and embedding_dim must be non-negative integers, padding_idx one of the rows", node->where);
+    if (t == PN_F32 && c[NUM] > 0x1p24)
+        return pn_fail(error, PN_BAD_VALUE, "%s: float32 tells integers apart up to 2**24 only; num_embeddings = %.0f needs dtype='float64'", node->where, c[NUM]);
+    node->n_slots = 1;
+    node->slots[0].shape = (pn_shape){ 2, { (size_t)c[NUM], (size_t)c[DIM] } };
+    return PN_OK;
+}
+
+static pn_status shape_embedding(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+{
+    pn_status status = shape_table(node, EMBEDDING_CONFIG, t, error);
+    if (status) return status;
+    if (inputs[0]->ndim == PN_MAX_DIMS) return pn_fail(error, PN_BAD_SHAPE, "%s: at most %d dimensions are allowed", node->where, PN_MAX_DIMS - 1);
+    node->shape = *inputs[0];
+    node->shape.dim[node->shape.ndim++] = (size_t)node->config[DIM];
+    return PN_OK;
+}
+
+static pn_status shape_bag(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+{
+    pn_status status = shape_table(node, BAG_CONFIG, t, error);
+    if (status) return status;
+    const double *c = node->config;
+    const int offsets = c[OFFSETS] != 0, weights = c[WEIGHTS] != 0;
+    if (node->n_inputs != (size_t)(1 + offsets + weights) || !(c[MODE] == SUM || c[MODE] == MEAN || c[MODE] == MAX) || (weights && c[MODE] != SUM))
+        return pn_fail(error, PN_BAD_VALUE, "%s: weights of samples go with the mode sum alone", node->where);
+    char text[80], other[80];
+    pn_shape_text(inputs[0], text, sizeof text);
+    if (inputs[0]->ndim != 1 || (offsets && inputs[1]->ndim != 1)) return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s is no row of indices", node->where, text);
+    if (weights && (inputs[1 + offsets]->ndim != 1 || inputs[1 + offsets]->dim[0] != inputs[0]->dim[0])) {
+        pn_shape_text(inputs[1 + offsets], other, sizeof other);
+        return pn_fail(error, PN_BAD_SHAPE, "%s: per_sample_weights of shape %s for indices of shape %s", node->where, other, text);
+    }
+    const size_t dim = (size_t)c[DIM];
+    if (offsets && c[LAST] != 0 && inputs[1]->dim[0] < 1) return pn_fail(error, PN_BAD_SHAPE, "%s: offsets lack the last one", node->where);
+    node->shape = offsets ? (pn_shape){ 2, { inputs[1]->dim[0] - (c[LAST] != 0), dim } } : (pn_shape){ 1, { dim } };
+    return PN_OK;
+}
+
+/* ---- forward ------------------------------------------------------------------------------------------------------ */
+
+static int refuse(const lookup *l, const char *what, size_t row, size_t place, double v, size_t end)
+{
+    pn_fail(&l->plan->failure, PN_BAD_VALUE, "%s: %s %zu of row %zu is %g; expected an integer from 0 to %zu", l->node->where, what, place, row, v, end);
+    l->plan->stopped = 1;
+    return 0;
+}
+
+/* Reads the indices; 0 when one is none. */
+static int read_indices(const lookup *l, const void *x)
+{
+    for (size_t i = 0; i < l->rows * l->per; i++) {
+        const double v = get(l->t, x, i);
+        if (!(v >= 0 && v < (double)l->num && v == floor(v))) return refuse(l, "index", i / l->per, i % l->per, v, l->num ? l->num - 1 : 0);
+        l->index[i] = (size_t)v;
+    }
+    return 1;
+}
+
+/* Bags are whole samples, or start where the offsets say. */
+static int read_bags(const lookup *l, const void *offsets)
+{
+    const size_t given = offsets ? l->bags + (l->node->config[LAST] != 0) : 0;
+    for (size_t r = 0; r < l->rows; r++) {
+        size_t from = 0;
+        for (size_t k = 0; k < l->bags; k++) {
+            const double first = offsets ? get(l->t, offsets, r * given + k) : 0, end = k + 1 < given ? get(l->t, offsets, r * given + k + 1) : (double)l->per;
+            if (!(end >= (double)from && end <= (double)l->per && end == floor(end)) || (k == 0 && first != 0))
+                return refuse(l, "an offset beside offset", r, k, k == 0 && first != 0 ? first : end, l->per);
+            for (; from < (size_t)end; from++) l->bag[r * l->per + from] = r * l->bags + k;
+        }
+        for (; from < l->per; from++) l->bag[r * l->per + from] = SIZE_MAX;     /* beyond the last bag */
+    }
+    memset(l->count, 0, l->rows * l->bags * sizeof *l->count);
+    for (size_t i = 0; i < l->rows * l->per; i++)
+        if (l->bag[i] != SIZE_MAX && (double)l->index[i] != l->node->config[PADDING]) l->count[l->bag[i]]++;
+    return 1;
+}
+
+/* The factor that brings a row's norm down to max_norm, as PyTorch has it. */
+static double renorm(const lookup *l, const void *row)
+{
+    const double p = l->node->config[NORM_TYPE], most = l->node->config[MAX_NORM];
+    double sum = 0;
+    for (size_t i = 0; i < l->dim; i++) {
+        const double v = fabs(get(l->t, row, i));
+        sum = isinf(p) ? fmax(sum, v) : sum + (p == 2 ? v * v : pow(v, p));
+    }
+    const double norm = isinf(p) ? sum : p == 2 ? sqrt(sum) : pow(sum, 1 / p);
+    return norm > most ? most / (norm + 1e-7) : 1;
+}
+
+/* How often each row is used; rows that are and are too long are cut down in the table, but not by predictions, which only read. */
+static void use_rows(const lookup *l)
+{
+    memset(l->uses, 0, l->num * sizeof *l->uses);
+    for (size_t i = 0; i < l->rows * l->per; i++) {
+        void *row = at_element(l, l->node->slots[0].data, l->index[i] * l->dim);
+        if (l->uses[l->index[i]]++ || isinf(l->node->config[MAX_NORM]) || l->plan->mode == PN_PREDICT) continue;
+        const double factor = renorm(l, row);
+        if (factor != 1) add_row(l, factor, row, row, 1);
+    }
+}
+static double factor_of(const lookup *l, const void *row)
+{
+    return l->plan->mode == PN_PREDICT && !isinf(l->node->config[MAX_NORM]) ? renorm(l, row) : 1;
+}
+
+static void run_embedding(const pn_step *s, void *const *at)
+{
+    const lookup *l = s->own;
+    if (!read_indices(l, at[l->x])) return;
+    use_rows(l);
+    for (size_t i = 0; i < l->rows * l->per; i++) {
+        const void *row = at_element(l, l->node->slots[0].data, l->index[i] * l->dim);
+        const double factor = factor_of(l, row);
+        if (factor == 1) memcpy(at_element(l, at[s->y], i * l->dim), row, l->dim * pn_size(l->t));
+        else add_row(l, factor, row, at_element(l, at[s->y], i * l->dim), 1);
+    }
+}
+
+static double share(const lookup *l, void *const *at, size_t i)
+{
+    if (l->weights != PN_NONE) return get(l->t, at[l->weights], i);
+    return l->node->config[MODE] == MEAN ? 1 / (double)l->count[l->bag[i]] : 1;
+}
+
+static int outside(const lookup *l, size_t i) { return l->bag[i] == SIZE_MAX || (double)l->index[i] == l->node->config[PADDING]; }
+
+static void take_largest(const lookup *l, size_t i, double factor, const void *row, void *y, size_t *best)
+{
+    for (size_t j = 0; j < l->dim; j++) {
+        const double v = factor * get(l->t, row, j);
+        if (best[j] && v <= get(l->t, y, j)) continue;
+        best[j] = i + 1;
+        if (l->t == PN_F32) ((float *)y)[j] = (float)v;
+        else ((double *)y)[j] = v;
+    }
+}
+
+static void run_bag(const pn_step *s, void *const *at)
+{
+    const lookup *l = s->own;
+    if (!read_indices(l, at[l->x]) || !read_bags(l, l->offsets == PN_NONE ? NULL : at[l->offsets])) return;
+    use_rows(l);
+    const size_t numbers = l->rows * l->bags * l->dim;
+    memset(at[s->y], 0, numbers * pn_size(l->t));
+    if (l->best) memset(l->best, 0, numbers * sizeof *l->best);
+    for (size_t i = 0; i < l->rows * l->per; i++) {
+        if (outside(l, i)) continue;
+        const void *row = at_element(l, l->node->slots[0].data, l->index[i] * l->dim);
+        void *y = at_element(l, at[s->y], l->bag[i] * l->dim);
+        if (l->best) take_largest(l, i, factor_of(l, row), row, y, l->best + l->bag[i] * l->dim);
+        else add_row(l, factor_of(l, row) * share(l, at, i), row, y, 0);
+    }
+}
+
+/* ---- backward ------------------------------------------------------------------------------------------------------ */
+
+/* Rows of the table gather what their uses are given, in the order of the indices. */
+static void run_table_gradient(const pn_step *s, void *const *at)
+{
+    const lookup *l = s->own;
+    if (s->bytes) memset(s->grad, 0, s->bytes);
+    for (size_t i = 0; i < l->rows * l->per; i++) {
+        if ((double)l->index[i] == l->node->config[PADDING] || (l->bags && outside(l, i))) continue;
+        const double by = l->node->config[BY_FREQ] != 0 ? 1 / (double)l->uses[l->index[i]] : 1;
+        const size_t from = (l->bags ? l->bag[i] : i) * l->dim;
+        void *g = at_element(l, s->grad, l->index[i] * l->dim);
+        const void *gy = at_element(l, at[s->x], from);
+        if (!l->best) add_row(l, l->bags ? by * share(l, at, i) : by, gy, g, 0);
+        for (size_t j = 0; l->best && j < l->dim; j++) {
+            if (l->best[from + j] != i + 1) continue;
+            if (l->t == PN_F32) ((float *)g)[j] += ((const float *)gy)[j];
+            else ((double *)g)[j] += ((const double *)gy)[j];
+        }
+    }
+}
+
+static void run_weights_gradient(const pn_step *s, void *const *at)
+{
+    const lookup *l = s->own;
+    for (size_t i = 0; i < l->rows * l->per; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < l->dim && !outside(l, i); j++)
+            sum += get(l->t, at[s->x], l->bag[i] * l->dim + j) * get(l->t, l->node->slots[0].data, l->index[i] * l->dim + j);
+        if (l->t == PN_F32) ((float *)at[s->y])[i] = (float)sum;
+        else ((double *)at[s->y])[i] = sum;
+    }
+}
+
+/* ---- steps --------------------------------------------------------------------------------------------------------- */
+
+static pn_status forward_table(pn_builder *b, size_t node, const char *what, pn_step_fn *run, size_t bags)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    const int bag = bags != 0 || n->n_config == BAG_CONFIG, y = b->value[node] = pn_output_buffer(b, node, 0);
+    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run);
+    lookup *l = s ? pn_plan_own(b, sizeof *l) : NULL;
+    if (!l) return PN_NO_MEMORY;
+    *l = (lookup){ .node = n, .plan = b->plan, .t = b->graph->dtype, .num = (size_t)n->config[NUM], .dim = (size_t)n->config[DIM], .rows = b->rows,
+                   .per = pn_count(&b->graph->nodes[n->inputs[0]].shape), .bags = bags, .x = b->value[n->inputs[0]], .offsets = PN_NONE, .weights = PN_NONE };
+    const size_t all = l->rows * l->per;
+    int ok = (l->index = pn_plan_own(b, all * sizeof *l->index)) && (l->uses = pn_plan_own(b, l->num * sizeof *l->uses));
+    if (bag) {
+        ok = ok && (l->bag = pn_plan_own(b, all * sizeof *l->bag)) && (l->count = pn_plan_own(b, l->rows * bags * sizeof *l->count));
+        if (n->config[OFFSETS] != 0) l->offsets = b->value[n->inputs[1]];
+        if (n->config[WEIGHTS] != 0) l->weights = b->value[n->inputs[n->config[OFFSETS] != 0 ? 2 : 1]];
+        if (n->config[MODE] == MAX) ok = ok && (l->best = pn_plan_own(b, l->rows * bags * l->dim * sizeof *l->best));
+    }
+    if (!ok) return PN_NO_MEMORY;
+    s->own = l;
+    s->y = y;
+    for (size_t i = 0; i < n->n_inputs; i++) pn_step_uses(b, b->value[n->inputs[i]]);
+    pn_step_uses(b, y);
+    return PN_OK;
+}
+static pn_status forward_embedding(pn_builder *b, size_t node) { return forward_table(b, node, "embedding", run_embedding, 0); }
+static pn_status forward_bag(pn_builder *b, size_t node)
+{
+    const pn_shape *shape = &b->graph->nodes[node].shape;
+    return forward_table(b, node, "bags of embeddings", run_bag, shape->ndim == 2 ? shape->dim[0] : 1);
+}
+
+/* Indices have no gradient. */
+static pn_status backward(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    const pn_step *s = b->plan->steps;
+    while (s->node != n || (s->run != run_embedding && s->run != run_bag)) s++;
+    lookup *l = s->own;
+    if (n->slots[0].grad) {
+        pn_step *g = pn_step_new(b, "embedding gradient", run_table_gradient);
+        if (!g) return PN_NO_MEMORY;
+        g->own = l;
+        g->x = b->grad[node];
+        g->grad = n->slots[0].grad;
+        g->bytes = pn_accumulates(b, node, 0) ? 0 : l->num * l->dim * pn_size(l->t);
+        pn_step_uses(b, g->x);
+        pn_step_uses(b, l->weights);
+    }
+    if (l->weights == PN_NONE || !pn_wants_gradient(b, n->inputs[n->n_inputs - 1])) return PN_OK;
+    int gw = pn_gradient_buffer(b, n->inputs[n->n_inputs - 1], PN_NONE);
+    pn_step *w = gw == PN_NONE ? NULL : pn_step_new(b, "gradient of weights of samples", run_weights_gradient);
+    if (!w) return PN_NO_MEMORY;
+    w->own = l;
+    w->x = b->grad[node];
+    w->y = gw;
+    pn_step_uses(b, w->x);
+    pn_step_uses(b, gw);
+    return PN_OK;
+}
+
+const pn_layer_kind pn_layer_embedding = { "embedding", 1, 1, shape_embedding, forward_embedding, backward, PN_PLAIN };
+const pn_layer_kind pn_layer_embedding_bag = { "embedding_bag", 1, 3, shape_bag, forward_bag, backward, PN_PLAIN };
