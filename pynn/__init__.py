@@ -46,7 +46,7 @@ from .shape import *  # noqa: F403
 
 __version__ = "0.1.0"
 
-_LAZY = ("datasets", "lab", "plot", "testing")
+_LAZY = ("datasets", "init", "lab", "plot", "testing")
 """Submodules that are imported when first asked for."""
 
 __all__ = [

@@ -118,6 +118,8 @@ class Builder:
         Whether the first axis of the whole array is the batch.
     skip : frozenset of str
         Names of layers to leave out, because a loss does their work.
+    made : list of (str, list of tuple of int)
+        Each part of the net by its name, and the shapes of a sample of its outputs.
     """
 
     def __init__(self, dtype: str, shapes: Sequence[tuple[int, ...]], *, batched: bool = True, training: bool = True) -> None:
@@ -129,6 +131,7 @@ class Builder:
         self._path: list[str] = []
         self.training = training
         self.random = False
+        self.made: list[tuple[str, list[tuple[int, ...]]]] = []
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -141,6 +144,7 @@ class Builder:
         path = ".".join(self._path)
         if path not in self.skip:
             layer._build(self, f"layer {path} ({type(layer).__name__})")
+            self.made.append((path, [self.graph.shape(node) for node in self.nodes]))
         self._path.pop()
 
     def add(
@@ -458,16 +462,21 @@ class Layer:
         for p in self.parameters():
             p.grad.fill(0)
 
-    def freeze(self) -> Self:
-        """Keep training from changing this layer's parameters."""
-        return self._require_grad(False)
+    def freeze(self, *names: str) -> Self:
+        """Keep training from changing this layer's parameters, or those of the parts and parameters named, such as ``"0"``."""
+        return self._require_grad(False, names)
 
-    def unfreeze(self) -> Self:
-        """Let training change this layer's parameters again."""
-        return self._require_grad(True)
+    def unfreeze(self, *names: str) -> Self:
+        """Let training change this layer's parameters again, or those of the parts and parameters named."""
+        return self._require_grad(True, names)
 
-    def _require_grad(self, value: bool) -> Self:
-        for p in self.parameters():
+    def _require_grad(self, value: bool, names: Sequence[str]) -> Self:
+        own = self._all_parameters()
+        found = {name: [p for full, p in own.items() if f"{full}.".startswith(f"{name}.")] for name in names}
+        for name, parameters in found.items():
+            if not parameters:
+                raise unknown_name("layer or parameter with anything to learn", name, [*own])
+        for p in [p for part in found.values() for p in part] if names else self.parameters():
             p.requires_grad = value
         return self
 

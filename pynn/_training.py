@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from html import escape
 from typing import Any, Self
 
 import numpy as np
@@ -68,14 +69,81 @@ class Net(Layer, abstract=True):
         self._predictor: _core.Predictor | None = None
         self._predictor_key: object = None
 
-    def summary(self) -> str:
-        """Return a table of the layers and their parameters."""
-        rows = [(name, repr(layer), f"{sum(p.data.size for p in layer.parameters()):,}") for name, layer in self._leaves()]
-        width = max((len(text) for _, text, _ in rows), default=5)
-        lines = [f"{name:>5}  {text:<{width}}  {count:>12}" for name, text, count in [("", "layer", "parameters"), *rows]]
-        total = sum(p.data.size for p in self.parameters())
-        trained = sum(p.data.size for p in self.parameters() if p.requires_grad)
-        return "\n".join([*lines, f"{total:,} parameters, {trained:,} of them trained"])
+    def summary(self, shape: Sequence[int] | None = None) -> str:
+        """Return a table of the layers: the shape of a sample's output, parameters, their bytes, and arithmetic for a sample.
+
+        Parameters
+        ----------
+        shape : sequence of int, optional
+            Of one sample; may be left out where the net knows it. Without it shapes and arithmetic stay unknown.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> print(pynn.Sequential(pynn.Linear(4, 8), "relu", pynn.Linear(8, 3)).summary())
+        layer                                           output  parameters  bytes  FLOP
+        0      Linear(in_features=4, out_features=8, bias=True)  (8,)          40    160    64
+        1      ReLU()                                            (8,)           0      0     -
+        2      Linear(in_features=8, out_features=3, bias=True)  (3,)          27    108    48
+        67 parameters, 67 of them trained, 268 bytes; 112 FLOP a sample
+        """
+        rows, end = self._table(shape)
+        lines = [("layer", "", "output", "parameters", "bytes", "FLOP"), *rows]
+        widths = [max(len(line[k]) for line in lines) for k in range(6)]
+        table = ["  ".join(f"{text:{'<' if k < 3 else '>'}{widths[k]}}" for k, text in enumerate(line)).rstrip() for line in lines]
+        return "\n".join([*table, end])
+
+    def _table(self, shape: Sequence[int] | None) -> tuple[list[tuple[str, ...]], str]:
+        """Return the cells of `summary`, and its last line."""
+        shapes = [tuple(shape)] if shape is not None else self._input_shapes()
+        outputs: dict[str, str] = {}
+        flops: dict[str, float] = {}
+        if shapes:
+            builder = Builder(self.dtype or "float32", shapes)
+            self._build(builder, "")
+            outputs = {path: ", ".join(map(str, ends)) for path, ends in builder.made}
+            for _, where, _, count, _ in _core.Plan(builder.finish(), 1, "predict").steps:
+                flops[where] = flops.get(where, 0) + count
+        rows = []
+        for name, layer in self._leaves():
+            count, size = sum(p.data.size for p in layer.parameters()), sum(p.data.nbytes for p in layer.parameters())
+            done = flops.get(f"layer {name} ({type(layer).__name__})"[:_WHERE], 0)
+            rows.append((name, repr(layer), outputs.get(name, "?"), f"{count:,}", f"{size:,}", f"{done:,.0f}" if done else "-"))
+        every = self.parameters()
+        total, trained = sum(p.data.size for p in every), sum(p.data.size for p in every if p.requires_grad)
+        end = f"{total:,} parameters, {trained:,} of them trained, {sum(p.data.nbytes for p in every):,} bytes"
+        return rows, end + (f"; {sum(flops.values()):,.0f} FLOP a sample" if shapes else "")
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the table of `summary`."""
+        rows, end = self._table(None)
+        head = "".join(f"<th>{text}</th>" for text in ("layer", "", "output", "parameters", "bytes", "FLOP"))
+        body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(type(self).__name__)}: {escape(end)}</p>"
+
+    def apply_init(self, how: str = "auto", seed: int | None = None) -> Self:
+        """Give linear and convolutional layers new initial values, and return the net.
+
+        Parameters
+        ----------
+        how : str
+            'auto': by the activation that follows, He's for the ReLU family, Xavier's with its gain for tanh and sigmoid, and where
+            there is none, LeCun's for SELU, and zero biases. 'torch': as PyTorch starts them. Or a function of `pynn.init` without its
+            underscore, such as 'orthogonal', with zero biases.
+        seed : int, optional
+            None draws a fresh one.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> net = pynn.Sequential(pynn.Linear(100, 100), "relu").apply_init("auto", seed=0)
+        >>> bool(abs(net[0].weight.std() - 0.1414) < 0.005)
+        True
+        """
+        from .init import apply
+
+        apply(self, how, seed)
+        return self
 
     def plan_summary(self, shape: tuple[int, ...] | None = None, *, rows: int = 32, mode: str = "train") -> str:
         """Return a table of what the engine does for a batch: its steps, what is fused, arithmetic and memory.
@@ -396,6 +464,9 @@ class Net(Layer, abstract=True):
             return np.asarray(out.argmax(axis=1))
         return (self.predict_proba(X)[:, 0] > 0.5).astype(np.intp)
 
+
+_WHERE = 47
+"""Characters of a layer's name that the core keeps."""
 
 _BLOCK = 256
 """Rows that validation computes at a time."""

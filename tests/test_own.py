@@ -103,7 +103,7 @@ def test_parameters_and_children_are_registered() -> None:
     assert layer.dtype == "float64"
     pynn.testing.check_layer(layer, (3,))
     model = pynn.Sequential(layer)
-    X, Y = data()
+    X, _ = data()
     before = model.state_dict()
     model.fit(X, X, loss="mse", epochs=1, seed=0)
     assert all((before[name] != value).any() for name, value in model.state_dict().items())
@@ -176,7 +176,7 @@ def make_bad(forward: Any = None, backward: Any = None, **more: Any) -> pynn.Lay
 
 @pytest.mark.parametrize(("layer", "error", "text"), [
     (lambda: make_bad(lambda self, x: x[:, 0].sum()), ValueError, r"forward returned shape \(\) for one sample of shape \(4,\)"),
-    (lambda: make_bad(lambda self, x: x[:1], output_shape=lambda self, s: s), ValueError, r"forward returned shape \(1, 4\), expected \(50, 4\)"),
+    (lambda: make_bad(lambda self, x: x[:1], output_shape=lambda self, s: s), ValueError, r"forward returned shape \(1, 4\), expected"),
     (lambda: make_bad(backward=lambda self, gy: gy[:, :2]), ValueError, r"backward returned shape \(50, 2\), expected \(50, 4\)"),
     (lambda: make_bad(lambda self, x: x.astype(complex)), TypeError, "complex"),
     (lambda: make_bad(lambda self, x: None, output_shape=lambda self, s: s), TypeError, "forward"),

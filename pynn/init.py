@@ -1,0 +1,261 @@
+"""Initial values: PyTorch's `torch.nn.init`, in place on arrays and parameters.
+
+Every function fills what it is given, returns it, and takes ``seed=`` where it draws numbers.
+
+Examples
+--------
+>>> import numpy as np, pynn
+>>> w = pynn.init.kaiming_normal_(np.empty((100, 50)), nonlinearity="relu", seed=0)
+>>> bool(abs(w.std() - 0.2) < 0.01)
+True
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ._layer import Array, Layer, Parameter
+from ._random import draw_seed
+from ._tables import unknown_name
+
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "dirac_",
+    "eye_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "sparse_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
+T = TypeVar("T", Array, Parameter)
+_GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
+_LINEAR = ("linear", "sigmoid", *(f"conv{'_transpose' * t}{n}d" for t in (0, 1) for n in (1, 2, 3)))
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """Return the factor by which weights before an activation are larger than before none; ``param``: leaky_relu's slope, 0.01."""
+    if nonlinearity in _LINEAR:
+        return 1.0
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + (0.01 if param is None else float(param)) ** 2))
+    if nonlinearity not in _GAINS:
+        raise unknown_name("nonlinearity", nonlinearity, (*_LINEAR, *_GAINS, "leaky_relu"))
+    return _GAINS[nonlinearity]
+
+
+def _array(given: Any, ndim: tuple[int, ...] = ()) -> Array:
+    a = given.data if isinstance(given, Parameter) else given
+    if not isinstance(a, np.ndarray) or a.dtype.kind != "f":
+        raise TypeError(f"expected an array or a Parameter of real numbers, got {type(given).__name__}")
+    if ndim and a.ndim not in ndim:
+        raise ValueError(f"expected an array of {' or '.join(map(str, ndim))} dimensions, got shape {a.shape}")
+    return a
+
+
+def _draws(seed: int | None) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(draw_seed(seed)))
+
+
+def _fans(a: Array) -> tuple[int, int]:
+    if a.ndim < 2:
+        raise ValueError(f"fan in and fan out need an array of 2 dimensions or more, got shape {a.shape}")
+    inner = math.prod(a.shape[2:])
+    return a.shape[1] * inner, a.shape[0] * inner
+
+
+def _fan(a: Array, mode: str) -> int:
+    if mode not in ("fan_in", "fan_out"):
+        raise unknown_name("mode", mode, ("fan_in", "fan_out"))
+    return _fans(a)[mode == "fan_out"]
+
+
+def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, *, seed: int | None = None) -> T:
+    """Fill with numbers uniform in [a, b)."""
+    array = _array(tensor)
+    array[...] = _draws(seed).uniform(a, b, array.shape)
+    return tensor
+
+
+def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, *, seed: int | None = None) -> T:
+    """Fill with normal numbers."""
+    array = _array(tensor)
+    array[...] = _draws(seed).normal(mean, std, array.shape)
+    return tensor
+
+
+def trunc_normal_(tensor: T, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, *, seed: int | None = None) -> T:
+    """Fill with normal numbers, those outside [a, b] drawn anew by inverting the distribution between the bounds."""
+    array, rng = _array(tensor), _draws(seed)
+    if not a < b:
+        raise ValueError(f"a, b: expected a < b, got {a} and {b}")
+    low, high = (math.erf((bound - mean) / std / math.sqrt(2)) for bound in (a, b))
+    if high - low < 1e-3:
+        raise ValueError(f"a, b: [{a}, {b}] lies too far from the mean {mean} for a deviation of {std}")
+    values = rng.normal(mean, std, array.shape)
+    while (outside := (values < a) | (values > b)).any():
+        values[outside] = rng.normal(mean, std, int(outside.sum()))
+    array[...] = values
+    return tensor
+
+
+def constant_(tensor: T, val: float) -> T:
+    """Fill with one number."""
+    _array(tensor)[...] = val
+    return tensor
+
+
+def ones_(tensor: T) -> T:
+    """Fill with ones."""
+    return constant_(tensor, 1.0)
+
+
+def zeros_(tensor: T) -> T:
+    """Fill with zeros."""
+    return constant_(tensor, 0.0)
+
+
+def eye_(tensor: T) -> T:
+    """Make a matrix the identity, as far as it goes."""
+    array = _array(tensor, (2,))
+    array[...] = np.eye(*array.shape)
+    return tensor
+
+
+def dirac_(tensor: T, groups: int = 1) -> T:
+    """Make a convolution's weights pass as many channels through unchanged as they can."""
+    array = _array(tensor, (3, 4, 5))
+    if groups < 1 or array.shape[0] % groups:
+        raise ValueError(f"groups: {array.shape[0]} output channels do not divide by {groups}")
+    array[...] = 0
+    each, centre = array.shape[0] // groups, tuple(n // 2 for n in array.shape[2:])
+    for g in range(groups):
+        for d in range(min(each, array.shape[1])):
+            array[(g * each + d, d, *centre)] = 1
+    return tensor
+
+
+def xavier_uniform_(tensor: T, gain: float = 1.0, *, seed: int | None = None) -> T:
+    """Fill uniform in +-gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+    bound = gain * math.sqrt(6 / max(sum(_fans(_array(tensor))), 1))
+    return uniform_(tensor, -bound, bound, seed=seed)
+
+
+def xavier_normal_(tensor: T, gain: float = 1.0, *, seed: int | None = None) -> T:
+    """Fill normal with deviation gain sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / max(sum(_fans(_array(tensor))), 1)), seed=seed)
+
+
+def kaiming_uniform_(tensor: T, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, seed: int | None = None) -> T:
+    """Fill uniform in +-gain sqrt(3 / fan) (He et al., 2015); ``a``: leaky_relu's slope."""
+    bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / max(_fan(_array(tensor), mode), 1))
+    return uniform_(tensor, -bound, bound, seed=seed)
+
+
+def kaiming_normal_(tensor: T, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, seed: int | None = None) -> T:
+    """Fill normal with deviation gain / sqrt(fan) (He et al., 2015); ``a``: leaky_relu's slope."""
+    return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(max(_fan(_array(tensor), mode), 1)), seed=seed)
+
+
+def orthogonal_(tensor: T, gain: float = 1.0, *, seed: int | None = None) -> T:
+    """Fill with an orthogonal matrix, all axes but the first taken as one (Saxe et al., 2013)."""
+    array = _array(tensor)
+    if array.ndim < 2:
+        raise ValueError(f"expected an array of 2 dimensions or more, got shape {array.shape}")
+    if not array.size:
+        return tensor
+    rows, columns = array.shape[0], array.size // array.shape[0]
+    q, r = np.linalg.qr(_draws(seed).normal(size=(max(rows, columns), min(rows, columns))))
+    q *= np.sign(np.diag(r))
+    array[...] = (gain * (q.T if rows < columns else q)).reshape(array.shape)
+    return tensor
+
+
+def sparse_(tensor: T, sparsity: float, std: float = 0.01, *, seed: int | None = None) -> T:
+    """Fill a matrix with normal numbers, but a part ``sparsity`` of each column with zeros (Martens, 2010)."""
+    array, rng = _array(tensor, (2,)), _draws(seed)
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparsity: expected a number from 0 to 1, got {sparsity}")
+    array[...] = rng.normal(0, std, array.shape)
+    for column in array.T:
+        column[rng.permutation(len(column))[: math.ceil(sparsity * len(column))]] = 0
+    return tensor
+
+
+# ---- whole nets -----------------------------------------------------------------------------------------------------
+_WEIGHTED = ("Linear", "Bilinear", "Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d")
+_RELU_FAMILY = ("ReLU", "ReLU6", "PReLU", "RReLU", "ELU", "CELU", "GELU", "SiLU", "Mish", "Softplus", "Hardswish", "QuickGELU")
+_NAMED: dict[str, Callable[..., Any]] = {
+    f.__name__.rstrip("_"): f
+    for f in (
+        uniform_,
+        normal_,
+        trunc_normal_,
+        ones_,
+        zeros_,
+        xavier_uniform_,
+        xavier_normal_,
+        kaiming_uniform_,
+        kaiming_normal_,
+        orthogonal_,
+    )
+}
+
+
+def _auto(weight: Parameter, after: Layer | None, seed: int) -> None:
+    """Fill weights by the activation behind them."""
+    name = type(after).__name__
+    if name == "SELU":
+        kaiming_normal_(weight, nonlinearity="linear", seed=seed)
+    elif name == "LeakyReLU":
+        kaiming_normal_(weight, float(after.get_config()["negative_slope"]), seed=seed)  # type: ignore[union-attr]
+    elif name in _RELU_FAMILY:
+        kaiming_normal_(weight, nonlinearity="relu", seed=seed)
+    else:
+        xavier_uniform_(weight, calculate_gain("tanh") if name == "Tanh" else 1.0, seed=seed)
+
+
+def apply(net: Layer, how: str = "auto", seed: int | None = None) -> None:
+    """Give the linear and convolutional layers of a net new values; see `Net.apply_init`."""
+    if how not in ("auto", "torch", *_NAMED):
+        raise unknown_name("initialisation", how, ("auto", "torch", *_NAMED))
+    leaves = [layer for _, layer in net._leaves()]
+    places = [i for i, layer in enumerate(leaves) if type(layer).__name__ in _WEIGHTED and layer not in leaves[:i]]
+    seeds = np.random.SeedSequence(draw_seed(seed)).generate_state(2 * len(places), np.uint64)
+    for i, place in enumerate(places):
+        weight, bias = (leaves[place]._parameters.get(name) for name in ("weight", "bias"))
+        first, second = int(seeds[2 * i]), int(seeds[2 * i + 1])
+        assert weight is not None
+        if how == "auto":
+            _auto(weight, _activation_after(leaves, place), first)
+        elif how == "torch":
+            kaiming_uniform_(weight, math.sqrt(5), seed=first)
+        else:
+            _NAMED[how](weight) if how in ("ones", "zeros") else _NAMED[how](weight, seed=first)
+        if bias is not None and how == "torch":
+            bound = 1 / math.sqrt(max(_fans(weight.data)[0], 1))
+            uniform_(bias, -bound, bound, seed=second)
+        elif bias is not None:
+            zeros_(bias)
+
+
+def _activation_after(leaves: list[Layer], place: int) -> Layer | None:
+    """Return the next activation, past normalisation, dropout and layers of shape, unless another weight comes first."""
+    for layer in leaves[place + 1 :]:
+        if type(layer).__name__ in _WEIGHTED:
+            return None
+        if type(layer).__name__ in (*_RELU_FAMILY, "SELU", "LeakyReLU", "Tanh", "Sigmoid"):
+            return layer
+    return None

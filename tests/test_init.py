@@ -1,0 +1,133 @@
+"""Initial values, tables of a net, and freezing parts of it."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pynn
+from pynn import init
+
+A = np.empty((300, 200, 3))
+FAN_IN, FAN_OUT = 600, 900
+DEVIATIONS: list[tuple[str, dict[str, Any], float]] = [
+    ("uniform_", {"a": -2.0, "b": 4.0}, 6 / math.sqrt(12)),
+    ("normal_", {"std": 3.0}, 3.0),
+    ("trunc_normal_", {"std": 0.5, "a": -50.0, "b": 50.0}, 0.5),
+    ("trunc_normal_", {}, 0.8796),
+    ("xavier_uniform_", {"gain": 2.0}, 2 * math.sqrt(2 / (FAN_IN + FAN_OUT))),
+    ("xavier_normal_", {}, math.sqrt(2 / (FAN_IN + FAN_OUT))),
+    ("kaiming_uniform_", {"nonlinearity": "relu"}, math.sqrt(2 / FAN_IN)),
+    ("kaiming_normal_", {"a": 2.0, "mode": "fan_out"}, math.sqrt(2 / 5 / FAN_OUT)),
+    ("kaiming_normal_", {"nonlinearity": "selu"}, 0.75 / math.sqrt(FAN_IN)),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "deviation"), DEVIATIONS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_deviation_and_seed(name: str, options: dict[str, Any], deviation: float, dtype: str) -> None:
+    fill = getattr(init, name)
+    a, p = A.astype(dtype), pynn.Parameter(A.astype(dtype))
+    assert fill(a, **options, seed=1) is a
+    assert fill(p, **options, seed=1) is p
+    np.testing.assert_array_equal(a, p.data)
+    assert (fill(a.copy(), **options, seed=2) != a).mean() > 0.99
+    assert a.std() == pytest.approx(deviation, rel=0.02)
+    bound = options.get("b", 2.0) if name == "trunc_normal_" else math.inf
+    assert np.abs(a).max() <= bound
+
+
+def test_fixed_values() -> None:
+    np.testing.assert_array_equal(init.ones_(np.empty((2, 3))), 1)
+    np.testing.assert_array_equal(init.zeros_(np.empty((2, 3))), 0)
+    np.testing.assert_array_equal(init.constant_(np.empty(4), 2.5), 2.5)
+    np.testing.assert_array_equal(init.eye_(np.empty((2, 3))), np.eye(2, 3))
+    w = init.dirac_(np.empty((4, 2, 3, 3)), groups=2)
+    x = np.random.default_rng(0).normal(size=(1, 4, 5, 5))
+    conv = pynn.Conv2d(4, 4, 3, padding=1, groups=2, bias=False, dtype="float64")
+    conv.load_state_dict({"weight": w})
+    np.testing.assert_allclose(conv(x), x)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5), (6, 2, 3)])
+def test_orthogonal(shape: tuple[int, ...]) -> None:
+    q = init.orthogonal_(np.empty(shape), gain=2.0, seed=0).reshape(shape[0], -1) / 2
+    n = min(q.shape)
+    np.testing.assert_allclose(q @ q.T if q.shape[0] <= q.shape[1] else q.T @ q, np.eye(n), atol=1e-12)
+
+
+def test_sparse() -> None:
+    w = init.sparse_(np.empty((100, 50)), 0.25, std=2.0, seed=0)
+    np.testing.assert_array_equal((w == 0).sum(0), 25)
+    assert w[w != 0].std() == pytest.approx(2, rel=0.03)
+
+
+@pytest.mark.parametrize(("call", "error", "text"), [
+    (lambda: init.xavier_normal_(np.empty(3)), ValueError, r"2 dimensions or more, got shape \(3,\)"),
+    (lambda: init.eye_(np.empty((2, 2, 2))), ValueError, r"2 dimensions, got shape \(2, 2, 2\)"),
+    (lambda: init.ones_([1.0]), TypeError, "an array or a Parameter"),
+    (lambda: init.kaiming_normal_(np.empty((2, 2)), mode="fan_inn"), ValueError, "did you mean 'fan_in'"),
+    (lambda: init.calculate_gain("rleu"), ValueError, "did you mean 'relu'"),
+    (lambda: init.trunc_normal_(np.empty(3), a=1, b=0), ValueError, "a < b"),
+    (lambda: init.trunc_normal_(np.empty(3), a=50, b=60), ValueError, "too far"),
+    (lambda: init.sparse_(np.empty((2, 2)), 1.5), ValueError, "sparsity"),
+    (lambda: init.dirac_(np.empty((3, 2, 1)), groups=2), ValueError, "groups"),
+    (lambda: pynn.Sequential().apply_init("xavier"), ValueError, "did you mean 'xavier_normal'"),
+])  # fmt: skip
+def test_what_does_not_fit(call: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        call()
+
+
+@pytest.mark.parametrize(("act", "deviation"), [
+    ("relu", math.sqrt(2 / 400)), (pynn.LeakyReLU(0.5), math.sqrt(2 / 1.25 / 400)), ("tanh", 5 / 3 * math.sqrt(2 / 700)),
+    ("sigmoid", math.sqrt(2 / 700)), ("selu", math.sqrt(1 / 400)), (pynn.PReLU(), math.sqrt(2 / 400)), ("identity", math.sqrt(2 / 700)),
+])  # fmt: skip
+@pytest.mark.parametrize("between", [(), (pynn.LayerNorm(300),)])
+def test_auto_looks_at_the_activation(act: Any, deviation: float, between: tuple[Any, ...]) -> None:
+    net = pynn.Sequential(pynn.Linear(400, 300, init="torch"), *between, act, pynn.Linear(300, 5)).apply_init("auto", seed=0)
+    assert net[0].weight.std() == pytest.approx(deviation, rel=0.02)
+    assert not net[0].bias.any()
+    assert net[-1].weight.std() == pytest.approx(math.sqrt(2 / 305), rel=0.05)
+    again = pynn.Sequential(pynn.Linear(400, 300), *between, act, pynn.Linear(300, 5)).apply_init(seed=0)
+    np.testing.assert_array_equal(net[0].weight, again[0].weight)
+
+
+def test_torch_and_names() -> None:
+    net = pynn.Sequential(pynn.Conv2d(8, 32, 3), "relu", pynn.Flatten(), pynn.Linear(100, 50)).apply_init("torch", seed=1)
+    for layer, fan in ((net[0], 72), (net[3], 100)):
+        for p in layer.parameters():
+            assert 0.8 / math.sqrt(fan) < np.abs(p.data).max() <= 1 / math.sqrt(fan)
+    net.apply_init("orthogonal", seed=1)
+    w = net[3].weight.astype("f8")
+    np.testing.assert_allclose(w @ w.T, np.eye(50), atol=1e-5)
+
+
+def test_summary_and_html() -> None:
+    net = pynn.Sequential({"a<b": pynn.Conv2d(1, 4, 3), "act": "relu", "flat": pynn.Flatten(), "head": pynn.Linear(144, 2)})
+    net.freeze("head.bias")
+    unknown, known = net.summary(), net.summary((1, 8, 8))
+    assert "?" in unknown
+    lines = known.splitlines()
+    assert [line.split()[0] for line in lines[1:-1]] == ["a<b", "act", "flat", "head"]
+    assert "(4, 6, 6)" in lines[1]
+    assert lines[1].split()[-3:] == ["40", "160", f"{2 * 9 * 4 * 36:,}"]
+    assert lines[4].split()[-3:] == ["290", "1,160", "576"]
+    assert lines[-1] == "330 parameters, 328 of them trained, 1,320 bytes; 3,168 FLOP a sample"
+    assert "<td>a&lt;b</td>" in net._repr_html_()
+
+
+def test_freeze_by_name() -> None:
+    net = pynn.Sequential({"body": pynn.Sequential(pynn.Linear(3, 4), "relu"), "head": pynn.Linear(4, 2), "head2": pynn.Linear(2, 2)})
+    before = net.state_dict()
+    assert net.freeze("body", "head.bias") is net
+    net.fit(np.ones((8, 3)), np.ones((8, 2)), loss="mse", epochs=1, seed=0)
+    changed = {name for name, a in net.state_dict().items() if (a != before[name]).any()}
+    assert changed <= {"head.weight", "head2.weight", "head2.bias"}
+    assert "head2.bias" in changed
+    assert all(p.requires_grad for p in net.unfreeze("head").layers[1].parameters())
+    assert not net["body"][0].parameters()[0].requires_grad
+    with pytest.raises(ValueError, match=r"unknown layer or parameter .*'haed'.*did you mean 'head"):
+        net.freeze("haed")
+    assert all(p.requires_grad for p in net.unfreeze().parameters())
