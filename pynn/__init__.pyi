@@ -3,6 +3,7 @@ from typing import Any
 
 from . import datasets as datasets
 from . import grad as grad
+from . import init as init
 from . import io as io
 from . import lab as lab
 from . import losses as losses

@@ -475,7 +475,8 @@ class Layer:
         found = {name: [p for full, p in own.items() if f"{full}.".startswith(f"{name}.")] for name in names}
         for name, parameters in found.items():
             if not parameters:
-                raise unknown_name("layer or parameter with anything to learn", name, [*own])
+                known = dict.fromkeys(full.rsplit(".", k)[0] for full in own for k in range(full.count("."), -1, -1))
+                raise unknown_name("layer or parameter with anything to learn", name, known)
         for p in [p for part in found.values() for p in part] if names else self.parameters():
             p.requires_grad = value
         return self

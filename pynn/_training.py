@@ -104,7 +104,7 @@ class Net(Layer, abstract=True):
             outputs = {path: ", ".join(map(str, ends)) for path, ends in builder.made}
             for _, where, _, count, _ in _core.Plan(builder.finish(), 1, "predict").steps:
                 flops[where] = flops.get(where, 0) + count
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for name, layer in self._leaves():
             count, size = sum(p.data.size for p in layer.parameters()), sum(p.data.nbytes for p in layer.parameters())
             done = flops.get(f"layer {name} ({type(layer).__name__})"[:_WHERE], 0)
