@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from ._layer import Array, Builder, Layer, Parameter, check_dtype, check_size
 from ._random import draw_seed, uniform
 
-__all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d"]
+__all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Fold", "Unfold"]
 
 Sizes = int | tuple[int, ...]
 
@@ -84,11 +84,12 @@ class _Conv(Images, abstract=True):
         self.groups = check_size("groups", groups)
         self.padding: tuple[int, ...] | str = self._check_padding(padding)
         if min(self.in_channels, self.out_channels, self.groups) < 1 or self.in_channels % self.groups or self.out_channels % self.groups:
-            raise ValueError(f"groups: {groups} does not divide in_channels {in_channels} and out_channels {out_channels}, of which both must be some")
+            raise ValueError(f"groups: {groups} must divide in_channels {in_channels} and out_channels {out_channels}, all above 0")
         if any(p >= max(s, d) for p, s, d in zip(self.output_padding, self.stride, self.dilation, strict=True)):
             raise ValueError(f"output_padding: {output_padding!r} must be smaller than stride {stride!r} or dilation {dilation!r}")
         if padding_mode not in (_MODES[:1] if self._transposed else _MODES):
-            raise ValueError(f"padding_mode: expected {'zeros' if self._transposed else ' or '.join(map(repr, _MODES))}, got {padding_mode!r}")
+            allowed = "'zeros'" if self._transposed else " or ".join(map(repr, _MODES))
+            raise ValueError(f"padding_mode: expected {allowed}, got {padding_mode!r}")
         self.padding_mode = padding_mode
         self.dtype = check_dtype(dtype)
         self._draw(bias, init, seed)
@@ -154,20 +155,23 @@ class _Conv(Images, abstract=True):
         builder.add("conv", where, (*head, *axes), self._parameters["weight"], bias)
 
     def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = {"in_channels": self.in_channels, "out_channels": self.out_channels, "kernel_size": plain(self.kernel_size)}
+        config: dict[str, Any] = {"in_channels": self.in_channels, "out_channels": self.out_channels}
+        config["kernel_size"] = plain(self.kernel_size)
         padding = self.padding if isinstance(self.padding, str) else plain(self.padding)
-        rest = {"stride": plain(self.stride), "padding": padding, "output_padding": plain(self.output_padding), "dilation": plain(self.dilation)}
+        rest = {"stride": plain(self.stride), "padding": padding, "dilation": plain(self.dilation)}
+        rest["output_padding"] = plain(self.output_padding)
         usual = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
         config.update((k, v) for k, v in rest.items() if v != usual[k])
-        rest = {"groups": self.groups, "bias": "bias" in self._parameters, "padding_mode": self.padding_mode, "dtype": self.dtype}
-        usual = {"groups": 1, "bias": True, "padding_mode": "zeros", "dtype": "float32"}
-        return {**config, **{k: v for k, v in rest.items() if v != usual[k]}}
+        more = {"groups": self.groups, "bias": "bias" in self._parameters, "padding_mode": self.padding_mode, "dtype": self.dtype}
+        common = {"groups": 1, "bias": True, "padding_mode": "zeros", "dtype": "float32"}
+        return {**config, **{k: v for k, v in more.items() if v != common[k]}}
 
 
 class Conv1d(_Conv):
     """A convolution (cross-correlation) over one axis.
 
-    ``y[n, o, p] = bias[o] + sum over c, i of weight[o, c, i] * x[n, c, s*p + d*i - padding]``, where s is stride, d dilation, c runs over the channels of o's group, and
+    ``y[n, o, p] = bias[o] + sum over c, i of weight[o, c, i] * x[n, c, s*p + d*i - padding]``, where s is stride, d dilation, c
+    runs over the channels of o's group, and
     x is 0, or what ``padding_mode`` takes from within, beyond its edges.
 
     Parameters
@@ -234,7 +238,8 @@ class Conv1d(_Conv):
 class Conv2d(_Conv):
     """A convolution (cross-correlation) over two axes.
 
-    ``y[n, o, p, q] = bias[o] + sum over c, i, j of weight[o, c, i, j] * x[n, c, s*p + d*i - padding, s*q + d*j - padding]``, where s is stride, d dilation, c runs over the channels of o's group, and
+    ``y[n, o, p, q] = bias[o] + sum over c, i, j of weight[o, c, i, j] * x[n, c, s*p + d*i - padding, s*q + d*j - padding]``,
+    where s is stride, d dilation, c runs over the channels of o's group, and
     x is 0, or what ``padding_mode`` takes from within, beyond its edges.
 
     Parameters
@@ -301,7 +306,8 @@ class Conv2d(_Conv):
 class ConvTranspose1d(_Conv):
     """The transpose of a convolution over one axis: what takes a convolution's output back to the size of its input.
 
-    ``y[n, o, s*p + d*i - padding] = bias[o] + sum of weight[c, o, i] * x[n, c, p]`` over all c, p and i that lead there; s is stride, d dilation.
+    ``y[n, o, s*p + d*i - padding] = bias[o] + sum of weight[c, o, i] * x[n, c, p]`` over all c, p and i that lead there; s is
+    stride, d dilation.
 
     Parameters
     ----------
@@ -368,7 +374,8 @@ class ConvTranspose1d(_Conv):
 class ConvTranspose2d(_Conv):
     """The transpose of a convolution over two axes: what takes a convolution's output back to the size of its input.
 
-    ``y[n, o, s*p + d*i - padding, s*q + d*j - padding] = bias[o] + sum of weight[c, o, i, j] * x[n, c, p, q]`` over all c, p, q and i, j that lead there; s is stride, d dilation.
+    ``y[n, o, s*p + d*i - padding, s*q + d*j - padding] = bias[o] + sum of weight[c, o, i, j] * x[n, c, p, q]`` over all c, p, q
+    and i, j that lead there; s is stride, d dilation.
 
     Parameters
     ----------
@@ -430,3 +437,97 @@ class ConvTranspose2d(_Conv):
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, output_padding, dilation, groups, bias, padding_mode, dtype, init, seed
         )
+
+
+class Unfold(Images):
+    """The windows of an image as columns: (N, C, H, W) becomes (N, C * kernel elements, windows).
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int)
+    dilation, padding, stride : int or (int, int)
+        As in `Conv2d`.
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside what is allowed, or the input is not (N, C, H, W) or (C, H, W) with room for a window.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.Unfold(2)(np.arange(6.0).reshape(1, 1, 2, 3))
+    array([[[0., 1.],
+            [1., 2.],
+            [3., 4.],
+            [4., 5.]]])
+    """
+
+    _axes = 2
+
+    def __init__(self, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> None:
+        super().__init__()
+        self.kernel_size = per_axis("kernel_size", kernel_size, 2, 1)
+        self.dilation = per_axis("dilation", dilation, 2, 1)
+        self.padding = per_axis("padding", padding, 2)
+        self.stride = per_axis("stride", stride, 2, 1)
+
+    def _add(self, builder: Builder, where: str, folds: bool, size: tuple[int, ...]) -> None:
+        ends = zip(size, self.kernel_size, self.stride, self.dilation, self.padding, strict=True)
+        builder.add("fold", where, (folds, *(number for axis in ends for number in axis)))
+
+    def _build(self, builder: Builder, where: str) -> None:
+        if len(builder.shape) != 3:
+            raise ValueError(f"{where}: a sample of shape {builder.shape} is not (C, H, W)")
+        self._add(builder, where, False, builder.shape[1:])
+
+    def get_config(self) -> dict[str, Any]:
+        rest = {"dilation": plain(self.dilation), "padding": plain(self.padding), "stride": plain(self.stride)}
+        usual = {"dilation": 1, "padding": 0, "stride": 1}
+        return {"kernel_size": plain(self.kernel_size), **{k: v for k, v in rest.items() if v != usual[k]}}
+
+
+class Fold(Unfold):
+    r"""Columns summed back into an image, the transpose of `Unfold`: (N, C * kernel elements, windows) becomes (N, C, \*output_size).
+
+    Parameters
+    ----------
+    output_size : int or (int, int)
+        Of the image.
+    kernel_size, dilation, padding, stride : int or (int, int)
+        Those of the `Unfold` that made the columns.
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside what is allowed, or the input does not hold the columns of such an image.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.Fold((2, 3), 2)(np.ones((1, 4, 2)))
+    array([[[[1., 2., 1.],
+             [1., 2., 1.]]]])
+    """
+
+    def __init__(
+        self,
+        output_size: Sizes,
+        kernel_size: Sizes,
+        dilation: Sizes = 1,
+        padding: Sizes = 0,
+        stride: Sizes = 1,
+    ) -> None:
+        super().__init__(kernel_size, dilation, padding, stride)
+        self.output_size = per_axis("output_size", output_size, 2, 1)
+
+    def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
+        if x.ndim not in (2, 3):
+            raise ValueError(f"Fold: expected an array of shape (N, C * kernel elements, windows) or one sample of it, got shape {x.shape}")
+        return (x.shape[0], x.shape[1:], True) if x.ndim == 3 else (1, x.shape, False)
+
+    def _build(self, builder: Builder, where: str) -> None:
+        self._add(builder, where, True, self.output_size)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"output_size": plain(self.output_size), **super().get_config()}

@@ -89,7 +89,8 @@ class _Windows(_Pool, abstract=True):
         config: dict[str, Any] = {"kernel_size": plain(self.kernel_size)}
         if self.stride != self.kernel_size:
             config["stride"] = plain(self.stride)
-        rest = {"padding": plain(self.padding), "dilation": plain(self.dilation), "ceil_mode": self.ceil_mode, "return_indices": self.return_indices}
+        rest = {"padding": plain(self.padding), "dilation": plain(self.dilation), "ceil_mode": self.ceil_mode}
+        rest["return_indices"] = self.return_indices
         usual = {"padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False}
         return {**config, **{k: v for k, v in rest.items() if v != usual[k]}}
 
@@ -322,7 +323,8 @@ class AvgPool2d(_AvgPool):
         divisor_override: int | None = None,
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
-        if divisor_override is not None and (isinstance(divisor_override, bool) or not isinstance(divisor_override, int) or divisor_override == 0):
+        known = divisor_override is None or (type(divisor_override) is int and divisor_override != 0)
+        if not known:
             raise ValueError(f"divisor_override: expected an integer that is not 0, got {divisor_override!r}")
         self.divisor_override = divisor_override
 
@@ -388,7 +390,7 @@ class LPPool2d(_LPPool):
 
 
 class AdaptiveAvgPool1d(_Adaptive):
-    """The means of windows of one axis that are as long as it takes to have ``output_size`` of them: from floor(i n / m) to ceil((i + 1) n / m).
+    """The means of windows of one axis cut so that there are ``output_size`` of them: from floor(i n / m) to ceil((i + 1) n / m).
 
     Parameters
     ----------
@@ -412,7 +414,7 @@ class AdaptiveAvgPool1d(_Adaptive):
 
 
 class AdaptiveAvgPool2d(_Adaptive):
-    """The means of windows of two axes that are as long as it takes to have ``output_size`` of them: from floor(i n / m) to ceil((i + 1) n / m).
+    """The means of windows of two axes cut so that there are ``output_size`` of them: from floor(i n / m) to ceil((i + 1) n / m).
 
     Parameters
     ----------
@@ -436,7 +438,7 @@ class AdaptiveAvgPool2d(_Adaptive):
 
 
 class AdaptiveMaxPool1d(_AdaptiveMax):
-    """The largest elements of windows of one axis that are as long as it takes to have ``output_size`` of them, as in `AdaptiveAvgPool1d`.
+    """The largest elements of windows of one axis cut so that there are ``output_size`` of them, as in `AdaptiveAvgPool1d`.
 
     Parameters
     ----------
@@ -461,7 +463,7 @@ class AdaptiveMaxPool1d(_AdaptiveMax):
 
 
 class AdaptiveMaxPool2d(_AdaptiveMax):
-    """The largest elements of windows of two axes that are as long as it takes to have ``output_size`` of them, as in `AdaptiveAvgPool2d`.
+    """The largest elements of windows of two axes cut so that there are ``output_size`` of them, as in `AdaptiveAvgPool2d`.
 
     Parameters
     ----------

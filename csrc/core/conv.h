@@ -197,3 +197,9 @@ static void CAT(plane_sum, SFX)(size_t n, const void *x, void *sum)
     for (size_t i = 0; i < n; i += L) s += CAT(load_most, SFX)((const R *)x + i, n - i);
     *(R *)sum += SUM(s);
 }
+
+/* y[i*ys] += x[i*xs]. */
+static void CAT(spread, SFX)(size_t n, const void *x, size_t xs, void *y, size_t ys)
+{
+    for (size_t i = 0; i < n; i++) ((R *)y)[i * ys] += ((const R *)x)[i * xs];
+}

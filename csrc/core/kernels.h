@@ -67,6 +67,7 @@ typedef struct {
     void (*crop)(size_t h, size_t w, const void *x, size_t ldx, const void *bias, void *y);
     void (*dots)(size_t h, size_t w, size_t o, const void *y, size_t n, const void *x, size_t row, const ptrdiff_t *at, void *sums);
     void (*plane_sum)(size_t n, const void *x, void *sum);
+    void (*spread)(size_t n, const void *x, size_t xs, void *y, size_t ys);                 /* y[i*ys] += x[i*xs] */
 } pn_conv_kernels;
 /* The window that one output position sees along an axis: positions from, from + step, ... below to; count: a factor of what means divide by. */
 typedef struct { size_t from, to, step; double count; } pn_window;

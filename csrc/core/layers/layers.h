@@ -32,6 +32,7 @@
     ROW(response_norm)  /* config: size, alpha, beta, k */ \
     ROW(dropout)        /* config: halves of the seed, p, does SELU's low value take the place (0 or 1), whole channels (0 or 1) */ \
     ROW(gaussian_noise) /* config: halves of the seed, standard deviation */ \
+    ROW(fold)           /* config: see fold.c */ \
     ROW(foreign)        /* config: number of parameters, dimensions of the new sample; pn_layer.foreign computes it */
 
 #define ROW(name) extern const pn_layer_kind pn_layer_##name;
