@@ -21,13 +21,14 @@ try:
 except ImportError as error:
     raise _conflict.explain(error) from error
 
-from . import grad, io, losses, optim
+from . import callbacks, grad, io, losses, metrics, optim
+from ._divergence import DivergenceError
+from ._history import History
 from ._layer import Layer, Parameter
 from ._loss import Loss
 from ._optimizer import Optimizer
 from ._random import manual_seed
 from ._threads import get_num_threads, num_threads, set_num_threads
-from ._training import History
 from .activation_layers import *  # noqa: F403
 from .activations import *  # noqa: F403
 from .compose import Add, Concat, Parallel, Residual
@@ -63,6 +64,7 @@ __all__ = [
     *shape.__all__,  # type: ignore[name-defined]  # noqa: F405
     "Add",
     "Concat",
+    "DivergenceError",
     "Flatten",
     "History",
     "Input",
@@ -75,12 +77,14 @@ __all__ = [
     "Parameter",
     "Residual",
     "Sequential",
+    "callbacks",
     "get_num_threads",
     "grad",
     "io",
     "load",
     "losses",
     "manual_seed",
+    "metrics",
     "num_threads",
     "optim",
     "set_num_threads",

@@ -1,15 +1,19 @@
 # Made by docs/generate.py from the core's tables.
 from typing import Any
 
+from . import callbacks as callbacks
 from . import datasets as datasets
 from . import grad as grad
 from . import init as init
 from . import io as io
 from . import lab as lab
 from . import losses as losses
+from . import metrics as metrics
 from . import optim as optim
 from . import plot as plot
 from . import testing as testing
+from ._divergence import DivergenceError as DivergenceError
+from ._history import History as History
 from ._layer import Layer as Layer
 from ._layer import Parameter as Parameter
 from ._loss import Loss as Loss
@@ -18,7 +22,6 @@ from ._random import manual_seed as manual_seed
 from ._threads import get_num_threads as get_num_threads
 from ._threads import num_threads as num_threads
 from ._threads import set_num_threads as set_num_threads
-from ._training import History as History
 from .activation_layers import BinaryStep as BinaryStep
 from .activation_layers import CELU as CELU
 from .activation_layers import ELU as ELU
@@ -397,6 +400,7 @@ __all__ = [
     "ZeroPad3d",
     "Add",
     "Concat",
+    "DivergenceError",
     "Flatten",
     "History",
     "Input",
@@ -409,12 +413,14 @@ __all__ = [
     "Parameter",
     "Residual",
     "Sequential",
+    "callbacks",
     "get_num_threads",
     "grad",
     "io",
     "load",
     "losses",
     "manual_seed",
+    "metrics",
     "num_threads",
     "optim",
     "set_num_threads",

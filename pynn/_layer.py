@@ -43,9 +43,24 @@ def check_size(name: str, value: object) -> int:
 def real_array(x: ArrayLike, name: str) -> Array:
     """Return ``x`` as an array of real numbers, or raise."""
     a = np.asarray(x)
+    if a.dtype.kind == "O" and hasattr(x, "to_numpy"):
+        a = _from_table(x, name)
     if a.dtype.kind not in "fiub" or a.dtype.itemsize > 8:
         raise TypeError(f"{name}: dtype {a.dtype} is not allowed; expected real numbers of at most 64 bits")
     return a
+
+
+def _from_table(table: Any, name: str) -> Array:
+    """Return a table whose columns differ in kind, or a column that may lack values, as float64; what is missing is NaN."""
+    if not hasattr(table, "columns"):
+        return np.asarray(_column(table, name, ""), np.float64)
+    return np.stack([_column(table[c], name, f"column {c!r} holds ") for c in table.columns], axis=1)
+
+
+def _column(column: Any, name: str, where: str) -> Array:
+    if getattr(column.dtype, "kind", "O") not in "fiub":
+        raise TypeError(f"{name}: {where}{column.dtype}, expected real numbers of at most 64 bits")
+    return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
 class Parameter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -10,15 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _core, losses
+from . import _core, losses, metrics
 from ._layer import Array
 from ._loss import Loss
+from .activation_layers import by_name as activation_layers
 
 _FUSED = {("cross_entropy", "Softmax"): "cross_entropy", ("bce", "Sigmoid"): "bce_with_logits"}
 """Loss name and last layer that become one stable loss at the logits."""
 
 _DOUBLED = {("CrossEntropyLoss", "Softmax"), ("BCEWithLogitsLoss", "Sigmoid")}
 """Losses on logits that a last layer turns into something else."""
+
+_PROBABILITIES = {"CrossEntropyLoss": "softmax", "BCEWithLogitsLoss": "sigmoid", "NLLLoss": "exp"}
+"""Loss to what makes probabilities of the outputs that it takes."""
 
 Scores = Sequence[tuple[float, float, int, int, int]]
 
@@ -36,6 +41,8 @@ class Objective:
         For each output the name and class of the last layer, where that layer's output is nothing but this output.
     names : sequence of str, optional
         Of the outputs.
+    measured : optional
+        What else to report; for several outputs of each, as a list or by name.
 
     Attributes
     ----------
@@ -43,7 +50,9 @@ class Objective:
         Names of last layers whose work the losses do.
     """
 
-    def __init__(self, loss: Any, weights: Any, tails: Sequence[tuple[str, str]], names: Sequence[str] | None) -> None:
+    def __init__(
+        self, loss: Any, weights: Any, tails: Sequence[tuple[str, str]], names: Sequence[str] | None, measured: Any = None
+    ) -> None:
         self.names = names
         given = _one_each(loss, len(tails), names, "loss", repeat=not isinstance(loss, (list, tuple, Mapping)))
         self.losses: list[Loss] = []
@@ -54,6 +63,8 @@ class Objective:
             skip += [path] if fused else []
             _complain(self.losses[-1], "" if fused else last)
         self.skip = frozenset(skip)
+        self.tails = [*tails]
+        self.metrics = self._metrics(measured)
         numbers = _one_each([1.0] * len(tails) if weights is None else weights, len(tails), names, "loss_weights")
         for number in numbers:
             if isinstance(number, bool) or not isinstance(number, (int, float, np.number)) or not number >= 0:
@@ -74,22 +85,77 @@ class Objective:
         ]
         return checked[0] if len(checked) == 1 else tuple(checked)
 
-    def logs(self, prefix: str, scores: Scores) -> dict[str, float]:
-        """Return what is reported of these scores: the whole loss, and with several outputs each one's own."""
+    def _metrics(self, given: Any) -> list[dict[str, Any]]:
+        if len(self.losses) == 1:
+            return [metrics.get(given)]
+        each = [None] * len(self.losses) if given is None else _one_each(given, len(self.losses), self.names, "metrics")
+        return [metrics.get(one) for one in each]
+
+    def measuring(self, given: Any) -> Objective:
+        """Return the same losses with other metrics."""
+        other = copy.copy(self)
+        other.metrics = self._metrics(given)
+        return other
+
+    @property
+    def measures(self) -> bool:
+        """Whether there are metrics, which need predictions."""
+        return any(self.metrics)
+
+    def logs(self, prefix: str, scores: Scores, targets: Any = None, predictions: Sequence[Array] = ()) -> dict[str, float]:
+        """Return what is reported: the whole loss, with several outputs each one's own, and metrics of predictions."""
         each = [self._log(loss, score) for loss, score in zip(self.losses, scores, strict=True)]
+        targets = targets if isinstance(targets, tuple) else (targets,)
+        for i, out in enumerate(predictions):
+            each[i] |= self._measured(i, targets[i], out, each[i])
         if len(each) == 1 and self.weights == [1.0]:
             return {prefix + key: value for key, value in each[0].items()}
         whole = {f"{prefix}loss": math.fsum(w * log["loss"] for w, log in zip(self.weights, each, strict=True))}
         names = self.names or [f"output{i}" for i in range(len(each))]
         return whole | {f"{prefix}{name}_{key}": value for name, log in zip(names, each, strict=True) for key, value in log.items()}
 
+    def _measured(self, i: int, y: Array, out: Array, known: Mapping[str, float]) -> dict[str, float]:
+        """Return the metrics of output i that are not known yet."""
+        loss, (path, last) = self.losses[i], self.tails[i]
+        if path in self.skip:
+            out = np.asarray(activation_layers[last.lower()]()(out))
+        chances, labels, seen = probabilities(out, last, loss), y, slice(None)
+        if loss._row["target"] in "cp":
+            labels = y.argmax(1) if y.dtype.kind == "f" and y.ndim == 2 else y.reshape(-1)
+            seen = labels != loss._values.get("ignore_index")
+        found = {}
+        for name, metric in self.metrics[i].items():
+            if name in known:
+                continue
+            plain = metrics.wants_probabilities(metric)
+            pair = (labels[seen], (out if chances is None else chances)[seen]) if plain else (y, out)
+            found[name] = _number(name, metric(*pair))
+        return found
+
     @staticmethod
     def _log(loss: Loss, score: tuple[float, float, int, int, int]) -> dict[str, float]:
         total, divisor, values, correct, rows = score
-        logs = {"loss": total / divisor if loss.reduction != "sum" else total}
+        logs = {"loss": total if loss.reduction == "sum" else total / divisor if divisor else math.nan}
         if loss._row["metric"] != "n":
             logs["accuracy"] = correct / (values if loss._row["kind"] == "e" else rows)
         return logs
+
+
+def probabilities(out: Array, last: str, loss: Loss | None) -> Array | None:
+    """Return an output as probabilities, by the last layer and the loss; None where they are none."""
+    how = _PROBABILITIES.get(type(loss).__name__)
+    if last in ("Softmax", "Sigmoid"):
+        return out
+    if last == "LogSoftmax" or how == "exp":
+        return np.asarray(np.exp(out))
+    return None if how is None else np.asarray(activation_layers[how]()(out))
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"metrics: {name} returned {value!r}, expected a number") from error
 
 
 def _one_each(given: Any, n: int, names: Sequence[str] | None, what: str, *, repeat: bool = False) -> list[Any]:

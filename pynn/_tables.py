@@ -195,3 +195,9 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     close = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ";"
     return ValueError(f"unknown {kind} {name!r}{hint} known: {', '.join(known)}")
+
+
+def check_count(name: str, value: object, least: int) -> None:
+    """Raise unless ``value`` is an integer of ``least`` or more."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name}: expected an integer of {least} or more, got {value!r}")

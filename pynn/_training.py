@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, Self
@@ -16,43 +14,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _core, io, optim
+from ._divergence import DivergenceError, Guard
+from ._history import History
 from ._layer import Array, Builder, Layer, real_array
 from ._loss import Loss
-from ._objective import Objective, Scores
+from ._objective import Objective, probabilities
 from ._optimizer import Optimizer
+from ._progress import Progress
 from ._random import draw_seed
-from .activation_layers import by_name as activation_layers
+from ._rows import class_weights, combined, sample_weights, split
+from ._tables import check_count
+from .callbacks import Callback, listed
 from .layers import Linear
-
-_PROBABILITIES = {"CrossEntropyLoss": "Softmax", "BCEWithLogitsLoss": "Sigmoid", "NLLLoss": "exp"}
-
-Callback = Callable[[int, dict[str, float]], None]
-
-
-class History:
-    """What ``fit`` saw: ``history["loss"]`` and its kin, a number an epoch."""
-
-    def __init__(self) -> None:
-        self.history: dict[str, list[float]] = {}
-
-    @property
-    def epoch(self) -> list[int]:
-        """The numbers of the finished epochs, from 0."""
-        return list(range(len(self.history.get("loss", []))))
-
-    def add(self, logs: Mapping[str, float]) -> None:
-        """Add one epoch."""
-        for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
-
-    def __repr__(self) -> str:
-        last = ", ".join(f"{k}={v[-1]:.4g}" for k, v in self.history.items())
-        return f"<History: {len(self.epoch)} epochs{': ' + last if last else ''}>"
-
-
-def _check_count(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name}: expected an integer of {least} or more, got {value!r}")
 
 
 class Net(Layer, abstract=True):
@@ -61,6 +34,10 @@ class Net(Layer, abstract=True):
     def __init__(self) -> None:
         super().__init__()
         self._fitted: Objective | None = None
+        self._goal: tuple[Any, Any] | None = None
+        self.optimizer: Optimizer | None = None
+        self.stop_training = False
+        self.classes_: Array | None = None
         self._lock = threading.RLock()
         self.history: History | None = None
 
@@ -169,7 +146,7 @@ class Net(Layer, abstract=True):
         shapes = [shape] if shape is not None else self._input_shapes()
         if not shapes:
             raise ValueError("shape: expected the shape of one sample, which this model's first layer does not tell")
-        _check_count("rows", rows, 1)
+        check_count("rows", rows, 1)
         builder = Builder(self.dtype or "float32", shapes)
         self._build(builder, "")
         plan = _core.Plan(builder.finish(), rows, mode)
@@ -181,7 +158,7 @@ class Net(Layer, abstract=True):
         return "\n".join([*(line.rstrip() for line in table), f"{len(plan.steps)} steps, {total:,.0f} FLOP; {memory}"])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in super().__getstate__().items() if k not in ("_lock", "_predictor", "_predictor_key")}
+        return {k: v for k, v in super().__getstate__().items() if k not in ("_lock", "_predictor", "_predictor_key")} | {"optimizer": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -216,11 +193,11 @@ class Net(Layer, abstract=True):
         finally:
             lock.release()
 
-    def _objective(self, loss: Any, weights: Any, arrays: tuple[Array, ...]) -> Objective:
+    def _objective(self, loss: Any, weights: Any, arrays: tuple[Array, ...], metrics: Any = None) -> Objective:
         """Return the losses, once it is known how many outputs there are for such arrays."""
         n = len(self._graph(arrays, frozenset()).output_shapes)
         tails = self._tails()
-        return Objective(loss, weights, tails if len(tails) == n else [("", "")] * n, self._output_names)
+        return Objective(loss, weights, tails if len(tails) == n else [("", "")] * n, self._output_names, metrics)
 
     def _graph(self, arrays: tuple[Array, ...], skip: frozenset[str]) -> _core.Graph:
         builder = Builder(self._compute_dtype(*arrays), [a.shape[1:] for a in arrays])
@@ -246,27 +223,33 @@ class Net(Layer, abstract=True):
     def fit(
         self,
         X: Any,
-        y: ArrayLike | None = None,
+        y: Any = None,
         *,
         loss: str | Loss | Sequence[str | Loss] | Mapping[str, str | Loss],
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         optimizer: str | Optimizer = "adam",
         epochs: int = 1,
         batch_size: int = 32,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: Sequence[Any] | None = None,
+        validation_split: float | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: str | Mapping[int, float] | ArrayLike | None = None,
+        metrics: Any = None,
         shuffle: bool = True,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Iterable[Callback | Callable[[int, dict[str, float]], Any]] = (),
         seed: int | None = None,
         verbose: bool | str = "auto",
+        on_nan: str = "raise",
     ) -> History:
         """Train: each epoch runs in C without the interpreter's lock.
 
         Parameters
         ----------
-        X : array_like, shape (rows, ...), or iterable of (X, y)
+        X : array_like, shape (rows, ...), or iterable of (X, y) or (X, y, sample_weight)
             Samples; the first axis is the batch. Rows are gathered and converted batch by batch from where they are, without a
-            copy of `X`: a memory map may be larger than memory, and bytes stay bytes until their turn. Without `y`, an iterable
-            of batches, which each epoch goes through anew: a list, or an object whose ``__iter__`` starts over.
+            copy of `X`: a memory map may be larger than memory, and bytes stay bytes until their turn. Tables of pandas and polars
+            keep their columns' order; names and indices do not matter. Without `y`, an iterable of batches, which each epoch goes
+            through anew: a list, or an object whose ``__iter__`` starts over.
         y : array_like
             The loss's target: class indices (integers) of shape (rows,), or numbers like the output.
         loss : str or Loss, or one for each output
@@ -280,113 +263,320 @@ class Net(Layer, abstract=True):
         epochs, batch_size : int
             How often to see all rows, and how many at a time. The last batch may be smaller; batches that come from an iterable
             are as large as they are.
-        validation_data : (X, y), optional
+        validation_data : (X, y) or (X, y, sample_weight), optional
             Scored after each epoch as ``val_loss`` and ``val_accuracy``.
+        validation_split : float, optional
+            The share of rows to validate on instead, between 0 and 1: drawn by ``seed``, of each class the same share where `y`
+            are the classes of one output. Both parts are copies.
+        sample_weight : array_like, shape (rows,), optional
+            How much each row's loss counts; a mean divides by the sum of the weights in a batch. Metrics and accuracy count every
+            row alike.
+        class_weight : 'balanced', mapping or array_like, optional
+            How much each class counts, on top of ``sample_weight``, in training alone: a number a class, or some of them (the
+            others 1). 'balanced' makes all classes that occur count as much: ``rows / (classes * rows of the class)``.
+        metrics : list of str and callables, or mapping of names to those, optional
+            Names of `pynn.metrics` (``"top_3_accuracy"`` too), which see classes or probabilities, as `predict_proba` gives them,
+            where they need them; or functions of ``(y_true, y_pred)`` that get the targets and what `predict` gives. For several
+            outputs a list of such lists, or a mapping by the outputs' names. For training data they see what the net predicted for
+            each row before the step on its batch, as the loss does; that takes room for one output a row.
         shuffle : bool
             Whether each epoch takes the rows in an order of its own, which ``seed`` decides.
-        callbacks : iterable of callable
-            Called after each epoch as ``callback(epoch, logs)``.
+        callbacks : iterable of Callback or callable
+            See `pynn.callbacks`; plain functions are called after each epoch as ``callback(epoch, logs)``.
         seed : int, optional
             None draws a fresh one.
         verbose : bool or 'auto'
-            A progress line on standard error; 'auto': if that is a terminal.
+            Progress on standard error, a bar where tqdm is installed; 'auto': if that is a terminal or a notebook.
+        on_nan : {'raise', 'ignore'}
+            What a loss or parameter that is not finite does: the training ends at that step with a `DivergenceError`, and the
+            weights of the last good epoch are put back, of which a copy is kept; or it goes on, with one warning.
 
         Returns
         -------
         History
             ``.history["loss"]`` (the mean over the epoch, each batch before its update), ``"accuracy"`` where the loss has one,
-            ``"seconds"``, and the validation's. It is also ``model.history``, which a KeyboardInterrupt leaves in place.
+            ``"seconds"``, the metrics, and the validation's. It is also ``model.history``, which a KeyboardInterrupt leaves in
+            place, as it does what the model has learnt.
 
         Raises
         ------
         ValueError, TypeError
             If a shape, a dtype, a label or a name does not fit; nothing has been trained then.
+        DivergenceError
+            If the loss or a parameter is no longer finite.
 
         Warns
         -----
         RuntimeWarning
-            In the first epoch whose loss is NaN.
+            With ``on_nan="ignore"`` in the first epoch whose loss is NaN.
         """
-        _check_count("epochs", epochs, 0)
-        _check_count("batch_size", batch_size, 1)
+        check_count("epochs", epochs, 0)
+        check_count("batch_size", batch_size, 1)
+        watching, guard, progress = listed(callbacks), Guard(self, on_nan), Progress(verbose, epochs)
         batches = None if y is not None else _Batches(X)
+        if batches is not None:
+            given = {"validation_split": validation_split, "sample_weight": sample_weight, "class_weight": class_weight}
+            for name, value in given.items():
+                if value is not None:
+                    raise ValueError(f"{name}: needs X and y as arrays; batches bring weights of their own as (X, y, sample_weight)")
+        if validation_data is not None and validation_split is not None:
+            raise ValueError("validation_split: give it or validation_data, not both")
         data = self._data(X if batches is None else batches.first[0], "X")
-        objective = self._objective(loss, loss_weights, data)
+        objective = self._objective(loss, loss_weights, data, metrics)
         graph = self._graph(data, objective.skip)
-        target = None if y is None else objective.targets(y, len(data[0]), graph, "y")
+        rows = len(data[0])
+        target = None if y is None else objective.targets(y, rows, graph, "y")
+        seed = draw_seed(seed)
+        weight = sample_weights(sample_weight, rows, "sample_weight")
         validation = None
-        if validation_data is not None:
-            Xv = self._data(validation_data[0], "validation_data[0]")
-            for a, b in zip(Xv, data, strict=True):
-                if a.shape[1:] != b.shape[1:]:
-                    raise ValueError(f"validation_data[0]: samples of shape {a.shape[1:]}, expected {b.shape[1:]} as in X")
-            scorer = _core.Predictor(graph, _BLOCK)
-            validation = scorer, _given(Xv), objective.targets(validation_data[1], len(Xv[0]), graph, "validation_data[1]")
-        opt = optim.get(optimizer)
+        if validation_split is not None:
+            train, held = split(validation_split, rows, target, objective.losses, seed)
+            validation = _Validation(graph, objective, _taken(data, held), _taken(target, held), None if weight is None else weight[held])
+            data, target, weight = _taken(data, train), _taken(target, train), None if weight is None else weight[train]
+        elif validation_data is not None:
+            validation = self._validation(validation_data, data, graph, objective)
+        if y is not None:
+            classes = class_weights(class_weight, target, objective.losses, math.prod(graph.output_shapes[0]))
+            weight = sample_weights(combined(weight, classes), len(data[0]), "sample_weight")
+        opt = self._optimizer(optimizer)
+        lock = self._enter()
+        try:
+            self._fitted, self._goal, self.optimizer, self.stop_training = objective, (loss, loss_weights), opt, False
+            inputs, finite = None if batches is not None else _given(data), on_nan == "raise"
+            run = _core.Fit(graph, inputs, target, objective.criteria, batch_size, shuffle, seed, opt.core_groups(), weight, finite)
+            run.step = opt.steps
+            kept = run.keep(len(data[0])) if objective.measures and batches is None else ()
+
+            def one(epoch: int) -> dict[str, float]:
+                opt.begin_epoch(epoch if batches is None else 0)
+                if batches is not None:
+                    return self._batches_logs(batches, run, graph, objective)
+                return objective.logs("", run.epoch(epoch), target, kept)
+
+            self.history = History()
+            self._train(one, epochs, run, opt, validation, watching, guard, progress, data if batches is None else None)
+            return self.history
+        finally:
+            lock.release()
+
+    def _train(
+        self,
+        one: Callable[[int], dict[str, float]],
+        epochs: int,
+        run: _core.Fit,
+        opt: Optimizer,
+        validation: _Validation | None,
+        watching: list[Callback],
+        guard: Guard,
+        progress: Progress,
+        data: tuple[Array, ...] | None,
+    ) -> None:
+        """Go through the epochs, callbacks and all."""
+        hist, logs = self.history or History(), dict[str, float]()
+        for callback in watching:
+            callback.model = self
+        epoch = 0
+        try:
+            for callback in watching:
+                callback.on_train_begin({})
+            with progress:
+                for epoch in range(epochs):
+                    for callback in watching:
+                        callback.on_epoch_begin(epoch, {})
+                    start = time.perf_counter()
+                    try:
+                        scores = one(epoch)
+                    finally:
+                        opt.count_steps(run.step)
+                    scores["seconds"] = time.perf_counter() - start
+                    guard.check(epoch, run.step + 1 if not math.isfinite(scores["loss"]) else run.step, scores, data)
+                    logs = scores if validation is None else scores | validation.logs()
+                    opt.end_epoch(logs)
+                    hist.add(logs)
+                    progress.show(epoch, logs)
+                    for callback in watching:
+                        callback.on_epoch_end(epoch, logs)
+                    if self.stop_training:
+                        break
+        except KeyboardInterrupt as stop:
+            done = f"{len(hist.epoch)} finished epoch{'s' * (len(hist.epoch) != 1)}"
+            text = f"fit was interrupted in epoch {epoch + 1} of {epochs}: the model keeps what it has learnt, model.history has {done}"
+            stop.add_note(text)
+            progress.say(text)
+            raise
+        finally:
+            for callback in watching:
+                callback.on_train_end(logs)
+
+    def _optimizer(self, given: str | Optimizer) -> Optimizer:
+        """Return an optimizer of this net's parameters."""
+        opt = optim.get(given)
         if not opt.bound:
             opt.bind(self.parameters())
         strange = {p for group in opt.param_groups for p in group["params"]} - set(self.parameters())
         if strange:
             raise ValueError(f"optimizer: it updates {len(strange)} parameters that are not this model's; make it from model.parameters()")
+        return opt
+
+    def _validation(self, given: Any, data: tuple[Array, ...], graph: _core.Graph, objective: Objective) -> _Validation:
+        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+            raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(given).__name__}")
+        X = self._data(given[0], "validation_data[0]")
+        for a, b in zip(X, data, strict=True):
+            if a.shape[1:] != b.shape[1:]:
+                raise ValueError(f"validation_data[0]: samples of shape {a.shape[1:]}, expected {b.shape[1:]} as in X")
+        target = objective.targets(given[1], len(X[0]), graph, "validation_data[1]")
+        weight = sample_weights(given[2] if len(given) == 3 else None, len(X[0]), "validation_data[2]")
+        return _Validation(graph, objective, X, target, weight)
+
+    def _batches_logs(self, batches: _Batches, run: _core.Fit, graph: _core.Graph, objective: Objective) -> dict[str, float]:
+        scores, targets, kept = [], [], []
+        for X, y, weight in batches:
+            data = self._data(X, "X")
+            rows = len(data[0])
+            if not rows:
+                raise ValueError("X: a batch has no rows")
+            target = objective.targets(y, rows, graph, "y")
+            if objective.measures:
+                kept.append(run.keep(rows))
+                targets.append(target if isinstance(target, tuple) else (target,))
+            scores.append(run.batch(_given(data), target, sample_weights(weight, rows, "sample_weight")))
+        sums = (tuple(map(sum, zip(*output, strict=True))) for output in zip(*scores, strict=True))
+        whole = [(total, divisor, int(values), int(correct), int(n)) for total, divisor, values, correct, n in sums]
+        joined = [tuple(map(np.concatenate, zip(*parts, strict=True))) for parts in (targets, kept)]
+        return objective.logs("", whole, *joined)
+
+    def train_on_batch(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        loss: str | Loss | Sequence[str | Loss] | Mapping[str, str | Loss] | None = None,
+        loss_weights: Sequence[float] | Mapping[str, float] | None = None,
+        optimizer: str | Optimizer | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: str | Mapping[int, float] | ArrayLike | None = None,
+    ) -> dict[str, float]:
+        """Take one step on these rows, all together, and return the loss before it, and the accuracy where the loss has one.
+
+        Parameters
+        ----------
+        X, y, loss, loss_weights, optimizer, sample_weight, class_weight
+            As in `fit`. A loss or an optimizer that is left out is that of the call before, or of the last `fit`; the first optimizer is
+            Adam.
+
+        Raises
+        ------
+        DivergenceError
+            If the loss is not finite; the weights are as they were.
+
+        Notes
+        -----
+        Schedules that go by steps move, those that go by epochs do not.
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> model = pynn.Sequential(pynn.Linear(2, 1, seed=0))
+        >>> losses = [model.train_on_batch(np.eye(2), np.ones(2), loss="mse")["loss"] for _ in range(3)]
+        >>> losses[2] < losses[0]
+        True
+        """
+        loss, loss_weights = self._continued(loss, loss_weights)
+        data = self._data(X, "X")
+        objective = self._objective(loss, loss_weights, data)
+        graph, rows = self._graph(data, objective.skip), len(data[0])
+        if not rows:
+            raise ValueError("X: expected at least one row")
+        target = objective.targets(y, rows, graph, "y")
+        classes = class_weights(class_weight, target, objective.losses, math.prod(graph.output_shapes[0]))
+        weight = sample_weights(combined(sample_weights(sample_weight, rows, "sample_weight"), classes), rows, "sample_weight")
+        opt = self._optimizer(optimizer if optimizer is not None else self.optimizer or "adam")
         lock = self._enter()
         try:
-            self._fitted = objective
-            settings = objective.criteria, batch_size, shuffle, draw_seed(seed), opt.core_groups()
-            run = _core.Fit(graph, None if batches is not None else _given(data), target, *settings)
+            self._fitted, self._goal, self.optimizer = objective, (loss, loss_weights), opt
+            run = _core.Fit(graph, None, None, objective.criteria, 1, False, 0, opt.core_groups(), None, True)
             run.step = opt.steps
-
-            def epoch_scores(epoch: int) -> Scores:
-                opt.begin_epoch(epoch if batches is None else 0)
-                return run.epoch(epoch) if batches is None else self._batches_scores(batches, run, graph, objective)
-
-            self.history = hist = History()
-            with _Progress(verbose, epochs) as progress:
-                for epoch in range(epochs):
-                    logs = self._epoch(run, epoch_scores, epoch, opt, objective, validation)
-                    if math.isnan(logs["loss"]) and not any(map(math.isnan, hist.history.get("loss", []))):
-                        warnings.warn(
-                            f"the loss is NaN in epoch {epoch}: X holds NaN or infinity, or the learning rate is too high",
-                            RuntimeWarning,
-                            stacklevel=2,
-                        )
-                    hist.add(logs)
-                    progress.show(epoch, logs)
-                    for callback in callbacks:
-                        callback(epoch, logs)
-            return hist
+            logs = objective.logs("", run.batch(_given(data), target, weight))
+            opt.count_steps(run.step)
         finally:
             lock.release()
-
-    def _epoch(
-        self,
-        run: _core.Fit,
-        scores: Callable[[int], Scores],
-        epoch: int,
-        opt: Optimizer,
-        objective: Objective,
-        validation: tuple[_core.Predictor, Any, Any] | None,
-    ) -> dict[str, float]:
-        start = time.perf_counter()
-        try:
-            logs = objective.logs("", scores(epoch))
-        finally:
-            opt.count_steps(run.step)
-        logs["seconds"] = time.perf_counter() - start
-        if validation is not None:
-            scorer, Xv, yv = validation
-            logs |= objective.logs("val_", scorer.score(Xv, yv, objective.criteria))
-        opt.end_epoch(logs)
+        if not math.isfinite(logs["loss"]):
+            raise DivergenceError(f"the loss is {logs['loss']} in step {run.step + 1}; the weights are as they were", 0, run.step + 1)
         return logs
 
-    def _batches_scores(self, batches: _Batches, run: _core.Fit, graph: _core.Graph, objective: Objective) -> Scores:
-        scores = []
-        for X, y in batches:
-            data = self._data(X, "X")
-            if not len(data[0]):
-                raise ValueError("X: a batch has no rows")
-            scores.append(run.batch(_given(data), objective.targets(y, len(data[0]), graph, "y")))
-        sums = (tuple(map(sum, zip(*output, strict=True))) for output in zip(*scores, strict=True))
-        return [(total, divisor, int(values), int(correct), int(rows)) for total, divisor, values, correct, rows in sums]
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: ArrayLike | None = None,
+        *,
+        loss: str | Loss | None = None,
+        optimizer: str | Optimizer | None = None,
+        batch_size: int = 32,
+        sample_weight: ArrayLike | None = None,
+        shuffle: bool = True,
+        seed: int | None = None,
+    ) -> Self:
+        """Train one epoch more on these rows, going on with the optimizer of the call before.
+
+        Parameters
+        ----------
+        X, y, optimizer, batch_size, sample_weight, shuffle, seed
+            As in `fit`.
+        classes : array_like, optional
+            All labels that will ever come, at the first call, numbers or text, as in scikit-learn; ``y`` then holds labels, and
+            ``model.classes_[model.predict_class(X)]`` gives them back. Without it ``y`` is as in `fit`.
+        loss : str or Loss, optional
+            As in `fit`; with ``classes`` it may be left out: cross entropy, or for a single output binary cross entropy.
+
+        Returns
+        -------
+        Self
+            The model itself.
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> model = pynn.Sequential(pynn.Linear(2, 3, seed=0))
+        >>> model.partial_fit(np.eye(2), ["b", "c"], classes=["a", "b", "c"], seed=0).classes_.tolist()
+        ['a', 'b', 'c']
+        """
+        if classes is not None:
+            found = np.unique(np.asarray(classes))
+            if self.classes_ is not None and not np.array_equal(found, self.classes_):
+                raise ValueError(f"classes: {found.tolist()} differ from those of the first call, {self.classes_.tolist()}")
+            width = math.prod(self._graph(self._data(X, "X"), frozenset()).output_shapes[0])
+            if len(found) != max(width, 2):
+                raise ValueError(f"classes: {len(found)} of them do not go with a net of {width} output{'s' * (width != 1)}")
+            self.classes_ = found
+            if loss is None and self._goal is None:
+                last = self._tails()[-1][1] if self._tails() else ""
+                loss = "cross_entropy" if width > 1 else "bce" if last == "Sigmoid" else "bce_with_logits"
+        goal, loss_weights = self._continued(loss, None)
+        if self.classes_ is not None:
+            y = _places(y, self.classes_)
+        self.fit(
+            X,
+            y,
+            loss=goal,
+            loss_weights=loss_weights,
+            optimizer=optimizer if optimizer is not None else self.optimizer or "adam",
+            batch_size=batch_size,
+            sample_weight=sample_weight,
+            shuffle=shuffle,
+            seed=seed,
+            verbose=False,
+        )
+        return self
+
+    def _continued(self, loss: Any, loss_weights: Any) -> tuple[Any, Any]:
+        """Return the loss given, or that of the last training."""
+        if loss is not None:
+            return loss, loss_weights
+        if self._goal is None:
+            raise ValueError("loss: expected one, since this model has not been fitted")
+        return self._goal[0], self._goal[1] if loss_weights is None else loss_weights
 
     def evaluate(
         self,
@@ -395,22 +585,27 @@ class Net(Layer, abstract=True):
         *,
         loss: str | Loss | Sequence[str | Loss] | Mapping[str, str | Loss] | None = None,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
+        sample_weight: ArrayLike | None = None,
+        metrics: Any = None,
     ) -> dict[str, float]:
-        """Return ``{"loss": ..., "accuracy": ...}`` on other data; ``loss`` defaults to that of the last ``fit``."""
+        """Return ``{"loss": ..., "accuracy": ...}`` on other data; ``loss`` and ``metrics`` default to those of the last ``fit``."""
         data = self._data(X, "X")
         if loss is None and self._fitted is None:
             raise ValueError("loss: expected one, since this model has not been fitted")
         objective = self._fitted if loss is None and self._fitted else self._objective(loss, loss_weights, data)
+        if metrics is not None:
+            objective = objective.measuring(metrics)
         graph = self._graph(data, objective.skip)
         target = objective.targets(y, len(data[0]), graph, "y")
         if not len(data[0]):
             raise ValueError("X: expected at least one row")
+        weight = sample_weights(sample_weight, len(data[0]), "sample_weight")
         lock = self._enter()
         try:
-            scores = _core.Predictor(graph, _BLOCK).score(_given(data), target, objective.criteria)
+            scores = _Validation(graph, objective, data, target, weight).logs("")
         finally:
             lock.release()
-        return objective.logs("", scores)
+        return scores
 
     # ---- prediction -----------------------------------------------------------------------------------------------
     def predict(self, X: Any, *, batch_size: int = 256) -> Any:
@@ -431,7 +626,7 @@ class Net(Layer, abstract=True):
 
     def _ready(self, X: Any, batch_size: int) -> Any:
         """Predict after all checks, and keep the predictor for the next call."""
-        _check_count("batch_size", batch_size, 1)
+        check_count("batch_size", batch_size, 1)
         data = self._data(X, "X")
         key = batch_size, tuple(a.shape[1:] for a in data), self._compute_dtype(*data), _core.isa()
         if self._predictor is None or key != self._predictor_key:
@@ -445,14 +640,10 @@ class Net(Layer, abstract=True):
         if isinstance(out, tuple):
             raise ValueError(f"predict_proba: this net has {len(out)} outputs; use predict")
         last = self._tails()[-1][1] if self._tails() else ""
-        how = _PROBABILITIES.get(type(self._fitted.losses[0]).__name__) if self._fitted else None
-        if last in ("Softmax", "Sigmoid"):
-            return np.asarray(out)
-        if last == "LogSoftmax" or how == "exp":
-            return np.asarray(np.exp(out))
-        if how is None:
+        found = probabilities(np.asarray(out), last, self._fitted.losses[0] if self._fitted else None)
+        if found is None:
             raise ValueError("predict_proba needs a net that ends in Softmax or Sigmoid, or was fitted with a classification loss")
-        return np.asarray(activation_layers[how.lower()]()(out))
+        return found
 
     def predict_class(self, X: ArrayLike) -> Array:
         """Return class indices: the largest output of each row, or for a single output whether its probability is over 1/2."""
@@ -477,6 +668,36 @@ def _given(arrays: tuple[Array, ...]) -> Any:
     return arrays[0] if len(arrays) == 1 else arrays
 
 
+def _taken(arrays: Any, rows: Any) -> Any:
+    """Return those rows of an array, or of each of a tuple."""
+    return tuple(a[rows] for a in arrays) if isinstance(arrays, tuple) else arrays[rows]
+
+
+def _places(y: Any, classes: Array) -> Array:
+    """Return where labels stand among the classes."""
+    given = np.asarray(y)
+    strange = ~np.isin(given, classes)
+    if strange.any():
+        raise ValueError(f"y: {given[strange].flat[0]!r} is not one of the classes {classes.tolist()}")
+    return np.searchsorted(classes, given)
+
+
+class _Validation:
+    """Data that are scored again and again."""
+
+    def __init__(self, graph: _core.Graph, objective: Objective, X: tuple[Array, ...], target: Any, weight: Array | None) -> None:
+        self.scorer, self.objective = _core.Predictor(graph, _BLOCK), objective
+        self.X, self.target, self.weight = _given(X), target, weight
+
+    def logs(self, prefix: str = "val_") -> dict[str, float]:
+        """Return the loss and the metrics; with metrics the net predicts once more, for them."""
+        scores = self.scorer.score(self.X, self.target, self.objective.criteria, self.weight)
+        if not self.objective.measures:
+            return self.objective.logs(prefix, scores)
+        out = self.scorer.predict(self.X)
+        return self.objective.logs(prefix, scores, self.target, out if isinstance(out, tuple) else (out,))
+
+
 class _Batches:
     """Batches that can be gone through again and again, and the first of them."""
 
@@ -488,16 +709,18 @@ class _Batches:
         first = next(self._checked(self.ahead), None)
         if first is None:
             raise ValueError("X: the iterable gave no batch")
-        self.first: tuple[Any, Any] = first
+        self.first: tuple[Any, Any, Any] = first
 
     @staticmethod
-    def _checked(batches: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+    def _checked(batches: Iterator[Any]) -> Iterator[tuple[Any, Any, Any]]:
         for batch in batches:
-            if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-                raise TypeError(f"X: without y, each batch must be a pair (X, y), got {type(batch).__name__}")
-            yield batch[0], batch[1]
+            if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+                raise TypeError(
+                    f"X: without y, each batch must be a pair (X, y), or with sample_weight a third, got {type(batch).__name__}"
+                )
+            yield batch[0], batch[1], batch[2] if len(batch) == 3 else None
 
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+    def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
         """Go through the batches once; the first pass begins with the one that was looked at."""
         if self.ahead is not None:
             ahead, self.ahead = self.ahead, None
@@ -510,28 +733,3 @@ class _Batches:
             yield batch
         if empty:
             raise ValueError("X: the iterable is exhausted after one epoch; give a list, or an object whose __iter__ starts over")
-
-
-class _Progress:
-    """One line on standard error that is written over, or nothing."""
-
-    def __init__(self, verbose: bool | str, epochs: int) -> None:
-        if verbose not in (True, False, "auto"):
-            raise ValueError(f"verbose: expected True, False or 'auto', got {verbose!r}")
-        self.on = sys.stderr is not None and sys.stderr.isatty() if verbose == "auto" else bool(verbose)
-        self.epochs = epochs
-        self.width = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def show(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Write the line of one epoch."""
-        if self.on:
-            line = f"epoch {epoch + 1}/{self.epochs}  " + "  ".join(f"{k} {v:.4f}" for k, v in logs.items())
-            self.width = max(self.width, len(line))
-            print(f"\r{line:<{self.width}}", end="", file=sys.stderr, flush=True)
-
-    def __exit__(self, *_: object) -> None:
-        if self.width:
-            print(file=sys.stderr)

@@ -1,7 +1,7 @@
 """Scores of predictions: what ``fit(..., metrics=[...])`` reports, and functions on arrays.
 
-Every function takes ``(y_true, y_pred)`` first. Where classes are compared, ``y_pred`` may be labels (integers or bool, one a sample), scores
-of shape (samples, classes), of which the largest counts, or probabilities of a single output, which count as 1 over 1/2.
+Every function takes ``(y_true, y_pred)`` first. Where classes are compared, ``y_pred`` may be labels (integers or bool, one a sample),
+scores of shape (samples, classes), of which the largest counts, or probabilities of a single output, which count as 1 over 1/2.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def _column(a: NDArray[Any]) -> NDArray[Any]:
 def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     t, p = _column(real_array(y_true, "y_true")), _column(real_array(y_pred, "y_pred"))
     if t.ndim < 1 or p.ndim < 1 or len(t) != len(p) or not len(t):
-        raise ValueError(f"y_true of shape {t.shape} and y_pred of shape {p.shape} do not go together; expected as many samples, at least one")
+        got = f"y_true of shape {t.shape} and y_pred of shape {p.shape}"
+        raise ValueError(f"{got} do not go together; expected as many samples, at least one")
     return t, p
 
 
@@ -66,7 +67,7 @@ def _weights(sample_weight: ArrayLike | None, rows: int) -> _Floats:
 def _labels(a: NDArray[Any], name: str) -> NDArray[np.int64]:
     """Return classes, whole numbers of 0 or more; a row of scores is the class of the largest."""
     if a.ndim == 2:
-        return a.argmax(1)
+        return np.asarray(a.argmax(1), np.int64)
     if a.dtype.kind == "f":
         if not (a == np.rint(a)).all():
             raise ValueError(f"{name}: expected classes, got numbers that are not whole")
@@ -180,7 +181,7 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: Arr
            [1., 1.]])
     """
     true, predicted, n = _classes(y_true, y_pred)
-    return np.bincount(true * n + predicted, _weights(sample_weight, len(true)), n * n).reshape(n, n)
+    return np.bincount(true * n + predicted, _weights(sample_weight, len(true)), n * n).reshape(n, n).astype(np.float64)
 
 
 def _counts(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None) -> tuple[_Floats, _Floats, _Floats]:
@@ -257,17 +258,17 @@ def _document(text: str, result: str) -> Callable[[_Metric], _Metric]:
 
 
 @_document("Return the share of samples predicted as a class that are of it.", "1.0")
-def precision(y_true: ArrayLike, y_pred: ArrayLike, *, average: str = "auto", sample_weight: ArrayLike | None = None) -> float:  # noqa: D103
+def precision(y_true: ArrayLike, y_pred: ArrayLike, *, average: str = "auto", sample_weight: ArrayLike | None = None) -> float:
     return _averaged(lambda hits, predicted, _: _ratio(hits, predicted), y_true, y_pred, average, sample_weight)
 
 
 @_document("Return the share of samples of a class that are predicted as it.", "0.6667")
-def recall(y_true: ArrayLike, y_pred: ArrayLike, *, average: str = "auto", sample_weight: ArrayLike | None = None) -> float:  # noqa: D103
+def recall(y_true: ArrayLike, y_pred: ArrayLike, *, average: str = "auto", sample_weight: ArrayLike | None = None) -> float:
     return _averaged(lambda hits, _, true: _ratio(hits, true), y_true, y_pred, average, sample_weight)
 
 
 @_document("Return the harmonic mean of precision and recall, ``2 hits / (predicted + true)``.", "0.8")
-def f1(y_true: ArrayLike, y_pred: ArrayLike, *, average: str = "auto", sample_weight: ArrayLike | None = None) -> float:  # noqa: D103
+def f1(y_true: ArrayLike, y_pred: ArrayLike, *, average: str = "auto", sample_weight: ArrayLike | None = None) -> float:
     return _averaged(lambda hits, predicted, true: _ratio(2 * hits, predicted + true), y_true, y_pred, average, sample_weight)
 
 
@@ -278,8 +279,8 @@ def _auc(true: NDArray[np.bool_], score: _Floats, w: _Floats) -> float:
     if not yes.any() or not no.any() or np.isnan(score).any():
         return math.nan
     _, place = np.unique(score, return_inverse=True)
-    yes, no = np.bincount(place, yes), np.bincount(place, no)
-    return float(yes @ (np.cumsum(no) - no / 2) / (yes.sum() * no.sum()))
+    above, below = np.bincount(place, yes), np.bincount(place, no)
+    return float(above @ (np.cumsum(below) - below / 2) / (yes.sum() * no.sum()))
 
 
 def roc_auc(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
@@ -290,8 +291,8 @@ def roc_auc(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | 
     y_true : array_like, shape (samples,) or (samples, labels)
         Classes, or a yes or no for each label.
     y_pred : array_like, shape (samples,), (samples, classes) or (samples, labels)
-        Scores. With more than two classes, or with labels, the mean over each against the rest; one that no sample, or every sample, belongs
-        to is left out.
+        Scores. With more than two classes, or with labels, the mean over each against the rest; one that no sample, or every sample,
+        belongs to is left out.
     sample_weight : array_like, shape (samples,), optional
         How much each counts.
 
@@ -359,8 +360,8 @@ def _check_probabilities(p: _Floats) -> None:
 def ece(y_true: ArrayLike, y_pred: ArrayLike, *, n_bins: int = 15, sample_weight: ArrayLike | None = None) -> float:
     """Return the expected calibration error: how far confidence is from accuracy.
 
-    Predictions go by the probability of the class they choose into ``n_bins`` bins of equal width, right edges included; the sum over bins
-    of ``weight of the bin * |accuracy - mean confidence|`` (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+    Predictions go by the probability of the class they choose into ``n_bins`` bins of equal width, right edges included; the sum over
+    bins of ``weight of the bin * |accuracy - mean confidence|`` (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 
     Parameters
     ----------
@@ -385,8 +386,8 @@ def ece(y_true: ArrayLike, y_pred: ArrayLike, *, n_bins: int = 15, sample_weight
     _check_probabilities(p)
     if np.isnan(p).any():
         return math.nan
-    w = _weights(sample_weight, len(true))
-    confidence, right = p.max(1), (p.argmax(1) if np.ndim(_column(np.asarray(y_pred))) == 2 else p[:, 1] > 0.5) == true
+    w, alone = _weights(sample_weight, len(true)), _column(np.asarray(y_pred)).ndim == 1
+    confidence, right = p.max(1), (p[:, 1] > 0.5 if alone else p.argmax(1)) == true
     place = np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
     gap = np.bincount(place, w * right, n_bins) - np.bincount(place, w * confidence, n_bins)
     return float(np.abs(gap).sum() / w.sum())

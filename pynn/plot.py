@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["activations"]
+__all__ = ["activations", "history"]
 
 # Told apart also by who confuses some colours (Okabe and Ito, 2008), the pale ones left out.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
@@ -89,6 +89,63 @@ def activations(functions: Any = None, x: ArrayLike | None = None, derivatives: 
     figure = draw(pyplot, at, lines, derivatives)
     if title is not None:
         figure.suptitle(title)
+    return figure
+
+
+def history(logs: Mapping[str, list[float]], names: Iterable[str] | None = None) -> Figure:
+    """Draw what `fit` reported over the epochs: a panel for each number, with that of the validation data in it.
+
+    Parameters
+    ----------
+    logs : mapping of str to list of float
+        ``History.history``.
+    names : iterable of str, optional
+        What to draw, without ``val_``; default: all but ``seconds``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If a name is unknown, or there is nothing to draw.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> figure = pynn.plot.history({"loss": [3.0, 2.0, 1.0], "val_loss": [3.1, 2.3, 1.6]})
+    >>> [axes.get_title() for axes in figure.axes]
+    ['loss']
+    """
+    known = [name for name in dict.fromkeys(name.removeprefix("val_") for name in logs) if name != "seconds"]
+    drawn = known if names is None else [names] if isinstance(names, str) else list(names)
+    for name in drawn:
+        if name not in (*known, *logs):
+            raise unknown_name("number of the history", name, known)
+    if not drawn:
+        raise ValueError("history: nothing to draw; it has no epoch")
+    pyplot = _pyplot()
+    columns = min(len(drawn), 3)
+    rows = -(-len(drawn) // columns)
+    figure: Figure
+    figure, grid = pyplot.subplots(rows, columns, figsize=(4.6 * columns, 3.4 * rows), squeeze=False, layout="constrained")
+    for axes, name in zip(grid.flat, drawn, strict=False):
+        axes.set_title(name)
+        axes.set_xlabel("epoch")
+        axes.grid(color="#EEEEEE", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        for label, key, colour in (("training", name, _COLOURS[0]), ("validation", f"val_{name}", _COLOURS[1])):
+            if key in logs:
+                marker = "o" if len(logs[key]) < 20 else None
+                axes.plot(range(1, len(logs[key]) + 1), logs[key], label=label, color=colour, marker=marker, markersize=3.5)
+    for axes in grid.flat[len(drawn) :]:
+        axes.remove()
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import pynn
-from pynn._training import Callback
 from pynn.datasets import train_test_split
 from pynn.lab._health import unit_health
 from pynn.lab._report import Comparison, Row
@@ -119,7 +118,9 @@ def compare(
     return Comparison(rows, metric, target, numbers, widths, len(data.X_train), len(data.X_test))
 
 
-def _callbacks(callback: Callable[[str, int, int], None] | None, activation: str, seed: int) -> list[Callback]:
+def _callbacks(
+    callback: Callable[[str, int, int], None] | None, activation: str, seed: int
+) -> list[Callable[[int, dict[str, float]], None]]:
     """Tell the caller's function which activation and seed it is, and count from 1."""
     return [lambda epoch, logs: callback(activation, seed, epoch + 1)] if callback else []
 

@@ -1,0 +1,108 @@
+"""What a training saw, epoch by epoch."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MOST_ROWS = 20
+"""Epochs that a table shows; of more, the first and the last ones."""
+
+
+class History:
+    """What ``fit`` saw: ``history["loss"]`` and its kin, a number an epoch.
+
+    Printed it is a table, in a notebook too.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> model = pynn.Sequential(pynn.Linear(2, 1, seed=0))
+    >>> hist = model.fit(np.eye(2), np.ones(2), loss="mse", epochs=2, seed=0)
+    >>> len(hist.history["loss"]), hist.epoch
+    (2, [0, 1])
+    """
+
+    def __init__(self) -> None:
+        self.history: dict[str, list[float]] = {}
+
+    @property
+    def epoch(self) -> list[int]:
+        """The numbers of the finished epochs, from 0."""
+        return list(range(len(self.history.get("loss", []))))
+
+    def add(self, logs: Mapping[str, float]) -> None:
+        """Add one epoch."""
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{k}={v[-1]:.4g}" for k, v in self.history.items())
+        return f"<History: {len(self.epoch)} epochs{': ' + last if last else ''}>"
+
+    def _shown(self) -> list[int | None]:
+        """Return the epochs of a table, None where some are left out."""
+        if len(self.epoch) <= _MOST_ROWS:
+            return [*self.epoch]
+        return [*self.epoch[: _MOST_ROWS // 2], None, *self.epoch[-_MOST_ROWS // 2 :]]
+
+    def _rows(self) -> list[list[str]]:
+        columns = [*self.history]
+        gap = ["..."] * (len(columns) + 1)
+        shown = [gap if i is None else [str(i + 1), *(f"{self.history[c][i]:.4g}" for c in columns)] for i in self._shown()]
+        return [["epoch", *columns], *shown]
+
+    def __str__(self) -> str:
+        rows = self._rows()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+    def _repr_html_(self) -> str:
+        head, *body = self._rows()
+        return f"<table><thead>{_line(head, 'th')}</thead><tbody>{''.join(_line(row, 'td') for row in body)}</tbody></table>"
+
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame: a row an epoch, from 1, and a column a number.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas  # type: ignore[import-untyped, unused-ignore]
+        except ImportError as error:
+            raise ImportError("History.to_pandas needs pandas: pip install pandas") from error
+        return pandas.DataFrame(self.history, index=pandas.RangeIndex(1, len(self.epoch) + 1, name="epoch"))
+
+    def plot(self, names: Iterable[str] | None = None) -> Figure:
+        """Draw each number over the epochs, what was measured on validation data beside its twin.
+
+        Parameters
+        ----------
+        names : iterable of str, optional
+            What to draw, without ``val_``; default: all but ``seconds``.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            A panel for each name.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If a name is unknown, or nothing has been trained.
+        """
+        from .plot import history
+
+        return history(self.history, names)
+
+
+def _line(cells: list[str], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"

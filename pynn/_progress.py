@@ -1,0 +1,59 @@
+"""How far a training is: a bar where tqdm is installed, else one line that is written over, or nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Self
+
+
+def _in_notebook() -> bool:
+    """Tell whether this is a notebook's kernel, whose standard error is no terminal but shown all the same."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
+
+
+class Progress:
+    """Epochs as they pass, on standard error."""
+
+    def __init__(self, verbose: bool | str, epochs: int) -> None:
+        if verbose not in (True, False, "auto"):
+            raise ValueError(f"verbose: expected True, False or 'auto', got {verbose!r}")
+        seen = sys.stderr is not None and (sys.stderr.isatty() or _in_notebook())
+        self.on = seen if verbose == "auto" else bool(verbose)
+        self.epochs = epochs
+        self.width = 0
+        self.bar: Any = None
+
+    def __enter__(self) -> Self:
+        if self.on:
+            try:
+                from tqdm.auto import tqdm  # type: ignore[import-untyped, unused-ignore]
+            except ImportError:
+                return self
+            self.bar = tqdm(total=self.epochs, unit="epoch", file=sys.stderr, dynamic_ncols=True)
+        return self
+
+    def show(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Show one more epoch."""
+        if self.bar is not None:
+            self.bar.set_postfix({k: f"{v:.4f}" for k, v in logs.items() if k != "seconds"}, refresh=False)
+            self.bar.update()
+        elif self.on:
+            line = f"epoch {epoch + 1}/{self.epochs}  " + "  ".join(f"{k} {v:.4f}" for k, v in logs.items())
+            self.width = max(self.width, len(line))
+            print(f"\r{line:<{self.width}}", end="", file=sys.stderr, flush=True)
+
+    def say(self, text: str) -> None:
+        """Write a line of its own, if anybody looks."""
+        if self.on:
+            self.__exit__()
+            print(text, file=sys.stderr)
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        elif self.width:
+            print(file=sys.stderr)
+        self.width, self.bar = 0, None

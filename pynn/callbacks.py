@@ -1,0 +1,423 @@
+"""What may look on while ``fit`` trains, and step in: between epochs, which run in C."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import IO, TYPE_CHECKING, Any
+
+from ._tables import check_count
+
+if TYPE_CHECKING:
+    from ._optimizer import Optimizer
+    from ._training import Net
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "EarlyStopping",
+    "LRScheduler",
+    "LambdaCallback",
+    "ModelCheckpoint",
+    "ReduceLROnPlateau",
+    "TensorBoard",
+]
+
+Logs = Mapping[str, float]
+
+
+class Callback:
+    """The base of every callback; a subclass says what happens in those methods that it defines.
+
+    ``self.model`` is the model, ``self.optimizer`` its optimizer, and ``self.model.stop_training = True`` ends the training after the
+    epoch. ``fit`` also takes plain functions ``(epoch, logs)``, which it calls as `on_epoch_end`. Epochs count from 0.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> class Patience(pynn.callbacks.Callback):
+    ...     def on_epoch_end(self, epoch, logs):
+    ...         self.model.stop_training = epoch == 1
+    >>> model = pynn.Sequential(pynn.Linear(2, 1))
+    >>> len(model.fit(np.eye(2), np.ones(2), loss="mse", epochs=9, callbacks=[Patience()]).epoch)
+    2
+    """
+
+    model: Net
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer of the training."""
+        assert self.model.optimizer is not None
+        return self.model.optimizer
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Look on before the first epoch; ``logs`` is empty."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        """Look on before an epoch; ``logs`` is empty."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Look at what an epoch gave: ``loss``, ``val_loss`` and so on."""
+
+    def on_train_end(self, logs: Logs) -> None:
+        """Look on at the end, also that by an exception; ``logs`` are those of the last whole epoch."""
+
+
+class LambdaCallback(Callback):
+    """Functions as a callback.
+
+    Parameters
+    ----------
+    on_epoch_end, on_epoch_begin : callable, optional
+        Functions of ``(epoch, logs)``.
+    on_train_begin, on_train_end : callable, optional
+        Functions of ``(logs)``.
+    """
+
+    def __init__(
+        self,
+        on_epoch_end: Callable[[int, dict[str, float]], Any] | None = None,
+        *,
+        on_epoch_begin: Callable[[int, dict[str, float]], Any] | None = None,
+        on_train_begin: Callable[[dict[str, float]], Any] | None = None,
+        on_train_end: Callable[[dict[str, float]], Any] | None = None,
+    ) -> None:
+        epochs = ("on_epoch_end", on_epoch_end), ("on_epoch_begin", on_epoch_begin)
+        for name, function in (*epochs, ("on_train_begin", on_train_begin), ("on_train_end", on_train_end)):
+            if function is None:
+                continue
+            if not callable(function):
+                raise TypeError(f"{name}: expected a function, got {function!r}")
+            setattr(self, name, function)
+
+
+def listed(given: Any) -> list[Callback]:
+    """Return callbacks, plain functions made into one, or raise."""
+    if isinstance(given, Callback) or callable(given) or not isinstance(given, Iterable):
+        raise TypeError(f"callbacks: expected a list, got {given!r}")
+    found = []
+    for one in given:
+        if not isinstance(one, Callback) and (isinstance(one, type) or not callable(one)):
+            raise TypeError(f"callbacks: expected functions of (epoch, logs) or pynn.callbacks.Callback objects, got {one!r}")
+        found.append(one if isinstance(one, Callback) else LambdaCallback(one))
+    return found
+
+
+# ---- those that watch a score -----------------------------------------------------------------------------------------
+class _Watch(Callback):
+    """Knows the best value so far of a number that is watched."""
+
+    def __init__(self, monitor: str | None, mode: str, min_delta: float) -> None:
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f"mode: expected 'auto', 'min' or 'max', got {mode!r}")
+        if not (isinstance(min_delta, (int, float)) and min_delta >= 0):
+            raise ValueError(f"min_delta: expected a number of 0 or more, got {min_delta!r}")
+        self.monitor, self.mode, self.min_delta = monitor, mode, float(min_delta)
+        self.best = math.nan
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Start anew."""
+        self.best = math.nan
+
+    def _watched(self, logs: Logs) -> tuple[str, float]:
+        name = self.monitor or ("val_loss" if "val_loss" in logs else "loss")
+        if name not in logs:
+            raise ValueError(f"{type(self).__name__}: monitor {name!r} is not reported; known: {', '.join(logs)}")
+        return name, float(logs[name])
+
+    def _better(self, logs: Logs) -> bool:
+        """Tell whether the number is the best so far, and remember it; NaN never is."""
+        name, value = self._watched(logs)
+        rises = self.mode == "max" or (self.mode == "auto" and not _falls(name))
+        gain = value - self.best if rises else self.best - value
+        if math.isnan(value) or not (math.isnan(self.best) or gain > self.min_delta):
+            return False
+        self.best = value
+        return True
+
+
+_FALLING = ("loss", "mae", "mse", "rmse", "ece", "error", "seconds")
+
+
+def _falls(name: str) -> bool:
+    """Tell whether less is better, by the end of a number's name."""
+    return name.lower().endswith(_FALLING)
+
+
+class EarlyStopping(_Watch):
+    """Stops when a number has not got better for ``patience`` epochs.
+
+    Parameters
+    ----------
+    monitor : str, optional
+        The number; None: ``"val_loss"`` if there is one, else ``"loss"``.
+    patience : int
+        So many epochs in a row that are not better end the training.
+    min_delta : float
+        What is more than this is better.
+    mode : {'auto', 'min', 'max'}
+        Whether less or more is better; 'auto': less for names that end in loss, mae, mse, rmse, ece or error, else more.
+    restore_best : bool
+        Whether the model gets the weights of its best epoch at the end, also when it was interrupted. A copy of them is kept.
+
+    Attributes
+    ----------
+    best, best_epoch : float, int
+        The best number, and the epoch that gave it.
+    stopped_epoch : int or None
+        The epoch after which training was stopped.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> stop = pynn.callbacks.EarlyStopping(patience=3)
+    >>> model = pynn.Sequential(pynn.Linear(2, 1, seed=0))
+    >>> hist = model.fit(np.eye(2), np.ones(2), loss="mse", optimizer=pynn.optim.SGD(lr=2.1), epochs=99, callbacks=[stop], seed=0)
+    >>> stop.best_epoch, stop.stopped_epoch
+    (0, 3)
+    """
+
+    def __init__(
+        self, monitor: str | None = None, *, patience: int = 5, min_delta: float = 0.0, mode: str = "auto", restore_best: bool = True
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        check_count("patience", patience, 1)
+        self.patience, self.restore_best = patience, restore_best
+        self.best_epoch, self.stopped_epoch = 0, None
+        self._weights: dict[str, Any] | None = None
+
+    best_epoch: int
+    stopped_epoch: int | None
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Start anew."""
+        super().on_train_begin(logs)
+        self.best_epoch, self.stopped_epoch, self._weights = 0, None, None
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Compare."""
+        if self._better(logs):
+            self.best_epoch = epoch
+            self._weights = self.model.state_dict() if self.restore_best else None
+        elif epoch - self.best_epoch >= self.patience:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Logs) -> None:
+        """Put the best weights back."""
+        if self._weights is not None:
+            self.model.load_state_dict(self._weights)
+            self._weights = None
+
+
+class ModelCheckpoint(_Watch):
+    """Saves the model after epochs, by ``model.save``.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; ``{epoch}`` and the numbers of the logs are filled in: ``"net-{epoch:03d}-{val_loss:.2f}.safetensors"``.
+    save_best_only : bool
+        Whether only an epoch better than all before is saved.
+    monitor, mode : str
+        As in `EarlyStopping`.
+    every : int
+        Saves only after so many epochs each.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, monitor: str | None = None, save_best_only: bool = False, mode: str = "auto", every: int = 1
+    ) -> None:
+        super().__init__(monitor, mode, 0.0)
+        check_count("every", every, 1)
+        self.path, self.save_best_only, self.every = os.fspath(path), save_best_only, every
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Save."""
+        if (epoch + 1) % self.every or (self.save_best_only and not self._better(logs)):
+            return
+        try:
+            path = self.path.format(epoch=epoch, **logs)
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(f"path: {self.path!r} cannot be filled in with epoch, {', '.join(logs)}: {error}") from error
+        self.model.save(path)
+
+
+class ReduceLROnPlateau(_Watch):
+    """Multiplies the learning rates by ``factor`` when a number has not got better for ``patience`` epochs.
+
+    For PyTorch's own counting, inside the optimizer, there is `pynn.optim.lr_scheduler.ReduceLROnPlateau`.
+
+    Parameters
+    ----------
+    monitor, mode, min_delta
+        As in `EarlyStopping`.
+    factor : float
+        Between 0 and 1.
+    patience : int
+        So many epochs in a row that are not better cut the rates.
+    min_lr : float
+        The lowest rate.
+    """
+
+    def __init__(
+        self,
+        monitor: str | None = None,
+        *,
+        factor: float = 0.1,
+        patience: int = 10,
+        min_delta: float = 1e-4,
+        mode: str = "auto",
+        min_lr: float = 0.0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        check_count("patience", patience, 1)
+        if not 0 < factor < 1:
+            raise ValueError(f"factor: expected a number between 0 and 1, got {factor!r}")
+        if not min_lr >= 0:
+            raise ValueError(f"min_lr: expected a number of 0 or more, got {min_lr!r}")
+        self.factor, self.patience, self.min_lr, self._waited = factor, patience, min_lr, 0
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Start anew."""
+        super().on_train_begin(logs)
+        self._waited = 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Compare."""
+        self._waited = 0 if self._better(logs) else self._waited + 1
+        if self._waited < self.patience:
+            return
+        self._waited = 0
+        for group in self.optimizer.param_groups:
+            group["lr"] = min(group["lr"], max(group["lr"] * self.factor, self.min_lr))
+
+
+class LRScheduler(Callback):
+    """Sets the learning rate of each epoch.
+
+    Parameters
+    ----------
+    schedule : callable
+        A function of the epoch that returns its rate; for several parameter groups, a number for all of them.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> opt, model = pynn.optim.SGD(), pynn.Sequential(pynn.Linear(2, 1))
+    >>> halve = pynn.callbacks.LRScheduler(lambda epoch: 0.1 * 0.5**epoch)
+    >>> hist = model.fit(np.eye(2), np.ones(2), loss="mse", optimizer=opt, epochs=3, callbacks=[halve])
+    >>> opt.param_groups[0]["lr"]
+    0.025
+    """
+
+    def __init__(self, schedule: Callable[[int], float]) -> None:
+        if not callable(schedule):
+            raise TypeError(f"schedule: expected a function of the epoch, got {schedule!r}")
+        self.schedule = schedule
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        """Set the rate."""
+        rate = float(self.schedule(epoch))
+        if not 0 <= rate < math.inf:
+            raise ValueError(f"schedule: expected a rate of 0 or more, got {rate!r} for epoch {epoch}")
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+
+# ---- those that write -------------------------------------------------------------------------------------------------
+class CSVLogger(Callback):
+    """Writes a line an epoch, at once, so that a training that dies leaves what it saw.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    append : bool
+        Whether lines are added to a file that is there.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, append: bool = False) -> None:
+        self.path, self.append = os.fspath(path), append
+        self._file: IO[str] | None = None
+        self._names: list[str] | None = None
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Open the file."""
+        self._names = None
+        if self.append and os.path.exists(self.path):
+            with open(self.path, newline="", encoding="utf-8") as file:
+                self._names = next(csv.reader(file), None)
+        self._file = open(self.path, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Write a line."""
+        assert self._file is not None
+        writer = csv.writer(self._file)
+        names = ["epoch", *logs]
+        if self._names is None:
+            writer.writerow(names)
+            self._names = names
+        if names != self._names:
+            raise ValueError(f"CSVLogger: {self.path} has the columns {', '.join(self._names)}, and this training {', '.join(names)}")
+        writer.writerow([epoch, *logs.values()])
+        self._file.flush()
+
+    def on_train_end(self, logs: Logs) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+class TensorBoard(Callback):
+    """Writes for TensorBoard, through the writer of PyTorch or tensorboardX, whichever is installed.
+
+    Parameters
+    ----------
+    log_dir : str or path
+        Where the files go.
+
+    Raises
+    ------
+    ImportError
+        When training begins, if neither is installed.
+    """
+
+    def __init__(self, log_dir: str | os.PathLike[str] = "runs") -> None:
+        self.log_dir = os.fspath(log_dir)
+        self._writer: Any = None
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Open the writer."""
+        self._writer = _summary_writer()(self.log_dir)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Write the numbers, those of validation data under the same names as their twins, and the learning rate."""
+        for name, value in logs.items():
+            part = "validation" if name.startswith("val_") else "train"
+            self._writer.add_scalar(f"{name.removeprefix('val_')}/{part}", value, epoch)
+        self._writer.add_scalar("learning rate", self.optimizer.param_groups[0]["lr"], epoch)
+
+    def on_train_end(self, logs: Logs) -> None:
+        """Close the writer."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _summary_writer() -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        try:
+            from tensorboardX import SummaryWriter  # type: ignore[import-untyped, no-redef, unused-ignore]
+        except ImportError as error:
+            raise ImportError("TensorBoard needs a writer: pip install tensorboardX, or torch and tensorboard") from error
+    return SummaryWriter

@@ -1,0 +1,480 @@
+"""Weights of rows and classes, splits, metrics while training, callbacks, divergence, interruption and what is shown."""
+
+import copy
+import csv
+import functools
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pynn
+import pynn.callbacks as cb
+from pynn import metrics
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(90, 4))
+Y = (X[:, 0] > 0.7).astype(int) + (X[:, 1] > 0.5)
+W = RNG.random(90) * (RNG.random(90) > 0.2)
+
+
+def net(outputs: int = 3, *last: str) -> pynn.Sequential:
+    layers = [pynn.Linear(4, 8, dtype="float64", seed=1), "tanh", pynn.Linear(8, outputs, dtype="float64", seed=2)]
+    return pynn.Sequential(*layers, *last)
+
+
+def same(a: pynn.Layer, b: pynn.Layer) -> bool:
+    return all(np.array_equal(p, q) for p, q in zip(a.params.values(), b.params.values(), strict=True))
+
+
+# ---- weights ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse", "huber", "bce_with_logits"])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_weights_go_with_their_rows(loss: str, shuffle: bool) -> None:
+    """By hand without shuffling; shuffled, rows of weight 0 might as well not be there, but for the batches they fill."""
+    y = Y if loss == "cross_entropy" else (RNG.random((90, 3)) > 0.5) * 1.0
+    model, twin = net(), net()
+    w = W if not shuffle else (W > 0.5) * 1.0
+    hist = model.fit(X, y, loss=loss, optimizer="sgd", epochs=2, batch_size=90 if shuffle else 16, shuffle=shuffle, sample_weight=w, seed=0)
+    if shuffle:
+        twin.fit(X[w > 0], y[w > 0], loss=loss, optimizer="sgd", epochs=2, batch_size=90, shuffle=False)
+        for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+            np.testing.assert_allclose(p.data, q.data, rtol=1e-12, atol=1e-14)
+        return
+    criterion, opt, total = pynn.losses.by_name[loss](), pynn.optim.SGD(twin.parameters()), 0.0
+    for epoch in range(2):
+        for i in range(0, 90, 16):
+            opt.zero_grad()
+            value = criterion(twin(X[i : i + 16]), y[i : i + 16], sample_weight=w[i : i + 16])
+            total += float(value) * w[i : i + 16].sum() if epoch else 0.0
+            twin.backward(criterion.backward())
+            opt.step()
+    assert same(model, twin)
+    assert hist.history["loss"][1] == pytest.approx(total / w.sum(), rel=1e-12)
+
+
+def test_weights_in_evaluation_validation_and_batches() -> None:
+    model = net()
+    hist = model.fit(X, Y, loss="cross_entropy", epochs=1, validation_data=(X, Y, W), seed=0)
+    want = float(pynn.CrossEntropyLoss()(model.predict(X), Y, sample_weight=W))
+    assert hist.history["val_loss"][0] == pytest.approx(want, rel=1e-12)
+    assert model.evaluate(X, Y, sample_weight=W)["loss"] == pytest.approx(want, rel=1e-12)
+    a, b = net(), net()
+    batches = [(X[i : i + 32], Y[i : i + 32], W[i : i + 32]) for i in range(0, 90, 32)]
+    one = a.fit(batches, loss="cross_entropy", epochs=2, metrics=["f1"])
+    two = b.fit(X, Y, loss="cross_entropy", epochs=2, batch_size=32, shuffle=False, sample_weight=W, metrics=["f1"])
+    assert same(a, b)
+    assert one.history["f1"] == two.history["f1"]
+
+
+def test_a_batch_without_weight_teaches_nothing() -> None:
+    model, before, w = net(), net(), np.r_[np.zeros(50), np.ones(40)]
+    model.fit(X, Y, loss="cross_entropy", optimizer="sgd", batch_size=50, shuffle=False, sample_weight=w)
+    before.fit(X[50:], Y[50:], loss="cross_entropy", optimizer="sgd", batch_size=50, shuffle=False)
+    assert same(model, before)
+
+
+def test_class_weights() -> None:
+    counts = np.bincount(Y)
+    balanced = 90 / (3 * counts)
+    models = []
+    for given in ("balanced", dict(enumerate(balanced)), balanced, {0: np.float64(balanced[0]), 1: balanced[1], 2: balanced[2]}):
+        models.append(net())
+        models[-1].fit(X, Y, loss="cross_entropy", epochs=2, class_weight=given, seed=0)
+    by_loss = net()
+    by_loss.fit(X, Y, loss=pynn.CrossEntropyLoss(weight=balanced), epochs=2, seed=0)
+    assert all(same(models[0], m) for m in models[1:])
+    for p, q in zip(models[0].parameters(), by_loss.parameters(), strict=True):
+        np.testing.assert_allclose(p.data, q.data, rtol=1e-9)
+    binary, rows = net(1), net(1)
+    yes = (Y > 0) * 1.0
+    binary.fit(X, yes, loss="bce_with_logits", class_weight={1: 3.0}, seed=0)
+    rows.fit(X, yes, loss="bce_with_logits", sample_weight=1 + 2 * yes, seed=0)
+    assert same(binary, rows)
+
+
+# ---- validation -------------------------------------------------------------------------------------------------------
+def test_a_split_is_seeded_stratified_and_apart() -> None:
+    seen: list[Any] = []
+    spy = lambda t, p: seen.append(t.copy()) or 0.0  # noqa: E731
+    a, b, c = net(), net(), net()
+    one = a.fit(X, Y, loss="cross_entropy", epochs=2, validation_split=0.2, seed=3, metrics={"spy": spy})
+    two = b.fit(X, Y, loss="cross_entropy", epochs=2, validation_split=0.2, seed=3)
+    three = c.fit(X, Y, loss="cross_entropy", epochs=2, validation_split=0.2, seed=4)
+    assert one.history["val_loss"] == two.history["val_loss"] != three.history["val_loss"]
+    train, held = seen[0], seen[1]
+    assert len(train) + len(held) == 90
+    np.testing.assert_allclose(np.bincount(held) / np.bincount(Y), 0.2, atol=0.05)
+    np.testing.assert_array_equal(np.bincount(held) + np.bincount(train), np.bincount(Y))
+    w = np.arange(90.0)
+    number = net(1)
+    number.fit(X, w, loss="mse", validation_split=0.25, sample_weight=w, metrics={"spy": spy}, seed=0)
+    train, held = seen[-2], seen[-1]
+    assert sorted(np.r_[train, held]) == w.tolist()
+
+
+# ---- metrics ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("last", [(), ("softmax",), ("log_softmax",)])
+def test_metrics_of_classes(last: tuple[str, ...]) -> None:
+    model, loss = net(3, *last), "nll" if last == ("log_softmax",) else "cross_entropy"
+    names = ["accuracy", "f1", "roc_auc", "log_loss", "ece", "top_2_accuracy", "precision", "recall"]
+    hist = model.fit(X, Y, loss=loss, epochs=3, validation_data=(X, Y), metrics=names, seed=0)
+    p = model.predict_proba(X)
+    for name in names:
+        want = metrics.top_k_accuracy(Y, p, k=2) if name.startswith("top") else metrics.by_name[name](Y, p)
+        assert hist.history[f"val_{name}"][-1] == pytest.approx(want, rel=1e-9), name
+    assert hist.history["val_log_loss"][-1] == pytest.approx(hist.history["val_loss"][-1], rel=1e-9)
+    assert hist.history["log_loss"] == pytest.approx(hist.history["loss"], rel=1e-9)  # each batch before its update
+    assert model.evaluate(X, Y)["f1"] == hist.history["val_f1"][-1]
+    assert set(model.evaluate(X, Y, metrics=["ece"])) == {"loss", "accuracy", "ece"}
+
+
+def test_metrics_of_numbers_binary_outputs_and_functions() -> None:
+    t = X @ np.arange(8.0).reshape(4, 2)
+    model = net(2)
+    half = functools.partial(metrics.mae, sample_weight=np.r_[np.ones(45), np.zeros(45)])
+    hist = model.fit(X, t, loss="mse", epochs=2, metrics=["mae", "rmse", "r2", "mse"], validation_data=(X, t), seed=0)
+    assert hist.history["mse"] == pytest.approx(hist.history["loss"], rel=1e-12)
+    assert hist.history["val_r2"][-1] == pytest.approx(metrics.r2(t, model.predict(X)))
+    assert model.evaluate(X, t, metrics={"first": half})["first"] == pytest.approx(np.abs(t - model.predict(X))[:45].mean())
+    for last, loss in (((), "bce_with_logits"), (("sigmoid",), "bce")):
+        one = net(1, *last)
+        seen: list[Any] = []
+        own = lambda t, p: seen.append(p) or 1  # noqa: B023, E731
+        hist = one.fit(X, Y > 0, loss=loss, epochs=1, metrics={"own": own, "auc": "roc_auc"}, validation_data=(X, Y > 0), seed=0)
+        np.testing.assert_allclose(seen[-1], one.predict(X), rtol=1e-12)  # functions see what predict gives
+        assert hist.history["val_auc"][0] == pytest.approx(metrics.roc_auc(Y > 0, one.predict_proba(X)))
+
+
+def test_metrics_leave_out_what_the_loss_ignores_and_take_probabilities_for_classes() -> None:
+    y = np.where(np.arange(90) % 3, Y, -100)
+    model = net()
+    model.fit(X, y, loss="cross_entropy", seed=0)
+    assert model.evaluate(X, y, metrics=["f1"])["f1"] == pytest.approx(metrics.f1(Y[y >= 0], model.predict(X)[y >= 0]))
+    assert model.evaluate(X, np.eye(3)[Y], metrics=["f1"])["f1"] == pytest.approx(metrics.f1(Y, model.predict(X)))
+
+
+def test_metrics_of_several_outputs() -> None:
+    x = pynn.Input(4)
+    model = pynn.Model(x, {"c": pynn.Linear(4, 3, seed=0)(x), "n": pynn.Linear(4, 1, seed=1)(x)})
+    y = {"c": Y, "n": X[:, 0]}
+    hist = model.fit(X, y, loss={"c": "cross_entropy", "n": "mse"}, metrics={"c": ["f1"], "n": ["mae", "r2"]}, validation_data=(X, y))
+    assert {"c_f1", "n_mae", "n_r2", "val_c_f1", "val_n_mae", "val_n_r2"} <= set(hist.history)
+    assert hist.history["val_n_mae"][0] == pytest.approx(np.abs(model.predict(X)[1][:, 0] - X[:, 0]).mean(), rel=1e-5)
+
+
+def test_metrics_change_nothing_that_is_learnt() -> None:
+    a, b = net(), net()
+    a.fit(X, Y, loss="cross_entropy", epochs=3, seed=0)
+    b.fit(X, Y, loss="cross_entropy", epochs=3, seed=0, metrics=["f1", "ece"], validation_data=(X, Y))
+    assert same(a, b)
+
+
+# ---- tables -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_tables(library: str) -> None:
+    tables = pytest.importorskip(library)
+    frame, series = tables.DataFrame({f"c{9 - i}": X[:, i] for i in range(4)}), tables.Series(Y)
+    a, b = net(), net()
+    a.fit(frame, series, loss="cross_entropy", epochs=2, seed=0, validation_split=0.2, sample_weight=tables.Series(W))
+    b.fit(X, Y, loss="cross_entropy", epochs=2, seed=0, validation_split=0.2, sample_weight=W)
+    assert same(a, b)
+    np.testing.assert_array_equal(a.predict(frame), b.predict(X))
+
+
+def test_tables_of_mixed_and_nullable_columns() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1, 2, 3], "b": [True, False, True], "c": pandas.array([1, None, 3], "Int64"), "d": [0.5, 1.5, 2.5]})
+    model = net()
+    out = model.predict(frame)
+    np.testing.assert_array_equal(out, model.predict(np.array([[1, 1, 1, 0.5], [2, 0, np.nan, 1.5], [3, 1, 3, 2.5]])))
+    with pytest.raises(TypeError, match=r"X: column 'b' holds"):
+        model.predict(frame.assign(b=["x", "y", "z"]))
+
+
+# ---- one step at a time -----------------------------------------------------------------------------------------------
+def test_train_on_batch_is_a_step_of_fit() -> None:
+    a, b, opt = net(), net(), pynn.optim.Adam(lr=0.01)
+    losses = [a.train_on_batch(X[:32], Y[:32], loss="cross_entropy", optimizer=opt)["loss"]]
+    losses += [a.train_on_batch(X[:32], Y[:32])["loss"] for _ in range(4)]
+    hist = b.fit(X[:32], Y[:32], loss="cross_entropy", optimizer=pynn.optim.Adam(lr=0.01), epochs=5, shuffle=False)
+    assert same(a, b)
+    assert losses == hist.history["loss"]
+    assert opt.steps == 5
+    with pytest.raises(ValueError, match="loss: expected one"):
+        net().train_on_batch(X, Y)
+    with pytest.raises(pynn.DivergenceError, match="weights are as they were"):
+        a.train_on_batch(X[:4] * np.nan, Y[:4])
+    assert same(a, b)
+
+
+def test_partial_fit_takes_labels_and_goes_on() -> None:
+    names = np.array(["cat", "dog", "eel"])
+    a, b, opt = net(), net(), pynn.optim.Adam()
+    a.partial_fit(X[:10], names[Y[:10]], classes=names[::-1], seed=0)
+    for _ in range(3):
+        assert a.partial_fit(X, names[Y], seed=0) is a
+    b.fit(X[:10], Y[:10], loss="cross_entropy", optimizer=opt, seed=0)
+    for _ in range(3):
+        b.fit(X, Y, loss="cross_entropy", optimizer=opt, seed=0)
+    assert same(a, b)
+    assert set(a.classes_[a.predict_class(X)]) <= set(names)
+    with pytest.raises(ValueError, match="differ from"):
+        a.partial_fit(X, Y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"'(cat|dog|eel)s'"):
+        a.partial_fit(X, np.char.add(names[Y], "s"))
+    with pytest.raises(ValueError, match="2 of them do not go with a net of 3 outputs"):
+        net().partial_fit(X, Y, classes=[0, 1])
+
+
+# ---- callbacks --------------------------------------------------------------------------------------------------------
+def test_callbacks_are_called_in_order_and_may_stop() -> None:
+    seen: list[Any] = []
+
+    class Spy(cb.Callback):
+        def on_train_begin(self, logs: Any) -> None:
+            seen.append(("begin", type(self.model.optimizer).__name__))
+
+        def on_epoch_begin(self, epoch: int, logs: Any) -> None:
+            seen.append(("in", epoch))
+
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            seen.append(("out", epoch))
+            self.model.stop_training = epoch == 1
+
+        def on_train_end(self, logs: Any) -> None:
+            seen.append(("end", sorted(logs)))
+
+    net().fit(X, Y, loss="cross_entropy", epochs=5, callbacks=[Spy(), lambda epoch, logs: seen.append(("plain", epoch))])
+    want: list[Any] = [("begin", "Adam")]
+    want += [(what, epoch) for epoch in (0, 1) for what in ("in", "out", "plain")]
+    assert seen == [*want, ("end", ["accuracy", "loss", "seconds"])]
+
+
+def scripted(values: list[float]) -> Any:
+    """A metric that returns these, one after the other."""
+    left = iter(values)
+    return lambda t, p: next(left)
+
+
+def test_early_stopping_restores_the_best() -> None:
+    after: list[Any] = []
+    stop = cb.EarlyStopping("val_score", patience=2, mode="max")
+    model = net()
+    keep = cb.LambdaCallback(lambda epoch, logs: after.append(copy.deepcopy(model)))
+    values = [0.0, 0.5, 0.0, 0.7, 0.0, 0.6, 0.0, 0.7, 0.0, 0.9]  # training, validation, training, ...
+    score = {"score": scripted(values)}
+    hist = model.fit(X, Y, loss="cross_entropy", epochs=5, validation_data=(X, Y), metrics=score, callbacks=[keep, stop])
+    assert (stop.best, stop.best_epoch, stop.stopped_epoch, len(hist.epoch)) == (0.7, 1, 3, 4)
+    assert same(model, after[1])
+    last = net()
+    last.fit(X, Y, loss="cross_entropy", epochs=3, callbacks=[cb.EarlyStopping(patience=1, min_delta=9.0, restore_best=False)])
+    assert len(last.history.epoch) == 2
+    with pytest.raises(ValueError, match="monitor 'val_los' is not reported; known: loss"):
+        net().fit(X, Y, loss="cross_entropy", callbacks=[cb.EarlyStopping("val_los")])
+
+
+def test_learning_rates_by_callback() -> None:
+    opt, rates = pynn.optim.SGD(lr=1.0), []
+    look = lambda epoch, logs: rates.append(opt.param_groups[0]["lr"])  # noqa: E731
+    model = net()
+    plateau = cb.ReduceLROnPlateau("score", factor=0.5, patience=2, mode="max", min_lr=0.2)
+    score = {"score": scripted([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])}
+    model.fit(X, Y, loss="cross_entropy", optimizer=opt, epochs=8, metrics=score, callbacks=[look, plateau])
+    assert rates == [1.0, 1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.2]
+    a, b = net(), net()
+    a.fit(X, Y, loss="cross_entropy", optimizer=pynn.optim.SGD(), epochs=3, seed=0, callbacks=[cb.LRScheduler(lambda e: 0.1 / (1 + e))])
+    rate = pynn.optim.lr_scheduler.LambdaLR(lr_lambda=lambda e: 1 / (1 + e))
+    b.fit(X, Y, loss="cross_entropy", optimizer=pynn.optim.SGD(lr=0.1, schedule=rate), epochs=3, seed=0)
+    for p, q in zip(a.parameters(), b.parameters(), strict=True):
+        np.testing.assert_allclose(p.data, q.data, rtol=1e-12)
+
+
+def test_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[str] = []
+    monkeypatch.setattr(pynn.Sequential, "save", lambda self, path: saved.append(path), raising=False)
+    score = {"score": scripted([0.1, 0.3, 0.2, 0.4])}
+    every = cb.ModelCheckpoint("a-{epoch:02d}-{score:.1f}", every=2)
+    best = cb.ModelCheckpoint("best", monitor="score", save_best_only=True)
+    net().fit(X, Y, loss="cross_entropy", epochs=4, metrics=score, callbacks=[every, best])
+    assert saved == ["best", "a-01-0.3", "best", "a-03-0.4", "best"]
+    with pytest.raises(ValueError, match=r"path: 'a-\{nothing\}' cannot be filled in"):
+        net().fit(X, Y, loss="cross_entropy", callbacks=[cb.ModelCheckpoint("a-{nothing}")])
+
+
+def test_csv(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    hist = net().fit(X, Y, loss="cross_entropy", epochs=3, callbacks=[cb.CSVLogger(path)])
+    rows = [*csv.DictReader(path.open())]
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert [float(row["loss"]) for row in rows] == hist.history["loss"]
+    net().fit(X, Y, loss="cross_entropy", callbacks=[cb.CSVLogger(path, append=True)])
+    assert len(path.read_text().splitlines()) == 5
+    with pytest.raises(ValueError, match="has the columns"):
+        net(1).fit(X, X[:, 0], loss="mse", callbacks=[cb.CSVLogger(path, append=True)])
+
+
+def test_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as without:
+        for name in ("torch.utils.tensorboard", "tensorboardX"):
+            without.setitem(sys.modules, name, None)
+        with pytest.raises(ImportError, match="pip install tensorboardX"):
+            net().fit(X, Y, loss="cross_entropy", callbacks=[cb.TensorBoard(tmp_path / "none")])
+    pytest.importorskip("tensorboardX")
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    hist = net().fit(X, Y, loss="cross_entropy", epochs=3, validation_data=(X, Y), callbacks=[cb.TensorBoard(tmp_path / "some")])
+    found = events.EventAccumulator(str(tmp_path / "some"))
+    found.Reload()
+    assert [e.value for e in found.Scalars("loss/validation")] == pytest.approx(hist.history["val_loss"], rel=1e-6)
+    assert {"loss/train", "accuracy/train"} <= set(found.Tags()["scalars"])
+
+
+# ---- what goes wrong --------------------------------------------------------------------------------------------------
+def test_divergence_names_the_row_and_puts_the_weights_back() -> None:
+    bad, model, before = X.copy(), net(), net()
+    bad[67, 2] = np.nan
+    with pytest.raises(pynn.DivergenceError, match="epoch 0, step 5: X holds NaN or infinity in row 67") as told:
+        model.fit(bad, Y, loss="cross_entropy", batch_size=16, shuffle=False)
+    assert (told.value.epoch, told.value.step, told.value.row) == (0, 5, 67)
+    assert same(model, before)
+    assert pickle.loads(pickle.dumps(told.value)).row == 67
+
+
+def test_divergence_names_the_layer_and_keeps_the_last_good_epoch() -> None:
+    good = net(1)
+    good.fit(X, Y, loss="mse", optimizer=pynn.optim.SGD(lr=0.01), epochs=2, shuffle=False)
+    model, opt = net(1), pynn.optim.SGD(lr=0.01)
+
+    def explode(epoch: int, logs: Any) -> None:
+        opt.param_groups[0]["lr"] = 1e200 if epoch == 1 else 0.01
+
+    with pytest.raises(pynn.DivergenceError, match="epoch 2, step 8: the loss itself"):
+        model.fit(X, Y, loss="mse", optimizer=opt, epochs=5, shuffle=False, callbacks=[explode])
+    assert same(model, good)
+    assert len(model.history.epoch) == 2
+
+    def spoil(epoch: int, logs: Any) -> None:
+        model[2].weight[0, 3] = np.inf
+
+    before = copy.deepcopy(model)
+    with pytest.raises(pynn.DivergenceError, match=r"layer 2 \(Linear\) has a .*weight that is not finite") as told:
+        model.fit(X, Y, loss="mse", optimizer=pynn.optim.SGD(lr=0.0), epochs=5, callbacks=[spoil])
+    assert told.value.layer == "2"
+    assert same(model, before)
+    big = pynn.Sequential(pynn.Linear(4, 4, dtype="float64", seed=0), "exponential", pynn.Linear(4, 1, dtype="float64"))
+    with pytest.raises(pynn.DivergenceError, match="the output for row 3 of X is not finite after layer 1") as told:
+        big.fit(np.where(np.arange(90)[:, None] == 3, 1e200, X), Y, loss="mse", batch_size=90)
+    assert (told.value.layer, told.value.row) == ("1", 3)
+
+
+def test_an_interruption_keeps_model_and_history_and_says_so() -> None:
+    def interrupt(epoch: int, logs: Any) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    ended: list[Any] = []
+    model, twin = net(), net()
+    with pytest.raises(KeyboardInterrupt) as told:
+        model.fit(X, Y, loss="cross_entropy", epochs=9, seed=0, callbacks=[interrupt, cb.LambdaCallback(on_train_end=ended.append)])
+    assert "interrupted in epoch 3 of 9: the model keeps" in told.value.__notes__[0]
+    assert "3 finished epochs" in told.value.__notes__[0]
+    assert model.history.epoch == [0, 1, 2]
+    assert len(ended) == 1
+    twin.fit(X, Y, loss="cross_entropy", epochs=3, seed=0)
+    assert same(model, twin)
+
+
+ERRORS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "weights' shape": ({"sample_weight": W[:5]}, ValueError, r"sample_weight: shape \(5,\).*\(90,\)"),
+    "negative weight": ({"sample_weight": -W}, ValueError, "sample_weight: .* 0 or more"),
+    "no weight": ({"sample_weight": 0 * W}, ValueError, "sample_weight: expected at least one"),
+    "class": ({"class_weight": {5: 1.0}}, ValueError, r"class_weight: 5 is not a class in 0..2"),
+    "class word": ({"class_weight": "even"}, ValueError, "class_weight: .*'even'"),
+    "class numbers": ({"class_weight": [1, 2]}, ValueError, r"class_weight: shape \(2,\).*\(3,\)"),
+    "NaN class": ({"class_weight": {0: np.nan}}, ValueError, "class_weight: expected finite"),
+    "split": ({"validation_split": 1.0}, ValueError, "validation_split: .*1.0"),
+    "both": ({"validation_split": 0.1, "validation_data": (X, Y)}, ValueError, "validation_split: give it or"),
+    "validation": ({"validation_data": X}, TypeError, "validation_data: expected"),
+    "metric": ({"metrics": ["acuracy"]}, ValueError, "unknown metric 'acuracy'; did you mean 'accuracy'"),
+    "no metric": ({"metrics": [3]}, TypeError, "metrics: .*3"),
+    "text": ({"metrics": {"a": lambda t, p: "x"}}, TypeError, "metrics: a returned 'x'"),
+    "callback": ({"callbacks": [3]}, TypeError, "callbacks: .*3"),
+    "callback class": ({"callbacks": [cb.EarlyStopping]}, TypeError, "callbacks: .*EarlyStopping"),
+    "one callback": ({"callbacks": cb.EarlyStopping()}, TypeError, "callbacks: expected a list"),
+    "on_nan": ({"on_nan": "stop"}, ValueError, "on_nan: .*'stop'"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_what_is_wrong_is_said(name: str) -> None:
+    arguments, kind, message = ERRORS[name]
+    with pytest.raises(kind, match=message):
+        net().fit(X, Y, loss="cross_entropy", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: cb.EarlyStopping(patience=0), "patience: .*0"),
+        (lambda: cb.EarlyStopping(mode="up"), "mode: .*'up'"),
+        (lambda: cb.EarlyStopping(min_delta=-1), "min_delta: .*-1"),
+        (lambda: cb.ReduceLROnPlateau(factor=1.0), "factor: .*1.0"),
+        (lambda: cb.ReduceLROnPlateau(min_lr=-1.0), "min_lr: .*-1.0"),
+        (lambda: cb.ModelCheckpoint("a", every=0), "every: .*0"),
+    ],
+)
+def test_callbacks_say_what_is_wrong(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# ---- what is shown ----------------------------------------------------------------------------------------------------
+def test_history_as_text_html_and_table() -> None:
+    hist = net().fit(X, Y, loss="cross_entropy", epochs=25, metrics={"<b>": lambda t, p: 1.5}, seed=0)
+    lines = str(hist).splitlines()
+    assert lines[0].split() == ["epoch", "loss", "accuracy", "<b>", "seconds"]
+    assert len({len(line) for line in lines}) == 1
+    assert lines[1].split()[0] == "1"
+    assert lines[-1].split()[0] == "25"
+    assert "..." in str(hist)
+    page = hist._repr_html_()
+    assert "<th>&lt;b&gt;</th>" in page
+    assert "<b>" not in page
+    frame = pytest.importorskip("pandas") and hist.to_pandas()
+    assert frame["loss"].tolist() == hist.history["loss"]
+    assert frame.index.tolist() == list(range(1, 26))
+    assert str(pynn.History()) == "epoch"
+
+
+def test_history_as_a_picture() -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    hist = net().fit(X, Y, loss="cross_entropy", epochs=4, validation_data=(X, Y), metrics=["f1"], seed=0)
+    figure = hist.plot()
+    assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy", "f1"]
+    lines = figure.axes[0].get_lines()
+    assert [list(line.get_ydata()) for line in lines] == [hist.history["loss"], hist.history["val_loss"]]
+    assert [axes.get_title() for axes in hist.plot(["f1"]).axes] == ["f1"]
+    with pytest.raises(ValueError, match="did you mean 'loss'"):
+        hist.plot(["los"])
+    with pytest.raises(ValueError, match="no epoch"):
+        pynn.History().plot()
+    pyplot.close("all")
+
+
+@pytest.mark.parametrize("bar", [True, False])
+def test_progress(bar: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    if bar:
+        pytest.importorskip("tqdm")
+    else:
+        monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    net().fit(X, Y, loss="cross_entropy", epochs=3, verbose=True)
+    shown = capsys.readouterr()
+    assert "3/3" in shown.err
+    assert "loss" in shown.err
+    assert ("it/s" in shown.err or "epoch/s" in shown.err) == bar
+    net().fit(X, Y, loss="cross_entropy", epochs=3)
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "")
