@@ -140,7 +140,8 @@ def dirac_(tensor: T, groups: int = 1) -> T:
     if groups < 1 or array.shape[0] % groups:
         raise ValueError(f"groups: {array.shape[0]} output channels do not divide by {groups}")
     array[...] = 0
-    each, centre = array.shape[0] // groups, tuple(n // 2 for n in array.shape[2:])
+    each: int = array.shape[0] // groups
+    centre: tuple[int, ...] = tuple(n // 2 for n in array.shape[2:])
     for g in range(groups):
         for d in range(min(each, array.shape[1])):
             array[(g * each + d, d, *centre)] = 1
