@@ -152,7 +152,7 @@ class _LPPool(_Windows, abstract=True):
 class _Adaptive(_Pool, abstract=True):
     """What pooling to a given size shares."""
 
-    def __init__(self, output_size: int | None | tuple[int | None, ...]) -> None:
+    def __init__(self, output_size: int | tuple[int | None, ...] | None) -> None:
         super().__init__()
         sizes = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * self._axes
         known = iter(per_axis("output_size", tuple(1 if s is None else s for s in sizes), self._axes, 1))
@@ -169,7 +169,7 @@ class _Adaptive(_Pool, abstract=True):
 class _AdaptiveMax(_Adaptive, abstract=True):
     _op = _MAXIMUM
 
-    def __init__(self, output_size: int | None | tuple[int | None, ...], return_indices: bool = False) -> None:
+    def __init__(self, output_size: int | tuple[int | None, ...] | None, return_indices: bool = False) -> None:
         super().__init__(output_size)
         self.return_indices = bool(return_indices)
 

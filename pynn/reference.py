@@ -224,6 +224,47 @@ def philox(seed: int, stream: int, index: Array) -> Array:
     return np.stack(c, -1)
 
 
+Pair = tuple[int, int]
+
+
+def conv2d(
+    x: Array, weight: Array, bias: Array | None = None, stride: Pair = (1, 1), dilation: Pair = (1, 1), groups: int = 1
+) -> Array:
+    """Return the convolution of x (N, C, H, W), padded already, with weight (O, C / groups, height, width)."""
+    height, width = weight.shape[2:]
+    rows = (x.shape[2] - dilation[0] * (height - 1) - 1) // stride[0] + 1
+    columns = (x.shape[3] - dilation[1] * (width - 1) - 1) // stride[1] + 1
+    y = np.zeros((len(x), groups, len(weight) // groups, rows, columns), x.dtype)
+    for i, j in np.ndindex(height, width):
+        seen = x[:, :, i * dilation[0] :, j * dilation[1] :][:, :, : (rows - 1) * stride[0] + 1 : stride[0], : (columns - 1) * stride[1] + 1 : stride[1]]
+        split = seen.reshape(len(x), groups, -1, rows, columns)
+        y += np.einsum("ngchw,goc->ngohw", split, weight[:, :, i, j].reshape(groups, -1, weight.shape[1]))
+    out: Array = y.reshape(len(x), len(weight), rows, columns)
+    return out if bias is None else np.asarray(out + bias[:, None, None])
+
+
+def conv_transpose2d(
+    x: Array, weight: Array, bias: Array | None = None, stride: Pair = (1, 1), dilation: Pair = (1, 1), groups: int = 1
+) -> Array:
+    """Return the transpose of `conv2d`, before padding is cut off: x (N, C, H, W), weight (C, O / groups, height, width)."""
+    height, width = weight.shape[2:]
+    n, c, rows, columns = x.shape
+    shape = ((rows - 1) * stride[0] + dilation[0] * (height - 1) + 1, (columns - 1) * stride[1] + dilation[1] * (width - 1) + 1)
+    y = np.zeros((n, groups, weight.shape[1], *shape), x.dtype)
+    for i, j in np.ndindex(height, width):
+        given = np.einsum("ngchw,gco->ngohw", x.reshape(n, groups, -1, rows, columns), weight[:, :, i, j].reshape(groups, c // groups, -1))
+        part = y[..., i * dilation[0] :, j * dilation[1] :]
+        part[..., : (rows - 1) * stride[0] + 1 : stride[0], : (columns - 1) * stride[1] + 1 : stride[1]] += given
+    out: Array = y.reshape(n, -1, *shape)
+    return out if bias is None else np.asarray(out + bias[:, None, None])
+
+
+def pool2d(x: Array, kernel: Pair, stride: Pair, reduce: Callable[..., Array] = np.max) -> Array:
+    """Return ``reduce`` (`numpy.max`, `numpy.mean`, ...) of every window of x (N, C, H, W)."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, kernel, (2, 3))
+    return np.asarray(reduce(windows[:, :, :: stride[0], :: stride[1]], axis=(4, 5)))
+
+
 # ---- losses ---------------------------------------------------------------------------------------------------------
 def loss(name: str, inputs: Array | tuple[Array, ...], target: ArrayLike | None = None, **settings: Any) -> Array:
     """Return the values of a loss, by evaluating the formula of the core's table for each row, or for all elements at once.

@@ -1,0 +1,173 @@
+"""Convolution and pooling: against the plain twins, by adjointness, in both layouts, on every instruction set and any number of threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pynn
+from pynn import reference
+
+SHAPES = [(1, 6, 1), (3, 20, 1), (20, 3, 1), (8, 12, 4), (7, 7, 7), (33, 70, 1)]
+"""Channels in and out, and groups: few and many on either side, vectors full and not."""
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"stride": (2, 1), "padding": (1, 2)},
+    {"dilation": (1, 2), "padding": 2},
+    {"stride": 3, "dilation": 2, "padding": 1},
+]
+
+
+def pair(value: Any) -> tuple[int, int]:
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def geometry(settings: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    return {name: pair(settings.get(name, 1)) for name in ("stride", "dilation")}
+
+
+def make(cls: Any, *args: Any, **settings: Any) -> Any:
+    layer = cls(*args, dtype="float64", seed=0, **settings)
+    layer.bias = np.random.default_rng(2).normal(size=layer.bias.shape)
+    return layer
+
+
+def check_gradients(layer: Any, x: np.ndarray, seed: int = 0) -> None:
+    """Any change of x or of a parameter changes sum(gy * y) by its product with the gradient: layers here are linear in each."""
+    rng = np.random.default_rng(seed)
+    y = layer(x)
+    gy = rng.normal(size=y.shape)
+    layer.zero_grad()
+    gx = layer.backward(gy)
+    grads = {name: g.copy() for name, g in layer.grads.items()}
+    dx = rng.normal(size=x.shape)
+    assert ((layer(x + dx) - y) * gy).sum() == pytest.approx((gx * dx).sum(), rel=1e-9, abs=1e-9)
+    for name, p in layer.params.items():
+        dp, before = rng.normal(size=p.shape), p.copy()
+        p += dp
+        assert ((layer(x) - y) * gy).sum() == pytest.approx((grads[name] * dp).sum(), rel=1e-9, abs=1e-9)
+        p[...] = before
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("channels", SHAPES)
+def test_convolution_is_its_twin(channels: tuple[int, int, int], settings: dict[str, Any], isa: str) -> None:
+    c, o, groups = channels
+    layer, x = make(pynn.Conv2d, c, o, (3, 2), groups=groups, **settings), np.random.default_rng(1).normal(size=(3, c, 9, 11))
+    p = pair(settings.get("padding", 0))
+    padded = np.pad(x, ((0, 0), (0, 0), (p[0],) * 2, (p[1],) * 2))
+    np.testing.assert_allclose(layer(x), reference.conv2d(padded, layer.weight, layer.bias, groups=groups, **geometry(settings)), atol=1e-12)
+    check_gradients(layer, x)
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("channels", SHAPES)
+def test_transpose_is_its_twin(channels: tuple[int, int, int], settings: dict[str, Any], isa: str) -> None:
+    c, o, groups = channels
+    layer, x = make(pynn.ConvTranspose2d, c, o, (3, 2), groups=groups, **settings), np.random.default_rng(1).normal(size=(3, c, 5, 6))
+    whole = reference.conv_transpose2d(x, layer.weight, layer.bias, groups=groups, **geometry(settings))
+    p = pair(settings.get("padding", 0))
+    np.testing.assert_allclose(layer(x), whole[:, :, p[0] : whole.shape[2] - p[0], p[1] : whole.shape[3] - p[1]], atol=1e-12)
+    check_gradients(layer, x)
+
+
+@pytest.mark.parametrize(("mode", "numpy"), [("reflect", "reflect"), ("replicate", "edge"), ("circular", "wrap")])
+def test_padding_modes_are_numpys(mode: str, numpy: Any) -> None:
+    layer, x = make(pynn.Conv2d, 3, 5, 3, padding=(2, 1), stride=2, padding_mode=mode), np.random.default_rng(1).normal(size=(2, 3, 6, 7))
+    padded = np.pad(x, ((0, 0), (0, 0), (2, 2), (1, 1)), mode=numpy)
+    np.testing.assert_allclose(layer(x), reference.conv2d(padded, layer.weight, layer.bias, (2, 2)), atol=1e-12)
+    check_gradients(layer, x)
+
+
+@pytest.mark.parametrize(("name", "reduce"), [("MaxPool2d", np.max), ("AvgPool2d", np.mean)])
+def test_pooling_is_its_twin(name: str, reduce: Any, isa: str) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 7, 9, 8))
+    np.testing.assert_allclose(getattr(pynn, name)((3, 2), (2, 1))(x), reference.pool2d(x, (3, 2), (2, 1), reduce), atol=1e-14)
+    layer = getattr(pynn, name)(2)
+    gx = layer.backward(np.ones_like(layer(x)))
+    assert gx.sum() == pytest.approx(layer(x).size)
+
+
+def net(dtype: str = "float64") -> pynn.Sequential:
+    """Plain input, channels last between, both kinds of pooling, plain again for Linear."""
+    options: dict[str, Any] = {"dtype": dtype, "seed": 0}
+    head = [pynn.Conv2d(1, 6, 5, padding=2, **options), pynn.ReLU(), pynn.MaxPool2d(2), pynn.Conv2d(6, 16, 3, **options), pynn.Tanh()]
+    tail = [pynn.AvgPool2d(2), pynn.Conv2d(16, 20, 2, **options), pynn.Flatten(), pynn.Linear(20, 4, **options)]
+    return pynn.Sequential(*head, *tail)
+
+
+def test_a_plan_with_channels_last_computes_what_layers_alone_do() -> None:
+    model, x = net(), np.random.default_rng(0).normal(size=(9, 1, 14, 14))
+    y, g = model(x), np.random.default_rng(1).normal(size=(9, 4))
+    gx = model.backward(g)
+    whole = {name: grad.copy() for name, grad in model.grads.items()}
+    model.zero_grad()
+    h = x
+    for layer in model:
+        h = layer(h)
+    for layer in reversed(list(model)):
+        g = layer.backward(g)
+    np.testing.assert_allclose(y, h, atol=1e-13)
+    np.testing.assert_allclose(gx, g, atol=1e-13)
+    for name, grad in model.grads.items():
+        np.testing.assert_allclose(whole[name], grad, atol=1e-12)
+    np.testing.assert_allclose(model.predict(x), y, atol=1e-13)
+
+
+def test_threads_change_no_bit() -> None:
+    x, y = np.random.default_rng(0).normal(size=(40, 1, 14, 14)).astype("f"), np.arange(40) % 4
+
+    def train(threads: int) -> dict[str, np.ndarray]:
+        with pynn.num_threads(threads):
+            model = net("float32")
+            model.fit(x, y, loss="cross_entropy", optimizer="adam", epochs=2, batch_size=16, seed=0, verbose=False)
+            return model.state_dict()
+
+    one = train(1)
+    for threads in (2, 7):
+        for name, a in train(threads).items():
+            assert a.tobytes() == one[name].tobytes(), name
+
+
+def test_fold_is_the_transpose_of_unfold() -> None:
+    unfold, fold = pynn.Unfold((3, 2), 2, 1, (1, 2)), pynn.Fold((8, 9), (3, 2), 2, 1, (1, 2))
+    x = np.random.default_rng(0).normal(size=(2, 3, 8, 9))
+    columns = unfold(x)
+    z = np.random.default_rng(1).normal(size=columns.shape)
+    assert (fold(z) * x).sum() == pytest.approx((columns * z).sum())
+    np.testing.assert_array_equal(unfold.backward(z), fold(z))
+    np.testing.assert_array_equal(fold.backward(x), columns)
+
+
+def test_maxima_know_where_they_stood() -> None:
+    x = np.random.default_rng(0).normal(size=(2, 3, 7, 6))
+    y, index = pynn.MaxPool2d(3, 2, 1, return_indices=True)(x)
+    np.testing.assert_array_equal(np.take_along_axis(x.reshape(2, 3, -1), index.reshape(2, 3, -1), -1).reshape(y.shape), y)
+    x[0, 0, 3, 3] = np.nan
+    assert np.isnan(pynn.MaxPool2d(6)(x)[0, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (pynn.Conv2d(3, 8, 3), (2, 4, 9, 9), r"\(4, 9, 9\).*weight has shape \(8, 3, 3, 3\)"),
+        (pynn.Conv2d(3, 8, 3), (2, 3, 2, 9), r"\(3, 2, 9\) under a weight of shape \(8, 3, 3, 3\)"),
+        (pynn.Conv1d(3, 8, 3), (9,), r"\(N, C, L\) or \(C, L\), got shape \(9,\)"),
+        (pynn.MaxPool2d(3), (1, 2, 9), r"no room for a window of 3"),
+        (pynn.Fold((4, 4), 2), (1, 4, 8), r"\(4, 8\) is not \(channels \* 4, 9\)"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_named(layer: Any, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        layer(np.ones(shape))
+
+
+@pytest.mark.parametrize("layer", [pynn.Conv2d(3, 4, 3), pynn.ConvTranspose1d(3, 4, 2), pynn.MaxPool2d(2), pynn.AdaptiveAvgPool1d(2)])
+def test_an_empty_batch_stays_empty(layer: Any) -> None:
+    x = np.ones((0, 3) + (8,) * layer._axes, "f")
+    y = layer(x)
+    assert len(y) == 0
+    assert layer.backward(y).shape == x.shape
+    assert all((g == 0).all() for g in layer.grads.values())
