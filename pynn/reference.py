@@ -236,8 +236,8 @@ def conv2d(
     columns = (x.shape[3] - dilation[1] * (width - 1) - 1) // stride[1] + 1
     y = np.zeros((len(x), groups, len(weight) // groups, rows, columns), x.dtype)
     for i, j in np.ndindex(height, width):
-        seen = x[:, :, i * dilation[0] :, j * dilation[1] :][:, :, : (rows - 1) * stride[0] + 1 : stride[0], : (columns - 1) * stride[1] + 1 : stride[1]]
-        split = seen.reshape(len(x), groups, -1, rows, columns)
+        seen = x[:, :, i * dilation[0] :: stride[0], j * dilation[1] :: stride[1]]
+        split = seen[:, :, :rows, :columns].reshape(len(x), groups, -1, rows, columns)
         y += np.einsum("ngchw,goc->ngohw", split, weight[:, :, i, j].reshape(groups, -1, weight.shape[1]))
     out: Array = y.reshape(len(x), len(weight), rows, columns)
     return out if bias is None else np.asarray(out + bias[:, None, None])

@@ -58,7 +58,8 @@ def test_convolution_is_its_twin(channels: tuple[int, int, int], settings: dict[
     layer, x = make(pynn.Conv2d, c, o, (3, 2), groups=groups, **settings), np.random.default_rng(1).normal(size=(3, c, 9, 11))
     p = pair(settings.get("padding", 0))
     padded = np.pad(x, ((0, 0), (0, 0), (p[0],) * 2, (p[1],) * 2))
-    np.testing.assert_allclose(layer(x), reference.conv2d(padded, layer.weight, layer.bias, groups=groups, **geometry(settings)), atol=1e-12)
+    expected = reference.conv2d(padded, layer.weight, layer.bias, groups=groups, **geometry(settings))
+    np.testing.assert_allclose(layer(x), expected, atol=1e-12)
     check_gradients(layer, x)
 
 
