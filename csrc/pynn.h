@@ -290,6 +290,8 @@ void pn_fit_free(pn_fit *fit);
 /* One epoch; *step counts updates over the whole training. Stopped by poll it returns PN_STOPPED after a whole step.
  * score: one for each output. */
 pn_status pn_fit_epoch(pn_fit *fit, uint64_t epoch, int64_t *step, pn_score *score, pn_error *error);
+/* The same for count batches from batch first on, as far as the epoch has them; the scores are added to those given. */
+pn_status pn_fit_part(pn_fit *fit, uint64_t epoch, size_t first, size_t count, int64_t *step, pn_score *score, pn_error *error);
 /* From now on what the plans predict for each row, before the step on its batch, goes to y, an array (rows, output shape) for each output;
  * NULL: no longer. A batch counts its rows from 0. */
 void pn_fit_keep(pn_fit *fit, void *const *y);

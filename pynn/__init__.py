@@ -24,6 +24,7 @@ except ImportError as error:
 from . import callbacks, grad, io, losses, metrics, optim
 from ._divergence import DivergenceError
 from ._history import History
+from ._checkpoint import Checkpoint
 from ._layer import Layer, Parameter
 from ._loss import Loss
 from ._optimizer import Optimizer
@@ -63,6 +64,7 @@ __all__ = [
     *gates.__all__,  # type: ignore[name-defined]  # noqa: F405
     *shape.__all__,  # type: ignore[name-defined]  # noqa: F405
     "Add",
+    "Checkpoint",
     "Concat",
     "DivergenceError",
     "Flatten",

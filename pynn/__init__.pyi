@@ -12,6 +12,7 @@ from . import metrics as metrics
 from . import optim as optim
 from . import plot as plot
 from . import testing as testing
+from ._checkpoint import Checkpoint as Checkpoint
 from ._divergence import DivergenceError as DivergenceError
 from ._history import History as History
 from ._layer import Layer as Layer
@@ -399,6 +400,7 @@ __all__ = [
     "ZeroPad2d",
     "ZeroPad3d",
     "Add",
+    "Checkpoint",
     "Concat",
     "DivergenceError",
     "Flatten",

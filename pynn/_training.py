@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _core, io, optim
+from ._checkpoint import Training, seed_of
 from ._divergence import DivergenceError, Guard
 from ._history import History
 from ._layer import Array, Builder, Layer, real_array
@@ -240,6 +241,7 @@ class Net(Layer, abstract=True):
         seed: int | None = None,
         verbose: bool | str = "auto",
         on_nan: str = "raise",
+        resume_from: str | os.PathLike[str] | None = None,
     ) -> History:
         """Train: each epoch runs in C without the interpreter's lock.
 
@@ -290,6 +292,8 @@ class Net(Layer, abstract=True):
         on_nan : {'raise', 'ignore'}
             What a loss or parameter that is not finite does: the training ends at that step with a `DivergenceError`, and the
             weights of the last good epoch are put back, of which a copy is kept; or it goes on, with one warning.
+        resume_from : str or path, optional
+            A file that a `pynn.Checkpoint` among the callbacks of the same call wrote: go on from there, up to ``epochs`` in all.
 
         Returns
         -------
@@ -326,7 +330,7 @@ class Net(Layer, abstract=True):
         graph = self._graph(data, objective.skip)
         rows = len(data[0])
         target = None if y is None else objective.targets(y, rows, graph, "y")
-        seed = draw_seed(seed)
+        seed = draw_seed(seed) if resume_from is None else seed_of(resume_from, seed)
         weight = sample_weights(sample_weight, rows, "sample_weight")
         validation = None
         if validation_split is not None:
@@ -339,6 +343,9 @@ class Net(Layer, abstract=True):
             classes = class_weights(class_weight, target, objective.losses, math.prod(graph.output_shapes[0]))
             weight = sample_weights(combined(weight, classes), len(data[0]), "sample_weight")
         opt = self._optimizer(optimizer)
+        facts = {"rows": len(data[0]) if batches is None else None, "batch_size": batch_size, "shuffle": shuffle}
+        training = Training(self, opt, watching, seed, facts, resume_from, whole_epochs=batches is not None or bool(objective.measures))
+        graph = graph if resume_from is None else self._graph(data, objective.skip)  # layers' seeds are those of the file
         lock = self._enter()
         try:
             self._fitted, self._goal, self.optimizer, self.stop_training = objective, (loss, loss_weights), opt, False
@@ -351,10 +358,10 @@ class Net(Layer, abstract=True):
                 opt.begin_epoch(epoch if batches is None else 0)
                 if batches is not None:
                     return self._batches_logs(batches, run, graph, objective)
-                return objective.logs("", run.epoch(epoch), target, kept)
+                return objective.logs("", training.run_epoch(run, epoch), target, kept)
 
-            self.history = History()
-            self._train(one, epochs, run, opt, validation, watching, guard, progress, data if batches is None else None)
+            self.history = training.history
+            self._train(one, range(training.epoch, epochs), run, opt, validation, watching, guard, progress, data if batches is None else None)
             return self.history
         finally:
             lock.release()
@@ -362,7 +369,7 @@ class Net(Layer, abstract=True):
     def _train(
         self,
         one: Callable[[int], dict[str, float]],
-        epochs: int,
+        epochs: range,
         run: _core.Fit,
         opt: Optimizer,
         validation: _Validation | None,
@@ -380,7 +387,7 @@ class Net(Layer, abstract=True):
             for callback in watching:
                 callback.on_train_begin({})
             with progress:
-                for epoch in range(epochs):
+                for epoch in epochs:
                     for callback in watching:
                         callback.on_epoch_begin(epoch, {})
                     start = time.perf_counter()
@@ -400,7 +407,7 @@ class Net(Layer, abstract=True):
                         break
         except KeyboardInterrupt as stop:
             done = f"{len(hist.epoch)} finished epoch{'s' * (len(hist.epoch) != 1)}"
-            text = f"fit was interrupted in epoch {epoch + 1} of {epochs}: the model keeps what it has learnt, model.history has {done}"
+            text = f"fit was interrupted in epoch {epoch + 1} of {epochs.stop}: the model keeps what it has learnt, model.history has {done}"
             stop.add_note(text)
             progress.say(text)
             raise

@@ -105,11 +105,11 @@ class RReLU(Layer):
         self.lower, self.upper = float(lower), float(upper)
         if not self.lower <= self.upper:
             raise ValueError(f"lower, upper: expected lower <= upper, got {lower} and {upper}")
-        self._seed = draw_seed(seed)
+        self._drawn = draw_seed(seed)
 
     def _build(self, builder: Builder, where: str) -> None:
         builder.random |= builder.training and self.training
-        config = (_ROWS["prelu"], self.lower, self.upper, self._seed % 2**32, self._seed // 2**32)
+        config = (_ROWS["prelu"], self.lower, self.upper, self._drawn % 2**32, self._drawn // 2**32)
         builder.add("rrelu", where, config, training=self.training)
 
     def get_config(self) -> dict[str, Any]:

@@ -33,7 +33,8 @@ LAYER_LIMIT = 20_000
 _MOST_DIMS = 64
 _LONGEST_JSON = 2**24
 _MOST_BYTES = 2**63 - 1
-_ARCHITECTURE = "pynn"
+ARCHITECTURE = "pynn"
+"""The key of the metadata under which the architecture stands."""
 
 _DTYPES = {
     **{"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "BF16": "<u2"},
@@ -372,10 +373,10 @@ def save(model: Layer, path: str | os.PathLike[str]) -> None:
     >>> pynn.load(path)
     Sequential(Linear(in_features=4, out_features=2, bias=True), ReLU())
     """
-    save_file(model.state_dict(), path, {_ARCHITECTURE: _describe(model)})
+    save_file(model.state_dict(), path, {ARCHITECTURE: describe(model)})
 
 
-def _describe(model: Layer) -> str:
+def describe(model: Layer) -> str:
     """Return as JSON what a model is beside its arrays: its layers, which of its parameters are frozen, and which are one."""
     state = model._all_state()
     first = {id(a): name for name, a in reversed(state.items())}
@@ -410,13 +411,15 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     arrays, metadata = load_file(path, mmap=True)
     name = os.fspath(path)
-    if _ARCHITECTURE not in metadata:
+    if ARCHITECTURE not in metadata:
         raise ValueError(f"{name}: holds arrays but no architecture; model.load_state_dict(pynn.io.load_file(path)[0]) takes them by name")
-    return _build(metadata[_ARCHITECTURE], {key: a for key, a in arrays.items() if not key.startswith("optimizer/")}, name)
+    # A checkpoint has the optimizer's arrays too.
+    own = {key: a for key, a in arrays.items() if len(metadata) < 2 or not key.startswith("optimizer/")}
+    return _build(metadata[ARCHITECTURE], own, name)
 
 
 def _build(text: str, arrays: Mapping[str, Array], path: str) -> Layer:
-    """Return the model that a text of `_describe` and arrays are."""
+    """Return the model that a text of `describe` and arrays are."""
     try:
         if len(text) > _LONGEST_JSON:
             raise ValueError(f"the architecture is a text of {len(text)} characters, and {_LONGEST_JSON} are allowed")

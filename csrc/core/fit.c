@@ -151,22 +151,29 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     return PN_OK;
 }
 
-pn_status pn_fit_epoch(pn_fit *f, uint64_t epoch, int64_t *step, pn_score *score, pn_error *error)
+pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int64_t *step, pn_score *score, pn_error *error)
 {
     const pn_fit_options *o = f->options;
     pn_status status = PN_OK;
-    for (size_t i = 0; i < f->graph->n_outputs; i++) score[i] = (pn_score){ 0 };
     if (!f->data) return pn_fail(error, PN_BAD_STATE, "an epoch needs the data that this fit was made without");
     f->epoch = (int64_t)epoch;
     f->diverged = 0;
     if (o->shuffle) pn_random_permutation(o->seed, epoch, f->data->rows, f->order);
-    for (size_t start = 0; start < f->data->rows && !status && !f->diverged; start += f->batch) {
+    const size_t batches = (f->data->rows + f->batch - 1) / f->batch, end = first < batches && count < batches - first ? first + count : batches;
+    for (size_t batch = first; batch < end && !status && !f->diverged; batch++) {
+        const size_t start = batch * f->batch;
         pn_plan *p = plan_for(f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
         if (status) break;
         status = step_on(f, p, f->data, f->order, start, step, score, error);
         if (!status && pn_poll(o, &f->asked)) status = pn_fail(error, PN_STOPPED, "stopped after step %lld", (long long)*step);
     }
     return status;
+}
+
+pn_status pn_fit_epoch(pn_fit *f, uint64_t epoch, int64_t *step, pn_score *score, pn_error *error)
+{
+    for (size_t i = 0; i < f->graph->n_outputs; i++) score[i] = (pn_score){ 0 };
+    return pn_fit_part(f, epoch, 0, SIZE_MAX, step, score, error);
 }
 
 void pn_fit_keep(pn_fit *f, void *const *y) { f->kept = y; }

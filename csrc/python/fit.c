@@ -159,19 +159,47 @@ static int enter(FitObject *self)
     return !self->busy && (self->busy = 1);
 }
 
-static PyObject *fit_epoch(FitObject *self, PyObject *number)
+/* Takes what scores_tuple gave, for n outputs. */
+static int parse_scores(PyObject *given, size_t n, pn_score *s)
 {
-    unsigned long long epoch = PyLong_AsUnsignedLongLong(number);
-    pn_score scores[PN_MAX_ENDS];
+    if (!PyTuple_Check(given) || (size_t)PyTuple_GET_SIZE(given) != n) {
+        PyErr_Format(PyExc_ValueError, "scores: expected a tuple of %zu, one for each output", n);
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        PyObject *one = PyTuple_GET_ITEM(given, (Py_ssize_t)i);
+        Py_ssize_t values, correct, rows;
+        if (!PyTuple_Check(one)) {
+            PyErr_Format(PyExc_TypeError, "scores: expected tuples, got %.80R", one);
+            return 0;
+        }
+        if (!PyArg_ParseTuple(one, "ddnnn", &s[i].loss, &s[i].divisor, &values, &correct, &rows)) return 0;
+        s[i].values = (size_t)values;
+        s[i].correct = (size_t)correct;
+        s[i].rows = (size_t)rows;
+    }
+    return 1;
+}
+
+static PyObject *fit_epoch(FitObject *self, PyObject *args)
+{
+    const size_t outputs = pn_graph_n_outputs(((GraphObject *)self->graph)->graph);
+    unsigned long long epoch;
+    Py_ssize_t first = 0, count = -1;
+    PyObject *given = Py_None;
+    pn_score scores[PN_MAX_ENDS] = { { 0 } };
     pn_error error;
     int64_t step = self->step;
-    if (PyErr_Occurred() || !enter(self)) return NULL;
+    if (!PyArg_ParseTuple(args, "K|nnO", &epoch, &first, &count, &given)) return NULL;
+    if (first < 0 || count < -1) return PyErr_Format(PyExc_ValueError, "epoch: first and count must not be negative, got %zd and %zd", first, count);
+    if (given != Py_None && !parse_scores(given, outputs, scores)) return NULL;
+    if (!enter(self)) return NULL;
     PyThreadState *state = PyEval_SaveThread();
-    pn_status status = pn_fit_epoch(self->fit, epoch, &step, scores, &error);
+    pn_status status = pn_fit_part(self->fit, epoch, (size_t)first, (size_t)count, &step, scores, &error);
     PyEval_RestoreThread(state);
     self->busy = 0;
     self->step = step;
-    return status ? raise_status(status, &error) : scores_tuple(scores, pn_graph_n_outputs(((GraphObject *)self->graph)->graph));
+    return status ? raise_status(status, &error) : scores_tuple(scores, outputs);
 }
 
 static PyObject *fit_batch(FitObject *self, PyObject *args)
@@ -374,7 +402,9 @@ static PyObject *predictor_score(PredictorObject *self, PyObject *args)
 
 /* ---- types --------------------------------------------------------------------------------------------------------- */
 static PyMethodDef fit_methods[] = {
-    { "epoch", (PyCFunction)fit_epoch, METH_O, "epoch($self, number, /)\n--\n\nOne epoch: (loss sum, divisor, values, correct, rows) for each output." },
+    { "epoch", (PyCFunction)fit_epoch, METH_VARARGS,
+      "epoch($self, number, first=0, count=-1, scores=None, /)\n--\n\nOne epoch, or count batches of it from batch first on (-1: all): (loss sum, divisor, values, "
+      "correct, rows) for each output, added to scores." },
     { "keep", (PyCFunction)fit_keep, METH_O, "keep($self, rows, /)\n--\n\nArrays that the predictions for so many rows go to from now on; with 0 none." },
     { "profile", (PyCFunction)fit_profile, METH_NOARGS, "profile($self, /)\n--\n\nTime every step from now on, for times." },
     { "batch", (PyCFunction)fit_batch, METH_VARARGS, "batch($self, x, y, sample_weight=None, /)\n--\n\nOne step on all rows of x: as epoch." },

@@ -1,0 +1,216 @@
+"""Trainings as files: all that one needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import io
+from ._history import History
+from ._layer import Layer
+from ._objective import Scores
+from ._optimizer import Optimizer
+from ._random import check_seed
+
+if TYPE_CHECKING:
+    from . import _core
+    from ._training import Net
+
+_TRAINING = "pynn.training"
+
+
+class Checkpoint:
+    """A callback that writes a training to a file, from which ``fit(..., resume_from=path)`` goes on.
+
+    The file holds weights and states, all of the optimizer and its schedules, the history, the seed of the rows' order and the place in it.
+    A training that goes on from there, in another process or on another number of threads, gives the same bits as one that was never
+    stopped. The file is replaced in one step: whenever the process dies, the last whole one is there. `pynn.load` reads the model in it.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    every_steps : int, optional
+        Write within an epoch too, after every so many batches; None: at the end of each epoch.
+
+    Raises
+    ------
+    ValueError
+        If ``every_steps`` is less than 1, or batches come from an iterable, in which there is no place to go back to.
+
+    Notes
+    -----
+    Other callbacks start anew when a training goes on.
+
+    Examples
+    --------
+    >>> import numpy as np, os, pynn, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "training.safetensors")
+    >>> X, y = np.eye(4), np.arange(4)
+    >>> def train(epochs, resume_from=None):
+    ...     model = pynn.Sequential(pynn.Linear(4, 4, seed=0))
+    ...     settings = dict(loss="cross_entropy", batch_size=2, seed=1, callbacks=[pynn.Checkpoint(path)])
+    ...     return model.fit(X, y, epochs=epochs, resume_from=resume_from, **settings).history["loss"]
+    >>> whole = train(5)
+    >>> start = train(2)
+    >>> train(5, resume_from=path) == whole
+    True
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, every_steps: int | None = None) -> None:
+        if every_steps is not None and (isinstance(every_steps, bool) or not isinstance(every_steps, (int, np.integer)) or every_steps < 1):
+            raise ValueError(f"every_steps: expected an integer of 1 or more, or None, got {every_steps!r}")
+        self.path = os.fspath(path)
+        self.every_steps = every_steps
+        self._training: Training | None = None
+
+    def __call__(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Write after an epoch; ``fit`` calls it."""
+        if self._training is None:
+            raise RuntimeError("Checkpoint: only fit, given this as a callback, can write one")
+        self._training.save(self.path, epoch + 1)
+
+    def __repr__(self) -> str:
+        return f"Checkpoint({self.path!r}, every_steps={self.every_steps})"
+
+
+class Training:
+    """One call of ``fit``: what it consists of, and where it stands."""
+
+    def __init__(
+        self,
+        model: Net,
+        optimizer: Optimizer,
+        callbacks: Iterable[Any],
+        seed: int,
+        facts: Mapping[str, Any],
+        resume_from: str | os.PathLike[str] | None,
+        *,
+        whole_epochs: bool,
+    ) -> None:
+        self.model, self.optimizer, self.seed, self.history = model, optimizer, seed, History()
+        self.facts = {"optimizer": type(optimizer).__name__, **facts}
+        functions = (getattr(c, "on_epoch_end", c) for c in callbacks)
+        self.checkpoints = [c for c in functions if isinstance(c, Checkpoint)]
+        for checkpoint in self.checkpoints:
+            if checkpoint.every_steps is not None and whole_epochs:
+                raise ValueError("every_steps: with metrics, or batches from an iterable, training can go on from the start of an epoch only")
+            checkpoint._training = self
+        self.epoch, self.batch = 0, 0
+        self.scores: Scores | None = None
+        if resume_from is not None:
+            self.load(resume_from)
+
+    # ---- the place in an epoch ---------------------------------------------------------------------------------------
+    def run_epoch(self, run: _core.Fit, epoch: int) -> Scores:
+        """Train for an epoch, or the rest of it, and write on the way what is to be written."""
+        batches = -(-self.facts["rows"] // self.facts["batch_size"])
+        batch, scores = self.batch, self.scores
+        self.batch, self.scores = 0, None
+        while True:
+            steps = [c.every_steps for c in self.checkpoints if c.every_steps]
+            stop = min([batches, *(batch - batch % n + n for n in steps)])
+            expected = run.step + stop - batch
+            scores = run.epoch(epoch, batch, stop - batch, scores)
+            if stop == batches or run.step != expected:  # the core stops before a step from a loss that is not finite
+                return scores
+            batch = stop
+            self.optimizer.count_steps(run.step)
+            for checkpoint in self.checkpoints:
+                if checkpoint.every_steps and batch % checkpoint.every_steps == 0:
+                    self.save(checkpoint.path, epoch, batch, scores)
+            self.optimizer.begin_epoch(epoch)
+
+    # ---- files -------------------------------------------------------------------------------------------------------
+    def save(self, path: str, epoch: int, batch: int = 0, scores: Scores | None = None) -> None:
+        """Write all of it; the next batch is ``batch`` of ``epoch``, and ``scores`` are those of the epoch so far."""
+        optimizer = self.optimizer.state_dict()
+        arrays = {f"optimizer/{i}/{name}": a for i, state in optimizer.pop("state").items() for name, a in state.items()}
+        facts = {
+            **self.facts,
+            "version": 1,
+            "seed": self.seed,
+            "epoch": epoch,
+            "batch": batch,
+            "scores": scores,
+            "history": self.history.history,
+            "settings": optimizer,
+            "random": {name: [_drawn(layer), layer._ticks] for name, layer in _all_layers(self.model) if layer._ticks or _drawn(layer)},
+        }
+        text = json.dumps(facts, default=_plain)
+        io.save_file(self.model.state_dict() | arrays, path, {io.ARCHITECTURE: io.describe(self.model), _TRAINING: text})
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Take up a training of the same kind where a file left it."""
+        name = os.fspath(path)
+        facts, arrays = _read(path)
+        try:
+            differing = [key for key, value in self.facts.items() if facts[key] != value]
+            if differing:
+                key = differing[0]
+                raise ValueError(f"{key} was {facts[key]!r}, and is {self.facts[key]!r} now")
+            self._take(facts, arrays)
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise ValueError(f"resume_from: {name} does not fit this training: {error}") from error
+
+    def _take(self, facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+        states: dict[int, dict[str, Any]] = {}
+        for key in [key for key in arrays if key.startswith("optimizer/")]:
+            _, number, part = key.split("/", 2)
+            states.setdefault(int(number), {})[part] = arrays[key]
+        epoch, batch, scores = int(facts["epoch"]), int(facts["batch"]), facts["scores"]
+        history = {str(k): [float(v) for v in values] for k, values in facts["history"].items()}
+        random = {str(name): (check_seed(drawn), int(ticks)) for name, (drawn, ticks) in facts["random"].items()}
+        self.model.load_state_dict({key: a for key, a in arrays.items() if not key.startswith("optimizer/")})
+        self.optimizer.load_state_dict({**facts["settings"], "state": states})
+        for name, layer in _all_layers(self.model):
+            drawn, layer._ticks = random.get(name, (0, 0))
+            if hasattr(layer, "_drawn"):
+                layer._drawn = drawn
+        self.model._forget()
+        self.history.history.update(history)
+        self.epoch, self.batch = epoch, batch
+        self.scores = None if scores is None else tuple(tuple(one) for one in scores)
+
+
+def _read(path: str | os.PathLike[str], *, mmap: bool = False) -> tuple[Any, dict[str, Any]]:
+    """Return what a file says of a training, and its arrays."""
+    arrays, metadata = io.load_file(path, mmap=mmap)
+    if _TRAINING not in metadata:
+        raise ValueError(f"resume_from: {path} holds no training; pynn.Checkpoint(path), given to fit as a callback, writes one")
+    try:
+        return json.loads(metadata[_TRAINING]), arrays
+    except (RecursionError, ValueError) as error:
+        raise ValueError(f"resume_from: what {path} says of its training is no JSON: {error}") from None
+
+
+def seed_of(path: str | os.PathLike[str], seed: int | None) -> int:
+    """Return the seed of the training in a file, which a seed that is given must be too."""
+    facts, _ = _read(path, mmap=True)
+    kept = facts.get("seed") if isinstance(facts, dict) else None
+    if kept is None or (seed is not None and check_seed(seed) != kept):
+        raise ValueError(f"resume_from: {path} does not fit this training: seed was {kept}, and is {seed} now")
+    return check_seed(kept)
+
+
+def _all_layers(layer: Layer, name: str = "") -> Iterator[tuple[str, Layer]]:
+    """Yield a layer and all that it is made of, by full names."""
+    yield name, layer
+    for own, child in layer._children().items():
+        yield from _all_layers(child, f"{name}.{own}")
+
+
+def _drawn(layer: Layer) -> int:
+    """Return the seed of a layer that draws random numbers."""
+    return int(getattr(layer, "_drawn", 0))
+
+
+def _plain(value: Any) -> Any:
+    """Return a NumPy number as JSON has it."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"Checkpoint: the state of the optimizer's schedule holds {value!r}, which is not plain data")
