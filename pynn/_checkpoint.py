@@ -98,7 +98,7 @@ class Training:
         self.checkpoints = [c for c in functions if isinstance(c, Checkpoint)]
         for checkpoint in self.checkpoints:
             if checkpoint.every_steps is not None and whole_epochs:
-                raise ValueError("every_steps: with metrics, or batches from an iterable, training can go on from the start of an epoch only")
+                raise ValueError("every_steps: with metrics, or batches from an iterable, training goes on from the start of an epoch only")
             checkpoint._training = self
         self.epoch, self.batch = 0, 0
         self.scores: Scores | None = None

@@ -344,7 +344,7 @@ class Net(Layer, abstract=True):
             weight = sample_weights(combined(weight, classes), len(data[0]), "sample_weight")
         opt = self._optimizer(optimizer)
         facts = {"rows": len(data[0]) if batches is None else None, "batch_size": batch_size, "shuffle": shuffle}
-        training = Training(self, opt, watching, seed, facts, resume_from, whole_epochs=batches is not None or bool(objective.measures))
+        training = Training(self, opt, watching, seed, facts, resume_from, whole_epochs=batches is not None or objective.measures)
         graph = graph if resume_from is None else self._graph(data, objective.skip)  # layers' seeds are those of the file
         lock = self._enter()
         try:
@@ -361,7 +361,8 @@ class Net(Layer, abstract=True):
                 return objective.logs("", training.run_epoch(run, epoch), target, kept)
 
             self.history = training.history
-            self._train(one, range(training.epoch, epochs), run, opt, validation, watching, guard, progress, data if batches is None else None)
+            left = range(training.epoch, epochs)
+            self._train(one, left, run, opt, validation, watching, guard, progress, data if batches is None else None)
             return self.history
         finally:
             lock.release()
@@ -407,7 +408,7 @@ class Net(Layer, abstract=True):
                         break
         except KeyboardInterrupt as stop:
             done = f"{len(hist.epoch)} finished epoch{'s' * (len(hist.epoch) != 1)}"
-            text = f"fit was interrupted in epoch {epoch + 1} of {epochs.stop}: the model keeps what it has learnt, model.history has {done}"
+            text = f"fit was interrupted in epoch {epoch + 1} of {epochs.stop}: the model keeps what it learnt, model.history has {done}"
             stop.add_note(text)
             progress.say(text)
             raise
