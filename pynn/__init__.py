@@ -22,9 +22,9 @@ except ImportError as error:
     raise _conflict.explain(error) from error
 
 from . import callbacks, grad, io, losses, metrics, optim
+from ._checkpoint import Checkpoint
 from ._divergence import DivergenceError
 from ._history import History
-from ._checkpoint import Checkpoint
 from ._layer import Layer, Parameter
 from ._loss import Loss
 from ._optimizer import Optimizer

@@ -53,7 +53,11 @@ class Guard:
         if on_nan not in ("raise", "ignore"):
             raise ValueError(f"on_nan: expected 'raise' or 'ignore', got {on_nan!r}")
         self.net, self.raises, self.warned = net, on_nan == "raise", False
-        self.good = net.state_dict() if self.raises else {}
+        self.good: Mapping[str, Any] = {}
+
+    def begin(self) -> None:
+        """Keep the weights of now; the net is this thread's alone from here on."""
+        self.good = self.net.state_dict() if self.raises else {}
 
     def check(self, epoch: int, step: int, logs: Mapping[str, float], data: tuple[Array, ...] | None) -> None:
         """Raise, or with on_nan="ignore" warn once, ``data`` being where to look for the row."""

@@ -348,6 +348,7 @@ class Net(Layer, abstract=True):
         graph = graph if resume_from is None else self._graph(data, objective.skip)  # layers' seeds are those of the file
         lock = self._enter()
         try:
+            guard.begin()
             self._fitted, self._goal, self.optimizer, self.stop_training = objective, (loss, loss_weights), opt, False
             inputs, finite = None if batches is not None else _given(data), on_nan == "raise"
             run = _core.Fit(graph, inputs, target, objective.criteria, batch_size, shuffle, seed, opt.core_groups(), weight, finite)
