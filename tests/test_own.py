@@ -16,7 +16,7 @@ import pynn
 rng = np.random.default_rng(0)
 
 
-class Snake(pynn.Layer):
+class Serpent(pynn.Layer):
     def __init__(self, features: int, start: float = 1.0) -> None:
         super().__init__()
         self.features, self.start = features, start
@@ -199,14 +199,14 @@ def test_init_must_come_first_and_parameters_stay() -> None:
 
     with pytest.raises(TypeError, match=re.escape("Early.__init__ must call super().__init__()")):
         Early()
-    with pytest.raises(TypeError, match=r"Snake\.alpha is a parameter"):
-        Snake(3).alpha = np.ones(3)
+    with pytest.raises(TypeError, match=r"Serpent\.alpha is a parameter"):
+        Serpent(3).alpha = np.ones(3)
 
 
 def test_text_configuration_and_copies() -> None:
-    layer = Snake(4, 0.5)
+    layer = Serpent(4, 0.5)
     layer.alpha.data[...] = rng.normal(size=4)
-    assert repr(layer) == "Snake(features=4, start=0.5)"
+    assert repr(layer) == "Serpent(features=4, start=0.5)"
     model, x = pynn.Sequential(layer), rng.normal(size=(3, 4))
     y = model(x)
     for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
@@ -217,7 +217,7 @@ def test_text_configuration_and_copies() -> None:
     again.load_state_dict(model.state_dict())
     np.testing.assert_array_equal(again.predict(x), y)
 
-    class Forgets(Snake):
+    class Forgets(Serpent):
         def __init__(self, size: int) -> None:
             super().__init__(size)
 
@@ -235,7 +235,7 @@ def test_a_class_may_have_the_name_of_one_of_the_librarys() -> None:
 
 def test_deleted_layers_and_nets_leave_nothing() -> None:
     X, Y = data()
-    layer = Snake(4)
+    layer = Serpent(4)
     model = net(layer)
     model.fit(X, Y, loss="mse", epochs=1, seed=0)
     model(X)

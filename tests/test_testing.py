@@ -20,6 +20,7 @@ MAKE: dict[str, tuple[dict[str, Any] | tuple[Any, ...], Any]] = {
     "GroupNorm": ((2, 4), (4, 3)),
     "LayerNorm": ((5,), (4, 5)),
     "Linear": ((4, 3), (2, 4)),
+    "Fold": (((4, 3), 2), (8, 6)),
     "MaxOut": ((2,), (6, 3)),
     "PReLU": ((3,), (3, 4)),
     "Parallel": (("relu", "tanh"), (4,)),
@@ -33,6 +34,7 @@ MAKE: dict[str, tuple[dict[str, Any] | tuple[Any, ...], Any]] = {
     "Threshold": ((0.3, -1.0), (5,)),
     "Transpose": ((1, 2), (2, 3)),
     "Unflatten": ((1, (2, 3)), (6,)),
+    "Unfold": ((2,), (2, 4, 3)),
     "Upsample": ((None, 2.0), (2, 3, 3)),
 }
 # By the beginning of the name.

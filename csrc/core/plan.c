@@ -382,6 +382,15 @@ static void keep_for_losses(pn_builder *b)
     }
 }
 
+/* What forward keeps stays until the end, so that backward may run again. */
+static void keep_for_backward(pn_plan *p)
+{
+    for (size_t i = 0; i < p->n_buffers; i++) {
+        pn_buffer *b = &p->buffers[i];
+        if (b->first >= 0 && b->first < (int)p->n_forward && b->last >= (int)p->n_forward) b->last = (int)p->n_steps;
+    }
+}
+
 static pn_status place(pn_plan *p, pn_error *error)
 {
     const int first = pn_first_own(p->graph);
@@ -451,6 +460,7 @@ pn_status pn_plan_new(const pn_graph *graph, size_t rows, pn_mode mode, pn_plan 
     if (!status) status = forward(&b);
     if (!status && mode != PN_PREDICT) status = backward(&b);
     if (!status && mode == PN_TRAIN) keep_for_losses(&b);
+    if (!status && mode == PN_BACKWARD) keep_for_backward(p);
     if (!status) status = place(p, error);
 done:
     free(b.more);
