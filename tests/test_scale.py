@@ -91,7 +91,7 @@ def test_what_is_no_iterable_of_batches() -> None:
     X = np.zeros((50, 6))
     cases: list[tuple[Any, type[Exception], str]] = [
         (X, TypeError, "y: expected a target"), (7, TypeError, "y: expected a target"), ([], ValueError, "gave no batch"),
-        ([(X, y, y)], TypeError, r"pair \(X, y\)"), ([X], TypeError, r"pair \(X, y\)"), ([(X, y), (X[:, :5], y)], ValueError, "5"),
+        ([(X, y, y, y)], TypeError, r"\(X, y\)"), ([X], TypeError, r"\(X, y\)"), ([(X, y), (X[:, :5], y)], ValueError, "5"),
         ([(X, y), (X[:0], y[:0])], ValueError, "no rows"), (batches(X, y), ValueError, "exhausted after one epoch"),
     ]  # fmt: skip
     for source, error, message in cases:
