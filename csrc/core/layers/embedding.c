@@ -128,7 +128,8 @@ static double renorm(const lookup *l, const void *row)
     double sum = 0;
     for (size_t i = 0; i < l->dim; i++) {
         const double v = fabs(get(l->t, row, i));
-        sum = isinf(p) ? fmax(sum, v) : sum + (p == 2 ? v * v : pow(v, p));
+        if (!isinf(p)) sum += pow(v, p);
+        else if (v > sum) sum = v;
     }
     const double norm = isinf(p) ? sum : p == 2 ? sqrt(sum) : pow(sum, 1 / p);
     return norm > most ? most / (norm + 1e-7) : 1;
