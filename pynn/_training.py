@@ -6,8 +6,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -16,20 +15,21 @@ from numpy.typing import ArrayLike
 from . import _core, io, optim
 from ._checkpoint import Training, seed_of
 from ._divergence import DivergenceError, Guard
+from ._feed import Batches, Validation, as_core, class_places, rows_of
 from ._history import History
-from ._layer import Array, Builder, Layer, real_array
+from ._layer import Array, Builder, real_array
 from ._loss import Loss
 from ._objective import Objective, probabilities
 from ._optimizer import Optimizer
 from ._progress import Progress
 from ._random import draw_seed
 from ._rows import class_weights, combined, sample_weights, split
+from ._summary import Described
 from ._tables import check_count
 from .callbacks import Callback, listed
-from .layers import Linear
 
 
-class Net(Layer, abstract=True):
+class Net(Described, abstract=True):
     """A layer made of others, with a training loop that runs in C: the base of `Sequential` and `Model`."""
 
     def __init__(self) -> None:
@@ -46,58 +46,6 @@ class Net(Layer, abstract=True):
         super()._forget()
         self._predictor: _core.Predictor | None = None
         self._predictor_key: object = None
-
-    def summary(self, shape: Sequence[int] | None = None) -> str:
-        """Return a table of the layers: the shape of a sample's output, parameters, their bytes, and arithmetic for a sample.
-
-        Parameters
-        ----------
-        shape : sequence of int, optional
-            Of one sample; may be left out where the net knows it. Without it shapes and arithmetic stay unknown.
-
-        Examples
-        --------
-        >>> import pynn
-        >>> print(pynn.Sequential(pynn.Linear(4, 8), "relu", pynn.Linear(8, 3)).summary())
-        layer                                           output  parameters  bytes  FLOP
-        0      Linear(in_features=4, out_features=8, bias=True)  (8,)          40    160    64
-        1      ReLU()                                            (8,)           0      0     -
-        2      Linear(in_features=8, out_features=3, bias=True)  (3,)          27    108    48
-        67 parameters, 67 of them trained, 268 bytes; 112 FLOP a sample
-        """
-        rows, end = self._table(shape)
-        lines = [("layer", "", "output", "parameters", "bytes", "FLOP"), *rows]
-        widths = [max(len(line[k]) for line in lines) for k in range(6)]
-        table = ["  ".join(f"{text:{'<' if k < 3 else '>'}{widths[k]}}" for k, text in enumerate(line)).rstrip() for line in lines]
-        return "\n".join([*table, end])
-
-    def _table(self, shape: Sequence[int] | None) -> tuple[list[tuple[str, ...]], str]:
-        """Return the cells of `summary`, and its last line."""
-        shapes = [tuple(shape)] if shape is not None else self._input_shapes()
-        outputs: dict[str, str] = {}
-        flops: dict[str, float] = {}
-        if shapes:
-            builder = Builder(self.dtype or "float32", shapes)
-            self._build(builder, "")
-            outputs = {path: ", ".join(map(str, ends)) for path, ends in builder.made}
-            for _, where, _, count, _ in _core.Plan(builder.finish(), 1, "predict").steps:
-                flops[where] = flops.get(where, 0) + count
-        rows: list[tuple[str, ...]] = []
-        for name, layer in self._leaves():
-            count, size = sum(p.data.size for p in layer.parameters()), sum(p.data.nbytes for p in layer.parameters())
-            done = flops.get(f"layer {name} ({type(layer).__name__})"[:_WHERE], 0)
-            rows.append((name, repr(layer), outputs.get(name, "?"), f"{count:,}", f"{size:,}", f"{done:,.0f}" if done else "-"))
-        every = self.parameters()
-        total, trained = sum(p.data.size for p in every), sum(p.data.size for p in every if p.requires_grad)
-        end = f"{total:,} parameters, {trained:,} of them trained, {sum(p.data.nbytes for p in every):,} bytes"
-        return rows, end + (f"; {sum(flops.values()):,.0f} FLOP a sample" if shapes else "")
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows: the table of `summary`."""
-        rows, end = self._table(None)
-        head = "".join(f"<th>{text}</th>" for text in ("layer", "", "output", "parameters", "bytes", "FLOP"))
-        body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(type(self).__name__)}: {escape(end)}</p>"
 
     def apply_init(self, how: str = "auto", seed: int | None = None) -> Self:
         """Give linear and convolutional layers new initial values, and return the net.
@@ -123,41 +71,6 @@ class Net(Layer, abstract=True):
         apply(self, how, seed)
         return self
 
-    def plan_summary(self, shape: tuple[int, ...] | None = None, *, rows: int = 32, mode: str = "train") -> str:
-        """Return a table of what the engine does for a batch: its steps, what is fused, arithmetic and memory.
-
-        Parameters
-        ----------
-        shape : tuple of int, optional
-            Of one sample; may be left out where the net knows it: a `Model`, or one that starts with a `Linear`.
-        rows : int
-            Samples in the batch.
-        mode : {'train', 'backward', 'predict'}
-            A step of `fit` (without its loss and update), a call that keeps what ``backward`` needs, or `predict`.
-
-        Examples
-        --------
-        >>> import pynn
-        >>> print(pynn.Sequential(pynn.Linear(4, 8), "relu", pynn.Linear(8, 3)).plan_summary(rows=10, mode="predict"))
-        step                 layer             FLOP
-        linear + activation  layer 0 (Linear)   640
-        linear               layer 2 (Linear)   480
-        2 steps, 1,120 FLOP; ... bytes of memory for buffers that would take ... if none shared its place
-        """
-        shapes = [shape] if shape is not None else self._input_shapes()
-        if not shapes:
-            raise ValueError("shape: expected the shape of one sample, which this model's first layer does not tell")
-        check_count("rows", rows, 1)
-        builder = Builder(self.dtype or "float32", shapes)
-        self._build(builder, "")
-        plan = _core.Plan(builder.finish(), rows, mode)
-        lines = [("step", "layer", "FLOP"), *((what, where, f"{flops:,.0f}" if flops else "") for what, where, _, flops, _ in plan.steps)]
-        widths = [max(len(line[k]) for line in lines) for k in range(3)]
-        table = [f"{what:<{widths[0]}}  {where:<{widths[1]}}  {flops:>{widths[2]}}" for what, where, flops in lines]
-        total = sum(step[3] for step in plan.steps)
-        memory = f"{plan.bytes:,} bytes of memory for buffers that would take {plan.bytes_apart:,} if none shared its place"
-        return "\n".join([*(line.rstrip() for line in table), f"{len(plan.steps)} steps, {total:,.0f} FLOP; {memory}"])
-
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in super().__getstate__().items() if k not in ("_lock", "_predictor", "_predictor_key")} | {"optimizer": None}
 
@@ -175,11 +88,6 @@ class Net(Layer, abstract=True):
     def _many_inputs(self) -> bool:
         """Tell whether data are tuples of arrays."""
         return False
-
-    def _input_shapes(self) -> list[tuple[int, ...]]:
-        """Return the shapes of one sample of each input, or nothing where the net does not know them."""
-        first = next((layer for _, layer in self._leaves()), None)
-        return [(first.in_features,)] if isinstance(first, Linear) else []
 
     # ---- training -------------------------------------------------------------------------------------------------
     def _enter(self) -> threading.RLock:
@@ -317,7 +225,7 @@ class Net(Layer, abstract=True):
         check_count("epochs", epochs, 0)
         check_count("batch_size", batch_size, 1)
         watching, guard, progress = listed(callbacks), Guard(self, on_nan), Progress(verbose, epochs)
-        batches = None if y is not None else _Batches(X)
+        batches = None if y is not None else Batches(X)
         if batches is not None:
             given = {"validation_split": validation_split, "sample_weight": sample_weight, "class_weight": class_weight}
             for name, value in given.items():
@@ -335,8 +243,8 @@ class Net(Layer, abstract=True):
         validation = None
         if validation_split is not None:
             train, held = split(validation_split, rows, target, objective.losses, seed)
-            validation = _Validation(graph, objective, _taken(data, held), _taken(target, held), None if weight is None else weight[held])
-            data, target, weight = _taken(data, train), _taken(target, train), None if weight is None else weight[train]
+            validation = Validation(graph, objective, rows_of(data, held), rows_of(target, held), None if weight is None else weight[held])
+            data, target, weight = rows_of(data, train), rows_of(target, train), None if weight is None else weight[train]
         elif validation_data is not None:
             validation = self._validation(validation_data, data, graph, objective)
         if y is not None:
@@ -350,7 +258,7 @@ class Net(Layer, abstract=True):
         try:
             guard.begin()
             self._fitted, self._goal, self.optimizer, self.stop_training = objective, (loss, loss_weights), opt, False
-            inputs, finite = None if batches is not None else _given(data), on_nan == "raise"
+            inputs, finite = None if batches is not None else as_core(data), on_nan == "raise"
             run = _core.Fit(graph, inputs, target, objective.criteria, batch_size, shuffle, seed, opt.core_groups(), weight, finite)
             run.step = opt.steps
             kept = run.keep(len(data[0])) if objective.measures and batches is None else ()
@@ -374,7 +282,7 @@ class Net(Layer, abstract=True):
         epochs: range,
         run: _core.Fit,
         opt: Optimizer,
-        validation: _Validation | None,
+        validation: Validation | None,
         watching: list[Callback],
         guard: Guard,
         progress: Progress,
@@ -427,7 +335,7 @@ class Net(Layer, abstract=True):
             raise ValueError(f"optimizer: it updates {len(strange)} parameters that are not this model's; make it from model.parameters()")
         return opt
 
-    def _validation(self, given: Any, data: tuple[Array, ...], graph: _core.Graph, objective: Objective) -> _Validation:
+    def _validation(self, given: Any, data: tuple[Array, ...], graph: _core.Graph, objective: Objective) -> Validation:
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
             raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(given).__name__}")
         X = self._data(given[0], "validation_data[0]")
@@ -436,9 +344,9 @@ class Net(Layer, abstract=True):
                 raise ValueError(f"validation_data[0]: samples of shape {a.shape[1:]}, expected {b.shape[1:]} as in X")
         target = objective.targets(given[1], len(X[0]), graph, "validation_data[1]")
         weight = sample_weights(given[2] if len(given) == 3 else None, len(X[0]), "validation_data[2]")
-        return _Validation(graph, objective, X, target, weight)
+        return Validation(graph, objective, X, target, weight)
 
-    def _batches_logs(self, batches: _Batches, run: _core.Fit, graph: _core.Graph, objective: Objective) -> dict[str, float]:
+    def _batches_logs(self, batches: Batches, run: _core.Fit, graph: _core.Graph, objective: Objective) -> dict[str, float]:
         scores, targets, kept = [], [], []
         for X, y, weight in batches:
             data = self._data(X, "X")
@@ -449,7 +357,7 @@ class Net(Layer, abstract=True):
             if objective.measures:
                 kept.append(run.keep(rows))
                 targets.append(target if isinstance(target, tuple) else (target,))
-            scores.append(run.batch(_given(data), target, sample_weights(weight, rows, "sample_weight")))
+            scores.append(run.batch(as_core(data), target, sample_weights(weight, rows, "sample_weight")))
         sums = (tuple(map(sum, zip(*output, strict=True))) for output in zip(*scores, strict=True))
         whole = [(total, divisor, int(values), int(correct), int(n)) for total, divisor, values, correct, n in sums]
         joined = [tuple(map(np.concatenate, zip(*parts, strict=True))) for parts in (targets, kept)]
@@ -506,7 +414,7 @@ class Net(Layer, abstract=True):
             self._fitted, self._goal, self.optimizer = objective, (loss, loss_weights), opt
             run = _core.Fit(graph, None, None, objective.criteria, 1, False, 0, opt.core_groups(), None, True)
             run.step = opt.steps
-            logs = objective.logs("", run.batch(_given(data), target, weight))
+            logs = objective.logs("", run.batch(as_core(data), target, weight))
             opt.count_steps(run.step)
         finally:
             lock.release()
@@ -564,7 +472,7 @@ class Net(Layer, abstract=True):
                 loss = "cross_entropy" if width > 1 else "bce" if last == "Sigmoid" else "bce_with_logits"
         goal, loss_weights = self._continued(loss, None)
         if self.classes_ is not None:
-            y = _places(y, self.classes_)
+            y = class_places(y, self.classes_)
         self.fit(
             X,
             y,
@@ -611,7 +519,7 @@ class Net(Layer, abstract=True):
         weight = sample_weights(sample_weight, len(data[0]), "sample_weight")
         lock = self._enter()
         try:
-            scores = _Validation(graph, objective, data, target, weight).logs("")
+            scores = Validation(graph, objective, data, target, weight).logs("")
         finally:
             lock.release()
         return scores
@@ -641,7 +549,7 @@ class Net(Layer, abstract=True):
         if self._predictor is None or key != self._predictor_key:
             self._predictor = _core.Predictor(self._graph(data, frozenset()), batch_size)
             self._predictor_key = key
-        return self._predictor.predict(_given(data))
+        return self._predictor.predict(as_core(data))
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """Return probabilities: the output, through softmax or sigmoid where the net was fitted on logits."""
@@ -663,82 +571,3 @@ class Net(Layer, abstract=True):
         if out.shape[1] > 1:
             return np.asarray(out.argmax(axis=1))
         return (self.predict_proba(X)[:, 0] > 0.5).astype(np.intp)
-
-
-_WHERE = 47
-"""Characters of a layer's name that the core keeps."""
-
-_BLOCK = 256
-"""Rows that validation computes at a time."""
-
-
-def _given(arrays: tuple[Array, ...]) -> Any:
-    """Return inputs as the core takes them: an array, or a tuple of several."""
-    return arrays[0] if len(arrays) == 1 else arrays
-
-
-def _taken(arrays: Any, rows: Any) -> Any:
-    """Return those rows of an array, or of each of a tuple."""
-    return tuple(a[rows] for a in arrays) if isinstance(arrays, tuple) else arrays[rows]
-
-
-def _places(y: Any, classes: Array) -> Array:
-    """Return where labels stand among the classes."""
-    given = np.asarray(y)
-    strange = ~np.isin(given, classes)
-    if strange.any():
-        raise ValueError(f"y: {given[strange].flat[0]!r} is not one of the classes {classes.tolist()}")
-    return np.searchsorted(classes, given)
-
-
-class _Validation:
-    """Data that are scored again and again."""
-
-    def __init__(self, graph: _core.Graph, objective: Objective, X: tuple[Array, ...], target: Any, weight: Array | None) -> None:
-        self.scorer, self.objective = _core.Predictor(graph, _BLOCK), objective
-        self.X, self.target, self.weight = _given(X), target, weight
-
-    def logs(self, prefix: str = "val_") -> dict[str, float]:
-        """Return the loss and the metrics; with metrics the net predicts once more, for them."""
-        scores = self.scorer.score(self.X, self.target, self.objective.criteria, self.weight)
-        if not self.objective.measures:
-            return self.objective.logs(prefix, scores)
-        out = self.scorer.predict(self.X)
-        return self.objective.logs(prefix, scores, self.target, out if isinstance(out, tuple) else (out,))
-
-
-class _Batches:
-    """Batches that can be gone through again and again, and the first of them."""
-
-    def __init__(self, source: Any) -> None:
-        if isinstance(source, np.ndarray) or not isinstance(source, Iterable):
-            raise TypeError(f"y: expected a target, unless X is an iterable of batches (X, y); got X of type {type(source).__name__}")
-        self.source = source
-        self.ahead: Iterator[Any] | None = iter(source)
-        first = next(self._checked(self.ahead), None)
-        if first is None:
-            raise ValueError("X: the iterable gave no batch")
-        self.first: tuple[Any, Any, Any] = first
-
-    @staticmethod
-    def _checked(batches: Iterator[Any]) -> Iterator[tuple[Any, Any, Any]]:
-        for batch in batches:
-            if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
-                raise TypeError(
-                    f"X: without y, each batch must be a pair (X, y), or with sample_weight a third, got {type(batch).__name__}"
-                )
-            yield batch[0], batch[1], batch[2] if len(batch) == 3 else None
-
-    def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
-        """Go through the batches once; the first pass begins with the one that was looked at."""
-        if self.ahead is not None:
-            ahead, self.ahead = self.ahead, None
-            yield self.first
-            yield from self._checked(ahead)
-            return
-        empty = True
-        for batch in self._checked(iter(self.source)):
-            empty = False
-            yield batch
-        if empty:
-            raise ValueError("X: the iterable is exhausted after one epoch; give a list, or an object whose __iter__ starts over")

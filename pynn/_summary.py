@@ -1,0 +1,110 @@
+"""What a net tells of itself in tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from . import _core
+from ._layer import Builder, Layer
+from ._tables import check_count
+from .layers import Linear
+
+_WHERE = 47
+"""Characters of a layer's name that the core keeps."""
+
+
+class Described(Layer, abstract=True):
+    """A layer made of others, which can say what they are and what the engine makes of them."""
+
+    def _input_shapes(self) -> list[tuple[int, ...]]:
+        """Return the shapes of one sample of each input, or nothing where the net does not know them."""
+        first = next((layer for _, layer in self._leaves()), None)
+        return [(first.in_features,)] if isinstance(first, Linear) else []
+
+    def summary(self, shape: Sequence[int] | None = None) -> str:
+        """Return a table of the layers: the shape of a sample's output, parameters, their bytes, and arithmetic for a sample.
+
+        Parameters
+        ----------
+        shape : sequence of int, optional
+            Of one sample; may be left out where the net knows it. Without it shapes and arithmetic stay unknown.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> print(pynn.Sequential(pynn.Linear(4, 8), "relu", pynn.Linear(8, 3)).summary())
+        layer                                           output  parameters  bytes  FLOP
+        0      Linear(in_features=4, out_features=8, bias=True)  (8,)          40    160    64
+        1      ReLU()                                            (8,)           0      0     -
+        2      Linear(in_features=8, out_features=3, bias=True)  (3,)          27    108    48
+        67 parameters, 67 of them trained, 268 bytes; 112 FLOP a sample
+        """
+        rows, end = self._table(shape)
+        lines = [("layer", "", "output", "parameters", "bytes", "FLOP"), *rows]
+        widths = [max(len(line[k]) for line in lines) for k in range(6)]
+        table = ["  ".join(f"{text:{'<' if k < 3 else '>'}{widths[k]}}" for k, text in enumerate(line)).rstrip() for line in lines]
+        return "\n".join([*table, end])
+
+    def _table(self, shape: Sequence[int] | None) -> tuple[list[tuple[str, ...]], str]:
+        """Return the cells of `summary`, and its last line."""
+        shapes = [tuple(shape)] if shape is not None else self._input_shapes()
+        outputs: dict[str, str] = {}
+        flops: dict[str, float] = {}
+        if shapes:
+            builder = Builder(self.dtype or "float32", shapes)
+            self._build(builder, "")
+            outputs = {path: ", ".join(map(str, ends)) for path, ends in builder.made}
+            for _, where, _, count, _ in _core.Plan(builder.finish(), 1, "predict").steps:
+                flops[where] = flops.get(where, 0) + count
+        rows: list[tuple[str, ...]] = []
+        for name, layer in self._leaves():
+            count, size = sum(p.data.size for p in layer.parameters()), sum(p.data.nbytes for p in layer.parameters())
+            done = flops.get(f"layer {name} ({type(layer).__name__})"[:_WHERE], 0)
+            rows.append((name, repr(layer), outputs.get(name, "?"), f"{count:,}", f"{size:,}", f"{done:,.0f}" if done else "-"))
+        every = self.parameters()
+        total, trained = sum(p.data.size for p in every), sum(p.data.size for p in every if p.requires_grad)
+        end = f"{total:,} parameters, {trained:,} of them trained, {sum(p.data.nbytes for p in every):,} bytes"
+        return rows, end + (f"; {sum(flops.values()):,.0f} FLOP a sample" if shapes else "")
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the table of `summary`."""
+        rows, end = self._table(None)
+        head = "".join(f"<th>{text}</th>" for text in ("layer", "", "output", "parameters", "bytes", "FLOP"))
+        body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(type(self).__name__)}: {escape(end)}</p>"
+
+    def plan_summary(self, shape: tuple[int, ...] | None = None, *, rows: int = 32, mode: str = "train") -> str:
+        """Return a table of what the engine does for a batch: its steps, what is fused, arithmetic and memory.
+
+        Parameters
+        ----------
+        shape : tuple of int, optional
+            Of one sample; may be left out where the net knows it: a `Model`, or one that starts with a `Linear`.
+        rows : int
+            Samples in the batch.
+        mode : {'train', 'backward', 'predict'}
+            A step of `fit` (without its loss and update), a call that keeps what ``backward`` needs, or `predict`.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> print(pynn.Sequential(pynn.Linear(4, 8), "relu", pynn.Linear(8, 3)).plan_summary(rows=10, mode="predict"))
+        step                 layer             FLOP
+        linear + activation  layer 0 (Linear)   640
+        linear               layer 2 (Linear)   480
+        2 steps, 1,120 FLOP; ... bytes of memory for buffers that would take ... if none shared its place
+        """
+        shapes = [shape] if shape is not None else self._input_shapes()
+        if not shapes:
+            raise ValueError("shape: expected the shape of one sample, which this model's first layer does not tell")
+        check_count("rows", rows, 1)
+        builder = Builder(self.dtype or "float32", shapes)
+        self._build(builder, "")
+        plan = _core.Plan(builder.finish(), rows, mode)
+        lines = [("step", "layer", "FLOP"), *((what, where, f"{flops:,.0f}" if flops else "") for what, where, _, flops, _ in plan.steps)]
+        widths = [max(len(line[k]) for line in lines) for k in range(3)]
+        table = [f"{what:<{widths[0]}}  {where:<{widths[1]}}  {flops:>{widths[2]}}" for what, where, flops in lines]
+        total = sum(step[3] for step in plan.steps)
+        memory = f"{plan.bytes:,} bytes of memory for buffers that would take {plan.bytes_apart:,} if none shared its place"
+        return "\n".join([*(line.rstrip() for line in table), f"{len(plan.steps)} steps, {total:,.0f} FLOP; {memory}"])
