@@ -24,6 +24,7 @@ except ImportError as error:
 from . import callbacks, grad, io, losses, metrics, optim
 from ._checkpoint import Checkpoint
 from ._divergence import DivergenceError
+from ._find_lr import LRSweep
 from ._history import History
 from ._layer import Layer, Parameter
 from ._loss import Loss
@@ -70,6 +71,7 @@ __all__ = [
     "Flatten",
     "History",
     "Input",
+    "LRSweep",
     "Layer",
     "Linear",
     "Loss",

@@ -14,6 +14,7 @@ from . import plot as plot
 from . import testing as testing
 from ._checkpoint import Checkpoint as Checkpoint
 from ._divergence import DivergenceError as DivergenceError
+from ._find_lr import LRSweep as LRSweep
 from ._history import History as History
 from ._layer import Layer as Layer
 from ._layer import Parameter as Parameter
@@ -406,6 +407,7 @@ __all__ = [
     "Flatten",
     "History",
     "Input",
+    "LRSweep",
     "Layer",
     "Linear",
     "Loss",

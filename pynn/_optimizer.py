@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -156,6 +157,21 @@ class Optimizer:
         if self.schedulers or "initial_lr" in group:
             added["initial_lr"] = group.get("initial_lr", values["lr"])
         self.param_groups.append(added)
+
+    def _copy(self) -> Self:
+        """Return one like this over the same parameters, with a state of its own and no schedules."""
+        other = copy.copy(self)
+        other.options = {**self.options, "schedule": None}
+        other.param_groups = [{**group, "lr": group.get("initial_lr", group["lr"])} for group in self.param_groups]
+        other.state = {p: {name: a.copy() for name, a in state.items()} for p, state in self.state.items()}
+        other.schedulers, other._exports, other._last_lr, other._last = [], [], [], None
+        return other
+
+    def set_rate(self, rate: float) -> None:
+        """Give the first group this rate, and the others theirs in proportion."""
+        first = self.param_groups[0]["lr"] if self.param_groups else 1.0
+        for group in self.param_groups:
+            group["lr"] = rate * group["lr"] / first if first else rate
 
     # ---- state -----------------------------------------------------------------------------------------------------
     def _new_state(self, p: Parameter, group: Mapping[str, Any], state: _State) -> Array | None:

@@ -16,6 +16,7 @@ from . import _core, io, optim
 from ._checkpoint import Training, seed_of
 from ._divergence import DivergenceError, Guard
 from ._feed import Batches, Validation, as_core, class_places, rows_of
+from ._find_lr import LRSweep, rates, sweep
 from ._history import History
 from ._layer import Array, Builder, real_array
 from ._loss import Loss
@@ -363,6 +364,96 @@ class Net(Described, abstract=True):
         joined = [tuple(map(np.concatenate, zip(*parts, strict=True))) for parts in (targets, kept)]
         return objective.logs("", whole, *joined)
 
+    def _taken(
+        self, X: Any, y: Any, loss: Any, loss_weights: Any, sample_weight: Any, class_weight: Any
+    ) -> tuple[tuple[Array, ...], Objective, _core.Graph, Any, Array | None]:
+        """Check rows to train on; return them, and what is made of the rest."""
+        data = self._data(X, "X")
+        objective = self._objective(loss, loss_weights, data)
+        graph, rows = self._graph(data, objective.skip), len(data[0])
+        if not rows:
+            raise ValueError("X: expected at least one row")
+        target = objective.targets(y, rows, graph, "y")
+        classes = class_weights(class_weight, target, objective.losses, math.prod(graph.output_shapes[0]))
+        weight = sample_weights(combined(sample_weights(sample_weight, rows, "sample_weight"), classes), rows, "sample_weight")
+        return data, objective, graph, target, weight
+
+    def find_lr(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        loss: str | Loss | Sequence[str | Loss] | Mapping[str, str | Loss],
+        loss_weights: Sequence[float] | Mapping[str, float] | None = None,
+        optimizer: str | Optimizer = "adam",
+        lr_min: float = 1e-7,
+        lr_max: float = 10.0,
+        steps: int = 100,
+        batch_size: int = 32,
+        sample_weight: ArrayLike | None = None,
+        class_weight: str | Mapping[int, float] | ArrayLike | None = None,
+        shuffle: bool = True,
+        seed: int | None = None,
+    ) -> LRSweep:
+        """Find a learning rate: train a few steps while the rate grows from ``lr_min`` to ``lr_max``, and look at the loss.
+
+        The rate grows by the same factor each step; the sweep ends early where a running mean of the loss is four times its least, or a
+        loss is not finite. Then the net has its weights and states back; the optimizer is not touched, a copy of it takes the steps.
+
+        Parameters
+        ----------
+        X, y, loss, loss_weights, optimizer, batch_size, sample_weight, class_weight, shuffle, seed
+            As in `fit`. Schedules of the optimizer rest; groups with rates of their own keep their ratio to the first.
+        lr_min, lr_max : float
+            The first rate and the last.
+        steps : int
+            How many steps from one to the other, over as many epochs as that takes.
+
+        Returns
+        -------
+        LRSweep
+            ``.lr`` and ``.loss``, a number a step; ``.suggestion``, the rate at which the loss falls most steeply, which is one to start
+            from and not the best there is; ``.plot()``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`, or if a rate is not over 0, ``lr_min`` not below ``lr_max``, or ``steps`` less than 2.
+
+        References
+        ----------
+        Smith, L. N. (2017). Cyclical learning rates for training neural networks. WACV.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> X, y = pynn.datasets.load_digits()
+        >>> model = pynn.Sequential(pynn.Linear(64, 32, seed=0), "relu", pynn.Linear(32, 10, seed=1))
+        >>> found = model.find_lr(X / 16, y, loss="cross_entropy", seed=0)
+        >>> 1e-3 < found.suggestion < 1e-1
+        True
+        """
+        sweep_rates = rates(lr_min, lr_max, steps)
+        check_count("batch_size", batch_size, 1)
+        data, objective, graph, target, weight = self._taken(X, y, loss, loss_weights, sample_weight, class_weight)
+        opt = self._optimizer(optim.get(optimizer)._copy())
+        run_seed, batches = draw_seed(seed), -(-len(data[0]) // batch_size)
+        lock = self._enter()
+        state = self.state_dict()
+        try:
+            groups = opt.core_groups()
+            run = _core.Fit(graph, as_core(data), target, objective.criteria, batch_size, shuffle, run_seed, groups, weight, True)
+
+            def step(i: int, rate: float) -> float:
+                opt.set_rate(rate)
+                opt.begin_epoch()
+                return objective.logs("", run.epoch(i // batches, i % batches, 1))["loss"]
+
+            return sweep(sweep_rates, step)
+        finally:
+            self.load_state_dict(state)
+            lock.release()
+
     def train_on_batch(
         self,
         X: Any,
@@ -400,14 +491,7 @@ class Net(Described, abstract=True):
         True
         """
         loss, loss_weights = self._continued(loss, loss_weights)
-        data = self._data(X, "X")
-        objective = self._objective(loss, loss_weights, data)
-        graph, rows = self._graph(data, objective.skip), len(data[0])
-        if not rows:
-            raise ValueError("X: expected at least one row")
-        target = objective.targets(y, rows, graph, "y")
-        classes = class_weights(class_weight, target, objective.losses, math.prod(graph.output_shapes[0]))
-        weight = sample_weights(combined(sample_weights(sample_weight, rows, "sample_weight"), classes), rows, "sample_weight")
+        data, objective, graph, target, weight = self._taken(X, y, loss, loss_weights, sample_weight, class_weight)
         opt = self._optimizer(optimizer if optimizer is not None else self.optimizer or "adam")
         lock = self._enter()
         try:

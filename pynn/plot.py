@@ -1,4 +1,4 @@
-"""Pictures of activation functions, drawn with matplotlib, which ``pip install "pynn-c[plot]"`` brings."""
+"""Pictures of activation functions and of trainings, drawn with matplotlib, which ``pip install "pynn-c[plot]"`` brings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["activations", "history"]
+    from ._find_lr import LRSweep
+
+__all__ = ["activations", "history", "lr_sweep"]
 
 # Told apart also by who confuses some colours (Okabe and Ito, 2008), the pale ones left out.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
@@ -146,6 +148,53 @@ def history(logs: Mapping[str, list[float]], names: Iterable[str] | None = None)
         axes.remove()
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def lr_sweep(found: LRSweep) -> Figure:
+    """Draw the losses of a sweep of learning rates, smoothed and as they were, with the suggestion.
+
+    Parameters
+    ----------
+    found : LRSweep
+        What `find_lr` returned.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If there is no step to draw.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> model = pynn.Sequential(pynn.Linear(2, 1, seed=0))
+    >>> figure = pynn.plot.lr_sweep(model.find_lr(np.eye(2), np.ones(2), loss="mse", seed=0))
+    >>> figure.axes[0].get_xscale()
+    'log'
+    """
+    if not len(found.lr):
+        raise ValueError("found: nothing to draw; the first loss was not finite")
+    pyplot = _pyplot()
+    figure: Figure
+    figure, axes = pyplot.subplots(figsize=(6.4, 4.0), layout="constrained")
+    axes.plot(found.lr, found.loss, color=_GREY, linewidth=1, label="loss")
+    axes.plot(found.lr, found.smoothed, color=_COLOURS[0], label="smoothed")
+    low, high = found.smoothed.min(), found.smoothed[: found.smoothed.argmin() + 1].max()
+    room = 0.15 * (high - low) or 1.0
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(low - room, high + 2 * room))
+    if found.suggestion == found.suggestion:
+        at = found.smoothed[(found.lr == found.suggestion).argmax()]
+        axes.axvline(found.suggestion, color=_COLOURS[1], linewidth=1, linestyle="--")
+        axes.plot([found.suggestion], [at], "o", color=_COLOURS[1], label=f"suggestion {found.suggestion:.2g}")
+    axes.grid(color="#EEEEEE", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower left")
     return figure
 
 

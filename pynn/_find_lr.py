@@ -1,0 +1,118 @@
+"""A learning rate from a short training whose rate grows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._layer import Array
+from ._tables import check_count
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MEMORY = 0.9
+"""How much of a running mean of losses stays from step to step."""
+
+_START = 10
+"""So many steps say what the loss is before anything has been learnt."""
+
+_LOST = 4.0
+"""A running mean of so many times the least one so far ends the sweep."""
+
+
+class LRSweep:
+    """What `find_lr` saw: the loss of each step at its learning rate.
+
+    Attributes
+    ----------
+    lr, loss : numpy.ndarray
+        Of each step taken, the rate and the batch's loss before the step.
+    smoothed : numpy.ndarray
+        The losses' running mean, taken forwards and then backwards, so that it does not lag behind. Losses beyond the largest of the
+        first ten steps count as that, so that the end does not show before it has come.
+    suggestion : float
+        The rate where ``smoothed`` falls most steeply along the logarithm of the rate, after the first ten steps and before its
+        minimum; NaN where it does not fall.
+    """
+
+    def __init__(self, lr: Array, loss: Array) -> None:
+        self.lr, self.loss = lr, loss
+        self.smoothed = _running(_running(np.minimum(loss, loss[:_START].max()))[::-1])[::-1] if len(loss) else loss
+        self.suggestion = self._steepest()
+
+    def _steepest(self) -> float:
+        first, until = min(_START, len(self.lr) // 4), int(np.argmin(self.smoothed)) + 1 if len(self.lr) else 0
+        if until < first + 2:
+            return math.nan
+        return float(self.lr[first + np.argmin(np.gradient(self.smoothed, np.log(self.lr))[first:until])])
+
+    def __repr__(self) -> str:
+        if not len(self.lr):
+            return "<LRSweep: the first loss was not finite>"
+        return f"<LRSweep: {len(self.lr)} steps from {self.lr[0]:.3g} to {self.lr[-1]:.3g}, suggestion={self.suggestion:.3g}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the suggestion, and every few rates with their losses."""
+        shown = range(0, len(self.lr), max(len(self.lr) // 10, 1))
+        body = "".join(f"<tr><td>{self.lr[i]:.3g}</td><td>{self.smoothed[i]:.4g}</td></tr>" for i in shown)
+        head = "<thead><tr><th>lr</th><th>loss, smoothed</th></tr></thead>"
+        return f"<p>LRSweep: suggestion {self.suggestion:.3g}</p><table>{head}<tbody>{body}</tbody></table>"
+
+    def plot(self) -> Figure:
+        """Draw the losses over the rates, with the suggestion.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If there is no step to draw.
+        """
+        from .plot import lr_sweep
+
+        return lr_sweep(self)
+
+
+def _running(values: Array) -> Array:
+    """Return the running mean of values, corrected for its start."""
+    mean, out = 0.0, np.empty(len(values))
+    for i, value in enumerate(values):
+        mean = _MEMORY * mean + (1 - _MEMORY) * value
+        out[i] = mean / (1 - _MEMORY ** (i + 1))
+    return out
+
+
+def rates(lr_min: float, lr_max: float, steps: int) -> Array:
+    """Return the rates of a sweep, each the same factor above the one before."""
+    for name, rate in (("lr_min", lr_min), ("lr_max", lr_max)):
+        if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)) or not 0 < rate < math.inf:
+            raise ValueError(f"{name}: expected a finite number over 0, got {rate!r}")
+    if not lr_min < lr_max:
+        raise ValueError(f"lr_min: expected less than lr_max, got {lr_min} and {lr_max}")
+    check_count("steps", steps, 2)
+    return np.geomspace(lr_min, lr_max, steps)
+
+
+def sweep(rates: Array, step: Callable[[int, float], float]) -> LRSweep:
+    """Take a step at each rate, until the loss is lost; ``step`` returns the loss before it."""
+    losses: list[float] = []
+    mean, least = 0.0, math.inf
+    for i, rate in enumerate(rates):
+        loss = step(i, float(rate))
+        if not math.isfinite(loss):
+            break
+        losses.append(loss)
+        mean = _MEMORY * mean + (1 - _MEMORY) * loss
+        running = mean / (1 - _MEMORY ** (i + 1))
+        least = min(least, running)
+        if running - min(least, 0) > _LOST * abs(least):
+            break
+    return LRSweep(rates[: len(losses)], np.array(losses))
