@@ -76,6 +76,9 @@ typedef struct { size_t w_size, rows, columns, c; const pn_window *h, *w; double
 typedef struct {
     void (*max)(const pn_pool *p, const void *x, void *y, void *index);
     void (*max_back)(const pn_pool *p, const void *index, const void *gy, void *gx);        /* gx starts as zeros, here and below */
+    /* Windows of 2 x 2 side by side in a plane: x, rows ldx apart, to y (rows, columns); index: 0 to 3. The way back writes all it covers. */
+    void (*max_quads)(size_t rows, size_t columns, const void *x, size_t ldx, void *y, void *index);
+    void (*max_quads_back)(size_t rows, size_t columns, const void *index, const void *gy, void *gx, size_t ldx);
     void (*values)(size_t n, const void *index, void *y);                                   /* indices as numbers */
     void (*mean)(const pn_pool *p, const void *x, void *y);
     void (*mean_back)(const pn_pool *p, const void *gy, void *gx);

@@ -49,6 +49,64 @@ static void CAT(max_pool_back, SFX)(const pn_pool *p, const void *index, const v
     }
 }
 
+/* v where it is more than most, or NaN. */
+static ALWAYS VI CAT(beats, SFX)(V v, V most) { return (v > most) | (v != v); }
+
+/* Windows of 2 x 2 side by side in one plane, lanes along a row: x, whose rows are ldx apart, to y (rows, columns). index: which of the
+ * four, an integer of y's size, or NULL; as max_pool has it otherwise. */
+static ALWAYS void CAT(max_quads_row, SFX)(const int marks, size_t columns, const R *x, size_t ldx, R *y, R *index)
+{
+    for (size_t j = 0; j < columns; j += L) {
+        const size_t n = columns - j < L ? columns - j : L;
+        V r[2][2], most[2];
+        UNROLL for (size_t i = 0; i < 2; i++) {
+            const R *p = x + i * ldx + 2 * j;
+            const V a = CAT(load_most, SFX)(p, 2 * n), b = 2 * n > L ? CAT(load_most, SFX)(p + L, 2 * n - L) : (V){ 0 };
+            r[i][0] = EVENS(a, b);
+            r[i][1] = ODDS(a, b);
+        }
+        if (!marks) {
+            UNROLL for (size_t i = 0; i < 2; i++) most[i] = SEL(CAT(beats, SFX)(r[i][1], r[i][0]), r[i][1], r[i][0]);
+            CAT(give, SFX)(y + j, n, SEL(CAT(beats, SFX)(most[1], most[0]), most[1], most[0]));
+            continue;
+        }
+        V top = r[0][0], at = { 0 };
+        UNROLL for (int k = 1; k < 4; k++) {
+            const V v = r[k / 2][k % 2];
+            const VI more = CAT(beats, SFX)(v, top);
+            top = SEL(more, v, top);
+            at = SEL(more, (V)((VI){ 0 } + (I)k), at);
+        }
+        CAT(give, SFX)(y + j, n, top);
+        CAT(give, SFX)(index + j, n, at);
+    }
+}
+static void CAT(max_quads, SFX)(size_t rows, size_t columns, const void *x, size_t ldx, void *y, void *index)
+{
+    for (size_t i = 0; i < rows; i++) {
+        const R *p = (const R *)x + 2 * i * ldx;
+        if (index) CAT(max_quads_row, SFX)(1, columns, p, ldx, (R *)y + i * columns, (R *)index + i * columns);
+        else CAT(max_quads_row, SFX)(0, columns, p, ldx, (R *)y + i * columns, NULL);
+    }
+}
+
+/* gx, whose rows are ldx apart, = in each window the gradient where the maximum stood, else 0. */
+static void CAT(max_quads_back, SFX)(size_t rows, size_t columns, const void *index, const void *gy, void *gx, size_t ldx)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j += L) {
+            const size_t n = columns - j < L ? columns - j : L;
+            const V g = CAT(take, SFX)((const R *)gy + i * columns + j, n);
+            const VI at = (VI)CAT(take, SFX)((const R *)index + i * columns + j, n);
+            UNROLL for (size_t r = 0; r < 2; r++) {
+                const V a = (V)((VI)g & (at == (I)(2 * r))), b = (V)((VI)g & (at == (I)(2 * r + 1)));
+                R *q = (R *)gx + (2 * i + r) * ldx + 2 * j;
+                CAT(give, SFX)(q, 2 * n < L ? 2 * n : L, LOWER(a, b));
+                if (2 * n > L) CAT(give, SFX)(q + L, 2 * n - L, UPPER(a, b));
+            }
+        }
+}
+
 /* Indices as numbers. */
 static void CAT(index_values, SFX)(size_t n, const void *index, void *y)
 {

@@ -100,21 +100,31 @@ static CAT(tile_fn, SFX) *const CAT(tiles, SFX)[2][NV] = {
 #undef CASE
 #undef TILES
 
-/* a0 b0 a1 b1 ... of the lower and of the upper halves. */
+/* a0 b0 a1 b1 ... of the lower and of the upper halves; a0 a2 ... b0 b2 ... and a1 a3 ... b1 b3 ... */
 #undef LOWER
 #undef UPPER
+#undef EVENS
+#undef ODDS
 #if PN_VL * 8 / BITS == 16
 #define LOWER(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
 #define UPPER(a, b) SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#define EVENS(a, b) SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define ODDS(a, b)  SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
 #elif PN_VL * 8 / BITS == 8
 #define LOWER(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
 #define UPPER(a, b) SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define EVENS(a, b) SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
+#define ODDS(a, b)  SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
 #elif PN_VL * 8 / BITS == 4
 #define LOWER(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
 #define UPPER(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
+#define EVENS(a, b) SHUFFLE(a, b, 0, 2, 4, 6)
+#define ODDS(a, b)  SHUFFLE(a, b, 1, 3, 5, 7)
 #else
 #define LOWER(a, b) SHUFFLE(a, b, 0, 2)
 #define UPPER(a, b) SHUFFLE(a, b, 1, 3)
+#define EVENS(a, b) LOWER(a, b)
+#define ODDS(a, b)  UPPER(a, b)
 #endif
 
 /* The transpose of n rows of L, n a power of two: log2 n times, interleave the first half of the rows with the second. */

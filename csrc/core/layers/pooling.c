@@ -1,7 +1,7 @@
 /* pooling.c - pooling over one axis or two: windows are tables, so plain, dilated and adaptive pooling are the same.
  *
  * The kernels read images with their channels last. Of plain arrays a block of planes, whatever samples they belong to, is turned into
- * such an image and back. */
+ * such an image and back; but for maxima of 2 x 2 side by side, where lanes go along a plane's rows. */
 #include "layers.h"
 #include <string.h>
 
@@ -13,7 +13,7 @@ enum { PLANES = 16, LANES = 32 };
 typedef struct {
     pn_pool pool;                               /* but for how many channels a block has */
     size_t samples, channels, height, blocks, lanes, scratch;               /* scratch: elements a lane needs, for plain arrays */
-    int op, plain;
+    int op, plain, quads;                       /* quads: plain maxima of 2 x 2 side by side */
 } pooling;
 
 /* ---- shapes -------------------------------------------------------------------------------------------------------- */
@@ -102,10 +102,36 @@ static void written(const job *j, const block *b, int buffer, size_t pixels, con
 /* The indices stay as the kernel wrote them. */
 static char *indices(const job *j, const block *b) { return (char *)j->at[j->s->z] + b->first * image_out(j->v) * j->s->bytes; }
 
+static void forward_quads(const job *j, const block *b)
+{
+    const pooling *v = j->v;
+    const size_t size = j->s->bytes;
+    const char *x = (char *)j->at[j->s->x] + b->first * image_in(v) * size;
+    char *y = (char *)j->at[j->s->y] + b->first * image_out(v) * size, *index = j->s->z == PN_NONE ? NULL : indices(j, b);
+    for (size_t i = 0; i < b->n; i++)
+        j->s->k->pool.max_quads(v->pool.rows, v->pool.columns, x + i * image_in(v) * size, v->pool.w_size, y + i * image_out(v) * size,
+                                index ? index + i * image_out(v) * size : NULL);
+}
+static void backward_quads(const job *j, const block *b)
+{
+    const pooling *v = j->v;
+    const size_t size = j->s->bytes;
+    const char *gy = (char *)j->at[j->s->x] + b->first * image_out(v) * size, *index = indices(j, b);
+    char *gx = (char *)j->at[j->s->y] + b->first * image_in(v) * size;
+    if (4 * image_out(v) < image_in(v)) memset(gx, 0, b->n * image_in(v) * size);
+    for (size_t i = 0; i < b->n; i++)
+        j->s->k->pool.max_quads_back(v->pool.rows, v->pool.columns, index + i * image_out(v) * size, gy + i * image_out(v) * size,
+                                     gx + i * image_in(v) * size, v->pool.w_size);
+}
+
 static void forward_block(const job *j, block b)
 {
     const pooling *v = j->v;
     const pn_step *s = j->s;
+    if (v->quads) {
+        forward_quads(j, &b);
+        return;
+    }
     pn_pool p = v->pool;
     p.c = b.n;
     const char *x = reads(j, &b, s->x, image_in(v));
@@ -122,6 +148,10 @@ static void backward_block(const job *j, block b)
 {
     const pooling *v = j->v;
     const pn_step *s = j->s;
+    if (v->quads) {
+        backward_quads(j, &b);
+        return;
+    }
     pn_pool p = v->pool;
     p.c = b.n;
     const char *gy = reads(j, &b, s->x, image_out(v)), *x = v->op == NORM ? reads(j, &b, s->t, image_in(v)) : NULL;
@@ -167,6 +197,15 @@ static const pn_window *windows(pn_builder *b, const pn_node *node, size_t i, si
     return w;
 }
 
+static int is_quads(const pn_node *n, const pn_shape *in)
+{
+    int quads = n->config[OP] == MAXIMUM && axes(n) == 2;
+    for (size_t i = 0; i < axes(n); i++)
+        quads = quads && setting(n, i, KERNEL) == 2 && setting(n, i, STRIDE) == 2 && !setting(n, i, PADDING) && setting(n, i, DILATION) == 1 &&
+                !setting(n, i, SIZE) && 2 * n->shape.dim[i + 1] <= in->dim[i + 1];
+    return quads;
+}
+
 static pooling *plan(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
@@ -178,6 +217,7 @@ static pooling *plan(pn_builder *b, size_t node)
     *whole = (pn_window){ 0, 1, 1, 1 };
     v->op = (int)n->config[OP];
     v->plain = !b->layout[node];
+    v->quads = v->plain && is_quads(n, in);
     v->samples = b->rows;
     v->channels = in->dim[0];
     v->height = k > 1 ? in->dim[1] : 1;
@@ -186,7 +226,7 @@ static pooling *plan(pn_builder *b, size_t node)
     v->pool.w = windows(b, n, k - 1, v->pool.w_size, v->pool.columns);
     v->blocks = v->plain ? (b->rows * v->channels + PLANES - 1) / PLANES : b->rows;
     v->lanes = v->blocks < LANES ? v->blocks : LANES;
-    v->scratch = v->plain ? (v->op == NORM ? 2 : 1) * (image_in(v) + image_out(v)) * PLANES : 0;
+    v->scratch = v->plain && !v->quads ? (v->op == NORM ? 2 : 1) * (image_in(v) + image_out(v)) * PLANES : 0;
     return v->pool.h && v->pool.w ? v : NULL;
 }
 
