@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,20 +16,23 @@ from ._layer import Layer
 from ._objective import Scores
 from ._optimizer import Optimizer
 from ._random import check_seed
+from .callbacks import Callback
 
 if TYPE_CHECKING:
     from . import _core
     from ._training import Net
 
 _TRAINING = "pynn.training"
+_OPTIMIZER, _CALLBACKS = f"{io.BESIDE}optimizer/", f"{io.BESIDE}callbacks/"
 
 
-class Checkpoint:
+class Checkpoint(Callback):
     """A callback that writes a training to a file, from which ``fit(..., resume_from=path)`` goes on.
 
-    The file holds weights and states, all of the optimizer and its schedules, the history, the seed of the rows' order and the place in it.
-    A training that goes on from there, in another process or on another number of threads, gives the same bits as one that was never
-    stopped. The file is replaced in one step: whenever the process dies, the last whole one is there. `pynn.load` reads the model in it.
+    The file holds weights and states, all of the optimizer and its schedules, the history, the seed of the rows' order and the place in
+    it, and what the other callbacks remember. A training that goes on from there, in another process or on another number of threads,
+    gives the same bits as one that was never stopped. The file is replaced in one step: whenever the process dies, the last whole one is
+    there. `pynn.load` reads the model in it.
 
     Parameters
     ----------
@@ -44,7 +48,8 @@ class Checkpoint:
 
     Notes
     -----
-    Other callbacks start anew when a training goes on.
+    Wherever it stands among the callbacks, it is called last. Callbacks find what they remembered by their class and their order; one
+    that was not there before starts anew. Plain functions remember nothing: see `pynn.callbacks.Callback.state_dict`.
 
     Examples
     --------
@@ -68,8 +73,8 @@ class Checkpoint:
         self.every_steps = every_steps
         self._training: Training | None = None
 
-    def __call__(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Write after an epoch; ``fit`` calls it."""
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Write."""
         if self._training is None:
             raise RuntimeError("Checkpoint: only fit, given this as a callback, can write one")
         self._training.save(self.path, epoch + 1)
@@ -85,7 +90,7 @@ class Training:
         self,
         model: Net,
         optimizer: Optimizer,
-        callbacks: Iterable[Any],
+        callbacks: Iterable[Callback],
         seed: int,
         facts: Mapping[str, Any],
         resume_from: str | os.PathLike[str] | None,
@@ -94,8 +99,9 @@ class Training:
     ) -> None:
         self.model, self.optimizer, self.seed, self.history = model, optimizer, seed, History()
         self.facts = {"optimizer": type(optimizer).__name__, **facts}
-        functions = (getattr(c, "on_epoch_end", c) for c in callbacks)
-        self.checkpoints = [c for c in functions if isinstance(c, Checkpoint)]
+        self.checkpoints = [c for c in callbacks if isinstance(c, Checkpoint)]
+        self.callbacks = [*(c for c in callbacks if not isinstance(c, Checkpoint)), *self.checkpoints]
+        self.remembered: dict[str, dict[str, Any]] = {}
         for checkpoint in self.checkpoints:
             if checkpoint.every_steps is not None and whole_epochs:
                 raise ValueError("every_steps: with metrics, or batches from an iterable, training goes on from the start of an epoch only")
@@ -104,6 +110,28 @@ class Training:
         self.scores: Scores | None = None
         if resume_from is not None:
             self.load(resume_from)
+
+    def begin(self) -> None:
+        """Let the callbacks begin, with what they remembered where the training goes on."""
+        for callback in self.callbacks:
+            callback.model = self.model
+        for callback in self.callbacks:
+            callback.on_train_begin({})
+        for owner, callback in self._named():
+            if owner not in self.remembered:
+                continue
+            try:
+                callback.load_state_dict(self.remembered[owner])
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
+                raise ValueError(f"resume_from: {type(callback).__name__} cannot take up what it remembered: {error!r}") from error
+
+    def _named(self) -> Iterator[tuple[str, Callback]]:
+        """Yield the callbacks by class and number."""
+        seen: Counter[str] = Counter()
+        for callback in self.callbacks:
+            kind = type(callback).__name__
+            yield f"{kind}/{seen[kind]}", callback
+            seen[kind] += 1
 
     # ---- the place in an epoch ---------------------------------------------------------------------------------------
     def run_epoch(self, run: _core.Fit, epoch: int) -> Scores:
@@ -129,7 +157,12 @@ class Training:
     def save(self, path: str, epoch: int, batch: int = 0, scores: Scores | None = None) -> None:
         """Write all of it; the next batch is ``batch`` of ``epoch``, and ``scores`` are those of the epoch so far."""
         optimizer = self.optimizer.state_dict()
-        arrays = {f"optimizer/{i}/{name}": a for i, state in optimizer.pop("state").items() for name, a in state.items()}
+        arrays = {f"{_OPTIMIZER}{i}/{name}": a for i, state in optimizer.pop("state").items() for name, a in state.items()}
+        remembered: dict[str, dict[str, Any]] = {}
+        for owner, callback in self._named():
+            state = callback.state_dict()
+            remembered[owner] = {name: value for name, value in state.items() if not isinstance(value, np.ndarray)}
+            arrays |= {f"{_CALLBACKS}{owner}/{name}": value for name, value in state.items() if isinstance(value, np.ndarray)}
         facts = {
             **self.facts,
             "version": 1,
@@ -139,6 +172,7 @@ class Training:
             "scores": scores,
             "history": self.history.history,
             "settings": optimizer,
+            "callbacks": remembered,
             "random": {name: [_drawn(layer), layer._ticks] for name, layer in _all_layers(self.model) if layer._ticks or _drawn(layer)},
         }
         text = json.dumps(facts, default=_plain)
@@ -159,13 +193,18 @@ class Training:
 
     def _take(self, facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         states: dict[int, dict[str, Any]] = {}
-        for key in [key for key in arrays if key.startswith("optimizer/")]:
-            _, number, part = key.split("/", 2)
-            states.setdefault(int(number), {})[part] = arrays[key]
+        remembered = {str(owner): dict(state) for owner, state in facts["callbacks"].items()}
+        for key, a in arrays.items():
+            if key.startswith(_OPTIMIZER):
+                number, part = key.removeprefix(_OPTIMIZER).split("/", 1)
+                states.setdefault(int(number), {})[part] = a
+            elif key.startswith(_CALLBACKS):
+                kind, number, part = key.removeprefix(_CALLBACKS).split("/", 2)
+                remembered[f"{kind}/{number}"][part] = a
         epoch, batch, scores = int(facts["epoch"]), int(facts["batch"]), facts["scores"]
         history = {str(k): [float(v) for v in values] for k, values in facts["history"].items()}
         random = {str(name): (check_seed(drawn), int(ticks)) for name, (drawn, ticks) in facts["random"].items()}
-        self.model.load_state_dict({key: a for key, a in arrays.items() if not key.startswith("optimizer/")})
+        self.model.load_state_dict({key: a for key, a in arrays.items() if not key.startswith(io.BESIDE)})
         self.optimizer.load_state_dict({**facts["settings"], "state": states})
         for name, layer in _all_layers(self.model):
             drawn, layer._ticks = random.get(name, (0, 0))
@@ -173,6 +212,7 @@ class Training:
                 layer._drawn = drawn
         self.model._forget()
         self.history.history.update(history)
+        self.remembered = remembered
         self.epoch, self.batch = epoch, batch
         self.scores = None if scores is None else tuple(tuple(one) for one in scores)
 
@@ -213,4 +253,4 @@ def _plain(value: Any) -> Any:
     """Return a NumPy number as JSON has it."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
-    raise TypeError(f"Checkpoint: the state of the optimizer's schedule holds {value!r}, which is not plain data")
+    raise TypeError(f"Checkpoint: the state of a schedule or a callback holds {value!r}, which is not plain data")

@@ -272,7 +272,7 @@ class Net(Described, abstract=True):
 
             self.history = training.history
             left = range(training.epoch, epochs)
-            self._train(one, left, run, opt, validation, watching, guard, progress, data if batches is None else None)
+            self._train(one, left, run, opt, validation, training, guard, progress, data if batches is None else None)
             return self.history
         finally:
             lock.release()
@@ -284,21 +284,20 @@ class Net(Described, abstract=True):
         run: _core.Fit,
         opt: Optimizer,
         validation: Validation | None,
-        watching: list[Callback],
+        training: Training,
         guard: Guard,
         progress: Progress,
         data: tuple[Array, ...] | None,
     ) -> None:
         """Go through the epochs, callbacks and all."""
-        hist, logs = self.history or History(), dict[str, float]()
-        for callback in watching:
-            callback.model = self
+        hist, watching, logs = training.history, training.callbacks, dict[str, float]()
         epoch = 0
         try:
-            for callback in watching:
-                callback.on_train_begin({})
+            training.begin()
             with progress:
                 for epoch in epochs:
+                    if self.stop_training:
+                        break
                     for callback in watching:
                         callback.on_epoch_begin(epoch, {})
                     start = time.perf_counter()
@@ -314,8 +313,6 @@ class Net(Described, abstract=True):
                     progress.show(epoch, logs)
                     for callback in watching:
                         callback.on_epoch_end(epoch, logs)
-                    if self.stop_training:
-                        break
         except KeyboardInterrupt as stop:
             done = f"{len(hist.epoch)} finished epoch{'s' * (len(hist.epoch) != 1)}"
             text = f"fit was interrupted in epoch {epoch + 1} of {epochs.stop}: the model keeps what it learnt, model.history has {done}"

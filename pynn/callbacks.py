@@ -33,7 +33,9 @@ class Callback:
     """The base of every callback; a subclass says what happens in those methods that it defines.
 
     ``self.model`` is the model, ``self.optimizer`` its optimizer, and ``self.model.stop_training = True`` ends the training after the
-    epoch. ``fit`` also takes plain functions ``(epoch, logs)``, which it calls as `on_epoch_end`. Epochs count from 0.
+    epoch. ``fit`` also takes plain functions ``(epoch, logs)``, which it calls as `on_epoch_end`. Epochs count from 0. A callback that
+    remembers something from epoch to epoch says it in `state_dict`, so that a training goes on from a `pynn.Checkpoint` as if it had
+    never stopped.
 
     Examples
     --------
@@ -65,6 +67,13 @@ class Callback:
 
     def on_train_end(self, logs: Logs) -> None:
         """Look on at the end, also that by an exception; ``logs`` are those of the last whole epoch."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a `pynn.Checkpoint` keeps of this callback, by name: arrays, and whatever JSON has."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` returned; ``fit(..., resume_from=...)`` calls it after `on_train_begin`."""
 
 
 class LambdaCallback(Callback):
@@ -123,6 +132,14 @@ class _Watch(Callback):
         """Start anew."""
         self.best = math.nan
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take it up."""
+        self.best = float(state["best"])
+
     def _watched(self, logs: Logs) -> tuple[str, float]:
         name = self.monitor or ("val_loss" if "val_loss" in logs else "loss")
         if name not in logs:
@@ -146,6 +163,10 @@ _FALLING = ("loss", "mae", "mse", "rmse", "ece", "error", "seconds")
 def _falls(name: str) -> bool:
     """Tell whether less is better, by the end of a number's name."""
     return name.lower().endswith(_FALLING)
+
+
+_WEIGHTS = "weights/"
+"""What the names of the best epoch's arrays begin with in a state."""
 
 
 class EarlyStopping(_Watch):
@@ -197,6 +218,19 @@ class EarlyStopping(_Watch):
         """Start anew."""
         super().on_train_begin(logs)
         self.best_epoch, self.stopped_epoch, self._weights = 0, None, None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is known of the best epoch, with its weights, and whether training was stopped."""
+        weights = {f"{_WEIGHTS}{name}": a for name, a in (self._weights or {}).items()}
+        return super().state_dict() | {"best_epoch": self.best_epoch, "stopped_epoch": self.stopped_epoch} | weights
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take it up; a training that was stopped ends at once."""
+        super().load_state_dict(state)
+        self.best_epoch, self.stopped_epoch = int(state["best_epoch"]), state["stopped_epoch"]
+        weights = {name.removeprefix(_WEIGHTS): a for name, a in state.items() if name.startswith(_WEIGHTS)}
+        self._weights = weights if weights and self.restore_best else None
+        self.model.stop_training = self.stopped_epoch is not None
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Compare."""
@@ -287,6 +321,15 @@ class ReduceLROnPlateau(_Watch):
         super().on_train_begin(logs)
         self._waited = 0
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value so far, and for how many epochs it has been."""
+        return super().state_dict() | {"waited": self._waited}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take them up."""
+        super().load_state_dict(state)
+        self._waited = int(state["waited"])
+
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Compare."""
         self._waited = 0 if self._better(logs) else self._waited + 1
@@ -333,6 +376,8 @@ class LRScheduler(Callback):
 class CSVLogger(Callback):
     """Writes a line an epoch, at once, so that a training that dies leaves what it saw.
 
+    A training that goes on from a checkpoint goes on with its file too: what was written after the checkpoint is written again.
+
     Parameters
     ----------
     path : str or path
@@ -344,28 +389,36 @@ class CSVLogger(Callback):
     def __init__(self, path: str | os.PathLike[str], *, append: bool = False) -> None:
         self.path, self.append = os.fspath(path), append
         self._file: IO[str] | None = None
-        self._names: list[str] | None = None
+        self._size = 0
 
     def on_train_begin(self, logs: Logs) -> None:
         """Open the file."""
-        self._names = None
-        if self.append and os.path.exists(self.path):
-            with open(self.path, newline="", encoding="utf-8") as file:
-                self._names = next(csv.reader(file), None)
-        self._file = open(self.path, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
+        self._file = open(self.path, "a+", newline="", encoding="utf-8")  # noqa: SIM115
+        self._size = os.path.getsize(self.path) if self.append else 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how long the file is."""
+        return {"size": self._size}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take it up; a file that is no longer there begins anew."""
+        size = int(state["size"])
+        self._size = size if os.path.getsize(self.path) >= size else 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Write a line."""
         assert self._file is not None
-        writer = csv.writer(self._file)
-        names = ["epoch", *logs]
-        if self._names is None:
+        self._file.truncate(self._size)
+        self._file.seek(0)
+        writer, names = csv.writer(self._file), ["epoch", *logs]
+        known = next(csv.reader(self._file), None)
+        if known is None:
             writer.writerow(names)
-            self._names = names
-        if names != self._names:
-            raise ValueError(f"CSVLogger: {self.path} has the columns {', '.join(self._names)}, and this training {', '.join(names)}")
+        elif names != known:
+            raise ValueError(f"CSVLogger: {self.path} has the columns {', '.join(known)}, and this training {', '.join(names)}")
         writer.writerow([epoch, *logs.values()])
         self._file.flush()
+        self._size = os.path.getsize(self.path)
 
     def on_train_end(self, logs: Logs) -> None:
         """Close the file."""

@@ -35,6 +35,8 @@ _LONGEST_JSON = 2**24
 _MOST_BYTES = 2**63 - 1
 ARCHITECTURE = "pynn"
 """The key of the metadata under which the architecture stands."""
+BESIDE = "."
+"""What the names of a checkpoint's further arrays begin with, as no name of a layer does."""
 
 _DTYPES = {
     **{"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "BF16": "<u2"},
@@ -413,9 +415,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     name = os.fspath(path)
     if ARCHITECTURE not in metadata:
         raise ValueError(f"{name}: holds arrays but no architecture; model.load_state_dict(pynn.io.load_file(path)[0]) takes them by name")
-    # A checkpoint has the optimizer's arrays too.
-    own = {key: a for key, a in arrays.items() if len(metadata) < 2 or not key.startswith("optimizer/")}
-    return _build(metadata[ARCHITECTURE], own, name)
+    return _build(metadata[ARCHITECTURE], {key: a for key, a in arrays.items() if not key.startswith(BESIDE)}, name)
 
 
 def _build(text: str, arrays: Mapping[str, Array], path: str) -> Layer:

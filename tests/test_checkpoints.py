@@ -1,5 +1,6 @@
 """A training that goes on from a checkpoint gives the bits of one that never stopped."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import pynn
+from pynn import callbacks as cb
 from pynn import io, optim
 from pynn.optim import lr_scheduler as schedules
 
@@ -37,6 +39,13 @@ def net(seed: int | None = 4) -> pynn.Sequential:
     return pynn.Sequential(pynn.Linear(5, 16, seed=1), *random, pynn.BatchNorm1d(16), pynn.Linear(16, 3, seed=2))
 
 
+def images(seed: int | None = 4) -> pynn.Sequential:
+    """A net with all that remembers: running averages, and random layers that count their draws."""
+    conv = pynn.Unflatten(1, (1, 5)), pynn.Conv1d(1, 4, 3, seed=1), pynn.BatchNorm1d(4), "relu", pynn.Dropout1d(0.2, seed=seed)
+    block = pynn.Residual(pynn.Conv1d(4, 4, 1, seed=2), pynn.Dropout(0.1, seed=seed))
+    return pynn.Sequential(*conv, block, pynn.Flatten(), pynn.Linear(12, 3, seed=3))
+
+
 def train(model: pynn.Sequential, optimizer: Any = "adam", **settings: Any) -> pynn.History:
     given = {"loss": "cross_entropy", "epochs": EPOCHS, "batch_size": BATCH, "seed": 3} | settings
     return model.fit(X, Y, optimizer=optimizer, **given)
@@ -55,17 +64,28 @@ def stop_at(checkpoint: pynn.Checkpoint, writes: int, monkeypatch: pytest.Monkey
     monkeypatch.setattr(io, "save_file", write)
 
 
-def check_resumes(path: Path, monkeypatch: pytest.MonkeyPatch, writes: int, every: int | None, make: Any = optim.Adam, **kw: Any) -> None:
+def check_resumes(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    writes: int,
+    every: int | None,
+    make: Any = optim.Adam,
+    net: Any = net,
+    callbacks: Any = lambda _: [],
+    threads: int = 1,
+    **kw: Any,
+) -> None:
+    """Train at one go, and in two parts; ``callbacks`` makes further ones, for the "whole" or for the "parts"."""
     whole, broken, resumed = net(), net(), net(None)  # the file knows the seeds of random layers
-    first = train(whole, make(), **kw)
+    first = train(whole, make(), callbacks=callbacks("whole"), **kw)
+    checkpoint = pynn.Checkpoint(path, every_steps=every)
     with monkeypatch.context() as patch:
-        checkpoint = pynn.Checkpoint(path, every_steps=every)
         stop_at(checkpoint, writes, patch)
         with pytest.raises(Stopped):
-            train(broken, make(), callbacks=[checkpoint], **kw)
-    opt = make()
-    second = train(resumed, opt, callbacks=[pynn.Checkpoint(path, every_steps=every)], resume_from=path, **kw)
-    assert not np.array_equal(broken[0].weight, resumed[0].weight)
+            train(broken, make(), callbacks=[checkpoint, *callbacks("parts")], **kw)
+    with pynn.num_threads(threads):
+        second = train(resumed, make(), callbacks=[*callbacks("parts"), checkpoint], resume_from=path, **kw)
+    assert len(broken.history.epoch) < len(second.epoch)
     for name, a in whole.state_dict().items():
         assert resumed.state_dict()[name].tobytes() == a.tobytes()
     assert {k: v for k, v in first.history.items() if "seconds" not in k} == {k: v for k, v in second.history.items() if "seconds" not in k}
@@ -104,6 +124,90 @@ def test_with_other_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, se
         check_resumes(tmp_path / "t", monkeypatch, 2, None, **settings)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(("writes", "every"), [(2, None), (5, 3)])
+def test_running_averages_and_draws_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int, every: int, threads: int) -> None:
+    check_resumes(tmp_path / "t", monkeypatch, writes, every, net=images, threads=threads)
+
+
+# The loss falls, so with mode="max" the first epoch stays the best, which a callback that forgot it would not know.
+WATCHING: dict[str, Any] = {
+    "stop": lambda _: [cb.EarlyStopping(mode="max", patience=3, restore_best=False)],
+    "stop, best weights": lambda _: [cb.EarlyStopping(mode="max", patience=3)],
+    "save the best": lambda path: [cb.ModelCheckpoint(path, mode="max", save_best_only=True)],
+    "plateau": lambda _: [cb.ReduceLROnPlateau(mode="max", patience=3, factor=0.5)],
+    "rates": lambda _: [cb.LRScheduler(lambda epoch: 0.01 / (1 + epoch))],
+    "lines": lambda path: [cb.CSVLogger(path)],
+    "several": lambda _: [cb.EarlyStopping(mode="max", patience=patience) for patience in (9, 4)],
+}
+
+
+@pytest.mark.parametrize("name", WATCHING)
+@pytest.mark.parametrize(("writes", "every"), [(2, None), (5, 2), (7, 3)])
+def test_other_callbacks_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, writes: int, every: int | None) -> None:
+    made: dict[str, list[cb.Callback]] = {}
+
+    def callbacks(which: str) -> list[cb.Callback]:
+        made[which] = WATCHING[name](tmp_path / which)
+        return made[which]
+
+    check_resumes(tmp_path / "t", monkeypatch, writes, every, callbacks=callbacks, epochs=7)
+    for first, second in zip(made["whole"], made["parts"], strict=True):
+        assert repr(first.state_dict()) == repr(second.state_dict()) or isinstance(first, cb.CSVLogger)
+    if name == "save the best":
+        assert (tmp_path / "whole").read_bytes() == (tmp_path / "parts").read_bytes()
+    if name == "lines":
+        lines = [[row["epoch"], row["loss"]] for which in ("whole", "parts") for row in csv.DictReader((tmp_path / which).open())]
+        assert lines[:7] == lines[7:]
+
+
+def test_a_stopped_training_stays_stopped(tmp_path: Path) -> None:
+    """With the weights of its best epoch; and one whose callback is no longer there goes on."""
+    models = net(), net(None), net(None)
+    for model, resume in zip(models[:2], (None, tmp_path / "t"), strict=True):
+        stop = cb.EarlyStopping(mode="max", patience=2)
+        train(model, callbacks=[pynn.Checkpoint(tmp_path / "t"), stop], resume_from=resume, epochs=9)
+        assert len(model.history.epoch) == 3
+        assert (stop.best_epoch, stop.stopped_epoch) == (0, 2)
+    assert models[0].predict(X).tobytes() == models[1].predict(X).tobytes()
+    train(models[2], resume_from=tmp_path / "t", epochs=9)
+    assert len(models[2].history.epoch) == 9
+
+
+class Counting(cb.Callback):
+    """A callback of one's own, with a state of numbers and arrays."""
+
+    def __init__(self) -> None:
+        self.seen, self.weights = [0.0], np.zeros(3)
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self.seen.append(logs["loss"])
+        self.weights += self.model.parameters()[-1].data
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seen": self.seen, "weights": self.weights}
+
+    def load_state_dict(self, state: Any) -> None:
+        self.seen, self.weights = state["seen"], state["weights"]
+
+
+def test_a_callback_of_ones_own_goes_on(tmp_path: Path) -> None:
+    whole, parts = Counting(), [Counting(), Counting()]
+    train(net(), callbacks=[whole])
+    train(net(), epochs=2, callbacks=[pynn.Checkpoint(tmp_path / "t"), parts[0]])
+    train(net(None), callbacks=[parts[1]], resume_from=tmp_path / "t")
+    assert parts[1].seen == whole.seen
+    assert parts[1].weights.tobytes() == whole.weights.tobytes()
+
+
+def test_a_log_that_is_gone_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    train(net(), epochs=2, callbacks=[cb.CSVLogger(path), pynn.Checkpoint(tmp_path / "t")])
+    path.unlink()
+    train(net(None), callbacks=[cb.CSVLogger(path)], resume_from=tmp_path / "t")
+    assert [row["epoch"] for row in csv.DictReader(path.open())] == ["2", "3"]
+
+
 def test_on_another_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, parts = net(), net()
     with pynn.num_threads(1):
@@ -119,15 +223,17 @@ SCRIPT = """
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(4000, 20)).astype("f4"), rng.integers(5, size=4000)
     model = pynn.Sequential(pynn.Linear(20, 64, seed=1), pynn.RReLU(seed=3), pynn.Linear(64, 5, seed=2))
-    path, epochs, threads, resume = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+    path, epochs, threads, log, resume = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5:]
     pynn.set_num_threads(threads)
-    checkpoint = [pynn.Checkpoint(path, every_steps=7)] if path else []
+    stop = pynn.callbacks.EarlyStopping(mode="max", patience=20)
+    callbacks = [pynn.Checkpoint(path, every_steps=7)] * bool(path) + [stop, pynn.callbacks.CSVLogger(log)]
     print("start", flush=True)
     schedule = pynn.optim.lr_scheduler.StepLR(step_size=2)
     opt = pynn.optim.Adam(lr=0.01, schedule=schedule)
-    settings = dict(loss="cross_entropy", optimizer=opt, epochs=epochs, seed=5, callbacks=checkpoint)
+    settings = dict(loss="cross_entropy", optimizer=opt, epochs=epochs, seed=5, callbacks=callbacks)
     hist = model.fit(X, y, **settings, resume_from=resume[0] if resume else None)
-    print(sum(map(hash, (p.data.tobytes() for p in model.parameters()))), hist.history["loss"])
+    print(sum(map(hash, (p.data.tobytes() for p in model.parameters()))), hist.history["loss"], stop.state_dict())
+    print([line.split(",")[:2] for line in open(log)])
 """
 
 
@@ -141,9 +247,9 @@ def test_after_kill_9(tmp_path: Path) -> None:
         command = [sys.executable, str(script), *map(str, arguments)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
-    doomed = start(path, 10_000, 1)
+    doomed, log = start(path, 10_000, 1, tmp_path / "parts.csv"), tmp_path / "parts.csv"
     stamps: set[int] = set()
-    while len(stamps) < 4:  # let it write a few
+    while len(stamps) < 4 or log.read_text().count("\n") < 4:  # let it write a few, in its fourth epoch
         assert doomed.poll() is None
         if path.exists():
             stamps.add(path.stat().st_mtime_ns)
@@ -151,7 +257,7 @@ def test_after_kill_9(tmp_path: Path) -> None:
     doomed.communicate()
     assert doomed.returncode == -signal.SIGKILL
     io.load_file(path)
-    runs = [start("", 12, 1), start("", 12, 2, path)]
+    runs = [start("", 30, 1, tmp_path / "whole.csv"), start("", 30, 2, tmp_path / "parts.csv", path)]
     whole, resumed = (run.communicate()[0] for run in runs)
     assert whole.startswith("start\n")
     assert len(whole) > 100
