@@ -6,6 +6,7 @@
 #include <time.h>
 
 enum { GATHER_BYTES = 1 << 16 };        /* a thread's share at the least */
+enum { FETCH_BYTES = 512 };             /* of a row, fetched ahead: what follows is a stream, which the machine sees coming */
 
 size_t pn_sample_bytes(const pn_graph *g, size_t node) { return pn_count(&g->nodes[node].shape) * pn_size(g->dtype); }
 size_t pn_width(const pn_graph *g, size_t output) { return pn_count(&g->nodes[g->outputs[output]].shape); }
@@ -14,7 +15,7 @@ size_t pn_width(const pn_graph *g, size_t output) { return pn_count(&g->nodes[g-
 
 void pn_room_free(pn_room *room, const pn_graph *g)
 {
-    for (size_t i = 0; room->x && i < g->n_inputs; i++) free(room->x[i]);
+    for (size_t i = 0; room->x && i < g->n_inputs; i++) pn_arena_free(room->x[i]);
     for (size_t i = 0; room->target && i < g->n_outputs; i++) free(room->target[i]);
     for (size_t i = 0; room->weight && i < g->n_outputs; i++) free(room->weight[i]);
     for (size_t i = 0; room->label && i < g->n_outputs; i++) free(room->label[i]);
@@ -34,7 +35,7 @@ pn_status pn_room_reserve(pn_room *room, const pn_graph *g, size_t rows, pn_erro
     room->weight = calloc(g->n_outputs, sizeof *room->weight);
     room->label = calloc(g->n_outputs, sizeof *room->label);
     int ok = room->x && room->target && room->weight && room->label;
-    for (size_t i = 0; ok && i < g->n_inputs; i++) ok = (room->x[i] = malloc(rows * pn_sample_bytes(g, g->inputs[i]) + 1)) != NULL;
+    for (size_t i = 0; ok && i < g->n_inputs; i++) ok = (room->x[i] = pn_arena_new(rows * pn_sample_bytes(g, g->inputs[i]) + 1)) != NULL;
     for (size_t i = 0; ok && i < g->n_outputs; i++) {
         room->target[i] = malloc(rows * pn_sample_bytes(g, g->outputs[i]) + 1);
         room->weight[i] = malloc(rows * pn_size(g->dtype) + 1);
@@ -53,6 +54,15 @@ pn_status pn_room_reserve(pn_room *room, const pn_graph *g, size_t rows, pn_erro
 #define SOURCES(ROW) \
     ROW(PN_FROM_F32, float) ROW(PN_FROM_F64, double) ROW(PN_FROM_I8, int8_t) ROW(PN_FROM_U8, uint8_t) ROW(PN_FROM_I16, int16_t) \
     ROW(PN_FROM_U16, uint16_t) ROW(PN_FROM_I32, int32_t) ROW(PN_FROM_U32, uint32_t) ROW(PN_FROM_I64, int64_t) ROW(PN_FROM_U64, uint64_t)
+static size_t source_size(pn_source from)
+{
+    switch (from) {
+#define ROW(source, type) case source: return sizeof(type);
+    SOURCES(ROW)
+#undef ROW
+    }
+    return 0;
+}
 static void convert(pn_source from, pn_dtype to, size_t n, const void *x, void *y)
 {
     switch (from) {
@@ -64,6 +74,15 @@ static void convert(pn_source from, pn_dtype to, size_t n, const void *x, void *
     SOURCES(ROW)
 #undef ROW
     }
+}
+
+/* Rows of few bytes without a call each. */
+static void copy(void *to, const void *from, size_t bytes)
+{
+    if (bytes == 4) memcpy(to, from, 4);
+    else if (bytes == 8) memcpy(to, from, 8);
+    else if (bytes == 16) memcpy(to, from, 16);
+    else memcpy(to, from, bytes);
 }
 
 static pn_source native(pn_dtype t) { return t == PN_F32 ? PN_FROM_F32 : PN_FROM_F64; }
@@ -85,7 +104,7 @@ static void gather(void *context, size_t task)
     for (size_t k = task * j->share; k < end; k++) {
         size_t row = j->order ? j->order[j->start + k] : j->start + k;
         const char *x = (const char *)j->samples->x + (ptrdiff_t)row * j->samples->stride;
-        if (j->samples->type == native(j->dtype)) memcpy(j->x + k * bytes, x, bytes);
+        if (j->samples->type == native(j->dtype)) copy(j->x + k * bytes, x, bytes);
         else convert(j->samples->type, j->dtype, j->elements, x, j->x + k * bytes);
     }
 }
@@ -114,11 +133,26 @@ pn_target pn_data_targets(const pn_graph *g, size_t i, const pn_target *y, const
     for (size_t k = 0; k < n; k++) {
         const size_t row = order[start + k];
         if (y->label) room->label[i][k] = y->label[row];
-        else memcpy((char *)room->target[i] + k * bytes, target + row * bytes, bytes);
-        if (weight) memcpy((char *)room->weight[i] + k * size, weight + row * size, size);
+        else copy((char *)room->target[i] + k * bytes, target + row * bytes, bytes);
+        if (weight) copy((char *)room->weight[i] + k * size, weight + row * size, size);
     }
     return (pn_target){ .target = y->label ? NULL : room->target[i], .label = y->label ? room->label[i] : NULL,
                         .sample_weight = weight ? room->weight[i] : NULL };
+}
+
+void pn_data_fetch(const pn_graph *g, const pn_data *data, const size_t *order, size_t start, size_t n)
+{
+    for (size_t i = 0; i < g->n_inputs; i++) {
+        const pn_samples *samples = &data->x[i];
+        const size_t bytes = pn_count(&g->nodes[g->inputs[i]].shape) * source_size(samples->type), most = bytes < FETCH_BYTES ? bytes : FETCH_BYTES;
+        for (size_t k = start; k < start + n; k++)
+            for (size_t b = 0; b < most; b += 64) __builtin_prefetch((const char *)samples->x + (ptrdiff_t)order[k] * samples->stride + b);
+    }
+    for (size_t i = 0; i < g->n_outputs; i++) {
+        const size_t bytes = data->y[i].label ? sizeof(int64_t) : pn_sample_bytes(g, g->outputs[i]);
+        const char *y = data->y[i].label ? (const char *)data->y[i].label : data->y[i].target;
+        for (size_t k = start; y && k < start + n; k++) __builtin_prefetch(y + order[k] * bytes);
+    }
 }
 
 /* A class loss reads one row of scores a sample. */

@@ -19,6 +19,8 @@ int pn_data_in_place(const pn_graph *g, size_t i, const pn_samples *samples);
 /* The targets of the same rows for output i, and their weights: in place, or gathered into the room. */
 pn_target pn_data_targets(const pn_graph *g, size_t i, const pn_target *y, const size_t *order, size_t start, size_t n,
                           const pn_room *room);
+/* Tells the caches that rows start to start + n of the order will be wanted soon. */
+void pn_data_fetch(const pn_graph *g, const pn_data *data, const size_t *order, size_t start, size_t n);
 
 /* Does every output go with its loss, and every target with both? */
 pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criterion *criteria, pn_error *error);

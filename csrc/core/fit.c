@@ -130,6 +130,8 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     const pn_fit_options *o = f->options;
     double since = f->times ? pn_seconds() : 0, loss_before = p->loss_seconds;
     take_batch(f, data, order, start, p->rows);
+    const size_t next = start + p->rows, left = data->rows - next;
+    if (order) pn_data_fetch(f->graph, data, order, next, left < p->rows ? left : p->rows);
     if (f->times) lap(&f->times->gather, &since);
     pn_status status = pn_plan_train(p, f->x, (uint64_t)*step + 1, f->wanted, f->sums, error);
     if (status) return status;
