@@ -14,21 +14,34 @@ _WHERE = 47
 """Characters of a layer's name that the core keeps."""
 
 
+class Table(str):
+    """Text that a notebook and a prompt show as it is, not as a literal."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 class Described(Layer, abstract=True):
     """A layer made of others, which can say what they are and what the engine makes of them."""
+
+    _seen: tuple[tuple[int, ...], ...] = ()
+    """The shapes of one sample of each input that the net met last in `fit`, `evaluate` or `predict`."""
 
     def _input_shapes(self) -> list[tuple[int, ...]]:
         """Return the shapes of one sample of each input, or nothing where the net does not know them."""
         first = next((layer for _, layer in self._leaves()), None)
-        return [(first.in_features,)] if isinstance(first, Linear) else []
+        return list(self._seen) or ([(first.in_features,)] if isinstance(first, Linear) else [])
 
-    def summary(self, shape: Sequence[int] | None = None) -> str:
+    def summary(self, shape: Sequence[int] | None = None) -> Table:
         """Return a table of the layers: the shape of a sample's output, parameters, their bytes, and arithmetic for a sample.
 
         Parameters
         ----------
         shape : sequence of int, optional
-            Of one sample; may be left out where the net knows it. Without it shapes and arithmetic stay unknown.
+            Of one sample; may be left out where the net knows it: a `Model`, one that starts with a `Linear`, or one that has met
+            samples in `fit` or `predict`. Without it shapes and arithmetic stay unknown.
 
         Examples
         --------
@@ -44,7 +57,7 @@ class Described(Layer, abstract=True):
         lines = [("layer", "", "output", "parameters", "bytes", "FLOP"), *rows]
         widths = [max(len(line[k]) for line in lines) for k in range(6)]
         table = ["  ".join(f"{text:{'<' if k < 3 else '>'}{widths[k]}}" for k, text in enumerate(line)).rstrip() for line in lines]
-        return "\n".join([*table, end])
+        return Table("\n".join([*table, end]))
 
     def _table(self, shape: Sequence[int] | None) -> tuple[list[tuple[str, ...]], str]:
         """Return the cells of `summary`, and its last line."""
@@ -74,13 +87,14 @@ class Described(Layer, abstract=True):
         body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(type(self).__name__)}: {escape(end)}</p>"
 
-    def plan_summary(self, shape: tuple[int, ...] | None = None, *, rows: int = 32, mode: str = "train") -> str:
+    def plan_summary(self, shape: tuple[int, ...] | None = None, *, rows: int = 32, mode: str = "train") -> Table:
         """Return a table of what the engine does for a batch: its steps, what is fused, arithmetic and memory.
 
         Parameters
         ----------
         shape : tuple of int, optional
-            Of one sample; may be left out where the net knows it: a `Model`, or one that starts with a `Linear`.
+            Of one sample; may be left out where the net knows it: a `Model`, one that starts with a `Linear`, or one that has met
+            samples in `fit` or `predict`.
         rows : int
             Samples in the batch.
         mode : {'train', 'backward', 'predict'}
@@ -97,7 +111,7 @@ class Described(Layer, abstract=True):
         """
         shapes = [shape] if shape is not None else self._input_shapes()
         if not shapes:
-            raise ValueError("shape: expected the shape of one sample, which this model's first layer does not tell")
+            raise ValueError("shape: expected that of one sample, such as (1, 28, 28): this net does not know it before fit or predict")
         check_count("rows", rows, 1)
         builder = Builder(self.dtype or "float32", shapes)
         self._build(builder, "")
@@ -107,4 +121,4 @@ class Described(Layer, abstract=True):
         table = [f"{what:<{widths[0]}}  {where:<{widths[1]}}  {flops:>{widths[2]}}" for what, where, flops in lines]
         total = sum(step[3] for step in plan.steps)
         memory = f"{plan.bytes:,} bytes of memory for buffers that would take {plan.bytes_apart:,} if none shared its place"
-        return "\n".join([*(line.rstrip() for line in table), f"{len(plan.steps)} steps, {total:,.0f} FLOP; {memory}"])
+        return Table("\n".join([*(line.rstrip() for line in table), f"{len(plan.steps)} steps, {total:,.0f} FLOP; {memory}"]))

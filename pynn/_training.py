@@ -45,6 +45,7 @@ class Net(Described, abstract=True):
 
     def _forget(self) -> None:
         super()._forget()
+        self._seen = ()
         self._predictor: _core.Predictor | None = None
         self._predictor_key: object = None
 
@@ -113,6 +114,7 @@ class Net(Described, abstract=True):
         builder = Builder(self._compute_dtype(*arrays), [a.shape[1:] for a in arrays])
         builder.skip = skip
         self._build(builder, "")
+        self._seen = tuple(a.shape[1:] for a in arrays)
         return builder.finish()
 
     def _data(self, X: Any, name: str) -> tuple[Array, ...]:

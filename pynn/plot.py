@@ -83,12 +83,11 @@ def activations(functions: Any = None, x: ArrayLike | None = None, derivatives: 
     >>> [line.get_label() for line in figure.axes[0].lines if not line.get_label().startswith("_")]
     ['relu', 'gelu', 'LeakyReLU(negative_slope=0.1)']
     """
-    pyplot = _pyplot()
     at = _points(x)
     curves = [_curve(f) for f in _listed(functions)]
     lines = [_evaluate(c, at) for c in curves]
     draw = _together if len(lines) <= _TOGETHER else _apart
-    figure = draw(pyplot, at, lines, derivatives)
+    figure = draw(at, lines, derivatives)
     if title is not None:
         figure.suptitle(title)
     return figure
@@ -129,11 +128,9 @@ def history(logs: Mapping[str, list[float]], names: Iterable[str] | None = None)
             raise unknown_name("number of the history", name, known)
     if not drawn:
         raise ValueError("history: nothing to draw; it has no epoch")
-    pyplot = _pyplot()
     columns = min(len(drawn), 3)
     rows = -(-len(drawn) // columns)
-    figure: Figure
-    figure, grid = pyplot.subplots(rows, columns, figsize=(4.6 * columns, 3.4 * rows), squeeze=False, layout="constrained")
+    figure, grid = _panels(rows, columns, (4.6 * columns, 3.4 * rows))
     for axes, name in zip(grid.flat, drawn, strict=False):
         axes.set_title(name)
         axes.set_xlabel("epoch")
@@ -180,9 +177,7 @@ def lr_sweep(found: LRSweep) -> Figure:
     """
     if not len(found.lr):
         raise ValueError("found: nothing to draw; the first loss was not finite")
-    pyplot = _pyplot()
-    figure: Figure
-    figure, axes = pyplot.subplots(figsize=(6.4, 4.0), layout="constrained")
+    figure, [[axes]] = _panels(1, 1, (6.4, 4.0))
     axes.plot(found.lr, found.loss, color=_GREY, linewidth=1, label="loss")
     axes.plot(found.lr, found.smoothed, color=_COLOURS[0], label="smoothed")
     low, high = found.smoothed.min(), found.smoothed[: found.smoothed.argmin() + 1].max()
@@ -198,12 +193,23 @@ def lr_sweep(found: LRSweep) -> Figure:
     return figure
 
 
-def _pyplot() -> Any:
+def _panels(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Figure, NDArray[Any]]:
+    """Return a figure of rows x columns panels, and the panels."""
     try:
         from matplotlib import pyplot
     except ImportError as error:
         raise ImportError('pynn.plot needs matplotlib: pip install "pynn-c[plot]", or pip install matplotlib') from error
-    return pyplot
+    figure, grid = pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
+    figure._ipython_display_ = functools.partial(_display, figure)
+    return figure, grid
+
+
+def _display(figure: Figure) -> None:
+    """Keep a notebook from showing a cell's figure twice: as what the cell returns, and as one that is open when it ends."""
+    from matplotlib import get_backend, pyplot
+
+    if "inline" not in get_backend() or not pyplot.fignum_exists(figure.number):
+        raise NotImplementedError("to be shown like any other figure")
 
 
 def _points(x: ArrayLike | None) -> NDArray[np.float64]:
@@ -284,10 +290,9 @@ def _dress(axes: Axes, title: str, x: NDArray[Any]) -> None:
     axes.set_xlim(x[0], x[-1])
 
 
-def _together(pyplot: Any, x: NDArray[Any], lines: list[_Line], derivatives: bool) -> Figure:
+def _together(x: NDArray[Any], lines: list[_Line], derivatives: bool) -> Figure:
     panels = ["value", "derivative"][: 1 + derivatives]
-    figure: Figure
-    figure, grid = pyplot.subplots(1, len(panels), figsize=(5.2 * len(panels), 4.4), squeeze=False, layout="constrained")
+    figure, grid = _panels(1, len(panels), (5.2 * len(panels), 4.4))
     for axes, panel in zip(grid[0], panels, strict=True):
         _dress(axes, panel, x)
         axes.set_xlabel("x")
@@ -300,12 +305,10 @@ def _together(pyplot: Any, x: NDArray[Any], lines: list[_Line], derivatives: boo
     return figure
 
 
-def _apart(pyplot: Any, x: NDArray[Any], lines: list[_Line], derivatives: bool) -> Figure:
+def _apart(x: NDArray[Any], lines: list[_Line], derivatives: bool) -> Figure:
     columns = 4 if len(lines) <= 12 else 6
     rows = -(-len(lines) // columns)
-    size = 2.3 * columns, 2.0 * rows + 0.4
-    figure: Figure
-    figure, grid = pyplot.subplots(rows, columns, figsize=size, sharex=True, squeeze=False, layout="constrained")
+    figure, grid = _panels(rows, columns, (2.3 * columns, 2.0 * rows + 0.4), sharex=True)
     for i, (axes, (label, y, slope)) in enumerate(zip(grid.flat, lines, strict=False)):
         _dress(axes, label, x)
         axes.title.set_fontsize("medium" if len(label) < 20 else "x-small")

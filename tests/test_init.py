@@ -116,6 +116,13 @@ def test_summary_and_html() -> None:
     assert lines[4].split()[-3:] == ["290", "1,160", "576"]
     assert lines[-1] == "330 parameters, 328 of them trained, 1,320 bytes; 3,168 FLOP a sample"
     assert "<td>a&lt;b</td>" in net._repr_html_()
+    assert repr(known) == known  # a prompt shows the table, not a literal
+    net.predict(np.zeros((3, 1, 8, 8)))
+    assert net.summary() == known  # it has met samples
+    assert "(4, 6, 6)" in net._repr_html_()
+    assert "convolution" in net.plan_summary(rows=16)
+    net["flat"] = pynn.Sequential(pynn.Flatten())
+    assert "?" in net.summary()
 
 
 def test_freeze_by_name() -> None:
