@@ -18,6 +18,7 @@ Array = NDArray[Any]
 
 _KEPT_PLANS = 8
 _DTYPES = ("float32", "float64")
+_SINGLE, _HALF = np.dtype(np.float32), np.dtype(np.float16)
 
 
 def check_dtype(dtype: object) -> str:
@@ -224,6 +225,7 @@ class Layer:
 
     def _forget(self) -> None:
         """Drop the plans, which borrow the parameters' memory, here and in the nets that this layer is part of."""
+        self._known: list[Parameter] | None = None
         self._plans: OrderedDict[Any, tuple[_core.Plan, bool]] = OrderedDict()
         self._last: tuple[_core.Plan, tuple[Array, ...]] | None = None
         for owner in self._owners:
@@ -320,11 +322,13 @@ class Layer:
     def _compute_dtype(self, *xs: Array) -> str:
         if self.dtype:
             return self.dtype
-        return "float32" if all(x.dtype in (np.float32, np.float16) for x in xs) else "float64"
+        return "float32" if all(x.dtype in (_SINGLE, _HALF) for x in xs) else "float64"
 
     def _plan(self, xs: tuple[Array, ...]) -> _core.Plan:
         dtype = self._compute_dtype(*xs)
-        key = (tuple(x.shape for x in xs), dtype, tuple(p.requires_grad for p in self._all_parameters().values()), _core.isa())
+        if self._known is None:
+            self._known = self.parameters()
+        key = (*[x.shape for x in xs], dtype, *[p.requires_grad for p in self._known], _core.isa())
         found = self._plans.get(key)
         if found is None:
             rows, _, batched = self._split(xs[0])
@@ -354,7 +358,7 @@ class Layer:
         _, _, batched = self._split(arrays[0])
         y = plan.forward(*(arrays if batched else [a[np.newaxis] for a in arrays]))
         self._last = plan, arrays
-        half = arrays[0].dtype == np.float16 and not self.dtype
+        half = not self.dtype and arrays[0].dtype == _HALF
         if batched and not half:
             return y
         outputs = [out if batched else out[0] for out in (y if isinstance(y, tuple) else (y,))]
@@ -377,11 +381,15 @@ class Layer:
         gs = []
         for gy, shape in zip(gys, shapes, strict=True):
             g = real_array(gy, "gy")
-            if g.shape != shape and math.prod(g.shape) != math.prod(shape):
-                raise ValueError(f"gy: shape {g.shape} does not fit the last output, whose shape is {shape}")
-            gs.append(g.reshape(shape))
+            if g.shape != shape:
+                if math.prod(g.shape) != math.prod(shape):
+                    raise ValueError(f"gy: shape {g.shape} does not fit the last output, whose shape is {shape}")
+                g = g.reshape(shape)
+            gs.append(g)
         gx = plan.backward(*gs)
-        half = xs[0].dtype == np.float16 and not self.dtype
+        half = not self.dtype and xs[0].dtype == _HALF
+        if not half and len(xs) == 1 and gx.shape == xs[0].shape:
+            return gx
         results = [g.reshape(x.shape) for g, x in zip(gx if isinstance(gx, tuple) else (gx,), xs, strict=True)]
         results = [g.astype(np.float16) for g in results] if half else results
         return tuple(results) if isinstance(gx, tuple) else results[0]
@@ -515,7 +523,7 @@ class Layer:
             return f"<{type(self).__name__}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_plans", "_last", "_owners")}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_plans", "_last", "_owners", "_known")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -525,7 +533,7 @@ class Layer:
         self._forget()
 
 
-_BASE = frozenset(("_parameters", "_buffers", "_parts", "_training", "_ticks", "_owners", "_plans", "_last", "dtype"))
+_BASE = frozenset(("_parameters", "_buffers", "_parts", "_training", "_ticks", "_owners", "_plans", "_last", "_known", "dtype"))
 """Attributes of a layer that no ``forward`` sets."""
 
 

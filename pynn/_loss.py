@@ -17,6 +17,36 @@ REDUCTIONS = ("mean", "sum", "none", "batchmean")
 _IN_CORE = {"mean": 0, "sum": 1, "none": 1, "batchmean": 2}
 
 
+class _Kept:
+    """What a loss keeps of its last call.
+
+    Attributes
+    ----------
+    grads : tuple of numpy.ndarray
+        The inputs' gradients; None before the first call.
+    values : tuple of int
+        The shape of the values.
+    shapes : list of tuple of int
+        Those of the inputs, where they differ from the gradients'.
+    seen : list
+        Shapes and dtypes of all arrays, where the core took them as they were: the next call with such needs no checks.
+    criterion : tuple
+        What the core was told then.
+    """
+
+    __slots__ = ("criterion", "grads", "seen", "shapes", "values")
+
+    def __init__(
+        self,
+        grads: tuple[Array, ...] | None = None,
+        values: tuple[int, ...] = (),
+        shapes: list[tuple[int, ...]] | None = None,
+        seen: list[Any] | None = None,
+        criterion: tuple[Any, ...] = (),
+    ) -> None:
+        self.grads, self.values, self.shapes, self.seen, self.criterion = grads, values, shapes, seen, criterion
+
+
 class Loss:
     """The base of every loss: ``L = loss(input, target)`` and ``g = loss.backward()``."""
 
@@ -35,9 +65,7 @@ class Loss:
             if self._values.get(name) is not None:
                 self._values[name] = _weight(self._values[name], name)
         self._numbers = tuple(float(value) for value in self._values.values() if isinstance(value, (bool, int, float)))
-        self._grads: tuple[Array, ...] | None = None
-        self._shape: tuple[int, ...] = ()
-        self._shapes: list[tuple[int, ...]] | None = None
+        self._kept = _Kept()
 
     def __getattr__(self, name: str) -> Any:
         """Return a setting, such as ``loss.delta``."""
@@ -84,8 +112,18 @@ class Loss:
         return self._row["target"] in "cp"
 
     # ---- a call ---------------------------------------------------------------------------------------------------
-    def _run(self, given: Mapping[str, Any], sample_weight: ArrayLike | None) -> Any:
+    def _run(self, given: dict[str, Any], sample_weight: ArrayLike | None) -> Any:
         """Compute the loss of the arrays of a call, by name and in the order of the row, and keep the gradients."""
+        kept, seen = self._kept, [(a.shape, a.dtype) if type(a) is np.ndarray else None for a in given.values()]
+        if seen != kept.seen or sample_weight is not None:
+            return self._run_unseen(given, sample_weight, seen)
+        target = given.pop("target", None)
+        inputs = tuple(given.values())
+        result, each, kept.grads = _core.loss(kept.criterion, inputs, target, None, self.reduction == "none")
+        return inputs[0].dtype.type(result) if each is None else each.reshape(kept.values)
+
+    def _run_unseen(self, given: Mapping[str, Any], sample_weight: ArrayLike | None, seen: list[Any]) -> Any:
+        """Do so for arrays of any kind, as the first of their kind."""
         arrays = {name: real_array(a, name) for name, a in given.items()}
         names = [name for name in arrays if name != "target"]
         x = arrays[names[0]]
@@ -96,10 +134,17 @@ class Loss:
         target = self._check_target(arrays["target"], x, values, names[0]) if "target" in arrays else None
         weight = None if sample_weight is None else _samples(sample_weight, values if self._by_class else batch, batch)
         rows = [self._as_rows(a) for a in inputs]
-        result, each, grads = _core.loss(self._weights(x), tuple(rows), target, weight, self.reduction == "none")
-        self._grads = tuple(self._from_rows(g, x) for g in grads)
-        self._shapes = [arrays[name].shape for name in names]
-        self._shape = values
+        criterion = self._weights(x)
+        result, each, grads = _core.loss(criterion, tuple(rows), target, weight, self.reduction == "none")
+        shapes = [arrays[name].shape for name in names]
+        plain = None not in seen and x.ndim == 2 and all(a is given[name] for a, name in zip(inputs, names, strict=True))
+        self._kept = _Kept(
+            grads=tuple(self._from_rows(g, x) for g in grads),
+            values=values,
+            shapes=shapes if any(shape != x.shape for shape in shapes) else None,
+            seen=seen if plain else None,
+            criterion=criterion,
+        )
         return x.dtype.type(result) if each is None else each.reshape(values)
 
     def _check_shape(self, x: Array, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -153,21 +198,22 @@ class Loss:
         g : array_like, optional
             With ``reduction="none"``, and only then: the gradient of each value.
         """
-        if self._grads is None:
+        kept = self._kept
+        if kept.grads is None:
             raise RuntimeError(f"{type(self).__name__}.backward needs a call before it: L = loss(input, target)")
         if self.reduction != "none":
             if g is not None:
                 raise TypeError(f"g: only reduction='none' takes one, this loss has reduction={self.reduction!r}")
-            found = tuple(grad.copy() for grad in self._grads)
+            found = tuple([grad.copy() for grad in kept.grads])
         else:
             if g is None:
                 raise TypeError("g: reduction='none' needs the gradient of each value")
             each = real_array(g, "g")
-            if each.shape != self._shape:
-                raise ValueError(f"g: shape {each.shape} differs from the values' {self._shape}")
-            found = tuple(self._times(grad, each) for grad in self._grads)
-        if self._shapes:
-            found = tuple(_as_given(grad, shape) for grad, shape in zip(found, self._shapes, strict=True))
+            if each.shape != kept.values:
+                raise ValueError(f"g: shape {each.shape} differs from the values' {kept.values}")
+            found = tuple(self._times(grad, each) for grad in kept.grads)
+        if kept.shapes:
+            found = tuple(_as_given(grad, shape) for grad, shape in zip(found, kept.shapes, strict=True))
         return found if len(found) > 1 else found[0]
 
     def _times(self, grad: Array, each: Array) -> Array:
@@ -256,7 +302,7 @@ class SequenceLoss(Loss):
             raise ValueError(f"target_lengths: {targets.max()} is more than the {labels.shape[1]} columns of targets")
         core, each = self._in_core(None, None, False), self.reduction == "none"
         result, values, grads = _core.sequences(core, x.reshape(len(x), batch, x.shape[-1]), labels, starts, inputs, targets, each)
-        self._grads, self._shape = (grads[0].reshape(x.shape),), rows
+        self._kept = _Kept((grads[0].reshape(x.shape),), rows)
         return x.dtype.type(result) if values is None else values.reshape(rows)
 
     def _times(self, grad: Array, each: Array) -> Array:
@@ -334,7 +380,7 @@ class FunctionLoss(Loss):
         if not value.ndim and x.ndim:
             if sample_weight is not None or self.reduction == "none":
                 raise ValueError("function: its value is one number, which can have no sample_weight and no reduction='none'")
-            self._grads = (grad.copy(),)
+            self._kept = _Kept((grad.copy(),))
             return value[()]
         given = np.ones(x.shape[:1]) if sample_weight is None else sample_weight
         weight = _samples(given, x.shape[:1], x.shape[:1]).astype(x.dtype)
@@ -342,7 +388,7 @@ class FunctionLoss(Loss):
             raise ValueError("sample_weight: expected finite numbers of 0 or more")
         value = value * _lead(weight, value)
         divisor = weight.sum() * math.prod(value.shape[1:]) if self.reduction == "mean" else 1
-        self._shape, self._grads = value.shape, (np.asarray(grad * _lead(weight, x) / divisor, x.dtype),)
+        self._kept = _Kept((np.asarray(grad * _lead(weight, x) / divisor, x.dtype),), value.shape)
         with np.errstate(invalid="ignore"):
             return value if self.reduction == "none" else x.dtype.type(value.sum(dtype=np.float64) / divisor)
 

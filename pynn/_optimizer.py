@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import is_
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -67,9 +68,8 @@ class _Export(NamedTuple):
 
 
 class _Last(NamedTuple):
-    """What the core was given for ``step``: the identities of all that it holds, those things themselves, and the settings then."""
+    """What the core was given for ``step``: all that it holds, and the settings then."""
 
-    key: list[int]
     arrays: list[Any]
     settings: list[tuple[Any, ...]]
     exports: list[_Export]
@@ -321,10 +321,10 @@ class Optimizer:
         """Return the core's groups: those of the last step, unless something has changed."""
         settings, arrays = [(*group.values(),) for group in self.param_groups], self._arrays()
         last = self._last
-        if last is None or last.key != [*map(id, arrays)]:
+        if last is None or len(arrays) != len(last.arrays) or not all(map(is_, arrays, last.arrays)):
             groups, exports = self._groups(False, 0)
             arrays = self._arrays()  # the states were made just now
-            last = self._last = _Last([*map(id, arrays)], arrays, settings, exports, _core.Update(groups))
+            last = self._last = _Last(arrays, settings, exports, _core.Update(groups))
         elif last.settings != settings:
             for export in last.exports:
                 self._fill(export, False, 0, 0)

@@ -429,7 +429,6 @@ def _build(text: str, arrays: Mapping[str, Array], path: str) -> Layer:
             model = layer_from_config(facts["model"])
         for name, source in facts["shared"].items():
             _share(model, name, source)
-        model._forget()
         model.load_state_dict(arrays)
         parameters = model._all_parameters()
         for name in facts["frozen"]:
@@ -441,18 +440,19 @@ def _build(text: str, arrays: Mapping[str, Array], path: str) -> Layer:
 
 def _share(model: Layer, name: str, source: str) -> None:
     """Make one array of a model's state the same as another."""
-    (mine, own), (theirs, its) = (_holder(model, path) for path in (name, source))
+    (layer, mine, own), (_, theirs, its) = (_holder(model, path) for path in (name, source))
     if mine[own].data.shape != theirs[its].data.shape:
         raise ValueError(f"{name} and {source} cannot be one: their shapes differ")
     mine[own] = theirs[its]
+    layer._forget()
 
 
-def _holder(layer: Layer, path: str) -> tuple[dict[str, Any], str]:
-    """Return the dict that holds an array of the state, and its name there."""
+def _holder(layer: Layer, path: str) -> tuple[Layer, dict[str, Any], str]:
+    """Return the layer that has an array of the state, its dict that holds it, and its name there."""
     for name, child in layer._children().items():
         if path.startswith(f"{name}."):
             return _holder(child, path.removeprefix(f"{name}."))
-    return layer._parameters if path in layer._parameters else layer._buffers, path
+    return layer, layer._parameters if path in layer._parameters else layer._buffers, path
 
 
 def _check_extent(config: Any, elements: int) -> None:
