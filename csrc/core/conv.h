@@ -136,16 +136,23 @@ static void CAT(unpack_taps, SFX)(const void *packed, size_t n, size_t c, size_t
     }
 }
 
+/* Weights w (n, c, h, k) as (h, n, row), row (k, c) and what a whole vector has room for. */
+static void CAT(pack_rows_of_taps, SFX)(const void *w, size_t n, size_t c, size_t h, size_t k, size_t row, void *out)
+{
+    for (size_t r = 0; r < h; r++)
+        for (size_t o = 0; o < n; o++) CAT(turn, SFX)(c, k, (const R *)w + (o * c * h + r) * k, h * k, (R *)out + (r * n + o) * row, c);
+}
+
 /* The width of a panel of n columns. */
 static size_t CAT(panel_width, SFX)(size_t n) { return n >= NV * L ? NV * L : (n + L - 1) / L * L; }
 
-/* y (h, w) = the first w columns of x, whose rows are ldx apart, + *bias unless NULL. */
-static void CAT(crop, SFX)(size_t h, size_t w, const void *x, size_t ldx, const void *bias, void *y)
+/* y (h, w) = x, + *bias unless NULL; ldx and ldy: from row to row. */
+static void CAT(crop, SFX)(size_t h, size_t w, const void *x, size_t ldx, const void *bias, void *y, size_t ldy)
 {
     const V add = SPLAT(bias ? *(const R *)bias : (R)-0.0);
     for (size_t r = 0; r < h; r++) {
         const R *s = (const R *)x + r * ldx;
-        R *d = (R *)y + r * w;
+        R *d = (R *)y + r * ldy;
         size_t i = 0;
         for (; i + L <= w; i += L) STORE(d + i, LOAD(s + i) + add);
         if (i < w) STORE_PART(d + i, w - i, LOAD_PART(s + i, w - i) + add);
@@ -162,10 +169,11 @@ static void CAT(crop, SFX)(size_t h, size_t w, const void *x, size_t ldx, const 
 #define DOT_PLANES 4
 #define DOT_TAPS   2
 #endif
-/* sums (o, n) += for each of o planes of y (h, w) and each of n taps the sum over pixels of y times x at the tap: x's rows are row apart.
+/* sums (o, n) += for each of o planes of y (h, w) and each of n taps the sum over images and pixels of y times x at the tap.
  * At the ends the last plane and the last tap are taken again, and thrown away. */
-static void CAT(plane_dots, SFX)(size_t h, size_t w, size_t o, const void *y, size_t n, const void *x, size_t row, const ptrdiff_t *at, void *sums)
+static void CAT(plane_dots, SFX)(const pn_dots *t, size_t images, const void *y, const void *x, void *sums)
 {
+    const size_t h = t->h, w = t->w, o = t->o, n = t->n;
     for (size_t a = 0; a < o; a += DOT_PLANES)
         for (size_t b = 0; b < n; b += DOT_TAPS) {
             V s[DOT_PLANES][DOT_TAPS];
@@ -174,10 +182,10 @@ static void CAT(plane_dots, SFX)(size_t h, size_t w, size_t o, const void *y, si
                 p[i] = (const R *)y + (a + i < o ? a + i : o - 1) * h * w;
                 UNROLL for (size_t k = 0; k < DOT_TAPS; k++) s[i][k] = (V){ 0 };
             }
-            UNROLL for (size_t k = 0; k < DOT_TAPS; k++) q[k] = (const R *)x + at[b + k < n ? b + k : n - 1];
-            for (size_t r = 0; r < h; r++)
-                for (size_t c = 0; c < w; c += L) {
-                    const size_t left = w - c, to = r * w + c, from = r * row + c;
+            UNROLL for (size_t k = 0; k < DOT_TAPS; k++) q[k] = (const R *)x + t->at[b + k < n ? b + k : n - 1];
+            for (size_t image = 0; image < images; image++)
+                for (size_t r = 0; r < h; r++) for (size_t c = 0; c < w; c += L) {
+                    const size_t left = w - c, to = image * t->y_image + r * w + c, from = image * t->x_image + r * t->row + c;
                     V u[DOT_TAPS];
                     UNROLL for (size_t k = 0; k < DOT_TAPS; k++) u[k] = CAT(load_most, SFX)(q[k] + from, left);
                     UNROLL for (size_t i = 0; i < DOT_PLANES; i++) {
@@ -193,9 +201,12 @@ static void CAT(plane_dots, SFX)(size_t h, size_t w, size_t o, const void *y, si
 /* *sum += the sum of x. */
 static void CAT(plane_sum, SFX)(size_t n, const void *x, void *sum)
 {
-    V s = { 0 };
-    for (size_t i = 0; i < n; i += L) s += CAT(load_most, SFX)((const R *)x + i, n - i);
-    *(R *)sum += SUM(s);
+    const R *p = x;
+    V s[4] = { { 0 } };
+    size_t i = 0;
+    for (; i + 4 * L <= n; i += 4 * L) UNROLL for (size_t k = 0; k < 4; k++) s[k] += LOAD(p + i + k * L);
+    for (; i < n; i += L) s[0] += CAT(load_most, SFX)(p + i, n - i);
+    *(R *)sum += SUM((s[0] + s[1]) + (s[2] + s[3]));
 }
 
 /* y[i*ys] += x[i*xs]. */

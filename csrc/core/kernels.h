@@ -58,14 +58,17 @@ typedef struct {
     int add;
 } pn_taps;
 typedef void pn_taps_fn(const pn_taps *t, size_t images, const void *a, const void *b, const void *bias, void *c);
+/* Sums over images of planes: y (o, h, w) times x where each of n taps starts. row: from row to row of x; y_image, x_image: to the next one. */
+typedef struct { size_t h, w, o, n, row, y_image, x_image; const ptrdiff_t *at; } pn_dots;
 typedef void pn_turn_fn(size_t m, size_t n, const void *x, size_t ldx, void *y, size_t ldy);     /* y (n, m) = x (m, n) transposed */
 typedef struct {
     pn_taps_fn *taps;
     size_t (*panel_width)(size_t n);
     void (*pack)(const void *w, size_t n, size_t c, size_t taps, int turned, size_t width, void *out);
+    void (*pack_rows)(const void *w, size_t n, size_t c, size_t h, size_t k, size_t row, void *out);
     void (*unpack)(const void *packed, size_t n, size_t c, size_t taps, size_t width, int add, void *w);
-    void (*crop)(size_t h, size_t w, const void *x, size_t ldx, const void *bias, void *y);
-    void (*dots)(size_t h, size_t w, size_t o, const void *y, size_t n, const void *x, size_t row, const ptrdiff_t *at, void *sums);
+    void (*crop)(size_t h, size_t w, const void *x, size_t ldx, const void *bias, void *y, size_t ldy);
+    void (*dots)(const pn_dots *t, size_t images, const void *y, const void *x, void *sums);
     void (*plane_sum)(size_t n, const void *x, void *sum);
     void (*spread)(size_t n, const void *x, size_t xs, void *y, size_t ys);                 /* y[i*ys] += x[i*xs] */
 } pn_conv_kernels;

@@ -1,10 +1,8 @@
 /* conv.c - convolutions in one and two dimensions and their transposes, which are each other's gradients.
  *
- * Both are spoken of by the convolution's sides: x is its input and the transpose's output, y the other. An image is copied into scratch
- * with its channels last and the border that padding gives it, in which every product is a pn_taps; images go in lanes, each with its
- * own scratch and its own sums for the weight's gradient, added in order, so that bits do not depend on threads. */
+ * Both are spoken of by the convolution's sides: x is its input and the transpose's output, y the other. Here are shapes and what is
+ * decided when the net is planned; how it runs is in convolve.c. */
 #include "convolution.h"
-#include <string.h>
 
 enum { TRANSPOSED, IN, OUT, GROUPS, HAS_BIAS, MODE, AXES, PER_AXIS = 6 };   /* config; for each axis then kernel_size and what follows */
 enum { KERNEL, STRIDE, DILATION, BEFORE, AFTER, EXTRA };
@@ -68,289 +66,6 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     node->slots[WEIGHT].shape = weight;
     node->slots[BIAS].shape = (pn_shape){ 1, { out } };
     return check_padding(node, input, error);
-}
-
-/* ---- images in scratch --------------------------------------------------------------------------------------------- */
-
-/* Where position i of the padded axis, before the x axis begins to count, stands in x. */
-static size_t source(int mode, ptrdiff_t i, ptrdiff_t n)
-{
-    if (mode == REFLECT) i = i < 0 ? -i : i >= n ? 2 * n - 2 - i : i;
-    else if (mode == CIRCULAR) i = (i + n) % n;
-    else i = i < 0 ? 0 : i >= n ? n - 1 : i;
-    return (size_t)i;
-}
-
-typedef struct { size_t h, w, c, row, at; } place;     /* an image in scratch: sizes, elements from row to row and before its first */
-
-/* Copies one image into scratch. */
-static void fill(const pn_step *s, const char *image, int last, const place *p, char *scratch)
-{
-    const size_t size = s->bytes, row = p->w * p->c;
-    scratch += p->at * size;
-    if (last) {
-        for (size_t r = 0; r < p->h; r++) memcpy(scratch + r * p->row * size, image + r * row * size, row * size);
-        return;
-    }
-    if (p->row == row) s->k->turn(p->c, p->h * p->w, image, p->h * p->w, scratch, p->c);
-    else for (size_t r = 0; r < p->h; r++) s->k->turn(p->c, p->w, image + r * p->w * size, p->h * p->w, scratch + r * p->row * size, p->c);
-}
-
-/* And back out of it. */
-static void emit(const pn_step *s, const char *scratch, const place *p, char *image, int last)
-{
-    const size_t size = s->bytes, row = p->w * p->c;
-    scratch += p->at * size;
-    if (last) {
-        for (size_t r = 0; r < p->h; r++) memcpy(image + r * row * size, scratch + r * p->row * size, row * size);
-        return;
-    }
-    if (p->row == row) s->k->turn(p->h * p->w, p->c, scratch, p->c, image, p->h * p->w);
-    else for (size_t r = 0; r < p->h; r++) s->k->turn(p->w, p->c, scratch + r * p->row * size, p->c, image + r * p->w * size, p->h * p->w);
-}
-
-/* Fills the border of x with what the mode takes from within. */
-static void pad(const pn_step *s, const pn_conv *v, char *scratch)
-{
-    const pn_axis *h = &v->a[0], *w = &v->a[1];
-    const size_t pixel = v->xc * s->bytes, row = w->x_room * pixel;
-    for (size_t r = h->before; r < h->before + h->x; r++)
-        for (size_t i = 0; i < w->x_room; i++)
-            if (i < w->before || i >= w->before + w->x)
-                memcpy(scratch + r * row + i * pixel, scratch + r * row + (w->before + source(v->mode, (ptrdiff_t)(i - w->before), (ptrdiff_t)w->x)) * pixel, pixel);
-    for (size_t r = 0; r < h->x_room; r++)
-        if (r < h->before || r >= h->before + h->x)
-            memcpy(scratch + r * row, scratch + (h->before + source(v->mode, (ptrdiff_t)(r - h->before), (ptrdiff_t)h->x)) * row, row);
-}
-
-/* The gradient of that: adds the border to where it came from. */
-static void unpad(const pn_step *s, const pn_conv *v, char *scratch)
-{
-    const pn_axis *h = &v->a[0], *w = &v->a[1];
-    const size_t pixel = v->xc * s->bytes, row = w->x_room * pixel;
-    for (size_t r = 0; r < h->x_room; r++) {
-        if (r >= h->before && r < h->before + h->x) continue;
-        char *to = scratch + (h->before + source(v->mode, (ptrdiff_t)(r - h->before), (ptrdiff_t)h->x)) * row;
-        s->k->add(w->x_room * v->xc, to, scratch + r * row, to);
-    }
-    for (size_t r = h->before; r < h->before + h->x; r++)
-        for (size_t i = 0; i < w->x_room; i++) {
-            if (i >= w->before && i < w->before + w->x) continue;
-            char *to = scratch + r * row + (w->before + source(v->mode, (ptrdiff_t)(i - w->before), (ptrdiff_t)w->x)) * pixel;
-            s->k->add(v->xc, to, scratch + r * row + i * pixel, to);
-        }
-}
-
-static place x_place(const pn_conv *v)
-{
-    const pn_axis *h = &v->a[0], *w = &v->a[1];
-    return (place){ h->x, w->x, v->xc, w->x_room * v->xc, (h->before * w->x_room + w->before) * v->xc };
-}
-static place y_place(const pn_conv *v)
-{
-    const pn_axis *h = &v->a[0], *w = &v->a[1];
-    return (place){ h->y, w->y, v->yc, w->y_room * v->yc, (h->y_at * w->y_room + w->y_at) * v->yc };
-}
-static place dense(size_t h, size_t w, size_t c) { return (place){ h, w, c, w * c, 0 }; }
-
-/* ---- running ------------------------------------------------------------------------------------------------------- */
-
-static const char *images(const char *array, const pn_step *s, size_t i, size_t h, size_t w, size_t c) { return array + i * h * w * c * s->bytes; }
-
-/* n images of y from those of x in scratch xs, to image i of the array y. */
-static void y_from_x(const pn_conv_job *j, size_t i, size_t n, const char *xs, char *out, const char *bias, char *y)
-{
-    const pn_conv *v = j->v;
-    const pn_step *s = j->s;
-    const size_t size = s->bytes, image = v->a[0].y * v->a[1].y * v->yc * size;
-    char *to = v->y_layout ? y + i * image : out;
-    for (size_t g = 0; g < v->groups; g++)
-        s->k->conv.taps(&v->forward, n, xs + g * v->c * size, j->weight + g * (v->packed / v->groups) * size, bias ? bias + g * v->o * size : NULL,
-                        to + g * v->o * size);
-    const place p = dense(v->a[0].y, v->a[1].y, v->yc);
-    for (size_t k = 0; k < n && !v->y_layout; k++) emit(s, out + k * image, &p, y + (i + k) * image, 0);
-}
-
-/* n images of x from those of y in scratch ys, one phase of the strides after the other, to image i of the array x. */
-static void x_from_y(const pn_conv_job *j, size_t i, size_t n, const char *ys, char *out, const char *bias, char *x)
-{
-    const pn_conv *v = j->v;
-    const pn_step *s = j->s;
-    const size_t size = s->bytes, image = v->a[0].x * v->a[1].x * v->xc * size;
-    const int direct = v->x_layout && v->mode == ZEROS;
-    char *to = direct ? x + i * image : out;
-    const size_t rows = v->mode == ZEROS ? v->a[1].x : v->a[1].x_room, step = v->mode == ZEROS ? image : v->x_size * size;
-    for (size_t g = 0; g < v->groups; g++)
-        for (size_t f = 0; f < v->a[0].s * v->a[1].s; f++)
-            s->k->conv.taps(&v->back[f], n, ys + g * v->o * size, j->turned + g * (v->turned / v->groups) * size, bias ? bias + g * v->c * size : NULL,
-                            to + ((f / v->a[1].s * rows + f % v->a[1].s) * v->xc + g * v->c) * size);
-    if (direct) return;
-    const place p = v->mode == ZEROS ? dense(v->a[0].x, v->a[1].x, v->xc) : x_place(v);
-    for (size_t k = 0; k < n; k++) {
-        if (v->mode != ZEROS) unpad(s, v, out + k * step);
-        emit(s, out + k * step, &p, x + (i + k) * image, v->x_layout);
-    }
-}
-
-/* Adds what one image gives to a lane's sums for the weight. */
-static void weight_sums(const pn_conv_job *j, const char *xs, const char *ys, char *sums)
-{
-    const pn_conv *v = j->v;
-    const size_t size = j->s->bytes, lines = v->whole ? 1 : v->a[1].k;
-    for (size_t g = 0; g < v->groups; g++)
-        for (size_t p = 0; p < v->o; p += v->width)
-            for (size_t l = 0; l < lines; l++) {
-                pn_taps t = v->weight;
-                t.n = v->o - p < v->width ? v->o - p : v->width;
-                j->s->k->conv.taps(&t, 1, xs + (l * v->a[1].d * v->xc + g * v->c) * size, ys + (y_place(v).at + g * v->o + p) * size, NULL,
-                                   sums + (g * (v->packed / v->groups) + p * v->taps * v->c + l * v->c * v->width) * size);
-            }
-}
-
-/* A lane's images from one to another, and its scratch: x, y and out at_once times, and planes. */
-typedef struct { size_t from, to; char *x, *y, *planes, *out; } lane;
-static lane lane_of(const pn_conv_job *j, size_t i)
-{
-    const pn_conv *v = j->v;
-    const size_t n = j->s->rows, each = n / v->lanes, more = n % v->lanes;
-    char *base = (char *)j->at[j->s->work] + i * v->lane_size * j->s->bytes;
-    lane l = { each * i + (i < more ? i : more), each * (i + 1) + (i + 1 < more ? i + 1 : more), base, base + (v->at_once * v->x_size + SLACK) * j->s->bytes, NULL, NULL };
-    l.planes = l.y + (v->at_once * v->y_size + SLACK) * j->s->bytes;
-    l.out = l.planes + v->planes_size * j->s->bytes;
-    memset(base, 0, (size_t)(l.out - base));
-    return l;
-}
-
-static void fill_x(const pn_conv_job *j, size_t i, size_t n, char *scratch)
-{
-    const pn_conv *v = j->v;
-    const place p = x_place(v);
-    for (size_t k = 0; k < n; k++, scratch += v->x_size * j->s->bytes) {
-        fill(j->s, images(j->x, j->s, i + k, p.h, p.w, p.c), v->x_layout, &p, scratch);
-        if (v->mode != ZEROS) pad(j->s, v, scratch);
-    }
-}
-static void fill_y(const pn_conv_job *j, size_t i, size_t n, char *scratch)
-{
-    const place p = y_place(j->v);
-    for (size_t k = 0; k < n; k++, scratch += j->v->y_size * j->s->bytes)
-        fill(j->s, images(j->y, j->s, i + k, p.h, p.w, p.c), j->v->y_layout, &p, scratch);
-}
-
-static void forward_lane(void *context, size_t i)
-{
-    const pn_conv_job *j = context;
-    const pn_conv *v = j->v;
-    const pn_step *s = j->s;
-    const lane l = lane_of(j, i);
-    for (size_t k = l.from, n; k < l.to; k += n) {
-        n = l.to - k < v->at_once ? l.to - k : v->at_once;
-        if (v->transposed ? v->x_planes : v->y_planes)
-            for (size_t q = k; q < k + n; q++) (v->transposed ? pn_planes_x : pn_planes_y)(j, q, l.planes, l.out, s->epilogue.bias, j->at[s->y]);
-        else if (v->transposed) fill_y(j, k, n, l.y), x_from_y(j, k, n, l.y, l.out, s->epilogue.bias, j->at[s->y]);
-        else fill_x(j, k, n, l.x), y_from_x(j, k, n, l.x, l.out, s->epilogue.bias, j->at[s->y]);
-    }
-}
-
-/* The sums that n images from image k on give to the weight and the bias; their scratch has been filled, but for planes. */
-static void sums_of(const pn_conv_job *j, const lane *l, size_t k, size_t n, char *part)
-{
-    const pn_conv *v = j->v;
-    const pn_step *s = j->s;
-    for (size_t q = 0; q < n && v->wants_weight; q++) {
-        if (v->y_planes) pn_planes_weight(j, k + q, l->planes, part);
-        else weight_sums(j, l->x + q * v->x_size * s->bytes, l->y + q * v->y_size * s->bytes, part);
-    }
-    if (!v->wants_bias) return;
-    if (v->transposed) s->k->sum_rows(n * v->x_size / v->xc, v->xc, l->x, part + v->packed * s->bytes);
-    else if (!v->y_planes) s->k->sum_rows(n * v->y_size / v->yc, v->yc, l->y, part + v->packed * s->bytes);
-    else for (size_t q = 0; q < n; q++) pn_planes_bias(j, k + q, part);
-}
-
-static void backward_lane(void *context, size_t i)
-{
-    const pn_conv_job *j = context;
-    const pn_conv *v = j->v;
-    const pn_step *s = j->s;
-    const lane l = lane_of(j, i);
-    const int in_planes = v->transposed ? v->y_planes : v->x_planes, sums = (v->wants_weight || v->wants_bias) && !v->y_planes;
-    char *part = (char *)j->parts + i * v->part * s->bytes;
-    memset(part, 0, v->part * s->bytes);
-    for (size_t k = l.from, n; k < l.to; k += n) {
-        n = l.to - k < v->at_once ? l.to - k : v->at_once;
-        if (sums || (v->transposed && (v->wants_bias || (v->wants && !in_planes)))) fill_x(j, k, n, l.x);
-        if (sums || (!v->transposed && v->wants && !in_planes)) fill_y(j, k, n, l.y);
-        sums_of(j, &l, k, n, part);
-        if (!v->wants) continue;
-        if (in_planes) for (size_t q = k; q < k + n; q++) (v->transposed ? pn_planes_y : pn_planes_x)(j, q, l.planes, l.out, NULL, j->gradient);
-        else if (v->transposed) y_from_x(j, k, n, l.x, l.out, NULL, j->gradient);
-        else x_from_y(j, k, n, l.y, l.out, NULL, j->gradient);
-    }
-}
-
-/* Packs one group's weights. */
-static void pack_group(void *context, size_t g)
-{
-    const pn_conv_job *j = context;
-    const pn_conv *v = j->v;
-    const pn_step *s = j->s;
-    const char *w = (const char *)s->node->slots[WEIGHT].data + g * v->o * v->c * v->taps * s->bytes;
-    if (j->weight) s->k->conv.pack(w, v->o, v->c, v->taps, 0, v->width, (char *)j->weight + g * (v->packed / v->groups) * s->bytes);
-    if (j->turned) s->k->conv.pack(w, v->o, v->c, v->taps, 1, v->turned_width, (char *)j->turned + g * (v->turned / v->groups) * s->bytes);
-}
-
-static void run_forward(const pn_step *s, void *const *at)
-{
-    const pn_conv *v = s->own;
-    pn_conv_job j = { .s = s, .at = at, .v = v, .x = at[s->x], .y = at[s->x] };
-    *(v->transposed ? &j.turned : &j.weight) = at[s->z];
-    if (!(v->transposed ? v->x_planes : v->y_planes)) pn_parallel(v->groups, pack_group, &j);
-    pn_parallel(v->lanes, forward_lane, &j);
-}
-
-/* Adds all lanes' sums to those of the first, a chunk at a time. */
-enum { CHUNK = 4096 };
-static void add_lanes(void *context, size_t i)
-{
-    const pn_conv_job *j = context;
-    const pn_conv *v = j->v;
-    const size_t from = i * CHUNK, n = v->part - from < CHUNK ? v->part - from : CHUNK, size = j->s->bytes;
-    char *sum = (char *)j->parts + from * size;
-    for (size_t l = 1; l < v->lanes; l++) j->s->k->add(n, sum, (const char *)j->parts + (l * v->part + from) * size, sum);
-}
-
-static void unpack_group(void *context, size_t g)
-{
-    const pn_conv_job *j = context;
-    const pn_conv *v = j->v;
-    const size_t size = j->s->bytes, n = v->o * v->c * v->taps;
-    void *grad = j->s->node->slots[WEIGHT].grad;
-    if (v->y_planes && v->accumulates[WEIGHT]) j->s->k->add(n, grad, j->parts, grad);
-    else if (v->y_planes) memcpy(grad, j->parts, n * size);
-    else j->s->k->conv.unpack((const char *)j->parts + g * (v->packed / v->groups) * size, v->o, v->c, v->taps, v->width, v->accumulates[WEIGHT],
-                         (char *)grad + g * v->o * v->c * v->taps * size);
-}
-
-/* s: x, the convolution's input or the gradient of the transpose's output; t, the other side; y, the gradient of the input. */
-static void run_backward(const pn_step *s, void *const *at)
-{
-    const pn_conv *v = s->own;
-    const size_t out = v->transposed ? v->xc : v->yc;
-    char *packed = at[s->z];
-    pn_conv_job j = { .s = s, .at = at, .v = v, .x = at[s->x], .y = at[s->t], .gradient = v->wants ? at[s->y] : NULL, .parts = packed };
-    if (v->wants && !(v->transposed ? v->y_planes : v->x_planes)) {
-        *(v->transposed ? &j.weight : &j.turned) = packed + v->lanes * v->part * s->bytes;
-        pn_parallel(v->groups, pack_group, &j);
-    }
-    pn_parallel(v->lanes, backward_lane, &j);
-    if (v->lanes == 0) return;
-    if (v->wants_weight || v->wants_bias) pn_parallel((v->part + CHUNK - 1) / CHUNK, add_lanes, &j);
-    if (v->wants_weight) pn_parallel(v->groups, unpack_group, &j);
-    if (!v->wants_bias) return;
-    const char *bias = packed + v->packed * s->bytes;
-    void *grad = s->node->slots[BIAS].grad;
-    if (v->accumulates[BIAS]) s->k->add(out, grad, bias, grad);
-    else memcpy(grad, bias, out * s->bytes);
 }
 
 /* ---- planning ------------------------------------------------------------------------------------------------------ */
@@ -434,6 +149,47 @@ static pn_status plan_weight(pn_builder *b, pn_conv *v)
     return PN_OK;
 }
 
+/* Is it less work to add what each pixel of y gives to a row of taps than to gather all taps for each pixel of x? It is where x has few
+ * channels, of which a row of taps fills vectors, or y few pixels. Counted in vectors; y needs no border then. */
+static int scatters(const pn_conv *v, size_t lanes)
+{
+    const pn_axis *h = &v->a[0], *w = &v->a[1];
+    const size_t pixels = v->mode == ZEROS ? h->x * w->x : h->x_room * w->x_room;
+    const size_t gathered = pixels * v->taps / (h->s * w->s) * ((v->c + lanes - 1) / lanes), along = ((h->x - 1) * w->y_room + w->x + lanes - 1) / lanes;
+    const size_t planes = pn_planes_fit(v) && 2 * v->c <= lanes ? along * v->c * v->taps : gathered;
+    const size_t scattered = h->y * w->y * h->k * ((w->k * v->c + lanes - 1) / lanes);
+    return v->whole && h->y >= 4 && (double)scattered * (double)(v->o + 4) * 1.25 < (double)least(gathered, planes) * (double)v->o;
+}
+
+/* One image's x from its y that way: for each row of taps, columns of y by columns of x. */
+static pn_status plan_scatter(pn_builder *b, pn_conv *v, size_t lanes)
+{
+    const pn_axis *h = &v->a[0], *w = &v->a[1];
+    const size_t row = w->x_room * v->xc, n = w->k * v->xc, width = (n + lanes - 1) / lanes * lanes;
+    const ptrdiff_t *at = pn_plan_own(b, sizeof *at);
+    if (!at) return PN_NO_MEMORY;
+    v->scatter = (pn_taps){ .runs = 1, .steps = v->o, .a_at = at, .b_at = at, .a_row = (ptrdiff_t)(w->y_room * v->yc), .a_step = 1, .b_step = (ptrdiff_t)width,
+                            .b_panel = (ptrdiff_t)b->k->conv.panel_width((size_t)-1 / 2), .c_row = (ptrdiff_t)(h->s * row), .lines = w->y, .m = h->y, .n = n,
+                            .a_line = (ptrdiff_t)v->yc, .c_line = (ptrdiff_t)(w->s * v->xc), .add = 1 };
+    v->turned = h->k * v->o * width;
+    return PN_OK;
+}
+
+/* How much scratch there is, and what needs none: an array that stands as the products read it, in whole vectors where it is y. */
+static void measure_images(const pn_builder *b, pn_conv *v)
+{
+    pn_axis *h = &v->a[0], *w = &v->a[1];
+    const size_t lanes = b->k->conv.panel_width(1);
+    v->x_scatters = scatters(v, lanes);
+    for (pn_axis *a = h; v->x_scatters && a <= w; a++) a->y_room = a->y, a->y_at = 0;
+    v->x_size = h->x_room * w->x_room * v->xc;
+    v->y_size = h->y_room * w->y_room * v->yc;
+    v->out_size = most(v->x_size, h->y * w->y * v->yc);
+    v->x_direct = v->x_layout && h->x_room == h->x && w->x_room == w->x;
+    v->y_direct = v->y_layout && h->y_room == h->y && w->y_room == w->y && v->yc % lanes == 0;
+    pn_planes_choose(v, lanes);
+}
+
 /* Everything that forward and backward share. */
 static pn_conv *plan(pn_builder *b, size_t node)
 {
@@ -458,9 +214,10 @@ static pn_conv *plan(pn_builder *b, size_t node)
     }
     v->taps = v->a[0].k * v->a[1].k;
     v->whole = v->a[1].d == 1 && v->groups == 1;
-    v->x_size = v->a[0].x_room * v->a[1].x_room * v->xc;
-    v->y_size = v->a[0].y_room * v->a[1].y_room * v->yc;
-    v->out_size = most(v->x_size, v->a[0].y * v->a[1].y * v->yc);
+    const int last = b->layout[n->inputs[0]];
+    v->x_layout = v->transposed ? b->layout[node] : last;
+    v->y_layout = v->transposed ? last : b->layout[node];
+    measure_images(b, v);
     v->width = b->k->conv.panel_width(v->o);
     v->turned_width = b->k->conv.panel_width(v->c);
     v->packed = v->groups * (v->width ? (v->o + v->width - 1) / v->width * v->width : 0) * v->c * v->taps;
@@ -469,12 +226,9 @@ static pn_conv *plan(pn_builder *b, size_t node)
     v->lanes = least(b->rows, most(least(b->rows / 4, 32), least(b->rows, 8)));
     if (v->lanes > 1) v->lanes = least(v->lanes, most(PARTS / (v->part + 1), 1));
     v->at_once = b->rows ? most(least(GATHERED / (v->x_size + v->y_size + 1), (b->rows + v->lanes - 1) / v->lanes), 1) : 1;
-    const int last = b->layout[n->inputs[0]];
-    v->x_layout = v->transposed ? b->layout[node] : last;
-    v->y_layout = v->transposed ? last : b->layout[node];
     if (pn_planes_plan(b, v)) return NULL;
     v->lane_size = (v->planes_size + v->at_once * (v->x_size + v->y_size + v->out_size) + 3 * SLACK + 15) / 16 * 16;
-    return plan_forward(b, v) || plan_back(b, v) || plan_weight(b, v) ? NULL : v;
+    return plan_forward(b, v) || (v->x_scatters ? plan_scatter(b, v, b->k->conv.panel_width(1)) : plan_back(b, v)) || plan_weight(b, v) ? NULL : v;
 }
 
 static double flops(const pn_builder *b, const pn_conv *v)
@@ -488,7 +242,7 @@ static pn_status forward(pn_builder *b, size_t node)
     if (n->config[OUT] * 2 > (double)b->k->conv.panel_width(1)) pn_channels_last(b, node);   /* few channels: see planes.c */
     pn_conv *v = plan(b, node);
     int y = b->value[node] = v ? pn_output_buffer(b, node, 0) : PN_NONE;
-    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, v->transposed ? "transposed convolution" : "convolution", run_forward);
+    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, v->transposed ? "transposed convolution" : "convolution", pn_conv_forward);
     if (!s) return PN_NO_MEMORY;
     s->own = v;
     s->rows = b->rows;
@@ -517,7 +271,7 @@ static pn_status backward(pn_builder *b, size_t node)
     v->wants_bias = n->n_slots > BIAS && n->slots[BIAS].grad;
     for (size_t j = 0; j < n->n_slots; j++) v->accumulates[j] = pn_accumulates(b, node, j);
     int gx = v->wants ? pn_gradient_buffer(b, n->inputs[0], PN_NONE) : PN_NONE;
-    pn_step *s = v->wants && gx == PN_NONE ? NULL : pn_step_new(b, "convolution gradients", run_backward);
+    pn_step *s = v->wants && gx == PN_NONE ? NULL : pn_step_new(b, "convolution gradients", pn_conv_backward);
     if (!s) return PN_NO_MEMORY;
     s->own = v;
     s->rows = b->rows;

@@ -1,4 +1,4 @@
-/* convolution.h - what conv.c and planes.c share. */
+/* convolution.h - what conv.c, convolve.c and planes.c share. */
 #ifndef PN_CONVOLUTION_H
 #define PN_CONVOLUTION_H
 #include "layers.h"
@@ -18,21 +18,30 @@ typedef struct {
     size_t x_size, y_size, out_size, lane_size;     /* elements of scratch: an image's, a lane's */
     size_t width, turned_width, packed, turned;     /* panels, and elements of all groups' packed weights */
     int y_planes, x_planes;                         /* is that side computed with pixels side by side? see planes.c */
+    int x_scatters, x_direct, y_direct;             /* does y add its taps to x? are arrays read where they are? */
     size_t planes_size;                             /* elements of scratch for that */
     pn_taps y_plane, x_plane;
-    ptrdiff_t *tap_at;                              /* where in x's planes each weight's taps start */
+    pn_dots dots;
     size_t part;                                    /* elements of a lane's sums: weight, then bias */
-    pn_taps forward, weight, *back;                 /* back: one for each phase of the strides */
+    pn_taps forward, weight, scatter, *back;        /* back: one for each phase of the strides */
     int x_layout, y_layout, wants, wants_weight, wants_bias, accumulates[2];
 } pn_conv;
 
 typedef struct { const pn_step *s; void *const *at; const pn_conv *v; const char *x, *y, *weight, *turned; char *gradient; void *parts; } pn_conv_job;
 
+/* convolve.c */
+void pn_conv_forward(const pn_step *s, void *const *at);
+void pn_conv_backward(const pn_step *s, void *const *at);
+
 /* planes.c */
+int pn_planes_fit(const pn_conv *v);                /* could a side be computed so, had it few channels? */
+void pn_planes_choose(pn_conv *v, size_t lanes);    /* sets y_planes and x_planes */
 pn_status pn_planes_plan(pn_builder *b, pn_conv *v);
-void pn_planes_y(const pn_conv_job *j, size_t i, char *planes, char *out, const char *bias, char *y);
-void pn_planes_x(const pn_conv_job *j, size_t i, char *planes, char *out, const char *bias, char *x);
-void pn_planes_weight(const pn_conv_job *j, size_t i, char *planes, char *sums);
-void pn_planes_bias(const pn_conv_job *j, size_t i, char *sums);
+/* One image of a side from the other's, both as their arrays stand; planes and out: scratch. */
+void pn_planes_y(const pn_conv_job *j, const char *x, char *planes, char *out, const char *bias, char *y);
+void pn_planes_x(const pn_conv_job *j, const char *y, char *planes, char *out, const char *bias, char *x);
+/* Adds what n images give to a lane's sums: for the weight, which stand as it does, and behind them for the bias of y. */
+void pn_planes_weight(const pn_conv_job *j, size_t n, const char *x, const char *y, char *planes, char *sums);
+void pn_planes_bias(const pn_conv_job *j, size_t n, const char *y, char *sums);
 
 #endif

@@ -11,14 +11,19 @@ static size_t x_plane(const pn_conv *v) { return v->a[0].x_room * v->a[1].x_room
 static size_t y_plane(const pn_conv *v) { return v->a[0].y_room * v->a[1].y_room; }
 static size_t x_planes_size(const pn_conv *v) { return up(v->xc * x_plane(v) + SLACK); }
 
-/* Which of the two sides runs this way, and the products; lane_size and out_size grow. */
+int pn_planes_fit(const pn_conv *v) { return v->groups == 1 && v->a[0].s == 1 && v->a[1].s == 1 && v->mode == ZEROS; }
+
+void pn_planes_choose(pn_conv *v, size_t lanes)
+{
+    v->y_planes = pn_planes_fit(v) && !v->y_layout && 2 * v->o <= lanes;
+    v->x_planes = pn_planes_fit(v) && !v->x_layout && 2 * v->c <= lanes && !v->x_scatters;
+}
+
+/* The products; planes_size and out_size grow. */
 pn_status pn_planes_plan(pn_builder *b, pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
-    const size_t half = b->k->conv.panel_width(1) / 2, panel = b->k->conv.panel_width((size_t)-1 / 2);
-    const int fits = v->groups == 1 && h->s == 1 && w->s == 1 && v->mode == ZEROS;
-    v->y_planes = fits && !v->y_layout && v->o <= half;
-    v->x_planes = fits && !v->x_layout && v->c <= half;
+    const size_t panel = b->k->conv.panel_width((size_t)-1 / 2);
     if (!v->y_planes && !v->x_planes) return PN_OK;
     const size_t y_runs = v->c * h->k, x_runs = v->o * h->k;
     ptrdiff_t *at = pn_plan_own(b, (2 * (y_runs + x_runs) + v->c * v->taps) * sizeof *at), *xt = at + 2 * y_runs;
@@ -37,10 +42,12 @@ pn_status pn_planes_plan(pn_builder *b, pn_conv *v)
                             .b_step = (ptrdiff_t)w->d, .b_panel = (ptrdiff_t)panel, .c_row = (ptrdiff_t)up(ny), .lines = 1, .m = v->o, .n = ny };
     v->x_plane = (pn_taps){ .runs = x_runs, .steps = w->k, .a_at = xt, .b_at = xt + x_runs, .a_row = (ptrdiff_t)v->taps, .a_step = -1,
                             .b_step = (ptrdiff_t)w->d, .b_panel = (ptrdiff_t)panel, .c_row = (ptrdiff_t)up(nx), .lines = 1, .m = v->c, .n = nx };
-    v->tap_at = xt + 2 * x_runs;
+    ptrdiff_t *tap_at = xt + 2 * x_runs;
     for (size_t t = 0; t < v->c * v->taps; t++)
-        v->tap_at[t] = (ptrdiff_t)(t / v->taps * x_plane(v) + t % v->taps / w->k * h->d * w->x_room + t % w->k * w->d);
-    v->planes_size = x_planes_size(v) + up(v->yc * y_plane(v) + SLACK);
+        tap_at[t] = (ptrdiff_t)(t / v->taps * x_plane(v) + t % v->taps / w->k * h->d * w->x_room + t % w->k * w->d);
+    v->dots = (pn_dots){ .h = h->y, .w = w->y, .o = v->o, .n = v->c * v->taps, .row = w->x_room, .y_image = h->y * w->y * v->o, .x_image = x_planes_size(v),
+                         .at = tap_at };
+    v->planes_size = v->at_once * x_planes_size(v) + up(v->yc * y_plane(v) + SLACK);
     const size_t out = (v->y_planes ? v->o * up(ny) : 0) > (v->x_planes ? v->c * up(nx) : 0) ? v->o * up(ny) : v->x_planes ? v->c * up(nx) : 0;
     if (out > v->out_size) v->out_size = out;
     return PN_OK;
@@ -51,58 +58,51 @@ static void fill(const pn_step *s, const char *image, int last, size_t h, size_t
 {
     const size_t size = s->bytes;
     for (size_t r = 0; r < h && last; r++) s->k->turn(w, c, image + r * w * c * size, c, planes + r * row * size, plane);
-    for (size_t k = 0; k < c && !last; k++)
-        for (size_t r = 0; r < h; r++) memcpy(planes + (k * plane + r * row) * size, image + (k * h + r) * w * size, w * size);
+    for (size_t k = 0; k < c && !last; k++) s->k->conv.crop(h, w, image + k * h * w * size, w, NULL, planes + k * plane * size, row);
 }
 
-static void fill_x(const pn_conv_job *j, size_t i, char *planes)
+static void fill_x(const pn_conv_job *j, const char *x, char *planes)
 {
     const pn_conv *v = j->v;
     const pn_axis *h = &v->a[0], *w = &v->a[1];
-    fill(j->s, j->x + i * h->x * w->x * v->xc * j->s->bytes, v->x_layout, h->x, w->x, v->xc, w->x_room, x_plane(v),
+    fill(j->s, x, v->x_layout, h->x, w->x, v->xc, w->x_room, x_plane(v),
          planes + (h->before * w->x_room + w->before) * j->s->bytes);
 }
 
-/* Image i of y from that of x. */
-void pn_planes_y(const pn_conv_job *j, size_t i, char *planes, char *out, const char *bias, char *y)
+void pn_planes_y(const pn_conv_job *j, const char *x, char *planes, char *out, const char *bias, char *y)
 {
     const pn_conv *v = j->v;
     const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t size = j->s->bytes;
-    fill_x(j, i, planes);
+    fill_x(j, x, planes);
     j->s->k->conv.taps(&v->y_plane, 1, j->s->node->slots[WEIGHT].data, planes, NULL, out);
     for (size_t k = 0; k < v->o; k++)
-        j->s->k->conv.crop(h->y, w->y, out + k * (size_t)v->y_plane.c_row * size, w->x_room, bias ? bias + k * size : NULL,
-                           y + (i * v->o + k) * h->y * w->y * size);
+        j->s->k->conv.crop(h->y, w->y, out + k * (size_t)v->y_plane.c_row * size, w->x_room, bias ? bias + k * size : NULL, y + k * h->y * w->y * size, w->y);
 }
 
-/* Image i of x from that of y. */
-void pn_planes_x(const pn_conv_job *j, size_t i, char *planes, char *out, const char *bias, char *x)
+void pn_planes_x(const pn_conv_job *j, const char *y, char *planes, char *out, const char *bias, char *x)
 {
     const pn_conv *v = j->v;
     const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t size = j->s->bytes;
-    planes += x_planes_size(v) * size;
-    fill(j->s, j->y + i * h->y * w->y * v->yc * size, v->y_layout, h->y, w->y, v->yc, w->y_room, y_plane(v), planes + (h->y_at * w->y_room + w->y_at) * size);
+    planes += v->at_once * x_planes_size(v) * size;
+    fill(j->s, y, v->y_layout, h->y, w->y, v->yc, w->y_room, y_plane(v), planes + (h->y_at * w->y_room + w->y_at) * size);
     j->s->k->conv.taps(&v->x_plane, 1, j->s->node->slots[WEIGHT].data, planes, NULL, out);
     for (size_t k = 0; k < v->c; k++)
-        j->s->k->conv.crop(h->x, w->x, out + k * (size_t)v->x_plane.c_row * size, w->y_room, bias ? bias + k * size : NULL,
-                           x + (i * v->c + k) * h->x * w->x * size);
+        j->s->k->conv.crop(h->x, w->x, out + k * (size_t)v->x_plane.c_row * size, w->y_room, bias ? bias + k * size : NULL, x + k * h->x * w->x * size, w->x);
 }
 
-/* Adds what image i gives to a lane's sums for the bias of y, behind those for the weight. */
-void pn_planes_bias(const pn_conv_job *j, size_t i, char *sums)
+void pn_planes_bias(const pn_conv_job *j, size_t n, const char *y, char *sums)
 {
     const pn_conv *v = j->v;
     const size_t size = j->s->bytes, plane = v->a[0].y * v->a[1].y;
-    for (size_t k = 0; k < v->o; k++) j->s->k->conv.plane_sum(plane, j->y + (i * v->o + k) * plane * size, sums + (v->packed + k) * size);
+    for (size_t k = 0; k < n * v->o; k++) j->s->k->conv.plane_sum(plane, y + k * plane * size, sums + (v->packed + k % v->o) * size);
 }
 
-/* And to those for the weight, which stand as it does. */
-void pn_planes_weight(const pn_conv_job *j, size_t i, char *planes, char *sums)
+void pn_planes_weight(const pn_conv_job *j, size_t n, const char *x, const char *y, char *planes, char *sums)
 {
     const pn_conv *v = j->v;
-    const pn_axis *h = &v->a[0], *w = &v->a[1];
-    fill_x(j, i, planes);
-    j->s->k->conv.dots(h->y, w->y, v->o, j->y + i * v->o * h->y * w->y * j->s->bytes, v->c * v->taps, planes, w->x_room, v->tap_at, sums);
+    const size_t size = j->s->bytes;
+    for (size_t k = 0; k < n; k++) fill_x(j, x + k * v->a[0].x * v->a[1].x * v->xc * size, planes + k * x_planes_size(v) * size);
+    j->s->k->conv.dots(&v->dots, n, y, planes, sums);
 }
