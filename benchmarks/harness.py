@@ -18,6 +18,10 @@ OURS = "pynn"
 """The contestant that the ratios are relative to."""
 
 
+BUSY = 0.2
+"""CPUs in use by other processes from which on a record is marked."""
+
+
 @dataclass
 class Case:
     """One race. ``enter(peer)`` gives a peer's contestants, by variant; ``flops`` and ``bytes`` are those of one repetition."""

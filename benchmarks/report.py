@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import peers
-from harness import OURS
+from harness import BUSY, OURS
 
 PEAK = "machine fma"
 
@@ -33,10 +33,11 @@ def ratio(record: Mapping[str, Any], contestant: str) -> str:
     if contestant not in record["ratios"]:
         return ""
     middle, low, high = record["ratios"][contestant]
-    return f"{_number(middle)} ({_number(low)}-{_number(high)})" + "*" * (record["other load"] > 0.2)
+    return f"{number(middle)} ({number(low)}-{number(high)})" + "*" * (record["other load"] > BUSY)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return a ratio with two or three digits."""
     return f"{value:.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"
 
 
@@ -58,6 +59,7 @@ def _pyplot() -> Any:
     import matplotlib
 
     matplotlib.use("Agg")
+    matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text: small files
     from matplotlib import pyplot
 
     return pyplot

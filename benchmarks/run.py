@@ -1,6 +1,7 @@
 """Race pynn against other libraries, contestant by contestant in turn within one process, and write down the ratios.
 
-    python benchmarks/run.py [subject ...] [--threads 1 2] [--peers torch jax ...] [--quick] [--json FILE] [--markdown FILE] [--plots DIR]
+python benchmarks/run.py [subject ...] [--threads 1 2] [--peers torch jax ...] [--quick] [--json FILE] [--markdown FILE] [--plots DIR]
+python benchmarks/run.py --merge FILE FILE ... [--json FILE] [--markdown FILE] [--plots DIR] [--publish]
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import platform
 import subprocess
 import sys
 import tempfile
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import peers
+import publish
 import subjects
 from harness import OURS, QUICK, Pace, measure
 
@@ -32,16 +33,21 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if options.record:
         return _child(options)
-    records, facts = [], {}
-    for subject in options.subjects or subjects.NAMES:
-        for threads in options.threads[:1] if subject == "footprint" else options.threads:
-            found = _in_a_child(subject, threads, options)
-            facts = found["facts"]
-            records += found["records"]
-            _write(options, facts, records)  # each time, so that a long run that is stopped leaves what it has
-    print(markdown(facts, records))
-    if options.plots:
-        _plot(records, Path(options.plots))
+    if options.merge:
+        run = publish.merged([json.loads(Path(path).read_text(encoding="utf-8")) for path in options.merge])
+        _write(options, run)
+    else:
+        parts = []
+        for subject in options.subjects or subjects.NAMES:
+            for threads in options.threads[:1] if subject == "footprint" else options.threads:
+                parts.append(_in_a_child(subject, threads, options))
+                run = publish.merged(parts)
+                _write(options, run)  # each time, so that a long run that is stopped leaves what it has
+    print(publish.report(run["facts"], run["records"]))
+    written = publish.plot(run["records"], Path(options.plots)) if options.plots else []
+    written += publish.publish(run) if options.publish else []
+    for path in written:
+        print(f"wrote {path}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", metavar="FILE", help="write facts and records there")
     add("--markdown", metavar="FILE", help="write the report there, too")
     add("--plots", metavar="DIR", help="draw the subjects that have pictures (matplotlib)")
+    add("--merge", nargs="+", metavar="FILE", help="measure nothing: put together what other runs wrote with --json")
+    add("--publish", action="store_true", help="write docs/benchmarks.md with its numbers and pictures, and the tables of the READMEs")
     add("--record", metavar="FILE", help=argparse.SUPPRESS)  # this is a child: measure one subject, and write the result there
     return parser
 
@@ -81,11 +89,11 @@ def _in_a_child(subject: str, threads: int, options: argparse.Namespace) -> dict
         return json.loads(record.read_text())
 
 
-def _write(options: argparse.Namespace, facts: dict[str, Any], records: list[dict[str, Any]]) -> None:
+def _write(options: argparse.Namespace, run: dict[str, Any]) -> None:
     if options.json:
-        Path(options.json).write_text(json.dumps({"facts": facts, "records": records}, indent=1) + "\n")
+        Path(options.json).write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
     if options.markdown:
-        Path(options.markdown).write_text(markdown(facts, records))
+        Path(options.markdown).write_text("# Benchmarks\n\n" + publish.report(run["facts"], run["records"]), encoding="utf-8")
 
 
 def _child(options: argparse.Namespace) -> None:
@@ -124,42 +132,6 @@ def _facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
-
-
-def markdown(facts: dict[str, Any], records: list[dict[str, Any]]) -> str:
-    """Return the report."""
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    missing = f" Not installed: {', '.join(facts['missing'])}." if facts["missing"] else ""
-    lines = [
-        "# Benchmarks",
-        "",
-        f"{facts['cpu']}, {facts['cpus']} CPUs, {facts['instruction set']} in use; {facts['system']}; {facts['date']}.",
-        f"Python {facts['python']}, {versions}.{missing}",
-        "",
-        "Contestants of a case take turns in one process. Ratios are of medians, with the 10th and 90th percentile of the ratios within",
-        "a round; above 1 pynn is faster. A star: other processes used more than a fifth of a CPU meanwhile.",
-        "",
-    ]
-    for name in subjects.NAMES:
-        for threads in sorted({record["threads"] for record in records if record["subject"] == name}):
-            lines += _section(name, threads, [r for r in records if (r["subject"], r["threads"]) == (name, threads)])
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _section(name: str, threads: int, records: list[dict[str, Any]]) -> list[str]:
-    module = importlib.import_module(f"subjects.{name}")
-    title = f"## {name.capitalize()}, {threads} thread{'s' * (threads > 1)}"
-    failed = {f"- {contestant}: {error}" for record in records for contestant, error in record["errors"].items()}
-    return [title, "", *textwrap.dedent(module.__doc__).strip().splitlines(), "", *module.report(records), *sorted(failed), ""]
-
-
-def _plot(records: list[dict[str, Any]], directory: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    for name in dict.fromkeys(record["subject"] for record in records):
-        module = importlib.import_module(f"subjects.{name}")
-        if hasattr(module, "plot"):
-            for path in module.plot([record for record in records if record["subject"] == name], directory):
-                print(f"wrote {path}")
 
 
 if __name__ == "__main__":

@@ -423,7 +423,7 @@ def test_fit_lets_other_threads_run() -> None:
 
     training, count = InThread(train), 0
     started.wait()
-    while training.is_alive() and len(errors) < 60:
+    while training.is_alive():
         time.sleep(0.001)
         count += 1
     assert count > 100 * seconds[0], (count, seconds)

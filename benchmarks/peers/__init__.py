@@ -4,6 +4,7 @@
     set_threads(n)                                called once, before everything else
     activation(name, direction, x, g)             forward and derivative into an array given, backward (g times it) into a new one
     step(net)                                     a training step: forward, loss, backward, Adam
+    compiled_step(net)                            the same, where compiling it takes longer than a study of many nets allows
     gemm(form, m, n, k)                           C (m, n) = A B, where form NT says that B is stored transposed, TN that A is
     predict(net, rows)                            the output for so many rows
     digits(data, epochs, batch)                   train 64-128-10; a function that returns seconds and accuracy

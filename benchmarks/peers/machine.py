@@ -54,7 +54,7 @@ def step(net: Net) -> Mapping[str, Run]:
 
 
 def predict(net: Net, rows: int) -> Mapping[str, Run]:
-    return fma(net.flops / 3 / net.batch * rows)
+    return fma(net.row_flops * rows)
 
 
 def gemm(form: str, m: int, n: int, k: int) -> Mapping[str, Run]:

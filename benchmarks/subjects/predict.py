@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import Case, Pace, discipline
-from nets import NETS
+from nets import NETS, Net
 from report import bars, contest
 
 from subjects import Setting
@@ -16,8 +16,12 @@ from subjects import Setting
 def cases(setting: Setting) -> Iterator[tuple[Case, Pace]]:
     for net in list(NETS.values())[: 1 if setting.quick else None]:
         for rows in (1, 1000):
-            name = f"{net.name} {'-'.join(map(str, net.widths))} {net.activation}, {rows} row{'s' * (rows > 1)}"
-            yield Case(name, discipline("predict", net, rows), flops=net.flops / 3 / net.batch * rows), setting.pace
+            yield Case(name_of(net, rows), discipline("predict", net, rows), flops=net.row_flops * rows), setting.pace
+
+
+def name_of(net: Net, rows: int) -> str:
+    """Return the name of the case."""
+    return f"{net.name} {'-'.join(map(str, net.widths))} {net.activation}, {rows} row{'s' * (rows > 1)}"
 
 
 def report(records: Sequence[dict[str, Any]]) -> list[str]:
