@@ -65,7 +65,7 @@ class Objective:
         self.skip = frozenset(skip)
         self.tails = [*tails]
         self.metrics = self._metrics(measured)
-        numbers = _one_each([1.0] * len(tails) if weights is None else weights, len(tails), names, "loss_weights")
+        numbers = _one_each({} if weights is None else weights, len(tails), names, "loss_weights", left_out=1.0)
         for number in numbers:
             if isinstance(number, bool) or not isinstance(number, (int, float, np.number)) or not number >= 0:
                 raise ValueError(f"loss_weights: expected numbers of 0 or more, got {number!r}")
@@ -88,7 +88,7 @@ class Objective:
     def _metrics(self, given: Any) -> list[dict[str, Any]]:
         if len(self.losses) == 1:
             return [metrics.get(given)]
-        each = [None] * len(self.losses) if given is None else _one_each(given, len(self.losses), self.names, "metrics")
+        each = _one_each({} if given is None else given, len(self.losses), self.names, "metrics", left_out=None)
         return [metrics.get(one) for one in each]
 
     def measuring(self, given: Any) -> Objective:
@@ -158,15 +158,17 @@ def _number(name: str, value: Any) -> float:
         raise TypeError(f"metrics: {name} returned {value!r}, expected a number") from error
 
 
-def _one_each(given: Any, n: int, names: Sequence[str] | None, what: str, *, repeat: bool = False) -> list[Any]:
-    """Return one of something for each output."""
+def _one_each(given: Any, n: int, names: Sequence[str] | None, what: str, *, repeat: bool = False, left_out: Any = ...) -> list[Any]:
+    """Return one of something for each output; a mapping may leave out some where there is something for those."""
     if repeat:
         return [given] * n
+    if isinstance(given, Mapping) and not given and left_out is not ...:
+        return [left_out] * n
     if isinstance(given, Mapping):
-        if names is None or set(given) != set(names):
+        if names is None or not set(given) <= set(names) or (left_out is ... and len(given) < n):
             known = "the outputs have no names" if names is None else f"expected one for each of {', '.join(names)}"
             raise ValueError(f"{what}: {known}, got {', '.join(map(repr, given))}")
-        return [given[name] for name in names]
+        return [given.get(name, left_out) for name in names]
     if not isinstance(given, (list, tuple)) or len(given) != n:
         got = f"{len(given)}" if isinstance(given, (list, tuple)) else f"{type(given).__name__}"
         raise ValueError(f"{what}: expected a list or tuple of {n}, one for each output, got {got}")

@@ -164,6 +164,11 @@ def test_metrics_of_several_outputs() -> None:
     hist = model.fit(X, y, loss={"c": "cross_entropy", "n": "mse"}, metrics={"c": ["f1"], "n": ["mae", "r2"]}, validation_data=(X, y))
     assert {"c_f1", "n_mae", "n_r2", "val_c_f1", "val_n_mae", "val_n_r2"} <= set(hist.history)
     assert hist.history["val_n_mae"][0] == pytest.approx(np.abs(model.predict(X)[1][:, 0] - X[:, 0]).mean(), rel=1e-5)
+    part = model.fit(X, y, loss={"c": "cross_entropy", "n": "mse"}, loss_weights={"n": 0}, metrics={"n": ["mae"]})
+    assert {"n_mae"} == {name for name in part.history if "_" in name} - {"c_loss", "n_loss", "c_accuracy"}
+    assert part.history["loss"] == part.history["c_loss"]
+    with pytest.raises(ValueError, match=r"metrics: expected one for each of c, n, got 'm'"):
+        model.fit(X, y, loss={"c": "cross_entropy", "n": "mse"}, metrics={"m": ["mae"]})
 
 
 def test_metrics_change_nothing_that_is_learnt() -> None:
