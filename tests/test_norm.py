@@ -24,10 +24,15 @@ CASES: dict[str, tuple[Any, tuple[int, ...]]] = {
     "instance images": (lambda **k: pynn.InstanceNorm2d(3, **k), (4, 3, 5, 7)),
     "group": (lambda **k: pynn.GroupNorm(2, 6, **k), (4, 6, 3, 5)),
     "group of elements": (lambda **k: pynn.GroupNorm(2, 6, **k), (40, 6)),
+    "group of few elements": (lambda **k: pynn.GroupNorm(8, 24, **k), (9, 24)),
+    "group of channels": (lambda **k: pynn.GroupNorm(3, 57, **k), (3, 57, 2, 2)),
     "layer": (lambda **k: pynn.LayerNorm(9, **k), (5, 9)),
     "layer long": (lambda **k: pynn.LayerNorm((70, 33), **k), (9, 70, 33)),
+    "layer of many rows": (lambda **k: pynn.LayerNorm(28, **k), (203, 28)),
+    "layer of whole vectors": (lambda **k: pynn.LayerNorm(128, **k), (3, 7, 128)),
     "layer without bias": (lambda **k: pynn.LayerNorm(9, bias=False, **k), (5, 2, 9)),
     "layer plain": (lambda **k: pynn.LayerNorm(9, elementwise_affine=False, **k), (5, 9)),
+    "rms long": (lambda **k: pynn.RMSNorm(2050, **k), (6, 2050)),
     "rms": (lambda **k: pynn.RMSNorm(9, **k), (5, 9)),
     "rms plain": (lambda **k: pynn.RMSNorm(9, elementwise_affine=False, **k), (5, 9)),
 }
@@ -160,6 +165,16 @@ def test_any_number_of_threads_gives_the_same_bits(case: str) -> None:
             big = np.random.default_rng(0).normal(size=(130, *CASES[case][1][1:])).astype("f")
             results.append([layer(big), layer.backward(big[::-1]), *layer.grads.values(), *layer.state_dict().values()])
     assert all(a.tobytes() == b.tobytes() for other in results[1:] for a, b in zip(results[0], other, strict=True))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "batch" not in case])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_sample_is_what_it_is_wherever_it_stands(case: str, dtype: str, isa: str) -> None:
+    layer, x, gy = make(case, dtype)
+    whole = layer(x), layer.backward(gy)
+    for k in range(1, len(x), 3):
+        assert layer(x[k:]).tobytes() == whole[0][k:].tobytes()
+        assert layer.backward(gy[k:]).tobytes() == whole[1][k:].tobytes()
 
 
 def test_far_from_zero_nothing_is_lost() -> None:

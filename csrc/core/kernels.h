@@ -95,16 +95,24 @@ typedef void pn_mix_fn(size_t n, size_t inner, size_t each, const size_t *index,
 typedef void pn_largest_fn(size_t each, size_t inner, const void *x, void *y);
 typedef void pn_largest_back_fn(size_t each, size_t inner, const void *x, const void *y, const void *gy, void *gx);
 
-/* Normalisation (norm.h). A group: spans runs of n contiguous elements, stride elements from one to the next, with one mean and scale;
- * w and b, which may be NULL (1 and 0), hold one number for the group, one a span, or one an element of its only span. */
+/* Normalisation (norm.h). A group: spans runs of n contiguous elements, stride elements from one to the next, with one mean and scale.
+ * Group i begins at element i*step, and its w and b, which may be NULL (1 and 0), at i % period * width: one number for the group, one a
+ * span (then step = spans*stride), or one an element of its only span. centred: are means more than 0? mean, var, scale: of
+ * each group. The kernels take groups from to to - 1; their arrays begin with the first group of all, but by (three a group) with from's;
+ * sums gives two numbers a group or span; gw and gb may be NULL, gx too where weights stand at elements. */
 enum { PN_PER_GROUP, PN_PER_SPAN, PN_PER_ELEMENT };
-typedef struct { size_t spans, stride, n; int each; const void *w, *b; double mean, scale; } pn_norm_group;
+typedef struct {
+    size_t spans, stride, n, step, period, width;
+    int each, centred;
+    const void *w, *b;
+    double eps, *mean, *var, *scale;
+} pn_norm_groups;
 typedef struct { size_t channels, inner, size; double alpha, beta, k; } pn_response;       /* one sample of LocalResponseNorm */
 typedef struct {
-    void (*moments)(const pn_norm_group *g, const void *x, int centred, double *out);
-    void (*apply)(const pn_norm_group *g, const void *x, void *y);
-    void (*sums)(const pn_norm_group *g, const void *x, const void *gy, double *out);
-    void (*back)(const pn_norm_group *g, const void *x, const void *gy, void *gx, const double *by, void *gw, void *gb);   /* gx, gw, gb or NULL */
+    void (*moments)(const pn_norm_groups *g, size_t from, size_t to, const void *x);
+    void (*apply)(const pn_norm_groups *g, size_t from, size_t to, const void *x, void *y);
+    void (*sums)(const pn_norm_groups *g, size_t from, size_t to, const void *x, const void *gy, double *out);
+    void (*back)(const pn_norm_groups *g, size_t from, size_t to, const void *x, const void *gy, void *gx, const double *by, void *gw, void *gb);
     void (*columns_moments)(size_t rows, size_t n, size_t stride, const void *x, double *mean, double *squares);
     void (*columns_apply)(size_t rows, size_t n, size_t stride, const void *x, void *y, const double *const *by);
     void (*columns_sums)(size_t rows, size_t n, size_t stride, const void *x, const void *gy, const double *mean, double *sums, double *products);

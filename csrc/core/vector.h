@@ -15,7 +15,7 @@
  *   SQRT(x)  ANY(m)    correctly rounded root; is any lane of the comparison m true?
  *   LOAD(p) STORE(p, v)                   L elements at any alignment
  *   LOAD_PART(p, n) STORE_PART(p, n, v)   the first n <= L elements only; the other lanes are zero, the other bytes untouched
- *   FIRST(n)           a VI that is true in the first n lanes
+ *   INDICES  FIRST(n)  a VI that counts 0, 1, 2, ...; a VI that is true in the first n lanes
  *   SUM(v)             sum of the lanes, halves onto halves: v[k] + v[k + L/2] and so on
  *   SWAP(v, h)         lane k of the result is lane k ^ h of v; h a power of two below L, known to the compiler */
 
@@ -166,14 +166,15 @@ static inline int CAT(v_any, SFX)(VI m)
 }
 #define ANY(m) CAT(v_any, SFX)(m)
 
-static inline VI CAT(v_first, SFX)(size_t n)
+static inline VI CAT(v_indices, SFX)(void)
 {
     static const I lane[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
     VI k;
     memcpy(&k, lane, sizeof k);
-    return k < (I)n;
+    return k;
 }
-#define FIRST(n) CAT(v_first, SFX)(n)
+#define INDICES  CAT(v_indices, SFX)()
+#define FIRST(n) (INDICES < (I)(n))
 
 static inline V CAT(v_load, SFX)(const R *p) { V v; memcpy(&v, p, sizeof v); return v; }
 static inline void CAT(v_store, SFX)(R *p, V v) { memcpy(p, &v, sizeof v); }

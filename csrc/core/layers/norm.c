@@ -7,30 +7,30 @@
 enum { FEATURES, EPS, MOMENTUM, WEIGHT, BIAS, TRACK, TRACKED_CONFIG };              /* of batch_norm and instance_norm */
 enum { GROUPS, CHANNELS, GROUP_EPS, GROUP_WEIGHT, GROUP_BIAS, GROUP_CONFIG };       /* of group_norm */
 enum { ROW_EPS, CENTRED, HAS_WEIGHT, HAS_BIAS, DIMS };                              /* of layer_norm */
-enum { CHUNK = 8192, TILE_ROWS = 64, TILE_COLUMNS = 256, PARTS = 16 };
+enum { CHUNK = 8192, TILE_ROWS = 64, TILE_COLUMNS = 256 };                          /* elements of a task; of a tile of columns */
+enum { PARTS = 16, LEAST_PART = 8 };                    /* sums of weights' gradients at most; groups that one of them is worth */
+enum { BLOCK = 64, LEAST_BLOCK = 4 };                   /* groups that backward passes over twice while they are in the cache */
 
-/* What the steps of one node share. Group i starts at element i * step, its weights at (i % period) * width. */
+/* What the steps of one node share. */
 typedef struct {
     const pn_norm_kernels *k;
     pn_dtype t;
-    pn_norm_group group;
-    size_t groups, step, period, width, features;
-    int centred, fresh, columns;            /* fresh: statistics are of what is given, not the running ones */
-    double eps, count;
-    double *mean, *var, *scale;             /* of each group */
+    pn_norm_groups g;
+    size_t groups, features;
+    int fresh, columns;                     /* fresh: statistics are of what is given, not the running ones */
     double *slope, *shift;                  /* of each column */
-    void *weight, *bias, *running_mean, *running_var, *tracked;
-    double momentum;
+    void *running_mean, *running_var, *tracked;
+    double count, momentum;
     size_t rows, tile_rows, row_tiles, column_tiles;    /* of columns: rows of what is one matrix then */
     double *parts;                          /* of each row of tiles: two numbers a column */
 } norm;
 
 typedef struct {
     norm *f;
-    double *sums, *by;                      /* two sums a group or span; in columns, three factors a group */
+    double *sums, *by;                      /* two sums a group or span; three numbers a feature: in columns, factors */
     void *gw, *gb, *parts;                  /* parts: of weights at each element, from each chunk, first all of gw's */
     int add_gw, add_gb;                     /* do they add to what is there? */
-    size_t per, chunks;
+    size_t per, chunks;                     /* groups a chunk */
 } gradients;
 
 typedef struct { const pn_step *s; void *const *at; norm *f; gradients *g; size_t per; } job;
@@ -42,39 +42,20 @@ static void set(const norm *f, void *p, size_t i, double v)
     else ((double *)p)[i] = v;
 }
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 static size_t parts_of(size_t n, size_t per) { return (n + per - 1) / per; }
-static void *moved(const norm *f, void *p, size_t i) { return p ? (char *)p + i * pn_size(f->t) : NULL; }
+static size_t units_of(const norm *f) { return f->g.each == PN_PER_SPAN ? f->g.spans : 1; }      /* sums a group */
 static void *element(const norm *f, const void *p, size_t i) { return (char *)p + i * pn_size(f->t); }
-
-static pn_norm_group group_at(const norm *f, size_t i)
-{
-    pn_norm_group g = f->group;
-    const size_t w = i % f->period * f->width;
-    g.w = moved(f, f->weight, w);
-    g.b = moved(f, f->bias, w);
-    g.mean = f->mean[i];
-    g.scale = f->scale[i];
-    return g;
-}
 
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 static void group_chunk(void *context, size_t chunk)
 {
     const job *j = context;
-    norm *f = j->f;
-    for (size_t i = chunk * j->per; i < least((chunk + 1) * j->per, f->groups); i++) {
-        const void *x = element(f, j->at[j->s->x], i * f->step);
-        if (f->fresh) {
-            double found[2];
-            f->k->moments(&f->group, x, f->centred, found);
-            f->mean[i] = found[0];
-            f->var[i] = found[1];
-            f->scale[i] = 1 / sqrt(found[1] + f->eps);
-        }
-        pn_norm_group g = group_at(f, i);
-        f->k->apply(&g, x, element(f, j->at[j->s->y], i * f->step));
-    }
+    const norm *f = j->f;
+    const size_t from = chunk * j->per, to = least(from + j->per, f->groups);
+    if (f->fresh) f->k->moments(&f->g, from, to, j->at[j->s->x]);
+    f->k->apply(&f->g, from, to, j->at[j->s->x], j->at[j->s->y]);
 }
 
 typedef struct { size_t row, rows, column, columns, at; } tile;
@@ -100,25 +81,25 @@ static void apply_tile(void *context, size_t i)
     const job *j = context;
     const norm *f = j->f;
     tile t = tile_at(f, i);
-    const double *by[] = { f->mean + t.column, f->slope + t.column, f->shift + t.column };
+    const double *by[] = { f->g.mean + t.column, f->slope + t.column, f->shift + t.column };
     f->k->columns_apply(t.rows, t.columns, f->features, element(f, j->at[j->s->x], t.at), element(f, j->at[j->s->y], t.at), by);
 }
 
 /* Moments of whole columns from those of their tiles (Chan, Golub and LeVeque, 1979). */
 static void join_tiles(norm *f)
 {
-    for (size_t c = 0; c < f->features; c++) f->mean[c] = f->var[c] = 0;
+    for (size_t c = 0; c < f->features; c++) f->g.mean[c] = f->g.var[c] = 0;
     for (size_t r = 0; r < f->row_tiles; r++) {
         const double share = (double)least(f->tile_rows, f->rows - r * f->tile_rows) / (double)f->rows, *mean = part_at(f, r, 0);
-        for (size_t c = 0; c < f->features; c++) f->mean[c] += share * mean[c];
+        for (size_t c = 0; c < f->features; c++) f->g.mean[c] += share * mean[c];
     }
     for (size_t r = 0; r < f->row_tiles; r++) {
         const double n = (double)least(f->tile_rows, f->rows - r * f->tile_rows), *mean = part_at(f, r, 0), *squares = part_at(f, r, 1);
-        for (size_t c = 0; c < f->features; c++) f->var[c] += squares[c] + n * (mean[c] - f->mean[c]) * (mean[c] - f->mean[c]);
+        for (size_t c = 0; c < f->features; c++) f->g.var[c] += squares[c] + n * (mean[c] - f->g.mean[c]) * (mean[c] - f->g.mean[c]);
     }
     for (size_t c = 0; c < f->features; c++) {
-        f->var[c] /= (double)f->rows;
-        f->scale[c] = 1 / sqrt(f->var[c] + f->eps);
+        f->g.var[c] /= (double)f->rows;
+        f->g.scale[c] = 1 / sqrt(f->g.var[c] + f->g.eps);
     }
 }
 
@@ -130,8 +111,8 @@ static void forward_columns(norm *f, job *j)
         join_tiles(f);
     }
     for (size_t c = 0; c < f->features; c++) {
-        f->slope[c] = f->weight ? f->scale[c] * get(f, f->weight, c) : f->scale[c];
-        f->shift[c] = f->bias ? get(f, f->bias, c) : 0;
+        f->slope[c] = f->g.w ? f->g.scale[c] * get(f, f->g.w, c) : f->g.scale[c];
+        f->shift[c] = f->g.b ? get(f, f->g.b, c) : 0;
     }
     pn_parallel(tiles, apply_tile, j);
 }
@@ -151,8 +132,8 @@ static void track(norm *f)
         const size_t samples = f->groups / f->features;
         double mean = 0, var = 0;
         for (size_t i = c; i < f->groups; i += f->features) {
-            mean += f->mean[i];
-            var += f->var[i];
+            mean += f->g.mean[i];
+            var += f->g.var[i];
         }
         set(f, f->running_mean, c, (1 - m) * get(f, f->running_mean, c) + m * mean / (double)samples);
         set(f, f->running_var, c, (1 - m) * get(f, f->running_var, c) + m * unbiased * var / (double)samples);
@@ -162,10 +143,10 @@ static void track(norm *f)
 static void run_forward(const pn_step *s, void *const *at)
 {
     norm *f = s->own;
-    job j = { .s = s, .at = at, .f = f, .per = CHUNK / (f->group.spans * f->group.n + 1) + 1 };
+    job j = { .s = s, .at = at, .f = f, .per = CHUNK / (f->g.spans * f->g.n + 1) + 1 };
     for (size_t i = 0; !f->fresh && i < f->groups; i++) {
-        f->mean[i] = get(f, f->running_mean, i % f->features);
-        f->scale[i] = 1 / sqrt(get(f, f->running_var, i % f->features) + f->eps);
+        f->g.mean[i] = get(f, f->running_mean, i % f->features);
+        f->g.scale[i] = 1 / sqrt(get(f, f->running_var, i % f->features) + f->g.eps);
     }
     if (f->columns && f->count > 0) forward_columns(f, &j);
     else if (f->count > 0) pn_parallel(parts_of(f->groups, j.per), group_chunk, &j);
@@ -179,7 +160,23 @@ static void factors(const norm *f, double scale, double sum, double product, dou
 {
     by[0] = scale * w;
     by[1] = f->fresh ? -scale * scale * scale * product / f->count * w : 0;
-    by[2] = f->fresh && f->centred ? -scale * sum / f->count * w : 0;
+    by[2] = f->fresh && f->g.centred ? -scale * sum / f->count * w : 0;
+}
+
+/* The factors of groups from to to, from their sums: three each. */
+static void factors_of(const norm *f, const double *sums, size_t from, size_t to, double *by)
+{
+    const size_t units = units_of(f);
+    for (size_t i = from; i < to; i++, by += 3) {
+        const size_t at = f->g.w && f->g.each != PN_PER_ELEMENT ? i % f->g.period * f->g.width : 0;
+        double total[2] = { 0 };
+        for (size_t u = 0; u < units; u++) {
+            const double w = f->g.w && units > 1 ? get(f, f->g.w, at + u) : 1;
+            total[0] += w * sums[2 * (i * units + u)];
+            total[1] += w * sums[2 * (i * units + u) + 1];
+        }
+        factors(f, f->g.scale[i], total[0], total[1], f->g.w && f->g.each == PN_PER_GROUP ? get(f, f->g.w, at) : 1, by);
+    }
 }
 
 static void back_chunk(void *context, size_t chunk)
@@ -187,25 +184,21 @@ static void back_chunk(void *context, size_t chunk)
     const job *j = context;
     const norm *f = j->f;
     const gradients *d = j->g;
-    const size_t units = f->group.each == PN_PER_SPAN ? f->group.spans : 1, bytes = f->features * pn_size(f->t);
-    const int gx = j->s->y != PN_NONE, each = f->group.each == PN_PER_ELEMENT;
+    const size_t bytes = f->features * pn_size(f->t);
+    const size_t last = least((chunk + 1) * d->per, f->groups), block = least(BLOCK, most(LEAST_BLOCK, CHUNK / (f->g.spans * f->g.n + 1)));
+    const int each = f->g.each == PN_PER_ELEMENT;
+    const void *x = j->at[j->s->t], *gy = j->at[j->s->x];
+    void *gx = j->s->y == PN_NONE ? NULL : j->at[j->s->y];
     char *gw = each && d->gw ? (char *)d->parts + chunk * bytes : NULL, *gb = each && d->gb ? (char *)d->parts + (d->chunks + chunk) * bytes : NULL;
+    double by[3 * BLOCK];
     if (gw) memset(gw, 0, bytes);
     if (gb) memset(gb, 0, bytes);
-    for (size_t i = chunk * d->per; i < least((chunk + 1) * d->per, f->groups); i++) {
-        const void *x = element(f, j->at[j->s->t], i * f->step), *gy = element(f, j->at[j->s->x], i * f->step);
-        const size_t at = i % f->period * f->width;
-        pn_norm_group g = group_at(f, i);
-        double *sums = d->sums + 2 * i * units, total[2] = { 0 }, by[3];
-        if (f->fresh || (!each && (d->gw || d->gb))) f->k->sums(&g, x, gy, sums);
-        for (size_t u = 0; u < units; u++) {
-            const double w = f->weight && units > 1 ? get(f, f->weight, at + u) : 1;
-            total[0] += w * sums[2 * u];
-            total[1] += w * sums[2 * u + 1];
-        }
-        factors(f, g.scale, total[0], total[1], f->weight && g.each == PN_PER_GROUP ? get(f, f->weight, at) : 1, by);
-        if (gx || each)
-            f->k->back(&g, x, gy, gx ? element(f, j->at[j->s->y], i * f->step) : NULL, by, moved(f, gw, at), moved(f, gb, at));
+    for (size_t i = chunk * d->per; i < last; i += block) {
+        const size_t to = least(i + block, last);
+        if (f->fresh || (!each && (d->gw || d->gb))) f->k->sums(&f->g, i, to, x, gy, d->sums);
+        if (!gx && !each) continue;
+        factors_of(f, d->sums, i, to, by);
+        f->k->back(&f->g, i, to, x, gy, gx, by, gw, gb);
     }
 }
 
@@ -214,7 +207,7 @@ static void sums_tile(void *context, size_t i)
     const job *j = context;
     const norm *f = j->f;
     tile t = tile_at(f, i);
-    f->k->columns_sums(t.rows, t.columns, f->features, element(f, j->at[j->s->t], t.at), element(f, j->at[j->s->x], t.at), f->mean + t.column,
+    f->k->columns_sums(t.rows, t.columns, f->features, element(f, j->at[j->s->t], t.at), element(f, j->at[j->s->x], t.at), f->g.mean + t.column,
                        part_at(f, t.row, 0) + t.column, part_at(f, t.row, 1) + t.column);
 }
 static void back_tile(void *context, size_t i)
@@ -222,7 +215,7 @@ static void back_tile(void *context, size_t i)
     const job *j = context;
     const norm *f = j->f;
     tile t = tile_at(f, i);
-    const double *b = j->g->by + t.column, *by[] = { f->mean + t.column, b, b + f->features, b + 2 * f->features };
+    const double *b = j->g->by + t.column, *by[] = { f->g.mean + t.column, b, b + f->features, b + 2 * f->features };
     f->k->columns_back(t.rows, t.columns, f->features, element(f, j->at[j->s->t], t.at), element(f, j->at[j->s->x], t.at), element(f, j->at[j->s->y], t.at), by);
 }
 static void backward_columns(const pn_step *s, norm *f, job *j)
@@ -239,7 +232,7 @@ static void backward_columns(const pn_step *s, norm *f, job *j)
     if (s->y == PN_NONE) return;
     for (size_t c = 0; c < f->features; c++) {
         double by[3];
-        factors(f, f->scale[c], d->sums[2 * c], d->sums[2 * c + 1], f->weight ? get(f, f->weight, c) : 1, by);
+        factors(f, f->g.scale[c], d->sums[2 * c], d->sums[2 * c + 1], f->g.w ? get(f, f->g.w, c) : 1, by);
         for (size_t i = 0; i < 3; i++) d->by[i * f->features + c] = by[i];
     }
     pn_parallel(tiles, back_tile, j);
@@ -248,15 +241,20 @@ static void backward_columns(const pn_step *s, norm *f, job *j)
 /* Gradients of weights that hold one number a group or span: over all samples, in order. */
 static void give_sums(const norm *f, const gradients *d)
 {
-    const size_t units = f->group.each == PN_PER_SPAN ? f->group.spans : 1;
+    const size_t units = units_of(f);
+    double *w = d->by, *b = w + f->features;
     for (size_t c = 0; c < f->features; c++) {
-        double w = d->add_gw ? get(f, d->gw, c) : 0, b = d->add_gb ? get(f, d->gb, c) : 0;
-        for (size_t i = c; i < f->groups * units; i += f->features) {
-            b += d->sums[2 * i];
-            w += d->sums[2 * i + 1] * f->scale[i / units];
+        w[c] = d->add_gw ? get(f, d->gw, c) : 0;
+        b[c] = d->add_gb ? get(f, d->gb, c) : 0;
+    }
+    for (size_t i = 0, c = 0; i < f->groups; i++)
+        for (size_t u = i * units; u < (i + 1) * units; u++, c = c + 1 < f->features ? c + 1 : 0) {
+            b[c] += d->sums[2 * u];
+            w[c] += d->sums[2 * u + 1] * f->g.scale[i];
         }
-        if (d->gw) set(f, d->gw, c, w);
-        if (d->gb) set(f, d->gb, c, b);
+    for (size_t c = 0; c < f->features; c++) {
+        if (d->gw) set(f, d->gw, c, w[c]);
+        if (d->gb) set(f, d->gb, c, b[c]);
     }
 }
 
@@ -268,7 +266,7 @@ static void run_backward(const pn_step *s, void *const *at)
     job j = { .s = s, .at = at, .f = f, .g = d };
     if (f->columns) backward_columns(s, f, &j);
     else pn_parallel(d->chunks, back_chunk, &j);
-    if (f->group.each != PN_PER_ELEMENT) {
+    if (f->g.each != PN_PER_ELEMENT) {
         if (d->gw || d->gb) give_sums(f, d);
         return;
     }
@@ -298,10 +296,10 @@ static pn_status add_forward(pn_builder *b, size_t node, const char *what, norm 
     if (!own) return PN_NO_MEMORY;
     f.k = b->k->norm;
     f.t = b->graph->dtype;
-    f.count = (double)(f.group.spans * f.group.n);
-    f.mean = doubles(b, f.groups, &ok);
-    f.var = doubles(b, f.groups, &ok);
-    f.scale = doubles(b, f.groups, &ok);
+    f.count = (double)(f.g.spans * f.g.n);
+    f.g.mean = doubles(b, f.groups, &ok);
+    f.g.var = doubles(b, f.groups, &ok);
+    f.g.scale = doubles(b, f.groups, &ok);
     if (f.columns) {
         const size_t wide = least(f.features ? f.features : 1, TILE_COLUMNS);
         f.tile_rows = TILE_ROWS * (TILE_COLUMNS / wide);
@@ -337,18 +335,18 @@ static pn_status backward(pn_builder *b, size_t node)
     gradients d = { .f = f };
     for (size_t i = 0; i < n->n_slots; i++) {
         if (!n->slots[i].grad) continue;
-        if (n->slots[i].data == f->weight) d.gw = n->slots[i].grad, d.add_gw = pn_accumulates(b, node, i);
+        if (n->slots[i].data == f->g.w) d.gw = n->slots[i].grad, d.add_gw = pn_accumulates(b, node, i);
         else d.gb = n->slots[i].grad, d.add_gb = pn_accumulates(b, node, i);
     }
     if (!wanted && !d.gw && !d.gb) return PN_OK;
     if (wanted && (gx = pn_gradient_buffer(b, n->inputs[0], b->grad[node])) == PN_NONE) return PN_NO_MEMORY;
-    const size_t units = f->group.each == PN_PER_SPAN ? f->group.spans : 1;
-    d.per = CHUNK / (f->group.spans * f->group.n + 1) + 1;
-    if (f->group.each == PN_PER_ELEMENT && d.per < parts_of(f->groups, PARTS)) d.per = parts_of(f->groups, PARTS);
+    const size_t units = units_of(f);
+    d.per = CHUNK / (f->g.spans * f->g.n + 1) + 1;
+    if (f->g.each == PN_PER_ELEMENT) d.per = most(d.per, most(LEAST_PART, parts_of(f->groups, PARTS)));
     d.chunks = parts_of(f->groups, d.per);
     d.sums = doubles(b, 2 * f->groups * units, &ok);
-    if (f->columns) d.by = doubles(b, 3 * f->features, &ok);
-    else if (f->group.each == PN_PER_ELEMENT && (d.gw || d.gb)) d.parts = doubles(b, 2 * d.chunks * f->features, &ok);
+    d.by = doubles(b, 3 * f->features, &ok);
+    if (f->g.each == PN_PER_ELEMENT && (d.gw || d.gb)) d.parts = doubles(b, 2 * d.chunks * f->features, &ok);
     pn_step *s = ok ? pn_step_new(b, "normalisation gradient", run_backward) : NULL;
     gradients *own = s ? pn_plan_own(b, sizeof *own) : NULL;
     if (!own) return PN_NO_MEMORY;
@@ -400,15 +398,15 @@ static pn_status tracked_norm(pn_builder *b, const pn_node *n, norm *f)
 {
     const int track = n->config[TRACK] != 0, weight = n->config[WEIGHT] != 0, bias = n->config[BIAS] != 0;
     const pn_binding *states = n->slots + weight + bias;
-    f->features = f->period = (size_t)n->config[FEATURES];
-    f->width = f->centred = 1;
-    f->eps = n->config[EPS];
+    f->features = f->g.period = (size_t)n->config[FEATURES];
+    f->g.width = f->g.centred = 1;
+    f->g.eps = n->config[EPS];
     f->momentum = n->config[MOMENTUM];
     f->fresh = !track || (n->training && b->mode != PN_PREDICT);
-    if (weight) f->weight = n->slots[0].data;
-    if (bias) f->bias = n->slots[weight].data;
+    if (weight) f->g.w = n->slots[0].data;
+    if (bias) f->g.b = n->slots[weight].data;
     if (track) f->running_mean = states[0].data, f->running_var = states[1].data, f->tracked = states[2].data;
-    if (f->fresh && f->group.spans * f->group.n == 1)
+    if (f->fresh && f->g.spans * f->g.n == 1)
         return pn_fail(b->error, PN_BAD_SHAPE, "%s: one value a channel has no variance; training needs more (is the last batch a single row?)", n->where);
     return PN_OK;
 }
@@ -417,7 +415,7 @@ static pn_status forward_batch(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     const size_t c = (size_t)n->config[FEATURES], inner = inner_of(&n->shape, 1);
-    norm f = { .group = { .spans = b->rows, .stride = c * inner, .n = inner, .each = PN_PER_GROUP }, .groups = c, .step = inner, .rows = b->rows * inner,
+    norm f = { .g = { .spans = b->rows, .stride = c * inner, .n = inner, .step = inner, .each = PN_PER_GROUP }, .groups = c, .rows = b->rows * inner,
                .columns = inner == 1 || b->layout[node] };       /* channels last: one matrix of all pixels */
     pn_status status = tracked_norm(b, n, &f);
     return status ? status : add_forward(b, node, "batch normalisation", f);
@@ -427,7 +425,7 @@ static pn_status forward_instance(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     const size_t inner = inner_of(&n->shape, 1);
-    norm f = { .group = { .spans = 1, .n = inner, .each = PN_PER_GROUP }, .groups = b->rows * (size_t)n->config[FEATURES], .step = inner };
+    norm f = { .g = { .spans = 1, .n = inner, .step = inner, .each = PN_PER_GROUP }, .groups = b->rows * (size_t)n->config[FEATURES] };
     pn_status status = tracked_norm(b, n, &f);
     f.tracked = NULL;                                                   /* PyTorch counts none here */
     return status ? status : add_forward(b, node, "instance normalisation", f);
@@ -457,12 +455,12 @@ static pn_status forward_group(pn_builder *b, size_t node)
     const pn_node *n = &b->graph->nodes[node];
     const size_t groups = (size_t)n->config[GROUPS], channels = (size_t)n->config[CHANNELS], each = channels / groups, inner = inner_of(&n->shape, 1);
     const int weight = n->config[GROUP_WEIGHT] != 0;
-    norm f = { .groups = b->rows * groups, .step = each * inner, .period = groups, .width = each, .features = channels, .centred = 1, .fresh = 1,
-               .eps = n->config[GROUP_EPS] };
-    if (inner == 1) f.group = (pn_norm_group){ .spans = 1, .n = each, .each = PN_PER_ELEMENT };
-    else f.group = (pn_norm_group){ .spans = each, .stride = inner, .n = inner, .each = PN_PER_SPAN };
-    if (weight) f.weight = n->slots[0].data;
-    if (n->config[GROUP_BIAS] != 0) f.bias = n->slots[weight].data;
+    norm f = { .g = { .spans = each, .stride = inner, .n = inner, .step = each * inner, .period = groups, .width = each, .each = PN_PER_SPAN, .centred = 1,
+                      .eps = n->config[GROUP_EPS] },
+               .groups = b->rows * groups, .features = channels, .fresh = 1 };
+    if (inner == 1) f.g.spans = 1, f.g.n = each, f.g.each = PN_PER_ELEMENT;
+    if (weight) f.g.w = n->slots[0].data;
+    if (n->config[GROUP_BIAS] != 0) f.g.b = n->slots[weight].data;
     return add_forward(b, node, "group normalisation", f);
 }
 
@@ -496,11 +494,12 @@ static pn_status forward_layer(pn_builder *b, size_t node)
     const pn_node *n = &b->graph->nodes[node];
     const size_t width = inner_of(&n->shape, n->shape.ndim - (n->n_config - DIMS)), all = b->rows * pn_count(&n->shape);
     const int weight = n->config[HAS_WEIGHT] != 0, bias = n->config[HAS_BIAS] != 0;
-    norm f = { .group = { .spans = 1, .n = width, .each = PN_PER_ELEMENT }, .groups = width ? all / width : 0, .step = width, .period = 1, .features = width,
-               .centred = n->config[CENTRED] != 0, .fresh = 1, .eps = n->config[ROW_EPS] };
-    if (weight) f.weight = n->slots[0].data;
-    if (bias) f.bias = n->slots[weight].data;
-    return add_forward(b, node, f.centred ? "layer normalisation" : "root mean square normalisation", f);
+    norm f = { .g = { .spans = 1, .n = width, .step = width, .period = 1, .each = PN_PER_ELEMENT, .centred = n->config[CENTRED] != 0,
+                      .eps = n->config[ROW_EPS] },
+               .groups = width ? all / width : 0, .features = width, .fresh = 1 };
+    if (weight) f.g.w = n->slots[0].data;
+    if (bias) f.g.b = n->slots[weight].data;
+    return add_forward(b, node, f.g.centred ? "layer normalisation" : "root mean square normalisation", f);
 }
 
 const pn_layer_kind pn_layer_batch_norm = { "batch_norm", 1, 1, shape_tracked, forward_batch, backward, PN_ALIKE };
