@@ -1,4 +1,4 @@
-"""Files: models, arrays by name and checkpoints, all of them safetensors (https://github.com/huggingface/safetensors).
+"""Files: models, arrays by name and checkpoints, all of them safetensors (https://github.com/huggingface/safetensors); Keras's weights.
 
 A file is the length of its header (8 bytes, little-endian), the header, a JSON object that gives each array's dtype, shape and place, and
 the arrays' bytes. It holds data, never code: reading a file of anybody's runs nothing of theirs.
@@ -11,18 +11,18 @@ import math
 import mmap as _mmap
 import os
 import re
-import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._files import opened, replacing
+from ._keras import from_keras, to_keras
 from ._layer import Array, Layer, layer_from_config
 from ._random import values_will_follow
 
-__all__ = ["load", "load_file", "save", "save_file"]
+__all__ = ["from_keras", "load", "load_file", "save", "save_file", "to_keras"]
 
 HEADER_LIMIT = 100_000_000
 """The longest header, in bytes, as the format has it."""
@@ -238,7 +238,7 @@ def load_file(path: str | os.PathLike[str], *, mmap: bool = False) -> tuple[dict
     ({'a': array([0, 1, 2])}, {'from': 'an example'})
     """
     name = os.fspath(path)
-    with open(path, "rb") as file:
+    with opened(path) as file:
         entries, metadata, start = _read_header(file, name)
         whole = _mmap.mmap(file.fileno(), 0, access=_mmap.ACCESS_READ) if mmap else None
         arrays = {key: _array(file, whole, start, entry, f"{name}: array {key[:80]!r}") for key, entry in entries.items()}
@@ -317,36 +317,12 @@ def save_file(tensors: Mapping[str, ArrayLike], path: str | os.PathLike[str], me
     text += b" " * (-len(text) % 8)
     if len(text) > HEADER_LIMIT or len(order) > ENTRY_LIMIT:
         raise ValueError(f"tensors: {len(order)} arrays and a header of {len(text)} bytes; {ENTRY_LIMIT} and {HEADER_LIMIT} are allowed")
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in order:
             a = np.ascontiguousarray(arrays[name], arrays[name].dtype.newbyteorder("<"))
             if a.nbytes:
                 file.write(_bytes(a))
-
-
-@contextmanager
-def _replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Give a new file that takes the place of ``path`` when all went well, and vanishes else."""
-    target = os.path.realpath(path)
-    folder, name = os.path.split(target)
-    beside = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(beside, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    except BaseException:
-        if os.path.exists(beside):
-            os.unlink(beside)
-        raise
-    if os.name == "posix":  # the folder's entry is to survive a power cut too
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 # ---- models ----------------------------------------------------------------------------------------------------------

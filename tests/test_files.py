@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import struct
+import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -233,6 +234,16 @@ def test_any_header(tmp_path_factory: pytest.TempPathFactory, header: Any, data:
     assert sum(a.nbytes for a in arrays.values()) == len(data)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_folder_and_a_pipe_are_errors_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    os.mkdir(tmp_path / "folder")
+    for name in ("pipe", "folder"):
+        for read in (pynn.load, io.load_file):
+            with pytest.raises(ValueError, match=f"{name}: is no regular file"):
+                read(tmp_path / name)
+
+
 # ---- models ---------------------------------------------------------------------------------------------------------
 def test_a_model_returns(tmp_path: Path) -> None:
     model, path, x = net(), tmp_path / "m.safetensors", np.ones((5, 4), np.float32)
@@ -346,3 +357,82 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.undo()
     np.testing.assert_array_equal(io.load_file(path)[0]["a"], [1, 1])
     assert os.listdir(tmp_path) == ["m"]
+
+
+# ---- Keras ----------------------------------------------------------------------------------------------------------
+def images() -> pynn.Sequential:
+    shared = pynn.Linear(3, 3, seed=3)
+    head = pynn.Flatten(), pynn.BatchNorm1d(24), "relu", pynn.Linear(24, 3, seed=2), shared, "tanh", shared
+    return pynn.Sequential(pynn.Conv2d(1, 4, 2, seed=0), pynn.PReLU(4), pynn.Conv2d(4, 4, 2, groups=4, seed=1), *head)
+
+
+def test_keras_names_and_shapes() -> None:
+    expected = {"0/kernel": (2, 2, 1, 4), "0/bias": (4,), "1/alpha": (4,), "2/kernel": (2, 2, 1, 4), "2/bias": (4,)}
+    expected |= {f"4/{name}": (24,) for name in ("gamma", "beta", "moving_mean", "moving_variance")}
+    expected |= {"6/kernel": (24, 3), "6/bias": (3,), "7/kernel": (3, 3), "7/bias": (3,)}
+    assert {name: a.shape for name, a in io.to_keras(images(), shape=(1, 4, 5)).items()} == expected
+
+
+def test_features_behind_flatten_are_sorted() -> None:
+    """Keras's feature (h, w, c) is ours at (c, h, w); ours is 2 high and 3 wide."""
+    model = images()
+    model[6].weight[0] = model[4].weight = np.arange(24)
+    found = io.to_keras(model, shape=(1, 4, 5))
+    order = [12 * 0 + 6 * c + 3 * h + w for h in range(2) for w in range(3) for c in range(4)]
+    np.testing.assert_array_equal(found["6/kernel"][:, 0], order)
+    np.testing.assert_array_equal(found["4/gamma"], order)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_weights_return_from_keras(named: bool) -> None:
+    model, other = images(), images()
+    rng = np.random.default_rng(0)
+    model.load_state_dict({name: rng.normal(size=a.shape) for name, a in model.state_dict().items()})
+    like = {f"net/{name}": a for name, a in io.to_keras(model, shape=(1, 4, 5)).items()}
+    like["net/1/alpha"] = like["net/1/alpha"].reshape(1, 1, 4)
+    like["net/2/kernel"] = like["net/2/kernel"].reshape(2, 2, 4, 1)
+    other.load_state_dict(io.from_keras(like if named else [*like.values()], other, shape=(1, 4, 5)))
+    for name, a in model.state_dict().items():
+        if name != "4.num_batches_tracked":
+            np.testing.assert_array_equal(other.state_dict()[name], a)
+    for name, a in io.to_keras(model, like, shape=(1, 4, 5)).items():
+        np.testing.assert_array_equal(a, like[name], strict=True)
+
+
+KERAS_ERRORS: dict[str, tuple[Callable[[], Any], Any, str]] = {
+    "shape": (lambda: io.from_keras([np.ones((4, 6)), np.ones(5)], pynn.Linear(4, 5)), ValueError, r"kernel has shape \(4, 6\).*\(4, 5\)"),
+    "number": (lambda: io.from_keras([np.ones((4, 5))], pynn.Linear(4, 5)), ValueError, "1 arrays, expected 2: /kernel, /bias"),
+    "layers": (lambda: io.from_keras({"a/kernel": 1, "b/kernel": 1}, pynn.Linear(4, 5)), ValueError, r"2 layers \(a, b\), expected 1"),
+    "a name": (lambda: io.from_keras({"in/kernel": 1, "x/kernel": 1}, net()[0]), KeyError, r"unexpected \['x'\]"),
+    "variable": (lambda: io.from_keras({"in/kernel": 1, "in/gamma": 1}, net()[0]), KeyError, "has kernel, gamma, expected kernel, bias"),
+    "no layer": (lambda: io.to_keras(pynn.Sequential(pynn.Bilinear(2, 2, 2))), TypeError, r"layer 0 \(Bilinear\)"),
+    "a norm of axes": (lambda: io.to_keras(pynn.LayerNorm((2, 3))), TypeError, "LayerNorm"),
+    "size": (lambda: io.to_keras(images()), ValueError, "shape: expected that of one sample"),
+    "halves": (
+        lambda: io.to_keras(pynn.Sequential(pynn.Conv1d(1, 2, 1), pynn.Flatten(), pynn.GLU(), pynn.Linear(2, 1)), shape=(1, 2)),
+        ValueError,
+        "Permute",
+    ),
+    "kind": (lambda: io.from_keras(3, net()), TypeError, "got int"),
+    "no file": (lambda: io.from_keras("nothing.keras", net()), (FileNotFoundError, ImportError), "h5py|nothing.keras"),
+}
+
+
+@pytest.mark.parametrize("case", KERAS_ERRORS)
+def test_weights_that_do_not_fit_keras(case: str) -> None:
+    call, error, text = KERAS_ERRORS[case]
+    with pytest.raises(error, match=text):
+        call()
+
+
+def test_a_permuted_flatten_needs_nothing() -> None:
+    """Whoever flattens as Keras does gets what Keras has."""
+    layers = pynn.Conv1d(1, 2, 1, seed=0), pynn.Permute((0, 2, 1)), pynn.Flatten(), pynn.Linear(6, 1, seed=1)
+    model = pynn.Sequential(*layers)
+    np.testing.assert_array_equal(io.to_keras(model, shape=(1, 3))["3/kernel"], model[3].weight.T)
+
+
+def test_files_of_keras_need_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(ImportError, match="pip install h5py"):
+        io.from_keras(tmp_path / "m.keras", net())

@@ -1,0 +1,135 @@
+"""Weights between Keras and pynn: nets of the same form compute the same, wherever the weights come from."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pynn
+from pynn import io
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+pytest.importorskip("h5py")
+keras = pytest.importorskip("keras")
+K = keras.layers
+LIKE = {"eps": 1e-3, "momentum": 0.01}
+"""What Keras's batch norm starts with."""
+
+
+def dense() -> tuple[Any, pynn.Layer]:
+    theirs = [K.Dense(8, "relu"), K.BatchNormalization(), K.Dense(4, use_bias=False), K.LayerNormalization(), K.RMSNormalization()]
+    norms = pynn.LayerNorm(4, eps=1e-3), pynn.RMSNorm(4, eps=1e-6)
+    ours = pynn.Linear(6, 8), "relu", pynn.BatchNorm1d(8, **LIKE), pynn.Linear(8, 4, bias=False), *norms, pynn.Linear(4, 2)
+    return keras.Sequential([keras.Input((6,)), *theirs, K.Dense(2)]), pynn.Sequential(*ours)
+
+
+def image() -> tuple[Any, pynn.Layer]:
+    theirs = [
+        *(K.Conv2D(4, (3, 2)), K.BatchNormalization(scale=True), K.PReLU(shared_axes=[1, 2]), K.DepthwiseConv2D(3, depth_multiplier=2)),
+        *(K.SeparableConv2D(6, 3, padding="same"), K.Conv2DTranspose(3, 2, strides=2), K.GroupNormalization(3), K.MaxPooling2D()),
+        *(K.Conv2D(4, 1, groups=1), K.Flatten(), K.BatchNormalization(), K.ReLU(), K.Dense(5), K.Dense(3)),
+    ]
+    ours = [
+        *(pynn.Conv2d(3, 4, (3, 2)), pynn.BatchNorm2d(4, **LIKE), pynn.PReLU(4), pynn.Conv2d(4, 8, 3, groups=4)),
+        *(pynn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False), pynn.Conv2d(8, 6, 1), pynn.ConvTranspose2d(6, 3, 2, stride=2)),
+        *(pynn.GroupNorm(3, 3, eps=1e-3), pynn.MaxPool2d(2), pynn.Conv2d(3, 4, 1), pynn.Flatten(), pynn.BatchNorm1d(4 * 5 * 6, **LIKE)),
+        *("relu", pynn.Linear(120, 5), pynn.Linear(5, 3)),
+    ]
+    return keras.Sequential([keras.Input((9, 9, 3)), *theirs]), pynn.Sequential(*ours)
+
+
+def branches() -> tuple[Any, pynn.Layer]:
+    """Two ways through images, flattened apart and joined; layers with Keras's names in another order than its own."""
+    x = keras.Input((5, 4, 2))
+    a, b = K.Conv2D(3, 2, name="left")(x), K.Conv2D(2, 3, name="right")(x)
+    joined = K.Concatenate()([K.Flatten()(a), K.GlobalAveragePooling2D()(b), K.Flatten()(b)])
+    theirs = keras.Model(x, K.Dense(3, name="head")(joined))
+    y = pynn.Input((2, 5, 4))
+    c, d = pynn.Conv2d(2, 3, 2)(y), pynn.Conv2d(2, 2, 3)(y)
+    both = pynn.Concat()(pynn.Flatten()(c), pynn.GlobalAvgPool2d()(d), pynn.Flatten()(d))
+    return theirs, pynn.Model(y, pynn.Linear(36 + 2 + 12, 3)(both))
+
+
+def words() -> tuple[Any, pynn.Layer]:
+    theirs = [keras.Input((7,)), K.Embedding(11, 4), K.Flatten(), K.Dense(2)]
+    return keras.Sequential(theirs), pynn.Sequential(pynn.Embedding(11, 4), pynn.Flatten(), pynn.Linear(28, 2))
+
+
+def nested() -> tuple[Any, pynn.Layer]:
+    body = keras.Sequential([keras.Input((6, 3)), K.Conv1D(4, 2, name="conv"), K.Conv1DTranspose(5, 3, name="back")], name="body")
+    theirs = keras.Sequential([keras.Input((6, 3)), body, K.Flatten(), K.Dense(2, name="head")])
+    inner = pynn.Sequential({"conv": pynn.Conv1d(3, 4, 2), "back": pynn.ConvTranspose1d(4, 5, 3)})
+    return theirs, pynn.Sequential({"body": inner, "flat": pynn.Flatten(), "head": pynn.Linear(35, 2)})
+
+
+NETS = {"dense": dense, "image": image, "branches": branches, "words": words, "nested": nested}
+
+
+def started(make: Callable[[], tuple[Any, pynn.Layer]]) -> tuple[Any, pynn.Layer, np.ndarray, tuple[int, ...]]:
+    """Return both nets, Keras's with weights at random, samples for it, and the shape of one here."""
+    rng = np.random.default_rng(0)
+    theirs, ours = make()
+    theirs.set_weights([rng.uniform(0.2, 1, a.shape) for a in theirs.get_weights()])
+    shape = theirs.input_shape[1:]
+    X = rng.integers(0, 11, (3, *shape)) if make is words else rng.normal(size=(3, *shape))
+    return theirs, ours, X.astype("f4"), (shape[-1], *shape[:-1])
+
+
+def check(theirs: Any, ours: pynn.Layer, X: np.ndarray) -> None:
+    np.testing.assert_allclose(ours.predict(np.moveaxis(X, -1, 1)), theirs.predict(X, verbose=0), rtol=2e-5, atol=2e-5)
+
+
+def by_path(model: Any) -> dict[str, np.ndarray]:
+    return {v.path: v.numpy() for v in model.weights}
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_weights_come_and_go(net: str) -> None:
+    theirs, ours, X, shape = started(NETS[net])
+    start = theirs.get_weights()
+    for given in (start, by_path(theirs)):
+        ours.load_state_dict({name: a * 0 for name, a in ours.state_dict().items()})
+        ours.load_state_dict(io.from_keras(given, ours, shape=shape))
+        check(theirs, ours, X)
+    for like in (start, by_path(theirs)):
+        theirs.set_weights([a * 0 for a in start])
+        theirs.set_weights([*io.to_keras(ours, like, shape=shape).values()])
+        for a, b in zip(theirs.get_weights(), start, strict=True):
+            np.testing.assert_array_equal(a, b)
+    if net != "image":
+        theirs.set_weights([*io.to_keras(ours, shape=shape).values()])
+        check(theirs, ours, X)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_their_files_are_read(tmp_path: Path, net: str) -> None:
+    theirs, ours, X, shape = started(NETS[net])
+    theirs.save(tmp_path / "m.keras")
+    ours.load_state_dict(io.from_keras(tmp_path / "m.keras", ours, shape=shape))
+    check(theirs, ours, X)
+
+
+def test_a_file_of_weights_goes_by_names(tmp_path: Path) -> None:
+    theirs, ours, X, shape = started(nested)
+    theirs.save_weights(tmp_path / "m.weights.h5")
+    ours.load_state_dict(io.from_keras(tmp_path / "m.weights.h5", ours, shape=shape))
+    check(theirs, ours, X)
+    theirs, ours, X, shape = started(dense)
+    theirs.save_weights(tmp_path / "m.weights.h5")
+    with pytest.raises(ValueError, match="order"):
+        io.from_keras(tmp_path / "m.weights.h5", ours)
+
+
+def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
+    theirs, ours, _, shape = started(nested)
+    for name, save in (("m.keras", theirs.save), ("m.weights.h5", theirs.save_weights)):
+        path = tmp_path / name
+        save(path)
+        whole = path.read_bytes()
+        for cut in (0, 10, len(whole) // 2, len(whole) - 30):
+            path.write_bytes(whole[:cut])
+            with pytest.raises(ValueError, match=name):
+                io.from_keras(path, ours, shape=shape)
