@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -318,6 +316,9 @@ def to_keras(
 # ---- files -----------------------------------------------------------------------------------------------------------
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], bool]:
     """Return the variables of a file of Keras, a layer's by numbers, and whether they are in order."""
+    import zipfile
+    import zlib
+
     try:
         import h5py
     except ImportError as error:
