@@ -169,32 +169,54 @@ static void CAT(crop, SFX)(size_t h, size_t w, const void *x, size_t ldx, const 
 #define DOT_PLANES 4
 #define DOT_TAPS   2
 #endif
-/* sums (o, n) += for each of o planes of y (h, w) and each of n taps the sum over images and pixels of y times x at the tap.
- * At the ends the last plane and the last tap are taken again, and thrown away. */
+/* The products of m planes of y, from p on, with taps at q, n lanes of each. */
+static ALWAYS void CAT(dot_lanes, SFX)(const int m, V (*s)[DOT_TAPS], const R *p, size_t plane, const R *const *q, size_t c, size_t n)
+{
+    const R *p0 = p + c, *p3 = p0 + 3 * plane;
+    V u[DOT_TAPS];
+    UNROLL for (int k = 0; k < DOT_TAPS; k++) u[k] = n == L ? LOAD(q[k] + c) : LOAD_PART(q[k] + c, n);
+    UNROLL for (int i = 0; i < m; i++) {
+        const R *at = i < 3 ? p0 + (size_t)i * plane : p3 + (size_t)(i - 3) * plane;
+        const V g = n == L ? LOAD(at) : LOAD_PART(at, n);
+        UNROLL for (int k = 0; k < DOT_TAPS; k++) s[i][k] = FMA(g, u[k], s[i][k]);
+    }
+}
+
+/* The sums of m planes and of up to DOT_TAPS taps; what is missing repeats the last tap. m is constant after inlining. */
+static ALWAYS void CAT(dot_tile, SFX)(const int m, const pn_dots *t, size_t images, const R *y, const R *x, size_t tap, R *sums)
+{
+    const size_t plane = t->h * t->w, taps = t->n - tap < DOT_TAPS ? t->n - tap : DOT_TAPS, whole = t->w / L * L;
+    V s[DOT_PLANES][DOT_TAPS];
+    UNROLL for (int i = 0; i < m; i++) UNROLL for (int k = 0; k < DOT_TAPS; k++) s[i][k] = (V){ 0 };
+    for (size_t image = 0; image < images; image++) {
+        const R *p = y + image * t->y_image, *q[DOT_TAPS];
+        UNROLL for (size_t k = 0; k < DOT_TAPS; k++) q[k] = x + image * t->x_image + t->at[tap + (k < taps ? k : taps - 1)];
+        for (size_t r = 0; r < t->h; r++, p += t->w) {
+            for (size_t c = 0; c < whole; c += L) CAT(dot_lanes, SFX)(m, s, p, plane, q, c, L);
+            if (whole < t->w) CAT(dot_lanes, SFX)(m, s, p, plane, q, whole, t->w - whole);
+            UNROLL for (size_t k = 0; k < DOT_TAPS; k++) q[k] += t->row;
+        }
+    }
+    UNROLL for (int i = 0; i < m; i++) UNROLL for (size_t k = 0; k < DOT_TAPS; k++) if (k < taps) sums[(size_t)i * t->n + tap + k] += SUM(s[i][k]);
+}
+
+/* sums (o, n) += for each of o planes of y (h, w) and each of n taps the sum over images and pixels of y times x at the tap. */
 static void CAT(plane_dots, SFX)(const pn_dots *t, size_t images, const void *y, const void *x, void *sums)
 {
-    const size_t h = t->h, w = t->w, o = t->o, n = t->n;
-    for (size_t a = 0; a < o; a += DOT_PLANES)
-        for (size_t b = 0; b < n; b += DOT_TAPS) {
-            V s[DOT_PLANES][DOT_TAPS];
-            const R *p[DOT_PLANES], *q[DOT_TAPS];
-            UNROLL for (size_t i = 0; i < DOT_PLANES; i++) {
-                p[i] = (const R *)y + (a + i < o ? a + i : o - 1) * h * w;
-                UNROLL for (size_t k = 0; k < DOT_TAPS; k++) s[i][k] = (V){ 0 };
+    for (size_t o = 0; o < t->o; o += DOT_PLANES)
+        for (size_t tap = 0; tap < t->n; tap += DOT_TAPS) {
+            const R *p = (const R *)y + o * t->h * t->w;
+            R *to = (R *)sums + o * t->n;
+            switch (t->o - o) {
+            case 1: CAT(dot_tile, SFX)(1, t, images, p, x, tap, to); break;
+            case 2: CAT(dot_tile, SFX)(2, t, images, p, x, tap, to); break;
+            case 3: CAT(dot_tile, SFX)(3, t, images, p, x, tap, to); break;
+#if DOT_PLANES == 6
+            case 4: CAT(dot_tile, SFX)(4, t, images, p, x, tap, to); break;
+            case 5: CAT(dot_tile, SFX)(5, t, images, p, x, tap, to); break;
+#endif
+            default: CAT(dot_tile, SFX)(DOT_PLANES, t, images, p, x, tap, to);
             }
-            UNROLL for (size_t k = 0; k < DOT_TAPS; k++) q[k] = (const R *)x + t->at[b + k < n ? b + k : n - 1];
-            for (size_t image = 0; image < images; image++)
-                for (size_t r = 0; r < h; r++) for (size_t c = 0; c < w; c += L) {
-                    const size_t left = w - c, to = image * t->y_image + r * w + c, from = image * t->x_image + r * t->row + c;
-                    V u[DOT_TAPS];
-                    UNROLL for (size_t k = 0; k < DOT_TAPS; k++) u[k] = CAT(load_most, SFX)(q[k] + from, left);
-                    UNROLL for (size_t i = 0; i < DOT_PLANES; i++) {
-                        const V g = CAT(load_most, SFX)(p[i] + to, left);
-                        UNROLL for (size_t k = 0; k < DOT_TAPS; k++) s[i][k] = FMA(g, u[k], s[i][k]);
-                    }
-                }
-            UNROLL for (size_t i = 0; i < DOT_PLANES; i++)
-                UNROLL for (size_t k = 0; k < DOT_TAPS; k++) if (a + i < o && b + k < n) ((R *)sums)[(a + i) * n + b + k] += SUM(s[i][k]);
         }
 }
 
