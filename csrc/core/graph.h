@@ -108,6 +108,9 @@ struct pn_plan {
     size_t n_owned, owned_capacity;
 };
 
+/* What has become of a node: steps of its own; computed by a node before it; and that one takes its gradient, too. */
+enum { PN_APART, PN_FUSED, PN_FUSED_BACK };
+
 struct pn_builder {
     const pn_graph *graph;
     pn_plan *plan;
@@ -117,7 +120,7 @@ struct pn_builder {
     int *value;                             /* each node's output */
     int *inner;                             /* a fused activation's argument, where backward needs it */
     int *grad;                              /* gradient of each node's output; PN_NONE while nobody has given any */
-    int *fused;                             /* this node was computed by the step of the node before */
+    int *fused;                             /* PN_FUSED: this node was computed by the step of a node before */
     int *wants;                             /* does anyone need the gradient of this node's output? */
     int *layout;                            /* does its output, and the gradient of it, stand with channels last? */
     int *prefers;                           /* would those that feed on it rather have it so? */
@@ -139,6 +142,7 @@ int pn_buffer_new(pn_builder *b, size_t elements);                     /* PN_NON
 pn_step *pn_step_new(pn_builder *b, const char *what, pn_step_fn *run);     /* NULL likewise */
 void pn_step_uses(pn_builder *b, int buffer);                          /* the step just added reads or writes it */
 void *pn_plan_own(pn_builder *b, size_t bytes);                        /* zeroed memory that is freed with the plan; NULL likewise */
+const pn_node *pn_follower(const pn_builder *b, size_t node);           /* the one that alone feeds on it, unless others see it; or NULL */
 int pn_wants_gradient(const pn_builder *b, size_t node);
 int pn_accumulates(const pn_builder *b, size_t node, size_t slot);     /* does this node add to the gradient that is already there? */
 int pn_channels_last(pn_builder *b, size_t node);                      /* marks and tells how a node of PN_IMAGES is to stand */

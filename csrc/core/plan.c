@@ -99,6 +99,12 @@ static pn_status simple(pn_builder *b, const char *what, pn_step_fn *run, size_t
 
 int pn_wants_gradient(const pn_builder *b, size_t node) { return b->wants[node]; }
 
+const pn_node *pn_follower(const pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    return n->uses == 1 && pn_output_of(b->graph, node) < 0 ? &b->graph->nodes[n->consumer] : NULL;
+}
+
 /* A step of fit overwrites gradients, but where a layer stands twice only its last occurrence, which backward meets first. */
 int pn_accumulates(const pn_builder *b, size_t node, size_t slot)
 {
@@ -344,7 +350,8 @@ static pn_status backward(pn_builder *b)
     for (size_t i = g->n_nodes; i-- > 0 && !status;) {
         b->node = i;
         if (!g->nodes[i].kind || !b->wants[i]) continue;
-        status = b->grad[i] == PN_NONE ? zero_parameters(b, i) : backward_node(b, i);
+        if (b->fused[i] == PN_FUSED_BACK) b->grad[g->nodes[i].inputs[0]] = b->grad[i];
+        else status = b->grad[i] == PN_NONE ? zero_parameters(b, i) : backward_node(b, i);
     }
     for (size_t i = 0; i < g->n_inputs && !status && b->mode == PN_BACKWARD; i++) {
         int grad = b->grad[g->inputs[i]], gx = pn_gx(g, i);

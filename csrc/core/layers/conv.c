@@ -190,14 +190,36 @@ static void measure_images(const pn_builder *b, pn_conv *v)
     pn_planes_choose(v, lanes);
 }
 
-/* Everything that forward and backward share. */
+/* The activation behind this node and max pooling behind that, of which it is all that they see, are computed image by image while
+ * those are in cache. Backward reads of an activation what it gave, where pooling took it from; returns the last of them. */
+static size_t fuse(pn_builder *b, size_t node, pn_conv *v)
+{
+    size_t end = node;
+    const pn_node *next = v->transposed ? NULL : pn_follower(b, end);
+    if (next && next->kind == &pn_layer_activation && (b->mode == PN_PREDICT || pn_activation_at((size_t)next->config[0])->needs == 'y')) {
+        v->has_act = 1;
+        b->layout[b->graph->nodes[end].consumer] = b->layout[node];
+        b->fused[end = b->graph->nodes[end].consumer] = PN_FUSED_BACK;
+        next = pn_follower(b, end);
+    }
+    if (!next || next->kind != &pn_layer_pooling) return end;
+    b->layout[b->graph->nodes[end].consumer] = b->layout[node];
+    v->pool = pn_pooling_of_images(b, b->graph->nodes[end].consumer);
+    if (v->pool) b->fused[end = b->graph->nodes[end].consumer] = PN_FUSED_BACK;
+    return end;
+}
+
+/* What forward decides; backward copies it. */
 static pn_conv *plan(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     const pn_shape *in = &b->graph->nodes[n->inputs[0]].shape;
     pn_conv *v = pn_plan_own(b, sizeof *v);
     if (!v) return NULL;
+    v->busy = pn_plan_own(b, sizeof *v->busy);
+    if (!v->busy) return NULL;
     v->transposed = n->config[TRANSPOSED] != 0;
+    v->end = fuse(b, node, v);
     v->mode = (int)n->config[MODE];
     v->groups = (size_t)n->config[GROUPS];
     const pn_shape *x = v->transposed ? &n->shape : in, *y = v->transposed ? in : &n->shape;
@@ -223,11 +245,14 @@ static pn_conv *plan(pn_builder *b, size_t node)
     v->packed = v->groups * (v->width ? (v->o + v->width - 1) / v->width * v->width : 0) * v->c * v->taps;
     v->turned = v->groups * (v->turned_width ? (v->c + v->turned_width - 1) / v->turned_width * v->turned_width : 0) * v->o * v->taps;
     v->part = v->packed + (v->transposed ? v->xc : v->yc);
-    v->lanes = least(b->rows, most(least(b->rows / 4, 32), least(b->rows, 8)));
+    v->lanes = least(b->rows, most(least(b->rows / 4, PN_CONV_LANES), least(b->rows, 8)));
     if (v->lanes > 1) v->lanes = least(v->lanes, most(PARTS / (v->part + 1), 1));
     v->at_once = b->rows ? most(least(GATHERED / (v->x_size + v->y_size + 1), (b->rows + v->lanes - 1) / v->lanes), 1) : 1;
     if (pn_planes_plan(b, v)) return NULL;
-    v->lane_size = (v->planes_size + v->at_once * (v->x_size + v->y_size + v->out_size) + 3 * SLACK + 15) / 16 * 16;
+    if (v->pool) v->pooled = pn_count(&b->graph->nodes[v->end].shape);
+    v->lane_size = v->planes_size + v->at_once * (v->x_size + v->y_size + v->out_size) + 3 * SLACK;
+    if (v->pool || v->has_act) v->lane_size += v->at_once * v->a[0].y * v->a[1].y * v->yc + v->pooled + SLACK;
+    v->lane_size = (v->lane_size + 15) / 16 * 16;
     return plan_forward(b, v) || (v->x_scatters ? plan_scatter(b, v, b->k->conv.panel_width(1)) : plan_back(b, v)) || plan_weight(b, v) ? NULL : v;
 }
 
@@ -236,59 +261,77 @@ static double flops(const pn_builder *b, const pn_conv *v)
     return 2.0 * (double)b->rows * (double)(v->a[0].y * v->a[1].y * v->yc) * (double)(v->c * v->taps);
 }
 
-static pn_status forward(pn_builder *b, size_t node)
+static pn_step *step(pn_builder *b, size_t node, pn_conv *v, const char *what, pn_step_fn *run)
 {
-    const pn_node *n = &b->graph->nodes[node];
-    if (n->config[OUT] * 2 > (double)b->k->conv.panel_width(1)) pn_channels_last(b, node);   /* few channels: see planes.c */
-    pn_conv *v = plan(b, node);
-    int y = b->value[node] = v ? pn_output_buffer(b, node, 0) : PN_NONE;
-    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, v->transposed ? "transposed convolution" : "convolution", pn_conv_forward);
-    if (!s) return PN_NO_MEMORY;
+    pn_step *s = pn_step_new(b, what, run);
+    const pn_node *act = v->has_act ? &b->graph->nodes[b->graph->nodes[node].consumer] : NULL;
+    if (!s) return NULL;
     s->own = v;
     s->rows = b->rows;
     s->bytes = pn_size(b->graph->dtype);
-    s->flops = flops(b, v);
-    s->x = b->value[n->inputs[0]];
-    s->y = y;
-    s->z = pn_buffer_new(b, (v->transposed ? v->turned : v->packed) + SLACK);
-    s->work = pn_buffer_new(b, v->lanes * v->lane_size);
-    s->epilogue.bias = n->n_slots > BIAS ? n->slots[BIAS].data : NULL;
+    if (act) s->activation = &b->k->activations[(size_t)act->config[0]];
+    for (size_t j = 0; act && j < PN_MAX_PARAMS; j++) s->p[j] = &act->params[j];
+    return s;
+}
+
+static pn_status uses(pn_builder *b, const pn_step *s)
+{
     if (s->z == PN_NONE || s->work == PN_NONE) return PN_NO_MEMORY;
     pn_step_uses(b, s->x);
     pn_step_uses(b, s->y);
+    pn_step_uses(b, s->t);
     pn_step_uses(b, s->z);
     pn_step_uses(b, s->work);
     return PN_OK;
 }
 
+static pn_status forward(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    if (n->config[OUT] * 2 > (double)b->k->conv.panel_width(1)) pn_channels_last(b, node);   /* few channels: see planes.c */
+    pn_conv *v = plan(b, node);
+    if (!v) return PN_NO_MEMORY;
+    const int marks = v->pool && b->mode != PN_PREDICT;
+    v->value = b->value[v->end] = pn_output_buffer(b, v->end, v->has_act);
+    v->index = marks ? pn_buffer_new(b, b->rows * v->pooled) : PN_NONE;
+    if (v->value == PN_NONE || (marks && v->index == PN_NONE)) return PN_NO_MEMORY;
+    const char *const names[] = { "convolution", "convolution + activation", "convolution + pooling", "convolution + activation + pooling" };
+    pn_step *s = step(b, node, v, v->transposed ? "transposed convolution" : names[v->has_act + 2 * (v->pool != NULL)], pn_conv_forward);
+    if (!s) return PN_NO_MEMORY;
+    s->flops = flops(b, v);
+    s->x = b->value[n->inputs[0]];
+    s->y = v->value;
+    s->t = v->index;
+    s->z = pn_buffer_new(b, (v->transposed ? v->turned : v->packed) + SLACK);
+    s->work = pn_buffer_new(b, v->lanes * v->lane_size);
+    s->epilogue.bias = n->n_slots > BIAS ? n->slots[BIAS].data : NULL;
+    return uses(b, s);
+}
+
 static pn_status backward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    pn_conv *v = plan(b, node);
+    pn_conv *v = pn_plan_own(b, sizeof *v);
+    const pn_step *f = b->plan->steps;
+    while (f->node != n || f->run != pn_conv_forward) f++;
     if (!v) return PN_NO_MEMORY;
+    *v = *(const pn_conv *)f->own;
     v->wants = pn_wants_gradient(b, n->inputs[0]);
     v->wants_weight = n->slots[WEIGHT].grad != NULL;
     v->wants_bias = n->n_slots > BIAS && n->slots[BIAS].grad;
     for (size_t j = 0; j < n->n_slots; j++) v->accumulates[j] = pn_accumulates(b, node, j);
     int gx = v->wants ? pn_gradient_buffer(b, n->inputs[0], PN_NONE) : PN_NONE;
-    pn_step *s = v->wants && gx == PN_NONE ? NULL : pn_step_new(b, "convolution gradients", pn_conv_backward);
+    pn_step *s = v->wants && gx == PN_NONE ? NULL : step(b, node, v, "convolution gradients", pn_conv_backward);
     if (!s) return PN_NO_MEMORY;
-    s->own = v;
-    s->rows = b->rows;
-    s->bytes = pn_size(b->graph->dtype);
     s->flops = (v->wants + v->wants_weight) * flops(b, v);
     s->x = v->transposed ? b->grad[node] : b->value[n->inputs[0]];
     s->t = v->transposed ? b->value[n->inputs[0]] : b->grad[node];
     s->y = gx;
     s->z = pn_buffer_new(b, v->lanes * v->part + (v->transposed ? v->packed : v->turned) + SLACK);
     s->work = pn_buffer_new(b, v->lanes * v->lane_size);
-    if (s->z == PN_NONE || s->work == PN_NONE) return PN_NO_MEMORY;
-    pn_step_uses(b, s->x);
-    pn_step_uses(b, s->t);
-    pn_step_uses(b, s->y);
-    pn_step_uses(b, s->z);
-    pn_step_uses(b, s->work);
-    return PN_OK;
+    if (v->has_act) pn_step_uses(b, v->value);
+    pn_step_uses(b, v->index);
+    return uses(b, s);
 }
 
 const pn_layer_kind pn_layer_conv = { "conv", 1, 1, shape, forward, backward, PN_IMAGES };

@@ -1,7 +1,8 @@
 /* convolution.h - what conv.c, convolve.c and planes.c share. */
 #ifndef PN_CONVOLUTION_H
 #define PN_CONVOLUTION_H
-#include "layers.h"
+#include "pooled.h"
+#include <stdatomic.h>
 
 enum { WEIGHT, BIAS };
 enum { ZEROS, REFLECT, REPLICATE, CIRCULAR };
@@ -15,6 +16,10 @@ typedef struct {
     size_t groups, xc, yc, c, o, taps;              /* channels of x and of y, in all and a group's */
     int transposed, mode, whole;                    /* whole: are a row's taps neighbours, so that they are one run? */
     size_t lanes, at_once;
+    _Atomic uint64_t *busy;                         /* a bit for each scratch in use */
+    const pn_pooling *pool;                         /* what is computed behind y, and where the last of it and its indices are */
+    size_t pooled, end;                             /* elements of a pooled image; the last node computed here */
+    int has_act, value, index;
     size_t x_size, y_size, out_size, lane_size;     /* elements of scratch: an image's, a lane's */
     size_t width, turned_width, packed, turned;     /* panels, and elements of all groups' packed weights */
     int y_planes, x_planes;                         /* is that side computed with pixels side by side? see planes.c */
@@ -26,6 +31,7 @@ typedef struct {
     pn_taps forward, weight, scatter, *back;        /* back: one for each phase of the strides */
     int x_layout, y_layout, wants, wants_weight, wants_bias, accumulates[2];
 } pn_conv;
+enum { PN_CONV_LANES = 32 };
 
 typedef struct { const pn_step *s; void *const *at; const pn_conv *v; const char *x, *y, *weight, *turned; char *gradient; void *parts; } pn_conv_job;
 

@@ -186,16 +186,26 @@ static void weight_sums(const pn_conv_job *j, const char *xs, const char *ys, ch
 
 /* ---- lanes --------------------------------------------------------------------------------------------------------- */
 
-/* A lane's images from one to another, and its scratch: x, y and out at_once times, and planes. */
-typedef struct { size_t from, to; char *x, *y, *planes, *out; } lane;
+/* A lane's images from one to another, and scratch: x, y, out and dense, images of y as they stand in their array, at_once times, planes,
+ * and one pooled image. Scratch is what no other lane has at the moment, the first such one, which is still in cache. */
+typedef struct { size_t from, to, scratch; char *x, *y, *planes, *out, *dense, *pooled; } lane;
 static lane lane_of(const pn_conv_job *j, size_t i)
 {
     const pn_conv *v = j->v;
     const size_t n = j->s->rows, each = n / v->lanes, more = n % v->lanes, size = j->s->bytes;
-    char *x = (char *)j->at[j->s->work] + i * v->lane_size * size, *y = x + (v->at_once * v->x_size + SLACK) * size;
-    char *planes = y + (v->at_once * v->y_size + SLACK) * size;
-    return (lane){ each * i + (i < more ? i : more), each * (i + 1) + (i + 1 < more ? i + 1 : more), x, y, planes, planes + v->planes_size * size };
+    uint64_t busy = atomic_load(v->busy);
+    while (!atomic_compare_exchange_weak(v->busy, &busy, busy | (busy + 1))) {}
+    lane l = { .from = each * i + (i < more ? i : more), .to = each * (i + 1) + (i + 1 < more ? i + 1 : more) };
+    while (busy >> l.scratch & 1) l.scratch++;
+    l.x = (char *)j->at[j->s->work] + l.scratch * v->lane_size * size;
+    l.y = l.x + (v->at_once * v->x_size + SLACK) * size;
+    l.planes = l.y + (v->at_once * v->y_size + SLACK) * size;
+    l.out = l.planes + v->planes_size * size;
+    l.dense = l.out + (v->at_once * v->out_size + SLACK) * size;
+    l.pooled = l.dense + (v->at_once * y_image(v) + SLACK) * size;
+    return l;
 }
+static void leave(const pn_conv_job *j, const lane *l) { atomic_fetch_and(j->v->busy, ~((uint64_t)1 << l->scratch)); }
 
 /* Borders are zero; what has none is written over. */
 static void clear(const pn_conv *v, const lane *l, int x, int y, int planes, size_t size)
@@ -222,6 +232,35 @@ static void make_x(const pn_conv_job *j, const lane *l, size_t n, const char *y,
     else for (size_t q = 0; q < n; q++) pn_planes_x(j, y + q * y_image(v) * size, l->planes, l->out, bias, x + q * x_image(v) * size);
 }
 
+/* What stands behind the convolution, of n images that it has just made, from image k on. */
+static void finish(const pn_conv_job *j, size_t k, size_t n, char *y)
+{
+    const pn_conv *v = j->v;
+    const pn_step *s = j->s;
+    if (v->has_act) s->activation->forward(n * y_image(v), y, y, s->p, 0);
+    for (size_t q = 0; q < n && v->pool; q++)
+        pn_pool_maxima(v->pool, s, y + q * y_image(v) * s->bytes, (char *)j->at[v->value] + (k + q) * v->pooled * s->bytes,
+                       v->index == PN_NONE ? NULL : (char *)j->at[v->index] + (k + q) * v->pooled * s->bytes);
+}
+
+/* The gradients of the convolution's own n images from image k on. */
+static const char *y_gradients(const pn_conv_job *j, const lane *l, size_t k, size_t n)
+{
+    const pn_conv *v = j->v;
+    const pn_step *s = j->s;
+    const size_t image = (v->pool ? v->pooled : y_image(v)) * s->bytes;
+    const char *gy = j->y + k * image, *y = v->has_act ? (const char *)j->at[v->value] + k * image : NULL;
+    if (!v->pool) {
+        if (v->has_act) s->activation->backward(n * y_image(v), y, gy, l->dense, s->p, 0);
+        return v->has_act ? l->dense : gy;
+    }
+    for (size_t q = 0; q < n; q++, gy += image) {
+        if (v->has_act) s->activation->backward(v->pooled, y + q * image, gy, l->pooled, s->p, 0);
+        pn_pool_maxima_back(v->pool, s, (const char *)j->at[v->index] + (k + q) * image, v->has_act ? l->pooled : gy, l->dense + q * y_image(v) * s->bytes);
+    }
+    return l->dense;
+}
+
 static void forward_lane(void *context, size_t i)
 {
     const pn_conv_job *j = context;
@@ -232,10 +271,17 @@ static void forward_lane(void *context, size_t i)
     clear(v, &l, !v->transposed && !v->y_planes, v->transposed && !v->x_planes, v->transposed ? v->x_planes : v->y_planes, s->bytes);
     for (size_t k = l.from, n; k < l.to; k += n) {
         n = l.to - k < v->at_once ? l.to - k : v->at_once;
-        const char *x = j->x + k * x_image(v) * s->bytes, *y = j->y + k * y_image(v) * s->bytes;
-        if (v->transposed) make_x(j, &l, n, y, v->x_planes ? NULL : y_images(j, n, y, l.y), bias, (char *)j->at[s->y] + k * x_image(v) * s->bytes);
-        else make_y(j, &l, n, x, v->y_planes ? NULL : x_images(j, n, x, l.x), bias, (char *)j->at[s->y] + k * y_image(v) * s->bytes);
+        if (v->transposed) {
+            const char *y = j->y + k * y_image(v) * s->bytes;
+            make_x(j, &l, n, y, v->x_planes ? NULL : y_images(j, n, y, l.y), bias, (char *)j->at[s->y] + k * x_image(v) * s->bytes);
+        } else {
+            const char *x = j->x + k * x_image(v) * s->bytes;
+            char *y = v->pool ? l.dense : (char *)j->at[s->y] + k * y_image(v) * s->bytes;
+            make_y(j, &l, n, x, v->y_planes ? NULL : x_images(j, n, x, l.x), bias, y);
+            finish(j, k, n, y);
+        }
     }
+    leave(j, &l);
 }
 
 /* The sums that n images give to the weight and the bias. */
@@ -265,13 +311,14 @@ static void backward_lane(void *context, size_t i)
     clear(v, &l, x_used, y_used, v->planes_size > 0, s->bytes);
     for (size_t k = l.from, n; k < l.to; k += n) {
         n = l.to - k < v->at_once ? l.to - k : v->at_once;
-        const char *x = j->x + k * x_image(v) * s->bytes, *y = j->y + k * y_image(v) * s->bytes;
+        const char *x = j->x + k * x_image(v) * s->bytes, *y = y_gradients(j, &l, k, n);
         const char *xs = x_used ? x_images(j, n, x, l.x) : NULL, *ys = y_used ? y_images(j, n, y, l.y) : NULL;
         sums_of(j, &l, n, x, y, xs, ys, part);
         if (!v->wants) continue;
         if (v->transposed) make_y(j, &l, n, x, xs, NULL, j->gradient + k * y_image(v) * s->bytes);
         else make_x(j, &l, n, y, ys, NULL, j->gradient + k * x_image(v) * s->bytes);
     }
+    leave(j, &l);
 }
 
 /* ---- steps --------------------------------------------------------------------------------------------------------- */

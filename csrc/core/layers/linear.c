@@ -82,8 +82,8 @@ static size_t product_rows(const pn_builder *b, size_t node)
 /* The activation that alone feeds on this node, or NULL. */
 static const pn_node *follower(const pn_builder *b, size_t node)
 {
-    const pn_node *n = &b->graph->nodes[node], *next = &b->graph->nodes[n->consumer];
-    return n->uses == 1 && next->kind == &pn_layer_activation && pn_output_of(b->graph, node) < 0 ? next : NULL;
+    const pn_node *next = pn_follower(b, node);
+    return next && next->kind == &pn_layer_activation ? next : NULL;
 }
 
 /* The activation that follows is computed in the product's epilogue; what its backward reads is kept. */
@@ -95,7 +95,7 @@ static pn_status forward(pn_builder *b, size_t node)
     const pn_activation *row = fuse ? pn_activation_at((size_t)next->config[0]) : NULL;
     if (fuse) {
         end = n->consumer;
-        b->fused[end] = 1;
+        b->fused[end] = PN_FUSED;
         keep_z = b->mode != PN_PREDICT && row->needs == 'x';
     }
     b->value[end] = y = pn_output_buffer(b, end, fuse && row->needs == 'y');

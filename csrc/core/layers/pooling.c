@@ -2,7 +2,7 @@
  *
  * The kernels read images with their channels last. Of plain arrays a block of planes, whatever samples they belong to, is turned into
  * such an image and back; but for maxima of 2 x 2 side by side, where lanes go along a plane's rows. */
-#include "layers.h"
+#include "pooled.h"
 #include <string.h>
 
 enum { OP, POWER, DIVISOR, COUNT_PADDING, CEIL, AXES, PER_AXIS = 5 };       /* config; for each axis then: */
@@ -10,11 +10,12 @@ enum { KERNEL, STRIDE, PADDING, DILATION, SIZE };                           /* S
 enum { MAXIMUM, INDEX, MEAN, NORM };
 enum { PLANES = 16, LANES = 32 };
 
-typedef struct {
+struct pn_pooling {
     pn_pool pool;                               /* but for how many channels a block has */
     size_t samples, channels, height, blocks, lanes, scratch;               /* scratch: elements a lane needs, for plain arrays */
-    int op, plain, quads;                       /* quads: plain maxima of 2 x 2 side by side */
-} pooling;
+    int op, plain, quads, turns;                /* quads: plain maxima of 2 x 2 side by side; turns: plain, and no quads */
+};
+typedef pn_pooling pooling;
 
 /* ---- shapes -------------------------------------------------------------------------------------------------------- */
 
@@ -82,7 +83,7 @@ static block block_of(const job *j, size_t lane, size_t i)
 static char *reads(const job *j, block *b, int buffer, size_t pixels)
 {
     char *from = (char *)j->at[buffer] + b->first * pixels * j->s->bytes, *to = b->scratch;
-    if (!j->v->plain) return from;
+    if (!j->v->turns) return from;
     j->s->k->turn(b->n, pixels, from, pixels, to, b->n);
     b->scratch += pixels * PLANES * j->s->bytes;
     return to;
@@ -90,55 +91,57 @@ static char *reads(const job *j, block *b, int buffer, size_t pixels)
 /* Where it writes, and once it has, back into place. */
 static char *writes(const job *j, block *b, int buffer, size_t pixels)
 {
-    char *to = j->v->plain ? b->scratch : (char *)j->at[buffer] + b->first * pixels * j->s->bytes;
-    if (j->v->plain) b->scratch += pixels * PLANES * j->s->bytes;
+    char *to = j->v->turns ? b->scratch : (char *)j->at[buffer] + b->first * pixels * j->s->bytes;
+    if (j->v->turns) b->scratch += pixels * PLANES * j->s->bytes;
     return to;
 }
 static void written(const job *j, const block *b, int buffer, size_t pixels, const char *from)
 {
-    if (j->v->plain) j->s->k->turn(pixels, b->n, from, b->n, (char *)j->at[buffer] + b->first * pixels * j->s->bytes, pixels);
+    if (j->v->turns) j->s->k->turn(pixels, b->n, from, b->n, (char *)j->at[buffer] + b->first * pixels * j->s->bytes, pixels);
 }
 
 /* The indices stay as the kernel wrote them. */
 static char *indices(const job *j, const block *b) { return (char *)j->at[j->s->z] + b->first * image_out(j->v) * j->s->bytes; }
 
-static void forward_quads(const job *j, const block *b)
+/* n planes, of quads, or an image of n channels. */
+static void maxima(const pooling *v, const pn_step *s, size_t n, const char *x, char *y, char *index)
 {
-    const pooling *v = j->v;
-    const size_t size = j->s->bytes;
-    const char *x = (char *)j->at[j->s->x] + b->first * image_in(v) * size;
-    char *y = (char *)j->at[j->s->y] + b->first * image_out(v) * size, *index = j->s->z == PN_NONE ? NULL : indices(j, b);
-    for (size_t i = 0; i < b->n; i++)
-        j->s->k->pool.max_quads(v->pool.rows, v->pool.columns, x + i * image_in(v) * size, v->pool.w_size, y + i * image_out(v) * size,
-                                index ? index + i * image_out(v) * size : NULL);
+    const size_t in = image_in(v) * s->bytes, out = image_out(v) * s->bytes;
+    if (v->quads) {
+        for (size_t i = 0; i < n; i++)
+            s->k->pool.max_quads(v->pool.rows, v->pool.columns, x + i * in, v->pool.w_size, y + i * out, index ? index + i * out : NULL);
+        return;
+    }
+    pn_pool p = v->pool;
+    p.c = n;
+    s->k->pool.max(&p, x, y, index);
 }
-static void backward_quads(const job *j, const block *b)
+static void maxima_back(const pooling *v, const pn_step *s, size_t n, const char *index, const char *gy, char *gx)
 {
-    const pooling *v = j->v;
-    const size_t size = j->s->bytes;
-    const char *gy = (char *)j->at[j->s->x] + b->first * image_out(v) * size, *index = indices(j, b);
-    char *gx = (char *)j->at[j->s->y] + b->first * image_in(v) * size;
-    if (4 * image_out(v) < image_in(v)) memset(gx, 0, b->n * image_in(v) * size);
-    for (size_t i = 0; i < b->n; i++)
-        j->s->k->pool.max_quads_back(v->pool.rows, v->pool.columns, index + i * image_out(v) * size, gy + i * image_out(v) * size,
-                                     gx + i * image_in(v) * size, v->pool.w_size);
+    const size_t in = image_in(v) * s->bytes, out = image_out(v) * s->bytes;
+    if (!v->quads || 4 * out < in) memset(gx, 0, n * in);
+    if (v->quads) {
+        for (size_t i = 0; i < n; i++) s->k->pool.max_quads_back(v->pool.rows, v->pool.columns, index + i * out, gy + i * out, gx + i * in, v->pool.w_size);
+        return;
+    }
+    pn_pool p = v->pool;
+    p.c = n;
+    s->k->pool.max_back(&p, index, gy, gx);
 }
+void pn_pool_maxima(const pn_pooling *v, const pn_step *s, const void *x, void *y, void *index) { maxima(v, s, v->channels, x, y, index); }
+void pn_pool_maxima_back(const pn_pooling *v, const pn_step *s, const void *index, const void *gy, void *gx) { maxima_back(v, s, v->channels, index, gy, gx); }
 
 static void forward_block(const job *j, block b)
 {
     const pooling *v = j->v;
     const pn_step *s = j->s;
-    if (v->quads) {
-        forward_quads(j, &b);
-        return;
-    }
     pn_pool p = v->pool;
     p.c = b.n;
     const char *x = reads(j, &b, s->x, image_in(v));
     char *y = writes(j, &b, s->y, image_out(v));
     if (v->op == MEAN) s->k->pool.mean(&p, x, y);
     else if (v->op == NORM) s->k->pool.norm(&p, x, y);
-    else s->k->pool.max(&p, x, y, s->z == PN_NONE ? NULL : indices(j, &b));
+    else maxima(v, s, b.n, x, y, s->z == PN_NONE ? NULL : indices(j, &b));
     if (v->op == INDEX) s->k->pool.values(b.n * image_out(v), indices(j, &b), y);
     written(j, &b, s->y, image_out(v), y);
 }
@@ -148,19 +151,15 @@ static void backward_block(const job *j, block b)
 {
     const pooling *v = j->v;
     const pn_step *s = j->s;
-    if (v->quads) {
-        backward_quads(j, &b);
-        return;
-    }
     pn_pool p = v->pool;
     p.c = b.n;
     const char *gy = reads(j, &b, s->x, image_out(v)), *x = v->op == NORM ? reads(j, &b, s->t, image_in(v)) : NULL;
     const char *y = v->op == NORM ? reads(j, &b, s->z, image_out(v)) : NULL;
     char *gx = writes(j, &b, s->y, image_in(v));
-    memset(gx, 0, b.n * image_in(v) * s->bytes);
+    if (v->op == MEAN || v->op == NORM) memset(gx, 0, b.n * image_in(v) * s->bytes);
     if (v->op == MEAN) s->k->pool.mean_back(&p, gy, gx);
     else if (v->op == NORM) s->k->pool.norm_back(&p, x, y, gy, gx);
-    else s->k->pool.max_back(&p, indices(j, &b), gy, gx);
+    else maxima_back(v, s, b.n, indices(j, &b), gy, gx);
     written(j, &b, s->y, image_in(v), gx);
 }
 
@@ -218,6 +217,7 @@ static pooling *plan(pn_builder *b, size_t node)
     v->op = (int)n->config[OP];
     v->plain = !b->layout[node];
     v->quads = v->plain && is_quads(n, in);
+    v->turns = v->plain && !v->quads;
     v->samples = b->rows;
     v->channels = in->dim[0];
     v->height = k > 1 ? in->dim[1] : 1;
@@ -226,8 +226,15 @@ static pooling *plan(pn_builder *b, size_t node)
     v->pool.w = windows(b, n, k - 1, v->pool.w_size, v->pool.columns);
     v->blocks = v->plain ? (b->rows * v->channels + PLANES - 1) / PLANES : b->rows;
     v->lanes = v->blocks < LANES ? v->blocks : LANES;
-    v->scratch = v->plain && !v->quads ? (v->op == NORM ? 2 : 1) * (image_in(v) + image_out(v)) * PLANES : 0;
+    v->scratch = v->turns ? (v->op == NORM ? 2 : 1) * (image_in(v) + image_out(v)) * PLANES : 0;
     return v->pool.h && v->pool.w ? v : NULL;
+}
+
+const pn_pooling *pn_pooling_of_images(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    if (n->kind != &pn_layer_pooling || n->config[OP] != MAXIMUM) return NULL;
+    return b->layout[node] || is_quads(n, &b->graph->nodes[n->inputs[0]].shape) ? plan(b, node) : NULL;
 }
 
 static pn_step *add(pn_builder *b, size_t node, const char *what, pn_step_fn *run)
