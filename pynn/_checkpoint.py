@@ -217,20 +217,24 @@ class Training:
         self.scores = None if scores is None else tuple(tuple(one) for one in scores)
 
 
-def _read(path: str | os.PathLike[str], *, mmap: bool = False) -> tuple[Any, dict[str, Any]]:
+def _read(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Any]]:
     """Return what a file says of a training, and its arrays."""
-    arrays, metadata = io.load_file(path, mmap=mmap)
+    arrays, metadata = io.load_file(path)
+    return _facts(path, metadata), arrays
+
+
+def _facts(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> Any:
     if _TRAINING not in metadata:
         raise ValueError(f"resume_from: {path} holds no training; pynn.Checkpoint(path), given to fit as a callback, writes one")
     try:
-        return json.loads(metadata[_TRAINING]), arrays
+        return io.parsed(metadata[_TRAINING])
     except (RecursionError, ValueError) as error:
-        raise ValueError(f"resume_from: what {path} says of its training is no JSON: {error}") from None
+        raise ValueError(f"resume_from: what {path} says of its training cannot be read: {error}") from None
 
 
 def seed_of(path: str | os.PathLike[str], seed: int | None) -> int:
     """Return the seed of the training in a file, which a seed that is given must be too."""
-    facts, _ = _read(path, mmap=True)
+    facts = _facts(path, io.load_metadata(path))
     kept = facts.get("seed") if isinstance(facts, dict) else None
     if kept is None or (seed is not None and check_seed(seed) != kept):
         raise ValueError(f"resume_from: {path} does not fit this training: seed was {kept}, and is {seed} now")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
+from ._random import take_room
 from ._tables import unknown_name
 
 Array = NDArray[Any]
@@ -92,8 +93,9 @@ class Parameter:
 
     def __init__(self, data: ArrayLike, name: str = "", *, requires_grad: bool = True) -> None:
         a = real_array(data, "data")
+        take_room(a.size)
         self.data: Array = np.require(a, a.dtype if a.dtype.name in _DTYPES else np.float32, ["C", "A", "W"])
-        self.grad: Array = np.zeros_like(self.data)
+        self.grad: Array = np.zeros(self.data.shape, self.data.dtype)
         self.name = name
         self.requires_grad = requires_grad
 
@@ -113,6 +115,7 @@ class Buffer:
     requires_grad = False
 
     def __init__(self, data: Array, name: str) -> None:
+        take_room(data.size)
         self.data = data
         self.name = name
 

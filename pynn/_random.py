@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from . import _core
 
 _source: list[np.random.SeedSequence] = []
-_values_follow = ContextVar("_values_follow", default=False)
+_room: ContextVar[list[int] | None] = ContextVar("_room", default=None)
+"""Where the values of a file follow: how many more it has."""
 
 
 def manual_seed(seed: int) -> None:
@@ -49,7 +50,7 @@ def draw_seed(seed: int | None) -> int:
     """Return ``seed`` itself, or a fresh one for None; where nothing is drawn from it, 0."""
     if seed is not None:
         return check_seed(seed)
-    if _values_follow.get():
+    if _room.get() is not None:
         return 0
     fresh = _source[0].spawn(1)[0] if _source else np.random.SeedSequence()
     return int(fresh.generate_state(1, np.uint64)[0])
@@ -57,15 +58,31 @@ def draw_seed(seed: int | None) -> int:
 
 def uniform(data: NDArray[Any], seed: int, stream: int, low: float, high: float) -> None:
     """Fill an array with initial values, or leave it alone where those of a file are about to take their place."""
-    if not _values_follow.get():
+    if _room.get() is None:
         _core.uniform(data, seed, stream, low, high)
 
 
+def normal(shape: tuple[int, ...], dtype: str, seed: int) -> NDArray[Any]:
+    """Return an array of standard normal initial values, or where those of a file are about to take their place, of none."""
+    if _room.get() is not None:
+        return np.empty(shape, dtype)
+    return np.random.Generator(np.random.Philox(key=seed)).standard_normal(shape).astype(dtype)
+
+
+def take_room(size: int) -> None:
+    """Raise where an array of so many values is more than a file is going to fill."""
+    room = _room.get()
+    if room is not None:
+        room[0] -= size
+        if room[0] < 0:
+            raise ValueError("the layers have more parameters than the file has values")
+
+
 @contextmanager
-def values_will_follow() -> Iterator[None]:
-    """Make layers without initial values: their arrays are not touched, so that a size out of all proportion takes no memory."""
-    token = _values_follow.set(True)
+def values_will_follow(count: int) -> Iterator[None]:
+    """Make layers without initial values, for so many in all: arrays are not touched, and none out of all proportion is made."""
+    token = _room.set([count])
     try:
         yield
     finally:
-        _values_follow.reset(token)
+        _room.reset(token)

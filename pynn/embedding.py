@@ -8,9 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _core
 from ._layer import Array, Builder, Layer, Parameter, Symbol, check_dtype, check_size, real_array
-from ._random import draw_seed
+from ._random import draw_seed, normal, uniform
 
 __all__ = ["Bilinear", "Embedding", "EmbeddingBag"]
 
@@ -58,8 +57,7 @@ class _Table(_Weighted, abstract=True):
             raise ValueError(f"norm_type: expected a number above 0, got {norm_type!r}")
         self.max_norm = None if max_norm is None else float(max_norm)
         self.norm_type, self.scale_grad_by_freq = float(norm_type), bool(scale_grad_by_freq)
-        generator = np.random.Generator(np.random.Philox(key=draw_seed(seed)))
-        table = generator.standard_normal((self.num_embeddings, self.embedding_dim)).astype(self.dtype)
+        table = normal((self.num_embeddings, self.embedding_dim), self.dtype, draw_seed(seed))
         if self.padding_idx is not None:
             table[self.padding_idx] = 0
         self._parameters["weight"] = Parameter(table, "weight")
@@ -282,7 +280,7 @@ class Bilinear(_Weighted):
             shapes["bias"] = (self.out_features,)
         for stream, (name, shape) in enumerate(shapes.items()):
             data = np.empty(shape, self.dtype)
-            _core.uniform(data, drawn, stream, -bound, bound)
+            uniform(data, drawn, stream, -bound, bound)
             self._parameters[name] = Parameter(data, name)
 
     @property

@@ -32,6 +32,8 @@ LAYER_LIMIT = 20_000
 """The most layers of a model in a file."""
 _MOST_DIMS = 64
 _LONGEST_JSON = 2**24
+_MOST_PARTS = 200_000
+_LONGEST_TEXT = 2**16
 _MOST_BYTES = 2**63 - 1
 ARCHITECTURE = "pynn"
 """The key of the metadata under which the architecture stands."""
@@ -245,6 +247,12 @@ def load_file(path: str | os.PathLike[str], *, mmap: bool = False) -> tuple[dict
     return arrays, metadata
 
 
+def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Return the metadata of a file alone; the whole header is checked."""
+    with opened(path) as file:
+        return _read_header(file, os.fspath(path))[1]
+
+
 def _array(file: BinaryIO, whole: _mmap.mmap | None, start: int, entry: _Entry, what: str) -> Array:
     dtype = np.dtype(_DTYPES[entry.code])
     if whole is not None:
@@ -387,7 +395,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     --------
     See `save`.
     """
-    arrays, metadata = load_file(path, mmap=True)
+    arrays, metadata = load_file(path)
     name = os.fspath(path)
     if ARCHITECTURE not in metadata:
         raise ValueError(f"{name}: holds arrays but no architecture; model.load_state_dict(pynn.io.load_file(path)[0]) takes them by name")
@@ -397,11 +405,10 @@ def load(path: str | os.PathLike[str]) -> Any:
 def _build(text: str, arrays: Mapping[str, Array], path: str) -> Layer:
     """Return the model that a text of `describe` and arrays are."""
     try:
-        if len(text) > _LONGEST_JSON:
-            raise ValueError(f"the architecture is a text of {len(text)} characters, and {_LONGEST_JSON} are allowed")
-        facts = json.loads(text)
-        _check_extent(facts["model"], sum(a.size for a in arrays.values()))
-        with values_will_follow():
+        facts = parsed(text)
+        elements = sum(a.size for a in arrays.values())
+        _check_extent(facts["model"], elements)
+        with values_will_follow(2 * elements + 2**16):
             model = layer_from_config(facts["model"])
         for name, source in facts["shared"].items():
             _share(model, name, source)
@@ -410,8 +417,22 @@ def _build(text: str, arrays: Mapping[str, Array], path: str) -> Layer:
         for name in facts["frozen"]:
             parameters[name].requires_grad = False
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, StopIteration, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: its architecture and its arrays make no model: {error}") from error
+        raise ValueError(f"{path}: its architecture and its arrays make no model: {str(error)[:500]}") from error
     return model
+
+
+def parsed(text: str) -> Any:
+    """Return what a JSON text of the metadata holds, or raise where it is out of all proportion, or a name comes twice."""
+    if len(text) > _LONGEST_JSON or text.count("{") + text.count("[") > _MOST_PARTS:
+        raise ValueError(f"a text of {len(text)} characters, where {_LONGEST_JSON} and {_MOST_PARTS} lists and objects are allowed")
+    return json.loads(text, object_pairs_hook=_unlike)
+
+
+def _unlike(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name comes twice in one object")
+    return found
 
 
 def _share(model: Layer, name: str, source: str) -> None:
@@ -433,15 +454,27 @@ def _holder(layer: Layer, path: str) -> tuple[Layer, dict[str, Any], str]:
 
 def _check_extent(config: Any, elements: int) -> None:
     """Raise where an architecture is far larger than the arrays of its file could fill."""
-    left, layers = 2**26 + 4 * elements, 0
+    left = 2**24 + 4 * elements
     for part in _parts(config):
+        if any(isinstance(text, str) and len(text) > _LONGEST_TEXT for text in (part.values() if isinstance(part, dict) else part)):
+            raise ValueError(f"a text of it is longer than {_LONGEST_TEXT} characters")
         if isinstance(part, dict):
-            layers += "class" in part
             left -= sum(abs(n) for key, n in part.items() if type(n) is int and key != "seed")
         elif all(type(n) is int for n in part):
             left -= abs(math.prod(part))
-        if layers > LAYER_LIMIT or left < 0:
-            raise ValueError(f"it asks for far more than the file's {elements} numbers can fill, or for more than {LAYER_LIMIT} layers")
+        if left < 0:
+            raise ValueError(f"it asks for far more than the file's {elements} values can fill")
+    if _layers(config) > LAYER_LIMIT:
+        raise ValueError(f"it asks for more than {LAYER_LIMIT} layers")
+
+
+def _layers(config: Any) -> int:
+    """Return how many layers are built for a pass through a net, shared ones as often as they are used."""
+    if isinstance(config, dict) and "steps" in config:
+        each = [_layers(layer) for layer in config["layers"]]
+        return sum(each[int(step["layer"])] for step in config["steps"])
+    inner = config.values() if isinstance(config, dict) else config
+    return isinstance(config, dict) + sum(_layers(part) for part in inner if isinstance(part, (dict, list)))
 
 
 def _parts(config: Any) -> Iterator[dict[str, Any] | list[Any]]:

@@ -283,11 +283,17 @@ def test_loading_draws_no_seed(tmp_path: Path) -> None:
     assert pynn.Linear(2, 2).weight.tobytes() == first.tobytes()
 
 
+STEP = {"layer": 0, "inputs": [0]}
+WIDE = {"class": "Sequential", "layers": [{"class": "ReLU"}] * 9000}
+
+
 def architecture(edit: Callable[[Any], Any]) -> bytes:
     """Return a file of a net whose architecture has been changed."""
     facts = {"version": 1, "model": {"class": "Sequential", "layers": [{"class": "Linear", "in_features": 2, "out_features": 1}]}}
     facts |= {"frozen": [], "shared": {}}
-    header = {"__metadata__": {"pynn": json.dumps(edit(facts) or facts)}, "0.weight": ONE | {"shape": [1, 2]}, "0.bias": entry([1], 8, 12)}
+    changed = edit(facts) or facts
+    text = changed if isinstance(changed, str) else json.dumps(changed)
+    header = {"__metadata__": {"pynn": text}, "0.weight": ONE | {"shape": [1, 2]}, "0.bias": entry([1], 8, 12)}
     return raw(header, b"\0" * 12)
 
 
@@ -314,18 +320,68 @@ def change(*path: Any, to: Any) -> Callable[[Any], None]:
         change("model", "layers", to=[{"class": "ReLU"}] * 20_001),
         change("model", to=[]),
         change("frozen", to=["1.weight"]),
+        change("model", "layers", to=[{"class": "Linear", "in_features": 8000, "out_features": 8000}] * 300),
+        change("model", "layers", 0, to={"class": "Linear", "in_features": 1e9, "out_features": 1}),
+        change("model", "layers", 0, to={"class": "Linear", "in_features": True, "out_features": 1}),
+        change("model", "layers", 0, to={"class": "Conv2d", "in_channels": 8000, "out_channels": 8000, "kernel_size": 3}),
+        change("model", "layers", 0, to={"class": "Conv2d", "in_channels": 8000, "out_channels": 8000, "kernel_size": [100, 100]}),
+        change("model", "layers", 0, to={"class": "Embedding", "num_embeddings": 2**20, "embedding_dim": 2**9}),
+        change("model", "layers", 0, to={"class": "Bilinear", "in1_features": 900, "in2_features": 900, "out_features": 900}),
+        change("model", "layers", 0, to={"class": "BatchNorm1d", "num_features": 2**25}),
+        change("model", "layers", 0, to={"class": "LayerNorm", "normalized_shape": [2**13, 2**13]}),
+        change("model", "layers", 0, to={"class": "A" * 10**6}),
+        change("model", "layers", 0, to={"class": "Linear", "in_features": 2, "out_features": 1, "seed": 10**4000}),
+        change("model", "layers", 0, to={"class": "Activation", "name": "a", "f": "os.system", "df": "print"}),
+        change("model", "names", to=["x" * 60_000]),
+        change("model", to={"class": "Dropout", "p": float("nan")}),
+        change("model", to={"class": "Model", "layers": [{"class": "ReLU"}], "inputs": [[2]], "steps": [STEP] * 20_001, "outputs": [1]}),
+        change("model", to={"class": "Model", "layers": [WIDE], "inputs": [[2]], "steps": [STEP] * 9000, "outputs": [1]}),
+        change("model", to={"class": "Model", "layers": [], "inputs": [[2**40]], "steps": [], "outputs": [0]}),
+        change("model", to={"class": "Model", "layers": [{"class": "ReLU"}], "inputs": [[2]], "steps": [STEP], "outputs": [9]}),
         change("shared", to={"0.weight": "0.bias"}),
         change("shared", to={"0.weight": "nobody"}),
         lambda _: 3,
         lambda facts: {"model": facts["model"]},
+        lambda facts: json.dumps(facts).replace('"class"', '"class": "ReLU", "class"'),
+        lambda facts: json.dumps(facts).replace("[", "[" * 100_000),
+        lambda facts: json.dumps(facts).replace("[", '[{"class": "Sequential", "layers": [' * 50_000),
+        lambda facts: json.dumps(facts).replace("[", "[" + "[]," * 10**6),
+        lambda facts: json.dumps(facts) + " " * 2**24,
+        lambda facts: json.dumps(facts).replace("2", "9" * 5000),
+        lambda facts: " ",
     ],
 )
 def test_a_broken_architecture_is_an_error(tmp_path: Path, edit: Callable[[Any], Any]) -> None:
     path = written(tmp_path, architecture(edit))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(ValueError, match="make no model"):
+    with pytest.raises(ValueError, match="make no model") as error:
         pynn.load(path)
+    assert str(path) in str(error.value)
+    assert len(str(error.value)) < 1000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+def test_a_file_cut_while_it_is_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pynn.Sequential(pynn.Linear(100, 100, seed=0)).save(tmp_path / "m")  # more than a buffer holds
+    read = io._read_header
+
+    def then_cut(*args: Any) -> Any:
+        found = read(*args)
+        os.truncate(tmp_path / "m", found[2] + 100)
+        return found
+
+    monkeypatch.setattr(io, "_read_header", then_cut)
+    with pytest.raises(ValueError, match="cut off while it was read"):
+        pynn.load(tmp_path / "m")
+
+
+def test_a_file_replaced_while_it_is_in_use_stays(tmp_path: Path) -> None:
+    model = net()
+    model.save(tmp_path / "m")
+    arrays, _ = io.load_file(tmp_path / "m", mmap=True)
+    pynn.Sequential(pynn.Linear(1, 1)).save(tmp_path / "m")
+    for name, a in model.state_dict().items():
+        np.testing.assert_array_equal(arrays[name], a)
 
 
 def test_a_file_without_architecture_says_how_to_read_it(tmp_path: Path) -> None:
