@@ -165,27 +165,50 @@ pn_status pn_plan_backward(pn_plan *plan, const void *const *gy, void *const *gx
 
 /* ---- losses and updates on plain arrays -------------------------------------------------------------------------- */
 typedef enum { PN_MEAN, PN_SUM, PN_BATCHMEAN } pn_reduction;
+/* In fit, a loss of the caller's own over rows of an output's predictions: the sum of its values, what a mean divides that by, and unless
+ * grad is NULL the gradient of their quotient. own and start or order say whose targets the rows have. Called on the thread that called;
+ * anything but 0 stops the run. */
+typedef struct {
+    size_t rows, ndim;
+    const size_t *shape;                    /* (ndim) of one sample of the output */
+    pn_dtype dtype;
+    const void *x;
+    void *grad, *own;
+    const size_t *order;                    /* row i is the caller's order[i], or start + i where this is NULL */
+    size_t start;
+    const void *sample_weight;              /* (rows) */
+    double sum, divisor;
+} pn_own_loss;
 /* A loss with its settings. Arrays are borrowed and of the predictions' dtype. */
 typedef struct {
-    const pn_loss *row;
+    const pn_loss *row;                     /* pn_loss_own() for one of the caller's own */
+    int (*call)(void *context, pn_own_loss *args);
+    void *context;
     pn_reduction reduction;
     double params[PN_MAX_LOSS_PARAMS];      /* the row's numbers in order; a flag is 0 or 1 */
     const void *weight, *pos_weight;        /* one value a column, or with each != 0 one an element; NULL: 1 */
     int each;
-    double factor;                          /* in fit: the whole loss is the sum of each output's times this */
+    double factor;                          /* in fit: the whole loss is the sum of each loss times this */
+    size_t outputs[PN_MAX_INPUTS];          /* in fit: the outputs that it takes, in the order of the row's inputs */
 } pn_criterion;
+const pn_loss *pn_loss_own(void);
+size_t pn_loss_inputs(const pn_criterion *loss);                               /* how many inputs have a gradient */
 
 /* (rows, cols) predictions with a target like them, or a class index a row. */
 typedef struct {
     const void *target;
     const int64_t *label;
     const char *name;                       /* in messages; NULL for "target" */
-    const void *sample_weight;              /* (rows), of the predictions' dtype, multiplies value and gradient of a row; NULL: 1 */
+    const void *sample_weight;              /* of the predictions' dtype, multiplies value and gradient of a row; NULL: 1 */
+    size_t each;                            /* so many rows after another are one sample, with one weight; 0 stands for 1 */
+    void *own;                              /* for a loss of the caller's own, instead of all but sample_weight */
 } pn_target;
 /* How many elements of target, or labels, belong to one row of cols predictions. */
 size_t pn_loss_target_width(const pn_criterion *loss, size_t cols);
 pn_status pn_loss_check(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target, pn_error *error);
-pn_status pn_loss_check_fit(const pn_criterion *loss, pn_error *error);         /* does fit have what the loss takes? */
+/* How fit sees samples of this shape: positions rows of cols predictions each. last: do these stand last in a sample? */
+typedef struct { size_t positions, cols; int last; } pn_loss_view;
+pn_status pn_loss_check_fit(const pn_criterion *loss, size_t ndim, const size_t *shape, pn_loss_view *view, pn_error *error);
 /* Is input k what the loss is defined for? NaN passes, and shows in the loss. */
 pn_status pn_loss_check_input(const pn_criterion *loss, pn_dtype t, size_t k, size_t n, const void *x, pn_error *error);
 size_t pn_loss_values(const pn_criterion *loss, size_t rows, size_t cols);      /* how many values: rows or rows * cols */
@@ -266,10 +289,11 @@ typedef enum { PN_FROM_F32, PN_FROM_F64, PN_FROM_I8, PN_FROM_U8, PN_FROM_I16, PN
 /* Samples stand stride bytes from one to the next, each a contiguous array of the input's shape. A batch is gathered and converted when
  * its turn comes, so x may be a memory map that is larger than memory. Targets are of the graph's dtype. */
 typedef struct { const void *x; pn_source type; ptrdiff_t stride; } pn_samples;
-typedef struct { size_t rows; const pn_samples *x; const pn_target *y; } pn_data;      /* one x for each input, one y for each output */
+typedef struct { size_t rows; const pn_samples *x; const pn_target *y; } pn_data;      /* one x for each input, one y for each loss */
 
 typedef struct {
-    const pn_criterion *criteria;   /* one for each output */
+    const pn_criterion *criteria;   /* which take every output once */
+    size_t n_criteria;
     size_t batch_size;
     int shuffle;
     uint64_t seed;                  /* decides, with the epoch's number, the order of the rows */
@@ -279,7 +303,7 @@ typedef struct {
     int (*poll)(void *context);     /* called at least every 50 ms or after a longer step; anything but 0 stops */
     void *context;
 } pn_fit_options;
-/* Of one output; loss: sum over the values seen, divisor: what a mean divides it by. */
+/* Of one loss; loss: sum over the values seen, divisor: what a mean divides it by, rows: those whose class counts. */
 typedef struct { double loss, divisor; size_t values, correct, rows; } pn_score;
 
 /* ---- fit: the whole loop ------------------------------------------------------------------------------------------ */
@@ -288,7 +312,7 @@ typedef struct pn_fit pn_fit;
 pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_options *options, pn_fit **fit, pn_error *error);
 void pn_fit_free(pn_fit *fit);
 /* One epoch; *step counts updates over the whole training. Stopped by poll it returns PN_STOPPED after a whole step.
- * score: one for each output. */
+ * score: one for each loss. */
 pn_status pn_fit_epoch(pn_fit *fit, uint64_t epoch, int64_t *step, pn_score *score, pn_error *error);
 /* The same for count batches from batch first on, as far as the epoch has them; the scores are added to those given. */
 pn_status pn_fit_part(pn_fit *fit, uint64_t epoch, size_t first, size_t count, int64_t *step, pn_score *score, pn_error *error);
@@ -308,7 +332,7 @@ typedef struct pn_predictor pn_predictor;
  * change meanwhile. One call at a time. */
 pn_status pn_predictor_new(const pn_graph *graph, size_t block, pn_predictor **predictor, pn_error *error);
 void pn_predictor_free(pn_predictor *predictor);
-/* y, an array (rows, output shape) for each output, and score, one for each, may be NULL; of options, which may be NULL without score,
+/* y, an array (rows, output shape) for each output, and score, one for each loss, may be NULL; of options, which may be NULL without score,
  * only criteria (with score) and poll count. */
 pn_status pn_predict(pn_predictor *predictor, const pn_data *data, const pn_fit_options *options, void *const *y, pn_score *score,
                      pn_error *error);

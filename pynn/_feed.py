@@ -21,8 +21,10 @@ def as_core(arrays: tuple[Array, ...]) -> Any:
 
 
 def rows_of(arrays: Any, rows: Any) -> Any:
-    """Return those rows of an array, or of each of a tuple."""
-    return tuple(a[rows] for a in arrays) if isinstance(arrays, tuple) else arrays[rows]
+    """Return those rows of an array, or of each of a tuple; nothing of nothing."""
+    if isinstance(arrays, tuple):
+        return tuple(rows_of(a, rows) for a in arrays)
+    return None if arrays is None else arrays[rows]
 
 
 def class_places(y: Any, classes: Array) -> Array:

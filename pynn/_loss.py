@@ -89,7 +89,7 @@ class Loss:
         return self._index, _IN_CORE[self.reduction], self._numbers, weight, pos_weight, each
 
     @property
-    def _criterion(self) -> tuple[Any, ...]:
+    def _criterion(self) -> Any:
         """What `fit` hands to the core: weights are one a column of the output."""
         return self._in_core(self._values.get("weight"), self._values.get("pos_weight"), False)
 
@@ -330,6 +330,12 @@ class FunctionLoss(Loss):
     reduction : {'mean', 'sum', 'none'}
         What becomes of values that are an array.
 
+    Notes
+    -----
+    In `fit` it is called for each batch, on the thread that called `fit`, with copies; targets may be of any dtype and shape, a row a
+    sample. A value that is one number counts there as the mean of the batch's samples, or with ``reduction="sum"`` as their sum. An
+    exception in it ends the training and comes out of `fit`.
+
     Examples
     --------
     >>> import numpy as np, pynn
@@ -351,8 +357,35 @@ class FunctionLoss(Loss):
         self.function = function
 
     @property
-    def _criterion(self) -> tuple[Any, ...]:
-        raise TypeError("loss: fit runs in C and takes the losses of its table; with a FunctionLoss call model, loss and model.backward")
+    def _criterion(self) -> Callable[..., tuple[float, float, Array]]:
+        """What `fit` hands to the core: a function that it calls for each batch."""
+        return self._of_rows
+
+    def _of_rows(self, x: Array, t: Array, weight: Array | None) -> tuple[float, float, Array]:
+        """Return the sum of the values, what a mean divides it by, and the gradient of their quotient."""
+        value, divisor, grad = self._values_of(x, t, weight)
+        if value.shape == () and self.reduction == "mean":
+            return float(value) * len(x), len(x), grad
+        return float(value.sum(dtype=np.float64)), divisor, grad
+
+    def _values_of(self, x: Array, t: Array, weight: Array | None) -> tuple[Array, float, Array]:
+        """Return the values times their weights, what a mean divides by, and the gradient of the reduced loss."""
+        result = self.function(x, t)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise TypeError(f"function: expected it to return (value, gradient), got {type(result).__name__}")
+        value, grad = (np.asarray(a, x.dtype) for a in result)
+        if grad.shape != x.shape:
+            raise ValueError(f"function: its gradient has shape {grad.shape}, expected {x.shape} as input")
+        if value.shape not in ((), x.shape[:1], x.shape):
+            raise ValueError(f"function: its value has shape {value.shape}, expected (), {x.shape[:1]} or {x.shape}")
+        if not value.ndim and x.ndim:
+            if weight is not None or self.reduction == "none":
+                raise ValueError("function: its value is one number, which can have no sample_weight and no reduction='none'")
+            return value, 1.0, grad.copy()
+        w = np.ones(x.shape[:1], x.dtype) if weight is None else weight
+        divisor = float(w.sum(dtype=np.float64)) * math.prod(value.shape[1:]) if self.reduction == "mean" else 1.0
+        with np.errstate(invalid="ignore"):
+            return value * _lead(w, value), divisor, np.asarray(grad * _lead(w, x) / (divisor or 1.0), x.dtype)
 
     def __call__(self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Any:
         """Return the loss, and keep its gradient for ``backward``.
@@ -372,25 +405,15 @@ class FunctionLoss(Loss):
         x, t = real_array(input, "input"), np.asarray(target)
         if x.dtype not in (np.float32, np.float64):
             x = x.astype(np.float64)
-        value, grad = (np.asarray(a, x.dtype) for a in self.function(x, t))
-        if grad.shape != x.shape:
-            raise ValueError(f"function: its gradient has shape {grad.shape}, expected {x.shape} as input")
-        if value.shape not in ((), x.shape[:1], x.shape):
-            raise ValueError(f"function: its value has shape {value.shape}, expected (), {x.shape[:1]} or {x.shape}")
-        if not value.ndim and x.ndim:
-            if sample_weight is not None or self.reduction == "none":
-                raise ValueError("function: its value is one number, which can have no sample_weight and no reduction='none'")
-            self._kept = _Kept((grad.copy(),))
-            return value[()]
-        given = np.ones(x.shape[:1]) if sample_weight is None else sample_weight
-        weight = _samples(given, x.shape[:1], x.shape[:1]).astype(x.dtype)
-        if not (np.isfinite(weight) & (weight >= 0)).all():
+        weight = None if sample_weight is None else _samples(sample_weight, x.shape[:1], x.shape[:1]).astype(x.dtype)
+        if weight is not None and not (np.isfinite(weight) & (weight >= 0)).all():
             raise ValueError("sample_weight: expected finite numbers of 0 or more")
-        value = value * _lead(weight, value)
-        divisor = weight.sum() * math.prod(value.shape[1:]) if self.reduction == "mean" else 1
-        self._kept = _Kept((np.asarray(grad * _lead(weight, x) / divisor, x.dtype),), value.shape)
+        value, divisor, grad = self._values_of(x, t, weight)
+        self._kept = _Kept((grad,), value.shape)
+        if self.reduction == "none":
+            return value
         with np.errstate(invalid="ignore"):
-            return value if self.reduction == "none" else x.dtype.type(value.sum(dtype=np.float64) / divisor)
+            return x.dtype.type(value.sum(dtype=np.float64) / np.float64(divisor))
 
     def _times(self, grad: Array, each: Array) -> Array:
         return np.asarray(grad * _lead(each, grad), grad.dtype)

@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from . import _core, losses, metrics
 from ._layer import Array
-from ._loss import Loss
+from ._loss import FunctionLoss, Loss
 from .activation_layers import by_name as activation_layers
 
 _FUSED = {("cross_entropy", "Softmax"): "cross_entropy", ("bce", "Sigmoid"): "bce_with_logits"}
 """Loss name and last layer that become one stable loss at the logits."""
 
-_DOUBLED = {("CrossEntropyLoss", "Softmax"), ("BCEWithLogitsLoss", "Sigmoid")}
-"""Losses on logits that a last layer turns into something else."""
+_LOGITS = ("logits", ("Softmax", "Sigmoid"), "remove it")
+_LOGARITHMS = ("log-probabilities", ("Linear", "Softmax", "Sigmoid"), "end in LogSoftmax")
+_TAKES = {
+    "CrossEntropyLoss": (*_LOGITS[:2], "remove it, or name the loss as a string"),
+    "BCEWithLogitsLoss": (*_LOGITS[:2], 'remove it, or give loss="bce"'),
+    "FocalLoss": _LOGITS,
+    "SigmoidFocalLoss": _LOGITS,
+    "MultiLabelSoftMarginLoss": _LOGITS,
+    "SoftMarginLoss": _LOGITS,
+    "NLLLoss": _LOGARITHMS,
+    "KLDivLoss": (_LOGARITHMS[0], ("Softmax", "Sigmoid"), _LOGARITHMS[2]),
+}
+"""What a loss takes, the last layers that give something else, and what to do then."""
 
-_PROBABILITIES = {"CrossEntropyLoss": "softmax", "BCEWithLogitsLoss": "sigmoid", "NLLLoss": "exp"}
+_PROBABILITIES = {
+    **dict.fromkeys(("CrossEntropyLoss", "FocalLoss"), "softmax"),
+    **dict.fromkeys(("BCEWithLogitsLoss", "SigmoidFocalLoss", "MultiLabelSoftMarginLoss"), "sigmoid"),
+    "NLLLoss": "exp",
+}
 """Loss to what makes probabilities of the outputs that it takes."""
 
 Scores = Sequence[tuple[float, float, int, int, int]]
+
+
+Key = str | tuple[str, ...]
 
 
 class Objective:
@@ -34,62 +52,87 @@ class Objective:
     Parameters
     ----------
     loss : str, Loss, sequence or mapping of those
-        One for all outputs, or one for each; a mapping goes by the outputs' names.
+        One for all outputs, or one for each; a loss of several inputs takes as many outputs. A sequence goes through the outputs in
+        order; a mapping goes by the outputs' names, tuples of them where a loss takes several.
     weights : sequence or mapping of float, optional
         How much each counts in the whole; 1 by default.
     tails : sequence of (str, str)
         For each output the name and class of the last layer, where that layer's output is nothing but this output.
+    shapes : sequence of tuple of int
+        Of one sample of each output.
     names : sequence of str, optional
         Of the outputs.
     measured : optional
-        What else to report; for several outputs of each, as a list or by name.
+        What else to report; for several losses of each, as a list or by name.
 
     Attributes
     ----------
+    takes : list of tuple of int
+        The outputs that each loss takes.
     skip : frozenset of str
         Names of last layers whose work the losses do.
     """
 
     def __init__(
-        self, loss: Any, weights: Any, tails: Sequence[tuple[str, str]], names: Sequence[str] | None, measured: Any = None
+        self,
+        loss: Any,
+        weights: Any,
+        tails: Sequence[tuple[str, str]],
+        shapes: Sequence[tuple[int, ...]],
+        names: Sequence[str] | None,
+        measured: Any = None,
     ) -> None:
-        self.names = names
-        given = _one_each(loss, len(tails), names, "loss", repeat=not isinstance(loss, (list, tuple, Mapping)))
+        given, self.takes = _shared_out(loss, len(tails), names)
+        self.keys: list[Key] | None = None
+        if names is not None:
+            self.keys = [names[at[0]] if len(at) == 1 else tuple(names[k] for k in at) for at in self.takes]
         self.losses: list[Loss] = []
+        self.tails = [tails[at[0]] if len(at) == 1 else ("", "") for at in self.takes]
         skip = []
-        for one, (path, last) in zip(given, tails, strict=True):
-            fused = isinstance(one, str) and (one, last) in _FUSED
+        for one, (path, last), at in zip(given, self.tails, self.takes, strict=True):
+            fused = isinstance(one, str) and (one, last) in _FUSED and len(shapes[at[0]]) == 1
             self.losses.append(losses.get(_FUSED[one, last] if fused else one))
             skip += [path] if fused else []
             _complain(self.losses[-1], "" if fused else last)
+            _core.check_output(self.losses[-1]._criterion, shapes[at[0]])
         self.skip = frozenset(skip)
-        self.tails = [*tails]
         self.metrics = self._metrics(measured)
-        numbers = _one_each({} if weights is None else weights, len(tails), names, "loss_weights", left_out=1.0)
+        numbers = _one_each({} if weights is None else weights, len(given), self.keys, "loss_weights", left_out=1.0)
         for number in numbers:
             if isinstance(number, bool) or not isinstance(number, (int, float, np.number)) or not number >= 0:
                 raise ValueError(f"loss_weights: expected numbers of 0 or more, got {number!r}")
         self.weights = [float(number) for number in numbers]
 
+    @staticmethod
+    def has_target(loss: Any) -> bool:
+        """Tell whether a loss is compared with anything: not so for one of distances alone."""
+        return not isinstance(loss, (str, Loss)) or losses.get(loss)._row["target"] != "n"
+
     @property
-    def criteria(self) -> tuple[tuple[Any, float], ...]:
+    def criteria(self) -> tuple[tuple[Any, float, tuple[int, ...]], ...]:
         """What the core needs to know."""
-        return tuple((loss._criterion, weight) for loss, weight in zip(self.losses, self.weights, strict=True))
+        each = zip(self.losses, self.weights, self.takes, strict=True)
+        return tuple((loss._criterion, weight, at) for loss, weight, at in each)
 
     def targets(self, y: Any, rows: int, graph: _core.Graph, name: str) -> Any:
         """Check targets, all of them, and return them as the core takes them: an array, or a tuple of several."""
-        given = [y] if len(self.losses) == 1 and not isinstance(y, Mapping) else _one_each(y, len(self.losses), self.names, name)
+        given = [y] if len(self.losses) == 1 and not isinstance(y, Mapping) else _one_each(y, len(self.losses), self.keys, name)
         checked = [
-            _target(one, rows, graph.dtype, shape, loss, name)
-            for one, shape, loss in zip(given, graph.output_shapes, self.losses, strict=True)
+            _target(one, rows, graph.dtype, graph.output_shapes[at[0]], loss, name)
+            for one, at, loss in zip(given, self.takes, self.losses, strict=True)
         ]
         return checked[0] if len(checked) == 1 else tuple(checked)
 
     def _metrics(self, given: Any) -> list[dict[str, Any]]:
         if len(self.losses) == 1:
-            return [metrics.get(given)]
-        each = _one_each({} if given is None else given, len(self.losses), self.names, "metrics", left_out=None)
-        return [metrics.get(one) for one in each]
+            found = [metrics.get(given)]
+        else:
+            each = _one_each({} if given is None else given, len(self.losses), self.keys, "metrics", left_out=None)
+            found = [metrics.get(one) for one in each]
+        for loss, measured in zip(self.losses, found, strict=True):
+            if measured and loss._row["target"] == "n":
+                raise ValueError(f"metrics: {type(loss).__name__} takes no target to compare with")
+        return found
 
     def measuring(self, given: Any) -> Objective:
         """Return the same losses with other metrics."""
@@ -106,30 +149,26 @@ class Objective:
         """Return what is reported: the whole loss, with several outputs each one's own, and metrics of predictions."""
         each = [self._log(loss, score) for loss, score in zip(self.losses, scores, strict=True)]
         targets = targets if isinstance(targets, tuple) else (targets,)
-        for i, out in enumerate(predictions):
-            each[i] |= self._measured(i, targets[i], out, each[i])
+        for i, at in enumerate(self.takes if predictions else ()):
+            out = tuple(predictions[k] for k in at)
+            each[i] |= self._measured(i, targets[i], out[0] if len(at) == 1 else out, each[i])
         if len(each) == 1 and self.weights == [1.0]:
             return {prefix + key: value for key, value in each[0].items()}
         whole = {f"{prefix}loss": math.fsum(w * log["loss"] for w, log in zip(self.weights, each, strict=True))}
-        names = self.names or [f"output{i}" for i in range(len(each))]
+        keys = self.keys or ["_".join(f"output{k}" for k in at) for at in self.takes]
+        names = [key if isinstance(key, str) else "_".join(key) for key in keys]
         return whole | {f"{prefix}{name}_{key}": value for name, log in zip(names, each, strict=True) for key, value in log.items()}
 
-    def _measured(self, i: int, y: Array, out: Array, known: Mapping[str, float]) -> dict[str, float]:
-        """Return the metrics of output i that are not known yet."""
+    def _measured(self, i: int, y: Any, out: Any, known: Mapping[str, float]) -> dict[str, float]:
+        """Return the metrics of a loss's output that are not known yet."""
         loss, (path, last) = self.losses[i], self.tails[i]
         if path in self.skip:
             out = np.asarray(activation_layers[last.lower()]()(out))
-        chances, labels, seen = probabilities(out, last, loss), y, slice(None)
-        if loss._row["target"] in "cp":
-            labels = y.argmax(1) if y.dtype.kind == "f" and y.ndim == 2 else y.reshape(-1)
-            seen = labels != loss._values.get("ignore_index")
         found = {}
         for name, metric in self.metrics[i].items():
-            if name in known:
-                continue
-            plain = metrics.wants_probabilities(metric)
-            pair = (labels[seen], (out if chances is None else chances)[seen]) if plain else (y, out)
-            found[name] = _number(name, metric(*pair))
+            if name not in known:
+                plain = metrics.wants_probabilities(metric) and not isinstance(out, tuple)
+                found[name] = _number(name, metric(*(_seen(loss, last, y, out) if plain else (y, out))))
         return found
 
     @staticmethod
@@ -137,7 +176,8 @@ class Objective:
         total, divisor, values, correct, rows = score
         logs = {"loss": total if loss.reduction == "sum" else total / divisor if divisor else math.nan}
         if loss._row["metric"] != "n":
-            logs["accuracy"] = correct / (values if loss._row["kind"] == "e" else rows)
+            counted = values if loss._row["kind"] == "e" else rows
+            logs["accuracy"] = correct / counted if counted else math.nan
         return logs
 
 
@@ -148,7 +188,21 @@ def probabilities(out: Array, last: str, loss: Loss | None) -> Array | None:
         return out
     if last == "LogSoftmax" or how == "exp":
         return np.asarray(np.exp(out))
-    return None if how is None else np.asarray(activation_layers[how]()(out))
+    if how is None:
+        return None
+    return np.moveaxis(np.asarray(activation_layers[how]()(np.moveaxis(out, 1, -1))), -1, 1)
+
+
+def _seen(loss: Loss, last: str, y: Array, out: Array) -> tuple[Array, Array]:
+    """Return classes and a row of probabilities for each, as metrics of classes want them; other targets as they are."""
+    chances = probabilities(out, last, loss)
+    out = out if chances is None else chances
+    if loss._row["target"] not in "cp":
+        return y, out
+    labels = y.argmax(-1) if y.dtype.kind == "f" and y.ndim > 1 else y
+    rows = np.moveaxis(out, 1, -1).reshape(-1, out.shape[1])
+    seen = labels.reshape(-1) != loss._values.get("ignore_index")
+    return labels.reshape(-1)[seen], rows[seen]
 
 
 def _number(name: str, value: Any) -> float:
@@ -158,17 +212,51 @@ def _number(name: str, value: Any) -> float:
         raise TypeError(f"metrics: {name} returned {value!r}, expected a number") from error
 
 
-def _one_each(given: Any, n: int, names: Sequence[str] | None, what: str, *, repeat: bool = False, left_out: Any = ...) -> list[Any]:
-    """Return one of something for each output; a mapping may leave out some where there is something for those."""
-    if repeat:
-        return [given] * n
+def _inputs(loss: Any) -> int:
+    """Return how many outputs a loss takes."""
+    row = losses.get(loss)._row
+    return 1 if row["kind"] == "s" else len([name for name in row["inputs"].split() if name != "target"])
+
+
+def _shared_out(loss: Any, n: int, names: Sequence[str] | None) -> tuple[list[Any], list[tuple[int, ...]]]:
+    """Return the losses, and the outputs that each takes."""
+    if isinstance(loss, Mapping):
+        keys = [key if isinstance(key, tuple) else (key,) for key in loss]
+        flat = [name for key in keys for name in key]
+        if names is None or sorted(map(str, flat)) != sorted(names):
+            known = "the outputs have no names" if names is None else f"expected one for each of {', '.join(names)}"
+            raise ValueError(f"loss: {known}, got {', '.join(map(repr, loss))}")
+        each, takes = [*loss.values()], [tuple(names.index(name) for name in key) for key in keys]
+        order = sorted(range(len(each)), key=lambda i: takes[i][0])
+        each, takes = [each[i] for i in order], [takes[i] for i in order]
+    elif isinstance(loss, (list, tuple)):
+        ends = [*itertools.accumulate(map(_inputs, loss), initial=0)]
+        each, takes = [*loss], [tuple(range(a, b)) for a, b in itertools.pairwise(ends)]
+        if ends[-1] != n:
+            taken = f" that take {ends[-1]} outputs" if ends[-1] != len(loss) else ""
+            raise ValueError(f"loss: expected a list or tuple of {n}, one for each output, got {len(loss)}{taken}")
+    else:
+        several = _inputs(loss)
+        each = [loss] * (n if several == 1 else 1)
+        takes = [tuple(range(k, k + several)) for k in range(len(each))]
+        if several > 1 and several != n:
+            takes_what = f"{type(losses.get(loss)).__name__} takes {several} outputs"
+            raise ValueError(f"loss: {takes_what}, and this net has {n}; give a list of losses, or a Model of {several} outputs")
+    for one, at in zip(each, takes, strict=True):
+        if _inputs(one) != len(at):
+            raise ValueError(f"loss: {type(losses.get(one)).__name__} takes {_inputs(one)} output{'s' * (_inputs(one) > 1)}, got {len(at)}")
+    return each, takes
+
+
+def _one_each(given: Any, n: int, keys: Sequence[Key] | None, what: str, *, left_out: Any = ...) -> list[Any]:
+    """Return one of something for each loss; a mapping may leave out some where there is something for those."""
     if isinstance(given, Mapping) and not given and left_out is not ...:
         return [left_out] * n
     if isinstance(given, Mapping):
-        if names is None or not set(given) <= set(names) or (left_out is ... and len(given) < n):
-            known = "the outputs have no names" if names is None else f"expected one for each of {', '.join(names)}"
+        if keys is None or not set(given) <= set(keys) or (left_out is ... and len(given) < n):
+            known = "the outputs have no names" if keys is None else f"expected one for each of {', '.join(map(str, keys))}"
             raise ValueError(f"{what}: {known}, got {', '.join(map(repr, given))}")
-        return [given.get(name, left_out) for name in names]
+        return [given.get(key, left_out) for key in keys]
     if not isinstance(given, (list, tuple)) or len(given) != n:
         got = f"{len(given)}" if isinstance(given, (list, tuple)) else f"{type(given).__name__}"
         raise ValueError(f"{what}: expected a list or tuple of {n}, one for each output, got {got}")
@@ -178,32 +266,47 @@ def _one_each(given: Any, n: int, names: Sequence[str] | None, what: str, *, rep
 def _complain(loss: Loss, last: str) -> None:
     if loss.reduction == "none":
         raise ValueError("loss: fit needs one number; use reduction='mean' or 'sum'")
-    if (type(loss).__name__, last) in _DOUBLED:
-        warnings.warn(
-            f"{type(loss).__name__} takes logits, but the last layer is {last}: remove it, or name the loss as a string",
-            UserWarning,
-            stacklevel=5,
-        )
+    what, doubled, fix = _TAKES.get(type(loss).__name__, ("", (), ""))
+    if last in doubled:
+        warnings.warn(f"{type(loss).__name__} takes {what}, but the last layer is {last}: {fix}", UserWarning, stacklevel=5)
 
 
-def _target(y: ArrayLike, rows: int, dtype: str, output: tuple[int, ...], loss: Loss, name: str) -> Array:
+def _allowed(loss: Loss, output: tuple[int, ...], labels: bool) -> list[tuple[int, ...]]:
+    """Return the shapes that a sample's target may have."""
+    row = loss._row
+    if labels and loss._by_class and len(output) > 1:
+        return [output[1:]]
+    if (labels and row["target"] != "m") or (row["target"] == "s" and row["kind"] == "r"):
+        return [(), (1,)]
+    return [output, ()] if math.prod(output) == 1 else [output]
+
+
+def _target(y: Any, rows: int, dtype: str, output: tuple[int, ...], loss: Loss, name: str) -> Array | None:
+    kind = loss._row["target"]
+    if kind == "n":
+        if y is not None:
+            raise ValueError(f"{name}: {type(loss).__name__} takes no target; give None")
+        return None
     a = np.asarray(y)
-    if a.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: dtype {a.dtype} is not allowed; expected numbers")
     if a.shape[:1] != (rows,):
         raise ValueError(f"{name}: shape {a.shape} does not go with the {rows} rows of X")
-    kind = loss._row["target"]
-    labels = kind in "ci" or (kind == "p" and a.dtype.kind in "iu")
+    if isinstance(loss, FunctionLoss):
+        return a
+    if a.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: dtype {a.dtype} is not allowed; expected numbers")
+    labels = kind in "cim" or (kind == "p" and a.dtype.kind in "iu")
     if kind in "cp" and not labels and a.ndim == 1:
         raise TypeError(
             f"{name}: {type(loss).__name__} takes class indices of an integer dtype, or one row of probabilities a sample; "
             f"got {a.dtype} of shape {a.shape}"
         )
-    allowed = [(), (1,)] if labels else [output, ()] if math.prod(output) == 1 else [output]
+    allowed = _allowed(loss, output, labels)
     if a.shape[1:] not in allowed:
         expected = " or ".join(str((rows, *shape)) for shape in allowed)
         raise ValueError(
             f"{name}: shape {a.shape} does not fit {type(loss).__name__} on output of shape {(rows, *output)}; expected {expected}"
         )
-    _core.check_target(loss._criterion, dtype, rows, math.prod(output), a, name)
+    if loss._by_class and not labels:
+        a = np.moveaxis(a, 1, -1)
+    _core.check_target(loss._criterion, dtype, rows, output, a, name)
     return a

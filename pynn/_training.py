@@ -106,9 +106,10 @@ class Net(Described, abstract=True):
 
     def _objective(self, loss: Any, weights: Any, arrays: tuple[Array, ...], metrics: Any = None) -> Objective:
         """Return the losses, once it is known how many outputs there are for such arrays."""
-        n = len(self._graph(arrays, frozenset()).output_shapes)
+        shapes = self._graph(arrays, frozenset()).output_shapes
         tails = self._tails()
-        return Objective(loss, weights, tails if len(tails) == n else [("", "")] * n, self._output_names, metrics)
+        tails = tails if len(tails) == len(shapes) else [("", "")] * len(shapes)
+        return Objective(loss, weights, tails, shapes, self._output_names, metrics)
 
     def _graph(self, arrays: tuple[Array, ...], skip: frozenset[str]) -> _core.Graph:
         builder = Builder(self._compute_dtype(*arrays), [a.shape[1:] for a in arrays])
@@ -164,13 +165,16 @@ class Net(Described, abstract=True):
             keep their columns' order; names and indices do not matter. Without `y`, an iterable of batches, which each epoch goes
             through anew: a list, or an object whose ``__iter__`` starts over.
         y : array_like
-            The loss's target: class indices (integers) of shape (rows,), or numbers like the output.
+            The loss's target: class indices (integers) of shape (rows,), for outputs (classes, d1, ...) a sample of shape
+            (rows, d1, ...); or numbers like the output; for a `FunctionLoss` any array of as many rows. Of a net of several outputs
+            one for each loss, as a list, or a mapping with the keys of `loss`. None where the loss has no target.
         loss : str or Loss, or one for each output
             A name of `pynn.losses`, or a loss. ``"cross_entropy"`` on a net that ends in Softmax, and ``"bce"`` on one that ends
             in Sigmoid, are computed at the logits, which is the same and stable. For a net of several outputs a list, or a mapping
-            by the outputs' names; `y` then is one too.
+            by the outputs' names. A loss of several inputs takes as many outputs, in the order of its call: the next ones of the
+            list, or those of a tuple of names, as in ``{("mean", "var"): "gaussian_nll", "class": "cross_entropy"}``.
         loss_weights : sequence or mapping of float, optional
-            How much each output's loss counts in their sum.
+            How much each loss counts in their sum.
         optimizer : str or Optimizer
             A name of `pynn.optim`, or an optimizer; one made without parameters is given this model's.
         epochs, batch_size : int
@@ -228,7 +232,7 @@ class Net(Described, abstract=True):
         check_count("epochs", epochs, 0)
         check_count("batch_size", batch_size, 1)
         watching, guard, progress = listed(callbacks), Guard(self, on_nan), Progress(verbose, epochs)
-        batches = None if y is not None else Batches(X)
+        batches = None if y is not None or not Objective.has_target(loss) else Batches(X)
         if batches is not None:
             given = {"validation_split": validation_split, "sample_weight": sample_weight, "class_weight": class_weight}
             for name, value in given.items():
@@ -240,7 +244,7 @@ class Net(Described, abstract=True):
         objective = self._objective(loss, loss_weights, data, metrics)
         graph = self._graph(data, objective.skip)
         rows = len(data[0])
-        target = None if y is None else objective.targets(y, rows, graph, "y")
+        target = objective.targets(y, rows, graph, "y") if batches is None else None
         seed = draw_seed(seed) if resume_from is None else seed_of(resume_from, seed)
         weight = sample_weights(sample_weight, rows, "sample_weight")
         validation = None
@@ -250,7 +254,7 @@ class Net(Described, abstract=True):
             data, target, weight = rows_of(data, train), rows_of(target, train), None if weight is None else weight[train]
         elif validation_data is not None:
             validation = self._validation(validation_data, data, graph, objective)
-        if y is not None:
+        if batches is None:
             classes = class_weights(class_weight, target, objective.losses, math.prod(graph.output_shapes[0]))
             weight = sample_weights(combined(weight, classes), len(data[0]), "sample_weight")
         opt = self._optimizer(optimizer)
@@ -648,7 +652,8 @@ class Net(Described, abstract=True):
     def predict_class(self, X: ArrayLike) -> Array:
         """Return class indices: the largest output of each row, or for a single output whether its probability is over 1/2."""
         out = self.predict(X)
-        if isinstance(out, tuple) or out.ndim != 2:
+        by_class = self._fitted is not None and self._fitted.losses[0]._by_class
+        if isinstance(out, tuple) or not (out.ndim == 2 or (by_class and out.ndim > 2)):
             got = f"{len(out)} outputs" if isinstance(out, tuple) else f"shape {out.shape}"
             raise ValueError(f"predict_class needs one row of outputs a sample, got {got}")
         if out.shape[1] > 1:

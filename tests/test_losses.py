@@ -402,11 +402,15 @@ ERRORS = {
     ),
     "fit, several inputs": (
         lambda: fit(pynn.TripletMarginLoss()),
-        "TripletMarginLoss takes .anchor positive negative., and fit has input and target only",
+        "TripletMarginLoss takes 3 outputs, and this net has 1",
     ),
     "fit, lists": (
-        lambda: fit(pynn.MultiLabelMarginLoss(), np.zeros((4, 2), int)),
-        "MultiLabelMarginLoss takes a list of classes a row",
+        lambda: fit(pynn.MultiLabelMarginLoss(), np.full((4, 2), 2)),
+        r"y: class 2 in row 0 is not in 0\.\.1",
+    ),
+    "fit, sequences": (
+        lambda: fit("ctc", np.zeros((4, 2), int)),
+        r"CTCLoss takes \(log_probs targets input_lengths target_lengths\), and fit has no lengths",
     ),
     "fit, weights": (
         lambda: fit(pynn.CrossEntropyLoss([1.0, 2.0, 3.0]), np.zeros(4, int)),

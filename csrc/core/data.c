@@ -18,10 +18,12 @@ void pn_room_free(pn_room *room, const pn_graph *g)
     for (size_t i = 0; room->x && i < g->n_inputs; i++) pn_arena_free(room->x[i]);
     for (size_t i = 0; room->target && i < g->n_outputs; i++) free(room->target[i]);
     for (size_t i = 0; room->weight && i < g->n_outputs; i++) free(room->weight[i]);
+    for (size_t i = 0; room->turned && i < g->n_outputs; i++) free(room->turned[i]);
     for (size_t i = 0; room->label && i < g->n_outputs; i++) free(room->label[i]);
     free(room->x);
     free(room->target);
     free(room->weight);
+    free(room->turned);
     free(room->label);
     *room = (pn_room){ 0 };
 }
@@ -33,14 +35,16 @@ pn_status pn_room_reserve(pn_room *room, const pn_graph *g, size_t rows, pn_erro
     room->x = calloc(g->n_inputs, sizeof *room->x);
     room->target = calloc(g->n_outputs, sizeof *room->target);
     room->weight = calloc(g->n_outputs, sizeof *room->weight);
+    room->turned = calloc(g->n_outputs, sizeof *room->turned);
     room->label = calloc(g->n_outputs, sizeof *room->label);
-    int ok = room->x && room->target && room->weight && room->label;
+    int ok = room->x && room->target && room->weight && room->turned && room->label;
     for (size_t i = 0; ok && i < g->n_inputs; i++) ok = (room->x[i] = pn_arena_new(rows * pn_sample_bytes(g, g->inputs[i]) + 1)) != NULL;
     for (size_t i = 0; ok && i < g->n_outputs; i++) {
         room->target[i] = malloc(rows * pn_sample_bytes(g, g->outputs[i]) + 1);
         room->weight[i] = malloc(rows * pn_size(g->dtype) + 1);
-        room->label[i] = malloc(rows * sizeof **room->label + 1);
-        ok = room->target[i] && room->weight[i] && room->label[i];
+        room->turned[i] = malloc(2 * rows * pn_sample_bytes(g, g->outputs[i]) + 1);
+        room->label[i] = malloc(rows * pn_width(g, i) * sizeof **room->label + 1);
+        ok = room->target[i] && room->weight[i] && room->turned[i] && room->label[i];
     }
     room->rows = ok ? rows : 0;
     if (ok) return PN_OK;
@@ -123,24 +127,40 @@ const void *pn_data_rows(const pn_graph *g, size_t i, const pn_samples *samples,
     return x;
 }
 
-pn_target pn_data_targets(const pn_graph *g, size_t i, const pn_target *y, const size_t *order, size_t start, size_t n, const pn_room *room)
+/* Rows of an array of the caller's, bytes each: in place, or in the order given, into room. */
+static const void *rows_of(const void *all, size_t bytes, const size_t *order, size_t start, size_t n, void *room)
 {
-    const size_t bytes = pn_sample_bytes(g, g->outputs[i]), size = pn_size(g->dtype);
-    const char *target = y->target, *weight = y->sample_weight;
-    if (!order)
-        return (pn_target){ .target = target ? target + start * bytes : NULL, .label = y->label ? y->label + start : NULL,
-                            .sample_weight = weight ? weight + start * size : NULL };
-    for (size_t k = 0; k < n; k++) {
-        const size_t row = order[start + k];
-        if (y->label) room->label[i][k] = y->label[row];
-        else copy((char *)room->target[i] + k * bytes, target + row * bytes, bytes);
-        if (weight) copy((char *)room->weight[i] + k * size, weight + row * size, size);
-    }
-    return (pn_target){ .target = y->label ? NULL : room->target[i], .label = y->label ? room->label[i] : NULL,
-                        .sample_weight = weight ? room->weight[i] : NULL };
+    if (!all) return NULL;
+    if (!order) return (const char *)all + start * bytes;
+    for (size_t k = 0; k < n; k++) copy((char *)room + k * bytes, (const char *)all + order[start + k] * bytes, bytes);
+    return room;
 }
 
-void pn_data_fetch(const pn_graph *g, const pn_data *data, const size_t *order, size_t start, size_t n)
+pn_wanted pn_data_wanted(const pn_graph *g, const pn_criterion *loss)
+{
+    const size_t i = loss->outputs[0];
+    const pn_shape *shape = &g->nodes[g->outputs[i]].shape;
+    pn_wanted w = { .loss = loss, .shape = shape, .n_inputs = pn_loss_inputs(loss) };
+    pn_error error;
+    pn_loss_check_fit(loss, shape->ndim, shape->dim, &w.view, &error);         /* it has passed pn_data_check */
+    w.target_bytes = w.view.positions * pn_loss_target_width(loss, w.view.cols) * pn_size(g->dtype);
+    w.label_bytes = w.view.positions * (loss->row->target == 'm' ? w.view.cols : 1) * sizeof(int64_t);
+    return w;
+}
+
+void pn_data_want(pn_wanted *w, const pn_graph *g, const pn_target *y, const size_t *order, size_t start, size_t n, const pn_room *room)
+{
+    const size_t i = w->loss->outputs[0];
+    w->order = order;
+    w->start = start;
+    w->turned = room->turned ? room->turned[i] : NULL;
+    w->target = (pn_target){ .target = rows_of(y->target, w->target_bytes, order, start, n, order ? room->target[i] : NULL),
+                             .label = rows_of(y->label, w->label_bytes, order, start, n, order ? room->label[i] : NULL),
+                             .sample_weight = rows_of(y->sample_weight, pn_size(g->dtype), order, start, n, order ? room->weight[i] : NULL),
+                             .each = w->view.positions, .own = y->own };
+}
+
+void pn_data_fetch(const pn_graph *g, const pn_data *data, const pn_wanted *wanted, size_t n_wanted, const size_t *order, size_t start, size_t n)
 {
     for (size_t i = 0; i < g->n_inputs; i++) {
         const pn_samples *samples = &data->x[i];
@@ -148,27 +168,44 @@ void pn_data_fetch(const pn_graph *g, const pn_data *data, const size_t *order, 
         for (size_t k = start; k < start + n; k++)
             for (size_t b = 0; b < most; b += 64) __builtin_prefetch((const char *)samples->x + (ptrdiff_t)order[k] * samples->stride + b);
     }
-    for (size_t i = 0; i < g->n_outputs; i++) {
-        const size_t bytes = data->y[i].label ? sizeof(int64_t) : pn_sample_bytes(g, g->outputs[i]);
+    for (size_t i = 0; i < n_wanted; i++) {
+        const size_t bytes = data->y[i].label ? wanted[i].label_bytes : wanted[i].target_bytes;
         const char *y = data->y[i].label ? (const char *)data->y[i].label : data->y[i].target;
         for (size_t k = start; y && k < start + n; k++) __builtin_prefetch(y + order[k] * bytes);
     }
 }
 
-/* A class loss reads one row of scores a sample. */
-pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criterion *criteria, pn_error *error)
+/* Is every output taken once, and are those of one loss alike? */
+static pn_status check_outputs(const pn_graph *g, const pn_criterion *criteria, size_t n, pn_error *error)
 {
-    pn_status status = PN_OK;
-    for (size_t i = 0; i < g->n_outputs && !status; i++) {
-        const pn_shape *s = &g->nodes[g->outputs[i]].shape;
-        if (strchr("rb", criteria[i].row->kind) && s->ndim != 1) {
-            char text[80];
-            pn_shape_text(s, text, sizeof text);
-            return pn_fail(error, PN_BAD_SHAPE, "the model's output %s a sample is not one row of classes, as %s needs", text,
-                           criteria[i].row->cls);
+    int taken[PN_MAX_ENDS] = { 0 };
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < pn_loss_inputs(&criteria[i]); k++) {
+            const size_t at = criteria[i].outputs[k], first = criteria[i].outputs[0];
+            if (at >= g->n_outputs || taken[at]++) return pn_fail(error, PN_BAD_VALUE, "criteria: output %zu is not there, or is taken twice", at);
+            const pn_shape *a = &g->nodes[g->outputs[first]].shape, *b = &g->nodes[g->outputs[at]].shape;
+            if (a->ndim == b->ndim && !memcmp(a->dim, b->dim, a->ndim * sizeof *a->dim)) continue;
+            char one[80], other[80];
+            pn_shape_text(a, one, sizeof one);
+            pn_shape_text(b, other, sizeof other);
+            return pn_fail(error, PN_BAD_SHAPE, "%s takes outputs of one shape, and output %zu is %s a sample, output %zu %s", criteria[i].row->cls,
+                           first, one, at, other);
         }
-        status = pn_loss_check_fit(&criteria[i], error);
-        if (!status) status = pn_loss_check(&criteria[i], g->dtype, data->rows, pn_width(g, i), &data->y[i], error);
+    for (size_t i = 0; i < g->n_outputs; i++)
+        if (!taken[i]) return pn_fail(error, PN_BAD_VALUE, "criteria: no loss takes output %zu", i);
+    return PN_OK;
+}
+
+pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criterion *criteria, size_t n, pn_error *error)
+{
+    pn_status status = check_outputs(g, criteria, n, error);
+    for (size_t i = 0; i < n && !status; i++) {
+        const pn_shape *s = &g->nodes[g->outputs[criteria[i].outputs[0]]].shape;
+        pn_loss_view view;
+        if ((status = pn_loss_check_fit(&criteria[i], s->ndim, s->dim, &view, error))) break;
+        pn_target target = data->y[i];
+        target.each = view.positions;
+        status = pn_loss_check(&criteria[i], g->dtype, data->rows * view.positions, view.cols, &target, error);
     }
     return status;
 }
@@ -190,12 +227,18 @@ static size_t arg_max(pn_dtype t, const void *x, size_t from, size_t n)
     return best;
 }
 
-/* How many predictions are right, as the loss's metric counts them. */
-static size_t count_correct(char metric, pn_dtype t, size_t rows, size_t cols, const void *y, const pn_target *target)
+/* How many predictions are right, as the loss's metric counts them; rows whose class the loss ignores are taken from *rows. */
+static size_t count_correct(const pn_criterion *loss, pn_dtype t, size_t *counted, size_t cols, const void *y, const pn_target *target)
 {
+    const size_t rows = *counted;
+    const char metric = loss->row->metric;
     size_t correct = 0;
     if (metric == 'a')
         for (size_t i = 0; i < rows; i++) {
+            if (target->label && pn_loss_ignores(loss, target->label[i])) {
+                --*counted;
+                continue;
+            }
             size_t want = target->label ? (size_t)target->label[i] : arg_max(t, target->target, i * cols, cols);
             correct += arg_max(t, y, i * cols, cols) == want;
         }
@@ -207,13 +250,14 @@ static size_t count_correct(char metric, pn_dtype t, size_t rows, size_t cols, c
     return correct;
 }
 
-void pn_score_add(pn_score *score, const pn_graph *g, size_t i, const pn_criterion *loss, size_t rows, const void *y, const pn_target *target, double sum)
+void pn_score_add(pn_score *score, const pn_graph *g, const pn_wanted *w, size_t rows)
 {
-    score->loss += sum;
-    score->divisor += pn_loss_divisor(loss, g->dtype, rows, pn_width(g, i), target);
-    score->values += pn_loss_values(loss, rows, pn_width(g, i));
-    score->rows += rows;
-    score->correct += count_correct(loss->row->metric, g->dtype, rows, pn_width(g, i), y, target);
+    size_t counted = rows * w->view.positions;
+    score->loss += w->sum;
+    score->divisor += w->divisor;
+    score->values += pn_loss_values(w->loss, counted, w->view.cols);
+    score->correct += count_correct(w->loss, g->dtype, &counted, w->view.cols, w->seen, &w->target);
+    score->rows += counted;
 }
 
 int64_t pn_now_ms(void)

@@ -6,8 +6,9 @@
 size_t pn_sample_bytes(const pn_graph *g, size_t node);                /* of one sample of a node's output */
 size_t pn_width(const pn_graph *g, size_t output);                     /* elements of one sample of an output */
 
-/* Room for a gathered batch: an array for each input, and for each output one each for targets, weights and labels. */
-typedef struct { size_t rows; void **x, **target, **weight; int64_t **label; } pn_room;
+/* Room for a gathered batch: an array for each input, and for each output one each for the targets, weights and labels of the loss that
+ * takes it first, and one for what that sees with classes last. */
+typedef struct { size_t rows; void **x, **target, **weight, **turned; int64_t **label; } pn_room;
 pn_status pn_room_reserve(pn_room *room, const pn_graph *g, size_t rows, pn_error *error);      /* keeps what is large enough */
 void pn_room_free(pn_room *room, const pn_graph *g);
 
@@ -16,16 +17,16 @@ void pn_room_free(pn_room *room, const pn_graph *g);
 const void *pn_data_rows(const pn_graph *g, size_t i, const pn_samples *samples, const size_t *order, size_t start, size_t n, void *x);
 /* Do the rows of input i stand as a plan reads them, when taken in order? */
 int pn_data_in_place(const pn_graph *g, size_t i, const pn_samples *samples);
-/* The targets of the same rows for output i, and their weights: in place, or gathered into the room. */
-pn_target pn_data_targets(const pn_graph *g, size_t i, const pn_target *y, const size_t *order, size_t start, size_t n,
-                          const pn_room *room);
+/* What a loss wants of a graph's outputs; then, of the same rows, their targets and weights: in place, or gathered into the room. */
+pn_wanted pn_data_wanted(const pn_graph *g, const pn_criterion *loss);
+void pn_data_want(pn_wanted *wanted, const pn_graph *g, const pn_target *y, const size_t *order, size_t start, size_t n, const pn_room *room);
 /* Tells the caches that rows start to start + n of the order will be wanted soon. */
-void pn_data_fetch(const pn_graph *g, const pn_data *data, const size_t *order, size_t start, size_t n);
+void pn_data_fetch(const pn_graph *g, const pn_data *data, const pn_wanted *wanted, size_t n_wanted, const size_t *order, size_t start, size_t n);
 
 /* Does every output go with its loss, and every target with both? */
-pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criterion *criteria, pn_error *error);
-/* Adds rows of predictions y of output i whose loss is sum. */
-void pn_score_add(pn_score *score, const pn_graph *g, size_t i, const pn_criterion *loss, size_t rows, const void *y, const pn_target *target, double sum);
+pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criterion *criteria, size_t n, pn_error *error);
+/* Adds rows of predictions that a loss has seen. */
+void pn_score_add(pn_score *score, const pn_graph *g, const pn_wanted *wanted, size_t rows);
 
 /* Asks the caller whether to stop, every 20 ms, whichever way the clock is set meanwhile; *asked is when that was last. */
 int pn_poll(const pn_fit_options *options, int64_t *asked);

@@ -15,7 +15,6 @@ struct pn_fit {
     pn_room room;
     const void **x;                 /* of the batch, for each input */
     pn_wanted *wanted;              /* and for each output */
-    double *sums;
     size_t *order;
     int64_t epoch;                  /* for the schedules */
     int64_t asked;                  /* when poll was last called */
@@ -41,7 +40,7 @@ static pn_plan *plan_for(pn_fit *f, size_t rows, pn_status *status, pn_error *er
 
 static pn_status prepare(pn_fit *f, pn_error *error)
 {
-    pn_status status = pn_data_check(f->graph, f->data, f->options->criteria, error);
+    pn_status status = pn_data_check(f->graph, f->data, f->options->criteria, f->options->n_criteria, error);
     if (!status) status = pn_room_reserve(&f->room, f->graph, f->batch, error);
     if (!status) plan_for(f, f->batch, &status, error);
     if (!status && f->data->rows % f->batch) plan_for(f, f->data->rows % f->batch, &status, error);
@@ -65,8 +64,8 @@ pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_op
     if (data) f->batch = options->batch_size < data->rows ? options->batch_size : data->rows;
     f->x = malloc(graph->n_inputs * sizeof *f->x);
     f->wanted = malloc(graph->n_outputs * sizeof *f->wanted);
-    f->sums = malloc(graph->n_outputs * sizeof *f->sums);
-    pn_status status = f->x && f->wanted && f->sums ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for fit");
+    pn_status status = f->x && f->wanted ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for fit");
+    for (size_t i = 0; i < options->n_criteria && !status; i++) f->wanted[i] = pn_data_wanted(graph, &options->criteria[i]);
     if (!status && data) status = prepare(f, error);
     if (status) pn_fit_free(f);
     else *fit = f;
@@ -77,7 +76,6 @@ void pn_fit_free(pn_fit *f)
 {
     if (!f) return;
     free(f->order);
-    free(f->sums);
     free(f->wanted);
     free(f->x);
     pn_room_free(&f->room, f->graph);
@@ -97,13 +95,7 @@ static void take_batch(pn_fit *f, const pn_data *data, const size_t *order, size
 {
     const pn_graph *g = f->graph;
     for (size_t i = 0; i < g->n_inputs; i++) f->x[i] = pn_data_rows(g, i, &data->x[i], order, start, n, f->room.x[i]);
-    for (size_t i = 0; i < g->n_outputs; i++) {
-        const pn_criterion *c = &f->options->criteria[i];
-        f->wanted[i].loss = c;
-        f->wanted[i].target = pn_data_targets(g, i, &data->y[i], order, start, n, &f->room);
-        double divisor = pn_loss_divisor(c, g->dtype, n, pn_width(g, i), &f->wanted[i].target);
-        f->wanted[i].scale = divisor ? c->factor / divisor : 0;        /* rows without weight teach nothing */
-    }
+    for (size_t i = 0; i < f->options->n_criteria; i++) pn_data_want(&f->wanted[i], g, &data->y[i], order, start, n, &f->room);
 }
 
 /* The predictions of a batch, to where its rows stand. */
@@ -119,7 +111,7 @@ static void keep(const pn_fit *f, const pn_plan *p, const size_t *order, size_t 
 static int finite(const pn_fit *f)
 {
     int all = 1;
-    for (size_t i = 0; i < f->graph->n_outputs; i++) all &= isfinite(f->sums[i]) != 0;
+    for (size_t i = 0; i < f->options->n_criteria; i++) all &= isfinite(f->wanted[i].sum) != 0;
     return all;
 }
 
@@ -131,9 +123,9 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     double since = f->times ? pn_seconds() : 0, loss_before = p->loss_seconds;
     take_batch(f, data, order, start, p->rows);
     const size_t next = start + p->rows, left = data->rows - next;
-    if (order) pn_data_fetch(f->graph, data, order, next, left < p->rows ? left : p->rows);
+    if (order) pn_data_fetch(f->graph, data, f->wanted, o->n_criteria, order, next, left < p->rows ? left : p->rows);
     if (f->times) lap(&f->times->gather, &since);
-    pn_status status = pn_plan_train(p, f->x, (uint64_t)*step + 1, f->wanted, f->sums, error);
+    pn_status status = pn_plan_train(p, f->x, (uint64_t)*step + 1, f->wanted, o->n_criteria, 1, error);
     if (status) return status;
     keep(f, p, order, start);
     if (o->finite && !finite(f)) f->diverged = 1;
@@ -144,8 +136,7 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     }
     if (!f->diverged) pn_update(o->groups, o->n_groups, *step, f->epoch);
     if (f->times) lap(&f->times->update, &since);
-    for (size_t i = 0; i < f->graph->n_outputs; i++)
-        pn_score_add(&score[i], f->graph, i, &o->criteria[i], p->rows, p->at[p->outputs[i]], &f->wanted[i].target, f->sums[i]);
+    for (size_t i = 0; i < o->n_criteria; i++) pn_score_add(&score[i], f->graph, &f->wanted[i], p->rows);
     if (f->times) {
         lap(&f->times->score, &since);
         f->times->steps++;
@@ -174,7 +165,7 @@ pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int
 
 pn_status pn_fit_epoch(pn_fit *f, uint64_t epoch, int64_t *step, pn_score *score, pn_error *error)
 {
-    for (size_t i = 0; i < f->graph->n_outputs; i++) score[i] = (pn_score){ 0 };
+    for (size_t i = 0; i < f->options->n_criteria; i++) score[i] = (pn_score){ 0 };
     return pn_fit_part(f, epoch, 0, SIZE_MAX, step, score, error);
 }
 
@@ -196,7 +187,7 @@ pn_plan *pn_fit_profile(pn_fit *f, pn_fit_times *times)
 pn_status pn_fit_batch(pn_fit *f, const pn_data *batch, int64_t *step, pn_score *score, pn_error *error)
 {
     if (batch->rows == 0) return pn_fail(error, PN_BAD_SHAPE, "a batch needs at least one row");
-    pn_status status = pn_data_check(f->graph, batch, f->options->criteria, error);
+    pn_status status = pn_data_check(f->graph, batch, f->options->criteria, f->options->n_criteria, error);
     if (!status) status = pn_room_reserve(&f->room, f->graph, batch->rows, error);
     pn_plan *p = status ? NULL : plan_for(f, batch->rows, &status, error);
     f->diverged = 0;

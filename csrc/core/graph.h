@@ -154,9 +154,25 @@ int pn_gradient_buffer(pn_builder *b, size_t node, int reuse);
 pn_status pn_give_gradient(pn_builder *b, size_t node, int buffer);
 void pn_share_buffer(pn_builder *b, int buffer);
 
-/* run.c: one step of fit but the update; PN_STOPPED where a foreign layer asked for it. sums: of each output's loss. The plan is PN_TRAIN. */
-typedef struct { const pn_criterion *loss; double scale; pn_target target; } pn_wanted;
-pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, const pn_wanted *wanted, double *sums, pn_error *error);
+/* What fit wants of some outputs, and what it got. */
+typedef struct {
+    const pn_criterion *loss;
+    const pn_shape *shape;                  /* of one sample of its first output */
+    pn_loss_view view;
+    size_t n_inputs, target_bytes, label_bytes;     /* outputs it takes; bytes of the target, or the labels, of a sample */
+    pn_target target;
+    const size_t *order;                    /* which of the caller's rows these are, as in pn_own_loss */
+    size_t start;
+    void *turned;                           /* unless view.last: room for predictions and gradient with classes last */
+    double sum, divisor, scale;             /* of the loss; of its gradient */
+    const void *seen;                       /* predictions, view.cols in a row */
+} pn_wanted;
+int pn_loss_ignores(const pn_criterion *loss, int64_t label);          /* for a loss over classes: is this its ignore_index? */
+/* loss.c: sum and divisor, and unless grad is NULL the gradients; x, grad: of every output. PN_STOPPED by a loss of the caller's own. */
+pn_status pn_wanted_apply(pn_wanted *wanted, pn_dtype t, size_t rows, void *const *x, void *const *grad);
+/* run.c: one step of fit but the update; PN_STOPPED where a layer or a loss of the caller's asked for it. The plan is PN_TRAIN. Without
+ * backward there are no gradients. */
+pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, pn_wanted *wanted, size_t n, int backward, pn_error *error);
 double pn_seconds(void);                                               /* a clock that only goes forward */
 
 /* arena.c */

@@ -5,11 +5,21 @@
 
 static double element(pn_dtype t, const void *x, size_t i) { return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]; }
 
+/* ---- a loss of the caller's own ------------------------------------------------------------------------------------- */
+static const pn_loss OWN = { "own", "FunctionLoss", 'e', 'a', 'n', "input target", "", "", "", "A loss of the caller's own." };
+const pn_loss *pn_loss_own(void) { return &OWN; }
+
+size_t pn_loss_inputs(const pn_criterion *loss)
+{
+    size_t n = 1;
+    for (const char *c = loss->row->inputs; *c; c++) n += *c == ' ';
+    return n - (strstr(loss->row->inputs, "target") != NULL);
+}
+
 /* ---- checks ------------------------------------------------------------------------------------------------------- */
 static int by_class(const pn_loss *row) { return row->target == 'c' || row->target == 'p'; }
 
-/* For a loss over classes: its ignore_index. */
-static int is_ignored(const pn_criterion *loss, int64_t label) { return by_class(loss->row) && (double)label == loss->params[0]; }
+int pn_loss_ignores(const pn_criterion *loss, int64_t label) { return by_class(loss->row) && (double)label == loss->params[0]; }
 
 size_t pn_loss_target_width(const pn_criterion *loss, size_t cols)
 {
@@ -17,21 +27,26 @@ size_t pn_loss_target_width(const pn_criterion *loss, size_t cols)
     return target == 'c' || target == 'i' || (target == 's' && loss->row->kind == 'r') ? 1 : cols;
 }
 
-static pn_status check_labels(const pn_criterion *loss, size_t rows, size_t cols, const int64_t *label, const char *name, pn_error *error)
+/* How many labels belong to one row of cols predictions. */
+static size_t label_width(const pn_criterion *loss, size_t cols) { return loss->row->target == 'm' ? cols : 1; }
+static size_t rows_of_sample(const pn_target *target) { return target->each ? target->each : 1; }
+
+static pn_status check_labels(const pn_criterion *loss, size_t rows, size_t cols, const pn_target *target, const char *name, pn_error *error)
 {
-    const size_t each = loss->row->target == 'm' ? cols : 1;
+    const size_t each = label_width(loss, cols), several = loss->row->target == 'm';
+    const int64_t *label = target->label;
     for (size_t i = 0; i < rows * each; i++)
-        if ((label[i] < 0 || label[i] >= (int64_t)cols) && !is_ignored(loss, label[i]) && !(each > 1 && label[i] == -1))
-            return pn_fail(error, PN_BAD_VALUE, "%s: class %lld in row %zu is not in 0..%lld (%zu classes)", name, (long long)label[i], i / each,
-                           (long long)cols - 1, cols);
+        if ((label[i] < 0 || label[i] >= (int64_t)cols) && !pn_loss_ignores(loss, label[i]) && !(several && label[i] == -1))
+            return pn_fail(error, PN_BAD_VALUE, "%s: class %lld in row %zu is not in 0..%lld (%zu classes)", name, (long long)label[i],
+                           i / each / rows_of_sample(target), (long long)cols - 1, cols);
     return PN_OK;
 }
 
 static pn_status check_numbers(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target, const char *name, pn_error *error)
 {
     const char kind = loss->row->target, *cls = loss->row->cls;
-    const size_t each = pn_loss_target_width(loss, cols);
-    for (size_t i = 0; kind != 'a' && i < rows * each; i++) {
+    const size_t each = pn_loss_target_width(loss, cols) * rows_of_sample(target);
+    for (size_t i = 0; kind != 'a' && i < rows * pn_loss_target_width(loss, cols); i++) {
         double v = element(t, target->target, i);
         if (!isfinite(v)) return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not a finite number", name, v, i / each);
         if (kind == 's' && v != 1 && v != -1) return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not 1 or -1, as %s needs", name, v, i / each, cls);
@@ -58,24 +73,35 @@ pn_status pn_loss_check(const pn_criterion *loss, pn_dtype t, size_t rows, size_
     if ((only_labels || row->target == 'p') && cols == 0 && rows > 0)
         return pn_fail(error, PN_BAD_SHAPE, "input: %s needs at least one class", row->cls);
     if (row->kind == 'b' && cols != 4) return pn_fail(error, PN_BAD_SHAPE, "input: %s takes boxes of 4 numbers, got %zu", row->cls, cols);
-    pn_status status = check_sample_weight(t, rows, target->sample_weight, error);
-    if (status || row->target == 'n') return status;
+    pn_status status = check_sample_weight(t, rows / rows_of_sample(target), target->sample_weight, error);
+    if (status || row->target == 'n' || loss->call) return status;
     if (target->label) {
         if (!only_labels && row->target != 'p')
             return pn_fail(error, PN_BAD_VALUE, "%s: %s takes numbers like the prediction, not class indices", name, row->cls);
-        return check_labels(loss, rows, cols, target->label, name, error);
+        return check_labels(loss, rows, cols, target, name, error);
     }
     if (!target->target && rows * cols > 0) return pn_fail(error, PN_BAD_VALUE, "%s: %s needs one", name, row->cls);
     if (only_labels) return pn_fail(error, PN_BAD_VALUE, "%s: %s takes integer class indices", name, row->cls);
     return check_numbers(loss, t, rows, cols, target, name, error);
 }
 
-pn_status pn_loss_check_fit(const pn_criterion *loss, pn_error *error)
+pn_status pn_loss_check_fit(const pn_criterion *loss, size_t ndim, const size_t *shape, pn_loss_view *view, pn_error *error)
 {
-    if (strcmp(loss->row->inputs, "input target") != 0)
-        return pn_fail(error, PN_BAD_VALUE, "loss: %s takes (%s), and fit has input and target only", loss->row->cls, loss->row->inputs);
-    if (loss->row->target == 'm')
-        return pn_fail(error, PN_BAD_VALUE, "loss: %s takes a list of classes a row, and fit has one class or numbers like the output", loss->row->cls);
+    const char kind = loss->row->kind;
+    const int boxes = kind == 'b', rows = kind == 'r';
+    if (kind == 's') return pn_fail(error, PN_BAD_VALUE, "loss: %s takes (%s), and fit has no lengths", loss->row->cls, loss->row->inputs);
+    if ((boxes || rows) && (ndim == 0 || (rows && !by_class(loss->row) && ndim != 1))) {
+        pn_shape s = { .ndim = ndim };
+        char text[80];
+        memcpy(s.dim, shape, ndim * sizeof *shape);
+        pn_shape_text(&s, text, sizeof text);
+        return pn_fail(error, PN_BAD_SHAPE, "the model's output %s a sample is not one row of classes, as %s needs", text, loss->row->cls);
+    }
+    *view = (pn_loss_view){ .positions = 1, .cols = 1, .last = !rows || ndim == 1 };
+    for (size_t i = 0; i < ndim; i++) {
+        const int position = (boxes && i + 1 < ndim) || (rows && i > 0);
+        *(position ? &view->positions : &view->cols) *= shape[i];
+    }
     return PN_OK;
 }
 
@@ -136,8 +162,8 @@ double pn_loss_divisor(const pn_criterion *loss, pn_dtype t, size_t rows, size_t
     if (!target->sample_weight && !classes) return (double)(rows * values_a_row);
     double sum = 0;
     for (size_t i = 0; i < rows; i++) {
-        double w = target->sample_weight ? element(t, target->sample_weight, i) : 1;
-        if (classes && is_ignored(loss, target->label[i])) w = 0;
+        double w = target->sample_weight ? element(t, target->sample_weight, i / rows_of_sample(target)) : 1;
+        if (classes && pn_loss_ignores(loss, target->label[i])) w = 0;
         else if (classes && loss->weight) w *= element(t, loss->weight, (size_t)target->label[i]);
         sum += w;
     }
@@ -163,8 +189,8 @@ static void loss_block(void *context, size_t i)
         a.grad[k] = moved(a.grad[k], bytes);
     }
     a.target.target = moved(a.target.target, start * each * j->size);
-    a.target.label = moved(a.target.label, start * (c.row->target == 'm' ? each : 1) * sizeof(int64_t));
-    a.target.sample_weight = moved(a.target.sample_weight, start * j->size);
+    a.target.label = moved(a.target.label, start * label_width(&c, a.cols) * sizeof(int64_t));
+    a.target.sample_weight = moved(a.target.sample_weight, start / rows_of_sample(&a.target) * j->size);
     a.value = moved(a.value, start * j->values * j->size);
     if (c.each) {
         c.weight = moved(c.weight, bytes);
@@ -176,7 +202,9 @@ static void loss_block(void *context, size_t i)
 double pn_loss_run(pn_dtype t, const pn_loss_args *a)
 {
     size_t block = LOSS_ELEMENTS / (a->cols + 1) + 1, least = (a->rows + LOSS_BLOCKS - 1) / LOSS_BLOCKS;
+    const size_t sample = rows_of_sample(&a->target);
     if (block < least) block = least;
+    if (a->target.sample_weight) block = (block + sample - 1) / sample * sample;        /* weights begin with samples */
     loss_blocks j = { .loss = pn_kernels_now()->of[t].losses[a->loss->row - pn_loss_at(0)], .whole = a, .block = block,
                       .values = pn_loss_values(a->loss, 1, a->cols), .size = pn_size(t) };
     const size_t blocks = (a->rows + block - 1) / block;
@@ -193,4 +221,63 @@ double pn_loss_apply(const pn_criterion *loss, pn_dtype t, size_t rows, size_t c
     const pn_loss_args args = { .loss = loss, .rows = rows, .cols = cols, .x = { x }, .target = *target, .value = value, .grad = { grad },
         .scale = scale };
     return pn_loss_run(t, &args);
+}
+
+/* ---- in fit ------------------------------------------------------------------------------------------------------- */
+/* y (rows, n, m) = x (rows, m, n), each row's two dimensions turned. */
+typedef struct { pn_turn_fn *turn; size_t rows, m, n, share, bytes; const char *x; char *y; } turning;
+
+static void turn_rows(void *context, size_t i)
+{
+    const turning *j = context;
+    const size_t end = (i + 1) * j->share < j->rows ? (i + 1) * j->share : j->rows;
+    for (size_t r = i * j->share; r < end; r++) j->turn(j->m, j->n, j->x + r * j->bytes, j->n, j->y + r * j->bytes, j->m);
+}
+
+static void turn(pn_dtype t, size_t rows, size_t m, size_t n, const void *x, void *y)
+{
+    turning j = { pn_kernels_now()->of[t].turn, rows, m, n, LOSS_ELEMENTS / (m * n + 1) + 1, m * n * pn_size(t), x, y };
+    pn_parallel((rows + j.share - 1) / j.share, turn_rows, &j);
+}
+
+static void multiply(pn_dtype t, size_t n, double factor, void *x)
+{
+    for (size_t i = 0; factor != 1 && i < n; i++) {
+        if (t == PN_F32) ((float *)x)[i] = (float)(factor * (double)((float *)x)[i]);
+        else ((double *)x)[i] *= factor;
+    }
+}
+
+static pn_status call_own(pn_wanted *w, pn_dtype t, size_t rows, const void *x, void *grad)
+{
+    pn_own_loss a = { .rows = rows, .ndim = w->shape->ndim, .shape = w->shape->dim, .dtype = t, .x = x, .grad = grad, .own = w->target.own,
+                      .order = w->order, .start = w->start, .sample_weight = w->target.sample_weight };
+    if (w->loss->call(w->loss->context, &a)) return PN_STOPPED;
+    w->sum = a.sum;
+    w->divisor = a.divisor;
+    if (grad) multiply(t, rows * w->view.cols, w->loss->factor, grad);
+    return PN_OK;
+}
+
+pn_status pn_wanted_apply(pn_wanted *w, pn_dtype t, size_t rows, void *const *x, void *const *grad)
+{
+    w->seen = x[w->loss->outputs[0]];
+    if (w->loss->call) return call_own(w, t, rows, w->seen, grad ? grad[w->loss->outputs[0]] : NULL);
+    const size_t cols = w->view.cols, positions = w->view.positions, bytes = rows * positions * cols * pn_size(t);
+    w->divisor = pn_loss_divisor(w->loss, t, rows * positions, cols, &w->target);
+    w->scale = w->divisor ? w->loss->factor / w->divisor : 0;                  /* rows without weight teach nothing */
+    pn_loss_args a = { .loss = w->loss, .rows = rows * positions, .cols = cols, .target = w->target, .scale = w->scale };
+    for (size_t k = 0; k < w->n_inputs; k++) {
+        a.x[k] = x[w->loss->outputs[k]];
+        a.grad[k] = grad ? grad[w->loss->outputs[k]] : NULL;
+    }
+    void *const result = a.grad[0];
+    if (!w->view.last) {                                                        /* of these losses there is none with two inputs */
+        turn(t, rows, cols, positions, a.x[0], w->turned);
+        w->seen = a.x[0] = w->turned;
+        a.grad[0] = grad ? (char *)w->turned + bytes : NULL;
+    }
+    w->sum = pn_loss_run(t, &a);
+    if (!w->view.last && grad) turn(t, rows, positions, cols, a.grad[0], result);
+    return PN_OK;
 }

@@ -211,9 +211,10 @@ static ALWAYS double CAT(run_rows, SFX)(double (*f)(const CAT(loss_row, SFX) *),
     const R *s = a->target.sample_weight, *t = a->target.target, *x = a->x[0], *y = a->x[1], *z = a->x[2];
     R *value = a->value, *g = a->grad[0], *gy = a->grad[1], *gz = a->grad[2];
     size_t n = a->cols, wide = a->loss->row->target == 's' ? 1 : n, labels = a->loss->row->target == 'm' ? n : 1;
+    const size_t each = a->target.each ? a->target.each : 1;
     double sum = 0;
     for (size_t i = 0; i < a->rows; i++) {
-        double w = s ? (double)s[i] : 1;
+        double w = s ? (double)s[i / each] : 1;
         const CAT(loss_row, SFX) r = { n, x + i * n, AT(y, i * n), AT(z, i * n), AT(t, i * wide), a->loss->weight,
             AT(a->target.label, i * labels), a->loss->params, AT(g, i * n), AT(gy, i * n), AT(gz, i * n), (R)(a->scale * w) };
         double v = f(&r) * w;

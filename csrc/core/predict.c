@@ -11,8 +11,8 @@ struct pn_predictor {
     const pn_graph *graph;
     size_t block, n_lanes, n_sums;
     lane *lanes;
-    double *sums;                   /* of the losses, (block, output), so that they are added in order */
-    atomic_size_t *correct;         /* right predictions so far, for each output */
+    double *sums;                   /* sum and divisor of the losses, (block, loss, 2), so that they are added in order */
+    atomic_size_t (*correct)[2];    /* right predictions so far and rows that count, for each loss */
 };
 
 typedef struct {
@@ -20,7 +20,8 @@ typedef struct {
     const pn_data *data;
     const pn_fit_options *options;
     void *const *y;
-    int scored;
+    size_t losses;                  /* to be scored by */
+    int foreign, turned;            /* does one of them call back, or see classes last that are not? */
     size_t lanes;                   /* in use */
     int stopped;                    /* by a foreign layer */
     atomic_size_t next;             /* the first block nobody has taken */
@@ -80,14 +81,21 @@ static void run_block(prediction *j, lane *l, size_t block)
         j->stopped = 1;
         return;
     }
-    for (size_t i = 0; j->scored && i < g->n_outputs; i++) {
+    for (size_t i = 0; i < j->losses; i++) {
         pn_score score = { 0 };
-        const pn_criterion *loss = &j->options->criteria[i];
-        pn_target t = pn_data_targets(g, i, &j->data->y[i], NULL, start, rows, NULL);
-        double sum = pn_loss_apply(loss, g->dtype, rows, pn_width(g, i), l->y[i], &t, NULL, NULL, 1);
-        pn_score_add(&score, g, i, loss, rows, l->y[i], &t, sum);
-        j->p->sums[block * g->n_outputs + i] = sum;
-        atomic_fetch_add(&j->p->correct[i], score.correct);
+        pn_wanted w = pn_data_wanted(g, &j->options->criteria[i]);
+        pn_data_want(&w, g, &j->data->y[i], NULL, start, rows, &l->room);
+        if ((l->status = pn_wanted_apply(&w, g->dtype, rows, l->y, NULL))) {
+            pn_fail(&l->error, l->status, "a loss stopped the run");
+            j->stopped = 1;
+            return;
+        }
+        pn_score_add(&score, g, &w, rows);
+        double *sums = &j->p->sums[2 * (block * j->losses + i)];
+        sums[0] = w.sum;
+        sums[1] = w.divisor;
+        atomic_fetch_add(&j->p->correct[i][0], score.correct);
+        atomic_fetch_add(&j->p->correct[i][1], score.rows);
     }
 }
 
@@ -140,14 +148,15 @@ static pn_status prepare(prediction *j, size_t blocks, pn_error *error)
 {
     pn_predictor *p = j->p;
     const pn_graph *g = p->graph;
-    size_t threads = g->foreign ? 1 : pn_threads_get(), lanes = blocks < threads ? blocks : threads, rest = j->data->rows % p->block, sums = blocks * g->n_outputs;
-    int gathered = 0;
+    size_t threads = g->foreign || j->foreign ? 1 : pn_threads_get(), lanes = blocks < threads ? blocks : threads;
+    const size_t rest = j->data->rows % p->block, sums = 2 * blocks * j->losses;
+    int gathered = j->turned;
     for (size_t i = 0; i < g->n_inputs; i++) gathered |= !pn_data_in_place(g, i, &j->data->x[i]);
     pn_status status = add_lanes(p, lanes, error);
     j->lanes = lanes;
     for (size_t i = 0; i < lanes && !status; i++) p->lanes[i].status = PN_OK;
     for (size_t i = 0; i < lanes && !status; i++) status = equip(p, &p->lanes[i], blocks > (rest != 0), rest, gathered, !j->y, error);
-    if (!status && j->scored && sums > p->n_sums) {
+    if (!status && sums > p->n_sums) {
         free(p->sums);
         p->sums = malloc(sums * sizeof *p->sums);
         p->n_sums = p->sums ? sums : 0;
@@ -178,20 +187,27 @@ static pn_status run_blocks(prediction *j, size_t blocks, pn_error *error)
 pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options *options, void *const *y, pn_score *score, pn_error *error)
 {
     const pn_graph *g = p->graph;
-    for (size_t i = 0; score && i < g->n_outputs; i++) score[i] = (pn_score){ 0 };
+    prediction j = { .p = p, .data = data, .options = options, .y = y, .losses = score ? options->n_criteria : 0 };
+    for (size_t i = 0; i < j.losses; i++) score[i] = (pn_score){ 0 };
     if (data->rows == 0) return PN_OK;
-    prediction j = { .p = p, .data = data, .options = options, .y = y, .scored = score != NULL };
     const size_t blocks = (data->rows - 1) / p->block + 1;
-    pn_status status = score ? pn_data_check(g, data, options->criteria, error) : PN_OK;
+    pn_status status = score ? pn_data_check(g, data, options->criteria, j.losses, error) : PN_OK;
+    for (size_t i = 0; i < j.losses && !status; i++) {
+        const pn_criterion *loss = &options->criteria[i];
+        j.foreign |= loss->call != NULL;
+        j.turned |= loss->row->kind == 'r' && g->nodes[g->outputs[loss->outputs[0]]].shape.ndim > 1;
+    }
     if (!status) status = prepare(&j, blocks, error);
-    for (size_t i = 0; !status && score && i < g->n_outputs; i++) atomic_store(&p->correct[i], 0);
+    for (size_t i = 0; !status && i < 2 * j.losses; i++) atomic_store(&p->correct[i / 2][i % 2], 0);
     if (!status) status = run_blocks(&j, blocks, error);
-    for (size_t i = 0; !status && score && i < g->n_outputs; i++) {
-        for (size_t k = 0; k < blocks; k++) score[i].loss += p->sums[k * g->n_outputs + i];
-        score[i].divisor = pn_loss_divisor(&options->criteria[i], g->dtype, data->rows, pn_width(g, i), &data->y[i]);
-        score[i].values = pn_loss_values(&options->criteria[i], data->rows, pn_width(g, i));
-        score[i].rows = data->rows;
-        score[i].correct = atomic_load(&p->correct[i]);
+    for (size_t i = 0; !status && i < j.losses; i++) {
+        for (size_t k = 0; k < blocks; k++) {
+            score[i].loss += p->sums[2 * (k * j.losses + i)];
+            score[i].divisor += p->sums[2 * (k * j.losses + i) + 1];
+        }
+        score[i].values = data->rows * (options->criteria[i].row->kind == 'e' ? pn_width(g, options->criteria[i].outputs[0]) : 1);
+        score[i].correct = atomic_load(&p->correct[i][0]);
+        score[i].rows = atomic_load(&p->correct[i][1]);
     }
     return status;
 }

@@ -48,7 +48,7 @@ pn_status pn_plan_backward(pn_plan *plan, const void *const *gy, void *const *gx
     return run_steps(plan, plan->n_forward, plan->n_steps, error);
 }
 
-pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, const pn_wanted *wanted, double *sums, pn_error *error)
+pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, pn_wanted *wanted, size_t n, int backward, pn_error *error)
 {
     const pn_graph *g = plan->graph;
     for (size_t i = 0; i < g->n_inputs; i++) plan->at[pn_x(g, i)] = (void *)x[i];
@@ -56,9 +56,13 @@ pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, cons
     pn_status status = run_steps(plan, 0, plan->n_forward, error);
     if (status) return status;
     double start = plan->timed ? pn_seconds() : 0;
-    for (size_t i = 0; i < g->n_outputs; i++)
-        sums[i] = pn_loss_apply(wanted[i].loss, g->dtype, plan->rows, pn_count(&g->nodes[g->outputs[i]].shape), plan->at[plan->outputs[i]],
-                                &wanted[i].target, NULL, plan->at[plan->output_grads[i]], wanted[i].scale);
+    void *y[PN_MAX_ENDS], *gy[PN_MAX_ENDS];
+    for (size_t i = 0; i < g->n_outputs; i++) {
+        y[i] = plan->at[plan->outputs[i]];
+        gy[i] = plan->at[plan->output_grads[i]];
+    }
+    for (size_t i = 0; i < n && !status; i++) status = pn_wanted_apply(&wanted[i], g->dtype, plan->rows, y, backward ? gy : NULL);
     if (plan->timed) plan->loss_seconds += pn_seconds() - start;
-    return run_steps(plan, plan->n_forward, plan->n_steps, error);
+    if (status) return pn_fail(error, status, "a loss stopped the run");
+    return backward ? run_steps(plan, plan->n_forward, plan->n_steps, error) : PN_OK;
 }

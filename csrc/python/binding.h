@@ -34,9 +34,10 @@ int check_index(size_t i, const void *row, const char *table);                 /
 
 /* losses.c */
 int add_losses(PyObject *module);
-/* (index, reduction, numbers, weight, pos_weight, each): weights have one value for each of cols columns, or with each for n elements. Their
- * arrays are kept in the list *keep, which may start NULL. */
-int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t cols, pn_criterion *c, PyObject **keep);
+/* (index, reduction, numbers, weight, pos_weight, each): weights have one value for each column of predictions, a sample of which has this
+ * shape, or with each for n elements. Or a callable, a loss of the caller's own. What is borrowed is kept in the list *keep, which may
+ * start NULL. */
+int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t ndim, const size_t *shape, pn_criterion *c, PyObject **keep);
 /* Converts y for a loss over (rows, cols): class indices where its dtype is integer and the loss takes them, numbers otherwise. */
 PyArrayObject *target_array(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, PyObject *given, const char *name, pn_target *target);
 /* update.c: optimizers and their schedules. groups: what a pn_update takes, and references to all that it borrows. */
@@ -51,6 +52,7 @@ GraphObject *as_graph(PyObject *module, PyObject *object);                     /
 int check_sample(const GraphObject *g, size_t i, PyArrayObject *x, const char *name);  /* is x (rows, shape of input i)? */
 /* own.c: what calls a layer written in Python back, as a capsule that must outlive the graph. */
 PyObject *own_layer(const GraphObject *g, PyObject *layer, PyObject *shape, PyObject *inputs, const pn_foreign **foreign);
+int call_own_loss(void *context, pn_own_loss *args);                           /* context: a callable */
 PyObject *step_list(const pn_plan *plan);                                      /* (what, where, forward, flops, seconds) of each step */
 PyArrayObject *new_output(const GraphObject *g, size_t i, size_t rows);
 /* n arrays and where their data are; zeroed is empty. */

@@ -11,7 +11,7 @@ static int poll_signals(void *context)
     return stop;
 }
 
-/* (loss sum, divisor, values, correct, rows), or a tuple of such for several outputs. */
+/* (loss sum, divisor, values, correct, rows) of each loss. */
 static PyObject *scores_tuple(const pn_score *s, size_t n)
 {
     PyObject *all = PyTuple_New((Py_ssize_t)n);
@@ -58,43 +58,82 @@ static int take_samples(const GraphObject *g, PyObject *px, taken *t)
     return 1;
 }
 
-/* weight: one number a row for all outputs, or None. */
-static int take_targets(const GraphObject *g, const pn_criterion *criteria, PyObject *py, PyObject *weight, taken *t)
+/* For a loss of one's own an array of rows, as it is; else the numbers or classes that the loss takes. */
+static PyArrayObject *take_target(const GraphObject *g, const pn_criterion *loss, size_t rows, PyObject *given, pn_target *target)
 {
-    const size_t outputs = pn_graph_n_outputs(g->graph);
-    for (size_t i = 0; i < outputs; i++) {
-        PyObject *given = nth(py, outputs, i, "y");
-        const size_t cols = width(g, pn_graph_output_node(g->graph, i));
-        if (!given || !arrays_set(&t->y, i, target_array(&criteria[i], g->dtype, t->data.rows, cols, given, "y", &t->targets[i]))) return 0;
+    size_t ndim, shape[PN_MAX_DIMS];
+    pn_loss_view view;
+    pn_error error;
+    if (loss->call) {
+        PyArrayObject *a = (PyArrayObject *)PyArray_FROM_O(given);
+        *target = (pn_target){ .own = a };
+        if (!a || (PyArray_NDIM(a) > 0 && (size_t)PyArray_DIM(a, 0) == rows)) return a;
+        PyErr_Format(PyExc_ValueError, "y: expected %zu rows, as X has", rows);
+        Py_DECREF(a);
+        return NULL;
+    }
+    pn_graph_shape(g->graph, pn_graph_output_node(g->graph, loss->outputs[0]), &ndim, shape);
+    pn_status status = pn_loss_check_fit(loss, ndim, shape, &view, &error);
+    if (status) {
+        raise_status(status, &error);
+        return NULL;
+    }
+    return target_array(loss, g->dtype, rows * view.positions, view.cols, given, "y", target);
+}
+
+/* weight: one number a row for all losses, or None. */
+static int take_targets(const GraphObject *g, const pn_criterion *criteria, size_t n, PyObject *py, PyObject *weight, taken *t)
+{
+    for (size_t i = 0; i < n; i++) {
+        PyObject *given = nth(py, n, i, "y");
+        if (!given) return 0;
+        if (criteria[i].row->target == 'n') arrays_set(&t->y, i, NULL);
+        else if (!arrays_set(&t->y, i, take_target(g, &criteria[i], t->data.rows, given, &t->targets[i]))) return 0;
     }
     if (weight == Py_None) return 1;
     if (!(t->weight = real_array(weight, g->dtype, "sample_weight"))) return 0;
-    for (size_t i = 0; i < outputs; i++) t->targets[i].sample_weight = PyArray_DATA(t->weight);
+    for (size_t i = 0; i < n; i++) t->targets[i].sample_weight = PyArray_DATA(t->weight);
     if ((size_t)PyArray_SIZE(t->weight) == t->data.rows) return 1;
     PyErr_Format(PyExc_ValueError, "sample_weight: %zd values for %zu rows", PyArray_SIZE(t->weight), t->data.rows);
     return 0;
 }
 
-/* ((loss, factor), ...), one for each output. */
-static int parse_criteria(const GraphObject *g, PyObject *tuple, pn_criterion *criteria, PyObject **keep)
+/* (loss, factor, (output, ...)) */
+static int parse_one(const GraphObject *g, PyObject *item, pn_criterion *c, PyObject **keep)
 {
-    const size_t n = pn_graph_n_outputs(g->graph);
-    if ((size_t)PyTuple_GET_SIZE(tuple) != n) {
-        PyErr_Format(PyExc_ValueError, "criteria: expected %zu, one for each output, got %zd", n, PyTuple_GET_SIZE(tuple));
+    double factor;
+    PyObject *loss, *list;
+    size_t ndim, shape[PN_MAX_DIMS], outputs[PN_MAX_INPUTS] = { 0 };
+    if (!PyTuple_Check(item)) {
+        PyErr_Format(PyExc_TypeError, "criteria: expected (loss, factor, outputs), got %.80R", item);
         return 0;
     }
-    for (size_t i = 0; i < n; i++) {
-        double factor;
-        PyObject *loss, *item = PyTuple_GET_ITEM(tuple, (Py_ssize_t)i);
-        if (!PyTuple_Check(item)) {
-            PyErr_Format(PyExc_TypeError, "criteria: expected (loss, factor), got %.80R", item);
-            return 0;
-        }
-        if (!PyArg_ParseTuple(item, "Od", &loss, &factor)) return 0;
-        if (!parse_criterion(loss, g->dtype, 0, width(g, pn_graph_output_node(g->graph, i)), &criteria[i], keep)) return 0;
-        criteria[i].factor = factor;
+    if (!PyArg_ParseTuple(item, "OdO!", &loss, &factor, &PyTuple_Type, &list)) return 0;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(list) && i < PN_MAX_INPUTS; i++) {
+        outputs[i] = PyLong_AsSize_t(PyTuple_GET_ITEM(list, i));
+        if (PyErr_Occurred()) return 0;
+        if (outputs[i] >= pn_graph_n_outputs(g->graph)) return PyErr_Format(PyExc_ValueError, "criteria: there is no output %zu", outputs[i]) != NULL;
     }
-    return 1;
+    pn_graph_shape(g->graph, pn_graph_output_node(g->graph, outputs[0]), &ndim, shape);
+    if (!parse_criterion(loss, g->dtype, 0, ndim, shape, c, keep)) return 0;
+    c->factor = factor;
+    memcpy(c->outputs, outputs, sizeof outputs);
+    if ((size_t)PyTuple_GET_SIZE(list) == pn_loss_inputs(c)) return 1;
+    PyErr_Format(PyExc_ValueError, "criteria: %s takes %zu outputs, got %zd", c->row->cls, pn_loss_inputs(c), PyTuple_GET_SIZE(list));
+    return 0;
+}
+
+/* ((loss, factor, (output, ...)), ...); how many, or 0 and an exception. */
+static size_t parse_criteria(const GraphObject *g, PyObject *tuple, pn_criterion *criteria, PyObject **keep)
+{
+    const Py_ssize_t n = PyTuple_GET_SIZE(tuple);
+    if (n < 1 || (size_t)n > pn_graph_n_outputs(g->graph)) {
+        PyErr_Format(PyExc_ValueError, "criteria: expected as many as take %zu outputs, got %zd", pn_graph_n_outputs(g->graph), n);
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (!parse_one(g, PyTuple_GET_ITEM(tuple, i), &criteria[i], keep)) return 0;
+    return (size_t)n;
 }
 
 /* ---- Fit ----------------------------------------------------------------------------------------------------------- */
@@ -142,9 +181,10 @@ static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!self) return NULL;
     self->graph = Py_NewRef(graph);
     g->sealed = 1;
-    if (!parse_criteria(g, criteria, self->criteria, &self->keep) || !parse_groups(list, &self->groups)) goto fail;
-    if (x != Py_None && !(take_samples(g, x, &self->taken) && take_targets(g, self->criteria, y, weight, &self->taken))) goto fail;
-    self->options = (pn_fit_options){ .criteria = self->criteria, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .finite = finite, .groups = self->groups.groups, .n_groups = self->groups.n, .poll = poll_signals };
+    const size_t n = parse_criteria(g, criteria, self->criteria, &self->keep);
+    if (!n || !parse_groups(list, &self->groups)) goto fail;
+    if (x != Py_None && !(take_samples(g, x, &self->taken) && take_targets(g, self->criteria, n, y, weight, &self->taken))) goto fail;
+    self->options = (pn_fit_options){ .criteria = self->criteria, .n_criteria = n, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .finite = finite, .groups = self->groups.groups, .n_groups = self->groups.n, .poll = poll_signals };
     pn_status status = pn_fit_new(g->graph, x != Py_None ? &self->taken.data : NULL, &self->options, &self->fit, &error);
     if (!status) return (PyObject *)self;
     raise_status(status, &error);
@@ -163,7 +203,7 @@ static int enter(FitObject *self)
 static int parse_scores(PyObject *given, size_t n, pn_score *s)
 {
     if (!PyTuple_Check(given) || (size_t)PyTuple_GET_SIZE(given) != n) {
-        PyErr_Format(PyExc_ValueError, "scores: expected a tuple of %zu, one for each output", n);
+        PyErr_Format(PyExc_ValueError, "scores: expected a tuple of %zu, one for each loss", n);
         return 0;
     }
     for (size_t i = 0; i < n; i++) {
@@ -183,7 +223,7 @@ static int parse_scores(PyObject *given, size_t n, pn_score *s)
 
 static PyObject *fit_epoch(FitObject *self, PyObject *args)
 {
-    const size_t outputs = pn_graph_n_outputs(((GraphObject *)self->graph)->graph);
+    const size_t losses = self->options.n_criteria;
     unsigned long long epoch;
     Py_ssize_t first = 0, count = -1;
     PyObject *given = Py_None;
@@ -192,14 +232,14 @@ static PyObject *fit_epoch(FitObject *self, PyObject *args)
     int64_t step = self->step;
     if (!PyArg_ParseTuple(args, "K|nnO", &epoch, &first, &count, &given)) return NULL;
     if (first < 0 || count < -1) return PyErr_Format(PyExc_ValueError, "epoch: first and count must not be negative, got %zd and %zd", first, count);
-    if (given != Py_None && !parse_scores(given, outputs, scores)) return NULL;
+    if (given != Py_None && !parse_scores(given, losses, scores)) return NULL;
     if (!enter(self)) return NULL;
     PyThreadState *state = PyEval_SaveThread();
     pn_status status = pn_fit_part(self->fit, epoch, (size_t)first, (size_t)count, &step, scores, &error);
     PyEval_RestoreThread(state);
     self->busy = 0;
     self->step = step;
-    return status ? raise_status(status, &error) : scores_tuple(scores, outputs);
+    return status ? raise_status(status, &error) : scores_tuple(scores, losses);
 }
 
 static PyObject *fit_batch(FitObject *self, PyObject *args)
@@ -212,7 +252,7 @@ static PyObject *fit_batch(FitObject *self, PyObject *args)
     pn_status status = PN_OK;
     int64_t step = self->step;
     if (!PyArg_ParseTuple(args, "OO|O", &px, &py, &weight)) return NULL;
-    int ok = take_samples(g, px, &t) && take_targets(g, self->criteria, py, weight, &t) && enter(self);
+    int ok = take_samples(g, px, &t) && take_targets(g, self->criteria, self->options.n_criteria, py, weight, &t) && enter(self);
     if (ok) {
         PyThreadState *state = PyEval_SaveThread();
         status = pn_fit_batch(self->fit, &t.data, &step, scores, &error);
@@ -221,7 +261,7 @@ static PyObject *fit_batch(FitObject *self, PyObject *args)
         self->step = step;
     }
     taken_clear(&t);
-    return !ok ? NULL : status ? raise_status(status, &error) : scores_tuple(scores, pn_graph_n_outputs(g->graph));
+    return !ok ? NULL : status ? raise_status(status, &error) : scores_tuple(scores, self->options.n_criteria);
 }
 
 /* rows: how many the arrays shall have room for; 0: no longer. Returns the arrays. */
@@ -393,18 +433,19 @@ static PyObject *predictor_score(PredictorObject *self, PyObject *args)
     pn_status status = PN_OK;
     if (!PyArg_ParseTuple(args, "OOO!|O", &px, &py, &PyTuple_Type, &tuple, &weight)) return NULL;
     pn_fit_options options = { .criteria = criteria };
-    int ok = parse_criteria(g, tuple, criteria, &keep) && take_samples(g, px, &t) && take_targets(g, criteria, py, weight, &t) && enter_predictor(self);
+    options.n_criteria = parse_criteria(g, tuple, criteria, &keep);
+    int ok = options.n_criteria && take_samples(g, px, &t) && take_targets(g, criteria, options.n_criteria, py, weight, &t) && enter_predictor(self);
     if (ok) status = run(self, &t.data, &options, NULL, scores, &error);
     taken_clear(&t);
     Py_XDECREF(keep);
-    return !ok ? NULL : status ? raise_status(status, &error) : scores_tuple(scores, pn_graph_n_outputs(g->graph));
+    return !ok ? NULL : status ? raise_status(status, &error) : scores_tuple(scores, options.n_criteria);
 }
 
 /* ---- types --------------------------------------------------------------------------------------------------------- */
 static PyMethodDef fit_methods[] = {
     { "epoch", (PyCFunction)fit_epoch, METH_VARARGS,
       "epoch($self, number, first=0, count=-1, scores=None, /)\n--\n\nOne epoch, or count batches of it from batch first on (-1: all): (loss sum, divisor, values, "
-      "correct, rows) for each output, added to scores." },
+      "correct, rows) for each loss, added to scores." },
     { "keep", (PyCFunction)fit_keep, METH_O, "keep($self, rows, /)\n--\n\nArrays that the predictions for so many rows go to from now on; with 0 none." },
     { "profile", (PyCFunction)fit_profile, METH_NOARGS, "profile($self, /)\n--\n\nTime every step from now on, for times." },
     { "batch", (PyCFunction)fit_batch, METH_VARARGS, "batch($self, x, y, sample_weight=None, /)\n--\n\nOne step on all rows of x: as epoch." },
@@ -426,7 +467,7 @@ static PyType_Slot fit_slots[] = {
 static PyMethodDef predictor_methods[] = {
     { "predict", (PyCFunction)predictor_call, METH_O, "predict($self, x, /)\n--\n\nThe output for x, in blocks of rows." },
     { "quick", (PyCFunction)predictor_quick, METH_O, "quick($self, x, /)\n--\n\nAs predict for an array that is as the net reads it; None for anything else." },
-    { "score", (PyCFunction)predictor_score, METH_VARARGS, "score($self, x, y, criteria, sample_weight=None, /)\n--\n\n(loss sum, divisor, values, correct, rows) for each output." },
+    { "score", (PyCFunction)predictor_score, METH_VARARGS, "score($self, x, y, criteria, sample_weight=None, /)\n--\n\n(loss sum, divisor, values, correct, rows) for each loss." },
     { NULL, NULL, 0, NULL },
 };
 static PyType_Slot predictor_slots[] = {

@@ -1,7 +1,7 @@
 /* losses.c - the losses as Python calls. */
 #include "binding.h"
 
-/* ---- criterion: (index, reduction, (number, ...), weight or None, pos_weight or None, each) ------------------------ */
+/* ---- criterion: (index, reduction, (number, ...), weight or None, pos_weight or None, each), or a callable --------- */
 /* One value for each of cols columns, or with each for n elements. */
 static int take_weight(PyObject *given, pn_dtype t, size_t cols, size_t want, const char *name, PyObject **keep, const void **data)
 {
@@ -16,8 +16,24 @@ static int take_weight(PyObject *given, pn_dtype t, size_t cols, size_t want, co
     return ok;
 }
 
-int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t cols, pn_criterion *c, PyObject **keep)
+static int own_criterion(PyObject *given, pn_criterion *c, PyObject **keep)
 {
+    *c = (pn_criterion){ .row = pn_loss_own(), .call = call_own_loss, .context = given, .factor = 1 };
+    return (*keep || (*keep = PyList_New(0))) && PyList_Append(*keep, given) == 0;
+}
+
+/* How many columns a loss sees of samples of this shape. */
+static size_t columns(const pn_criterion *c, size_t ndim, const size_t *shape)
+{
+    pn_loss_view view;
+    pn_error error;
+    if (pn_loss_check_fit(c, ndim, shape, &view, &error) == PN_OK) return view.cols;
+    return ndim ? shape[ndim - 1] : 1;
+}
+
+int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t ndim, const size_t *shape, pn_criterion *c, PyObject **keep)
+{
+    if (PyCallable_Check(given)) return own_criterion(given, c, keep);
     Py_ssize_t index;
     int reduction, each;
     PyObject *numbers, *weight, *pos_weight;
@@ -37,7 +53,7 @@ int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t cols, pn_crite
         c->params[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(numbers, i));
         if (PyErr_Occurred()) return 0;
     }
-    size_t want = each ? n : cols;
+    const size_t cols = columns(c, ndim, shape), want = each ? n : cols;
     return take_weight(weight, t, cols, want, "weight", keep, &c->weight) && take_weight(pos_weight, t, cols, want, "pos_weight", keep, &c->pos_weight);
 }
 
@@ -126,10 +142,10 @@ static int take_call(loss_call *c, PyObject *loss, PyObject *inputs, PyObject *t
 {
     pn_loss_args *a = &c->args;
     pn_error error;
-    if (!take_inputs(c, inputs) || !parse_criterion(loss, c->dtype, a->rows * a->cols, a->cols, &c->loss, &c->keep)) return 0;
+    if (!take_inputs(c, inputs) || !parse_criterion(loss, c->dtype, a->rows * a->cols, 1, &a->cols, &c->loss, &c->keep)) return 0;
     a->loss = &c->loss;
-    if (a->loss->row->kind == 's') {
-        PyErr_Format(PyExc_ValueError, "%s takes sequences", a->loss->row->cls);
+    if (a->loss->row->kind == 's' || a->loss->call) {
+        PyErr_Format(PyExc_ValueError, "%s takes %s", a->loss->row->cls, a->loss->call ? "no such call" : "sequences");
         return 0;
     }
     if (a->loss->row->target != 'n' && !(c->target = target_array(a->loss, c->dtype, a->rows, a->cols, target, "target", &a->target))) return 0;
@@ -206,7 +222,7 @@ static PyObject *sequences(PyObject *module, PyObject *args)
     q.steps = (size_t)PyArray_DIM(c.x[0], 0);
     a->rows = (size_t)PyArray_DIM(c.x[0], 1);
     a->cols = (size_t)PyArray_DIM(c.x[0], 2);
-    if (!parse_criterion(loss, c.dtype, 0, a->cols, &c.loss, &c.keep) || !(c.target = label_array(labels, "targets"))) goto done;
+    if (!parse_criterion(loss, c.dtype, 0, 1, &a->cols, &c.loss, &c.keep) || !(c.target = label_array(labels, "targets"))) goto done;
     a->loss = &c.loss;
     if (a->loss->row->kind != 's') {
         PyErr_Format(PyExc_ValueError, "%s takes no sequences", a->loss->row->cls);
@@ -240,23 +256,57 @@ done:
     return result;
 }
 
-/* check_target(criterion, dtype, rows, cols, target, name): raises what loss would, under the caller's name for the target. */
+/* A sample's shape from a tuple. */
+static int parse_shape(PyObject *given, size_t *ndim, size_t *shape)
+{
+    *ndim = (size_t)PyTuple_GET_SIZE(given);
+    if (*ndim > PN_MAX_DIMS) PyErr_Format(PyExc_ValueError, "shape: expected at most %d dimensions", PN_MAX_DIMS);
+    for (size_t i = 0; i < *ndim && !PyErr_Occurred(); i++) shape[i] = PyLong_AsSize_t(PyTuple_GET_ITEM(given, (Py_ssize_t)i));
+    return !PyErr_Occurred();
+}
+
+/* check_output(criterion, shape): raises where fit can't have the loss on outputs of this shape. */
+static PyObject *check_output(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *loss, *given, *keep = NULL;
+    size_t ndim, shape[PN_MAX_DIMS];
+    pn_criterion c;
+    pn_loss_view view;
+    pn_error error;
+    if (!PyArg_ParseTuple(args, "OO!", &loss, &PyTuple_Type, &given) || !parse_shape(given, &ndim, shape)) return NULL;
+    int ok = parse_criterion(loss, PN_F64, 0, ndim, shape, &c, &keep);
+    pn_status status = ok ? pn_loss_check_fit(&c, ndim, shape, &view, &error) : PN_OK;
+    Py_XDECREF(keep);
+    if (!ok) return NULL;
+    return status ? raise_status(status, &error) : Py_NewRef(Py_None);
+}
+
+/* check_target(criterion, dtype, rows, shape, target, name): raises what fit would, under the caller's name for the target. */
 static PyObject *check_target(PyObject *module, PyObject *args)
 {
     (void)module;
-    Py_ssize_t rows, cols;
+    Py_ssize_t rows;
+    size_t ndim, shape[PN_MAX_DIMS];
+    pn_loss_view view;
     const char *dtype, *name;
-    PyObject *loss, *given;
+    PyObject *loss, *given, *sample;
     pn_dtype t;
     pn_target target;
     pn_error error;
     pn_criterion c;
     PyObject *keep = NULL;
     PyArrayObject *y = NULL;
-    if (!PyArg_ParseTuple(args, "OsnnOs", &loss, &dtype, &rows, &cols, &given, &name) || !parse_dtype(dtype, &t)) return NULL;
-    int ok = parse_criterion(loss, t, 0, (size_t)cols, &c, &keep) && (y = target_array(&c, t, (size_t)rows, (size_t)cols, given, name, &target));
-    pn_status status = ok ? pn_loss_check_fit(&c, &error) : PN_OK;
-    if (ok && !status) status = pn_loss_check(&c, t, (size_t)rows, (size_t)cols, &target, &error);
+    if (!PyArg_ParseTuple(args, "OsnO!Os", &loss, &dtype, &rows, &PyTuple_Type, &sample, &given, &name) || !parse_dtype(dtype, &t) ||
+        !parse_shape(sample, &ndim, shape)) return NULL;
+    int ok = parse_criterion(loss, t, 0, ndim, shape, &c, &keep);
+    pn_status status = ok ? pn_loss_check_fit(&c, ndim, shape, &view, &error) : PN_OK;
+    const size_t seen = ok && !status ? (size_t)rows * view.positions : 0;
+    ok = ok && (status || (y = target_array(&c, t, seen, view.cols, given, name, &target)));
+    if (ok && !status) {
+        target.each = view.positions;
+        status = pn_loss_check(&c, t, seen, view.cols, &target, &error);
+    }
     Py_XDECREF(y);
     Py_XDECREF(keep);
     if (!ok) return NULL;
@@ -267,8 +317,9 @@ static PyMethodDef functions[] = {
     { "loss", loss, METH_VARARGS, "loss($module, criterion, inputs, target, sample_weight, want_values, /)\n--\n\n(result, values or None, gradients) over rows and columns." },
     { "sequences", sequences, METH_VARARGS,
       "sequences($module, criterion, x, labels, starts, input_lengths, target_lengths, want_values, /)\n--\n\nAs loss, over (steps, sequences, classes)." },
+    { "check_output", check_output, METH_VARARGS, "check_output($module, criterion, shape, /)\n--\n\nRaise unless fit can have this loss on such outputs." },
     { "check_target", check_target, METH_VARARGS,
-      "check_target($module, criterion, dtype, rows, cols, target, name, /)\n--\n\nRaise what loss would, naming the target so." },
+      "check_target($module, criterion, dtype, rows, shape, target, name, /)\n--\n\nRaise what fit would, naming the target so." },
     { NULL, NULL, 0, NULL },
 };
 

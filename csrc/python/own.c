@@ -1,4 +1,4 @@
-/* own.c - layers written in Python as steps of a plan: arrays are copied in and out, so that nothing of the plan's memory escapes. */
+/* own.c - layers and losses written in Python: arrays are copied in and out, so that nothing of the plan's memory escapes. */
 #include "binding.h"
 #include <string.h>
 
@@ -90,6 +90,47 @@ static int backward(void *context, size_t rows, const void *gy, void *const *gx)
         ok = item && (!gx[i] || copy_out(o, o->in[i], rows, item, "backward", gx[i]));
     }
     Py_XDECREF(arrays);
+    Py_XDECREF(result);
+    PyGILState_Release(state);
+    return !ok;
+}
+
+/* ---- losses ---- */
+/* The rows of an array of the caller's. */
+static PyObject *own_rows(const pn_own_loss *a)
+{
+    npy_intp rows = (npy_intp)a->rows;
+    PyArrayObject *index = (PyArrayObject *)PyArray_SimpleNew(1, &rows, NPY_INTP);
+    for (size_t i = 0; index && i < a->rows; i++) ((npy_intp *)PyArray_DATA(index))[i] = (npy_intp)(a->order ? a->order[a->start + i] : a->start + i);
+    PyObject *taken = index ? PyArray_TakeFrom(a->own, (PyObject *)index, 0, NULL, NPY_RAISE) : NULL;
+    Py_XDECREF(index);
+    return taken;
+}
+
+static PyObject *own_weight(const pn_own_loss *a)
+{
+    npy_intp rows = (npy_intp)a->rows;
+    if (!a->sample_weight) return Py_NewRef(Py_None);
+    PyArrayObject *w = new_array(1, &rows, a->dtype);
+    if (w) memcpy(PyArray_DATA(w), a->sample_weight, (size_t)PyArray_NBYTES(w));
+    return (PyObject *)w;
+}
+
+/* callable(x, target, weight or None) -> (sum, divisor, gradient) */
+int call_own_loss(void *context, pn_own_loss *a)
+{
+    const own o = { .dtype = a->dtype };
+    PyGILState_STATE state = PyGILState_Ensure();
+    dims shape = { .ndim = a->ndim };
+    for (size_t i = 0; i < a->ndim; i++) shape.dim[i + 1] = (npy_intp)a->shape[i];
+    PyObject *x = (PyObject *)copy_in(&o, shape, a->rows, a->x), *target = x ? own_rows(a) : NULL, *weight = target ? own_weight(a) : NULL, *grad;
+    PyObject *result = weight ? PyObject_CallFunctionObjArgs(context, x, target, weight, NULL) : NULL;
+    int ok = result && PyTuple_Check(result) && PyArg_ParseTuple(result, "ddO;a loss in fit gives (sum, divisor, gradient)", &a->sum, &a->divisor, &grad);
+    if (result && !ok && !PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "a loss in fit gives (sum, divisor, gradient)");
+    ok = ok && (!a->grad || copy_out(&o, shape, a->rows, grad, "function", a->grad));
+    Py_XDECREF(x);
+    Py_XDECREF(target);
+    Py_XDECREF(weight);
     Py_XDECREF(result);
     PyGILState_Release(state);
     return !ok;

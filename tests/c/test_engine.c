@@ -97,7 +97,7 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     const pn_target targets = { .label = labels };
     const pn_data data = { ROWS, &samples, &targets };
     const pn_criterion criterion = { .row = pn_loss_at(row_of("cross_entropy", 1)), .params = { -100 }, .factor = 1 };
-    const pn_fit_options options = { .criteria = &criterion, .batch_size = BATCH, .shuffle = 1, .seed = 3, .groups = &group, .n_groups = 1 };
+    const pn_fit_options options = { .criteria = &criterion, .n_criteria = 1, .batch_size = BATCH, .shuffle = 1, .seed = 3, .groups = &group, .n_groups = 1 };
     pn_graph *graph = NULL;
     pn_fit *fit = NULL;
     pn_plan *plan = NULL;
@@ -257,7 +257,7 @@ static void check_stopping(void)
     const pn_target targets = { .label = y };
     const pn_data data = { 20000, &samples, &targets };
     const pn_criterion criterion = { .row = pn_loss_at(row_of("cross_entropy", 1)), .params = { -100 }, .factor = 1 };
-    const pn_fit_options options = { .criteria = &criterion, .batch_size = 1, .poll = stop, .context = &asked };
+    const pn_fit_options options = { .criteria = &criterion, .n_criteria = 1, .batch_size = 1, .poll = stop, .context = &asked };
     pn_status status = build(&graph, &error);
     if (!status) status = pn_fit_new(graph, &data, &options, &fit, &error);
     for (uint64_t i = 0; i < 10000 && !status; i++) status = pn_fit_epoch(fit, i, &step, &score, &error);

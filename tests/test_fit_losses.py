@@ -1,0 +1,368 @@
+"""Every loss of the table in fit: as a loop of calls by hand, on outputs of any dimensions, on several outputs, and a user's own."""
+
+import gc
+import threading
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pynn
+
+RNG = np.random.default_rng(0)
+N, BATCH = 23, 8
+X = RNG.normal(size=(N, 6))
+W = RNG.random(N) * (np.arange(N) % 5 > 0)
+TRAINED = sorted(name for name in pynn.losses.by_name if name != "ctc")
+BY_CLASS = ["cross_entropy", "nll", "focal"]
+LAST = {"bce": "sigmoid", "dice": "sigmoid", "nll": "log_softmax", "kl_div": "log_softmax"}
+
+
+def net(shape: tuple[int, ...], outputs: int = 1, last: str | None = None) -> pynn.Model:
+    """A net of outputs of this shape."""
+    x = pynn.Input((6,))
+    h = pynn.Linear(6, 7, dtype="float64", seed=0)(x)
+    ends = []
+    for i in range(outputs):
+        y = pynn.Linear(7, int(np.prod(shape)), dtype="float64", seed=1 + i)(pynn.Tanh()(h))
+        y = pynn.activation_layers.by_name[last]()(y) if last else y
+        ends.append(pynn.Reshape(*shape)(y) if len(shape) > 1 else y)
+    return pynn.Model(x, ends if outputs > 1 else ends[0])
+
+
+def inputs(loss: pynn.Loss) -> int:
+    return len([name for name in loss._row["inputs"].split() if name != "target"])
+
+
+def target(loss: pynn.Loss, shape: tuple[int, ...]) -> Any:
+    kind, tail = loss._row["target"], shape[1:]
+    if kind in "cip":
+        return RNG.integers(0, shape[0], (N, *tail))
+    if kind == "m":
+        return np.array([[*RNG.permutation(shape[0])[:2], -1, *[0] * (shape[0] - 3)] for _ in range(N)])
+    if kind == "s":
+        return RNG.choice([-1.0, 1.0], N if loss._row["kind"] == "r" else (N, *shape))
+    if kind == "n":
+        return None
+    t = RNG.random((N, *shape)) + (2.0 if loss._row["kind"] == "b" else 0.0) * (np.arange(shape[-1]) >= 2)
+    return t / t.sum(-1, keepdims=True) if type(loss).__name__ == "KLDivLoss" else t
+
+
+def spread(loss: pynn.Loss, out: Any, w: Any) -> Any:
+    """A call wants a weight for each box; fit has one a sample."""
+    return np.broadcast_to(w[:, None], out.shape[:2]) if w is not None and loss._row["kind"] == "b" and out.ndim > 2 else w
+
+
+def by_hand(model: pynn.Model, loss: pynn.Loss, y: Any, epochs: int, w: Any = None) -> list[float]:
+    """Train as fit does, from Python calls; return the loss of each epoch."""
+    opt, found = pynn.optim.SGD(model.parameters(), lr=0.05), []
+    for _ in range(epochs):
+        total = weight = 0.0
+        for i in range(0, N, BATCH):
+            rows = slice(i, i + BATCH)
+            opt.zero_grad()
+            outs = model(X[rows])
+            given = (*(outs if isinstance(outs, tuple) else (outs,)), *([] if y is None else [y[rows]]))
+            if loss._row["inputs"] == "input target var":
+                given = (given[0], given[2], given[1])
+            value = float(loss(*given, sample_weight=spread(loss, given[0], None if w is None else w[rows])))
+            grads = loss.backward()
+            model.backward(*(grads if isinstance(grads, tuple) else (grads,)))
+            opt.step()
+            counts = 1.0 if loss.reduction == "sum" else len(outs[0]) if isinstance(outs, tuple) else len(outs)
+            counts = float(np.sum(w[rows])) if w is not None and loss.reduction != "sum" else counts
+            total, weight = total + value * counts, weight + counts
+        found.append(total if loss.reduction == "sum" else total / weight)
+    return found
+
+
+def check(loss: pynn.Loss, shape: tuple[int, ...], y: Any, last: str | None = None, w: Any = None) -> None:
+    n = inputs(loss)
+    model, twin = net(shape, n, last), net(shape, n, last)
+    settings: dict[str, Any] = {"loss": loss, "sample_weight": w}
+    opt = pynn.optim.SGD(lr=0.05)
+    hist = model.fit(X, y, optimizer=opt, epochs=2, batch_size=BATCH, shuffle=False, validation_data=(X, y, W), **settings)
+    want = by_hand(twin, loss, y, 2, w)
+    np.testing.assert_allclose(hist.history["loss"], want, rtol=1e-11)
+    for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+        np.testing.assert_allclose(p.data, q.data, rtol=1e-10, atol=1e-13)
+    outs = model.predict(X)
+    given = (*(outs if n > 1 else (outs,)), *([] if y is None else [y]))
+    given = (given[0], given[2], given[1]) if loss._row["inputs"] == "input target var" else given
+    assert hist.history["val_loss"][-1] == pytest.approx(float(loss(*given, sample_weight=spread(loss, given[0], W))), rel=1e-11)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_loss_trains_as_by_hand(name: str, reduction: str, weighted: bool) -> None:
+    loss = pynn.losses.by_name[name](reduction=reduction)
+    check(loss, (4,), target(loss, (4,)), LAST.get(name, "softplus" if name == "gaussian_nll" else None), W if weighted else None)
+
+
+@pytest.mark.filterwarnings("ignore:NLLLoss takes")
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shape", [(5, 3), (3, 2, 4), (1, 2), (2, 1, 1)])
+@pytest.mark.parametrize("name", BY_CLASS)
+def test_classes_of_each_pixel(name: str, shape: tuple[int, ...], weighted: bool) -> None:
+    """PyTorch's (N, C, d1, ...): with class weights and ignored places, whose means divide by what counts."""
+    loss = pynn.losses.by_name[name](weight=np.arange(1.0, shape[0] + 1), ignore_index=1, reduction="sum")
+    y = target(loss, shape)
+    check(loss, shape, y, None, W if weighted else None)
+    mean = pynn.losses.by_name[name](ignore_index=1)
+    model = net(shape)
+    got = model.evaluate(X, y, loss=mean, sample_weight=W if weighted else None)
+    out = model.predict(X)
+    assert got["loss"] == pytest.approx(float(mean(out, y, sample_weight=W if weighted else None)), rel=1e-12, nan_ok=True)
+    seen = y != 1
+    assert got["accuracy"] == pytest.approx((out.argmax(1) == y)[seen].mean(), rel=1e-12)
+
+
+def test_pixels_in_random_order_and_float32() -> None:
+    """On maps learnt from colours: shuffled batches find the classes, and predict_class and predict_proba give maps."""
+    rng = np.random.default_rng(1)
+    x = rng.random((200, 3, 5, 5), dtype=np.float32)
+    y = x.argmax(1)
+    model = pynn.Sequential(pynn.Conv2d(3, 3, 1, seed=0))
+    opt, settings = pynn.optim.Adam(lr=0.05), {"metrics": ["f1"], "validation_data": (x, y)}
+    hist = model.fit(x, y, loss="cross_entropy", optimizer=opt, epochs=30, seed=0, **settings)
+    assert hist.history["accuracy"][-1] > 0.95
+    assert hist.history["val_f1"][-1] > 0.95
+    chances = model.predict_proba(x)
+    np.testing.assert_allclose(chances.sum(1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(model.predict_class(x), chances.argmax(1))
+    assert (model.predict_class(x) == y).mean() == pytest.approx(model.evaluate(x, y)["accuracy"], rel=1e-12)
+
+
+def test_class_probabilities_of_each_pixel() -> None:
+    loss, shape = pynn.CrossEntropyLoss(label_smoothing=0.1), (3, 2, 2)
+    t = RNG.random((N, *shape))
+    t /= t.sum(1, keepdims=True)
+    model, twin = net(shape), net(shape)
+    hist = model.fit(X, t, loss=loss, optimizer=pynn.optim.SGD(lr=0.05), epochs=1, batch_size=BATCH, shuffle=False)
+    np.testing.assert_allclose(hist.history["loss"], by_hand(twin, loss, t, 1), rtol=1e-11)
+    np.testing.assert_allclose(model.parameters()[0].data, twin.parameters()[0].data, rtol=1e-11)
+
+
+@pytest.mark.parametrize("name", ["iou", "giou", "ciou"])
+def test_many_boxes_a_sample(name: str) -> None:
+    loss = pynn.losses.by_name[name](reduction="sum")
+    check(loss, (3, 4), target(loss, (3, 4)), None, W)
+
+
+def test_the_right_shape_is_named() -> None:
+    with pytest.raises(ValueError, match=r"y: shape \(23, 2\) does not fit .* on output of shape \(23, 5, 3\); expected \(23, 3\)"):
+        net((5, 3)).fit(X, np.zeros((N, 2), int), loss="cross_entropy")
+    with pytest.raises(ValueError, match=r"y: class 5 in row 22 is not in 0\.\.4"):
+        net((5, 3)).fit(X, np.where(np.arange(N)[:, None] < N - 1, 0, [0, 5, 0]), loss="cross_entropy")
+    with pytest.raises(ValueError, match=r"output \(5, 3\) a sample is not one row of classes, as MultiMarginLoss needs"):
+        net((5, 3)).fit(X, np.zeros(N, int), loss="multi_margin")
+
+
+# ---- several outputs ----------------------------------------------------------------------------------------------------
+def test_losses_share_out_the_outputs() -> None:
+    """Mean and variance by one loss, a class by another: by list, by name, and as their sum by hand."""
+    def three() -> pynn.Model:
+        x = pynn.Input((6,))
+        ends = [pynn.Linear(6, 3, dtype="float64", seed=i)(x) for i in range(3)]
+        return pynn.Model(x, {"mean": ends[0], "var": pynn.Softplus()(ends[1]), "kind": ends[2]})
+
+    t, k = RNG.normal(size=(N, 3)), RNG.integers(0, 3, N)
+    models = [three() for _ in range(3)]
+    settings: dict[str, Any] = {"optimizer": "sgd", "batch_size": BATCH, "epochs": 2, "seed": 0}
+    listed = models[0].fit(X, [t, k], loss=["gaussian_nll", "cross_entropy"], loss_weights=[0.5, 2.0], **settings)
+    losses = {"kind": "cross_entropy", ("mean", "var"): "gaussian_nll"}
+    settings |= {"loss_weights": {("mean", "var"): 0.5, "kind": 2.0}, "metrics": {("mean", "var"): None, "kind": ["f1"]}}
+    named = models[1].fit(X, {"kind": k, ("mean", "var"): t}, loss=losses, **settings)
+    assert listed.history["loss"] == named.history["loss"]
+    assert {"mean_var_loss", "kind_loss", "kind_accuracy", "kind_f1"} <= named.history.keys()
+    total = [0.5 * a + 2 * b for a, b in zip(named.history["mean_var_loss"], named.history["kind_loss"], strict=True)]
+    np.testing.assert_allclose(named.history["loss"], total, rtol=1e-12)
+    one = models[2].evaluate(X, [t, k], loss=["gaussian_nll", "cross_entropy"])
+    mean, var, kind = models[2].predict(X)
+    assert one["mean_var_loss"] == pytest.approx(float(pynn.GaussianNLLLoss()(mean, t, var)), rel=1e-12)
+    assert one["kind_loss"] == pytest.approx(float(pynn.CrossEntropyLoss()(kind, k)), rel=1e-12)
+
+
+def test_triplets_need_no_target() -> None:
+    shared = pynn.Linear(4, 3, dtype="float64", seed=0)
+    ends = [pynn.Input((4,)) for _ in range(3)]
+    model = pynn.Model(ends, [shared(x) for x in ends])
+    rng = np.random.default_rng(0)
+    anchor, negative = rng.normal(size=(60, 4)), rng.normal(size=(60, 4))
+    data = (anchor, anchor + 0.1 * rng.normal(size=(60, 4)), negative)
+    hist = model.fit(data, loss="triplet_margin", optimizer=pynn.optim.Adam(lr=0.05), epochs=20, validation_split=0.2, seed=0)
+    assert hist.history["loss"][-1] < 0.5 * hist.history["loss"][0]
+    assert model.evaluate(data, None)["loss"] == pytest.approx(float(pynn.TripletMarginLoss()(*model.predict(data))), rel=1e-12)
+    before = model.evaluate(data, None)["loss"]
+    assert model.train_on_batch(data, None)["loss"] == pytest.approx(before, rel=1e-12)
+    with pytest.raises(ValueError, match="y: TripletMarginLoss takes no target"):
+        model.fit(data, np.ones(60), loss="triplet_margin")
+    with pytest.raises(ValueError, match="metrics: TripletMarginLoss takes no target to compare with"):
+        model.fit(data, loss="triplet_margin", metrics=["mae"])
+
+
+@pytest.mark.parametrize(
+    ("loss", "match"),
+    [
+        (["gaussian_nll", "mse"], "loss: expected a list or tuple of 2, one for each output, got 2 that take 3 outputs"),
+        ({"a": "mse"}, "loss: expected one for each of a, b, got 'a'"),
+        ({("a", "b"): "mse"}, "loss: MSELoss takes 1 output, got 2"),
+        ({("b", "a"): "margin_ranking", "a": "mse"}, "loss: expected one for each of a, b"),
+        ("triplet_margin", "TripletMarginLoss takes 3 outputs, and this net has 2"),
+        ("cosine_embedding", r"CosineEmbeddingLoss takes outputs of one shape, and output 0 is \(3,\) a sample, output 1 \(2,\)"),
+    ],
+)  # fmt: skip
+def test_losses_that_do_not_share_out(loss: Any, match: str) -> None:
+    x = pynn.Input((6,))
+    model = pynn.Model(x, {"a": pynn.Linear(6, 3)(x), "b": pynn.Linear(6, 2)(x)})
+    with pytest.raises(ValueError, match=match):
+        model.fit(X, np.ones(N), loss=loss)
+
+
+# ---- a user's own -------------------------------------------------------------------------------------------------------
+def squares(x: np.ndarray, t: np.ndarray) -> tuple[Any, np.ndarray]:
+    return (x - t) ** 2, 2 * (x - t)
+
+
+def rows(x: np.ndarray, t: np.ndarray) -> tuple[Any, np.ndarray]:
+    return ((x - t) ** 2).sum(1) / x.shape[1], 2 * (x - t) / x.shape[1]
+
+
+def number(x: np.ndarray, t: np.ndarray) -> tuple[Any, np.ndarray]:
+    return ((x - t) ** 2).mean(), 2 * (x - t) / x.size
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("function", [squares, rows, number])
+def test_a_function_trains_as_the_table_does(function: Any, weighted: bool, dtype: str) -> None:
+    if weighted and function is number:
+        with pytest.raises(ValueError, match="one number, which can have no sample_weight"):
+            pynn.Sequential(pynn.Linear(6, 2)).fit(X, np.ones((N, 2)), loss=pynn.FunctionLoss(number), sample_weight=W)
+        return
+    t, models = RNG.normal(size=(N, 2)), []
+    for loss in (pynn.FunctionLoss(function), "mse"):
+        model = pynn.Sequential(pynn.Linear(6, 2, dtype=dtype, seed=0))
+        settings: dict[str, Any] = {"epochs": 3, "batch_size": BATCH, "seed": 0, "validation_split": 0.3}
+        hist = model.fit(X, t, loss=loss, optimizer="sgd", sample_weight=W if weighted else None, **settings).history
+        models.append((model, hist))
+    (own, a), (table, b) = models
+    rtol = 1e-11 if dtype == "float64" else 2e-5
+    np.testing.assert_allclose(a["loss"], b["loss"], rtol=rtol)
+    np.testing.assert_allclose(a["val_loss"], b["val_loss"], rtol=rtol)
+    np.testing.assert_allclose(own[0].weight, table[0].weight, rtol=10 * rtol, atol=1e-6 if dtype == "float32" else 0)
+
+
+def test_a_function_may_have_any_target() -> None:
+    """Text: the function sees the rows of its batch, whatever they are."""
+    labels = np.where(X[:, 0] > 0, "warm", "cold")
+
+    def hinge(x: np.ndarray, t: np.ndarray) -> tuple[Any, np.ndarray]:
+        sign = np.where(t == "warm", 1.0, -1.0)[:, None]
+        return np.maximum(0, 1 - sign * x), np.where(sign * x < 1, -sign, 0.0)
+
+    model = pynn.Sequential(pynn.Linear(6, 1, seed=0))
+    hist = model.fit(X, labels, loss=pynn.FunctionLoss(hinge), optimizer=pynn.optim.Adam(lr=0.1), epochs=60, seed=0)
+    assert hist.history["loss"][-1] < 0.1 * hist.history["loss"][0]
+    assert ((model.predict(X)[:, 0] > 0) == (labels == "warm")).all()
+
+
+def test_functions_among_other_losses_and_in_batches() -> None:
+    def two() -> pynn.Model:
+        x = pynn.Input((6,))
+        return pynn.Model(x, [pynn.Linear(6, 2, dtype="float64", seed=i)(x) for i in range(2)])
+
+    t, k = RNG.normal(size=(N, 2)), RNG.integers(0, 2, N)
+    a, b, c = two(), two(), two()
+    settings: dict[str, Any] = {"loss_weights": [3.0, 0.5], "optimizer": "sgd", "epochs": 2}
+    own = pynn.FunctionLoss(squares)
+    a.fit(X, [t, k], loss=[own, "cross_entropy"], batch_size=BATCH, shuffle=False, **settings)
+    b.fit(X, [t, k], loss=["mse", "cross_entropy"], batch_size=BATCH, shuffle=False, **settings)
+    c.fit([(X[i : i + BATCH], [t[i : i + BATCH], k[i : i + BATCH]]) for i in range(0, N, BATCH)], loss=[own, "cross_entropy"], **settings)
+    for p, q, r in zip(a.parameters(), b.parameters(), c.parameters(), strict=True):
+        np.testing.assert_allclose(p.data, q.data, rtol=1e-11)
+        np.testing.assert_array_equal(p.data, r.data)
+
+
+def test_what_a_function_raises_comes_out() -> None:
+    calls = []
+
+    def fails(x: np.ndarray, t: np.ndarray) -> tuple[Any, np.ndarray]:
+        calls.append(threading.get_ident())
+        if len(calls) == 3:
+            raise KeyError("third")
+        return squares(x, t)
+
+    model = pynn.Sequential(pynn.Linear(6, 2, seed=0))
+    with pytest.raises(KeyError, match="third"):
+        model.fit(X, np.ones((N, 2)), loss=pynn.FunctionLoss(fails), batch_size=4, epochs=3)
+    assert calls == [threading.get_ident()] * 3
+    assert np.isfinite(model[0].weight).all()
+    calls[:] = []
+    with pytest.raises(KeyError, match="third"):
+        model.evaluate(np.ones((1000, 6)), np.ones((1000, 2)), loss=pynn.FunctionLoss(fails))
+    for bad, error, match in (
+        (lambda x, t: x, TypeError, "return .value, gradient., got ndarray"),
+        (lambda x, t: (x, x[:1]), ValueError, "its gradient has shape"),
+    ):
+        with pytest.raises(error, match=match):
+            model.fit(X, np.ones((N, 2)), loss=pynn.FunctionLoss(bad))
+    assert model.fit(X, np.ones((N, 2)), loss="mse").history["loss"][0] > 0
+
+
+def test_arrays_given_to_a_function_are_its_own() -> None:
+    kept: list[Any] = []
+    y = np.ones((N, 2))
+
+    def keeps(x: np.ndarray, t: np.ndarray) -> tuple[Any, np.ndarray]:
+        kept.append((x, x.copy()))
+        t[...] = 0
+        return squares(x, 1)
+
+    model = pynn.Sequential(pynn.Linear(6, 2, dtype="float64", seed=0))
+    loss = pynn.FunctionLoss(keeps)
+    model.fit(X, y, loss=loss, batch_size=4, epochs=2)
+    assert all(np.array_equal(a, b) for a, b in kept)
+    assert (y == 1).all()
+    gone = weakref.ref(loss)
+    del loss, model
+    gc.collect()
+    assert gone() is None
+
+
+# ---- what is counted, and what is warned of -----------------------------------------------------------------------------
+@pytest.mark.parametrize("name", BY_CLASS)
+@pytest.mark.filterwarnings("ignore:NLLLoss takes")
+def test_ignored_rows_count_in_no_metric(name: str) -> None:
+    y = RNG.integers(0, 4, N)
+    y[::3] = -100
+    model = net((4,))
+    got = model.evaluate(X, y, loss=name, metrics=["accuracy", "f1", "top_2_accuracy"])
+    kept = model.evaluate(X[y >= 0], y[y >= 0], loss=name, metrics=["accuracy", "f1", "top_2_accuracy"])
+    assert got == pytest.approx(kept, rel=1e-12)
+    trained = net((4,)).fit(X, y, loss=name, batch_size=N, metrics=["f1"]).history
+    assert trained["accuracy"][0] == pytest.approx(kept["accuracy"], rel=1e-12)
+    assert trained["f1"][0] == pytest.approx(kept["f1"], rel=1e-12)
+    none = model.evaluate(X, np.full(N, -100), loss=name)
+    assert np.isnan(none["accuracy"])
+
+
+DOUBLED = [
+    *((name, "sigmoid", "takes logits") for name in ("bce_with_logits", "sigmoid_focal", "multilabel_soft_margin", "soft_margin")),
+    *((pynn.CrossEntropyLoss(), last, "takes logits") for last in ("softmax", "sigmoid")),
+    *(("focal", last, "takes logits") for last in ("softmax", "sigmoid")),
+    *(("nll", last, "takes log-probabilities.*end in LogSoftmax") for last in ("softmax", "sigmoid", None)),
+    ("kl_div", "softmax", "takes log-probabilities.*end in LogSoftmax"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("loss", "last", "match"), DOUBLED)
+def test_outputs_that_a_loss_does_not_take_are_warned_of(loss: Any, last: str | None, match: str) -> None:
+    layers = [pynn.Linear(6, 4, seed=0), *([last] if last else [])]
+    y = target(pynn.losses.get(loss), (4,))
+    with pytest.warns(UserWarning, match=match) as seen:
+        pynn.Sequential(*layers).fit(X, y, loss=loss, on_nan="ignore")
+    assert seen[0].filename == __file__
