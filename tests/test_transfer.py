@@ -1,34 +1,10 @@
-"""Transfer learning end to end: the example, and what a frozen body and a new head mean."""
+"""What a frozen body and a new head mean."""
 
-import importlib.util
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytest
 
 import pynn
-
-EXAMPLE = Path(__file__).parents[1] / "examples" / "transfer_learning.py"
-
-
-@pytest.fixture
-def example() -> Any:
-    if not EXAMPLE.exists():
-        pytest.skip("the examples are not here")
-    spec = importlib.util.spec_from_file_location("transfer_learning", EXAMPLE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_example_learns(example: Any, tmp_path: Path) -> None:
-    assert example.pretrain(tmp_path / "m") > 0.97
-    accuracy = example.fine_tune(tmp_path / "m", 100)
-    assert accuracy["a new head"] > 0.75
-    assert accuracy["all of it"] > 0.85
 
 
 def test_a_frozen_body_stays_and_a_new_head_learns(tmp_path: Path) -> None:
