@@ -86,12 +86,37 @@ def gemm(form: str, m: int, n: int, k: int) -> Mapping[str, Run]:
     return {"": run}
 
 
+def layer(name: str, arguments: tuple[int, ...], x: NDArray, g: NDArray) -> Mapping[str, Run]:
+    made = getattr(pynn, name)(*arguments)
+
+    def once() -> None:
+        made(x)
+        made.backward(g)
+
+    return {"": repeat(once)}
+
+
 def digits(data: tuple[NDArray, ...], epochs: int, batch: int) -> Mapping[str, Callable[[], tuple[float, float]]]:
+    return _trained(lambda: pynn.Sequential(pynn.Linear(64, 128, seed=0), "relu", pynn.Linear(128, 10, seed=1)), data, epochs, batch)
+
+
+def digits_cnn(data: tuple[NDArray, ...], epochs: int, batch: int) -> Mapping[str, Callable[[], tuple[float, float]]]:
+    def make() -> pynn.Sequential:
+        convolutions = pynn.Conv2d(1, 16, 3, padding=1, seed=0), pynn.Conv2d(16, 32, 3, padding=1, seed=1)
+        parts = [part for conv in convolutions for part in (conv, pynn.ReLU(), pynn.MaxPool2d(2))]
+        return pynn.Sequential(*parts, pynn.Flatten(), pynn.Linear(1568, 10, seed=2))
+
+    return _trained(make, data, epochs, batch)
+
+
+def _trained(
+    make: Callable[[], pynn.Sequential], data: tuple[NDArray, ...], epochs: int, batch: int
+) -> Mapping[str, Callable[[], tuple[float, float]]]:
     X, Xt, y, yt = data
 
     def train() -> tuple[float, float]:
         start = time.perf_counter()
-        m = pynn.Sequential(pynn.Linear(64, 128, seed=0), "relu", pynn.Linear(128, 10, seed=1))
+        m = make()
         m.fit(X, y, loss="cross_entropy", optimizer=pynn.optim.Adam(lr=1e-3), epochs=epochs, batch_size=batch, seed=0, verbose=False)
         return time.perf_counter() - start, float(np.mean(m.predict_class(Xt) == yt))
 

@@ -189,13 +189,41 @@ def gemm(form: str, m: int, n: int, k: int) -> Mapping[str, Run]:
     return {"": repeat(lambda: torch.mm(a, b, out=c))}
 
 
+def layer(name: str, arguments: tuple[int, ...], x: NDArray, g: NDArray) -> Mapping[str, Run]:
+    made, x, g = getattr(torch.nn, name)(*arguments), torch.from_numpy(x).requires_grad_(), torch.from_numpy(g)
+    leaves = [x, *made.parameters()]
+
+    def once() -> None:
+        for leaf in leaves:
+            leaf.grad = None
+        made(x).backward(g)
+
+    return {"": repeat(once)}
+
+
 def digits(data: tuple[NDArray, ...], epochs: int, batch: int) -> Mapping[str, Callable[[], tuple[float, float]]]:
+    make = lambda: torch.nn.Sequential(torch.nn.Linear(64, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))  # noqa: E731
+    return _trained(make, data, epochs, batch)
+
+
+def digits_cnn(data: tuple[NDArray, ...], epochs: int, batch: int) -> Mapping[str, Callable[[], tuple[float, float]]]:
+    def make() -> torch.nn.Sequential:
+        convolutions = torch.nn.Conv2d(1, 16, 3, padding=1), torch.nn.Conv2d(16, 32, 3, padding=1)
+        parts = [part for conv in convolutions for part in (conv, torch.nn.ReLU(), torch.nn.MaxPool2d(2))]
+        return torch.nn.Sequential(*parts, torch.nn.Flatten(), torch.nn.Linear(1568, 10))
+
+    return _trained(make, data, epochs, batch)
+
+
+def _trained(
+    make: Callable[[], torch.nn.Module], data: tuple[NDArray, ...], epochs: int, batch: int
+) -> Mapping[str, Callable[[], tuple[float, float]]]:
     X, Xt, y, yt = map(torch.from_numpy, data)
 
     def train(fused: bool) -> tuple[float, float]:
         torch.manual_seed(0)
         start = time.perf_counter()
-        m = torch.nn.Sequential(torch.nn.Linear(64, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))
+        m = make()
         optimizer = torch.optim.Adam(m.parameters(), lr=1e-3, fused=fused)
         for _ in range(epochs):
             for rows in torch.randperm(len(X)).split(batch):
