@@ -85,6 +85,68 @@ static void CAT(taps, SFX)(const pn_taps *t, size_t images, const void *a, const
     }
 }
 
+/* ---- every channel by itself: b holds one number a channel and tap; steps is 1 ---- */
+
+/* m pixels of one vector of channels, n of which count. m is constant after inlining. */
+static ALWAYS void CAT(depth_tile, SFX)(const int m, const pn_taps *t, const R *a, const R *b, V bias, R *c, size_t n)
+{
+    V s[8];
+    UNROLL for (int i = 0; i < m; i++) s[i] = bias;
+    for (size_t r = 0; r < t->runs; r++) {
+        const V w = CAT(load_most, SFX)(b + t->b_at[r], n);
+        const R *p = a + t->a_at[r];
+        UNROLL for (int i = 0; i < m; i++) s[i] = FMA(CAT(load_most, SFX)(p + i * t->a_row, n), w, s[i]);
+    }
+    UNROLL for (int i = 0; i < m; i++) CAT(store_most, SFX)(c + i * t->c_row, n, s[i]);
+}
+static void CAT(depth_taps, SFX)(const pn_taps *t, size_t images, const void *a, const void *b, const void *bias, void *c)
+{
+    for (size_t q = 0; q < images; q++)
+        for (size_t r = 0; r < t->lines; r++)
+            for (size_t j = 0; j < t->n; j += L) {
+                const R *p = (const R *)a + (ptrdiff_t)q * t->a_image + (ptrdiff_t)r * t->a_line + j;
+                const R *w = (const R *)b + j / (NV * L) * t->b_panel + j % (NV * L);
+                R *o = (R *)c + (ptrdiff_t)q * t->c_image + (ptrdiff_t)r * t->c_line + j;
+                const V start = bias ? CAT(load_most, SFX)((const R *)bias + j, t->n - j) : (V){ 0 };
+                size_t i = 0;
+                for (; i + 8 <= t->m; i += 8, p += 8 * t->a_row, o += 8 * t->c_row) CAT(depth_tile, SFX)(8, t, p, w, start, o, t->n - j);
+                for (; i + 3 <= t->m; i += 3, p += 3 * t->a_row, o += 3 * t->c_row) CAT(depth_tile, SFX)(3, t, p, w, start, o, t->n - j);
+                for (; i < t->m; i++, p += t->a_row, o += t->c_row) CAT(depth_tile, SFX)(1, t, p, w, start, o, t->n - j);
+            }
+}
+
+/* c (lines, m taps) += the sums over runs r and steps k of a, from the tap on, times b; every other step has sums of its own. */
+static ALWAYS void CAT(depth_sum_tile, SFX)(const int m, const pn_taps *t, const R *a, const R *b, R *c, size_t n)
+{
+    V s[2][4];
+    UNROLL for (int i = 0; i < m; i++) s[0][i] = s[1][i] = (V){ 0 };
+    for (size_t r = 0; r < t->runs; r++) {
+        const R *p = a + t->a_at[r], *q = b + t->b_at[r];
+        size_t k = 0;
+        for (; k + 2 <= t->steps; k += 2)
+            UNROLL for (int e = 0; e < 2; e++, p += t->a_step, q += t->b_step) {
+                const V g = CAT(load_most, SFX)(q, n);
+                UNROLL for (int i = 0; i < m; i++) s[e][i] = FMA(CAT(load_most, SFX)(p + i * t->a_row, n), g, s[e][i]);
+            }
+        if (k == t->steps) continue;
+        const V g = CAT(load_most, SFX)(q, n);
+        UNROLL for (int i = 0; i < m; i++) s[0][i] = FMA(CAT(load_most, SFX)(p + i * t->a_row, n), g, s[0][i]);
+    }
+    UNROLL for (int i = 0; i < m; i++) CAT(store_most, SFX)(c + i * t->c_row, n, CAT(load_most, SFX)(c + i * t->c_row, n) + (s[0][i] + s[1][i]));
+}
+static void CAT(depth_sums, SFX)(const pn_taps *t, const void *a, const void *b, void *c)
+{
+    for (size_t j = 0; j < t->n; j += L)
+        for (size_t r = 0; r < t->lines; r++) {
+            const R *p = (const R *)a + (ptrdiff_t)r * t->a_line + j, *g = (const R *)b + j;
+            R *o = (R *)c + (ptrdiff_t)r * t->c_line + j / (NV * L) * t->b_panel + j % (NV * L);
+            size_t i = 0;
+            for (; i + 4 <= t->m; i += 4, p += 4 * t->a_row, o += 4 * t->c_row) CAT(depth_sum_tile, SFX)(4, t, p, g, o, t->n - j);
+            if (i + 3 == t->m) CAT(depth_sum_tile, SFX)(3, t, p, g, o, t->n - j);
+            else for (; i < t->m; i++, p += t->a_row, o += t->c_row) CAT(depth_sum_tile, SFX)(1, t, p, g, o, t->n - j);
+        }
+}
+
 /* y[j*ldy + i] = x[i*ldx + j] for i < m, j < n. */
 static void CAT(turn, SFX)(size_t m, size_t n, const void *x, size_t ldx, void *y, size_t ldy)
 {
@@ -95,6 +157,12 @@ static void CAT(turn, SFX)(size_t m, size_t n, const void *x, size_t ldx, void *
             const R *s = (const R *)x + i * ldx + j;
             R *d = (R *)y + j * ldy + i;
             V r[L];
+            if (2 * rows <= L) {                /* then half as many rows are turned into pairs of columns */
+                UNROLL for (size_t k = 0; k < L / 2; k++) r[k] = k < rows ? CAT(load_most, SFX)(s + k * ldx, columns) : (V){ 0 };
+                CAT(transpose, SFX)(r, L / 2);
+                UNROLL for (size_t k = 0; k < L; k++) if (k < columns) STORE_PART(d + k * ldy, rows, k % 2 ? SWAP(r[k / 2], L / 2) : r[k / 2]);
+                continue;
+            }
             if (rows == L && columns == L) {
                 UNROLL for (size_t k = 0; k < L; k++) r[k] = LOAD(s + k * ldx);
                 CAT(transpose, SFX)(r, L);

@@ -62,7 +62,8 @@ typedef void pn_taps_fn(const pn_taps *t, size_t images, const void *a, const vo
 typedef struct { size_t h, w, o, n, row, y_image, x_image; const ptrdiff_t *at; } pn_dots;
 typedef void pn_turn_fn(size_t m, size_t n, const void *x, size_t ldx, void *y, size_t ldy);     /* y (n, m) = x (m, n) transposed */
 typedef struct {
-    pn_taps_fn *taps;
+    pn_taps_fn *taps, *depth_taps;                          /* the latter: column j of a instead of its element, b in panels of one number a column */
+    void (*depth_sums)(const pn_taps *t, const void *a, const void *b, void *c);    /* c's panels are b_panel apart; see conv.h */
     size_t (*panel_width)(size_t n);
     void (*pack)(const void *w, size_t n, size_t c, size_t taps, int turned, size_t width, void *out);
     void (*pack_rows)(const void *w, size_t n, size_t c, size_t h, size_t k, size_t row, void *out);

@@ -1,14 +1,6 @@
 /* pooling.h - windows of images: their maxima, means and p-norms, and the gradients.
  * No include guard: kernels.c includes it once per type. Images stand with their channels last: x (h, w, c), y (rows, columns, c). */
 
-/* LOAD and STORE of the n <= L channels that are left. */
-static ALWAYS V CAT(take, SFX)(const R *p, size_t n) { return n == L ? LOAD(p) : LOAD_PART(p, n); }
-static ALWAYS void CAT(give, SFX)(R *p, size_t n, V v)
-{
-    if (n == L) STORE(p, v);
-    else STORE_PART(p, n, v);
-}
-
 /* For each output pixel and each vector of channels, in order. */
 #define EACH_OUTPUT \
     for (size_t i = 0, o = 0; i < p->rows; i++) \
@@ -20,31 +12,36 @@ static ALWAYS void CAT(give, SFX)(R *p, size_t n, V v)
         for (size_t k = r * p->w_size + p->w[j].from; k < r * p->w_size + p->w[j].to; k += p->w[j].step)
 
 /* index: the pixel of each maximum, as an integer of y's size, or NULL. The first of equal ones; a NaN beats all. */
-static void CAT(max_pool, SFX)(const pn_pool *p, const void *x, void *y, void *index)
+static ALWAYS void CAT(maxima, SFX)(const int marks, const pn_pool *p, const void *x, void *y, void *index)
 {
     EACH_OUTPUT {
         V most = SPLAT(-(R)INFINITY);
         VI at = (VI){ 0 } + (I)(p->h[i].from * p->w_size + p->w[j].from);
         EACH_INPUT {
-            const V v = CAT(take, SFX)((const R *)x + k * p->c + c, n);
+            const V v = CAT(load_most, SFX)((const R *)x + k * p->c + c, n);
             const VI more = (v > most) | (v != v);
             most = SEL(more, v, most);
-            at = (VI)SEL(more, (V)((VI){ 0 } + (I)k), (V)at);
+            if (marks) at = (VI)SEL(more, (V)((VI){ 0 } + (I)k), (V)at);
         }
-        CAT(give, SFX)((R *)y + o * p->c + c, n, most);
-        if (index) CAT(give, SFX)((R *)index + o * p->c + c, n, (V)at);
+        CAT(store_most, SFX)((R *)y + o * p->c + c, n, most);
+        if (marks) CAT(store_most, SFX)((R *)index + o * p->c + c, n, (V)at);
     }
+}
+static void CAT(max_pool, SFX)(const pn_pool *p, const void *x, void *y, void *index)
+{
+    if (index) CAT(maxima, SFX)(1, p, x, y, index);
+    else CAT(maxima, SFX)(0, p, x, y, NULL);
 }
 
 /* gx, which starts as zeros, gets each gradient where the maximum stood. */
 static void CAT(max_pool_back, SFX)(const pn_pool *p, const void *index, const void *gy, void *gx)
 {
     EACH_OUTPUT {
-        const V g = CAT(take, SFX)((const R *)gy + o * p->c + c, n);
-        const VI at = (VI)CAT(take, SFX)((const R *)index + o * p->c + c, n);
+        const V g = CAT(load_most, SFX)((const R *)gy + o * p->c + c, n);
+        const VI at = (VI)CAT(load_most, SFX)((const R *)index + o * p->c + c, n);
         EACH_INPUT {
             R *q = (R *)gx + k * p->c + c;
-            CAT(give, SFX)(q, n, CAT(take, SFX)(q, n) + (V)((VI)g & (at == (I)k)));
+            CAT(store_most, SFX)(q, n, CAT(load_most, SFX)(q, n) + (V)((VI)g & (at == (I)k)));
         }
     }
 }
@@ -67,7 +64,7 @@ static ALWAYS void CAT(max_quads_row, SFX)(const int marks, size_t columns, cons
         }
         if (!marks) {
             UNROLL for (size_t i = 0; i < 2; i++) most[i] = SEL(CAT(beats, SFX)(r[i][1], r[i][0]), r[i][1], r[i][0]);
-            CAT(give, SFX)(y + j, n, SEL(CAT(beats, SFX)(most[1], most[0]), most[1], most[0]));
+            CAT(store_most, SFX)(y + j, n, SEL(CAT(beats, SFX)(most[1], most[0]), most[1], most[0]));
             continue;
         }
         V top = r[0][0], at = { 0 };
@@ -77,8 +74,8 @@ static ALWAYS void CAT(max_quads_row, SFX)(const int marks, size_t columns, cons
             top = SEL(more, v, top);
             at = SEL(more, (V)((VI){ 0 } + (I)k), at);
         }
-        CAT(give, SFX)(y + j, n, top);
-        CAT(give, SFX)(index + j, n, at);
+        CAT(store_most, SFX)(y + j, n, top);
+        CAT(store_most, SFX)(index + j, n, at);
     }
 }
 static void CAT(max_quads, SFX)(size_t rows, size_t columns, const void *x, size_t ldx, void *y, void *index)
@@ -96,13 +93,13 @@ static void CAT(max_quads_back, SFX)(size_t rows, size_t columns, const void *in
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j += L) {
             const size_t n = columns - j < L ? columns - j : L;
-            const V g = CAT(take, SFX)((const R *)gy + i * columns + j, n);
-            const VI at = (VI)CAT(take, SFX)((const R *)index + i * columns + j, n);
+            const V g = CAT(load_most, SFX)((const R *)gy + i * columns + j, n);
+            const VI at = (VI)CAT(load_most, SFX)((const R *)index + i * columns + j, n);
             UNROLL for (size_t r = 0; r < 2; r++) {
                 const V a = (V)((VI)g & (at == (I)(2 * r))), b = (V)((VI)g & (at == (I)(2 * r + 1)));
                 R *q = (R *)gx + (2 * i + r) * ldx + 2 * j;
-                CAT(give, SFX)(q, 2 * n < L ? 2 * n : L, LOWER(a, b));
-                if (2 * n > L) CAT(give, SFX)(q + L, 2 * n - L, UPPER(a, b));
+                CAT(store_most, SFX)(q, 2 * n < L ? 2 * n : L, LOWER(a, b));
+                if (2 * n > L) CAT(store_most, SFX)(q + L, 2 * n - L, UPPER(a, b));
             }
         }
 }
@@ -123,18 +120,18 @@ static void CAT(mean_pool, SFX)(const pn_pool *p, const void *x, void *y)
 {
     EACH_OUTPUT {
         V sum = { 0 };
-        EACH_INPUT sum += CAT(take, SFX)((const R *)x + k * p->c + c, n);
-        CAT(give, SFX)((R *)y + o * p->c + c, n, sum / CAT(divisor, SFX)(p, i, j));
+        EACH_INPUT sum += CAT(load_most, SFX)((const R *)x + k * p->c + c, n);
+        CAT(store_most, SFX)((R *)y + o * p->c + c, n, sum / CAT(divisor, SFX)(p, i, j));
     }
 }
 
 static void CAT(mean_pool_back, SFX)(const pn_pool *p, const void *gy, void *gx)
 {
     EACH_OUTPUT {
-        const V g = CAT(take, SFX)((const R *)gy + o * p->c + c, n) / CAT(divisor, SFX)(p, i, j);
+        const V g = CAT(load_most, SFX)((const R *)gy + o * p->c + c, n) / CAT(divisor, SFX)(p, i, j);
         EACH_INPUT {
             R *q = (R *)gx + k * p->c + c;
-            CAT(give, SFX)(q, n, CAT(take, SFX)(q, n) + g);
+            CAT(store_most, SFX)(q, n, CAT(load_most, SFX)(q, n) + g);
         }
     }
 }
@@ -152,9 +149,9 @@ static void CAT(norm_pool, SFX)(const pn_pool *p, const void *x, void *y)
 {
     EACH_OUTPUT {
         V sum = { 0 };
-        EACH_INPUT sum += CAT(powers, SFX)(CAT(take, SFX)((const R *)x + k * p->c + c, n), p->p);
+        EACH_INPUT sum += CAT(powers, SFX)(CAT(load_most, SFX)((const R *)x + k * p->c + c, n), p->p);
         sum /= CAT(divisor, SFX)(p, i, j);
-        CAT(give, SFX)((R *)y + o * p->c + c, n, p->p == 2 ? SQRT(sum) : CAT(powers, SFX)(sum, 1 / p->p));
+        CAT(store_most, SFX)((R *)y + o * p->c + c, n, p->p == 2 ? SQRT(sum) : CAT(powers, SFX)(sum, 1 / p->p));
     }
 }
 
@@ -162,11 +159,11 @@ static void CAT(norm_pool, SFX)(const pn_pool *p, const void *x, void *y)
 static void CAT(norm_pool_back, SFX)(const pn_pool *p, const void *x, const void *y, const void *gy, void *gx)
 {
     EACH_OUTPUT {
-        const V v = CAT(take, SFX)((const R *)y + o * p->c + c, n), g = CAT(take, SFX)((const R *)gy + o * p->c + c, n) / CAT(divisor, SFX)(p, i, j);
+        const V v = CAT(load_most, SFX)((const R *)y + o * p->c + c, n), g = CAT(load_most, SFX)((const R *)gy + o * p->c + c, n) / CAT(divisor, SFX)(p, i, j);
         const V scale = SEL(v == 0, (V){ 0 }, g * CAT(powers, SFX)(v, 1 - p->p));
         EACH_INPUT {
             R *q = (R *)gx + k * p->c + c;
-            CAT(give, SFX)(q, n, CAT(take, SFX)(q, n) + scale * CAT(powers, SFX)(CAT(take, SFX)((const R *)x + k * p->c + c, n), p->p - 1));
+            CAT(store_most, SFX)(q, n, CAT(load_most, SFX)(q, n) + scale * CAT(powers, SFX)(CAT(load_most, SFX)((const R *)x + k * p->c + c, n), p->p - 1));
         }
     }
 }

@@ -142,6 +142,11 @@ static ALWAYS void CAT(transpose, SFX)(V *r, const size_t n)
 
 /* The first left elements of p, at most a vector. */
 static ALWAYS V CAT(load_most, SFX)(const R *p, size_t left) { return left >= L ? LOAD(p) : LOAD_PART(p, left); }
+static ALWAYS void CAT(store_most, SFX)(R *p, size_t left, V v)
+{
+    if (left >= L) STORE(p, v);
+    else STORE_PART(p, left, v);
+}
 
 /* d[p*w + i] = s[i*ld + p] for p < k, i < n; zeros for n <= i < w, w <= L a power of two. Stores are whole vectors, up to one past the end. */
 static ALWAYS void CAT(pack_turned, SFX)(const R *s, size_t ld, size_t n, size_t k, R *d, const size_t w, size_t dw)

@@ -109,6 +109,7 @@ static pn_status plan_back(pn_builder *b, pn_conv *v)
     const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t row = w->y_room * v->yc, phases = h->s * w->s;
     const int zeros = v->mode == ZEROS;
+    const size_t deep = v->depthwise ? 1 : v->o, across = v->depthwise ? v->o : v->c;
     const size_t xh = zeros ? h->x : h->x_room, xw = zeros ? w->x : w->x_room, image = zeros ? xh * xw * v->xc : v->x_size;
     v->back = pn_plan_own(b, phases * sizeof *v->back);
     ptrdiff_t *at = pn_plan_own(b, 2 * phases * v->taps * sizeof *at);
@@ -121,12 +122,12 @@ static pn_status plan_back(pn_builder *b, pn_conv *v)
             const ptrdiff_t z = (ptrdiff_t)(j + (zeros ? w->before : 0)) - (ptrdiff_t)(t % w->k * w->d);
             if (u % (ptrdiff_t)h->s || z % (ptrdiff_t)w->s) continue;
             at[n] = (u / (ptrdiff_t)h->s + (ptrdiff_t)h->y_at) * (ptrdiff_t)row + (z / (ptrdiff_t)w->s + (ptrdiff_t)w->y_at) * (ptrdiff_t)v->yc;
-            at[v->taps + n++] = (ptrdiff_t)(t * v->o * v->turned_width);
+            at[v->taps + n++] = (ptrdiff_t)(t * deep * v->turned_width);
         }
-        v->back[f] = (pn_taps){ .runs = n, .steps = v->o, .a_at = at, .b_at = at + v->taps, .a_row = (ptrdiff_t)v->yc, .a_step = 1,
-                                .b_step = (ptrdiff_t)v->turned_width, .b_panel = (ptrdiff_t)(v->taps * v->o * v->turned_width),
+        v->back[f] = (pn_taps){ .runs = n, .steps = deep, .a_at = at, .b_at = at + v->taps, .a_row = (ptrdiff_t)v->yc, .a_step = 1,
+                                .b_step = (ptrdiff_t)v->turned_width, .b_panel = (ptrdiff_t)(v->taps * deep * v->turned_width),
                                 .c_row = (ptrdiff_t)(w->s * v->xc), .lines = xh > i ? (xh - i - 1) / h->s + 1 : 0, .m = xw > j ? (xw - j - 1) / w->s + 1 : 0,
-                                .n = v->c, .a_line = (ptrdiff_t)row, .c_line = (ptrdiff_t)(h->s * xw * v->xc), .a_image = (ptrdiff_t)v->y_size,
+                                .n = across, .a_line = (ptrdiff_t)row, .c_line = (ptrdiff_t)(h->s * xw * v->xc), .a_image = (ptrdiff_t)v->y_size,
                                 .c_image = (ptrdiff_t)image };
     }
     return PN_OK;
@@ -146,6 +147,11 @@ static pn_status plan_weight(pn_builder *b, pn_conv *v)
     v->weight = (pn_taps){ .runs = h->y, .steps = w->y, .a_at = at, .b_at = at + h->y, .a_row = 1, .a_step = (ptrdiff_t)(w->s * v->xc),
                            .b_step = (ptrdiff_t)v->yc, .c_row = (ptrdiff_t)v->width, .lines = h->k, .m = v->whole ? w->k * v->c : v->c,
                            .a_line = (ptrdiff_t)(h->d * row), .c_line = (ptrdiff_t)(w->k * v->c * v->width), .add = 1 };
+    if (!v->depthwise) return PN_OK;
+    v->weight.m = w->k;
+    v->weight.n = v->o;
+    v->weight.a_row = (ptrdiff_t)(w->d * v->xc);
+    v->weight.b_panel = (ptrdiff_t)(v->taps * v->width);
     return PN_OK;
 }
 
@@ -225,7 +231,9 @@ static pn_conv *plan(pn_builder *b, size_t node)
     const pn_shape *x = v->transposed ? &n->shape : in, *y = v->transposed ? in : &n->shape;
     v->xc = x->dim[0];
     v->yc = y->dim[0];
-    v->c = v->xc / v->groups;
+    v->depthwise = v->groups > 1 && v->groups == v->xc && v->xc == v->yc;
+    if (v->depthwise) v->groups = 1;
+    v->c = v->depthwise ? 1 : v->xc / v->groups;
     v->o = v->yc / v->groups;
     v->a[0] = (pn_axis){ 1, 1, 1, 0, 1, 1, 1, 1, 0 };
     for (size_t i = 0, from = 2 - axes(n); i < axes(n); i++) {
@@ -235,7 +243,7 @@ static pn_conv *plan(pn_builder *b, size_t node)
         measure(a, v->mode);
     }
     v->taps = v->a[0].k * v->a[1].k;
-    v->whole = v->a[1].d == 1 && v->groups == 1;
+    v->whole = v->a[1].d == 1 && v->groups == 1 && !v->depthwise;
     const int last = b->layout[n->inputs[0]];
     v->x_layout = v->transposed ? b->layout[node] : last;
     v->y_layout = v->transposed ? last : b->layout[node];
@@ -244,6 +252,7 @@ static pn_conv *plan(pn_builder *b, size_t node)
     v->turned_width = b->k->conv.panel_width(v->c);
     v->packed = v->groups * (v->width ? (v->o + v->width - 1) / v->width * v->width : 0) * v->c * v->taps;
     v->turned = v->groups * (v->turned_width ? (v->c + v->turned_width - 1) / v->turned_width * v->turned_width : 0) * v->o * v->taps;
+    if (v->depthwise) v->turned_width = v->width, v->turned = v->packed;
     v->part = v->packed + (v->transposed ? v->xc : v->yc);
     v->lanes = least(b->rows, most(least(b->rows / 4, PN_CONV_LANES), least(b->rows, 8)));
     if (v->lanes > 1) v->lanes = least(v->lanes, most(PARTS / (v->part + 1), 1));

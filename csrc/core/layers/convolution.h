@@ -15,6 +15,7 @@ typedef struct {
     pn_axis a[2];                                   /* rows, columns */
     size_t groups, xc, yc, c, o, taps;              /* channels of x and of y, in all and a group's */
     int transposed, mode, whole;                    /* whole: are a row's taps neighbours, so that they are one run? */
+    int depthwise;                                  /* every channel by itself: then groups and c are 1, and o is all of them */
     size_t lanes, at_once;
     _Atomic uint64_t *busy;                         /* a bit for each scratch in use */
     const pn_pooling *pool;                         /* what is computed behind y, and where the last of it and its indices are */
@@ -43,6 +44,7 @@ void pn_conv_backward(const pn_step *s, void *const *at);
 int pn_planes_fit(const pn_conv *v);                /* could a side be computed so, had it few channels? */
 void pn_planes_choose(pn_conv *v, size_t lanes);    /* sets y_planes and x_planes */
 pn_status pn_planes_plan(pn_builder *b, pn_conv *v);
+void pn_planes_clear(const pn_conv *v, char *planes, int x, int y, size_t size);       /* those of x, of y, or both */
 /* One image of a side from the other's, both as their arrays stand; planes and out: scratch. */
 void pn_planes_y(const pn_conv_job *j, const char *x, char *planes, char *out, const char *bias, char *y);
 void pn_planes_x(const pn_conv_job *j, const char *y, char *planes, char *out, const char *bias, char *x);

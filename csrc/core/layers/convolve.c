@@ -116,6 +116,8 @@ static const char *y_images(const pn_conv_job *j, size_t n, const char *y, char 
     return scratch;
 }
 
+static pn_taps_fn *taps_of(const pn_conv_job *j) { return j->v->depthwise ? j->s->k->conv.depth_taps : j->s->k->conv.taps; }
+
 /* n images of y from those of x in xs. */
 static void y_from_x(const pn_conv_job *j, size_t n, const char *xs, char *out, const char *bias, char *y)
 {
@@ -124,7 +126,7 @@ static void y_from_x(const pn_conv_job *j, size_t n, const char *xs, char *out, 
     const size_t size = s->bytes, image = y_image(v) * size;
     char *to = v->y_layout ? y : out;
     for (size_t g = 0; g < v->groups; g++)
-        s->k->conv.taps(&v->forward, n, xs + g * v->c * size, j->weight + g * (v->packed / v->groups) * size, bias ? bias + g * v->o * size : NULL,
+        taps_of(j)(&v->forward, n, xs + g * v->c * size, j->weight + g * (v->packed / v->groups) * size, bias ? bias + g * v->o * size : NULL,
                         to + g * v->o * size);
     const place p = dense(v->a[0].y, v->a[1].y, v->yc);
     for (size_t k = 0; k < n && !v->y_layout; k++) emit(s, out + k * image, &p, y + k * image, 0);
@@ -141,7 +143,7 @@ static void x_from_y(const pn_conv_job *j, size_t n, const char *ys, char *out, 
     const size_t rows = v->mode == ZEROS ? v->a[1].x : v->a[1].x_room, step = v->mode == ZEROS ? image : v->x_size * size;
     for (size_t g = 0; g < v->groups; g++)
         for (size_t f = 0; f < v->a[0].s * v->a[1].s; f++)
-            s->k->conv.taps(&v->back[f], n, ys + g * v->o * size, j->turned + g * (v->turned / v->groups) * size, bias ? bias + g * v->c * size : NULL,
+            taps_of(j)(&v->back[f], n, ys + g * v->o * size, j->turned + g * (v->turned / v->groups) * size, bias ? bias + g * v->c * size : NULL,
                             to + ((f / v->a[1].s * rows + f % v->a[1].s) * v->xc + g * v->c) * size);
     if (direct) return;
     const place p = v->mode == ZEROS ? dense(v->a[0].x, v->a[1].x, v->xc) : x_place(v);
@@ -174,6 +176,10 @@ static void weight_sums(const pn_conv_job *j, const char *xs, const char *ys, ch
 {
     const pn_conv *v = j->v;
     const size_t size = j->s->bytes, lines = v->whole ? 1 : v->a[1].k;
+    if (v->depthwise) {
+        j->s->k->conv.depth_sums(&v->weight, xs, ys + y_place(v).at * size, sums);
+        return;
+    }
     for (size_t g = 0; g < v->groups; g++)
         for (size_t p = 0; p < v->o; p += v->width)
             for (size_t l = 0; l < lines; l++) {
@@ -208,11 +214,11 @@ static lane lane_of(const pn_conv_job *j, size_t i)
 static void leave(const pn_conv_job *j, const lane *l) { atomic_fetch_and(j->v->busy, ~((uint64_t)1 << l->scratch)); }
 
 /* Borders are zero; what has none is written over. */
-static void clear(const pn_conv *v, const lane *l, int x, int y, int planes, size_t size)
+static void clear(const pn_conv *v, const lane *l, int x, int y, int x_planes, int y_planes, size_t size)
 {
     if (x && !v->x_direct && v->x_size > x_image(v)) memset(l->x, 0, v->at_once * v->x_size * size);
     if (y && !v->y_direct && v->y_size > y_image(v)) memset(l->y, 0, v->at_once * v->y_size * size);
-    if (planes) memset(l->planes, 0, v->planes_size * size);
+    if (x_planes || y_planes) pn_planes_clear(v, l->planes, x_planes, y_planes, size);
 }
 
 /* n images of a side: x and y are the arrays, xs and ys what the products read. */
@@ -268,7 +274,7 @@ static void forward_lane(void *context, size_t i)
     const pn_step *s = j->s;
     const lane l = lane_of(j, i);
     const char *bias = s->epilogue.bias;
-    clear(v, &l, !v->transposed && !v->y_planes, v->transposed && !v->x_planes, v->transposed ? v->x_planes : v->y_planes, s->bytes);
+    clear(v, &l, !v->transposed && !v->y_planes, v->transposed && !v->x_planes, !v->transposed && v->y_planes, v->transposed && v->x_planes, s->bytes);
     for (size_t k = l.from, n; k < l.to; k += n) {
         n = l.to - k < v->at_once ? l.to - k : v->at_once;
         if (v->transposed) {
@@ -308,7 +314,7 @@ static void backward_lane(void *context, size_t i)
     const int x_used = sums || (v->transposed && (v->wants_bias || (v->wants && !in_planes))), y_used = sums || (!v->transposed && v->wants && !in_planes);
     char *part = (char *)j->parts + i * v->part * s->bytes;
     memset(part, 0, v->part * s->bytes);
-    clear(v, &l, x_used, y_used, v->planes_size > 0, s->bytes);
+    clear(v, &l, x_used, y_used, v->y_planes, v->x_planes, s->bytes);
     for (size_t k = l.from, n; k < l.to; k += n) {
         n = l.to - k < v->at_once ? l.to - k : v->at_once;
         const char *x = j->x + k * x_image(v) * s->bytes, *y = y_gradients(j, &l, k, n);
@@ -332,7 +338,7 @@ static void pack_group(void *context, size_t g)
     const char *w = (const char *)s->node->slots[WEIGHT].data + g * v->o * v->c * v->taps * s->bytes;
     if (j->weight) s->k->conv.pack(w, v->o, v->c, v->taps, 0, v->width, (char *)j->weight + g * (v->packed / v->groups) * s->bytes);
     if (j->turned && v->x_scatters) s->k->conv.pack_rows(w, v->o, v->c, v->a[0].k, v->a[1].k, (size_t)v->scatter.b_step, (char *)j->turned);
-    else if (j->turned) s->k->conv.pack(w, v->o, v->c, v->taps, 1, v->turned_width, (char *)j->turned + g * (v->turned / v->groups) * s->bytes);
+    else if (j->turned) s->k->conv.pack(w, v->o, v->c, v->taps, !v->depthwise, v->turned_width, (char *)j->turned + g * (v->turned / v->groups) * s->bytes);
 }
 
 void pn_conv_forward(const pn_step *s, void *const *at)

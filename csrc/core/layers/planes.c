@@ -11,7 +11,7 @@ static size_t x_plane(const pn_conv *v) { return v->a[0].x_room * v->a[1].x_room
 static size_t y_plane(const pn_conv *v) { return v->a[0].y_room * v->a[1].y_room; }
 static size_t x_planes_size(const pn_conv *v) { return up(v->xc * x_plane(v) + SLACK); }
 
-int pn_planes_fit(const pn_conv *v) { return v->groups == 1 && v->a[0].s == 1 && v->a[1].s == 1 && v->mode == ZEROS; }
+int pn_planes_fit(const pn_conv *v) { return v->groups == 1 && !v->depthwise && v->a[0].s == 1 && v->a[1].s == 1 && v->mode == ZEROS; }
 
 void pn_planes_choose(pn_conv *v, size_t lanes)
 {
@@ -51,6 +51,13 @@ pn_status pn_planes_plan(pn_builder *b, pn_conv *v)
     const size_t out = (v->y_planes ? v->o * up(ny) : 0) > (v->x_planes ? v->c * up(nx) : 0) ? v->o * up(ny) : v->x_planes ? v->c * up(nx) : 0;
     if (out > v->out_size) v->out_size = out;
     return PN_OK;
+}
+
+void pn_planes_clear(const pn_conv *v, char *planes, int x, int y, size_t size)
+{
+    const size_t all = v->at_once * x_planes_size(v);
+    if (x) memset(planes, 0, all * size);
+    if (y) memset(planes + all * size, 0, (v->planes_size - all) * size);
 }
 
 /* One image (h, w, c), plain or with its channels last, into planes whose rows are `row` long. */
