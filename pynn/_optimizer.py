@@ -149,7 +149,8 @@ class Optimizer:
                 raise ValueError(f"params: {p!r} appears twice")
             if self._matrices and p.data.ndim != 2:
                 raise ValueError(
-                    f"params: {type(self).__name__} updates matrices only, got {p!r}; give it those, and the rest to another optimizer"
+                    f"params: {type(self).__name__} updates matrices only, got {p!r}; give it those, and the rest to another: "
+                    f"pynn.optim.MultiOptimizer({type(self).__name__}(matrices), AdamW(rest))"
                 )
         values = {name: group.get(name, default) for name, default in self.defaults.items()}
         self._hyper.verify_scalars(type(self).__name__, values)

@@ -7,6 +7,7 @@ import copy
 import itertools
 import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -370,6 +371,68 @@ def test_a_closure_is_called_first() -> None:
 
     assert opt.step(closure) == 7.0
     np.testing.assert_array_equal(p.data, 0)
+
+
+def muon_and_adam(net: pynn.Sequential, **options: Any) -> pynn.optim.MultiOptimizer:
+    matrices, rest = ([p for p in net.parameters() if (p.data.ndim == 2) == square] for square in (True, False))
+    schedule = pynn.optim.lr_scheduler.StepLR(step_size=2)
+    return pynn.optim.MultiOptimizer(pynn.optim.Muon(matrices, lr=0.02, **options), pynn.optim.AdamW(rest, lr=0.01, schedule=schedule))
+
+
+def muon_net() -> pynn.Sequential:
+    return pynn.Sequential(pynn.Linear(4, 6, seed=0), "tanh", pynn.Linear(6, 1, seed=1))
+
+
+def test_several_optimizers_do_in_fit_what_each_does() -> None:
+    X, y, net, other = np.eye(4, dtype="f4"), np.arange(4.0, dtype="f4").reshape(4, 1), muon_net(), muon_net()
+    opt, loss = muon_and_adam(net), pynn.MSELoss()
+    for _ in range(5):
+        loss(net(X), y)
+        net.zero_grad()
+        net.backward(loss.backward())
+        opt.step()
+        opt.end_epoch({})
+    theirs = muon_and_adam(other)
+    other.fit(X, y, loss="mse", optimizer=theirs, epochs=5, shuffle=False, batch_size=4)
+    assert theirs.steps == opt.steps == 5
+    assert [g["lr"] for g in theirs.param_groups] == [g["lr"] for g in opt.param_groups] == pytest.approx([0.02, 0.0001])
+    for p, q in zip(net.parameters(), other.parameters(), strict=True):
+        np.testing.assert_allclose(p.data, q.data, rtol=1e-5, atol=1e-6)
+    assert repr(theirs).startswith("MultiOptimizer(Muon(lr=0.02")
+
+
+def test_several_optimizers_resume_to_the_bit(tmp_path: Path) -> None:
+    X, y = np.eye(4, dtype="f4"), np.arange(4.0, dtype="f4")
+    nets = muon_net(), muon_net()
+    settings: dict[str, Any] = {"loss": "mse", "batch_size": 3, "seed": 0}
+    nets[0].fit(X, y, optimizer=muon_and_adam(nets[0], ema_decay=0.5), epochs=6, **settings)
+    checkpoint = pynn.Checkpoint(tmp_path / "t", every_steps=1)
+    nets[1].fit(X, y, optimizer=muon_and_adam(nets[1], ema_decay=0.5), epochs=3, callbacks=[checkpoint], **settings)
+    opt = muon_and_adam(nets[1], ema_decay=0.5)
+    nets[1].fit(X, y, optimizer=opt, epochs=6, resume_from=tmp_path / "t", **settings)
+    assert nets[0].predict(X).tobytes() == nets[1].predict(X).tobytes()
+    last = nets[1].predict(X)
+    with opt.averages():
+        assert not np.array_equal(nets[1].predict(X), last)
+    assert nets[1].predict(X).tobytes() == last.tobytes()
+    with pytest.raises(ValueError, match="1 groups, expected 2"):
+        opt.load_state_dict(pynn.optim.Adam(nets[1].parameters()).state_dict() | {"param_groups": [{"params": []}]})
+
+
+def test_what_several_optimizers_refuse() -> None:
+    p, q = pynn.Parameter(np.ones(2)), pynn.Parameter(np.ones(2))
+    for make_, error, text in [
+        (lambda: pynn.optim.MultiOptimizer(), ValueError, "at least one"),
+        (lambda: pynn.optim.MultiOptimizer(pynn.optim.SGD()), ValueError, "parameters of its own"),
+        (lambda: pynn.optim.MultiOptimizer(pynn.optim.SGD([p]), pynn.optim.Adam([q, p])), ValueError, "parameters of its own"),
+        (lambda: pynn.optim.MultiOptimizer(pynn.optim.SGD([p], clip_norm=1.0)), ValueError, "clip_norm"),
+        (lambda: pynn.optim.MultiOptimizer(pynn.optim.LBFGS([p])), TypeError, "LBFGS"),
+        (lambda: pynn.optim.MultiOptimizer([pynn.optim.SGD([p])]), TypeError, "expected those of pynn.optim"),  # type: ignore[arg-type]
+        (lambda: pynn.optim.MultiOptimizer(pynn.optim.SGD([p])).add_param_group({"params": [q]}), TypeError, "one of its optimizers"),
+        (lambda: pynn.optim.MultiOptimizer(pynn.optim.SGD([p])).swap_averages(), RuntimeError, "ema_decay"),
+    ]:
+        with pytest.raises(error, match=text):
+            make_()
 
 
 def test_lbfgs_resumes_to_the_bit() -> None:

@@ -466,5 +466,6 @@ PREPARE(lion)
         "rows, columns = p.shape; " \
         "adjusted = lr * (0.2 * sqrt(maximum(rows, columns)) if adjust_lr_fn == 'match_rms_adamw' else sqrt(maximum(1, rows / columns))); " \
         "p = p * (1 - lr * weight_decay) - adjusted * step", \
-        "Muon (Jordan et al., 2024), for the matrices of hidden layers: steps near the closest orthogonal matrix, by Newton and Schulz's iteration.")
+        "Muon (Jordan et al., 2024), for the matrices of hidden layers, with the rest left to another optimizer of a `MultiOptimizer`: steps near " \
+        "the closest orthogonal matrix, by Newton and Schulz's iteration.")
 #endif

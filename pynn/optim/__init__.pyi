@@ -19,6 +19,7 @@ __all__ = [
     "Adafactor",
     "Muon",
     "LBFGS",
+    "MultiOptimizer",
     "clip_grad_norm_",
     "clip_grad_value_",
     "lr_scheduler",
@@ -67,6 +68,8 @@ class Muon(Optimizer):
     def __init__(self, params: Any = None, lr: float = 0.001, weight_decay: float = 0.1, momentum: float = 0.95, nesterov: bool = True, ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315), eps: float = 1e-07, ns_steps: int = 5, adjust_lr_fn: str | None = None, *, clip_norm: float | None = None, clip_value: float | None = None, l1_decay: float = 0.0, decay_exclude: str | None = None, ema_decay: float | None = None, schedule: Any = None) -> None: ...
 
 from .._lbfgs import LBFGS as LBFGS
+
+from .._multi import MultiOptimizer as MultiOptimizer
 
 from .._optimizer import clip_grad_norm_ as clip_grad_norm_
 

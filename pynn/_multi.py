@@ -1,0 +1,149 @@
+"""Several optimizers as one, each with parameters of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ._layer import Array, Parameter
+from ._lbfgs import LBFGS
+from ._optimizer import Optimizer
+from ._schedule import LRScheduler
+
+
+class MultiOptimizer(Optimizer):
+    """Several optimizers as one, for ``fit`` and for loops of one's own: Muon for the matrices and AdamW for all else, say.
+
+    Settings, schedules, averages and clipping by value are each optimizer's own.
+
+    Parameters
+    ----------
+    *optimizers : Optimizer
+        Made with their parameters, none of which two of them share.
+
+    Raises
+    ------
+    TypeError
+        If one is no optimizer, or LBFGS, whose step is a search of its own.
+    ValueError
+        If one has no parameters, two share some, or one clips by norm, which is that of all gradients together.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> model = pynn.Sequential(pynn.Linear(4, 8, seed=0), "tanh", pynn.Linear(8, 1, seed=1))
+    >>> matrices = [p for p in model.parameters() if p.data.ndim == 2]
+    >>> rest = [p for p in model.parameters() if p.data.ndim != 2]
+    >>> opt = pynn.optim.MultiOptimizer(pynn.optim.Muon(matrices, lr=0.02), pynn.optim.AdamW(rest, lr=0.01))
+    >>> hist = model.fit(np.eye(4), np.arange(4.0), loss="mse", optimizer=opt, epochs=50, seed=0)
+    >>> hist.history["loss"][-1] < 0.5 * hist.history["loss"][0]
+    True
+    """
+
+    def __init__(self, *optimizers: Optimizer) -> None:
+        seen: set[Parameter] = set()
+        for one in optimizers:
+            if not isinstance(one, Optimizer) or isinstance(one, (LBFGS, MultiOptimizer)):
+                raise TypeError(f"optimizers: expected those of pynn.optim but LBFGS and MultiOptimizer, got {one!r}")
+            own = {p for group in one.param_groups for p in group["params"]}
+            if not own or own & seen:
+                raise ValueError(f"optimizers: {one!r} needs parameters of its own: {type(one).__name__}([...])")
+            if one.options.get("clip_norm"):
+                raise ValueError(f"clip_norm: goes by all gradients together, of which {one!r} would see a part; use clip_value")
+            seen |= own
+        if not optimizers:
+            raise ValueError("optimizers: expected at least one")
+        self.optimizers = optimizers
+
+    # ---- what they have together --------------------------------------------------------------------------------------
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """The groups of all of them."""
+        return [group for one in self.optimizers for group in one.param_groups]
+
+    @property
+    def state(self) -> dict[Parameter, dict[str, Array]]:  # type: ignore[override]
+        """The states of all parameters."""
+        return {p: state for one in self.optimizers for p, state in one.state.items()}
+
+    @property
+    def schedulers(self) -> list[LRScheduler]:  # type: ignore[override]
+        """The schedules of all of them."""
+        return [scheduler for one in self.optimizers for scheduler in one.schedulers]
+
+    @property
+    def steps(self) -> int:  # type: ignore[override]
+        """How many steps they have taken."""
+        return self.optimizers[0].steps
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Refuse: a group belongs to one of the optimizers."""
+        raise TypeError("MultiOptimizer: add the group to one of its optimizers")
+
+    # ---- what each does ------------------------------------------------------------------------------------------------
+    def core_groups(self, epoch: int = 0) -> list[tuple[Any, ...]]:
+        """Return the groups for a fit."""
+        return [group for one in self.optimizers for group in one.core_groups(epoch)]
+
+    def begin_epoch(self, epoch: int = 0) -> None:
+        """Give the core settings as they are now."""
+        for one in self.optimizers:
+            one.begin_epoch(epoch)
+
+    def count_steps(self, steps: int) -> None:
+        """Take note of the core's count of updates."""
+        for one in self.optimizers:
+            one.count_steps(steps)
+
+    def end_epoch(self, logs: Mapping[str, float]) -> None:
+        """Move the schedules that go by epochs."""
+        for one in self.optimizers:
+            one.end_epoch(logs)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter from its gradient; a closure is called once, first, and its loss returned."""
+        loss = closure() if closure is not None else None
+        for one in self.optimizers:
+            one.step()
+        return loss
+
+    def swap_averages(self) -> None:
+        """Exchange parameters and their moving averages, where an optimizer keeps them."""
+        keeping = [one for one in self.optimizers if one.options.get("ema_decay") is not None]
+        if not keeping:
+            raise RuntimeError("MultiOptimizer: none of its optimizers keeps averages; make them with ema_decay=0.999 or so")
+        for one in keeping:
+            one.swap_averages()
+
+    # ---- saving ----------------------------------------------------------------------------------------------------------
+    def state_dict(self) -> dict[str, Any]:
+        """Return what each has to save, its parameters numbered behind those before."""
+        whole: dict[str, Any] = {"state": {}, "param_groups": [], "schedulers": [], "steps": self.steps}
+        first = 0
+        for one in self.optimizers:
+            own = one.state_dict()
+            whole["state"] |= {first + i: state for i, state in own["state"].items()}
+            whole["param_groups"] += [{**group, "params": [first + i for i in group["params"]]} for group in own["param_groups"]]
+            whole["schedulers"] += own["schedulers"]
+            first += sum(len(group["params"]) for group in own["param_groups"])
+        return whole
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take what ``state_dict`` of such optimizers over parameters of the same shapes returned."""
+        groups, schedulers = [*state["param_groups"]], [*state["schedulers"]]
+        if len(groups) != len(self.param_groups):
+            raise ValueError(f"state: {len(groups)} groups, expected {len(self.param_groups)}")
+        for one in self.optimizers:
+            n, m = len(one.param_groups), len(one.schedulers)
+            one.load_state_dict({**state, "param_groups": groups[:n], "schedulers": schedulers[:m]})
+            groups, schedulers = groups[n:], schedulers[m:]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the configurations of all of them, in order."""
+        return {"optimizers": [{"class": type(one).__name__, **one.get_config()} for one in self.optimizers]}
+
+    def __repr__(self) -> str:
+        return f"MultiOptimizer({', '.join(map(repr, self.optimizers))})"
