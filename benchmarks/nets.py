@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,3 +65,32 @@ NETS = {
         Net("wide", (2048, 4096, 2048, 1000), "relu", 512),
     )
 }
+
+
+@dataclass(frozen=True)
+class ConvNet:
+    """A convolutional net: its layers by torch.nn's name with positional arguments, the shape of a sample, rows of a batch."""
+
+    name: str
+    layers: tuple[tuple[Any, ...], ...]
+    shape: tuple[int, ...]
+    batch: int
+
+    def inputs(self, rows: int) -> NDArray[np.float32]:
+        """Return normal samples (rows, shape)."""
+        return np.random.default_rng(0).standard_normal((rows, *self.shape), dtype=np.float32)
+
+    def targets(self, rows: int) -> NDArray[np.int64]:
+        """Return class indices (rows)."""
+        return np.random.default_rng(1).integers(0, 10, rows)
+
+
+def _block(before: int, after: int, stride: int = 1) -> tuple[tuple[Any, ...], ...]:
+    return ("Conv2d", before, after, 3, stride, 1), ("BatchNorm2d", after), ("ReLU",)
+
+
+_SMALL = (("Conv2d", 1, 6, 5, 1, 2), ("ReLU",), ("MaxPool2d", 2), ("Conv2d", 6, 16, 5), ("ReLU",), ("MaxPool2d", 2))
+_DENSE = (("Flatten",), ("Linear", 400, 120), ("ReLU",), ("Linear", 120, 84), ("ReLU",), ("Linear", 84, 10))
+_STACK = (*_block(3, 32), *_block(32, 32), *_block(32, 64, 2), *_block(64, 64), ("AdaptiveAvgPool2d", 1), ("Flatten",), ("Linear", 64, 10))
+CONV_NETS = (ConvNet("LeNet 1x28x28", _SMALL + _DENSE, (1, 28, 28), 64), ConvNet("conv stack 3x32x32", _STACK, (3, 32, 32), 32))
+"""LeNet, and four convolutions with batch normalisation."""

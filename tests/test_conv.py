@@ -10,7 +10,7 @@ import pytest
 import pynn
 from pynn import reference
 
-SHAPES = [(1, 6, 1), (3, 20, 1), (20, 3, 1), (8, 12, 4), (7, 7, 7), (33, 70, 1)]
+SHAPES = [(1, 6, 1), (3, 20, 1), (20, 3, 1), (8, 12, 4), (7, 7, 7), (70, 70, 70), (33, 70, 1)]
 """Channels in and out, and groups: few and many on either side, vectors full and not."""
 SETTINGS: list[dict[str, Any]] = [
     {},
@@ -115,6 +115,50 @@ def test_a_plan_with_channels_last_computes_what_layers_alone_do() -> None:
     for name, grad in model.grads.items():
         np.testing.assert_allclose(whole[name], grad, atol=1e-12)
     np.testing.assert_allclose(model.predict(x), y, atol=1e-13)
+
+
+BEHIND: list[list[Any]] = [
+    [pynn.ReLU()],
+    [pynn.MaxPool2d(2)],
+    [pynn.Tanh(), pynn.MaxPool2d(2)],
+    [pynn.SiLU(), pynn.MaxPool2d(2)],  # backward reads its argument, so that training keeps it apart
+    [pynn.LeakyReLU(-0.5), pynn.MaxPool2d(3, 2, 1, 1, ceil_mode=True)],
+    [pynn.ReLU(), pynn.AvgPool2d(2)],
+]
+"""What may be computed together with a convolution, and what may not."""
+
+
+@pytest.mark.parametrize("padding", [0, 2])
+@pytest.mark.parametrize("channels", [(1, 3), (20, 3), (3, 20), (6, 32)])
+@pytest.mark.parametrize("behind", BEHIND, ids=str)
+def test_what_stands_behind_a_convolution_computes_what_it_does_alone(
+    behind: list[Any], channels: tuple[int, int], padding: int, isa: str
+) -> None:
+    model = pynn.Sequential(pynn.Conv2d(*channels, 4, padding=padding, dtype="float64", seed=0), *behind)
+    x = np.random.default_rng(0).normal(size=(9, channels[0], 12, 15))
+    parts = [x]
+    for layer in model:
+        parts.append(layer(parts[-1]))
+    g = gy = np.random.default_rng(1).normal(size=parts[-1].shape)
+    for layer in reversed(list(model)):
+        g = layer.backward(g)
+    apart = {name: grad.copy() for name, grad in model.grads.items()}
+    model.zero_grad()
+    np.testing.assert_allclose(model(x), parts[-1], rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(model.predict(x), parts[-1], rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(model.backward(gy), g, rtol=1e-11, atol=1e-12)
+    for name, grad in model.grads.items():
+        np.testing.assert_allclose(grad, apart[name], rtol=1e-11, atol=1e-11)
+
+
+def test_maxima_of_quads_know_nan_ties_and_infinity() -> None:
+    x = np.zeros((1, 1, 5, 9), "f")
+    x[0, 0, :4, :4] = [[1, 2, -np.inf, -np.inf], [2, 1, -np.inf, -np.inf], [np.nan, 5, 3, 3], [4, 4, 3, 3]]
+    layer = pynn.MaxPool2d(2)
+    np.testing.assert_array_equal(layer(x)[0, 0, :2, :2], [[2, -np.inf], [np.nan, 3]])
+    gx = layer.backward(np.arange(1, 9, dtype="f").reshape(1, 1, 2, 4))
+    np.testing.assert_array_equal(gx[0, 0, :4, :4], [[0, 1, 2, 0], [0, 0, 0, 0], [5, 0, 6, 0], [0, 0, 0, 0]])
+    assert gx[0, 0, 4].sum() == gx[0, 0, :, 8].sum() == 0
 
 
 def test_threads_change_no_bit() -> None:

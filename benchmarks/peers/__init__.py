@@ -7,6 +7,8 @@
     compiled_step(net)                            the same, where compiling it takes longer than a study of many nets allows
     gemm(form, m, n, k)                           C (m, n) = A B, where form NT says that B is stored transposed, TN that A is
     predict(net, rows)                            the output for so many rows
+    conv_step(net)                                a training step of a convolutional net
+    conv_predict(net, rows)                       its output for so many rows
     layer(name, arguments, x, g)                  a layer by torch.nn's name, forward on x and backward from g
     digits(data, epochs, batch)                   train 64-128-10; a function that returns seconds and accuracy
     digits_cnn(data, epochs, batch)               the same of the convolutional net of `digits`

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import native
 import numpy as np
 from harness import Run, repeat
-from nets import LR, Net
+from nets import LR, ConvNet, Net
 from numpy.typing import NDArray
 
 import pynn
@@ -51,7 +51,11 @@ def model(net: Net) -> pynn.Sequential:
 
 
 def step(net: Net) -> Mapping[str, Run]:
-    m, optimizer, loss = model(net), pynn.optim.Adam(lr=LR), "bce_with_logits" if net.binary else "cross_entropy"
+    return {"": _steps(model(net), net, "bce_with_logits" if net.binary else "cross_entropy")}
+
+
+def _steps(m: pynn.Sequential, net: Net | ConvNet, loss: str) -> Run:
+    optimizer = pynn.optim.Adam(lr=LR)
     data = [net.inputs(net.batch), net.targets(net.batch)]
 
     def run(n: int) -> None:
@@ -61,11 +65,24 @@ def step(net: Net) -> Mapping[str, Run]:
                 data[i] = np.resize(a, (rows, *a.shape[1:]))
         m.fit(data[0][:rows], data[1][:rows], loss=loss, optimizer=optimizer, batch_size=net.batch, seed=0, verbose=False)
 
-    return {"": run}
+    return run
 
 
 def predict(net: Net, rows: int) -> Mapping[str, Run]:
     m, x = model(net), net.inputs(rows)
+    return {"": repeat(lambda: m.predict(x))}
+
+
+def conv_model(net: ConvNet) -> pynn.Sequential:
+    return pynn.Sequential(*(getattr(pynn, name)(*arguments) for name, *arguments in net.layers))
+
+
+def conv_step(net: ConvNet) -> Mapping[str, Run]:
+    return {"": _steps(conv_model(net), net, "cross_entropy")}
+
+
+def conv_predict(net: ConvNet, rows: int) -> Mapping[str, Run]:
+    m, x = conv_model(net), net.inputs(rows)
     return {"": repeat(lambda: m.predict(x))}
 
 

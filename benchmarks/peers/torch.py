@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from harness import Run, repeat
-from nets import LR, Net
+from nets import LR, ConvNet, Net
 from numpy.typing import NDArray
 
 VERSION = torch.__version__
@@ -173,6 +173,36 @@ def compiled_step(net: Net) -> Mapping[str, Run]:
 
 def predict(net: Net, rows: int) -> Mapping[str, Run]:
     m, x = model(net).eval(), torch.from_numpy(net.inputs(rows))
+
+    def run(n: int) -> None:
+        with torch.inference_mode():
+            for _ in range(n):
+                m(x)
+
+    return {"": run}
+
+
+def conv_step(net: ConvNet) -> Mapping[str, Run]:
+    y = torch.from_numpy(net.targets(net.batch))
+
+    def variant(layout: torch.memory_format) -> Run:
+        m = torch.nn.Sequential(*(getattr(torch.nn, name)(*arguments) for name, *arguments in net.layers)).to(memory_format=layout)
+        x = torch.from_numpy(net.inputs(net.batch)).contiguous(memory_format=layout)
+        optimizer = torch.optim.Adam(m.parameters(), lr=LR)
+
+        def once() -> None:
+            optimizer.zero_grad()
+            functional.cross_entropy(m(x), y).backward()
+            optimizer.step()
+
+        return repeat(once)
+
+    return {"": variant(torch.contiguous_format), "last": variant(torch.channels_last)}
+
+
+def conv_predict(net: ConvNet, rows: int) -> Mapping[str, Run]:
+    m = torch.nn.Sequential(*(getattr(torch.nn, name)(*arguments) for name, *arguments in net.layers)).eval()
+    x = torch.from_numpy(net.inputs(rows))
 
     def run(n: int) -> None:
         with torch.inference_mode():
