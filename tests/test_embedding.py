@@ -87,6 +87,21 @@ def test_bags(mode: str, form: str, padding: int | None, weighted: bool) -> None
             assert g[i] == pytest.approx(0 if a.ndim == 2 and i[0] == padding else slope, rel=1e-6, abs=1e-8)
 
 
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+@pytest.mark.parametrize("padding", [None, 3])
+def test_gradients_of_bags_by_frequency(mode: str, padding: int | None) -> None:
+    plain, layer = (pynn.EmbeddingBag(7, 4, mode=mode, padding_idx=padding, scale_grad_by_freq=by, **F64) for by in (False, True))
+    x, gy = rng.integers(6, size=(5, 6)), rng.normal(size=(5, 4))
+    for each in (plain, layer):
+        each(x)
+        each.backward(gy)
+    uses = np.bincount(x.reshape(-1), minlength=7)
+    assert uses.max() > 1
+    np.testing.assert_allclose(layer.grads["weight"], plain.grads["weight"] / np.maximum(uses, 1)[:, None], rtol=1e-13)
+    with pytest.raises(ValueError, match="scale_grad_by_freq"):
+        pynn.EmbeddingBag(7, 4, mode="max", scale_grad_by_freq=True)
+
+
 @pytest.mark.parametrize("lead", [(6,), (2, 3), (0,)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_bilinear(lead: tuple[int, ...], bias: bool) -> None:

@@ -24,6 +24,7 @@ CASES: dict[str, tuple[Any, tuple[int, ...]]] = {
     "instance images": (lambda **k: pynn.InstanceNorm2d(3, **k), (4, 3, 5, 7)),
     "group": (lambda **k: pynn.GroupNorm(2, 6, **k), (4, 6, 3, 5)),
     "group of elements": (lambda **k: pynn.GroupNorm(2, 6, **k), (40, 6)),
+    "group of one channel": (lambda **k: pynn.GroupNorm(6, 6, **k), (4, 6, 3, 5)),
     "group of few elements": (lambda **k: pynn.GroupNorm(8, 24, **k), (9, 24)),
     "group of channels": (lambda **k: pynn.GroupNorm(3, 57, **k), (3, 57, 2, 2)),
     "layer": (lambda **k: pynn.LayerNorm(9, **k), (5, 9)),

@@ -171,7 +171,7 @@ static void factors_of(const norm *f, const double *sums, size_t from, size_t to
         const size_t at = f->g.w && f->g.each != PN_PER_ELEMENT ? i % f->g.period * f->g.width : 0;
         double total[2] = { 0 };
         for (size_t u = 0; u < units; u++) {
-            const double w = f->g.w && units > 1 ? get(f, f->g.w, at + u) : 1;
+            const double w = f->g.w && f->g.each == PN_PER_SPAN ? get(f, f->g.w, at + u) : 1;
             total[0] += w * sums[2 * (i * units + u)];
             total[1] += w * sums[2 * (i * units + u) + 1];
         }
