@@ -299,7 +299,8 @@ typedef struct {
     uint64_t seed;                  /* decides, with the epoch's number, the order of the rows */
     const pn_group *groups;         /* what to update, and how; borrowed like everything here */
     size_t n_groups;
-    int finite;                     /* whether an epoch ends at a step whose loss is not finite, before its update */
+    int finite;                     /* whether an epoch ends at a step whose loss or gradient is not finite, before its update */
+    int health;                     /* whether to keep what pn_fit_health tells */
     int (*poll)(void *context);     /* called at least every 50 ms or after a longer step; anything but 0 stops */
     void *context;
 } pn_fit_options;
@@ -325,6 +326,34 @@ typedef struct { double gather, loss, update, score; int64_t steps; } pn_fit_tim
 pn_plan *pn_fit_profile(pn_fit *fit, pn_fit_times *times);
 /* One step on all the rows of batch, whose scores are added to those given. */
 pn_status pn_fit_batch(pn_fit *fit, const pn_data *batch, int64_t *step, pn_score *score, pn_error *error);
+
+/* ---- health: what a training shows of itself, by the nodes of its graph --------------------------------------------- */
+/* Of the epoch so far, or the last one; of several where they have few steps. A unit is a channel of an image, else one number of the sample's last axis. Of an activation that works
+ * element by element it is dead while the derivative was 0 for every sample, so that no gradient passed; and saturated if it is not dead, but for
+ * 95 % of the values looked at the derivative's size was below 5 % of the largest one of the activation's (for arguments from -20 to 20). Where max
+ * pooling follows at once, only what it picks counts. Outputs,
+ * gradients and updates are looked at in some steps, by counting, so that it costs next to nothing. */
+typedef struct {
+    size_t units, dead, saturated;      /* units: 0 where the node is no such activation */
+    int64_t looks, updates;             /* steps in which outputs were looked at, and gradients */
+    double mean, spread;                /* of the outputs; spread: standard deviation */
+    double gradient, update, weight;    /* of its parameters that are learnt, together: root mean squares, over those steps, of the lengths of the
+                                           gradient, of what a step changed, and of the parameters themselves */
+} pn_node_health;
+/* Where a step left the finite numbers: the first of these, in the order in which they are computed. */
+typedef enum { PN_UNKNOWN, PN_INPUT, PN_PARAMETER, PN_OUTPUT, PN_TARGET, PN_LOSS, PN_GRADIENT, PN_PARAMETER_GRADIENT } pn_place;
+typedef struct {
+    pn_place place;
+    size_t at, slot;                    /* the node, and its parameter; of data and losses the number of the input or output */
+    size_t row;                         /* of the data; SIZE_MAX where it is no row's matter */
+} pn_origin;
+/* 0 where the fit keeps no health. */
+int pn_fit_health(const pn_fit *fit, size_t node, pn_node_health *health);
+void pn_fit_reset(pn_fit *fit);                                        /* pn_fit_batch begins a new epoch as far as health goes */
+/* What the last step of pn_fit_part or pn_fit_batch met, if options said to mind; its place is PN_UNKNOWN else. */
+const pn_origin *pn_fit_origin(const pn_fit *fit);
+/* Goes through the data once, in order, to look alone: nothing is updated. options.criteria NULL: forward only. */
+pn_status pn_fit_look(pn_fit *fit, pn_error *error);
 
 /* ---- prediction: blocks of rows on all threads, nothing kept for backward ----------------------------------------- */
 typedef struct pn_predictor pn_predictor;

@@ -25,6 +25,7 @@ from . import callbacks, grad, io, losses, metrics, optim
 from ._checkpoint import Checkpoint
 from ._divergence import DivergenceError
 from ._find_lr import LRSweep
+from ._health import Health
 from ._history import History
 from ._layer import Layer, Parameter
 from ._loss import Loss
@@ -69,6 +70,7 @@ __all__ = [
     "Concat",
     "DivergenceError",
     "Flatten",
+    "Health",
     "History",
     "Input",
     "LRSweep",

@@ -15,6 +15,7 @@ from . import testing as testing
 from ._checkpoint import Checkpoint as Checkpoint
 from ._divergence import DivergenceError as DivergenceError
 from ._find_lr import LRSweep as LRSweep
+from ._health import Health as Health
 from ._history import History as History
 from ._layer import Layer as Layer
 from ._layer import Parameter as Parameter
@@ -405,6 +406,7 @@ __all__ = [
     "Concat",
     "DivergenceError",
     "Flatten",
+    "Health",
     "History",
     "Input",
     "LRSweep",

@@ -12,14 +12,12 @@ import numpy as np
 from ._layer import Array
 
 if TYPE_CHECKING:
+    from . import _core
     from ._training import Net
-
-_BLOCK = 4096
-"""Rows that are looked at a time."""
 
 
 class DivergenceError(ArithmeticError):
-    """A loss or a parameter became NaN or infinite while training.
+    """A loss, a gradient or a parameter became NaN or infinite while training.
 
     ``fit`` has put back the weights of the last epoch that went well, or those it began with. The optimizer keeps its state.
 
@@ -30,9 +28,9 @@ class DivergenceError(ArithmeticError):
     step : int
         The update it happened at, counted by the optimizer from 1.
     layer : str or None
-        The first layer with a parameter or an output that was not finite, where it could be found.
+        The layer whose parameter, output or gradient was the first that was not finite; None where that was none of a layer's.
     row : int or None
-        The first row of X with such an output.
+        The first row of X where it was so; of batches that come from an iterable, the row of the last batch.
     """
 
     def __init__(self, message: str, epoch: int, step: int, layer: str | None = None, row: int | None = None) -> None:
@@ -49,34 +47,63 @@ class Guard:
     A copy of the state is made after each epoch: as much memory again as the parameters take, and the time to copy and look through them.
     """
 
+    run: _core.Fit
+    owners: Mapping[int, tuple[str, str]]
+    rows: Array | None
+    batch: int | None
+
     def __init__(self, net: Net, on_nan: str) -> None:
         if on_nan not in ("raise", "ignore"):
             raise ValueError(f"on_nan: expected 'raise' or 'ignore', got {on_nan!r}")
         self.net, self.raises, self.warned = net, on_nan == "raise", False
-        self.good: Mapping[str, Any] = {}
+        self.pairs: list[tuple[Array, Array]] = []
+        self.learnt: list[Array] = []
 
-    def begin(self) -> None:
-        """Keep the weights of now; the net is this thread's alone from here on."""
-        self.good = self.net.state_dict() if self.raises else {}
+    def begin(self, run: _core.Fit, owners: Mapping[int, tuple[str, str]], rows: Array | None) -> None:
+        """Keep the weights of now; the net is this thread's alone from here on.
 
-    def check(self, epoch: int, step: int, logs: Mapping[str, float], data: tuple[Array, ...] | None) -> None:
-        """Raise, or with on_nan="ignore" warn once, ``data`` being where to look for the row."""
-        lost = not math.isfinite(logs["loss"])
+        ``rows`` are numbers of X where the data are only those; ``batch`` is set to the number of the last one that came from an iterable.
+        """
+        self.run, self.owners, self.rows, self.batch = run, owners, rows, None
+        if self.raises:
+            self.pairs = [(p.data, p.data.copy()) for p in self.net._all_state().values()]
+            self.learnt = [p.data for p in self.net.parameters()]
+
+    def check(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Raise, or with on_nan="ignore" warn once."""
         if not self.raises:
             if math.isnan(logs["loss"]) and not self.warned:
                 self.warned = True
                 text = f"the loss is NaN in epoch {epoch}: X holds NaN or infinity, or the learning rate is too high"
                 warnings.warn(text, RuntimeWarning, stacklevel=4)
             return
-        broken = next((p.name for p in self.net.parameters() if not np.isfinite(p.data).all()), None)
-        if not lost and broken is None:
-            self.good = self.net.state_dict()
+        origin, lost = self.run.origin, not math.isfinite(logs["loss"])
+        if origin is None and not lost and self._finite():
+            for live, good in self.pairs:
+                np.copyto(good, live)
             return
-        found = _find(self.net, data)
-        self.net.load_state_dict(self.good)
-        what = f"the loss is {logs['loss']}" if lost else "a parameter is not finite"
+        found = _described(self.net, origin, self.owners, self.rows, self.batch) if origin is not None else _spoilt(self.net)
+        for live, good in self.pairs:
+            np.copyto(live, good)
+        what = f"the loss is {logs['loss']}" if lost else "a gradient is not finite" if origin is not None else "a parameter is not finite"
+        step = self.run.step + (origin is not None or lost)
         text = f"{what} in epoch {epoch}, step {step}: {found.text}; the last good weights are back"
         raise DivergenceError(text, epoch, step, found.layer, found.row)
+
+    def _finite(self) -> bool:
+        """Tell whether all parameters are; a sum says so for a whole array, unless it is too large itself."""
+        with np.errstate(all="ignore"):
+            return all(math.isfinite(a.sum()) or bool(np.isfinite(a).all()) for a in self.learnt)
+
+
+def check_step(net: Net, run: _core.Fit, logs: Mapping[str, float], owners: Mapping[int, tuple[str, str]]) -> None:
+    """Raise if a single step met what is not finite, which it then did not take."""
+    if run.origin is None and math.isfinite(logs["loss"]):
+        return
+    found = _described(net, run.origin, owners, None, None) if run.origin is not None else _Found("it is not known where from")
+    what = "a gradient is not finite" if math.isfinite(logs["loss"]) else f"the loss is {logs['loss']}"
+    text = f"{what} in step {run.step + 1}: {found.text}; the weights are as they were"
+    raise DivergenceError(text, 0, run.step + 1, found.layer, found.row)
 
 
 class _Found:
@@ -84,46 +111,34 @@ class _Found:
         self.text, self.layer, self.row = text, layer, row
 
 
-def _first_bad(a: Array) -> int | None:
-    """Return the first row that is not finite."""
-    if a.dtype.kind != "f" or np.isfinite(a).all():
-        return None
-    return int(np.flatnonzero(~np.isfinite(a.reshape(len(a), -1)).all(1))[0])
+def _described(
+    net: Net, origin: tuple[str, int, int, int | None], owners: Mapping[int, tuple[str, str]], rows: Array | None, batch: int | None
+) -> _Found:
+    """Say where the first number stood that was not finite."""
+    place, node, _, at = origin
+    row = at if at is None or rows is None else int(rows[at])
+    where = "" if row is None else f"row {row}" if batch is None else f"row {row} of batch {batch}"
+    name, kind = owners.get(node, ("", ""))
+    layer = f"layer {name} ({kind})"
+    calm = "lower the learning rate, or scale the targets"
+    if place in ("input", "target"):
+        return _Found(f"{'X' if place == 'input' else 'y'} holds NaN or infinity in {where}", row=row)
+    if place == "parameter":
+        return _spoilt(net)
+    if place == "output":
+        return _Found(f"the output for {where} of X is not finite after layer {name} ({kind})", name, row)
+    if place == "loss":
+        return _Found(f"the loss itself, or its gradient, left the finite numbers{f' in {where}' if where else ''}: {calm}", row=row)
+    if place == "gradient":
+        return _Found(f"the gradient that {layer} gives back for {where} of X is not finite", name, row)
+    return _Found(f"the gradient of a parameter of {layer} is not finite: {calm}", name)
 
 
-def _find(net: Net, data: tuple[Array, ...] | None) -> _Found:
-    """Say where it began: a row of X, a layer's parameter, or a layer's output."""
-    for start in range(0, len(data[0]) if data else 0, _BLOCK):
-        for a in data or ():
-            if (bad := _first_bad(a[start : start + _BLOCK])) is not None:
-                return _Found(f"X holds NaN or infinity in row {start + bad}", row=start + bad)
+def _spoilt(net: Net) -> _Found:
+    """Say which layer has the parameter."""
     for name, layer in net._leaves():
         for parameter in layer.parameters():
             if not np.isfinite(parameter.data).all():
                 where = f"layer {name} ({type(layer).__name__})"
                 return _Found(f"{where} has a {parameter.name} that is not finite: the learning rate is too high", layer=name)
-    text = "the loss itself, or its gradient, left the finite numbers: lower the learning rate, or scale the targets"
-    return _first_output(net, data) or _Found(text)
-
-
-def _first_output(net: Net, data: tuple[Array, ...] | None) -> _Found | None:
-    """Find the first row whose output is not finite, and with it the first layer of a Sequential."""
-    for start in range(0, len(data[0]) if data else 0, _BLOCK):
-        block = tuple(a[start : start + _BLOCK] for a in data or ())
-        out = net.predict(block if len(block) > 1 else block[0])
-        bad = [row for a in (out if isinstance(out, tuple) else (out,)) if (row := _first_bad(a)) is not None]
-        if not bad:
-            continue
-        row = min(bad)
-        name = _first_layer(net, tuple(a[row : row + 1] for a in block)) if hasattr(net, "append") else None
-        where = f" after layer {name}" if name is not None else ""
-        return _Found(f"the output for row {start + row} of X is not finite{where}", layer=name, row=start + row)
-    return None
-
-
-def _first_layer(net: Any, x: tuple[Array, ...]) -> str | None:
-    for i, name in enumerate(net._children()):
-        out = net[: i + 1].predict(x if len(x) > 1 else x[0])
-        if any(not np.isfinite(a).all() for a in (out if isinstance(out, tuple) else (out,))):
-            return str(name)
-    return None
+    return _Found("it is not known where from")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ._health import Health
+
 _MOST_ROWS = 20
 """Epochs that a table shows; of more, the first and the last ones."""
 
@@ -16,7 +18,7 @@ _MOST_ROWS = 20
 class History:
     """What ``fit`` saw: ``history["loss"]`` and its kin, a number an epoch.
 
-    Printed it is a table, in a notebook too.
+    Printed it is a table, in a notebook too. With a `pynn.callbacks.HealthMonitor` its ``health`` holds a `Health` an epoch.
 
     Examples
     --------
@@ -29,6 +31,7 @@ class History:
 
     def __init__(self) -> None:
         self.history: dict[str, list[float]] = {}
+        self.health: list[Health] = []
 
     @property
     def epoch(self) -> list[int]:

@@ -139,6 +139,8 @@ class Builder:
         Names of layers to leave out, because a loss does their work.
     made : list of (str, list of tuple of int)
         Each part of the net by its name, and the shapes of a sample of its outputs.
+    owners : dict of int to (str, str)
+        Each of the graph's nodes, and the name and class of the layer that it belongs to.
     """
 
     def __init__(self, dtype: str, shapes: Sequence[tuple[int, ...]], *, batched: bool = True, training: bool = True) -> None:
@@ -151,6 +153,8 @@ class Builder:
         self.training = training
         self.random = False
         self.made: list[tuple[str, list[tuple[int, ...]]]] = []
+        self.owners: dict[int, tuple[str, str]] = {}
+        self._top = max(self.nodes)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -162,7 +166,10 @@ class Builder:
         self._path.append(name)
         path = ".".join(self._path)
         if path not in self.skip:
+            first = self._top + 1
             layer._build(self, f"layer {path} ({type(layer).__name__})")
+            self._top = max(self._top, *self.nodes)
+            self.owners = {node: (path, type(layer).__name__) for node in range(first, self._top + 1)} | self.owners
             self.made.append((path, [self.graph.shape(node) for node in self.nodes]))
         self._path.pop()
 

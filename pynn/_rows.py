@@ -23,8 +23,9 @@ def sample_weights(given: Any, rows: int, name: str) -> Array | None:
     if w.shape not in ((rows,), (rows, 1)):
         raise ValueError(f"{name}: shape {w.shape} does not fit; expected {(rows,)}, one a row")
     w = w.reshape(rows).astype(np.float64)
-    if not (np.isfinite(w) & (w >= 0)).all():
-        raise ValueError(f"{name}: {w[~(np.isfinite(w) & (w >= 0))][0]} is not a finite number of 0 or more")
+    strange = np.flatnonzero(~(np.isfinite(w) & (w >= 0)))
+    if strange.size:
+        raise ValueError(f"{name}: {w[strange[0]]} in row {strange[0]} is not a finite number of 0 or more")
     if rows and not w.any():
         raise ValueError(f"{name}: expected at least one number over 0")
     return w

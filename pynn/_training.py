@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike
 
 from . import _core, io, optim
 from ._checkpoint import Training, seed_of
-from ._divergence import DivergenceError, Guard
+from ._divergence import Guard, check_step
 from ._feed import Batches, Validation, as_core, class_places, rows_of
 from ._find_lr import LRSweep, rates, sweep
+from ._health import Health, Watch, measure
 from ._history import History
 from ._layer import Array, Builder, real_array
 from ._loss import Loss
@@ -42,6 +43,8 @@ class Net(Described, abstract=True):
         self.classes_: Array | None = None
         self._lock = threading.RLock()
         self.history: History | None = None
+        self._watch: Watch | None = None
+        self._health: Health | None = None
 
     def _forget(self) -> None:
         super()._forget()
@@ -74,7 +77,8 @@ class Net(Described, abstract=True):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in super().__getstate__().items() if k not in ("_lock", "_predictor", "_predictor_key")} | {"optimizer": None}
+        state = {k: v for k, v in super().__getstate__().items() if k not in ("_lock", "_predictor", "_predictor_key")}
+        return state | {"optimizer": None, "_watch": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -112,11 +116,17 @@ class Net(Described, abstract=True):
         return Objective(loss, weights, tails, shapes, self._output_names, metrics)
 
     def _graph(self, arrays: tuple[Array, ...], skip: frozenset[str]) -> _core.Graph:
-        builder = Builder(self._compute_dtype(*arrays), [a.shape[1:] for a in arrays])
+        return self._built(arrays, skip)[0]
+
+    def _built(
+        self, arrays: tuple[Array, ...], skip: frozenset[str], training: bool = True
+    ) -> tuple[_core.Graph, dict[int, tuple[str, str]]]:
+        """Return the graph for such arrays, and the name and class of the layer that each of its nodes belongs to."""
+        builder = Builder(self._compute_dtype(*arrays), [a.shape[1:] for a in arrays], training=training)
         builder.skip = skip
         self._build(builder, "")
         self._seen = tuple(a.shape[1:] for a in arrays)
-        return builder.finish()
+        return builder.finish(), builder.owners
 
     def _data(self, X: Any, name: str) -> tuple[Array, ...]:
         """Return the inputs as arrays of as many rows."""
@@ -153,6 +163,7 @@ class Net(Described, abstract=True):
         seed: int | None = None,
         verbose: bool | str = "auto",
         on_nan: str = "raise",
+        health: bool = True,
         resume_from: str | os.PathLike[str] | None = None,
     ) -> History:
         """Train: each epoch runs in C without the interpreter's lock.
@@ -207,6 +218,8 @@ class Net(Described, abstract=True):
         on_nan : {'raise', 'ignore'}
             What a loss or parameter that is not finite does: the training ends at that step with a `DivergenceError`, and the
             weights of the last good epoch are put back, of which a copy is kept; or it goes on, with one warning.
+        health : bool
+            Whether to keep what `health` reports, for about 1 % of the time.
         resume_from : str or path, optional
             A file that a `pynn.Checkpoint` among the callbacks of the same call wrote: go on from there, up to ``epochs`` in all.
 
@@ -222,7 +235,7 @@ class Net(Described, abstract=True):
         ValueError, TypeError
             If a shape, a dtype, a label or a name does not fit; nothing has been trained then.
         DivergenceError
-            If the loss or a parameter is no longer finite.
+            If the loss, a gradient or a parameter is no longer finite; it says which layer, step and row came first.
 
         Warns
         -----
@@ -242,12 +255,12 @@ class Net(Described, abstract=True):
             raise ValueError("validation_split: give it or validation_data, not both")
         data = self._data(X if batches is None else batches.first[0], "X")
         objective = self._objective(loss, loss_weights, data, metrics)
-        graph = self._graph(data, objective.skip)
+        graph, owners = self._built(data, objective.skip)
         rows = len(data[0])
         target = objective.targets(y, rows, graph, "y") if batches is None else None
         seed = draw_seed(seed) if resume_from is None else seed_of(resume_from, seed)
         weight = sample_weights(sample_weight, rows, "sample_weight")
-        validation = None
+        validation, train = None, None
         if validation_split is not None:
             train, held = split(validation_split, rows, target, objective.losses, seed)
             validation = Validation(graph, objective, rows_of(data, held), rows_of(target, held), None if weight is None else weight[held])
@@ -263,24 +276,27 @@ class Net(Described, abstract=True):
         graph = graph if resume_from is None else self._graph(data, objective.skip)  # layers' seeds are those of the file
         lock = self._enter()
         try:
-            guard.begin()
             self._fitted, self._goal, self.optimizer, self.stop_training = objective, (loss, loss_weights), opt, False
             inputs, finite = None if batches is not None else as_core(data), on_nan == "raise"
-            run = _core.Fit(graph, inputs, target, objective.criteria, batch_size, shuffle, seed, opt.core_groups(), weight, finite)
+            run = _core.Fit(graph, inputs, target, objective.criteria, batch_size, shuffle, seed, opt.core_groups(), weight, finite, health)
             run.step = opt.steps
+            guard.begin(run, owners, train)
             kept = run.keep(len(data[0])) if objective.measures and batches is None else ()
 
             def one(epoch: int) -> dict[str, float]:
                 opt.begin_epoch(epoch if batches is None else 0)
                 if batches is not None:
-                    return self._batches_logs(batches, run, graph, objective)
+                    return self._batches_logs(batches, run, graph, objective, guard)
                 return objective.logs("", training.run_epoch(run, epoch), target, kept)
 
-            self.history = training.history
+            self.history, self._health = training.history, None
             left = range(training.epoch, epochs)
-            self._train(one, left, run, opt, validation, training, guard, progress, data if batches is None else None)
+            self._watch = Watch(run, owners) if health and left else None
+            self._train(one, left, run, opt, validation, training, guard, progress)
             return self.history
         finally:
+            if self._watch is not None:
+                self._health, self._watch = self._watch.report(), None
             lock.release()
 
     def _train(
@@ -293,7 +309,6 @@ class Net(Described, abstract=True):
         training: Training,
         guard: Guard,
         progress: Progress,
-        data: tuple[Array, ...] | None,
     ) -> None:
         """Go through the epochs, callbacks and all."""
         hist, watching, logs = training.history, training.callbacks, dict[str, float]()
@@ -304,6 +319,8 @@ class Net(Described, abstract=True):
                 for epoch in epochs:
                     if self.stop_training:
                         break
+                    if self._watch is not None:
+                        self._watch.epoch = epoch
                     for callback in watching:
                         callback.on_epoch_begin(epoch, {})
                     start = time.perf_counter()
@@ -312,7 +329,7 @@ class Net(Described, abstract=True):
                     finally:
                         opt.count_steps(run.step)
                     scores["seconds"] = time.perf_counter() - start
-                    guard.check(epoch, run.step + 1 if not math.isfinite(scores["loss"]) else run.step, scores, data)
+                    guard.check(epoch, scores)
                     logs = scores if validation is None else scores | validation.logs()
                     opt.end_epoch(logs)
                     hist.add(logs)
@@ -350,9 +367,10 @@ class Net(Described, abstract=True):
         weight = sample_weights(given[2] if len(given) == 3 else None, len(X[0]), "validation_data[2]")
         return Validation(graph, objective, X, target, weight)
 
-    def _batches_logs(self, batches: Batches, run: _core.Fit, graph: _core.Graph, objective: Objective) -> dict[str, float]:
+    def _batches_logs(self, batches: Batches, run: _core.Fit, graph: _core.Graph, objective: Objective, guard: Guard) -> dict[str, float]:
         scores, targets, kept = [], [], []
-        for X, y, weight in batches:
+        run.reset()
+        for guard.batch, (X, y, weight) in enumerate(batches):
             data = self._data(X, "X")
             rows = len(data[0])
             if not rows:
@@ -361,7 +379,10 @@ class Net(Described, abstract=True):
             if objective.measures:
                 kept.append(run.keep(rows))
                 targets.append(target if isinstance(target, tuple) else (target,))
+            before = run.step
             scores.append(run.batch(as_core(data), target, sample_weights(weight, rows, "sample_weight")))
+            if run.step == before:  # the core takes no step from what is not finite
+                break
         sums = (tuple(map(sum, zip(*output, strict=True))) for output in zip(*scores, strict=True))
         whole = [(total, divisor, int(values), int(correct), int(n)) for total, divisor, values, correct, n in sums]
         joined = [tuple(map(np.concatenate, zip(*parts, strict=True))) for parts in (targets, kept)]
@@ -369,17 +390,17 @@ class Net(Described, abstract=True):
 
     def _taken(
         self, X: Any, y: Any, loss: Any, loss_weights: Any, sample_weight: Any, class_weight: Any
-    ) -> tuple[tuple[Array, ...], Objective, _core.Graph, Any, Array | None]:
+    ) -> tuple[tuple[Array, ...], Objective, _core.Graph, dict[int, tuple[str, str]], Any, Array | None]:
         """Check rows to train on; return them, and what is made of the rest."""
         data = self._data(X, "X")
         objective = self._objective(loss, loss_weights, data)
-        graph, rows = self._graph(data, objective.skip), len(data[0])
+        (graph, owners), rows = self._built(data, objective.skip), len(data[0])
         if not rows:
             raise ValueError("X: expected at least one row")
         target = objective.targets(y, rows, graph, "y")
         classes = class_weights(class_weight, target, objective.losses, math.prod(graph.output_shapes[0]))
         weight = sample_weights(combined(sample_weights(sample_weight, rows, "sample_weight"), classes), rows, "sample_weight")
-        return data, objective, graph, target, weight
+        return data, objective, graph, owners, target, weight
 
     def find_lr(
         self,
@@ -438,7 +459,7 @@ class Net(Described, abstract=True):
         """
         sweep_rates = rates(lr_min, lr_max, steps)
         check_count("batch_size", batch_size, 1)
-        data, objective, graph, target, weight = self._taken(X, y, loss, loss_weights, sample_weight, class_weight)
+        data, objective, graph, _, target, weight = self._taken(X, y, loss, loss_weights, sample_weight, class_weight)
         opt = self._optimizer(optim.get(optimizer)._copy())
         run_seed, batches = draw_seed(seed), -(-len(data[0]) // batch_size)
         lock = self._enter()
@@ -494,7 +515,7 @@ class Net(Described, abstract=True):
         True
         """
         loss, loss_weights = self._continued(loss, loss_weights)
-        data, objective, graph, target, weight = self._taken(X, y, loss, loss_weights, sample_weight, class_weight)
+        data, objective, graph, owners, target, weight = self._taken(X, y, loss, loss_weights, sample_weight, class_weight)
         opt = self._optimizer(optimizer if optimizer is not None else self.optimizer or "adam")
         lock = self._enter()
         try:
@@ -505,8 +526,7 @@ class Net(Described, abstract=True):
             opt.count_steps(run.step)
         finally:
             lock.release()
-        if not math.isfinite(logs["loss"]):
-            raise DivergenceError(f"the loss is {logs['loss']} in step {run.step + 1}; the weights are as they were", 0, run.step + 1)
+        check_step(self, run, logs, owners)
         return logs
 
     def partial_fit(
@@ -610,6 +630,70 @@ class Net(Described, abstract=True):
         finally:
             lock.release()
         return scores
+
+    def health(self, X: Any = None, y: Any = None, *, loss: Any = None, batch_size: int = 256) -> Health:
+        """Return a table of how the layers are, with advice in words: as the last epoch of ``fit`` saw them, or on given data.
+
+        Parameters
+        ----------
+        X, y : array_like, optional
+            Data to look at, for this call alone, as `predict` sees them: layers that only train otherwise, such as Dropout, rest. With
+            ``y`` gradients are looked at too, batch by batch. Nothing is learnt.
+        loss : str or Loss, optional
+            Of ``y``; default: that of the last ``fit``.
+        batch_size : int
+            Rows at a time.
+
+        Returns
+        -------
+        Health
+            For each layer: dead and saturated units, mean and spread of the outputs, the length of the gradient and how much a step
+            changes the parameters. ``fit`` looks at every step for dead units, and at some steps for the rest, as many as take about
+            1 % of its time.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing to report: the model has not been fitted, or with ``health=False``.
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> X = np.linspace(-1, 1, 64)[:, None]
+        >>> model = pynn.Sequential(pynn.Linear(1, 10, seed=0), "relu", pynn.Linear(10, 1, seed=1))
+        >>> model[0].bias[:6] = -100
+        >>> hist = model.fit(X, X**2, loss="mse", epochs=3, seed=0)
+        >>> model.health()["1"].dead
+        0.6
+        >>> print(*model.health().advice)
+        layer 1: 60 % of ReLU units never fired in the last epoch; lower the learning rate or use LeakyReLU
+        """
+        if X is not None:
+            return self._measured(X, y, loss, batch_size)
+        if y is not None:
+            raise ValueError("X: expected data, since y was given")
+        found = self._watch.report() if self._watch is not None else self._health
+        if found is None:
+            raise ValueError("health: this model has not been fitted, or with health=False; give data to look at them: model.health(X, y)")
+        return found
+
+    def _measured(self, X: Any, y: Any, loss: Any, batch_size: int) -> Health:
+        check_count("batch_size", batch_size, 1)
+        data = self._data(X, "X")
+        if not len(data[0]):
+            raise ValueError("X: expected at least one row")
+        if y is not None and loss is None and self._fitted is None:
+            raise ValueError("loss: expected one, since this model has not been fitted")
+        objective = None if y is None else self._objective(loss, None, data) if loss is not None else self._fitted
+        graph, owners = self._built(data, objective.skip if objective else frozenset(), training=False)
+        target = objective.targets(y, len(data[0]), graph, "y") if objective else None
+        lock = self._enter()
+        try:
+            criteria, groups = (objective.criteria, optim.SGD(self.parameters()).core_groups()) if objective else ((), [])
+            run = _core.Fit(graph, as_core(data), target, criteria, batch_size, False, 0, groups, None, False, True)
+            return measure(run, owners)
+        finally:
+            lock.release()
 
     # ---- prediction -----------------------------------------------------------------------------------------------
     def predict(self, X: Any, *, batch_size: int = 256) -> Any:

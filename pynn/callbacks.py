@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
+from ._health import Limits
 from ._tables import check_count
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "EarlyStopping",
+    "HealthMonitor",
     "LRScheduler",
     "LambdaCallback",
     "ModelCheckpoint",
@@ -370,6 +372,76 @@ class LRScheduler(Callback):
             raise ValueError(f"schedule: expected a rate of 0 or more, got {rate!r} for epoch {epoch}")
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+
+
+class HealthMonitor(Callback):
+    """Warns while training goes on, once about each thing that is wrong with a layer, and keeps every epoch's `Health` in the history.
+
+    Parameters
+    ----------
+    dead, saturated : float
+        The share of a layer's units from which on it warns.
+    gradient : float
+        How many times longer the gradient of the first layer may be than that of the last, or shorter.
+    update : float
+        The part of its length by which a step may change a layer.
+    output : float
+        The mean, or spread, of a hidden layer's outputs.
+
+    Raises
+    ------
+    ValueError
+        If a limit is not over 0.
+
+    Warns
+    -----
+    UserWarning
+        What `pynn.Sequential.health` would advise, with these limits.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn, warnings
+    >>> X = np.linspace(-1, 1, 64)[:, None]
+    >>> model = pynn.Sequential(pynn.Linear(1, 10, seed=0), "relu", pynn.Linear(10, 1, seed=1))
+    >>> model[0].bias[:6] = -100
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     hist = model.fit(X, X**2, loss="mse", epochs=3, callbacks=[pynn.callbacks.HealthMonitor()], seed=0)
+    >>> [str(one.message) for one in told]
+    ['layer 1: 60 % of ReLU units never fired in the last epoch; lower the learning rate or use LeakyReLU']
+    >>> [health["1"].dead for health in hist.health]
+    [0.6, 0.6, 0.6]
+    """
+
+    def __init__(
+        self, *, dead: float = 0.5, saturated: float = 0.5, gradient: float = 1e3, update: float = 0.1, output: float = 1e3
+    ) -> None:
+        self.limits = Limits(dead, saturated, gradient, update, output)
+        for name, value in self.limits._asdict().items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+                raise ValueError(f"{name}: expected a number over 0, got {value!r}")
+        self._told: set[tuple[str, str]] = set()
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Start anew."""
+        self._told = set()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Look, and warn."""
+        health = self.model.health()
+        if self.model.history is not None:
+            self.model.history.health.append(health)
+        for key, text in health.findings(self.limits):
+            if key not in self._told:
+                self._told.add(key)
+                warnings.warn(text, UserWarning, stacklevel=4)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it has warned of."""
+        return {"told": sorted(self._told)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take it up."""
+        self._told = {(str(kind), str(layer)) for kind, layer in state["told"]}
 
 
 # ---- those that write -------------------------------------------------------------------------------------------------

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ._find_lr import LRSweep
+    from ._health import Health
+    from ._history import History
+    from ._training import Net
 
-__all__ = ["activations", "history", "lr_sweep"]
+__all__ = ["activations", "history", "lr_sweep", "plot_gradient_flow"]
 
 # Told apart also by who confuses some colours (Okabe and Ito, 2008), the pale ones left out.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
@@ -191,6 +194,80 @@ def lr_sweep(found: LRSweep) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower left")
     return figure
+
+
+def plot_gradient_flow(source: Net | History | Health) -> Figure:
+    """Draw how long the gradient of each layer is, and by what part of its length a step changes it.
+
+    Where the gradient gets shorter and shorter towards the first layers, it vanishes on its way back.
+
+    Parameters
+    ----------
+    source : Sequential, Model, History or Health
+        What ``model.health()`` tells, or what was kept of each epoch by a `pynn.callbacks.HealthMonitor`: then a line an epoch, pale to
+        dark.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel each, on logarithmic scales.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If nothing is known of any gradient.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> X = np.linspace(-1, 1, 64)[:, None]
+    >>> model = pynn.Sequential(pynn.Linear(1, 8), "tanh", pynn.Linear(8, 1))
+    >>> hist = model.fit(X, X**2, loss="mse", epochs=3, callbacks=[pynn.callbacks.HealthMonitor()])
+    >>> figure = pynn.plot.plot_gradient_flow(hist)
+    >>> [axes.get_title() for axes in figure.axes[:2]]
+    ['gradient', 'update / parameters']
+    """
+    reports = _reports(source)
+    names = list(dict.fromkeys(row.layer for health in reports for row in health if not np.isnan(row.gradient)))
+    if not names:
+        raise ValueError("source: nothing is known of any gradient; a model needs fit with health=True, a report on given data y")
+    figure, grid = _panels(1, 2, (5.2 + 0.25 * len(names), 3.8))
+    import matplotlib as mpl
+
+    colours = mpl.colormaps["Blues"]
+    for axes, title, field in zip(grid[0], ("gradient", "update / parameters"), ("gradient", "update"), strict=True):
+        axes.set_title(title)
+        axes.set_xlabel("layer")
+        axes.set_yscale("log")
+        axes.grid(color="#EEEEEE", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+        for i, health in enumerate(reports):
+            known = {row.layer: getattr(row, field) for row in health}
+            values = np.array([known.get(name, np.nan) for name in names])
+            shade = colours(0.3 + 0.7 * (i + 1) / len(reports))
+            axes.plot(range(len(names)), np.where(values > 0, values, np.nan), color=shade, marker="o", markersize=3.5)
+        axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 3 else 0)
+    if len(reports) > 1:
+        scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(1, len(reports)), colours)
+        figure.colorbar(scale, ax=grid[0, 1], label="epoch")
+    return figure
+
+
+def _reports(source: Any) -> list[Health]:
+    """Return reports on health, one an epoch, or the only one."""
+    from ._health import Health
+
+    if isinstance(source, Health):
+        return [source]
+    kept = getattr(source, "health", None)
+    if isinstance(kept, list):
+        return kept
+    if not callable(kept):
+        raise TypeError(f"source: expected a model, a History or a Health, got {source!r}")
+    past = source.history.health if source.history is not None else []
+    return past or [source.health()]
 
 
 def _panels(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Figure, NDArray[Any]]:

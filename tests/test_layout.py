@@ -18,7 +18,7 @@ KERNELS = [
 ]
 ENGINE = [
     *("cpu.c pool.c arena.c rng.c tables.c schedules.c lbfgs.c", "graph.c", "plan.c loss.c"),
-    *("layers/ run.c update.c", "data.c", "fit.c predict.c file.c"),
+    *("layers/ run.c update.c", "data.c health.c origin.c", "fit.c predict.c file.c"),
 ]
 
 pytestmark = pytest.mark.skipif(not SOURCES, reason="the C sources are not here")

@@ -1,10 +1,11 @@
 /* fit.c - epochs: batches in a shuffled order, a step on each, and the score kept on the way. */
 #include "data.h"
+#include "health.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEPT_PLANS = 4 };
+enum { KEPT_PLANS = 4, PROBE = 8192 };
 
 struct pn_fit {
     const pn_graph *graph;
@@ -18,7 +19,11 @@ struct pn_fit {
     size_t *order;
     int64_t epoch;                  /* for the schedules */
     int64_t asked;                  /* when poll was last called */
-    int diverged;                   /* the loss of the last step is not finite, and options say to mind */
+    int diverged;                   /* the loss or the gradient of the last step is not finite, and options say to mind */
+    pn_origin origin;               /* where that came from */
+    pn_health *health;              /* NULL: nobody wants it */
+    const void *probe;              /* the gradient of a small parameter near the inputs, where a NaN on its way back arrives; may be NULL */
+    size_t probed;                  /* its elements */
     void *const *kept;              /* for each output room for the predictions of all rows; NULL: nobody wants them */
     pn_fit_times *times;            /* the same */
 };
@@ -40,13 +45,27 @@ static pn_plan *plan_for(pn_fit *f, size_t rows, pn_status *status, pn_error *er
 
 static pn_status prepare(pn_fit *f, pn_error *error)
 {
-    pn_status status = pn_data_check(f->graph, f->data, f->options->criteria, f->options->n_criteria, error);
+    const size_t n = f->options->n_criteria;
+    pn_status status = n ? pn_data_check(f->graph, f->data, f->options->criteria, n, error) : PN_OK;
     if (!status) status = pn_room_reserve(&f->room, f->graph, f->batch, error);
     if (!status) plan_for(f, f->batch, &status, error);
     if (!status && f->data->rows % f->batch) plan_for(f, f->data->rows % f->batch, &status, error);
     if (!status && f->options->shuffle && !(f->order = malloc(f->data->rows * sizeof *f->order)))
         status = pn_fail(error, PN_NO_MEMORY, "no memory for the order of %zu rows", f->data->rows);
     return status;
+}
+
+static void find_probe(pn_fit *f)
+{
+    const pn_graph *g = f->graph;
+    for (size_t i = 0; i < g->n_nodes && !f->probe; i++)
+        for (size_t j = 0; j < g->nodes[i].n_slots; j++) {
+            const pn_binding *slot = &g->nodes[i].slots[j];
+            const size_t n = pn_count(&slot->shape);
+            if (!slot->grad || n > PROBE || (f->probe && n >= f->probed)) continue;
+            f->probe = slot->grad;
+            f->probed = n;
+        }
 }
 
 pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_options *options, pn_fit **fit, pn_error *error)
@@ -67,6 +86,8 @@ pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_op
     pn_status status = f->x && f->wanted ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for fit");
     for (size_t i = 0; i < options->n_criteria && !status; i++) f->wanted[i] = pn_data_wanted(graph, &options->criteria[i]);
     if (!status && data) status = prepare(f, error);
+    if (!status && options->health) status = pn_health_new(graph, options->groups, options->n_groups, &f->health, error);
+    find_probe(f);
     if (status) pn_fit_free(f);
     else *fit = f;
     return status;
@@ -80,6 +101,7 @@ void pn_fit_free(pn_fit *f)
     free(f->x);
     pn_room_free(&f->room, f->graph);
     for (int i = 0; i < KEPT_PLANS; i++) pn_plan_free(f->plans[i]);
+    pn_health_free(f->health);
     free(f);
 }
 
@@ -108,11 +130,24 @@ static void keep(const pn_fit *f, const pn_plan *p, const size_t *order, size_t 
     }
 }
 
-static int finite(const pn_fit *f)
+/* Are the losses finite, and are there no NaN among the gradients? Infinite ones may still be clipped. */
+static int sane(const pn_fit *f)
 {
+    const pn_dtype t = f->graph->dtype;
+    union { float f32; double f64; } sum = { .f64 = 0 };
     int all = 1;
     for (size_t i = 0; i < f->options->n_criteria; i++) all &= isfinite(f->wanted[i].sum) != 0;
-    return all;
+    if (f->probe) pn_kernels_now()->of[t].conv.plane_sum(f->probed, f->probe, &sum);
+    return all && !isnan(t == PN_F32 ? (double)sum.f32 : sum.f64);
+}
+
+/* The step left the finite numbers: where, and in which row of the data. */
+static pn_status diverge(pn_fit *f, const pn_plan *p, const size_t *order, size_t start, int64_t step, pn_error *error)
+{
+    f->diverged = 1;
+    pn_status status = pn_origin_find(f->graph, p->rows, f->x, (uint64_t)step + 1, f->wanted, f->options->n_criteria, &f->origin, error);
+    if (f->origin.row != SIZE_MAX) f->origin.row = order ? order[start + f->origin.row] : start + f->origin.row;
+    return status;
 }
 
 /* One step on as many rows of data as the plan has. */
@@ -125,16 +160,18 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     const size_t next = start + p->rows, left = data->rows - next;
     if (order) pn_data_fetch(f->graph, data, f->wanted, o->n_criteria, order, next, left < p->rows ? left : p->rows);
     if (f->times) lap(&f->times->gather, &since);
-    pn_status status = pn_plan_train(p, f->x, (uint64_t)*step + 1, f->wanted, o->n_criteria, 1, error);
+    const pn_watcher *watcher = f->health ? pn_health_begin(f->health, p) : NULL;
+    pn_status status = pn_plan_train(p, f->x, (uint64_t)*step + 1, f->wanted, o->n_criteria, 1, watcher, error);
     if (status) return status;
     keep(f, p, order, start);
-    if (o->finite && !finite(f)) f->diverged = 1;
-    else ++*step;
+    if (!o->finite || sane(f)) ++*step;
+    else if ((status = diverge(f, p, order, start, *step, error))) return status;
     if (f->times) {
         f->times->loss += p->loss_seconds - loss_before;
         since = pn_seconds();
     }
-    if (!f->diverged) pn_update(o->groups, o->n_groups, *step, f->epoch);
+    if (!f->diverged) pn_update_noting(o->groups, o->n_groups, *step, f->epoch, f->health ? pn_health_changes(f->health) : NULL);
+    if (f->health) pn_health_end(f->health);
     if (f->times) lap(&f->times->update, &since);
     for (size_t i = 0; i < o->n_criteria; i++) pn_score_add(&score[i], f->graph, &f->wanted[i], p->rows);
     if (f->times) {
@@ -144,13 +181,20 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     return PN_OK;
 }
 
+static void begin(pn_fit *f)
+{
+    f->diverged = 0;
+    f->origin = (pn_origin){ .place = PN_UNKNOWN, .row = SIZE_MAX };
+}
+
 pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int64_t *step, pn_score *score, pn_error *error)
 {
     const pn_fit_options *o = f->options;
     pn_status status = PN_OK;
-    if (!f->data) return pn_fail(error, PN_BAD_STATE, "an epoch needs the data that this fit was made without");
+    if (!f->data || !o->n_criteria) return pn_fail(error, PN_BAD_STATE, "an epoch needs the data that this fit was made without");
     f->epoch = (int64_t)epoch;
-    f->diverged = 0;
+    begin(f);
+    if (first == 0) pn_fit_reset(f);
     if (o->shuffle) pn_random_permutation(o->seed, epoch, f->data->rows, f->order);
     const size_t batches = (f->data->rows + f->batch - 1) / f->batch, end = first < batches && count < batches - first ? first + count : batches;
     for (size_t batch = first; batch < end && !status && !f->diverged; batch++) {
@@ -167,6 +211,33 @@ pn_status pn_fit_epoch(pn_fit *f, uint64_t epoch, int64_t *step, pn_score *score
 {
     for (size_t i = 0; i < f->options->n_criteria; i++) score[i] = (pn_score){ 0 };
     return pn_fit_part(f, epoch, 0, SIZE_MAX, step, score, error);
+}
+
+int pn_fit_health(const pn_fit *f, size_t node, pn_node_health *health)
+{
+    if (!f->health) return 0;
+    pn_health_node(f->health, node, health);
+    return 1;
+}
+
+void pn_fit_reset(pn_fit *f) { if (f->health) pn_health_reset(f->health); }
+const pn_origin *pn_fit_origin(const pn_fit *f) { return &f->origin; }
+
+pn_status pn_fit_look(pn_fit *f, pn_error *error)
+{
+    const pn_fit_options *o = f->options;
+    pn_status status = PN_OK;
+    if (!f->data || !f->health) return pn_fail(error, PN_BAD_STATE, "to look needs data, and health");
+    for (size_t start = 0; start < f->data->rows && !status; start += f->batch) {
+        pn_plan *p = plan_for(f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
+        if (status) break;
+        take_batch(f, f->data, NULL, start, p->rows);
+        status = pn_plan_train(p, f->x, 0, f->wanted, o->n_criteria, o->n_criteria > 0, pn_health_always(f->health), error);
+        if (!status && o->n_criteria) pn_health_gradients(f->health);
+        if (!status) pn_health_end(f->health);
+        if (!status && pn_poll(o, &f->asked)) status = pn_fail(error, PN_STOPPED, "stopped after row %zu", start + p->rows);
+    }
+    return status;
 }
 
 void pn_fit_keep(pn_fit *f, void *const *y) { f->kept = y; }
@@ -186,11 +257,12 @@ pn_plan *pn_fit_profile(pn_fit *f, pn_fit_times *times)
 
 pn_status pn_fit_batch(pn_fit *f, const pn_data *batch, int64_t *step, pn_score *score, pn_error *error)
 {
+    if (!f->options->n_criteria) return pn_fail(error, PN_BAD_STATE, "a step needs the losses that this fit was made without");
     if (batch->rows == 0) return pn_fail(error, PN_BAD_SHAPE, "a batch needs at least one row");
     pn_status status = pn_data_check(f->graph, batch, f->options->criteria, f->options->n_criteria, error);
     if (!status) status = pn_room_reserve(&f->room, f->graph, batch->rows, error);
     pn_plan *p = status ? NULL : plan_for(f, batch->rows, &status, error);
-    f->diverged = 0;
+    begin(f);
     if (!status) status = step_on(f, p, batch, NULL, 0, step, score, error);
     return status;
 }

@@ -86,6 +86,10 @@ struct pn_step {
     void *own;                              /* what else a family's steps need, from pn_plan_own */
 };
 
+/* The output of a node, as it stands before step number step runs. activation: the node itself or one fused before it, whose derivative is had
+ * from the array slope, as large as the output; PN_NONE where there is none. last: do both have their channels last? */
+typedef struct { size_t step, node, activation; int value, slope, last; } pn_watch;
+
 struct pn_plan {
     const pn_graph *graph;
     size_t rows;
@@ -98,6 +102,9 @@ struct pn_plan {
     void *arena;
     size_t bytes;
     int *outputs, *output_grads;            /* PN_TRAIN: where the losses read and write */
+    pn_watch *watches;                      /* PN_TRAIN: outputs in the order in which they are made */
+    size_t n_watches, watch_capacity;
+    int *grads;                             /* pn_plan_apart: the gradient of each node's output; PN_NONE where nobody wants it */
     uint64_t tick;
     int ready;                              /* forward has run, so backward may */
     int stopped;                            /* by a layer: a foreign one, or one whose input is wrong, which then says so in failure */
@@ -116,6 +123,7 @@ struct pn_builder {
     pn_plan *plan;
     const pn_typed_kernels *k;
     pn_mode mode;
+    int apart;                              /* is nothing fused or overwritten? */
     size_t rows, node;                      /* the node whose steps are being made */
     int *value;                             /* each node's output */
     int *inner;                             /* a fused activation's argument, where backward needs it */
@@ -154,6 +162,8 @@ int pn_gradient_buffer(pn_builder *b, size_t node, int reuse);
 pn_status pn_give_gradient(pn_builder *b, size_t node, int buffer);
 void pn_share_buffer(pn_builder *b, int buffer);
 
+pn_status pn_plan_apart(const pn_graph *graph, size_t rows, pn_plan **plan, pn_error *error);     /* PN_TRAIN; every array stays until the end */
+
 /* What fit wants of some outputs, and what it got. */
 typedef struct {
     const pn_criterion *loss;
@@ -171,8 +181,10 @@ int pn_loss_ignores(const pn_criterion *loss, int64_t label);          /* for a 
 /* loss.c: sum and divisor, and unless grad is NULL the gradients; x, grad: of every output. PN_STOPPED by a loss of the caller's own. */
 pn_status pn_wanted_apply(pn_wanted *wanted, pn_dtype t, size_t rows, void *const *x, void *const *grad);
 /* run.c: one step of fit but the update; PN_STOPPED where a layer or a loss of the caller's asked for it. The plan is PN_TRAIN. Without
- * backward there are no gradients. */
-pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, pn_wanted *wanted, size_t n, int backward, pn_error *error);
+ * backward there are no gradients. watcher, unless NULL, is shown every output while it stands. */
+typedef struct { void (*look)(void *context, const pn_plan *plan, const pn_watch *watch); void *context; } pn_watcher;
+pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, pn_wanted *wanted, size_t n, int backward, const pn_watcher *watcher,
+                        pn_error *error);
 double pn_seconds(void);                                               /* a clock that only goes forward */
 
 /* arena.c */

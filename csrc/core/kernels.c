@@ -29,6 +29,7 @@
 #include "pooling.h"
 #include "whole.h"
 #include "norm.h"
+#include "look.h"
 #include "noise.h"
 #undef R
 #undef I
@@ -57,6 +58,7 @@
 #include "pooling.h"
 #include "whole.h"
 #include "norm.h"
+#include "look.h"
 #include "noise.h"
 
 #define ACTIVATION(t, f) { forward_##f##_##t, derivative_##f##_##t, backward_##f##_##t },
@@ -71,7 +73,8 @@
     static pn_update_fn *const updates_##t[] = { PN_OPTIMIZERS(ROW_##t##_UPDATE) }; \
     static const pn_whole_kernels wholes_##t[] = { PN_WHOLE_OPTIMIZERS(ROW_##t##_WHOLE) }; \
     static const pn_norm_kernels norm_##t = { norm_moments_##t, norm_apply_##t, norm_sums_##t, norm_back_##t, columns_moments_##t, columns_apply_##t, \
-                                              columns_sums_##t, columns_back_##t, response_apply_##t, response_back_##t };
+                                              columns_sums_##t, columns_back_##t, response_apply_##t, response_back_##t }; \
+    static const pn_look_kernels look_##t = { count_columns_##t, count_run_##t, sum_changes_##t, first_strange_##t };
 #define ROW_f32_ACTIVATION(f, ...) ACTIVATION(f32, f)
 #define ROW_f64_ACTIVATION(f, ...) ACTIVATION(f64, f)
 #define ROW_f32_ROWWISE(f, ...)    ROWWISE(f32, f)
@@ -94,6 +97,6 @@ TYPED(f64)
                          norm_pool_back_##t }, \
                        &norm_##t, \
                        mix_##t, mix_back_##t, largest_##t, largest_back_##t, slope_sum_##t, slope_rows_##t, \
-                       random_words, mask_##t, mask_spans_##t, add_normal_##t }
+                       random_words, mask_##t, mask_spans_##t, add_normal_##t, &look_##t }
 extern const pn_kernels CAT(pn_kernels, PN_ISA);
 const pn_kernels CAT(pn_kernels, PN_ISA) = { STRING(PN_ISA), { [PN_F32] = OF(f32), [PN_F64] = OF(f64) } };

@@ -122,6 +122,14 @@ typedef struct {
     void (*response_back)(const pn_response *r, const void *x, const void *gy, void *gx, double *work);
 } pn_norm_kernels;
 
+/* What health.c asks of arrays (look.h). */
+typedef struct {
+    void (*count_columns)(size_t rows, size_t n, const void *d, double limit, void *live, void *small);
+    void (*count_run)(size_t n, const void *d, double limit, double *out);
+    void (*sum_changes)(size_t n, const void *before, const void *after, const void *grad, double *out);
+    size_t (*first_strange)(size_t n, const void *x);
+} pn_look_kernels;
+
 /* Random numbers (noise.h): 64 words a group. An element stays, times scale plus shift, where its word is at least threshold (p times
  * 2^32), else fill takes its place. */
 typedef struct { uint64_t threshold; double scale, shift, fill; } pn_mask;
@@ -153,6 +161,7 @@ typedef struct {
     void (*mask)(const pn_mask *m, size_t n, const uint32_t *words, const void *x, void *y);                           /* y may be x */
     void (*mask_spans)(const pn_mask *m, size_t spans, size_t n, const uint32_t *words, const void *x, void *y);       /* a word each */
     void (*add_normal)(double std, size_t n, const uint32_t *words, const void *x, void *y);
+    const pn_look_kernels *look;
 } pn_typed_kernels;
 
 typedef struct { const char *isa; pn_typed_kernels of[PN_DTYPES]; } pn_kernels;

@@ -102,7 +102,7 @@ int pn_wants_gradient(const pn_builder *b, size_t node) { return b->wants[node];
 const pn_node *pn_follower(const pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    return n->uses == 1 && pn_output_of(b->graph, node) < 0 ? &b->graph->nodes[n->consumer] : NULL;
+    return !b->apart && n->uses == 1 && pn_output_of(b->graph, node) < 0 ? &b->graph->nodes[n->consumer] : NULL;
 }
 
 /* A step of fit overwrites gradients, but where a layer stands twice only its last occurrence, which backward meets first. */
@@ -143,7 +143,7 @@ static int contribute(pn_builder *b, size_t node, int buffer)
 
 int pn_gradient_buffer(pn_builder *b, size_t node, int reuse)
 {
-    const pn_buffer *r = reuse == PN_NONE ? NULL : own(b, reuse);
+    const pn_buffer *r = reuse == PN_NONE || b->apart ? NULL : own(b, reuse);
     int input = input_of(b->graph, node), buffer = r && !r->shared ? reuse : PN_NONE;
     if (b->grad[node] != PN_NONE) {
         if (buffer == PN_NONE) buffer = pn_buffer_new(b, count(b, node));
@@ -291,6 +291,21 @@ static pn_status backward_node(pn_builder *b, size_t node)
 
 /* ---- the plan ------------------------------------------------------------------------------------------------------ */
 
+/* Notes what the steps of this node have made, its output or that of the last node fused into them, unless it passes an input on. */
+static pn_status watch(pn_builder *b, size_t node)
+{
+    pn_plan *p = b->plan;
+    size_t activation = node;
+    for (; b->value[node] == PN_NONE; node = b->graph->nodes[node].consumer)
+        if (b->graph->nodes[activation].kind != &pn_layer_activation) activation = b->graph->nodes[node].consumer;
+    const pn_node *n = &b->graph->nodes[node], *a = &b->graph->nodes[activation];
+    for (size_t j = 0; j < n->n_inputs; j++) if (b->value[node] == b->value[n->inputs[j]]) return PN_OK;
+    if (!grow((void **)&p->watches, p->n_watches, &p->watch_capacity, sizeof *p->watches)) return pn_fail(b->error, PN_NO_MEMORY, "no memory for a plan");
+    const int slope = a->kind != &pn_layer_activation ? PN_NONE : pn_activation_at((size_t)a->config[0])->needs == 'y' ? b->value[node] : b->inner[node];
+    p->watches[p->n_watches++] = (pn_watch){ p->n_steps, node, activation, b->value[node], slope, b->layout[node] };
+    return PN_OK;
+}
+
 static pn_status forward(pn_builder *b)
 {
     const pn_graph *g = b->graph;
@@ -298,7 +313,9 @@ static pn_status forward(pn_builder *b)
     for (size_t i = 0; i < g->n_inputs; i++) b->value[g->inputs[i]] = pn_x(g, i);
     for (size_t i = 0; i < g->n_nodes && !status; i++) {
         b->node = i;
-        if (g->nodes[i].kind && !b->fused[i]) status = forward_node(b, i);
+        if (!g->nodes[i].kind || b->fused[i]) continue;
+        status = forward_node(b, i);
+        if (!status && b->mode == PN_TRAIN) status = watch(b, i);
     }
     for (size_t i = 0; i < g->n_outputs && !status; i++) {
         const size_t node = g->outputs[i];
@@ -398,6 +415,19 @@ static void keep_for_backward(pn_plan *p)
     }
 }
 
+/* Every array has a place of its own, and it is known where the gradients are. */
+static pn_status keep_all(pn_builder *b)
+{
+    pn_plan *p = b->plan;
+    for (size_t i = 0; i < p->n_buffers; i++) {
+        p->buffers[i].first = 0;
+        p->buffers[i].last = (int)p->n_steps;
+    }
+    p->grads = pn_plan_own(b, b->graph->n_nodes * sizeof *p->grads);
+    if (p->grads) memcpy(p->grads, b->grad, b->graph->n_nodes * sizeof *p->grads);
+    return p->grads ? PN_OK : PN_NO_MEMORY;
+}
+
 static pn_status place(pn_plan *p, pn_error *error)
 {
     const int first = pn_first_own(p->graph);
@@ -448,12 +478,12 @@ static pn_status mark(pn_builder *b, int *marks)
     return PN_OK;
 }
 
-pn_status pn_plan_new(const pn_graph *graph, size_t rows, pn_mode mode, pn_plan **plan, pn_error *error)
+static pn_status make(const pn_graph *graph, size_t rows, pn_mode mode, int apart, pn_plan **plan, pn_error *error)
 {
     *plan = NULL;
     pn_status status = check(graph, rows, error);
     if (status) return status;
-    pn_builder b = { .graph = graph, .mode = mode, .rows = rows, .error = error, .k = &pn_kernels_now()->of[graph->dtype] };
+    pn_builder b = { .graph = graph, .mode = mode, .apart = apart, .rows = rows, .error = error, .k = &pn_kernels_now()->of[graph->dtype] };
     int *marks = malloc(8 * graph->n_nodes * sizeof *marks);
     pn_plan *p = b.plan = calloc(1, sizeof *p);
     if (!marks || !p) {
@@ -468,6 +498,7 @@ pn_status pn_plan_new(const pn_graph *graph, size_t rows, pn_mode mode, pn_plan 
     if (!status && mode != PN_PREDICT) status = backward(&b);
     if (!status && mode == PN_TRAIN) keep_for_losses(&b);
     if (!status && mode == PN_BACKWARD) keep_for_backward(p);
+    if (!status && apart) status = keep_all(&b);
     if (!status) status = place(p, error);
 done:
     free(b.more);
@@ -477,6 +508,12 @@ done:
     return status;
 }
 
+pn_status pn_plan_new(const pn_graph *graph, size_t rows, pn_mode mode, pn_plan **plan, pn_error *error)
+{
+    return make(graph, rows, mode, 0, plan, error);
+}
+pn_status pn_plan_apart(const pn_graph *graph, size_t rows, pn_plan **plan, pn_error *error) { return make(graph, rows, PN_TRAIN, 1, plan, error); }
+
 void pn_plan_free(pn_plan *plan)
 {
     if (!plan) return;
@@ -485,6 +522,7 @@ void pn_plan_free(pn_plan *plan)
     pn_arena_free(plan->arena);
     free(plan->at);
     free(plan->outputs);
+    free(plan->watches);
     free(plan->buffers);
     free(plan->steps);
     free(plan);

@@ -48,12 +48,26 @@ pn_status pn_plan_backward(pn_plan *plan, const void *const *gy, void *const *gx
     return run_steps(plan, plan->n_forward, plan->n_steps, error);
 }
 
-pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, pn_wanted *wanted, size_t n, int backward, pn_error *error)
+/* Stops after every output for somebody to look at it. */
+static pn_status run_watched(pn_plan *p, const pn_watcher *watcher, pn_error *error)
+{
+    size_t from = 0;
+    for (size_t i = 0; i < p->n_watches; i++) {
+        pn_status status = run_steps(p, from, p->watches[i].step, error);
+        if (status) return status;
+        watcher->look(watcher->context, p, &p->watches[i]);
+        from = p->watches[i].step;
+    }
+    return run_steps(p, from, p->n_forward, error);
+}
+
+pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, pn_wanted *wanted, size_t n, int backward, const pn_watcher *watcher,
+                        pn_error *error)
 {
     const pn_graph *g = plan->graph;
     for (size_t i = 0; i < g->n_inputs; i++) plan->at[pn_x(g, i)] = (void *)x[i];
     plan->tick = tick;
-    pn_status status = run_steps(plan, 0, plan->n_forward, error);
+    pn_status status = watcher ? run_watched(plan, watcher, error) : run_steps(plan, 0, plan->n_forward, error);
     if (status) return status;
     double start = plan->timed ? pn_seconds() : 0;
     void *y[PN_MAX_ENDS], *gy[PN_MAX_ENDS];

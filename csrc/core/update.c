@@ -1,10 +1,10 @@
 /* update.c - one optimizer step: schedules and clipping, then the rule over every parameter, large ones divided among the threads. */
-#include "kernels.h"
+#include "health.h"
 #include <math.h>
 #include <string.h>
 
 /* Elements of a task: a fixed number, so that results do not depend on the number of threads. Fewer than SERIAL run on the caller. */
-enum { CHUNK = 16384, SERIAL = 2 * CHUNK, MAX_PARTS = 64 };
+enum { CHUNK = 16384, SERIAL = 2 * CHUNK, MAX_PARTS = 64, NOTED = 1024 };
 
 static size_t element(pn_dtype t) { return t == PN_F32 ? sizeof(float) : sizeof(double); }
 
@@ -83,34 +83,67 @@ static pn_update_args arguments(const pn_segment *s, const pn_settings *o, doubl
     return a;
 }
 
-typedef struct { const pn_group *group; const pn_segment *s; double norm; pn_update_fn *f; } span_task;
+typedef struct { const pn_group *group; const pn_segment *s; double norm; pn_update_fn *f; size_t each; double (*noted)[3]; } span_task;
+
+/* n elements from start on, in pieces that are looked at while they are near. */
+static void update_noting(const span_task *t, size_t start, size_t n, double *sums)
+{
+    double before[NOTED];
+    for (size_t at = start, m; at < start + n; at += m) {
+        m = start + n - at < NOTED ? start + n - at : NOTED;
+        const pn_update_args a = arguments(t->s, t->group->settings, t->norm, at, m);
+        memcpy(before, a.p, m * element(t->s->dtype));
+        t->f(&a);
+        pn_kernels_now()->of[t->s->dtype].look->sum_changes(m, before, a.p, a.g, sums);
+    }
+}
 
 static void span_part(void *context, size_t i)
 {
     const span_task *t = context;
-    const size_t start = i * CHUNK, left = t->s->n - start;
-    const pn_update_args a = arguments(t->s, t->group->settings, t->norm, start, left < CHUNK ? left : CHUNK);
+    const size_t start = i * t->each, left = t->s->n - start, n = left < t->each ? left : t->each;
+    if (t->noted) {
+        update_noting(t, start, n, t->noted[i]);
+        return;
+    }
+    const pn_update_args a = arguments(t->s, t->group->settings, t->norm, start, n);
     t->f(&a);
 }
 
-static void update_span(const pn_group *group, const pn_segment *s, double norm)
+static void note(pn_change *change, const double *sums)
 {
-    span_task t = { group, s, norm, pn_kernels_now()->of[s->dtype].updates[group->optimizer] };
-    if (s->n >= SERIAL) {
-        pn_parallel((s->n + CHUNK - 1) / CHUNK, span_part, &t);
-        return;
-    }
-    const pn_update_args a = arguments(s, group->settings, norm, 0, s->n);
-    t.f(&a);
+    change->gradient += sums[0];
+    change->update += sums[1];
+    change->weight += sums[2];
 }
 
-static void update_whole(const pn_group *group, const pn_segment *s, const double *hyper, double norm)
+static void update_span(const pn_group *group, const pn_segment *s, double norm, pn_change *change)
+{
+    double noted[MAX_PARTS][3];
+    span_task t = { group, s, norm, pn_kernels_now()->of[s->dtype].updates[group->optimizer], s->n < SERIAL ? s->n : CHUNK, NULL };
+    if (change) {
+        while ((s->n + t.each - 1) / t.each > MAX_PARTS) t.each *= 2;
+        t.noted = noted;
+    }
+    const size_t parts = (s->n + t.each - 1) / t.each;
+    if (change) memset(noted, 0, parts * sizeof *noted);
+    if (parts == 1) span_part(&t, 0);
+    else pn_parallel(parts, span_part, &t);
+    for (size_t i = 0; change && i < parts; i++) note(change, noted[i]);
+}
+
+static void update_whole(const pn_group *group, const pn_segment *s, const double *hyper, double norm, pn_change *change, void *room)
 {
     const pn_typed_kernels *k = &pn_kernels_now()->of[s->dtype];
     const pn_update_args a = arguments(s, group->settings, norm, 0, s->n);
+    if (change) memcpy(room, s->p, s->n * element(s->dtype));
     k->adjust(&a, group->work);
     k->wholes[group->optimizer - pn_optimizer_wholes()].update(s, group->work, hyper, (char *)group->work + pn_line(s->n * element(s->dtype)));
     if (a.average) k->average(&a);
+    if (!change) return;
+    double sums[3] = { 0 };
+    k->look->sum_changes(s->n, room, s->p, s->g, sums);
+    note(change, sums);
 }
 
 size_t pn_update_work(const pn_group *group)
@@ -126,27 +159,30 @@ size_t pn_update_work(const pn_group *group)
     return most;
 }
 
-void pn_update(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch)
+void pn_update(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch) { pn_update_noting(groups, n_groups, step, epoch, NULL); }
+
+void pn_update_noting(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch, const pn_changes *changes)
 {
     const double norm = total_norm(groups, n_groups);
+    pn_change *change = changes ? changes->each : NULL;
     for (size_t i = 0; i < n_groups; i++) {
         const pn_group *group = &groups[i];
         double hyper[PN_MAX_HYPER];
         memcpy(hyper, group->settings->hyper, sizeof hyper);
         pn_schedule_apply(group->schedules, group->n_schedules, step, epoch, hyper);
         const pn_segment *like = NULL;                  /* an earlier one whose h is this one's too */
-        for (size_t j = 0; j < group->n; j++) {
+        for (size_t j = 0; j < group->n; j++, change = change ? change + 1 : NULL) {
             pn_segment *s = &group->segments[j];
             ++*s->number[0];
             if (!s->n) continue;
             if (group->optimizer >= pn_optimizer_wholes()) {
-                update_whole(group, s, hyper, norm);
+                update_whole(group, s, hyper, norm, change, changes ? changes->room : NULL);
                 continue;
             }
             if (like && !s->number[1] && *like->number[0] == *s->number[0]) memcpy(s->h, like->h, sizeof s->h);
             else pn_optimizer_prepare(group->optimizer, hyper, s->number, *s->number[0], s->h);
             like = s;
-            update_span(group, s, norm);
+            update_span(group, s, norm, change);
         }
     }
 }

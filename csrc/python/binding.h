@@ -46,6 +46,8 @@ typedef struct { size_t n; pn_group *groups; void **work; PyObject *keep; } grou
 int parse_groups(PyObject *list, groups *g);    /* 0 and an exception; g is cleared then */
 void groups_clear(groups *g);
 int add_fit(PyObject *module);          /* fit.c: Fit and Predictor */
+PyObject *health_list(const pn_fit *fit, size_t nodes);                        /* health.c */
+PyObject *origin_tuple(const pn_origin *origin);
 /* model.c: what others need of a Graph. */
 typedef struct { PyObject_HEAD pn_graph *graph; pn_dtype dtype; PyObject *keep; int sealed; } GraphObject;
 GraphObject *as_graph(PyObject *module, PyObject *object);                     /* borrowed; NULL and TypeError when it is none */

@@ -167,24 +167,24 @@ static void fit_dealloc(FitObject *self)
 
 static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "graph", "x", "y", "criteria", "batch_size", "shuffle", "seed", "groups", "sample_weight", "finite", NULL };
+    static char *names[] = { "graph", "x", "y", "criteria", "batch_size", "shuffle", "seed", "groups", "sample_weight", "finite", "health", NULL };
     PyObject *graph, *x, *y, *criteria, *list, *weight = Py_None;
     Py_ssize_t batch_size;
-    int shuffle, finite = 0;
+    int shuffle, finite = 0, health = 0;
     unsigned long long seed;
     pn_error error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO|Op", names, &graph, &x, &y, &PyTuple_Type, &criteria, &batch_size, &shuffle, &seed, &list,
-                                     &weight, &finite)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO|Opp", names, &graph, &x, &y, &PyTuple_Type, &criteria, &batch_size, &shuffle, &seed, &list,
+                                     &weight, &finite, &health)) return NULL;
     GraphObject *g = as_graph(PyType_GetModule(type), graph);
     if (!g) return NULL;
     FitObject *self = (FitObject *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     self->graph = Py_NewRef(graph);
     g->sealed = 1;
-    const size_t n = parse_criteria(g, criteria, self->criteria, &self->keep);
-    if (!n || !parse_groups(list, &self->groups)) goto fail;
-    if (x != Py_None && !(take_samples(g, x, &self->taken) && take_targets(g, self->criteria, n, y, weight, &self->taken))) goto fail;
-    self->options = (pn_fit_options){ .criteria = self->criteria, .n_criteria = n, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .finite = finite, .groups = self->groups.groups, .n_groups = self->groups.n, .poll = poll_signals };
+    const size_t n = PyTuple_GET_SIZE(criteria) ? parse_criteria(g, criteria, self->criteria, &self->keep) : 0;
+    if ((!n && PyTuple_GET_SIZE(criteria)) || !parse_groups(list, &self->groups)) goto fail;
+    if (x != Py_None && !(take_samples(g, x, &self->taken) && (!n || take_targets(g, self->criteria, n, y, weight, &self->taken)))) goto fail;
+    self->options = (pn_fit_options){ .criteria = self->criteria, .n_criteria = n, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .finite = finite, .health = health, .groups = self->groups.groups, .n_groups = self->groups.n, .poll = poll_signals };
     pn_status status = pn_fit_new(g->graph, x != Py_None ? &self->taken.data : NULL, &self->options, &self->fit, &error);
     if (!status) return (PyObject *)self;
     raise_status(status, &error);
@@ -310,6 +310,37 @@ static PyObject *fit_times(FitObject *self, void *unused)
                                  "score", now.score, "plan", steps) : NULL;
 }
 
+static PyObject *fit_reset(FitObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (!enter(self)) return NULL;
+    pn_fit_reset(self->fit);
+    self->busy = 0;
+    Py_RETURN_NONE;
+}
+
+static PyObject *fit_look(FitObject *self, PyObject *unused)
+{
+    pn_error error;
+    (void)unused;
+    if (!enter(self)) return NULL;
+    PyThreadState *state = PyEval_SaveThread();
+    pn_status status = pn_fit_look(self->fit, &error);
+    PyEval_RestoreThread(state);
+    self->busy = 0;
+    return status ? raise_status(status, &error) : Py_NewRef(Py_None);
+}
+
+static PyObject *fit_health(FitObject *self, void *unused)
+{
+    (void)unused;
+    if (!enter(self)) return NULL;
+    PyObject *list = health_list(self->fit, pn_graph_nodes(((GraphObject *)self->graph)->graph));
+    self->busy = 0;
+    return list;
+}
+
+static PyObject *fit_origin(FitObject *self, void *unused) { (void)unused; return origin_tuple(pn_fit_origin(self->fit)); }
 static PyObject *fit_get_step(FitObject *self, void *unused) { (void)unused; return PyLong_FromLongLong(self->step); }
 static int fit_set_step(FitObject *self, PyObject *value, void *unused)
 {
@@ -448,11 +479,15 @@ static PyMethodDef fit_methods[] = {
       "correct, rows) for each loss, added to scores." },
     { "keep", (PyCFunction)fit_keep, METH_O, "keep($self, rows, /)\n--\n\nArrays that the predictions for so many rows go to from now on; with 0 none." },
     { "profile", (PyCFunction)fit_profile, METH_NOARGS, "profile($self, /)\n--\n\nTime every step from now on, for times." },
+    { "reset", (PyCFunction)fit_reset, METH_NOARGS, "reset($self, /)\n--\n\nForget the health of the epoch before; epoch does so by itself." },
+    { "look", (PyCFunction)fit_look, METH_NOARGS, "look($self, /)\n--\n\nGo through the data for their health, without a step." },
     { "batch", (PyCFunction)fit_batch, METH_VARARGS, "batch($self, x, y, sample_weight=None, /)\n--\n\nOne step on all rows of x: as epoch." },
     { NULL, NULL, 0, NULL },
 };
 static PyGetSetDef fit_getset[] = {
     { "times", (getter)fit_times, NULL, "Seconds since profile, in the plan of full batches and beside it; ends the profile.", NULL },
+    { "health", (getter)fit_health, NULL, "(units, dead, saturated, looks, updates, mean, spread, gradient, update, weight) of each node; None where it isn't kept.", NULL },
+    { "origin", (getter)fit_origin, NULL, "(place, node, slot, row) of the first number of the last step that was not finite, or None.", NULL },
     { "step", (getter)fit_get_step, (setter)fit_set_step, "Updates done so far.", NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };
@@ -461,7 +496,7 @@ static PyType_Slot fit_slots[] = {
     { Py_tp_dealloc, fit_dealloc },
     { Py_tp_methods, fit_methods },
     { Py_tp_getset, fit_getset },
-    { Py_tp_doc, "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups, sample_weight=None, finite=False)\n--\n\nTraining, an epoch a call; without x and y, a batch a call." },
+    { Py_tp_doc, "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups, sample_weight=None, finite=False, health=False)\n--\n\nTraining, an epoch a call; without x and y, a batch a call; with x alone, to look." },
     { 0, NULL },
 };
 static PyMethodDef predictor_methods[] = {
