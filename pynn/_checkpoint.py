@@ -122,7 +122,7 @@ class Training:
                 continue
             try:
                 callback.load_state_dict(self.remembered[owner])
-            except (AttributeError, LookupError, TypeError, ValueError) as error:
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
                 raise ValueError(f"resume_from: {type(callback).__name__} cannot take up what it remembered: {error!r}") from error
 
     def _named(self) -> Iterator[tuple[str, Callback]]:
@@ -136,8 +136,7 @@ class Training:
     # ---- the place in an epoch ---------------------------------------------------------------------------------------
     def run_epoch(self, run: _core.Fit, epoch: int) -> Scores:
         """Train for an epoch, or the rest of it, and write on the way what is to be written."""
-        batches = -(-self.facts["rows"] // self.facts["batch_size"])
-        batch, scores = self.batch, self.scores
+        batches, batch, scores = self._batches(), self.batch, self.scores
         self.batch, self.scores = 0, None
         while True:
             steps = [c.every_steps for c in self.checkpoints if c.every_steps]
@@ -152,6 +151,10 @@ class Training:
                 if checkpoint.every_steps and batch % checkpoint.every_steps == 0:
                     self.save(checkpoint.path, epoch, batch, scores)
             self.optimizer.begin_epoch(epoch)
+
+    def _batches(self) -> int:
+        """Return how many batches an epoch has; 0 where nobody knows."""
+        return int(-(-(self.facts["rows"] or 0) // self.facts["batch_size"]))
 
     # ---- files -------------------------------------------------------------------------------------------------------
     def save(self, path: str, epoch: int, batch: int = 0, scores: Scores | None = None) -> None:
@@ -188,7 +191,7 @@ class Training:
                 key = differing[0]
                 raise ValueError(f"{key} was {facts[key]!r}, and is {self.facts[key]!r} now")
             self._take(facts, arrays)
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise ValueError(f"resume_from: {name} does not fit this training: {error}") from error
 
     def _take(self, facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
@@ -201,11 +204,15 @@ class Training:
             elif key.startswith(_CALLBACKS):
                 kind, number, part = key.removeprefix(_CALLBACKS).split("/", 2)
                 remembered[f"{kind}/{number}"][part] = a
-        epoch, batch, scores = int(facts["epoch"]), int(facts["batch"]), facts["scores"]
+        epoch, batch = _count(facts["epoch"]), _count(facts["batch"])
+        if batch >= max(1, self._batches()):
+            raise ValueError(f"there is no batch {batch} in an epoch of {self._batches()}")
+        scores = [(float(a), float(b), _count(c), _count(d), _count(e)) for a, b, c, d, e in facts["scores"] or ()]
         history = {str(k): [float(v) for v in values] for k, values in facts["history"].items()}
-        random = {str(name): (check_seed(drawn), int(ticks)) for name, (drawn, ticks) in facts["random"].items()}
-        self.model.load_state_dict({key: a for key, a in arrays.items() if not key.startswith(io.BESIDE)})
+        random = {str(name): (check_seed(drawn), _count(ticks)) for name, (drawn, ticks) in facts["random"].items()}
+        _count(facts["settings"]["steps"])
         self.optimizer.load_state_dict({**facts["settings"], "state": states})
+        self.model.load_state_dict({key: a for key, a in arrays.items() if not key.startswith(io.BESIDE)})
         for name, layer in _all_layers(self.model):
             drawn, layer._ticks = random.get(name, (0, 0))
             if hasattr(layer, "_drawn"):
@@ -214,7 +221,7 @@ class Training:
         self.history.history.update(history)
         self.remembered = remembered
         self.epoch, self.batch = epoch, batch
-        self.scores = None if scores is None else tuple(tuple(one) for one in scores)
+        self.scores = tuple(scores) or None
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Any]]:
@@ -239,6 +246,13 @@ def seed_of(path: str | os.PathLike[str], seed: int | None) -> int:
     if kept is None or (seed is not None and check_seed(seed) != kept):
         raise ValueError(f"resume_from: {path} does not fit this training: seed was {kept}, and is {seed} now")
     return check_seed(kept)
+
+
+def _count(value: object) -> int:
+    """Return a number of things that a file may give, or raise."""
+    if not isinstance(value, int) or not 0 <= value < 2**53:
+        raise ValueError(f"expected a count, got {value!r}")
+    return value
 
 
 def _all_layers(layer: Layer, name: str = "") -> Iterator[tuple[str, Layer]]:

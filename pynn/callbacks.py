@@ -231,6 +231,8 @@ class EarlyStopping(_Watch):
         super().load_state_dict(state)
         self.best_epoch, self.stopped_epoch = int(state["best_epoch"]), state["stopped_epoch"]
         weights = {name.removeprefix(_WEIGHTS): a for name, a in state.items() if name.startswith(_WEIGHTS)}
+        if weights and {name: a.shape for name, a in weights.items()} != {name: a.shape for name, a in self.model.state_dict().items()}:
+            raise ValueError("the weights of the best epoch are not those of this model")
         self._weights = weights if weights and self.restore_best else None
         self.model.stop_training = self.stopped_epoch is not None
 

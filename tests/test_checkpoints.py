@@ -1,6 +1,7 @@
 """A training that goes on from a checkpoint gives the bits of one that never stopped."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -309,6 +310,31 @@ def test_what_does_not_fit_is_an_error_and_changes_nothing(tmp_path: Path) -> No
     with pytest.raises(ValueError, match="start of an epoch"):
         model.fit([(X, Y)], loss="cross_entropy", callbacks=[pynn.Checkpoint(path, every_steps=1)])
     np.testing.assert_array_equal(model[0].weight, before)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("epoch", -1), ("epoch", 1e308), ("batch", 10**30), ("batch", 6), ("batch", -1), ("scores", {"a": 1}), ("scores", [[1, 1, 1]])),
+        *(("scores", []), ("history", {"loss": ["x"]}), ("random", {"": [0, 10**30]}), ("callbacks", None), ("settings", {"steps": 2**63})),
+        *(("callbacks", {"EarlyStopping/0": {"best": 0}}), ("callbacks", {"EarlyStopping/0": {"best": "x"}}), ("seed", 10**30)),
+    ],
+)
+def test_a_broken_checkpoint_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: Any) -> None:
+    path, checkpoint = tmp_path / "t", pynn.Checkpoint(tmp_path / "t", every_steps=4)
+    with monkeypatch.context() as patch:
+        stop_at(checkpoint, 3, patch)
+        with pytest.raises(Stopped):
+            train(net(), callbacks=[checkpoint, cb.EarlyStopping()])
+    arrays, metadata = io.load_file(path)
+    facts = json.loads(metadata["pynn.training"])
+    assert facts["scores"]
+    facts[key] = value
+    if key == "scores" and not value:  # the best epoch's weights are not all there
+        del arrays[".callbacks/EarlyStopping/0/weights/0.weight"]
+    io.save_file(arrays, path, {**metadata, "pynn.training": json.dumps(facts)})
+    with pytest.raises(ValueError, match="resume_from"):
+        train(net(), callbacks=[cb.EarlyStopping()], resume_from=path)
 
 
 def test_batches_from_an_iterable_go_on_after_an_epoch(tmp_path: Path) -> None:
