@@ -53,11 +53,59 @@ def split_tail(x: Array, axes: int) -> tuple[int, tuple[int, ...], bool]:
 
 
 # ---- padding --------------------------------------------------------------------------------------------------------
+_PAD = """The input with {around}, along the last {which}: input (..., {names}).
+
+Parameters
+----------
+padding : int or sequence of {sides} ints
+    On every side alike, or ({order}); a negative one takes away.{value}
+
+Raises
+------
+ValueError
+    If the input has too few axes, nothing would be left{unless}.
+
+Examples
+--------
+>>> import numpy as np, pynn
+>>> pynn.{cls}({arguments})(np.array({given})).ravel()
+array([{example}])
+"""
+_WHICH = {1: ("axis", "length"), 2: ("two axes", "height, width"), 3: ("three axes", "depth, height, width")}
+_SIDES = ("left", "right", "top", "bottom", "front", "back")
+
+
 class _Pad(Layer, abstract=True):
-    """More numbers around the last axes."""
+    """More numbers around the last axes. A subclass says how many those are, and its base what comes there."""
 
     _axes: ClassVar[int]
     _mode: ClassVar[str]
+    _around: ClassVar[str]
+    _unless: ClassVar[str] = ""
+    _example: ClassVar[str]
+
+    def __init_subclass__(cls, *, abstract: bool = False) -> None:
+        super().__init_subclass__(abstract=abstract)
+        if "_axes" in vars(cls):
+            cls.__doc__ = cls._document()
+
+    @classmethod
+    def _document(cls, arguments: str = "{sides}", value: str = "") -> str:
+        which, names = _WHICH[cls._axes]
+        sides, ends = 2 * cls._axes, "[" * cls._axes
+        return _PAD.format(
+            around=cls._around,
+            which=which,
+            names=names,
+            sides=sides,
+            order=", ".join(_SIDES[:sides]),
+            value=value,
+            unless=cls._unless,
+            cls=cls.__name__,
+            arguments=arguments.format(sides=(1, 1, *[0] * (sides - 2))),
+            given=f"{ends}1.0, 2.0{']' * len(ends)}",
+            example=cls._example,
+        )
 
     def __init__(self, padding: int | Sequence[int], value: float = 0.0) -> None:
         super().__init__()
@@ -80,6 +128,12 @@ class _Pad(Layer, abstract=True):
 
 
 class _ConstantPad(_Pad, abstract=True):
+    _mode, _around, _example = "constant", "a constant around it", "9., 1., 2., 9."
+
+    @classmethod
+    def _document(cls, arguments: str = "{sides}, 9.0", value: str = "\nvalue : float\n    The constant.") -> str:
+        return super()._document(arguments, value)
+
     def __init__(self, padding: int | Sequence[int], value: float) -> None:
         super().__init__(padding, value)
 
@@ -92,355 +146,83 @@ class _PlainPad(_Pad, abstract=True):
         super().__init__(padding)
 
 
+class _ZeroPad(_PlainPad, abstract=True):
+    _mode, _around, _example = "constant", "zeros around it", "0., 1., 2., 0."
+
+
+class _ReflectionPad(_PlainPad, abstract=True):
+    _mode, _around, _example = "reflect", "its mirror image around it, the edges not repeated", "2., 1., 2., 1."
+    _unless = ", or a side is not below its axis's length"
+
+
+class _ReplicationPad(_PlainPad, abstract=True):
+    _mode, _around, _example = "replicate", "its edges repeated around it", "1., 1., 2., 2."
+    _unless = ", or an axis is empty"
+
+
+class _CircularPad(_PlainPad, abstract=True):
+    _mode, _around, _example = "circular", "what comes at its other end around it", "2., 1., 2., 1."
+    _unless = ", or a side is above its axis's length"
+
+
 class ConstantPad1d(_ConstantPad):
-    """The input with a constant around it, along the last axis: input (..., length).
-
-    Parameters
-    ----------
-    padding : int or sequence of 2 ints
-        On every side alike, or (left, right); a negative one takes away.
-    value : float
-        The constant.
-
-    Raises
-    ------
-    ValueError
-        If the input has too few axes, nothing would be left.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.ConstantPad1d((1, 1), 9.0)(np.array([1.0, 2.0])).ravel()
-    array([9., 1., 2., 9.])
-    """
-
-    _axes, _mode = 1, "constant"
+    _axes = 1
 
 
 class ConstantPad2d(_ConstantPad):
-    """The input with a constant around it, along the last two axes: input (..., height, width).
-
-    Parameters
-    ----------
-    padding : int or sequence of 4 ints
-        On every side alike, or (left, right, top, bottom); a negative one takes away.
-    value : float
-        The constant.
-
-    Raises
-    ------
-    ValueError
-        If the input has too few axes, nothing would be left.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.ConstantPad2d((1, 1, 0, 0), 9.0)(np.array([[1.0, 2.0]])).ravel()
-    array([9., 1., 2., 9.])
-    """
-
-    _axes, _mode = 2, "constant"
+    _axes = 2
 
 
 class ConstantPad3d(_ConstantPad):
-    """The input with a constant around it, along the last three axes: input (..., depth, height, width).
+    _axes = 3
 
-    Parameters
-    ----------
-    padding : int or sequence of 6 ints
-        On every side alike, or (left, right, top, bottom, front, back); a negative one takes away.
-    value : float
-        The constant.
 
-    Raises
-    ------
-    ValueError
-        If the input has too few axes, nothing would be left.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.ConstantPad3d((1, 1, 0, 0, 0, 0), 9.0)(np.array([[[1.0, 2.0]]])).ravel()
-    array([9., 1., 2., 9.])
-    """
+class ZeroPad1d(_ZeroPad):
+    _axes = 1
 
-    _axes, _mode = 3, "constant"
 
+class ZeroPad2d(_ZeroPad):
+    _axes = 2
 
-class ZeroPad1d(_PlainPad):
-    """The input with zeros around it, along the last axis: input (..., length).
 
-    Parameters
-    ----------
-    padding : int or sequence of 2 ints
-        On every side alike, or (left, right); a negative one takes away.
+class ZeroPad3d(_ZeroPad):
+    _axes = 3
 
-    Raises
-    ------
-    ValueError
-        If the input has too few axes, nothing would be left.
 
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.ZeroPad1d((1, 1))(np.array([1.0, 2.0])).ravel()
-    array([0., 1., 2., 0.])
-    """
+class ReflectionPad1d(_ReflectionPad):
+    _axes = 1
 
-    _axes, _mode = 1, "constant"
 
+class ReflectionPad2d(_ReflectionPad):
+    _axes = 2
 
-class ZeroPad2d(_PlainPad):
-    """The input with zeros around it, along the last two axes: input (..., height, width).
 
-    Parameters
-    ----------
-    padding : int or sequence of 4 ints
-        On every side alike, or (left, right, top, bottom); a negative one takes away.
+class ReflectionPad3d(_ReflectionPad):
+    _axes = 3
 
-    Raises
-    ------
-    ValueError
-        If the input has too few axes, nothing would be left.
 
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.ZeroPad2d((1, 1, 0, 0))(np.array([[1.0, 2.0]])).ravel()
-    array([0., 1., 2., 0.])
-    """
+class ReplicationPad1d(_ReplicationPad):
+    _axes = 1
 
-    _axes, _mode = 2, "constant"
 
+class ReplicationPad2d(_ReplicationPad):
+    _axes = 2
 
-class ZeroPad3d(_PlainPad):
-    """The input with zeros around it, along the last three axes: input (..., depth, height, width).
 
-    Parameters
-    ----------
-    padding : int or sequence of 6 ints
-        On every side alike, or (left, right, top, bottom, front, back); a negative one takes away.
+class ReplicationPad3d(_ReplicationPad):
+    _axes = 3
 
-    Raises
-    ------
-    ValueError
-        If the input has too few axes, nothing would be left.
 
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.ZeroPad3d((1, 1, 0, 0, 0, 0))(np.array([[[1.0, 2.0]]])).ravel()
-    array([0., 1., 2., 0.])
-    """
+class CircularPad1d(_CircularPad):
+    _axes = 1
 
-    _axes, _mode = 3, "constant"
 
+class CircularPad2d(_CircularPad):
+    _axes = 2
 
-class ReflectionPad1d(_PlainPad):
-    """The input with its mirror image around it, the edges not repeated, along the last axis: input (..., length).
 
-    Parameters
-    ----------
-    padding : int or sequence of 2 ints
-        On every side alike, or (left, right); a negative one takes away.
-
-    Raises
-    ------
-    ValueError
-        If the input has too few axes, nothing would be left, or a side is not below its axis's length.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.ReflectionPad1d((1, 1))(np.array([1.0, 2.0])).ravel()
-    array([2., 1., 2., 1.])
-    """
-
-    _axes, _mode = 1, "reflect"
-
-
-class ReflectionPad2d(_PlainPad):
-    """The input with its mirror image around it, the edges not repeated, along the last two axes: input (..., height, width).
-
-    Parameters
-    ----------
-    padding : int or sequence of 4 ints
-        On every side alike, or (left, right, top, bottom); a negative one takes away.
-
-    Raises
-    ------
-    ValueError
-        If the input has too few axes, nothing would be left, or a side is not below its axis's length.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.ReflectionPad2d((1, 1, 0, 0))(np.array([[1.0, 2.0]])).ravel()
-    array([2., 1., 2., 1.])
-    """
-
-    _axes, _mode = 2, "reflect"
-
-
-class ReflectionPad3d(_PlainPad):
-    """The input with its mirror image around it, the edges not repeated, along the last three axes: input (..., depth, height, width).
-
-    Parameters
-    ----------
-    padding : int or sequence of 6 ints
-        On every side alike, or (left, right, top, bottom, front, back); a negative one takes away.
-
-    Raises
-    ------
-    ValueError
-        If the input has too few axes, nothing would be left, or a side is not below its axis's length.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.ReflectionPad3d((1, 1, 0, 0, 0, 0))(np.array([[[1.0, 2.0]]])).ravel()
-    array([2., 1., 2., 1.])
-    """
-
-    _axes, _mode = 3, "reflect"
-
-
-class ReplicationPad1d(_PlainPad):
-    """The input with its edges repeated around it, along the last axis: input (..., length).
-
-    Parameters
-    ----------
-    padding : int or sequence of 2 ints
-        On every side alike, or (left, right); a negative one takes away.
-
-    Raises
-    ------
-    ValueError
-        If the input has too few axes, nothing would be left, or an axis is empty.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.ReplicationPad1d((1, 1))(np.array([1.0, 2.0])).ravel()
-    array([1., 1., 2., 2.])
-    """
-
-    _axes, _mode = 1, "replicate"
-
-
-class ReplicationPad2d(_PlainPad):
-    """The input with its edges repeated around it, along the last two axes: input (..., height, width).
-
-    Parameters
-    ----------
-    padding : int or sequence of 4 ints
-        On every side alike, or (left, right, top, bottom); a negative one takes away.
-
-    Raises
-    ------
-    ValueError
-        If the input has too few axes, nothing would be left, or an axis is empty.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.ReplicationPad2d((1, 1, 0, 0))(np.array([[1.0, 2.0]])).ravel()
-    array([1., 1., 2., 2.])
-    """
-
-    _axes, _mode = 2, "replicate"
-
-
-class ReplicationPad3d(_PlainPad):
-    """The input with its edges repeated around it, along the last three axes: input (..., depth, height, width).
-
-    Parameters
-    ----------
-    padding : int or sequence of 6 ints
-        On every side alike, or (left, right, top, bottom, front, back); a negative one takes away.
-
-    Raises
-    ------
-    ValueError
-        If the input has too few axes, nothing would be left, or an axis is empty.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.ReplicationPad3d((1, 1, 0, 0, 0, 0))(np.array([[[1.0, 2.0]]])).ravel()
-    array([1., 1., 2., 2.])
-    """
-
-    _axes, _mode = 3, "replicate"
-
-
-class CircularPad1d(_PlainPad):
-    """The input with what comes at its other end around it, along the last axis: input (..., length).
-
-    Parameters
-    ----------
-    padding : int or sequence of 2 ints
-        On every side alike, or (left, right); a negative one takes away.
-
-    Raises
-    ------
-    ValueError
-        If the input has too few axes, nothing would be left, or a side is above its axis's length.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.CircularPad1d((1, 1))(np.array([1.0, 2.0])).ravel()
-    array([2., 1., 2., 1.])
-    """
-
-    _axes, _mode = 1, "circular"
-
-
-class CircularPad2d(_PlainPad):
-    """The input with what comes at its other end around it, along the last two axes: input (..., height, width).
-
-    Parameters
-    ----------
-    padding : int or sequence of 4 ints
-        On every side alike, or (left, right, top, bottom); a negative one takes away.
-
-    Raises
-    ------
-    ValueError
-        If the input has too few axes, nothing would be left, or a side is above its axis's length.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.CircularPad2d((1, 1, 0, 0))(np.array([[1.0, 2.0]])).ravel()
-    array([2., 1., 2., 1.])
-    """
-
-    _axes, _mode = 2, "circular"
-
-
-class CircularPad3d(_PlainPad):
-    """The input with what comes at its other end around it, along the last three axes: input (..., depth, height, width).
-
-    Parameters
-    ----------
-    padding : int or sequence of 6 ints
-        On every side alike, or (left, right, top, bottom, front, back); a negative one takes away.
-
-    Raises
-    ------
-    ValueError
-        If the input has too few axes, nothing would be left, or a side is above its axis's length.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.CircularPad3d((1, 1, 0, 0, 0, 0))(np.array([[[1.0, 2.0]]])).ravel()
-    array([2., 1., 2., 1.])
-    """
-
-    _axes, _mode = 3, "circular"
+class CircularPad3d(_CircularPad):
+    _axes = 3
 
 
 # ---- another form, another order ------------------------------------------------------------------------------------
