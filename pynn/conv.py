@@ -38,10 +38,36 @@ def plain(sizes: tuple[int, ...]) -> Sizes:
     return sizes[0] if len(set(sizes)) == 1 else sizes
 
 
+_WORDS = {
+    1: {"axes": "one axis", "size": "int", "pair": "", "batch": "(N, C, L)", "sample": "(C, L)", "x": "[[[1.0, 3.0]]]"},
+    2: {
+        "axes": "two axes",
+        "size": "int or (int, int)",
+        "pair": ", or a pair of them",
+        "batch": "(N, C, H, W)",
+        "sample": "(C, H, W)",
+        "x": "[[[[1.0, 3.0], [3.0, 5.0]]]]",
+    },
+}
+
+
 class Images(Layer, abstract=True):
-    """What layers over (N, C, axes...) share: a sample without a batch axis is known by its dimensions."""
+    """What layers over (N, C, axes...) share: a sample without a batch axis is known by its dimensions.
+
+    A family of them may be documented by one ``_text``, in which ``_WORDS`` stand for the number of axes; a class adds ``_result``,
+    what its example gives, and ``_more``, parameters that the others don't have.
+    """
 
     _axes: ClassVar[int]
+    _text: ClassVar[str] = ""
+    _result: ClassVar[str]
+    _more: ClassVar[str] = ""
+
+    def __init_subclass__(cls, *, abstract: bool = False) -> None:
+        super().__init_subclass__(abstract=abstract)
+        if cls._text and "_axes" in vars(cls):
+            own = {"cls": cls.__name__, "result": cls._result, "more": cls._more, "n": cls._axes}
+            cls.__doc__ = cls._text.replace("\n    ", "\n").format(**own, **_WORDS[cls._axes])
 
     def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
         if x.ndim == self._axes + 2:

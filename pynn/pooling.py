@@ -97,6 +97,33 @@ class _Windows(_Pool, abstract=True):
 
 class _MaxPool(_Windows, abstract=True):
     _op = _MAXIMUM
+    _text = """The largest element of each window of {axes}: ``y = max of x[s*p + d*i - padding]``; padding never wins, a NaN always.
+
+    Parameters
+    ----------
+    kernel_size : {size}
+    stride : {size}, optional
+        Distance between windows; None: ``kernel_size``.
+    padding : {size}
+        How far windows reach beyond each edge, at most half of them.
+    dilation : {size}
+        Distance between a window's elements.
+    return_indices : bool
+        Whether a call returns ``(y, indices)``, where an index (int64) is the place of the maximum in its flattened channel.
+    ceil_mode : bool
+        Whether a last window may hang over the end.
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside what is allowed, or the input is not {batch} or {sample} with room for a window.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.{cls}(2)(np.array({x}))
+    {result}
+    """
 
     def __init__(
         self,
@@ -113,6 +140,31 @@ class _MaxPool(_Windows, abstract=True):
 
 class _AvgPool(_Windows, abstract=True):
     _op = _MEAN
+    _text = """The mean of each window of {axes}.
+
+    Parameters
+    ----------
+    kernel_size : {size}
+    stride : {size}, optional
+        Distance between windows; None: ``kernel_size``.
+    padding : {size}
+        How many zeros windows reach beyond each edge, at most half of them.
+    ceil_mode : bool
+        Whether a last window may hang over the end.
+    count_include_pad : bool
+        Whether the padding counts in what the sum is divided by.{more}
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside what is allowed, or the input is not {batch} or {sample} with room for a window.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.{cls}(2)(np.array({x}))
+    {result}
+    """
     divisor_override: int | None = None
 
     def __init__(
@@ -135,6 +187,29 @@ class _AvgPool(_Windows, abstract=True):
 
 class _LPPool(_Windows, abstract=True):
     _op = _NORM
+    _text = """The p-norm of each window of {axes}: ``y = (sum of x**p)**(1/p)``; its gradient is 0 where y is.
+
+    Parameters
+    ----------
+    norm_type : float
+        p; 1 gives sums, and the larger the nearer to the maximum.
+    kernel_size : {size}
+    stride : {size}, optional
+        Distance between windows; None: ``kernel_size``.
+    ceil_mode : bool
+        Whether a last window may hang over the end; it counts as the whole of which it is a sample, as in PyTorch.
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside what is allowed, or the input is not {batch} or {sample} with room for a window.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.{cls}(2, 1)(np.array({x}))
+    {result}
+    """
 
     def __init__(self, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> None:
         super().__init__(kernel_size, stride, 0, 1, ceil_mode)
@@ -166,8 +241,50 @@ class _Adaptive(_Pool, abstract=True):
         return {"output_size": size, **({"return_indices": True} if self.return_indices else {})}
 
 
+class _AdaptiveAvg(_Adaptive, abstract=True):
+    _op = _MEAN
+    _text = """The means of windows of {axes} cut so that there are ``output_size`` of them: from floor(i n / m) to ceil((i + 1) n / m).
+
+    Parameters
+    ----------
+    output_size : int or None{pair}
+        None keeps an axis as it is.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1, or the input is not {batch} or {sample}.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.{cls}(1)(np.array({x}))
+    {result}
+    """
+
+
 class _AdaptiveMax(_Adaptive, abstract=True):
     _op = _MAXIMUM
+    _text = """The largest elements of windows of {axes} cut so that there are ``output_size`` of them, as in `AdaptiveAvgPool{n}d`.
+
+    Parameters
+    ----------
+    output_size : int or None{pair}
+        None keeps an axis as it is.
+    return_indices : bool
+        Whether a call returns ``(y, indices)``, where an index (int64) is the place of the maximum in its flattened channel.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1, or the input is not {batch} or {sample}.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.{cls}(1)(np.array({x}))
+    {result}
+    """
 
     def __init__(self, output_size: int | tuple[int | None, ...] | None, return_indices: bool = False) -> None:
         super().__init__(output_size)
@@ -188,130 +305,55 @@ class _Global(_Adaptive, abstract=True):
         return {}
 
 
-class MaxPool1d(_MaxPool):
-    """The largest element of each window of one axis: ``y = max of x[s*p + d*i - padding]``; padding never wins, a NaN always.
-
-    Parameters
-    ----------
-    kernel_size : int
-    stride : int, optional
-        Distance between windows; None: ``kernel_size``.
-    padding : int
-        How far windows reach beyond each edge, at most half of them.
-    dilation : int
-        Distance between a window's elements.
-    return_indices : bool
-        Whether a call returns ``(y, indices)``, where an index (int64) is the place of the maximum in its flattened channel.
-    ceil_mode : bool
-        Whether a last window may hang over the end.
+class _GlobalAvg(_Global, abstract=True):
+    _op = _MEAN
+    _text = """The mean of each channel: {batch} becomes (N, C).
 
     Raises
     ------
     ValueError
-        If a setting is outside what is allowed, or the input is not (N, C, L) or (C, L) with room for a window.
+        If the input is not {batch} or {sample}.
 
     Examples
     --------
     >>> import numpy as np, pynn
-    >>> pynn.MaxPool1d(2)(np.array([[[1.0, 3.0]]]))
-    array([[[3.]]])
+    >>> pynn.{cls}()(np.array({x}))
+    {result}
     """
 
-    _axes = 1
+
+class _GlobalMax(_Global, abstract=True):
+    _op = _MAXIMUM
+    _text = """The largest element of each channel: {batch} becomes (N, C).
+
+    Raises
+    ------
+    ValueError
+        If the input is not {batch} or {sample}.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.{cls}()(np.array({x}))
+    {result}
+    """
+
+
+class MaxPool1d(_MaxPool):
+    _axes, _result = 1, "array([[[3.]]])"
 
 
 class MaxPool2d(_MaxPool):
-    """The largest element of each window of two axes: ``y = max of x[s*p + d*i - padding]``; padding never wins, a NaN always.
-
-    Parameters
-    ----------
-    kernel_size : int or (int, int)
-    stride : int or (int, int), optional
-        Distance between windows; None: ``kernel_size``.
-    padding : int or (int, int)
-        How far windows reach beyond each edge, at most half of them.
-    dilation : int or (int, int)
-        Distance between a window's elements.
-    return_indices : bool
-        Whether a call returns ``(y, indices)``, where an index (int64) is the place of the maximum in its flattened channel.
-    ceil_mode : bool
-        Whether a last window may hang over the end.
-
-    Raises
-    ------
-    ValueError
-        If a setting is outside what is allowed, or the input is not (N, C, H, W) or (C, H, W) with room for a window.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.MaxPool2d(2)(np.array([[[[1.0, 3.0], [3.0, 5.0]]]]))
-    array([[[[5.]]]])
-    """
-
-    _axes = 2
+    _axes, _result = 2, "array([[[[5.]]]])"
 
 
 class AvgPool1d(_AvgPool):
-    """The mean of each window of one axis.
-
-    Parameters
-    ----------
-    kernel_size : int
-    stride : int, optional
-        Distance between windows; None: ``kernel_size``.
-    padding : int
-        How many zeros windows reach beyond each edge, at most half of them.
-    ceil_mode : bool
-        Whether a last window may hang over the end.
-    count_include_pad : bool
-        Whether the padding counts in what the sum is divided by.
-
-    Raises
-    ------
-    ValueError
-        If a setting is outside what is allowed, or the input is not (N, C, L) or (C, L) with room for a window.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.AvgPool1d(2)(np.array([[[1.0, 3.0]]]))
-    array([[[2.]]])
-    """
-
-    _axes = 1
+    _axes, _result = 1, "array([[[2.]]])"
 
 
 class AvgPool2d(_AvgPool):
-    """The mean of each window of two axes.
-
-    Parameters
-    ----------
-    kernel_size : int or (int, int)
-    stride : int or (int, int), optional
-        Distance between windows; None: ``kernel_size``.
-    padding : int or (int, int)
-        How many zeros windows reach beyond each edge, at most half of them.
-    ceil_mode : bool
-        Whether a last window may hang over the end.
-    count_include_pad : bool
-        Whether the padding counts in what the sum is divided by.
-    divisor_override : int, optional
-        What the sum is divided by instead.
-
-    Raises
-    ------
-    ValueError
-        If a setting is outside what is allowed, or the input is not (N, C, H, W) or (C, H, W) with room for a window.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.AvgPool2d(2)(np.array([[[[1.0, 3.0], [3.0, 5.0]]]]))
-    array([[[[3.]]]])
-    """
-
-    _axes = 2
+    _axes, _result = 2, "array([[[[3.]]]])"
+    _more = "\ndivisor_override : int, optional\n    What the sum is divided by instead."
 
     def __init__(
         self,
@@ -333,231 +375,40 @@ class AvgPool2d(_AvgPool):
 
 
 class LPPool1d(_LPPool):
-    """The p-norm of each window of one axis: ``y = (sum of x**p)**(1/p)``; its gradient is 0 where y is.
-
-    Parameters
-    ----------
-    norm_type : float
-        p; 1 gives sums, and the larger the nearer to the maximum.
-    kernel_size : int
-    stride : int, optional
-        Distance between windows; None: ``kernel_size``.
-    ceil_mode : bool
-        Whether a last window may hang over the end; it counts as the whole of which it is a sample, as in PyTorch.
-
-    Raises
-    ------
-    ValueError
-        If a setting is outside what is allowed, or the input is not (N, C, L) or (C, L) with room for a window.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.LPPool1d(2, 1)(np.array([[[1.0, 3.0]]]))
-    array([[[1., 3.]]])
-    """
-
-    _axes = 1
+    _axes, _result = 1, "array([[[1., 3.]]])"
 
 
 class LPPool2d(_LPPool):
-    """The p-norm of each window of two axes: ``y = (sum of x**p)**(1/p)``; its gradient is 0 where y is.
-
-    Parameters
-    ----------
-    norm_type : float
-        p; 1 gives sums, and the larger the nearer to the maximum.
-    kernel_size : int or (int, int)
-    stride : int or (int, int), optional
-        Distance between windows; None: ``kernel_size``.
-    ceil_mode : bool
-        Whether a last window may hang over the end; it counts as the whole of which it is a sample, as in PyTorch.
-
-    Raises
-    ------
-    ValueError
-        If a setting is outside what is allowed, or the input is not (N, C, H, W) or (C, H, W) with room for a window.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.LPPool2d(2, 1)(np.array([[[[1.0, 3.0], [3.0, 5.0]]]]))
-    array([[[[1., 3.],
-             [3., 5.]]]])
-    """
-
-    _axes = 2
+    _axes, _result = 2, "array([[[[1., 3.],\n         [3., 5.]]]])"
 
 
-class AdaptiveAvgPool1d(_Adaptive):
-    """The means of windows of one axis cut so that there are ``output_size`` of them: from floor(i n / m) to ceil((i + 1) n / m).
-
-    Parameters
-    ----------
-    output_size : int or None
-        None keeps an axis as it is.
-
-    Raises
-    ------
-    ValueError
-        If a size is below 1, or the input is not (N, C, L) or (C, L).
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.AdaptiveAvgPool1d(1)(np.array([[[1.0, 3.0]]]))
-    array([[[2.]]])
-    """
-
-    _axes = 1
-    _op = _MEAN
+class AdaptiveAvgPool1d(_AdaptiveAvg):
+    _axes, _result = 1, "array([[[2.]]])"
 
 
-class AdaptiveAvgPool2d(_Adaptive):
-    """The means of windows of two axes cut so that there are ``output_size`` of them: from floor(i n / m) to ceil((i + 1) n / m).
-
-    Parameters
-    ----------
-    output_size : int or None, or a pair of them
-        None keeps an axis as it is.
-
-    Raises
-    ------
-    ValueError
-        If a size is below 1, or the input is not (N, C, H, W) or (C, H, W).
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.AdaptiveAvgPool2d(1)(np.array([[[[1.0, 3.0], [3.0, 5.0]]]]))
-    array([[[[3.]]]])
-    """
-
-    _axes = 2
-    _op = _MEAN
+class AdaptiveAvgPool2d(_AdaptiveAvg):
+    _axes, _result = 2, "array([[[[3.]]]])"
 
 
 class AdaptiveMaxPool1d(_AdaptiveMax):
-    """The largest elements of windows of one axis cut so that there are ``output_size`` of them, as in `AdaptiveAvgPool1d`.
-
-    Parameters
-    ----------
-    output_size : int or None
-        None keeps an axis as it is.
-    return_indices : bool
-        Whether a call returns ``(y, indices)``, where an index (int64) is the place of the maximum in its flattened channel.
-
-    Raises
-    ------
-    ValueError
-        If a size is below 1, or the input is not (N, C, L) or (C, L).
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.AdaptiveMaxPool1d(1)(np.array([[[1.0, 3.0]]]))
-    array([[[3.]]])
-    """
-
-    _axes = 1
+    _axes, _result = 1, "array([[[3.]]])"
 
 
 class AdaptiveMaxPool2d(_AdaptiveMax):
-    """The largest elements of windows of two axes cut so that there are ``output_size`` of them, as in `AdaptiveAvgPool2d`.
-
-    Parameters
-    ----------
-    output_size : int or None, or a pair of them
-        None keeps an axis as it is.
-    return_indices : bool
-        Whether a call returns ``(y, indices)``, where an index (int64) is the place of the maximum in its flattened channel.
-
-    Raises
-    ------
-    ValueError
-        If a size is below 1, or the input is not (N, C, H, W) or (C, H, W).
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.AdaptiveMaxPool2d(1)(np.array([[[[1.0, 3.0], [3.0, 5.0]]]]))
-    array([[[[5.]]]])
-    """
-
-    _axes = 2
+    _axes, _result = 2, "array([[[[5.]]]])"
 
 
-class GlobalAvgPool1d(_Global):
-    """The mean of each channel: (N, C, L) becomes (N, C).
-
-    Raises
-    ------
-    ValueError
-        If the input is not (N, C, L) or (C, L).
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.GlobalAvgPool1d()(np.array([[[1.0, 3.0]]]))
-    array([[2.]])
-    """
-
-    _axes = 1
-    _op = _MEAN
+class GlobalAvgPool1d(_GlobalAvg):
+    _axes, _result = 1, "array([[2.]])"
 
 
-class GlobalAvgPool2d(_Global):
-    """The mean of each channel: (N, C, H, W) becomes (N, C).
-
-    Raises
-    ------
-    ValueError
-        If the input is not (N, C, H, W) or (C, H, W).
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.GlobalAvgPool2d()(np.array([[[[1.0, 3.0], [3.0, 5.0]]]]))
-    array([[3.]])
-    """
-
-    _axes = 2
-    _op = _MEAN
+class GlobalAvgPool2d(_GlobalAvg):
+    _axes, _result = 2, "array([[3.]])"
 
 
-class GlobalMaxPool1d(_Global):
-    """The largest element of each channel: (N, C, L) becomes (N, C).
-
-    Raises
-    ------
-    ValueError
-        If the input is not (N, C, L) or (C, L).
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.GlobalMaxPool1d()(np.array([[[1.0, 3.0]]]))
-    array([[3.]])
-    """
-
-    _axes = 1
-    _op = _MAXIMUM
+class GlobalMaxPool1d(_GlobalMax):
+    _axes, _result = 1, "array([[3.]])"
 
 
-class GlobalMaxPool2d(_Global):
-    """The largest element of each channel: (N, C, H, W) becomes (N, C).
-
-    Raises
-    ------
-    ValueError
-        If the input is not (N, C, H, W) or (C, H, W).
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.GlobalMaxPool2d()(np.array([[[[1.0, 3.0], [3.0, 5.0]]]]))
-    array([[5.]])
-    """
-
-    _axes = 2
-    _op = _MAXIMUM
+class GlobalMaxPool2d(_GlobalMax):
+    _axes, _result = 2, "array([[5.]])"
