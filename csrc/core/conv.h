@@ -27,7 +27,8 @@ static ALWAYS void CAT(taps_tile, SFX)(const int m, const int v, const pn_taps *
             q += b_step;
         }
     }
-    if (bias) UNROLL for (int j = 0; j < v; j++) {
+    if (bias && t->bias_rows) UNROLL for (int i = 0; i < m; i++) UNROLL for (int j = 0; j < v; j++) s[i][j] += bias[i];
+    else if (bias) UNROLL for (int j = 0; j < v; j++) {
         const V x = j < v - 1 || last == L ? LOAD(bias + (size_t)j * L) : LOAD_PART(bias + (size_t)j * L, last);
         UNROLL for (int i = 0; i < m; i++) s[i][j] += x;
     }
@@ -77,9 +78,9 @@ static void CAT(taps, SFX)(const pn_taps *t, size_t images, const void *a, const
             for (size_t r = 0; r < t->lines; r++) {
                 const R *p = (const R *)a + (ptrdiff_t)q * t->a_image + (ptrdiff_t)r * t->a_line;
                 R *o = (R *)c + (ptrdiff_t)q * t->c_image + (ptrdiff_t)r * t->c_line + j * L;
-                for (size_t k = 0, m; k < tiles; k++, p += (ptrdiff_t)m * t->a_row, o += (ptrdiff_t)m * t->c_row) {
+                for (size_t k = 0, i = 0, m; k < tiles; k++, i += m, p += (ptrdiff_t)m * t->a_row, o += (ptrdiff_t)m * t->c_row) {
                     m = t->m / tiles + (k < t->m % tiles);
-                    tile(m, t, p, bp, bb, o, last);
+                    tile(m, t, p, bp, bias && t->bias_rows ? (const R *)bias + i : bb, o, last);
                 }
             }
     }
@@ -214,16 +215,15 @@ static void CAT(pack_rows_of_taps, SFX)(const void *w, size_t n, size_t c, size_
 /* The width of a panel of n columns. */
 static size_t CAT(panel_width, SFX)(size_t n) { return n >= NV * L ? NV * L : (n + L - 1) / L * L; }
 
-/* y (h, w) = x, + *bias unless NULL; ldx and ldy: from row to row. */
-static void CAT(crop, SFX)(size_t h, size_t w, const void *x, size_t ldx, const void *bias, void *y, size_t ldy)
+/* y (h, w) = x; ldx and ldy: from row to row. */
+static void CAT(crop, SFX)(size_t h, size_t w, const void *x, size_t ldx, void *y, size_t ldy)
 {
-    const V add = SPLAT(bias ? *(const R *)bias : (R)-0.0);
     for (size_t r = 0; r < h; r++) {
         const R *s = (const R *)x + r * ldx;
         R *d = (R *)y + r * ldy;
         size_t i = 0;
-        for (; i + L <= w; i += L) STORE(d + i, LOAD(s + i) + add);
-        if (i < w) STORE_PART(d + i, w - i, LOAD_PART(s + i, w - i) + add);
+        for (; i + L <= w; i += L) STORE(d + i, LOAD(s + i));
+        if (i < w) STORE_PART(d + i, w - i, LOAD_PART(s + i, w - i));
     }
 }
 

@@ -47,7 +47,7 @@ typedef struct {
 typedef void pn_gemm_fn(const pn_product *product, void *workspace);            /* workspace: 64-byte aligned, gemm_workspace(product) bytes */
 typedef size_t pn_gemm_workspace_fn(const pn_product *product);
 /* c (lines, m, n) of each image = (with add, +) sum over runs r and steps k of a[a_at[r] + k*a_step + i*a_row] * b[b_at[r] + k*b_step + j],
- * + bias[j] unless that is NULL; distances in elements. b stands in panels of panel_width(n) columns, b_panel apart, each readable in
+ * + bias[j], or with bias_rows bias[i], unless that is NULL; distances in elements. b stands in panels of panel_width(n) columns, b_panel apart, each readable in
  * whole vectors. */
 typedef struct {
     size_t runs, steps;
@@ -55,7 +55,7 @@ typedef struct {
     ptrdiff_t a_row, a_step, b_step, b_panel, c_row;
     size_t lines, m, n;
     ptrdiff_t a_line, c_line, a_image, c_image;
-    int add;
+    int add, bias_rows;
 } pn_taps;
 typedef void pn_taps_fn(const pn_taps *t, size_t images, const void *a, const void *b, const void *bias, void *c);
 /* Sums over images of planes: y (o, h, w) times x where each of n taps starts. row: from row to row of x; y_image, x_image: to the next one. */
@@ -68,7 +68,7 @@ typedef struct {
     void (*pack)(const void *w, size_t n, size_t c, size_t taps, int turned, size_t width, void *out);
     void (*pack_rows)(const void *w, size_t n, size_t c, size_t h, size_t k, size_t row, void *out);
     void (*unpack)(const void *packed, size_t n, size_t c, size_t taps, size_t width, int add, void *w);
-    void (*crop)(size_t h, size_t w, const void *x, size_t ldx, const void *bias, void *y, size_t ldy);
+    void (*crop)(size_t h, size_t w, const void *x, size_t ldx, void *y, size_t ldy);
     void (*dots)(const pn_dots *t, size_t images, const void *y, const void *x, void *sums);
     void (*plane_sum)(size_t n, const void *x, void *sum);
     void (*spread)(size_t n, const void *x, size_t xs, void *y, size_t ys);                 /* y[i*ys] += x[i*xs] */

@@ -267,6 +267,20 @@ static const char *y_gradients(const pn_conv_job *j, const lane *l, size_t k, si
     return l->dense;
 }
 
+/* All of it for n images from image k on where y stays in planes until it is pooled. */
+static void forward_planes(const pn_conv_job *j, const lane *l, size_t k, size_t n, const char *x)
+{
+    const pn_conv *v = j->v;
+    const pn_step *s = j->s;
+    const size_t apart = (size_t)v->y_plane.c_row;
+    for (size_t q = 0; q < n; q++) {
+        pn_planes_y_uncut(j, x + q * x_image(v) * s->bytes, l->planes, s->epilogue.bias, l->out);
+        if (v->has_act) s->activation->forward(v->o * apart, l->out, l->out, s->p, 0);
+        pn_pool_planes(v->pool, s, l->out, v->a[1].x_room, apart, (char *)j->at[v->value] + (k + q) * v->pooled * s->bytes,
+                       v->index == PN_NONE ? NULL : (char *)j->at[v->index] + (k + q) * v->pooled * s->bytes);
+    }
+}
+
 static void forward_lane(void *context, size_t i)
 {
     const pn_conv_job *j = context;
@@ -282,6 +296,10 @@ static void forward_lane(void *context, size_t i)
             make_x(j, &l, n, y, v->x_planes ? NULL : y_images(j, n, y, l.y), bias, (char *)j->at[s->y] + k * x_image(v) * s->bytes);
         } else {
             const char *x = j->x + k * x_image(v) * s->bytes;
+            if (v->y_planes && v->pool && pn_pool_takes_planes(v->pool)) {
+                forward_planes(j, &l, k, n, x);
+                continue;
+            }
             char *y = v->pool ? l.dense : (char *)j->at[s->y] + k * y_image(v) * s->bytes;
             make_y(j, &l, n, x, v->y_planes ? NULL : x_images(j, n, x, l.x), bias, y);
             finish(j, k, n, y);

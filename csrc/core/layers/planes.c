@@ -39,9 +39,9 @@ pn_status pn_planes_plan(pn_builder *b, pn_conv *v)
     }
     const size_t ny = (h->y - 1) * w->x_room + w->y, nx = (h->x - 1) * w->y_room + w->x;
     v->y_plane = (pn_taps){ .runs = y_runs, .steps = w->k, .a_at = at, .b_at = at + y_runs, .a_row = (ptrdiff_t)(v->c * v->taps), .a_step = 1,
-                            .b_step = (ptrdiff_t)w->d, .b_panel = (ptrdiff_t)panel, .c_row = (ptrdiff_t)up(ny), .lines = 1, .m = v->o, .n = ny };
+                            .b_step = (ptrdiff_t)w->d, .b_panel = (ptrdiff_t)panel, .c_row = (ptrdiff_t)up(ny), .lines = 1, .m = v->o, .n = ny, .bias_rows = 1 };
     v->x_plane = (pn_taps){ .runs = x_runs, .steps = w->k, .a_at = xt, .b_at = xt + x_runs, .a_row = (ptrdiff_t)v->taps, .a_step = -1,
-                            .b_step = (ptrdiff_t)w->d, .b_panel = (ptrdiff_t)panel, .c_row = (ptrdiff_t)up(nx), .lines = 1, .m = v->c, .n = nx };
+                            .b_step = (ptrdiff_t)w->d, .b_panel = (ptrdiff_t)panel, .c_row = (ptrdiff_t)up(nx), .lines = 1, .m = v->c, .n = nx, .bias_rows = 1 };
     ptrdiff_t *tap_at = xt + 2 * x_runs;
     for (size_t t = 0; t < v->c * v->taps; t++)
         tap_at[t] = (ptrdiff_t)(t / v->taps * x_plane(v) + t % v->taps / w->k * h->d * w->x_room + t % w->k * w->d);
@@ -65,7 +65,7 @@ static void fill(const pn_step *s, const char *image, int last, size_t h, size_t
 {
     const size_t size = s->bytes;
     for (size_t r = 0; r < h && last; r++) s->k->turn(w, c, image + r * w * c * size, c, planes + r * row * size, plane);
-    for (size_t k = 0; k < c && !last; k++) s->k->conv.crop(h, w, image + k * h * w * size, w, NULL, planes + k * plane * size, row);
+    for (size_t k = 0; k < c && !last; k++) s->k->conv.crop(h, w, image + k * h * w * size, w, planes + k * plane * size, row);
 }
 
 static void fill_x(const pn_conv_job *j, const char *x, char *planes)
@@ -76,15 +76,20 @@ static void fill_x(const pn_conv_job *j, const char *x, char *planes)
          planes + (h->before * w->x_room + w->before) * j->s->bytes);
 }
 
+void pn_planes_y_uncut(const pn_conv_job *j, const char *x, char *planes, const char *bias, char *out)
+{
+    fill_x(j, x, planes);
+    j->s->k->conv.taps(&j->v->y_plane, 1, j->s->node->slots[WEIGHT].data, planes, bias, out);
+}
+
 void pn_planes_y(const pn_conv_job *j, const char *x, char *planes, char *out, const char *bias, char *y)
 {
     const pn_conv *v = j->v;
     const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t size = j->s->bytes;
-    fill_x(j, x, planes);
-    j->s->k->conv.taps(&v->y_plane, 1, j->s->node->slots[WEIGHT].data, planes, NULL, out);
+    pn_planes_y_uncut(j, x, planes, bias, out);
     for (size_t k = 0; k < v->o; k++)
-        j->s->k->conv.crop(h->y, w->y, out + k * (size_t)v->y_plane.c_row * size, w->x_room, bias ? bias + k * size : NULL, y + k * h->y * w->y * size, w->y);
+        j->s->k->conv.crop(h->y, w->y, out + k * (size_t)v->y_plane.c_row * size, w->x_room, y + k * h->y * w->y * size, w->y);
 }
 
 void pn_planes_x(const pn_conv_job *j, const char *y, char *planes, char *out, const char *bias, char *x)
@@ -94,9 +99,9 @@ void pn_planes_x(const pn_conv_job *j, const char *y, char *planes, char *out, c
     const size_t size = j->s->bytes;
     planes += v->at_once * x_planes_size(v) * size;
     fill(j->s, y, v->y_layout, h->y, w->y, v->yc, w->y_room, y_plane(v), planes + (h->y_at * w->y_room + w->y_at) * size);
-    j->s->k->conv.taps(&v->x_plane, 1, j->s->node->slots[WEIGHT].data, planes, NULL, out);
+    j->s->k->conv.taps(&v->x_plane, 1, j->s->node->slots[WEIGHT].data, planes, bias, out);
     for (size_t k = 0; k < v->c; k++)
-        j->s->k->conv.crop(h->x, w->x, out + k * (size_t)v->x_plane.c_row * size, w->y_room, bias ? bias + k * size : NULL, x + k * h->x * w->x * size, w->x);
+        j->s->k->conv.crop(h->x, w->x, out + k * (size_t)v->x_plane.c_row * size, w->y_room, x + k * h->x * w->x * size, w->x);
 }
 
 void pn_planes_bias(const pn_conv_job *j, size_t n, const char *y, char *sums)

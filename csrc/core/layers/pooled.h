@@ -8,6 +8,9 @@ typedef struct pn_pooling pn_pooling;
 const pn_pooling *pn_pooling_of_images(pn_builder *b, size_t node);
 /* One image. index: as many elements as y, or NULL; the way back writes all of gx. s lends its kernels. */
 void pn_pool_maxima(const pn_pooling *v, const pn_step *s, const void *x, void *y, void *index);
+/* The same of planes so far apart whose rows are ldx apart, where it works on those. */
+int pn_pool_takes_planes(const pn_pooling *v);
+void pn_pool_planes(const pn_pooling *v, const pn_step *s, const void *x, size_t ldx, size_t apart, void *y, void *index);
 void pn_pool_maxima_back(const pn_pooling *v, const pn_step *s, const void *index, const void *gy, void *gx);
 
 #endif

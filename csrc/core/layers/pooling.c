@@ -103,13 +103,19 @@ static void written(const job *j, const block *b, int buffer, size_t pixels, con
 /* The indices stay as the kernel wrote them. */
 static char *indices(const job *j, const block *b) { return (char *)j->at[j->s->z] + b->first * image_out(j->v) * j->s->bytes; }
 
+/* n planes of quads. */
+static void quads(const pooling *v, const pn_step *s, size_t n, const char *x, size_t ldx, size_t apart, char *y, char *index)
+{
+    const size_t out = image_out(v) * s->bytes;
+    for (size_t i = 0; i < n; i++)
+        s->k->pool.max_quads(v->pool.rows, v->pool.columns, x + i * apart * s->bytes, ldx, y + i * out, index ? index + i * out : NULL);
+}
+
 /* n planes, of quads, or an image of n channels. */
 static void maxima(const pooling *v, const pn_step *s, size_t n, const char *x, char *y, char *index)
 {
-    const size_t in = image_in(v) * s->bytes, out = image_out(v) * s->bytes;
     if (v->quads) {
-        for (size_t i = 0; i < n; i++)
-            s->k->pool.max_quads(v->pool.rows, v->pool.columns, x + i * in, v->pool.w_size, y + i * out, index ? index + i * out : NULL);
+        quads(v, s, n, x, v->pool.w_size, image_in(v), y, index);
         return;
     }
     pn_pool p = v->pool;
@@ -129,6 +135,11 @@ static void maxima_back(const pooling *v, const pn_step *s, size_t n, const char
     s->k->pool.max_back(&p, index, gy, gx);
 }
 void pn_pool_maxima(const pn_pooling *v, const pn_step *s, const void *x, void *y, void *index) { maxima(v, s, v->channels, x, y, index); }
+int pn_pool_takes_planes(const pn_pooling *v) { return v->quads; }
+void pn_pool_planes(const pn_pooling *v, const pn_step *s, const void *x, size_t ldx, size_t apart, void *y, void *index)
+{
+    quads(v, s, v->channels, x, ldx, apart, y, index);
+}
 void pn_pool_maxima_back(const pn_pooling *v, const pn_step *s, const void *index, const void *gy, void *gx) { maxima_back(v, s, v->channels, index, gy, gx); }
 
 static void forward_block(const job *j, block b)
