@@ -67,10 +67,7 @@ class PReLU(Layer):
         self._parameters["weight"].data[...] = value
 
     def _build(self, builder: Builder, where: str) -> None:
-        axis = 0
-        if self.num_parameters > 1:
-            axis = builder.sample_axis(1, where) if builder.batched else 0
-        builder.add("prelu", where, (_ROWS["prelu"], self.num_parameters, axis), self._parameters["weight"])
+        builder.add("prelu", where, (_ROWS["prelu"], self.num_parameters), self._parameters["weight"])
 
     def get_config(self) -> dict[str, Any]:
         config = {"num_parameters": self.num_parameters, "init": self.init}

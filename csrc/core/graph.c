@@ -52,6 +52,14 @@ static pn_status check_shape(const pn_shape *shape, const char *what, pn_error *
     return PN_OK;
 }
 
+/* A setting is a double, so a seed of 64 bits takes two. */
+pn_status pn_check_seed(const pn_node *node, const double *halves, pn_error *error)
+{
+    for (size_t i = 0; i < 2; i++)
+        if (!(halves[i] >= 0 && halves[i] < 0x1p32)) return pn_fail(error, PN_BAD_VALUE, "%s: half of a seed is %g; it has 32 bits", node->where, halves[i]);
+    return PN_OK;
+}
+
 static pn_status fill_shape(pn_shape *to, size_t ndim, const size_t *dim, const char *what, pn_error *error)
 {
     if (ndim > PN_MAX_DIMS)

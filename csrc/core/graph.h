@@ -141,9 +141,12 @@ struct pn_builder {
 size_t pn_count(const pn_shape *shape);                                /* elements; a graph's shapes never overflow */
 int pn_multiply(size_t a, size_t b, size_t *product);                  /* 0 when it overflows */
 size_t pn_size(pn_dtype t);
+static inline int pn_is_count(double v) { return v >= 0 && v < 0x1p53 && v == (double)(size_t)v; }     /* can a setting be a size? */
 pn_status pn_fail(pn_error *error, pn_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void pn_shape_text(const pn_shape *shape, char *text, size_t room);    /* "(64, 10)" */
 int pn_output_of(const pn_graph *g, size_t node);                      /* the first output that a node is, or -1 */
+
+pn_status pn_check_seed(const pn_node *node, const double *halves, pn_error *error);
 
 /* plan.c, for the files in layers/ */
 int pn_buffer_new(pn_builder *b, size_t elements);                     /* PN_NONE when memory is short */
@@ -151,6 +154,10 @@ pn_step *pn_step_new(pn_builder *b, const char *what, pn_step_fn *run);     /* N
 void pn_step_uses(pn_builder *b, int buffer);                          /* the step just added reads or writes it */
 void *pn_plan_own(pn_builder *b, size_t bytes);                        /* zeroed memory that is freed with the plan; NULL likewise */
 const pn_node *pn_follower(const pn_builder *b, size_t node);           /* the one that alone feeds on it, unless others see it; or NULL */
+/* One over all the array of a node: y from x and, unless it is PN_NONE, t; such as y = x + t. A y that is PN_NONE says that memory was short. */
+pn_status pn_step_over(pn_builder *b, const char *what, pn_step_fn *run, size_t node, int x, int t, int y);
+pn_step_fn pn_run_add;
+pn_status pn_clear_gradients(pn_builder *b, size_t node);              /* of a node's parameters: a step of fit starts from 0 where nobody overwrites */
 int pn_wants_gradient(const pn_builder *b, size_t node);
 int pn_accumulates(const pn_builder *b, size_t node, size_t slot);     /* does this node add to the gradient that is already there? */
 int pn_channels_last(pn_builder *b, size_t node);                      /* marks and tells how a node of PN_IMAGES is to stand */

@@ -77,12 +77,11 @@ static size_t count(const pn_builder *b, size_t node) { return b->rows * pn_coun
 static void run_copy(const pn_step *s, void *const *at) { memcpy(at[s->y], at[s->x], s->bytes); }
 static void run_zero(const pn_step *s, void *const *at) { memset(at[s->y], 0, s->bytes); }
 static void run_zero_parameter(const pn_step *s, void *const *at) { (void)at; memset(s->grad, 0, s->bytes); }
-static void run_add(const pn_step *s, void *const *at) { s->k->add(s->n, at[s->x], at[s->t], at[s->y]); }
+void pn_run_add(const pn_step *s, void *const *at) { s->k->add(s->n, at[s->x], at[s->t], at[s->y]); }
 
-/* y = x, y = 0 or y = x + t, over the array of a node. */
-static pn_status simple(pn_builder *b, const char *what, pn_step_fn *run, size_t node, int x, int t, int y)
+pn_status pn_step_over(pn_builder *b, const char *what, pn_step_fn *run, size_t node, int x, int t, int y)
 {
-    pn_step *s = pn_step_new(b, what, run);
+    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run);
     if (!s) return PN_NO_MEMORY;
     s->x = x;
     s->t = t;
@@ -176,7 +175,7 @@ static pn_status add_contributions(pn_builder *b)
         int old = b->grad[node], input = input_of(b->graph, node);
         int writable = (own(b, old) && !own(b, old)->shared) || (input >= 0 && old == pn_gx(b->graph, (size_t)input));
         int sum = writable ? old : pn_buffer_new(b, count(b, node));
-        status = sum == PN_NONE ? PN_NO_MEMORY : simple(b, "add gradients", run_add, node, old, b->more[i].buffer, sum);
+        status = pn_step_over(b, "add gradients", pn_run_add, node, old, b->more[i].buffer, sum);
         b->grad[node] = sum;
     }
     b->n_more = 0;
@@ -321,19 +320,18 @@ static pn_status forward(pn_builder *b)
         const size_t node = g->outputs[i];
         if (b->mode == PN_TRAIN) status = plain_value(b, node) == PN_NONE ? PN_NO_MEMORY : PN_OK;
         else if (b->layout[node]) status = turn(b, node, 0, b->value[node], pn_y(g, i));
-        else if (b->value[node] != pn_y(g, i)) status = simple(b, "copy", run_copy, node, b->value[node], PN_NONE, pn_y(g, i));
+        else if (b->value[node] != pn_y(g, i)) status = pn_step_over(b, "copy", run_copy, node, b->value[node], PN_NONE, pn_y(g, i));
     }
     b->plan->n_forward = b->plan->n_steps;
     return status;
 }
 
-/* No gradient reaches this node: those of its parameters are 0, which a step of fit must say. */
-static pn_status zero_parameters(pn_builder *b, size_t node)
+pn_status pn_clear_gradients(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    for (size_t j = 0; j < n->n_slots && b->mode == PN_TRAIN; j++) {
+    for (size_t j = 0; j < n->n_slots; j++) {
         if (!n->slots[j].grad || pn_accumulates(b, node, j)) continue;
-        pn_step *s = pn_step_new(b, "no gradient", run_zero_parameter);
+        pn_step *s = pn_step_new(b, "clear gradient", run_zero_parameter);
         if (!s) return PN_NO_MEMORY;
         s->grad = n->slots[j].grad;
         s->bytes = pn_count(&n->slots[j].shape) * pn_size(b->graph->dtype);
@@ -368,12 +366,12 @@ static pn_status backward(pn_builder *b)
         b->node = i;
         if (!g->nodes[i].kind || !b->wants[i]) continue;
         if (b->fused[i] == PN_FUSED_BACK) b->grad[g->nodes[i].inputs[0]] = b->grad[i];
-        else status = b->grad[i] == PN_NONE ? zero_parameters(b, i) : backward_node(b, i);
+        else status = b->grad[i] == PN_NONE ? pn_clear_gradients(b, i) : backward_node(b, i);      /* none reaches it: its parameters have 0 */
     }
     for (size_t i = 0; i < g->n_inputs && !status && b->mode == PN_BACKWARD; i++) {
         int grad = b->grad[g->inputs[i]], gx = pn_gx(g, i);
-        if (grad == PN_NONE) status = simple(b, "no gradient", run_zero, g->inputs[i], PN_NONE, PN_NONE, gx);
-        else if (grad != gx) status = simple(b, "copy", run_copy, g->inputs[i], grad, PN_NONE, gx);
+        if (grad == PN_NONE) status = pn_step_over(b, "no gradient", run_zero, g->inputs[i], PN_NONE, PN_NONE, gx);
+        else if (grad != gx) status = pn_step_over(b, "copy", run_copy, g->inputs[i], grad, PN_NONE, gx);
     }
     return status;
 }

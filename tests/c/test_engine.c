@@ -1,45 +1,12 @@
 /* The C library without Python: a net learns from C alone; running allocates nothing; and when the n-th allocation fails, for
- * every n, the answer is PN_NO_MEMORY and nothing is lost. The linker puts the allocator below in front of the library's.
+ * every n, the answer is PN_NO_MEMORY and nothing is lost.
  * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "allocator.h"
 #include "check.h"
 #include "pynn.h"
-
-/* ---- an allocator that counts, and fails when told to ------------------------------------------------------------ */
-static long calls, alive, fail_at = -1;         /* fail_at: allocations until one fails; negative: none does */
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__real_aligned_alloc(size_t align, size_t n);
-void __real_free(void *p);
-
-static int fails(void)
-{
-    calls++;
-    return fail_at >= 0 && fail_at-- == 0;
-}
-static void *count(void *p)
-{
-    alive += p != NULL;
-    return p;
-}
-void *__wrap_malloc(size_t n) { return fails() ? NULL : count(__real_malloc(n)); }
-void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : count(__real_calloc(n, size)); }
-void *__wrap_aligned_alloc(size_t align, size_t n) { return fails() ? NULL : count(__real_aligned_alloc(align, n)); }
-void *__wrap_realloc(void *p, size_t n)
-{
-    if (fails()) return NULL;
-    if (!p) alive++;
-    return __real_realloc(p, n);
-}
-void __wrap_free(void *p)
-{
-    alive -= p != NULL;
-    __real_free(p);
-}
 
 /* ---- a net of two layers that learns XOR -------------------------------------------------------------------------- */
 enum { IN = 2, HIDDEN = 16, OUT = 2, ROWS = 4, BATCH = 3, PARAMETERS = 4 };

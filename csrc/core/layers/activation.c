@@ -4,8 +4,7 @@
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     const pn_shape *input = inputs[0];
-    size_t i = (size_t)node->config[0];
-    if (node->n_config < 1 || !(node->config[0] >= 0) || !pn_activation_at(i))
+    if (node->n_config < 1 || !pn_is_count(node->config[0]) || !pn_activation_at((size_t)node->config[0]))
         return pn_fail(error, PN_BAD_VALUE, "%s: no such activation", node->where);
     node->shape = *input;
     for (size_t j = 0; j < PN_MAX_PARAMS; j++) {

@@ -26,7 +26,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 {
     (void)t;
     const pn_shape *a = inputs[0], *b = inputs[1];
-    if (node->n_config != 2 || !(node->config[OUT] >= 0 && node->config[OUT] < 0x1p53))
+    if (node->n_config != 2 || !pn_is_count(node->config[OUT]))
         return pn_fail(error, PN_BAD_VALUE, "%s: out_features must be a non-negative integer", node->where);
     if (a->ndim < 1 || a->ndim != b->ndim || memcmp(a->dim, b->dim, (a->ndim - 1) * sizeof *a->dim)) {
         char one[80], other[80];

@@ -33,6 +33,17 @@ static pn_status check_padding(const pn_node *node, const pn_shape *input, pn_er
     return PN_OK;
 }
 
+/* What is planned of one image, in numbers: both sides in scratch with all of their border, for every tap. */
+static double extent(const pn_node *n, const pn_shape *in)
+{
+    double all = n->config[IN] > n->config[OUT] ? n->config[IN] : n->config[OUT];
+    for (size_t i = 0; i < axes(n); i++) {
+        const double x = (double)in->dim[i + 1], y = (double)n->shape.dim[i + 1], reach = setting(n, i, DILATION) * setting(n, i, KERNEL);
+        all *= 2 * ((x > y ? x : y) + setting(n, i, BEFORE) + setting(n, i, AFTER) + setting(n, i, STRIDE) + reach) * setting(n, i, KERNEL);
+    }
+    return all;
+}
+
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     const pn_shape *input = inputs[0];
@@ -40,7 +51,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     if (node->n_config != AXES + PER_AXIS && node->n_config != AXES + 2 * PER_AXIS)
         return pn_fail(error, PN_BAD_VALUE, "%s: a convolution has one axis or two", node->where);
     for (size_t i = 0; i < node->n_config; i++)
-        if (!(node->config[i] >= 0 && node->config[i] < 0x1p31)) return pn_fail(error, PN_BAD_VALUE, "%s: setting %zu is %g", node->where, i, node->config[i]);
+        if (!pn_is_count(node->config[i]) || node->config[i] >= (i == MODE ? CIRCULAR + 1 : 0x1p31)) return pn_fail(error, PN_BAD_VALUE, "%s: setting %zu is %g", node->where, i, node->config[i]);
     const size_t n = axes(node), in = (size_t)node->config[IN], out = (size_t)node->config[OUT], groups = (size_t)node->config[GROUPS];
     if (in == 0 || out == 0 || groups == 0 || in % groups || out % groups)
         return pn_fail(error, PN_BAD_VALUE, "%s: groups must divide the channels, of which there must be some", node->where);
@@ -65,6 +76,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     node->n_slots = node->config[HAS_BIAS] != 0 ? 2 : 1;
     node->slots[WEIGHT].shape = weight;
     node->slots[BIAS].shape = (pn_shape){ 1, { out } };
+    if (!(extent(node, input) < 0x1p53)) return pn_fail(error, PN_BAD_SHAPE, "%s: too large for memory", node->where);
     return check_padding(node, input, error);
 }
 
@@ -107,7 +119,7 @@ static pn_status plan_forward(pn_builder *b, pn_conv *v)
 static pn_status plan_back(pn_builder *b, pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
-    const size_t row = w->y_room * v->yc, phases = h->s * w->s;
+    const size_t row = w->y_room * v->yc, phases = v->phases[0] * v->phases[1];
     const int zeros = v->mode == ZEROS;
     const size_t deep = v->depthwise ? 1 : v->o, across = v->depthwise ? v->o : v->c;
     const size_t xh = zeros ? h->x : h->x_room, xw = zeros ? w->x : w->x_room, image = zeros ? xh * xw * v->xc : v->x_size;
@@ -115,7 +127,7 @@ static pn_status plan_back(pn_builder *b, pn_conv *v)
     ptrdiff_t *at = pn_plan_own(b, 2 * phases * v->taps * sizeof *at);
     if (!v->back || !at) return PN_NO_MEMORY;
     for (size_t f = 0; f < phases; f++, at += 2 * v->taps) {
-        const size_t i = f / w->s, j = f % w->s;
+        const size_t i = f / v->phases[1], j = f % v->phases[1];
         size_t n = 0;
         for (size_t t = 0; t < v->taps; t++) {
             const ptrdiff_t u = (ptrdiff_t)(i + (zeros ? h->before : 0)) - (ptrdiff_t)(t / w->k * h->d);
@@ -236,11 +248,13 @@ static pn_conv *plan(pn_builder *b, size_t node)
     v->c = v->depthwise ? 1 : v->xc / v->groups;
     v->o = v->yc / v->groups;
     v->a[0] = (pn_axis){ 1, 1, 1, 0, 1, 1, 1, 1, 0 };
+    v->phases[0] = 1;
     for (size_t i = 0, from = 2 - axes(n); i < axes(n); i++) {
         pn_axis *a = &v->a[from + i];
         *a = (pn_axis){ .k = (size_t)setting(n, i, KERNEL), .s = (size_t)setting(n, i, STRIDE), .d = (size_t)setting(n, i, DILATION),
                      .before = (size_t)setting(n, i, BEFORE), .x = x->dim[i + 1], .y = y->dim[i + 1] };
         measure(a, v->mode);
+        v->phases[from + i] = least(a->s, v->mode == ZEROS ? a->x : a->x_room);
     }
     v->taps = v->a[0].k * v->a[1].k;
     v->whole = v->a[1].d == 1 && v->groups == 1 && !v->depthwise;

@@ -30,6 +30,7 @@ typedef struct {
     pn_dots dots;
     size_t part;                                    /* elements of a lane's sums: weight, then bias */
     pn_taps forward, weight, scatter, *back;        /* back: one for each phase of the strides */
+    size_t phases[2];                               /* of the strides, as far as x has pixels of them */
     int x_layout, y_layout, wants, wants_weight, wants_bias, accumulates[2];
 } pn_conv;
 enum { PN_CONV_LANES = 32 };

@@ -142,9 +142,9 @@ static void x_from_y(const pn_conv_job *j, size_t n, const char *ys, char *out, 
     char *to = direct ? x : out;
     const size_t rows = v->mode == ZEROS ? v->a[1].x : v->a[1].x_room, step = v->mode == ZEROS ? image : v->x_size * size;
     for (size_t g = 0; g < v->groups; g++)
-        for (size_t f = 0; f < v->a[0].s * v->a[1].s; f++)
+        for (size_t f = 0; f < v->phases[0] * v->phases[1]; f++)
             taps_of(j)(&v->back[f], n, ys + g * v->o * size, j->turned + g * (v->turned / v->groups) * size, bias ? bias + g * v->c * size : NULL,
-                            to + ((f / v->a[1].s * rows + f % v->a[1].s) * v->xc + g * v->c) * size);
+                            to + ((f / v->phases[1] * rows + f % v->phases[1]) * v->xc + g * v->c) * size);
     if (direct) return;
     const place p = v->mode == ZEROS ? dense(v->a[0].x, v->a[1].x, v->xc) : x_place(v);
     for (size_t k = 0; k < n; k++) {

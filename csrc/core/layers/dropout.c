@@ -18,11 +18,9 @@ typedef struct {
 
 static pn_status shape_noise(pn_node *node, const pn_shape *const *inputs, size_t n_config, pn_error *error)
 {
-    const double *c = node->config;
-    if (node->n_config != n_config || !(c[SEED_LOW] >= 0 && c[SEED_LOW] < 0x1p32 && c[SEED_HIGH] >= 0 && c[SEED_HIGH] < 0x1p32))
-        return pn_fail(error, PN_BAD_VALUE, "%s: a seed comes in two halves of 32 bits", node->where);
     node->shape = *inputs[0];
-    return PN_OK;
+    if (node->n_config != n_config) return pn_fail(error, PN_BAD_VALUE, "%s: takes %zu settings, got %zu", node->where, n_config, node->n_config);
+    return pn_check_seed(node, node->config + SEED_LOW, error);
 }
 static pn_status shape_dropout(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {

@@ -36,12 +36,10 @@ static void add_row(const lookup *l, double a, const void *x, void *y, int first
 
 /* ---- shapes ------------------------------------------------------------------------------------------------------- */
 
-static int counts(double v) { return v >= 0 && v < 0x1p53; }
-
 static pn_status shape_table(pn_node *node, size_t n_config, pn_dtype t, pn_error *error)
 {
     const double *c = node->config;
-    if (node->n_config != n_config || !counts(c[NUM]) || !counts(c[DIM]) || c[PADDING] >= c[NUM])
+    if (node->n_config != n_config || !pn_is_count(c[NUM]) || !pn_is_count(c[DIM]) || c[PADDING] >= c[NUM])
         return pn_fail(error, PN_BAD_VALUE, "%s: num_embeddings and embedding_dim must be non-negative integers, padding_idx one of the rows", node->where);
     if (t == PN_F32 && c[NUM] > 0x1p24)
         return pn_fail(error, PN_BAD_VALUE, "%s: float32 tells integers apart up to 2**24 only; num_embeddings = %.0f needs dtype='float64'", node->where, c[NUM]);
@@ -208,12 +206,12 @@ static void run_table_gradient(const pn_step *s, void *const *at)
     const lookup *l = s->own;
     if (s->bytes) memset(s->grad, 0, s->bytes);
     for (size_t i = 0; i < l->rows * l->per; i++) {
-        if ((double)l->index[i] == l->node->config[PADDING] || (l->bags && outside(l, i))) continue;
+        if ((double)l->index[i] == l->node->config[PADDING] || (l->bag && outside(l, i))) continue;
         const double by = l->node->config[BY_FREQ] != 0 ? 1 / (double)l->uses[l->index[i]] : 1;
-        const size_t from = (l->bags ? l->bag[i] : i) * l->dim;
+        const size_t from = (l->bag ? l->bag[i] : i) * l->dim;
         void *g = at_element(l, s->grad, l->index[i] * l->dim);
         const void *gy = at_element(l, at[s->x], from);
-        if (!l->best) add_row(l, l->bags ? by * share(l, at, i) : by, gy, g, 0);
+        if (!l->best) add_row(l, l->bag ? by * share(l, at, i) : by, gy, g, 0);
         for (size_t j = 0; l->best && j < l->dim; j++) {
             if (l->best[from + j] != i + 1) continue;
             if (l->t == PN_F32) ((float *)g)[j] += ((const float *)gy)[j];

@@ -1,6 +1,5 @@
 /* foreign.c - layers of the caller's own, which the plan's steps call back. */
 #include "layers.h"
-#include <string.h>
 
 /* Which buffers a step hands over: each input's value, or where its gradient goes (PN_NONE: not wanted). */
 typedef struct { const pn_foreign *layer; size_t n, rows; int keep, *stopped, buffer[PN_MAX_ENDS]; } call;
@@ -13,7 +12,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
         return pn_fail(error, PN_BAD_VALUE, "%s: a layer of one's own has at most %d parameters and %d dimensions", node->where, PN_MAX_SLOTS, PN_MAX_DIMS);
     node->shape.ndim = node->n_config - 1;
     for (size_t i = 0; i < node->shape.ndim; i++) {
-        if (!(node->config[i + 1] >= 0 && node->config[i + 1] < 0x1p53)) return pn_fail(error, PN_BAD_SHAPE, "%s: dimension %zu is no size", node->where, i);
+        if (!pn_is_count(node->config[i + 1])) return pn_fail(error, PN_BAD_SHAPE, "%s: dimension %zu is no size", node->where, i);
         node->shape.dim[i] = (size_t)node->config[i + 1];
     }
     node->n_slots = (size_t)node->config[0];
@@ -37,8 +36,6 @@ static void run_backward(const pn_step *s, void *const *at)
     if (c->layer->backward(c->layer->context, c->rows, at[s->x], gx)) *c->stopped = 1;
 }
 
-static void run_clear(const pn_step *s, void *const *at) { (void)at; memset(s->grad, 0, s->bytes); }
-
 static call *new_call(pn_builder *b, size_t node)
 {
     call *c = pn_plan_own(b, sizeof *c);
@@ -61,23 +58,10 @@ static pn_status forward(pn_builder *b, size_t node)
 }
 
 /* The layer adds to its gradients, which a step of fit clears first. */
-static pn_status clear_gradients(pn_builder *b, size_t node)
-{
-    const pn_node *n = &b->graph->nodes[node];
-    for (size_t j = 0; j < n->n_slots; j++) {
-        if (!n->slots[j].grad || pn_accumulates(b, node, j)) continue;
-        pn_step *s = pn_step_new(b, "clear gradient", run_clear);
-        if (!s) return PN_NO_MEMORY;
-        s->grad = n->slots[j].grad;
-        s->bytes = pn_count(&n->slots[j].shape) * pn_size(b->graph->dtype);
-    }
-    return PN_OK;
-}
-
 static pn_status backward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    call *c = clear_gradients(b, node) ? NULL : new_call(b, node);
+    call *c = pn_clear_gradients(b, node) ? NULL : new_call(b, node);
     if (!c) return PN_NO_MEMORY;
     for (size_t i = 0; i < n->n_inputs; i++) {
         c->buffer[i] = pn_wants_gradient(b, n->inputs[i]) ? pn_gradient_buffer(b, n->inputs[i], PN_NONE) : PN_NONE;

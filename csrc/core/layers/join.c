@@ -16,23 +16,7 @@ static pn_status same_shapes(pn_node *node, const pn_shape *const *inputs, pn_dt
     return PN_OK;
 }
 
-static void run_add(const pn_step *s, void *const *at) { s->k->add(s->n, at[s->x], at[s->t], at[s->y]); }
 static void run_multiply(const pn_step *s, void *const *at) { s->k->multiply(s->n, at[s->x], at[s->t], at[s->y]); }
-
-/* y = x + t or x t, over the array of a node. */
-static pn_status pairwise(pn_builder *b, size_t node, const char *what, pn_step_fn *run, int x, int t, int y)
-{
-    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run);
-    if (!s) return PN_NO_MEMORY;
-    s->x = x;
-    s->t = t;
-    s->y = y;
-    s->n = b->rows * pn_count(&b->graph->nodes[node].shape);
-    pn_step_uses(b, x);
-    pn_step_uses(b, t);
-    pn_step_uses(b, y);
-    return PN_OK;
-}
 
 /* ---- sum ---------------------------------------------------------------------------------------------------------- */
 
@@ -43,7 +27,7 @@ static pn_status forward_sum(pn_builder *b, size_t node)
     int sum = b->value[n->inputs[0]];
     for (size_t i = 1; i < n->n_inputs && !status; i++) {
         int y = i == 1 ? pn_output_buffer(b, node, 0) : b->value[node];
-        status = pairwise(b, node, "add", run_add, sum, b->value[n->inputs[i]], y);
+        status = pn_step_over(b, "add", pn_run_add, node, sum, b->value[n->inputs[i]], y);
         b->value[node] = sum = y;
     }
     b->value[node] = sum;
@@ -66,7 +50,7 @@ static pn_status forward_product(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     int y = b->value[node] = pn_output_buffer(b, node, 0);
-    return pairwise(b, node, "multiply", run_multiply, b->value[n->inputs[0]], b->value[n->inputs[1]], y);
+    return pn_step_over(b, "multiply", run_multiply, node, b->value[n->inputs[0]], b->value[n->inputs[1]], y);
 }
 
 static pn_status backward_product(pn_builder *b, size_t node)
@@ -76,7 +60,7 @@ static pn_status backward_product(pn_builder *b, size_t node)
     for (size_t i = 0; i < 2 && !status; i++) {
         if (!pn_wants_gradient(b, n->inputs[i])) continue;
         int gx = pn_gradient_buffer(b, n->inputs[i], PN_NONE);
-        status = pairwise(b, node, "multiply gradient", run_multiply, b->grad[node], b->value[n->inputs[1 - i]], gx);
+        status = pn_step_over(b, "multiply gradient", run_multiply, node, b->grad[node], b->value[n->inputs[1 - i]], gx);
     }
     return status;
 }

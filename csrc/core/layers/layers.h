@@ -12,7 +12,7 @@
     ROW(pad)            /* config: mode, constant, then how much before and after each of the last axes */ \
     ROW(resize)         /* config: mode, axis of the sample, new length, align_corners, step (0: as the lengths say) */ \
     ROW(maxout)         /* config: axis of the sample, how many neighbours become one */ \
-    ROW(prelu)          /* config: row of the activation table, number of slopes, their axis; parameter weight (number) */ \
+    ROW(prelu)          /* config: row of the activation table, number of slopes: one, or one for each channel; parameter weight (number) */ \
     ROW(rrelu)          /* config: row of the activation table, least and largest slope, halves of the seed */ \
     ROW(embedding)      /* config: num_embeddings, embedding_dim, padding_idx (below 0: none), max_norm (may be infinite), norm_type, is the gradient \
                            divided by frequency (0 or 1); parameter weight */ \

@@ -8,7 +8,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 {
     const pn_shape *input = inputs[0];
     (void)t;
-    if (node->n_config != 3 || !(node->config[0] >= 0 && node->config[0] < 0x1p53 && node->config[1] >= 0 && node->config[1] < 0x1p53))
+    if (node->n_config != 3 || !pn_is_count(node->config[0]) || !pn_is_count(node->config[1]))
         return pn_fail(error, PN_BAD_VALUE, "%s: in_features and out_features must be non-negative integers", node->where);
     size_t in = (size_t)node->config[0], out = (size_t)node->config[1];
     if (input->ndim == 0 || input->dim[input->ndim - 1] != in) {

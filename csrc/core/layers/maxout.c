@@ -8,7 +8,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     const double *c = node->config;
     char text[80];
     (void)t;
-    if (node->n_config != 2 || !(c[1] >= 1 && c[1] < 0x1p53)) return pn_fail(error, PN_BAD_VALUE, "%s: expected at least one piece", node->where);
+    if (node->n_config != 2 || !pn_is_count(c[1]) || c[1] < 1) return pn_fail(error, PN_BAD_VALUE, "%s: expected at least one piece", node->where);
     pn_shape_text(input, text, sizeof text);
     if (!(c[0] >= 0 && c[0] < (double)input->ndim)) return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %g", node->where, text, c[0]);
     const size_t axis = (size_t)c[0], each = (size_t)c[1];

@@ -367,7 +367,6 @@ static size_t inner_of(const pn_shape *s, size_t from)
     for (size_t i = from; i < s->ndim; i++) n *= s->dim[i];
     return n;
 }
-static int counts(double v) { return v >= 0 && v < 0x1p53; }
 static pn_status bad_shape(const pn_node *node, const pn_shape *input, const char *what, pn_error *error)
 {
     char text[80];
@@ -380,7 +379,7 @@ static pn_status bad_shape(const pn_node *node, const pn_shape *input, const cha
 static pn_status shape_tracked(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     (void)t;
-    if (node->n_config != TRACKED_CONFIG || !counts(node->config[FEATURES]))
+    if (node->n_config != TRACKED_CONFIG || !pn_is_count(node->config[FEATURES]))
         return pn_fail(error, PN_BAD_VALUE, "%s: num_features must be a non-negative integer", node->where);
     const size_t c = (size_t)node->config[FEATURES], learnt = (node->config[WEIGHT] != 0) + (node->config[BIAS] != 0), states = node->config[TRACK] != 0 ? 3 : 0;
     char what[80];
@@ -437,7 +436,7 @@ static pn_status shape_group(pn_node *node, const pn_shape *const *inputs, pn_dt
 {
     (void)t;
     const double *c = node->config;
-    if (node->n_config != GROUP_CONFIG || !counts(c[GROUPS]) || !counts(c[CHANNELS]) || c[GROUPS] < 1 || (size_t)c[CHANNELS] % (size_t)c[GROUPS])
+    if (node->n_config != GROUP_CONFIG || !pn_is_count(c[GROUPS]) || !pn_is_count(c[CHANNELS]) || c[GROUPS] < 1 || (size_t)c[CHANNELS] % (size_t)c[GROUPS])
         return pn_fail(error, PN_BAD_VALUE, "%s: num_channels must be a multiple of num_groups", node->where);
     const size_t channels = (size_t)c[CHANNELS];
     char what[80];
@@ -474,6 +473,7 @@ static pn_status shape_layer(pn_node *node, const pn_shape *const *inputs, pn_dt
     const size_t skipped = inputs[0]->ndim - rows.ndim;
     int fits = rows.ndim <= inputs[0]->ndim;
     for (size_t i = 0; i < rows.ndim; i++) {
+        if (!pn_is_count(node->config[DIMS + i])) return pn_fail(error, PN_BAD_VALUE, "%s: normalized_shape holds %g", node->where, node->config[DIMS + i]);
         rows.dim[i] = (size_t)node->config[DIMS + i];
         fits = fits && inputs[0]->dim[skipped + i] == rows.dim[i];
     }

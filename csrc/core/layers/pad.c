@@ -19,9 +19,10 @@ static size_t source(int mode, double i, double n)
     }
 }
 
-/* Does a mode have numbers enough to pad n of them by as many before or after? */
+/* Is it a number to pad by, before or after n numbers, and has a mode enough of them? */
 static int enough(int mode, double n, double pad)
 {
+    if (!pn_is_count(pad < 0 ? -pad : pad)) return 0;
     return pad <= 0 || mode == CONSTANT || (mode == REFLECT ? pad < n : mode == REPLICATE ? n > 0 : pad <= n);
 }
 

@@ -39,8 +39,9 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     if (node->n_config != AXES + PER_AXIS && node->n_config != AXES + 2 * PER_AXIS)
         return pn_fail(error, PN_BAD_VALUE, "%s: pooling is over one axis or two", node->where);
     for (size_t i = OP; i < node->n_config; i++)
-        if (i != POWER && i != DIVISOR && !(node->config[i] >= 0 && node->config[i] < 0x1p31))
+        if (i != POWER && i != DIVISOR && (!pn_is_count(node->config[i]) || node->config[i] >= 0x1p31))
             return pn_fail(error, PN_BAD_VALUE, "%s: setting %zu is %g", node->where, i, node->config[i]);
+    if (node->config[OP] > NORM) return pn_fail(error, PN_BAD_VALUE, "%s: no such operation", node->where);
     const size_t n = axes(node);
     char text[80];
     pn_shape_text(input, text, sizeof text);
@@ -198,7 +199,7 @@ static const pn_window *windows(pn_builder *b, const pn_node *node, size_t i, si
             continue;
         }
         size_t from = o * s, to = from + d * (k - 1) + 1, all = (to < n + 2 * pad ? to : n + 2 * pad) - from;   /* in the padded axis */
-        while (from < pad) from += d;
+        if (from < pad) from += (pad - from + d - 1) / d * d;
         from -= pad;
         to = to - pad < n ? to - pad : n;
         w[o] = (pn_window){ from, to, d, (double)(node->config[COUNT_PADDING] != 0 ? all : to - from) };

@@ -5,9 +5,10 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 {
     const pn_shape *input = inputs[0];
     (void)t;
+    if (node->n_config > PN_MAX_DIMS) return pn_fail(error, PN_BAD_SHAPE, "%s: at most %d dimensions are allowed", node->where, PN_MAX_DIMS);
     node->shape.ndim = node->n_config;
     for (size_t i = 0; i < node->n_config; i++) {
-        if (!(node->config[i] >= 0 && node->config[i] < 0x1p53))
+        if (!pn_is_count(node->config[i]))
             return pn_fail(error, PN_BAD_SHAPE, "%s: dimension %zu is %g", node->where, i, node->config[i]);
         node->shape.dim[i] = (size_t)node->config[i];
     }

@@ -13,7 +13,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     const double *c = node->config;
     char text[80];
     (void)t;
-    if (node->n_config != 5 || !(c[0] >= 0 && c[0] < MODES) || !(c[2] >= 0 && c[2] < 0x1p53) || !(c[4] >= 0))
+    if (node->n_config != 5 || !(c[0] >= 0 && c[0] < MODES) || !pn_is_count(c[2]) || !(c[4] >= 0 && c[4] < 0x1p53))
         return pn_fail(error, PN_BAD_VALUE, "%s: no such way to resize", node->where);
     pn_shape_text(input, text, sizeof text);
     if (!(c[1] >= 0 && c[1] < (double)input->ndim)) return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %g", node->where, text, c[1]);

@@ -6,7 +6,7 @@ enum { SIZE, ALPHA, BETA, K };
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     (void)t;
-    if (node->n_config != 4 || !(node->config[SIZE] >= 1 && node->config[SIZE] < 0x1p53))
+    if (node->n_config != 4 || !pn_is_count(node->config[SIZE]) || node->config[SIZE] < 1)
         return pn_fail(error, PN_BAD_VALUE, "%s: size must be a positive integer", node->where);
     if (inputs[0]->ndim < 2) {
         char text[80];

@@ -5,7 +5,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 {
     const pn_shape *input = inputs[0];
     (void)t;
-    if (node->n_config != 2 || !(node->config[0] >= 0) || !pn_rowwise_at((size_t)node->config[0]))
+    if (node->n_config != 2 || !pn_is_count(node->config[0]) || !pn_rowwise_at((size_t)node->config[0]))
         return pn_fail(error, PN_BAD_VALUE, "%s: no such row-wise function", node->where);
     if (!(node->config[1] >= 0 && node->config[1] < (double)input->ndim)) {
         char text[80];

@@ -7,22 +7,22 @@ enum { CHUNK = 16384, SLOPE = 0 };
 
 static pn_status check(const pn_node *node, size_t n_config, pn_error *error)
 {
-    if (node->n_config == n_config && node->config[0] >= 0 && pn_activation_at((size_t)node->config[0])) return PN_OK;
+    if (node->n_config == n_config && pn_is_count(node->config[0]) && pn_activation_at((size_t)node->config[0])) return PN_OK;
     return pn_fail(error, PN_BAD_VALUE, "%s: no such activation", node->where);
 }
 
 /* ---- a learnt slope, or one for each channel ------------------------------------------------------------------------ */
 
-/* config: row of the table, number of slopes, axis of the sample that they go along if there is more than one. */
+/* config: row of the table, number of slopes: one, or one for each channel. */
 static pn_status shape_learnt(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     const pn_shape *input = inputs[0];
     const double *c = node->config;
-    pn_status status = check(node, 3, error);
+    pn_status status = check(node, 2, error);
     (void)t;
     if (status) return status;
     if (!(c[1] >= 1)) return pn_fail(error, PN_BAD_VALUE, "%s: expected at least one slope", node->where);
-    if (c[1] != 1 && !(c[2] >= 0 && c[2] < (double)input->ndim && c[1] == (double)input->dim[(size_t)c[2]])) {
+    if (c[1] != 1 && !(input->ndim && c[1] == (double)input->dim[0])) {
         char text[80];
         pn_shape_text(input, text, sizeof text);
         return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has not num_parameters = %.0f channels (weight has shape (%.0f,))", node->where, text,
@@ -119,7 +119,7 @@ static learnt *learnt_of(pn_builder *b, size_t node)
     *l = (learnt){ .blocks = b->rows, .channels = (size_t)n->config[1], .n = 1, .size = pn_size(b->graph->dtype), .clear = !pn_accumulates(b, node, SLOPE),
                    .slope = n->slots[SLOPE].data };
     for (size_t i = 0; i < n->shape.ndim; i++) {
-        if (l->channels > 1 && i > (size_t)n->config[2]) l->n *= n->shape.dim[i];
+        if (l->channels > 1 && i > 0) l->n *= n->shape.dim[i];
         else l->blocks *= n->shape.dim[i];
     }
     if (l->channels > 1 && (l->n == 1 || b->layout[node])) {                    /* channels last: they lie side by side */
@@ -177,6 +177,7 @@ static pn_status backward_learnt(pn_builder *b, size_t node)
 static pn_status shape_random(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     pn_status status = check(node, 5, error);
+    if (!status) status = pn_check_seed(node, node->config + 3, error);
     if (status) return status;
     const double mean = (node->config[1] + node->config[2]) / 2;
     node->shape = *inputs[0];
