@@ -39,9 +39,9 @@ class Case:
 class Pace:
     """How long a race takes: ``rounds`` in which each contestant runs for ``slot`` seconds, cut short after ``limit`` seconds."""
 
-    rounds: int = 15
+    rounds: int = 11
     slot: float = 0.01
-    limit: float = 30.0
+    limit: float = 15.0
     quick: bool = False
 
     def scaled(self, rounds: float = 1, slot: float = 1) -> Pace:

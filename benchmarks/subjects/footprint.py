@@ -34,7 +34,7 @@ list(peer.step(nets.NETS["medium"]).values())[-1](20)
 
 
 def cases(setting: Setting) -> Iterator[tuple[Case, Pace]]:
-    pace = setting.pace.scaled(0.5)
+    pace = setting.pace.scaled(0.2)
     yield Case("import", _importing, once=True), pace
     yield Case("memory after import", lambda peer: _memory(peer, getattr(peer, "IMPORT", "")), unit="B", once=True), pace
     if not setting.quick:
