@@ -153,8 +153,8 @@ static ALWAYS void CAT(add_lanes, SFX)(double *sums, V v, size_t m, size_t k)
 }
 static inline double CAT(fold_lanes, SFX)(double *sums)
 {
-    for (size_t half = BLOCK / 2; half; half /= 2)
-        for (size_t j = 0; j < half; j++) sums[j] += sums[j + half];
+    _Pragma("GCC unroll 4") for (size_t half = BLOCK / 2; half; half /= 2)
+        _Pragma("GCC unroll 8") for (size_t j = 0; j < half; j++) sums[j] += sums[j + half];
     return sums[0];
 }
 

@@ -127,6 +127,46 @@ static CAT(tile_fn, SFX) *const CAT(tiles, SFX)[2][NV] = {
 #define ODDS(a, b)  UPPER(a, b)
 #endif
 
+/* The same within each 16 bytes, which costs less. */
+#undef PIECE
+#undef ZIP_LOW
+#undef ZIP_HIGH
+#define PIECE (16 / sizeof(R))
+#if PN_VL == 64 && BITS == 32
+#define ZIP_LOW(a, b)  SHUFFLE(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define ZIP_HIGH(a, b) SHUFFLE(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
+#elif PN_VL == 64
+#define ZIP_LOW(a, b)  SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
+#define ZIP_HIGH(a, b) SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
+#elif PN_VL == 32 && BITS == 32
+#define ZIP_LOW(a, b)  SHUFFLE(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define ZIP_HIGH(a, b) SHUFFLE(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#elif PN_VL == 32
+#define ZIP_LOW(a, b)  SHUFFLE(a, b, 0, 4, 2, 6)
+#define ZIP_HIGH(a, b) SHUFFLE(a, b, 1, 5, 3, 7)
+#else
+#define ZIP_LOW  LOWER
+#define ZIP_HIGH UPPER
+#endif
+
+/* d[p*dw + i] = s[i*ld + p] for p < L, i < L: loads bring rows together 16 bytes at a time, whose transposes are left to do. */
+static ALWAYS void CAT(turn_square, SFX)(const R *s, size_t ld, R *d, size_t dw)
+{
+    UNROLL for (size_t p = 0; p < L; p += PIECE) {
+        V r[PIECE];
+        UNROLL for (size_t i = 0; i < PIECE; i++) r[i] = LOAD_LANES(s + i * ld + p, PIECE * ld);
+        UNROLL for (size_t half = PIECE / 2, done = 1; done < PIECE; done *= 2) {
+            V t[PIECE];
+            UNROLL for (size_t i = 0; i < half; i++) {
+                t[2 * i] = ZIP_LOW(r[i], r[i + half]);
+                t[2 * i + 1] = ZIP_HIGH(r[i], r[i + half]);
+            }
+            UNROLL for (size_t i = 0; i < PIECE; i++) r[i] = t[i];
+        }
+        UNROLL for (size_t i = 0; i < PIECE; i++) STORE(d + (p + i) * dw, r[i]);
+    }
+}
+
 /* The transpose of n rows of L, n a power of two: log2 n times, interleave the first half of the rows with the second. */
 static ALWAYS void CAT(transpose, SFX)(V *r, const size_t n)
 {
@@ -154,6 +194,10 @@ static ALWAYS void CAT(pack_turned, SFX)(const R *s, size_t ld, size_t n, size_t
     const size_t step = dw * (L / w);
     for (size_t p = 0; p < k; p += L, d += L * dw) {
         const size_t depth = k - p < L ? k - p : L, stores = (depth * w + L - 1) / L;
+        if (w == L && depth == L && n >= w) {
+            CAT(turn_square, SFX)(s + p, ld, d, dw);
+            continue;
+        }
         V r[L];
         if (depth == L && n >= w) UNROLL for (size_t i = 0; i < w; i++) r[i] = LOAD(s + i * ld + p);
         else UNROLL for (size_t i = 0; i < w; i++) r[i] = i < n ? CAT(load_most, SFX)(s + i * ld + p, depth) : (V){ 0 };

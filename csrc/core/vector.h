@@ -14,6 +14,7 @@
  *   MULTIPLY_LOW(a, b) the products of 64-bit lanes below 2^32; f64 only
  *   SQRT(x)  ANY(m)    correctly rounded root; is any lane of the comparison m true?
  *   LOAD(p) STORE(p, v)                   L elements at any alignment
+ *   LOAD_LANES(p, step)                   16 bytes each from p, p + step, p + 2 step ..., as many as make a vector
  *   LOAD_PART(p, n) STORE_PART(p, n, v)   the first n <= L elements only; the other lanes are zero, the other bytes untouched
  *   INDICES  FIRST(n)  a VI that counts 0, 1, 2, ...; a VI that is true in the first n lanes
  *   SUM(v)             sum of the lanes, halves onto halves: v[k] + v[k + L/2] and so on
@@ -178,6 +179,20 @@ static inline VI CAT(v_indices, SFX)(void)
 
 static inline V CAT(v_load, SFX)(const R *p) { V v; memcpy(&v, p, sizeof v); return v; }
 static inline void CAT(v_store, SFX)(R *p, V v) { memcpy(p, &v, sizeof v); }
+static inline V CAT(v_load_lanes, SFX)(const R *p, size_t step)
+{
+#if PN_VL == 64
+    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps((const float *)p));
+    v = _mm512_insertf32x4(v, _mm_loadu_ps((const float *)(p + step)), 1);
+    v = _mm512_insertf32x4(v, _mm_loadu_ps((const float *)(p + 2 * step)), 2);
+    return (V)_mm512_insertf32x4(v, _mm_loadu_ps((const float *)(p + 3 * step)), 3);
+#elif PN_VL == 32
+    return (V)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((const float *)p)), _mm_loadu_ps((const float *)(p + step)), 1);
+#else
+    (void)step;
+    return CAT(v_load, SFX)(p);
+#endif
+}
 static inline V CAT(v_load_part, SFX)(const R *p, size_t n)
 {
 #if PN_VL == 64
@@ -202,6 +217,7 @@ static inline void CAT(v_store_part, SFX)(R *p, size_t n, V v)
 }
 #define LOAD(p)             CAT(v_load, SFX)(p)
 #define STORE(p, v)         CAT(v_store, SFX)((p), (v))
+#define LOAD_LANES(p, step) CAT(v_load_lanes, SFX)((p), (step))
 #define LOAD_PART(p, n)     CAT(v_load_part, SFX)((p), (n))
 #define STORE_PART(p, n, v) CAT(v_store_part, SFX)((p), (n), (v))
 
