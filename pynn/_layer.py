@@ -543,6 +543,34 @@ class Layer:
         self._forget()
 
 
+class Weighted(Layer, abstract=True):
+    """A layer with a weight."""
+
+    @property
+    def weight(self) -> Array:
+        """The weights, a live view; assigning copies into it."""
+        return self._parameters["weight"].data
+
+    @weight.setter
+    def weight(self, value: Array) -> None:
+        self._parameters["weight"].data[...] = value
+
+
+class Biased(Weighted, abstract=True):
+    """A layer with a weight and perhaps a bias."""
+
+    @property
+    def bias(self) -> Array | None:
+        """The biases, a live view, or None; assigning copies into it."""
+        return self._parameters["bias"].data if "bias" in self._parameters else None
+
+    @bias.setter
+    def bias(self, value: Array) -> None:
+        if "bias" not in self._parameters:
+            raise AttributeError(f"this {type(self).__name__} was made with bias=False")
+        self._parameters["bias"].data[...] = value
+
+
 _BASE = frozenset(("_parameters", "_buffers", "_parts", "_training", "_ticks", "_owners", "_plans", "_last", "_known", "dtype"))
 """Attributes of a layer that no ``forward`` sets."""
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ._layer import Array, Builder, Layer, Parameter, check_dtype, check_size
+from ._layer import Array, Biased, Builder, Layer, Parameter, check_dtype, check_size
 from ._random import draw_seed, uniform
 
 __all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Fold", "Unfold"]
@@ -78,7 +78,7 @@ class Images(Layer, abstract=True):
         raise ValueError(f"{type(self).__name__}: expected an array of shape (N, {names}) or ({names}), got shape {x.shape}")
 
 
-class _Conv(Images, abstract=True):
+class _Conv(Images, Biased, abstract=True):
     """What all convolutions share."""
 
     _transposed: ClassVar[bool] = False
@@ -143,26 +143,6 @@ class _Conv(Images, abstract=True):
             bound = bounds[stream] / math.sqrt(math.prod(shape[1:]))
             uniform(data, drawn, stream, -bound, bound)
             self._parameters[name] = Parameter(data, name)
-
-    @property
-    def weight(self) -> Array:
-        """The weights, a live view; assigning copies into it."""
-        return self._parameters["weight"].data
-
-    @weight.setter
-    def weight(self, value: Array) -> None:
-        self._parameters["weight"].data[...] = value
-
-    @property
-    def bias(self) -> Array | None:
-        """The biases, a live view, or None; assigning copies into it."""
-        return self._parameters["bias"].data if "bias" in self._parameters else None
-
-    @bias.setter
-    def bias(self, value: Array) -> None:
-        if "bias" not in self._parameters:
-            raise AttributeError(f"this {type(self).__name__} was made with bias=False")
-        self._parameters["bias"].data[...] = value
 
     def _pads(self) -> list[tuple[int, int]]:
         """Padding before and after each axis."""

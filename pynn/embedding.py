@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ._layer import Array, Builder, Layer, Parameter, Symbol, check_dtype, check_size, real_array
+from ._layer import Array, Biased, Builder, Layer, Parameter, Symbol, Weighted, check_dtype, check_size, real_array
 from ._random import draw_seed, normal, uniform
 
 __all__ = ["Bilinear", "Embedding", "EmbeddingBag"]
@@ -16,20 +16,7 @@ __all__ = ["Bilinear", "Embedding", "EmbeddingBag"]
 _MODES = ("sum", "mean", "max")
 
 
-class _Weighted(Layer, abstract=True):
-    """A layer with a weight."""
-
-    @property
-    def weight(self) -> Array:
-        """The weights, a live view; assigning copies into it."""
-        return self._parameters["weight"].data
-
-    @weight.setter
-    def weight(self, value: Array) -> None:
-        self._parameters["weight"].data[...] = value
-
-
-class _Table(_Weighted, abstract=True):
+class _Table(Weighted, abstract=True):
     """What Embedding and EmbeddingBag share."""
 
     def _set(
@@ -227,7 +214,7 @@ class EmbeddingBag(_Table):
         return {**super().get_config(), "mode": self.mode, "include_last_offset": self.include_last_offset}
 
 
-class Bilinear(_Weighted):
+class Bilinear(Biased):
     """A form of two inputs: ``y[k] = a @ weight[k] @ b + bias[k]`` over the last axis of each.
 
     Parameters
@@ -282,17 +269,6 @@ class Bilinear(_Weighted):
             data = np.empty(shape, self.dtype)
             uniform(data, drawn, stream, -bound, bound)
             self._parameters[name] = Parameter(data, name)
-
-    @property
-    def bias(self) -> Array | None:
-        """The biases, a live view, or None; assigning copies into it."""
-        return self._parameters["bias"].data if "bias" in self._parameters else None
-
-    @bias.setter
-    def bias(self, value: Array) -> None:
-        if "bias" not in self._parameters:
-            raise AttributeError("this Bilinear was made with bias=False")
-        self._parameters["bias"].data[...] = value
 
     def _build(self, builder: Builder, where: str) -> None:
         builder.add("bilinear", where, (self.out_features, "bias" in self._parameters), *self._parameters.values())

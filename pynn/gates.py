@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from . import _core
-from ._layer import Array, Builder, Layer, Parameter, check_dtype
+from ._layer import Array, Builder, Layer, Parameter, Weighted, check_dtype
 from ._random import draw_seed
 from .shape import check_axis, check_positive
 
@@ -18,7 +18,7 @@ _ROWS = {row["name"]: i for i, row in enumerate(_core.ACTIVATIONS)}
 _SOFTMAX = next(i for i, row in enumerate(_core.ROWWISE) if row["name"] == "softmax")
 
 
-class PReLU(Layer):
+class PReLU(Weighted):
     """A rectifier whose slope below 0 is learnt: ``y = x if x > 0 else weight * x`` (He et al., 2015).
 
     Parameters
@@ -56,15 +56,6 @@ class PReLU(Layer):
         self.init = float(init)
         self.dtype = check_dtype(dtype)
         self._parameters["weight"] = Parameter(np.full(self.num_parameters, self.init, self.dtype), "weight")
-
-    @property
-    def weight(self) -> Array:
-        """The slopes, a live view; assigning copies into it."""
-        return self._parameters["weight"].data
-
-    @weight.setter
-    def weight(self, value: Array) -> None:
-        self._parameters["weight"].data[...] = value
 
     def _build(self, builder: Builder, where: str) -> None:
         builder.add("prelu", where, (_ROWS["prelu"], self.num_parameters), self._parameters["weight"])
@@ -117,6 +108,33 @@ class _Gate(Layer, abstract=True):
     """The first half of an axis times a function of the second."""
 
     _function: ClassVar[str]
+    _about: ClassVar[tuple[str, str]]
+    _example: ClassVar[tuple[str, str]]
+    _text = """{what}: ``y = a * {function}(b)``, where a and b are the halves of the input ({source}).
+
+    Parameters
+    ----------
+    dim : int
+        The axis that is halved, counted with the batch.
+
+    Raises
+    ------
+    ValueError
+        If the axis has an odd length.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.{cls}()(np.array({x}))
+    array({y})
+    """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "_about" in vars(cls):
+            (what, source), (x, y) = cls._about, cls._example
+            text = cls._text.replace("\n    ", "\n")
+            cls.__doc__ = text.format(what=what, function=cls._function, source=source, cls=cls.__name__, x=x, y=y)
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
@@ -140,95 +158,27 @@ class _Gate(Layer, abstract=True):
 
 
 class GLU(_Gate):
-    """The gated linear unit: ``y = a * sigmoid(b)``, where a and b are the halves of the input (Dauphin et al., 2017).
-
-    Parameters
-    ----------
-    dim : int
-        The axis that is halved, counted with the batch.
-
-    Raises
-    ------
-    ValueError
-        If the axis has an odd length.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.GLU()(np.array([[3.0, 0.0]]))
-    array([[1.5]])
-    """
-
     _function = "sigmoid"
+    _about = "The gated linear unit", "Dauphin et al., 2017"
+    _example = "[[3.0, 0.0]]", "[[1.5]]"
 
 
 class SwiGLU(_Gate):
-    """A gate of SiLU: ``y = a * silu(b)``, where a and b are the halves of the input (Shazeer, 2020).
-
-    Parameters
-    ----------
-    dim : int
-        The axis that is halved, counted with the batch.
-
-    Raises
-    ------
-    ValueError
-        If the axis has an odd length.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.SwiGLU()(np.array([[3.0, 0.0]]))
-    array([[0.]])
-    """
-
     _function = "silu"
+    _about = "A gate of SiLU", "Shazeer, 2020"
+    _example = "[[3.0, 0.0]]", "[[0.]]"
 
 
 class GEGLU(_Gate):
-    """A gate of GELU: ``y = a * gelu(b)``, where a and b are the halves of the input (Shazeer, 2020).
-
-    Parameters
-    ----------
-    dim : int
-        The axis that is halved, counted with the batch.
-
-    Raises
-    ------
-    ValueError
-        If the axis has an odd length.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.GEGLU()(np.array([[3.0, 0.0]]))
-    array([[0.]])
-    """
-
     _function = "gelu"
+    _about = "A gate of GELU", "Shazeer, 2020"
+    _example = "[[3.0, 0.0]]", "[[0.]]"
 
 
 class ReGLU(_Gate):
-    """A gate of ReLU: ``y = a * relu(b)``, where a and b are the halves of the input (Shazeer, 2020).
-
-    Parameters
-    ----------
-    dim : int
-        The axis that is halved, counted with the batch.
-
-    Raises
-    ------
-    ValueError
-        If the axis has an odd length.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.ReGLU()(np.array([[3.0, 2.0]]))
-    array([[6.]])
-    """
-
     _function = "relu"
+    _about = "A gate of ReLU", "Shazeer, 2020"
+    _example = "[[3.0, 2.0]]", "[[6.]]"
 
 
 class Softmax2d(Layer):

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ._layer import Array, Builder, Layer, Parameter, check_dtype, check_size
+from ._layer import Biased, Builder, Layer, Parameter, check_dtype, check_size
 from ._random import draw_seed, uniform
 
 _INITS = {"he": {"weight": math.sqrt(6), "bias": 0.0}, "torch": {"weight": 1.0, "bias": 1.0}}
 """Half the width of the initial values' interval, times sqrt(in_features)."""
 
 
-class Linear(Layer):
+class Linear(Biased):
     """A fully connected layer: ``y = x @ weight.T + bias`` over the last axis.
 
     Parameters
@@ -78,26 +78,6 @@ class Linear(Layer):
             data, bound = np.empty(shape, self.dtype), scale * _INITS[init][name]
             uniform(data, drawn, stream, -bound, bound)
             self._parameters[name] = Parameter(data, name)
-
-    @property
-    def weight(self) -> Array:
-        """The weights, a live view; assigning copies into it."""
-        return self._parameters["weight"].data
-
-    @weight.setter
-    def weight(self, value: Array) -> None:
-        self._parameters["weight"].data[...] = value
-
-    @property
-    def bias(self) -> Array | None:
-        """The biases, a live view, or None; assigning copies into it."""
-        return self._parameters["bias"].data if "bias" in self._parameters else None
-
-    @bias.setter
-    def bias(self, value: Array) -> None:
-        if "bias" not in self._parameters:
-            raise AttributeError("this Linear was made with bias=False")
-        self._parameters["bias"].data[...] = value
 
     def _build(self, builder: Builder, where: str) -> None:
         bias = self._parameters.get("bias")
