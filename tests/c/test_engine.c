@@ -64,7 +64,7 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     const pn_target targets = { .label = labels };
     const pn_data data = { ROWS, &samples, &targets };
     const pn_criterion criterion = { .row = pn_loss_at(row_of("cross_entropy", 1)), .params = { -100 }, .factor = 1 };
-    const pn_fit_options options = { .criteria = &criterion, .n_criteria = 1, .batch_size = BATCH, .shuffle = 1, .seed = 3, .groups = &group, .n_groups = 1 };
+    const pn_fit_options options = { .criteria = &criterion, .n_criteria = 1, .batch_size = BATCH, .shuffle = 1, .seed = 3, .groups = &group, .n_groups = 1, .finite = 1, .health = 1 };
     pn_graph *graph = NULL;
     pn_fit *fit = NULL;
     pn_plan *plan = NULL;
@@ -82,6 +82,11 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     }
     CHECK(calls == before, "training allocated %ld times", calls - before);
     CHECK(status || step == 2 * epochs, "%d updates", (int)step);
+    pn_node_health health[3];
+    for (size_t i = 0; i < 3 && !status; i++) CHECK(pn_fit_health(fit, i, &health[i]), "no health");
+    CHECK(status || (health[2].units == HIDDEN && !health[2].dead && health[2].spread > 0 && health[2].looks), "%zu units", health[2].units);
+    CHECK(status || (health[1].gradient > 0 && health[1].update > 0 && health[1].weight > 0), "gradient %g", health[1].gradient);
+    CHECK(status || pn_fit_origin(fit)->place == PN_UNKNOWN, "place %d", (int)pn_fit_origin(fit)->place);
     if (!status) status = pn_predictor_new(graph, 5, &predictor, error);
     if (!status) status = pn_predict(predictor, &data, &options, NULL, &score, error);
     *correct = score.correct;
