@@ -281,6 +281,12 @@ typedef struct {
 size_t pn_lbfgs_memory(size_t n, size_t history);
 /* One step: up to max_iter iterations. *loss: the first. */
 pn_status pn_lbfgs_step(const pn_lbfgs *lbfgs, pn_closure *closure, void *context, double *loss, pn_error *error);
+/* Optimizers that ask for the loss within their step, instead of groups in fit. settings may change between steps: of L-BFGS lr, max_iter,
+ * max_eval, tolerance_grad, tolerance_change, history_size and whether to search along the line; of Levenberg-Marquardt damping and
+ * max_tries. memory is what they remember, 0 at first. */
+typedef enum { PN_SOLVE_LBFGS, PN_SOLVE_LM } pn_solver_kind;
+enum { PN_SOLVER_SETTINGS = 7, PN_LM_MOST = 2048, PN_LM_MEMORY = 2 };     /* the most parameters, and the memory, of Levenberg-Marquardt */
+typedef struct { pn_solver_kind kind; const double *settings; size_t n_segments, n; const pn_segment *segments; double *memory; } pn_solver;
 /* The p-norm of n elements raised to p, in a fixed order; for p = infinity the largest magnitude. */
 double pn_power_sum(pn_dtype t, size_t n, const void *x, double p);
 
@@ -299,6 +305,7 @@ typedef struct {
     uint64_t seed;                  /* decides, with the epoch's number, the order of the rows */
     const pn_group *groups;         /* what to update, and how; borrowed like everything here */
     size_t n_groups;
+    const pn_solver *solver;        /* instead of groups; NULL for none */
     int finite;                     /* whether an epoch ends at a step whose loss or gradient is not finite, before its update */
     int health;                     /* whether to keep what pn_fit_health tells */
     int (*poll)(void *context);     /* called at least every 50 ms or after a longer step; anything but 0 stops */

@@ -83,7 +83,7 @@ class Fit:
     health: Any
     origin: Any
     step: int
-    def __new__(cls, graph: Any, x: Any, y: Any, criteria: Any, batch_size: Any, shuffle: Any, seed: Any, groups: Any, sample_weight: Any = None, finite: Any = False, health: Any = False) -> Self: ...
+    def __new__(cls, graph: Any, x: Any, y: Any, criteria: Any, batch_size: Any, shuffle: Any, seed: Any, groups: Any, sample_weight: Any = None, finite: Any = False, health: Any = False, solver: Any = None) -> Self: ...
 
 @final
 class Predictor:

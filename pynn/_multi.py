@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from ._layer import Array, Parameter
-from ._lbfgs import LBFGS
 from ._optimizer import Optimizer
 from ._schedule import LRScheduler
+from ._solver import Solver
 
 
 class MultiOptimizer(Optimizer):
@@ -24,7 +24,7 @@ class MultiOptimizer(Optimizer):
     Raises
     ------
     TypeError
-        If one is no optimizer, or LBFGS, whose step is a search of its own.
+        If one is no optimizer, or LBFGS or LevenbergMarquardt, whose step is a search of its own.
     ValueError
         If one has no parameters, two share some, or one clips by norm, which is that of all gradients together.
 
@@ -43,8 +43,8 @@ class MultiOptimizer(Optimizer):
     def __init__(self, *optimizers: Optimizer) -> None:
         seen: set[Parameter] = set()
         for one in optimizers:
-            if not isinstance(one, Optimizer) or isinstance(one, (LBFGS, MultiOptimizer)):
-                raise TypeError(f"optimizers: expected those of pynn.optim but LBFGS and MultiOptimizer, got {one!r}")
+            if not isinstance(one, Optimizer) or isinstance(one, (Solver, MultiOptimizer)):
+                raise TypeError(f"optimizers: expected those of pynn.optim but LBFGS, LevenbergMarquardt and MultiOptimizer, got {one!r}")
             own = {p for group in one.param_groups for p in group["params"]}
             if not own or own & seen:
                 raise ValueError(f"optimizers: {one!r} needs parameters of its own: {type(one).__name__}([...])")
@@ -81,6 +81,9 @@ class MultiOptimizer(Optimizer):
         raise TypeError("MultiOptimizer: add the group to one of its optimizers")
 
     # ---- what each does ------------------------------------------------------------------------------------------------
+    def _copy(self) -> Self:
+        return type(self)(*(one._copy() for one in self.optimizers))
+
     def core_groups(self, epoch: int = 0) -> list[tuple[Any, ...]]:
         """Return the groups for a fit."""
         return [group for one in self.optimizers for group in one.core_groups(epoch)]

@@ -22,7 +22,7 @@ OPTIONS = (
 """What every optimizer takes beside the settings of its row: source text of a signature."""
 
 _MOST_HYPER = 10
-_CODES = {"original": 0.0, "match_rms_adamw": 1.0}
+_CODES = {"original": 0.0, "match_rms_adamw": 1.0, "strong_wolfe": 1.0}
 """The words that a setting may be, as the core reads them; None is NaN there."""
 
 
@@ -86,6 +86,8 @@ class Optimizer:
     _index: int
     _row: Mapping[str, Any]
     _hyper: Parameters
+    whole_batches = False
+    """Whether ``fit`` takes all rows at once unless told otherwise."""
     _matrices: bool = False
     """Whether nothing but matrices can be updated."""
 
@@ -163,13 +165,15 @@ class Optimizer:
         """Return one like this over the same parameters, with a state of its own and no schedules."""
         other = copy.copy(self)
         other.options = {**self.options, "schedule": None}
-        other.param_groups = [{**group, "lr": group.get("initial_lr", group["lr"])} for group in self.param_groups]
+        other.param_groups = [{**group, "lr": group["initial_lr"]} if "initial_lr" in group else {**group} for group in self.param_groups]
         other.state = {p: {name: a.copy() for name, a in state.items()} for p, state in self.state.items()}
         other.schedulers, other._exports, other._last_lr, other._last = [], [], [], None
         return other
 
     def set_rate(self, rate: float) -> None:
         """Give the first group this rate, and the others theirs in proportion."""
+        if "lr" not in self.defaults:
+            raise ValueError(f"{type(self).__name__} has no learning rate")
         first = self.param_groups[0]["lr"] if self.param_groups else 1.0
         for group in self.param_groups:
             group["lr"] = rate * group["lr"] / first if first else rate
@@ -247,6 +251,10 @@ class Optimizer:
         """Return the groups for a fit, whose schedules the core computes; ``epoch`` is where its own count begins."""
         groups, self._exports = self._groups(bool(self.schedulers), epoch)
         return groups
+
+    def core_solver(self) -> tuple[Any, ...] | None:
+        """Return what the core takes instead of groups, of an optimizer that asks for the loss within its step."""
+        return None
 
     def begin_epoch(self, epoch: int = 0) -> None:
         """Give the core, which ``core_groups`` has been given to, settings as they are now; ``epoch`` is its own count."""

@@ -152,7 +152,7 @@ class Net(Described, abstract=True):
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         optimizer: str | Optimizer = "adam",
         epochs: int = 1,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         validation_data: Sequence[Any] | None = None,
         validation_split: float | None = None,
         sample_weight: ArrayLike | None = None,
@@ -188,9 +188,11 @@ class Net(Described, abstract=True):
             How much each loss counts in their sum.
         optimizer : str or Optimizer
             A name of `pynn.optim`, or an optimizer; one made without parameters is given this model's.
-        epochs, batch_size : int
-            How often to see all rows, and how many at a time. The last batch may be smaller; batches that come from an iterable
-            are as large as they are.
+        epochs : int
+            How often to see all rows.
+        batch_size : int, optional
+            How many rows at a time; None: 32, or with an optimizer that asks for the loss within its step, such as L-BFGS, all. The
+            last batch may be smaller; batches that come from an iterable are as large as they are.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Scored after each epoch as ``val_loss`` and ``val_accuracy``.
         validation_split : float, optional
@@ -243,7 +245,6 @@ class Net(Described, abstract=True):
             With ``on_nan="ignore"`` in the first epoch whose loss is NaN.
         """
         check_count("epochs", epochs, 0)
-        check_count("batch_size", batch_size, 1)
         watching, guard, progress = listed(callbacks), Guard(self, on_nan), Progress(verbose, epochs)
         batches = None if y is not None or not Objective.has_target(loss) else Batches(X)
         if batches is not None:
@@ -271,6 +272,7 @@ class Net(Described, abstract=True):
             classes = class_weights(class_weight, target, objective.losses, math.prod(graph.output_shapes[0]))
             weight = sample_weights(combined(weight, classes), len(data[0]), "sample_weight")
         opt = self._optimizer(optimizer)
+        batch_size = _batch_size(batch_size, opt, len(data[0]))
         facts = {"rows": len(data[0]) if batches is None else None, "batch_size": batch_size, "shuffle": shuffle}
         training = Training(self, opt, watching, seed, facts, resume_from, whole_epochs=batches is not None or objective.measures)
         graph = graph if resume_from is None else self._graph(data, objective.skip)  # layers' seeds are those of the file
@@ -278,7 +280,8 @@ class Net(Described, abstract=True):
         try:
             self._fitted, self._goal, self.optimizer, self.stop_training = objective, (loss, loss_weights), opt, False
             inputs, finite = None if batches is not None else as_core(data), on_nan == "raise"
-            run = _core.Fit(graph, inputs, target, objective.criteria, batch_size, shuffle, seed, opt.core_groups(), weight, finite, health)
+            updates = opt.core_groups(), weight, finite, health, opt.core_solver()
+            run = _core.Fit(graph, inputs, target, objective.criteria, batch_size, shuffle, seed, *updates)
             run.step = opt.steps
             guard.begin(run, owners, train)
             kept = run.keep(len(data[0])) if objective.measures and batches is None else ()
@@ -413,7 +416,7 @@ class Net(Described, abstract=True):
         lr_min: float = 1e-7,
         lr_max: float = 10.0,
         steps: int = 100,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         sample_weight: ArrayLike | None = None,
         class_weight: str | Mapping[int, float] | ArrayLike | None = None,
         shuffle: bool = True,
@@ -458,15 +461,15 @@ class Net(Described, abstract=True):
         True
         """
         sweep_rates = rates(lr_min, lr_max, steps)
-        check_count("batch_size", batch_size, 1)
         data, objective, graph, _, target, weight = self._taken(X, y, loss, loss_weights, sample_weight, class_weight)
         opt = self._optimizer(optim.get(optimizer)._copy())
+        batch_size = _batch_size(batch_size, opt, len(data[0]))
         run_seed, batches = draw_seed(seed), -(-len(data[0]) // batch_size)
         lock = self._enter()
         state = self.state_dict()
         try:
-            groups = opt.core_groups()
-            run = _core.Fit(graph, as_core(data), target, objective.criteria, batch_size, shuffle, run_seed, groups, weight, True)
+            updates = opt.core_groups(), weight, True, False, opt.core_solver()
+            run = _core.Fit(graph, as_core(data), target, objective.criteria, batch_size, shuffle, run_seed, *updates)
 
             def step(i: int, rate: float) -> float:
                 opt.set_rate(rate)
@@ -520,7 +523,7 @@ class Net(Described, abstract=True):
         lock = self._enter()
         try:
             self._fitted, self._goal, self.optimizer = objective, (loss, loss_weights), opt
-            run = _core.Fit(graph, None, None, objective.criteria, 1, False, 0, opt.core_groups(), None, True)
+            run = _core.Fit(graph, None, None, objective.criteria, 1, False, 0, opt.core_groups(), None, True, False, opt.core_solver())
             run.step = opt.steps
             logs = objective.logs("", run.batch(as_core(data), target, weight))
             opt.count_steps(run.step)
@@ -537,7 +540,7 @@ class Net(Described, abstract=True):
         *,
         loss: str | Loss | None = None,
         optimizer: str | Optimizer | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         sample_weight: ArrayLike | None = None,
         shuffle: bool = True,
         seed: int | None = None,
@@ -743,3 +746,11 @@ class Net(Described, abstract=True):
         if out.shape[1] > 1:
             return np.asarray(out.argmax(axis=1))
         return (self.predict_proba(X)[:, 0] > 0.5).astype(np.intp)
+
+
+def _batch_size(given: int | None, opt: Optimizer, rows: int) -> int:
+    """Return how many rows at a time an optimizer shall have."""
+    if given is None:
+        return max(rows, 1) if opt.whole_batches else 32
+    check_count("batch_size", given, 1)
+    return given

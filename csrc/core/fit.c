@@ -1,6 +1,7 @@
 /* fit.c - epochs: batches in a shuffled order, a step on each, and the score kept on the way. */
 #include "data.h"
 #include "health.h"
+#include "solve.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ struct pn_fit {
     const void **x;                 /* of the batch, for each input */
     pn_wanted *wanted;              /* and for each output */
     size_t *order;
+    pn_solving solving;
     int64_t epoch;                  /* for the schedules */
     int64_t asked;                  /* when poll was last called */
     int diverged;                   /* the loss or the gradient of the last step is not finite, and options say to mind */
@@ -88,6 +90,7 @@ pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_op
     if (!status && data) status = prepare(f, error);
     if (!status && options->health) status = pn_health_new(graph, options->groups, options->n_groups, &f->health, error);
     find_probe(f);
+    if (!status) status = pn_solving_new(graph, data, options, &f->solving, error);
     if (status) pn_fit_free(f);
     else *fit = f;
     return status;
@@ -96,6 +99,7 @@ pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_op
 void pn_fit_free(pn_fit *f)
 {
     if (!f) return;
+    pn_solving_free(&f->solving);
     free(f->order);
     free(f->wanted);
     free(f->x);
@@ -160,8 +164,9 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     const size_t next = start + p->rows, left = data->rows - next;
     if (order) pn_data_fetch(f->graph, data, f->wanted, o->n_criteria, order, next, left < p->rows ? left : p->rows);
     if (f->times) lap(&f->times->gather, &since);
+    const uint64_t tick = (uint64_t)*step + 1;
     const pn_watcher *watcher = f->health ? pn_health_begin(f->health, p) : NULL;
-    pn_status status = pn_plan_train(p, f->x, (uint64_t)*step + 1, f->wanted, o->n_criteria, 1, watcher, error);
+    pn_status status = pn_plan_train(p, f->x, tick, f->wanted, o->n_criteria, 1, watcher, error);
     if (status) return status;
     keep(f, p, order, start);
     if (!o->finite || sane(f)) ++*step;
@@ -170,15 +175,17 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
         f->times->loss += p->loss_seconds - loss_before;
         since = pn_seconds();
     }
-    if (!f->diverged) pn_update_noting(o->groups, o->n_groups, *step, f->epoch, f->health ? pn_health_changes(f->health) : NULL);
-    if (f->health) pn_health_end(f->health);
-    if (f->times) lap(&f->times->update, &since);
     for (size_t i = 0; i < o->n_criteria; i++) pn_score_add(&score[i], f->graph, &f->wanted[i], p->rows);
+    if (f->times) lap(&f->times->score, &since);
+    const pn_pass pass = { p, f->x, tick, f->wanted, &f->asked };
+    if (!f->diverged && o->solver) status = pn_solve(&f->solving, o, &pass, error);
+    else if (!f->diverged) pn_update_noting(o->groups, o->n_groups, *step, f->epoch, f->health ? pn_health_changes(f->health) : NULL);
+    if (f->health) pn_health_end(f->health);
     if (f->times) {
-        lap(&f->times->score, &since);
+        lap(&f->times->update, &since);
         f->times->steps++;
     }
-    return PN_OK;
+    return status;
 }
 
 static void begin(pn_fit *f)

@@ -192,6 +192,8 @@ pn_status pn_wanted_apply(pn_wanted *wanted, pn_dtype t, size_t rows, void *cons
 typedef struct { void (*look)(void *context, const pn_plan *plan, const pn_watch *watch); void *context; } pn_watcher;
 pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, pn_wanted *wanted, size_t n, int backward, const pn_watcher *watcher,
                         pn_error *error);
+/* The gradient of one element of an output, of a plan of one row, into those of the parameters. */
+pn_status pn_plan_slope(pn_plan *plan, const void *const *x, uint64_t tick, size_t output, size_t element, pn_error *error);
 double pn_seconds(void);                                               /* a clock that only goes forward */
 
 /* arena.c */

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE                     /* clock_gettime */
 #endif
 #include "graph.h"
+#include <string.h>
 #include <time.h>
 
 double pn_seconds(void)
@@ -59,6 +60,19 @@ static pn_status run_watched(pn_plan *p, const pn_watcher *watcher, pn_error *er
         from = p->watches[i].step;
     }
     return run_steps(p, from, p->n_forward, error);
+}
+
+pn_status pn_plan_slope(pn_plan *plan, const void *const *x, uint64_t tick, size_t output, size_t element, pn_error *error)
+{
+    const pn_graph *g = plan->graph;
+    for (size_t i = 0; i < g->n_inputs; i++) plan->at[pn_x(g, i)] = (void *)x[i];
+    plan->tick = tick;
+    pn_status status = run_steps(plan, 0, plan->n_forward, error);
+    if (status) return status;
+    for (size_t i = 0; i < g->n_outputs; i++) memset(plan->at[plan->output_grads[i]], 0, pn_count(&g->nodes[g->outputs[i]].shape) * pn_size(g->dtype));
+    if (g->dtype == PN_F32) ((float *)plan->at[plan->output_grads[output]])[element] = 1;
+    else ((double *)plan->at[plan->output_grads[output]])[element] = 1;
+    return run_steps(plan, plan->n_forward, plan->n_steps, error);
 }
 
 pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, pn_wanted *wanted, size_t n, int backward, const pn_watcher *watcher,

@@ -1,5 +1,6 @@
 /* fit.c - training and prediction as Python objects. */
 #include "binding.h"
+#include <stdlib.h>
 
 /* Runs without the GIL; takes it to let a signal handler raise. */
 static int poll_signals(void *context)
@@ -146,6 +147,8 @@ typedef struct {
     arrays kept;                            /* where predictions go */
     pn_fit_options options;
     groups groups;
+    pn_solver solver;
+    pn_segment *segments;                   /* the solver's */
     PyObject *graph;
     long long step;
     pn_fit_times times;
@@ -156,6 +159,7 @@ static void fit_dealloc(FitObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     pn_fit_free(self->fit);
+    free(self->segments);
     groups_clear(&self->groups);
     Py_XDECREF(self->keep);
     arrays_clear(&self->kept);
@@ -167,14 +171,14 @@ static void fit_dealloc(FitObject *self)
 
 static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "graph", "x", "y", "criteria", "batch_size", "shuffle", "seed", "groups", "sample_weight", "finite", "health", NULL };
-    PyObject *graph, *x, *y, *criteria, *list, *weight = Py_None;
+    static char *names[] = { "graph", "x", "y", "criteria", "batch_size", "shuffle", "seed", "groups", "sample_weight", "finite", "health", "solver", NULL };
+    PyObject *graph, *x, *y, *criteria, *list, *weight = Py_None, *solver = Py_None;
     Py_ssize_t batch_size;
     int shuffle, finite = 0, health = 0;
     unsigned long long seed;
     pn_error error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO|Opp", names, &graph, &x, &y, &PyTuple_Type, &criteria, &batch_size, &shuffle, &seed, &list,
-                                     &weight, &finite, &health)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO|OppO", names, &graph, &x, &y, &PyTuple_Type, &criteria, &batch_size, &shuffle, &seed, &list,
+                                     &weight, &finite, &health, &solver)) return NULL;
     GraphObject *g = as_graph(PyType_GetModule(type), graph);
     if (!g) return NULL;
     FitObject *self = (FitObject *)type->tp_alloc(type, 0);
@@ -183,8 +187,9 @@ static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     g->sealed = 1;
     const size_t n = PyTuple_GET_SIZE(criteria) ? parse_criteria(g, criteria, self->criteria, &self->keep) : 0;
     if ((!n && PyTuple_GET_SIZE(criteria)) || !parse_groups(list, &self->groups)) goto fail;
+    if (solver != Py_None && !parse_solver(solver, &self->groups, &self->solver, &self->segments)) goto fail;
     if (x != Py_None && !(take_samples(g, x, &self->taken) && (!n || take_targets(g, self->criteria, n, y, weight, &self->taken)))) goto fail;
-    self->options = (pn_fit_options){ .criteria = self->criteria, .n_criteria = n, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .finite = finite, .health = health, .groups = self->groups.groups, .n_groups = self->groups.n, .poll = poll_signals };
+    self->options = (pn_fit_options){ .criteria = self->criteria, .n_criteria = n, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .finite = finite, .health = health, .groups = self->groups.groups, .n_groups = self->groups.n, .solver = solver != Py_None ? &self->solver : NULL, .poll = poll_signals };
     pn_status status = pn_fit_new(g->graph, x != Py_None ? &self->taken.data : NULL, &self->options, &self->fit, &error);
     if (!status) return (PyObject *)self;
     raise_status(status, &error);
@@ -496,7 +501,7 @@ static PyType_Slot fit_slots[] = {
     { Py_tp_dealloc, fit_dealloc },
     { Py_tp_methods, fit_methods },
     { Py_tp_getset, fit_getset },
-    { Py_tp_doc, "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups, sample_weight=None, finite=False, health=False)\n--\n\nTraining, an epoch a call; without x and y, a batch a call; with x alone, to look." },
+    { Py_tp_doc, "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups, sample_weight=None, finite=False, health=False, solver=None)\n--\n\nTraining, an epoch a call; without x and y, a batch a call; with x alone, to look." },
     { 0, NULL },
 };
 static PyMethodDef predictor_methods[] = {

@@ -258,16 +258,17 @@ static int call_closure(void *context, double *loss)
     return PyErr_Occurred() || PyErr_CheckSignals();
 }
 
-static int take_pairs(groups *g, PyObject *list, pn_segment *segments, pn_lbfgs *o)
+/* One segment for each (p, g); *n: of their elements. */
+static int take_pairs(groups *g, PyObject *list, pn_segment *segments, size_t *n)
 {
-    for (; o->n_segments < (size_t)PyList_GET_SIZE(list); o->n_segments++) {
-        PyObject *p, *grad, *item = PyList_GET_ITEM(list, (Py_ssize_t)o->n_segments);
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
+        PyObject *p, *grad, *item = PyList_GET_ITEM(list, i);
         if (!PyTuple_Check(item)) PyErr_SetString(PyExc_TypeError, "a parameter is (data, grad)");
         if (PyErr_Occurred() || !PyArg_ParseTuple(item, "O!O;a parameter is (data, grad)", &PyArray_Type, &p, &grad)) return 0;
-        pn_segment *s = &segments[o->n_segments];
+        pn_segment *s = &segments[i];
         s->dtype = PyArray_TYPE((PyArrayObject *)p) == NPY_FLOAT ? PN_F32 : PN_F64;
         s->n = (size_t)PyArray_SIZE((PyArrayObject *)p);
-        o->n += s->n;
+        *n += s->n;
         if (!(s->p = hold(g, p, s->dtype, s->n, "parameter")) || !(s->g = hold(g, grad, s->dtype, s->n, "gradient"))) return 0;
     }
     return 1;
@@ -290,9 +291,10 @@ static PyObject *lbfgs(PyObject *module, PyObject *args)
     pn_segment *segments = calloc((size_t)PyList_GET_SIZE(list) + 1, sizeof *segments);
     groups g = { .keep = PyList_New(0) };
     o.segments = segments;
+    o.n_segments = (size_t)PyList_GET_SIZE(list);
     o.max_iter = (size_t)most, o.max_eval = (size_t)evaluations, o.history = (size_t)history;
     if (!segments) PyErr_NoMemory();
-    else if (g.keep && take_pairs(&g, list, segments, &o) &&
+    else if (g.keep && take_pairs(&g, list, segments, &o.n) &&
              (o.memory = hold(&g, memory, PN_F64, pn_lbfgs_memory(o.n, o.history), "memory"))) {
         pn_status status = pn_lbfgs_step(&o, call_closure, closure, &loss, &error);
         result = status ? raise_status(status, &error) : PyFloat_FromDouble(loss);
@@ -300,6 +302,29 @@ static PyObject *lbfgs(PyObject *module, PyObject *args)
     free(segments);
     groups_clear(&g);
     return result;
+}
+
+int parse_solver(PyObject *given, groups *g, pn_solver *solver, pn_segment **segments)
+{
+    int kind;
+    PyObject *settings, *list, *memory;
+    *solver = (pn_solver){ 0 };
+    if (!PyTuple_Check(given)) PyErr_SetString(PyExc_TypeError, "solver: expected (kind, settings, parameters, memory)");
+    if (PyErr_Occurred() || !PyArg_ParseTuple(given, "iOO!O", &kind, &settings, &PyList_Type, &list, &memory)) return 0;
+    if (kind != PN_SOLVE_LBFGS && kind != PN_SOLVE_LM) PyErr_SetString(PyExc_ValueError, "solver: no such kind");
+    else if (!(*segments = calloc((size_t)PyList_GET_SIZE(list) + 1, sizeof **segments))) PyErr_NoMemory();
+    if (PyErr_Occurred() || !take_pairs(g, list, *segments, &solver->n)) return 0;
+    solver->kind = (pn_solver_kind)kind;
+    solver->segments = *segments;
+    solver->n_segments = (size_t)PyList_GET_SIZE(list);
+    if (!(solver->settings = hold(g, settings, PN_F64, PN_SOLVER_SETTINGS, "solver's settings"))) return 0;
+    const double history = solver->settings[5];
+    if (kind == PN_SOLVE_LBFGS && !(history >= 0 && history <= 1000000)) {
+        PyErr_SetString(PyExc_ValueError, "solver: history_size must be in 0..1000000");
+        return 0;
+    }
+    const size_t numbers = kind == PN_SOLVE_LM ? PN_LM_MEMORY : pn_lbfgs_memory(solver->n, (size_t)history);
+    return (solver->memory = hold(g, memory, PN_F64, numbers, "solver's memory")) != NULL;
 }
 
 static PyObject *lbfgs_memory(PyObject *module, PyObject *args)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import _core, _schedule
-from .._lbfgs import LBFGS
 from .._multi import MultiOptimizer
 from .._optimizer import OPTIONS, Optimizer, clip_grad_norm_, clip_grad_value_
+from .._solver import LBFGS, LevenbergMarquardt
 from .._tables import make_init, parse_parameters, unknown_name
 from . import lr_scheduler
 
@@ -84,5 +84,7 @@ def get(optimizer: str | Optimizer) -> Optimizer:
 
 for _i, _row in enumerate(_core.OPTIMIZERS):
     by_name[_row["name"]] = globals()[_row["cls"]] = _make(_i, _row)
+for _cls in (LBFGS, LevenbergMarquardt):
+    by_name[_cls._row["name"]] = _cls
 
-__all__ = [*(cls.__name__ for cls in by_name.values()), "LBFGS", "MultiOptimizer", "clip_grad_norm_", "clip_grad_value_", "lr_scheduler"]
+__all__ = [*(cls.__name__ for cls in by_name.values()), "MultiOptimizer", "clip_grad_norm_", "clip_grad_value_", "lr_scheduler"]

@@ -19,6 +19,7 @@ __all__ = [
     "Adafactor",
     "Muon",
     "LBFGS",
+    "LevenbergMarquardt",
     "MultiOptimizer",
     "clip_grad_norm_",
     "clip_grad_value_",
@@ -67,7 +68,9 @@ class Adafactor(Optimizer):
 class Muon(Optimizer):
     def __init__(self, params: Any = None, lr: float = 0.001, weight_decay: float = 0.1, momentum: float = 0.95, nesterov: bool = True, ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315), eps: float = 1e-07, ns_steps: int = 5, adjust_lr_fn: str | None = None, *, clip_norm: float | None = None, clip_value: float | None = None, l1_decay: float = 0.0, decay_exclude: str | None = None, ema_decay: float | None = None, schedule: Any = None) -> None: ...
 
-from .._lbfgs import LBFGS as LBFGS
+from .._solver import LBFGS as LBFGS
+
+from .._solver import LevenbergMarquardt as LevenbergMarquardt
 
 from .._multi import MultiOptimizer as MultiOptimizer
 

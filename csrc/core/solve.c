@@ -1,0 +1,136 @@
+/* solve.c - the losses and gradients, or residuals, that L-BFGS and Levenberg-Marquardt ask for within a step of fit. */
+#include "solve.h"
+#include "data.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct { const pn_solving *s; const pn_fit_options *o; const pn_pass *pass; int fresh; pn_status status; pn_error *error; } asking;
+
+static double number(pn_dtype t, const void *x, size_t i) { return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]; }
+
+/* ---- the loss ------------------------------------------------------------------------------------------------------ */
+static double whole(const asking *a)
+{
+    double sum = 0;
+    for (size_t i = 0; i < a->o->n_criteria; i++) {
+        const pn_wanted *w = &a->pass->wanted[i];
+        sum += w->divisor ? w->loss->factor * w->sum / w->divisor : 0;
+    }
+    return sum;
+}
+
+static pn_status pass_over(asking *a, int backward, double *loss, pn_error *error)
+{
+    if (pn_poll(a->o, a->pass->asked)) return pn_fail(error, PN_STOPPED, "stopped within a step");
+    pn_status status = pn_plan_train(a->pass->plan, a->pass->x, a->pass->tick, a->pass->wanted, a->o->n_criteria, backward, NULL, error);
+    *loss = whole(a);
+    return status;
+}
+
+/* For L-BFGS; the first time everything is there already. */
+static int closure(void *context, double *loss)
+{
+    asking *a = context;
+    *loss = whole(a);
+    if (!a->fresh) a->status = pass_over(a, 1, loss, a->error);
+    a->fresh = 0;
+    return a->status != PN_OK;
+}
+
+static pn_status solve_lbfgs(asking *a)
+{
+    const pn_solver *o = a->o->solver;
+    const double *s = o->settings;
+    const pn_lbfgs lbfgs = { .n_segments = o->n_segments, .n = o->n, .segments = o->segments, .lr = s[0], .max_iter = (size_t)s[1],
+                             .max_eval = (size_t)s[2], .tolerance_grad = s[3], .tolerance_change = s[4], .history = (size_t)s[5],
+                             .strong_wolfe = s[6] != 0, .memory = o->memory };
+    double first;
+    pn_error unused;
+    pn_lbfgs_step(&lbfgs, closure, a, &first, &unused);        /* it fails with the closure only */
+    return a->status;
+}
+
+/* ---- residuals of squared errors ----------------------------------------------------------------------------------- */
+static pn_status loss_now(void *context, double *loss, pn_error *error) { return pass_over(context, 0, loss, error); }
+
+/* Which loss, row and element residual i is of. */
+static const pn_wanted *residual_of(const asking *a, size_t i, size_t *row, size_t *element)
+{
+    const pn_wanted *w = a->pass->wanted;
+    for (size_t n; i >= (n = a->pass->plan->rows * w->view.cols); w++) i -= n;
+    *row = i / w->view.cols;
+    *element = i % w->view.cols;
+    return w;
+}
+
+static pn_status residual_rows(void *context, size_t first, size_t rows, double *j, double *r, pn_error *error)
+{
+    const asking *a = context;
+    const pn_graph *g = a->pass->plan->graph;
+    const pn_solver *o = a->o->solver;
+    for (size_t i = 0; i < rows; i++) {
+        size_t row, element;
+        const pn_wanted *w = residual_of(a, first + i, &row, &element);
+        const double weight = w->target.sample_weight ? number(g->dtype, w->target.sample_weight, row) : 1;
+        const double root = sqrt(w->scale * weight);
+        r[i] = root * (number(g->dtype, w->seen, row * w->view.cols + element) - number(g->dtype, w->target.target, row * w->view.cols + element));
+        for (size_t k = 0; k < g->n_inputs; k++) a->s->row[k] = (const char *)a->pass->x[k] + row * pn_sample_bytes(g, g->inputs[k]);
+        pn_status status = pn_plan_slope(a->s->one, a->s->row, a->pass->tick, w->loss->outputs[0], element, error);
+        if (status) return status;
+        for (size_t k = 0; k < o->n_segments; k++)
+            for (size_t e = 0; e < o->segments[k].n; e++) *j++ = root * number(o->segments[k].dtype, o->segments[k].g, e);
+    }
+    return pn_poll(a->o, a->pass->asked) ? pn_fail(error, PN_STOPPED, "stopped within a step") : PN_OK;
+}
+
+static pn_status solve_lm(asking *a)
+{
+    pn_residuals f = { .rows = residual_rows, .loss = loss_now, .context = a };
+    for (size_t i = 0; i < a->o->n_criteria; i++) f.n += a->pass->plan->rows * a->pass->wanted[i].view.cols;
+    return pn_lm_step(a->s->lm, a->o->solver, &f, whole(a), a->error);
+}
+
+/* ---- preparation ---------------------------------------------------------------------------------------------------- */
+/* Levenberg-Marquardt needs squares, of few parameters, and rows that do not depend on each other. */
+static pn_status check_lm(const pn_graph *g, const pn_data *data, const pn_fit_options *o, pn_error *error)
+{
+    if (data && o->batch_size < data->rows)
+        return pn_fail(error, PN_BAD_VALUE, "batch_size: LevenbergMarquardt takes all %zu rows in one batch, got %zu; leave it out", data->rows, o->batch_size);
+    if (o->solver->n > PN_LM_MOST)
+        return pn_fail(error, PN_BAD_VALUE, "optimizer: LevenbergMarquardt keeps a matrix of (parameters, parameters), at most %d; this net has %zu: use LBFGS",
+                       PN_LM_MOST, o->solver->n);
+    for (size_t i = 0; i < o->n_criteria; i++)
+        if (strcmp(o->criteria[i].row->name, "mse") != 0)
+            return pn_fail(error, PN_BAD_VALUE, "optimizer: LevenbergMarquardt needs MSELoss, a sum of squares, not %s: use LBFGS", o->criteria[i].row->cls);
+    for (size_t i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].training)
+            return pn_fail(error, PN_BAD_VALUE, "optimizer: LevenbergMarquardt takes rows one by one, and %s is another in training: call its eval()",
+                           g->nodes[i].where);
+    return PN_OK;
+}
+
+pn_status pn_solving_new(const pn_graph *g, const pn_data *data, const pn_fit_options *o, pn_solving *s, pn_error *error)
+{
+    *s = (pn_solving){ 0 };
+    if (!o->solver || o->solver->kind != PN_SOLVE_LM) return PN_OK;
+    pn_status status = check_lm(g, data, o, error);
+    if (!status) status = pn_plan_new(g, 1, PN_TRAIN, &s->one, error);
+    if (status) return status;
+    s->lm = pn_lm_new(o->solver->n);
+    s->row = malloc(g->n_inputs * sizeof *s->row);
+    return s->lm && s->row ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for the normal equations of %zu parameters", o->solver->n);
+}
+
+void pn_solving_free(pn_solving *s)
+{
+    pn_plan_free(s->one);
+    pn_lm_free(s->lm);
+    free(s->row);
+}
+
+pn_status pn_solve(const pn_solving *s, const pn_fit_options *o, const pn_pass *pass, pn_error *error)
+{
+    asking a = { .s = s, .o = o, .pass = pass, .fresh = 1, .error = error };
+    return o->solver->kind == PN_SOLVE_LM ? solve_lm(&a) : solve_lbfgs(&a);
+}

@@ -1,0 +1,225 @@
+"""L-BFGS and Levenberg-Marquardt in fit: against their steps by hand, least squares, and each other."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pynn
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(150, 4))
+T = np.sin(X @ RNG.normal(size=(4, 2)))
+K = (X[:, 0] > 0.3).astype(int) + (X[:, 1] > 0)
+W = RNG.random(150) * (np.arange(150) % 4 > 0)
+LM = pynn.optim.LevenbergMarquardt
+
+
+def net(outputs: int = 2, hidden: int = 6, dtype: str = "float64") -> pynn.Sequential:
+    layers = [pynn.Linear(4, hidden, dtype=dtype, seed=1), "tanh", pynn.Linear(hidden, outputs, dtype=dtype, seed=2)]
+    return pynn.Sequential(*layers)
+
+
+def vector(model: pynn.Layer) -> np.ndarray:
+    return np.concatenate([p.data.ravel() for p in model.parameters()])
+
+
+# ---- L-BFGS -------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("batch", [None, 64])
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+@pytest.mark.parametrize(("loss", "y"), [("cross_entropy", K), ("mse", T), ("huber", T)])
+def test_lbfgs_takes_the_steps_of_its_closure(loss: str, y: Any, search: str | None, batch: int | None) -> None:
+    """As opt.step(closure) by hand, whose own steps are held against PyTorch's."""
+    outputs = 3 if y is K else 2
+    model, twin = net(outputs), net(outputs)
+    given = pynn.optim.LBFGS(max_iter=5, line_search_fn=search)
+    hist = model.fit(X, y, loss=loss, optimizer=given, batch_size=batch, epochs=3, sample_weight=W, shuffle=False)
+    opt = pynn.optim.LBFGS(twin.parameters(), max_iter=5, line_search_fn=search)
+    criterion, losses = pynn.losses.by_name[loss](), []
+    for _ in range(3):
+        for i in range(0, 150, batch or 150):
+            rows = slice(i, i + (batch or 150))
+
+            def closure(rows: slice = rows) -> float:
+                opt.zero_grad()
+                value = criterion(twin(X[rows]), y[rows], sample_weight=W[rows])
+                twin.backward(criterion.backward())
+                return float(value)
+
+            losses.append(opt.step(closure))
+    if batch is None:
+        np.testing.assert_allclose(hist.history["loss"], losses, rtol=1e-9)
+    np.testing.assert_allclose(vector(model), vector(twin), rtol=1e-7, atol=1e-9)
+    assert model.optimizer is not None
+    assert model.optimizer.steps == 3 * (1 if batch is None else 3)
+
+
+def test_lbfgs_finds_the_least_squares() -> None:
+    model = pynn.Sequential(pynn.Linear(4, 2, dtype="float64", seed=0))
+    model.fit(X, T, loss="mse", optimizer="lbfgs", epochs=10)
+    want, *_ = np.linalg.lstsq(np.c_[X, np.ones(150)], T, rcond=None)
+    np.testing.assert_allclose(np.c_[model[0].weight, model[0].bias], want.T, atol=1e-4)
+
+
+def test_lbfgs_goes_on_where_it_was() -> None:
+    a, b = net(), net()
+    opt = pynn.optim.LBFGS(max_iter=4, line_search_fn="strong_wolfe")
+    a.fit(X, T, loss="mse", optimizer=pynn.optim.LBFGS(max_iter=4, line_search_fn="strong_wolfe"), epochs=4, shuffle=False)
+    b.fit(X, T, loss="mse", optimizer=opt, epochs=2, shuffle=False)
+    saved = copy.deepcopy(opt.state_dict())
+    other = pynn.optim.LBFGS(b.parameters(), max_iter=4, line_search_fn="strong_wolfe")
+    other.load_state_dict(saved)
+    b.fit(X, T, loss="mse", optimizer=other, epochs=2, shuffle=False)
+    np.testing.assert_array_equal(vector(a), vector(b))
+
+
+def test_rates_of_lbfgs_may_change_between_epochs() -> None:
+    """A schedule and a callback give the same rates."""
+    by_schedule = pynn.optim.LBFGS(max_iter=2, line_search_fn="strong_wolfe")
+    a, b = net(), net()
+    by_schedule.bind(a.parameters())
+    pynn.optim.lr_scheduler.StepLR(step_size=1, gamma=0.5).bind(by_schedule)
+    a.fit(X, T, loss="mse", optimizer=by_schedule, epochs=3, shuffle=False)
+    rate = pynn.callbacks.LRScheduler(lambda epoch: 0.5**epoch)
+    own = pynn.optim.LBFGS(max_iter=2, line_search_fn="strong_wolfe")
+    b.fit(X, T, loss="mse", optimizer=own, epochs=3, shuffle=False, callbacks=[rate])
+    np.testing.assert_allclose(vector(a), vector(b), rtol=1e-12)
+    assert by_schedule.param_groups[0]["lr"] == 0.125
+
+
+def test_what_a_loss_raises_within_a_step_comes_out() -> None:
+    calls = []
+
+    def fails(x: np.ndarray, t: np.ndarray) -> tuple[Any, np.ndarray]:
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyError("fourth")
+        return (x - t) ** 2, 2 * (x - t)
+
+    with pytest.raises(KeyError, match="fourth"):
+        net().fit(X, T, loss=pynn.FunctionLoss(fails), optimizer="lbfgs", epochs=2)
+    assert len(calls) == 4
+
+
+# ---- Levenberg-Marquardt ------------------------------------------------------------------------------------------------
+def jacobian(model: pynn.Sequential, t: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the Jacobian of the scaled residuals, each from a backward of its own, and the residuals."""
+    rows, residuals = [], []
+    for i in range(len(X)):
+        for o in range(t.shape[1]):
+            for p in model.parameters():
+                p.grad[...] = 0
+            out = model(X[i : i + 1])
+            model.backward(np.eye(t.shape[1])[o : o + 1])
+            rows.append(scale[i] * np.concatenate([p.grad.ravel() for p in model.parameters()]))
+            residuals.append(scale[i] * (out[0, o] - t[i, o]))
+    return np.array(rows), np.array(residuals)
+
+
+def by_hand(model: pynn.Sequential, epochs: int, damping: float, w: np.ndarray) -> list[float]:
+    """Nielsen's damping with NumPy's solver."""
+    scale, losses, mu, grow = np.sqrt(w / (w.sum() * 2)), [], 0.0, 2.0
+    for epoch in range(epochs):
+        j, r = jacobian(model, T, scale)
+        a, g, x = j.T @ j, j.T @ r, vector(model)
+        losses.append(float(r @ r))
+        mu = damping * a.diagonal().max() if epoch == 0 else mu
+        for _ in range(20):
+            d, at = -np.linalg.solve(a + mu * np.eye(len(x)), g), 0
+            for p in model.parameters():
+                p.data[...] = (x + d)[at : at + p.data.size].reshape(p.data.shape)
+                at += p.data.size
+            fresh = float(((scale[:, None] * (model.predict(X) - T)) ** 2).sum())
+            gain = (losses[-1] - fresh) / (mu * d @ d - d @ g)
+            if gain > 0:
+                mu, grow = mu * max(1 / 3, 1 - (2 * gain - 1) ** 3), 2.0
+                break
+            mu, grow = mu * grow, 2 * grow
+    return losses
+
+
+@pytest.mark.parametrize(("hidden", "damping"), [(6, 1e-3), (6, 1e-9), (20, 1e-2)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_lm_takes_the_steps_of_the_paper(hidden: int, damping: float, weighted: bool) -> None:
+    """142 parameters span several blocks of the factor, 300 residuals several of the Jacobian; rejected steps occur."""
+    model, twin, w = net(2, hidden), net(2, hidden), W if weighted else np.ones(150)
+    opt = LM(damping=damping)
+    hist = model.fit(X, T, loss="mse", optimizer=opt, epochs=6, sample_weight=w if weighted else None, shuffle=False)
+    np.testing.assert_allclose(hist.history["loss"], by_hand(twin, 6, damping, w), rtol=1e-6)
+    np.testing.assert_allclose(vector(model), vector(twin), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_lm_solves_least_squares_at_once(dtype: str) -> None:
+    model = pynn.Sequential(pynn.Linear(4, 2, dtype=dtype, seed=0))
+    model.fit(X, T, loss=pynn.MSELoss(reduction="sum"), optimizer=LM(damping=1e-12), epochs=1, sample_weight=W)
+    root = np.sqrt(W)[:, None]
+    want, *_ = np.linalg.lstsq(root * np.c_[X, np.ones(150)], root * T, rcond=None)
+    np.testing.assert_allclose(np.c_[model[0].weight, model[0].bias], want.T, atol=1e-9 if dtype == "float64" else 1e-5)
+
+
+def test_lm_never_goes_up_and_rests_at_a_minimum() -> None:
+    model = net(2, 3)
+    losses = model.fit(X, T, loss="mse", optimizer="levenberg_marquardt", epochs=300).history["loss"]
+    assert (np.diff(losses) <= 1e-15).all()
+    assert losses[-1] < 0.5 * losses[1]
+    linear = pynn.Sequential(pynn.Linear(4, 2, dtype="float64", seed=0))
+    linear.fit(X, T, loss="mse", optimizer="levenberg_marquardt", epochs=60)
+    before = vector(linear)
+    linear.fit(X, T, loss="mse", optimizer="levenberg_marquardt", epochs=3)
+    np.testing.assert_allclose(vector(linear), before, rtol=1e-9, atol=1e-12)
+
+
+def test_lm_weighs_several_outputs() -> None:
+    """Two outputs of one shape are one of twice the columns, weighted."""
+    x = pynn.Input((4,))
+    ends = [pynn.Linear(4, 1, dtype="float64", seed=i)(x) for i in range(2)]
+    model = pynn.Model(x, ends)
+    model.fit(X, [T[:, :1], T[:, 1:]], loss="mse", loss_weights=[3.0, 0.0], optimizer=LM(damping=1e-12), epochs=1)
+    want, *_ = np.linalg.lstsq(np.c_[X, np.ones(150)], T[:, 0], rcond=None)
+    first = model.predict(X)[0][:, 0]
+    np.testing.assert_allclose(first, np.c_[X, np.ones(150)] @ want, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "levenberg_marquardt"])
+def test_frozen_parameters_stay_and_threads_do_not_matter(optimizer: str) -> None:
+    found = []
+    for threads in (1, 3):
+        with pynn.num_threads(threads):
+            model = net(2, 20)
+            model[0].freeze()
+            model.fit(X, T, loss="mse", optimizer=optimizer, epochs=4, seed=0)
+            found.append(vector(model))
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(model[0].weight, net(2, 20)[0].weight)
+
+
+@pytest.mark.parametrize(
+    ("layers", "kwargs", "match"),
+    [
+        ([pynn.Linear(4, 2)], {"batch_size": 32}, "batch_size: LevenbergMarquardt takes all 150 rows in one batch, got 32"),
+        ([pynn.Linear(4, 2)], {"loss": "huber"}, "LevenbergMarquardt needs MSELoss, a sum of squares, not HuberLoss"),
+        ([pynn.Linear(4, 500), pynn.Linear(500, 2)], {}, "at most 2048; this net has 3502"),
+        ([pynn.Linear(4, 2), pynn.Dropout(0.5)], {}, "takes rows one by one, and layer 1 .Dropout. is another in training"),
+        ([pynn.Linear(4, 2), pynn.BatchNorm1d(2)], {}, "BatchNorm1d. is another in training: call its eval"),
+    ],
+)  # fmt: skip
+def test_lm_says_what_it_cannot_train(layers: list[Any], kwargs: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        pynn.Sequential(*layers).fit(X, T, **{"loss": "mse", "optimizer": "levenberg_marquardt", **kwargs})
+
+
+def test_settings_and_other_ways_in() -> None:
+    with pytest.raises(ValueError, match="damping"):
+        LM(damping=0.0)
+    with pytest.raises(ValueError, match="LevenbergMarquardt has no learning rate"):
+        net().find_lr(X, T, loss="mse", optimizer="levenberg_marquardt")
+    model = net()
+    opt = LM()
+    losses = [model.train_on_batch(X, T, loss="mse", optimizer=opt)["loss"] for _ in range(4)]
+    assert losses == net().fit(X, T, loss="mse", optimizer=LM(), epochs=4, shuffle=False).history["loss"]
+    model.eval()
+    assert net().find_lr(X, T, loss="mse", optimizer="lbfgs", steps=8, lr_max=1.0).lr.size > 1
+    masked = pynn.Sequential(pynn.Linear(4, 2, seed=0), pynn.Dropout(0.5).eval())
+    assert masked.fit(X, T, loss="mse", optimizer="levenberg_marquardt", epochs=2).history["loss"][1] > 0
