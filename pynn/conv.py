@@ -173,7 +173,29 @@ class _Conv(Images, Biased, abstract=True):
         return {**config, **{k: v for k, v in more.items() if v != common[k]}}
 
 
-class Conv1d(_Conv):
+class _Straight(_Conv, abstract=True):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: Sizes | str = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        *,
+        dtype: DTypeLike = "float32",
+        init: str = "he",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode, dtype, init, seed
+        )
+
+
+class Conv1d(_Straight):
     """A convolution (cross-correlation) over one axis.
 
     ``y[n, o, p] = bias[o] + sum over c, i of weight[o, c, i] * x[n, c, s*p + d*i - padding]``, where s is stride, d dilation, c
@@ -220,28 +242,8 @@ class Conv1d(_Conv):
 
     _axes = 1
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
-        padding: Sizes | str = 0,
-        dilation: Sizes = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        *,
-        dtype: DTypeLike = "float32",
-        init: str = "he",
-        seed: int | None = None,
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode, dtype, init, seed
-        )
 
-
-class Conv2d(_Conv):
+class Conv2d(_Straight):
     """A convolution (cross-correlation) over two axes.
 
     ``y[n, o, p, q] = bias[o] + sum over c, i, j of weight[o, c, i, j] * x[n, c, s*p + d*i - padding, s*q + d*j - padding]``,
@@ -288,16 +290,21 @@ class Conv2d(_Conv):
 
     _axes = 2
 
+
+class _Transposed(_Conv, abstract=True):
+    _transposed = True
+
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
         kernel_size: Sizes,
         stride: Sizes = 1,
-        padding: Sizes | str = 0,
-        dilation: Sizes = 1,
+        padding: Sizes = 0,
+        output_padding: Sizes = 0,
         groups: int = 1,
         bias: bool = True,
+        dilation: Sizes = 1,
         padding_mode: str = "zeros",
         *,
         dtype: DTypeLike = "float32",
@@ -305,11 +312,11 @@ class Conv2d(_Conv):
         seed: int | None = None,
     ) -> None:
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode, dtype, init, seed
+            in_channels, out_channels, kernel_size, stride, padding, output_padding, dilation, groups, bias, padding_mode, dtype, init, seed
         )
 
 
-class ConvTranspose1d(_Conv):
+class ConvTranspose1d(_Transposed):
     """The transpose of a convolution over one axis: what takes a convolution's output back to the size of its input.
 
     ``y[n, o, s*p + d*i - padding] = bias[o] + sum of weight[c, o, i] * x[n, c, p]`` over all c, p and i that lead there; s is
@@ -353,31 +360,9 @@ class ConvTranspose1d(_Conv):
     """
 
     _axes = 1
-    _transposed = True
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
-        padding: Sizes = 0,
-        output_padding: Sizes = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Sizes = 1,
-        padding_mode: str = "zeros",
-        *,
-        dtype: DTypeLike = "float32",
-        init: str = "he",
-        seed: int | None = None,
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, output_padding, dilation, groups, bias, padding_mode, dtype, init, seed
-        )
 
 
-class ConvTranspose2d(_Conv):
+class ConvTranspose2d(_Transposed):
     """The transpose of a convolution over two axes: what takes a convolution's output back to the size of its input.
 
     ``y[n, o, s*p + d*i - padding, s*q + d*j - padding] = bias[o] + sum of weight[c, o, i, j] * x[n, c, p, q]`` over all c, p, q
@@ -421,28 +406,6 @@ class ConvTranspose2d(_Conv):
     """
 
     _axes = 2
-    _transposed = True
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
-        padding: Sizes = 0,
-        output_padding: Sizes = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Sizes = 1,
-        padding_mode: str = "zeros",
-        *,
-        dtype: DTypeLike = "float32",
-        init: str = "he",
-        seed: int | None = None,
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, output_padding, dilation, groups, bias, padding_mode, dtype, init, seed
-        )
 
 
 class Unfold(Images):

@@ -160,7 +160,24 @@ class _Tracking(_Norm, abstract=True):
         return {**{name: getattr(self, name) for name in names}, **self._own_bias(), **self._own_dtype()}
 
 
-class BatchNorm1d(_Tracking):
+class _BatchNorm(_Tracking, abstract=True):
+    _kind = "batch_norm"
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        *,
+        bias: bool = True,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        self._set(num_features, eps, momentum, affine, track_running_stats, bias, dtype)
+
+
+class BatchNorm1d(_BatchNorm):
     """Batch normalisation of ``(N, C)`` or ``(N, C, L)``: ``y = (x - mean) / sqrt(var + eps) * weight + bias``, channel by channel.
 
     In training a channel's mean and variance are those of the whole batch, and running averages of them are kept:
@@ -205,23 +222,10 @@ class BatchNorm1d(_Tracking):
     array([0.2, 2. ], dtype=float32)
     """
 
-    _kind, _dims = "batch_norm", (1, 2)
-
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        bias: bool = True,
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        self._set(num_features, eps, momentum, affine, track_running_stats, bias, dtype)
+    _dims = (1, 2)
 
 
-class BatchNorm2d(_Tracking):
+class BatchNorm2d(_BatchNorm):
     """Batch normalisation of images ``(N, C, H, W)``; all else as `BatchNorm1d`.
 
     Parameters
@@ -240,20 +244,7 @@ class BatchNorm2d(_Tracking):
     True
     """
 
-    _kind, _dims = "batch_norm", (3,)
-
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        bias: bool = True,
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        self._set(num_features, eps, momentum, affine, track_running_stats, bias, dtype)
+    _dims = (3,)
 
 
 class InstanceNorm1d(_Tracking):
