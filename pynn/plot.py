@@ -236,7 +236,7 @@ def plot_gradient_flow(source: Net | History | Health) -> Figure:
     figure, grid = _panels(1, 2, (5.2 + 0.25 * len(names), 3.8))
     import matplotlib as mpl
 
-    colours = mpl.colormaps["Blues"]
+    colours = mpl.colors.ListedColormap(mpl.colormaps["Blues"](np.linspace(0.3, 1, max(len(reports), 2))))
     for axes, title, field in zip(grid[0], ("gradient", "update / parameters"), ("gradient", "update"), strict=True):
         axes.set_title(title)
         axes.set_xlabel("layer")
@@ -246,11 +246,11 @@ def plot_gradient_flow(source: Net | History | Health) -> Figure:
         for i, health in enumerate(reports):
             known = {row.layer: getattr(row, field) for row in health}
             values = np.array([known.get(name, np.nan) for name in names])
-            shade = colours(0.3 + 0.7 * (i + 1) / len(reports))
+            shade = colours(i if len(reports) > 1 else 1)
             axes.plot(range(len(names)), np.where(values > 0, values, np.nan), color=shade, marker="o", markersize=3.5)
         axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 3 else 0)
     if len(reports) > 1:
-        scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(1, len(reports)), colours)
+        scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0.5, len(reports) + 0.5), colours)
         figure.colorbar(scale, ax=grid[0, 1], label="epoch")
     return figure
 
