@@ -277,6 +277,14 @@ def test_nan_in_row_123_is_found_in_row_123(value: float, shuffle: bool, options
     assert "X holds NaN or infinity in row 123" in str(error)
 
 
+def test_the_score_of_a_diverged_step_outlives_the_search_for_its_origin() -> None:
+    """The search looks at the losses again, in a plan of its own whose memory, as much as this, goes back to the system."""
+    bad = np.tile(X, (40, 1))
+    bad[123, 5] = np.nan
+    error = told(pynn.Sequential(pynn.Linear(X.shape[1], 256), "relu", pynn.Linear(256, 3)), bad, np.tile(Y, 40), batch_size=12000)
+    assert error.row == 123
+
+
 def trained_on(seed: int) -> NDArray[np.intp]:
     return split(0.2, 300, Y, [pynn.losses.CrossEntropyLoss()], seed)[0]
 

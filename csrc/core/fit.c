@@ -169,14 +169,14 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     pn_status status = pn_plan_train(p, f->x, tick, f->wanted, o->n_criteria, 1, watcher, error);
     if (status) return status;
     keep(f, p, order, start);
-    if (!o->finite || sane(f)) ++*step;
-    else if ((status = diverge(f, p, order, start, *step, error))) return status;
     if (f->times) {
         f->times->loss += p->loss_seconds - loss_before;
         since = pn_seconds();
     }
     for (size_t i = 0; i < o->n_criteria; i++) pn_score_add(&score[i], f->graph, &f->wanted[i], p->rows);
     if (f->times) lap(&f->times->score, &since);
+    if (!o->finite || sane(f)) ++*step;
+    else if ((status = diverge(f, p, order, start, *step, error))) return status;       /* asks the losses again, so the score comes first */
     const pn_pass pass = { p, f->x, tick, f->wanted, &f->asked };
     if (!f->diverged && o->solver) status = pn_solve(&f->solving, o, &pass, error);
     else if (!f->diverged) pn_update_noting(o->groups, o->n_groups, *step, f->epoch, f->health ? pn_health_changes(f->health) : NULL);
