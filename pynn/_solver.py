@@ -213,7 +213,7 @@ class LevenbergMarquardt(Solver):
     --------
     >>> import numpy as np, pynn
     >>> X = np.linspace(-1, 1, 50)[:, None]
-    >>> model = pynn.Sequential(pynn.Linear(1, 8, seed=0), "tanh", pynn.Linear(8, 1, seed=1))
+    >>> model = pynn.Sequential(pynn.Linear(1, 8, dtype="float64", seed=0), "tanh", pynn.Linear(8, 1, dtype="float64", seed=1))
     >>> hist = model.fit(X, np.sin(4 * X), loss="mse", optimizer="levenberg_marquardt", epochs=100)
     >>> hist.history["loss"][-1] < 1e-4
     True
