@@ -22,7 +22,7 @@ from pynn._tables import REQUIRED, parse_parameters
 
 ROOT = Path(__file__).parents[1]
 HEADER = "# Made by docs/generate.py from the core's tables.\n"
-MODULES = ("activations", "grad", "activation_layers", "losses", "optim", "optim.lr_scheduler")
+MODULES = ("activations", "grad", "layers.activation", "losses", "optim", "optim.lr_scheduler")
 Py_TPFLAGS_BASETYPE = 1 << 10
 # What the core's functions return; their parameters are in their text signatures.
 RETURNS = {

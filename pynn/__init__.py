@@ -22,31 +22,22 @@ except ImportError as error:
     raise _conflict.explain(error) from error
 
 from . import callbacks, grad, io, losses, metrics, optim
-from ._checkpoint import Checkpoint
-from ._divergence import DivergenceError
-from ._find_lr import LRSweep
-from ._health import Health
-from ._history import History
 from ._layer import Layer, Parameter
 from ._loss import Loss
 from ._optimizer import Optimizer
 from ._random import manual_seed
 from ._threads import get_num_threads, num_threads, set_num_threads
-from .activation_layers import *  # noqa: F403
+from ._training.checkpoint import Checkpoint
+from ._training.divergence import DivergenceError
+from ._training.find_lr import LRSweep
+from ._training.health import Health
+from ._training.history import History
 from .activations import *  # noqa: F403
 from .compose import Add, Concat, Parallel, Residual
-from .conv import *  # noqa: F403
-from .dropout import *  # noqa: F403
-from .embedding import *  # noqa: F403
-from .gates import *  # noqa: F403
 from .io import load
-from .layers import Flatten, Linear
+from .layers import *  # noqa: F403
 from .losses import *  # noqa: F403
 from .model import Input, Model, Sequential
-from .norm import *  # noqa: F403
-from .own import *  # noqa: F403
-from .pooling import *  # noqa: F403
-from .shape import *  # noqa: F403
 
 __version__ = "0.1.0"
 
@@ -55,27 +46,17 @@ _LAZY = ("datasets", "init", "lab", "plot", "testing")
 
 __all__ = [
     *activations.__all__,  # type: ignore[name-defined]  # noqa: F405
-    *activation_layers.__all__,  # type: ignore[name-defined]  # noqa: F405
-    *conv.__all__,  # type: ignore[name-defined]  # noqa: F405
-    *dropout.__all__,  # type: ignore[name-defined]  # noqa: F405
-    *embedding.__all__,  # type: ignore[name-defined]  # noqa: F405
+    *layers.__all__,  # type: ignore[name-defined]  # noqa: F405
     *losses.__all__,
-    *norm.__all__,  # type: ignore[name-defined]  # noqa: F405
-    *own.__all__,  # type: ignore[name-defined]  # noqa: F405
-    *pooling.__all__,  # type: ignore[name-defined]  # noqa: F405
-    *gates.__all__,  # type: ignore[name-defined]  # noqa: F405
-    *shape.__all__,  # type: ignore[name-defined]  # noqa: F405
     "Add",
     "Checkpoint",
     "Concat",
     "DivergenceError",
-    "Flatten",
     "Health",
     "History",
     "Input",
     "LRSweep",
     "Layer",
-    "Linear",
     "Loss",
     "Model",
     "Optimizer",

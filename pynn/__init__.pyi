@@ -12,11 +12,6 @@ from . import metrics as metrics
 from . import optim as optim
 from . import plot as plot
 from . import testing as testing
-from ._checkpoint import Checkpoint as Checkpoint
-from ._divergence import DivergenceError as DivergenceError
-from ._find_lr import LRSweep as LRSweep
-from ._health import Health as Health
-from ._history import History as History
 from ._layer import Layer as Layer
 from ._layer import Parameter as Parameter
 from ._loss import Loss as Loss
@@ -25,44 +20,11 @@ from ._random import manual_seed as manual_seed
 from ._threads import get_num_threads as get_num_threads
 from ._threads import num_threads as num_threads
 from ._threads import set_num_threads as set_num_threads
-from .activation_layers import BinaryStep as BinaryStep
-from .activation_layers import CELU as CELU
-from .activation_layers import ELU as ELU
-from .activation_layers import Exponential as Exponential
-from .activation_layers import GELU as GELU
-from .activation_layers import GELUTanh as GELUTanh
-from .activation_layers import Gaussian as Gaussian
-from .activation_layers import Hardmax as Hardmax
-from .activation_layers import Hardshrink as Hardshrink
-from .activation_layers import Hardsigmoid as Hardsigmoid
-from .activation_layers import Hardswish as Hardswish
-from .activation_layers import Hardtanh as Hardtanh
-from .activation_layers import Identity as Identity
-from .activation_layers import LeakyReLU as LeakyReLU
-from .activation_layers import LogSigmoid as LogSigmoid
-from .activation_layers import LogSoftmax as LogSoftmax
-from .activation_layers import Mish as Mish
-from .activation_layers import QuickGELU as QuickGELU
-from .activation_layers import ReLU as ReLU
-from .activation_layers import ReLU6 as ReLU6
-from .activation_layers import SELU as SELU
-from .activation_layers import Shrink as Shrink
-from .activation_layers import SiLU as SiLU
-from .activation_layers import Sigmoid as Sigmoid
-from .activation_layers import Softmax as Softmax
-from .activation_layers import Softmin as Softmin
-from .activation_layers import Softplus as Softplus
-from .activation_layers import Softshrink as Softshrink
-from .activation_layers import Softsign as Softsign
-from .activation_layers import SparsePlus as SparsePlus
-from .activation_layers import SparseSigmoid as SparseSigmoid
-from .activation_layers import Sparsemax as Sparsemax
-from .activation_layers import Squareplus as Squareplus
-from .activation_layers import Swish as Swish
-from .activation_layers import Tanh as Tanh
-from .activation_layers import Tanhshrink as Tanhshrink
-from .activation_layers import Threshold as Threshold
-from .activation_layers import ThresholdedReLU as ThresholdedReLU
+from ._training.checkpoint import Checkpoint as Checkpoint
+from ._training.divergence import DivergenceError as DivergenceError
+from ._training.find_lr import LRSweep as LRSweep
+from ._training.health import Health as Health
+from ._training.history import History as History
 from .activations import binary_step as binary_step
 from .activations import celu as celu
 from .activations import elu as elu
@@ -114,32 +76,115 @@ from .compose import Add as Add
 from .compose import Concat as Concat
 from .compose import Parallel as Parallel
 from .compose import Residual as Residual
-from .conv import Conv1d as Conv1d
-from .conv import Conv2d as Conv2d
-from .conv import ConvTranspose1d as ConvTranspose1d
-from .conv import ConvTranspose2d as ConvTranspose2d
-from .conv import Fold as Fold
-from .conv import Unfold as Unfold
-from .dropout import AlphaDropout as AlphaDropout
-from .dropout import Dropout as Dropout
-from .dropout import Dropout1d as Dropout1d
-from .dropout import Dropout2d as Dropout2d
-from .dropout import FeatureAlphaDropout as FeatureAlphaDropout
-from .dropout import GaussianNoise as GaussianNoise
-from .embedding import Bilinear as Bilinear
-from .embedding import Embedding as Embedding
-from .embedding import EmbeddingBag as EmbeddingBag
-from .gates import GEGLU as GEGLU
-from .gates import GLU as GLU
-from .gates import MaxOut as MaxOut
-from .gates import PReLU as PReLU
-from .gates import RReLU as RReLU
-from .gates import ReGLU as ReGLU
-from .gates import Softmax2d as Softmax2d
-from .gates import SwiGLU as SwiGLU
 from .io import load as load
-from .layers import Flatten as Flatten
-from .layers import Linear as Linear
+from .layers.activation import BinaryStep as BinaryStep
+from .layers.activation import CELU as CELU
+from .layers.activation import ELU as ELU
+from .layers.activation import Exponential as Exponential
+from .layers.activation import GELU as GELU
+from .layers.activation import GELUTanh as GELUTanh
+from .layers.activation import Gaussian as Gaussian
+from .layers.activation import Hardmax as Hardmax
+from .layers.activation import Hardshrink as Hardshrink
+from .layers.activation import Hardsigmoid as Hardsigmoid
+from .layers.activation import Hardswish as Hardswish
+from .layers.activation import Hardtanh as Hardtanh
+from .layers.activation import Identity as Identity
+from .layers.activation import LeakyReLU as LeakyReLU
+from .layers.activation import LogSigmoid as LogSigmoid
+from .layers.activation import LogSoftmax as LogSoftmax
+from .layers.activation import Mish as Mish
+from .layers.activation import QuickGELU as QuickGELU
+from .layers.activation import ReLU as ReLU
+from .layers.activation import ReLU6 as ReLU6
+from .layers.activation import SELU as SELU
+from .layers.activation import Shrink as Shrink
+from .layers.activation import SiLU as SiLU
+from .layers.activation import Sigmoid as Sigmoid
+from .layers.activation import Softmax as Softmax
+from .layers.activation import Softmin as Softmin
+from .layers.activation import Softplus as Softplus
+from .layers.activation import Softshrink as Softshrink
+from .layers.activation import Softsign as Softsign
+from .layers.activation import SparsePlus as SparsePlus
+from .layers.activation import SparseSigmoid as SparseSigmoid
+from .layers.activation import Sparsemax as Sparsemax
+from .layers.activation import Squareplus as Squareplus
+from .layers.activation import Swish as Swish
+from .layers.activation import Tanh as Tanh
+from .layers.activation import Tanhshrink as Tanhshrink
+from .layers.activation import Threshold as Threshold
+from .layers.activation import ThresholdedReLU as ThresholdedReLU
+from .layers.conv import Conv1d as Conv1d
+from .layers.conv import Conv2d as Conv2d
+from .layers.conv import ConvTranspose1d as ConvTranspose1d
+from .layers.conv import ConvTranspose2d as ConvTranspose2d
+from .layers.conv import Fold as Fold
+from .layers.conv import Unfold as Unfold
+from .layers.dropout import AlphaDropout as AlphaDropout
+from .layers.dropout import Dropout as Dropout
+from .layers.dropout import Dropout1d as Dropout1d
+from .layers.dropout import Dropout2d as Dropout2d
+from .layers.dropout import FeatureAlphaDropout as FeatureAlphaDropout
+from .layers.dropout import GaussianNoise as GaussianNoise
+from .layers.embedding import Bilinear as Bilinear
+from .layers.embedding import Embedding as Embedding
+from .layers.embedding import EmbeddingBag as EmbeddingBag
+from .layers.gates import GEGLU as GEGLU
+from .layers.gates import GLU as GLU
+from .layers.gates import MaxOut as MaxOut
+from .layers.gates import PReLU as PReLU
+from .layers.gates import RReLU as RReLU
+from .layers.gates import ReGLU as ReGLU
+from .layers.gates import Softmax2d as Softmax2d
+from .layers.gates import SwiGLU as SwiGLU
+from .layers.linear import Linear as Linear
+from .layers.norm import BatchNorm1d as BatchNorm1d
+from .layers.norm import BatchNorm2d as BatchNorm2d
+from .layers.norm import GroupNorm as GroupNorm
+from .layers.norm import InstanceNorm1d as InstanceNorm1d
+from .layers.norm import InstanceNorm2d as InstanceNorm2d
+from .layers.norm import LayerNorm as LayerNorm
+from .layers.norm import LocalResponseNorm as LocalResponseNorm
+from .layers.norm import RMSNorm as RMSNorm
+from .layers.own import Activation as Activation
+from .layers.pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
+from .layers.pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
+from .layers.pooling import AdaptiveMaxPool1d as AdaptiveMaxPool1d
+from .layers.pooling import AdaptiveMaxPool2d as AdaptiveMaxPool2d
+from .layers.pooling import AvgPool1d as AvgPool1d
+from .layers.pooling import AvgPool2d as AvgPool2d
+from .layers.pooling import GlobalAvgPool1d as GlobalAvgPool1d
+from .layers.pooling import GlobalAvgPool2d as GlobalAvgPool2d
+from .layers.pooling import GlobalMaxPool1d as GlobalMaxPool1d
+from .layers.pooling import GlobalMaxPool2d as GlobalMaxPool2d
+from .layers.pooling import LPPool1d as LPPool1d
+from .layers.pooling import LPPool2d as LPPool2d
+from .layers.pooling import MaxPool1d as MaxPool1d
+from .layers.pooling import MaxPool2d as MaxPool2d
+from .layers.shape import CircularPad1d as CircularPad1d
+from .layers.shape import CircularPad2d as CircularPad2d
+from .layers.shape import CircularPad3d as CircularPad3d
+from .layers.shape import ConstantPad1d as ConstantPad1d
+from .layers.shape import ConstantPad2d as ConstantPad2d
+from .layers.shape import ConstantPad3d as ConstantPad3d
+from .layers.shape import Flatten as Flatten
+from .layers.shape import Permute as Permute
+from .layers.shape import PixelShuffle as PixelShuffle
+from .layers.shape import PixelUnshuffle as PixelUnshuffle
+from .layers.shape import ReflectionPad1d as ReflectionPad1d
+from .layers.shape import ReflectionPad2d as ReflectionPad2d
+from .layers.shape import ReflectionPad3d as ReflectionPad3d
+from .layers.shape import ReplicationPad1d as ReplicationPad1d
+from .layers.shape import ReplicationPad2d as ReplicationPad2d
+from .layers.shape import ReplicationPad3d as ReplicationPad3d
+from .layers.shape import Reshape as Reshape
+from .layers.shape import Transpose as Transpose
+from .layers.shape import Unflatten as Unflatten
+from .layers.shape import Upsample as Upsample
+from .layers.shape import ZeroPad1d as ZeroPad1d
+from .layers.shape import ZeroPad2d as ZeroPad2d
+from .layers.shape import ZeroPad3d as ZeroPad3d
 from .losses import BCELoss as BCELoss
 from .losses import BCEWithLogitsLoss as BCEWithLogitsLoss
 from .losses import CIoULoss as CIoULoss
@@ -172,51 +217,6 @@ from .losses import TripletMarginLoss as TripletMarginLoss
 from .model import Input as Input
 from .model import Model as Model
 from .model import Sequential as Sequential
-from .norm import BatchNorm1d as BatchNorm1d
-from .norm import BatchNorm2d as BatchNorm2d
-from .norm import GroupNorm as GroupNorm
-from .norm import InstanceNorm1d as InstanceNorm1d
-from .norm import InstanceNorm2d as InstanceNorm2d
-from .norm import LayerNorm as LayerNorm
-from .norm import LocalResponseNorm as LocalResponseNorm
-from .norm import RMSNorm as RMSNorm
-from .own import Activation as Activation
-from .pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
-from .pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
-from .pooling import AdaptiveMaxPool1d as AdaptiveMaxPool1d
-from .pooling import AdaptiveMaxPool2d as AdaptiveMaxPool2d
-from .pooling import AvgPool1d as AvgPool1d
-from .pooling import AvgPool2d as AvgPool2d
-from .pooling import GlobalAvgPool1d as GlobalAvgPool1d
-from .pooling import GlobalAvgPool2d as GlobalAvgPool2d
-from .pooling import GlobalMaxPool1d as GlobalMaxPool1d
-from .pooling import GlobalMaxPool2d as GlobalMaxPool2d
-from .pooling import LPPool1d as LPPool1d
-from .pooling import LPPool2d as LPPool2d
-from .pooling import MaxPool1d as MaxPool1d
-from .pooling import MaxPool2d as MaxPool2d
-from .shape import CircularPad1d as CircularPad1d
-from .shape import CircularPad2d as CircularPad2d
-from .shape import CircularPad3d as CircularPad3d
-from .shape import ConstantPad1d as ConstantPad1d
-from .shape import ConstantPad2d as ConstantPad2d
-from .shape import ConstantPad3d as ConstantPad3d
-from .shape import Permute as Permute
-from .shape import PixelShuffle as PixelShuffle
-from .shape import PixelUnshuffle as PixelUnshuffle
-from .shape import ReflectionPad1d as ReflectionPad1d
-from .shape import ReflectionPad2d as ReflectionPad2d
-from .shape import ReflectionPad3d as ReflectionPad3d
-from .shape import ReplicationPad1d as ReplicationPad1d
-from .shape import ReplicationPad2d as ReplicationPad2d
-from .shape import ReplicationPad3d as ReplicationPad3d
-from .shape import Reshape as Reshape
-from .shape import Transpose as Transpose
-from .shape import Unflatten as Unflatten
-from .shape import Upsample as Upsample
-from .shape import ZeroPad1d as ZeroPad1d
-from .shape import ZeroPad2d as ZeroPad2d
-from .shape import ZeroPad3d as ZeroPad3d
 
 __all__ = [
     "identity",
@@ -319,6 +319,61 @@ __all__ = [
     "Bilinear",
     "Embedding",
     "EmbeddingBag",
+    "GEGLU",
+    "GLU",
+    "MaxOut",
+    "PReLU",
+    "RReLU",
+    "ReGLU",
+    "Softmax2d",
+    "SwiGLU",
+    "Linear",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "LayerNorm",
+    "LocalResponseNorm",
+    "RMSNorm",
+    "Activation",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "GlobalAvgPool1d",
+    "GlobalAvgPool2d",
+    "GlobalMaxPool1d",
+    "GlobalMaxPool2d",
+    "LPPool1d",
+    "LPPool2d",
+    "MaxPool1d",
+    "MaxPool2d",
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
+    "Flatten",
+    "Permute",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
+    "Reshape",
+    "Transpose",
+    "Unflatten",
+    "Upsample",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
     "L1Loss",
     "MSELoss",
     "SmoothL1Loss",
@@ -348,70 +403,15 @@ __all__ = [
     "CIoULoss",
     "CTCLoss",
     "FunctionLoss",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "GroupNorm",
-    "InstanceNorm1d",
-    "InstanceNorm2d",
-    "LayerNorm",
-    "LocalResponseNorm",
-    "RMSNorm",
-    "Activation",
-    "AdaptiveAvgPool1d",
-    "AdaptiveAvgPool2d",
-    "AdaptiveMaxPool1d",
-    "AdaptiveMaxPool2d",
-    "AvgPool1d",
-    "AvgPool2d",
-    "GlobalAvgPool1d",
-    "GlobalAvgPool2d",
-    "GlobalMaxPool1d",
-    "GlobalMaxPool2d",
-    "LPPool1d",
-    "LPPool2d",
-    "MaxPool1d",
-    "MaxPool2d",
-    "GEGLU",
-    "GLU",
-    "MaxOut",
-    "PReLU",
-    "RReLU",
-    "ReGLU",
-    "Softmax2d",
-    "SwiGLU",
-    "CircularPad1d",
-    "CircularPad2d",
-    "CircularPad3d",
-    "ConstantPad1d",
-    "ConstantPad2d",
-    "ConstantPad3d",
-    "Permute",
-    "PixelShuffle",
-    "PixelUnshuffle",
-    "ReflectionPad1d",
-    "ReflectionPad2d",
-    "ReflectionPad3d",
-    "ReplicationPad1d",
-    "ReplicationPad2d",
-    "ReplicationPad3d",
-    "Reshape",
-    "Transpose",
-    "Unflatten",
-    "Upsample",
-    "ZeroPad1d",
-    "ZeroPad2d",
-    "ZeroPad3d",
     "Add",
     "Checkpoint",
     "Concat",
     "DivergenceError",
-    "Flatten",
     "Health",
     "History",
     "Input",
     "LRSweep",
     "Layer",
-    "Linear",
     "Loss",
     "Model",
     "Optimizer",

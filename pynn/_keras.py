@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike
 
 from ._files import opened
 from ._layer import Array, Builder, Layer, real_array
-from .conv import _Conv
-from .embedding import Embedding
-from .gates import PReLU
 from .layers import Flatten, Linear
-from .norm import RMSNorm, _Norm
-from .shape import _Pixels
+from .layers.conv import _Conv
+from .layers.embedding import Embedding
+from .layers.gates import PReLU
+from .layers.norm import RMSNorm, _Norm
+from .layers.shape import _Pixels
 
 _NAMES: dict[type[Layer], dict[str, str]] = {
     Linear: {"weight": "kernel", "bias": "bias"},

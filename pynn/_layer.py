@@ -265,7 +265,7 @@ class Layer:
         """Return the arguments that make a layer like this one, as plain JSON types."""
         if not self._own:
             return {}
-        from .own import arguments
+        from .layers.own import arguments
 
         return arguments(self)
 

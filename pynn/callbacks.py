@@ -9,12 +9,12 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
-from ._health import Limits
 from ._tables import check_count
+from ._training.health import Limits
 
 if TYPE_CHECKING:
     from ._optimizer import Optimizer
-    from ._training import Net
+    from ._training.net import Net
 
 __all__ = [
     "CSVLogger",

@@ -9,8 +9,8 @@ import numpy as np
 
 from ._layer import Builder, Layer, Symbol, check_size, layer_from_config
 from ._tables import unknown_name
-from ._training import Net
-from .activation_layers import by_name as activation_layers
+from ._training.net import Net
+from .layers.activation import by_name as activation_layers
 
 
 def as_layer(layer: Layer | str) -> Layer:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ._find_lr import LRSweep
-    from ._health import Health
-    from ._history import History
-    from ._training import Net
+    from ._training.find_lr import LRSweep
+    from ._training.health import Health
+    from ._training.history import History
+    from ._training.net import Net
 
 __all__ = ["activations", "history", "lr_sweep", "plot_gradient_flow"]
 
@@ -257,7 +257,7 @@ def plot_gradient_flow(source: Net | History | Health) -> Figure:
 
 def _reports(source: Any) -> list[Health]:
     """Return reports on health, one an epoch, or the only one."""
-    from ._health import Health
+    from ._training.health import Health
 
     if isinstance(source, Health):
         return [source]

@@ -26,7 +26,7 @@ def net(shape: tuple[int, ...], outputs: int = 1, last: str | None = None) -> py
     ends = []
     for i in range(outputs):
         y = pynn.Linear(7, int(np.prod(shape)), dtype="float64", seed=1 + i)(pynn.Tanh()(h))
-        y = pynn.activation_layers.by_name[last]()(y) if last else y
+        y = pynn.layers.activation.by_name[last]()(y) if last else y
         ends.append(pynn.Reshape(*shape)(y) if len(shape) > 1 else y)
     return pynn.Model(x, ends if outputs > 1 else ends[0])
 

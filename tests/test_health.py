@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 import pynn
 from pynn import _core
-from pynn._health import Limits
-from pynn._rows import split
+from pynn._training.health import Limits
+from pynn._training.rows import split
 
 X = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
 Y = np.random.default_rng(1).integers(0, 3, 300)

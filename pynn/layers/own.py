@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from ._layer import Array, Layer
+from .._layer import Array, Layer
 
 __all__ = ["Activation"]
 

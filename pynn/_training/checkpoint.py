@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import io
-from ._history import History
-from ._layer import Layer
-from ._objective import Scores
-from ._optimizer import Optimizer
-from ._random import check_seed
-from .callbacks import Callback
+from .. import io
+from .._layer import Layer
+from .._optimizer import Optimizer
+from .._random import check_seed
+from ..callbacks import Callback
+from .history import History
+from .objective import Scores
 
 if TYPE_CHECKING:
-    from . import _core
-    from ._training import Net
+    from .. import _core
+    from .net import Net
 
 _TRAINING = "pynn.training"
 _OPTIMIZER, _CALLBACKS = f"{io.BESIDE}optimizer/", f"{io.BESIDE}callbacks/"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._layer import Array
-from ._tables import check_count
+from .._layer import Array
+from .._tables import check_count
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,7 +76,7 @@ class LRSweep:
         ValueError
             If there is no step to draw.
         """
-        from .plot import lr_sweep
+        from ..plot import lr_sweep
 
         return lr_sweep(self)
 

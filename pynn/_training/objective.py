@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from . import _core, losses, metrics
-from ._layer import Array
-from ._loss import FunctionLoss, Loss
-from .activation_layers import by_name as activation_layers
+from .. import _core, losses, metrics
+from .._layer import Array
+from .._loss import FunctionLoss, Loss
+from ..layers.activation import by_name as activation_layers
 
 _FUSED = {("cross_entropy", "Softmax"): "cross_entropy", ("bce", "Sigmoid"): "bce_with_logits"}
 """Loss name and last layer that become one stable loss at the logits."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._layer import Array, real_array
-from ._loss import Loss
-from .datasets import train_test_split
+from .._layer import Array, real_array
+from .._loss import Loss
+from ..datasets import train_test_split
 
 _YES_OR_NO = ("BCELoss", "BCEWithLogitsLoss")
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ._layer import Array, Builder, Layer
-from ._random import draw_seed
+from .._layer import Array, Builder, Layer
+from .._random import draw_seed
 
 __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "FeatureAlphaDropout", "GaussianNoise"]
 

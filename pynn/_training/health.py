@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from . import _core
+    from .. import _core
 
 _Raw = tuple[int, int, int, int, int, float, float, float, float, float]
 """What the core says of a node: units, dead, saturated, looks, updates, mean, spread, gradient, update, weight."""

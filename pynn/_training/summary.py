@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from . import _core
-from ._layer import Builder, Layer
-from ._tables import check_count
-from .layers import Linear
+from .. import _core
+from .._layer import Builder, Layer
+from .._tables import check_count
+from ..layers.linear import Linear
 
 _WHERE = 47
 """Characters of a layer's name that the core keeps."""

@@ -1,4 +1,4 @@
-"""Layers with parameters, and layers of shape."""
+"""The fully connected layer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ._layer import Biased, Builder, Layer, Parameter, check_dtype, check_size
-from ._random import draw_seed, uniform
+from .._layer import Biased, Builder, Parameter, check_dtype, check_size
+from .._random import draw_seed, uniform
+
+__all__ = ["Linear"]
 
 _INITS = {"he": {"weight": math.sqrt(6), "bias": 0.0}, "torch": {"weight": 1.0, "bias": 1.0}}
 """Half the width of the initial values' interval, times sqrt(in_features)."""
@@ -87,33 +89,3 @@ class Linear(Biased):
     def get_config(self) -> dict[str, Any]:
         config = {"in_features": self.in_features, "out_features": self.out_features, "bias": "bias" in self._parameters}
         return config if self.dtype == "float32" else {**config, "dtype": self.dtype}
-
-
-class Flatten(Layer):
-    """Join axes ``start_dim`` to ``end_dim`` into one; by default all but the batch.
-
-    Parameters
-    ----------
-    start_dim, end_dim : int
-        First and last axis to join, counted with the batch.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> pynn.Flatten()(np.ones((5, 8, 8))).shape
-    (5, 64)
-    """
-
-    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        super().__init__()
-        self.start_dim, self.end_dim = start_dim, end_dim
-
-    def _build(self, builder: Builder, where: str) -> None:
-        shape = builder.shape
-        first, last = (builder.sample_axis(d, where) for d in (self.start_dim, self.end_dim))
-        if first > last:
-            raise ValueError(f"{where}: start_dim {self.start_dim} comes after end_dim {self.end_dim}")
-        builder.add("reshape", where, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
-
-    def get_config(self) -> dict[str, Any]:
-        return {"start_dim": self.start_dim, "end_dim": self.end_dim}

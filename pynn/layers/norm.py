@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ._layer import Array, Buffer, Builder, Layer, Parameter, check_dtype, check_size
+from .._layer import Array, Buffer, Builder, Layer, Parameter, check_dtype, check_size
 
 __all__ = [
     "BatchNorm1d",

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ._layer import Array, Biased, Builder, Layer, Parameter, check_dtype, check_size
-from ._random import draw_seed, uniform
+from .._layer import Array, Biased, Builder, Layer, Parameter, check_dtype, check_size
+from .._random import draw_seed, uniform
 
 __all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Fold", "Unfold"]
 

@@ -12,23 +12,23 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _core, io, optim
-from ._checkpoint import Training, seed_of
-from ._divergence import Guard, check_step
-from ._feed import Batches, Validation, as_core, class_places, rows_of
-from ._find_lr import LRSweep, rates, sweep
-from ._health import Health, Watch, measure
-from ._history import History
-from ._layer import Array, Builder, real_array
-from ._loss import Loss
-from ._objective import Objective, probabilities
-from ._optimizer import Optimizer
-from ._progress import Progress
-from ._random import draw_seed
-from ._rows import class_weights, combined, sample_weights, split
-from ._summary import Described
-from ._tables import check_count
-from .callbacks import Callback, listed
+from .. import _core, io, optim
+from .._layer import Array, Builder, real_array
+from .._loss import Loss
+from .._optimizer import Optimizer
+from .._random import draw_seed
+from .._tables import check_count
+from ..callbacks import Callback, listed
+from .checkpoint import Training, seed_of
+from .divergence import Guard, check_step
+from .feed import Batches, Validation, as_core, class_places, rows_of
+from .find_lr import LRSweep, rates, sweep
+from .health import Health, Watch, measure
+from .history import History
+from .objective import Objective, probabilities
+from .progress import Progress
+from .rows import class_weights, combined, sample_weights, split
+from .summary import Described
 
 
 class Net(Described, abstract=True):
@@ -71,7 +71,7 @@ class Net(Described, abstract=True):
         >>> bool(abs(net[0].weight.std() - 0.1414) < 0.005)
         True
         """
-        from .init import apply
+        from ..init import apply
 
         apply(self, how, seed)
         return self

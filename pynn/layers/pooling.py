@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._layer import Builder, real_array
+from .._layer import Builder, real_array
 from .conv import Images, Sizes, per_axis, plain
 
 __all__ = [

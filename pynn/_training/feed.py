@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from . import _core
-from ._layer import Array
-from ._objective import Objective
+from .. import _core
+from .._layer import Array
+from .objective import Objective
 
 _BLOCK = 256
 """Rows that validation computes at a time."""

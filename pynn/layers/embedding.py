@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ._layer import Array, Biased, Builder, Layer, Parameter, Symbol, Weighted, check_dtype, check_size, real_array
-from ._random import draw_seed, normal, uniform
+from .._layer import Array, Biased, Builder, Layer, Parameter, Symbol, Weighted, check_dtype, check_size, real_array
+from .._random import draw_seed, normal, uniform
 
 __all__ = ["Bilinear", "Embedding", "EmbeddingBag"]
 

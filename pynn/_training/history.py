@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ._health import Health
+    from .health import Health
 
 _MOST_ROWS = 20
 """Epochs that a table shows; of more, the first and the last ones."""
@@ -102,7 +102,7 @@ class History:
         ValueError
             If a name is unknown, or nothing has been trained.
         """
-        from .plot import history
+        from ..plot import history
 
         return history(self.history, names)
 

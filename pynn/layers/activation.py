@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from . import _core
-from ._layer import Array, Builder, Layer
-from ._tables import Parameters, make_init, parse_parameters
-from .activations import aliases
+from .. import _core
+from .._layer import Array, Builder, Layer
+from .._tables import Parameters, make_init, parse_parameters
+from ..activations import aliases
 
 _VARIANTS = {"GELU": {"none": "gelu", "tanh": "gelu_tanh"}}
 """A class that chooses among rows by an argument of its own, as PyTorch's GELU does."""

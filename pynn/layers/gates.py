@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from . import _core
-from ._layer import Array, Builder, Layer, Parameter, Weighted, check_dtype
-from ._random import draw_seed
+from .. import _core
+from .._layer import Array, Builder, Layer, Parameter, Weighted, check_dtype
+from .._random import draw_seed
 from .shape import check_axis, check_positive
 
 __all__ = ["GEGLU", "GLU", "MaxOut", "PReLU", "RReLU", "ReGLU", "Softmax2d", "SwiGLU"]

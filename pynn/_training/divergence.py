@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._layer import Array
+from .._layer import Array
 
 if TYPE_CHECKING:
-    from . import _core
-    from ._training import Net
+    from .. import _core
+    from .net import Net
 
 
 class DivergenceError(ArithmeticError):

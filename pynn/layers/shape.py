@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ._layer import Array, Builder, Layer, check_size
-from ._tables import unknown_name
+from .._layer import Array, Builder, Layer, check_size
+from .._tables import unknown_name
 
 __all__ = [
     "CircularPad1d",
@@ -19,6 +19,7 @@ __all__ = [
     "ConstantPad1d",
     "ConstantPad2d",
     "ConstantPad3d",
+    "Flatten",
     "Permute",
     "PixelShuffle",
     "PixelUnshuffle",
@@ -275,6 +276,36 @@ class Reshape(Layer):
 
     def __repr__(self) -> str:
         return f"Reshape({', '.join(map(repr, self.shape))})"
+
+
+class Flatten(Layer):
+    """Join axes ``start_dim`` to ``end_dim`` into one; by default all but the batch.
+
+    Parameters
+    ----------
+    start_dim, end_dim : int
+        First and last axis to join, counted with the batch.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.Flatten()(np.ones((5, 8, 8))).shape
+    (5, 64)
+    """
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def _build(self, builder: Builder, where: str) -> None:
+        shape = builder.shape
+        first, last = (builder.sample_axis(d, where) for d in (self.start_dim, self.end_dim))
+        if first > last:
+            raise ValueError(f"{where}: start_dim {self.start_dim} comes after end_dim {self.end_dim}")
+        builder.add("reshape", where, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"start_dim": self.start_dim, "end_dim": self.end_dim}
 
 
 class Unflatten(Layer):

@@ -2,7 +2,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ._layer import Layer
+from .._layer import Layer
 
 __all__ = [
     "Identity",

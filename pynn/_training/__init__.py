@@ -1,0 +1,1 @@
+"""Training: nets that can be fitted, and everything `fit` is made of on this side of the core."""

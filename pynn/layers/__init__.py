@@ -1,0 +1,28 @@
+"""Layers: a module a family, as csrc/core/layers has a file a family."""
+
+from __future__ import annotations
+
+from . import activation, conv, dropout, embedding, gates, linear, norm, own, pooling, shape
+from .activation import *  # noqa: F403
+from .conv import *  # noqa: F403
+from .dropout import *  # noqa: F403
+from .embedding import *  # noqa: F403
+from .gates import *  # noqa: F403
+from .linear import *  # noqa: F403
+from .norm import *  # noqa: F403
+from .own import *  # noqa: F403
+from .pooling import *  # noqa: F403
+from .shape import *  # noqa: F403
+
+__all__ = [
+    *activation.__all__,
+    *conv.__all__,
+    *dropout.__all__,
+    *embedding.__all__,
+    *gates.__all__,
+    *linear.__all__,
+    *norm.__all__,
+    *own.__all__,
+    *pooling.__all__,
+    *shape.__all__,
+]
