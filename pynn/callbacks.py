@@ -340,7 +340,7 @@ class ReduceLROnPlateau(_Watch):
         if self._waited < self.patience:
             return
         self._waited = 0
-        for group in self.optimizer.param_groups:
+        for group in _rated_groups(self):
             group["lr"] = min(group["lr"], max(group["lr"] * self.factor, self.min_lr))
 
 
@@ -372,8 +372,16 @@ class LRScheduler(Callback):
         rate = float(self.schedule(epoch))
         if not 0 <= rate < math.inf:
             raise ValueError(f"schedule: expected a rate of 0 or more, got {rate!r} for epoch {epoch}")
-        for group in self.optimizer.param_groups:
+        for group in _rated_groups(self):
             group["lr"] = rate
+
+
+def _rated_groups(callback: Callback) -> list[dict[str, Any]]:
+    """Return the optimizer's groups, or raise where there is no rate that a callback could change."""
+    groups = callback.optimizer.param_groups
+    if not all("lr" in group for group in groups):
+        raise ValueError(f"{type(callback).__name__}: {type(callback.optimizer).__name__} has no learning rate")
+    return groups
 
 
 class HealthMonitor(Callback):
@@ -528,7 +536,8 @@ class TensorBoard(Callback):
         for name, value in logs.items():
             part = "validation" if name.startswith("val_") else "train"
             self._writer.add_scalar(f"{name.removeprefix('val_')}/{part}", value, epoch)
-        self._writer.add_scalar("learning rate", self.optimizer.param_groups[0]["lr"], epoch)
+        if "lr" in self.optimizer.param_groups[0]:
+            self._writer.add_scalar("learning rate", self.optimizer.param_groups[0]["lr"], epoch)
 
     def on_train_end(self, logs: Logs) -> None:
         """Close the writer."""

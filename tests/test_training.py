@@ -298,6 +298,12 @@ def test_learning_rates_by_callback() -> None:
         np.testing.assert_allclose(p.data, q.data, rtol=1e-12)
 
 
+def test_a_callback_of_the_rate_needs_a_rate() -> None:
+    for callback in (cb.LRScheduler(lambda e: 0.1), cb.ReduceLROnPlateau(monitor="loss", min_delta=1e9, patience=1)):
+        with pytest.raises(ValueError, match=rf"{type(callback).__name__}: LevenbergMarquardt has no learning rate"):
+            net().fit(X, np.eye(3)[Y], loss="mse", optimizer="levenberg_marquardt", epochs=3, callbacks=[callback])
+
+
 def test_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[str] = []
     monkeypatch.setattr(pynn.Sequential, "save", lambda self, path: saved.append(path), raising=False)
