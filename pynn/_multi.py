@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from ._layer import Array, Parameter
-from ._optimizer import Optimizer
+from ._optimizer import Optimizer, saved_groups
 from ._schedule import LRScheduler
 from ._solver import Solver
 
@@ -133,7 +133,7 @@ class MultiOptimizer(Optimizer):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take what ``state_dict`` of such optimizers over parameters of the same shapes returned."""
-        groups, schedulers = [*state["param_groups"]], [*state["schedulers"]]
+        groups, schedulers = [*saved_groups(state)], [*state.get("schedulers", ())]
         if len(groups) != len(self.param_groups):
             raise ValueError(f"state: {len(groups)} groups, expected {len(self.param_groups)}")
         for one in self.optimizers:

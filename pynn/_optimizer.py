@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from operator import is_
@@ -39,6 +40,14 @@ def parse_states(text: str) -> list[_State]:
     return [
         _State(*next((word.partition(mark) for mark in "=?:" if mark in word), (word, "", ""))) for word in text.split()
     ]
+
+
+def saved_groups(state: Any) -> list[Mapping[str, Any]]:
+    """Return the groups of what an optimizer saved, or raise."""
+    groups = state.get("param_groups") if isinstance(state, Mapping) else None
+    if not isinstance(groups, (list, tuple)) or not all(isinstance(g, Mapping) and "params" in g for g in groups):
+        raise TypeError(f"state: expected what state_dict() of an optimizer returned, got {reprlib.repr(state)}")
+    return [*groups]
 
 
 def _flat(values: Iterable[Any]) -> list[float]:
@@ -172,7 +181,7 @@ class Optimizer:
 
     def set_rate(self, rate: float) -> None:
         """Give the first group this rate, and the others theirs in proportion."""
-        if "lr" not in self.defaults:
+        if any("lr" not in group for group in self.param_groups):
             raise ValueError(f"{type(self).__name__} has no learning rate")
         first = self.param_groups[0]["lr"] if self.param_groups else 1.0
         for group in self.param_groups:
@@ -393,10 +402,12 @@ class Optimizer:
 
         Raises
         ------
+        TypeError
+            If it is no such state.
         ValueError
             If groups, parameters or shapes differ; nothing has been changed then.
         """
-        groups, mine = state["param_groups"], self.param_groups
+        groups, mine = saved_groups(state), self.param_groups
         sizes = [len(g["params"]) for g in groups], [len(g["params"]) for g in mine]
         if sizes[0] != sizes[1]:
             raise ValueError(f"state: groups of {sizes[0]} parameters, expected {sizes[1]}")

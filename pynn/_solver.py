@@ -81,6 +81,8 @@ class Solver(Optimizer):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take what ``state_dict`` of an optimizer over parameters of the same shapes returned."""
         super().load_state_dict(state)
+        if "memory" not in state:
+            raise ValueError(f"state: has no memory, which {type(self).__name__} goes by")
         self._memory = None if state["memory"] is None else np.array(state["memory"], np.float64)
 
 

@@ -22,6 +22,10 @@ def another() -> pynn.Optimizer:
     return pynn.optim.SGD(net().parameters())
 
 
+def load(state: Any) -> None:
+    pynn.optim.LBFGS([pynn.Parameter(R)]).load_state_dict(state)
+
+
 X, y = np.random.default_rng(0).normal(size=(12, 4)), np.arange(12) % 3
 R = np.zeros((12, 3))
 cross = {"loss": "cross_entropy"}
@@ -106,6 +110,9 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
     "clip to nothing": (lambda: pynn.optim.clip_grad_norm_([pynn.Parameter(R)], -1.0), ValueError, "max_norm=-1.0"),
     "clip arrays": (lambda: pynn.optim.clip_grad_value_([R], 1.0), TypeError, "parameters: expected pynn.Parameter, got ndarray"),
     "state of another": (lambda: pynn.optim.SGD([pynn.Parameter(R)]).load_state_dict(pynn.optim.SGD([]).state_dict()), ValueError, "state"),
+    "no state": (lambda: another().load_state_dict({}), TypeError, r"state: expected what state_dict\(\) .*got {}"),
+    "array as state": (lambda: load(R), TypeError, r"state: .*got array"),
+    "state without memory": (lambda: load(pynn.optim.SGD([pynn.Parameter(R)]).state_dict()), ValueError, "state: has no memory"),
     "complex parameter": (lambda: pynn.Parameter(R * 1j), TypeError, "data: dtype complex128"),
     # fit, evaluate, predict
     "rows": (lambda: net().fit(X, y[:5], **cross), ValueError, r"y: shape \(5,\) does not go with the 12 rows of X"),

@@ -58,6 +58,9 @@ def test_schedules_rest_and_groups_keep_their_ratio() -> None:
     seen = pynn.optim.SGD(groups)._copy()
     seen.set_rate(1.0)
     assert [group["lr"] for group in seen.param_groups] == [1.0, 0.5]
+    both = pynn.optim.MultiOptimizer(*(pynn.optim.SGD(**group) for group in groups))
+    one = model.find_lr(X, Y, loss="cross_entropy", optimizer=pynn.optim.SGD(groups), seed=0)
+    np.testing.assert_array_equal(model.find_lr(X, Y, loss="cross_entropy", optimizer=both, seed=0).loss, one.loss)
 
 
 def test_the_suggestion_is_where_the_loss_falls_most_steeply() -> None:

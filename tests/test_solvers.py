@@ -74,6 +74,18 @@ def test_lbfgs_goes_on_where_it_was() -> None:
     np.testing.assert_array_equal(vector(a), vector(b))
 
 
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("value", [np.nan, 1e18, -1.0])
+def test_lbfgs_refuses_a_memory_whose_counts_are_spoilt(count: int, value: float) -> None:
+    model, opt = net(), pynn.optim.LBFGS(max_iter=4)
+    model.fit(X, T, loss="mse", optimizer=opt)
+    state = opt.state_dict()
+    state["memory"][count] = value
+    opt.load_state_dict(state)
+    with pytest.raises(ValueError, match=r"memory: .* steps from .* on, expected at most 100"):
+        model.fit(X, T, loss="mse", optimizer=opt)
+
+
 def test_rates_of_lbfgs_may_change_between_epochs() -> None:
     """A schedule and a callback give the same rates."""
     by_schedule = pynn.optim.LBFGS(max_iter=2, line_search_fn="strong_wolfe")

@@ -3,6 +3,7 @@
  * All parameters are one vector of doubles here, whatever their type. The order of tests and updates is PyTorch's, which has it from
  * Schmidt's minFunc; so are the constants. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include "kernels.h"
 
@@ -241,9 +242,16 @@ static int iterate(search *f, size_t round)
     return largest(n, f->d) * fabs(t) > o->tolerance_change && !(fabs(f->loss - before) < o->tolerance_change);
 }
 
+/* The memory may come from a file: its two counts say where to read and write. */
+static int sound(const past *p, size_t history) { return p->kept >= 0 && p->kept <= history && p->first >= 0 && p->first <= history; }
+
 pn_status pn_lbfgs_step(const pn_lbfgs *o, pn_closure *closure, void *context, double *loss, pn_error *error)
 {
     search f = { .o = o, .closure = closure, .context = context, .past = (past *)o->memory };
+    if (!sound(f.past, o->history)) {
+        snprintf(error->text, sizeof error->text, "memory: %g steps from %g on, expected at most %zu", f.past->kept, f.past->first, o->history);
+        return PN_BAD_VALUE;
+    }
     const size_t n = o->n;
     double *at = o->memory + PAST;
     f.ro = at, f.al = at + o->history, at += 2 * o->history;

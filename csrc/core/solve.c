@@ -46,9 +46,9 @@ static pn_status solve_lbfgs(asking *a)
                              .max_eval = (size_t)s[2], .tolerance_grad = s[3], .tolerance_change = s[4], .history = (size_t)s[5],
                              .strong_wolfe = s[6] != 0, .memory = o->memory };
     double first;
-    pn_error unused;
-    pn_lbfgs_step(&lbfgs, closure, a, &first, &unused);        /* it fails with the closure only */
-    return a->status;
+    pn_error its;
+    const pn_status status = pn_lbfgs_step(&lbfgs, closure, a, &first, &its);
+    return a->status || !status ? a->status : pn_fail(a->error, status, "%s", its.text);        /* the closure's reason, or its own */
 }
 
 /* ---- residuals of squared errors ----------------------------------------------------------------------------------- */
