@@ -324,6 +324,7 @@ model = pynn.Sequential(pynn.Linear(64, 128, seed=1), "tanh", pynn.Linear(128, 1
 def test_ctrl_c_stops_a_long_epoch_and_leaves_the_model_usable() -> None:
     """In a process of its own, which sends the signal to itself from a thread."""
     code = """
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started with it ignored
 opt, sent = pynn.optim.Adam(model.parameters()), []
 def send():
     time.sleep(0.5)
