@@ -22,7 +22,7 @@ from pynn._tables import REQUIRED, parse_parameters
 
 ROOT = Path(__file__).parents[1]
 HEADER = "# Made by docs/generate.py from the core's tables.\n"
-MODULES = ("activations", "grad", "layers.activation", "losses", "optim", "optim.lr_scheduler")
+MODULES = ("activations", "grad", "layers", "layers.activation", "losses", "optim", "optim.lr_scheduler")
 Py_TPFLAGS_BASETYPE = 1 << 10
 # What the core's functions return; their parameters are in their text signatures.
 RETURNS = {
@@ -181,7 +181,7 @@ def reexport(module: ModuleType, name: str, value: Any) -> str:
     if inspect.ismodule(value):
         return f"from . import {name} as {name}"
     home = str(getattr(value, "__module__", ""))
-    if module is _core or not home.startswith("pynn._"):
+    if module is _core or not home.startswith("pynn.") or home == module.__name__:
         return ""
     return f"from {dots(module)}{home.removeprefix('pynn.')} import {name} as {name}"
 
