@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from . import _core
-from ._layer import Array, Parameter
+from ._layer import Array, Parameter, zeros
 from ._schedule import RECORD, LRScheduler
 from ._tables import Parameters
 
@@ -197,7 +197,10 @@ class Optimizer:
                 return None
             if state.word != "flat":
                 shape = (*shape[:-2], *((shape[-2], 1) if state.word == "rows" else (1, shape[-1])))
-        return np.full(shape, group[state.word] if state.mark == "=" else 0, p.data.dtype)
+        array = zeros(shape, p.data.dtype)
+        if state.mark == "=":
+            array[...] = group[state.word]
+        return array
 
     def _state(self, p: Parameter, group: Mapping[str, Any]) -> dict[str, Array]:
         """Return the state of a parameter, completed by what it lacks."""

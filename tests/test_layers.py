@@ -386,3 +386,9 @@ def test_seeds_decide_the_first_weights(init: str, bound: float) -> None:
     assert np.abs(a.weight).max() <= bound
     assert abs(a.weight.std() * np.sqrt(3) / bound - 1) < 0.05
     assert (pynn.Linear(50, 40).weight != pynn.Linear(50, 40).weight).any()
+
+
+def test_what_is_learnt_begins_with_a_line_of_the_cache() -> None:
+    for layer in (pynn.Linear(3, 5), pynn.Conv2d(1, 2, 3, dtype="float64"), pynn.Bilinear(2, 3, 4)):
+        for p in layer.parameters():
+            assert p.data.ctypes.data % 64 == p.grad.ctypes.data % 64 == 0

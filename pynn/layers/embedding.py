@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .._layer import Array, Biased, Builder, Layer, Parameter, Symbol, Weighted, check_dtype, check_size, real_array
+from .._layer import Array, Biased, Builder, Layer, Parameter, Symbol, Weighted, check_dtype, check_size, real_array, zeros
 from .._random import draw_seed, normal, uniform
 
 __all__ = ["Bilinear", "Embedding", "EmbeddingBag"]
@@ -266,7 +266,7 @@ class Bilinear(Biased):
         if bias:
             shapes["bias"] = (self.out_features,)
         for stream, (name, shape) in enumerate(shapes.items()):
-            data = np.empty(shape, self.dtype)
+            data = zeros(shape, self.dtype)
             uniform(data, drawn, stream, -bound, bound)
             self._parameters[name] = Parameter(data, name)
 
