@@ -78,7 +78,24 @@ def zeros(shape: int | tuple[int, ...], dtype: DTypeLike | None) -> Array:
     return room[start : start + size * kind.itemsize].view(kind).reshape(shape)
 
 
-class Parameter:
+class _Fixed:
+    """What holds arrays that plans point to: to assign one is to copy its values into the array that is there."""
+
+    name: str
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        own = self.__dict__.get(attribute)
+        if not isinstance(own, np.ndarray) or own is value:
+            object.__setattr__(self, attribute, value)
+            return
+        where = f"{self.name}.{attribute}" if self.name else attribute
+        new = real_array(value, where)
+        if new.shape != own.shape:
+            raise ValueError(f"{where}: shape {new.shape}, expected {own.shape}; a parameter keeps its array, values are copied into it")
+        own[...] = new
+
+
+class Parameter(_Fixed):
     """An array that is learnt, and its gradient.
 
     Parameters
@@ -92,7 +109,7 @@ class Parameter:
     Attributes
     ----------
     data, grad : numpy.ndarray
-        Same shape and dtype; their addresses never change.
+        Same shape and dtype; their addresses never change: ``p.data = a`` copies the values of ``a``.
     requires_grad : bool
         Whether training changes it.
 
@@ -121,7 +138,7 @@ class Parameter:
         return f"<Parameter {self.name or 'unnamed'}: {self.data.dtype} {self.shape}{'' if self.requires_grad else ', frozen'}>"
 
 
-class Buffer:
+class Buffer(_Fixed):
     """An array that belongs to a layer's state and is not learnt, such as a running mean: its address never changes."""
 
     grad: Array | None = None

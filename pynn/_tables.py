@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -198,6 +199,6 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
 
 
 def check_count(name: str, value: object, least: int) -> None:
-    """Raise unless ``value`` is an integer of ``least`` or more."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name}: expected an integer of {least} or more, got {value!r}")
+    """Raise unless ``value`` is an integer of ``least`` or more, and one that the core can count to."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= sys.maxsize:
+        raise ValueError(f"{name}: expected an integer of {least} or more, at most {sys.maxsize}, got {value!r}")

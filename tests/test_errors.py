@@ -67,6 +67,8 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
     "ragged": (lambda: net()([[1, 2], [3]]), ValueError, ""),
     "nine dimensions": (lambda: pynn.ReLU()(np.ones((1,) * 10)), ValueError, "dimensions.*at most 8"),
     "backward first": (lambda: net().backward(R), RuntimeError, "backward needs a forward call before it"),
+    "no outputs": (lambda: pynn.Sequential(pynn.Linear(4, 0)).predict_class(X), ValueError, r"predict_class .*\(12, 0\)"),
+    "beyond counting": (lambda: net().predict(X, batch_size=1 << 64), ValueError, "batch_size: .*at most"),
     "gy shape": (lambda: (lambda m: (m(X), m.backward(R[:5])))(net()), ValueError, r"gy: shape \(5, 3\).*\(12, 3\)"),
     "gy dtype": (lambda: (lambda m: (m(X), m.backward(R * 1j)))(net()), TypeError, "gy: dtype complex128"),
     # losses

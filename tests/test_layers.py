@@ -392,3 +392,22 @@ def test_what_is_learnt_begins_with_a_line_of_the_cache() -> None:
     for layer in (pynn.Linear(3, 5), pynn.Conv2d(1, 2, 3, dtype="float64"), pynn.Bilinear(2, 3, 4)):
         for p in layer.parameters():
             assert p.data.ctypes.data % 64 == p.grad.ctypes.data % 64 == 0
+
+
+def test_assigned_values_go_into_the_array_that_plans_point_to() -> None:
+    model = pynn.Sequential(pynn.Linear(2, 3))
+    x = np.ones((4, 2), np.float32)
+    model.predict(x)
+    weight = model.parameters()[0]
+    held = weight.data
+    weight.data = [[1, 2], [3, 4], [5, 6]]
+    assert weight.data is held
+    np.testing.assert_allclose(model.predict(x) - model[0].bias, [[3, 7, 11]] * 4, rtol=1e-6)
+    weight.grad = np.ones((3, 2))
+    assert (weight.grad == 1).all()
+    weight.data += 1
+    assert held[0, 0] == 2
+    with pytest.raises(ValueError, match=r"weight.data: shape \(3,\), expected \(3, 2\)"):
+        weight.data = [1, 2, 3]
+    with pytest.raises(TypeError, match=r"weight.grad: dtype object"):
+        weight.grad = None

@@ -740,7 +740,7 @@ class Net(Described, abstract=True):
         """Return class indices: the largest output of each row, or for a single output whether its probability is over 1/2."""
         out = self.predict(X)
         by_class = self._fitted is not None and self._fitted.losses[0]._by_class
-        if isinstance(out, tuple) or not (out.ndim == 2 or (by_class and out.ndim > 2)):
+        if isinstance(out, tuple) or not (out.ndim == 2 or (by_class and out.ndim > 2)) or out.shape[1] == 0:
             got = f"{len(out)} outputs" if isinstance(out, tuple) else f"shape {out.shape}"
             raise ValueError(f"predict_class needs one row of outputs a sample, got {got}")
         if out.shape[1] > 1:
