@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from ._layer import Array, Parameter
-from ._optimizer import Optimizer, saved_groups
+from ._optimizer import CLIP_NORM, Optimizer, _check_option, _Export, saved_groups
 from ._schedule import LRScheduler
 from ._solver import Solver
 
@@ -20,13 +20,16 @@ class MultiOptimizer(Optimizer):
     ----------
     *optimizers : Optimizer
         Made with their parameters, none of which two of them share.
+    clip_norm : float, optional
+        The gradients of all of them, taken as one vector, are scaled down to at most this length.
 
     Raises
     ------
     TypeError
         If one is no optimizer, or LBFGS or LevenbergMarquardt, whose step is a search of its own.
     ValueError
-        If one has no parameters, two share some, or one clips by norm, which is that of all gradients together.
+        If one has no parameters, two share some, or one clips by norm, which is that of all gradients together and so given here; or if
+        ``clip_norm`` is not over 0.
 
     Examples
     --------
@@ -40,7 +43,7 @@ class MultiOptimizer(Optimizer):
     True
     """
 
-    def __init__(self, *optimizers: Optimizer) -> None:
+    def __init__(self, *optimizers: Optimizer, clip_norm: float | None = None) -> None:
         seen: set[Parameter] = set()
         for one in optimizers:
             if not isinstance(one, Optimizer) or isinstance(one, (Solver, MultiOptimizer)):
@@ -49,11 +52,13 @@ class MultiOptimizer(Optimizer):
             if not own or own & seen:
                 raise ValueError(f"optimizers: {one!r} needs parameters of its own: {type(one).__name__}([...])")
             if one.options.get("clip_norm"):
-                raise ValueError(f"clip_norm: goes by all gradients together, of which {one!r} would see a part; use clip_value")
+                raise ValueError(f"clip_norm: goes by all gradients together, of which {one!r} would see a part; give it to MultiOptimizer")
             seen |= own
         if not optimizers:
             raise ValueError("optimizers: expected at least one")
-        self.optimizers = optimizers
+        self.optimizers, self.clip_norm = optimizers, clip_norm
+        self._clip = _check_option("MultiOptimizer", "clip_norm", clip_norm)
+        self._exports, self._last = [], None
 
     # ---- what they have together --------------------------------------------------------------------------------------
     @property
@@ -82,16 +87,37 @@ class MultiOptimizer(Optimizer):
 
     # ---- what each does ------------------------------------------------------------------------------------------------
     def _copy(self) -> Self:
-        return type(self)(*(one._copy() for one in self.optimizers))
+        return type(self)(*(one._copy() for one in self.optimizers), clip_norm=self.clip_norm)
 
-    def core_groups(self, epoch: int = 0) -> list[tuple[Any, ...]]:
-        """Return the groups for a fit."""
-        return [group for one in self.optimizers for group in one.core_groups(epoch)]
-
-    def begin_epoch(self, epoch: int = 0) -> None:
-        """Give the core settings as they are now."""
+    def _groups(self, scheduled: bool, epoch: int) -> tuple[list[tuple[Any, ...]], list[_Export]]:
+        groups, exports, first = [], list[_Export](), 0
         for one in self.optimizers:
-            one.begin_epoch(epoch)
+            its, written = one._groups(scheduled and bool(one.schedulers), epoch)
+            groups += its
+            exports += [export._replace(group=first + export.group) for export in written]
+            first += len(one.param_groups)
+        for export in exports:
+            export.settings[CLIP_NORM] = self._clip
+        return groups, exports
+
+    def _fill(self, export: _Export, scheduled: bool, steps: int, epoch: int) -> None:
+        """Have the optimizer write whose group it is; the norm is that of all."""
+        owner, own = next((one, i) for k, (one, i) in enumerate(self._numbered()) if k == export.group)
+        owner._fill(export._replace(group=own), scheduled and bool(owner.schedulers), steps, epoch)
+        export.settings[CLIP_NORM] = self._clip
+
+    def _numbered(self) -> Iterator[tuple[Optimizer, int]]:
+        """Yield for each group its optimizer, and its number there."""
+        for one in self.optimizers:
+            for i in range(len(one.param_groups)):
+                yield one, i
+
+    def _rebase(self) -> None:
+        for one in self.optimizers:
+            one._rebase()
+
+    def _arrays(self) -> list[Any]:
+        return [a for one in self.optimizers for a in one._arrays()]
 
     def count_steps(self, steps: int) -> None:
         """Take note of the core's count of updates."""
@@ -107,7 +133,8 @@ class MultiOptimizer(Optimizer):
         """Update every parameter from its gradient; a closure is called once, first, and its loss returned."""
         loss = closure() if closure is not None else None
         for one in self.optimizers:
-            one.step()
+            one.steps += 1
+        self._ready().step(self.steps, 0)
         return loss
 
     def swap_averages(self) -> None:
@@ -141,12 +168,11 @@ class MultiOptimizer(Optimizer):
             one.load_state_dict({**state, "param_groups": groups[:n], "schedulers": schedulers[:m]})
             groups, schedulers = groups[n:], schedulers[m:]
 
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self)
-
     def get_config(self) -> dict[str, Any]:
         """Return the configurations of all of them, in order."""
-        return {"optimizers": [{"class": type(one).__name__, **one.get_config()} for one in self.optimizers]}
+        clip = {} if self.clip_norm is None else {"clip_norm": self.clip_norm}
+        return {"optimizers": [{"class": type(one).__name__, **one.get_config()} for one in self.optimizers], **clip}
 
     def __repr__(self) -> str:
-        return f"MultiOptimizer({', '.join(map(repr, self.optimizers))})"
+        clip = [] if self.clip_norm is None else [f"clip_norm={self.clip_norm!r}"]
+        return f"MultiOptimizer({', '.join([*map(repr, self.optimizers), *clip])})"

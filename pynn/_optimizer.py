@@ -23,6 +23,8 @@ OPTIONS = (
 """What every optimizer takes beside the settings of its row: source text of a signature."""
 
 _MOST_HYPER = 10
+CLIP_NORM = _MOST_HYPER + 1
+"""Where the core reads clip_norm: behind the settings of the rule, and maximize."""
 _CODES = {"original": 0.0, "match_rms_adamw": 1.0, "strong_wolfe": 1.0}
 """The words that a setting may be, as the core reads them; None is NaN there."""
 

@@ -419,13 +419,50 @@ def test_several_optimizers_resume_to_the_bit(tmp_path: Path) -> None:
         opt.load_state_dict(pynn.optim.Adam(nets[1].parameters()).state_dict() | {"param_groups": [{"params": []}]})
 
 
+def test_several_optimizers_clip_all_gradients_together() -> None:
+    """Two of a kind with a clip_norm are that kind with it, in fit and step by step, whoever has the schedule."""
+
+    def train(several: bool, how: str) -> bytes:
+        net = muon_net()
+        data = np.random.default_rng(0).normal(size=(9, 4)).astype("f4")
+        X, y, members = data, 3 * data[:, 0], net.parameters()
+        halve: dict[str, Any] = {"schedule": pynn.optim.lr_scheduler.StepLR(step_size=2, gamma=0.5)}
+        opt: Any = None if several else pynn.optim.SGD(members, lr=0.1, momentum=0.9, clip_norm=0.05, **halve)
+        if several:
+            own: dict[str, Any] = {"schedule": pynn.optim.lr_scheduler.StepLR(step_size=2, gamma=0.5)}
+            parts = [pynn.optim.SGD(part, lr=0.1, momentum=0.9, **of) for part, of in ((members[:1], halve), (members[1:], own))]
+            opt = pynn.optim.MultiOptimizer(*parts, clip_norm=0.05)
+        if how == "fit":
+            net.fit(X, y, loss="mse", optimizer=opt, epochs=5, batch_size=4, seed=0)
+        for _ in range(5 * (how == "steps")):
+            opt.zero_grad()
+            loss = pynn.MSELoss()
+            loss(net(X), y[:, None])
+            net.backward(loss.backward())
+            opt.step()
+        return net.predict(X).tobytes()
+
+    for how in ("fit", "steps"):
+        assert train(True, how) == train(False, how)
+    p = pynn.Parameter(np.ones(2))
+    opt = pynn.optim.MultiOptimizer(pynn.optim.SGD([p], lr=1.0), clip_norm=0.5)
+    assert opt.get_config()["clip_norm"] == 0.5
+    assert repr(opt).endswith("clip_norm=0.5)")
+    for moved in (opt, pickle.loads(pickle.dumps(opt)), opt._copy()):
+        q = moved.param_groups[0]["params"][0]
+        q.data[...], q.grad[...] = 0, (3, 4)
+        moved.step()
+        np.testing.assert_allclose(q.data, [-0.3, -0.4], rtol=1e-6)
+
+
 def test_what_several_optimizers_refuse() -> None:
     p, q = pynn.Parameter(np.ones(2)), pynn.Parameter(np.ones(2))
     for make_, error, text in [
         (lambda: pynn.optim.MultiOptimizer(), ValueError, "at least one"),
         (lambda: pynn.optim.MultiOptimizer(pynn.optim.SGD()), ValueError, "parameters of its own"),
         (lambda: pynn.optim.MultiOptimizer(pynn.optim.SGD([p]), pynn.optim.Adam([q, p])), ValueError, "parameters of its own"),
-        (lambda: pynn.optim.MultiOptimizer(pynn.optim.SGD([p], clip_norm=1.0)), ValueError, "clip_norm"),
+        (lambda: pynn.optim.MultiOptimizer(pynn.optim.SGD([p], clip_norm=1.0)), ValueError, "give it to MultiOptimizer"),
+        (lambda: pynn.optim.MultiOptimizer(pynn.optim.SGD([p]), clip_norm=0.0), ValueError, "clip_norm must be over 0"),
         (lambda: pynn.optim.MultiOptimizer(pynn.optim.LBFGS([p])), TypeError, "LBFGS"),
         (lambda: pynn.optim.MultiOptimizer([pynn.optim.SGD([p])]), TypeError, "expected those of pynn.optim"),  # type: ignore[arg-type]
         (lambda: pynn.optim.MultiOptimizer(pynn.optim.SGD([p])).add_param_group({"params": [q]}), TypeError, "one of its optimizers"),
