@@ -197,7 +197,7 @@ def plan() -> Any:
 
 
 def fit() -> Any:
-    return _core.Fit(graph(), None, None, ((pynn.MSELoss()._criterion, 1.0),), 4, False, 0, [])
+    return _core.Fit(graph(), None, None, ((pynn.MSELoss()._criterion, 1.0, (0,)),), 4, False, 0, [])
 
 
 def predictor() -> Any:
@@ -224,7 +224,7 @@ ODD = [
     [(0, SETTINGS, np.full((1, 14), 99.0), [])], [(0, SETTINGS, np.full((1, 14), np.nan), [3])], np.zeros((2, 14)), SETTINGS,
     segment(TWO, TWO, (TWO,), (ONE,), None), segment(TWO, np.ones(3), (TWO,), (ONE,), None), segment(TWO, TWO, (), (), None),
     segment(TWO, TWO, TWO, TWO, TWO), segment(), segment(TWO, TWO, (None,), (ONE,), TWO), segment(TWO, TWO, (None,), (TWO,), 3),
-    ((pynn.MSELoss()._criterion, 1.0),),
+    ((pynn.MSELoss()._criterion, 1.0, (0,)),),
     ((1, 0, "x"), 3),
     ROWS, ROWS[:, :2], ROWS[0], ROWS.astype("f4"), ROWS[:0], ROWS * 1j, np.ones((4, 6))[:, ::2], np.ones((1,) * 9), np.array(1.0),
     np.zeros(4, int), np.full(4, 9), np.array(["a"]), np.array([None]), np.broadcast_to(1.0, (2**40, 3)), graph(),

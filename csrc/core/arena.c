@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 enum { ALIGN = 64 };
+static const size_t MOST = PTRDIFF_MAX;     /* bytes that nobody has */
 
 static size_t round_up(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
 
@@ -36,7 +37,9 @@ static size_t lowest_offset(const pn_buffer *buffers, const size_t *order, size_
 
 size_t pn_arena_place(pn_buffer *buffers, size_t n, size_t *order)
 {
-    size_t total = 0;
+    size_t total = 0, apart = 0;            /* apart: all of them side by side, and no arena is larger */
+    for (size_t i = 0; i < n; apart += round_up(buffers[i++].bytes))
+        if (buffers[i].bytes >= MOST || apart >= MOST - buffers[i].bytes) return MOST;
     sort_by_size(buffers, n, order);
     for (size_t k = 0; k < n; k++) {
         pn_buffer *b = &buffers[order[k]];
@@ -46,5 +49,5 @@ size_t pn_arena_place(pn_buffer *buffers, size_t n, size_t *order)
     return total;
 }
 
-void *pn_arena_new(size_t bytes) { return aligned_alloc(ALIGN, round_up(bytes + 1)); }
+void *pn_arena_new(size_t bytes) { return bytes >= MOST ? NULL : aligned_alloc(ALIGN, round_up(bytes + 1)); }
 void pn_arena_free(void *arena) { free(arena); }

@@ -5,11 +5,19 @@
 
 /* A lane is what one thread needs to work on blocks: plans for a full block and for another number of rows, room for the rows where
  * they have to be gathered, and for the output where the caller wants none. */
-typedef struct { pn_plan *full, *other; pn_room room; const void **x; void **y, **scratch; pn_status status; pn_error error; } lane;
+typedef struct {
+    pn_plan *full, *other;
+    pn_room room;
+    const void **x;
+    void **y, **scratch;
+    size_t scratch_rows;
+    pn_status status;
+    pn_error error;
+} lane;
 
 struct pn_predictor {
     const pn_graph *graph;
-    size_t block, n_lanes, n_sums;
+    size_t block, n_lanes, sums_bytes;
     lane *lanes;
     double *sums;                   /* sum and divisor of the losses, (block, loss, 2), so that they are added in order */
     atomic_size_t (*correct)[2];    /* right predictions so far and rows that count, for each loss */
@@ -117,20 +125,25 @@ static pn_status add_lanes(pn_predictor *p, size_t wanted, pn_error *error)
     return PN_OK;
 }
 
-static pn_status room_for_output(const pn_predictor *p, lane *l, pn_error *error)
+/* For as many rows as a plan of the lane has: a block may be longer than could ever be counted in bytes. */
+static pn_status room_for_output(const pn_graph *g, lane *l, size_t rows, pn_error *error)
 {
-    const pn_graph *g = p->graph;
+    if (rows <= l->scratch_rows) return PN_OK;
     if (!l->scratch) l->scratch = calloc(g->n_outputs, sizeof *l->scratch);
     int ok = l->scratch != NULL;
-    for (size_t i = 0; ok && i < g->n_outputs; i++)
-        if (!l->scratch[i]) ok = (l->scratch[i] = malloc(p->block * pn_sample_bytes(g, g->outputs[i]) + 1)) != NULL;
-    return ok ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for %zu rows", p->block);
+    for (size_t i = 0; ok && i < g->n_outputs; i++) {
+        free(l->scratch[i]);
+        ok = (l->scratch[i] = malloc(rows * pn_sample_bytes(g, g->outputs[i]) + 1)) != NULL;
+    }
+    l->scratch_rows = ok ? rows : 0;
+    return ok ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for %zu rows", rows);
 }
 
 /* Plans and room of one lane for full blocks and for one of `rows` rows; what is there already stays. */
 static pn_status equip(pn_predictor *p, lane *l, int full, size_t rows, int gathered, int output, pn_error *error)
 {
     const pn_graph *g = p->graph;
+    const size_t most = full ? p->block : rows;
     pn_status status = full && !l->full ? pn_plan_new(g, p->block, PN_PREDICT, &l->full, error) : PN_OK;
     if (!status && rows && (!l->other || l->other->rows != rows)) {
         pn_plan_free(l->other);
@@ -139,8 +152,8 @@ static pn_status equip(pn_predictor *p, lane *l, int full, size_t rows, int gath
     if (!l->x) l->x = malloc(g->n_inputs * sizeof *l->x);
     if (!l->y) l->y = malloc(g->n_outputs * sizeof *l->y);
     if (!status && (!l->x || !l->y)) status = pn_fail(error, PN_NO_MEMORY, "no memory for a predictor");
-    if (!status && gathered) status = pn_room_reserve(&l->room, g, full ? p->block : rows, error);
-    if (!status && output) status = room_for_output(p, l, error);
+    if (!status && gathered) status = pn_room_reserve(&l->room, g, most, error);
+    if (!status && output) status = room_for_output(g, l, most, error);
     return status;
 }
 
@@ -149,17 +162,19 @@ static pn_status prepare(prediction *j, size_t blocks, pn_error *error)
     pn_predictor *p = j->p;
     const pn_graph *g = p->graph;
     size_t threads = g->foreign || j->foreign ? 1 : pn_threads_get(), lanes = blocks < threads ? blocks : threads;
-    const size_t rest = j->data->rows % p->block, sums = 2 * blocks * j->losses;
+    const size_t rest = j->data->rows % p->block;
+    size_t sums;
     int gathered = j->turned;
     for (size_t i = 0; i < g->n_inputs; i++) gathered |= !pn_data_in_place(g, i, &j->data->x[i]);
     pn_status status = add_lanes(p, lanes, error);
     j->lanes = lanes;
     for (size_t i = 0; i < lanes && !status; i++) p->lanes[i].status = PN_OK;
     for (size_t i = 0; i < lanes && !status; i++) status = equip(p, &p->lanes[i], blocks > (rest != 0), rest, gathered, !j->y, error);
-    if (!status && sums > p->n_sums) {
+    if (!status && !pn_multiply(blocks, 2 * j->losses * sizeof *p->sums, &sums)) status = pn_fail(error, PN_NO_MEMORY, "no memory for %zu blocks", blocks);
+    if (!status && sums > p->sums_bytes) {
         free(p->sums);
-        p->sums = malloc(sums * sizeof *p->sums);
-        p->n_sums = p->sums ? sums : 0;
+        p->sums = malloc(sums);
+        p->sums_bytes = p->sums ? sums : 0;
         if (!p->sums) status = pn_fail(error, PN_NO_MEMORY, "no memory for %zu blocks", blocks);
     }
     return status;

@@ -68,7 +68,7 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     pn_graph *graph = NULL;
     pn_fit *fit = NULL;
     pn_plan *plan = NULL;
-    pn_predictor *predictor = NULL;
+    pn_predictor *predictor = NULL, *whole = NULL;
     pn_score score;
     int64_t step = 0;
     double y[ROWS * OUT], gx[ROWS * IN];
@@ -93,6 +93,9 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     before = calls;
     if (!status) status = pn_predict(predictor, &data, &options, NULL, &score, error);
     CHECK(calls == before, "predicting again allocated %ld times", calls - before);
+    if (!status) status = pn_predictor_new(graph, SIZE_MAX / 8 + 1, &whole, error);      /* a block whose bytes nobody can count */
+    if (!status) status = pn_predict(whole, &data, &options, NULL, &score, error);
+    CHECK(status || score.correct == *correct, "%zu right in one block", score.correct);
     if (!status) status = pn_fit_batch(fit, &data, &step, &score, error);
     if (!status) status = pn_plan_new(graph, ROWS, PN_BACKWARD, &plan, error);
     if (!status) {
@@ -105,6 +108,7 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
         CHECK(calls == before, "running allocated %ld times", calls - before);
     }
     pn_plan_free(plan);
+    pn_predictor_free(whole);
     pn_predictor_free(predictor);
     pn_fit_free(fit);
     pn_graph_free(graph);
@@ -164,6 +168,11 @@ static void check_refusals(void)
     CHECK(pn_graph_bind(graph, 0, 1, in, p, NULL, &error) == PN_BAD_SHAPE, "%s", error.text);
     CHECK(pn_graph_bind(graph, 2, 2, shapes[0], p, NULL, &error) == PN_BAD_VALUE, "%s", error.text);
     CHECK(pn_isa_set("nonsense", &error) == PN_BAD_VALUE && strstr(error.text, "nonsense"), "%s", error.text);
+    pn_graph_free(graph);
+    pn_plan *plan = NULL;
+    CHECK(build(&graph, &error) == PN_OK, "%s", error.text);
+    for (int bits = 48; bits < 64; bits++)
+        CHECK(pn_plan_new(graph, (size_t)1 << bits, PN_TRAIN, &plan, &error) != PN_OK && !plan, "a plan for 2^%d rows of %zu bytes", bits, pn_plan_bytes(plan));
     pn_graph_free(graph);
     pn_graph_free(NULL);
     pn_plan_free(NULL);
