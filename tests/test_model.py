@@ -254,6 +254,18 @@ def test_predict_is_the_same_in_blocks(dtype: str, isa: str) -> None:
     np.testing.assert_array_equal(model(X), whole)
 
 
+@pytest.mark.parametrize("rows", [20, 16, 5])
+def test_blocks_see_weights_that_changed_since_the_last_call(rows: int) -> None:
+    model = pynn.Sequential(pynn.Linear(6, 70), pynn.ReLU(), pynn.Linear(70, 3))
+    X = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    before = model.predict(X, batch_size=16)
+    model[2].weight[...] *= -2
+    model[2].bias[...] = 0
+    after = model.predict(X[:rows], batch_size=16)
+    np.testing.assert_array_equal(after, model(X[:rows]))
+    assert not np.isclose(after, before[:rows]).any()
+
+
 def test_classes_and_probabilities() -> None:
     model, X, y = problem("cross_entropy")
     model.fit(X, y, loss="cross_entropy", epochs=1, seed=0)

@@ -104,6 +104,21 @@ static void CAT(activate, SFX)(const pn_product *q, size_t i, size_t j, size_t m
     else for (size_t r = 0; r < m; r++) e->act(n, c + r * q->ldc, y + r * e->ldy, e->p, 0);
 }
 
+/* kc rows of B from row `at` on, n columns from column j, as a panel in whole vectors. */
+static void CAT(pack_b, SFX)(const pn_product *q, size_t at, size_t kc, size_t j, size_t n, R *out)
+{
+    const size_t width = CAT(parts, SFX)(n, L) * L;
+    if (q->tb) CAT(pack_transposed, SFX)((const R *)q->b + j * q->ldb + at, q->ldb, n, kc, out, width);
+    else CAT(pack_rows, SFX)((const R *)q->b + at * q->ldb + j, q->ldb, n, kc, out, width);
+}
+
+/* Where panel k of the columns starts; the last ends with them. */
+static ALWAYS size_t CAT(panel_start, SFX)(const pn_product *q, size_t panels, size_t k)
+{
+    const size_t j = CAT(part, SFX)((q->n + L - 1) / L, panels, k) * L;
+    return LEAST(j, q->n);
+}
+
 /* One panel of columns: n of them from column j, in v vectors; m rows from row i, the block's depth. */
 static void CAT(panel, SFX)(const CAT(work, SFX) *w, size_t i0, size_t rows, size_t j, size_t n, R *pb)
 {
@@ -116,14 +131,14 @@ static void CAT(panel, SFX)(const CAT(work, SFX) *w, size_t i0, size_t rows, siz
     CAT(tile_args, SFX) t = { .n = n, .as = c->pack_a ? width : q->lda, .ldc = q->ldc };
     for (size_t p = 0; p < w->depth; p += c->kc) {
         const size_t at = w->p0 + p, kc = t.k = LEAST(c->kc, w->depth - p);
-        const R *b = (const R *)q->b + (q->tb ? j * q->ldb + at : at * q->ldb + j);
-        t.b = b;
-        t.bs = q->ldb;
-        if (!c->direct_b || n < v * L) {
-            t.b = pb;
+        const R *b = (const R *)q->b + at * q->ldb + j;
+        if (c->direct_b && n == v * L) {
+            t.b = b;
+            t.bs = q->ldb;
+        } else {
+            t.b = q->packed ? (const R *)q->packed + j * q->k + at * v * L : pb;
             t.bs = v * L;
-            if (q->tb) CAT(pack_transposed, SFX)(b, q->ldb, n, kc, pb, t.bs);
-            else CAT(pack_rows, SFX)(b, q->ldb, n, kc, pb, t.bs);
+            if (!q->packed) CAT(pack_b, SFX)(q, at, kc, j, n, pb);
         }
         t.add = q->accumulate || at > 0;
         if (at + kc == q->k && e && e->bias) t.bias = (const R *)e->bias + j;
@@ -146,16 +161,13 @@ static void CAT(panel, SFX)(const CAT(work, SFX) *w, size_t i0, size_t rows, siz
 /* The panels from one to another. */
 static void CAT(panels, SFX)(const CAT(work, SFX) *w, size_t i, size_t m, size_t from, size_t to, R *pb)
 {
-    const size_t vectors = (w->q->n + L - 1) / L, panels = w->cut->panels;
-    if (panels == 1) {
+    if (w->cut->panels == 1) {
         CAT(panel, SFX)(w, i, m, 0, w->q->n, pb);
         return;
     }
-    const size_t v0 = vectors / panels, more = vectors % panels;
-    size_t j = CAT(part, SFX)(vectors, panels, from) * L;
-    for (size_t k = from, n; k < to; k++, j += n) {
-        n = LEAST((v0 + (k < more)) * L, w->q->n - j);
-        CAT(panel, SFX)(w, i, m, j, n, pb);
+    for (size_t k = from, j = CAT(panel_start, SFX)(w->q, w->cut->panels, k), end; k < to; k++, j = end) {
+        end = CAT(panel_start, SFX)(w->q, w->cut->panels, k + 1);
+        CAT(panel, SFX)(w, i, m, j, end - j, pb);
     }
 }
 
@@ -178,6 +190,22 @@ static size_t CAT(gemm_workspace, SFX)(const pn_product *q)
     CAT(cut, SFX) c;
     CAT(cut_of, SFX)(q, &c);
     return (c.a_size + c.lanes * c.b_size) * sizeof(R);
+}
+
+/* Bytes of all of B packed: panels one after another, each whole, its depth in blocks; all the same whatever the rows of A. */
+static size_t CAT(gemm_packed, SFX)(const pn_product *q)
+{
+    return q->tb && q->n > 1 ? CAT(parts, SFX)(q->n, L) * L * q->k * sizeof(R) : 0;
+}
+static void CAT(gemm_pack, SFX)(const pn_product *q, void *packed)
+{
+    CAT(cut, SFX) c;
+    CAT(cut_of, SFX)(q, &c);
+    for (size_t k = 0; k < c.panels; k++) {
+        const size_t j = CAT(panel_start, SFX)(q, c.panels, k), n = CAT(panel_start, SFX)(q, c.panels, k + 1) - j;
+        R *out = (R *)packed + j * q->k;
+        for (size_t p = 0; p < q->k; p += c.kc, out += c.kc * CAT(parts, SFX)(n, L) * L) CAT(pack_b, SFX)(q, p, LEAST(c.kc, q->k - p), j, n, out);
+    }
 }
 
 static void CAT(share, SFX)(CAT(work, SFX) *w, pn_task_fn *task)

@@ -80,6 +80,7 @@ struct pn_step {
     const void *p[PN_MAX_PARAMS];
     void *grad;                             /* of a parameter */
     pn_product product;
+    size_t packs;                           /* bytes that product.packed would take; 0 where there is no use for it */
     pn_epilogue epilogue;
     size_t bytes;                           /* to copy, or to clear first */
     const uint64_t *tick;

@@ -91,7 +91,7 @@ TYPED(f64)
 #define STRING_(s) #s
 #define STRING(s)  STRING_(s)
 #define OF(t)      { activations_##t, rowwise_##t, losses_##t, updates_##t, wholes_##t, adjust_##t, average_##t, power_sum_##t, \
-                       gemm_##t, gemm_workspace_##t, sum_rows_##t, add_##t, multiply_##t, turn_##t, \
+                       gemm_##t, gemm_workspace_##t, gemm_packed_##t, gemm_pack_##t, sum_rows_##t, add_##t, multiply_##t, turn_##t, \
                        { taps_##t, depth_taps_##t, depth_sums_##t, panel_width_##t, pack_taps_##t, pack_rows_of_taps_##t, unpack_taps_##t, crop_##t, plane_dots_##t, plane_sum_##t, spread_##t }, \
                        { max_pool_##t, max_pool_back_##t, max_quads_##t, max_quads_back_##t, index_values_##t, mean_pool_##t, mean_pool_back_##t, norm_pool_##t, \
                          norm_pool_back_##t }, \

@@ -43,9 +43,11 @@ typedef struct {
     const void *b; size_t ldb;
     void *c; size_t ldc;
     const pn_epilogue *epilogue;
+    const void *packed;                     /* op(B) as gemm_pack leaves it, or NULL */
 } pn_product;
 typedef void pn_gemm_fn(const pn_product *product, void *workspace);            /* workspace: 64-byte aligned, gemm_workspace(product) bytes */
 typedef size_t pn_gemm_workspace_fn(const pn_product *product);
+typedef void pn_gemm_pack_fn(const pn_product *product, void *packed);          /* packed: likewise, gemm_packed(product) bytes: 0 where it gains nothing */
 /* c (lines, m, n) of each image = (with add, +) sum over runs r and steps k of a[a_at[r] + k*a_step + i*a_row] * b[b_at[r] + k*b_step + j],
  * + bias[j], or with bias_rows bias[i], unless that is NULL; distances in elements. b stands in panels of panel_width(n) columns, b_panel apart, each readable in
  * whole vectors. */
@@ -145,7 +147,8 @@ typedef struct {
     pn_update_fn *average;                                                  /* and the average after it */
     double (*power_sum)(size_t n, const void *x, double p);
     pn_gemm_fn *gemm;
-    pn_gemm_workspace_fn *gemm_workspace;
+    pn_gemm_workspace_fn *gemm_workspace, *gemm_packed;
+    pn_gemm_pack_fn *gemm_pack;
     pn_sum_rows_fn *sum_rows;
     pn_pair_fn *add, *multiply;
     pn_turn_fn *turn;

@@ -3,6 +3,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+enum { LEAST_ROWS = 8 };            /* of a block that packed weights are worth having for */
+
 /* A lane is what one thread needs to work on blocks: plans for a full block and for another number of rows, room for the rows where
  * they have to be gathered, and for the output where the caller wants none. */
 typedef struct {
@@ -19,6 +21,7 @@ struct pn_predictor {
     const pn_graph *graph;
     size_t block, n_lanes, sums_bytes;
     lane *lanes;
+    void *packed;                   /* weights, for calls of several blocks */
     double *sums;                   /* sum and divisor of the losses, (block, loss, 2), so that they are added in order */
     atomic_size_t (*correct)[2];    /* right predictions so far and rows that count, for each loss */
 };
@@ -66,6 +69,7 @@ void pn_predictor_free(pn_predictor *p)
         free(l->x);
         free(l->y);
     }
+    pn_arena_free(p->packed);
     free(p->correct);
     free(p->lanes);
     free(p->sums);
@@ -180,6 +184,39 @@ static pn_status prepare(prediction *j, size_t blocks, pn_error *error)
     return status;
 }
 
+/* Tells the steps of a plan where their packed weights are, none with NULL; returns the bytes of them all. */
+static size_t place_packed(pn_plan *plan, char *packed)
+{
+    size_t at = 0;
+    for (size_t i = 0; plan && i < plan->n_steps; i++) {
+        pn_step *s = &plan->steps[i];
+        s->product.packed = packed && s->packs ? packed + at : NULL;
+        at += pn_line(s->packs);
+    }
+    return at;
+}
+
+static void pack_step(void *plan, size_t i)
+{
+    const pn_step *s = &((const pn_plan *)plan)->steps[i];
+    if (s->product.packed) s->k->gemm_pack(&s->product, (void *)s->product.packed);
+}
+
+/* What every block multiplies by is packed once, for all lanes, at the start of a call: weights may be others at the next. */
+static pn_status pack(prediction *j, size_t blocks, pn_error *error)
+{
+    pn_predictor *p = j->p;
+    pn_plan *first = blocks > 1 && p->block >= LEAST_ROWS ? p->lanes[0].full : NULL;
+    const size_t bytes = place_packed(first, NULL);
+    if (bytes && !p->packed && !(p->packed = pn_arena_new(bytes))) return pn_fail(error, PN_NO_MEMORY, "no memory for %zu bytes of weights", bytes);
+    for (size_t i = 0; i < j->lanes; i++) {
+        place_packed(p->lanes[i].full, bytes ? p->packed : NULL);
+        place_packed(p->lanes[i].other, bytes ? p->packed : NULL);
+    }
+    if (bytes) pn_parallel(first->n_steps, pack_step, first);
+    return PN_OK;
+}
+
 /* All blocks; back to the caller often enough to be stopped. */
 static pn_status run_blocks(prediction *j, size_t blocks, pn_error *error)
 {
@@ -214,6 +251,7 @@ pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options 
     }
     if (!status) status = prepare(&j, blocks, error);
     for (size_t i = 0; !status && i < 2 * j.losses; i++) atomic_store(&p->correct[i / 2][i % 2], 0);
+    if (!status) status = pack(&j, blocks, error);
     if (!status) status = run_blocks(&j, blocks, error);
     for (size_t i = 0; !status && i < j.losses; i++) {
         for (size_t k = 0; k < blocks; k++) {

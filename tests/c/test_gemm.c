@@ -154,6 +154,35 @@ static void same_bits(const pn_kernels *k, pn_dtype t)
     free(a); free(b); free(whole); free(part); free(work);
 }
 
+/* Nor on whether the columns' matrix was packed ahead, once for products of any number of rows. */
+static void same_bits_packed(const pn_kernels *k, pn_dtype t)
+{
+    static const size_t shapes[][2] = { { 2, 5 }, { 10, 33 }, { 64, 16 }, { 70, 600 }, { 150, 1100 }, { 257, 40 } };
+    enum { M = 40 };
+    const size_t size = t == PN_F32 ? sizeof(float) : sizeof(double);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const size_t n = shapes[i][0], depth = shapes[i][1];
+        void *a = filled(t, M * depth), *b = filled(t, depth * n), *alone = filled(t, M * n), *c = filled(t, M * n);
+        pn_product q = { .tb = 1, .m = M, .n = n, .k = depth, .a = a, .lda = depth, .b = b, .ldb = depth, .ldc = n };
+        const size_t bytes = k->of[t].gemm_packed(&q);
+        char *work = aligned_alloc(64, (k->of[t].gemm_workspace(&q) + 64) / 64 * 64), *packed = aligned_alloc(64, (bytes + 64) / 64 * 64);
+        if (!a || !b || !alone || !c || !work || !packed) exit(1);
+        packed[bytes] = 77;
+        k->of[t].gemm_pack(&q, packed);
+        CHECK(packed[bytes] == 77, "packing %zu x %zu goes beyond the end", depth, n);
+        for (q.m = 1; q.m <= M; q.m += 13) {
+            q.c = alone;
+            q.packed = NULL;
+            k->of[t].gemm(&q, work);
+            q.c = c;
+            q.packed = packed;
+            k->of[t].gemm(&q, work);
+            CHECK(!memcmp(alone, c, q.m * n * size), "%zu x %zu x %zu packed ahead", q.m, n, depth);
+        }
+        free(a); free(b); free(alone); free(c); free(work); free(packed);
+    }
+}
+
 /* Nor on the number of threads: blocks of rows, of columns and of depth, tall and wide products, and those of vectors. */
 static void same_bits_on_threads(const pn_kernels *k, pn_dtype t)
 {
@@ -225,6 +254,7 @@ int main(void)
             small_shapes(pn_kernels_now(), (pn_dtype)t);
             many_blocks(pn_kernels_now(), (pn_dtype)t);
             same_bits(pn_kernels_now(), (pn_dtype)t);
+            same_bits_packed(pn_kernels_now(), (pn_dtype)t);
             same_bits_on_threads(pn_kernels_now(), (pn_dtype)t);
             row_sums(pn_kernels_now(), (pn_dtype)t);
         }

@@ -106,6 +106,7 @@ static pn_status forward(pn_builder *b, size_t node)
     s->y = y;
     s->z = b->inner[end];
     s->product = (pn_product){ .tb = 1, .m = product_rows(b, node), .n = out, .k = in, .lda = in, .b = n->slots[WEIGHT].data, .ldb = in, .ldc = out };
+    s->packs = b->mode == PN_PREDICT ? b->k->gemm_packed(&s->product) : 0;
     s->epilogue.bias = n->n_slots > BIAS ? n->slots[BIAS].data : NULL;
     if (fuse) {
         s->epilogue.act = b->k->activations[(size_t)next->config[0]].forward;
