@@ -171,8 +171,10 @@ static void check_refusals(void)
     pn_graph_free(graph);
     pn_plan *plan = NULL;
     CHECK(build(&graph, &error) == PN_OK, "%s", error.text);
+    largest_block = (size_t)1 << 26;
     for (int bits = 48; bits < 64; bits++)
         CHECK(pn_plan_new(graph, (size_t)1 << bits, PN_TRAIN, &plan, &error) != PN_OK && !plan, "a plan for 2^%d rows of %zu bytes", bits, pn_plan_bytes(plan));
+    largest_block = SIZE_MAX;
     pn_graph_free(graph);
     pn_graph_free(NULL);
     pn_plan_free(NULL);
