@@ -154,7 +154,7 @@ size_t pn_plan_bytes(const pn_plan *plan);                                      
 size_t pn_plan_bytes_apart(const pn_plan *plan);                                /* what the buffers would take if none shared its place */
 /* One step: what it does, for which layer (its name in messages), in the forward pass or not, its floating-point operations, and the
  * seconds spent in it since pn_plan_profile. */
-typedef struct { const char *what, *where; int forward; double flops, seconds; } pn_step_info;
+typedef struct { const char *what, *where; int forward; double flops, seconds; size_t node; } pn_step_info;
 int pn_plan_step(const pn_plan *plan, size_t i, pn_step_info *info);            /* 0 past the end */
 void pn_plan_profile(pn_plan *plan);                                            /* from now on every step is timed, from 0 */
 

@@ -46,7 +46,7 @@ RETURNS = {
     "Plan.tick": "int",
     "Plan.bytes": "int",
     "Plan.bytes_apart": "int",
-    "Plan.steps": "list[tuple[str, str, bool, float, float]]",
+    "Plan.steps": "list[tuple[str, str, bool, float, float, int]]",
     "Fit.epoch": "tuple[tuple[float, float, int, int, int], ...]",
     "Fit.batch": "tuple[tuple[float, float, int, int, int], ...]",
     "Fit.profile": "None",

@@ -43,7 +43,7 @@ class Plan:
     tick: int
     bytes: int
     bytes_apart: int
-    steps: list[tuple[str, str, bool, float, float]]
+    steps: list[tuple[str, str, bool, float, float, int]]
     def __new__(cls, graph: Any, rows: Any, mode: Any) -> Self: ...
 
 def loss(criterion: Any, inputs: Any, target: Any, sample_weight: Any, want_values: Any, /) -> tuple[float, NDArray[Any] | None, tuple[NDArray[Any], ...]]: ...

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FunctionType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -40,6 +41,18 @@ def check_size(name: str, value: object) -> int:
     if value < 0:
         raise ValueError(f"{name}: expected 0 or more, got {value}")
     return int(value)
+
+
+def sample_shape(shape: object) -> tuple[int, ...]:
+    """Return the shape of one sample, or raise."""
+    if isinstance(shape, (int, np.integer)):
+        return (check_size("shape", shape),)
+    if not isinstance(shape, (list, tuple)):
+        raise TypeError(f"shape: expected that of one sample, such as (1, 28, 28), got {shape!r}")
+    for n in shape:
+        if n is None:
+            raise TypeError(f"shape: that of one sample has no None for the batch, got {shape!r}")
+    return tuple(check_size("shape", n) for n in shape)
 
 
 def real_array(x: ArrayLike, name: str) -> Array:
@@ -250,6 +263,8 @@ class Layer:
         cls._own = hasattr(cls, "forward") and cls._build is Layer._build
         if cls._own and cls.__setattr__ is object.__setattr__:
             cls.__setattr__ = _set_own  # type: ignore[method-assign, assignment]
+        if not cls.__name__.startswith("_") and "__init__" not in cls.__dict__ and cls.__init__.__qualname__.startswith("_"):
+            cls.__init__ = _named(cls.__init__, cls)  # type: ignore[method-assign]
         known = Layer.classes.get(cls.__name__)
         library = known is not None and known.__module__.startswith("pynn.") and not cls.__module__.startswith("pynn.")
         if not abstract and not cls.__name__.startswith("_") and not library:
@@ -263,13 +278,15 @@ class Layer:
         self._owners: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._forget()
 
-    def _forget(self) -> None:
-        """Drop the plans, which borrow the parameters' memory, here and in the nets that this layer is part of."""
+    def _forget(self, seen: bool = True) -> None:
+        """Drop the plans, which borrow the parameters' memory, here and in the nets that this layer is part of; and the shapes seen."""
+        if seen:
+            self._seen: tuple[tuple[int, ...], ...] = ()
         self._known: list[Parameter] | None = None
         self._plans: OrderedDict[Any, tuple[_core.Plan, bool]] = OrderedDict()
         self._last: tuple[_core.Plan, tuple[Array, ...]] | None = None
         for owner in self._owners:
-            owner._forget()
+            owner._forget(seen)
 
     @property
     def training(self) -> bool:
@@ -280,7 +297,7 @@ class Layer:
     def training(self, mode: bool) -> None:
         if mode != self._training:
             self._training = bool(mode)
-            self._forget()
+            self._forget(seen=False)
 
     # ---- what a kind of layer says of itself --------------------------------------------------------------------
     def _build(self, builder: Builder, where: str) -> None:
@@ -372,8 +389,13 @@ class Layer:
         found = self._plans.get(key)
         if found is None:
             rows, _, batched = self._split(xs[0])
-            builder = Builder(dtype, [self._split(x)[1] for x in xs], batched=batched)
+            shapes = tuple(self._split(x)[1] for x in xs)
+            for x in xs[1:]:
+                if self._split(x)[0] != rows:
+                    raise ValueError(f"{type(self).__name__}: inputs of {rows} and {len(x)} rows do not go together")
+            builder = Builder(dtype, shapes, batched=batched)
             self._build(builder, type(self).__name__)
+            self._seen = shapes
             found = self._plans[key] = _core.Plan(builder.finish(), rows, "backward"), builder.random
             if len(self._plans) > _KEPT_PLANS:
                 self._plans.popitem(last=False)
@@ -439,6 +461,52 @@ class Layer:
         """Return the layers that this one is made of, by name."""
         return self.__dict__.get("_parts", {}) if self._own else {}
 
+    def named_children(self) -> Iterator[tuple[str, Layer]]:
+        """Yield the layers that this one is made of, each once, with their names here."""
+        seen: set[Layer] = set()
+        for name, layer in self._children().items():
+            if layer not in seen:
+                seen.add(layer)
+                yield name, layer
+
+    def children(self) -> Iterator[Layer]:
+        """Yield the layers that this one is made of, each once."""
+        for _, layer in self.named_children():
+            yield layer
+
+    def named_modules(self) -> Iterator[tuple[str, Layer]]:
+        """Yield this layer, as ``""``, and all those within it, each once with its full name, such as ``"4.layers.0"``."""
+        seen: set[Layer] = set()
+        waiting: list[tuple[str, Layer]] = [("", self)]
+        while waiting:
+            path, layer = waiting.pop()
+            if layer not in seen:
+                seen.add(layer)
+                yield path, layer
+                waiting += [(f"{path}.{name}" if path else name, part) for name, part in reversed(layer._children().items())]
+
+    def modules(self) -> Iterator[Layer]:
+        """Yield this layer and all those within it, each once.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> net = pynn.Sequential(pynn.Residual(pynn.Linear(4, 4), pynn.BatchNorm1d(4)), pynn.Linear(4, 2))
+        >>> for layer in net.modules():
+        ...     if isinstance(layer, pynn.BatchNorm1d):
+        ...         _ = layer.eval().freeze()
+        >>> [name for name, p in net.named_parameters() if not p.requires_grad]
+        ['0.layers.1.weight', '0.layers.1.bias']
+        """
+        for _, layer in self.named_modules():
+            yield layer
+
+    def apply(self, f: Callable[[Layer], object]) -> Self:
+        """Call ``f`` with every layer within this one and at last with this one, as in PyTorch, and return this one."""
+        for layer in reversed([*self.modules()]):
+            f(layer)
+        return self
+
     def _leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
         """Yield the layers that are made of no others, each with its full name, as often as they occur."""
         for name, layer in self._children().items():
@@ -470,13 +538,27 @@ class Layer:
         parts = ((f"{name}.{own}", p) for name, layer in self._children().items() for own, p in layer._all_state().items())
         return {**self._parameters, **self._buffers, **dict(parts)}
 
+    def _array(self, name: str) -> Array | None:
+        """Return an array of this layer's own state, or None where it was made without."""
+        found = self._parameters.get(name) or self._buffers.get(name)
+        return None if found is None else found.data
+
+    def _assign(self, name: str, value: Any) -> None:
+        """Copy values, or one number for all, into an array of this layer's own state."""
+        held = self._parameters.get(name) or self._buffers.get(name)
+        if held is None:
+            raise AttributeError(f"this {type(self).__name__} was made without {name}, so that there is nowhere to put values")
+        new = real_array(value.data if isinstance(value, Parameter) else value, name)
+        held.data = new if new.ndim else np.full(held.data.shape, new)
+
     def parameters(self) -> list[Parameter]:
         """Return the parameters, each once."""
         return list({id(p): p for p in self._all_parameters().values()}.values())
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Yield names, such as ``"0.weight"``, and parameters."""
-        yield from self._all_parameters().items()
+        """Yield names, such as ``"0.weight"``, and parameters, each once, under the first of its names."""
+        first = {id(p): name for name, p in reversed(self._all_parameters().items())}
+        yield from ((name, p) for name, p in self._all_parameters().items() if first[id(p)] == name)
 
     @property
     def params(self) -> dict[str, Array]:
@@ -570,7 +652,16 @@ class Layer:
         self._owners = weakref.WeakSet()
         for layer in self._children().values():
             layer._owners.add(self)
-        self._forget()
+        self._forget(seen=False)
+
+
+def _named(init: Callable[..., None], cls: type[Layer]) -> Any:
+    """Return the ``__init__`` that a class has from a base of ours under its own name, which Python's messages begin with."""
+    assert isinstance(init, FunctionType)
+    copy = FunctionType(init.__code__, init.__globals__, "__init__", init.__defaults__, init.__closure__)
+    copy.__kwdefaults__, copy.__annotations__, copy.__doc__ = init.__kwdefaults__, init.__annotations__, init.__doc__
+    copy.__qualname__ = f"{cls.__qualname__}.__init__"
+    return copy
 
 
 class Weighted(Layer, abstract=True):
@@ -582,8 +673,8 @@ class Weighted(Layer, abstract=True):
         return self._parameters["weight"].data
 
     @weight.setter
-    def weight(self, value: Array) -> None:
-        self._parameters["weight"].data[...] = value
+    def weight(self, value: ArrayLike) -> None:
+        self._assign("weight", value)
 
 
 class Biased(Weighted, abstract=True):
@@ -592,16 +683,14 @@ class Biased(Weighted, abstract=True):
     @property
     def bias(self) -> Array | None:
         """The biases, a live view, or None; assigning copies into it."""
-        return self._parameters["bias"].data if "bias" in self._parameters else None
+        return self._array("bias")
 
     @bias.setter
-    def bias(self, value: Array) -> None:
-        if "bias" not in self._parameters:
-            raise AttributeError(f"this {type(self).__name__} was made with bias=False")
-        self._parameters["bias"].data[...] = value
+    def bias(self, value: ArrayLike) -> None:
+        self._assign("bias", value)
 
 
-_BASE = frozenset(("_parameters", "_buffers", "_parts", "_training", "_ticks", "_owners", "_plans", "_last", "_known", "dtype"))
+_BASE = frozenset(("_parameters", "_buffers", "_parts", "_training", "_ticks", "_owners", "_plans", "_last", "_known", "_seen", "dtype"))
 """Attributes of a layer that no ``forward`` sets."""
 
 

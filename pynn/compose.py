@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from ._layer import Builder, Layer, layer_from_config
+from ._training.summary import Described
 from .model import Sequential, as_layer
 
 __all__ = ["Add", "Concat", "Parallel", "Residual"]
 
 
-class _Branches(Layer):
+class _Branches(Described):
     """What layers of branches share: each branch is given the same input."""
 
     def __init__(self, *branches: Layer | str) -> None:
@@ -135,7 +136,7 @@ class Concat(_Branches):
         return {**super().get_config(), "dim": self.dim}
 
 
-class Residual(Layer):
+class Residual(Described):
     """Layers with a shortcut past them: ``y = layers(x) + shortcut(x)`` (He et al., 2015).
 
     Parameters
@@ -164,6 +165,16 @@ class Residual(Layer):
         self._shortcut = None if shortcut is None else as_layer(shortcut)
         self._adopt()
 
+    @property
+    def layers(self) -> Sequential:
+        """The layers in a row."""
+        return self._main
+
+    @property
+    def shortcut(self) -> Layer | None:
+        """What the input goes through on the short way, or None."""
+        return self._shortcut
+
     def _children(self) -> dict[str, Layer]:
         return {"layers": self._main, **({"shortcut": self._shortcut} if self._shortcut is not None else {})}
 
@@ -173,6 +184,12 @@ class Residual(Layer):
         main, builder.nodes = builder.nodes, start
         if self._shortcut is not None:
             builder.child("shortcut", self._shortcut)
+        ends = [[builder.graph.shape(node) for node in nodes] for nodes in (main, builder.nodes)]
+        if ends[0] != ends[1]:
+            long, short = (", ".join(map(str, shapes)) for shapes in ends)
+            way = "the input has" if self._shortcut is None else "the shortcut makes it"
+            hint = "; a shortcut= can bring the input to that shape" if self._shortcut is None else ""
+            raise ValueError(f"{where}: the layers make samples of shape {long}, {way} {short}, and the two are added{hint}")
         builder.add("add", where, (), inputs=(*main, *builder.nodes))
 
     def get_config(self) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-import numpy as np
-
-from ._layer import Builder, Layer, Symbol, check_size, layer_from_config
+from ._layer import Builder, Layer, Symbol, layer_from_config, sample_shape
 from ._tables import unknown_name
 from ._training.net import Net
 from .layers.activation import by_name as activation_layers
@@ -18,10 +16,22 @@ def as_layer(layer: Layer | str) -> Layer:
     if isinstance(layer, Layer):
         return layer
     if not isinstance(layer, str):
-        raise TypeError(f"layers: expected a pynn.Layer or an activation's name, got {layer!r}")
+        raise TypeError(f"layers: expected a pynn.Layer or an activation's name, got {_told(layer)}")
     if layer not in activation_layers:
         raise unknown_name("activation", layer, activation_layers)
     return activation_layers[layer]()
+
+
+def _told(given: object) -> str:
+    """Return the text of what is no layer, and what was perhaps meant."""
+    if isinstance(given, type) and issubclass(given, Layer):
+        return f"the class {given.__name__}; call it: {given.__name__}(...)"
+    name = getattr(given, "__name__", None)
+    if name in activation_layers:
+        return f"the function {name}; write {name!r} or {type(activation_layers[name]()).__name__}()"
+    if isinstance(given, (list, tuple)) and given and all(isinstance(layer, (Layer, str)) for layer in given):
+        return f"a {type(given).__name__} of them; write them one by one, or with a star: Sequential(*layers)"
+    return repr(given)
 
 
 class Sequential(Net):
@@ -106,8 +116,22 @@ class Sequential(Net):
             return part
         return self._layers[self._place(index)]
 
+    def __getattr__(self, name: str) -> Any:
+        """Return the layer of a name, as ``model.head`` for ``model["head"]``."""
+        if name in self.__dict__.get("_names", ()):
+            return self[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(name for name in self._names if name is not None and name.isidentifier())]
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [*self._children()]
+
     def _place(self, index: int | str) -> int:
         if not isinstance(index, str):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"layer {index} is outside a net of {len(self)} layer{'s' * (len(self) != 1)}")
             return index
         names = [*self._children()]
         if index not in names:
@@ -139,6 +163,25 @@ class Sequential(Net):
         names.insert(index, name)
         self._replace(layers, names)
         return self
+
+    def extend(self, layers: Iterable[Layer | str]) -> Self:
+        """Add layers at the end; those of a Sequential bring their names."""
+        added = [*layers]
+        names = layers._names if isinstance(layers, Sequential) else [None] * len(added)
+        self._replace([*self._layers, *added], [*self._names, *names])
+        return self
+
+    def pop(self, index: int | str = -1) -> Layer:
+        """Take a layer out, and return it."""
+        layer: Layer = self[self._place(index)]
+        del self[index]
+        return layer
+
+    def __add__(self, other: Sequential) -> Sequential:
+        """Return the layers of both in a row, shared."""
+        if not isinstance(other, Sequential):
+            return NotImplemented
+        return Sequential().extend(self).extend(other)
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = {"layers": [{"class": type(layer).__name__, **layer.get_config()} for layer in self._layers]}
@@ -174,8 +217,16 @@ def Input(shape: int | Sequence[int]) -> Symbol:
     >>> model.output_shape
     (10,)
     """
-    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    return Symbol(None, (), tuple(check_size("shape", n) for n in sizes))
+    return Symbol(None, (), sample_shape(shape))
+
+
+def _symbols(name: str, given: Any) -> tuple[Symbol, ...]:
+    """Return symbols given alone, in a row or by name, or raise."""
+    symbols = given.values() if isinstance(given, Mapping) else given if isinstance(given, (list, tuple)) else (given,)
+    for symbol in symbols:
+        if not isinstance(symbol, Symbol):
+            raise TypeError(f"{name}: expected what pynn.Input and layers called with it give, got {type(symbol).__name__}")
+    return tuple(symbols)
 
 
 class Model(Net):
@@ -213,12 +264,9 @@ class Model(Net):
 
     def __init__(self, inputs: Symbol | Sequence[Symbol], outputs: Symbol | Sequence[Symbol] | Mapping[str, Symbol]) -> None:
         super().__init__()
-        self._inputs = (inputs,) if isinstance(inputs, Symbol) else tuple(inputs)
+        self._inputs = _symbols("inputs", inputs)
         self._output_names = [*outputs] if isinstance(outputs, Mapping) else None
-        self._outputs = (outputs,) if isinstance(outputs, Symbol) else tuple(outputs.values() if isinstance(outputs, Mapping) else outputs)
-        for symbol in (*self._inputs, *self._outputs):
-            if not isinstance(symbol, Symbol):
-                raise TypeError(f"Model: expected what pynn.Input and layers called with it give, got {type(symbol).__name__}")
+        self._outputs = _symbols("outputs", outputs)
         if not self._inputs or not self._outputs:
             raise ValueError("Model: expected at least one input and one output")
         if any(symbol.layer is not None for symbol in self._inputs):
@@ -278,6 +326,11 @@ class Model(Net):
         builder.nodes = tuple(n for s in self._outputs for n in nodes[s])
         if self._output_names is not None and len(builder.nodes) != len(self._output_names):
             raise ValueError("outputs: a named output must be a single array")
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, each once, in the order in which they are computed; their names are "0", "1" and so on."""
+        return tuple(self._parts.values())
 
     @property
     def input_shapes(self) -> tuple[tuple[int, ...], ...]:

@@ -149,7 +149,7 @@ def test_what_is_no_net() -> None:
     cases: list[tuple[Any, type[Exception], str]] = [
         (lambda: pynn.Model(other, y), ValueError, r"an input of shape \(3,\) that is not given"),
         (lambda: pynn.Model(y, y), ValueError, "inputs: expected what pynn.Input gave"),
-        (lambda: pynn.Model(x, np.ones(3)), TypeError, "float64"), (lambda: pynn.Model((), y), ValueError, "at least one"),
+        (lambda: pynn.Model(x, np.ones(3)), TypeError, "outputs: .*ndarray"), (lambda: pynn.Model((), y), ValueError, "at least one"),
         (lambda: pynn.Model(x, pynn.Linear(4, 2)(y)), ValueError, r"layer 1 \(Linear\).*\(3,\).*4"),
         (lambda: pynn.ReLU()(x, np.ones(3)), TypeError, "do not mix"),
         (lambda: pynn.Model((x, other), y)(np.ones((2, 3))), ValueError, "takes 2 inputs, got 1"),
@@ -175,7 +175,7 @@ def test_layers_of_branches() -> None:
     for got, want in zip(pynn.Parallel(f, "relu")(x), (f(x), np.maximum(x, 0)), strict=True):
         np.testing.assert_allclose(got, want)
     assert [*pynn.Residual(f, shortcut=g).state_dict()] == ["layers.0.weight", "layers.0.bias", "shortcut.weight", "shortcut.bias"]
-    with pytest.raises(ValueError, match=r"layer 0 \(Residual\): .*\(2,\) and \(3,\)"):
+    with pytest.raises(ValueError, match=r"layer 0 \(Residual\): .*\(2,\).*the input has \(3,\)"):
         pynn.Sequential(pynn.Residual(linear(3, 2, 0)))(x)
     with pytest.raises(ValueError, match="axis 0 is the batch"):
         pynn.Sequential(pynn.Concat("relu", "tanh", dim=0)).predict(x)

@@ -6,6 +6,8 @@ A new activation is tested with no edit here.
 import copy
 import json
 import pickle
+import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -411,3 +413,112 @@ def test_assigned_values_go_into_the_array_that_plans_point_to() -> None:
         weight.data = [1, 2, 3]
     with pytest.raises(TypeError, match=r"weight.grad: dtype object"):
         weight.grad = None
+
+
+# ---- arrays of state, parts, and what beginners write ------------------------------------------------------------------
+def stateful() -> list[pynn.Layer]:
+    return [
+        pynn.Linear(4, 2), pynn.Bilinear(4, 2, 3), pynn.BatchNorm1d(4), pynn.BatchNorm2d(4), pynn.LayerNorm(4), pynn.GroupNorm(2, 4),
+        pynn.RMSNorm(4), pynn.InstanceNorm1d(4, affine=True, track_running_stats=True), pynn.PReLU(4), pynn.Embedding(4, 2),
+        pynn.EmbeddingBag(4, 2), pynn.Conv2d(1, 2, 3), pynn.ConvTranspose1d(1, 2, 3),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", stateful(), ids=lambda layer: type(layer).__name__)
+def test_arrays_of_state_are_assigned_by_value(layer: Any) -> None:
+    for name, before in layer.state_dict().items():
+        held = layer._array(name)
+        new = 7 if before.ndim == 0 else rng.normal(size=before.shape).astype(before.dtype)
+        setattr(layer, name, new)
+        np.testing.assert_array_equal(layer.state_dict()[name], new)
+        assert layer._array(name) is held
+        if before.ndim:
+            setattr(layer, name, pynn.Parameter(before))
+            np.testing.assert_array_equal(getattr(layer, name), before)
+            setattr(layer, name, 0.5)
+            assert (held == 0.5).all()
+            with pytest.raises(ValueError, match=rf"{name}.*\(9, 9\), expected {re.escape(str(before.shape))}.*copied"):
+                setattr(layer, name, np.ones((9, 9)))
+        else:
+            with pytest.raises(TypeError, match=f"{name}: expected an integer"):
+                setattr(layer, name, 7.5)
+
+
+def test_what_a_layer_was_made_without_takes_no_values() -> None:
+    for layer, name in [(pynn.Linear(4, 2, bias=False), "bias"), (pynn.BatchNorm1d(4, affine=False), "weight")]:
+        with pytest.raises(AttributeError, match=f"made without {name}"):
+            setattr(layer, name, np.ones(2))
+
+
+def test_parts_within_parts() -> None:
+    shared = pynn.Linear(3, 3)
+    block = pynn.Residual(shared, pynn.BatchNorm1d(3), shared, shortcut=pynn.Linear(3, 3))
+    net = pynn.Sequential({"block": block, "act": "relu", "head": pynn.Linear(3, 2)})
+    assert [*net.children()] == [*net.layers]
+    assert [*block.named_children()] == [("layers", block.layers), ("shortcut", block.shortcut)]
+    names = ["", "block", "block.layers", "block.layers.0", "block.layers.1", "block.shortcut", "act", "head"]
+    assert [name for name, _ in net.named_modules()] == names
+    assert dict(net.named_modules())["block.layers.0"] is shared is block.layers[0]
+    met: list[pynn.Layer] = []
+    assert net.apply(met.append) is net
+    assert met[-1] is net
+    assert met.index(shared) < met.index(block.layers) < met.index(block)
+    assert sorted(map(id, met)) == sorted(map(id, net.modules()))
+    named = [*net.named_parameters()]
+    assert [p for _, p in named] == net.parameters()
+    assert "block.layers.0.weight" in dict(named)
+    assert "block.layers.2.weight" not in dict(named)
+    assert "block.layers.2.weight" in net.state_dict()
+
+
+def test_layers_by_name_and_lists_of_them() -> None:
+    head = pynn.Linear(4, 2)
+    net: Any = pynn.Sequential({"body": pynn.Linear(3, 4), "fit": "relu", "a b": "tanh", "head": head})
+    assert net.head is net["head"] is head
+    assert callable(net.fit)  # a method stays one
+    assert {"head", "summary"} <= {*dir(net)}
+    assert "a b" not in dir(net)
+    assert net._ipython_key_completions_() == ["body", "fit", "a b", "head"]
+    assert copy.deepcopy(net).head.out_features == 2
+    with pytest.raises(AttributeError, match="no attribute 'tail'"):
+        _ = net.tail
+    with pytest.raises(IndexError, match="layer 9 is outside a net of 4 layers"):
+        _ = net[9]
+    whole = net[:2] + net[2:]
+    assert [*whole] == [*net]
+    assert whole.head is head
+    assert whole.pop() is head
+    assert whole.pop("body") is net.body
+    assert [*whole.extend(["relu", head])][-1] is head
+    assert len(whole) == 4
+    with pytest.raises(ValueError, match="names must differ"):
+        net.extend(net[:1])
+    with pytest.raises(TypeError):
+        _ = net + "relu"
+    assert len(net) == 4
+
+
+MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: pynn.Sequential(pynn.Linear(2, 2), pynn.ReLU), TypeError, r"the class ReLU; call it: ReLU\(\.\.\.\)"),  # type: ignore[arg-type]
+    (lambda: pynn.Sequential(pynn.relu), TypeError, r"the function relu; write 'relu' or ReLU\(\)"),  # type: ignore[arg-type]
+    (lambda: pynn.Sequential([pynn.Linear(2, 2), "relu"]), TypeError, r"a list of them; .*Sequential\(\*layers\)"),  # type: ignore[arg-type]
+    (lambda: pynn.Conv2d(1, 2), TypeError, r"^Conv2d\.__init__\(\) missing 1 .*'kernel_size'"),  # type: ignore[call-arg]
+    (lambda: pynn.Dropout(q=1), TypeError, r"^Dropout\.__init__\(\) got an unexpected keyword argument 'q'"),  # type: ignore[call-arg]
+    (lambda: pynn.Input(None), TypeError, "shape: expected that of one sample.*None"),  # type: ignore[arg-type]
+    (lambda: pynn.Input((None, 64)), TypeError, r"no None for the batch, got \(None, 64\)"),  # type: ignore[arg-type]
+    (lambda: pynn.Model(pynn.Linear(4, 2), pynn.Linear(4, 2)), TypeError, "inputs: .*pynn.Input.*got Linear"),  # type: ignore[arg-type]
+    (lambda: pynn.Residual(pynn.Linear(4, 5))(np.ones((2, 4))), ValueError, r"\(5,\), the input has \(4,\).*shortcut="),
+    (lambda: pynn.Residual("relu", shortcut=pynn.Linear(4, 5))(np.ones((2, 4))), ValueError, r"\(4,\), the shortcut makes it \(5,\)"),
+    (lambda: pynn.Concat()(np.ones((2, 4)), np.ones((3, 4))), ValueError, "Concat: inputs of 2 and 3 rows do not go together"),
+    (lambda: pynn.Linear(64, 2)(np.ones((5, 1, 8, 8))), ValueError, r"in_features = 64.*Flatten\(\) before it makes 64"),
+    (lambda: pynn.Sequential(pynn.Linear(4, 2)).predict(np.ones(4)), ValueError, r"\(1,\).*in_features = 4.*one row.*X\[None\]"),
+    (lambda: pynn.Conv2d(3, 2, 3)(np.ones((5, 8, 8, 3))), ValueError, r"\(8, 8, 3\).*3 channels.*channels come first: \(3, 8, 8\)"),
+    (lambda: pynn.Conv2d(1, 2, 3)(np.ones((5, 2, 8, 8))), ValueError, r"\(2, 8, 8\) is not 1 channel with 2 axes"),
+    (lambda: pynn.Sequential(pynn.Conv2d(1, 2, 3)).predict(np.ones((5, 8, 8))), ValueError, r"\(8, 8\).*X\[:, None\] adds the axis"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "error", "message"), MISTAKES)
+def test_a_beginners_mistake_is_told_what_to_do(call: Callable[[], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()

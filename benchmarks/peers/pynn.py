@@ -159,7 +159,7 @@ def anatomy(net: Net, count: int) -> dict[str, tuple[float, float]]:
         history = model(net).fit(*data, callbacks=[profile], **settings)
     times = fits[0].times
     pieces: dict[str, tuple[float, float]] = {}
-    for what, _, _, flops, seconds in times["plan"]:
+    for what, _, _, flops, seconds, _ in times["plan"]:
         before = pieces.get(what, (0.0, 0.0))
         pieces[what] = before[0] + seconds / count, before[1] + flops
     pieces |= {name: (times[name] / count, 0.0) for name in ("gather", "loss", "update", "score")}

@@ -538,7 +538,8 @@ int pn_plan_step(const pn_plan *plan, size_t i, pn_step_info *info)
 {
     if (i >= plan->n_steps) return 0;
     const pn_step *s = &plan->steps[i];
-    *info = (pn_step_info){ s->what, s->node->where, i < plan->n_forward, s->flops, s->seconds };
+    const size_t node = (size_t)(s->node - plan->graph->nodes);
+    *info = (pn_step_info){ s->what, s->node->where, i < plan->n_forward, s->flops, s->seconds, node };
     return 1;
 }
 

@@ -490,7 +490,7 @@ PyObject *step_list(const pn_plan *plan)
     PyObject *list = PyList_New(0);
     pn_step_info s;
     for (size_t i = 0; list && pn_plan_step(plan, i, &s); i++) {
-        PyObject *step = Py_BuildValue("ssNdd", s.what, s.where, PyBool_FromLong(s.forward), s.flops, s.seconds);
+        PyObject *step = Py_BuildValue("ssNddn", s.what, s.where, PyBool_FromLong(s.forward), s.flops, s.seconds, (Py_ssize_t)s.node);
         if (!step || PyList_Append(list, step) < 0) Py_CLEAR(list);
         Py_XDECREF(step);
     }
@@ -536,7 +536,7 @@ static PyGetSetDef plan_getset[] = {
     { "tick", (getter)plan_tick, (setter)plan_set_tick, "What random layers' numbers depend on beside their seeds.", NULL },
     { "bytes", (getter)plan_bytes, NULL, "Size of the plan's arena.", NULL },
     { "bytes_apart", (getter)plan_bytes_apart, NULL, "What the plan's buffers would take if none shared its place.", NULL },
-    { "steps", (getter)plan_steps, NULL, "Each step: what it does, for which layer, in the forward pass?, FLOP, seconds.", NULL },
+    { "steps", (getter)plan_steps, NULL, "Each step: what it does, for which layer, in the forward pass?, FLOP, seconds, the graph's node.", NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };
 static PyType_Slot plan_slots[] = {

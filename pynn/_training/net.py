@@ -46,9 +46,8 @@ class Net(Described, abstract=True):
         self._watch: Watch | None = None
         self._health: Health | None = None
 
-    def _forget(self) -> None:
-        super()._forget()
-        self._seen = ()
+    def _forget(self, seen: bool = True) -> None:
+        super()._forget(seen)
         self._predictor: _core.Predictor | None = None
         self._predictor_key: object = None
 

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from html import escape
 
 from .. import _core
-from .._layer import Builder, Layer
+from .._layer import Builder, Layer, sample_shape
 from .._tables import check_count
 from ..layers.linear import Linear
-
-_WHERE = 47
-"""Characters of a layer's name that the core keeps."""
 
 
 class Table(str):
@@ -26,22 +23,22 @@ class Table(str):
 class Described(Layer, abstract=True):
     """A layer made of others, which can say what they are and what the engine makes of them."""
 
-    _seen: tuple[tuple[int, ...], ...] = ()
-    """The shapes of one sample of each input that the net met last in `fit`, `evaluate` or `predict`."""
-
     def _input_shapes(self) -> list[tuple[int, ...]]:
         """Return the shapes of one sample of each input, or nothing where the net does not know them."""
         first = next((layer for _, layer in self._leaves()), None)
         return list(self._seen) or ([(first.in_features,)] if isinstance(first, Linear) else [])
 
-    def summary(self, shape: Sequence[int] | None = None) -> Table:
+    def summary(self, shape: int | Sequence[int] | None = None) -> Table:
         """Return a table of the layers: the shape of a sample's output, parameters, their bytes, and arithmetic for a sample.
+
+        The arithmetic is that of products, two operations for each multiplication and addition; what layers without a product do
+        is little beside it and is not counted.
 
         Parameters
         ----------
-        shape : sequence of int, optional
+        shape : int or sequence of int, optional
             Of one sample; may be left out where the net knows it: a `Model`, one that starts with a `Linear`, or one that has met
-            samples in `fit` or `predict`. Without it shapes and arithmetic stay unknown.
+            samples in a call, `fit` or `predict`. Without it shapes and arithmetic stay unknown.
 
         Examples
         --------
@@ -59,21 +56,22 @@ class Described(Layer, abstract=True):
         table = ["  ".join(f"{text:{'<' if k < 3 else '>'}{widths[k]}}" for k, text in enumerate(line)).rstrip() for line in lines]
         return Table("\n".join([*table, end]))
 
-    def _table(self, shape: Sequence[int] | None) -> tuple[list[tuple[str, ...]], str]:
+    def _table(self, shape: int | Sequence[int] | None) -> tuple[list[tuple[str, ...]], str]:
         """Return the cells of `summary`, and its last line."""
-        shapes = [tuple(shape)] if shape is not None else self._input_shapes()
+        shapes = [sample_shape(shape)] if shape is not None else self._input_shapes()
         outputs: dict[str, str] = {}
         flops: dict[str, float] = {}
         if shapes:
             builder = Builder(self.dtype or "float32", shapes)
             self._build(builder, "")
             outputs = {path: ", ".join(map(str, ends)) for path, ends in builder.made}
-            for _, where, _, count, _ in _core.Plan(builder.finish(), 1, "predict").steps:
-                flops[where] = flops.get(where, 0) + count
+            for _, _, _, flop, _, node in _core.Plan(builder.finish(), 1, "predict").steps:
+                path, _ = builder.owners.get(node, ("", ""))
+                flops[path] = flops.get(path, 0) + flop
         rows: list[tuple[str, ...]] = []
         for name, layer in self._leaves():
             count, size = sum(p.data.size for p in layer.parameters()), sum(p.data.nbytes for p in layer.parameters())
-            done = flops.get(f"layer {name} ({type(layer).__name__})"[:_WHERE], 0)
+            done = flops.get(name, 0)
             rows.append((name, repr(layer), outputs.get(name, "?"), f"{count:,}", f"{size:,}", f"{done:,.0f}" if done else "-"))
         every = self.parameters()
         total, trained = sum(p.data.size for p in every), sum(p.data.size for p in every if p.requires_grad)
@@ -87,14 +85,14 @@ class Described(Layer, abstract=True):
         body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(type(self).__name__)}: {escape(end)}</p>"
 
-    def plan_summary(self, shape: tuple[int, ...] | None = None, *, rows: int = 32, mode: str = "train") -> Table:
+    def plan_summary(self, shape: int | Sequence[int] | None = None, *, rows: int = 32, mode: str = "train") -> Table:
         """Return a table of what the engine does for a batch: its steps, what is fused, arithmetic and memory.
 
         Parameters
         ----------
-        shape : tuple of int, optional
+        shape : int or sequence of int, optional
             Of one sample; may be left out where the net knows it: a `Model`, one that starts with a `Linear`, or one that has met
-            samples in `fit` or `predict`.
+            samples in a call, `fit` or `predict`.
         rows : int
             Samples in the batch.
         mode : {'train', 'backward', 'predict'}
@@ -109,14 +107,14 @@ class Described(Layer, abstract=True):
         linear               layer 2 (Linear)   480
         2 steps, 1,120 FLOP; ... bytes of memory for buffers that would take ... if none shared its place
         """
-        shapes = [shape] if shape is not None else self._input_shapes()
+        shapes = [sample_shape(shape)] if shape is not None else self._input_shapes()
         if not shapes:
             raise ValueError("shape: expected that of one sample, such as (1, 28, 28): this net does not know it before fit or predict")
         check_count("rows", rows, 1)
         builder = Builder(self.dtype or "float32", shapes)
         self._build(builder, "")
         plan = _core.Plan(builder.finish(), rows, mode)
-        lines = [("step", "layer", "FLOP"), *((what, where, f"{flops:,.0f}" if flops else "") for what, where, _, flops, _ in plan.steps)]
+        lines = [("step", "layer", "FLOP"), *((what, where, f"{flops:,.0f}" if flops else "") for what, where, _, flops, *_ in plan.steps)]
         widths = [max(len(line[k]) for line in lines) for k in range(3)]
         table = [f"{what:<{widths[0]}}  {where:<{widths[1]}}  {flops:>{widths[2]}}" for what, where, flops in lines]
         total = sum(step[3] for step in plan.steps)

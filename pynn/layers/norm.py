@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from .._layer import Array, Buffer, Builder, Layer, Parameter, check_dtype, check_size
 
@@ -47,23 +47,13 @@ class _Norm(Layer, abstract=True):
             self._buffers["running_var"] = Buffer(np.ones(states, self.dtype), "running_var")
             self._buffers["num_batches_tracked"] = Buffer(np.zeros((), np.int64), "num_batches_tracked")
 
-    def _array(self, name: str) -> Array | None:
-        found = self._parameters.get(name) or self._buffers.get(name)
-        return None if found is None else found.data
-
-    def _assign(self, name: str, value: Array | None) -> None:
-        array = self._array(name)
-        if array is None:
-            raise AttributeError(f"this {type(self).__name__} was made without {name}")
-        array[...] = value
-
     @property
     def weight(self) -> Array | None:
         """The scales, a live view, or None; assigning copies into it."""
         return self._array("weight")
 
     @weight.setter
-    def weight(self, value: Array | None) -> None:
+    def weight(self, value: ArrayLike) -> None:
         self._assign("weight", value)
 
     @property
@@ -72,7 +62,7 @@ class _Norm(Layer, abstract=True):
         return self._array("bias")
 
     @bias.setter
-    def bias(self, value: Array | None) -> None:
+    def bias(self, value: ArrayLike) -> None:
         self._assign("bias", value)
 
     def _learnt(self) -> tuple[bool, bool]:
@@ -117,7 +107,7 @@ class _Tracking(_Norm, abstract=True):
         return self._array("running_mean")
 
     @running_mean.setter
-    def running_mean(self, value: Array | None) -> None:
+    def running_mean(self, value: ArrayLike) -> None:
         self._assign("running_mean", value)
 
     @property
@@ -126,7 +116,7 @@ class _Tracking(_Norm, abstract=True):
         return self._array("running_var")
 
     @running_var.setter
-    def running_var(self, value: Array | None) -> None:
+    def running_var(self, value: ArrayLike) -> None:
         self._assign("running_var", value)
 
     @property
@@ -134,6 +124,10 @@ class _Tracking(_Norm, abstract=True):
         """How many batches the running averages have seen, or None."""
         count = self._array("num_batches_tracked")
         return None if count is None else int(count)
+
+    @num_batches_tracked.setter
+    def num_batches_tracked(self, value: int) -> None:
+        self._assign("num_batches_tracked", check_size("num_batches_tracked", value))
 
     def reset_running_stats(self) -> None:
         """Set the running averages to where they start: means 0, variances 1, no batches."""

@@ -3,6 +3,8 @@
  * Both are spoken of by the convolution's sides: x is its input and the transpose's output, y the other. Here are shapes and what is
  * decided when the net is planned; how it runs is in convolve.c. */
 #include "convolution.h"
+#include <stdio.h>
+#include <string.h>
 
 enum { TRANSPOSED, IN, OUT, GROUPS, HAS_BIAS, MODE, AXES, PER_AXIS = 6 };   /* config; for each axis then kernel_size and what follows */
 enum { KERNEL, STRIDE, DILATION, BEFORE, AFTER, EXTRA };
@@ -44,6 +46,22 @@ static double extent(const pn_node *n, const pn_shape *in)
     return all;
 }
 
+/* The sample, whose shape and the weight's are given as text, does not fit: says so, and what was perhaps meant. */
+static pn_status misfit(const pn_node *node, const pn_shape *input, const char *sample, const char *weight, pn_error *error)
+{
+    const size_t n = axes(node), in = (size_t)node->config[IN];
+    char hint[120] = "", text[80];
+    if (input->ndim == n && in == 1) snprintf(hint, sizeof hint, "; X[:, None] adds the axis of the channel");
+    if (input->ndim == n + 1 && input->dim[n] == in) {
+        pn_shape first = { n + 1, { in } };
+        memcpy(first.dim + 1, input->dim, n * sizeof *first.dim);
+        pn_shape_text(&first, text, sizeof text);
+        snprintf(hint, sizeof hint, "; channels come first: %s", text);
+    }
+    return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s is not %zu channel%s with %zu ax%s (weight has shape %s)%s",
+                   node->where, sample, in, in == 1 ? "" : "s", n, n == 1 ? "is" : "es", weight, hint);
+}
+
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     const pn_shape *input = inputs[0];
@@ -64,8 +82,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     char a[80], b[80];
     pn_shape_text(input, a, sizeof a);
     pn_shape_text(&weight, b, sizeof b);
-    if (input->ndim != n + 1 || input->dim[0] != in)
-        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s is not %zu channels with %zu axes (weight has shape %s)", node->where, a, in, n, b);
+    if (input->ndim != n + 1 || input->dim[0] != in) return misfit(node, input, a, b, error);
     node->shape = (pn_shape){ n + 1, { out } };
     for (size_t i = 0; i < n; i++) {
         const double size = out_size(node, i, (double)input->dim[i + 1]);

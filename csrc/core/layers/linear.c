@@ -1,8 +1,21 @@
 /* linear.c - y = x W^T + b over the last dimension, with the activation behind it fused into the product. */
 #include "layers.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { WEIGHT, BIAS };
+
+/* The sample does not fit: says so, and what was perhaps forgotten. */
+static pn_status misfit(const pn_node *node, const pn_shape *input, size_t in, size_t out, pn_error *error)
+{
+    char text[80], hint[80] = "";
+    pn_shape_text(input, text, sizeof text);
+    const size_t all = pn_count(input);
+    if (input->ndim == 3 || (input->ndim > 1 && all == in)) snprintf(hint, sizeof hint, "; Flatten() before it makes %zu of these", all);
+    else if (input->ndim == 1 && all == 1) snprintf(hint, sizeof hint, "; one row of values is X[None]");
+    return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s does not end in in_features = %zu (weight has shape (%zu, %zu))%s",
+                   node->where, text, in, out, in, hint);
+}
 
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
@@ -11,12 +24,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     if (node->n_config != 3 || !pn_is_count(node->config[0]) || !pn_is_count(node->config[1]))
         return pn_fail(error, PN_BAD_VALUE, "%s: in_features and out_features must be non-negative integers", node->where);
     size_t in = (size_t)node->config[0], out = (size_t)node->config[1];
-    if (input->ndim == 0 || input->dim[input->ndim - 1] != in) {
-        char text[80];
-        pn_shape_text(input, text, sizeof text);
-        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s does not end in in_features = %zu (weight has shape (%zu, %zu))",
-                       node->where, text, in, out, in);
-    }
+    if (input->ndim == 0 || input->dim[input->ndim - 1] != in) return misfit(node, input, in, out, error);
     node->shape = *input;
     node->shape.dim[input->ndim - 1] = out;
     node->n_slots = node->config[2] != 0 ? 2 : 1;
