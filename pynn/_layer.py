@@ -278,6 +278,13 @@ class Layer:
         self._owners: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._forget()
 
+    def _beside(self) -> dict[str, Any]:
+        """Return what a file keeps of it beside layers and arrays: plain JSON types by name."""
+        return {}
+
+    def _take_beside(self, facts: Mapping[str, Any]) -> None:
+        """Take that up from a file, which may be anybody's."""
+
     def _forget(self, seen: bool = True) -> None:
         """Drop the plans, which borrow the parameters' memory, here and in the nets that this layer is part of; and the shapes seen."""
         if seen:

@@ -226,7 +226,7 @@ class Loss:
     # ---- settings -------------------------------------------------------------------------------------------------
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make a loss like this one, as plain JSON types."""
-        plain = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in self._values.items()}
+        plain = {name: value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value for name, value in self._values.items()}
         return {**plain, "reduction": self.reduction}
 
     def __repr__(self) -> str:

@@ -337,7 +337,9 @@ def save_file(tensors: Mapping[str, ArrayLike], path: str | os.PathLike[str], me
 def save(model: Layer, path: str | os.PathLike[str]) -> None:
     """Write a model, its architecture and its state, as a safetensors file; ``model.save(path)`` is the same.
 
-    The arrays have PyTorch's names, and the architecture, what ``get_config`` returns, stands as JSON in the metadata. `load` reads it.
+    The arrays have PyTorch's names, and the architecture, what ``get_config`` returns, stands as JSON in the metadata. `load` reads it. The
+    loss that a net was last fitted with goes with it, unless a function of yours is in it, and its ``classes_``: so ``predict_proba``,
+    ``evaluate`` and ``partial_fit`` of what was loaded are those of what was saved. The optimizer does not: see `pynn.Checkpoint`.
 
     Parameters
     ----------
@@ -363,7 +365,7 @@ def save(model: Layer, path: str | os.PathLike[str]) -> None:
 
 
 def describe(model: Layer) -> str:
-    """Return as JSON what a model is beside its arrays: its layers, which of its parameters are frozen, and which are one."""
+    """Return as JSON what a model is beside its arrays: its layers, which of its parameters are frozen, which are one, and its loss."""
     state = model._all_state()
     first = {id(a): name for name, a in reversed(state.items())}
     facts = {
@@ -371,6 +373,7 @@ def describe(model: Layer) -> str:
         "model": {"class": type(model).__name__, **model.get_config()},
         "frozen": [name for name, p in model._all_parameters().items() if not p.requires_grad],
         "shared": {name: first[id(a)] for name, a in state.items() if first[id(a)] != name},
+        **model._beside(),
     }
     try:
         return json.dumps(facts, separators=(",", ":"))
@@ -416,6 +419,7 @@ def _build(text: str, arrays: Mapping[str, Array], path: str) -> Layer:
         parameters = model._all_parameters()
         for name in facts["frozen"]:
             parameters[name].requires_grad = False
+        model._take_beside(facts)
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, StopIteration, TypeError, ValueError) as error:
         raise ValueError(f"{path}: its architecture and its arrays make no model: {str(error)[:500]}") from error
     return model

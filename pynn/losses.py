@@ -185,10 +185,14 @@ def _make(index: int, row: Mapping[str, Any]) -> type[Loss]:
     return cls
 
 
-def get(loss: str | Loss) -> Loss:
-    """Return the loss that a name stands for; a loss is returned as it is."""
+def get(loss: Any) -> Loss:
+    """Return the loss that a name or a function of yours stands for; a loss is returned as it is."""
     if isinstance(loss, Loss):
         return loss
+    if isinstance(loss, type) and issubclass(loss, Loss):
+        raise TypeError(f"loss: expected a loss, got its class; make one: {loss.__name__}()")
+    if callable(loss):
+        return FunctionLoss(loss)
     if loss not in by_name:
         raise unknown_name("loss", loss, by_name)
     return by_name[loss]()

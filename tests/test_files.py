@@ -274,6 +274,63 @@ def test_a_drawn_net_and_shared_layers_return(tmp_path: Path) -> None:
     assert loaded.predict(x).tobytes() == twice.predict(x).tobytes()
 
 
+def test_a_loaded_net_knows_what_it_was_fitted_for(tmp_path: Path) -> None:
+    """Logits become probabilities, data are scored, and labels are known, as by the net that was saved; twice over."""
+    X = np.random.default_rng(0).normal(size=(30, 4)).astype("f4")
+    y = np.array(["cat", "dog", "emu"])[np.arange(30) % 3]
+    net = pynn.Sequential(pynn.Linear(4, 3, seed=0)).partial_fit(X, y, classes=["cat", "dog", "emu"], seed=0)
+    weighted = pynn.CrossEntropyLoss(weight=[1, 2, 3], label_smoothing=np.float32(0.5))
+    net.partial_fit(X, y, loss=weighted, seed=0).save(tmp_path / "a")
+    pynn.load(tmp_path / "a").save(tmp_path / "b")
+    other = pynn.load(tmp_path / "b")
+    assert other.predict_proba(X).tobytes() == net.predict_proba(X).tobytes()
+    assert other.evaluate(X, np.arange(30) % 3) == net.evaluate(X, np.arange(30) % 3)
+    assert not np.isnan(other.health(X, np.arange(30) % 3)["0"].gradient)
+    assert other.partial_fit(X, y).classes_.tolist() == ["cat", "dog", "emu"]
+    ends = pynn.Sequential(pynn.Linear(4, 1, seed=0), "sigmoid")
+    ends.fit(X, np.arange(30) % 2, loss="bce", seed=0)
+    ends.save(tmp_path / "c")  # computed at the logits, by its name
+    assert pynn.load(tmp_path / "c").evaluate(X, np.arange(30) % 2) == ends.evaluate(X, np.arange(30) % 2)
+
+
+def test_losses_of_several_outputs_are_saved_by_name(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(30, 4)).astype("f4")
+    Y = {"sort": np.arange(30) % 3, "size": X[:, 0]}
+    x = pynn.Input(4)
+    mean, var = pynn.Linear(4, 1, seed=0)(x), pynn.Softplus()(pynn.Linear(4, 1, seed=1)(x))
+    net = pynn.Model(x, {"sort": pynn.Linear(4, 3, seed=2)(x), "mean": mean, "var": var})
+    targets = {("mean", "var"): Y["size"], "sort": Y["sort"]}
+    net.fit(X, targets, loss={("mean", "var"): "gaussian_nll", "sort": "cross_entropy"}, loss_weights={"sort": 0.5}, seed=0)
+    net.save(tmp_path / "a")
+    assert pynn.load(tmp_path / "a").evaluate(X, targets) == net.evaluate(X, targets)
+    net.fit(X, [*targets.values()][::-1], loss=["cross_entropy", "gaussian_nll"], seed=0)
+    net.save(tmp_path / "b")
+    assert pynn.load(tmp_path / "b").evaluate(X, targets) == net.evaluate(X, targets)
+
+
+def test_a_function_of_ones_own_stays_out_of_the_file(tmp_path: Path) -> None:
+    X = np.eye(4, dtype="f4")
+    net = pynn.Sequential(pynn.Linear(4, 1, seed=0))
+    net.fit(X, np.ones(4), loss=lambda x, t: (((x[:, 0] - t) ** 2).mean(), 2 * (x - t[:, None]) / len(x)), seed=0)
+    net.save(tmp_path / "a")
+    with pytest.raises(ValueError, match="loss: expected one"):
+        pynn.load(tmp_path / "a").evaluate(X, np.ones(4))
+
+
+@pytest.mark.parametrize(
+    "fitted",
+    [3, {"loss": "mse"}, {"loss": "reul", "loss_weights": None}, {"loss": 3, "loss_weights": None}, {"loss": [[]], "loss_weights": ["x"]},
+     {"loss": {"class": "FunctionLoss"}, "loss_weights": None}, {"loss": {"class": "MSELoss", "delta": 1}, "loss_weights": None},
+     {"loss": {"named": [3]}, "loss_weights": None}, {"classes": [[1], 2]}, {"classes": {"a": 1}}, {"classes": [None]}],
+)  # fmt: skip
+def test_a_broken_memory_of_the_loss_is_an_error(tmp_path: Path, fitted: Any) -> None:
+    net = pynn.Sequential(pynn.Linear(2, 1))
+    facts = json.loads(io.describe(net)) | {"fitted": fitted}
+    io.save_file(net.state_dict(), tmp_path / "a", {io.ARCHITECTURE: json.dumps(facts)})
+    with pytest.raises(ValueError, match="make no model"):
+        pynn.load(tmp_path / "a")
+
+
 def test_loading_draws_no_seed(tmp_path: Path) -> None:
     net().save(tmp_path / "m")
     pynn.manual_seed(3)

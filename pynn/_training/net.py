@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 
 from .. import _core, io, optim
 from .._layer import Array, Builder, real_array
-from .._loss import Loss
 from .._optimizer import Optimizer
 from .._random import draw_seed
 from .._tables import check_count
@@ -25,7 +24,7 @@ from .feed import Batches, Validation, as_core, class_places, rows_of
 from .find_lr import LRSweep, rates, sweep
 from .health import Health, Watch, measure
 from .history import History
-from .objective import Objective, probabilities
+from .objective import Losses, Objective, OneLoss, losses_of, plain_losses, probabilities
 from .progress import Progress
 from .rows import class_weights, combined, sample_weights, split
 from .summary import Described
@@ -87,6 +86,29 @@ class Net(Described, abstract=True):
         """Write architecture and state as a safetensors file, whole or not at all; `pynn.load` reads it, see `pynn.io.save`."""
         io.save(self, path)
 
+    def _beside(self) -> dict[str, Any]:
+        """Return what it was fitted for: the losses, how much each counts, and the classes."""
+        loss, counts = self._goal if self._goal is not None else (None, None)
+        plain, counts = plain_losses(loss), counts if self._fitted is None else self._fitted.weights
+        fitted = {} if plain is None else {"loss": plain, "loss_weights": counts}
+        return {"fitted": fitted | ({} if self.classes_ is None else {"classes": self.classes_.tolist()})}
+
+    def _take_beside(self, facts: Mapping[str, Any]) -> None:
+        fitted = facts.get("fitted", {})
+        if "loss" in fitted:
+            counts = fitted["loss_weights"]
+            self._goal = losses_of(fitted["loss"]), None if counts is None else [float(w) for w in counts]
+        if "classes" in fitted:
+            self.classes_ = np.unique(np.asarray(fitted["classes"]))
+            if self.classes_.dtype.kind not in "biufU":
+                raise ValueError("its classes are neither numbers nor text")
+
+    def _objective_of(self, X: Any) -> Objective | None:
+        """Return what the net was last fitted for, also before it was saved; None of a net that never was."""
+        if self._fitted is None and self._goal is not None:
+            self._fitted = self._objective(*self._goal, self._data(X, "X"))
+        return self._fitted
+
     # ---- what a kind of net says of itself ------------------------------------------------------------------------
     _output_names: list[str] | None = None
 
@@ -147,7 +169,7 @@ class Net(Described, abstract=True):
         X: Any,
         y: Any = None,
         *,
-        loss: str | Loss | Sequence[str | Loss] | Mapping[str, str | Loss],
+        loss: Losses,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         optimizer: str | Optimizer = "adam",
         epochs: int = 1,
@@ -178,9 +200,9 @@ class Net(Described, abstract=True):
             The loss's target: class indices (integers) of shape (rows,), for outputs (classes, d1, ...) a sample of shape
             (rows, d1, ...); or numbers like the output; for a `FunctionLoss` any array of as many rows. Of a net of several outputs
             one for each loss, as a list, or a mapping with the keys of `loss`. None where the loss has no target.
-        loss : str or Loss, or one for each output
-            A name of `pynn.losses`, or a loss. ``"cross_entropy"`` on a net that ends in Softmax, and ``"bce"`` on one that ends
-            in Sigmoid, are computed at the logits, which is the same and stable. For a net of several outputs a list, or a mapping
+        loss : str, Loss or function, or one for each output
+            A name of `pynn.losses`, a loss, or a function of yours, see `pynn.losses.FunctionLoss`. ``"cross_entropy"`` on a net that ends in Softmax,
+            and ``"bce"`` on one that ends in Sigmoid, are computed at the logits, which is the same and stable. For a net of several outputs a list, or a mapping
             by the outputs' names. A loss of several inputs takes as many outputs, in the order of its call: the next ones of the
             list, or those of a tuple of names, as in ``{("mean", "var"): "gaussian_nll", "class": "cross_entropy"}``.
         loss_weights : sequence or mapping of float, optional
@@ -409,7 +431,7 @@ class Net(Described, abstract=True):
         X: Any,
         y: Any,
         *,
-        loss: str | Loss | Sequence[str | Loss] | Mapping[str, str | Loss],
+        loss: Losses,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         optimizer: str | Optimizer = "adam",
         lr_min: float = 1e-7,
@@ -485,7 +507,7 @@ class Net(Described, abstract=True):
         X: Any,
         y: Any,
         *,
-        loss: str | Loss | Sequence[str | Loss] | Mapping[str, str | Loss] | None = None,
+        loss: Losses | None = None,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         optimizer: str | Optimizer | None = None,
         sample_weight: ArrayLike | None = None,
@@ -537,7 +559,7 @@ class Net(Described, abstract=True):
         y: Any,
         classes: ArrayLike | None = None,
         *,
-        loss: str | Loss | None = None,
+        loss: OneLoss | None = None,
         optimizer: str | Optimizer | None = None,
         batch_size: int | None = None,
         sample_weight: ArrayLike | None = None,
@@ -609,16 +631,16 @@ class Net(Described, abstract=True):
         X: Any,
         y: Any,
         *,
-        loss: str | Loss | Sequence[str | Loss] | Mapping[str, str | Loss] | None = None,
+        loss: Losses | None = None,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         sample_weight: ArrayLike | None = None,
         metrics: Any = None,
     ) -> dict[str, float]:
         """Return ``{"loss": ..., "accuracy": ...}`` on other data; ``loss`` and ``metrics`` default to those of the last ``fit``."""
         data = self._data(X, "X")
-        if loss is None and self._fitted is None:
+        objective = self._objective_of(X) if loss is None else self._objective(loss, loss_weights, data)
+        if objective is None:
             raise ValueError("loss: expected one, since this model has not been fitted")
-        objective = self._fitted if loss is None and self._fitted else self._objective(loss, loss_weights, data)
         if metrics is not None:
             objective = objective.measuring(metrics)
         graph = self._graph(data, objective.skip)
@@ -684,9 +706,9 @@ class Net(Described, abstract=True):
         data = self._data(X, "X")
         if not len(data[0]):
             raise ValueError("X: expected at least one row")
-        if y is not None and loss is None and self._fitted is None:
+        objective = None if y is None else self._objective(loss, None, data) if loss is not None else self._objective_of(X)
+        if y is not None and objective is None:
             raise ValueError("loss: expected one, since this model has not been fitted")
-        objective = None if y is None else self._objective(loss, None, data) if loss is not None else self._fitted
         graph, owners = self._built(data, objective.skip if objective else frozenset(), training=False)
         target = objective.targets(y, len(data[0]), graph, "y") if objective else None
         lock = self._enter()
@@ -730,7 +752,8 @@ class Net(Described, abstract=True):
         if isinstance(out, tuple):
             raise ValueError(f"predict_proba: this net has {len(out)} outputs; use predict")
         last = self._tails()[-1][1] if self._tails() else ""
-        found = probabilities(np.asarray(out), last, self._fitted.losses[0] if self._fitted else None)
+        objective = self._objective_of(X)
+        found = probabilities(np.asarray(out), last, objective.losses[0] if objective else None)
         if found is None:
             raise ValueError("predict_proba needs a net that ends in Softmax or Sigmoid, or was fitted with a classification loss")
         return found
@@ -738,7 +761,8 @@ class Net(Described, abstract=True):
     def predict_class(self, X: ArrayLike) -> Array:
         """Return class indices: the largest output of each row, or for a single output whether its probability is over 1/2."""
         out = self.predict(X)
-        by_class = self._fitted is not None and self._fitted.losses[0]._by_class
+        objective = self._objective_of(X)
+        by_class = objective is not None and objective.losses[0]._by_class
         if isinstance(out, tuple) or not (out.ndim == 2 or (by_class and out.ndim > 2)) or out.shape[1] == 0:
             got = f"{len(out)} outputs" if isinstance(out, tuple) else f"shape {out.shape}"
             raise ValueError(f"predict_class needs one row of outputs a sample, got {got}")

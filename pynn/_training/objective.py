@@ -6,8 +6,8 @@ import copy
 import itertools
 import math
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -44,6 +44,10 @@ Scores = Sequence[tuple[float, float, int, int, int]]
 
 
 Key = str | tuple[str, ...]
+
+OneLoss: TypeAlias = str | Loss | Callable[[Array, Array], tuple[Any, Any]]
+Losses: TypeAlias = OneLoss | Sequence[OneLoss] | Mapping[Any, OneLoss]
+"""What `fit` takes as its loss."""
 
 
 class Objective:
@@ -179,6 +183,33 @@ class Objective:
             counted = values if loss._row["kind"] == "e" else rows
             logs["accuracy"] = correct / counted if counted else math.nan
         return logs
+
+
+def plain_losses(loss: Any) -> Any:
+    """Return what `fit` took as its loss as JSON has it; None where a function of somebody's is in it, which no file holds."""
+    if isinstance(loss, Mapping):
+        each = [[[key] if isinstance(key, str) else [*key], plain_losses(one)] for key, one in loss.items()]
+        return None if any(one is None for _, one in each) else {"named": each}
+    if isinstance(loss, (list, tuple)):
+        plain = [plain_losses(one) for one in loss]
+        return None if None in plain else plain
+    if isinstance(loss, Loss) and type(loss) in losses.by_name.values():
+        return {"class": type(loss).__name__, **loss.get_config()}
+    return loss if isinstance(loss, str) else None
+
+
+def losses_of(plain: Any) -> Any:
+    """Return what `plain_losses` was given; whatever else is there is an error."""
+    if isinstance(plain, list):
+        return [losses_of(one) for one in plain]
+    if isinstance(plain, dict) and "named" in plain:
+        return {key[0] if len(key) == 1 else tuple(map(str, key)): losses_of(one) for key, one in plain["named"]}
+    if isinstance(plain, dict):
+        settings = {**plain}
+        name = settings.pop("class")
+        return next(cls for cls in losses.by_name.values() if cls.__name__ == name)(**settings)
+    losses.get(plain)
+    return plain
 
 
 def probabilities(out: Array, last: str, loss: Loss | None) -> Array | None:
