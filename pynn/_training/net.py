@@ -201,10 +201,11 @@ class Net(Described, abstract=True):
             (rows, d1, ...); or numbers like the output; for a `FunctionLoss` any array of as many rows. Of a net of several outputs
             one for each loss, as a list, or a mapping with the keys of `loss`. None where the loss has no target.
         loss : str, Loss or function, or one for each output
-            A name of `pynn.losses`, a loss, or a function of yours, see `pynn.losses.FunctionLoss`. ``"cross_entropy"`` on a net that ends in Softmax,
-            and ``"bce"`` on one that ends in Sigmoid, are computed at the logits, which is the same and stable. For a net of several outputs a list, or a mapping
-            by the outputs' names. A loss of several inputs takes as many outputs, in the order of its call: the next ones of the
-            list, or those of a tuple of names, as in ``{("mean", "var"): "gaussian_nll", "class": "cross_entropy"}``.
+            A name of `pynn.losses`, a loss, or a function of yours, see `pynn.losses.FunctionLoss`. ``"cross_entropy"`` on a net that
+            ends in Softmax, and ``"bce"`` on one that ends in Sigmoid, are computed at the logits, which is the same and stable. For a
+            net of several outputs a list, or a mapping by the outputs' names. A loss of several inputs takes as many outputs, in the
+            order of its call: the next ones of the list, or those of a tuple of names, as in ``{("mean", "var"): "gaussian_nll",
+            "class": "cross_entropy"}``.
         loss_weights : sequence or mapping of float, optional
             How much each loss counts in their sum.
         optimizer : str or Optimizer
