@@ -512,6 +512,8 @@ class CSVLogger(Callback):
 class TensorBoard(Callback):
     """Writes for TensorBoard, through the writer of PyTorch or tensorboardX, whichever is installed.
 
+    A training that goes on from a checkpoint goes on with its curves too: TensorBoard drops what was written after the checkpoint.
+
     Parameters
     ----------
     log_dir : str or path
@@ -526,13 +528,26 @@ class TensorBoard(Callback):
     def __init__(self, log_dir: str | os.PathLike[str] = "runs") -> None:
         self.log_dir = os.fspath(log_dir)
         self._writer: Any = None
+        self._known = 0
+        self._kind: Any = None
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Open the writer."""
-        self._writer = _summary_writer()(self.log_dir)
+        """Find the writer; it is opened when there is something to write."""
+        self._kind, self._known = _summary_writer(), 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how many epochs have been written."""
+        return {"epochs": self._known}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take it up."""
+        self._known = int(state["epochs"])
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Write the numbers, those of validation data under the same names as their twins, and the learning rate."""
+        if self._writer is None:
+            self._writer = self._kind(self.log_dir, purge_step=self._known or None)
+        self._known = epoch + 1
         for name, value in logs.items():
             part = "validation" if name.startswith("val_") else "train"
             self._writer.add_scalar(f"{name.removeprefix('val_')}/{part}", value, epoch)

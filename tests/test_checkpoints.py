@@ -265,6 +265,43 @@ def test_after_kill_9(tmp_path: Path) -> None:
     assert whole == resumed
 
 
+def test_health_goes_on(tmp_path: Path) -> None:
+    """Every epoch's health is there again, and the last one's also where nothing is left to train."""
+    path, whole = tmp_path / "t", net()
+    monitor = cb.HealthMonitor(dead=1.0)
+    known = train(whole, epochs=4, callbacks=[monitor]).health
+    train(net(), epochs=2, callbacks=[cb.HealthMonitor(dead=1.0), pynn.Checkpoint(path)])
+    done = net()
+    assert [str(h) for h in train(done, epochs=2, callbacks=[monitor], resume_from=path).health] == [str(h) for h in known[:2]]
+    assert str(done.health()) == str(known[1])
+    assert [h.epoch for h in train(done, epochs=4, callbacks=[monitor], resume_from=path).health] == [0, 1, 2, 3]
+    assert done.health().epoch == 3
+    train(net(), epochs=1, callbacks=[pynn.Checkpoint(path)], health=False)
+    train(done, epochs=1, resume_from=path)
+    with pytest.raises(ValueError, match="health=False"):
+        done.health()
+
+
+def test_curves_of_tensorboard_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An epoch that is trained again after the checkpoint is not there twice."""
+    pytest.importorskip("tensorboardX")
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    path, logs = tmp_path / "t", tmp_path / "logs"
+
+    def fail(epoch: int, _: Any) -> None:
+        if epoch == 3:
+            raise Stopped
+
+    train(net(), epochs=2, callbacks=[cb.TensorBoard(logs), pynn.Checkpoint(path)])
+    with pytest.raises(Stopped):
+        train(net(), epochs=6, callbacks=[cb.TensorBoard(logs), fail], resume_from=path)
+    hist = train(net(), epochs=6, callbacks=[cb.TensorBoard(logs)], resume_from=path)
+    found = events.EventAccumulator(str(logs))
+    found.Reload()
+    assert [e.step for e in found.Scalars("loss/train")] == [*range(6)]
+    assert [e.value for e in found.Scalars("loss/train")] == pytest.approx(hist.history["loss"], rel=1e-6)
+
+
 def test_the_model_in_a_checkpoint_can_be_loaded(tmp_path: Path) -> None:
     model = net()
     train(model, callbacks=[pynn.Checkpoint(tmp_path / "t")])
@@ -293,6 +330,7 @@ def test_what_does_not_fit_is_an_error_and_changes_nothing(tmp_path: Path) -> No
         ({"batch_size": 9}, "batch_size was 8, and is 9"),
         ({"shuffle": False}, "shuffle was True"),
         ({"seed": 4}, "seed was 3"),
+        ({"loss": pynn.CrossEntropyLoss(label_smoothing=0.1)}, "loss was .*, and is .*label_smoothing=0.1"),
     ]:
         with pytest.raises(ValueError, match=text):
             train(model, resume_from=path, **wrong)  # type: ignore[arg-type]
@@ -318,6 +356,7 @@ def test_what_does_not_fit_is_an_error_and_changes_nothing(tmp_path: Path) -> No
         *(("epoch", -1), ("epoch", 1e308), ("batch", 10**30), ("batch", 6), ("batch", -1), ("scores", {"a": 1}), ("scores", [[1, 1, 1]])),
         *(("scores", []), ("history", {"loss": ["x"]}), ("random", {"": [0, 10**30]}), ("callbacks", None), ("settings", {"steps": 2**63})),
         *(("callbacks", {"EarlyStopping/0": {"best": 0}}), ("callbacks", {"EarlyStopping/0": {"best": "x"}}), ("seed", 10**30)),
+        *(("health", [3]), ("health", [[[["0", "Linear", 1]], 1, 1, 0]]), ("last_health", 0), ("last_health", [[[0]], 0, 0, 0])),
     ],
 )
 def test_a_broken_checkpoint_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: Any) -> None:

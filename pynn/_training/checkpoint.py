@@ -15,6 +15,7 @@ from .._layer import Layer
 from .._optimizer import Optimizer
 from .._random import check_seed
 from ..callbacks import Callback
+from .health import Health
 from .history import History
 from .objective import Scores
 
@@ -29,10 +30,10 @@ _OPTIMIZER, _CALLBACKS = f"{io.BESIDE}optimizer/", f"{io.BESIDE}callbacks/"
 class Checkpoint(Callback):
     """A callback that writes a training to a file, from which ``fit(..., resume_from=path)`` goes on.
 
-    The file holds weights and states, all of the optimizer and its schedules, the history, the seed of the rows' order and the place in
-    it, and what the other callbacks remember. A training that goes on from there, in another process or on another number of threads,
-    gives the same bits as one that was never stopped. The file is replaced in one step: whenever the process dies, the last whole one is
-    there. `pynn.load` reads the model in it.
+    The file holds weights and states, all of the optimizer and its schedules, history and health, the seed of the rows' order and the
+    place in it, and what the other callbacks remember. A training that goes on from there, in another process or on another number of
+    threads, gives the same bits as one that was never stopped. The file is replaced in one step: whenever the process dies, the last
+    whole one is there. `pynn.load` reads the model in it.
 
     Parameters
     ----------
@@ -108,6 +109,7 @@ class Training:
             checkpoint._training = self
         self.epoch, self.batch = 0, 0
         self.scores: Scores | None = None
+        self.health: Health | None = None
         if resume_from is not None:
             self.load(resume_from)
 
@@ -174,6 +176,8 @@ class Training:
             "batch": batch,
             "scores": scores,
             "history": self.history.history,
+            "health": [health.to_plain() for health in self.history.health],
+            "last_health": None if self.model._watch is None else self.model._watch.report().to_plain(),
             "settings": optimizer,
             "callbacks": remembered,
             "random": {name: [_drawn(layer), layer._ticks] for name, layer in _all_layers(self.model) if layer._ticks or _drawn(layer)},
@@ -209,6 +213,8 @@ class Training:
             raise ValueError(f"there is no batch {batch} in an epoch of {self._batches()}")
         scores = [(float(a), float(b), _count(c), _count(d), _count(e)) for a, b, c, d, e in facts["scores"] or ()]
         history = {str(k): [float(v) for v in values] for k, values in facts["history"].items()}
+        every, last = [Health.from_plain(one) for one in facts["health"]], facts["last_health"]
+        health = None if last is None else Health.from_plain(last)
         random = {str(name): (check_seed(drawn), _count(ticks)) for name, (drawn, ticks) in facts["random"].items()}
         _count(facts["settings"]["steps"])
         self.optimizer.load_state_dict({**facts["settings"], "state": states})
@@ -219,6 +225,7 @@ class Training:
                 layer._drawn = drawn
         self.model._forget()
         self.history.history.update(history)
+        self.history.health, self.health = every, health
         self.remembered = remembered
         self.epoch, self.batch = epoch, batch
         self.scores = tuple(scores) or None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
     from .. import _core
@@ -75,6 +75,17 @@ class Health:
 
     def __init__(self, rows: Iterable[LayerHealth], looks: int, updates: int, epoch: int | None) -> None:
         self.rows, self.looks, self.updates, self.epoch = list(rows), looks, updates, epoch
+
+    def to_plain(self) -> list[Any]:
+        """Return it as JSON has it, for a `pynn.Checkpoint`."""
+        return [[[*row] for row in self.rows], self.looks, self.updates, self.epoch]
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> Self:
+        """Return what `to_plain` of another said, or raise where a file gives anything else."""
+        rows, looks, updates, epoch = plain
+        found = [LayerHealth(str(layer), str(kind), int(units), *map(float, numbers)) for layer, kind, units, *numbers in rows]
+        return cls(found, int(looks), int(updates), None if epoch is None else int(epoch))
 
     def __iter__(self) -> Iterator[LayerHealth]:
         return iter(self.rows)

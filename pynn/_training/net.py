@@ -295,7 +295,8 @@ class Net(Described, abstract=True):
             weight = sample_weights(combined(weight, classes), len(data[0]), "sample_weight")
         opt = self._optimizer(optimizer)
         batch_size = _batch_size(batch_size, opt, len(data[0]))
-        facts = {"rows": len(data[0]) if batches is None else None, "batch_size": batch_size, "shuffle": shuffle}
+        count = len(data[0]) if batches is None else None
+        facts = {"rows": count, "batch_size": batch_size, "shuffle": shuffle, "loss": objective.describe()}
         training = Training(self, opt, watching, seed, facts, resume_from, whole_epochs=batches is not None or objective.measures)
         graph = graph if resume_from is None else self._graph(data, objective.skip)  # layers' seeds are those of the file
         lock = self._enter()
@@ -314,7 +315,7 @@ class Net(Described, abstract=True):
                     return self._batches_logs(batches, run, graph, objective, guard)
                 return objective.logs("", training.run_epoch(run, epoch), target, kept)
 
-            self.history, self._health = training.history, None
+            self.history, self._health = training.history, training.health
             left = range(training.epoch, epochs)
             self._watch = Watch(run, owners) if health and left else None
             self._train(one, left, run, opt, validation, training, guard, progress)

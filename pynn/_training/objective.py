@@ -118,6 +118,10 @@ class Objective:
         each = zip(self.losses, self.weights, self.takes, strict=True)
         return tuple((loss._criterion, weight, at) for loss, weight, at in each)
 
+    def describe(self) -> str:
+        """Return what tells this from what another training is for."""
+        return ", ".join("FunctionLoss" if isinstance(loss, FunctionLoss) else repr(loss) for loss in self.losses)
+
     def targets(self, y: Any, rows: int, graph: _core.Graph, name: str) -> Any:
         """Check targets, all of them, and return them as the core takes them: an array, or a tuple of several."""
         given = [y] if len(self.losses) == 1 and not isinstance(y, Mapping) else _one_each(y, len(self.losses), self.keys, name)
