@@ -108,6 +108,14 @@ class _Fixed:
         own[...] = new
 
 
+def check_made(layer: object, name: str) -> None:
+    """Raise unless this is a layer, and made as one."""
+    if not isinstance(layer, Layer):
+        raise TypeError(f"{name}: expected a pynn.Layer, got {layer!r}")
+    if "_owners" not in layer.__dict__:
+        raise TypeError(f"{name}: {type(layer).__name__}.__init__ must call super().__init__() before anything else")
+
+
 class Parameter(_Fixed):
     """An array that is learnt, and its gradient.
 

@@ -12,6 +12,8 @@ True
 
 from __future__ import annotations
 
+import copy
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -197,7 +199,6 @@ def sparse_(tensor: T, sparsity: float, std: float = 0.01, *, seed: int | None =
 
 # ---- whole nets -----------------------------------------------------------------------------------------------------
 _WEIGHTED = ("Linear", "Bilinear", "Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d")
-_RELU_FAMILY = ("ReLU", "ReLU6", "PReLU", "RReLU", "ELU", "CELU", "GELU", "SiLU", "Mish", "Softplus", "Hardswish", "QuickGELU")
 _NAMED: dict[str, Callable[..., Any]] = {
     f.__name__.rstrip("_"): f
     for f in (
@@ -206,6 +207,8 @@ _NAMED: dict[str, Callable[..., Any]] = {
         trunc_normal_,
         ones_,
         zeros_,
+        eye_,
+        dirac_,
         xavier_uniform_,
         xavier_normal_,
         kaiming_uniform_,
@@ -222,16 +225,25 @@ def _auto(weight: Parameter, after: Layer | None, seed: int) -> None:
         kaiming_normal_(weight, nonlinearity="linear", seed=seed)
     elif name == "LeakyReLU":
         kaiming_normal_(weight, float(after.get_config()["negative_slope"]), seed=seed)  # type: ignore[union-attr]
-    elif name in _RELU_FAMILY:
+    elif after is not None and _rectifies(after):
         kaiming_normal_(weight, nonlinearity="relu", seed=seed)
     else:
         xavier_uniform_(weight, calculate_gain("tanh") if name == "Tanh" else 1.0, seed=seed)
 
 
-def apply(net: Layer, how: str = "auto", seed: int | None = None) -> None:
+def _rectifies(activation: Layer) -> bool:
+    """Tell whether an activation is of ReLU's family: it lets 3 pass, and of -3 little more than a third at most."""
+    columns = getattr(activation, "num_parameters", 1)
+    y, z = copy.deepcopy(activation).eval()(np.outer([3.0, -3.0], np.ones(columns)))[:, 0]
+    return bool(2.5 < y < 4 and -1.1 < z < 0.5)
+
+
+def apply(net: Layer, how: str | Callable[[Parameter], Any] = "auto", seed: int | None = None) -> None:
     """Give the linear and convolutional layers of a net new values; see `Net.apply_init`."""
-    if how not in ("auto", "torch", *_NAMED):
+    if not callable(how) and how not in ("auto", "torch", *_NAMED):
         raise unknown_name("initialisation", how, ("auto", "torch", *_NAMED))
+    fill = _NAMED.get(how) if isinstance(how, str) else how
+    seeded = fill is not None and "seed" in inspect.signature(fill).parameters
     leaves = [layer for _, layer in net._leaves()]
     places = [i for i, layer in enumerate(leaves) if type(layer).__name__ in _WEIGHTED and layer not in leaves[:i]]
     seeds = np.random.SeedSequence(draw_seed(seed)).generate_state(2 * len(places), np.uint64)
@@ -243,8 +255,8 @@ def apply(net: Layer, how: str = "auto", seed: int | None = None) -> None:
             _auto(weight, _activation_after(leaves, place), first)
         elif how == "torch":
             kaiming_uniform_(weight, math.sqrt(5), seed=first)
-        else:
-            _NAMED[how](weight) if how in ("ones", "zeros") else _NAMED[how](weight, seed=first)
+        elif fill is not None:
+            fill(weight, **({"seed": first} if seeded else {}))
         if bias is not None and how == "torch":
             bound = 1 / math.sqrt(max(_fans(weight.data)[0], 1))
             uniform_(bias, -bound, bound, seed=second)
@@ -254,9 +266,12 @@ def apply(net: Layer, how: str = "auto", seed: int | None = None) -> None:
 
 def _activation_after(leaves: list[Layer], place: int) -> Layer | None:
     """Return the next activation, past normalisation, dropout and layers of shape, unless another weight comes first."""
+    from .layers import Activation, PReLU, RReLU, activation
+
+    kinds = (*{*activation.by_name.values()} - {activation.by_name["identity"]}, Activation, PReLU, RReLU)
     for layer in leaves[place + 1 :]:
         if type(layer).__name__ in _WEIGHTED:
             return None
-        if type(layer).__name__ in (*_RELU_FAMILY, "SELU", "LeakyReLU", "Tanh", "Sigmoid"):
+        if isinstance(layer, kinds):
             return layer
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from ._layer import Builder, Layer, Symbol, layer_from_config, sample_shape
+from ._layer import Builder, Layer, Symbol, check_made, layer_from_config, sample_shape
 from ._tables import unknown_name
 from ._training.net import Net
 from .layers.activation import by_name as activation_layers
@@ -14,6 +14,7 @@ from .layers.activation import by_name as activation_layers
 def as_layer(layer: Layer | str) -> Layer:
     """Return a layer, or the activation of that name, or raise."""
     if isinstance(layer, Layer):
+        check_made(layer, "layers")
         return layer
     if not isinstance(layer, str):
         raise TypeError(f"layers: expected a pynn.Layer or an activation's name, got {_told(layer)}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._layer import Array, Layer
+from ._layer import Array, Layer, check_made, sample_shape
 from .model import Input, Model
 
 __all__ = ["check_layer"]
@@ -15,7 +15,7 @@ __all__ = ["check_layer"]
 
 def check_layer(
     layer: Layer,
-    shape: Sequence[int] | Sequence[Sequence[int]],
+    shape: int | Sequence[int] | Sequence[Sequence[int]],
     *,
     batch: int = 3,
     independent: bool = True,
@@ -32,7 +32,7 @@ def check_layer(
     ----------
     layer : Layer
         Best made with ``dtype="float64"``: differences are too coarse in float32 for more than a rough look.
-    shape : sequence of int, or of those
+    shape : int or sequence of int, or sequence of those
         Of one sample, or of one of each input.
     batch : int
         How many samples to try.
@@ -47,6 +47,8 @@ def check_layer(
     ------
     AssertionError
         Telling what is wrong, in which mode, and where.
+    TypeError
+        If `layer` is none, or one whose ``__init__`` does not call ``super().__init__()``.
 
     Examples
     --------
@@ -59,9 +61,10 @@ def check_layer(
     Traceback (most recent call last):
     AssertionError: Wrong, training mode: the gradient of the input is wrong at (0, 0): backward gives ..., central differences give ...
     """
-    several = bool(shape) and not isinstance(shape[0], (int, np.integer))
+    check_made(layer, "layer")
+    several = isinstance(shape, (list, tuple)) and bool(shape) and not isinstance(shape[0], (int, np.integer))
     given: Any = shape if several else [shape]
-    shapes = [tuple(int(n) for n in s) for s in given]
+    shapes = [sample_shape(s) for s in given]
     mode = {part: part.training for part in (layer, *layer._parts_within())}
     try:
         for training in (True, False):
@@ -112,12 +115,15 @@ class _Check:
             self.say(
                 y.ndim and len(y) == self.batch, f"{self.batch} samples give an output of shape {np.shape(y)}, expected ({self.batch}, ...)"
             )
+            self.say(np.isfinite(y).all(), "the output holds NaN or infinity, though the input is finite")
         first = [y.copy() for y in ys]
-        gys = [self.rng.normal(size=y.shape).astype(y.dtype) for y in ys]
-        self.gradients(xs, gys, kept)
+        for x, was in zip(xs, kept, strict=True):
+            self.say(np.array_equal(x, was), "the input was changed in place")
         again = self.call(xs)
         for a, b in zip(first, again, strict=True):
             self.say(self.equal(a, b), "a second call with the same input gives another output")
+        gys = [self.rng.normal(size=y.shape).astype(y.dtype) for y in ys]
+        self.gradients(xs, gys)
         self.layouts(xs, first)
         self.dtypes(xs, first)
         self.empty(first)
@@ -129,9 +135,7 @@ class _Check:
         near = 1e-9 if self.dtype == "float64" else 1e-4
         return a.shape == b.shape and bool(np.allclose(a, b, rtol=near, atol=near, equal_nan=True))
 
-    def gradients(self, xs: list[Array], gys: list[Array], kept: list[Array]) -> None:
-        for x, was in zip(xs, kept, strict=True):
-            self.say(np.array_equal(x, was), "the input was changed in place")
+    def gradients(self, xs: list[Array], gys: list[Array]) -> None:
         self.layer.zero_grad()
         given = [g.copy() for g in gys]
         gxs = [np.array(g) for g in _tuple(self.layer.backward(*gys))]
@@ -190,10 +194,14 @@ class _Check:
 
     def empty(self, want: list[Array]) -> None:
         xs = [x[:0] for x in self.draw(1)]
-        ys = self.call(xs)
+        try:
+            ys = self.call(xs)
+            gxs = _tuple(self.layer.backward(*[np.zeros_like(y) for y in ys]))
+        except Exception as e:
+            raise AssertionError(f"{self.name}: a batch of no samples raises {type(e).__name__}: {e}") from e
         for y, like in zip(ys, want, strict=True):
             self.say(y.shape == (0, *like.shape[1:]), f"no samples give shape {y.shape}, expected {(0, *like.shape[1:])}")
-        for gx, x in zip(_tuple(self.layer.backward(*[np.zeros_like(y) for y in ys])), xs, strict=True):
+        for gx, x in zip(gxs, xs, strict=True):
             self.say(np.shape(gx) == x.shape, f"no samples give a gradient of shape {np.shape(gx)}, expected {x.shape}")
 
     def independence(self, xs: list[Array], want: list[Array]) -> None:

@@ -82,6 +82,10 @@ def test_what_does_not_fit(call: Any, error: type[Exception], text: str) -> None
 
 @pytest.mark.parametrize(("act", "deviation"), [
     ("relu", math.sqrt(2 / 400)), (pynn.LeakyReLU(0.5), math.sqrt(2 / 1.25 / 400)), ("tanh", 5 / 3 * math.sqrt(2 / 700)),
+    *((name, math.sqrt(2 / 400)) for name in ("relu6", "elu", "swish", "gelu_tanh", "squareplus", "sparse_plus", "softplus", "mish")),
+    (pynn.PReLU(300), math.sqrt(2 / 400)), (pynn.RReLU(), math.sqrt(2 / 400)),
+    (pynn.Activation("half", lambda x: np.where(x < 0, 0, x), lambda x: x > 0), math.sqrt(2 / 400)),
+    *((name, math.sqrt(2 / 700)) for name in ("softsign", "hardtanh", "softshrink", "softmax", "exponential", "gaussian")),
     ("sigmoid", math.sqrt(2 / 700)), ("selu", math.sqrt(1 / 400)), (pynn.PReLU(), math.sqrt(2 / 400)), ("identity", math.sqrt(2 / 700)),
 ])  # fmt: skip
 @pytest.mark.parametrize("between", [(), (pynn.LayerNorm(300),)])
@@ -99,6 +103,13 @@ def test_torch_and_names() -> None:
     for layer, fan in ((net[0], 72), (net[3], 100)):
         for p in layer.parameters():
             assert 0.8 / math.sqrt(fan) < np.abs(p.data).max() <= 1 / math.sqrt(fan)
+    net.apply_init(lambda weight: pynn.init.constant_(weight, 0.25))
+    assert all((net[i].weight == 0.25).all() and not net[i].bias.any() for i in (0, 3))
+    by_name = net.apply_init("kaiming_normal", seed=1).state_dict()
+    assert all((a == by_name[name]).all() for name, a in net.apply_init(pynn.init.kaiming_normal_, seed=1).state_dict().items())
+    np.testing.assert_array_equal(pynn.Sequential(pynn.Linear(3, 4)).apply_init("eye")[0].weight, np.eye(4, 3))
+    x = np.random.default_rng(0).normal(size=(1, 2, 5, 5)).astype("f4")
+    np.testing.assert_array_equal(pynn.Sequential(pynn.Conv2d(2, 2, 3, padding=1)).apply_init("dirac")(x), x)
     net.apply_init("orthogonal", seed=1)
     w = net[3].weight.astype("f8")
     np.testing.assert_allclose(w @ w.T, np.eye(50), atol=1e-5)

@@ -175,3 +175,44 @@ def test_the_layers_mode_is_as_before() -> None:
     check_layer(layer, (3,))
     assert [layer.training, layer[0].training, layer[1].training] == [False, False, True]
     assert _core.isa()
+
+
+class Random(Scale):
+    def forward(self, x: Any) -> Any:
+        return super().forward(x * np.random.default_rng().normal())
+
+
+class RootOfTheNegative(Scale):
+    def forward(self, x: Any) -> Any:
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(super().forward(x))
+
+
+class NeedsARow(Scale):
+    def forward(self, x: Any) -> Any:
+        return super().forward(x) + 0 * x[0]
+
+
+class Unmade(pynn.Layer):
+    def __init__(self) -> None:
+        self.factor = 2
+
+    def forward(self, x: Any) -> Any:
+        return self.factor * x
+
+
+@pytest.mark.parametrize(("broken", "error", "text"), [
+    (Random, AssertionError, "a second call with the same input gives another output"),
+    (RootOfTheNegative, AssertionError, "the output holds NaN or infinity, though the input is finite"),
+    (NeedsARow, AssertionError, "a batch of no samples raises IndexError: index 0"),
+    (Unmade, TypeError, r"layer: Unmade\.__init__ must call super\(\)\.__init__\(\)"),
+    (lambda: "relu", TypeError, "layer: expected a pynn.Layer, got 'relu'"),
+])  # fmt: skip
+def test_what_is_wrong_is_said_as_it_is(broken: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        pynn.testing.check_layer(broken(), 3)
+
+
+def test_a_net_takes_no_layer_that_was_not_made() -> None:
+    with pytest.raises(TypeError, match=r"layers: Unmade\.__init__ must call super\(\)\.__init__\(\)"):
+        pynn.Sequential(pynn.Linear(2, 2), Unmade())

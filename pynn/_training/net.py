@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _core, io, optim
-from .._layer import Array, Builder, real_array
+from .._layer import Array, Builder, Parameter, real_array
 from .._optimizer import Optimizer
 from .._random import draw_seed
 from .._tables import check_count
@@ -50,15 +50,16 @@ class Net(Described, abstract=True):
         self._predictor: _core.Predictor | None = None
         self._predictor_key: object = None
 
-    def apply_init(self, how: str = "auto", seed: int | None = None) -> Self:
+    def apply_init(self, how: str | Callable[[Parameter], Any] = "auto", seed: int | None = None) -> Self:
         """Give linear and convolutional layers new initial values, and return the net.
 
         Parameters
         ----------
-        how : str
-            'auto': by the activation that follows, He's for the ReLU family, Xavier's with its gain for tanh and sigmoid, and where
-            there is none, LeCun's for SELU, and zero biases. 'torch': as PyTorch starts them. Or a function of `pynn.init` without its
-            underscore, such as 'orthogonal', with zero biases.
+        how : str or callable
+            'auto': by the activation that follows, He's for the ReLU family (what lets large numbers pass and small ones hardly), LeCun's
+            for SELU, Xavier's for the rest, with tanh's gain, and where there is none; zero biases. 'torch': as PyTorch starts them.
+            Or a function of `pynn.init` without its underscore, such as 'orthogonal', with zero biases. Or a function that is given
+            each weight, as ``lambda w: pynn.init.sparse_(w, 0.9)``, and a ``seed=`` where it takes one, with zero biases.
         seed : int, optional
             None draws a fresh one.
 
