@@ -73,9 +73,10 @@ def _from_table(table: Any, name: str) -> Array:
 
 
 def _column(column: Any, name: str, where: str) -> Array:
-    if getattr(column.dtype, "kind", "O") not in "fiub":
-        raise TypeError(f"{name}: {where}{column.dtype}, expected real numbers of at most 64 bits")
-    return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    kind = getattr(column.dtype, "kind", None)  # pandas knows it also of what may lack values; polars makes NaN of those
+    if (kind or np.asarray(column).dtype.kind) not in "fiub":
+        raise TypeError(f"{name}: {where}{column.dtype}, expected real numbers of at most 64 bits; encode it as such first")
+    return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan) if kind else column, np.float64)
 
 
 _LINE = 64

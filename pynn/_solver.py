@@ -202,6 +202,9 @@ class LevenbergMarquardt(Solver):
 
     Notes
     -----
+    In float32 it stalls early: ``sin(6 x)`` on [-1, 1] by 16 tanh units is met with a loss of 3e-3 after 160 steps, and in float64 with
+    3e-7. Make the layers with ``dtype="float64"``.
+
     Measured: the training loss after 0.2 s on one thread in float64, the median of three seeds, beside `LBFGS` with its line search and
     `Adam` with a rate of 0.01 in batches of 32. A sine by 16 tanh units: 2e-11, 3e-6, 6e-5. Friedman's first function of five inputs, 500
     rows, 16 units: 5e-7, 1e-5, 3e-4. The diabetes data, 8 units, where the noise decides: 0.24, 0.26, 0.25. So it pays where a small net

@@ -343,6 +343,59 @@ def test_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"loss/train", "accuracy/train"} <= set(found.Tags()["scalars"])
 
 
+# ---- targets as others give them ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize("dtype", ["i8", "u1", "?", "f8"])
+def test_one_hot_targets_are_classes(dtype: str) -> None:
+    """They train as the indices do, with class weights and in a stratified split too."""
+    for settings in ({}, {"class_weight": "balanced"}, {"validation_split": 0.3}):
+        of: dict[str, Any] = {"loss": "cross_entropy", "epochs": 2, "seed": 0, **settings}
+        hist = net().fit(X, np.eye(3, dtype=dtype)[Y], **of).history
+        assert hist["loss"] == pytest.approx(net().fit(X, Y, **of).history["loss"], rel=1e-6)
+
+
+def test_targets_that_are_no_classes_are_told_what_to_do() -> None:
+    for y, error, text in [
+        (np.array(["cat", "dog", "emu"])[Y], TypeError, "numpy.unique"),
+        (np.array(["cat", "dog", "emu"], object)[Y], TypeError, "numpy.unique"),
+        (Y.astype(float), TypeError, r"y.astype\(int\)"),
+        (Y.astype(float)[:, None], TypeError, r"y.astype\(int\)"),
+        (2 * np.eye(3, dtype=int)[Y], ValueError, "does not fit"),
+    ]:
+        with pytest.raises(error, match=text):
+            net().fit(X, y, loss="cross_entropy")
+    with pytest.raises(ValueError, match="an output for each class, and this net has one; take 'bce_with_logits'"):
+        net(1).fit(X, (Y > 0).astype(int), loss="cross_entropy")
+    polars = pytest.importorskip("polars")
+    table = polars.DataFrame(X).with_columns(polars.Series("sort", ["a"] * len(X)))
+    with pytest.raises(TypeError, match="X: column 'sort' holds String"):
+        net().fit(table, Y, loss="cross_entropy")
+    for table in (pytest.importorskip("pandas").DataFrame(X), "rows.csv"):
+        with pytest.raises(TypeError, match="y: expected a target"):
+            net().fit(table, loss="cross_entropy")
+
+
+def test_last_layers_that_do_not_go_with_the_loss_are_told_of() -> None:
+    told = pytest.warns(UserWarning, match="BCELoss takes probabilities, but the last layer is Linear: end in Sigmoid")
+    with told, pytest.raises(pynn.DivergenceError):
+        net(1).fit(X, Y > 0, loss="bce")
+    with pytest.warns(UserWarning, match="Softmax of a single output is 1"):
+        pynn.Sequential(pynn.Linear(X.shape[1], 1), "softmax").fit(X, Y > 0, loss="bce")
+
+
+def test_nan_in_data_to_score_is_told_of_once() -> None:
+    bad, model = X.copy(), net()
+    bad[67, 1] = np.nan
+    with pytest.warns(RuntimeWarning, match="val_loss is not finite: of the data to score, X holds NaN or infinity in row 67") as told:
+        model.fit(X, Y, loss="cross_entropy", validation_data=(bad, Y), epochs=3)
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    with pytest.warns(RuntimeWarning, match="loss is not finite.*row 67") as told:
+        model.evaluate(bad, Y)
+    assert told[0].filename == __file__
+    with pytest.raises(pynn.DivergenceError, match="X holds NaN or infinity in row 67"):
+        model.find_lr(bad, Y, loss="cross_entropy")
+
+
 # ---- what goes wrong --------------------------------------------------------------------------------------------------
 def test_divergence_names_the_row_and_puts_the_weights_back() -> None:
     bad, model, before = X.copy(), net(), net()

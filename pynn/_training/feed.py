@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -36,16 +38,32 @@ def class_places(y: Any, classes: Array) -> Array:
     return np.searchsorted(classes, given)
 
 
+def first_not_finite(X: Any) -> int | None:
+    """Return the first row of inputs that holds NaN or infinity; as many rows at a time as `Validation` has, so that a map stays one."""
+    arrays = X if isinstance(X, tuple) else (X,)
+    for start in range(0, len(arrays[0]), _BLOCK):
+        good = [np.isfinite(a[start : start + _BLOCK]).reshape(len(a[start : start + _BLOCK]), -1).all(1) for a in arrays]
+        bad = np.flatnonzero(~np.logical_and.reduce(good))
+        if bad.size:
+            return start + int(bad[0])
+    return None
+
+
 class Validation:
     """Data that are scored again and again."""
 
     def __init__(self, graph: _core.Graph, objective: Objective, X: tuple[Array, ...], target: Any, weight: Array | None) -> None:
         self.scorer, self.objective = _core.Predictor(graph, _BLOCK), objective
-        self.X, self.target, self.weight = as_core(X), target, weight
+        self.X, self.target, self.weight, self.warned = as_core(X), target, weight, False
 
     def logs(self, prefix: str = "val_") -> dict[str, float]:
-        """Return the loss and the metrics; with metrics the net predicts once more, for them."""
+        """Return the loss and the metrics, or warn once of a loss that is not finite; with metrics the net predicts once more, for them."""
         scores = self.scorer.score(self.X, self.target, self.objective.criteria, self.weight)
+        if not self.warned and not all(math.isfinite(score[0]) for score in scores):
+            self.warned = True
+            row = first_not_finite(self.X)
+            why = "outputs are not finite" if row is None else f"X holds NaN or infinity in row {row}"
+            warnings.warn(f"{prefix}loss is not finite: of the data to score, {why}", RuntimeWarning, stacklevel=4 if prefix else 3)
         if not self.objective.measures:
             return self.objective.logs(prefix, scores)
         out = self.scorer.predict(self.X)
@@ -56,7 +74,7 @@ class Batches:
     """Batches that can be gone through again and again, and the first of them."""
 
     def __init__(self, source: Any) -> None:
-        if isinstance(source, np.ndarray) or not isinstance(source, Iterable):
+        if hasattr(source, "__array__") or isinstance(source, (str, bytes)) or not isinstance(source, Iterable):
             raise TypeError(f"y: expected a target, unless X is an iterable of batches (X, y); got X of type {type(source).__name__}")
         self.source = source
         self.ahead: Iterator[Any] | None = iter(source)

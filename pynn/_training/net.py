@@ -470,6 +470,8 @@ class Net(Described, abstract=True):
         ------
         ValueError, TypeError
             As `fit`, or if a rate is not over 0, ``lr_min`` not below ``lr_max``, or ``steps`` less than 2.
+        DivergenceError
+            If `X` holds NaN or infinity.
 
         References
         ----------
@@ -485,7 +487,7 @@ class Net(Described, abstract=True):
         True
         """
         sweep_rates = rates(lr_min, lr_max, steps)
-        data, objective, graph, _, target, weight = self._taken(X, y, loss, loss_weights, sample_weight, class_weight)
+        data, objective, graph, owners, target, weight = self._taken(X, y, loss, loss_weights, sample_weight, class_weight)
         opt = self._optimizer(optim.get(optimizer)._copy())
         batch_size = _batch_size(batch_size, opt, len(data[0]))
         run_seed, batches = draw_seed(seed), -(-len(data[0]) // batch_size)
@@ -498,7 +500,10 @@ class Net(Described, abstract=True):
             def step(i: int, rate: float) -> float:
                 opt.set_rate(rate)
                 opt.begin_epoch()
-                return objective.logs("", run.epoch(i // batches, i % batches, 1))["loss"]
+                logs = objective.logs("", run.epoch(i // batches, i % batches, 1))
+                if run.origin is not None and run.origin[0] == "input":  # no rate's fault
+                    check_step(self, run, logs, owners)
+                return logs["loss"]
 
             return sweep(sweep_rates, step)
         finally:

@@ -23,6 +23,7 @@ _LOGITS = ("logits", ("Softmax", "Sigmoid"), "remove it")
 _LOGARITHMS = ("log-probabilities", ("Linear", "Softmax", "Sigmoid"), "end in LogSoftmax")
 _TAKES = {
     "CrossEntropyLoss": (*_LOGITS[:2], "remove it, or name the loss as a string"),
+    "BCELoss": ("probabilities", ("Linear", "ReLU", "Tanh", "LogSoftmax"), "end in Sigmoid, or take BCEWithLogitsLoss"),
     "BCEWithLogitsLoss": (*_LOGITS[:2], 'remove it, or give loss="bce"'),
     "FocalLoss": _LOGITS,
     "SigmoidFocalLoss": _LOGITS,
@@ -97,7 +98,7 @@ class Objective:
             fused = isinstance(one, str) and (one, last) in _FUSED and len(shapes[at[0]]) == 1
             self.losses.append(losses.get(_FUSED[one, last] if fused else one))
             skip += [path] if fused else []
-            _complain(self.losses[-1], "" if fused else last)
+            _complain(self.losses[-1], "" if fused else last, shapes[at[0]])
             _core.check_output(self.losses[-1]._criterion, shapes[at[0]])
         self.skip = frozenset(skip)
         self.metrics = self._metrics(measured)
@@ -298,12 +299,14 @@ def _one_each(given: Any, n: int, keys: Sequence[Key] | None, what: str, *, left
     return [*given]
 
 
-def _complain(loss: Loss, last: str) -> None:
+def _complain(loss: Loss, last: str, output: tuple[int, ...]) -> None:
     if loss.reduction == "none":
         raise ValueError("loss: fit needs one number; use reduction='mean' or 'sum'")
     what, doubled, fix = _TAKES.get(type(loss).__name__, ("", (), ""))
     if last in doubled:
         warnings.warn(f"{type(loss).__name__} takes {what}, but the last layer is {last}: {fix}", UserWarning, stacklevel=5)
+    if last == "Softmax" and output == (1,):
+        warnings.warn("Softmax of a single output is 1 whatever goes in: end in Sigmoid", UserWarning, stacklevel=5)
 
 
 def _allowed(loss: Loss, output: tuple[int, ...], labels: bool) -> list[tuple[int, ...]]:
@@ -314,6 +317,11 @@ def _allowed(loss: Loss, output: tuple[int, ...], labels: bool) -> list[tuple[in
     if (labels and row["target"] != "m") or (row["target"] == "s" and row["kind"] == "r"):
         return [(), (1,)]
     return [output, ()] if math.prod(output) == 1 else [output]
+
+
+def is_one_hot(y: Array) -> bool:
+    """Tell whether each row is 1 in one column and 0 in the others."""
+    return bool(((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all())
 
 
 def _target(y: Any, rows: int, dtype: str, output: tuple[int, ...], loss: Loss, name: str) -> Array | None:
@@ -328,13 +336,19 @@ def _target(y: Any, rows: int, dtype: str, output: tuple[int, ...], loss: Loss, 
     if isinstance(loss, FunctionLoss):
         return a
     if a.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: dtype {a.dtype} is not allowed; expected numbers")
+        how = "classes, y = numpy.unique(y, return_inverse=True) makes class indices of labels"
+        raise TypeError(f"{name}: dtype {a.dtype} is not allowed; expected numbers; {how}")
+    if kind == "p" and a.shape[1:] == output and len(output) == 1 < output[0] and a.dtype.kind in "iub" and is_one_hot(a):
+        a = a.astype(dtype)
     labels = kind in "cim" or (kind == "p" and a.dtype.kind in "iu")
-    if kind in "cp" and not labels and a.ndim == 1:
+    if kind in "cp" and not labels and (a.ndim == 1 or a.shape[1:] == (1,) != output):
         raise TypeError(
             f"{name}: {type(loss).__name__} takes class indices of an integer dtype, or one row of probabilities a sample; "
-            f"got {a.dtype} of shape {a.shape}"
+            f"got {a.dtype} of shape {a.shape}; y.astype(int) makes indices of whole numbers"
         )
+    if labels and loss._by_class and output[:1] == (1,) and (a > 0).any():
+        one = "an output for each class, and this net has one; take 'bce_with_logits', or two outputs"
+        raise ValueError(f"loss: {type(loss).__name__} needs {one}")
     allowed = _allowed(loss, output, labels)
     if a.shape[1:] not in allowed:
         expected = " or ".join(str((rows, *shape)) for shape in allowed)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .._layer import Array, real_array
 from .._loss import Loss
 from ..datasets import train_test_split
+from .objective import is_one_hot
 
 _YES_OR_NO = ("BCELoss", "BCEWithLogitsLoss")
 
@@ -36,6 +37,8 @@ def labels(y: Any, loss: Loss) -> NDArray[np.int64] | None:
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
+    if y.ndim == 2 and loss._row["target"] in "cp" and is_one_hot(y):
+        return np.asarray(y.argmax(1), np.int64)
     by_class = loss._row["target"] in "cp" and y.dtype.kind in "iu"
     yes_or_no = type(loss).__name__ in _YES_OR_NO and bool(((y == 0) | (y == 1)).all())
     return y.astype(np.int64) if y.ndim == 1 and (by_class or yes_or_no) else None
