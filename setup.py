@@ -9,19 +9,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
-FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fvisibility=hidden", "-pthread"]
-FLAGS += ["-g0", "-Wall", "-Wextra"]
+ALL, *TARGETS = [line.split() for line in Path("csrc/flags").read_text().splitlines() if not line.startswith("#")]
+FLAGS = [*ALL[1:], "-g0"]
 KERNELS = "csrc/core/kernels.c"
-# Per target, by the macro its compiler defines: the instruction sets that kernels.c is compiled for, with their flags.
-TARGETS = {
-    "__x86_64__": {
-        "base": [],
-        "avx2": ["-mavx2", "-mfma"],
-        "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma", "-mprefer-vector-width=512"],
-    },
-    "__aarch64__": {"neon": []},
-}
-BASE = {"base": []}
 
 
 class BuildExt(build_ext):
@@ -37,11 +27,11 @@ class BuildExt(build_ext):
         """Ask the compiler, which knows its target also when it is a cross compiler."""
         probe = Path(self.build_temp, "target.c")
         probe.parent.mkdir(parents=True, exist_ok=True)
-        probe.write_text("".join(f"#ifdef {macro}\npynn_target {macro[2:-2]}\n#endif\n" for macro in TARGETS))
+        probe.write_text("".join(f"#ifdef {macro}\npynn_has {name}\n#endif\n" for macro, name, *_ in TARGETS))
         answer = probe.with_suffix(".i")
         self.compiler.preprocess(str(probe), str(answer))
-        found = re.findall(r"pynn_target (\w+)", answer.read_text())
-        return TARGETS[f"__{found[0]}__"] if found else BASE
+        found = re.findall(r"pynn_has (\w+)", answer.read_text())
+        return {name: flags for _, name, *flags in TARGETS if name in found} or {"base": []}
 
     def compile_kernels(self, ext, name, flags):
         output = Path(self.build_temp, "kernels", name)
@@ -65,7 +55,7 @@ setup(
         Extension(
             "pynn._core",
             sources=sorted({*glob("csrc/python/*.c"), *glob("csrc/core/*.c"), *glob("csrc/core/layers/*.c")} - {KERNELS}),
-            depends=[KERNELS, *sorted(glob("csrc/**/*.h", recursive=True))],
+            depends=[KERNELS, "csrc/flags", *sorted(glob("csrc/**/*.h", recursive=True))],
             include_dirs=[numpy.get_include()],
             extra_compile_args=FLAGS,
             libraries=["m"],

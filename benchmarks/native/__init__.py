@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import ctypes
 import hashlib
 import os
@@ -11,7 +10,6 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -42,12 +40,12 @@ def door() -> ctypes.CDLL:
     core = ROOT / "csrc" / "core"
     if not core.is_dir():
         raise OSError("csrc/core is not here: this subject needs pynn's source tree")
-    settings = _constants(ROOT / "setup.py", "FLAGS", "TARGETS")
-    flags = [*settings["FLAGS"], "-pthread", f"-I{ROOT / 'csrc'}"]
+    every, *targets = [line.split() for line in (ROOT / "csrc/flags").read_text().splitlines() if not line.startswith("#")]
+    flags = [*every[1:], "-g0", f"-I{ROOT / 'csrc'}"]
     kernels = core / "kernels.c"
     sources = [*sorted({*core.glob("*.c"), *core.glob("layers/*.c")} - {kernels}), HERE / "door.c"]
     macros = subprocess.run([_compiler(), "-dM", "-E", "-x", "c", os.devnull], check=True, capture_output=True, text=True).stdout
-    sets = next((sets for macro, sets in settings["TARGETS"].items() if macro in macros), {"base": []})
+    sets = {isa: extra for macro, isa, *extra in targets if macro in macros} or {"base": []}
     units = [([source], flags) for source in sources]
     units += [([kernels], [*flags, *extra, f"-DPN_ISA={isa}"]) for isa, extra in sets.items()]
     library = _load(units, [*core.rglob("*.[ch]"), ROOT / "csrc" / "pynn.h", HERE / "door.c"])
@@ -55,13 +53,6 @@ def door() -> ctypes.CDLL:
     library.pynn_bench_product.restype = ctypes.c_double
     library.pynn_bench_product.argtypes = [*[ctypes.c_int] * 2, *[ctypes.c_size_t] * 3, *[ctypes.c_void_p] * 3, ctypes.c_long]
     return library
-
-
-def _constants(path: Path, *names: str) -> dict[str, Any]:
-    """Return literal constants of a Python file without running it."""
-    body = ast.parse(path.read_text()).body
-    targets = {node.targets[0].id: node.value for node in body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)}
-    return {name: ast.literal_eval(targets[name]) for name in names}
 
 
 def _compiler() -> str:

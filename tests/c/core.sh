@@ -4,26 +4,21 @@ set -eu
 cd "$(dirname "$0")/../.."
 OUT=$1 CC=$2
 shift 2
-FLAGS="-std=c11 -O3 -g -Wall -Wextra -fno-math-errno -fno-trapping-math -ffp-contract=fast -fvisibility=hidden -pthread ${CFLAGS:-} $*"
+FLAGS="$(sed -n 's/^all //p' csrc/flags) -g ${CFLAGS:-} $*"
 
-kernels() { # kernels NAME [FLAGS]: the kernels of one instruction set
+running=
+kernels() { # kernels NAME [FLAGS]: those of one instruction set, beside whatever else is compiled
     isa=$1
     shift
-    $CC $FLAGS "$@" -DPN_ISA="$isa" -c csrc/core/kernels.c -o "$OUT/kernels_$isa.o"
+    $CC $FLAGS "$@" -DPN_ISA="$isa" -c csrc/core/kernels.c -o "$OUT/kernels_$isa.o" &
+    running="$running $!"
 }
-case $($CC -dumpmachine) in
-x86_64*)
-    kernels base &
-    base=$!
-    kernels avx2 -mavx2 -mfma &
-    avx2=$!
-    kernels avx512 -mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mprefer-vector-width=512
-    wait $base
-    wait $avx2
-    ;;
-aarch64*) kernels neon ;;
-*) kernels base ;;
-esac
+macros=$($CC -dM -E -x c /dev/null)
+while read -r macro isa flags; do
+    case $macros in *"#define $macro "*) kernels "$isa" $flags ;; esac
+done <csrc/flags
+[ "$running" ] || kernels base
 for source in csrc/core/*.c csrc/core/layers/*.c; do
     [ "$source" = csrc/core/kernels.c ] || $CC $FLAGS -c "$source" -o "$OUT/$(basename "$source" .c).o"
 done
+for each in $running; do wait "$each"; done

@@ -14,7 +14,7 @@ trap 'rm -rf "$OUT"' EXIT
 
 sh tests/c/core.sh "$OUT" "$CC" "$@"
 for test in tests/c/test_*.c; do
-    $CC -std=c11 -O3 -g -Wall -Wextra -fno-math-errno -fno-trapping-math -ffp-contract=fast -pthread ${CFLAGS:-} "$@" -Icsrc "$test" "$OUT"/*.o -lm \
+    $CC $(sed -n 's/^all //p' csrc/flags) -g ${CFLAGS:-} "$@" -Icsrc "$test" "$OUT"/*.o -lm \
         $(sed -n 's/.*link with: \(.*\) \*\//\1/p' "$test") -o "$OUT/program"
     ${RUNNER:-} "$OUT/program"
 done
