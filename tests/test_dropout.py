@@ -168,3 +168,16 @@ def test_what_does_not_fit_is_said() -> None:
         pynn.GaussianNoise(-1.0)
     with pytest.raises(ValueError, match="Dropout1d"):
         pynn.Dropout1d()(np.ones((2, 3, 4, 5)))
+
+
+@pytest.mark.parametrize("sides", [(3, 5, 7), (16, 8, 8), (20, 14, 14), (33, 17, 16), (2, 30, 40), (64, 1, 1)])
+@pytest.mark.parametrize("name", ["Dropout", "AlphaDropout", "GaussianNoise"])
+def test_between_convolutions_the_mask_is_that_of_the_place(name: str, sides: tuple[int, int, int], isa: str) -> None:
+    """However images stand within the plan, which depends on the instruction set."""
+    c = sides[0]
+    net = pynn.Sequential(pynn.Conv2d(c, c, 1, bias=False), make(name)[0], pynn.Conv2d(c, c, 1, bias=False)).apply_init("dirac")
+    x, gy = (rng.normal(2, 1, (5, *sides)).astype("f4") for _ in range(2))
+    alone = make(name)[0]
+    for _ in range(2):
+        np.testing.assert_allclose(net(x), alone(x), rtol=1e-6)
+        np.testing.assert_allclose(net.backward(gy), alone.backward(gy), rtol=1e-6)

@@ -97,6 +97,6 @@ TYPED(f64)
                          norm_pool_back_##t }, \
                        &norm_##t, \
                        mix_##t, mix_back_##t, largest_##t, largest_back_##t, slope_sum_##t, slope_rows_##t, \
-                       random_words, mask_##t, mask_spans_##t, add_normal_##t, &look_##t }
+                       random_words, mask_##t, mask_pixels_##t, mask_spans_##t, add_normal_##t, &look_##t }
 extern const pn_kernels CAT(pn_kernels, PN_ISA);
 const pn_kernels CAT(pn_kernels, PN_ISA) = { STRING(PN_ISA), { [PN_F32] = OF(f32), [PN_F64] = OF(f64) } };

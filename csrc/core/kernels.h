@@ -162,6 +162,7 @@ typedef struct {
     void (*slope_rows)(size_t rows, size_t n, const void *x, const void *gy, void *out);
     pn_random_words_fn *random_words;
     void (*mask)(const pn_mask *m, size_t n, const uint32_t *words, const void *x, void *y);                           /* y may be x */
+    void (*mask_pixels)(const pn_mask *m, size_t n, size_t channels, size_t room, const uint32_t *words, size_t step, const void *x, void *y);
     void (*mask_spans)(const pn_mask *m, size_t spans, size_t n, const uint32_t *words, const void *x, void *y);       /* a word each */
     void (*add_normal)(double std, size_t n, const uint32_t *words, const void *x, void *y);
     const pn_look_kernels *look;

@@ -41,6 +41,14 @@ static void CAT(mask, SFX)(const pn_mask *m, size_t n, const uint32_t *words, co
     if (m->threshold == 0) for (size_t i = 0; i < n; i++) y[i] = x[i] * scale + shift;
     else for (size_t i = 0; i < n; i++) y[i] = words[i] > last ? x[i] * scale + shift : fill;
 }
+/* The same for n pixels of some channels, which stand `step` elements apart; words: a row of `room` a channel, a word a pixel. */
+static void CAT(mask_pixels, SFX)(const pn_mask *m, size_t n, size_t channels, size_t room, const uint32_t *words, size_t step, const void *data, void *out)
+{
+    const R *x = data, scale = (R)m->scale, shift = (R)m->shift, fill = (R)m->fill;
+    R *y = out;
+    for (size_t p = 0; p < n; p++, words++, x += step, y += step)
+        for (size_t c = 0; c < channels; c++) y[c] = words[c * room] >= m->threshold ? x[c] * scale + shift : fill;
+}
 /* The same for spans of n elements, a word each. */
 static void CAT(mask_spans, SFX)(const pn_mask *m, size_t spans, size_t n, const uint32_t *words, const void *data, void *out)
 {

@@ -6,13 +6,15 @@
 enum { SEED_LOW, SEED_HIGH, P, ALPHA, CHANNELS, DROPOUT_CONFIG };
 enum { STD = P, NOISE_CONFIG };
 enum { GROUP = 64, CHUNK = 16384, ROOM = 1024 };        /* words drawn at a time; elements of a task; of them with one room of words */
+enum { PIXELS = 256, ROW = PIXELS + 2 * GROUP, CHANNELS_AT_ONCE = 16 };        /* channels last: a block, and its words for a channel */
 
 typedef struct {
     uint64_t seed, occurrence;
     pn_mask mask;
     double std;
     size_t spans;           /* channels last: elements of a row of the batch; else spans of one word each; 0: each element has its own */
-    size_t pixels;          /* channels last: how often a row's words are used */
+    size_t pixels;          /* channels last: how often a row's words are used; where elements have their own, of how many there are */
+    size_t channels;        /* channels last, where elements have words of their own; else 0 */
     uint32_t *words;        /* of spans */
 } noise;
 
@@ -62,6 +64,27 @@ static void element_chunk(void *context, size_t i)
     }
 }
 
+/* One row of the batch with its channels last, whose elements have a word each: that of their place where channels come first, so
+ * that the mask does not depend on how images stand. */
+static void row_of_pixels(void *context, size_t i)
+{
+    const job *j = context;
+    const pn_step *s = j->s;
+    const noise *d = s->own;
+    uint32_t words[CHANNELS_AT_ONCE * ROW];
+    for (size_t c = 0; c < d->channels; c += CHANNELS_AT_ONCE)
+        for (size_t p = 0; p < d->pixels; p += PIXELS) {
+            const size_t some = d->channels - c < CHANNELS_AT_ONCE ? d->channels - c : CHANNELS_AT_ONCE;
+            const size_t n = d->pixels - p < PIXELS ? d->pixels - p : PIXELS, whole = n == d->pixels;
+            for (size_t k = 0; k < some; k += whole ? some : 1) {
+                const size_t first = (i * d->channels + c + k) * d->pixels + p, before = first % GROUP, count = before + n * (whole ? some : 1);
+                s->k->random_words(d->seed, j->stream, first / GROUP, (count + GROUP - 1) / GROUP, words + k * ROW + GROUP - before);
+            }
+            const size_t at = ((i * d->pixels + p) * d->channels + c) * s->bytes;
+            s->k->mask_pixels(&d->mask, n, some, whole ? n : ROW, words + GROUP, d->channels, (const char *)j->at[s->x] + at, (char *)j->at[s->y] + at);
+        }
+}
+
 /* One row of the batch, whose channels have a word each. */
 static void row_of_channels(void *context, size_t i)
 {
@@ -80,6 +103,10 @@ static void run(const pn_step *s, void *const *at)
 {
     const noise *d = s->own;
     job j = { s, at, stream_of(s) };
+    if (d->channels) {
+        pn_parallel(s->rows, row_of_pixels, &j);
+        return;
+    }
     if (!d->words) {
         pn_parallel((s->n + CHUNK - 1) / CHUNK, element_chunk, &j);
         return;
@@ -128,6 +155,10 @@ static pn_status add(pn_builder *b, size_t node, const char *what, int gradient,
         return PN_OK;
     }
     d->mask = mask_of(n, gradient);
+    if (n->config[CHANNELS] == 0 && b->layout[node]) {
+        d->channels = n->shape.dim[0];
+        d->pixels = d->channels ? pn_count(&n->shape) / d->channels : 0;
+    }
     if (n->config[CHANNELS] == 0) return PN_OK;
     d->spans = n->shape.dim[0];
     s->n = 1;
@@ -164,4 +195,4 @@ static pn_status backward_gaussian(pn_builder *b, size_t node)
 }
 
 const pn_layer_kind pn_layer_dropout = { "dropout", 1, 1, shape_dropout, forward, backward_dropout, PN_ALIKE };
-const pn_layer_kind pn_layer_gaussian_noise = { "gaussian_noise", 1, 1, shape_gaussian, forward, backward_gaussian, PN_ALIKE };
+const pn_layer_kind pn_layer_gaussian_noise = { "gaussian_noise", 1, 1, shape_gaussian, forward, backward_gaussian, PN_PLAIN };
