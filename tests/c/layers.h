@@ -132,6 +132,8 @@ enum { CASES = sizeof cases / sizeof *cases, PARAMETERS = PN_MAX_SLOTS, MOST = 1
 
 static int marked(const layer_case *c, char mark) { return strchr(c->marks, mark) != NULL; }
 
+static int is(const char *name, const char *text, size_t n) { return strlen(name) == n && !strncmp(name, text, n); }
+
 /* A number, or a name's row. */
 static double word(const char *text, char **end)
 {
@@ -139,8 +141,8 @@ static double word(const char *text, char **end)
     if (*end != text) return v;
     const size_t n = strcspn(text, " ");
     *end = (char *)text + n;
-    for (size_t i = 0; pn_activation_at(i); i++) if (strlen(pn_activation_at(i)->name) == n && !strncmp(pn_activation_at(i)->name, text, n)) return (double)i;
-    for (size_t i = 0; pn_rowwise_at(i); i++) if (strlen(pn_rowwise_at(i)->name) == n && !strncmp(pn_rowwise_at(i)->name, text, n)) return (double)i;
+    for (size_t i = 0; pn_activation_at(i); i++) if (is(pn_activation_at(i)->name, text, n)) return (double)i;
+    for (size_t i = 0; pn_rowwise_at(i); i++) if (is(pn_rowwise_at(i)->name, text, n)) return (double)i;
     return NAN;
 }
 
@@ -181,7 +183,7 @@ typedef struct {
     pn_plan *plan;
     pn_shape shapes[PN_MAX_ENDS];
     double config[PN_MAX_CONFIG];
-    size_t inputs, node, in[PN_MAX_ENDS], n_config, parameters, count[PARAMETERS];    /* node: the layer; in: elements of inputs; count: of parameters */
+    size_t inputs, node, in[PN_MAX_ENDS], n_config, parameters, count[PARAMETERS];    /* node: the layer; in, count: elements of each */
     void *x[PN_MAX_ENDS], *gx[PN_MAX_ENDS], *p[PARAMETERS], *g[PARAMETERS], *y, *gy, *unit[2];
     size_t out;                                                             /* elements of the output */
     void *blocks[2 * PN_MAX_ENDS + 2 * PARAMETERS + 8];
@@ -228,7 +230,8 @@ static pn_status add_unit(world *w, size_t side, pn_error *error)
 {
     pn_shape shape = w->graph->nodes[w->graph->n_nodes - 1].shape;
     const double c = (double)shape.dim[0], config[] = { 0, c, c, 1, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0 };
-    pn_status status = pn_graph_add(w->graph, &(pn_layer){ .kind = "conv", .where = "unit", .n_config = shape.ndim == 3 ? 18 : 12, .config = config }, error);
+    const pn_layer unit = { .kind = "conv", .where = "unit", .n_config = shape.ndim == 3 ? 18 : 12, .config = config };
+    pn_status status = pn_graph_add(w->graph, &unit, error);
     if (status) return status;
     w->unit[side] = array_new(w, shape.dim[0] * shape.dim[0]);
     for (size_t i = 0; i < shape.dim[0] * shape.dim[0]; i++) set(w->s.t, w->unit[side], i, i % (shape.dim[0] + 1) == 0);
