@@ -180,7 +180,7 @@ def test_lm_never_goes_up_and_rests_at_a_minimum() -> None:
     linear.fit(X, T, loss="mse", optimizer="levenberg_marquardt", epochs=60)
     before = vector(linear)
     linear.fit(X, T, loss="mse", optimizer="levenberg_marquardt", epochs=3)
-    np.testing.assert_allclose(vector(linear), before, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(vector(linear), before, atol=1e-7)  # a loss that is right to 1e-16 tells parameters to its root
 
 
 def test_lm_weighs_several_outputs() -> None:
