@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 def opened(path: str | os.PathLike[str]) -> BinaryIO:
     """Open a file to read it, or raise: a pipe, which would keep one waiting, is none, nor is a folder or a device."""
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    handle = os.open(os.fspath(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ValueError(f"{os.fspath(path)}: is no regular file")

@@ -1,5 +1,6 @@
 """Data as it lies: bytes, strided rows, memory maps, iterables of batches; nothing of X is copied as a whole."""
 
+import itertools
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,7 +78,7 @@ class Stream:
         return batches(self.X, self.y)
 
 
-@pytest.mark.parametrize("source", [Stream, lambda X, y: list(batches(X, y))])
+@pytest.mark.parametrize("source", [Stream, lambda X, y: list(batches(X, y)), lambda X, y: lambda: batches(X, y)])
 def test_batches_from_an_iterable(source: Any) -> None:
     X = np.random.default_rng(0).normal(size=(50, 6))
     assert trained(source(X, y), None) == trained(X, y, shuffle=False)
@@ -92,11 +93,109 @@ def test_what_is_no_iterable_of_batches() -> None:
     cases: list[tuple[Any, type[Exception], str]] = [
         (X, TypeError, "y: expected a target"), (7, TypeError, "y: expected a target"), ([], ValueError, "gave no batch"),
         ([(X, y, y, y)], TypeError, r"\(X, y\)"), ([X], TypeError, r"\(X, y\)"), ([(X, y), (X[:, :5], y)], ValueError, "5"),
-        ([(X, y), (X[:0], y[:0])], ValueError, "no rows"), (batches(X, y), ValueError, "exhausted after one epoch"),
+        ([(X, y), (X[:0], y[:0])], ValueError, "X of batch 1: .*no rows"), (batches(X, y), ValueError, "X: a generator is exhausted"),
+        ([(X, y), (X * 1j, y)], TypeError, "X of batch 1: dtype complex"), ([(X, y), (X, y + 9)], ValueError, "y of batch 1: class 9"),
+        ([(X, y), (X, y, -X[:, 0] - 1)], ValueError, "sample_weight of batch 1"), ([(X, y), 3], TypeError, "batch 1 is of type int"),
+        (lambda: 3, TypeError, "the function gave int"), (Once(batches(X, y)), ValueError, "exhausted after one epoch"),
     ]  # fmt: skip
     for source, error, message in cases:
         with pytest.raises(error, match=message):
             trained(source, None)
+
+
+class Once:
+    """An iterable that gives its batches once and does not look like it."""
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.given)
+
+
+def test_steps_per_epoch_of_batches_that_never_end(tmp_path: Path) -> None:
+    """Epochs cut a sequence where they are told to: an endless generator goes on, a list begins anew within an epoch."""
+    X = np.random.default_rng(0).normal(size=(50, 6))
+    four = list(batches(X, y))
+
+    def endless() -> Iterator[Any]:
+        for i in itertools.count():
+            yield four[i % 4]
+
+    def fitted(source: Any, epochs: int = 3, **more: Any) -> tuple[pynn.Sequential, list[float]]:
+        model = net()
+        return model, model.fit(source, loss="cross_entropy", epochs=epochs, **more).history["loss"]
+
+    twin, _ = fitted(four * 2, 2)
+    whole = b"".join(a.tobytes() for a in twin.params.values())
+    for source in (endless(), endless, four, lambda: iter(four), itertools.cycle(four)):
+        model, losses = fitted(source, 4, steps_per_epoch=4)
+        assert b"".join(a.tobytes() for a in model.params.values()) == whole
+        assert len(losses) == 4
+    _, three = fitted(endless(), 2, steps_per_epoch=3)
+    assert three == fitted(four, 2, steps_per_epoch=3)[1]
+    assert three == fitted(Cut([four[:3], [four[3], *four[:2]]]), 2)[1]
+    parts: dict[str, Any] = {"callbacks": [pynn.Checkpoint(tmp_path / "t")], "steps_per_epoch": 3}
+    fitted(endless, 2, **parts)
+    assert fitted(endless, 5, resume_from=tmp_path / "t", **parts)[1] == fitted(endless, 5, steps_per_epoch=3)[1]
+    with pytest.raises(ValueError, match="steps_per_epoch was 3, and is 2 now"):
+        fitted(endless, 5, resume_from=tmp_path / "t", steps_per_epoch=2)
+    with pytest.raises(ValueError, match="ended for good after 1 of the 3 batches"):
+        fitted(batches(X, y), 2, steps_per_epoch=3)
+    with pytest.raises(ValueError, match="steps_per_epoch: expected an integer of 1 or more"):
+        fitted(four, steps_per_epoch=0)
+    with pytest.raises(ValueError, match="steps_per_epoch: is for batches"):
+        net().fit(X, y, loss="cross_entropy", steps_per_epoch=3)
+
+
+class Cut:
+    """Other batches each time."""
+
+    def __init__(self, epochs: list[Any]) -> None:
+        self.epochs = iter(epochs)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(next(self.epochs))
+
+
+def test_batches_to_validate_and_evaluate_on() -> None:
+    X = np.random.default_rng(0).normal(size=(50, 6))
+    w = np.random.default_rng(1).random(50)
+    three = [(X[i : i + 16], y[i : i + 16], w[i : i + 16]) for i in range(0, 50, 16)]
+    settings: dict[str, Any] = {"loss": "cross_entropy", "epochs": 2, "metrics": ["f1"], "seed": 0}
+    whole = net().fit(X, y, validation_data=(X, y, w), **settings).history
+    for given in (three, lambda: iter(three), Stream(X, y), list(batches(X, y))[:2]):
+        model = net()
+        hist = model.fit(X, y, validation_data=given, **settings).history
+        assert len(hist["val_loss"]) == 2
+        if given is not three:
+            continue
+        np.testing.assert_allclose(hist["val_loss"], whole["val_loss"], rtol=1e-6)
+        assert hist["val_f1"] == whole["val_f1"]
+        assert hist["val_accuracy"] == whole["val_accuracy"]
+        assert model.evaluate(three) == model.evaluate(lambda: iter(three)) == model.evaluate(iter(three))
+        assert model.evaluate(three)["loss"] == pytest.approx(model.evaluate(X, y, sample_weight=w)["loss"], rel=1e-6)
+        assert model.evaluate(three)["f1"] == model.evaluate(X, y)["f1"]
+        with pytest.raises(ValueError, match="sample_weight: needs X and y"):
+            model.evaluate(three, sample_weight=w)
+        with pytest.raises(ValueError, match=r"X of batch 1: samples of shape \(5,\), expected \(6,\)"):
+            model.evaluate([three[0], (X[:, :5], y)])
+        with pytest.warns(RuntimeWarning, match="row 2 of batch 1"):
+            model.evaluate([three[0], (np.where(np.arange(50)[:, None] == 2, np.nan, X), y)])
+        with pytest.raises(TypeError, match="y: expected a target"):
+            model.evaluate(X)
+    cases: list[tuple[Any, type[Exception], str]] = [
+        (batches(X, y), ValueError, "validation_data: a generator is exhausted after one epoch.* 2"),
+        (zip(X, y, strict=True), ValueError, "validation_data: a zip is exhausted"), ([], ValueError, "validation_data: .*gave no batch"),
+        (Once(batches(X, y)), ValueError, "validation_data: .*exhausted after one epoch"), ((X,), TypeError, "got tuple of 1"),
+        ([(X, y), (X, y[:4])], ValueError, "validation_data: y of batch 1"),
+        ([(X, y), (X, y), (X, y), 3], TypeError, "validation_data: .*batch 3"),
+    ]  # fmt: skip
+    for given, error, message in cases:
+        with pytest.raises(error, match=message):
+            net().fit(X, y, validation_data=given, **settings)
+    once = net().fit(X, y, validation_data=batches(X, y), **settings | {"epochs": 1}).history
+    assert once["val_f1"] == whole["val_f1"][:1]
 
 
 def test_layers_can_be_changed_between_calls() -> None:

@@ -50,7 +50,8 @@ class Checkpoint(Callback):
     Notes
     -----
     Wherever it stands among the callbacks, it is called last. Callbacks find what they remembered by their class and their order; one
-    that was not there before starts anew. Plain functions remember nothing: see `pynn.callbacks.Callback.state_dict`.
+was not there before starts anew. Plain functions remember nothing: see `pynn.callbacks.Callback.state_dict`. Of batches with
+    ``steps_per_epoch`` those of the finished epochs are drawn from the iterable again and left out.
 
     Examples
     --------
@@ -190,10 +191,10 @@ class Training:
         name = os.fspath(path)
         facts, arrays = _read(path)
         try:
-            differing = [key for key, value in self.facts.items() if facts[key] != value]
+            differing = [key for key, value in self.facts.items() if facts.get(key) != value]
             if differing:
                 key = differing[0]
-                raise ValueError(f"{key} was {facts[key]!r}, and is {self.facts[key]!r} now")
+                raise ValueError(f"{key} was {facts.get(key)!r}, and is {self.facts[key]!r} now")
             self._take(facts, arrays)
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise ValueError(f"resume_from: {name} does not fit this training: {error}") from error

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .. import _core
 from .._layer import Array
-from .objective import Objective
+from .objective import Objective, Scores
 
 _BLOCK = 256
 """Rows that validation computes at a time."""
@@ -49,59 +51,126 @@ def first_not_finite(X: Any) -> int | None:
     return None
 
 
-class Validation:
-    """Data that are scored again and again."""
+Prepared: TypeAlias = tuple[tuple[Array, ...], Any, Array | None]
+"""Rows that are checked: inputs, targets and weights."""
 
-    def __init__(self, graph: _core.Graph, objective: Objective, X: tuple[Array, ...], target: Any, weight: Array | None) -> None:
+
+class Validation:
+    """Data that are scored again and again: ``batches`` is called for them each time."""
+
+    def __init__(self, graph: _core.Graph, objective: Objective, batches: Callable[[], Iterable[Prepared]], many: bool) -> None:
         self.scorer, self.objective = _core.Predictor(graph, _BLOCK), objective
-        self.X, self.target, self.weight, self.warned = as_core(X), target, weight, False
+        self.batches, self.many, self.warned = batches, many, False
 
     def logs(self, prefix: str = "val_") -> dict[str, float]:
         """Return the loss and the metrics, or warn once of a loss that is not finite; with metrics the net predicts once more, for them."""
-        scores = self.scorer.score(self.X, self.target, self.objective.criteria, self.weight)
-        if not self.warned and not all(math.isfinite(score[0]) for score in scores):
-            self.warned = True
-            row = first_not_finite(self.X)
-            why = "outputs are not finite" if row is None else f"X holds NaN or infinity in row {row}"
-            warnings.warn(f"{prefix}loss is not finite: of the data to score, {why}", RuntimeWarning, stacklevel=4 if prefix else 3)
-        if not self.objective.measures:
-            return self.objective.logs(prefix, scores)
-        out = self.scorer.predict(self.X)
-        return self.objective.logs(prefix, scores, self.target, out if isinstance(out, tuple) else (out,))
+        scores, targets, predicted = [], [], []
+        for number, (data, target, weight) in enumerate(self.batches()):
+            X = as_core(data)
+            scores.append(self.scorer.score(X, target, self.objective.criteria, weight))
+            if not self.warned and not all(math.isfinite(score[0]) for score in scores[-1]):
+                self.warned = True
+                row = first_not_finite(X)
+                where = f"in row {row}" + (f" of batch {number}" if self.many else "")
+                why = "outputs are not finite" if row is None else f"X holds NaN or infinity {where}"
+                warnings.warn(f"{prefix}loss is not finite: of the data to score, {why}", RuntimeWarning, stacklevel=4 if prefix else 3)
+            if self.objective.measures:
+                targets.append(target)
+                predicted.append(self.scorer.predict(X))
+        return joined_logs(self.objective, prefix, scores, targets, predicted)
+
+
+def joined_logs(
+    objective: Objective, prefix: str, scores: Sequence[Scores], targets: Sequence[Any], predicted: Sequence[Any]
+) -> dict[str, float]:
+    """Return what is reported of several batches as of one; targets and predictions are there where there are metrics."""
+    sums = (tuple(map(sum, zip(*output, strict=True))) for output in zip(*scores, strict=True))
+    whole = [(total, divisor, int(values), int(correct), int(n)) for total, divisor, values, correct, n in sums]
+    return objective.logs(prefix, whole, _joined(targets), _joined(predicted))
+
+
+def _joined(parts: Sequence[Any]) -> tuple[Any, ...]:
+    """Join the arrays of batches, or each of their tuples."""
+    each = zip(*(part if isinstance(part, tuple) else (part,) for part in parts), strict=True)
+    return tuple(one[0] if len(one) == 1 or one[0] is None else np.concatenate(one) for one in each)
+
+
+_ONCE = ("builtins", "itertools")
+"""Whose iterators end for good: generators, zip, map, islice and so on."""
+_END = object()
 
 
 class Batches:
-    """Batches that can be gone through again and again, and the first of them."""
+    """Batches that can be gone through again and again, and the first of them.
 
-    def __init__(self, source: Any) -> None:
-        if hasattr(source, "__array__") or isinstance(source, (str, bytes)) or not isinstance(source, Iterable):
-            raise TypeError(f"y: expected a target, unless X is an iterable of batches (X, y); got X of type {type(source).__name__}")
-        self.source = source
-        self.ahead: Iterator[Any] | None = iter(source)
-        first = next(self._checked(self.ahead), None)
-        if first is None:
-            raise ValueError("X: the iterable gave no batch")
-        self.first: tuple[Any, Any, Any] = first
+    Parameters
+    ----------
+    source : iterable or callable
+        Batches, or a function that gives such an iterable anew.
+    name : str
+        What the source is called in errors.
+    epochs : int
+        How often it will be gone through.
+    steps : int, optional
+        An epoch is so many batches, wherever the source begins and ends.
+    """
+
+    def __init__(self, source: Any, name: str, epochs: int, steps: int | None = None) -> None:
+        if isinstance(source, Iterator) and type(source).__module__ in _ONCE and steps is None and epochs > 1:
+            once = f"{name}: a {type(source).__name__} is exhausted after one epoch, and there are {epochs}"
+            how = "" if name != "X" else ", or say where an epoch ends: steps_per_epoch"
+            raise ValueError(f"{once}; give the function that makes it, or a list{how}")
+        self.source, self.name, self.steps = source, name, steps
+        ahead = self._begun()
+        first = next(ahead, _END)
+        if first is _END:
+            raise ValueError(f"{name}: the iterable gave no batch")
+        self.first = self._pair(first, 0)
+        self.ahead: Iterator[Any] | None = itertools.chain([first], ahead)
 
     @staticmethod
-    def _checked(batches: Iterator[Any]) -> Iterator[tuple[Any, Any, Any]]:
-        for batch in batches:
-            if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
-                raise TypeError(
-                    f"X: without y, each batch must be a pair (X, y), or with sample_weight a third, got {type(batch).__name__}"
-                )
-            yield batch[0], batch[1], batch[2] if len(batch) == 3 else None
+    def are(source: Any) -> bool:
+        """Tell whether that may be an iterable of batches, or a function that gives one."""
+        no_data = not hasattr(source, "__array__") and not isinstance(source, (str, bytes))
+        return no_data and (callable(source) or isinstance(source, Iterable))
+
+    def _begun(self) -> Iterator[Any]:
+        given = self.source if isinstance(self.source, Iterable) else self.source()
+        if not isinstance(given, Iterable):
+            raise TypeError(f"{self.name}: the function gave {type(given).__name__}, expected an iterable of batches")
+        return iter(given)
+
+    def _pair(self, batch: Any, number: int) -> tuple[Any, Any, Any]:
+        if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+            expected = "each batch must be a pair (X, y), or with sample_weight a third"
+            raise TypeError(f"{self.name}: {expected}; batch {number} is of type {type(batch).__name__}")
+        return batch[0], batch[1], batch[2] if len(batch) == 3 else None
 
     def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
-        """Go through the batches once; the first pass begins with the one that was looked at."""
-        if self.ahead is not None:
-            ahead, self.ahead = self.ahead, None
-            yield self.first
-            yield from self._checked(ahead)
-            return
-        empty = True
-        for batch in self._checked(iter(self.source)):
-            empty = False
+        """Go through the batches of an epoch; with ``steps`` they go on where those of the epoch before ended."""
+        number = -1
+        for number, batch in enumerate(self._all() if self.steps is None else self._so_many(self.steps)):
+            yield self._pair(batch, number)
+        if number < 0:
+            once = f"{self.name}: the iterable is exhausted after one epoch"
+            raise ValueError(f"{once}; give a list, or an object whose __iter__ starts over")
+
+    def _all(self) -> Iterator[Any]:
+        ahead, self.ahead = self._begun() if self.ahead is None else self.ahead, None
+        return ahead
+
+    def _so_many(self, steps: int) -> Iterator[Any]:
+        for number in range(steps):
+            batch = _END if self.ahead is None else next(self.ahead, _END)
+            if batch is _END:
+                self.ahead = self._begun()
+                batch = next(self.ahead, _END)
+            if batch is _END:
+                short = f"{self.name}: the iterable ended for good after {number} of the {steps} batches of an epoch"
+                raise ValueError(f"{short}; give one that is endless, a list, or the function that makes it, or a smaller steps_per_epoch")
             yield batch
-        if empty:
-            raise ValueError("X: the iterable is exhausted after one epoch; give a list, or an object whose __iter__ starts over")
+
+    def leave_out(self, epochs: int) -> None:
+        """Go on as if so many epochs had been seen."""
+        for _ in range(epochs if self.steps is not None else 0):
+            deque(self, 0)

@@ -6,8 +6,8 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +20,7 @@ from .._tables import check_count
 from ..callbacks import Callback, listed
 from .checkpoint import Training, seed_of
 from .divergence import Guard, check_step
-from .feed import Batches, Validation, as_core, class_places, rows_of
+from .feed import Batches, Prepared, Validation, as_core, class_places, joined_logs, rows_of
 from .find_lr import LRSweep, rates, sweep
 from .health import Health, Watch, measure
 from .history import History
@@ -28,6 +28,9 @@ from .objective import Losses, Objective, OneLoss, losses_of, plain_losses, prob
 from .progress import Progress
 from .rows import class_weights, combined, sample_weights, split
 from .summary import Described
+
+_Shapes: TypeAlias = tuple[Sequence[tuple[int, ...]], str]
+"""Those of a sample of each input, and what has them."""
 
 
 class Net(Described, abstract=True):
@@ -175,7 +178,8 @@ class Net(Described, abstract=True):
         optimizer: str | Optimizer = "adam",
         epochs: int = 1,
         batch_size: int | None = None,
-        validation_data: Sequence[Any] | None = None,
+        steps_per_epoch: int | None = None,
+        validation_data: Iterable[Any] | Callable[[], Iterable[Any]] | None = None,
         validation_split: float | None = None,
         sample_weight: ArrayLike | None = None,
         class_weight: str | Mapping[int, float] | ArrayLike | None = None,
@@ -192,11 +196,12 @@ class Net(Described, abstract=True):
 
         Parameters
         ----------
-        X : array_like, shape (rows, ...), or iterable of (X, y) or (X, y, sample_weight)
+        X : array_like, shape (rows, ...), or iterable of (X, y) or (X, y, sample_weight), or function that gives one
             Samples; the first axis is the batch. Rows are gathered and converted batch by batch from where they are, without a
             copy of `X`: a memory map may be larger than memory, and bytes stay bytes until their turn. Tables of pandas and polars
             keep their columns' order; names and indices do not matter. Without `y`, an iterable of batches, which each epoch goes
-            through anew: a list, or an object whose ``__iter__`` starts over.
+            through anew: a list, an object whose ``__iter__`` starts over, or a function that is called for a fresh one each epoch, such
+            as a generator function.
         y : array_like
             The loss's target: class indices (integers) of shape (rows,), for outputs (classes, d1, ...) a sample of shape
             (rows, d1, ...); or numbers like the output; for a `FunctionLoss` any array of as many rows. Of a net of several outputs
@@ -216,8 +221,12 @@ class Net(Described, abstract=True):
         batch_size : int, optional
             How many rows at a time; None: 32, or with an optimizer that asks for the loss within its step, such as L-BFGS, all. The
             last batch may be smaller; batches that come from an iterable are as large as they are.
-        validation_data : (X, y) or (X, y, sample_weight), optional
-            Scored after each epoch as ``val_loss`` and ``val_accuracy``.
+        steps_per_epoch : int, optional
+            Ends an epoch after so many batches of an iterable, which may be endless then: the next epoch goes on where this one ended. An
+            iterable that ends within an epoch begins anew.
+        validation_data : (X, y) or (X, y, sample_weight), or batches of those, optional
+            Scored after each epoch as ``val_loss`` and ``val_accuracy``. Batches as for `X`: a list of tuples, another iterable that
+            can be gone through again, or a function that gives one. A tuple is one pair or triple of arrays.
         validation_split : float, optional
             The share of rows to validate on instead, between 0 and 1: drawn by ``seed``, of each class the same share where `y`
             are the classes of one output. Both parts are copies.
@@ -269,12 +278,8 @@ class Net(Described, abstract=True):
         """
         check_count("epochs", epochs, 0)
         watching, guard, progress = listed(callbacks), Guard(self, on_nan), Progress(verbose, epochs)
-        batches = None if y is not None or not Objective.has_target(loss) else Batches(X)
-        if batches is not None:
-            given = {"validation_split": validation_split, "sample_weight": sample_weight, "class_weight": class_weight}
-            for name, value in given.items():
-                if value is not None:
-                    raise ValueError(f"{name}: needs X and y as arrays; batches bring weights of their own as (X, y, sample_weight)")
+        weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+        batches = _batches(X, y, loss, epochs, steps_per_epoch, validation_split=validation_split, **weights)
         if validation_data is not None and validation_split is not None:
             raise ValueError("validation_split: give it or validation_data, not both")
         data = self._data(X if batches is None else batches.first[0], "X")
@@ -287,10 +292,11 @@ class Net(Described, abstract=True):
         validation, train = None, None
         if validation_split is not None:
             train, held = split(validation_split, rows, target, objective.losses, seed)
-            validation = Validation(graph, objective, rows_of(data, held), rows_of(target, held), None if weight is None else weight[held])
+            part = rows_of(data, held), rows_of(target, held), None if weight is None else weight[held]
+            validation = Validation(graph, objective, lambda: [part], False)
             data, target, weight = rows_of(data, train), rows_of(target, train), None if weight is None else weight[train]
         elif validation_data is not None:
-            validation = self._validation(validation_data, data, graph, objective)
+            validation = self._validation(validation_data, data, graph, objective, epochs)
         if batches is None:
             classes = class_weights(class_weight, target, objective.losses, math.prod(graph.output_shapes[0]))
             weight = sample_weights(combined(weight, classes), len(data[0]), "sample_weight")
@@ -298,8 +304,11 @@ class Net(Described, abstract=True):
         batch_size = _batch_size(batch_size, opt, len(data[0]))
         count = len(data[0]) if batches is None else None
         facts = {"rows": count, "batch_size": batch_size, "shuffle": shuffle, "loss": objective.describe()}
+        facts |= {"steps_per_epoch": steps_per_epoch}
         training = Training(self, opt, watching, seed, facts, resume_from, whole_epochs=batches is not None or objective.measures)
         graph = graph if resume_from is None else self._graph(data, objective.skip)  # layers' seeds are those of the file
+        if batches is not None:
+            batches.leave_out(training.epoch)
         lock = self._enter()
         try:
             self._fitted, self._goal, self.optimizer, self.stop_training = objective, (loss, loss_weights), opt, False
@@ -383,37 +392,51 @@ class Net(Described, abstract=True):
             raise ValueError(f"optimizer: it updates {len(strange)} parameters that are not this model's; make it from model.parameters()")
         return opt
 
-    def _validation(self, given: Any, data: tuple[Array, ...], graph: _core.Graph, objective: Objective) -> Validation:
-        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-            raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(given).__name__}")
-        X = self._data(given[0], "validation_data[0]")
-        for a, b in zip(X, data, strict=True):
-            if a.shape[1:] != b.shape[1:]:
-                raise ValueError(f"validation_data[0]: samples of shape {a.shape[1:]}, expected {b.shape[1:]} as in X")
-        target = objective.targets(given[1], len(X[0]), graph, "validation_data[1]")
-        weight = sample_weights(given[2] if len(given) == 3 else None, len(X[0]), "validation_data[2]")
-        return Validation(graph, objective, X, target, weight)
+    def _validation(self, given: Any, data: tuple[Array, ...], graph: _core.Graph, objective: Objective, epochs: int) -> Validation:
+        like = [a.shape[1:] for a in data], "X"
+        if _is_data(given, self._many_inputs()):
+            names = "validation_data[0]", "validation_data[1]", "validation_data[2]"
+            part = self._checked((*given, None)[:3], names, like, graph, objective)
+            return Validation(graph, objective, lambda: [part], False)
+        if isinstance(given, tuple) or not Batches.are(given):
+            got = type(given).__name__ + (f" of {len(given)}" if isinstance(given, tuple) else "")
+            raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), or batches of those, got {got}")
+        batches = Batches(given, "validation_data", epochs)
+        return Validation(graph, objective, lambda: self._prepared(batches, like, graph, objective, "validation_data: "), True)
+
+    def _checked(self, rows: Sequence[Any], names: Sequence[str], like: _Shapes, graph: _core.Graph, objective: Objective) -> Prepared:
+        """Check inputs, targets and weights, for samples of such shapes as something else has."""
+        data = self._data(rows[0], names[0])
+        for a, shape in zip(data, like[0], strict=True):
+            if a.shape[1:] != shape:
+                raise ValueError(f"{names[0]}: samples of shape {a.shape[1:]}, expected {shape} as in {like[1]}")
+        target = objective.targets(rows[1], len(data[0]), graph, names[1])
+        return data, target, sample_weights(rows[2], len(data[0]), names[2])
+
+    def _prepared(
+        self, batches: Batches, like: _Shapes, graph: _core.Graph, objective: Objective, before: str = ""
+    ) -> Iterator[Prepared]:
+        """Go through batches once, checked."""
+        for number, batch in enumerate(batches):
+            names = [f"{before}{what} of batch {number}" for what in ("X", "y", "sample_weight")]
+            prepared = self._checked(batch, names, like, graph, objective)
+            if not len(prepared[0][0]):
+                raise ValueError(f"{names[0]}: expected at least one row, it has no rows")
+            yield prepared
 
     def _batches_logs(self, batches: Batches, run: _core.Fit, graph: _core.Graph, objective: Objective, guard: Guard) -> dict[str, float]:
         scores, targets, kept = [], [], []
         run.reset()
-        for guard.batch, (X, y, weight) in enumerate(batches):
-            data = self._data(X, "X")
-            rows = len(data[0])
-            if not rows:
-                raise ValueError("X: a batch has no rows")
-            target = objective.targets(y, rows, graph, "y")
+        like = [a.shape[1:] for a in self._data(batches.first[0], "X")], "the first batch"
+        for guard.batch, (data, target, weight) in enumerate(self._prepared(batches, like, graph, objective)):
             if objective.measures:
-                kept.append(run.keep(rows))
-                targets.append(target if isinstance(target, tuple) else (target,))
+                kept.append(run.keep(len(data[0])))
+                targets.append(target)
             before = run.step
-            scores.append(run.batch(as_core(data), target, sample_weights(weight, rows, "sample_weight")))
+            scores.append(run.batch(as_core(data), target, weight))
             if run.step == before:  # the core takes no step from what is not finite
                 break
-        sums = (tuple(map(sum, zip(*output, strict=True))) for output in zip(*scores, strict=True))
-        whole = [(total, divisor, int(values), int(correct), int(n)) for total, divisor, values, correct, n in sums]
-        joined = [tuple(map(np.concatenate, zip(*parts, strict=True))) for parts in (targets, kept)]
-        return objective.logs("", whole, *joined)
+        return joined_logs(objective, "", scores, targets, kept)
 
     def _taken(
         self, X: Any, y: Any, loss: Any, loss_weights: Any, sample_weight: Any, class_weight: Any
@@ -637,28 +660,35 @@ class Net(Described, abstract=True):
     def evaluate(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         loss: Losses | None = None,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         sample_weight: ArrayLike | None = None,
         metrics: Any = None,
     ) -> dict[str, float]:
-        """Return ``{"loss": ..., "accuracy": ...}`` on other data; ``loss`` and ``metrics`` default to those of the last ``fit``."""
-        data = self._data(X, "X")
-        objective = self._objective_of(X) if loss is None else self._objective(loss, loss_weights, data)
-        if objective is None:
-            raise ValueError("loss: expected one, since this model has not been fitted")
+        """Return ``{"loss": ..., "accuracy": ...}`` on other data; ``loss`` and ``metrics`` default to those of the last ``fit``.
+
+        Without `y`, `X` is an iterable of batches, or a function that gives one, as in `fit`; they are gone through once.
+        """
+        batches = _batches(X, y, self._continued(loss, None)[0], 1, None, sample_weight=sample_weight)
+        first = X if batches is None else batches.first[0]
+        data = self._data(first, "X")
+        objective = self._objective_of(first) if loss is None else self._objective(loss, loss_weights, data)
+        assert objective is not None
         if metrics is not None:
             objective = objective.measuring(metrics)
-        graph = self._graph(data, objective.skip)
-        target = objective.targets(y, len(data[0]), graph, "y")
+        graph, like = self._graph(data, objective.skip), ([a.shape[1:] for a in data], "the first batch")
+        if batches is None:
+            whole = self._checked((X, y, sample_weight), ("X", "y", "sample_weight"), like, graph, objective)
+            validation = Validation(graph, objective, lambda: [whole], False)
+        else:
+            validation = Validation(graph, objective, lambda: self._prepared(batches, like, graph, objective), True)
         if not len(data[0]):
             raise ValueError("X: expected at least one row")
-        weight = sample_weights(sample_weight, len(data[0]), "sample_weight")
         lock = self._enter()
         try:
-            scores = Validation(graph, objective, data, target, weight).logs("")
+            scores = validation.logs("")
         finally:
             lock.release()
         return scores
@@ -777,6 +807,30 @@ class Net(Described, abstract=True):
         if out.shape[1] > 1:
             return np.asarray(out.argmax(axis=1))
         return (self.predict_proba(X)[:, 0] > 0.5).astype(np.intp)
+
+
+def _batches(X: Any, y: Any, loss: Any, epochs: int, steps: int | None, **others: Any) -> Batches | None:
+    """Return X as batches where they bring their targets, and refuse what else is given of rows; None where X and y are arrays."""
+    if steps is not None:
+        check_count("steps_per_epoch", steps, 1)
+    if y is not None or not Objective.has_target(loss):
+        if steps is not None:
+            raise ValueError("steps_per_epoch: is for batches from an iterable; of arrays an epoch takes all rows")
+        return None
+    if not Batches.are(X):
+        raise TypeError(f"y: expected a target, unless X is an iterable of batches (X, y); got X of type {type(X).__name__}")
+    for name, value in others.items():
+        if value is not None:
+            raise ValueError(f"{name}: needs X and y as arrays; batches bring weights of their own as (X, y, sample_weight)")
+    return Batches(X, "X", epochs, steps)
+
+
+def _is_data(given: Any, many: bool) -> bool:
+    """Tell whether those are arrays (X, y) or (X, y, sample_weight): a tuple, or a list whose members are not such tuples themselves."""
+    if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+        return False
+    pairs = (isinstance(one, tuple) and len(one) in (2, 3) and (not many or isinstance(one[0], (tuple, list))) for one in given)
+    return isinstance(given, tuple) or not all(pairs)
 
 
 def _batch_size(given: int | None, opt: Optimizer, rows: int) -> int:
