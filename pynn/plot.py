@@ -183,7 +183,7 @@ def lr_sweep(found: LRSweep) -> Figure:
     figure, [[axes]] = _panels(1, 1, (6.4, 4.0))
     axes.plot(found.lr, found.loss, color=_GREY, linewidth=1, label="loss")
     axes.plot(found.lr, found.smoothed, color=_COLOURS[0], label="smoothed")
-    low, high = found.smoothed.min(), found.smoothed[: found.smoothed.argmin() + 1].max()
+    low, high = min(found.smoothed.min(), found.loss.min()), found.smoothed[: found.smoothed.argmin() + 1].max()
     room = 0.15 * (high - low) or 1.0
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(low - room, high + 2 * room))
     if found.suggestion == found.suggestion:
@@ -248,6 +248,9 @@ def plot_gradient_flow(source: Net | History | Health) -> Figure:
             values = np.array([known.get(name, np.nan) for name in names])
             shade = colours(i if len(reports) > 1 else 1)
             axes.plot(range(len(names)), np.where(values > 0, values, np.nan), color=shade, marker="o", markersize=3.5)
+        bottom, top = axes.get_ylim()
+        wider = max(100 * bottom / top, 1) ** 0.5  # two decades at least: what is alike shall look so
+        axes.set_ylim(bottom / wider, top * wider)
         axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 3 else 0)
     if len(reports) > 1:
         scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0.5, len(reports) + 0.5), colours)
