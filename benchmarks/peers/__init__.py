@@ -10,6 +10,7 @@
     conv_step(net)                                a training step of a convolutional net
     conv_predict(net, rows)                       its output for so many rows
     layer(name, arguments, x, g)                  a layer by torch.nn's name, forward on x and backward from g
+    update(name, settings, sizes)                 a step of an optimizer by torch.optim's name, over arrays of these sizes
     digits(data, epochs, batch)                   train 64-128-10; a function that returns seconds and accuracy
     digits_cnn(data, epochs, batch)               the same of the convolutional net of `digits`
     IMPORT, DISTRIBUTION                          footprint: the statement, and the name to install

@@ -113,6 +113,14 @@ def layer(name: str, arguments: tuple[int, ...], x: NDArray, g: NDArray) -> Mapp
     return {"": repeat(once)}
 
 
+def update(name: str, settings: Mapping[str, float], sizes: list[int]) -> Mapping[str, Run]:
+    r = np.random.default_rng(0)
+    parameters = [pynn.Parameter(r.standard_normal(size, dtype=np.float32)) for size in sizes]
+    for p in parameters:
+        p.grad = r.standard_normal(p.shape, dtype=np.float32)
+    return {"": repeat(getattr(pynn.optim, name)(parameters, lr=LR, **settings).step)}
+
+
 def digits(data: tuple[NDArray, ...], epochs: int, batch: int) -> Mapping[str, Callable[[], tuple[float, float]]]:
     return _trained(lambda: pynn.Sequential(pynn.Linear(64, 128, seed=0), "relu", pynn.Linear(128, 10, seed=1)), data, epochs, batch)
 

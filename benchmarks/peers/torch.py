@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -229,6 +230,17 @@ def layer(name: str, arguments: tuple[int, ...], x: NDArray, g: NDArray) -> Mapp
         made(x).backward(g)
 
     return {"": repeat(once)}
+
+
+def update(name: str, settings: Mapping[str, float], sizes: list[int]) -> Mapping[str, Run]:
+    def variant(**more: bool) -> Run:
+        parameters = [torch.nn.Parameter(torch.randn(size)) for size in sizes]
+        for p in parameters:
+            p.grad = torch.randn(p.shape)
+        return repeat(getattr(torch.optim, name)(parameters, lr=LR, **settings, **more).step)
+
+    fused = {"fused": variant(fused=True)} if "fused" in inspect.signature(getattr(torch.optim, name)).parameters else {}
+    return {"": variant(), **fused}
 
 
 def digits(data: tuple[NDArray, ...], epochs: int, batch: int) -> Mapping[str, Callable[[], tuple[float, float]]]:

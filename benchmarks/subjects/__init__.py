@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from harness import Pace
 
-NAMES = ("limits", "activations", "gemm", "step", "anatomy", "predict", "convolutions", "norms", "digits", "scaling", "footprint")
+NAMES = (
+    *("limits", "activations", "gemm", "step", "anatomy", "predict", "convolutions", "norms"),
+    *("optimizers", "digits", "scaling", "footprint"),
+)
 
 
 @dataclass(frozen=True)
