@@ -57,12 +57,30 @@ def sample_shape(shape: object) -> tuple[int, ...]:
 
 def real_array(x: ArrayLike, name: str) -> Array:
     """Return ``x`` as an array of real numbers, or raise."""
-    a = np.asarray(x)
+    a = plain_array(x, name)
     if a.dtype.kind == "O" and hasattr(x, "to_numpy"):
         a = _from_table(x, name)
     if a.dtype.kind not in "fiub" or a.dtype.itemsize > 8:
         raise TypeError(f"{name}: dtype {a.dtype} is not allowed; expected real numbers of at most 64 bits")
     return a
+
+
+def plain_array(x: Any, name: str) -> Array:
+    """Return ``x`` as an array of whatever it holds, or raise where that would lose something, or nothing would come of it."""
+    if type(x) is np.ndarray:
+        return x
+    parts = x if isinstance(x, (list, tuple)) else [x]
+    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
+        raise TypeError(f"{name}: a masked array with masked elements; fill them, {name}.filled(value), or drop those rows")
+    if hasattr(x, "toarray") and hasattr(x, "nnz"):
+        whole = f"make it dense, {name}.toarray(), or batch by batch, by an iterable of (X, y) for fit and evaluate"
+        raise TypeError(f"{name}: a sparse {type(x).__name__}; {whole}")
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise ValueError(f"{name}: its rows differ in length, or in shape; pad or cut them to one") from error
 
 
 def _from_table(table: Any, name: str) -> Array:

@@ -28,6 +28,23 @@ def load(state: Any) -> None:
 
 X, y = np.random.default_rng(0).normal(size=(12, 4)), np.arange(12) % 3
 R = np.zeros((12, 3))
+MASKED = np.ma.masked_less(X, -1.0)
+
+
+def predict_twice(model: pynn.Sequential, X: Any) -> Any:
+    model.predict(X.data)
+    return model.predict(X)
+
+
+class Sparse:
+    """What matrices of scipy.sparse have in common."""
+
+    nnz, shape = 3, (12, 4)
+
+    def toarray(self) -> Any:
+        raise AssertionError("nobody may make it dense unasked")
+
+
 cross = {"loss": "cross_entropy"}
 CASES: dict[str, tuple[Any, type[Exception], str]] = {
     # names
@@ -64,7 +81,23 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
     "text": (lambda: net()([["a"] * 4]), TypeError, "x: dtype <U1"),
     "long double": (lambda: net()(X.astype("longdouble")), TypeError, "x: dtype float128|x: dtype longdouble"),
     "dates": (lambda: pynn.ReLU()(np.array(["2020-01-01"], "M8[D]")), TypeError, "x: dtype datetime64"),
-    "ragged": (lambda: net()([[1, 2], [3]]), ValueError, ""),
+    "ragged": (lambda: net()([[1, 2], [3]]), ValueError, "x: its rows differ in length.*pad"),
+    "ragged X": (lambda: net().fit([[1, 2], [3]], [0, 1], **cross), ValueError, "X: its rows differ in length"),
+    "ragged y": (lambda: net().fit(X[:2], [[1, 2], [3]], loss="mse"), ValueError, "y: its rows differ in length"),
+    "masked X": (lambda: net().fit(MASKED, y, **cross), TypeError, r"X: a masked array.*X\.filled\(value\), or drop"),
+    "masked y": (lambda: net().fit(X, np.ma.masked_equal(y, 2), **cross), TypeError, "y: a masked array.*filled"),
+    "masked numbers": (lambda: net().fit(X, MASKED[:, :3], loss="mse"), TypeError, "y: a masked array"),
+    "masked rows": (lambda: net().fit([*MASKED], y, **cross), TypeError, "X: a masked array"),
+    "masked weights": (lambda: net().fit(X, y, **cross, sample_weight=MASKED[:, 0] ** 2), TypeError, "sample_weight: a masked array"),
+    "masked input": (lambda: net()(MASKED), TypeError, "x: a masked array"),
+    "masked to predict": (lambda: (lambda m: (m.predict(X), m.predict(MASKED)))(net()), TypeError, "X: a masked array"),
+    "masked to predict at once": (lambda: predict_twice(net(), MASKED.astype("f4")), TypeError, "X: a masked array"),
+    "masked target": (lambda: pynn.MSELoss()(X, MASKED), TypeError, "target: a masked array"),
+    "masked labels": (lambda: net().partial_fit(X, np.ma.masked_equal(y, 2), classes=[0, 1, 2]), TypeError, "y: a masked array"),
+    "masked metric": (lambda: pynn.metrics.mse(X, MASKED), TypeError, "y_pred: a masked array"),
+    "sparse X": (lambda: net().fit(Sparse(), y, **cross), TypeError, r"X: a sparse Sparse; make it dense, X\.toarray\(\).*batch by batch"),
+    "sparse y": (lambda: net().fit(X, Sparse(), loss="mse"), TypeError, "y: a sparse Sparse"),
+    "sparse to predict": (lambda: net().predict(Sparse()), TypeError, "X: a sparse Sparse"),
     "nine dimensions": (lambda: pynn.ReLU()(np.ones((1,) * 10)), ValueError, "dimensions.*at most 8"),
     "backward first": (lambda: net().backward(R), RuntimeError, "backward needs a forward call before it"),
     "no outputs": (lambda: pynn.Sequential(pynn.Linear(4, 0)).predict_class(X), ValueError, r"predict_class .*\(12, 0\)"),
@@ -150,6 +183,23 @@ def test_the_exception_says_what_is_wrong(case: str) -> None:
         call()
     assert type(caught.value) is kind
     assert re.search(message, str(caught.value), re.S), caught.value
+
+
+def test_what_can_be_taken_of_other_arrays() -> None:
+    """A masked array of which nothing is masked is an array; the sparse ones of SciPy are refused, and go batch by batch."""
+    plain, model = net(), net()
+    plain.fit(X, y, **cross, seed=0)
+    model.fit(np.ma.masked_array(X), np.ma.masked_array(y), **cross, seed=0)
+    assert np.array_equal(model.predict(X), plain.predict(X))
+    sparse = pytest.importorskip("scipy.sparse")
+    for kind in (sparse.csr_matrix, sparse.csr_array, sparse.coo_array):
+        with pytest.raises(TypeError, match=rf"X: a sparse {kind.__name__}; make it dense"):
+            net().fit(kind(X), y, **cross)
+    again, rows = net(), sparse.csr_array(X)
+    again.fit(lambda: ((rows[[i]].toarray(), y[[i]]) for i in range(12)), **cross, epochs=2)
+    one_by_one = net()
+    one_by_one.fit(X, y, **cross, epochs=2, batch_size=1, shuffle=False)
+    assert np.array_equal(again.predict(X), one_by_one.predict(X))
 
 
 def test_a_refused_fit_changes_nothing() -> None:

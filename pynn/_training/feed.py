@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .. import _core
-from .._layer import Array
+from .._layer import Array, plain_array
 from .objective import Objective, Scores
 
 _BLOCK = 256
@@ -33,7 +33,7 @@ def rows_of(arrays: Any, rows: Any) -> Any:
 
 def class_places(y: Any, classes: Array) -> Array:
     """Return where labels stand among the classes."""
-    given = np.asarray(y)
+    given = plain_array(y, "y")
     strange = ~np.isin(given, classes)
     if strange.any():
         raise ValueError(f"y: {given[strange].flat[0]!r} is not one of the classes {classes.tolist()}")

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .. import _core, losses, metrics
-from .._layer import Array
+from .._layer import Array, plain_array
 from .._loss import FunctionLoss, Loss
 from ..layers.activation import by_name as activation_layers
 
@@ -330,7 +330,7 @@ def _target(y: Any, rows: int, dtype: str, output: tuple[int, ...], loss: Loss, 
         if y is not None:
             raise ValueError(f"{name}: {type(loss).__name__} takes no target; give None")
         return None
-    a = np.asarray(y)
+    a = plain_array(y, name)
     if a.shape[:1] != (rows,):
         raise ValueError(f"{name}: shape {a.shape} does not go with the {rows} rows of X")
     if isinstance(loss, FunctionLoss):
