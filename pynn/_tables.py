@@ -190,10 +190,39 @@ def _plain_value(value: Any) -> Any:
     return bool(value) if isinstance(value, (bool, np.bool_)) else float(value)
 
 
+_ELSEWHERE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("binarycrossentropy", "log", "logistic"), ("bce", "bce_with_logits", "log_loss")),
+    **dict.fromkeys(("categoricalcrossentropy", "sparsecategoricalcrossentropy", "softmaxcrossentropy"), ("cross_entropy",)),
+    **dict.fromkeys(("binaryfocalcrossentropy", "categoricalfocalcrossentropy"), ("focal", "sigmoid_focal")),
+    **dict.fromkeys(("meansquarederror", "squarederror", "l2"), ("mse",)),
+    **dict.fromkeys(("mae", "meanabsoluteerror", "absoluteerror"), ("l1", "mae")),
+    "rootmeansquarederror": ("rmse", "mse"),
+    **dict.fromkeys(("kld", "kldivergence", "kullbackleiblerdivergence"), ("kl_div",)),
+    "negativeloglikelihood": ("nll",),
+    "cosinesimilarity": ("cosine_embedding",),
+    **dict.fromkeys(("hinge", "squaredhinge", "categoricalhinge"), ("multi_margin", "soft_margin")),
+    **dict.fromkeys(("acc", "binaryaccuracy", "categoricalaccuracy", "sparsecategoricalaccuracy"), ("accuracy",)),
+    **dict.fromkeys(("auc", "rocaucscore"), ("roc_auc",)),
+    "f1score": ("f1",),
+    "r2score": ("r2",),
+    **dict.fromkeys(("momentum", "gradientdescent"), ("sgd",)),
+    **dict.fromkeys(("lm", "marquardt"), ("levenberg_marquardt",)),
+    "linear": ("identity",),
+}
+"""What other libraries call things, in small letters and digits alone, and what they may be here: of those the known ones are offered."""
+
+
+def _bare(name: object) -> str:
+    """Return the small letters and digits of a name, without "loss" behind them."""
+    return "".join(filter(str.isalnum, str(name).lower())).removesuffix("loss")
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
-    """Return the error for a name that is not in ``known``, with the names closest to it."""
+    """Return the error for a name that is not in ``known``, with what it may be: spelled otherwise, of another library, or close."""
     known = list(known)
-    close = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.5)
+    bare = _bare(name)
+    close = [own for own in known if bare and _bare(own) == bare] or [own for own in _ELSEWHERE.get(bare, ()) if own in known]
+    close = close or difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ";"
     return ValueError(f"unknown {kind} {name!r}{hint} known: {', '.join(known)}")
 

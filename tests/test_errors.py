@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pynn
-from pynn import _core
+from pynn import _core, _tables
 
 
 def net(last: str | None = None) -> pynn.Sequential:
@@ -183,6 +183,30 @@ def test_the_exception_says_what_is_wrong(case: str) -> None:
         call()
     assert type(caught.value) is kind
     assert re.search(message, str(caught.value), re.S), caught.value
+
+
+OTHERS: dict[str, Any] = {
+    "loss": {
+        "binary_crossentropy": "'bce' or 'bce_with_logits'", "categorical_crossentropy": "'cross_entropy'", "mae": "'l1'",
+        "sparse_categorical_crossentropy": "'cross_entropy'", "mean_squared_error": "'mse'", "MeanAbsoluteError": "'l1'",
+        "CrossEntropyLoss": "'cross_entropy'", "MSELoss": "'mse'", "BCEWithLogitsLoss": "'bce_with_logits'", "kl_divergence": "'kl_div'",
+        "binary_focal_crossentropy": "'focal' or 'sigmoid_focal'",
+    },
+    "optimizer": {"Adam": "'adam'", "RMSProp": "'rmsprop'", "rms_prop": "'rmsprop'", "L-BFGS": "'lbfgs'", "momentum": "'sgd'"},
+    "metrics": {"acc": "'accuracy'", "AUC": "'roc_auc'", "f1_score": "'f1'", "mean_absolute_error": "'mae'", "ROC-AUC": "'roc_auc'"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "name"), [(what, name) for what, names in OTHERS.items() for name in names])
+def test_names_of_other_libraries_are_told_ours(what: str, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"unknown \w+ '{name}'; did you mean {OTHERS[what][name]}\? known: "):
+        net().fit(X, y, **{**cross, what: [name] if what == "metrics" else name})
+
+
+def test_every_name_of_others_stands_for_one_of_ours() -> None:
+    ours = {*pynn.losses.by_name, *pynn.optim.by_name, *pynn.metrics.by_name, *(row["name"] for row in _core.ACTIVATIONS)}
+    assert {name for names in _tables._ELSEWHERE.values() for name in names} <= ours
+    assert all(_tables._bare(name) == name for name in _tables._ELSEWHERE)
 
 
 def test_what_can_be_taken_of_other_arrays() -> None:
