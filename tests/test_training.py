@@ -5,6 +5,7 @@ import csv
 import functools
 import pickle
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -434,6 +435,21 @@ def test_divergence_names_the_layer_and_keeps_the_last_good_epoch() -> None:
     assert (told.value.layer, told.value.row) == ("1", 3)
 
 
+def test_a_net_that_is_frozen_as_a_whole_is_told_of() -> None:
+    model, before = net().freeze(), net()
+    with pytest.warns(UserWarning, match="every parameter that fit would train is frozen") as told:
+        model.fit(X, Y, loss="cross_entropy", optimizer="sgd")
+    assert told[0].filename == __file__
+    assert same(model, before)
+    part = net()
+    with pytest.warns(UserWarning, match="frozen"):
+        part.freeze("0").fit(X, Y, loss="cross_entropy", optimizer=pynn.optim.SGD(part[0].parameters()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net().freeze("0").fit(X, Y, loss="cross_entropy")
+        pynn.Sequential("relu").fit(X, X, loss="mse")  # nothing to freeze
+
+
 def test_an_interruption_keeps_model_and_history_and_says_so() -> None:
     def interrupt(epoch: int, logs: Any) -> None:
         if epoch == 2:
@@ -534,11 +550,25 @@ def test_progress(bar: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         pytest.importorskip("tqdm")
     else:
         monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+
+    def shown(verbose: Any, terminal: bool) -> str:
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+        net().fit(X, Y, loss="cross_entropy", epochs=3, verbose=verbose)
+        out, err = capsys.readouterr()
+        assert out == ""
+        return err
+
+    for verbose in (True, "auto"):
+        text = shown(verbose, True)
+        assert "3/3" in text
+        assert "loss" in text
+        assert "\r" in text
+        assert ("it/s" in text or "epoch/s" in text) == bar
+    for verbose, terminal in ((True, False), (2, False), (2, True)):
+        text = shown(verbose, terminal)
+        assert "\r" not in text
+        assert [line.split("  ")[0] for line in text.splitlines()] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+        assert all("loss 1." in line and "accuracy 0." in line for line in text.splitlines())
+    assert shown("auto", False) == shown(False, True) == ""
+    monkeypatch.setattr(sys, "stderr", None)
     net().fit(X, Y, loss="cross_entropy", epochs=3, verbose=True)
-    shown = capsys.readouterr()
-    assert "3/3" in shown.err
-    assert "loss" in shown.err
-    assert ("it/s" in shown.err or "epoch/s" in shown.err) == bar
-    net().fit(X, Y, loss="cross_entropy", epochs=3)
-    shown = capsys.readouterr()
-    assert (shown.out, shown.err) == ("", "")

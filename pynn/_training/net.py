@@ -6,6 +6,7 @@ import math
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
@@ -187,7 +188,7 @@ class Net(Described, abstract=True):
         shuffle: bool = True,
         callbacks: Iterable[Callback | Callable[[int, dict[str, float]], Any]] = (),
         seed: int | None = None,
-        verbose: bool | str = "auto",
+        verbose: int | str = "auto",
         on_nan: str = "raise",
         health: bool = True,
         resume_from: str | os.PathLike[str] | None = None,
@@ -247,8 +248,10 @@ class Net(Described, abstract=True):
             See `pynn.callbacks`; plain functions are called after each epoch as ``callback(epoch, logs)``.
         seed : int, optional
             None draws a fresh one.
-        verbose : bool or 'auto'
-            Progress on standard error, a bar where tqdm is installed; 'auto': if that is a terminal or a notebook.
+        verbose : bool, 2 or 'auto'
+            Progress on standard error. True: a bar where tqdm is installed, else one line that is written over; where that is no terminal
+            or notebook, such as a log file, a line an epoch. 2: a line an epoch anywhere. 'auto': as True in a terminal or a notebook, else
+            nothing.
         on_nan : {'raise', 'ignore'}
             What a loss or parameter that is not finite does: the training ends at that step with a `DivergenceError`, and the
             weights of the last good epoch are put back, of which a copy is kept; or it goes on, with one warning.
@@ -273,6 +276,8 @@ class Net(Described, abstract=True):
 
         Warns
         -----
+        UserWarning
+            If all parameters are frozen.
         RuntimeWarning
             With ``on_nan="ignore"`` in the first epoch whose loss is NaN.
         """
@@ -301,6 +306,9 @@ class Net(Described, abstract=True):
             classes = class_weights(class_weight, target, objective.losses, math.prod(graph.output_shapes[0]))
             weight = sample_weights(combined(weight, classes), len(data[0]), "sample_weight")
         opt = self._optimizer(optimizer)
+        if self.parameters() and not any(p.requires_grad for group in opt.param_groups for p in group["params"]):
+            text = "every parameter that fit would train is frozen, so none will change; unfreeze() the model, or a part of it"
+            warnings.warn(text, UserWarning, stacklevel=2)
         batch_size = _batch_size(batch_size, opt, len(data[0]))
         count = len(data[0]) if batches is None else None
         facts = {"rows": count, "batch_size": batch_size, "shuffle": shuffle, "loss": objective.describe()}

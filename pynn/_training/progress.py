@@ -1,4 +1,4 @@
-"""How far a training is: a bar where tqdm is installed, else one line that is written over, or nothing."""
+"""How far a training is: a bar where tqdm is installed, else one line that is written over; a line an epoch in a log; or nothing."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ def _in_notebook() -> bool:
 class Progress:
     """Epochs as they pass, on standard error."""
 
-    def __init__(self, verbose: bool | str, epochs: int) -> None:
-        if verbose not in (True, False, "auto"):
-            raise ValueError(f"verbose: expected True, False or 'auto', got {verbose!r}")
+    def __init__(self, verbose: int | str, epochs: int) -> None:
+        if verbose not in (False, True, 2, "auto"):
+            raise ValueError(f"verbose: expected True, False, 2 or 'auto', got {verbose!r}")
         seen = sys.stderr is not None and (sys.stderr.isatty() or _in_notebook())
-        self.on = seen if verbose == "auto" else bool(verbose)
+        self.on = seen if verbose == "auto" else bool(verbose) and sys.stderr is not None
+        self.lines = verbose == 2 or not seen
         self.epochs = epochs
         self.width = 0
         self.bar: Any = None
 
     def __enter__(self) -> Self:
-        if self.on:
+        if self.on and not self.lines:
             try:
                 from tqdm.auto import tqdm  # type: ignore[import-untyped, unused-ignore]
             except ImportError:
@@ -42,6 +43,9 @@ class Progress:
             self.bar.update()
         elif self.on:
             line = f"epoch {epoch + 1}/{self.epochs}  " + "  ".join(f"{k} {v:.4f}" for k, v in logs.items())
+            if self.lines:
+                print(line, file=sys.stderr, flush=True)
+                return
             self.width = max(self.width, len(line))
             print(f"\r{line:<{self.width}}", end="", file=sys.stderr, flush=True)
 
