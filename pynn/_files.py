@@ -22,6 +22,11 @@ def opened(path: str | os.PathLike[str]) -> BinaryIO:
         raise
 
 
+def make_folder_of(path: str | os.PathLike[str]) -> None:
+    """Make the folder that a file is to be in, with those above it, unless it is there."""
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Give a new file that takes the place of ``path`` when all went well, and vanishes else."""

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
+from ._files import make_folder_of
 from ._tables import check_count
 from ._training.health import Limits
 
@@ -258,7 +259,8 @@ class ModelCheckpoint(_Watch):
     Parameters
     ----------
     path : str or path
-        The file; ``{epoch}`` and the numbers of the logs are filled in: ``"net-{epoch:03d}-{val_loss:.2f}.safetensors"``.
+        The file; ``{epoch}`` and the numbers of the logs are filled in: ``"net-{epoch:03d}-{val_loss:.2f}.safetensors"``. A folder that
+        is not there is made, when training begins where that much is known of it.
     save_best_only : bool
         Whether only an epoch better than all before is saved.
     monitor, mode : str
@@ -274,6 +276,11 @@ class ModelCheckpoint(_Watch):
         check_count("every", every, 1)
         self.path, self.save_best_only, self.every = os.fspath(path), save_best_only, every
 
+    def on_train_begin(self, logs: Logs) -> None:
+        """Start anew, and see that there is a folder."""
+        super().on_train_begin(logs)
+        make_folder_of(self.path.partition("{")[0])
+
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Save."""
         if (epoch + 1) % self.every or (self.save_best_only and not self._better(logs)):
@@ -282,6 +289,7 @@ class ModelCheckpoint(_Watch):
             path = self.path.format(epoch=epoch, **logs)
         except (KeyError, IndexError, ValueError) as error:
             raise ValueError(f"path: {self.path!r} cannot be filled in with epoch, {', '.join(logs)}: {error}") from error
+        make_folder_of(path)
         self.model.save(path)
 
 
@@ -463,7 +471,7 @@ class CSVLogger(Callback):
     Parameters
     ----------
     path : str or path
-        The file.
+        The file; a folder that is not there is made.
     append : bool
         Whether lines are added to a file that is there.
     """
@@ -475,6 +483,7 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         """Open the file."""
+        make_folder_of(self.path)
         self._file = open(self.path, "a+", newline="", encoding="utf-8")  # noqa: SIM115
         self._size = os.path.getsize(self.path) if self.append else 0
 

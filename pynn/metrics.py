@@ -470,8 +470,16 @@ by_name: dict[str, _Metric] = {
 
 def wants_probabilities(metric: _Metric) -> bool:
     """Tell whether a metric is one of those here that look at classes or probabilities."""
-    plain = metric.func if isinstance(metric, functools.partial) else metric
-    return plain in by_name.values() and plain not in _NUMBERS
+    return is_known(metric) and _plain(metric) not in _NUMBERS
+
+
+def is_known(metric: _Metric) -> bool:
+    """Tell whether a metric is one of those here."""
+    return _plain(metric) in by_name.values()
+
+
+def _plain(metric: Any) -> Any:
+    return metric.func if isinstance(metric, functools.partial) else metric
 
 
 def get(given: Any) -> dict[str, _Metric]:
@@ -498,7 +506,7 @@ def get(given: Any) -> dict[str, _Metric]:
 def _name(metric: Any) -> str:
     if isinstance(metric, str):
         return metric
-    plain = metric.func if isinstance(metric, functools.partial) else metric
+    plain = _plain(metric)
     return str(getattr(plain, "__name__", type(plain).__name__))
 
 

@@ -317,6 +317,57 @@ def test_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         net().fit(X, Y, loss="cross_entropy", callbacks=[cb.ModelCheckpoint("a-{nothing}")])
 
 
+def test_folders_are_made_before_the_first_epoch(tmp_path: Path) -> None:
+    asked: list[bool] = []
+    paths = [tmp_path / name for name in ("a/b/net.safetensors", "c/e{epoch}/net.safetensors", "d/t", "e/log")]
+    look = cb.LambdaCallback(on_epoch_begin=lambda epoch, logs: asked.append(all((tmp_path / n).is_dir() for n in ("a/b", "c", "d", "e"))))
+    writers = [cb.ModelCheckpoint(paths[0]), cb.ModelCheckpoint(paths[1]), pynn.Checkpoint(paths[2]), cb.CSVLogger(paths[3])]
+    net().fit(X, Y, loss="cross_entropy", epochs=2, callbacks=[look, *writers])
+    assert asked == [True, True]
+    written = paths[0], paths[2], paths[3], tmp_path / "c/e0/net.safetensors", tmp_path / "c/e1/net.safetensors"
+    assert all(path.exists() for path in written)
+    for make in (cb.ModelCheckpoint, cb.CSVLogger, pynn.Checkpoint):  # where a file stands, no folder can be
+        model = net()
+        with pytest.raises(OSError, match="log"):
+            model.fit(X, Y, loss="cross_entropy", epochs=2, callbacks=[make(paths[3] / "x")])
+        assert same(model, net())
+
+
+METRICS: dict[str, tuple[Any, str, Any, str]] = {
+    "classes of numbers": (X[:, :3], "mse", ["f1"], "metrics: f1 does not go with MSELoss, or these outputs: "),
+    "area of numbers": (X[:, :3], "mse", {"a": "roc_auc"}, "metrics: a does not go with MSELoss"),
+    "numbers of classes": (Y, "cross_entropy", ["f1", "rmse"], "metrics: rmse does not go with CrossEntropyLoss"),
+}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_that_does_not_fit_is_told_before_the_first_epoch(name: str) -> None:
+    y, loss, measured, match = METRICS[name]
+    for data in ((X, y), ([(X[:50], y[:50]), (X[50:], y[50:])],)):
+        model = net()
+        with pytest.raises(ValueError, match=match):
+            model.fit(*data, loss=loss, metrics=measured, callbacks=[lambda epoch, logs: pytest.fail("trained")])
+        assert same(model, net())
+
+
+def test_a_metric_of_ones_own_that_fails_is_named_and_called_once_an_epoch() -> None:
+    called: list[int] = []
+
+    def mine(y_true: Any, y_pred: Any) -> float:
+        called.append(len(y_true))
+        if len(called) > 2:
+            raise ValueError("a word of mine")
+        return 1.0
+
+    model = net()
+    with pytest.raises(ValueError, match="a word of mine") as told:
+        model.fit(X, Y, loss="cross_entropy", epochs=9, metrics=[mine])
+    assert told.value.__notes__ == ["in the metric 'mine'"]
+    assert called == [90, 90, 90]
+    with pytest.raises(ValueError, match="metrics: rmse does not go with CrossEntropyLoss"):
+        model.evaluate(X, Y, metrics=["rmse"])
+
+
 def test_csv(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     hist = net().fit(X, Y, loss="cross_entropy", epochs=3, callbacks=[cb.CSVLogger(path)])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import io
+from .._files import make_folder_of
 from .._layer import Layer
 from .._optimizer import Optimizer
 from .._random import check_seed
@@ -38,7 +39,7 @@ class Checkpoint(Callback):
     Parameters
     ----------
     path : str or path
-        The file.
+        The file; a folder that is not there is made when training begins.
     every_steps : int, optional
         Write within an epoch too, after every so many batches; None: at the end of each epoch.
 
@@ -74,6 +75,10 @@ was not there before starts anew. Plain functions remember nothing: see `pynn.ca
         self.path = os.fspath(path)
         self.every_steps = every_steps
         self._training: Training | None = None
+
+    def on_train_begin(self, logs: Mapping[str, float]) -> None:
+        """See that there is a folder."""
+        make_folder_of(self.path)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Write."""

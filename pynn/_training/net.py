@@ -305,6 +305,9 @@ class Net(Described, abstract=True):
         if batches is None:
             classes = class_weights(class_weight, target, objective.losses, math.prod(graph.output_shapes[0]))
             weight = sample_weights(combined(weight, classes), len(data[0]), "sample_weight")
+        if objective.measures and len(data[0]):
+            seen = target if batches is None else objective.targets(batches.first[1], len(data[0]), graph, "y of batch 0")
+            objective.try_metrics(_core.Predictor(graph, 1).predict(as_core(rows_of(data, slice(1)))), seen, len(data[0]))
         opt = self._optimizer(optimizer)
         if self.parameters() and not any(p.requires_grad for group in opt.param_groups for p in group["params"]):
             text = "every parameter that fit would train is frozen, so none will change; unfreeze() the model, or a part of it"

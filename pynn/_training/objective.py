@@ -177,8 +177,25 @@ class Objective:
         for name, metric in self.metrics[i].items():
             if name not in known:
                 plain = metrics.wants_probabilities(metric) and not isinstance(out, tuple)
-                found[name] = _number(name, metric(*(_seen(loss, last, y, out) if plain else (y, out))))
+                try:
+                    value = metric(*(_seen(loss, last, y, out) if plain else (y, out)))
+                except (TypeError, ValueError) as error:
+                    if not metrics.is_known(metric):
+                        error.add_note(f"in the metric {name!r}")
+                        raise
+                    raise type(error)(f"metrics: {name} does not go with {type(loss).__name__}, or these outputs: {error}") from error
+                found[name] = _number(name, value)
         return found
+
+    def try_metrics(self, out: Any, targets: Any, rows: int) -> None:
+        """Raise where a metric of ours does not go with these targets and outputs, of which one row is here; none of a user's is called."""
+        outputs = out if isinstance(out, tuple) else (out,)
+        if not all(np.isfinite(one).all() for one in outputs):
+            return
+        other = copy.copy(self)
+        other.metrics = [{name: one for name, one in each.items() if metrics.is_known(one)} for each in self.metrics]
+        every = [np.broadcast_to(one, (rows, *one.shape[1:])) for one in outputs]
+        other.logs("", [(0.0, 1.0, 1, 0, 1)] * len(self.losses), targets, every)
 
     @staticmethod
     def _log(loss: Loss, score: tuple[float, float, int, int, int]) -> dict[str, float]:
