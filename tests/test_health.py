@@ -133,6 +133,33 @@ def test_updates_of_large_parameters_and_of_every_kind_of_rule(optimizer: str) -
         assert model.health()[layer].update == pytest.approx(np.linalg.norm(new - old) / np.linalg.norm(old), rel=1e-4)
 
 
+@pytest.mark.parametrize("optimizer", ["lbfgs", "levenberg_marquardt"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_solvers_show_gradients_and_updates(optimizer: str, dtype: str) -> None:
+    """An epoch is a step: the gradients where it begins, by a pass of our own, and what it made of the parameters."""
+    layers = [pynn.Linear(8, 5, seed=0, dtype=dtype), "tanh", pynn.Linear(5, 4, seed=1, dtype=dtype), pynn.Linear(4, 1, seed=2, dtype=dtype)]
+    model, y = pynn.Sequential(*layers).freeze("2"), np.sin(X[:, 0].astype(np.float64))
+    opt = pynn.optim.by_name[optimizer](**({"max_iter": 3} if optimizer == "lbfgs" else {}))
+    for _ in range(2):
+        criterion, before = pynn.MSELoss(), model.state_dict()
+        criterion(model(X.astype(dtype)), y[:, None].astype(dtype))
+        for p in model.parameters():
+            p.grad[...] = 0
+        model.backward(criterion.backward())
+        gradients = {name: p.grad.astype(np.float64).copy() for name, p in zip(before, model.parameters(), strict=True)}
+        model.fit(X, y, loss="mse", optimizer=opt, seed=0)
+        health, after = model.health(), model.state_dict()
+        assert health.updates == 1
+        for layer in ("0", "3"):
+            own = [f"{layer}.weight", f"{layer}.bias"]
+            steps = [after[name].astype(np.float64) - before[name] for name in own]
+            length = math.sqrt(sum(float((before[name].astype(np.float64) ** 2).sum()) for name in own))
+            assert health[layer].gradient == pytest.approx(math.sqrt(sum((gradients[name] ** 2).sum() for name in own)), rel=1e-4)
+            assert health[layer].update == pytest.approx(math.sqrt(sum((step**2).sum() for step in steps)) / length, rel=1e-4)
+            assert health[layer].update > 0
+        assert math.isnan(health["2"].gradient)
+
+
 def test_looking_changes_no_bit_and_sees_the_same_on_any_number_of_threads() -> None:
     seen, weights = [], []
     for threads, health in ((1, True), (2, True), (7, True), (1, False)):

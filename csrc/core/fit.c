@@ -88,7 +88,7 @@ pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_op
     pn_status status = f->x && f->wanted ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for fit");
     for (size_t i = 0; i < options->n_criteria && !status; i++) f->wanted[i] = pn_data_wanted(graph, &options->criteria[i]);
     if (!status && data) status = prepare(f, error);
-    if (!status && options->health) status = pn_health_new(graph, options->groups, options->n_groups, &f->health, error);
+    if (!status && options->health) status = pn_health_new(graph, options->groups, options->n_groups, options->solver, &f->health, error);
     find_probe(f);
     if (!status) status = pn_solving_new(graph, data, options, &f->solving, error);
     if (status) pn_fit_free(f);
@@ -178,9 +178,12 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     if (!o->finite || sane(f)) ++*step;
     else if ((status = diverge(f, p, order, start, *step, error))) return status;       /* asks the losses again, so the score comes first */
     const pn_pass pass = { p, f->x, tick, f->wanted, &f->asked };
-    if (!f->diverged && o->solver) status = pn_solve(&f->solving, o, &pass, error);
-    else if (!f->diverged) pn_update_noting(o->groups, o->n_groups, *step, f->epoch, f->health ? pn_health_changes(f->health) : NULL);
-    if (f->health) pn_health_end(f->health);
+    const int solves = !f->diverged && o->solver, updates = !f->diverged && !o->solver;
+    if (updates) pn_update_noting(o->groups, o->n_groups, *step, f->epoch, f->health ? pn_health_changes(f->health) : NULL);
+    if (solves && f->health) pn_health_before(f->health);
+    if (f->health) pn_health_end(f->health);                            /* a solver leaves gradients of other places, or of one row */
+    if (solves) status = pn_solve(&f->solving, o, &pass, error);
+    if (solves && f->health) pn_health_after(f->health);
     if (f->times) {
         lap(&f->times->update, &since);
         f->times->steps++;

@@ -35,6 +35,7 @@ struct pn_health {
     size_t n_segments, *owner;          /* each segment's node; SIZE_MAX: none */
     const pn_segment **segments;
     pn_changes changes;
+    void *before;                       /* the parameters before a solver's step; NULL where there is none */
     int64_t updates;
     void *counts;                       /* live and small of one block, in the graph's type */
     size_t columns, block;              /* room: counts for so many columns, derivatives for so many elements */
@@ -94,9 +95,15 @@ static size_t owner(const pn_graph *g, const void *p)
     return SIZE_MAX;
 }
 
-static pn_status take_segments(pn_health *h, const pn_group *groups, size_t n_groups, pn_error *error)
+static void take_segment(pn_health *h, const pn_segment *s)
 {
-    size_t n = 0, most = 0;
+    h->segments[h->n_segments] = s;
+    h->owner[h->n_segments++] = owner(h->graph, s->p);
+}
+
+static pn_status take_segments(pn_health *h, const pn_group *groups, size_t n_groups, const pn_solver *solver, pn_error *error)
+{
+    size_t n = solver ? solver->n_segments : 0, most = 0;
     for (size_t i = 0; i < n_groups; i++) n += groups[i].n;
     h->owner = malloc((n + 1) * sizeof *h->owner);
     h->segments = malloc((n + 1) * sizeof *h->segments);
@@ -106,11 +113,12 @@ static pn_status take_segments(pn_health *h, const pn_group *groups, size_t n_gr
         for (size_t j = 0; j < groups[i].n; j++) {
             const pn_segment *s = &groups[i].segments[j];
             if (groups[i].optimizer >= pn_optimizer_wholes() && s->n > most) most = s->n;
-            h->segments[h->n_segments] = s;
-            h->owner[h->n_segments++] = owner(h->graph, s->p);
+            take_segment(h, s);
         }
+    for (size_t i = 0; solver && i < solver->n_segments; i++) take_segment(h, &solver->segments[i]);
+    if (solver) h->before = malloc(solver->n * pn_size(h->graph->dtype) + 1);
     h->changes.room = malloc(most * sizeof(double) + 1);
-    return h->changes.room ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
+    return h->changes.room && (h->before || !solver) ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
 }
 
 static void forget(pn_health *h)
@@ -129,7 +137,7 @@ static void forget(pn_health *h)
     }
 }
 
-pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_groups, pn_health **health, pn_error *error)
+pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_groups, const pn_solver *solver, pn_health **health, pn_error *error)
 {
     const size_t size = pn_size(graph->dtype);
     pn_health *h = calloc(1, sizeof *h);
@@ -140,7 +148,7 @@ pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_
     h->watcher = (pn_watcher){ look, h };
     h->columns = 2 * FOLD;
     h->nodes = calloc(graph->n_nodes, sizeof *h->nodes);
-    pn_status status = h->nodes ? take_segments(h, groups, n_groups, error) : pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
+    pn_status status = h->nodes ? take_segments(h, groups, n_groups, solver, error) : pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
     for (size_t i = 0; i < graph->n_nodes && !status; i++) {
         h->nodes[i].node = &graph->nodes[i];
         if (graph->nodes[i].kind == &pn_layer_activation) status = watch_units(h, i, error);
@@ -173,6 +181,7 @@ void pn_health_free(pn_health *h)
     free(h->segments);
     free(h->changes.each);
     free(h->changes.room);
+    free(h->before);
     free(h->counts);
     free(h->ones);
     free(h->slopes);
@@ -346,6 +355,33 @@ void pn_health_gradients(pn_health *h)
         h->changes.each[i].weight += sums[2];
     }
     h->updates++;
+}
+
+void pn_health_before(pn_health *h)
+{
+    char *to = h->before;
+    for (size_t i = 0; h->whole && i < h->n_segments; i++) {
+        const pn_segment *s = h->segments[i];
+        double sums[3] = { 0 };
+        h->k->look->sum_changes(s->n, s->p, s->p, s->g, sums);
+        h->changes.each[i].gradient += sums[0];
+        h->changes.each[i].weight += sums[2];
+        memcpy(to, s->p, s->n * pn_size(s->dtype));
+        to += s->n * pn_size(s->dtype);
+    }
+}
+
+void pn_health_after(pn_health *h)
+{
+    const char *from = h->before;
+    for (size_t i = 0; h->whole && i < h->n_segments; i++) {
+        const pn_segment *s = h->segments[i];
+        double sums[3] = { 0 };
+        h->k->look->sum_changes(s->n, from, s->p, s->g, sums);
+        h->changes.each[i].update += sums[1];
+        from += s->n * pn_size(s->dtype);
+    }
+    h->updates += h->whole;
 }
 
 /* Is the gradient of any of these biases not 0? */

@@ -4,8 +4,8 @@
 #include "graph.h"
 
 typedef struct pn_health pn_health;
-/* The update's segments are those of groups, which may be none. */
-pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_groups, pn_health **health, pn_error *error);
+/* The update's segments are those of groups, which may be none, or of a solver, unless it is NULL. */
+pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_groups, const pn_solver *solver, pn_health **health, pn_error *error);
 void pn_health_free(pn_health *health);
 void pn_health_reset(pn_health *health);                               /* an epoch begins: forget those before, if they were long enough */
 
@@ -17,6 +17,8 @@ typedef struct { double gradient, update, weight; } pn_change;         /* sums o
 typedef struct { pn_change *each; void *room; } pn_changes;            /* room: for the largest segment */
 const pn_changes *pn_health_changes(pn_health *health);
 void pn_health_gradients(pn_health *health);                           /* notes the gradients of a step without an update */
+void pn_health_before(pn_health *health);                              /* a solver's step begins: its gradients stand, and nothing has moved */
+void pn_health_after(pn_health *health);                               /* it is over */
 void pn_health_end(pn_health *health);                                 /* the step is over: its gradients still stand */
 void pn_health_node(const pn_health *health, size_t node, pn_node_health *out);
 

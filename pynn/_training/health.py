@@ -34,7 +34,7 @@ class LayerHealth(NamedTuple):
     gradient: float
     """The length of the gradient of its parameters, before any clipping: root mean square over the steps looked at."""
     update: float
-    """How much a step changed its parameters, as a part of their length."""
+    """How much a step changed its parameters, as a part of their length; a step of L-BFGS with all its iterations."""
 
 
 class Limits(NamedTuple):
