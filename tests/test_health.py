@@ -137,7 +137,8 @@ def test_updates_of_large_parameters_and_of_every_kind_of_rule(optimizer: str) -
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_solvers_show_gradients_and_updates(optimizer: str, dtype: str) -> None:
     """An epoch is a step: the gradients where it begins, by a pass of our own, and what it made of the parameters."""
-    layers = [pynn.Linear(8, 5, seed=0, dtype=dtype), "tanh", pynn.Linear(5, 4, seed=1, dtype=dtype), pynn.Linear(4, 1, seed=2, dtype=dtype)]
+    four = pynn.Linear(5, 4, seed=1, dtype=dtype)
+    layers = [pynn.Linear(8, 5, seed=0, dtype=dtype), "tanh", four, pynn.Linear(4, 1, seed=2, dtype=dtype)]
     model, y = pynn.Sequential(*layers).freeze("2"), np.sin(X[:, 0].astype(np.float64))
     opt = pynn.optim.by_name[optimizer](**({"max_iter": 3} if optimizer == "lbfgs" else {}))
     for _ in range(2):
