@@ -43,12 +43,12 @@ static int copy_out(const own *o, dims shape, size_t rows, PyObject *given, cons
 /* layer.method(*arrays), or NULL. */
 static PyObject *call(const own *o, const char *method, PyObject *arrays)
 {
-    PyObject *layer = PyWeakref_GetObject(o->layer);
-    if (layer == Py_None) {
-        PyErr_SetString(PyExc_RuntimeError, "the layer that this plan calls is gone");
+    PyObject *layer = PyObject_CallNoArgs(o->layer);       /* what a weak reference gives when it is called */
+    if (!layer || layer == Py_None) {
+        if (layer) PyErr_SetString(PyExc_RuntimeError, "the layer that this plan calls is gone");
+        Py_XDECREF(layer);
         return NULL;
     }
-    Py_INCREF(layer);
     PyObject *f = PyObject_GetAttrString(layer, method), *result = f ? PyObject_CallObject(f, arrays) : NULL;
     Py_XDECREF(f);
     Py_DECREF(layer);
