@@ -86,6 +86,12 @@ class Sequential(Net):
         except ValueError:
             self._layers, self._names = before
             raise
+        for layer, name in zip(*before, strict=True):
+            if name is not None and self.__dict__.get(name) is layer:
+                del self.__dict__[name]
+        for layer, name in zip(self._layers, self._names, strict=True):
+            if name is not None and name.isidentifier() and not hasattr(self, name):
+                self.__dict__[name] = layer  # no __getattr__: with one every attribute would take thrice the time
 
     def _children(self) -> dict[str, Layer]:
         return {name or str(i): layer for i, (name, layer) in enumerate(zip(self._names, self._layers, strict=True))}
@@ -112,19 +118,10 @@ class Sequential(Net):
     def __getitem__(self, index: int | str | slice) -> Any:
         """Return a layer by place or name, or for a slice a Sequential that shares its layers."""
         if isinstance(index, slice):
-            part = Sequential(*self._layers[index])
-            part._names = self._names[index]
+            part = Sequential()
+            part._replace(self._layers[index], self._names[index])
             return part
         return self._layers[self._place(index)]
-
-    def __getattr__(self, name: str) -> Any:
-        """Return the layer of a name, as ``model.head`` for ``model["head"]``."""
-        if name in self.__dict__.get("_names", ()):
-            return self[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *(name for name in self._names if name is not None and name.isidentifier())]
 
     def _ipython_key_completions_(self) -> list[str]:
         return [*self._children()]

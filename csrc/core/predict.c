@@ -206,6 +206,7 @@ static void pack_step(void *plan, size_t i)
 static pn_status pack(prediction *j, size_t blocks, pn_error *error)
 {
     pn_predictor *p = j->p;
+    if (blocks == 1 && !p->packed) return PN_OK;
     pn_plan *first = blocks > 1 && p->block >= LEAST_ROWS ? p->lanes[0].full : NULL;
     const size_t bytes = place_packed(first, NULL);
     if (bytes && !p->packed && !(p->packed = pn_arena_new(bytes))) return pn_fail(error, PN_NO_MEMORY, "no memory for %zu bytes of weights", bytes);
