@@ -1,6 +1,7 @@
 """Builds pynn._core: every C file once, except kernels.c, which is compiled once per instruction set of the target."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 from pathlib import Path
 
@@ -20,7 +21,8 @@ class BuildExt(build_ext):
     def build_extension(self, ext):
         if self.compiler.compiler_type != "unix":
             raise CompileError("pynn needs gcc or clang (on Windows: MinGW-w64), whose vector extension its kernels are written on")
-        ext.extra_objects = [self.compile_kernels(ext, name, flags) for name, flags in self.instruction_sets().items()]
+        with ThreadPoolExecutor() as pool:  # each takes as long as all other files together
+            ext.extra_objects = list(pool.map(lambda item: self.compile_kernels(ext, *item), self.instruction_sets().items()))
         super().build_extension(ext)
 
     def instruction_sets(self):
