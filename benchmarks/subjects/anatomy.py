@@ -31,16 +31,17 @@ def _pieces(peer: Any, net: Net, slot: float, flops: dict[str, float]) -> Mappin
     """Return a run for the whole step, and one for each piece; those read one measurement, taken anew when one of them asks again."""
     if label(peer, "") != OURS:
         return {}
-    start = time.perf_counter()
     flops |= {name: work for name, (_, work) in peer.anatomy(net, 4).items() if work}
-    count = 4 + int(8 * slot / (time.perf_counter() - start))
-    step = peer.step(net)[""]
+    step, count = peer.step(net)[""], 4
     unread: dict[str, tuple[float, float]] = {}
 
     def whole(_: int) -> float:
         start = time.perf_counter()
         step(count)
         return (time.perf_counter() - start) / count
+
+    while whole(0) * count < slot:  # so many that what a call of fit takes by itself is lost among them
+        count *= 2
 
     def piece(name: str) -> Run:
         def run(_: int) -> float:
