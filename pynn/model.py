@@ -93,6 +93,13 @@ class Sequential(Net):
             if name is not None and name.isidentifier() and not hasattr(self, name):
                 self.__dict__[name] = layer  # no __getattr__: with one every attribute would take thrice the time
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Put a layer in the place of one with that name, as ``model["head"] = layer`` does; set any other attribute."""
+        if isinstance(value, Layer) and name in self._names:
+            self[name] = value
+        else:
+            object.__setattr__(self, name, value)
+
     def _children(self) -> dict[str, Layer]:
         return {name or str(i): layer for i, (name, layer) in enumerate(zip(self._names, self._layers, strict=True))}
 

@@ -490,12 +490,18 @@ def test_layers_by_name_and_lists_of_them() -> None:
     assert whole.pop() is head
     assert whole.pop("body") is net.body
     assert [*whole.extend(["relu", head])][-1] is head
+    assert net.predict(np.ones((1, 3))).shape == (1, 2)
+    net.head = new = pynn.Linear(4, 5)
+    assert net["head"] is net.head is new
+    assert net.predict(np.ones((1, 3))).shape == (1, 5)
     assert len(whole) == 4
     with pytest.raises(ValueError, match="names must differ"):
         net.extend(net[:1])
     with pytest.raises(TypeError):
         _ = net + "relu"
     assert len(net) == 4
+    del net["head"]
+    assert not hasattr(net, "head")
 
 
 MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
