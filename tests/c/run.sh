@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds each tests/c/test_*.c with all of csrc/core and runs it:  sh tests/c/run.sh [compiler [flags...]]
 # Flags add to $CFLAGS; $CC is the compiler where no argument names one; $RUNNER runs the programs of another target:
-#   sh tests/c/run.sh gcc -fsanitize=address,undefined -fno-sanitize-recover=all
+#   sh tests/c/run.sh gcc -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all
 #   RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" sh tests/c/run.sh aarch64-linux-gnu-gcc
 # Flags that name a sanitizer are used for linking too. A test says in its first comment what else it links with.
 # Stops at the first program that fails.
