@@ -4,7 +4,7 @@
 #   sh tests/c/run.sh gcc -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all
 #   RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" sh tests/c/run.sh aarch64-linux-gnu-gcc
 # Flags that name a sanitizer are used for linking too. A test says in its first comment what else it links with.
-# Stops at the first program that fails.
+# As many programs run at once as there are processors; all run, and one that fails fails this.
 set -eu
 cd "$(dirname "$0")/../.."
 CC=${1:-${CC:-cc}}
@@ -15,6 +15,6 @@ trap 'rm -rf "$OUT"' EXIT
 sh tests/c/core.sh "$OUT" "$CC" "$@"
 for test in tests/c/test_*.c; do
     $CC $(sed -n 's/^all //p' csrc/flags) -g ${CFLAGS:-} "$@" -Icsrc "$test" "$OUT"/*.o -lm \
-        $(sed -n 's/.*link with: \(.*\) \*\//\1/p' "$test") -o "$OUT/program"
-    ${RUNNER:-} "$OUT/program"
+        $(sed -n 's/.*link with: \(.*\) \*\//\1/p' "$test") -o "$OUT/$(basename "$test" .c)"
 done
+printf '%s\n' "$OUT"/test_* | xargs -n 1 -P "$(getconf _NPROCESSORS_ONLN)" ${RUNNER:-env}
