@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
@@ -200,6 +201,11 @@ class LevenbergMarquardt(Solver):
         If a setting is out of range, or there is more than one group. In `fit` if a loss is not `MSELoss`, there are more than 2048
         parameters, of which it keeps a matrix, a batch is not all rows, or a layer is another in training (dropout, batch norm).
 
+    Warns
+    -----
+    UserWarning
+        In `fit`, if parameters are float32.
+
     Notes
     -----
     In float32 it stalls early: ``sin(6 x)`` on [-1, 1] by 16 tanh units is met with a loss of 3e-3 after 160 steps, and in float64 with
@@ -233,6 +239,13 @@ class LevenbergMarquardt(Solver):
 
     def _memory_size(self, n: int) -> int:
         return 2
+
+    def core_solver(self) -> tuple[Any, ...]:
+        """Return what the core's training loop takes; warn where it will not come far."""
+        if any(p.dtype == np.float32 for p, _ in self._pairs()):
+            text = "LevenbergMarquardt in float32 stalls early; make the layers with dtype='float64'"
+            warnings.warn(text, UserWarning, stacklevel=3)
+        return super().core_solver()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Raise: a step needs residuals, which only `fit` has."""

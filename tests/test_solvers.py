@@ -162,6 +162,7 @@ def test_lm_takes_the_steps_of_the_paper(hidden: int, damping: float, weighted: 
     np.testing.assert_allclose(vector(model), vector(twin), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:LevenbergMarquardt in float32")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_lm_solves_least_squares_at_once(dtype: str) -> None:
     model = pynn.Sequential(pynn.Linear(4, 2, dtype=dtype, seed=0))
@@ -169,6 +170,12 @@ def test_lm_solves_least_squares_at_once(dtype: str) -> None:
     root = np.sqrt(W)[:, None]
     want, *_ = np.linalg.lstsq(root * np.c_[X, np.ones(150)], root * T, rcond=None)
     np.testing.assert_allclose(np.c_[model[0].weight, model[0].bias], want.T, atol=1e-9 if dtype == "float64" else 1e-5)
+
+
+def test_lm_warns_of_single_precision() -> None:
+    with pytest.warns(UserWarning, match="float32 stalls early; make the layers with dtype='float64'") as caught:
+        pynn.Sequential(pynn.Linear(4, 2)).fit(X, T, loss="mse", optimizer="levenberg_marquardt")
+    assert [w.filename for w in caught] == [__file__]
 
 
 def test_lm_never_goes_up_and_rests_at_a_minimum() -> None:
@@ -207,6 +214,7 @@ def test_frozen_parameters_stay_and_threads_do_not_matter(optimizer: str) -> Non
     np.testing.assert_array_equal(model[0].weight, net(2, 20)[0].weight)
 
 
+@pytest.mark.filterwarnings("ignore:LevenbergMarquardt in float32")
 @pytest.mark.parametrize(
     ("layers", "kwargs", "match"),
     [
@@ -233,5 +241,5 @@ def test_settings_and_other_ways_in() -> None:
     assert losses == net().fit(X, T, loss="mse", optimizer=LM(), epochs=4, shuffle=False).history["loss"]
     model.eval()
     assert net().find_lr(X, T, loss="mse", optimizer="lbfgs", steps=8, lr_max=1.0).lr.size > 1
-    masked = pynn.Sequential(pynn.Linear(4, 2, seed=0), pynn.Dropout(0.5).eval())
+    masked = pynn.Sequential(pynn.Linear(4, 2, dtype="float64", seed=0), pynn.Dropout(0.5).eval())
     assert masked.fit(X, T, loss="mse", optimizer="levenberg_marquardt", epochs=2).history["loss"][1] > 0
