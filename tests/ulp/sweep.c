@@ -5,7 +5,7 @@
  * Of the inputs' blocks it takes each PARTS-th from PART on. ROOTED is 1 where the derivative has a root at which its terms cancel:
  * then units are those of the largest term where that is larger. For each instruction set and for value and derivative it prints
  *   ISA value|derivative  ULP at x  ULP at x (subnormal results)  bad x  undecided x
- * (bad: NaN, or zero of the wrong sign; undecided: the formula cancels even in __float128), then the count of differing bits
+ * (bad: NaN, or zero of the wrong sign, but at a root; undecided: the formula cancels even in __float128), then the count of differing bits
  * between neighbouring instruction sets and of inputs. __main__.py builds and runs it. */
 #include <math.h>
 #include <quadmath.h>
@@ -61,7 +61,8 @@ static double distance(const question *ask, double x, double y, __float128 side,
     if (ask->derivative && ask->rooted) size = fmaxq(size, s);
     *subnormal = size < scalbnq(1, lowest);
     const __float128 unit = scalbnq(1, (*subnormal ? lowest : ilogbq(fminq(size, top))) - mant);
-    if (isnan(y) || (y == 0 && fabsq(q) > 0 && x != 0 && !signbit(y) != !signbitq(q))) return NAN;
+    const int root = !*subnormal && fabsq(q) < unit;                            /* terms cancel: 0 has no right sign here */
+    if (isnan(y) || (y == 0 && fabsq(q) > 0 && x != 0 && !root && !signbit(y) != !signbitq(q))) return NAN;
     if (!isnanq(q) && fabsq(q) - error * 0x1p-113Q > top) return (double)(fabsq(got - to) / unit);      /* overflow, for certain */
     if (isnanq(q) || !(error * 0x1p-113Q <= unit / 64)) return -1;
     return (double)(fabsq(got - to) / unit);
