@@ -4,6 +4,7 @@ The program itself takes minutes; ``python tests/ulp --stride 257`` is a short r
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,7 +17,7 @@ from pynn import _core
 from pynn._tables import parse_parameters
 
 ULP = Path(__file__).parent / "ulp"
-COMPILER = os.environ.get("CC", "gcc")
+COMPILER = shlex.split(os.environ.get("CC", "gcc"))
 # floats, like the parameters 0.75 and 1.25
 POINTS = [-700.0, -37.5, -9.1, -3.0, -1.53125, -0.3, -1e-5, 1e-30, 0.02, 0.5, 0.99, 2.75, 11.0, 88.0, 1e6]
 TYPES = {"f32": 2.0**-53, "f64": 2.0**-64, "quad": 2.0**-113}
@@ -51,7 +52,7 @@ int main(int n, char **arg)
 """
 
 
-@pytest.mark.skipif(shutil.which(COMPILER) is None, reason="needs a C compiler")
+@pytest.mark.skipif(shutil.which(COMPILER[0]) is None, reason="needs a C compiler")
 def test_references_in_c_equal_those_in_mpmath(tmp_path: Path) -> None:
     formulas = {row["name"]: Formula(row["formula"], tuple(parse_parameters(row["params"]).defaults)) for row in _core.ACTIVATIONS}
     source = "".join(formula.c_source(name) for name, formula in formulas.items())
@@ -59,7 +60,7 @@ def test_references_in_c_equal_those_in_mpmath(tmp_path: Path) -> None:
     (tmp_path / "main.c").write_text(MAIN)
     program = tmp_path / "main"
     command = [
-        COMPILER,
+        *COMPILER,
         "-std=gnu11",
         "-O1",
         "-ffp-contract=off",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -44,7 +45,7 @@ def door() -> ctypes.CDLL:
     flags = [*every[1:], "-g0", f"-I{ROOT / 'csrc'}"]
     kernels = core / "kernels.c"
     sources = [*sorted({*core.glob("*.c"), *core.glob("layers/*.c")} - {kernels}), HERE / "door.c"]
-    macros = subprocess.run([_compiler(), "-dM", "-E", "-x", "c", os.devnull], check=True, capture_output=True, text=True).stdout
+    macros = subprocess.run([*_compiler(), "-dM", "-E", "-x", "c", os.devnull], check=True, capture_output=True, text=True).stdout
     sets = {isa: extra for macro, isa, *extra in targets if macro in macros} or {"base": []}
     units = [([source], flags) for source in sources]
     units += [([kernels], [*flags, *extra, f"-DPN_ISA={isa}"]) for isa, extra in sets.items()]
@@ -55,11 +56,11 @@ def door() -> ctypes.CDLL:
     return library
 
 
-def _compiler() -> str:
+def _compiler() -> list[str]:
     compiler = os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), None)
     if not compiler:
         raise OSError("this needs a C compiler (cc, gcc, clang, or $CC)")
-    return compiler
+    return shlex.split(compiler)
 
 
 def _load(units: list[tuple[list[Path], list[str]]], inputs: list[Path]) -> ctypes.CDLL:
@@ -73,14 +74,14 @@ def _load(units: list[tuple[list[Path], list[str]]], inputs: list[Path]) -> ctyp
         with tempfile.TemporaryDirectory() as scratch:
             objects = [Path(scratch, f"{i}.o") for i in range(len(units))]
             running = [
-                subprocess.Popen([compiler, *flags, "-fPIC", "-c", *map(str, sources), "-o", str(to)], stderr=subprocess.PIPE, text=True)
+                subprocess.Popen([*compiler, *flags, "-fPIC", "-c", *map(str, sources), "-o", str(to)], stderr=subprocess.PIPE, text=True)
                 for (sources, flags), to in zip(units, objects, strict=True)
             ]
             failed = [error for process, error in [(p, p.communicate()[1]) for p in running] if process.returncode]
             if failed:
-                raise OSError(f"{compiler}: {failed[0].strip()}")
+                raise OSError(f"{shlex.join(compiler)}: {failed[0].strip()}")
             whole = Path(scratch, "whole.so")
-            subprocess.run([compiler, "-shared", "-pthread", *map(str, objects), "-lm", "-o", str(whole)], check=True)
+            subprocess.run([*compiler, "-shared", "-pthread", *map(str, objects), "-lm", "-o", str(whole)], check=True)
             shutil.copy(whole, f"{library}.{os.getpid()}")
             os.replace(f"{library}.{os.getpid()}", library)
     return ctypes.CDLL(str(library))

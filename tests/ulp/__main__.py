@@ -19,6 +19,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -165,7 +166,8 @@ def build(directory: Path, names: Iterable[str]) -> Path:
     if core.returncode:
         raise CannotTell(core.stderr.strip())
     objects = sorted(map(str, directory.glob("*.o")))
-    command = [cc, *FLAGS, f"-I{directory}", f"-I{ROOT / 'csrc'}", str(HERE / "sweep.c"), *objects, "-o", str(program), "-pthread"]
+    sources = [f"-I{directory}", f"-I{ROOT / 'csrc'}", str(HERE / "sweep.c"), *objects]
+    command = [*shlex.split(cc), *FLAGS, *sources, "-o", str(program), "-pthread"]
     for extra in (["-DULP_SIMD", "-lmvec"], []):
         done = subprocess.run([*command, *extra, "-lquadmath", "-lm"], capture_output=True, text=True)
         if done.returncode == 0:
