@@ -136,12 +136,19 @@ static void CAT(average, SFX)(const pn_update_args *a)
 }
 
 typedef V CAT(rule, SFX)(V p, V g, V *s, const V *h, const unsigned present);
+/* Once a line of the cache asks for what comes a page later: the machine's own looking ahead ends with the page. */
+#define LINE_BEGINS      (i * sizeof(R) % 64 < PN_VL)
+#define AHEAD(q)         __builtin_prefetch((const void *)((uintptr_t)((q) + i) + 4096))
 /* Elements i to i + m; all but the pointers is constant after inlining, so that each array is read and written once. */
 static ALWAYS void CAT(update_part, SFX)(CAT(rule, SFX) *f, const unsigned present, const int plain, const pn_update_args *a, R *const *s,
                                          const V *h, size_t i, const size_t m)
 {
     R *to = a->p;
     const R *from = a->g;
+    if (m == L && LINE_BEGINS) {
+        AHEAD(to), AHEAD(from);
+        _Pragma("GCC unroll 8") for (int k = 0; k < PN_MAX_STATES; k++) if (HAS(k)) AHEAD(s[k]);
+    }
     V v[PN_MAX_STATES], p = PART_LOAD(to), g = PART_LOAD(from);
     g = plain ? g * SPLAT(a->scale) : CAT(adjusted, SFX)(p, g, a);
     _Pragma("GCC unroll 8") for (int k = 0; k < PN_MAX_STATES; k++) if (HAS(k)) v[k] = PART_LOAD(s[k]);
@@ -191,6 +198,8 @@ PN_OPTIMIZERS(ROW)
 #undef CASE
 #undef UPDATE
 #undef HAS
+#undef LINE_BEGINS
+#undef AHEAD
 #undef STATES
 #undef OPTIONAL
 #undef FIXED
