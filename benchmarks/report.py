@@ -9,6 +9,9 @@ from typing import Any
 import peers
 from harness import BUSY, OURS
 
+UNDATED = {"Date": None}
+"""What a picture says of itself: the same numbers make the same file."""
+
 PEAK = "machine fma"
 
 
@@ -59,7 +62,7 @@ def _pyplot() -> Any:
     import matplotlib
 
     matplotlib.use("Agg")
-    matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text: small files
+    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": OURS})  # text as text: small files; the same names each time
     from matplotlib import pyplot
 
     return pyplot
@@ -99,7 +102,7 @@ def bars(records: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
         axes.grid(axis="x", alpha=0.3)
         figure.legend(loc="outside upper center", ncols=4, fontsize="small")
         paths.append(path.with_stem(f"{path.stem}_{threads}"))
-        figure.savefig(paths[-1])
+        figure.savefig(paths[-1], metadata=UNDATED)
         pyplot.close(figure)
     return paths
 
@@ -125,5 +128,5 @@ def curves(lines: Mapping[str, Sequence[tuple[float, Sequence[float]]]], path: P
     axes.set_ylim(min(bottom, top / 30), top)
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize="small")
-    figure.savefig(path)
+    figure.savefig(path, metadata=UNDATED)
     pyplot.close(figure)
