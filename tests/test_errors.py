@@ -176,7 +176,6 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:LevenbergMarquardt in float32")
 @pytest.mark.parametrize("case", CASES)
 def test_the_exception_says_what_is_wrong(case: str) -> None:
     call, kind, message = CASES[case]

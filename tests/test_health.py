@@ -133,7 +133,6 @@ def test_updates_of_large_parameters_and_of_every_kind_of_rule(optimizer: str) -
         assert model.health()[layer].update == pytest.approx(np.linalg.norm(new - old) / np.linalg.norm(old), rel=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore:LevenbergMarquardt in float32")
 @pytest.mark.parametrize("optimizer", ["lbfgs", "levenberg_marquardt"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_solvers_show_gradients_and_updates(optimizer: str, dtype: str) -> None:

@@ -64,22 +64,35 @@ static const pn_wanted *residual_of(const asking *a, size_t i, size_t *row, size
     return w;
 }
 
+/* A row of an input as the plan of one row takes it. */
+static const void *row_of(const asking *a, size_t k, size_t row)
+{
+    const pn_graph *g = a->pass->plan->graph;
+    const size_t bytes = pn_sample_bytes(g, g->inputs[k]);
+    const void *x = (const char *)a->pass->x[k] + row * bytes;
+    if (!a->s->sample) return x;
+    pn_widen(bytes / sizeof(float), x, a->s->sample[k]);
+    return a->s->sample[k];
+}
+
 static pn_status residual_rows(void *context, size_t first, size_t rows, double *j, double *r, pn_error *error)
 {
     const asking *a = context;
     const pn_graph *g = a->pass->plan->graph;
     const pn_solver *o = a->o->solver;
+    const pn_dtype t = a->s->one->graph->dtype;
+    if (first == 0 && a->s->wide.graph) pn_wide_fill(&a->s->wide);
     for (size_t i = 0; i < rows; i++) {
         size_t row, element;
         const pn_wanted *w = residual_of(a, first + i, &row, &element);
         const double weight = w->target.sample_weight ? number(g->dtype, w->target.sample_weight, row) : 1;
         const double root = sqrt(w->scale * weight);
         r[i] = root * (number(g->dtype, w->seen, row * w->view.cols + element) - number(g->dtype, w->target.target, row * w->view.cols + element));
-        for (size_t k = 0; k < g->n_inputs; k++) a->s->row[k] = (const char *)a->pass->x[k] + row * pn_sample_bytes(g, g->inputs[k]);
+        for (size_t k = 0; k < g->n_inputs; k++) a->s->row[k] = row_of(a, k, row);
         pn_status status = pn_plan_slope(a->s->one, a->s->row, a->pass->tick, w->loss->outputs[0], element, error);
         if (status) return status;
         for (size_t k = 0; k < o->n_segments; k++)
-            for (size_t e = 0; e < o->segments[k].n; e++) *j++ = root * number(o->segments[k].dtype, o->segments[k].g, e);
+            for (size_t e = 0; e < o->segments[k].n; e++) *j++ = a->s->gradient[k] ? root * number(t, a->s->gradient[k], e) : 0;
     }
     return pn_poll(a->o, a->pass->asked) ? pn_fail(error, PN_STOPPED, "stopped within a step") : PN_OK;
 }
@@ -110,23 +123,42 @@ static pn_status check_lm(const pn_graph *g, const pn_data *data, const pn_fit_o
     return PN_OK;
 }
 
+/* A parameter that the net has but its graph does not use has no gradient. */
+static int make_room(const pn_graph *g, const pn_solver *o, pn_solving *s)
+{
+    s->lm = pn_lm_new(o->n);
+    s->row = malloc(g->n_inputs * sizeof *s->row);
+    s->gradient = malloc((o->n_segments + 1) * sizeof *s->gradient);
+    if (!s->lm || !s->row || !s->gradient) return 0;
+    for (size_t k = 0; k < o->n_segments; k++) s->gradient[k] = s->wide.graph ? pn_wide_gradient(&s->wide, o->segments[k].p) : o->segments[k].g;
+    if (!s->wide.graph) return 1;
+    if (!(s->sample = calloc(g->n_inputs, sizeof *s->sample))) return 0;
+    for (size_t k = 0; k < g->n_inputs; k++)
+        if (!(s->sample[k] = malloc(pn_sample_bytes(s->wide.graph, g->inputs[k]) + sizeof(double)))) return 0;
+    return 1;
+}
+
 pn_status pn_solving_new(const pn_graph *g, const pn_data *data, const pn_fit_options *o, pn_solving *s, pn_error *error)
 {
     *s = (pn_solving){ 0 };
     if (!o->solver || o->solver->kind != PN_SOLVE_LM) return PN_OK;
     pn_status status = check_lm(g, data, o, error);
-    if (!status) status = pn_plan_new(g, 1, PN_TRAIN, &s->one, error);
+    const int widens = g->dtype == PN_F32 && !g->foreign;
+    if (!status && widens) status = pn_wide_new(g, &s->wide, error);
+    if (!status) status = pn_plan_new(widens ? s->wide.graph : g, 1, PN_TRAIN, &s->one, error);
     if (status) return status;
-    s->lm = pn_lm_new(o->solver->n);
-    s->row = malloc(g->n_inputs * sizeof *s->row);
-    return s->lm && s->row ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for the normal equations of %zu parameters", o->solver->n);
+    return make_room(g, o->solver, s) ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for the normal equations of %zu parameters", o->solver->n);
 }
 
 void pn_solving_free(pn_solving *s)
 {
     pn_plan_free(s->one);
     pn_lm_free(s->lm);
+    if (s->sample) for (size_t k = 0; k < s->wide.graph->n_inputs; k++) free(s->sample[k]);
+    free(s->sample);
+    pn_wide_free(&s->wide);
     free(s->row);
+    free(s->gradient);
 }
 
 pn_status pn_solve(const pn_solving *s, const pn_fit_options *o, const pn_pass *pass, pn_error *error)

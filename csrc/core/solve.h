@@ -1,7 +1,7 @@
 /* solve.h - optimizers that ask for the loss within their step, on the batch that fit has taken. */
 #ifndef PN_SOLVE_H
 #define PN_SOLVE_H
-#include "graph.h"
+#include "widen.h"
 
 /* lm.c. A loss that is the sum of squares of n residuals: rows first to first + rows of their Jacobian j (rows, parameters), and they
  * themselves, r, where the parameters stood at first; and the loss where they are now. */
@@ -17,8 +17,9 @@ void pn_lm_free(pn_lm *lm);
 /* A step downhill from where the loss is that, or none. */
 pn_status pn_lm_step(pn_lm *lm, const pn_solver *o, const pn_residuals *f, double loss, pn_error *error);
 
-/* solve.c. What a solver works with: one: a plan of one row, and room, of Levenberg-Marquardt. */
-typedef struct { pn_plan *one; pn_lm *lm; const void **row; } pn_solving;
+/* solve.c. What Levenberg-Marquardt works with: a plan of one row, in double precision where the net is its own, and room: for its inputs,
+ * for where gradients are by segment, and for inputs widened. */
+typedef struct { pn_plan *one; pn_lm *lm; pn_wide wide; const void **row, **gradient; double **sample; } pn_solving;
 pn_status pn_solving_new(const pn_graph *g, const pn_data *data, const pn_fit_options *o, pn_solving *s, pn_error *error);
 void pn_solving_free(pn_solving *s);
 /* A step from where wanted has just been computed by pn_plan_train(plan, x, tick, wanted). asked: as pn_poll has it. */

@@ -29,11 +29,11 @@ static pn_status bind(pn_graph *graph, size_t first, pn_error *error)
     return status ? status : pn_graph_bind(graph, 1, 1, shapes[first + 1], p[first + 1], g[first + 1], error);
 }
 
-static pn_status build(pn_graph **graph, pn_error *error)
+static pn_status build(pn_dtype dtype, pn_graph **graph, pn_error *error)
 {
     const size_t in[] = { IN };
     const double first[] = { IN, HIDDEN, 1 }, second[] = { HIDDEN, OUT, 1 }, tanh_row[] = { (double)row_of("tanh", 0) };
-    pn_status status = pn_graph_new(PN_F64, 1, in, graph, error);
+    pn_status status = pn_graph_new(dtype, 1, in, graph, error);
     if (!status) status = pn_graph_add(*graph, &(pn_layer){ .kind = "linear", .where = "first", .n_config = 3, .config = first }, error);
     if (!status) status = bind(*graph, 0, error);
     if (!status) status = pn_graph_add(*graph, &(pn_layer){ .kind = "activation", .where = "tanh", .n_config = 1, .config = tanh_row }, error);
@@ -44,10 +44,10 @@ static pn_status build(pn_graph **graph, pn_error *error)
     return status;
 }
 
-static void start(void)
+static void start(pn_dtype dtype)
 {
     memset(state, 0, sizeof state);
-    for (size_t i = 0; i < PARAMETERS; i++) pn_random_uniform(7, i, -0.5, 0.5, PN_F64, HIDDEN * IN, p[i]);
+    for (size_t i = 0; i < PARAMETERS; i++) pn_random_uniform(7, i, -0.5, 0.5, dtype, HIDDEN * IN, p[i]);
 }
 
 /* Trains, predicts, and runs forward and backward: everything that allocates. Returns the first failure. */
@@ -72,8 +72,8 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     pn_score score;
     int64_t step = 0;
     double y[ROWS * OUT], gx[ROWS * IN];
-    start();
-    pn_status status = build(&graph, error);
+    start(PN_F64);
+    pn_status status = build(PN_F64, &graph, error);
     if (!status) status = pn_fit_new(graph, &data, &options, &fit, error);
     long before = calls;
     for (int i = 0; i < epochs && !status; i++) {
@@ -113,6 +113,60 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     pn_fit_free(fit);
     pn_graph_free(graph);
     return status;
+}
+
+/* Levenberg-Marquardt, which in single precision works with a copy of the net in double. */
+static pn_status solve(pn_dtype dtype, int epochs, double *last, pn_error *error)
+{
+    static const double wanted[ROWS * OUT] = { 1, 0, 0, 1, 0, 1, 1, 0 };
+    static const float wanted_f32[ROWS * OUT] = { 1, 0, 0, 1, 0, 1, 1, 0 };
+    static const double settings[PN_SOLVER_SETTINGS] = { 1e-3, 20 };
+    double memory[PN_LM_MEMORY] = { 0 };
+    pn_segment segments[PARAMETERS];
+    pn_solver solver = { .kind = PN_SOLVE_LM, .settings = settings, .n_segments = PARAMETERS, .segments = segments, .memory = memory };
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        segments[i] = (pn_segment){ .p = p[i], .g = g[i], .n = shapes[i][0] * (i % 2 ? 1 : shapes[i][1]), .dtype = dtype };
+        solver.n += segments[i].n;
+    }
+    const pn_samples samples = { X, PN_FROM_F64, sizeof X / ROWS };
+    const pn_target targets = { .target = dtype == PN_F32 ? (const void *)wanted_f32 : wanted };
+    const pn_data data = { ROWS, &samples, &targets };
+    const pn_criterion criterion = { .row = pn_loss_at(row_of("mse", 1)), .factor = 1 };
+    const pn_fit_options options = { .criteria = &criterion, .n_criteria = 1, .batch_size = ROWS, .solver = &solver, .finite = 1, .health = 1 };
+    pn_graph *graph = NULL;
+    pn_fit *fit = NULL;
+    pn_score score;
+    int64_t step = 0;
+    start(dtype);
+    pn_status status = build(dtype, &graph, error);
+    if (!status) status = pn_fit_new(graph, &data, &options, &fit, error);
+    const long before = calls;
+    for (int i = 0; i < epochs && !status; i++) {
+        status = pn_fit_epoch(fit, (uint64_t)i, &step, &score, error);
+        *last = score.loss / score.divisor;
+    }
+    CHECK(calls == before, "solving allocated %ld times", calls - before);
+    pn_fit_free(fit);
+    pn_graph_free(graph);
+    return status;
+}
+
+static void check_solving(void)
+{
+    for (int dtype = PN_F32; dtype <= PN_F64; dtype++) {
+        pn_error error = { "" };
+        double last = 1;
+        pn_status status = solve((pn_dtype)dtype, 40, &last, &error);
+        CHECK(status == PN_OK && last < 1e-9, "%d: a loss of %g %s", dtype, last, error.text);
+        status = PN_NO_MEMORY;
+        for (long n = 0; status && n < 1000; n++) {
+            fail_at = n;
+            status = solve((pn_dtype)dtype, 2, &last, &error);
+            CHECK(status == (fail_at < 0 ? PN_NO_MEMORY : PN_OK), "allocation %ld failed, and the status is %d", n, (int)status);
+            CHECK(alive == 0, "%ld blocks were not freed when allocation %ld failed", alive, n);
+        }
+        fail_at = -1;
+    }
 }
 
 static void check_learning(void)
@@ -242,7 +296,7 @@ static void check_stopping(void)
     const pn_data data = { 20000, &samples, &targets };
     const pn_criterion criterion = { .row = pn_loss_at(row_of("cross_entropy", 1)), .params = { -100 }, .factor = 1 };
     const pn_fit_options options = { .criteria = &criterion, .n_criteria = 1, .batch_size = 1, .poll = stop, .context = &asked };
-    pn_status status = build(&graph, &error);
+    pn_status status = build(PN_F64, &graph, &error);
     if (!status) status = pn_fit_new(graph, &data, &options, &fit, &error);
     for (uint64_t i = 0; i < 10000 && !status; i++) status = pn_fit_epoch(fit, i, &step, &score, &error);
     CHECK(status == PN_STOPPED && asked == 1 && step > 0, "status %d after %d polls: %s", (int)status, asked, error.text);
@@ -257,6 +311,7 @@ int main(void)
         if (!pn_isa_runs(isa)) continue;
         CHECK(pn_isa_set(isa, NULL) == PN_OK, "%s", isa);
         check_learning();
+        check_solving();
     }
     check_memory();
     check_refusals();
