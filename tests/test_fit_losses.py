@@ -1,5 +1,6 @@
 """Every loss of the table in fit: as a loop of calls by hand, on outputs of any dimensions, on several outputs, and a user's own."""
 
+import copy
 import gc
 import threading
 import weakref
@@ -198,6 +199,14 @@ def test_triplets_need_no_target() -> None:
     assert model.evaluate(data, None)["loss"] == pytest.approx(float(pynn.TripletMarginLoss()(*model.predict(data))), rel=1e-12)
     before = model.evaluate(data, None)["loss"]
     assert model.train_on_batch(data, None)["loss"] == pytest.approx(before, rel=1e-12)
+    batches = [(tuple(part[i : i + 20] for part in data), None) for i in range(0, 60, 20)]
+    assert model.evaluate(lambda: batches)["loss"] == pytest.approx(model.evaluate(data)["loss"], rel=1e-12)
+    twins = [copy.deepcopy(model) for _ in range(2)]
+    named = {"loss": "triplet_margin", "epochs": 3}
+    whole = twins[0].fit(data, batch_size=20, shuffle=False, validation_data=(data, None), **named)
+    parts = twins[1].fit(lambda: iter(batches), validation_data=lambda: batches, **named)
+    assert parts.history["loss"] == whole.history["loss"]
+    np.testing.assert_allclose(parts.history["val_loss"], whole.history["val_loss"], rtol=1e-12)
     with pytest.raises(ValueError, match="y: TripletMarginLoss takes no target"):
         model.fit(data, np.ones(60), loss="triplet_margin")
     with pytest.raises(ValueError, match="metrics: TripletMarginLoss takes no target to compare with"):

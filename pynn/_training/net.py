@@ -206,7 +206,8 @@ class Net(Described, abstract=True):
         y : array_like
             The loss's target: class indices (integers) of shape (rows,), for outputs (classes, d1, ...) a sample of shape
             (rows, d1, ...); or numbers like the output; for a `FunctionLoss` any array of as many rows. Of a net of several outputs
-            one for each loss, as a list, or a mapping with the keys of `loss`. None where the loss has no target.
+            one for each loss, as a list, or a mapping with the keys of `loss`. None where the loss has no target: then a list or a tuple
+            is `X` itself, and batches, which bring ``(X, None)``, come from another iterable or a function.
         loss : str, Loss or function, or one for each output
             A name of `pynn.losses`, a loss, or a function of yours, see `pynn.losses.FunctionLoss`. ``"cross_entropy"`` on a net that
             ends in Softmax, and ``"bce"`` on one that ends in Sigmoid, are computed at the logits, which is the same and stable. For a
@@ -824,7 +825,7 @@ def _batches(X: Any, y: Any, loss: Any, epochs: int, steps: int | None, **others
     """Return X as batches where they bring their targets, and refuse what else is given of rows; None where X and y are arrays."""
     if steps is not None:
         check_count("steps_per_epoch", steps, 1)
-    if y is not None or not Objective.has_target(loss):
+    if y is not None or (not Objective.has_target(loss) and (isinstance(X, (list, tuple)) or not Batches.are(X))):
         if steps is not None:
             raise ValueError("steps_per_epoch: is for batches from an iterable; of arrays an epoch takes all rows")
         return None
