@@ -1,14 +1,15 @@
 /* judge.h - a block of results of type R against references of the wider type T; included once for each pair, after
  *   R, T, TYPE, MANT (stored bits of R's significand), LOWEST (exponent of its smallest normal number), HALF (half T's epsilon),
  *   ABS(x) (|x| in T), ULPS(size) (how many units in the last place of R at |size| 1 is).
- * The references decide all inputs but those that would raise the maximum, or look bad; these go to __float128. */
+ * The references decide all inputs but those that would raise the maximum by more than 2^-24 of it, or look bad; these go to __float128. */
 
 /* scale: NULL, or the terms whose spacing counts where the derivative is smaller. */
 static void CAT(judge, TYPE)(worst *w, size_t n, const R *restrict x, const R *restrict y, const T *restrict ref, const T *restrict error,
                              const T *restrict scale, const question *ask)
 {
     const T top = -LOWEST < 1000 ? (T)0x1p128 : (T)0x1p1023 * 2, normal = LOWEST > -1000 ? (T)0x1p-126 : (T)0x1p-1022;
-    const T low = w->subnormal > LEAST ? w->subnormal : LEAST, high = w->normal > LEAST ? w->normal : LEAST;
+    const T slack = 1 + (T)0x1p-24;         /* of errors that are as large as the maximum, such as a half, over and over */
+    const T low = (w->subnormal > LEAST ? w->subnormal : LEAST) * slack, high = (w->normal > LEAST ? w->normal : LEAST) * slack;
     T e[BLOCK];
     int look = 0;
     #pragma omp simd reduction(|:look)
