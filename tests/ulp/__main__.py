@@ -268,13 +268,13 @@ def case_lines(case: Case, isas: list[str]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-def page(cases: list[Case], rows: list[tuple[str, str, str, float, str]], isas: list[str], seconds: float) -> str:
+def page(cases: list[Case], rows: list[tuple[str, str, str, float, str]], isas: list[str]) -> str:
     made = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {processor()}, {os.cpu_count()} processors, {' '.join(platform.libc_ver())}"
     same = not any(case.differ.get("avx2", (0, 0.0))[0] for case in cases)
     lines = [
         "# Measured errors",
         "",
-        f"Made by `python tests/ulp --write`: {made}, {seconds / 60:.0f} minutes.",
+        f"Made by `python tests/ulp --write`: {made}.",
         "",
         "The distance of every function from its formula, in units in the last place (ULP) of the type at the exact value, and the",
         "argument x where it is largest. A derivative whose terms cancel at a root counts near it in units of its largest term.",
@@ -391,7 +391,7 @@ def main() -> int:
         if error > ROWWISE[name]["ulp"]:
             faults.append(f"{name} {dtype} {isa}: {error:.3f} ULP in a row of {where}, promised {ROWWISE[name]['ulp']:g}")
     if given.write:
-        PAGE.write_text(page(done, rows, given.isas, time.monotonic() - start), encoding="utf-8")
+        PAGE.write_text(page(done, rows, given.isas), encoding="utf-8")
     print(*faults, f"{len(done)} cases, {len(faults)} broken promises, {time.monotonic() - start:.0f} s", sep="\n")
     return 1 if faults else 0
 
