@@ -3,13 +3,20 @@
  *   ABS(x) (|x| in T), ULPS(size) (how many units in the last place of R at |size| 1 is).
  * The references decide all inputs but those that would raise the maximum by more than 2^-24 of it, or look bad; these go to __float128. */
 
+/* Up to where an error is no news: errors as large as the maximum, such as a half, come over and over. Promises are whole numbers: no error
+ * over one is let through. */
+static T CAT(limit, TYPE)(double most)
+{
+    const T known = most > LEAST ? most : LEAST, near = known * (1 + (T)0x1p-24), whole = (T)ceill((long double)known);
+    return near < whole ? near : whole;
+}
+
 /* scale: NULL, or the terms whose spacing counts where the derivative is smaller. */
 static void CAT(judge, TYPE)(worst *w, size_t n, const R *restrict x, const R *restrict y, const T *restrict ref, const T *restrict error,
                              const T *restrict scale, const question *ask)
 {
     const T top = -LOWEST < 1000 ? (T)0x1p128 : (T)0x1p1023 * 2, normal = LOWEST > -1000 ? (T)0x1p-126 : (T)0x1p-1022;
-    const T slack = 1 + (T)0x1p-24;         /* of errors that are as large as the maximum, such as a half, over and over */
-    const T low = (w->subnormal > LEAST ? w->subnormal : LEAST) * slack, high = (w->normal > LEAST ? w->normal : LEAST) * slack;
+    const T low = CAT(limit, TYPE)(w->subnormal), high = CAT(limit, TYPE)(w->normal);
     T e[BLOCK];
     int look = 0;
     #pragma omp simd reduction(|:look)
