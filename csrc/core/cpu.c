@@ -4,8 +4,10 @@
 #include <string.h>
 #include "kernels.h"
 
-/* The sets built for this target, best first: name, whether this machine runs it. setup.py builds the same. */
-#if defined __x86_64__
+/* The sets built for this target, best first: name, whether this machine runs it. setup.py builds the same, and defines
+   PN_ISAS itself for a development build with one set. */
+#if defined PN_ISAS
+#elif defined __x86_64__
 #define CPU(feature) __builtin_cpu_supports(feature)
 #define PN_ISAS(ROW) \
     ROW(avx512, CPU("avx512f") && CPU("avx512dq") && CPU("avx512vl") && CPU("avx512bw") && CPU("fma")) \
