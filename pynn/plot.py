@@ -285,11 +285,23 @@ def _panels(rows: int, columns: int, size: tuple[float, float], **options: Any) 
 
 
 def _display(figure: Figure) -> None:
-    """Keep a notebook from showing a cell's figure twice: as what the cell returns, and as one that is open when it ends."""
+    """Let IPython display the figure as usual, but take it away from pyplot first.
+
+    A notebook's backend displays every figure that pyplot still holds when the cell ends, so a figure that is also the value of the cell's
+    last line would appear twice. Whichever display comes first is the only one: the last line, ``plt.show()`` or the end of the cell.
+    """
     from matplotlib import get_backend, pyplot
 
-    if "inline" not in get_backend() or not pyplot.fignum_exists(figure.number):
-        raise NotImplementedError("to be shown like any other figure")
+    if "inline" in get_backend() and _closes_figures():
+        pyplot.close(figure)
+    raise NotImplementedError("displayed like any other figure")
+
+
+def _closes_figures() -> bool:
+    """Return whether the inline backend closes figures at the end of a cell, which ``InlineBackend.close_figures`` decides."""
+    from matplotlib_inline.config import InlineBackend
+
+    return bool(InlineBackend.instance().close_figures)
 
 
 def _points(x: ArrayLike | None) -> NDArray[np.float64]:

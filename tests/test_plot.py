@@ -142,15 +142,5 @@ except ImportError as error:
     assert 'pip install "pynn-c[plot]"' in done.stdout
 
 
-@pytest.mark.parametrize(("backend", "open_", "shown_anyway"), [("inline", True, True), ("inline", False, False), ("agg", True, False)])
-def test_a_notebook_shows_a_figure_once(monkeypatch: pytest.MonkeyPatch, backend: str, open_: bool, shown_anyway: bool) -> None:
-    figure = pynn.plot.activations("relu")
-    monkeypatch.setattr(matplotlib, "get_backend", lambda: backend)
-    if not open_:
-        pyplot.close(figure)
-    if shown_anyway:
-        figure._ipython_display_()  # the backend shows it when the cell ends
-    else:
-        with pytest.raises(NotImplementedError):
-            figure._ipython_display_()
-    pickle.loads(pickle.dumps(figure)).canvas.draw()
+def test_a_figure_can_be_pickled() -> None:
+    pickle.loads(pickle.dumps(pynn.plot.activations("relu"))).canvas.draw()

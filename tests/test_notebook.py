@@ -1,0 +1,73 @@
+"""Figures of pynn.plot in a notebook: each appears exactly once, executed by a real kernel."""
+
+from typing import Any
+
+import pytest
+
+nbclient = pytest.importorskip("nbclient")
+nbformat = pytest.importorskip("nbformat")
+pytest.importorskip("ipykernel")
+pytest.importorskip("matplotlib_inline")
+
+RELU, TANH = 'pynn.plot.activations("relu")', 'pynn.plot.activations("tanh")'
+HISTORY = 'pynn.plot.history({"loss": [3.0, 2.0, 1.0]})'
+MODEL = """
+import numpy as np
+X = np.linspace(-1, 1, 64)[:, None]
+model = pynn.Sequential(pynn.Linear(1, 8, seed=0), "tanh", pynn.Linear(8, 1, seed=1))
+model.fit(X, X**2, loss="mse", seed=0, verbose=False)
+"""
+BEFORE = "import matplotlib.pyplot as plt"
+INLINE, KEPT_OPEN = "%matplotlib inline", "%config InlineBackend.close_figures = False"
+
+
+def shown(*cells: str) -> list[list[int]]:
+    """Run a notebook, and return for each cell the sizes in bytes of its images, in order."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in ("import pynn", *cells)])
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    return [[len(data["image/png"]) for data in map(_data, cell.outputs) if "image/png" in data] for cell in notebook.cells[1:]]
+
+
+def _data(output: Any) -> Any:
+    assert output.output_type != "stream", output.text
+    return output.get("data", {})
+
+
+# One kernel runs the cells of a row, so that each row starts without pyplot and without a backend. The numbers: images of each cell.
+NOTEBOOKS: dict[str, list[tuple[str, int]]] = {
+    "last line": [(RELU, 1), (TANH, 1), ("1 + 1", 0)],
+    "semicolon": [(f"{RELU};", 1), (f"f = {TANH}", 1), ("f;", 0)],
+    "show": [(f"{RELU}\nimport matplotlib.pyplot as plt\nplt.show()", 1), (f"f = {TANH}\nplt.show()\nf", 2)],
+    "pyplot before": [(BEFORE, 0), (RELU, 1), (f"{RELU};", 1), (f"{RELU}\nplt.show()", 1)],
+    "pyplot after": [(f"f = {RELU}\nimport matplotlib.pyplot as plt\nplt.title('x')\nf", 1), (f"{TANH};\nplt.gcf();", 1)],
+    "inline first": [(f"{INLINE}\n{BEFORE}", 0), (RELU, 1), (f"{RELU};", 1), (f"{RELU}\nplt.show()", 1), (HISTORY, 1)],
+    "inline in the same cell": [(f"{INLINE}\n{RELU}", 1), (f"{INLINE}\n{RELU};", 1)],
+    "inline after": [(RELU, 1), (INLINE, 0), (RELU, 1)],
+    "several": [(f"{RELU}\n{TANH}\n{HISTORY}", 3), (f"a = {RELU}\nb = {TANH}\na", 2), (f"a = {RELU}\nb = {TANH}\nb;", 2)],
+    "loop": [(f"for _ in range(3):\n    {RELU}", 3)],
+    "function": [(f"def draw():\n    return {RELU}\ndraw()", 1), ("draw();", 1), ("x = [draw(), draw()]", 2)],
+    "display": [(f"display({RELU})", 1), (f"f = {RELU}\ndisplay(f)\nf.savefig('/dev/null', format='png')", 1)],
+    "again": [(f"f = {RELU}\nf", 1), ("f", 1), ("f;", 0), ("display(f)", 1)],
+    "drawn on": [(f"f = {RELU}\nf.axes[0].set_title('x')\nf", 1), (f"f = {RELU}\nf.suptitle('x');", 1)],
+    "closed": [(f"{BEFORE}\nf = {RELU}\nplt.close(f)", 0), (f"f = {RELU}\nplt.close(f)\nf", 1)],
+    "beside other figures": [(f"{BEFORE}\nplt.figure().gca().plot([1, 2])\n{RELU}", 2), (f"{RELU}\nplt.figure().gca().plot([1]);", 2)],
+    "every function": [
+        (MODEL, 0), (RELU, 1), (HISTORY, 1), ("pynn.plot.plot_gradient_flow(model)", 1),
+        ('pynn.plot.lr_sweep(model.find_lr(X, X**2, loss="mse", seed=0))', 1), ("pynn.plot.activations()", 1),
+    ],
+    "figures kept open": [(KEPT_OPEN, 0), (f"{RELU};", 1), (f"{TANH};", 1), (f"{BEFORE}\nassert len(plt.get_fignums()) == 2", 0)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cells", NOTEBOOKS.values(), ids=NOTEBOOKS)
+def test_a_notebook_shows_each_figure_once(cells: list[tuple[str, int]]) -> None:
+    images = shown(*(cell for cell, _ in cells))
+    assert [len(cell) for cell in images] == [count for _, count in cells]
+    assert all(size > 2000 for cell in images for size in cell)
+
+
+def test_the_order_of_figures_is_that_of_the_cell() -> None:
+    small = f"{RELU}.set_size_inches(5, 4)"
+    large = f"{TANH}.set_size_inches(15, 12)"
+    first, second = shown(f"{small}\n{large}")[0]
+    assert first < second / 2
