@@ -1,7 +1,9 @@
-"""Builds pynn._core: every C file once, except kernels.c, which is compiled once per instruction set of the target."""
+"""Build pynn._core: every C file once, except kernels.c, which is compiled once per instruction set of the target."""
 
+import gzip
 import os
 import re
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import numpy
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 from setuptools.errors import CompileError
 
 ALL, *TARGETS = [line.split() for line in Path("csrc/flags").read_text().splitlines() if not line.startswith("#")]
@@ -59,8 +62,33 @@ class BuildExt(build_ext):
         return object_file
 
 
+class Sdist(sdist):
+    """Make an archive whose bytes depend on the sources and SOURCE_DATE_EPOCH only."""
+
+    def make_archive(self, base_name, format, root_dir=None, base_dir=None, owner=None, group=None):
+        epoch = os.environ.get("SOURCE_DATE_EPOCH")
+        if format != "gztar" or epoch is None:
+            return super().make_archive(base_name, format, root_dir, base_dir, owner, group)
+
+        def normalized(entry):
+            entry.uid = entry.gid = 0
+            entry.uname = entry.gname = ""
+            entry.mtime = int(epoch)
+            entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
+            return entry
+
+        name = f"{base_name}.tar.gz"
+        with (
+            open(name, "wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=int(epoch)) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            archive.add(base_dir, filter=normalized)  # tarfile adds a directory's entries in sorted order
+        return name
+
+
 setup(
-    cmdclass={"build_ext": BuildExt},
+    cmdclass={"build_ext": BuildExt, "sdist": Sdist},
     ext_modules=[
         Extension(
             "pynn._core",
