@@ -309,8 +309,12 @@ class Layer:
         """Return what a file keeps of it beside layers and arrays: plain JSON types by name."""
         return {}
 
-    def _take_beside(self, facts: Mapping[str, Any]) -> None:
-        """Take that up from a file, which may be anybody's."""
+    def _beside_arrays(self) -> dict[str, Array]:
+        """Return further arrays that a file may keep of it, under names that begin with a dot."""
+        return {}
+
+    def _take_beside(self, facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        """Take those up from a file, which may be anybody's."""
 
     def _forget(self, seen: bool = True) -> None:
         """Drop the plans, which borrow the parameters' memory, here and in the nets that this layer is part of; and the shapes seen."""

@@ -101,6 +101,10 @@ class Optimizer:
     """Whether ``fit`` takes all rows at once unless told otherwise."""
     _matrices: bool = False
     """Whether nothing but matrices can be updated."""
+    made_by_name = False
+    """Whether a name stood for this optimizer, so that the same name continues with it."""
+    lacks_state = False
+    """Whether the optimizer comes from a file without its state."""
 
     def __init__(
         self,

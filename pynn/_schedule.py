@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -229,6 +231,32 @@ def _document(row: Mapping[str, Any], parameters: Parameters) -> str:
 
 
 # ---- those that call Python ---------------------------------------------------------------------------------------------
+class _Function:
+    """A user's function on its way through pickle or `copy.deepcopy`: pickle keeps one that it finds by name, and else only the text."""
+
+    def __init__(self, function: Callable[[int], float]) -> None:
+        self.function = function
+
+    def __deepcopy__(self, memo: Any) -> _Function:
+        return _Function(copy.deepcopy(self.function, memo))
+
+    def __reduce__(self) -> Any:
+        try:
+            pickle.dumps(self.function)
+        except (AttributeError, TypeError, pickle.PicklingError):
+            return _lost, (repr(self.function),)
+        return _Function, (self.function,)
+
+
+def _lost(text: str) -> _Function:
+    """Return what stands for a function that pickle could not keep."""
+
+    def lost(time: int) -> float:
+        raise RuntimeError(f"lr_lambda: pickle could not keep {text}, which is not a module's function; make the schedule again")
+
+    return _Function(lost)
+
+
 class _Called(LRScheduler):
     """A factor for each group that a function of the user's gives, once an epoch."""
 
@@ -250,6 +278,16 @@ class _Called(LRScheduler):
 
     def get_config(self) -> dict[str, Any]:
         raise TypeError(f"{type(self).__name__} holds a function, which is no plain data")
+
+    def __getstate__(self) -> dict[str, Any]:
+        given = self.settings["lr_lambda"]
+        wrapped = [_Function(f) for f in given] if isinstance(given, (list, tuple)) else _Function(given)
+        return {**vars(self), "settings": {**self.settings, "lr_lambda": wrapped}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        held = state["settings"]["lr_lambda"]
+        self.settings = {**state["settings"], "lr_lambda": [f.function for f in held] if isinstance(held, list) else held.function}
 
 
 class LambdaLR(_Called):

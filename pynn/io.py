@@ -39,6 +39,8 @@ ARCHITECTURE = "pynn"
 """The key of the metadata under which the architecture stands."""
 BESIDE = "."
 """What the names of a checkpoint's further arrays begin with, as no name of a layer does."""
+OPTIMIZER = f"{BESIDE}optimizer/"
+"""Prefix of the names of an optimizer's arrays."""
 
 _DTYPES = {
     **{"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "BF16": "<u2"},
@@ -334,12 +336,12 @@ def save_file(tensors: Mapping[str, ArrayLike], path: str | os.PathLike[str], me
 
 
 # ---- models ----------------------------------------------------------------------------------------------------------
-def save(model: Layer, path: str | os.PathLike[str]) -> None:
+def save(model: Layer, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:
     """Write a model, its architecture and its state, as a safetensors file; ``model.save(path)`` is the same.
 
     The arrays have PyTorch's names, and the architecture, what ``get_config`` returns, stands as JSON in the metadata. `load` reads it. The
     loss that a net was last fitted with goes with it, unless a function of yours is in it, and its ``classes_``: so ``predict_proba``,
-    ``evaluate`` and ``partial_fit`` of what was loaded are those of what was saved. The optimizer does not: see `pynn.Checkpoint`.
+    ``evaluate`` and ``partial_fit`` of what was loaded are those of what was saved. Of the optimizer, its class and settings are kept.
 
     Parameters
     ----------
@@ -347,6 +349,10 @@ def save(model: Layer, path: str | os.PathLike[str]) -> None:
         A net or a layer.
     path : str or path
         Where to; the file appears whole or not at all, see `save_file`.
+    optimizer : bool
+        Whether the file also holds the arrays of the optimizer's state, so that ``partial_fit`` and ``train_on_batch`` of the loaded
+        model give the same bits as those of the saved one. Without them, a file holds the model's arrays only, which PyTorch loads by
+        name; the loaded model then goes on with the same optimizer and settings, with a warning if that optimizer has state.
 
     Raises
     ------
@@ -361,7 +367,7 @@ def save(model: Layer, path: str | os.PathLike[str]) -> None:
     >>> pynn.load(path)
     Sequential(Linear(in_features=4, out_features=2, bias=True), ReLU())
     """
-    save_file(model.state_dict(), path, {ARCHITECTURE: describe(model)})
+    save_file(model.state_dict() | (model._beside_arrays() if optimizer else {}), path, {ARCHITECTURE: describe(model)})
 
 
 def describe(model: Layer) -> str:
@@ -402,11 +408,12 @@ def load(path: str | os.PathLike[str]) -> Any:
     name = os.fspath(path)
     if ARCHITECTURE not in metadata:
         raise ValueError(f"{name}: holds arrays but no architecture; model.load_state_dict(pynn.io.load_file(path)[0]) takes them by name")
-    return _build(metadata[ARCHITECTURE], {key: a for key, a in arrays.items() if not key.startswith(BESIDE)}, name)
+    return _build(metadata[ARCHITECTURE], arrays, name)
 
 
-def _build(text: str, arrays: Mapping[str, Array], path: str) -> Layer:
+def _build(text: str, given: Mapping[str, Array], path: str) -> Layer:
     """Return the model that a text of `describe` and arrays are."""
+    arrays = {key: a for key, a in given.items() if not key.startswith(BESIDE)}
     try:
         facts = parsed(text)
         elements = sum(a.size for a in arrays.values())
@@ -419,7 +426,7 @@ def _build(text: str, arrays: Mapping[str, Array], path: str) -> Layer:
         parameters = model._all_parameters()
         for name in facts["frozen"]:
             parameters[name].requires_grad = False
-        model._take_beside(facts)
+        model._take_beside(facts, given)
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, StopIteration, TypeError, ValueError) as error:
         raise ValueError(f"{path}: its architecture and its arrays make no model: {str(error)[:500]}") from error
     return model

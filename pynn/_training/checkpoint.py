@@ -16,6 +16,7 @@ from .._layer import Layer
 from .._optimizer import Optimizer
 from .._random import check_seed
 from ..callbacks import Callback
+from . import optimizer_file
 from .health import Health
 from .history import History
 from .objective import Scores
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .net import Net
 
 _TRAINING = "pynn.training"
-_OPTIMIZER, _CALLBACKS = f"{io.BESIDE}optimizer/", f"{io.BESIDE}callbacks/"
+_CALLBACKS = f"{io.BESIDE}callbacks/"
 
 
 class Checkpoint(Callback):
@@ -167,8 +168,8 @@ class Training:
     # ---- files -------------------------------------------------------------------------------------------------------
     def save(self, path: str, epoch: int, batch: int = 0, scores: Scores | None = None) -> None:
         """Write all of it; the next batch is ``batch`` of ``epoch``, and ``scores`` are those of the epoch so far."""
-        optimizer = self.optimizer.state_dict()
-        arrays = {f"{_OPTIMIZER}{i}/{name}": a for i, state in optimizer.pop("state").items() for name, a in state.items()}
+        optimizer = {name: value for name, value in self.optimizer.state_dict().items() if name not in ("state", "memory")}
+        arrays = self.model._beside_arrays()
         remembered: dict[str, dict[str, Any]] = {}
         for owner, callback in self._named():
             state = callback.state_dict()
@@ -205,13 +206,10 @@ class Training:
             raise ValueError(f"resume_from: {name} does not fit this training: {error}") from error
 
     def _take(self, facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-        states: dict[int, dict[str, Any]] = {}
+        state = optimizer_file.state_of({k.removeprefix(io.OPTIMIZER): a for k, a in arrays.items() if k.startswith(io.OPTIMIZER)})
         remembered = {str(owner): dict(state) for owner, state in facts["callbacks"].items()}
         for key, a in arrays.items():
-            if key.startswith(_OPTIMIZER):
-                number, part = key.removeprefix(_OPTIMIZER).split("/", 1)
-                states.setdefault(int(number), {})[part] = a
-            elif key.startswith(_CALLBACKS):
+            if key.startswith(_CALLBACKS):
                 kind, number, part = key.removeprefix(_CALLBACKS).split("/", 2)
                 remembered[f"{kind}/{number}"][part] = a
         epoch, batch = _count(facts["epoch"]), _count(facts["batch"])
@@ -223,7 +221,7 @@ class Training:
         health = None if last is None else Health.from_plain(last)
         random = {str(name): (check_seed(drawn), _count(ticks)) for name, (drawn, ticks) in facts["random"].items()}
         _count(facts["settings"]["steps"])
-        self.optimizer.load_state_dict({**facts["settings"], "state": states})
+        self.optimizer.load_state_dict({**facts["settings"], **state})
         self.model.load_state_dict({key: a for key, a in arrays.items() if not key.startswith(io.BESIDE)})
         for name, layer in _all_layers(self.model):
             drawn, layer._ticks = random.get(name, (0, 0))

@@ -19,6 +19,7 @@ from .._optimizer import Optimizer
 from .._random import draw_seed
 from .._tables import check_count
 from ..callbacks import Callback, listed
+from . import optimizer_file
 from .checkpoint import Training, seed_of
 from .divergence import Guard, check_step
 from .feed import Batches, Prepared, Validation, as_core, class_places, joined_logs, rows_of
@@ -42,6 +43,7 @@ class Net(Described, abstract=True):
         self._fitted: Objective | None = None
         self._goal: tuple[Any, Any] | None = None
         self.optimizer: Optimizer | None = None
+        self._lost_optimizer: str | None = None
         self.stop_training = False
         self.classes_: Array | None = None
         self._lock = threading.RLock()
@@ -81,24 +83,33 @@ class Net(Described, abstract=True):
 
     def __getstate__(self) -> dict[str, Any]:
         state = {k: v for k, v in super().__getstate__().items() if k not in ("_lock", "_predictor", "_predictor_key")}
-        return state | {"optimizer": None, "_watch": None}
+        return state | {"_watch": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._lock = threading.RLock()
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:
         """Write architecture and state as a safetensors file, whole or not at all; `pynn.load` reads it, see `pynn.io.save`."""
-        io.save(self, path)
+        io.save(self, path, optimizer=optimizer)
 
     def _beside(self) -> dict[str, Any]:
-        """Return what it was fitted for: the losses, how much each counts, and the classes."""
+        """Return what it was fitted for: the losses, how much each counts, the classes, and the optimizer."""
         loss, counts = self._goal if self._goal is not None else (None, None)
         plain, counts = plain_losses(loss), counts if self._fitted is None else self._fitted.weights
         fitted = {} if plain is None else {"loss": plain, "loss_weights": counts}
-        return {"fitted": fitted | ({} if self.classes_ is None else {"classes": self.classes_.tolist()})}
+        fitted |= {} if self.classes_ is None else {"classes": self.classes_.tolist()}
+        return {"fitted": fitted} | ({} if self.optimizer is None else {"optimizer": optimizer_file.describe(self.optimizer, self)})
 
-    def _take_beside(self, facts: Mapping[str, Any]) -> None:
+    def _beside_arrays(self) -> dict[str, Array]:
+        found = {} if self.optimizer is None else optimizer_file.arrays_of(self.optimizer)
+        return {f"{io.OPTIMIZER}{name}": a for name, a in found.items()}
+
+    def _take_beside(self, facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        if "optimizer" in facts:
+            state = {name.removeprefix(io.OPTIMIZER): a for name, a in arrays.items() if name.startswith(io.OPTIMIZER)}
+            found = optimizer_file.build(facts["optimizer"], state, self)
+            self.optimizer, self._lost_optimizer = (None, found) if isinstance(found, str) else (found, None)
         fitted = facts.get("fitted", {})
         if "loss" in fitted:
             counts = fitted["loss_weights"]
@@ -107,6 +118,26 @@ class Net(Described, abstract=True):
             self.classes_ = np.unique(np.asarray(fitted["classes"]))
             if self.classes_.dtype.kind not in "biufU":
                 raise ValueError("its classes are neither numbers nor text")
+
+    def _last_optimizer(self, given: str | Optimizer | None) -> str | Optimizer:
+        """Return the optimizer of a call that goes on with the training: the one given, or that of the call before.
+
+        A name continues with the optimizer that an earlier call made from the same name.
+        """
+        last = self.optimizer
+        if isinstance(given, str):
+            fresh = optim.get(given)
+            return last if last is not None and last.made_by_name and type(last) is type(fresh) else fresh
+        if given is not None:
+            return given
+        if last is None and self._lost_optimizer is not None:
+            text = f"optimizer: this model was trained with {self._lost_optimizer}, which its file could not hold; pass optimizer="
+            raise ValueError(f"{text} to go on")
+        if last is not None and last.lacks_state:
+            text = f"this model was saved without the state of its optimizer: {last!r} goes on with empty averages and momentum"
+            warnings.warn(f"{text}; model.save(path, optimizer=True) keeps them", UserWarning, stacklevel=3)
+            last.lacks_state = False
+        return "adam" if last is None else last
 
     def _objective_of(self, X: Any) -> Objective | None:
         """Return what the net was last fitted for, also before it was saved; None of a net that never was."""
@@ -562,7 +593,7 @@ class Net(Described, abstract=True):
         ----------
         X, y, loss, loss_weights, optimizer, sample_weight, class_weight
             As in `fit`. A loss or an optimizer that is left out is that of the call before, or of the last `fit`; the first optimizer is
-            Adam.
+            Adam. A name of an optimizer continues with the optimizer that an earlier call made from that name.
 
         Raises
         ------
@@ -583,7 +614,7 @@ class Net(Described, abstract=True):
         """
         loss, loss_weights = self._continued(loss, loss_weights)
         data, objective, graph, owners, target, weight = self._taken(X, y, loss, loss_weights, sample_weight, class_weight)
-        opt = self._optimizer(optimizer if optimizer is not None else self.optimizer or "adam")
+        opt = self._optimizer(self._last_optimizer(optimizer))
         lock = self._enter()
         try:
             self._fitted, self._goal, self.optimizer = objective, (loss, loss_weights), opt
@@ -611,10 +642,16 @@ class Net(Described, abstract=True):
     ) -> Self:
         """Train one epoch more on these rows, going on with the optimizer of the call before.
 
+        A copy of the model, by pickle or `copy.deepcopy`, goes on with a copy of the optimizer and its state. A file holds the optimizer's
+        settings, and its state if the model was saved with ``optimizer=True``.
+
         Parameters
         ----------
-        X, y, optimizer, batch_size, sample_weight, shuffle, seed
+        X, y, batch_size, sample_weight, shuffle, seed
             As in `fit`.
+        optimizer : str or Optimizer, optional
+            As in `fit`. None: that of the call before, at first Adam. A name continues with the optimizer that an earlier call made
+            from that name.
         classes : array_like, optional
             All labels that will ever come, at the first call, numbers or text, as in scikit-learn; ``y`` then holds labels, and
             ``model.classes_[model.predict_class(X)]`` gives them back. Without it ``y`` is as in `fit`.
@@ -652,7 +689,7 @@ class Net(Described, abstract=True):
             y,
             loss=goal,
             loss_weights=loss_weights,
-            optimizer=optimizer if optimizer is not None else self.optimizer or "adam",
+            optimizer=self._last_optimizer(optimizer),
             batch_size=batch_size,
             sample_weight=sample_weight,
             shuffle=shuffle,

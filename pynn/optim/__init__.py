@@ -79,7 +79,9 @@ def get(optimizer: str | Optimizer) -> Optimizer:
         return optimizer
     if optimizer not in by_name:
         raise unknown_name("optimizer", optimizer, by_name)
-    return by_name[optimizer]()
+    made = by_name[optimizer]()
+    made.made_by_name = True
+    return made
 
 
 for _i, _row in enumerate(_core.OPTIMIZERS):
