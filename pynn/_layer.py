@@ -7,7 +7,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FunctionType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -19,6 +19,8 @@ from ._tables import unknown_name
 Array = NDArray[Any]
 
 _KEPT_PLANS = 8
+_set = object.__setattr__
+"""Sets an attribute that is no setting, where every call does so; ``self.__dict__`` would make later look-ups slower."""
 _DTYPES = ("float32", "float64")
 _SINGLE, _HALF = np.dtype(np.float32), np.dtype(np.float16)
 
@@ -274,6 +276,29 @@ class Builder:
         return axis % ndim - self.batched
 
 
+class IncompatibleKeys(NamedTuple):
+    """The names that `Layer.load_state_dict` could not match.
+
+    Attributes
+    ----------
+    missing_keys : list of str
+        Names of the layer that the state lacks, in the layer's order.
+    unexpected_keys : list of str
+        Names of the state that the layer lacks, in the state's order.
+    """
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        if not any(self):
+            return "<All keys matched successfully>"
+        return f"IncompatibleKeys(missing_keys={self.missing_keys!r}, unexpected_keys={self.unexpected_keys!r})"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+
 class Layer:
     """The base of every layer: ``y = layer(x)`` and ``gx = layer.backward(gy)``."""
 
@@ -282,14 +307,17 @@ class Layer:
 
     classes: ClassVar[dict[str, type[Layer]]] = {}
 
+    _changes = 0
+    """How often plans were dropped, here or in a part: `fit` compares it between epochs."""
+
     _own: ClassVar[bool] = False
     """Is the layer written in Python, by ``forward`` and ``backward``?"""
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._own = hasattr(cls, "forward") and cls._build is Layer._build
-        if cls._own and cls.__setattr__ is object.__setattr__:
-            cls.__setattr__ = _set_own  # type: ignore[method-assign, assignment]
+        if cls._own and cls.__setattr__ in (object.__setattr__, Layer.__setattr__):
+            cls.__setattr__ = _set_own  # type: ignore[method-assign]
         if not cls.__name__.startswith("_") and "__init__" not in cls.__dict__ and cls.__init__.__qualname__.startswith("_"):
             cls.__init__ = _named(cls.__init__, cls)  # type: ignore[method-assign]
         known = Layer.classes.get(cls.__name__)
@@ -323,8 +351,16 @@ class Layer:
         self._known: list[Parameter] | None = None
         self._plans: OrderedDict[Any, tuple[_core.Plan, bool]] = OrderedDict()
         self._last: tuple[_core.Plan, tuple[Array, ...]] | None = None
+        self._changes += 1
         for owner in self._owners:
             owner._forget(seen)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a setting such as ``p`` or ``eps`` that changes drops the plans that were made with the old value."""
+        is_setting = name[0] != "_" and not hasattr(type(self), name) and hasattr(self, name)
+        object.__setattr__(self, name, value)
+        if is_setting and hasattr(self, "_owners"):
+            self._forget(seen=False)
 
     @property
     def training(self) -> bool:
@@ -442,7 +478,7 @@ class Layer:
         plan, random = found
         if random:
             plan.tick = self._ticks
-            self._ticks += 1
+            _set(self, "_ticks", self._ticks + 1)
         return plan
 
     def __call__(self, *xs: ArrayLike) -> Any:
@@ -457,7 +493,7 @@ class Layer:
         plan = self._plan(arrays)
         _, _, batched = self._split(arrays[0])
         y = plan.forward(*(arrays if batched else [a[np.newaxis] for a in arrays]))
-        self._last = plan, arrays
+        _set(self, "_last", (plan, arrays))
         half = not self.dtype and arrays[0].dtype == _HALF
         if batched and not half:
             return y
@@ -612,7 +648,7 @@ class Layer:
         """Return copies of all arrays that make up the layer's state, under PyTorch's names."""
         return {name: p.data.copy() for name, p in self._all_state().items()}
 
-    def load_state_dict(self, state: Mapping[str, ArrayLike], strict: bool = True) -> None:
+    def load_state_dict(self, state: Mapping[str, ArrayLike], strict: bool = True) -> IncompatibleKeys:
         """Copy ``state`` into the layer's arrays.
 
         Parameters
@@ -622,6 +658,11 @@ class Layer:
         strict : bool
             Whether a missing or an unexpected name is an error. Shapes must agree in any case.
 
+        Returns
+        -------
+        IncompatibleKeys
+            ``missing_keys`` and ``unexpected_keys``, as in PyTorch; both are empty under ``strict``.
+
         Raises
         ------
         KeyError
@@ -630,15 +671,16 @@ class Layer:
             If a shape differs; nothing has been changed then.
         """
         own = self._all_state()
-        missing, unexpected = own.keys() - state.keys(), state.keys() - own.keys()
-        if strict and (missing or unexpected):
-            raise KeyError(f"state: missing {sorted(missing)}, unexpected {sorted(unexpected)}")
+        unmatched = IncompatibleKeys([name for name in own if name not in state], [name for name in state if name not in own])
+        if strict and any(unmatched):
+            raise KeyError(f"state: missing {unmatched.missing_keys}, unexpected {unmatched.unexpected_keys}")
         new = {name: real_array(state[name], name) for name in own if name in state}
         for name, a in new.items():
             if a.shape != own[name].data.shape:
                 raise ValueError(f"state: {name} has shape {a.shape}, expected {own[name].data.shape}")
         for name, a in new.items():
             own[name].data[...] = a
+        return unmatched
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
@@ -728,7 +770,9 @@ class Biased(Weighted, abstract=True):
         self._assign("bias", value)
 
 
-_BASE = frozenset(("_parameters", "_buffers", "_parts", "_training", "_ticks", "_owners", "_plans", "_last", "_known", "_seen", "dtype"))
+_BASE = frozenset(
+    ("_parameters", "_buffers", "_parts", "_training", "_ticks", "_owners", "_plans", "_last", "_known", "_seen", "_changes", "dtype")
+)
 """Attributes of a layer that no ``forward`` sets."""
 
 

@@ -528,3 +528,101 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
 def test_a_beginners_mistake_is_told_what_to_do(call: Callable[[], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+# ---- settings that change ----------------------------------------------------------------------------------------------
+X4, IMAGES = rng.normal(size=(6, 4)), rng.normal(size=(6, 4, 5, 5))
+CHANGED: dict[str, tuple[Callable[..., pynn.Layer], np.ndarray, dict[str, Any], dict[str, Any]]] = {
+    **{
+        f"{row['cls']}.{setting}": (pynn.Layer.classes[row["cls"]], X4, values(name), {setting: values(name)[setting] + 0.125})
+        for name, row in ROWS.items()
+        for setting in values(name)
+    },
+    "GELU.approximate": (pynn.GELU, X4, {}, {"approximate": "tanh"}),
+    "Softmax.dim": (pynn.Softmax, IMAGES, {"dim": -1}, {"dim": 1}),
+    "Dropout.p": (pynn.Dropout, X4, {"p": 0.5, "seed": 0}, {"p": 0.1}),
+    "Dropout.seed": (pynn.Dropout, X4, {"p": 0.5, "seed": 0}, {"seed": 5}),
+    "AlphaDropout.p": (pynn.AlphaDropout, X4, {"p": 0.5, "seed": 0}, {"p": 0.1}),
+    "GaussianNoise.std": (pynn.GaussianNoise, X4, {"std": 0.5, "seed": 0}, {"std": 1.5}),
+    "BatchNorm1d.eps": (pynn.BatchNorm1d, X4, {"num_features": 4}, {"eps": 3.0}),
+    "GroupNorm.eps": (pynn.GroupNorm, X4, {"num_groups": 2, "num_channels": 4}, {"eps": 3.0}),
+    "LayerNorm.eps": (pynn.LayerNorm, X4, {"normalized_shape": 4}, {"eps": 3.0}),
+    "RMSNorm.eps": (pynn.RMSNorm, X4, {"normalized_shape": 4}, {"eps": 3.0}),
+    "LocalResponseNorm.k": (pynn.LocalResponseNorm, IMAGES, {"size": 2}, {"k": 3.0}),
+    "Concat.dim": (lambda dim: pynn.Concat("relu", "tanh", dim=dim), IMAGES, {"dim": 1}, {"dim": 2}),
+    "Flatten.start_dim": (pynn.Flatten, IMAGES, {}, {"start_dim": 2}),
+}
+
+
+@pytest.mark.parametrize("where", ["alone", "within a net", "predict"])
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_setting_that_changes_takes_effect_in_the_next_call(name: str, where: str) -> None:
+    make, x, before, after = CHANGED[name]
+    changed, fresh = make(**before), make(**{**before, **after})
+    net = changed if where == "alone" else pynn.Sequential(pynn.Sequential("identity", changed))
+    like = fresh if where == "alone" else pynn.Sequential(pynn.Sequential("identity", fresh))
+    call, expected = (net.predict, like.predict) if where == "predict" else (net, like)  # type: ignore[attr-defined]
+    call(x)
+    changed._ticks = net._ticks = 0
+    for setting, value in after.items():
+        setattr(changed, setting, value)
+        assert getattr(changed, setting) == value
+    np.testing.assert_array_equal(call(x), expected(x))
+    assert changed.get_config() == fresh.get_config()
+
+
+@pytest.mark.parametrize(
+    ("layer", "setting", "value", "message"),
+    [
+        (pynn.LeakyReLU(), "negative_slope", "x", "negative_slope must be a number"),
+        (pynn.GELU(), "approximate", "exact", "approximate: expected 'none' or 'tanh'"),
+        (pynn.Dropout(), "p", 2, "p: expected a probability from 0 to 1, got 2"),
+        (pynn.Dropout(), "p", "x", "p: expected a probability from 0 to 1, got 'x'"),
+        (pynn.GaussianNoise(), "std", np.nan, "std: expected a number of 0 or more, got nan"),
+        (pynn.BatchNorm1d(4), "momentum", 7, "momentum: expected a number from 0 to 1, or None, got 7"),
+        (pynn.BatchNorm1d(4), "eps", -1.0, "eps: expected a number of 0 or more"),
+        (pynn.LayerNorm(4), "eps", np.inf, "eps: expected a number of 0 or more"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_after_construction_too(layer: Any, setting: str, value: Any, message: str) -> None:
+    layer(X4)
+    with pytest.raises((TypeError, ValueError), match=message):  # noqa: PT012
+        setattr(layer, setting, value)
+        layer(X4)
+
+
+def test_a_momentum_that_changes_takes_effect() -> None:
+    layer = pynn.BatchNorm1d(4)
+    layer(X4)
+    layer.momentum = 1.0
+    layer(X4)
+    np.testing.assert_allclose(layer.running_mean, X4.mean(0), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["Layer", "Sequential", "nested", "Model"])
+def test_load_state_dict_returns_what_did_not_match(kind: str) -> None:
+    def make() -> pynn.Layer:
+        one = pynn.Linear(4, 4, seed=0)
+        if kind == "Layer":
+            return one
+        if kind == "Model":
+            x = pynn.Input(4)
+            return pynn.Model(x, one(x))
+        net = pynn.Sequential(one, "relu")
+        return net if kind == "Sequential" else pynn.Sequential(pynn.Residual(net))
+
+    layer = make()
+    state = layer.state_dict()
+    names = list(state)
+    whole = layer.load_state_dict(state)
+    assert whole.missing_keys == whole.unexpected_keys == []
+    assert str(whole) == "<All keys matched successfully>"
+    other = {"z": 0, names[1]: np.full(4, 5.0), "module.0": 1}
+    found = layer.load_state_dict(other, strict=False)
+    missing, unexpected = found
+    assert (missing, unexpected) == ([names[0]], ["z", "module.0"])
+    assert found.missing_keys == missing
+    assert "missing_keys" in repr(found)
+    assert layer.state_dict()[names[1]].tolist() == [5.0] * 4
+    with pytest.raises(KeyError, match=rf"missing \['{names[0]}'\], unexpected \['z', 'module.0'\]"):
+        layer.load_state_dict(other)

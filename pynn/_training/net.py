@@ -51,6 +51,8 @@ class Net(Described, abstract=True):
         self._watch: Watch | None = None
         self._health: Health | None = None
 
+    __setattr__ = object.__setattr__  # type: ignore[assignment]  # none of a net's attributes is a setting
+
     def _forget(self, seen: bool = True) -> None:
         super()._forget(seen)
         self._predictor: _core.Predictor | None = None

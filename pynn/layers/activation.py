@@ -25,8 +25,30 @@ class _Activation(Layer):
     """An elementwise layer without parameters to learn."""
 
     _row: Mapping[str, Any]
+    _settings: Parameters
     _values: dict[str, Any]
     _choice: dict[str, str]
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a setting, such as ``negative_slope``."""
+        if name not in ("_values", "_choice"):
+            for settings in (self._values, self._choice):
+                if name in settings:
+                    return settings[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a setting of the row after its checks, for all later calls; set any other attribute."""
+        if name in getattr(self, "_values", {}):
+            values = {**self._values, name: value}
+            self._settings.verify_scalars(type(self).__name__, values)
+            self._values = self._settings.plain(values)
+            self._forget(seen=False)
+        elif name in getattr(self, "_choice", {}):
+            self._choice = _checked_choice(type(self), {name: value})
+            self._forget(seen=False)
+        else:
+            super().__setattr__(name, value)
 
     def _build(self, builder: Builder, where: str) -> None:
         row = _VARIANTS[type(self).__name__][self._choice["approximate"]] if self._choice else self._row["name"]
@@ -52,13 +74,17 @@ class _Rowwise(Layer):
         return {"dim": self.dim}
 
 
-def _set_values(self: _Activation, values: dict[str, Any], **choice: str) -> None:
-    Layer.__init__(self)
-    known = _VARIANTS.get(type(self).__name__, {})
+def _checked_choice(cls: type[Layer], choice: dict[str, str]) -> dict[str, str]:
+    known = _VARIANTS.get(cls.__name__, {})
     if choice and choice["approximate"] not in known:
         raise ValueError(f"approximate: expected {' or '.join(map(repr, known))}, got {choice['approximate']!r}")
+    return choice
+
+
+def _set_values(self: _Activation, values: dict[str, Any], **choice: str) -> None:
+    Layer.__init__(self)
+    self._choice = _checked_choice(type(self), choice)
     self._values = values
-    self._choice = choice
 
 
 def _set_dim(self: _Rowwise, values: dict[str, Any], dim: int) -> None:
@@ -71,8 +97,10 @@ def _set_dim(self: _Rowwise, values: dict[str, Any], dim: int) -> None:
 def _document(row: Mapping[str, Any], arguments: Parameters, extra: str = "") -> str:
     text = f"{row['summary']}\n\n``y = {row['formula']}``, elementwise in any shape."
     described = "".join(f"\n{name} : float" for name in arguments.defaults) + extra
-    return text + (f"\n\nParameters\n----------{described}" if described else "") + (
-        f"\n\nRaises\n------\nValueError\n    Unless ``{row['check']}``." if row.get("check") else ""
+    return (
+        text
+        + (f"\n\nParameters\n----------{described}" if described else "")
+        + (f"\n\nRaises\n------\nValueError\n    Unless ``{row['check']}``." if row.get("check") else "")
     )
 
 
@@ -84,6 +112,7 @@ def _make_activation(row: Mapping[str, Any]) -> type[Layer]:
         "__doc__": _document(row, parameters, "\napproximate : {'none', 'tanh'}" if after else ""),
         "__module__": __name__,
         "_row": row,
+        "_settings": parameters,
     }
     return type(name, (_Activation,), body)
 

@@ -3,6 +3,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._layer import Layer
+from .._tables import Parameters
 
 __all__ = [
     "Identity",
@@ -163,6 +164,7 @@ by_name: dict[str, type[Layer]]
 
 class _Activation(Layer):
     _row: Mapping[str, Any]
+    _settings: Parameters
     _values: dict[str, Any]
     _choice: dict[str, str]
     def get_config(self) -> dict[str, Any]: ...

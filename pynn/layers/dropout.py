@@ -16,9 +16,19 @@ __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "FeatureAlphaDro
 class _Random(Layer, abstract=True):
     """A layer with a seed; its random numbers depend on the seed, the training step or call, and the element's place."""
 
+    @property
+    def seed(self) -> int | None:
+        """The seed; None: one was drawn. Assigning another one begins its sequence of random numbers."""
+        return self._seed
+
+    @seed.setter
+    def seed(self, seed: int | None) -> None:
+        self._seed_with(seed)
+        self._forget(seen=False)
+
     def _seed_with(self, seed: int | None) -> None:
-        self.seed = seed
         self._drawn = draw_seed(seed)
+        self._seed = seed
 
     def _add_random(self, builder: Builder, where: str, kind: str, *config: float) -> None:
         builder.random |= self.training and builder.training
@@ -26,6 +36,18 @@ class _Random(Layer, abstract=True):
 
     def _seed_config(self) -> dict[str, Any]:
         return {} if self.seed is None else {"seed": self.seed}
+
+
+def _check_p(p: object) -> float:
+    if isinstance(p, bool) or not isinstance(p, (int, float, np.number)) or not 0 <= float(p) <= 1:
+        raise ValueError(f"p: expected a probability from 0 to 1, got {p!r}")
+    return float(p)
+
+
+def _check_std(std: object) -> float:
+    if isinstance(std, bool) or not isinstance(std, (int, float, np.number)) or not 0 <= float(std) < math.inf:
+        raise ValueError(f"std: expected a number of 0 or more, got {std!r}")
+    return float(std)
 
 
 class _Dropout(_Random, abstract=True):
@@ -36,14 +58,12 @@ class _Dropout(_Random, abstract=True):
 
     def __init__(self, p: float = 0.5, inplace: bool = False, *, seed: int | None = None) -> None:
         super().__init__()
-        if isinstance(p, bool) or not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
-            raise ValueError(f"p: expected a probability from 0 to 1, got {p!r}")
-        self.p = float(p)
+        self.p = _check_p(p)
         self.inplace = bool(inplace)
         self._seed_with(seed)
 
     def _build(self, builder: Builder, where: str) -> None:
-        self._add_random(builder, where, "dropout", self.p, self._alpha, self._channels)
+        self._add_random(builder, where, "dropout", _check_p(self.p), self._alpha, self._channels)
 
     def get_config(self) -> dict[str, Any]:
         return {"p": self.p, **({"inplace": True} if self.inplace else {}), **self._seed_config()}
@@ -194,13 +214,11 @@ class GaussianNoise(_Random):
 
     def __init__(self, std: float = 0.1, *, seed: int | None = None) -> None:
         super().__init__()
-        if isinstance(std, bool) or not isinstance(std, (int, float, np.number)) or not 0 <= float(std) < math.inf:
-            raise ValueError(f"std: expected a number of 0 or more, got {std!r}")
-        self.std = float(std)
+        self.std = _check_std(std)
         self._seed_with(seed)
 
     def _build(self, builder: Builder, where: str) -> None:
-        self._add_random(builder, where, "gaussian_noise", self.std)
+        self._add_random(builder, where, "gaussian_noise", _check_std(self.std))
 
     def get_config(self) -> dict[str, Any]:
         return {"std": self.std, **self._seed_config()}

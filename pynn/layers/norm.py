@@ -29,6 +29,14 @@ def _check_eps(eps: object) -> float:
     return float(eps)
 
 
+def _check_momentum(momentum: object) -> float | None:
+    if momentum is None:
+        return None
+    if isinstance(momentum, bool) or not isinstance(momentum, (int, float, np.number)) or not 0 <= float(momentum) <= 1:
+        raise ValueError(f"momentum: expected a number from 0 to 1, or None, got {momentum!r}")
+    return float(momentum)
+
+
 class _Norm(Layer, abstract=True):
     """What these layers share: weights of 1, biases of 0, and states."""
 
@@ -94,9 +102,7 @@ class _Tracking(_Norm, abstract=True):
         Layer.__init__(self)
         self.num_features = check_size("num_features", num_features)
         self.eps = _check_eps(eps)
-        if momentum is not None and not 0 <= momentum <= 1:
-            raise ValueError(f"momentum: expected a number from 0 to 1, or None, got {momentum!r}")
-        self.momentum = None if momentum is None else float(momentum)
+        self.momentum = _check_momentum(momentum)
         self.affine, self.track_running_stats = bool(affine), bool(track)
         shape = (self.num_features,) if affine else None
         self._start(dtype, shape, shape if bias else None, self.num_features if track else None)
@@ -141,8 +147,9 @@ class _Tracking(_Norm, abstract=True):
             wanted = " or ".join(f"{n + 1}" for n in self._dims)
             raise ValueError(f"{where}: expected an array of {wanted} dimensions, (N, C, ...), got samples of shape {shape}")
         frozen = bool(self._parameters) and not any(p.requires_grad for p in self._parameters.values())
-        momentum = self._cumulative if self.momentum is None else self.momentum
-        config = self.num_features, self.eps, momentum, *self._learnt(), self.track_running_stats
+        momentum = _check_momentum(self.momentum)
+        momentum = self._cumulative if momentum is None else momentum
+        config = self.num_features, _check_eps(self.eps), momentum, *self._learnt(), self.track_running_stats
         states = [*self._buffers.values()]
         if states:
             count = states[2].data.reshape(1).view(builder.dtype)
@@ -351,7 +358,9 @@ class GroupNorm(_Norm):
         self._start(dtype, shape, shape if bias else None)
 
     def _build(self, builder: Builder, where: str) -> None:
-        builder.add("group_norm", where, (self.num_groups, self.num_channels, self.eps, *self._learnt()), *self._parameters.values())
+        builder.add(
+            "group_norm", where, (self.num_groups, self.num_channels, _check_eps(self.eps), *self._learnt()), *self._parameters.values()
+        )
 
     def get_config(self) -> dict[str, Any]:
         config = {"num_groups": self.num_groups, "num_channels": self.num_channels, "eps": self.eps, "affine": self.affine}
@@ -379,7 +388,7 @@ class _RowNorm(_Norm, abstract=True):
         return (1, x.shape, False) if x.ndim <= len(self.normalized_shape) else super()._split(x)
 
     def _build(self, builder: Builder, where: str) -> None:
-        eps = float(np.finfo(builder.dtype).eps) if self.eps is None else self.eps
+        eps = float(np.finfo(builder.dtype).eps) if self.eps is None else _check_eps(self.eps)
         config = eps, self._centred, *self._learnt(), *self.normalized_shape
         builder.add("layer_norm", where, config, *self._parameters.values())
 
