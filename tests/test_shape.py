@@ -52,6 +52,60 @@ def test_negative_padding_takes_away() -> None:
     np.testing.assert_array_equal(pynn.ReflectionPad1d((-2, 1))(x[0, 0]), np.pad(x[0, 0], ((0, 0), (0, 1)), "reflect")[:, 2:])
 
 
+@pytest.mark.parametrize(("padding", "want"), [
+    ((-1, 1), [2, 3, 4, 2]),
+    ((1, -1), [3, 1, 2, 3]),
+    ((-1, 3), [2, 3, 4, 2, 3, 4]),
+    ((2, -2), [1, 2, 1, 2]),
+    ((-1, -1), [2, 3]),
+])  # fmt: skip
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_circular_padding_repeats_only_what_is_kept(padding: tuple[int, int], want: list[int], axes: int) -> None:
+    for axis in range(axes):
+        x = np.moveaxis(np.broadcast_to(np.arange(1.0, 5.0), (*[3] * (axes - 1), 4)), -1, axis)
+        sides = np.zeros((axes, 2), int)
+        sides[axes - 1 - axis] = padding
+        layer = pynn.Layer.classes[f"CircularPad{axes}d"](sides.ravel())
+        y = np.moveaxis(layer(x), axis, -1)
+        assert (y == np.array(want)).all()
+        gy = np.broadcast_to(np.arange(1.0, y.shape[-1] + 1), y.shape)
+        # the gradient of an element is the sum of those of its copies
+        sums = [sum(g for g, v in zip(gy.reshape(-1, y.shape[-1])[0], want, strict=True) if v == k) for k in range(1, 5)]
+        assert (np.moveaxis(layer.backward(np.moveaxis(gy, -1, axis)), axis, -1) == np.array(sums)).all()
+
+
+@pytest.mark.parametrize("padding", [(-3, 2), (2, -3), (-2, 3)])
+def test_circular_padding_beyond_what_is_kept_is_refused(padding: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="cannot be padded by .* in mode circular"):
+        pynn.CircularPad1d(padding)(np.ones((1, 4)))
+
+
+@pytest.mark.parametrize("shape", [(1, 48), [1, 48], np.array([1, 48]), (-1, 48), (48,), [-1]])
+def test_reshape_takes_a_sequence(shape: Any) -> None:
+    layer, want = pynn.Reshape(shape), np.ones((5, 48)).reshape(5, *shape)
+    assert layer(np.ones((5, 6, 8))).shape == want.shape
+    assert pynn.Reshape.from_config(layer.get_config()).shape == layer.shape == tuple(shape)
+    assert repr(eval(repr(layer), {"Reshape": pynn.Reshape})) == repr(layer)
+
+
+def test_permute_takes_integers_or_a_sequence() -> None:
+    x = np.arange(24.0).reshape(2, 3, 4)
+    for layer in (pynn.Permute(0, 2, 1), pynn.Permute((0, 2, 1)), pynn.Permute([0, 2, 1]), pynn.Permute(dims=np.array([0, 2, 1]))):
+        np.testing.assert_array_equal(layer(x), x.transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize(("make", "text"), [
+    (lambda: pynn.Reshape("48"), "shape: expected an integer"),
+    (lambda: pynn.Reshape((1, 2.5)), "shape: expected an integer"),
+    (lambda: pynn.Reshape((1, 2), 3), "shape: expected an integer"),
+    (lambda: pynn.Flatten((1, 2)), "start_dim: expected an integer"),
+    (lambda: pynn.Unflatten(1, 6.5), "unflattened_size: expected an integer"),
+])  # fmt: skip
+def test_sizes_that_are_no_integers(make: Any, text: str) -> None:
+    with pytest.raises(TypeError, match=text):
+        make()
+
+
 @pytest.mark.parametrize(("make", "shape", "text"), [
     (lambda: pynn.ReflectionPad2d(4), (1, 2, 5, 4), r"\(2, 5, 4\) cannot be padded by \(4, 4, 4, 4\) in mode reflect: axis 2"),
     (lambda: pynn.CircularPad1d((0, 4)), (2, 3), r"\(3,\) cannot be padded by \(0, 4\) in mode circular"),

@@ -111,7 +111,7 @@ class _Pad(Layer, abstract=True):
     def __init__(self, padding: int | Sequence[int], value: float = 0.0) -> None:
         super().__init__()
         sides = 2 * self._axes
-        given = [*padding] if isinstance(padding, Sequence) else [padding] * sides
+        given = [*padding] if isinstance(padding, (Sequence, np.ndarray)) else [padding] * sides
         if len(given) != sides:
             raise ValueError(f"padding: expected an integer or {sides} of them, two an axis from the last one on, got {padding!r}")
         self.padding = tuple(check_axis("padding", n) for n in given)
@@ -163,7 +163,7 @@ class _ReplicationPad(_PlainPad, abstract=True):
 
 class _CircularPad(_PlainPad, abstract=True):
     _mode, _around, _example = "circular", "what comes at its other end around it", "2., 1., 2., 1."
-    _unless = ", or a side is above its axis's length"
+    _unless = ", or a side is above what its axis keeps"
 
 
 class ConstantPad1d(_ConstantPad):
@@ -227,6 +227,12 @@ class CircularPad3d(_CircularPad):
 
 
 # ---- another form, another order ------------------------------------------------------------------------------------
+def _spread(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the integers of ``f(1, 2)`` or of ``f((1, 2))``."""
+    one = values[0] if len(values) == 1 else None
+    return tuple(one) if isinstance(one, Sequence) and not isinstance(one, str) or isinstance(one, np.ndarray) else values
+
+
 def _sizes(name: str, values: Sequence[int]) -> tuple[int, ...]:
     sizes = tuple(check_axis(name, n) for n in values)
     if sizes.count(-1) > 1 or any(n < -1 for n in sizes):
@@ -245,8 +251,8 @@ class Reshape(Layer):
 
     Parameters
     ----------
-    *shape : int
-        Of one sample, without the batch; one size may be -1, which stands for what is left.
+    *shape : int, or one sequence of int
+        Shape of one sample, without the batch; one size may be -1, which is inferred.
 
     Raises
     ------
@@ -258,11 +264,13 @@ class Reshape(Layer):
     >>> import numpy as np, pynn
     >>> pynn.Reshape(2, -1)(np.ones((5, 6))).shape
     (5, 2, 3)
+    >>> pynn.Reshape((2, -1))
+    Reshape(2, -1)
     """
 
-    def __init__(self, *shape: int) -> None:
+    def __init__(self, *shape: int | Sequence[int]) -> None:
         super().__init__()
-        self.shape = _sizes("shape", shape)
+        self.shape = _sizes("shape", _spread(shape))
 
     def _build(self, builder: Builder, where: str) -> None:
         builder.add("reshape", where, _fill(self.shape, math.prod(builder.shape)))
@@ -295,7 +303,7 @@ class Flatten(Layer):
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
-        self.start_dim, self.end_dim = start_dim, end_dim
+        self.start_dim, self.end_dim = check_axis("start_dim", start_dim), check_axis("end_dim", end_dim)
 
     def _build(self, builder: Builder, where: str) -> None:
         shape = builder.shape
@@ -333,7 +341,7 @@ class Unflatten(Layer):
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
         self.dim = check_axis("dim", dim)
-        self.unflattened_size = _sizes("unflattened_size", unflattened_size)
+        self.unflattened_size = _sizes("unflattened_size", _spread((unflattened_size,)))
 
     def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
         return 1, x.shape, False
@@ -362,7 +370,7 @@ class Permute(Layer):
 
     Parameters
     ----------
-    dims : sequence of int
+    dims, *more : int, or one sequence of int
         Which axis of the input each axis of the output is, counted with the batch.
 
     Raises
@@ -377,9 +385,9 @@ class Permute(Layer):
     (5, 8, 9, 3)
     """
 
-    def __init__(self, dims: Sequence[int]) -> None:
+    def __init__(self, dims: int | Sequence[int], *more: int) -> None:
         super().__init__()
-        self.dims = tuple(check_axis("dims", d) for d in dims)
+        self.dims = tuple(check_axis("dims", d) for d in _spread((dims, *more)))
 
     def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
         return 1, x.shape, False

@@ -47,3 +47,24 @@ def test_rrelu_of_one_slope_is_torchs(shape: tuple[int, ...], training: bool) ->
     x = rng.normal(size=shape)
     ours, theirs = pynn.RReLU(0.3, 0.3).train(training), torch.nn.RReLU(0.3, 0.3).train(training)
     np.testing.assert_allclose(ours(x), theirs(torch.tensor(x)).numpy(), rtol=1e-14)
+
+
+MODES = {"ConstantPad": "constant", "ReflectionPad": "reflect", "ReplicationPad": "replicate", "CircularPad": "circular"}
+
+
+@pytest.mark.parametrize("family", MODES)
+@pytest.mark.parametrize(("axes", "padding"), [
+    *((1, (a, b)) for a in (-2, -1, 1, 2) for b in (-1, 1, 2)),
+    *((2, p) for p in [(-1, 1, 1, -1), (2, -2, 1, 2), (-2, 1, -1, 3), (0, 2, -2, 0)]),
+    *((3, p) for p in [(-1, 1, 1, -1, 1, 0), (1, -1, -2, 1, 0, -1), (-2, 1, 2, -1, -1, 1)]),
+])  # fmt: skip
+def test_padding_with_sides_of_both_signs(family: str, axes: int, padding: tuple[int, ...]) -> None:
+    x = rng.normal(size=(2, 3, *(5, 4, 3)[:axes]))
+    t = torch.tensor(x, requires_grad=True)
+    value = {"value": 1.5} if family == "ConstantPad" else {}
+    y = torch.nn.functional.pad(t, padding, MODES[family], **value)
+    layer = pynn.Layer.classes[f"{family}{axes}d"](padding, **value)
+    np.testing.assert_array_equal(layer(x), y.detach().numpy())
+    gy = rng.normal(size=y.shape)
+    y.backward(torch.tensor(gy))
+    np.testing.assert_allclose(layer.backward(gy), t.grad.numpy(), rtol=1e-14)

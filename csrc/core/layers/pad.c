@@ -1,5 +1,6 @@
 /* pad.c - more numbers around the last axes of the sample, or fewer: constant, reflected, replicated, circular. */
 #include "layers.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,23 +8,30 @@ enum { CONSTANT, REFLECT, REPLICATE, CIRCULAR, MODES };
 static const char *const modes[] = { [CONSTANT] = "constant", [REFLECT] = "reflect", [REPLICATE] = "replicate", [CIRCULAR] = "circular" };
 static const size_t NOWHERE = SIZE_MAX;
 
-/* Where element i of a padded axis comes from. */
-static size_t source(int mode, double i, double n)
+/* How many of n elements two sides keep; a side below 0 removes some. */
+static double kept(double n, const double *pad) { return n + (pad[0] < 0 ? pad[0] : 0) + (pad[1] < 0 ? pad[1] : 0); }
+
+/* The element of an axis of n that element j of the padded axis copies. Circular padding repeats only elements that are kept, as in
+ * PyTorch; the other modes extend the whole axis. */
+static size_t source(int mode, double j, double n, const double *pad)
 {
-    if (i >= 0 && i < n) return (size_t)i;
+    const double i = j - pad[0], least = mode == CIRCULAR && pad[0] < 0 ? -pad[0] : 0, end = mode == CIRCULAR ? least + kept(n, pad) : n;
+    if (i >= least && i < end) return (size_t)i;
     switch (mode) {
     case REFLECT: return (size_t)(i < 0 ? -i : 2 * (n - 1) - i);
     case REPLICATE: return i < 0 ? 0 : (size_t)n - 1;
-    case CIRCULAR: return (size_t)(i < 0 ? i + n : i - n);
+    case CIRCULAR: return (size_t)(i < least ? i + (end - least) : i - (end - least));
     default: return NOWHERE;
     }
 }
 
-/* Is it a number to pad by, before or after n numbers, and has a mode enough of them? */
-static int enough(int mode, double n, double pad)
+/* Can n elements be padded by these two numbers? */
+static int enough(int mode, double n, const double *pad)
 {
-    if (!pn_is_count(pad < 0 ? -pad : pad)) return 0;
-    return pad <= 0 || mode == CONSTANT || (mode == REFLECT ? pad < n : mode == REPLICATE ? n > 0 : pad <= n);
+    const double most = mode == REFLECT ? n - 1 : mode == CIRCULAR ? kept(n, pad) : (double)SIZE_MAX;
+    for (int side = 0; side < 2; side++)
+        if (!pn_is_count(fabs(pad[side])) || (pad[side] > 0 && (pad[side] > most || (mode == REPLICATE && n == 0)))) return 0;
+    return 1;
 }
 
 /* config: mode, constant, then for each of the last axes, in their order, how much before and how much after; less than 0 takes away. */
@@ -45,7 +53,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     for (size_t i = 0; i < axes; i++) {
         const size_t axis = input->ndim - axes + i;
         const double n = (double)input->dim[axis], *pad = c + 2 + 2 * i, all = n + pad[0] + pad[1];
-        if (!(all >= 0 && all < 0x1p53) || !enough((int)c[0], n, pad[0]) || !enough((int)c[0], n, pad[1]))
+        if (!(all >= 0 && all < 0x1p53) || !enough((int)c[0], n, pad))
             return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s cannot be padded by (%s) in mode %s: axis %zu is too short", node->where, text,
                            pads, modes[(int)c[0]], axis);
         node->shape.dim[axis] = (size_t)all;
@@ -135,7 +143,7 @@ static void fill_rows(const pn_node *n, const pn_shape *input, size_t first, pad
         row[r] = 0;
         for (size_t axis = input->ndim - 1; axis-- > first;) {
             const size_t i = rest % n->shape.dim[axis];
-            const size_t from = source((int)n->config[0], (double)i - n->config[2 + 2 * (axis - first)], (double)input->dim[axis]);
+            const size_t from = source((int)n->config[0], (double)i, (double)input->dim[axis], n->config + 2 + 2 * (axis - first));
             rest /= n->shape.dim[axis];
             row[r] = row[r] == NOWHERE || from == NOWHERE ? NOWHERE : row[r] + from * stride;
             stride *= input->dim[axis];
@@ -162,7 +170,7 @@ static const pad *pad_of(pn_builder *b, size_t node)
     fill_rows(n, input, first, &p, table);
     p.row = table;
     p.column = table += p.out_rows;
-    for (size_t j = 0; j < p.out_columns; j++) table[j] = source((int)n->config[0], (double)j - before, columns);
+    for (size_t j = 0; j < p.out_columns; j++) table[j] = source((int)n->config[0], (double)j, columns, n->config + n->n_config - 2);
     p.first = before > 0 ? (size_t)before : 0;
     p.until = before + columns < (double)p.out_columns ? (size_t)(before + columns > 0 ? before + columns : 0) : p.out_columns;
     p.chunk = CHUNK / (p.out_rows * p.out_columns + 1) + 1;
