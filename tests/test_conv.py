@@ -216,3 +216,70 @@ def test_an_empty_batch_stays_empty(layer: Any) -> None:
     assert len(y) == 0
     assert layer.backward(y).shape == x.shape
     assert all((g == 0).all() for g in layer.grads.values())
+
+
+rng = np.random.default_rng(0)
+SCALES = [("f4", 1e30), ("f4", 1e-30), ("f4", 3e19), ("f4", 1e-20), ("f8", 1e200), ("f8", 1e-200), ("f8", 1e300)]
+
+
+def mean_of(x: Any) -> Any:
+    return x.astype(np.float64).mean(axis=tuple(range(2, x.ndim)))
+
+
+@pytest.mark.parametrize("n", [5, 33, 224, 1024])
+@pytest.mark.parametrize("kind", ["constant", "uniform"])
+@pytest.mark.parametrize("layer", ["GlobalAvgPool1d", "GlobalAvgPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d",
+                                   "LPPool1d", "LPPool2d"])  # fmt: skip
+def test_means_and_norms_of_large_windows(layer: str, kind: str, n: int) -> None:
+    x = np.full((1, 2, n, n), 0.1, "f4") if kind == "constant" else rng.uniform(0.5, 1.5, (1, 2, n, n)).astype("f4")
+    x = x.reshape(1, 2, -1) if "1d" in layer else x
+    size = {"Global": (), "Adapti": (1,), "AvgPoo": (x.shape[-1],), "LPPool": (2, x.shape[-1])}[layer[:6]]
+    pool = getattr(pynn, layer)(*size)
+    y = pool(x)
+    mean, power = mean_of(x), mean_of(np.square(x, dtype="f8"))
+    count = x[0, 0].size
+    want = np.sqrt(power * count) if size[:1] == (2,) else mean
+    np.testing.assert_allclose(y.reshape(1, 2), want, rtol=1e-6)
+    slope = x / want.reshape(1, 2, *[1] * (x.ndim - 2)) if size[:1] == (2,) else np.full(x.shape, 1 / count)
+    np.testing.assert_allclose(pool.backward(np.ones_like(y)), slope, rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [None, 2, 3])
+@pytest.mark.parametrize("padding", [0, 400])
+def test_gradients_of_many_overlapping_windows(norm: int | None, padding: int) -> None:
+    n, k = 3000, 1000
+    x = rng.uniform(0.5, 1.5, (1, 1, n)).astype("f4")
+    if norm and padding:
+        pytest.skip("LPPool has no padding")
+    layer = pynn.AvgPool1d(k, 1, padding, count_include_pad=False) if norm is None else pynn.LPPool1d(norm, k, 1)
+    y = layer(x)
+    gy = rng.uniform(0.5, 1.5, y.shape).astype("f4")
+    want = np.zeros(n)
+    for o in range(y.size):
+        at = slice(max(o - padding, 0), o - padding + k)
+        v = x[0, 0, at].astype("f8")
+        want[at] += gy[0, 0, o] * (1 / v.size if norm is None else (v / (v**norm).sum() ** (1 / norm)) ** (norm - 1))
+    np.testing.assert_allclose(layer.backward(gy)[0, 0], want, rtol=1.5e-6)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), SCALES)
+@pytest.mark.parametrize("p", [1, 2, 3, 0.5, 7.5, 100])
+def test_norms_of_numbers_whose_powers_leave_the_range(dtype: str, scale: float, p: float) -> None:
+    x = (rng.uniform(0.5, 1.5, (1, 3, 6, 6)) * scale).astype(dtype)
+    unit = x.astype("f8") / scale
+    largest = unit.reshape(1, 3, 2, 3, 2, 3).max((3, 5), keepdims=True)
+    want = largest * ((unit.reshape(1, 3, 2, 3, 2, 3) / largest) ** p).sum((3, 5), keepdims=True) ** (1 / p)
+    layer = pynn.LPPool2d(p, 3)
+    y = layer(x)
+    np.testing.assert_allclose(y.astype("f8") / scale, want[:, :, :, 0, :, 0], rtol=3e-6)
+    slope = (unit.reshape(1, 3, 2, 3, 2, 3) / want) ** (p - 1)
+    np.testing.assert_allclose(layer.backward(np.ones_like(y)), slope.reshape(x.shape), rtol=1e-6 * max(p, 3), atol=1e-35)
+
+
+def test_norms_of_zeros_infinity_and_nan() -> None:
+    for p in (1, 2, 3):
+        layer = pynn.LPPool1d(p, 2)
+        x = np.array([[[0, 0, np.inf, 1, np.nan, 1, 1, np.nan, 3, 4]]], "f4")
+        y = layer(x)
+        np.testing.assert_allclose(y[0, 0], [0, np.inf, np.nan, np.nan, (3**p + 4**p) ** (1 / p)], rtol=1e-6)
+        np.testing.assert_array_equal(layer.backward(np.ones_like(y))[0, 0, :2], 1 if p == 1 else 0)

@@ -76,7 +76,7 @@ def test_circular_padding_repeats_only_what_is_kept(padding: tuple[int, int], wa
 
 @pytest.mark.parametrize("padding", [(-3, 2), (2, -3), (-2, 3)])
 def test_circular_padding_beyond_what_is_kept_is_refused(padding: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match="cannot be padded by .* in mode circular"):
+    with pytest.raises(ValueError, match=r"cannot be padded by .* in mode circular"):
         pynn.CircularPad1d(padding)(np.ones((1, 4)))
 
 

@@ -116,56 +116,196 @@ static void CAT(index_values, SFX)(size_t n, const void *index, void *y)
 
 static ALWAYS R CAT(divisor, SFX)(const pn_pool *p, size_t i, size_t j) { return (R)(p->divisor != 0 ? p->divisor : p->h[i].count * p->w[j].count); }
 
-static void CAT(mean_pool, SFX)(const pn_pool *p, const void *x, void *y)
-{
-    EACH_OUTPUT {
-        V sum = { 0 };
-        EACH_INPUT sum += CAT(load_most, SFX)((const R *)x + k * p->c + c, n);
-        CAT(store_most, SFX)((R *)y + o * p->c + c, n, sum / CAT(divisor, SFX)(p, i, j));
-    }
-}
+/* ---- means and norms, whose windows are not dilated. A sum of few terms is taken in the type itself; a longer one in four parts,
+ * whose totals are added in double, so that the error of a mean does not grow with its window. ------------------------------------ */
+#define SHORT PICK(16, 256)             /* terms of a short sum */
+#define HELD  12                        /* terms of each part of a long one, before it is added in double */
+typedef struct { V part[4]; double total[L]; size_t held; int folded; } CAT(long_sum, SFX);
 
-static void CAT(mean_pool_back, SFX)(const pn_pool *p, const void *gy, void *gx)
+static ALWAYS void CAT(start, SFX)(CAT(long_sum, SFX) *s)
 {
-    EACH_OUTPUT {
-        const V g = CAT(load_most, SFX)((const R *)gy + o * p->c + c, n) / CAT(divisor, SFX)(p, i, j);
-        EACH_INPUT {
-            R *q = (R *)gx + k * p->c + c;
-            CAT(store_most, SFX)(q, n, CAT(load_most, SFX)(q, n) + g);
-        }
-    }
+    for (size_t k = 0; k < 4; k++) s->part[k] = SPLAT(0);
+    for (size_t k = 0; k < L; k++) s->total[k] = 0;
+    s->held = 0;
+    s->folded = 0;
 }
+static ALWAYS V CAT(four_parts, SFX)(const CAT(long_sum, SFX) *s) { return (s->part[0] + s->part[1]) + (s->part[2] + s->part[3]); }
+static ALWAYS void CAT(fold, SFX)(CAT(long_sum, SFX) *s)
+{
+    const V v = CAT(four_parts, SFX)(s);
+    for (size_t k = 0; k < L; k++) s->total[k] += (double)v[k];
+    for (size_t k = 0; k < 4; k++) s->part[k] = SPLAT(0);
+    s->held = 0;
+    s->folded = 1;
+}
+/* The sum over the divisor. */
+static ALWAYS V CAT(sum_over, SFX)(CAT(long_sum, SFX) *s, R divisor)
+{
+    V v = CAT(four_parts, SFX)(s);
+    if (!s->folded) return v / divisor;
+    CAT(fold, SFX)(s);
+    for (size_t k = 0; k < L; k++) v[k] = (R)(s->total[k] / (double)divisor);
+    return v;
+}
+/* s += the term, an expression in k, for k from `from` to `to`. */
+#define ADD_TERMS(s, from, to, term) \
+    for (size_t first_ = (from), end_; first_ < (to); first_ = end_) { \
+        end_ = (to) - first_ < 4 * HELD ? (to) : first_ + 4 * HELD; \
+        if ((s)->held + (end_ - first_ + 3) / 4 > HELD) CAT(fold, SFX)(s); \
+        (s)->held += (end_ - first_ + 3) / 4; \
+        size_t k = first_; \
+        while (k + 4 <= end_) _Pragma("GCC unroll 4") for (size_t q_ = 0; q_ < 4; q_++, k++) (s)->part[q_] += (term); \
+        _Pragma("GCC unroll 3") for (size_t q_ = 0; q_ < 3; q_++, k++) if (k < end_) (s)->part[q_] += (term); \
+    }
 
 static V CAT(powers, SFX)(V x, double p)
 {
     if (p == 1) return x;
     if (p == 2) return x * x;
+    if (p == 3) return x * x * x;
     for (size_t k = 0; k < L; k++) x[k] = (R)pow((double)x[k], p);
     return x;
+}
+
+/* The mean of (x by)^power in a window; x is the image's first pixel. power is 1 without by. */
+static ALWAYS V CAT(window_mean, SFX)(const pn_pool *p, const R *x, size_t i, size_t j, size_t n, double power, const V *by)
+{
+#define TERM (by ? CAT(powers, SFX)(CAT(load_most, SFX)(x + k * p->c, n) * *by, power) : CAT(load_most, SFX)(x + k * p->c, n))
+    const size_t from = p->w[j].from, to = p->w[j].to, rows = p->h[i].to - p->h[i].from;
+    if (rows * (to - from) <= SHORT) {
+        V sum = { 0 };
+        EACH_INPUT sum += TERM;
+        return sum / CAT(divisor, SFX)(p, i, j);
+    }
+    CAT(long_sum, SFX) s;
+    CAT(start, SFX)(&s);
+    for (size_t r = p->h[i].from; r < p->h[i].to; r++) ADD_TERMS(&s, r * p->w_size + from, r * p->w_size + to, TERM)
+    return CAT(sum_over, SFX)(&s, CAT(divisor, SFX)(p, i, j));
+#undef TERM
+}
+
+static void CAT(mean_pool, SFX)(const pn_pool *p, const void *x, void *y)
+{
+    EACH_OUTPUT CAT(store_most, SFX)((R *)y + o * p->c + c, n, CAT(window_mean, SFX)(p, (const R *)x + c, i, j, n, 1, NULL));
+}
+
+/* The p-norm over the largest magnitude, of which no power leaves the type's range. */
+static V CAT(far_norm, SFX)(const pn_pool *p, const R *x, size_t i, size_t j, size_t n)
+{
+    V most = { 0 };
+    EACH_INPUT {
+        const V v = ABS(CAT(load_most, SFX)(x + k * p->c, n));
+        most = SEL(CAT(beats, SFX)(v, most), v, most);
+    }
+    const V least = SPLAT(PICK(0x1p-126f, 0x1p-1022));           /* whose reciprocal is finite */
+    const V unit = SEL(most < least, least, SEL(most < (R)INFINITY, most, SPLAT(1))), by = 1 / unit, mean = CAT(window_mean, SFX)(p, x, i, j, n, p->p, &by);
+    return unit * (p->p == 2 ? SQRT(mean) : CAT(powers, SFX)(mean, 1 / p->p));
 }
 
 /* y = (sum x^p / divisor)^(1/p). */
 static void CAT(norm_pool, SFX)(const pn_pool *p, const void *x, void *y)
 {
+    const V one = SPLAT(1);
     EACH_OUTPUT {
-        V sum = { 0 };
-        EACH_INPUT sum += CAT(powers, SFX)(CAT(load_most, SFX)((const R *)x + k * p->c + c, n), p->p);
-        sum /= CAT(divisor, SFX)(p, i, j);
-        CAT(store_most, SFX)((R *)y + o * p->c + c, n, p->p == 2 ? SQRT(sum) : CAT(powers, SFX)(sum, 1 / p->p));
+        V v;
+        if (p->p == 1) v = CAT(window_mean, SFX)(p, (const R *)x + c, i, j, n, 1, NULL);
+        else if (p->p != 2) v = CAT(far_norm, SFX)(p, (const R *)x + c, i, j, n);
+        else {
+            v = CAT(window_mean, SFX)(p, (const R *)x + c, i, j, n, 2, &one);
+            const VI far = ~((v > PICK(0x1p-96f, 0x1p-900)) & (v < PICK(0x1p120f, 0x1p1000)));
+            v = SQRT(v);
+            if (ANY(far & FIRST(n))) v = SEL(far, CAT(far_norm, SFX)(p, (const R *)x + c, i, j, n), v);
+        }
+        CAT(store_most, SFX)((R *)y + o * p->c + c, n, v);
     }
 }
 
-/* dy/dx = y^(1-p) x^(p-1) / divisor; 0 where y is 0. */
-static void CAT(norm_pool_back, SFX)(const pn_pool *p, const void *x, const void *y, const void *gy, void *gx)
+/* The share of output o in the gradient of x, at a place where x is at, over the divisor: gy, of norms times (x / y)^(p-1), 0 where y is 0. */
+static ALWAYS V CAT(pool_share, SFX)(const pn_pool *p, const int norm, V x, V y, V gy)
 {
-    EACH_OUTPUT {
-        const V v = CAT(load_most, SFX)((const R *)y + o * p->c + c, n), g = CAT(load_most, SFX)((const R *)gy + o * p->c + c, n) / CAT(divisor, SFX)(p, i, j);
-        const V scale = SEL(v == 0, (V){ 0 }, g * CAT(powers, SFX)(v, 1 - p->p));
-        EACH_INPUT {
-            R *q = (R *)gx + k * p->c + c;
-            CAT(store_most, SFX)(q, n, CAT(load_most, SFX)(q, n) + scale * CAT(powers, SFX)(CAT(load_most, SFX)((const R *)x + k * p->c + c, n), p->p - 1));
+    if (!norm || p->p == 1) return gy;
+    if (p->p == 2) return SEL(y == 0, (V){ 0 }, x * (1 / y) * gy);
+    return SEL(y == 0, (V){ 0 }, CAT(powers, SFX)(x / y, p->p - 1) * gy);
+}
+
+/* The most windows of one axis that share an element. */
+static size_t CAT(shared, SFX)(const pn_window *w, size_t n)
+{
+    size_t most = 0;
+    for (size_t i = 0, k = 0; i < n; i++) {
+        while (k < n && w[k].from < w[i].to) k++;
+        if (k - i > most) most = k - i;
+    }
+    return most;
+}
+/* The windows from *first up to *end contain element r; r grows from call to call. */
+static void CAT(containing, SFX)(const pn_window *w, size_t n, size_t r, size_t *first, size_t *end)
+{
+    while (*first < n && w[*first].to <= r) ++*first;
+    while (*end < n && w[*end].from <= r) ++*end;
+}
+
+/* Do all windows have the same divisor? */
+static int CAT(one_divisor, SFX)(const pn_pool *p)
+{
+    if (p->divisor != 0) return 1;
+    for (size_t i = 1; i < p->rows; i++) if (p->h[i].count != p->h[0].count) return 0;
+    for (size_t j = 1; j < p->columns; j++) if (p->w[j].count != p->w[0].count) return 0;
+    return 1;
+}
+
+/* Where many windows overlap, each pixel of gx is one long sum over those that contain it. */
+static ALWAYS void CAT(gather_back, SFX)(const pn_pool *p, const int norm, const R *x, const R *y, const R *gy, R *gx)
+{
+    const int alike = CAT(one_divisor, SFX)(p);
+    const R all = alike ? CAT(divisor, SFX)(p, 0, 0) : 1;
+    CAT(long_sum, SFX) s;
+    size_t i0 = 0, i1 = 0;
+    for (size_t r = 0; r < p->h[p->rows - 1].to; r++) {
+        size_t j0 = 0, j1 = 0;
+        CAT(containing, SFX)(p->h, p->rows, r, &i0, &i1);
+        for (size_t q = 0; q < p->w[p->columns - 1].to; q++) {
+            CAT(containing, SFX)(p->w, p->columns, q, &j0, &j1);
+            for (size_t c = 0, n; c < p->c && (n = p->c - c < L ? p->c - c : L); c += n) {
+                const size_t at = (r * p->w_size + q) * p->c + c;
+                const V v = norm ? CAT(load_most, SFX)(x + at, n) : (V){ 0 };
+                CAT(start, SFX)(&s);
+                for (size_t i = i0; i < i1; i++) {
+                    const size_t row = i * p->columns * p->c + c;
+                    ADD_TERMS(&s, j0, j1, CAT(pool_share, SFX)(p, norm, v, norm ? CAT(load_most, SFX)(y + row + k * p->c, n) : v,
+                                                         alike ? CAT(load_most, SFX)(gy + row + k * p->c, n)
+                                                               : CAT(load_most, SFX)(gy + row + k * p->c, n) / CAT(divisor, SFX)(p, i, k)))
+                }
+                CAT(store_most, SFX)(gx + at, n, CAT(sum_over, SFX)(&s, all));
+            }
         }
     }
 }
+static ALWAYS void CAT(scatter_back, SFX)(const pn_pool *p, const int norm, const R *x, const R *y, const R *gy, R *gx)
+{
+    EACH_OUTPUT {
+        const V v = norm ? CAT(load_most, SFX)(y + o * p->c + c, n) : (V){ 0 }, g = CAT(load_most, SFX)(gy + o * p->c + c, n) / CAT(divisor, SFX)(p, i, j);
+        EACH_INPUT {
+            R *q = gx + k * p->c + c;
+            const V u = norm ? CAT(load_most, SFX)(x + k * p->c + c, n) : v;
+            CAT(store_most, SFX)(q, n, CAT(load_most, SFX)(q, n) + CAT(pool_share, SFX)(p, norm, u, v, g));
+        }
+    }
+}
+static int CAT(overlap, SFX)(const pn_pool *p) { return CAT(shared, SFX)(p->h, p->rows) * CAT(shared, SFX)(p->w, p->columns) > SHORT; }
+static void CAT(mean_pool_back, SFX)(const pn_pool *p, const void *gy, void *gx)
+{
+    if (CAT(overlap, SFX)(p)) CAT(gather_back, SFX)(p, 0, NULL, NULL, gy, gx);
+    else CAT(scatter_back, SFX)(p, 0, NULL, NULL, gy, gx);
+}
+/* dy/dx = (x / y)^(p-1) / divisor; 0 where y is 0. */
+static void CAT(norm_pool_back, SFX)(const pn_pool *p, const void *x, const void *y, const void *gy, void *gx)
+{
+    if (CAT(overlap, SFX)(p)) CAT(gather_back, SFX)(p, 1, x, y, gy, gx);
+    else CAT(scatter_back, SFX)(p, 1, x, y, gy, gx);
+}
+#undef ADD_TERMS
+#undef SHORT
+#undef HELD
 #undef EACH_OUTPUT
 #undef EACH_INPUT

@@ -230,7 +230,7 @@ class CircularPad3d(_CircularPad):
 def _spread(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the integers of ``f(1, 2)`` or of ``f((1, 2))``."""
     one = values[0] if len(values) == 1 else None
-    return tuple(one) if isinstance(one, Sequence) and not isinstance(one, str) or isinstance(one, np.ndarray) else values
+    return tuple(one) if isinstance(one, (list, tuple, np.ndarray)) else values
 
 
 def _sizes(name: str, values: Sequence[int]) -> tuple[int, ...]:
