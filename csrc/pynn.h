@@ -342,6 +342,7 @@ pn_status pn_fit_batch(pn_fit *fit, const pn_data *batch, int64_t *step, pn_scor
  * gradients and updates are looked at in some steps, by counting, so that it costs next to nothing. */
 typedef struct {
     size_t units, dead, saturated;      /* units: 0 where the node is no such activation */
+    int flat_low, flat_high;            /* is the activation's derivative that small at -20, and at 20? */
     int64_t looks, updates;             /* steps in which outputs were looked at, and gradients */
     double mean, spread;                /* of the outputs; spread: standard deviation */
     double gradient, update, weight;    /* of its parameters that are learnt, together: root mean squares, over those steps, of the lengths of the

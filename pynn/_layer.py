@@ -311,6 +311,10 @@ class Layer:
     """How often plans were dropped, here or in a part: `fit` compares it between epochs."""
 
     _own: ClassVar[bool] = False
+    _any_scale: ClassVar[bool] = False
+    """Whether inputs of any scale suit it, because it normalises them or because they are indices."""
+    _is_activation: ClassVar[bool] = False
+    """Whether it maps values of any shape and has nothing to learn, so that its range can be measured."""
     """Is the layer written in Python, by ``forward`` and ``backward``?"""
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ._files import make_folder_of
 from ._tables import check_count
-from ._training.health import Limits
+from ._training.advice import PROBLEM, Limits, sentences
 
 if TYPE_CHECKING:
     from ._optimizer import Optimizer
@@ -379,7 +379,7 @@ class LRScheduler(Callback):
         """Set the rate."""
         rate = float(self.schedule(epoch))
         if not 0 <= rate < math.inf:
-            raise ValueError(f"schedule: expected a rate of 0 or more, got {rate!r} for epoch {epoch}")
+            raise ValueError(f"schedule: expected a rate of 0 or more, got {rate!r} in epoch {epoch + 1}")
         for group in _rated_groups(self):
             group["lr"] = rate
 
@@ -393,12 +393,12 @@ def _rated_groups(callback: Callback) -> list[dict[str, Any]]:
 
 
 class HealthMonitor(Callback):
-    """Warns while training goes on, once about each thing that is wrong with a layer, and keeps every epoch's `Health` in the history.
+    """Warn during training of what keeps a net from learning well, once a layer and cause, and keep every epoch's `Health` in the history.
 
     Parameters
     ----------
     dead, saturated : float
-        The share of a layer's units from which on it warns.
+        The share of a layer's units that are dead, or saturated, from which on it warns.
     gradient : float
         How many times longer the gradient of the first layer may be than that of the last, or shorter.
     update : float
@@ -414,7 +414,7 @@ class HealthMonitor(Callback):
     Warns
     -----
     UserWarning
-        What `pynn.Sequential.health` would advise, with these limits.
+        What ``model.health().problems`` would say with these limits. Notes are no warnings.
 
     Examples
     --------
@@ -425,13 +425,19 @@ class HealthMonitor(Callback):
     >>> with warnings.catch_warnings(record=True) as told:
     ...     hist = model.fit(X, X**2, loss="mse", epochs=3, callbacks=[pynn.callbacks.HealthMonitor()], seed=0)
     >>> [str(one.message) for one in told]
-    ['layer 1: 60 % of ReLU units never fired in the last epoch; lower the learning rate or use LeakyReLU']
+    ['layer 1: 60 % of ReLU units never fired in the last epoch; use LeakyReLU or GELU, or restart with a lower learning rate']
     >>> [health["1"].dead for health in hist.health]
     [0.6, 0.6, 0.6]
     """
 
     def __init__(
-        self, *, dead: float = 0.5, saturated: float = 0.5, gradient: float = 1e3, update: float = 0.1, output: float = 1e3
+        self,
+        *,
+        dead: float = PROBLEM.dead,
+        saturated: float = PROBLEM.saturated,
+        gradient: float = PROBLEM.gradient,
+        update: float = PROBLEM.update,
+        output: float = PROBLEM.output,
     ) -> None:
         self.limits = Limits(dead, saturated, gradient, update, output)
         for name, value in self.limits._asdict().items():
@@ -448,10 +454,10 @@ class HealthMonitor(Callback):
         health = self.model.health()
         if self.model.history is not None:
             self.model.history.health.append(health)
-        for key, text in health.findings(self.limits):
-            if key not in self._told:
-                self._told.add(key)
-                warnings.warn(text, UserWarning, stacklevel=4)
+        new = [one for one in health.findings(self.limits, None) if (one.rule, one.where) not in self._told]
+        self._told |= {(one.rule, one.where) for one in new}
+        for text in sentences(new):
+            warnings.warn(text, UserWarning, stacklevel=4)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what it has warned of."""

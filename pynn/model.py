@@ -8,6 +8,7 @@ from typing import Any, Self
 from ._layer import Builder, Layer, Symbol, check_made, layer_from_config, sample_shape
 from ._tables import unknown_name
 from ._training.net import Net
+from ._training.scale import scale_matters
 from .layers.activation import by_name as activation_layers
 
 
@@ -305,6 +306,17 @@ class Model(Net):
 
     def _input_shapes(self) -> list[tuple[int, ...]]:
         return [*self.input_shapes]
+
+    def _scale_matters(self, inputs: int) -> list[bool]:
+        def read(given: Symbol) -> bool:
+            for reader in self._order:
+                if reader.layer is not None and given in reader.inputs:
+                    matters = scale_matters(reader.layer)
+                    if read(reader) if matters is None else matters:
+                        return True
+            return False
+
+        return [read(given) for given in self._inputs]
 
     def _tails(self) -> list[tuple[str, str]]:
         names = {id(layer): name for name, layer in self._parts.items()}

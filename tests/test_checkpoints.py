@@ -274,8 +274,8 @@ def test_health_goes_on(tmp_path: Path) -> None:
     done = net()
     assert [str(h) for h in train(done, epochs=2, callbacks=[monitor], resume_from=path).health] == [str(h) for h in known[:2]]
     assert str(done.health()) == str(known[1])
-    assert [h.epoch for h in train(done, epochs=4, callbacks=[monitor], resume_from=path).health] == [0, 1, 2, 3]
-    assert done.health().epoch == 3
+    assert [h.epoch for h in train(done, epochs=4, callbacks=[monitor], resume_from=path).health] == [1, 2, 3, 4]
+    assert done.health().epoch == 4
     train(net(), epochs=1, callbacks=[pynn.Checkpoint(path)], health=False)
     train(done, epochs=1, resume_from=path)
     with pytest.raises(ValueError, match="health=False"):

@@ -378,7 +378,7 @@ def test_a_probability_outside_0_to_1_is_an_error(bad: float) -> None:
 def test_nan_in_samples_is_told_once_and_never_counts_as_right() -> None:
     X, y = np.full((6, 4), np.nan), np.zeros(6, int)
     model = pynn.Sequential(pynn.Linear(4, 3, seed=0))
-    with pytest.warns(RuntimeWarning, match="the loss is NaN in epoch 0") as told:
+    with pytest.warns(RuntimeWarning, match="the loss is NaN in epoch 1") as told:
         history = model.fit(X, y, loss="cross_entropy", epochs=3, on_nan="ignore").history
     assert len(told) == 1
     assert history["accuracy"] == [0, 0, 0]

@@ -1,6 +1,7 @@
 """Health: what a training shows of itself, against NumPy by hand; where NaN came from; and that looking changes nothing."""
 
 import copy
+import json
 import math
 import pickle
 import warnings
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 import pynn
 from pynn import _core
-from pynn._training.health import Limits
+from pynn._training import advice
+from pynn._training.health import LayerHealth
 from pynn._training.rows import split
 
 X = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
@@ -38,7 +40,9 @@ def test_dead_units_are_counted(dtype: str, isa: str) -> None:
     health = fitted(model)
     assert health["1"].dead == 0.6
     assert health["1"].units == 50
-    assert health.advice == ["layer 1: 60 % of ReLU units never fired in the last epoch; lower the learning rate or use LeakyReLU"]
+    cure = "use LeakyReLU or GELU, or restart with a lower learning rate"
+    assert health.problems == [f"layer 1: 60 % of ReLU units never fired in the last epoch; {cure}"]
+    assert health.advice == [f"problem: {text}" for text in health.problems]
     assert not fitted(net("gelu")).advice
 
 
@@ -244,11 +248,245 @@ def test_gradients_that_vanish_or_explode_are_told() -> None:
     told = " ".join(model.health(X, Y, loss="cross_entropy").advice)
     assert "outputs are as large as" in told
     big = fitted(net(), optimizer=pynn.optim.SGD(lr=100.0), on_nan="ignore")
-    assert any("a step changes its parameters" in text for text in big.advice)
+    assert any("a step changes the parameters" in text for text in big.problems)
     assert any("raise the learning rate" in text for text in fitted(net(), optimizer=pynn.optim.SGD(lr=1e-9)).advice)
     cut = net()
     cut[4].weight[:] = 0
     assert any("no gradient gets here" in text for text in cut.health(X, Y, loss="cross_entropy").advice)
+
+
+DIGITS, DIGIT = pynn.datasets.load_digits()
+
+
+@pytest.mark.parametrize("scale", [1, 16])
+@pytest.mark.parametrize("seed", range(20))
+def test_a_healthy_net_has_no_problem(seed: int, scale: float) -> None:
+    layers = [pynn.Linear(64, 128, seed=seed), "relu", pynn.Linear(128, 64, seed=seed + 100), "relu", pynn.Linear(64, 10, seed=seed + 200)]
+    model = pynn.Sequential(*layers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        monitor = pynn.callbacks.HealthMonitor()
+        model.fit(DIGITS / scale, DIGIT, loss="cross_entropy", epochs=5, seed=seed, verbose=False, callbacks=[monitor])
+    assert model.health().problems == []
+    assert not any("learning rate" in text for text in model.health().advice)
+
+
+@pytest.mark.parametrize(
+    ("activation", "words", "other"),
+    [
+        (pynn.ReLU(), "never fired", "no gradient"),
+        (pynn.LeakyReLU(0.0), "never fired", "no gradient"),
+        (pynn.Threshold(0.0, 0.0), "never fired", "no gradient"),
+        (pynn.ReLU6(), "no gradient passed", "LeakyReLU"),
+        (pynn.Hardsigmoid(), "no gradient passed", "LeakyReLU"),
+        (pynn.Hardtanh(), "no gradient passed", "fired"),
+    ],
+    ids=repr,
+)
+def test_advice_goes_by_the_derivative_of_an_activation(activation: pynn.Layer, words: str, other: str) -> None:
+    model = net(activation)
+    model[0].bias[:30] = -1000
+    told = fitted(model).problems
+    assert len(told) == 1
+    assert words in told[0]
+    assert other not in told[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "flat"),
+    [("relu", "low"), ("gelu", "low"), ("elu", "low"), ("softplus", "low"), ("mish", "low"), ("tanh", "both"), ("relu6", "both"),
+     ("logsigmoid", "high"), ("sigmoid", "both"), ("leaky_relu", "low"), ("identity", ""), ("tanhshrink", "")],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_where_an_activation_is_flat_is_measured(name: str, flat: str, dtype: str) -> None:
+    model = pynn.Sequential(pynn.Linear(8, 5, dtype=dtype), name, pynn.Linear(5, 3, dtype=dtype))
+    assert [row.flat for row in model.health(X, Y, loss="cross_entropy")] == ["", flat, ""]
+
+
+def test_lines_that_differ_in_the_layer_alone_are_merged() -> None:
+    layers = [pynn.Linear(8, 20, seed=0), "relu", pynn.Linear(20, 20, seed=1), "relu", pynn.Linear(20, 20, seed=2), "relu"]
+    model = pynn.Sequential(*layers, pynn.Linear(20, 3, seed=3))
+    for at, units in ((0, 12), (2, 14), (4, 16)):
+        model[at].bias[:units] = -1000
+    told = model.health(X, Y, loss="cross_entropy").problems
+    assert [text.split(";")[0] for text in told] == ["layers 1, 3 and 5: 60 to 80 % of ReLU units never fired on these data"]
+    model[4].bias[:] = 0
+    told = model.health(X, Y, loss="cross_entropy").problems
+    assert [text.split(";")[0] for text in told] == ["layers 1 and 3: 60 to 70 % of ReLU units never fired on these data"]
+
+
+def row(**facts: Any) -> LayerHealth:
+    usual = {"units": 0, "dead": math.nan, "saturated": math.nan, "mean": 0.0, "spread": 1.0, "gradient": math.nan, "update": math.nan}
+    return LayerHealth(**{"layer": "0", "kind": "Linear"} | usual | facts)
+
+
+@pytest.mark.parametrize(
+    ("facts", "note", "problem"),
+    [
+        ({"units": 8, "dead": 0.2, "flat": "low", "saturated": 0.0}, "20 % of Linear units never fired", None),
+        ({"units": 8, "dead": 0.7, "flat": "low", "saturated": 0.0}, None, "70 % of Linear units never fired"),
+        ({"units": 8, "dead": 0.0, "flat": "both", "saturated": 0.5}, "50 % of Linear units are saturated", None),
+        ({"units": 8, "dead": 0.0, "flat": "both", "saturated": 0.996}, None, "99 % of Linear units are saturated"),
+        ({"mean": 1234.5}, "as large as 1,200", None),
+        ({"mean": -3.2e7}, None, "as large as 3.2e7"),
+        ({"spread": 0.0}, None, "the same for all samples"),
+        ({"update": 0.2}, "by 20 % of their length", None),
+        ({"update": 2.0}, None, "by 200 % of their length"),
+    ],
+)
+def test_levels_and_numbers(facts: dict[str, Any], note: str | None, problem: str | None) -> None:
+    health = pynn.Health([row(**facts), row(layer="1")], 1, 1, 1)
+    for told, words, level in ((health.notes, note, "note"), (health.problems, problem, "problem")):
+        assert len(told) == (words is not None)
+        if words is not None:
+            assert words in told[0]
+            assert health.advice == [f"{level}: {told[0]}"]
+            assert f"- {level}: layer 0: " in str(health)
+
+
+@pytest.mark.parametrize(("first", "level"), [(2e-3, None), (5e-4, "note"), (5e-5, "problem"), (2e3, "note"), (2e4, "problem")])
+def test_levels_of_gradient_flow(first: float, level: str | None) -> None:
+    health = pynn.Health([row(gradient=first), row(layer="1", gradient=1.0)], 1, 1, 1)
+    assert [text.split(":")[0] for text in health.advice] == ([] if level is None else [level])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (12345.678, "12,000"), (999.9, "1,000"), (0.0123456, "0.012"), (1.0, "1"), (-3.14159, "-3.1"), (255.0, "260"),
+     (2.5e8, "2.5e8"), (1e-7, "1e-7"), (999999.0, "1,000,000"), (math.inf, "infinity"), (0.1 + 0.2, "0.3"), (10.0, "10"), (1e300, "1e300")],
+)  # fmt: skip
+def test_numbers_are_rounded_for_people(value: float, text: str) -> None:
+    assert advice.number(value) == text
+
+
+def test_epochs_are_counted_from_1() -> None:
+    hist = net().fit(X, Y, loss="cross_entropy", epochs=2, callbacks=[pynn.callbacks.HealthMonitor()], verbose=False)
+    assert [health.epoch for health in hist.health] == [1, 2]
+    assert [str(health).count(f"epoch {i + 1};") for i, health in enumerate(hist.health)] == [1, 1]
+    bad = X.copy()
+    bad[5, 0] = np.nan
+    error = told(net(), bad, Y)
+    assert error.epoch == 1
+    assert "in epoch 1, step" in str(error)
+    with pytest.warns(RuntimeWarning, match="the loss is NaN in epoch 1:"):
+        net().fit(bad, Y, loss="cross_entropy", on_nan="ignore", verbose=False)
+
+
+# ---- advice on data ------------------------------------------------------------------------------------------------------
+def on(x: Any, y: Any, *, last: Any = "identity", first: Any = None, loss: Any = "mse", **options: Any) -> pynn.Health:
+    width = 1 if np.ndim(y) == 1 else np.shape(y)[1]
+    layers = [pynn.Linear(x.shape[1], 16, seed=0), "tanh", pynn.Linear(16, width if loss != "cross_entropy" else 3, seed=1), last]
+    model = pynn.Sequential(*([] if first is None else [first]), *layers)
+    model.fit(x, y, loss=loss, seed=0, verbose=False, optimizer=pynn.optim.SGD(lr=1e-12), **options)
+    return model.health()
+
+
+def about(health: pynn.Health, words: str) -> list[str]:
+    return [text.split(":")[0] for text in health.advice if words in text]
+
+
+TARGET = np.tanh(X[:, 0])
+
+
+@pytest.mark.parametrize(("scale", "level"), [(1, []), (8, []), (40, ["note"]), (5000, ["problem"]), (1e-3, ["note"]), (1e-6, ["problem"])])
+def test_advice_on_unscaled_inputs(scale: float, level: list[str]) -> None:
+    assert about(on(X * scale, TARGET), "standardise the inputs") == level
+    model = pynn.Sequential(pynn.Linear(8, 1, seed=0))
+    assert about(model.health(X * scale), "standardise the inputs") == level
+    batches = [(X[:150] * scale, TARGET[:150]), (X[150:] * scale, TARGET[150:])]
+    model.fit(batches, loss="mse", optimizer=pynn.optim.SGD(lr=1e-12), verbose=False)
+    assert about(model.health(), "standardise the inputs") == level
+
+
+def test_advice_on_one_column() -> None:
+    x = X.astype(np.float64)
+    x[:, 3] = 2000 + x[:, 3]
+    assert any("column 3 of X has values up to 2,000" in text for text in on(x, TARGET).problems)
+    x = X.astype(np.float64)
+    x[:, 3] *= 1e-5
+    assert any("one column of X varies" in text for text in on(x, TARGET).notes)
+    x[:, 3] = 1  # a constant column
+    assert not about(on(x, TARGET), "of X")
+
+
+def test_scaling_is_not_advised_where_the_first_layer_normalises_or_reads_indices() -> None:
+    for first in (pynn.BatchNorm1d(8), pynn.LayerNorm(8), pynn.Sequential(pynn.Flatten(), pynn.Dropout(0.1), pynn.RMSNorm(8))):
+        assert not about(on(X * 5000, TARGET, first=first), "of X")
+    words = np.random.default_rng(0).integers(0, 5000, (50, 4))
+    model = pynn.Sequential(pynn.Embedding(5000, 3, seed=0), pynn.Flatten(), pynn.Linear(12, 1, seed=0))
+    model.fit(words, np.zeros(50), loss="mse", verbose=False)
+    assert not about(model.health(), "of X")
+
+
+def test_advice_on_each_input_of_a_model() -> None:
+    a, b = pynn.Input((8,)), pynn.Input((8,))
+    model = pynn.Model([a, b], pynn.Linear(16, 1, seed=0)(pynn.Concat()(pynn.Flatten()(a), pynn.LayerNorm(8)(b))))
+    model.fit((X, X * 5000), TARGET, loss="mse", verbose=False)
+    assert not about(model.health(), "standardise")
+    model.fit((X * 5000, X), TARGET, loss="mse", verbose=False, optimizer=pynn.optim.SGD(lr=1e-12))
+    assert about(model.health(), "X[0] has values up to") == ["problem"]
+
+
+@pytest.mark.parametrize("loss", ["mse", "l1", "huber", pynn.QuantileLoss(0.9)], ids=str)
+@pytest.mark.parametrize(("scale", "level"), [(1, []), (5, []), (200, ["note"]), (1e5, ["problem"]), (1e-5, ["note"])])
+def test_advice_on_unscaled_targets(scale: float, level: list[str], loss: Any) -> None:
+    assert about(on(X, TARGET * scale, loss=loss), "train on (y - mean) / standard deviation") == level
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_advice_on_targets_of_every_type(dtype: str) -> None:
+    assert about(on(X, (TARGET * 5000).astype(dtype)), "y has values up to") == ["problem"]
+    assert about(on(X, (TARGET * 5000).astype(np.int32)), "y has values up to") == ["problem"]
+
+
+@pytest.mark.parametrize(
+    ("last", "targets", "limits"),
+    [
+        ("relu", TARGET, "at least 0"),
+        ("softplus", TARGET, "at least 0"),
+        ("exponential", TARGET, "at least 0"),
+        ("sigmoid", 3 * TARGET, "between 0 and 1"),
+        ("hardsigmoid", 3 * TARGET, "between 0 and 1"),
+        ("tanh", 3 * TARGET, "between -1 and 1"),
+        ("softsign", 3 * TARGET, "between -1 and 1"),
+        ("relu6", TARGET, "between 0 and 6"),
+        ("elu", 5 * TARGET, "at least -1"),
+        ("logsigmoid", TARGET, "at most 0"),
+        (pynn.Softmax(), np.stack([2 * TARGET, 1 - 2 * TARGET], 1), "between 0 and 1"),
+        (pynn.Activation("half", lambda x: np.tanh(x) / 2, lambda x: (1 - np.tanh(x) ** 2) / 2), TARGET, "between -0.5 and 0.5"),
+    ],
+)
+def test_advice_on_targets_outside_the_range_of_the_output_layer(last: Any, targets: Any, limits: str) -> None:
+    found = [text for text in on(X, targets, last=last).problems if "its outputs are" in text]
+    assert len(found) == 1
+    assert limits in found[0]
+    assert found[0].startswith("layer 3: ")
+
+
+@pytest.mark.parametrize("last", ["identity", "leaky_relu", "tanhshrink", "softshrink", pynn.PReLU()])
+def test_an_output_layer_without_limits_gets_no_such_advice(last: Any) -> None:
+    assert not about(on(X, 5 * TARGET, last=last), "its outputs are")
+
+
+def test_targets_within_the_range_of_the_output_layer_get_no_advice() -> None:
+    for last, targets in (("tanh", TARGET), ("relu", TARGET**2), ("sigmoid", TARGET**2), ("softplus", TARGET**2)):
+        assert not about(on(X, targets, last=last), "its outputs are")
+    assert not about(on(X, (TARGET > 0) * 1.0, last="sigmoid", loss="bce"), "its outputs are")
+    assert not about(on(X, (TARGET > 0) * 1.0, loss="bce_with_logits"), "its outputs are")
+
+
+def test_losses_of_classes_or_logarithms_get_no_advice_on_targets() -> None:
+    assert not about(on(X, Y, loss="cross_entropy"), "of y")
+    chances = np.full((300, 3), 1 / 3)
+    assert not about(on(X, chances, last=pynn.LogSoftmax(), loss=pynn.KLDivLoss()), "its outputs are")
+    assert not about(on(X, np.random.default_rng(0).poisson(500, 300), loss=pynn.PoissonNLLLoss()), "y has values")
+
+
+def test_advice_on_data_is_part_of_a_report_that_is_kept() -> None:
+    health = on(X * 5000, TARGET)
+    same = pynn.Health.from_plain(json.loads(json.dumps(health.to_plain())))
+    assert same.advice == health.advice
+    assert pickle.loads(pickle.dumps(health)).advice == health.advice
 
 
 def test_the_monitor_warns_once_and_keeps_every_epoch() -> None:
@@ -259,7 +497,7 @@ def test_the_monitor_warns_once_and_keeps_every_epoch() -> None:
     assert len(told) == 1
     assert told[0].filename == __file__
     assert [health["1"].dead for health in hist.health] == [0.6] * 4
-    assert [health.epoch for health in hist.health] == [0, 1, 2, 3]
+    assert [health.epoch for health in hist.health] == [1, 2, 3, 4]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.fit(X, Y, loss="cross_entropy", callbacks=[pynn.callbacks.HealthMonitor(dead=0.7)], seed=0)
@@ -267,7 +505,7 @@ def test_the_monitor_warns_once_and_keeps_every_epoch() -> None:
         pynn.callbacks.HealthMonitor(dead=0)
     with pytest.raises(ValueError, match="health=False"):
         model.fit(X, Y, loss="cross_entropy", callbacks=[pynn.callbacks.HealthMonitor()], health=False)
-    assert Limits() == Limits(**pynn.callbacks.HealthMonitor(dead=0.1, saturated=0.25).limits._asdict())
+    assert pynn.callbacks.HealthMonitor().limits == advice.PROBLEM
 
 
 def test_the_picture() -> None:

@@ -452,9 +452,9 @@ def test_nan_in_data_to_score_is_told_of_once() -> None:
 def test_divergence_names_the_row_and_puts_the_weights_back() -> None:
     bad, model, before = X.copy(), net(), net()
     bad[67, 2] = np.nan
-    with pytest.raises(pynn.DivergenceError, match="epoch 0, step 5: X holds NaN or infinity in row 67") as told:
+    with pytest.raises(pynn.DivergenceError, match="epoch 1, step 5: X holds NaN or infinity in row 67") as told:
         model.fit(bad, Y, loss="cross_entropy", batch_size=16, shuffle=False)
-    assert (told.value.epoch, told.value.step, told.value.row) == (0, 5, 67)
+    assert (told.value.epoch, told.value.step, told.value.row) == (1, 5, 67)
     assert same(model, before)
     assert pickle.loads(pickle.dumps(told.value)).row == 67
 
@@ -467,7 +467,7 @@ def test_divergence_names_the_layer_and_keeps_the_last_good_epoch() -> None:
     def explode(epoch: int, logs: Any) -> None:
         opt.param_groups[0]["lr"] = 1e200 if epoch == 1 else 0.01
 
-    with pytest.raises(pynn.DivergenceError, match="epoch 2, step 8: the loss itself"):
+    with pytest.raises(pynn.DivergenceError, match="epoch 3, step 8: the loss itself"):
         model.fit(X, Y, loss="mse", optimizer=opt, epochs=5, shuffle=False, callbacks=[explode])
     assert same(model, good)
     assert len(model.history.epoch) == 2

@@ -16,6 +16,7 @@ typedef struct {
     size_t units;
     int image;                          /* are the units channels, which come first in a plain array? */
     double limit;                       /* a derivative smaller than this is small; below 0 while that is not known */
+    int flat_low, flat_high;            /* is the derivative small at -20, and at 20? */
     double *live, *small, seen;         /* for each unit, how many derivatives were not 0, or small, of how many */
     size_t *left, n_left;               /* units that have not shown to be live */
     const void *bias;                   /* the gradient of what is added to each unit, unless NULL: not 0, it tells that the unit is live */
@@ -197,11 +198,11 @@ void pn_health_reset(pn_health *h)
 
 static double number(pn_dtype t, const void *x, size_t i) { return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]; }
 
-/* The largest size of the derivative for arguments from -20 to 20 decides what is small. */
-static double small_limit(const pn_health *h, const pn_activation_kernels *f, const void *const *p)
+/* Measure the derivative for arguments from -20 to 20: its largest size sets the limit, and its ends tell where it is flat. */
+static void measure_slopes(pn_health *h, watched *w, const pn_activation_kernels *f, const void *const *p)
 {
     const pn_dtype t = h->graph->dtype;
-    double most = 0;
+    double most = 0, first = 0, last = 0;
     for (size_t from = 0; from < GRID; from += BLOCK) {
         const size_t n = GRID - from < BLOCK ? GRID - from : BLOCK;
         for (size_t i = 0; i < n; i++) {
@@ -210,12 +211,16 @@ static double small_limit(const pn_health *h, const pn_activation_kernels *f, co
             else ((double *)h->slopes)[i] = x;
         }
         f->derivative(n, h->slopes, h->slopes, p, 0);
+        if (!from) first = fabs(number(t, h->slopes, 0));
+        last = fabs(number(t, h->slopes, n - 1));
         for (size_t i = 0; i < n; i++) {
             const double d = fabs(number(t, h->slopes, i));
             if (isfinite(d) && d > most) most = d;
         }
     }
-    return SMALL * most;
+    w->limit = SMALL * most;
+    w->flat_low = first <= w->limit;
+    w->flat_high = last <= w->limit;
 }
 
 typedef struct { pn_health *h; watched *w; const pn_activation_kernels *f; const void *p[PN_MAX_PARAMS]; } counting;
@@ -272,7 +277,7 @@ static void look_at_units(pn_health *h, watched *w, const char *t, size_t rows, 
     counting c = { h, w, &h->k->activations[(size_t)w->node->config[0]], { 0 } };
     const size_t size = pn_size(h->graph->dtype), pixels = w->image && !last ? sample / w->units : 1, values = rows * (sample / w->units);
     for (size_t j = 0; j < PN_MAX_PARAMS; j++) c.p[j] = &w->node->params[j];
-    if (w->limit < 0) w->limit = small_limit(h, c.f, c.p);
+    if (w->limit < 0) measure_slopes(h, w, c.f, c.p);
     if (pixels == 1) {
         size_t fold = 1;                                               /* few units stand as often as fills a vector */
         while (fold * w->units < FOLD && values % (2 * fold) == 0) fold *= 2;
@@ -421,6 +426,8 @@ void pn_health_node(const pn_health *h, size_t node, pn_node_health *out)
 {
     const watched *w = &h->nodes[node];
     *out = (pn_node_health){ .units = w->units, .looks = w->looks, .mean = NAN, .spread = NAN, .gradient = NAN, .update = NAN, .weight = NAN };
+    out->flat_low = w->flat_low;
+    out->flat_high = w->flat_high;
     if (w->seen > 0) out->dead = w->n_left;
     for (size_t j = 0; j < w->units && w->seen > 0; j++) out->saturated += w->small[j] >= MOST * w->seen;
     for (size_t k = 0; k < out->dead; k++) out->saturated -= w->small[w->left[k]] >= MOST * w->seen;

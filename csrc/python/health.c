@@ -1,7 +1,7 @@
 /* health.c - what a fit knows of its net's health, as Python objects. */
 #include "binding.h"
 
-/* (units, dead, saturated, looks, updates, mean, spread, gradient, update, weight) of each node, or None where the fit keeps none. */
+/* (units, dead, saturated, looks, updates, mean, spread, gradient, update, weight, flat_low, flat_high) of each node, or None where the fit keeps none. */
 PyObject *health_list(const pn_fit *fit, size_t nodes)
 {
     pn_node_health h;
@@ -9,8 +9,9 @@ PyObject *health_list(const pn_fit *fit, size_t nodes)
     PyObject *list = PyList_New((Py_ssize_t)nodes);
     for (size_t i = 0; list && i < nodes; i++) {
         pn_fit_health(fit, i, &h);
-        PyObject *one = Py_BuildValue("nnnLLddddd", (Py_ssize_t)h.units, (Py_ssize_t)h.dead, (Py_ssize_t)h.saturated, (long long)h.looks,
-                                      (long long)h.updates, h.mean, h.spread, h.gradient, h.update, h.weight);
+        PyObject *one = Py_BuildValue("nnnLLdddddNN", (Py_ssize_t)h.units, (Py_ssize_t)h.dead, (Py_ssize_t)h.saturated, (long long)h.looks,
+                                      (long long)h.updates, h.mean, h.spread, h.gradient, h.update, h.weight,
+                                      PyBool_FromLong(h.flat_low), PyBool_FromLong(h.flat_high));
         if (!one) Py_CLEAR(list);
         else PyList_SET_ITEM(list, (Py_ssize_t)i, one);
     }

@@ -24,7 +24,7 @@ class DivergenceError(ArithmeticError):
     Attributes
     ----------
     epoch : int
-        The epoch it happened in, from 0.
+        The epoch it happened in, from 1.
     step : int
         The update it happened at, counted by the optimizer from 1.
     layer : str or None
@@ -74,7 +74,7 @@ class Guard:
         if not self.raises:
             if math.isnan(logs["loss"]) and not self.warned:
                 self.warned = True
-                text = f"the loss is NaN in epoch {epoch}: X holds NaN or infinity, or the learning rate is too high"
+                text = f"the loss is NaN in epoch {epoch + 1}: X holds NaN or infinity, or the learning rate is too high"
                 warnings.warn(text, RuntimeWarning, stacklevel=4)
             return
         origin, lost = self.run.origin, not math.isfinite(logs["loss"])
@@ -87,8 +87,8 @@ class Guard:
             np.copyto(live, good)
         what = f"the loss is {logs['loss']}" if lost else "a gradient is not finite" if origin is not None else "a parameter is not finite"
         step = self.run.step + (origin is not None or lost)
-        text = f"{what} in epoch {epoch}, step {step}: {found.text}; the last good weights are back"
-        raise DivergenceError(text, epoch, step, found.layer, found.row)
+        text = f"{what} in epoch {epoch + 1}, step {step}: {found.text}; the last good weights are back"
+        raise DivergenceError(text, epoch + 1, step, found.layer, found.row)
 
     def _finite(self) -> bool:
         """Tell whether all parameters are; a sum says so for a whole array, unless it is too large itself."""
@@ -103,7 +103,7 @@ def check_step(net: Net, run: _core.Fit, logs: Mapping[str, float], owners: Mapp
     found = _described(net, run.origin, owners, None, None) if run.origin is not None else _Found("it is not known where from")
     what = "a gradient is not finite" if math.isfinite(logs["loss"]) else f"the loss is {logs['loss']}"
     text = f"{what} in step {run.step + 1}: {found.text}; the weights are as they were"
-    raise DivergenceError(text, 0, run.step + 1, found.layer, found.row)
+    raise DivergenceError(text, 1, run.step + 1, found.layer, found.row)
 
 
 class _Found:

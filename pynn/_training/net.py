@@ -29,6 +29,7 @@ from .history import History
 from .objective import Losses, Objective, OneLoss, losses_of, plain_losses, probabilities
 from .progress import Progress
 from .rows import class_weights, combined, sample_weights, split
+from .scale import Observed, scale_matters
 from .summary import Described
 
 _Shapes: TypeAlias = tuple[Sequence[tuple[int, ...]], str]
@@ -153,6 +154,10 @@ class Net(Described, abstract=True):
     def _many_inputs(self) -> bool:
         """Tell whether data are tuples of arrays."""
         return False
+
+    def _scale_matters(self, inputs: int) -> list[bool]:
+        """Return for each of so many inputs whether its scale matters to the first layers that read it."""
+        return [bool(scale_matters(self))] * inputs
 
     # ---- training -------------------------------------------------------------------------------------------------
     def _enter(self) -> threading.RLock:
@@ -354,6 +359,10 @@ class Net(Described, abstract=True):
         graph = graph if resume_from is None else self._graph(data, objective.skip)  # layers' seeds are those of the file
         if batches is not None:
             batches.leave_out(training.epoch)
+        observed = None
+        if health:
+            seen = target if batches is None else objective.targets(batches.first[1], len(data[0]), graph, "y of batch 0")
+            observed = Observed(self, data, seen, objective)
         lock = self._enter()
         try:
             self._fitted, self._goal, self.optimizer, self.stop_training = objective, (loss, loss_weights), opt, False
@@ -372,7 +381,7 @@ class Net(Described, abstract=True):
 
             self.history, self._health = training.history, training.health
             left = range(training.epoch, epochs)
-            self._watch = Watch(run, owners) if health and left else None
+            self._watch = Watch(run, owners, observed) if observed is not None and left else None
             self._train(one, left, run, opt, validation, training, guard, progress)
             return self.history
         finally:
@@ -779,7 +788,7 @@ class Net(Described, abstract=True):
         >>> model.health()["1"].dead
         0.6
         >>> print(*model.health().advice)
-        layer 1: 60 % of ReLU units never fired in the last epoch; lower the learning rate or use LeakyReLU
+        problem: layer 1: 60 % of ReLU units never fired in the last epoch; use LeakyReLU or GELU, or restart with a lower learning rate
         """
         if X is not None:
             return self._measured(X, y, loss, batch_size)
@@ -804,7 +813,7 @@ class Net(Described, abstract=True):
         try:
             criteria, groups = (objective.criteria, optim.SGD(self.parameters()).core_groups()) if objective else ((), [])
             run = _core.Fit(graph, as_core(data), target, criteria, batch_size, False, 0, groups, None, False, True)
-            return measure(run, owners)
+            return measure(run, owners, Observed(self, data, target, objective))
         finally:
             lock.release()
 

@@ -24,6 +24,7 @@ by_name: dict[str, type[Layer]] = {}
 class _Activation(Layer):
     """An elementwise layer without parameters to learn."""
 
+    _is_activation = True
     _row: Mapping[str, Any]
     _settings: Parameters
     _values: dict[str, Any]
@@ -61,6 +62,7 @@ class _Activation(Layer):
 class _Rowwise(Layer):
     """A function of whole rows along one axis."""
 
+    _is_activation = True
     _index: int
     dim: int
 

@@ -19,6 +19,8 @@ _MODES = ("sum", "mean", "max")
 class _Table(Weighted, abstract=True):
     """What Embedding and EmbeddingBag share."""
 
+    _any_scale = True
+
     def _set(
         self,
         num_embeddings: int,

@@ -40,6 +40,8 @@ def _check_momentum(momentum: object) -> float | None:
 class _Norm(Layer, abstract=True):
     """What these layers share: weights of 1, biases of 0, and states."""
 
+    _any_scale = True
+
     def _start(
         self, dtype: DTypeLike | None, weight: tuple[int, ...] | None, bias: tuple[int, ...] | None, states: int | None = None
     ) -> None:

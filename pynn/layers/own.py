@@ -61,6 +61,8 @@ class Activation(Layer):
     (3, 1)
     """
 
+    _is_activation = True
+
     def __init__(self, name: str, f: Callable[[Array], Array], df: Callable[[Array], Array]) -> None:
         super().__init__()
         for what, function in (("f", f), ("df", df)):
