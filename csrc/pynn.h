@@ -283,7 +283,7 @@ size_t pn_lbfgs_memory(size_t n, size_t history);
 pn_status pn_lbfgs_step(const pn_lbfgs *lbfgs, pn_closure *closure, void *context, double *loss, pn_error *error);
 /* Optimizers that ask for the loss within their step, instead of groups in fit. settings may change between steps: of L-BFGS lr, max_iter,
  * max_eval, tolerance_grad, tolerance_change, history_size and whether to search along the line; of Levenberg-Marquardt damping and
- * max_tries. memory is what they remember, 0 at first. */
+ * max_tries. history_size sizes the memory, so the value that pn_fit_new finds stays. memory is what they remember, 0 at first. */
 typedef enum { PN_SOLVE_LBFGS, PN_SOLVE_LM } pn_solver_kind;
 enum { PN_SOLVER_SETTINGS = 7, PN_LM_MOST = 2048, PN_LM_MEMORY = 2 };     /* the most parameters, and the memory, of Levenberg-Marquardt */
 typedef struct { pn_solver_kind kind; const double *settings; size_t n_segments, n; const pn_segment *segments; double *memory; } pn_solver;

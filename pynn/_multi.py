@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
+import numpy as np
+
 from ._layer import Array, Parameter
 from ._optimizer import CLIP_NORM, Optimizer, _check_option, _Export, saved_groups
-from ._schedule import LRScheduler
+from ._schedule import RECORD, LRScheduler
 from ._solver import Solver
 
 
@@ -57,8 +59,8 @@ class MultiOptimizer(Optimizer):
         if not optimizers:
             raise ValueError("optimizers: expected at least one")
         self.optimizers, self.clip_norm = optimizers, clip_norm
-        self._clip = _check_option("MultiOptimizer", "clip_norm", clip_norm)
-        self._exports, self._last = [], None
+        _check_option("MultiOptimizer", "clip_norm", clip_norm)
+        self._exports, self._last, self._given, self._used_lr, self._epoch = [], None, None, None, 0
 
     # ---- what they have together --------------------------------------------------------------------------------------
     @property
@@ -96,15 +98,16 @@ class MultiOptimizer(Optimizer):
             groups += its
             exports += [export._replace(group=first + export.group) for export in written]
             first += len(one.param_groups)
+        clip = _check_option("MultiOptimizer", "clip_norm", self.clip_norm)
         for export in exports:
-            export.settings[CLIP_NORM] = self._clip
+            export.settings[CLIP_NORM] = clip
         return groups, exports
 
     def _fill(self, export: _Export, scheduled: bool, steps: int, epoch: int) -> None:
         """Have the optimizer write whose group it is; the norm is that of all."""
         owner, own = next((one, i) for k, (one, i) in enumerate(self._numbered()) if k == export.group)
         owner._fill(export._replace(group=own), scheduled and bool(owner.schedulers), steps, epoch)
-        export.settings[CLIP_NORM] = self._clip
+        export.settings[CLIP_NORM] = _check_option("MultiOptimizer", "clip_norm", self.clip_norm)
 
     def _numbered(self) -> Iterator[tuple[Optimizer, int]]:
         """Yield for each group its optimizer, and its number there."""
@@ -116,11 +119,24 @@ class MultiOptimizer(Optimizer):
         for one in self.optimizers:
             one._rebase()
 
+    def _values(self) -> list[tuple[Any, ...]]:
+        return [(self.clip_norm,), *[settings for one in self.optimizers for settings in one._values()]]
+
+    def _check(self) -> None:
+        for one in self.optimizers:
+            one._check()
+
+    def _records(self, group: int, *, held: bool = True) -> Array:
+        owner, own = next(numbered for k, numbered in enumerate(self._numbered()) if k == group)
+        return owner._records(own, held=held) if owner.schedulers else np.zeros((0, RECORD))
+
     def _arrays(self) -> list[Any]:
         return [a for one in self.optimizers for a in one._arrays()]
 
     def count_steps(self, steps: int) -> None:
         """Take note of the core's count of updates."""
+        if steps != self.steps:
+            self._note_rates(steps)
         for one in self.optimizers:
             one.count_steps(steps)
 
@@ -132,9 +148,11 @@ class MultiOptimizer(Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter from its gradient; a closure is called once, first, and its loss returned."""
         loss = closure() if closure is not None else None
+        update = self._ready()
         for one in self.optimizers:
             one.steps += 1
-        self._ready().step(self.steps, 0)
+        self._used_lr = None
+        update.step(self.steps, 0)
         return loss
 
     def swap_averages(self) -> None:
@@ -148,25 +166,26 @@ class MultiOptimizer(Optimizer):
     # ---- saving ----------------------------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
         """Return what each has to save, its parameters numbered behind those before."""
-        whole: dict[str, Any] = {"state": {}, "param_groups": [], "schedulers": [], "steps": self.steps}
+        whole: dict[str, Any] = {"state": {}, "param_groups": [], "schedulers": [], "steps": self.steps, "held": []}
         first = 0
         for one in self.optimizers:
             own = one.state_dict()
             whole["state"] |= {first + i: state for i, state in own["state"].items()}
             whole["param_groups"] += [{**group, "params": [first + i for i in group["params"]]} for group in own["param_groups"]]
             whole["schedulers"] += own["schedulers"]
+            whole["held"] += [*own["held"], *[None] * (len(one.param_groups) - len(own["held"]))]
             first += sum(len(group["params"]) for group in own["param_groups"])
         return whole
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take what ``state_dict`` of such optimizers over parameters of the same shapes returned."""
-        groups, schedulers = [*saved_groups(state)], [*state.get("schedulers", ())]
+        groups, schedulers, held = [*saved_groups(state)], [*state.get("schedulers", ())], [*state.get("held", ())]
         if len(groups) != len(self.param_groups):
             raise ValueError(f"state: {len(groups)} groups, expected {len(self.param_groups)}")
         for one in self.optimizers:
             n, m = len(one.param_groups), len(one.schedulers)
-            one.load_state_dict({**state, "param_groups": groups[:n], "schedulers": schedulers[:m]})
-            groups, schedulers = groups[n:], schedulers[m:]
+            one.load_state_dict({**state, "param_groups": groups[:n], "schedulers": schedulers[:m], "held": held[:n]})
+            groups, schedulers, held = groups[n:], schedulers[m:], held[n:]
 
     def get_config(self) -> dict[str, Any]:
         """Return the configurations of all of them, in order."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import _core
 from ._layer import Array, Parameter, zeros
-from ._schedule import RECORD, LRScheduler
+from ._schedule import RECORD, LRScheduler, held_record
 from ._tables import Parameters
 
 OPTIONS = (
@@ -119,7 +119,12 @@ class Optimizer:
         self.schedulers: list[LRScheduler] = []
         self.steps = 0
         self._exports: list[_Export] = []
+        self._epoch = 0
         self._last_lr: list[float] = []
+        self._held: list[float | None] = []
+        self._given: tuple[list[Any], list[int]] | None = None
+        self._checked: list[tuple[Any, ...]] = []
+        self._used_lr: list[float] | None = None
         self._last: _Last | None = None
         self._switches = [s.word for s in parse_states(self._row["states"]) if s.mark == "?"]
         self._options = self._check_options()
@@ -130,6 +135,8 @@ class Optimizer:
         owner, given = type(self).__name__, self.options
         if given.get("decay_exclude") not in (None, "vectors"):
             raise ValueError(f"{owner}: decay_exclude must be None or 'vectors', got {given['decay_exclude']!r}")
+        if self.param_groups and given.get("schedule") is not None and given["schedule"] not in self.schedulers:
+            raise ValueError(f"{owner}: schedule was set after the optimizer got its parameters; call its bind(optimizer) instead")
         return [
             _check_option(owner, "clip_norm", given.get("clip_norm")),
             _check_option(owner, "clip_value", given.get("clip_value")),
@@ -152,6 +159,7 @@ class Optimizer:
         schedule = self.options.get("schedule")
         if schedule is not None and schedule not in self.schedulers:
             schedule.bind(self)
+        self._check()
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add a group: ``{"params": [...], "lr": ...}``; settings it does not name are the defaults."""
@@ -170,11 +178,17 @@ class Optimizer:
                     f"pynn.optim.MultiOptimizer({type(self).__name__}(matrices), AdamW(rest))"
                 )
         values = {name: group.get(name, default) for name, default in self.defaults.items()}
-        self._hyper.verify_scalars(type(self).__name__, values)
+        self._hyper.verify_settings(type(self).__name__, values)
         added = {"params": members, **values}
         if self.schedulers or "initial_lr" in group:
             added["initial_lr"] = group.get("initial_lr", values["lr"])
         self.param_groups.append(added)
+        if self.schedulers:
+            try:
+                self.reschedule()
+            except ValueError:
+                self.param_groups.pop()
+                raise
 
     def _copy(self) -> Self:
         """Return one like this over the same parameters, with a state of its own and no schedules."""
@@ -182,7 +196,8 @@ class Optimizer:
         other.options = {**self.options, "schedule": None}
         other.param_groups = [{**group, "lr": group["initial_lr"]} if "initial_lr" in group else {**group} for group in self.param_groups]
         other.state = {p: {name: a.copy() for name, a in state.items()} for p, state in self.state.items()}
-        other.schedulers, other._exports, other._last_lr, other._last = [], [], [], None
+        other._given, other._checked = None, []
+        other.schedulers, other._exports, other._last_lr, other._held, other._last = [], [], [], [], None
         return other
 
     def set_rate(self, rate: float) -> None:
@@ -247,8 +262,11 @@ class Optimizer:
             each_step = export.schedules[:, 1] != 0
             export.schedules[:, 2] -= np.where(each_step, steps, epoch)
 
-    def _records(self, group: int) -> Array:
-        rows = [record for s in self.schedulers for record in s._records(group)]
+    def _records(self, group: int, *, held: bool = True) -> Array:
+        rows = [record for s in self.schedulers for record in s.records(group)]
+        if held:
+            rate = self._held[group] if group < len(self._held) else None
+            rows.append(held_record(rate, each_step=any(s.interval == "step" for s in self.schedulers)))
         return np.array(rows, np.float64).reshape(len(rows), RECORD)
 
     def _groups(self, scheduled: bool, epoch: int) -> tuple[list[tuple[Any, ...]], list[_Export]]:
@@ -267,8 +285,19 @@ class Optimizer:
 
     def core_groups(self, epoch: int = 0) -> list[tuple[Any, ...]]:
         """Return the groups for a fit, whose schedules the core computes; ``epoch`` is where its own count begins."""
+        self._check()
+        self._rebase()
+        self._epoch = epoch
         groups, self._exports = self._groups(bool(self.schedulers), epoch)
+        self._given = self._arrays(), [len(export.schedules) for export in self._exports]
         return groups
+
+    def outdated(self) -> bool:
+        """Tell whether the core needs other arrays than ``core_groups`` gave it: a setting that keeps an array, groups, schedules."""
+        if self._given is None:
+            return False
+        arrays, counts = self._arrays(), [len(self._records(e.group)) if self.schedulers else 0 for e in self._exports]
+        return counts != self._given[1] or len(arrays) != len(self._given[0]) or not all(map(is_, arrays, self._given[0]))
 
     def core_solver(self) -> tuple[Any, ...] | None:
         """Return what the core takes instead of groups, of an optimizer that asks for the loss within its step."""
@@ -276,32 +305,84 @@ class Optimizer:
 
     def begin_epoch(self, epoch: int = 0) -> None:
         """Give the core, which ``core_groups`` has been given to, settings as they are now; ``epoch`` is its own count."""
+        self._check()
         self._rebase()
+        self._epoch = epoch
         for export in self._exports:
             self._fill(export, bool(self.schedulers), self.steps, epoch)
 
     def count_steps(self, steps: int) -> None:
         """Take note of the core's count of updates."""
         taken, self.steps = steps - self.steps, steps
+        if taken:
+            self._note_rates(steps)
         for scheduler in self.schedulers:
-            scheduler._count(taken)
-        self._reschedule()
+            scheduler.count(taken)
 
     def end_epoch(self, logs: Mapping[str, float]) -> None:
         """Move the schedules that go by epochs; ``logs`` are for those that watch a score."""
         for scheduler in self.schedulers:
-            scheduler._end_epoch(logs)
-        self._reschedule()
+            scheduler.end_epoch(logs)
+
+    def get_last_lr(self) -> list[float]:
+        """Return the rate of each group in the last update, or before the first the rates to begin with."""
+        return [group.get("lr", float("nan")) for group in self.param_groups] if self._used_lr is None else [*self._used_lr]
+
+    def _note_rates(self, step: int) -> None:
+        """Keep the rates of an update, the last that the core made."""
+        used = {i: float(group["lr"]) for i, group in enumerate(self.param_groups) if "lr" in group}
+        for export in self._exports:
+            settings = export.settings.copy()
+            _core.schedule(export.schedules, settings, step, self._epoch)
+            used[export.group] = float(settings[0])
+        self._used_lr = [*used.values()]
+
+    # ---- schedules ---------------------------------------------------------------------------------------------------
+    def advance(self, scheduler: LRScheduler, move: Callable[[], None]) -> None:
+        """Move one schedule in time, and set the rates to what all of them give then."""
+        self._rebase()
+        move()
+        if scheduler.writes:
+            self._rebase()
+        else:
+            self._held = []
+            self._apply()
+
+    def reschedule(self) -> None:
+        """Set the rates to what the schedules give, after one was added or has taken a state."""
+        self._rebase()
+        self._apply()
 
     def _rebase(self) -> None:
-        """Scale what the schedules start from, where somebody else has changed a group's rate."""
-        for group, last in zip(self.param_groups, self._last_lr, strict=False):
-            if group["lr"] != last:
-                group["initial_lr"] *= group["lr"] / last if last else 1.0
+        """Let the schedules go on from rates that have been written to the groups.
 
-    def _reschedule(self) -> None:
+        Such a rate counts until time moves. From then on the schedules apply to the rate from which they would have given it now; where
+        there is none, to their own scaled by as much as the rate was.
+        """
+        for i, (group, last) in enumerate(zip(self.param_groups, self._last_lr, strict=False)):
+            if group["lr"] == last:
+                continue
+            self._verify(group)
+            group["initial_lr"] = self._base_rate(i, group["lr"], last)
+            self._held += [None] * (i + 1 - len(self._held))
+            self._held[i] = self._last_lr[i] = group["lr"]
+
+    def _base_rate(self, i: int, rate: float, last: float) -> float:
+        """Return the rate from which the schedules give this one; each is a straight line in the rate it starts from."""
+        least, slope = self._scheduled(i, 0.0), self._scheduled(i, 1.0) - self._scheduled(i, 0.0)
+        base = (rate - least) / slope if slope > (1e-6 if least else 0.0) else -1.0
+        scaled = rate / last if last else 1.0
+        return float(base if 0 <= base < float("inf") else self.param_groups[i]["initial_lr"] * scaled)
+
+    def _scheduled(self, i: int, rate: float) -> float:
+        """Return what the schedules make of a rate now."""
+        settings = np.zeros(_MOST_HYPER + 5)
+        settings[0] = rate
+        _core.schedule(self._records(i, held=False), settings, 1, 0)
+        return float(settings[0])
+
+    def _apply(self) -> None:
         """Set each group's rate, and momentum where a schedule cycles it, to what the schedules say now."""
-        self._rebase()
         for i, group in enumerate(self.param_groups):
             if not self.schedulers:
                 continue
@@ -312,6 +393,27 @@ class Optimizer:
             if (at := self._momentum_index()) is not None and np.any(export.schedules[:, 5] >= 0):
                 self._set_momentum(group, float(export.settings[at]))
         self._last_lr = [group["lr"] for group in self.param_groups] if self.schedulers else []
+
+    def _values(self) -> list[tuple[Any, ...]]:
+        """Return the options and the settings of every group, to compare."""
+        return [(*self.options.values(),), *[(*group.values(),) for group in self.param_groups]]
+
+    def _check(self) -> None:
+        """Check options and settings that have been changed since the last time."""
+        now = self._values()
+        if now != self._checked:
+            self._options = self._check_options()
+            for group in self.param_groups:
+                self._verify(group)
+            self._checked = now
+
+    def _verify(self, group: Mapping[str, Any]) -> None:
+        """Raise unless a group's settings, which anybody may have written to, make sense."""
+        missing = [name for name in self.defaults if name not in group]
+        if missing:
+            raise ValueError(f"{type(self).__name__}: a parameter group lacks its setting {missing[0]!r}")
+        values = {name: tuple(v) if isinstance(v := group[name], list) else v for name in self.defaults}
+        self._hyper.verify_settings(type(self).__name__, values)
 
     def _momentum_index(self) -> int | None:
         """Where the core finds what momentum schedules change: momentum, or the first of betas; None if there is neither."""
@@ -340,19 +442,23 @@ class Optimizer:
         if not self.bound:
             raise RuntimeError(f"{type(self).__name__}.step needs parameters: {type(self).__name__}(model.parameters())")
         loss = closure() if closure is not None else None
+        update = self._ready()
         self.steps += 1
-        self._ready().step(self.steps, 0)
+        self._used_lr = None
+        update.step(self.steps, 0)
         return loss
 
     def _ready(self) -> _core.Update:
         """Return the core's groups: those of the last step, unless something has changed."""
-        settings, arrays = [(*group.values(),) for group in self.param_groups], self._arrays()
+        settings, arrays = self._values(), self._arrays()
         last = self._last
         if last is None or len(arrays) != len(last.arrays) or not all(map(is_, arrays, last.arrays)):
+            self._check()
             groups, exports = self._groups(False, 0)
             arrays = self._arrays()  # the states were made just now
             last = self._last = _Last(arrays, settings, exports, _core.Update(groups))
         elif last.settings != settings:
+            self._check()
             for export in last.exports:
                 self._fill(export, False, 0, 0)
             self._last = last._replace(settings=settings)
@@ -361,6 +467,7 @@ class Optimizer:
     def _arrays(self) -> list[Any]:
         """Return all that the core holds on to, or that decides about it."""
         arrays: list[Any] = [bool(group[word]) for group in self.param_groups for word in self._switches]
+        arrays += self.options.get("ema_decay") is None, self.options.get("decay_exclude")
         for group in self.param_groups:
             for p in group["params"]:
                 arrays += p.requires_grad, p.data, p.grad, *self.state.get(p, {}).values()
@@ -397,6 +504,7 @@ class Optimizer:
         ``"state"`` maps the number of each parameter that has one to its arrays, and ``"param_groups"`` holds the settings of each group
         with the numbers of its parameters.
         """
+        self._rebase()
         members = [p for group in self.param_groups for p in group["params"]]
         number = {p: i for i, p in enumerate(members)}
         return {
@@ -404,6 +512,7 @@ class Optimizer:
             "param_groups": [{**group, "params": [number[p] for p in group["params"]]} for group in self.param_groups],
             "steps": self.steps,
             "schedulers": [s.state_dict() for s in self.schedulers],
+            "held": [*self._held],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -423,22 +532,26 @@ class Optimizer:
         known = {*self.defaults, "initial_lr"}
         settings = [{**g, **{k: v for k, v in new.items() if k in known}} for g, new in zip(mine, groups, strict=True)]
         for group in settings:
-            values = {name: tuple(v) if isinstance(v := group[name], list) else v for name in self.defaults}
-            self._hyper.verify_scalars(type(self).__name__, values)
-            group.update(values)
+            group.update({name: tuple(v) for name in self.defaults if isinstance(v := group[name], list)})
+            self._verify(group)
         saved = {
             p: self._loaded(p, group, state["state"][i])
             for group, new in zip(settings, groups, strict=True)
             for p, i in zip(group["params"], new["params"], strict=True)
             if i in state["state"]
         }
+        schedules = [(s, s._taken(its)) for s, its in zip(self.schedulers, state.get("schedulers", ()), strict=False)]
+        held = [None if rate is None else float(rate) for rate in state.get("held", ())]
         for own, group in zip(mine, settings, strict=True):
             own.update(group)
         self._last_lr = [group["lr"] for group in mine] if self.schedulers else []
         self.state = saved
         self.steps = int(state.get("steps", max((int(s["step"]) for s in saved.values()), default=0)))
-        for scheduler, its in zip(self.schedulers, state.get("schedulers", ()), strict=False):
-            scheduler.load_state_dict(its)
+        for scheduler, its in schedules:
+            scheduler.take(its)
+        self._held = held
+        if schedules:
+            self._apply()
 
     def _loaded(self, p: Parameter, group: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Array]:
         """Return a parameter's state from what was saved; a count of steps that is missing (PyTorch's SGD) is 1."""
@@ -457,7 +570,7 @@ class Optimizer:
         return state
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_exports": [], "_last": None}
+        return {**vars(self), "_exports": [], "_last": None, "_given": None, "_checked": []}
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings, and the options that are not their defaults, as plain JSON types."""

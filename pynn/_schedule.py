@@ -6,7 +6,10 @@ import copy
 import math
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from . import _core
 from ._tables import REQUIRED, Parameters, make_function, parse_parameters, unknown_name
@@ -31,8 +34,31 @@ def record(kind: str, numbers: Iterable[float], *, momentum: int | None = None) 
 
 def _shifted(records: list[list[float]], start: float, until: float) -> list[list[float]]:
     """Return records that begin at ``start`` and end before ``until``."""
-    moved = [[*r[:3], r[3] + start, min(r[4] + start, until), *r[5:]] for r in records]
-    return [r for r in moved if r[3] < r[4]]
+    return [[*r[:3], r[3] + start, min(r[4] + start, until), *r[5:]] for r in records]
+
+
+def held_record(rate: float | None, *, each_step: bool) -> list[float]:
+    """Return the record of a rate that was written by hand, which counts until time moves; None: a record that never applies."""
+    [found] = _shifted([record("held", [0.0 if rate is None else rate])], 0.0, float(rate is not None))
+    return [found[0], float(each_step), *found[2:]]
+
+
+def _numbers(
+    owner: str, name: str, value: Any, *, low: float = 0.0, above: bool = False, high: float = math.inf, several: bool = False
+) -> None:
+    """Raise unless ``value`` is a finite number from ``low`` on and below ``high``; with ``several`` also a list of those."""
+    given = value if several and isinstance(value, (list, tuple)) else [value]
+    for one in given:
+        if isinstance(one, (bool, np.bool_)) or not isinstance(one, Real):
+            raise TypeError(f"{owner}: {name} must be a number{' or a list of them' if several else ''}, got {value!r}")
+        if not (low < one if above else low <= one) or not one < high:
+            limit = "" if high == math.inf else f" and below {high:g}"
+            raise ValueError(f"{owner}: {name} must be finite and {'over' if above else 'at least'} {low:g}{limit}, got {value!r}")
+
+
+def _count(owner: str, name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{owner}: {name} must be an integer of {least} or more, got {value!r}")
 
 
 class LRScheduler:
@@ -45,6 +71,11 @@ class LRScheduler:
 
     interval: str = "epoch"
 
+    writes = False
+    """Whether the schedule writes rates itself, instead of being a function of time that the core computes."""
+    calls = False
+    """Whether the schedule calls Python for each time."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not cls.__name__.startswith("_"):
@@ -56,12 +87,17 @@ class LRScheduler:
             raise TypeError(f"{type(self).__name__}: {missing[0]} is needed")
         if interval not in (None, *INTERVALS):
             raise ValueError(f"{type(self).__name__}: interval must be 'epoch' or 'step', got {interval!r}")
+        _count(type(self).__name__, "last_epoch", last_epoch, -1)
+        self._check(settings)
         self.interval = interval or type(self).interval
         self.settings = settings
         self.optimizer: Optimizer | None = None
         self.last_epoch = last_epoch
         if optimizer is not None:
             self.bind(optimizer)
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        """Raise unless the settings make sense."""
 
     def bind(self, optimizer: Optimizer) -> None:
         """Take the optimizer whose rates to change; an optimizer that is given a schedule does it."""
@@ -72,15 +108,18 @@ class LRScheduler:
         if self.optimizer is not None and self.optimizer is not optimizer:
             raise ValueError(f"{type(self).__name__}: it belongs to another optimizer already")
         for i, group in enumerate(optimizer.param_groups):
+            if "lr" not in group:
+                raise ValueError(f"{type(self).__name__}: {type(optimizer).__name__} has no learning rate")
             if self.last_epoch != -1 and "initial_lr" not in group:
                 raise KeyError(f"{type(self).__name__}: resuming with last_epoch={self.last_epoch} needs 'initial_lr' in param_groups[{i}]")
             group.setdefault("initial_lr", group["lr"])
         self.optimizer = optimizer
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
+        time, self.last_epoch = self.last_epoch + 1, 0
         self._start()
+        self._seek(max(time, self.last_epoch))
         optimizer.schedulers.append(self)
-        self.last_epoch += 1
-        optimizer._reschedule()
+        optimizer.reschedule()
 
     def _start(self) -> None:
         """Check what only an optimizer can tell."""
@@ -90,11 +129,11 @@ class LRScheduler:
             raise RuntimeError(f"{type(self).__name__} has no optimizer yet; give it one, or give it to one as schedule=")
         return self.optimizer
 
-    def _own_records(self, group: int) -> list[list[float]]:
-        """Return what the core is to do for a group, from time 0."""
+    def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
+        """Return the core's records for a group, from time 0, always as many; a part that is not ``active`` now calls no Python."""
         raise NotImplementedError
 
-    def _records(self, group: int) -> list[list[float]]:
+    def records(self, group: int) -> list[list[float]]:
         """Return the records with where in time they stand."""
         each_step = float(self.interval == "step")
         return [[r[0], each_step, float(self.last_epoch), *r[3:]] for r in self._own_records(group)]
@@ -111,21 +150,21 @@ class LRScheduler:
     # ---- time ------------------------------------------------------------------------------------------------------
     def step(self) -> None:
         """Go on by one epoch, or whatever the schedule counts."""
-        self._move(1)
-        self._bound()._reschedule()
+        self._bound().advance(self, lambda: self._seek(self.last_epoch + 1))
 
-    def _move(self, times: int) -> None:
-        self.last_epoch += times
+    def _seek(self, time: int) -> None:
+        """Move to a time."""
+        self.last_epoch = time
 
-    def _count(self, steps: int) -> None:
+    def count(self, steps: int) -> None:
         """Take note of updates that ``fit`` has made."""
         if self.interval == "step" and steps:
-            self._move(steps)
+            self._bound().advance(self, lambda: self._seek(self.last_epoch + steps))
 
-    def _end_epoch(self, logs: Mapping[str, float]) -> None:
+    def end_epoch(self, logs: Mapping[str, float]) -> None:
         """Take note of an epoch that ``fit`` has ended."""
         if self.interval == "epoch":
-            self._move(1)
+            self._bound().advance(self, lambda: self._seek(self.last_epoch + 1))
 
     def get_last_lr(self) -> list[float]:
         """Return the rate of each group now."""
@@ -139,10 +178,34 @@ class LRScheduler:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take what ``state_dict`` returned."""
-        self.settings.update(state["settings"])
-        vars(self).update({name: value for name, value in state.items() if name != "settings"})
-        self._bound()._reschedule()
+        """Take what ``state_dict`` of such a schedule returned.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of another schedule, or its settings make no sense; nothing has been changed then.
+        """
+        self.take(self._taken(state))
+        if self.optimizer is not None:
+            self.optimizer.reschedule()
+
+    def _taken(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what there is to take of a state, checked."""
+        owner, settings = type(self).__name__, dict(state.get("settings", {}))
+        if not settings.keys() <= self.settings.keys():
+            strange = sorted(settings.keys() - self.settings.keys())
+            raise ValueError(f"{owner}: the state is another schedule's, with {strange[0]!r}; expected {', '.join(self.settings)}")
+        settings = {**self.settings, **{k: tuple(v) if isinstance(self.settings[k], tuple) else v for k, v in settings.items()}}
+        self._check(settings)
+        own = {name: value for name, value in state.items() if name in vars(self) and name not in ("optimizer", "settings")}
+        _count(owner, "last_epoch", own.get("last_epoch", self.last_epoch), -1)
+        if own.get("interval", self.interval) not in INTERVALS:
+            raise ValueError(f"{owner}: interval must be 'epoch' or 'step', got {own['interval']!r}")
+        return {**own, "settings": settings}
+
+    def take(self, taken: Mapping[str, Any]) -> None:
+        """Take what has been checked."""
+        vars(self).update(taken)
 
     def get_config(self) -> dict[str, Any]:
         """Return the class's name and the settings."""
@@ -177,11 +240,12 @@ def simple(row: Mapping[str, Any], module: str) -> type[LRScheduler]:
     values = ", ".join(f"{n!r}: {n}" for n in parameters.defaults)
 
     def setup(self: LRScheduler, values: dict[str, Any], optimizer: Optimizer | None, last_epoch: int, interval: str) -> None:
-        if REQUIRED not in values.values():
-            parameters.verify_scalars(owner, values)
         LRScheduler.__init__(self, optimizer, last_epoch, interval, **values)
 
-    def own_records(self: LRScheduler, group: int) -> list[list[float]]:
+    def check(self: LRScheduler, settings: Mapping[str, Any]) -> None:
+        parameters.verify_scalars(owner, settings)
+
+    def own_records(self: LRScheduler, group: int, active: bool = True) -> list[list[float]]:
         return [record(kind, self.settings.values())]
 
     init = make_function(
@@ -189,7 +253,7 @@ def simple(row: Mapping[str, Any], module: str) -> type[LRScheduler]:
         f"    setup(self, {{{values}}}, optimizer, last_epoch, interval)",
         {"setup": setup},
     )
-    body = {"__init__": init, "__doc__": _document(row, parameters), "__module__": module, "_own_records": own_records}
+    body = {"__init__": init, "__doc__": _document(row, parameters), "__module__": module, "_own_records": own_records, "_check": check}
     return type(owner, (LRScheduler,), body)
 
 
@@ -268,6 +332,8 @@ class _Called(LRScheduler):
             raise TypeError(f"{type(self).__name__}: lr_lambda must be a function of the epoch, or a list of them, got {lr_lambda!r}")
         super().__init__(optimizer, last_epoch, "epoch", lr_lambda=lr_lambda)
 
+    calls = True
+
     def _functions(self) -> list[Callable[[int], float]]:
         groups, given = self._bound().param_groups, self.settings["lr_lambda"]
         if not isinstance(given, (list, tuple)):
@@ -275,6 +341,17 @@ class _Called(LRScheduler):
         if len(given) != len(groups):
             raise ValueError(f"{type(self).__name__}: lr_lambda has {len(given)} functions for {len(groups)} parameter groups")
         return list(given)
+
+    def _factor(self, function: Callable[[int], float], time: int) -> float:
+        """Return what a function gives, or raise where no rate can come of it."""
+        factor = function(time)
+        try:
+            value = float(factor)
+        except (TypeError, ValueError):
+            value = math.nan
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{type(self).__name__}: lr_lambda must return a finite factor of 0 or more, got {factor!r} for time {time}")
+        return value
 
     def get_config(self) -> dict[str, Any]:
         raise TypeError(f"{type(self).__name__} holds a function, which is no plain data")
@@ -325,8 +402,8 @@ class LambdaLR(_Called):
     ) -> None:
         super().__init__(optimizer, lr_lambda, last_epoch)
 
-    def _own_records(self, group: int) -> list[list[float]]:
-        return [record("factor", [self._functions()[group](self.last_epoch)])]
+    def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
+        return [record("factor", [self._factor(self._functions()[group], self.last_epoch) if active else 1.0])]
 
 
 class MultiplicativeLR(_Called):
@@ -366,14 +443,22 @@ class MultiplicativeLR(_Called):
         self.factors: list[float] = []
         super().__init__(optimizer, lr_lambda, last_epoch)
 
-    def _move(self, times: int) -> None:
-        for _ in range(times):
-            self.last_epoch += 1
-            functions = self._functions()
-            self.factors += [1.0] * (len(functions) - len(self.factors))
-            self.factors = [f * function(self.last_epoch) for f, function in zip(self.factors, functions, strict=True)]
+    def _taken(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        own = super()._taken(state)
+        _numbers(type(self).__name__, "factors", list(own.get("factors", self.factors)), several=True)
+        return own
 
-    def _own_records(self, group: int) -> list[list[float]]:
+    def _seek(self, time: int) -> None:
+        """Multiply by the factor of each time on the way; back in time, and at the start, it begins anew."""
+        functions = self._functions()
+        if time < self.last_epoch:
+            self.factors, self.last_epoch = [], 0
+        factors = self.factors + [1.0] * (len(functions) - len(self.factors))
+        for now in range(self.last_epoch + 1, time + 1):
+            factors = [f * self._factor(function, now) for f, function in zip(factors, functions, strict=True)]
+        self.factors, self.last_epoch = factors, time
+
+    def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
         return [record("factor", [self.factors[group] if group < len(self.factors) else 1.0])]
 
 
@@ -393,7 +478,7 @@ class ReduceLROnPlateau(LRScheduler):
     patience : int
         Epochs without getting better that are let pass.
     threshold, threshold_mode : float, {'rel', 'abs'}
-        How much better counts: a share of the best score, or a difference.
+        How much better counts: a share of the best score's magnitude, or a difference.
     cooldown : int
         Epochs after a cut in which nothing is counted.
     min_lr : float or list of float
@@ -406,7 +491,7 @@ class ReduceLROnPlateau(LRScheduler):
     Raises
     ------
     ValueError
-        If ``factor`` is 1 or more, or a word is unknown.
+        If ``factor`` is not in [0, 1), another number is negative or not finite, or a word is unknown.
 
     Examples
     --------
@@ -433,20 +518,35 @@ class ReduceLROnPlateau(LRScheduler):
         *,
         monitor: str | None = None,
     ) -> None:
-        if not factor < 1:
-            raise ValueError(f"ReduceLROnPlateau: factor must be below 1, got {factor!r}")
-        for name, value, allowed in (("mode", mode, ("min", "max")), ("threshold_mode", threshold_mode, ("rel", "abs"))):
-            if value not in allowed:
-                raise ValueError(f"ReduceLROnPlateau: {name} must be {' or '.join(map(repr, allowed))}, got {value!r}")
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = 0
         settings = {"mode": mode, "factor": factor, "patience": patience, "threshold": threshold, "threshold_mode": threshold_mode}
         super().__init__(optimizer, -1, "epoch", **settings, cooldown=cooldown, min_lr=min_lr, eps=eps, monitor=monitor)
 
+    writes = True
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        owner, factor = type(self).__name__, settings["factor"]
+        if isinstance(factor, bool) or not isinstance(factor, Real) or not 0 <= factor < 1:
+            raise ValueError(f"{owner}: factor must be at least 0 and below 1, got {factor!r}")
+        for name, allowed in (("mode", ("min", "max")), ("threshold_mode", ("rel", "abs"))):
+            if settings[name] not in allowed:
+                raise ValueError(f"{owner}: {name} must be {' or '.join(map(repr, allowed))}, got {settings[name]!r}")
+        for name in ("patience", "cooldown"):
+            _count(owner, name, settings[name], 0)
+        for name in ("threshold", "eps", "min_lr"):
+            _numbers(owner, name, settings[name], several=name == "min_lr")
+
+    def _taken(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        own = super()._taken(state)
+        for name in ("num_bad_epochs", "cooldown_counter"):
+            _count(type(self).__name__, name, own.get(name, 0), 0)
+        return {**own, "best": float(own.get("best", self.best))}
+
     def _start(self) -> None:
         self._per_group("min_lr")
 
-    def _own_records(self, group: int) -> list[list[float]]:
+    def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
         return []
 
     def get_config(self) -> dict[str, Any]:
@@ -456,18 +556,19 @@ class ReduceLROnPlateau(LRScheduler):
         """Take the score of an epoch."""
         if metrics is REQUIRED:
             raise TypeError("ReduceLROnPlateau.step needs the score that it watches: scheduler.step(val_loss)")
-        self._take(float(metrics))
-        self._bound()._reschedule()
+        self._bound().advance(self, lambda: self._take(float(metrics)))
 
-    def _end_epoch(self, logs: Mapping[str, float]) -> None:
+    def end_epoch(self, logs: Mapping[str, float]) -> None:
         name = self.settings["monitor"] or ("val_loss" if "val_loss" in logs else "loss")
         if name not in logs:
             raise unknown_name("score to monitor", name, logs)
-        self._take(float(logs[name]))
+        if logs[name] is not None:  # an epoch without validation
+            self._bound().advance(self, lambda: self._take(float(logs[name])))
 
     def _is_better(self, score: float) -> bool:
-        sign, threshold = (-1 if self.settings["mode"] == "min" else 1), self.settings["threshold"]
-        bar = self.best * (1 + sign * threshold) if self.settings["threshold_mode"] == "rel" else self.best + sign * threshold
+        sign, threshold, best = (-1 if self.settings["mode"] == "min" else 1), self.settings["threshold"], self.best
+        margin = threshold * abs(best) if self.settings["threshold_mode"] == "rel" else threshold
+        bar = best if math.isinf(best) else best + sign * margin
         return bool(score < bar if self.settings["mode"] == "min" else score > bar)
 
     def _take(self, score: float) -> None:
@@ -507,6 +608,8 @@ class MultiStepLR(LRScheduler):
     ------
     TypeError
         If there are no milestones.
+    ValueError
+        If a milestone or ``gamma`` is negative or not finite.
 
     Examples
     --------
@@ -529,10 +632,18 @@ class MultiStepLR(LRScheduler):
         *,
         interval: str = "epoch",
     ) -> None:
-        times = milestones if milestones is REQUIRED else sorted(milestones)
+        times = milestones if milestones is REQUIRED else list(milestones)
+        if times is not REQUIRED:
+            for time in times:
+                _numbers("MultiStepLR", "milestones", time)
+            times = sorted(times)
         super().__init__(optimizer, last_epoch, interval, milestones=times, gamma=gamma)
 
-    def _own_records(self, group: int) -> list[list[float]]:
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        _numbers("MultiStepLR", "milestones", settings["milestones"], several=True)
+        _numbers("MultiStepLR", "gamma", settings["gamma"])
+
+    def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
         return [r for m in self.settings["milestones"] for r in _shifted([record("factor", [self.settings["gamma"]])], m, math.inf)]
 
 
@@ -540,17 +651,33 @@ class _Cycling(LRScheduler):
     """A schedule that moves momentum, or the first of betas, against the rate."""
 
     interval = "step"
+    _rates: tuple[str, ...] = ()
+    _flags: tuple[str, ...] = ("cycle_momentum",)
 
     def _start(self) -> None:
         optimizer = self._bound()
+        for name in self._rates:
+            self._per_group(name)
         if self.settings["cycle_momentum"]:
             if optimizer._momentum_index() is None:
                 raise ValueError(
                     f"{type(self).__name__}: cycle_momentum needs an optimizer with momentum or betas, got {type(optimizer).__name__}; "
                     "pass cycle_momentum=False"
                 )
+            high = 1.0 if "betas" in optimizer.defaults else math.inf
             for name in ("base_momentum", "max_momentum"):
-                self._per_group(name)
+                for value in self._per_group(name):
+                    _numbers(type(self).__name__, name, value, high=high)
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        owner = type(self).__name__
+        for name in self._rates:
+            _numbers(owner, name, settings[name], several=True)
+        for name in ("base_momentum", "max_momentum"):
+            _numbers(owner, name, settings[name], several=True)
+        for name in self._flags:
+            if not isinstance(settings[name], (bool, np.bool_)):
+                raise TypeError(f"{owner}: {name} must be True or False, got {settings[name]!r}")
 
     def _cycle(self, kind: str, numbers: Iterable[float]) -> list[list[float]]:
         return [record(kind, numbers, momentum=self._bound()._momentum_index() if self.settings["cycle_momentum"] else None)]
@@ -559,7 +686,8 @@ class _Cycling(LRScheduler):
 class OneCycleLR(_Cycling):
     """One cycle (Smith and Topin, 2017): up from ``max_lr / div_factor`` to ``max_lr``, down again, and far below.
 
-    ``fit`` moves it by batches unless told otherwise; give ``total_steps``, or ``epochs`` and ``steps_per_epoch``.
+    ``fit`` moves it by batches unless ``interval="epoch"``; give ``total_steps``, or ``epochs`` and ``steps_per_epoch``. Beyond the end of
+    the cycle, ``fit`` keeps its last rate.
 
     Parameters
     ----------
@@ -570,7 +698,7 @@ class OneCycleLR(_Cycling):
     total_steps, epochs, steps_per_epoch : int, optional
         The length of the cycle, or its two factors.
     pct_start : float
-        The share of the cycle that goes up.
+        The share of the cycle that goes up, between 0 and 1.
     anneal_strategy : {'cos', 'linear'}
         The way from one rate to the next.
     cycle_momentum : bool
@@ -589,7 +717,8 @@ class OneCycleLR(_Cycling):
     Raises
     ------
     ValueError
-        If the length is missing or not positive, a share is outside [0, 1], a word is unknown, or ``step`` goes past the end.
+        If the length is missing or no positive integer, a share is not between 0 and 1, a phase has no steps, a rate or factor is negative,
+        0 where it divides, or not finite, a word is unknown, or ``step`` goes past the end.
 
     Examples
     --------
@@ -622,24 +751,40 @@ class OneCycleLR(_Cycling):
         *,
         interval: str = "step",
     ) -> None:
+        for name, value in (("total_steps", total_steps), ("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
+            if value is not None:
+                _count("OneCycleLR", name, value, 1)
         length = total_steps if total_steps is not None else None if epochs is None or steps_per_epoch is None else epochs * steps_per_epoch
-        if length is None or length <= 0:
+        if length is None:
             given = f"{total_steps}, {epochs} and {steps_per_epoch}"
-            raise ValueError(f"OneCycleLR: give total_steps over 0, or epochs and steps_per_epoch; got {given}")
-        if not 0 <= pct_start <= 1:
-            raise ValueError(f"OneCycleLR: pct_start must be in [0, 1], got {pct_start!r}")
-        if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}")
+            raise ValueError(f"OneCycleLR: give total_steps, or epochs and steps_per_epoch; got {given}")
         settings = {"max_lr": max_lr, "total_steps": length, "pct_start": pct_start, "anneal_strategy": anneal_strategy}
         settings |= {"cycle_momentum": cycle_momentum, "base_momentum": base_momentum, "max_momentum": max_momentum}
         settings |= {"div_factor": div_factor, "final_div_factor": final_div_factor, "three_phase": three_phase}
         super().__init__(optimizer, last_epoch, interval, **settings)
 
-    def _own_records(self, group: int) -> list[list[float]]:
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        super()._check(settings)
+        total, share, three = settings["total_steps"], settings["pct_start"], settings["three_phase"]
+        _count("OneCycleLR", "total_steps", total, 1)
+        _numbers("OneCycleLR", "pct_start", share, above=True, high=1.0)
+        if settings["anneal_strategy"] not in ("cos", "linear"):
+            raise ValueError(f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {settings['anneal_strategy']!r}")
+        for name in ("div_factor", "final_div_factor"):
+            _numbers("OneCycleLR", name, settings[name], above=True)
+        up = share * total - 1  # the step at which the rate is highest, as in the core
+        if up == 0 or (three and not 0 < 2 * up < total - 1):
+            phases = f"{'three phases' if three else 'two phases'} of total_steps={total} steps with pct_start={share}"
+            raise ValueError(f"OneCycleLR: {phases} leave a phase without a step; take more steps or another pct_start")
+
+    def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
         s = self.settings
         peak, low, high = (self._per_group(name)[group] for name in ("max_lr", "base_momentum", "max_momentum"))
         flags = (s["anneal_strategy"] == "linear") + 2 * bool(s["three_phase"])
         return self._cycle("one_cycle", [peak, s["total_steps"], s["pct_start"], s["div_factor"], s["final_div_factor"], low, high, flags])
+
+    _rates = ("max_lr",)
+    _flags = ("cycle_momentum", "three_phase")
 
     def step(self) -> None:
         """Go on by one batch; past the end is an error."""
@@ -675,7 +820,8 @@ class CyclicLR(_Cycling):
     Raises
     ------
     ValueError
-        If a word is unknown, a length not positive, or the optimizer has no momentum to cycle.
+        If a word is unknown, a length not positive, a number negative or not finite, ``base_lr`` over ``max_lr``, or the optimizer has no
+        momentum to cycle.
 
     Examples
     --------
@@ -705,16 +851,27 @@ class CyclicLR(_Cycling):
         last_epoch: int = -1,
         interval: str = "step",
     ) -> None:
-        if mode not in _WAVES:
-            raise unknown_name("mode of CyclicLR", mode, _WAVES)
         down = step_size_up if step_size_down is None else step_size_down
-        if not (step_size_up > 0 and down > 0):
-            raise ValueError(f"CyclicLR: step_size_up and step_size_down must be over 0, got {step_size_up} and {step_size_down}")
         settings = {"base_lr": base_lr, "max_lr": max_lr, "step_size_up": step_size_up, "step_size_down": down, "mode": mode}
         settings |= {"gamma": gamma, "cycle_momentum": cycle_momentum, "base_momentum": base_momentum, "max_momentum": max_momentum}
         super().__init__(optimizer, last_epoch, interval, **settings)
 
-    def _own_records(self, group: int) -> list[list[float]]:
+    _rates = ("base_lr", "max_lr")
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        super()._check(settings)
+        if settings["mode"] not in _WAVES:
+            raise unknown_name("mode of CyclicLR", settings["mode"], _WAVES)
+        for name in ("step_size_up", "step_size_down"):
+            _numbers("CyclicLR", name, settings[name], above=True)
+        _numbers("CyclicLR", "gamma", settings["gamma"])
+
+    def _start(self) -> None:
+        super()._start()
+        if any(low > high for low, high in zip(self._per_group("base_lr"), self._per_group("max_lr"), strict=True)):
+            raise ValueError(f"CyclicLR: base_lr must not exceed max_lr, got {self.settings['base_lr']} and {self.settings['max_lr']}")
+
+    def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
         s = self.settings
         low, high, least, most = (self._per_group(name)[group] for name in ("base_lr", "max_lr", "base_momentum", "max_momentum"))
         return self._cycle("cyclic", [low, high, s["step_size_up"], s["step_size_down"], _WAVES.index(s["mode"]), s["gamma"], least, most])
@@ -734,11 +891,18 @@ class _Composite(LRScheduler):
         if not self.schedulers:
             raise ValueError(f"{type(self).__name__}: expected at least one schedule")
         for s in self.schedulers:
-            if isinstance(s, ReduceLROnPlateau):
-                raise ValueError(f"{type(self).__name__}: ReduceLROnPlateau waits for a score, so it can't be a part of another")
+            if s.writes:
+                raise ValueError(f"{type(self).__name__}: {type(s).__name__} waits for a score, so it can't be a part of another")
+        self.calls = any(s.calls for s in self.schedulers)
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        """The parts check theirs."""
 
     def _start(self) -> None:
         optimizer = self._bound()
+        if self.calls and self.interval == "step":
+            part = next(type(s).__name__ for s in self.schedulers if s.calls)
+            raise ValueError(f"{type(self).__name__}: {part} calls Python once an epoch, so it can't be a part with interval='step'")
         for s in self.schedulers:
             if s.optimizer not in (None, optimizer):
                 raise ValueError(f"{type(self).__name__}: {s!r} belongs to another optimizer")
@@ -747,23 +911,31 @@ class _Composite(LRScheduler):
                 s.bind(optimizer)
             optimizer.schedulers.remove(s)
 
-    def _move(self, times: int) -> None:
-        self.last_epoch += times
-        self._follow(times)
+    def _part_time(self, part: int, time: int) -> int:
+        """Return where a part stands at a time of the whole."""
+        raise NotImplementedError
 
-    def _follow(self, times: int) -> None:
-        """Let the parts know the time."""
+    def _seek(self, time: int) -> None:
+        self.last_epoch = time
+        for i, s in enumerate(self.schedulers):
+            s._seek(self._part_time(i, time))
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the schedule stands, and its parts."""
-        state = super().state_dict()
-        return {**state, "schedulers": [s.state_dict() for s in self.schedulers], "settings": {}}
+        own = {name: value for name, value in super().state_dict().items() if name not in ("schedulers", "calls")}
+        return {**own, "schedulers": [s.state_dict() for s in self.schedulers], "settings": {}}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take what ``state_dict`` returned."""
-        for s, its in zip(self.schedulers, state["schedulers"], strict=True):
-            s.load_state_dict(its)
-        super().load_state_dict({k: v for k, v in state.items() if k != "schedulers"})
+    def _taken(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        parts = state.get("schedulers", ())
+        if len(parts) != len(self.schedulers):
+            raise ValueError(f"{type(self).__name__}: the state has {len(parts)} schedules, expected {len(self.schedulers)}")
+        own = super()._taken({**state, "settings": {}})
+        return {**own, "schedulers": [s._taken(its) for s, its in zip(self.schedulers, parts, strict=True)], "calls": self.calls}
+
+    def take(self, taken: Mapping[str, Any]) -> None:
+        for s, its in zip(self.schedulers, taken["schedulers"], strict=True):
+            s.take(its)
+        super().take({**taken, "schedulers": self.schedulers})
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "schedulers": [s.get_config() for s in self.schedulers]}
@@ -815,24 +987,21 @@ class SequentialLR(_Composite):
         if schedulers is REQUIRED or milestones is REQUIRED:
             raise TypeError("SequentialLR: schedulers and milestones are needed")
         self._adopt(schedulers)
-        if len(milestones) != len(self.schedulers) - 1 or list(milestones) != sorted(milestones):
+        whole = all(isinstance(m, (int, np.integer)) and not isinstance(m, bool) and m >= 0 for m in milestones)
+        if len(milestones) != len(self.schedulers) - 1 or not whole or list(milestones) != sorted(milestones):
             n = len(self.schedulers)
-            raise ValueError(f"SequentialLR: {n} schedules need {n - 1} rising milestones, got {milestones!r}")
+            raise ValueError(f"SequentialLR: {n} schedules need {n - 1} rising milestones, integers of 0 or more, got {milestones!r}")
         super().__init__(optimizer, last_epoch, interval, schedulers=self.schedulers, milestones=list(milestones))
 
-    def _own_records(self, group: int) -> list[list[float]]:
-        starts = [0, *self.settings["milestones"], math.inf]
+    def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
+        starts, now = [0, *self.settings["milestones"], math.inf], self.last_epoch
         parts = zip(self.schedulers, starts[:-1], starts[1:], strict=True)
-        return [r for s, start, until in parts for r in _shifted(s._own_records(group), start, until)]
+        return [r for s, a, b in parts for r in _shifted(s._own_records(group, active and a <= now < b), a, b)]
 
-    def _follow(self, times: int) -> None:
-        starts = [0, *self.settings["milestones"]]
-        for s, start in zip(self.schedulers, starts, strict=True):
-            past = max(0, min(times, self.last_epoch - start))
-            if past and not isinstance(s, _Called | _Composite):
-                s.last_epoch = self.last_epoch - start
-            elif past:
-                s._move(past)
+    def _part_time(self, part: int, time: int) -> int:
+        starts = [0, *self.settings["milestones"], math.inf]
+        last = max(starts[part], min(time, starts[part + 1] - 1))
+        return int(last - starts[part])
 
 
 class ChainedScheduler(_Composite):
@@ -844,13 +1013,15 @@ class ChainedScheduler(_Composite):
         The parts.
     optimizer : Optimizer, optional
         Whose rates to change; None: the parts', if they have one.
+    last_epoch : int
+        -1 to begin, or to go on from where the parts stand; the count to resume from.
     interval : {'epoch', 'step'}
         What ``fit`` counts as time; for all parts.
 
     Raises
     ------
     ValueError
-        If there are none, or one can't be a part.
+        If there are none, one can't be a part, or they stand at different times.
 
     Examples
     --------
@@ -864,16 +1035,28 @@ class ChainedScheduler(_Composite):
     """
 
     def __init__(
-        self, schedulers: Sequence[LRScheduler] = REQUIRED, optimizer: Optimizer | None = None, *, interval: str = "epoch"
+        self,
+        schedulers: Sequence[LRScheduler] = REQUIRED,
+        optimizer: Optimizer | None = None,
+        last_epoch: int = -1,
+        *,
+        interval: str = "epoch",
     ) -> None:
         if schedulers is REQUIRED:
             raise TypeError("ChainedScheduler: schedulers is needed")
         self._adopt(schedulers)
-        super().__init__(optimizer or self.schedulers[0].optimizer, -1, interval, schedulers=self.schedulers)
+        super().__init__(optimizer or self.schedulers[0].optimizer, last_epoch, interval, schedulers=self.schedulers)
 
-    def _own_records(self, group: int) -> list[list[float]]:
-        return [r for s in self.schedulers for r in s._own_records(group)]
+    def _start(self) -> None:
+        """Go on from the time of parts that were resumed."""
+        super()._start()
+        times = {s.last_epoch for s in self.schedulers}
+        if len(times) > 1:
+            raise ValueError(f"ChainedScheduler: its parts stand at different times: {', '.join(map(str, sorted(times)))}")
+        self.last_epoch = times.pop()
 
-    def _follow(self, times: int) -> None:
-        for s in self.schedulers:
-            s._move(times)
+    def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
+        return [r for s in self.schedulers for r in s._own_records(group, active)]
+
+    def _part_time(self, part: int, time: int) -> int:
+        return time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import is_
 from typing import Any, Self
 
 import numpy as np
@@ -31,7 +32,7 @@ class Solver(Optimizer):
     """What `fit` takes for ``batch_size=None``: all rows."""
 
     def __init__(self, params: Iterable[Parameter] | None, values: dict[str, Any]) -> None:
-        self._hyper.verify_scalars(type(self).__name__, values)
+        self._hyper.verify_settings(type(self).__name__, values)
         self._memory: Array | None = None
         self._settings = np.zeros(_SETTINGS)
         super().__init__(params, values)
@@ -55,12 +56,26 @@ class Solver(Optimizer):
 
     def core_solver(self) -> tuple[Any, ...]:
         """Return what the core's training loop takes."""
+        self._check()
         pairs = self._pairs()
         self.begin_epoch()
+        self._given = self._solved(), []
         return self._kind, self._settings, pairs, self._memory
+
+    def _solved(self) -> list[Any]:
+        """Return all arrays that the core holds on to, and the settings that size them."""
+        return [*self._sizes(), *(a for p in self.param_groups[0]["params"] for a in (p.requires_grad, p.data, p.grad))]
+
+    def _sizes(self) -> list[Any]:
+        return []
+
+    def outdated(self) -> bool:
+        now = self._solved()
+        return self._given is not None and (len(now) != len(self._given[0]) or not all(map(is_, now, self._given[0])))
 
     def core_groups(self, epoch: int = 0) -> list[tuple[Any, ...]]:
         """Return nothing: `core_solver` says it all."""
+        self._epoch = epoch
         return []
 
     def begin_epoch(self, epoch: int = 0) -> None:
@@ -107,7 +122,7 @@ class LBFGS(Solver):
     tolerance_grad, tolerance_change : float
         A step ends when no gradient is larger, or loss and parameters change less.
     history_size : int
-        How many steps are remembered.
+        How many steps are remembered; if it is changed, the memory begins anew.
     line_search_fn : {None, 'strong_wolfe'}
         Steps of ``lr``, or a search for one that satisfies the strong Wolfe conditions.
 
@@ -154,6 +169,9 @@ class LBFGS(Solver):
     def _memory_size(self, n: int) -> int:
         return _core.lbfgs_memory(n, int(self.param_groups[0]["history_size"]))
 
+    def _sizes(self) -> list[Any]:
+        return [self.param_groups[0]["history_size"]]
+
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Go on by up to ``max_iter`` iterations.
 
@@ -171,8 +189,10 @@ class LBFGS(Solver):
             raise RuntimeError("LBFGS.step needs parameters: LBFGS(model.parameters())")
         if not callable(closure):
             raise TypeError(f"LBFGS.step needs a closure that computes gradients and returns the loss, got {closure!r}")
+        self._check()
         group, pairs = self.param_groups[0], self._pairs()
         self.steps += 1
+        self._used_lr = None
         tolerances = group["lr"], group["tolerance_grad"], group["tolerance_change"]
         counts = group["max_iter"], group["max_eval"], group["history_size"]
         return _core.lbfgs(pairs, self._memory, tolerances, counts, group["line_search_fn"] is not None, closure)

@@ -67,6 +67,14 @@ class Parameters:
                 raise TypeError(f"{owner}: {name} must be a number, got {value!r}")
         self.verify(owner, values)
 
+    def verify_settings(self, owner: str, values: Mapping[str, Any]) -> None:
+        """As ``verify_scalars``, and no number may be NaN."""
+        self.verify_scalars(owner, values)
+        for name in self.defaults:
+            value = values[name]
+            if any(isinstance(one, Real) and one != one for one in (value if isinstance(value, (tuple, list)) else (value,))):
+                raise ValueError(f"{owner}: {name} must not be NaN, got {value!r}")
+
     def plain(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values as plain Python numbers, bools and tuples, which JSON and ``repr`` know; arrays as they are."""
         return {name: self._plain(value, self.kinds.get(name)) for name, value in values.items()}

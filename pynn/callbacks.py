@@ -559,7 +559,7 @@ class TensorBoard(Callback):
         self._known = int(state["epochs"])
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Write the numbers, those of validation data under the same names as their twins, and the learning rate."""
+        """Write the numbers, those of validation data under the same names as their twins, and the learning rate of the last step."""
         if self._writer is None:
             self._writer = self._kind(self.log_dir, purge_step=self._known or None)
         self._known = epoch + 1
@@ -567,7 +567,7 @@ class TensorBoard(Callback):
             part = "validation" if name.startswith("val_") else "train"
             self._writer.add_scalar(f"{name.removeprefix('val_')}/{part}", value, epoch)
         if "lr" in self.optimizer.param_groups[0]:
-            self._writer.add_scalar("learning rate", self.optimizer.param_groups[0]["lr"], epoch)
+            self._writer.add_scalar("learning rate", self.optimizer.get_last_lr()[0], epoch)
 
     def on_train_end(self, logs: Logs) -> None:
         """Close the writer."""

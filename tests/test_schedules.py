@@ -112,6 +112,97 @@ def test_fit_is_the_hand_written_loop(name: str, interval: str) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+CALLED = {
+    "LambdaLR": lambda opt=None, **k: S.LambdaLR(opt, lambda t: 1 / (1 + t), **k),
+    "MultiplicativeLR": lambda opt=None, **k: S.MultiplicativeLR(opt, lambda t: 1 - 0.05 * t, **k),
+    "LambdaLR in a sequence": lambda opt=None, **k: S.SequentialLR(
+        opt, [S.WarmupLR(total_iters=2), S.LambdaLR(lr_lambda=lambda t: [1, 0.5, 0.25][t]), S.StepLR(step_size=2)], [2, 5], **k
+    ),
+    "MultiplicativeLR in a sequence": lambda opt=None, **k: S.SequentialLR(
+        opt, [S.MultiplicativeLR(lr_lambda=lambda t: {1: 0.5, 2: 0.7}[t]), S.ExponentialLR(gamma=0.9)], [3], **k
+    ),
+    "both in a chain": lambda opt=None, **k: S.ChainedScheduler(
+        [S.LambdaLR(lr_lambda=lambda t: 1 / (1 + t)), S.MultiplicativeLR(lr_lambda=lambda t: 0.9), S.ConstantLR(total_iters=3)], opt, **k
+    ),
+    "a chain in a sequence": lambda opt=None, **k: S.SequentialLR(
+        opt,
+        [S.ChainedScheduler([S.LambdaLR(lr_lambda=lambda t: 0.9**t), S.WarmupLR(total_iters=3)]), S.LambdaLR(lr_lambda=math.exp)],
+        [4],
+        **k,
+    ),
+}
+"""Those that call Python, alone and as parts."""
+ALL = {**MAKERS, **CALLED}
+
+
+@pytest.mark.parametrize("interval", ["epoch", "step"])
+@pytest.mark.parametrize("name", ALL)
+def test_a_written_rate_is_applied_once(name: str, interval: str) -> None:
+    """In fit as in the hand-written loop, to the bit: it is the rate of the next step, and what the schedule goes on from."""
+    if name in CALLED and interval == "step":
+        return
+    more = {} if name in CALLED else {"interval": interval}
+    seen: list[list[float]] = [[], []]
+
+    def write(opt: pynn.Optimizer, epoch: int) -> None:
+        if epoch in (0, 3):
+            opt.param_groups[0]["lr"] = 0.03 / (1 + epoch)
+
+    models = [net(), net()]
+    opts = [pynn.optim.SGD(model.parameters(), lr=0.05, momentum=0.9) for model in models]
+    schedules = [ALL[name](opt, **more) for opt in opts]
+
+    def callback(epoch: int, logs: dict[str, float]) -> None:
+        write(opts[0], epoch)
+        seen[0].append(opts[0].param_groups[0]["lr"])
+
+    models[0].fit(X, y, loss="mse", optimizer=opts[0], epochs=6, batch_size=8, shuffle=False, callbacks=[callback])
+    for epoch in range(6):
+        by_hand(opts[1], models[1], schedules[1], 1, 8, per_step=interval == "step")
+        write(opts[1], epoch)
+        seen[1].append(opts[1].param_groups[0]["lr"])
+    assert seen[0] == seen[1]
+    assert seen[0][0] == 0.03
+    assert models[0].predict(X).tobytes() == models[1].predict(X).tobytes()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_rate_cut_in_half_halves_the_rates_that_follow(name: str) -> None:
+    """Or, where the schedule does not start from the optimizer's rate, it lasts until the schedule's next step; none is negative."""
+    whole, halved = optimizer(momentum=0.9), optimizer(momentum=0.9)
+    one, other = ALL[name](whole), ALL[name](halved)
+    for _ in range(2):
+        one.step(), other.step()
+    halved.param_groups[0]["lr"] /= 2
+    for _ in range(6):
+        one.step(), other.step()
+        rate = whole.param_groups[0]["lr"]
+        assert 0 <= halved.param_groups[0]["lr"] <= rate
+        if not any(word in name for word in ("Cy", "Cosine")):  # which have rates of their own
+            assert halved.param_groups[0]["lr"] == pytest.approx(rate / 2)
+
+
+def test_train_on_batch_uses_a_written_rate_at_once() -> None:
+    models = [net(), net()]
+    for model in models:
+        opt = pynn.optim.SGD(model.parameters(), lr=0.5, schedule=S.StepLR(step_size=100))
+        if model is models[0]:
+            opt.param_groups[0]["lr"] = 0.05
+        else:
+            opt = pynn.optim.SGD(model.parameters(), lr=0.05)
+        model.train_on_batch(X, y, loss="mse", optimizer=opt)
+    assert models[0].predict(X).tobytes() == models[1].predict(X).tobytes()
+
+
+@pytest.mark.parametrize("interval", ["epoch", "step"])
+def test_the_rate_that_was_used_is_known(interval: str) -> None:
+    model, used = net(), []
+    opt = pynn.optim.SGD(model.parameters(), lr=1e-3, schedule=S.ExponentialLR(gamma=0.5, interval=interval))
+    model.fit(X, y, loss="mse", optimizer=opt, epochs=3, batch_size=10, callbacks=[lambda epoch, logs: used.extend(opt.get_last_lr())])
+    steps = range(1, 6, 2) if interval == "step" else range(3)
+    np.testing.assert_allclose(used, [1e-3 * 0.5**t for t in steps], rtol=1e-12)
+
+
 def test_functions_of_the_user_are_called_once_an_epoch() -> None:
     calls: list[int] = []
     model = net()
@@ -141,6 +232,99 @@ def test_a_rate_changed_by_hand_is_what_the_schedule_goes_on_from() -> None:
     opt.param_groups[0]["lr"] = 5.0
     schedule.step()
     assert schedule.get_last_lr() == [2.5]
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("at", [1, 2, 3, 6])
+def test_last_epoch_resumes(name: str, at: int) -> None:
+    straight, second = optimizer(momentum=0.9), optimizer(momentum=0.9)
+    want = rates(ALL[name](straight), 9)[at:]
+    second.param_groups[0]["initial_lr"] = 0.5
+    assert rates(ALL[name](second, last_epoch=at - 1), 9 - at) == want
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("at", [1, 4, 6])
+def test_a_schedule_resumes_from_its_own_state(name: str, at: int) -> None:
+    """Before the optimizer's state is loaded, or without that."""
+    straight, first, second = (optimizer(momentum=0.9) for _ in range(3))
+    want = rates(ALL[name](straight), 9)
+    one = ALL[name](first)
+    got = rates(one, at)
+    two = ALL[name](second)
+    two.load_state_dict(pickle.loads(pickle.dumps(one.state_dict())))
+    assert got + rates(two, 9 - at) == want
+
+
+def test_parts_that_were_resumed_go_on_in_a_chain() -> None:
+    straight, second = optimizer(), optimizer()
+    want = rates(S.ChainedScheduler([S.ConstantLR(total_iters=6), S.MultiplicativeLR(lr_lambda=lambda t: 0.9)], straight), 9)[4:]
+    second.param_groups[0]["initial_lr"] = 0.5
+    parts = [S.ConstantLR(second, total_iters=6, last_epoch=3), S.MultiplicativeLR(second, lambda t: 0.9, last_epoch=3)]
+    assert rates(S.ChainedScheduler(parts), 5) == want
+    with pytest.raises(ValueError, match="different times: 0, 4"):
+        S.ChainedScheduler([S.StepLR(second, 3, last_epoch=3), S.StepLR(second, 2)])
+
+
+def test_the_state_of_another_schedule_is_refused() -> None:
+    schedule = S.StepLR(optimizer(), 3)
+    with pytest.raises(ValueError, match="another schedule's, with 'T_max'"):
+        schedule.load_state_dict(S.CosineAnnealingLR(optimizer(), 3).state_dict())
+    with pytest.raises(ValueError, match="step_size > 0"):
+        schedule.load_state_dict({"settings": {"step_size": 0}})
+    with pytest.raises(ValueError, match="last_epoch must be an integer"):
+        schedule.load_state_dict({"last_epoch": 2.5})
+    assert schedule.settings == {"step_size": 3, "gamma": 0.1}
+
+
+def test_a_part_is_called_only_while_it_is_its_turn() -> None:
+    calls: list[int] = []
+    parts = [S.WarmupLR(total_iters=2), S.LambdaLR(lr_lambda=lambda t: calls.append(t) or 1.0), S.ConstantLR()]
+    rates(S.SequentialLR(optimizer(), parts, [2, 4]), 8)
+    assert set(calls) == {0, 1}
+
+
+@pytest.mark.parametrize("strategy", ["cos", "linear"])
+@pytest.mark.parametrize("three_phase", [False, True])
+def test_one_cycle_keeps_its_last_rate_beyond_its_end(strategy: str, three_phase: bool) -> None:
+    model, seen = net(), []
+    schedule = S.OneCycleLR(max_lr=0.1, total_steps=8, anneal_strategy=strategy, three_phase=three_phase, interval="epoch")
+    opt = pynn.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, schedule=schedule)
+    model.fit(X, y, loss="mse", optimizer=opt, epochs=14, callbacks=[lambda epoch, logs: seen.extend(opt.get_last_lr())])
+    np.testing.assert_allclose(seen[7:], 0.1 / 25 / 1e4, rtol=1e-9)
+    assert max(seen[:7]) > 0.05
+    assert opt.param_groups[0]["momentum"] == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
+def test_plateau_of_any_sign(sign: float, mode: str, threshold_mode: str) -> None:
+    """A score that does not move is a plateau; what is better by less than the threshold's share of its size is no progress."""
+    better = 1 if mode == "max" else -1
+    schedule = S.ReduceLROnPlateau(optimizer(1.0), mode, 0.1, 2, 0.1, threshold_mode)
+    for score in (sign, sign + better * 0.05, sign - better * 0.05, sign):
+        schedule.step(score)
+    assert schedule.best == sign
+    assert schedule.get_last_lr() == [0.1]
+    schedule.step(sign + better * 0.2)
+    assert schedule.best == sign + better * 0.2
+
+
+@pytest.mark.parametrize("monitored", [-1.0, 1.0, -1e6, 0.0])
+def test_a_flat_number_cuts_the_rate_once_under_any_schedule(monitored: float) -> None:
+    class Flat(pynn.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            logs["flat"] = monitored
+
+    for schedule in (None, S.StepLR(step_size=1000), S.LambdaLR(lr_lambda=lambda t: 1.0), S.OneCycleLR(max_lr=1.0, total_steps=9)):
+        opt = pynn.optim.SGD(lr=0.01, momentum=0.5, schedule=schedule)
+        plateau = pynn.callbacks.ReduceLROnPlateau("flat", factor=0.5, patience=2, mode="min")
+        before = []
+        flat = Flat()
+        remember = pynn.callbacks.LambdaCallback(lambda epoch, logs: before.append(opt.param_groups[0]["lr"]))  # noqa: B023
+        net().fit(X, y, loss="mse", optimizer=opt, epochs=3, batch_size=20, callbacks=[flat, remember, plateau], seed=0)
+        assert opt.param_groups[0]["lr"] == pytest.approx(0.5 * before[-1])
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -196,6 +380,78 @@ ERRORS: dict[str, tuple[Any, type[Exception], str]] = {
     "schedule": (lambda: pynn.optim.SGD(schedule=3), TypeError, "schedule: expected one of pynn.optim.lr_scheduler"),
     "two optimizers": (lambda: [optimizer(schedule=s) for s in [S.StepLR(step_size=1)] * 2], ValueError, "another optimizer"),
 }  # fmt: skip
+
+
+NAN, INF = math.nan, math.inf
+NONSENSE: dict[str, tuple[Any, list[dict[str, Any]]]] = {
+    "ConstantLR": (S.ConstantLR, [{"factor": NAN}, {"factor": -0.1}, {"total_iters": NAN}, {"total_iters": -1}]),
+    "StepLR": (S.StepLR, [{"step_size": 1, "gamma": g} for g in (NAN, INF, -0.5)] + [{"step_size": s} for s in (NAN, 0, -1)]),
+    "ExponentialLR": (S.ExponentialLR, [{"gamma": g} for g in (NAN, INF, -0.5)]),
+    "LinearLR": (S.LinearLR, [{"start_factor": NAN}, {"start_factor": 0}, {"end_factor": -1}, {"end_factor": NAN}, {"total_iters": NAN}]),
+    "PolynomialLR": (S.PolynomialLR, [{"power": p} for p in (NAN, INF, -1.0)] + [{"total_iters": 0}, {"total_iters": NAN}]),
+    "WarmupLR": (S.WarmupLR, [{"total_iters": t} for t in (NAN, 0, -3)]),
+    "CosineAnnealingLR": (
+        S.CosineAnnealingLR, [{"T_max": t} for t in (NAN, 0, -3)] + [{"T_max": 3, "eta_min": e} for e in (NAN, -1.0, INF)]
+    ),
+    "CosineAnnealingWarmRestarts": (
+        S.CosineAnnealingWarmRestarts,
+        [{"T_0": t} for t in (NAN, 0, -3, 2.5, INF)] + [{"T_0": 3, "T_mult": m} for m in (NAN, 0, 1.5)] + [{"T_0": 3, "eta_min": -1}],
+    ),
+    "MultiStepLR": (
+        S.MultiStepLR, [{"milestones": m} for m in ([NAN], [-1], [INF])] + [{"milestones": [1], "gamma": g} for g in (NAN, -1.0)]
+    ),
+    "CyclicLR": (
+        lambda opt, **k: S.CyclicLR(opt, **{"base_lr": 0.1, "max_lr": 1.0, **k}),
+        [{"base_lr": b} for b in (NAN, -0.1, 2.0, [NAN])] + [{"max_lr": m} for m in (NAN, INF)]
+        + [{"step_size_up": u} for u in (NAN, INF, 0)]
+        + [{"step_size_down": -1}, {"gamma": NAN}, {"gamma": -1.0}, {"base_momentum": NAN}, {"max_momentum": -0.5}],
+    ),
+    "OneCycleLR": (
+        lambda opt, **k: S.OneCycleLR(opt, **{"max_lr": 1.0, "total_steps": 20, **k}),
+        [{"total_steps": t} for t in (2.5, 0, -1, NAN, True)] + [{"total_steps": None, "epochs": 2.5, "steps_per_epoch": 2}]
+        + [{"pct_start": p} for p in (0, 1, NAN, -0.1, 1.5)] + [{"max_lr": m} for m in (NAN, -1.0, INF, [-1.0])]
+        + [{"div_factor": d} for d in (0, -1.0, NAN)] + [{"final_div_factor": d} for d in (0, -1.0, NAN)]
+        + [{"base_momentum": NAN}, {"max_momentum": -1.0}, {"total_steps": 1, "pct_start": 1.0}, {"total_steps": 10, "pct_start": 0.1}]
+        + [{"total_steps": t, "pct_start": p, "three_phase": True} for t, p in ((10, 0.1), (2, 0.5), (10, 0.55), (10, 0.6), (3, 0.3))],
+    ),
+    "ReduceLROnPlateau": (
+        S.ReduceLROnPlateau,
+        [{"factor": f} for f in (NAN, -0.5, 1.0)] + [{"patience": p} for p in (NAN, -1, 2.5)] + [{"cooldown": -1}, {"threshold": NAN}]
+        + [{"threshold": -0.1}, {"min_lr": NAN}, {"min_lr": -1.0}, {"min_lr": [NAN]}, {"eps": NAN}, {"eps": -1.0}],
+    ),
+    "SequentialLR": (
+        lambda opt, **k: S.SequentialLR(opt, [S.StepLR(step_size=1), S.StepLR(step_size=1)], **k),
+        [{"milestones": [m]} for m in (NAN, 2.5, -1, True)],
+    ),
+    "LambdaLR": (S.LambdaLR, [{"lr_lambda": lambda t, v=v: v} for v in (NAN, INF, -1.0, None, "x")]),
+    "MultiplicativeLR": (
+        lambda opt, **k: S.MultiplicativeLR(opt, **k).step(), [{"lr_lambda": lambda t, v=v: v} for v in (NAN, INF, -1.0, None)]
+    ),
+    "last_epoch": (lambda opt, **k: S.StepLR(opt, 3, **k), [{"last_epoch": n} for n in (-2, 1.5, NAN, True)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "given"), [(name, given) for name, (_, cases) in NONSENSE.items() for given in cases], ids=str)
+def test_settings_that_make_no_sense_are_refused_when_made(name: str, given: dict[str, Any]) -> None:
+    opt = optimizer(momentum=0.9)
+    with pytest.raises((ValueError, TypeError), match="|".join(given)):
+        NONSENSE[name][0](opt, **given)
+    assert opt.param_groups[0]["lr"] == 0.5
+
+
+def test_momentum_that_is_a_beta_stays_below_one() -> None:
+    with pytest.raises(ValueError, match=r"max_momentum must be finite and at least 0 and below 1, got 1\.0"):
+        S.OneCycleLR(pynn.optim.Adam([pynn.Parameter(np.zeros(3))]), 1.0, 9, max_momentum=1.0)
+
+
+def test_a_function_cannot_be_part_of_a_schedule_by_steps() -> None:
+    with pytest.raises(ValueError, match="LambdaLR calls Python once an epoch"):
+        S.ChainedScheduler([S.LambdaLR(lr_lambda=math.exp)], optimizer(), interval="step")
+
+
+def test_a_solver_without_a_rate_has_no_schedule() -> None:
+    with pytest.raises(ValueError, match="LevenbergMarquardt has no learning rate"):
+        S.StepLR(pynn.optim.LevenbergMarquardt([pynn.Parameter(np.zeros(3))]), 3)
 
 
 @pytest.mark.parametrize("case", ERRORS)

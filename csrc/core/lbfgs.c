@@ -15,7 +15,7 @@ typedef struct {
     const pn_lbfgs *o;
     pn_closure *closure;
     void *context;
-    past *past;
+    past *past;                     /* a copy: the closure may write to the memory */
     double *ro, *al;                /* (history) */
     double *d, *previous, *g, *x;   /* direction, gradient before, gradient, where the line search starts */
     double *spare[3];               /* gradients of the line search */
@@ -247,7 +247,9 @@ static int sound(const past *p, size_t history) { return p->kept >= 0 && p->kept
 
 pn_status pn_lbfgs_step(const pn_lbfgs *o, pn_closure *closure, void *context, double *loss, pn_error *error)
 {
-    search f = { .o = o, .closure = closure, .context = context, .past = (past *)o->memory };
+    past now;
+    search f = { .o = o, .closure = closure, .context = context, .past = &now };
+    memcpy(&now, o->memory, sizeof now);
     if (!sound(f.past, o->history)) {
         snprintf(error->text, sizeof error->text, "memory: %g steps from %g on, expected at most %zu", f.past->kept, f.past->first, o->history);
         return PN_BAD_VALUE;
@@ -260,8 +262,9 @@ pn_status pn_lbfgs_step(const pn_lbfgs *o, pn_closure *closure, void *context, d
     f.y = at, f.s = at + o->history * n;
     int more = evaluate(&f, &f.loss, f.g) ? 1 : -1;
     *loss = f.loss;
-    if (more > 0 && largest(n, f.g) <= o->tolerance_grad) return PN_OK;
+    if (more > 0 && largest(n, f.g) <= o->tolerance_grad) more = 0;
     for (size_t round = 1; more > 0 && round <= o->max_iter; round++) more = iterate(&f, round);
+    memcpy(o->memory, &now, sizeof now);
     if (more >= 0) return PN_OK;
     error->text[0] = 0;
     return PN_STOPPED;

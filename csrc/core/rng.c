@@ -1,4 +1,5 @@
 /* rng.c - random numbers that depend on seed, stream and index only: Philox4x32-10 (Salmon et al., 2011). */
+#include <math.h>
 #include "kernels.h"
 
 typedef struct { uint32_t w[4]; } block;
@@ -16,17 +17,22 @@ static block philox(uint64_t seed, uint64_t stream, uint64_t index)
     return c;
 }
 
-/* In [low, high): 24 random bits for float, 53 for double, so that the upper end is never reached by rounding up. */
+/* In [low, high), from 24 random bits for float and 53 for double. low + u (high - low) can round up to high: such values become the
+ * largest one below. */
 void pn_random_uniform(uint64_t seed, uint64_t stream, double low, double high, pn_dtype t, size_t n, void *out)
 {
+    const float most_f = nextafterf((float)high, (float)low);
+    const double most = nextafter(high, low);
     for (size_t i = 0; i < n; i++) {
         block b = philox(seed, stream, i);
         if (t == PN_F32) {
             float u = (float)(b.w[0] >> 8) * 0x1p-24f;
-            ((float *)out)[i] = (float)low + u * ((float)high - (float)low);
+            float x = (float)low + u * ((float)high - (float)low);
+            ((float *)out)[i] = x < (float)high ? x : most_f;
         } else {
             double u = (double)((((uint64_t)b.w[0] << 32) | b.w[1]) >> 11) * 0x1p-53;
-            ((double *)out)[i] = low + u * (high - low);
+            double x = low + u * (high - low);
+            ((double *)out)[i] = x < high ? x : most;
         }
     }
 }

@@ -7,6 +7,7 @@
 #define SCHEDULE(f) static double schedule_##f(const double *v, double t, double lr, double *m)
 
 SCHEDULE(factor)      { (void)t; (void)m; return lr * v[0]; }
+SCHEDULE(held)        { (void)t; (void)m; (void)lr; return v[0]; }
 SCHEDULE(constant)    { (void)m; return t < v[1] ? lr * v[0] : lr; }
 SCHEDULE(step)        { (void)m; return lr * pow(v[1], floor(t / v[0])); }
 SCHEDULE(exponential) { (void)m; return lr * pow(v[0], t); }
@@ -37,7 +38,7 @@ SCHEDULE(one_cycle)
     const int linear = (int)v[7] & 1, three = (int)v[7] & 2;
     const double down = three ? 2 * v[2] * total - 2 : total - 1;
     (void)lr;
-    t = fmin(t, total);
+    t = fmin(t, total - 1);                             /* beyond the end the last rate stays */
     if (t <= up && up > 0) {
         *m = anneal(high, low, t / up, linear);
         return anneal(first, peak, t / up, linear);
@@ -68,24 +69,26 @@ SCHEDULE(cyclic)
 #ifndef PN_SCHEDULES
 #define PN_SCHEDULES(ROW) \
     ROW(factor, "", "factor", "", "lr * factor", "A factor; parts of other schedules are made of it.") \
+    ROW(held, "", "rate", "", "rate", "A rate that was written by hand, until the next time.") \
     ROW(constant, "ConstantLR", "factor=0.3333333333333333, total_iters=5", "0 <= factor <= 1 and total_iters >= 0", \
         "lr * (factor if t < total_iters else 1)", "The rate times a factor, for the first total_iters.") \
-    ROW(step, "StepLR", "step_size, gamma=0.1", "step_size > 0", \
+    ROW(step, "StepLR", "step_size, gamma=0.1", "step_size > 0 and 0 <= gamma < inf", \
         "lr * gamma**(t // step_size)", "The rate times gamma every step_size.") \
-    ROW(exponential, "ExponentialLR", "gamma", "", \
+    ROW(exponential, "ExponentialLR", "gamma", "0 <= gamma < inf", \
         "lr * gamma**t", "The rate times gamma each time.") \
     ROW(linear, "LinearLR", "start_factor=0.3333333333333333, end_factor=1.0, total_iters=5", \
         "0 < start_factor <= 1 and 0 <= end_factor <= 1 and total_iters > 0", \
         "lr * (start_factor + (end_factor - start_factor) * minimum(t, total_iters) / total_iters)", \
         "A factor that goes in a straight line from start_factor to end_factor.") \
-    ROW(polynomial, "PolynomialLR", "total_iters=5, power=1.0", "total_iters > 0", \
+    ROW(polynomial, "PolynomialLR", "total_iters=5, power=1.0", "total_iters > 0 and 0 <= power < inf", \
         "lr * (1 - minimum(t, total_iters) / total_iters)**power", "The rate goes to zero along a power.") \
     ROW(warmup, "WarmupLR", "total_iters", "total_iters > 0", \
         "lr * minimum(1, (t + 1) / total_iters)", "The first total_iters climb to the rate in even steps, the first of which isn't zero.") \
-    ROW(cosine, "CosineAnnealingLR", "T_max, eta_min=0.0", "T_max > 0", \
+    ROW(cosine, "CosineAnnealingLR", "T_max, eta_min=0.0", "T_max > 0 and 0 <= eta_min < inf", \
         "eta_min + (lr - eta_min) * (1 + cos(pi * t / T_max)) / 2", \
         "Half a cosine from the rate to eta_min in T_max (Loshchilov and Hutter, 2016), and back.") \
-    ROW(cosine_restarts, "CosineAnnealingWarmRestarts", "T_0, T_mult=1, eta_min=0.0", "T_0 > 0 and T_mult >= 1", "", \
+    ROW(cosine_restarts, "CosineAnnealingWarmRestarts", "T_0, T_mult=1, eta_min=0.0", \
+        "T_0 >= 1 and T_0 % 1 == 0 and T_mult >= 1 and T_mult % 1 == 0 and 0 <= eta_min < inf", "", \
         "Half a cosine from the rate to eta_min, again and again, each T_mult times as long as the one before (Loshchilov and Hutter, 2016).") \
     ROW(one_cycle, "", "", "", "", "OneCycleLR: up to a peak, down again, and far below.") \
     ROW(cyclic, "", "", "", "", "CyclicLR: a triangle wave between two rates.")

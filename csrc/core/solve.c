@@ -38,12 +38,15 @@ static int closure(void *context, double *loss)
     return a->status != PN_OK;
 }
 
+/* A setting as a count: the caller may write anything there between steps. */
+static size_t count(double x) { return x >= 1 ? (size_t)fmin(x, 0x1p53) : 0; }
+
 static pn_status solve_lbfgs(asking *a)
 {
     const pn_solver *o = a->o->solver;
     const double *s = o->settings;
-    const pn_lbfgs lbfgs = { .n_segments = o->n_segments, .n = o->n, .segments = o->segments, .lr = s[0], .max_iter = (size_t)s[1],
-                             .max_eval = (size_t)s[2], .tolerance_grad = s[3], .tolerance_change = s[4], .history = (size_t)s[5],
+    const pn_lbfgs lbfgs = { .n_segments = o->n_segments, .n = o->n, .segments = o->segments, .lr = s[0], .max_iter = count(s[1]),
+                             .max_eval = count(s[2]), .tolerance_grad = s[3], .tolerance_change = s[4], .history = a->s->history,
                              .strong_wolfe = s[6] != 0, .memory = o->memory };
     double first;
     pn_error its;
@@ -140,7 +143,7 @@ static int make_room(const pn_graph *g, const pn_solver *o, pn_solving *s)
 
 pn_status pn_solving_new(const pn_graph *g, const pn_data *data, const pn_fit_options *o, pn_solving *s, pn_error *error)
 {
-    *s = (pn_solving){ 0 };
+    *s = (pn_solving){ .history = o->solver && o->solver->kind == PN_SOLVE_LBFGS ? count(o->solver->settings[5]) : 0 };
     if (!o->solver || o->solver->kind != PN_SOLVE_LM) return PN_OK;
     pn_status status = check_lm(g, data, o, error);
     const int widens = g->dtype == PN_F32 && !g->foreign;

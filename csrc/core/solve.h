@@ -18,8 +18,8 @@ void pn_lm_free(pn_lm *lm);
 pn_status pn_lm_step(pn_lm *lm, const pn_solver *o, const pn_residuals *f, double loss, pn_error *error);
 
 /* solve.c. What Levenberg-Marquardt works with: a plan of one row, in double precision where the net is its own, and room: for its inputs,
- * for where gradients are by segment, and for inputs widened. */
-typedef struct { pn_plan *one; pn_lm *lm; pn_wide wide; const void **row, **gradient; double **sample; } pn_solving;
+ * for where gradients are by segment, and for inputs widened. history: of L-BFGS, how many steps its memory holds. */
+typedef struct { pn_plan *one; pn_lm *lm; pn_wide wide; const void **row, **gradient; double **sample; size_t history; } pn_solving;
 pn_status pn_solving_new(const pn_graph *g, const pn_data *data, const pn_fit_options *o, pn_solving *s, pn_error *error);
 void pn_solving_free(pn_solving *s);
 /* A step from where wanted has just been computed by pn_plan_train(plan, x, tick, wanted). asked: as pn_poll has it. */

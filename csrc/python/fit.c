@@ -187,8 +187,8 @@ static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     g->sealed = 1;
     const size_t n = PyTuple_GET_SIZE(criteria) ? parse_criteria(g, criteria, self->criteria, &self->keep) : 0;
     if ((!n && PyTuple_GET_SIZE(criteria)) || !parse_groups(list, &self->groups)) goto fail;
-    if (solver != Py_None && !parse_solver(solver, &self->groups, &self->solver, &self->segments)) goto fail;
     if (x != Py_None && !(take_samples(g, x, &self->taken) && (!n || take_targets(g, self->criteria, n, y, weight, &self->taken)))) goto fail;
+    if (solver != Py_None && !parse_solver(solver, &self->groups, &self->solver, &self->segments)) goto fail;    /* no Python runs after the check */
     self->options = (pn_fit_options){ .criteria = self->criteria, .n_criteria = n, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .finite = finite, .health = health, .groups = self->groups.groups, .n_groups = self->groups.n, .solver = solver != Py_None ? &self->solver : NULL, .poll = poll_signals };
     pn_status status = pn_fit_new(g->graph, x != Py_None ? &self->taken.data : NULL, &self->options, &self->fit, &error);
     if (!status) return (PyObject *)self;
