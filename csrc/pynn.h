@@ -311,8 +311,10 @@ typedef struct {
     int (*poll)(void *context);     /* called at least every 50 ms or after a longer step; anything but 0 stops */
     void *context;
 } pn_fit_options;
-/* Of one loss; loss: sum over the values seen, divisor: what a mean divides it by, rows: those whose class counts. */
-typedef struct { double loss, divisor; size_t values, correct, rows; } pn_score;
+/* Of one loss. loss: sum over the values seen; divisor: what a mean divides it by; rows: those whose class counts; correct: right classes,
+ * or right elements where the loss has one yes or no an element. For the latter, strays counts the rows of targets that are not one-hot,
+ * and hits, where there are none, the rows whose largest output is at the 1. */
+typedef struct { double loss, divisor; size_t values, correct, rows, hits, strays; } pn_score;
 
 /* ---- fit: the whole loop ------------------------------------------------------------------------------------------ */
 typedef struct pn_fit pn_fit;

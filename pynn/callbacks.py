@@ -108,7 +108,9 @@ class LambdaCallback(Callback):
 
 
 def listed(given: Any) -> list[Callback]:
-    """Return callbacks, plain functions made into one, or raise."""
+    """Return callbacks, plain functions made into one, or raise; None is none."""
+    if given is None:
+        return []
     if isinstance(given, Callback) or callable(given) or not isinstance(given, Iterable):
         raise TypeError(f"callbacks: expected a list, got {given!r}")
     found = []

@@ -1,7 +1,18 @@
-"""Scores of predictions: what ``fit(..., metrics=[...])`` reports, and functions on arrays.
+"""Metrics: what ``fit(..., metrics=[...])`` reports, and functions on arrays.
 
-Every function takes ``(y_true, y_pred)`` first. Where classes are compared, ``y_pred`` may be labels (integers or bool, one a sample),
-scores of shape (samples, classes), of which the largest counts, or probabilities of a single output, which count as 1 over 1/2.
+Every function takes ``(y_true, y_pred)`` first.
+
+**Targets of classes** are labels, one a sample: integers, bools, floats that hold whole numbers, or text. A 2-D array of 0 and 1 in two or
+more columns is one of two things. If every row holds exactly one 1, the rows are one-hot and stand for classes, whatever the loss was. If
+any row of the whole array holds none or several, the array is multi-label: a yes or no in each column. ``multilabel=True`` and
+``multilabel=False`` force the reading. `fit`, `evaluate` and the functions here apply the same rule; a model that was trained on
+multi-label targets also reads the targets of its validation and of `evaluate` that way.
+
+**Predictions of classes** are labels; or scores of shape (samples, classes), of which the largest counts; or, for two classes, one
+probability a sample of the second, which counts as a yes above 1/2. Multi-label predictions are probabilities too, one a label. Where a
+number is compared with 1/2 it must lie in [0, 1]: scores such as logits raise an error.
+
+A prediction that holds NaN, or whose largest score is infinite and not unique, is of no class and never counts as right.
 """
 
 from __future__ import annotations
@@ -10,16 +21,18 @@ import functools
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._layer import real_array
+from ._layer import plain_array, real_array
 from ._tables import unknown_name
 
 __all__ = [
     "accuracy",
+    "binary_accuracy",
+    "categorical_accuracy",
     "confusion_matrix",
     "ece",
     "f1",
@@ -35,28 +48,46 @@ __all__ = [
 ]
 
 _Floats: TypeAlias = NDArray[np.float64]
+_Bools: TypeAlias = NDArray[np.bool_]
+_Labels: TypeAlias = NDArray[Any]
 _Metric: TypeAlias = Callable[..., float]
 _AVERAGES = ("auto", "binary", "macro", "micro", "weighted")
+_SIGNS = ([0, 1], [-1, 1])
+"""Labels of two classes, of which the second is the positive one."""
 
 
-# ---- what is given ----------------------------------------------------------------------------------------------------
+# ---- arrays -----------------------------------------------------------------------------------------------------------
 def _column(a: NDArray[Any]) -> NDArray[Any]:
     """Return (samples, 1) as (samples,)."""
     return a[:, 0] if a.ndim == 2 and a.shape[1] == 1 else a
 
 
-def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-    t, p = _column(real_array(y_true, "y_true")), _column(real_array(y_pred, "y_pred"))
+def _is_text(a: NDArray[Any]) -> bool:
+    return a.dtype.kind == "U"
+
+
+def _given(x: ArrayLike, name: str, text: bool) -> NDArray[Any]:
+    """Return real numbers, or where that is allowed text."""
+    a = plain_array(x, name) if text else real_array(x, name)
+    if text and a.dtype.kind in "OT" and all(isinstance(value, str) for value in a.flat):
+        a = a.astype(str)
+    return _column(a if _is_text(a) else real_array(x, name))
+
+
+def _pair(y_true: ArrayLike, y_pred: ArrayLike, text: bool = False) -> tuple[NDArray[Any], NDArray[Any]]:
+    return _of_one_length(_given(y_true, "y_true", text), _given(y_pred, "y_pred", text))
+
+
+def _of_one_length(t: NDArray[Any], p: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     if t.ndim < 1 or p.ndim < 1 or len(t) != len(p) or not len(t):
-        got = f"y_true of shape {t.shape} and y_pred of shape {p.shape}"
-        raise ValueError(f"{got} do not go together; expected as many samples, at least one")
+        raise ValueError(f"y_true of shape {t.shape} and y_pred of shape {p.shape}: expected the same number of samples, at least one")
     return t, p
 
 
 def _weights(sample_weight: ArrayLike | None, rows: int) -> _Floats:
     if sample_weight is None:
         return np.ones(rows)
-    w = real_array(sample_weight, "sample_weight").astype(np.float64)
+    w = _column(real_array(sample_weight, "sample_weight")).astype(np.float64)
     if w.shape != (rows,):
         raise ValueError(f"sample_weight: shape {w.shape} does not fit; expected {(rows,)}")
     if not (np.isfinite(w) & (w >= 0)).all() or not w.any():
@@ -64,81 +95,229 @@ def _weights(sample_weight: ArrayLike | None, rows: int) -> _Floats:
     return w
 
 
-def _labels(a: NDArray[Any], name: str) -> NDArray[np.int64]:
-    """Return classes, whole numbers of 0 or more; a row of scores is the class of the largest."""
-    if a.ndim == 2:
-        return np.asarray(a.argmax(1), np.int64)
-    if a.dtype.kind == "f":
-        if not (a == np.rint(a)).all():
-            raise ValueError(f"{name}: expected classes, got numbers that are not whole")
-        a = a.astype(np.int64)
-    found = a.astype(np.int64)
-    if (found < 0).any():
-        raise ValueError(f"{name}: class {found.min()} is negative")
-    return found
+def _mean(values: NDArray[Any], sample_weight: ArrayLike | None) -> float:
+    return float(np.average(values, weights=_weights(sample_weight, len(values))))
 
 
-def _predicted(p: NDArray[Any]) -> NDArray[np.int64]:
-    """Return classes of predictions; one number a sample is a probability, unless it is an integer."""
-    if p.ndim > 2:
-        raise ValueError(f"y_pred: expected shape (samples,) or (samples, classes), got {p.shape}")
-    return (p > 0.5).astype(np.int64) if p.ndim == 1 and p.dtype.kind == "f" else _labels(p, "y_pred")
+# ---- labels and one-hot rows ------------------------------------------------------------------------------------------
+def is_zero_one(a: NDArray[Any]) -> bool:
+    """Tell whether an array holds 0 and 1 alone."""
+    return bool(((a == 0) | (a == 1)).all())
 
 
-def _classes(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Return true and predicted classes, and how many classes there are."""
-    t, p = _pair(y_true, y_pred)
-    if t.ndim != 1:
-        raise ValueError(f"y_true: expected one class a sample, got shape {t.shape}")
-    true, predicted = _labels(t, "y_true"), _predicted(p)
-    return true, predicted, max(p.shape[1] if p.ndim == 2 else 2, int(true.max()) + 1, int(predicted.max()) + 1)
+def is_one_hot(a: NDArray[Any]) -> bool:
+    """Tell whether each row of a matrix is 1 in one column and 0 in the others."""
+    return is_zero_one(a) and bool((np.count_nonzero(a, axis=1) == 1).all())
 
 
-def _is_many(y_true: ArrayLike, y_pred: ArrayLike) -> bool:
-    """Tell whether every column is a yes or no of its own: 0 and 1 in as many columns as there are predictions."""
-    t, p = np.asarray(y_true), np.asarray(y_pred)
-    return t.ndim == 2 and t.shape[1] > 1 and t.shape == p.shape and bool(((t == 0) | (t == 1)).all())
+def _is_whole(a: NDArray[Any]) -> bool:
+    return a.dtype.kind != "f" or bool((np.isfinite(a) & (a == np.rint(a))).all())
 
 
-def _scores(y_true: ArrayLike, y_score: ArrayLike) -> tuple[NDArray[np.int64], _Floats]:
-    """Return true classes, and a row of scores for each: (samples, classes)."""
-    t, s = _pair(y_true, y_score)
-    if t.ndim != 1 or s.ndim > 2:
+def _as_labels(a: NDArray[Any], name: str) -> _Labels:
+    """Return labels as int64, or as the text that they are."""
+    if _is_text(a):
+        return a
+    if not _is_whole(a):
+        raise ValueError(f"{name}: expected classes, got numbers that are not whole, or not finite")
+    if a.size and (a.max() > np.iinfo(np.int64).max or a.min() < np.iinfo(np.int64).min):
+        raise ValueError(f"{name}: label {a.max()} is too large for a 64-bit integer")
+    return a.astype(np.int64)
+
+
+def _reads_many(t: NDArray[Any], p: NDArray[Any], multilabel: bool | None) -> bool:
+    """Tell whether targets are a yes or no for each column; see the module's text."""
+    if multilabel is not None and not isinstance(multilabel, (bool, np.bool_)):
+        raise TypeError(f"multilabel: expected True, False or None, got {multilabel!r}")
+    if t.ndim != 2:
+        return bool(multilabel)
+    if _is_text(t) or not is_zero_one(t):
+        expected = "expected one class a sample, one-hot rows, or 0 and 1 for each label"
+        raise ValueError(f"y_true: {expected}; got shape {t.shape} with other values")
+    if multilabel is None:
+        # Integers of 0 and 1 that are not one-hot are decisions for each label.
+        decided = p.ndim == 2 and p.dtype.kind in "iub" and is_zero_one(p) and not is_one_hot(p)
+        return decided or not is_one_hot(t)
+    if not multilabel and not is_one_hot(t):
+        row = int(np.flatnonzero(np.count_nonzero(t, axis=1) != 1)[0])
+        raise ValueError(f"y_true: multilabel=False needs exactly one 1 in each row, and row {row} has {np.count_nonzero(t[row])}")
+    return bool(multilabel)
+
+
+def _check_probabilities(p: NDArray[Any], how: str = "") -> None:
+    outside = (p < 0) | (p > 1)
+    if outside.any():
+        raise ValueError(f"y_pred: {p[outside].flat[0]} is not a probability in [0, 1]{how}")
+
+
+_HOW = "; make probabilities of logits first, as pynn.sigmoid(y_pred)"
+
+
+def _places(labels: _Labels, columns: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return the column of each label. Text and negative numbers are in sorted order if there are as many as columns."""
+    if not _is_text(labels) and labels.min() >= 0:
+        if labels.max() >= columns:
+            raise ValueError(f"y_true: class {labels.max()} is not in 0..{columns - 1}, the classes of y_pred of shape {shape}")
+        return labels
+    names, place = np.unique(labels, return_inverse=True)
+    if len(names) != columns:
+        got = f"y_true has {len(names)} different labels, and y_pred of shape {shape} has scores of {columns} classes"
+        raise ValueError(f"{got}; give class indices, the column of each sample's class")
+    return place.reshape(-1)
+
+
+def _largest(scores: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the column of the largest score of each row, the first of equals; -1 where there is none."""
+    if scores.shape[1] == 0:
+        raise ValueError("y_pred: expected at least one column")
+    place = scores.argmax(1)
+    if scores.dtype.kind == "f":
+        most = np.take_along_axis(scores, place[:, None], 1)
+        tied = np.isinf(most[:, 0]) & ((scores == most).sum(1) > 1)
+        place[np.isnan(most[:, 0]) | tied] = -1  # argmax stops at a NaN
+    return place
+
+
+class _Decided(NamedTuple):
+    """Labels of targets and predictions, their classes, and which predictions are of none."""
+
+    true: _Labels
+    predicted: _Labels
+    nothing: _Bools
+    columns: int  # the classes that scores have; 0 for labels
+
+
+def _of_labels(t: _Labels, p: NDArray[Any]) -> _Decided:
+    """Return predictions of one value a sample as labels: labels themselves, or probabilities of the second of two classes."""
+    none = np.zeros(len(t), bool)
+    if _is_text(t) != _is_text(p):
+        kinds = "text and y_pred numbers" if _is_text(t) else "numbers and y_pred text"
+        raise ValueError(f"y_true holds {kinds}; give both as labels of one kind")
+    if p.dtype.kind != "f":
+        return _Decided(t, _as_labels(p, "y_pred"), none, 0)
+    none = np.isnan(p)
+    known, seen, names = p[~none], np.where(none, t[0], p), np.unique(t)
+    if np.isin(names, [0, 1]).all() and ((known >= 0) & (known <= 1)).all():
+        return _Decided(t, (p > 0.5).astype(np.int64), none, 2)
+    if _is_whole(known) and (len(names) > 2 or np.isin(known, names).all()):
+        return _Decided(t, _as_labels(seen, "y_pred"), none, 0)
+    if np.isin(names, [0, 1]).all():
+        _check_probabilities(p, f"{_HOW}, and integers of labels, y_pred.astype(int)")
+    raise ValueError(
+        f"y_pred: floats of one value a sample must be labels that y_true has, {', '.join(map(str, names[:5]))}, "
+        "or for classes 0 and 1 probabilities in [0, 1]; scores of more classes have a column each"
+    )
+
+
+def _decide(t: NDArray[Any], p: NDArray[Any]) -> _Decided:
+    """Return targets and predictions as labels."""
+    true = t.argmax(1) if t.ndim == 2 else _as_labels(t, "y_true")
+    if p.ndim == 1:
+        return _of_labels(true, p)
+    if p.ndim != 2 or _is_text(p):
+        expected = "expected labels of shape (samples,), or scores of shape (samples, classes)"
+        raise ValueError(f"y_pred: {expected}, got {p.dtype} of shape {p.shape}")
+    if t.ndim == 2 and t.shape != p.shape:
+        raise ValueError(f"y_true of shape {t.shape} and y_pred of shape {p.shape} differ")
+    predicted = _largest(p)
+    return _Decided(_places(true, p.shape[1], p.shape), predicted, predicted < 0, p.shape[1])
+
+
+def _yes_or_no(t: NDArray[Any], p: NDArray[Any]) -> tuple[_Bools, _Bools, _Bools]:
+    """Return multi-label targets, predictions, and which of those are none, all of shape (samples, labels)."""
+    if t.shape != p.shape or t.ndim > 2 or _is_text(t) or not is_zero_one(t):
+        expected = f"multi-label targets are 0 and 1 in the shape of y_pred, {p.shape}"
+        raise ValueError(f"y_true: {expected}, got {t.dtype} of shape {t.shape}")
+    _check_probabilities(p, _HOW)
+    t, p = t.reshape(len(t), -1), p.reshape(len(p), -1)
+    return t == 1, p > 0.5, np.isnan(p) if p.dtype.kind == "f" else np.zeros(p.shape, bool)
+
+
+def _scores(y_true: ArrayLike, y_score: ArrayLike, name: str, *, raw: bool = False) -> tuple[NDArray[np.int64], _Floats]:
+    """Return true classes, and a row of scores for each: (samples, classes). One score a sample is a probability unless ``raw``."""
+    t, s = _of_one_length(_given(y_true, "y_true", True), _given(y_score, "y_pred", False))
+    if t.ndim == 2 and _reads_many(t, s, None):
+        row = np.flatnonzero(np.count_nonzero(t, axis=1) != 1)
+        raise ValueError(f"y_true: {name} takes one class a sample, and row {int(row[0]) if row.size else 0} is multi-label")
+    if t.ndim > 2 or s.ndim > 2 or (t.ndim == 2 and t.shape != s.shape):
         raise ValueError(f"expected one class a sample and one row of scores, got shapes {t.shape} and {s.shape}")
     rows = s.astype(np.float64)
     if s.ndim == 1:
+        if not raw:
+            _check_probabilities(rows, _HOW)
         rows = np.stack([1 - rows, rows], 1)
-    true = _labels(t, "y_true")
-    if true.max() >= rows.shape[1]:
-        raise ValueError(f"y_true: class {true.max()} is not in 0..{rows.shape[1] - 1}, as y_pred of shape {s.shape} has them")
-    return true, rows
+    true = t.argmax(1) if t.ndim == 2 else _as_labels(t, "y_true")
+    return _places(true, rows.shape[1], s.shape), rows
 
 
 # ---- classes ----------------------------------------------------------------------------------------------------------
-def accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the share of samples whose class is right; for columns of 0 and 1, of elements that are.
+def accuracy(
+    y_true: ArrayLike, y_pred: ArrayLike, *, multilabel: bool | None = None, sample_weight: ArrayLike | None = None
+) -> float:
+    """Return the share of samples whose class is right; of multi-label targets, the share of elements that are right.
 
     Parameters
     ----------
-    y_true : array_like, shape (samples,) or (samples, labels)
-        Classes, or a yes or no for each label.
+    y_true : array_like, shape (samples,), (samples, classes) or (samples, labels)
+        Labels, one-hot rows, or 0 and 1 for each label.
     y_pred : array_like, shape (samples,), (samples, classes) or (samples, labels)
-        Labels, scores or probabilities.
+        Labels, scores of classes, or probabilities.
+    multilabel : bool, optional
+        Whether columns of 0 and 1 are labels that are counted one by one (True), or one-hot classes (False). None: one-hot where each row
+        of `y_true` has exactly one 1.
     sample_weight : array_like, shape (samples,), optional
-        How much each counts.
+        How much each sample counts.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a label is not among the classes, or a number to be compared with 1/2 is outside [0, 1].
+
+    Notes
+    -----
+    In ``fit`` the names ``"binary_accuracy"`` and ``"categorical_accuracy"`` force one or the other;
+    ``metrics={"accuracy": "binary_accuracy"}`` reports it in place of the loss's accuracy.
 
     Examples
     --------
     >>> import pynn.metrics
     >>> pynn.metrics.accuracy([0, 1, 2, 2], [0, 1, 2, 1])
     0.75
+    >>> pynn.metrics.accuracy([[1, 0, 0], [0, 1, 0]], [[0.4, 0.3, 0.2], [0.8, 0.1, 0.3]])
+    0.5
+    >>> pynn.metrics.accuracy([[1, 0, 0], [0, 1, 0]], [[0.4, 0.3, 0.2], [0.8, 0.1, 0.3]], multilabel=True)
+    0.5
     """
-    if _is_many(y_true, y_pred):
-        right = ((np.asarray(y_pred) > 0.5) == (np.asarray(y_true) > 0.5)).mean(1)
-    else:
-        true, predicted, _ = _classes(y_true, y_pred)
-        right = true == predicted
-    return float(np.average(right, weights=_weights(sample_weight, len(right))))
+    t, p = _pair(y_true, y_pred, text=True)
+    if _reads_many(t, p, multilabel):
+        yes, predicted, nothing = _yes_or_no(t, p)
+        return _mean(((yes == predicted) & ~nothing).mean(1), sample_weight)
+    found = _decide(t, p)
+    return _mean((found.true == found.predicted) & ~found.nothing, sample_weight)
+
+
+def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
+    """Return the share of elements that are right, each a yes or no of its own: ``accuracy(..., multilabel=True)``.
+
+    Examples
+    --------
+    >>> import pynn.metrics
+    >>> pynn.metrics.binary_accuracy([[1, 0], [0, 1]], [[0.9, 0.2], [0.1, 0.3]])
+    0.75
+    """
+    return accuracy(y_true, y_pred, multilabel=True, sample_weight=sample_weight)
+
+
+def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
+    """Return the share of samples whose class is right, of one-hot rows or labels: ``accuracy(..., multilabel=False)``.
+
+    Examples
+    --------
+    >>> import pynn.metrics
+    >>> pynn.metrics.categorical_accuracy([[1, 0], [0, 1]], [[0.9, 0.2], [0.1, 0.3]])
+    1.0
+    """
+    return accuracy(y_true, y_pred, multilabel=False, sample_weight=sample_weight)
 
 
 def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, k: int = 5, sample_weight: ArrayLike | None = None) -> float:
@@ -146,12 +325,13 @@ def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, k: int = 5, sample_w
 
     Parameters
     ----------
-    y_true : array_like, shape (samples,)
-        Classes.
-    y_pred : array_like, shape (samples, classes)
-        Scores.
+    y_true : array_like, shape (samples,) or (samples, classes)
+        Classes, or one-hot rows.
+    y_pred : array_like, shape (samples, classes) or (samples,)
+        Scores; one a sample is the probability of the second of two classes.
     k : int
-        At least 1. In ``fit`` the name ``"top_3_accuracy"`` sets it.
+        At least 1. In ``fit`` the name ``"top_3_accuracy"`` sets it. With as many classes or fewer, every sample is right whose scores
+        hold no NaN.
     sample_weight : array_like, shape (samples,), optional
         How much each counts.
 
@@ -163,15 +343,30 @@ def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, k: int = 5, sample_w
     """
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
         raise ValueError(f"k: expected an integer of 1 or more, got {k!r}")
-    true, scores = _scores(y_true, y_pred)
+    true, scores = _scores(y_true, y_pred, "top_k_accuracy")
     own = np.take_along_axis(scores, true[:, None], 1)
     ahead = (scores > own) | ((scores == own) & (np.arange(scores.shape[1]) < true[:, None]))
-    right = (ahead.sum(1) < k) & ~np.isnan(own[:, 0])
-    return float(np.average(right, weights=_weights(sample_weight, len(right))))
+    return _mean((ahead.sum(1) < k) & (_largest(scores) >= 0), sample_weight)
 
 
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> _Floats:
     """Return how many samples of class i (rows) were taken for class j (columns).
+
+    The classes are 0, 1, ... up to the largest; text and negative labels are those that occur, in sorted order.
+
+    Parameters
+    ----------
+    y_true : array_like, shape (samples,) or (samples, classes)
+        Labels, or one-hot rows.
+    y_pred : array_like, shape (samples,) or (samples, classes)
+        Labels, scores or probabilities.
+    sample_weight : array_like, shape (samples,), optional
+        How much each counts.
+
+    Raises
+    ------
+    ValueError
+        Also if targets are multi-label, or a prediction is of no class: NaN.
 
     Examples
     --------
@@ -180,18 +375,51 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: Arr
     array([[1., 0.],
            [1., 1.]])
     """
-    true, predicted, n = _classes(y_true, y_pred)
+    t, p = _pair(y_true, y_pred, text=True)
+    if _reads_many(t, p, None):
+        raise ValueError("y_true: confusion_matrix takes one class a sample, and these are multi-label")
+    found = _decide(t, p)
+    if found.nothing.any():
+        raise ValueError(f"y_pred: row {int(found.nothing.argmax())} is of no class: it holds NaN, or more than one infinite score")
+    names, (true, predicted) = _coded(found.true, found.predicted)
+    n = len(names)
+    if not _is_text(names) and names[0] >= 0:
+        true, predicted, n = names[true], names[predicted], max(found.columns, 2, int(names[-1]) + 1)
     return np.bincount(true * n + predicted, _weights(sample_weight, len(true)), n * n).reshape(n, n).astype(np.float64)
 
 
-def _counts(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None) -> tuple[_Floats, _Floats, _Floats]:
-    """Return for each class the weight of hits, of predictions and of true samples."""
-    if _is_many(y_true, y_pred):
-        true, predicted = np.asarray(y_true) > 0.5, np.asarray(y_pred) > 0.5
-        w = _weights(sample_weight, len(true))
-        return w @ (true & predicted), w @ predicted, w @ true
-    table = confusion_matrix(y_true, y_pred, sample_weight=sample_weight)
-    return table.diagonal(), table.sum(0), table.sum(1)
+def _coded(*labels: _Labels) -> tuple[_Labels, list[NDArray[np.int64]]]:
+    """Return the labels that occur, sorted, and each array as places among them."""
+    names = np.unique(np.concatenate([np.unique(a) for a in labels]))
+    return names, [np.searchsorted(names, a) for a in labels]
+
+
+class _Counts(NamedTuple):
+    """Weights of hits, predictions and true samples, one of each class that occurs; and the place of the positive class of two."""
+
+    hits: _Floats
+    predicted: _Floats
+    true: _Floats
+    positive: int | None
+    classes: int
+
+
+def _counts(y_true: ArrayLike, y_pred: ArrayLike, multilabel: bool | None, sample_weight: ArrayLike | None) -> _Counts:
+    t, p = _pair(y_true, y_pred, text=True)
+    w = _weights(sample_weight, len(t))
+    if _reads_many(t, p, multilabel):
+        yes, guess, _ = _yes_or_no(t, p)
+        return _Counts(w @ (yes & guess), w @ guess, w @ yes, None, yes.shape[1])
+    found = _decide(t, p)
+    some = ~found.nothing
+    names, (true, predicted) = _coded(found.true, np.where(some, found.predicted, found.true))
+    n = len(names)
+    hits = np.bincount(true, w * (some & (true == predicted)), n)
+    each = hits, np.bincount(predicted, w * some, n), np.bincount(true, w, n)
+    if found.columns > 2 or not any(np.isin(names, signs).all() for signs in _SIGNS):
+        return _Counts(*each, None, max(found.columns, n))
+    place = np.flatnonzero(names == 1)
+    return _Counts(*each, int(place[0]) if place.size else n, 2)
 
 
 def _ratio(a: _Floats, b: _Floats) -> _Floats:
@@ -199,47 +427,55 @@ def _ratio(a: _Floats, b: _Floats) -> _Floats:
 
 
 def _averaged(
-    of: Callable[[_Floats, _Floats, _Floats], _Floats], y_true: ArrayLike, y_pred: ArrayLike, average: str, sample_weight: ArrayLike | None
+    of: Callable[[_Floats, _Floats, _Floats], _Floats],
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    average: str,
+    multilabel: bool | None,
+    sample_weight: ArrayLike | None,
 ) -> float:
     if average not in _AVERAGES:
         raise ValueError(f"average: expected {', '.join(map(repr, _AVERAGES))}, got {average!r}")
-    hits, predicted, true = _counts(y_true, y_pred, sample_weight)
-    binary = len(hits) == 2 and not _is_many(y_true, y_pred)
-    if average == "binary" and not binary:
-        raise ValueError(f"average: 'binary' needs two classes, got {len(hits)}")
+    *counts, positive, classes = _counts(y_true, y_pred, multilabel, sample_weight)
+    if average == "binary" and positive is None:
+        raise ValueError(f"average: 'binary' needs two classes, 0 and 1 or -1 and 1, got {classes}")
     if average == "micro":
-        return float(of(*(a.sum(keepdims=True) for a in (hits, predicted, true)))[0])
-    each = of(hits, predicted, true)
-    if average == "binary" or (average == "auto" and binary):
-        return float(each[1])
-    seen = (predicted > 0) | (true > 0) if not _is_many(y_true, y_pred) else np.ones(len(each), bool)
+        return float(of(*(a.sum(keepdims=True) for a in counts))[0])
+    each = of(*counts)
+    if positive is not None and average in ("auto", "binary"):
+        return float([*each, 0.0][positive])
     if average == "weighted":
+        true = counts[2]
         return float(np.average(each, weights=true)) if true.any() else 0.0
-    return float(each[seen].mean())
+    return float(each.mean())
 
 
 _AVERAGED = """
 
     Parameters
     ----------
-    y_true : array_like, shape (samples,) or (samples, labels)
-        Classes, or a yes or no for each label.
+    y_true : array_like, shape (samples,), (samples, classes) or (samples, labels)
+        Labels, one-hot rows, or 0 and 1 for each label.
     y_pred : array_like, shape (samples,), (samples, classes) or (samples, labels)
-        Labels, scores or probabilities.
+        Labels, scores of classes, or probabilities.
     average : {{'auto', 'binary', 'macro', 'micro', 'weighted'}}
-        'binary': of class 1. 'macro': the mean over classes that occur in ``y_true`` or ``y_pred``; 'weighted' by their true samples;
-        'micro': of all counts together. 'auto': 'binary' with two classes, else 'macro'.
+        'binary': of class 1, where the classes are 0 and 1 or -1 and 1. 'macro': the mean over classes that occur in ``y_true`` or
+        ``y_pred``, or over labels; 'weighted' by their true samples; 'micro': of all counts together. 'auto': 'binary' with two such
+        classes, else 'macro'.
+    multilabel : bool, optional
+        Whether columns of 0 and 1 are labels of their own (True), or one-hot classes (False). None: one-hot where each row of `y_true`
+        has exactly one 1.
     sample_weight : array_like, shape (samples,), optional
         How much each counts.
 
     Raises
     ------
     ValueError
-        If shapes do not go together, or ``average`` is unknown or does not fit.
+        If shapes do not fit, or ``average`` is unknown or does not fit.
 
     Notes
     -----
-    Where the formula divides by 0 the score is 0.
+    Where the formula divides by 0 the score is 0. A prediction of NaN is of no class: its sample still counts as a true one.
 
     Examples
     --------
@@ -258,18 +494,39 @@ def _document(text: str, result: str) -> Callable[[_Metric], _Metric]:
 
 
 @_document("Return the share of samples predicted as a class that are of it.", "1.0")
-def precision(y_true: ArrayLike, y_pred: ArrayLike, *, average: str = "auto", sample_weight: ArrayLike | None = None) -> float:
-    return _averaged(lambda hits, predicted, _: _ratio(hits, predicted), y_true, y_pred, average, sample_weight)
+def precision(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    average: str = "auto",
+    multilabel: bool | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    return _averaged(lambda hits, predicted, _: _ratio(hits, predicted), y_true, y_pred, average, multilabel, sample_weight)
 
 
 @_document("Return the share of samples of a class that are predicted as it.", "0.6667")
-def recall(y_true: ArrayLike, y_pred: ArrayLike, *, average: str = "auto", sample_weight: ArrayLike | None = None) -> float:
-    return _averaged(lambda hits, _, true: _ratio(hits, true), y_true, y_pred, average, sample_weight)
+def recall(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    average: str = "auto",
+    multilabel: bool | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    return _averaged(lambda hits, _, true: _ratio(hits, true), y_true, y_pred, average, multilabel, sample_weight)
 
 
 @_document("Return the harmonic mean of precision and recall, ``2 hits / (predicted + true)``.", "0.8")
-def f1(y_true: ArrayLike, y_pred: ArrayLike, *, average: str = "auto", sample_weight: ArrayLike | None = None) -> float:
-    return _averaged(lambda hits, predicted, true: _ratio(2 * hits, predicted + true), y_true, y_pred, average, sample_weight)
+def f1(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    average: str = "auto",
+    multilabel: bool | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    return _averaged(lambda hits, predicted, true: _ratio(2 * hits, predicted + true), y_true, y_pred, average, multilabel, sample_weight)
 
 
 # ---- scores and probabilities -----------------------------------------------------------------------------------------
@@ -289,10 +546,10 @@ def roc_auc(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | 
     Parameters
     ----------
     y_true : array_like, shape (samples,) or (samples, labels)
-        Classes, or a yes or no for each label.
+        Classes, or 0 and 1 for each label; one-hot rows are such too.
     y_pred : array_like, shape (samples,), (samples, classes) or (samples, labels)
-        Scores. With more than two classes, or with labels, the mean over each against the rest; one that no sample, or every sample,
-        belongs to is left out.
+        Scores of any size. With more than two classes, or with labels, the mean over each against the rest; one that no sample, or every
+        sample, belongs to is left out.
     sample_weight : array_like, shape (samples,), optional
         How much each counts.
 
@@ -307,10 +564,11 @@ def roc_auc(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | 
     >>> pynn.metrics.roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     0.75
     """
-    if _is_many(y_true, y_pred):
-        true, scores = np.asarray(y_true) > 0.5, np.asarray(y_pred, np.float64)
+    t, s = _of_one_length(_given(y_true, "y_true", True), _given(y_pred, "y_pred", False))
+    if t.ndim == 2 and t.shape == s.shape and not _is_text(t) and is_zero_one(t):
+        true, scores = t == 1, s.astype(np.float64)
     else:
-        labels, scores = _scores(y_true, y_pred)
+        labels, scores = _scores(y_true, y_pred, "roc_auc", raw=True)
         if scores.shape[1] == 2:  # one curve, not its mirror image too
             labels, scores = labels - 1, scores[:, 1:]
         true = labels[:, None] == np.arange(scores.shape[1])
@@ -326,10 +584,10 @@ def log_loss(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike |
 
     Parameters
     ----------
-    y_true : array_like, shape (samples,)
-        Classes.
+    y_true : array_like, shape (samples,) or (samples, classes)
+        Classes, or one-hot rows.
     y_pred : array_like, shape (samples, classes) or (samples,)
-        Probabilities; of class 1, if one a sample.
+        Probabilities; one a sample is that of the second of two classes.
     sample_weight : array_like, shape (samples,), optional
         How much each counts.
 
@@ -344,17 +602,14 @@ def log_loss(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike |
     >>> round(pynn.metrics.log_loss([1, 0], [0.9, 0.2]), 4)
     0.1643
     """
-    given = np.asarray(y_pred)
-    true, p = _scores(y_true, y_pred)
+    dtype = real_array(y_pred, "y_pred").dtype
+    true, p = _scores(y_true, y_pred, "log_loss")
     _check_probabilities(p)
-    eps = np.finfo(given.dtype if given.dtype.kind == "f" else np.float64).eps
+    if np.isnan(p).any():
+        return math.nan
+    eps = np.finfo(dtype if dtype.kind == "f" else np.float64).eps
     own = np.clip(p[np.arange(len(true)), true], eps, 1 - eps)
-    return float(np.average(-np.log(own), weights=_weights(sample_weight, len(true))))
-
-
-def _check_probabilities(p: _Floats) -> None:
-    if ((p < 0) | (p > 1)).any():
-        raise ValueError(f"y_pred: {p[(p < 0) | (p > 1)].flat[0]} is not a probability in [0, 1]")
+    return _mean(-np.log(own), sample_weight)
 
 
 def ece(y_true: ArrayLike, y_pred: ArrayLike, *, n_bins: int = 15, sample_weight: ArrayLike | None = None) -> float:
@@ -365,10 +620,10 @@ def ece(y_true: ArrayLike, y_pred: ArrayLike, *, n_bins: int = 15, sample_weight
 
     Parameters
     ----------
-    y_true : array_like, shape (samples,)
-        Classes.
+    y_true : array_like, shape (samples,) or (samples, classes)
+        Classes, or one-hot rows.
     y_pred : array_like, shape (samples, classes) or (samples,)
-        Probabilities; of class 1, if one a sample.
+        Probabilities; one a sample is that of the second of two classes.
     n_bins : int
         At least 1.
     sample_weight : array_like, shape (samples,), optional
@@ -382,11 +637,11 @@ def ece(y_true: ArrayLike, y_pred: ArrayLike, *, n_bins: int = 15, sample_weight
     """
     if isinstance(n_bins, bool) or not isinstance(n_bins, (int, np.integer)) or n_bins < 1:
         raise ValueError(f"n_bins: expected an integer of 1 or more, got {n_bins!r}")
-    true, p = _scores(y_true, y_pred)
+    true, p = _scores(y_true, y_pred, "ece")
     _check_probabilities(p)
     if np.isnan(p).any():
         return math.nan
-    w, alone = _weights(sample_weight, len(true)), _column(np.asarray(y_pred)).ndim == 1
+    w, alone = _weights(sample_weight, len(true)), _given(y_pred, "y_pred", False).ndim == 1
     confidence, right = p.max(1), (p[:, 1] > 0.5 if alone else p.argmax(1)) == true
     place = np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
     gap = np.bincount(place, w * right, n_bins) - np.bincount(place, w * confidence, n_bins)
@@ -444,7 +699,8 @@ def mae(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None
 def r2(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the share of variance explained, ``1 - sum((t - p)^2) / sum((t - mean(t))^2)``; of several columns the mean.
 
-    A column without variance scores 1 where every prediction is exact, and 0 otherwise; a single sample has no variance: NaN.
+    A column without variance scores 1 where every prediction is exact, and 0 otherwise; a single sample has no variance: NaN. So is
+    the score of predictions that are not finite.
 
     Examples
     --------
@@ -455,17 +711,28 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None 
     t, p, w = _numbers(y_true, y_pred, sample_weight)
     if len(t) < 2:
         return math.nan
+    if not np.isfinite(p).all():
+        return math.nan
+    counted = w > 0
+    flat = (t[counted] == t[counted][0]).all(0)  # the mean of equal numbers need not be one of them
+    exact = (t[counted] == p[counted]).all(0)
     rest, whole = w @ (t - p) ** 2, w @ (t - np.average(t, 0, weights=w)) ** 2
-    each = np.where(whole != 0, 1 - _ratio(rest, whole), np.where(rest == 0, 1.0, np.where(np.isnan(rest), np.nan, 0.0)))
-    return float(each.mean())
+    return float(np.where(flat, exact, 1 - _ratio(rest, np.where(flat, 1.0, whole))).mean())
 
 
 # ---- by name ----------------------------------------------------------------------------------------------------------
 _NUMBERS = (mae, mse, r2, rmse)
 by_name: dict[str, _Metric] = {
-    f.__name__: f for f in (accuracy, ece, f1, log_loss, precision, recall, roc_auc, top_k_accuracy, *_NUMBERS)
+    f.__name__: f
+    for f in (accuracy, binary_accuracy, categorical_accuracy, ece, f1, log_loss, precision, recall, roc_auc, top_k_accuracy, *_NUMBERS)
 }
 """What the strings of ``fit(..., metrics=["f1"])`` mean."""
+
+
+_READS = (accuracy, f1, precision, recall)
+_THRESHOLDS = (*_READS, binary_accuracy, categorical_accuracy, top_k_accuracy)
+_RESERVED = ("epoch", "loss", "lr", "seconds")
+"""Names of the history that are not metrics."""
 
 
 def wants_probabilities(metric: _Metric) -> bool:
@@ -473,9 +740,21 @@ def wants_probabilities(metric: _Metric) -> bool:
     return is_known(metric) and _plain(metric) not in _NUMBERS
 
 
+def compares(metric: _Metric) -> bool:
+    """Tell whether a metric is one of those here that compare single predictions with 1/2."""
+    return _plain(metric) in _THRESHOLDS
+
+
 def is_known(metric: _Metric) -> bool:
     """Tell whether a metric is one of those here."""
     return _plain(metric) in by_name.values()
+
+
+def read_as(metric: _Metric, multilabel: bool) -> _Metric:
+    """Return a metric that reads columns of 0 and 1 in one way, unless it takes no such choice or has made it."""
+    if _plain(metric) not in _READS or "multilabel" in getattr(metric, "keywords", ()):
+        return metric
+    return functools.partial(metric, multilabel=multilabel)
 
 
 def _plain(metric: Any) -> Any:
@@ -488,7 +767,13 @@ def get(given: Any) -> dict[str, _Metric]:
     Parameters
     ----------
     given : None, str, callable, iterable of str and callables, or mapping of str to str or callable
-        Names of this module's functions (``"top_3_accuracy"`` too), or functions of ``(y_true, y_pred)`` that return a number.
+        Names of this module's functions (``"top_3_accuracy"`` too), or functions of ``(y_true, y_pred)`` that return a number. A
+        function named "accuracy", or a mapping's entry of that name, takes the place of the loss's own accuracy.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, comes twice, or is one that the history has for something else.
     """
     if given is None:
         return {}
@@ -499,6 +784,9 @@ def get(given: Any) -> dict[str, _Metric]:
     for name, metric in pairs:
         if name in found:
             raise ValueError(f"metrics: two are called {name!r}; give a mapping of names to metrics")
+        if not isinstance(name, str) or name in _RESERVED or name.startswith("val_"):
+            reserved = f"{', '.join(map(repr, _RESERVED))} and names that begin with 'val_'"
+            raise ValueError(f"metrics: {name!r} cannot be the name of one, history keeps {reserved}; give a mapping of names to metrics")
         found[name] = _get(metric)
     return found
 

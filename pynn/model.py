@@ -244,7 +244,7 @@ class Model(Net):
         From `Input`. With several, data are tuples of arrays.
     outputs : Symbol, sequence or mapping of str to Symbol
         What layers gave when they were called with symbols. With several, predictions, targets and losses are tuples; a mapping
-        names them for losses and for the history.
+        names them: for losses, for the history, and `predict` returns a dict.
 
     Raises
     ------
@@ -264,8 +264,10 @@ class Model(Net):
     >>> model = pynn.Model(x, outputs)
     >>> X, y = np.ones((6, 8)), {"class": np.zeros(6, int), "box": np.zeros((6, 4))}
     >>> hist = model.fit(X, y, loss={"class": "cross_entropy", "box": "mse"}, epochs=2, seed=0)
-    >>> [a.shape for a in model.predict(X)]
-    [(6, 3), (6, 4)]
+    >>> {name: a.shape for name, a in model.predict(X).items()}
+    {'class': (6, 3), 'box': (6, 4)}
+    >>> {name: a.shape for name, a in model.predict_class(X).items()}
+    {'class': (6,)}
     """
 
     def __init__(self, inputs: Symbol | Sequence[Symbol], outputs: Symbol | Sequence[Symbol] | Mapping[str, Symbol]) -> None:

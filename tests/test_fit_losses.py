@@ -182,7 +182,7 @@ def test_losses_share_out_the_outputs() -> None:
     total = [0.5 * a + 2 * b for a, b in zip(named.history["mean_var_loss"], named.history["kind_loss"], strict=True)]
     np.testing.assert_allclose(named.history["loss"], total, rtol=1e-12)
     one = models[2].evaluate(X, [t, k], loss=["gaussian_nll", "cross_entropy"])
-    mean, var, kind = models[2].predict(X)
+    mean, var, kind = models[2].predict(X).values()
     assert one["mean_var_loss"] == pytest.approx(float(pynn.GaussianNLLLoss()(mean, t, var)), rel=1e-12)
     assert one["kind_loss"] == pytest.approx(float(pynn.CrossEntropyLoss()(kind, k)), rel=1e-12)
 

@@ -164,7 +164,7 @@ def test_metrics_of_several_outputs() -> None:
     y = {"c": Y, "n": X[:, 0]}
     hist = model.fit(X, y, loss={"c": "cross_entropy", "n": "mse"}, metrics={"c": ["f1"], "n": ["mae", "r2"]}, validation_data=(X, y))
     assert {"c_f1", "n_mae", "n_r2", "val_c_f1", "val_n_mae", "val_n_r2"} <= set(hist.history)
-    assert hist.history["val_n_mae"][0] == pytest.approx(np.abs(model.predict(X)[1][:, 0] - X[:, 0]).mean(), rel=1e-5)
+    assert hist.history["val_n_mae"][0] == pytest.approx(np.abs(model.predict(X)["n"][:, 0] - X[:, 0]).mean(), rel=1e-5)
     part = model.fit(X, y, loss={"c": "cross_entropy", "n": "mse"}, loss_weights={"n": 0}, metrics={"n": ["mae"]})
     assert {"n_mae"} == {name for name in part.history if "_" in name} - {"c_loss", "n_loss", "c_accuracy"}
     assert part.history["loss"] == part.history["c_loss"]
@@ -623,3 +623,28 @@ def test_progress(bar: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert shown("auto", False) == shown(False, True) == ""
     monkeypatch.setattr(sys, "stderr", None)
     net().fit(X, Y, loss="cross_entropy", epochs=3, verbose=True)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.25, 0.01, 0.99])
+def test_without_shuffling_the_last_rows_validate(share: float) -> None:
+    """On a time series no row after the validation rows is trained on, whatever the targets."""
+    seen: list[float] = []
+
+    class Spy(pynn.Layer):
+        def forward(self, x: Any) -> Any:
+            seen.extend(np.asarray(x)[:, 0].tolist())
+            return x
+
+        def backward(self, g: Any) -> Any:
+            return g
+
+    rows = np.arange(100.0)[:, None]
+    for y, loss in ((rows[:, 0], "mse"), (np.arange(100) % 2, "cross_entropy")):
+        seen.clear()
+        model = pynn.Sequential(Spy(), pynn.Linear(1, 1 if loss == "mse" else 2, seed=0))
+        model.fit(rows, y, loss=loss, optimizer=pynn.optim.SGD(lr=0), shuffle=False, validation_split=share, seed=0, callbacks=None)
+        held = round(100 * share)
+        assert sorted(seen[-100:]) == np.arange(100.0).tolist()
+        assert set(seen[-held:]) == set(range(100 - held, 100))
+    with pytest.raises(ValueError, match=r"validation_split: 0.001 of 100 rows leaves one"):
+        model.fit(rows, y, loss="cross_entropy", shuffle=False, validation_split=0.001)

@@ -214,50 +214,72 @@ pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criteri
 
 static double element(pn_dtype t, const void *x, size_t i) { return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]; }
 
-/* n, which is no class, for a row that holds a NaN. */
+/* n, which is no class, for a row that holds a NaN, or whose largest number is infinite and not unique. */
 static size_t arg_max(pn_dtype t, const void *x, size_t from, size_t n)
 {
-    size_t best = 0;
+    size_t best = n, equal = 0;
     double most = -INFINITY;
     for (size_t j = 0; j < n; j++) {
         double v = element(t, x, from + j);
         if (v != v) return n;
-        if (v > most) most = v, best = j;
+        equal = v > most || best == n ? 0 : equal + (v == most);
+        if (v > most || best == n) most = v, best = j;
     }
-    return best;
+    return equal && isinf(most) ? n : best;
 }
 
-/* How many predictions are right, as the loss's metric counts them; rows whose class the loss ignores are taken from *rows. */
-static size_t count_correct(const pn_criterion *loss, pn_dtype t, size_t *counted, size_t cols, const void *y, const pn_target *target)
+/* The place of the 1 in a row of 0 and one 1; n for any other row. */
+static size_t one_of(pn_dtype t, const void *x, size_t from, size_t n)
 {
-    const size_t rows = *counted;
-    const char metric = loss->row->metric;
-    size_t correct = 0;
-    if (metric == 'a')
-        for (size_t i = 0; i < rows; i++) {
-            if (target->label && pn_loss_ignores(loss, target->label[i])) {
-                --*counted;
-                continue;
-            }
-            size_t want = target->label ? (size_t)target->label[i] : arg_max(t, target->target, i * cols, cols);
-            correct += arg_max(t, y, i * cols, cols) == want;
-        }
-    if (metric == 'l' || metric == 'p')
-        for (size_t i = 0; i < rows * cols; i++) {
-            double v = element(t, y, i);
-            correct += v == v && (v > (metric == 'l' ? 0 : 0.5)) == (element(t, target->target, i) > 0.5);
-        }
-    return correct;
+    size_t found = n;
+    for (size_t j = 0; j < n; j++) {
+        double v = element(t, x, from + j);
+        if (v == 0) continue;
+        if (v != 1 || found < n) return n;
+        found = j;
+    }
+    return found;
+}
+
+/* Counts the right classes of the rows whose class the loss does not ignore. */
+static void count_classes(pn_score *score, const pn_wanted *w, pn_dtype t, size_t rows, size_t cols)
+{
+    const pn_target *target = &w->target;
+    for (size_t i = 0; i < rows; i++) {
+        if (target->label && pn_loss_ignores(w->loss, target->label[i])) continue;
+        size_t want = target->label ? (size_t)target->label[i] : arg_max(t, target->target, i * cols, cols), got = arg_max(t, w->seen, i * cols, cols);
+        score->correct += got == want && got < cols;
+        score->rows++;
+    }
+}
+
+/* Counts the right elements, and the right rows as long as all targets are one-hot: only the whole of them tells which number counts. */
+static void count_elements(pn_score *score, const pn_wanted *w, pn_dtype t, size_t rows, size_t cols, double above)
+{
+    const void *y = w->seen, *target = w->target.target;
+    for (size_t i = 0; i < rows * cols; i++) {
+        double v = element(t, y, i);
+        score->correct += v == v && (v > above) == (element(t, target, i) > 0.5);
+    }
+    score->rows += rows;
+    if (cols < 2 || w->shape->ndim != 1) score->strays += rows;
+    for (size_t i = 0; i < rows && !score->strays; i++) {
+        const size_t want = one_of(t, target, i * cols, cols);
+        score->strays += want == cols;
+        score->hits += want < cols && arg_max(t, y, i * cols, cols) == want;
+    }
 }
 
 void pn_score_add(pn_score *score, const pn_graph *g, const pn_wanted *w, size_t rows)
 {
-    size_t counted = rows * w->view.positions;
+    const size_t counted = rows * w->view.positions;
+    const char metric = w->loss->row->metric;
     score->loss += w->sum;
     score->divisor += w->divisor;
     score->values += pn_loss_values(w->loss, counted, w->view.cols);
-    score->correct += count_correct(w->loss, g->dtype, &counted, w->view.cols, w->seen, &w->target);
-    score->rows += counted;
+    if (metric == 'a') count_classes(score, w, g->dtype, counted, w->view.cols);
+    else if (metric == 'l' || metric == 'p') count_elements(score, w, g->dtype, counted, w->view.cols, metric == 'l' ? 0 : 0.5);
+    else score->rows += counted;
 }
 
 int64_t pn_now_ms(void)

@@ -23,7 +23,7 @@ struct pn_predictor {
     lane *lanes;
     void *packed;                   /* weights, for calls of several blocks */
     double *sums;                   /* sum and divisor of the losses, (block, loss, 2), so that they are added in order */
-    atomic_size_t (*correct)[2];    /* right predictions so far and rows that count, for each loss */
+    atomic_size_t (*counts)[4];     /* correct, rows, hits and strays of pn_score so far, for each loss */
 };
 
 typedef struct {
@@ -47,8 +47,8 @@ pn_status pn_predictor_new(const pn_graph *graph, size_t block, pn_predictor **p
     if (!p) return pn_fail(error, PN_NO_MEMORY, "no memory for a predictor");
     p->graph = graph;
     p->block = block;
-    p->correct = malloc(graph->n_outputs * sizeof *p->correct);
-    if (!p->correct) {
+    p->counts = malloc(graph->n_outputs * sizeof *p->counts);
+    if (!p->counts) {
         free(p);
         return pn_fail(error, PN_NO_MEMORY, "no memory for a predictor");
     }
@@ -70,7 +70,7 @@ void pn_predictor_free(pn_predictor *p)
         free(l->y);
     }
     pn_arena_free(p->packed);
-    free(p->correct);
+    free(p->counts);
     free(p->lanes);
     free(p->sums);
     free(p);
@@ -106,8 +106,8 @@ static void run_block(prediction *j, lane *l, size_t block)
         double *sums = &j->p->sums[2 * (block * j->losses + i)];
         sums[0] = w.sum;
         sums[1] = w.divisor;
-        atomic_fetch_add(&j->p->correct[i][0], score.correct);
-        atomic_fetch_add(&j->p->correct[i][1], score.rows);
+        const size_t counts[] = { score.correct, score.rows, score.hits, score.strays };
+        for (size_t k = 0; k < 4; k++) atomic_fetch_add(&j->p->counts[i][k], counts[k]);
     }
 }
 
@@ -251,7 +251,7 @@ pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options 
         j.turned |= loss->row->kind == 'r' && g->nodes[g->outputs[loss->outputs[0]]].shape.ndim > 1;
     }
     if (!status) status = prepare(&j, blocks, error);
-    for (size_t i = 0; !status && i < 2 * j.losses; i++) atomic_store(&p->correct[i / 2][i % 2], 0);
+    for (size_t i = 0; !status && i < 4 * j.losses; i++) atomic_store(&p->counts[i / 4][i % 4], 0);
     if (!status) status = pack(&j, blocks, error);
     if (!status) status = run_blocks(&j, blocks, error);
     for (size_t i = 0; !status && i < j.losses; i++) {
@@ -260,8 +260,10 @@ pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options 
             score[i].divisor += p->sums[2 * (k * j.losses + i) + 1];
         }
         score[i].values = data->rows * (options->criteria[i].row->kind == 'e' ? pn_width(g, options->criteria[i].outputs[0]) : 1);
-        score[i].correct = atomic_load(&p->correct[i][0]);
-        score[i].rows = atomic_load(&p->correct[i][1]);
+        score[i].correct = atomic_load(&p->counts[i][0]);
+        score[i].rows = atomic_load(&p->counts[i][1]);
+        score[i].hits = atomic_load(&p->counts[i][2]);
+        score[i].strays = atomic_load(&p->counts[i][3]);
     }
     return status;
 }

@@ -12,12 +12,13 @@ static int poll_signals(void *context)
     return stop;
 }
 
-/* (loss sum, divisor, values, correct, rows) of each loss. */
+/* (loss sum, divisor, values, correct, rows, hits, strays) of each loss. */
 static PyObject *scores_tuple(const pn_score *s, size_t n)
 {
     PyObject *all = PyTuple_New((Py_ssize_t)n);
     for (size_t i = 0; all && i < n; i++) {
-        PyObject *one = Py_BuildValue("ddnnn", s[i].loss, s[i].divisor, (Py_ssize_t)s[i].values, (Py_ssize_t)s[i].correct, (Py_ssize_t)s[i].rows);
+        PyObject *one = Py_BuildValue("ddnnnnn", s[i].loss, s[i].divisor, (Py_ssize_t)s[i].values, (Py_ssize_t)s[i].correct, (Py_ssize_t)s[i].rows,
+                                      (Py_ssize_t)s[i].hits, (Py_ssize_t)s[i].strays);
         if (!one) Py_CLEAR(all);
         else PyTuple_SET_ITEM(all, (Py_ssize_t)i, one);
     }
@@ -213,15 +214,17 @@ static int parse_scores(PyObject *given, size_t n, pn_score *s)
     }
     for (size_t i = 0; i < n; i++) {
         PyObject *one = PyTuple_GET_ITEM(given, (Py_ssize_t)i);
-        Py_ssize_t values, correct, rows;
+        Py_ssize_t values, correct, rows, hits, strays;
         if (!PyTuple_Check(one)) {
             PyErr_Format(PyExc_TypeError, "scores: expected tuples, got %.80R", one);
             return 0;
         }
-        if (!PyArg_ParseTuple(one, "ddnnn", &s[i].loss, &s[i].divisor, &values, &correct, &rows)) return 0;
+        if (!PyArg_ParseTuple(one, "ddnnnnn", &s[i].loss, &s[i].divisor, &values, &correct, &rows, &hits, &strays)) return 0;
         s[i].values = (size_t)values;
         s[i].correct = (size_t)correct;
         s[i].rows = (size_t)rows;
+        s[i].hits = (size_t)hits;
+        s[i].strays = (size_t)strays;
     }
     return 1;
 }
@@ -481,7 +484,7 @@ static PyObject *predictor_score(PredictorObject *self, PyObject *args)
 static PyMethodDef fit_methods[] = {
     { "epoch", (PyCFunction)fit_epoch, METH_VARARGS,
       "epoch($self, number, first=0, count=-1, scores=None, /)\n--\n\nOne epoch, or count batches of it from batch first on (-1: all): (loss sum, divisor, values, "
-      "correct, rows) for each loss, added to scores." },
+      "correct, rows, hits, strays) for each loss, added to scores." },
     { "keep", (PyCFunction)fit_keep, METH_O, "keep($self, rows, /)\n--\n\nArrays that the predictions for so many rows go to from now on; with 0 none." },
     { "profile", (PyCFunction)fit_profile, METH_NOARGS, "profile($self, /)\n--\n\nTime every step from now on, for times." },
     { "reset", (PyCFunction)fit_reset, METH_NOARGS, "reset($self, /)\n--\n\nForget the health of the epoch before; epoch does so by itself." },
@@ -507,7 +510,7 @@ static PyType_Slot fit_slots[] = {
 static PyMethodDef predictor_methods[] = {
     { "predict", (PyCFunction)predictor_call, METH_O, "predict($self, x, /)\n--\n\nThe output for x, in blocks of rows." },
     { "quick", (PyCFunction)predictor_quick, METH_O, "quick($self, x, /)\n--\n\nAs predict for an array that is as the net reads it; None for anything else." },
-    { "score", (PyCFunction)predictor_score, METH_VARARGS, "score($self, x, y, criteria, sample_weight=None, /)\n--\n\n(loss sum, divisor, values, correct, rows) for each loss." },
+    { "score", (PyCFunction)predictor_score, METH_VARARGS, "score($self, x, y, criteria, sample_weight=None, /)\n--\n\n(loss sum, divisor, values, correct, rows, hits, strays) for each loss." },
     { NULL, NULL, 0, NULL },
 };
 static PyType_Slot predictor_slots[] = {

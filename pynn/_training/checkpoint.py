@@ -215,7 +215,10 @@ class Training:
         epoch, batch = _count(facts["epoch"]), _count(facts["batch"])
         if batch >= max(1, self._batches()):
             raise ValueError(f"there is no batch {batch} in an epoch of {self._batches()}")
-        scores = [(float(a), float(b), _count(c), _count(d), _count(e)) for a, b, c, d, e in facts["scores"] or ()]
+        scores = []
+        for total, divisor, *counts in facts["scores"] or ():
+            values, correct, rows, hits, strays = map(_count, counts)
+            scores.append((float(total), float(divisor), values, correct, rows, hits, strays))
         history = {str(k): [float(v) for v in values] for k, values in facts["history"].items()}
         every, last = [Health.from_plain(one) for one in facts["health"]], facts["last_health"]
         health = None if last is None else Health.from_plain(last)

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from numbers import Number
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -51,6 +52,13 @@ def first_not_finite(X: Any) -> int | None:
     return None
 
 
+def copied(arrays: Any) -> Any:
+    """Return copies of an array, or of each of a tuple: an iterable may fill the same one again for its next batch."""
+    if isinstance(arrays, (tuple, list)):
+        return type(arrays)(map(copied, arrays))
+    return np.array(arrays) if hasattr(arrays, "__array__") else arrays
+
+
 Prepared: TypeAlias = tuple[tuple[Array, ...], Any, Array | None]
 """Rows that are checked: inputs, targets and weights."""
 
@@ -75,7 +83,7 @@ class Validation:
                 why = "outputs are not finite" if row is None else f"X holds NaN or infinity {where}"
                 warnings.warn(f"{prefix}loss is not finite: of the data to score, {why}", RuntimeWarning, stacklevel=4 if prefix else 3)
             if self.objective.measures:
-                targets.append(target)
+                targets.append(copied(target) if self.many else target)
                 predicted.append(self.scorer.predict(X))
         return joined_logs(self.objective, prefix, scores, targets, predicted)
 
@@ -85,7 +93,7 @@ def joined_logs(
 ) -> dict[str, float]:
     """Return what is reported of several batches as of one; targets and predictions are there where there are metrics."""
     sums = (tuple(map(sum, zip(*output, strict=True))) for output in zip(*scores, strict=True))
-    whole = [(total, divisor, int(values), int(correct), int(n)) for total, divisor, values, correct, n in sums]
+    whole = [(total, divisor, *map(int, counts)) for total, divisor, *counts in sums]
     return objective.logs(prefix, whole, _joined(targets), _joined(predicted))
 
 
@@ -98,6 +106,23 @@ def _joined(parts: Sequence[Any]) -> tuple[Any, ...]:
 _ONCE = ("builtins", "itertools")
 """Whose iterators end for good: generators, zip, map, islice and so on."""
 _END = object()
+
+
+def _is_iterable(source: Any) -> bool:
+    """Tell whether a for loop can go through that, by ``__iter__`` or by ``__getitem__`` and ``__len__``."""
+    return isinstance(source, Iterable) or (hasattr(source, "__getitem__") and hasattr(source, "__len__") and not isinstance(source, type))
+
+
+def _in_order(source: Any) -> Iterator[Any]:
+    """Yield the items 0 to ``len(source) - 1``, then call ``on_epoch_end`` where there is one, as Keras does."""
+    for number in range(len(source)):
+        try:
+            batch = source[number]
+        except IndexError:
+            return
+        yield batch
+    if callable(done := getattr(source, "on_epoch_end", None)):
+        done()
 
 
 class Batches:
@@ -125,6 +150,8 @@ class Batches:
         first = next(ahead, _END)
         if first is _END:
             raise ValueError(f"{name}: the iterable gave no batch")
+        if isinstance(first, (tuple, list)) and not isinstance(source, (tuple, list)):
+            first = copied(first)
         self.first = self._pair(first, 0)
         self.ahead: Iterator[Any] | None = itertools.chain([first], ahead)
 
@@ -132,18 +159,26 @@ class Batches:
     def are(source: Any) -> bool:
         """Tell whether that may be an iterable of batches, or a function that gives one."""
         no_data = not hasattr(source, "__array__") and not isinstance(source, (str, bytes))
-        return no_data and (callable(source) or isinstance(source, Iterable))
+        return no_data and (callable(source) or _is_iterable(source))
+
+    @staticmethod
+    def each(source: Any, name: str) -> Iterator[Any]:
+        """Go through an iterable of batches once, or through that which a function gives."""
+        given = source if _is_iterable(source) else source()
+        if not _is_iterable(given):
+            raise TypeError(f"{name}: the function gave {type(given).__name__}, expected an iterable of batches")
+        return iter(given) if isinstance(given, Iterable) else _in_order(given)
 
     def _begun(self) -> Iterator[Any]:
-        given = self.source if isinstance(self.source, Iterable) else self.source()
-        if not isinstance(given, Iterable):
-            raise TypeError(f"{self.name}: the function gave {type(given).__name__}, expected an iterable of batches")
-        return iter(given)
+        return self.each(self.source, self.name)
 
     def _pair(self, batch: Any, number: int) -> tuple[Any, Any, Any]:
         if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
             expected = "each batch must be a pair (X, y), or with sample_weight a third"
             raise TypeError(f"{self.name}: {expected}; batch {number} is of type {type(batch).__name__}")
+        if isinstance(batch[1], Number) or getattr(batch[1], "ndim", 1) == 0:
+            single = f"{self.name}: batch {number} is a single sample, whose y is {batch[1]!r}"
+            raise ValueError(f"{single}; give batches of samples, such as torch.utils.data.DataLoader(dataset, batch_size=32)")
         return batch[0], batch[1], batch[2] if len(batch) == 3 else None
 
     def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:

@@ -22,11 +22,11 @@ from ..callbacks import Callback, listed
 from . import optimizer_file
 from .checkpoint import Training, seed_of
 from .divergence import Guard, check_step
-from .feed import Batches, Prepared, Validation, as_core, class_places, joined_logs, rows_of
+from .feed import Batches, Prepared, Validation, as_core, class_places, copied, joined_logs, rows_of
 from .find_lr import LRSweep, rates, sweep
 from .health import Health, Watch, measure
 from .history import History
-from .objective import Losses, Objective, OneLoss, losses_of, plain_losses, probabilities
+from .objective import TRIED_ROWS, Head, Losses, Objective, OneLoss, checked_readings, losses_of, plain_losses
 from .progress import Progress
 from .rows import class_weights, combined, sample_weights, split
 from .scale import Observed, scale_matters
@@ -42,6 +42,7 @@ class Net(Described, abstract=True):
     def __init__(self) -> None:
         super().__init__()
         self._fitted: Objective | None = None
+        self._readings: list[int | None] = []
         self._goal: tuple[Any, Any] | None = None
         self.optimizer: Optimizer | None = None
         self._lost_optimizer: str | None = None
@@ -100,7 +101,7 @@ class Net(Described, abstract=True):
         """Return what it was fitted for: the losses, how much each counts, the classes, and the optimizer."""
         loss, counts = self._goal if self._goal is not None else (None, None)
         plain, counts = plain_losses(loss), counts if self._fitted is None else self._fitted.weights
-        fitted = {} if plain is None else {"loss": plain, "loss_weights": counts}
+        fitted = {} if plain is None else {"loss": plain, "loss_weights": counts, "targets": self._known_readings()}
         fitted |= {} if self.classes_ is None else {"classes": self.classes_.tolist()}
         return {"fitted": fitted} | ({} if self.optimizer is None else {"optimizer": optimizer_file.describe(self.optimizer, self)})
 
@@ -117,6 +118,7 @@ class Net(Described, abstract=True):
         if "loss" in fitted:
             counts = fitted["loss_weights"]
             self._goal = losses_of(fitted["loss"]), None if counts is None else [float(w) for w in counts]
+            self._readings = checked_readings(fitted.get("targets", []))
         if "classes" in fitted:
             self.classes_ = np.unique(np.asarray(fitted["classes"]))
             if self.classes_.dtype.kind not in "biufU":
@@ -146,7 +148,16 @@ class Net(Described, abstract=True):
         """Return what the net was last fitted for, also before it was saved; None of a net that never was."""
         if self._fitted is None and self._goal is not None:
             self._fitted = self._objective(*self._goal, self._data(X, "X"))
+            self._fitted.take_readings(self._readings)
         return self._fitted
+
+    def _objective_seen(self) -> Objective | None:
+        """Return what the net was last fitted for, for samples of the shapes that it predicted last."""
+        none = tuple(np.empty((0, *shape), self.dtype) for shape in self._seen)
+        return self._objective_of(none if self._many_inputs() else none[0])
+
+    def _known_readings(self) -> list[int | None]:
+        return self._readings if self._fitted is None else self._fitted.readings
 
     # ---- what a kind of net says of itself ------------------------------------------------------------------------
     _output_names: list[str] | None = None
@@ -224,7 +235,7 @@ class Net(Described, abstract=True):
         class_weight: str | Mapping[int, float] | ArrayLike | None = None,
         metrics: Any = None,
         shuffle: bool = True,
-        callbacks: Iterable[Callback | Callable[[int, dict[str, float]], Any]] = (),
+        callbacks: Iterable[Callback | Callable[[int, dict[str, float]], Any]] | None = None,
         seed: int | None = None,
         verbose: int | str = "auto",
         on_nan: str = "raise",
@@ -269,7 +280,8 @@ class Net(Described, abstract=True):
             can be gone through again, or a function that gives one. A tuple is one pair or triple of arrays.
         validation_split : float, optional
             The share of rows to validate on instead, between 0 and 1: drawn by ``seed``, of each class the same share where `y`
-            are the classes of one output. Both parts are copies.
+            are the classes of one output. With ``shuffle=False`` the last rows, so that no later row of a series is trained on. Both
+            parts are copies.
         sample_weight : array_like, shape (rows,), optional
             How much each row's loss counts; a mean divides by the sum of the weights in a batch. Metrics and accuracy count every
             row alike.
@@ -278,12 +290,14 @@ class Net(Described, abstract=True):
             others 1). 'balanced' makes all classes that occur count as much: ``rows / (classes * rows of the class)``.
         metrics : list of str and callables, or mapping of names to those, optional
             Names of `pynn.metrics` (``"top_3_accuracy"`` too), which see classes or probabilities, as `predict_proba` gives them,
-            where they need them; or functions of ``(y_true, y_pred)`` that get the targets and what `predict` gives. For several
+            where they need them; or functions of ``(y_true, y_pred)`` that get the targets and what `predict` gives. One named
+            "accuracy" takes the place of the loss's accuracy: ``{"accuracy": "binary_accuracy"}``. Targets of 0 and 1 in several columns
+            are one-hot classes if each row of the whole has exactly one 1, and multi-label otherwise: see `pynn.metrics`. For several
             outputs a list of such lists, or a mapping by the outputs' names. For training data they see what the net predicted for
             each row before the step on its batch, as the loss does; that takes room for one output a row.
         shuffle : bool
             Whether each epoch takes the rows in an order of its own, which ``seed`` decides.
-        callbacks : iterable of Callback or callable
+        callbacks : iterable of Callback or callable, optional
             See `pynn.callbacks`; plain functions are called after each epoch as ``callback(epoch, logs)``.
         seed : int, optional
             None draws a fresh one.
@@ -331,11 +345,13 @@ class Net(Described, abstract=True):
         graph, owners = self._built(data, objective.skip)
         rows = len(data[0])
         target = objective.targets(y, rows, graph, "y") if batches is None else None
+        if batches is None:
+            objective.remember(target)
         seed = draw_seed(seed) if resume_from is None else seed_of(resume_from, seed)
         weight = sample_weights(sample_weight, rows, "sample_weight")
         validation, train = None, None
         if validation_split is not None:
-            train, held = split(validation_split, rows, target, objective.losses, seed)
+            train, held = split(validation_split, rows, target, objective.losses, seed, shuffle)
             part = rows_of(data, held), rows_of(target, held), None if weight is None else weight[held]
             validation = Validation(graph, objective, lambda: [part], False)
             data, target, weight = rows_of(data, train), rows_of(target, train), None if weight is None else weight[train]
@@ -346,7 +362,7 @@ class Net(Described, abstract=True):
             weight = sample_weights(combined(weight, classes), len(data[0]), "sample_weight")
         if objective.measures and len(data[0]):
             seen = target if batches is None else objective.targets(batches.first[1], len(data[0]), graph, "y of batch 0")
-            objective.try_metrics(_core.Predictor(graph, 1).predict(as_core(rows_of(data, slice(1)))), seen, len(data[0]))
+            objective.try_metrics(_core.Predictor(graph, 1).predict(as_core(rows_of(data, slice(TRIED_ROWS)))), seen, len(data[0]))
         opt = self._optimizer(optimizer)
         if self.parameters() and not any(p.requires_grad for group in opt.param_groups for p in group["params"]):
             text = "every parameter that fit would train is frozen, so none will change; unfreeze() the model, or a part of it"
@@ -485,7 +501,8 @@ class Net(Described, abstract=True):
         for guard.batch, (data, target, weight) in enumerate(self._prepared(batches, like, graph, objective)):
             if objective.measures:
                 kept.append(run.keep(len(data[0])))
-                targets.append(target)
+                targets.append(copied(target))
+            objective.remember(target)
             before = run.step
             scores.append(run.batch(as_core(data), target, weight))
             if run.step == before:  # the core takes no step from what is not finite
@@ -628,6 +645,8 @@ class Net(Described, abstract=True):
         opt = self._optimizer(self._last_optimizer(optimizer))
         lock = self._enter()
         try:
+            objective.remember(target)
+            objective.go_on(self._fitted)
             self._fitted, self._goal, self.optimizer = objective, (loss, loss_weights), opt
             run = _core.Fit(graph, None, None, objective.criteria, 1, False, 0, opt.core_groups(), None, True, False, opt.core_solver())
             run.step = opt.steps
@@ -695,6 +714,7 @@ class Net(Described, abstract=True):
         goal, loss_weights = self._continued(loss, None)
         if self.classes_ is not None:
             y = class_places(y, self.classes_)
+        before = self._fitted
         self.fit(
             X,
             y,
@@ -707,6 +727,8 @@ class Net(Described, abstract=True):
             seed=seed,
             verbose=False,
         )
+        if self._fitted is not None:
+            self._fitted.go_on(before)
         return self
 
     def _continued(self, loss: Any, loss_weights: Any) -> tuple[Any, Any]:
@@ -736,6 +758,7 @@ class Net(Described, abstract=True):
         data = self._data(first, "X")
         objective = self._objective_of(first) if loss is None else self._objective(loss, loss_weights, data)
         assert objective is not None
+        objective.go_on(self._fitted)
         if metrics is not None:
             objective = objective.measuring(metrics)
         graph, like = self._graph(data, objective.skip), ([a.shape[1:] for a in data], "the first batch")
@@ -819,20 +842,28 @@ class Net(Described, abstract=True):
 
     # ---- prediction -----------------------------------------------------------------------------------------------
     def predict(self, X: Any, *, batch_size: int = 256) -> Any:
-        """Return the last layer's output, or a tuple of outputs; nothing is kept for ``backward``.
+        """Return the last layer's output, a tuple of outputs, or of named outputs a dict; nothing is kept for ``backward``.
 
         Blocks of ``batch_size`` rows are computed on all threads, so memory stays bounded whatever the number of rows; rows are
-        converted block by block, from a memory map too.
+        converted block by block, from a memory map too. `X` may also be an iterable of batches ``X`` or ``(X, y)``, as in `fit`.
         """
         lock = self._enter()
         try:
             if self._predictor is not None and batch_size == self._predictor_key[0]:  # type: ignore[index]
                 out = self._predictor.quick(X)
                 if out is not None:
-                    return out
-            return self._ready(X, batch_size)
+                    return self._by_name(out)
+            if Batches.are(X) and not isinstance(X, (list, tuple)):
+                return self._by_name(self._of_batches(X, batch_size))
+            return self._by_name(self._ready(X, batch_size))
         finally:
             lock.release()
+
+    def _by_name(self, out: Any) -> Any:
+        """Return a dict of outputs where they have names."""
+        if self._output_names is None:
+            return out
+        return dict(zip(self._output_names, out if isinstance(out, tuple) else (out,), strict=True))
 
     def _ready(self, X: Any, batch_size: int) -> Any:
         """Predict after all checks, and keep the predictor for the next call."""
@@ -844,29 +875,81 @@ class Net(Described, abstract=True):
             self._predictor_key = key
         return self._predictor.predict(as_core(data))
 
-    def predict_proba(self, X: ArrayLike) -> Array:
-        """Return probabilities: the output, through softmax or sigmoid where the net was fitted on logits."""
-        out = self.predict(X)
-        if isinstance(out, tuple):
-            raise ValueError(f"predict_proba: this net has {len(out)} outputs; use predict")
-        last = self._tails()[-1][1] if self._tails() else ""
-        objective = self._objective_of(X)
-        found = probabilities(np.asarray(out), last, objective.losses[0] if objective else None)
-        if found is None:
-            raise ValueError("predict_proba needs a net that ends in Softmax or Sigmoid, or was fitted with a classification loss")
-        return found
+    def _of_batches(self, source: Any, batch_size: int) -> Any:
+        """Predict batches of an iterable, and join them; of a batch (X, y) only X counts."""
+        many = self._many_inputs()
+        parts = []
+        for batch in Batches.each(source, "X"):
+            pair = isinstance(batch, (tuple, list)) and len(batch) <= 3 and bool(batch)
+            pair = pair and (isinstance(batch[0], (tuple, list)) if many else isinstance(batch, tuple))
+            parts.append(self._ready(batch[0] if pair else batch, batch_size))
+        if not parts:
+            raise ValueError("X: the iterable gave no batch")
+        if isinstance(parts[0], tuple):
+            return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+        return np.concatenate(parts)
 
-    def predict_class(self, X: ArrayLike) -> Array:
-        """Return class indices: the largest output of each row, or for a single output whether its probability is over 1/2."""
-        out = self.predict(X)
-        objective = self._objective_of(X)
-        by_class = objective is not None and objective.losses[0]._by_class
-        if isinstance(out, tuple) or not (out.ndim == 2 or (by_class and out.ndim > 2)) or out.shape[1] == 0:
-            got = f"{len(out)} outputs" if isinstance(out, tuple) else f"shape {out.shape}"
-            raise ValueError(f"predict_class needs one row of outputs a sample, got {got}")
-        if out.shape[1] > 1:
-            return np.asarray(out.argmax(axis=1))
-        return (self.predict_proba(X)[:, 0] > 0.5).astype(np.intp)
+    def _heads(self, X: Any) -> list[Head]:
+        """Predict, and return each output with what is known of it."""
+        found = self.predict(X)
+        outs = [*found.values()] if isinstance(found, dict) else [*found] if isinstance(found, tuple) else [found]
+        tails, objective = self._tails(), self._objective_seen()
+        lasts = [last for _, last in tails] if len(tails) == len(outs) else ["" if len(outs) > 1 or not tails else tails[-1][1]] * len(outs)
+        heads = []
+        for k, (out, last) in enumerate(zip(outs, lasts, strict=True)):
+            at = objective.takes.index((k,)) if objective is not None and (k,) in objective.takes else None
+            loss, reading = (None, None) if objective is None or at is None else (objective.losses[at], objective.readings[at])
+            heads.append(Head(np.asarray(out), last, loss, reading, objective is not None))
+        return heads
+
+    def _answers(self, X: Any, what: str, one: Callable[[Head], Array | None]) -> Any:
+        """Return something of an output, or by name of those outputs that have it."""
+        heads = self._heads(X)
+        if self._output_names is None and len(heads) > 1:
+            raise ValueError(f"{what} needs one row of outputs a sample, got {len(heads)} outputs; name them in Model, or use predict")
+        if self._output_names is None:
+            found = one(heads[0])
+            assert found is not None
+            return found
+        named = {name: one(head) for name, head in zip(self._output_names, heads, strict=True) if len(heads) == 1 or head.classifies}
+        if not named:
+            raise ValueError(f"{what}: none of the outputs {', '.join(self._output_names)} is of classes; use predict")
+        return named
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return probabilities: the output, through softmax or sigmoid where the net was fitted on logits.
+
+        Of named outputs a dict of those that are of classes.
+        """
+        return self._answers(X, "predict_proba", Head.probabilities)
+
+    def predict_class(self, X: Any, *, multilabel: bool | None = None) -> Any:
+        """Return class indices, or for a multi-label net 0 and 1 for each label.
+
+        Parameters
+        ----------
+        X : array_like, or batches
+            As in `predict`.
+        multilabel : bool, optional
+            True: 0 and 1 for each column, an array (rows, labels): whether its probability is over 1/2. False: the class whose output is
+            largest, or for a single output whether its probability is over 1/2. None: True if the net was trained on targets of 0 and 1
+            in several columns of which some row has not exactly one 1, see `pynn.metrics`.
+
+        Returns
+        -------
+        ndarray or dict
+            Of named outputs a dict of those that are of classes.
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> X, y = np.eye(3), np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]])
+        >>> model = pynn.Sequential(pynn.Linear(3, 3, seed=0))
+        >>> hist = model.fit(X, y, loss="bce_with_logits", optimizer=pynn.optim.Adam(lr=0.1), epochs=100, seed=0)
+        >>> model.predict_class(X).tolist()
+        [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+        """
+        return self._answers(X, "predict_class", lambda head: head.classes(multilabel))
 
 
 def _batches(X: Any, y: Any, loss: Any, epochs: int, steps: int | None, **others: Any) -> Batches | None:

@@ -7,7 +7,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -37,11 +37,17 @@ _TAKES = {
 _PROBABILITIES = {
     **dict.fromkeys(("CrossEntropyLoss", "FocalLoss"), "softmax"),
     **dict.fromkeys(("BCEWithLogitsLoss", "SigmoidFocalLoss", "MultiLabelSoftMarginLoss"), "sigmoid"),
-    "NLLLoss": "exp",
+    "SoftMarginLoss": "sigmoid",
+    **dict.fromkeys(("NLLLoss", "KLDivLoss"), "exp"),
 }
 """Loss to what makes probabilities of the outputs that it takes."""
 
-Scores = Sequence[tuple[float, float, int, int, int]]
+Scores = Sequence[tuple[float, float, int, int, int, int, int]]
+"""Of each loss: sum, divisor, values, right elements or classes, rows, right rows of one-hot targets, rows that are not one-hot."""
+
+ONE_HOT, MULTI_LABEL, NUMBERS = range(3)
+"""What targets of several columns hold: rows with one 1, rows of 0 and 1, anything else. Of two parts the whole is the larger."""
+_READ_ROWS, TRIED_ROWS = 4096, 64
 
 
 Key = str | tuple[str, ...]
@@ -76,6 +82,9 @@ class Objective:
         The outputs that each loss takes.
     skip : frozenset of str
         Names of last layers whose work the losses do.
+    readings : list of int or None
+        What the targets of the training hold for each loss, `ONE_HOT`, `MULTI_LABEL` or `NUMBERS`; None where targets are labels or a
+        single column.
     """
 
     def __init__(
@@ -92,6 +101,7 @@ class Objective:
         if names is not None:
             self.keys = [names[at[0]] if len(at) == 1 else tuple(names[k] for k in at) for at in self.takes]
         self.losses: list[Loss] = []
+        self.readings: list[int | None] = [None] * len(given)
         self.tails = [tails[at[0]] if len(at) == 1 else ("", "") for at in self.takes]
         skip = []
         for one, (path, last), at in zip(given, self.tails, self.takes, strict=True):
@@ -149,6 +159,21 @@ class Objective:
         other.metrics = self._metrics(given)
         return other
 
+    def remember(self, targets: Any) -> None:
+        """Take note of what the targets hold that the net is trained on, beside those before."""
+        for i, one in enumerate(targets if isinstance(targets, tuple) else (targets,)):
+            self.readings[i] = _either(self.readings[i], _reading(self.losses[i], one))
+
+    def go_on(self, before: Objective | None) -> None:
+        """Take note of what an earlier training of the same losses remembered."""
+        if before is not None and before.describe() == self.describe():
+            self.readings = [_either(a, b) for a, b in zip(self.readings, before.readings, strict=True)]
+
+    def take_readings(self, readings: Sequence[int | None]) -> None:
+        """Take what a file says of the targets."""
+        if len(readings) == len(self.losses):
+            self.readings = [*readings]
+
     @property
     def measures(self) -> bool:
         """Whether there are metrics, which need predictions."""
@@ -156,7 +181,7 @@ class Objective:
 
     def logs(self, prefix: str, scores: Scores, targets: Any = None, predictions: Sequence[Array] = ()) -> dict[str, float]:
         """Return what is reported: the whole loss, with several outputs each one's own, and metrics of predictions."""
-        each = [self._log(loss, score) for loss, score in zip(self.losses, scores, strict=True)]
+        each = [self._log(loss, score, reading) for loss, score, reading in zip(self.losses, scores, self.readings, strict=True)]
         targets = targets if isinstance(targets, tuple) else (targets,)
         for i, at in enumerate(self.takes if predictions else ()):
             out = tuple(predictions[k] for k in at)
@@ -169,16 +194,17 @@ class Objective:
         return whole | {f"{prefix}{name}_{key}": value for name, log in zip(names, each, strict=True) for key, value in log.items()}
 
     def _measured(self, i: int, y: Any, out: Any, known: Mapping[str, float]) -> dict[str, float]:
-        """Return the metrics of a loss's output that are not known yet."""
+        """Return the metrics of a loss's output; the loss's own accuracy stands where no other has its name."""
         loss, (path, last) = self.losses[i], self.tails[i]
         if path in self.skip:
             out = np.asarray(activation_layers[last.lower()]()(out))
         found = {}
+        multilabel = bool(self.metrics[i]) and MULTI_LABEL in (self.readings[i], _reading(loss, y))
         for name, metric in self.metrics[i].items():
-            if name not in known:
+            if name not in known or metric is not metrics.accuracy:
                 plain = metrics.wants_probabilities(metric) and not isinstance(out, tuple)
                 try:
-                    value = metric(*(_seen(loss, last, y, out) if plain else (y, out)))
+                    value = _measure(metric, multilabel, loss, last, y, out) if plain else metric(y, out)
                 except (TypeError, ValueError) as error:
                     if not metrics.is_known(metric):
                         error.add_note(f"in the metric {name!r}")
@@ -188,21 +214,24 @@ class Objective:
         return found
 
     def try_metrics(self, out: Any, targets: Any, rows: int) -> None:
-        """Raise where a metric of ours does not go with these targets and outputs, of which one row is here; none of a user's is called."""
+        """Raise where a metric of `pynn.metrics` does not fit these targets and outputs, of which the first rows are given."""
         outputs = out if isinstance(out, tuple) else (out,)
         if not all(np.isfinite(one).all() for one in outputs):
             return
         other = copy.copy(self)
         other.metrics = [{name: one for name, one in each.items() if metrics.is_known(one)} for each in self.metrics]
-        every = [np.broadcast_to(one, (rows, *one.shape[1:])) for one in outputs]
-        other.logs("", [(0.0, 1.0, 1, 0, 1)] * len(self.losses), targets, every)
+        every = [one[np.arange(rows) % len(one)] for one in outputs]
+        other.logs("", [(0.0, 1.0, 1, 0, 1, 0, 0)] * len(self.losses), targets, every)
 
     @staticmethod
-    def _log(loss: Loss, score: tuple[float, float, int, int, int]) -> dict[str, float]:
-        total, divisor, values, correct, rows = score
+    def _log(loss: Loss, score: tuple[float, float, int, int, int, int, int], reading: int | None) -> dict[str, float]:
+        total, divisor, values, correct, rows, hits, strays = score
         logs = {"loss": total if loss.reduction == "sum" else total / divisor if divisor else math.nan}
         if loss._row["metric"] != "n":
-            counted = values if loss._row["kind"] == "e" else rows
+            if loss._row["metric"] in "lp" and not strays and reading != MULTI_LABEL:
+                correct, counted = hits, rows
+            else:
+                counted = values if loss._row["kind"] == "e" else rows
             logs["accuracy"] = correct / counted if counted else math.nan
         return logs
 
@@ -246,12 +275,95 @@ def probabilities(out: Array, last: str, loss: Loss | None) -> Array | None:
     return np.moveaxis(np.asarray(activation_layers[how]()(np.moveaxis(out, 1, -1))), -1, 1)
 
 
-def _seen(loss: Loss, last: str, y: Array, out: Array) -> tuple[Array, Array]:
-    """Return classes and a row of probabilities for each, as metrics of classes want them; other targets as they are."""
+class Head(NamedTuple):
+    """An output of a net, and what is known of it."""
+
+    out: Array
+    last: str
+    loss: Loss | None
+    reading: int | None
+    fitted: bool
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the output is of classes, as far as is known."""
+        if self.last in ("Softmax", "Sigmoid", "LogSoftmax") or not self.fitted:
+            return True
+        by_class = self.loss is not None and self.loss._row["metric"] != "n"
+        return by_class or self.reading in (ONE_HOT, MULTI_LABEL) or type(self.loss).__name__ in _PROBABILITIES
+
+    def probabilities(self) -> Array:
+        """Return probabilities, or raise where the output is none."""
+        found = probabilities(self.out, self.last, self.loss)
+        if found is None:
+            raise ValueError("predict_proba needs a net that ends in Softmax or Sigmoid, or was fitted with a classification loss")
+        return found
+
+    def classes(self, multilabel: bool | None) -> Array:
+        """Return class indices, or 0 and 1 for each label."""
+        out, by_class = self.out, self.loss is not None and self.loss._by_class
+        if multilabel is not None and not isinstance(multilabel, (bool, np.bool_)):
+            raise TypeError(f"multilabel: expected True, False or None, got {multilabel!r}")
+        if not (out.ndim == 2 or (by_class and out.ndim > 2)) or out.shape[1] == 0:
+            raise ValueError(f"predict_class needs one row of outputs a sample, got shape {out.shape}")
+        many = self.reading == MULTI_LABEL if multilabel is None else bool(multilabel)
+        if not many and out.shape[1] > 1:
+            return np.asarray(out.argmax(axis=1))
+        estimates = self.reading == MULTI_LABEL and probabilities(out, self.last, self.loss) is None
+        yes = (out if estimates else self.probabilities()) > 0.5
+        return (yes if many else yes[:, 0]).astype(np.intp)
+
+
+def checked_readings(given: Any) -> list[int | None]:
+    """Return what a file says of targets, or raise."""
+    if not isinstance(given, list) or any(one is not None and one not in (ONE_HOT, MULTI_LABEL, NUMBERS) for one in given):
+        raise ValueError(f"its targets are {given!r}, expected a list of 0, 1, 2 or null")
+    return [None if one is None else int(one) for one in given]
+
+
+def _either(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else max(a, b)
+
+
+def _reading(loss: Loss, y: Any) -> int | None:
+    """Return what checked targets of several columns hold; None of labels and of a single column."""
+    if loss._row["target"] in "cpimn" or not isinstance(y, np.ndarray) or y.ndim != 2 or y.shape[1] < 2 or y.dtype.kind not in "fiub":
+        return None
+    found = ONE_HOT
+    for start in range(0, len(y), _READ_ROWS):
+        part = _zero_one(loss, y[start : start + _READ_ROWS])
+        if not metrics.is_zero_one(part):
+            return NUMBERS
+        found = found if metrics.is_one_hot(part) else MULTI_LABEL
+    return found
+
+
+def _zero_one(loss: Loss, y: Array) -> Array:
+    """Return targets that stand for 0 and 1 as those; others as they are."""
+    if loss._values.get("log_target"):
+        return np.asarray(np.exp(y))
+    signs = loss._row["target"] in "rs" and y.size and y.min() < 0 and bool((abs(y) == 1).all())
+    return np.asarray(y > 0) if signs else y
+
+
+def _measure(metric: Any, multilabel: bool, loss: Loss, last: str, y: Array, out: Array) -> Any:
+    """Return a metric of classes, of what targets and outputs are for the loss."""
     chances = probabilities(out, last, loss)
     out = out if chances is None else chances
-    if loss._row["target"] not in "cp":
-        return y, out
+    if loss._row["target"] in "cp":
+        return metric(*_classified(loss, y, out))
+    zero_one = _zero_one(loss, y)
+    if zero_one.shape == out.shape and out.ndim > 2:  # a mask: a yes or no each
+        zero_one, out = zero_one.reshape(-1), out.reshape(-1)
+    estimates = chances is None and loss._row["target"] == "r" and not isinstance(loss, FunctionLoss) and metrics.is_zero_one(zero_one)
+    if estimates and metrics.compares(metric) and (multilabel or math.prod(out.shape[1:]) == 1):
+        # An output that estimates a 0 or a 1, or a -1 or a 1, is nearest to one of them.
+        out = np.where(np.isfinite(out), np.clip(out if zero_one is y else (out + 1) / 2, 0, 1), np.nan)
+    return metrics.read_as(metric, multilabel)(zero_one, out)
+
+
+def _classified(loss: Loss, y: Array, out: Array) -> tuple[Array, Array]:
+    """Return classes that the loss does not ignore, and a row of probabilities for each."""
     labels = y.argmax(-1) if y.dtype.kind == "f" and y.ndim > 1 else y
     rows = np.moveaxis(out, 1, -1).reshape(-1, out.shape[1])
     seen = labels.reshape(-1) != loss._values.get("ignore_index")
@@ -336,11 +448,6 @@ def _allowed(loss: Loss, output: tuple[int, ...], labels: bool) -> list[tuple[in
     return [output, ()] if math.prod(output) == 1 else [output]
 
 
-def is_one_hot(y: Array) -> bool:
-    """Tell whether each row is 1 in one column and 0 in the others."""
-    return bool(((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all())
-
-
 def _target(y: Any, rows: int, dtype: str, output: tuple[int, ...], loss: Loss, name: str) -> Array | None:
     kind = loss._row["target"]
     if kind == "n":
@@ -355,7 +462,7 @@ def _target(y: Any, rows: int, dtype: str, output: tuple[int, ...], loss: Loss, 
     if a.dtype.kind not in "fiub":
         how = "classes, y = numpy.unique(y, return_inverse=True) makes class indices of labels"
         raise TypeError(f"{name}: dtype {a.dtype} is not allowed; expected numbers; {how}")
-    if kind == "p" and a.shape[1:] == output and len(output) == 1 < output[0] and a.dtype.kind in "iub" and is_one_hot(a):
+    if kind == "p" and a.shape[1:] == output and len(output) == 1 < output[0] and a.dtype.kind in "iub" and metrics.is_one_hot(a):
         a = a.astype(dtype)
     labels = kind in "cim" or (kind == "p" and a.dtype.kind in "iu")
     if kind in "cp" and not labels and (a.ndim == 1 or a.shape[1:] == (1,) != output):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .._layer import Array, real_array
 from .._loss import Loss
 from ..datasets import train_test_split
-from .objective import is_one_hot
+from ..metrics import is_one_hot
 
 _YES_OR_NO = ("BCELoss", "BCEWithLogitsLoss")
 
@@ -37,7 +37,7 @@ def labels(y: Any, loss: Loss) -> NDArray[np.int64] | None:
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if y.ndim == 2 and loss._row["target"] in "cp" and is_one_hot(y):
+    if y.ndim == 2 and y.dtype.kind in "fiub" and is_one_hot(y):
         return np.asarray(y.argmax(1), np.int64)
     by_class = loss._row["target"] in "cp" and y.dtype.kind in "iu"
     yes_or_no = type(loss).__name__ in _YES_OR_NO and bool(((y == 0) | (y == 1)).all())
@@ -85,13 +85,18 @@ def combined(a: Array | None, b: Array | None) -> Array | None:
     return b if a is None else a if b is None else a * b
 
 
-def split(share: float, rows: int, y: Any, losses: list[Loss], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the rows to train on and those to validate on; of one output's classes the same share of each."""
+def split(
+    share: float, rows: int, y: Any, losses: list[Loss], seed: int, shuffle: bool
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows to train on and those to validate on: of one output's classes the same share of each, or the last rows."""
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
         raise ValueError(f"validation_split: expected a number between 0 and 1, got {share!r}")
-    found = labels(y, losses[0]) if len(losses) == 1 else None
     place = np.arange(rows)
+    found = labels(y, losses[0]) if shuffle and len(losses) == 1 else None
+    first = rows - round(rows * share)
     try:
+        if not shuffle and 0 < first < rows:
+            return place[:first], place[first:]
         by = place if found is None else found
         train, held, _, _ = train_test_split(place, by, test_size=share, seed=seed, stratify=found is not None)
     except ValueError as error:
