@@ -271,3 +271,87 @@ def test_what_does_not_fit_is_said() -> None:
         pynn.LocalResponseNorm(0)
     with pytest.raises(AttributeError, match="without bias"):
         pynn.LayerNorm(5, bias=False).bias = np.zeros(5)
+
+
+def exact(x: Any, axes: Any, eps: float, centred: bool = True) -> tuple[Any, Any]:
+    """Return (x - mean) / sqrt(var + eps) over the axes, and the reciprocal root, in float64 and of scaled numbers."""
+    unit = 2.0 ** np.floor(np.log2(np.abs(x).max()))
+    x = x.astype("f8") / unit
+    d = x - x.mean(axes, keepdims=True) if centred else x
+    scale = 1 / np.hypot(np.sqrt(np.square(d).mean(axes, keepdims=True)), np.sqrt(eps) / unit)
+    return d * scale, scale / unit
+
+
+def check_exactly(layer: Any, x: Any, axes: Any, tolerance: float, groups: tuple[int, ...] | None = None) -> None:
+    """Compare output and gradient with float64 NumPy; `groups` is the shape in which `axes` count."""
+    shape, centred = groups or x.shape, not isinstance(layer, pynn.RMSNorm)
+    z, scale = exact(x.reshape(shape), axes, layer.eps, centred)
+    np.testing.assert_allclose(layer(x).reshape(shape), z, rtol=0, atol=tolerance * np.abs(z).max())
+    gy = rng.normal(size=x.shape).astype(x.dtype)
+    g = gy.astype("f8").reshape(shape)
+    want = scale * (g - (g.mean(axes, keepdims=True) if centred else 0) - z * (g * z).mean(axes, keepdims=True))
+    largest = np.abs(want).max()
+    np.testing.assert_allclose(layer.backward(gy).reshape(shape) / largest, want / largest, rtol=0, atol=3 * tolerance)
+
+
+RANGES = [("float32", 1e30), ("float32", 1e-30), ("float32", 1e19), ("float64", 1e200), ("float64", 1e-200), ("float64", 1e300)]
+NORMS: dict[str, tuple[Any, tuple[int, ...], Any, tuple[int, ...] | None]] = {
+    "one column": (lambda **k: pynn.BatchNorm1d(1, **k), (1000, 1), 0, None),
+    "three columns": (lambda **k: pynn.BatchNorm1d(3, **k), (1000, 3), 0, None),
+    "many columns": (lambda **k: pynn.BatchNorm1d(70, **k), (300, 70), 0, None),
+    "batch of images": (lambda **k: pynn.BatchNorm2d(3, **k), (5, 3, 8, 9), (0, 2, 3), None),
+    "layer": (lambda **k: pynn.LayerNorm(64, **k), (50, 64), -1, None),
+    "long layer": (lambda **k: pynn.LayerNorm(3000, **k), (5, 3000), -1, None),
+    "root mean square": (lambda **k: pynn.RMSNorm(64, **k), (50, 64), -1, None),
+    "group": (lambda **k: pynn.GroupNorm(2, 6, **k), (5, 6, 8, 9), (2, 3, 4), (5, 2, 3, 8, 9)),
+    "instance": (lambda **k: pynn.InstanceNorm2d(6, affine=True, **k), (5, 6, 8, 9), (2, 3), None),
+}
+
+
+@pytest.mark.parametrize("name", NORMS)
+@pytest.mark.parametrize(("dtype", "scale"), RANGES)
+def test_numbers_whose_squares_leave_the_range(name: str, dtype: str, scale: float) -> None:
+    make, shape, axes, groups = NORMS[name]
+    eps = 1e-5 if scale > 1 else 1e-45 if dtype == "float32" else 1e-290
+    check_exactly(make(eps=eps, dtype=dtype), (rng.normal(size=shape) * scale).astype(dtype), axes, 3e-6, groups)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 5, 16, 33])
+@pytest.mark.parametrize("rows", [100, 10_000, 70_000])
+@pytest.mark.parametrize("far", [1e3, 1e6, 1e7])
+def test_batch_norm_of_few_columns_far_from_zero(columns: int, rows: int, far: float) -> None:
+    x = (far + rng.normal(size=(rows, columns))).astype("f4")
+    layer = pynn.BatchNorm1d(columns, momentum=1.0)
+    check_exactly(layer, x, 0, 3e-6)
+    np.testing.assert_allclose(layer.running_var, x.astype("f8").var(0, ddof=1), rtol=1e-6)
+    np.testing.assert_allclose(layer.running_mean, x.astype("f8").mean(0), rtol=1e-7)
+    mean, var = layer.running_mean.astype("f8"), layer.running_var.astype("f8")
+    np.testing.assert_allclose(layer.eval()(x), (x - mean) / np.sqrt(var + layer.eps), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["batch of images", "layer", "long layer", "group", "instance"])
+def test_means_are_not_rounded_to_the_type(name: str) -> None:
+    make, shape, axes, groups = NORMS[name]
+    check_exactly(make(eps=1e-5), (1e6 + rng.normal(size=shape)).astype("f4"), axes, 1e-5, groups)
+
+
+@pytest.mark.parametrize("make", [pynn.LayerNorm, pynn.RMSNorm, lambda n: pynn.GroupNorm(1, n), pynn.BatchNorm1d])
+def test_gradients_of_weights_over_many_rows(make: Any) -> None:
+    rows, n = 200_000, 4
+    x = rng.normal(size=(rows, n)).astype("f4")
+    layer = make(n)
+    y = layer(x)
+    layer.backward(y + np.float32(0.1))
+    want = (y * (y + 0.1).astype("f8")).sum(0)
+    np.testing.assert_allclose(layer.grads["weight"], want, rtol=1e-6)
+    if "bias" in layer.grads:
+        np.testing.assert_allclose(layer.grads["bias"], (y + np.float32(0.1)).sum(0, dtype="f8"), rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_local_response_of_numbers_whose_squares_leave_the_range(scale: float) -> None:
+    x, gy = rng.normal(size=(2, 6, 3)), rng.normal(size=(2, 6, 3))
+    layer = pynn.LocalResponseNorm(3, alpha=1.0, beta=0.75, k=0.0)
+    y, gx = layer(x), layer.backward(gy)
+    np.testing.assert_allclose(layer(x * scale), y * scale**-0.5, rtol=1e-12)
+    np.testing.assert_allclose(layer.backward(gy), gx * scale**-1.5, rtol=1e-12)

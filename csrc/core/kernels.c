@@ -73,7 +73,8 @@
     static pn_update_fn *const updates_##t[] = { PN_OPTIMIZERS(ROW_##t##_UPDATE) }; \
     static const pn_whole_kernels wholes_##t[] = { PN_WHOLE_OPTIMIZERS(ROW_##t##_WHOLE) }; \
     static const pn_norm_kernels norm_##t = { norm_moments_##t, norm_apply_##t, norm_sums_##t, norm_back_##t, columns_moments_##t, columns_apply_##t, \
-                                              columns_sums_##t, columns_back_##t, response_apply_##t, response_back_##t }; \
+                                              columns_sums_##t, columns_back_##t, is_far_##t, is_near_##t, far_moments_##t, \
+                                              response_apply_##t, response_back_##t }; \
     static const pn_look_kernels look_##t = { count_columns_##t, count_run_##t, sum_changes_##t, first_strange_##t };
 #define ROW_f32_ACTIVATION(f, ...) ACTIVATION(f32, f)
 #define ROW_f64_ACTIVATION(f, ...) ACTIVATION(f64, f)

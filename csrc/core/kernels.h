@@ -118,8 +118,11 @@ typedef struct {
     void (*back)(const pn_norm_groups *g, size_t from, size_t to, const void *x, const void *gy, void *gx, const double *by, void *gw, void *gb);
     void (*columns_moments)(size_t rows, size_t n, size_t stride, const void *x, double *mean, double *squares);
     void (*columns_apply)(size_t rows, size_t n, size_t stride, const void *x, void *y, const double *const *by);
-    void (*columns_sums)(size_t rows, size_t n, size_t stride, const void *x, const void *gy, const double *mean, double *sums, double *products);
+    void (*columns_sums)(size_t rows, size_t n, size_t stride, const void *x, const void *gy, const double *const *by, double *sums, double *products);
     void (*columns_back)(size_t rows, size_t n, size_t stride, const void *x, const void *gy, void *gx, const double *const *by);
+    int (*is_far)(double var, double eps);          /* should far_moments replace it? */
+    int (*is_near)(double scale);                   /* may by[1] of columns_sums and columns_back be NULL? */
+    void (*far_moments)(size_t spans, size_t stride, size_t n, const void *x, int centred, double eps, double *mean, double *var, double *scale);
     void (*response)(const pn_response *r, const void *x, void *y);
     void (*response_back)(const pn_response *r, const void *x, const void *gy, void *gx, double *work);
 } pn_norm_kernels;

@@ -1,7 +1,11 @@
 /* norm.h - normalisation. A group shares a mean and a scale: runs of contiguous elements, or one column of a matrix. Sums are taken
  * in strips whose totals are added in double, in a fixed order; deviations are taken from the mean, and what rounding left of their
  * own sum corrects both moments. Short runs are taken as many at a time as a vector has lanes, so that what a group needs beside its
- * sums is computed for all of them at once; what it gets does not depend on its place among them. */
+ * sums is computed for all of them at once; what it gets does not depend on its place among them.
+ *
+ * A mean is kept in double and subtracted in two parts: the mean as the type holds it, which leaves an exact difference where digits
+ * are scarce; and the rest, times the scale, as the addend of the multiply-add that follows. Where the squares of deviations leave the
+ * type's range, moments are taken again in double, of x over its largest magnitude. */
 
 #define STRIP 1024                                      /* elements whose sum is kept in the type itself */
 
@@ -39,6 +43,11 @@ static ALWAYS void CAT(widen, SFX)(double *to, size_t m, V v)
     if (m >= L) for (size_t k = 0; k < L; k++) to[k] = v[k];
     else for (size_t k = 0; k < m; k++) to[k] = v[k];
 }
+static ALWAYS void CAT(add_wide, SFX)(double *to, size_t m, V v)
+{
+    if (m >= L) for (size_t k = 0; k < L; k++) to[k] += (double)v[k];
+    else for (size_t k = 0; k < m; k++) to[k] += (double)v[k];
+}
 #define SOME(p, m)        CAT(some, SFX)((p), (m))
 #define PUT_SOME(p, m, v) CAT(put_some, SFX)((p), (m), (v))
 
@@ -52,30 +61,43 @@ static ALWAYS V CAT(run_sum, SFX)(size_t n, const R *x)          /* its lanes ha
     for (; i < n; i += L) a[0] += SOME(x + i, n - i);
     return (a[0] + a[1]) + (a[2] + a[3]);
 }
-/* Sums of u and of u d, with d = x - mean and u = d, or g, or g w. */
-static ALWAYS void CAT(pair_step, SFX)(const R *x, const R *g, const R *w, R mean, size_t m, V *sum, V *products)
+/* What a group's deviations are made of: its mean in the type, its scale, and -scale times what the type leaves out of the mean. */
+typedef struct { R mean, scale, shift; } CAT(centre, SFX);
+static CAT(centre, SFX) CAT(centre_of, SFX)(double mean, double scale)
 {
-    V d = SOME(x, m) - mean, u = g ? SOME(g, m) : d;
+    const R m = (R)mean;
+    return (CAT(centre, SFX)){ m, (R)scale, (R)-((mean - (double)m) * scale) };
+}
+static ALWAYS V CAT(deviation, SFX)(V x, CAT(centre, SFX) c) { return FMA(x - c.mean, SPLAT(c.scale), SPLAT(c.shift)); }
+
+/* Is a product of two scales, which saves a multiplication per element, in the range of the type? */
+static int CAT(is_near, SFX)(double scale) { return scale > PICK(0x1p-50, 0x1p-400) && scale < PICK(0x1p50, 0x1p400); }
+
+/* Sums of u and of u d: of d = x - mean and its squares; or, with g, of u = g or g w, where with far d = (x - mean) scale. */
+static ALWAYS void CAT(pair_step, SFX)(const R *x, const R *g, const R *w, const int far, CAT(centre, SFX) c, size_t m, V *sum, V *products)
+{
+    V d = far ? CAT(deviation, SFX)(SOME(x, m), c) : SOME(x, m) - c.mean, u = g ? SOME(g, m) : d;
     if (w) u *= SOME(w, m);
     if (!g && m < L) d = u = SEL(FIRST(m), d, SPLAT(0));
     *sum += u;
     *products = FMA(u, d, *products);
 }
-static ALWAYS void CAT(run_pair, SFX)(size_t n, const R *x, const R *g, const R *w, R mean, V *sum, V *products)
+static ALWAYS void CAT(run_pair, SFX)(size_t n, const R *x, const R *g, const R *w, const int far, CAT(centre, SFX) c, V *sum, V *products)
 {
     V s[4] = { { 0 } }, p[4] = { { 0 } };
     size_t i = 0;
     for (; i + 4 * L <= n; i += 4 * L)
         _Pragma("GCC unroll 4") for (size_t k = 0; k < 4; k++)
-            CAT(pair_step, SFX)(x + i + k * L, g ? g + i + k * L : g, w ? w + i + k * L : w, mean, L, &s[k], &p[k]);
-    for (; i < n; i += L) CAT(pair_step, SFX)(x + i, g ? g + i : g, w ? w + i : w, mean, n - i, &s[0], &p[0]);
+            CAT(pair_step, SFX)(x + i + k * L, g ? g + i + k * L : g, w ? w + i + k * L : w, far, c, L, &s[k], &p[k]);
+    for (; i < n; i += L) CAT(pair_step, SFX)(x + i, g ? g + i : g, w ? w + i : w, far, c, n - i, &s[0], &p[0]);
     *sum = (s[0] + s[1]) + (s[2] + s[3]);
     *products = (p[0] + p[1]) + (p[2] + p[3]);
 }
 
 /* ---- groups ------------------------------------------------------------------------------------------------------------------- */
 /* out += sums of x and nothing else, or of the pair above, over a group of any length. */
-static ALWAYS void CAT(group_sums, SFX)(size_t spans, size_t stride, size_t n, const R *x, const R *g, const R *w, R mean, int pair, double *out)
+static ALWAYS void CAT(group_sums, SFX)(size_t spans, size_t stride, size_t n, const R *x, const R *g, const R *w, const int far, CAT(centre, SFX) c,
+                                         int pair, double *out)
 {
     V a[2] = { { 0 } }, add[2] = { { 0 } };
     size_t held = 0;
@@ -83,7 +105,7 @@ static ALWAYS void CAT(group_sums, SFX)(size_t spans, size_t stride, size_t n, c
         for (size_t i = 0, m; i < n; i += m) {
             const size_t at = s * stride + i;
             m = n - i < STRIP ? n - i : STRIP;
-            if (pair) CAT(run_pair, SFX)(m, x + at, g ? g + at : g, w ? w + i : w, mean, &add[0], &add[1]);
+            if (pair) CAT(run_pair, SFX)(m, x + at, g ? g + at : g, w ? w + i : w, far, c, &add[0], &add[1]);
             else add[0] = CAT(run_sum, SFX)(m, x + at);
             a[0] += add[0];
             a[1] += add[1];
@@ -94,18 +116,57 @@ static ALWAYS void CAT(group_sums, SFX)(size_t spans, size_t stride, size_t n, c
     for (size_t k = 0; k < 2; k++) out[k] += ALL(a[k])[0];
 }
 
+/* Has a mean square left the range of the type? One below it matters only beside an eps that is smaller still. */
+static int CAT(is_far, SFX)(double square, double eps)
+{
+    return !(square < INFINITY) || (square < PICK(0x1p-80, 0x1p-900) && eps < PICK(0x1p-50, 0x1p-870));
+}
+/* Mean, variance and scale of spans runs of n elements, in double, of x over its largest magnitude; as they were unless that is a number
+ * above 0. */
+static void CAT(far_moments, SFX)(size_t spans, size_t stride, size_t n, const void *data, int centred, double eps, double *mean, double *var, double *scale)
+{
+#define EACH_ELEMENT for (size_t s = 0; s < spans; s++) for (const R *x = (const R *)data + s * stride, *end = x + n; x < end; x++)
+    const double count = (double)(spans * n);
+    double most = 0, sum = 0, off = 0, square = 0;
+    int e;
+    EACH_ELEMENT {
+        const double v = fabs((double)*x);
+        if (v > most || v != v) most = v;
+    }
+    if (!(most > 0 && most < INFINITY)) return;
+    frexp(most, &e);
+    if (e < -1000) e = -1000;
+    const double unit = ldexp(1, -e);
+    if (centred) EACH_ELEMENT sum += (double)*x * unit;
+    const double middle = sum / count;
+    EACH_ELEMENT {
+        const double d = (double)*x * unit - middle;
+        off += d;
+        square += d * d;
+    }
+    off = centred ? off / count : 0;
+    square = square / count - off * off;
+    if (square < 0) square = 0;
+    *mean = ldexp(middle + off, e);
+    *var = ldexp(square, 2 * e);
+    *scale = 1 / hypot(ldexp(sqrt(square), e), sqrt(eps));
+#undef EACH_ELEMENT
+}
+
 /* Mean (0 unless centred), mean square of the deviations from it, and scale of a group, x its first element. */
 static void CAT(group_moments, SFX)(const pn_norm_groups *g, size_t i, size_t spans, size_t n, const R *x)
 {
     const double count = (double)(spans * n);
     double sum[2] = { 0 }, pair[2] = { 0 };
-    if (g->centred) CAT(group_sums, SFX)(spans, g->stride, n, x, NULL, NULL, 0, 0, sum);
-    const R mean = (R)(sum[0] / count);
-    CAT(group_sums, SFX)(spans, g->stride, n, x, NULL, NULL, mean, 1, pair);
+    const CAT(centre, SFX) zero = { 0, 1, 0 };
+    if (g->centred) CAT(group_sums, SFX)(spans, g->stride, n, x, NULL, NULL, 0, zero, 0, sum);
+    const CAT(centre, SFX) c = CAT(centre_of, SFX)(sum[0] / count, 1);
+    CAT(group_sums, SFX)(spans, g->stride, n, x, NULL, NULL, 0, c, 1, pair);
     const double off = g->centred ? pair[0] / count : 0, square = pair[1] / count - off * off;
-    g->mean[i] = (double)mean + off;
+    g->mean[i] = (double)c.mean + off;
     g->var[i] = square < 0 ? 0 : square;
     g->scale[i] = 1 / sqrt(g->var[i] + g->eps);
+    if (CAT(is_far, SFX)(square, g->eps)) CAT(far_moments, SFX)(spans, g->stride, n, x, g->centred, g->eps, g->mean + i, g->var + i, g->scale + i);
 }
 /* The same for m groups from the i-th, each of them one run of n elements. */
 static void CAT(run_moments, SFX)(const pn_norm_groups *g, size_t i, size_t m, size_t n, const R *x)
@@ -117,13 +178,20 @@ static void CAT(run_moments, SFX)(const pn_norm_groups *g, size_t i, size_t m, s
         mean = SUMS_OF(first, m) / (R)n;
     }
     STORE(means, mean);
-    for (size_t r = 0; r < m; r++) CAT(run_pair, SFX)(n, x + r * g->step, NULL, NULL, means[r], &first[r], &second[r]);
+    for (size_t r = 0; r < m; r++)
+        CAT(run_pair, SFX)(n, x + r * g->step, NULL, NULL, 0, (CAT(centre, SFX)){ means[r], 1, 0 }, &first[r], &second[r]);
     if (g->centred) off = SUMS_OF(first, m) / (R)n;
     V square = SUMS_OF(second, m) / (R)n - off * off;
+    const VI far = ~(square < (R)INFINITY) | (square < PICK(0x1p-80f, 0x1p-900));
     square = SEL(square < 0, SPLAT(0), square);
-    CAT(widen, SFX)(g->mean + i, m, mean + off);
+    CAT(widen, SFX)(g->mean + i, m, mean);
+    CAT(add_wide, SFX)(g->mean + i, m, off);
     CAT(widen, SFX)(g->var + i, m, square);
     CAT(widen, SFX)(g->scale + i, m, 1 / SQRT(square + (R)g->eps));
+    if (!ANY(far & FIRST(m))) return;
+    for (size_t r = 0; r < m; r++)
+        if (CAT(is_far, SFX)(square[r], g->eps))
+            CAT(far_moments, SFX)(1, 0, n, x + r * g->step, g->centred, g->eps, g->mean + i + r, g->var + i + r, g->scale + i + r);
 }
 static void CAT(norm_moments, SFX)(const pn_norm_groups *g, size_t from, size_t to, const void *data)
 {
@@ -137,61 +205,74 @@ static void CAT(norm_moments, SFX)(const pn_norm_groups *g, size_t from, size_t 
     }
 }
 
-/* y = (x - mean) scale w + b; w and b stand at each element, or are NULL. */
-static ALWAYS void CAT(apply_step, SFX)(const R *x, R *y, R mean, R scale, R shift, const R *w, const R *b, size_t m)
+/* y = (x - mean) scale w + b, the deviation being (x - c.mean) c.scale + c.shift; w and b stand at each element, or are NULL. */
+static ALWAYS void CAT(apply_step, SFX)(const R *x, R *y, CAT(centre, SFX) c, const R *w, const R *b, size_t m)
 {
-    V v = (SOME(x, m) - mean) * scale;
+    V v = CAT(deviation, SFX)(SOME(x, m), c);
     if (w && b) v = FMA(v, SOME(w, m), SOME(b, m));
     else if (w) v *= SOME(w, m);
     else if (b) v += SOME(b, m);
-    else v += shift;
     PUT_SOME(y, m, v);
 }
-static ALWAYS void CAT(apply_span, SFX)(size_t n, const R *x, R *y, R mean, R scale, R shift, const R *w, const R *b)
+static ALWAYS void CAT(apply_span, SFX)(size_t n, const R *x, R *y, CAT(centre, SFX) c, const R *w, const R *b)
 {
     size_t i = 0;
-    _Pragma("GCC unroll 4") for (; i + L <= n; i += L) CAT(apply_step, SFX)(x + i, y + i, mean, scale, shift, w ? w + i : w, b ? b + i : b, L);
-    if (i < n) CAT(apply_step, SFX)(x + i, y + i, mean, scale, shift, w ? w + i : w, b ? b + i : b, n - i);
+    _Pragma("GCC unroll 4") for (; i + L <= n; i += L) CAT(apply_step, SFX)(x + i, y + i, c, w ? w + i : w, b ? b + i : b, L);
+    if (i < n) CAT(apply_step, SFX)(x + i, y + i, c, w ? w + i : w, b ? b + i : b, n - i);
 }
 static void CAT(norm_apply, SFX)(const pn_norm_groups *g, size_t from, size_t to, const void *data, void *out)
 {
     for (size_t i = from, p = from % g->period; i < to; i++, p = p + 1 < g->period ? p + 1 : 0) {
-        const R *x = (const R *)data + i * g->step, mean = (R)g->mean[i], scale = (R)g->scale[i];
+        const R *x = (const R *)data + i * g->step;
         const R *w = g->w ? (const R *)g->w + p * g->width : NULL, *b = g->b ? (const R *)g->b + p * g->width : NULL;
+        const CAT(centre, SFX) c = CAT(centre_of, SFX)(g->mean[i], g->scale[i]);
         R *y = (R *)out + i * g->step;
         if (g->each == PN_PER_ELEMENT) {
-            if (w && b) CAT(apply_span, SFX)(g->n, x, y, mean, scale, 0, w, b);
-            else CAT(apply_span, SFX)(g->n, x, y, mean, scale, 0, w, b);
+            if (w && b) CAT(apply_span, SFX)(g->n, x, y, c, w, b);
+            else CAT(apply_span, SFX)(g->n, x, y, c, w, b);
         } else {
             for (size_t s = 0; s < g->spans; s++, x += g->stride, y += g->stride) {
                 const size_t at = g->each == PN_PER_SPAN ? s : 0;
-                CAT(apply_span, SFX)(g->n, x, y, mean, w ? scale * w[at] : scale, b ? b[at] : 0, NULL, NULL);
+                const R factor = w ? w[at] : 1;
+                CAT(apply_span, SFX)(g->n, x, y, (CAT(centre, SFX)){ c.mean, c.scale * factor, c.shift * factor + (b ? b[at] : 0) }, NULL, NULL);
             }
         }
     }
 }
 
-/* Sums of h and of h (x - mean) for m runs, the first of them run u of group i; h is gy, times w where that stands at each element. */
+/* Of a group, in double: the sum of h d, with d = (x - mean) scale, from those of h and of h (x - the mean in the type). */
+static double CAT(scaled, SFX)(double mean, double scale, double sum, double product) { return (product - (mean - (double)(R)mean) * sum) * scale; }
+
+/* Sums of h and of h (x - mean) scale for m runs, the first of them run u of group i; h is gy, times w where that stands at each element. */
 static ALWAYS void CAT(runs_back, SFX)(const pn_norm_groups *g, size_t i, size_t u, size_t m, const R *x, const R *gy, double *out)
 {
     const size_t units = g->each == PN_PER_SPAN ? g->spans : 1, pace = g->each == PN_PER_SPAN ? g->stride : g->step;
+    const int weighted = g->each == PN_PER_ELEMENT && g->w;
     V sum[L], product[L];
     R found[2][L];
+    size_t group = i, unit = u;
     for (size_t r = 0; r < m; r++, x += pace, gy += pace) {
-        if (g->each == PN_PER_ELEMENT && g->w)
-            CAT(run_pair, SFX)(g->n, x, gy, (const R *)g->w + i % g->period * g->width, (R)g->mean[i], &sum[r], &product[r]);
-        else CAT(run_pair, SFX)(g->n, x, gy, NULL, (R)g->mean[i], &sum[r], &product[r]);
-        if (++u == units) u = 0, i++;
+        const CAT(centre, SFX) c = CAT(centre_of, SFX)(g->mean[group], g->scale[group]);
+        const R *w = weighted ? (const R *)g->w + group % g->period * g->width : NULL;
+        if (!CAT(is_near, SFX)(g->scale[group])) CAT(run_pair, SFX)(g->n, x, gy, w, 1, c, &sum[r], &product[r]);
+        else if (weighted) CAT(run_pair, SFX)(g->n, x, gy, w, 0, c, &sum[r], &product[r]);
+        else CAT(run_pair, SFX)(g->n, x, gy, NULL, 0, c, &sum[r], &product[r]);
+        if (++unit == units) unit = 0, group++;
     }
     STORE(found[0], SUMS_OF(sum, m));
     STORE(found[1], SUMS_OF(product, m));
-    for (size_t r = 0; r < m; r++) out[2 * r] = found[0][r], out[2 * r + 1] = found[1][r];
+    for (size_t r = 0; r < m; r++) {
+        const double s = (double)found[0][r], p = (double)found[1][r];
+        out[2 * r] = s;
+        out[2 * r + 1] = CAT(is_near, SFX)(g->scale[i]) ? CAT(scaled, SFX)(g->mean[i], g->scale[i], s, p) : p;
+        if (++u == units) u = 0, i++;
+    }
 }
 /* The same for each group, or for each span. */
 static void CAT(norm_sums, SFX)(const pn_norm_groups *g, size_t from, size_t to, const void *data, const void *given, double *out)
 {
     const R *x = data, *gy = given;
-    const int each_span = g->each == PN_PER_SPAN;
+    const int each_span = g->each == PN_PER_SPAN, weighted = g->each == PN_PER_ELEMENT && g->w;
     const size_t units = each_span ? g->spans : 1, pace = each_span ? g->stride : g->step;
     if (g->n <= STRIP && (each_span || g->spans == 1)) {
         for (size_t q = from * units, m; q < to * units; q += m) {
@@ -202,39 +283,51 @@ static void CAT(norm_sums, SFX)(const pn_norm_groups *g, size_t from, size_t to,
     }
     for (size_t q = from * units; q < to * units; q++) {
         const size_t i = q / units, spans = each_span ? 1 : g->spans;
-        const R *at = x + q * pace, *given_at = gy + q * pace;
-        out[2 * q] = out[2 * q + 1] = 0;
-        if (g->each == PN_PER_ELEMENT && g->w)
-            CAT(group_sums, SFX)(1, 0, g->n, at, given_at, (const R *)g->w + i % g->period * g->width, (R)g->mean[i], 1, out + 2 * q);
-        else CAT(group_sums, SFX)(spans, g->stride, g->n, at, given_at, NULL, (R)g->mean[i], 1, out + 2 * q);
+        const R *at = x + q * pace, *given_at = gy + q * pace, *w = weighted ? (const R *)g->w + i % g->period * g->width : NULL;
+        const CAT(centre, SFX) c = CAT(centre_of, SFX)(g->mean[i], g->scale[i]);
+        double *sums = out + 2 * q;
+        sums[0] = sums[1] = 0;
+        if (!CAT(is_near, SFX)(g->scale[i])) {
+            CAT(group_sums, SFX)(spans, g->stride, g->n, at, given_at, w, 1, c, 1, sums);
+            continue;
+        }
+        if (weighted) CAT(group_sums, SFX)(1, 0, g->n, at, given_at, w, 0, c, 1, sums);
+        else CAT(group_sums, SFX)(spans, g->stride, g->n, at, given_at, NULL, 0, c, 1, sums);
+        sums[1] = CAT(scaled, SFX)(g->mean[i], g->scale[i], sums[0], sums[1]);
     }
 }
 
-/* gx = by[0] h + by[1] (x - mean) + by[2] */
-static ALWAYS void CAT(back_span, SFX)(size_t n, const R *x, const R *gy, R *gx, R mean, const R *by)
+/* gx = by[0] h + by[1] d + by[2], where d = x - mean, with far times scale. */
+static ALWAYS V CAT(back_of, SFX)(V x, V h, const int far, CAT(centre, SFX) c, const R *by)
+{
+    return FMA(h, SPLAT(by[0]), FMA(far ? CAT(deviation, SFX)(x, c) : x - c.mean, SPLAT(by[1]), SPLAT(by[2])));
+}
+static ALWAYS void CAT(back_span, SFX)(size_t n, const R *x, const R *gy, R *gx, const int far, CAT(centre, SFX) c, const R *by)
 {
     size_t i = 0;
-    _Pragma("GCC unroll 4") for (; i + L <= n; i += L)
-        STORE(gx + i, FMA(LOAD(gy + i), SPLAT(by[0]), FMA(LOAD(x + i) - mean, SPLAT(by[1]), SPLAT(by[2]))));
-    if (i < n) STORE_PART(gx + i, n - i, FMA(LOAD_PART(gy + i, n - i), SPLAT(by[0]), FMA(LOAD_PART(x + i, n - i) - mean, SPLAT(by[1]), SPLAT(by[2]))));
+    _Pragma("GCC unroll 4") for (; i + L <= n; i += L) STORE(gx + i, CAT(back_of, SFX)(LOAD(x + i), LOAD(gy + i), far, c, by));
+    if (i < n) STORE_PART(gx + i, n - i, CAT(back_of, SFX)(LOAD_PART(x + i, n - i), LOAD_PART(gy + i, n - i), far, c, by));
 }
-/* The same at one place of m groups that share their weights, and gw += gy (x - mean) scale, gb += gy; c: mean, scale and by of each;
- * pace: elements from one group to the next; left: elements from this place on. */
-static ALWAYS void CAT(back_step, SFX)(size_t m, size_t pace, const R *x, const R *gy, R *gx, R (*c)[5], const R *w, R *gw, R *gb, size_t left)
+/* The same, with far, at one place of m groups that share their weights, and gw += gy (x - mean) scale, gb += gy; pace: elements from one group to
+ * the next; left: elements from this place on. */
+typedef struct { CAT(centre, SFX) c; R by[3]; } CAT(group_back, SFX);
+static ALWAYS void CAT(back_step, SFX)(size_t m, size_t pace, const R *x, const R *gy, R *gx, const CAT(group_back, SFX) *b, const R *w, R *gw, R *gb,
+                                        size_t left)
 {
     const V weight = w ? SOME(w, left) : SPLAT(1);
     V sum_w = gw ? SOME(gw, left) : SPLAT(0), sum_b = gb ? SOME(gb, left) : SPLAT(0);
     _Pragma("GCC unroll 4") for (size_t r = 0; r < m; r++) {
-        V d = SOME(x + r * pace, left) - c[r][0], h = SOME(gy + r * pace, left);
-        if (gw) sum_w = FMA(h, d * c[r][1], sum_w);
+        V d = CAT(deviation, SFX)(SOME(x + r * pace, left), b[r].c), h = SOME(gy + r * pace, left);
+        if (gw) sum_w = FMA(h, d, sum_w);
         if (gb) sum_b += h;
         if (w) h *= weight;
-        if (gx) PUT_SOME(gx + r * pace, left, FMA(h, SPLAT(c[r][2]), FMA(d, SPLAT(c[r][3]), SPLAT(c[r][4]))));
+        if (gx) PUT_SOME(gx + r * pace, left, FMA(h, SPLAT(b[r].by[0]), FMA(d, SPLAT(b[r].by[1]), SPLAT(b[r].by[2]))));
     }
     if (gw) PUT_SOME(gw, left, sum_w);
     if (gb) PUT_SOME(gb, left, sum_b);
 }
-static ALWAYS void CAT(back_few, SFX)(size_t m, size_t n, size_t pace, const R *x, const R *gy, R *gx, R (*c)[5], const R *w, R *gw, R *gb)
+static ALWAYS void CAT(back_few, SFX)(size_t m, size_t n, size_t pace, const R *x, const R *gy, R *gx, const CAT(group_back, SFX) *c, const R *w,
+                                       R *gw, R *gb)
 {
     size_t i = 0;
     for (; i + L <= n; i += L)
@@ -246,13 +339,12 @@ static void CAT(back_groups, SFX)(const pn_norm_groups *g, size_t i, size_t m, c
 {
     const size_t at = i % g->period * g->width, pace = g->period * g->step;
     const R *w = g->w ? (const R *)g->w + at : NULL;
-    R c[FEW][5];
+    CAT(group_back, SFX) c[FEW];
     gw = gw ? gw + at : gw;
     gb = gb ? gb + at : gb;
     for (size_t r = 0; r < m; r++) {
-        c[r][0] = (R)g->mean[i + r * g->period];
-        c[r][1] = (R)g->scale[i + r * g->period];
-        for (size_t k = 0; k < 3; k++) c[r][2 + k] = (R)by[3 * r * g->period + k];
+        c[r].c = CAT(centre_of, SFX)(g->mean[i + r * g->period], g->scale[i + r * g->period]);
+        for (size_t k = 0; k < 3; k++) c[r].by[k] = (R)by[3 * r * g->period + k];
     }
     if (m == FEW && gx && w && gw && gb) CAT(back_few, SFX)(FEW, g->n, pace, x, gy, gx, c, w, gw, gb);
     else for (size_t r = 0; r < m; r++)
@@ -272,10 +364,14 @@ static void CAT(norm_back, SFX)(const pn_norm_groups *g, size_t from, size_t to,
         return;
     }
     for (size_t i = from; i < to; i++, by += 3) {
-        const R mean = (R)g->mean[i], *factor = g->each == PN_PER_SPAN && w ? w + i % g->period * g->width : NULL;
+        const CAT(centre, SFX) c = CAT(centre_of, SFX)(g->mean[i], g->scale[i]);
+        const R *factor = g->each == PN_PER_SPAN && w ? w + i % g->period * g->width : NULL;
+        const int far = !CAT(is_near, SFX)(g->scale[i]);
+        const double lost = g->mean[i] - (double)c.mean, scale = far ? 1 : g->scale[i], shift = far ? 0 : -lost * scale;
         for (size_t s = 0, at = i * g->step; s < g->spans; s++, at += g->stride) {
-            const R each[3] = { factor ? (R)by[0] * factor[s] : (R)by[0], (R)by[1], (R)by[2] };
-            CAT(back_span, SFX)(g->n, x + at, gy + at, gx + at, mean, each);
+            const R each[3] = { factor ? (R)by[0] * factor[s] : (R)by[0], (R)(by[1] * scale), (R)(by[2] + by[1] * shift) };
+            if (far) CAT(back_span, SFX)(g->n, x + at, gy + at, gx + at, 1, c, each);
+            else CAT(back_span, SFX)(g->n, x + at, gy + at, gx + at, 0, c, each);
         }
     }
 }
@@ -292,22 +388,43 @@ static void CAT(norm_back, SFX)(const pn_norm_groups *g, size_t from, size_t to,
         else CAT(f, SFX)(__VA_ARGS__, j, 0); \
     }
 
+#define FOLD 64                                         /* rows whose sums are kept in the type */
+/* Sums are of what differs from the first row, so that a mean far from 0 costs no digits. */
 static ALWAYS void CAT(block_moments, SFX)(size_t rows, size_t n, size_t stride, const R *x, double *mean, double *squares, size_t j, int full)
 {
-    V sum[4] = { { 0 } }, off[4] = { { 0 } }, square[4] = { { 0 } };
-    for (size_t r = 0; r < rows; r++) EACH_VECTOR sum[k] += SOME(x + r * stride + COLUMN, LEFT);
-    EACH_VECTOR sum[k] /= (R)rows;
-    for (size_t r = 0; r < rows; r++)
-        EACH_VECTOR {
-            V d = SOME(x + r * stride + COLUMN, LEFT) - sum[k];
-            off[k] += d;
-            square[k] = FMA(d, d, square[k]);
-        }
-    EACH_VECTOR {
-        CAT(widen, SFX)(squares + COLUMN, LEFT, square[k] - off[k] * off[k] / (R)rows);
-        CAT(widen, SFX)(mean + COLUMN, LEFT, sum[k]);
-        for (size_t i = 0; i < L && i < LEFT; i++) mean[COLUMN + i] += (double)off[k][i] / (double)rows;
+    V centre[4] = { { 0 } };
+    R middle[4 * L];
+    double sums[4 * L] = { 0 }, wide[4 * L] = { 0 };
+    EACH_VECTOR centre[k] = SOME(x + COLUMN, LEFT);
+    for (size_t r = 1; r < rows; ) {
+        V sum[4] = { { 0 } };
+        for (size_t end = rows - r < FOLD ? rows : r + FOLD; r < end; r++) EACH_VECTOR sum[k] += SOME(x + r * stride + COLUMN, LEFT) - centre[k];
+        EACH_VECTOR CAT(add_wide, SFX)(sums + k * L, L, sum[k]);
     }
+    for (size_t k = 0; k < 4; k++) STORE(middle + k * L, centre[k]);
+    for (size_t i = 0; i < 4 * L; i++) middle[i] = (R)((double)middle[i] + sums[i] / (double)rows), sums[i] = 0;
+    for (size_t k = 0; k < 4; k++) centre[k] = LOAD(middle + k * L);
+    for (size_t r = 0; r < rows; ) {
+        V sum[4] = { { 0 } }, square[4] = { { 0 } };
+        for (size_t end = rows - r < FOLD ? rows : r + FOLD; r < end; r++)
+            EACH_VECTOR {
+                V d = SOME(x + r * stride + COLUMN, LEFT) - centre[k];
+                sum[k] += d;
+                square[k] = FMA(d, d, square[k]);
+            }
+        EACH_VECTOR {
+            CAT(add_wide, SFX)(sums + k * L, L, sum[k]);
+            CAT(add_wide, SFX)(wide + k * L, L, square[k]);
+        }
+    }
+    for (size_t i = 0; i < 4 * L; i++) {
+        const double off = sums[i] / (double)rows, square = wide[i] - off * sums[i];
+        sums[i] = (double)middle[i] + off;
+        wide[i] = square < 0 ? 0 : square;
+    }
+    const size_t bytes = (full ? 4 * L : n - j) * sizeof *mean;
+    memcpy(mean + j, sums, bytes);
+    memcpy(squares + j, wide, bytes);
 }
 /* Means of a tile's columns, and their sums of squared deviations. */
 static void CAT(columns_moments, SFX)(size_t rows, size_t n, size_t stride, const void *x, double *mean, double *squares)
@@ -328,77 +445,112 @@ static void CAT(columns_apply, SFX)(size_t rows, size_t n, size_t stride, const 
     IN_BLOCKS(block_apply, rows, n, stride, x, y, by)
 }
 
-static ALWAYS void CAT(block_sums, SFX)(size_t rows, size_t n, size_t stride, const R *x, const R *gy, const double *means, double *sums, double *products, size_t j, int full)
+/* (x - c[0]) c[1] + c[2] of column vector k, or without far x - c[0] alone. */
+static ALWAYS V CAT(column_deviation, SFX)(V x, const int far, V (*c)[4], size_t k)
 {
-    V mean[4], sum[4] = { { 0 } }, product[4] = { { 0 } };
-    EACH_VECTOR mean[k] = CAT(narrow, SFX)(means + COLUMN, LEFT);
-    for (size_t at = j; rows; rows--, at += stride)
-        EACH_VECTOR {
-            V g = SOME(gy + at + k * L, LEFT);
-            sum[k] += g;
-            product[k] = FMA(g, SOME(x + at + k * L, LEFT) - mean[k], product[k]);
-        }
-    EACH_VECTOR {
-        CAT(widen, SFX)(sums + COLUMN, LEFT, sum[k]);
-        CAT(widen, SFX)(products + COLUMN, LEFT, product[k]);
-    }
+    return far ? FMA(x - c[0][k], c[1][k], c[2][k]) : x - c[0][k];
 }
-/* A tile's sums of gy and of gy (x - mean). */
-static void CAT(columns_sums, SFX)(size_t rows, size_t n, size_t stride, const void *x, const void *gy, const double *means, double *sums, double *products)
+static ALWAYS void CAT(block_sums, SFX)(size_t rows, size_t n, size_t stride, const R *x, const R *gy, const double *const *by, const int far, double *sums,
+                                         double *products, size_t j, int full)
 {
-    IN_BLOCKS(block_sums, rows, n, stride, x, gy, means, sums, products)
+    V c[3][4] = { { { 0 } } };
+    double wide[2][4 * L] = { { 0 } };
+    for (size_t i = 0; i < (far ? 3 : 1); i++) EACH_VECTOR c[i][k] = CAT(narrow, SFX)(by[i] + COLUMN, LEFT);
+    for (size_t at = j; rows; ) {
+        V sum[4] = { { 0 } }, product[4] = { { 0 } };
+        for (size_t part = rows < FOLD ? rows : FOLD, end = rows - part; rows > end; rows--, at += stride)
+            EACH_VECTOR {
+                V g = SOME(gy + at + k * L, LEFT);
+                sum[k] += g;
+                product[k] = FMA(g, CAT(column_deviation, SFX)(SOME(x + at + k * L, LEFT), far, c, k), product[k]);
+            }
+        EACH_VECTOR {
+            CAT(add_wide, SFX)(wide[0] + k * L, L, sum[k]);
+            CAT(add_wide, SFX)(wide[1] + k * L, L, product[k]);
+        }
+    }
+    const size_t bytes = (full ? 4 * L : n - j) * sizeof *sums;
+    memcpy(sums + j, wide[0], bytes);
+    memcpy(products + j, wide[1], bytes);
+}
+/* A tile's sums of gy and of gy d, with d as in columns_back. */
+static void CAT(columns_sums, SFX)(size_t rows, size_t n, size_t stride, const void *x, const void *gy, const double *const *by, double *sums, double *products)
+{
+    if (by[1]) IN_BLOCKS(block_sums, rows, n, stride, x, gy, by, 1, sums, products)
+    else IN_BLOCKS(block_sums, rows, n, stride, x, gy, by, 0, sums, products)
 }
 
-static ALWAYS void CAT(block_back, SFX)(size_t rows, size_t n, size_t stride, const R *x, const R *gy, R *gx, const double *const *by, size_t j, int full)
+static ALWAYS void CAT(block_back, SFX)(size_t rows, size_t n, size_t stride, const R *x, const R *gy, R *gx, const double *const *by, const int far, size_t j,
+                                         int full)
 {
-    V c[4][4];
-    for (size_t i = 0; i < 4; i++) EACH_VECTOR c[i][k] = CAT(narrow, SFX)(by[i] + COLUMN, LEFT);
+    V c[6][4] = { { { 0 } } };
+    for (size_t i = 0; i < 6; i++) if (far || !(i == 1 || i == 2)) EACH_VECTOR c[i][k] = CAT(narrow, SFX)(by[i] + COLUMN, LEFT);
     for (size_t at = j; rows; rows--, at += stride)
         EACH_VECTOR {
-            V d = SOME(x + at + k * L, LEFT) - c[0][k];
-            PUT_SOME(gx + at + k * L, LEFT, FMA(SOME(gy + at + k * L, LEFT), c[1][k], FMA(d, c[2][k], c[3][k])));
+            const V d = CAT(column_deviation, SFX)(SOME(x + at + k * L, LEFT), far, c, k);
+            PUT_SOME(gx + at + k * L, LEFT, FMA(SOME(gy + at + k * L, LEFT), c[3][k], FMA(d, c[4][k], c[5][k])));
         }
 }
-/* gx = by[1] gy + by[2] (x - by[0]) + by[3] */
+/* gx = by[3] gy + by[4] d + by[5], with d = (x - by[0]) by[1] + by[2], or x - by[0] where by[1] is NULL. */
 static void CAT(columns_back, SFX)(size_t rows, size_t n, size_t stride, const void *x, const void *gy, void *gx, const double *const *by)
 {
-    IN_BLOCKS(block_back, rows, n, stride, x, gy, gx, by)
+    if (by[1]) IN_BLOCKS(block_back, rows, n, stride, x, gy, gx, by, 1)
+    else IN_BLOCKS(block_back, rows, n, stride, x, gy, gx, by, 0)
 }
 
 /* ---- local response: channels of one sample, inner elements each ---------------------------------------------------------- */
-/* d = k + alpha mean x^2 over size channels, of which size / 2 stand before and those beyond the edges are 0. */
-static double CAT(response, SFX)(const pn_response *r, size_t c, size_t i, const R *x)
+/* A power of two that the channels at one place are multiplied by, so that their squares stay in double's range; almost always 1. */
+static double CAT(response_unit, SFX)(const pn_response *r, const R *x)
+{
+    double most = 0;
+    if (BITS == 32) return 1;
+    for (size_t c = 0; c < r->channels; c++) {
+        const double v = fabs((double)x[c * r->inner]);
+        if (v > most && v < INFINITY) most = v;
+    }
+    if (!(most > 0) || (most > 0x1p-400 && most < 0x1p400)) return 1;
+    const int e = ilogb(most);
+    return ldexp(1, e < -1000 ? 1000 : -e);
+}
+/* d unit^2, for d = k + alpha mean x^2 over size channels, of which size / 2 stand before and those beyond the edges are 0. */
+static double CAT(response, SFX)(const pn_response *r, size_t c, double unit, const R *x)
 {
     const size_t first = c > r->size / 2 ? c - r->size / 2 : 0, end = c + (r->size + 1) / 2;
     double sum = 0;
-    for (size_t j = first; j < end && j < r->channels; j++) sum += (double)x[j * r->inner + i] * (double)x[j * r->inner + i];
-    return r->k + r->alpha * sum / (double)r->size;
+    for (size_t j = first; j < end && j < r->channels; j++) {
+        const double v = (double)x[j * r->inner] * unit;
+        sum += v * v;
+    }
+    return r->k * unit * unit + r->alpha * sum / (double)r->size;
 }
 static void CAT(response_apply, SFX)(const pn_response *r, const void *data, void *out)
 {
-    const R *x = data;
-    for (size_t c = 0; c < r->channels; c++)
-        for (size_t i = 0; i < r->inner; i++)
-            ((R *)out)[c * r->inner + i] = (R)((double)x[c * r->inner + i] * pow(CAT(response, SFX)(r, c, i, x), -r->beta));
+    for (size_t i = 0; i < r->inner; i++) {
+        const R *x = (const R *)data + i;
+        const double unit = CAT(response_unit, SFX)(r, x), all = unit == 1 ? 1 : pow(unit, 2 * r->beta - 1);
+        for (size_t c = 0; c < r->channels; c++)
+            ((R *)out)[c * r->inner + i] = (R)((double)x[c * r->inner] * unit * pow(CAT(response, SFX)(r, c, unit, x), -r->beta) * all);
+    }
 }
 /* gx = gy d^-beta - 2 alpha beta / size x (sum of gy x d^(-beta - 1) over the channels in whose mean this one counts);
- * work: the terms of that sum, channels of them. gx may be gy. */
+ * work: gy d^-beta and the terms of that sum, channels of each. gx may be gy. */
 static void CAT(response_back, SFX)(const pn_response *r, const void *data, const void *given, void *out, double *work)
 {
-    const R *x = data, *gy = given;
+    double *term = work + r->channels;
     const double factor = 2 * r->alpha * r->beta / (double)r->size;
     for (size_t i = 0; i < r->inner; i++) {
+        const R *x = (const R *)data + i, *gy = (const R *)given + i;
+        const double unit = CAT(response_unit, SFX)(r, x), all = unit == 1 ? 1 : pow(unit, 2 * r->beta);
         for (size_t c = 0; c < r->channels; c++) {
-            const size_t at = c * r->inner + i;
-            const double d = CAT(response, SFX)(r, c, i, x), power = pow(d, -r->beta);
-            work[c] = (double)gy[at] * (double)x[at] * power / d;
-            ((R *)out)[at] = (R)((double)gy[at] * power);
+            const double d = CAT(response, SFX)(r, c, unit, x);
+            work[c] = (double)gy[c * r->inner] * pow(d, -r->beta);
+            term[c] = work[c] * ((double)x[c * r->inner] * unit) / d;
         }
         for (size_t c = 0; c < r->channels; c++) {
-            const size_t at = c * r->inner + i, first = c + 1 > (r->size + 1) / 2 ? c + 1 - (r->size + 1) / 2 : 0;
+            const size_t first = c + 1 > (r->size + 1) / 2 ? c + 1 - (r->size + 1) / 2 : 0;
             double sum = 0;
-            for (size_t j = first; j <= c + r->size / 2 && j < r->channels; j++) sum += work[j];
-            ((R *)out)[at] = (R)((double)((R *)out)[at] - factor * (double)x[at] * sum);
+            for (size_t j = first; j <= c + r->size / 2 && j < r->channels; j++) sum += term[j];
+            ((R *)out)[c * r->inner + i] = (R)((work[c] - factor * ((double)x[c * r->inner] * unit) * sum) * all);
         }
     }
 }
@@ -407,6 +559,7 @@ static void CAT(response_back, SFX)(const pn_response *r, const void *data, cons
 #undef SUMS_OF
 #undef SOME
 #undef PUT_SOME
+#undef FOLD
 #undef EACH_VECTOR
 #undef IN_BLOCKS
 #undef COLUMN

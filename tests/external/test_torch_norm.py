@@ -43,7 +43,9 @@ def test_sixty_steps(name: str) -> None:
         found += hist.history["loss"]
     np.testing.assert_allclose(found, curve, rtol=1e-9)
     for key, state in theirs.state_dict().items():
-        np.testing.assert_allclose(ours.state_dict()[key], state.numpy(), rtol=1e-7, atol=1e-10, err_msg=key)
+        # A bias before batch normalisation has no gradient: Adam divides rounding noise by its own size, so 60 steps of 0.01 bound it.
+        noise = 1e-9 if key == "0.bias" and "BatchNorm" in type(norm()).__name__ else 1e-10
+        np.testing.assert_allclose(ours.state_dict()[key], state.numpy(), rtol=1e-7, atol=noise, err_msg=key)
     np.testing.assert_allclose(ours.predict(X), theirs.eval()(torch.tensor(X)).detach().numpy(), rtol=1e-8, atol=1e-10)
 
 

@@ -10,6 +10,7 @@ enum { ROW_EPS, CENTRED, HAS_WEIGHT, HAS_BIAS, DIMS };                          
 enum { CHUNK = 8192, TILE_ROWS = 64, TILE_COLUMNS = 256 };                          /* elements of a task; of a tile of columns */
 enum { PARTS = 16, LEAST_PART = 8 };                    /* sums of weights' gradients at most; groups that one of them is worth */
 enum { BLOCK = 64, LEAST_BLOCK = 4 };                   /* groups that backward passes over twice while they are in the cache */
+enum { HELD = 256 };                                    /* groups whose gradients of weights are summed in the dtype */
 
 /* What the steps of one node share. */
 typedef struct {
@@ -18,7 +19,8 @@ typedef struct {
     pn_norm_groups g;
     size_t groups, features;
     int fresh, columns;                     /* fresh: statistics are of what is given, not the running ones */
-    double *slope, *shift;                  /* of each column */
+    int far;                                /* is the scale of any column out of the ordinary? */
+    double *slope, *shift, *rest;           /* of each column; rest: -scale times what the dtype leaves out of the mean */
     void *running_mean, *running_var, *tracked;
     double count, momentum;
     size_t rows, tile_rows, row_tiles, column_tiles;    /* of columns: rows of what is one matrix then */
@@ -28,7 +30,8 @@ typedef struct {
 typedef struct {
     norm *f;
     double *sums, *by;                      /* two sums a group or span; three numbers a feature: in columns, factors */
-    void *gw, *gb, *parts;                  /* parts: of weights at each element, from each chunk, first all of gw's */
+    void *gw, *gb;
+    double *parts;                          /* of weights at each element: two sums from each chunk, and room for two */
     int add_gw, add_gb;                     /* do they add to what is there? */
     size_t per, chunks;                     /* groups a chunk */
 } gradients;
@@ -86,7 +89,7 @@ static void apply_tile(void *context, size_t i)
 }
 
 /* Moments of whole columns from those of their tiles (Chan, Golub and LeVeque, 1979). */
-static void join_tiles(norm *f)
+static void join_tiles(norm *f, const void *x)
 {
     for (size_t c = 0; c < f->features; c++) f->g.mean[c] = f->g.var[c] = 0;
     for (size_t r = 0; r < f->row_tiles; r++) {
@@ -100,19 +103,27 @@ static void join_tiles(norm *f)
     for (size_t c = 0; c < f->features; c++) {
         f->g.var[c] /= (double)f->rows;
         f->g.scale[c] = 1 / sqrt(f->g.var[c] + f->g.eps);
+        if (f->k->is_far(f->g.var[c], f->g.eps))
+            f->k->far_moments(f->rows, f->features, 1, element(f, x, c), 1, f->g.eps, f->g.mean + c, f->g.var + c, f->g.scale + c);
     }
 }
+
+static double rounded(const norm *f, double v) { return f->t == PN_F32 ? (double)(float)v : v; }
 
 static void forward_columns(norm *f, job *j)
 {
     const size_t tiles = f->row_tiles * f->column_tiles;
     if (f->fresh) {
         pn_parallel(tiles, moments_tile, j);
-        join_tiles(f);
+        join_tiles(f, j->at[j->s->x]);
     }
+    f->far = 0;
     for (size_t c = 0; c < f->features; c++) {
-        f->slope[c] = f->g.w ? f->g.scale[c] * get(f, f->g.w, c) : f->g.scale[c];
-        f->shift[c] = f->g.b ? get(f, f->g.b, c) : 0;
+        const double w = f->g.w ? get(f, f->g.w, c) : 1;
+        f->rest[c] = -f->g.scale[c] * (f->g.mean[c] - rounded(f, f->g.mean[c]));
+        f->slope[c] = f->g.scale[c] * w;
+        f->far |= !f->k->is_near(f->g.scale[c]);
+        f->shift[c] = f->rest[c] * w + (f->g.b ? get(f, f->g.b, c) : 0);
     }
     pn_parallel(tiles, apply_tile, j);
 }
@@ -155,11 +166,11 @@ static void run_forward(const pn_step *s, void *const *at)
 
 /* ---- backward ---------------------------------------------------------------------------------------------------- */
 
-/* The factors of gx = by[0] h + by[1] (x - mean) + by[2], from the sums of h and of h (x - mean); w: of the whole group. */
+/* The factors of gx = by[0] h + by[1] (x - mean) scale + by[2], from the sums of h and of h (x - mean) scale; w: of the whole group. */
 static void factors(const norm *f, double scale, double sum, double product, double w, double *by)
 {
     by[0] = scale * w;
-    by[1] = f->fresh ? -scale * scale * scale * product / f->count * w : 0;
+    by[1] = f->fresh ? -scale * product / f->count * w : 0;
     by[2] = f->fresh && f->g.centred ? -scale * sum / f->count * w : 0;
 }
 
@@ -179,26 +190,36 @@ static void factors_of(const norm *f, const double *sums, size_t from, size_t to
     }
 }
 
+/* total += held, which is then 0. */
+static void fold(const norm *f, double *total, void *held)
+{
+    for (size_t c = 0; held && c < f->features; c++) total[c] += get(f, held, c);
+    if (held) memset(held, 0, f->features * pn_size(f->t));
+}
+
 static void back_chunk(void *context, size_t chunk)
 {
     const job *j = context;
     const norm *f = j->f;
     const gradients *d = j->g;
-    const size_t bytes = f->features * pn_size(f->t);
+    size_t count = 0;
     const size_t last = least((chunk + 1) * d->per, f->groups), block = least(BLOCK, most(LEAST_BLOCK, CHUNK / (f->g.spans * f->g.n + 1)));
     const int each = f->g.each == PN_PER_ELEMENT;
     const void *x = j->at[j->s->t], *gy = j->at[j->s->x];
     void *gx = j->s->y == PN_NONE ? NULL : j->at[j->s->y];
-    char *gw = each && d->gw ? (char *)d->parts + chunk * bytes : NULL, *gb = each && d->gb ? (char *)d->parts + (d->chunks + chunk) * bytes : NULL;
-    double by[3 * BLOCK];
-    if (gw) memset(gw, 0, bytes);
-    if (gb) memset(gb, 0, bytes);
+    double *sums = each && d->parts ? d->parts + 4 * chunk * f->features : NULL, *held = sums ? sums + 2 * f->features : NULL, by[3 * BLOCK];
+    void *gw = held && d->gw ? held : NULL, *gb = held && d->gb ? held + f->features : NULL;
+    if (sums) memset(sums, 0, 4 * f->features * sizeof *sums);
     for (size_t i = chunk * d->per; i < last; i += block) {
         const size_t to = least(i + block, last);
         if (f->fresh || (!each && (d->gw || d->gb))) f->k->sums(&f->g, i, to, x, gy, d->sums);
         if (!gx && !each) continue;
         factors_of(f, d->sums, i, to, by);
         f->k->back(&f->g, i, to, x, gy, gx, by, gw, gb);
+        if ((count += to - i) < HELD && to < last) continue;
+        fold(f, sums, gw);
+        fold(f, sums + f->features, gb);
+        count = 0;
     }
 }
 
@@ -207,7 +228,8 @@ static void sums_tile(void *context, size_t i)
     const job *j = context;
     const norm *f = j->f;
     tile t = tile_at(f, i);
-    f->k->columns_sums(t.rows, t.columns, f->features, element(f, j->at[j->s->t], t.at), element(f, j->at[j->s->x], t.at), f->g.mean + t.column,
+    const double *by[] = { f->g.mean + t.column, f->far ? f->g.scale + t.column : NULL, f->rest + t.column };
+    f->k->columns_sums(t.rows, t.columns, f->features, element(f, j->at[j->s->t], t.at), element(f, j->at[j->s->x], t.at), by,
                        part_at(f, t.row, 0) + t.column, part_at(f, t.row, 1) + t.column);
 }
 static void back_tile(void *context, size_t i)
@@ -215,7 +237,8 @@ static void back_tile(void *context, size_t i)
     const job *j = context;
     const norm *f = j->f;
     tile t = tile_at(f, i);
-    const double *b = j->g->by + t.column, *by[] = { f->g.mean + t.column, b, b + f->features, b + 2 * f->features };
+    const double *b = j->g->by + t.column;
+    const double *by[] = { f->g.mean + t.column, f->far ? f->g.scale + t.column : NULL, f->rest + t.column, b, b + f->features, b + 2 * f->features };
     f->k->columns_back(t.rows, t.columns, f->features, element(f, j->at[j->s->t], t.at), element(f, j->at[j->s->x], t.at), element(f, j->at[j->s->y], t.at), by);
 }
 static void backward_columns(const pn_step *s, norm *f, job *j)
@@ -229,10 +252,16 @@ static void backward_columns(const pn_step *s, norm *f, job *j)
             d->sums[2 * c] += part_at(f, r, 0)[c];
             d->sums[2 * c + 1] += part_at(f, r, 1)[c];
         }
+    for (size_t c = 0; c < f->features && !f->far; c++)         /* of gy (x - mean) scale */
+        d->sums[2 * c + 1] = d->sums[2 * c + 1] * f->g.scale[c] + f->rest[c] * d->sums[2 * c];
     if (s->y == PN_NONE) return;
     for (size_t c = 0; c < f->features; c++) {
         double by[3];
         factors(f, f->g.scale[c], d->sums[2 * c], d->sums[2 * c + 1], f->g.w ? get(f, f->g.w, c) : 1, by);
+        if (!f->far) {
+            by[2] += by[1] * f->rest[c];
+            by[1] *= f->g.scale[c];
+        }
         for (size_t i = 0; i < 3; i++) d->by[i * f->features + c] = by[i];
     }
     pn_parallel(tiles, back_tile, j);
@@ -250,7 +279,7 @@ static void give_sums(const norm *f, const gradients *d)
     for (size_t i = 0, c = 0; i < f->groups; i++)
         for (size_t u = i * units; u < (i + 1) * units; u++, c = c + 1 < f->features ? c + 1 : 0) {
             b[c] += d->sums[2 * u];
-            w[c] += d->sums[2 * u + 1] * f->g.scale[i];
+            w[c] += d->sums[2 * u + 1];
         }
     for (size_t c = 0; c < f->features; c++) {
         if (d->gw) set(f, d->gw, c, w[c]);
@@ -262,7 +291,6 @@ static void run_backward(const pn_step *s, void *const *at)
 {
     gradients *d = s->own;
     norm *f = d->f;
-    const size_t bytes = f->features * pn_size(f->t);
     job j = { .s = s, .at = at, .f = f, .g = d };
     if (f->columns) backward_columns(s, f, &j);
     else pn_parallel(d->chunks, back_chunk, &j);
@@ -270,10 +298,12 @@ static void run_backward(const pn_step *s, void *const *at)
         if (d->gw || d->gb) give_sums(f, d);
         return;
     }
-    if (d->gw && !d->add_gw) memset(d->gw, 0, bytes);
-    if (d->gb && !d->add_gb) memset(d->gb, 0, bytes);
-    if (d->gw) s->k->sum_rows(d->chunks, f->features, d->parts, d->gw);
-    if (d->gb) s->k->sum_rows(d->chunks, f->features, (char *)d->parts + d->chunks * bytes, d->gb);
+    for (size_t c = 0; c < f->features && d->parts; c++) {
+        double w = d->gw && d->add_gw ? get(f, d->gw, c) : 0, b = d->gb && d->add_gb ? get(f, d->gb, c) : 0;
+        for (size_t i = 0; i < d->chunks; i++) w += d->parts[4 * i * f->features + c], b += d->parts[(4 * i + 1) * f->features + c];
+        if (d->gw) set(f, d->gw, c, w);
+        if (d->gb) set(f, d->gb, c, b);
+    }
 }
 
 /* ---- steps -------------------------------------------------------------------------------------------------------- */
@@ -307,6 +337,7 @@ static pn_status add_forward(pn_builder *b, size_t node, const char *what, norm 
         f.column_tiles = parts_of(f.features, TILE_COLUMNS);
         f.slope = doubles(b, f.features, &ok);
         f.shift = doubles(b, f.features, &ok);
+        f.rest = doubles(b, f.features, &ok);
         f.parts = doubles(b, 2 * f.row_tiles * f.features, &ok);
     }
     if (!ok) return PN_NO_MEMORY;
@@ -346,7 +377,7 @@ static pn_status backward(pn_builder *b, size_t node)
     d.chunks = parts_of(f->groups, d.per);
     d.sums = doubles(b, 2 * f->groups * units, &ok);
     d.by = doubles(b, 3 * f->features, &ok);
-    if (f->g.each == PN_PER_ELEMENT && (d.gw || d.gb)) d.parts = doubles(b, 2 * d.chunks * f->features, &ok);
+    if (f->g.each == PN_PER_ELEMENT && (d.gw || d.gb)) d.parts = doubles(b, 4 * d.chunks * f->features, &ok);
     pn_step *s = ok ? pn_step_new(b, "normalisation gradient", run_backward) : NULL;
     gradients *own = s ? pn_plan_own(b, sizeof *own) : NULL;
     if (!own) return PN_NO_MEMORY;

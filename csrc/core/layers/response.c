@@ -31,7 +31,7 @@ static void backward_sample(void *context, size_t i)
 {
     const job *j = context;
     const response *r = j->s->own;
-    j->s->k->norm->response_back(&r->r, sample(j, j->s->t, i), sample(j, j->s->x, i), sample(j, j->s->y, i), r->work + i * r->r.channels);
+    j->s->k->norm->response_back(&r->r, sample(j, j->s->t, i), sample(j, j->s->x, i), sample(j, j->s->y, i), r->work + 2 * i * r->r.channels);
 }
 static void run_forward(const pn_step *s, void *const *at) { pn_parallel(s->rows, forward_sample, &(job){ s, at }); }
 static void run_backward(const pn_step *s, void *const *at) { pn_parallel(s->rows, backward_sample, &(job){ s, at }); }
@@ -45,7 +45,7 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
     r->r = (pn_response){ .channels = n->shape.dim[0], .inner = 1, .size = (size_t)n->config[SIZE], .alpha = n->config[ALPHA], .beta = n->config[BETA],
                           .k = n->config[K] };
     for (size_t i = 1; i < n->shape.ndim; i++) r->r.inner *= n->shape.dim[i];
-    if (t != PN_NONE && !(r->work = pn_plan_own(b, b->rows * r->r.channels * sizeof *r->work))) return PN_NO_MEMORY;
+    if (t != PN_NONE && !(r->work = pn_plan_own(b, 2 * b->rows * r->r.channels * sizeof *r->work))) return PN_NO_MEMORY;
     s->own = r;
     s->rows = b->rows;
     s->bytes = pn_count(&n->shape) * pn_size(b->graph->dtype);
