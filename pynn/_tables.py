@@ -220,6 +220,36 @@ _ELSEWHERE: dict[str, tuple[str, ...]] = {
 """What other libraries call things, in small letters and digits alone, and what they may be here: of those the known ones are offered."""
 
 
+_SAME: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("ce", "categoricalcrossentropy", "sparsecategoricalcrossentropy"), ("cross_entropy",)),
+    **dict.fromkeys(("meansquarederror", "squarederror"), ("mse",)),
+    **dict.fromkeys(("mae", "meanabsoluteerror", "absoluteerror"), ("l1",)),
+    **dict.fromkeys(("kld", "kldivergence", "kullbackleiblerdivergence"), ("kl_div",)),
+    "negativeloglikelihood": ("nll",),
+    "gradientdescent": ("sgd",),
+    **dict.fromkeys(("lm", "marquardt"), ("levenberg_marquardt",)),
+}
+"""Names of other libraries that mean the same as one of ours, and are accepted; those of `_ELSEWHERE` are only suggested."""
+
+
+def known_name(kind: str, name: object, known: Iterable[str]) -> str:
+    """Return the name among ``known`` that is meant: as it is, in other case or with other separators, or by another name for the same.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or more than one.
+    """
+    known = list(known)
+    if name in known:
+        return str(name)
+    bare = _bare(name) if isinstance(name, str) else ""
+    found = [one for one in known if bare and _bare(one) == bare] or [one for one in _SAME.get(bare, ()) if one in known]
+    if len(found) != 1:
+        raise unknown_name(kind, name, known)
+    return found[0]
+
+
 def _bare(name: object) -> str:
     """Return the small letters and digits of a name, without "loss" behind them."""
     return "".join(filter(str.isalnum, str(name).lower())).removesuffix("loss")

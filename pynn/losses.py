@@ -7,7 +7,7 @@ from typing import Any
 
 from . import _core
 from ._loss import FunctionLoss, Loss, SequenceLoss
-from ._tables import Parameters, make_function, make_init, parse_parameters, unknown_name
+from ._tables import Parameters, known_name, make_function, make_init, parse_parameters
 
 by_name: dict[str, type[Loss]] = {}
 """String name to class: what ``fit(..., loss="cross_entropy")`` means."""
@@ -186,16 +186,18 @@ def _make(index: int, row: Mapping[str, Any]) -> type[Loss]:
 
 
 def get(loss: Any) -> Loss:
-    """Return the loss that a name or a function of yours stands for; a loss is returned as it is."""
+    """Return the loss that a name or a function stands for; a loss is returned as it is.
+
+    Case and separators of a name do not matter, nor does "loss" at its end, and common names of other libraries are known:
+    "cross_entropy" is also "CrossEntropyLoss" and "ce", "l1" also "MAE" and "mean_absolute_error".
+    """
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, type) and issubclass(loss, Loss):
         raise TypeError(f"loss: expected a loss, got its class; make one: {loss.__name__}()")
     if callable(loss):
         return FunctionLoss(loss)
-    if loss not in by_name:
-        raise unknown_name("loss", loss, by_name)
-    return by_name[loss]()
+    return by_name[known_name("loss", loss, by_name)]()
 
 
 for _i, _row in enumerate(_core.LOSSES):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from ._layer import Builder, Layer, Symbol, check_made, layer_from_config, sample_shape
-from ._tables import unknown_name
+from ._tables import known_name, unknown_name
 from ._training.net import Net
 from ._training.scale import scale_matters
 from .layers.activation import by_name as activation_layers
@@ -19,9 +19,7 @@ def as_layer(layer: Layer | str) -> Layer:
         return layer
     if not isinstance(layer, str):
         raise TypeError(f"layers: expected a pynn.Layer or an activation's name, got {_told(layer)}")
-    if layer not in activation_layers:
-        raise unknown_name("activation", layer, activation_layers)
-    return activation_layers[layer]()
+    return activation_layers[known_name("activation", layer, activation_layers)]()
 
 
 def _told(given: object) -> str:

@@ -51,7 +51,7 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
     "layer name": (lambda: pynn.Sequential("reul"), ValueError, "unknown activation 'reul'; did you mean 'relu'"),
     "layer object": (lambda: pynn.Sequential(3), TypeError, r"layers: .*got 3"),
     "layer class": (lambda: pynn.Sequential.from_config({"layers": [{"class": "Linaer"}]}), ValueError, "'Linaer'.*'Linear'"),
-    "loss name": (lambda: net().fit(X, y, loss="crossentropy"), ValueError, "unknown loss 'crossentropy'.*cross_entropy"),
+    "loss name": (lambda: net().fit(X, y, loss="crosentropy"), ValueError, "unknown loss 'crosentropy'.*cross_entropy"),
     "optimizer name": (lambda: net().fit(X, y, **cross, optimizer="adma"), ValueError, "unknown optimizer 'adma'.*adam"),
     "loss of another type": (lambda: net().fit(X, y, loss=3), ValueError, "unknown loss 3"),
     "approximate": (lambda: pynn.GELU(approximate="erf"), ValueError, "approximate.*'none'.*'tanh'.*'erf'"),
@@ -187,12 +187,10 @@ def test_the_exception_says_what_is_wrong(case: str) -> None:
 
 OTHERS: dict[str, Any] = {
     "loss": {
-        "binary_crossentropy": "'bce' or 'bce_with_logits'", "categorical_crossentropy": "'cross_entropy'", "mae": "'l1'",
-        "sparse_categorical_crossentropy": "'cross_entropy'", "mean_squared_error": "'mse'", "MeanAbsoluteError": "'l1'",
-        "CrossEntropyLoss": "'cross_entropy'", "MSELoss": "'mse'", "BCEWithLogitsLoss": "'bce_with_logits'", "kl_divergence": "'kl_div'",
-        "binary_focal_crossentropy": "'focal' or 'sigmoid_focal'",
+        "binary_crossentropy": "'bce' or 'bce_with_logits'", "binary_focal_crossentropy": "'focal' or 'sigmoid_focal'", "L2": "'mse'",
+        "root_mean_squared_error": "'mse'", "cosine_similarity": "'cosine_embedding'", "hinge": "'multi_margin' or 'soft_margin'",
     },
-    "optimizer": {"Adam": "'adam'", "RMSProp": "'rmsprop'", "rms_prop": "'rmsprop'", "L-BFGS": "'lbfgs'", "momentum": "'sgd'"},
+    "optimizer": {"momentum": "'sgd'"},
     "metrics": {"acc": "'accuracy'", "AUC": "'roc_auc'", "f1_score": "'f1'", "mean_absolute_error": "'mae'", "ROC-AUC": "'roc_auc'"},
 }  # fmt: skip
 
@@ -203,10 +201,42 @@ def test_names_of_other_libraries_are_told_ours(what: str, name: str) -> None:
         net().fit(X, y, **{**cross, what: [name] if what == "metrics" else name})
 
 
+SAME: dict[str, dict[str, str]] = {
+    "loss": {
+        "mae": "l1", "MAE": "l1", "MeanAbsoluteError": "l1", "L1Loss": "l1", "MSE": "mse", "MSELoss": "mse", "mean_squared_error": "mse",
+        "ce": "cross_entropy", "CE": "cross_entropy", "CrossEntropyLoss": "cross_entropy", "crossentropy": "cross_entropy",
+        "categorical_crossentropy": "cross_entropy", "sparse_categorical_crossentropy": "cross_entropy", "BCE": "bce", "BCELoss": "bce",
+        "BCEWithLogitsLoss": "bce_with_logits", "bce-with-logits": "bce_with_logits", "kl_divergence": "kl_div", "KLD": "kl_div",
+        "Huber": "huber", "huber_loss": "huber", "SmoothL1": "smooth_l1", "nll_loss": "nll", "NLLLoss": "nll", "LogCosh": "log_cosh",
+        "GIoU": "giou", "GIoULoss": "giou",
+    },
+    "optimizer": {
+        "Adam": "adam", "ADAM": "adam", "AdamW": "adamw", "SGD": "sgd", "RMSProp": "rmsprop", "rms_prop": "rmsprop", "L-BFGS": "lbfgs",
+        "RAdam": "radam", "lm": "levenberg_marquardt", "LevenbergMarquardt": "levenberg_marquardt",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "name"), [(what, name) for what, names in SAME.items() for name in names])
+def test_names_in_another_spelling_are_taken(what: str, name: str) -> None:
+    module = {"loss": pynn.losses, "optimizer": pynn.optim}[what]
+    assert type(module.get(name)) is module.by_name[SAME[what][name]]
+
+
+def test_a_loss_in_another_spelling_is_fused_and_saved(tmp_path: Any) -> None:
+    given, plain = (pynn.Sequential(pynn.Linear(4, 3, seed=0), "Softmax") for _ in range(2))
+    for model, loss, optimizer in ((given, "CE", "Adam"), (plain, "cross_entropy", "adam")):
+        model.fit(X, y, loss=loss, optimizer=optimizer, epochs=2, seed=0)
+    np.testing.assert_array_equal(given[0].weight, plain[0].weight)
+    given.save(tmp_path / "model")
+    assert pynn.load(tmp_path / "model").evaluate(X, y) == plain.evaluate(X, y)
+
+
 def test_every_name_of_others_stands_for_one_of_ours() -> None:
     ours = {*pynn.losses.by_name, *pynn.optim.by_name, *pynn.metrics.by_name, *(row["name"] for row in _core.ACTIVATIONS)}
-    assert {name for names in _tables._ELSEWHERE.values() for name in names} <= ours
-    assert all(_tables._bare(name) == name for name in _tables._ELSEWHERE)
+    for table in (_tables._ELSEWHERE, _tables._SAME):
+        assert {name for names in table.values() for name in names} <= ours
+        assert all(_tables._bare(name) == name for name in table)
 
 
 def test_what_can_be_taken_of_other_arrays() -> None:

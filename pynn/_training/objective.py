@@ -14,6 +14,7 @@ import numpy as np
 from .. import _core, losses, metrics
 from .._layer import Array, plain_array
 from .._loss import FunctionLoss, Loss
+from .._tables import known_name
 from ..layers.activation import by_name as activation_layers
 
 _FUSED = {("cross_entropy", "Softmax"): "cross_entropy", ("bce", "Sigmoid"): "bce_with_logits"}
@@ -105,8 +106,9 @@ class Objective:
         self.tails = [tails[at[0]] if len(at) == 1 else ("", "") for at in self.takes]
         skip = []
         for one, (path, last), at in zip(given, self.tails, self.takes, strict=True):
-            fused = isinstance(one, str) and (one, last) in _FUSED and len(shapes[at[0]]) == 1
-            self.losses.append(losses.get(_FUSED[one, last] if fused else one))
+            name = known_name("loss", one, losses.by_name) if isinstance(one, str) else None
+            fused = (name, last) in _FUSED and len(shapes[at[0]]) == 1
+            self.losses.append(losses.get(_FUSED[name, last] if fused else one))  # type: ignore[index]
             skip += [path] if fused else []
             _complain(self.losses[-1], "" if fused else last, shapes[at[0]])
             _core.check_output(self.losses[-1]._criterion, shapes[at[0]])

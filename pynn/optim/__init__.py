@@ -9,7 +9,7 @@ from .. import _core, _schedule
 from .._multi import MultiOptimizer
 from .._optimizer import OPTIONS, Optimizer, clip_grad_norm_, clip_grad_value_
 from .._solver import LBFGS, LevenbergMarquardt
-from .._tables import make_init, parse_parameters, unknown_name
+from .._tables import known_name, make_init, parse_parameters
 from . import lr_scheduler
 
 by_name: dict[str, type[Optimizer]] = {}
@@ -74,12 +74,10 @@ def _make(index: int, row: Mapping[str, Any]) -> type[Optimizer]:
 
 
 def get(optimizer: str | Optimizer) -> Optimizer:
-    """Return the optimizer that a name stands for; an optimizer is returned as it is."""
+    """Return the optimizer that a name stands for, in any case; an optimizer is returned as it is."""
     if isinstance(optimizer, Optimizer):
         return optimizer
-    if optimizer not in by_name:
-        raise unknown_name("optimizer", optimizer, by_name)
-    made = by_name[optimizer]()
+    made = by_name[known_name("optimizer", optimizer, by_name)]()
     made.made_by_name = True
     return made
 
