@@ -45,7 +45,7 @@ class Observed:
         self._targets: list[tuple[str, Array, Loss, str, Layer | None]] = []
         targets = target if isinstance(target, tuple) else (target,)
         for i, (loss, t) in enumerate(zip(objective.losses, targets, strict=True) if objective is not None else ()):
-            if t is not None and objective is not None:
+            if t is not None and objective is not None and t.dtype.kind in "fiub":
                 path = objective.tails[i][0]
                 layer = next((one for name, one in net._leaves() if name == path), None) if path not in objective.skip else None
                 self._targets.append(("y" if len(targets) == 1 else f"y[{i}]", _sample(t), loss, path, layer))
