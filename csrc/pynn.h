@@ -176,7 +176,8 @@ typedef struct {
     void *grad, *own;
     const size_t *order;                    /* row i is the caller's order[i], or start + i where this is NULL */
     size_t start;
-    const void *sample_weight;              /* (rows) */
+    const void *sample_weight;              /* (rows), or with every like x */
+    int every;
     double sum, divisor;
 } pn_own_loss;
 /* A loss with its settings. Arrays are borrowed and of the predictions' dtype. */
@@ -186,6 +187,7 @@ typedef struct {
     void *context;
     pn_reduction reduction;
     double params[PN_MAX_LOSS_PARAMS];      /* the row's numbers in order; a flag is 0 or 1 */
+    int64_t ignore_index;                   /* params[0] of a loss over classes, exactly */
     const void *weight, *pos_weight;        /* one value a column, or with each != 0 one an element; NULL: 1 */
     int each;
     double factor;                          /* in fit: the whole loss is the sum of each loss times this */
@@ -201,6 +203,7 @@ typedef struct {
     const char *name;                       /* in messages; NULL for "target" */
     const void *sample_weight;              /* of the predictions' dtype, multiplies value and gradient of a row; NULL: 1 */
     size_t each;                            /* so many rows after another are one sample, with one weight; 0 stands for 1 */
+    int every;                              /* or is there a weight for every value of the loss, of a row or an element? */
     void *own;                              /* for a loss of the caller's own, instead of all but sample_weight */
 } pn_target;
 /* How many elements of target, or labels, belong to one row of cols predictions. */
@@ -212,7 +215,9 @@ pn_status pn_loss_check_fit(const pn_criterion *loss, size_t ndim, const size_t 
 /* Is input k what the loss is defined for? NaN passes, and shows in the loss. */
 pn_status pn_loss_check_input(const pn_criterion *loss, pn_dtype t, size_t k, size_t n, const void *x, pn_error *error);
 size_t pn_loss_values(const pn_criterion *loss, size_t rows, size_t cols);      /* how many values: rows or rows * cols */
-/* What reduction divides the sum of the values by: 1 for a sum; for a mean the weights of classes and samples, or the values' number. */
+size_t pn_loss_weights(const pn_criterion *loss, size_t rows, size_t cols, const pn_target *target);     /* elements of sample_weight */
+/* What reduction divides the sum of the values by: 1 for a sum; for a mean the weights of classes and the magnitudes of those of samples,
+ * or the number of values. */
 double pn_loss_divisor(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target);
 /* rows sequences for a loss of kind 's', whose x is (steps, rows, cols): input_length of each one's steps count, and its target_length labels
  * stand at label[start]. work: as many doubles as pn_sequences_work says. */

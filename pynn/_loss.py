@@ -23,7 +23,7 @@ class _Kept:
     Attributes
     ----------
     grads : tuple of numpy.ndarray
-        The inputs' gradients; None before the first call.
+        The inputs' gradients; None before the first call, empty once ``backward`` has returned them.
     values : tuple of int
         The shape of the values.
     shapes : list of tuple of int
@@ -61,10 +61,15 @@ class Loss:
             raise ValueError(f"reduction: expected {', '.join(map(repr, allowed[:-1]))} or {allowed[-1]!r}, got {reduction!r}")
         self.reduction = reduction
         self._values = dict(values or {})
+        for name, value in self._values.items():
+            if isinstance(value, float) and math.isnan(value):
+                raise ValueError(f"{type(self).__name__}: {name} must be a number, got nan")
+            if type(value) is int and not -(2**63) <= value < 2**63:
+                raise ValueError(f"{type(self).__name__}: {name} must fit 64 bits, got {value}")
         for name in ("weight", "pos_weight"):
             if self._values.get(name) is not None:
                 self._values[name] = _weight(self._values[name], name)
-        self._numbers = tuple(float(value) for value in self._values.values() if isinstance(value, (bool, int, float)))
+        self._numbers = tuple(v if type(v) is int else float(v) for v in self._values.values() if isinstance(v, (bool, int, float)))
         self._kept = _Kept()
 
     def __getattr__(self, name: str) -> Any:
@@ -83,6 +88,13 @@ class Loss:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the loss; each loss says what it takes."""
         raise NotImplementedError(f"{type(self).__name__} has no call of its own")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but what is kept of the last call: a copy has not been called."""
+        return {k: v for k, v in self.__dict__.items() if k != "_kept"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _kept=_Kept())
 
     # ---- the core's view ------------------------------------------------------------------------------------------
     def _in_core(self, weight: Array | None, pos_weight: Array | None, each: bool) -> tuple[Any, ...]:
@@ -111,10 +123,26 @@ class Loss:
     def _by_class(self) -> bool:
         return self._row["target"] in "cp"
 
+    def values_shape(self, output: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the values that `fit` sees for one sample of an output."""
+        return {"e": output, "b": output[:-1], "r": output[1:]}.get(self._row["kind"], ())
+
+    def _sample_weights(self, given: ArrayLike, x: Array, values: tuple[int, ...], batch: tuple[int, ...]) -> Array:
+        """Return weights as the core takes them, one a row or one a value."""
+        w = _samples(given, values, batch)
+        if self.reduction == "mean":
+            w = scaled_weights(w)[0]
+        elif np.abs(w).max(initial=0.0) > np.finfo(x.dtype).max:
+            raise ValueError(f"sample_weight: {np.abs(w).max()} is too large for {x.dtype}")
+        if self._row["kind"] != "e" and w.shape != values:
+            w = np.broadcast_to(w.reshape(w.shape + (1,) * (len(values) - w.ndim)), values)
+        return w.ravel()
+
     # ---- a call ---------------------------------------------------------------------------------------------------
     def _run(self, given: dict[str, Any], sample_weight: ArrayLike | None) -> Any:
         """Compute the loss of the arrays of a call, by name and in the order of the row, and keep the gradients."""
         kept, seen = self._kept, [(a.shape, a.dtype) if type(a) is np.ndarray else None for a in given.values()]
+        kept.grads = None  # a call that fails leaves no gradient of the one before
         if seen != kept.seen or sample_weight is not None:
             return self._run_unseen(given, sample_weight, seen)
         target = given.pop("target", None)
@@ -132,7 +160,7 @@ class Loss:
         inputs = [x, *(_as_first(arrays[name], x, name, names[0]) for name in names[1:])]
         values, batch = self._check_shape(x, names[0])
         target = self._check_target(arrays["target"], x, values, names[0]) if "target" in arrays else None
-        weight = None if sample_weight is None else _samples(sample_weight, values if self._by_class else batch, batch)
+        weight = None if sample_weight is None else self._sample_weights(sample_weight, x, values, batch)
         rows = [self._as_rows(a) for a in inputs]
         criterion = self._weights(x)
         result, each, grads = _core.loss(criterion, tuple(rows), target, weight, self.reduction == "none")
@@ -159,7 +187,7 @@ class Loss:
         if kind == "b":
             if x.shape[-1:] != (4,):
                 raise ValueError(f"{name}: expected boxes of shape (..., 4), got {x.shape}")
-            return x.shape[:-1], x.shape[:-1]
+            return x.shape[:-1], x.shape[:1] if x.ndim > 1 else ()
         if self._by_class:
             if x.ndim < 1:
                 raise ValueError(f"{name}: expected shape (rows, classes, ...) or (classes,), got {x.shape}")
@@ -191,20 +219,29 @@ class Loss:
 
     # ---- backward -------------------------------------------------------------------------------------------------
     def backward(self, g: ArrayLike | None = None) -> Any:
-        """Return dL/dinput of the last call, a tuple where the loss takes several inputs.
+        """Return dL/dinput of the last call, once; a tuple where the loss takes several inputs.
 
         Parameters
         ----------
         g : array_like, optional
             With ``reduction="none"``, and only then: the gradient of each value.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no call since the last ``backward``, or the last call failed.
         """
         kept = self._kept
-        if kept.grads is None:
-            raise RuntimeError(f"{type(self).__name__}.backward needs a call before it: L = loss(input, target)")
+        if not kept.grads:
+            name = type(self).__name__
+            if kept.grads is None:
+                raise RuntimeError(f"{name}.backward needs a call before it: L = loss(input, target)")
+            once = f"{name}.backward: the gradient of the last call has been returned already"
+            raise RuntimeError(f"{once}; call the loss before each backward, keep what backward returned, or use one loss object per call")
         if self.reduction != "none":
             if g is not None:
                 raise TypeError(f"g: only reduction='none' takes one, this loss has reduction={self.reduction!r}")
-            found = tuple([grad.copy() for grad in kept.grads])
+            found = kept.grads
         else:
             if g is None:
                 raise TypeError("g: reduction='none' needs the gradient of each value")
@@ -212,6 +249,7 @@ class Loss:
             if each.shape != kept.values:
                 raise ValueError(f"g: shape {each.shape} differs from the values' {kept.values}")
             found = tuple(self._times(grad, each) for grad in kept.grads)
+        kept.grads = ()
         if kept.shapes:
             found = tuple(_as_given(grad, shape) for grad, shape in zip(found, kept.shapes, strict=True))
         return found if len(found) > 1 else found[0]
@@ -277,17 +315,38 @@ def _as_given(g: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _samples(given: ArrayLike, values: tuple[int, ...], batch: tuple[int, ...]) -> Array:
-    """Return one weight a row of the core: one a sample given, or one a value."""
-    w = real_array(given, "sample_weight")
+    """Return weights in double precision: one a sample, or one a value."""
+    w = real_array(given, "sample_weight").astype(np.float64)
     if w.shape not in (values, batch):
         raise ValueError(f"sample_weight: shape {w.shape} does not fit; expected {' or '.join(map(str, dict.fromkeys((batch, values))))}")
-    return np.broadcast_to(w.reshape(w.shape + (1,) * (len(values) - w.ndim)), values).ravel()
+    check_finite_weights(w, "sample_weight")
+    return w
+
+
+def check_finite_weights(w: Array, name: str) -> None:
+    """Raise ValueError if a weight is not finite."""
+    if not np.isfinite(w).all():
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(w))[0])
+        raise ValueError(f"{name}: {w[at]} in row {at[0] if at else 0} is not a finite number")
+
+
+def scaled_weights(w: Array) -> tuple[Array, float]:
+    """Return weights divided by a power of two that leaves the largest magnitude near 1, and that power.
+
+    A mean divides by the weights, so that it is the same for their multiples; and what is near 1 neither overflows nor vanishes in float32.
+    """
+    largest = float(np.abs(w).max(initial=0.0))
+    if largest == 0.0:
+        return w, 1.0
+    exponent = int(np.frexp(largest)[1]) - 1
+    return np.ldexp(w, -exponent), float(np.ldexp(1.0, exponent))
 
 
 class SequenceLoss(Loss):
     """The base of losses over sequences of different lengths."""
 
     def _run(self, given: Mapping[str, Any], sample_weight: ArrayLike | None = None) -> Any:
+        self._kept.grads = None
         x, labels = real_array(given["log_probs"], "log_probs"), np.asarray(given["targets"])
         if x.dtype not in (np.float32, np.float64):
             x = x.astype(np.float64)
@@ -383,7 +442,10 @@ class FunctionLoss(Loss):
                 raise ValueError("function: its value is one number, which can have no sample_weight and no reduction='none'")
             return value, 1.0, grad.copy()
         w = np.ones(x.shape[:1], x.dtype) if weight is None else weight
-        divisor = float(w.sum(dtype=np.float64)) * math.prod(value.shape[1:]) if self.reduction == "mean" else 1.0
+        if w.ndim > value.ndim:
+            raise ValueError(f"sample_weight: shape {w.shape} does not fit the function's values of shape {value.shape}")
+        share = math.prod(value.shape[w.ndim :])
+        divisor = float(np.abs(w).sum(dtype=np.float64)) * share if self.reduction == "mean" else 1.0
         with np.errstate(invalid="ignore"):
             return value * _lead(w, value), divisor, np.asarray(grad * _lead(w, x) / (divisor or 1.0), x.dtype)
 
@@ -395,19 +457,21 @@ class FunctionLoss(Loss):
         input, target : array_like
             What the function takes.
         sample_weight : array_like, optional
-            One number of 0 or more a sample, where the function returns an array of values; a mean divides by their sum.
+            One number a sample, where the function returns an array of values, or one a value; a mean divides by the sum of their
+            magnitudes.
 
         Raises
         ------
         ValueError
             If the function's value or gradient has another shape than it should.
         """
+        self._kept.grads = None
         x, t = real_array(input, "input"), np.asarray(target)
         if x.dtype not in (np.float32, np.float64):
             x = x.astype(np.float64)
-        weight = None if sample_weight is None else _samples(sample_weight, x.shape[:1], x.shape[:1]).astype(x.dtype)
-        if weight is not None and not (np.isfinite(weight) & (weight >= 0)).all():
-            raise ValueError("sample_weight: expected finite numbers of 0 or more")
+        weight = None if sample_weight is None else self._sample_weights(sample_weight, x, x.shape, x.shape[:1])
+        if weight is not None:
+            weight = weight.astype(x.dtype).reshape(x.shape[:1] if weight.size == math.prod(x.shape[:1]) else x.shape)
         value, divisor, grad = self._values_of(x, t, weight)
         self._kept = _Kept((grad,), value.shape)
         if self.reduction == "none":

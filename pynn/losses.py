@@ -101,7 +101,11 @@ def _call_document(row: Mapping[str, Any]) -> str:
     described = {"target": f"{_TARGETS.get(row['target'], '').capitalize()}.", names[0]: first, **_INPUTS}
     lines = [f"{name} : array_like\n    {described.get(name) or f'Like {names[0]}.'}" for name in names]
     if row["kind"] != "s":
-        text = "One number of 0 or more a sample, which multiplies its value and gradient; a mean divides by their sum."
+        each = "" if row["kind"] == "w" or (row["kind"] in "rb" and row["target"] not in "cp") else ", or one a value"
+        text = (
+            f"One number a sample{each}, which multiplies value and gradient. A mean divides by the sum of their magnitudes; a negative\n"
+            "    weight pushes away from the target."
+        )
         lines.append(f"sample_weight : array_like, optional\n    {text}")
     return f"""Return the loss, and keep its gradient for ``backward``.
 

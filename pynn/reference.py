@@ -322,12 +322,13 @@ def _row_names(row: Mapping[str, Any], x: list[Array], t: Any, given: Mapping[st
 
 def boxes(x: Array, t: Array, eps: float) -> dict[str, float]:
     """Return what the formulas of box losses are made of, for a predicted box and its target, both (x1, y1, x2, y2)."""
+    x = np.concatenate([np.minimum(x[:2], x[2:]), np.maximum(x[:2], x[2:])])
     (w, h), (wt, ht) = x[2:] - x[:2], t[2:] - t[:2]
     inside = np.maximum(np.minimum(x[2:], t[2:]) - np.maximum(x[:2], t[:2]), 0)
     hull = np.maximum(x[2:], t[2:]) - np.minimum(x[:2], t[:2])
     centres = (x[:2] + x[2:] - t[:2] - t[2:]) / 2
     found = {"intersection": inside.prod(), "union": w * h + wt * ht - inside.prod(), "hull": hull.prod()}
-    ratio = 4 / np.pi**2 * (np.arctan(wt / ht) - np.arctan(w / h)) ** 2
+    ratio = 4 / np.pi**2 * (np.arctan2(wt, ht) - np.arctan2(w, h)) ** 2
     alpha = ratio / (1 - found["intersection"] / (found["union"] + eps) + ratio + eps)
     return {**found, "distance2": (centres**2).sum(), "diagonal2": (hull**2).sum(), "ratio": ratio, "alpha": alpha}
 

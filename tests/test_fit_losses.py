@@ -50,11 +50,6 @@ def target(loss: pynn.Loss, shape: tuple[int, ...]) -> Any:
     return t / t.sum(-1, keepdims=True) if type(loss).__name__ == "KLDivLoss" else t
 
 
-def spread(loss: pynn.Loss, out: Any, w: Any) -> Any:
-    """A call wants a weight for each box; fit has one a sample."""
-    return np.broadcast_to(w[:, None], out.shape[:2]) if w is not None and loss._row["kind"] == "b" and out.ndim > 2 else w
-
-
 def by_hand(model: pynn.Model, loss: pynn.Loss, y: Any, epochs: int, w: Any = None) -> list[float]:
     """Train as fit does, from Python calls; return the loss of each epoch."""
     opt, found = pynn.optim.SGD(model.parameters(), lr=0.05), []
@@ -67,12 +62,12 @@ def by_hand(model: pynn.Model, loss: pynn.Loss, y: Any, epochs: int, w: Any = No
             given = (*(outs if isinstance(outs, tuple) else (outs,)), *([] if y is None else [y[rows]]))
             if loss._row["inputs"] == "input target var":
                 given = (given[0], given[2], given[1])
-            value = float(loss(*given, sample_weight=spread(loss, given[0], None if w is None else w[rows])))
+            value = float(loss(*given, sample_weight=None if w is None else w[rows]))
             grads = loss.backward()
             model.backward(*(grads if isinstance(grads, tuple) else (grads,)))
             opt.step()
             counts = 1.0 if loss.reduction == "sum" else len(outs[0]) if isinstance(outs, tuple) else len(outs)
-            counts = float(np.sum(w[rows])) if w is not None and loss.reduction != "sum" else counts
+            counts = float(np.abs(w[rows]).sum()) if w is not None and loss.reduction != "sum" else counts
             total, weight = total + value * counts, weight + counts
         found.append(total if loss.reduction == "sum" else total / weight)
     return found
@@ -91,7 +86,7 @@ def check(loss: pynn.Loss, shape: tuple[int, ...], y: Any, last: str | None = No
     outs = model.predict(X)
     given = (*(outs if n > 1 else (outs,)), *([] if y is None else [y]))
     given = (given[0], given[2], given[1]) if loss._row["inputs"] == "input target var" else given
-    assert hist.history["val_loss"][-1] == pytest.approx(float(loss(*given, sample_weight=spread(loss, given[0], W))), rel=1e-11)
+    assert hist.history["val_loss"][-1] == pytest.approx(float(loss(*given, sample_weight=W)), rel=1e-11)
 
 
 @pytest.mark.filterwarnings("error::UserWarning")
@@ -342,6 +337,228 @@ def test_arrays_given_to_a_function_are_its_own() -> None:
     assert gone() is None
 
 
+# ---- weights ------------------------------------------------------------------------------------------------------------
+UNITS = [1e-300, 1e-45, 1e-30, 1e30, 1e38, 1e300]
+
+
+def trained(model: pynn.Model, y: Any, loss: Any, **more: Any) -> tuple[list[float], list[np.ndarray]]:
+    history = model.fit(X, y, loss=loss, optimizer=pynn.optim.SGD(lr=0.05), epochs=2, batch_size=BATCH, seed=0, **more).history
+    return history["loss"], [p.data for p in model.parameters()]
+
+
+def weightless(name: str) -> Any:
+    """A target that is the same in each call."""
+    RNG.bit_generator.state = np.random.default_rng(3).bit_generator.state
+    return target(pynn.losses.get(name), (4,))
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("name", ["mse", "cross_entropy", "bce_with_logits", "multi_margin", "giou"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_multiples_of_weights_train_alike(name: str, unit: float, dtype: str) -> None:
+    def made() -> pynn.Sequential:
+        return pynn.Sequential(pynn.Linear(6, 4, dtype=dtype, seed=0))
+
+    y, rtol = weightless(name), 1e-5 if dtype == "float32" else 1e-10
+    (want, parameters), (got, others) = trained(made(), y, name, sample_weight=W), trained(made(), y, name, sample_weight=W * unit)
+    np.testing.assert_allclose(got, want, rtol=rtol)
+    for a, b in zip(others, parameters, strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-7)
+    one, other = made(), made()
+    plain, scaled = (m.evaluate(X, y, loss=name, sample_weight=w)["loss"] for m, w in ((one, W), (other, W * unit)))
+    assert scaled == pytest.approx(plain, rel=rtol)
+    plain, scaled = (m.train_on_batch(X, y, loss=name, sample_weight=w)["loss"] for m, w in ((one, W), (other, W * unit)))
+    assert scaled == pytest.approx(plain, rel=rtol)
+    np.testing.assert_allclose(one[0].weight, other[0].weight, rtol=rtol, atol=1e-7)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1.0, 1e30])
+def test_batches_count_by_their_weights(unit: float) -> None:
+    """Batches of an iterable whose weights differ a thousandfold: the epoch's loss is that of all rows."""
+    w, y = W * np.where(np.arange(N) < BATCH, 1.0, 1e3) * unit, RNG.normal(size=(N, 4))
+    batches = [(X[i : i + BATCH], y[i : i + BATCH], w[i : i + BATCH]) for i in range(0, N, BATCH)]
+    want = net((4,)).evaluate(X, y, loss="mse", sample_weight=w)["loss"]
+    assert net((4,)).evaluate(batches, loss="mse")["loss"] == pytest.approx(want, rel=1e-12)
+    frozen = net((4,))
+    hist = frozen.fit(batches, loss="mse", optimizer=pynn.optim.SGD(lr=0.0), epochs=1, validation_data=batches).history
+    assert hist["loss"][0] == pytest.approx(want, rel=1e-12)
+    assert hist["val_loss"][0] == pytest.approx(want, rel=1e-12)
+
+
+def test_a_batch_without_weight_teaches_nothing() -> None:
+    y = RNG.normal(size=(N, 4))
+    model = net((4,))
+    before = [p.data.copy() for p in model.parameters()]
+    batches = [(X, y, np.zeros(N)), (X, y, np.zeros(N))]
+    with pytest.raises(pynn.DivergenceError, match="no row counts, for every label is the loss's ignore_index, or every weight"):
+        model.fit(batches, loss="mse", optimizer=pynn.optim.SGD(lr=0.1))
+    for a, b in zip(before, model.parameters(), strict=True):
+        np.testing.assert_array_equal(a, b.data)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.filterwarnings("ignore:.* takes")
+def test_negative_weights_in_fit(name: str, reduction: str) -> None:
+    """As in a loop of calls by hand."""
+    loss = pynn.losses.by_name[name](reduction=reduction)
+    w = W * np.where(np.arange(N) % 7 == 1, -0.1, 1.0)
+    check(loss, (4,), target(loss, (4,)), LAST.get(name, "softplus" if name == "gaussian_nll" else None), w)
+
+
+def test_reinforce() -> None:
+    """A policy that is paid for action 2 and fined for the others learns to take it, from advantages as weights."""
+    draw, model = np.random.default_rng(0), pynn.Sequential(pynn.Linear(6, 3, seed=0))
+    for _ in range(60):
+        taken = np.array([draw.choice(3, p=p / p.sum()) for p in pynn.softmax(model.predict(X)).astype("f8")])
+        advantage = np.where(taken == 2, 1.0, -0.5)
+        model.train_on_batch(X, taken, loss="cross_entropy", optimizer="adam", sample_weight=advantage * 1e-3)
+    p = pynn.softmax(model.predict(X))[:, 2]
+    start = pynn.softmax(pynn.Sequential(pynn.Linear(6, 3, seed=0)).predict(X))[:, 2]
+    assert (p > start).mean() > 0.9
+
+
+ELEMENTWISE = sorted(name for name, cls in pynn.losses.by_name.items() if cls._row["kind"] == "e")
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("shape", [(4,), (2, 3)])
+@pytest.mark.filterwarnings("ignore:.* takes")
+def test_a_weight_for_each_element_in_fit(name: str, reduction: str, shape: tuple[int, ...]) -> None:
+    loss = pynn.losses.by_name[name](reduction=reduction)
+    w = np.random.default_rng(1).choice([0.0, 0.5, 1.0, -0.1], (N, *shape))
+    check(loss, shape, target(loss, shape), LAST.get(name, "softplus" if name == "gaussian_nll" else None), w)
+
+
+@pytest.mark.parametrize("name", BY_CLASS)
+@pytest.mark.filterwarnings("ignore:.* takes")
+def test_a_weight_for_each_position_in_fit(name: str) -> None:
+    loss = pynn.losses.by_name[name]()
+    check(loss, (4, 3), target(loss, (4, 3)), LAST.get(name), np.random.default_rng(1).random((N, 3)))
+
+
+def test_a_weight_for_each_box_in_fit() -> None:
+    loss = pynn.GIoULoss()
+    check(loss, (3, 4), target(loss, (3, 4)), None, np.random.default_rng(1).random((N, 3)))
+
+
+def test_a_function_takes_a_weight_for_each_element() -> None:
+    y, w = RNG.normal(size=(N, 4)), RNG.random((N, 4)) - 0.3
+    own = pynn.FunctionLoss(lambda x, t: ((x - t) ** 2, 2 * (x - t)))
+    for weight in (w, w[:, 0]):
+        (want, parameters), (got, others) = (trained(net((4,)), y, loss, sample_weight=weight) for loss in ("mse", own))
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+        for a, b in zip(parameters, others, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-10)
+    with pytest.raises(ValueError, match=r"sample_weight: shape \(8, 4\) does not fit the function's values of shape \(8,\)"):
+        trained(net((4,)), y, pynn.FunctionLoss(lambda x, t: (((x - t) ** 2).sum(1), 2 * (x - t))), sample_weight=w)
+
+
+def test_a_weight_for_each_output() -> None:
+    """By list or by name, some left out: the sum of losses by hand."""
+    def two() -> pynn.Model:
+        x = pynn.Input((6,))
+        return pynn.Model(x, {"a": pynn.Linear(6, 2, dtype="float64", seed=0)(x), "b": pynn.Linear(6, 3, dtype="float64", seed=1)(x)})
+
+    ya, yb, wa, wb = RNG.normal(size=(N, 2)), RNG.integers(0, 3, N), RNG.random((N, 2)), RNG.random(N)
+    y, losses = {"a": ya, "b": yb}, {"a": "mse", "b": "cross_entropy"}
+    both = {"a": wa, "b": wb}
+    for given, each in ((both, (wa, wb)), ([wa, wb], (wa, wb)), ({"b": wb}, (None, wb)), ((wa, None), (wa, None)), (wb, (wb, wb))):
+        model = two()
+        scores = model.evaluate(X, y, loss=losses, sample_weight=given)
+        out = model.predict(X)
+        want = pynn.MSELoss()(out["a"], ya, sample_weight=each[0]), pynn.CrossEntropyLoss()(out["b"], yb, sample_weight=each[1])
+        assert (scores["a_loss"], scores["b_loss"]) == pytest.approx(want, rel=1e-12)
+        assert model.train_on_batch(X, y, loss=losses, sample_weight=given)["loss"] == pytest.approx(sum(want), rel=1e-12)
+        settings = {"loss": losses, "sample_weight": given, "optimizer": pynn.optim.SGD(lr=0.0)}
+        hist = two().fit(X, y, batch_size=N, validation_split=0.3, seed=0, **settings)
+        held = two().fit(X, y, validation_data=(X, y, given), **{**settings, "optimizer": pynn.optim.SGD(lr=0.0)}).history
+        assert np.isfinite(hist.history["val_loss"]).all()
+        assert held["val_loss"][0] == pytest.approx(sum(want), rel=1e-12)
+        assert two().evaluate([(X, y, given)], loss=losses)["loss"] == pytest.approx(sum(want), rel=1e-12)
+
+
+@pytest.mark.parametrize(("given", "match"), [
+    ({"c": W}, "sample_weight: expected one for each of a, b, got 'c'"),
+    (np.ones((N, 2)), r"sample_weight: shape \(23, 2\) does not fit; expected \(23,\), one a row$"),
+    ({"a": np.ones((N, 3))}, r"sample_weight: shape \(23, 3\) does not fit; expected \(23,\), one a row, or \(23, 2\), one a value"),
+    ({"a": W * np.nan}, "sample_weight: nan in row 0 is not a finite number"), ([None, None], "at least one number other than 0"),
+])  # fmt: skip
+def test_weights_that_do_not_fit(given: Any, match: str) -> None:
+    x = pynn.Input((6,))
+    model = pynn.Model(x, {"a": pynn.Linear(6, 2)(x), "b": pynn.Linear(6, 3)(x)})
+    with pytest.raises(ValueError, match=match):
+        model.fit(X, {"a": X[:, :2], "b": np.zeros(N, int)}, loss={"a": "mse", "b": "cross_entropy"}, sample_weight=given)
+
+
+def test_squares_of_levenberg_marquardt_have_weights_of_0_or_more() -> None:
+    model = pynn.Sequential(pynn.Linear(6, 1, dtype="float64", seed=0))
+    with pytest.raises(ValueError, match="sample_weight: LevenbergMarquardt needs weights of 0 or more, got -"):
+        model.fit(X, X[:, 0], loss="mse", optimizer="lm", sample_weight=-W)
+    weighted, twice = (pynn.Sequential(pynn.Linear(6, 2, dtype="float64", seed=0)) for _ in range(2))
+    y, w = RNG.normal(size=(N, 2)), np.ones((N, 2))
+    w[::2, 1] = 0  # as if it were not there: the first output's fit is untouched
+    weighted.fit(X, y, loss="mse", optimizer="lm", sample_weight=w, epochs=20)
+    twice.fit(X, y, loss="mse", optimizer="lm", epochs=20)
+    np.testing.assert_allclose(weighted[0].weight[0], twice[0].weight[0], atol=1e-6)
+    assert np.abs(weighted[0].weight[1] - twice[0].weight[1]).max() > 1e-3
+
+
+# ---- labels that change -------------------------------------------------------------------------------------------------
+INDEXING = sorted(name for name, cls in pynn.losses.by_name.items() if cls._row["target"] in "cimp")
+
+
+@pytest.mark.parametrize("name", INDEXING)
+@pytest.mark.parametrize("label", [10**7, -(10**7), -2, 4, 2**62])
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.filterwarnings("ignore:.* takes")
+def test_labels_that_change_while_fit_runs(name: str, label: int, shuffle: bool) -> None:
+    """They index arrays, so each batch is checked: in training, and in validation."""
+    y, held, model = weightless(name), weightless(name), net((4,))
+    for changed, more in ((y, {}), (held, {"validation_data": (X, held)})):
+        kept = changed.copy()
+
+        def write(epoch: int, logs: dict[str, float], changed: np.ndarray = changed) -> None:
+            changed[N - 2 :] = label
+
+        with pytest.raises(ValueError, match=rf"y: class {label} in row {N - 2} is not in 0\.\.3|y: class {label} in row {N - 1} is not"):
+            model.fit(X, y, loss=name, epochs=2, batch_size=4, shuffle=shuffle, seed=0, callbacks=[write], **more)
+        changed[:] = kept
+    assert np.isfinite(model.predict(X)).all()
+    model.fit(X, y, loss=name, epochs=1)
+
+
+@pytest.mark.parametrize("name", INDEXING)
+@pytest.mark.filterwarnings("ignore:.* takes")
+def test_labels_that_another_thread_writes(name: str) -> None:
+    """Calls, fit and evaluate end as they should or in an error that names a row, and memory stays whole."""
+    y, done = np.repeat(weightless(name), 40, axis=0), threading.Event()
+    rows, kept = np.repeat(X, 40, axis=0), np.repeat(weightless(name), 40, axis=0)
+    model, loss = pynn.Sequential(pynn.Linear(6, 4, dtype="float64", seed=0)), pynn.losses.get(name)
+
+    def write() -> None:
+        while not done.is_set():
+            y[::7] = 10**12
+            y[:] = kept
+
+    writer, out = threading.Thread(target=write), model.predict(rows)
+    writer.start()
+    try:
+        for _ in range(60):
+            for call in (lambda: loss(out, y), lambda: model.fit(rows, y, loss=name, epochs=2), lambda: model.evaluate(rows, y, loss=name)):
+                try:
+                    call()
+                except ValueError as error:
+                    assert "class 1000000000000 in row" in str(error)  # noqa: PT017
+                except TypeError:
+                    raise
+    finally:
+        done.set()
+        writer.join()
+    model.fit(rows, kept, loss=name)
+
+
 # ---- what is counted, and what is warned of -----------------------------------------------------------------------------
 @pytest.mark.parametrize("name", BY_CLASS)
 @pytest.mark.filterwarnings("ignore:NLLLoss takes")
@@ -375,3 +592,30 @@ def test_outputs_that_a_loss_does_not_take_are_warned_of(loss: Any, last: str | 
     with pytest.warns(UserWarning, match=match) as seen:
         pynn.Sequential(*layers).fit(X, y, loss=loss, on_nan="ignore")
     assert seen[0].filename == __file__
+
+
+@pytest.mark.parametrize("name", BY_CLASS)
+@pytest.mark.filterwarnings("ignore:NLLLoss takes")
+def test_a_training_in_which_no_row_counts_says_so(name: str) -> None:
+    ignored, some = np.full(N, -100), np.where(np.arange(N) < BATCH, -100, 1)
+    model = net((4,))
+    before = [p.data.copy() for p in model.parameters()]
+    with pytest.raises(pynn.DivergenceError, match=r"the loss is nan .*no row counts, for every label is the loss's ignore_index"):
+        model.fit(X, ignored, loss=name, optimizer=pynn.optim.SGD(lr=0.1))
+    with pytest.warns(RuntimeWarning, match="no row counts"):
+        assert np.isnan(model.train_on_batch(X, ignored, loss=name, optimizer=pynn.optim.SGD(lr=0.1))["loss"])
+    for a, p in zip(before, model.parameters(), strict=True):
+        np.testing.assert_array_equal(a, p.data)
+    assert np.isnan(model.evaluate(X, ignored, loss=name)["loss"])
+    hist = model.fit(X, some, loss=name, batch_size=BATCH, shuffle=False, epochs=2)  # its first batch is ignored
+    assert np.isfinite(hist.history["loss"]).all()
+
+
+@pytest.mark.parametrize("where", ["X", "y"])
+def test_nan_in_a_row_of_weight_0_names_the_row(where: str) -> None:
+    """As in PyTorch, 0 times NaN is NaN."""
+    x, y, w = X.copy(), RNG.normal(size=(N, 4)), np.ones(N)
+    (x if where == "X" else y)[5, 0] = np.nan
+    w[5] = 0
+    with pytest.raises((pynn.DivergenceError, ValueError), match=r"in row 5"):
+        net((4,)).fit(x, y, loss="mse", sample_weight=w, shuffle=True)

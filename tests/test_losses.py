@@ -4,8 +4,10 @@ A new row needs no edit here, unless its kind of input or target is new.
 """
 
 import copy
+import itertools
 import json
 import pickle
+import warnings
 from typing import Any
 
 import numpy as np
@@ -211,9 +213,10 @@ def test_threads_and_blocks_do_not_matter(case: str) -> None:
             found.append((call(loss, x, t, sample_weight=w), *back(loss)))
     few, small = make(name, "sum", **settings), slice(0, 21)
     call(few, tuple(a[small] for a in x), None if t is None else t[small], sample_weight=w[small])
+    alone = back(few)
     for value, *grads in found:
         assert value == found[0][0]
-        for a, b, c in zip(grads, found[0][1:], back(few), strict=True):
+        for a, b, c in zip(grads, found[0][1:], alone, strict=True):
             np.testing.assert_array_equal(a, b)
             np.testing.assert_array_equal(a[small], c)
 
@@ -257,6 +260,346 @@ def test_extreme_predictions_stay_finite(name: str, x: list, target: list, expec
         assert np.isfinite(g).all()
 
 
+INF, NAN = np.inf, np.nan
+# (name, settings, input, target, value, gradient); limits by hand, 0 log 0 = 0, and what weighs 0 adds nothing
+LIMITS: list[tuple[str, dict[str, Any], Any, Any, float, Any]] = [
+    *(
+        (name, settings, [x], [t], value, [slope])
+        for name, settings in (
+            ("bce_with_logits", {}), ("sigmoid_focal", {"alpha": -1.0}),
+            ("sigmoid_focal", {"alpha": -1.0, "gamma": 0.5}), ("sigmoid_focal", {"alpha": -1.0, "gamma": 0.0}),
+        )
+        for x, t, value, slope in ((-INF, 0.0, 0.0, 0), (INF, 1.0, 0.0, 0), (INF, 0.0, INF, 1), (-INF, 1.0, INF, -1))
+    ),
+    ("bce_with_logits", {}, [INF], [0.5], INF, [0.5]), ("bce_with_logits", {}, [-INF], [0.5], INF, [-0.5]),
+    ("bce_with_logits", {"pos_weight": 0.0}, [-INF], [1.0], 0, [0]), ("bce_with_logits", {"weight": 0.0}, [INF], [0.0], 0, [0]),
+    ("sigmoid_focal", {"alpha": 0.0}, [-INF], [1.0], 0, [0]), ("sigmoid_focal", {"alpha": 1.0}, [INF], [0.0], 0, [0]),
+    ("bce", {"weight": 0.0}, [1.0], [0.0], 0, [0]),
+    ("soft_margin", {}, [INF], [1.0], 0, [0]), ("soft_margin", {}, [-INF], [1.0], INF, [-1]),
+    ("multilabel_soft_margin", {}, [[INF, -INF]], [[1.0, 0.0]], 0, [[0, 0]]),
+    ("multilabel_soft_margin", {}, [[-INF, INF]], [[1.0, 0.0]], INF, [[-0.5, 0.5]]),
+    ("multilabel_soft_margin", {"weight": [0.0, 1.0]}, [[-INF, 0.0]], [[1.0, 0.0]], np.log(2) / 2, [[0, 0.25]]),
+    ("kl_div", {}, [-INF, 0.0], [0.0, 1.0], 0, [0, -1]), ("kl_div", {}, [-INF], [1.0], INF, [-1]),
+    ("kl_div", {"log_target": True}, [-1.0, 0.0], [-INF, 0.0], 0, [0, -1]), ("kl_div", {"log_target": True}, [-INF], [-INF], 0, [0]),
+    ("kl_div", {"log_target": True}, [-INF], [0.0], INF, [-1]),
+    ("poisson_nll", {}, [-INF], [0.0], 0, [0]), ("poisson_nll", {}, [-INF], [2.0], INF, [-2]),
+    ("poisson_nll", {}, [INF], [2.0], INF, [INF]),
+    ("poisson_nll", {"log_input": False}, [INF], [2.0], INF, [1]), ("poisson_nll", {"log_input": False}, [0.0], [0.0], 0, [1]),
+    ("hinge_embedding", {}, [INF], [-1.0], 0, [0]), ("hinge_embedding", {}, [-INF], [-1.0], INF, [-1]),
+    ("cross_entropy", {}, [[-INF, 0.0]], [0], INF, [[-1, 1]]), ("cross_entropy", {}, [[-INF, 0.0]], [1], 0, [[0, 0]]),
+    ("cross_entropy", {"weight": [0.0, 1.0]}, [[-INF, 0.0]], [0], 0, [[0, 0]]),
+    ("cross_entropy", {}, [[-INF, 0.0]], [[0.0, 1.0]], 0, [[0, 0]]),
+    ("nll", {"weight": [0.0, 1.0]}, [[-INF, 0.0]], [0], 0, [[0, 0]]), ("nll", {}, [[-INF, 0.0]], [0], INF, [[-1, 0]]),
+    *(("focal", {"gamma": gamma}, [[-INF, 0.0]], [0], INF, [[-1, 1]]) for gamma in (0.0, 0.5, 2.0)),
+    *(("focal", {"gamma": gamma}, [[-INF, 0.0]], [1], 0, [[0, 0]]) for gamma in (0.0, 0.5, 2.0)),
+    ("focal", {"weight": [0.0, 1.0]}, [[-INF, 0.0]], [0], 0, [[0, 0]]),
+    ("multi_margin", {}, [[INF, 0.0]], [0], 0, [[0, 0]]), ("multi_margin", {}, [[-INF, 0.0]], [0], INF, [[-0.5, 0.5]]),
+    ("multi_margin", {"weight": [0.0, 1.0]}, [[-INF, 0.0]], [0], 0, [[0, 0]]),
+    ("multilabel_margin", {}, [[INF, -INF]], [[0, -1]], 0, [[0, 0]]),
+    ("multilabel_margin", {}, [[-INF, 0.0]], [[0, -1]], INF, [[-0.5, 0.5]]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "settings", "x", "target", "value", "slope"), LIMITS)
+@each_dtype
+def test_limits(name: str, settings: dict[str, Any], x: Any, target: Any, value: float, slope: Any, dtype: str, isa: str) -> None:
+    x, t = np.array(x, dtype), np.array(target) if np.array(target).dtype.kind == "i" else np.array(target, dtype)
+    for many in (1, 21):  # a lane alone, and whole vectors
+        loss = make(name, "sum", **settings)
+        got = loss(np.repeat(x, many, 0), np.repeat(t, many, 0))
+        np.testing.assert_allclose(got, many * value, rtol=1e-6)
+        np.testing.assert_allclose(loss.backward(), np.repeat(np.array(slope, dtype), many, 0), atol=1e-7)
+    model = pynn.Sequential(pynn.Identity())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a loss is infinite
+        scores = model.evaluate(x, t, loss=make(name, "sum", **settings))
+    np.testing.assert_allclose(scores["loss"], value, rtol=1e-6)
+
+
+@each_dtype
+def test_nll_of_log_softmax_is_cross_entropy(dtype: str, isa: str) -> None:
+    """Also where logits are infinite, NaN, large or equal, and whatever a class weighs."""
+    numbers = np.array([-INF, -1e4, -1.0, 0.0, 2.0, 1e4, INF, NAN], dtype)
+    x = np.array(list(itertools.product(numbers, repeat=3)))
+    x[:, 1:] = np.where(x[:, 1:] == 1e4, 3.0, x[:, 1:])
+    for label, weight in itertools.product(range(3), (None, [0.0, 1.0, 3.0])):
+        t = np.full(len(x), label)
+        nll, ce = (cls(weight, reduction="none") for cls in (pynn.NLLLoss, pynn.CrossEntropyLoss))
+        logs = pynn.log_softmax(x)
+        np.testing.assert_allclose(nll(logs, t), ce(x, t), rtol=1e-5, atol=1e-6)
+        g, finite = np.ones(len(x)), np.isfinite(x).all(1)
+        through = reference.log_softmax_backward(logs[finite].astype("f8"), nll.backward(g)[finite].astype("f8"))
+        np.testing.assert_allclose(ce.backward(g)[finite], through, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", CASES)
+@each_dtype
+def test_nan_shows_in_every_place(case: str, dtype: str, isa: str) -> None:
+    """In each input, each column, and with weight 0: value and mean are NaN."""
+    name, settings, x, t = CASES[case]
+    x = tuple(a.astype(dtype) for a in x)
+    counts = np.ones(7, bool) if np.ndim(t) != 1 or ROWS[name]["target"] not in "cp" else t != settings.get("ignore_index", -100)
+    for k, at in itertools.product(range(len(x)), np.ndindex(x[0].shape[1:])):
+        bad = [a.copy() for a in x]
+        bad[k][(slice(None), *at)] = np.nan
+        if name == "nll":  # looks at one column only
+            bad[k][:] = np.nan
+        for w in (None, np.zeros(7)):
+            values = call(make(name, "none", **settings), tuple(bad), t, sample_weight=w)
+            seen = values if values.ndim == 1 else values[(slice(None), *at)]
+            np.testing.assert_array_equal(np.isnan(seen), counts, err_msg=f"{k} {at}")
+
+
+@pytest.mark.parametrize("settings", [{"p": INF}, {"p": INF, "swap": True}, {"p": 1.0, "swap": True}, {"p": 3.5, "swap": True}, {"p": 2.0}])
+@pytest.mark.parametrize("at", range(3))
+def test_triplets_show_nan(settings: dict[str, Any], at: int) -> None:
+    for k in range(3):
+        x = [np.zeros((2, 3)) for _ in range(3)]
+        x[k][:, at] = np.nan
+        assert np.isnan(pynn.TripletMarginLoss(**settings)(*x)), k
+
+
+@pytest.mark.parametrize("p", [3.0, 50.0, 1000.0, 0.5])
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
+def test_distances_of_any_power_neither_overflow_nor_vanish(p: float, size: float) -> None:
+    x, y, z = np.zeros((1, 4)), size * np.array([[3.0, -2.0, 1.0, 1.0]]), np.zeros((1, 4))
+    loss = pynn.TripletMarginLoss(p=p, eps=0.0, margin=1e-60)
+    want = size * 3 * np.sum((np.array([3.0, 2.0, 1.0, 1.0]) / 3) ** p) ** (1 / p)
+    np.testing.assert_allclose(loss(x, y, z), want, rtol=1e-12)
+    assert np.isfinite(loss.backward()[1]).all()
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll", "focal"])
+@each_dtype
+def test_no_row_counts(name: str, dtype: str) -> None:
+    """As in PyTorch the mean is NaN, the sum 0, and no gradient is; also where an ignored row holds NaN."""
+    x = reference.log_softmax(rng.normal(size=(4, 3))).astype(dtype)
+    for bad in (x, np.full_like(x, np.nan)):
+        loss, total = make(name), make(name, "sum")
+        assert np.isnan(loss(bad, np.full(4, -100)))
+        assert total(bad, np.full(4, -100)) == 0
+        assert not loss.backward().any()
+        assert not total.backward().any()
+
+
+@pytest.mark.filterwarnings("ignore:NLLLoss takes log-probabilities")
+def test_an_ignored_class_is_compared_exactly() -> None:
+    """2**53 + 1 is no float64; uint64 labels do not wrap into the ignored class, or into any."""
+    loss = pynn.CrossEntropyLoss(ignore_index=2**53)
+    assert np.isfinite(loss(np.zeros((2, 3)), [0, 2**53]))
+    with pytest.raises(ValueError, match="target: class 9007199254740993 in row 1"):
+        loss(np.zeros((2, 3)), [0, 2**53 + 1])
+    for name in ("cross_entropy", "nll", "focal", "multi_margin"):
+        for label in (2**64 - 100, 2**64 - 1, 2**63):
+            with pytest.raises(ValueError, match=f"target: {label} in row 1 is no class"):
+                make(name)(np.zeros((2, 3)), np.array([0, label], np.uint64))
+            with pytest.raises(ValueError, match=f"{label} in row 1 is no class"):
+                pynn.Sequential(pynn.Linear(3, 3)).fit(np.zeros((2, 3)), np.array([0, label], np.uint64), loss=make(name))
+    with pytest.raises(ValueError, match="18446744073709551615 in row 1 is no class"):
+        pynn.MultiLabelMarginLoss()(np.zeros((2, 2)), np.array([[0, 1], [0, 2**64 - 1]], np.uint64))
+    assert np.isfinite(pynn.CrossEntropyLoss()(np.zeros((2, 3)), np.array([0, 2], np.uint64)))
+    for n in (2**63, -(2**63) - 1):
+        with pytest.raises(ValueError, match=f"ignore_index must fit 64 bits, got {n}"):
+            pynn.CrossEntropyLoss(ignore_index=n)
+
+
+# ---- boxes ----------------------------------------------------------------------------------------------------------
+BOXES = ["iou", "giou", "ciou"]
+
+
+@pytest.mark.parametrize("name", BOXES)
+@each_dtype
+def test_corners_of_a_predicted_box_may_come_in_any_order(name: str, dtype: str, isa: str) -> None:
+    """x1 and x2 trade places, and their gradients with them (Rezatofighi et al., 2019, algorithm 2)."""
+    x, t = boxes(50).astype(dtype), boxes(50).astype(dtype)
+    plain = make(name, "none")
+    want, slope = plain(x, t), plain.backward(np.ones(50))
+    for order in ([2, 1, 0, 3], [0, 3, 2, 1], [2, 3, 0, 1]):
+        turned = make(name, "none")
+        np.testing.assert_array_equal(turned(x[:, order], t), want)
+        np.testing.assert_array_equal(turned.backward(np.ones(50))[:, order], slope)
+
+
+@pytest.mark.parametrize("name", BOXES)
+@each_dtype
+def test_losses_of_boxes_are_bounded(name: str, dtype: str) -> None:
+    """1 - IoU is in [0, 1], GIoU's in [0, 2] (section 3 there), CIoU's in [0, 3]; and 0 for the target itself."""
+    top = {"iou": 1, "giou": 2, "ciou": 3}[name]
+    for size in (1e-3, 1.0, 10.0, 1e6, 1e18, 1e30, *([1e200] if dtype == "float64" else [])):
+        x, t = (size * rng.normal(size=(500, 4))).astype(dtype), (size * boxes(500)).astype(dtype)
+        loss = make(name, "none")
+        values = loss(x, t)
+        assert (values >= -1e-6).all()
+        assert (values <= top + 1e-6).all()
+        assert np.isfinite(loss.backward(np.ones(500))).all()
+        if size >= 1:
+            np.testing.assert_allclose(loss(t, t), 0, atol=1e-5)
+    for far in (1.0, 10.0, 1000.0):
+        assert 0 <= pynn.GIoULoss()(np.array([[far, far, -far, -far]]), np.array([[0.0, 0, 1, 1]])) <= 2
+
+
+FLAT = [[0.0, 0, 1, 0], [0, 0, 0, 1], [0.5, 0.5, 0.5, 0.5], [0, 0, 0, 0], [3, 3, 3, 3], [1, 0, 0, 0], [0, 0, 1e-30, 0]]
+FLAT += [[0, 0, 1e-200, 1e-200]]
+
+
+@pytest.mark.parametrize("name", BOXES)
+@pytest.mark.parametrize("eps", [1e-7, 0.0])
+@each_dtype
+def test_boxes_without_width_or_height(name: str, eps: float, dtype: str, isa: str) -> None:
+    """Value and gradient are finite, whichever of the two boxes is flat."""
+    for x, t in itertools.product([*FLAT, [0, 0, 1, 1]], [*FLAT[:5], [0, 0, 1, 1]]):
+        loss = make(name, eps=eps)
+        assert np.isfinite(loss(np.array([x], dtype), np.array([t], dtype))), (x, t)
+        assert np.isfinite(loss.backward()).all() or (eps == 0 and max(np.ptp(x[::2]), np.ptp(x[1::2])) < 1e-20), (x, t)
+
+
+def test_the_slope_of_a_flat_box() -> None:
+    """d atan(w / h) / dh = -w / (w^2 + h^2), which is -1 / w at h = 0; found by one-sided difference quotients."""
+    loss, t, h = make("ciou"), np.array([[2.0, 2, 3, 4]]), 1e-7
+    alpha = reference.boxes(np.array([0.0, 0, 1, 0]), t[0], 1e-7)["alpha"]
+    loss(np.array([[0.0, 0, 1, 0]]), t)
+    low, high = (reference.loss("ciou", np.array([[0.0, 0, 1, y]]), t, alpha=alpha)[0] for y in (0, h))
+    np.testing.assert_allclose(loss.backward()[0, 3], (high - low) / h, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", BOXES)
+@pytest.mark.parametrize(("box", "told"), [([1.0, 0, 0, 1], "x2 0 < x1 1"), ([0.0, 3, 1, 2], "y2 2 < y1 3")])
+def test_boxes_of_targets_are_in_order(name: str, box: list[float], told: str) -> None:
+    good, bad = np.tile([0.0, 0, 1, 1], (4, 1)), np.tile([0.0, 0, 1, 1], (4, 1))
+    bad[2] = box
+    with pytest.raises(ValueError, match=f"target: the box in row 2 has {told}"):
+        make(name)(good, bad)
+    model = pynn.Sequential(pynn.Linear(4, 4))
+    for train in (model.fit, model.train_on_batch, model.evaluate):
+        with pytest.raises(ValueError, match=f"y: the box in row 2 has {told}"):
+            train(good, bad, loss=name)
+    with pytest.raises(ValueError, match=f"the box in row 2 has {told}"):
+        model.fit(good, good, loss=name, validation_data=(good, bad))
+
+
+@pytest.mark.parametrize("name", BOXES)
+@pytest.mark.parametrize("seed", range(8))
+def test_a_detector_finds_rectangles(name: str, seed: int) -> None:
+    """From raw outputs, half of which stand inside out at first."""
+    draw = np.random.default_rng(0)
+    X, y = np.zeros((300, 16, 16), "f4"), np.zeros((300, 4), "f4")
+    for i in range(300):
+        a, b = draw.integers(0, 10, 2)
+        c, d = np.minimum(np.array([a, b]) + draw.integers(3, 7, 2), 16)
+        X[i, b:d, a:c] = 1
+        y[i] = np.array([a, b, c, d]) / 16
+    model = pynn.Sequential(pynn.Linear(256, 64, seed=seed), "relu", pynn.Linear(64, 4, seed=seed + 100))
+    losses = model.fit(X.reshape(300, -1), y, loss=name, epochs=40, seed=seed).history["loss"]
+    assert min(losses) >= 0
+    assert losses[-1] < 0.55, losses[-1]
+
+
+# ---- weights of samples ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("unit", [1e-300, 1e-45, 1e-30, 2.0**-140, 1e30, 3e38, 1e300])
+@each_dtype
+def test_multiples_of_weights_are_the_same_mean(case: str, unit: float, dtype: str, isa: str) -> None:
+    name, settings, x, t = CASES[case]
+    x, w = tuple(a.astype(dtype) for a in x), np.array([1.0, 0.5, 2.0, 0.0, 1.0, 3.0, 1.0])
+    plain, scaled = make(name, **settings), make(name, **settings)
+    close = {"rtol": 1e-5, "atol": 1e-7} if dtype == "float32" else {"rtol": 1e-12, "atol": 1e-15}
+    np.testing.assert_allclose(call(scaled, x, t, sample_weight=w * unit), call(plain, x, t, sample_weight=w), **close)
+    for a, b in zip(back(scaled), back(plain), strict=True):
+        np.testing.assert_allclose(a, b, **close)
+
+
+@pytest.mark.parametrize("case", CASES)
+@reductions
+@each_dtype
+def test_negative_weights_turn_the_gradient(case: str, reduction: str, dtype: str, isa: str) -> None:
+    """A value times its weight; a mean divides by the magnitudes."""
+    name, settings, x, t = CASES[case]
+    x, w = tuple(a.astype(dtype) for a in x), np.array([1.0, -0.5, 2.0, 0.0, -1.0, 3.0, -1.0])
+    plain, weighted, each = make(name, reduction, **settings), make(name, reduction, **settings), make(name, "none", **settings)
+    want, got = call(plain, x, t, sample_weight=np.abs(w)), call(weighted, x, t, sample_weight=w)
+    g = (np.ones(np.shape(want)),) if reduction == "none" else ()
+    close = {"rtol": 1e-5, "atol": 1e-6} if dtype == "float32" else {"rtol": 1e-12, "atol": 1e-14}
+    for a, b in zip(back(weighted, *g), back(plain, *g), strict=True):
+        np.testing.assert_allclose(a, b * np.sign(w).reshape(w.shape + (1,) * (a.ndim - 1)), **close)
+    if reduction != "none":
+        total, positive = (call(each, x, t, sample_weight=v).sum(dtype="f8") for v in (w, np.abs(w)))
+        np.testing.assert_allclose(got, total * (want / positive), **close)
+
+
+@pytest.mark.parametrize("case", [case for case, (name, *_) in CASES.items() if ROWS[name]["kind"] == "e"])
+@reductions
+@each_dtype
+def test_a_weight_for_each_element(case: str, reduction: str, dtype: str, isa: str) -> None:
+    name, settings, x, t = CASES[case]
+    x = tuple(a.astype(dtype) for a in x)
+    w = np.random.default_rng(5).choice([0.0, 0.5, 1.0, -2.0], x[0].shape)
+    one, each = make(name, reduction, **settings), make(name, "none", **settings)
+    values = call(each, x, t).astype("f8") * w
+    want = {"none": values, "sum": values.sum(), "mean": values.sum() / np.abs(w).sum()}[reduction]
+    close = {"rtol": 2e-5, "atol": 1e-6} if dtype == "float32" else {"rtol": 1e-12, "atol": 1e-14}
+    np.testing.assert_allclose(call(one, x, t, sample_weight=w), want, **close)
+    g = np.ones(x[0].shape)
+    by = w / np.abs(w).sum() if reduction == "mean" else w
+    for a, b in zip(back(one, *((g,) if reduction == "none" else ())), back(each, g), strict=True):
+        np.testing.assert_allclose(a, b * by, **close)
+
+
+def test_weights_of_boxes_and_positions() -> None:
+    x, t, w = boxes(12).reshape(4, 3, 4), boxes(12).reshape(4, 3, 4), rng.random((4, 3))
+    flat = pynn.GIoULoss()
+    assert pynn.GIoULoss()(x, t, sample_weight=w) == flat(x.reshape(12, 4), t.reshape(12, 4), sample_weight=w.ravel())
+    assert pynn.GIoULoss()(x, t, sample_weight=w[:, 0]) == flat(x.reshape(12, 4), t.reshape(12, 4), sample_weight=np.repeat(w[:, 0], 3))
+    with pytest.raises(ValueError, match=r"sample_weight: shape \(3,\) does not fit; expected \(4,\) or \(4, 3\)"):
+        flat(x, t, sample_weight=np.ones(3))
+
+
+def test_a_sum_of_weights_too_large_for_float32() -> None:
+    with pytest.raises(ValueError, match="sample_weight: 1e\\+50 is too large for float32"):
+        pynn.MSELoss(reduction="sum")(np.ones(2, "f4"), np.zeros(2, "f4"), sample_weight=[1.0, 1e50])
+
+
+# ---- backward, once a call ------------------------------------------------------------------------------------------
+@each_row
+@reductions
+def test_a_gradient_is_returned_once(name: str, reduction: str) -> None:
+    _, _, x, t = first[name]
+    loss = make(name, reduction)
+    value = call(loss, x, t)
+    g = (np.ones(np.shape(value)),) if reduction == "none" else ()
+    with pytest.raises(TypeError, match="g: "):
+        loss.backward(*(() if g else (1.0,)))  # a mistake that takes nothing away
+    back(loss, *g)
+    with pytest.raises(RuntimeError, match=rf"{ROWS[name]['cls']}.backward: .* call the loss before each backward"):
+        loss.backward(*g)
+    call(loss, x, t)
+    assert len(back(loss, *g)) == len(x)
+
+
+@each_row
+def test_a_failed_call_leaves_no_gradient(name: str) -> None:
+    _, _, x, t = first[name]
+    loss = make(name)
+    call(loss, x, t)
+    with pytest.raises(ValueError, match="sample_weight"):
+        call(loss, x, t, sample_weight=np.ones(99))
+    with pytest.raises(RuntimeError, match="backward"):
+        loss.backward()
+
+
+def test_a_sequence_or_a_function_gives_its_gradient_once() -> None:
+    ctc, own = pynn.CTCLoss(), pynn.FunctionLoss(lambda x, t: (x - t, np.ones_like(x)))
+    for loss, arguments in ((ctc, (np.zeros((2, 1, 3)), [[1]], [2], [1])), (own, (np.ones(3), np.zeros(3)))):
+        loss(*arguments)
+        loss.backward()
+        with pytest.raises(RuntimeError, match="call the loss before each backward"):
+            loss.backward()
+        loss(*arguments)
+        with pytest.raises(TypeError):
+            loss(np.zeros(3, "U1"), *arguments[1:])
+        with pytest.raises(RuntimeError, match="backward"):
+            loss.backward()
+
+
 def test_small_errors_keep_their_accuracy() -> None:
     d = np.array([1e-9, 1e-5, 1e-3])
     np.testing.assert_allclose(make("log_cosh", "none")(d, 0 * d), d**2 / 2 - d**4 / 12, rtol=1e-13)
@@ -283,10 +626,22 @@ def test_copies(case: str, reduction: str) -> None:
         np.testing.assert_array_equal(call(twin, x, t), call(loss, x, t))
 
 
-def test_backward_is_a_copy() -> None:
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda loss: pickle.loads(pickle.dumps(loss))])
+def test_a_copy_keeps_nothing_of_a_call(how: Any) -> None:
+    loss = pynn.MSELoss()
+    loss(np.ones(3), np.zeros(3))
+    twin = how(loss)
+    with pytest.raises(RuntimeError, match="needs a call before it"):
+        twin.backward()
+    twin(np.zeros(3), np.zeros(3))
+    np.testing.assert_allclose(loss.backward(), 2 / 3)
+
+
+def test_the_gradient_is_the_callers() -> None:
     loss = pynn.MSELoss()
     loss(np.ones(3), np.zeros(3))
     loss.backward()[...] = 7
+    loss(np.ones(3), np.zeros(3))
     np.testing.assert_allclose(loss.backward(), 2 / 3)
 
 
@@ -345,7 +700,7 @@ def test_shapes_that_do_not_fit(name: str) -> None:
             call(loss, (*x[:k], x[k][:3], *x[k + 1 :]), t)
     with pytest.raises(ValueError, match=r"sample_weight: shape \(3,\) does not fit; expected \(7,\)"):
         call(loss, x, t, sample_weight=np.ones(3))
-    for bad in (-1.0, np.nan, np.inf):
+    for bad in (np.nan, np.inf, -np.inf):
         with pytest.raises(ValueError, match=r"sample_weight: .* in row 2"):
             call(loss, x, t, sample_weight=[1, 1, bad, 1, 1, 1, 1])
     with pytest.raises(RuntimeError, match="needs a call before"):
@@ -357,8 +712,12 @@ def test_settings_are_checked(name: str) -> None:
     row = ROWS[name]
     numbers = [n for n, default in parse_parameters(row["params"]).defaults.items() if n in row["check"] and not isinstance(default, bool)]
     for n in numbers:
-        with pytest.raises(ValueError, match=f"{row['cls']}: got .*{n}=-?77"):
-            make(name, **{n: -77 if n != "q" else 77})
+        wrong = {"q": 77.0, "margin": -np.inf}.get(n, -77.0 if n not in ("p", "blank") else -77)
+        with pytest.raises(ValueError, match=f"{row['cls']}: got .*{n}={wrong}"):
+            make(name, **{n: wrong})
+        if n not in ("p", "blank"):
+            with pytest.raises(ValueError, match=f"{row['cls']}: got .*{n}=nan"):
+                make(name, **{n: np.nan})
         with pytest.raises(TypeError, match=f"{row['cls']}: {n} must be"):
             make(name, **{n: "x"})
 

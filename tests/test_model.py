@@ -34,6 +34,8 @@ def problem(loss: str, rows: int = 50) -> tuple[pynn.Sequential, np.ndarray, np.
     if row["target"] in "cip":
         return net(last="log_softmax" if row["target"] == "c" else None), X, rng.integers(3, size=rows)
     y = rng.random((rows, 4 if row["kind"] == "b" else 3))
+    if row["kind"] == "b":
+        y[:, 2:] += y[:, :2]
     last = "sigmoid" if row["target"] == "v" else None
     return net(outputs=y.shape[1], last=last), X, np.where(y < 0.5, -1.0, 1.0) if row["target"] == "s" else y
 

@@ -41,7 +41,7 @@ pn_status pn_room_reserve(pn_room *room, const pn_graph *g, size_t rows, pn_erro
     for (size_t i = 0; ok && i < g->n_inputs; i++) ok = (room->x[i] = pn_arena_new(rows * pn_sample_bytes(g, g->inputs[i]) + 1)) != NULL;
     for (size_t i = 0; ok && i < g->n_outputs; i++) {
         room->target[i] = malloc(rows * pn_sample_bytes(g, g->outputs[i]) + 1);
-        room->weight[i] = malloc(rows * pn_size(g->dtype) + 1);
+        room->weight[i] = malloc(rows * (pn_sample_bytes(g, g->outputs[i]) + pn_size(g->dtype)) + 1);       /* one a value, or a sample */
         room->turned[i] = malloc(2 * rows * pn_sample_bytes(g, g->outputs[i]) + 1);
         room->label[i] = malloc(rows * pn_width(g, i) * sizeof **room->label + 1);
         ok = room->target[i] && room->weight[i] && room->turned[i] && room->label[i];
@@ -148,16 +148,31 @@ pn_wanted pn_data_wanted(const pn_graph *g, const pn_criterion *loss)
     return w;
 }
 
-void pn_data_want(pn_wanted *w, const pn_graph *g, const pn_target *y, const size_t *order, size_t start, size_t n, const pn_room *room)
+/* Labels index arrays, and another thread may write to the caller's at any time: it is a copy that is checked and used. */
+static pn_status take_labels(pn_wanted *w, const int64_t *all, const size_t *order, size_t start, size_t n, int64_t *label, pn_error *error)
 {
-    const size_t i = w->loss->outputs[0];
+    for (size_t k = 0; k < n; k++) copy((char *)label + k * w->label_bytes, (const char *)all + (order ? order[start + k] : start + k) * w->label_bytes, w->label_bytes);
+    w->target.label = label;
+    const size_t each = w->label_bytes / sizeof *label, at = pn_loss_wrong_label(w->loss, n * each, w->view.cols, label);
+    if (at == n * each) return PN_OK;
+    const size_t row = start + at / each;
+    return pn_fail(error, PN_BAD_VALUE, "y: class %lld in row %zu is not in 0..%lld (%zu classes): y was changed after it had been checked",
+                   (long long)label[at], order ? order[row] : row, (long long)w->view.cols - 1, w->view.cols);
+}
+
+pn_status pn_data_want(pn_wanted *w, const pn_graph *g, const pn_target *y, const size_t *order, size_t start, size_t n, const pn_room *room,
+                       pn_error *error)
+{
+    const size_t i = w->loss->outputs[0], size = pn_size(g->dtype);
+    const pn_target one = { .each = w->view.positions, .every = y->every };
     w->order = order;
     w->start = start;
     w->turned = room->turned ? room->turned[i] : NULL;
+    w->weight_bytes = size * pn_loss_weights(w->loss, w->view.positions, w->view.cols, &one);
     w->target = (pn_target){ .target = rows_of(y->target, w->target_bytes, order, start, n, order ? room->target[i] : NULL),
-                             .label = rows_of(y->label, w->label_bytes, order, start, n, order ? room->label[i] : NULL),
-                             .sample_weight = rows_of(y->sample_weight, pn_size(g->dtype), order, start, n, order ? room->weight[i] : NULL),
-                             .each = w->view.positions, .own = y->own };
+                             .sample_weight = rows_of(y->sample_weight, w->weight_bytes, order, start, n, order ? room->weight[i] : NULL),
+                             .each = w->view.positions, .every = y->every, .own = y->own };
+    return y->label ? take_labels(w, y->label, order, start, n, room->label[i], error) : PN_OK;
 }
 
 void pn_data_fetch(const pn_graph *g, const pn_data *data, const pn_wanted *wanted, size_t n_wanted, const size_t *order, size_t start, size_t n)

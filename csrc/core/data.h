@@ -19,7 +19,9 @@ const void *pn_data_rows(const pn_graph *g, size_t i, const pn_samples *samples,
 int pn_data_in_place(const pn_graph *g, size_t i, const pn_samples *samples);
 /* What a loss wants of a graph's outputs; then, of the same rows, their targets and weights: in place, or gathered into the room. */
 pn_wanted pn_data_wanted(const pn_graph *g, const pn_criterion *loss);
-void pn_data_want(pn_wanted *wanted, const pn_graph *g, const pn_target *y, const size_t *order, size_t start, size_t n, const pn_room *room);
+/* Labels are always gathered, and checked there: the caller's may have changed since pn_data_check. */
+pn_status pn_data_want(pn_wanted *wanted, const pn_graph *g, const pn_target *y, const size_t *order, size_t start, size_t n, const pn_room *room,
+                       pn_error *error);
 /* Tells the caches that rows start to start + n of the order will be wanted soon. */
 void pn_data_fetch(const pn_graph *g, const pn_data *data, const pn_wanted *wanted, size_t n_wanted, const size_t *order, size_t start, size_t n);
 

@@ -117,11 +117,14 @@ static void lap(double *seconds, double *since)
 }
 
 /* The batch of n rows from row start of the order. */
-static void take_batch(pn_fit *f, const pn_data *data, const size_t *order, size_t start, size_t n)
+static pn_status take_batch(pn_fit *f, const pn_data *data, const size_t *order, size_t start, size_t n, pn_error *error)
 {
     const pn_graph *g = f->graph;
+    pn_status status = PN_OK;
     for (size_t i = 0; i < g->n_inputs; i++) f->x[i] = pn_data_rows(g, i, &data->x[i], order, start, n, f->room.x[i]);
-    for (size_t i = 0; i < f->options->n_criteria; i++) pn_data_want(&f->wanted[i], g, &data->y[i], order, start, n, &f->room);
+    for (size_t i = 0; i < f->options->n_criteria && !status; i++)
+        status = pn_data_want(&f->wanted[i], g, &data->y[i], order, start, n, &f->room, error);
+    return status;
 }
 
 /* The predictions of a batch, to where its rows stand. */
@@ -160,13 +163,14 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
 {
     const pn_fit_options *o = f->options;
     double since = f->times ? pn_seconds() : 0, loss_before = p->loss_seconds;
-    take_batch(f, data, order, start, p->rows);
+    pn_status status = take_batch(f, data, order, start, p->rows, error);
+    if (status) return status;
     const size_t next = start + p->rows, left = data->rows - next;
     if (order) pn_data_fetch(f->graph, data, f->wanted, o->n_criteria, order, next, left < p->rows ? left : p->rows);
     if (f->times) lap(&f->times->gather, &since);
     const uint64_t tick = (uint64_t)*step + 1;
     const pn_watcher *watcher = f->health ? pn_health_begin(f->health, p) : NULL;
-    pn_status status = pn_plan_train(p, f->x, tick, f->wanted, o->n_criteria, 1, watcher, error);
+    status = pn_plan_train(p, f->x, tick, f->wanted, o->n_criteria, 1, watcher, error);
     if (status) return status;
     keep(f, p, order, start);
     if (f->times) {
@@ -241,8 +245,8 @@ pn_status pn_fit_look(pn_fit *f, pn_error *error)
     for (size_t start = 0; start < f->data->rows && !status; start += f->batch) {
         pn_plan *p = plan_for(f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
         if (status) break;
-        take_batch(f, f->data, NULL, start, p->rows);
-        status = pn_plan_train(p, f->x, 0, f->wanted, o->n_criteria, o->n_criteria > 0, pn_health_always(f->health), error);
+        status = take_batch(f, f->data, NULL, start, p->rows, error);
+        if (!status) status = pn_plan_train(p, f->x, 0, f->wanted, o->n_criteria, o->n_criteria > 0, pn_health_always(f->health), error);
         if (!status && o->n_criteria) pn_health_gradients(f->health);
         if (!status) pn_health_end(f->health);
         if (!status && pn_poll(o, &f->asked)) status = pn_fail(error, PN_STOPPED, "stopped after row %zu", start + p->rows);

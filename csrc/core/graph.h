@@ -177,7 +177,7 @@ typedef struct {
     const pn_criterion *loss;
     const pn_shape *shape;                  /* of one sample of its first output */
     pn_loss_view view;
-    size_t n_inputs, target_bytes, label_bytes;     /* outputs it takes; bytes of the target, or the labels, of a sample */
+    size_t n_inputs, target_bytes, label_bytes, weight_bytes;   /* outputs it takes; bytes of the target, labels or weights of a sample */
     pn_target target;
     const size_t *order;                    /* which of the caller's rows these are, as in pn_own_loss */
     size_t start;
@@ -186,6 +186,7 @@ typedef struct {
     const void *seen;                       /* predictions, view.cols in a row */
 } pn_wanted;
 int pn_loss_ignores(const pn_criterion *loss, int64_t label);          /* for a loss over classes: is this its ignore_index? */
+size_t pn_loss_wrong_label(const pn_criterion *loss, size_t n, size_t cols, const int64_t *label);      /* the first; n where there is none */
 /* loss.c: sum and divisor, and unless grad is NULL the gradients; x, grad: of every output. PN_STOPPED by a loss of the caller's own. */
 pn_status pn_wanted_apply(pn_wanted *wanted, pn_dtype t, size_t rows, void *const *x, void *const *grad);
 /* run.c: one step of fit but the update; PN_STOPPED where a layer or a loss of the caller's asked for it. The plan is PN_TRAIN. Without

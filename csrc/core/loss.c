@@ -19,7 +19,7 @@ size_t pn_loss_inputs(const pn_criterion *loss)
 /* ---- checks ------------------------------------------------------------------------------------------------------- */
 static int by_class(const pn_loss *row) { return row->target == 'c' || row->target == 'p'; }
 
-int pn_loss_ignores(const pn_criterion *loss, int64_t label) { return by_class(loss->row) && (double)label == loss->params[0]; }
+int pn_loss_ignores(const pn_criterion *loss, int64_t label) { return by_class(loss->row) && label == loss->ignore_index; }
 
 size_t pn_loss_target_width(const pn_criterion *loss, size_t cols)
 {
@@ -31,15 +31,26 @@ size_t pn_loss_target_width(const pn_criterion *loss, size_t cols)
 static size_t label_width(const pn_criterion *loss, size_t cols) { return loss->row->target == 'm' ? cols : 1; }
 static size_t rows_of_sample(const pn_target *target) { return target->each ? target->each : 1; }
 
+size_t pn_loss_weights(const pn_criterion *loss, size_t rows, size_t cols, const pn_target *target)
+{
+    return target->every ? pn_loss_values(loss, rows, cols) : rows / rows_of_sample(target);
+}
+
+size_t pn_loss_wrong_label(const pn_criterion *loss, size_t n, size_t cols, const int64_t *label)
+{
+    const int several = loss->row->target == 'm';
+    size_t i = 0;
+    while (i < n && (((uint64_t)label[i] < cols) || pn_loss_ignores(loss, label[i]) || (several && label[i] == -1))) i++;
+    return i;
+}
+
 static pn_status check_labels(const pn_criterion *loss, size_t rows, size_t cols, const pn_target *target, const char *name, pn_error *error)
 {
-    const size_t each = label_width(loss, cols), several = loss->row->target == 'm';
-    const int64_t *label = target->label;
-    for (size_t i = 0; i < rows * each; i++)
-        if ((label[i] < 0 || label[i] >= (int64_t)cols) && !pn_loss_ignores(loss, label[i]) && !(several && label[i] == -1))
-            return pn_fail(error, PN_BAD_VALUE, "%s: class %lld in row %zu is not in 0..%lld (%zu classes)", name, (long long)label[i],
-                           i / each / rows_of_sample(target), (long long)cols - 1, cols);
-    return PN_OK;
+    const size_t each = label_width(loss, cols), n = rows * each;
+    const size_t i = pn_loss_wrong_label(loss, n, cols, target->label);
+    if (i == n) return PN_OK;
+    return pn_fail(error, PN_BAD_VALUE, "%s: class %lld in row %zu is not in 0..%lld (%zu classes)", name, (long long)target->label[i],
+                   i / each / rows_of_sample(target), (long long)cols - 1, cols);
 }
 
 static pn_status check_numbers(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target, const char *name, pn_error *error)
@@ -56,11 +67,25 @@ static pn_status check_numbers(const pn_criterion *loss, pn_dtype t, size_t rows
     return PN_OK;
 }
 
-static pn_status check_sample_weight(pn_dtype t, size_t rows, const void *w, pn_error *error)
+/* Is the second corner of every box of a target right of and below the first? */
+static pn_status check_boxes(const pn_criterion *loss, pn_dtype t, size_t rows, const pn_target *target, const char *name, pn_error *error)
 {
-    for (size_t i = 0; w && i < rows; i++) {
+    for (size_t i = 0; i < 4 * rows; i++) {
+        if (i % 4 > 1) continue;
+        double low = element(t, target->target, i), high = element(t, target->target, i + 2);
+        if (high < low)
+            return pn_fail(error, PN_BAD_VALUE, "%s: the box in row %zu has %s %g < %s %g; %s takes (x1, y1, x2, y2) with x1 <= x2 and y1 <= y2", name,
+                           i / 4 / rows_of_sample(target), i % 4 ? "y2" : "x2", high, i % 4 ? "y1" : "x1", low, loss->row->cls);
+    }
+    return PN_OK;
+}
+
+/* n weights, `each` of them for a sample. */
+static pn_status check_sample_weight(pn_dtype t, size_t n, size_t each, const void *w, pn_error *error)
+{
+    for (size_t i = 0; w && i < n; i++) {
         double v = element(t, w, i);
-        if (!isfinite(v) || v < 0) return pn_fail(error, PN_BAD_VALUE, "sample_weight: %g in row %zu is not a finite number of 0 or more", v, i);
+        if (!isfinite(v)) return pn_fail(error, PN_BAD_VALUE, "sample_weight: %g in row %zu is not a finite number", v, i / each);
     }
     return PN_OK;
 }
@@ -73,7 +98,8 @@ pn_status pn_loss_check(const pn_criterion *loss, pn_dtype t, size_t rows, size_
     if ((only_labels || row->target == 'p') && cols == 0 && rows > 0)
         return pn_fail(error, PN_BAD_SHAPE, "input: %s needs at least one class", row->cls);
     if (row->kind == 'b' && cols != 4) return pn_fail(error, PN_BAD_SHAPE, "input: %s takes boxes of 4 numbers, got %zu", row->cls, cols);
-    pn_status status = check_sample_weight(t, rows / rows_of_sample(target), target->sample_weight, error);
+    const size_t weights = pn_loss_weights(loss, rows, cols, target), samples = rows / rows_of_sample(target);
+    pn_status status = check_sample_weight(t, weights, samples && weights > samples ? weights / samples : 1, target->sample_weight, error);
     if (status || row->target == 'n' || loss->call) return status;
     if (target->label) {
         if (!only_labels && row->target != 'p')
@@ -82,7 +108,8 @@ pn_status pn_loss_check(const pn_criterion *loss, pn_dtype t, size_t rows, size_
     }
     if (!target->target && rows * cols > 0) return pn_fail(error, PN_BAD_VALUE, "%s: %s needs one", name, row->cls);
     if (only_labels) return pn_fail(error, PN_BAD_VALUE, "%s: %s takes integer class indices", name, row->cls);
-    return check_numbers(loss, t, rows, cols, target, name, error);
+    status = check_numbers(loss, t, rows, cols, target, name, error);
+    return status || row->kind != 'b' ? status : check_boxes(loss, t, rows, target, name, error);
 }
 
 pn_status pn_loss_check_fit(const pn_criterion *loss, size_t ndim, const size_t *shape, pn_loss_view *view, pn_error *error)
@@ -161,8 +188,13 @@ double pn_loss_divisor(const pn_criterion *loss, pn_dtype t, size_t rows, size_t
     size_t values_a_row = loss->row->kind == 'e' ? cols : 1;
     if (!target->sample_weight && !classes) return (double)(rows * values_a_row);
     double sum = 0;
+    if (target->every && values_a_row > 1) {
+        for (size_t i = 0; i < rows * cols; i++) sum += fabs(element(t, target->sample_weight, i));
+        return sum;
+    }
+    const size_t each = target->every ? 1 : rows_of_sample(target);
     for (size_t i = 0; i < rows; i++) {
-        double w = target->sample_weight ? element(t, target->sample_weight, i / rows_of_sample(target)) : 1;
+        double w = target->sample_weight ? fabs(element(t, target->sample_weight, i / each)) : 1;
         if (classes && pn_loss_ignores(loss, target->label[i])) w = 0;
         else if (classes && loss->weight) w *= element(t, loss->weight, (size_t)target->label[i]);
         sum += w;
@@ -190,7 +222,8 @@ static void loss_block(void *context, size_t i)
     }
     a.target.target = moved(a.target.target, start * each * j->size);
     a.target.label = moved(a.target.label, start * label_width(&c, a.cols) * sizeof(int64_t));
-    a.target.sample_weight = moved(a.target.sample_weight, start / rows_of_sample(&a.target) * j->size);
+    const size_t before = a.target.every ? start * j->values : start / rows_of_sample(&a.target);
+    a.target.sample_weight = moved(a.target.sample_weight, before * j->size);
     a.value = moved(a.value, start * j->values * j->size);
     if (c.each) {
         c.weight = moved(c.weight, bytes);
@@ -202,7 +235,7 @@ static void loss_block(void *context, size_t i)
 double pn_loss_run(pn_dtype t, const pn_loss_args *a)
 {
     size_t block = LOSS_ELEMENTS / (a->cols + 1) + 1, least = (a->rows + LOSS_BLOCKS - 1) / LOSS_BLOCKS;
-    const size_t sample = rows_of_sample(&a->target);
+    const size_t sample = a->target.every ? 1 : rows_of_sample(&a->target);
     if (block < least) block = least;
     if (a->target.sample_weight) block = (block + sample - 1) / sample * sample;        /* weights begin with samples */
     loss_blocks j = { .loss = pn_kernels_now()->of[t].losses[a->loss->row - pn_loss_at(0)], .whole = a, .block = block,
@@ -251,7 +284,7 @@ static void multiply(pn_dtype t, size_t n, double factor, void *x)
 static pn_status call_own(pn_wanted *w, pn_dtype t, size_t rows, const void *x, void *grad)
 {
     pn_own_loss a = { .rows = rows, .ndim = w->shape->ndim, .shape = w->shape->dim, .dtype = t, .x = x, .grad = grad, .own = w->target.own,
-                      .order = w->order, .start = w->start, .sample_weight = w->target.sample_weight };
+                      .order = w->order, .start = w->start, .sample_weight = w->target.sample_weight, .every = w->target.every };
     if (w->loss->call(w->loss->context, &a)) return PN_STOPPED;
     w->sum = a.sum;
     w->divisor = a.divisor;

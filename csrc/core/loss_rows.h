@@ -22,7 +22,7 @@ static inline double CAT(class_share, SFX)(const CAT(loss_row, SFX) *r, size_t j
 }
 static int CAT(ignored, SFX)(const CAT(loss_row, SFX) *r, R *g)
 {
-    if (!r->label || (double)*r->label != r->p[0]) return 0;
+    if (!r->label || *r->label != r->ignore) return 0;
     if (g) memset(g, 0, r->n * sizeof *g);
     return 1;
 }
@@ -37,7 +37,7 @@ LOSS_R(cross_entropy)
     size_t from = one ? (size_t)*r->label : 0, to = one ? from + 1 : r->n;
     for (size_t j = from; j < to; j++) {
         double q = CAT(class_share, SFX)(r, j);
-        if (q != 0) value += q * (lse - (double)r->x[j]);
+        if (q != 0 || isnan(lse)) value += q * (lse - (double)r->x[j]);
         mass += q;
     }
     if (!r->g) return value;
@@ -55,7 +55,8 @@ LOSS_R(nll)
         memset(r->g, 0, r->n * sizeof *r->g);
         r->g[*r->label] = -w * r->scale;
     }
-    return -(double)w * (double)r->x[*r->label];
+    double x = (double)r->x[*r->label];
+    return w == 0 && x == x ? 0 : -(double)w * x;
 }
 
 /* m = 1 - p of the right class, summed from the others'; both parts of the gradient run along p - t. */
@@ -66,16 +67,25 @@ LOSS_R(focal)
     double w = r->w ? (double)r->w[y] : 1, gamma = r->p[1], max = (double)CAT(row_max, SFX)(r->n, r->x, 0)[0], others = 0;
     for (size_t j = 0; j < r->n; j++) others += j == y ? 0 : exp((double)r->x[j] - max);
     double own = exp((double)r->x[y] - max), sum = own + others, m = others / sum, entropy = max + log(sum) - (double)r->x[y];
-    double power = pow(m, gamma), slope = power + (m > 0 ? gamma * power / m * (own / sum) * entropy : 0), k = w * slope * (double)r->scale;
+    double share = own / sum, power = pow(m, gamma), slope = power + (m > 0 && share != 0 ? gamma * power / m * share * entropy : 0);
+    const double k = w * slope * (double)r->scale;
     for (size_t j = 0; r->g && j < r->n; j++) r->g[j] = (R)(k * (j == y ? -m : exp((double)r->x[j] - max) / sum));
-    return w * power * entropy;
+    return (w == 0 || power == 0) && entropy == entropy ? 0 : w * power * entropy;
+}
+
+/* Is there a NaN in the row? A loss of comparisons shows it, whatever it is compared with. */
+static int CAT(has_nan, SFX)(size_t n, const R *x)
+{
+    int found = 0;
+    for (size_t j = 0; j < n; j++) found |= x[j] != x[j];
+    return found;
 }
 
 /* p: exponent, margin. A comparison with NaN is false, hence !(z <= 0). */
 LOSS_R(multi_margin)
 {
     size_t y = (size_t)*r->label;
-    double k = (r->w ? (double)r->w[y] : 1) / (double)r->n, value = 0, right = 0;
+    double k = (r->w ? (double)r->w[y] : 1) / (double)r->n, value = r->x[y] == r->x[y] ? 0 : NAN, right = 0;
     for (size_t j = 0; j < r->n; j++) {
         double z = r->p[1] - (double)r->x[y] + (double)r->x[j], slope = 0;
         if (j != y && !(z <= 0)) {
@@ -86,7 +96,7 @@ LOSS_R(multi_margin)
         if (r->g) r->g[j] = (R)(slope * (double)r->scale);
     }
     if (r->g) r->g[y] = (R)(-right * (double)r->scale);
-    return k * value;
+    return k == 0 && value == value ? 0 : k * value;
 }
 
 static int CAT(is_label, SFX)(const CAT(loss_row, SFX) *r, size_t j)
@@ -97,7 +107,7 @@ static int CAT(is_label, SFX)(const CAT(loss_row, SFX) *r, size_t j)
 }
 LOSS_R(multilabel_margin)
 {
-    double value = 0, k = 1 / (double)r->n;
+    double value = CAT(has_nan, SFX)(r->n, r->x) ? NAN : 0, k = 1 / (double)r->n;
     if (r->g) memset(r->g, 0, r->n * sizeof *r->g);
     for (size_t j = 0; j < r->n; j++) {
         if (CAT(is_label, SFX)(r, j)) continue;
@@ -122,7 +132,7 @@ LOSS_R(multilabel_soft_margin)
         V g, gz, w = r->w ? CAT(block_load, SFX)(r->w + i, m, k, 0) : SPLAT(1);
         V v = CAT(value_bce_with_logits, SFX)(CAT(block_load, SFX)(r->x + i, m, k, 0), SPLAT(1), CAT(block_load, SFX)(r->t + i, m, k, 0), NULL, &g, &gz);
         if (r->g) CAT(block_store, SFX)(r->g + i, m, k, g * w * (r->scale * k0));
-        CAT(add_lanes, SFX)(sums, v * w, m, k);
+        CAT(add_lanes, SFX)(sums, r->w ? PORTION(w, v) : v, m, k);
     }
     return CAT(fold_lanes, SFX)(sums) / (double)r->n;
 }
@@ -150,16 +160,20 @@ LOSS_R(cosine_embedding)
     return near ? 1 - cosine : over < 0 ? 0 : over;
 }
 
-/* |x - y + eps|_p */
+/* |x - y + eps|_p; of other powers than 1, 2 and infinity in units of the largest difference, so that no power overflows or vanishes. */
 static double CAT(distance, SFX)(size_t n, const R *x, const R *y, double p, double eps)
 {
-    double sum = 0;
+    double sum = 0, largest = 0;
     for (size_t j = 0; j < n; j++) {
         double u = fabs((double)x[j] - (double)y[j] + eps);
-        if (isinf(p)) sum = u <= sum ? sum : u;
-        else sum += p == 2 ? u * u : p == 1 ? u : pow(u, p);
+        sum += p == 2 ? u * u : u;
+        largest = u <= largest || largest != largest ? largest : u;             /* NaN stays */
     }
-    return isinf(p) || p == 1 ? sum : p == 2 ? sqrt(sum) : pow(sum, 1 / p);
+    if (isinf(p) || (p != 1 && p != 2 && !(largest > 0 && largest < INFINITY))) return largest;
+    if (p == 1 || p == 2) return p == 1 ? sum : sqrt(sum);
+    sum = 0;
+    for (size_t j = 0; j < n; j++) sum += pow(fabs((double)x[j] - (double)y[j] + eps) / largest, p);
+    return largest * pow(sum, 1 / p);
 }
 /* Adds k times the gradient of that distance to gx, and takes it from gy. */
 static void CAT(add_distance, SFX)(size_t n, const R *x, const R *y, double p, double eps, double distance, double k, R *gx, R *gy)
@@ -181,7 +195,7 @@ LOSS_R(triplet_margin)
 {
     const double p = r->p[1], eps = r->p[2], near = CAT(distance, SFX)(r->n, r->x, r->y, p, eps), far = CAT(distance, SFX)(r->n, r->x, r->z, p, eps);
     double other = r->p[3] != 0 ? CAT(distance, SFX)(r->n, r->y, r->z, p, eps) : INFINITY;
-    double value = near - (other < far ? other : far) + r->p[0], share = other < far ? 0 : other == far ? 0.5 : 1;
+    double value = near - (other < far || other != other ? other : far) + r->p[0], share = other < far ? 0 : other == far ? 0.5 : 1;
     R *all[] = { r->g, r->gy, r->gz };
     for (int i = 0; i < 3 && r->g; i++) memset(all[i], 0, r->n * sizeof *r->g);
     if (value < 0) return 0;
@@ -217,7 +231,12 @@ static inline dual dual_of(double v, const dual *a, double da, const dual *b, do
 static inline dual plus(dual a, dual b)  { return dual_of(a.v + b.v, &a, 1, &b, 1); }
 static inline dual minus(dual a, dual b) { return dual_of(a.v - b.v, &a, 1, &b, -1); }
 static inline dual times(dual a, dual b) { return dual_of(a.v * b.v, &a, b.v, &b, a.v); }
-static inline dual over(dual a, dual b)  { return dual_of(a.v / b.v, &a, 1 / b.v, &b, -a.v / (b.v * b.v)); }
+/* 0 / 0 counts as 0: of boxes without area, where eps is 0. */
+static inline dual over(dual a, dual b)
+{
+    double q = a.v / b.v;
+    return a.v == 0 && b.v == 0 ? (dual){ .v = 0 } : dual_of(q, &a, 1 / b.v, &b, -q / b.v);
+}
 static inline dual number(double v)      { return (dual){ .v = v }; }
 /* The larger or smaller of a and a constant; where they are equal half of a's derivative, as in PyTorch. */
 static inline dual extreme(dual a, double c, int largest)
@@ -226,7 +245,7 @@ static inline dual extreme(dual a, double c, int largest)
     return dual_of(share > 0 ? a.v : a.v == a.v ? c : a.v, &a, share, &a, 0);
 }
 
-/* A predicted box x against a box t, both (x1, y1, x2, y2). */
+/* A predicted box x against a box t, both (x1, y1, x2, y2); x's corners are in order. */
 typedef struct { dual width, height, hull_width, hull_height, intersection, total, iou; } overlap;
 static overlap overlap_of(const dual *x, const double *t, double eps)
 {
@@ -244,30 +263,61 @@ static dual giou_of(const overlap *o, double eps)
     dual hull = times(o->hull_width, o->hull_height);
     return plus(iou_of(o), over(minus(hull, o->total), plus(hull, number(eps))));
 }
+/* The angle of a box's diagonal to the vertical, atan(width / height) where there is a height; 0 for a point. Its gradient grows as the
+ * box shrinks, down to a diagonal of eps. */
+static dual angle_of(dual width, dual height, double eps)
+{
+    double square = width.v * width.v + height.v * height.v, least = square < eps * eps ? eps * eps : square;
+    if (square == 0 && least == 0) return number(0);
+    return dual_of(atan2(width.v, height.v), &width, height.v / least, &height, -width.v / least);
+}
 static dual ciou_of(const overlap *o, const dual *x, const double *t, double eps)
 {
     dual across = minus(plus(x[0], x[2]), number(t[0] + t[2])), down = minus(plus(x[1], x[3]), number(t[1] + t[3]));
     dual distance = plus(times(across, across), times(down, down));                             /* four times, squared */
     dual diagonal = plus(plus(times(o->hull_width, o->hull_width), times(o->hull_height, o->hull_height)), number(eps));
-    dual ratio = over(o->width, o->height), angle = dual_of(atan(ratio.v), &ratio, 1 / (1 + ratio.v * ratio.v), &ratio, 0);
-    dual apart = minus(number(atan((t[2] - t[0]) / (t[3] - t[1]))), angle), v = times(number(0.40528473456935108578), times(apart, apart));   /* 4 / pi^2 */
-    double alpha = v.v / (1 - o->iou.v + v.v + eps);
+    dual apart = minus(number(atan2(t[2] - t[0], t[3] - t[1])), angle_of(o->width, o->height, eps));
+    dual v = times(number(0.40528473456935108578), times(apart, apart));                        /* 4 / pi^2 */
+    double below = 1 - o->iou.v + v.v + eps, alpha = below == 0 ? 0 : v.v / below;
     return plus(plus(iou_of(o), over(distance, times(number(4), diagonal))), times(number(alpha), v));
+}
+/* A power of two that brings coordinates whose squares might overflow to about 1; else 1. */
+static inline double box_scale(const dual *x, const double *t)
+{
+    double largest = 0;
+    for (int k = 0; k < 4; k++) largest = fmax(largest, fmax(fabs(x[k].v), fabs(t[k])));
+    int exponent;
+    if (!(largest > 0x1p200) || isinf(largest)) return 1;
+    frexp(largest, &exponent);
+    return ldexp(1, -exponent);
 }
 #endif
 
+/* The corners of x are put in order, as in Rezatofighi et al. (2019), so that the loss stays within its bounds; where two coordinates are
+ * equal they keep their places, so that a box without width can grow one. */
 static double CAT(box, SFX)(const CAT(loss_row, SFX) *r, char kind)
 {
-    double t[4], eps = r->p[0];
+    double t[4];
     dual x[4];
     for (int k = 0; k < 4; k++) {
         t[k] = (double)r->t[k];
         x[k] = number((double)r->x[k]);
         x[k].d[k] = 1;
     }
+    const double scale = box_scale(x, t), eps = r->p[0] * scale * scale;
+    for (int k = 0; k < 4; k++) {
+        t[k] *= scale;
+        x[k].v *= scale;
+    }
+    for (int k = 0; k < 2; k++)
+        if (x[k].v > x[k + 2].v) {
+            dual low = x[k + 2];
+            x[k + 2] = x[k];
+            x[k] = low;
+        }
     const overlap o = overlap_of(x, t, eps);
     dual loss = kind == 'i' ? iou_of(&o) : kind == 'g' ? giou_of(&o, eps) : ciou_of(&o, x, t, eps);
-    for (int k = 0; k < 4 && r->g; k++) r->g[k] = (R)(loss.d[k] * (double)r->scale);
+    for (int k = 0; k < 4 && r->g; k++) r->g[k] = (R)(loss.d[k] * scale * (double)r->scale);
     return loss.v;
 }
 LOSS_R(iou)  { return CAT(box, SFX)(r, 'i'); }

@@ -13,6 +13,7 @@ typedef struct {
     const R *x, *y, *z, *t, *w;             /* inputs, target, class weights; NULL where the loss has none */
     const int64_t *label;
     const double *p;
+    int64_t ignore;
     R *g, *gy, *gz;
     R scale;
 } CAT(loss_row, SFX);
@@ -20,6 +21,10 @@ typedef struct {
 /* ---- elementwise ------------------------------------------------------------------------------------------------ */
 static inline V CAT(sign_of, SFX)(V d) { return SEL(d > 0, SPLAT(1), SEL(d < 0, SPLAT(-1), d)); }      /* NaN stays */
 #define SIGN_OF(d) CAT(sign_of, SFX)(d)
+
+/* a x, but 0 where a is 0 and x infinite: what does not count adds nothing, however unlikely. NaN stays. */
+static ALWAYS V CAT(portion, SFX)(V a, V x) { return SEL((a == 0) & (x == x), SPLAT(0), a * x); }
+#define PORTION(a, x) CAT(portion, SFX)((a), (x))
 
 LOSS_E(l1)
 {
@@ -80,25 +85,26 @@ LOSS_E(bce_with_logits)
 {
     V e = EXP(NEGABS(x)), big = 1 / (1 + e), small = e * big, zt = z * t, l = LOG1P(e);
     *g = (1 - t) * SEL(x < 0, small, big) - zt * SEL(x < 0, big, small);
-    return SEL(x < 0, -x * zt, (1 - t) * x) + (1 - t + zt) * l;
+    return SEL(x < 0, PORTION(zt, -x), PORTION(1 - t, x)) + (1 - t + zt) * l;
 }
 
-/* a (1 - p_t)^gamma times the cross-entropy; m = 1 - p_t, whose derivative is s c (1 - 2 t) with s = sigmoid(x), c = 1 - s. */
+/* a (1 - p_t)^gamma times the cross-entropy; m = 1 - p_t, whose derivative is s c (1 - 2 t) with s = sigmoid(x), c = 1 - s. The product
+ * s c times the entropy vanishes at both ends. */
 LOSS_E(sigmoid_focal)
 {
     V e = EXP(NEGABS(x)), big = 1 / (1 + e), small = e * big, s = SEL(x < 0, small, big), c = SEL(x < 0, big, small);
-    V entropy = SEL(x < 0, -x * t, (1 - t) * x) + LOG1P(e), m = s * (1 - t) + c * t;
+    V entropy = SEL(x < 0, PORTION(t, -x), PORTION(1 - t, x)) + LOG1P(e), m = s * (1 - t) + c * t;
     V power = SEL(m == 0, SEL(p[1] == 0, SPLAT(1), SPLAT(0)), EXP(p[1] * LOG(m)));
     V a = SEL(p[0] < 0, SPLAT(1), p[0] * t + (1 - p[0]) * (1 - t)) * power;
-    *g = a * ((1 - t) * s - t * c + p[1] * (1 - 2 * t) * SEL(m == 0, SPLAT(0), s * c / m) * entropy);
-    return a * entropy;
+    *g = a * ((1 - t) * s - t * c + p[1] * (1 - 2 * t) * PORTION(SEL(m == 0, SPLAT(0), s * c / m), entropy));
+    return PORTION(a, entropy);
 }
 
 LOSS_E(kl_div)
 {
     V q = SEL(p[0] != 0, EXP(t), t);
     *g = -q;
-    return q * (SEL(p[0] != 0, t, SEL(t == 0, SPLAT(0), LOG(t))) - x);
+    return SEL((q == 0) & (x == x), SPLAT(0), q * (SEL(p[0] != 0, t, LOG(t)) - x));
 }
 
 /* p: log_input, full, eps. Stirling's term stands for log t! where t > 1. */
@@ -108,7 +114,7 @@ LOSS_E(poisson_nll)
     V rate = SEL(logs, EXP(x), x), log_rate = SEL(logs, x, LOG(x + p[2]));
     V stirling = t * LOG(t) - t + K(0.5) * LOG(K(6.28318530717958647692) * t);
     *g = SEL(logs, rate - t, 1 - t / (x + p[2]));
-    return rate - t * log_rate + SEL((p[1] != 0) & (t > 1), stirling, SPLAT(0));
+    return SEL(rate == SPLAT(INFINITY), rate, rate - PORTION(t, log_rate)) + SEL((p[1] != 0) & (t > 1), stirling, SPLAT(0));
 }
 
 /* z is the variance, at least eps; its gradient is as if it had not been cut, as in PyTorch. p: full, eps. */
@@ -162,20 +168,23 @@ static inline double CAT(fold_lanes, SFX)(double *sums)
 
 /* ---- the frame: bodies over all elements or rows ---------------------------------------------------------------- */
 typedef V CAT(element, SFX)(V x, V z, V t, const V *p, V *g, V *gz);
-typedef struct { const R *x, *z, *t, *w; R *value, *g, *gz; } CAT(loss_span, SFX);
+typedef struct { const R *x, *z, *t, *w, *s; R *value, *g, *gz; } CAT(loss_span, SFX);
 
-/* n elements, each weighted by w where given and all by s. */
+/* n elements, each weighted by a.w and a.s where given and all by s. */
 static ALWAYS void CAT(run_span, SFX)(CAT(element, SFX) *f, size_t n, CAT(loss_span, SFX) a, R s, R scale, const V *p, double *sums)
 {
+    const int weighted = a.w || a.s || s != 1;
     BLOCKS(n) {
         size_t m = n - i;
         V g, gz = SPLAT(0), w = SPLAT(s), z = a.z ? CAT(block_load, SFX)(a.z + i, m, k, 1) : SPLAT(1);
         if (a.w) w *= CAT(block_load, SFX)(a.w + i, m, k, 0);
-        V v = f(CAT(block_load, SFX)(a.x + i, m, k, 0), z, CAT(block_load, SFX)(a.t + i, m, k, 0), p, &g, &gz) * w;
+        if (a.s) w *= CAT(block_load, SFX)(a.s + i, m, k, 0);
+        V v = f(CAT(block_load, SFX)(a.x + i, m, k, 0), z, CAT(block_load, SFX)(a.t + i, m, k, 0), p, &g, &gz);
+        v = weighted ? PORTION(w, v) : v;
         w *= scale;
         if (a.value) CAT(block_store, SFX)(a.value + i, m, k, v);
-        if (a.g) CAT(block_store, SFX)(a.g + i, m, k, g * w);
-        if (a.gz) CAT(block_store, SFX)(a.gz + i, m, k, gz * w);
+        if (a.g) CAT(block_store, SFX)(a.g + i, m, k, weighted ? PORTION(w, g) : g * w);
+        if (a.gz) CAT(block_store, SFX)(a.gz + i, m, k, weighted ? PORTION(w, gz) : gz * w);
         CAT(add_lanes, SFX)(sums, v, m, k);
     }
 }
@@ -185,22 +194,20 @@ static ALWAYS double CAT(run_elements, SFX)(CAT(element, SFX) *f, const pn_loss_
 {
     const pn_criterion *c = a->loss;
     const R *s = a->target.sample_weight;
-    CAT(loss_span, SFX) all = { a->x[0], a->x[1] ? a->x[1] : c->pos_weight, a->target.target, c->weight, a->value, a->grad[0], a->grad[1] };
+    const int s_each = s && (a->target.every || (a->cols == 1 && a->target.each <= 1));
+    CAT(loss_span, SFX) all = { a->x[0], a->x[1] ? a->x[1] : c->pos_weight, a->target.target, c->weight, s_each ? s : NULL, a->value, a->grad[0],
+        a->grad[1] };
     int z_each = a->x[1] || c->each, w_each = c->each;
     double sums[BLOCK] = { 0 };
     V p[PN_MAX_LOSS_PARAMS];
     for (int k = 0; k < PN_MAX_LOSS_PARAMS; k++) p[k] = SPLAT(c->params[k]);
-    if (s && a->cols == 1 && !all.w) {
-        all.w = s;
-        s = NULL;
-        w_each = 1;
-    }
+    if (s_each) s = NULL;
     int flat = !s && (!all.z || z_each) && (!all.w || w_each);
     size_t n = flat ? a->rows * a->cols : a->cols, spans = flat ? 1 : a->rows;
     for (size_t i = 0; i < spans; i++) {
         size_t at = i * n;
         const CAT(loss_span, SFX) one = { all.x + at, z_each ? AT(all.z, at) : all.z, AT(all.t, at), w_each ? AT(all.w, at) : all.w,
-            AT(all.value, at), AT(all.g, at), AT(all.gz, at) };
+            AT(all.s, at), AT(all.value, at), AT(all.g, at), AT(all.gz, at) };
         CAT(run_span, SFX)(f, n, one, s ? s[i] : 1, (R)a->scale, p, sums);
     }
     return CAT(fold_lanes, SFX)(sums);
@@ -211,13 +218,19 @@ static ALWAYS double CAT(run_rows, SFX)(double (*f)(const CAT(loss_row, SFX) *),
     const R *s = a->target.sample_weight, *t = a->target.target, *x = a->x[0], *y = a->x[1], *z = a->x[2];
     R *value = a->value, *g = a->grad[0], *gy = a->grad[1], *gz = a->grad[2];
     size_t n = a->cols, wide = a->loss->row->target == 's' ? 1 : n, labels = a->loss->row->target == 'm' ? n : 1;
-    const size_t each = a->target.each ? a->target.each : 1;
+    const size_t each = a->target.each && !a->target.every ? a->target.each : 1;
     double sum = 0;
     for (size_t i = 0; i < a->rows; i++) {
         double w = s ? (double)s[i / each] : 1;
         const CAT(loss_row, SFX) r = { n, x + i * n, AT(y, i * n), AT(z, i * n), AT(t, i * wide), a->loss->weight,
-            AT(a->target.label, i * labels), a->loss->params, AT(g, i * n), AT(gy, i * n), AT(gz, i * n), (R)(a->scale * w) };
-        double v = f(&r) * w;
+            AT(a->target.label, i * labels), a->loss->params, a->loss->ignore_index, AT(g, i * n), AT(gy, i * n), AT(gz, i * n), (R)(a->scale * w) };
+        double v = f(&r);
+        if (w == 0 && v == v) {
+            R *const grads[] = { r.g, r.gy, r.gz };
+            for (int k = 0; k < 3; k++) if (grads[k]) memset(grads[k], 0, n * sizeof(R));
+            v = 0;
+        }
+        v *= w;
         if (value) value[i] = (R)v;
         sum += v;
     }
@@ -258,7 +271,7 @@ PN_LOSSES(ROW)
         "", "", "(x - t)**2", \
         "Mean squared error.") \
     ROW(smooth_l1,              SmoothL1Loss,           e,   r,     n,      "input target", \
-        "beta=1.0", "beta >= 0", "where(abs(x - t) < beta, 0.5 * (x - t)**2 / beta, abs(x - t) - 0.5 * beta)", \
+        "beta=1.0", "0 <= beta < inf", "where(abs(x - t) < beta, 0.5 * (x - t)**2 / beta, abs(x - t) - 0.5 * beta)", \
         "Absolute error, rounded off below `beta` (Girshick, 2015).") \
     ROW(huber,                  HuberLoss,              e,   r,     n,      "input target", \
         "delta=1.0", "delta > 0", "where(abs(x - t) < delta, 0.5 * (x - t)**2, delta * (abs(x - t) - 0.5 * delta))", \
@@ -277,7 +290,7 @@ PN_LOSSES(ROW)
         "(1 - t) * (maximum(x, 0) + log1p(exp(-abs(x)))) + pos_weight * t * (maximum(-x, 0) + log1p(exp(-abs(x))))", \
         "Binary cross-entropy of logits: a sigmoid and BCELoss in one stable step.") \
     ROW(sigmoid_focal,          SigmoidFocalLoss,       e,   u,     l,      "input target", \
-        "alpha=0.25, gamma=2.0", "(0 <= alpha <= 1 or alpha == -1) and gamma >= 0", \
+        "alpha=0.25, gamma=2.0", "(0 <= alpha <= 1 or alpha == -1) and 0 <= gamma < inf", \
         "where(alpha < 0, 1, alpha * t + (1 - alpha) * (1 - t)) * (1 - t / (1 + exp(-x)) - (1 - t) / (1 + exp(x)))**gamma " \
         "* (maximum(x, 0) - x * t + log1p(exp(-abs(x))))", \
         "Binary cross-entropy of logits that turns from what is already right (Lin et al., 2017), as torchvision defines it.") \
@@ -285,20 +298,20 @@ PN_LOSSES(ROW)
         "log_target=False", "", "where(log_target, exp(t) * (t - x), t * (log(t) - x))", \
         "Kullback-Leibler divergence of log-probabilities `input` from probabilities (or their logarithms) `target`.") \
     ROW(poisson_nll,            PoissonNLLLoss,         e,   r,     n,      "input target", \
-        "log_input=True, full=False, eps=1e-8", "eps > 0", \
+        "log_input=True, full=False, eps=1e-8", "0 < eps < inf", \
         "where(log_input, exp(x) - t * x, x - t * log(x + eps)) + full * where(t > 1, t * log(t) - t + 0.5 * log(2 * pi * t), 0)", \
         "Negative log-likelihood of counts under Poisson rates, or under their logarithms.") \
     ROW(gaussian_nll,           GaussianNLLLoss,        e,   r,     n,      "input target var", \
-        "full=False, eps=1e-6", "eps > 0", "0.5 * (log(maximum(z, eps)) + (x - t)**2 / maximum(z, eps)) + full * 0.5 * log(2 * pi)", \
+        "full=False, eps=1e-6", "0 < eps < inf", "0.5 * (log(maximum(z, eps)) + (x - t)**2 / maximum(z, eps)) + full * 0.5 * log(2 * pi)", \
         "Negative log-likelihood under a normal distribution whose mean and variance are predicted (Nix and Weigend, 1994).") \
     ROW(hinge_embedding,        HingeEmbeddingLoss,     e,   s,     n,      "input target", \
-        "margin=1.0", "", "where(t > 0, x, maximum(0, margin - x))", \
+        "margin=1.0", "abs(margin) < inf", "where(t > 0, x, maximum(0, margin - x))", \
         "A distance itself where the target is 1, what it lacks of `margin` where it is -1.") \
     ROW(soft_margin,            SoftMarginLoss,         e,   s,     n,      "input target", \
         "", "", "log1p(exp(-t * x))", \
         "Logistic loss of a score against -1 or 1.") \
     ROW(margin_ranking,         MarginRankingLoss,      e,   r,     n,      "input1 input2 target", \
-        "margin=0.0", "", "maximum(0, margin - t * (x - z))", \
+        "margin=0.0", "abs(margin) < inf", "maximum(0, margin - t * (x - z))", \
         "What a score lacks of leading another by `margin`, where the target is 1, or of trailing it, where it is -1.") \
     ROW(cross_entropy,          CrossEntropyLoss,       r,   p,     a,      "input target", \
         "weight: array = None, ignore_index: int = -100, label_smoothing=0.0", "0 <= label_smoothing <= 1", \
@@ -308,11 +321,11 @@ PN_LOSSES(ROW)
         "weight: array = None, ignore_index: int = -100", "", "-sum(t * x)", \
         "Negative log-likelihood of log-probabilities (what LogSoftmax gives) against a class index.") \
     ROW(focal,                  FocalLoss,              r,   c,     a,      "input target", \
-        "weight: array = None, ignore_index: int = -100, gamma=2.0", "gamma >= 0", \
+        "weight: array = None, ignore_index: int = -100, gamma=2.0", "0 <= gamma < inf", \
         "(1 - sum(t * exp(x)) / sum(exp(x)))**gamma * (log(sum(exp(x))) - sum(t * x))", \
         "Cross-entropy of logits that turns from what is already right (Lin et al., 2017); `weight` is its alpha.") \
     ROW(multi_margin,           MultiMarginLoss,        r,   i,     a,      "input target", \
-        "p: int = 1, margin=1.0, weight: array = None", "p == 1 or p == 2", \
+        "p: int = 1, margin=1.0, weight: array = None", "(p == 1 or p == 2) and abs(margin) < inf", \
         "sum((1 - t) * maximum(0, margin - sum(t * x) + x)**p) / len(x)", \
         "What the right class's score lacks of leading each other's by `margin` (Crammer and Singer, 2001).") \
     ROW(multilabel_margin,      MultiLabelMarginLoss,   r,   m,     n,      "input target", \
@@ -326,20 +339,21 @@ PN_LOSSES(ROW)
         "where(t > 0, 1 - sum(x * z) / sqrt(sum(x * x) * sum(z * z)), maximum(0, sum(x * z) / sqrt(sum(x * x) * sum(z * z)) - margin))", \
         "One less the cosine of two vectors where the target is 1, the cosine over `margin` where it is -1.") \
     ROW(triplet_margin,         TripletMarginLoss,      r,   n,     n,      "anchor positive negative", \
-        "margin=1.0, p=2.0, eps=1e-6, swap=False", "margin > 0 and p > 0", \
+        "margin=1.0, p=2.0, eps=1e-6, swap=False", "0 < margin < inf and p > 0 and 0 <= eps < inf", \
         "maximum(0, sum(abs(x - z + eps)**p)**(1 / p) - sum(abs(x - n + eps)**p)**(1 / p) + margin)", \
         "What the distance to the negative lacks of that to the positive and `margin` (Schroff et al., 2015).") \
     ROW(dice,                   DiceLoss,               w,   v,     n,      "input target", \
-        "smooth=1.0", "smooth >= 0", "1 - (2 * sum(x * t) + smooth) / (sum(x) + sum(t) + smooth)", \
+        "smooth=1.0", "0 <= smooth < inf", "1 - (2 * sum(x * t) + smooth) / (sum(x) + sum(t) + smooth)", \
         "One less the overlap of predicted probabilities with a mask, over each whole sample (Milletari et al., 2016).") \
     ROW(iou,                    IoULoss,                b,   r,     n,      "input target", \
-        "eps=1e-7", "eps >= 0", "1 - intersection / (union + eps)", \
-        "One less the intersection over union of two boxes (x1, y1, x2, y2).") \
+        "eps=1e-7", "0 <= eps < inf", "1 - intersection / (union + eps)", \
+        "One less the intersection over union of two boxes (x1, y1, x2, y2). As for all losses of boxes, the predicted corners may come " \
+        "in any order: x1 and x2, y1 and y2 trade places where they must. Those of targets must be in order.") \
     ROW(giou,                   GIoULoss,               b,   r,     n,      "input target", \
-        "eps=1e-7", "eps >= 0", "1 - intersection / (union + eps) + (hull - union) / (hull + eps)", \
+        "eps=1e-7", "0 <= eps < inf", "1 - intersection / (union + eps) + (hull - union) / (hull + eps)", \
         "Generalised IoU loss: boxes that miss each other are pulled together (Rezatofighi et al., 2019), as torchvision defines it.") \
     ROW(ciou,                   CIoULoss,               b,   r,     n,      "input target", \
-        "eps=1e-7", "eps >= 0", "1 - intersection / (union + eps) + distance2 / (diagonal2 + eps) + alpha * ratio", \
+        "eps=1e-7", "0 <= eps < inf", "1 - intersection / (union + eps) + distance2 / (diagonal2 + eps) + alpha * ratio", \
         "Complete IoU loss: centres and the ratio of the sides count too (Zheng et al., 2020), as torchvision defines it: alpha, " \
         "the weight of the ratio, is ratio / (1 - IoU + ratio + eps), and has no gradient.") \
     ROW(ctc,                    CTCLoss,                s,   n,     n,      "log_probs targets input_lengths target_lengths", \

@@ -58,7 +58,7 @@ static int row_is_strange(const search *s, pn_wanted w, size_t row)
         x[i] = (char *)s->plan->at[s->plan->outputs[i]] + row * pn_count(&g->nodes[g->outputs[i]].shape) * pn_size(g->dtype);
     if (w.target.target) w.target.target = (const char *)w.target.target + row * w.target_bytes;
     if (w.target.label) w.target.label = (const int64_t *)((const char *)w.target.label + row * w.label_bytes);
-    if (w.target.sample_weight) w.target.sample_weight = (const char *)w.target.sample_weight + row * pn_size(g->dtype);
+    if (w.target.sample_weight) w.target.sample_weight = (const char *)w.target.sample_weight + row * w.weight_bytes;
     return !pn_wanted_apply(&w, g->dtype, 1, x, NULL) && !isfinite(w.sum);
 }
 

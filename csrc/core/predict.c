@@ -32,9 +32,9 @@ typedef struct {
     const pn_fit_options *options;
     void *const *y;
     size_t losses;                  /* to be scored by */
-    int foreign, turned;            /* does one of them call back, or see classes last that are not? */
+    int foreign, gathers;           /* does one of them call back, or need room for labels or for classes that stand last? */
     size_t lanes;                   /* in use */
-    int stopped;                    /* by a foreign layer */
+    atomic_int stopped;             /* by a foreign layer, or by labels that are no classes any more */
     atomic_size_t next;             /* the first block nobody has taken */
     size_t end;                     /* of the blocks of this region */
 } prediction;
@@ -96,9 +96,9 @@ static void run_block(prediction *j, lane *l, size_t block)
     for (size_t i = 0; i < j->losses; i++) {
         pn_score score = { 0 };
         pn_wanted w = pn_data_wanted(g, &j->options->criteria[i]);
-        pn_data_want(&w, g, &j->data->y[i], NULL, start, rows, &l->room);
-        if ((l->status = pn_wanted_apply(&w, g->dtype, rows, l->y, NULL))) {
-            pn_fail(&l->error, l->status, "a loss stopped the run");
+        l->status = pn_data_want(&w, g, &j->data->y[i], NULL, start, rows, &l->room, &l->error);
+        if (!l->status && (l->status = pn_wanted_apply(&w, g->dtype, rows, l->y, NULL))) pn_fail(&l->error, l->status, "a loss stopped the run");
+        if (l->status) {
             j->stopped = 1;
             return;
         }
@@ -168,7 +168,7 @@ static pn_status prepare(prediction *j, size_t blocks, pn_error *error)
     size_t threads = g->foreign || j->foreign ? 1 : pn_threads_get(), lanes = blocks < threads ? blocks : threads;
     const size_t rest = j->data->rows % p->block;
     size_t sums;
-    int gathered = j->turned;
+    int gathered = j->gathers;
     for (size_t i = 0; i < g->n_inputs; i++) gathered |= !pn_data_in_place(g, i, &j->data->x[i]);
     pn_status status = add_lanes(p, lanes, error);
     j->lanes = lanes;
@@ -248,7 +248,7 @@ pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options 
     for (size_t i = 0; i < j.losses && !status; i++) {
         const pn_criterion *loss = &options->criteria[i];
         j.foreign |= loss->call != NULL;
-        j.turned |= loss->row->kind == 'r' && g->nodes[g->outputs[loss->outputs[0]]].shape.ndim > 1;
+        j.gathers |= data->y[i].label || (loss->row->kind == 'r' && g->nodes[g->outputs[loss->outputs[0]]].shape.ndim > 1);
     }
     if (!status) status = prepare(&j, blocks, error);
     for (size_t i = 0; !status && i < 4 * j.losses; i++) atomic_store(&p->counts[i / 4][i % 4], 0);

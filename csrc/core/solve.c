@@ -88,7 +88,9 @@ static pn_status residual_rows(void *context, size_t first, size_t rows, double 
     for (size_t i = 0; i < rows; i++) {
         size_t row, element;
         const pn_wanted *w = residual_of(a, first + i, &row, &element);
-        const double weight = w->target.sample_weight ? number(g->dtype, w->target.sample_weight, row) : 1;
+        const size_t at = w->target.every ? row * w->view.cols + element : row;
+        const double weight = w->target.sample_weight ? number(g->dtype, w->target.sample_weight, at) : 1;
+        if (weight < 0) return pn_fail(error, PN_BAD_VALUE, "sample_weight: LevenbergMarquardt needs weights of 0 or more, got %g in row %zu", weight, row);
         const double root = sqrt(w->scale * weight);
         r[i] = root * (number(g->dtype, w->seen, row * w->view.cols + element) - number(g->dtype, w->target.target, row * w->view.cols + element));
         for (size_t k = 0; k < g->n_inputs; k++) a->s->row[k] = row_of(a, k, row);

@@ -65,7 +65,29 @@ PyArrayObject *sample_array(PyObject *given, pn_dtype t, const char *name, pn_sa
     return a;
 }
 
-PyArrayObject *label_array(PyObject *given, const char *name) { return convert(given, NPY_INT64, 1, name); }
+PyArrayObject *label_array(PyObject *given, const char *name)
+{
+    PyArrayObject *a = (PyArrayObject *)PyArray_FROM_O(given), *out = a ? convert((PyObject *)a, NPY_INT64, 1, name) : NULL;
+    const int may_wrap = out && PyTypeNum_ISUNSIGNED(PyArray_TYPE(a)) && PyArray_ITEMSIZE(a) == sizeof(int64_t);
+    const npy_intp n = may_wrap ? PyArray_SIZE(out) : 0, rows = n && PyArray_NDIM(out) ? PyArray_DIM(out, 0) : 1;
+    for (npy_intp i = 0; i < n; i++) {
+        const int64_t label = ((const int64_t *)PyArray_DATA(out))[i];
+        if (label >= 0) continue;
+        PyErr_Format(PyExc_ValueError, "%s: %llu in row %zd is no class: class indices are at most %lld", name, (unsigned long long)label, i / (n / rows),
+                     (long long)INT64_MAX);
+        Py_CLEAR(out);
+        break;
+    }
+    Py_XDECREF(a);
+    return out;
+}
+
+PyArrayObject *label_copy(PyObject *given, const char *name)
+{
+    PyArrayObject *a = label_array(given, name);
+    if (a && (PyObject *)a == given) Py_SETREF(a, (PyArrayObject *)PyArray_NewCopy(a, NPY_CORDER));
+    return a;
+}
 
 /* A parameter or its gradient: used in place, so it must already be what the core reads. */
 PyArrayObject *in_place_array(PyObject *given, pn_dtype t, const char *name)

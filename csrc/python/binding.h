@@ -25,6 +25,7 @@ PyObject *raise_status(pn_status status, const pn_error *error);    /* module.c:
 /* array.c: each gives a new reference, or NULL with an exception that names the argument. */
 PyArrayObject *real_array(PyObject *given, pn_dtype t, const char *name);      /* contiguous; converts any real dtype */
 PyArrayObject *label_array(PyObject *given, const char *name);                 /* int64 */
+PyArrayObject *label_copy(PyObject *given, const char *name);                  /* that nobody else can write to */
 PyArrayObject *in_place_array(PyObject *given, pn_dtype t, const char *name);  /* checked, never converted */
 /* Samples for a plan of dtype t: as they are where a plan can convert them batch by batch, else contiguous; sets samples. */
 PyArrayObject *sample_array(PyObject *given, pn_dtype t, const char *name, pn_samples *samples);

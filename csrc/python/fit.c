@@ -26,13 +26,13 @@ static PyObject *scores_tuple(const pn_score *s, size_t n)
 }
 
 /* Samples and targets on their way in, and what keeps them alive. */
-typedef struct { arrays x, y; PyArrayObject *weight; pn_samples samples[PN_MAX_ENDS]; pn_target targets[PN_MAX_ENDS]; pn_data data; } taken;
+typedef struct { arrays x, y, weight; pn_samples samples[PN_MAX_ENDS]; pn_target targets[PN_MAX_ENDS]; pn_data data; } taken;
 
 static void taken_clear(taken *t)
 {
     arrays_clear(&t->x);
     arrays_clear(&t->y);
-    Py_CLEAR(t->weight);
+    arrays_clear(&t->weight);
 }
 
 static size_t width(const GraphObject *g, size_t node)
@@ -83,7 +83,26 @@ static PyArrayObject *take_target(const GraphObject *g, const pn_criterion *loss
     return target_array(loss, g->dtype, rows * view.positions, view.cols, given, "y", target);
 }
 
-/* weight: one number a row for all losses, or None. */
+/* Weights of rows, or of the values of each row. */
+static int take_weight(const GraphObject *g, const pn_criterion *loss, PyObject *given, size_t i, taken *t)
+{
+    size_t ndim, shape[PN_MAX_DIMS];
+    pn_loss_view view;
+    pn_error error;
+    if (given == Py_None) return arrays_set(&t->weight, i, NULL), 1;
+    if (!arrays_set(&t->weight, i, real_array(given, g->dtype, "sample_weight"))) return 0;
+    pn_graph_shape(g->graph, pn_graph_output_node(g->graph, loss->outputs[0]), &ndim, shape);
+    pn_status status = pn_loss_check_fit(loss, ndim, shape, &view, &error);
+    if (status) return raise_status(status, &error) != NULL;
+    const size_t rows = t->data.rows, n = (size_t)PyArray_SIZE(t->weight.array[i]), values = pn_loss_values(loss, rows * view.positions, view.cols);
+    t->targets[i].sample_weight = t->weight.data[i];
+    t->targets[i].every = n != rows;
+    if (n == rows || n == values) return 1;
+    PyErr_Format(PyExc_ValueError, "sample_weight: %zu values for %zu rows of %zu values", n, rows, rows ? values / rows : 0);
+    return 0;
+}
+
+/* weight: None, an array for all losses, or a tuple of those, one for each. */
 static int take_targets(const GraphObject *g, const pn_criterion *criteria, size_t n, PyObject *py, PyObject *weight, taken *t)
 {
     for (size_t i = 0; i < n; i++) {
@@ -92,12 +111,11 @@ static int take_targets(const GraphObject *g, const pn_criterion *criteria, size
         if (criteria[i].row->target == 'n') arrays_set(&t->y, i, NULL);
         else if (!arrays_set(&t->y, i, take_target(g, &criteria[i], t->data.rows, given, &t->targets[i]))) return 0;
     }
-    if (weight == Py_None) return 1;
-    if (!(t->weight = real_array(weight, g->dtype, "sample_weight"))) return 0;
-    for (size_t i = 0; i < n; i++) t->targets[i].sample_weight = PyArray_DATA(t->weight);
-    if ((size_t)PyArray_SIZE(t->weight) == t->data.rows) return 1;
-    PyErr_Format(PyExc_ValueError, "sample_weight: %zd values for %zu rows", PyArray_SIZE(t->weight), t->data.rows);
-    return 0;
+    const int each = PyTuple_Check(weight);
+    if (each && (size_t)PyTuple_GET_SIZE(weight) != n) return PyErr_Format(PyExc_ValueError, "sample_weight: expected a tuple of %zu", n) != NULL;
+    for (size_t i = 0; i < n; i++)
+        if (!take_weight(g, &criteria[i], each ? PyTuple_GET_ITEM(weight, (Py_ssize_t)i) : weight, i, t)) return 0;
+    return 1;
 }
 
 /* (loss, factor, (output, ...)) */

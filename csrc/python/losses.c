@@ -51,6 +51,7 @@ int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t ndim, const si
     *c = (pn_criterion){ .row = pn_loss_at((size_t)index), .reduction = (pn_reduction)reduction, .each = each, .factor = 1 };
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(numbers); i++) {
         c->params[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(numbers, i));
+        if (i == 0 && PyLong_Check(PyTuple_GET_ITEM(numbers, 0))) c->ignore_index = PyLong_AsLongLong(PyTuple_GET_ITEM(numbers, 0));
         if (PyErr_Occurred()) return 0;
     }
     const size_t cols = columns(c, ndim, shape), want = each ? n : cols;
@@ -58,14 +59,16 @@ int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t ndim, const si
 }
 
 /* ---- targets ---------------------------------------------------------------------------------------------------- */
-PyArrayObject *target_array(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, PyObject *given, const char *name, pn_target *target)
+/* A call gives up the GIL between check and use, so its labels are a copy; those of fit are checked again batch by batch. */
+static PyArrayObject *taken_target(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, PyObject *given, const char *name, int copy,
+                                   pn_target *target)
 {
     const pn_loss *row = loss->row;
     PyArrayObject *a = (PyArrayObject *)PyArray_FROM_O(given), *y;
     if (!a) return NULL;
     int labels = strchr("cim", row->target) || (row->target == 'p' && PyTypeNum_ISINTEGER(PyArray_TYPE(a)));
     size_t want = rows * (labels && row->target == 'p' ? 1 : pn_loss_target_width(loss, cols));
-    y = labels ? label_array((PyObject *)a, name) : real_array((PyObject *)a, t, name);
+    y = labels ? (copy ? label_copy : label_array)((PyObject *)a, name) : real_array((PyObject *)a, t, name);
     if (y && (size_t)PyArray_SIZE(y) != want) {
         PyObject *shape = PyObject_GetAttrString((PyObject *)a, "shape");
         PyErr_Format(PyExc_ValueError, "%s: dtype %S and shape %S do not fit %s on %zu rows and %zu columns%s", name,
@@ -79,6 +82,11 @@ PyArrayObject *target_array(const pn_criterion *loss, pn_dtype t, size_t rows, s
     if (y && labels) target->label = PyArray_DATA(y);
     else if (y) target->target = PyArray_DATA(y);
     return y;
+}
+
+PyArrayObject *target_array(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, PyObject *given, const char *name, pn_target *target)
+{
+    return taken_target(loss, t, rows, cols, given, name, 0, target);
 }
 
 /* ---- loss(criterion, (x, ...), target, sample_weight, want_values) -> (result, values or None, (gradient, ...)) ------ */
@@ -128,13 +136,17 @@ static int take_inputs(loss_call *c, PyObject *inputs)
     return 1;
 }
 
-static int take_sample_weight(PyObject *given, pn_dtype t, size_t rows, PyArrayObject **array, pn_target *target)
+/* One number a row, or one a value. */
+static int take_sample_weight(loss_call *c, PyObject *given)
 {
+    pn_loss_args *a = &c->args;
     if (given == Py_None) return 1;
-    if (!(*array = real_array(given, t, "sample_weight"))) return 0;
-    target->sample_weight = PyArray_DATA(*array);
-    if ((size_t)PyArray_SIZE(*array) == rows) return 1;
-    PyErr_Format(PyExc_ValueError, "sample_weight: %zd values for %zu rows", PyArray_SIZE(*array), rows);
+    if (!(c->sample_weight = real_array(given, c->dtype, "sample_weight"))) return 0;
+    const size_t n = (size_t)PyArray_SIZE(c->sample_weight), values = pn_loss_values(a->loss, a->rows, a->cols);
+    a->target.sample_weight = PyArray_DATA(c->sample_weight);
+    a->target.every = n != a->rows;
+    if (n == a->rows || n == values) return 1;
+    PyErr_Format(PyExc_ValueError, "sample_weight: %zu values for %zu rows of %zu values", n, a->rows, a->rows ? values / a->rows : 0);
     return 0;
 }
 
@@ -148,8 +160,8 @@ static int take_call(loss_call *c, PyObject *loss, PyObject *inputs, PyObject *t
         PyErr_Format(PyExc_ValueError, "%s takes %s", a->loss->row->cls, a->loss->call ? "no such call" : "sequences");
         return 0;
     }
-    if (a->loss->row->target != 'n' && !(c->target = target_array(a->loss, c->dtype, a->rows, a->cols, target, "target", &a->target))) return 0;
-    if (!take_sample_weight(sample_weight, c->dtype, a->rows, &c->sample_weight, &a->target)) return 0;
+    if (a->loss->row->target != 'n' && !(c->target = taken_target(a->loss, c->dtype, a->rows, a->cols, target, "target", 1, &a->target))) return 0;
+    if (!take_sample_weight(c, sample_weight)) return 0;
     pn_status status = pn_loss_check(a->loss, c->dtype, a->rows, a->cols, &a->target, &error);
     for (size_t i = 0; i < PN_MAX_INPUTS && !status && c->x[i]; i++)
         status = pn_loss_check_input(a->loss, c->dtype, i, a->rows * a->cols, a->x[i], &error);
@@ -173,7 +185,7 @@ static PyObject *run_loss(loss_call *c, int want_values)
 {
     PyThreadState *state = PyArray_SIZE(c->x[0]) > RELEASE_AT ? PyEval_SaveThread() : NULL;
     double divisor = want_values ? 1 : pn_loss_divisor(c->args.loss, c->dtype, c->args.rows, c->args.cols, &c->args.target);
-    c->args.scale = 1 / divisor;
+    c->args.scale = divisor ? 1 / divisor : 0;              /* rows without weight have no gradient */
     double sum = pn_loss_run(c->dtype, &c->args);
     if (state) PyEval_RestoreThread(state);
     return loss_result(c, sum / divisor);
@@ -195,7 +207,7 @@ static PyObject *loss(PyObject *module, PyObject *args)
 /* One number a sequence, each 0 or more. */
 static const int64_t *take_lengths(PyObject *given, size_t rows, const char *name, PyArrayObject **array)
 {
-    if (!(*array = label_array(given, name))) return NULL;
+    if (!(*array = label_copy(given, name))) return NULL;
     if ((size_t)PyArray_SIZE(*array) == rows) return PyArray_DATA(*array);
     PyErr_Format(PyExc_ValueError, "%s: %zd numbers for %zu sequences", name, PyArray_SIZE(*array), rows);
     return NULL;
@@ -222,7 +234,7 @@ static PyObject *sequences(PyObject *module, PyObject *args)
     q.steps = (size_t)PyArray_DIM(c.x[0], 0);
     a->rows = (size_t)PyArray_DIM(c.x[0], 1);
     a->cols = (size_t)PyArray_DIM(c.x[0], 2);
-    if (!parse_criterion(loss, c.dtype, 0, 1, &a->cols, &c.loss, &c.keep) || !(c.target = label_array(labels, "targets"))) goto done;
+    if (!parse_criterion(loss, c.dtype, 0, 1, &a->cols, &c.loss, &c.keep) || !(c.target = label_copy(labels, "targets"))) goto done;
     a->loss = &c.loss;
     if (a->loss->row->kind != 's') {
         PyErr_Format(PyExc_ValueError, "%s takes no sequences", a->loss->row->cls);

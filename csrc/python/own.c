@@ -109,9 +109,10 @@ static PyObject *own_rows(const pn_own_loss *a)
 
 static PyObject *own_weight(const pn_own_loss *a)
 {
-    npy_intp rows = (npy_intp)a->rows;
+    npy_intp shape[PN_MAX_DIMS + 1] = { (npy_intp)a->rows };
     if (!a->sample_weight) return Py_NewRef(Py_None);
-    PyArrayObject *w = new_array(1, &rows, a->dtype);
+    for (size_t i = 0; i < a->ndim; i++) shape[i + 1] = (npy_intp)a->shape[i];
+    PyArrayObject *w = new_array(a->every ? a->ndim + 1 : 1, shape, a->dtype);
     if (w) memcpy(PyArray_DATA(w), a->sample_weight, (size_t)PyArray_NBYTES(w));
     return (PyObject *)w;
 }

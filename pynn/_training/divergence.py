@@ -100,10 +100,16 @@ def check_step(net: Net, run: _core.Fit, logs: Mapping[str, float], owners: Mapp
     """Raise if a single step met what is not finite, which it then did not take."""
     if run.origin is None and math.isfinite(logs["loss"]):
         return
-    found = _described(net, run.origin, owners, None, None) if run.origin is not None else _Found("it is not known where from")
+    if run.origin is None and math.isnan(logs["loss"]):
+        warnings.warn(f"the loss is nan: {_EMPTY}", RuntimeWarning, stacklevel=3)
+        return
+    found = _described(net, run.origin, owners, None, None) if run.origin is not None else _spoilt(net)
     what = "a gradient is not finite" if math.isfinite(logs["loss"]) else f"the loss is {logs['loss']}"
     text = f"{what} in step {run.step + 1}: {found.text}; the weights are as they were"
     raise DivergenceError(text, 1, run.step + 1, found.layer, found.row)
+
+
+_EMPTY = "no row counts, for every label is the loss's ignore_index, or every weight of samples or classes is 0"
 
 
 class _Found:
@@ -141,4 +147,4 @@ def _spoilt(net: Net) -> _Found:
             if not np.isfinite(parameter.data).all():
                 where = f"layer {name} ({type(layer).__name__})"
                 return _Found(f"{where} has a {parameter.name} that is not finite: the learning rate is too high", layer=name)
-    return _Found("it is not known where from")
+    return _Found(_EMPTY)

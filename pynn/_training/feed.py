@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import _core
 from .._layer import Array, plain_array
-from .objective import Objective, Scores
+from .objective import Objective, Scores, Weights
 
 _BLOCK = 256
 """Rows that validation computes at a time."""
@@ -59,7 +59,7 @@ def copied(arrays: Any) -> Any:
     return np.array(arrays) if hasattr(arrays, "__array__") else arrays
 
 
-Prepared: TypeAlias = tuple[tuple[Array, ...], Any, Array | None]
+Prepared: TypeAlias = tuple[tuple[Array, ...], Any, Weights]
 """Rows that are checked: inputs, targets and weights."""
 
 
@@ -67,7 +67,7 @@ class Validation:
     """Data that are scored again and again: ``batches`` is called for them each time."""
 
     def __init__(self, graph: _core.Graph, objective: Objective, batches: Callable[[], Iterable[Prepared]], many: bool) -> None:
-        self.scorer, self.objective = _core.Predictor(graph, _BLOCK), objective
+        self.scorer, self.scorer_dtype, self.objective = _core.Predictor(graph, _BLOCK), graph.dtype, objective
         self.batches, self.many, self.warned = batches, many, False
 
     def logs(self, prefix: str = "val_") -> dict[str, float]:
@@ -75,8 +75,10 @@ class Validation:
         scores, targets, predicted = [], [], []
         for number, (data, target, weight) in enumerate(self.batches()):
             X = as_core(data)
-            scores.append(self.scorer.score(X, target, self.objective.criteria, weight))
-            if not self.warned and not all(math.isfinite(score[0]) for score in scores[-1]):
+            weights, units = self.objective.core_weights(weight, self.scorer_dtype)
+            found = self.scorer.score(X, target, self.objective.criteria, weights)
+            scores.append(self.objective.in_units(found, units))
+            if not self.warned and not all(math.isfinite(score[0]) for score in found):
                 self.warned = True
                 row = first_not_finite(X)
                 where = f"in row {row}" + (f" of batch {number}" if self.many else "")

@@ -26,11 +26,14 @@ from .feed import Batches, Prepared, Validation, as_core, class_places, copied, 
 from .find_lr import LRSweep, rates, sweep
 from .health import Health, Watch, measure
 from .history import History
-from .objective import TRIED_ROWS, Head, Losses, Objective, OneLoss, checked_readings, losses_of, plain_losses
+from .objective import TRIED_ROWS, Head, Losses, Objective, OneLoss, Weights, checked_readings, losses_of, plain_losses
 from .progress import Progress
 from .rows import class_weights, combined, sample_weights, split
 from .scale import Observed, scale_matters
 from .summary import Described
+
+SampleWeight: TypeAlias = ArrayLike | Sequence[ArrayLike | None] | Mapping[Any, ArrayLike] | None
+"""What `fit` takes as sample_weight."""
 
 _Shapes: TypeAlias = tuple[Sequence[tuple[int, ...]], str]
 """Those of a sample of each input, and what has them."""
@@ -231,7 +234,7 @@ class Net(Described, abstract=True):
         steps_per_epoch: int | None = None,
         validation_data: Iterable[Any] | Callable[[], Iterable[Any]] | None = None,
         validation_split: float | None = None,
-        sample_weight: ArrayLike | None = None,
+        sample_weight: SampleWeight = None,
         class_weight: str | Mapping[int, float] | ArrayLike | None = None,
         metrics: Any = None,
         shuffle: bool = True,
@@ -282,8 +285,11 @@ class Net(Described, abstract=True):
             The share of rows to validate on instead, between 0 and 1: drawn by ``seed``, of each class the same share where `y`
             are the classes of one output. With ``shuffle=False`` the last rows, so that no later row of a series is trained on. Both
             parts are copies.
-        sample_weight : array_like, shape (rows,), optional
-            How much each row's loss counts; a mean divides by the sum of the weights in a batch. Metrics and accuracy count every
+        sample_weight : array_like, shape (rows,), or like the loss's values; or one for each loss, optional
+            How much each row's loss counts, or each value of it: each element for losses such as mse, each position for classes of
+            shape (rows, d1, ...). A mean divides by the sum of the weights in a batch, of their magnitudes if some are negative, which
+            push away from their targets. For several losses a list, or a mapping with the keys of `loss`, of which some may be left
+            out, or an array for all. Metrics and accuracy count every
             row alike.
         class_weight : 'balanced', mapping or array_like, optional
             How much each class counts, on top of ``sample_weight``, in training alone: a number a class, or some of them (the
@@ -348,18 +354,19 @@ class Net(Described, abstract=True):
         if batches is None:
             objective.remember(target)
         seed = draw_seed(seed) if resume_from is None else seed_of(resume_from, seed)
-        weight = sample_weights(sample_weight, rows, "sample_weight")
+        shapes = graph.output_shapes
+        weight = sample_weights(sample_weight, rows, objective, shapes, "sample_weight")
         validation, train = None, None
         if validation_split is not None:
             train, held = split(validation_split, rows, target, objective.losses, seed, shuffle)
-            part = rows_of(data, held), rows_of(target, held), None if weight is None else weight[held]
+            part = rows_of(data, held), rows_of(target, held), rows_of(weight, held)
             validation = Validation(graph, objective, lambda: [part], False)
-            data, target, weight = rows_of(data, train), rows_of(target, train), None if weight is None else weight[train]
+            data, target, weight = rows_of(data, train), rows_of(target, train), rows_of(weight, train)
         elif validation_data is not None:
             validation = self._validation(validation_data, data, graph, objective, epochs)
         if batches is None:
-            classes = class_weights(class_weight, target, objective.losses, math.prod(graph.output_shapes[0]))
-            weight = sample_weights(combined(weight, classes), len(data[0]), "sample_weight")
+            classes = class_weights(class_weight, target, objective.losses, math.prod(shapes[0]))
+            weight = sample_weights(combined(weight, classes), len(data[0]), objective, shapes, "sample_weight and class_weight")
         if objective.measures and len(data[0]):
             seen = target if batches is None else objective.targets(batches.first[1], len(data[0]), graph, "y of batch 0")
             objective.try_metrics(_core.Predictor(graph, 1).predict(as_core(rows_of(data, slice(TRIED_ROWS)))), seen, len(data[0]))
@@ -383,7 +390,7 @@ class Net(Described, abstract=True):
         try:
             self._fitted, self._goal, self.optimizer, self.stop_training = objective, (loss, loss_weights), opt, False
             inputs, finite = None if batches is not None else as_core(data), on_nan == "raise"
-            updates = opt.core_groups(), weight, finite, health, opt.core_solver()
+            updates = opt.core_groups(), objective.core_weights(weight, graph.dtype)[0], finite, health, opt.core_solver()
             run = _core.Fit(graph, inputs, target, objective.criteria, batch_size, shuffle, seed, *updates)
             run.step = opt.steps
             guard.begin(run, owners, train)
@@ -474,14 +481,16 @@ class Net(Described, abstract=True):
         batches = Batches(given, "validation_data", epochs)
         return Validation(graph, objective, lambda: self._prepared(batches, like, graph, objective, "validation_data: "), True)
 
-    def _checked(self, rows: Sequence[Any], names: Sequence[str], like: _Shapes, graph: _core.Graph, objective: Objective) -> Prepared:
+    def _checked(
+        self, rows: Sequence[Any], names: Sequence[str], like: _Shapes, graph: _core.Graph, objective: Objective, *, may_be_0: bool = False
+    ) -> Prepared:
         """Check inputs, targets and weights, for samples of such shapes as something else has."""
         data = self._data(rows[0], names[0])
         for a, shape in zip(data, like[0], strict=True):
             if a.shape[1:] != shape:
                 raise ValueError(f"{names[0]}: samples of shape {a.shape[1:]}, expected {shape} as in {like[1]}")
         target = objective.targets(rows[1], len(data[0]), graph, names[1])
-        return data, target, sample_weights(rows[2], len(data[0]), names[2])
+        return data, target, sample_weights(rows[2], len(data[0]), objective, graph.output_shapes, names[2], may_be_0=may_be_0)
 
     def _prepared(
         self, batches: Batches, like: _Shapes, graph: _core.Graph, objective: Objective, before: str = ""
@@ -489,7 +498,7 @@ class Net(Described, abstract=True):
         """Go through batches once, checked."""
         for number, batch in enumerate(batches):
             names = [f"{before}{what} of batch {number}" for what in ("X", "y", "sample_weight")]
-            prepared = self._checked(batch, names, like, graph, objective)
+            prepared = self._checked(batch, names, like, graph, objective, may_be_0=True)
             if not len(prepared[0][0]):
                 raise ValueError(f"{names[0]}: expected at least one row, it has no rows")
             yield prepared
@@ -504,14 +513,15 @@ class Net(Described, abstract=True):
                 targets.append(copied(target))
             objective.remember(target)
             before = run.step
-            scores.append(run.batch(as_core(data), target, weight))
+            weights, units = objective.core_weights(weight, graph.dtype)
+            scores.append(objective.in_units(run.batch(as_core(data), target, weights), units))
             if run.step == before:  # the core takes no step from what is not finite
                 break
         return joined_logs(objective, "", scores, targets, kept)
 
     def _taken(
         self, X: Any, y: Any, loss: Any, loss_weights: Any, sample_weight: Any, class_weight: Any
-    ) -> tuple[tuple[Array, ...], Objective, _core.Graph, dict[int, tuple[str, str]], Any, Array | None]:
+    ) -> tuple[tuple[Array, ...], Objective, _core.Graph, dict[int, tuple[str, str]], Any, Weights]:
         """Check rows to train on; return them, and what is made of the rest."""
         data = self._data(X, "X")
         objective = self._objective(loss, loss_weights, data)
@@ -519,9 +529,11 @@ class Net(Described, abstract=True):
         if not rows:
             raise ValueError("X: expected at least one row")
         target = objective.targets(y, rows, graph, "y")
-        classes = class_weights(class_weight, target, objective.losses, math.prod(graph.output_shapes[0]))
-        weight = sample_weights(combined(sample_weights(sample_weight, rows, "sample_weight"), classes), rows, "sample_weight")
-        return data, objective, graph, owners, target, weight
+        shapes = graph.output_shapes
+        weight = sample_weights(sample_weight, rows, objective, shapes, "sample_weight")
+        classes = class_weights(class_weight, target, objective.losses, math.prod(shapes[0]))
+        weight = sample_weights(combined(weight, classes), rows, objective, shapes, "sample_weight and class_weight")
+        return data, objective, graph, owners, target, objective.core_weights(weight, graph.dtype)[0]
 
     def find_lr(
         self,
@@ -535,7 +547,7 @@ class Net(Described, abstract=True):
         lr_max: float = 10.0,
         steps: int = 100,
         batch_size: int | None = None,
-        sample_weight: ArrayLike | None = None,
+        sample_weight: SampleWeight = None,
         class_weight: str | Mapping[int, float] | ArrayLike | None = None,
         shuffle: bool = True,
         seed: int | None = None,
@@ -612,7 +624,7 @@ class Net(Described, abstract=True):
         loss: Losses | None = None,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         optimizer: str | Optimizer | None = None,
-        sample_weight: ArrayLike | None = None,
+        sample_weight: SampleWeight = None,
         class_weight: str | Mapping[int, float] | ArrayLike | None = None,
     ) -> dict[str, float]:
         """Take one step on these rows, all together, and return the loss before it, and the accuracy where the loss has one.
@@ -666,7 +678,7 @@ class Net(Described, abstract=True):
         loss: OneLoss | None = None,
         optimizer: str | Optimizer | None = None,
         batch_size: int | None = None,
-        sample_weight: ArrayLike | None = None,
+        sample_weight: SampleWeight = None,
         shuffle: bool = True,
         seed: int | None = None,
     ) -> Self:
@@ -746,7 +758,7 @@ class Net(Described, abstract=True):
         *,
         loss: Losses | None = None,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
-        sample_weight: ArrayLike | None = None,
+        sample_weight: SampleWeight = None,
         metrics: Any = None,
     ) -> dict[str, float]:
         """Return ``{"loss": ..., "accuracy": ...}`` on other data; ``loss`` and ``metrics`` default to those of the last ``fit``.

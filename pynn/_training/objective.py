@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _core, losses, metrics
 from .._layer import Array, plain_array
-from .._loss import FunctionLoss, Loss
+from .._loss import FunctionLoss, Loss, scaled_weights
 from .._tables import known_name
 from ..layers.activation import by_name as activation_layers
 
@@ -52,6 +52,9 @@ _READ_ROWS, TRIED_ROWS = 4096, 64
 
 
 Key = str | tuple[str, ...]
+
+Weights: TypeAlias = Array | tuple[Array | None, ...] | None
+"""Weights of rows or values in double precision: for all losses, or for each."""
 
 OneLoss: TypeAlias = str | Loss | Callable[[Array, Array], tuple[Any, Any]]
 Losses: TypeAlias = OneLoss | Sequence[OneLoss] | Mapping[Any, OneLoss]
@@ -114,10 +117,10 @@ class Objective:
             _core.check_output(self.losses[-1]._criterion, shapes[at[0]])
         self.skip = frozenset(skip)
         self.metrics = self._metrics(measured)
-        numbers = _one_each({} if weights is None else weights, len(given), self.keys, "loss_weights", left_out=1.0)
+        numbers = one_each({} if weights is None else weights, len(given), self.keys, "loss_weights", left_out=1.0)
         for number in numbers:
-            if isinstance(number, bool) or not isinstance(number, (int, float, np.number)) or not number >= 0:
-                raise ValueError(f"loss_weights: expected numbers of 0 or more, got {number!r}")
+            if isinstance(number, bool) or not isinstance(number, (int, float, np.number)) or not 0 <= number < math.inf:
+                raise ValueError(f"loss_weights: expected finite numbers of 0 or more, got {number!r}")
         self.weights = [float(number) for number in numbers]
 
     @staticmethod
@@ -131,13 +134,37 @@ class Objective:
         each = zip(self.losses, self.weights, self.takes, strict=True)
         return tuple((loss._criterion, weight, at) for loss, weight, at in each)
 
+    def core_weights(self, weights: Weights, dtype: str) -> tuple[Weights, list[float]]:
+        """Return weights as the core takes them, and the unit they are in for each loss, see `scaled_weights`.
+
+        Raises
+        ------
+        ValueError
+            If a loss that is a sum has weights too large for the dtype.
+        """
+        units = [1.0] * len(self.losses)
+        if weights is None:
+            return None, units
+        each = list(weights) if isinstance(weights, tuple) else [weights] * len(self.losses)
+        for i, (w, loss) in enumerate(zip(each, self.losses, strict=True)):
+            if w is not None and loss.reduction == "mean":
+                each[i], units[i] = scaled_weights(w)
+            elif w is not None and np.abs(w).max(initial=0.0) > np.finfo(dtype).max:
+                raise ValueError(f"sample_weight: {np.abs(w).max()} is too large for {dtype}")
+        return (each[0] if len(each) == 1 else tuple(each)), units
+
+    @staticmethod
+    def in_units(scores: Scores, units: Sequence[float]) -> Scores:
+        """Return the scores of weights in such units as those of the weights themselves."""
+        return [(score[0] * unit, score[1] * unit, *score[2:]) for score, unit in zip(scores, units, strict=True)]
+
     def describe(self) -> str:
         """Return what tells this from what another training is for."""
         return ", ".join("FunctionLoss" if isinstance(loss, FunctionLoss) else repr(loss) for loss in self.losses)
 
     def targets(self, y: Any, rows: int, graph: _core.Graph, name: str) -> Any:
         """Check targets, all of them, and return them as the core takes them: an array, or a tuple of several."""
-        given = [y] if len(self.losses) == 1 and not isinstance(y, Mapping) else _one_each(y, len(self.losses), self.keys, name)
+        given = [y] if len(self.losses) == 1 and not isinstance(y, Mapping) else one_each(y, len(self.losses), self.keys, name)
         checked = [
             _target(one, rows, graph.dtype, graph.output_shapes[at[0]], loss, name)
             for one, at, loss in zip(given, self.takes, self.losses, strict=True)
@@ -148,7 +175,7 @@ class Objective:
         if len(self.losses) == 1:
             found = [metrics.get(given)]
         else:
-            each = _one_each({} if given is None else given, len(self.losses), self.keys, "metrics", left_out=None)
+            each = one_each({} if given is None else given, len(self.losses), self.keys, "metrics", left_out=None)
             found = [metrics.get(one) for one in each]
         for loss, measured in zip(self.losses, found, strict=True):
             if measured and loss._row["target"] == "n":
@@ -415,7 +442,7 @@ def _shared_out(loss: Any, n: int, names: Sequence[str] | None) -> tuple[list[An
     return each, takes
 
 
-def _one_each(given: Any, n: int, keys: Sequence[Key] | None, what: str, *, left_out: Any = ...) -> list[Any]:
+def one_each(given: Any, n: int, keys: Sequence[Key] | None, what: str, *, left_out: Any = ...) -> list[Any]:
     """Return one of something for each loss; a mapping may leave out some where there is something for those."""
     if isinstance(given, Mapping) and not given and left_out is not ...:
         return [left_out] * n

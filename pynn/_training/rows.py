@@ -2,33 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._layer import Array, real_array
-from .._loss import Loss
+from .._loss import Loss, check_finite_weights
 from ..datasets import train_test_split
 from ..metrics import is_one_hot
+from .objective import Objective, Weights, one_each
 
 _YES_OR_NO = ("BCELoss", "BCEWithLogitsLoss")
 
 
-def sample_weights(given: Any, rows: int, name: str) -> Array | None:
-    """Check weights of rows."""
+def sample_weights(
+    given: Any, rows: int, objective: Objective, outputs: Sequence[tuple[int, ...]], name: str, *, may_be_0: bool = False
+) -> Weights:
+    """Check weights of rows, or of the values of each row.
+
+    Parameters
+    ----------
+    given : array_like, sequence or mapping of those, or None
+        One array for all losses, or one for each.
+    rows : int
+        How many rows there are.
+    objective : Objective
+        The losses.
+    outputs : sequence of tuple of int
+        The shape of one sample of each output.
+    name : str
+        What the weights are called in errors.
+    may_be_0 : bool
+        Whether all may be 0.
+
+    Returns
+    -------
+    ndarray, tuple of those and None, or None
+        In double precision, of shape (rows,) or (rows, ...); a tuple has one for each loss.
+    """
     if given is None:
         return None
+    n = len(objective.losses)
+    values = [loss.values_shape(outputs[at[0]]) for loss, at in zip(objective.losses, objective.takes, strict=True)]
+    listed = isinstance(given, (tuple, list)) and len(given) == n > 1 and all(one is None or np.ndim(one) for one in given)
+    if listed or isinstance(given, Mapping):
+        each = one_each(given, n, objective.keys, name, left_out=None)
+        found = tuple(None if one is None else _checked(one, rows, shape, name) for one, shape in zip(each, values, strict=True))
+    else:
+        found = (_checked(given, rows, values[0] if n == 1 else (), name),)
+    if rows and not may_be_0 and not any(w is not None and w.any() for w in found):
+        raise ValueError(f"{name}: expected at least one number other than 0")
+    return found if len(found) > 1 else found[0]
+
+
+def _checked(given: Any, rows: int, values: tuple[int, ...], name: str) -> Array:
     w = real_array(given, name)
-    if w.shape not in ((rows,), (rows, 1)):
-        raise ValueError(f"{name}: shape {w.shape} does not fit; expected {(rows,)}, one a row")
-    w = w.reshape(rows).astype(np.float64)
-    strange = np.flatnonzero(~(np.isfinite(w) & (w >= 0)))
-    if strange.size:
-        raise ValueError(f"{name}: {w[strange[0]]} in row {strange[0]} is not a finite number of 0 or more")
-    if rows and not w.any():
-        raise ValueError(f"{name}: expected at least one number over 0")
+    if w.shape == (rows, 1):
+        w = w.reshape(rows)
+    if w.shape not in ((rows,), (rows, *values)):
+        more = f", or {(rows, *values)}, one a value" if values else ""
+        raise ValueError(f"{name}: shape {w.shape} does not fit; expected {(rows,)}, one a row{more}")
+    w = w.astype(np.float64)
+    check_finite_weights(w, name)
     return w
 
 
@@ -80,9 +117,11 @@ def _table(given: Any, n: int, counts: NDArray[np.int64]) -> Array:
     return table
 
 
-def combined(a: Array | None, b: Array | None) -> Array | None:
-    """Return the product of weights."""
-    return b if a is None else a if b is None else a * b
+def combined(weights: Weights, classes: Array | None) -> Weights:
+    """Return the product of weights of rows, or of their values, and of the rows' classes; those are there with one loss alone."""
+    if weights is None or classes is None or isinstance(weights, tuple):
+        return classes if weights is None else weights
+    return weights * classes.reshape(classes.shape + (1,) * (weights.ndim - 1))
 
 
 def split(
