@@ -1,21 +1,44 @@
-"""How files are opened to be read, and replaced as a whole."""
+"""Opening files safely for reading, and replacing them atomically."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFIFO: "a pipe (FIFO)",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFLNK: "a symbolic link that leads nowhere",
+}
+_LONGEST_PREFIX = 80
+
+
+def kind_of(mode: int) -> str:
+    """Return what an entry of the file system is that is no regular file, such as "a directory"."""
+    return _KINDS.get(stat.S_IFMT(mode), "a special file")
 
 
 def opened(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file to read it, or raise: a pipe, which would keep one waiting, is none, nor is a folder or a device."""
+    """Open a regular file for reading; directories, devices and pipes, which would block, are a ValueError."""
     handle = os.open(os.fspath(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise ValueError(f"{os.fspath(path)}: is no regular file")
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            raise ValueError(f"{os.fspath(path)}: is no regular file but {kind_of(mode)}")
         return open(handle, "rb")
     except BaseException:
         os.close(handle)
@@ -23,29 +46,137 @@ def opened(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def make_folder_of(path: str | os.PathLike[str]) -> None:
-    """Make the folder that a file is to be in, with those above it, unless it is there."""
+    """Create the directory that a file will be in, and its parents, unless they exist."""
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+
+
+def check_target(path: str | os.PathLike[str]) -> os.stat_result | None:
+    """Return the status of the file that a write to ``path`` would replace, None if there is none, or raise if it must not be replaced.
+
+    Symbolic links are followed, so a link to a file stays a link. Only a regular file may be replaced.
+    """
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        if not os.path.basename(path):
+            raise ValueError(f"path: expected the name of a file, got {os.fspath(path)!r}; nothing was written") from None
+        folder = os.path.dirname(os.path.realpath(path))
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(errno.ENOENT, f"cannot write {os.fspath(path)!r}: there is no directory", folder) from None
+        return None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise ValueError(f"{os.fspath(path)}: is a symbolic link that leads back to itself; nothing was written") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError(f"{os.fspath(path)}: is {kind_of(found.st_mode)}, and only a regular file is replaced; nothing was written")
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, "the file is write-protected; nothing was written", os.fspath(path))
+    return found
 
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Give a new file that takes the place of ``path`` when all went well, and vanishes else."""
-    target = os.path.realpath(path)
-    folder, name = os.path.split(target)
-    beside = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(beside, "xb") as file:
+    """Yield a new file that replaces ``path`` atomically when the block ends, and is removed if it raises.
+
+    The new file is written in the same directory, under a temporary name that depends on ``path`` alone. A process that is killed
+    leaves that one file behind, which the next write to ``path`` removes. Writers of the same path wait for each other. An existing
+    file's permission bits are kept, and its owner where the process may set it.
+    """
+    name = os.fsdecode(path)
+    old = check_target(name)
+    target = os.path.realpath(name)
+    beside, handle = _create(*os.path.split(target))
+    with open(handle, "wb") as file:
+        try:
+            if old is not None and hasattr(os, "fchmod"):
+                with suppress(OSError):
+                    if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+                        os.fchown(file.fileno(), old.st_uid, old.st_gid)
+                os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, target)
-    except BaseException:
-        if os.path.exists(beside):
-            os.unlink(beside)
-        raise
-    if os.name == "posix":  # the folder's entry is to survive a power cut too
-        handle = os.open(folder, os.O_RDONLY)
+            if fcntl is None:
+                file.close()  # Windows does not rename open files
+            check_target(name)
+            os.replace(beside, target)
+        except BaseException:
+            if fcntl is None:
+                file.close()
+            with suppress(OSError):
+                os.unlink(beside)  # while it is locked: later the name may be another writer's
+            raise
+    if os.name == "posix":  # the directory's entry has to survive a power cut too
+        with suppress(OSError):
+            folder = os.open(os.path.dirname(target), os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+def _create(folder: str, name: str) -> tuple[str, int]:
+    """Create and lock the temporary file of a path; return its name and its descriptor."""
+    raw = os.fsencode(name)
+    short = name if len(raw) <= _LONGEST_PREFIX else hashlib.sha256(raw).hexdigest()[:32]
+    beside = os.path.join(folder, f".{short}.tmp")
+    while True:
         try:
-            os.fsync(handle)
-        finally:
+            handle = os.open(beside, _CREATE, 0o666)
+        except FileExistsError:
+            if _remove_abandoned(beside):
+                continue
+        else:
+            if fcntl is None or _locked(handle, beside):
+                return beside, handle
             os.close(handle)
+            continue
+        other = os.path.join(folder, f".{short}.{secrets.token_hex(4)}.tmp")
+        return other, os.open(other, _CREATE, 0o666)
+
+
+def _remove_abandoned(beside: str) -> bool:
+    """Wait until no other writer uses a temporary file, and remove it if its writer died.
+
+    Return False where that is impossible: it is not this user's regular file, or the file system has no locks.
+    """
+    if fcntl is None:
+        try:
+            os.unlink(beside)  # fails on Windows while a writer has it open
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
+    try:
+        handle = os.open(beside, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink > 1:
+            return False
+        try:
+            if _locked(handle, beside):
+                os.unlink(beside)
+        except OSError:
+            return False
+        return True
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int, beside: str) -> bool:
+    """Lock a temporary file, waiting for whoever has it; return whether its name still leads to it."""
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        found = os.stat(beside, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(found, os.fstat(handle))

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
-from ._files import make_folder_of
+from ._files import check_target, make_folder_of
 from ._tables import check_count
 from ._training.advice import PROBLEM, Limits, sentences
 
@@ -482,6 +482,11 @@ class CSVLogger(Callback):
         The file; a folder that is not there is made.
     append : bool
         Whether lines are added to a file that is there.
+
+    Raises
+    ------
+    ValueError
+        When training begins, if the path leads to a directory, a device, a pipe or a socket.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, append: bool = False) -> None:
@@ -492,6 +497,7 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: Logs) -> None:
         """Open the file."""
         make_folder_of(self.path)
+        check_target(self.path)
         self._file = open(self.path, "a+", newline="", encoding="utf-8")  # noqa: SIM115
         self._size = os.path.getsize(self.path) if self.append else 0
 

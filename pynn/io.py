@@ -283,15 +283,17 @@ def _bytes(a: Array) -> memoryview:
 def save_file(tensors: Mapping[str, ArrayLike], path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
     """Write arrays by name as a safetensors file, which any reader of the format reads.
 
-    The file appears whole or not at all: it is written beside its place under another name, flushed to the disk, and then takes its
-    place in one step, so that whatever happens, a reader finds the old file or the new one.
+    The file is replaced atomically: the arrays are written to a temporary file in the same directory and flushed to the disk, and the
+    temporary file is then renamed. A reader finds either the old file or the new one. An existing file keeps its permission bits, and
+    a symbolic link stays a link: the file that it leads to is replaced. A process that is killed leaves at most one temporary file for
+    each path, ``.NAME.tmp``, which the next write to that path removes. Threads and processes that write to one path take turns.
 
     Parameters
     ----------
     tensors : mapping of str to array_like
         Numbers of any dtype the format has; PyTorch's CPU tensors will do.
     path : str or path
-        Where to; a file of that name is replaced.
+        Where to write; an existing regular file is replaced.
     metadata : mapping of str to str, optional
         Text for the header.
 
@@ -300,7 +302,10 @@ def save_file(tensors: Mapping[str, ArrayLike], path: str | os.PathLike[str], me
     TypeError
         If a dtype has no name in the format, or metadata are not text.
     ValueError
-        If a name or the header is not allowed.
+        If a name or the header is not allowed, or ``path`` leads to a directory, a device, a pipe or a socket.
+    OSError
+        If the file cannot be written; an existing one is unchanged. `FileNotFoundError` without the directory, `PermissionError` for
+        a write-protected file.
 
     Examples
     --------
@@ -348,7 +353,7 @@ def save(model: Layer, path: str | os.PathLike[str], *, optimizer: bool = False)
     model : Layer
         A net or a layer.
     path : str or path
-        Where to; the file appears whole or not at all, see `save_file`.
+        Where to write; the file is replaced atomically, see `save_file`.
     optimizer : bool
         Whether the file also holds the arrays of the optimizer's state, so that ``partial_fit`` and ``train_on_batch`` of the loaded
         model give the same bits as those of the saved one. Without them, a file holds the model's arrays only, which PyTorch loads by

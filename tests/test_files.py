@@ -3,10 +3,14 @@
 import json
 import os
 import resource
+import signal
+import socket
 import struct
+import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +246,141 @@ def test_a_folder_and_a_pipe_are_errors_at_once(tmp_path: Path) -> None:
         for read in (pynn.load, io.load_file):
             with pytest.raises(ValueError, match=f"{name}: is no regular file"):
                 read(tmp_path / name)
+
+
+# ---- writing --------------------------------------------------------------------------------------------------------
+def special(folder: Path) -> dict[str, Path]:
+    """Return paths that lead to no regular file."""
+    (folder / "directory").mkdir()
+    os.mkfifo(folder / "pipe")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(os.path.relpath(folder / "socket"))
+    (folder / "loop").symlink_to("loop")
+    (folder / "null").symlink_to(os.devnull)
+    return {p.name: p for p in folder.iterdir()} | {"device": Path(os.devnull), "itself": folder, "slash": Path(f"{folder}/directory/")}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+@pytest.mark.parametrize("name", ["directory", "pipe", "socket", "loop", "null", "device", "itself", "slash"])
+@pytest.mark.parametrize("write", ["save", "save_file", "checkpoint", "log"])
+def test_only_a_regular_file_is_replaced(tmp_path: Path, name: str, write: str) -> None:
+    path = special(tmp_path)[name]
+    before = sorted((p, p.lstat().st_mode) for p in [*tmp_path.iterdir(), Path(os.devnull)])
+    model, data = pynn.Sequential(pynn.Linear(2, 1)), (np.ones((2, 2)), np.ones(2))
+    calls: dict[str, Callable[[], Any]] = {
+        "save": lambda: model.save(path),
+        "save_file": lambda: io.save_file({"a": np.ones(2)}, path),
+        "checkpoint": lambda: model.fit(*data, loss="mse", callbacks=[pynn.Checkpoint(path)]),
+        "log": lambda: model.fit(*data, loss="mse", callbacks=[pynn.callbacks.CSVLogger(path)]),
+    }
+    with pytest.raises(ValueError, match="nothing was written"):
+        calls[write]()
+    assert sorted((p, p.lstat().st_mode) for p in [*tmp_path.iterdir(), Path(os.devnull)]) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has other permissions")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o751])
+def test_permissions_stay(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "m"
+    io.save_file({"a": np.ones(2)}, path)
+    path.chmod(mode)
+    io.save_file({"a": np.zeros(2)}, path)
+    assert path.stat().st_mode & 0o7777 == mode
+    np.testing.assert_array_equal(io.load_file(path)[0]["a"], 0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has other permissions")
+def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
+    io.save_file({"a": np.ones(2)}, tmp_path / "m")
+    (tmp_path / "other").touch()
+    assert (tmp_path / "m").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_links_stay_links(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    target = tmp_path / "folder" / "m"
+    for link in (tmp_path / "a", tmp_path / "b"):
+        link.symlink_to(target)  # which the first write creates
+        io.save_file({"a": np.ones(2)}, link)
+        assert link.is_symlink()
+    assert os.listdir(tmp_path / "folder") == ["m"]
+
+
+LONG = ["a" * 255, "\u00e9" * 127, "\U0001f389" * 63]
+NAMES = [*LONG, "no extension", "%s%n%d", "{epoch}", "-x", " ", "~", "a\nb", "'\"\\", ".hidden", "a.tmp"]
+
+
+@pytest.mark.parametrize("kind", [str, Path, os.fsencode, "undecodable"])
+@pytest.mark.parametrize("relative", [False, True])
+def test_every_name_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any, relative: bool) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["\udcff\udc80", os.fsencode("\udcff")] if kind == "undecodable" else [*map(kind, NAMES)]
+    for name in names:
+        path = name if relative else os.path.join(os.fsencode(tmp_path) if isinstance(name, bytes) else tmp_path, name)
+        for _ in range(2):
+            io.save_file({"a": np.arange(3)}, path)
+        np.testing.assert_array_equal(io.load_file(path)[0]["a"], [0, 1, 2])
+    assert len(os.listdir(tmp_path)) == len(names)
+
+
+@pytest.mark.parametrize("name", ["none/m", "m/", ""])
+def test_a_place_that_does_not_exist_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((FileNotFoundError, ValueError), match=r"there is no directory|expected the name of a file"):
+        io.save_file({"a": np.ones(2)}, name)
+    assert not os.listdir(tmp_path)
+
+
+KILLED = """
+import os, signal, sys, numpy as np
+from pynn import io
+os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
+io.save_file({"a": np.zeros(1000)}, sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no signals")
+def test_killed_writers_leave_one_file_until_the_next_write(tmp_path: Path) -> None:
+    path = tmp_path / ("m" * 200)
+    io.save_file({"a": np.ones(2)}, path)
+    for _ in range(3):
+        assert subprocess.run([sys.executable, "-c", KILLED, path]).returncode == -signal.SIGKILL
+        assert len(os.listdir(tmp_path)) == 2
+        np.testing.assert_array_equal(io.load_file(path)[0]["a"], 1)
+    io.save_file({"a": np.zeros(2)}, path)
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_writers_of_one_path_take_turns(tmp_path: Path) -> None:
+    path = tmp_path / "m"
+
+    def write(number: int) -> None:
+        for _ in range(20):
+            io.save_file({"a": np.full(5000, number), "b": np.full(5000, number)}, path)
+
+    with ThreadPoolExecutor(6) as threads:
+        done = [threads.submit(write, number) for number in range(6)]
+        while not all(one.done() for one in done):
+            if path.exists():
+                found, _ = io.load_file(path)
+                assert len({*found["a"], *found["b"]}) == 1
+    for one in done:
+        one.result()
+    assert os.listdir(tmp_path) == ["m"]
+
+
+def test_a_temporary_name_that_is_taken_is_left_alone(tmp_path: Path) -> None:
+    """Somebody else's link, pipe or second name for a file in the place of the temporary file is neither followed nor removed."""
+    io.save_file({"a": np.ones(2)}, tmp_path / "precious")
+    kept = (tmp_path / "precious").read_bytes()
+    (tmp_path / ".a.tmp").symlink_to("precious")
+    os.link(tmp_path / "precious", tmp_path / ".b.tmp")
+    (tmp_path / ".c.tmp").mkdir()
+    for name in "abc":
+        io.save_file({"a": np.zeros(2)}, tmp_path / name)
+        np.testing.assert_array_equal(io.load_file(tmp_path / name)[0]["a"], 0)
+    assert (tmp_path / "precious").read_bytes() == kept
+    assert sorted(os.listdir(tmp_path)) == [".a.tmp", ".b.tmp", ".c.tmp", "a", "b", "c", "precious"]
 
 
 # ---- models ---------------------------------------------------------------------------------------------------------

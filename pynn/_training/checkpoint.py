@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import io
-from .._files import make_folder_of
+from .._files import check_target, make_folder_of
 from .._layer import Layer
 from .._optimizer import Optimizer
 from .._random import check_seed
@@ -78,8 +78,9 @@ was not there before starts anew. Plain functions remember nothing: see `pynn.ca
         self._training: Training | None = None
 
     def on_train_begin(self, logs: Mapping[str, float]) -> None:
-        """See that there is a folder."""
+        """Create the folder, and raise unless the file can be written."""
         make_folder_of(self.path)
+        check_target(self.path)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Write."""
