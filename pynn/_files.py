@@ -7,6 +7,7 @@ import hashlib
 import os
 import secrets
 import stat
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
@@ -180,3 +181,57 @@ def _locked(handle: int, beside: str) -> bool:
     except FileNotFoundError:
         return False
     return os.path.samestat(found, os.fstat(handle))
+
+
+# ---- files of other formats ------------------------------------------------------------------------------------------
+_IN_TORCH = "load it with torch.load(path, weights_only=True) and give that to model.load_state_dict, or write a safetensors file from it"
+_BY_PICKLE = "pickle.load or joblib.load reads it, but that runs code in the file: load only what you trust, and write it with model.save"
+_FOREIGN: dict[str, tuple[bytes, str]] = {
+    "HDF5": (b"\x89HDF\r\n\x1a\n", "is an HDF5 file, as Keras writes; pynn.io.from_keras(path, model) reads its weights"),
+    "NumPy array": (b"\x93NUMPY", "is a .npy file; numpy.load reads it"),
+    "Git LFS": (b"version https://git-lfs", "is a Git LFS pointer, not the file itself; download it with git lfs pull"),
+    "GGUF": (b"GGUF", "is a GGUF file; convert it to safetensors"),
+    "gzip": (b"\x1f\x8b", "is compressed with gzip; decompress it first"),
+    "HTML": (b"<", "is an HTML or XML page, perhaps an error page in place of a download"),
+    "zlib": (b"\x78\x9c", f"is compressed with zlib, perhaps by joblib; {_BY_PICKLE}"),
+}
+_PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
+_TORCH_LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
+"""The number with which files of PyTorch before 1.6 begin, as a pickle."""
+
+
+def foreign_format(file: BinaryIO, *known: str) -> str | None:
+    """Return what a file is and what to use for it if it is of another format than those ``known``, or None.
+
+    The file's content decides, not its name. The position in the file is left at the start.
+    """
+    file.seek(0)
+    start = file.read(64)
+    file.seek(0)
+    if start[5:9] == b"\0\0\0{":  # the length of a header and its first byte
+        return None if "safetensors" in known else "is a safetensors file; pynn.load or pynn.io.load_file reads it"
+    if start.startswith(b"PK\3\4") or start.startswith(b"PK\5\6"):
+        return _archive_format(file, known)
+    if start.startswith(_PICKLES):
+        if _TORCH_LEGACY in start:
+            return f"is a PyTorch file in the format of before PyTorch 1.6; {_IN_TORCH}"
+        return f"is a pickle; {_BY_PICKLE}"
+    return next((text for name, (magic, text) in _FOREIGN.items() if start.startswith(magic) and name not in known), None)
+
+
+def _archive_format(file: BinaryIO, known: tuple[str, ...]) -> str | None:
+    """Return what a zip archive holds and what to use for it."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
+        names = []
+    finally:
+        file.seek(0)
+    if "config.json" in names and any(name.startswith("model.weights") for name in names):
+        return None if "Keras" in known else "is a .keras file; pynn.io.from_keras(path, model) reads its weights"
+    if any(name.endswith("/data.pkl") or name == "data.pkl" for name in names):
+        return f"is a PyTorch file (.pt, .pth); {_IN_TORCH}"
+    if names and all(name.endswith(".npy") for name in names):
+        return "is a .npz file; numpy.load(path) reads its arrays, and model.load_state_dict takes them by name"
+    return None if "Keras" in known and not names else "is a zip archive; unpack it first"

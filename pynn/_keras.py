@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._files import opened
-from ._layer import Array, Builder, Layer, real_array
+from ._keras_files import Group, Order, read
+from ._layer import Array, Builder, Flow, Layer, real_array
 from .layers import Flatten, Linear
 from .layers.conv import _Conv
 from .layers.embedding import Embedding
 from .layers.gates import PReLU
-from .layers.norm import RMSNorm, _Norm
+from .layers.norm import LayerNorm, RMSNorm, _BatchNorm, _Norm
 from .layers.shape import _Pixels
 
-_NAMES: dict[type[Layer], dict[str, str]] = {
-    Linear: {"weight": "kernel", "bias": "bias"},
-    _Conv: {"weight": "kernel", "bias": "bias"},
-    Embedding: {"weight": "embeddings"},
-    PReLU: {"weight": "alpha"},
-    RMSNorm: {"weight": "scale"},
-    _Norm: {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"},
-}
-"""Keras's names for a layer's arrays, in its order; of several classes that fit, the first."""
+
+class _Row(NamedTuple):
+    """How Keras has a class of layers: the names of its arrays in Keras's order, and the classes there in snake case."""
+
+    cls: type[Layer]
+    names: Mapping[str, str]
+    kinds: tuple[str, ...]
+
+
+_KERNEL = {"weight": "kernel", "bias": "bias"}
+_NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+_CONVS = tuple(kind.format(n) for kind in ("conv{}d", "depthwise_conv{}d", "separable_conv{}d", "conv{}d_transpose") for n in (1, 2))
+_ROWS = (
+    _Row(Linear, _KERNEL, ("dense",)),
+    _Row(_Conv, _KERNEL, _CONVS),
+    _Row(Embedding, {"weight": "embeddings"}, ("embedding",)),
+    _Row(PReLU, {"weight": "alpha"}, ("p_re_lu",)),
+    _Row(RMSNorm, {"weight": "scale"}, ("rms_normalization",)),
+    _Row(_BatchNorm, _NORM, ("batch_normalization",)),
+    _Row(LayerNorm, _NORM, ("layer_normalization",)),
+    _Row(_Norm, _NORM, ("group_normalization",)),
+)
+"""Of several rows that fit a layer, the first counts."""
+_KINDS = frozenset(kind for row in _ROWS for kind in row.kinds)
+_LEFT_OUT = {"gamma": 1.0, "beta": 0.0}
+"""Values of arrays that a norm of Keras may lack (``scale=False``, ``center=False``)."""
 _IGNORED = ("num_batches_tracked",)
 """What Keras does not count."""
 _BY_FEATURE = ("linear", "batch_norm", "layer_norm", "prelu")
 """What has an array along the features, as the core calls it."""
-_SEPARABLE = "depthwise_kernel", "pointwise_kernel", "bias"
-_LONGEST_CONFIG = 2**24
+_MOST_TRIALS = 100_000
 
 
 class _Array(NamedTuple):
@@ -55,21 +72,31 @@ class _Array(NamedTuple):
         axis = -2 if self.keras == "kernel" else -1
         return a if order is None or self.keras == "bias" or a.shape[axis] == 1 else np.take(a, order, axis)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape that Keras has it in."""
+        s = self.data.shape
+        return (*s[2:], s[1], s[0]) if self.keras == "kernel" else s
+
     def to_keras(self, order: Array | None) -> Array:
         a = self.data if self.keras != "kernel" else np.moveaxis(self.data, (0, 1), (-1, -2))
         return np.array(self._sorted(a, None if order is None else np.argsort(order)), order="C")
 
-    def from_keras(self, given: ArrayLike, order: Array | None) -> Array:
-        a = real_array(given, f"{self.where}: {self.keras}")
-        expected = self.to_keras(None).shape
+    def reshaped(self, a: Array) -> Array | None:
+        """Return Keras's array in the expected shape, or None if it does not fit."""
         depthwise = isinstance(self.layer, _Conv) and self.layer.groups == self.layer.in_channels
         if self.keras == "kernel" and depthwise and a.size == self.data.size:
-            a = a.reshape(expected)  # from (..., in, each), which is the same order
+            a = a.reshape(self.shape)  # from (..., in, each), which is the same order
         if self.keras == "alpha" and a.shape[-1:] == (a.size,):
             a = a.reshape(-1)  # (1, 1, channels) where axes share it
-        if a.shape != expected:
+        return a if a.shape == self.shape else None
+
+    def from_keras(self, given: ArrayLike, order: Array | None) -> Array:
+        whole = real_array(given, f"{self.where}: {self.keras}")
+        a = self.reshaped(whole)
+        if a is None:
             own = f"{self.name} of shape {self.data.shape}"
-            raise ValueError(f"{self.where}: Keras's {self.keras} has shape {a.shape}, expected {expected} for {own}")
+            raise ValueError(f"{self.where}: Keras's {self.keras} has shape {whole.shape}, expected {self.shape} for {own}")
         a = self._sorted(a, order)
         return np.ascontiguousarray(np.moveaxis(a, (-1, -2), (0, 1)) if self.keras == "kernel" else a, self.data.dtype)
 
@@ -80,7 +107,7 @@ def _arrays(model: Layer) -> dict[str, list[_Array]]:
     found: dict[str, list[_Array]] = {}
     for path, layer in {id(layer): (path, layer) for path, layer in reversed(leaves)}.values():
         state = layer._all_state()
-        names = next((names for cls, names in _NAMES.items() if isinstance(layer, cls)), {})
+        names = next((row.names for row in _ROWS if isinstance(layer, row.cls)), {})
         strange = state.keys() - names.keys() - {*_IGNORED}
         if strange or any(a.data.ndim > 1 for a in state.values() if isinstance(layer, _Norm)):
             raise TypeError(f"layer {path} ({type(layer).__name__}) has arrays that no layer of Keras has in this form")
@@ -164,53 +191,186 @@ def _orders(model: Layer, shape: Sequence[int] | None) -> dict[str, Array]:
 
 
 # ---- what is given ---------------------------------------------------------------------------------------------------
-def _by_layer(weights: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return variables by layer and name; a separable convolution is two layers."""
+def _by_layer(weights: Mapping[str, Any]) -> list[Group]:
+    """Return variables by name as layers."""
     found: dict[str, dict[str, Any]] = {}
     for full, a in weights.items():
-        layer, _, name = str(full).rpartition("/")
-        if name == "depthwise_kernel":
-            layer, name = f"{layer}/depthwise", "kernel"
-        found.setdefault(layer, {})["kernel" if name == "pointwise_kernel" else name] = a
-    return found
+        layer, _, name = re.sub(r":\d+$", "", str(full)).rpartition("/")
+        found.setdefault(layer, {})[name] = a
+    return [Group((layer,), "", "", variables) for layer, variables in found.items()]
 
 
-def _paired(arrays: Mapping[str, list[_Array]], given: Mapping[str, Any], ordered: bool) -> Iterator[tuple[str, str]]:
-    """Yield layers' paths here and there: by names where all of Keras's are known here, in order where none is."""
+def _split(groups: Iterable[Group]) -> Iterator[Group]:
+    """Yield layers, a separable convolution as the two that it is here; Keras 2 calls a depthwise kernel so, Keras 3 just a kernel."""
+    for group in groups:
+        variables = dict(group.variables)
+        if "depthwise_kernel" in variables:
+            kernel = variables.pop("depthwise_kernel")
+            if "pointwise_kernel" not in variables:
+                yield group._replace(variables={"kernel": kernel, **variables})
+                continue
+            yield group._replace(names=tuple(f"{name}/depthwise" for name in group.names), variables={"kernel": kernel})
+            variables = {"kernel": variables.pop("pointwise_kernel"), **variables}
+        yield group._replace(variables=variables)
+
+
+def _values(own: Sequence[_Array], group: Group) -> dict[str, Any] | None:
+    """Return Keras's variables for a layer's arrays, or None if their names or number differ."""
+    expected, variables = [a.keras for a in own], group.variables
+    if all(name.isdigit() for name in variables) and len(variables) == len(expected):
+        return dict(zip(expected, (variables[name] for name in sorted(variables, key=int)), strict=True))
+    if isinstance(own[0].layer, _Norm) and not any(name.isdigit() for name in variables):
+        missing = {a.keras: np.full(a.shape, _LEFT_OUT[a.keras]) for a in own if a.keras in _LEFT_OUT and a.keras not in variables}
+        variables = {**variables, **missing}
+    return dict(variables) if variables.keys() == {*expected} else None
+
+
+def _fits(own: Sequence[_Array], group: Group) -> bool:
+    """Return whether a layer of Keras may be one here: its class, and the number and shapes of its arrays."""
+    row = next(row for row in _ROWS if isinstance(own[0].layer, row.cls))
+    values = _values(own, group) if group.kind not in _KINDS or group.kind in row.kinds else None
+    return values is not None and all(a.reshaped(np.asarray(values[a.keras])) is not None for a in own)
+
+
+# ---- which layer is which --------------------------------------------------------------------------------------------
+def _sequences(model: Layer, arrays: Mapping[str, list[_Array]]) -> list[list[str]]:
+    """Return the orders in which Keras may list the layers with arrays, the first as they are computed here.
+
+    Keras sorts the layers of a functional model by the number of layers behind them, which is uncertain here: an activation
+    is a layer here and may be part of a layer there. In a chain of layers all orders are one.
+    """
+    flow = Flow()
+    model._flow(flow, ())
+    known = {id(own[0].layer) for own in arrays.values()}
+    orders = [[*arrays]]
+    for counted in (None, known):
+        depth = flow.depths(counted)
+        order = sorted(arrays, key=lambda path: -depth[id(arrays[path][0].layer)])
+        if order not in orders:
+            orders.append(order)
+    return orders
+
+
+def _by_name(arrays: Mapping[str, list[_Array]], groups: Sequence[Group]) -> dict[str, Group] | None:
+    """Return Keras's layers by paths here if the model's layers have their names, or None if none has."""
     known = {path.replace(".", "/"): path for path in arrays}
-    named = {theirs: [path for own, path in known.items() if own and f"/{theirs}".endswith(f"/{own}")] for theirs in given}
-    matches = {theirs: max(paths, key=len) for theirs, paths in named.items() if paths}
-    if matches:
-        missing, unexpected = sorted(arrays.keys() - matches.values()), sorted(given.keys() - matches.keys())
-        if missing or unexpected or len(matches) != len(arrays):
-            raise KeyError(f"weights: missing layers {missing}, unexpected {unexpected}")
-        yield from ((own, theirs) for theirs, own in matches.items())
-    else:
-        if not ordered:
-            what = "a .weights.h5 file does not tell the order of its layers"
-            raise ValueError(f"weights: {what}, so the model's must have their names: {', '.join(given)}; a .keras file tells")
-        if len(arrays) != len(given):
-            raise ValueError(f"weights: of {len(given)} layers ({', '.join(given)}), expected {len(arrays)} ({', '.join(arrays)})")
-        yield from zip(arrays, given, strict=True)
+    error: KeyError | None = None
+    for k in range(max((len(group.names) for group in groups), default=0)):
+        matches: dict[str, Group] = {}
+        unexpected, matched = [], 0
+        for group in groups:
+            name = group.names[min(k, len(group.names) - 1)]
+            paths = [path for own, path in known.items() if own and f"/{name}".endswith(f"/{own}")]
+            matched += bool(paths)
+            if paths:
+                matches[max(paths, key=len)] = group
+            else:
+                unexpected.append(name)
+        if matched == len(groups) == len(matches) == len(arrays):
+            return matches
+        if matches and error is None:
+            missing = sorted(arrays.keys() - matches.keys())
+            error = KeyError(f"weights: missing layers {missing}, unexpected {sorted(unexpected)}")
+    if error is not None:
+        raise error
+    return None
 
 
-def _assigned(arrays: Mapping[str, list[_Array]], weights: Any, ordered: bool = True) -> Iterator[tuple[_Array, Any]]:
+def _by_class(
+    order: Sequence[str], arrays: Mapping[str, list[_Array]], groups: Sequence[Group], nested: bool
+) -> Iterator[tuple[int, ...]]:
+    """Yield the ways in which layers in order may be Keras's, of which only those of one class in one model are in order.
+
+    With ``nested``, models within the model are the same here and there.
+    """
+    queues: dict[tuple[str, str], list[int]] = {}
+    for i, group in enumerate(groups):
+        queues.setdefault((group.parent, group.kind), []).append(i)
+    lines = [*queues.values()]
+    waiting: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((), (0,) * len(lines))]
+    for _ in range(_MOST_TRIALS):
+        if not waiting:
+            return
+        chosen, places = waiting.pop()
+        if len(chosen) == len(order):
+            yield chosen
+            continue
+        for k, line in enumerate(lines):
+            if places[k] == len(line) or not _fits(arrays[order[len(chosen)]], groups[line[places[k]]]):
+                continue
+            way = (*chosen, line[places[k]])
+            if not nested or _alike([path.rpartition(".")[0] for path in order], [groups[i].parent for i in way]):
+                waiting.append((way, (*places[:k], places[k] + 1, *places[k + 1 :])))
+    yield from ((), (0,))  # too many to try: as if there were several
+
+
+def _alike(ours: Sequence[str], theirs: Sequence[str]) -> bool:
+    """Return whether names of models correspond one to one."""
+    pairs = {*zip(ours, theirs, strict=False)}
+    return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+
+
+def _in_order(model: Layer, arrays: Mapping[str, list[_Array]], groups: Sequence[Group], order: Order) -> dict[str, Group]:
+    """Return Keras's layers by paths here, going by their order."""
+    names = ", ".join(group.names[0] for group in groups)
+    if len(arrays) != len(groups):
+        raise ValueError(f"weights: of {len(groups)} layers ({names}), expected {len(arrays)} ({', '.join(arrays)})")
+    sequences = [[*arrays]] if order is Order.GRAPH else _sequences(model, arrays)
+    ways: set[tuple[int, ...]] = set()
+    for sequence in sequences:
+        if order is Order.CLASSES:
+            tries = (islice(_by_class(sequence, arrays, groups, nested), 2) for nested in (True, False))
+            found: Sequence[tuple[int, ...]] = next((ways for ways in map(list, tries) if ways), [])
+        elif len(sequences) == 1 or all(_fits(arrays[path], group) for path, group in zip(sequence, groups, strict=True)):
+            found = [tuple(range(len(groups)))]
+        else:
+            found = []
+        for way in found:
+            place = dict(zip(sequence, way, strict=False))
+            ways.add(tuple(place.get(path, -1) for path in arrays))
+    if len(ways) > 1:
+        what = "it is not known in which order these weights are"
+        remedy = "name the model's layers as Keras does (Sequential({name: layer}), Model(..., layers={name: layer})), or use a .keras file"
+        raise ValueError(f"weights: {what}, and several ways fit the shapes of the arrays; {remedy}: {names}")
+    if not ways and order is Order.CLASSES:
+        wanted = ", ".join(f"{path} {[a.shape for a in own]}" for path, own in arrays.items())
+        given = ", ".join(f"{group.names[0]} {[np.shape(a) for a in group.variables.values()]}" for group in groups)
+        raise ValueError(f"weights: the layers of the file ({given}) do not fit those of the model ({wanted}) in any order")
+    way = ways.pop() if ways else tuple(range(len(groups)))
+    return {path: groups[i] for path, i in zip(arrays, way, strict=True)}
+
+
+def _listed(model: Layer, arrays: Mapping[str, list[_Array]], given: Sequence[Any]) -> Iterator[tuple[_Array, Any]]:
+    """Yield each array of the model with Keras's, which are a list without names."""
+    flat = [a for own in arrays.values() for a in own]
+    if len(flat) != len(given):
+        raise ValueError(f"weights: {len(given)} arrays, expected {len(flat)}: {', '.join(f'{a.path}/{a.keras}' for a in flat)}")
+    ways: dict[tuple[int, ...], list[_Array]] = {}
+    for sequence in _sequences(model, arrays):
+        ordered = [a for path in sequence for a in arrays[path]]
+        if all(a.reshaped(np.asarray(one)) is not None for a, one in zip(ordered, given, strict=True)):
+            ways[tuple(map(id, ordered))] = ordered
+    if len(ways) > 1:
+        remedy = "give {v.path: v.numpy() for v in keras_model.weights} and name the model's layers as Keras does, or give a .keras file"
+        raise ValueError(f"weights: layers side by side have arrays of the same shapes, and a list does not say which is which; {remedy}")
+    yield from zip(next(iter(ways.values()), flat), given, strict=True)
+
+
+def _assigned(model: Layer, arrays: Mapping[str, list[_Array]], weights: Any, order: Order = Order.LAYERS) -> Iterator[tuple[_Array, Any]]:
     """Yield each array of the model with Keras's."""
-    if not isinstance(weights, Mapping):
-        flat, given = [a for own in arrays.values() for a in own], list(weights)
-        if len(flat) != len(given):
-            raise ValueError(f"weights: {len(given)} arrays, expected {len(flat)}: {', '.join(f'{a.path}/{a.keras}' for a in flat)}")
-        yield from zip(flat, given, strict=True)
+    if not isinstance(weights, Mapping) and not all(isinstance(one, Group) for one in weights):
+        yield from _listed(model, arrays, [*weights])
         return
-    groups = _by_layer(weights)
-    for path, theirs in _paired(arrays, groups, ordered):
-        expected = [a.keras for a in arrays[path]]
-        group = groups[theirs]
-        if all(name.isdigit() for name in group) and len(group) == len(expected):
-            group = dict(zip(expected, (group[name] for name in sorted(group, key=int)), strict=True))
-        if group.keys() != {*expected}:
-            raise KeyError(f"{arrays[path][0].where}: Keras's {theirs} has {', '.join(group)}, expected {', '.join(expected)}")
-        yield from ((a, group[a.keras]) for a in arrays[path])
+    groups = [*_split(_by_layer(weights) if isinstance(weights, Mapping) else weights)]
+    found = _by_name(arrays, groups)
+    if found is None:
+        found = _in_order(model, arrays, groups, order)
+    for path, own in arrays.items():
+        values = _values(own, found[path])
+        if values is None:
+            names = ", ".join(found[path].variables)
+            raise KeyError(f"{own[0].where}: Keras's {found[path].names[0]} has {names}, expected {', '.join(a.keras for a in own)}")
+        yield from ((a, values[a.keras]) for a in own)
 
 
 def from_keras(weights: Any, model: Layer, *, shape: Sequence[int] | None = None) -> dict[str, Array]:
@@ -257,13 +417,13 @@ def from_keras(weights: Any, model: Layer, *, shape: Sequence[int] | None = None
     >>> model.predict([[10.0]])
     array([[10., 25.]], dtype=float32)
     """
-    ordered = True
+    order = Order.LAYERS
     if isinstance(weights, (str, os.PathLike)):
-        weights, ordered = _read(weights)
+        weights, order = read(weights)
     elif not isinstance(weights, (Mapping, Sequence)):
         raise TypeError(f"weights: expected arrays by name, a list of arrays, or a path, got {type(weights).__name__}")
     arrays, orders = _arrays(model), _orders(model, shape)
-    found = {id(a.data): a.from_keras(given, orders.get(a.path)) for a, given in _assigned(arrays, weights, ordered)}
+    found = {id(a.data): a.from_keras(given, orders.get(a.path)) for a, given in _assigned(model, arrays, weights, order)}
     return {name: found.get(id(p.data), p.data).copy() for name, p in model._all_state().items()}
 
 
@@ -307,50 +467,7 @@ def to_keras(
     names = [*like] if isinstance(like, Mapping) else [*ours]
     values = [*like.values()] if isinstance(like, Mapping) else [*like]
     found: dict[int, Array] = {}
-    for a, given in _assigned(arrays, like):
+    for a, given in _assigned(model, arrays, like):
         a.from_keras(given, None)  # raises where it does not fit
         found[id(given)] = converted[id(a.data)].reshape(np.shape(given))
     return {name: found[id(value)] for name, value in zip(names, values, strict=True)}
-
-
-# ---- files -----------------------------------------------------------------------------------------------------------
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], bool]:
-    """Return the variables of a file of Keras, a layer's by numbers, and whether they are in order."""
-    import zipfile
-    import zlib
-
-    try:
-        import h5py
-    except ImportError as error:
-        raise ImportError("files of Keras need h5py: pip install h5py; or give keras_model.get_weights()") from error
-    with opened(path) as whole:
-        size = os.fstat(whole.fileno()).st_size
-        try:
-            if not zipfile.is_zipfile(whole):
-                with h5py.File(whole, "r") as file:
-                    return dict(_variables(file["layers"], None, size)), False
-            with zipfile.ZipFile(whole) as archive:
-                length = archive.getinfo("config.json").file_size
-                if length > _LONGEST_CONFIG:
-                    raise ValueError(f"its config.json takes {length} bytes, and {_LONGEST_CONFIG} are allowed")
-                config = json.loads(archive.read("config.json"))
-                with archive.open("model.weights.h5") as inner, h5py.File(inner, "r") as file:
-                    return dict(_variables(file["layers"], config["config"]["layers"], size)), True
-        except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(f"{os.fspath(path)}: is no .keras or .weights.h5 file of Keras 3, or is damaged: {error}") from error
-
-
-def _variables(groups: Any, configs: Iterable[Mapping[str, Any]] | None, size: int, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the variables of layers, in the order of the configuration where there is one."""
-    kinds = {str(group["vars"].attrs["name"]): kind for kind, group in groups.items()}
-    inner = {str(one["config"]["name"]): one["config"].get("layers") for one in configs} if configs is not None else dict.fromkeys(kinds)
-    for name, layers in inner.items():
-        if name not in kinds:
-            continue
-        group, names = groups[kinds[name]], _SEPARABLE if kinds[name].startswith("separable_conv") else ()
-        for number, variable in sorted(group["vars"].items(), key=lambda item: int(item[0])):
-            if variable.nbytes > size:
-                raise ValueError(f"{name} has a variable of {variable.nbytes} bytes, more than the file")
-            yield f"{prefix}{name}/{names[int(number)] if names else number}", variable[()]
-        if "layers" in group:
-            yield from _variables(group["layers"], layers, size, f"{prefix}{name}/")

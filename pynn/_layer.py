@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FunctionType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _core
-from ._random import take_room
+from ._random import check_room, take_room
 from ._tables import unknown_name
 
 Array = NDArray[Any]
@@ -110,6 +112,12 @@ def zeros(shape: int | tuple[int, ...], dtype: DTypeLike | None) -> Array:
     room = np.zeros(size * kind.itemsize + _LINE, np.uint8)
     start = -room.ctypes.data % _LINE
     return room[start : start + size * kind.itemsize].view(kind).reshape(shape)
+
+
+def parameter_zeros(shape: int | tuple[int, ...], dtype: DTypeLike | None) -> Array:
+    """Return zeros for a new parameter, or raise before they take memory where a file that is being read has too few values."""
+    check_room(math.prod(shape) if isinstance(shape, tuple) else shape)
+    return zeros(shape, dtype)
 
 
 class _Fixed:
@@ -299,6 +307,31 @@ class IncompatibleKeys(NamedTuple):
         return repr(self)
 
 
+class Flow:
+    """The layers of a net that are made of no others, each use of one behind those it takes its inputs from."""
+
+    def __init__(self) -> None:
+        self._uses: list[tuple[int, list[int]]] = []
+
+    def add(self, layer: Layer, inputs: Sequence[int]) -> tuple[int, ...]:
+        """Add a use of a layer behind others; return it as an input for the next."""
+        number = len(self._uses)
+        self._uses.append((id(layer), []))
+        for use in inputs:
+            self._uses[use][1].append(number)
+        return (number,)
+
+    def depths(self, counted: Container[int] | None) -> dict[int, int]:
+        """Return by the id of a layer how many layers there are at most from it to an output; only those ``counted``, or all."""
+        behind = [0] * len(self._uses)
+        found: dict[int, int] = {}
+        for number in reversed(range(len(self._uses))):
+            layer, consumers = self._uses[number]
+            behind[number] = max((behind[use] for use in consumers), default=0) + (counted is None or layer in counted)
+            found[layer] = max(found.get(layer, 0), behind[number])
+        return found
+
+
 class Layer:
     """The base of every layer: ``y = layer(x)`` and ``gx = layer.backward(gy)``."""
 
@@ -385,6 +418,10 @@ class Layer:
         shapes = [builder.graph.shape(node) for node in builder.nodes]
         pairs = tuple((p.data, p.grad if p.requires_grad else None) for p in self.parameters())
         builder.nodes = (builder.graph.add_own(self, where, self._own_shape(shapes, builder.dtype, where), pairs, builder.nodes),)
+
+    def _flow(self, flow: Flow, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        """Add the uses of the layers that this one is made of to a flow, behind ``inputs``, and return those that make the outputs."""
+        return flow.add(self, inputs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make a layer like this one, as plain JSON types."""
@@ -828,10 +865,70 @@ class Symbol:
         return f"<Symbol: input {self.shape}>" if self.layer is None else f"<Symbol: output of {self.layer!r}>"
 
 
+# ---- configurations of layers within others ---------------------------------------------------------------------------
+SHARED = "shared layer"
+"""The key of a number by which a layer that occurs several times is written once: at its later places it stands alone."""
+
+_written: ContextVar[dict[int, dict[str, Any]] | None] = ContextVar("_written", default=None)
+"""While a net's configuration is written: those of its layers, by their ids."""
+_made: ContextVar[dict[int, Layer] | None] = ContextVar("_made", default=None)
+"""While a net is made from its configuration: its shared layers, by their numbers."""
+
+
+@contextmanager
+def _once(variable: ContextVar[dict[int, Any] | None]) -> Iterator[dict[int, Any]]:
+    """Yield the dictionary of the net that is being described or made, which its outermost container starts."""
+    known = variable.get()
+    if known is not None:
+        yield known
+        return
+    known = {}
+    token = variable.set(known)
+    try:
+        yield known
+    finally:
+        variable.reset(token)
+
+
+def layer_configs(layers: Iterable[Layer]) -> list[dict[str, Any]]:
+    """Return ``{"class": name, **arguments}`` for each layer of a container; a layer that came before becomes its number."""
+    configs: list[dict[str, Any]] = []
+    with _once(_written) as known:
+        for layer in layers:
+            first = known.get(id(layer))
+            if first is None:
+                known[id(layer)] = first = {"class": type(layer).__name__, **layer.get_config()}
+                configs.append(first)
+            else:
+                number = first.setdefault(SHARED, sum(SHARED in config for config in known.values()))
+                configs.append({SHARED: number})
+    return configs
+
+
+def layers_from_configs(configs: Iterable[Mapping[str, Any]]) -> list[Layer]:
+    """Make the layers of a container from what `layer_configs` returned; shared layers are one object again."""
+    with _once(_made):
+        return [layer_from_config(config) for config in configs]
+
+
 def layer_from_config(config: Mapping[str, Any]) -> Layer:
     """Make the layer that ``{"class": name, **arguments}`` describes."""
     rest = dict(config)
-    name = rest.pop("class", None)
-    if name not in Layer.classes:
-        raise unknown_name("layer class", name, Layer.classes)
-    return Layer.classes[name].from_config(rest)
+    number = rest.pop(SHARED, None)
+    with _once(_made) as known:
+        if number is not None and not rest:
+            if number not in known:
+                raise ValueError(f"layers: shared layer {number!r} comes before its configuration")
+            return cast(Layer, known[number])
+        name = rest.pop("class", None)
+        if name not in Layer.classes:
+            raise _unknown_class(name)
+        layer = Layer.classes[name].from_config(rest)
+        if number is not None:
+            known[number] = layer
+    return layer
+
+
+def _unknown_class(name: object) -> Exception:
+    remedy = "if it is a custom layer, import the module that defines its class first"
+    return ValueError(f"{remedy}: {unknown_name('layer class', name, Layer.classes)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -65,17 +66,24 @@ def uniform(data: NDArray[Any], seed: int, stream: int, low: float, high: float)
 def normal(shape: tuple[int, ...], dtype: str, seed: int) -> NDArray[Any]:
     """Return an array of standard normal initial values, or where those of a file are about to take their place, of none."""
     if _room.get() is not None:
+        check_room(math.prod(shape))
         return np.empty(shape, dtype)
     return np.random.Generator(np.random.Philox(key=seed)).standard_normal(shape).astype(dtype)
 
 
-def take_room(size: int) -> None:
+def check_room(size: int) -> None:
     """Raise where an array of so many values is more than a file is going to fill."""
+    room = _room.get()
+    if room is not None and room[0] < size:
+        raise ValueError("the layers have more parameters than the file has values")
+
+
+def take_room(size: int) -> None:
+    """Count an array of so many values among those that a file is going to fill, or raise."""
+    check_room(size)
     room = _room.get()
     if room is not None:
         room[0] -= size
-        if room[0] < 0:
-            raise ValueError("the layers have more parameters than the file has values")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from ._layer import Builder, Layer, layer_from_config
+from ._layer import Builder, Flow, Layer, layer_configs, layers_from_configs
 from ._training.summary import Described
 from .model import Sequential, as_layer
 
@@ -38,13 +38,18 @@ class _Branches(Described):
             ends += builder.nodes
         return tuple(ends)
 
+    def _flow(self, flow: Flow, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        if not self._branches:
+            return flow.add(self, inputs)
+        return tuple(use for branch in self._branches for use in branch._flow(flow, inputs))
+
     def get_config(self) -> dict[str, Any]:
-        return {"branches": [{"class": type(b).__name__, **b.get_config()} for b in self._branches]}
+        return {"branches": layer_configs(self._branches)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         rest = {**config}
-        branches = [layer_from_config(b) for b in rest.pop("branches")]
+        branches = layers_from_configs(rest.pop("branches"))
         return cls(*branches, **rest)
 
     def __repr__(self) -> str:
@@ -192,17 +197,18 @@ class Residual(Described):
             raise ValueError(f"{where}: the layers make samples of shape {long}, {way} {short}, and the two are added{hint}")
         builder.add("add", where, (), inputs=(*main, *builder.nodes))
 
+    def _flow(self, flow: Flow, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        return (*self._main._flow(flow, inputs), *(self._shortcut._flow(flow, inputs) if self._shortcut is not None else inputs))
+
     def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = {"layers": self._main.get_config()["layers"]}
-        if self._shortcut is not None:
-            config["shortcut"] = {"class": type(self._shortcut).__name__, **self._shortcut.get_config()}
-        return config
+        configs = layer_configs([*self._main, *([] if self._shortcut is None else [self._shortcut])])
+        return {"layers": configs} if self._shortcut is None else {"layers": configs[:-1], "shortcut": configs[-1]}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         shortcut = config.get("shortcut")
-        layers = [layer_from_config(layer) for layer in config["layers"]]
-        return cls(*layers, shortcut=None if shortcut is None else layer_from_config(shortcut))
+        layers = layers_from_configs([*config["layers"], *([] if shortcut is None else [shortcut])])
+        return cls(*layers) if shortcut is None else cls(*layers[:-1], shortcut=layers[-1])
 
     def __repr__(self) -> str:
         shortcut = [] if self._shortcut is None else [f"shortcut={self._shortcut!r}"]

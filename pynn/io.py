@@ -17,9 +17,10 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._files import opened, replacing
+from ._dtypes import from_bfloat16, from_float8
+from ._files import foreign_format, opened, replacing
 from ._keras import from_keras, to_keras
-from ._layer import Array, Layer, layer_from_config
+from ._layer import SHARED, Array, Layer, layer_from_config
 from ._random import values_will_follow
 
 __all__ = ["from_keras", "load", "load_file", "save", "save_file", "to_keras"]
@@ -44,9 +45,11 @@ OPTIMIZER = f"{BESIDE}optimizer/"
 
 _DTYPES = {
     **{"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "BF16": "<u2"},
-    **{"U32": "<u4", "I32": "<i4", "F32": "<f4", "U64": "<u8", "I64": "<i8", "F64": "<f8", "C64": "<c8"},
+    **{"F8_E4M3": "u1", "F8_E5M2": "u1", "U32": "<u4", "I32": "<i4", "F32": "<f4", "U64": "<u8", "I64": "<i8", "F64": "<f8", "C64": "<c8"},
 }
-_CODES = {np.dtype(word): code for code, word in _DTYPES.items() if code != "BF16"}
+_WIDENED = ("BF16", "F8_E4M3", "F8_E5M2")
+"""Those that NumPy does not have: they are read as float32, and not written."""
+_CODES = {np.dtype(word): code for code, word in _DTYPES.items() if code not in _WIDENED}
 
 
 class _Entry(NamedTuple):
@@ -190,6 +193,9 @@ class _Header:
 def _read_header(file: BinaryIO, path: str) -> tuple[dict[str, _Entry], dict[str, str], int]:
     """Return entries, metadata, and where the data begin, when all of it has been checked against the file's size."""
     size = os.fstat(file.fileno()).st_size
+    other = foreign_format(file, "safetensors")
+    if other is not None:
+        raise ValueError(f"{path}: is no safetensors file: it {other}")
     first = file.read(8)
     if len(first) < 8:
         raise ValueError(f"{path}: {len(first)} bytes are no safetensors file")
@@ -218,7 +224,8 @@ def load_file(path: str | os.PathLike[str], *, mmap: bool = False) -> tuple[dict
     """Return the arrays of a safetensors file by name, and its metadata.
 
     The header is checked in full before anything else is read: lengths, dtypes, shapes, places without overlap or hole, names that
-    come twice. Memory stays within the file's size; only bfloat16, which NumPy does not have, takes twice its size as float32.
+    come twice. Memory stays within the file's size, except for types that NumPy does not have: bfloat16 (twice its size) and 8-bit
+    floats (four times) become float32.
 
     Parameters
     ----------
@@ -231,7 +238,10 @@ def load_file(path: str | os.PathLike[str], *, mmap: bool = False) -> tuple[dict
     Raises
     ------
     ValueError
-        If the file is not a whole, proper safetensors file; the text says what is wrong and where.
+        If the file is not a whole, proper safetensors file; the text says what is wrong and where, and for files of PyTorch, Keras,
+        NumPy and pickle what reads them.
+    MemoryError
+        If there is not enough memory for the arrays.
 
     Examples
     --------
@@ -266,10 +276,8 @@ def _array(file: BinaryIO, whole: _mmap.mmap | None, start: int, entry: _Entry, 
         file.seek(start + entry.start)
         if a.nbytes and file.readinto(_bytes(a)) != a.nbytes:  # type: ignore[attr-defined]
             raise ValueError(f"{what}: the file was cut off while it was read")
-    if entry.code == "BF16":  # the upper half of a float32
-        wide = np.zeros((*entry.shape, 2), "<u2")
-        wide[..., 1] = a
-        a = wide.view("<f4")[..., 0]
+    if entry.code in _WIDENED:
+        a = from_bfloat16(a) if entry.code == "BF16" else from_float8(a, entry.code)
     if entry.code == "BOOL" and a.size and a.view(np.uint8).max() > 1:
         raise ValueError(f"{what}: a bool is neither 0 nor 1")
     return a.astype(a.dtype.newbyteorder("="), copy=False)
@@ -379,8 +387,10 @@ def describe(model: Layer) -> str:
     """Return as JSON what a model is beside its arrays: its layers, which of its parameters are frozen, which are one, and its loss."""
     state = model._all_state()
     first = {id(a): name for name, a in reversed(state.items())}
+    custom = {type(layer).__name__: type(layer).__module__ for layer in model.modules() if not type(layer).__module__.startswith("pynn.")}
     facts = {
         "version": 1,
+        **({"modules": custom} if custom else {}),
         "model": {"class": type(model).__name__, **model.get_config()},
         "frozen": [name for name, p in model._all_parameters().items() if not p.requires_grad],
         "shared": {name: first[id(a)] for name, a in state.items() if first[id(a)] != name},
@@ -419,9 +429,10 @@ def load(path: str | os.PathLike[str]) -> Any:
 def _build(text: str, given: Mapping[str, Array], path: str) -> Layer:
     """Return the model that a text of `describe` and arrays are."""
     arrays = {key: a for key, a in given.items() if not key.startswith(BESIDE)}
+    elements = sum(a.size for a in arrays.values())
     try:
         facts = parsed(text)
-        elements = sum(a.size for a in arrays.values())
+        _check_modules(facts.get("modules", {}))
         _check_extent(facts["model"], elements)
         with values_will_follow(2 * elements + 2**16):
             model = layer_from_config(facts["model"])
@@ -432,9 +443,20 @@ def _build(text: str, given: Mapping[str, Array], path: str) -> Layer:
         for name in facts["frozen"]:
             parameters[name].requires_grad = False
         model._take_beside(facts, given)
-    except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, StopIteration, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: its architecture and its arrays make no model: {str(error)[:500]}") from error
+    except MemoryError as error:
+        raise MemoryError(f"{path}: not enough memory for its model of {elements} values") from error
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, StopIteration, TypeError, ValueError) as error:
+        what = error.args[0] if isinstance(error, KeyError) and error.args else error
+        raise ValueError(f"{path}: its architecture and its arrays make no model: {str(what)[:500]}") from error
     return model
+
+
+def _check_modules(modules: Mapping[Any, Any]) -> None:
+    """Raise if a class of custom layers is not defined yet; the names of modules are text for the message, nothing is imported."""
+    for name, module in modules.items():
+        if name not in Layer.classes:
+            where = f"import {str(module)[:80]!r}, which defines it," if module != "__main__" else "define or import it"
+            raise ValueError(f"it has the custom layer {str(name)[:80]!r}; {where} before pynn.load")
 
 
 def parsed(text: str) -> Any:
@@ -480,17 +502,27 @@ def _check_extent(config: Any, elements: int) -> None:
             left -= abs(math.prod(part))
         if left < 0:
             raise ValueError(f"it asks for far more than the file's {elements} values can fill")
-    if _layers(config) > LAYER_LIMIT:
+    if _layers(config, {}) > LAYER_LIMIT:
         raise ValueError(f"it asks for more than {LAYER_LIMIT} layers")
 
 
-def _layers(config: Any) -> int:
-    """Return how many layers are built for a pass through a net, shared ones as often as they are used."""
-    if isinstance(config, dict) and "steps" in config:
-        each = [_layers(layer) for layer in config["layers"]]
-        return sum(each[int(step["layer"])] for step in config["steps"])
-    inner = config.values() if isinstance(config, dict) else config
-    return isinstance(config, dict) + sum(_layers(part) for part in inner if isinstance(part, (dict, list)))
+def _layers(config: Any, shared: dict[int, int]) -> int:
+    """Return how many layers are built for a pass through a net, shared ones as often as they are used.
+
+    ``shared`` collects the counts of shared layers by their numbers.
+    """
+    if not isinstance(config, dict):
+        return sum(_layers(part, shared) for part in config if isinstance(part, (dict, list)))
+    if config.keys() == {SHARED}:
+        return shared.get(config[SHARED], 0)
+    if "steps" in config:
+        each = [_layers(layer, shared) for layer in config["layers"]]
+        count = sum(each[int(step["layer"])] for step in config["steps"])
+    else:
+        count = 1 + sum(_layers(part, shared) for part in config.values() if isinstance(part, (dict, list)))
+    if SHARED in config:
+        shared[config[SHARED]] = count
+    return count
 
 
 def _parts(config: Any) -> Iterator[dict[str, Any] | list[Any]]:

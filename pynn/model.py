@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from ._layer import Builder, Layer, Symbol, check_made, layer_from_config, sample_shape
+from ._layer import Builder, Flow, Layer, Symbol, check_made, layer_configs, layers_from_configs, sample_shape
 from ._tables import known_name, unknown_name
 from ._training.net import Net
 from ._training.scale import scale_matters
@@ -106,6 +106,11 @@ class Sequential(Net):
         for name, layer in self._children().items():
             builder.child(name, layer)
 
+    def _flow(self, flow: Flow, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        for layer in self._layers:
+            inputs = layer._flow(flow, inputs)
+        return inputs
+
     def _many_inputs(self) -> bool:
         return bool(self._layers) and isinstance(self._layers[0], Net) and self._layers[0]._many_inputs()
 
@@ -188,13 +193,13 @@ class Sequential(Net):
         return Sequential().extend(self).extend(other)
 
     def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = {"layers": [{"class": type(layer).__name__, **layer.get_config()} for layer in self._layers]}
+        config: dict[str, Any] = {"layers": layer_configs(self._layers)}
         return config if not any(self._names) else {**config, "names": self._names}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         net = cls()
-        layers = [layer_from_config(layer) for layer in config["layers"]]
+        layers = layers_from_configs(config["layers"])
         net._replace(layers, config.get("names", [None] * len(layers)))
         return net
 
@@ -243,13 +248,17 @@ class Model(Net):
     outputs : Symbol, sequence or mapping of str to Symbol
         What layers gave when they were called with symbols. With several, predictions, targets and losses are tuples; a mapping
         names them: for losses, for the history, and `predict` returns a dict.
+    layers : mapping of str to Layer or Symbol, optional
+        Names for layers, each given itself or by a symbol that it made; the others are numbered in the order of the computation. The
+        names are those of ``state_dict``, ``summary`` and files, so that weights of PyTorch and Keras load by name. A name may have
+        dots: ``"heads.0"`` is where PyTorch has the first layer of ``self.heads = nn.ModuleList(...)``.
 
     Raises
     ------
     TypeError
-        If something is no symbol.
+        If something is no symbol, or in ``layers`` no layer.
     ValueError
-        If an output needs an input that is not given, shapes do not fit, or layers compute in different dtypes.
+        If an output needs an input that is not given, shapes do not fit, layers compute in different dtypes, or names of layers clash.
 
     Examples
     --------
@@ -266,9 +275,20 @@ class Model(Net):
     {'class': (6, 3), 'box': (6, 4)}
     >>> {name: a.shape for name, a in model.predict_class(X).items()}
     {'class': (6,)}
+    >>> named = pynn.Model(x, outputs, layers={"body": body, **outputs})
+    >>> [*named.state_dict()]
+    ['body.0.weight', 'body.0.bias', 'class.weight', 'class.bias', 'box.weight', 'box.bias']
+    >>> named["class"]
+    Linear(in_features=16, out_features=3, bias=True)
     """
 
-    def __init__(self, inputs: Symbol | Sequence[Symbol], outputs: Symbol | Sequence[Symbol] | Mapping[str, Symbol]) -> None:
+    def __init__(
+        self,
+        inputs: Symbol | Sequence[Symbol],
+        outputs: Symbol | Sequence[Symbol] | Mapping[str, Symbol],
+        *,
+        layers: Mapping[str, Layer | Symbol] | None = None,
+    ) -> None:
         super().__init__()
         self._inputs = _symbols("inputs", inputs)
         self._output_names = [*outputs] if isinstance(outputs, Mapping) else None
@@ -278,9 +298,44 @@ class Model(Net):
         if any(symbol.layer is not None for symbol in self._inputs):
             raise ValueError("inputs: expected what pynn.Input gave, got an output of a layer")
         self._order = self._sort()
-        self._parts = {str(i): layer for i, layer in enumerate({id(s.layer): s.layer for s in self._order if s.layer}.values())}
+        self._parts = self._named({id(s.layer): s.layer for s in self._order if s.layer is not None}, layers or {})
         self._adopt()
         self._build(Builder(self.dtype or "float32", [s.shape or () for s in self._inputs]), "")
+
+    def _named(self, own: Mapping[int, Layer], layers: Mapping[str, Layer | Symbol]) -> dict[str, Layer]:
+        """Return this net's layers by name, numbers for those without one."""
+        if not isinstance(layers, Mapping):
+            raise TypeError(f"layers: expected layers by name, {{'body': layer}}, got {type(layers).__name__}")
+        names: dict[int, str] = {}
+        for name, given in layers.items():
+            layer = given.layer if isinstance(given, Symbol) else given
+            if not isinstance(layer, Layer):
+                raise TypeError(f"layers: expected a pynn.Layer or what it gave for a symbol as {name!r}, got {given!r}")
+            if not isinstance(name, str) or not all(name.split(".")):
+                raise ValueError(f"layers: a name must be text, with dots only between other characters, got {name!r}")
+            if id(layer) not in own:
+                raise ValueError(f"layers: {name!r} is {layer!r}, which the outputs do not need")
+            if id(layer) in names:
+                raise ValueError(f"layers: one layer cannot be both {names[id(layer)]!r} and {name!r}")
+            names[id(layer)] = name
+        found = {names.get(key, str(i)): layer for i, (key, layer) in enumerate(own.items())}
+        clash = sorted(a for a in found for b in found if b.startswith(f"{a}."))
+        if len(found) < len(own) or clash:
+            what = f"{clash[0]!r} also begins another name" if clash else "a number is also the number of a layer without a name"
+            raise ValueError(f"layers: names must differ, but {what}; got {[*layers]}")
+        self._layer_names = frozenset(names.values())
+        return found
+
+    def __getitem__(self, index: int | str) -> Layer:
+        """Return a layer by its name, or by its place in `layers`."""
+        if not isinstance(index, str):
+            return self.layers[index]
+        if index not in self._parts:
+            raise KeyError(str(unknown_name("layer", index, [*self._parts])))
+        return self._parts[index]
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [*self._parts]
 
     def _sort(self) -> list[Symbol]:
         """Return every symbol that the outputs need, each after those it is made from."""
@@ -344,9 +399,16 @@ class Model(Net):
         if self._output_names is not None and len(builder.nodes) != len(self._output_names):
             raise ValueError("outputs: a named output must be a single array")
 
+    def _flow(self, flow: Flow, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        ends: dict[Symbol, tuple[int, ...]] = dict.fromkeys(self._inputs, inputs)
+        for symbol in self._order:
+            if symbol.layer is not None:
+                ends[symbol] = symbol.layer._flow(flow, tuple(use for s in symbol.inputs for use in ends[s]))
+        return tuple(use for s in self._outputs for use in ends[s])
+
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The layers, each once, in the order in which they are computed; their names are "0", "1" and so on."""
+        """The layers, each once, in the order in which they are computed; the names of those without one are "0", "1" and so on."""
         return tuple(self._parts.values())
 
     @property
@@ -367,23 +429,26 @@ class Model(Net):
         names = {id(layer): name for name, layer in self._parts.items()}
         steps = [{"layer": names[id(s.layer)], "inputs": [place[i] for i in s.inputs]} for s in place if s.layer is not None]
         config = {
-            "layers": [{"class": type(layer).__name__, **layer.get_config()} for layer in self._parts.values()],
+            "layers": layer_configs(self._parts.values()),
             "inputs": [list(shape) for shape in self.input_shapes],
             "steps": steps,
             "outputs": [place[s] for s in self._outputs],
         }
+        if self._layer_names:
+            config["layer_names"] = [name if name in self._layer_names else None for name in self._parts]
         return config if self._output_names is None else {**config, "names": self._output_names}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        layers = [layer_from_config(layer) for layer in config["layers"]]
+        layers = layers_from_configs(config["layers"])
         symbols = [Input(shape) for shape in config["inputs"]]
         for step in config["steps"]:
             symbols.append(layers[int(step["layer"])](*(symbols[i] for i in step["inputs"])))
         outputs = [symbols[i] for i in config["outputs"]]
         inputs = symbols[: len(config["inputs"])]
-        names = config.get("names")
-        return cls(inputs, dict(zip(names, outputs, strict=True)) if names else outputs)
+        names, own = config.get("names"), config.get("layer_names", ())
+        named = {name: layer for name, layer in zip(own, layers, strict=bool(own)) if name is not None}
+        return cls(inputs, dict(zip(names, outputs, strict=True)) if names else outputs, layers=named)
 
     def __repr__(self) -> str:
         return f"Model.from_config({self.get_config()!r})"

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -256,16 +257,20 @@ def special(folder: Path) -> dict[str, Path]:
     with socket.socket(socket.AF_UNIX) as one:
         one.bind(os.path.relpath(folder / "socket"))
     (folder / "loop").symlink_to("loop")
-    (folder / "null").symlink_to(os.devnull)
-    return {p.name: p for p in folder.iterdir()} | {"device": Path(os.devnull), "itself": folder, "slash": Path(f"{folder}/directory/")}
+    try:
+        os.mknod(folder / "device", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    except PermissionError:  # who may not make one cannot replace the real one either
+        (folder / "device").symlink_to(os.devnull)
+    (folder / "link").symlink_to("device")
+    return {p.name: p for p in folder.iterdir()} | {"itself": folder, "slash": Path(f"{folder}/directory/")}
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
-@pytest.mark.parametrize("name", ["directory", "pipe", "socket", "loop", "null", "device", "itself", "slash"])
+@pytest.mark.parametrize("name", ["directory", "pipe", "socket", "loop", "device", "link", "itself", "slash"])
 @pytest.mark.parametrize("write", ["save", "save_file", "checkpoint", "log"])
 def test_only_a_regular_file_is_replaced(tmp_path: Path, name: str, write: str) -> None:
     path = special(tmp_path)[name]
-    before = sorted((p, p.lstat().st_mode) for p in [*tmp_path.iterdir(), Path(os.devnull)])
+    before = sorted((p, p.lstat().st_mode) for p in tmp_path.iterdir())
     model, data = pynn.Sequential(pynn.Linear(2, 1)), (np.ones((2, 2)), np.ones(2))
     calls: dict[str, Callable[[], Any]] = {
         "save": lambda: model.save(path),
@@ -275,7 +280,7 @@ def test_only_a_regular_file_is_replaced(tmp_path: Path, name: str, write: str) 
     }
     with pytest.raises(ValueError, match="nothing was written"):
         calls[write]()
-    assert sorted((p, p.lstat().st_mode) for p in [*tmp_path.iterdir(), Path(os.devnull)]) == before
+    assert sorted((p, p.lstat().st_mode) for p in tmp_path.iterdir()) == before
 
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has other permissions")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
 
-from .._layer import Array, Biased, Builder, Layer, Parameter, check_dtype, check_size, zeros
+from .._layer import Array, Biased, Builder, Layer, Parameter, check_dtype, check_size, parameter_zeros
 from .._random import draw_seed, uniform
 
 __all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Fold", "Unfold"]
@@ -135,9 +135,9 @@ class _Conv(Images, Biased, abstract=True):
         ends = (self.in_channels, self.out_channels) if self._transposed else (self.out_channels, self.in_channels)
         shape = (ends[0], ends[1] // self.groups, *self.kernel_size)
         drawn, bounds = draw_seed(seed), _INITS[init]
-        arrays = {"weight": zeros(shape, self.dtype)}
+        arrays = {"weight": parameter_zeros(shape, self.dtype)}
         if bias:
-            arrays["bias"] = zeros(self.out_channels, self.dtype)
+            arrays["bias"] = parameter_zeros(self.out_channels, self.dtype)
         for stream, (name, data) in enumerate(arrays.items()):
             bound = bounds[stream] / math.sqrt(math.prod(shape[1:]))
             uniform(data, drawn, stream, -bound, bound)

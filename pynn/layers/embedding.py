@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .._layer import Array, Biased, Builder, Layer, Parameter, Symbol, Weighted, check_dtype, check_size, real_array, zeros
+from .._layer import Array, Biased, Builder, Layer, Parameter, Symbol, Weighted, check_dtype, check_size, parameter_zeros, real_array
 from .._random import draw_seed, normal, uniform
 
 __all__ = ["Bilinear", "Embedding", "EmbeddingBag"]
@@ -268,7 +268,7 @@ class Bilinear(Biased):
         if bias:
             shapes["bias"] = (self.out_features,)
         for stream, (name, shape) in enumerate(shapes.items()):
-            data = zeros(shape, self.dtype)
+            data = parameter_zeros(shape, self.dtype)
             uniform(data, drawn, stream, -bound, bound)
             self._parameters[name] = Parameter(data, name)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
-from .._layer import Biased, Builder, Parameter, check_dtype, check_size, zeros
+from .._layer import Biased, Builder, Parameter, check_dtype, check_size, parameter_zeros
 from .._random import draw_seed, uniform
 
 __all__ = ["Linear"]
@@ -76,7 +76,7 @@ class Linear(Biased):
         if bias:
             shapes["bias"] = (self.out_features,)
         for stream, (name, shape) in enumerate(shapes.items()):
-            data, bound = zeros(shape, self.dtype), scale * _INITS[init][name]
+            data, bound = parameter_zeros(shape, self.dtype), scale * _INITS[init][name]
             uniform(data, drawn, stream, -bound, bound)
             self._parameters[name] = Parameter(data, name)
 
