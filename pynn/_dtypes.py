@@ -1,12 +1,14 @@
-"""Element types that NumPy does not have, widened to float32 without loss."""
+"""Element types that NumPy does not have, widened to float32 without loss, and tensors that it does not take."""
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ._layer import Array
+Array = NDArray[Any]
 
 
 def from_bfloat16(bits: Array) -> Array:
@@ -39,3 +41,27 @@ def _float8(code: str) -> Array:
         value[exponent == 31] = np.where(mantissa[exponent == 31] == 0, np.inf, np.nan)
     found: Array = np.where(bits & 128, -value, value).astype(np.float32)
     return found
+
+
+def widened(a: Array) -> Array:
+    """Return an array of a floating-point type that an extension of NumPy defines (ml_dtypes, as in JAX) as float32; others as they are."""
+    is_extension = a.dtype.kind == "V" and a.dtype.names is None and a.dtype.type is not np.void
+    return a.astype(np.float32) if is_extension and a.dtype.itemsize <= 2 else a
+
+
+def from_tensor(value: Any, name: str) -> Any:
+    """Return a PyTorch tensor that NumPy does not take as an array: one that records gradients, bfloat16, 8-bit floats, on another device.
+
+    Everything else is returned as it is.
+    """
+    if not (hasattr(value, "detach") and hasattr(value, "cpu")):
+        return value
+    try:
+        plain = value.detach().cpu()
+        try:
+            return np.asarray(plain)
+        except TypeError:
+            return np.asarray(plain.float())
+    except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        what = f"{getattr(value, 'dtype', '')} {getattr(value, 'layout', '')}".strip()
+        raise TypeError(f"{name}: a tensor ({what}) that cannot be read: {error}; give it dense, real and on the CPU") from error

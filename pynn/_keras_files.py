@@ -265,13 +265,21 @@ def _read_hdf5(file: Any, size: int, config: Any) -> tuple[list[Group], Order]:
         return found, Order.LAYERS if legacy else Order.CLASSES
     if legacy:
         place = {node.path: i for i, node in enumerate(nodes)}
-        whole = [min([place[name] for name in group.names if name in place], default=len(nodes)) for group in found]
+        ends = Counter(_ends(node.path) for node in nodes)
+        short = {_ends(node.path): i for i, node in enumerate(nodes) if ends[_ends(node.path)] == 1}
+        known = [[place.get(name, short.get(_ends(name), len(nodes))) for name in group.names] for group in found]
+        whole = [min(places) for places in known]
         matched = [(i, group, nodes[i] if i < len(nodes) else None) for i, group in zip(whole, found, strict=True)]
     else:
         named = any("name" in group.attrs for path, group in groups.items() if path[-1:] == ("vars",))
         matched = [*_matched(found, nodes, named)]
     matched.sort(key=lambda item: item[0])
     return [group if node is None else _described(group, node) for _, group, node in matched], Order.GRAPH
+
+
+def _ends(path: str) -> tuple[str, str]:
+    """Return the first and the last name of a path, all that Keras 2 writes of a layer in models that are nested twice."""
+    return path.partition("/")[0], path.rpartition("/")[2]
 
 
 def _matched(found: Sequence[Group], nodes: Sequence[_Node], named: bool) -> Iterator[tuple[int, Group, _Node]]:

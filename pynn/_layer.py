@@ -9,13 +9,15 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FunctionType
-from typing import Any, ClassVar, NamedTuple, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _core
+from ._dtypes import widened
 from ._random import check_room, take_room
+from ._state import IncompatibleKeys, matched, mismatch
 from ._tables import unknown_name
 
 Array = NDArray[Any]
@@ -64,6 +66,8 @@ def real_array(x: ArrayLike, name: str) -> Array:
     a = plain_array(x, name)
     if a.dtype.kind == "O" and hasattr(x, "to_numpy"):
         a = _from_table(x, name)
+    if a.dtype.kind == "V":
+        a = widened(a)
     if a.dtype.kind not in "fiub" or a.dtype.itemsize > 8:
         raise TypeError(f"{name}: dtype {a.dtype} is not allowed; expected real numbers of at most 64 bits")
     return a
@@ -124,6 +128,8 @@ class _Fixed:
     """What holds arrays that plans point to: to assign one is to copy its values into the array that is there."""
 
     name: str
+    optional = False
+    """May a state lack it?"""
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         own = self.__dict__.get(attribute)
@@ -194,10 +200,11 @@ class Buffer(_Fixed):
     grad: Array | None = None
     requires_grad = False
 
-    def __init__(self, data: Array, name: str) -> None:
+    def __init__(self, data: Array, name: str, *, optional: bool = False) -> None:
         take_room(data.size)
         self.data = data
         self.name = name
+        self.optional = optional
 
 
 class Builder:
@@ -282,29 +289,6 @@ class Builder:
         if axis % ndim < self.batched:
             raise ValueError(f"{where}: axis {axis} is the batch here; a layer of a model works on each sample alone")
         return axis % ndim - self.batched
-
-
-class IncompatibleKeys(NamedTuple):
-    """The names that `Layer.load_state_dict` could not match.
-
-    Attributes
-    ----------
-    missing_keys : list of str
-        Names of the layer that the state lacks, in the layer's order.
-    unexpected_keys : list of str
-        Names of the state that the layer lacks, in the state's order.
-    """
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-    def __repr__(self) -> str:
-        if not any(self):
-            return "<All keys matched successfully>"
-        return f"IncompatibleKeys(missing_keys={self.missing_keys!r}, unexpected_keys={self.unexpected_keys!r})"
-
-    def __str__(self) -> str:
-        return repr(self)
 
 
 class Flow:
@@ -695,7 +679,9 @@ class Layer:
         Parameters
         ----------
         state : mapping of str to array_like
-            As ``state_dict`` returns it; PyTorch's CPU tensors will do.
+            As ``state_dict`` returns it. PyTorch's states are accepted too: tensors of any floating-point type, names with the
+            prefixes of DataParallel (``module.``) and torch.compile (``_orig_mod.``), checkpoints with an entry ``state_dict``,
+            ``model_state_dict`` or ``model``, and states from before ``num_batches_tracked``.
         strict : bool
             Whether a missing or an unexpected name is an error. Shapes must agree in any case.
 
@@ -709,13 +695,15 @@ class Layer:
         KeyError
             Under ``strict``, naming what is missing and what is unexpected.
         ValueError
-            If a shape differs; nothing has been changed then.
+            If a shape differs, or the state is a checkpoint with several entries that may be meant; nothing has been changed then.
+        TypeError
+            If the state is no mapping, or a value is no array of real numbers.
         """
         own = self._all_state()
-        unmatched = IncompatibleKeys([name for name in own if name not in state], [name for name in state if name not in own])
+        given, unmatched = matched(state, own.keys(), [name for name, held in own.items() if held.optional])
         if strict and any(unmatched):
-            raise KeyError(f"state: missing {unmatched.missing_keys}, unexpected {unmatched.unexpected_keys}")
-        new = {name: real_array(state[name], name) for name in own if name in state}
+            raise mismatch(unmatched, own.keys())
+        new = {name: real_array(a, name) for name, a in given.items()}
         for name, a in new.items():
             if a.shape != own[name].data.shape:
                 raise ValueError(f"state: {name} has shape {a.shape}, expected {own[name].data.shape}")

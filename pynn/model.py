@@ -426,8 +426,8 @@ class Model(Net):
 
     def get_config(self) -> dict[str, Any]:
         place = {symbol: i for i, symbol in enumerate(dict.fromkeys([*self._inputs, *self._order]))}
-        names = {id(layer): name for name, layer in self._parts.items()}
-        steps = [{"layer": names[id(s.layer)], "inputs": [place[i] for i in s.inputs]} for s in place if s.layer is not None]
+        numbers = {id(layer): str(i) for i, layer in enumerate(self.layers)}
+        steps = [{"layer": numbers[id(s.layer)], "inputs": [place[i] for i in s.inputs]} for s in place if s.layer is not None]
         config = {
             "layers": layer_configs(self._parts.values()),
             "inputs": [list(shape) for shape in self.input_shapes],

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -217,3 +218,78 @@ def test_a_step_of_fit_is_the_step_by_hand(make: Any) -> None:
     net.fit(X, y, loss="mse", optimizer=pynn.optim.SGD(lr=0.0), epochs=1, batch_size=4, shuffle=False)
     for name, g in net.grads.items():
         np.testing.assert_allclose(g, want[name], atol=1e-12)
+
+
+# ---- names of layers -------------------------------------------------------------------------------------------------
+def heads(names: bool = True) -> pynn.Model:
+    """Two inputs, two outputs, a layer used twice."""
+    x, y = pynn.Input(4), pynn.Input(3)
+    shared, left, right = pynn.Linear(5, 5, seed=2), pynn.Linear(4, 5, seed=0)(x), pynn.Linear(3, 5, seed=1)(y)
+    both = pynn.Concat()(pynn.ReLU()(shared(left)), shared(right))
+    outputs = {"sort": pynn.Linear(10, 3, seed=3)(both), "size": pynn.Linear(10, 1, seed=4)(both)}
+    layers = {"encoders.left": left, "encoders.right": right, "shared": shared, **outputs}
+    return pynn.Model([x, y], outputs, layers=layers if names else None)
+
+
+def test_names_of_layers_are_those_of_states_tables_and_files(tmp_path: Path) -> None:
+    model = heads()
+    named = ["encoders.left", "shared", "encoders.right", "sort", "size"]
+    assert list(dict.fromkeys(name.rpartition(".")[0] for name in model.state_dict())) == named
+    for text in (str(model.summary()), str(model.plan_summary()), model._repr_html_()):
+        assert all(name in text for name in named)
+    assert [name for name, _ in model.named_children()][-2:] == ["sort", "size"]
+    assert model["shared"] is model.layers[1]
+    assert model[-1] is model["size"]
+    model.freeze("encoders")
+    model.save(tmp_path / "m")
+    for again in (pynn.load(tmp_path / "m"), pynn.Model.from_config(model.get_config()), copy.deepcopy(model), eval(repr(model), vars(pynn))):
+        assert [*again.state_dict()] == [*model.state_dict()]
+        assert again.get_config() == model.get_config()
+    assert [n for n, p in pynn.load(tmp_path / "m").named_parameters() if not p.requires_grad] == [f"encoders.{n}" for n in _FROZEN]
+    X = np.ones((6, 4)), np.ones((6, 3))
+    hist = model.fit(X, {"sort": np.zeros(6, int), "size": np.ones(6)}, loss={"sort": "cross_entropy", "size": "mse"}, epochs=1, seed=0)
+    assert hist.epoch == [0]
+    assert "shared" in str(model.health())
+
+
+_FROZEN = ["left.weight", "left.bias", "right.weight", "right.bias"]
+
+
+def test_names_change_nothing_else() -> None:
+    X = np.random.default_rng(0).normal(size=(6, 4)), np.ones((6, 3))
+    for a, b in zip(heads().predict(X), heads(names=False).predict(X), strict=True):
+        assert a.tobytes() == b.tobytes()
+    assert [*heads(names=False).state_dict()][:2] == ["0.weight", "0.bias"]
+    assert "layer_names" not in heads(names=False).get_config()
+
+
+a, b, unused = pynn.Linear(2, 2), pynn.Linear(2, 2), pynn.Linear(2, 2)
+
+
+@pytest.mark.parametrize(
+    ("layers", "error", "text"),
+    [
+        ({"x": unused}, ValueError, "'x' is Linear.*do not need"),
+        ({"x": a, "y": a}, ValueError, "both 'x' and 'y'"),
+        ({"1": a}, ValueError, "names must differ"),
+        ({"x": a, "x.y": b}, ValueError, "names must differ, but 'x' also begins another"),
+        ({"": a}, ValueError, "a name must be text"),
+        ({"x.": a}, ValueError, "a name must be text"),
+        ({"x..y": a}, ValueError, "a name must be text"),
+        ({3: a}, ValueError, "a name must be text"),
+        ({"x": "relu"}, TypeError, "expected a pynn.Layer"),
+        ({"x": pynn.Input(2)}, TypeError, "expected a pynn.Layer"),
+        ([a, b], TypeError, "expected layers by name"),
+    ],
+)
+def test_names_that_make_no_sense_are_refused(layers: Any, error: Any, text: str) -> None:
+    x = pynn.Input(2)
+    with pytest.raises(error, match=text):
+        pynn.Model(x, b(a(x)), layers=layers)
+
+
+def test_a_layer_that_is_not_there_is_named() -> None:
+    with pytest.raises(KeyError, match=r"unknown layer 'sorts'.*'sort'"):
+        heads()["sorts"]
+    with pytest.raises(IndexError):
+        heads()[99]

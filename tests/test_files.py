@@ -1,7 +1,10 @@
 """Files: what is written is read back, by ourselves and by the safetensors package, and a broken file is an error and no more."""
 
+import gzip
+import io as streams
 import json
 import os
+import pickle
 import resource
 import signal
 import socket
@@ -10,6 +13,8 @@ import struct
 import subprocess
 import sys
 import tracemalloc
+import zipfile
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -616,6 +621,203 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     assert os.listdir(tmp_path) == ["m"]
 
 
+# ---- layers that are one object ---------------------------------------------------------------------------------------
+def alike(net: pynn.Layer, other: pynn.Layer) -> None:
+    """Check that two nets have the same layers in the same places."""
+    numbers = [{id(layer): i for i, layer in enumerate(one.modules())} for one in (net, other)]
+    places = [[(path, known[id(layer)]) for path, layer in every(one)] for known, one in zip(numbers, (net, other), strict=True)]
+    assert places[0] == places[1]
+    assert len(numbers[0]) < len(places[0])
+
+
+def every(layer: pynn.Layer, path: str = "") -> list[tuple[str, pynn.Layer]]:
+    return [(path, layer), *(found for name, one in layer._children().items() for found in every(one, f"{path}.{name}"))]
+
+
+def drawn(layer: pynn.Layer) -> pynn.Model:
+    x = pynn.Input(3)
+    return pynn.Model(x, layer(pynn.Sequential(layer, "relu")(layer(x))))
+
+
+SHARED: dict[str, Callable[[pynn.Layer], pynn.Layer]] = {
+    "row": lambda a: pynn.Sequential(a, "tanh", a),
+    "names": lambda a: pynn.Sequential({"first": a, "act": pynn.ReLU(), "again": a}),
+    "nested": lambda a: pynn.Sequential(pynn.Sequential(a, "tanh"), a, pynn.Sequential(pynn.Sequential(a))),
+    "nets": lambda a: pynn.Sequential(b := pynn.Sequential(a, "relu"), a, b),
+    "drawn": drawn,
+    "drawn in a row": lambda a: pynn.Sequential(drawn(a), a),
+    "shortcut": lambda a: pynn.Residual(a, "relu", a, shortcut=a),
+    "branches": lambda a: pynn.Sequential(pynn.Add(a, pynn.Sequential(a, "relu")), a),
+    "two": lambda a: pynn.Sequential(a, b := pynn.Linear(3, 3, seed=5), b, a),
+}
+
+
+@pytest.mark.parametrize("kind", SHARED)
+@pytest.mark.parametrize("way", ["file", "config", "json"])
+@pytest.mark.parametrize("layer", [lambda: pynn.Linear(3, 3, seed=1), lambda: pynn.BatchNorm1d(3), lambda: pynn.Dropout(0.5, seed=3)])
+def test_shared_layers_stay_shared(tmp_path: Path, kind: str, way: str, layer: Callable[[], pynn.Layer]) -> None:
+    model = SHARED[kind](layer())
+    if way == "file":
+        io.save(model, tmp_path / "m")
+        again = pynn.load(tmp_path / "m")
+    else:
+        config = model.get_config()
+        again = type(model).from_config(config if way == "config" else json.loads(json.dumps(config)))
+    alike(model, again)
+    assert again.get_config() == model.get_config()
+    if way == "file":
+        x = np.ones((4, 3), np.float32)
+        assert again.eval()(x).tobytes() == model.eval()(x).tobytes()
+
+
+def test_layers_that_share_an_array_only_stay_two(tmp_path: Path) -> None:
+    a, b = pynn.Linear(3, 3), pynn.Linear(3, 3)
+    b._parameters["weight"] = a._parameters["weight"]
+    pynn.Sequential(a, b).save(tmp_path / "m")
+    again = pynn.load(tmp_path / "m")
+    assert again[0] is not again[1]
+    assert len(again.parameters()) == 3
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [{"shared layer": 0}],
+        [{"class": "ReLU"}, {"shared layer": 1}],
+        [{"class": "ReLU", "shared layer": []}, {"shared layer": []}],
+        [{"class": "Sequential", "layers": [{"shared layer": 0}], "shared layer": 0}],
+        [{"class": "Sequential", "layers": [{"class": "ReLU"}] * 2, "shared layer": 0}, {"shared layer": 0}, 3],
+    ],
+)
+def test_broken_references_to_layers_are_errors(tmp_path: Path, layers: Any) -> None:
+    path = written(tmp_path, architecture(change("model", "layers", to=layers)))
+    with pytest.raises(ValueError, match="make no model"):
+        pynn.load(path)
+
+
+def test_references_do_not_multiply(tmp_path: Path) -> None:
+    """Forty nets, each of the one before twice, would be 2**40 layers."""
+    inner: Any = {"class": "ReLU", "shared layer": 0}
+    for i in range(1, 40):
+        inner = {"class": "Sequential", "layers": [inner, {"shared layer": i - 1}], "shared layer": i}
+    path = written(tmp_path, architecture(change("model", "layers", to=[inner])))
+    with pytest.raises(ValueError, match="20000 layers"):
+        pynn.load(path)
+
+
+# ---- files of others, and layers that are not known ------------------------------------------------------------------
+def zipped(**contents: bytes) -> bytes:
+    whole = streams.BytesIO()
+    with zipfile.ZipFile(whole, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name.replace("__", "/").replace("_dot_", "."), content)
+    return whole.getvalue()
+
+
+OTHERS: dict[str, tuple[bytes, str]] = {
+    "torch": (zipped(m__data_dot_pkl=b"", m__data__0=b""), r"PyTorch file \(\.pt.*torch\.load.*load_state_dict"),
+    "old torch": (b"\x80\x02" + pickle.dumps(0x1950A86A20F9469CFC6C, 2)[2:] + pickle.dumps({}, 2), "before PyTorch 1.6.*load_state_dict"),
+    "pickle": (pickle.dumps({"a": 1}), "is a pickle.*code"),
+    "old pickle": (pickle.dumps({"a": 1}, 2), "is a pickle"),
+    "npz": (zipped(a_dot_npy=b"", b_dot_npy=b""), r"\.npz file.*numpy\.load"),
+    "npy": (b"\x93NUMPY\1\0v\0{", r"\.npy file.*numpy\.load"),
+    "keras": (zipped(config_dot_json=b"", model_dot_weights_dot_h5=b""), r"\.keras file.*from_keras"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "HDF5 file.*from_keras"),
+    "zip": (zipped(a_dot_txt=b""), "zip archive"),
+    "cut zip": (zipped(a_dot_txt=b"")[:40], "zip archive"),
+    "joblib": (zlib.compress(pickle.dumps(1)), "joblib"),
+    "gzip": (gzip.compress(b""), "gzip"),
+    "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "Git LFS pointer.*git lfs pull"),
+    "page": (b"<!DOCTYPE html><title>404</title>", "HTML"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+@pytest.mark.parametrize("name", ["model.safetensors", "model"])
+def test_files_of_others_are_named_by_their_content(tmp_path: Path, case: str, name: str) -> None:
+    content, text = OTHERS[case]
+    path = tmp_path / name
+    path.write_bytes(content)
+    model = pynn.Sequential(pynn.Linear(2, 1))
+    resumed = [np.ones((2, 2)), np.ones(2)], {"loss": "mse", "resume_from": path}
+    for read in (pynn.load, io.load_file, lambda _: model.fit(*resumed[0], **resumed[1])):
+        with pytest.raises(ValueError, match=text) as error:
+            read(path)
+        assert str(path) in str(error.value)
+
+
+def test_a_header_that_looks_like_another_format_is_read(tmp_path: Path) -> None:
+    """The length of a header begins the file, and may be any number."""
+    text = json.dumps({"a": ONE}, separators=(",", ":")).encode()
+    for length in (0x3C, 0x9C78, 0x8B1F):
+        path = written(tmp_path, struct.pack("<Q", length) + text.ljust(length) + b"\0" * 8)
+        assert "a" in io.load_file(path)[0]
+
+
+UNKNOWN = """
+import sys, pynn
+class Twice(pynn.Layer):
+    def forward(self, x): return 2 * x
+    def backward(self, gy): return 2 * gy
+if __name__ == "__main__":
+    Twice.__module__ = sys.argv[2]
+    pynn.Sequential(Twice(), pynn.Linear(2, 2)).save(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("module", ["my_package.my_layers", "__main__"])
+def test_an_unknown_custom_layer_is_named_with_its_module(tmp_path: Path, module: str) -> None:
+    subprocess.run([sys.executable, "-c", UNKNOWN, tmp_path / "m", module], check=True)
+    text = "'my_package.my_layers', which defines it" if "." in module else "define or import it"
+    with pytest.raises(ValueError, match=f"custom layer 'Twice'; (import )?{text}"):
+        pynn.load(tmp_path / "m")
+
+
+def test_an_unknown_class_says_to_import_it(tmp_path: Path) -> None:
+    path = written(tmp_path, architecture(change("model", "layers", 0, "class", to="Twice")))
+    with pytest.raises(ValueError, match="import the module that defines its class first: unknown layer class 'Twice'"):
+        pynn.load(path)
+
+
+@pytest.mark.parametrize("code", ["F8_E4M3", "F8_E5M2"])
+def test_float8_is_widened(tmp_path: Path, code: str) -> None:
+    """The limits that the types' definition gives: OFP8 1.0, table 1."""
+    path = written(tmp_path, raw({"a": entry([256], 0, 256, code)}, bytes(range(256))))
+    for mmap in (False, True):
+        a = io.load_file(path, mmap=mmap)[0]["a"]
+        assert a.dtype == np.float32
+        small, most, nans = (2.0**-9, 448, 2) if code == "F8_E4M3" else (2.0**-16, 57344, 6)
+        assert (a[1], np.nanmax(a[np.isfinite(a)]), np.isnan(a).sum()) == (small, most, nans)
+        assert np.isinf(a).sum() == (0 if code == "F8_E4M3" else 2)
+        np.testing.assert_array_equal(a[128:], -a[:128])
+        assert a[0x38 if code == "F8_E4M3" else 0x3C] == 1
+
+
+LIMITED = """
+import resource, sys, numpy as np, pynn
+limit = int(open("/proc/self/statm").read().split()[0]) * 4096 + (int(sys.argv[2]) << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    model = pynn.load(sys.argv[1])
+except MemoryError as error:
+    print("MemoryError", error)
+else:
+    print("loaded", model)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system does not tell how much memory a process has")
+def test_out_of_memory_is_a_memory_error(tmp_path: Path) -> None:
+    """Wherever it happens: while the file is read, the layers are made, or the values are copied."""
+    pynn.Sequential(pynn.Linear(2000, 2000, seed=0), pynn.Linear(2000, 2000, seed=0)).save(tmp_path / "m")  # 32 MB
+    seen = set()
+    for megabytes in (8, 24, 40, 56, 72, 88, 400):
+        done = subprocess.run([sys.executable, "-c", LIMITED, tmp_path / "m", str(megabytes)], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), (megabytes, done.stderr)
+        seen.add(done.stdout.split()[0])
+    assert seen == {"MemoryError", "loaded"}
+
+
 # ---- Keras ----------------------------------------------------------------------------------------------------------
 def images() -> pynn.Sequential:
     shared = pynn.Linear(3, 3, seed=3)
@@ -693,3 +895,81 @@ def test_files_of_keras_need_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ImportError, match="pip install h5py"):
         io.from_keras(tmp_path / "m.keras", net())
+
+
+# ---- states of PyTorch -----------------------------------------------------------------------------------------------
+def normed() -> pynn.Sequential:
+    return pynn.Sequential({"body": pynn.Sequential(pynn.Linear(3, 4, seed=0), pynn.BatchNorm1d(4)), "head": pynn.Linear(4, 2, seed=1)})
+
+
+def wrapped(state: dict[str, Any], place: str, wrapper: str) -> dict[str, Any]:
+    """Return a state as a wrapper around the net or one of its parts leaves it."""
+    return {f"{place}{wrapper}{name.removeprefix(place)}" if name.startswith(place) else name: a for name, a in state.items()}
+
+
+STATES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "plain": lambda s: s,
+    "DataParallel": lambda s: wrapped(s, "", "module."),
+    "a part in DataParallel": lambda s: wrapped(s, "body.", "module."),
+    "compiled": lambda s: wrapped(s, "", "_orig_mod."),
+    "a compiled part": lambda s: wrapped(s, "head.", "_orig_mod."),
+    "both": lambda s: wrapped(s, "", "module._orig_mod."),
+    "both the other way": lambda s: wrapped(s, "", "_orig_mod.module."),
+    "FSDP": lambda s: wrapped(s, "body.", "_fsdp_wrapped_module."),
+    "averaged": lambda s: {"n_averaged": np.array(3), **wrapped(s, "", "module.")},
+    "checkpoint": lambda s: {"epoch": 3, "state_dict": s, "optimizer": {"state": {}, "param_groups": []}, "loss": 0.5},
+    "tutorial": lambda s: {"epoch": 3, "model_state_dict": s, "optimizer_state_dict": {}, "loss": 0.5},
+    "model": lambda s: {"model": s, "optimizer": {}},
+    "all of it": lambda s: {"state_dict": wrapped(s, "", "module."), "epoch": 1},
+    "without counts": lambda s: {name: a for name, a in s.items() if "num_batches" not in name},
+    "all of it without counts": lambda s: {"model": wrapped({n: a for n, a in s.items() if "num_batches" not in n}, "", "_orig_mod.")},
+}
+
+
+@pytest.mark.parametrize("kind", STATES)
+@pytest.mark.parametrize("strict", [True, False])
+def test_states_of_wrapped_models_load(kind: str, strict: bool) -> None:
+    model, state = normed(), {name: np.full(a.shape, i) for i, (name, a) in enumerate(normed().state_dict().items())}
+    unmatched = model.load_state_dict(STATES[kind](state), strict=strict)
+    assert unmatched == ([], [])
+    for name, a in model.state_dict().items():
+        np.testing.assert_array_equal(a, 0 if "counts" in kind and "num_batches" in name else state[name])
+
+
+def test_wrappers_in_a_file(tmp_path: Path) -> None:
+    state = normed().state_dict()
+    io.save_file(wrapped(state, "", "module."), tmp_path / "m")
+    model = normed()
+    model.load_state_dict(io.load_file(tmp_path / "m")[0])
+    for name, a in model.state_dict().items():
+        np.testing.assert_array_equal(a, state[name])
+
+
+def test_a_part_that_is_called_module_keeps_its_name() -> None:
+    model = pynn.Sequential({"module": pynn.Linear(2, 2, seed=0), "out": pynn.Linear(2, 1, seed=1)})
+    model.load_state_dict(model.state_dict())
+    with pytest.raises(KeyError, match=r"unexpected \['module.module.weight'"):
+        model.load_state_dict(wrapped(model.state_dict(), "module.", "module."))
+
+
+STATE_ERRORS: dict[str, tuple[Callable[[dict[str, Any]], Any], type[Exception], str]] = {
+    "a prefix": (lambda s: {f"net.model.{n}": a for n, a in s.items()}, KeyError, r"name.removeprefix\('net.model.'\)"),
+    "averages too": (lambda s: {"ema": s, "raw": s}, ValueError, r"entries ema, raw.*state\['ema'\] or state\['raw'\]"),
+    "a path": (lambda s: "m.safetensors", TypeError, "got str; give pynn.io.load_file"),
+    "a module": (lambda s: normed(), TypeError, r"got Sequential; give its state_dict\(\)"),
+    "pairs": (lambda s: [*s.items()], TypeError, "expected arrays by name, got list"),
+    "a shape": (lambda s: {**s, "head.bias": np.ones(3)}, ValueError, r"head.bias has shape \(3,\), expected \(2,\)"),
+    "means missing": (lambda s: {n: a for n, a in s.items() if "running" not in n}, KeyError, r"missing \['body.1.running_mean', "),
+    "text": (lambda s: {**s, "head.bias": ["a", "b"]}, TypeError, "head.bias: dtype"),
+}
+
+
+@pytest.mark.parametrize("case", STATE_ERRORS)
+def test_states_that_do_not_fit_say_what_to_do(case: str) -> None:
+    make, error, text = STATE_ERRORS[case]
+    model = normed()
+    before = model.state_dict()
+    with pytest.raises(error, match=text):
+        model.load_state_dict(make(normed().state_dict()))
+    for name, a in model.state_dict().items():
+        np.testing.assert_array_equal(a, before[name])

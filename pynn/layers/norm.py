@@ -55,7 +55,7 @@ class _Norm(Layer, abstract=True):
         if states is not None:
             self._buffers["running_mean"] = Buffer(np.zeros(states, self.dtype), "running_mean")
             self._buffers["running_var"] = Buffer(np.ones(states, self.dtype), "running_var")
-            self._buffers["num_batches_tracked"] = Buffer(np.zeros((), np.int64), "num_batches_tracked")
+            self._buffers["num_batches_tracked"] = Buffer(np.zeros((), np.int64), "num_batches_tracked", optional=True)
 
     @property
     def weight(self) -> Array | None:
