@@ -383,9 +383,11 @@ def from_keras(weights: Any, model: Layer, *, shape: Sequence[int] | None = None
     Parameters
     ----------
     weights : mapping of str to array_like, sequence of array_like, or path
-        ``{v.path: v.numpy() for v in keras_model.weights}``; or ``keras_model.get_weights()``; or a ``.keras`` or ``.weights.h5`` file,
-        which needs the package h5py. Layers go by their names if the model's have Keras's, and in order if none has; a ``.weights.h5``
-        keeps no order, so it takes names.
+        ``{v.path: v.numpy() for v in keras_model.weights}``; or ``keras_model.get_weights()``; or a file of Keras 2 or 3, which needs
+        the package h5py: ``.keras``, ``.weights.h5`` or a whole-model ``.h5``. Files may come from anybody: nothing in them is run, and
+        external storage, links and virtual datasets, by which an HDF5 file leads to others, are refused. Layers are matched by their
+        names if the model has them (in Keras 3.0 to 3.5, ``.weights.h5`` files have names such as ``dense_1`` only); else in the order
+        of the file's graph, or where there is none, in Keras's order of layers. If several ways fit the shapes, it is an error.
     model : Layer
         A net of the same form. What it computes is its own: Keras's BatchNormalization has ``eps=1e-3`` and ``momentum=0.01`` in the
         terms of `pynn.BatchNorm2d`.
@@ -414,6 +416,7 @@ def from_keras(weights: Any, model: Layer, *, shape: Sequence[int] | None = None
     >>> weights = {"dense/kernel": [[1.0, 2.0]], "dense/bias": [0.0, 5.0]}
     >>> model = pynn.Sequential(pynn.Linear(1, 2))
     >>> model.load_state_dict(pynn.io.from_keras(weights, model))
+    <All keys matched successfully>
     >>> model.predict([[10.0]])
     array([[10., 25.]], dtype=float32)
     """

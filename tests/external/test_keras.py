@@ -134,7 +134,7 @@ def test_several_inputs_and_outputs(tmp_path: Path, name: str, named: bool) -> N
     (theirs.save_weights if "weights" in name else theirs.save)(tmp_path / name)
     ours.load_state_dict(io.from_keras(tmp_path / name, ours))
     X = np.random.default_rng(0).normal(size=(2, 3, 5)).astype("f4")
-    for a, b in zip(ours.predict((X[0], X[1])), theirs.predict([X[0], X[1]], verbose=0), strict=True):
+    for a, b in zip(ours.predict((X[0], X[1])).values(), theirs.predict([X[0], X[1]], verbose=0), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
 
 
