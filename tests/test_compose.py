@@ -242,7 +242,8 @@ def test_names_of_layers_are_those_of_states_tables_and_files(tmp_path: Path) ->
     assert model[-1] is model["size"]
     model.freeze("encoders")
     model.save(tmp_path / "m")
-    for again in (pynn.load(tmp_path / "m"), pynn.Model.from_config(model.get_config()), copy.deepcopy(model), eval(repr(model), vars(pynn))):
+    made = eval(repr(model), vars(pynn)), pynn.Model.from_config(model.get_config())
+    for again in (pynn.load(tmp_path / "m"), copy.deepcopy(model), *made):
         assert [*again.state_dict()] == [*model.state_dict()]
         assert again.get_config() == model.get_config()
     assert [n for n, p in pynn.load(tmp_path / "m").named_parameters() if not p.requires_grad] == [f"encoders.{n}" for n in _FROZEN]
