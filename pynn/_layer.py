@@ -26,7 +26,6 @@ _KEPT_PLANS = 8
 _set = object.__setattr__
 """Sets an attribute that is no setting, where every call does so; ``self.__dict__`` would make later look-ups slower."""
 _DTYPES = ("float32", "float64")
-_SINGLE, _HALF = np.dtype(np.float32), np.dtype(np.float16)
 
 
 def check_dtype(dtype: object) -> str:
@@ -71,6 +70,11 @@ def real_array(x: ArrayLike, name: str) -> Array:
     if a.dtype.kind not in "fiub" or a.dtype.itemsize > 8:
         raise TypeError(f"{name}: dtype {a.dtype} is not allowed; expected real numbers of at most 64 bits")
     return a
+
+
+def is_float(a: Array, *sizes: int) -> bool:
+    """Return whether an array is of floats of one of these sizes in bytes, in either byte order."""
+    return a.dtype.kind == "f" and a.dtype.itemsize in sizes
 
 
 def plain_array(x: Any, name: str) -> Array:
@@ -478,7 +482,7 @@ class Layer:
     def _compute_dtype(self, *xs: Array) -> str:
         if self.dtype:
             return self.dtype
-        return "float32" if all(x.dtype in (_SINGLE, _HALF) for x in xs) else "float64"
+        return "float32" if all(is_float(x, 2, 4) for x in xs) else "float64"
 
     def _plan(self, xs: tuple[Array, ...]) -> _core.Plan:
         dtype = self._compute_dtype(*xs)
@@ -519,7 +523,7 @@ class Layer:
         _, _, batched = self._split(arrays[0])
         y = plan.forward(*(arrays if batched else [a[np.newaxis] for a in arrays]))
         _set(self, "_last", (plan, arrays))
-        half = not self.dtype and arrays[0].dtype == _HALF
+        half = not self.dtype and is_float(arrays[0], 2)
         if batched and not half:
             return y
         outputs = [out if batched else out[0] for out in (y if isinstance(y, tuple) else (y,))]
@@ -548,7 +552,7 @@ class Layer:
                 g = g.reshape(shape)
             gs.append(g)
         gx = plan.backward(*gs)
-        half = not self.dtype and xs[0].dtype == _HALF
+        half = not self.dtype and is_float(xs[0], 2)
         if not half and len(xs) == 1 and gx.shape == xs[0].shape:
             return gx
         results = [g.reshape(x.shape) for g, x in zip(gx if isinstance(gx, tuple) else (gx,), xs, strict=True)]

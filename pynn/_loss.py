@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from ._layer import Array, real_array
+from ._layer import Array, is_float, real_array
 from ._tables import Parameters
 
 REDUCTIONS = ("mean", "sum", "none", "batchmean")
@@ -155,8 +155,7 @@ class Loss:
         arrays = {name: real_array(a, name) for name, a in given.items()}
         names = [name for name in arrays if name != "target"]
         x = arrays[names[0]]
-        if x.dtype not in (np.float32, np.float64):
-            x = x.astype(np.float64)
+        x = _as_computed(x)
         inputs = [x, *(_as_first(arrays[name], x, name, names[0]) for name in names[1:])]
         values, batch = self._check_shape(x, names[0])
         target = self._check_target(arrays["target"], x, values, names[0]) if "target" in arrays else None
@@ -273,6 +272,12 @@ class Loss:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+def _as_computed(x: Array) -> Array:
+    """Return predictions as the core computes with them: float32 and float64 stay, everything else becomes float64."""
+    dtype = x.dtype.newbyteorder("=") if is_float(x, 4, 8) else np.dtype(np.float64)
+    return x.astype(dtype, copy=False)
+
+
 def _weight(given: Any, name: str) -> Array:
     """Return weights as a float64 array of their own."""
     w = np.array(real_array(given, name), np.float64)
@@ -348,8 +353,7 @@ class SequenceLoss(Loss):
     def _run(self, given: Mapping[str, Any], sample_weight: ArrayLike | None = None) -> Any:
         self._kept.grads = None
         x, labels = real_array(given["log_probs"], "log_probs"), np.asarray(given["targets"])
-        if x.dtype not in (np.float32, np.float64):
-            x = x.astype(np.float64)
+        x = _as_computed(x)
         if x.ndim not in (2, 3):
             raise ValueError(f"log_probs: expected shape (steps, sequences, classes) or (steps, classes), got {x.shape}")
         rows, batch = x.shape[1:2] if x.ndim == 3 else (), x.shape[1] if x.ndim == 3 else 1
@@ -467,8 +471,7 @@ class FunctionLoss(Loss):
         """
         self._kept.grads = None
         x, t = real_array(input, "input"), np.asarray(target)
-        if x.dtype not in (np.float32, np.float64):
-            x = x.astype(np.float64)
+        x = _as_computed(x)
         weight = None if sample_weight is None else self._sample_weights(sample_weight, x, x.shape, x.shape[:1])
         if weight is not None:
             weight = weight.astype(x.dtype).reshape(x.shape[:1] if weight.size == math.prod(x.shape[:1]) else x.shape)

@@ -2,6 +2,7 @@
 nothing printed, no warning but ours. And whatever is done many times, memory stays flat."""
 
 import copy
+import importlib.util
 import inspect
 import json
 import os
@@ -191,6 +192,26 @@ def test_whatever_happens_to_a_net_is_a_result_or_a_sentence(tmp_path: Path, cap
     assert len(named & set(done)) > 0.9 * len(named)
     rare = {what: n for what, n in done.items() if what not in named and n < 20}
     assert not rare
+
+
+def test_arrays_in_any_layout_give_the_same_bits() -> None:
+    """For longer: python tests/fuzz arrays."""
+    done = Counter[str]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for seed in range(40):
+            fuzzer("arrays").run(seed, done)
+    assert len(done) > 80
+    assert done["output"] > 40
+
+
+def fuzzer(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"fuzz_{name}", Path(__file__).parent / "fuzz" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 # Every array here has 64 kB, so that one lost in each of 200 calls is 12.5 MB.

@@ -626,3 +626,15 @@ def test_load_state_dict_returns_what_did_not_match(kind: str) -> None:
     assert layer.state_dict()[names[1]].tolist() == [5.0] * 4
     with pytest.raises(KeyError, match=rf"missing \['{names[0]}'\], unexpected \['z', 'module.0'\]"):
         layer.load_state_dict(other)
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
+def test_the_byte_order_of_an_input_does_not_matter(kind: str) -> None:
+    x, swapped = np.ones((2, 3), f"<{kind}"), np.ones((2, 3), f">{kind}")
+    for layer in (pynn.ReLU(), pynn.Softmax(), pynn.Flatten(), pynn.Sequential("gelu")):
+        y, gx = layer(x), layer.backward(x)
+        y_swapped, gx_swapped = layer(swapped), layer.backward(swapped)
+        assert (y.dtype, gx.dtype) == (y_swapped.dtype, gx_swapped.dtype)
+        assert y_swapped.dtype.isnative
+    table = pynn.Embedding.from_pretrained(swapped)
+    assert table.dtype == pynn.Embedding.from_pretrained(x).dtype

@@ -902,3 +902,14 @@ def test_ctc_errors(arguments: Any, message: str) -> None:
         pynn.CTCLoss()(np.zeros((2, 1, 3)), *arguments)
     with pytest.raises(ValueError, match=r"blank: class 7 is not in 0\.\.2"):
         pynn.CTCLoss(blank=7)(np.zeros((2, 1, 3)), [[1]], [2], [1])
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("name", ["mse", "huber", "cross_entropy"])
+def test_the_byte_order_of_predictions_does_not_matter(name: str, kind: str) -> None:
+    target = np.zeros(2, int) if name == "cross_entropy" else np.zeros((2, 3))
+    found = []
+    for order in "<>":
+        loss = pynn.losses.get(name)
+        found.append((loss(np.ones((2, 3), order + kind), target).dtype, loss.backward().dtype))
+    assert found[0] == found[1] == (np.dtype(kind), np.dtype(kind))

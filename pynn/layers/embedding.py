@@ -8,7 +8,20 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .._layer import Array, Biased, Builder, Layer, Parameter, Symbol, Weighted, check_dtype, check_size, parameter_zeros, real_array
+from .._layer import (
+    Array,
+    Biased,
+    Builder,
+    Layer,
+    Parameter,
+    Symbol,
+    Weighted,
+    check_dtype,
+    check_size,
+    is_float,
+    parameter_zeros,
+    real_array,
+)
 from .._random import draw_seed, normal, uniform
 
 __all__ = ["Bilinear", "Embedding", "EmbeddingBag"]
@@ -124,7 +137,7 @@ class Embedding(_Table):
         table = real_array(embeddings, "embeddings")
         if table.ndim != 2:
             raise ValueError(f"embeddings: expected a table of two dimensions, got shape {table.shape}")
-        layer = cls(*table.shape, **{"dtype": "float64" if table.dtype == np.float64 else "float32", **settings})
+        layer = cls(*table.shape, **{"dtype": "float64" if is_float(table, 8) else "float32", **settings})
         layer.weight = table
         return layer.freeze() if freeze else layer
 
