@@ -292,10 +292,8 @@ pn_status pn_lbfgs_step(const pn_lbfgs *lbfgs, pn_closure *closure, void *contex
 typedef enum { PN_SOLVE_LBFGS, PN_SOLVE_LM } pn_solver_kind;
 enum { PN_SOLVER_SETTINGS = 7, PN_LM_MOST = 2048, PN_LM_MEMORY = 2 };     /* the most parameters, and the memory, of Levenberg-Marquardt */
 typedef struct { pn_solver_kind kind; const double *settings; size_t n_segments, n; const pn_segment *segments; double *memory; } pn_solver;
-/* The p-norm of n elements raised to p, in a fixed order; for p = infinity the largest magnitude. The other first divides them by unit,
- * such as their largest magnitude, so that powers stay in range. */
+/* The p-norm of n elements raised to p, in a fixed order; for p = infinity the largest magnitude. */
 double pn_power_sum(pn_dtype t, size_t n, const void *x, double p);
-double pn_scaled_power_sum(pn_dtype t, size_t n, const void *x, double p, double unit);
 
 /* ---- data: samples where the caller keeps them ------------------------------------------------------------------- */
 typedef enum { PN_FROM_F32, PN_FROM_F64, PN_FROM_I8, PN_FROM_U8, PN_FROM_I16, PN_FROM_U16, PN_FROM_I32, PN_FROM_U32, PN_FROM_I64, PN_FROM_U64 } pn_source;
@@ -310,6 +308,7 @@ typedef struct {
     size_t batch_size;
     int shuffle;
     uint64_t seed;                  /* decides, with the epoch's number, the order of the rows */
+    int drop_last;                  /* whether an epoch leaves out its last batch where that is smaller than the others */
     const pn_group *groups;         /* what to update, and how; borrowed like everything here */
     size_t n_groups;
     const pn_solver *solver;        /* instead of groups; NULL for none */
@@ -336,6 +335,8 @@ pn_status pn_fit_part(pn_fit *fit, uint64_t epoch, size_t first, size_t count, i
 /* From now on what the plans predict for each row, before the step on its batch, goes to y, an array (rows, output shape) for each output;
  * NULL: no longer. A batch counts its rows from 0. */
 void pn_fit_keep(pn_fit *fit, void *const *y);
+/* The order of the rows in the last epoch; NULL without shuffling, and before the first epoch. */
+const size_t *pn_fit_order(const pn_fit *fit);
 /* From now on the plans' steps are timed, and what a step of fit does beside them is added to *times, from 0; NULL: no longer.
  * Gives the plan of full batches, which stays the fit's own (NULL without data). */
 typedef struct { double gather, loss, update, score; int64_t steps; } pn_fit_times;

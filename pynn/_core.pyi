@@ -69,7 +69,7 @@ def lbfgs(parameters: Any, memory: Any, tolerances: Any, counts: Any, search: An
 
 def lbfgs_memory(n: Any, history: Any, /) -> int: ...
 
-def power_sum(x: Any, p: Any, unit: Any = 1.0, /) -> float: ...
+def power_sum(x: Any, p: Any, /) -> float: ...
 
 @final
 class Fit:
@@ -81,9 +81,10 @@ class Fit:
     def batch(self, x: Any, y: Any, sample_weight: Any = None, /) -> tuple[tuple[float, float, int, int, int], ...]: ...
     times: dict[str, Any]
     health: Any
+    order: Any
     origin: Any
     step: int
-    def __new__(cls, graph: Any, x: Any, y: Any, criteria: Any, batch_size: Any, shuffle: Any, seed: Any, groups: Any, sample_weight: Any = None, finite: Any = False, health: Any = False, solver: Any = None) -> Self: ...
+    def __new__(cls, graph: Any, x: Any, y: Any, criteria: Any, batch_size: Any, shuffle: Any, seed: Any, groups: Any, sample_weight: Any = None, finite: Any = False, health: Any = False, solver: Any = None, drop_last: Any = False) -> Self: ...
 
 @final
 class Predictor:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import secrets
 import stat
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -46,9 +47,22 @@ def opened(path: str | os.PathLike[str]) -> BinaryIO:
         raise
 
 
-def make_folder_of(path: str | os.PathLike[str]) -> None:
-    """Create the directory that a file will be in, and its parents, unless they exist."""
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Create a folder, with those above it, unless it exists, and raise OSError unless files can be created in it."""
+    os.makedirs(path, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path):
+        pass
+
+
+def check_folder_of(path: str | os.PathLike[str]) -> None:
+    """Create the folder of a file unless it exists, and raise OSError unless files can be created in it."""
+    check_folder(os.path.dirname(os.fspath(path)) or os.curdir)
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Raise unless a file can be created or replaced at a path; its folder is created."""
+    check_folder_of(path)
+    check_target(path)
 
 
 def check_target(path: str | os.PathLike[str]) -> os.stat_result | None:

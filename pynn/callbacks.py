@@ -1,15 +1,19 @@
-"""What may look on while ``fit`` trains, and step in: between epochs, which run in C."""
+"""Callbacks: objects and functions that ``fit`` calls between epochs, between batches and around validation."""
 
 from __future__ import annotations
 
 import csv
+import difflib
+import inspect
 import math
 import os
+import string
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from ._files import check_target, make_folder_of
+from . import metrics
+from ._files import check_file, check_folder, check_folder_of
 from ._tables import check_count
 from ._training.advice import PROBLEM, Limits, sentences
 
@@ -32,13 +36,39 @@ __all__ = [
 Logs = Mapping[str, float]
 
 
-class Callback:
-    """The base of every callback; a subclass says what happens in those methods that it defines.
+class Expected(NamedTuple):
+    """What is known of a training before it begins.
 
-    ``self.model`` is the model, ``self.optimizer`` its optimizer, and ``self.model.stop_training = True`` ends the training after the
-    epoch. ``fit`` also takes plain functions ``(epoch, logs)``, which it calls as `on_epoch_end`. Epochs count from 0. A callback that
-    remembers something from epoch to epoch says it in `state_dict`, so that a training goes on from a `pynn.Checkpoint` as if it had
-    never stopped.
+    Attributes
+    ----------
+    rises : mapping of str to bool or None
+        The names that ``fit`` reports, in order, and whether a greater number is better; None where that is not known.
+    open : bool
+        Whether a callback that is called earlier may add names to the logs.
+    health : bool
+        Whether ``fit`` keeps the health of the layers.
+    """
+
+    rises: Mapping[str, bool | None]
+    open: bool
+    health: bool
+
+
+class Callback:
+    """The base of every callback: ``fit`` calls the methods that a subclass overrides.
+
+    ``self.model`` is the model and ``self.optimizer`` its optimizer; ``self.model.stop_training = True`` ends the training after the
+    epoch, or after the batch where a batch method sets it. ``fit`` also takes plain functions ``(epoch, logs)``, which it calls as
+    `on_epoch_end`. Epochs and batches passed to callbacks count from 0. A callback that remembers something from epoch to epoch returns
+    it in `state_dict`, so that a training that resumes from a `pynn.Checkpoint` continues as if it had never stopped.
+
+    Methods whose names begin with ``on_`` are events: one that is not among those below is an error, not a method that is never called.
+    The methods for batches cost time, since ``fit`` then returns to Python after each batch; without them a whole epoch runs in C.
+
+    What a callback changes in the model takes effect from the next epoch: `Layer.freeze`, `Layer.unfreeze`, `Layer.eval`, `Layer.train`,
+    settings such as ``p``, and layers that are added or replaced. A learning rate that a batch method sets is used from the next batch.
+    `predict`, `evaluate`, ``save`` and ``load_state_dict`` may be called on the model; ``fit``, ``partial_fit``, ``train_on_batch`` and
+    ``find_lr`` of the same model raise RuntimeError.
 
     Examples
     --------
@@ -52,6 +82,8 @@ class Callback:
     """
 
     model: Net
+    _adds_logs: ClassVar[bool] = False
+    """Whether the ``on_epoch_end`` defined by this class may add names to the logs; a class that does not say so may."""
 
     @property
     def optimizer(self) -> Optimizer:
@@ -59,24 +91,126 @@ class Callback:
         assert self.model.optimizer is not None
         return self.model.optimizer
 
+    def _check(self, expected: Expected) -> None:
+        """Raise if this callback cannot do its work in the training that is about to begin."""
+
     def on_train_begin(self, logs: Logs) -> None:
-        """Look on before the first epoch; ``logs`` is empty."""
-
-    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        """Look on before an epoch; ``logs`` is empty."""
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Look at what an epoch gave: ``loss``, ``val_loss`` and so on."""
+        """Called before the first epoch; ``logs`` is empty."""
 
     def on_train_end(self, logs: Logs) -> None:
-        """Look on at the end, also that by an exception; ``logs`` are those of the last whole epoch."""
+        """Called when training ends, including when it ends with an exception; ``logs`` are those of the last complete epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        """Called before an epoch; ``logs`` is empty."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Called after an epoch and its validation; ``logs`` holds ``loss``, ``val_loss`` and so on."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs) -> None:
+        """Called before the step on a batch; ``logs`` is empty."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        """Called after the step on a batch; ``logs`` holds the loss, and the accuracy, over the batches of the epoch so far."""
+
+    def on_test_begin(self, logs: Logs) -> None:
+        """Called before validation, and by ``evaluate``; ``logs`` is empty."""
+
+    def on_test_end(self, logs: Logs) -> None:
+        """Called after validation, and by ``evaluate``, with what was measured, without the prefix ``val_``."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs) -> None:
+        """Called before a batch of validation data, 256 rows of arrays, is scored; ``logs`` is empty."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs) -> None:
+        """Called after a batch of validation data is scored; ``logs`` holds the loss, and the accuracy, over the batches so far."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a `pynn.Checkpoint` keeps of this callback, by name: arrays, and whatever JSON has."""
+        """Return what a `pynn.Checkpoint` keeps of this callback, by name: arrays, and anything that JSON can hold."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state_dict` returned; ``fit(..., resume_from=...)`` calls it after `on_train_begin`."""
+        """Restore what `state_dict` returned; ``fit(..., resume_from=...)`` calls it after `on_train_begin`."""
+
+
+_ARGUMENTS = {
+    name: tuple(inspect.signature(method).parameters)[1:] for name, method in vars(Callback).items() if name.startswith("on_")
+}
+"""The events, and the arguments that their methods get."""
+
+_REWORDED = (
+    ("_start", "_begin"),
+    ("on_fit_", "on_train_"),
+    ("on_train_epoch_", "on_epoch_"),
+    ("on_batch_", "on_train_batch_"),
+    ("_validation_epoch_", "_test_"),
+    ("_test_epoch_", "_test_"),
+    ("_validation_", "_test_"),
+    ("on_exception", "on_train_end"),
+    ("on_save_checkpoint", "state_dict"),
+    ("on_load_checkpoint", "load_state_dict"),
+)
+"""Parts of the names that Keras and Lightning use, and those used here."""
+
+_FOREIGN = {
+    "set_model": "fit sets self.model itself; use on_train_begin",
+    "set_params": "fit does not call it; use on_train_begin",
+}
+"""Methods of Keras's callbacks that are no events."""
+
+
+def _supported(name: str) -> str:
+    """Return what to use instead of an event that does not exist."""
+    if name.startswith("on_predict"):
+        return "predict takes no callbacks"
+    known = [*_ARGUMENTS, "state_dict", "load_state_dict"]
+    other = name
+    for theirs, ours in _REWORDED:
+        if other.startswith(theirs) or not theirs.startswith("on_"):
+            other = other.replace(theirs, ours, 1)
+    close = [other] if other in known else difflib.get_close_matches(name, _ARGUMENTS, n=2, cutoff=0.6)
+    return f"use {' or '.join(close)}" if close else f"the events are {', '.join(_ARGUMENTS)}"
+
+
+def _check_events(callback: Callback) -> None:
+    """Raise if a method would never be called, or could not be called."""
+    kind = type(callback).__name__
+    for name in dict.fromkeys((*vars(callback), *dir(type(callback)))):
+        if not name.startswith("on_") and name not in _FOREIGN:
+            continue
+        method = getattr(callback, name)
+        if not callable(method):
+            continue
+        if name not in _ARGUMENTS:
+            why = _FOREIGN[name] if name in _FOREIGN else _supported(name)
+            raise TypeError(f"callbacks: {kind}.{name} would never be called; {why}")
+        _check_call(method, f"{kind}.{name}", _ARGUMENTS[name])
+
+
+def _check_call(function: Callable[..., Any], name: str, arguments: tuple[str, ...]) -> None:
+    """Raise unless a function can be called with these arguments, and runs when it is called."""
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"callbacks: {name} is a coroutine or a generator function, whose body would never run; make it a plain function")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some built-in functions have none
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        raise TypeError(f"callbacks: {name} is called with ({', '.join(arguments)}), and takes {signature}") from None
+
+
+def overrides(callback: Callback, event: str) -> bool:
+    """Tell whether a callback does anything at an event."""
+    return event in vars(callback) or getattr(type(callback), event) is not getattr(Callback, event)
+
+
+def may_add_logs(callback: Callback) -> bool:
+    """Tell whether ``on_epoch_end`` may add names to the logs: not so where a class of this library defines it."""
+    if "on_epoch_end" in vars(callback):
+        return True
+    owner = next(cls for cls in type(callback).__mro__ if "on_epoch_end" in vars(cls))
+    return bool(vars(owner).get("_adds_logs", True))
 
 
 class LambdaCallback(Callback):
@@ -86,8 +220,10 @@ class LambdaCallback(Callback):
     ----------
     on_epoch_end, on_epoch_begin : callable, optional
         Functions of ``(epoch, logs)``.
-    on_train_begin, on_train_end : callable, optional
+    on_train_begin, on_train_end, on_test_begin, on_test_end : callable, optional
         Functions of ``(logs)``.
+    on_train_batch_begin, on_train_batch_end, on_test_batch_begin, on_test_batch_end : callable, optional
+        Functions of ``(batch, logs)``.
     """
 
     def __init__(
@@ -97,9 +233,16 @@ class LambdaCallback(Callback):
         on_epoch_begin: Callable[[int, dict[str, float]], Any] | None = None,
         on_train_begin: Callable[[dict[str, float]], Any] | None = None,
         on_train_end: Callable[[dict[str, float]], Any] | None = None,
+        on_train_batch_begin: Callable[[int, dict[str, float]], Any] | None = None,
+        on_train_batch_end: Callable[[int, dict[str, float]], Any] | None = None,
+        on_test_begin: Callable[[dict[str, float]], Any] | None = None,
+        on_test_end: Callable[[dict[str, float]], Any] | None = None,
+        on_test_batch_begin: Callable[[int, dict[str, float]], Any] | None = None,
+        on_test_batch_end: Callable[[int, dict[str, float]], Any] | None = None,
     ) -> None:
-        epochs = ("on_epoch_end", on_epoch_end), ("on_epoch_begin", on_epoch_begin)
-        for name, function in (*epochs, ("on_train_begin", on_train_begin), ("on_train_end", on_train_end)):
+        given = locals()
+        for name in _ARGUMENTS:
+            function = given[name]
             if function is None:
                 continue
             if not callable(function):
@@ -108,33 +251,69 @@ class LambdaCallback(Callback):
 
 
 def listed(given: Any) -> list[Callback]:
-    """Return callbacks, plain functions made into one, or raise; None is none."""
+    """Return callbacks given alone or in an iterable, plain functions made into one, or raise."""
     if given is None:
         return []
-    if isinstance(given, Callback) or callable(given) or not isinstance(given, Iterable):
-        raise TypeError(f"callbacks: expected a list, got {given!r}")
-    found = []
-    for one in given:
+    expected = "callbacks: expected functions of (epoch, logs) or pynn.callbacks.Callback objects"
+    if isinstance(given, (str, bytes, type)) or not (isinstance(given, (Callback, Iterable)) or callable(given)):
+        raise TypeError(f"{expected}, got {_told(given)}")
+    found: list[Callback] = []
+    for one in [given] if isinstance(given, Callback) or callable(given) else given:
         if not isinstance(one, Callback) and (isinstance(one, type) or not callable(one)):
-            raise TypeError(f"callbacks: expected functions of (epoch, logs) or pynn.callbacks.Callback objects, got {one!r}")
+            raise TypeError(f"{expected}, got {_told(one)}")
+        if not isinstance(one, Callback):
+            _check_call(one, getattr(one, "__name__", repr(one)), _ARGUMENTS["on_epoch_end"])
         found.append(one if isinstance(one, Callback) else LambdaCallback(one))
+        _check_events(found[-1])
     return found
 
 
-# ---- those that watch a score -----------------------------------------------------------------------------------------
-class _Watch(Callback):
-    """Knows the best value so far of a number that is watched."""
+def _told(given: object) -> str:
+    """Return the text of what is no callback."""
+    if isinstance(given, type) and issubclass(given, Callback):
+        return f"the class {given.__name__}; call it: {given.__name__}(...)"
+    return repr(given)
+
+
+# ---- those that monitor a number ---------------------------------------------------------------------------------------
+class _Monitor(Callback):
+    """Tracks the best value of a number that is reported."""
 
     def __init__(self, monitor: str | None, mode: str, min_delta: float) -> None:
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"mode: expected 'auto', 'min' or 'max', got {mode!r}")
         if not (isinstance(min_delta, (int, float)) and min_delta >= 0):
             raise ValueError(f"min_delta: expected a number of 0 or more, got {min_delta!r}")
+        if monitor is not None and not isinstance(monitor, str):
+            raise TypeError(f"monitor: expected a name, or None, got {monitor!r}")
         self.monitor, self.mode, self.min_delta = monitor, mode, float(min_delta)
         self.best = math.nan
+        self._name: str | None = None
+        self._rises: bool | None = None
+        self._reported = False
+
+    def _check(self, expected: Expected) -> None:
+        """Find the number and its direction, or raise."""
+        name = self.monitor or ("val_loss" if "val_loss" in expected.rises else "loss")
+        self._reported = name in expected.rises
+        if not self._reported and not expected.open:
+            raise ValueError(self._unreported(name, expected.rises))
+        rises = expected.rises[name] if self._reported else metrics.rises_by_name(name.removeprefix("val_"))
+        self._name, self._rises = name, {"min": False, "max": True}.get(self.mode, rises)
+        if self._reported and self._rises is None:
+            raise ValueError(self._undecided(name))
+
+    def _unreported(self, name: str, known: Iterable[str]) -> str:
+        text = f"{type(self).__name__}: monitor {name!r} is not reported; known: {', '.join(known)}"
+        without = name.startswith("val_") and not any(one.startswith("val_") for one in known)
+        return f"{text}; names with val_ need validation_data or validation_split" if without else text
+
+    def _undecided(self, name: str) -> str:
+        what = f"{type(self).__name__}: whether a greater or a smaller {name!r} is better is not known"
+        return f"{what}; give mode='min' or mode='max', or set greater_is_better = True or False on the metric"
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Start anew."""
+        """Forget the best value."""
         self.best = math.nan
 
     def state_dict(self) -> dict[str, Any]:
@@ -142,51 +321,53 @@ class _Watch(Callback):
         return {"best": self.best}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take it up."""
+        """Restore it."""
         self.best = float(state["best"])
 
-    def _watched(self, logs: Logs) -> tuple[str, float]:
-        name = self.monitor or ("val_loss" if "val_loss" in logs else "loss")
-        if name not in logs:
-            raise ValueError(f"{type(self).__name__}: monitor {name!r} is not reported; known: {', '.join(logs)}")
-        return name, float(logs[name])
+    def _value(self, logs: Logs) -> float | None:
+        """Return the number, or None in an epoch that does not report it."""
+        name = self._name or self.monitor or ("val_loss" if "val_loss" in logs else "loss")
+        if name in logs:
+            self._reported = True
+            return float(logs[name])
+        if not self._reported:
+            raise ValueError(self._unreported(name, logs))
+        return None
 
-    def _better(self, logs: Logs) -> bool:
-        """Tell whether the number is the best so far, and remember it; NaN never is."""
-        name, value = self._watched(logs)
-        rises = self.mode == "max" or (self.mode == "auto" and not _falls(name))
-        gain = value - self.best if rises else self.best - value
-        if math.isnan(value) or not (math.isnan(self.best) or gain > self.min_delta):
+    def _better(self, value: float) -> bool:
+        """Tell whether the number is the best so far, and keep it; NaN never is."""
+        if math.isnan(value) or value == self.best:
             return False
+        if not math.isnan(self.best):
+            rises = {"min": False, "max": True}.get(self.mode, self._rises)
+            if rises is None:
+                raise ValueError(self._undecided(self._name or self.monitor or "loss"))
+            if not (value - self.best if rises else self.best - value) > self.min_delta:
+                return False
         self.best = value
         return True
 
 
-_FALLING = ("loss", "mae", "mse", "rmse", "ece", "error", "seconds")
-
-
-def _falls(name: str) -> bool:
-    """Tell whether less is better, by the end of a number's name."""
-    return name.lower().endswith(_FALLING)
-
-
 _WEIGHTS = "weights/"
-"""What the names of the best epoch's arrays begin with in a state."""
+"""The prefix of the names of the best epoch's arrays in a state."""
 
 
-class EarlyStopping(_Watch):
-    """Stops when a number has not got better for ``patience`` epochs.
+class EarlyStopping(_Monitor):
+    """Stop training when a number has not improved for ``patience`` epochs.
 
     Parameters
     ----------
     monitor : str, optional
-        The number; None: ``"val_loss"`` if there is one, else ``"loss"``.
+        The name of the number; None: ``"val_loss"`` if there is validation, else ``"loss"``.
     patience : int
-        So many epochs in a row that are not better end the training.
+        The number of epochs in a row without an improvement that ends the training; epochs that do not report the number, because of
+        ``validation_freq``, are not counted.
     min_delta : float
-        What is more than this is better.
+        A change of more than this is an improvement.
     mode : {'auto', 'min', 'max'}
-        Whether less or more is better; 'auto': less for names that end in loss, mae, mse, rmse, ece or error, else more.
+        Whether a smaller or a greater number is better. 'auto': as the metric says. Losses fall, and each function of `pynn.metrics`
+        has a direction; a custom metric has one if its attribute ``greater_is_better`` is True or False. Without a direction `mode`
+        must be given.
     restore_best : bool
         Whether the model gets the weights of its best epoch at the end, also when it was interrupted. A copy of them is kept.
 
@@ -213,26 +394,28 @@ class EarlyStopping(_Watch):
         super().__init__(monitor, mode, min_delta)
         check_count("patience", patience, 1)
         self.patience, self.restore_best = patience, restore_best
-        self.best_epoch, self.stopped_epoch = 0, None
+        self.best_epoch, self.stopped_epoch, self._waited = 0, None, 0
         self._weights: dict[str, Any] | None = None
 
+    _adds_logs = False
     best_epoch: int
     stopped_epoch: int | None
 
     def on_train_begin(self, logs: Logs) -> None:
         """Start anew."""
         super().on_train_begin(logs)
-        self.best_epoch, self.stopped_epoch, self._weights = 0, None, None
+        self.best_epoch, self.stopped_epoch, self._weights, self._waited = 0, None, None, 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return what is known of the best epoch, with its weights, and whether training was stopped."""
         weights = {f"{_WEIGHTS}{name}": a for name, a in (self._weights or {}).items()}
-        return super().state_dict() | {"best_epoch": self.best_epoch, "stopped_epoch": self.stopped_epoch} | weights
+        facts = {"best_epoch": self.best_epoch, "stopped_epoch": self.stopped_epoch, "waited": self._waited}
+        return super().state_dict() | facts | weights
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take it up; a training that was stopped ends at once."""
+        """Restore it; a training that was stopped ends at once."""
         super().load_state_dict(state)
-        self.best_epoch, self.stopped_epoch = int(state["best_epoch"]), state["stopped_epoch"]
+        self.best_epoch, self.stopped_epoch, self._waited = int(state["best_epoch"]), state["stopped_epoch"], int(state["waited"])
         weights = {name.removeprefix(_WEIGHTS): a for name, a in state.items() if name.startswith(_WEIGHTS)}
         if weights and {name: a.shape for name, a in weights.items()} != {name: a.shape for name, a in self.model.state_dict().items()}:
             raise ValueError("the weights of the best epoch are not those of this model")
@@ -240,11 +423,16 @@ class EarlyStopping(_Watch):
         self.model.stop_training = self.stopped_epoch is not None
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Compare."""
-        if self._better(logs):
-            self.best_epoch = epoch
+        """Compare the number with the best one."""
+        value = self._value(logs)
+        if value is None:
+            return
+        if self._better(value):
+            self.best_epoch, self._waited = epoch, 0
             self._weights = self.model.state_dict() if self.restore_best else None
-        elif epoch - self.best_epoch >= self.patience:
+            return
+        self._waited += 1
+        if self._waited >= self.patience:
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
@@ -255,20 +443,29 @@ class EarlyStopping(_Watch):
             self._weights = None
 
 
-class ModelCheckpoint(_Watch):
-    """Saves the model after epochs, by ``model.save``.
+class ModelCheckpoint(_Monitor):
+    """Save the model after epochs, by ``model.save``.
 
     Parameters
     ----------
     path : str or path
-        The file; ``{epoch}`` and the numbers of the logs are filled in: ``"net-{epoch:03d}-{val_loss:.2f}.safetensors"``. A folder that
-        is not there is made, when training begins where that much is known of it.
+        The file. ``{epoch}``, counted from 1, and the numbers of the logs are filled in:
+        ``"net-{epoch:03d}-{val_loss:.2f}.safetensors"``. A missing folder is created, before the first epoch where its name is known.
+        An epoch that does not report a number that the path needs, because of ``validation_freq``, is not saved.
     save_best_only : bool
-        Whether only an epoch better than all before is saved.
+        Whether to save only an epoch that is better than all before it, those of earlier calls of ``fit`` with the same callback
+        included.
     monitor, mode : str
-        As in `EarlyStopping`.
+        As in `EarlyStopping`; used by ``save_best_only``.
     every : int
-        Saves only after so many epochs each.
+        Save every so many epochs.
+
+    Raises
+    ------
+    ValueError
+        When training begins, if the path needs a number that is not reported.
+    OSError
+        When training begins, if the folder cannot be written to.
     """
 
     def __init__(
@@ -277,26 +474,70 @@ class ModelCheckpoint(_Watch):
         super().__init__(monitor, mode, 0.0)
         check_count("every", every, 1)
         self.path, self.save_best_only, self.every = os.fspath(path), save_best_only, every
+        self._of: str | None = None
+        self._reports: frozenset[str] = frozenset()
+
+    _adds_logs = False
+
+    def _check(self, expected: Expected) -> None:
+        """See that the path can be filled in and written to, and that the monitor is reported."""
+        if self.save_best_only:
+            super()._check(expected)
+            if self._of != self._name:
+                self.best, self._of = math.nan, self._name
+        names, self._reports = self._names(expected.rises), frozenset(expected.rises)
+        if not expected.open or names <= {"epoch", *expected.rises}:
+            self._filled(0, dict.fromkeys(expected.rises, 0.5))
+        fixed, field, _ = self.path.partition("{")
+        (check_folder_of if field else check_file)(fixed)
+
+    def _names(self, known: Iterable[str]) -> set[str]:
+        """Return the names of the numbers in the path, or raise."""
+        try:
+            fields = [name for _, name, _, _ in string.Formatter().parse(self.path) if name is not None]
+        except ValueError as error:
+            raise self._wrong(known, error) from error
+        return {name.partition(".")[0].partition("[")[0] for name in fields}
+
+    def _filled(self, epoch: int, logs: Logs) -> str:
+        try:
+            return self.path.format(epoch=epoch + 1, **logs)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise self._wrong(logs, error) from error
+
+    def _wrong(self, known: Iterable[str], error: Exception) -> ValueError:
+        return ValueError(f"path: {self.path!r} cannot be filled in with epoch, {', '.join(known)}: {error}")
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Start anew, and see that there is a folder."""
-        super().on_train_begin(logs)
-        make_folder_of(self.path.partition("{")[0])
+        """Keep the best value of an earlier training."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value so far, and the number that it is of."""
+        return super().state_dict() | {"monitor": self._of}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore them."""
+        super().load_state_dict(state)
+        self._of = state.get("monitor", self._name)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Save."""
-        if (epoch + 1) % self.every or (self.save_best_only and not self._better(logs)):
+        """Save the model."""
+        if (epoch + 1) % self.every:
             return
-        try:
-            path = self.path.format(epoch=epoch, **logs)
-        except (KeyError, IndexError, ValueError) as error:
-            raise ValueError(f"path: {self.path!r} cannot be filled in with epoch, {', '.join(logs)}: {error}") from error
-        make_folder_of(path)
+        if self.save_best_only:
+            value = self._value(logs)
+            if value is None or not self._better(value):
+                return
+        missing = self._names(logs) - {"epoch", *logs}
+        if missing and missing <= self._reports:
+            return
+        path = self._filled(epoch, logs)
+        check_folder_of(path)
         self.model.save(path)
 
 
-class ReduceLROnPlateau(_Watch):
-    """Multiplies the learning rates by ``factor`` when a number has not got better for ``patience`` epochs.
+class ReduceLROnPlateau(_Monitor):
+    """Multiply the learning rates by ``factor`` when a number has not improved for ``patience`` epochs.
 
     For PyTorch's own counting, inside the optimizer, there is `pynn.optim.lr_scheduler.ReduceLROnPlateau`.
 
@@ -307,7 +548,7 @@ class ReduceLROnPlateau(_Watch):
     factor : float
         Between 0 and 1.
     patience : int
-        So many epochs in a row that are not better cut the rates.
+        The number of epochs in a row without an improvement that cuts the rates; counted as in `EarlyStopping`.
     min_lr : float
         The lowest rate.
     """
@@ -330,6 +571,13 @@ class ReduceLROnPlateau(_Watch):
             raise ValueError(f"min_lr: expected a number of 0 or more, got {min_lr!r}")
         self.factor, self.patience, self.min_lr, self._waited = factor, patience, min_lr, 0
 
+    _adds_logs = False
+
+    def _check(self, expected: Expected) -> None:
+        """See that there is a rate, and that the monitor is reported."""
+        super()._check(expected)
+        _rated_groups(self)
+
     def on_train_begin(self, logs: Logs) -> None:
         """Start anew."""
         super().on_train_begin(logs)
@@ -346,7 +594,10 @@ class ReduceLROnPlateau(_Watch):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Compare."""
-        self._waited = 0 if self._better(logs) else self._waited + 1
+        value = self._value(logs)
+        if value is None:
+            return
+        self._waited = 0 if self._better(value) else self._waited + 1
         if self._waited < self.patience:
             return
         self._waited = 0
@@ -355,7 +606,7 @@ class ReduceLROnPlateau(_Watch):
 
 
 class LRScheduler(Callback):
-    """Sets the learning rate of each epoch.
+    """Set the learning rate of each epoch.
 
     Parameters
     ----------
@@ -375,7 +626,12 @@ class LRScheduler(Callback):
     def __init__(self, schedule: Callable[[int], float]) -> None:
         if not callable(schedule):
             raise TypeError(f"schedule: expected a function of the epoch, got {schedule!r}")
+        _check_call(schedule, "LRScheduler's schedule", ("epoch",))
         self.schedule = schedule
+
+    def _check(self, expected: Expected) -> None:
+        """See that there is a rate."""
+        _rated_groups(self)
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         """Set the rate."""
@@ -447,6 +703,13 @@ class HealthMonitor(Callback):
                 raise ValueError(f"{name}: expected a number over 0, got {value!r}")
         self._told: set[tuple[str, str]] = set()
 
+    _adds_logs = False
+
+    def _check(self, expected: Expected) -> None:
+        """See that there is something to look at."""
+        if not expected.health:
+            raise ValueError("HealthMonitor: has nothing to look at with health=False; leave that out")
+
     def on_train_begin(self, logs: Logs) -> None:
         """Start anew."""
         self._told = set()
@@ -472,56 +735,83 @@ class HealthMonitor(Callback):
 
 # ---- those that write -------------------------------------------------------------------------------------------------
 class CSVLogger(Callback):
-    """Writes a line an epoch, at once, so that a training that dies leaves what it saw.
+    """Write a line for each epoch, at once, so that a training that dies leaves what it saw.
 
-    A training that goes on from a checkpoint goes on with its file too: what was written after the checkpoint is written again.
+    The first column is the epoch, counted from 1. Epochs without validation, because of ``validation_freq``, leave its columns empty.
+    A training that resumes from a checkpoint continues its file: what was written after the checkpoint is written again.
 
     Parameters
     ----------
     path : str or path
-        The file; a folder that is not there is made.
+        The file; a missing folder is created.
     append : bool
-        Whether lines are added to a file that is there.
+        Whether to add lines to an existing file.
 
     Raises
     ------
     ValueError
-        When training begins, if the path leads to a directory, a device, a pipe or a socket.
+        When training begins, if the file to append to has other columns, or the path leads to a directory, a device, a pipe or a socket.
+    OSError
+        When training begins, if the file cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, append: bool = False) -> None:
         self.path, self.append = os.fspath(path), append
         self._file: IO[str] | None = None
         self._size = 0
+        self._columns: list[str] = []
+        self._open = True
+
+    _adds_logs = False
+
+    def _check(self, expected: Expected) -> None:
+        """Note the columns, and compare those of a file to append to."""
+        self._columns, self._open = ["epoch", *expected.rises], expected.open
+        if self.append and os.path.isfile(self.path):
+            self._check_columns()
+
+    def _check_columns(self) -> None:
+        """Raise if the file has other columns than this training."""
+        with open(self.path, newline="", encoding="utf-8") as file:
+            known = next(csv.reader(file), None)
+        if known is not None and known != self._columns and not (self._open and set(known) > set(self._columns)):
+            raise self._differing(known, self._columns)
+
+    def _differing(self, known: list[str], names: list[str]) -> ValueError:
+        return ValueError(f"CSVLogger: {self.path} has the columns {', '.join(known)}, and this training {', '.join(names)}")
 
     def on_train_begin(self, logs: Logs) -> None:
         """Open the file."""
-        make_folder_of(self.path)
-        check_target(self.path)
+        check_file(self.path)
         self._file = open(self.path, "a+", newline="", encoding="utf-8")  # noqa: SIM115
         self._size = os.path.getsize(self.path) if self.append else 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how long the file is."""
+        """Return the length of the file."""
         return {"size": self._size}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take it up; a file that is no longer there begins anew."""
+        """Restore it; a file that is no longer there starts from its beginning."""
         size = int(state["size"])
         self._size = size if os.path.getsize(self.path) >= size else 0
+        if self._size:
+            self._check_columns()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Write a line."""
         assert self._file is not None
         self._file.truncate(self._size)
         self._file.seek(0)
-        writer, names = csv.writer(self._file), ["epoch", *logs]
+        writer = csv.writer(self._file)
+        names = [*self._columns, *(name for name in logs if name not in self._columns)] if self._columns else ["epoch", *logs]
         known = next(csv.reader(self._file), None)
         if known is None:
             writer.writerow(names)
-        elif names != known:
-            raise ValueError(f"CSVLogger: {self.path} has the columns {', '.join(known)}, and this training {', '.join(names)}")
-        writer.writerow([epoch, *logs.values()])
+            known = names
+        if not set(logs) < set(known) or not set(self._columns) <= set(known):
+            raise self._differing(known, names)
+        row = {"epoch": epoch + 1, **logs}
+        writer.writerow([row.get(name, "") for name in known])
         self._file.flush()
         self._size = os.path.getsize(self.path)
 
@@ -533,14 +823,15 @@ class CSVLogger(Callback):
 
 
 class TensorBoard(Callback):
-    """Writes for TensorBoard, through the writer of PyTorch or tensorboardX, whichever is installed.
+    """Write for TensorBoard, through the writer of PyTorch or tensorboardX, whichever is installed.
 
-    A training that goes on from a checkpoint goes on with its curves too: TensorBoard drops what was written after the checkpoint.
+    Steps are epochs, counted from 0 as in Keras. A training that resumes from a checkpoint continues its curves: TensorBoard drops what
+    was written after the checkpoint.
 
     Parameters
     ----------
     log_dir : str or path
-        Where the files go.
+        The folder of the files; a missing one is created.
 
     Raises
     ------
@@ -554,9 +845,12 @@ class TensorBoard(Callback):
         self._known = 0
         self._kind: Any = None
 
+    _adds_logs = False
+
     def on_train_begin(self, logs: Logs) -> None:
         """Find the writer; it is opened when there is something to write."""
         self._kind, self._known = _summary_writer(), 0
+        check_folder(self.log_dir)
 
     def state_dict(self) -> dict[str, Any]:
         """Return how many epochs have been written."""

@@ -722,10 +722,11 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None 
 
 # ---- by name ----------------------------------------------------------------------------------------------------------
 _NUMBERS = (mae, mse, r2, rmse)
-by_name: dict[str, _Metric] = {
-    f.__name__: f
-    for f in (accuracy, binary_accuracy, categorical_accuracy, ece, f1, log_loss, precision, recall, roc_auc, top_k_accuracy, *_NUMBERS)
-}
+_TOP = re.compile(r"top_([1-9]\d*)_accuracy")
+_RISING = (accuracy, binary_accuracy, categorical_accuracy, f1, precision, r2, recall, roc_auc, top_k_accuracy)
+_FALLING = (ece, log_loss, mae, mse, rmse)
+"""The metrics of which a greater, and of which a smaller number is better."""
+by_name: dict[str, _Metric] = {f.__name__: f for f in (*_RISING, *_FALLING)}
 """What the strings of ``fit(..., metrics=["f1"])`` mean."""
 
 
@@ -755,6 +756,23 @@ def read_as(metric: _Metric, multilabel: bool) -> _Metric:
     if _plain(metric) not in _READS or "multilabel" in getattr(metric, "keywords", ()):
         return metric
     return functools.partial(metric, multilabel=multilabel)
+
+
+def rises(metric: _Metric) -> bool | None:
+    """Tell whether a greater number is better: by the table above, or by ``greater_is_better`` of a user's metric; None: not known."""
+    if is_known(metric):
+        return _plain(metric) in _RISING
+    found = getattr(metric, "greater_is_better", getattr(_plain(metric), "greater_is_better", None))
+    if found is not None and not isinstance(found, (bool, np.bool_)):
+        raise TypeError(f"metrics: greater_is_better of {_name(metric)} must be True or False, got {found!r}")
+    return None if found is None else bool(found)
+
+
+def rises_by_name(name: str) -> bool | None:
+    """Tell whether a greater number is better, of one that something else reports under the name of a loss or of a metric."""
+    if name == "loss":
+        return False
+    return rises(_get(name)) if name in by_name or _TOP.fullmatch(name) else None
 
 
 def _plain(metric: Any) -> Any:
@@ -803,7 +821,7 @@ def _get(metric: Any) -> _Metric:
         return metric  # type: ignore[no-any-return]
     if not isinstance(metric, str):
         raise TypeError(f"metrics: expected names or functions of (y_true, y_pred), got {metric!r}")
-    if top := re.fullmatch(r"top_([1-9]\d*)_accuracy", metric):
+    if top := _TOP.fullmatch(metric):
         return functools.partial(top_k_accuracy, k=int(top[1]))
     if metric not in by_name:
         raise unknown_name("metric", metric, by_name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -96,7 +96,9 @@ def activations(functions: Any = None, x: ArrayLike | None = None, derivatives: 
     return figure
 
 
-def history(logs: Mapping[str, list[float]], names: Iterable[str] | None = None) -> Figure:
+def history(
+    logs: Mapping[str, list[float]], names: Iterable[str] | None = None, epochs: Mapping[str, Sequence[int]] | None = None
+) -> Figure:
     """Draw what `fit` reported over the epochs: a panel for each number, with that of the validation data in it.
 
     Parameters
@@ -105,6 +107,8 @@ def history(logs: Mapping[str, list[float]], names: Iterable[str] | None = None)
         ``History.history``.
     names : iterable of str, optional
         What to draw, without ``val_``; default: all but ``seconds``.
+    epochs : mapping of str to sequence of int, optional
+        The epochs of each number, from 1; default: all from the first.
 
     Returns
     -------
@@ -143,7 +147,8 @@ def history(logs: Mapping[str, list[float]], names: Iterable[str] | None = None)
         for label, key, colour in (("training", name, _COLOURS[0]), ("validation", f"val_{name}", _COLOURS[1])):
             if key in logs:
                 marker = "o" if len(logs[key]) < 20 else None
-                axes.plot(range(1, len(logs[key]) + 1), logs[key], label=label, color=colour, marker=marker, markersize=3.5)
+                at = range(1, len(logs[key]) + 1) if epochs is None else epochs[key]
+                axes.plot(at, logs[key], label=label, color=colour, marker=marker, markersize=3.5)
     for axes in grid.flat[len(drawn) :]:
         axes.remove()
     handles, labels = grid[0, 0].get_legend_handles_labels()

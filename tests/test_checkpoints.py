@@ -206,7 +206,7 @@ def test_a_log_that_is_gone_begins_anew(tmp_path: Path) -> None:
     train(net(), epochs=2, callbacks=[cb.CSVLogger(path), pynn.Checkpoint(tmp_path / "t")])
     path.unlink()
     train(net(None), callbacks=[cb.CSVLogger(path)], resume_from=tmp_path / "t")
-    assert [row["epoch"] for row in csv.DictReader(path.open())] == ["2", "3"]
+    assert [row["epoch"] for row in csv.DictReader(path.open())] == ["3", "4"]
 
 
 def test_on_another_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -552,7 +552,7 @@ def test_the_score_of_a_diverged_step_outlives_the_search_for_its_origin() -> No
 
 
 def trained_on(seed: int) -> NDArray[np.intp]:
-    return split(0.2, 300, Y, [pynn.losses.CrossEntropyLoss()], seed)[0]
+    return split(0.2, 300, Y, [pynn.losses.CrossEntropyLoss()], seed, True)[0]
 
 
 def test_nan_in_targets_and_weights_is_named_by_its_row() -> None:

@@ -310,9 +310,9 @@ def test_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pynn.Sequential, "save", lambda self, path: saved.append(path), raising=False)
     score = {"score": scripted([0.1, 0.3, 0.2, 0.4])}
     every = cb.ModelCheckpoint("a-{epoch:02d}-{score:.1f}", every=2)
-    best = cb.ModelCheckpoint("best", monitor="score", save_best_only=True)
+    best = cb.ModelCheckpoint("best", monitor="score", mode="max", save_best_only=True)
     net().fit(X, Y, loss="cross_entropy", epochs=4, metrics=score, callbacks=[every, best])
-    assert saved == ["best", "a-01-0.3", "best", "a-03-0.4", "best"]
+    assert saved == ["best", "a-02-0.3", "best", "a-04-0.4", "best"]
     with pytest.raises(ValueError, match=r"path: 'a-\{nothing\}' cannot be filled in"):
         net().fit(X, Y, loss="cross_entropy", callbacks=[cb.ModelCheckpoint("a-{nothing}")])
 
@@ -324,7 +324,7 @@ def test_folders_are_made_before_the_first_epoch(tmp_path: Path) -> None:
     writers = [cb.ModelCheckpoint(paths[0]), cb.ModelCheckpoint(paths[1]), pynn.Checkpoint(paths[2]), cb.CSVLogger(paths[3])]
     net().fit(X, Y, loss="cross_entropy", epochs=2, callbacks=[look, *writers])
     assert asked == [True, True]
-    written = paths[0], paths[2], paths[3], tmp_path / "c/e0/net.safetensors", tmp_path / "c/e1/net.safetensors"
+    written = paths[0], paths[2], paths[3], tmp_path / "c/e1/net.safetensors", tmp_path / "c/e2/net.safetensors"
     assert all(path.exists() for path in written)
     for make in (cb.ModelCheckpoint, cb.CSVLogger, pynn.Checkpoint):  # where a file stands, no folder can be
         model = net()
@@ -372,7 +372,7 @@ def test_csv(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     hist = net().fit(X, Y, loss="cross_entropy", epochs=3, callbacks=[cb.CSVLogger(path)])
     rows = [*csv.DictReader(path.open())]
-    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert [float(row["loss"]) for row in rows] == hist.history["loss"]
     net().fit(X, Y, loss="cross_entropy", callbacks=[cb.CSVLogger(path, append=True)])
     assert len(path.read_text().splitlines()) == 5
@@ -534,7 +534,8 @@ ERRORS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "text": ({"metrics": {"a": lambda t, p: "x"}}, TypeError, "metrics: a returned 'x'"),
     "callback": ({"callbacks": [3]}, TypeError, "callbacks: .*3"),
     "callback class": ({"callbacks": [cb.EarlyStopping]}, TypeError, "callbacks: .*EarlyStopping"),
-    "one callback": ({"callbacks": cb.EarlyStopping()}, TypeError, "callbacks: expected a list"),
+    "text as callbacks": ({"callbacks": "EarlyStopping"}, TypeError, "callbacks: expected functions .*'EarlyStopping'"),
+    "a number as callbacks": ({"callbacks": 3}, TypeError, "callbacks: expected functions .*got 3"),
     "on_nan": ({"on_nan": "stop"}, ValueError, "on_nan: .*'stop'"),
 }
 

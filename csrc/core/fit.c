@@ -18,6 +18,8 @@ struct pn_fit {
     const void **x;                 /* of the batch, for each input */
     pn_wanted *wanted;              /* and for each output */
     size_t *order;
+    uint64_t ordered;               /* the epoch whose order that is, if is_ordered */
+    int is_ordered;
     pn_solving solving;
     int64_t epoch;                  /* for the schedules */
     int64_t asked;                  /* when poll was last called */
@@ -51,7 +53,7 @@ static pn_status prepare(pn_fit *f, pn_error *error)
     pn_status status = n ? pn_data_check(f->graph, f->data, f->options->criteria, n, error) : PN_OK;
     if (!status) status = pn_room_reserve(&f->room, f->graph, f->batch, error);
     if (!status) plan_for(f, f->batch, &status, error);
-    if (!status && f->data->rows % f->batch) plan_for(f, f->data->rows % f->batch, &status, error);
+    if (!status && f->data->rows % f->batch && !f->options->drop_last) plan_for(f, f->data->rows % f->batch, &status, error);
     if (!status && f->options->shuffle && !(f->order = malloc(f->data->rows * sizeof *f->order)))
         status = pn_fail(error, PN_NO_MEMORY, "no memory for the order of %zu rows", f->data->rows);
     return status;
@@ -209,8 +211,13 @@ pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int
     f->epoch = (int64_t)epoch;
     begin(f);
     if (first == 0) pn_fit_reset(f);
-    if (o->shuffle) pn_random_permutation(o->seed, epoch, f->data->rows, f->order);
-    const size_t batches = (f->data->rows + f->batch - 1) / f->batch, end = first < batches && count < batches - first ? first + count : batches;
+    if (o->shuffle && !(f->is_ordered && f->ordered == epoch)) {
+        pn_random_permutation(o->seed, epoch, f->data->rows, f->order);
+        f->ordered = epoch;
+        f->is_ordered = 1;
+    }
+    const size_t batches = (f->data->rows + (o->drop_last ? 0 : f->batch - 1)) / f->batch;
+    const size_t end = first < batches && count < batches - first ? first + count : batches;
     for (size_t batch = first; batch < end && !status && !f->diverged; batch++) {
         const size_t start = batch * f->batch;
         pn_plan *p = plan_for(f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
@@ -255,6 +262,7 @@ pn_status pn_fit_look(pn_fit *f, pn_error *error)
 }
 
 void pn_fit_keep(pn_fit *f, void *const *y) { f->kept = y; }
+const size_t *pn_fit_order(const pn_fit *f) { return f->is_ordered ? f->order : NULL; }
 
 pn_plan *pn_fit_profile(pn_fit *f, pn_fit_times *times)
 {

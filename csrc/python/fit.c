@@ -190,14 +190,14 @@ static void fit_dealloc(FitObject *self)
 
 static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "graph", "x", "y", "criteria", "batch_size", "shuffle", "seed", "groups", "sample_weight", "finite", "health", "solver", NULL };
+    static char *names[] = { "graph", "x", "y", "criteria", "batch_size", "shuffle", "seed", "groups", "sample_weight", "finite", "health", "solver", "drop_last", NULL };
     PyObject *graph, *x, *y, *criteria, *list, *weight = Py_None, *solver = Py_None;
     Py_ssize_t batch_size;
-    int shuffle, finite = 0, health = 0;
+    int shuffle, finite = 0, health = 0, drop_last = 0;
     unsigned long long seed;
     pn_error error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO|OppO", names, &graph, &x, &y, &PyTuple_Type, &criteria, &batch_size, &shuffle, &seed, &list,
-                                     &weight, &finite, &health, &solver)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO|OppOp", names, &graph, &x, &y, &PyTuple_Type, &criteria, &batch_size, &shuffle, &seed, &list,
+                                     &weight, &finite, &health, &solver, &drop_last)) return NULL;
     GraphObject *g = as_graph(PyType_GetModule(type), graph);
     if (!g) return NULL;
     FitObject *self = (FitObject *)type->tp_alloc(type, 0);
@@ -208,7 +208,7 @@ static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if ((!n && PyTuple_GET_SIZE(criteria)) || !parse_groups(list, &self->groups)) goto fail;
     if (x != Py_None && !(take_samples(g, x, &self->taken) && (!n || take_targets(g, self->criteria, n, y, weight, &self->taken)))) goto fail;
     if (solver != Py_None && !parse_solver(solver, &self->groups, &self->solver, &self->segments)) goto fail;    /* no Python runs after the check */
-    self->options = (pn_fit_options){ .criteria = self->criteria, .n_criteria = n, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .finite = finite, .health = health, .groups = self->groups.groups, .n_groups = self->groups.n, .solver = solver != Py_None ? &self->solver : NULL, .poll = poll_signals };
+    self->options = (pn_fit_options){ .criteria = self->criteria, .n_criteria = n, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .drop_last = drop_last, .finite = finite, .health = health, .groups = self->groups.groups, .n_groups = self->groups.n, .solver = solver != Py_None ? &self->solver : NULL, .poll = poll_signals };
     pn_status status = pn_fit_new(g->graph, x != Py_None ? &self->taken.data : NULL, &self->options, &self->fit, &error);
     if (!status) return (PyObject *)self;
     raise_status(status, &error);
@@ -313,6 +313,18 @@ static PyObject *fit_keep(FitObject *self, PyObject *number)
     PyObject *given = PyTuple_New((Py_ssize_t)fresh.n);
     for (size_t i = 0; given && i < fresh.n; i++) PyTuple_SET_ITEM(given, (Py_ssize_t)i, Py_NewRef((PyObject *)fresh.array[i]));
     return given;
+}
+
+static PyObject *fit_order(FitObject *self, void *unused)
+{
+    (void)unused;
+    npy_intp rows = (npy_intp)self->taken.data.rows;
+    if (!enter(self)) return NULL;
+    const size_t *order = pn_fit_order(self->fit);
+    PyObject *copy = order ? PyArray_SimpleNew(1, &rows, NPY_INTP) : Py_NewRef(Py_None);
+    if (copy && order) memcpy(PyArray_DATA((PyArrayObject *)copy), order, (size_t)rows * sizeof *order);
+    self->busy = 0;
+    return copy;
 }
 
 static PyObject *fit_profile(FitObject *self, PyObject *unused)
@@ -513,6 +525,7 @@ static PyMethodDef fit_methods[] = {
 static PyGetSetDef fit_getset[] = {
     { "times", (getter)fit_times, NULL, "Seconds since profile, in the plan of full batches and beside it; ends the profile.", NULL },
     { "health", (getter)fit_health, NULL, "(units, dead, saturated, looks, updates, mean, spread, gradient, update, weight) of each node; None where it isn't kept.", NULL },
+    { "order", (getter)fit_order, NULL, "The order of the rows in the last epoch; None without shuffling.", NULL },
     { "origin", (getter)fit_origin, NULL, "(place, node, slot, row) of the first number of the last step that was not finite, or None.", NULL },
     { "step", (getter)fit_get_step, (setter)fit_set_step, "Updates done so far.", NULL },
     { NULL, NULL, NULL, NULL, NULL },
@@ -522,7 +535,7 @@ static PyType_Slot fit_slots[] = {
     { Py_tp_dealloc, fit_dealloc },
     { Py_tp_methods, fit_methods },
     { Py_tp_getset, fit_getset },
-    { Py_tp_doc, "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups, sample_weight=None, finite=False, health=False, solver=None)\n--\n\nTraining, an epoch a call; without x and y, a batch a call; with x alone, to look." },
+    { Py_tp_doc, "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups, sample_weight=None, finite=False, health=False, solver=None, drop_last=False)\n--\n\nTraining, an epoch a call; without x and y, a batch a call; with x alone, to look." },
     { 0, NULL },
 };
 static PyMethodDef predictor_methods[] = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import io
-from .._files import check_target, make_folder_of
+from .._files import check_file
 from .._layer import Layer
 from .._optimizer import Optimizer
 from .._random import check_seed
@@ -78,9 +78,8 @@ was not there before starts anew. Plain functions remember nothing: see `pynn.ca
         self._training: Training | None = None
 
     def on_train_begin(self, logs: Mapping[str, float]) -> None:
-        """Create the folder, and raise unless the file can be written."""
-        make_folder_of(self.path)
-        check_target(self.path)
+        """Create the folder of the file, and raise OSError if the file cannot be written."""
+        check_file(self.path)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Write."""
@@ -144,19 +143,37 @@ class Training:
             seen[kind] += 1
 
     # ---- the place in an epoch ---------------------------------------------------------------------------------------
-    def run_epoch(self, run: _core.Fit, epoch: int) -> Scores:
-        """Train for an epoch, or the rest of it, and write on the way what is to be written."""
+    def run_epoch(
+        self,
+        run: _core.Fit,
+        epoch: int,
+        before: Callable[[int], None] | None = None,
+        after: Callable[[int, Scores], bool] | None = None,
+    ) -> tuple[Scores, int]:
+        """Train for an epoch, or the rest of it, and write the checkpoints that are due within it.
+
+        ``before`` and ``after`` are called for each batch; ``after`` returns whether to end the epoch there. Return the scores, and how
+        many batches the epoch had.
+        """
         batches, batch, scores = self._batches(), self.batch, self.scores
         self.batch, self.scores = 0, None
+        each = before is not None or after is not None
         while True:
             steps = [c.every_steps for c in self.checkpoints if c.every_steps]
-            stop = min([batches, *(batch - batch % n + n for n in steps)])
+            stop = batch + 1 if each else min([batches, *(batch - batch % n + n for n in steps)])
+            if before is not None:
+                before(batch)
+                self.optimizer.begin_epoch(epoch)
             expected = run.step + stop - batch
             scores = run.epoch(epoch, batch, stop - batch, scores)
-            if stop == batches or run.step != expected:  # the core stops before a step from a loss that is not finite
-                return scores
             batch = stop
-            self.optimizer.count_steps(run.step)
+            if run.step != expected:  # the core stops before a step from a loss that is not finite
+                return scores, batch
+            if each or batch != batches:
+                self.optimizer.count_steps(run.step)
+            ends = after is not None and after(batch - 1, scores)
+            if ends or batch == batches:
+                return scores, batch
             for checkpoint in self.checkpoints:
                 if checkpoint.every_steps and batch % checkpoint.every_steps == 0:
                     self.save(checkpoint.path, epoch, batch, scores)
@@ -164,7 +181,8 @@ class Training:
 
     def _batches(self) -> int:
         """Return how many batches an epoch has; 0 where nobody knows."""
-        return int(-(-(self.facts["rows"] or 0) // self.facts["batch_size"]))
+        rows, size = self.facts["rows"] or 0, self.facts["batch_size"]
+        return int(rows // size if self.facts["drop_last"] else -(-rows // size))
 
     # ---- files -------------------------------------------------------------------------------------------------------
     def save(self, path: str, epoch: int, batch: int = 0, scores: Scores | None = None) -> None:
@@ -184,6 +202,7 @@ class Training:
             "batch": batch,
             "scores": scores,
             "history": self.history.history,
+            "reported": self.history.reported,
             "health": [health.to_plain() for health in self.history.health],
             "last_health": None if self.model._watch is None else self.model._watch.report().to_plain(),
             "settings": optimizer,
@@ -198,10 +217,11 @@ class Training:
         name = os.fspath(path)
         facts, arrays = _read(path)
         try:
-            differing = [key for key, value in self.facts.items() if facts.get(key) != value]
+            before = {"drop_last": False} | facts  # files of pynn 0.1 do not name it
+            differing = [key for key, value in self.facts.items() if before.get(key) != value]
             if differing:
                 key = differing[0]
-                raise ValueError(f"{key} was {facts.get(key)!r}, and is {self.facts[key]!r} now")
+                raise ValueError(f"{key} was {before.get(key)!r}, and is {self.facts[key]!r} now")
             self._take(facts, arrays)
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise ValueError(f"resume_from: {name} does not fit this training: {error}") from error
@@ -221,6 +241,9 @@ class Training:
             values, correct, rows, hits, strays = map(_count, counts)
             scores.append((float(total), float(divisor), values, correct, rows, hits, strays))
         history = {str(k): [float(v) for v in values] for k, values in facts["history"].items()}
+        reported = {str(k): [_count(epoch) for epoch in epochs] for k, epochs in facts.get("reported", {}).items()}
+        if any(len(epochs) != len(history[name]) for name, epochs in reported.items()):
+            raise ValueError("its history has numbers without an epoch")
         every, last = [Health.from_plain(one) for one in facts["health"]], facts["last_health"]
         health = None if last is None else Health.from_plain(last)
         random = {str(name): (check_seed(drawn), _count(ticks)) for name, (drawn, ticks) in facts["random"].items()}
@@ -233,6 +256,7 @@ class Training:
                 layer._drawn = drawn
         self.model._forget()
         self.history.history.update(history)
+        self.history.reported.update(reported)
         self.history.health, self.health = every, health
         self.remembered = remembered
         self.epoch, self.batch = epoch, batch

@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import _core
 from .._layer import Array, plain_array
+from .events import Events
 from .objective import Objective, Scores, Weights
 
 _BLOCK = 256
@@ -67,18 +68,33 @@ class Validation:
     """Data that are scored again and again: ``batches`` is called for them each time."""
 
     def __init__(self, graph: _core.Graph, objective: Objective, batches: Callable[[], Iterable[Prepared]], many: bool) -> None:
-        self.scorer, self.scorer_dtype, self.objective = _core.Predictor(graph, _BLOCK), graph.dtype, objective
         self.batches, self.many, self.warned = batches, many, False
+        self.renew(graph, objective)
 
-    def logs(self, prefix: str = "val_") -> dict[str, float]:
+    def renew(self, graph: _core.Graph, objective: Objective) -> None:
+        """Score with another graph of the same net from now on."""
+        self.scorer, self.scorer_dtype, self.objective = _core.Predictor(graph, _BLOCK), graph.dtype, objective
+
+    def _parts(self) -> Iterator[Prepared]:
+        """Yield the batches, and of arrays blocks of rows."""
+        for data, target, weight in self.batches():
+            for start in range(0, len(data[0]), len(data[0]) if self.many else _BLOCK):
+                part = slice(start, None if self.many else start + _BLOCK)
+                yield rows_of(data, part), rows_of(target, part), rows_of(weight, part)
+
+    def logs(self, prefix: str, events: Events) -> dict[str, float]:
         """Return the loss and the metrics, or warn once of a loss that is not finite; with metrics the net predicts once more, for them."""
-        scores, targets, predicted = [], [], []
-        for number, (data, target, weight) in enumerate(self.batches()):
+        total: Scores | None = None
+        targets, predicted = [], []
+        events.call("on_test_begin", {})
+        for number, (data, target, weight) in enumerate(self._parts() if events.test else self.batches()):
+            if events.test:
+                events.call("on_test_batch_begin", number, {})
             X = as_core(data)
             weights, units = self.objective.core_weights(weight, self.scorer_dtype)
-            found = self.scorer.score(X, target, self.objective.criteria, weights)
-            scores.append(self.objective.in_units(found, units))
-            if not self.warned and not all(math.isfinite(score[0]) for score in found):
+            score = self.objective.in_units(self.scorer.score(X, target, self.objective.criteria, weights), units)
+            total = score if total is None else summed(total, score)
+            if not self.warned and not all(math.isfinite(one[0]) for one in score):
                 self.warned = True
                 row = first_not_finite(X)
                 where = f"in row {row}" + (f" of batch {number}" if self.many else "")
@@ -87,16 +103,22 @@ class Validation:
             if self.objective.measures:
                 targets.append(copied(target) if self.many else target)
                 predicted.append(self.scorer.predict(X))
-        return joined_logs(self.objective, prefix, scores, targets, predicted)
+            if events.test:
+                events.call("on_test_batch_end", number, self.objective.logs("", total))
+        assert total is not None
+        logs = joined_logs(self.objective, "", total, targets, predicted)
+        events.call("on_test_end", logs)
+        return {prefix + name: value for name, value in logs.items()}
 
 
-def joined_logs(
-    objective: Objective, prefix: str, scores: Sequence[Scores], targets: Sequence[Any], predicted: Sequence[Any]
-) -> dict[str, float]:
+def summed(a: Scores, b: Scores) -> Scores:
+    """Return the scores of the rows of both."""
+    return tuple(tuple(map(sum, zip(x, y, strict=True))) for x, y in zip(a, b, strict=True))  # type: ignore[misc]
+
+
+def joined_logs(objective: Objective, prefix: str, scores: Scores, targets: Sequence[Any], predicted: Sequence[Any]) -> dict[str, float]:
     """Return what is reported of several batches as of one; targets and predictions are there where there are metrics."""
-    sums = (tuple(map(sum, zip(*output, strict=True))) for output in zip(*scores, strict=True))
-    whole = [(total, divisor, *map(int, counts)) for total, divisor, *counts in sums]
-    return objective.logs(prefix, whole, _joined(targets), _joined(predicted))
+    return objective.logs(prefix, scores, _joined(targets), _joined(predicted))
 
 
 def _joined(parts: Sequence[Any]) -> tuple[Any, ...]:
@@ -140,14 +162,17 @@ class Batches:
         How often it will be gone through.
     steps : int, optional
         An epoch is so many batches, wherever the source begins and ends.
+    most : int, optional
+        Each pass takes the first so many batches of the source, which begins again for the next pass.
     """
 
-    def __init__(self, source: Any, name: str, epochs: int, steps: int | None = None) -> None:
-        if isinstance(source, Iterator) and type(source).__module__ in _ONCE and steps is None and epochs > 1:
+    def __init__(self, source: Any, name: str, epochs: int, steps: int | None = None, most: int | None = None) -> None:
+        endless = steps is not None or most is not None
+        if isinstance(source, Iterator) and type(source).__module__ in _ONCE and not endless and epochs > 1:
             once = f"{name}: a {type(source).__name__} is exhausted after one epoch, and there are {epochs}"
             how = "" if name != "X" else ", or say where an epoch ends: steps_per_epoch"
             raise ValueError(f"{once}; give the function that makes it, or a list{how}")
-        self.source, self.name, self.steps = source, name, steps
+        self.source, self.name, self.steps, self.most = source, name, steps, most
         ahead = self._begun()
         first = next(ahead, _END)
         if first is _END:
@@ -186,8 +211,11 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
         """Go through the batches of an epoch; with ``steps`` they go on where those of the epoch before ended."""
         number = -1
-        for number, batch in enumerate(self._all() if self.steps is None else self._so_many(self.steps)):
+        given = self._all() if self.steps is None else self._so_many(self.steps)
+        for number, batch in enumerate(itertools.islice(given, self.most)):
             yield self._pair(batch, number)
+        if self.most is not None and 0 <= number + 1 < self.most:
+            raise ValueError(f"{self.name}: the iterable gave {number + 1} batches, and validation_steps is {self.most}")
         if number < 0:
             once = f"{self.name}: the iterable is exhausted after one epoch"
             raise ValueError(f"{once}; give a list, or an object whose __iter__ starts over")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -29,19 +30,33 @@ class History:
     (2, [0, 1])
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 0) -> None:
+        self.first = first
         self.history: dict[str, list[float]] = {}
+        self.reported: dict[str, list[int]] = {}
         self.health: list[Health] = []
 
     @property
     def epoch(self) -> list[int]:
-        """The numbers of the finished epochs, from 0."""
-        return list(range(len(self.history.get("loss", []))))
+        """The numbers of the finished epochs, from 0, or from ``initial_epoch``."""
+        return list(range(self.first, self.first + len(self.history.get("loss", []))))
 
     def add(self, logs: Mapping[str, float]) -> None:
         """Add one epoch."""
+        number = self.first + len(self.history.get("loss", []))
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
+            self.reported.setdefault(name, []).append(number)
+
+    def epochs_of(self, name: str) -> list[int]:
+        """Return the epochs that reported a number, from 0: not all of them where ``validation_freq`` left some out."""
+        values = self.history[name]
+        known = self.reported.get(name, [])
+        return known if len(known) == len(values) else list(range(self.first, self.first + len(values)))
+
+    def _columns(self) -> dict[str, dict[int, float]]:
+        """Return each number by epoch."""
+        return {name: dict(zip(self.epochs_of(name), values, strict=True)) for name, values in self.history.items()}
 
     def __repr__(self) -> str:
         last = ", ".join(f"{k}={v[-1]:.4g}" for k, v in self.history.items())
@@ -49,14 +64,18 @@ class History:
 
     def _shown(self) -> list[int | None]:
         """Return the epochs of a table, None where some are left out."""
-        if len(self.epoch) <= _MOST_ROWS:
-            return [*self.epoch]
-        return [*self.epoch[: _MOST_ROWS // 2], None, *self.epoch[-_MOST_ROWS // 2 :]]
+        epochs = self.epoch
+        if len(epochs) <= _MOST_ROWS:
+            return [*epochs]
+        return [*epochs[: _MOST_ROWS // 2], None, *epochs[-_MOST_ROWS // 2 :]]
 
     def _rows(self) -> list[list[str]]:
-        columns = [*self.history]
+        columns = self._columns()
         gap = ["..."] * (len(columns) + 1)
-        shown = [gap if i is None else [str(i + 1), *(f"{self.history[c][i]:.4g}" for c in columns)] for i in self._shown()]
+        shown = [
+            gap if i is None else [str(i + 1), *(f"{values[i]:.4g}" if i in values else "-" for values in columns.values())]
+            for i in self._shown()
+        ]
         return [["epoch", *columns], *shown]
 
     def __str__(self) -> str:
@@ -69,7 +88,7 @@ class History:
         return f"<table><thead>{_line(head, 'th')}</thead><tbody>{''.join(_line(row, 'td') for row in body)}</tbody></table>"
 
     def to_pandas(self) -> Any:
-        """Return a pandas.DataFrame: a row an epoch, from 1, and a column a number.
+        """Return a pandas.DataFrame: a row an epoch, from 1, and a column a number, NaN where an epoch did not report it.
 
         Raises
         ------
@@ -80,7 +99,8 @@ class History:
             import pandas  # type: ignore[import-untyped, unused-ignore]
         except ImportError as error:
             raise ImportError("History.to_pandas needs pandas: pip install pandas") from error
-        return pandas.DataFrame(self.history, index=pandas.RangeIndex(1, len(self.epoch) + 1, name="epoch"))
+        table = {name: [values.get(epoch, math.nan) for epoch in self.epoch] for name, values in self._columns().items()}
+        return pandas.DataFrame(table, index=pandas.RangeIndex(self.first + 1, self.first + len(self.epoch) + 1, name="epoch"))
 
     def plot(self, names: Iterable[str] | None = None) -> Figure:
         """Draw each number over the epochs, what was measured on validation data beside its twin.
@@ -104,7 +124,7 @@ class History:
         """
         from ..plot import history
 
-        return history(self.history, names)
+        return history(self.history, names, {name: [epoch + 1 for epoch in self.epochs_of(name)] for name in self.history})
 
 
 def _line(cells: list[str], tag: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeAlias
@@ -22,21 +21,28 @@ from ..callbacks import Callback, listed
 from . import optimizer_file
 from .checkpoint import Training, seed_of
 from .divergence import Guard, check_step
-from .feed import Batches, Prepared, Validation, as_core, class_places, copied, joined_logs, rows_of
+from .events import Events
+from .feed import Batches, Prepared, Validation, as_core, class_places, rows_of
 from .find_lr import LRSweep, rates, sweep
 from .health import Health, Watch, measure
 from .history import History
+from .loop import Loop, Setup, validated_epochs
 from .objective import TRIED_ROWS, Head, Losses, Objective, OneLoss, Weights, checked_readings, losses_of, plain_losses
 from .progress import Progress
 from .rows import class_weights, combined, sample_weights, split
 from .scale import Observed, scale_matters
 from .summary import Described
+from .turns import turn
 
 SampleWeight: TypeAlias = ArrayLike | Sequence[ArrayLike | None] | Mapping[Any, ArrayLike] | None
 """What `fit` takes as sample_weight."""
 
 _Shapes: TypeAlias = tuple[Sequence[tuple[int, ...]], str]
 """Those of a sample of each input, and what has them."""
+
+_OneCallback: TypeAlias = Callback | Callable[[int, dict[str, float]], Any]
+Callbacks: TypeAlias = Iterable[_OneCallback] | _OneCallback | None
+"""What `fit` takes as its callbacks."""
 
 
 class Net(Described, abstract=True):
@@ -52,6 +58,7 @@ class Net(Described, abstract=True):
         self.stop_training = False
         self.classes_: Array | None = None
         self._lock = threading.RLock()
+        self._trained_by: str | None = None
         self.history: History | None = None
         self._watch: Watch | None = None
         self._health: Health | None = None
@@ -90,7 +97,7 @@ class Net(Described, abstract=True):
 
     def __getstate__(self) -> dict[str, Any]:
         state = {k: v for k, v in super().__getstate__().items() if k not in ("_lock", "_predictor", "_predictor_key")}
-        return state | {"_watch": None}
+        return state | {"_watch": None, "_trained_by": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -232,13 +239,17 @@ class Net(Described, abstract=True):
         epochs: int = 1,
         batch_size: int | None = None,
         steps_per_epoch: int | None = None,
+        drop_last: bool = False,
+        initial_epoch: int = 0,
         validation_data: Iterable[Any] | Callable[[], Iterable[Any]] | None = None,
         validation_split: float | None = None,
+        validation_steps: int | None = None,
+        validation_freq: int | Iterable[int] = 1,
         sample_weight: SampleWeight = None,
         class_weight: str | Mapping[int, float] | ArrayLike | None = None,
         metrics: Any = None,
         shuffle: bool = True,
-        callbacks: Iterable[Callback | Callable[[int, dict[str, float]], Any]] | None = None,
+        callbacks: Callbacks = None,
         seed: int | None = None,
         verbose: int | str = "auto",
         on_nan: str = "raise",
@@ -271,13 +282,19 @@ class Net(Described, abstract=True):
         optimizer : str or Optimizer
             A name of `pynn.optim`, or an optimizer; one made without parameters is given this model's.
         epochs : int
-            How often to see all rows.
+            How often to see all rows; with ``initial_epoch`` the number at which to end.
         batch_size : int, optional
             How many rows at a time; None: 32, or with an optimizer that asks for the loss within its step, such as L-BFGS, all. The
             last batch may be smaller; batches that come from an iterable are as large as they are.
         steps_per_epoch : int, optional
             Ends an epoch after so many batches of an iterable, which may be endless then: the next epoch goes on where this one ended. An
             iterable that ends within an epoch begins anew.
+        drop_last : bool
+            Whether to leave out the last batch of an epoch where it is smaller than the others. With ``shuffle`` other rows are left out
+            in each epoch.
+        initial_epoch : int
+            The number of the first epoch, to continue an earlier training: ``epochs=5, initial_epoch=3`` trains two epochs, and
+            callbacks get 3 and 4. It decides, with ``seed``, the order of the rows.
         validation_data : (X, y) or (X, y, sample_weight), or batches of those, optional
             Scored after each epoch as ``val_loss`` and ``val_accuracy``. Batches as for `X`: a list of tuples, another iterable that
             can be gone through again, or a function that gives one. A tuple is one pair or triple of arrays.
@@ -285,6 +302,11 @@ class Net(Described, abstract=True):
             The share of rows to validate on instead, between 0 and 1: drawn by ``seed``, of each class the same share where `y`
             are the classes of one output. With ``shuffle=False`` the last rows, so that no later row of a series is trained on. Both
             parts are copies.
+        validation_steps : int, optional
+            Score only the first so many batches of an iterable, which may be endless then.
+        validation_freq : int or iterable of int
+            Validate after every so many epochs, or after the epochs with these numbers, counted from 1. Epochs without validation
+            report no ``val_`` numbers; the lists in the history are shorter then.
         sample_weight : array_like, shape (rows,), or like the loss's values; or one for each loss, optional
             How much each row's loss counts, or each value of it: each element for losses such as mse, each position for classes of
             shape (rows, d1, ...). A mean divides by the sum of the weights in a batch, of their magnitudes if some are negative, which
@@ -303,7 +325,7 @@ class Net(Described, abstract=True):
             each row before the step on its batch, as the loss does; that takes room for one output a row.
         shuffle : bool
             Whether each epoch takes the rows in an order of its own, which ``seed`` decides.
-        callbacks : iterable of Callback or callable, optional
+        callbacks : Callback or callable, or iterable of those, optional
             See `pynn.callbacks`; plain functions are called after each epoch as ``callback(epoch, logs)``.
         seed : int, optional
             None draws a fresh one.
@@ -330,8 +352,16 @@ class Net(Described, abstract=True):
         ------
         ValueError, TypeError
             If a shape, a dtype, a label or a name does not fit; nothing has been trained then.
+        RuntimeError
+            If the model is being trained already, by another thread or by the `fit` that called the caller, or another thread trains a
+            model that shares layers with this one.
         DivergenceError
             If the loss, a gradient or a parameter is no longer finite; it says which layer, step and row came first.
+
+        Notes
+        -----
+        The model is trained in training mode, whatever `eval` set before; a layer of a model in training mode that was set to
+        evaluation mode by itself stays in it. When `fit` ends, also by an exception, each layer has the mode that it had before.
 
         Warns
         -----
@@ -341,123 +371,101 @@ class Net(Described, abstract=True):
             With ``on_nan="ignore"`` in the first epoch whose loss is NaN.
         """
         check_count("epochs", epochs, 0)
-        watching, guard, progress = listed(callbacks), Guard(self, on_nan), Progress(verbose, epochs)
-        weights = {"sample_weight": sample_weight, "class_weight": class_weight}
-        batches = _batches(X, y, loss, epochs, steps_per_epoch, validation_split=validation_split, **weights)
-        if validation_data is not None and validation_split is not None:
-            raise ValueError("validation_split: give it or validation_data, not both")
-        data = self._data(X if batches is None else batches.first[0], "X")
-        objective = self._objective(loss, loss_weights, data, metrics)
-        graph, owners = self._built(data, objective.skip)
-        rows = len(data[0])
-        target = objective.targets(y, rows, graph, "y") if batches is None else None
-        if batches is None:
-            objective.remember(target)
-        seed = draw_seed(seed) if resume_from is None else seed_of(resume_from, seed)
-        shapes = graph.output_shapes
-        weight = sample_weights(sample_weight, rows, objective, shapes, "sample_weight")
-        validation, train = None, None
-        if validation_split is not None:
-            train, held = split(validation_split, rows, target, objective.losses, seed, shuffle)
-            part = rows_of(data, held), rows_of(target, held), rows_of(weight, held)
-            validation = Validation(graph, objective, lambda: [part], False)
-            data, target, weight = rows_of(data, train), rows_of(target, train), rows_of(weight, train)
-        elif validation_data is not None:
-            validation = self._validation(validation_data, data, graph, objective, epochs)
-        if batches is None:
-            classes = class_weights(class_weight, target, objective.losses, math.prod(shapes[0]))
-            weight = sample_weights(combined(weight, classes), len(data[0]), objective, shapes, "sample_weight and class_weight")
-        if objective.measures and len(data[0]):
-            seen = target if batches is None else objective.targets(batches.first[1], len(data[0]), graph, "y of batch 0")
-            objective.try_metrics(_core.Predictor(graph, 1).predict(as_core(rows_of(data, slice(TRIED_ROWS)))), seen, len(data[0]))
-        opt = self._optimizer(optimizer)
-        if self.parameters() and not any(p.requires_grad for group in opt.param_groups for p in group["params"]):
-            text = "every parameter that fit would train is frozen, so none will change; unfreeze() the model, or a part of it"
-            warnings.warn(text, UserWarning, stacklevel=2)
-        batch_size = _batch_size(batch_size, opt, len(data[0]))
-        count = len(data[0]) if batches is None else None
-        facts = {"rows": count, "batch_size": batch_size, "shuffle": shuffle, "loss": objective.describe()}
-        facts |= {"steps_per_epoch": steps_per_epoch}
-        training = Training(self, opt, watching, seed, facts, resume_from, whole_epochs=batches is not None or objective.measures)
-        graph = graph if resume_from is None else self._graph(data, objective.skip)  # layers' seeds are those of the file
-        if batches is not None:
-            batches.leave_out(training.epoch)
-        observed = None
-        if health:
-            seen = target if batches is None else objective.targets(batches.first[1], len(data[0]), graph, "y of batch 0")
-            observed = Observed(self, data, seen, objective)
-        lock = self._enter()
-        try:
-            self._fitted, self._goal, self.optimizer, self.stop_training = objective, (loss, loss_weights), opt, False
-            inputs, finite = None if batches is not None else as_core(data), on_nan == "raise"
-            updates = opt.core_groups(), objective.core_weights(weight, graph.dtype)[0], finite, health, opt.core_solver()
-            run = _core.Fit(graph, inputs, target, objective.criteria, batch_size, shuffle, seed, *updates)
-            run.step = opt.steps
-            guard.begin(run, owners, train)
-            kept = run.keep(len(data[0])) if objective.measures and batches is None else ()
-
-            def one(epoch: int) -> dict[str, float]:
-                opt.begin_epoch(epoch if batches is None else 0)
-                if batches is not None:
-                    return self._batches_logs(batches, run, graph, objective, guard)
-                return objective.logs("", training.run_epoch(run, epoch), target, kept)
-
+        check_count("initial_epoch", initial_epoch, 0)
+        if initial_epoch > epochs:
+            raise ValueError(f"initial_epoch: expected at most epochs = {epochs}, the number at which to end, got {initial_epoch}")
+        if initial_epoch and resume_from is not None:
+            raise ValueError("initial_epoch: resume_from continues at the epoch of its file; give one of them")
+        scored = validated_epochs(validation_freq, range(initial_epoch, epochs))
+        watching, guard, progress = listed(callbacks), Guard(self, on_nan), Progress(verbose, epochs, initial_epoch)
+        with turn(self, "fit") as mine:
+            weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+            given = {"validation_split": validation_split, "drop_last": drop_last or None, **weights}
+            batches = _batches(X, y, loss, epochs - initial_epoch, steps_per_epoch, **given)
+            if validation_data is not None and validation_split is not None:
+                raise ValueError("validation_split: give it or validation_data, not both")
+            data = self._data(X if batches is None else batches.first[0], "X")
+            objective = self._objective(loss, loss_weights, data, metrics)
+            graph, owners = self._built(data, objective.skip)
+            rows = len(data[0])
+            target = objective.targets(y, rows, graph, "y") if batches is None else None
+            if batches is None:
+                objective.remember(target)
+            seed = draw_seed(seed) if resume_from is None else seed_of(resume_from, seed)
+            shapes = graph.output_shapes
+            weight = sample_weights(sample_weight, rows, objective, shapes, "sample_weight")
+            validation, train = None, None
+            if validation_split is not None:
+                train, held = split(validation_split, rows, target, objective.losses, seed, shuffle)
+                part = rows_of(data, held), rows_of(target, held), rows_of(weight, held)
+                validation = Validation(graph, objective, lambda: [part], False)
+                data, target, weight = rows_of(data, train), rows_of(target, train), rows_of(weight, train)
+            elif validation_data is not None:
+                validation = self._validation(validation_data, data, graph, objective, len(scored), validation_steps)
+            if validation_steps is not None and (validation is None or not validation.many):
+                raise ValueError("validation_steps: is for validation_data that are batches from an iterable; arrays are scored as a whole")
+            if validation is None and validation_freq != 1:
+                raise ValueError("validation_freq: needs validation_data or validation_split")
+            if batches is None:
+                classes = class_weights(class_weight, target, objective.losses, math.prod(shapes[0]))
+                weight = sample_weights(combined(weight, classes), len(data[0]), objective, shapes, "sample_weight and class_weight")
+            if objective.measures and len(data[0]):
+                seen = target if batches is None else objective.targets(batches.first[1], len(data[0]), graph, "y of batch 0")
+                objective.try_metrics(_core.Predictor(graph, 1).predict(as_core(rows_of(data, slice(TRIED_ROWS)))), seen, len(data[0]))
+            observed = None
+            if health:
+                seen = target if batches is None else objective.targets(batches.first[1], len(data[0]), graph, "y of batch 0")
+                observed = Observed(self, data, seen, objective)
+            opt = self._optimizer(optimizer)
+            if self.parameters() and not any(p.requires_grad for group in opt.param_groups for p in group["params"]):
+                text = "every parameter that fit would train is frozen, so none will change; unfreeze() the model, or a part of it"
+                warnings.warn(text, UserWarning, stacklevel=2)
+            batch_size = _batch_size(batch_size, opt, len(data[0]))
+            if drop_last and 0 < len(data[0]) < batch_size:
+                raise ValueError(f"drop_last: {len(data[0])} rows make no batch of batch_size = {batch_size}, so none would be trained on")
+            count = len(data[0]) if batches is None else None
+            facts = {"rows": count, "batch_size": batch_size, "shuffle": shuffle, "loss": objective.describe()}
+            facts |= {"steps_per_epoch": steps_per_epoch, "drop_last": bool(drop_last)}
+            training = Training(self, opt, watching, seed, facts, resume_from, whole_epochs=batches is not None or objective.measures)
+            graph = graph if resume_from is None else self._graph(data, objective.skip)  # layers' seeds are those of the file
+            if batches is not None:
+                batches.leave_out(training.epoch)
+            left = range(initial_epoch if resume_from is None else training.epoch, epochs)
+            goal = loss, loss_weights, metrics
+            setup = Setup(
+                data, target, weight, train, batches, goal, batch_size, shuffle, seed, bool(drop_last), on_nan == "raise", observed
+            )
+            before = self._fitted, self.optimizer, self._watch
+            try:
+                loop = Loop(
+                    self,
+                    setup,
+                    objective,
+                    graph,
+                    owners,
+                    optimizer=opt,
+                    validation=validation,
+                    training=training,
+                    guard=guard,
+                    scored=scored,
+                    mine=mine,
+                )
+                loop.check()
+            except BaseException:
+                self._fitted, self.optimizer, self._watch = before
+                raise
+            self._goal, self.stop_training = (loss, loss_weights), False
             self.history, self._health = training.history, training.health
-            left = range(training.epoch, epochs)
-            self._watch = Watch(run, owners, observed) if observed is not None and left else None
-            self._train(one, left, run, opt, validation, training, guard, progress)
-            return self.history
-        finally:
-            if self._watch is not None:
-                self._health, self._watch = self._watch.report(), None
-            lock.release()
-
-    def _train(
-        self,
-        one: Callable[[int], dict[str, float]],
-        epochs: range,
-        run: _core.Fit,
-        opt: Optimizer,
-        validation: Validation | None,
-        training: Training,
-        guard: Guard,
-        progress: Progress,
-    ) -> None:
-        """Go through the epochs, callbacks and all."""
-        hist, watching, logs = training.history, training.callbacks, dict[str, float]()
-        epoch = 0
-        try:
-            training.begin()
-            with progress:
-                for epoch in epochs:
-                    if self.stop_training:
-                        break
-                    if self._watch is not None:
-                        self._watch.epoch = epoch
-                    for callback in watching:
-                        callback.on_epoch_begin(epoch, {})
-                    start = time.perf_counter()
-                    try:
-                        scores = one(epoch)
-                    finally:
-                        opt.count_steps(run.step)
-                    scores["seconds"] = time.perf_counter() - start
-                    guard.check(epoch, scores)
-                    logs = scores if validation is None else scores | validation.logs()
-                    opt.end_epoch(logs)
-                    hist.add(logs)
-                    progress.show(epoch, logs)
-                    for callback in watching:
-                        callback.on_epoch_end(epoch, logs)
-        except KeyboardInterrupt as stop:
-            done = f"{len(hist.epoch)} finished epoch{'s' * (len(hist.epoch) != 1)}"
-            text = f"fit was interrupted in epoch {epoch + 1} of {epochs.stop}: the model keeps what it learnt, model.history has {done}"
-            stop.add_note(text)
-            progress.say(text)
-            raise
-        finally:
-            for callback in watching:
-                callback.on_train_end(logs)
+            if resume_from is None:
+                self.history.first = initial_epoch
+            if not left:
+                self._watch = None
+            try:
+                loop.train(left, progress)
+                return self.history
+            finally:
+                if self._watch is not None:
+                    self._health, self._watch = self._watch.report(), None
 
     def _optimizer(self, given: str | Optimizer) -> Optimizer:
         """Return an optimizer of this net's parameters."""
@@ -469,7 +477,11 @@ class Net(Described, abstract=True):
             raise ValueError(f"optimizer: it updates {len(strange)} parameters that are not this model's; make it from model.parameters()")
         return opt
 
-    def _validation(self, given: Any, data: tuple[Array, ...], graph: _core.Graph, objective: Objective, epochs: int) -> Validation:
+    def _validation(
+        self, given: Any, data: tuple[Array, ...], graph: _core.Graph, objective: Objective, times: int, steps: int | None
+    ) -> Validation:
+        if steps is not None:
+            check_count("validation_steps", steps, 1)
         like = [a.shape[1:] for a in data], "X"
         if _is_data(given, self._many_inputs()):
             names = "validation_data[0]", "validation_data[1]", "validation_data[2]"
@@ -478,7 +490,7 @@ class Net(Described, abstract=True):
         if isinstance(given, tuple) or not Batches.are(given):
             got = type(given).__name__ + (f" of {len(given)}" if isinstance(given, tuple) else "")
             raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), or batches of those, got {got}")
-        batches = Batches(given, "validation_data", epochs)
+        batches = Batches(given, "validation_data", times, most=steps)
         return Validation(graph, objective, lambda: self._prepared(batches, like, graph, objective, "validation_data: "), True)
 
     def _checked(
@@ -502,22 +514,6 @@ class Net(Described, abstract=True):
             if not len(prepared[0][0]):
                 raise ValueError(f"{names[0]}: expected at least one row, it has no rows")
             yield prepared
-
-    def _batches_logs(self, batches: Batches, run: _core.Fit, graph: _core.Graph, objective: Objective, guard: Guard) -> dict[str, float]:
-        scores, targets, kept = [], [], []
-        run.reset()
-        like = [a.shape[1:] for a in self._data(batches.first[0], "X")], "the first batch"
-        for guard.batch, (data, target, weight) in enumerate(self._prepared(batches, like, graph, objective)):
-            if objective.measures:
-                kept.append(run.keep(len(data[0])))
-                targets.append(copied(target))
-            objective.remember(target)
-            before = run.step
-            weights, units = objective.core_weights(weight, graph.dtype)
-            scores.append(objective.in_units(run.batch(as_core(data), target, weights), units))
-            if run.step == before:  # the core takes no step from what is not finite
-                break
-        return joined_logs(objective, "", scores, targets, kept)
 
     def _taken(
         self, X: Any, y: Any, loss: Any, loss_weights: Any, sample_weight: Any, class_weight: Any
@@ -593,28 +589,27 @@ class Net(Described, abstract=True):
         True
         """
         sweep_rates = rates(lr_min, lr_max, steps)
-        data, objective, graph, owners, target, weight = self._taken(X, y, loss, loss_weights, sample_weight, class_weight)
-        opt = self._optimizer(optim.get(optimizer)._copy())
-        batch_size = _batch_size(batch_size, opt, len(data[0]))
-        run_seed, batches = draw_seed(seed), -(-len(data[0]) // batch_size)
-        lock = self._enter()
-        state = self.state_dict()
-        try:
-            updates = opt.core_groups(), weight, True, False, opt.core_solver()
-            run = _core.Fit(graph, as_core(data), target, objective.criteria, batch_size, shuffle, run_seed, *updates)
+        with turn(self, "find_lr"):
+            data, objective, graph, owners, target, weight = self._taken(X, y, loss, loss_weights, sample_weight, class_weight)
+            opt = self._optimizer(optim.get(optimizer)._copy())
+            batch_size = _batch_size(batch_size, opt, len(data[0]))
+            run_seed, batches = draw_seed(seed), -(-len(data[0]) // batch_size)
+            state = self.state_dict()
+            try:
+                updates = opt.core_groups(), weight, True, False, opt.core_solver()
+                run = _core.Fit(graph, as_core(data), target, objective.criteria, batch_size, shuffle, run_seed, *updates)
 
-            def step(i: int, rate: float) -> float:
-                opt.set_rate(rate)
-                opt.begin_epoch()
-                logs = objective.logs("", run.epoch(i // batches, i % batches, 1))
-                if run.origin is not None and run.origin[0] == "input":  # no rate's fault
-                    check_step(self, run, logs, owners)
-                return logs["loss"]
+                def step(i: int, rate: float) -> float:
+                    opt.set_rate(rate)
+                    opt.begin_epoch()
+                    logs = objective.logs("", run.epoch(i // batches, i % batches, 1))
+                    if run.origin is not None and run.origin[0] == "input":  # no rate's fault
+                        check_step(self, run, logs, owners)
+                    return logs["loss"]
 
-            return sweep(sweep_rates, step)
-        finally:
-            self.load_state_dict(state)
-            lock.release()
+                return sweep(sweep_rates, step)
+            finally:
+                self.load_state_dict(state)
 
     def train_on_batch(
         self,
@@ -653,10 +648,9 @@ class Net(Described, abstract=True):
         True
         """
         loss, loss_weights = self._continued(loss, loss_weights)
-        data, objective, graph, owners, target, weight = self._taken(X, y, loss, loss_weights, sample_weight, class_weight)
-        opt = self._optimizer(self._last_optimizer(optimizer))
-        lock = self._enter()
-        try:
+        with turn(self, "train_on_batch"):
+            data, objective, graph, owners, target, weight = self._taken(X, y, loss, loss_weights, sample_weight, class_weight)
+            opt = self._optimizer(self._last_optimizer(optimizer))
             objective.remember(target)
             objective.go_on(self._fitted)
             self._fitted, self._goal, self.optimizer = objective, (loss, loss_weights), opt
@@ -664,8 +658,6 @@ class Net(Described, abstract=True):
             run.step = opt.steps
             logs = objective.logs("", run.batch(as_core(data), target, weight))
             opt.count_steps(run.step)
-        finally:
-            lock.release()
         check_step(self, run, logs, owners)
         return logs
 
@@ -743,6 +735,13 @@ class Net(Described, abstract=True):
             self._fitted.go_on(before)
         return self
 
+    def _watched_by(self, callbacks: Callbacks) -> list[Callback]:
+        """Return the callbacks of an evaluation, which see this model."""
+        found = listed(callbacks)
+        for callback in found:
+            callback.model = self
+        return found
+
     def _continued(self, loss: Any, loss_weights: Any) -> tuple[Any, Any]:
         """Return the loss given, or that of the last training."""
         if loss is not None:
@@ -760,11 +759,14 @@ class Net(Described, abstract=True):
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         sample_weight: SampleWeight = None,
         metrics: Any = None,
+        callbacks: Callbacks = None,
     ) -> dict[str, float]:
         """Return ``{"loss": ..., "accuracy": ...}`` on other data; ``loss`` and ``metrics`` default to those of the last ``fit``.
 
-        Without `y`, `X` is an iterable of batches, or a function that gives one, as in `fit`; they are gone through once.
+        Without `y`, `X` is an iterable of batches, or a function that gives one, as in `fit`; they are gone through once. Of `callbacks`
+        the methods ``on_test_begin``, ``on_test_end``, ``on_test_batch_begin`` and ``on_test_batch_end`` are called.
         """
+        events = Events(self._watched_by(callbacks))
         batches = _batches(X, y, self._continued(loss, None)[0], 1, None, sample_weight=sample_weight)
         first = X if batches is None else batches.first[0]
         data = self._data(first, "X")
@@ -783,7 +785,7 @@ class Net(Described, abstract=True):
             raise ValueError("X: expected at least one row")
         lock = self._enter()
         try:
-            scores = validation.logs("")
+            scores = validation.logs("", events)
         finally:
             lock.release()
         return scores
@@ -976,7 +978,8 @@ def _batches(X: Any, y: Any, loss: Any, epochs: int, steps: int | None, **others
         raise TypeError(f"y: expected a target, unless X is an iterable of batches (X, y); got X of type {type(X).__name__}")
     for name, value in others.items():
         if value is not None:
-            raise ValueError(f"{name}: needs X and y as arrays; batches bring weights of their own as (X, y, sample_weight)")
+            weights = "; batches bring their weights as (X, y, sample_weight)" if name in ("sample_weight", "class_weight") else ""
+            raise ValueError(f"{name}: needs X and y as arrays{weights}")
     return Batches(X, "X", epochs, steps)
 
 

@@ -7,7 +7,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -43,6 +43,7 @@ _PROBABILITIES = {
 }
 """Loss to what makes probabilities of the outputs that it takes."""
 
+_T = TypeVar("_T")
 Scores = Sequence[tuple[float, float, int, int, int, int, int]]
 """Of each loss: sum, divisor, values, right elements or classes, rows, right rows of one-hot targets, rows that are not one-hot."""
 
@@ -215,12 +216,32 @@ class Objective:
         for i, at in enumerate(self.takes if predictions else ()):
             out = tuple(predictions[k] for k in at)
             each[i] |= self._measured(i, targets[i], out[0] if len(at) == 1 else out, each[i])
-        if len(each) == 1 and self.weights == [1.0]:
+        if not self._is_one:
+            each.insert(0, {"loss": math.fsum(w * log["loss"] for w, log in zip(self.weights, each, strict=True))})
+        return self._named(prefix, each)
+
+    def rises(self, prefix: str) -> dict[str, bool | None]:
+        """Return the names that `logs` reports, in its order, and whether a greater number is better; None: not known."""
+        each: list[dict[str, bool | None]] = [] if self._is_one else [{"loss": False}]
+        for loss, measured in zip(self.losses, self.metrics, strict=True):
+            known: dict[str, bool | None] = {"loss": False}
+            if loss._row["metric"] != "n":
+                known["accuracy"] = True
+            each.append(known | {name: metrics.rises(metric) for name, metric in measured.items()})
+        return self._named(prefix, each)
+
+    @property
+    def _is_one(self) -> bool:
+        """Whether the loss of the only output is the whole loss."""
+        return len(self.losses) == 1 and self.weights == [1.0]
+
+    def _named(self, prefix: str, each: Sequence[Mapping[str, _T]]) -> dict[str, _T]:
+        """Return what each output reports, behind the whole loss, under the names of the logs."""
+        if self._is_one:
             return {prefix + key: value for key, value in each[0].items()}
-        whole = {f"{prefix}loss": math.fsum(w * log["loss"] for w, log in zip(self.weights, each, strict=True))}
         keys = self.keys or ["_".join(f"output{k}" for k in at) for at in self.takes]
-        names = [key if isinstance(key, str) else "_".join(key) for key in keys]
-        return whole | {f"{prefix}{name}_{key}": value for name, log in zip(names, each, strict=True) for key, value in log.items()}
+        names = ["", *(f"{key if isinstance(key, str) else '_'.join(key)}_" for key in keys)]
+        return {f"{prefix}{name}{key}": value for name, log in zip(names, each, strict=True) for key, value in log.items()}
 
     def _measured(self, i: int, y: Any, out: Any, known: Mapping[str, float]) -> dict[str, float]:
         """Return the metrics of a loss's output; the loss's own accuracy stands where no other has its name."""

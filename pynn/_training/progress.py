@@ -17,13 +17,13 @@ def _in_notebook() -> bool:
 class Progress:
     """Epochs as they pass, on standard error."""
 
-    def __init__(self, verbose: int | str, epochs: int) -> None:
+    def __init__(self, verbose: int | str, epochs: int, first: int = 0) -> None:
         if verbose not in (False, True, 2, "auto"):
             raise ValueError(f"verbose: expected True, False, 2 or 'auto', got {verbose!r}")
         seen = sys.stderr is not None and (sys.stderr.isatty() or _in_notebook())
         self.on = seen if verbose == "auto" else bool(verbose) and sys.stderr is not None
         self.lines = verbose == 2 or not seen
-        self.epochs = epochs
+        self.epochs, self.first = epochs, first
         self.width = 0
         self.bar: Any = None
 
@@ -33,7 +33,7 @@ class Progress:
                 from tqdm.auto import tqdm  # type: ignore[import-untyped, unused-ignore]
             except ImportError:
                 return self
-            self.bar = tqdm(total=self.epochs, unit="epoch", file=sys.stderr, dynamic_ncols=True)
+            self.bar = tqdm(total=self.epochs, initial=self.first, unit="epoch", file=sys.stderr, dynamic_ncols=True)
         return self
 
     def show(self, epoch: int, logs: Mapping[str, float]) -> None:

@@ -437,7 +437,7 @@ static pn_status tracked_norm(pn_builder *b, const pn_node *n, norm *f)
     if (bias) f->g.b = n->slots[weight].data;
     if (track) f->running_mean = states[0].data, f->running_var = states[1].data, f->tracked = states[2].data;
     if (f->fresh && f->g.spans * f->g.n == 1)
-        return pn_fail(b->error, PN_BAD_SHAPE, "%s: one value a channel has no variance; training needs more (is the last batch a single row?)", n->where);
+        return pn_fail(b->error, PN_BAD_SHAPE, "%s: one value a channel has no variance; training needs more (is the last batch a single row? drop_last leaves it out)", n->where);
     return PN_OK;
 }
 

@@ -1,0 +1,33 @@
+"""The calls of callbacks that happen within an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..callbacks import Callback, overrides
+
+_BATCH = ("on_train_batch_begin", "on_train_batch_end")
+_TEST_BATCH = ("on_test_batch_begin", "on_test_batch_end")
+_TEST = ("on_test_begin", "on_test_end")
+
+
+class Events:
+    """The methods of callbacks for batches and for validation.
+
+    Attributes
+    ----------
+    train, test : bool
+        Whether any is called for each batch that is trained, or scored.
+    """
+
+    def __init__(self, callbacks: Iterable[Callback] = ()) -> None:
+        listed = list(callbacks)
+        self._called = {e: [getattr(c, e) for c in listed if overrides(c, e)] for e in (*_BATCH, *_TEST_BATCH, *_TEST)}
+        self.train = any(self._called[event] for event in _BATCH)
+        self.test = any(self._called[event] for event in _TEST_BATCH)
+
+    def call(self, event: str, *arguments: Any) -> None:
+        """Call what the callbacks define for an event."""
+        for method in self._called[event]:
+            method(*arguments)

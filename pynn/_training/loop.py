@@ -1,0 +1,279 @@
+"""The epochs of ``fit``: training, validation, callbacks, and a new run where a callback has changed the layers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _core
+from .._layer import Array
+from .._optimizer import Optimizer
+from .._tables import check_count
+from ..callbacks import Expected, may_add_logs
+from .checkpoint import Training
+from .divergence import Guard
+from .events import Events
+from .feed import Batches, Prepared, Validation, as_core, copied, joined_logs, rows_of, summed
+from .health import Watch
+from .objective import Objective, Scores, Weights
+from .progress import Progress
+from .scale import Observed
+from .turns import Turn
+
+if TYPE_CHECKING:
+    from .net import Net
+
+Owners = Mapping[int, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What ``fit`` was given, checked.
+
+    Attributes
+    ----------
+    data : tuple of numpy.ndarray
+        Inputs to train on, or those of the first batch.
+    target, weight : Any, Weights
+        Targets and weights of their rows.
+    rows : numpy.ndarray or None
+        The numbers of the rows in X where they are only some of it.
+    batches : Batches or None
+        An iterable that gives all of those instead.
+    goal : tuple
+        Loss, loss weights and metrics as they were given.
+    batch_size, shuffle, seed, drop_last, finite
+        As in ``fit``; finite: ``on_nan="raise"``.
+    observed : Observed or None
+        What health says of the data; None: ``health=False``.
+    """
+
+    data: tuple[Array, ...]
+    target: Any
+    weight: Weights
+    rows: Array | None
+    batches: Batches | None
+    goal: tuple[Any, Any, Any]
+    batch_size: int
+    shuffle: bool
+    seed: int
+    drop_last: bool
+    finite: bool
+    observed: Observed | None
+
+
+def validated_epochs(given: Any, epochs: range) -> set[int]:
+    """Return the epochs, from 0, after which to validate: every so many, or those of a collection of numbers from 1."""
+    if isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
+        chosen = list(given)
+        for epoch in chosen:
+            check_count("validation_freq", epoch, 1)
+        return {int(epoch) - 1 for epoch in chosen} & set(epochs)
+    check_count("validation_freq", given, 1)
+    return {epoch for epoch in epochs if (epoch + 1) % given == 0}
+
+
+class Loop:
+    """One call of ``fit`` from the first epoch to the last.
+
+    Parameters
+    ----------
+    net : Net
+        The model, which this thread alone trains.
+    setup : Setup
+        What it is trained on, and how.
+    objective, graph, owners
+        Made for it, by ``net._objective`` and ``net._built``.
+    optimizer, validation, training, guard
+        The parts of a training.
+    scored : set of int
+        The epochs that are followed by validation.
+    mine : Turn
+        The arrays that this training changes.
+    """
+
+    run: _core.Fit
+
+    def __init__(
+        self,
+        net: Net,
+        setup: Setup,
+        objective: Objective,
+        graph: _core.Graph,
+        owners: Owners,
+        *,
+        optimizer: Optimizer,
+        validation: Validation | None,
+        training: Training,
+        guard: Guard,
+        scored: set[int],
+        mine: Turn,
+    ) -> None:
+        self.net, self.setup, self.optimizer, self.validation = net, setup, optimizer, validation
+        self.training, self.guard, self.scored, self.mine = training, guard, scored, mine
+        self.events = Events(training.callbacks)
+        self._begin(objective, graph, owners)
+
+    # ---- the core's run --------------------------------------------------------------------------------------------
+    def _begin(self, objective: Objective, graph: _core.Graph, owners: Owners) -> None:
+        """Make the core's run for a graph."""
+        setup, opt, net = self.setup, self.optimizer, self.net
+        self.objective, self.graph = objective, graph
+        self._parameters = net.parameters()
+        self._known = self._state()
+        inputs = None if setup.batches is not None else as_core(setup.data)
+        weights, _ = objective.core_weights(setup.weight, graph.dtype)
+        updates = opt.core_groups(), weights, setup.finite, setup.observed is not None, opt.core_solver(), setup.drop_last
+        run = _core.Fit(graph, inputs, setup.target, objective.criteria, setup.batch_size, setup.shuffle, setup.seed, *updates)
+        run.step = opt.steps
+        self.run = run
+        self.kept = run.keep(len(setup.data[0])) if objective.measures and setup.batches is None else ()
+        self.guard.begin(run, owners, setup.rows)
+        net._fitted, net.optimizer = objective, opt
+        net._watch = Watch(run, owners, setup.observed) if setup.observed is not None else None
+
+    def _state(self) -> tuple[int, list[bool]]:
+        """Return what differs after a change of layers, settings, modes, or of what is frozen."""
+        return self.net._changes, [p.requires_grad for p in self._parameters]
+
+    def _refresh(self) -> None:
+        """Begin anew where a callback has changed the layers."""
+        if self._state() == self._known:
+            return
+        net, setup = self.net, self.setup
+        objective = net._objective(*setup.goal[:2], setup.data, setup.goal[2])
+        objective.go_on(self.objective)
+        graph, owners = net._built(setup.data, objective.skip)
+        if (graph.output_shapes, graph.dtype) != (self.graph.output_shapes, self.graph.dtype):
+            what = f"samples of the output had shape {self.graph.output_shapes} and have {graph.output_shapes}"
+            raise ValueError(f"fit: a callback has changed the layers so that the targets no longer fit: {what}; call fit again")
+        self.mine.take()
+        self.optimizer = net._optimizer(self.optimizer)
+        if self.validation is not None:
+            self.validation.renew(graph, objective)
+        self._begin(objective, graph, owners)
+
+    # ---- an epoch --------------------------------------------------------------------------------------------------
+    def _epoch(self, epoch: int) -> dict[str, float]:
+        setup = self.setup
+        self.optimizer.begin_epoch(epoch if setup.batches is None else 0)
+        if setup.batches is not None:
+            return self._from_batches(setup.batches)
+        rows = len(setup.data[0])
+        scores, batches = self.training.run_epoch(self.run, epoch, self._before, self._after)
+        seen = min(batches * setup.batch_size, rows)
+        if not self.kept or seen == rows:
+            return self.objective.logs("", scores, setup.target, self.kept)
+        order = self.run.order
+        some = np.arange(seen) if order is None else order[:seen]
+        return self.objective.logs("", scores, rows_of(setup.target, some), [out[some] for out in self.kept])
+
+    @property
+    def _before(self) -> Callable[[int], None] | None:
+        return self._batch_begin if self.events.train else None
+
+    @property
+    def _after(self) -> Callable[[int, Scores], bool] | None:
+        return self._batch_end if self.events.train else None
+
+    def _batch_begin(self, batch: int) -> None:
+        self.events.call("on_train_batch_begin", batch, {})
+
+    def _batch_end(self, batch: int, scores: Scores) -> bool:
+        """Call the callbacks, and tell whether to end the epoch."""
+        self.events.call("on_train_batch_end", batch, self.objective.logs("", scores))
+        return self.net.stop_training
+
+    def _from_batches(self, batches: Batches) -> dict[str, float]:
+        """Train on the batches of an iterable for an epoch."""
+        total: Scores | None = None
+        targets: list[Any] = []
+        kept: list[Any] = []
+        run = self.run
+        run.reset()
+        like = [a.shape[1:] for a in self.setup.data], "the first batch"
+        for number, (data, target, weight) in enumerate(self._prepared(batches, like)):
+            self.guard.batch = number
+            if self.events.train:
+                self._batch_begin(number)
+                self.optimizer.begin_epoch()
+            if self.objective.measures:
+                kept.append(run.keep(len(data[0])))
+                targets.append(copied(target))
+            self.objective.remember(target)
+            before = run.step
+            weights, units = self.objective.core_weights(weight, self.graph.dtype)
+            score = self.objective.in_units(run.batch(as_core(data), target, weights), units)
+            total = score if total is None else summed(total, score)
+            if run.step == before:  # the core takes no step from what is not finite
+                break
+            if self.events.train:
+                self.optimizer.count_steps(run.step)
+                if self._batch_end(number, total):
+                    break
+        assert total is not None
+        return joined_logs(self.objective, "", total, targets, kept)
+
+    def _prepared(self, batches: Batches, like: Any) -> Iterator[Prepared]:
+        return self.net._prepared(batches, like, self.graph, self.objective)
+
+    # ---- all epochs ------------------------------------------------------------------------------------------------
+    def expected(self) -> dict[str, bool | None]:
+        """Return the names that will be reported, and whether a greater number is better."""
+        rises = self.objective.rises("")
+        whole = {**rises, "seconds": False}
+        return whole if self.validation is None else whole | {f"val_{name}": up for name, up in rises.items()}
+
+    def check(self) -> None:
+        """Raise where a schedule or a callback cannot do its work; nothing has been trained then."""
+        rises, adds = self.expected(), False
+        for callback in self.training.callbacks:
+            callback.model = self.net
+        for callback in self.training.callbacks:
+            callback._check(Expected(rises, adds, self.setup.observed is not None))
+            adds = adds or may_add_logs(callback)
+
+    def train(self, epochs: range, progress: Progress) -> None:
+        """Run the epochs and call the callbacks."""
+        net, hist, watching, logs = self.net, self.training.history, self.training.callbacks, dict[str, float]()
+        names, epoch = self.expected(), epochs.start
+        try:
+            self.training.begin()
+            with progress:
+                for epoch in epochs:
+                    if net.stop_training:
+                        break
+                    for callback in watching:
+                        callback.on_epoch_begin(epoch, {})
+                    self._refresh()
+                    if net._watch is not None:
+                        net._watch.epoch = epoch
+                    start = time.perf_counter()
+                    try:
+                        scores = self._epoch(epoch)
+                    finally:
+                        self.optimizer.count_steps(self.run.step)
+                    scores["seconds"] = time.perf_counter() - start
+                    self.guard.check(epoch, scores)
+                    logs = scores
+                    if self.validation is not None and epoch in self.scored:
+                        logs = scores | self.validation.logs("val_", self.events)
+                    absent: dict[str, Any] = dict.fromkeys(name for name in names if name not in logs)
+                    self.optimizer.end_epoch(logs | absent)
+                    hist.add(logs)
+                    progress.show(epoch, logs)
+                    for callback in watching:
+                        callback.on_epoch_end(epoch, logs)
+        except KeyboardInterrupt as stop:
+            done = f"{len(hist.epoch)} finished epoch{'s' * (len(hist.epoch) != 1)}"
+            text = f"fit was interrupted in epoch {epoch + 1} of {epochs.stop}: the model keeps what it learnt, model.history has {done}"
+            stop.add_note(text)
+            progress.say(text)
+            raise
+        finally:
+            for callback in watching:
+                callback.on_train_end(logs)
