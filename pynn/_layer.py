@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _core
 from ._dtypes import widened
+from ._frames import column_array, holds_numbers, is_column, is_number, is_table, table_array
 from ._random import check_room, take_room
 from ._state import IncompatibleKeys, matched, mismatch
 from ._tables import unknown_name
@@ -63,8 +64,10 @@ def sample_shape(shape: object) -> tuple[int, ...]:
 def real_array(x: ArrayLike, name: str) -> Array:
     """Return ``x`` as an array of real numbers, or raise."""
     a = plain_array(x, name)
-    if a.dtype.kind == "O" and hasattr(x, "to_numpy"):
-        a = _from_table(x, name)
+    if a.dtype.kind not in "fiubV" and is_table(x):
+        a = table_array(x, name)  # raises, and names the column
+    if a.dtype.kind == "O" and is_column(x):
+        a = column_array(x, name)
     if a.dtype.kind == "V":
         a = widened(a)
     if a.dtype.kind not in "fiub" or a.dtype.itemsize > 8:
@@ -87,26 +90,17 @@ def plain_array(x: Any, name: str) -> Array:
     if hasattr(x, "toarray") and hasattr(x, "nnz"):
         whole = f"make it dense, {name}.toarray(), or batch by batch, by an iterable of (X, y) for fit and evaluate"
         raise TypeError(f"{name}: a sparse {type(x).__name__}; {whole}")
+    if is_table(x) and holds_numbers(x):
+        return table_array(x, name)
     try:
-        return np.asarray(x)
+        a = np.asarray(x)
+        if is_table(x) and a.dtype.kind in "fiub":  # dates and such among numbers, which would be counts of their units
+            return table_array(x, name)
+        return column_array(x, name) if a.dtype.kind == "O" and is_column(x) and is_number(x) else a
     except ValueError as error:
         if "inhomogeneous" not in str(error):
             raise
         raise ValueError(f"{name}: its rows differ in length, or in shape; pad or cut them to one") from error
-
-
-def _from_table(table: Any, name: str) -> Array:
-    """Return a table whose columns differ in kind, or a column that may lack values, as float64; what is missing is NaN."""
-    if not hasattr(table, "columns"):
-        return np.asarray(_column(table, name, ""), np.float64)
-    return np.stack([_column(table[c], name, f"column {c!r} holds ") for c in table.columns], axis=1)
-
-
-def _column(column: Any, name: str, where: str) -> Array:
-    kind = getattr(column.dtype, "kind", None)  # pandas knows it also of what may lack values; polars makes NaN of those
-    if (kind or np.asarray(column).dtype.kind) not in "fiub":
-        raise TypeError(f"{name}: {where}{column.dtype}, expected real numbers of at most 64 bits; encode it as such first")
-    return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan) if kind else column, np.float64)
 
 
 _LINE = 64

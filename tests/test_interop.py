@@ -1,5 +1,7 @@
 """Arrays that are not plain ndarrays keep what makes them so: masked arrays, subclasses, pandas, dask, xarray."""
 
+import datetime
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 import pynn
 from pynn import _core
+from pynn._layer import real_array
 from pynn._tables import REQUIRED, parse_parameters
 
 ELEMENTWISE: dict[str, Callable[..., Any]] = {}
@@ -201,3 +204,95 @@ def test_xarray_keeps_its_coordinates(f: Callable[..., Any]) -> None:
     assert isinstance(y, xarray.DataArray)
     assert y.a.values.tolist() == [10, 20]
     same(y.values, f(x.values))
+
+
+# ---- tables as data
+DAY = datetime.datetime(2020, 1, 1)
+REFUSED = {
+    "datetime": [DAY, DAY], "date": [DAY.date()] * 2, "duration": [datetime.timedelta(1)] * 2, "time": [DAY.time()] * 2, "text": ["a", "b"],
+    "list": [[1], [2]],
+}  # fmt: skip
+
+
+def linear(columns: int) -> pynn.Sequential:
+    return pynn.Sequential(pynn.Linear(columns, 1, dtype="float64", seed=0))
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_columns_that_are_no_numbers_are_named(library: str, kind: str) -> None:
+    lib = pytest.importorskip(library)
+    table = lib.DataFrame({"a": [1.0, 2.0], "when": REFUSED[kind]})
+    for call in (
+        lambda: linear(2).predict(table),
+        lambda: linear(2)(table),
+        lambda: linear(2).fit(table, [0.0, 1.0], loss="mse"),
+        lambda: pynn.Sequential(pynn.Linear(2, 2, seed=0)).fit(np.eye(2), table, loss="mse"),
+    ):
+        with pytest.raises(TypeError, match=r"[Xxy]: (column 'when' holds|dtype)"):
+            call()
+    with pytest.raises(TypeError, match="expected real numbers"):
+        linear(1).predict(table["when"])
+
+
+def test_categories_are_named() -> None:
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    for column in (
+        pandas.DataFrame({"a": [1, 2], "kind": pandas.Categorical(["x", "y"])}),
+        pandas.DataFrame({"a": [1, 2], "kind": pandas.period_range("2020", periods=2)}),
+        pandas.DataFrame({"a": [1, 2], "kind": pandas.to_datetime(["2020", "2021"], utc=True)}),
+        polars.DataFrame({"a": [1, 2], "kind": polars.Series(["x", "y"], dtype=polars.Categorical)}),
+        polars.DataFrame({"a": [1, 2], "kind": polars.Series(["1.5", "2"]).cast(polars.Decimal(10, 2))}),
+    ):
+        with pytest.raises(TypeError, match="X: column 'kind' holds"):
+            linear(2).predict(column)
+
+
+TABLES = {
+    "bool": lambda pd, n: {"a": np.arange(n, dtype=float), **{f"c{i}": np.ones(n) for i in range(9)}, "b": np.arange(n) % 2 > 0},
+    "Int64": lambda pd, n: {c: pd.array([1, 2] * (n // 2), dtype="Int64") for c in "abc"},
+    "Int64 with NA": lambda pd, n: {c: pd.array([1, None] * (n // 2), dtype="Int64") for c in "abc"},
+    "boolean": lambda pd, n: {c: pd.array([True, False] * (n // 2), dtype="boolean") for c in "abcdefgh"},
+    "boolean with NA": lambda pd, n: {c: pd.array([True, None] * (n // 2), dtype="boolean") for c in "abcdefgh"},
+    "Float64 with NA": lambda pd, n: {c: pd.array([1.5, None] * (n // 2), dtype="Float64") for c in "abc"},
+    "mixed": lambda pd, n: {"a": pd.array([1, None] * (n // 2), dtype="Int8"), "b": np.arange(n), "c": np.arange(n, dtype="f4")},
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize("duplicate", [False, True])
+def test_tables_of_any_numbers_cost_little_memory(kind: str, duplicate: bool) -> None:
+    pandas = pytest.importorskip("pandas")
+    n = 20_000
+    table = pandas.DataFrame(TABLES[kind](pandas, n))
+    want = np.stack([table[c].to_numpy(dtype=float, na_value=np.nan) for c in table.columns], axis=1)
+    if duplicate:
+        table.columns = ["a"] * len(table.columns)
+    model = pynn.Sequential(pynn.Linear(len(table.columns), 1, seed=0))
+    model.predict(np.zeros((1, len(table.columns))))
+    tracemalloc.start()
+    got = model.predict(table)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * table.memory_usage(index=False).sum()
+    np.testing.assert_array_equal(got, model.predict(want))
+    assert np.isnan(got).any() == ("NA" in kind or kind == "mixed")
+
+
+def test_columns_of_labels_may_lack_nothing() -> None:
+    pandas = pytest.importorskip("pandas")
+    X = np.eye(4)
+    for labels in (pandas.Series([0, 1, 1, 0], dtype="Int64"), pandas.Series([False, True, True, False], dtype="boolean")):
+        a, b = linear(4), linear(4)
+        a.fit(X, labels, loss="bce_with_logits", seed=0)
+        b.fit(X, np.array([0, 1, 1, 0]), loss="bce_with_logits", seed=0)
+        np.testing.assert_array_equal(a[0].weight, b[0].weight)
+    with pytest.raises(ValueError, match="y: nan in row 3"):
+        linear(4).fit(X, pandas.Series([0, 1, 1, None], dtype="Int64"), loss="bce_with_logits")
+
+
+def test_polars_tables_of_any_numbers() -> None:
+    polars = pytest.importorskip("polars")
+    table = polars.DataFrame({"a": [1.5, None], "b": [True, None], "c": polars.Series([1, 2], dtype=polars.UInt8)})
+    np.testing.assert_array_equal(real_array(table, "X"), [[1.5, 1, 1], [np.nan, np.nan, 2]])
+    np.testing.assert_array_equal(real_array(table["b"], "X"), np.array([1, np.nan]))
