@@ -1,6 +1,8 @@
 """The digits, the split and the table reader: what they return, and what they say about bad input."""
 
+import os
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +153,36 @@ def test_table_reads_the_usual_dialects(tmp_path: Path, content: str) -> None:
 def test_table_says_what_is_wrong_and_where(tmp_path: Path, content: str | bytes, says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)):
         read_csv(table(tmp_path, content), "t")
+
+
+# ---- wide tables, and files that are none
+def test_the_time_of_a_table_is_linear_in_its_columns(tmp_path: Path) -> None:
+    def seconds(columns: int) -> float:
+        file = tmp_path / f"{columns}.csv"
+        file.write_text(",".join(f"c{i}" for i in range(columns)) + "\n" + "\n".join([",".join(["1.5"] * columns)] * 2) + "\n")
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            assert read_csv(file, "c0").X.shape == (2, columns - 1)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    assert seconds(20_000) < 100 * seconds(1_000)
+
+
+def test_a_column_that_is_not_there_in_a_wide_table(tmp_path: Path) -> None:
+    (tmp_path / "wide.csv").write_text(",".join(f"c{i}" for i in range(3000)) + "\n")
+    with pytest.raises(ValueError, match=r"no column 'zzz'.*\.\.\. \(3000 in all\)") as caught:
+        read_csv(tmp_path / "wide.csv", "zzz")
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a POSIX system")
+def test_devices_and_pipes_are_no_tables(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe", tmp_path / "link", "/dev/zero", "/dev/null"):
+        with pytest.raises(ValueError, match="is not a regular file"):
+            read_csv(path, "y")
+    with pytest.raises(IsADirectoryError):
+        read_csv(tmp_path, "y")

@@ -245,3 +245,10 @@ def test_inputs_are_scaled_by_the_training_part_alone() -> None:
     assert not np.array_equal(tame.X_test, other.X_test)
     assert np.allclose(tame.X_train.mean(axis=0), 0, atol=1e-6)
     assert np.allclose(tame.X_train.std(axis=0), 1, atol=1e-6)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
+def test_a_device_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path, message in (("/dev/zero", "not a regular file"), (str(tmp_path), "directory")):
+        assert main(["--data", path, "--target", "y"]) == 2
+        assert message in capsys.readouterr().err

@@ -4,9 +4,11 @@ import csv
 import difflib
 import io
 import math
+import os
+import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +18,9 @@ MOST_CLASSES = 50  # a column of whole numbers with more distinct values than th
 MISSING = ("", "nan", "na", "n/a", "null", "none", "?")  # how tables spell a value that isn't there, in lower case
 
 
+_SHOWN = 20  # names of columns in an error
+
+
 class Table(NamedTuple):
     """A table as arrays, ready for training."""
 
@@ -23,7 +28,6 @@ class Table(NamedTuple):
     y: NDArray[Any]  # (n,): int64 class indices, or float64 quantities
     columns: tuple[str, ...]  # d names, in the order of the columns of X
     classes: tuple[str, ...] | None  # the label of each class index; None: y is a quantity
-MISSING = ("", "nan", "na", "n/a", "null", "none", "?")  # how tables spell a value that isn't there, in lower case
 
 
 def read_csv(path: str | PathLike[str], target: str) -> Table:
@@ -51,8 +55,9 @@ def read_csv(path: str | PathLike[str], target: str) -> Table:
     ValueError
         The file is empty or not UTF-8, a line has too few or too many fields, a field is missing or not a finite
         number, or there is no such column. The text names file, line and column.
+        Also if the path is not a regular file: a device, a pipe.
     OSError
-        The file can't be opened.
+        The file can't be opened, or is a directory.
 
     Examples
     --------
@@ -75,7 +80,7 @@ def read_csv(path: str | PathLike[str], target: str) -> Table:
         if len(row) != len(header):
             raise ValueError(f"{path}, line {line}: {len(row)} fields where the header has {len(header)}")
         labels.append((f"{path}, line {line}, column {target!r}", row.pop(at)))
-        inputs.append([_number(f"{path}, line {line}, column {c!r}", t) for c, t in zip(columns, row, strict=True)])
+        inputs.append(_numbers(row, columns, f"{path}, line {line}, column "))
     if not inputs:
         raise ValueError(f"{path} has a line of column names but no rows")
     y, classes = _target(labels)
@@ -84,7 +89,7 @@ def read_csv(path: str | PathLike[str], target: str) -> Table:
 
 def _rows(path: str | PathLike[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield the line number and the fields of every line that is not blank."""
-    raw = Path(path).read_bytes()
+    raw = _bytes(path)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -101,17 +106,42 @@ def _rows(path: str | PathLike[str]) -> Iterator[tuple[int, list[str]]]:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
 
 
+def _bytes(path: str | PathLike[str]) -> bytes:
+    """Read a regular file; a device or a pipe might never end."""
+    with open(path, "rb", opener=_open) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError(f"{path} is not a regular file; expected a table of comma-separated values")
+        return file.read()
+
+
+def _open(path: str, flags: int) -> int:
+    """Open without waiting for the other end of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _check_header(path: str | PathLike[str], header: Sequence[str], target: str) -> None:
     if not header:
         raise ValueError(f"{path} is empty; expected a line of column names, then numbers")
-    if twice := sorted({name for name in header if header.count(name) > 1}):
+    if twice := sorted(name for name, times in Counter(header).items() if times > 1):
         raise ValueError(f"{path} has more than one column named {twice[0]!r}")
     if target not in header:
         close = difflib.get_close_matches(target, header, cutoff=0.5)
-        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"its columns are {', '.join(header)}"
+        some = ", ".join(header[:_SHOWN]) + (f", ... ({len(header)} in all)" if len(header) > _SHOWN else "")
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"its columns are {some}"
         raise ValueError(f"{path} has no column {target!r}; {hint}")
     if len(header) == 1:
         raise ValueError(f"{path} has no column beside {target!r} to predict it from")
+
+
+def _numbers(row: Sequence[str], columns: Sequence[str], where: str) -> list[float]:
+    """Read finite numbers, or say where one isn't."""
+    try:
+        values = [*map(float, row)]
+    except ValueError:
+        values = [math.nan]
+    if not all(map(math.isfinite, values)):
+        values = [_number(f"{where}{column!r}", text) for column, text in zip(columns, row, strict=True)]
+    return values
 
 
 def _number(where: str, text: str) -> float:
