@@ -230,3 +230,71 @@ def test_plan_summary() -> None:
     assert "relu" in pynn.Sequential("relu").plan_summary((3, 4), mode="predict")
     with pytest.raises(ValueError, match=r"mode: .*'fast'"):
         net().plan_summary(mode="fast")
+
+
+# ---- objects of batches without __iter__ ---------------------------------------------------------------------------------
+class Sequence:
+    """As keras.utils.PyDataset: batches by number, a length, and no __iter__."""
+
+    def __init__(self, bound: bool = True) -> None:
+        self.bound, self.ended = bound, 0
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        if i >= len(self) and self.bound:
+            raise IndexError(i)
+        rows = slice(15 * i, 15 * i + 15)
+        return GIVEN[rows], WANTED[rows]
+
+    def on_epoch_end(self) -> None:
+        self.ended += 1
+
+
+GIVEN = np.random.default_rng(0).normal(size=(60, 3))
+WANTED = GIVEN @ [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("bound", [True, False])
+def test_an_object_with_items_and_a_length_is_batches(bound: bool) -> None:
+    def net() -> pynn.Sequential:
+        return pynn.Sequential(pynn.Linear(3, 1, seed=0))
+
+    listed, data = [Sequence()[i] for i in range(4)], Sequence(bound)
+    a, b = net(), net()
+    of_list = a.fit(listed, loss="mse", epochs=2, metrics=["mae"], validation_data=listed).history
+    of_data = b.fit(data, loss="mse", epochs=2, metrics=["mae"], validation_data=Sequence(bound)).history
+    assert {k: v for k, v in of_list.items() if k != "seconds"} == {k: v for k, v in of_data.items() if k != "seconds"}
+    assert data.ended == 2
+    assert a.evaluate(listed) == b.evaluate(data) == b.evaluate(lambda: Sequence(bound))
+    assert net().fit(Sequence(bound), loss="mse", epochs=3, steps_per_epoch=2).epoch == [0, 1, 2]
+    for given in (data, lambda: (x for x, _ in listed), (x for x, _ in listed), iter(listed)):
+        np.testing.assert_array_equal(b.predict(given), b.predict(GIVEN))
+    with pytest.raises(ValueError, match="X: the iterable gave no batch"):
+        b.predict(iter([]))
+
+
+def test_classes_of_batches() -> None:
+    net = pynn.Sequential(pynn.Linear(3, 2, seed=0))
+    net.fit(GIVEN, (WANTED > 0).astype(int), loss="cross_entropy", seed=0)
+    np.testing.assert_array_equal(net.predict_class(Sequence()), net.predict_class(GIVEN))
+    np.testing.assert_array_equal(net.predict_proba(Sequence()), net.predict_proba(GIVEN))
+
+
+def test_samples_are_no_batches() -> None:
+    class Samples(Sequence):
+        def __getitem__(self, i: int) -> tuple[np.ndarray, Any]:
+            return GIVEN[i], WANTED[i]
+
+    with pytest.raises(ValueError, match=r"batch 0 is a single sample.*DataLoader\(dataset, batch_size=32\)"):
+        pynn.Sequential(pynn.Linear(3, 1, seed=0)).fit(Samples(), loss="mse")
+
+
+def test_batches_of_several_inputs_predict() -> None:
+    a, b = pynn.Input(3), pynn.Input(3)
+    model = pynn.Model([a, b], pynn.Linear(3, 1, seed=0)(pynn.Add()(a, b)))
+    want = model.predict((GIVEN, -2 * GIVEN))
+    halves = [(GIVEN[:30], -2 * GIVEN[:30]), (GIVEN[30:], -2 * GIVEN[30:])]
+    np.testing.assert_array_equal(model.predict(iter(halves)), want)
+    np.testing.assert_array_equal(model.predict(iter([(half, WANTED[:30]) for half in halves])), want)
