@@ -3,6 +3,7 @@
 import functools
 import inspect
 import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -415,3 +416,80 @@ def test_nan_in_samples_is_told_once_and_never_counts_as_right() -> None:
     single = pynn.Sequential(pynn.Linear(4, 1, seed=0))
     with pytest.warns(RuntimeWarning, match="NaN"):
         assert single.fit(X, np.zeros(6), loss="bce_with_logits", on_nan="ignore").history["accuracy"] == [0]
+
+
+# ---- numbers that float32 does not hold ----------------------------------------------------------------------------------
+def _linear(dtype: str = "float32") -> pynn.Sequential:
+    return pynn.Sequential(pynn.Linear(3, 1, dtype=dtype, seed=0))
+
+
+def _with(value: float, *shape: int) -> np.ndarray:
+    a = np.zeros(shape)
+    a[5, ...] = 0
+    a[(5, *[1] * (len(shape) - 1))] = value
+    return a
+
+
+BIG = {
+    "predict": lambda v: _linear().predict(_with(v, 8, 3)),
+    "predict a view": lambda v: _linear().predict(np.asfortranarray(_with(v, 8, 3))),
+    "predict a list": lambda v: _linear().predict(_with(v, 8, 3).tolist()),
+    "call": lambda v: _linear()(_with(v, 8, 3)),
+    "layer": lambda v: _linear()[0](_with(v, 8, 3)),
+    "fit": lambda v: _linear().fit(_with(v, 8, 3), np.ones(8), loss="mse", batch_size=2, seed=0),
+    "fit batches": lambda v: _linear().fit([(_with(v, 8, 3), np.ones(8))], loss="mse"),
+    "fit a split": lambda v: _linear().fit(_with(v, 8, 3), np.ones(8), loss="mse", shuffle=False, validation_split=0.2),
+    "train_on_batch": lambda v: _linear().train_on_batch(_with(v, 8, 3), np.ones(8), loss="mse"),
+    "y": lambda v: _linear().fit(np.ones((8, 3)), _with(v, 8), loss="mse"),
+    "y of huber": lambda v: _linear().fit(np.ones((8, 3)), _with(v, 8)[:, None], loss="huber"),
+    "y to score": lambda v: _linear().evaluate(np.ones((8, 3)), _with(v, 8), loss="mse"),
+    "sample_weight": lambda v: _linear().fit(np.ones((8, 3)), np.ones(8), loss="mse", sample_weight=_with(v, 8)),
+    "loss": lambda v: pynn.MSELoss()(np.zeros((8, 3), "f4"), _with(v, 8, 3)),
+}
+
+
+@pytest.mark.parametrize("what", BIG)
+@pytest.mark.parametrize("value", [1e39, 1.5e300])
+def test_what_float32_cannot_hold_is_not_called_infinite(what: str, value: float) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises((ValueError, ArithmeticError)) as caught:
+            BIG[what](value)
+    text = str(caught.value)
+    assert re.search(rf"{re.escape(f'{value:.6g}')} in row 5\b.* is too large for float32", text), text
+    assert ("column 1" in text) == (what not in ("y", "y of huber", "y to score", "sample_weight")) or "column 0" in text
+    assert "NaN or infinity" not in text
+    assert "float64" in text
+
+
+@pytest.mark.parametrize("score", ["evaluate", "validation"])
+def test_data_to_score_that_float32_cannot_hold(score: str) -> None:
+    held = _with(1e39, 8, 3), np.ones(8)
+    call = {
+        "evaluate": lambda: _linear().evaluate(*held, loss="mse"),
+        "validation": lambda: _linear().fit(np.ones((8, 3)), np.ones(8), loss="mse", validation_data=held),
+    }[score]
+    with pytest.warns(RuntimeWarning, match=r"X: 1e\+39 in row 5, column 1 is too large for float32"):
+        call()
+
+
+def test_what_is_infinite_is_called_so_and_float64_holds_more() -> None:
+    with pytest.raises(pynn.DivergenceError, match="X holds NaN or infinity in row 5"):
+        _linear().fit(_with(np.inf, 8, 3), np.ones(8), loss="mse")
+    with pytest.raises(ValueError, match=r"y: inf in row 5"):
+        _linear().fit(np.ones((8, 3)), _with(np.inf, 8), loss="mse")
+    assert np.isfinite(_linear("float64").predict(_with(1e39, 8, 3))).all()
+    assert np.isfinite(_linear("float64")(_with(1e39, 8, 3))).all()
+    most = float(np.finfo(np.float32).max)
+    assert np.isfinite(pynn.Sequential(pynn.ReLU(), pynn.Linear(3, 1, seed=0)).predict(_with(-most, 8, 3))).all()
+
+
+def test_a_divergence_on_unscaled_data_says_to_scale() -> None:
+    X = np.random.default_rng(0).normal(size=(64, 3)) * 1e6
+    for data in (X, X.astype("f4"), (X * 10).astype(int)):
+        with pytest.raises(pynn.DivergenceError, match=r"X holds numbers as large as .*scale its columns"):
+            _linear().fit(data, X[:, 0], loss="mse", optimizer=pynn.optim.SGD(lr=1.0), epochs=200, seed=0)
+    scaled = X / 1e6
+    with pytest.raises(pynn.DivergenceError) as caught:
+        _linear().fit(scaled, scaled[:, 0], loss="mse", optimizer=pynn.optim.SGD(lr=50.0), epochs=200, seed=0)
+    assert "scale its columns" not in str(caught.value)

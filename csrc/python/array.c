@@ -1,7 +1,60 @@
 /* array.c - the only file that knows strides and dtypes: whatever the caller gave becomes a contiguous array of the wanted type. */
 #include "binding.h"
+#include <math.h>
+#include <stdio.h>
 
 static int numpy_type(pn_dtype t) { return t == PN_F32 ? NPY_FLOAT : NPY_DOUBLE; }
+
+int raise_too_large(const char *name, double value, npy_intp at, int ndim, const npy_intp *shape)
+{
+    npy_intp width = 1;
+    char where[64] = "", text[32];
+    for (int i = 1; i < ndim; i++) width *= shape[i];
+    if (ndim == 1) snprintf(where, sizeof where, " in row %lld", (long long)at);
+    else if (ndim > 1) snprintf(where, sizeof where, " in row %lld, %s %lld", (long long)(at / width), ndim == 2 ? "column" : "element", (long long)(at % width));
+    snprintf(text, sizeof text, "%.6g", value);
+    PyErr_Format(PyExc_ValueError, "%s: %s%s is too large for float32; scale the data, or compute in float64 (layers with dtype='float64')",
+                 name, text, where);
+    return 0;
+}
+
+npy_intp first_too_large(npy_intp n, const double *x)
+{
+    for (npy_intp i = 0; i < n; i++)
+        if (isinf((float)x[i]) && !isinf(x[i])) return i;
+    return -1;
+}
+
+int has_infinity(npy_intp n, const float *x)
+{
+    int found = 0;
+    for (npy_intp i = 0; i < n; i++) found |= x[i] - x[i] != 0;     /* NaN too */
+    return found;
+}
+
+/* Doubles as floats, or an error where a finite one would become infinite: NumPy's cast warns of that only. */
+static PyArrayObject *narrowed(PyArrayObject *a, const char *name)
+{
+    PyArrayObject *x = (PyArrayObject *)PyArray_FromArray(a, PyArray_DescrFromType(NPY_DOUBLE), NPY_ARRAY_CARRAY_RO), *out = NULL;
+    if (x) out = (PyArrayObject *)PyArray_SimpleNew(PyArray_NDIM(x), PyArray_DIMS(x), NPY_FLOAT);
+    if (out) {
+        const npy_intp n = PyArray_SIZE(x);
+        const double *from = PyArray_DATA(x);
+        float *to = PyArray_DATA(out);
+        int strange = 0;
+        for (npy_intp i = 0; i < n; i++) {
+            to[i] = (float)from[i];
+            strange |= to[i] - to[i] != 0;
+        }
+        npy_intp at = strange ? first_too_large(n, from) : -1;
+        if (at >= 0) {
+            raise_too_large(name, from[at], at, PyArray_NDIM(x), PyArray_DIMS(x));
+            Py_CLEAR(out);
+        }
+    }
+    Py_XDECREF(x);
+    return out;
+}
 
 /* A new reference to array as C-contiguous, aligned, native data of the type; real numbers only. */
 static PyArrayObject *convert(PyObject *given, int type, int integers_only, const char *name)
@@ -15,7 +68,8 @@ static PyArrayObject *convert(PyObject *given, int type, int integers_only, cons
         Py_DECREF(a);
         return NULL;
     }
-    out = (PyArrayObject *)PyArray_FromArray(a, PyArray_DescrFromType(type), NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST);
+    if (t == NPY_DOUBLE && type == NPY_FLOAT) out = narrowed(a, name);
+    else out = (PyArrayObject *)PyArray_FromArray(a, PyArray_DescrFromType(type), NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST);
     Py_DECREF(a);
     return out;
 }

@@ -450,6 +450,24 @@ static pn_status run(PredictorObject *self, const pn_data *data, pn_fit_options 
     return status;
 }
 
+/* Says so where an output is not finite because a sample, which the plan converted, is too large for float32. */
+static int check_range(const GraphObject *g, const taken *t, const arrays *out)
+{
+    int suspect = 0;
+    for (size_t i = 0; g->dtype == PN_F32 && i < out->n && !suspect; i++) suspect = has_infinity(PyArray_SIZE(out->array[i]), PyArray_DATA(out->array[i]));
+    for (size_t i = 0; suspect && i < t->x.n; i++) {
+        PyArrayObject *x = t->x.array[i];
+        if (t->samples[i].type != PN_FROM_F64 || !PyArray_SIZE(x)) continue;
+        const npy_intp width = PyArray_SIZE(x) / PyArray_DIM(x, 0);
+        for (size_t row = 0; row < t->data.rows; row++) {
+            const double *sample = (const double *)((const char *)t->samples[i].x + (ptrdiff_t)row * t->samples[i].stride);
+            npy_intp at = first_too_large(width, sample);
+            if (at >= 0) return raise_too_large("X", sample[at], (npy_intp)row * width + at, PyArray_NDIM(x), PyArray_DIMS(x));
+        }
+    }
+    return 1;
+}
+
 /* The output for samples that have been taken. */
 static PyObject *predict_taken(PredictorObject *self, taken *t)
 {
@@ -461,8 +479,8 @@ static PyObject *predict_taken(PredictorObject *self, taken *t)
     for (size_t i = 0; ok && i < pn_graph_n_outputs(g->graph); i++) ok = arrays_set(&out, i, new_output(g, i, t->data.rows));
     if (ok && enter_predictor(self)) {
         pn_status status = run(self, &t->data, &options, out.data, NULL, &error);
-        if (!status) return arrays_take(&out);
-        raise_status(status, &error);
+        if (!status && check_range(g, t, &out)) return arrays_take(&out);
+        if (status) raise_status(status, &error);
     }
     arrays_clear(&out);
     return NULL;

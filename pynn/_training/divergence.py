@@ -49,6 +49,7 @@ class Guard:
 
     run: _core.Fit
     owners: Mapping[int, tuple[str, str]]
+    data: tuple[Array, ...]
     rows: Array | None
     batch: int | None
 
@@ -59,12 +60,12 @@ class Guard:
         self.pairs: list[tuple[Array, Array]] = []
         self.learnt: list[Array] = []
 
-    def begin(self, run: _core.Fit, owners: Mapping[int, tuple[str, str]], rows: Array | None) -> None:
+    def begin(self, run: _core.Fit, owners: Mapping[int, tuple[str, str]], data: tuple[Array, ...], rows: Array | None) -> None:
         """Keep the weights of now; the net is this thread's alone from here on.
 
         ``rows`` are numbers of X where the data are only those; ``batch`` is set to the number of the last one that came from an iterable.
         """
-        self.run, self.owners, self.rows, self.batch = run, owners, rows, None
+        self.run, self.owners, self.data, self.rows, self.batch = run, owners, data, rows, None
         if self.raises:
             self.pairs = [(p.data, p.data.copy()) for p in self.net._all_state().values()]
             self.learnt = [p.data for p in self.net.parameters()]
@@ -82,7 +83,10 @@ class Guard:
             for live, good in self.pairs:
                 np.copyto(good, live)
             return
-        found = _described(self.net, origin, self.owners, self.rows, self.batch) if origin is not None else _spoilt(self.net)
+        if origin is not None:
+            found = _described(self.net, origin, self.owners, self.data, self.rows, self.batch)
+        else:
+            found = _spoilt(self.net, _scale(self.data))
         for live, good in self.pairs:
             np.copyto(live, good)
         what = f"the loss is {logs['loss']}" if lost else "a gradient is not finite" if origin is not None else "a parameter is not finite"
@@ -96,14 +100,16 @@ class Guard:
             return all(math.isfinite(a.sum()) or bool(np.isfinite(a).all()) for a in self.learnt)
 
 
-def check_step(net: Net, run: _core.Fit, logs: Mapping[str, float], owners: Mapping[int, tuple[str, str]]) -> None:
+def check_step(
+    net: Net, run: _core.Fit, logs: Mapping[str, float], owners: Mapping[int, tuple[str, str]], data: tuple[Array, ...]
+) -> None:
     """Raise if a single step met what is not finite, which it then did not take."""
     if run.origin is None and math.isfinite(logs["loss"]):
         return
     if run.origin is None and math.isnan(logs["loss"]):
         warnings.warn(f"the loss is nan: {_EMPTY}", RuntimeWarning, stacklevel=3)
         return
-    found = _described(net, run.origin, owners, None, None) if run.origin is not None else _spoilt(net)
+    found = _described(net, run.origin, owners, data, None, None) if run.origin is not None else _spoilt(net, _scale(data))
     what = "a gradient is not finite" if math.isfinite(logs["loss"]) else f"the loss is {logs['loss']}"
     text = f"{what} in step {run.step + 1}: {found.text}; the weights are as they were"
     raise DivergenceError(text, 1, run.step + 1, found.layer, found.row)
@@ -117,16 +123,67 @@ class _Found:
         self.text, self.layer, self.row = text, layer, row
 
 
+_LARGE = 30.0
+"""Inputs beyond this are called unscaled: those of mean 0 and variance 1 hardly reach it."""
+_SEEN_ROWS = 4096
+
+
+def too_large(data: tuple[Array, ...], row: int, dtype: str | None) -> str | None:
+    """Return what to say of a row of inputs whose first number that is not finite in float32 is finite as it is given."""
+    for i, a in enumerate(data):
+        if a.dtype != np.float64 or dtype != "float32":
+            continue
+        with np.errstate(over="ignore"):
+            strange = np.flatnonzero(~np.isfinite(a[row].astype(np.float32)))
+        if strange.size and np.isfinite(value := a[row].flat[strange[0]]):
+            name = "X" if len(data) == 1 else f"X[{i}]"
+            place = f"column {strange[0]}" if a.ndim == 2 else f"element {strange[0]}"
+            return f"{name}: {value:.6g} in %s, {place} is too large for float32; scale X, or make the layers with dtype='float64'"
+    return None
+
+
+def _scale(data: tuple[Array, ...]) -> str:
+    """Return advice where inputs are unscaled."""
+    with np.errstate(all="ignore"):
+        large = [float(np.abs(part).max()) for a in data if (part := a[:_SEEN_ROWS]).size and part.dtype.kind == "f"]
+        large += [float(max(part.max(), -float(part.min()))) for a in data if (part := a[:_SEEN_ROWS]).size and part.dtype.kind in "iu"]
+    most = max((value for value in large if math.isfinite(value)), default=0.0)
+    if most <= _LARGE:
+        return ""
+    return f"; X holds numbers as large as {most:.3g}: scale its columns first, (X - X.mean(axis=0)) / X.std(axis=0)"
+
+
 def _described(
-    net: Net, origin: tuple[str, int, int, int | None], owners: Mapping[int, tuple[str, str]], rows: Array | None, batch: int | None
+    net: Net,
+    origin: tuple[str, int, int, int | None],
+    owners: Mapping[int, tuple[str, str]],
+    data: tuple[Array, ...],
+    rows: Array | None,
+    batch: int | None,
 ) -> _Found:
-    """Say where the first number stood that was not finite."""
+    """Say where the first number stood that was not finite, and what to do."""
+    found = _place(net, origin, owners, data, rows, batch)
+    if origin[0] not in ("input", "target"):
+        found.text += _scale(data)
+    return found
+
+
+def _place(
+    net: Net,
+    origin: tuple[str, int, int, int | None],
+    owners: Mapping[int, tuple[str, str]],
+    data: tuple[Array, ...],
+    rows: Array | None,
+    batch: int | None,
+) -> _Found:
     place, node, _, at = origin
     row = at if at is None or rows is None else int(rows[at])
     where = "" if row is None else f"row {row}" if batch is None else f"row {row} of batch {batch}"
     name, kind = owners.get(node, ("", ""))
     layer = f"layer {name} ({kind})"
     calm = "lower the learning rate, or scale the targets"
+    if place == "input" and at is not None and (text := too_large(data, at, net.dtype or "float32")) is not None:
+        return _Found(text % where, row=row)
     if place in ("input", "target"):
         return _Found(f"{'X' if place == 'input' else 'y'} holds NaN or infinity in {where}", row=row)
     if place == "parameter":
@@ -140,11 +197,11 @@ def _described(
     return _Found(f"the gradient of a parameter of {layer} is not finite: {calm}", name)
 
 
-def _spoilt(net: Net) -> _Found:
+def _spoilt(net: Net, advice: str = "") -> _Found:
     """Say which layer has the parameter."""
     for name, layer in net._leaves():
         for parameter in layer.parameters():
             if not np.isfinite(parameter.data).all():
                 where = f"layer {name} ({type(layer).__name__})"
-                return _Found(f"{where} has a {parameter.name} that is not finite: the learning rate is too high", layer=name)
+                return _Found(f"{where} has a {parameter.name} that is not finite: the learning rate is too high{advice}", layer=name)
     return _Found(_EMPTY)

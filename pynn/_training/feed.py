@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import _core
 from .._layer import Array, plain_array
+from .divergence import too_large
 from .events import Events
 from .objective import Objective, Scores, Weights
 
@@ -42,11 +43,13 @@ def class_places(y: Any, classes: Array) -> Array:
     return np.searchsorted(classes, given)
 
 
-def first_not_finite(X: Any) -> int | None:
-    """Return the first row of inputs that holds NaN or infinity; as many rows at a time as `Validation` has, so that a map stays one."""
+def first_not_finite(X: Any, dtype: str) -> int | None:
+    """Return the first row of inputs that holds NaN or infinity as that dtype; a block at a time, so that a map stays one."""
     arrays = X if isinstance(X, tuple) else (X,)
     for start in range(0, len(arrays[0]), _BLOCK):
-        good = [np.isfinite(a[start : start + _BLOCK]).reshape(len(a[start : start + _BLOCK]), -1).all(1) for a in arrays]
+        with np.errstate(over="ignore"):
+            parts = [part.astype(dtype) if (part := a[start : start + _BLOCK]).dtype == np.float64 else part for a in arrays]
+        good = [np.isfinite(part).reshape(len(part), -1).all(1) for part in parts]
         bad = np.flatnonzero(~np.logical_and.reduce(good))
         if bad.size:
             return start + int(bad[0])
@@ -73,7 +76,7 @@ class Validation:
 
     def renew(self, graph: _core.Graph, objective: Objective) -> None:
         """Score with another graph of the same net from now on."""
-        self.scorer, self.scorer_dtype, self.objective = _core.Predictor(graph, _BLOCK), graph.dtype, objective
+        self.scorer, self.dtype, self.objective = _core.Predictor(graph, _BLOCK), graph.dtype, objective
 
     def _parts(self) -> Iterator[Prepared]:
         """Yield the batches, and of arrays blocks of rows."""
@@ -91,14 +94,16 @@ class Validation:
             if events.test:
                 events.call("on_test_batch_begin", number, {})
             X = as_core(data)
-            weights, units = self.objective.core_weights(weight, self.scorer_dtype)
+            weights, units = self.objective.core_weights(weight, self.dtype)
             score = self.objective.in_units(self.scorer.score(X, target, self.objective.criteria, weights), units)
             total = score if total is None else summed(total, score)
             if not self.warned and not all(math.isfinite(one[0]) for one in score):
                 self.warned = True
-                row = first_not_finite(X)
+                row = first_not_finite(X, self.dtype)
                 where = f"in row {row}" + (f" of batch {number}" if self.many else "")
                 why = "outputs are not finite" if row is None else f"X holds NaN or infinity {where}"
+                large = None if row is None else too_large(data, row, self.dtype)
+                why = why if large is None else large % where.removeprefix("in ")
                 warnings.warn(f"{prefix}loss is not finite: of the data to score, {why}", RuntimeWarning, stacklevel=4 if prefix else 3)
             if self.objective.measures:
                 targets.append(copied(target) if self.many else target)

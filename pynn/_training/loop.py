@@ -132,7 +132,7 @@ class Loop:
         run.step = opt.steps
         self.run = run
         self.kept = run.keep(len(setup.data[0])) if objective.measures and setup.batches is None else ()
-        self.guard.begin(run, owners, setup.rows)
+        self.guard.begin(run, owners, setup.data if setup.batches is None else (), setup.rows)
         net._fitted, net.optimizer = objective, opt
         net._watch = Watch(run, owners, setup.observed) if setup.observed is not None else None
 
@@ -197,7 +197,7 @@ class Loop:
         run.reset()
         like = [a.shape[1:] for a in self.setup.data], "the first batch"
         for number, (data, target, weight) in enumerate(self._prepared(batches, like)):
-            self.guard.batch = number
+            self.guard.batch, self.guard.data = number, data
             if self.events.train:
                 self._batch_begin(number)
                 self.optimizer.begin_epoch()

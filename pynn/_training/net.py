@@ -604,7 +604,7 @@ class Net(Described, abstract=True):
                     opt.begin_epoch()
                     logs = objective.logs("", run.epoch(i // batches, i % batches, 1))
                     if run.origin is not None and run.origin[0] == "input":  # no rate's fault
-                        check_step(self, run, logs, owners)
+                        check_step(self, run, logs, owners, data)
                     return logs["loss"]
 
                 return sweep(sweep_rates, step)
@@ -658,7 +658,7 @@ class Net(Described, abstract=True):
             run.step = opt.steps
             logs = objective.logs("", run.batch(as_core(data), target, weight))
             opt.count_steps(run.step)
-        check_step(self, run, logs, owners)
+        check_step(self, run, logs, owners, data)
         return logs
 
     def partial_fit(
