@@ -95,7 +95,7 @@ def test_what_is_no_iterable_of_batches() -> None:
         ([(X, y, y, y)], TypeError, r"\(X, y\)"), ([X], TypeError, r"\(X, y\)"), ([(X, y), (X[:, :5], y)], ValueError, "5"),
         ([(X, y), (X[:0], y[:0])], ValueError, "X of batch 1: .*no rows"), (batches(X, y), ValueError, "X: a generator is exhausted"),
         ([(X, y), (X * 1j, y)], TypeError, "X of batch 1: dtype complex"), ([(X, y), (X, y + 9)], ValueError, "y of batch 1: class 9"),
-        ([(X, y), (X, y, -X[:, 0] - 1)], ValueError, "sample_weight of batch 1"), ([(X, y), 3], TypeError, "batch 1 is of type int"),
+        ([(X, y), (X, y, X[:, 0] * np.nan)], ValueError, "sample_weight of batch 1"), ([(X, y), 3], TypeError, "batch 1 is of type int"),
         (lambda: 3, TypeError, "the function gave int"), (Once(batches(X, y)), ValueError, "exhausted after one epoch"),
     ]  # fmt: skip
     for source, error, message in cases:
