@@ -793,6 +793,8 @@ class CSVLogger(Callback):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore it; a file that is no longer there starts from its beginning."""
         size = int(state["size"])
+        if size < 0:
+            raise ValueError(f"the size of a file is 0 or more, got {size}")
         self._size = size if os.path.getsize(self.path) >= size else 0
         if self._size:
             self._check_columns()

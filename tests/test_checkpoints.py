@@ -356,6 +356,8 @@ def test_what_does_not_fit_is_an_error_and_changes_nothing(tmp_path: Path) -> No
         *(("epoch", -1), ("epoch", 1e308), ("batch", 10**30), ("batch", 6), ("batch", -1), ("scores", {"a": 1}), ("scores", [[1, 1, 1]])),
         *(("scores", []), ("history", {"loss": ["x"]}), ("random", {"": [0, 10**30]}), ("callbacks", None), ("settings", {"steps": 2**63})),
         *(("callbacks", {"EarlyStopping/0": {"best": 0}}), ("callbacks", {"EarlyStopping/0": {"best": "x"}}), ("seed", 10**30)),
+        *(("seed", "x"), ("seed", -1), ("seed", [1]), ("seed", 0.5), ("seed", True), ("callbacks", {"EarlyStopping/0": {}})),
+        *(("callbacks", {"CSVLogger/0": {"size": -1}}), ("callbacks", {"CSVLogger/0": {"size": None}}), ("random", 3)),
         *(("health", [3]), ("health", [[[["0", "Linear", 1]], 1, 1, 0]]), ("last_health", 0), ("last_health", [[[0]], 0, 0, 0])),
     ],
 )
@@ -372,8 +374,9 @@ def test_a_broken_checkpoint_is_an_error(tmp_path: Path, monkeypatch: pytest.Mon
     if key == "scores" and not value:  # the best epoch's weights are not all there
         del arrays[".callbacks/EarlyStopping/0/weights/0.weight"]
     io.save_file(arrays, path, {**metadata, "pynn.training": json.dumps(facts)})
-    with pytest.raises(ValueError, match="resume_from"):
-        train(net(), callbacks=[cb.EarlyStopping()], resume_from=path)
+    with pytest.raises(ValueError, match="resume_from") as error:
+        train(net(), callbacks=[cb.EarlyStopping(), cb.CSVLogger(tmp_path / "log.csv")], resume_from=path)
+    assert str(path) in str(error.value)
 
 
 def test_batches_from_an_iterable_go_on_after_an_epoch(tmp_path: Path) -> None:
@@ -384,3 +387,14 @@ def test_batches_from_an_iterable_go_on_after_an_epoch(tmp_path: Path) -> None:
     parts.fit(batches, epochs=1, callbacks=[pynn.Checkpoint(tmp_path / "t")], **settings)
     parts.fit(batches, epochs=3, resume_from=tmp_path / "t", **settings)
     assert parts[0].weight.tobytes() == whole[0].weight.tobytes()
+
+
+@pytest.mark.parametrize("seed", ["x", -1, [1], 0.5, True, {}, 2**64])
+def test_a_broken_seed_is_an_error(tmp_path: Path, seed: Any) -> None:
+    path = tmp_path / "t"
+    train(net(), callbacks=[pynn.Checkpoint(path)])
+    arrays, metadata = io.load_file(path)
+    facts = json.loads(metadata["pynn.training"]) | {"seed": seed}
+    io.save_file(arrays, path, {**metadata, "pynn.training": json.dumps(facts)})
+    with pytest.raises(ValueError, match=r"resume_from: .* is damaged: seed"):
+        train(net(), seed=None, resume_from=path)

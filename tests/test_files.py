@@ -15,6 +15,7 @@ import sys
 import tracemalloc
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fuzz import files as fuzzer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -223,6 +225,14 @@ def test_flipped_cut_and_grown_files(tmp_path_factory: pytest.TempPathFactory, d
             read(path)
         except ValueError as error:
             assert str(path) in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_damaged_files_of_every_kind(seed: int) -> None:
+    """A short run of the fuzzer: ``python tests/fuzz/files.py --seconds 3600`` is a long one."""
+    done = Counter[str]()
+    fuzzer.run(seed, done)
+    assert done.total() == fuzzer.EACH
 
 
 KEYS = ["dtype", "shape", "data_offsets", "a", "__metadata__"]

@@ -117,6 +117,7 @@ class Training:
         self.epoch, self.batch = 0, 0
         self.scores: Scores | None = None
         self.health: Health | None = None
+        self.resumed = "" if resume_from is None else os.fspath(resume_from)
         if resume_from is not None:
             self.load(resume_from)
 
@@ -132,7 +133,8 @@ class Training:
             try:
                 callback.load_state_dict(self.remembered[owner])
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-                raise ValueError(f"resume_from: {type(callback).__name__} cannot take up what it remembered: {error!r}") from error
+                what = f"what it says of the callback {type(callback).__name__} cannot be used: {_told(error)}"
+                raise ValueError(f"resume_from: {self.resumed}: {what}") from error
 
     def _named(self) -> Iterator[tuple[str, Callback]]:
         """Yield the callbacks by class and number."""
@@ -224,7 +226,7 @@ class Training:
                 raise ValueError(f"{key} was {before.get(key)!r}, and is {self.facts[key]!r} now")
             self._take(facts, arrays)
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-            raise ValueError(f"resume_from: {name} does not fit this training: {error}") from error
+            raise ValueError(f"resume_from: {name} does not fit this training: {_told(error)}") from error
 
     def _take(self, facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         state = optimizer_file.state_of({k.removeprefix(io.OPTIMIZER): a for k, a in arrays.items() if k.startswith(io.OPTIMIZER)})
@@ -284,7 +286,15 @@ def seed_of(path: str | os.PathLike[str], seed: int | None) -> int:
     kept = facts.get("seed") if isinstance(facts, dict) else None
     if kept is None or (seed is not None and check_seed(seed) != kept):
         raise ValueError(f"resume_from: {path} does not fit this training: seed was {kept}, and is {seed} now")
-    return check_seed(kept)
+    try:
+        return check_seed(kept)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"resume_from: {path} is damaged: {error}") from None
+
+
+def _told(error: Exception) -> str:
+    """Return the text of an error of reading; that of a KeyError is a key alone."""
+    return f"it lacks {error}" if isinstance(error, KeyError) and len(str(error)) < 40 else str(error)
 
 
 def _count(value: object) -> int:
