@@ -154,7 +154,9 @@ _HOW = "; make probabilities of logits first, as pynn.sigmoid(y_pred)"
 
 
 def _places(labels: _Labels, columns: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return the column of each label. Text and negative numbers are in sorted order if there are as many as columns."""
+    """Return the column of each label. Text is in sorted order if there are as many labels as columns, and so are -1 and 1."""
+    if not _is_text(labels) and labels.min() < 0 and not np.isin(labels, [-1, 1]).all():
+        raise ValueError(f"y_true: class {labels.min()} is negative, and y_pred has scores of the classes 0..{columns - 1}; drop such rows")
     if not _is_text(labels) and labels.min() >= 0:
         if labels.max() >= columns:
             raise ValueError(f"y_true: class {labels.max()} is not in 0..{columns - 1}, the classes of y_pred of shape {shape}")

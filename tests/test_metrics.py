@@ -149,10 +149,11 @@ def test_two_classes_score_the_positive_one(low: int, name: str) -> None:
 @pytest.mark.parametrize("name", ["log_loss", "roc_auc", "ece", "top_k_accuracy"])
 def test_scores_of_labels_that_are_no_indices_go_in_sorted_order(name: str) -> None:
     of = getattr(metrics, name)
-    for labels in (LABELS["text"], LABELS["negative"]):
-        assert of(labels[CLASSES], PROBABILITIES) == of(CLASSES, PROBABILITIES)
+    assert of(LABELS["text"][CLASSES], PROBABILITIES) == of(CLASSES, PROBABILITIES)
     for two in (np.array(["ham", "spam"]), np.array([-1, 1])):
         assert of(two[BINARY], P) == of(BINARY, P)
+    with pytest.raises(ValueError, match=r"y_true: class -100 is negative.*drop such rows"):
+        of(np.where(CLASSES == 0, -100, CLASSES), PROBABILITIES)
     with pytest.raises(ValueError, match=r"3 different labels.*4 classes"):
         of(np.array(["a", "b", "c"])[CLASSES % 3], PROBABILITIES)
 

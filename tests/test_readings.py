@@ -232,3 +232,20 @@ def test_named_outputs_give_a_dict_of_predictions() -> None:
     unnamed = pynn.Model(x, [heads["kind"], heads["size"]])
     with pytest.raises(ValueError, match="got 2 outputs; name them in Model"):
         unnamed.predict_proba(X)
+
+
+@pytest.mark.parametrize("name", ["val", "val_a"])
+def test_outputs_named_as_the_validation_is_are_refused(name: str) -> None:
+    x = pynn.Input(5)
+    model = pynn.Model(x, {name: pynn.Linear(5, K)(x), "b": pynn.Linear(5, K)(x)})
+    with pytest.raises(ValueError, match=f"outputs: the output '{name}' would be reported as the validation is"):
+        model.fit(X, {name: Y, "b": Y}, loss={name: "cross_entropy", "b": "cross_entropy"})
+
+
+def test_two_numbers_of_one_name_are_refused() -> None:
+    x = pynn.Input(5)
+    model = pynn.Model(x, {"a": pynn.Linear(5, K)(x), "a_b": pynn.Linear(5, K)(x)})
+    y, losses = {"a": Y, "a_b": Y}, {"a": "cross_entropy", "a_b": "cross_entropy"}
+    with pytest.raises(ValueError, match="metrics: two numbers would be reported as 'a_b_accuracy'"):
+        model.fit(X, y, loss=losses, metrics={"a": {"b_accuracy": "f1"}, "a_b": None})
+    assert "a_b_f1" in model.fit(X, y, loss=losses, metrics={"a": {"b_f1": "f1"}, "a_b": None}).history

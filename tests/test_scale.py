@@ -1,5 +1,7 @@
 """Data as it lies: bytes, strided rows, memory maps, iterables of batches; nothing of X is copied as a whole."""
 
+import array
+import collections
 import itertools
 import tracemalloc
 from collections.abc import Iterator
@@ -298,3 +300,16 @@ def test_batches_of_several_inputs_predict() -> None:
     halves = [(GIVEN[:30], -2 * GIVEN[:30]), (GIVEN[30:], -2 * GIVEN[30:])]
     np.testing.assert_array_equal(model.predict(iter(halves)), want)
     np.testing.assert_array_equal(model.predict(iter([(half, WANTED[:30]) for half in halves])), want)
+
+
+def test_what_is_an_array_predicts_as_one() -> None:
+    net = pynn.Sequential(pynn.Linear(1, 1, seed=0))
+    column = np.arange(5.0, dtype="f4")
+    want = net.predict(column)
+    for given in (memoryview(column), range(5), array.array("f", column), collections.deque([0.0, 1.0, 2.0, 3.0, 4.0]), column.tolist()):
+        np.testing.assert_array_equal(net.predict(given), want)
+    wide = pynn.Sequential(pynn.Linear(3, 1, seed=0))
+    for batch in ([GIVEN, WANTED], (GIVEN, WANTED), [GIVEN], GIVEN.tolist(), (GIVEN,)):  # lists of arrays as from a DataLoader
+        np.testing.assert_array_equal(wide.predict(iter([batch])), wide.predict(GIVEN))
+    with pytest.raises(TypeError, match="X: dtype object"):
+        wide.predict({"a": GIVEN})

@@ -6,7 +6,7 @@ import itertools
 import math
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Number
 from typing import Any, TypeAlias
 
@@ -134,6 +134,8 @@ def _joined(parts: Sequence[Any]) -> tuple[Any, ...]:
 
 _ONCE = ("builtins", "itertools")
 """Whose iterators end for good: generators, zip, map, islice and so on."""
+_PLAIN = ("builtins", "collections")
+"""Whose other iterables are data: lists, ranges, deques."""
 _END = object()
 
 
@@ -192,6 +194,17 @@ class Batches:
         """Tell whether that may be an iterable of batches, or a function that gives one."""
         no_data = not hasattr(source, "__array__") and not isinstance(source, (str, bytes))
         return no_data and (callable(source) or _is_iterable(source))
+
+    @staticmethod
+    def only(source: Any) -> bool:
+        """Tell whether that is no array, and nothing that NumPy makes one of, but an iterable of batches or a function that gives one."""
+        if not Batches.are(source) or isinstance(source, Mapping) or hasattr(source, "__array_interface__"):
+            return False
+        try:
+            memoryview(source)
+        except TypeError:
+            return callable(source) or isinstance(source, Iterator) or type(source).__module__ not in _PLAIN
+        return False
 
     @staticmethod
     def each(source: Any, name: str) -> Iterator[Any]:

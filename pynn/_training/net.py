@@ -867,7 +867,7 @@ class Net(Described, abstract=True):
                 out = self._predictor.quick(X)
                 if out is not None:
                     return self._by_name(out)
-            if Batches.are(X) and not isinstance(X, (list, tuple)):
+            if Batches.only(X):
                 return self._by_name(self._of_batches(X, batch_size))
             return self._by_name(self._ready(X, batch_size))
         finally:
@@ -894,8 +894,11 @@ class Net(Described, abstract=True):
         many = self._many_inputs()
         parts = []
         for batch in Batches.each(source, "X"):
-            pair = isinstance(batch, (tuple, list)) and len(batch) <= 3 and bool(batch)
-            pair = pair and (isinstance(batch[0], (tuple, list)) if many else isinstance(batch, tuple))
+            pair = isinstance(batch, (tuple, list)) and 1 <= len(batch) <= 3
+            if many:
+                pair = pair and isinstance(batch[0], (tuple, list))
+            elif isinstance(batch, list):  # of arrays it is a pair too, as from a DataLoader; of rows it is X itself
+                pair = pair and all(hasattr(part, "__array__") for part in batch)
             parts.append(self._ready(batch[0] if pair else batch, batch_size))
         if not parts:
             raise ValueError("X: the iterable gave no batch")

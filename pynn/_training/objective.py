@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -118,6 +119,7 @@ class Objective:
             _core.check_output(self.losses[-1]._criterion, shapes[at[0]])
         self.skip = frozenset(skip)
         self.metrics = self._metrics(measured)
+        self._check_names(given)
         numbers = one_each({} if weights is None else weights, len(given), self.keys, "loss_weights", left_out=1.0)
         for number in numbers:
             if isinstance(number, bool) or not isinstance(number, (int, float, np.number)) or not 0 <= number < math.inf:
@@ -187,6 +189,7 @@ class Objective:
         """Return the same losses with other metrics."""
         other = copy.copy(self)
         other.metrics = self._metrics(given)
+        other._check_names(other.losses)
         return other
 
     def remember(self, targets: Any) -> None:
@@ -229,6 +232,22 @@ class Objective:
                 known["accuracy"] = True
             each.append(known | {name: metrics.rises(metric) for name, metric in measured.items()})
         return self._named(prefix, each)
+
+    def _check_names(self, losses: Sequence[Any]) -> None:
+        """Raise where two numbers would be reported under one name."""
+        if len(losses) == 1:
+            return
+        names = [key if isinstance(key, str) else "_".join(key) for key in self.keys or ()]
+        for name in names:
+            if name == "val" or name.startswith("val_"):
+                raise ValueError(f"outputs: the output {name!r} would be reported as the validation is; give it a name without 'val_'")
+        rises = zip(self.losses, self.metrics, strict=True)
+        each = [{"loss", *(["accuracy"] if loss._row["metric"] != "n" else []), *found} for loss, found in rises]
+        twice = Counter(f"{name}_{key}" for name, keys in zip(names, each, strict=False) for key in keys)
+        twice.update(["loss", "seconds"])
+        for name, times in twice.items():
+            if times > 1:
+                raise ValueError(f"metrics: two numbers would be reported as {name!r}; give the metric, or an output, another name")
 
     @property
     def _is_one(self) -> bool:
