@@ -8,6 +8,7 @@ import os
 import secrets
 import stat
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,8 @@ _KINDS = {
     stat.S_IFLNK: "a symbolic link that leads nowhere",
 }
 _LONGEST_PREFIX = 80
+_LONGEST_WAIT = 10.0
+"""Seconds to wait for another writer of the same path, before a temporary file of another name is used."""
 
 
 def kind_of(mode: int) -> str:
@@ -95,8 +98,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Yield a new file that replaces ``path`` atomically when the block ends, and is removed if it raises.
 
     The new file is written in the same directory, under a temporary name that depends on ``path`` alone. A process that is killed
-    leaves that one file behind, which the next write to ``path`` removes. Writers of the same path wait for each other. An existing
-    file's permission bits are kept, and its owner where the process may set it.
+    leaves that one file behind, which the next write to ``path`` removes. Writers of the same path wait for each other, for up to ten
+    seconds. An existing file's permission bits are kept, and its owner where the process may set it.
     """
     name = os.fsdecode(path)
     old = check_target(name)
@@ -108,7 +111,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 with suppress(OSError):
                     if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
                         os.fchown(file.fileno(), old.st_uid, old.st_gid)
-                os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
+                os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode) & 0o777)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -146,7 +149,10 @@ def _create(folder: str, name: str) -> tuple[str, int]:
             if _remove_abandoned(beside):
                 continue
         else:
-            if fcntl is None or _locked(handle, beside):
+            try:
+                if fcntl is None or _locked(handle, beside):
+                    return beside, handle
+            except OSError:  # a file system without locks
                 return beside, handle
             os.close(handle)
             continue
@@ -188,8 +194,16 @@ def _remove_abandoned(beside: str) -> bool:
 
 
 def _locked(handle: int, beside: str) -> bool:
-    """Lock a temporary file, waiting for whoever has it; return whether its name still leads to it."""
-    fcntl.flock(handle, fcntl.LOCK_EX)
+    """Lock a temporary file, waiting for its writer; return whether its name still leads to it, or raise if the wait is too long."""
+    end = time.monotonic() + _LONGEST_WAIT
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.005)
     try:
         found = os.stat(beside, follow_symlinks=False)
     except FileNotFoundError:
@@ -200,6 +214,7 @@ def _locked(handle: int, beside: str) -> bool:
 # ---- files of other formats ------------------------------------------------------------------------------------------
 _IN_TORCH = "load it with torch.load(path, weights_only=True) and give that to model.load_state_dict, or write a safetensors file from it"
 _BY_PICKLE = "pickle.load or joblib.load reads it, but that runs code in the file: load only what you trust, and write it with model.save"
+_ZLIB = f"is compressed with zlib, perhaps by joblib; {_BY_PICKLE}"
 _FOREIGN: dict[str, tuple[bytes, str]] = {
     "HDF5": (b"\x89HDF\r\n\x1a\n", "is an HDF5 file, as Keras writes; pynn.io.from_keras(path, model) reads its weights"),
     "NumPy array": (b"\x93NUMPY", "is a .npy file; numpy.load reads it"),
@@ -207,7 +222,7 @@ _FOREIGN: dict[str, tuple[bytes, str]] = {
     "GGUF": (b"GGUF", "is a GGUF file; convert it to safetensors"),
     "gzip": (b"\x1f\x8b", "is compressed with gzip; decompress it first"),
     "HTML": (b"<", "is an HTML or XML page, perhaps an error page in place of a download"),
-    "zlib": (b"\x78\x9c", f"is compressed with zlib, perhaps by joblib; {_BY_PICKLE}"),
+    **{f"zlib {level:x}": (bytes([0x78, level]), _ZLIB) for level in (0x01, 0x5E, 0x9C, 0xDA)},
 }
 _PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 _TORCH_LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._dtypes import from_tensor
 from ._keras_files import Group, Order, read
 from ._layer import Array, Builder, Flow, Layer, real_array
 from .layers import Flatten, Linear
@@ -196,7 +197,7 @@ def _by_layer(weights: Mapping[str, Any]) -> list[Group]:
     found: dict[str, dict[str, Any]] = {}
     for full, a in weights.items():
         layer, _, name = re.sub(r":\d+$", "", str(full)).rpartition("/")
-        found.setdefault(layer, {})[name] = a
+        found.setdefault(layer, {})[name] = from_tensor(a, str(full))
     return [Group((layer,), "", "", variables) for layer, variables in found.items()]
 
 
@@ -359,7 +360,7 @@ def _listed(model: Layer, arrays: Mapping[str, list[_Array]], given: Sequence[An
 def _assigned(model: Layer, arrays: Mapping[str, list[_Array]], weights: Any, order: Order = Order.LAYERS) -> Iterator[tuple[_Array, Any]]:
     """Yield each array of the model with Keras's."""
     if not isinstance(weights, Mapping) and not all(isinstance(one, Group) for one in weights):
-        yield from _listed(model, arrays, [*weights])
+        yield from _listed(model, arrays, [from_tensor(a, f"weights[{i}]") for i, a in enumerate(weights)])
         return
     groups = [*_split(_by_layer(weights) if isinstance(weights, Mapping) else weights)]
     found = _by_name(arrays, groups)

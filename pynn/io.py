@@ -201,7 +201,8 @@ def _read_header(file: BinaryIO, path: str) -> tuple[dict[str, _Entry], dict[str
         raise ValueError(f"{path}: {len(first)} bytes are no safetensors file")
     length = int.from_bytes(first, "little")
     if length > min(size - 8, HEADER_LIMIT):
-        raise ValueError(f"{path}: its header should take {length} bytes, but the file has {size - 8} more, and {HEADER_LIMIT} are allowed")
+        allowed = f"the file has {size - 8} more, and {HEADER_LIMIT} are allowed; it is damaged, or no safetensors file"
+        raise ValueError(f"{path}: its header should take {length} bytes, but {allowed}")
     text = file.read(length)
     if len(text) < length:
         raise ValueError(f"{path}: the file was cut off while it was read")

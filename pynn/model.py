@@ -282,6 +282,8 @@ class Model(Net):
     Linear(in_features=16, out_features=3, bias=True)
     """
 
+    _layer_names: frozenset[str] = frozenset()
+
     def __init__(
         self,
         inputs: Symbol | Sequence[Symbol],

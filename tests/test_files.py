@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import pynn
-from pynn import io
+from pynn import _files, io
 
 DTYPES = ["?", "u1", "i1", "u2", "i2", "f2", "u4", "i4", "f4", "u8", "i8", "f8", "c8"]
 
@@ -353,7 +353,7 @@ def test_a_place_that_does_not_exist_is_named(tmp_path: Path, monkeypatch: pytes
 
 KILLED = """
 import os, signal, sys, numpy as np
-from pynn import io
+from pynn import _files, io
 os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
 io.save_file({"a": np.zeros(1000)}, sys.argv[1])
 """
@@ -735,7 +735,7 @@ OTHERS: dict[str, tuple[bytes, str]] = {
     "hdf5": (b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "HDF5 file.*from_keras"),
     "zip": (zipped(a_dot_txt=b""), "zip archive"),
     "cut zip": (zipped(a_dot_txt=b"")[:40], "zip archive"),
-    "joblib": (zlib.compress(pickle.dumps(1)), "joblib"),
+    "joblib": (zlib.compress(pickle.dumps(1), 3), "joblib"),
     "gzip": (gzip.compress(b""), "gzip"),
     "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "Git LFS pointer.*git lfs pull"),
     "page": (b"<!DOCTYPE html><title>404</title>", "HTML"),
@@ -983,3 +983,26 @@ def test_states_that_do_not_fit_say_what_to_do(case: str) -> None:
         model.load_state_dict(make(normed().state_dict()))
     for name, a in model.state_dict().items():
         np.testing.assert_array_equal(a, before[name])
+
+
+HELD = """
+import fcntl, os, sys, time
+handle = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.flock(handle, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has other locks")
+def test_a_lock_that_is_held_for_long_delays_a_write_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that inherited the temporary file of a dead parent keeps its lock."""
+    monkeypatch.setattr(_files, "_LONGEST_WAIT", 0.3)
+    with subprocess.Popen([sys.executable, "-c", HELD, tmp_path / ".m.tmp"], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        io.save_file({"a": np.ones(2)}, tmp_path / "m")
+        other.kill()
+    assert sorted(os.listdir(tmp_path)) == [".m.tmp", "m"]
+    io.save_file({"a": np.zeros(2)}, tmp_path / "m")
+    assert os.listdir(tmp_path) == ["m"]
