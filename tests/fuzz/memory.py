@@ -57,6 +57,9 @@ def calls(folder: str) -> dict[str, Callable[[], Callable[[], Any]]]:
     def matrix(dtype: str) -> Any:
         return pynn.Sequential(pynn.Linear(6, 3, seed=0, bias=False, dtype=dtype))
 
+    def plain(dtype: str) -> Any:
+        return pynn.Sequential(pynn.Linear(6, 4, seed=0, dtype=dtype), "tanh", pynn.Linear(4, 3, seed=1, dtype=dtype))
+
     def pictures() -> Any:
         layers = [pynn.Conv2d(2, 4, 3, padding=1, seed=0), "relu", pynn.MaxPool2d(2), pynn.Flatten(), pynn.Linear(36, 3, seed=1)]
         return pynn.Sequential(*layers)
@@ -134,7 +137,8 @@ def calls(folder: str) -> dict[str, Callable[[], Callable[[], Any]]]:
     }
     for name, cls in pynn.optim.by_name.items():
         loss, y = ("mse", T) if name == "levenberg_marquardt" else ("cross_entropy", Y)
-        make, size = matrix if name == "muon" else net, None if name == "levenberg_marquardt" else 16
+        make = {"muon": matrix, "levenberg_marquardt": plain}.get(name, net)
+        size = None if name == "levenberg_marquardt" else 16
         settings = {"loss": loss, "optimizer": cls, "batch_size": size}
         found[f"optimizer {name}"] = lambda make=make, y=y, settings=settings: trained(make("float64"), X, y, **settings)
     for name in ("mse", "huber", "cross_entropy", "focal", "bce_with_logits", "giou", "triplet_margin", "cosine_embedding"):
