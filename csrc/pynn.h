@@ -292,8 +292,10 @@ pn_status pn_lbfgs_step(const pn_lbfgs *lbfgs, pn_closure *closure, void *contex
 typedef enum { PN_SOLVE_LBFGS, PN_SOLVE_LM } pn_solver_kind;
 enum { PN_SOLVER_SETTINGS = 7, PN_LM_MOST = 2048, PN_LM_MEMORY = 2 };     /* the most parameters, and the memory, of Levenberg-Marquardt */
 typedef struct { pn_solver_kind kind; const double *settings; size_t n_segments, n; const pn_segment *segments; double *memory; } pn_solver;
-/* The p-norm of n elements raised to p, in a fixed order; for p = infinity the largest magnitude. */
+/* The p-norm of n elements raised to p, in a fixed order; for p = infinity the largest magnitude. The other first divides them by unit,
+ * such as their largest magnitude, so that powers stay in range. */
 double pn_power_sum(pn_dtype t, size_t n, const void *x, double p);
+double pn_scaled_power_sum(pn_dtype t, size_t n, const void *x, double p, double unit);
 
 /* ---- data: samples where the caller keeps them ------------------------------------------------------------------- */
 typedef enum { PN_FROM_F32, PN_FROM_F64, PN_FROM_I8, PN_FROM_U8, PN_FROM_I16, PN_FROM_U16, PN_FROM_I32, PN_FROM_U32, PN_FROM_I64, PN_FROM_U64 } pn_source;

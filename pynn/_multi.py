@@ -79,6 +79,11 @@ class MultiOptimizer(Optimizer):
         return [scheduler for one in self.optimizers for scheduler in one.schedulers]
 
     @property
+    def options(self) -> dict[Any, Any]:  # type: ignore[override]
+        """The options of all of them, by their number, and the norm to which their gradients together are clipped."""
+        return {"clip_norm": self.clip_norm, **{i: {**one.options} for i, one in enumerate(self.optimizers)}}
+
+    @property
     def steps(self) -> int:  # type: ignore[override]
         """How many steps they have taken."""
         return self.optimizers[0].steps
@@ -118,9 +123,6 @@ class MultiOptimizer(Optimizer):
     def _rebase(self) -> None:
         for one in self.optimizers:
             one._rebase()
-
-    def _values(self) -> list[tuple[Any, ...]]:
-        return [(self.clip_norm,), *[settings for one in self.optimizers for settings in one._values()]]
 
     def _check(self) -> None:
         for one in self.optimizers:

@@ -83,6 +83,7 @@ class _Last(NamedTuple):
 
     arrays: list[Any]
     settings: list[tuple[Any, ...]]
+    options: dict[Any, Any]
     exports: list[_Export]
     update: _core.Update
 
@@ -122,8 +123,8 @@ class Optimizer:
         self._epoch = 0
         self._last_lr: list[float] = []
         self._held: list[float | None] = []
-        self._given: tuple[list[Any], list[int]] | None = None
-        self._checked: list[tuple[Any, ...]] = []
+        self._given: tuple[list[Any], Any] | None = None
+        self._checked: Any = None
         self._used_lr: list[float] | None = None
         self._last: _Last | None = None
         self._switches = [s.word for s in parse_states(self._row["states"]) if s.mark == "?"]
@@ -196,7 +197,7 @@ class Optimizer:
         other.options = {**self.options, "schedule": None}
         other.param_groups = [{**group, "lr": group["initial_lr"]} if "initial_lr" in group else {**group} for group in self.param_groups]
         other.state = {p: {name: a.copy() for name, a in state.items()} for p, state in self.state.items()}
-        other._given, other._checked = None, []
+        other._given, other._checked = None, None
         other.schedulers, other._exports, other._last_lr, other._held, other._last = [], [], [], [], None
         return other
 
@@ -289,15 +290,16 @@ class Optimizer:
         self._rebase()
         self._epoch = epoch
         groups, self._exports = self._groups(bool(self.schedulers), epoch)
-        self._given = self._arrays(), [len(export.schedules) for export in self._exports]
+        self._given = self._arrays(), ({**self.options}, [len(export.schedules) for export in self._exports])
         return groups
 
     def outdated(self) -> bool:
         """Tell whether the core needs other arrays than ``core_groups`` gave it: a setting that keeps an array, groups, schedules."""
         if self._given is None:
             return False
-        arrays, counts = self._arrays(), [len(self._records(e.group)) if self.schedulers else 0 for e in self._exports]
-        return counts != self._given[1] or len(arrays) != len(self._given[0]) or not all(map(is_, arrays, self._given[0]))
+        counts = [len(self._records(e.group)) if self.schedulers else 0 for e in self._exports]
+        arrays, known = self._arrays(), ({**self.options}, counts)
+        return known != self._given[1] or len(arrays) != len(self._given[0]) or not all(map(is_, arrays, self._given[0]))
 
     def core_solver(self) -> tuple[Any, ...] | None:
         """Return what the core takes instead of groups, of an optimizer that asks for the loss within its step."""
@@ -394,13 +396,9 @@ class Optimizer:
                 self._set_momentum(group, float(export.settings[at]))
         self._last_lr = [group["lr"] for group in self.param_groups] if self.schedulers else []
 
-    def _values(self) -> list[tuple[Any, ...]]:
-        """Return the options and the settings of every group, to compare."""
-        return [(*self.options.values(),), *[(*group.values(),) for group in self.param_groups]]
-
     def _check(self) -> None:
         """Check options and settings that have been changed since the last time."""
-        now = self._values()
+        now = {**self.options}, [(*group.values(),) for group in self.param_groups]
         if now != self._checked:
             self._options = self._check_options()
             for group in self.param_groups:
@@ -450,13 +448,13 @@ class Optimizer:
 
     def _ready(self) -> _core.Update:
         """Return the core's groups: those of the last step, unless something has changed."""
-        settings, arrays = self._values(), self._arrays()
-        last = self._last
-        if last is None or len(arrays) != len(last.arrays) or not all(map(is_, arrays, last.arrays)):
+        settings, arrays = [(*group.values(),) for group in self.param_groups], self._arrays()
+        last, options = self._last, self.options
+        if last is None or len(arrays) != len(last.arrays) or not all(map(is_, arrays, last.arrays)) or last.options != options:
             self._check()
             groups, exports = self._groups(False, 0)
             arrays = self._arrays()  # the states were made just now
-            last = self._last = _Last(arrays, settings, exports, _core.Update(groups))
+            last = self._last = _Last(arrays, settings, {**options}, exports, _core.Update(groups))
         elif last.settings != settings:
             self._check()
             for export in last.exports:
@@ -467,7 +465,6 @@ class Optimizer:
     def _arrays(self) -> list[Any]:
         """Return all that the core holds on to, or that decides about it."""
         arrays: list[Any] = [bool(group[word]) for group in self.param_groups for word in self._switches]
-        arrays += self.options.get("ema_decay") is None, self.options.get("decay_exclude")
         for group in self.param_groups:
             for p in group["params"]:
                 arrays += p.requires_grad, p.data, p.grad, *self.state.get(p, {}).values()
@@ -570,7 +567,7 @@ class Optimizer:
         return state
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_exports": [], "_last": None, "_given": None, "_checked": []}
+        return {**vars(self), "_exports": [], "_last": None, "_given": None, "_checked": None}
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings, and the options that are not their defaults, as plain JSON types."""
@@ -580,6 +577,17 @@ class Optimizer:
     def __repr__(self) -> str:
         options = {k: v for k, v in self.options.items() if v is not None and v != 0}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in {**self.defaults, **options}.items())})"
+
+
+def _norm(members: Iterable[Parameter], power: float) -> float:
+    """Return the norm of all gradients as one vector; where powers could leave the range of a double, over the largest magnitude."""
+    total = float(np.sum([_core.power_sum(p.grad, 2.0) for p in members])) if power == 2 else 0.0
+    if 1e-270 < total < np.inf:
+        return float(np.sqrt(total))
+    largest = float(np.max([_core.power_sum(p.grad, np.inf) for p in members], initial=0.0))
+    if np.isinf(power) or not 0 < largest < np.inf:
+        return largest
+    return float(largest * np.sum([_core.power_sum(p.grad, power, largest) for p in members]) ** (1 / power))
 
 
 def clip_grad_norm_(
@@ -625,8 +633,7 @@ def clip_grad_norm_(
     members = _members(parameters)
     if not (max_norm >= 0 and norm_type > 0):
         raise ValueError(f"clip_grad_norm_: got max_norm={max_norm!r} and norm_type={norm_type!r}; expected at least 0 and over 0")
-    sums = [_core.power_sum(p.grad, float(norm_type)) for p in members]
-    norm = float(np.max(sums, initial=0.0)) if np.isinf(norm_type) else float(np.sum(sums) ** (1 / norm_type))
+    norm = _norm(members, float(norm_type))
     if error_if_nonfinite and not np.isfinite(norm):
         raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}")
     scale = min(1.0, max_norm / (norm + 1e-6)) if not np.isnan(norm) else norm

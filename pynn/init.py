@@ -23,6 +23,7 @@ import numpy as np
 from ._layer import Array, Layer, Parameter
 from ._random import draw_seed
 from ._tables import unknown_name
+from .activations import gelu  # type: ignore[attr-defined]
 
 __all__ = [
     "calculate_gain",
@@ -84,10 +85,27 @@ def _fan(a: Array, mode: str) -> int:
     return _fans(a)[mode == "fan_out"]
 
 
+def _within(array: Array, values: Array, a: float, b: float, *, half_open: bool) -> None:
+    """Write values into an array, whose type may round them, and move what left [a, b], or [a, b), to the last number within."""
+    kind = array.dtype.type
+    with np.errstate(over="ignore"):
+        low, high = kind(a), kind(b)
+    if float(low) < a:
+        low = np.nextafter(low, kind(np.inf))
+    if float(high) > b or (half_open and float(high) == b and a < b):
+        high = np.nextafter(high, kind(-np.inf))
+    if not low <= high:
+        raise ValueError(f"a, b: {array.dtype} has no number between {a} and {b}")
+    with np.errstate(over="ignore", under="ignore"):
+        np.clip(values.astype(array.dtype), low, high, out=array)
+
+
 def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, *, seed: int | None = None) -> T:
-    """Fill with numbers uniform in [a, b)."""
+    """Fill with numbers uniform in [a, b), also after rounding to the array's type; with ``a == b`` all are that number."""
     array = _array(tensor)
-    array[...] = _draws(seed).uniform(a, b, array.shape)
+    if not a <= b or not math.isfinite(b - a):
+        raise ValueError(f"a, b: expected finite numbers with a <= b, got {a} and {b}")
+    _within(array, _draws(seed).uniform(a, b, array.shape), a, b, half_open=True)
     return tensor
 
 
@@ -99,18 +117,98 @@ def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, *, seed: int | None 
 
 
 def trunc_normal_(tensor: T, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, *, seed: int | None = None) -> T:
-    """Fill with normal numbers, those outside [a, b] drawn anew by inverting the distribution between the bounds."""
-    array, rng = _array(tensor), _draws(seed)
+    """Fill with normal numbers between a and b, by inverting the distribution there; bounds may lie far out in a tail, or be infinite.
+
+    Parameters
+    ----------
+    tensor : array or Parameter
+        What to fill; numbers that its type would round out of [a, b] become the last number within.
+    mean, std : float
+        Of the normal distribution before it is cut.
+    a, b : float
+        The bounds.
+    seed : int, optional
+        None draws a fresh one.
+
+    Raises
+    ------
+    ValueError
+        If ``a < b`` does not hold, ``std`` is not over 0, a number is NaN, or the array's type has no number between the bounds.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> w = pynn.init.trunc_normal_(np.empty(1000), a=40.0, b=41.0, seed=0)
+    >>> bool(w.min() >= 40 and w.max() < 40.5)
+    True
+    """
+    array = _array(tensor)
     if not a < b:
         raise ValueError(f"a, b: expected a < b, got {a} and {b}")
-    low, high = (math.erf((bound - mean) / std / math.sqrt(2)) for bound in (a, b))
-    if high - low < 1e-3:
-        raise ValueError(f"a, b: [{a}, {b}] lies too far from the mean {mean} for a deviation of {std}")
-    values = rng.normal(mean, std, array.shape)
-    while (outside := (values < a) | (values > b)).any():
-        values[outside] = rng.normal(mean, std, int(outside.sum()))
-    array[...] = values
+    if not 0 < std < math.inf or not math.isfinite(mean):
+        raise ValueError(f"mean, std: expected finite numbers, and std over 0, got {mean} and {std}")
+    low, high = (a - mean) / std, (b - mean) / std
+    if min(abs(low), abs(high)) > _FARTHEST and (low > 0) == (high > 0):
+        raise ValueError(f"a, b: [{a}, {b}] lies too far from the mean {mean}: over {_FARTHEST} deviations of {std}")
+    sign = -1.0 if low + high > 0 else 1.0  # in the left half, where probabilities are small, they keep their relative accuracy
+    low, high = sorted((sign * low, sign * high))
+    values = 1.0 - _draws(seed).random(array.size)  # in (0, 1]
+    for start in range(0, array.size, _BLOCK):  # which stays in the cache
+        part = values[start : start + _BLOCK]
+        part[:] = mean + std * sign * _quantiles(part, low, high)
+    _within(array, values.reshape(array.shape), a, b, half_open=False)
     return tensor
+
+
+_FARTHEST = 45
+"""How many deviations from the mean an interval may lie."""
+_BLOCK = 8192
+_HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
+
+
+def _log_cdf(x: Array) -> tuple[Array, Array]:
+    """Return the logarithm of the normal distribution at x <= 0 or a little more, and its derivative."""
+    far = x < -30
+    near = np.where(x == 0, 1e-300, x)
+    p = np.asarray(gelu(near) / near)
+    if not far.any():
+        return np.log(p), np.exp(-0.5 * near * near - _HALF_LOG_TAU) / p
+    p, z = np.where(far, 1.0, p), np.where(far, x, -40.0)
+    term, series = np.ones_like(z), np.ones_like(z)
+    for k in range(1, 18, 2):  # the asymptotic series 1 - 1/z^2 + 3/z^4 - 15/z^6 ...
+        term = term * -k / z**2
+        series += term
+    log_density = -0.5 * near**2 - _HALF_LOG_TAU
+    log_p = np.where(far, log_density - np.log(-z) + np.log(series), np.log(p))
+    return log_p, np.where(far, -z / series, np.exp(log_density) / p)
+
+
+def _quantiles(u: Array, low: float, high: float) -> Array:
+    """Return where a normal distribution cut to [low, high], whose middle is not positive, reaches the probabilities u in (0, 1]."""
+    if (high - low) * max(-low, high, 1.0) < 1e-9:  # the density is level there
+        return np.asarray(low + u * (high - low))
+    ends = np.array([max(low, -1e9), min(high, 0.0)])
+    (log_low, log_high), _ = _log_cdf(ends)
+    if low == -math.inf:
+        log_low = -math.inf
+    if high <= 0:
+        return _inverse(log_high + np.log1p((1 - u) * np.expm1(log_low - log_high)), low, high)
+    above = 1.0 if high == math.inf else -math.expm1(_log_cdf(np.array([-high]))[0][0])  # the probability below high
+    p = (bottom := math.exp(log_low)) + u * (above - bottom)
+    left = p <= 0.5
+    rest = (1.0 - above) + (1 - u) * (above - bottom)  # above, on the right half
+    x = _inverse(np.log(np.where(left, p, np.maximum(rest, 1e-320))), -math.inf, 0.0)
+    return np.where(left, x, -x)
+
+
+def _inverse(log_p: Array, low: float, high: float) -> Array:
+    """Return where the logarithm of the normal distribution, at most that of 1/2, has these values: Newton's method."""
+    t = np.sqrt(-2 * np.minimum(log_p, -1e-3))  # the start: Abramowitz and Stegun, 26.2.23
+    x = (2.515517 + t * (0.802853 + t * 0.010328)) / (1 + t * (1.432788 + t * (0.189269 + t * 0.001308))) - t
+    for _ in range(4 if (log_p < -400).any() else 3):
+        found, slope = _log_cdf(x)
+        x = np.minimum(x - (found - log_p) / slope, 0.0)
+    return np.clip(x, low, high)
 
 
 def constant_(tensor: T, val: float) -> T:

@@ -3,11 +3,12 @@
 import math
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
 import pynn
-from pynn import init
+from pynn import _core, init
 
 A = np.empty((300, 200, 3))
 FAN_IN, FAN_OUT = 600, 900
@@ -36,6 +37,63 @@ def test_deviation_and_seed(name: str, options: dict[str, Any], deviation: float
     assert a.std() == pytest.approx(deviation, rel=0.02)
     bound = options.get("b", 2.0) if name == "trunc_normal_" else math.inf
     assert np.abs(a).max() <= bound
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(("a", "b"), [(0.0, 1.0), (0.1, 0.3), (-0.3, -0.1), (1.0, 1.01), (-1e-3, 0.0), (2.0, 2.0)])
+def test_uniform_numbers_are_in_the_half_open_interval(dtype: str, a: float, b: float) -> None:
+    x = init.uniform_(np.empty(200_000, dtype), a, b, seed=0).astype("float64")
+    assert a <= x.min()
+    assert x.max() < b or a == b
+    for fill in (init.xavier_uniform_, init.kaiming_uniform_):
+        w = fill(np.empty((400, 500), dtype), seed=0).astype("float64")
+        bound = math.sqrt(6 / 900) if fill is init.xavier_uniform_ else math.sqrt(6 / 500)
+        assert -bound <= w.min()
+        assert w.max() < bound
+
+
+def test_the_core_rounds_no_uniform_number_up_to_the_end() -> None:
+    a = np.empty(2**21, "float32")
+    _core.uniform(a, 0, 0, 1.0, 2.0)  # half of the 24 bits are lost
+    assert a.min() >= 1
+    assert a.max() < 2
+
+
+TAILS = [(-2, 2), (-0.5, 0.25), (0.25, 3), (-5, 1), (3.28, 10), (4, 10), (8, 9), (20, 21), (40, 41), (40, math.inf), (-math.inf, -38.6),
+         (-math.inf, math.inf), (-50, 50), (0, math.inf), (38, 38.0001), (1e-20, 3e-20)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("a", "b"), TAILS)
+def test_truncated_normal_numbers_are_quantiles(a: float, b: float) -> None:
+    """Of the uniform numbers of the same seed, in 60 digits; from the left where the interval lies there, else from the right."""
+    n, sign = 40, -1 if a + b > 0 else 1
+    got = init.trunc_normal_(np.empty(n), a=a, b=b, seed=3)
+    u = 1 - np.random.Generator(np.random.Philox(3)).random(n)
+    low, high = sorted((sign * a, sign * b))
+    with mpmath.workdps(60):
+        p, q = (mpmath.mpf(int(e > 0)) if math.isinf(e) else mpmath.ncdf(e) for e in (low, high))
+        want = [p + mpmath.mpf(float(v)) * (q - p) for v in u]
+        found = [mpmath.ncdf(sign * float(x)) for x in got]
+        slopes = [mpmath.npdf(float(x)) for x in got]
+        errors = [abs(f - w) / s for f, w, s in zip(found, want, slopes, strict=True)]  # of x
+    assert max(float(e) for e in errors) < 1e-14 * max(1.0, float(np.abs(got).max()))
+    assert a <= got.min()
+    assert got.max() <= b
+
+
+def test_a_million_numbers_of_a_tail_take_no_longer_than_others() -> None:
+    x = init.trunc_normal_(np.empty(1_000_000), a=3.28, b=10.0, seed=0)
+    assert x.min() >= 3.28
+    hazard = math.exp(-(3.28**2) / 2) / math.sqrt(2 * math.pi) / (0.5 * math.erfc(3.28 / math.sqrt(2)))
+    assert x.mean() == pytest.approx(hazard, abs=2e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize(("a", "b"), [(-2.0001, 1.9999), (0.1, 0.3), (40.0, 41.0)])
+def test_truncated_normal_numbers_stay_within_after_rounding(dtype: str, a: float, b: float) -> None:
+    x = init.trunc_normal_(np.empty(100_000, dtype), a=a, b=b, seed=0).astype("float64")
+    assert a <= x.min()
+    assert x.max() <= b
 
 
 def test_fixed_values() -> None:
@@ -71,6 +129,13 @@ def test_sparse() -> None:
     (lambda: init.calculate_gain("rleu"), ValueError, "did you mean 'relu'"),
     (lambda: init.trunc_normal_(np.empty(3), a=1, b=0), ValueError, "a < b"),
     (lambda: init.trunc_normal_(np.empty(3), a=50, b=60), ValueError, "too far"),
+    (lambda: init.trunc_normal_(np.empty(3), std=0.0), ValueError, "std over 0"),
+    (lambda: init.trunc_normal_(np.empty(3), std=math.nan), ValueError, "std over 0"),
+    (lambda: init.trunc_normal_(np.empty(3), a=math.nan), ValueError, "a < b"),
+    (lambda: init.trunc_normal_(np.empty(3, "f2"), a=1.00001, b=1.00002), ValueError, "float16 has no number between"),
+    (lambda: init.uniform_(np.empty(3), 1.0, 0.0), ValueError, "a <= b"),
+    (lambda: init.uniform_(np.empty(3), 0.0, math.inf), ValueError, "finite"),
+    (lambda: init.uniform_(np.empty(3, "f2"), 1.00001, 1.00002), ValueError, "float16 has no number between"),
     (lambda: init.sparse_(np.empty((2, 2)), 1.5), ValueError, "sparsity"),
     (lambda: init.dirac_(np.empty((3, 2, 1)), groups=2), ValueError, "groups"),
     (lambda: pynn.Sequential().apply_init("xavier"), ValueError, "did you mean 'xavier_normal'"),

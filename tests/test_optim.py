@@ -312,6 +312,71 @@ def test_a_thawed_parameter_starts_its_own_count(name: str) -> None:
     assert [int(opt.state[p]["step"]) for p in together[:2]] == [2, 5]
 
 
+HUGE = {"float32": (1e25, 1e30, 1e-25, 1e-40, 0.0), "float64": (1e200, 1e300, 1e-200, 0.0)}
+SMALL_EPS: dict[str, Any] = {name: {"eps": 1e-60} for name, d in DEFAULTS.items() if isinstance(d.get("eps"), float)}
+SMALL_EPS["adafactor"] = {"eps": (1e-30, 1e-3)}
+
+
+@each
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("switch", ["", "eps", "amsgrad", "centered", "clip_norm"])
+def test_gradients_of_any_size_give_finite_steps(name: str, dtype: str, switch: str) -> None:
+    """Also where their squares overflow or vanish, and with the smallest epsilon, which must not become 0."""
+    if switch not in ("", "clip_norm") and switch not in DEFAULTS[name]:
+        return
+    settings = SMALL_EPS[name] if switch == "eps" else {switch: True if switch != "clip_norm" else 1.0} if switch else {}
+    for size in HUGE[dtype]:
+        p = pynn.Parameter(np.ones((4, 3), dtype))
+        opt = make(name, [p], **settings)
+        for step in range(12):
+            p.grad[...] = size * np.sign(np.random.default_rng(step).normal(size=p.shape))
+            opt.step()
+        assert np.isfinite(p.data).all(), size
+        assert all(not np.isnan(a).any() for a in opt.state[p].values()), size
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-10, 1.0, 1e10, 1e25])
+def test_adafactor_and_rprop_do_not_depend_on_the_gradients_scale(size: float) -> None:
+    """With the epsilon of the paper, which is 0 when squared in float32."""
+    for name, settings in (("adafactor", {"eps": (1e-30, 1e-3)}), ("rprop", {})):
+        results = []
+        for scale in (1.0, size):
+            p = pynn.Parameter(np.ones((6, 5), "float32"))
+            opt = make(name, [p], **settings)
+            for step in range(6):
+                p.grad[...] = scale * np.random.default_rng(step).choice([-1.0, 1.0], p.shape)
+                opt.step()
+            results.append(p.data)
+        np.testing.assert_allclose(results[1], results[0], rtol=2e-2 if name == "adafactor" and size < 1e-20 else 1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("power", [0.5, 1, 2, 3, 7.5, 100, 1e4, np.inf])
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e-30, 1e-10, 1.0, 1e10, 1e30, 1e200, 1e300])
+def test_norms_of_any_size_and_power(dtype: str, power: float, size: float) -> None:
+    if dtype == "float32" and not 1e-31 < size < 1e31:
+        return
+    params = [pynn.Parameter(np.zeros(n, dtype)) for n in (5, 1, 40)]
+    values = np.random.default_rng(0).uniform(-1, 1, 46).astype(dtype)
+    want = np.max(np.abs(values)) if power == np.inf else np.sum(np.abs(values.astype("f8")) ** power) ** (1 / power)
+    if power == 1e4:
+        want = np.max(np.abs(values)).astype("f8")  # to 1e-4
+    for p, part in zip(params, np.split(values, [5, 6]), strict=True):
+        p.grad[...] = part * p.grad.dtype.type(size)
+    assert pynn.optim.clip_grad_norm_(params, 1e-3, power) == pytest.approx(want * size, rel=1e-3 if power == 1e4 else 1e-5)
+    if 1e-10 <= size < 1e36:
+        assert pynn.optim.clip_grad_norm_(params, 1.0, power) == pytest.approx(min(1e-3 / (want * size + 1e-6), 1) * want * size, rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e160, 1e300])
+def test_clipping_within_a_step_scales_gradients_of_any_size(size: float) -> None:
+    p = pynn.Parameter(np.zeros(4))
+    opt = make("sgd", [p], lr=1.0, clip_norm=1.0)
+    p.grad[...] = size
+    opt.step()
+    np.testing.assert_allclose(p.data, -min(0.5, size), rtol=1e-6)
+
+
 def test_averages() -> None:
     params = parameters()
     opt = make("sgd", params, lr=0.1, ema_decay=0.5)

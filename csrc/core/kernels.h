@@ -148,7 +148,7 @@ typedef struct {
     const pn_whole_kernels *wholes;
     void (*adjust)(const pn_update_args *args, void *adjusted);             /* what a rule of wholes is given for a gradient */
     pn_update_fn *average;                                                  /* and the average after it */
-    double (*power_sum)(size_t n, const void *x, double p);
+    double (*power_sum)(size_t n, const void *x, double p, double unit);
     pn_gemm_fn *gemm;
     pn_gemm_workspace_fn *gemm_workspace, *gemm_packed;
     pn_gemm_pack_fn *gemm_pack;

@@ -32,7 +32,11 @@ UPDATE(adam)    /* h[0] step size, h[4] 1 / sqrt(1 - beta2^t), h[5] eps */
     return p - h[0] * s[0] / FMA(SQRT(s[HAS(2) ? 2 : 1]), h[4], h[5]);
 }
 UPDATE(adamw) { return CAT(new_adam, SFX)(p, g, s, h, present); }
-UPDATE(radam) { return CAT(new_adam, SFX)(p, g, s, h, present); }
+UPDATE(radam)   /* as adam; h[4] is 0 while the second moment, which may have overflowed, does not count */
+{
+    CAT(moments, SFX)(&p, &g, s, h);
+    return p - h[0] * s[0] / FMA(SEL(h[4] > 0, SQRT(s[1]), SPLAT(0)), h[4], h[5]);
+}
 UPDATE(nadam)   /* h[8] and h[0]: shares of gradient and first moment in the step */
 {
     CAT(moments, SFX)(&p, &g, s, h);
@@ -54,7 +58,8 @@ UPDATE(rmsprop) /* h: lr, alpha, 1 - alpha, eps, weight decay, momentum */
     V square = s[0];
     if (HAS(2)) {
         s[2] = FMA(g - s[2], h[2], s[2]);
-        square = MAX(SPLAT(0), square - s[2] * s[2]);   /* a variance, whatever rounding says */
+        square = SEL(square <= PICK(0x1.fffffep127, 0x1.fffffffffffffp1023),
+                     MAX(SPLAT(0), square - s[2] * s[2]), square);      /* a variance, whatever rounding says; infinity stays */
     }
     V step = g / (SQRT(square) + h[3]);
     if (HAS(1)) step = s[1] = FMA(h[5], s[1], step);
@@ -79,7 +84,7 @@ UPDATE(adadelta) /* h: lr, rho, 1 - rho, eps, weight decay */
 
 UPDATE(rprop)   /* h: eta minus, eta plus, smallest and largest step */
 {
-    V turn = g * s[0];
+    V turn = SEL(g > 0, s[0], SEL(g < 0, -s[0], g * s[0]));     /* of the product's sign, which could underflow */
     s[1] = MIN(h[3], MAX(h[2], s[1] * SEL(turn > 0, h[1], SEL(turn < 0, h[0], SPLAT(1)))));
     s[0] = g = SEL(turn < 0, SPLAT(0), g);
     return p - SEL(g > 0, s[1], SEL(g < 0, -s[1], g));
@@ -135,6 +140,13 @@ static void CAT(average, SFX)(const pn_update_args *a)
     }
 }
 
+/* A constant of a rule in the parameters' type, in which none but 0 becomes 0: an epsilon is there to keep a divisor from it. */
+static R CAT(constant, SFX)(double x)
+{
+    const R r = (R)x, least = PICK(0x1p-126, 0x1p-1022);
+    return r == 0 && x != 0 ? (x > 0 ? least : -least) : r;
+}
+
 typedef V CAT(rule, SFX)(V p, V g, V *s, const V *h, const unsigned present);
 /* Once a line of the cache asks for what comes a page later: the machine's own looking ahead ends with the page. */
 #define LINE_BEGINS      (i * sizeof(R) % 64 < PN_VL)
@@ -163,7 +175,7 @@ static ALWAYS void CAT(update_span, SFX)(CAT(rule, SFX) *f, const unsigned prese
     R *s[PN_MAX_STATES];
     V h[PN_MAX_HYPER];
     for (int k = 0; k < PN_MAX_STATES; k++) s[k] = a->state[k];
-    for (int k = 0; k < PN_MAX_HYPER; k++) h[k] = SPLAT(a->h[k]);
+    for (int k = 0; k < PN_MAX_HYPER; k++) h[k] = SPLAT(CAT(constant, SFX)(a->h[k]));
     /* First up to a whole vector of p: NumPy's arrays all lie 16 bytes past a line of the cache, and a vector across two lines costs twice. */
     const size_t before = (uintptr_t)a->p % PN_VL, start = (PN_VL - before) % PN_VL / sizeof(R);
     size_t i = start < a->n ? start : 0;

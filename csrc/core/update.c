@@ -32,7 +32,12 @@ int pn_state_optional(size_t optimizer, size_t k)
     return end && memchr(name, '?', (size_t)(end - name));
 }
 
-double pn_power_sum(pn_dtype t, size_t n, const void *x, double p) { return pn_kernels_now()->of[t].power_sum(n, x, p); }
+double pn_power_sum(pn_dtype t, size_t n, const void *x, double p) { return pn_scaled_power_sum(t, n, x, p, 1); }
+
+double pn_scaled_power_sum(pn_dtype t, size_t n, const void *x, double p, double unit)
+{
+    return pn_kernels_now()->of[t].power_sum(n, x, p, unit);
+}
 
 /* ---- the norm of all gradients ------------------------------------------------------------------------------------ */
 typedef struct { const pn_segment *s; size_t each; double part[MAX_PARTS]; } norm_task;
@@ -62,6 +67,25 @@ static double clip_scale(double limit, double norm)
     return scale > 1 ? 1 : scale;
 }
 
+/* The norm where squares leave the range of a double: over the largest magnitude. */
+static double scaled_norm(const pn_group *groups, size_t n)
+{
+    double most = 0, sum = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < groups[i].n; j++) {
+            const pn_segment *s = &groups[i].segments[j];
+            const double its = pn_power_sum(s->dtype, s->n, s->g, INFINITY);
+            if (its > most || isnan(its)) most = its;
+        }
+    if (!(most > 0 && most < INFINITY)) return most;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < groups[i].n; j++) {
+            const pn_segment *s = &groups[i].segments[j];
+            sum += pn_scaled_power_sum(s->dtype, s->n, s->g, 2, most);
+        }
+    return most * sqrt(sum);
+}
+
 static double total_norm(const pn_group *groups, size_t n)
 {
     double sum = 0;
@@ -69,7 +93,7 @@ static double total_norm(const pn_group *groups, size_t n)
     for (size_t i = 0; i < n; i++) wanted |= groups[i].settings->clip_norm > 0;
     for (size_t i = 0; i < n && wanted; i++)
         for (size_t j = 0; j < groups[i].n; j++) sum += squared_norm(&groups[i].segments[j]);
-    return sqrt(sum);
+    return !wanted || (sum > 0x1p-900 && sum < INFINITY) ? sqrt(sum) : scaled_norm(groups, n);
 }
 
 /* ---- the rule ------------------------------------------------------------------------------------------------------ */

@@ -3,12 +3,45 @@
  * g is the adjusted gradient, hyper the settings in the order of the row, work the rule's scratch: pn_whole_kernels.work bytes. Their
  * sums run in a fixed order, in double where they are long. No include guard: kernels.c includes it once per type, after gemm.h. */
 
-/* a (m, n) row-major: the sum of its squares, and of f(a) below, in four sums that take turns. */
+/* The sum of (|x| / unit)^p, or for p = infinity the largest |x|, over n elements. Squares have sixteen sums, whatever the vector's
+ * length, so that a norm has the same bits on every instruction set. */
+static double CAT(power_sum, SFX)(size_t n, const void *from, double power, double unit)
+{
+    const R *x = from;
+    double s[16] = { 0 }, sum = 0;
+    size_t i = 0;
+    if (power == 2 && unit == 1) {
+        for (; i + 16 <= n; i += 16)
+            for (size_t k = 0; k < 16; k++) s[k] += (double)x[i + k] * (double)x[i + k];
+        for (; i < n; i++) s[i % 16] += (double)x[i] * (double)x[i];
+        for (size_t k = 0; k < 16; k++) sum += s[k];
+    } else if (isinf(power)) {
+        for (; i < n; i++) sum = fabs((double)x[i]) > sum || isnan(x[i]) ? fabs((double)x[i]) : sum;
+    } else
+        for (; i < n; i++) sum += pow(fabs((double)x[i]) / unit, power);
+    return sum;
+}
+
+/* The sum of the squares of n elements, in four sums that take turns. */
 static double CAT(squares_of, SFX)(size_t n, const R *x)
 {
     double s[4] = { 0 };
     for (size_t i = 0; i < n; i++) s[i % 4] += (double)x[i] * (double)x[i];
     return (s[0] + s[1]) + (s[2] + s[3]);
+}
+
+/* Their root, also where squares leave the range of a double. */
+static double CAT(length_of, SFX)(size_t n, const R *x)
+{
+    const double sum = CAT(squares_of, SFX)(n, x), most = sum > 0x1p-900 && sum < INFINITY ? 0 : CAT(power_sum, SFX)(n, x, INFINITY, 1);
+    return most > 0 && most < INFINITY ? most * sqrt(CAT(power_sum, SFX)(n, x, 2, most)) : sqrt(sum);
+}
+
+/* The second moment v moved by share towards square, both 0 or more; it saturates instead of overflowing, and NaN stays. */
+static ALWAYS R CAT(moment, SFX)(R v, double square, double share)
+{
+    const double most = PICK(0x1.fffffep127, 0x1.fffffffffffffp1023), x = (1 - share) * (double)v + share * (square > most ? most : square);
+    return x > most ? (R)most : (R)x;
 }
 
 /* row_var and col_var, (rows) and (cols) for each matrix in turn; sums: cols doubles of scratch. */
@@ -20,26 +53,35 @@ static void CAT(factor_moments, SFX)(const pn_segment *s, const R *g, double sha
         for (size_t i = 0; i < s->rows; i++) {
             const R *x = g + start + i * s->cols;
             for (size_t j = 0; j < s->cols; j++) sums[j] += (double)x[j] * (double)x[j];
-            row[i] += (R)(share * (CAT(squares_of, SFX)(s->cols, x) / (double)s->cols - (double)row[i]));
+            row[i] = CAT(moment, SFX)(row[i], CAT(squares_of, SFX)(s->cols, x) / (double)s->cols, share);
         }
-        for (size_t j = 0; j < s->cols; j++) col[j] += (R)(share * (sums[j] / (double)s->rows - (double)col[j]));
+        for (size_t j = 0; j < s->cols; j++) col[j] = CAT(moment, SFX)(col[j], sums[j] / (double)s->rows, share);
     }
 }
 
-/* g over the root of its second moment, into step. */
-static void CAT(factored_step, SFX)(const pn_segment *s, const R *g, double eps, R *step)
+/* x over a root of its second moment; the quotient stays finite, since its length is cut afterwards. */
+static ALWAYS R CAT(scaled_by, SFX)(R x, double root)
 {
-    const R *row = s->state[0], *col = s->state[1], least = (R)(eps * eps);
+    const double y = (double)x / root, most = PICK(0x1p100, 0x1p500);
+    return (R)(y > most ? most : y < -most ? -most : y);
+}
+
+/* g over the root of its second moment, into step; roots: cols doubles of scratch. */
+static void CAT(factored_step, SFX)(const pn_segment *s, const R *g, double eps, R *step, double *roots)
+{
+    const R *row = s->state[0], *col = s->state[1];
     for (size_t start = 0; start < s->n; start += s->rows * s->cols, row += s->rows, col += s->cols) {
         double mean = 0;
         for (size_t i = 0; i < s->rows; i++) mean += (double)row[i];
         mean = fmax(mean / (double)s->rows, eps);
+        for (size_t j = 0; j < s->cols; j++) roots[j] = sqrt((double)col[j]);
         for (size_t i = 0; i < s->rows; i++) {
-            const R *x = g + start + i * s->cols, share = (R)((double)row[i] / mean);
+            const R *x = g + start + i * s->cols;
+            const double share = sqrt((double)row[i] / mean);
             R *to = step + start + i * s->cols;
             for (size_t j = 0; j < s->cols; j++) {
-                R v = share * col[j];
-                to[j] = x[j] / (R)sqrt((double)(v < least ? least : v));
+                const double root = share * roots[j];
+                to[j] = CAT(scaled_by, SFX)(x[j], root < eps ? eps : root);
             }
         }
     }
@@ -47,20 +89,22 @@ static void CAT(factored_step, SFX)(const pn_segment *s, const R *g, double eps,
 
 static void CAT(whole_adafactor, SFX)(const pn_segment *s, const void *grad, const double *hyper, void *work)
 {
-    const double lr = hyper[0], step = *s->number[0], eps = isnan(hyper[2]) ? PICK(0x1p-23, 0x1p-52) : hyper[2], n = (double)s->n;
+    const double lr = hyper[0], step = *s->number[0], n = (double)s->n;
+    const double eps = isnan(hyper[2]) ? PICK(0x1p-23, 0x1p-52) : fmax(hyper[2], 0x1p-1022);
     const double share = pow(step, hyper[1]), rate = fmin(lr, 1 / sqrt(step));
     R *p = s->p, *to = work;
+    double *columns = (double *)((char *)work + pn_line(s->n * sizeof(R)));
     const R *g = grad;
     const double size = rate * fmax(hyper[3], sqrt(CAT(squares_of, SFX)(s->n, p) / n));
     if (s->rows) {
-        CAT(factor_moments, SFX)(s, g, share, (double *)((char *)work + pn_line(s->n * sizeof(R))));
-        CAT(factored_step, SFX)(s, g, eps, to);
+        CAT(factor_moments, SFX)(s, g, share, columns);
+        CAT(factored_step, SFX)(s, g, eps, to, columns);
     } else {
         R *variance = s->state[2];
-        const R least = (R)(eps * eps);
         for (size_t i = 0; i < s->n; i++) {
-            variance[i] += (R)share * (g[i] * g[i] - variance[i]);
-            to[i] = g[i] / (R)sqrt((double)(variance[i] < least ? least : variance[i]));
+            variance[i] = CAT(moment, SFX)(variance[i], (double)g[i] * (double)g[i], share);
+            const double root = sqrt((double)variance[i]);
+            to[i] = CAT(scaled_by, SFX)(g[i], root < eps ? eps : root);
         }
     }
     const double rms = sqrt(CAT(squares_of, SFX)(s->n, to) / n), k = size / fmax(1, rms / hyper[4]);
@@ -85,9 +129,10 @@ static void CAT(newton_schulz, SFX)(const pn_segment *s, R *x, const double *abc
     const size_t n = s->n, k = s->rows < s->cols ? s->rows : s->cols;
     R *g = work, *u = (R *)((char *)g + pn_line(k * k * sizeof(R))), *y = (R *)((char *)u + pn_line(k * k * sizeof(R)));
     void *rest = (char *)y + pn_line(n * sizeof(R));
-    const R a = (R)abc[0], b = (R)abc[1], c = (R)abc[2], unit = (R)(1 / fmax(sqrt(CAT(squares_of, SFX)(n, x)), eps));
+    const R a = (R)abc[0], b = (R)abc[1], c = (R)abc[2];
+    const double length = fmax(CAT(length_of, SFX)(n, x), fmax(eps, 0x1p-1022));
     pn_product q[3];
-    for (size_t i = 0; i < n; i++) x[i] *= unit;
+    for (size_t i = 0; i < n; i++) x[i] = (R)((double)x[i] / length);
     CAT(schulz_products, SFX)(s, x, g, u, y, q);
     for (int step = 0; step < steps; step++) {
         CAT(gemm, SFX)(&q[0], rest);
@@ -119,23 +164,4 @@ static size_t CAT(work_muon, SFX)(const pn_segment *s)
     CAT(schulz_products, SFX)(s, NULL, NULL, NULL, NULL, q);
     for (int i = 0; i < 3; i++) if (CAT(gemm_workspace, SFX)(&q[i]) > most) most = CAT(gemm_workspace, SFX)(&q[i]);
     return 2 * pn_line(s->n * sizeof(R)) + 2 * pn_line(k * k * sizeof(R)) + most;
-}
-
-/* The sum of |x|^p, or for p = infinity the largest |x|, over n elements. Squares have sixteen sums, whatever the vector's length,
- * so that a norm has the same bits on every instruction set. */
-static double CAT(power_sum, SFX)(size_t n, const void *from, double power)
-{
-    const R *x = from;
-    double s[16] = { 0 }, sum = 0;
-    size_t i = 0;
-    if (power == 2) {
-        for (; i + 16 <= n; i += 16)
-            for (size_t k = 0; k < 16; k++) s[k] += (double)x[i + k] * (double)x[i + k];
-        for (; i < n; i++) s[i % 16] += (double)x[i] * (double)x[i];
-        for (size_t k = 0; k < 16; k++) sum += s[k];
-    } else if (isinf(power)) {
-        for (; i < n; i++) sum = fabs((double)x[i]) > sum || isnan(x[i]) ? fabs((double)x[i]) : sum;
-    } else
-        for (; i < n; i++) sum += pow(fabs((double)x[i]), power);
-    return sum;
 }

@@ -239,12 +239,12 @@ static PyObject *power_sum(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *given;
-    double p;
-    if (!PyArg_ParseTuple(args, "Od", &given, &p)) return NULL;
+    double p, unit = 1;
+    if (!PyArg_ParseTuple(args, "Od|d", &given, &p, &unit)) return NULL;
     pn_dtype t = PyArray_Check(given) && PyArray_TYPE((PyArrayObject *)given) == NPY_FLOAT ? PN_F32 : PN_F64;
     PyArrayObject *x = in_place_array(given, t, "gradient");
     if (!x) return NULL;
-    double sum = pn_power_sum(t, (size_t)PyArray_SIZE(x), PyArray_DATA(x), p);
+    double sum = pn_scaled_power_sum(t, (size_t)PyArray_SIZE(x), PyArray_DATA(x), p, unit);
     Py_DECREF(x);
     return PyFloat_FromDouble(sum);
 }
@@ -354,7 +354,8 @@ static PyMethodDef functions[] = {
     { "lbfgs", lbfgs, METH_VARARGS,
       "lbfgs($module, parameters, memory, tolerances, counts, search, closure, /)\n--\n\nOne step of L-BFGS: the closure's first loss." },
     { "lbfgs_memory", lbfgs_memory, METH_VARARGS, "lbfgs_memory($module, n, history, /)\n--\n\nNumbers that L-BFGS remembers." },
-    { "power_sum", power_sum, METH_VARARGS, "power_sum($module, x, p, /)\n--\n\nThe p-norm of an array, raised to p; for infinity the largest." },
+    { "power_sum", power_sum, METH_VARARGS, 
+      "power_sum($module, x, p, unit=1.0, /)\n--\n\nThe p-norm of an array over unit, raised to p; for infinity the largest." },
     { NULL, NULL, 0, NULL },
 };
 

@@ -42,7 +42,9 @@ def _make(index: int, row: Mapping[str, Any]) -> type[Optimizer]:
     decay_exclude : {{'vectors'}}, optional
         Spares parameters of at most one dimension, which biases and the scales of norms are, weight_decay and l1_decay.
     ema_decay : float, optional
-        Keeps a moving average of each parameter, ``average = ema_decay * average + (1 - ema_decay) * p``; see `averages`.
+        Keeps a moving average of each parameter, ``average = ema_decay * average + (1 - ema_decay) * p`` after each step; see `averages`.
+        It starts at the parameter as it is before the first step with this setting, without a correction for the start, so it begins as
+        the initial values and takes some ``1 / (1 - ema_decay)`` steps to leave them behind.
     schedule : LRScheduler, optional
         One of `pynn.optim.lr_scheduler`, which ``fit`` moves.
 
