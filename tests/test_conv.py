@@ -244,13 +244,10 @@ def test_means_and_norms_of_large_windows(layer: str, kind: str, n: int) -> None
     np.testing.assert_allclose(pool.backward(np.ones_like(y)), slope, rtol=1e-6)
 
 
-@pytest.mark.parametrize("norm", [None, 2, 3])
-@pytest.mark.parametrize("padding", [0, 400])
+@pytest.mark.parametrize(("norm", "padding"), [(None, 0), (None, 400), (2, 0), (3, 0)])
 def test_gradients_of_many_overlapping_windows(norm: int | None, padding: int) -> None:
     n, k = 3000, 1000
     x = rng.uniform(0.5, 1.5, (1, 1, n)).astype("f4")
-    if norm and padding:
-        pytest.skip("LPPool has no padding")
     layer = pynn.AvgPool1d(k, 1, padding, count_include_pad=False) if norm is None else pynn.LPPool1d(norm, k, 1)
     y = layer(x)
     gy = rng.uniform(0.5, 1.5, y.shape).astype("f4")
@@ -283,3 +280,40 @@ def test_norms_of_zeros_infinity_and_nan() -> None:
         y = layer(x)
         np.testing.assert_allclose(y[0, 0], [0, np.inf, np.nan, np.nan, (3**p + 4**p) ** (1 / p)], rtol=1e-6)
         np.testing.assert_array_equal(layer.backward(np.ones_like(y))[0, 0, :2], 1 if p == 1 else 0)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize(("layer", "shape"), [
+    (pynn.MaxPool1d(2, stride=3, padding=1, dilation=3, return_indices=True), (1, 1, 2)),
+    (pynn.MaxPool1d(2, stride=1, padding=2, dilation=4, return_indices=True), (2, 3, 3)),
+    (pynn.MaxPool2d(2, stride=1, padding=2, dilation=4, return_indices=True), (2, 3, 3, 4)),
+    (pynn.MaxPool2d((1, 2), 1, (0, 2), (1, 4), return_indices=True, ceil_mode=True), (1, 2, 2, 1)),
+])  # fmt: skip
+def test_indices_of_maxima_are_inside_the_channel(layer: Any, shape: tuple[int, ...], dtype: str) -> None:
+    x = rng.normal(size=shape).astype(dtype)
+    y, at = layer(x)
+    plane = x[0, 0].size
+    assert at.dtype == np.int64
+    assert ((at >= 0) & (at < plane)).all()
+    values = np.take_along_axis(x.reshape(*shape[:2], plane), at.reshape(*shape[:2], -1), -1).reshape(y.shape)
+    empty = np.isneginf(y)  # windows in the padding alone
+    assert empty.any()
+    np.testing.assert_array_equal(values[~empty], y[~empty])
+    gx = layer.backward(np.ones_like(y))
+    assert gx.sum() == (~empty).sum()
+
+
+def test_indices_of_half_precision_images_are_exact() -> None:
+    x = np.zeros((1, 1, 100, 101), np.float16)
+    x[..., 99, 99] = 1
+    y, at = pynn.MaxPool2d((100, 101), return_indices=True)(x)
+    assert y.dtype == np.float16
+    assert at.item() == 99 * 101 + 99
+
+
+@pytest.mark.parametrize("make", [lambda: pynn.MaxPool1d(3), lambda: pynn.AdaptiveMaxPool1d(1), pynn.GlobalMaxPool1d])
+def test_nan_wins_in_any_place(make: Any) -> None:
+    for k in range(3):
+        x = np.array([[[1.0, np.inf, 2.0]]])
+        x[..., k] = np.nan
+        assert np.isnan(make()(x)).all()

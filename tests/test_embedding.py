@@ -171,3 +171,57 @@ def test_pretrained_and_copies() -> None:
     for made in (layer, pynn.EmbeddingBag(4, 3, mode="max", padding_idx=1), pynn.Bilinear(2, 3, 4, bias=False)):
         again = type(made).from_config(json.loads(json.dumps(made.get_config())))
         assert repr(again) == repr(made) == repr(pickle.loads(pickle.dumps(made))) == repr(eval(f"pynn.{made!r}"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("order", [[1, 0], [0, 1], [1, 0, 1], [1, 1, 0], [0, 2, 1]])
+def test_the_largest_of_a_bag_with_nan_is_nan(order: list[int], dtype: str) -> None:
+    bag = pynn.EmbeddingBag(3, 1, mode="max", dtype=dtype)
+    bag.weight = np.array([[np.nan], [1.0], [np.inf]])
+    y = bag(np.array([order]))
+    assert np.isnan(y).all()
+    bag.backward(np.ones_like(y))
+    np.testing.assert_array_equal(bag.grads["weight"][:, 0], [1, 0, 0])
+
+
+def test_offsets_that_float32_does_not_tell_apart_are_refused() -> None:
+    n, at = 2**24 + 8, 2**24 + 1
+    bag = pynn.EmbeddingBag(2, 1, mode="sum", seed=0)
+    with pytest.raises(ValueError, match=r"offsets .*2\*\*24.* use dtype='float64'"):
+        bag(np.zeros(n, np.int8), np.array([0, at]))
+    wide = pynn.EmbeddingBag(2, 1, mode="sum", dtype="float64")
+    wide.weight = np.array([[1.0], [0.0]])
+    np.testing.assert_array_equal(wide(np.zeros(n, np.int8), np.array([0, at]))[:, 0], [at, n - at])
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+def test_large_bags_add_up(mode: str) -> None:
+    n = 2_000_000
+    bag = pynn.EmbeddingBag(3, 2, mode=mode, padding_idx=2)
+    bag.weight = np.array([[0.1, 1.0], [0.1, 3.0], [9.0, 9.0]])
+    x = np.arange(n) % 3
+    count = int((x != 2).sum()) if mode == "mean" else 1
+    want = bag.weight[x[x != 2]].astype("f8").sum(0) / count
+    np.testing.assert_allclose(bag(x[None])[0], want, rtol=1e-6)
+    offsets = np.array([0, 100, n - 70])
+    pieces = [x[:100], x[100 : n - 70], x[n - 70 :]]
+    want = np.array([bag.weight[p[p != 2]].astype("f8").sum(0) / (int((p != 2).sum()) if mode == "mean" else 1) for p in pieces])
+    np.testing.assert_allclose(bag(x, offsets), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.float16, bool])
+def test_indices_of_any_type(dtype: Any) -> None:
+    layer = pynn.Embedding(3, 2, seed=0)
+    x = np.array([[0, 1], [1, 0]]).astype(dtype)
+    np.testing.assert_array_equal(layer(x), layer.weight[x.astype(int)])
+    net = pynn.Sequential(layer, pynn.Flatten())
+    np.testing.assert_array_equal(net.predict(x), layer.weight[x.astype(int)].reshape(2, 4))
+
+
+@pytest.mark.parametrize("wrong", [np.array([[2**64 - 1]], np.uint64), np.array([[-1]], np.int8), np.array([[2**32]]), np.array([[2**24]])])
+def test_indices_outside_the_table_are_refused_in_any_type(wrong: Any) -> None:
+    layer = pynn.Embedding(3, 2, seed=0)
+    net = pynn.Sequential(layer, pynn.Flatten(), pynn.Linear(2, 1))
+    for call in (layer, net, net.predict, lambda x: net.fit(x, np.zeros((1, 1)), loss="mse", optimizer="sgd")):
+        with pytest.raises(ValueError, match=r"index 0 of row 0 is .*expected an integer from 0 to 2"):
+            call(wrong)

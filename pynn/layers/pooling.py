@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._layer import Builder, real_array
+from .._layer import Builder, Symbol, real_array
 from .conv import Images, Sizes, per_axis, plain
 
 __all__ = [
@@ -54,8 +54,12 @@ class _Pool(Images, abstract=True):
             builder.nodes = (y, builder.add("pooling", where, (_INDEX, *config), inputs=start))
 
     def __call__(self, *xs: ArrayLike) -> Any:
-        y = super().__call__(*xs)
-        return (y[0], y[1].astype(np.int64)) if isinstance(y, tuple) else y
+        if not self.return_indices or isinstance(xs[0], Symbol):
+            return super().__call__(*xs)
+        x = real_array(xs[0], "x")
+        half = x.dtype == np.float16  # its outputs would be float16 too, which holds few indices
+        y, index = super().__call__(x.astype(np.float32) if half else x)
+        return y.astype(np.float16) if half else y, index.astype(np.int64)
 
     def backward(self, *gys: ArrayLike) -> Any:
         if self.return_indices and len(gys) == 1:

@@ -5,6 +5,7 @@
 
 enum { NUM, DIM, PADDING, MAX_NORM, NORM_TYPE, BY_FREQ, EMBEDDING_CONFIG, MODE = EMBEDDING_CONFIG, OFFSETS, WEIGHTS, LAST, BAG_CONFIG };
 enum { SUM, MEAN, MAX };
+enum { HELD = 64 };                         /* rows of a bag that are summed in the dtype, before they are added in double */
 
 /* What the steps of one node share. */
 typedef struct {
@@ -16,6 +17,7 @@ typedef struct {
     size_t *index;                          /* of each index of the batch: its row */
     size_t *bag, *count;                    /* of each index: its bag; of each bag: its indices but for padding */
     uint32_t *uses;                         /* of each row of the table */
+    double *sum;                            /* a bag's row, where the bag has more than HELD indices */
     size_t *best;                           /* MAX: of each number of the output: which index gave it, from 1; 0 where the bag is empty */
 } lookup;
 
@@ -74,6 +76,9 @@ static pn_status shape_bag(pn_node *node, const pn_shape *const *inputs, pn_dtyp
         return pn_fail(error, PN_BAD_SHAPE, "%s: per_sample_weights of shape %s for indices of shape %s", node->where, other, text);
     }
     const size_t dim = (size_t)c[DIM];
+    if (offsets && t == PN_F32 && inputs[0]->dim[0] > (size_t)1 << 24)
+        return pn_fail(error, PN_BAD_SHAPE, "%s: float32 tells offsets apart up to 2**24 only, and there are %zu indices; use dtype='float64' or x of "
+                       "shape (bags, indices)", node->where, inputs[0]->dim[0]);
     if (offsets && c[LAST] != 0 && inputs[1]->dim[0] < 1) return pn_fail(error, PN_BAD_SHAPE, "%s: offsets lack the last one", node->where);
     node->shape = offsets ? (pn_shape){ 2, { inputs[1]->dim[0] - (c[LAST] != 0), dim } } : (pn_shape){ 1, { dim } };
     return PN_OK;
@@ -83,7 +88,7 @@ static pn_status shape_bag(pn_node *node, const pn_shape *const *inputs, pn_dtyp
 
 static int refuse(const lookup *l, const char *what, size_t row, size_t place, double v, size_t end)
 {
-    pn_fail(&l->plan->failure, PN_BAD_VALUE, "%s: %s %zu of row %zu is %g; expected an integer from 0 to %zu", l->node->where, what, place, row, v, end);
+    pn_fail(&l->plan->failure, PN_BAD_VALUE, "%s: %s %zu of row %zu is %.17g; expected an integer from 0 to %zu", l->node->where, what, place, row, v, end);
     l->plan->stopped = 1;
     return 0;
 }
@@ -173,11 +178,23 @@ static int outside(const lookup *l, size_t i) { return l->bag[i] == SIZE_MAX || 
 static void take_largest(const lookup *l, size_t i, double factor, const void *row, void *y, size_t *best)
 {
     for (size_t j = 0; j < l->dim; j++) {
-        const double v = factor * get(l->t, row, j);
-        if (best[j] && v <= get(l->t, y, j)) continue;
+        const double v = factor * get(l->t, row, j), most = get(l->t, y, j);
+        if (best[j] && (most != most || v <= most)) continue;           /* a NaN stays */
         best[j] = i + 1;
         if (l->t == PN_F32) ((float *)y)[j] = (float)v;
         else ((double *)y)[j] = v;
+    }
+}
+
+/* sum += y, which is then 0; or with last y += sum. */
+static void fold_bag(const lookup *l, void *y, int first, int last)
+{
+    if (first) memset(l->sum, 0, l->dim * sizeof *l->sum);
+    for (size_t j = 0; j < l->dim; j++) {
+        const double all = l->sum[j] + get(l->t, y, j);
+        if (!last) l->sum[j] = all;
+        if (l->t == PN_F32) ((float *)y)[j] = last ? (float)all : 0;
+        else ((double *)y)[j] = last ? all : 0;
     }
 }
 
@@ -189,12 +206,19 @@ static void run_bag(const pn_step *s, void *const *at)
     const size_t numbers = l->rows * l->bags * l->dim;
     memset(at[s->y], 0, numbers * pn_size(l->t));
     if (l->best) memset(l->best, 0, numbers * sizeof *l->best);
+    size_t held = 0, folds = 0;
     for (size_t i = 0; i < l->rows * l->per; i++) {
-        if (outside(l, i)) continue;
-        const void *row = at_element(l, l->node->slots[0].data, l->index[i] * l->dim);
+        if (l->bag[i] == SIZE_MAX) continue;
         void *y = at_element(l, at[s->y], l->bag[i] * l->dim);
-        if (l->best) take_largest(l, i, factor_of(l, row), row, y, l->best + l->bag[i] * l->dim);
-        else add_row(l, factor_of(l, row) * share(l, at, i), row, y, 0);
+        if (!outside(l, i)) {
+            const void *row = at_element(l, l->node->slots[0].data, l->index[i] * l->dim);
+            if (l->best) take_largest(l, i, factor_of(l, row), row, y, l->best + l->bag[i] * l->dim);
+            else if (held++ == HELD) fold_bag(l, y, folds++ == 0, 0), held = 1;
+            if (!l->best) add_row(l, factor_of(l, row) * share(l, at, i), row, y, 0);
+        }
+        if (i + 1 < l->rows * l->per && l->bag[i + 1] == l->bag[i]) continue;       /* the indices of a bag are neighbours */
+        if (folds) fold_bag(l, y, 0, 1);
+        held = folds = 0;
     }
 }
 
@@ -249,6 +273,7 @@ static pn_status forward_table(pn_builder *b, size_t node, const char *what, pn_
         ok = ok && (l->bag = pn_plan_own(b, all * sizeof *l->bag)) && (l->count = pn_plan_own(b, l->rows * bags * sizeof *l->count));
         if (n->config[OFFSETS] != 0) l->offsets = b->value[n->inputs[1]];
         if (n->config[WEIGHTS] != 0) l->weights = b->value[n->inputs[n->config[OFFSETS] != 0 ? 2 : 1]];
+        ok = ok && (l->sum = pn_plan_own(b, l->dim * sizeof *l->sum));
         if (n->config[MODE] == MAX) ok = ok && (l->best = pn_plan_own(b, l->rows * bags * l->dim * sizeof *l->best));
     }
     if (!ok) return PN_NO_MEMORY;

@@ -202,6 +202,7 @@ static const pn_window *windows(pn_builder *b, const pn_node *node, size_t i, si
         if (from < pad) from += (pad - from + d - 1) / d * d;
         from -= pad;
         to = to - pad < n ? to - pad : n;
+        if (from >= n) from = to = n - 1;                       /* in the padding alone: empty, but at an index within the channel */
         w[o] = (pn_window){ from, to, d, (double)(node->config[COUNT_PADDING] != 0 ? all : to - from) };
         if (node->config[OP] == NORM) w[o].count /= (double)k;
     }
