@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import weakref
 from collections import OrderedDict
@@ -141,6 +142,22 @@ class _Fixed:
         own[...] = new
 
 
+_moments = itertools.count(1)
+
+
+def moment() -> int:
+    """Return a number larger than all before: it dates changes of layers, and optimizers."""
+    return next(_moments)
+
+
+class ParameterList(list["Parameter"]):
+    """The parameters of a layer, with the layer: an optimizer that is given them follows the layer when its parts change."""
+
+    def __init__(self, parameters: Iterable[Parameter], layer: Layer) -> None:
+        super().__init__(parameters)
+        self.layer = layer
+
+
 def check_made(layer: object, name: str) -> None:
     """Raise unless this is a layer, and made as one."""
     if not isinstance(layer, Layer):
@@ -182,6 +199,17 @@ class Parameter(_Fixed):
         self.grad: Array = zeros(self.data.shape, self.data.dtype)
         self.name = name
         self.requires_grad = requires_grad
+
+    _since = 0
+    """When training was last allowed to change it again."""
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        if attribute == "requires_grad" and value and not self.__dict__.get(attribute, True):
+            self.__dict__["_since"] = moment()
+        super().__setattr__(attribute, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_since"}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -321,6 +349,9 @@ class Layer:
     """What the layer computes in; None: it follows its input."""
 
     classes: ClassVar[dict[str, type[Layer]]] = {}
+
+    _since = 0
+    """When a part was last added or replaced."""
 
     _changes = 0
     """How often plans were dropped, here or in a part: `fit` compares it between epochs."""
@@ -481,7 +512,7 @@ class Layer:
     def _plan(self, xs: tuple[Array, ...]) -> _core.Plan:
         dtype = self._compute_dtype(*xs)
         if self._known is None:
-            self._known = self.parameters()
+            self._known = [*self.parameters()]
         key = (*[x.shape for x in xs], dtype, *[p.requires_grad for p in self._known], _core.isa())
         found = self._plans.get(key)
         if found is None:
@@ -624,6 +655,7 @@ class Layer:
         self.dtype = next(iter(found), None)
         for layer in self._children().values():
             layer._owners.add(self)
+        self._since = moment()
         self._forget()
 
     # ---- parameters ----------------------------------------------------------------------------------------------
@@ -649,8 +681,8 @@ class Layer:
         held.data = new if new.ndim else np.full(held.data.shape, new)
 
     def parameters(self) -> list[Parameter]:
-        """Return the parameters, each once."""
-        return list({id(p): p for p in self._all_parameters().values()}.values())
+        """Return the parameters, each once; an optimizer made from this list also trains what is added to the layer later."""
+        return ParameterList({id(p): p for p in self._all_parameters().values()}.values(), self)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield names, such as ``"0.weight"``, and parameters, each once, under the first of its names."""
@@ -752,7 +784,7 @@ class Layer:
             return f"<{type(self).__name__}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_plans", "_last", "_owners", "_known")}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_plans", "_last", "_owners", "_known", "_since")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -818,6 +850,7 @@ def _set_own(self: Layer, name: str, value: Any) -> None:
         if len(dtypes) > 1:
             raise ValueError(f"{type(self).__name__}: all parameters must have one dtype, got {' and '.join(sorted(dtypes))}")
         object.__setattr__(self, "dtype", next(iter(dtypes), None))
+        object.__setattr__(self, "_since", moment())
         self._forget()
     elif name in self.__dict__.get("_parameters", {}):
         raise TypeError(f"{type(self).__name__}.{name} is a parameter: assign a Parameter, or its values to {name}.data[...]")

@@ -124,6 +124,15 @@ class MultiOptimizer(Optimizer):
         for one in self.optimizers:
             one._rebase()
 
+    def follow(self) -> None:
+        """Take up and drop parameters as each does."""
+        for one in self.optimizers:
+            one.follow()
+
+    @property
+    def _since(self) -> int:  # type: ignore[override]
+        return max(one._since for one in self.optimizers)
+
     def _check(self) -> None:
         for one in self.optimizers:
             one._check()

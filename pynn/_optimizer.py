@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import reprlib
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from operator import is_
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from . import _core
-from ._layer import Array, Parameter, zeros
+from ._layer import Array, Layer, Parameter, ParameterList, moment, zeros
 from ._schedule import RECORD, LRScheduler, held_record
 from ._tables import Parameters
 
@@ -88,6 +89,20 @@ class _Last(NamedTuple):
     update: _core.Update
 
 
+class _Followed:
+    """A layer whose parameters a group was made of, as the optimizer knows it."""
+
+    def __init__(self, layer: Layer, seen: Iterable[Parameter]) -> None:
+        self.layer, self.seen, self.changes = weakref.ref(layer), list(seen), layer._changes
+
+    def __getstate__(self) -> tuple[Layer | None, list[Parameter]]:
+        return self.layer(), self.seen
+
+    def __setstate__(self, state: tuple[Layer | None, list[Parameter]]) -> None:
+        layer, self.seen = state
+        self.layer, self.changes = (weakref.ref(layer) if layer is not None else lambda: None), -1
+
+
 class Optimizer:
     """The base of every optimizer: ``opt.zero_grad()`` and ``opt.step()``, or given to ``fit``.
 
@@ -127,6 +142,8 @@ class Optimizer:
         self._checked: Any = None
         self._used_lr: list[float] | None = None
         self._last: _Last | None = None
+        self._followed: list[_Followed | None] = []
+        self._since = 0
         self._switches = [s.word for s in parse_states(self._row["states"]) if s.mark == "?"]
         self._options = self._check_options()
         if params is not None:
@@ -154,7 +171,7 @@ class Optimizer:
     def bind(self, params: Iterable[Parameter] | Iterable[dict[str, Any]]) -> None:
         """Take parameters, or groups of them with settings of their own; ``fit`` does it for an optimizer made without."""
         given: list[Any] = list(params)
-        groups = given if given and isinstance(given[0], dict) else [{"params": given}]
+        groups = given if given and isinstance(given[0], dict) else [{"params": params if isinstance(params, ParameterList) else given}]
         for group in groups:
             self.add_param_group(group)
         schedule = self.options.get("schedule")
@@ -173,16 +190,14 @@ class Optimizer:
                 raise TypeError(f"params: expected pynn.Parameter, got {type(p).__name__}; wrap an array as pynn.Parameter(array)")
             if any(p is q for q in members[:i]) or any(p is q for g in self.param_groups for q in g["params"]):
                 raise ValueError(f"params: {p!r} appears twice")
-            if self._matrices and p.data.ndim != 2:
-                raise ValueError(
-                    f"params: {type(self).__name__} updates matrices only, got {p!r}; give it those, and the rest to another: "
-                    f"pynn.optim.MultiOptimizer({type(self).__name__}(matrices), AdamW(rest))"
-                )
+            self._check_shape(p)
         values = {name: group.get(name, default) for name, default in self.defaults.items()}
         self._hyper.verify_settings(type(self).__name__, values)
         added = {"params": members, **values}
         if self.schedulers or "initial_lr" in group:
             added["initial_lr"] = group.get("initial_lr", values["lr"])
+        source = group["params"]
+        followed = _Followed(source.layer, members) if isinstance(source, ParameterList) else None
         self.param_groups.append(added)
         if self.schedulers:
             try:
@@ -190,11 +205,46 @@ class Optimizer:
             except ValueError:
                 self.param_groups.pop()
                 raise
+        self._followed.append(followed)
+        self._since = moment()
+
+    def _check_shape(self, p: Parameter) -> None:
+        if self._matrices and p.data.ndim != 2:
+            raise ValueError(
+                f"params: {type(self).__name__} updates matrices only, got {p!r}; give it those, and the rest to another: "
+                f"pynn.optim.MultiOptimizer({type(self).__name__}(matrices), AdamW(rest))"
+            )
+
+    def follow(self) -> None:
+        """Take up parameters that layers have got since the groups were made of theirs, and drop those that they no longer have."""
+        for i, followed in enumerate(self._followed):
+            layer = followed.layer() if followed is not None else None
+            if followed is None or layer is None or layer._changes == followed.changes:
+                continue
+            now, before = layer.parameters(), set(followed.seen)
+            if len(now) != len(before) or not before.issuperset(now):
+                self._regroup(i, now, before)
+                followed.seen = [*now]
+            followed.changes = layer._changes
+
+    def _regroup(self, i: int, now: list[Parameter], before: set[Parameter]) -> None:
+        """Make a group's parameters those that a layer has now, in its order, with what the layer had no part in behind them."""
+        mine, others = self.param_groups[i]["params"], {p for k, g in enumerate(self.param_groups) if k != i for p in g["params"]}
+        taken = [p for p in now if p in mine or (p not in before and p not in others)]
+        for p in taken:
+            self._check_shape(p)
+        self.param_groups[i]["params"] = taken + [p for p in mine if p not in before and p not in now]
+        for p in before.difference(now) - others:
+            self.state.pop(p, None)
+        self._since = moment()
 
     def _copy(self) -> Self:
         """Return one like this over the same parameters, with a state of its own and no schedules."""
+        self.follow()
         other = copy.copy(self)
+        other._since = self._since
         other.options = {**self.options, "schedule": None}
+        other._followed = [None for _ in self._followed]
         other.param_groups = [{**group, "lr": group["initial_lr"]} if "initial_lr" in group else {**group} for group in self.param_groups]
         other.state = {p: {name: a.copy() for name, a in state.items()} for p, state in self.state.items()}
         other._given, other._checked = None, None
@@ -286,6 +336,7 @@ class Optimizer:
 
     def core_groups(self, epoch: int = 0) -> list[tuple[Any, ...]]:
         """Return the groups for a fit, whose schedules the core computes; ``epoch`` is where its own count begins."""
+        self.follow()
         self._check()
         self._rebase()
         self._epoch = epoch
@@ -307,6 +358,11 @@ class Optimizer:
 
     def begin_epoch(self, epoch: int = 0) -> None:
         """Give the core, which ``core_groups`` has been given to, settings as they are now; ``epoch`` is its own count."""
+        if self.outdated():
+            raise RuntimeError(
+                f"{type(self).__name__}: parameters, groups, schedules, state arrays or a setting that needs one (such as momentum) were "
+                "changed while fit runs, where it cannot take them up; change them between epochs of arrays, or between calls of fit"
+            )
         self._check()
         self._rebase()
         self._epoch = epoch
@@ -398,12 +454,30 @@ class Optimizer:
 
     def _check(self) -> None:
         """Check options and settings that have been changed since the last time."""
-        now = {**self.options}, [(*group.values(),) for group in self.param_groups]
-        if now != self._checked:
+        now: tuple[Any, ...] = {**self.options}, [(*group.values(),) for group in self.param_groups]
+        if self._checked is None or now != self._checked[:2]:
             self._options = self._check_options()
             for group in self.param_groups:
                 self._verify(group)
-            self._checked = now
+            if self._checked is not None:
+                self._check_starts(self._checked[2])
+            self._checked = *now, self._starts()
+
+    def _starts(self) -> list[dict[str, Any]]:
+        """Return for each group the settings that only say where a state starts."""
+        names = [s.word for s in parse_states(self._row["states"]) if s.mark == "="]
+        return [{name: group[name] for name in names} for group in self.param_groups]
+
+    def _check_starts(self, before: list[dict[str, Any]]) -> None:
+        """Raise where a setting that only says where a state starts was changed, when that has begun."""
+        for group, old, new in zip(self.param_groups, before, self._starts(), strict=False):
+            changed = [name for name in old if new[name] != old[name]]
+            if changed and any(p in self.state for p in group["params"]):
+                state = next(s.name for s in parse_states(self._row["states"]) if s.word == changed[0])
+                raise ValueError(
+                    f"{type(self).__name__}: {changed[0]} only says where the state {state!r} starts, and the first step has been taken; "
+                    f"change opt.state[p][{state!r}][...] instead, or make a new optimizer"
+                )
 
     def _verify(self, group: Mapping[str, Any]) -> None:
         """Raise unless a group's settings, which anybody may have written to, make sense."""
@@ -448,6 +522,7 @@ class Optimizer:
 
     def _ready(self) -> _core.Update:
         """Return the core's groups: those of the last step, unless something has changed."""
+        self.follow()
         settings, arrays = [(*group.values(),) for group in self.param_groups], self._arrays()
         last, options = self._last, self.options
         if last is None or len(arrays) != len(last.arrays) or not all(map(is_, arrays, last.arrays)) or last.options != options:
@@ -546,7 +621,7 @@ class Optimizer:
         self.steps = int(state.get("steps", max((int(s["step"]) for s in saved.values()), default=0)))
         for scheduler, its in schedules:
             scheduler.take(its)
-        self._held = held
+        self._held, self._checked = held, None
         if schedules:
             self._apply()
 
@@ -567,7 +642,7 @@ class Optimizer:
         return state
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_exports": [], "_last": None, "_given": None, "_checked": None}
+        return {**vars(self), "_since": 0, "_exports": [], "_last": None, "_given": None, "_checked": None}
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings, and the options that are not their defaults, as plain JSON types."""

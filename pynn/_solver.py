@@ -42,6 +42,10 @@ class Solver(Optimizer):
             raise ValueError(f"{type(self).__name__}: there can be one group of parameters only")
         super().add_param_group(group)
 
+    def _regroup(self, i: int, now: list[Parameter], before: set[Parameter]) -> None:
+        super()._regroup(i, now, before)
+        self._memory = None
+
     def _memory_size(self, n: int) -> int:
         """Return how many numbers are remembered of n parameters."""
         raise NotImplementedError
@@ -56,8 +60,9 @@ class Solver(Optimizer):
 
     def core_solver(self) -> tuple[Any, ...]:
         """Return what the core's training loop takes."""
+        self.follow()
         self._check()
-        pairs = self._pairs()
+        pairs, self._given = self._pairs(), None
         self.begin_epoch()
         self._given = self._solved(), []
         return self._kind, self._settings, pairs, self._memory
@@ -189,6 +194,7 @@ class LBFGS(Solver):
             raise RuntimeError("LBFGS.step needs parameters: LBFGS(model.parameters())")
         if not callable(closure):
             raise TypeError(f"LBFGS.step needs a closure that computes gradients and returns the loss, got {closure!r}")
+        self.follow()
         self._check()
         group, pairs = self.param_groups[0], self._pairs()
         self.steps += 1

@@ -135,3 +135,125 @@ def test_a_name_continues_with_the_optimizer_made_from_it(call: str) -> None:
     assert type(named.optimizer) is pynn.optim.SGD
     getattr(given, call)(X, y, optimizer="adam")  # a name stands for the defaults, not for the object of the calls before
     assert given.optimizer is not opt
+
+
+# ---- layers added, replaced or unfrozen after the optimizer was made ------------------------------------------------------
+def hand_loop(model: pynn.Sequential, opt: pynn.Optimizer) -> None:
+    loss = pynn.MSELoss()
+    for _ in range(2):
+        opt.zero_grad()
+        loss(model(X), y[:, None])
+        model.backward(loss.backward())
+        opt.step()
+
+
+CALLS: dict[str, Callable[[pynn.Sequential, Any], Any]] = {
+    "fit": lambda model, opt: model.fit(X, y, loss="mse", optimizer=opt, seed=0),
+    "partial_fit": lambda model, opt: model.partial_fit(X, y, loss="mse", optimizer=opt, seed=0),
+    "train_on_batch": lambda model, opt: model.train_on_batch(X, y, loss="mse", optimizer=opt),
+    "a hand-written loop": hand_loop,
+}
+CHANGES: dict[str, Callable[[pynn.Sequential], int]] = {
+    "appended": lambda model: (model.append(pynn.Linear(1, 1, seed=5)), 3)[1],
+    "inserted": lambda model: (model.insert(2, pynn.Linear(6, 6, seed=5)), 2)[1],
+    "replaced": lambda model: (model.__setitem__(2, pynn.Linear(6, 1, seed=7)), 2)[1],
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("made", ["by fit", "from the parameters", "from a group", "by name"])
+def test_layers_that_come_later_are_trained(change: str, call: str, made: str) -> None:
+    """As by an optimizer that has the state of the old layers and knows the new ones from the start."""
+    if made == "by name" and call not in ("partial_fit", "train_on_batch"):
+        return
+    model = net()
+    opt: Any = {
+        "by fit": pynn.optim.Adam,
+        "from the parameters": lambda: pynn.optim.Adam(model.parameters()),
+        "from a group": lambda: pynn.optim.Adam([{"params": model.parameters(), "lr": 0.01}]),
+        "by name": lambda: "adam",
+    }[made]()
+    if made == "by fit" and call == "a hand-written loop":
+        opt.bind(model.parameters())
+    CALLS[call](model, opt)
+    place = CHANGES[change](model)
+    before = {name: a.copy() for name, a in model.params.items()}
+    CALLS[call](model, opt)
+    opt = model.optimizer if made == "by name" else opt
+    assert all((model.params[name] != a).any() for name, a in before.items())
+    assert opt.param_groups[0]["params"] == model.parameters()
+    assert opt.state.keys() == set(model.parameters())
+    assert int(opt.state[model[place].parameters()[0]]["step"]) < int(opt.state[model[0].parameters()[0]]["step"])
+
+
+@pytest.mark.parametrize("how", ["pickle", "deepcopy", "file"])
+def test_a_copy_follows_its_own_layers(how: str, tmp_path: Path) -> None:
+    model = net()
+    model.partial_fit(X, y, loss="mse", optimizer=pynn.optim.SGD(lr=0.01, momentum=0.9), seed=0)
+    other = through(how, model, tmp_path)
+    other.append(pynn.Linear(1, 1, seed=5))
+    before = other[3].weight.copy()
+    other.partial_fit(X, y, seed=0)
+    assert (other[3].weight != before).any()
+    assert len(model.optimizer.param_groups[0]["params"]) == 4  # type: ignore[union-attr]
+
+
+def test_parts_of_parts_are_followed_and_what_was_taken_out_stays_out() -> None:
+    inner = pynn.Sequential(pynn.Linear(4, 4, seed=1))
+    model = pynn.Sequential(inner, pynn.Linear(4, 1, seed=2))
+    opt = pynn.optim.SGD(model.parameters(), lr=0.01)
+    extra = pynn.Parameter(np.zeros(3))
+    opt.param_groups[0]["params"].append(extra)
+    opt.param_groups[0]["params"].remove(model[1].parameters()[1])
+    inner.append(pynn.Linear(4, 4, seed=3))
+    hand_loop(model, opt)
+    assert opt.param_groups[0]["params"] == [*inner.parameters(), model[1].parameters()[0], extra]
+
+
+def test_an_optimizer_made_from_a_list_says_what_it_would_miss() -> None:
+    text = r"it would not train 3.weight, 3.bias, added or unfrozen after it was made.*add_param_group.*model.parameters\(\)"
+    model = net()
+    opt = pynn.optim.SGD([*model.parameters()], lr=0.01)
+    model.append(pynn.Linear(1, 1, seed=5))
+    for call in ("fit", "partial_fit", "train_on_batch"):
+        with pytest.raises(ValueError, match=text):
+            CALLS[call](model, opt)
+    opt.add_param_group({"params": model[3].parameters(), "lr": 0.1})
+    before = model[3].weight.copy()
+    CALLS["fit"](model, opt)
+    assert (model[3].weight != before).any()
+
+
+def test_an_optimizer_of_what_was_not_frozen_says_what_it_would_miss() -> None:
+    model = net()
+    model[0].freeze()
+    opt = pynn.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
+    CALLS["fit"](model, opt)
+    model.unfreeze()
+    with pytest.raises(ValueError, match=r"it would not train 0\.weight, 0\.bias"):
+        CALLS["fit"](model, opt)
+    model[0].freeze()
+    CALLS["fit"](model, opt)
+    whole = pynn.optim.SGD(model.parameters(), lr=0.01)
+    CALLS["fit"](model, whole)
+    before = model.unfreeze()[0].weight.copy()
+    CALLS["fit"](model, whole)
+    assert (model[0].weight != before).any()
+
+
+def test_an_optimizer_of_a_part_trains_that_part_alone() -> None:
+    model = net()
+    for opt in (pynn.optim.SGD(model[2].parameters(), lr=0.01), pynn.optim.SGD([*model[2].parameters()], lr=0.01)):
+        before = model[0].weight.copy()
+        CALLS["fit"](model, opt)
+        assert (model[0].weight == before).all()
+
+
+def test_what_an_optimizer_of_matrices_cannot_take_is_refused() -> None:
+    model = pynn.Sequential(pynn.Linear(4, 1, bias=False, seed=0))
+    opt = pynn.optim.Muon(model.parameters())
+    CALLS["fit"](model, opt)
+    model.append(pynn.Linear(1, 1))
+    with pytest.raises(ValueError, match="Muon updates matrices only"):
+        CALLS["fit"](model, opt)

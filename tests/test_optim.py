@@ -426,6 +426,101 @@ def test_a_step_sees_what_has_changed_since_the_last() -> None:
     np.testing.assert_array_equal(params[0].data, before)
 
 
+LATER = [(name, k, v[-1]) for name in ROWS for k, v in OTHERS.items() if k in DEFAULTS[name] and k not in ("initial_accumulator_value",)]
+
+
+@pytest.mark.parametrize(("name", "setting", "value"), [c for c in LATER if c[:2] not in (("rprop", "lr"), ("adafactor", "eps"))])
+@pytest.mark.parametrize("how", ["step", "calls of fit", "a callback"])
+def test_a_setting_changed_on_the_way_counts_from_the_next_step(name: str, setting: str, value: Any, how: str) -> None:
+    """As in the twin, which is given the new value; also those that need a state array which there was none of so far."""
+    data = np.random.default_rng(0).normal(size=(8, 3))
+    net = pynn.Sequential(pynn.Linear(3, 2, bias=False, dtype="float64", seed=0))
+    opt, twin, state = make(name, net.parameters()), net[0].weight.copy(), dict[str, Any]()
+    p, loss = net.parameters()[0], pynn.MSELoss()
+
+    def gradient() -> None:
+        opt.zero_grad()
+        loss(net(data), data[:, :2])
+        net.backward(loss.backward())
+
+    settings, changed = dict(opt.defaults), {**opt.defaults, setting: value}
+    if how == "a callback":
+        start, ends = net[0].weight.copy(), []
+
+        def change(epoch: int, logs: Any) -> None:
+            ends.append(p.data.copy())
+            if epoch == 2:
+                opt.param_groups[0].update(changed)
+
+        net.fit(data, data[:, :2], loss="mse", optimizer=opt, epochs=6, batch_size=8, shuffle=False, callbacks=[change])
+        net[0].weight = start
+    for t in range(1, 7):
+        if t == 4:
+            settings = changed
+            opt.param_groups[0].update(changed)
+        gradient()
+        twin = reference.update(name, twin, p.grad.copy(), state, t, **settings)
+        if how == "step":
+            opt.step()
+        elif how == "calls of fit":
+            net.fit(data, data[:, :2], loss="mse", optimizer=opt, batch_size=8)
+        else:
+            p.data[...] = ends[t - 1]
+        if setting == "momentum" and name in ("sgd", "rmsprop") and t == 3:
+            state["momentum_buffer"] = 0 * twin  # which began with the setting
+        np.testing.assert_allclose(p.data, twin, rtol=1e-9, atol=1e-12, err_msg=str(t))
+
+
+@pytest.mark.parametrize(("name", "bad"), [
+    ("sgd", {"momentum": -1.0}), ("sgd", {"nesterov": True}), ("sgd", {"lr": np.nan}), ("sgd", {"lr": None}), ("sgd", {"lr": "0.1"}),
+    ("sgd", {"dampening": np.nan}), ("adam", {"betas": (0.9, 1.0)}), ("adam", {"betas": (0.9,)}), ("adam", {"amsgrad": 1}),
+    ("adam", {"eps": -1.0}), ("rmsprop", {"centered": None}), ("rprop", {"etas": (0.5, np.nan)}), ("muon", {"ns_steps": 10**9}),
+    ("adagrad", {"initial_accumulator_value": 3.0}), ("rprop", {"lr": 0.5}),
+])  # fmt: skip
+@pytest.mark.parametrize("how", ["step", "train_on_batch", "fit"])
+def test_settings_that_make_no_sense_are_refused_on_the_way(name: str, bad: dict[str, Any], how: str) -> None:
+    net = pynn.Sequential(pynn.Linear(3, 2, bias=False, seed=0))
+    opt = make(name, net.parameters())
+    X = np.eye(3)
+    take: dict[str, Any] = {
+        "step": opt.step,
+        "train_on_batch": lambda: net.train_on_batch(X, X[:, :2], loss="mse", optimizer=opt),
+        "fit": lambda: net.fit(X, X[:, :2], loss="mse", optimizer=opt),
+    }
+    take[how]()
+    before = opt.param_groups[0].copy()
+    opt.param_groups[0].update(bad)
+    with pytest.raises((ValueError, TypeError), match=next(iter(bad))):
+        take[how]()
+    opt.param_groups[0].update(before)
+    take[how]()
+
+
+def test_options_changed_on_the_way_count_or_are_refused() -> None:
+    p = pynn.Parameter(np.zeros(2))
+    opt = make("sgd", [p], lr=1.0)
+    p.grad[...] = 3, 4
+    opt.step()
+    opt.options["clip_norm"] = 0.5
+    opt.step()
+    np.testing.assert_allclose(p.data, [-3.3, -4.4], rtol=1e-6)
+    opt.options["ema_decay"] = 0.5
+    opt.step()
+    assert "ema" in opt.state[p]
+    opt.options["clip_norm"] = -1.0
+    with pytest.raises(ValueError, match="clip_norm must be over 0"):
+        opt.step()
+    opt.options |= {"clip_norm": None, "schedule": pynn.optim.lr_scheduler.StepLR(step_size=3)}
+    with pytest.raises(ValueError, match="call its bind"):
+        opt.step()
+    both = pynn.optim.MultiOptimizer(make("sgd", [q := pynn.Parameter(np.zeros(2))], lr=1.0))
+    q.grad[...] = 3, 4
+    both.step()
+    both.clip_norm = 0.5
+    both.step()
+    np.testing.assert_allclose(q.data, [-3.3, -4.4], rtol=1e-6)
+
+
 def test_a_closure_is_called_first() -> None:
     p = pynn.Parameter(np.ones(2))
     opt = make("sgd", [p], lr=1.0)

@@ -265,3 +265,49 @@ def test_settings_and_other_ways_in() -> None:
     assert net().find_lr(X, T, loss="mse", optimizer="lbfgs", steps=8, lr_max=1.0).lr.size > 1
     masked = pynn.Sequential(pynn.Linear(4, 2, dtype="float64", seed=0), pynn.Dropout(0.5).eval())
     assert masked.fit(X, T, loss="mse", optimizer="levenberg_marquardt", epochs=2).history["loss"][1] > 0
+
+
+@pytest.mark.parametrize("size", [0, 2, 5000])
+def test_a_history_size_changed_on_the_way_makes_the_memory_anew(size: int) -> None:
+    """In fit, between calls and in a closure: the core goes by the size that its memory was made for."""
+    X = np.random.default_rng(0).normal(size=(30, 3)).astype("f4")
+    model = pynn.Sequential(pynn.Linear(3, 40, seed=0), "tanh", pynn.Linear(40, 1, seed=1))
+    opt = pynn.optim.LBFGS(history_size=4, max_iter=3)
+
+    def change(epoch: int, logs: Any) -> None:
+        if epoch == 1:
+            opt.param_groups[0]["history_size"] = size
+
+    hist = model.fit(X, X[:, 0] ** 2, loss="mse", optimizer=opt, epochs=8, callbacks=[change])
+    assert np.isfinite(hist.history["loss"]).all()
+    assert size == 0 or hist.history["loss"][-1] < hist.history["loss"][0]
+    assert opt._memory.size == pynn._core.lbfgs_memory(sum(p.data.size for p in model.parameters()), size)
+    p = pynn.Parameter(np.array([3.0, -2.0]))
+    other = pynn.optim.LBFGS([p], history_size=3, lr=0.5)
+
+    def closure() -> float:
+        other.param_groups[0]["history_size"] = size
+        other._memory[:8] = 1e15  # type: ignore[index]
+        p.grad[...] = 2 * p.data
+        return float((p.data**2).sum())
+
+    other.step(closure)
+    assert np.isfinite(p.data).all()
+
+
+BAD = [("max_iter", -1), ("max_iter", 2.5), ("max_eval", -3), ("lr", np.nan), ("history_size", 10**9)]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_settings_that_make_no_sense_are_refused_on_the_way(name: str, value: Any) -> None:
+    X = np.random.default_rng(0).normal(size=(30, 3)).astype("f4")
+    model = pynn.Sequential(pynn.Linear(3, 1, seed=0))
+    opt = pynn.optim.LBFGS(history_size=4, max_iter=3)
+
+    def change(epoch: int, logs: Any) -> None:
+        opt.param_groups[0][name] = value
+
+    with pytest.raises((ValueError, TypeError), match=name):
+        model.fit(X, X[:, 0], loss="mse", optimizer=opt, epochs=4, callbacks=[change])
+    with pytest.raises((ValueError, TypeError), match=name):
+        opt.step(lambda: 0.0)

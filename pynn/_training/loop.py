@@ -141,8 +141,8 @@ class Loop:
         return self.net._changes, [p.requires_grad for p in self._parameters]
 
     def _refresh(self) -> None:
-        """Begin anew where a callback has changed the layers."""
-        if self._state() == self._known:
+        """Begin anew where a callback has changed the layers, or what the optimizer keeps of them."""
+        if self._state() == self._known and not self.optimizer.outdated():
             return
         net, setup = self.net, self.setup
         objective = net._objective(*setup.goal[:2], setup.data, setup.goal[2])

@@ -472,10 +472,28 @@ class Net(Described, abstract=True):
         opt = optim.get(given)
         if not opt.bound:
             opt.bind(self.parameters())
+        opt.follow()
         strange = {p for group in opt.param_groups for p in group["params"]} - set(self.parameters())
         if strange:
             raise ValueError(f"optimizer: it updates {len(strange)} parameters that are not this model's; make it from model.parameters()")
+        late = self._late(opt)
+        if late:
+            names = ", ".join(late[:4]) + (f" and {len(late) - 4} more" if len(late) > 4 else "")
+            raise ValueError(
+                f"optimizer: it would not train {names}, added or unfrozen after it was made from a list of parameters; "
+                "opt.add_param_group({'params': [...]}) adds them, freeze() keeps them as they are, and an optimizer made from "
+                "model.parameters() trains whatever is added later"
+            )
         return opt
+
+    def _late(self, opt: Optimizer) -> list[str]:
+        """Return the names of parameters that an optimizer leaves out, but was made too early to leave out on purpose."""
+        trained = {p for group in opt.param_groups for p in group["params"]}
+        left = {p: name for name, p in self.named_parameters() if p.requires_grad and p not in trained}
+        if not left:
+            return []
+        joined = {p for layer in self.modules() if layer._since > opt._since for p in layer.parameters()}
+        return [name for p, name in left.items() if p in joined or p._since > opt._since]
 
     def _validation(
         self, given: Any, data: tuple[Array, ...], graph: _core.Graph, objective: Objective, times: int, steps: int | None

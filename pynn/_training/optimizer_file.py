@@ -83,8 +83,8 @@ def build(facts: Mapping[str, Any], arrays: Mapping[str, Array], net: Layer) -> 
     """Return the optimizer that `describe` and `arrays_of` were given, or text that says why there is none."""
     if "parts" not in facts:
         return f"{facts['name']} ({facts['reason']})"
-    parameters = net._all_parameters()
-    parts = [_made(part, parameters) for part in facts["parts"]]
+    parameters, every = net._all_parameters(), net.parameters()
+    parts = [_made(part, parameters, every) for part in facts["parts"]]
     several = facts["name"] == MultiOptimizer.__name__
     opt = MultiOptimizer(*parts, clip_norm=facts["clip_norm"]) if several else parts[0]
     opt.made_by_name = bool(facts["made_by_name"])
@@ -95,9 +95,11 @@ def build(facts: Mapping[str, Any], arrays: Mapping[str, Array], net: Layer) -> 
     return opt
 
 
-def _made(facts: Mapping[str, Any], parameters: Mapping[str, Any]) -> Optimizer:
+def _made(facts: Mapping[str, Any], parameters: Mapping[str, Any], every: list[Any]) -> Optimizer:
     opt = _CLASSES[facts["class"]](**facts["config"])
     groups = [{**group, "params": [parameters[name] for name in group["params"]]} for group in facts["groups"]]
+    for group in groups:
+        group["params"] = every if group["params"] == every else group["params"]  # of which the optimizer follows the net
     opt.bind([{name: tuple(v) if isinstance(v, list) and name != "params" else v for name, v in group.items()} for group in groups])
     for schedule in facts["schedules"]:
         _schedule.get(schedule).bind(opt)
