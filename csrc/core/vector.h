@@ -4,7 +4,7 @@
  * Intrinsics live here and nowhere else. Everything else is plain C on V: + - * / and comparisons work lane by lane,
  * a comparison gives a VI of all ones or zeros, and a scalar operand is spread over the lanes.
  *
- *   V VI L             vector, its integer twin, number of lanes
+ *   V VI VU L          vector, its integer twin, that unsigned, whose sums wrap, number of lanes
  *   SPLAT(c)           c in every lane (-0.0 stays -0.0)     PICK(a, b)   the constant a for float, b for double
  *   SEL(m, a, b)       lane by lane m ? a : b, m a comparison
  *   ABS NEGABS SIGN(x, s)                 |x|, -|x|, |x| with the sign of s
@@ -61,24 +61,30 @@
 #undef NEON
 #undef MANT
 #undef BIAS
+#undef UI
 #if BITS == 32
 #define MM(op)  CAT3(PN_MM, op, ps)
 #define NEON(v) ((float32x4_t)(v))
 #define MANT    23
 #define BIAS    127
+#define UI      uint32_t
 #else
 #define MM(op)  CAT3(PN_MM, op, pd)
 #define NEON(v) ((float64x2_t)(v))
 #define MANT    52
 #define BIAS    1023
+#define UI      uint64_t
 #endif
 
 #undef V
 #undef VI
+#undef VU
 #define V  CAT(vec, SFX)
 #define VI CAT(ivec, SFX)
+#define VU CAT(uvec, SFX)
 typedef R V  __attribute__((vector_size(PN_VL)));
 typedef I VI __attribute__((vector_size(PN_VL)));
+typedef UI VU __attribute__((vector_size(PN_VL)));
 #define L            (PN_VL / sizeof(R))
 #define SPLAT(c)     ((R)(c) - (V){ 0 })                /* c - 0 is c for every c, c + 0 is not */
 #define PICK(a, b)   ((R)(BITS == 32 ? (a) : (b)))

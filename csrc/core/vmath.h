@@ -176,15 +176,18 @@ static inline V CAT(log_sum, SFX)(V k, V f, V fl)
     V y = FMA(q * w, HORNER(w, CAT(c_atanh, SFX)), rest / d), b = k * LN2_HI, t = b + q;
     return t + FMA(k, SPLAT(LN2_LO), y + ((b - t) + q));                /* k = 0 or |k LN2_HI| > |q| */
 }
-#define LOG_MIDDLE ((VI)SPLAT(PICK(0x1.6a09e6p-1, 0x1.6a09e667f3bcdp-1)))
+#define LOG_MIDDLE ((VU)SPLAT(PICK(0x1.6a09e6p-1, 0x1.6a09e667f3bcdp-1)))
+/* k of u = 2^k (1 + f), and that 1 + f; anything for u <= 0 and NaN, whose bits wrap here. */
+static ALWAYS VI CAT(log_exponent, SFX)(V u) { return (VI)((VU)u - LOG_MIDDLE) >> MANT; }
+static ALWAYS V CAT(log_mantissa, SFX)(V u, VI k) { return (V)((VU)u - ((VU)k << MANT)); }
 
 static inline V CAT(v_log, SFX)(V x)
 {
     const V magic = SPLAT(MAGIC);
     VI tiny = x < PICK(0x1p-126, 0x1p-1022);
     V u = SEL(tiny, x * PICK(0x1p23, 0x1p52), x);
-    VI k = ((VI)u - LOG_MIDDLE) >> MANT;
-    V f = (V)((VI)u - (k << MANT)) - 1, kf = ((V)((VI)magic + k) - magic) - SEL(tiny, SPLAT(MANT), SPLAT(0));
+    VI k = CAT(log_exponent, SFX)(u);
+    V f = CAT(log_mantissa, SFX)(u, k) - 1, kf = ((V)((VI)magic + k) - magic) - SEL(tiny, SPLAT(MANT), SPLAT(0));
     V y = CAT(log_sum, SFX)(kf, f, SPLAT(0));
     y = SEL(x > 0, y, SEL(x == 0, SPLAT(-INFINITY), SPLAT(NAN)));
     return SEL(x < SPLAT(INFINITY), y, x);
@@ -193,9 +196,9 @@ static inline V CAT(v_log1p, SFX)(V x)                                  /* u = 1
 {
     const V magic = SPLAT(MAGIC);
     V u = 1 + x, b = u - x, ul = (x - (u - b)) + (1 - b);
-    VI k = ((VI)u - LOG_MIDDLE) >> MANT;
-    V f = (V)((VI)u - (k << MANT)) - 1, kf = (V)((VI)magic + k) - magic;
-    V fl = (V)((VI)(ul * (V)((BIAS - k) << MANT)) & (x < SPLAT(0x1p60))), n = f + fl;
+    VI k = CAT(log_exponent, SFX)(u);
+    V f = CAT(log_mantissa, SFX)(u, k) - 1, kf = (V)((VI)magic + k) - magic;
+    V fl = (V)((VI)(ul * (V)((VU)(BIAS - k) << MANT)) & (x < SPLAT(0x1p60))), n = f + fl;
     V y = CAT(log_sum, SFX)(kf, n, (f - n) + fl);                       /* renormalised, so that tiny x is exact */
     y = SEL(x > -1, y, SEL(x == -1, SPLAT(-INFINITY), SPLAT(NAN)));
     return SEL(x == 0, x, SEL(x < SPLAT(INFINITY), y, x));
@@ -223,7 +226,7 @@ static inline V CAT(v_sin, SFX)(V x, int quarter)                       /* sin(x
     r = FMA(n, SPLAT(PICK(0x1.ee59dap-50, 0x1.f1976b7ed8fbcp-110)), r);
     V w = r * r, h = w * K(0.5), one = 1 - h;
     V s = FMA(r * w, HORNER(w, CAT(c_sin, SFX)), r), c = one + FMA(w * w, HORNER(w, CAT(c_cos, SFX)), (1 - one) - h);
-    VI q = (VI)z + (I)quarter;
+    VI q = (VI)((VU)z + (UI)quarter);
     V y = SEL((q & 1) == 0, s, c);
     y = (V)((VI)y ^ ((q & 2) << (BITS - 2)));
     if (!quarter) y = SEL(x == 0, x, y);
