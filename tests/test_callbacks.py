@@ -145,7 +145,7 @@ def generating(epoch: int, logs: Any) -> Iterator[int]:
         (type("Mine", (cb.Callback,), {"on_train_batch_end": lambda self, a, b, c: 0})(), r"is called with \(batch, logs\)"),
         (asynchronous, "asynchronous is a coroutine"),
         (generating, "generating is a coroutine or a generator function"),
-        (cb.LambdaCallback(on_test_end=lambda epoch, logs: None), r"on_test_end is called with \(logs\)"),
+        (type("Mine", (cb.Callback,), {"on_test_end": lambda self, epoch, logs: None})(), r"on_test_end is called with \(logs\)"),
         (cb.EarlyStopping, r"the class EarlyStopping; call it: EarlyStopping\(\.\.\.\)"),
         ([cb.EarlyStopping], r"the class EarlyStopping; call it"),
         ([None], "got None"),
