@@ -33,7 +33,7 @@ class History:
     def __init__(self, first: int = 0) -> None:
         self.first = first
         self.history: dict[str, list[float]] = {}
-        self.reported: dict[str, list[int]] = {}
+        self.reported: dict[str, list[int]] = {}  # the epochs of those numbers that not all epochs report
         self.health: list[Health] = []
 
     @property
@@ -43,10 +43,12 @@ class History:
 
     def add(self, logs: Mapping[str, float]) -> None:
         """Add one epoch."""
-        number = self.first + len(self.history.get("loss", []))
+        done = len(self.history.get("loss", ()))
         for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
-            self.reported.setdefault(name, []).append(number)
+            values = self.history.setdefault(name, [])
+            if len(values) != done:
+                self.reported.setdefault(name, self.epochs_of(name)).append(self.first + done)
+            values.append(value)
 
     def epochs_of(self, name: str) -> list[int]:
         """Return the epochs that reported a number, from 0: not all of them where ``validation_freq`` left some out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +116,7 @@ class Loop:
         self.net, self.setup, self.optimizer, self.validation = net, setup, optimizer, validation
         self.training, self.guard, self.scored, self.mine = training, guard, scored, mine
         self.events = Events(training.callbacks)
+        self._hooks = (self._batch_begin, self._batch_end) if self.events.train else (None, None)
         self._begin(objective, graph, owners)
 
     # ---- the core's run --------------------------------------------------------------------------------------------
@@ -164,21 +165,13 @@ class Loop:
         if setup.batches is not None:
             return self._from_batches(setup.batches)
         rows = len(setup.data[0])
-        scores, batches = self.training.run_epoch(self.run, epoch, self._before, self._after)
+        scores, batches = self.training.run_epoch(self.run, epoch, *self._hooks)
         seen = min(batches * setup.batch_size, rows)
         if not self.kept or seen == rows:
             return self.objective.logs("", scores, setup.target, self.kept)
         order = self.run.order
         some = np.arange(seen) if order is None else order[:seen]
         return self.objective.logs("", scores, rows_of(setup.target, some), [out[some] for out in self.kept])
-
-    @property
-    def _before(self) -> Callable[[int], None] | None:
-        return self._batch_begin if self.events.train else None
-
-    @property
-    def _after(self) -> Callable[[int, Scores], bool] | None:
-        return self._batch_end if self.events.train else None
 
     def _batch_begin(self, batch: int) -> None:
         self.events.call("on_train_batch_begin", batch, {})
@@ -262,8 +255,8 @@ class Loop:
                     logs = scores
                     if self.validation is not None and epoch in self.scored:
                         logs = scores | self.validation.logs("val_", self.events)
-                    absent: dict[str, Any] = dict.fromkeys(name for name in names if name not in logs)
-                    self.optimizer.end_epoch(logs | absent)
+                    absent: dict[str, Any] = {} if len(logs) == len(names) else dict.fromkeys(names)
+                    self.optimizer.end_epoch(absent | logs)
                     hist.add(logs)
                     progress.show(epoch, logs)
                     for callback in watching:

@@ -32,7 +32,7 @@ from .progress import Progress
 from .rows import class_weights, combined, sample_weights, split
 from .scale import Observed, scale_matters
 from .summary import Described
-from .turns import turn
+from .turns import Parts, turn
 
 SampleWeight: TypeAlias = ArrayLike | Sequence[ArrayLike | None] | Mapping[Any, ArrayLike] | None
 """What `fit` takes as sample_weight."""
@@ -67,6 +67,7 @@ class Net(Described, abstract=True):
 
     def _forget(self, seen: bool = True) -> None:
         super()._forget(seen)
+        self._kept_parts: Parts | None = None
         self._predictor: _core.Predictor | None = None
         self._predictor_key: object = None
 
@@ -96,7 +97,7 @@ class Net(Described, abstract=True):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {k: v for k, v in super().__getstate__().items() if k not in ("_lock", "_predictor", "_predictor_key")}
+        state = {k: v for k, v in super().__getstate__().items() if k not in ("_lock", "_predictor", "_predictor_key", "_kept_parts")}
         return state | {"_watch": None, "_trained_by": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -6,9 +6,10 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from .._layer import Layer
     from .net import Net
 
 _LOCK = threading.Lock()
@@ -38,22 +39,40 @@ class Turn:
 
     def take(self) -> None:
         """Take all arrays of the model that are not taken yet, or raise where another thread trains one of them."""
-        me = threading.get_ident()
-        places = {p.data.__array_interface__["data"][0]: name for name, p in self.net._all_state().items() if p.data.size}
+        me, places = threading.get_ident(), _parts(self.net).places
         with _LOCK:
-            for address, name in places.items():
-                if _TRAINED.get(address, me) != me:
-                    text = f"{self.what}: another thread trains a model that shares {name} with this one"
-                    raise RuntimeError(f"{text}; train them one after the other, or give each thread a copy: copy.deepcopy(model)")
+            if _TRAINED:
+                self._check(me, places)
             fresh = [address for address in places if address not in _TRAINED]
             self.taken += fresh
             _TRAINED.update(dict.fromkeys(fresh, me))
+
+    def _check(self, me: int, places: dict[int, str]) -> None:
+        for address, name in places.items():
+            if _TRAINED.get(address, me) != me:
+                text = f"{self.what}: another thread trains a model that shares {name} with this one"
+                raise RuntimeError(f"{text}; train them one after the other, or give each thread a copy: copy.deepcopy(model)")
 
     def give_back(self) -> None:
         """Let other threads train the arrays."""
         with _LOCK:
             for address in self.taken:
                 _TRAINED.pop(address, None)
+
+
+class Parts(NamedTuple):
+    """The layers of a net, and its arrays: their addresses and names."""
+
+    layers: list[Layer]
+    places: dict[int, str]
+
+
+def _parts(net: Net) -> Parts:
+    """Return the parts of a net, from the call before unless its layers have changed."""
+    if net._kept_parts is None:
+        places = {p.data.__array_interface__["data"][0]: name for name, p in net._all_state().items() if p.data.size}
+        net._kept_parts = Parts([*net.modules()], places)
+    return net._kept_parts
 
 
 @contextmanager
@@ -70,17 +89,17 @@ def turn(net: Net, what: str) -> Iterator[Turn]:
         if net._trained_by is not None:
             raise RuntimeError(f"{what}: this model is being trained by {net._trained_by}, which called the function that called {what}")
         net._trained_by = what
-        mine, modes = Turn(net, what), [(layer, layer.training) for layer in net.modules()]
+        mine, modes = Turn(net, what), [(layer, layer._training) for layer in _parts(net).layers]
         try:
             mine.take()
-            if not net.training:
+            if not net._training:
                 net.train()
             yield mine
         finally:
             net._trained_by = None
             mine.give_back()
             for layer, mode in modes:
-                if layer.training != mode:
+                if layer._training != mode:
                     layer.training = mode
     finally:
         lock.release()
