@@ -37,6 +37,24 @@ size_t pn_threads_get(void);
 typedef void pn_task_fn(void *context, size_t i);
 void pn_parallel(size_t tasks, pn_task_fn *task, void *context);
 
+/* ---- stopping: how a caller interrupts a long call ---------------------------------------------------------------- */
+/* Between pn_stop_begin and pn_stop_end, what this thread calls asks poll about every 20 ms, on this thread; anything but 0 stops it:
+ * plans, fits and predictors return PN_STOPPED, functions without a status return early, and what they wrote is not to be used.
+ * An update (pn_update) is never cut short. Calls nest. */
+typedef struct pn_stop {
+    int (*poll)(void *context);
+    void *context;
+    int64_t next;                           /* the rest is the core's: when to ask again, */
+    int stopped;                            /* whether it was asked to stop, */
+    struct pn_stop *outer;                  /* and the one that this one replaces */
+} pn_stop;
+void pn_stop_begin(pn_stop *stop);
+int pn_stop_end(pn_stop *stop);             /* was it stopped? */
+int pn_stop_now(void);                      /* asks if it is time to, for loops that take long; is this call to stop? */
+int pn_stopped(void);                       /* the same without asking */
+pn_stop *pn_stop_suspend(void);             /* until pn_stop_resume nothing is stopped */
+void pn_stop_resume(pn_stop *stop);
+
 /* ---- activations: elementwise, one row each in core/activations.h ---------------------------------------------- */
 typedef struct {
     const char *name, *cls;         /* "leaky_relu", "LeakyReLU" */

@@ -18,6 +18,10 @@ _room: ContextVar[list[int] | None] = ContextVar("_room", default=None)
 """Where the values of a file follow: how many more it has."""
 
 
+AT_ONCE = 2**20
+"""Numbers drawn at a time: NumPy answers a signal between two calls only."""
+
+
 def manual_seed(seed: int) -> None:
     """Make every later ``seed=None`` reproducible, in the order in which the seeds are drawn.
 
@@ -68,7 +72,12 @@ def normal(shape: tuple[int, ...], dtype: str, seed: int) -> NDArray[Any]:
     if _room.get() is not None:
         check_room(math.prod(shape))
         return np.empty(shape, dtype)
-    return np.random.Generator(np.random.Philox(key=seed)).standard_normal(shape).astype(dtype)
+    draws, data = np.random.Generator(np.random.Philox(key=seed)), np.empty(shape, dtype)
+    flat = data.reshape(-1)
+    for start in range(0, flat.size, AT_ONCE):
+        part = flat[start : start + AT_ONCE]
+        part[...] = draws.standard_normal(part.size)
+    return data
 
 
 def check_room(size: int) -> None:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ._layer import Array, Layer, Parameter
-from ._random import draw_seed
+from ._random import AT_ONCE, draw_seed
 from ._tables import unknown_name
 from .activations import gelu  # type: ignore[attr-defined]
 
@@ -100,19 +100,32 @@ def _within(array: Array, values: Array, a: float, b: float, *, half_open: bool)
         np.clip(values.astype(array.dtype), low, high, out=array)
 
 
+def _fill(array: Array, draw: Callable[[int], Array], put: Callable[[Array, Array], None] = np.copyto) -> None:
+    """Fill an array with what draw(how many) gives, piece by piece: NumPy answers a signal between two calls only."""
+    whole = array if array.flags.c_contiguous else np.empty(array.shape, array.dtype)
+    flat = whole.reshape(-1)
+    for start in range(0, flat.size, AT_ONCE):
+        part = flat[start : start + AT_ONCE]
+        put(part, draw(part.size))
+    if whole is not array:
+        array[...] = whole
+
+
 def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, *, seed: int | None = None) -> T:
     """Fill with numbers uniform in [a, b), also after rounding to the array's type; with ``a == b`` all are that number."""
     array = _array(tensor)
     if not a <= b or not math.isfinite(b - a):
         raise ValueError(f"a, b: expected finite numbers with a <= b, got {a} and {b}")
-    _within(array, _draws(seed).uniform(a, b, array.shape), a, b, half_open=True)
+    draws = _draws(seed)
+    _fill(array, lambda n: draws.uniform(a, b, n), lambda part, values: _within(part, values, a, b, half_open=True))
     return tensor
 
 
 def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, *, seed: int | None = None) -> T:
     """Fill with normal numbers."""
     array = _array(tensor)
-    array[...] = _draws(seed).normal(mean, std, array.shape)
+    draws = _draws(seed)
+    _fill(array, lambda n: draws.normal(mean, std, n).astype(array.dtype))
     return tensor
 
 

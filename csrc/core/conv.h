@@ -69,6 +69,7 @@ static CAT(taps_tile_fn, SFX) *const CAT(taps_tiles, SFX)[NV] = { CAT(taps1, SFX
 static void CAT(taps, SFX)(const pn_taps *t, size_t images, const void *a, const void *b, const void *bias, void *c)
 {
     const size_t vectors = (t->n + L - 1) / L;
+    size_t done = 0;
     for (size_t j = 0; j < vectors; j += NV) {
         const size_t v = vectors - j < NV ? vectors - j : NV, last = j + v == vectors ? t->n - (vectors - 1) * L : L;
         const size_t tiles = (t->m + TALL(v) - 1) / TALL(v);
@@ -80,6 +81,7 @@ static void CAT(taps, SFX)(const pn_taps *t, size_t images, const void *a, const
                 R *o = (R *)c + (ptrdiff_t)q * t->c_image + (ptrdiff_t)r * t->c_line + j * L;
                 for (size_t k = 0, i = 0, m; k < tiles; k++, i += m, p += (ptrdiff_t)m * t->a_row, o += (ptrdiff_t)m * t->c_row) {
                     m = t->m / tiles + (k < t->m % tiles);
+                    if (pn_stop_after(m * v * t->runs * t->steps, &done)) return;
                     tile(m, t, p, bp, bias && t->bias_rows ? (const R *)bias + i : bb, o, last);
                 }
             }
@@ -102,9 +104,11 @@ static ALWAYS void CAT(depth_tile, SFX)(const int m, const pn_taps *t, const R *
 }
 static void CAT(depth_taps, SFX)(const pn_taps *t, size_t images, const void *a, const void *b, const void *bias, void *c)
 {
+    size_t done = 0;
     for (size_t q = 0; q < images; q++)
         for (size_t r = 0; r < t->lines; r++)
             for (size_t j = 0; j < t->n; j += L) {
+                if (pn_stop_after(t->m * t->runs, &done)) return;
                 const R *p = (const R *)a + (ptrdiff_t)q * t->a_image + (ptrdiff_t)r * t->a_line + j;
                 const R *w = (const R *)b + j / (NV * L) * t->b_panel + j % (NV * L);
                 R *o = (R *)c + (ptrdiff_t)q * t->c_image + (ptrdiff_t)r * t->c_line + j;
@@ -137,8 +141,10 @@ static ALWAYS void CAT(depth_sum_tile, SFX)(const int m, const pn_taps *t, const
 }
 static void CAT(depth_sums, SFX)(const pn_taps *t, const void *a, const void *b, void *c)
 {
+    size_t done = 0;
     for (size_t j = 0; j < t->n; j += L)
         for (size_t r = 0; r < t->lines; r++) {
+            if (pn_stop_after(t->m * t->runs * t->steps, &done)) return;
             const R *p = (const R *)a + (ptrdiff_t)r * t->a_line + j, *g = (const R *)b + j;
             R *o = (R *)c + (ptrdiff_t)r * t->c_line + j / (NV * L) * t->b_panel + j % (NV * L);
             size_t i = 0;
@@ -271,8 +277,10 @@ static ALWAYS void CAT(dot_tile, SFX)(const int m, const pn_dots *t, size_t imag
 /* sums (o, n) += for each of o planes of y (h, w) and each of n taps the sum over images and pixels of y times x at the tap. */
 static void CAT(plane_dots, SFX)(const pn_dots *t, size_t images, const void *y, const void *x, void *sums)
 {
+    size_t done = 0;
     for (size_t o = 0; o < t->o; o += DOT_PLANES)
         for (size_t tap = 0; tap < t->n; tap += DOT_TAPS) {
+            if (pn_stop_after(images * t->h * t->w, &done)) return;
             const R *p = (const R *)y + o * t->h * t->w;
             R *to = (R *)sums + o * t->n;
             switch (t->o - o) {

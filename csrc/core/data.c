@@ -306,6 +306,7 @@ int64_t pn_now_ms(void)
 
 int pn_poll(const pn_fit_options *o, int64_t *asked)
 {
+    if (pn_stopped()) return 1;
     int64_t now = pn_now_ms(), since = now - *asked;
     if (!o || !o->poll || (since >= 0 && since < 20)) return 0;
     *asked = now;

@@ -167,6 +167,7 @@ static void CAT(panels, SFX)(const CAT(work, SFX) *w, size_t i, size_t m, size_t
     }
     for (size_t k = from, j = CAT(panel_start, SFX)(w->q, w->cut->panels, k), end; k < to; k++, j = end) {
         end = CAT(panel_start, SFX)(w->q, w->cut->panels, k + 1);
+        if (m * w->depth >= 65536 && pn_stop_now()) return;
         CAT(panel, SFX)(w, i, m, j, end - j, pb);
     }
 }
@@ -240,6 +241,7 @@ static void CAT(gemm, SFX)(const pn_product *q, void *workspace)
     }
     for (w.i0 = 0; w.i0 < q->m; w.i0 += c.mc)
         for (w.p0 = 0; w.p0 < q->k; w.p0 += c.depth) {
+            if (pn_stopped()) return;
             w.m = LEAST(c.mc, q->m - w.i0);
             w.depth = LEAST(c.depth, q->k - w.p0);
             if (c.pack_a) CAT(share, SFX)(&w, CAT(pack_a, SFX));

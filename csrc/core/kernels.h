@@ -3,6 +3,14 @@
 #define PN_KERNELS_H
 #include "../pynn.h"
 
+/* For loops of kernels that take long: counts the work done, in vector operations, and asks once in a while whether to stop. */
+static inline int pn_stop_after(size_t work, size_t *done)
+{
+    if ((*done += work) < (size_t)1 << 18) return 0;
+    *done = 0;
+    return pn_stop_now();
+}
+
 /* Elementwise spans: n contiguous elements of any alignment, n == 0 fine, in-place allowed. p as in pynn.h. */
 typedef void pn_span_fn(size_t n, const void *x, void *y, const void *const *p, int varying);
 /* gx = gy * f'(t) with t the input or the output, whichever the row needs; gx may be gy. */

@@ -5,6 +5,7 @@
 #include "kernels.h"
 #include "solve.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,7 +85,7 @@ static int factor(const pn_lm *s, double mu)
     for (size_t i = 0; i < s->n; i++) s->l[i * s->n + i] += mu;
     for (size_t from = 0; from < s->n; from += LM_BLOCK) {
         const size_t cols = s->n - from < LM_BLOCK ? s->n - from : LM_BLOCK;
-        if (!factor_block(s, from, cols)) return 0;
+        if (pn_stop_now() || !factor_block(s, from, cols)) return 0;
         for (size_t i = from + cols; i < s->n; i++)
             for (size_t j = 0; j < cols; j++) s->panel[(i - from - cols) * LM_BLOCK + j] = -s->l[i * s->n + from + j];
         const pn_product p = trailing(s, from, cols);
@@ -104,6 +105,12 @@ static void solve(const pn_lm *s)
     }
 }
 
+static pn_status stopped(pn_error *error)
+{
+    if (error) snprintf(error->text, sizeof error->text, "stopped within a step");
+    return PN_STOPPED;
+}
+
 /* J'J and J'r. */
 static pn_status normal_equations(const pn_lm *s, const pn_residuals *f, pn_error *error)
 {
@@ -112,6 +119,7 @@ static pn_status normal_equations(const pn_lm *s, const pn_residuals *f, pn_erro
     for (size_t first = 0; first < f->n; first += LM_ROWS) {
         const size_t rows = f->n - first < LM_ROWS ? f->n - first : LM_ROWS;
         pn_status status = f->rows(f->context, first, rows, s->j, s->r, error);
+        if (!status && pn_stopped()) status = stopped(error);
         if (status) return status;
         const pn_product p = normal(s, rows);
         s->k->gemm(&p, s->workspace);
@@ -152,7 +160,12 @@ pn_status pn_lm_step(pn_lm *s, const pn_solver *o, const pn_residuals *f, double
     gather(o, s->x);
     for (double tries = o->settings[1]; tries >= 1; tries--) {
         double gain = -1;
-        if (factor(s, *mu)) {
+        const int factored = factor(s, *mu);
+        if (pn_stopped()) {
+            status = stopped(error);
+            break;
+        }
+        if (factored) {
             solve(s);
             scatter(o, s->x, s->d);
             if ((status = f->loss(f->context, &fresh, error))) break;

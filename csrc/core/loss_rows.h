@@ -347,7 +347,7 @@ static double CAT(ctc_forward, SFX)(const CAT(ctc_one, SFX) *q, double *alpha)
 {
     const size_t wide = 2 * q->n + 1;
     for (size_t s = 0; s < wide; s++) alpha[s] = s < 2 ? (double)q->x[with_blanks(q->label, s, q->blank)] : -INFINITY;
-    for (size_t t = 1; t < q->steps; t++) {
+    for (size_t t = 1; t < q->steps && !pn_stop_now(); t++) {
         const double *before = alpha + (t - 1) * wide;
         for (size_t s = 0; s < wide; s++) {
             double a = before[s];
@@ -356,13 +356,14 @@ static double CAT(ctc_forward, SFX)(const CAT(ctc_one, SFX) *q, double *alpha)
             alpha[t * wide + s] = a + (double)q->x[t * q->stride + (size_t)with_blanks(q->label, s, q->blank)];
         }
     }
+    if (pn_stopped()) return 0;
     const double *last = alpha + (q->steps - 1) * wide;
     return -(wide > 1 ? log_add(last[wide - 1], last[wide - 2]) : last[0]);
 }
 static void CAT(ctc_backward, SFX)(const CAT(ctc_one, SFX) *q, double loss, const double *alpha, double *beta, double *share)
 {
     const size_t wide = 2 * q->n + 1;
-    for (size_t t = q->steps; t-- > 0;) {
+    for (size_t t = q->steps; t-- > 0 && !pn_stop_now();) {
         const R *x = q->x + t * q->stride;
         R *g = q->g + t * q->stride;
         memset(share, 0, q->classes * sizeof *share);

@@ -21,6 +21,7 @@
 #include "kernels.h"
 
 enum { MAX_THREADS = 256, INSIDE = 2, OPEN = 1 };
+enum { POLL_NS = 20000000 };            /* between two calls of a caller's poll function */
 enum { SPIN_NS = 50000 };               /* a worker watches this long before it sleeps: steps of a plan follow each other within it */
 
 static struct {
@@ -36,11 +37,14 @@ static struct {
     void *context;
     size_t tasks;
     unsigned mode;
+    pn_stop *stop;
     atomic_size_t next;                 /* the first task nobody has taken */
     atomic_int limit;                   /* workers that may take part */
 } pool = { .busy = ATOMIC_FLAG_INIT, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
 
 static _Thread_local int inside;        /* this thread is running a task */
+static _Thread_local pn_stop *current;  /* of the call that this thread is in, or helps with */
+static _Thread_local int helping;       /* it is another thread's, which alone polls */
 
 /* ---- how many ---------------------------------------------------------------------------------------------------- */
 
@@ -132,10 +136,43 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* ---- stopping ---------------------------------------------------------------------------------------------------- */
+
+void pn_stop_begin(pn_stop *stop)
+{
+    stop->next = now_ns() + POLL_NS;
+    stop->stopped = 0;
+    stop->outer = current;
+    current = stop;
+}
+int pn_stop_end(pn_stop *stop)
+{
+    current = stop->outer;
+    return stop->stopped;
+}
+pn_stop *pn_stop_suspend(void)
+{
+    pn_stop *stop = current;
+    current = NULL;
+    return stop;
+}
+void pn_stop_resume(pn_stop *stop) { current = stop; }
+int pn_stopped(void) { return current && __atomic_load_n(&current->stopped, __ATOMIC_RELAXED); }
+int pn_stop_now(void)
+{
+    if (!current || helping || pn_stopped()) return pn_stopped();
+    const int64_t now = now_ns();
+    if (now < current->next) return 0;
+    const int stops = current->poll(current->context) != 0;
+    current->next = now_ns() + POLL_NS;
+    if (stops) __atomic_store_n(&current->stopped, 1, __ATOMIC_RELAXED);
+    return stops;
+}
+
 static void take_tasks(void)
 {
     inside = 1;
-    for (size_t i; (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < pool.tasks;) pool.task(pool.context, i);
+    for (size_t i; !pn_stop_now() && (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < pool.tasks;) pool.task(pool.context, i);
     inside = 0;
 }
 
@@ -167,7 +204,10 @@ static void *work(void *argument)
         seen = now;
         if (atomic_fetch_add(&pool.gate, INSIDE) & OPEN && me <= atomic_load_explicit(&pool.limit, memory_order_relaxed)) {
             pn_float_mode_set(pool.mode);
+            current = pool.stop;
+            helping = 1;
             take_tasks();
+            current = NULL;
         }
         atomic_fetch_sub(&pool.gate, INSIDE);
     }
@@ -224,6 +264,7 @@ static void open_gate(size_t tasks, pn_task_fn *task, void *context, int limit)
     pool.context = context;
     pool.tasks = tasks;
     pool.mode = pn_float_mode();
+    pool.stop = current;
     atomic_store_explicit(&pool.limit, limit, memory_order_relaxed);
     atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
     atomic_fetch_or(&pool.gate, OPEN);
@@ -253,5 +294,5 @@ void pn_parallel(size_t tasks, pn_task_fn *task, void *context)
         close_gate();
         atomic_flag_clear_explicit(&pool.busy, memory_order_release);
     } else
-        for (size_t i = 0; i < tasks; i++) task(context, i);
+        for (size_t i = 0; i < tasks && !(tasks > 1 && pn_stop_now()); i++) task(context, i);
 }

@@ -1,9 +1,11 @@
 /* pooling.h - windows of images: their maxima, means and p-norms, and the gradients.
  * No include guard: kernels.c includes it once per type. Images stand with their channels last: x (h, w, c), y (rows, columns, c). */
 
+/* What a row of outputs takes, in vector operations. */
+#define ROW_WORK(i) (p->columns * (p->h[i].to - p->h[i].from) * (p->w[p->columns / 2].to - p->w[p->columns / 2].from) * ((p->c + L - 1) / L))
 /* For each output pixel and each vector of channels, in order. */
 #define EACH_OUTPUT \
-    for (size_t i = 0, o = 0; i < p->rows; i++) \
+    for (size_t i = 0, o = 0, done = 0; i < p->rows && !pn_stop_after(ROW_WORK(i), &done); i++) \
         for (size_t j = 0; j < p->columns; j++, o++) \
             for (size_t c = 0, n; c < p->c && (n = p->c - c < L ? p->c - c : L); c += n)
 /* For each pixel k of x in its window. */
@@ -260,10 +262,11 @@ static ALWAYS void CAT(gather_back, SFX)(const pn_pool *p, const int norm, const
     const int alike = CAT(one_divisor, SFX)(p);
     const R all = alike ? CAT(divisor, SFX)(p, 0, 0) : 1;
     CAT(long_sum, SFX) s;
-    size_t i0 = 0, i1 = 0;
+    size_t i0 = 0, i1 = 0, done = 0;
     for (size_t r = 0; r < p->h[p->rows - 1].to; r++) {
         size_t j0 = 0, j1 = 0;
         CAT(containing, SFX)(p->h, p->rows, r, &i0, &i1);
+        if (pn_stop_after((i1 - i0 + 1) * ROW_WORK(i0 < p->rows ? i0 : 0), &done)) return;
         for (size_t q = 0; q < p->w[p->columns - 1].to; q++) {
             CAT(containing, SFX)(p->w, p->columns, q, &j0, &j1);
             for (size_t c = 0, n; c < p->c && (n = p->c - c < L ? p->c - c : L); c += n) {
@@ -308,4 +311,5 @@ static void CAT(norm_pool_back, SFX)(const pn_pool *p, const void *x, const void
 #undef SHORT
 #undef HELD
 #undef EACH_OUTPUT
+#undef ROW_WORK
 #undef EACH_INPUT

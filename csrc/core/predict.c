@@ -114,7 +114,7 @@ static void run_block(prediction *j, lane *l, size_t block)
 static void run_lane(void *context, size_t i)
 {
     prediction *j = context;
-    for (size_t block; (block = atomic_fetch_add(&j->next, 1)) < j->end && !j->stopped;) run_block(j, &j->p->lanes[i], block);
+    for (size_t block; (block = atomic_fetch_add(&j->next, 1)) < j->end && !j->stopped && !pn_stop_now();) run_block(j, &j->p->lanes[i], block);
 }
 
 /* As many lanes as threads can have blocks. */
@@ -230,6 +230,7 @@ static pn_status run_blocks(prediction *j, size_t blocks, pn_error *error)
         pn_parallel(lanes, run_lane, j);
         for (size_t i = 0; i < lanes && j->stopped; i++)
             if (j->p->lanes[i].status) return pn_fail(error, j->p->lanes[i].status, "%s", j->p->lanes[i].error.text);
+        if (pn_stopped()) return pn_fail(error, PN_STOPPED, "stopped by the caller");
         if (j->end == blocks) break;
         if (pn_now_ms() - start < 10) many *= 2;
         if (pn_poll(j->options, &asked)) return pn_fail(error, PN_STOPPED, "stopped after row %zu", j->end * j->p->block);

@@ -24,6 +24,7 @@ void pn_random_uniform(uint64_t seed, uint64_t stream, double low, double high, 
     const float most_f = nextafterf((float)high, (float)low);
     const double most = nextafter(high, low);
     for (size_t i = 0; i < n; i++) {
+        if (i % 65536 == 0 && pn_stop_now()) return;
         block b = philox(seed, stream, i);
         if (t == PN_F32) {
             float u = (float)(b.w[0] >> 8) * 0x1p-24f;
@@ -45,6 +46,7 @@ void pn_random_permutation(uint64_t seed, uint64_t stream, size_t n, size_t *out
     for (size_t i = 0; i < n; i++) out[i] = i;
     for (size_t i = n; i > 1;) {
         const size_t from = i / PLACES * PLACES;
+        if (from % 65536 == 0 && pn_stop_now()) return;
         pn_kernels_now()->of[PN_F64].random_words(seed, stream, from / GROUP, (i - from) / GROUP + 1, words);
         for (; i > 1 && i >= from; i--) {
             const uint32_t *w = words + (i - from) / GROUP * 4 * GROUP + i % GROUP;

@@ -18,14 +18,15 @@ static pn_status run_steps(pn_plan *p, size_t from, size_t to, pn_error *error)
     p->stopped = 0;
     p->failure.text[0] = 0;
     double before = p->timed ? pn_seconds() : 0, now;
-    for (size_t i = from; i < to && !p->stopped; i++) {
+    for (size_t i = from; i < to && !p->stopped && !pn_stopped(); i++) {
         p->steps[i].run(&p->steps[i], p->at);
         if (!p->timed) continue;
         p->steps[i].seconds += (now = pn_seconds()) - before;
         before = now;
     }
     if (p->stopped && p->failure.text[0]) return pn_fail(error, PN_BAD_VALUE, "%s", p->failure.text);
-    return p->stopped ? pn_fail(error, PN_STOPPED, "a layer stopped the run") : PN_OK;
+    if (p->stopped) return pn_fail(error, PN_STOPPED, "a layer stopped the run");
+    return pn_stopped() ? pn_fail(error, PN_STOPPED, "stopped by the caller") : PN_OK;
 }
 
 pn_status pn_plan_forward(pn_plan *plan, const void *const *x, void *const *y, uint64_t tick, pn_error *error)
@@ -92,5 +93,6 @@ pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, pn_w
     for (size_t i = 0; i < n && !status; i++) status = pn_wanted_apply(&wanted[i], g->dtype, plan->rows, y, backward ? gy : NULL);
     if (plan->timed) plan->loss_seconds += pn_seconds() - start;
     if (status) return pn_fail(error, status, "a loss stopped the run");
+    if (pn_stopped()) return pn_fail(error, PN_STOPPED, "stopped by the caller");
     return backward ? run_steps(plan, plan->n_forward, plan->n_steps, error) : PN_OK;
 }

@@ -183,9 +183,7 @@ size_t pn_update_work(const pn_group *group)
     return most;
 }
 
-void pn_update(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch) { pn_update_noting(groups, n_groups, step, epoch, NULL); }
-
-void pn_update_noting(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch, const pn_changes *changes)
+static void update_all(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch, const pn_changes *changes)
 {
     const double norm = total_norm(groups, n_groups);
     pn_change *change = changes ? changes->each : NULL;
@@ -210,3 +208,12 @@ void pn_update_noting(const pn_group *groups, size_t n_groups, int64_t step, int
         }
     }
 }
+
+/* Whole, whoever asks the call to stop. */
+void pn_update_noting(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch, const pn_changes *changes)
+{
+    pn_stop *stop = pn_stop_suspend();
+    update_all(groups, n_groups, step, epoch, changes);
+    pn_stop_resume(stop);
+}
+void pn_update(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch) { pn_update_noting(groups, n_groups, step, epoch, NULL); }

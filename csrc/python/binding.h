@@ -72,5 +72,10 @@ PyObject *arrays_take(arrays *a);                                              /
 void arrays_clear(arrays *a);
 PyObject *nth(PyObject *given, size_t n, size_t i, const char *name);          /* given itself for n == 1, else its item, borrowed */
 enum { RELEASE_AT = 1000 };             /* elements from which a call releases the GIL */
+/* stop.c: around what runs without the GIL, if large. retake says whether a signal stopped it; an exception is set then. */
+typedef struct { pn_stop stop; PyThreadState *state; } released;
+void release(released *r, int large);
+int retake(released *r);
+int poll_signals(void *context);
 
 #endif

@@ -2,16 +2,6 @@
 #include "binding.h"
 #include <stdlib.h>
 
-/* Runs without the GIL; takes it to let a signal handler raise. */
-static int poll_signals(void *context)
-{
-    (void)context;
-    PyGILState_STATE state = PyGILState_Ensure();
-    int stop = PyErr_CheckSignals();
-    PyGILState_Release(state);
-    return stop;
-}
-
 /* (loss sum, divisor, values, correct, rows, hits, strays) of each loss. */
 static PyObject *scores_tuple(const pn_score *s, size_t n)
 {
@@ -260,9 +250,10 @@ static PyObject *fit_epoch(FitObject *self, PyObject *args)
     if (first < 0 || count < -1) return PyErr_Format(PyExc_ValueError, "epoch: first and count must not be negative, got %zd and %zd", first, count);
     if (given != Py_None && !parse_scores(given, losses, scores)) return NULL;
     if (!enter(self)) return NULL;
-    PyThreadState *state = PyEval_SaveThread();
+    released r;
+    release(&r, 1);
     pn_status status = pn_fit_part(self->fit, epoch, (size_t)first, (size_t)count, &step, scores, &error);
-    PyEval_RestoreThread(state);
+    if (retake(&r)) status = PN_STOPPED;
     self->busy = 0;
     self->step = step;
     return status ? raise_status(status, &error) : scores_tuple(scores, losses);
@@ -280,9 +271,10 @@ static PyObject *fit_batch(FitObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "OO|O", &px, &py, &weight)) return NULL;
     int ok = take_samples(g, px, &t) && take_targets(g, self->criteria, self->options.n_criteria, py, weight, &t) && enter(self);
     if (ok) {
-        PyThreadState *state = PyEval_SaveThread();
+        released r;
+        release(&r, 1);
         status = pn_fit_batch(self->fit, &t.data, &step, scores, &error);
-        PyEval_RestoreThread(state);
+        if (retake(&r)) status = PN_STOPPED;
         self->busy = 0;
         self->step = step;
     }
@@ -362,9 +354,10 @@ static PyObject *fit_look(FitObject *self, PyObject *unused)
     pn_error error;
     (void)unused;
     if (!enter(self)) return NULL;
-    PyThreadState *state = PyEval_SaveThread();
+    released r;
+    release(&r, 1);
     pn_status status = pn_fit_look(self->fit, &error);
-    PyEval_RestoreThread(state);
+    if (retake(&r)) status = PN_STOPPED;
     self->busy = 0;
     return status ? raise_status(status, &error) : Py_NewRef(Py_None);
 }
@@ -442,10 +435,12 @@ static int enter_predictor(PredictorObject *self)
 
 static pn_status run(PredictorObject *self, const pn_data *data, pn_fit_options *options, void *const *y, pn_score *scores, pn_error *error)
 {
-    PyThreadState *state = data->rows * self->width > RELEASE_AT ? PyEval_SaveThread() : NULL;
-    if (state) options->poll = poll_signals;
+    const int large = data->rows * self->width > RELEASE_AT;
+    released r;
+    if (large) options->poll = poll_signals;
+    release(&r, large);
     pn_status status = pn_predict(self->predictor, data, options, y, scores, error);
-    if (state) PyEval_RestoreThread(state);
+    if (retake(&r)) status = PN_STOPPED;
     self->busy = 0;
     return status;
 }

@@ -183,11 +183,12 @@ static PyObject *loss_result(loss_call *c, double result)
 
 static PyObject *run_loss(loss_call *c, int want_values)
 {
-    PyThreadState *state = PyArray_SIZE(c->x[0]) > RELEASE_AT ? PyEval_SaveThread() : NULL;
+    released r;
+    release(&r, PyArray_SIZE(c->x[0]) > RELEASE_AT);
     double divisor = want_values ? 1 : pn_loss_divisor(c->args.loss, c->dtype, c->args.rows, c->args.cols, &c->args.target);
     c->args.scale = divisor ? 1 / divisor : 0;              /* rows without weight have no gradient */
     double sum = pn_loss_run(c->dtype, &c->args);
-    if (state) PyEval_RestoreThread(state);
+    if (retake(&r)) return NULL;
     return loss_result(c, sum / divisor);
 }
 

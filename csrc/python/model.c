@@ -397,9 +397,10 @@ static PyObject *plan_forward(PlanObject *self, PyObject *const *given, Py_ssize
         arrays_clear(&y);
         return NULL;
     }
-    PyThreadState *state = elements(&x) + elements(&y) > RELEASE_AT ? PyEval_SaveThread() : NULL;
+    released r;
+    release(&r, elements(&x) + elements(&y) > RELEASE_AT);
     pn_status status = pn_plan_forward(self->plan, (const void *const *)x.data, y.data, self->tick, &error);
-    if (state) PyEval_RestoreThread(state);
+    if (retake(&r)) status = PN_STOPPED;
     self->busy = 0;
     if (status) {
         arrays_clear(&x);
@@ -449,9 +450,10 @@ static PyObject *plan_backward(PlanObject *self, PyObject *const *given, Py_ssiz
         arrays_clear(&gx);
         return NULL;
     }
-    PyThreadState *state = elements(&gx) + elements(&gy) > RELEASE_AT ? PyEval_SaveThread() : NULL;
+    released r;
+    release(&r, elements(&gx) + elements(&gy) > RELEASE_AT);
     pn_status status = pn_plan_backward(self->plan, (const void *const *)gy.data, gx.data, &error);
-    if (state) PyEval_RestoreThread(state);
+    if (retake(&r)) status = PN_STOPPED;
     self->busy = 0;
     arrays_clear(&gy);
     if (!status) return arrays_take(&gx);

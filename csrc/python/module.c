@@ -122,8 +122,12 @@ static PyObject *uniform(PyObject *module, PyObject *args)
     pn_dtype t = PyArray_Check(given) && PyArray_TYPE((PyArrayObject *)given) == NPY_FLOAT ? PN_F32 : PN_F64;
     PyArrayObject *out = in_place_array(given, t, "out");
     if (!out) return NULL;
+    released r;
+    release(&r, PyArray_SIZE(out) > RELEASE_AT);
     pn_random_uniform(seed, stream, low, high, t, (size_t)PyArray_SIZE(out), PyArray_DATA(out));
+    const int stopped = retake(&r);
     Py_DECREF(out);
+    if (stopped) return NULL;
     Py_RETURN_NONE;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+enum { POLL_AT = 4096, POLL_NS = 50000000 };        /* bytes from which a loop looks for signals; least time between two looks */
 enum { MAX_ARGS = PN_MAX_PARAMS + 2, LOOPS = 3 };
 enum {
     SPAN = 256,                         /* elements gathered at a time */
@@ -92,18 +93,33 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Runs the tasks of a call on so many bytes: on the pool where that is faster. Their results don't depend on it. */
-static void share_out(record *f, npy_intp bytes, npy_intp least, size_t tasks, pn_task_fn *task, void *c)
+static void share_out_now(record *f, npy_intp bytes, npy_intp least, size_t tasks, pn_task_fn *task, void *c)
 {
     if (bytes < least) {
-        for (size_t i = 0; i < tasks; i++) task(c, i);
+        for (size_t i = 0; i < tasks && !(tasks > 64 && pn_stop_now()); i++) task(c, i);
     } else if (bytes >= least * WAKE || now_ns() - f->last < AWAKE_NS) {
         pn_parallel(tasks, task, c);
         f->last = now_ns();
     } else {
-        for (size_t i = 0; i < tasks; i++) task(c, i);
+        for (size_t i = 0; i < tasks && !(tasks > 64 && pn_stop_now()); i++) task(c, i);
         f->last = now_ns();
     }
+}
+
+/* Runs the tasks of a call on so many bytes: on the pool where that is faster. Their results don't depend on it. -1 and an exception if
+ * a signal stopped it, which is looked for between tasks and, as NumPy calls a loop for pieces of a converted operand, between calls. */
+static int share_out(record *f, npy_intp bytes, npy_intp least, size_t tasks, pn_task_fn *task, void *c)
+{
+    static _Thread_local int64_t last;
+    const int64_t now = bytes < POLL_AT ? 0 : now_ns();
+    if (now - last > POLL_NS) {
+        last = now;
+        if (poll_signals(NULL)) return -1;
+    }
+    pn_stop stop = { .poll = poll_signals };
+    if (tasks > 64) pn_stop_begin(&stop);
+    share_out_now(f, bytes, least, tasks, task, c);
+    return tasks > 64 && pn_stop_end(&stop) ? -1 : 0;
 }
 
 /* One call of an elementwise loop: operands x, parameters, y. */
@@ -187,10 +203,11 @@ static int elementwise(PyArrayMethod_Context *context, char *const *data, const 
     c.share = bytes / 2 / size;
     float_flags flags;
     keep_flags(&flags);
+    int status = 0;
     if (feedback) apply_strided(&c, 0, c.n, 1);
-    else share_out(f, runs_behind(&c) ? 0 : c.n * size, bytes, (size_t)((c.n + c.share - 1) / c.share), apply_share, &c);
+    else status = share_out(f, runs_behind(&c) ? 0 : c.n * size, bytes, (size_t)((c.n + c.share - 1) / c.share), apply_share, &c);
     restore_flags(&flags);
-    return 0;
+    return status;
 }
 
 static int no_memory(void)
@@ -244,9 +261,9 @@ static int rowwise(PyArrayMethod_Context *context, char *const *data, const npy_
     rows_call c = { .f = f, .type = type, .rows = rows, .n = n, .share = 1 + DEAR / 2 / (bytes + 1), .data = data, .strides = strides };
     float_flags flags;
     keep_flags(&flags);
-    share_out(f, rows * bytes, DEAR, (size_t)((rows + c.share - 1) / c.share), apply_rows, &c);
+    const int status = share_out(f, rows * bytes, DEAR, (size_t)((rows + c.share - 1) / c.share), apply_rows, &c);
     restore_flags(&flags);
-    return c.failed ? no_memory() : 0;
+    return c.failed ? no_memory() : status;
 }
 
 /* The type of a call: that of the output when dtype= or signature= fixes it, else that of the first operand, where integers and

@@ -129,7 +129,7 @@ static void y_from_x(const pn_conv_job *j, size_t n, const char *xs, char *out, 
         taps_of(j)(&v->forward, n, xs + g * v->c * size, j->weight + g * (v->packed / v->groups) * size, bias ? bias + g * v->o * size : NULL,
                         to + g * v->o * size);
     const place p = dense(v->a[0].y, v->a[1].y, v->yc);
-    for (size_t k = 0; k < n && !v->y_layout; k++) emit(s, out + k * image, &p, y + k * image, 0);
+    for (size_t k = 0; k < n && !v->y_layout && !pn_stopped(); k++) emit(s, out + k * image, &p, y + k * image, 0);
 }
 
 /* n images of x from those of y in ys, one phase of the strides after the other. */
@@ -147,7 +147,7 @@ static void x_from_y(const pn_conv_job *j, size_t n, const char *ys, char *out, 
                             to + ((f / v->phases[1] * rows + f % v->phases[1]) * v->xc + g * v->c) * size);
     if (direct) return;
     const place p = v->mode == ZEROS ? dense(v->a[0].x, v->a[1].x, v->xc) : x_place(v);
-    for (size_t k = 0; k < n; k++) {
+    for (size_t k = 0; k < n && !pn_stopped(); k++) {
         if (v->mode != ZEROS) unpad(s, v, out + k * step);
         emit(s, out + k * step, &p, x + k * image, v->x_layout);
     }
@@ -160,7 +160,7 @@ static void scatter_x(const pn_conv_job *j, size_t n, const char *ys, char *out,
     const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t size = j->s->bytes, pixel = v->xc * size, whole = v->x_size * size;
     const place p = x_place(v);
-    for (size_t k = 0; k < n; k++) {
+    for (size_t k = 0; k < n && !pn_stopped(); k++) {
         if (bias) memcpy(out, bias, pixel);
         for (size_t done = pixel; bias && done < whole; done *= 2) memcpy(out + done, out, done < whole - done ? done : whole - done);
         if (!bias) memset(out, 0, whole);
@@ -289,7 +289,7 @@ static void forward_lane(void *context, size_t i)
     const lane l = lane_of(j, i);
     const char *bias = s->epilogue.bias;
     clear(v, &l, !v->transposed && !v->y_planes, v->transposed && !v->x_planes, !v->transposed && v->y_planes, v->transposed && v->x_planes, s->bytes);
-    for (size_t k = l.from, n; k < l.to; k += n) {
+    for (size_t k = l.from, n; k < l.to && !pn_stop_now(); k += n) {
         n = l.to - k < v->at_once ? l.to - k : v->at_once;
         if (v->transposed) {
             const char *y = j->y + k * y_image(v) * s->bytes;
@@ -333,7 +333,7 @@ static void backward_lane(void *context, size_t i)
     char *part = (char *)j->parts + i * v->part * s->bytes;
     memset(part, 0, v->part * s->bytes);
     clear(v, &l, x_used, y_used, v->y_planes, v->x_planes, s->bytes);
-    for (size_t k = l.from, n; k < l.to; k += n) {
+    for (size_t k = l.from, n; k < l.to && !pn_stop_now(); k += n) {
         n = l.to - k < v->at_once ? l.to - k : v->at_once;
         const char *x = j->x + k * x_image(v) * s->bytes, *y = y_gradients(j, &l, k, n);
         const char *xs = x_used ? x_images(j, n, x, l.x) : NULL, *ys = y_used ? y_images(j, n, y, l.y) : NULL;

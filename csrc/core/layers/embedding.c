@@ -24,6 +24,9 @@ typedef struct {
 static double get(pn_dtype t, const void *p, size_t i) { return t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i]; }
 static void *at_element(const lookup *l, const void *p, size_t i) { return (char *)p + i * pn_size(l->t); }
 
+/* Asked now and then. */
+static int is_stopped(size_t i) { return i % 1024 == 0 && pn_stop_now(); }
+
 /* y += a x, or with first y = a x, over a row. */
 static void add_row(const lookup *l, double a, const void *x, void *y, int first)
 {
@@ -97,6 +100,7 @@ static int refuse(const lookup *l, const char *what, size_t row, size_t place, d
 static int read_indices(const lookup *l, const void *x)
 {
     for (size_t i = 0; i < l->rows * l->per; i++) {
+        if (is_stopped(i)) return 0;
         const double v = get(l->t, x, i);
         if (!(v >= 0 && v < (double)l->num && v == floor(v))) return refuse(l, "index", i / l->per, i % l->per, v, l->num ? l->num - 1 : 0);
         l->index[i] = (size_t)v;
@@ -119,7 +123,7 @@ static int read_bags(const lookup *l, const void *offsets)
         for (; from < l->per; from++) l->bag[r * l->per + from] = SIZE_MAX;     /* beyond the last bag */
     }
     memset(l->count, 0, l->rows * l->bags * sizeof *l->count);
-    for (size_t i = 0; i < l->rows * l->per; i++)
+    for (size_t i = 0; i < l->rows * l->per && !is_stopped(i); i++)
         if (l->bag[i] != SIZE_MAX && (double)l->index[i] != l->node->config[PADDING]) l->count[l->bag[i]]++;
     return 1;
 }
@@ -142,7 +146,7 @@ static double renorm(const lookup *l, const void *row)
 static void use_rows(const lookup *l)
 {
     memset(l->uses, 0, l->num * sizeof *l->uses);
-    for (size_t i = 0; i < l->rows * l->per; i++) {
+    for (size_t i = 0; i < l->rows * l->per && !is_stopped(i); i++) {
         void *row = at_element(l, l->node->slots[0].data, l->index[i] * l->dim);
         if (l->uses[l->index[i]]++ || isinf(l->node->config[MAX_NORM]) || l->plan->mode == PN_PREDICT) continue;
         const double factor = renorm(l, row);
@@ -159,7 +163,7 @@ static void run_embedding(const pn_step *s, void *const *at)
     const lookup *l = s->own;
     if (!read_indices(l, at[l->x])) return;
     use_rows(l);
-    for (size_t i = 0; i < l->rows * l->per; i++) {
+    for (size_t i = 0; i < l->rows * l->per && !is_stopped(i); i++) {
         const void *row = at_element(l, l->node->slots[0].data, l->index[i] * l->dim);
         const double factor = factor_of(l, row);
         if (factor == 1) memcpy(at_element(l, at[s->y], i * l->dim), row, l->dim * pn_size(l->t));
@@ -190,12 +194,13 @@ static void take_largest(const lookup *l, size_t i, double factor, const void *r
 static void fold_bag(const lookup *l, void *y, int first, int last)
 {
     if (first) memset(l->sum, 0, l->dim * sizeof *l->sum);
-    for (size_t j = 0; j < l->dim; j++) {
-        const double all = l->sum[j] + get(l->t, y, j);
-        if (!last) l->sum[j] = all;
-        if (l->t == PN_F32) ((float *)y)[j] = last ? (float)all : 0;
-        else ((double *)y)[j] = last ? all : 0;
-    }
+    float *f = l->t == PN_F32 ? y : NULL;
+    double *d = y;
+    if (last && f) for (size_t j = 0; j < l->dim; j++) f[j] = (float)(l->sum[j] + (double)f[j]);
+    else if (last) for (size_t j = 0; j < l->dim; j++) d[j] += l->sum[j];
+    else if (f) for (size_t j = 0; j < l->dim; j++) l->sum[j] += (double)f[j];
+    else for (size_t j = 0; j < l->dim; j++) l->sum[j] += d[j];
+    if (!last) memset(y, 0, l->dim * pn_size(l->t));
 }
 
 static void run_bag(const pn_step *s, void *const *at)
@@ -207,7 +212,7 @@ static void run_bag(const pn_step *s, void *const *at)
     memset(at[s->y], 0, numbers * pn_size(l->t));
     if (l->best) memset(l->best, 0, numbers * sizeof *l->best);
     size_t held = 0, folds = 0;
-    for (size_t i = 0; i < l->rows * l->per; i++) {
+    for (size_t i = 0; i < l->rows * l->per && !is_stopped(i); i++) {
         if (l->bag[i] == SIZE_MAX) continue;
         void *y = at_element(l, at[s->y], l->bag[i] * l->dim);
         if (!outside(l, i)) {
@@ -229,7 +234,7 @@ static void run_table_gradient(const pn_step *s, void *const *at)
 {
     const lookup *l = s->own;
     if (s->bytes) memset(s->grad, 0, s->bytes);
-    for (size_t i = 0; i < l->rows * l->per; i++) {
+    for (size_t i = 0; i < l->rows * l->per && !is_stopped(i); i++) {
         if ((double)l->index[i] == l->node->config[PADDING] || (l->bag && outside(l, i))) continue;
         const double by = l->node->config[BY_FREQ] != 0 ? 1 / (double)l->uses[l->index[i]] : 1;
         const size_t from = (l->bag ? l->bag[i] : i) * l->dim;

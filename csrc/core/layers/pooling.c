@@ -178,7 +178,7 @@ static void backward_block(const job *j, block b)
 static void in_blocks(const job *j, size_t lane, void (*run)(const job *j, block b))
 {
     const pooling *v = j->v;
-    for (size_t i = lane * v->blocks / v->lanes; i < (lane + 1) * v->blocks / v->lanes; i++) run(j, block_of(j, lane, i));
+    for (size_t i = lane * v->blocks / v->lanes; i < (lane + 1) * v->blocks / v->lanes && !pn_stop_now(); i++) run(j, block_of(j, lane, i));
 }
 static void forward_lane(void *context, size_t lane) { in_blocks(context, lane, forward_block); }
 static void backward_lane(void *context, size_t lane) { in_blocks(context, lane, backward_block); }
