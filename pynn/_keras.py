@@ -336,7 +336,10 @@ def _in_order(model: Layer, arrays: Mapping[str, list[_Array]], groups: Sequence
     if not ways and order is Order.CLASSES:
         wanted = ", ".join(f"{path} {[a.shape for a in own]}" for path, own in arrays.items())
         given = ", ".join(f"{group.names[0]} {[np.shape(a) for a in group.variables.values()]}" for group in groups)
-        raise ValueError(f"weights: the layers of the file ({given}) do not fit those of the model ({wanted}) in any order")
+        raise ValueError(
+            f"weights: in no order do the layers of the file fit those of the model; a .keras file also has their settings, such as "
+            f"scale=False of a BatchNormalization. The file has {given}; the model has {wanted}"
+        )
     way = ways.pop() if ways else tuple(range(len(groups)))
     return {path: groups[i] for path, i in zip(arrays, way, strict=True)}
 

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -33,7 +34,12 @@ _OUTSIDE = ("optimizer", "metrics", "optimizer_weights")
 _RANDOM = ("seed_generator", "_seed_generators")
 """Groups in a layer that hold the state of its random numbers."""
 _SEPARABLE = "depthwise_kernel", "pointwise_kernel", "bias"
-_DAMAGE = (AttributeError, LookupError, OSError, RecursionError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_DAMAGE = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError),
+    *(struct.error, zipfile.BadZipFile, zlib.error),
+)
+"""What the readers of archives, JSON and HDF5 raise for damaged files."""
 
 
 class Order(Enum):
@@ -92,6 +98,9 @@ def _config(archive: zipfile.ZipFile) -> Any:
     """Return the architecture that a ``.keras`` file has in config.json."""
     if "model.weights.json" in archive.namelist():
         raise ValueError("its weights are split into several files, which is not supported; save it without max_shard_size")
+    for name in ("config.json", "model.weights.h5"):
+        if archive.getinfo(name).compress_type not in _METHODS:
+            raise ValueError(f"{name} is compressed by a method that Keras does not use")
     length = archive.getinfo("config.json").file_size
     if length > _LONGEST_CONFIG:
         raise ValueError(f"its config.json takes {length} bytes, and {_LONGEST_CONFIG} are allowed")

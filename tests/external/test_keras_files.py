@@ -17,12 +17,18 @@ import pytest
 
 import pynn
 from pynn import io
-from pynn._keras_files import snake_case
 
 h5py = pytest.importorskip("h5py")
 
 Layers = list[tuple[str, str, Any]]
 """Layers of Keras: name, class, and variables by name, or the layers of a nested model."""
+GROUPS = {
+    **{"Dense": "dense", "Dropout": "dropout", "Flatten": "flatten", "PReLU": "p_re_lu", "Embedding": "embedding"},
+    **{"Conv2D": "conv2d", "SeparableConv2D": "separable_conv2d", "DepthwiseConv2D": "depthwise_conv2d"},
+    **{"Conv2DTranspose": "conv2d_transpose", "BatchNormalization": "batch_normalization", "LayerNormalization": "layer_normalization"},
+    **{"RMSNormalization": "rms_normalization", "InputLayer": "input_layer", "Concatenate": "concatenate", "Sequential": "sequential"},
+}
+"""The groups of Keras's classes, as files of Keras 3.3.3 have them."""
 SETTINGS = {"BatchNormalization": {"scale": True, "center": True}}
 
 
@@ -97,7 +103,7 @@ def by_path(group: Any, layers: Layers, *, named: bool, container: str = "layers
     """Write groups such as layers/dense_1/vars/0: numbered by class, or since Keras 3.6 with their names as well."""
     used: Counter[str] = Counter()
     for name, kind, inner in layers:
-        base = snake_case(kind)
+        base = GROUPS[kind]
         own = f"{path}{container}{join}{base}" + (f"_{used[base]}" if used[base] else "")
         used[base] += 1
         group.require_group(own)
@@ -435,6 +441,28 @@ def test_arrays_take_no_more_memory_than_the_file(tmp_path: Path) -> None:
     assert os.path.getsize(path) < 2**21
     with pytest.raises(ValueError, match="more than the file's"):
         io.from_keras(path, pynn.Sequential(*(pynn.Linear(512, 512, bias=False) for _ in range(50))))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("cut", [0.3, 0.6, 0.9, 1])
+def test_an_archive_that_is_compressed_is_read_or_refused(tmp_path: Path, method: int, cut: float) -> None:
+    """A member that ends too early is an error of the file, whatever the decompressor raises."""
+    model, layers, _ = chain()
+    path = archive(tmp_path / "m.keras", config_of(layers), lambda f: by_path(f, layers, named=False))
+    inner = zipfile.ZipFile(path).read("model.weights.h5")
+    with zipfile.ZipFile(path, "w", method) as whole:
+        whole.writestr("config.json", json.dumps(config_of(layers)))
+        whole.writestr("model.weights.h5", inner)
+        size, start = whole.infolist()[1].compress_size, whole.infolist()[1].header_offset
+    content = bytearray(path.read_bytes())
+    data = start + 30 + len("model.weights.h5")
+    content[data + int(cut * size) : data + size] = bytes(data + size - data - int(cut * size))
+    path.write_bytes(content)
+    if cut == 1 and method == zipfile.ZIP_DEFLATED:
+        check(path, model)
+        return
+    with pytest.raises(ValueError, match=r"m.keras: is damaged"):
+        io.from_keras(path, model)
 
 
 @pytest.mark.parametrize("change", ["cycle", "itself", "nobody", "deep", "long", "text", "calls"])
