@@ -96,4 +96,4 @@ def _values(column: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
     missing = _missing(column)
     if missing is None or str(column.dtype) != "Boolean":
         return np.asarray(column.to_numpy(), dtype)
-    return np.where(missing, dtype.type(np.nan), column.fill_null(False).to_numpy())
+    return np.asarray(np.where(missing, dtype.type(np.nan), column.fill_null(False).to_numpy()))
