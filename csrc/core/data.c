@@ -232,15 +232,15 @@ static double element(pn_dtype t, const void *x, size_t i) { return t == PN_F32 
 /* n, which is no class, for a row that holds a NaN, or whose largest number is infinite and not unique. */
 static size_t arg_max(pn_dtype t, const void *x, size_t from, size_t n)
 {
-    size_t best = n, equal = 0;
+    size_t best = 0, equal = 0;
     double most = -INFINITY;
     for (size_t j = 0; j < n; j++) {
         double v = element(t, x, from + j);
         if (v != v) return n;
-        equal = v > most || best == n ? 0 : equal + (v == most);
-        if (v > most || best == n) most = v, best = j;
+        if (v > most) most = v, best = j;
     }
-    return equal && isinf(most) ? n : best;
+    for (size_t j = 0; isinf(most) && j < n; j++) equal += element(t, x, from + j) == most;
+    return equal > 1 ? n : best;
 }
 
 /* The place of the 1 in a row of 0 and one 1; n for any other row. */
