@@ -41,9 +41,11 @@ class IncompatibleKeys(NamedTuple):
 
 def matched(state: Any, own: Collection[str], optional: Collection[str]) -> tuple[dict[str, Any], IncompatibleKeys]:
     """Return the values of a state under a layer's names, and the names that do not match; ``optional`` ones may be missing."""
-    given = _unwrapped(_opened(state, own), own)
+    opened = _opened(state, own)
+    given = _unwrapped(opened, own)
+    as_given = dict(zip(given, opened, strict=True)) if len(given) == len(opened) else {}
     missing = [name for name in own if name not in given and name not in optional]
-    unexpected = [name for name in given if name not in own]
+    unexpected = [as_given.get(name, name) for name in given if name not in own]
     return {name: from_tensor(a, name) for name, a in given.items() if name in own}, IncompatibleKeys(missing, unexpected)
 
 
