@@ -1,6 +1,7 @@
 """Weights between Keras and pynn: nets of the same form compute the same, wherever the weights come from."""
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,60 @@ def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
             path.write_bytes(whole[:cut])
             with pytest.raises(ValueError, match=name):
                 io.from_keras(path, ours, shape=shape)
+
+
+# ---- callbacks ---------------------------------------------------------------------------------------------------------
+class Watched:
+    """A model that callbacks see: it counts the files saved."""
+
+    def __init__(self) -> None:
+        self.stop_training, self.saved, self.optimizer = False, 0, pynn.optim.SGD([pynn.Parameter(np.zeros(2))], lr=1.0)
+
+    def save(self, path: str) -> None:
+        self.saved += 1
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("seed", range(6))
+def test_callbacks_decide_as_in_keras(seed: int, mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The same scores, some missing or NaN: the epoch that stops, the rates and the epochs that are saved, over two trainings."""
+    chance = np.random.default_rng(seed)
+    scores = np.round(np.cumsum(chance.normal(size=(2, 30)), 1), 1)
+    scores[:, 1:][chance.random((2, 29)) < 0.1] = np.nan  # Keras keeps a NaN that comes first as the best
+    missing = chance.random((2, 30)) < 0.2
+    missing[:, 0] = False
+    patience = int(chance.integers(1, 5))
+    ours: list[Any] = [
+        pynn.callbacks.EarlyStopping("val_loss", patience=patience, min_delta=0.25, mode=mode, restore_best=False),
+        pynn.callbacks.ReduceLROnPlateau("val_loss", patience=patience, factor=0.5, min_delta=0.25, mode=mode),
+        pynn.callbacks.ModelCheckpoint(tmp_path / "a", monitor="val_loss", mode=mode, save_best_only=True),
+    ]
+    theirs: list[Any] = [
+        keras.callbacks.EarlyStopping("val_loss", patience=patience, min_delta=0.25, mode=mode),
+        keras.callbacks.ReduceLROnPlateau("val_loss", patience=patience, factor=0.5, min_delta=0.25, mode=mode),
+        keras.callbacks.ModelCheckpoint(tmp_path / "a.keras", monitor="val_loss", mode=mode, save_best_only=True),
+    ]
+    seen: dict[str, list[Any]] = {"ours": [], "theirs": []}
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    model.compile(optimizer=keras.optimizers.SGD(1.0), loss="mse")
+    saved: list[int] = []
+    monkeypatch.setattr(type(model), "save", lambda self, *args, **kw: saved.append(1))
+    for name, callbacks in (("ours", ours), ("theirs", theirs)):
+        net: Any = Watched() if name == "ours" else model
+        for one in callbacks:
+            (one.set_model(net) if name == "theirs" else setattr(one, "model", net))
+        for values, absent in zip(scores, missing, strict=True):
+            net.stop_training, stopped = False, None
+            for one in callbacks:
+                one.on_train_begin({})
+            for epoch, (value, skip) in enumerate(zip(values, absent, strict=True)):
+                logs = {} if skip else {"val_loss": float(value)}
+                for one in callbacks[: 2 if skip else 3]:  # Keras saves an epoch whose score is missing
+                    one._reported = True
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
+                        one.on_epoch_end(epoch, logs)
+                stopped = epoch if net.stop_training and stopped is None else stopped
+                rate = net.optimizer.param_groups[0]["lr"] if name == "ours" else float(net.optimizer.learning_rate)
+                seen[name].append((stopped, rate, net.saved if name == "ours" else len(saved)))
+    assert seen["ours"] == seen["theirs"]
