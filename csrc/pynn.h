@@ -55,6 +55,34 @@ int pn_stopped(void);                       /* the same without asking */
 pn_stop *pn_stop_suspend(void);             /* until pn_stop_resume nothing is stopped */
 void pn_stop_resume(pn_stop *stop);
 
+/* ---- gates: reader-writer locks for the parameters of nets ---------------------------------------------------------- */
+/* Predictions read, training steps write. Requests are served in order of arrival. A hold is the caller's memory and stays in place until
+ * it is left, by the thread that entered. A thread that holds a gate may enter it again, unless it reads and wants to write. */
+typedef struct pn_gate pn_gate;
+typedef enum { PN_READ, PN_WRITE } pn_access;
+typedef struct pn_hold {
+    pn_gate *gate;
+    pn_access access;
+    enum { PN_FREE, PN_WAITING, PN_HELD } state;
+    unsigned generation;
+    int64_t since;                  /* when it was entered, in nanoseconds */
+    const void *thread;
+    void *wake;
+    struct pn_hold *before, *next;
+} pn_hold;
+/* PN_REFUSED: waiting could be a deadlock, because this thread holds a gate already. PN_QUEUED: pn_gate_wait, or pn_gate_leave to give up. */
+typedef enum { PN_ENTERED, PN_QUEUED, PN_REFUSED } pn_entry;
+pn_gate *pn_gate_new(void);                                 /* NULL when memory is short */
+void pn_gate_free(pn_gate *gate);                           /* held by nobody */
+void pn_gate_join(pn_gate *a, pn_gate *b);                  /* from now on they are one; that of a must live as long as b */
+int pn_gate_idle(const pn_gate *gate);                      /* does nobody hold it or wait for it? */
+int pn_gate_mine(const pn_gate *gate);                      /* does this thread hold it? */
+pn_entry pn_gate_enter(pn_gate *gate, pn_access access, pn_hold *hold);
+int pn_gate_wait(pn_hold *hold, int milliseconds);          /* has it been entered within that time? */
+int pn_gate_yield(pn_hold *hold);                           /* lets those who wait go first, after 1 ms; 0: pn_gate_wait until it is entered again */
+void pn_gate_leave(pn_hold *hold);                          /* also of one that waits, or is free */
+unsigned pn_fork_generation(void);                          /* 1, and one more in the child of each fork */
+
 /* ---- activations: elementwise, one row each in core/activations.h ---------------------------------------------- */
 typedef struct {
     const char *name, *cls;         /* "leaky_relu", "LeakyReLU" */
@@ -177,7 +205,7 @@ int pn_plan_step(const pn_plan *plan, size_t i, pn_step_info *info);            
 void pn_plan_profile(pn_plan *plan);                                            /* from now on every step is timed, from 0 */
 
 /* An array for each input and each output: x[i] (rows, input shape), y[i] (rows, output shape); x must stay as it is until
- * pn_plan_backward has run. tick: what the random numbers of layers that draw some depend on, beside their seeds. */
+ * pn_plan_backward has run, once for each forward pass, whose arrays it overwrites. tick: what the random numbers of layers that draw some depend on, beside their seeds. */
 pn_status pn_plan_forward(pn_plan *plan, const void *const *x, void *const *y, uint64_t tick, pn_error *error);
 pn_status pn_plan_backward(pn_plan *plan, const void *const *gy, void *const *gx, pn_error *error);
 
@@ -336,6 +364,7 @@ typedef struct {
     int health;                     /* whether to keep what pn_fit_health tells */
     int (*poll)(void *context);     /* called at least every 50 ms or after a longer step; anything but 0 stops */
     void *context;
+    pn_hold *hold;                  /* of the parameters' gate, which others may enter between steps; NULL: nobody else can */
 } pn_fit_options;
 /* Of one loss. loss: sum over the values seen; divisor: what a mean divides it by; rows: those whose class counts; correct: right classes,
  * or right elements where the loss has one yes or no an element. For the latter, strays counts the rows of targets that are not one-hot,

@@ -32,8 +32,15 @@ RETURNS = {
     "get_threads": "int",
     "set_threads": "None",
     "set_doc": "None",
+    "moves": "int",
+    "note_move": "None",
+    "Gate.version": "int",
+    "Claim.release": "None",
+    "Writing.__enter__": "Self",
+    "Writing.__exit__": "None",
     "Graph.add": "int",
     "Graph.add_own": "int",
+    "Graph.guard": "None",
     "Graph.input": "int",
     "Graph.outputs": "None",
     "Graph.shape": "tuple[int, ...]",
@@ -115,11 +122,11 @@ def class_stub(name: str, cls: type) -> str:
             lines[member] = f"{member}: {result}"
         elif isinstance(value, property):
             lines[member] = f"@property\n    def {member}(self) -> {annotation(inspect.signature(value.fget).return_annotation)}: ..."
-        elif member in ("__init__", "__call__") or (callable(value) and not member.startswith("_")):
+        elif member in ("__init__", "__call__", "__enter__", "__exit__") or (callable(value) and not member.startswith("_")):
             lines[member] = function_stub(member, value, name)
     if "__init__" not in lines and cls.__text_signature__:
         new = parameters_text(inspect.signature(cls), is_method=False)
-        lines["__new__"] = f"def __new__(cls, {new}) -> Self: ..."
+        lines["__new__"] = f"def __new__({', '.join(filter(None, ('cls', new)))}) -> Self: ..."
     head = f"class {name}({', '.join(base.__name__ for base in bases)}):" if bases else f"class {name}:"
     final = "" if cls.__flags__ & Py_TPFLAGS_BASETYPE else "@final\n"
     return final + head + "\n    " + "\n    ".join(lines.values() or ["..."])

@@ -9,8 +9,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import wraps
+from threading import get_ident
 from types import FunctionType
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -124,22 +126,70 @@ def parameter_zeros(shape: int | tuple[int, ...], dtype: DTypeLike | None) -> Ar
 
 
 class _Fixed:
-    """What holds arrays that plans point to: to assign one is to copy its values into the array that is there."""
+    """An array that plans point to, with its lock. Assigning to it copies values into the array that is there.
+
+    An array that cannot be written, such as one that joblib maps from a file or that pickle was given out of band, is used as it is to
+    predict, and replaced by a copy when something asks for ``data``.
+    """
 
     name: str
     optional = False
     """May a state lack it?"""
+    _array: Array
+    _lent = False
+    """Whether the arrays cannot be written."""
 
-    def __setattr__(self, attribute: str, value: Any) -> None:
-        own = self.__dict__.get(attribute)
-        if not isinstance(own, np.ndarray) or own is value:
-            object.__setattr__(self, attribute, value)
-            return
+    def _hold(self, array: Array) -> None:
+        self._array = array
+        self._gate = _core.Gate()
+
+    @property
+    def data(self) -> Array:
+        """The values."""
+        return self._own() if self._lent else self._array
+
+    @data.setter
+    def data(self, value: ArrayLike) -> None:
+        own = self.data
+        if own is not value:
+            new = self._fitting("data", value, own)
+            with _core.Writing((self._gate,)):
+                own[...] = new
+
+    def _fitting(self, attribute: str, value: ArrayLike, own: Array) -> Array:
         where = f"{self.name}.{attribute}" if self.name else attribute
         new = real_array(value, where)
         if new.shape != own.shape:
             raise ValueError(f"{where}: shape {new.shape}, expected {own.shape}; a parameter keeps its array, values are copied into it")
-        own[...] = new
+        return new
+
+    def _own(self) -> Array:
+        """Replace arrays that cannot be written by copies, and return the values. Of several threads, all use the copy of the first."""
+        self._array = self.__dict__.setdefault("_copied", _writable(self._array))
+        self._lent = False
+        _core.note_move()
+        return self._array
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"data": self._array, **{k: v for k, v in self.__dict__.items() if k not in _HELD}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        rest = dict(state)
+        self._hold(np.require(rest.pop("data"), requirements=["C", "A"]))
+        self._lent = not self._array.flags.writeable
+        self.__dict__.update(rest)
+
+
+def _writable(a: Array) -> Array:
+    if a.flags.writeable:
+        return a
+    copy = zeros(a.shape, a.dtype)
+    copy[...] = a
+    return copy
+
+
+_HELD = frozenset(("_array", "_grad", "_gate", "_lent", "_copied", "_copied_grad", "_since"))
+"""Attributes of a parameter that its state has under other names, or not at all."""
 
 
 _moments = itertools.count(1)
@@ -195,8 +245,8 @@ class Parameter(_Fixed):
     def __init__(self, data: ArrayLike, name: str = "", *, requires_grad: bool = True) -> None:
         a = real_array(data, "data")
         take_room(a.size)
-        self.data: Array = np.require(a, a.dtype if a.dtype.name in _DTYPES else np.float32, ["C", "A", "W"])
-        self.grad: Array = zeros(self.data.shape, self.data.dtype)
+        self._hold(np.require(a, a.dtype if a.dtype.name in _DTYPES else np.float32, ["C", "A", "W"]))
+        self._grad: Array = zeros(a.shape, self._array.dtype)
         self.name = name
         self.requires_grad = requires_grad
 
@@ -208,16 +258,39 @@ class Parameter(_Fixed):
             self.__dict__["_since"] = moment()
         super().__setattr__(attribute, value)
 
+    @property
+    def grad(self) -> Array:
+        """The gradient."""
+        if self._lent:
+            self._own()
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: ArrayLike) -> None:
+        own = self.grad
+        if own is not value:
+            own[...] = self._fitting("grad", value, own)
+
+    def _own(self) -> Array:
+        self._grad = self.__dict__.setdefault("_copied_grad", _writable(self._grad))
+        return super()._own()
+
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_since"}
+        return {"grad": self._grad, **super().__getstate__()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        rest = dict(state)
+        self._grad = np.require(rest.pop("grad"), requirements=["C", "A"])
+        super().__setstate__(rest)
+        self._lent = self._lent or not self._grad.flags.writeable
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the array."""
-        return self.data.shape
+        return self._array.shape
 
     def __repr__(self) -> str:
-        return f"<Parameter {self.name or 'unnamed'}: {self.data.dtype} {self.shape}{'' if self.requires_grad else ', frozen'}>"
+        return f"<Parameter {self.name or 'unnamed'}: {self._array.dtype} {self.shape}{'' if self.requires_grad else ', frozen'}>"
 
 
 class Buffer(_Fixed):
@@ -228,7 +301,7 @@ class Buffer(_Fixed):
 
     def __init__(self, data: Array, name: str, *, optional: bool = False) -> None:
         take_room(data.size)
-        self.data = data
+        self._hold(data)
         self.name = name
         self.optional = optional
 
@@ -250,13 +323,17 @@ class Builder:
         Whether the first axis of the whole array is the batch.
     skip : frozenset of str
         Names of layers to leave out, because a loss does their work.
+    writes : bool
+        Whether calls write parameters, buffers or gradients. Without it, arrays that cannot be written stay as they are.
     made : list of (str, list of tuple of int)
         Each part of the net by its name, and the shapes of a sample of its outputs.
     owners : dict of int to (str, str)
         Each of the graph's nodes, and the name and class of the layer that it belongs to.
     """
 
-    def __init__(self, dtype: str, shapes: Sequence[tuple[int, ...]], *, batched: bool = True, training: bool = True) -> None:
+    def __init__(
+        self, dtype: str, shapes: Sequence[tuple[int, ...]], *, batched: bool = True, training: bool = True, writes: bool = False
+    ) -> None:
         self.graph = _core.Graph(dtype, shapes[0])
         self.nodes = (0, *map(self.graph.input, shapes[1:]))
         self.dtype = dtype
@@ -264,6 +341,7 @@ class Builder:
         self.skip: frozenset[str] = frozenset()
         self._path: list[str] = []
         self.training = training
+        self.writes = writes
         self.random = False
         self.made: list[tuple[str, list[tuple[int, ...]]]] = []
         self.owners: dict[int, tuple[str, str]] = {}
@@ -296,11 +374,21 @@ class Builder:
         training: bool = False,
     ) -> int:
         """Add one of the core's layers behind ``inputs``, or here; the next one goes behind it."""
-        pairs = tuple((p.data, p.grad if p.requires_grad else None) for p in parameters if p is not None)
+        pairs = self.pairs([p for p in parameters if p is not None])
         feeds = self.nodes if inputs is None else tuple(inputs)
         node = self.graph.add(kind, where, config, pairs, feeds, training and self.training)
         self.nodes = (node,)
         return node
+
+    def values(self, p: Parameter | Buffer) -> Array:
+        """Return a parameter's array as the graph may use it."""
+        return p.data if self.writes else p._array
+
+    def pairs(self, parameters: Sequence[Parameter | Buffer]) -> tuple[tuple[Array, Array | None], ...]:
+        """Return values and gradients as the core takes them, and have the graph use their locks."""
+        for p in parameters:
+            self.graph.guard(p._gate, *([self.values(p)] if isinstance(p, Parameter) else []))
+        return tuple((self.values(p), p.grad if self.writes and p.requires_grad else None) for p in parameters)
 
     def finish(self) -> _core.Graph:
         """Return the graph, whose outputs are the present nodes."""
@@ -366,6 +454,8 @@ class Layer:
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._own = hasattr(cls, "forward") and cls._build is Layer._build
+        if cls._own:
+            _pair_calls(cls)
         if cls._own and cls.__setattr__ in (object.__setattr__, Layer.__setattr__):
             cls.__setattr__ = _set_own  # type: ignore[method-assign]
         if not cls.__name__.startswith("_") and "__init__" not in cls.__dict__ and cls.__init__.__qualname__.startswith("_"):
@@ -400,7 +490,8 @@ class Layer:
             self._seen: tuple[tuple[int, ...], ...] = ()
         self._known: list[Parameter] | None = None
         self._plans: OrderedDict[Any, tuple[_core.Plan, bool]] = OrderedDict()
-        self._last: tuple[_core.Plan, tuple[Array, ...]] | None = None
+        self._eval_plans: OrderedDict[Any, tuple[_core.Plan, bool]] = OrderedDict()
+        self._last: _Call | None = None
         self._changes += 1
         for owner in self._owners:
             owner._forget(seen)
@@ -429,7 +520,8 @@ class Layer:
         if not self._own:
             raise NotImplementedError(f"{type(self).__name__}: a layer of one's own defines forward and backward")
         shapes = [builder.graph.shape(node) for node in builder.nodes]
-        pairs = tuple((p.data, p.grad if p.requires_grad else None) for p in self.parameters())
+        pairs = builder.pairs(self.parameters())
+        builder.graph.guard(self._own_gate())
         builder.nodes = (builder.graph.add_own(self, where, self._own_shape(shapes, builder.dtype, where), pairs, builder.nodes),)
 
     def _flow(self, flow: Flow, inputs: tuple[int, ...]) -> tuple[int, ...]:
@@ -458,45 +550,109 @@ class Layer:
         """Return the shape of a sample's output: what ``output_shape`` says, or what forward gives for zeros."""
         if hasattr(self, "output_shape") and callable(self.output_shape):
             return tuple(check_size("output_shape", n) for n in self.output_shape(*shapes))
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), _core.Writing((self._own_gate(),)):
             y, _ = self.own_forward(False, *(np.zeros((1, *shape), dtype) for shape in shapes))
         if np.ndim(y) < 1 or np.shape(y)[0] != 1:
             raise ValueError(f"{where}: forward returned shape {np.shape(y)} for one sample of shape {shapes[0]}; expected (1, ...)")
         return tuple(np.shape(y)[1:])
 
-    def own_forward(self, keep: bool, *xs: Array) -> tuple[Any, dict[str, Any]]:
-        """Return what ``forward`` gives, called by a plan, and the attributes it set; without ``keep`` they are as before."""
-        before, modes = dict(self.__dict__), {layer: layer.training for layer in (self, *self._parts_within())} if not keep else {}
+    def _own_gate(self) -> _core.Gate:
+        """Return the lock of a layer written in Python, whose attributes belong to one call at a time."""
+        gate: _core.Gate = self.__dict__.setdefault("_gate", _core.Gate())
+        return gate
+
+    def own_forward(self, keep: bool, *xs: Array) -> tuple[Any, _Kept]:
+        """Return what ``forward`` gives, called by a plan, and what ``own_backward`` needs of this call.
+
+        That is the attributes that this layer and those within it set, and the calls that others within it keep. Without ``keep`` all of
+        it is as before.
+        """
+        layers = [*dict.fromkeys((self, *self._parts_within()))]
+        own = [layer for layer in layers if layer._own]
+        before = {layer: dict(layer.__dict__) for layer in own}
+        planned = {layer: (layer._last, layer._plans) for layer in layers if not layer._own}
+        modes = {layer: layer._training for layer in layers}
+        for layer in planned:
+            if keep:
+                layer._set_aside()
+            else:
+                _set(layer, "_plans", layer._eval_plans)
+        for layer in layers if not keep else ():
+            _set(layer, "_training", False)
         try:
-            self._set_modes(dict.fromkeys(modes, False))
             y = self.forward(*xs)  # type: ignore[attr-defined]
         finally:
-            changed = {k: v for k, v in self.__dict__.items() if k not in _BASE and before.get(k, _BASE) is not v}
-            if not keep:
-                for name in changed:
-                    self.__dict__.pop(name)
-                self.__dict__.update({k: v for k, v in before.items() if k in changed})
-            self._set_modes(modes)
-        return y, changed
+            changed = {layer: _changed(before[layer], layer.__dict__) for layer in own}
+            calls = [(weakref.ref(layer), layer._set_aside()) for layer in planned if layer._last is not None] if keep else []
+            for layer, (last, plans) in planned.items():
+                _set(layer, "_last", last)
+                if not keep and layer._plans is layer._eval_plans:  # else something has dropped them
+                    _set(layer, "_plans", plans)
+            for layer, mode in modes.items() if not keep else ():
+                _set(layer, "_training", mode)
+            for layer in own:
+                if not keep:
+                    layer._restore(changed[layer], before[layer])
+                else:
+                    _set(layer, "_call", None)  # its attributes are those of this call now
+        return y, _Kept([(weakref.ref(layer), attributes) for layer, attributes in changed.items()], calls)
 
-    def own_backward(self, kept: Mapping[str, Any] | None, gy: Array) -> Any:
-        """Return what ``backward`` gives, called by a plan, with the attributes as forward left them."""
+    def _restore(self, changed: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+        for name in changed:
+            self.__dict__.pop(name, None)
+        self.__dict__.update({k: before[k] for k in (*changed, "_call") if k in before})
+
+    def own_backward(self, kept: _Kept | None, gy: Array) -> Any:
+        """Return what ``backward`` gives, called by a plan, with the layers as that call of ``forward`` left them."""
         if type(self).backward is Layer.backward:
             raise NotImplementedError(f"{type(self).__name__} defines forward but no backward")
-        self.__dict__.update(kept or {})
-        return self.backward(gy)
+        changed = [(layer, attributes) for ref, attributes in (kept.changed if kept else ()) if (layer := ref()) is not None]
+        calls = [(layer, call, layer._last) for ref, call in (kept.calls if kept else ()) if (layer := ref()) is not None]
+        for layer, attributes in changed:
+            layer.__dict__.update(attributes)
+            _set(layer, "_call", _INSIDE if layer is self else (get_ident(), layer._versions()))
+        for layer, call, _ in calls:
+            _set(layer, "_last", call)
+        try:
+            return self.backward(gy)
+        finally:
+            for layer, _ in changed:
+                _set(layer, "_call", None)
+            for layer, call, before in calls:
+                _set(layer, "_last", before)
+                if call.plans is layer._plans:  # nothing has dropped them since
+                    layer._plans.setdefault(call.key, call.found)
+
+    def _versions(self) -> int:
+        """Return how often the parameters have been written through the library."""
+        if self._known is None:
+            _set(self, "_known", [*self.parameters()])
+        return sum(p._gate.version for p in self._known or ())
+
+    def _check_call(self, call: tuple[int, int] | None) -> None:
+        """Raise unless this thread made the call that backward is for, of the parameters as they are."""
+        if call is None:
+            raise no_call(type(self).__name__)
+        if call[0] != get_ident():
+            raise RuntimeError("backward: the last call was made in another thread; give each thread its own copy (copy.deepcopy)")
+        if call[1] != self._versions():
+            raise RuntimeError(
+                "backward: the parameters have changed since the forward call (a step, load_state_dict or an assignment), whose outputs no "
+                "longer belong to them; call backward before the change, or the layer again after it"
+            )
+
+    def _set_aside(self) -> _Call:
+        """Take what the last call keeps out of the plans that later calls use."""
+        call = self._last
+        if call is not None and self._plans.get(call.key) is call.found:
+            del self._plans[call.key]
+        _set(self, "_last", None)
+        return call  # type: ignore[return-value]
 
     def _parts_within(self) -> Iterator[Layer]:
         for layer in self._children().values():
             yield layer
             yield from layer._parts_within()
-
-    def _set_modes(self, modes: Mapping[Layer, bool]) -> None:
-        for layer, mode in modes.items():
-            if layer is self:
-                self._training = mode
-            else:
-                layer.training = mode
 
     def _call_own(self, xs: tuple[Array, ...]) -> Any:
         dtype = self._compute_dtype(*xs)
@@ -509,7 +665,8 @@ class Layer:
             return self.dtype
         return "float32" if all(is_float(x, 2, 4) for x in xs) else "float64"
 
-    def _plan(self, xs: tuple[Array, ...]) -> _core.Plan:
+    def _plan(self, xs: tuple[Array, ...]) -> tuple[Any, tuple[_core.Plan, bool]]:
+        """Return the plan for such arrays and whether it draws random numbers, behind what it is kept under."""
         dtype = self._compute_dtype(*xs)
         if self._known is None:
             self._known = [*self.parameters()]
@@ -521,22 +678,27 @@ class Layer:
             for x in xs[1:]:
                 if self._split(x)[0] != rows:
                     raise ValueError(f"{type(self).__name__}: inputs of {rows} and {len(x)} rows do not go together")
-            builder = Builder(dtype, shapes, batched=batched)
+            builder = Builder(dtype, shapes, batched=batched, writes=True)
             self._build(builder, type(self).__name__)
-            self._seen = shapes
-            found = self._plans[key] = _core.Plan(builder.finish(), rows, "backward"), builder.random
-            if len(self._plans) > _KEPT_PLANS:
-                self._plans.popitem(last=False)
+            _set(self, "_seen", shapes)
+            found = _core.Plan(builder.finish(), rows, "backward"), builder.random
         else:
-            self._plans.move_to_end(key)
+            self._plans.pop(key, None)
+        self._plans[key] = found  # the last of them
+        if len(self._plans) > _KEPT_PLANS:
+            self._plans.popitem(last=False)
         plan, random = found
         if random:
             plan.tick = self._ticks
             _set(self, "_ticks", self._ticks + 1)
-        return plan
+        return key, found
 
     def __call__(self, *xs: ArrayLike) -> Any:
-        """Return the output, or a tuple of outputs, and keep what ``backward`` needs; inputs are held by reference until then."""
+        """Return the output, or a tuple of outputs, and keep what ``backward`` needs; inputs are held by reference until then.
+
+        A layer keeps one call, the last. Calls of one layer in several threads raise a RuntimeError where they overlap; `Net.predict` may
+        run in any number of threads.
+        """
         if not xs:
             raise TypeError(f"{type(self).__name__}: expected an array")
         if isinstance(xs[0], Symbol):
@@ -544,10 +706,10 @@ class Layer:
         arrays = tuple([real_array(x, "x") for x in xs])
         if self._own:
             return self._call_own(arrays)
-        plan = self._plan(arrays)
+        key, found = self._plan(arrays)
         _, _, batched = self._split(arrays[0])
-        y = plan.forward(*(arrays if batched else [a[np.newaxis] for a in arrays]))
-        _set(self, "_last", (plan, arrays))
+        y = found[0].forward(*(arrays if batched else [a[np.newaxis] for a in arrays]))
+        _set(self, "_last", _Call(key, found, arrays, self._plans))
         half = not self.dtype and is_float(arrays[0], 2)
         if batched and not half:
             return y
@@ -559,12 +721,22 @@ class Layer:
         """Return dL/dx for ``gy = dL/dy`` of the last call, and add dL/dparameter into ``grads``.
 
         With several outputs it takes a gradient for each; with several inputs it returns a tuple.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no call before, or it has had its backward: a layer keeps one call. Where a loop uses the same parameters
+            several times before backward, put the uses into a `Model`, whose layers may be shared. Also if the parameters have changed
+            since the call, or another thread made it.
+        ValueError
+            If a shape does not fit.
         """
         if self._own:
             raise NotImplementedError(f"{type(self).__name__} defines forward but no backward")
-        if self._last is None:
-            raise RuntimeError(f"{type(self).__name__}.backward needs a forward call before it: y = layer(x)")
-        plan, xs = self._last
+        call = self._last
+        if call is None:
+            raise no_call(type(self).__name__)
+        plan, xs = call.found[0], call.arrays
         shapes = plan.output_shapes
         if len(gys) != len(shapes):
             raise TypeError(f"backward: expected {len(shapes)} gradients, got {len(gys)}")
@@ -577,6 +749,8 @@ class Layer:
                 g = g.reshape(shape)
             gs.append(g)
         gx = plan.backward(*gs)
+        if self._last is call:
+            _set(self, "_last", None)
         half = not self.dtype and is_float(xs[0], 2)
         if not half and len(xs) == 1 and gx.shape == xs[0].shape:
             return gx
@@ -649,6 +823,9 @@ class Layer:
 
     def _adopt(self) -> None:
         """Take on the children: all of one dtype, which becomes this layer's."""
+        for name, layer in self._children().items():
+            if self in layer.modules():
+                raise ValueError(f"layers: layer {name} contains this {type(self).__name__}, which cannot contain itself")
         found = {layer.dtype: name for name, layer in self._leaves() if layer.dtype}
         if len(found) > 1:
             raise ValueError("layers: all must compute in one dtype, got " + ", ".join(f"{d} in layer {n}" for d, n in found.items()))
@@ -701,7 +878,7 @@ class Layer:
 
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all arrays that make up the layer's state, under PyTorch's names."""
-        return {name: p.data.copy() for name, p in self._all_state().items()}
+        return {name: p._array.copy() for name, p in self._all_state().items()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike], strict: bool = True) -> IncompatibleKeys:
         """Copy ``state`` into the layer's arrays.
@@ -735,10 +912,11 @@ class Layer:
             raise mismatch(unmatched, own.keys())
         new = {name: real_array(a, name) for name, a in given.items()}
         for name, a in new.items():
-            if a.shape != own[name].data.shape:
-                raise ValueError(f"state: {name} has shape {a.shape}, expected {own[name].data.shape}")
-        for name, a in new.items():
-            own[name].data[...] = a
+            if a.shape != own[name]._array.shape:
+                raise ValueError(f"state: {name} has shape {a.shape}, expected {own[name]._array.shape}")
+        with _core.Writing([own[name]._gate for name in new]):
+            for name, a in new.items():
+                own[name].data[...] = a
         return unmatched
 
     def zero_grad(self) -> None:
@@ -784,7 +962,7 @@ class Layer:
             return f"<{type(self).__name__}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_plans", "_last", "_owners", "_known", "_since")}
+        return {k: v for k, v in self.__dict__.items() if k not in _FRESH}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -829,10 +1007,76 @@ class Biased(Weighted, abstract=True):
         self._assign("bias", value)
 
 
-_BASE = frozenset(
-    ("_parameters", "_buffers", "_parts", "_training", "_ticks", "_owners", "_plans", "_last", "_known", "_seen", "_changes", "dtype")
-)
+_FRESH = frozenset(("_plans", "_eval_plans", "_last", "_owners", "_known", "_call", "_gate", "_since"))
+"""Attributes of a layer that a copy does not share."""
+_BASE = _FRESH | {"_parameters", "_buffers", "_parts", "_training", "_ticks", "_seen", "_changes", "dtype"}
 """Attributes of a layer that no ``forward`` sets."""
+
+
+class _Call(NamedTuple):
+    """What a layer keeps of a call until backward: the plan that has its arrays, its inputs, and where the plan is kept."""
+
+    key: Any
+    found: tuple[_core.Plan, bool]
+    arrays: tuple[Array, ...]
+    plans: OrderedDict[Any, tuple[_core.Plan, bool]]
+
+
+class _Kept(NamedTuple):
+    """What a plan keeps of a call of a layer written in Python: the attributes it set, and the calls within it, with their layers."""
+
+    changed: list[tuple[weakref.ref[Layer], dict[str, Any]]]
+    calls: list[tuple[weakref.ref[Layer], _Call]]
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in now.items() if k not in _BASE and before.get(k, _BASE) is not v}
+
+
+_INSIDE = -1
+"""What stands for the thread of a call while its backward runs, which may call that of a base class."""
+
+
+def no_call(name: str) -> RuntimeError:
+    """Return the error of a backward without a call of its own before it."""
+    return RuntimeError(
+        f"{name}.backward needs a forward call before it, y = layer(x), and each call has one backward. A layer keeps its last call only: "
+        "where a loop uses it several times before backward, use one object for each, or a Sequential or Model that contains all uses"
+    )
+
+
+def _pair_calls(cls: type[Layer]) -> None:
+    """Let each call of a layer written in Python have one backward, in the same thread and before its parameters change."""
+    forward, backward = cls.forward, cls.backward  # type: ignore[attr-defined]
+    if not hasattr(forward, "_is_paired"):
+
+        @wraps(forward)
+        def paired_forward(self: Layer, *xs: Any, **options: Any) -> Any:
+            y = forward(self, *xs, **options)
+            if self.__dict__.get("_call") != _INSIDE:
+                _set(self, "_call", (get_ident(), self._versions()))
+            return y
+
+        paired_forward._is_paired = True  # type: ignore[attr-defined]
+        cls.forward = paired_forward  # type: ignore[attr-defined]
+    if backward is not Layer.backward and not hasattr(backward, "_is_paired"):
+
+        @wraps(backward)
+        def paired_backward(self: Layer, *gys: Any, **options: Any) -> Any:
+            call = self.__dict__.get("_call")
+            if call == _INSIDE:
+                return backward(self, *gys, **options)
+            self._check_call(call)
+            _set(self, "_call", _INSIDE)
+            try:
+                gx = backward(self, *gys, **options)
+                call = None
+                return gx
+            finally:
+                _set(self, "_call", call)
+
+        paired_backward._is_paired = True  # type: ignore[attr-defined]
+        cls.backward = paired_backward  # type: ignore[method-assign]
 
 
 def _set_own(self: Layer, name: str, value: Any) -> None:
@@ -840,6 +1084,9 @@ def _set_own(self: Layer, name: str, value: Any) -> None:
     if isinstance(value, (Parameter, Layer)):
         if "_owners" not in self.__dict__:
             raise TypeError(f"{type(self).__name__}.__init__ must call super().__init__() before it sets parameters or layers")
+        if isinstance(value, Layer) and self in value.modules():
+            how = "it cannot be a part of it as well; keep it as weakref.ref(net)"
+            raise ValueError(f"{type(self).__name__}.{name}: the {type(value).__name__} contains this layer, and {how}")
         if isinstance(value, Parameter):
             self._parameters[name] = value
             value.name = value.name or name

@@ -529,7 +529,7 @@ class Optimizer:
             self._check()
             groups, exports = self._groups(False, 0)
             arrays = self._arrays()  # the states were made just now
-            last = self._last = _Last(arrays, settings, {**options}, exports, _core.Update(groups))
+            last = self._last = _Last(arrays, settings, {**options}, exports, _core.Update(groups, self._gates()))
         elif last.settings != settings:
             self._check()
             for export in last.exports:
@@ -537,12 +537,16 @@ class Optimizer:
             self._last = last._replace(settings=settings)
         return last.update
 
+    def _gates(self) -> list[_core.Gate]:
+        """Return the locks of what a step changes."""
+        return [p._gate for group in self.param_groups for p in group["params"] if p.requires_grad]
+
     def _arrays(self) -> list[Any]:
         """Return all that the core holds on to, or that decides about it."""
         arrays: list[Any] = [bool(group[word]) for group in self.param_groups for word in self._switches]
         for group in self.param_groups:
             for p in group["params"]:
-                arrays += p.requires_grad, p.data, p.grad, *self.state.get(p, {}).values()
+                arrays += p.requires_grad, p._array, p._grad, *self.state.get(p, {}).values()
         return arrays
 
     def zero_grad(self) -> None:
@@ -556,9 +560,10 @@ class Optimizer:
         """Exchange parameters and their moving averages (``ema_decay``), both in place; twice is not at all."""
         if self.options.get("ema_decay") is None:
             raise RuntimeError(f"{type(self).__name__} keeps no averages; make it with ema_decay=0.999 or so")
-        for p, state in self.state.items():
-            if "ema" in state:
-                p.data[...], state["ema"][...] = state["ema"].copy(), p.data.copy()
+        with _core.Writing([p._gate for p, state in self.state.items() if "ema" in state]):
+            for p, state in self.state.items():
+                if "ema" in state:
+                    p.data[...], state["ema"][...] = state["ema"].copy(), p.data.copy()
 
     @contextmanager
     def averages(self) -> Iterator[None]:

@@ -201,7 +201,8 @@ class LBFGS(Solver):
         self._used_lr = None
         tolerances = group["lr"], group["tolerance_grad"], group["tolerance_change"]
         counts = group["max_iter"], group["max_eval"], group["history_size"]
-        return _core.lbfgs(pairs, self._memory, tolerances, counts, group["line_search_fn"] is not None, closure)
+        with _core.Writing(self._gates()):
+            return _core.lbfgs(pairs, self._memory, tolerances, counts, group["line_search_fn"] is not None, closure)
 
 
 class LevenbergMarquardt(Solver):

@@ -1,10 +1,16 @@
 """How many threads: the settings, the environment, fork, and a machine that may use fewer CPUs than it has."""
 
 import concurrent.futures
+import http.server
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -86,3 +92,306 @@ def test_a_forked_child_trains_too() -> None:
     alone = train(2, _core.isa())
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.starmap(train, [(2, _core.isa())] * 2) == [alone] * 2
+
+
+# ---- one model in many threads ---------------------------------------------------------------------------------------
+
+
+def classifier(width: int = 64, **more: object) -> pynn.Sequential:
+    """Return a net with running statistics, fitted, so that it can do all that a server may ask for."""
+    net = pynn.Sequential(pynn.Linear(4, width, seed=0), pynn.BatchNorm1d(width), "relu", pynn.Linear(width, 3, seed=1))
+    net.fit(DATA[:100], CLASSES[:100], loss="cross_entropy", seed=0, **more)
+    return net
+
+
+DATA = np.random.default_rng(1).normal(size=(3000, 4)).astype(np.float32)
+CLASSES = np.random.default_rng(2).integers(0, 3, 3000)
+
+
+def in_threads(n: int, work: Callable[[int], object]) -> list[object]:
+    with concurrent.futures.ThreadPoolExecutor(n) as pool:
+        return [*pool.map(work, range(8 * n))]
+
+
+class Cube(pynn.Layer):
+    """Keeps its input in an attribute, as layers written in Python do."""
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        self.x = x
+        time.sleep(0.0005)  # another thread gets its turn
+        return self.x**3
+
+    def backward(self, gy: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        return gy * 3 * self.x**2
+
+
+CALLS: dict[str, Callable[[pynn.Sequential, np.ndarray], object]] = {
+    "predict": lambda net, x: net.predict(x),
+    "predict_proba": lambda net, x: net.predict_proba(x),
+    "predict_class": lambda net, x: net.predict_class(x),
+    "evaluate": lambda net, x: net.evaluate(x, CLASSES[: len(x)]),
+}
+
+
+@pytest.mark.parametrize("rows", [1, 7, 3000])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_model_serves_any_number_of_threads(call: str, rows: int) -> None:
+    net = classifier()
+    wanted = [CALLS[call](net, DATA[i : i + rows]) for i in range(8)]
+    for i, got in enumerate(in_threads(6, lambda i: CALLS[call](net, DATA[i % 8 : i % 8 + rows]))):
+        np.testing.assert_equal(got, wanted[i % 8])
+
+
+def test_layers_written_in_python_serve_any_number_of_threads() -> None:
+    net = pynn.Sequential(pynn.Linear(4, 8, seed=0), Cube(), pynn.Linear(8, 2, seed=1))
+    wanted = [net.predict(DATA[i : i + 5]) for i in range(8)]
+    for i, got in enumerate(in_threads(6, lambda i: net.predict(DATA[i % 8 : i % 8 + 5]))):
+        np.testing.assert_array_equal(got, wanted[i % 8])
+
+
+def test_a_server_with_a_thread_for_each_request() -> None:
+    net = classifier(256)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer = repr(net.predict(DATA[: int(self.path[1:])]).sum().item()).encode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        request_queue_size = 200
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+
+            def ask(i: int) -> int:
+                with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/{1 + i % 3 * 1000}", timeout=60) as answer:
+                    return int(answer.status)
+
+            assert in_threads(25, ask) == [200] * 200
+        finally:
+            server.shutdown()
+
+
+def twins() -> tuple[pynn.Sequential, np.ndarray]:
+    """Return a net whose two halves are equal to the last bit after every whole step, and its targets."""
+    halves = [pynn.Sequential(pynn.Linear(4, 300, seed=0), "tanh", pynn.Linear(300, 2, seed=1)) for _ in range(2)]
+    half = np.random.default_rng(3).normal(size=(3000, 2)).astype(np.float32)
+    return pynn.Sequential(pynn.Concat(*halves)), np.concatenate((half, half), axis=1)
+
+
+class Background:
+    """Runs ``work`` again and again in a thread until the block ends; an exception there is raised here."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.work, self.done, self.error = work, threading.Event(), None
+        self.began = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self) -> None:
+        try:
+            while not self.done.is_set():
+                self.began.set()
+                self.work()
+        except BaseException as error:
+            self.error = error
+            self.began.set()
+
+    def __enter__(self) -> "Background":
+        self.thread.start()
+        self.began.wait()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.done.set()
+        self.thread.join()
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.mark.parametrize("rows", [1, 600])
+@pytest.mark.parametrize("how", ["fit", "train_on_batch", "hand-written", "load_state_dict"])
+def test_predictions_beside_a_training_see_whole_steps(how: str, rows: int) -> None:
+    net, target = twins()
+    opt, loss = pynn.optim.Adam(net.parameters()), pynn.losses.MSELoss()
+    other = {name: a + 1 for name, a in net.state_dict().items()}
+
+    def step() -> None:
+        if how == "fit":
+            net.fit(DATA, target, loss="mse", optimizer=opt, epochs=1, seed=0)
+        elif how == "train_on_batch":
+            net.train_on_batch(DATA[:50], target[:50], loss="mse", optimizer=opt)
+        elif how == "load_state_dict":
+            net.load_state_dict(other)
+            other.update({name: a + 1 for name, a in other.items()})
+        else:
+            loss(net(DATA[:50]), target[:50])
+            opt.zero_grad()
+            net.backward(loss.backward())
+            opt.step()
+
+    with Background(step):
+        for _ in range(200):
+            y = net.predict(DATA[:rows])
+            np.testing.assert_array_equal(y[:, :2], y[:, 2:])
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("size", [3, 3000])
+@pytest.mark.parametrize("call", ["net(x)", "net[0](x)", "train_on_batch", "fit", "step", "net.backward"])
+def test_what_cannot_run_beside_a_training_raises(call: str, size: int) -> None:
+    net = classifier(512)
+    x, opt = DATA[:size], pynn.optim.SGD(net.parameters(), lr=0.1)
+    y = net(x)
+    work: dict[str, Callable[[], object]] = {
+        "net(x)": lambda: net(x),
+        "net[0](x)": lambda: net[0](x),
+        "train_on_batch": lambda: net.train_on_batch(x, CLASSES[:size]),
+        "fit": lambda: net.fit(x, CLASSES[:size], loss="cross_entropy"),
+        "step": opt.step,
+        "net.backward": lambda: net.backward(y),
+    }
+    in_epoch, go_on = threading.Event(), threading.Event()
+
+    def wait(epoch: int, logs: dict[str, float]) -> None:
+        in_epoch.set()
+        go_on.wait(60)
+
+    training = threading.Thread(target=lambda: net.fit(DATA, CLASSES, loss="cross_entropy", seed=0, callbacks=[wait]))
+    training.start()
+    try:
+        assert in_epoch.wait(60)
+        with pytest.raises(RuntimeError, match=r"another thread.*copy\.deepcopy|parameters have changed"):
+            work[call]()
+        assert net.predict(x).shape == (size, 3)
+    finally:
+        go_on.set()
+        training.join()
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_two_nets_with_a_layer_in_common_train_in_one_thread_at_a_time(frozen: bool) -> None:
+    """Each alone, unless the layer is frozen, so that neither changes it."""
+    body = pynn.Sequential(pynn.Linear(4, 16, seed=0), "relu")
+    nets = [pynn.Sequential(body, pynn.Linear(16, 3, seed=1)) for _ in range(2)]
+    if frozen:
+        body.freeze()
+    found: list[BaseException | None] = []
+
+    def other(epoch: int, logs: dict[str, float]) -> None:
+        def train() -> None:
+            try:
+                nets[1].fit(DATA, CLASSES, loss="cross_entropy", seed=0)
+                found.append(None)
+            except RuntimeError as error:
+                found.append(error)
+
+        thread = threading.Thread(target=train)
+        thread.start()
+        thread.join()
+
+    nets[0].fit(DATA, CLASSES, loss="cross_entropy", seed=0, callbacks=[other])
+    assert (found == [None]) if frozen else ("another thread" in str(found[0]))
+    nets[1].fit(DATA, CLASSES, loss="cross_entropy", seed=0)
+
+
+@pytest.mark.parametrize("make", [lambda: pynn.Linear(4, 3, seed=0), lambda: pynn.Sequential(pynn.Linear(4, 3, seed=0)), Cube])
+def test_backward_is_for_a_call_of_the_same_thread(make: Callable[[], pynn.Layer]) -> None:
+    layer = make()
+    y = layer(DATA[:5])
+    in_thread = threading.Thread(target=lambda: layer(DATA[5:10]))
+    in_thread.start()
+    in_thread.join()
+    with pytest.raises(RuntimeError, match="another thread"):
+        layer.backward(y)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_forked_during_a_training_uses_its_copy() -> None:
+    """Also where the parent was within a step, a prediction or an eager call: what other threads held is held by nobody in the child."""
+    net = classifier(512)
+    with Background(lambda: net.fit(DATA, CLASSES, loss="cross_entropy", seed=0)), Background(lambda: net.predict(DATA)):
+        for _ in range(10):
+            child = os.fork()
+            if child == 0:
+                try:
+                    signal.alarm(60)
+                    assert net.predict(DATA[:5]).shape == (5, 3)
+                    assert net.predict(DATA).shape == (3000, 3)
+                    net.backward(net(DATA[:5]))
+                    net.fit(DATA[:100], CLASSES[:100], loss="cross_entropy")
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            assert os.waitpid(child, 0)[1] == 0
+
+
+def test_ctrl_c_interrupts_a_wait() -> None:
+    """A training waits for a long prediction of another thread."""
+    code = """
+import _thread, threading, time, numpy as np, pynn
+from pynn import _core
+p = pynn.Parameter(np.zeros(3)); other = pynn.Parameter(np.zeros(3))
+held, done = threading.Event(), threading.Event()
+def hold():
+    with _core.Writing([p._gate]):
+        held.set(); done.wait(60)
+threading.Thread(target=hold).start(); held.wait()
+threading.Timer(0.3, _thread.interrupt_main).start()
+start = time.perf_counter()
+try:
+    p.data = np.ones(3)
+except KeyboardInterrupt:
+    print("stopped", time.perf_counter() - start < 5)
+done.set()
+"""
+    assert run(code).stdout == "stopped True\n"
+
+
+def test_a_layer_or_loss_cannot_train_the_model_that_calls_it() -> None:
+    class Trains(pynn.Layer):
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            if self.training and self.ready:
+                net.train_on_batch(DATA[:5], CLASSES[:5], loss="cross_entropy")
+            return x
+
+        def backward(self, gy: np.ndarray) -> np.ndarray:  # type: ignore[override]
+            return gy
+
+    layer = Trains()
+    layer.ready = False
+    net = pynn.Sequential(pynn.Linear(4, 3, seed=0), layer)
+    net.predict(DATA[:5])
+    layer.ready = True
+    with pytest.raises(RuntimeError, match=r"cannot train the model that calls it|this model is being trained by fit"):
+        net.fit(DATA[:10], CLASSES[:10], loss="cross_entropy", epochs=1)
+    layer.ready = False
+    net.fit(DATA[:10], CLASSES[:10], loss="cross_entropy", epochs=1)
+
+
+def test_gates() -> None:
+    """Joined ones are one; a thread that holds one does not wait for another, which could be a deadlock."""
+    a, b, c = _core.Gate(), _core.Gate(), _core.Gate()
+    before = a.version
+    with _core.Writing([a, b]), _core.Writing([b]), _core.Writing([]):
+        pass
+    assert a.version == before + 1
+    assert b.version == before + 2
+    with concurrent.futures.ThreadPoolExecutor(1) as thread, _core.Writing([c]):
+        writing = _core.Writing([a])
+        thread.submit(writing.__enter__).result()
+        with pytest.raises(RuntimeError, match="could take forever"):
+            _core.Writing([b]).__enter__()
+        thread.submit(writing.__exit__).result()
+        _core.Writing([b]).__enter__()
+    for wrong in ([1], [None], 3):
+        with pytest.raises(TypeError):
+            _core.Writing(wrong)
+        with pytest.raises(TypeError):
+            _core.Claim(wrong)

@@ -197,6 +197,14 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     return status;
 }
 
+/* Between two steps the parameters are whole. Anything but 0 stops. */
+static int let_others_in(const pn_fit_options *o)
+{
+    for (int entered = o->hold ? pn_gate_yield(o->hold) : 1; !entered; entered = pn_gate_wait(o->hold, 50))
+        if (o->poll && o->poll(o->context)) return 1;
+    return 0;
+}
+
 static void begin(pn_fit *f)
 {
     f->diverged = 0;
@@ -223,7 +231,7 @@ pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int
         pn_plan *p = plan_for(f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
         if (status) break;
         status = step_on(f, p, f->data, f->order, start, step, score, error);
-        if (!status && pn_poll(o, &f->asked)) status = pn_fail(error, PN_STOPPED, "stopped after step %lld", (long long)*step);
+        if (!status && (pn_poll(o, &f->asked) || let_others_in(o))) status = pn_fail(error, PN_STOPPED, "stopped after step %lld", (long long)*step);
     }
     return status;
 }

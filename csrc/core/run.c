@@ -44,7 +44,8 @@ pn_status pn_plan_backward(pn_plan *plan, const void *const *gy, void *const *gx
 {
     const pn_graph *g = plan->graph;
     if (plan->mode != PN_BACKWARD || !plan->ready)
-        return pn_fail(error, PN_BAD_STATE, "backward needs a forward call before it");
+        return pn_fail(error, PN_BAD_STATE, "backward needs a forward call before it, and each call has one backward");
+    plan->ready = 0;
     for (size_t i = 0; i < g->n_outputs; i++) plan->at[pn_gy(g, i)] = (void *)gy[i];
     for (size_t i = 0; i < g->n_inputs; i++) plan->at[pn_gx(g, i)] = gx[i];
     return run_steps(plan, plan->n_forward, plan->n_steps, error);

@@ -143,16 +143,20 @@ PyArrayObject *label_copy(PyObject *given, const char *name)
     return a;
 }
 
-/* A parameter or its gradient: used in place, so it must already be what the core reads. */
-PyArrayObject *in_place_array(PyObject *given, pn_dtype t, const char *name)
+/* Used in place, so it must already be what the core reads. */
+static PyArrayObject *as_it_is(PyObject *given, pn_dtype t, int writable, const char *name)
 {
     if (PyArray_Check(given)) {
         PyArrayObject *a = (PyArrayObject *)given;
-        if (PyArray_TYPE(a) == numpy_type(t) && PyArray_ISCARRAY(a)) return (PyArrayObject *)Py_NewRef(given);
+        if (PyArray_TYPE(a) == numpy_type(t) && (writable ? PyArray_ISCARRAY(a) : PyArray_ISCARRAY_RO(a))) return (PyArrayObject *)Py_NewRef(given);
     }
-    PyErr_Format(PyExc_TypeError, "%s: expected a writable C-contiguous array of %s, got %.80R", name, t == PN_F32 ? "float32" : "float64", given);
+    PyErr_Format(PyExc_TypeError, "%s: expected a %sC-contiguous array of %s, got %.80R", name, writable ? "writable " : "", t == PN_F32 ? "float32" : "float64",
+                 given);
     return NULL;
 }
+
+PyArrayObject *in_place_array(PyObject *given, pn_dtype t, const char *name) { return as_it_is(given, t, 1, name); }
+PyArrayObject *readable_array(PyObject *given, pn_dtype t, const char *name) { return as_it_is(given, t, 0, name); }
 
 PyArrayObject *new_array(size_t ndim, const npy_intp *shape, pn_dtype t)
 {

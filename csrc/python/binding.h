@@ -18,8 +18,9 @@
 
 int add_rows(PyObject *module, const char *name, PyObject *(*row)(size_t i));    /* module.c: a tuple of row(0), row(1), ... until NULL */
 int add_ufuncs(PyObject *module);       /* ufuncs.c: activations, their derivatives and the row-wise functions */
-int add_model(PyObject *module);        /* model.c: Graph, Plan */
-int add_type(PyObject *module, PyType_Spec *spec);
+int add_model(PyObject *module);        /* model.c: Graph */
+int add_plan(PyObject *module);         /* plan.c: Plan */
+int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type);     /* type, unless NULL: where to keep a reference */
 PyObject *raise_status(pn_status status, const pn_error *error);    /* module.c: status to exception in one switch; returns NULL */
 
 /* array.c: each gives a new reference, or NULL with an exception that names the argument. */
@@ -32,6 +33,7 @@ PyArrayObject *real_array(PyObject *given, pn_dtype t, const char *name);      /
 PyArrayObject *label_array(PyObject *given, const char *name);                 /* int64 */
 PyArrayObject *label_copy(PyObject *given, const char *name);                  /* that nobody else can write to */
 PyArrayObject *in_place_array(PyObject *given, pn_dtype t, const char *name);  /* checked, never converted */
+PyArrayObject *readable_array(PyObject *given, pn_dtype t, const char *name);  /* the same, and may be read-only */
 /* Samples for a plan of dtype t: as they are where a plan can convert them batch by batch, else contiguous; sets samples. */
 PyArrayObject *sample_array(PyObject *given, pn_dtype t, const char *name, pn_samples *samples);
 PyArrayObject *new_array(size_t ndim, const npy_intp *shape, pn_dtype t);
@@ -53,14 +55,27 @@ int parse_groups(PyObject *list, groups *g);    /* 0 and an exception; g is clea
 void groups_clear(groups *g);
 /* (kind, settings, [(p, g), ...], memory) or None; what is borrowed is kept in g, and segments are the caller's to free. */
 int parse_solver(PyObject *given, groups *g, pn_solver *solver, pn_segment **segments);
-int add_fit(PyObject *module);          /* fit.c: Fit and Predictor */
+int add_fit(PyObject *module);          /* fit.c: Fit */
+int add_predictor(PyObject *module);    /* predictor.c: Predictor */
 PyObject *health_list(const pn_fit *fit, size_t nodes);                        /* health.c */
 PyObject *origin_tuple(const pn_origin *origin);
 /* model.c: what others need of a Graph. */
-typedef struct { PyObject_HEAD pn_graph *graph; pn_dtype dtype; PyObject *keep; int sealed; } GraphObject;
-GraphObject *as_graph(PyObject *module, PyObject *object);                     /* borrowed; NULL and TypeError when it is none */
+typedef struct { PyObject *gate; const uint32_t *words; size_t n; } watched;   /* a parameter whose changes invalidate what a call keeps */
+typedef struct {
+    PyObject_HEAD
+    pn_graph *graph;
+    pn_dtype dtype;
+    PyObject *keep, *gates;             /* lists: of what the graph borrows; of Gates, joined */
+    watched *watched;
+    size_t n_watched;
+    int sealed, own, read_only;         /* own: has it a layer written in Python? read_only: are there parameters that cannot be written? */
+} GraphObject;
+GraphObject *as_graph(PyObject *object);                                       /* borrowed; NULL and TypeError when it is none */
+PyObject *graph_output_shapes(GraphObject *g, void *unused);
+int can_write(const GraphObject *g);                                             /* 0 and an exception when it has read-only parameters */
 int check_sample(const GraphObject *g, size_t i, PyArrayObject *x, const char *name);  /* is x (rows, shape of input i)? */
-/* own.c: what calls a layer written in Python back, as a capsule that must outlive the graph. */
+/* own.c: what calls a layer written in Python back, as an object that must outlive the graph. */
+int add_own(PyObject *module);
 PyObject *own_layer(const GraphObject *g, PyObject *layer, PyObject *shape, PyObject *inputs, const pn_foreign **foreign);
 int call_own_loss(void *context, pn_own_loss *args);                           /* context: a callable */
 PyObject *step_list(const pn_plan *plan);                                      /* (what, where, forward, flops, seconds) of each step */
@@ -70,12 +85,36 @@ typedef struct { size_t n; PyArrayObject *array[PN_MAX_ENDS]; void *data[PN_MAX_
 int arrays_set(arrays *a, size_t i, PyArrayObject *array);                     /* takes the reference; 0 for NULL */
 PyObject *arrays_take(arrays *a);                                              /* the array, or a tuple of several; a is empty then */
 void arrays_clear(arrays *a);
-PyObject *nth(PyObject *given, size_t n, size_t i, const char *name);          /* given itself for n == 1, else its item, borrowed */
-enum { RELEASE_AT = 1000 };             /* elements from which a call releases the GIL */
+PyObject *nth(PyObject *given, size_t n, size_t i, const char *name);          /* given itself for n == 1, else its item: a new reference */
+#define VISIT_ARRAYS(a) for (size_t visited = 0; visited < (a).n; visited++) Py_VISIT((a).array[visited])
+/* fit.c: samples and targets on their way in, and what keeps them alive. Those that return int give 0 and an exception. */
+typedef struct { arrays x, y, weight; pn_samples samples[PN_MAX_ENDS]; pn_target targets[PN_MAX_ENDS]; pn_data data; } taken;
+PyObject *scores_tuple(const pn_score *s, size_t n);
+void taken_clear(taken *t);
+size_t width(const GraphObject *g, size_t node);
+int take_samples(const GraphObject *g, PyObject *px, taken *t);
+int take_targets(const GraphObject *g, const pn_criterion *criteria, size_t n, PyObject *py, PyObject *weight, taken *t);
+size_t parse_criteria(const GraphObject *g, PyObject *tuple, pn_criterion *criteria, PyObject **keep);
 /* stop.c: around what runs without the GIL, if large. retake says whether a signal stopped it; an exception is set then. */
 typedef struct { pn_stop stop; PyThreadState *state; } released;
 void release(released *r, int large);
 int retake(released *r);
 int poll_signals(void *context);
+/* gate.c: lists of Gates, joined to one. Those that return int give 0 and an exception. */
+typedef struct GateObject GateObject;
+int add_gates(PyObject *module);
+PyObject *gates_of(PyObject *given);                                           /* a new list of an iterable of Gates */
+int gates_add(PyObject *gates, PyObject *gate);
+int gates_check(PyObject *gates);                                              /* is none being trained by another thread? */
+/* Releases the GIL if the call is to (because it is long, or calls Python), or has to wait, and lets signals stop what comes then. A short
+ * call keeps it, and where nobody has the gate needs no hold of its own. gates_leave says whether a signal stopped it. */
+int gates_enter(PyObject *gates, pn_access access, int releases, pn_hold *hold, released *r);
+int gates_leave(pn_hold *hold, released *r);
+int gates_mine(PyObject *gates);                                               /* does this thread hold them? no exception */
+void gates_touch(PyObject *gates);                                             /* the values have changed */
+unsigned long long gate_version(PyObject *gate);
+unsigned long array_moves(void);                                               /* how often parameters have moved to other arrays */
+enum { RELEASE_AT = 1000 };             /* elements from which a call releases the GIL */
+#define GC_TYPE (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_GC)
 
 #endif

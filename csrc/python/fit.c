@@ -1,9 +1,9 @@
-/* fit.c - training and prediction as Python objects. */
+/* fit.c - training as a Python object, and the samples, targets and losses that it shares with prediction. */
 #include "binding.h"
 #include <stdlib.h>
 
 /* (loss sum, divisor, values, correct, rows, hits, strays) of each loss. */
-static PyObject *scores_tuple(const pn_score *s, size_t n)
+PyObject *scores_tuple(const pn_score *s, size_t n)
 {
     PyObject *all = PyTuple_New((Py_ssize_t)n);
     for (size_t i = 0; all && i < n; i++) {
@@ -15,17 +15,14 @@ static PyObject *scores_tuple(const pn_score *s, size_t n)
     return all;
 }
 
-/* Samples and targets on their way in, and what keeps them alive. */
-typedef struct { arrays x, y, weight; pn_samples samples[PN_MAX_ENDS]; pn_target targets[PN_MAX_ENDS]; pn_data data; } taken;
-
-static void taken_clear(taken *t)
+void taken_clear(taken *t)
 {
     arrays_clear(&t->x);
     arrays_clear(&t->y);
     arrays_clear(&t->weight);
 }
 
-static size_t width(const GraphObject *g, size_t node)
+size_t width(const GraphObject *g, size_t node)
 {
     size_t ndim, shape[PN_MAX_DIMS], n = 1;
     pn_graph_shape(g->graph, node, &ndim, shape);
@@ -33,13 +30,15 @@ static size_t width(const GraphObject *g, size_t node)
     return n;
 }
 
-static int take_samples(const GraphObject *g, PyObject *px, taken *t)
+int take_samples(const GraphObject *g, PyObject *px, taken *t)
 {
     const size_t inputs = pn_graph_n_inputs(g->graph);
     t->data = (pn_data){ .x = t->samples, .y = t->targets };
     for (size_t i = 0; i < inputs; i++) {
         PyObject *given = nth(px, inputs, i, "X");
-        if (!given || !arrays_set(&t->x, i, sample_array(given, g->dtype, "X", &t->samples[i])) || !check_sample(g, i, t->x.array[i], "X")) return 0;
+        const int ok = given && arrays_set(&t->x, i, sample_array(given, g->dtype, "X", &t->samples[i])) && check_sample(g, i, t->x.array[i], "X");
+        Py_XDECREF(given);
+        if (!ok) return 0;
         size_t rows = (size_t)PyArray_DIM(t->x.array[i], 0);
         if (i && rows != t->data.rows) {
             PyErr_Format(PyExc_ValueError, "X: input %zu has %zu rows, and input 0 has %zu", i, rows, t->data.rows);
@@ -93,13 +92,15 @@ static int take_weight(const GraphObject *g, const pn_criterion *loss, PyObject 
 }
 
 /* weight: None, an array for all losses, or a tuple of those, one for each. */
-static int take_targets(const GraphObject *g, const pn_criterion *criteria, size_t n, PyObject *py, PyObject *weight, taken *t)
+int take_targets(const GraphObject *g, const pn_criterion *criteria, size_t n, PyObject *py, PyObject *weight, taken *t)
 {
     for (size_t i = 0; i < n; i++) {
         PyObject *given = nth(py, n, i, "y");
         if (!given) return 0;
-        if (criteria[i].row->target == 'n') arrays_set(&t->y, i, NULL);
-        else if (!arrays_set(&t->y, i, take_target(g, &criteria[i], t->data.rows, given, &t->targets[i]))) return 0;
+        const int none = criteria[i].row->target == 'n';
+        const int ok = arrays_set(&t->y, i, none ? NULL : take_target(g, &criteria[i], t->data.rows, given, &t->targets[i])) || none;
+        Py_DECREF(given);
+        if (!ok) return 0;
     }
     const int each = PyTuple_Check(weight);
     if (each && (size_t)PyTuple_GET_SIZE(weight) != n) return PyErr_Format(PyExc_ValueError, "sample_weight: expected a tuple of %zu", n) != NULL;
@@ -134,7 +135,7 @@ static int parse_one(const GraphObject *g, PyObject *item, pn_criterion *c, PyOb
 }
 
 /* ((loss, factor, (output, ...)), ...); how many, or 0 and an exception. */
-static size_t parse_criteria(const GraphObject *g, PyObject *tuple, pn_criterion *criteria, PyObject **keep)
+size_t parse_criteria(const GraphObject *g, PyObject *tuple, pn_criterion *criteria, PyObject **keep)
 {
     const Py_ssize_t n = PyTuple_GET_SIZE(tuple);
     if (n < 1 || (size_t)n > pn_graph_n_outputs(g->graph)) {
@@ -161,12 +162,27 @@ typedef struct {
     PyObject *graph;
     long long step;
     pn_fit_times times;
+    pn_hold hold;                           /* of the parameters, while a call runs */
     int busy;
 } FitObject;
+
+static int fit_traverse(FitObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->keep);
+    Py_VISIT(self->graph);
+    Py_VISIT(self->groups.keep);
+    VISIT_ARRAYS(self->kept);
+    VISIT_ARRAYS(self->taken.x);
+    VISIT_ARRAYS(self->taken.y);
+    VISIT_ARRAYS(self->taken.weight);
+    return 0;
+}
 
 static void fit_dealloc(FitObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
     pn_fit_free(self->fit);
     free(self->segments);
     groups_clear(&self->groups);
@@ -188,8 +204,8 @@ static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     pn_error error;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO|OppOp", names, &graph, &x, &y, &PyTuple_Type, &criteria, &batch_size, &shuffle, &seed, &list,
                                      &weight, &finite, &health, &solver, &drop_last)) return NULL;
-    GraphObject *g = as_graph(PyType_GetModule(type), graph);
-    if (!g) return NULL;
+    GraphObject *g = as_graph(graph);
+    if (!g || !can_write(g)) return NULL;
     FitObject *self = (FitObject *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     self->graph = Py_NewRef(graph);
@@ -198,7 +214,7 @@ static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if ((!n && PyTuple_GET_SIZE(criteria)) || !parse_groups(list, &self->groups)) goto fail;
     if (x != Py_None && !(take_samples(g, x, &self->taken) && (!n || take_targets(g, self->criteria, n, y, weight, &self->taken)))) goto fail;
     if (solver != Py_None && !parse_solver(solver, &self->groups, &self->solver, &self->segments)) goto fail;    /* no Python runs after the check */
-    self->options = (pn_fit_options){ .criteria = self->criteria, .n_criteria = n, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .drop_last = drop_last, .finite = finite, .health = health, .groups = self->groups.groups, .n_groups = self->groups.n, .solver = solver != Py_None ? &self->solver : NULL, .poll = poll_signals };
+    self->options = (pn_fit_options){ .criteria = self->criteria, .n_criteria = n, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .drop_last = drop_last, .finite = finite, .health = health, .groups = self->groups.groups, .n_groups = self->groups.n, .solver = solver != Py_None ? &self->solver : NULL, .poll = poll_signals, .hold = &self->hold };
     pn_status status = pn_fit_new(g->graph, x != Py_None ? &self->taken.data : NULL, &self->options, &self->fit, &error);
     if (!status) return (PyObject *)self;
     raise_status(status, &error);
@@ -211,6 +227,25 @@ static int enter(FitObject *self)
 {
     if (self->busy) PyErr_SetString(PyExc_RuntimeError, "this fit is in use by another thread");
     return !self->busy && (self->busy = 1);
+}
+
+/* For a call that changes the parameters: nobody else uses them but between two steps. */
+static int enter_training(FitObject *self, released *r)
+{
+    PyObject *gates = ((GraphObject *)self->graph)->gates;
+    if (!enter(self)) return 0;
+    if (gates_mine(gates)) PyErr_SetString(PyExc_RuntimeError, "a layer or a loss cannot train the model that calls it");
+    else if (gates_check(gates) && gates_enter(gates, PN_WRITE, 1, &self->hold, r)) return 1;
+    self->busy = 0;
+    return 0;
+}
+
+static int leave_training(FitObject *self, released *r)
+{
+    gates_touch(((GraphObject *)self->graph)->gates);
+    const int stopped = gates_leave(&self->hold, r);
+    self->busy = 0;
+    return stopped;
 }
 
 /* Takes what scores_tuple gave, for n outputs. */
@@ -249,12 +284,10 @@ static PyObject *fit_epoch(FitObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "K|nnO", &epoch, &first, &count, &given)) return NULL;
     if (first < 0 || count < -1) return PyErr_Format(PyExc_ValueError, "epoch: first and count must not be negative, got %zd and %zd", first, count);
     if (given != Py_None && !parse_scores(given, losses, scores)) return NULL;
-    if (!enter(self)) return NULL;
     released r;
-    release(&r, 1);
+    if (!enter_training(self, &r)) return NULL;
     pn_status status = pn_fit_part(self->fit, epoch, (size_t)first, (size_t)count, &step, scores, &error);
-    if (retake(&r)) status = PN_STOPPED;
-    self->busy = 0;
+    if (leave_training(self, &r)) status = PN_STOPPED;
     self->step = step;
     return status ? raise_status(status, &error) : scores_tuple(scores, losses);
 }
@@ -267,15 +300,13 @@ static PyObject *fit_batch(FitObject *self, PyObject *args)
     pn_score scores[PN_MAX_ENDS] = { { 0 } };
     pn_error error;
     pn_status status = PN_OK;
+    released r;
     int64_t step = self->step;
     if (!PyArg_ParseTuple(args, "OO|O", &px, &py, &weight)) return NULL;
-    int ok = take_samples(g, px, &t) && take_targets(g, self->criteria, self->options.n_criteria, py, weight, &t) && enter(self);
+    int ok = take_samples(g, px, &t) && take_targets(g, self->criteria, self->options.n_criteria, py, weight, &t) && enter_training(self, &r);
     if (ok) {
-        released r;
-        release(&r, 1);
         status = pn_fit_batch(self->fit, &t.data, &step, scores, &error);
-        if (retake(&r)) status = PN_STOPPED;
-        self->busy = 0;
+        if (leave_training(self, &r)) status = PN_STOPPED;
         self->step = step;
     }
     taken_clear(&t);
@@ -352,13 +383,11 @@ static PyObject *fit_reset(FitObject *self, PyObject *unused)
 static PyObject *fit_look(FitObject *self, PyObject *unused)
 {
     pn_error error;
-    (void)unused;
-    if (!enter(self)) return NULL;
     released r;
-    release(&r, 1);
+    (void)unused;
+    if (!enter_training(self, &r)) return NULL;
     pn_status status = pn_fit_look(self->fit, &error);
-    if (retake(&r)) status = PN_STOPPED;
-    self->busy = 0;
+    if (leave_training(self, &r)) status = PN_STOPPED;
     return status ? raise_status(status, &error) : Py_NewRef(Py_None);
 }
 
@@ -386,143 +415,6 @@ static int fit_set_step(FitObject *self, PyObject *value, void *unused)
     return 0;
 }
 
-/* ---- Predictor ----------------------------------------------------------------------------------------------------- */
-typedef struct {
-    PyObject_HEAD
-    pn_predictor *predictor;
-    GraphObject *graph;
-    const char *isa;
-    size_t ndim, shape[PN_MAX_DIMS], width;         /* of a sample of the first input */
-    int busy;
-} PredictorObject;
-
-static void predictor_dealloc(PredictorObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    pn_predictor_free(self->predictor);
-    Py_XDECREF(self->graph);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static PyObject *predictor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = { "graph", "batch_size", NULL };
-    PyObject *graph;
-    Py_ssize_t batch_size;
-    pn_error error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "On", names, &graph, &batch_size)) return NULL;
-    GraphObject *g = as_graph(PyType_GetModule(type), graph);
-    if (!g) return NULL;
-    PredictorObject *self = (PredictorObject *)type->tp_alloc(type, 0);
-    if (!self) return NULL;
-    self->graph = (GraphObject *)Py_NewRef(graph);
-    self->isa = pn_isa_get();
-    pn_graph_shape(g->graph, pn_graph_input_node(g->graph, 0), &self->ndim, self->shape);
-    self->width = width(g, pn_graph_input_node(g->graph, 0));
-    g->sealed = 1;
-    pn_status status = pn_predictor_new(g->graph, batch_size < 1 ? 0 : (size_t)batch_size, &self->predictor, &error);
-    if (!status) return (PyObject *)self;
-    Py_DECREF(self);
-    return raise_status(status, &error);
-}
-
-static int enter_predictor(PredictorObject *self)
-{
-    if (self->busy) PyErr_SetString(PyExc_RuntimeError, "this model is in use by another thread; give each thread a copy of its own");
-    return !self->busy && (self->busy = 1);
-}
-
-static pn_status run(PredictorObject *self, const pn_data *data, pn_fit_options *options, void *const *y, pn_score *scores, pn_error *error)
-{
-    const int large = data->rows * self->width > RELEASE_AT;
-    released r;
-    if (large) options->poll = poll_signals;
-    release(&r, large);
-    pn_status status = pn_predict(self->predictor, data, options, y, scores, error);
-    if (retake(&r)) status = PN_STOPPED;
-    self->busy = 0;
-    return status;
-}
-
-/* Says so where an output is not finite because a sample, which the plan converted, is too large for float32. */
-static int check_range(const GraphObject *g, const taken *t, const arrays *out)
-{
-    int suspect = 0;
-    for (size_t i = 0; g->dtype == PN_F32 && i < out->n && !suspect; i++) suspect = has_infinity(PyArray_SIZE(out->array[i]), PyArray_DATA(out->array[i]));
-    for (size_t i = 0; suspect && i < t->x.n; i++) {
-        PyArrayObject *x = t->x.array[i];
-        if (t->samples[i].type != PN_FROM_F64 || !PyArray_SIZE(x)) continue;
-        const npy_intp width = PyArray_SIZE(x) / PyArray_DIM(x, 0);
-        for (size_t row = 0; row < t->data.rows; row++) {
-            const double *sample = (const double *)((const char *)t->samples[i].x + (ptrdiff_t)row * t->samples[i].stride);
-            npy_intp at = first_too_large(width, sample);
-            if (at >= 0) return raise_too_large("X", sample[at], (npy_intp)row * width + at, PyArray_NDIM(x), PyArray_DIMS(x));
-        }
-    }
-    return 1;
-}
-
-/* The output for samples that have been taken. */
-static PyObject *predict_taken(PredictorObject *self, taken *t)
-{
-    const GraphObject *g = self->graph;
-    pn_fit_options options = { .poll = NULL };
-    pn_error error;
-    arrays out = { .n = 0 };
-    int ok = 1;
-    for (size_t i = 0; ok && i < pn_graph_n_outputs(g->graph); i++) ok = arrays_set(&out, i, new_output(g, i, t->data.rows));
-    if (ok && enter_predictor(self)) {
-        pn_status status = run(self, &t->data, &options, out.data, NULL, &error);
-        if (!status && check_range(g, t, &out)) return arrays_take(&out);
-        if (status) raise_status(status, &error);
-    }
-    arrays_clear(&out);
-    return NULL;
-}
-
-static PyObject *predictor_call(PredictorObject *self, PyObject *given)
-{
-    taken t = { .x.n = 0 };
-    PyObject *out = take_samples(self->graph, given, &t) ? predict_taken(self, &t) : NULL;
-    taken_clear(&t);
-    return out;
-}
-
-/* As predict, where nothing has to be found out or converted first; else None. */
-static PyObject *predictor_quick(PredictorObject *self, PyObject *given)
-{
-    const GraphObject *g = self->graph;
-    if (!PyArray_CheckExact(given) || self->isa != pn_isa_get() || pn_graph_n_inputs(g->graph) != 1) Py_RETURN_NONE;
-    PyArrayObject *x = (PyArrayObject *)given;
-    int fits = PyArray_TYPE(x) == (g->dtype == PN_F32 ? NPY_FLOAT : NPY_DOUBLE) && (size_t)PyArray_NDIM(x) == self->ndim + 1 && PyArray_ISCARRAY_RO(x);
-    for (size_t i = 0; fits && i < self->ndim; i++) fits = (size_t)PyArray_DIM(x, (int)i + 1) == self->shape[i];
-    if (!fits) Py_RETURN_NONE;
-    taken t = { .samples[0] = { PyArray_DATA(x), g->dtype == PN_F32 ? PN_FROM_F32 : PN_FROM_F64, (ptrdiff_t)(self->width * (size_t)PyArray_ITEMSIZE(x)) } };
-    t.data = (pn_data){ (size_t)PyArray_DIM(x, 0), t.samples, NULL };
-    return predict_taken(self, &t);
-}
-
-static PyObject *predictor_score(PredictorObject *self, PyObject *args)
-{
-    const GraphObject *g = self->graph;
-    PyObject *px, *py, *tuple, *weight = Py_None;
-    taken t = { .x.n = 0 };
-    pn_criterion criteria[PN_MAX_ENDS];
-    PyObject *keep = NULL;
-    pn_score scores[PN_MAX_ENDS];
-    pn_error error;
-    pn_status status = PN_OK;
-    if (!PyArg_ParseTuple(args, "OOO!|O", &px, &py, &PyTuple_Type, &tuple, &weight)) return NULL;
-    pn_fit_options options = { .criteria = criteria };
-    options.n_criteria = parse_criteria(g, tuple, criteria, &keep);
-    int ok = options.n_criteria && take_samples(g, px, &t) && take_targets(g, criteria, options.n_criteria, py, weight, &t) && enter_predictor(self);
-    if (ok) status = run(self, &t.data, &options, NULL, scores, &error);
-    taken_clear(&t);
-    Py_XDECREF(keep);
-    return !ok ? NULL : status ? raise_status(status, &error) : scores_tuple(scores, options.n_criteria);
-}
-
 /* ---- types --------------------------------------------------------------------------------------------------------- */
 static PyMethodDef fit_methods[] = {
     { "epoch", (PyCFunction)fit_epoch, METH_VARARGS,
@@ -546,25 +438,12 @@ static PyGetSetDef fit_getset[] = {
 static PyType_Slot fit_slots[] = {
     { Py_tp_new, fit_new },
     { Py_tp_dealloc, fit_dealloc },
+    { Py_tp_traverse, fit_traverse },
     { Py_tp_methods, fit_methods },
     { Py_tp_getset, fit_getset },
     { Py_tp_doc, "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups, sample_weight=None, finite=False, health=False, solver=None, drop_last=False)\n--\n\nTraining, an epoch a call; without x and y, a batch a call; with x alone, to look." },
     { 0, NULL },
 };
-static PyMethodDef predictor_methods[] = {
-    { "predict", (PyCFunction)predictor_call, METH_O, "predict($self, x, /)\n--\n\nThe output for x, in blocks of rows." },
-    { "quick", (PyCFunction)predictor_quick, METH_O, "quick($self, x, /)\n--\n\nAs predict for an array that is as the net reads it; None for anything else." },
-    { "score", (PyCFunction)predictor_score, METH_VARARGS, "score($self, x, y, criteria, sample_weight=None, /)\n--\n\n(loss sum, divisor, values, correct, rows, hits, strays) for each loss." },
-    { NULL, NULL, 0, NULL },
-};
-static PyType_Slot predictor_slots[] = {
-    { Py_tp_new, predictor_new },
-    { Py_tp_dealloc, predictor_dealloc },
-    { Py_tp_methods, predictor_methods },
-    { Py_tp_doc, "Predictor(graph, batch_size)\n--\n\nA graph ready to predict any number of rows." },
-    { 0, NULL },
-};
-static PyType_Spec fit_spec = { "pynn._core.Fit", sizeof(FitObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, fit_slots };
-static PyType_Spec predictor_spec = { "pynn._core.Predictor", sizeof(PredictorObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, predictor_slots };
+static PyType_Spec fit_spec = { "pynn._core.Fit", sizeof(FitObject), 0, GC_TYPE, fit_slots };
 
-int add_fit(PyObject *module) { return add_type(module, &fit_spec) < 0 ? -1 : add_type(module, &predictor_spec); }
+int add_fit(PyObject *module) { return add_type(module, &fit_spec, NULL); }

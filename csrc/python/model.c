@@ -1,12 +1,26 @@
-/* model.c - graphs and plans as Python objects. Convert, call, convert: no decisions. */
+/* model.c - graphs as Python objects. Convert, call, convert: no decisions. */
 #include "binding.h"
 
 /* ---- Graph ----------------------------------------------------------------------------------------------------- */
+static PyTypeObject *graph_type;
+
+/* Layers written in Python hold objects that may lead back here. What the graph points to stays until it is freed: those cycles end at the
+ * layer's side (own.c). */
+static int graph_traverse(GraphObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->keep);
+    return 0;
+}
+
 static void graph_dealloc(GraphObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
     pn_graph_free(self->graph);
+    PyMem_Free(self->watched);
     Py_XDECREF(self->keep);
+    Py_XDECREF(self->gates);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -29,7 +43,7 @@ static int bind_parameter(GraphObject *self, size_t slot, PyObject *pair)
     pn_error error;
     int ok = 0;
     if (!PyArg_ParseTuple(pair, "OO", &data, &grad)) return 0;
-    PyArrayObject *d = in_place_array(data, self->dtype, "parameter"), *g = NULL;
+    PyArrayObject *d = readable_array(data, self->dtype, "parameter"), *g = NULL;
     if (!d || !shape_of(d, shape)) goto done;
     if (grad != Py_None) {
         g = in_place_array(grad, self->dtype, "gradient");
@@ -41,7 +55,8 @@ static int bind_parameter(GraphObject *self, size_t slot, PyObject *pair)
     }
     pn_status status = pn_graph_bind(self->graph, slot, (size_t)PyArray_NDIM(d), shape, PyArray_DATA(d), g ? PyArray_DATA(g) : NULL, &error);
     if (status) raise_status(status, &error);
-    else ok = PyList_Append(self->keep, (PyObject *)d) == 0 && (!g || PyList_Append(self->keep, (PyObject *)g) == 0);
+    if (!PyArray_ISWRITEABLE(d)) self->read_only = 1;
+    if (!status) ok = PyList_Append(self->keep, (PyObject *)d) == 0 && (!g || PyList_Append(self->keep, (PyObject *)g) == 0);
 done:
     Py_XDECREF(d);
     Py_XDECREF(g);
@@ -128,11 +143,30 @@ static PyObject *graph_add_own(GraphObject *self, PyObject *args)
     numbers[0] = (double)PyTuple_GET_SIZE(parameters);
     layer.n_config = (size_t)PyTuple_GET_SIZE(shape) + 1;
     layer.config = numbers;
-    PyObject *capsule = own_layer(self, object, shape, inputs, &layer.foreign);
-    if (!capsule) return NULL;
-    int kept = PyList_Append(self->keep, capsule);
-    Py_DECREF(capsule);
+    PyObject *own = own_layer(self, object, shape, inputs, &layer.foreign);
+    if (!own) return NULL;
+    int kept = PyList_Append(self->keep, own);
+    Py_DECREF(own);
+    self->own = 1;
     return kept < 0 ? NULL : add_layer(self, &layer, parameters, inputs);
+}
+
+/* guard(gate, parameter=None): the lock of a part of the graph, and the values that calls compare before backward. */
+static PyObject *graph_guard(GraphObject *self, PyObject *args)
+{
+    PyObject *gate, *given = Py_None;
+    if (!PyArg_ParseTuple(args, "O|O", &gate, &given) || !still_open(self) || !gates_add(self->gates, gate)) return NULL;
+    if (given == Py_None) Py_RETURN_NONE;
+    PyArrayObject *a = readable_array(given, self->dtype, "parameter");
+    watched *more = a ? PyMem_Realloc(self->watched, (self->n_watched + 1) * sizeof *more) : NULL;
+    if (a && !more) PyErr_NoMemory();
+    if (more) {
+        self->watched = more;
+        more[self->n_watched++] = (watched){ gate, PyArray_DATA(a), (size_t)PyArray_NBYTES(a) / sizeof(uint32_t) };
+    }
+    int kept = more ? PyList_Append(self->keep, (PyObject *)a) : -1;
+    Py_XDECREF(a);
+    return kept < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* A tuple of sizes into shape; the number of dimensions, or -1 and an exception. */
@@ -186,9 +220,10 @@ static PyObject *graph_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!self) return NULL;
     self->dtype = t;
     self->keep = PyList_New(0);
-    pn_status status = self->keep ? pn_graph_new(t, (size_t)n, dim, &self->graph, &error) : PN_NO_MEMORY;
+    self->gates = self->keep ? PyList_New(0) : NULL;
+    pn_status status = self->gates ? pn_graph_new(t, (size_t)n, dim, &self->graph, &error) : PN_NO_MEMORY;
     if (!status) return (PyObject *)self;
-    if (self->keep) raise_status(status, &error);
+    if (self->gates) raise_status(status, &error);
     Py_DECREF(self);
     return NULL;
 }
@@ -212,7 +247,7 @@ static PyObject *graph_output_shape(GraphObject *self, void *unused)
     return shape_tuple(self, pn_graph_output_node(self->graph, 0));
 }
 
-static PyObject *graph_output_shapes(GraphObject *self, void *unused)
+PyObject *graph_output_shapes(GraphObject *self, void *unused)
 {
     (void)unused;
     const size_t n = pn_graph_n_outputs(self->graph);
@@ -239,14 +274,17 @@ static PyObject *graph_dtype(GraphObject *self, void *unused)
     return PyUnicode_FromString(self->dtype == PN_F32 ? "float32" : "float64");
 }
 
-GraphObject *as_graph(PyObject *module, PyObject *object)
+GraphObject *as_graph(PyObject *object)
 {
-    PyObject *type = PyObject_GetAttrString(module, "Graph");
-    if (!type) return NULL;
-    int ok = PyObject_IsInstance(object, type);
-    Py_DECREF(type);
-    if (ok == 0) PyErr_Format(PyExc_TypeError, "graph: expected a Graph, got %.80R", object);
-    return ok == 1 ? (GraphObject *)object : NULL;
+    if (PyObject_TypeCheck(object, graph_type)) return (GraphObject *)object;
+    PyErr_Format(PyExc_TypeError, "graph: expected a Graph, got %s", Py_TYPE(object)->tp_name);
+    return NULL;
+}
+
+int can_write(const GraphObject *g)
+{
+    if (g->read_only) PyErr_SetString(PyExc_ValueError, "graph: has a read-only parameter, and so can predict and nothing else");
+    return !g->read_only;
 }
 
 int check_sample(const GraphObject *g, size_t i, PyArrayObject *x, const char *name)
@@ -298,208 +336,12 @@ PyObject *arrays_take(arrays *a)
 
 PyObject *nth(PyObject *given, size_t n, size_t i, const char *name)
 {
-    if (n == 1) return given;
-    if ((PyTuple_Check(given) || PyList_Check(given)) && (size_t)PySequence_Fast_GET_SIZE(given) == n) return PySequence_Fast_GET_ITEM(given, (Py_ssize_t)i);
+    if (n == 1) return Py_NewRef(given);
+    if ((PyTuple_Check(given) || PyList_Check(given)) && (size_t)PySequence_Fast_GET_SIZE(given) == n)
+        return Py_NewRef(PySequence_Fast_GET_ITEM(given, (Py_ssize_t)i));
     PyErr_Format(PyExc_ValueError, "%s: expected a tuple of %zu arrays, got %.80R", name, n, given);
     return NULL;
 }
-
-/* ---- Plan ------------------------------------------------------------------------------------------------------ */
-typedef struct { PyObject_HEAD pn_plan *plan; GraphObject *graph; size_t rows; pn_mode mode; arrays x; uint64_t tick; int busy; } PlanObject;
-
-static void plan_dealloc(PlanObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    pn_plan_free(self->plan);
-    Py_XDECREF(self->graph);
-    arrays_clear(&self->x);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = { "graph", "rows", "mode", NULL };
-    static const char *const modes[] = { [PN_PREDICT] = "predict", [PN_BACKWARD] = "backward", [PN_TRAIN] = "train" };
-    PyObject *graph;
-    Py_ssize_t rows;
-    const char *name;
-    pn_error error;
-    size_t mode = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Ons", names, &graph, &rows, &name)) return NULL;
-    while (mode <= PN_TRAIN && strcmp(name, modes[mode])) mode++;
-    if (mode > PN_TRAIN) {
-        PyErr_Format(PyExc_ValueError, "mode: expected 'predict', 'backward' or 'train', got '%.40s'", name);
-        return NULL;
-    }
-    GraphObject *g = as_graph(PyType_GetModule(type), graph);
-    if (!g) return NULL;
-    if (rows < 0) {
-        PyErr_Format(PyExc_ValueError, "rows: expected 0 or more, got %zd", rows);
-        return NULL;
-    }
-    PlanObject *self = (PlanObject *)type->tp_alloc(type, 0);
-    if (!self) return NULL;
-    self->graph = (GraphObject *)Py_NewRef(graph);
-    g->sealed = 1;
-    self->rows = (size_t)rows;
-    self->mode = (pn_mode)mode;
-    pn_status status = pn_plan_new(g->graph, (size_t)rows, (pn_mode)mode, &self->plan, &error);
-    if (!status) return (PyObject *)self;
-    Py_DECREF(self);
-    return raise_status(status, &error);
-}
-
-/* One thread at a time: a plan is one set of buffers. */
-static int enter(PlanObject *self)
-{
-    if (self->busy) PyErr_SetString(PyExc_RuntimeError, "this layer is in use by another thread; give each thread a copy of its own");
-    return !self->busy && (self->busy = 1);
-}
-
-static int fits(const PlanObject *self, PyArrayObject *x)
-{
-    if ((size_t)PyArray_DIM(x, 0) == self->rows) return 1;
-    PyErr_Format(PyExc_ValueError, "x: %zd rows were given to a plan of %zu", (Py_ssize_t)PyArray_DIM(x, 0), self->rows);
-    return 0;
-}
-
-static npy_intp elements(const arrays *a)
-{
-    npy_intp n = 0;
-    for (size_t i = 0; i < a->n; i++) n += PyArray_SIZE(a->array[i]);
-    return n;
-}
-
-/* Inputs and fresh outputs for a forward pass. */
-static int take_inputs(PlanObject *self, PyObject *const *given, Py_ssize_t n, arrays *x, arrays *y)
-{
-    const GraphObject *g = self->graph;
-    const size_t inputs = pn_graph_n_inputs(g->graph), outputs = pn_graph_n_outputs(g->graph);
-    if ((size_t)n != inputs) {
-        PyErr_Format(PyExc_TypeError, "forward: expected %zu arrays, got %zd", inputs, n);
-        return 0;
-    }
-    int ok = 1;
-    for (size_t i = 0; ok && i < inputs; i++)
-        ok = arrays_set(x, i, real_array(given[i], g->dtype, "x")) && check_sample(g, i, x->array[i], "x") && fits(self, x->array[i]);
-    for (size_t i = 0; ok && i < outputs; i++) ok = arrays_set(y, i, new_output(g, i, self->rows));
-    return ok;
-}
-
-static PyObject *plan_forward(PlanObject *self, PyObject *const *given, Py_ssize_t n)
-{
-    arrays x = { .n = 0 }, y = { .n = 0 };
-    pn_error error;
-    if (self->mode == PN_TRAIN) PyErr_SetString(PyExc_RuntimeError, "a plan for training ends in a loss, which only Fit gives");
-    if (self->mode == PN_TRAIN || !take_inputs(self, given, n, &x, &y) || !enter(self)) {
-        arrays_clear(&x);
-        arrays_clear(&y);
-        return NULL;
-    }
-    released r;
-    release(&r, elements(&x) + elements(&y) > RELEASE_AT);
-    pn_status status = pn_plan_forward(self->plan, (const void *const *)x.data, y.data, self->tick, &error);
-    if (retake(&r)) status = PN_STOPPED;
-    self->busy = 0;
-    if (status) {
-        arrays_clear(&x);
-        arrays_clear(&y);
-        return raise_status(status, &error);
-    }
-    arrays before = self->x;
-    self->x = x;
-    arrays_clear(&before);
-    return arrays_take(&y);
-}
-
-static int take_gradients(PlanObject *self, PyObject *const *given, Py_ssize_t n, arrays *gy, arrays *gx)
-{
-    const GraphObject *g = self->graph;
-    const size_t outputs = pn_graph_n_outputs(g->graph);
-    if ((size_t)n != outputs) {
-        PyErr_Format(PyExc_TypeError, "backward: expected %zu arrays, got %zd", outputs, n);
-        return 0;
-    }
-    if (!self->x.n) {
-        PyErr_SetString(PyExc_RuntimeError, "backward needs a forward call before it");
-        return 0;
-    }
-    int ok = 1;
-    for (size_t i = 0; ok && i < outputs; i++) {
-        PyArrayObject *y = arrays_set(gy, i, real_array(given[i], g->dtype, "gy")) ? new_output(g, i, self->rows) : NULL;
-        ok = y && PyArray_SAMESHAPE(gy->array[i], y);
-        if (y && !ok) {
-            PyObject *got = PyObject_GetAttrString((PyObject *)gy->array[i], "shape"), *want = PyObject_GetAttrString((PyObject *)y, "shape");
-            if (got && want) PyErr_Format(PyExc_ValueError, "gy: shape %S differs from the output's %S", got, want);
-            Py_XDECREF(got);
-            Py_XDECREF(want);
-        }
-        Py_XDECREF(y);
-    }
-    for (size_t i = 0; ok && i < self->x.n; i++) ok = arrays_set(gx, i, (PyArrayObject *)PyArray_NewLikeArray(self->x.array[i], NPY_CORDER, NULL, 0));
-    return ok;
-}
-
-static PyObject *plan_backward(PlanObject *self, PyObject *const *given, Py_ssize_t n)
-{
-    arrays gy = { .n = 0 }, gx = { .n = 0 };
-    pn_error error;
-    if (!take_gradients(self, given, n, &gy, &gx) || !enter(self)) {
-        arrays_clear(&gy);
-        arrays_clear(&gx);
-        return NULL;
-    }
-    released r;
-    release(&r, elements(&gx) + elements(&gy) > RELEASE_AT);
-    pn_status status = pn_plan_backward(self->plan, (const void *const *)gy.data, gx.data, &error);
-    if (retake(&r)) status = PN_STOPPED;
-    self->busy = 0;
-    arrays_clear(&gy);
-    if (!status) return arrays_take(&gx);
-    arrays_clear(&gx);
-    return raise_status(status, &error);
-}
-
-static PyObject *plan_output_shapes(PlanObject *self, void *unused)
-{
-    (void)unused;
-    PyObject *samples = graph_output_shapes(self->graph, NULL), *rows = Py_BuildValue("(n)", (Py_ssize_t)self->rows);
-    for (Py_ssize_t i = 0; samples && rows && i < PyTuple_GET_SIZE(samples); i++) {
-        PyObject *whole = PySequence_Concat(rows, PyTuple_GET_ITEM(samples, i));
-        if (!whole) Py_CLEAR(samples);
-        else PyTuple_SetItem(samples, i, whole);
-    }
-    Py_XDECREF(rows);
-    return samples;
-}
-
-static PyObject *plan_tick(PlanObject *self, void *unused) { (void)unused; return PyLong_FromUnsignedLongLong(self->tick); }
-static int plan_set_tick(PlanObject *self, PyObject *value, void *unused)
-{
-    (void)unused;
-    unsigned long long tick = value ? PyLong_AsUnsignedLongLong(value) : 0;
-    if (!value) PyErr_SetString(PyExc_AttributeError, "tick cannot be deleted");
-    if (PyErr_Occurred()) return -1;
-    self->tick = tick;
-    return 0;
-}
-
-static PyObject *plan_bytes(PlanObject *self, void *unused) { (void)unused; return PyLong_FromSize_t(pn_plan_bytes(self->plan)); }
-
-PyObject *step_list(const pn_plan *plan)
-{
-    PyObject *list = PyList_New(0);
-    pn_step_info s;
-    for (size_t i = 0; list && pn_plan_step(plan, i, &s); i++) {
-        PyObject *step = Py_BuildValue("ssNddn", s.what, s.where, PyBool_FromLong(s.forward), s.flops, s.seconds, (Py_ssize_t)s.node);
-        if (!step || PyList_Append(list, step) < 0) Py_CLEAR(list);
-        Py_XDECREF(step);
-    }
-    return list;
-}
-static PyObject *plan_steps(PlanObject *self, void *unused) { (void)unused; return step_list(self->plan); }
-static PyObject *plan_bytes_apart(PlanObject *self, void *unused) { (void)unused; return PyLong_FromSize_t(pn_plan_bytes_apart(self->plan)); }
 
 /* ---- types ------------------------------------------------------------------------------------------------------ */
 static PyMethodDef graph_methods[] = {
@@ -509,6 +351,8 @@ static PyMethodDef graph_methods[] = {
     { "add_own", (PyCFunction)graph_add_own, METH_VARARGS,
       "add_own($self, layer, where, shape, parameters, inputs, /)\n--\n\nOne more layer, whose own_forward and own_backward are called back. "
       "Gives its number." },
+    { "guard", (PyCFunction)graph_guard, METH_VARARGS,
+      "guard($self, gate, parameter=None, /)\n--\n\nThe lock of a part of the graph; backward refuses when the parameter has changed since forward." },
     { "input", (PyCFunction)graph_input, METH_O, "input($self, shape, /)\n--\n\nOne more input; gives its number." },
     { "outputs", (PyCFunction)graph_outputs, METH_O, "outputs($self, nodes, /)\n--\n\nWhich nodes are the outputs; else the last one is." },
     { "shape", (PyCFunction)graph_shape, METH_O, "shape($self, node, /)\n--\n\nThe shape of one sample of a node's output." },
@@ -523,44 +367,24 @@ static PyGetSetDef graph_getset[] = {
 static PyType_Slot graph_slots[] = {
     { Py_tp_new, graph_new },
     { Py_tp_dealloc, graph_dealloc },
+    { Py_tp_traverse, graph_traverse },
     { Py_tp_methods, graph_methods },
     { Py_tp_getset, graph_getset },
     { Py_tp_doc, "Graph(dtype, shape)\n--\n\nA net for samples of a shape: layers in a row." },
     { 0, NULL },
 };
-static PyMethodDef plan_methods[] = {
-    { "forward", (PyCFunction)(void (*)(void))plan_forward, METH_FASTCALL, "forward($self, *x)\n--\n\nThe output, or a tuple of them, for x, which the plan keeps until the next call." },
-    { "backward", (PyCFunction)(void (*)(void))plan_backward, METH_FASTCALL, "backward($self, *gy)\n--\n\nThe gradient of x, or a tuple; adds to those of the parameters." },
-    { NULL, NULL, 0, NULL },
-};
-static PyGetSetDef plan_getset[] = {
-    { "output_shapes", (getter)plan_output_shapes, NULL, "Rows, and the shape of one sample, of each output.", NULL },
-    { "tick", (getter)plan_tick, (setter)plan_set_tick, "What random layers' numbers depend on beside their seeds.", NULL },
-    { "bytes", (getter)plan_bytes, NULL, "Size of the plan's arena.", NULL },
-    { "bytes_apart", (getter)plan_bytes_apart, NULL, "What the plan's buffers would take if none shared its place.", NULL },
-    { "steps", (getter)plan_steps, NULL, "Each step: what it does, for which layer, in the forward pass?, FLOP, seconds, the graph's node.", NULL },
-    { NULL, NULL, NULL, NULL, NULL },
-};
-static PyType_Slot plan_slots[] = {
-    { Py_tp_new, plan_new },
-    { Py_tp_dealloc, plan_dealloc },
-    { Py_tp_methods, plan_methods },
-    { Py_tp_getset, plan_getset },
-    { Py_tp_doc, "Plan(graph, rows, mode)\n--\n\nA graph decided for a number of rows; mode: 'predict', 'backward' or 'train'." },
-    { 0, NULL },
-};
-static PyType_Spec graph_spec = { "pynn._core.Graph", sizeof(GraphObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, graph_slots };
-static PyType_Spec plan_spec = { "pynn._core.Plan", sizeof(PlanObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, plan_slots };
+static PyType_Spec graph_spec = { "pynn._core.Graph", sizeof(GraphObject), 0, GC_TYPE, graph_slots };
 
-int add_type(PyObject *module, PyType_Spec *spec)
+int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **kept)
 {
     PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
     int status = type ? PyModule_AddType(module, (PyTypeObject *)type) : -1;
+    if (kept && status == 0) Py_XSETREF(*kept, (PyTypeObject *)Py_NewRef(type));
     Py_XDECREF(type);
     return status;
 }
 
 int add_model(PyObject *module)
 {
-    return add_type(module, &graph_spec) < 0 ? -1 : add_type(module, &plan_spec);
+    return add_own(module) < 0 || add_type(module, &graph_spec, &graph_type) < 0 ? -1 : add_plan(module);
 }

@@ -135,8 +135,8 @@ static int exec(PyObject *module)
 {
     if (PyArray_ImportNumPyAPI() < 0 || PyUFunc_ImportUFuncAPI() < 0 || choose_isa(module) < 0 || choose_threads() < 0) return -1;
     if (add_rows(module, "LOSSES", loss_row) < 0) return -1;
-    if (add_ufuncs(module) < 0 || add_model(module) < 0 || add_losses(module) < 0 || add_updates(module) < 0) return -1;
-    return add_fit(module);
+    if (add_ufuncs(module) < 0 || add_gates(module) < 0 || add_model(module) < 0 || add_losses(module) < 0 || add_updates(module) < 0) return -1;
+    return add_fit(module) < 0 ? -1 : add_predictor(module);
 }
 
 static PyMethodDef methods[] = {

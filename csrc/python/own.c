@@ -4,6 +4,7 @@
 
 typedef struct { size_t ndim; npy_intp dim[PN_MAX_DIMS + 1]; } dims;           /* dim[0] is for the rows */
 typedef struct {
+    PyObject_HEAD
     pn_foreign foreign;
     PyObject *layer;                /* a weak reference: the layer has the plans that hold this */
     pn_dtype dtype;
@@ -12,7 +13,7 @@ typedef struct {
     dims in[PN_MAX_ENDS], out;
 } own;
 
-static const char NAME[] = "pynn.own_layer";
+static PyTypeObject *own_type;
 
 static PyArrayObject *copy_in(const own *o, dims shape, size_t rows, const void *data)
 {
@@ -68,9 +69,11 @@ static int forward(void *context, size_t rows, int keep, const void *const *x, v
         else PyTuple_SET_ITEM(arrays, (Py_ssize_t)i + 1, (PyObject *)a);
     }
     if (arrays) result = call(o, "own_forward", arrays);
-    PyObject *output = result ? nth(result, 2, 0, "own_forward") : NULL;
-    int ok = output && copy_out(o, o->out, rows, output, "forward", y);
-    if (ok && keep) Py_XSETREF(o->kept, Py_NewRef(nth(result, 2, 1, "own_forward")));
+    PyObject *output = result ? nth(result, 2, 0, "own_forward") : NULL, *kept = output ? nth(result, 2, 1, "own_forward") : NULL;
+    int ok = kept && copy_out(o, o->out, rows, output, "forward", y);
+    if (ok && keep) Py_XSETREF(o->kept, Py_NewRef(kept));
+    Py_XDECREF(output);
+    Py_XDECREF(kept);
     Py_XDECREF(arrays);
     Py_XDECREF(result);
     PyGILState_Release(state);
@@ -80,15 +83,20 @@ static int forward(void *context, size_t rows, int keep, const void *const *x, v
 /* own_backward(kept, gy) -> the gradient of the input, or a tuple */
 static int backward(void *context, size_t rows, const void *gy, void *const *gx)
 {
-    const own *o = context;
+    own *o = context;
     PyGILState_STATE state = PyGILState_Ensure();
     PyArrayObject *g = copy_in(o, o->out, rows, gy);
-    PyObject *arrays = g ? Py_BuildValue("(ON)", o->kept ? o->kept : Py_None, g) : NULL, *result = arrays ? call(o, "own_backward", arrays) : NULL;
+    PyObject *kept = o->kept ? o->kept : Py_NewRef(Py_None);               /* for one backward */
+    o->kept = NULL;
+    PyObject *arrays = g ? Py_BuildValue("(OO)", kept, g) : NULL, *result = arrays ? call(o, "own_backward", arrays) : NULL;
     int ok = result != NULL;
     for (size_t i = 0; ok && i < o->n; i++) {
         PyObject *item = nth(result, o->n, i, "backward");
         ok = item && (!gx[i] || copy_out(o, o->in[i], rows, item, "backward", gx[i]));
+        Py_XDECREF(item);
     }
+    Py_DECREF(kept);
+    Py_XDECREF(g);
     Py_XDECREF(arrays);
     Py_XDECREF(result);
     PyGILState_Release(state);
@@ -137,12 +145,38 @@ int call_own_loss(void *context, pn_own_loss *a)
     return !ok;
 }
 
-static void free_own(PyObject *capsule)
+/* ---- the object that a graph keeps for each such layer ---- */
+static int own_traverse(own *o, visitproc visit, void *arg)
 {
-    own *o = PyCapsule_GetPointer(capsule, NAME);
+    Py_VISIT(Py_TYPE(o));
+    Py_VISIT(o->layer);
+    Py_VISIT(o->kept);
+    return 0;
+}
+
+static int own_clear(own *o)
+{
+    Py_CLEAR(o->kept);
+    return 0;
+}
+
+static void own_dealloc(own *o)
+{
+    PyTypeObject *type = Py_TYPE(o);
+    PyObject_GC_UnTrack(o);
     Py_XDECREF(o->layer);
     Py_XDECREF(o->kept);
-    PyMem_Free(o);
+    type->tp_free(o);
+    Py_DECREF(type);
+}
+
+static PyType_Slot own_slots[] = { { Py_tp_dealloc, own_dealloc }, { Py_tp_traverse, own_traverse }, { Py_tp_clear, own_clear }, { 0, NULL } };
+static PyType_Spec own_spec = { "pynn._core._Own", sizeof(own), 0, GC_TYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, own_slots };
+int add_own(PyObject *module)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, &own_spec, NULL);
+    if (type) Py_XSETREF(own_type, (PyTypeObject *)type);
+    return type ? 0 : -1;
 }
 
 static void node_dims(const GraphObject *g, size_t node, dims *d)
@@ -156,15 +190,12 @@ PyObject *own_layer(const GraphObject *g, PyObject *layer, PyObject *shape, PyOb
 {
     const Py_ssize_t n = PyTuple_GET_SIZE(inputs), ndim = PyTuple_GET_SIZE(shape);
     if (n < 1 || n > PN_MAX_ENDS || ndim > PN_MAX_DIMS) return PyErr_Format(PyExc_ValueError, "a layer of one's own takes 1 to %d inputs", PN_MAX_ENDS);
-    own *o = PyMem_Calloc(1, sizeof *o);
-    if (!o) return PyErr_NoMemory();
-    *o = (own){ .foreign = { forward, backward, o }, .layer = PyWeakref_NewRef(layer, NULL), .dtype = g->dtype, .n = (size_t)n };
-    PyObject *capsule = o->layer ? PyCapsule_New(o, NAME, free_own) : NULL;
-    if (!capsule) {
-        Py_XDECREF(o->layer);
-        PyMem_Free(o);
-        return NULL;
-    }
+    own *o = (own *)own_type->tp_alloc(own_type, 0);
+    if (!o) return NULL;
+    o->foreign = (pn_foreign){ forward, backward, o };
+    o->dtype = g->dtype;
+    o->n = (size_t)n;
+    o->layer = PyWeakref_NewRef(layer, NULL);
     o->out.ndim = (size_t)ndim;
     for (Py_ssize_t i = 0; i < ndim && !PyErr_Occurred(); i++) o->out.dim[i + 1] = PyNumber_AsSsize_t(PyTuple_GET_ITEM(shape, i), PyExc_OverflowError);
     for (Py_ssize_t i = 0; i < n && !PyErr_Occurred(); i++) {
@@ -173,7 +204,8 @@ PyObject *own_layer(const GraphObject *g, PyObject *layer, PyObject *shape, PyOb
         if (node >= pn_graph_nodes(g->graph)) PyErr_Format(PyExc_ValueError, "input %zd is node %zu of %zu", i, node, pn_graph_nodes(g->graph));
         else node_dims(g, node, &o->in[i]);
     }
-    if (PyErr_Occurred()) Py_CLEAR(capsule);
-    else *foreign = &o->foreign;
-    return capsule;
+    *foreign = &o->foreign;
+    if (!PyErr_Occurred()) return (PyObject *)o;
+    Py_DECREF(o);
+    return NULL;
 }

@@ -143,41 +143,53 @@ int parse_groups(PyObject *list, groups *g)
         PyErr_SetString(PyExc_TypeError, "groups: expected a list");
         return 0;
     }
-    const size_t n = (size_t)PyList_GET_SIZE(list);
+    PyObject *items = PyList_AsTuple(list);                 /* a number's __index__ may change the list */
+    if (!items) return 0;
+    const size_t n = (size_t)PyTuple_GET_SIZE(items);
     g->keep = PyList_New(0);
     g->groups = calloc(n + 1, sizeof *g->groups);
     g->work = calloc(n + 1, sizeof *g->work);
     if (g->keep && (!g->groups || !g->work)) PyErr_NoMemory();
     for (size_t i = 0; !PyErr_Occurred() && i < n; i++) {
-        PyObject *item = PyList_GET_ITEM(list, (Py_ssize_t)i);
+        PyObject *item = PyTuple_GET_ITEM(items, (Py_ssize_t)i);
         g->n = i + 1;
         if (!PyTuple_Check(item)) PyErr_SetString(PyExc_TypeError, "a group is (optimizer, settings, schedules, parameters)");
         else parse_group(g, item, &g->groups[i]);
     }
+    Py_DECREF(items);
     if (!PyErr_Occurred()) return 1;
     groups_clear(g);
     return 0;
 }
 
 /* ---- Update: groups that are stepped again and again ------------------------------------------------------------------ */
-typedef struct { PyObject_HEAD groups groups; size_t elements; int busy; } UpdateObject;
+typedef struct { PyObject_HEAD groups groups; PyObject *gates; size_t elements; unsigned busy; } UpdateObject;    /* busy: the fork generation */
+
+static int update_traverse(UpdateObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->groups.keep);
+    return 0;
+}
 
 static void update_dealloc(UpdateObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
     groups_clear(&self->groups);
+    Py_XDECREF(self->gates);
     type->tp_free(self);
     Py_DECREF(type);
 }
 
 static PyObject *update_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "groups", NULL };
-    PyObject *list;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O", names, &list)) return NULL;
+    static char *names[] = { "groups", "gates", NULL };
+    PyObject *list, *gates;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO", names, &list, &gates)) return NULL;
     UpdateObject *self = (UpdateObject *)type->tp_alloc(type, 0);
     if (!self) return NULL;
-    if (!parse_groups(list, &self->groups)) {
+    if (!(self->gates = gates_of(gates)) || !parse_groups(list, &self->groups)) {
         Py_DECREF(self);
         return NULL;
     }
@@ -190,15 +202,22 @@ static PyObject *update_step(UpdateObject *self, PyObject *args)
 {
     long long step, epoch;
     if (!PyArg_ParseTuple(args, "LL", &step, &epoch)) return NULL;
-    if (self->busy) {
+    pn_hold hold;
+    released r;
+    if (self->busy == pn_fork_generation()) {
         PyErr_SetString(PyExc_RuntimeError, "this optimizer is in use by another thread");
         return NULL;
     }
-    self->busy = 1;
-    PyThreadState *state = self->elements > RELEASE_AT ? PyEval_SaveThread() : NULL;
-    pn_update(self->groups.groups, self->groups.n, step, epoch);
-    if (state) PyEval_RestoreThread(state);
+    if (!gates_check(self->gates)) return NULL;
+    self->busy = pn_fork_generation();
+    const int ok = gates_enter(self->gates, PN_WRITE, self->elements > RELEASE_AT, &hold, &r);
+    if (ok) {
+        pn_update(self->groups.groups, self->groups.n, step, epoch);
+        gates_touch(self->gates);
+        gates_leave(&hold, &r);
+    }
     self->busy = 0;
+    if (!ok) return NULL;
     Py_RETURN_NONE;
 }
 
@@ -209,11 +228,12 @@ static PyMethodDef update_methods[] = {
 static PyType_Slot update_slots[] = {
     { Py_tp_new, update_new },
     { Py_tp_dealloc, update_dealloc },
+    { Py_tp_traverse, update_traverse },
     { Py_tp_methods, update_methods },
-    { Py_tp_doc, "Update(groups)\n--\n\nGroups of an optimizer, to be stepped again and again." },
+    { Py_tp_doc, "Update(groups, gates)\n--\n\nGroups of an optimizer, to be stepped again and again, and the gates of its parameters." },
     { 0, NULL },
 };
-static PyType_Spec update_spec = { "pynn._core.Update", sizeof(UpdateObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, update_slots };
+static PyType_Spec update_spec = { "pynn._core.Update", sizeof(UpdateObject), 0, GC_TYPE, update_slots };
 
 /* ---- schedules and norms -------------------------------------------------------------------------------------------- */
 static PyObject *schedule(PyObject *module, PyObject *args)
@@ -362,5 +382,5 @@ static PyMethodDef functions[] = {
 int add_updates(PyObject *module)
 {
     if (add_rows(module, "OPTIMIZERS", optimizer_row) < 0 || add_rows(module, "SCHEDULES", schedule_row) < 0) return -1;
-    return add_type(module, &update_spec) < 0 ? -1 : PyModule_AddFunctions(module, functions);
+    return add_type(module, &update_spec, NULL) < 0 ? -1 : PyModule_AddFunctions(module, functions);
 }

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,7 +31,7 @@ from .progress import Progress
 from .rows import class_weights, combined, sample_weights, split
 from .scale import Observed, scale_matters
 from .summary import Described
-from .turns import Parts, turn
+from .turns import Parts, gates_of, turn
 
 SampleWeight: TypeAlias = ArrayLike | Sequence[ArrayLike | None] | Mapping[Any, ArrayLike] | None
 """What `fit` takes as sample_weight."""
@@ -43,6 +42,15 @@ _Shapes: TypeAlias = tuple[Sequence[tuple[int, ...]], str]
 _OneCallback: TypeAlias = Callback | Callable[[int, dict[str, float]], Any]
 Callbacks: TypeAlias = Iterable[_OneCallback] | _OneCallback | None
 """What `fit` takes as its callbacks."""
+
+
+class _Ready(NamedTuple):
+    """What predicts until the layers change: ``made_from`` is the net's token of their state."""
+
+    batch_size: int
+    made_from: object
+    predictor: _core.Predictor
+    key: Any
 
 
 class Net(Described, abstract=True):
@@ -57,8 +65,7 @@ class Net(Described, abstract=True):
         self._lost_optimizer: str | None = None
         self.stop_training = False
         self.classes_: Array | None = None
-        self._lock = threading.RLock()
-        self._trained_by: str | None = None
+        self._trained_by: tuple[str, int] | None = None
         self.history: History | None = None
         self._watch: Watch | None = None
         self._health: Health | None = None
@@ -68,8 +75,8 @@ class Net(Described, abstract=True):
     def _forget(self, seen: bool = True) -> None:
         super()._forget(seen)
         self._kept_parts: Parts | None = None
-        self._predictor: _core.Predictor | None = None
-        self._predictor_key: object = None
+        self._predictor: _Ready | None = None
+        self._made_from = object()
 
     def apply_init(self, how: str | Callable[[Parameter], Any] = "auto", seed: int | None = None) -> Self:
         """Give linear and convolutional layers new initial values, and return the net.
@@ -97,12 +104,8 @@ class Net(Described, abstract=True):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {k: v for k, v in super().__getstate__().items() if k not in ("_lock", "_predictor", "_predictor_key", "_kept_parts")}
+        state = {k: v for k, v in super().__getstate__().items() if k not in ("_predictor", "_made_from", "_kept_parts")}
         return state | {"_watch": None, "_trained_by": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self._lock = threading.RLock()
 
     def save(self, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:
         """Write architecture and state as a safetensors file, whole or not at all; `pynn.load` reads it, see `pynn.io.save`."""
@@ -182,18 +185,6 @@ class Net(Described, abstract=True):
         return [bool(scale_matters(self))] * inputs
 
     # ---- training -------------------------------------------------------------------------------------------------
-    def _enter(self) -> threading.RLock:
-        if not self._lock.acquire(False):
-            raise RuntimeError("this model is in use by another thread; give each thread a copy of its own")
-        return self._lock
-
-    def __call__(self, *xs: ArrayLike) -> Any:
-        lock = self._enter()
-        try:
-            return super().__call__(*xs)
-        finally:
-            lock.release()
-
     def _objective(self, loss: Any, weights: Any, arrays: tuple[Array, ...], metrics: Any = None) -> Objective:
         """Return the losses, once it is known how many outputs there are for such arrays."""
         shapes = self._graph(arrays, frozenset()).output_shapes
@@ -202,13 +193,14 @@ class Net(Described, abstract=True):
         return Objective(loss, weights, tails, shapes, self._output_names, metrics)
 
     def _graph(self, arrays: tuple[Array, ...], skip: frozenset[str]) -> _core.Graph:
-        return self._built(arrays, skip)[0]
+        """Return a graph that predicts such arrays."""
+        return self._built(arrays, skip, writes=False)[0]
 
     def _built(
-        self, arrays: tuple[Array, ...], skip: frozenset[str], training: bool = True
+        self, arrays: tuple[Array, ...], skip: frozenset[str], training: bool = True, writes: bool = True
     ) -> tuple[_core.Graph, dict[int, tuple[str, str]]]:
         """Return the graph for such arrays, and the name and class of the layer that each of its nodes belongs to."""
-        builder = Builder(self._compute_dtype(*arrays), [a.shape[1:] for a in arrays], training=training)
+        builder = Builder(self._compute_dtype(*arrays), [a.shape[1:] for a in arrays], training=training, writes=writes)
         builder.skip = skip
         self._build(builder, "")
         self._seen = tuple(a.shape[1:] for a in arrays)
@@ -428,7 +420,7 @@ class Net(Described, abstract=True):
             facts = {"rows": count, "batch_size": batch_size, "shuffle": shuffle, "loss": objective.describe()}
             facts |= {"steps_per_epoch": steps_per_epoch, "drop_last": bool(drop_last)}
             training = Training(self, opt, watching, seed, facts, resume_from, whole_epochs=batches is not None or objective.measures)
-            graph = graph if resume_from is None else self._graph(data, objective.skip)  # layers' seeds are those of the file
+            graph = graph if resume_from is None else self._built(data, objective.skip)[0]  # layers' seeds are those of the file
             if batches is not None:
                 batches.leave_out(training.epoch)
             left = range(initial_epoch if resume_from is None else training.epoch, epochs)
@@ -802,12 +794,7 @@ class Net(Described, abstract=True):
             validation = Validation(graph, objective, lambda: self._prepared(batches, like, graph, objective), True)
         if not len(data[0]):
             raise ValueError("X: expected at least one row")
-        lock = self._enter()
-        try:
-            scores = validation.logs("", events)
-        finally:
-            lock.release()
-        return scores
+        return validation.logs("", events)
 
     def health(self, X: Any = None, y: Any = None, *, loss: Any = None, batch_size: int = 256) -> Health:
         """Return a table of how the layers are, with advice in words: as the last epoch of ``fit`` saw them, or on given data.
@@ -865,13 +852,13 @@ class Net(Described, abstract=True):
             raise ValueError("loss: expected one, since this model has not been fitted")
         graph, owners = self._built(data, objective.skip if objective else frozenset(), training=False)
         target = objective.targets(y, len(data[0]), graph, "y") if objective else None
-        lock = self._enter()
+        claim = _core.Claim(gates_of(self).values())
         try:
             criteria, groups = (objective.criteria, optim.SGD(self.parameters()).core_groups()) if objective else ((), [])
             run = _core.Fit(graph, as_core(data), target, criteria, batch_size, False, 0, groups, None, False, True)
             return measure(run, owners, Observed(self, data, target, objective))
         finally:
-            lock.release()
+            claim.release()
 
     # ---- prediction -----------------------------------------------------------------------------------------------
     def predict(self, X: Any, *, batch_size: int = 256) -> Any:
@@ -879,18 +866,18 @@ class Net(Described, abstract=True):
 
         Blocks of ``batch_size`` rows are computed on all threads, so memory stays bounded whatever the number of rows; rows are
         converted block by block, from a memory map too. `X` may also be an iterable of batches ``X`` or ``(X, y)``, as in `fit`.
+
+        Any number of threads may predict with one model, also while another thread trains it: a call waits for the step that is running,
+        sees the parameters after it, and holds up the next step until it returns. Nets with a layer written in Python take turns.
         """
-        lock = self._enter()
-        try:
-            if self._predictor is not None and batch_size == self._predictor_key[0]:  # type: ignore[index]
-                out = self._predictor.quick(X)
-                if out is not None:
-                    return self._by_name(out)
-            if Batches.only(X):
-                return self._by_name(self._of_batches(X, batch_size))
-            return self._by_name(self._ready(X, batch_size))
-        finally:
-            lock.release()
+        ready = self._predictor
+        if ready is not None and batch_size == ready.batch_size and ready.made_from is self._made_from:
+            out = ready.predictor.quick(X)
+            if out is not None:
+                return out if self._output_names is None else self._by_name(out)
+        if Batches.only(X):
+            return self._by_name(self._of_batches(X, batch_size))
+        return self._by_name(self._ready(X, batch_size))
 
     def _by_name(self, out: Any) -> Any:
         """Return a dict of outputs where they have names."""
@@ -901,12 +888,12 @@ class Net(Described, abstract=True):
     def _ready(self, X: Any, batch_size: int) -> Any:
         """Predict after all checks, and keep the predictor for the next call."""
         check_count("batch_size", batch_size, 1)
-        data = self._data(X, "X")
-        key = batch_size, tuple(a.shape[1:] for a in data), self._compute_dtype(*data), _core.isa()
-        if self._predictor is None or key != self._predictor_key:
-            self._predictor = _core.Predictor(self._graph(data, frozenset()), batch_size)
-            self._predictor_key = key
-        return self._predictor.predict(as_core(data))
+        made_from, ready, data = self._made_from, self._predictor, self._data(X, "X")
+        key = tuple(a.shape[1:] for a in data), self._compute_dtype(*data), _core.isa(), _core.moves()
+        if ready is None or (ready.batch_size, ready.made_from, ready.key) != (batch_size, made_from, key):
+            predictor = _core.Predictor(self._graph(data, frozenset()), batch_size)
+            ready = self._predictor = _Ready(batch_size, made_from, predictor, key)
+        return ready.predictor.predict(as_core(data))
 
     def _of_batches(self, source: Any, batch_size: int) -> Any:
         """Predict batches of an iterable, and join them; of a batch (X, y) only X counts."""

@@ -70,12 +70,12 @@ class Described(Layer, abstract=True):
                 flops[path] = flops.get(path, 0) + flop
         rows: list[tuple[str, ...]] = []
         for name, layer in self._leaves():
-            count, size = sum(p.data.size for p in layer.parameters()), sum(p.data.nbytes for p in layer.parameters())
+            count, size = sum(p._array.size for p in layer.parameters()), sum(p._array.nbytes for p in layer.parameters())
             done = flops.get(name, 0)
             rows.append((name, repr(layer), outputs.get(name, "?"), f"{count:,}", f"{size:,}", f"{done:,.0f}" if done else "-"))
         every = self.parameters()
-        total, trained = sum(p.data.size for p in every), sum(p.data.size for p in every if p.requires_grad)
-        end = f"{total:,} parameters, {trained:,} of them trained, {sum(p.data.nbytes for p in every):,} bytes"
+        total, trained = sum(p._array.size for p in every), sum(p._array.size for p in every if p.requires_grad)
+        end = f"{total:,} parameters, {trained:,} of them trained, {sum(p._array.nbytes for p in every):,} bytes"
         return rows, end + (f"; {sum(flops.values()):,.0f} FLOP a sample" if shapes else "")
 
     def _repr_html_(self) -> str:

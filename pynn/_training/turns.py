@@ -2,77 +2,71 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import TYPE_CHECKING, NamedTuple
 
+from .. import _core
+from .._layer import Buffer
+
 if TYPE_CHECKING:
-    from .._layer import Layer
+    from .._layer import Layer, Parameter
     from .net import Net
-
-_LOCK = threading.Lock()
-_TRAINED: dict[int, int] = {}
-"""The thread that trains an array, by the array's address."""
-
-
-def _forked() -> None:
-    """Forget, in a child process, the threads that it does not have."""
-    global _LOCK
-    _LOCK = threading.Lock()
-    me = threading.get_ident()
-    for address in [address for address, thread in _TRAINED.items() if thread != me]:
-        del _TRAINED[address]
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
 
 
 class Turn:
-    """The arrays that one training changes."""
+    """The parameters that one training changes."""
 
     def __init__(self, net: Net, what: str) -> None:
         self.net, self.what = net, what
-        self.taken: list[int] = []
+        self.claims: list[_core.Claim] = []
 
     def take(self) -> None:
-        """Take all arrays of the model that are not taken yet, or raise where another thread trains one of them."""
-        me, places = threading.get_ident(), _parts(self.net).places
-        with _LOCK:
-            if _TRAINED:
-                self._check(me, places)
-            fresh = [address for address in places if address not in _TRAINED]
-            self.taken += fresh
-            _TRAINED.update(dict.fromkeys(fresh, me))
-
-    def _check(self, me: int, places: dict[int, str]) -> None:
-        for address, name in places.items():
-            if _TRAINED.get(address, me) != me:
-                text = f"{self.what}: another thread trains a model that shares {name} with this one"
-                raise RuntimeError(f"{text}; train them one after the other, or give each thread a copy: copy.deepcopy(model)")
+        """Take all that the model trains, also what has joined it since, or raise where another thread trains a part of it."""
+        gates = gates_of(self.net)
+        try:
+            self.claims.append(_core.Claim(gates.values()))
+        except RuntimeError as error:
+            text = f"{self.what}: another thread trains a model that shares {_taken(gates)} with this one"
+            raise RuntimeError(f"{text}; train them one after the other, or give each thread a copy: copy.deepcopy(model)") from error
 
     def give_back(self) -> None:
-        """Let other threads train the arrays."""
-        with _LOCK:
-            for address in self.taken:
-                _TRAINED.pop(address, None)
+        """Let other threads train them."""
+        for claim in self.claims:
+            claim.release()
+
+
+def _taken(gates: dict[str, _core.Gate]) -> str:
+    for name, gate in gates.items():
+        try:
+            _core.Claim((gate,)).release()
+        except RuntimeError:
+            return name or "a layer"
+    return "a layer"
 
 
 class Parts(NamedTuple):
-    """The layers of a net, and its arrays: their addresses and names."""
+    """The layers of a net, and its parameters, buffers and layers written in Python by name."""
 
     layers: list[Layer]
-    places: dict[int, str]
+    held: dict[str, Parameter | Buffer]
+    own: dict[str, Layer]
 
 
 def _parts(net: Net) -> Parts:
     """Return the parts of a net, from the call before unless its layers have changed."""
     if net._kept_parts is None:
-        places = {p.data.__array_interface__["data"][0]: name for name, p in net._all_state().items() if p.data.size}
-        net._kept_parts = Parts([*net.modules()], places)
+        named = dict(net.named_modules())
+        net._kept_parts = Parts([*named.values()], net._all_state(), {name: layer for name, layer in named.items() if layer._own})
     return net._kept_parts
+
+
+def gates_of(net: Net) -> dict[str, _core.Gate]:
+    """Return the locks of all that a training changes, by name."""
+    parts = _parts(net)
+    named = {name: p._gate for name, p in parts.held.items() if p.requires_grad or isinstance(p, Buffer)}
+    return {**named, **{name: layer._own_gate() for name, layer in parts.own.items()}}
 
 
 @contextmanager
@@ -84,22 +78,22 @@ def turn(net: Net, what: str) -> Iterator[Turn]:
     RuntimeError
         If the model is being trained already, here or in another thread, or another thread trains a model that shares layers with it.
     """
-    lock = net._enter()
+    mine, me = Turn(net, what), get_ident()
+    mine.take()
     try:
-        if net._trained_by is not None:
-            raise RuntimeError(f"{what}: this model is being trained by {net._trained_by}, which called the function that called {what}")
-        net._trained_by = what
-        mine, modes = Turn(net, what), [(layer, layer._training) for layer in _parts(net).layers]
+        if net._trained_by is not None and net._trained_by[1] == me:  # that of another thread is left over from before a fork
+            by = net._trained_by[0]
+            raise RuntimeError(f"{what}: this model is being trained by {by}, which called the function that called {what}")
+        net._trained_by = what, me
+        modes = [(layer, layer._training) for layer in _parts(net).layers]
         try:
-            mine.take()
             if not net._training:
                 net.train()
             yield mine
         finally:
             net._trained_by = None
-            mine.give_back()
             for layer, mode in modes:
                 if layer._training != mode:
                     layer.training = mode
     finally:
-        lock.release()
+        mine.give_back()

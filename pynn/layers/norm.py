@@ -154,7 +154,7 @@ class _Tracking(_Norm, abstract=True):
         config = self.num_features, _check_eps(self.eps), momentum, *self._learnt(), self.track_running_stats
         states = [*self._buffers.values()]
         if states:
-            count = states[2].data.reshape(1).view(builder.dtype)
+            count = builder.values(states[2]).reshape(1).view(builder.dtype)
             states[2] = Buffer(count, "num_batches_tracked")
         builder.add(self._kind, where, config, *self._parameters.values(), *states, training=self.training and not frozen)
 

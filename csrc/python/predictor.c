@@ -1,0 +1,180 @@
+/* predictor.c - prediction as a Python object, for any number of threads. */
+#include "binding.h"
+
+/* Each call has a predictor of the core to itself, so that any number of threads may call. Some are kept for the calls after. */
+enum { IDLE = 4 };
+typedef struct {
+    PyObject_HEAD
+    pn_predictor *idle[IDLE];
+    size_t n_idle, block;
+    GraphObject *graph;
+    const char *isa;
+    unsigned long moves;                            /* array_moves() when it was made */
+    size_t ndim, shape[PN_MAX_DIMS], width;         /* of a sample of the first input */
+} PredictorObject;
+
+static int predictor_traverse(PredictorObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->graph);
+    return 0;
+}
+
+static void predictor_dealloc(PredictorObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    while (self->n_idle) pn_predictor_free(self->idle[--self->n_idle]);
+    Py_XDECREF(self->graph);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *predictor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = { "graph", "batch_size", NULL };
+    PyObject *graph;
+    Py_ssize_t batch_size;
+    pn_error error;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "On", names, &graph, &batch_size)) return NULL;
+    GraphObject *g = as_graph(graph);
+    if (!g) return NULL;
+    PredictorObject *self = (PredictorObject *)type->tp_alloc(type, 0);
+    if (!self) return NULL;
+    self->graph = (GraphObject *)Py_NewRef(graph);
+    self->isa = pn_isa_get();
+    self->moves = array_moves();
+    pn_graph_shape(g->graph, pn_graph_input_node(g->graph, 0), &self->ndim, self->shape);
+    self->width = width(g, pn_graph_input_node(g->graph, 0));
+    g->sealed = 1;
+    self->block = batch_size < 1 ? 0 : (size_t)batch_size;
+    pn_status status = pn_predictor_new(g->graph, self->block, &self->idle[0], &error);
+    self->n_idle = !status;
+    if (!status) return (PyObject *)self;
+    Py_DECREF(self);
+    return raise_status(status, &error);
+}
+
+static pn_predictor *take_idle(PredictorObject *self)
+{
+    pn_error error;
+    pn_predictor *p = self->n_idle ? self->idle[--self->n_idle] : NULL;
+    pn_status status = p ? PN_OK : pn_predictor_new(self->graph->graph, self->block, &p, &error);
+    if (status) raise_status(status, &error);
+    return p;
+}
+
+static void give_back(PredictorObject *self, pn_predictor *p)
+{
+    if (self->n_idle < IDLE) self->idle[self->n_idle++] = p;
+    else pn_predictor_free(p);
+}
+
+/* 0 and an exception. Layers written in Python keep what they like while they run, so calls of theirs take turns. */
+static int run(PredictorObject *self, const pn_data *data, pn_fit_options *options, void *const *y, pn_score *scores)
+{
+    pn_error error;
+    pn_hold hold;
+    released r;
+    int releases = data->rows * self->width > RELEASE_AT || self->graph->own;
+    for (size_t i = 0; i < options->n_criteria; i++) releases |= options->criteria[i].call != NULL;
+    pn_predictor *p = take_idle(self);
+    if (!p) return 0;
+    const int entered = gates_enter(self->graph->gates, self->graph->own ? PN_WRITE : PN_READ, releases, &hold, &r);
+    if (entered) {
+        if (r.state) options->poll = poll_signals;
+        pn_status status = pn_predict(p, data, options, y, scores, &error);
+        if (gates_leave(&hold, &r)) status = PN_STOPPED;
+        if (status) raise_status(status, &error);
+    }
+    give_back(self, p);
+    return entered && !PyErr_Occurred();
+}
+
+/* Says so where an output is not finite because a sample, which the plan converted, is too large for float32. */
+static int check_range(const GraphObject *g, const taken *t, const arrays *out)
+{
+    int suspect = 0;
+    for (size_t i = 0; g->dtype == PN_F32 && i < out->n && !suspect; i++) suspect = has_infinity(PyArray_SIZE(out->array[i]), PyArray_DATA(out->array[i]));
+    for (size_t i = 0; suspect && i < t->x.n; i++) {
+        PyArrayObject *x = t->x.array[i];
+        if (t->samples[i].type != PN_FROM_F64 || !PyArray_SIZE(x)) continue;
+        const npy_intp width = PyArray_SIZE(x) / PyArray_DIM(x, 0);
+        for (size_t row = 0; row < t->data.rows; row++) {
+            const double *sample = (const double *)((const char *)t->samples[i].x + (ptrdiff_t)row * t->samples[i].stride);
+            npy_intp at = first_too_large(width, sample);
+            if (at >= 0) return raise_too_large("X", sample[at], (npy_intp)row * width + at, PyArray_NDIM(x), PyArray_DIMS(x));
+        }
+    }
+    return 1;
+}
+
+/* The output for samples that have been taken. */
+static PyObject *predict_taken(PredictorObject *self, taken *t)
+{
+    const GraphObject *g = self->graph;
+    pn_fit_options options = { .poll = NULL };
+    arrays out = { .n = 0 };
+    int ok = 1;
+    for (size_t i = 0; ok && i < pn_graph_n_outputs(g->graph); i++) ok = arrays_set(&out, i, new_output(g, i, t->data.rows));
+    if (ok && run(self, &t->data, &options, out.data, NULL) && check_range(g, t, &out)) return arrays_take(&out);
+    arrays_clear(&out);
+    return NULL;
+}
+
+static PyObject *predictor_call(PredictorObject *self, PyObject *given)
+{
+    taken t = { .x.n = 0 };
+    PyObject *out = take_samples(self->graph, given, &t) ? predict_taken(self, &t) : NULL;
+    taken_clear(&t);
+    return out;
+}
+
+/* As predict, where nothing has to be found out or converted first; else None. */
+static PyObject *predictor_quick(PredictorObject *self, PyObject *given)
+{
+    const GraphObject *g = self->graph;
+    if (!PyArray_CheckExact(given) || self->isa != pn_isa_get() || self->moves != array_moves() || pn_graph_n_inputs(g->graph) != 1) Py_RETURN_NONE;
+    PyArrayObject *x = (PyArrayObject *)given;
+    int fits = PyArray_TYPE(x) == (g->dtype == PN_F32 ? NPY_FLOAT : NPY_DOUBLE) && (size_t)PyArray_NDIM(x) == self->ndim + 1 && PyArray_ISCARRAY_RO(x);
+    for (size_t i = 0; fits && i < self->ndim; i++) fits = (size_t)PyArray_DIM(x, (int)i + 1) == self->shape[i];
+    if (!fits) Py_RETURN_NONE;
+    taken t = { .samples[0] = { PyArray_DATA(x), g->dtype == PN_F32 ? PN_FROM_F32 : PN_FROM_F64, (ptrdiff_t)(self->width * (size_t)PyArray_ITEMSIZE(x)) } };
+    t.data = (pn_data){ (size_t)PyArray_DIM(x, 0), t.samples, NULL };
+    return predict_taken(self, &t);
+}
+
+static PyObject *predictor_score(PredictorObject *self, PyObject *args)
+{
+    const GraphObject *g = self->graph;
+    PyObject *px, *py, *tuple, *weight = Py_None;
+    taken t = { .x.n = 0 };
+    pn_criterion criteria[PN_MAX_ENDS];
+    PyObject *keep = NULL;
+    pn_score scores[PN_MAX_ENDS];
+    if (!PyArg_ParseTuple(args, "OOO!|O", &px, &py, &PyTuple_Type, &tuple, &weight)) return NULL;
+    pn_fit_options options = { .criteria = criteria };
+    options.n_criteria = parse_criteria(g, tuple, criteria, &keep);
+    int ok = options.n_criteria && take_samples(g, px, &t) && take_targets(g, criteria, options.n_criteria, py, weight, &t) && run(self, &t.data, &options, NULL, scores);
+    taken_clear(&t);
+    Py_XDECREF(keep);
+    return ok ? scores_tuple(scores, options.n_criteria) : NULL;
+}
+
+static PyMethodDef predictor_methods[] = {
+    { "predict", (PyCFunction)predictor_call, METH_O, "predict($self, x, /)\n--\n\nThe output for x, in blocks of rows." },
+    { "quick", (PyCFunction)predictor_quick, METH_O, "quick($self, x, /)\n--\n\nAs predict for an array that is as the net reads it; None for anything else." },
+    { "score", (PyCFunction)predictor_score, METH_VARARGS, "score($self, x, y, criteria, sample_weight=None, /)\n--\n\n(loss sum, divisor, values, correct, rows, hits, strays) for each loss." },
+    { NULL, NULL, 0, NULL },
+};
+static PyType_Slot predictor_slots[] = {
+    { Py_tp_new, predictor_new },
+    { Py_tp_dealloc, predictor_dealloc },
+    { Py_tp_traverse, predictor_traverse },
+    { Py_tp_methods, predictor_methods },
+    { Py_tp_doc, "Predictor(graph, batch_size)\n--\n\nA graph ready to predict any number of rows." },
+    { 0, NULL },
+};
+static PyType_Spec predictor_spec = { "pynn._core.Predictor", sizeof(PredictorObject), 0, GC_TYPE, predictor_slots };
+
+int add_predictor(PyObject *module) { return add_type(module, &predictor_spec, NULL); }
