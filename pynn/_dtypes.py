@@ -20,10 +20,9 @@ def from_bfloat16(bits: Array) -> Array:
 
 def from_float8(bits: Array, code: str) -> Array:
     """Return 8-bit floats, given as their bits in uint8, as float32; ``code`` is F8_E4M3 or F8_E5M2."""
-    return np.take(_float8(code), bits)
+    return np.take(_FLOAT8(code), bits)
 
 
-@cache
 def _float8(code: str) -> Array:
     """Return the values of all 256 patterns: a sign, an exponent and a mantissa.
 
@@ -41,6 +40,9 @@ def _float8(code: str) -> Array:
         value[exponent == 31] = np.where(mantissa[exponent == 31] == 0, np.inf, np.nan)
     found: Array = np.where(bits & 128, -value, value).astype(np.float32)
     return found
+
+
+_FLOAT8 = cache(_float8)
 
 
 def widened(a: Array) -> Array:

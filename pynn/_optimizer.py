@@ -93,7 +93,8 @@ class _Followed:
     """A layer whose parameters a group was made of, as the optimizer knows it."""
 
     def __init__(self, layer: Layer, seen: Iterable[Parameter]) -> None:
-        self.layer, self.seen, self.changes = weakref.ref(layer), list(seen), layer._changes
+        self.layer: Callable[[], Layer | None] = weakref.ref(layer)
+        self.seen, self.changes = list(seen), layer._changes
 
     def __getstate__(self) -> tuple[Layer | None, list[Parameter]]:
         return self.layer(), self.seen

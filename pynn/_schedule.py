@@ -51,7 +51,7 @@ def _numbers(
     for one in given:
         if isinstance(one, (bool, np.bool_)) or not isinstance(one, Real):
             raise TypeError(f"{owner}: {name} must be a number{' or a list of them' if several else ''}, got {value!r}")
-        if not (low < one if above else low <= one) or not one < high:
+        if not (low < float(one) if above else low <= float(one)) or not float(one) < high:
             limit = "" if high == math.inf else f" and below {high:g}"
             raise ValueError(f"{owner}: {name} must be finite and {'over' if above else 'at least'} {low:g}{limit}, got {value!r}")
 
@@ -527,7 +527,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         owner, factor = type(self).__name__, settings["factor"]
-        if isinstance(factor, bool) or not isinstance(factor, Real) or not 0 <= factor < 1:
+        if isinstance(factor, bool) or not isinstance(factor, Real) or not 0 <= float(factor) < 1:
             raise ValueError(f"{owner}: factor must be at least 0 and below 1, got {factor!r}")
         for name, allowed in (("mode", ("min", "max")), ("threshold_mode", ("rel", "abs"))):
             if settings[name] not in allowed:

@@ -23,7 +23,7 @@ import numpy as np
 from ._layer import Array, Layer, Parameter
 from ._random import AT_ONCE, draw_seed
 from ._tables import unknown_name
-from .activations import gelu  # type: ignore[attr-defined]
+from .activations import gelu
 
 __all__ = [
     "calculate_gain",
@@ -211,7 +211,7 @@ def _quantiles(u: Array, low: float, high: float) -> Array:
     left = p <= 0.5
     rest = (1.0 - above) + (1 - u) * (above - bottom)  # above, on the right half
     x = _inverse(np.log(np.where(left, p, np.maximum(rest, 1e-320))), -math.inf, 0.0)
-    return np.where(left, x, -x)
+    return np.asarray(np.where(left, x, -x))
 
 
 def _inverse(log_p: Array, low: float, high: float) -> Array:
@@ -221,7 +221,7 @@ def _inverse(log_p: Array, low: float, high: float) -> Array:
     for _ in range(4 if (log_p < -400).any() else 3):
         found, slope = _log_cdf(x)
         x = np.minimum(x - (found - log_p) / slope, 0.0)
-    return np.clip(x, low, high)
+    return np.asarray(np.clip(x, low, high))
 
 
 def constant_(tensor: T, val: float) -> T:

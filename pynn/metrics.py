@@ -172,7 +172,7 @@ def _largest(scores: NDArray[Any]) -> NDArray[np.int64]:
     """Return the column of the largest score of each row, the first of equals; -1 where there is none."""
     if scores.shape[1] == 0:
         raise ValueError("y_pred: expected at least one column")
-    place = scores.argmax(1)
+    place: NDArray[np.int64] = scores.argmax(1)
     if scores.dtype.kind == "f":
         most = np.take_along_axis(scores, place[:, None], 1)
         tied = np.isinf(most[:, 0]) & ((scores == most).sum(1) > 1)
@@ -399,9 +399,9 @@ def _coded(*labels: _Labels) -> tuple[_Labels, list[NDArray[np.int64]]]:
 class _Counts(NamedTuple):
     """Weights of hits, predictions and true samples, one of each class that occurs; and the place of the positive class of two."""
 
-    hits: _Floats
-    predicted: _Floats
-    true: _Floats
+    hits: NDArray[Any]
+    predicted: NDArray[Any]
+    true: NDArray[Any]
     positive: int | None
     classes: int
 
