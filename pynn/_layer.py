@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from functools import wraps
 from threading import get_ident
 from types import FunctionType
-from typing import Any, ClassVar, NamedTuple, Self, cast
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -66,6 +66,8 @@ def sample_shape(shape: object) -> tuple[int, ...]:
 
 def real_array(x: ArrayLike, name: str) -> Array:
     """Return ``x`` as an array of real numbers, or raise."""
+    if type(x) is np.ndarray and x.dtype.char in "fd":
+        return x
     a = plain_array(x, name)
     if a.dtype.kind not in "fiubV" and is_table(x):
         a = table_array(x, name)  # raises, and names the column
@@ -620,8 +622,9 @@ class Layer:
                 _set(layer, "_call", None)
             for layer, call, before in calls:
                 _set(layer, "_last", before)
-                if call.plans is layer._plans:  # nothing has dropped them since
-                    layer._plans.setdefault(call.key, call.found)
+                key, found, _, plans = call
+                if plans is layer._plans:  # nothing has dropped them since
+                    layer._plans.setdefault(key, found)
 
     def _versions(self) -> int:
         """Return how often the parameters have been written through the library."""
@@ -644,8 +647,8 @@ class Layer:
     def _set_aside(self) -> _Call:
         """Take what the last call keeps out of the plans that later calls use."""
         call = self._last
-        if call is not None and self._plans.get(call.key) is call.found:
-            del self._plans[call.key]
+        if call is not None and self._plans.get(call[0]) is call[1]:
+            del self._plans[call[0]]
         _set(self, "_last", None)
         return call  # type: ignore[return-value]
 
@@ -682,11 +685,14 @@ class Layer:
             self._build(builder, type(self).__name__)
             _set(self, "_seen", shapes)
             found = _core.Plan(builder.finish(), rows, "backward"), builder.random
+            self._plans[key] = found
+            if len(self._plans) > _KEPT_PLANS:
+                self._plans.popitem(last=False)
         else:
-            self._plans.pop(key, None)
-        self._plans[key] = found  # the last of them
-        if len(self._plans) > _KEPT_PLANS:
-            self._plans.popitem(last=False)
+            try:
+                self._plans.move_to_end(key)
+            except KeyError:  # another thread has dropped it
+                self._plans[key] = found
         plan, random = found
         if random:
             plan.tick = self._ticks
@@ -709,7 +715,7 @@ class Layer:
         key, found = self._plan(arrays)
         _, _, batched = self._split(arrays[0])
         y = found[0].forward(*(arrays if batched else [a[np.newaxis] for a in arrays]))
-        _set(self, "_last", _Call(key, found, arrays, self._plans))
+        _set(self, "_last", (key, found, arrays, self._plans))  # a _Call, without the cost of making one
         half = not self.dtype and is_float(arrays[0], 2)
         if batched and not half:
             return y
@@ -736,7 +742,7 @@ class Layer:
         call = self._last
         if call is None:
             raise no_call(type(self).__name__)
-        plan, xs = call.found[0], call.arrays
+        _, (plan, _), xs, _ = call
         shapes = plan.output_shapes
         if len(gys) != len(shapes):
             raise TypeError(f"backward: expected {len(shapes)} gradients, got {len(gys)}")
@@ -1013,13 +1019,9 @@ _BASE = _FRESH | {"_parameters", "_buffers", "_parts", "_training", "_ticks", "_
 """Attributes of a layer that no ``forward`` sets."""
 
 
-class _Call(NamedTuple):
-    """What a layer keeps of a call until backward: the plan that has its arrays, its inputs, and where the plan is kept."""
-
-    key: Any
-    found: tuple[_core.Plan, bool]
-    arrays: tuple[Array, ...]
-    plans: OrderedDict[Any, tuple[_core.Plan, bool]]
+_Plans: TypeAlias = OrderedDict[Any, tuple[_core.Plan, bool]]
+_Call: TypeAlias = tuple[Any, tuple[_core.Plan, bool], tuple[Array, ...], _Plans]
+"""What a layer keeps of a call until backward: a key, the plan under it with the arrays of the call, the inputs, and where it is kept."""
 
 
 class _Kept(NamedTuple):

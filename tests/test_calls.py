@@ -461,7 +461,7 @@ def test_core_objects_take_part_in_garbage_collection() -> None:
     net = pynn.Sequential(pynn.Linear(3, 3, seed=0, **F64), Square())
     net(A)
     net.predict(A)
-    plan = net._last.found[0]  # type: ignore[union-attr]
+    plan = net._last[1][0]  # type: ignore[union-attr]
     assert gc.is_tracked(plan)
     assert gc.is_tracked(net._predictor.predictor)  # type: ignore[union-attr]
     assert any(isinstance(found, _core.Graph) for found in gc.get_referents(plan))
