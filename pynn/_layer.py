@@ -167,7 +167,7 @@ class _Fixed:
 
     def _own(self) -> Array:
         """Replace arrays that cannot be written by copies, and return the values. Of several threads, all use the copy of the first."""
-        self._array = self.__dict__.setdefault("_copied", _writable(self._array))
+        self._array = self.__dict__.setdefault("_copied", writable(self._array))
         self._lent = False
         _core.note_move()
         return self._array
@@ -182,7 +182,8 @@ class _Fixed:
         self.__dict__.update(rest)
 
 
-def _writable(a: Array) -> Array:
+def writable(a: Array) -> Array:
+    """Return an array itself, or a copy where it cannot be written."""
     if a.flags.writeable:
         return a
     copy = zeros(a.shape, a.dtype)
@@ -274,7 +275,7 @@ class Parameter(_Fixed):
             own[...] = self._fitting("grad", value, own)
 
     def _own(self) -> Array:
-        self._grad = self.__dict__.setdefault("_copied_grad", _writable(self._grad))
+        self._grad = self.__dict__.setdefault("_copied_grad", writable(self._grad))
         return super()._own()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from . import _core
-from ._layer import Array, Layer, Parameter, ParameterList, moment, zeros
+from ._layer import Array, Layer, Parameter, ParameterList, moment, writable, zeros
 from ._schedule import RECORD, LRScheduler, held_record
 from ._tables import Parameters
 
@@ -276,8 +276,10 @@ class Optimizer:
         return array
 
     def _state(self, p: Parameter, group: Mapping[str, Any]) -> dict[str, Array]:
-        """Return the state of a parameter, completed by what it lacks."""
+        """Return the state of a parameter, completed by what it lacks; arrays that cannot be written are replaced by copies."""
         state = self.state.setdefault(p, {})
+        for name, kept_array in state.items():
+            state[name] = writable(kept_array)
         for name, _, start in ("step=0".partition("="), *(n.partition("=") for n in self._row["numbers"].split())):
             if name not in state:
                 state[name] = np.array(float(group.get(start, start)))

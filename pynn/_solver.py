@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from . import _core
-from ._layer import Array, Parameter
+from ._layer import Array, Parameter, writable
 from ._optimizer import Optimizer
 from ._tables import parse_parameters
 
@@ -53,9 +53,11 @@ class Solver(Optimizer):
     def _pairs(self) -> list[tuple[Array, Array]]:
         """Return what is trained, and make room for what is remembered of it."""
         pairs = [(p.data, p.grad) for p in self.param_groups[0]["params"] if p.requires_grad]
+        self._settings = writable(self._settings)
         size = self._memory_size(sum(p.size for p, _ in pairs))
         if self._memory is None or self._memory.size != size:
             self._memory = np.zeros(size)
+        self._memory = writable(self._memory)
         return pairs
 
     def core_solver(self) -> tuple[Any, ...]:

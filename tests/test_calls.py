@@ -552,6 +552,22 @@ def test_a_model_of_arrays_that_cannot_be_written_predicts_without_a_copy(lender
 
 
 @each_lender
+@pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop", "adagrad", "adafactor", "rprop", "lbfgs", "levenberg_marquardt"])
+def test_its_optimizer_continues(lender: str, name: str, tmp_path: Path) -> None:
+    net = net_with_states()
+    net[1].eval()  # Levenberg-Marquardt takes no layer that depends on the other rows
+    for _ in range(2):
+        net.train_on_batch(IMAGES, TARGETS, loss="mse", optimizer=name)
+    lent = LENDERS[lender](net, tmp_path)
+    assert type(lent.optimizer) is type(net.optimizer)
+    for one in (net, lent):
+        one.train_on_batch(IMAGES, TARGETS)
+        one.partial_fit(IMAGES, TARGETS, seed=1)
+    np.testing.assert_equal(lent.state_dict(), net.state_dict())
+    np.testing.assert_equal(lent.optimizer.state_dict(), net.optimizer.state_dict())
+
+
+@each_lender
 @pytest.mark.parametrize("write", WRITES)
 def test_it_copies_on_the_first_write(lender: str, write: str, tmp_path: Path) -> None:
     net = net_with_states()
