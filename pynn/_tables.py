@@ -223,7 +223,12 @@ _ELSEWHERE: dict[str, tuple[str, ...]] = {
 _SAME: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("ce", "categoricalcrossentropy", "sparsecategoricalcrossentropy"), ("cross_entropy",)),
     **dict.fromkeys(("meansquarederror", "squarederror"), ("mse",)),
-    **dict.fromkeys(("mae", "meanabsoluteerror", "absoluteerror"), ("l1",)),
+    **dict.fromkeys(("mae", "meanabsoluteerror", "absoluteerror"), ("l1", "mae")),
+    "rootmeansquarederror": ("rmse",),
+    "acc": ("accuracy",),
+    "rocaucscore": ("roc_auc",),
+    "f1score": ("f1",),
+    "r2score": ("r2",),
     **dict.fromkeys(("kld", "kldivergence", "kullbackleiblerdivergence"), ("kl_div",)),
     "negativeloglikelihood": ("nll",),
     "gradientdescent": ("sgd",),

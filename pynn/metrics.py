@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._layer import plain_array, real_array
-from ._tables import unknown_name
+from ._tables import known_name
 
 __all__ = [
     "accuracy",
@@ -825,6 +825,4 @@ def _get(metric: Any) -> _Metric:
         raise TypeError(f"metrics: expected names or functions of (y_true, y_pred), got {metric!r}")
     if top := _TOP.fullmatch(metric):
         return functools.partial(top_k_accuracy, k=int(top[1]))
-    if metric not in by_name:
-        raise unknown_name("metric", metric, by_name)
-    return by_name[metric]
+    return by_name[known_name("metric", metric, by_name)]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pynn
 from pynn import metrics
 
 sklearn = pytest.importorskip("sklearn.metrics")
@@ -276,3 +277,33 @@ def test_names_that_the_history_has_for_something_else_are_refused(name: str) ->
     for given in ({name: "f1"}, [type("Metric", (), {"__name__": name, "__call__": lambda self, t, p: 0.0})()]):
         with pytest.raises(ValueError, match=f"metrics: '{name}' cannot be the name"):
             metrics.get(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("MAE", "mae"),
+        ("mean_absolute_error", "mae"),
+        ("MeanSquaredError", "mse"),
+        ("RMSE", "rmse"),
+        ("root_mean_squared_error", "rmse"),
+        ("R2", "r2"),
+        ("r2_score", "r2"),
+    ],
+)
+def test_names_of_other_spelling(given: str, name: str) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 3)), rng.normal(size=30)
+    scores = pynn.Sequential(pynn.Linear(3, 1, seed=0)).evaluate(X, y, loss="mse", metrics=[given, name])
+    assert scores[given] == scores[name]
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [("acc", "accuracy"), ("Accuracy", "accuracy"), ("F1", "f1"), ("f1-score", "f1"), ("ROC_AUC", "roc_auc")]
+)
+def test_names_of_other_spelling_for_classes(given: str, name: str) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 3)), rng.integers(0, 2, 30)
+    stop = pynn.callbacks.EarlyStopping(given)
+    hist = pynn.Sequential(pynn.Linear(3, 2, seed=0)).fit(X, y, loss="ce", metrics=[given, name], epochs=2, callbacks=[stop], seed=0)
+    assert hist.history[given] == hist.history[name]
