@@ -433,6 +433,12 @@ void pn_predictor_free(pn_predictor *predictor);
 pn_status pn_predict(pn_predictor *predictor, const pn_data *data, const pn_fit_options *options, void *const *y, pn_score *score,
                      pn_error *error);
 
+/* ---- numbers that are not finite ---------------------------------------------------------------------------------- */
+/* The first of n numbers that is NaN or infinite; n if none is. */
+size_t pn_first_strange(pn_dtype t, size_t n, const void *x);
+/* Rounds n doubles to floats; whether all of those are finite. */
+int pn_narrow(size_t n, const double *x, float *y);
+
 /* ---- random numbers: Philox4x32-10, a function of (seed, stream, index) alone ------------------------------------- */
 void pn_random_uniform(uint64_t seed, uint64_t stream, double low, double high, pn_dtype t, size_t n, void *out);
 void pn_random_permutation(uint64_t seed, uint64_t stream, size_t n, size_t *out);

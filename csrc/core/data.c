@@ -80,6 +80,18 @@ static void convert(pn_source from, pn_dtype to, size_t n, const void *x, void *
     }
 }
 
+int pn_narrow(size_t n, const double *x, float *y)
+{
+    enum { BLOCK = 2048 };              /* which stays in the cache from one pass to the next */
+    size_t finite = 0;
+    for (size_t i = 0; i < n; i += BLOCK) {
+        const size_t m = n - i < BLOCK ? n - i : BLOCK;
+        convert(PN_FROM_F64, PN_F32, m, x + i, y + i);
+        finite += pn_first_strange(PN_F32, m, y + i);
+    }
+    return finite == n;
+}
+
 /* Rows of few bytes without a call each. */
 static void copy(void *to, const void *from, size_t bytes)
 {

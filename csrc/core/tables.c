@@ -58,6 +58,8 @@ void pn_rowwise_forward(size_t i, pn_dtype t, size_t rows, size_t n, const void 
     pn_kernels_now()->of[t].rowwise[i].forward(rows, n, x, y);
 }
 
+size_t pn_first_strange(pn_dtype t, size_t n, const void *x) { return pn_kernels_now()->of[t].look->first_strange(n, x); }
+
 typedef void prepare_fn(const double *hyper, double *const *number, double step, double *h);
 static prepare_fn *const prepare[] = {
 #define ROW(name, ...) prepare_##name,

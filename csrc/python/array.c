@@ -25,13 +25,6 @@ npy_intp first_too_large(npy_intp n, const double *x)
     return -1;
 }
 
-int has_infinity(npy_intp n, const float *x)
-{
-    int found = 0;
-    for (npy_intp i = 0; i < n; i++) found |= x[i] - x[i] != 0;     /* NaN too */
-    return found;
-}
-
 /* Doubles as floats, or an error where a finite one would become infinite: NumPy's cast warns of that only. */
 static PyArrayObject *narrowed(PyArrayObject *a, const char *name)
 {
@@ -41,12 +34,7 @@ static PyArrayObject *narrowed(PyArrayObject *a, const char *name)
         const npy_intp n = PyArray_SIZE(x);
         const double *from = PyArray_DATA(x);
         float *to = PyArray_DATA(out);
-        int strange = 0;
-        for (npy_intp i = 0; i < n; i++) {
-            to[i] = (float)from[i];
-            strange |= to[i] - to[i] != 0;
-        }
-        npy_intp at = strange ? first_too_large(n, from) : -1;
+        npy_intp at = pn_narrow((size_t)n, from, to) ? -1 : first_too_large(n, from);
         if (at >= 0) {
             raise_too_large(name, from[at], at, PyArray_NDIM(x), PyArray_DIMS(x));
             Py_CLEAR(out);

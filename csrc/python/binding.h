@@ -26,9 +26,8 @@ PyObject *raise_status(pn_status status, const pn_error *error);    /* module.c:
 /* array.c: each gives a new reference, or NULL with an exception that names the argument. */
 /* ValueError: the value at a flat place of an array of such a shape does not fit float32. Returns 0. */
 int raise_too_large(const char *name, double value, npy_intp at, int ndim, const npy_intp *shape);
-/* The first of n doubles that is finite and no float, or -1; is any of n floats infinite or NaN? */
+/* The first of n doubles that is finite and no float, or -1. */
 npy_intp first_too_large(npy_intp n, const double *x);
-int has_infinity(npy_intp n, const float *x);
 PyArrayObject *real_array(PyObject *given, pn_dtype t, const char *name);      /* contiguous; converts any real dtype */
 PyArrayObject *label_array(PyObject *given, const char *name);                 /* int64 */
 PyArrayObject *label_copy(PyObject *given, const char *name);                  /* that nobody else can write to */

@@ -131,6 +131,30 @@ static PyObject *uniform(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* all_finite(arrays): are all numbers of these float32 and float64 arrays finite? */
+static PyObject *all_finite(PyObject *module, PyObject *given)
+{
+    (void)module;
+    PyObject *all = PySequence_Tuple(given);
+    int finite = 1;
+    for (Py_ssize_t i = 0; all && finite && i < PyTuple_GET_SIZE(all); i++) {
+        PyObject *item = PyTuple_GET_ITEM(all, i);
+        const pn_dtype t = PyArray_Check(item) && PyArray_TYPE((PyArrayObject *)item) == NPY_FLOAT ? PN_F32 : PN_F64;
+        PyArrayObject *a = readable_array(item, t, "arrays");
+        if (!a) Py_CLEAR(all);
+        if (!a) break;
+        released r;
+        const size_t n = (size_t)PyArray_SIZE(a);
+        release(&r, n > RELEASE_AT);
+        finite = pn_first_strange(t, n, PyArray_DATA(a)) == n;
+        if (retake(&r)) Py_CLEAR(all);
+        Py_DECREF(a);
+    }
+    if (!all) return NULL;
+    Py_DECREF(all);
+    return PyBool_FromLong(finite);
+}
+
 static int exec(PyObject *module)
 {
     if (PyArray_ImportNumPyAPI() < 0 || PyUFunc_ImportUFuncAPI() < 0 || choose_isa(module) < 0 || choose_threads() < 0) return -1;
@@ -145,6 +169,7 @@ static PyMethodDef methods[] = {
     { "isa", isa, METH_NOARGS, "isa()\n--\n\nReturn the name of the instruction set in use." },
     { "isas", isas, METH_NOARGS, "isas()\n--\n\nReturn the instruction sets that were built, best first, and whether this machine runs each." },
     { "set_isa", set_isa, METH_O, "set_isa(name, /)\n--\n\nUse the named instruction set from now on; None chooses the best." },
+    { "all_finite", all_finite, METH_O, "all_finite(arrays, /)\n--\n\nTell whether all numbers of float32 and float64 arrays are finite." },
     { "uniform", uniform, METH_VARARGS, "uniform(out, seed, stream, low, high, /)\n--\n\nFill out with numbers in [low, high)." },
     { NULL, NULL, 0, NULL }
 };

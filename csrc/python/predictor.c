@@ -95,7 +95,10 @@ static int run(PredictorObject *self, const pn_data *data, pn_fit_options *optio
 static int check_range(const GraphObject *g, const taken *t, const arrays *out)
 {
     int suspect = 0;
-    for (size_t i = 0; g->dtype == PN_F32 && i < out->n && !suspect; i++) suspect = has_infinity(PyArray_SIZE(out->array[i]), PyArray_DATA(out->array[i]));
+    for (size_t i = 0; g->dtype == PN_F32 && i < out->n && !suspect; i++) {
+        const size_t n = (size_t)PyArray_SIZE(out->array[i]);
+        suspect = pn_first_strange(PN_F32, n, PyArray_DATA(out->array[i])) < n;
+    }
     for (size_t i = 0; suspect && i < t->x.n; i++) {
         PyArrayObject *x = t->x.array[i];
         if (t->samples[i].type != PN_FROM_F64 || !PyArray_SIZE(x)) continue;

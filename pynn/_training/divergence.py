@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _core
 from .._layer import Array
 
 if TYPE_CHECKING:
-    from .. import _core
     from .net import Net
 
 
@@ -95,9 +95,8 @@ class Guard:
         raise DivergenceError(text, epoch + 1, step, found.layer, found.row)
 
     def _finite(self) -> bool:
-        """Tell whether all parameters are; a sum says so for a whole array, unless it is too large itself."""
-        with np.errstate(all="ignore"):
-            return all(math.isfinite(a.sum()) or bool(np.isfinite(a).all()) for a in self.learnt)
+        """Tell whether all parameters are."""
+        return _core.all_finite(self.learnt)
 
 
 def check_step(
