@@ -629,9 +629,7 @@ class Layer:
 
     def _versions(self) -> int:
         """Return how often the parameters have been written through the library."""
-        if self._known is None:
-            _set(self, "_known", [*self.parameters()])
-        return sum(p._gate.version for p in self._known or ())
+        return sum([p._gate.version for p in self._known or self.parameters()])
 
     def _check_call(self, call: tuple[int, int] | None) -> None:
         """Raise unless this thread made the call that backward is for, of the parameters as they are."""
@@ -672,9 +670,8 @@ class Layer:
     def _plan(self, xs: tuple[Array, ...]) -> tuple[Any, tuple[_core.Plan, bool]]:
         """Return the plan for such arrays and whether it draws random numbers, behind what it is kept under."""
         dtype = self._compute_dtype(*xs)
-        if self._known is None:
-            self._known = [*self.parameters()]
-        key = (*[x.shape for x in xs], dtype, *[p.requires_grad for p in self._known], _core.isa())
+        known = self.parameters() if self._known is None else self._known
+        key = (*[x.shape for x in xs], dtype, *[p.requires_grad for p in known], _core.isa())
         found = self._plans.get(key)
         if found is None:
             rows, _, batched = self._split(xs[0])
@@ -866,7 +863,9 @@ class Layer:
 
     def parameters(self) -> list[Parameter]:
         """Return the parameters, each once; an optimizer made from this list also trains what is added to the layer later."""
-        return ParameterList({id(p): p for p in self._all_parameters().values()}.values(), self)
+        if self._known is None:
+            _set(self, "_known", [*{id(p): p for p in self._all_parameters().values()}.values()])
+        return ParameterList(self._known or (), self)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield names, such as ``"0.weight"``, and parameters, each once, under the first of its names."""

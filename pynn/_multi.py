@@ -60,7 +60,7 @@ class MultiOptimizer(Optimizer):
             raise ValueError("optimizers: expected at least one")
         self.optimizers, self.clip_norm = optimizers, clip_norm
         _check_option("MultiOptimizer", "clip_norm", clip_norm)
-        self._exports, self._last, self._given, self._used_lr, self._epoch = [], None, None, None, 0
+        self._exports, self._last, self._given, self._filled, self._used_lr, self._epoch = [], None, None, None, None, 0
 
     # ---- what they have together --------------------------------------------------------------------------------------
     @property

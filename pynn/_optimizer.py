@@ -7,6 +7,7 @@ import reprlib
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from operator import is_
 from typing import Any, NamedTuple, Self
 
@@ -38,11 +39,12 @@ class _State(NamedTuple):
     word: str
 
 
-def parse_states(text: str) -> list[_State]:
+@cache
+def parse_states(text: str) -> tuple[_State, ...]:
     """Parse a row's states, such as ``"prev step_size=lr"``."""
-    return [
+    return tuple(
         _State(*next((word.partition(mark) for mark in "=?:" if mark in word), (word, "", ""))) for word in text.split()
-    ]
+    )
 
 
 def saved_groups(state: Any) -> list[Mapping[str, Any]]:
@@ -141,6 +143,7 @@ class Optimizer:
         self._held: list[float | None] = []
         self._given: tuple[list[Any], Any] | None = None
         self._checked: Any = None
+        self._filled: Any = None
         self._used_lr: list[float] | None = None
         self._last: _Last | None = None
         self._followed: list[_Followed | None] = []
@@ -248,7 +251,7 @@ class Optimizer:
         other._followed = [None for _ in self._followed]
         other.param_groups = [{**group, "lr": group["initial_lr"]} if "initial_lr" in group else {**group} for group in self.param_groups]
         other.state = {p: {name: a.copy() for name, a in state.items()} for p, state in self.state.items()}
-        other._given, other._checked = None, None
+        other._given, other._checked, other._filled = None, None, None
         other.schedulers, other._exports, other._last_lr, other._held, other._last = [], [], [], [], None
         return other
 
@@ -345,6 +348,7 @@ class Optimizer:
         self._epoch = epoch
         groups, self._exports = self._groups(bool(self.schedulers), epoch)
         self._given = self._arrays(), ({**self.options}, [len(export.schedules) for export in self._exports])
+        self._filled = None
         return groups
 
     def outdated(self) -> bool:
@@ -359,9 +363,12 @@ class Optimizer:
         """Return what the core takes instead of groups, of an optimizer that asks for the loss within its step."""
         return None
 
-    def begin_epoch(self, epoch: int = 0) -> None:
-        """Give the core, which ``core_groups`` has been given to, settings as they are now; ``epoch`` is its own count."""
-        if self.outdated():
+    def begin_epoch(self, epoch: int = 0, *, is_current: bool = False) -> None:
+        """Give the core, which ``core_groups`` has been given to, settings as they are now; ``epoch`` is its own count.
+
+        With ``is_current`` the caller has just called ``outdated``.
+        """
+        if not is_current and self.outdated():
             raise RuntimeError(
                 f"{type(self).__name__}: parameters, groups, schedules, state arrays or a setting that needs one (such as momentum) were "
                 "changed while fit runs, where it cannot take them up; change them between epochs of arrays, or between calls of fit"
@@ -369,8 +376,12 @@ class Optimizer:
         self._check()
         self._rebase()
         self._epoch = epoch
-        for export in self._exports:
-            self._fill(export, bool(self.schedulers), self.steps, epoch)
+        scheduled = bool(self.schedulers)
+        now = None if scheduled else ({**self.options}, [(*group.values(),) for group in self.param_groups])
+        if now is None or now != self._filled:
+            for export in self._exports:
+                self._fill(export, scheduled, self.steps, epoch)
+            self._filled = now
 
     def count_steps(self, steps: int) -> None:
         """Take note of the core's count of updates."""
@@ -393,8 +404,10 @@ class Optimizer:
         """Keep the rates of an update, the last that the core made."""
         used = {i: float(group["lr"]) for i, group in enumerate(self.param_groups) if "lr" in group}
         for export in self._exports:
-            settings = export.settings.copy()
-            _core.schedule(export.schedules, settings, step, self._epoch)
+            settings = export.settings
+            if len(export.schedules):
+                settings = settings.copy()
+                _core.schedule(export.schedules, settings, step, self._epoch)
             used[export.group] = float(settings[0])
         self._used_lr = [*used.values()]
 
@@ -650,7 +663,7 @@ class Optimizer:
         return state
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_since": 0, "_exports": [], "_last": None, "_given": None, "_checked": None}
+        return {**vars(self), "_since": 0, "_exports": [], "_last": None, "_given": None, "_checked": None, "_filled": None}
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings, and the options that are not their defaults, as plain JSON types."""

@@ -85,9 +85,9 @@ class Solver(Optimizer):
         self._epoch = epoch
         return []
 
-    def begin_epoch(self, epoch: int = 0) -> None:
+    def begin_epoch(self, epoch: int = 0, *, is_current: bool = False) -> None:
         """Give the core settings as they are now."""
-        super().begin_epoch(epoch)
+        super().begin_epoch(epoch, is_current=is_current)
         values = [self.param_groups[0][name] for name in self._hyper.defaults]
         self._settings[: len(values)] = [float(v) if isinstance(v, (int, float)) else v is not None for v in values]
 

@@ -6,8 +6,9 @@ import ast
 import difflib
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
+from operator import is_
 from types import CodeType
 from typing import Any
 
@@ -31,6 +32,8 @@ class Parameters:
     defaults: dict[str, Any]
     conditions: tuple[tuple[str, tuple[CodeType, ...], frozenset[str]], ...]
     kinds: Mapping[str, str]
+    _verified: list[tuple[Any, ...]] = field(default_factory=list, init=False, repr=False, compare=False)
+    """The settings that passed last."""
 
     def signature(self, annotation: str | None = None) -> str:
         """Return the parameters as source text; ``annotation`` replaces the type of those that are plain numbers."""
@@ -45,8 +48,10 @@ class Parameters:
 
     def verify(self, owner: str, values: Mapping[str, Any]) -> None:
         """Raise ValueError unless ``values`` satisfy the row's check; arrays are checked element by element."""
+        given_values = dict(values)
         for text, parts, names in self.conditions:
-            if not all(np.all(eval(part, _BUILTINS, dict(values))) for part in parts):
+            results = [eval(part, _BUILTINS, given_values) for part in parts]
+            if not all(result is True or np.all(result) for result in results):
                 given = ", ".join(f"{name}={_short(values[name])}" for name in self.defaults if name in names)
                 raise ValueError(f"{owner}: got {given}, but it must satisfy {text}")
 
@@ -69,11 +74,15 @@ class Parameters:
 
     def verify_settings(self, owner: str, values: Mapping[str, Any]) -> None:
         """As ``verify_scalars``, and no number may be NaN."""
+        now = tuple([values[name] for name in self.defaults])
+        if self._verified and all(map(is_, now, self._verified[0])):
+            return
         self.verify_scalars(owner, values)
         for name in self.defaults:
             value = values[name]
             if any(isinstance(one, Real) and one != one for one in (value if isinstance(value, (tuple, list)) else (value,))):
                 raise ValueError(f"{owner}: {name} must not be NaN, got {value!r}")
+        self._verified[:] = [] if list in map(type, now) else [now]
 
     def plain(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values as plain Python numbers, bools and tuples, which JSON and ``repr`` know; arrays as they are."""

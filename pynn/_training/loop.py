@@ -146,9 +146,8 @@ class Loop:
         if self._state() == self._known and not self.optimizer.outdated():
             return
         net, setup = self.net, self.setup
-        objective = net._objective(*setup.goal[:2], setup.data, setup.goal[2])
+        objective, graph, owners = net._trainable(*setup.goal[:2], setup.data, setup.goal[2])
         objective.go_on(self.objective)
-        graph, owners = net._built(setup.data, objective.skip)
         if (graph.output_shapes, graph.dtype) != (self.graph.output_shapes, self.graph.dtype):
             what = f"samples of the output had shape {self.graph.output_shapes} and have {graph.output_shapes}"
             raise ValueError(f"fit: a callback has changed the layers so that the targets no longer fit: {what}; call fit again")
@@ -161,7 +160,7 @@ class Loop:
     # ---- an epoch --------------------------------------------------------------------------------------------------
     def _epoch(self, epoch: int) -> dict[str, float]:
         setup = self.setup
-        self.optimizer.begin_epoch(epoch if setup.batches is None else 0)
+        self.optimizer.begin_epoch(epoch if setup.batches is None else 0, is_current=True)
         if setup.batches is not None:
             return self._from_batches(setup.batches)
         rows = len(setup.data[0])

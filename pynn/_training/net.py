@@ -187,10 +187,22 @@ class Net(Described, abstract=True):
     # ---- training -------------------------------------------------------------------------------------------------
     def _objective(self, loss: Any, weights: Any, arrays: tuple[Array, ...], metrics: Any = None) -> Objective:
         """Return the losses, once it is known how many outputs there are for such arrays."""
-        shapes = self._graph(arrays, frozenset()).output_shapes
-        tails = self._tails()
+        return self._objective_for(self._graph(arrays, frozenset()), loss, weights, metrics)
+
+    def _objective_for(self, graph: _core.Graph, loss: Any, weights: Any, metrics: Any) -> Objective:
+        shapes, tails = graph.output_shapes, self._tails()
         tails = tails if len(tails) == len(shapes) else [("", "")] * len(shapes)
         return Objective(loss, weights, tails, shapes, self._output_names, metrics)
+
+    def _trainable(
+        self, loss: Any, weights: Any, arrays: tuple[Array, ...], metrics: Any = None
+    ) -> tuple[Objective, _core.Graph, dict[int, tuple[str, str]]]:
+        """Return the losses, and the graph that trains on such arrays with the owners of its nodes."""
+        graph, owners = self._built(arrays, frozenset())
+        objective = self._objective_for(graph, loss, weights, metrics)
+        if objective.skip:
+            graph, owners = self._built(arrays, objective.skip)
+        return objective, graph, owners
 
     def _graph(self, arrays: tuple[Array, ...], skip: frozenset[str]) -> _core.Graph:
         """Return a graph that predicts such arrays."""
@@ -378,8 +390,7 @@ class Net(Described, abstract=True):
             if validation_data is not None and validation_split is not None:
                 raise ValueError("validation_split: give it or validation_data, not both")
             data = self._data(X if batches is None else batches.first[0], "X")
-            objective = self._objective(loss, loss_weights, data, metrics)
-            graph, owners = self._built(data, objective.skip)
+            objective, graph, owners = self._trainable(loss, loss_weights, data, metrics)
             rows = len(data[0])
             target = objective.targets(y, rows, graph, "y") if batches is None else None
             if batches is None:
@@ -482,9 +493,9 @@ class Net(Described, abstract=True):
     def _late(self, opt: Optimizer) -> list[str]:
         """Return the names of parameters that an optimizer leaves out, but was made too early to leave out on purpose."""
         trained = {p for group in opt.param_groups for p in group["params"]}
-        left = {p: name for name, p in self.named_parameters() if p.requires_grad and p not in trained}
-        if not left:
+        if not any(p.requires_grad and p not in trained for p in self.parameters()):
             return []
+        left = {p: name for name, p in self.named_parameters() if p.requires_grad and p not in trained}
         joined = {p for layer in self.modules() if layer._since > opt._since for p in layer.parameters()}
         return [name for p, name in left.items() if p in joined or p._since > opt._since]
 
@@ -531,8 +542,8 @@ class Net(Described, abstract=True):
     ) -> tuple[tuple[Array, ...], Objective, _core.Graph, dict[int, tuple[str, str]], Any, Weights]:
         """Check rows to train on; return them, and what is made of the rest."""
         data = self._data(X, "X")
-        objective = self._objective(loss, loss_weights, data)
-        (graph, owners), rows = self._built(data, objective.skip), len(data[0])
+        objective, graph, owners = self._trainable(loss, loss_weights, data)
+        rows = len(data[0])
         if not rows:
             raise ValueError("X: expected at least one row")
         target = objective.targets(y, rows, graph, "y")

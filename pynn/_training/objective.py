@@ -463,6 +463,10 @@ def _shared_out(loss: Any, n: int, names: Sequence[str] | None) -> tuple[list[An
         each, takes = [*loss.values()], [tuple(names.index(name) for name in key) for key in keys]
         order = sorted(range(len(each)), key=lambda i: takes[i][0])
         each, takes = [each[i] for i in order], [takes[i] for i in order]
+        for one, at in zip(each, takes, strict=True):
+            several = _inputs(one)
+            if several != len(at):
+                raise ValueError(f"loss: {type(losses.get(one)).__name__} takes {several} output{'s' * (several > 1)}, got {len(at)}")
     elif isinstance(loss, (list, tuple)):
         ends = [*itertools.accumulate(map(_inputs, loss), initial=0)]
         each, takes = [*loss], [tuple(range(a, b)) for a, b in itertools.pairwise(ends)]
@@ -476,9 +480,6 @@ def _shared_out(loss: Any, n: int, names: Sequence[str] | None) -> tuple[list[An
         if several > 1 and several != n:
             takes_what = f"{type(losses.get(loss)).__name__} takes {several} outputs"
             raise ValueError(f"loss: {takes_what}, and this net has {n}; give a list of losses, or a Model of {several} outputs")
-    for one, at in zip(each, takes, strict=True):
-        if _inputs(one) != len(at):
-            raise ValueError(f"loss: {type(losses.get(one)).__name__} takes {_inputs(one)} output{'s' * (_inputs(one) > 1)}, got {len(at)}")
     return each, takes
 
 
