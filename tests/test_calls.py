@@ -1,5 +1,6 @@
 """Hand-written loops: which call a backward belongs to, when it is refused, what is collected, and arrays that cannot be written."""
 
+import contextlib
 import copy
 import gc
 import io
@@ -717,3 +718,57 @@ for use in ("call", "fit", "predict"):
 print("alive")
 """
     assert run(code) == "alive\n"
+
+
+# ---- arrays that are resized ----------------------------------------------------------------------------------------
+HELD = ("X", "y", "sample_weight", "validation X", "validation y", "class_weight")
+
+
+@pytest.mark.parametrize(("name", "view"), [*((name, False) for name in HELD), ("X", True), ("y", True)])
+def test_numpy_resizes_nothing_that_fit_reads(name: str, view: bool) -> None:
+    arrays = {
+        "X": rng.normal(size=(64, 8)).astype(np.float32),
+        "y": rng.integers(0, 3, 64),
+        "sample_weight": np.ones(64, np.float32),
+        "class_weight": np.ones(3, np.float32),
+        "validation X": rng.normal(size=(64, 8)).astype(np.float32),
+        "validation y": rng.integers(0, 3, 64),
+    }
+    given = {key: a[:] if view else a for key, a in arrays.items()}
+    net = pynn.Sequential(pynn.Linear(8, 3, seed=0))
+    refused = []
+
+    def resize(epoch: int, logs: dict[str, float]) -> None:
+        try:
+            arrays[name].resize((10**7,), refcheck=False)
+        except ValueError:
+            refused.append(epoch)
+
+    pairs = given["validation X"], given["validation y"]
+    loss = pynn.losses.CrossEntropyLoss(weight=given["class_weight"])
+    options = {"sample_weight": given["sample_weight"], "validation_data": pairs, "callbacks": [resize]}
+    read_anew = name.startswith("validation")  # in each epoch, and checked
+    with pytest.raises(ValueError, match="shape") if read_anew else contextlib.nullcontext():
+        net.fit(given["X"], given["y"], loss=loss, epochs=3, seed=0, **options)
+    assert refused == [0, 1, 2] or name not in ("X", "y")  # the others are copies, or read anew
+
+
+@pytest.mark.parametrize("layer", [pynn.BatchNorm1d(4), pynn.PReLU(4)], ids=repr)
+def test_numpy_resizes_no_array_of_a_layer_that_is_in_use(layer: pynn.Layer) -> None:
+    X = rng.normal(size=(20, 4)).astype(np.float32)
+    copies = copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))
+    for one in copies:
+        one(X)
+        for array in (one.parameters()[0].data, *(p._array for p in one._all_state().values() if p._array.ndim)):
+            with pytest.raises(ValueError, match="cannot resize"):
+                array.resize((1,), refcheck=False)
+
+
+@pytest.mark.parametrize("shape", [(), (1, 4), (10**6, 4), (40, 2)])
+def test_backward_notices_that_the_input_was_resized(shape: tuple[int, ...]) -> None:
+    X = rng.normal(size=(20, 4)).astype(np.float32)
+    layer = pynn.Linear(4, 3, seed=0)
+    layer(X)
+    X.resize(shape, refcheck=False)
+    with pytest.raises(RuntimeError, match=r"backward: an input of the forward call has been resized since; call the layer again"):
+        layer.backward(np.ones((20, 3), np.float32))

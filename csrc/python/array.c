@@ -131,6 +131,16 @@ PyArrayObject *label_copy(PyObject *given, const char *name)
     return a;
 }
 
+int keep_array(PyObject **list, PyArrayObject *a)
+{
+    PyArrayObject *owner = a;
+    while (PyArray_BASE(owner) && PyArray_Check(PyArray_BASE(owner))) owner = (PyArrayObject *)PyArray_BASE(owner);
+    PyObject *pin = *list || (*list = PyList_New(0)) ? PyWeakref_NewRef((PyObject *)owner, NULL) : NULL;
+    const int ok = pin && PyList_Append(*list, (PyObject *)a) == 0 && PyList_Append(*list, pin) == 0;
+    Py_XDECREF(pin);
+    return ok;
+}
+
 /* Used in place, so it must already be what the core reads. */
 static PyArrayObject *as_it_is(PyObject *given, pn_dtype t, int writable, const char *name)
 {

@@ -33,6 +33,9 @@ PyArrayObject *label_array(PyObject *given, const char *name);                 /
 PyArrayObject *label_copy(PyObject *given, const char *name);                  /* that nobody else can write to */
 PyArrayObject *in_place_array(PyObject *given, pn_dtype t, const char *name);  /* checked, never converted */
 PyArrayObject *readable_array(PyObject *given, pn_dtype t, const char *name);  /* the same, and may be read-only */
+/* Appends to a list, which is made if there is none, an array and a weak reference to the owner of its memory: NumPy resizes no array
+   that has weak references, not even with refcheck=False. */
+int keep_array(PyObject **list, PyArrayObject *a);
 /* Samples for a plan of dtype t: as they are where a plan can convert them batch by batch, else contiguous; sets samples. */
 PyArrayObject *sample_array(PyObject *given, pn_dtype t, const char *name, pn_samples *samples);
 PyArrayObject *new_array(size_t ndim, const npy_intp *shape, pn_dtype t);
@@ -87,7 +90,7 @@ void arrays_clear(arrays *a);
 PyObject *nth(PyObject *given, size_t n, size_t i, const char *name);          /* given itself for n == 1, else its item: a new reference */
 #define VISIT_ARRAYS(a) for (size_t visited = 0; visited < (a).n; visited++) Py_VISIT((a).array[visited])
 /* fit.c: samples and targets on their way in, and what keeps them alive. Those that return int give 0 and an exception. */
-typedef struct { arrays x, y, weight; pn_samples samples[PN_MAX_ENDS]; pn_target targets[PN_MAX_ENDS]; pn_data data; } taken;
+typedef struct { arrays x, y, weight; PyObject *pins; pn_samples samples[PN_MAX_ENDS]; pn_target targets[PN_MAX_ENDS]; pn_data data; } taken;
 PyObject *scores_tuple(const pn_score *s, size_t n);
 void taken_clear(taken *t);
 size_t width(const GraphObject *g, size_t node);

@@ -20,6 +20,7 @@ void taken_clear(taken *t)
     arrays_clear(&t->x);
     arrays_clear(&t->y);
     arrays_clear(&t->weight);
+    Py_CLEAR(t->pins);
 }
 
 size_t width(const GraphObject *g, size_t node)
@@ -36,7 +37,8 @@ int take_samples(const GraphObject *g, PyObject *px, taken *t)
     t->data = (pn_data){ .x = t->samples, .y = t->targets };
     for (size_t i = 0; i < inputs; i++) {
         PyObject *given = nth(px, inputs, i, "X");
-        const int ok = given && arrays_set(&t->x, i, sample_array(given, g->dtype, "X", &t->samples[i])) && check_sample(g, i, t->x.array[i], "X");
+        const int ok = given && arrays_set(&t->x, i, sample_array(given, g->dtype, "X", &t->samples[i])) && check_sample(g, i, t->x.array[i], "X") &&
+                       keep_array(&t->pins, t->x.array[i]);
         Py_XDECREF(given);
         if (!ok) return 0;
         size_t rows = (size_t)PyArray_DIM(t->x.array[i], 0);
@@ -79,7 +81,7 @@ static int take_weight(const GraphObject *g, const pn_criterion *loss, PyObject 
     pn_loss_view view;
     pn_error error;
     if (given == Py_None) return arrays_set(&t->weight, i, NULL), 1;
-    if (!arrays_set(&t->weight, i, real_array(given, g->dtype, "sample_weight"))) return 0;
+    if (!arrays_set(&t->weight, i, real_array(given, g->dtype, "sample_weight")) || !keep_array(&t->pins, t->weight.array[i])) return 0;
     pn_graph_shape(g->graph, pn_graph_output_node(g->graph, loss->outputs[0]), &ndim, shape);
     pn_status status = pn_loss_check_fit(loss, ndim, shape, &view, &error);
     if (status) return raise_status(status, &error) != NULL;
@@ -100,7 +102,7 @@ int take_targets(const GraphObject *g, const pn_criterion *criteria, size_t n, P
         const int none = criteria[i].row->target == 'n';
         const int ok = arrays_set(&t->y, i, none ? NULL : take_target(g, &criteria[i], t->data.rows, given, &t->targets[i])) || none;
         Py_DECREF(given);
-        if (!ok) return 0;
+        if (!ok || !(none || keep_array(&t->pins, t->y.array[i]))) return 0;
     }
     const int each = PyTuple_Check(weight);
     if (each && (size_t)PyTuple_GET_SIZE(weight) != n) return PyErr_Format(PyExc_ValueError, "sample_weight: expected a tuple of %zu", n) != NULL;
@@ -176,6 +178,7 @@ static int fit_traverse(FitObject *self, visitproc visit, void *arg)
     VISIT_ARRAYS(self->taken.x);
     VISIT_ARRAYS(self->taken.y);
     VISIT_ARRAYS(self->taken.weight);
+    Py_VISIT(self->taken.pins);
     return 0;
 }
 

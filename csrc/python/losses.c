@@ -11,7 +11,7 @@ static int take_weight(PyObject *given, pn_dtype t, size_t cols, size_t want, co
     *data = PyArray_DATA(array);
     int ok = (size_t)PyArray_SIZE(array) == want;
     if (!ok) PyErr_Format(PyExc_ValueError, "%s: %zd values do not fit predictions of %zu columns", name, PyArray_SIZE(array), cols);
-    ok = ok && (*keep || (*keep = PyList_New(0))) && PyList_Append(*keep, (PyObject *)array) == 0;
+    ok = ok && keep_array(keep, array);
     Py_DECREF(array);
     return ok;
 }

@@ -56,7 +56,7 @@ static int bind_parameter(GraphObject *self, size_t slot, PyObject *pair)
     pn_status status = pn_graph_bind(self->graph, slot, (size_t)PyArray_NDIM(d), shape, PyArray_DATA(d), g ? PyArray_DATA(g) : NULL, &error);
     if (status) raise_status(status, &error);
     if (!PyArray_ISWRITEABLE(d)) self->read_only = 1;
-    if (!status) ok = PyList_Append(self->keep, (PyObject *)d) == 0 && (!g || PyList_Append(self->keep, (PyObject *)g) == 0);
+    if (!status) ok = keep_array(&self->keep, d) && (!g || keep_array(&self->keep, g));
 done:
     Py_XDECREF(d);
     Py_XDECREF(g);
@@ -164,9 +164,9 @@ static PyObject *graph_guard(GraphObject *self, PyObject *args)
         self->watched = more;
         more[self->n_watched++] = (watched){ gate, PyArray_DATA(a), (size_t)PyArray_NBYTES(a) / sizeof(uint32_t) };
     }
-    int kept = more ? PyList_Append(self->keep, (PyObject *)a) : -1;
+    const int kept = more && keep_array(&self->keep, a);
     Py_XDECREF(a);
-    return kept < 0 ? NULL : Py_NewRef(Py_None);
+    return kept ? Py_NewRef(Py_None) : NULL;
 }
 
 /* A tuple of sizes into shape; the number of dimensions, or -1 and an exception. */

@@ -174,6 +174,18 @@ static PyObject *plan_forward(PlanObject *self, PyObject *const *given, Py_ssize
     return arrays_take(&y);
 }
 
+/* Are the inputs of the call where they were, or has somebody resized one? */
+static int still_there(PlanObject *self)
+{
+    for (size_t i = 0; i < self->x.n; i++) {
+        if (PyArray_DATA(self->x.array[i]) == self->x.data[i] && check_sample(self->graph, i, self->x.array[i], "x") &&
+            fits(self, self->x.array[i])) continue;
+        PyErr_SetString(PyExc_RuntimeError, "backward: an input of the forward call has been resized since; call the layer again");
+        return 0;
+    }
+    return 1;
+}
+
 static int take_gradients(PlanObject *self, PyObject *const *given, Py_ssize_t n, arrays *gy, arrays *gx)
 {
     const GraphObject *g = self->graph;
@@ -186,7 +198,7 @@ static int take_gradients(PlanObject *self, PyObject *const *given, Py_ssize_t n
         PyErr_SetString(PyExc_RuntimeError, "backward needs a forward call before it, and each call has one backward");
         return 0;
     }
-    int ok = call_is_valid(self);
+    int ok = call_is_valid(self) && still_there(self);
     for (size_t i = 0; ok && i < outputs; i++) {
         PyArrayObject *y = arrays_set(gy, i, real_array(given[i], g->dtype, "gy")) ? new_output(g, i, self->rows) : NULL;
         ok = y && PyArray_SAMESHAPE(gy->array[i], y);

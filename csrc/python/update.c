@@ -22,7 +22,7 @@ static void *hold(groups *g, PyObject *given, pn_dtype t, size_t n, const char *
     void *data = NULL;
     if (!a) return NULL;
     if (n != (size_t)PyArray_SIZE(a)) PyErr_Format(PyExc_ValueError, "%s: expected %zu elements, got %zd", name, n, PyArray_SIZE(a));
-    else if (PyList_Append(g->keep, (PyObject *)a) == 0) data = PyArray_DATA(a);
+    else if (keep_array(&g->keep, a)) data = PyArray_DATA(a);
     Py_DECREF(a);
     return data;
 }
