@@ -269,7 +269,7 @@ class Model(Net):
     >>> body = pynn.Sequential(pynn.Linear(8, 16, seed=0), "relu")(x)
     >>> outputs = {"class": pynn.Linear(16, 3, seed=1)(body), "box": pynn.Linear(16, 4, seed=2)(body)}
     >>> model = pynn.Model(x, outputs)
-    >>> X, y = np.ones((6, 8)), {"class": np.zeros(6, int), "box": np.zeros((6, 4))}
+    >>> X, y = np.ones((6, 8)), {"class": np.zeros(6, int), "box": np.full((6, 4), 0.5)}
     >>> hist = model.fit(X, y, loss={"class": "cross_entropy", "box": "mse"}, epochs=2, seed=0)
     >>> {name: a.shape for name, a in model.predict(X).items()}
     {'class': (6, 3), 'box': (6, 4)}
