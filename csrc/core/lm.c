@@ -24,12 +24,22 @@ static pn_product normal(const pn_lm *s, size_t rows)
     return (pn_product){ .ta = 1, .accumulate = 1, .m = s->n, .n = s->n, .k = rows, .a = s->j, .lda = s->n, .b = s->j, .ldb = s->n, .c = s->a, .ldc = s->n };
 }
 
+/* The size of the product that `trailing` returns, without its arrays. */
+static pn_product trailing_size(const pn_lm *s, size_t from, size_t cols)
+{
+    const size_t m = s->n - (from + cols);
+    return (pn_product){ .tb = 1, .accumulate = 1, .m = m, .n = m, .k = cols, .lda = LM_BLOCK, .ldb = s->n, .ldc = s->n };
+}
+
 /* What is left of the matrix below and right of a block of the factor: less the product of the panel with itself. */
 static pn_product trailing(const pn_lm *s, size_t from, size_t cols)
 {
-    const size_t at = from + cols, m = s->n - at;
-    return (pn_product){ .tb = 1, .accumulate = 1, .m = m, .n = m, .k = cols, .a = s->panel, .lda = LM_BLOCK, .b = s->l + at * s->n + from,
-                         .ldb = s->n, .c = s->l + at * s->n + at, .ldc = s->n };
+    const size_t at = from + cols;
+    pn_product p = trailing_size(s, from, cols);
+    p.a = s->panel;
+    p.b = s->l + at * s->n + from;
+    p.c = s->l + at * s->n + at;
+    return p;
 }
 
 pn_lm *pn_lm_new(size_t n)
@@ -38,7 +48,7 @@ pn_lm *pn_lm_new(size_t n)
     if (!s) return NULL;
     s->n = n;
     s->k = &pn_kernels_now()->of[PN_F64];
-    const pn_product first = normal(s, LM_ROWS), second = trailing(s, 0, n < LM_BLOCK ? n : LM_BLOCK);
+    const pn_product first = normal(s, LM_ROWS), second = trailing_size(s, 0, n < LM_BLOCK ? n : LM_BLOCK);
     const size_t one = s->k->gemm_workspace(&first), other = s->k->gemm_workspace(&second), numbers = 2 * n * n + (LM_ROWS + 3 + LM_BLOCK) * n + LM_ROWS;
     s->all = malloc(numbers * sizeof(double) + (one > other ? one : other) + 64);
     if (!s->all) {

@@ -63,7 +63,7 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     const pn_samples samples = { X, PN_FROM_F64, sizeof X / ROWS };
     const pn_target targets = { .label = labels };
     const pn_data data = { ROWS, &samples, &targets };
-    const pn_criterion criterion = { .row = pn_loss_at(row_of("cross_entropy", 1)), .params = { -100 }, .factor = 1 };
+    const pn_criterion criterion = { .row = pn_loss_at(row_of("cross_entropy", 1)), .ignore_index = -100, .factor = 1 };
     const pn_fit_options options = { .criteria = &criterion, .n_criteria = 1, .batch_size = BATCH, .shuffle = 1, .seed = 3, .groups = &group, .n_groups = 1, .finite = 1, .health = 1 };
     pn_graph *graph = NULL;
     pn_fit *fit = NULL;
@@ -294,7 +294,7 @@ static void check_stopping(void)
     const pn_samples samples = { x, PN_FROM_F64, IN * sizeof *x };
     const pn_target targets = { .label = y };
     const pn_data data = { 20000, &samples, &targets };
-    const pn_criterion criterion = { .row = pn_loss_at(row_of("cross_entropy", 1)), .params = { -100 }, .factor = 1 };
+    const pn_criterion criterion = { .row = pn_loss_at(row_of("cross_entropy", 1)), .ignore_index = -100, .factor = 1 };
     const pn_fit_options options = { .criteria = &criterion, .n_criteria = 1, .batch_size = 1, .poll = stop, .context = &asked };
     pn_status status = build(PN_F64, &graph, &error);
     if (!status) status = pn_fit_new(graph, &data, &options, &fit, &error);

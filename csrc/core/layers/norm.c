@@ -193,8 +193,8 @@ static void factors_of(const norm *f, const double *sums, size_t from, size_t to
 /* total += held, which is then 0. */
 static void fold(const norm *f, double *total, void *held)
 {
-    for (size_t c = 0; held && c < f->features; c++) total[c] += get(f, held, c);
-    if (held) memset(held, 0, f->features * pn_size(f->t));
+    for (size_t c = 0; c < f->features; c++) total[c] += get(f, held, c);
+    memset(held, 0, f->features * pn_size(f->t));
 }
 
 static void back_chunk(void *context, size_t chunk)
@@ -217,8 +217,8 @@ static void back_chunk(void *context, size_t chunk)
         factors_of(f, d->sums, i, to, by);
         f->k->back(&f->g, i, to, x, gy, gx, by, gw, gb);
         if ((count += to - i) < HELD && to < last) continue;
-        fold(f, sums, gw);
-        fold(f, sums + f->features, gb);
+        if (gw) fold(f, sums, gw);
+        if (gb) fold(f, sums + f->features, gb);
         count = 0;
     }
 }

@@ -85,8 +85,10 @@ static void unpad_row(const pad *p, const pn_typed_kernels *k, const char *gy, c
 {
     for (size_t j = 0; j < p->out_columns; j++) {
         const size_t n = j == p->first && p->until > j ? p->until - j : 1;
-        char *to = gx + p->column[j] * p->size;
-        if (p->column[j] != NOWHERE) k->add(n, to, gy + j * p->size, to);
+        if (p->column[j] != NOWHERE) {
+            char *to = gx + p->column[j] * p->size;
+            k->add(n, to, gy + j * p->size, to);
+        }
         j += n - 1;
     }
 }
