@@ -242,6 +242,22 @@ def test_predictions_beside_a_training_see_whole_steps(how: str, rows: int) -> N
         time.sleep(0.05)
 
 
+def test_short_predictions_beside_steps_of_an_optimizer_see_whole_steps() -> None:
+    """A prediction that keeps the GIL never runs between the moment a step releases the GIL and the moment it has its lock."""
+    net, target = twins()
+    opt, loss = pynn.optim.Adam(net.parameters()), pynn.losses.MSELoss()
+    loss(net(DATA[:50]), target[:50])
+    net.backward(loss.backward())
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with Background(opt.step):
+            torn = sum(not np.array_equal(y[:, :2], y[:, 2:]) for y in (net.predict(DATA[:1]) for _ in range(20000)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert torn == 0
+
+
 @pytest.mark.parametrize("size", [3, 3000])
 @pytest.mark.parametrize("call", ["net(x)", "net[0](x)", "train_on_batch", "fit", "step", "net.backward"])
 def test_what_cannot_run_beside_a_training_raises(call: str, size: int) -> None:

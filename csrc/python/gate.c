@@ -4,12 +4,13 @@
  * layer in common wait for each other. A call that keeps the GIL from beginning to end does not enter: it only checks that nobody
  * holds the gate. Whoever waits does so without the GIL. */
 #include "binding.h"
+#include <stdatomic.h>
 
 struct GateObject {
     PyObject_HEAD
     pn_gate *gate;
     GateObject *into;                   /* what it was joined to, or NULL: keeps that alive */
-    unsigned long long version;         /* how often the values have been written through the library */
+    atomic_ullong version;              /* how often the values have been written through the library; steps count without the GIL */
     unsigned long owner;                /* the thread that trains it, while claims > 0 */
     unsigned generation;
     size_t claims;
@@ -94,11 +95,12 @@ int gates_check(PyObject *gates)
     return 1;
 }
 
-unsigned long long gate_version(PyObject *gate) { return ((GateObject *)gate)->version; }
+unsigned long long gate_version(PyObject *gate) { return atomic_load_explicit(&((GateObject *)gate)->version, memory_order_relaxed); }
 
 void gates_touch(PyObject *gates)
 {
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(gates); i++) ((GateObject *)PyList_GET_ITEM(gates, i))->version++;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(gates); i++)
+        atomic_fetch_add_explicit(&((GateObject *)PyList_GET_ITEM(gates, i))->version, 1, memory_order_relaxed);
 }
 
 int gates_mine(PyObject *gates) { return PyList_GET_SIZE(gates) && pn_gate_mine(((GateObject *)PyList_GET_ITEM(gates, 0))->gate); }
@@ -123,18 +125,19 @@ int gates_enter(PyObject *gates, pn_access access, int releases, pn_hold *hold, 
     hold->state = PN_FREE;
     r->state = NULL;
     if (!releases && (!gate || pn_gate_idle(gate))) return 1;
-    r->state = PyEval_SaveThread();         /* before entering: nobody waits for the GIL while others wait for the gate */
+    /* Enters or queues before it releases the GIL: a call that keeps the GIL sees the hold, or has ended. Nobody waits for the GIL
+       while the gates' mutex is locked. */
     const pn_entry entry = gate ? pn_gate_enter(gate, access, hold) : PN_ENTERED;
-    if (entry == PN_QUEUED && !await(hold, &r->state)) return 0;
-    if (entry != PN_REFUSED) {
-        r->stop = (pn_stop){ .poll = poll_signals };
-        pn_stop_begin(&r->stop);
-        return 1;
+    if (entry == PN_REFUSED) {
+        PyErr_SetString(PyExc_RuntimeError, "these parameters are in use by another thread, and to wait for it within a call of a layer or a loss "
+                                            "could take forever; give each thread its own copy (copy.deepcopy)");
+        return 0;
     }
-    PyEval_RestoreThread(r->state);
-    PyErr_SetString(PyExc_RuntimeError, "these parameters are in use by another thread, and to wait for it within a call of a layer or a loss "
-                                        "could take forever; give each thread its own copy (copy.deepcopy)");
-    return 0;
+    r->state = PyEval_SaveThread();
+    if (entry == PN_QUEUED && !await(hold, &r->state)) return 0;
+    r->stop = (pn_stop){ .poll = poll_signals };
+    pn_stop_begin(&r->stop);
+    return 1;
 }
 
 int gates_leave(pn_hold *hold, released *r)
@@ -265,7 +268,7 @@ static PyMethodDef gate_methods[] = {
 static PyObject *gate_get_version(GateObject *self, void *unused)
 {
     (void)unused;
-    return PyLong_FromUnsignedLongLong(self->version);
+    return PyLong_FromUnsignedLongLong(gate_version((PyObject *)self));
 }
 static PyGetSetDef gate_getset[] = {
     { "version", (getter)gate_get_version, NULL, "How often the values have been written through the library.", NULL },
