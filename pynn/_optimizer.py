@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import numbers
 import reprlib
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -502,6 +503,12 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__}: a parameter group lacks its setting {missing[0]!r}")
         values = {name: tuple(v) if isinstance(v := group[name], list) else v for name in self.defaults}
         self._hyper.verify_settings(type(self).__name__, values)
+        if "initial_lr" in group:
+            self._check_rate("initial_lr", group["initial_lr"])
+
+    def _check_rate(self, name: str, rate: Any) -> None:
+        if isinstance(rate, bool) or not (isinstance(rate, numbers.Real) and rate >= 0):
+            raise ValueError(f"{type(self).__name__}: got {name}={rate!r}, but it must be a number of 0 or more")
 
     def _momentum_index(self) -> int | None:
         """Where the core finds what momentum schedules change: momentum, or the first of betas; None if there is neither."""
@@ -635,6 +642,8 @@ class Optimizer:
         }
         schedules = [(s, s._taken(its)) for s, its in zip(self.schedulers, state.get("schedulers", ()), strict=False)]
         held = [None if rate is None else float(rate) for rate in state.get("held", ())]
+        for rate in held:
+            self._check_rate("held", rate or 0.0)
         for own, group in zip(mine, settings, strict=True):
             own.update(group)
         self._last_lr = [group["lr"] for group in mine] if self.schedulers else []

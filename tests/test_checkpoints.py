@@ -398,3 +398,31 @@ def test_a_broken_seed_is_an_error(tmp_path: Path, seed: Any) -> None:
     io.save_file(arrays, path, {**metadata, "pynn.training": json.dumps(facts)})
     with pytest.raises(ValueError, match=r"resume_from: .* is damaged: seed"):
         train(net(), seed=None, resume_from=path)
+
+
+@pytest.mark.parametrize(
+    ("where", "rate"),
+    [
+        *(("initial_lr", rate) for rate in (-1, -0.5, float("nan"), None, "x", [], -(2**63))),
+        *(("held", rate) for rate in (-1, float("nan"), "x", [])),
+    ],
+)
+def test_a_negative_rate_is_an_error_before_the_schedules_use_it(tmp_path: Path, where: str, rate: Any) -> None:
+    path = tmp_path / "t"
+
+    def train_with(**settings: Any) -> None:
+        schedule = schedules.StepLR(step_size=2, gamma=0.5)
+        net().fit(X, Y, loss="cross_entropy", optimizer=optim.SGD(lr=0.1, schedule=schedule), epochs=4, seed=0, **settings)
+
+    train_with(callbacks=[pynn.Checkpoint(path)])
+    arrays, metadata = io.load_file(path)
+    facts = json.loads(metadata["pynn.training"])
+    if where == "held":
+        facts["settings"]["held"] = [rate]
+    else:
+        facts["settings"]["param_groups"][0][where] = rate
+    facts["epoch"] = 2
+    io.save_file(arrays, path, {**metadata, "pynn.training": json.dumps(facts)})
+    with pytest.raises(ValueError, match="resume_from") as error:
+        train_with(resume_from=path)
+    assert str(path) in str(error.value)
