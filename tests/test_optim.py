@@ -335,6 +335,43 @@ def test_gradients_of_any_size_give_finite_steps(name: str, dtype: str, switch: 
         assert all(not np.isnan(a).any() for a in opt.state[p].values()), size
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw", "nadam", "rmsprop"])
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 2e19), ("float32", 5e19), ("float64", 2e154), ("float64", 5e154)])
+def test_steps_do_not_depend_on_the_scale_while_the_second_moment_fits(name: str, dtype: str, size: float) -> None:
+    """(1 - beta) g^2 fits where g^2 overflows."""
+    results = []
+    for scale in (1e3, size):
+        p = pynn.Parameter(np.ones(40, dtype))
+        opt = make(name, [p])
+        for step in range(5):
+            p.grad[...] = scale * np.random.default_rng(step).uniform(0.5, 1, 40)
+            opt.step()
+        results.append(p.data)
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "nadam", "radam", "adamax"])
+def test_without_momentum_the_first_moment_is_the_last_gradient(name: str) -> None:
+    """Whatever came before it."""
+    p = pynn.Parameter(np.ones(40))
+    opt = make(name, [p], betas=(0.0, 0.9))
+    for g in (1e20, 1.5):
+        p.grad[...] = g
+        opt.step()
+    np.testing.assert_array_equal(opt.state[p]["exp_avg"], 1.5)
+
+
+def test_an_average_from_the_first_step_on_is_the_parameter() -> None:
+    """As PyTorch's ASGD copies while its share is 1."""
+    p = pynn.Parameter(np.full(40, 1e20))
+    opt = make("asgd", [p], lr=1.0)
+    for g in (1e20, 0.25, 0.5):
+        p.grad[...] = g
+        opt.step()
+        np.testing.assert_array_equal(opt.state[p]["ax"], p.data)
+        p.data[...] = 1.0
+
+
 @pytest.mark.parametrize("size", [1e-30, 1e-10, 1.0, 1e10, 1e25])
 def test_adafactor_and_rprop_do_not_depend_on_the_gradients_scale(size: float) -> None:
     """With the epsilon of the paper, which is 0 when squared in float32."""

@@ -9,6 +9,14 @@
 #define UPDATE(f) static ALWAYS V CAT(new_##f, SFX)(V p, V g, V *s, const V *h, const unsigned present UNUSED)
 #define HAS(k)    (present & 1u << (k))
 
+/* a moved towards b by the share w, from the nearer of both, so that a share of 1 gives b itself, however large a is. */
+static ALWAYS V CAT(towards, SFX)(V a, V b, V w)
+{
+    return FMA(b - a, SEL(w < PICK(0.5f, 0.5), w, w - 1), SEL(w < PICK(0.5f, 0.5), a, b));
+}
+/* The share w of g^2, which fits where w g^2 does. */
+static ALWAYS V CAT(square_share, SFX)(V g, V w, V rest) { return FMA(g * w, g, rest); }
+
 UPDATE(sgd)     /* h: lr, momentum, what the gradient adds to the buffer, weight decay, shares of gradient and buffer in the step */
 {
     g = FMA(h[3], p, g);
@@ -22,8 +30,8 @@ static ALWAYS void CAT(moments, SFX)(V *p, V *g, V *s, const V *h)
 {
     *g = FMA(h[6], *p, *g);
     *p *= h[7];
-    s[0] = FMA(*g - s[0], h[1], s[0]);
-    s[1] = FMA(*g * *g, h[3], s[1] * h[2]);
+    s[0] = CAT(towards, SFX)(s[0], *g, h[1]);
+    s[1] = CAT(square_share, SFX)(*g, h[3], s[1] * h[2]);
 }
 UPDATE(adam)    /* h[0] step size, h[4] 1 / sqrt(1 - beta2^t), h[5] eps */
 {
@@ -46,7 +54,7 @@ UPDATE(nadam)   /* h[8] and h[0]: shares of gradient and first moment in the ste
 UPDATE(adamax)  /* h: step size, 1 - beta1, beta2, eps, weight decay */
 {
     g = FMA(h[4], p, g);
-    s[0] = FMA(g - s[0], h[1], s[0]);
+    s[0] = CAT(towards, SFX)(s[0], g, h[1]);
     s[1] = MAX(s[1] * h[2], ABS(g) + h[3]);
     return p - h[0] * s[0] / s[1];
 }
@@ -54,10 +62,10 @@ UPDATE(adamax)  /* h: step size, 1 - beta1, beta2, eps, weight decay */
 UPDATE(rmsprop) /* h: lr, alpha, 1 - alpha, eps, weight decay, momentum */
 {
     g = FMA(h[4], p, g);
-    s[0] = FMA(g * g, h[2], s[0] * h[1]);
+    s[0] = CAT(square_share, SFX)(g, h[2], s[0] * h[1]);
     V square = s[0];
     if (HAS(2)) {
-        s[2] = FMA(g - s[2], h[2], s[2]);
+        s[2] = CAT(towards, SFX)(s[2], g, h[2]);
         square = SEL(square <= PICK(0x1.fffffep127, 0x1.fffffffffffffp1023),
                      MAX(SPLAT(0), square - s[2] * s[2]), square);      /* a variance, whatever rounding says; infinity stays */
     }
@@ -76,9 +84,9 @@ UPDATE(adagrad) /* h: lr of this step, eps, weight decay */
 UPDATE(adadelta) /* h: lr, rho, 1 - rho, eps, weight decay */
 {
     g = FMA(h[4], p, g);
-    s[0] = FMA(g * g, h[2], s[0] * h[1]);
+    s[0] = CAT(square_share, SFX)(g, h[2], s[0] * h[1]);
     V step = SQRT((s[1] + h[3]) / (s[0] + h[3])) * g;
-    s[1] = FMA(step * step, h[2], s[1] * h[1]);
+    s[1] = CAT(square_share, SFX)(step, h[2], s[1] * h[1]);
     return FMA(-h[0], step, p);
 }
 
@@ -94,7 +102,7 @@ UPDATE(asgd)    /* h: eta, what lambd leaves of p, share of p in its average, we
 {
     g = FMA(h[3], p, g);
     p = FMA(-h[0], g, p * h[1]);
-    s[0] = FMA(p - s[0], h[2], s[0]);
+    s[0] = CAT(towards, SFX)(s[0], p, h[2]);
     return p;
 }
 
@@ -119,7 +127,7 @@ static ALWAYS V CAT(adjusted, SFX)(V p, V g, const pn_update_args *a)
 static ALWAYS void CAT(follow, SFX)(R *average, size_t i, size_t m, V p, double share)
 {
     V e = PART_LOAD(average);
-    PART_STORE(average, FMA(p - e, SPLAT(share), e));
+    PART_STORE(average, CAT(towards, SFX)(e, p, SPLAT(share)));
 }
 
 /* For the rules of whole.h: the adjusted gradient, and the average. */
