@@ -71,6 +71,17 @@ def test_split_is_decided_by_the_seed() -> None:
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.parametrize(("share", "rows"), [(0.25, 5), (0.1, 2), (0.5, 10), (0.9, 18)])
+@pytest.mark.parametrize("columns", [None, 2])
+def test_split_without_shuffle_tests_on_the_last_rows(share: float, rows: int, columns: int | None) -> None:
+    X, y = np.arange(20), np.arange(20.0) if columns is None else np.zeros((20, columns))
+    A, B, a, b = train_test_split(X, y, test_size=share, shuffle=False, seed=7)
+    np.testing.assert_array_equal(A, X[: 20 - rows])
+    np.testing.assert_array_equal(B, X[20 - rows :])
+    np.testing.assert_array_equal(a, y[: 20 - rows])
+    np.testing.assert_array_equal(b, y[20 - rows :])
+
+
 @pytest.mark.parametrize(
     ("X", "y", "options", "says"),
     [
@@ -80,6 +91,8 @@ def test_split_is_decided_by_the_seed() -> None:
         (np.zeros(4), np.zeros(4), {"test_size": float("nan")}, "between 0 and 1; got nan"),
         (np.zeros(2), np.zeros(2), {"test_size": 0.1}, "leaves one of the two parts empty"),
         (np.zeros(0), np.zeros(0), {}, "leaves one of the two parts empty"),
+        (np.zeros(4), np.zeros(4), {"shuffle": False, "test_size": 0.01}, "leaves one of the two parts empty"),
+        (np.zeros(4), np.zeros(4), {"shuffle": False, "stratify": True}, "stratify=True needs shuffle=True"),
         (np.zeros(4), np.zeros((4, 2)), {}, r"one label a sample; y has shape \(4, 2\)"),
     ],
 )

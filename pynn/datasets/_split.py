@@ -7,9 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def train_test_split(
-    X: ArrayLike, y: ArrayLike, *, test_size: float = 0.25, seed: int = 0, stratify: bool = True
+    X: ArrayLike, y: ArrayLike, *, test_size: float = 0.25, seed: int = 0, stratify: bool | None = None, shuffle: bool = True
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Split samples at random into a training and a test part.
+    """Split samples into a training and a test part, at random unless ``shuffle=False``.
 
     Parameters
     ----------
@@ -21,9 +21,13 @@ def train_test_split(
         The share of the samples to test on, between 0 and 1.
     seed : int
         Decides the split: the same seed gives the same split.
-    stratify : bool
+    stratify : bool, optional
         Draw the share from each class by itself, so both parts hold the classes in the same proportion. A class of
         a single sample goes to the training part. Needs ``y`` to be one label a sample; pass False for real targets.
+        Default: the value of ``shuffle``.
+    shuffle : bool
+        Draw the test samples at random. With False, as for a series in time, the last ``test_size`` of the rows are the test part;
+        ``seed`` has no effect then, and ``stratify=True`` is an error.
 
     Returns
     -------
@@ -33,7 +37,8 @@ def train_test_split(
     Raises
     ------
     ValueError
-        ``X`` and ``y`` differ in length, ``test_size`` leaves one part empty, or ``y`` can't be stratified.
+        ``X`` and ``y`` differ in length, ``test_size`` leaves one part empty, ``y`` can't be stratified, or ``stratify=True`` was
+        given with ``shuffle=False``.
 
     Examples
     --------
@@ -48,8 +53,15 @@ def train_test_split(
         raise ValueError(f"X and y must hold the same number of samples; got shapes {X.shape} and {y.shape}")
     if not 0 < test_size < 1:
         raise ValueError(f"test_size must lie between 0 and 1; got {test_size}")
+    if stratify and not shuffle:
+        raise ValueError("stratify=True needs shuffle=True, because it draws samples from each class; leave stratify out")
     test = np.zeros(len(X), dtype=bool)
-    test[_drawn(y, test_size, np.random.default_rng(seed)) if stratify else _any(len(X), test_size, seed)] = True
+    if not shuffle:
+        test[len(X) - round(len(X) * test_size) :] = True
+    elif stratify is None or stratify:
+        test[_drawn(y, test_size, np.random.default_rng(seed))] = True
+    else:
+        test[_any(len(X), test_size, seed)] = True
     if test.all() or not test.any():
         raise ValueError(f"test_size {test_size} of {len(X)} samples leaves one of the two parts empty")
     return X[~test], X[test], y[~test], y[test]
