@@ -102,7 +102,7 @@ static int read_indices(const lookup *l, const void *x)
     for (size_t i = 0; i < l->rows * l->per; i++) {
         if (is_stopped(i)) return 0;
         const double v = get(l->t, x, i);
-        if (!(v >= 0 && v < (double)l->num && v == floor(v))) return refuse(l, "index", i / l->per, i % l->per, v, l->num ? l->num - 1 : 0);
+        if (!(v >= 0 && v < (double)l->num && v == (double)(int64_t)v)) return refuse(l, "index", i / l->per, i % l->per, v, l->num ? l->num - 1 : 0);
         l->index[i] = (size_t)v;
     }
     return 1;
@@ -203,27 +203,46 @@ static void fold_bag(const lookup *l, void *y, int first, int last)
     if (!last) memset(y, 0, l->dim * pn_size(l->t));
 }
 
+/* y = the weighted sum of the rows of indices from to end - 1. */
+static void sum_bag(const pn_step *s, void *const *at, size_t from, size_t end, void *y)
+{
+    const lookup *l = s->own;
+    const void *table = l->node->slots[0].data;
+    size_t index[HELD], held = 0, folds = 0;
+    double weight[HELD];                    /* of the dtype */
+    for (size_t i = from; i < end && !is_stopped(i); i++) {
+        if (outside(l, i)) continue;
+        if (held == HELD) {
+            s->k->mix(1, l->dim, held, index, weight, table, y);
+            fold_bag(l, y, folds++ == 0, 0);
+            held = 0;
+        }
+        const double w = factor_of(l, at_element(l, table, l->index[i] * l->dim)) * share(l, at, i);
+        if (l->t == PN_F32) ((float *)weight)[held] = (float)w;
+        else weight[held] = w;
+        index[held++] = l->index[i];
+    }
+    if (held) s->k->mix(1, l->dim, held, index, weight, table, y);
+    if (folds) fold_bag(l, y, 0, 1);
+}
+
 static void run_bag(const pn_step *s, void *const *at)
 {
     const lookup *l = s->own;
     if (!read_indices(l, at[l->x]) || !read_bags(l, l->offsets == PN_NONE ? NULL : at[l->offsets])) return;
     use_rows(l);
-    const size_t numbers = l->rows * l->bags * l->dim;
+    const size_t numbers = l->rows * l->bags * l->dim, all = l->rows * l->per;
     memset(at[s->y], 0, numbers * pn_size(l->t));
     if (l->best) memset(l->best, 0, numbers * sizeof *l->best);
-    size_t held = 0, folds = 0;
-    for (size_t i = 0; i < l->rows * l->per && !is_stopped(i); i++) {
+    for (size_t i = 0, end; i < all && !pn_stopped(); i = end) {        /* the indices of a bag are neighbours */
+        for (end = i + 1; end < all && l->bag[end] == l->bag[i];) end++;
         if (l->bag[i] == SIZE_MAX) continue;
         void *y = at_element(l, at[s->y], l->bag[i] * l->dim);
-        if (!outside(l, i)) {
-            const void *row = at_element(l, l->node->slots[0].data, l->index[i] * l->dim);
-            if (l->best) take_largest(l, i, factor_of(l, row), row, y, l->best + l->bag[i] * l->dim);
-            else if (held++ == HELD) fold_bag(l, y, folds++ == 0, 0), held = 1;
-            if (!l->best) add_row(l, factor_of(l, row) * share(l, at, i), row, y, 0);
+        if (!l->best) sum_bag(s, at, i, end, y);
+        for (size_t k = i; l->best && k < end && !is_stopped(k); k++) {
+            const void *row = at_element(l, l->node->slots[0].data, l->index[k] * l->dim);
+            if (!outside(l, k)) take_largest(l, k, factor_of(l, row), row, y, l->best + l->bag[k] * l->dim);
         }
-        if (i + 1 < l->rows * l->per && l->bag[i + 1] == l->bag[i]) continue;       /* the indices of a bag are neighbours */
-        if (folds) fold_bag(l, y, 0, 1);
-        held = folds = 0;
     }
 }
 
