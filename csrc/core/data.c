@@ -246,11 +246,14 @@ static size_t arg_max(pn_dtype t, const void *x, size_t from, size_t n)
 {
     size_t best = 0, equal = 0;
     double most = -INFINITY;
+    int nan = 0;
     for (size_t j = 0; j < n; j++) {
         double v = element(t, x, from + j);
-        if (v != v) return n;
-        if (v > most) most = v, best = j;
+        nan |= v != v;
+        best = v > most ? j : best;
+        most = v > most ? v : most;
     }
+    if (nan) return n;
     for (size_t j = 0; isinf(most) && j < n; j++) equal += element(t, x, from + j) == most;
     return equal > 1 ? n : best;
 }

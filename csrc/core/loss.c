@@ -70,14 +70,16 @@ static pn_status check_numbers(const pn_criterion *loss, pn_dtype t, size_t rows
 /* Is the second corner of every box of a target right of and below the first? */
 static pn_status check_boxes(const pn_criterion *loss, pn_dtype t, size_t rows, const pn_target *target, const char *name, pn_error *error)
 {
-    for (size_t i = 0; i < 4 * rows; i++) {
-        if (i % 4 > 1) continue;
-        double low = element(t, target->target, i), high = element(t, target->target, i + 2);
-        if (high < low)
-            return pn_fail(error, PN_BAD_VALUE, "%s: the box in row %zu has %s %g < %s %g; %s takes (x1, y1, x2, y2) with x1 <= x2 and y1 <= y2", name,
-                           i / 4 / rows_of_sample(target), i % 4 ? "y2" : "x2", high, i % 4 ? "y1" : "x1", low, loss->row->cls);
+    size_t i = 0;                           /* the first number of a pair */
+    double low = 0, high = 0;
+    for (; i < 4 * rows; i += i % 4 ? 3 : 1) {
+        low = element(t, target->target, i);
+        high = element(t, target->target, i + 2);
+        if (high < low) break;
     }
-    return PN_OK;
+    if (i >= 4 * rows) return PN_OK;
+    return pn_fail(error, PN_BAD_VALUE, "%s: the box in row %zu has %s %g < %s %g; %s takes (x1, y1, x2, y2) with x1 <= x2 and y1 <= y2", name,
+                   i / 4 / rows_of_sample(target), i % 4 ? "y2" : "x2", high, i % 4 ? "y1" : "x1", low, loss->row->cls);
 }
 
 /* n weights, `each` of them for a sample. */

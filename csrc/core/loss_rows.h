@@ -37,9 +37,11 @@ LOSS_R(cross_entropy)
     size_t from = one ? (size_t)*r->label : 0, to = one ? from + 1 : r->n;
     for (size_t j = from; j < to; j++) {
         double q = CAT(class_share, SFX)(r, j);
-        if (q != 0 || isnan(lse)) value += q * (lse - (double)r->x[j]);
+        const double term = q * (lse - (double)r->x[j]);
+        value += q != 0 ? term : 0;
         mass += q;
     }
+    if (isnan(lse)) value = lse;
     if (!r->g) return value;
     V k0 = SPLAT(mass * (double)r->scale / sum);
     BLOCKS(r->n) CAT(block_store, SFX)(r->g + i, r->n - i, k, k0 * CAT(block_load, SFX)(r->g + i, r->n - i, k, 0));
@@ -282,10 +284,14 @@ static dual ciou_of(const overlap *o, const dual *x, const double *t, double eps
     return plus(plus(iou_of(o), over(distance, times(number(4), diagonal))), times(number(alpha), v));
 }
 /* A power of two that brings coordinates whose squares might overflow to about 1; else 1. */
-static inline double box_scale(const dual *x, const double *t)
+static inline double box_scale(const double *x, const double *t)
 {
     double largest = 0;
-    for (int k = 0; k < 4; k++) largest = fmax(largest, fmax(fabs(x[k].v), fabs(t[k])));
+    for (int k = 0; k < 4; k++) {
+        double a = fabs(x[k]), b = fabs(t[k]);
+        a = b > a || a != a ? b : a;
+        largest = a > largest ? a : largest;    /* NaN does not count */
+    }
     int exponent;
     if (!(largest > 0x1p200) || isinf(largest)) return 1;
     frexp(largest, &exponent);
@@ -297,24 +303,22 @@ static inline double box_scale(const dual *x, const double *t)
  * equal they keep their places, so that a box without width can grow one. */
 static double CAT(box, SFX)(const CAT(loss_row, SFX) *r, char kind)
 {
-    double t[4];
+    double t[4], given[4];
     dual x[4];
     for (int k = 0; k < 4; k++) {
         t[k] = (double)r->t[k];
-        x[k] = number((double)r->x[k]);
-        x[k].d[k] = 1;
+        given[k] = (double)r->x[k];
     }
-    const double scale = box_scale(x, t), eps = r->p[0] * scale * scale;
-    for (int k = 0; k < 4; k++) {
+    const double scale = box_scale(given, t), eps = r->p[0] * scale * scale;
+    for (int k = 0; k < 4 && scale != 1; k++) {
         t[k] *= scale;
-        x[k].v *= scale;
+        given[k] *= scale;
     }
-    for (int k = 0; k < 2; k++)
-        if (x[k].v > x[k + 2].v) {
-            dual low = x[k + 2];
-            x[k + 2] = x[k];
-            x[k] = low;
-        }
+    for (int k = 0; k < 4; k++) {
+        const int other = k ^ 2, swaps = k < 2 ? given[k] > given[other] : given[other] > given[k], from = swaps ? other : k;
+        x[k] = number(given[from]);
+        x[k].d[from] = 1;
+    }
     const overlap o = overlap_of(x, t, eps);
     dual loss = kind == 'i' ? iou_of(&o) : kind == 'g' ? giou_of(&o, eps) : ciou_of(&o, x, t, eps);
     for (int k = 0; k < 4 && r->g; k++) r->g[k] = (R)(loss.d[k] * scale * (double)r->scale);
