@@ -566,10 +566,13 @@ class Optimizer:
 
     def _arrays(self) -> list[Any]:
         """Return all that the core holds on to, or that decides about it."""
-        arrays: list[Any] = [bool(group[word]) for group in self.param_groups for word in self._switches]
+        switches, states = self._switches, self.state
+        arrays: list[Any] = [bool(group[word]) for group in self.param_groups for word in switches] if switches else []
         for group in self.param_groups:
             for p in group["params"]:
-                arrays += p.requires_grad, p._array, p._grad, *self.state.get(p, {}).values()
+                arrays += p.requires_grad, p._array, p._grad
+                if (state := states.get(p)) is not None:
+                    arrays += state.values()
         return arrays
 
     def zero_grad(self) -> None:
