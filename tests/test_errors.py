@@ -54,6 +54,12 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
     "layer class": (lambda: pynn.Sequential.from_config({"layers": [{"class": "Linaer"}]}), ValueError, "'Linaer'.*'Linear'"),
     "loss name": (lambda: net().fit(X, y, loss="crosentropy"), ValueError, "unknown loss 'crosentropy'.*cross_entropy"),
     "optimizer name": (lambda: net().fit(X, y, **cross, optimizer="adma"), ValueError, "unknown optimizer 'adma'.*adam"),
+    "optimizer class": (
+        lambda: net().fit(X, y, **cross, optimizer=pynn.optim.Adam),
+        TypeError,
+        r"optimizer: expected a name or an optimizer, got the class Adam; call it: Adam\(\)",
+    ),
+    "no optimizer": (lambda: net().fit(X, y, **cross, optimizer=None), TypeError, "optimizer: expected a name or an optimizer, got None"),
     "loss of another type": (lambda: net().fit(X, y, loss=3), ValueError, "unknown loss 3"),
     "approximate": (lambda: pynn.GELU(approximate="erf"), ValueError, "approximate.*'none'.*'tanh'.*'erf'"),
     "reduction": (lambda: pynn.MSELoss(reduction="avg"), ValueError, "reduction: .*'mean'.*'avg'"),

@@ -492,6 +492,9 @@ def test_a_net_that_is_frozen_as_a_whole_is_told_of() -> None:
         model.fit(X, Y, loss="cross_entropy", optimizer="sgd")
     assert told[0].filename == __file__
     assert same(model, before)
+    with pytest.warns(UserWarning, match="every parameter that train_on_batch would train is frozen") as told:
+        model.train_on_batch(X, Y, loss="cross_entropy", optimizer="sgd")
+    assert told[0].filename == __file__
     part = net()
     with pytest.warns(UserWarning, match="frozen"):
         part.freeze("0").fit(X, Y, loss="cross_entropy", optimizer=pynn.optim.SGD(part[0].parameters()))

@@ -158,6 +158,11 @@ class Net(Described, abstract=True):
             last.lacks_state = False
         return "adam" if last is None else last
 
+    def _warn_if_frozen(self, opt: Optimizer, what: str) -> None:
+        if not any(p.requires_grad for group in opt.param_groups for p in group["params"]) and self.parameters():
+            text = f"every parameter that {what} would train is frozen, so none will change; unfreeze() the model, or a part of it"
+            warnings.warn(text, UserWarning, stacklevel=3)
+
     def _objective_of(self, X: Any) -> Objective | None:
         """Return what the net was last fitted for, also before it was saved; None of a net that never was."""
         if self._fitted is None and self._goal is not None:
@@ -421,9 +426,7 @@ class Net(Described, abstract=True):
                 seen = target if batches is None else objective.targets(batches.first[1], len(data[0]), graph, "y of batch 0")
                 observed = Observed(self, data, seen, objective)
             opt = self._optimizer(optimizer)
-            if self.parameters() and not any(p.requires_grad for group in opt.param_groups for p in group["params"]):
-                text = "every parameter that fit would train is frozen, so none will change; unfreeze() the model, or a part of it"
-                warnings.warn(text, UserWarning, stacklevel=2)
+            self._warn_if_frozen(opt, "fit")
             batch_size = _batch_size(batch_size, opt, len(data[0]))
             if drop_last and 0 < len(data[0]) < batch_size:
                 raise ValueError(f"drop_last: {len(data[0])} rows make no batch of batch_size = {batch_size}, so none would be trained on")
@@ -673,6 +676,7 @@ class Net(Described, abstract=True):
         with turn(self, "train_on_batch"):
             data, objective, graph, owners, target, weight = self._taken(X, y, loss, loss_weights, sample_weight, class_weight)
             opt = self._optimizer(self._last_optimizer(optimizer))
+            self._warn_if_frozen(opt, "train_on_batch")
             objective.remember(target)
             objective.go_on(self._fitted)
             self._fitted, self._goal, self.optimizer = objective, (loss, loss_weights), opt

@@ -79,6 +79,10 @@ def get(optimizer: str | Optimizer) -> Optimizer:
     """Return the optimizer that a name stands for, in any case; an optimizer is returned as it is."""
     if isinstance(optimizer, Optimizer):
         return optimizer
+    if not isinstance(optimizer, str):
+        is_class = isinstance(optimizer, type) and issubclass(optimizer, Optimizer)
+        got = f"the class {optimizer.__name__}; call it: {optimizer.__name__}()" if is_class else repr(optimizer)
+        raise TypeError(f"optimizer: expected a name or an optimizer, got {got}")
     made = by_name[known_name("optimizer", optimizer, by_name)]()
     made.made_by_name = True
     return made
