@@ -198,7 +198,7 @@ OTHERS: dict[str, Any] = {
         "root_mean_squared_error": "'mse'", "cosine_similarity": "'cosine_embedding'", "hinge": "'multi_margin' or 'soft_margin'",
     },
     "optimizer": {"momentum": "'sgd'"},
-    "metrics": {"acc": "'accuracy'", "AUC": "'roc_auc'", "f1_score": "'f1'", "mean_absolute_error": "'mae'", "ROC-AUC": "'roc_auc'"},
+    "metrics": {"AUC": "'roc_auc'", "sparse_categorical_accuracy": "'accuracy'"},
 }  # fmt: skip
 
 

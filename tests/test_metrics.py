@@ -299,7 +299,7 @@ def test_names_of_other_spelling(given: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "name"), [("acc", "accuracy"), ("Accuracy", "accuracy"), ("F1", "f1"), ("f1-score", "f1"), ("ROC_AUC", "roc_auc")]
+    ("given", "name"), [("acc", "accuracy"), ("Accuracy", "accuracy"), ("F1", "f1"), ("f1_score", "f1"), ("ROC-AUC", "roc_auc")]
 )
 def test_names_of_other_spelling_for_classes(given: str, name: str) -> None:
     rng = np.random.default_rng(0)
