@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import re
 import threading
 import weakref
 from typing import Any
@@ -549,8 +550,8 @@ def test_labels_that_another_thread_writes(name: str) -> None:
             for call in (lambda: loss(out, y), lambda: model.fit(rows, y, loss=name, epochs=2), lambda: model.evaluate(rows, y, loss=name)):
                 try:
                     call()
-                except ValueError as error:
-                    assert "class 1000000000000 in row" in str(error)  # noqa: PT017
+                except ValueError as error:  # a copy of bytes, here or by the writer, can stop within a number
+                    assert re.search(r"class -?\d+ in row \d+ is not in", str(error))  # noqa: PT017
                 except TypeError:
                     raise
     finally:
