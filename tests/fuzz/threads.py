@@ -30,6 +30,10 @@ def pictures():
     return pynn.Sequential(*layers)
 shared, shared_pictures = net(), pictures()
 shared.predict(X)
+# more than 1,000 parameters, so that a step releases the GIL; a prediction of one row keeps it
+stepped = pynn.Sequential(pynn.Linear(6, 300), "tanh", pynn.Linear(300, 3))
+stepped.zero_grad()
+optimizer = pynn.optim.SGD(stepped.parameters(), lr=0.1)
 options = {"loss": "cross_entropy", "verbose": False}
 
 def eager():
@@ -56,6 +60,7 @@ CALLS = [
     tolerant(lambda: shared.predict(X, batch_size=16)), tolerant(lambda: shared_pictures.predict(images, batch_size=2)),
     tolerant(lambda: shared.fit(X, Y, **options)), tolerant(lambda: shared(X)),
     tolerant(lambda: shared.evaluate(X, Y, loss="cross_entropy")),
+    tolerant(lambda: [optimizer.step() for _ in range(200)]), lambda: [stepped.predict(X[:1]) for _ in range(400)],
 ]
 done, wrong = [], []
 def work(calls):
