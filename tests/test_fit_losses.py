@@ -601,8 +601,11 @@ def test_a_training_in_which_no_row_counts_says_so(name: str) -> None:
     ignored, some = np.full(N, -100), np.where(np.arange(N) < BATCH, -100, 1)
     model = net((4,))
     before = [p.data.copy() for p in model.parameters()]
-    with pytest.raises(pynn.DivergenceError, match=r"the loss is nan .*no row counts, for every label is the loss's ignore_index"):
-        model.fit(X, ignored, loss=name, optimizer=pynn.optim.SGD(lr=0.1))
+    with pytest.raises(pynn.DivergenceError, match=r"the loss is nan .*no row counts, for every label is the loss's ignore_index") as e:
+        model.fit(X, ignored, loss=name, optimizer=pynn.optim.SGD(lr=0.1), batch_size=BATCH)
+    assert (e.value.epoch, e.value.step) == (1, -(-N // BATCH))
+    with pytest.warns(RuntimeWarning, match=r"the loss is NaN in epoch 1: .*or no row counts"):
+        net((4,)).fit(X, ignored, loss=name, optimizer=pynn.optim.SGD(lr=0.1), on_nan="ignore")
     with pytest.warns(RuntimeWarning, match="no row counts"):
         assert np.isnan(model.train_on_batch(X, ignored, loss=name, optimizer=pynn.optim.SGD(lr=0.1))["loss"])
     for a, p in zip(before, model.parameters(), strict=True):

@@ -75,7 +75,7 @@ class Guard:
         if not self.raises:
             if math.isnan(logs["loss"]) and not self.warned:
                 self.warned = True
-                text = f"the loss is NaN in epoch {epoch + 1}: X holds NaN or infinity, or the learning rate is too high"
+                text = f"the loss is NaN in epoch {epoch + 1}: X holds NaN or infinity, the learning rate is too high, or {_EMPTY}"
                 warnings.warn(text, RuntimeWarning, stacklevel=4)
             return
         origin, lost = self.run.origin, not math.isfinite(logs["loss"])
@@ -90,7 +90,7 @@ class Guard:
         for live, good in self.pairs:
             np.copyto(live, good)
         what = f"the loss is {logs['loss']}" if lost else "a gradient is not finite" if origin is not None else "a parameter is not finite"
-        step = self.run.step + (origin is not None or lost)
+        step = self.run.step + (origin is not None or math.isinf(logs["loss"]))  # an epoch in which no row counts took all its steps
         text = f"{what} in epoch {epoch + 1}, step {step}: {found.text}; the last good weights are back"
         raise DivergenceError(text, epoch + 1, step, found.layer, found.row)
 
