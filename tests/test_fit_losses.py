@@ -593,6 +593,10 @@ def test_outputs_that_a_loss_does_not_take_are_warned_of(loss: Any, last: str | 
     with pytest.warns(UserWarning, match=match) as seen:
         pynn.Sequential(*layers).fit(X, y, loss=loss, on_nan="ignore")
     assert seen[0].filename == __file__
+    for call in ("train_on_batch", "partial_fit"):
+        with pytest.warns(UserWarning, match=match) as seen:
+            getattr(pynn.Sequential(*layers), call)(X, y, loss=loss)
+        assert seen[0].filename == __file__
 
 
 @pytest.mark.parametrize("name", BY_CLASS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +62,15 @@ Weights: TypeAlias = Array | tuple[Array | None, ...] | None
 OneLoss: TypeAlias = str | Loss | Callable[[Array, Array], tuple[Any, Any]]
 Losses: TypeAlias = OneLoss | Sequence[OneLoss] | Mapping[Any, OneLoss]
 """What `fit` takes as its loss."""
+
+
+def _caller_level() -> int:
+    """Return the stack level of the first frame outside this package, for a warning of the function that calls this one."""
+    frame, level = sys._getframe(1), 1
+    package = __name__.partition(".")[0]
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 class Objective:
@@ -503,9 +513,9 @@ def _complain(loss: Loss, last: str, output: tuple[int, ...]) -> None:
         raise ValueError("loss: fit needs one number; use reduction='mean' or 'sum'")
     what, doubled, fix = _TAKES.get(type(loss).__name__, ("", (), ""))
     if last in doubled:
-        warnings.warn(f"{type(loss).__name__} takes {what}, but the last layer is {last}: {fix}", UserWarning, stacklevel=5)
+        warnings.warn(f"{type(loss).__name__} takes {what}, but the last layer is {last}: {fix}", UserWarning, stacklevel=_caller_level())
     if last == "Softmax" and output == (1,):
-        warnings.warn("Softmax of a single output is 1 whatever goes in: end in Sigmoid", UserWarning, stacklevel=5)
+        warnings.warn("Softmax of a single output is 1 whatever goes in: end in Sigmoid", UserWarning, stacklevel=_caller_level())
 
 
 def _allowed(loss: Loss, output: tuple[int, ...], labels: bool) -> list[tuple[int, ...]]:
