@@ -431,7 +431,10 @@ NONSENSE: dict[str, tuple[Any, list[dict[str, Any]]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "given"), [(name, given) for name, (_, cases) in NONSENSE.items() for given in cases], ids=str)
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [pytest.param(name, given, id=f"{name}-{i}") for name, (_, cases) in NONSENSE.items() for i, given in enumerate(cases)],
+)
 def test_settings_that_make_no_sense_are_refused_when_made(name: str, given: dict[str, Any]) -> None:
     opt = optimizer(momentum=0.9)
     with pytest.raises((ValueError, TypeError), match="|".join(given)):

@@ -523,7 +523,7 @@ def test_an_interruption_keeps_model_and_history_and_says_so() -> None:
 
 ERRORS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "weights' shape": ({"sample_weight": W[:5]}, ValueError, r"sample_weight: shape \(5,\).*\(90,\)"),
-    "infinite weight": ({"sample_weight": W / 0.0}, ValueError, "sample_weight: .* is not a finite number"),
+    "infinite weight": ({"sample_weight": np.full_like(W, np.inf)}, ValueError, "sample_weight: .* is not a finite number"),
     "no weight": ({"sample_weight": 0 * W}, ValueError, "sample_weight: expected at least one"),
     "class": ({"class_weight": {5: 1.0}}, ValueError, r"class_weight: 5 is not a class in 0..2"),
     "class word": ({"class_weight": "even"}, ValueError, "class_weight: .*'even'"),
