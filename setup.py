@@ -16,7 +16,7 @@ from setuptools.errors import CompileError
 
 ALL, *TARGETS = [line.split() for line in Path("csrc/flags").read_text().splitlines() if not line.startswith("#")]
 FLAGS = [*ALL[1:], "-g0"]
-KERNELS = "csrc/core/kernels.c"
+KERNELS = "csrc/core/kernels/kernels.c"
 
 
 class BuildExt(build_ext):
@@ -92,7 +92,7 @@ setup(
     ext_modules=[
         Extension(
             "pynn._core",
-            sources=sorted({*glob("csrc/python/*.c"), *glob("csrc/core/*.c"), *glob("csrc/core/layers/*.c")} - {KERNELS}),
+            sources=sorted({*glob("csrc/python/*.c"), *glob("csrc/core/*/*.c")} - {KERNELS}),
             depends=[KERNELS, "csrc/flags", *sorted(glob("csrc/**/*.h", recursive=True))],
             include_dirs=[numpy.get_include()],
             extra_compile_args=FLAGS,

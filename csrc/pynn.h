@@ -19,7 +19,7 @@ typedef enum {
 typedef struct { char text[256]; } pn_error;
 
 typedef enum { PN_F32, PN_F64, PN_DTYPES } pn_dtype;
-enum { PN_MAX_PARAMS = 2, PN_MAX_DIMS = 8, PN_MAX_CONFIG = 32, PN_MAX_ENDS = 16 };      /* ends: inputs, or outputs, of a graph */
+enum { PN_MAX_PARAMS = 2, PN_MAX_DIMS = 8, PN_MAX_CONFIG = 32, PN_MAX_IO = 16 };      /* ends: inputs, or outputs, of a graph */
 
 /* ---- instruction sets ------------------------------------------------------------------------------------------ */
 pn_status pn_isa_set(const char *name, pn_error *error);    /* NULL: the best this machine has. Affects later plans and calls */
@@ -83,7 +83,7 @@ int pn_gate_yield(pn_hold *hold);                           /* lets those who wa
 void pn_gate_leave(pn_hold *hold);                          /* also of one that waits, or is free */
 unsigned pn_fork_generation(void);                          /* 1, and one more in the child of each fork */
 
-/* ---- activations: elementwise, one row each in core/activations.h ---------------------------------------------- */
+/* ---- activations: elementwise, one row each in core/kernels/activations.h ---------------------------------------------- */
 typedef struct {
     const char *name, *cls;         /* "leaky_relu", "LeakyReLU" */
     char needs;                     /* 'x' or 'y': what backward reads */
@@ -101,12 +101,12 @@ const pn_activation *pn_activation_at(size_t i);            /* NULL past the end
 void pn_activation_forward(size_t i, pn_dtype t, size_t n, const void *x, void *y, const void *const *p, int varying);
 void pn_activation_derivative(size_t i, pn_dtype t, size_t n, const void *x, void *y, const void *const *p, int varying);
 
-/* ---- row-wise functions (softmax, ...): one row each in core/rowwise.h ------------------------------------------ */
+/* ---- row-wise functions (softmax, ...): one row each in core/kernels/rowwise.h ------------------------------------------ */
 typedef struct { const char *name, *cls; double ulp; const char *onnx, *formula, *summary; } pn_rowwise;
 const pn_rowwise *pn_rowwise_at(size_t i);
 void pn_rowwise_forward(size_t i, pn_dtype t, size_t rows, size_t n, const void *x, void *y);      /* (rows, n) each; y may be x */
 
-/* ---- losses: one row each in core/losses.h ---------------------------------------------------------------------- */
+/* ---- losses: one row each in core/kernels/losses.h ---------------------------------------------------------------------- */
 enum { PN_MAX_INPUTS = 3, PN_MAX_LOSS_PARAMS = 4 };
 typedef struct {
     const char *name, *cls;         /* "huber", "HuberLoss" */
@@ -118,7 +118,7 @@ typedef struct {
 } pn_loss;
 const pn_loss *pn_loss_at(size_t i);
 
-/* ---- optimizers: one row each in core/optimizers.h -------------------------------------------------------------- */
+/* ---- optimizers: one row each in core/kernels/optimizers.h -------------------------------------------------------------- */
 enum { PN_MAX_STATES = 3, PN_MAX_NUMBERS = 3, PN_MAX_HYPER = 10 };
 typedef struct {
     const char *name, *cls;         /* "adam", "Adam" */
@@ -130,7 +130,7 @@ typedef struct {
 } pn_optimizer;
 const pn_optimizer *pn_optimizer_at(size_t i);
 
-/* ---- schedules: one row each in core/schedules.h ----------------------------------------------------------------- */
+/* ---- schedules: one row each in core/training/schedules.h ----------------------------------------------------------------- */
 enum { PN_MAX_SCHEDULE = 8 };
 typedef struct {
     const char *name, *cls;         /* "cosine", "CosineAnnealingLR"; no class: part of others */
@@ -168,7 +168,7 @@ typedef struct {
     int (*forward)(void *context, size_t rows, int keep, const void *const *x, void *y);
     int (*backward)(void *context, size_t rows, const void *gy, void *const *gx);
     void *context;
-} pn_foreign;
+} pn_custom_layer;
 typedef struct {
     const char *kind, *where;
     size_t n_inputs;
@@ -176,7 +176,7 @@ typedef struct {
     size_t n_config;
     const double *config;
     int training;
-    const pn_foreign *foreign;      /* of kind "foreign": a layer of the caller's own, called on the thread that runs the plan; borrowed */
+    const pn_custom_layer *custom;      /* of kind "custom": a layer of the caller's own, called on the thread that runs the plan; borrowed */
 } pn_layer;
 pn_status pn_graph_add(pn_graph *graph, const pn_layer *layer, pn_error *error);
 /* A parameter of the layer just added, borrowed until the graph is freed. grad NULL: the parameter is frozen. */
@@ -197,7 +197,7 @@ typedef enum { PN_PREDICT, PN_BACKWARD, PN_TRAIN } pn_mode;
 pn_status pn_plan_new(const pn_graph *graph, size_t rows, pn_mode mode, pn_plan **plan, pn_error *error);
 void pn_plan_free(pn_plan *plan);
 size_t pn_plan_bytes(const pn_plan *plan);                                      /* of its arena */
-size_t pn_plan_bytes_apart(const pn_plan *plan);                                /* what the buffers would take if none shared its place */
+size_t pn_plan_bytes_unshared(const pn_plan *plan);                                /* what the buffers would take if none shared its place */
 /* One step: what it does, for which layer (its name in messages), in the forward pass or not, its floating-point operations, and the
  * seconds spent in it since pn_plan_profile. */
 typedef struct { const char *what, *where; int forward; double flops, seconds; size_t node; } pn_step_info;
@@ -225,11 +225,11 @@ typedef struct {
     const void *sample_weight;              /* (rows), or with every like x */
     int every;
     double sum, divisor;
-} pn_own_loss;
+} pn_custom_loss;
 /* A loss with its settings. Arrays are borrowed and of the predictions' dtype. */
 typedef struct {
-    const pn_loss *row;                     /* pn_loss_own() for one of the caller's own */
-    int (*call)(void *context, pn_own_loss *args);
+    const pn_loss *row;                     /* pn_loss_custom() for one of the caller's own */
+    int (*call)(void *context, pn_custom_loss *args);
     void *context;
     pn_reduction reduction;
     double params[PN_MAX_LOSS_PARAMS];      /* the row's numbers in order; a flag is 0 or 1 */
@@ -239,7 +239,7 @@ typedef struct {
     double factor;                          /* in fit: the whole loss is the sum of each loss times this */
     size_t outputs[PN_MAX_INPUTS];          /* in fit: the outputs that it takes, in the order of the row's inputs */
 } pn_criterion;
-const pn_loss *pn_loss_own(void);
+const pn_loss *pn_loss_custom(void);
 size_t pn_loss_inputs(const pn_criterion *loss);                               /* how many inputs have a gradient */
 
 /* (rows, cols) predictions with a target like them, or a class index a row. */

@@ -39,7 +39,7 @@ RETURNS = {
     "Writing.__enter__": "Self",
     "Writing.__exit__": "None",
     "Graph.add": "int",
-    "Graph.add_own": "int",
+    "Graph.add_custom": "int",
     "Graph.guard": "None",
     "Graph.input": "int",
     "Graph.outputs": "None",
@@ -52,7 +52,7 @@ RETURNS = {
     "Plan.output_shapes": "tuple[tuple[int, ...], ...]",
     "Plan.tick": "int",
     "Plan.bytes": "int",
-    "Plan.bytes_apart": "int",
+    "Plan.bytes_unshared": "int",
     "Plan.steps": "list[tuple[str, str, bool, float, float, int]]",
     "Fit.epoch": "tuple[tuple[float, float, int, int, int, int, int], ...]",
     "Fit.batch": "tuple[tuple[float, float, int, int, int, int, int], ...]",
@@ -188,7 +188,7 @@ def reexport(module: ModuleType, name: str, value: Any) -> str:
     if inspect.ismodule(value):
         return f"from . import {name} as {name}"
     home = str(getattr(value, "__module__", ""))
-    if module is _core or not home.startswith("pynn.") or home == module.__name__:
+    if module is _core or not home.startswith("pynn.") or home == module.__name__ or not hasattr(value, "__name__"):
         return ""
     return f"from {dots(module)}{home.removeprefix('pynn.')} import {name} as {name}"
 
@@ -218,7 +218,6 @@ def package_stub() -> str:
             parts.setdefault(f".{homes[0]}" if homes else value.__module__.removeprefix("pynn"), []).append(name)
         else:
             own.append(function_stub(name, value))
-    parts["."] = [*parts.get(".", []), *pynn._LAZY]
     lines = [f"from {home} import {name} as {name}" for home in sorted(parts) for name in sorted(parts[home])]
     listed = "__all__ = [\n" + "".join(f'    "{name}",\n' for name in pynn.__all__) + "]"
     return HEADER + "\n".join(["from typing import Any", "", *lines, "", listed, "__version__: str", "", *own, ""])

@@ -12,6 +12,7 @@ array([0., 0., 2.])
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 from typing import Any
 
 from . import _conflict
@@ -21,62 +22,38 @@ try:
 except ImportError as error:
     raise _conflict.explain(error) from error
 
-from . import callbacks, grad, io, losses, metrics, optim
-from ._layer import Layer, Parameter
-from ._loss import Loss
-from ._optimizer import Optimizer
-from ._random import manual_seed
-from ._threads import get_num_threads, num_threads, set_num_threads
-from ._training.checkpoint import Checkpoint
-from ._training.divergence import DivergenceError
-from ._training.find_lr import LRSweep
-from ._training.health import Health
-from ._training.history import History
-from .activations import *  # noqa: F403
-from .compose import Add, Concat, Parallel, Residual
-from .io import load
-from .layers import *  # noqa: F403
-from .losses import *  # noqa: F403
-from .model import Input, Model, Sequential
-
 __version__ = "0.1.0"
 
-_LAZY = ("datasets", "init", "lab", "plot", "testing")
-"""Submodules that are imported when first asked for."""
-
-__all__ = [
-    *activations.__all__,  # type: ignore[name-defined]  # noqa: F405
-    *layers.__all__,  # type: ignore[name-defined]  # noqa: F405
-    *losses.__all__,
-    "Add",
-    "Checkpoint",
-    "Concat",
-    "DivergenceError",
-    "Health",
-    "History",
-    "Input",
-    "LRSweep",
-    "Layer",
-    "Loss",
-    "Model",
-    "Optimizer",
-    "Parallel",
-    "Parameter",
-    "Residual",
-    "Sequential",
-    "callbacks",
-    "get_num_threads",
-    "grad",
-    "io",
-    "load",
-    "losses",
-    "manual_seed",
-    "metrics",
-    "num_threads",
-    "optim",
-    "set_num_threads",
-    "show_config",
-]
+# Modules are imported when one of their names is first used, so that `import pynn` itself costs little.
+_TABLES = ("activations", "losses", "layers")
+"""Modules all of whose public names are also names of the package."""
+_NAMES = {
+    "Add": "compose",
+    "Checkpoint": "_training.checkpoint",
+    "Concat": "compose",
+    "DivergenceError": "_training.divergence",
+    "Health": "_training.health",
+    "History": "_training.history",
+    "Input": "model",
+    "LRSweep": "_training.find_lr",
+    "Layer": "layers._base",
+    "Loss": "losses._base",
+    "Model": "model",
+    "Optimizer": "optim._base",
+    "Parallel": "compose",
+    "Parameter": "_graph",
+    "Residual": "compose",
+    "Sequential": "model",
+    "get_num_threads": "_threads",
+    "load": "io",
+    "manual_seed": "_random",
+    "num_threads": "_threads",
+    "set_num_threads": "_threads",
+}
+"""The module of each other public name."""
+_MODULES = ("callbacks", "datasets", "grad", "init", "io", "lab", "layers", "losses", "metrics", "optim", "plot", "testing")
+_UNLISTED = ("activations", "compose", "model", "reference")
+"""Modules that are importable as attributes, but whose content is public elsewhere."""
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
@@ -112,10 +89,23 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
+    if name in _MODULES or name in _UNLISTED:
         return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "__all__":
+        value: Any = [*(n for table in _TABLES for n in _module(table).__all__), *_NAMES, *_MODULES, "show_config"]
+    elif name in _NAMES:
+        value = getattr(_module(_NAMES[name]), name)
+    elif home := None if name.startswith("_") else next((m for m in map(_module, _TABLES) if name in m.__all__), None):
+        value = getattr(home, name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f".{name}", __name__)
 
 
 def __dir__() -> list[str]:
-    return [*__all__, *_LAZY]
+    return list(__getattr__("__all__"))

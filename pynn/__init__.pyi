@@ -7,15 +7,13 @@ from . import grad as grad
 from . import init as init
 from . import io as io
 from . import lab as lab
+from . import layers as layers
 from . import losses as losses
 from . import metrics as metrics
 from . import optim as optim
 from . import plot as plot
 from . import testing as testing
-from ._layer import Layer as Layer
-from ._layer import Parameter as Parameter
-from ._loss import Loss as Loss
-from ._optimizer import Optimizer as Optimizer
+from ._graph import Parameter as Parameter
 from ._random import manual_seed as manual_seed
 from ._threads import get_num_threads as get_num_threads
 from ._threads import num_threads as num_threads
@@ -185,6 +183,7 @@ from .layers import Upsample as Upsample
 from .layers import ZeroPad1d as ZeroPad1d
 from .layers import ZeroPad2d as ZeroPad2d
 from .layers import ZeroPad3d as ZeroPad3d
+from .layers._base import Layer as Layer
 from .losses import BCELoss as BCELoss
 from .losses import BCEWithLogitsLoss as BCEWithLogitsLoss
 from .losses import CIoULoss as CIoULoss
@@ -214,9 +213,11 @@ from .losses import SigmoidFocalLoss as SigmoidFocalLoss
 from .losses import SmoothL1Loss as SmoothL1Loss
 from .losses import SoftMarginLoss as SoftMarginLoss
 from .losses import TripletMarginLoss as TripletMarginLoss
+from .losses._base import Loss as Loss
 from .model import Input as Input
 from .model import Model as Model
 from .model import Sequential as Sequential
+from .optim._base import Optimizer as Optimizer
 
 __all__ = [
     "identity",
@@ -266,6 +267,35 @@ __all__ = [
     "soft_shrink",
     "log_sigmoid",
     "tanh_shrink",
+    "L1Loss",
+    "MSELoss",
+    "SmoothL1Loss",
+    "HuberLoss",
+    "LogCoshLoss",
+    "QuantileLoss",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "SigmoidFocalLoss",
+    "KLDivLoss",
+    "PoissonNLLLoss",
+    "GaussianNLLLoss",
+    "HingeEmbeddingLoss",
+    "SoftMarginLoss",
+    "MarginRankingLoss",
+    "CrossEntropyLoss",
+    "NLLLoss",
+    "FocalLoss",
+    "MultiMarginLoss",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "CosineEmbeddingLoss",
+    "TripletMarginLoss",
+    "DiceLoss",
+    "IoULoss",
+    "GIoULoss",
+    "CIoULoss",
+    "CTCLoss",
+    "FunctionLoss",
     "Identity",
     "BinaryStep",
     "Threshold",
@@ -374,35 +404,6 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
-    "L1Loss",
-    "MSELoss",
-    "SmoothL1Loss",
-    "HuberLoss",
-    "LogCoshLoss",
-    "QuantileLoss",
-    "BCELoss",
-    "BCEWithLogitsLoss",
-    "SigmoidFocalLoss",
-    "KLDivLoss",
-    "PoissonNLLLoss",
-    "GaussianNLLLoss",
-    "HingeEmbeddingLoss",
-    "SoftMarginLoss",
-    "MarginRankingLoss",
-    "CrossEntropyLoss",
-    "NLLLoss",
-    "FocalLoss",
-    "MultiMarginLoss",
-    "MultiLabelMarginLoss",
-    "MultiLabelSoftMarginLoss",
-    "CosineEmbeddingLoss",
-    "TripletMarginLoss",
-    "DiceLoss",
-    "IoULoss",
-    "GIoULoss",
-    "CIoULoss",
-    "CTCLoss",
-    "FunctionLoss",
     "Add",
     "Checkpoint",
     "Concat",
@@ -419,17 +420,23 @@ __all__ = [
     "Parameter",
     "Residual",
     "Sequential",
-    "callbacks",
     "get_num_threads",
-    "grad",
-    "io",
     "load",
-    "losses",
     "manual_seed",
-    "metrics",
     "num_threads",
-    "optim",
     "set_num_threads",
+    "callbacks",
+    "datasets",
+    "grad",
+    "init",
+    "io",
+    "lab",
+    "layers",
+    "losses",
+    "metrics",
+    "optim",
+    "plot",
+    "testing",
     "show_config",
 ]
 __version__: str

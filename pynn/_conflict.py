@@ -1,6 +1,6 @@
 """Say plainly why the compiled core cannot be imported."""
 
-from pathlib import Path
+from __future__ import annotations
 
 
 def explain(error: ImportError) -> ImportError:
@@ -9,6 +9,8 @@ def explain(error: ImportError) -> ImportError:
     The neuron simulator PyNN installs a directory ``pyNN``. On a file system that ignores case it is the same directory as
     this package's, and the files of the two mix.
     """
+    from pathlib import Path  # importing it takes a third of the time that `import pynn` may take
+
     here = Path(__file__).parent
     if any(here.glob("_core.*.so")) or any(here.glob("_core*.pyd")):
         return error

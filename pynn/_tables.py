@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import difflib
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from operator import is_
 from types import CodeType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -158,6 +158,50 @@ def _number(node: ast.expr) -> Any:
     """Return the default that ``node`` spells: integers stand for real numbers here, so ``1`` is ``1.0``."""
     value = ast.literal_eval(node)
     return float(value) if type(value) is int else value
+
+
+_T = TypeVar("_T")
+
+
+class LazyTable(Mapping[str, _T]):
+    """A mapping whose values are made on first access, since making all classes of a table would slow down the import.
+
+    Parameters
+    ----------
+    make : mapping of str to callable
+        For each key the function that makes its value.
+    """
+
+    def __init__(self, make: Mapping[str, Callable[[], _T]]) -> None:
+        self._make = dict(make)
+        self._made: dict[str, _T] = {}
+
+    def __getitem__(self, name: str) -> _T:
+        if name not in self._made:
+            self._made[name] = self._make[name]()
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._make
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._make)
+
+    def __len__(self) -> int:
+        return len(self._make)
+
+
+def lazy_attributes(namespace: dict[str, Any], table: Mapping[str, Any]) -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of a module whose attributes are the values of ``table``, which are made on first access."""
+    module = namespace["__name__"]
+
+    def get(name: str) -> Any:
+        if name not in table:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules.get(module))
+        value = namespace[name] = table[name]
+        return value
+
+    return get
 
 
 def make_init(

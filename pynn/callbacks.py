@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from . import metrics
-from ._files import check_file, check_folder, check_folder_of
 from ._tables import check_count
-from ._training.advice import PROBLEM, Limits, sentences
+from ._training.advice import PROBLEM, HealthThresholds, sentences
+from .io._files import check_file, check_folder, check_folder_of
 
 if TYPE_CHECKING:
-    from ._optimizer import Optimizer
     from ._training.net import Net
+    from .optim._base import Optimizer
 
 __all__ = [
     "CSVLogger",
@@ -256,11 +256,11 @@ def listed(given: Any) -> list[Callback]:
         return []
     expected = "callbacks: expected functions of (epoch, logs) or pynn.callbacks.Callback objects"
     if isinstance(given, (str, bytes, type)) or not (isinstance(given, (Callback, Iterable)) or callable(given)):
-        raise TypeError(f"{expected}, got {_told(given)}")
+        raise TypeError(f"{expected}, got {_describe(given)}")
     found: list[Callback] = []
     for one in [given] if isinstance(given, Callback) or callable(given) else given:
         if not isinstance(one, Callback) and (isinstance(one, type) or not callable(one)):
-            raise TypeError(f"{expected}, got {_told(one)}")
+            raise TypeError(f"{expected}, got {_describe(one)}")
         if not isinstance(one, Callback):
             _check_call(one, getattr(one, "__name__", repr(one)), _ARGUMENTS["on_epoch_end"])
         found.append(one if isinstance(one, Callback) else LambdaCallback(one))
@@ -268,7 +268,7 @@ def listed(given: Any) -> list[Callback]:
     return found
 
 
-def _told(given: object) -> str:
+def _describe(given: object) -> str:
     """Return the text of what is no callback."""
     if isinstance(given, type) and issubclass(given, Callback):
         return f"the class {given.__name__}; call it: {given.__name__}(...)"
@@ -697,11 +697,11 @@ class HealthMonitor(Callback):
         update: float = PROBLEM.update,
         output: float = PROBLEM.output,
     ) -> None:
-        self.limits = Limits(dead, saturated, gradient, update, output)
+        self.limits = HealthThresholds(dead, saturated, gradient, update, output)
         for name, value in self.limits._asdict().items():
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
                 raise ValueError(f"{name}: expected a number over 0, got {value!r}")
-        self._told: set[tuple[str, str]] = set()
+        self._describe: set[tuple[str, str]] = set()
 
     _adds_logs = False
 
@@ -712,25 +712,25 @@ class HealthMonitor(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         """Start anew."""
-        self._told = set()
+        self._describe = set()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Look, and warn."""
         health = self.model.health()
         if self.model.history is not None:
             self.model.history.health.append(health)
-        new = [one for one in health.findings(self.limits, None) if (one.rule, one.where) not in self._told]
-        self._told |= {(one.rule, one.where) for one in new}
+        new = [one for one in health.findings(self.limits, None) if (one.rule, one.where) not in self._describe]
+        self._describe |= {(one.rule, one.where) for one in new}
         for text in sentences(new):
             warnings.warn(text, UserWarning, stacklevel=4)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what it has warned of."""
-        return {"told": sorted(self._told)}
+        return {"told": sorted(self._describe)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take it up."""
-        self._told = {(str(kind), str(layer)) for kind, layer in state["told"]}
+        self._describe = {(str(kind), str(layer)) for kind, layer in state["told"]}
 
 
 # ---- those that write -------------------------------------------------------------------------------------------------

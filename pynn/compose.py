@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from ._layer import Builder, Flow, Layer, layer_configs, layers_from_configs
+from ._graph import Builder
 from ._training.summary import Described
+from .layers._base import Flow, Layer, layer_configs, layers_from_configs
 from .model import Sequential, as_layer
 
 __all__ = ["Add", "Concat", "Parallel", "Residual"]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from ._functions import elementwise, with_approximation
+from ._tables import LazyTable, lazy_attributes
 from .activations import activations, aliases
+from .activations._functions import elementwise, with_approximation
 
+_functions: LazyTable[Any] = LazyTable({
+    **{name: partial(elementwise, row, __name__, derivative=True) for name, row in activations.items()},
+    "gelu": partial(with_approximation, activations["gelu"], activations["gelu_tanh"], __name__, derivative=True),
+    **{alias: partial(lambda name: _functions[name], name) for alias, name in aliases.items()},
+})
 
-def _functions() -> dict[str, Any]:
-    functions = {name: elementwise(row, __name__, derivative=True) for name, row in activations.items()}
-    functions["gelu"] = with_approximation(activations["gelu"], activations["gelu_tanh"], __name__, derivative=True)
-    return functions | {alias: functions[name] for alias, name in aliases.items()}
-
-
-globals().update(_functions())
 __all__ = [*activations, *aliases]
+__getattr__ = lazy_attributes(globals(), _functions)
+
+
+def __dir__() -> list[str]:
+    return __all__

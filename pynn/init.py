@@ -20,10 +20,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ._layer import Array, Layer, Parameter
+from ._arrays import Array
+from ._graph import Parameter
 from ._random import AT_ONCE, draw_seed
 from ._tables import unknown_name
 from .activations import gelu
+from .layers._base import Layer
 
 __all__ = [
     "calculate_gain",

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._layer import plain_array, real_array
+from ._arrays import plain_array, real_array
 from ._tables import known_name
 
 __all__ = [

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from ._layer import Builder, Flow, Layer, Symbol, check_made, layer_configs, layers_from_configs, sample_shape
+from ._arrays import sample_shape
+from ._graph import Builder, Symbol
 from ._tables import known_name, unknown_name
 from ._training.net import Net
 from ._training.scale import scale_matters
+from .layers._base import Flow, Layer, check_made, layer_configs, layers_from_configs
 from .layers.activation import by_name as activation_layers
 
 
@@ -18,11 +20,11 @@ def as_layer(layer: Layer | str) -> Layer:
         check_made(layer, "layers")
         return layer
     if not isinstance(layer, str):
-        raise TypeError(f"layers: expected a pynn.Layer or an activation's name, got {_told(layer)}")
+        raise TypeError(f"layers: expected a pynn.Layer or an activation's name, got {_describe(layer)}")
     return activation_layers[known_name("activation", layer, activation_layers)]()
 
 
-def _told(given: object) -> str:
+def _describe(given: object) -> str:
     """Return the text of what is no layer, and what was perhaps meant."""
     if isinstance(given, type) and issubclass(given, Layer):
         return f"the class {given.__name__}; call it: {given.__name__}(...)"
@@ -114,11 +116,11 @@ class Sequential(Net):
     def _many_inputs(self) -> bool:
         return bool(self._layers) and isinstance(self._layers[0], Net) and self._layers[0]._many_inputs()
 
-    def _tails(self) -> list[tuple[str, str]]:
+    def _output_layers(self) -> list[tuple[str, str]]:
         if not self._layers:
             return [("", "")]
         name = [*self._children()][-1]
-        return [(f"{name}.{path}" if path else name, last) for path, last in self._layers[-1]._tails()]
+        return [(f"{name}.{path}" if path else name, last) for path, last in self._layers[-1]._output_layers()]
 
     def __len__(self) -> int:
         return len(self._layers)
@@ -375,7 +377,7 @@ class Model(Net):
 
         return [read(given) for given in self._inputs]
 
-    def _tails(self) -> list[tuple[str, str]]:
+    def _output_layers(self) -> list[tuple[str, str]]:
         names = {id(layer): name for name, layer in self._parts.items()}
         tails = []
         for symbol in self._outputs:
@@ -384,7 +386,7 @@ class Model(Net):
                 tails.append(("", ""))
             else:
                 own = names[id(symbol.layer)]
-                tails += [(f"{own}.{path}" if path else own, last) for path, last in symbol.layer._tails()]
+                tails += [(f"{own}.{path}" if path else own, last) for path, last in symbol.layer._output_layers()]
         return tails
 
     def _build(self, builder: Builder, where: str) -> None:

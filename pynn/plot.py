@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import activations as _activations
 from . import grad as _grad
-from ._layer import Layer, real_array
+from ._arrays import real_array
 from ._tables import REQUIRED, parse_parameters, unknown_name
+from .layers._base import Layer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ._layer import Array, Layer, check_made, sample_shape
+from ._arrays import Array, sample_shape
+from .layers._base import Layer, check_made
 from .model import Input, Model
 
 __all__ = ["check_layer"]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pynn import *  # noqa: F403  # registers every layer class, which tests are parametrised by
 from pynn import _core
 
 ISAS = [name for name, runs in _core.isas().items() if runs]

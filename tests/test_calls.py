@@ -432,6 +432,31 @@ def test_no_layer_is_part_of_itself() -> None:
     assert net.predict(A).shape == A.shape
 
 
+USES: dict[str, Callable[[pynn.Sequential], object]] = {
+    "call": lambda net: net(A),
+    "predict": lambda net: net.predict(A),
+    "fit": lambda net: net.fit(A, net.predict(A), loss="mse", epochs=1, seed=0),
+    "train_on_batch": lambda net: net.train_on_batch(A, net.predict(A), loss="mse"),
+    "evaluate": lambda net: net.evaluate(A, net.predict(A), loss="mse"),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_dropped_net_is_freed_without_the_garbage_collector(use: str) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        net = pynn.Sequential(pynn.Linear(A.shape[1], 8, seed=0), "relu", pynn.Linear(8, 2, seed=1))
+        net_ref, layer_ref = weakref.ref(net), weakref.ref(net[0])
+        USES[use](net)
+        del net
+        assert net_ref() is None
+        assert layer_ref() is None
+    finally:
+        gc.enable()
+
+
+
 @pytest.mark.parametrize("error", ["forward", "backward", "loss", "callback"])
 def test_what_took_part_in_a_failed_training_is_collected(error: str) -> None:
     class Fails(Reaches):

@@ -29,7 +29,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import pynn
-from pynn import _files, io
+from pynn import io
+from pynn.io import _files
 
 DTYPES = ["?", "u1", "i1", "u2", "i2", "f2", "u4", "i4", "f4", "u8", "i8", "f8", "c8"]
 
@@ -353,7 +354,8 @@ def test_a_place_that_does_not_exist_is_named(tmp_path: Path, monkeypatch: pytes
 
 KILLED = """
 import os, signal, sys, numpy as np
-from pynn import _files, io
+from pynn import io
+from pynn.io import _files
 os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
 io.save_file({"a": np.zeros(1000)}, sys.argv[1])
 """

@@ -16,12 +16,28 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment})
 
 
-def test_import_needs_numpy_only() -> None:
-    code = "import sys, numpy; before = set(sys.modules); import pynn; print({m.split('.')[0] for m in set(sys.modules) - before})"
-    loaded = run(code).stdout
-    assert "pynn" in loaded
-    for other in ("scipy", "matplotlib", "tqdm", "pandas", "sklearn", "torch"):
-        assert f"'{other}'" not in loaded
+def loaded_by(code: str) -> set[str]:
+    """Return the modules that ``code`` loads after NumPy."""
+    out = run(f"import sys, numpy; before = set(sys.modules); {code}; print(*sorted(set(sys.modules) - before))")
+    return set(out.stdout.splitlines()[-1].split())
+
+
+def test_importing_loads_the_core_and_nothing_else() -> None:
+    assert loaded_by("import pynn") <= {"__future__", "pynn", "pynn._conflict", "pynn._core"}
+
+
+def test_a_net_needs_numpy_only() -> None:
+    loaded = loaded_by("import pynn; pynn.Sequential(pynn.Linear(2, 1, seed=0), 'relu').predict([[1.0, 2.0]])")
+    assert "pynn.model" in loaded
+    assert not {m.split(".")[0] for m in loaded} & {"scipy", "matplotlib", "tqdm", "pandas", "sklearn", "torch"}
+
+
+def test_dir_lists_public_names_only() -> None:
+    import pynn.optim.lr_scheduler
+
+    public = [pynn, pynn.activations, pynn.grad, pynn.losses, pynn.optim, pynn.optim.lr_scheduler]
+    for module in public:
+        assert sorted(dir(module)) == sorted(module.__all__)
 
 
 @pytest.mark.parametrize(("neighbour", "says"), [("standardmodels", "neuron simulator PyNN"), (None, "no compiled core")])

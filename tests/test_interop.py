@@ -10,7 +10,7 @@ import pytest
 
 import pynn
 from pynn import _core
-from pynn._layer import real_array
+from pynn._arrays import real_array
 from pynn._tables import REQUIRED, parse_parameters
 
 ELEMENTWISE: dict[str, Callable[..., Any]] = {}

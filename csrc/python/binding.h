@@ -77,20 +77,20 @@ PyObject *graph_output_shapes(GraphObject *g, void *unused);
 int can_write(const GraphObject *g);                                             /* 0 and an exception when it has read-only parameters */
 int check_sample(const GraphObject *g, size_t i, PyArrayObject *x, const char *name);  /* is x (rows, shape of input i)? */
 /* own.c: what calls a layer written in Python back, as an object that must outlive the graph. */
-int add_own(PyObject *module);
-PyObject *own_layer(const GraphObject *g, PyObject *layer, PyObject *shape, PyObject *inputs, const pn_foreign **foreign);
-int call_own_loss(void *context, pn_own_loss *args);                           /* context: a callable */
+int add_custom(PyObject *module);
+PyObject *custom_layer(const GraphObject *g, PyObject *layer, PyObject *shape, PyObject *inputs, const pn_custom_layer **custom);
+int call_custom_loss(void *context, pn_custom_loss *args);                           /* context: a callable */
 PyObject *step_list(const pn_plan *plan);                                      /* (what, where, forward, flops, seconds) of each step */
 PyArrayObject *new_output(const GraphObject *g, size_t i, size_t rows);
 /* n arrays and where their data are; zeroed is empty. */
-typedef struct { size_t n; PyArrayObject *array[PN_MAX_ENDS]; void *data[PN_MAX_ENDS]; } arrays;
+typedef struct { size_t n; PyArrayObject *array[PN_MAX_IO]; void *data[PN_MAX_IO]; } arrays;
 int arrays_set(arrays *a, size_t i, PyArrayObject *array);                     /* takes the reference; 0 for NULL */
 PyObject *arrays_take(arrays *a);                                              /* the array, or a tuple of several; a is empty then */
 void arrays_clear(arrays *a);
 PyObject *nth(PyObject *given, size_t n, size_t i, const char *name);          /* given itself for n == 1, else its item: a new reference */
 #define VISIT_ARRAYS(a) for (size_t visited = 0; visited < (a).n; visited++) Py_VISIT((a).array[visited])
 /* fit.c: samples and targets on their way in, and what keeps them alive. Those that return int give 0 and an exception. */
-typedef struct { arrays x, y, weight; PyObject *pins; pn_samples samples[PN_MAX_ENDS]; pn_target targets[PN_MAX_ENDS]; pn_data data; } taken;
+typedef struct { arrays x, y, weight; PyObject *pins; pn_samples samples[PN_MAX_IO]; pn_target targets[PN_MAX_IO]; pn_data data; } taken;
 PyObject *scores_tuple(const pn_score *s, size_t n);
 void taken_clear(taken *t);
 size_t width(const GraphObject *g, size_t node);

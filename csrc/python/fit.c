@@ -154,7 +154,7 @@ typedef struct {
     PyObject_HEAD
     pn_fit *fit;
     taken taken;
-    pn_criterion criteria[PN_MAX_ENDS];
+    pn_criterion criteria[PN_MAX_IO];
     PyObject *keep;                         /* the criteria's arrays */
     arrays kept;                            /* where predictions go */
     pn_fit_options options;
@@ -281,7 +281,7 @@ static PyObject *fit_epoch(FitObject *self, PyObject *args)
     unsigned long long epoch;
     Py_ssize_t first = 0, count = -1;
     PyObject *given = Py_None;
-    pn_score scores[PN_MAX_ENDS] = { { 0 } };
+    pn_score scores[PN_MAX_IO] = { { 0 } };
     pn_error error;
     int64_t step = self->step;
     if (!PyArg_ParseTuple(args, "K|nnO", &epoch, &first, &count, &given)) return NULL;
@@ -300,7 +300,7 @@ static PyObject *fit_batch(FitObject *self, PyObject *args)
     const GraphObject *g = (GraphObject *)self->graph;
     PyObject *px, *py, *weight = Py_None;
     taken t = { .x.n = 0 };
-    pn_score scores[PN_MAX_ENDS] = { { 0 } };
+    pn_score scores[PN_MAX_IO] = { { 0 } };
     pn_error error;
     pn_status status = PN_OK;
     released r;

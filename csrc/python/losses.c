@@ -18,7 +18,7 @@ static int take_weight(PyObject *given, pn_dtype t, size_t cols, size_t want, co
 
 static int own_criterion(PyObject *given, pn_criterion *c, PyObject **keep)
 {
-    *c = (pn_criterion){ .row = pn_loss_own(), .call = call_own_loss, .context = given, .factor = 1 };
+    *c = (pn_criterion){ .row = pn_loss_custom(), .call = call_custom_loss, .context = given, .factor = 1 };
     return (*keep || (*keep = PyList_New(0))) && PyList_Append(*keep, given) == 0;
 }
 

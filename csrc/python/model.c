@@ -99,7 +99,7 @@ static int parse_config(PyObject *tuple, const char *where, double *config)
     return 1;
 }
 
-/* Adds a layer whose kind, config and foreign half are set, and binds its parameters; gives the node's number. */
+/* Adds a layer whose kind, config and custom half are set, and binds its parameters; gives the node's number. */
 static PyObject *add_layer(GraphObject *self, pn_layer *layer, PyObject *parameters, PyObject *inputs)
 {
     pn_error error;
@@ -132,10 +132,10 @@ static PyObject *graph_add(GraphObject *self, PyObject *args)
     return add_layer(self, &layer, parameters, inputs);
 }
 
-/* add_own(layer, where, shape, parameters, inputs) -> the node's number: a layer written in Python */
+/* add_custom(layer, where, shape, parameters, inputs) -> the node's number: a layer written in Python */
 static PyObject *graph_add_own(GraphObject *self, PyObject *args)
 {
-    pn_layer layer = { .kind = "foreign" };
+    pn_layer layer = { .kind = "custom" };
     PyObject *object, *shape, *parameters, *inputs;
     double numbers[PN_MAX_CONFIG];
     if (!PyArg_ParseTuple(args, "OsO!O!O!", &object, &layer.where, &PyTuple_Type, &shape, &PyTuple_Type, &parameters, &PyTuple_Type, &inputs) ||
@@ -143,7 +143,7 @@ static PyObject *graph_add_own(GraphObject *self, PyObject *args)
     numbers[0] = (double)PyTuple_GET_SIZE(parameters);
     layer.n_config = (size_t)PyTuple_GET_SIZE(shape) + 1;
     layer.config = numbers;
-    PyObject *own = own_layer(self, object, shape, inputs, &layer.foreign);
+    PyObject *own = custom_layer(self, object, shape, inputs, &layer.custom);
     if (!own) return NULL;
     int kept = PyList_Append(self->keep, own);
     Py_DECREF(own);
@@ -348,8 +348,8 @@ static PyMethodDef graph_methods[] = {
     { "add", (PyCFunction)graph_add, METH_VARARGS,
       "add($self, kind, where, config, parameters, inputs=(), training=False, /)\n--\n\nOne more layer; parameters are pairs (data, grad or "
       "None), inputs the nodes it feeds on (none: the one before). Gives its number." },
-    { "add_own", (PyCFunction)graph_add_own, METH_VARARGS,
-      "add_own($self, layer, where, shape, parameters, inputs, /)\n--\n\nOne more layer, whose own_forward and own_backward are called back. "
+    { "add_custom", (PyCFunction)graph_add_own, METH_VARARGS,
+      "add_custom($self, layer, where, shape, parameters, inputs, /)\n--\n\nOne more layer, whose own_forward and own_backward are called back. "
       "Gives its number." },
     { "guard", (PyCFunction)graph_guard, METH_VARARGS,
       "guard($self, gate, parameter=None, /)\n--\n\nThe lock of a part of the graph; backward refuses when the parameter has changed since forward." },
@@ -386,5 +386,5 @@ int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **kept)
 
 int add_model(PyObject *module)
 {
-    return add_own(module) < 0 || add_type(module, &graph_spec, &graph_type) < 0 ? -1 : add_plan(module);
+    return add_custom(module) < 0 || add_type(module, &graph_spec, &graph_type) < 0 ? -1 : add_plan(module);
 }

@@ -273,7 +273,7 @@ PyObject *step_list(const pn_plan *plan)
     return list;
 }
 static PyObject *plan_steps(PlanObject *self, void *unused) { (void)unused; return step_list(self->plan); }
-static PyObject *plan_bytes_apart(PlanObject *self, void *unused) { (void)unused; return PyLong_FromSize_t(pn_plan_bytes_apart(self->plan)); }
+static PyObject *plan_bytes_apart(PlanObject *self, void *unused) { (void)unused; return PyLong_FromSize_t(pn_plan_bytes_unshared(self->plan)); }
 
 static PyMethodDef plan_methods[] = {
     { "forward", (PyCFunction)(void (*)(void))plan_forward, METH_FASTCALL, "forward($self, *x)\n--\n\nThe output, or a tuple of them, for x, which the plan keeps until the next call." },
@@ -284,7 +284,7 @@ static PyGetSetDef plan_getset[] = {
     { "output_shapes", (getter)plan_output_shapes, NULL, "Rows, and the shape of one sample, of each output.", NULL },
     { "tick", (getter)plan_tick, (setter)plan_set_tick, "What random layers' numbers depend on beside their seeds.", NULL },
     { "bytes", (getter)plan_bytes, NULL, "Size of the plan's arena.", NULL },
-    { "bytes_apart", (getter)plan_bytes_apart, NULL, "What the plan's buffers would take if none shared its place.", NULL },
+    { "bytes_unshared", (getter)plan_bytes_apart, NULL, "What the plan's buffers would take if none shared its place.", NULL },
     { "steps", (getter)plan_steps, NULL, "Each step: what it does, for which layer, in the forward pass?, FLOP, seconds, the graph's node.", NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };

@@ -152,9 +152,9 @@ static PyObject *predictor_score(PredictorObject *self, PyObject *args)
     const GraphObject *g = self->graph;
     PyObject *px, *py, *tuple, *weight = Py_None;
     taken t = { .x.n = 0 };
-    pn_criterion criteria[PN_MAX_ENDS];
+    pn_criterion criteria[PN_MAX_IO];
     PyObject *keep = NULL;
-    pn_score scores[PN_MAX_ENDS];
+    pn_score scores[PN_MAX_IO];
     if (!PyArg_ParseTuple(args, "OOO!|O", &px, &py, &PyTuple_Type, &tuple, &weight)) return NULL;
     pn_fit_options options = { .criteria = criteria };
     options.n_criteria = parse_criteria(g, tuple, criteria, &keep);

@@ -13,8 +13,8 @@ LEVELS = ("problem", "note")
 """A problem keeps a net from learning well; a note is worth knowing, and common in nets that learn well."""
 
 
-class Limits(NamedTuple):
-    """Limits from which on a measurement is worth a sentence."""
+class HealthThresholds(NamedTuple):
+    """HealthThresholds from which on a measurement is worth a sentence."""
 
     dead: float
     """The share of dead units."""
@@ -28,8 +28,8 @@ class Limits(NamedTuple):
     """The mean, or spread, of a hidden layer's outputs."""
 
 
-PROBLEM = Limits(dead=0.5, saturated=0.75, gradient=1e4, update=0.5, output=1e4)
-NOTE = Limits(dead=0.1, saturated=0.4, gradient=1e3, update=0.1, output=1e3)
+PROBLEM = HealthThresholds(dead=0.5, saturated=0.75, gradient=1e4, update=0.5, output=1e4)
+NOTE = HealthThresholds(dead=0.1, saturated=0.4, gradient=1e3, update=0.1, output=1e3)
 
 _STILL = 1e-6
 """Training stands still when no step changes a layer by a larger part of its length."""
@@ -107,14 +107,14 @@ _UNITS: dict[str, Callable[[float], str]] = {"number": number, "percent": percen
 
 
 # ---- the rules -----------------------------------------------------------------------------------------------------------
-def _level(value: float, limit: str, problem: Limits, note: Limits | None) -> str | None:
+def _level(value: float, limit: str, problem: HealthThresholds, note: HealthThresholds | None) -> str | None:
     """Return the level that a value reaches."""
     if value >= getattr(problem, limit):
         return "problem"
     return "note" if note is not None and value >= getattr(note, limit) else None
 
 
-def of_layer(row: LayerHealth, last: bool, when: str, problem: Limits, note: Limits | None) -> Iterator[Finding]:
+def of_layer(row: LayerHealth, last: bool, when: str, problem: HealthThresholds, note: HealthThresholds | None) -> Iterator[Finding]:
     """Yield what a layer shows by itself. The output layer's values may be as large, or as constant, as the targets require."""
     one_sided = row.flat == "low"  # the derivative vanishes for small arguments only
     cure = "; use LeakyReLU or GELU, or restart with a lower learning rate" if one_sided else (
@@ -140,7 +140,7 @@ def of_layer(row: LayerHealth, last: bool, when: str, problem: Limits, note: Lim
         yield Finding(level, "update", row.layer, text, "layer", row.update, "percent")
 
 
-def of_flow(rows: Sequence[LayerHealth], problem: Limits, note: Limits | None) -> Iterator[Finding]:
+def of_flow(rows: Sequence[LayerHealth], problem: HealthThresholds, note: HealthThresholds | None) -> Iterator[Finding]:
     """Yield what the layers show together: whether the gradient reaches the first, and whether steps change anything."""
     learning = [row for row in rows if not math.isnan(row.gradient)]
     if len(learning) > 1:
@@ -151,7 +151,7 @@ def of_flow(rows: Sequence[LayerHealth], problem: Limits, note: Limits | None) -
         yield Finding("note", "still", "", f"{text}; raise the learning rate, or stop: the training has converged")
 
 
-def _of_ends(first: LayerHealth, last: LayerHealth, problem: Limits, note: Limits | None) -> Iterator[Finding]:
+def _of_ends(first: LayerHealth, last: LayerHealth, problem: HealthThresholds, note: HealthThresholds | None) -> Iterator[Finding]:
     if first.gradient == 0 < last.gradient:
         text = "no gradient gets here; the layers after it are dead or saturated"
         yield Finding("problem", "vanishing", first.layer, text, "layer")

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import io
-from .._files import check_file
-from .._layer import Layer
-from .._optimizer import Optimizer
 from .._random import check_seed
 from ..callbacks import Callback
+from ..io._files import check_file
+from ..layers._base import Layer
+from ..optim._base import Optimizer
 from . import optimizer_file
 from .health import Health
 from .history import History
@@ -133,7 +133,7 @@ class Training:
             try:
                 callback.load_state_dict(self.remembered[owner])
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-                what = f"what it says of the callback {type(callback).__name__} cannot be used: {_told(error)}"
+                what = f"what it says of the callback {type(callback).__name__} cannot be used: {_describe(error)}"
                 raise ValueError(f"resume_from: {self.resumed}: {what}") from error
 
     def _named(self) -> Iterator[tuple[str, Callback]]:
@@ -226,7 +226,7 @@ class Training:
                 raise ValueError(f"{key} was {before.get(key)!r}, and is {self.facts[key]!r} now")
             self._take(facts, arrays)
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-            raise ValueError(f"resume_from: {name} does not fit this training: {_told(error)}") from error
+            raise ValueError(f"resume_from: {name} does not fit this training: {_describe(error)}") from error
 
     def _take(self, facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         state = optimizer_file.state_of({k.removeprefix(io.OPTIMIZER): a for k, a in arrays.items() if k.startswith(io.OPTIMIZER)})
@@ -292,7 +292,7 @@ def seed_of(path: str | os.PathLike[str], seed: int | None) -> int:
         raise ValueError(f"resume_from: {path} is damaged: {error}") from None
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     """Return the text of an error of reading; that of a KeyError is a key alone."""
     return f"it lacks {error}" if isinstance(error, KeyError) and len(str(error)) < 40 else str(error)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _core
-from .._layer import Array
+from .._arrays import Array
 
 if TYPE_CHECKING:
     from .net import Net
@@ -96,7 +96,7 @@ class Guard:
 
     def _finite(self) -> bool:
         """Tell whether all parameters are."""
-        return _core.all_finite(self.learnt)
+        return bool(_core.all_finite(self.learnt))
 
 
 def check_step(
@@ -133,10 +133,10 @@ def too_large(data: tuple[Array, ...], row: int, dtype: str | None) -> str | Non
         if a.dtype != np.float64 or dtype != "float32":
             continue
         with np.errstate(over="ignore"):
-            strange = np.flatnonzero(~np.isfinite(a[row].astype(np.float32)))
-        if strange.size and np.isfinite(value := a[row].flat[strange[0]]):
+            invalid = np.flatnonzero(~np.isfinite(a[row].astype(np.float32)))
+        if invalid.size and np.isfinite(value := a[row].flat[invalid[0]]):
             name = "X" if len(data) == 1 else f"X[{i}]"
-            place = f"column {strange[0]}" if a.ndim == 2 else f"element {strange[0]}"
+            place = f"column {invalid[0]}" if a.ndim == 2 else f"element {invalid[0]}"
             return f"{name}: {value:.6g} in %s, {place} is too large for float32; scale X, or make the layers with dtype='float64'"
     return None
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .. import _core
-from .._layer import Array, plain_array
+from .._arrays import Array, plain_array
 from .divergence import too_large
 from .events import Events
 from .objective import Objective, Scores, Weights
@@ -37,9 +37,9 @@ def rows_of(arrays: Any, rows: Any) -> Any:
 def class_places(y: Any, classes: Array) -> Array:
     """Return where labels stand among the classes."""
     given = plain_array(y, "y")
-    strange = ~np.isin(given, classes)
-    if strange.any():
-        raise ValueError(f"y: {given[strange].flat[0]!r} is not one of the classes {classes.tolist()}")
+    invalid = ~np.isin(given, classes)
+    if invalid.any():
+        raise ValueError(f"y: {given[invalid].flat[0]!r} is not one of the classes {classes.tolist()}")
     return np.searchsorted(classes, given)
 
 

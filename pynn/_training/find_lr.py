@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._layer import Array
+from .._arrays import Array
 from .._tables import check_count
 
 if TYPE_CHECKING:

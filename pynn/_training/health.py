@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from .advice import LEVELS, NOTE, PROBLEM, Finding, Limits, number, of_flow, of_layer, sentences
+from .advice import LEVELS, NOTE, PROBLEM, Finding, HealthThresholds, number, of_flow, of_layer, sentences
 from .scale import Observed
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Health:
         """All sentences, with their level."""
         return [*(f"problem: {text}" for text in self.problems), *(f"note: {text}" for text in self.notes)]
 
-    def findings(self, problem: Limits = PROBLEM, note: Limits | None = NOTE) -> list[Finding]:
+    def findings(self, problem: HealthThresholds = PROBLEM, note: HealthThresholds | None = NOTE) -> list[Finding]:
         """Return what is beyond limits, not merged yet; None: without notes."""
         when = "in the last epoch" if self.epoch is not None else "on these data"
         found = [one for one in self._on_data() if note is not None or one.level == "problem"]

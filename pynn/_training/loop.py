@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _core
-from .._layer import Array
-from .._optimizer import Optimizer
+from .._arrays import Array
 from .._tables import check_count
 from ..callbacks import Expected, may_add_logs
+from ..optim._base import Optimizer
 from .checkpoint import Training
 from .divergence import Guard
 from .events import Events

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _core, io, optim
-from .._layer import Array, Builder, Parameter, real_array
-from .._optimizer import Optimizer
+from .._arrays import Array, real_array
+from .._graph import Builder, Parameter
 from .._random import draw_seed
 from .._tables import check_count
 from ..callbacks import Callback, listed
+from ..optim._base import Optimizer
 from . import optimizer_file
 from .checkpoint import Training, seed_of
 from .divergence import Guard, check_step
@@ -111,7 +112,7 @@ class Net(Described, abstract=True):
         """Write architecture and state as a safetensors file, whole or not at all; `pynn.load` reads it, see `pynn.io.save`."""
         io.save(self, path, optimizer=optimizer)
 
-    def _beside(self) -> dict[str, Any]:
+    def _extra_state(self) -> dict[str, Any]:
         """Return what it was fitted for: the losses, how much each counts, the classes, and the optimizer."""
         loss, counts = self._goal if self._goal is not None else (None, None)
         plain, counts = plain_losses(loss), counts if self._fitted is None else self._fitted.weights
@@ -195,7 +196,7 @@ class Net(Described, abstract=True):
         return self._objective_for(self._graph(arrays, frozenset()), loss, weights, metrics)
 
     def _objective_for(self, graph: _core.Graph, loss: Any, weights: Any, metrics: Any) -> Objective:
-        shapes, tails = graph.output_shapes, self._tails()
+        shapes, tails = graph.output_shapes, self._output_layers()
         tails = tails if len(tails) == len(shapes) else [("", "")] * len(shapes)
         return Objective(loss, weights, tails, shapes, self._output_names, metrics)
 
@@ -480,9 +481,9 @@ class Net(Described, abstract=True):
         if not opt.bound:
             opt.bind(self.parameters())
         opt.follow()
-        strange = {p for group in opt.param_groups for p in group["params"]} - set(self.parameters())
-        if strange:
-            raise ValueError(f"optimizer: it updates {len(strange)} parameters that are not this model's; make it from model.parameters()")
+        invalid = {p for group in opt.param_groups for p in group["params"]} - set(self.parameters())
+        if invalid:
+            raise ValueError(f"optimizer: it updates {len(invalid)} parameters that are not this model's; make it from model.parameters()")
         late = self._late(opt)
         if late:
             names = ", ".join(late[:4]) + (f" and {len(late) - 4} more" if len(late) > 4 else "")
@@ -739,7 +740,7 @@ class Net(Described, abstract=True):
                 raise ValueError(f"classes: {len(found)} of them do not go with a net of {width} output{'s' * (width != 1)}")
             self.classes_ = found
             if loss is None and self._goal is None:
-                last = self._tails()[-1][1] if self._tails() else ""
+                last = self._output_layers()[-1][1] if self._output_layers() else ""
                 loss = "cross_entropy" if width > 1 else "bce" if last == "Sigmoid" else "bce_with_logits"
         goal, loss_weights = self._continued(loss, None)
         if self.classes_ is not None:
@@ -931,7 +932,7 @@ class Net(Described, abstract=True):
         """Predict, and return each output with what is known of it."""
         found = self.predict(X)
         outs = [*found.values()] if isinstance(found, dict) else [*found] if isinstance(found, tuple) else [found]
-        tails, objective = self._tails(), self._objective_seen()
+        tails, objective = self._output_layers(), self._objective_seen()
         lasts = [last for _, last in tails] if len(tails) == len(outs) else ["" if len(outs) > 1 or not tails else tails[-1][1]] * len(outs)
         heads = []
         for k, (out, last) in enumerate(zip(outs, lasts, strict=True)):

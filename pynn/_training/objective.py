@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from .. import _core, losses, metrics
-from .._layer import Array, plain_array
-from .._loss import FunctionLoss, Loss, scaled_weights
+from .._arrays import Array, plain_array
 from .._tables import known_name
 from ..layers.activation import by_name as activation_layers
+from ..losses._base import FunctionLoss, Loss, scaled_weights
 
 _FUSED = {("cross_entropy", "Softmax"): "cross_entropy", ("bce", "Sigmoid"): "bce_with_logits"}
 """Loss name and last layer that become one stable loss at the logits."""
@@ -125,7 +125,7 @@ class Objective:
             fused = (name, last) in _FUSED and len(shapes[at[0]]) == 1
             self.losses.append(losses.get(_FUSED[name, last] if fused else one))  # type: ignore[index]
             skip += [path] if fused else []
-            _complain(self.losses[-1], "" if fused else last, shapes[at[0]])
+            _warn(self.losses[-1], "" if fused else last, shapes[at[0]])
             _core.check_output(self.losses[-1]._criterion, shapes[at[0]])
         self.skip = frozenset(skip)
         self.metrics = self._metrics(measured)
@@ -508,7 +508,7 @@ def one_each(given: Any, n: int, keys: Sequence[Key] | None, what: str, *, left_
     return [*given]
 
 
-def _complain(loss: Loss, last: str, output: tuple[int, ...]) -> None:
+def _warn(loss: Loss, last: str, output: tuple[int, ...]) -> None:
     if loss.reduction == "none":
         raise ValueError("loss: fit needs one number; use reduction='mean' or 'sum'")
     what, doubled, fix = _TAKES.get(type(loss).__name__, ("", (), ""))

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _schedule, optim
-from .._multi import MultiOptimizer
-from .._optimizer import Optimizer, parse_states
-from .._solver import Solver
+from .. import optim
+from ..optim import _schedule
+from ..optim._base import Optimizer, parse_states
+from ..optim._multi import MultiOptimizer
+from ..optim._solver import Solver
 
 if TYPE_CHECKING:
-    from .._layer import Array, Layer
+    from .._arrays import Array
+    from ..layers._base import Layer
 
 _CLASSES: dict[str, type[Optimizer]] = {cls.__name__: cls for cls in optim.by_name.values()}
 _MEMORY = "memory"

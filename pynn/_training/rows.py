@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._layer import Array, real_array
-from .._loss import Loss, check_finite_weights
+from .._arrays import Array, real_array
 from ..datasets import train_test_split
+from ..losses._base import Loss, check_finite_weights
 from ..metrics import is_one_hot
 from .objective import Objective, Weights, one_each
 

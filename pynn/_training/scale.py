@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._layer import Array, Layer
-from .._loss import FunctionLoss, Loss
+from .._arrays import Array
+from ..layers._base import Layer
+from ..losses._base import FunctionLoss, Loss
 from .advice import Finding, number, percent
 
 if TYPE_CHECKING:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from html import escape
 
 from .. import _core
-from .._layer import Builder, Layer, sample_shape
+from .._arrays import sample_shape
+from .._graph import Builder
 from .._tables import check_count
+from ..layers._base import Layer
 from ..layers.linear import Linear
 
 
@@ -111,12 +113,12 @@ class Described(Layer, abstract=True):
         if not shapes:
             raise ValueError("shape: expected that of one sample, such as (1, 28, 28): this net does not know it before fit or predict")
         check_count("rows", rows, 1)
-        builder = Builder(self.dtype or "float32", shapes)
+        builder = Builder(self.dtype or "float32", shapes, writes=mode != "predict")
         self._build(builder, "")
         plan = _core.Plan(builder.finish(), rows, mode)
         lines = [("step", "layer", "FLOP"), *((what, where, f"{flops:,.0f}" if flops else "") for what, where, _, flops, *_ in plan.steps)]
         widths = [max(len(line[k]) for line in lines) for k in range(3)]
         table = [f"{what:<{widths[0]}}  {where:<{widths[1]}}  {flops:>{widths[2]}}" for what, where, flops in lines]
         total = sum(step[3] for step in plan.steps)
-        memory = f"{plan.bytes:,} bytes of memory for buffers that would take {plan.bytes_apart:,} if none shared its place"
+        memory = f"{plan.bytes:,} bytes of memory for buffers that would take {plan.bytes_unshared:,} if none shared its place"
         return Table("\n".join([*(line.rstrip() for line in table), f"{len(plan.steps)} steps, {total:,.0f} FLOP; {memory}"]))

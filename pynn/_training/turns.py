@@ -8,10 +8,11 @@ from threading import get_ident
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import _core
-from .._layer import Buffer
+from .._graph import Buffer
 
 if TYPE_CHECKING:
-    from .._layer import Layer, Parameter
+    from .._graph import Parameter
+    from ..layers._base import Layer
     from .net import Net
 
 
@@ -47,7 +48,10 @@ def _taken(gates: dict[str, _core.Gate]) -> str:
 
 
 class Parts(NamedTuple):
-    """The layers of a net, and its parameters, buffers and layers written in Python by name."""
+    """The layers within a net, and its parameters, buffers and layers written in Python by name.
+
+    The net itself is left out: a reference to it would keep a dropped net alive until the garbage collector runs.
+    """
 
     layers: list[Layer]
     held: dict[str, Parameter | Buffer]
@@ -57,7 +61,7 @@ class Parts(NamedTuple):
 def _parts(net: Net) -> Parts:
     """Return the parts of a net, from the call before unless its layers have changed."""
     if net._kept_parts is None:
-        named = dict(net.named_modules())
+        named = {name: layer for name, layer in net.named_modules() if layer is not net}
         net._kept_parts = Parts([*named.values()], net._all_state(), {name: layer for name, layer in named.items() if layer._own})
     return net._kept_parts
 
@@ -85,7 +89,7 @@ def turn(net: Net, what: str) -> Iterator[Turn]:
             by = net._trained_by[0]
             raise RuntimeError(f"{what}: this model is being trained by {by}, which called the function that called {what}")
         net._trained_by = what, me
-        modes = [(layer, layer._training) for layer in _parts(net).layers]
+        modes = [(layer, layer._training) for layer in (net, *_parts(net).layers)]
         try:
             if not net._training:
                 net.train()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from . import activation, conv, dropout, embedding, gates, linear, norm, own, pooling, shape
+from . import activation, conv, dropout, embedding, gates, linear, norm, pooling, shape
+from . import custom as own
 from .activation import *  # noqa: F403
 from .conv import *  # noqa: F403
+from .custom import *  # noqa: F403
 from .dropout import *  # noqa: F403
 from .embedding import *  # noqa: F403
 from .gates import *  # noqa: F403
 from .linear import *  # noqa: F403
 from .norm import *  # noqa: F403
-from .own import *  # noqa: F403
 from .pooling import *  # noqa: F403
 from .shape import *  # noqa: F403
 

@@ -181,7 +181,7 @@ from ..layers.norm import InstanceNorm2d as InstanceNorm2d
 from ..layers.norm import LayerNorm as LayerNorm
 from ..layers.norm import LocalResponseNorm as LocalResponseNorm
 from ..layers.norm import RMSNorm as RMSNorm
-from ..layers.own import Activation as Activation
+from ..layers.custom import Activation as Activation
 from ..layers.pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
 from ..layers.pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from ..layers.pooling import AdaptiveMaxPool1d as AdaptiveMaxPool1d

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from .._layer import Array, Builder, Layer
+from .._arrays import Array
+from .._graph import Builder
 from .._tables import Parameters, make_init, parse_parameters
 from ..activations import aliases
+from ._base import Layer
 
 _VARIANTS = {"GELU": {"none": "gelu", "tanh": "gelu_tanh"}}
 """A class that chooses among rows by an argument of its own, as PyTorch's GELU does."""

@@ -2,8 +2,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .._layer import Layer
 from .._tables import Parameters
+from ..layers._base import Layer
 
 __all__ = [
     "Identity",

@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
 
-from .._layer import Array, Biased, Builder, Layer, Parameter, check_dtype, check_size, parameter_zeros
+from .._arrays import Array, check_dtype, check_size, parameter_zeros
+from .._graph import Builder, Parameter
 from .._random import draw_seed, uniform
+from ._base import Biased, Layer
 
 __all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Fold", "Unfold"]
 

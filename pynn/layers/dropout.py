@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._layer import Array, Builder, Layer
+from .._arrays import Array
+from .._graph import Builder
 from .._random import draw_seed
+from ._base import Layer
 
 __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "FeatureAlphaDropout", "GaussianNoise"]
 

@@ -8,21 +8,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .._layer import (
-    Array,
-    Biased,
-    Builder,
-    Layer,
-    Parameter,
-    Symbol,
-    Weighted,
-    check_dtype,
-    check_size,
-    is_float,
-    parameter_zeros,
-    real_array,
-)
+from .._arrays import Array, check_dtype, check_size, is_float, parameter_zeros, real_array
+from .._graph import Builder, Parameter, Symbol
 from .._random import draw_seed, normal, uniform
+from ._base import Biased, Layer, Weighted
 
 __all__ = ["Bilinear", "Embedding", "EmbeddingBag"]
 

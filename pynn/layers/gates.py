@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import _core
-from .._layer import Array, Builder, Layer, Parameter, Weighted, check_dtype
+from .._arrays import Array, check_dtype
+from .._graph import Builder, Parameter
 from .._random import draw_seed
+from ._base import Layer, Weighted
 from .shape import check_axis, check_positive
 
 __all__ = ["GEGLU", "GLU", "MaxOut", "PReLU", "RReLU", "ReGLU", "Softmax2d", "SwiGLU"]

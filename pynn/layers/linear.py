@@ -7,8 +7,10 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
-from .._layer import Biased, Builder, Parameter, check_dtype, check_size, parameter_zeros
+from .._arrays import check_dtype, check_size, parameter_zeros
+from .._graph import Builder, Parameter
 from .._random import draw_seed, uniform
+from ._base import Biased
 
 __all__ = ["Linear"]
 

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .._layer import Array, Buffer, Builder, Layer, Parameter, check_dtype, check_size
+from .._arrays import Array, check_dtype, check_size
+from .._graph import Buffer, Builder, Parameter
+from ._base import Layer
 
 __all__ = [
     "BatchNorm1d",

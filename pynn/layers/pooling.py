@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._layer import Builder, Symbol, real_array
+from .._arrays import real_array
+from .._graph import Builder, Symbol
 from .conv import Images, Sizes, per_axis, plain
 
 __all__ = [

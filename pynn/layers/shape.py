@@ -9,8 +9,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .._layer import Array, Builder, Layer, check_size
+from .._arrays import Array, check_size
+from .._graph import Builder
 from .._tables import unknown_name
+from ._base import Layer
 
 __all__ = [
     "CircularPad1d",

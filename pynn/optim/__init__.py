@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from .. import _core, _schedule
-from .._multi import MultiOptimizer
-from .._optimizer import OPTIONS, Optimizer, clip_grad_norm_, clip_grad_value_
-from .._solver import LBFGS, LevenbergMarquardt
-from .._tables import known_name, make_init, parse_parameters
-from . import lr_scheduler
-
-by_name: dict[str, type[Optimizer]] = {}
-"""String name to class: what ``fit(..., optimizer="adam")`` means."""
+from .. import _core
+from .._tables import LazyTable, known_name, lazy_attributes, make_init, parse_parameters
+from . import _schedule, lr_scheduler
+from ._base import OPTIONS, Optimizer, clip_grad_norm_, clip_grad_value_
+from ._multi import MultiOptimizer
+from ._solver import LBFGS, LevenbergMarquardt
 
 
 def _setup(self: Optimizer, values: dict[str, Any], params: Any, schedule: Any, **options: Any) -> None:
@@ -88,9 +86,26 @@ def get(optimizer: str | Optimizer) -> Optimizer:
     return made
 
 
-for _i, _row in enumerate(_core.OPTIMIZERS):
-    by_name[_row["name"]] = globals()[_row["cls"]] = _make(_i, _row)
-for _cls in (LBFGS, LevenbergMarquardt):
-    by_name[_cls._row["name"]] = _cls
+_SOLVERS: tuple[type[Optimizer], ...] = (LBFGS, LevenbergMarquardt)
 
-__all__ = [*(cls.__name__ for cls in by_name.values()), "MultiOptimizer", "clip_grad_norm_", "clip_grad_value_", "lr_scheduler"]
+by_name: LazyTable[type[Optimizer]] = LazyTable({
+    **{row["name"]: partial(_make, i, row) for i, row in enumerate(_core.OPTIMIZERS)},
+    **{cls._row["name"]: partial(lambda cls: cls, cls) for cls in _SOLVERS},
+})
+"""String name to class: what ``fit(..., optimizer="adam")`` means."""
+
+_classes = LazyTable({row["cls"]: partial(by_name.__getitem__, row["name"]) for row in _core.OPTIMIZERS})
+
+__all__ = [
+    *_classes,
+    *(cls.__name__ for cls in _SOLVERS),
+    "MultiOptimizer",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "lr_scheduler",
+]
+__getattr__ = lazy_attributes(globals(), _classes)
+
+
+def __dir__() -> list[str]:
+    return __all__

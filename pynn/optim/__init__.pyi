@@ -1,7 +1,8 @@
 # Made by docs/generate.py from the core's tables.
 from typing import Any
 
-from .._optimizer import Optimizer
+from .._tables import LazyTable
+from ..optim._base import Optimizer
 
 __all__ = [
     "SGD",
@@ -68,18 +69,18 @@ class Adafactor(Optimizer):
 class Muon(Optimizer):
     def __init__(self, params: Any = None, lr: float = 0.001, weight_decay: float = 0.1, momentum: float = 0.95, nesterov: bool = True, ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315), eps: float = 1e-07, ns_steps: int = 5, adjust_lr_fn: str | None = None, *, clip_norm: float | None = None, clip_value: float | None = None, l1_decay: float = 0.0, decay_exclude: str | None = None, ema_decay: float | None = None, schedule: Any = None) -> None: ...
 
-from .._solver import LBFGS as LBFGS
+from ..optim._solver import LBFGS as LBFGS
 
-from .._solver import LevenbergMarquardt as LevenbergMarquardt
+from ..optim._solver import LevenbergMarquardt as LevenbergMarquardt
 
-from .._multi import MultiOptimizer as MultiOptimizer
+from ..optim._multi import MultiOptimizer as MultiOptimizer
 
-from .._optimizer import clip_grad_norm_ as clip_grad_norm_
+from ..optim._base import clip_grad_norm_ as clip_grad_norm_
 
-from .._optimizer import clip_grad_value_ as clip_grad_value_
+from ..optim._base import clip_grad_value_ as clip_grad_value_
 
 from . import lr_scheduler as lr_scheduler
 
-by_name: dict[str, type[Optimizer]]
-
 def get(optimizer: str | Optimizer) -> Optimizer: ...
+
+by_name: LazyTable[type[Optimizer]]

@@ -10,8 +10,11 @@ Examples
 
 from __future__ import annotations
 
+from functools import partial
+
 from .. import _core
-from .._schedule import (
+from .._tables import LazyTable, lazy_attributes
+from ._schedule import (
     ChainedScheduler,
     CyclicLR,
     LambdaLR,
@@ -24,8 +27,7 @@ from .._schedule import (
     simple,
 )
 
-_SIMPLE = [simple(row, __name__) for row in _core.SCHEDULES if row["cls"]]
-globals().update({cls.__name__: cls for cls in _SIMPLE})
+_simple = LazyTable({row["cls"]: partial(simple, row, __name__) for row in _core.SCHEDULES if row["cls"]})
 
 __all__ = [
     "ChainedScheduler",
@@ -37,5 +39,10 @@ __all__ = [
     "OneCycleLR",
     "ReduceLROnPlateau",
     "SequentialLR",
-    *(cls.__name__ for cls in _SIMPLE),
+    *_simple,
 ]
+__getattr__ = lazy_attributes(globals(), _simple)
+
+
+def __dir__() -> list[str]:
+    return __all__

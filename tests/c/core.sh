@@ -10,7 +10,7 @@ running=
 kernels() { # kernels NAME [FLAGS]: those of one instruction set, beside whatever else is compiled
     isa=$1
     shift
-    $CC $FLAGS "$@" -DPN_ISA="$isa" -c csrc/core/kernels.c -o "$OUT/kernels_$isa.o" &
+    $CC $FLAGS "$@" -DPN_ISA="$isa" -c csrc/core/kernels/kernels.c -o "$OUT/kernels_$isa.o" &
     running="$running $!"
 }
 macros=$($CC -dM -E -x c /dev/null)
@@ -18,7 +18,7 @@ while read -r macro isa flags; do
     case $macros in *"#define $macro "*) kernels "$isa" $flags ;; esac
 done <csrc/flags
 [ "$running" ] || kernels base
-for source in csrc/core/*.c csrc/core/layers/*.c; do
-    [ "$source" = csrc/core/kernels.c ] || $CC $FLAGS -c "$source" -o "$OUT/$(basename "$source" .c).o"
+for source in csrc/core/*/*.c; do
+    [ "$source" = csrc/core/kernels/kernels.c ] || $CC $FLAGS -c "$source" -o "$OUT/$(basename "$(dirname "$source")")_$(basename "$source" .c).o"
 done
 for each in $running; do wait "$each"; done

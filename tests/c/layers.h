@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "allocator.h"
-#include "core/graph.h"
+#include "core/graph/graph.h"
 
 /* config: numbers, and names of rows of the tables of activations and row-wise functions. inputs: the shape of a sample of each, with ;
  * between them. marks: i, the first input is indices into a table of config[0] rows; o, the second tells where bags start; p, gradients
@@ -156,7 +156,7 @@ static size_t read_config(const layer_case *c, double *config)
 static size_t read_shapes(const layer_case *c, pn_shape *shapes)
 {
     size_t n = 1;
-    memset(shapes, 0, PN_MAX_ENDS * sizeof *shapes);
+    memset(shapes, 0, PN_MAX_IO * sizeof *shapes);
     for (char *text = (char *)c->inputs; *text;) {
         if (*text == ';') n++, text++;
         else shapes[n - 1].dim[shapes[n - 1].ndim++] = strtoul(text, &text, 10);
@@ -181,12 +181,12 @@ typedef struct {
     setup s;
     pn_graph *graph;
     pn_plan *plan;
-    pn_shape shapes[PN_MAX_ENDS];
+    pn_shape shapes[PN_MAX_IO];
     double config[PN_MAX_CONFIG];
-    size_t inputs, node, in[PN_MAX_ENDS], n_config, parameters, count[PARAMETERS];    /* node: the layer; in, count: elements of each */
-    void *x[PN_MAX_ENDS], *gx[PN_MAX_ENDS], *p[PARAMETERS], *g[PARAMETERS], *y, *gy, *unit[2];
+    size_t inputs, node, in[PN_MAX_IO], n_config, parameters, count[PARAMETERS];    /* node: the layer; in, count: elements of each */
+    void *x[PN_MAX_IO], *gx[PN_MAX_IO], *p[PARAMETERS], *g[PARAMETERS], *y, *gy, *unit[2];
     size_t out;                                                             /* elements of the output */
-    void *blocks[2 * PN_MAX_ENDS + 2 * PARAMETERS + 8];
+    void *blocks[2 * PN_MAX_IO + 2 * PARAMETERS + 8];
     size_t n_blocks;
 } world;
 
@@ -267,7 +267,7 @@ static pn_status add_layer(world *w, const size_t *inputs, pn_error *error)
 
 static pn_status build(world *w, pn_error *error)
 {
-    size_t inputs[PN_MAX_ENDS];
+    size_t inputs[PN_MAX_IO];
     pn_status status = pn_graph_new(w->s.t, w->shapes[0].ndim, w->shapes[0].dim, &w->graph, error);
     for (size_t i = 1; i < w->inputs && !status; i++) status = pn_graph_input(w->graph, w->shapes[i].ndim, w->shapes[i].dim, error);
     for (size_t i = 0; i < w->inputs; i++) inputs[i] = i;

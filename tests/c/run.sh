@@ -14,9 +14,11 @@ OUT=$(mktemp -d)
 trap 'rm -rf "$OUT"' EXIT
 
 sh tests/c/core.sh "$OUT" "$CC" "$@"
-for name in ${TESTS:-*}; do
-    ls tests/c/test_$name.c
-done >"$OUT/names"
+if [ "${TESTS:-}" ]; then
+    for name in $TESTS; do echo "tests/c/test_$name.c"; done
+else
+    ls tests/c/test_*.c
+fi >"$OUT/names"
 while read -r test; do
     $CC $(sed -n 's/^all //p' csrc/flags) -g ${CFLAGS:-} "$@" -Icsrc "$test" "$OUT"/*.o -lm \
         $(sed -n 's/.*link with: \(.*\) \*\//\1/p' "$test") -o "$OUT/$(basename "$test" .c)"

@@ -258,7 +258,7 @@ static void check_branches(void)
     const size_t in[] = { IN }, feeds[] = { 0, 1, 0 };
     const double config[] = { 0, IN };
     doubler d = { 0, 0 };
-    const pn_foreign foreign = { double_forward, double_backward, &d };
+    const pn_custom_layer custom = { double_forward, double_backward, &d };
     pn_graph *graph = NULL;
     pn_plan *plan = NULL;
     pn_error error = { "" };
@@ -266,7 +266,7 @@ static void check_branches(void)
     const void *x = X;
     void *out = y, *in_grad = gx;
     pn_status status = pn_graph_new(PN_F64, 1, in, &graph, &error);
-    if (!status) status = pn_graph_add(graph, &(pn_layer){ .kind = "foreign", .where = "double", .n_config = 2, .config = config, .foreign = &foreign }, &error);
+    if (!status) status = pn_graph_add(graph, &(pn_layer){ .kind = "custom", .where = "double", .n_config = 2, .config = config, .custom = &custom }, &error);
     if (!status) status = pn_graph_add(graph, &(pn_layer){ .kind = "add", .where = "sum", .n_inputs = 3, .inputs = feeds }, &error);
     if (!status) status = pn_plan_new(graph, ROWS, PN_BACKWARD, &plan, &error);
     if (!status) status = pn_plan_forward(plan, &x, &out, 0, &error);

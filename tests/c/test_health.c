@@ -1,6 +1,6 @@
 /* What health asks of arrays (look.h), on every instruction set and at any length and place, against plain loops. */
 #include "check.h"
-#include "core/kernels.h"
+#include "core/kernels/kernels.h"
 #include <math.h>
 #include <string.h>
 
@@ -25,7 +25,7 @@ static void fill(pn_dtype t, void *p, size_t n, int zeros)
     for (size_t i = 0; i < n; i++) set(t, p, i, zeros && next_random() < 0 ? 0 : next_random());
 }
 
-static void check_counts(pn_dtype t, const pn_look_kernels *k, size_t rows, size_t n)
+static void check_counts(pn_dtype t, const pn_probe_kernels *k, size_t rows, size_t n)
 {
     static double room[3][MOST + 8];
     void *d = place(t, room[0]), *live = place(t, room[1]), *small = place(t, room[2]);
@@ -52,7 +52,7 @@ static void check_counts(pn_dtype t, const pn_look_kernels *k, size_t rows, size
     CHECK(found[0] == total[0] && found[1] == total[1], "a run of %zu: %g live and %g small", rows * n, found[0], found[1]);
 }
 
-static void check_changes(pn_dtype t, const pn_look_kernels *k, size_t n)
+static void check_changes(pn_dtype t, const pn_probe_kernels *k, size_t n)
 {
     static double room[3][MOST + 8];
     void *before = place(t, room[0]), *after = place(t, room[1]), *grad = place(t, room[2]);
@@ -70,19 +70,19 @@ static void check_changes(pn_dtype t, const pn_look_kernels *k, size_t n)
     for (int i = 0; i < 3; i++) CHECK(fabs(found[i] - want[i]) <= (t == PN_F32 ? 1e-5 : 1e-13) * want[i], "n %zu: sum %d is %.17g, not %.17g", n, i, found[i], want[i]);
 }
 
-static void check_strange(pn_dtype t, const pn_look_kernels *k, size_t n)
+static void check_strange(pn_dtype t, const pn_probe_kernels *k, size_t n)
 {
     static double room[MOST + 8];
     const double strange[] = { NAN, INFINITY, -INFINITY };
     void *x = place(t, room);
     fill(t, x, n, 1);
     set(t, x, n, NAN);                                                  /* behind the end */
-    CHECK(k->first_strange(n, x) == n, "n %zu: all are finite", n);
+    CHECK(k->first_nonfinite(n, x) == n, "n %zu: all are finite", n);
     for (size_t i = 0; i < n; i += 1 + n / 40) {
         const double old = get(t, x, i), last = get(t, x, n - 1);
         set(t, x, n - 1, NAN);
         set(t, x, i, strange[i % 3]);
-        CHECK(k->first_strange(n, x) == i, "n %zu: number %zu is the first, not %zu", n, i, k->first_strange(n, x));
+        CHECK(k->first_nonfinite(n, x) == i, "n %zu: number %zu is the first, not %zu", n, i, k->first_nonfinite(n, x));
         set(t, x, i, old);
         set(t, x, n - 1, last);
     }
@@ -96,7 +96,7 @@ int main(void)
     for (size_t i = 0; (isa = pn_isa_built(i)); i++) {
         if (!pn_isa_runs(isa) || pn_isa_set(isa, &error)) continue;
         for (pn_dtype t = PN_F32; t < PN_DTYPES; t++) {
-            const pn_look_kernels *k = pn_kernels_now()->of[t].look;
+            const pn_probe_kernels *k = pn_kernels_now()->of[t].look;
             for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
                 check_changes(t, k, sizes[j]);
                 check_strange(t, k, sizes[j]);

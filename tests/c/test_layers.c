@@ -39,7 +39,7 @@ static pn_status train(world *w, const result *known, pn_error *error)
     while (strcmp(pn_loss_at(i)->name, "mse")) i++;
     for (size_t k = 0; k < w->out; k++) set(w->s.t, w->y, k, known->v[k] - get(w->s.t, w->gy, k) / 2);
     const pn_criterion loss = { .row = pn_loss_at(i), .reduction = PN_SUM, .factor = 1 };
-    pn_wanted wanted = { .loss = &loss, .view = { .cols = w->out / w->s.rows, .positions = 1, .last = 1 }, .n_inputs = 1, .target = { .target = w->y } };
+    pn_loss_batch wanted = { .loss = &loss, .view = { .cols = w->out / w->s.rows, .positions = 1, .last = 1 }, .n_inputs = 1, .target = { .target = w->y } };
     return pn_plan_train(w->plan, (const void *const *)w->x, 3, &wanted, 1, 1, NULL, error);
 }
 

@@ -1,7 +1,7 @@
 /* The pool of threads: every task once, nested and from many threads at a time, after fork; the caller's floating-point mode. */
 #define _GNU_SOURCE
 #include "check.h"
-#include "core/kernels.h"
+#include "core/kernels/kernels.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -144,9 +144,9 @@ def test_every_8_bit_float_is_that_of_pytorch(tmp_path: Path, dtype: str) -> Non
 
 def test_tensors_that_cannot_be_read_say_so() -> None:
     state = pynn.Linear(3, 2).state_dict()
-    for strange in (torch.eye(2, 3).to_sparse(), torch.zeros(2, 3, device="meta")):
+    for invalid in (torch.eye(2, 3).to_sparse(), torch.zeros(2, 3, device="meta")):
         with pytest.raises(TypeError, match=r"weight: a tensor .* that cannot be read"):
-            pynn.Linear(3, 2).load_state_dict({**state, "weight": strange})
+            pynn.Linear(3, 2).load_state_dict({**state, "weight": invalid})
 
 
 def test_files_of_torch_save_are_named(tmp_path: Path) -> None:

@@ -301,7 +301,7 @@ class Kept:
     """Finished cases in a file of JSON, of these kernels alone: a sweep can be made in parts."""
 
     def __init__(self, path: Path | None, isas: list[str]) -> None:
-        texts = (ROOT / "csrc/core" / f"{name}.h" for name in ("vector", "vmath", "normal", "activations", "loops"))
+        texts = (ROOT / "csrc/core/kernels" / f"{name}.h" for name in ("vector", "vmath", "normal", "activations", "loops"))
         self.kernels = hashlib.sha256(b"".join(text.read_bytes() for text in texts)).hexdigest()
         self.path, self.isas = path, isas
         self.cases: dict[str, Any] = {}

@@ -83,4 +83,4 @@ static pn_status backward(pn_builder *b, size_t node)
     return PN_OK;
 }
 
-const pn_layer_kind pn_layer_activation = { "activation", 1, 1, shape, forward, backward, PN_ALIKE };
+const pn_layer_kind pn_layer_activation = { "activation", 1, 1, shape, forward, backward, PN_LAYOUT_ANY };

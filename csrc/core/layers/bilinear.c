@@ -152,4 +152,4 @@ static pn_status backward(pn_builder *b, size_t node)
     return add(b, node, "bilinear gradient", run_backward, l);
 }
 
-const pn_layer_kind pn_layer_bilinear = { "bilinear", 2, 2, shape, forward, backward, PN_PLAIN };
+const pn_layer_kind pn_layer_bilinear = { "bilinear", 2, 2, shape, forward, backward, PN_LAYOUT_NCHW };

@@ -374,4 +374,4 @@ static pn_status backward(pn_builder *b, size_t node)
     return uses(b, s);
 }
 
-const pn_layer_kind pn_layer_conv = { "conv", 1, 1, shape, forward, backward, PN_IMAGES };
+const pn_layer_kind pn_layer_conv = { "conv", 1, 1, shape, forward, backward, PN_LAYOUT_ASKS };

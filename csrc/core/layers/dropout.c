@@ -194,5 +194,5 @@ static pn_status backward_gaussian(pn_builder *b, size_t node)
     return pn_wants_gradient(b, input) ? pn_give_gradient(b, input, b->grad[node]) : PN_OK;
 }
 
-const pn_layer_kind pn_layer_dropout = { "dropout", 1, 1, shape_dropout, forward, backward_dropout, PN_ALIKE };
-const pn_layer_kind pn_layer_gaussian_noise = { "gaussian_noise", 1, 1, shape_gaussian, forward, backward_gaussian, PN_PLAIN };
+const pn_layer_kind pn_layer_dropout = { "dropout", 1, 1, shape_dropout, forward, backward_dropout, PN_LAYOUT_ANY };
+const pn_layer_kind pn_layer_gaussian_noise = { "gaussian_noise", 1, 1, shape_gaussian, forward, backward_gaussian, PN_LAYOUT_NCHW };

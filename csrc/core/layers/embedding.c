@@ -343,5 +343,5 @@ static pn_status backward(pn_builder *b, size_t node)
     return PN_OK;
 }
 
-const pn_layer_kind pn_layer_embedding = { "embedding", 1, 1, shape_embedding, forward_embedding, backward, PN_PLAIN };
-const pn_layer_kind pn_layer_embedding_bag = { "embedding_bag", 1, 3, shape_bag, forward_bag, backward, PN_PLAIN };
+const pn_layer_kind pn_layer_embedding = { "embedding", 1, 1, shape_embedding, forward_embedding, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_embedding_bag = { "embedding_bag", 1, 3, shape_bag, forward_bag, backward, PN_LAYOUT_NCHW };

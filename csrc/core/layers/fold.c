@@ -112,4 +112,4 @@ static pn_status backward(pn_builder *b, size_t node)
     return add(b, node, n->config[FOLDS] == 0, b->grad[node], pn_gradient_buffer(b, n->inputs[0], PN_NONE));
 }
 
-const pn_layer_kind pn_layer_fold = { "fold", 1, 1, shape, forward, backward, PN_PLAIN };
+const pn_layer_kind pn_layer_fold = { "fold", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };

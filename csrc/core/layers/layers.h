@@ -1,7 +1,7 @@
 /* layers.h - every layer family; each has its own file beside this one. */
 #ifndef PN_LAYERS_H
 #define PN_LAYERS_H
-#include "../graph.h"
+#include "../graph/graph.h"
 
 #define PN_LAYERS(ROW) \
     ROW(linear)         /* config: in_features, out_features, bias (0 or 1); parameters weight (out, in), bias (out) */ \
@@ -33,7 +33,7 @@
     ROW(dropout)        /* config: halves of the seed, p, does SELU's low value take the place (0 or 1), whole channels (0 or 1) */ \
     ROW(gaussian_noise) /* config: halves of the seed, standard deviation */ \
     ROW(fold)           /* config: see fold.c */ \
-    ROW(foreign)        /* config: number of parameters, dimensions of the new sample; pn_layer.foreign computes it */
+    ROW(custom)        /* config: number of parameters, dimensions of the new sample; pn_layer.custom computes it */
 
 #define ROW(name) extern const pn_layer_kind pn_layer_##name;
 PN_LAYERS(ROW)

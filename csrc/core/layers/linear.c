@@ -181,4 +181,4 @@ static pn_status backward(pn_builder *b, size_t node)
     return status;
 }
 
-const pn_layer_kind pn_layer_linear = { "linear", 1, 1, shape, forward, backward, PN_PLAIN };
+const pn_layer_kind pn_layer_linear = { "linear", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };

@@ -87,4 +87,4 @@ static pn_status backward(pn_builder *b, size_t node)
     return PN_OK;
 }
 
-const pn_layer_kind pn_layer_maxout = { "maxout", 1, 1, shape, forward, backward, PN_PLAIN };
+const pn_layer_kind pn_layer_maxout = { "maxout", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };

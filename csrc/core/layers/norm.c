@@ -533,7 +533,7 @@ static pn_status forward_layer(pn_builder *b, size_t node)
     return add_forward(b, node, f.g.centred ? "layer normalisation" : "root mean square normalisation", f);
 }
 
-const pn_layer_kind pn_layer_batch_norm = { "batch_norm", 1, 1, shape_tracked, forward_batch, backward, PN_ALIKE };
-const pn_layer_kind pn_layer_instance_norm = { "instance_norm", 1, 1, shape_tracked, forward_instance, backward, PN_PLAIN };
-const pn_layer_kind pn_layer_group_norm = { "group_norm", 1, 1, shape_group, forward_group, backward, PN_PLAIN };
-const pn_layer_kind pn_layer_layer_norm = { "layer_norm", 1, 1, shape_layer, forward_layer, backward, PN_PLAIN };
+const pn_layer_kind pn_layer_batch_norm = { "batch_norm", 1, 1, shape_tracked, forward_batch, backward, PN_LAYOUT_ANY };
+const pn_layer_kind pn_layer_instance_norm = { "instance_norm", 1, 1, shape_tracked, forward_instance, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_group_norm = { "group_norm", 1, 1, shape_group, forward_group, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_layer_norm = { "layer_norm", 1, 1, shape_layer, forward_layer, backward, PN_LAYOUT_NCHW };

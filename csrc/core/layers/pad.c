@@ -208,4 +208,4 @@ static pn_status backward(pn_builder *b, size_t node)
     return add(b, node, "pad gradient", run_backward, b->grad[node], pn_gradient_buffer(b, input, PN_NONE));
 }
 
-const pn_layer_kind pn_layer_pad = { "pad", 1, 1, shape, forward, backward, PN_PLAIN };
+const pn_layer_kind pn_layer_pad = { "pad", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };

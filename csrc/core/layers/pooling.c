@@ -301,4 +301,4 @@ static pn_status backward(pn_builder *b, size_t node)
     return PN_OK;
 }
 
-const pn_layer_kind pn_layer_pooling = { "pooling", 1, 1, shape, forward, backward, PN_ALIKE_LAST };
+const pn_layer_kind pn_layer_pooling = { "pooling", 1, 1, shape, forward, backward, PN_LAYOUT_PREFERS_NHWC };

@@ -31,4 +31,4 @@ static pn_status backward(pn_builder *b, size_t node)
     return pn_wants_gradient(b, input) ? pn_give_gradient(b, input, b->grad[node]) : PN_OK;
 }
 
-const pn_layer_kind pn_layer_reshape = { "reshape", 1, 1, shape, forward, backward, PN_PLAIN };
+const pn_layer_kind pn_layer_reshape = { "reshape", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };

@@ -71,4 +71,4 @@ static pn_status backward(pn_builder *b, size_t node)
     return add(b, node, "local response gradient", run_backward, b->grad[node], pn_gradient_buffer(b, input, b->grad[node]), b->value[input]);
 }
 
-const pn_layer_kind pn_layer_response_norm = { "response_norm", 1, 1, shape, forward, backward, PN_PLAIN };
+const pn_layer_kind pn_layer_response_norm = { "response_norm", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };

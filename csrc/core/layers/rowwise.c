@@ -125,4 +125,4 @@ static pn_status backward(pn_builder *b, size_t node)
     return add(b, node, run_backward, "row-wise gradient", gy, gx, b->value[node]);
 }
 
-const pn_layer_kind pn_layer_rowwise = { "rowwise", 1, 1, shape, forward, backward, PN_PLAIN };
+const pn_layer_kind pn_layer_rowwise = { "rowwise", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };

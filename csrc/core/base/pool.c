@@ -1,0 +1,298 @@
+/* pool.c - one pool of threads for the process: how many, and tasks shared out among them.
+ *
+ * A region is one call of pn_parallel. The caller opens a gate, workers that come in time take tasks one by one beside it, the
+ * caller closes the gate and waits for those inside; a worker that is late finds it closed, and nobody waits for it. Workers
+ * watch for the next region for a while and then sleep. There is one region at a time: a call from inside one, or while another
+ * thread of the program has one, runs on its caller alone. After fork the child starts with no workers. */
+#if defined __linux__ && !defined _GNU_SOURCE
+#define _GNU_SOURCE                     /* sched_getaffinity, clock_gettime */
+#endif
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#ifndef _WIN32
+#include <unistd.h>
+#endif
+#include "../kernels/kernels.h"
+
+enum { MAX_THREADS = 256, INSIDE = 2, OPEN = 1 };
+enum { POLL_NS = 20000000 };            /* between two calls of a caller's poll function */
+enum { SPIN_NS = 50000 };               /* a worker probes this long before it sleeps: steps of a plan follow each other within it */
+
+static struct {
+    atomic_int threads;                 /* 0 until asked for or set */
+    atomic_int workers;                 /* started so far */
+    atomic_flag busy;                   /* a region is open or opening */
+    atomic_size_t gate;                 /* OPEN, and INSIDE for each worker within */
+    atomic_uint regions;                /* counts them: what workers watch */
+    atomic_int asleep;
+    pthread_mutex_t lock;               /* of the sleepers */
+    pthread_cond_t wake;
+    pn_task_fn *task;                   /* of the open region */
+    void *context;
+    size_t tasks;
+    unsigned mode;
+    pn_stop *stop;
+    atomic_size_t next;                 /* the first task nobody has taken */
+    atomic_int limit;                   /* workers that may take part */
+} pool = { .busy = ATOMIC_FLAG_INIT, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
+
+static _Thread_local int inside;        /* this thread is running a task */
+static _Thread_local pn_stop *current;  /* of the call that this thread is in, or helps with */
+static _Thread_local int helping;       /* it is another thread's, which alone polls */
+
+/* ---- how many ---------------------------------------------------------------------------------------------------- */
+
+static size_t cpus_allowed(void)
+{
+#ifdef __linux__
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return (size_t)CPU_COUNT(&set);
+#endif
+#ifdef _SC_NPROCESSORS_ONLN
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    if (n > 0) return (size_t)n;
+#endif
+    return 1;
+}
+
+/* The CPUs a cgroup's quota is worth, rounded up; 0 where the file sets none. */
+static size_t quota(const char *path)
+{
+    double most = 0, period = 0;
+    FILE *f = fopen(path, "r");
+    if (!f) return 0;
+    int n = fscanf(f, "%lf %lf", &most, &period);              /* "200000 100000", or "max 100000" */
+    fclose(f);
+    return n == 2 && most > 0 && period > 0 ? (size_t)(most / period + 0.999) : 0;
+}
+
+/* The least quota of the process's cgroup and those above it. */
+static size_t cpus_of_cgroup(void)
+{
+    size_t least = 0;
+    char line[512], path[600], *end;
+    FILE *f = fopen("/proc/self/cgroup", "r");
+    if (!f) return 0;
+    while (fgets(line, sizeof line, f)) {
+        if (strncmp(line, "0::/", 4)) continue;
+        line[strcspn(line, "\n")] = 0;
+        for (end = line + strlen(line); end; end = strrchr(line + 3, '/')) {
+            *end = 0;
+            snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", line + 3);
+            size_t n = quota(path);
+            if (n && (!least || n < least)) least = n;
+            if (end <= line + 3) break;
+        }
+    }
+    fclose(f);
+    return least;
+}
+
+static size_t default_threads(void)
+{
+    size_t n = cpus_allowed(), least = cpus_of_cgroup();
+    if (least && least < n) n = least;
+    return n < MAX_THREADS ? n : MAX_THREADS;
+}
+
+size_t pn_threads_get(void)
+{
+    int n = atomic_load_explicit(&pool.threads, memory_order_relaxed);
+    if (!n) atomic_store(&pool.threads, n = (int)default_threads());        /* two threads would store the same */
+    return (size_t)n;
+}
+
+pn_status pn_threads_set(size_t n, pn_error *error)
+{
+    if (n > MAX_THREADS) {
+        if (error) snprintf(error->text, sizeof error->text, "threads: expected 1 to %d, or 0 for the default, got %zu", MAX_THREADS, n);
+        return PN_BAD_VALUE;
+    }
+    atomic_store(&pool.threads, (int)(n ? n : default_threads()));
+    return PN_OK;
+}
+
+/* ---- the workers ------------------------------------------------------------------------------------------------- */
+
+static void relax(void)
+{
+#if defined __x86_64__
+    __builtin_ia32_pause();
+#elif defined __aarch64__
+    __asm__ volatile("yield");
+#endif
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* ---- stopping ---------------------------------------------------------------------------------------------------- */
+
+void pn_stop_begin(pn_stop *stop)
+{
+    stop->next = now_ns() + POLL_NS;
+    stop->stopped = 0;
+    stop->outer = current;
+    current = stop;
+}
+int pn_stop_end(pn_stop *stop)
+{
+    current = stop->outer;
+    return stop->stopped;
+}
+pn_stop *pn_stop_suspend(void)
+{
+    pn_stop *stop = current;
+    current = NULL;
+    return stop;
+}
+void pn_stop_resume(pn_stop *stop) { current = stop; }
+int pn_stopped(void) { return current && __atomic_load_n(&current->stopped, __ATOMIC_RELAXED); }
+int pn_stop_now(void)
+{
+    if (!current || helping || pn_stopped()) return pn_stopped();
+    const int64_t now = now_ns();
+    if (now < current->next) return 0;
+    const int stops = current->poll(current->context) != 0;
+    current->next = now_ns() + POLL_NS;
+    if (stops) __atomic_store_n(&current->stopped, 1, __ATOMIC_RELAXED);
+    return stops;
+}
+
+static void take_tasks(void)
+{
+    inside = 1;
+    for (size_t i; !pn_stop_now() && (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < pool.tasks;) pool.task(pool.context, i);
+    inside = 0;
+}
+
+/* Watches for a region after the one counted `seen`: spins, then sleeps. Where threads outnumber CPUs, spinning would be in the way. */
+static void await_region(unsigned seen, int spin)
+{
+    for (int64_t start = now_ns(); spin && now_ns() - start < SPIN_NS;)
+        for (int k = 0; k < 32; k++) {
+            if (atomic_load_explicit(&pool.regions, memory_order_acquire) != seen) return;
+            relax();
+        }
+    pthread_mutex_lock(&pool.lock);
+    atomic_fetch_add(&pool.asleep, 1);
+    while (atomic_load(&pool.regions) == seen) pthread_cond_wait(&pool.wake, &pool.lock);
+    atomic_fetch_sub(&pool.asleep, 1);
+    pthread_mutex_unlock(&pool.lock);
+}
+
+static void *work(void *argument)
+{
+    const int me = (int)(intptr_t)argument, spin = (size_t)me < cpus_allowed();
+    unsigned seen = 0;
+    for (;;) {
+        unsigned now = atomic_load_explicit(&pool.regions, memory_order_acquire);
+        if (now == seen) {
+            await_region(seen, spin);
+            continue;
+        }
+        seen = now;
+        if (atomic_fetch_add(&pool.gate, INSIDE) & OPEN && me <= atomic_load_explicit(&pool.limit, memory_order_relaxed)) {
+            pn_float_mode_set(pool.mode);
+            current = pool.stop;
+            helping = 1;
+            take_tasks();
+            current = NULL;
+        }
+        atomic_fetch_sub(&pool.gate, INSIDE);
+    }
+    return NULL;
+}
+
+static void forget_workers(void)        /* in the child of a fork */
+{
+    pool.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    pool.wake = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    atomic_store(&pool.workers, 0);
+    atomic_store(&pool.asleep, 0);
+    atomic_store(&pool.gate, 0);
+    atomic_flag_clear(&pool.busy);
+}
+
+static void watch_forks(void)
+{
+#ifndef _WIN32
+    pthread_atfork(NULL, NULL, forget_workers);
+#endif
+}
+
+/* Fewer than wanted if the system gives no more. Signals stay with the program's own threads. */
+static int start_workers(int wanted)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    int n = atomic_load(&pool.workers);
+    if (n >= wanted) return wanted;
+    pthread_once(&once, watch_forks);
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes)) return n;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+#ifndef _WIN32
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+#endif
+    pthread_t thread;
+    for (; n < wanted && pthread_create(&thread, &attributes, work, (void *)(intptr_t)(n + 1)) == 0; n++) continue;
+#ifndef _WIN32
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+#endif
+    pthread_attr_destroy(&attributes);
+    atomic_store(&pool.workers, n);
+    return n;
+}
+
+/* ---- a region ---------------------------------------------------------------------------------------------------- */
+
+static void open_gate(size_t tasks, pn_task_fn *task, void *context, int limit)
+{
+    pool.task = task;
+    pool.context = context;
+    pool.tasks = tasks;
+    pool.mode = pn_float_mode();
+    pool.stop = current;
+    atomic_store_explicit(&pool.limit, limit, memory_order_relaxed);
+    atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
+    atomic_fetch_or(&pool.gate, OPEN);
+    atomic_fetch_add(&pool.regions, 1);
+    if (atomic_load(&pool.asleep)) {
+        pthread_mutex_lock(&pool.lock);
+        pthread_cond_broadcast(&pool.wake);
+        pthread_mutex_unlock(&pool.lock);
+    }
+}
+
+static void close_gate(void)
+{
+    size_t gate = atomic_fetch_and(&pool.gate, ~(size_t)OPEN) & ~(size_t)OPEN;
+    for (size_t spins = 0; gate; gate = atomic_load_explicit(&pool.gate, memory_order_acquire))
+        if (++spins % 4096) relax();
+        else sched_yield();
+}
+
+void pn_parallel(size_t tasks, pn_task_fn *task, void *context)
+{
+    int threads = tasks > 1 && !inside ? (int)pn_threads_get() : 1;
+    if ((size_t)threads > tasks) threads = (int)tasks;
+    if (threads > 1 && !atomic_flag_test_and_set_explicit(&pool.busy, memory_order_acquire)) {
+        open_gate(tasks, task, context, start_workers(threads - 1));
+        take_tasks();
+        close_gate();
+        atomic_flag_clear_explicit(&pool.busy, memory_order_release);
+    } else
+        for (size_t i = 0; i < tasks && !(tasks > 1 && pn_stop_now()); i++) task(context, i);
+}

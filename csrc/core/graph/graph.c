@@ -1,0 +1,247 @@
+/* graph.c - the description of a net: nodes, what each feeds on, their shapes and their parameters. */
+#include "../layers/layers.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const pn_layer_kind *const kinds[] = {
+#define ROW(name) &pn_layer_##name,
+    PN_LAYERS(ROW)
+#undef ROW
+};
+
+pn_status pn_fail(pn_error *error, pn_status status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (error) vsnprintf(error->text, sizeof error->text, format, args);
+    va_end(args);
+    return status;
+}
+
+size_t pn_size(pn_dtype t) { return t == PN_F32 ? sizeof(float) : sizeof(double); }
+
+int pn_multiply(size_t a, size_t b, size_t *product)
+{
+    *product = a * b;
+    return a == 0 || *product / a == b;
+}
+
+size_t pn_count(const pn_shape *shape)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < shape->ndim; i++) n *= shape->dim[i];
+    return n;
+}
+
+void pn_shape_text(const pn_shape *shape, char *text, size_t room)
+{
+    size_t used = (size_t)snprintf(text, room, "(");
+    for (size_t i = 0; i < shape->ndim && used < room; i++)
+        used += (size_t)snprintf(text + used, room - used, i ? ", %zu" : "%zu", shape->dim[i]);
+    if (used < room) snprintf(text + used, room - used, shape->ndim == 1 ? ",)" : ")");
+}
+
+/* Every product of dimensions that a plan makes stays below SIZE_MAX: bytes of a sample are checked here, rows in pn_plan_new. */
+static pn_status check_shape(const pn_shape *shape, const char *what, pn_error *error)
+{
+    size_t n = sizeof(double);
+    for (size_t i = 0; i < shape->ndim; i++)
+        if (!pn_multiply(n, shape->dim[i], &n)) return pn_fail(error, PN_BAD_SHAPE, "%s: the shape is too large for memory", what);
+    return PN_OK;
+}
+
+/* A setting is a double, so a seed of 64 bits takes two. */
+pn_status pn_check_seed(const pn_node *node, const double *halves, pn_error *error)
+{
+    for (size_t i = 0; i < 2; i++)
+        if (!(halves[i] >= 0 && halves[i] < 0x1p32)) return pn_fail(error, PN_BAD_VALUE, "%s: half of a seed is %g; it has 32 bits", node->where, halves[i]);
+    return PN_OK;
+}
+
+static pn_status fill_shape(pn_shape *to, size_t ndim, const size_t *dim, const char *what, pn_error *error)
+{
+    if (ndim > PN_MAX_DIMS)
+        return pn_fail(error, PN_BAD_SHAPE, "%s has %zu dimensions; at most %d are allowed", what, ndim, PN_MAX_DIMS);
+    to->ndim = ndim;
+    for (size_t i = 0; i < ndim; i++) to->dim[i] = dim[i];
+    return check_shape(to, what, error);
+}
+
+/* A fresh node, not yet counted. */
+static pn_node *next_node(pn_graph *g)
+{
+    if (g->n_nodes == g->capacity) {
+        pn_node *more = realloc(g->nodes, 2 * g->capacity * sizeof *more);
+        if (!more) return NULL;
+        g->nodes = more;
+        g->capacity *= 2;
+    }
+    return memset(&g->nodes[g->n_nodes], 0, sizeof *g->nodes);
+}
+
+/* A list of node numbers with room for one more. */
+static int append(size_t **list, size_t *n, size_t node)
+{
+    size_t *more = realloc(*list, (*n + 1) * sizeof *more);
+    if (!more) return 0;
+    more[(*n)++] = node;
+    *list = more;
+    return 1;
+}
+
+pn_status pn_graph_input(pn_graph *g, size_t ndim, const size_t *shape, pn_error *error)
+{
+    pn_node *node = next_node(g);
+    if (!node) return pn_fail(error, PN_NO_MEMORY, "no memory for a graph");
+    if (g->n_inputs == PN_MAX_IO) return pn_fail(error, PN_BAD_VALUE, "a graph takes at most %d inputs", PN_MAX_IO);
+    snprintf(node->where, sizeof node->where, "the input");
+    pn_status status = fill_shape(&node->shape, ndim, shape, node->where, error);
+    if (!status && !append(&g->inputs, &g->n_inputs, g->n_nodes)) status = pn_fail(error, PN_NO_MEMORY, "no memory for a graph");
+    if (!status) g->n_nodes++;
+    return status;
+}
+
+pn_status pn_graph_new(pn_dtype dtype, size_t ndim, const size_t *shape, pn_graph **graph, pn_error *error)
+{
+    pn_graph *g = calloc(1, sizeof *g);
+    *graph = NULL;
+    if (g) g->nodes = calloc(g->capacity = 8, sizeof *g->nodes);
+    if (g) g->outputs = calloc(g->n_outputs = 1, sizeof *g->outputs);          /* until said otherwise, the last node */
+    pn_status status = PN_NO_MEMORY;
+    if (g && g->nodes && g->outputs) {
+        g->dtype = dtype;
+        status = pn_graph_input(g, ndim, shape, error);
+    } else pn_fail(error, status, "no memory for a graph");
+    if (status) pn_graph_free(g);
+    else *graph = g;
+    return status;
+}
+
+void pn_graph_free(pn_graph *g)
+{
+    if (!g) return;
+    for (size_t i = 0; i < g->n_nodes; i++) free(g->nodes[i].inputs);
+    free(g->nodes);
+    free(g->inputs);
+    free(g->outputs);
+    free(g);
+}
+
+static const pn_layer_kind *find_kind(const char *name)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (!strcmp(kinds[i]->name, name)) return kinds[i];
+    return NULL;
+}
+
+static pn_status check_inputs(const pn_graph *g, const pn_layer_kind *k, const char *where, size_t n, const size_t *inputs, pn_error *error)
+{
+    if (n < k->least || n > k->most)
+        return pn_fail(error, PN_BAD_VALUE, k->least == k->most ? "%s: takes %zu input, got %zu" : "%s: takes %zu inputs or more, got %zu", where,
+                       k->least, n);
+    for (size_t i = 0; i < n; i++)
+        if (inputs[i] >= g->n_nodes) return pn_fail(error, PN_BAD_VALUE, "%s: input %zu is node %zu of %zu", where, i, inputs[i], g->n_nodes);
+    return PN_OK;
+}
+
+/* Asks the kind for the node's shape. */
+static pn_status shape_node(const pn_graph *g, pn_node *node, pn_error *error)
+{
+    const pn_shape **shapes = malloc((node->n_inputs + 1) * sizeof *shapes);
+    if (!shapes) return pn_fail(error, PN_NO_MEMORY, "no memory for a layer");
+    for (size_t i = 0; i < node->n_inputs; i++) shapes[i] = &g->nodes[node->inputs[i]].shape;
+    pn_status status = node->kind->shape(node, shapes, g->dtype, error);
+    if (!status) status = check_shape(&node->shape, node->where, error);
+    free(shapes);
+    return status;
+}
+
+pn_status pn_graph_add(pn_graph *g, const pn_layer *layer, pn_error *error)
+{
+    const pn_layer_kind *k = find_kind(layer->kind);
+    const size_t before = g->n_nodes - 1, n = layer->n_inputs ? layer->n_inputs : 1, *inputs = layer->n_inputs ? layer->inputs : &before;
+    if (!k) return pn_fail(error, PN_BAD_VALUE, "unknown layer kind '%.40s'", layer->kind);
+    if (layer->n_config > PN_MAX_CONFIG)
+        return pn_fail(error, PN_BAD_VALUE, "%s: %zu settings; at most %d fit", layer->where, layer->n_config, PN_MAX_CONFIG);
+    pn_status status = check_inputs(g, k, layer->where, n, inputs, error);
+    if (status) return status;
+    pn_node *node = next_node(g);
+    if (!node || !(node->inputs = malloc(n * sizeof *node->inputs))) return pn_fail(error, PN_NO_MEMORY, "no memory for a layer");
+    node->kind = k;
+    node->training = layer->training;
+    node->custom = layer->custom;
+    node->n_config = layer->n_config;
+    node->n_inputs = n;
+    memcpy(node->inputs, inputs, n * sizeof *inputs);
+    snprintf(node->where, sizeof node->where, "%s", layer->where);
+    for (size_t i = 0; i < layer->n_config; i++) node->config[i] = layer->config[i];
+    status = shape_node(g, node, error);
+    if (status) {
+        free(node->inputs);
+        return status;
+    }
+    for (size_t i = 0; i < n; i++) {
+        g->nodes[inputs[i]].uses++;
+        g->nodes[inputs[i]].consumer = g->n_nodes;
+    }
+    if (g->n_outputs == 1) g->outputs[0] = g->n_nodes;
+    g->custom |= layer->custom != NULL;
+    g->n_nodes++;
+    return PN_OK;
+}
+
+pn_status pn_graph_outputs(pn_graph *g, size_t n, const size_t *nodes, pn_error *error)
+{
+    if (n == 0 || n > PN_MAX_IO) return pn_fail(error, PN_BAD_VALUE, "a graph has 1 to %d outputs, not %zu", PN_MAX_IO, n);
+    for (size_t i = 0; i < n; i++)
+        if (nodes[i] >= g->n_nodes) return pn_fail(error, PN_BAD_VALUE, "output %zu is node %zu of %zu", i, nodes[i], g->n_nodes);
+    size_t *outputs = malloc(n * sizeof *outputs);
+    if (!outputs) return pn_fail(error, PN_NO_MEMORY, "no memory for a graph");
+    memcpy(outputs, nodes, n * sizeof *outputs);
+    free(g->outputs);
+    g->outputs = outputs;
+    g->n_outputs = n;
+    return PN_OK;
+}
+
+pn_status pn_graph_bind(pn_graph *graph, size_t slot, size_t ndim, const size_t *shape, void *data, void *grad, pn_error *error)
+{
+    pn_node *node = &graph->nodes[graph->n_nodes - 1];
+    pn_shape given;
+    pn_status status = fill_shape(&given, ndim, shape, node->where, error);
+    if (status) return status;
+    if (slot >= node->n_slots) return pn_fail(error, PN_BAD_VALUE, "%s has %zu parameters, not %zu", node->where, node->n_slots, slot + 1);
+    const pn_shape *want = &node->slots[slot].shape;
+    if (want->ndim == PN_ANY_SHAPE) node->slots[slot].shape = given;
+    else if (given.ndim != want->ndim || memcmp(given.dim, want->dim, given.ndim * sizeof *given.dim)) {
+        char a[80], b[80];
+        pn_shape_text(&given, a, sizeof a);
+        pn_shape_text(want, b, sizeof b);
+        return pn_fail(error, PN_BAD_SHAPE, "%s: parameter %zu has shape %s, expected %s", node->where, slot, a, b);
+    }
+    node->slots[slot].data = data;
+    node->slots[slot].grad = grad;
+    return PN_OK;
+}
+
+size_t pn_graph_nodes(const pn_graph *graph) { return graph->n_nodes; }
+size_t pn_graph_n_inputs(const pn_graph *graph) { return graph->n_inputs; }
+size_t pn_graph_n_outputs(const pn_graph *graph) { return graph->n_outputs; }
+size_t pn_graph_input_node(const pn_graph *graph, size_t i) { return graph->inputs[i]; }
+size_t pn_graph_output_node(const pn_graph *graph, size_t i) { return graph->outputs[i]; }
+
+void pn_graph_shape(const pn_graph *graph, size_t node, size_t *ndim, size_t *shape)
+{
+    const pn_shape *s = &graph->nodes[node].shape;
+    *ndim = s->ndim;
+    for (size_t i = 0; i < s->ndim; i++) shape[i] = s->dim[i];
+}
+
+int pn_output_of(const pn_graph *g, size_t node)
+{
+    for (size_t i = 0; i < g->n_outputs; i++)
+        if (g->outputs[i] == node) return (int)i;
+    return -1;
+}

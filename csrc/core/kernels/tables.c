@@ -1,0 +1,70 @@
+/* tables.c - the tables as data: what pynn.h tells about each row, and the kernels of the chosen instruction set by row. */
+#define PN_OPTIMIZER_PREPARE
+#include <math.h>
+#include "kernels.h"
+#include "activations.h"
+#include "rowwise.h"
+#include "losses.h"
+#include "optimizers.h"
+#include "../training/schedules.h"
+
+#define COUNT(a)    (sizeof(a) / sizeof (a)[0])
+#define AT(a, i)    ((i) < COUNT(a) ? &(a)[i] : NULL)
+
+#define NEEDS_X 'x'
+#define NEEDS_Y 'y'
+static const pn_activation activations[] = {
+#define ROW(name, cls, needs, ...) { #name, #cls, NEEDS_##needs, __VA_ARGS__ },
+    PN_ACTIVATIONS(ROW)
+#undef ROW
+};
+static const pn_rowwise rowwise[] = {
+#define ROW(name, cls, ...) { #name, #cls, __VA_ARGS__ },
+    PN_ROWWISE(ROW)
+#undef ROW
+};
+static const pn_loss losses[] = {
+#define ROW(name, cls, kind, target, metric, ...) { #name, #cls, #kind[0], #target[0], #metric[0], __VA_ARGS__ },
+    PN_LOSSES(ROW)
+#undef ROW
+};
+static const pn_optimizer optimizers[] = {
+#define ROW(name, cls, ...) { #name, #cls, __VA_ARGS__ },
+    PN_OPTIMIZERS(ROW) PN_TENSOR_OPTIMIZERS(ROW)
+#undef ROW
+};
+static const pn_schedule_kind schedules[] = {
+#define ROW(name, ...) { #name, __VA_ARGS__ },
+    PN_SCHEDULES(ROW)
+#undef ROW
+};
+
+const pn_activation *pn_activation_at(size_t i) { return AT(activations, i); }
+const pn_rowwise *pn_rowwise_at(size_t i)       { return AT(rowwise, i); }
+const pn_loss *pn_loss_at(size_t i)             { return AT(losses, i); }
+const pn_optimizer *pn_optimizer_at(size_t i)   { return AT(optimizers, i); }
+const pn_schedule_kind *pn_schedule_at(size_t i) { return AT(schedules, i); }
+
+void pn_activation_forward(size_t i, pn_dtype t, size_t n, const void *x, void *y, const void *const *p, int varying)
+{
+    pn_kernels_now()->of[t].activations[i].forward(n, x, y, p, varying);
+}
+void pn_activation_derivative(size_t i, pn_dtype t, size_t n, const void *x, void *y, const void *const *p, int varying)
+{
+    pn_kernels_now()->of[t].activations[i].derivative(n, x, y, p, varying);
+}
+void pn_rowwise_forward(size_t i, pn_dtype t, size_t rows, size_t n, const void *x, void *y)
+{
+    pn_kernels_now()->of[t].rowwise[i].forward(rows, n, x, y);
+}
+
+size_t pn_first_strange(pn_dtype t, size_t n, const void *x) { return pn_kernels_now()->of[t].look->first_nonfinite(n, x); }
+
+typedef void prepare_fn(const double *hyper, double *const *number, double step, double *h);
+static prepare_fn *const prepare[] = {
+#define ROW(name, ...) prepare_##name,
+    PN_OPTIMIZERS(ROW)
+#undef ROW
+};
+size_t pn_optimizer_first_tensor_rule(void) { return COUNT(prepare); }
+void pn_optimizer_prepare(size_t i, const double *hyper, double *const *number, double step, double *h) { prepare[i](hyper, number, step, h); }

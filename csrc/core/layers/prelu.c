@@ -1,0 +1,242 @@
+/* prelu.c - activations whose slope below 0 is learnt (PReLU), or drawn at random in training (RReLU). Both are a row of the
+ * activation table, prelu, that takes its slope from an array. */
+#include "layers.h"
+#include <string.h>
+
+enum { CHUNK = 16384, SLOPE = 0 };
+
+static pn_status check(const pn_node *node, size_t n_config, pn_error *error)
+{
+    if (node->n_config == n_config && pn_is_count(node->config[0]) && pn_activation_at((size_t)node->config[0])) return PN_OK;
+    return pn_fail(error, PN_BAD_VALUE, "%s: no such activation", node->where);
+}
+
+/* ---- a learnt slope, or one for each channel ------------------------------------------------------------------------ */
+
+/* config: row of the table, number of slopes: one, or one for each channel. */
+static pn_status shape_learnt(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+{
+    const pn_shape *input = inputs[0];
+    const double *c = node->config;
+    pn_status status = check(node, 2, error);
+    (void)t;
+    if (status) return status;
+    if (!(c[1] >= 1)) return pn_fail(error, PN_BAD_VALUE, "%s: expected at least one slope", node->where);
+    if (c[1] != 1 && !(input->ndim && c[1] == (double)input->dim[0])) {
+        char text[80];
+        pn_shape_text(input, text, sizeof text);
+        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has not num_parameters = %.0f channels (weight has shape (%.0f,))", node->where, text,
+                       c[1], c[1]);
+    }
+    node->shape = *input;
+    node->n_slots = 1;
+    node->slots[SLOPE].shape = (pn_shape){ 1, { (size_t)c[1] } };
+    return PN_OK;
+}
+
+/* Blocks of n numbers in a row, those of a channel under one slope: channels > 1 follow each other, and where n is 1 each makes a
+ * row with its neighbours. chunk: blocks, or rows, a task. */
+typedef struct {
+    size_t blocks, channels, n, chunk, size;
+    int rows, clear;
+    const char *slope;
+    double *sums;                           /* one a task, of the single slope's gradient */
+} learnt;
+typedef struct { const learnt *l; const pn_step *s; void *const *at; } job;
+
+/* Calls the table's row on one block, or on one row of channels. */
+static void apply(const job *j, size_t i, size_t n)
+{
+    const learnt *l = j->l;
+    const pn_step *s = j->s;
+    const size_t from = i * (l->rows ? l->channels : l->n) * l->size;
+    const void *p[PN_MAX_PARAMS] = { l->slope + (l->rows ? 0 : i % l->channels) * l->size };
+    const char *x = (const char *)j->at[s->x] + from;
+    char *y = (char *)j->at[s->y] + from;
+    if (s->t == PN_NONE) s->activation->forward(n, x, y, p, l->rows);
+    else s->activation->backward(n, (const char *)j->at[s->t] + from, x, y, p, l->rows);
+}
+
+static size_t tasks(const learnt *l) { return (l->blocks + l->chunk - 1) / l->chunk; }
+
+/* blocks counts numbers where there is one slope, rows where channels lie side by side. */
+static void apply_chunk(void *context, size_t i)
+{
+    const job *j = context;
+    const learnt *l = j->l;
+    const size_t first = i * l->chunk, until = first + l->chunk < l->blocks ? first + l->chunk : l->blocks;
+    if (l->channels == 1) apply(j, first, until - first);
+    else for (size_t k = first; k < until; k++) apply(j, k, l->rows ? l->channels : l->n);
+}
+static void run_learnt(const pn_step *s, void *const *at)
+{
+    const learnt *l = s->own;
+    pn_parallel(tasks(l), apply_chunk, &(job){ l, s, at });
+}
+
+static void give(const learnt *l, void *grad, size_t i, double sum)
+{
+    if (l->size == sizeof(float)) ((float *)grad)[i] = (float)((l->clear ? 0 : ((float *)grad)[i]) + sum);
+    else ((double *)grad)[i] = (l->clear ? 0 : ((double *)grad)[i]) + sum;
+}
+
+static void sum_chunk(void *context, size_t i)
+{
+    const job *j = context;
+    const learnt *l = j->l;
+    const size_t first = i * l->chunk, n = l->blocks - first < l->chunk ? l->blocks - first : l->chunk;
+    l->sums[i] = j->s->k->slope_sum(n, (const char *)j->at[j->s->t] + first * l->size, (const char *)j->at[j->s->x] + first * l->size);
+}
+static void sum_channel(void *context, size_t c)
+{
+    const job *j = context;
+    const learnt *l = j->l;
+    double sum = 0;
+    for (size_t k = c; k < l->blocks; k += l->channels)
+        sum += j->s->k->slope_sum(l->n, (const char *)j->at[j->s->t] + k * l->n * l->size, (const char *)j->at[j->s->x] + k * l->n * l->size);
+    give(l, j->s->grad, c, sum);
+}
+static void run_slope_gradient(const pn_step *s, void *const *at)
+{
+    const learnt *l = s->own;
+    job j = { l, s, at };
+    if (l->channels == 1) {
+        double sum = 0;
+        pn_parallel(tasks(l), sum_chunk, &j);
+        for (size_t i = 0; i < tasks(l); i++) sum += l->sums[i];
+        give(l, s->grad, 0, sum);
+    } else if (l->rows) {
+        if (l->clear) memset(s->grad, 0, l->channels * l->size);
+        s->k->slope_rows(l->blocks, l->channels, at[s->t], at[s->x], s->grad);
+    } else pn_parallel(l->channels, sum_channel, &j);
+}
+
+static learnt *learnt_of(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    learnt *l = pn_plan_own(b, sizeof *l);
+    if (!l) return NULL;
+    *l = (learnt){ .blocks = b->rows, .channels = (size_t)n->config[1], .n = 1, .size = pn_size(b->graph->dtype), .clear = !pn_accumulates(b, node, SLOPE),
+                   .slope = n->slots[SLOPE].data };
+    for (size_t i = 0; i < n->shape.ndim; i++) {
+        if (l->channels > 1 && i > 0) l->n *= n->shape.dim[i];
+        else l->blocks *= n->shape.dim[i];
+    }
+    if (l->channels > 1 && (l->n == 1 || b->layout[node])) {                    /* channels last: they lie side by side */
+        l->rows = 1;
+        l->blocks = l->blocks / l->channels * l->n;
+        l->n = 1;
+    }
+    l->chunk = l->channels == 1 ? CHUNK : CHUNK / (l->rows ? l->channels : l->n + 1) + 1;
+    l->sums = pn_plan_own(b, tasks(l) * sizeof *l->sums);
+    return l->sums ? l : NULL;
+}
+
+static pn_step *add_learnt(pn_builder *b, size_t node, const char *what, pn_step_fn *run, int x, int t, int y)
+{
+    learnt *l = learnt_of(b, node);
+    pn_step *s = l ? pn_step_new(b, what, run) : NULL;
+    if (!s) return NULL;
+    s->own = l;
+    s->activation = &b->k->activations[(size_t)b->graph->nodes[node].config[0]];
+    s->x = x;
+    s->t = t;
+    s->y = y;
+    pn_step_uses(b, x);
+    pn_step_uses(b, t);
+    pn_step_uses(b, y);
+    return s;
+}
+
+static pn_status forward_learnt(pn_builder *b, size_t node)
+{
+    int y = b->value[node] = pn_output_buffer(b, node, 0);
+    if (y == PN_NONE) return PN_NO_MEMORY;
+    return add_learnt(b, node, "prelu", run_learnt, b->value[b->graph->nodes[node].inputs[0]], PN_NONE, y) ? PN_OK : PN_NO_MEMORY;
+}
+
+/* The slope's gradient first: that of the input may take the place of the one it comes from. */
+static pn_status backward_learnt(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    const size_t input = n->inputs[0];
+    const int gy = b->grad[node];
+    if (n->slots[SLOPE].grad) {
+        pn_step *s = add_learnt(b, node, "slope gradient", run_slope_gradient, gy, b->value[input], PN_NONE);
+        if (!s) return PN_NO_MEMORY;
+        s->grad = n->slots[SLOPE].grad;
+    }
+    if (!pn_wants_gradient(b, input)) return PN_OK;
+    int gx = pn_gradient_buffer(b, input, gy);
+    return gx != PN_NONE && add_learnt(b, node, "prelu gradient", run_learnt, gy, b->value[input], gx) ? PN_OK : PN_NO_MEMORY;
+}
+
+/* ---- a slope at random for every number in training, the mean slope otherwise ---------------------------------------- */
+
+/* config: row of the table, least and largest slope, lower and upper half of the seed. */
+static pn_status shape_random(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+{
+    pn_status status = check(node, 5, error);
+    if (!status) status = pn_check_seed(node, node->config + 3, error);
+    if (status) return status;
+    const double mean = (node->config[1] + node->config[2]) / 2;
+    node->shape = *inputs[0];
+    if (t == PN_F32) node->params[0].f32 = (float)mean;
+    else node->params[0].f64 = mean;
+    return PN_OK;
+}
+
+/* A chunk of slopes is a stream of its own, so that chunks can be drawn on any thread. */
+static void random_chunk(void *context, size_t i)
+{
+    const job *j = context;
+    const pn_step *s = j->s;
+    const size_t first = i * CHUNK, n = s->n - first < CHUNK ? s->n - first : CHUNK, from = first * s->bytes;
+    const double *c = s->node->config;
+    const void *p[PN_MAX_PARAMS] = { s->z == PN_NONE ? (const void *)&s->node->params[0] : (char *)j->at[s->z] + from };
+    const char *x = (const char *)j->at[s->x] + from;
+    char *y = (char *)j->at[s->y] + from;
+    if (s->z != PN_NONE && s->t == PN_NONE)
+        pn_random_uniform((uint64_t)c[4] << 32 | (uint64_t)c[3], *s->tick << 24 | i, c[1], c[2], s->bytes == sizeof(float) ? PN_F32 : PN_F64, n, (char *)j->at[s->z] + from);
+    if (s->t == PN_NONE) s->activation->forward(n, x, y, p, s->z != PN_NONE);
+    else s->activation->backward(n, (const char *)j->at[s->t] + from, x, y, p, s->z != PN_NONE);
+}
+static void run_random(const pn_step *s, void *const *at) { pn_parallel((s->n + CHUNK - 1) / CHUNK, random_chunk, &(job){ NULL, s, at }); }
+
+static pn_status add_random(pn_builder *b, size_t node, const char *what, int x, int t, int y)
+{
+    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run_random);
+    if (!s) return PN_NO_MEMORY;
+    s->n = b->rows * pn_count(&b->graph->nodes[node].shape);
+    s->bytes = pn_size(b->graph->dtype);
+    s->activation = &b->k->activations[(size_t)b->graph->nodes[node].config[0]];
+    s->x = x;
+    s->t = t;
+    s->y = y;
+    s->z = b->inner[node];
+    pn_step_uses(b, x);
+    pn_step_uses(b, t);
+    pn_step_uses(b, y);
+    pn_step_uses(b, s->z);
+    return PN_OK;
+}
+
+/* inner: where the slopes are, for backward. */
+static pn_status forward_random(pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    int y = b->value[node] = pn_output_buffer(b, node, 0);
+    if (n->training && b->mode != PN_PREDICT && (b->inner[node] = pn_buffer_new(b, b->rows * pn_count(&n->shape))) == PN_NONE) return PN_NO_MEMORY;
+    return add_random(b, node, "rrelu", b->value[n->inputs[0]], PN_NONE, y);
+}
+
+static pn_status backward_random(pn_builder *b, size_t node)
+{
+    const size_t input = b->graph->nodes[node].inputs[0];
+    if (!pn_wants_gradient(b, input)) return PN_OK;
+    const int gy = b->grad[node];
+    return add_random(b, node, "rrelu gradient", gy, b->value[input], pn_gradient_buffer(b, input, gy));
+}
+
+const pn_layer_kind pn_layer_prelu = { "prelu", 1, 1, shape_learnt, forward_learnt, backward_learnt, PN_LAYOUT_ANY };
+const pn_layer_kind pn_layer_rrelu = { "rrelu", 1, 1, shape_random, forward_random, backward_random, PN_LAYOUT_ANY };

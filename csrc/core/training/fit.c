@@ -1,0 +1,298 @@
+/* fit.c - epochs: batches in a shuffled order, a step on each, and the score kept on the way. */
+#include "data.h"
+#include "health.h"
+#include "solve.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEPT_PLANS = 4, PROBE = 8192 };
+
+struct pn_fit {
+    const pn_graph *graph;
+    const pn_data *data;
+    const pn_fit_options *options;
+    size_t batch;
+    pn_plan *plans[KEPT_PLANS];     /* for different numbers of rows, the one used last first */
+    pn_batch_buffers room;
+    const void **x;                 /* of the batch, for each input */
+    pn_loss_batch *wanted;              /* and for each output */
+    size_t *order;
+    uint64_t ordered;               /* the epoch whose order that is, if is_ordered */
+    int is_ordered;
+    pn_solving solving;
+    int64_t epoch;                  /* for the schedules */
+    int64_t asked;                  /* when poll was last called */
+    int diverged;                   /* the loss or the gradient of the last step is not finite, and options say to mind */
+    pn_origin origin;               /* where that came from */
+    pn_health *health;              /* NULL: nobody wants it */
+    const void *probe;              /* the gradient of a small parameter near the inputs, where a NaN on its way back arrives; may be NULL */
+    size_t probed;                  /* its elements */
+    void *const *kept;              /* for each output room for the predictions of all rows; NULL: nobody wants them */
+    pn_fit_times *times;            /* the same */
+};
+
+static pn_plan *plan_for(pn_fit *f, size_t rows, pn_status *status, pn_error *error)
+{
+    int i = 0;
+    while (i < KEPT_PLANS - 1 && f->plans[i] && f->plans[i]->rows != rows) i++;
+    pn_plan *p = f->plans[i];
+    if (!p || p->rows != rows) {
+        pn_plan *fresh;
+        if ((*status = pn_plan_new(f->graph, rows, PN_TRAIN, &fresh, error))) return NULL;
+        pn_plan_free(p);
+        p = fresh;
+    }
+    for (; i > 0; i--) f->plans[i] = f->plans[i - 1];
+    return f->plans[0] = p;
+}
+
+static pn_status prepare(pn_fit *f, pn_error *error)
+{
+    const size_t n = f->options->n_criteria;
+    pn_status status = n ? pn_data_check(f->graph, f->data, f->options->criteria, n, error) : PN_OK;
+    if (!status) status = pn_batch_buffers_reserve(&f->room, f->graph, f->batch, error);
+    if (!status) plan_for(f, f->batch, &status, error);
+    if (!status && f->data->rows % f->batch && !f->options->drop_last) plan_for(f, f->data->rows % f->batch, &status, error);
+    if (!status && f->options->shuffle && !(f->order = malloc(f->data->rows * sizeof *f->order)))
+        status = pn_fail(error, PN_NO_MEMORY, "no memory for the order of %zu rows", f->data->rows);
+    return status;
+}
+
+static void find_probe(pn_fit *f)
+{
+    const pn_graph *g = f->graph;
+    for (size_t i = 0; i < g->n_nodes && !f->probe; i++)
+        for (size_t j = 0; j < g->nodes[i].n_slots; j++) {
+            const pn_binding *slot = &g->nodes[i].slots[j];
+            const size_t n = pn_count(&slot->shape);
+            if (!slot->grad || n > PROBE || (f->probe && n >= f->probed)) continue;
+            f->probe = slot->grad;
+            f->probed = n;
+        }
+}
+
+pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_options *options, pn_fit **fit, pn_error *error)
+{
+    *fit = NULL;
+    if (data && (data->rows == 0 || options->batch_size == 0))
+        return pn_fail(error, PN_BAD_SHAPE, "fit needs at least one row and batch_size >= 1, got %zu rows and batch_size %zu", data->rows,
+                       options->batch_size);
+    pn_fit *f = calloc(1, sizeof *f);
+    if (!f) return pn_fail(error, PN_NO_MEMORY, "no memory for fit");
+    f->graph = graph;
+    f->data = data;
+    f->options = options;
+    f->asked = pn_now_ms();
+    if (data) f->batch = options->batch_size < data->rows ? options->batch_size : data->rows;
+    f->x = malloc(graph->n_inputs * sizeof *f->x);
+    f->wanted = malloc(graph->n_outputs * sizeof *f->wanted);
+    pn_status status = f->x && f->wanted ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for fit");
+    for (size_t i = 0; i < options->n_criteria && !status; i++) f->wanted[i] = pn_loss_batch_new(graph, &options->criteria[i]);
+    if (!status && data) status = prepare(f, error);
+    if (!status && options->health) status = pn_health_new(graph, options->groups, options->n_groups, options->solver, &f->health, error);
+    find_probe(f);
+    if (!status) status = pn_solving_new(graph, data, options, &f->solving, error);
+    if (status) pn_fit_free(f);
+    else *fit = f;
+    return status;
+}
+
+void pn_fit_free(pn_fit *f)
+{
+    if (!f) return;
+    pn_solving_free(&f->solving);
+    free(f->order);
+    free(f->wanted);
+    free(f->x);
+    pn_batch_buffers_free(&f->room, f->graph);
+    for (int i = 0; i < KEPT_PLANS; i++) pn_plan_free(f->plans[i]);
+    pn_health_free(f->health);
+    free(f);
+}
+
+static void lap(double *seconds, double *since)
+{
+    double now = pn_seconds();
+    *seconds += now - *since;
+    *since = now;
+}
+
+/* The batch of n rows from row start of the order. */
+static pn_status take_batch(pn_fit *f, const pn_data *data, const size_t *order, size_t start, size_t n, pn_error *error)
+{
+    const pn_graph *g = f->graph;
+    pn_status status = PN_OK;
+    for (size_t i = 0; i < g->n_inputs; i++) f->x[i] = pn_data_rows(g, i, &data->x[i], order, start, n, f->room.x[i]);
+    for (size_t i = 0; i < f->options->n_criteria && !status; i++)
+        status = pn_loss_batch_fill(&f->wanted[i], g, &data->y[i], order, start, n, &f->room, error);
+    return status;
+}
+
+/* The predictions of a batch, to where its rows stand. */
+static void keep(const pn_fit *f, const pn_plan *p, const size_t *order, size_t start)
+{
+    for (size_t i = 0; f->kept && i < f->graph->n_outputs; i++) {
+        const size_t bytes = pn_sample_bytes(f->graph, f->graph->outputs[i]);
+        for (size_t k = 0; k < p->rows; k++)
+            memcpy((char *)f->kept[i] + (order ? order[start + k] : start + k) * bytes, (const char *)p->at[p->outputs[i]] + k * bytes, bytes);
+    }
+}
+
+/* Are the losses finite, and are there no NaN among the gradients? Infinite ones may still be clipped. */
+static int sane(const pn_fit *f)
+{
+    const pn_dtype t = f->graph->dtype;
+    union { float f32; double f64; } sum = { .f64 = 0 };
+    int all = 1;
+    for (size_t i = 0; i < f->options->n_criteria; i++) all &= isfinite(f->wanted[i].sum) != 0;
+    if (f->probe) pn_kernels_now()->of[t].conv.plane_sum(f->probed, f->probe, &sum);
+    return all && !isnan(t == PN_F32 ? (double)sum.f32 : sum.f64);
+}
+
+/* The step left the finite numbers: where, and in which row of the data. */
+static pn_status diverge(pn_fit *f, const pn_plan *p, const size_t *order, size_t start, int64_t step, pn_error *error)
+{
+    f->diverged = 1;
+    pn_status status = pn_origin_find(f->graph, p->rows, f->x, (uint64_t)step + 1, f->wanted, f->options->n_criteria, &f->origin, error);
+    if (f->origin.row != SIZE_MAX) f->origin.row = order ? order[start + f->origin.row] : start + f->origin.row;
+    return status;
+}
+
+/* One step on as many rows of data as the plan has. */
+static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_t *order, size_t start, int64_t *step, pn_score *score,
+                         pn_error *error)
+{
+    const pn_fit_options *o = f->options;
+    double since = f->times ? pn_seconds() : 0, loss_before = p->loss_seconds;
+    pn_status status = take_batch(f, data, order, start, p->rows, error);
+    if (status) return status;
+    const size_t next = start + p->rows, left = data->rows - next;
+    if (order) pn_data_fetch(f->graph, data, f->wanted, o->n_criteria, order, next, left < p->rows ? left : p->rows);
+    if (f->times) lap(&f->times->gather, &since);
+    const uint64_t tick = (uint64_t)*step + 1;
+    const pn_monitor *watcher = f->health ? pn_health_begin(f->health, p) : NULL;
+    status = pn_plan_train(p, f->x, tick, f->wanted, o->n_criteria, 1, watcher, error);
+    if (status) return status;
+    keep(f, p, order, start);
+    if (f->times) {
+        f->times->loss += p->loss_seconds - loss_before;
+        since = pn_seconds();
+    }
+    for (size_t i = 0; i < o->n_criteria; i++) pn_score_add(&score[i], f->graph, &f->wanted[i], p->rows);
+    if (f->times) lap(&f->times->score, &since);
+    if (!o->finite || sane(f)) ++*step;
+    else if ((status = diverge(f, p, order, start, *step, error))) return status;       /* asks the losses again, so the score comes first */
+    const pn_pass pass = { p, f->x, tick, f->wanted, &f->asked };
+    const int solves = !f->diverged && o->solver, updates = !f->diverged && !o->solver;
+    if (updates) pn_update_noting(o->groups, o->n_groups, *step, f->epoch, f->health ? pn_health_changes(f->health) : NULL);
+    if (solves && f->health) pn_health_before(f->health);
+    if (f->health) pn_health_end(f->health);                            /* a solver leaves gradients of other places, or of one row */
+    if (solves) status = pn_solve(&f->solving, o, &pass, error);
+    if (solves && f->health) pn_health_after(f->health);
+    if (f->times) {
+        lap(&f->times->update, &since);
+        f->times->steps++;
+    }
+    return status;
+}
+
+/* Between two steps the parameters are whole. Anything but 0 stops. */
+static int let_others_in(const pn_fit_options *o)
+{
+    for (int entered = o->hold ? pn_gate_yield(o->hold) : 1; !entered; entered = pn_gate_wait(o->hold, 50))
+        if (o->poll && o->poll(o->context)) return 1;
+    return 0;
+}
+
+static void begin(pn_fit *f)
+{
+    f->diverged = 0;
+    f->origin = (pn_origin){ .place = PN_UNKNOWN, .row = SIZE_MAX };
+}
+
+pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int64_t *step, pn_score *score, pn_error *error)
+{
+    const pn_fit_options *o = f->options;
+    pn_status status = PN_OK;
+    if (!f->data || !o->n_criteria) return pn_fail(error, PN_BAD_STATE, "an epoch needs the data that this fit was made without");
+    f->epoch = (int64_t)epoch;
+    begin(f);
+    if (first == 0) pn_fit_reset(f);
+    if (o->shuffle && !(f->is_ordered && f->ordered == epoch)) {
+        pn_random_permutation(o->seed, epoch, f->data->rows, f->order);
+        f->ordered = epoch;
+        f->is_ordered = 1;
+    }
+    const size_t batches = (f->data->rows + (o->drop_last ? 0 : f->batch - 1)) / f->batch;
+    const size_t end = first < batches && count < batches - first ? first + count : batches;
+    for (size_t batch = first; batch < end && !status && !f->diverged; batch++) {
+        const size_t start = batch * f->batch;
+        pn_plan *p = plan_for(f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
+        if (status) break;
+        status = step_on(f, p, f->data, f->order, start, step, score, error);
+        if (!status && (pn_poll(o, &f->asked) || let_others_in(o))) status = pn_fail(error, PN_STOPPED, "stopped after step %lld", (long long)*step);
+    }
+    return status;
+}
+
+pn_status pn_fit_epoch(pn_fit *f, uint64_t epoch, int64_t *step, pn_score *score, pn_error *error)
+{
+    for (size_t i = 0; i < f->options->n_criteria; i++) score[i] = (pn_score){ 0 };
+    return pn_fit_part(f, epoch, 0, SIZE_MAX, step, score, error);
+}
+
+int pn_fit_health(const pn_fit *f, size_t node, pn_node_health *health)
+{
+    if (!f->health) return 0;
+    pn_health_node(f->health, node, health);
+    return 1;
+}
+
+void pn_fit_reset(pn_fit *f) { if (f->health) pn_health_reset(f->health); }
+const pn_origin *pn_fit_origin(const pn_fit *f) { return &f->origin; }
+
+pn_status pn_fit_look(pn_fit *f, pn_error *error)
+{
+    const pn_fit_options *o = f->options;
+    pn_status status = PN_OK;
+    if (!f->data || !f->health) return pn_fail(error, PN_BAD_STATE, "to look needs data, and health");
+    for (size_t start = 0; start < f->data->rows && !status; start += f->batch) {
+        pn_plan *p = plan_for(f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
+        if (status) break;
+        status = take_batch(f, f->data, NULL, start, p->rows, error);
+        if (!status) status = pn_plan_train(p, f->x, 0, f->wanted, o->n_criteria, o->n_criteria > 0, pn_health_always(f->health), error);
+        if (!status && o->n_criteria) pn_health_gradients(f->health);
+        if (!status) pn_health_end(f->health);
+        if (!status && pn_poll(o, &f->asked)) status = pn_fail(error, PN_STOPPED, "stopped after row %zu", start + p->rows);
+    }
+    return status;
+}
+
+void pn_fit_keep(pn_fit *f, void *const *y) { f->kept = y; }
+const size_t *pn_fit_order(const pn_fit *f) { return f->is_ordered ? f->order : NULL; }
+
+pn_plan *pn_fit_profile(pn_fit *f, pn_fit_times *times)
+{
+    f->times = times;
+    if (times) *times = (pn_fit_times){ 0 };
+    for (int i = 0; i < KEPT_PLANS; i++) {
+        if (f->plans[i] && times) pn_plan_profile(f->plans[i]);
+        else if (f->plans[i]) f->plans[i]->timed = 0;
+    }
+    for (int i = 0; i < KEPT_PLANS; i++)
+        if (f->plans[i] && f->plans[i]->rows == f->batch) return f->plans[i];
+    return NULL;
+}
+
+pn_status pn_fit_batch(pn_fit *f, const pn_data *batch, int64_t *step, pn_score *score, pn_error *error)
+{
+    if (!f->options->n_criteria) return pn_fail(error, PN_BAD_STATE, "a step needs the losses that this fit was made without");
+    if (batch->rows == 0) return pn_fail(error, PN_BAD_SHAPE, "a batch needs at least one row");
+    pn_status status = pn_data_check(f->graph, batch, f->options->criteria, f->options->n_criteria, error);
+    if (!status) status = pn_batch_buffers_reserve(&f->room, f->graph, batch->rows, error);
+    pn_plan *p = status ? NULL : plan_for(f, batch->rows, &status, error);
+    begin(f);
+    if (!status) status = step_on(f, p, batch, NULL, 0, step, score, error);
+    return status;
+}

@@ -1,0 +1,452 @@
+/* health.c - what fit keeps of a training's health. Outputs are looked at right after the step that makes them, for their places are taken
+ * by others soon; gradients and updates within the update's own pass. All that costs more than a few comparisons is done in every so
+ * many steps, by counting, as few as keep it under a hundredth of the time. */
+#include "health.h"
+#include "../layers/layers.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 2048, FOLD = 64, GRID = 4001, EXACT = 1 << 22 };        /* elements at a time; columns at least; points; counts before they are moved */
+static const double SMALL = 0.05, MOST = 0.95;                         /* what saturated means: pynn.h */
+static const double SHARE = 0.006;
+
+typedef struct {
+    const pn_node *node;
+    size_t units;
+    int image;                          /* are the units channels, which come first in a plain array? */
+    double limit;                       /* a derivative smaller than this is small; below 0 while that is not known */
+    int flat_low, flat_high;            /* is the derivative small at -20, and at 20? */
+    double *live, *small, seen;         /* for each unit, how many derivatives were not 0, or small, of how many */
+    size_t *left, n_left;               /* units that have not shown to be live */
+    const void *bias;                   /* the gradient of what is added to each unit, unless NULL: not 0, it tells that the unit is live */
+    int64_t looks;
+    double values, mean, squares;       /* of outputs: how many, and the sum of squared deviations from the mean */
+} watched;
+
+struct pn_health {
+    const pn_graph *graph;
+    const pn_typed_kernels *k;
+    pn_monitor watcher;
+    watched *nodes;
+    int64_t every, often;               /* steps from one look to the next: at everything, at units that no bias tells of; 0: not known */
+    int64_t steps, rest;                /* since what came before was forgotten; until the next look at everything */
+    int whole;                          /* is everything looked at in this step? */
+    size_t waiting, untold;             /* activations with units left, and those of them without a bias */
+    size_t n_segments, *owner;          /* each segment's node; SIZE_MAX: none */
+    const pn_segment **segments;
+    pn_changes changes;
+    void *before;                       /* the parameters before a solver's step; NULL where there is none */
+    int64_t updates;
+    void *counts;                       /* live and small of one block, in the graph's type */
+    size_t columns, block;              /* room: counts for so many columns, derivatives for so many elements */
+    void *ones, *slopes;
+};
+
+/* ---- which units there are ----------------------------------------------------------------------------------------- */
+
+/* Do the channels of this node's output come first? So they do behind a layer that works on images. */
+static int is_image(const pn_graph *g, size_t node)
+{
+    for (const pn_node *n = &g->nodes[node]; n->shape.ndim > 1 && n->kind; n = &g->nodes[n->inputs[0]]) {
+        if (n->kind->layouts >= PN_LAYOUT_PREFERS_NHWC) return 1;
+        if (n->kind->layouts == PN_LAYOUT_NCHW) return 0;
+    }
+    return g->nodes[node].shape.ndim == 3;
+}
+
+/* The gradient of a bias that only this node adds to its units, which only the activation behind it sees. */
+static const void *bias_of(const pn_graph *g, size_t node, size_t units)
+{
+    const pn_node *n = &g->nodes[node];
+    if (n->n_slots < 2 || n->custom || n->uses != 1 || pn_output_of(g, node) >= 0) return NULL;
+    const pn_binding *bias = &n->slots[1];
+    if (bias->shape.ndim != 1 || bias->shape.dim[0] != units) return NULL;
+    for (size_t i = 0; i < g->n_nodes; i++)
+        for (size_t j = 0; j < g->nodes[i].n_slots; j++) if (i != node && g->nodes[i].slots[j].grad == bias->grad) return NULL;
+    return bias->grad;
+}
+
+static pn_status watch_units(pn_health *h, size_t i, pn_error *error)
+{
+    const pn_graph *g = h->graph;
+    watched *w = &h->nodes[i];
+    const pn_shape *s = &w->node->shape;
+    w->image = is_image(g, i);
+    w->units = !pn_count(s) ? 0 : s->ndim ? s->dim[w->image ? 0 : s->ndim - 1] : 1;
+    w->bias = bias_of(g, w->node->inputs[0], w->units);
+    w->limit = -1;
+    w->live = calloc(2 * w->units + 1, sizeof *w->live);
+    if (!w->live) return pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
+    w->small = w->live + w->units;
+    if (!(w->left = malloc((w->units + 1) * sizeof *w->left))) return pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
+    if (w->units > h->columns) h->columns = w->units;
+    return PN_OK;
+}
+
+/* ---- made and freed ------------------------------------------------------------------------------------------------ */
+
+static void look(void *context, const pn_plan *plan, const pn_probe *watch);
+
+/* Which node's each segment is: of several, the first. */
+static size_t owner(const pn_graph *g, const void *p)
+{
+    for (size_t i = 0; i < g->n_nodes; i++)
+        for (size_t j = 0; j < g->nodes[i].n_slots; j++) if (g->nodes[i].slots[j].data == p) return i;
+    return SIZE_MAX;
+}
+
+static void take_segment(pn_health *h, const pn_segment *s)
+{
+    h->segments[h->n_segments] = s;
+    h->owner[h->n_segments++] = owner(h->graph, s->p);
+}
+
+static pn_status take_segments(pn_health *h, const pn_group *groups, size_t n_groups, const pn_solver *solver, pn_error *error)
+{
+    size_t n = solver ? solver->n_segments : 0, most = 0;
+    for (size_t i = 0; i < n_groups; i++) n += groups[i].n;
+    h->owner = malloc((n + 1) * sizeof *h->owner);
+    h->segments = malloc((n + 1) * sizeof *h->segments);
+    h->changes.each = calloc(n + 1, sizeof *h->changes.each);
+    if (!h->owner || !h->segments || !h->changes.each) return pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
+    for (size_t i = 0; i < n_groups; i++)
+        for (size_t j = 0; j < groups[i].n; j++) {
+            const pn_segment *s = &groups[i].segments[j];
+            if (groups[i].optimizer >= pn_optimizer_first_tensor_rule() && s->n > most) most = s->n;
+            take_segment(h, s);
+        }
+    for (size_t i = 0; solver && i < solver->n_segments; i++) take_segment(h, &solver->segments[i]);
+    if (solver) h->before = malloc(solver->n * pn_size(h->graph->dtype) + 1);
+    h->changes.room = malloc(most * sizeof(double) + 1);
+    return h->changes.room && (h->before || !solver) ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
+}
+
+static void forget(pn_health *h)
+{
+    h->waiting = h->untold = 0;
+    h->updates = h->steps = h->rest = 0;
+    memset(h->changes.each, 0, h->n_segments * sizeof *h->changes.each);
+    for (size_t i = 0; i < h->graph->n_nodes; i++) {
+        watched *w = &h->nodes[i];
+        w->values = w->mean = w->squares = w->seen = 0;
+        w->looks = 0;
+        if (w->units) memset(w->live, 0, 2 * w->units * sizeof *w->live);
+        for (w->n_left = 0; w->n_left < w->units; w->n_left++) w->left[w->n_left] = w->n_left;
+        h->waiting += w->units > 0;
+        h->untold += w->units > 0 && !w->bias;
+    }
+}
+
+pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_groups, const pn_solver *solver, pn_health **health, pn_error *error)
+{
+    const size_t size = pn_size(graph->dtype);
+    pn_health *h = calloc(1, sizeof *h);
+    *health = NULL;
+    if (!h) return pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
+    h->graph = graph;
+    h->k = &pn_kernels_now()->of[graph->dtype];
+    h->watcher = (pn_monitor){ look, h };
+    h->columns = 2 * FOLD;
+    h->nodes = calloc(graph->n_nodes, sizeof *h->nodes);
+    pn_status status = h->nodes ? take_segments(h, groups, n_groups, solver, error) : pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
+    for (size_t i = 0; i < graph->n_nodes && !status; i++) {
+        h->nodes[i].node = &graph->nodes[i];
+        if (graph->nodes[i].kind == &pn_layer_activation) status = watch_units(h, i, error);
+    }
+    h->block = h->columns > BLOCK ? h->columns : BLOCK;
+    if (!status) {
+        h->counts = calloc(2 * h->columns, size);
+        h->ones = malloc(h->block * size);
+        h->slopes = malloc(h->block * size);
+        if (!h->counts || !h->ones || !h->slopes) status = pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
+    }
+    for (size_t i = 0; i < h->block && !status; i++) {
+        if (graph->dtype == PN_F32) ((float *)h->ones)[i] = 1;
+        else ((double *)h->ones)[i] = 1;
+    }
+    if (status) pn_health_free(h);
+    else forget(*health = h);
+    return status;
+}
+
+void pn_health_free(pn_health *h)
+{
+    if (!h) return;
+    for (size_t i = 0; h->nodes && i < h->graph->n_nodes; i++) {
+        free(h->nodes[i].live);
+        free(h->nodes[i].left);
+    }
+    free(h->nodes);
+    free(h->owner);
+    free(h->segments);
+    free(h->changes.each);
+    free(h->changes.room);
+    free(h->before);
+    free(h->counts);
+    free(h->ones);
+    free(h->slopes);
+    free(h);
+}
+
+/* Epochs that are shorter than the rest between two looks count as one. */
+void pn_health_reset(pn_health *h)
+{
+    if (h->steps >= h->every) forget(h);
+}
+/* ---- a look at one output -------------------------------------------------------------------------------------------- */
+
+static double number(pn_dtype t, const void *x, size_t i) { return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]; }
+
+/* Measure the derivative for arguments from -20 to 20: its largest size sets the limit, and its ends tell where it is flat. */
+static void measure_slopes(pn_health *h, watched *w, const pn_activation_kernels *f, const void *const *p)
+{
+    const pn_dtype t = h->graph->dtype;
+    double most = 0, first = 0, last = 0;
+    for (size_t from = 0; from < GRID; from += BLOCK) {
+        const size_t n = GRID - from < BLOCK ? GRID - from : BLOCK;
+        for (size_t i = 0; i < n; i++) {
+            const double x = -20 + 0.01 * (double)(from + i);
+            if (t == PN_F32) ((float *)h->slopes)[i] = (float)x;
+            else ((double *)h->slopes)[i] = x;
+        }
+        f->derivative(n, h->slopes, h->slopes, p, 0);
+        if (!from) first = fabs(number(t, h->slopes, 0));
+        last = fabs(number(t, h->slopes, n - 1));
+        for (size_t i = 0; i < n; i++) {
+            const double d = fabs(number(t, h->slopes, i));
+            if (isfinite(d) && d > most) most = d;
+        }
+    }
+    w->limit = SMALL * most;
+    w->flat_low = first <= w->limit;
+    w->flat_high = last <= w->limit;
+}
+
+typedef struct { pn_health *h; watched *w; const pn_activation_kernels *f; const void *p[PN_MAX_PARAMS]; } counting;
+
+/* Moves the counts of so many columns, in which the units stand again and again. */
+static void move_counts(const counting *c, size_t columns)
+{
+    const pn_dtype t = c->h->graph->dtype;
+    const size_t size = pn_size(t);
+    char *live = c->h->counts, *small = live + c->h->columns * size;
+    for (size_t from = 0; from < columns; from += c->w->units)
+        for (size_t j = 0; j < c->w->units; j++) {
+            c->w->live[j] += number(t, live, from + j);
+            c->w->small[j] += number(t, small, from + j);
+        }
+    memset(live, 0, columns * size);
+    memset(small, 0, columns * size);
+}
+
+/* rows of n values, the units side by side, maybe several times over. */
+static void count_rows(const counting *c, const char *t, size_t rows, size_t n)
+{
+    pn_health *h = c->h;
+    const size_t size = pn_size(h->graph->dtype), most = h->block / n;
+    size_t counted = 0;
+    for (size_t m; rows; rows -= m, t += m * n * size) {
+        m = rows < most ? rows : most;
+        c->f->backward(m * n, t, h->ones, h->slopes, c->p, 0);
+        h->k->look->count_columns(m, n, h->slopes, c->w->limit, h->counts, (char *)h->counts + h->columns * size);
+        if ((counted += m) < EXACT) continue;
+        move_counts(c, n);
+        counted = 0;
+    }
+    move_counts(c, n);
+}
+
+/* n values of one unit. */
+static void count_run(const counting *c, const char *t, size_t n, size_t unit)
+{
+    const size_t size = pn_size(c->h->graph->dtype);
+    double found[2];
+    for (size_t m; n; n -= m, t += m * size) {
+        m = n < BLOCK ? n : BLOCK;
+        c->f->backward(m, t, c->h->ones, c->h->slopes, c->p, 0);
+        c->h->k->look->count_run(m, c->h->slopes, c->w->limit, found);
+        c->w->live[unit] += found[0];
+        c->w->small[unit] += found[1];
+    }
+}
+
+/* t: rows arrays of sample values each. */
+static void look_at_units(pn_health *h, watched *w, const char *t, size_t rows, size_t sample, int last)
+{
+    counting c = { h, w, &h->k->activations[(size_t)w->node->config[0]], { 0 } };
+    const size_t size = pn_size(h->graph->dtype), pixels = w->image && !last ? sample / w->units : 1, values = rows * (sample / w->units);
+    for (size_t j = 0; j < PN_MAX_PARAMS; j++) c.p[j] = &w->node->params[j];
+    if (w->limit < 0) measure_slopes(h, w, c.f, c.p);
+    if (pixels == 1) {
+        size_t fold = 1;                                               /* few units stand as often as fills a vector */
+        while (fold * w->units < FOLD && values % (2 * fold) == 0) fold *= 2;
+        count_rows(&c, t, values / fold, fold * w->units);
+    } else for (size_t run = 0; run < rows * w->units; run++) count_run(&c, t + run * pixels * size, pixels, run % w->units);
+    w->seen += (double)values;
+}
+
+/* Joins the moments of n more values. */
+static void look_at_values(pn_health *h, watched *w, const void *x, size_t n)
+{
+    double mean, var, unused;
+    if (!n) return;
+    h->k->norm->moments(&(pn_norm_groups){ .spans = 1, .n = n, .centred = 1, .eps = 1, .mean = &mean, .var = &var, .scale = &unused }, 0, 1, x);
+    const double m = (double)n, all = w->values + m, off = mean - w->mean;
+    w->squares += m * var + off * off * w->values * m / all;
+    w->mean += off * m / all;
+    w->values = all;
+    w->looks++;
+}
+
+static void look(void *context, const pn_plan *plan, const pn_probe *watch)
+{
+    pn_health *h = context;
+    watched *w = &h->nodes[watch->activation];
+    const size_t sample = pn_count(&h->graph->nodes[watch->node].shape);
+    if (h->whole) look_at_values(h, &h->nodes[watch->node], plan->at[watch->value], plan->rows * sample);
+    if (w->units && plan->rows && (h->whole || (w->n_left && !w->bias))) look_at_units(h, w, plan->at[watch->slope], plan->rows, sample, watch->last);
+}
+
+/* ---- which steps ----------------------------------------------------------------------------------------------------- */
+
+/* Steps from one look to the next, so that looks take such a share of the time, by estimates of both in cycles. */
+static void set_intervals(pn_health *h, const pn_plan *plan)
+{
+    double step = 1500, whole = 0, untold = 0;
+    for (size_t i = 0; i < plan->n_steps; i++) step += plan->steps[i].flops / 80 + 60;
+    for (size_t i = 0; i < h->n_segments; i++) {
+        step += (double)h->segments[i]->n;
+        whole += 200 + 0.3 * (double)h->segments[i]->n;
+    }
+    for (size_t i = 0; i < plan->n_probes; i++) {
+        const watched *w = &h->nodes[plan->probes[i].activation];
+        const double n = (double)(plan->rows * pn_count(&h->graph->nodes[plan->probes[i].node].shape)), slopes = w->units ? 500 + 0.5 * n : 0;
+        whole += 200 + 0.3 * n + slopes;
+        if (!w->bias) untold += slopes;
+    }
+    h->every = 1 + (int64_t)(whole / step / SHARE);
+    h->often = 1 + (int64_t)(untold / step / SHARE);
+}
+
+const pn_monitor *pn_health_begin(pn_health *h, const pn_plan *plan)
+{
+    if (!h->every) set_intervals(h, plan);
+    h->whole = h->rest == 0;
+    h->rest = (h->whole ? h->every : h->rest) - 1;
+    return h->whole || (h->untold && h->steps % h->often == 0) ? &h->watcher : NULL;
+}
+
+const pn_monitor *pn_health_always(pn_health *h)
+{
+    h->whole = 1;
+    return &h->watcher;
+}
+
+const pn_changes *pn_health_changes(pn_health *h)
+{
+    h->updates += h->whole;
+    return h->whole ? &h->changes : NULL;
+}
+
+void pn_health_gradients(pn_health *h)
+{
+    for (size_t i = 0; i < h->n_segments; i++) {
+        const pn_segment *s = h->segments[i];
+        double sums[3] = { 0 };
+        h->k->look->sum_changes(s->n, s->p, s->p, s->g, sums);
+        h->changes.each[i].gradient += sums[0];
+        h->changes.each[i].update = NAN;
+        h->changes.each[i].weight += sums[2];
+    }
+    h->updates++;
+}
+
+void pn_health_before(pn_health *h)
+{
+    char *to = h->before;
+    for (size_t i = 0; h->whole && i < h->n_segments; i++) {
+        const pn_segment *s = h->segments[i];
+        double sums[3] = { 0 };
+        h->k->look->sum_changes(s->n, s->p, s->p, s->g, sums);
+        h->changes.each[i].gradient += sums[0];
+        h->changes.each[i].weight += sums[2];
+        memcpy(to, s->p, s->n * pn_size(s->dtype));
+        to += s->n * pn_size(s->dtype);
+    }
+}
+
+void pn_health_after(pn_health *h)
+{
+    const char *from = h->before;
+    for (size_t i = 0; h->whole && i < h->n_segments; i++) {
+        const pn_segment *s = h->segments[i];
+        double sums[3] = { 0 };
+        h->k->look->sum_changes(s->n, from, s->p, s->g, sums);
+        h->changes.each[i].update += sums[1];
+        from += s->n * pn_size(s->dtype);
+    }
+    h->updates += h->whole;
+}
+
+/* Is the gradient of any of these biases not 0? */
+static int any_told(pn_dtype t, const void *bias, const size_t *left, size_t n)
+{
+    int any = 0;
+    if (t == PN_F32) for (size_t k = 0; k < n; k++) any |= ((const float *)bias)[left[k]] != 0;
+    else for (size_t k = 0; k < n; k++) any |= ((const double *)bias)[left[k]] != 0;
+    return any;
+}
+
+void pn_health_end(pn_health *h)
+{
+    h->steps++;
+    if (!h->waiting) return;
+    const pn_dtype t = h->graph->dtype;
+    h->waiting = h->untold = 0;
+    for (size_t i = 0; i < h->graph->n_nodes; i++) {
+        watched *w = &h->nodes[i];
+        size_t left = w->n_left;
+        if (left && (h->whole || !w->bias || any_told(t, w->bias, w->left, left))) {
+            left = 0;
+            for (size_t k = 0; k < w->n_left; k++) {
+                const size_t j = w->left[k];
+                if (w->live[j] == 0 && !(w->bias && number(t, w->bias, j) != 0)) w->left[left++] = j;
+            }
+            w->n_left = left;
+        }
+        h->waiting += left > 0;
+        h->untold += left && !w->bias;
+    }
+}
+
+/* ---- what it comes to ------------------------------------------------------------------------------------------------ */
+
+void pn_health_node(const pn_health *h, size_t node, pn_node_health *out)
+{
+    const watched *w = &h->nodes[node];
+    *out = (pn_node_health){ .units = w->units, .looks = w->looks, .mean = NAN, .spread = NAN, .gradient = NAN, .update = NAN, .weight = NAN };
+    out->flat_low = w->flat_low;
+    out->flat_high = w->flat_high;
+    if (w->seen > 0) out->dead = w->n_left;
+    for (size_t j = 0; j < w->units && w->seen > 0; j++) out->saturated += w->small[j] >= MOST * w->seen;
+    for (size_t k = 0; k < out->dead; k++) out->saturated -= w->small[w->left[k]] >= MOST * w->seen;
+    if (w->looks) {
+        out->mean = w->mean;
+        out->spread = sqrt(w->squares / w->values);
+    }
+    pn_change sum = { 0 };
+    int any = 0;
+    for (size_t i = 0; i < h->n_segments; i++) {
+        if (h->owner[i] != node) continue;
+        any = 1;
+        sum.gradient += h->changes.each[i].gradient;
+        sum.update += h->changes.each[i].update;
+        sum.weight += h->changes.each[i].weight;
+    }
+    if (!any || !h->updates) return;
+    out->updates = h->updates;
+    out->gradient = sqrt(sum.gradient / (double)h->updates);
+    out->update = sqrt(sum.update / (double)h->updates);
+    out->weight = sqrt(sum.weight / (double)h->updates);
+}

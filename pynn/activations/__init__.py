@@ -1,0 +1,38 @@
+"""The activation functions by name: every row of the core's table, as a NumPy ufunc or a function around one."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from .. import _core
+from .._tables import LazyTable, lazy_attributes
+from ._functions import elementwise, rowwise, with_approximation
+
+activations: dict[str, dict[str, Any]] = {row["name"]: row for row in _core.ACTIVATIONS}
+rowwise_functions: dict[str, dict[str, Any]] = {row["name"]: row for row in _core.ROWWISE}
+aliases: dict[str, str] = {
+    "hard_sigmoid": "hardsigmoid",
+    "hard_silu": "hardswish",
+    "hard_swish": "hardswish",
+    "hard_tanh": "hardtanh",
+    "hard_shrink": "hardshrink",
+    "soft_shrink": "softshrink",
+    "log_sigmoid": "logsigmoid",
+    "tanh_shrink": "tanhshrink",
+}
+"""Other names of functions, as Keras spells them."""
+
+_functions: LazyTable[Any] = LazyTable({
+    **{name: partial(elementwise, row, __name__) for name, row in activations.items()},
+    "gelu": partial(with_approximation, activations["gelu"], activations["gelu_tanh"], __name__),
+    **{name: partial(rowwise, row, __name__) for name, row in rowwise_functions.items()},
+    **{alias: partial(lambda name: _functions[name], name) for alias, name in aliases.items()},
+})
+
+__all__ = [*activations, *rowwise_functions, *aliases]
+__getattr__ = lazy_attributes(globals(), _functions)
+
+
+def __dir__() -> list[str]:
+    return __all__

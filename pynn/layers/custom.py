@@ -1,0 +1,122 @@
+"""Layers written in Python, with NumPy: how a class that defines ``forward`` becomes part of a net.
+
+Examples
+--------
+>>> import numpy as np, pynn
+>>> class Snake(pynn.Layer):
+...     def __init__(self, features):
+...         super().__init__()
+...         self.features = features
+...         self.alpha = pynn.Parameter(np.ones(features, "float32"))
+...     def forward(self, x):
+...         self.x = x
+...         return x + np.sin(self.alpha.data * x) ** 2 / self.alpha.data
+...     def backward(self, gy):
+...         a = self.alpha.data
+...         s, c = np.sin(a * self.x), np.cos(a * self.x)
+...         self.alpha.grad += (gy * (2 * s * c * self.x / a - s**2 / a**2)).sum(0)
+...         return gy * (1 + 2 * s * c)
+>>> net = pynn.Sequential(pynn.Linear(2, 4, seed=0), Snake(4), pynn.Linear(4, 1, seed=1))
+>>> hist = net.fit(np.ones((8, 2)), np.ones((8, 1)), loss="mse", epochs=3, seed=0)
+>>> net[1]
+Snake(features=4)
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .._arrays import Array
+from ._base import Layer
+
+__all__ = ["Activation"]
+
+
+class Activation(Layer):
+    """An elementwise activation of one's own, from two NumPy functions: ``y = f(x)`` and ``gx = gy * df(x)``.
+
+    Parameters
+    ----------
+    name : str
+        For the layer's text.
+    f, df : callable
+        The function and its derivative, each from an array to one of the same shape.
+
+    Raises
+    ------
+    TypeError
+        If ``f`` or ``df`` cannot be called.
+    ValueError
+        In a call, if one of them changes the shape.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> sine = pynn.Activation("sine", np.sin, np.cos)
+    >>> net = pynn.Sequential(pynn.Linear(2, 8, seed=0), sine, pynn.Linear(8, 1, seed=1))
+    >>> net.predict(np.zeros((3, 2))).shape
+    (3, 1)
+    """
+
+    _is_activation = True
+
+    def __init__(self, name: str, f: Callable[[Array], Array], df: Callable[[Array], Array]) -> None:
+        super().__init__()
+        for what, function in (("f", f), ("df", df)):
+            if not callable(function):
+                raise TypeError(f"{what}: expected a function of an array, got {function!r}")
+        self.name, self.f, self.df = str(name), f, df
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of a sample's output: that of the sample."""
+        return shape
+
+    def forward(self, x: Array) -> Array:
+        """Return ``f(x)``."""
+        self._x = x
+        return self._checked("f", self.f(x), x)
+
+    def backward(self, gy: Array) -> Array:  # type: ignore[override]
+        """Return ``gy * df(x)``."""
+        return np.asarray(gy * self._checked("df", self.df(self._x), self._x))
+
+    def _checked(self, what: str, y: Any, x: Array) -> Array:
+        if np.shape(y) != x.shape:
+            raise ValueError(f"Activation {self.name!r}: {what} returned shape {np.shape(y)} for shape {x.shape}")
+        return np.asarray(y)
+
+    def __repr__(self) -> str:
+        names = (getattr(function, "__name__", "...") for function in (self.f, self.df))
+        return f"Activation({self.name!r}, {', '.join(names)})"
+
+
+def arguments(layer: Layer) -> dict[str, Any]:
+    """Return the arguments of ``__init__`` as the attributes of the same names hold them."""
+    cls = type(layer)
+    if Layer.classes.get(cls.__name__) is not cls:
+        raise TypeError(f"{cls.__name__}: another layer class has this name, so that no configuration can stand for this one; rename it")
+    config = {}
+    for name, p in inspect.signature(cls).parameters.items():
+        if name == "seed" and p.default is not p.empty:
+            continue
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or not hasattr(layer, name):
+            raise TypeError(f"{cls.__name__}: __init__ takes {name}, but there is no attribute of that name; keep it, or write get_config")
+        value = getattr(layer, name)
+        if not _is_plain(value):
+            raise TypeError(
+                f"{cls.__name__}: {name} is a {type(value).__name__}, which no configuration can hold; write get_config and from_config"
+            )
+        config[name] = value
+    return config
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
+    return value is None or isinstance(value, (bool, int, float, str))
