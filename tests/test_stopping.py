@@ -36,6 +36,8 @@ CASES = {
     "activation": "x = np.full(40_000_000, 0.3); y = np.empty_like(x); call = lambda: [pynn.gelu(x, out=y) for _ in range(40)]",
     "activation of integers": "x = np.full(600_000_000, 3, 'i1'); call = lambda: pynn.mish(x, dtype='f4')",
     "bags": "x, layer = np.zeros((2000, 20000), 'i1'), pynn.EmbeddingBag(9, 128, mode='max', seed=0); call = lambda: layer(x)",
+    "targets before fit": "x, net = np.zeros((80_000_000, 1), 'f4'), pynn.Sequential(pynn.Linear(1, 1, seed=0)); "
+    "call = lambda: net.fit(x, x, loss='mse', optimizer='sgd', batch_size=1000)",
     "pooling": "x, layer = np.ones((1, 16, 600, 600), 'f4'), pynn.AvgPool2d(301, 1); call = lambda: layer(x)",
 }  # fmt: skip
 

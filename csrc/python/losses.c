@@ -310,6 +310,7 @@ static PyObject *check_target(PyObject *module, PyObject *args)
     pn_criterion c;
     PyObject *keep = NULL;
     PyArrayObject *y = NULL;
+    released r;
     if (!PyArg_ParseTuple(args, "OsnO!Os", &loss, &dtype, &rows, &PyTuple_Type, &sample, &given, &name) || !parse_dtype(dtype, &t) ||
         !parse_shape(sample, &ndim, shape)) return NULL;
     int ok = parse_criterion(loss, t, 0, ndim, shape, &c, &keep);
@@ -318,7 +319,9 @@ static PyObject *check_target(PyObject *module, PyObject *args)
     ok = ok && (status || (y = target_array(&c, t, seen, view.cols, given, name, &target)));
     if (ok && !status) {
         target.each = view.positions;
+        release(&r, seen * view.cols > RELEASE_AT);
         status = pn_loss_check(&c, t, seen, view.cols, &target, &error);
+        ok = !retake(&r);
     }
     Py_XDECREF(y);
     Py_XDECREF(keep);

@@ -44,10 +44,18 @@ size_t pn_loss_wrong_label(const pn_criterion *loss, size_t n, size_t cols, cons
     return i;
 }
 
+enum { CHECK_ELEMENTS = 1 << 18 };      /* between two looks for a signal */
+static pn_status stopped(pn_error *error) { return pn_fail(error, PN_STOPPED, "stopped while targets were checked"); }
+
 static pn_status check_labels(const pn_criterion *loss, size_t rows, size_t cols, const pn_target *target, const char *name, pn_error *error)
 {
     const size_t each = label_width(loss, cols), n = rows * each;
-    const size_t i = pn_loss_wrong_label(loss, n, cols, target->label);
+    size_t i = 0;
+    for (size_t end = 0; i == end && end < n;) {
+        if (pn_stop_now()) return stopped(error);
+        end = n - i < CHECK_ELEMENTS ? n : i + CHECK_ELEMENTS;
+        i += pn_loss_wrong_label(loss, end - i, cols, target->label + i);
+    }
     if (i == n) return PN_OK;
     return pn_fail(error, PN_BAD_VALUE, "%s: class %lld in row %zu is not in 0..%lld (%zu classes)", name, (long long)target->label[i],
                    i / each / rows_of_sample(target), (long long)cols - 1, cols);
@@ -59,6 +67,7 @@ static pn_status check_numbers(const pn_criterion *loss, pn_dtype t, size_t rows
     const size_t each = pn_loss_target_width(loss, cols) * rows_of_sample(target);
     for (size_t i = 0; kind != 'a' && i < rows * pn_loss_target_width(loss, cols); i++) {
         double v = element(t, target->target, i);
+        if (i % CHECK_ELEMENTS == 0 && pn_stop_now()) return stopped(error);
         if (!isfinite(v)) return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not a finite number", name, v, i / each);
         if (kind == 's' && v != 1 && v != -1) return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not 1 or -1, as %s needs", name, v, i / each, cls);
         if (kind != 's' && kind != 'r' && !(v >= 0 && v <= 1))
@@ -75,6 +84,7 @@ static pn_status check_boxes(const pn_criterion *loss, pn_dtype t, size_t rows, 
     for (; i < 4 * rows; i += i % 4 ? 3 : 1) {
         low = element(t, target->target, i);
         high = element(t, target->target, i + 2);
+        if (i % CHECK_ELEMENTS == 0 && pn_stop_now()) return stopped(error);
         if (high < low) break;
     }
     if (i >= 4 * rows) return PN_OK;
@@ -87,6 +97,7 @@ static pn_status check_sample_weight(pn_dtype t, size_t n, size_t each, const vo
 {
     for (size_t i = 0; w && i < n; i++) {
         double v = element(t, w, i);
+        if (i % CHECK_ELEMENTS == 0 && pn_stop_now()) return stopped(error);
         if (!isfinite(v)) return pn_fail(error, PN_BAD_VALUE, "sample_weight: %g in row %zu is not a finite number", v, i / each);
     }
     return PN_OK;
