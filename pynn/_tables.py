@@ -178,7 +178,7 @@ class LazyTable(Mapping[str, _T]):
 
     def __getitem__(self, name: str) -> _T:
         if name not in self._made:
-            self._made[name] = self._make[name]()
+            self._made.setdefault(name, self._make[name]())  # of two threads, both get what the first has made
         return self._made[name]
 
     def __contains__(self, name: object) -> bool:
