@@ -100,7 +100,7 @@ class Parameter(_Fixed):
     ----------
     data : array_like
         The values, float32 or float64 (kept as they are; other real numbers become float32). A C-contiguous array is used in
-        place, so that whoever made it sees it change.
+        place, so its owner sees it change.
     name : str
         For messages.
 

@@ -189,7 +189,7 @@ static void node_dims(const GraphObject *g, size_t node, dims *d)
 PyObject *custom_layer(const GraphObject *g, PyObject *layer, PyObject *shape, PyObject *inputs, const pn_custom_layer **custom)
 {
     const Py_ssize_t n = PyTuple_GET_SIZE(inputs), ndim = PyTuple_GET_SIZE(shape);
-    if (n < 1 || n > PN_MAX_IO || ndim > PN_MAX_DIMS) return PyErr_Format(PyExc_ValueError, "a layer of one's own takes 1 to %d inputs", PN_MAX_IO);
+    if (n < 1 || n > PN_MAX_IO || ndim > PN_MAX_DIMS) return PyErr_Format(PyExc_ValueError, "a custom layer takes 1 to %d inputs", PN_MAX_IO);
     own *o = (own *)own_type->tp_alloc(own_type, 0);
     if (!o) return NULL;
     o->custom = (pn_custom_layer){ forward, backward, o };

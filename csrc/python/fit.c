@@ -51,7 +51,7 @@ int take_samples(const GraphObject *g, PyObject *px, taken *t)
     return 1;
 }
 
-/* For a loss of one's own an array of rows, as it is; else the numbers or classes that the loss takes. */
+/* For a custom loss an array of rows, unchanged; otherwise the numbers or classes that the loss takes. */
 static PyArrayObject *take_target(const GraphObject *g, const pn_criterion *loss, size_t rows, PyObject *given, pn_target *target)
 {
     size_t ndim, shape[PN_MAX_DIMS];

@@ -2,7 +2,7 @@
  *
  * Every parameter, buffer and layer written in Python has a Gate. A graph joins the gates of what it is made of, so that nets with a
  * layer in common wait for each other. A call that keeps the GIL from beginning to end does not enter: it only checks that nobody
- * holds the gate. Whoever waits does so without the GIL. */
+ * holds the gate. A waiting thread does not hold the GIL. */
 #include "binding.h"
 #include <stdatomic.h>
 
@@ -105,7 +105,8 @@ void gates_touch(PyObject *gates)
 
 int gates_mine(PyObject *gates) { return PyList_GET_SIZE(gates) && pn_gate_mine(((GateObject *)PyList_GET_ITEM(gates, 0))->gate); }
 
-/* Waits for a queued hold without the GIL, which *state stands for; 0 and an exception, with the GIL, when a signal handler raises. */
+/* Waits for a queued hold with the GIL released; *state is its thread state. Returns 0 with an exception set, and holding the GIL,
+ * when a signal handler raises. */
 static int await(pn_hold *hold, PyThreadState **state)
 {
     while (!pn_gate_wait(hold, SLICE)) {

@@ -47,7 +47,7 @@ class Finding(NamedTuple):
     where: str
     """The layer's name, or the input or target."""
     text: str
-    """The sentence, in which ``{}`` stands for the measured value."""
+    """The sentence; ``{}`` is replaced by the measured value."""
     subject: str = ""
     """What precedes the names in the sentence: ``layer``, or nothing where the text names its subject."""
     value: float = math.nan

@@ -153,7 +153,7 @@ class Layer:
     def _build(self, builder: Builder, where: str) -> None:
         """Add this layer to a graph."""
         if not self._own:
-            raise NotImplementedError(f"{type(self).__name__}: a layer of one's own defines forward and backward")
+            raise NotImplementedError(f"{type(self).__name__}: a custom layer defines forward and backward")
         shapes = [builder.graph.shape(node) for node in builder.nodes]
         pairs = builder.pairs(self.parameters())
         builder.graph.guard(self._own_gate())
@@ -667,7 +667,7 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any
     return {k: v for k, v in now.items() if k not in _BASE and before.get(k, _BASE) is not v}
 
 _INSIDE = -1
-"""What stands for the thread of a call while its backward runs, which may call that of a base class."""
+"""Replaces the thread id of a call while its backward runs, since that may call the backward of a base class."""
 
 
 def no_call(name: str) -> RuntimeError:

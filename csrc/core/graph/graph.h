@@ -12,7 +12,7 @@ enum { PN_MAX_SLOTS = 16, PN_WHERE = 48, PN_MANY = 1 << 20, PN_ANY_SHAPE = 1 << 
  * kind of layer knows of that:
  *   PN_LAYOUT_NCHW       nothing: all its arrays are plain
  *   PN_LAYOUT_ANY       all its arrays stand alike, as layout[node] says, because it works element by element, say
- *   PN_LAYOUT_PREFERS_NHWC  the same, but it would rather have them with channels last
+ *   PN_LAYOUT_PREFERS_NHWC  the same, but channels last is faster
  *   PN_LAYOUT_ASKS      layout[input] says how an input and its gradient stand, and the kind asks pn_channels_last how its output should */
 typedef enum { PN_LAYOUT_NCHW, PN_LAYOUT_ANY, PN_LAYOUT_PREFERS_NHWC, PN_LAYOUT_ASKS } pn_layouts;
 

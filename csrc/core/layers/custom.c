@@ -9,7 +9,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 {
     (void)inputs; (void)t;
     if (!node->custom || node->n_config < 1 || node->n_config - 1 > PN_MAX_DIMS || !(node->config[0] >= 0 && node->config[0] <= PN_MAX_SLOTS))
-        return pn_fail(error, PN_BAD_VALUE, "%s: a layer of one's own has at most %d parameters and %d dimensions", node->where, PN_MAX_SLOTS, PN_MAX_DIMS);
+        return pn_fail(error, PN_BAD_VALUE, "%s: a custom layer has at most %d parameters and %d dimensions", node->where, PN_MAX_SLOTS, PN_MAX_DIMS);
     node->shape.ndim = node->n_config - 1;
     for (size_t i = 0; i < node->shape.ndim; i++) {
         if (!pn_is_count(node->config[i + 1])) return pn_fail(error, PN_BAD_SHAPE, "%s: dimension %zu is no size", node->where, i);
@@ -47,7 +47,7 @@ static pn_status forward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     int y = b->value[node] = pn_output_buffer(b, node, 0);
-    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, "a layer of one's own", run_forward);
+    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, "a custom layer", run_forward);
     call *c = s ? new_call(b, node) : NULL;
     if (!c) return PN_NO_MEMORY;
     s->own = c;
@@ -67,7 +67,7 @@ static pn_status backward(pn_builder *b, size_t node)
         c->buffer[i] = pn_wants_gradient(b, n->inputs[i]) ? pn_gradient_buffer(b, n->inputs[i], PN_NONE) : PN_NONE;
         if (c->buffer[i] == PN_NONE && pn_wants_gradient(b, n->inputs[i])) return PN_NO_MEMORY;
     }
-    pn_step *s = pn_step_new(b, "a layer of one's own, gradient", run_backward);
+    pn_step *s = pn_step_new(b, "a custom layer, gradient", run_backward);
     if (!s) return PN_NO_MEMORY;
     s->own = c;
     s->x = b->grad[node];

@@ -209,7 +209,7 @@ static void update_all(const pn_group *groups, size_t n_groups, int64_t step, in
     }
 }
 
-/* Whole, whoever asks the call to stop. */
+/* An update always runs to its end, even when a signal has stopped the call. */
 void pn_update_noting(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch, const pn_changes *changes)
 {
     pn_stop *stop = pn_stop_suspend();
