@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CSRC = ROOT / "csrc"
 SOURCES = sorted([*CSRC.rglob("*.c"), *CSRC.rglob("*.h")])
-MOST_LINES, MOST_LINES_OF_A_FUNCTION = 600, 60
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 660, 60
 
 # From below to above. Of the kernels' headers, each may include those of its level and below; of the engine's sources, each
 # may call functions of its level and below.

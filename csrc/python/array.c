@@ -1,4 +1,5 @@
-/* array.c - the only file that knows strides and dtypes: whatever the caller gave becomes a contiguous array of the wanted type. */
+/* array.c - the only file that knows strides and dtypes: whatever the caller gave becomes a
+ * contiguous array of the wanted type. */
 #include "binding.h"
 #include <math.h>
 #include <stdio.h>
@@ -11,10 +12,14 @@ int raise_too_large(const char *name, double value, npy_intp at, int ndim, const
     char where[64] = "", text[32];
     for (int i = 1; i < ndim; i++) width *= shape[i];
     if (ndim == 1) snprintf(where, sizeof where, " in row %lld", (long long)at);
-    else if (ndim > 1) snprintf(where, sizeof where, " in row %lld, %s %lld", (long long)(at / width), ndim == 2 ? "column" : "element", (long long)(at % width));
+    else if (ndim > 1)
+        snprintf(where, sizeof where, " in row %lld, %s %lld", (long long)(at / width),
+                 ndim == 2 ? "column" : "element", (long long)(at % width));
     snprintf(text, sizeof text, "%.6g", value);
-    PyErr_Format(PyExc_ValueError, "%s: %s%s is too large for float32; scale the data, or compute in float64 (layers with dtype='float64')",
-                 name, text, where);
+    PyErr_Format(
+        PyExc_ValueError,
+        "%s: %s%s is too large for float32; scale the data, or compute in float64 (layers with dtype='float64')",
+        name, text, where);
     return 0;
 }
 
@@ -25,10 +30,13 @@ npy_intp first_too_large(npy_intp n, const double *x)
     return -1;
 }
 
-/* Doubles as floats, or an error where a finite one would become infinite: NumPy's cast warns of that only. */
+/* Doubles as floats, or an error where a finite one would become infinite: NumPy's cast warns of
+ * that only. */
 static PyArrayObject *narrowed(PyArrayObject *a, const char *name)
 {
-    PyArrayObject *x = (PyArrayObject *)PyArray_FromArray(a, PyArray_DescrFromType(NPY_DOUBLE), NPY_ARRAY_CARRAY_RO), *out = NULL;
+    PyArrayObject *x = (PyArrayObject *)PyArray_FromArray(a, PyArray_DescrFromType(NPY_DOUBLE),
+                                                          NPY_ARRAY_CARRAY_RO),
+                  *out = NULL;
     if (x) out = (PyArrayObject *)PyArray_SimpleNew(PyArray_NDIM(x), PyArray_DIMS(x), NPY_FLOAT);
     if (out) {
         const npy_intp n = PyArray_SIZE(x);
@@ -51,18 +59,23 @@ static PyArrayObject *convert(PyObject *given, int type, int integers_only, cons
     if (!a) return NULL;
     int t = PyArray_TYPE(a), integer = PyTypeNum_ISINTEGER(t) || PyTypeNum_ISBOOL(t);
     if (!integer && (integers_only || !PyTypeNum_ISFLOAT(t))) {
-        PyErr_Format(PyExc_TypeError, "%s: dtype %S is not allowed; expected %s", name, (PyObject *)PyArray_DESCR(a),
-                     integers_only ? "integers" : "real numbers");
+        PyErr_Format(PyExc_TypeError, "%s: dtype %S is not allowed; expected %s", name,
+                     (PyObject *)PyArray_DESCR(a), integers_only ? "integers" : "real numbers");
         Py_DECREF(a);
         return NULL;
     }
     if (t == NPY_DOUBLE && type == NPY_FLOAT) out = narrowed(a, name);
-    else out = (PyArrayObject *)PyArray_FromArray(a, PyArray_DescrFromType(type), NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST);
+    else
+        out = (PyArrayObject *)PyArray_FromArray(a, PyArray_DescrFromType(type),
+                                                 NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST);
     Py_DECREF(a);
     return out;
 }
 
-PyArrayObject *real_array(PyObject *given, pn_dtype t, const char *name) { return convert(given, numpy_type(t), 0, name); }
+PyArrayObject *real_array(PyObject *given, pn_dtype t, const char *name)
+{
+    return convert(given, numpy_type(t), 0, name);
+}
 
 static int source_of(int type, pn_source *source)
 {
@@ -82,10 +95,13 @@ static int source_of(int type, pn_source *source)
     }
 }
 
-/* Do a plan's gathers read it: native numbers, aligned, each sample contiguous, the rows at any distance? */
+/* Do a plan's gathers read it: native numbers, aligned, each sample contiguous, the rows at any
+ * distance? */
 static int gathers(PyArrayObject *a, pn_source *source)
 {
-    if (PyArray_NDIM(a) < 1 || !PyArray_ISALIGNED(a) || !PyArray_ISNOTSWAPPED(a) || !source_of(PyArray_TYPE(a), source)) return 0;
+    if (PyArray_NDIM(a) < 1 || !PyArray_ISALIGNED(a) || !PyArray_ISNOTSWAPPED(a) ||
+        !source_of(PyArray_TYPE(a), source))
+        return 0;
     npy_intp next = PyArray_ITEMSIZE(a);
     for (int i = PyArray_NDIM(a) - 1; i > 0; i--) {
         if (PyArray_DIM(a, i) != 1 && PyArray_STRIDE(a, i) != next) return 0;
@@ -103,20 +119,26 @@ PyArrayObject *sample_array(PyObject *given, pn_dtype t, const char *name, pn_sa
     }
     if (!a) return NULL;
     samples->x = PyArray_DATA(a);
-    samples->stride = PyArray_NDIM(a) && PyArray_DIM(a, 0) != 1 ? PyArray_STRIDE(a, 0) : PyArray_NBYTES(a);    /* a single row's says nothing */
+    /* a single row's says nothing */
+    samples->stride = PyArray_NDIM(a) && PyArray_DIM(a, 0) != 1 ? PyArray_STRIDE(a, 0)
+                                                                : PyArray_NBYTES(a);
     return a;
 }
 
 PyArrayObject *label_array(PyObject *given, const char *name)
 {
-    PyArrayObject *a = (PyArrayObject *)PyArray_FROM_O(given), *out = a ? convert((PyObject *)a, NPY_INT64, 1, name) : NULL;
-    const int may_wrap = out && PyTypeNum_ISUNSIGNED(PyArray_TYPE(a)) && PyArray_ITEMSIZE(a) == sizeof(int64_t);
-    const npy_intp n = may_wrap ? PyArray_SIZE(out) : 0, rows = n && PyArray_NDIM(out) ? PyArray_DIM(out, 0) : 1;
+    PyArrayObject *a = (PyArrayObject *)PyArray_FROM_O(given),
+                  *out = a ? convert((PyObject *)a, NPY_INT64, 1, name) : NULL;
+    const int may_wrap = out && PyTypeNum_ISUNSIGNED(PyArray_TYPE(a)) &&
+                         PyArray_ITEMSIZE(a) == sizeof(int64_t);
+    const npy_intp n = may_wrap ? PyArray_SIZE(out) : 0,
+                   rows = n && PyArray_NDIM(out) ? PyArray_DIM(out, 0) : 1;
     for (npy_intp i = 0; i < n; i++) {
         const int64_t label = ((const int64_t *)PyArray_DATA(out))[i];
         if (label >= 0) continue;
-        PyErr_Format(PyExc_ValueError, "%s: %llu in row %zd is no class: class indices are at most %lld", name, (unsigned long long)label, i / (n / rows),
-                     (long long)INT64_MAX);
+        PyErr_Format(PyExc_ValueError,
+                     "%s: %llu in row %zd is no class: class indices are at most %lld", name,
+                     (unsigned long long)label, i / (n / rows), (long long)INT64_MAX);
         Py_CLEAR(out);
         break;
     }
@@ -134,9 +156,12 @@ PyArrayObject *label_copy(PyObject *given, const char *name)
 int keep_array(PyObject **list, PyArrayObject *a)
 {
     PyArrayObject *owner = a;
-    while (PyArray_BASE(owner) && PyArray_Check(PyArray_BASE(owner))) owner = (PyArrayObject *)PyArray_BASE(owner);
-    PyObject *pin = *list || (*list = PyList_New(0)) ? PyWeakref_NewRef((PyObject *)owner, NULL) : NULL;
-    const int ok = pin && PyList_Append(*list, (PyObject *)a) == 0 && PyList_Append(*list, pin) == 0;
+    while (PyArray_BASE(owner) && PyArray_Check(PyArray_BASE(owner)))
+        owner = (PyArrayObject *)PyArray_BASE(owner);
+    PyObject *pin = *list || (*list = PyList_New(0)) ? PyWeakref_NewRef((PyObject *)owner, NULL)
+                                                     : NULL;
+    const int ok = pin && PyList_Append(*list, (PyObject *)a) == 0 &&
+                   PyList_Append(*list, pin) == 0;
     Py_XDECREF(pin);
     return ok;
 }
@@ -146,15 +171,23 @@ static PyArrayObject *as_it_is(PyObject *given, pn_dtype t, int writable, const 
 {
     if (PyArray_Check(given)) {
         PyArrayObject *a = (PyArrayObject *)given;
-        if (PyArray_TYPE(a) == numpy_type(t) && (writable ? PyArray_ISCARRAY(a) : PyArray_ISCARRAY_RO(a))) return (PyArrayObject *)Py_NewRef(given);
+        if (PyArray_TYPE(a) == numpy_type(t) &&
+            (writable ? PyArray_ISCARRAY(a) : PyArray_ISCARRAY_RO(a)))
+            return (PyArrayObject *)Py_NewRef(given);
     }
-    PyErr_Format(PyExc_TypeError, "%s: expected a %sC-contiguous array of %s, got %.80R", name, writable ? "writable " : "", t == PN_F32 ? "float32" : "float64",
-                 given);
+    PyErr_Format(PyExc_TypeError, "%s: expected a %sC-contiguous array of %s, got %.80R", name,
+                 writable ? "writable " : "", t == PN_F32 ? "float32" : "float64", given);
     return NULL;
 }
 
-PyArrayObject *in_place_array(PyObject *given, pn_dtype t, const char *name) { return as_it_is(given, t, 1, name); }
-PyArrayObject *readable_array(PyObject *given, pn_dtype t, const char *name) { return as_it_is(given, t, 0, name); }
+PyArrayObject *in_place_array(PyObject *given, pn_dtype t, const char *name)
+{
+    return as_it_is(given, t, 1, name);
+}
+PyArrayObject *readable_array(PyObject *given, pn_dtype t, const char *name)
+{
+    return as_it_is(given, t, 0, name);
+}
 
 PyArrayObject *new_array(size_t ndim, const npy_intp *shape, pn_dtype t)
 {

@@ -1,8 +1,10 @@
-/* custom.c - layers and losses written in Python: arrays are copied in and out, so that nothing of the plan's memory escapes. */
+/* custom.c - layers and losses written in Python: arrays are copied in and out, so that nothing of
+ * the plan's memory escapes. */
 #include "binding.h"
 #include <string.h>
 
-typedef struct { size_t ndim; npy_intp dim[PN_MAX_DIMS + 1]; } dims;           /* dim[0] is for the rows */
+/* dim[0] is for the rows */
+typedef struct { size_t ndim; npy_intp dim[PN_MAX_DIMS + 1]; } dims;
 typedef struct {
     PyObject_HEAD
     pn_custom_layer custom;
@@ -24,16 +26,20 @@ static PyArrayObject *copy_in(const own *o, dims shape, size_t rows, const void 
 }
 
 /* What Python gave for an array of this shape; 0 and an exception where it is something else. */
-static int copy_out(const own *o, dims shape, size_t rows, PyObject *given, const char *what, void *data)
+static int copy_out(const own *o, dims shape, size_t rows, PyObject *given, const char *what,
+                    void *data)
 {
     PyArrayObject *a = real_array(given, o->dtype, what);
     if (!a) return 0;
     shape.dim[0] = (npy_intp)rows;
-    int fits = (size_t)PyArray_NDIM(a) == shape.ndim + 1 && PyArray_CompareLists(PyArray_DIMS(a), shape.dim, (int)shape.ndim + 1);
+    int fits = (size_t)PyArray_NDIM(a) == shape.ndim + 1 &&
+               PyArray_CompareLists(PyArray_DIMS(a), shape.dim, (int)shape.ndim + 1);
     if (fits) memcpy(data, PyArray_DATA(a), (size_t)PyArray_NBYTES(a));
     else {
-        PyObject *got = PyObject_GetAttrString((PyObject *)a, "shape"), *want = PyArray_IntTupleFromIntp((int)shape.ndim + 1, shape.dim);
-        if (got && want) PyErr_Format(PyExc_ValueError, "%s returned shape %S, expected %S", what, got, want);
+        PyObject *got = PyObject_GetAttrString((PyObject *)a, "shape"),
+                 *want = PyArray_IntTupleFromIntp((int)shape.ndim + 1, shape.dim);
+        if (got && want)
+            PyErr_Format(PyExc_ValueError, "%s returned shape %S, expected %S", what, got, want);
         Py_XDECREF(got);
         Py_XDECREF(want);
     }
@@ -44,13 +50,15 @@ static int copy_out(const own *o, dims shape, size_t rows, PyObject *given, cons
 /* layer.method(*arrays), or NULL. */
 static PyObject *call(const own *o, const char *method, PyObject *arrays)
 {
-    PyObject *layer = PyObject_CallNoArgs(o->layer);       /* what a weak reference gives when it is called */
+    /* what a weak reference gives when it is called */
+    PyObject *layer = PyObject_CallNoArgs(o->layer);
     if (!layer || layer == Py_None) {
         if (layer) PyErr_SetString(PyExc_RuntimeError, "the layer that this plan calls is gone");
         Py_XDECREF(layer);
         return NULL;
     }
-    PyObject *f = PyObject_GetAttrString(layer, method), *result = f ? PyObject_CallObject(f, arrays) : NULL;
+    PyObject *f = PyObject_GetAttrString(layer, method),
+             *result = f ? PyObject_CallObject(f, arrays) : NULL;
     Py_XDECREF(f);
     Py_DECREF(layer);
     return result;
@@ -69,7 +77,8 @@ static int forward(void *context, size_t rows, int keep, const void *const *x, v
         else PyTuple_SET_ITEM(arrays, (Py_ssize_t)i + 1, (PyObject *)a);
     }
     if (arrays) result = call(o, "own_forward", arrays);
-    PyObject *output = result ? nth(result, 2, 0, "own_forward") : NULL, *kept = output ? nth(result, 2, 1, "own_forward") : NULL;
+    PyObject *output = result ? nth(result, 2, 0, "own_forward") : NULL,
+             *kept = output ? nth(result, 2, 1, "own_forward") : NULL;
     int ok = kept && copy_out(o, o->out, rows, output, "forward", y);
     if (ok && keep) Py_XSETREF(o->kept, Py_NewRef(kept));
     Py_XDECREF(output);
@@ -88,7 +97,8 @@ static int backward(void *context, size_t rows, const void *gy, void *const *gx)
     PyArrayObject *g = copy_in(o, o->out, rows, gy);
     PyObject *kept = o->kept ? o->kept : Py_NewRef(Py_None);               /* for one backward */
     o->kept = NULL;
-    PyObject *arrays = g ? Py_BuildValue("(OO)", kept, g) : NULL, *result = arrays ? call(o, "own_backward", arrays) : NULL;
+    PyObject *arrays = g ? Py_BuildValue("(OO)", kept, g) : NULL,
+             *result = arrays ? call(o, "own_backward", arrays) : NULL;
     int ok = result != NULL;
     for (size_t i = 0; ok && i < o->n; i++) {
         PyObject *item = nth(result, o->n, i, "backward");
@@ -109,8 +119,11 @@ static PyObject *own_rows(const pn_custom_loss *a)
 {
     npy_intp rows = (npy_intp)a->rows;
     PyArrayObject *index = (PyArrayObject *)PyArray_SimpleNew(1, &rows, NPY_INTP);
-    for (size_t i = 0; index && i < a->rows; i++) ((npy_intp *)PyArray_DATA(index))[i] = (npy_intp)(a->order ? a->order[a->start + i] : a->start + i);
-    PyObject *taken = index ? PyArray_TakeFrom(a->own, (PyObject *)index, 0, NULL, NPY_RAISE) : NULL;
+    for (size_t i = 0; index && i < a->rows; i++)
+        ((npy_intp *)PyArray_DATA(index))[i] = (npy_intp)(a->order ? a->order[a->start + i]
+                                                                   : a->start + i);
+    PyObject *taken = index ? PyArray_TakeFrom(a->own, (PyObject *)index, 0, NULL, NPY_RAISE)
+                            : NULL;
     Py_XDECREF(index);
     return taken;
 }
@@ -132,10 +145,15 @@ int call_custom_loss(void *context, pn_custom_loss *a)
     PyGILState_STATE state = PyGILState_Ensure();
     dims shape = { .ndim = a->ndim };
     for (size_t i = 0; i < a->ndim; i++) shape.dim[i + 1] = (npy_intp)a->shape[i];
-    PyObject *x = (PyObject *)copy_in(&o, shape, a->rows, a->x), *target = x ? own_rows(a) : NULL, *weight = target ? own_weight(a) : NULL, *grad;
-    PyObject *result = weight ? PyObject_CallFunctionObjArgs(context, x, target, weight, NULL) : NULL;
-    int ok = result && PyTuple_Check(result) && PyArg_ParseTuple(result, "ddO;a loss in fit gives (sum, divisor, gradient)", &a->sum, &a->divisor, &grad);
-    if (result && !ok && !PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "a loss in fit gives (sum, divisor, gradient)");
+    PyObject *x = (PyObject *)copy_in(&o, shape, a->rows, a->x), *target = x ? own_rows(a) : NULL,
+             *weight = target ? own_weight(a) : NULL, *grad;
+    PyObject *result = weight ? PyObject_CallFunctionObjArgs(context, x, target, weight, NULL)
+                              : NULL;
+    int ok = result && PyTuple_Check(result) &&
+             PyArg_ParseTuple(result, "ddO;a loss in fit gives (sum, divisor, gradient)", &a->sum,
+                              &a->divisor, &grad);
+    if (result && !ok && !PyErr_Occurred())
+        PyErr_SetString(PyExc_TypeError, "a loss in fit gives (sum, divisor, gradient)");
     ok = ok && (!a->grad || copy_out(&o, shape, a->rows, grad, "function", a->grad));
     Py_XDECREF(x);
     Py_XDECREF(target);
@@ -170,8 +188,12 @@ static void own_dealloc(own *o)
     Py_DECREF(type);
 }
 
-static PyType_Slot own_slots[] = { { Py_tp_dealloc, own_dealloc }, { Py_tp_traverse, own_traverse }, { Py_tp_clear, own_clear }, { 0, NULL } };
-static PyType_Spec own_spec = { "pynn._core._Own", sizeof(own), 0, GC_TYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, own_slots };
+static PyType_Slot own_slots[] = { { Py_tp_dealloc, own_dealloc },
+                                   { Py_tp_traverse, own_traverse },
+                                   { Py_tp_clear, own_clear },
+                                   { 0, NULL } };
+static PyType_Spec own_spec = { "pynn._core._Own", sizeof(own), 0,
+                                GC_TYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, own_slots };
 int add_custom(PyObject *module)
 {
     PyObject *type = PyType_FromModuleAndSpec(module, &own_spec, NULL);
@@ -186,10 +208,12 @@ static void node_dims(const GraphObject *g, size_t node, dims *d)
     for (size_t i = 0; i < d->ndim; i++) d->dim[i + 1] = (npy_intp)shape[i];
 }
 
-PyObject *custom_layer(const GraphObject *g, PyObject *layer, PyObject *shape, PyObject *inputs, const pn_custom_layer **custom)
+PyObject *custom_layer(const GraphObject *g, PyObject *layer, PyObject *shape, PyObject *inputs,
+                       const pn_custom_layer **custom)
 {
     const Py_ssize_t n = PyTuple_GET_SIZE(inputs), ndim = PyTuple_GET_SIZE(shape);
-    if (n < 1 || n > PN_MAX_IO || ndim > PN_MAX_DIMS) return PyErr_Format(PyExc_ValueError, "a custom layer takes 1 to %d inputs", PN_MAX_IO);
+    if (n < 1 || n > PN_MAX_IO || ndim > PN_MAX_DIMS)
+        return PyErr_Format(PyExc_ValueError, "a custom layer takes 1 to %d inputs", PN_MAX_IO);
     own *o = (own *)own_type->tp_alloc(own_type, 0);
     if (!o) return NULL;
     o->custom = (pn_custom_layer){ forward, backward, o };
@@ -197,11 +221,14 @@ PyObject *custom_layer(const GraphObject *g, PyObject *layer, PyObject *shape, P
     o->n = (size_t)n;
     o->layer = PyWeakref_NewRef(layer, NULL);
     o->out.ndim = (size_t)ndim;
-    for (Py_ssize_t i = 0; i < ndim && !PyErr_Occurred(); i++) o->out.dim[i + 1] = PyNumber_AsSsize_t(PyTuple_GET_ITEM(shape, i), PyExc_OverflowError);
+    for (Py_ssize_t i = 0; i < ndim && !PyErr_Occurred(); i++)
+        o->out.dim[i + 1] = PyNumber_AsSsize_t(PyTuple_GET_ITEM(shape, i), PyExc_OverflowError);
     for (Py_ssize_t i = 0; i < n && !PyErr_Occurred(); i++) {
         size_t node = PyLong_AsSize_t(PyTuple_GET_ITEM(inputs, i));
         if (PyErr_Occurred()) break;
-        if (node >= pn_graph_nodes(g->graph)) PyErr_Format(PyExc_ValueError, "input %zd is node %zu of %zu", i, node, pn_graph_nodes(g->graph));
+        if (node >= pn_graph_nodes(g->graph))
+            PyErr_Format(PyExc_ValueError, "input %zd is node %zu of %zu", i, node,
+                         pn_graph_nodes(g->graph));
         else node_dims(g, node, &o->in[i]);
     }
     *custom = &o->custom;

@@ -1,4 +1,5 @@
-/* fit.c - training as a Python object, and the samples, targets and losses that it shares with prediction. */
+/* fit.c - training as a Python object, and the samples, targets and losses that it shares with
+ * prediction. */
 #include "binding.h"
 #include <stdlib.h>
 
@@ -7,7 +8,8 @@ PyObject *scores_tuple(const pn_score *s, size_t n)
 {
     PyObject *all = PyTuple_New((Py_ssize_t)n);
     for (size_t i = 0; all && i < n; i++) {
-        PyObject *one = Py_BuildValue("ddnnnnn", s[i].loss, s[i].divisor, (Py_ssize_t)s[i].values, (Py_ssize_t)s[i].correct, (Py_ssize_t)s[i].rows,
+        PyObject *one = Py_BuildValue("ddnnnnn", s[i].loss, s[i].divisor, (Py_ssize_t)s[i].values,
+                                      (Py_ssize_t)s[i].correct, (Py_ssize_t)s[i].rows,
                                       (Py_ssize_t)s[i].hits, (Py_ssize_t)s[i].strays);
         if (!one) Py_CLEAR(all);
         else PyTuple_SET_ITEM(all, (Py_ssize_t)i, one);
@@ -37,13 +39,16 @@ int take_samples(const GraphObject *g, PyObject *px, taken *t)
     t->data = (pn_data){ .x = t->samples, .y = t->targets };
     for (size_t i = 0; i < inputs; i++) {
         PyObject *given = nth(px, inputs, i, "X");
-        const int ok = given && arrays_set(&t->x, i, sample_array(given, g->dtype, "X", &t->samples[i])) && check_sample(g, i, t->x.array[i], "X") &&
+        const int ok = given &&
+                       arrays_set(&t->x, i, sample_array(given, g->dtype, "X", &t->samples[i])) &&
+                       check_sample(g, i, t->x.array[i], "X") &&
                        keep_array(&t->pins, t->x.array[i]);
         Py_XDECREF(given);
         if (!ok) return 0;
         size_t rows = (size_t)PyArray_DIM(t->x.array[i], 0);
         if (i && rows != t->data.rows) {
-            PyErr_Format(PyExc_ValueError, "X: input %zu has %zu rows, and input 0 has %zu", i, rows, t->data.rows);
+            PyErr_Format(PyExc_ValueError, "X: input %zu has %zu rows, and input 0 has %zu", i,
+                         rows, t->data.rows);
             return 0;
         }
         t->data.rows = rows;
@@ -51,8 +56,10 @@ int take_samples(const GraphObject *g, PyObject *px, taken *t)
     return 1;
 }
 
-/* For a custom loss an array of rows, unchanged; otherwise the numbers or classes that the loss takes. */
-static PyArrayObject *take_target(const GraphObject *g, const pn_criterion *loss, size_t rows, PyObject *given, pn_target *target)
+/* For a custom loss an array of rows, unchanged; otherwise the numbers or classes that the loss
+ * takes. */
+static PyArrayObject *take_target(const GraphObject *g, const pn_criterion *loss, size_t rows,
+                                  PyObject *given, pn_target *target)
 {
     size_t ndim, shape[PN_MAX_DIMS];
     pn_loss_view view;
@@ -75,39 +82,52 @@ static PyArrayObject *take_target(const GraphObject *g, const pn_criterion *loss
 }
 
 /* Weights of rows, or of the values of each row. */
-static int take_weight(const GraphObject *g, const pn_criterion *loss, PyObject *given, size_t i, taken *t)
+static int take_weight(const GraphObject *g, const pn_criterion *loss, PyObject *given, size_t i,
+                       taken *t)
 {
     size_t ndim, shape[PN_MAX_DIMS];
     pn_loss_view view;
     pn_error error;
     if (given == Py_None) return arrays_set(&t->weight, i, NULL), 1;
-    if (!arrays_set(&t->weight, i, real_array(given, g->dtype, "sample_weight")) || !keep_array(&t->pins, t->weight.array[i])) return 0;
+    if (!arrays_set(&t->weight, i, real_array(given, g->dtype, "sample_weight")) ||
+        !keep_array(&t->pins, t->weight.array[i]))
+        return 0;
     pn_graph_shape(g->graph, pn_graph_output_node(g->graph, loss->outputs[0]), &ndim, shape);
     pn_status status = pn_loss_check_fit(loss, ndim, shape, &view, &error);
     if (status) return raise_status(status, &error) != NULL;
-    const size_t rows = t->data.rows, n = (size_t)PyArray_SIZE(t->weight.array[i]), values = pn_loss_values(loss, rows * view.positions, view.cols);
+    const size_t rows = t->data.rows, n = (size_t)PyArray_SIZE(t->weight.array[i]),
+                 values = pn_loss_values(loss, rows * view.positions, view.cols);
     t->targets[i].sample_weight = t->weight.data[i];
     t->targets[i].every = n != rows;
     if (n == rows || n == values) return 1;
-    PyErr_Format(PyExc_ValueError, "sample_weight: %zu values for %zu rows of %zu values", n, rows, rows ? values / rows : 0);
+    PyErr_Format(PyExc_ValueError, "sample_weight: %zu values for %zu rows of %zu values", n, rows,
+                 rows ? values / rows : 0);
     return 0;
 }
 
 /* weight: None, an array for all losses, or a tuple of those, one for each. */
-int take_targets(const GraphObject *g, const pn_criterion *criteria, size_t n, PyObject *py, PyObject *weight, taken *t)
+int take_targets(const GraphObject *g, const pn_criterion *criteria, size_t n, PyObject *py,
+                 PyObject *weight, taken *t)
 {
     for (size_t i = 0; i < n; i++) {
         PyObject *given = nth(py, n, i, "y");
         if (!given) return 0;
         const int none = criteria[i].row->target == 'n';
-        const int ok = arrays_set(&t->y, i, none ? NULL : take_target(g, &criteria[i], t->data.rows, given, &t->targets[i])) || none;
+        const int ok = arrays_set(&t->y, i,
+                                  none ? NULL
+                                       : take_target(g, &criteria[i], t->data.rows, given,
+                                                     &t->targets[i])) ||
+                       none;
         Py_DECREF(given);
         if (!ok || !(none || keep_array(&t->pins, t->y.array[i]))) return 0;
     }
     const int each = PyTuple_Check(weight);
-    if (each && (size_t)PyTuple_GET_SIZE(weight) != n) return PyErr_Format(PyExc_ValueError, "sample_weight: expected a tuple of %zu", n) != NULL;
+    if (each && (size_t)PyTuple_GET_SIZE(weight) != n)
+        return PyErr_Format(PyExc_ValueError, "sample_weight: expected a tuple of %zu", n) != NULL;
     for (size_t i = 0; i < n; i++)
-        if (!take_weight(g, &criteria[i], each ? PyTuple_GET_ITEM(weight, (Py_ssize_t)i) : weight, i, t)) return 0;
+        if (!take_weight(g, &criteria[i], each ? PyTuple_GET_ITEM(weight, (Py_ssize_t)i) : weight,
+                         i, t))
+            return 0;
     return 1;
 }
 
@@ -118,30 +138,36 @@ static int parse_one(const GraphObject *g, PyObject *item, pn_criterion *c, PyOb
     PyObject *loss, *list;
     size_t ndim, shape[PN_MAX_DIMS], outputs[PN_MAX_INPUTS] = { 0 };
     if (!PyTuple_Check(item)) {
-        PyErr_Format(PyExc_TypeError, "criteria: expected (loss, factor, outputs), got %.80R", item);
+        PyErr_Format(PyExc_TypeError, "criteria: expected (loss, factor, outputs), got %.80R",
+                     item);
         return 0;
     }
     if (!PyArg_ParseTuple(item, "OdO!", &loss, &factor, &PyTuple_Type, &list)) return 0;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(list) && i < PN_MAX_INPUTS; i++) {
         outputs[i] = PyLong_AsSize_t(PyTuple_GET_ITEM(list, i));
         if (PyErr_Occurred()) return 0;
-        if (outputs[i] >= pn_graph_n_outputs(g->graph)) return PyErr_Format(PyExc_ValueError, "criteria: there is no output %zu", outputs[i]) != NULL;
+        if (outputs[i] >= pn_graph_n_outputs(g->graph))
+            return PyErr_Format(PyExc_ValueError, "criteria: there is no output %zu", outputs[i]) !=
+                   NULL;
     }
     pn_graph_shape(g->graph, pn_graph_output_node(g->graph, outputs[0]), &ndim, shape);
     if (!parse_criterion(loss, g->dtype, 0, ndim, shape, c, keep)) return 0;
     c->factor = factor;
     memcpy(c->outputs, outputs, sizeof outputs);
     if ((size_t)PyTuple_GET_SIZE(list) == pn_loss_inputs(c)) return 1;
-    PyErr_Format(PyExc_ValueError, "criteria: %s takes %zu outputs, got %zd", c->row->cls, pn_loss_inputs(c), PyTuple_GET_SIZE(list));
+    PyErr_Format(PyExc_ValueError, "criteria: %s takes %zu outputs, got %zd", c->row->cls,
+                 pn_loss_inputs(c), PyTuple_GET_SIZE(list));
     return 0;
 }
 
 /* ((loss, factor, (output, ...)), ...); how many, or 0 and an exception. */
-size_t parse_criteria(const GraphObject *g, PyObject *tuple, pn_criterion *criteria, PyObject **keep)
+size_t parse_criteria(const GraphObject *g, PyObject *tuple, pn_criterion *criteria,
+                      PyObject **keep)
 {
     const Py_ssize_t n = PyTuple_GET_SIZE(tuple);
     if (n < 1 || (size_t)n > pn_graph_n_outputs(g->graph)) {
-        PyErr_Format(PyExc_ValueError, "criteria: expected as many as take %zu outputs, got %zd", pn_graph_n_outputs(g->graph), n);
+        PyErr_Format(PyExc_ValueError, "criteria: expected as many as take %zu outputs, got %zd",
+                     pn_graph_n_outputs(g->graph), n);
         return 0;
     }
     for (Py_ssize_t i = 0; i < n; i++)
@@ -149,7 +175,7 @@ size_t parse_criteria(const GraphObject *g, PyObject *tuple, pn_criterion *crite
     return (size_t)n;
 }
 
-/* ---- Fit ----------------------------------------------------------------------------------------------------------- */
+/* ---- Fit ------------------------------------------------------------------------------------- */
 typedef struct {
     PyObject_HEAD
     pn_fit *fit;
@@ -199,26 +225,50 @@ static void fit_dealloc(FitObject *self)
 
 static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "graph", "x", "y", "criteria", "batch_size", "shuffle", "seed", "groups", "sample_weight", "finite", "health", "solver", "drop_last", NULL };
+    static char *names[] = { "graph",         "x",       "y",      "criteria",
+                             "batch_size",    "shuffle", "seed",   "groups",
+                             "sample_weight", "finite",  "health", "solver",
+                             "drop_last",     NULL };
     PyObject *graph, *x, *y, *criteria, *list, *weight = Py_None, *solver = Py_None;
     Py_ssize_t batch_size;
     int shuffle, finite = 0, health = 0, drop_last = 0;
     unsigned long long seed;
     pn_error error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO|OppOp", names, &graph, &x, &y, &PyTuple_Type, &criteria, &batch_size, &shuffle, &seed, &list,
-                                     &weight, &finite, &health, &solver, &drop_last)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO|OppOp", names, &graph, &x, &y,
+                                     &PyTuple_Type, &criteria, &batch_size, &shuffle, &seed, &list,
+                                     &weight, &finite, &health, &solver, &drop_last))
+        return NULL;
     GraphObject *g = as_graph(graph);
     if (!g || !can_write(g)) return NULL;
     FitObject *self = (FitObject *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     self->graph = Py_NewRef(graph);
     g->sealed = 1;
-    const size_t n = PyTuple_GET_SIZE(criteria) ? parse_criteria(g, criteria, self->criteria, &self->keep) : 0;
+    const size_t n = PyTuple_GET_SIZE(criteria)
+                       ? parse_criteria(g, criteria, self->criteria, &self->keep)
+                       : 0;
     if ((!n && PyTuple_GET_SIZE(criteria)) || !parse_groups(list, &self->groups)) goto fail;
-    if (x != Py_None && !(take_samples(g, x, &self->taken) && (!n || take_targets(g, self->criteria, n, y, weight, &self->taken)))) goto fail;
-    if (solver != Py_None && !parse_solver(solver, &self->groups, &self->solver, &self->segments)) goto fail;    /* no Python runs after the check */
-    self->options = (pn_fit_options){ .criteria = self->criteria, .n_criteria = n, .batch_size = batch_size < 1 ? 0 : (size_t)batch_size, .shuffle = shuffle, .seed = seed, .drop_last = drop_last, .finite = finite, .health = health, .groups = self->groups.groups, .n_groups = self->groups.n, .solver = solver != Py_None ? &self->solver : NULL, .poll = poll_signals, .hold = &self->hold };
-    pn_status status = pn_fit_new(g->graph, x != Py_None ? &self->taken.data : NULL, &self->options, &self->fit, &error);
+    if (x != Py_None && !(take_samples(g, x, &self->taken) &&
+                          (!n || take_targets(g, self->criteria, n, y, weight, &self->taken))))
+        goto fail;
+    /* no Python runs after the check */
+    if (solver != Py_None && !parse_solver(solver, &self->groups, &self->solver, &self->segments))
+        goto fail;
+    self->options = (pn_fit_options){ .criteria = self->criteria,
+                                      .n_criteria = n,
+                                      .batch_size = batch_size < 1 ? 0 : (size_t)batch_size,
+                                      .shuffle = shuffle,
+                                      .seed = seed,
+                                      .drop_last = drop_last,
+                                      .finite = finite,
+                                      .health = health,
+                                      .groups = self->groups.groups,
+                                      .n_groups = self->groups.n,
+                                      .solver = solver != Py_None ? &self->solver : NULL,
+                                      .poll = poll_signals,
+                                      .hold = &self->hold };
+    pn_status status = pn_fit_new(g->graph, x != Py_None ? &self->taken.data : NULL, &self->options,
+                                  &self->fit, &error);
     if (!status) return (PyObject *)self;
     raise_status(status, &error);
 fail:
@@ -237,7 +287,9 @@ static int enter_training(FitObject *self, released *r)
 {
     PyObject *gates = ((GraphObject *)self->graph)->gates;
     if (!enter(self)) return 0;
-    if (gates_mine(gates)) PyErr_SetString(PyExc_RuntimeError, "a layer or a loss cannot train the model that calls it");
+    if (gates_mine(gates))
+        PyErr_SetString(PyExc_RuntimeError,
+                        "a layer or a loss cannot train the model that calls it");
     else if (gates_check(gates) && gates_enter(gates, PN_WRITE, 1, &self->hold, r)) return 1;
     self->busy = 0;
     return 0;
@@ -265,7 +317,9 @@ static int parse_scores(PyObject *given, size_t n, pn_score *s)
             PyErr_Format(PyExc_TypeError, "scores: expected tuples, got %.80R", one);
             return 0;
         }
-        if (!PyArg_ParseTuple(one, "ddnnnnn", &s[i].loss, &s[i].divisor, &values, &correct, &rows, &hits, &strays)) return 0;
+        if (!PyArg_ParseTuple(one, "ddnnnnn", &s[i].loss, &s[i].divisor, &values, &correct, &rows,
+                              &hits, &strays))
+            return 0;
         s[i].values = (size_t)values;
         s[i].correct = (size_t)correct;
         s[i].rows = (size_t)rows;
@@ -285,11 +339,15 @@ static PyObject *fit_epoch(FitObject *self, PyObject *args)
     pn_error error;
     int64_t step = self->step;
     if (!PyArg_ParseTuple(args, "K|nnO", &epoch, &first, &count, &given)) return NULL;
-    if (first < 0 || count < -1) return PyErr_Format(PyExc_ValueError, "epoch: first and count must not be negative, got %zd and %zd", first, count);
+    if (first < 0 || count < -1)
+        return PyErr_Format(PyExc_ValueError,
+                            "epoch: first and count must not be negative, got %zd and %zd", first,
+                            count);
     if (given != Py_None && !parse_scores(given, losses, scores)) return NULL;
     released r;
     if (!enter_training(self, &r)) return NULL;
-    pn_status status = pn_fit_part(self->fit, epoch, (size_t)first, (size_t)count, &step, scores, &error);
+    pn_status status = pn_fit_part(self->fit, epoch, (size_t)first, (size_t)count, &step, scores,
+                                   &error);
     if (leave_training(self, &r)) status = PN_STOPPED;
     self->step = step;
     return status ? raise_status(status, &error) : scores_tuple(scores, losses);
@@ -306,14 +364,18 @@ static PyObject *fit_batch(FitObject *self, PyObject *args)
     released r;
     int64_t step = self->step;
     if (!PyArg_ParseTuple(args, "OO|O", &px, &py, &weight)) return NULL;
-    int ok = take_samples(g, px, &t) && take_targets(g, self->criteria, self->options.n_criteria, py, weight, &t) && enter_training(self, &r);
+    int ok = take_samples(g, px, &t) &&
+             take_targets(g, self->criteria, self->options.n_criteria, py, weight, &t) &&
+             enter_training(self, &r);
     if (ok) {
         status = pn_fit_batch(self->fit, &t.data, &step, scores, &error);
         if (leave_training(self, &r)) status = PN_STOPPED;
         self->step = step;
     }
     taken_clear(&t);
-    return !ok ? NULL : status ? raise_status(status, &error) : scores_tuple(scores, self->options.n_criteria);
+    return !ok    ? NULL
+         : status ? raise_status(status, &error)
+                  : scores_tuple(scores, self->options.n_criteria);
 }
 
 /* rows: how many the arrays shall have room for; 0: no longer. Returns the arrays. */
@@ -337,7 +399,8 @@ static PyObject *fit_keep(FitObject *self, PyObject *number)
     self->kept = fresh;
     pn_fit_keep(self->fit, rows ? self->kept.data : NULL);
     PyObject *given = PyTuple_New((Py_ssize_t)fresh.n);
-    for (size_t i = 0; given && i < fresh.n; i++) PyTuple_SET_ITEM(given, (Py_ssize_t)i, Py_NewRef((PyObject *)fresh.array[i]));
+    for (size_t i = 0; given && i < fresh.n; i++)
+        PyTuple_SET_ITEM(given, (Py_ssize_t)i, Py_NewRef((PyObject *)fresh.array[i]));
     return given;
 }
 
@@ -348,7 +411,8 @@ static PyObject *fit_order(FitObject *self, void *unused)
     if (!enter(self)) return NULL;
     const size_t *order = pn_fit_order(self->fit);
     PyObject *copy = order ? PyArray_SimpleNew(1, &rows, NPY_INTP) : Py_NewRef(Py_None);
-    if (copy && order) memcpy(PyArray_DATA((PyArrayObject *)copy), order, (size_t)rows * sizeof *order);
+    if (copy && order)
+        memcpy(PyArray_DATA((PyArrayObject *)copy), order, (size_t)rows * sizeof *order);
     self->busy = 0;
     return copy;
 }
@@ -370,8 +434,10 @@ static PyObject *fit_times(FitObject *self, void *unused)
     pn_plan *plan = pn_fit_profile(self->fit, NULL);
     PyObject *steps = plan ? step_list(plan) : PyList_New(0);
     self->busy = 0;
-    return steps ? Py_BuildValue("{s:L,s:d,s:d,s:d,s:d,s:N}", "steps", (long long)now.steps, "gather", now.gather, "loss", now.loss, "update", now.update,
-                                 "score", now.score, "plan", steps) : NULL;
+    return steps ? Py_BuildValue("{s:L,s:d,s:d,s:d,s:d,s:N}", "steps", (long long)now.steps,
+                                 "gather", now.gather, "loss", now.loss, "update", now.update,
+                                 "score", now.score, "plan", steps)
+                 : NULL;
 }
 
 static PyObject *fit_reset(FitObject *self, PyObject *unused)
@@ -403,8 +469,16 @@ static PyObject *fit_health(FitObject *self, void *unused)
     return list;
 }
 
-static PyObject *fit_origin(FitObject *self, void *unused) { (void)unused; return origin_tuple(pn_fit_origin(self->fit)); }
-static PyObject *fit_get_step(FitObject *self, void *unused) { (void)unused; return PyLong_FromLongLong(self->step); }
+static PyObject *fit_origin(FitObject *self, void *unused)
+{
+    (void)unused;
+    return origin_tuple(pn_fit_origin(self->fit));
+}
+static PyObject *fit_get_step(FitObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromLongLong(self->step);
+}
 static int fit_set_step(FitObject *self, PyObject *value, void *unused)
 {
     (void)unused;
@@ -418,23 +492,34 @@ static int fit_set_step(FitObject *self, PyObject *value, void *unused)
     return 0;
 }
 
-/* ---- types --------------------------------------------------------------------------------------------------------- */
+/* ---- types ----------------------------------------------------------------------------------- */
 static PyMethodDef fit_methods[] = {
     { "epoch", (PyCFunction)fit_epoch, METH_VARARGS,
       "epoch($self, number, first=0, count=-1, scores=None, /)\n--\n\nOne epoch, or count batches of it from batch first on (-1: all): (loss sum, divisor, values, "
       "correct, rows, hits, strays) for each loss, added to scores." },
-    { "keep", (PyCFunction)fit_keep, METH_O, "keep($self, rows, /)\n--\n\nArrays that the predictions for so many rows go to from now on; with 0 none." },
-    { "profile", (PyCFunction)fit_profile, METH_NOARGS, "profile($self, /)\n--\n\nTime every step from now on, for times." },
-    { "reset", (PyCFunction)fit_reset, METH_NOARGS, "reset($self, /)\n--\n\nForget the health of the epoch before; epoch does so by itself." },
-    { "look", (PyCFunction)fit_look, METH_NOARGS, "look($self, /)\n--\n\nGo through the data for their health, without a step." },
-    { "batch", (PyCFunction)fit_batch, METH_VARARGS, "batch($self, x, y, sample_weight=None, /)\n--\n\nOne step on all rows of x: as epoch." },
+    { "keep", (PyCFunction)fit_keep, METH_O,
+      "keep($self, rows, /)\n--\n\nArrays that the predictions for so many rows go to from now on; with 0 none." },
+    { "profile", (PyCFunction)fit_profile, METH_NOARGS,
+      "profile($self, /)\n--\n\nTime every step from now on, for times." },
+    { "reset", (PyCFunction)fit_reset, METH_NOARGS,
+      "reset($self, /)\n--\n\nForget the health of the epoch before; epoch does so by itself." },
+    { "look", (PyCFunction)fit_look, METH_NOARGS,
+      "look($self, /)\n--\n\nGo through the data for their health, without a step." },
+    { "batch", (PyCFunction)fit_batch, METH_VARARGS,
+      "batch($self, x, y, sample_weight=None, /)\n--\n\nOne step on all rows of x: as epoch." },
     { NULL, NULL, 0, NULL },
 };
 static PyGetSetDef fit_getset[] = {
-    { "times", (getter)fit_times, NULL, "Seconds since profile, in the plan of full batches and beside it; ends the profile.", NULL },
-    { "health", (getter)fit_health, NULL, "(units, dead, saturated, looks, updates, mean, spread, gradient, update, weight) of each node; None where it isn't kept.", NULL },
-    { "order", (getter)fit_order, NULL, "The order of the rows in the last epoch; None without shuffling.", NULL },
-    { "origin", (getter)fit_origin, NULL, "(place, node, slot, row) of the first number of the last step that was not finite, or None.", NULL },
+    { "times", (getter)fit_times, NULL,
+      "Seconds since profile, in the plan of full batches and beside it; ends the profile.", NULL },
+    { "health", (getter)fit_health, NULL,
+      "(units, dead, saturated, looks, updates, mean, spread, gradient, update, weight) of each node; None where it isn't kept.",
+      NULL },
+    { "order", (getter)fit_order, NULL,
+      "The order of the rows in the last epoch; None without shuffling.", NULL },
+    { "origin", (getter)fit_origin, NULL,
+      "(place, node, slot, row) of the first number of the last step that was not finite, or None.",
+      NULL },
     { "step", (getter)fit_get_step, (setter)fit_set_step, "Updates done so far.", NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };
@@ -444,7 +529,8 @@ static PyType_Slot fit_slots[] = {
     { Py_tp_traverse, fit_traverse },
     { Py_tp_methods, fit_methods },
     { Py_tp_getset, fit_getset },
-    { Py_tp_doc, "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups, sample_weight=None, finite=False, health=False, solver=None, drop_last=False)\n--\n\nTraining, an epoch a call; without x and y, a batch a call; with x alone, to look." },
+    { Py_tp_doc,
+      "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups, sample_weight=None, finite=False, health=False, solver=None, drop_last=False)\n--\n\nTraining, an epoch a call; without x and y, a batch a call; with x alone, to look." },
     { 0, NULL },
 };
 static PyType_Spec fit_spec = { "pynn._core.Fit", sizeof(FitObject), 0, GC_TYPE, fit_slots };

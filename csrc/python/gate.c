@@ -1,8 +1,10 @@
-/* gate.c - gates as Python objects: who may read, write and train the parameters of nets, and how often those have changed.
+/* gate.c - gates as Python objects: who may read, write and train the parameters of nets, and how
+ * often those have changed.
  *
- * Every parameter, buffer and layer written in Python has a Gate. A graph joins the gates of what it is made of, so that nets with a
- * layer in common wait for each other. A call that keeps the GIL from beginning to end does not enter: it only checks that nobody
- * holds the gate. A waiting thread does not hold the GIL. */
+ * Every parameter, buffer and layer written in Python has a Gate. A graph joins the gates of what
+ * it is made of, so that nets with a layer in common wait for each other. A call that keeps the GIL
+ * from beginning to end does not enter: it only checks that nobody holds the gate. A waiting thread
+ * does not hold the GIL. */
 #include "binding.h"
 #include <stdatomic.h>
 
@@ -10,7 +12,8 @@ struct GateObject {
     PyObject_HEAD
     pn_gate *gate;
     GateObject *into;                   /* what it was joined to, or NULL: keeps that alive */
-    atomic_ullong version;              /* how often the values have been written through the library; steps count without the GIL */
+    /* how often the values have been written through the library; steps count without the GIL */
+    atomic_ullong version;
     unsigned long owner;                /* the thread that trains it, while claims > 0 */
     unsigned generation;
     size_t claims;
@@ -60,7 +63,8 @@ int gates_add(PyObject *gates, PyObject *given)
         return 0;
     }
     if (PyList_GET_SIZE(gates)) {
-        GateObject *a = root_of((GateObject *)PyList_GET_ITEM(gates, 0)), *b = root_of((GateObject *)given);
+        GateObject *a = root_of((GateObject *)PyList_GET_ITEM(gates, 0)),
+                   *b = root_of((GateObject *)given);
         if (a != b) {
             pn_gate_join(a->gate, b->gate);
             b->into = (GateObject *)Py_NewRef((PyObject *)a);
@@ -73,7 +77,8 @@ PyObject *gates_of(PyObject *given)
 {
     PyObject *list = PyList_New(0), *all = list ? PySequence_Tuple(given) : NULL;
     int ok = all != NULL;
-    for (Py_ssize_t i = 0; ok && i < PyTuple_GET_SIZE(all); i++) ok = gates_add(list, PyTuple_GET_ITEM(all, i));
+    for (Py_ssize_t i = 0; ok && i < PyTuple_GET_SIZE(all); i++)
+        ok = gates_add(list, PyTuple_GET_ITEM(all, i));
     Py_XDECREF(all);
     if (!ok) Py_CLEAR(list);
     return list;
@@ -81,32 +86,42 @@ PyObject *gates_of(PyObject *given)
 
 static int claimed_elsewhere(const GateObject *g)
 {
-    return g->claims && g->generation == pn_fork_generation() && g->owner != PyThread_get_thread_ident();
+    return g->claims && g->generation == pn_fork_generation() &&
+           g->owner != PyThread_get_thread_ident();
 }
 
 int gates_check(PyObject *gates)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(gates); i++)
         if (claimed_elsewhere((GateObject *)PyList_GET_ITEM(gates, i))) {
-            PyErr_SetString(PyExc_RuntimeError, "these parameters are in use by another thread, which trains them; predict may run beside a "
-                                                "training, for anything else give each thread its own copy (copy.deepcopy)");
+            PyErr_SetString(
+                PyExc_RuntimeError,
+                "these parameters are in use by another thread, which trains them; predict may run beside a "
+                "training, for anything else give each thread its own copy (copy.deepcopy)");
             return 0;
         }
     return 1;
 }
 
-unsigned long long gate_version(PyObject *gate) { return atomic_load_explicit(&((GateObject *)gate)->version, memory_order_relaxed); }
+unsigned long long gate_version(PyObject *gate)
+{
+    return atomic_load_explicit(&((GateObject *)gate)->version, memory_order_relaxed);
+}
 
 void gates_touch(PyObject *gates)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(gates); i++)
-        atomic_fetch_add_explicit(&((GateObject *)PyList_GET_ITEM(gates, i))->version, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&((GateObject *)PyList_GET_ITEM(gates, i))->version, 1,
+                                  memory_order_relaxed);
 }
 
-int gates_mine(PyObject *gates) { return PyList_GET_SIZE(gates) && pn_gate_mine(((GateObject *)PyList_GET_ITEM(gates, 0))->gate); }
+int gates_mine(PyObject *gates)
+{
+    return PyList_GET_SIZE(gates) && pn_gate_mine(((GateObject *)PyList_GET_ITEM(gates, 0))->gate);
+}
 
-/* Waits for a queued hold with the GIL released; *state is its thread state. Returns 0 with an exception set, and holding the GIL,
- * when a signal handler raises. */
+/* Waits for a queued hold with the GIL released; *state is its thread state. Returns 0 with an
+ * exception set, and holding the GIL, when a signal handler raises. */
 static int await(pn_hold *hold, PyThreadState **state)
 {
     while (!pn_gate_wait(hold, SLICE)) {
@@ -126,12 +141,14 @@ int gates_enter(PyObject *gates, pn_access access, int releases, pn_hold *hold, 
     hold->state = PN_FREE;
     r->state = NULL;
     if (!releases && (!gate || pn_gate_idle(gate))) return 1;
-    /* Enters or queues before it releases the GIL: a call that keeps the GIL sees the hold, or has ended. Nobody waits for the GIL
-       while the gates' mutex is locked. */
+    /* Enters or queues before it releases the GIL: a call that keeps the GIL sees the hold, or has
+     * ended. Nobody waits for the GIL while the gates' mutex is locked. */
     const pn_entry entry = gate ? pn_gate_enter(gate, access, hold) : PN_ENTERED;
     if (entry == PN_REFUSED) {
-        PyErr_SetString(PyExc_RuntimeError, "these parameters are in use by another thread, and to wait for it within a call of a layer or a loss "
-                                            "could take forever; give each thread its own copy (copy.deepcopy)");
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            "these parameters are in use by another thread, and to wait for it within a call of a layer or a loss "
+            "could take forever; give each thread its own copy (copy.deepcopy)");
         return 0;
     }
     r->state = PyEval_SaveThread();
@@ -149,10 +166,15 @@ int gates_leave(pn_hold *hold, released *r)
     return stopped;
 }
 
-/* ---- moves: how often an array of parameters that could not be written has been replaced by a copy ------------------------ */
+/* ---- moves: how often an array of parameters that could not be written has been replaced by a copy  */
 static unsigned long moves;
 unsigned long array_moves(void) { return moves; }
-static PyObject *get_moves(PyObject *module, PyObject *unused) { (void)module; (void)unused; return PyLong_FromUnsignedLong(moves); }
+static PyObject *get_moves(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyLong_FromUnsignedLong(moves);
+}
 static PyObject *note_move(PyObject *module, PyObject *unused)
 {
     (void)module; (void)unused;
@@ -160,12 +182,13 @@ static PyObject *note_move(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 static PyMethodDef functions[] = {
-    { "moves", get_moves, METH_NOARGS, "moves($module, /)\n--\n\nReturn how often a parameter has moved to another array: predictors made before are stale." },
+    { "moves", get_moves, METH_NOARGS,
+      "moves($module, /)\n--\n\nReturn how often a parameter has moved to another array: predictors made before are stale." },
     { "note_move", note_move, METH_NOARGS, "note_move($module, /)\n--\n\nCount a move." },
     { NULL, NULL, 0, NULL },
 };
 
-/* ---- Claim: a thread trains ------------------------------------------------------------------------------------------- */
+/* ---- Claim: a thread trains ------------------------------------------------------------------ */
 typedef struct { PyObject_HEAD PyObject *gates; } ClaimObject;
 
 static void unclaim(ClaimObject *self)
@@ -183,7 +206,8 @@ static PyObject *claim_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = { "gates", NULL };
     PyObject *given, *list;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O", names, &given) || !(list = gates_of(given))) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O", names, &given) || !(list = gates_of(given)))
+        return NULL;
     ClaimObject *self = gates_check(list) ? (ClaimObject *)type->tp_alloc(type, 0) : NULL;
     for (Py_ssize_t i = 0; self && i < PyList_GET_SIZE(list); i++) {
         GateObject *g = (GateObject *)PyList_GET_ITEM(list, i);
@@ -212,14 +236,15 @@ static void claim_dealloc(ClaimObject *self)
     Py_DECREF(type);
 }
 
-/* ---- Writing: with Writing(gates): values are written, and nobody reads them meanwhile --------------------------------- */
+/* ---- Writing: with Writing(gates): values are written, and nobody reads them meanwhile ------- */
 typedef struct { PyObject_HEAD PyObject *gates; pn_hold hold; int entered; } WritingObject;
 
 static PyObject *writing_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = { "gates", NULL };
     PyObject *given, *list;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O", names, &given) || !(list = gates_of(given))) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O", names, &given) || !(list = gates_of(given)))
+        return NULL;
     WritingObject *self = (WritingObject *)type->tp_alloc(type, 0);
     if (self) self->gates = list;
     else Py_DECREF(list);
@@ -237,7 +262,8 @@ static void leave(WritingObject *self)
 static PyObject *writing_enter(WritingObject *self, PyObject *unused)
 {
     (void)unused;
-    if (self->entered) return PyErr_Format(PyExc_RuntimeError, "this Writing has been entered already");
+    if (self->entered)
+        return PyErr_Format(PyExc_RuntimeError, "this Writing has been entered already");
     self->entered = 1;                  /* also while it waits */
     released r;
     self->entered = gates_enter(self->gates, PN_WRITE, 1, &self->hold, &r);
@@ -261,9 +287,10 @@ static void writing_dealloc(WritingObject *self)
     Py_DECREF(type);
 }
 
-/* ---- types ------------------------------------------------------------------------------------------------------------- */
+/* ---- types ----------------------------------------------------------------------------------- */
 static PyMethodDef gate_methods[] = {
-    { "__reduce__", (PyCFunction)gate_reduce, METH_NOARGS, "__reduce__($self, /)\n--\n\nA copy is a fresh gate." },
+    { "__reduce__", (PyCFunction)gate_reduce, METH_NOARGS,
+      "__reduce__($self, /)\n--\n\nA copy is a fresh gate." },
     { NULL, NULL, 0, NULL },
 };
 static PyObject *gate_get_version(GateObject *self, void *unused)
@@ -272,39 +299,57 @@ static PyObject *gate_get_version(GateObject *self, void *unused)
     return PyLong_FromUnsignedLongLong(gate_version((PyObject *)self));
 }
 static PyGetSetDef gate_getset[] = {
-    { "version", (getter)gate_get_version, NULL, "How often the values have been written through the library.", NULL },
+    { "version", (getter)gate_get_version, NULL,
+      "How often the values have been written through the library.", NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };
 static PyType_Slot gate_slots[] = {
-    { Py_tp_getset, gate_getset }, { Py_tp_new, gate_new }, { Py_tp_dealloc, gate_dealloc }, { Py_tp_methods, gate_methods },
+    { Py_tp_getset, gate_getset },
+    { Py_tp_new, gate_new },
+    { Py_tp_dealloc, gate_dealloc },
+    { Py_tp_methods, gate_methods },
     { Py_tp_doc, "Gate()\n--\n\nThe lock of a parameter, and the count of its changes." },
     { 0, NULL },
 };
 static PyMethodDef claim_methods[] = {
-    { "release", (PyCFunction)claim_release, METH_NOARGS, "release($self, /)\n--\n\nEnd the claim." },
+    { "release", (PyCFunction)claim_release, METH_NOARGS,
+      "release($self, /)\n--\n\nEnd the claim." },
     { NULL, NULL, 0, NULL },
 };
 static PyType_Slot claim_slots[] = {
-    { Py_tp_new, claim_new }, { Py_tp_dealloc, claim_dealloc }, { Py_tp_methods, claim_methods },
-    { Py_tp_doc, "Claim(gates)\n--\n\nMake this thread the only one that trains; RuntimeError when another one does." },
+    { Py_tp_new, claim_new },
+    { Py_tp_dealloc, claim_dealloc },
+    { Py_tp_methods, claim_methods },
+    { Py_tp_doc,
+      "Claim(gates)\n--\n\nMake this thread the only one that trains; RuntimeError when another one does." },
     { 0, NULL },
 };
 static PyMethodDef writing_methods[] = {
-    { "__enter__", (PyCFunction)writing_enter, METH_NOARGS, "__enter__($self, /)\n--\n\nWait until nobody reads or writes." },
-    { "__exit__", (PyCFunction)writing_exit, METH_VARARGS, "__exit__($self, /, *exception)\n--\n\nLet others in, and count the change." },
+    { "__enter__", (PyCFunction)writing_enter, METH_NOARGS,
+      "__enter__($self, /)\n--\n\nWait until nobody reads or writes." },
+    { "__exit__", (PyCFunction)writing_exit, METH_VARARGS,
+      "__exit__($self, /, *exception)\n--\n\nLet others in, and count the change." },
     { NULL, NULL, 0, NULL },
 };
 static PyType_Slot writing_slots[] = {
-    { Py_tp_new, writing_new }, { Py_tp_dealloc, writing_dealloc }, { Py_tp_methods, writing_methods },
-    { Py_tp_doc, "Writing(gates)\n--\n\nA context in which this thread alone uses the parameters." },
+    { Py_tp_new, writing_new },
+    { Py_tp_dealloc, writing_dealloc },
+    { Py_tp_methods, writing_methods },
+    { Py_tp_doc,
+      "Writing(gates)\n--\n\nA context in which this thread alone uses the parameters." },
     { 0, NULL },
 };
-static PyType_Spec gate_spec = { "pynn._core.Gate", sizeof(GateObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, gate_slots };
-static PyType_Spec claim_spec = { "pynn._core.Claim", sizeof(ClaimObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, claim_slots };
-static PyType_Spec writing_spec = { "pynn._core.Writing", sizeof(WritingObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, writing_slots };
+static PyType_Spec gate_spec = { "pynn._core.Gate", sizeof(GateObject), 0,
+                                 Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, gate_slots };
+static PyType_Spec claim_spec = { "pynn._core.Claim", sizeof(ClaimObject), 0,
+                                  Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, claim_slots };
+static PyType_Spec writing_spec = { "pynn._core.Writing", sizeof(WritingObject), 0,
+                                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, writing_slots };
 
 int add_gates(PyObject *module)
 {
-    if (PyModule_AddFunctions(module, functions) < 0 || add_type(module, &gate_spec, &gate_type) < 0) return -1;
+    if (PyModule_AddFunctions(module, functions) < 0 ||
+        add_type(module, &gate_spec, &gate_type) < 0)
+        return -1;
     return add_type(module, &claim_spec, NULL) < 0 ? -1 : add_type(module, &writing_spec, NULL);
 }

@@ -1,16 +1,19 @@
 /* losses.c - the losses as Python calls. */
 #include "binding.h"
 
-/* ---- criterion: (index, reduction, (number, ...), weight or None, pos_weight or None, each), or a callable --------- */
+/* ---- criterion: (index, reduction, (number, ...), weight or None, pos_weight or None, each), or a callable  */
 /* One value for each of cols columns, or with each for n elements. */
-static int take_weight(PyObject *given, pn_dtype t, size_t cols, size_t want, const char *name, PyObject **keep, const void **data)
+static int take_weight(PyObject *given, pn_dtype t, size_t cols, size_t want, const char *name,
+                       PyObject **keep, const void **data)
 {
     if (given == Py_None) return 1;
     PyArrayObject *array = real_array(given, t, name);
     if (!array) return 0;
     *data = PyArray_DATA(array);
     int ok = (size_t)PyArray_SIZE(array) == want;
-    if (!ok) PyErr_Format(PyExc_ValueError, "%s: %zd values do not fit predictions of %zu columns", name, PyArray_SIZE(array), cols);
+    if (!ok)
+        PyErr_Format(PyExc_ValueError, "%s: %zd values do not fit predictions of %zu columns", name,
+                     PyArray_SIZE(array), cols);
     ok = ok && keep_array(keep, array);
     Py_DECREF(array);
     return ok;
@@ -31,7 +34,8 @@ static size_t columns(const pn_criterion *c, size_t ndim, const size_t *shape)
     return ndim ? shape[ndim - 1] : 1;
 }
 
-int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t ndim, const size_t *shape, pn_criterion *c, PyObject **keep)
+int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t ndim, const size_t *shape,
+                    pn_criterion *c, PyObject **keep)
 {
     if (PyCallable_Check(given)) return own_criterion(given, c, keep);
     Py_ssize_t index;
@@ -41,39 +45,51 @@ int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t ndim, const si
         PyErr_Format(PyExc_TypeError, "loss: expected a tuple, got %.80R", given);
         return 0;
     }
-    if (!PyArg_ParseTuple(given, "niO!OOp;a loss is (index, reduction, numbers, weight, pos_weight, each)", &index, &reduction, &PyTuple_Type, &numbers,
-                          &weight, &pos_weight, &each)) return 0;
+    if (!PyArg_ParseTuple(given,
+                          "niO!OOp;a loss is (index, reduction, numbers, weight, pos_weight, each)",
+                          &index, &reduction, &PyTuple_Type, &numbers, &weight, &pos_weight, &each))
+        return 0;
     if (!check_index((size_t)index, pn_loss_at((size_t)index), "losses")) return 0;
-    if (PyTuple_GET_SIZE(numbers) > PN_MAX_LOSS_PARAMS || reduction < PN_MEAN || reduction > PN_BATCHMEAN) {
+    if (PyTuple_GET_SIZE(numbers) > PN_MAX_LOSS_PARAMS || reduction < PN_MEAN ||
+        reduction > PN_BATCHMEAN) {
         PyErr_SetString(PyExc_ValueError, "loss: too many numbers, or no such reduction");
         return 0;
     }
     *c = (pn_criterion){ .row = pn_loss_at((size_t)index), .reduction = (pn_reduction)reduction, .each = each, .factor = 1 };
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(numbers); i++) {
         c->params[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(numbers, i));
-        if (i == 0 && PyLong_Check(PyTuple_GET_ITEM(numbers, 0))) c->ignore_index = PyLong_AsLongLong(PyTuple_GET_ITEM(numbers, 0));
+        if (i == 0 && PyLong_Check(PyTuple_GET_ITEM(numbers, 0)))
+            c->ignore_index = PyLong_AsLongLong(PyTuple_GET_ITEM(numbers, 0));
         if (PyErr_Occurred()) return 0;
     }
     const size_t cols = columns(c, ndim, shape), want = each ? n : cols;
-    return take_weight(weight, t, cols, want, "weight", keep, &c->weight) && take_weight(pos_weight, t, cols, want, "pos_weight", keep, &c->pos_weight);
+    return take_weight(weight, t, cols, want, "weight", keep, &c->weight) &&
+           take_weight(pos_weight, t, cols, want, "pos_weight", keep, &c->pos_weight);
 }
 
-/* ---- targets ---------------------------------------------------------------------------------------------------- */
-/* A call gives up the GIL between check and use, so its labels are a copy; those of fit are checked again batch by batch. */
-static PyArrayObject *taken_target(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, PyObject *given, const char *name, int copy,
-                                   pn_target *target)
+/* ---- targets --------------------------------------------------------------------------------- */
+/* A call gives up the GIL between check and use, so its labels are a copy; those of fit are checked
+ * again batch by batch. */
+static PyArrayObject *taken_target(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols,
+                                   PyObject *given, const char *name, int copy, pn_target *target)
 {
     const pn_loss *row = loss->row;
     PyArrayObject *a = (PyArrayObject *)PyArray_FROM_O(given), *y;
     if (!a) return NULL;
-    int labels = strchr("cim", row->target) || (row->target == 'p' && PyTypeNum_ISINTEGER(PyArray_TYPE(a)));
+    int labels = strchr("cim", row->target) ||
+                 (row->target == 'p' && PyTypeNum_ISINTEGER(PyArray_TYPE(a)));
     size_t want = rows * (labels && row->target == 'p' ? 1 : pn_loss_target_width(loss, cols));
-    y = labels ? (copy ? label_copy : label_array)((PyObject *)a, name) : real_array((PyObject *)a, t, name);
+    y = labels ? (copy ? label_copy : label_array)((PyObject *)a, name)
+               : real_array((PyObject *)a, t, name);
     if (y && (size_t)PyArray_SIZE(y) != want) {
         PyObject *shape = PyObject_GetAttrString((PyObject *)a, "shape");
-        PyErr_Format(PyExc_ValueError, "%s: dtype %S and shape %S do not fit %s on %zu rows and %zu columns%s", name,
-                     (PyObject *)PyArray_DESCR(a), shape ? shape : Py_None, row->cls, rows, cols,
-                     row->target == 'p' ? " (class indices are integers, one a row; probabilities are like the output)" : "");
+        PyErr_Format(
+            PyExc_ValueError,
+            "%s: dtype %S and shape %S do not fit %s on %zu rows and %zu columns%s", name,
+            (PyObject *)PyArray_DESCR(a), shape ? shape : Py_None, row->cls, rows, cols,
+            row->target == 'p'
+                ? " (class indices are integers, one a row; probabilities are like the output)"
+                : "");
         Py_XDECREF(shape);
         Py_CLEAR(y);
     }
@@ -84,12 +100,13 @@ static PyArrayObject *taken_target(const pn_criterion *loss, pn_dtype t, size_t 
     return y;
 }
 
-PyArrayObject *target_array(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, PyObject *given, const char *name, pn_target *target)
+PyArrayObject *target_array(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols,
+                            PyObject *given, const char *name, pn_target *target)
 {
     return taken_target(loss, t, rows, cols, given, name, 0, target);
 }
 
-/* ---- loss(criterion, (x, ...), target, sample_weight, want_values) -> (result, values or None, (gradient, ...)) ------ */
+/* ---- loss(criterion, (x, ...), target, sample_weight, want_values) -> (result, values or None, (gradient, ...))  */
 /* What a call holds while it runs. */
 typedef struct {
     pn_criterion loss;
@@ -120,14 +137,17 @@ static int take_inputs(loss_call *c, PyObject *inputs)
         return 0;
     }
     PyObject *first = PyTuple_GET_ITEM(inputs, 0);
-    c->dtype = PyArray_Check(first) && PyArray_TYPE((PyArrayObject *)first) == NPY_FLOAT ? PN_F32 : PN_F64;
+    c->dtype = PyArray_Check(first) && PyArray_TYPE((PyArrayObject *)first) == NPY_FLOAT ? PN_F32
+                                                                                         : PN_F64;
     for (size_t i = 0; i < n; i++) {
-        if (!(c->x[i] = real_array(PyTuple_GET_ITEM(inputs, (Py_ssize_t)i), c->dtype, "input"))) return 0;
+        if (!(c->x[i] = real_array(PyTuple_GET_ITEM(inputs, (Py_ssize_t)i), c->dtype, "input")))
+            return 0;
         if (PyArray_NDIM(c->x[i]) != 2 || !PyArray_SAMESHAPE(c->x[i], c->x[0])) {
             PyErr_SetString(PyExc_ValueError, "input: expected rows and columns, as many in each");
             return 0;
         }
-        if (!(c->grad[i] = (PyArrayObject *)PyArray_NewLikeArray(c->x[i], NPY_CORDER, NULL, 0))) return 0;
+        if (!(c->grad[i] = (PyArrayObject *)PyArray_NewLikeArray(c->x[i], NPY_CORDER, NULL, 0)))
+            return 0;
         c->args.x[i] = PyArray_DATA(c->x[i]);
         c->args.grad[i] = PyArray_DATA(c->grad[i]);
     }
@@ -142,25 +162,34 @@ static int take_sample_weight(loss_call *c, PyObject *given)
     pn_loss_args *a = &c->args;
     if (given == Py_None) return 1;
     if (!(c->sample_weight = real_array(given, c->dtype, "sample_weight"))) return 0;
-    const size_t n = (size_t)PyArray_SIZE(c->sample_weight), values = pn_loss_values(a->loss, a->rows, a->cols);
+    const size_t n = (size_t)PyArray_SIZE(c->sample_weight),
+                 values = pn_loss_values(a->loss, a->rows, a->cols);
     a->target.sample_weight = PyArray_DATA(c->sample_weight);
     a->target.every = n != a->rows;
     if (n == a->rows || n == values) return 1;
-    PyErr_Format(PyExc_ValueError, "sample_weight: %zu values for %zu rows of %zu values", n, a->rows, a->rows ? values / a->rows : 0);
+    PyErr_Format(PyExc_ValueError, "sample_weight: %zu values for %zu rows of %zu values", n,
+                 a->rows, a->rows ? values / a->rows : 0);
     return 0;
 }
 
-static int take_call(loss_call *c, PyObject *loss, PyObject *inputs, PyObject *target, PyObject *sample_weight, int want_values)
+static int take_call(loss_call *c, PyObject *loss, PyObject *inputs, PyObject *target,
+                     PyObject *sample_weight, int want_values)
 {
     pn_loss_args *a = &c->args;
     pn_error error;
-    if (!take_inputs(c, inputs) || !parse_criterion(loss, c->dtype, a->rows * a->cols, 1, &a->cols, &c->loss, &c->keep)) return 0;
+    if (!take_inputs(c, inputs) ||
+        !parse_criterion(loss, c->dtype, a->rows * a->cols, 1, &a->cols, &c->loss, &c->keep))
+        return 0;
     a->loss = &c->loss;
     if (a->loss->row->kind == 's' || a->loss->call) {
-        PyErr_Format(PyExc_ValueError, "%s takes %s", a->loss->row->cls, a->loss->call ? "no such call" : "sequences");
+        PyErr_Format(PyExc_ValueError, "%s takes %s", a->loss->row->cls,
+                     a->loss->call ? "no such call" : "sequences");
         return 0;
     }
-    if (a->loss->row->target != 'n' && !(c->target = taken_target(a->loss, c->dtype, a->rows, a->cols, target, "target", 1, &a->target))) return 0;
+    if (a->loss->row->target != 'n' &&
+        !(c->target = taken_target(a->loss, c->dtype, a->rows, a->cols, target, "target", 1,
+                                   &a->target)))
+        return 0;
     if (!take_sample_weight(c, sample_weight)) return 0;
     pn_status status = pn_loss_check(a->loss, c->dtype, a->rows, a->cols, &a->target, &error);
     for (size_t i = 0; i < PN_MAX_INPUTS && !status && c->x[i]; i++)
@@ -177,16 +206,21 @@ static PyObject *loss_result(loss_call *c, double result)
     size_t n = 0;
     while (n < PN_MAX_INPUTS && c->grad[n]) n++;
     PyObject *grads = PyTuple_New((Py_ssize_t)n);
-    for (size_t i = 0; grads && i < n; i++) PyTuple_SET_ITEM(grads, (Py_ssize_t)i, Py_NewRef((PyObject *)c->grad[i]));
-    return grads ? Py_BuildValue("dON", result, c->value ? (PyObject *)c->value : Py_None, grads) : NULL;
+    for (size_t i = 0; grads && i < n; i++)
+        PyTuple_SET_ITEM(grads, (Py_ssize_t)i, Py_NewRef((PyObject *)c->grad[i]));
+    return grads ? Py_BuildValue("dON", result, c->value ? (PyObject *)c->value : Py_None, grads)
+                 : NULL;
 }
 
 static PyObject *run_loss(loss_call *c, int want_values)
 {
     released r;
     release(&r, PyArray_SIZE(c->x[0]) > RELEASE_AT);
-    double divisor = want_values ? 1 : pn_loss_divisor(c->args.loss, c->dtype, c->args.rows, c->args.cols, &c->args.target);
-    c->args.scale = divisor ? 1 / divisor : 0;              /* rows without weight have no gradient */
+    double divisor = want_values ? 1
+                                 : pn_loss_divisor(c->args.loss, c->dtype, c->args.rows,
+                                                   c->args.cols, &c->args.target);
+    /* rows without weight have no gradient */
+    c->args.scale = divisor ? 1 / divisor : 0;
     double sum = pn_loss_run(c->dtype, &c->args);
     if (retake(&r)) return NULL;
     return loss_result(c, sum / divisor);
@@ -198,23 +232,29 @@ static PyObject *loss(PyObject *module, PyObject *args)
     PyObject *loss, *inputs, *target, *sample_weight, *result = NULL;
     int want_values;
     loss_call c = { 0 };
-    if (!PyArg_ParseTuple(args, "OO!OOp", &loss, &PyTuple_Type, &inputs, &target, &sample_weight, &want_values)) return NULL;
-    if (take_call(&c, loss, inputs, target, sample_weight, want_values)) result = run_loss(&c, want_values);
+    if (!PyArg_ParseTuple(args, "OO!OOp", &loss, &PyTuple_Type, &inputs, &target, &sample_weight,
+                          &want_values))
+        return NULL;
+    if (take_call(&c, loss, inputs, target, sample_weight, want_values))
+        result = run_loss(&c, want_values);
     loss_clear(&c);
     return result;
 }
 
-/* ---- sequences ---------------------------------------------------------------------------------------------------- */
+/* ---- sequences ------------------------------------------------------------------------------- */
 /* One number a sequence, each 0 or more. */
-static const int64_t *take_lengths(PyObject *given, size_t rows, const char *name, PyArrayObject **array)
+static const int64_t *take_lengths(PyObject *given, size_t rows, const char *name,
+                                   PyArrayObject **array)
 {
     if (!(*array = label_copy(given, name))) return NULL;
     if ((size_t)PyArray_SIZE(*array) == rows) return PyArray_DATA(*array);
-    PyErr_Format(PyExc_ValueError, "%s: %zd numbers for %zu sequences", name, PyArray_SIZE(*array), rows);
+    PyErr_Format(PyExc_ValueError, "%s: %zd numbers for %zu sequences", name, PyArray_SIZE(*array),
+                 rows);
     return NULL;
 }
 
-/* sequences(criterion, x (steps, rows, cols), labels, starts, input_lengths, target_lengths, want_values), as loss. */
+/* sequences(criterion, x (steps, rows, cols), labels, starts, input_lengths, target_lengths,
+ * want_values), as loss. */
 static PyObject *sequences(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -224,7 +264,9 @@ static PyObject *sequences(PyObject *module, PyObject *args)
     loss_call c = { .args.loss = NULL };
     pn_sequences q = { 0 };
     pn_error error;
-    if (!PyArg_ParseTuple(args, "OOOOOOp", &loss, &x, &labels, &starts, &inputs, &targets, &want_values)) return NULL;
+    if (!PyArg_ParseTuple(args, "OOOOOOp", &loss, &x, &labels, &starts, &inputs, &targets,
+                          &want_values))
+        return NULL;
     pn_loss_args *a = &c.args;
     c.dtype = PyArray_Check(x) && PyArray_TYPE((PyArrayObject *)x) == NPY_FLOAT ? PN_F32 : PN_F64;
     if (!(c.x[0] = real_array(x, c.dtype, "log_probs"))) goto done;
@@ -235,22 +277,29 @@ static PyObject *sequences(PyObject *module, PyObject *args)
     q.steps = (size_t)PyArray_DIM(c.x[0], 0);
     a->rows = (size_t)PyArray_DIM(c.x[0], 1);
     a->cols = (size_t)PyArray_DIM(c.x[0], 2);
-    if (!parse_criterion(loss, c.dtype, 0, 1, &a->cols, &c.loss, &c.keep) || !(c.target = label_copy(labels, "targets"))) goto done;
+    if (!parse_criterion(loss, c.dtype, 0, 1, &a->cols, &c.loss, &c.keep) ||
+        !(c.target = label_copy(labels, "targets")))
+        goto done;
     a->loss = &c.loss;
     if (a->loss->row->kind != 's') {
         PyErr_Format(PyExc_ValueError, "%s takes no sequences", a->loss->row->cls);
         goto done;
     }
     a->target.label = PyArray_DATA(c.target);
-    if (!(q.start = take_lengths(starts, a->rows, "targets", &start)) || !(q.input_length = take_lengths(inputs, a->rows, "input_lengths", &in)) ||
-        !(q.target_length = take_lengths(targets, a->rows, "target_lengths", &out))) goto done;
-    pn_status status = pn_sequences_check(a->loss, a->rows, a->cols, &q, (size_t)PyArray_SIZE(c.target), a->target.label, &error);
+    if (!(q.start = take_lengths(starts, a->rows, "targets", &start)) ||
+        !(q.input_length = take_lengths(inputs, a->rows, "input_lengths", &in)) ||
+        !(q.target_length = take_lengths(targets, a->rows, "target_lengths", &out)))
+        goto done;
+    pn_status status = pn_sequences_check(a->loss, a->rows, a->cols, &q,
+                                          (size_t)PyArray_SIZE(c.target), a->target.label, &error);
     if (status) {
         raise_status(status, &error);
         goto done;
     }
     npy_intp rows = (npy_intp)a->rows;
-    if (!(c.grad[0] = (PyArrayObject *)PyArray_NewLikeArray(c.x[0], NPY_CORDER, NULL, 0)) || (want_values && !(c.value = new_array(1, &rows, c.dtype)))) goto done;
+    if (!(c.grad[0] = (PyArrayObject *)PyArray_NewLikeArray(c.x[0], NPY_CORDER, NULL, 0)) ||
+        (want_values && !(c.value = new_array(1, &rows, c.dtype))))
+        goto done;
     if (!(q.work = PyMem_RawMalloc(pn_sequences_work(a->rows, a->cols, &q) * sizeof *q.work + 1))) {
         PyErr_NoMemory();
         goto done;
@@ -273,8 +322,10 @@ done:
 static int parse_shape(PyObject *given, size_t *ndim, size_t *shape)
 {
     *ndim = (size_t)PyTuple_GET_SIZE(given);
-    if (*ndim > PN_MAX_DIMS) PyErr_Format(PyExc_ValueError, "shape: expected at most %d dimensions", PN_MAX_DIMS);
-    for (size_t i = 0; i < *ndim && !PyErr_Occurred(); i++) shape[i] = PyLong_AsSize_t(PyTuple_GET_ITEM(given, (Py_ssize_t)i));
+    if (*ndim > PN_MAX_DIMS)
+        PyErr_Format(PyExc_ValueError, "shape: expected at most %d dimensions", PN_MAX_DIMS);
+    for (size_t i = 0; i < *ndim && !PyErr_Occurred(); i++)
+        shape[i] = PyLong_AsSize_t(PyTuple_GET_ITEM(given, (Py_ssize_t)i));
     return !PyErr_Occurred();
 }
 
@@ -287,7 +338,9 @@ static PyObject *check_output(PyObject *module, PyObject *args)
     pn_criterion c;
     pn_loss_view view;
     pn_error error;
-    if (!PyArg_ParseTuple(args, "OO!", &loss, &PyTuple_Type, &given) || !parse_shape(given, &ndim, shape)) return NULL;
+    if (!PyArg_ParseTuple(args, "OO!", &loss, &PyTuple_Type, &given) ||
+        !parse_shape(given, &ndim, shape))
+        return NULL;
     int ok = parse_criterion(loss, PN_F64, 0, ndim, shape, &c, &keep);
     pn_status status = ok ? pn_loss_check_fit(&c, ndim, shape, &view, &error) : PN_OK;
     Py_XDECREF(keep);
@@ -295,7 +348,8 @@ static PyObject *check_output(PyObject *module, PyObject *args)
     return status ? raise_status(status, &error) : Py_NewRef(Py_None);
 }
 
-/* check_target(criterion, dtype, rows, shape, target, name): raises what fit would, under the caller's name for the target. */
+/* check_target(criterion, dtype, rows, shape, target, name): raises what fit would, under the
+ * caller's name for the target. */
 static PyObject *check_target(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -311,8 +365,10 @@ static PyObject *check_target(PyObject *module, PyObject *args)
     PyObject *keep = NULL;
     PyArrayObject *y = NULL;
     released r;
-    if (!PyArg_ParseTuple(args, "OsnO!Os", &loss, &dtype, &rows, &PyTuple_Type, &sample, &given, &name) || !parse_dtype(dtype, &t) ||
-        !parse_shape(sample, &ndim, shape)) return NULL;
+    if (!PyArg_ParseTuple(args, "OsnO!Os", &loss, &dtype, &rows, &PyTuple_Type, &sample, &given,
+                          &name) ||
+        !parse_dtype(dtype, &t) || !parse_shape(sample, &ndim, shape))
+        return NULL;
     int ok = parse_criterion(loss, t, 0, ndim, shape, &c, &keep);
     pn_status status = ok ? pn_loss_check_fit(&c, ndim, shape, &view, &error) : PN_OK;
     const size_t seen = ok && !status ? (size_t)rows * view.positions : 0;
@@ -330,10 +386,12 @@ static PyObject *check_target(PyObject *module, PyObject *args)
 }
 
 static PyMethodDef functions[] = {
-    { "loss", loss, METH_VARARGS, "loss($module, criterion, inputs, target, sample_weight, want_values, /)\n--\n\n(result, values or None, gradients) over rows and columns." },
+    { "loss", loss, METH_VARARGS,
+      "loss($module, criterion, inputs, target, sample_weight, want_values, /)\n--\n\n(result, values or None, gradients) over rows and columns." },
     { "sequences", sequences, METH_VARARGS,
       "sequences($module, criterion, x, labels, starts, input_lengths, target_lengths, want_values, /)\n--\n\nAs loss, over (steps, sequences, classes)." },
-    { "check_output", check_output, METH_VARARGS, "check_output($module, criterion, shape, /)\n--\n\nRaise unless fit can have this loss on such outputs." },
+    { "check_output", check_output, METH_VARARGS,
+      "check_output($module, criterion, shape, /)\n--\n\nRaise unless fit can have this loss on such outputs." },
     { "check_target", check_target, METH_VARARGS,
       "check_target($module, criterion, dtype, rows, shape, target, name, /)\n--\n\nRaise what fit would, naming the target so." },
     { NULL, NULL, 0, NULL },

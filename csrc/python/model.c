@@ -1,11 +1,11 @@
 /* model.c - graphs as Python objects. Convert, call, convert: no decisions. */
 #include "binding.h"
 
-/* ---- Graph ----------------------------------------------------------------------------------------------------- */
+/* ---- Graph ----------------------------------------------------------------------------------- */
 static PyTypeObject *graph_type;
 
-/* Layers written in Python hold objects that may lead back here. What the graph points to stays until it is freed: those cycles end at the
- * layer's side (own.c). */
+/* Layers written in Python hold objects that may lead back here. What the graph points to stays
+ * until it is freed: those cycles end at the layer's side (own.c). */
 static int graph_traverse(GraphObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
@@ -28,14 +28,17 @@ static void graph_dealloc(GraphObject *self)
 static int shape_of(PyArrayObject *a, size_t *shape)
 {
     if (PyArray_NDIM(a) > PN_MAX_DIMS) {
-        PyErr_Format(PyExc_ValueError, "an array of %d dimensions is too many; at most %d are allowed", PyArray_NDIM(a), PN_MAX_DIMS);
+        PyErr_Format(PyExc_ValueError,
+                     "an array of %d dimensions is too many; at most %d are allowed",
+                     PyArray_NDIM(a), PN_MAX_DIMS);
         return 0;
     }
     for (int i = 0; i < PyArray_NDIM(a); i++) shape[i] = (size_t)PyArray_DIM(a, i);
     return 1;
 }
 
-/* One parameter, a pair (data, grad or None): borrowed by the graph, kept alive by the GraphObject. */
+/* One parameter, a pair (data, grad or None): borrowed by the graph, kept alive by the GraphObject.
+ */
 static int bind_parameter(GraphObject *self, size_t slot, PyObject *pair)
 {
     PyObject *data, *grad;
@@ -53,7 +56,8 @@ static int bind_parameter(GraphObject *self, size_t slot, PyObject *pair)
             goto done;
         }
     }
-    pn_status status = pn_graph_bind(self->graph, slot, (size_t)PyArray_NDIM(d), shape, PyArray_DATA(d), g ? PyArray_DATA(g) : NULL, &error);
+    pn_status status = pn_graph_bind(self->graph, slot, (size_t)PyArray_NDIM(d), shape,
+                                     PyArray_DATA(d), g ? PyArray_DATA(g) : NULL, &error);
     if (status) raise_status(status, &error);
     if (!PyArray_ISWRITEABLE(d)) self->read_only = 1;
     if (!status) ok = keep_array(&self->keep, d) && (!g || keep_array(&self->keep, g));
@@ -81,7 +85,8 @@ static size_t *parse_nodes(PyObject *tuple)
 
 static int still_open(const GraphObject *self)
 {
-    if (self->sealed) PyErr_SetString(PyExc_RuntimeError, "a graph that has a plan takes no more layers");
+    if (self->sealed)
+        PyErr_SetString(PyExc_RuntimeError, "a graph that has a plan takes no more layers");
     return !self->sealed;
 }
 
@@ -89,7 +94,8 @@ static int parse_config(PyObject *tuple, const char *where, double *config)
 {
     Py_ssize_t n = PyTuple_GET_SIZE(tuple);
     if (n > PN_MAX_CONFIG) {
-        PyErr_Format(PyExc_ValueError, "%s: at most %d settings are allowed, got %zd", where, PN_MAX_CONFIG, n);
+        PyErr_Format(PyExc_ValueError, "%s: at most %d settings are allowed, got %zd", where,
+                     PN_MAX_CONFIG, n);
         return 0;
     }
     for (Py_ssize_t i = 0; i < n; i++) {
@@ -99,8 +105,10 @@ static int parse_config(PyObject *tuple, const char *where, double *config)
     return 1;
 }
 
-/* Adds a layer whose kind, config and custom half are set, and binds its parameters; gives the node's number. */
-static PyObject *add_layer(GraphObject *self, pn_layer *layer, PyObject *parameters, PyObject *inputs)
+/* Adds a layer whose kind, config and custom half are set, and binds its parameters; gives the
+ * node's number. */
+static PyObject *add_layer(GraphObject *self, pn_layer *layer, PyObject *parameters,
+                           PyObject *inputs)
 {
     pn_error error;
     if (!still_open(self)) return NULL;
@@ -113,33 +121,41 @@ static PyObject *add_layer(GraphObject *self, pn_layer *layer, PyObject *paramet
     if (status) return raise_status(status, &error);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parameters); i++) {
         PyObject *pair = PyTuple_GET_ITEM(parameters, i);
-        if (!PyTuple_Check(pair)) return PyErr_Format(PyExc_TypeError, "a parameter is a pair (data, grad or None), got %.80R", pair);
+        if (!PyTuple_Check(pair))
+            return PyErr_Format(PyExc_TypeError,
+                                "a parameter is a pair (data, grad or None), got %.80R", pair);
         if (!bind_parameter(self, (size_t)i, pair)) return NULL;
     }
     return PyLong_FromSize_t(pn_graph_nodes(self->graph) - 1);
 }
 
-/* add(kind, where, config, ((data, grad or None), ...), inputs=(), training=False) -> the node's number */
+/* add(kind, where, config, ((data, grad or None), ...), inputs=(), training=False) -> the node's
+ * number */
 static PyObject *graph_add(GraphObject *self, PyObject *args)
 {
     pn_layer layer = { 0 };
     PyObject *config, *parameters, *inputs = NULL;
     double numbers[PN_MAX_CONFIG];
-    if (!PyArg_ParseTuple(args, "ssO!O!|O!p", &layer.kind, &layer.where, &PyTuple_Type, &config, &PyTuple_Type, &parameters, &PyTuple_Type, &inputs,
-                          &layer.training) || !parse_config(config, layer.where, numbers)) return NULL;
+    if (!PyArg_ParseTuple(args, "ssO!O!|O!p", &layer.kind, &layer.where, &PyTuple_Type, &config,
+                          &PyTuple_Type, &parameters, &PyTuple_Type, &inputs, &layer.training) ||
+        !parse_config(config, layer.where, numbers))
+        return NULL;
     layer.n_config = (size_t)PyTuple_GET_SIZE(config);
     layer.config = numbers;
     return add_layer(self, &layer, parameters, inputs);
 }
 
-/* add_custom(layer, where, shape, parameters, inputs) -> the node's number: a layer written in Python */
+/* add_custom(layer, where, shape, parameters, inputs) -> the node's number: a layer written in
+ * Python */
 static PyObject *graph_add_own(GraphObject *self, PyObject *args)
 {
     pn_layer layer = { .kind = "custom" };
     PyObject *object, *shape, *parameters, *inputs;
     double numbers[PN_MAX_CONFIG];
-    if (!PyArg_ParseTuple(args, "OsO!O!O!", &object, &layer.where, &PyTuple_Type, &shape, &PyTuple_Type, &parameters, &PyTuple_Type, &inputs) ||
-        PyTuple_GET_SIZE(shape) >= PN_MAX_CONFIG || !parse_config(shape, layer.where, numbers + 1)) return NULL;
+    if (!PyArg_ParseTuple(args, "OsO!O!O!", &object, &layer.where, &PyTuple_Type, &shape,
+                          &PyTuple_Type, &parameters, &PyTuple_Type, &inputs) ||
+        PyTuple_GET_SIZE(shape) >= PN_MAX_CONFIG || !parse_config(shape, layer.where, numbers + 1))
+        return NULL;
     numbers[0] = (double)PyTuple_GET_SIZE(parameters);
     layer.n_config = (size_t)PyTuple_GET_SIZE(shape) + 1;
     layer.config = numbers;
@@ -151,18 +167,22 @@ static PyObject *graph_add_own(GraphObject *self, PyObject *args)
     return kept < 0 ? NULL : add_layer(self, &layer, parameters, inputs);
 }
 
-/* guard(gate, parameter=None): the lock of a part of the graph, and the values that calls compare before backward. */
+/* guard(gate, parameter=None): the lock of a part of the graph, and the values that calls compare
+ * before backward. */
 static PyObject *graph_guard(GraphObject *self, PyObject *args)
 {
     PyObject *gate, *given = Py_None;
-    if (!PyArg_ParseTuple(args, "O|O", &gate, &given) || !still_open(self) || !gates_add(self->gates, gate)) return NULL;
+    if (!PyArg_ParseTuple(args, "O|O", &gate, &given) || !still_open(self) ||
+        !gates_add(self->gates, gate))
+        return NULL;
     if (given == Py_None) Py_RETURN_NONE;
     PyArrayObject *a = readable_array(given, self->dtype, "parameter");
     watched *more = a ? PyMem_Realloc(self->watched, (self->n_watched + 1) * sizeof *more) : NULL;
     if (a && !more) PyErr_NoMemory();
     if (more) {
         self->watched = more;
-        more[self->n_watched++] = (watched){ gate, PyArray_DATA(a), (size_t)PyArray_NBYTES(a) / sizeof(uint32_t) };
+        more[self->n_watched++] = (watched){ gate, PyArray_DATA(a),
+                                             (size_t)PyArray_NBYTES(a) / sizeof(uint32_t) };
     }
     const int kept = more && keep_array(&self->keep, a);
     Py_XDECREF(a);
@@ -174,7 +194,9 @@ static Py_ssize_t parse_shape(PyObject *tuple, size_t *shape)
 {
     Py_ssize_t n = PyTuple_GET_SIZE(tuple);
     if (n > PN_MAX_DIMS) {
-        PyErr_Format(PyExc_ValueError, "a sample of %zd dimensions is too many; at most %d are allowed", n, PN_MAX_DIMS);
+        PyErr_Format(PyExc_ValueError,
+                     "a sample of %zd dimensions is too many; at most %d are allowed", n,
+                     PN_MAX_DIMS);
         return -1;
     }
     for (Py_ssize_t i = 0; i < n; i++) {
@@ -188,20 +210,24 @@ static PyObject *graph_input(GraphObject *self, PyObject *shape)
 {
     size_t dim[PN_MAX_DIMS];
     pn_error error;
-    if (!PyTuple_Check(shape)) return PyErr_Format(PyExc_TypeError, "shape: expected a tuple, got %.80R", shape);
+    if (!PyTuple_Check(shape))
+        return PyErr_Format(PyExc_TypeError, "shape: expected a tuple, got %.80R", shape);
     Py_ssize_t n = still_open(self) ? parse_shape(shape, dim) : -1;
     if (n < 0) return NULL;
     pn_status status = pn_graph_input(self->graph, (size_t)n, dim, &error);
-    return status ? raise_status(status, &error) : PyLong_FromSize_t(pn_graph_nodes(self->graph) - 1);
+    return status ? raise_status(status, &error)
+                  : PyLong_FromSize_t(pn_graph_nodes(self->graph) - 1);
 }
 
 static PyObject *graph_outputs(GraphObject *self, PyObject *tuple)
 {
     pn_error error;
-    if (!PyTuple_Check(tuple)) return PyErr_Format(PyExc_TypeError, "nodes: expected a tuple, got %.80R", tuple);
+    if (!PyTuple_Check(tuple))
+        return PyErr_Format(PyExc_TypeError, "nodes: expected a tuple, got %.80R", tuple);
     size_t *nodes = still_open(self) ? parse_nodes(tuple) : NULL;
     if (!nodes) return NULL;
-    pn_status status = pn_graph_outputs(self->graph, (size_t)PyTuple_GET_SIZE(tuple), nodes, &error);
+    pn_status status = pn_graph_outputs(self->graph, (size_t)PyTuple_GET_SIZE(tuple), nodes,
+                                        &error);
     PyMem_Free(nodes);
     return status ? raise_status(status, &error) : Py_NewRef(Py_None);
 }
@@ -214,14 +240,16 @@ static PyObject *graph_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     pn_error error;
     pn_dtype t;
     size_t dim[PN_MAX_DIMS];
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO!", names, &dtype, &PyTuple_Type, &shape)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO!", names, &dtype, &PyTuple_Type, &shape))
+        return NULL;
     Py_ssize_t n = parse_dtype(dtype, &t) ? parse_shape(shape, dim) : -1;
     GraphObject *self = n < 0 ? NULL : (GraphObject *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     self->dtype = t;
     self->keep = PyList_New(0);
     self->gates = self->keep ? PyList_New(0) : NULL;
-    pn_status status = self->gates ? pn_graph_new(t, (size_t)n, dim, &self->graph, &error) : PN_NO_MEMORY;
+    pn_status status = self->gates ? pn_graph_new(t, (size_t)n, dim, &self->graph, &error)
+                                   : PN_NO_MEMORY;
     if (!status) return (PyObject *)self;
     if (self->gates) raise_status(status, &error);
     Py_DECREF(self);
@@ -283,7 +311,9 @@ GraphObject *as_graph(PyObject *object)
 
 int can_write(const GraphObject *g)
 {
-    if (g->read_only) PyErr_SetString(PyExc_ValueError, "graph: has a read-only parameter, and so can predict and nothing else");
+    if (g->read_only)
+        PyErr_SetString(PyExc_ValueError,
+                        "graph: has a read-only parameter, and so can predict and nothing else");
     return !g->read_only;
 }
 
@@ -294,8 +324,11 @@ int check_sample(const GraphObject *g, size_t i, PyArrayObject *x, const char *n
     int ok = (size_t)PyArray_NDIM(x) == ndim + 1;
     for (size_t k = 0; ok && k < ndim; k++) ok = (size_t)PyArray_DIM(x, (int)k + 1) == shape[k];
     if (ok) return 1;
-    PyObject *got = PyObject_GetAttrString((PyObject *)x, "shape"), *want = shape_tuple(g, pn_graph_input_node(g->graph, i));
-    if (got && want) PyErr_Format(PyExc_ValueError, "%s: shape %S is not rows of samples of shape %S", name, got, want);
+    PyObject *got = PyObject_GetAttrString((PyObject *)x, "shape"),
+             *want = shape_tuple(g, pn_graph_input_node(g->graph, i));
+    if (got && want)
+        PyErr_Format(PyExc_ValueError, "%s: shape %S is not rows of samples of shape %S", name, got,
+                     want);
     Py_XDECREF(got);
     Py_XDECREF(want);
     return 0;
@@ -310,7 +343,7 @@ PyArrayObject *new_output(const GraphObject *g, size_t i, size_t rows)
     return new_array(ndim + 1, full, g->dtype);
 }
 
-/* ---- several arrays at a time: one for each input, or one for each output -------------------------------------------- */
+/* ---- several arrays at a time: one for each input, or one for each output -------------------- */
 
 void arrays_clear(arrays *a)
 {
@@ -328,8 +361,10 @@ int arrays_set(arrays *a, size_t i, PyArrayObject *array)
 
 PyObject *arrays_take(arrays *a)
 {
-    PyObject *result = a->n == 1 ? Py_NewRef((PyObject *)a->array[0]) : PyTuple_New((Py_ssize_t)a->n);
-    for (size_t i = 0; a->n != 1 && result && i < a->n; i++) PyTuple_SET_ITEM(result, (Py_ssize_t)i, Py_NewRef((PyObject *)a->array[i]));
+    PyObject *result = a->n == 1 ? Py_NewRef((PyObject *)a->array[0])
+                                 : PyTuple_New((Py_ssize_t)a->n);
+    for (size_t i = 0; a->n != 1 && result && i < a->n; i++)
+        PyTuple_SET_ITEM(result, (Py_ssize_t)i, Py_NewRef((PyObject *)a->array[i]));
     arrays_clear(a);
     return result;
 }
@@ -337,13 +372,14 @@ PyObject *arrays_take(arrays *a)
 PyObject *nth(PyObject *given, size_t n, size_t i, const char *name)
 {
     if (n == 1) return Py_NewRef(given);
-    if ((PyTuple_Check(given) || PyList_Check(given)) && (size_t)PySequence_Fast_GET_SIZE(given) == n)
+    if ((PyTuple_Check(given) || PyList_Check(given)) &&
+        (size_t)PySequence_Fast_GET_SIZE(given) == n)
         return Py_NewRef(PySequence_Fast_GET_ITEM(given, (Py_ssize_t)i));
     PyErr_Format(PyExc_ValueError, "%s: expected a tuple of %zu arrays, got %.80R", name, n, given);
     return NULL;
 }
 
-/* ---- types ------------------------------------------------------------------------------------------------------ */
+/* ---- types ----------------------------------------------------------------------------------- */
 static PyMethodDef graph_methods[] = {
     { "add", (PyCFunction)graph_add, METH_VARARGS,
       "add($self, kind, where, config, parameters, inputs=(), training=False, /)\n--\n\nOne more layer; parameters are pairs (data, grad or "
@@ -353,14 +389,18 @@ static PyMethodDef graph_methods[] = {
       "Gives its number." },
     { "guard", (PyCFunction)graph_guard, METH_VARARGS,
       "guard($self, gate, parameter=None, /)\n--\n\nThe lock of a part of the graph; backward refuses when the parameter has changed since forward." },
-    { "input", (PyCFunction)graph_input, METH_O, "input($self, shape, /)\n--\n\nOne more input; gives its number." },
-    { "outputs", (PyCFunction)graph_outputs, METH_O, "outputs($self, nodes, /)\n--\n\nWhich nodes are the outputs; else the last one is." },
-    { "shape", (PyCFunction)graph_shape, METH_O, "shape($self, node, /)\n--\n\nThe shape of one sample of a node's output." },
+    { "input", (PyCFunction)graph_input, METH_O,
+      "input($self, shape, /)\n--\n\nOne more input; gives its number." },
+    { "outputs", (PyCFunction)graph_outputs, METH_O,
+      "outputs($self, nodes, /)\n--\n\nWhich nodes are the outputs; else the last one is." },
+    { "shape", (PyCFunction)graph_shape, METH_O,
+      "shape($self, node, /)\n--\n\nThe shape of one sample of a node's output." },
     { NULL, NULL, 0, NULL },
 };
 static PyGetSetDef graph_getset[] = {
     { "dtype", (getter)graph_dtype, NULL, "'float32' or 'float64'.", NULL },
-    { "output_shape", (getter)graph_output_shape, NULL, "The shape of one sample's (first) output.", NULL },
+    { "output_shape", (getter)graph_output_shape, NULL, "The shape of one sample's (first) output.",
+      NULL },
     { "output_shapes", (getter)graph_output_shapes, NULL, "Those of all outputs.", NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };
@@ -373,7 +413,8 @@ static PyType_Slot graph_slots[] = {
     { Py_tp_doc, "Graph(dtype, shape)\n--\n\nA net for samples of a shape: layers in a row." },
     { 0, NULL },
 };
-static PyType_Spec graph_spec = { "pynn._core.Graph", sizeof(GraphObject), 0, GC_TYPE, graph_slots };
+static PyType_Spec graph_spec = { "pynn._core.Graph", sizeof(GraphObject), 0, GC_TYPE,
+                                  graph_slots };
 
 int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **kept)
 {
@@ -386,5 +427,7 @@ int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **kept)
 
 int add_model(PyObject *module)
 {
-    return add_custom(module) < 0 || add_type(module, &graph_spec, &graph_type) < 0 ? -1 : add_plan(module);
+    return add_custom(module) < 0 || add_type(module, &graph_spec, &graph_type) < 0
+             ? -1
+             : add_plan(module);
 }

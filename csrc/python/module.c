@@ -1,4 +1,5 @@
-/* module.c - the extension module pynn._core: its tables, its instruction sets and threads, and how a status becomes an exception. */
+/* module.c - the extension module pynn._core: its tables, its instruction sets and threads, and how
+ * a status becomes an exception. */
 #define PYNN_IMPORTS_ARRAY
 #include "binding.h"
 #include <stdlib.h>
@@ -12,7 +13,8 @@ PyObject *raise_status(pn_status status, const pn_error *error)
     case PN_BAD_SHAPE:
     case PN_BAD_VALUE: type = PyExc_ValueError;        break;
     case PN_BAD_STATE: type = PyExc_RuntimeError;      break;
-    case PN_STOPPED:                                    /* the poll function may have raised already */
+    /* the poll function may have raised already */
+    case PN_STOPPED:
         if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
         return NULL;
     }
@@ -27,7 +29,8 @@ static PyObject *isas(PyObject *module, PyObject *unused)
     PyObject *names = PyDict_New();
     const char *name;
     for (size_t i = 0; names && (name = pn_isa_built(i)); i++)
-        if (PyDict_SetItemString(names, name, pn_isa_runs(name) ? Py_True : Py_False) < 0) Py_CLEAR(names);
+        if (PyDict_SetItemString(names, name, pn_isa_runs(name) ? Py_True : Py_False) < 0)
+            Py_CLEAR(names);
     return names;
 }
 
@@ -47,14 +50,18 @@ static PyObject *set_isa(PyObject *module, PyObject *name)
     return status ? raise_status(status, &error) : Py_NewRef(Py_None);
 }
 
-/* The choice of the environment, or the best; a name that cannot be had is an error that lists those that can. */
+/* The choice of the environment, or the best; a name that cannot be had is an error that lists
+ * those that can. */
 static int choose_isa(PyObject *module)
 {
     const char *wanted = getenv("PYNN_ISA");
     pn_error error = { "" };
     if (pn_isa_set(wanted && *wanted ? wanted : NULL, &error) == PN_OK) return 0;
     PyObject *known = isas(module, NULL);
-    if (known) PyErr_Format(PyExc_ImportError, "PYNN_ISA=%s: %s (built, and whether this machine runs it: %R)", wanted ? wanted : "", error.text, known);
+    if (known)
+        PyErr_Format(PyExc_ImportError,
+                     "PYNN_ISA=%s: %s (built, and whether this machine runs it: %R)",
+                     wanted ? wanted : "", error.text, known);
     Py_XDECREF(known);
     return -1;
 }
@@ -91,9 +98,11 @@ static int choose_threads(void)
 static PyObject *loss_row(size_t i)
 {
     const pn_loss *l = pn_loss_at(i);
-    return l ? Py_BuildValue("{s:s,s:s,s:C,s:C,s:C,s:s,s:s,s:s,s:s,s:s}", "name", l->name, "cls", l->cls, "kind", l->kind, "target", l->target,
-                             "metric", l->metric, "inputs", l->inputs, "params", l->params, "check", l->check, "formula", l->formula,
-                             "summary", l->summary) : NULL;
+    return l ? Py_BuildValue("{s:s,s:s,s:C,s:C,s:C,s:s,s:s,s:s,s:s,s:s}", "name", l->name, "cls",
+                             l->cls, "kind", l->kind, "target", l->target, "metric", l->metric,
+                             "inputs", l->inputs, "params", l->params, "check", l->check, "formula",
+                             l->formula, "summary", l->summary)
+             : NULL;
 }
 
 int add_rows(PyObject *module, const char *name, PyObject *(*row)(size_t i))
@@ -105,7 +114,8 @@ int add_rows(PyObject *module, const char *name, PyObject *(*row)(size_t i))
         if (failed) break;
     }
     int rc = -1;
-    if (list && !PyErr_Occurred() && (rows = PyList_AsTuple(list))) rc = PyModule_AddObjectRef(module, name, rows);
+    if (list && !PyErr_Occurred() && (rows = PyList_AsTuple(list)))
+        rc = PyModule_AddObjectRef(module, name, rows);
     Py_XDECREF(rows);
     Py_XDECREF(list);
     return rc;
@@ -119,7 +129,8 @@ static PyObject *uniform(PyObject *module, PyObject *args)
     unsigned long long seed, stream;
     double low, high;
     if (!PyArg_ParseTuple(args, "OKKdd", &given, &seed, &stream, &low, &high)) return NULL;
-    pn_dtype t = PyArray_Check(given) && PyArray_TYPE((PyArrayObject *)given) == NPY_FLOAT ? PN_F32 : PN_F64;
+    pn_dtype t = PyArray_Check(given) && PyArray_TYPE((PyArrayObject *)given) == NPY_FLOAT ? PN_F32
+                                                                                           : PN_F64;
     PyArrayObject *out = in_place_array(given, t, "out");
     if (!out) return NULL;
     released r;
@@ -139,7 +150,9 @@ static PyObject *all_finite(PyObject *module, PyObject *given)
     int finite = 1;
     for (Py_ssize_t i = 0; all && finite && i < PyTuple_GET_SIZE(all); i++) {
         PyObject *item = PyTuple_GET_ITEM(all, i);
-        const pn_dtype t = PyArray_Check(item) && PyArray_TYPE((PyArrayObject *)item) == NPY_FLOAT ? PN_F32 : PN_F64;
+        const pn_dtype t = PyArray_Check(item) && PyArray_TYPE((PyArrayObject *)item) == NPY_FLOAT
+                             ? PN_F32
+                             : PN_F64;
         PyArrayObject *a = readable_array(item, t, "arrays");
         if (!a) Py_CLEAR(all);
         if (!a) break;
@@ -157,25 +170,35 @@ static PyObject *all_finite(PyObject *module, PyObject *given)
 
 static int exec(PyObject *module)
 {
-    if (PyArray_ImportNumPyAPI() < 0 || PyUFunc_ImportUFuncAPI() < 0 || choose_isa(module) < 0 || choose_threads() < 0) return -1;
+    if (PyArray_ImportNumPyAPI() < 0 || PyUFunc_ImportUFuncAPI() < 0 || choose_isa(module) < 0 ||
+        choose_threads() < 0)
+        return -1;
     if (add_rows(module, "LOSSES", loss_row) < 0) return -1;
-    if (add_ufuncs(module) < 0 || add_gates(module) < 0 || add_model(module) < 0 || add_losses(module) < 0 || add_updates(module) < 0) return -1;
+    if (add_ufuncs(module) < 0 || add_gates(module) < 0 || add_model(module) < 0 ||
+        add_losses(module) < 0 || add_updates(module) < 0)
+        return -1;
     return add_fit(module) < 0 ? -1 : add_predictor(module);
 }
 
 static PyMethodDef methods[] = {
-    { "get_threads", get_threads, METH_NOARGS, "get_threads()\n--\n\nReturn how many threads a call may use." },
-    { "set_threads", set_threads, METH_O, "set_threads(number, /)\n--\n\nSet how many threads a call may use; 0 chooses the default." },
+    { "get_threads", get_threads, METH_NOARGS,
+      "get_threads()\n--\n\nReturn how many threads a call may use." },
+    { "set_threads", set_threads, METH_O,
+      "set_threads(number, /)\n--\n\nSet how many threads a call may use; 0 chooses the default." },
     { "isa", isa, METH_NOARGS, "isa()\n--\n\nReturn the name of the instruction set in use." },
-    { "isas", isas, METH_NOARGS, "isas()\n--\n\nReturn the instruction sets that were built, best first, and whether this machine runs each." },
-    { "set_isa", set_isa, METH_O, "set_isa(name, /)\n--\n\nUse the named instruction set from now on; None chooses the best." },
-    { "all_finite", all_finite, METH_O, "all_finite(arrays, /)\n--\n\nTell whether all numbers of float32 and float64 arrays are finite." },
-    { "uniform", uniform, METH_VARARGS, "uniform(out, seed, stream, low, high, /)\n--\n\nFill out with numbers in [low, high)." },
+    { "isas", isas, METH_NOARGS,
+      "isas()\n--\n\nReturn the instruction sets that were built, best first, and whether this machine runs each." },
+    { "set_isa", set_isa, METH_O,
+      "set_isa(name, /)\n--\n\nUse the named instruction set from now on; None chooses the best." },
+    { "all_finite", all_finite, METH_O,
+      "all_finite(arrays, /)\n--\n\nTell whether all numbers of float32 and float64 arrays are finite." },
+    { "uniform", uniform, METH_VARARGS,
+      "uniform(out, seed, stream, low, high, /)\n--\n\nFill out with numbers in [low, high)." },
     { NULL, NULL, 0, NULL }
 };
 static PyModuleDef_Slot slots[] = { { Py_mod_exec, (void *)exec }, { 0, NULL } };
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "pynn._core", .m_doc = "The C core of pynn.", .m_methods = methods, .m_slots = slots
-};
+static struct PyModuleDef definition = { PyModuleDef_HEAD_INIT, .m_name = "pynn._core",
+                                         .m_doc = "The C core of pynn.", .m_methods = methods,
+                                         .m_slots = slots };
 
 PyMODINIT_FUNC PyInit__core(void) { return PyModuleDef_Init(&definition); }

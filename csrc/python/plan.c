@@ -1,7 +1,8 @@
 /* plan.c - plans as Python objects: eager calls of layers and nets, and their backward. */
 #include "binding.h"
 
-/* What the last forward call kept, until backward has used it: its arrays in the plan and x; the state of the parameters; its thread. */
+/* What the last forward call kept, until backward has used it: its arrays in the plan and x; the
+ * state of the parameters; its thread. */
 typedef struct { unsigned long long version, print; unsigned long thread; } kept_call;
 typedef struct {
     PyObject_HEAD
@@ -37,7 +38,8 @@ static void plan_dealloc(PlanObject *self)
 static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = { "graph", "rows", "mode", NULL };
-    static const char *const modes[] = { [PN_PREDICT] = "predict", [PN_BACKWARD] = "backward", [PN_TRAIN] = "train" };
+    static const char *const
+        modes[] = { [PN_PREDICT] = "predict", [PN_BACKWARD] = "backward", [PN_TRAIN] = "train" };
     PyObject *graph;
     Py_ssize_t rows;
     const char *name;
@@ -46,7 +48,8 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Ons", names, &graph, &rows, &name)) return NULL;
     while (mode <= PN_TRAIN && strcmp(name, modes[mode])) mode++;
     if (mode > PN_TRAIN) {
-        PyErr_Format(PyExc_ValueError, "mode: expected 'predict', 'backward' or 'train', got '%.40s'", name);
+        PyErr_Format(PyExc_ValueError,
+                     "mode: expected 'predict', 'backward' or 'train', got '%.40s'", name);
         return NULL;
     }
     GraphObject *g = as_graph(graph);
@@ -67,13 +70,16 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return raise_status(status, &error);
 }
 
-/* One call at a time: a plan is one set of buffers. A call writes running statistics and gradients, so it has the parameters for itself. */
+/* One call at a time: a plan is one set of buffers. A call writes running statistics and gradients,
+ * so it has the parameters for itself. */
 static int enter(PlanObject *self, int releases, pn_hold *hold, released *r)
 {
     const unsigned now = pn_fork_generation();
     if (self->busy == now) {
-        PyErr_SetString(PyExc_RuntimeError, "this layer is in use by another thread, or called from within its own call; "
-                                            "predict may run in many threads, for anything else give each thread its own copy (copy.deepcopy)");
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            "this layer is in use by another thread, or called from within its own call; "
+            "predict may run in many threads, for anything else give each thread its own copy (copy.deepcopy)");
         return 0;
     }
     if (!gates_check(self->graph->gates)) return 0;
@@ -90,7 +96,8 @@ static int leave(PlanObject *self, pn_hold *hold, released *r)
     return stopped;
 }
 
-/* How often the parameters have been written through the library, and a hash of some of their elements, which shows most other writes. */
+/* How often the parameters have been written through the library, and a hash of some of their
+ * elements, which shows most other writes. */
 static kept_call call_now(const GraphObject *g)
 {
     enum { PROBES = 4 };
@@ -100,7 +107,8 @@ static kept_call call_now(const GraphObject *g)
         now.version += gate_version(w->gate);
         if (!w->n) continue;
         const size_t step = (w->n - 1) / (PROBES - 1);
-        for (size_t k = 0; k < PROBES; k++) now.print = (now.print << 9 | now.print >> 55) ^ w->words[k * step];
+        for (size_t k = 0; k < PROBES; k++)
+            now.print = (now.print << 9 | now.print >> 55) ^ w->words[k * step];
         now.print *= 0x9e3779b97f4a7c15u;
     }
     return now;
@@ -110,17 +118,22 @@ static int call_is_valid(const PlanObject *self)
 {
     const kept_call now = call_now(self->graph);
     if (now.thread != self->kept.thread)
-        PyErr_SetString(PyExc_RuntimeError, "backward: the last call was made in another thread; give each thread its own copy (copy.deepcopy)");
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            "backward: the last call was made in another thread; give each thread its own copy (copy.deepcopy)");
     else if (now.version != self->kept.version || now.print != self->kept.print)
-        PyErr_SetString(PyExc_RuntimeError, "backward: the parameters have changed since the forward call (a step, load_state_dict or an assignment), "
-                                            "whose outputs no longer belong to them; call backward before the change, or the layer again after it");
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            "backward: the parameters have changed since the forward call (a step, load_state_dict or an assignment), "
+            "whose outputs no longer belong to them; call backward before the change, or the layer again after it");
     return !PyErr_Occurred();
 }
 
 static int fits(const PlanObject *self, PyArrayObject *x)
 {
     if ((size_t)PyArray_DIM(x, 0) == self->rows) return 1;
-    PyErr_Format(PyExc_ValueError, "x: %zd rows were given to a plan of %zu", (Py_ssize_t)PyArray_DIM(x, 0), self->rows);
+    PyErr_Format(PyExc_ValueError, "x: %zd rows were given to a plan of %zu",
+                 (Py_ssize_t)PyArray_DIM(x, 0), self->rows);
     return 0;
 }
 
@@ -142,7 +155,8 @@ static int take_inputs(PlanObject *self, PyObject *const *given, Py_ssize_t n, a
     }
     int ok = 1;
     for (size_t i = 0; ok && i < inputs; i++)
-        ok = arrays_set(x, i, real_array(given[i], g->dtype, "x")) && check_sample(g, i, x->array[i], "x") && fits(self, x->array[i]);
+        ok = arrays_set(x, i, real_array(given[i], g->dtype, "x")) &&
+             check_sample(g, i, x->array[i], "x") && fits(self, x->array[i]);
     for (size_t i = 0; ok && i < outputs; i++) ok = arrays_set(y, i, new_output(g, i, self->rows));
     return ok;
 }
@@ -151,7 +165,9 @@ static PyObject *plan_forward(PlanObject *self, PyObject *const *given, Py_ssize
 {
     arrays x = { .n = 0 }, y = { .n = 0 };
     pn_error error;
-    if (self->mode == PN_TRAIN) PyErr_SetString(PyExc_RuntimeError, "a plan for training ends in a loss, which only Fit gives");
+    if (self->mode == PN_TRAIN)
+        PyErr_SetString(PyExc_RuntimeError,
+                        "a plan for training ends in a loss, which only Fit gives");
     int ok = self->mode != PN_TRAIN && take_inputs(self, given, n, &x, &y);
     released r;
     pn_hold hold;
@@ -160,7 +176,8 @@ static PyObject *plan_forward(PlanObject *self, PyObject *const *given, Py_ssize
         arrays_clear(&y);
         return NULL;
     }
-    pn_status status = pn_plan_forward(self->plan, (const void *const *)x.data, y.data, self->tick, &error);
+    pn_status status = pn_plan_forward(self->plan, (const void *const *)x.data, y.data, self->tick,
+                                       &error);
     self->kept = call_now(self->graph);
     if (leave(self, &hold, &r)) status = PN_STOPPED;
     if (status) {
@@ -178,15 +195,19 @@ static PyObject *plan_forward(PlanObject *self, PyObject *const *given, Py_ssize
 static int still_there(PlanObject *self)
 {
     for (size_t i = 0; i < self->x.n; i++) {
-        if (PyArray_DATA(self->x.array[i]) == self->x.data[i] && check_sample(self->graph, i, self->x.array[i], "x") &&
-            fits(self, self->x.array[i])) continue;
-        PyErr_SetString(PyExc_RuntimeError, "backward: an input of the forward call has been resized since; call the layer again");
+        if (PyArray_DATA(self->x.array[i]) == self->x.data[i] &&
+            check_sample(self->graph, i, self->x.array[i], "x") && fits(self, self->x.array[i]))
+            continue;
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            "backward: an input of the forward call has been resized since; call the layer again");
         return 0;
     }
     return 1;
 }
 
-static int take_gradients(PlanObject *self, PyObject *const *given, Py_ssize_t n, arrays *gy, arrays *gx)
+static int take_gradients(PlanObject *self, PyObject *const *given, Py_ssize_t n, arrays *gy,
+                          arrays *gx)
 {
     const GraphObject *g = self->graph;
     const size_t outputs = pn_graph_n_outputs(g->graph);
@@ -195,22 +216,30 @@ static int take_gradients(PlanObject *self, PyObject *const *given, Py_ssize_t n
         return 0;
     }
     if (!self->x.n) {
-        PyErr_SetString(PyExc_RuntimeError, "backward needs a forward call before it, and each call has one backward");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "backward needs a forward call before it, and each call has one backward");
         return 0;
     }
     int ok = call_is_valid(self) && still_there(self);
     for (size_t i = 0; ok && i < outputs; i++) {
-        PyArrayObject *y = arrays_set(gy, i, real_array(given[i], g->dtype, "gy")) ? new_output(g, i, self->rows) : NULL;
+        PyArrayObject *y = arrays_set(gy, i, real_array(given[i], g->dtype, "gy"))
+                             ? new_output(g, i, self->rows)
+                             : NULL;
         ok = y && PyArray_SAMESHAPE(gy->array[i], y);
         if (y && !ok) {
-            PyObject *got = PyObject_GetAttrString((PyObject *)gy->array[i], "shape"), *want = PyObject_GetAttrString((PyObject *)y, "shape");
-            if (got && want) PyErr_Format(PyExc_ValueError, "gy: shape %S differs from the output's %S", got, want);
+            PyObject *got = PyObject_GetAttrString((PyObject *)gy->array[i], "shape"),
+                     *want = PyObject_GetAttrString((PyObject *)y, "shape");
+            if (got && want)
+                PyErr_Format(PyExc_ValueError, "gy: shape %S differs from the output's %S", got,
+                             want);
             Py_XDECREF(got);
             Py_XDECREF(want);
         }
         Py_XDECREF(y);
     }
-    for (size_t i = 0; ok && i < self->x.n; i++) ok = arrays_set(gx, i, (PyArrayObject *)PyArray_NewLikeArray(self->x.array[i], NPY_CORDER, NULL, 0));
+    for (size_t i = 0; ok && i < self->x.n; i++)
+        ok = arrays_set(
+            gx, i, (PyArrayObject *)PyArray_NewLikeArray(self->x.array[i], NPY_CORDER, NULL, 0));
     return ok;
 }
 
@@ -238,7 +267,8 @@ static PyObject *plan_backward(PlanObject *self, PyObject *const *given, Py_ssiz
 static PyObject *plan_output_shapes(PlanObject *self, void *unused)
 {
     (void)unused;
-    PyObject *samples = graph_output_shapes(self->graph, NULL), *rows = Py_BuildValue("(n)", (Py_ssize_t)self->rows);
+    PyObject *samples = graph_output_shapes(self->graph, NULL),
+             *rows = Py_BuildValue("(n)", (Py_ssize_t)self->rows);
     for (Py_ssize_t i = 0; samples && rows && i < PyTuple_GET_SIZE(samples); i++) {
         PyObject *whole = PySequence_Concat(rows, PyTuple_GET_ITEM(samples, i));
         if (!whole) Py_CLEAR(samples);
@@ -248,7 +278,11 @@ static PyObject *plan_output_shapes(PlanObject *self, void *unused)
     return samples;
 }
 
-static PyObject *plan_tick(PlanObject *self, void *unused) { (void)unused; return PyLong_FromUnsignedLongLong(self->tick); }
+static PyObject *plan_tick(PlanObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(self->tick);
+}
 static int plan_set_tick(PlanObject *self, PyObject *value, void *unused)
 {
     (void)unused;
@@ -259,33 +293,53 @@ static int plan_set_tick(PlanObject *self, PyObject *value, void *unused)
     return 0;
 }
 
-static PyObject *plan_bytes(PlanObject *self, void *unused) { (void)unused; return PyLong_FromSize_t(pn_plan_bytes(self->plan)); }
+static PyObject *plan_bytes(PlanObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromSize_t(pn_plan_bytes(self->plan));
+}
 
 PyObject *step_list(const pn_plan *plan)
 {
     PyObject *list = PyList_New(0);
     pn_step_info s;
     for (size_t i = 0; list && pn_plan_step(plan, i, &s); i++) {
-        PyObject *step = Py_BuildValue("ssNddn", s.what, s.where, PyBool_FromLong(s.forward), s.flops, s.seconds, (Py_ssize_t)s.node);
+        PyObject *step = Py_BuildValue("ssNddn", s.what, s.where, PyBool_FromLong(s.forward),
+                                       s.flops, s.seconds, (Py_ssize_t)s.node);
         if (!step || PyList_Append(list, step) < 0) Py_CLEAR(list);
         Py_XDECREF(step);
     }
     return list;
 }
-static PyObject *plan_steps(PlanObject *self, void *unused) { (void)unused; return step_list(self->plan); }
-static PyObject *plan_bytes_apart(PlanObject *self, void *unused) { (void)unused; return PyLong_FromSize_t(pn_plan_bytes_unshared(self->plan)); }
+static PyObject *plan_steps(PlanObject *self, void *unused)
+{
+    (void)unused;
+    return step_list(self->plan);
+}
+static PyObject *plan_bytes_apart(PlanObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromSize_t(pn_plan_bytes_unshared(self->plan));
+}
 
 static PyMethodDef plan_methods[] = {
-    { "forward", (PyCFunction)(void (*)(void))plan_forward, METH_FASTCALL, "forward($self, *x)\n--\n\nThe output, or a tuple of them, for x, which the plan keeps until the next call." },
-    { "backward", (PyCFunction)(void (*)(void))plan_backward, METH_FASTCALL, "backward($self, *gy)\n--\n\nThe gradient of x, or a tuple; adds to those of the parameters." },
+    { "forward", (PyCFunction)(void (*)(void))plan_forward, METH_FASTCALL,
+      "forward($self, *x)\n--\n\nThe output, or a tuple of them, for x, which the plan keeps until the next call." },
+    { "backward", (PyCFunction)(void (*)(void))plan_backward, METH_FASTCALL,
+      "backward($self, *gy)\n--\n\nThe gradient of x, or a tuple; adds to those of the parameters." },
     { NULL, NULL, 0, NULL },
 };
 static PyGetSetDef plan_getset[] = {
-    { "output_shapes", (getter)plan_output_shapes, NULL, "Rows, and the shape of one sample, of each output.", NULL },
-    { "tick", (getter)plan_tick, (setter)plan_set_tick, "What random layers' numbers depend on beside their seeds.", NULL },
+    { "output_shapes", (getter)plan_output_shapes, NULL,
+      "Rows, and the shape of one sample, of each output.", NULL },
+    { "tick", (getter)plan_tick, (setter)plan_set_tick,
+      "What random layers' numbers depend on beside their seeds.", NULL },
     { "bytes", (getter)plan_bytes, NULL, "Size of the plan's arena.", NULL },
-    { "bytes_unshared", (getter)plan_bytes_apart, NULL, "What the plan's buffers would take if none shared its place.", NULL },
-    { "steps", (getter)plan_steps, NULL, "Each step: what it does, for which layer, in the forward pass?, FLOP, seconds, the graph's node.", NULL },
+    { "bytes_unshared", (getter)plan_bytes_apart, NULL,
+      "What the plan's buffers would take if none shared its place.", NULL },
+    { "steps", (getter)plan_steps, NULL,
+      "Each step: what it does, for which layer, in the forward pass?, FLOP, seconds, the graph's node.",
+      NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };
 static PyType_Slot plan_slots[] = {
@@ -294,7 +348,8 @@ static PyType_Slot plan_slots[] = {
     { Py_tp_traverse, plan_traverse },
     { Py_tp_methods, plan_methods },
     { Py_tp_getset, plan_getset },
-    { Py_tp_doc, "Plan(graph, rows, mode)\n--\n\nA graph decided for a number of rows; mode: 'predict', 'backward' or 'train'." },
+    { Py_tp_doc,
+      "Plan(graph, rows, mode)\n--\n\nA graph decided for a number of rows; mode: 'predict', 'backward' or 'train'." },
     { 0, NULL },
 };
 static PyType_Spec plan_spec = { "pynn._core.Plan", sizeof(PlanObject), 0, GC_TYPE, plan_slots };

@@ -1,7 +1,8 @@
 /* predictor.c - prediction as a Python object, for any number of threads. */
 #include "binding.h"
 
-/* Each call has a predictor of the core to itself, so that any number of threads may call. Some are kept for the calls after. */
+/* Each call has a predictor of the core to itself, so that any number of threads may call. Some are
+ * kept for the calls after. */
 enum { IDLE = 4 };
 typedef struct {
     PyObject_HEAD
@@ -70,8 +71,10 @@ static void give_back(PredictorObject *self, pn_predictor *p)
     else pn_predictor_free(p);
 }
 
-/* 0 and an exception. Layers written in Python keep what they like while they run, so calls of theirs take turns. */
-static int run(PredictorObject *self, const pn_data *data, pn_fit_options *options, void *const *y, pn_score *scores)
+/* 0 and an exception. Layers written in Python keep what they like while they run, so calls of
+ * theirs take turns. */
+static int run(PredictorObject *self, const pn_data *data, pn_fit_options *options, void *const *y,
+               pn_score *scores)
 {
     pn_error error;
     pn_hold hold;
@@ -80,7 +83,8 @@ static int run(PredictorObject *self, const pn_data *data, pn_fit_options *optio
     for (size_t i = 0; i < options->n_criteria; i++) releases |= options->criteria[i].call != NULL;
     pn_predictor *p = take_idle(self);
     if (!p) return 0;
-    const int entered = gates_enter(self->graph->gates, self->graph->own ? PN_WRITE : PN_READ, releases, &hold, &r);
+    const int entered = gates_enter(self->graph->gates, self->graph->own ? PN_WRITE : PN_READ,
+                                    releases, &hold, &r);
     if (entered) {
         if (r.state) options->poll = poll_signals;
         pn_status status = pn_predict(p, data, options, y, scores, &error);
@@ -91,7 +95,8 @@ static int run(PredictorObject *self, const pn_data *data, pn_fit_options *optio
     return entered && !PyErr_Occurred();
 }
 
-/* Says so where an output is not finite because a sample, which the plan converted, is too large for float32. */
+/* Says so where an output is not finite because a sample, which the plan converted, is too large
+ * for float32. */
 static int check_range(const GraphObject *g, const taken *t, const arrays *out)
 {
     int suspect = 0;
@@ -104,9 +109,12 @@ static int check_range(const GraphObject *g, const taken *t, const arrays *out)
         if (t->samples[i].type != PN_FROM_F64 || !PyArray_SIZE(x)) continue;
         const npy_intp width = PyArray_SIZE(x) / PyArray_DIM(x, 0);
         for (size_t row = 0; row < t->data.rows; row++) {
-            const double *sample = (const double *)((const char *)t->samples[i].x + (ptrdiff_t)row * t->samples[i].stride);
+            const double *sample = (const double *)((const char *)t->samples[i].x +
+                                                    (ptrdiff_t)row * t->samples[i].stride);
             npy_intp at = first_too_large(width, sample);
-            if (at >= 0) return raise_too_large("X", sample[at], (npy_intp)row * width + at, PyArray_NDIM(x), PyArray_DIMS(x));
+            if (at >= 0)
+                return raise_too_large("X", sample[at], (npy_intp)row * width + at, PyArray_NDIM(x),
+                                       PyArray_DIMS(x));
         }
     }
     return 1;
@@ -119,8 +127,10 @@ static PyObject *predict_taken(PredictorObject *self, taken *t)
     pn_fit_options options = { .poll = NULL };
     arrays out = { .n = 0 };
     int ok = 1;
-    for (size_t i = 0; ok && i < pn_graph_n_outputs(g->graph); i++) ok = arrays_set(&out, i, new_output(g, i, t->data.rows));
-    if (ok && run(self, &t->data, &options, out.data, NULL) && check_range(g, t, &out)) return arrays_take(&out);
+    for (size_t i = 0; ok && i < pn_graph_n_outputs(g->graph); i++)
+        ok = arrays_set(&out, i, new_output(g, i, t->data.rows));
+    if (ok && run(self, &t->data, &options, out.data, NULL) && check_range(g, t, &out))
+        return arrays_take(&out);
     arrays_clear(&out);
     return NULL;
 }
@@ -137,12 +147,17 @@ static PyObject *predictor_call(PredictorObject *self, PyObject *given)
 static PyObject *predictor_quick(PredictorObject *self, PyObject *given)
 {
     const GraphObject *g = self->graph;
-    if (!PyArray_CheckExact(given) || self->isa != pn_isa_get() || self->moves != array_moves() || pn_graph_n_inputs(g->graph) != 1) Py_RETURN_NONE;
+    if (!PyArray_CheckExact(given) || self->isa != pn_isa_get() || self->moves != array_moves() ||
+        pn_graph_n_inputs(g->graph) != 1)
+        Py_RETURN_NONE;
     PyArrayObject *x = (PyArrayObject *)given;
-    int fits = PyArray_TYPE(x) == (g->dtype == PN_F32 ? NPY_FLOAT : NPY_DOUBLE) && (size_t)PyArray_NDIM(x) == self->ndim + 1 && PyArray_ISCARRAY_RO(x);
-    for (size_t i = 0; fits && i < self->ndim; i++) fits = (size_t)PyArray_DIM(x, (int)i + 1) == self->shape[i];
+    int fits = PyArray_TYPE(x) == (g->dtype == PN_F32 ? NPY_FLOAT : NPY_DOUBLE) &&
+               (size_t)PyArray_NDIM(x) == self->ndim + 1 && PyArray_ISCARRAY_RO(x);
+    for (size_t i = 0; fits && i < self->ndim; i++)
+        fits = (size_t)PyArray_DIM(x, (int)i + 1) == self->shape[i];
     if (!fits) Py_RETURN_NONE;
-    taken t = { .samples[0] = { PyArray_DATA(x), g->dtype == PN_F32 ? PN_FROM_F32 : PN_FROM_F64, (ptrdiff_t)(self->width * (size_t)PyArray_ITEMSIZE(x)) } };
+    taken t = { .samples[0] = { PyArray_DATA(x), g->dtype == PN_F32 ? PN_FROM_F32 : PN_FROM_F64,
+                                (ptrdiff_t)(self->width * (size_t)PyArray_ITEMSIZE(x)) } };
     t.data = (pn_data){ (size_t)PyArray_DIM(x, 0), t.samples, NULL };
     return predict_taken(self, &t);
 }
@@ -158,16 +173,21 @@ static PyObject *predictor_score(PredictorObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "OOO!|O", &px, &py, &PyTuple_Type, &tuple, &weight)) return NULL;
     pn_fit_options options = { .criteria = criteria };
     options.n_criteria = parse_criteria(g, tuple, criteria, &keep);
-    int ok = options.n_criteria && take_samples(g, px, &t) && take_targets(g, criteria, options.n_criteria, py, weight, &t) && run(self, &t.data, &options, NULL, scores);
+    int ok = options.n_criteria && take_samples(g, px, &t) &&
+             take_targets(g, criteria, options.n_criteria, py, weight, &t) &&
+             run(self, &t.data, &options, NULL, scores);
     taken_clear(&t);
     Py_XDECREF(keep);
     return ok ? scores_tuple(scores, options.n_criteria) : NULL;
 }
 
 static PyMethodDef predictor_methods[] = {
-    { "predict", (PyCFunction)predictor_call, METH_O, "predict($self, x, /)\n--\n\nThe output for x, in blocks of rows." },
-    { "quick", (PyCFunction)predictor_quick, METH_O, "quick($self, x, /)\n--\n\nAs predict for an array that is as the net reads it; None for anything else." },
-    { "score", (PyCFunction)predictor_score, METH_VARARGS, "score($self, x, y, criteria, sample_weight=None, /)\n--\n\n(loss sum, divisor, values, correct, rows, hits, strays) for each loss." },
+    { "predict", (PyCFunction)predictor_call, METH_O,
+      "predict($self, x, /)\n--\n\nThe output for x, in blocks of rows." },
+    { "quick", (PyCFunction)predictor_quick, METH_O,
+      "quick($self, x, /)\n--\n\nAs predict for an array that is as the net reads it; None for anything else." },
+    { "score", (PyCFunction)predictor_score, METH_VARARGS,
+      "score($self, x, y, criteria, sample_weight=None, /)\n--\n\n(loss sum, divisor, values, correct, rows, hits, strays) for each loss." },
     { NULL, NULL, 0, NULL },
 };
 static PyType_Slot predictor_slots[] = {
@@ -175,9 +195,11 @@ static PyType_Slot predictor_slots[] = {
     { Py_tp_dealloc, predictor_dealloc },
     { Py_tp_traverse, predictor_traverse },
     { Py_tp_methods, predictor_methods },
-    { Py_tp_doc, "Predictor(graph, batch_size)\n--\n\nA graph ready to predict any number of rows." },
+    { Py_tp_doc,
+      "Predictor(graph, batch_size)\n--\n\nA graph ready to predict any number of rows." },
     { 0, NULL },
 };
-static PyType_Spec predictor_spec = { "pynn._core.Predictor", sizeof(PredictorObject), 0, GC_TYPE, predictor_slots };
+static PyType_Spec predictor_spec = { "pynn._core.Predictor", sizeof(PredictorObject), 0, GC_TYPE,
+                                      predictor_slots };
 
 int add_predictor(PyObject *module) { return add_type(module, &predictor_spec, NULL); }

@@ -1,7 +1,8 @@
 /* stop.c - long calls: they release the GIL, and a signal whose handler raises stops them. */
 #include "binding.h"
 
-/* Called without the GIL; takes it to let a signal handler raise, which only the main thread does. */
+/* Called without the GIL; takes it to let a signal handler raise, which only the main thread does.
+ */
 int poll_signals(void *context)
 {
     (void)context;

@@ -1,7 +1,8 @@
 /* ufuncs.c - activations, their derivatives and the row-wise functions as NumPy ufuncs.
  *
- * One loop serves every elementwise row and dtype, and one every row-wise row: the ufunc's own record says which function it is,
- * the descriptor of its first operand in which type. Kernels see contiguous spans; strides and float16 end here. */
+ * One loop serves every elementwise row and dtype, and one every row-wise row: the ufunc's own
+ * record says which function it is, the descriptor of its first operand in which type. Kernels see
+ * contiguous spans; strides and float16 end here. */
 #include "binding.h"
 #ifndef __x86_64__
 #include <fenv.h>
@@ -11,16 +12,20 @@
 #include <string.h>
 #include <time.h>
 
-enum { POLL_AT = 4096, POLL_NS = 50000000 };        /* bytes from which a loop looks for signals; least time between two looks */
+/* bytes from which a loop looks for signals; least time between two looks */
+enum { POLL_AT = 4096, POLL_NS = 50000000 };
 enum { MAX_ARGS = PN_MAX_PARAMS + 2, LOOPS = 3 };
 enum {
     SPAN = 256,                         /* elements gathered at a time */
-    DEAR = 32768, CHEAP = 262144,       /* bytes from which two threads gain where computing takes the time, and where memory does */
-    WAKE = 16,                          /* times as many from which they gain although the pool must first be woken ... */
+    /* bytes from which two threads gain where computing takes the time, and where memory does */
+    DEAR = 32768, CHEAP = 262144,
+    /* times as many from which they gain although the pool must first be woken ... */
+    WAKE = 16,
     AWAKE_NS = 30000                    /* ... and how long after a call it surely need not */
 };
 
-typedef void apply_fn(size_t i, pn_dtype t, size_t n, const void *x, void *y, const void *const *p, int varying);
+typedef void apply_fn(size_t i, pn_dtype t, size_t n, const void *x, void *y, const void *const *p,
+                      int varying);
 
 typedef struct {
     size_t row;
@@ -37,7 +42,8 @@ static float float_from_half(uint16_t h)
     float f;
     if (magnitude >= 0x7c00) bits = 0x7f800000 | (magnitude & 0x3ff) << 13;         /* inf, NaN */
     else if (magnitude >= 0x400) bits = (magnitude << 13) + 0x38000000;
-    else { f = (float)magnitude * 0x1p-24f; memcpy(&bits, &f, sizeof bits); }       /* subnormals and zero */
+    /* subnormals and zero */
+    else { f = (float)magnitude * 0x1p-24f; memcpy(&bits, &f, sizeof bits); }
     bits |= sign;
     memcpy(&f, &bits, sizeof f);
     return f;
@@ -50,32 +56,46 @@ static uint16_t half_from_float(float f)
     memcpy(&bits, &f, sizeof bits);
     uint16_t sign = bits >> 16 & 0x8000;
     bits &= 0x7fffffff;
-    if (bits > 0x7f800000) return sign | 0x7e00 | (bits >> 13 & 0x3ff);             /* a NaN stays one, with its payload */
-    if (bits >= 0x477ff000) return sign | 0x7c00;                                   /* 65520 and more round to inf */
-    if (bits >= 0x38800000) return sign | (uint16_t)((bits - 0x38000000 + 0xfff + (bits >> 13 & 1)) >> 13);
+    /* a NaN stays one, with its payload */
+    if (bits > 0x7f800000) return sign | 0x7e00 | (bits >> 13 & 0x3ff);
+    /* 65520 and more round to inf */
+    if (bits >= 0x477ff000) return sign | 0x7c00;
+    if (bits >= 0x38800000)
+        return sign | (uint16_t)((bits - 0x38000000 + 0xfff + (bits >> 13 & 1)) >> 13);
     memcpy(&f, &bits, sizeof f);
-    f += 0.5f;                                                                      /* its last bit is 2^-24, the smallest half */
+    /* its last bit is 2^-24, the smallest half */
+    f += 0.5f;
     memcpy(&bits, &f, sizeof bits);
     return sign | (uint16_t)(bits - 0x3f000000);
 }
 
-/* to[0..n) = the n elements of NumPy type `type` from x on, every s bytes; float16 becomes float. */
+/* to[0..n) = the n elements of NumPy type `type` from x on, every s bytes; float16 becomes float.
+ */
 static void gather(int type, npy_intp n, const char *x, npy_intp s, void *to)
 {
-    if (type == NPY_DOUBLE) for (npy_intp i = 0; i < n; i++) ((double *)to)[i] = *(const double *)(x + i * s);
-    else if (type == NPY_FLOAT) for (npy_intp i = 0; i < n; i++) ((float *)to)[i] = *(const float *)(x + i * s);
-    else for (npy_intp i = 0; i < n; i++) ((float *)to)[i] = float_from_half(*(const uint16_t *)(x + i * s));
+    if (type == NPY_DOUBLE)
+        for (npy_intp i = 0; i < n; i++) ((double *)to)[i] = *(const double *)(x + i * s);
+    else if (type == NPY_FLOAT)
+        for (npy_intp i = 0; i < n; i++) ((float *)to)[i] = *(const float *)(x + i * s);
+    else
+        for (npy_intp i = 0; i < n; i++)
+            ((float *)to)[i] = float_from_half(*(const uint16_t *)(x + i * s));
 }
 
 static void scatter(int type, npy_intp n, const void *from, char *y, npy_intp s)
 {
-    if (type == NPY_DOUBLE) for (npy_intp i = 0; i < n; i++) *(double *)(y + i * s) = ((const double *)from)[i];
-    else if (type == NPY_FLOAT) for (npy_intp i = 0; i < n; i++) *(float *)(y + i * s) = ((const float *)from)[i];
-    else for (npy_intp i = 0; i < n; i++) *(uint16_t *)(y + i * s) = half_from_float(((const float *)from)[i]);
+    if (type == NPY_DOUBLE)
+        for (npy_intp i = 0; i < n; i++) *(double *)(y + i * s) = ((const double *)from)[i];
+    else if (type == NPY_FLOAT)
+        for (npy_intp i = 0; i < n; i++) *(float *)(y + i * s) = ((const float *)from)[i];
+    else
+        for (npy_intp i = 0; i < n; i++)
+            *(uint16_t *)(y + i * s) = half_from_float(((const float *)from)[i]);
 }
 
-/* Kernels raise floating-point flags that say nothing about the result. NumPy looks at them in spite of what a loop declares when
- * it converts an operand too, and after every gufunc. <fenv.h> takes 100 ns for it on x86, where it sees to the x87 as well. */
+/* Kernels raise floating-point flags that say nothing about the result. NumPy looks at them in
+ * spite of what a loop declares when it converts an operand too, and after every gufunc. <fenv.h>
+ * takes 100 ns for it on x86, where it sees to the x87 as well. */
 #ifdef __x86_64__
 typedef unsigned float_flags;
 static void keep_flags(float_flags *f) { *f = __builtin_ia32_stmxcsr(); }
@@ -93,7 +113,8 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void share_out_now(record *f, npy_intp bytes, npy_intp least, size_t tasks, pn_task_fn *task, void *c)
+static void share_out_now(record *f, npy_intp bytes, npy_intp least, size_t tasks, pn_task_fn *task,
+                          void *c)
 {
     if (bytes < least) {
         for (size_t i = 0; i < tasks && !(tasks > 64 && pn_stop_now()); i++) task(c, i);
@@ -106,9 +127,11 @@ static void share_out_now(record *f, npy_intp bytes, npy_intp least, size_t task
     }
 }
 
-/* Runs the tasks of a call on so many bytes: on the pool where that is faster. Their results don't depend on it. -1 and an exception if
- * a signal stopped it, which is looked for between tasks and, as NumPy calls a loop for pieces of a converted operand, between calls. */
-static int share_out(record *f, npy_intp bytes, npy_intp least, size_t tasks, pn_task_fn *task, void *c)
+/* Runs the tasks of a call on so many bytes: on the pool where that is faster. Their results don't
+ * depend on it. -1 and an exception if a signal stopped it, which is looked for between tasks and,
+ * as NumPy calls a loop for pieces of a converted operand, between calls. */
+static int share_out(record *f, npy_intp bytes, npy_intp least, size_t tasks, pn_task_fn *task,
+                     void *c)
 {
     static _Thread_local int64_t last;
     const int64_t now = bytes < POLL_AT ? 0 : now_ns();
@@ -137,8 +160,8 @@ static void apply_contiguous(const call *c, npy_intp i, npy_intp n)      /* elem
     const npy_intp *s = c->strides;
     const void *p[PN_MAX_PARAMS] = { NULL };
     for (int k = 0; k < nparams; k++) p[k] = c->data[1 + k] + i * s[1 + k];
-    c->f->apply(c->f->row, c->type == NPY_DOUBLE ? PN_F64 : PN_F32, (size_t)n, c->data[0] + i * s[0], c->data[1 + nparams] + i * s[1 + nparams],
-                p, c->varying);
+    c->f->apply(c->f->row, c->type == NPY_DOUBLE ? PN_F64 : PN_F32, (size_t)n,
+                c->data[0] + i * s[0], c->data[1 + nparams] + i * s[1 + nparams], p, c->varying);
 }
 
 /* Elements [i, i + n) of any layout, at most `most` at a time. */
@@ -154,7 +177,8 @@ static void apply_strided(const call *c, npy_intp i, npy_intp n, npy_intp most)
         const npy_intp m = end - i < most ? end - i : most;
         gather(c->type, m, c->data[0] + i * s[0], s[0], span);
         for (int k = 0; c->varying && k < nparams; k++) {
-            gather(t == PN_F64 ? NPY_DOUBLE : NPY_FLOAT, m, c->data[1 + k] + i * s[1 + k], s[1 + k], values[k]);
+            gather(t == PN_F64 ? NPY_DOUBLE : NPY_FLOAT, m, c->data[1 + k] + i * s[1 + k], s[1 + k],
+                   values[k]);
             p[k] = values[k];
         }
         c->f->apply(c->f->row, t, (size_t)m, span, span, p, c->varying);
@@ -170,13 +194,16 @@ static void apply_share(void *context, size_t task)
     else apply_strided(c, i, n, SPAN);
 }
 
-/* Does the output lie in an operand's memory, though not in its place? NumPy allows it where going from left to right is right. */
+/* Does the output lie in an operand's memory, though not in its place? NumPy allows it where going
+ * from left to right is right. */
 static int runs_behind(const call *c)
 {
     const int out = 1 + c->f->nparams;
-    const uintptr_t y = (uintptr_t)c->data[out], y_end = y + (uintptr_t)((c->n - 1) * c->strides[out]);
+    const uintptr_t y = (uintptr_t)c->data[out],
+                    y_end = y + (uintptr_t)((c->n - 1) * c->strides[out]);
     for (int k = 0; k < out; k++) {
-        const uintptr_t x = (uintptr_t)c->data[k], x_end = x + (uintptr_t)((c->n - 1) * c->strides[k]);
+        const uintptr_t x = (uintptr_t)c->data[k],
+                        x_end = x + (uintptr_t)((c->n - 1) * c->strides[k]);
         if (x == y && c->strides[k] == c->strides[out]) continue;
         const uintptr_t x_low = x < x_end ? x : x_end, x_high = x < x_end ? x_end : x;
         const uintptr_t y_low = y < y_end ? y : y_end, y_high = y < y_end ? y_end : y;
@@ -186,26 +213,32 @@ static int runs_behind(const call *c)
 }
 
 /* The strided loop of every elementwise ufunc. */
-static int elementwise(PyArrayMethod_Context *context, char *const *data, const npy_intp *dimensions, const npy_intp *strides, NpyAuxData *aux)
+static int elementwise(PyArrayMethod_Context *context, char *const *data,
+                       const npy_intp *dimensions, const npy_intp *strides, NpyAuxData *aux)
 {
     (void)aux;
     record *f = ((PyUFuncObject *)context->caller)->ptr;
     const int type = context->descriptors[0]->type_num, out = 1 + f->nparams;
-    const npy_intp size = type == NPY_DOUBLE ? sizeof(double) : sizeof(float), sx = strides[0], sy = strides[out];
+    const npy_intp size = type == NPY_DOUBLE ? sizeof(double) : sizeof(float), sx = strides[0],
+                   sy = strides[out];
     call c = { .f = f, .type = type, .n = dimensions[0], .data = data, .strides = strides };
     for (int k = 0; k < f->nparams; k++) c.varying |= strides[1 + k] != 0;
     c.contiguous = type != NPY_HALF && sx == size && sy == size;
     for (int k = 0; k < f->nparams; k++) c.contiguous &= strides[1 + k] == (c.varying ? size : 0);
 
-    /* reduce and accumulate, which NumPy offers with two operands, feed each output back as the next x */
-    const int feedback = f->nparams && ((sx == 0 && sy == 0) || (sx == sy && data[out] == data[0] + sx));
+    /* reduce and accumulate, which NumPy offers with two operands, feed each output back as the
+     * next x */
+    const int feedback = f->nparams &&
+                         ((sx == 0 && sy == 0) || (sx == sy && data[out] == data[0] + sx));
     const npy_intp bytes = c.contiguous ? f->least : DEAR;
     c.share = bytes / 2 / size;
     float_flags flags;
     keep_flags(&flags);
     int status = 0;
     if (feedback) apply_strided(&c, 0, c.n, 1);
-    else status = share_out(f, runs_behind(&c) ? 0 : c.n * size, bytes, (size_t)((c.n + c.share - 1) / c.share), apply_share, &c);
+    else
+        status = share_out(f, runs_behind(&c) ? 0 : c.n * size, bytes,
+                           (size_t)((c.n + c.share - 1) / c.share), apply_share, &c);
     restore_flags(&flags);
     return status;
 }
@@ -219,7 +252,8 @@ static int no_memory(void)
     return -1;
 }
 
-/* One call of a row-wise loop. Dimensions are rows and n, strides those of the rows and then of their elements. */
+/* One call of a row-wise loop. Dimensions are rows and n, strides those of the rows and then of
+ * their elements. */
 typedef struct {
     const record *f;
     int type;
@@ -234,11 +268,15 @@ static void apply_rows(void *context, size_t task)
     rows_call *c = context;
     const pn_dtype t = c->type == NPY_DOUBLE ? PN_F64 : PN_F32;
     const npy_intp size = t == PN_F64 ? sizeof(double) : sizeof(float), n = c->n, *s = c->strides;
-    const npy_intp first = (npy_intp)task * c->share, rows = c->rows - first < c->share ? c->rows - first : c->share;
+    const npy_intp first = (npy_intp)task * c->share,
+                   rows = c->rows - first < c->share ? c->rows - first : c->share;
     char *x = c->data[0] + first * s[0], *y = c->data[1] + first * s[1];
     if (c->type != NPY_HALF && s[2] == size && s[3] == size) {
-        if (s[0] == n * size && s[1] == n * size) pn_rowwise_forward(c->f->row, t, (size_t)rows, (size_t)n, x, y);
-        else for (npy_intp i = 0; i < rows; i++) pn_rowwise_forward(c->f->row, t, 1, (size_t)n, x + i * s[0], y + i * s[1]);
+        if (s[0] == n * size && s[1] == n * size)
+            pn_rowwise_forward(c->f->row, t, (size_t)rows, (size_t)n, x, y);
+        else
+            for (npy_intp i = 0; i < rows; i++)
+                pn_rowwise_forward(c->f->row, t, 1, (size_t)n, x + i * s[0], y + i * s[1]);
         return;
     }
     double small[SPAN], *row = n <= SPAN ? small : malloc((size_t)n * sizeof *row);
@@ -252,63 +290,94 @@ static void apply_rows(void *context, size_t task)
 }
 
 /* The strided loop of every row-wise gufunc. */
-static int rowwise(PyArrayMethod_Context *context, char *const *data, const npy_intp *dimensions, const npy_intp *strides, NpyAuxData *aux)
+static int rowwise(PyArrayMethod_Context *context, char *const *data, const npy_intp *dimensions,
+                   const npy_intp *strides, NpyAuxData *aux)
 {
     (void)aux;
     record *f = ((PyUFuncObject *)context->caller)->ptr;
     const int type = context->descriptors[0]->type_num;
-    const npy_intp rows = dimensions[0], n = dimensions[1], bytes = n * (type == NPY_DOUBLE ? sizeof(double) : sizeof(float));
-    rows_call c = { .f = f, .type = type, .rows = rows, .n = n, .share = 1 + DEAR / 2 / (bytes + 1), .data = data, .strides = strides };
+    const npy_intp rows = dimensions[0], n = dimensions[1],
+                   bytes = n * (type == NPY_DOUBLE ? sizeof(double) : sizeof(float));
+    rows_call c = { .f = f,
+                    .type = type,
+                    .rows = rows,
+                    .n = n,
+                    .share = 1 + DEAR / 2 / (bytes + 1),
+                    .data = data,
+                    .strides = strides };
     float_flags flags;
     keep_flags(&flags);
-    const int status = share_out(f, rows * bytes, DEAR, (size_t)((rows + c.share - 1) / c.share), apply_rows, &c);
+    const int status = share_out(f, rows * bytes, DEAR, (size_t)((rows + c.share - 1) / c.share),
+                                 apply_rows, &c);
     restore_flags(&flags);
     return c.failed ? no_memory() : status;
 }
 
-/* The type of a call: that of the output when dtype= or signature= fixes it, else that of the first operand, where integers and
- * Python's numbers are doubles. NULL when there is no loop for it, with an exception when it is known. */
-static PyArray_DTypeMeta *decide(const PyUFuncObject *ufunc, PyArray_DTypeMeta *const *operands, PyArray_DTypeMeta *const *signature)
+/* The type of a call: that of the output when dtype= or signature= fixes it, else that of the first
+ * operand, where integers and Python's numbers are doubles. NULL when there is no loop for it, with
+ * an exception when it is known. */
+static PyArray_DTypeMeta *decide(const PyUFuncObject *ufunc, PyArray_DTypeMeta *const *operands,
+                                 PyArray_DTypeMeta *const *signature)
 {
-    PyArray_DTypeMeta *const choices[] = { &PyArray_HalfDType, &PyArray_FloatDType, &PyArray_DoubleDType };
-    PyArray_DTypeMeta *first = signature[ufunc->nargs - 1] ? signature[ufunc->nargs - 1] : signature[0] ? signature[0] : operands[0];
-    if (!first) first = operands[1];                        /* reduce and accumulate leave out the first */
+    PyArray_DTypeMeta *const choices[] = { &PyArray_HalfDType, &PyArray_FloatDType,
+                                           &PyArray_DoubleDType };
+    PyArray_DTypeMeta *first = signature[ufunc->nargs - 1] ? signature[ufunc->nargs - 1]
+                             : signature[0]                ? signature[0]
+                                                           : operands[0];
+    /* reduce and accumulate leave out the first */
+    if (!first) first = operands[1];
     if (!first) return NULL;
-    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) if (first == choices[i]) return choices[i];
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
+        if (first == choices[i]) return choices[i];
     int number = first->type_num;
     int integer = number >= 0 && first->singleton && PyTypeNum_ISINTEGER(number);
-    integer |= first == &PyArray_BoolDType || first == &PyArray_PyLongDType || first == &PyArray_PyFloatDType;
+    integer |= first == &PyArray_BoolDType || first == &PyArray_PyLongDType ||
+               first == &PyArray_PyFloatDType;
     const int asked = signature[ufunc->nargs - 1] || signature[0];
     if (integer && !asked) return &PyArray_DoubleDType;
-    PyErr_Format(PyExc_TypeError, "%s: %s is not supported; expected float16, float32 or float64%s", ufunc->name,
+    PyErr_Format(PyExc_TypeError, "%s: %s is not supported; expected float16, float32 or float64%s",
+                 ufunc->name,
                  (first->scalar_type ? first->scalar_type : (PyTypeObject *)first)->tp_name,
                  asked ? "" : ", or integers or bool, which become float64");
     return NULL;
 }
 
-/* Parameters follow the first operand and never widen it; those of float16 are float32, in which it is computed. */
-static int promote(PyObject *ufunc, PyArray_DTypeMeta *const operands[], PyArray_DTypeMeta *const signature[], PyArray_DTypeMeta *out[])
+/* Parameters follow the first operand and never widen it; those of float16 are float32, in which it
+ * is computed. */
+static int promote(PyObject *ufunc, PyArray_DTypeMeta *const operands[],
+                   PyArray_DTypeMeta *const signature[], PyArray_DTypeMeta *out[])
 {
     const int nargs = ((PyUFuncObject *)ufunc)->nargs;
     PyArray_DTypeMeta *type = decide((PyUFuncObject *)ufunc, operands, signature);
     if (!type) return -1;
     PyArray_DTypeMeta *parameter = type == &PyArray_HalfDType ? &PyArray_FloatDType : type;
-    for (int i = 0; i < nargs; i++) out[i] = (PyArray_DTypeMeta *)Py_NewRef((PyObject *)(i && i < nargs - 1 ? parameter : type));
+    for (int i = 0; i < nargs; i++)
+        out[i] = (PyArray_DTypeMeta *)Py_NewRef(
+            (PyObject *)(i && i < nargs - 1 ? parameter : type));
     return 0;
 }
 
-/* Also tells the ufunc's .types, which knows loops of NumPy's older kind only; with nothing to resolve among those. */
+/* Also tells the ufunc's .types, which knows loops of NumPy's older kind only; with nothing to
+ * resolve among those. */
 static int add_loops(PyUFuncObject *ufunc, record *f)
 {
-    PyArray_DTypeMeta *const types[LOOPS] = { &PyArray_HalfDType, &PyArray_FloatDType, &PyArray_DoubleDType };
+    PyArray_DTypeMeta *const types[LOOPS] = { &PyArray_HalfDType, &PyArray_FloatDType,
+                                              &PyArray_DoubleDType };
     const int nargs = f->nparams + 2;
-    PyType_Slot slots[] = { { NPY_METH_strided_loop, (void *)(f->apply ? elementwise : rowwise) }, { 0, NULL } };
+    PyType_Slot slots[] = { { NPY_METH_strided_loop, (void *)(f->apply ? elementwise : rowwise) },
+                            { 0, NULL } };
     for (int i = 0; i < LOOPS; i++) {
         PyArray_DTypeMeta *operands[MAX_ARGS] = { types[i] };
-        for (int k = 1; k < nargs - 1; k++) operands[k] = types[i] == &PyArray_HalfDType ? &PyArray_FloatDType : types[i];
+        for (int k = 1; k < nargs - 1; k++)
+            operands[k] = types[i] == &PyArray_HalfDType ? &PyArray_FloatDType : types[i];
         operands[nargs - 1] = types[i];
-        PyArrayMethod_Spec spec = { .name = f->name, .nin = nargs - 1, .nout = 1, .casting = NPY_NO_CASTING,
-                                    .flags = NPY_METH_NO_FLOATINGPOINT_ERRORS, .dtypes = operands, .slots = slots };
+        PyArrayMethod_Spec spec = { .name = f->name,
+                                    .nin = nargs - 1,
+                                    .nout = 1,
+                                    .casting = NPY_NO_CASTING,
+                                    .flags = NPY_METH_NO_FLOATINGPOINT_ERRORS,
+                                    .dtypes = operands,
+                                    .slots = slots };
         if (PyUFunc_AddLoopFromSpec((PyObject *)ufunc, &spec) < 0) return -1;
         for (int k = 0; k < nargs; k++) f->types[i * nargs + k] = (char)operands[k]->type_num;
     }
@@ -320,7 +389,8 @@ static int add_loops(PyUFuncObject *ufunc, record *f)
 
 static int add_promoter(PyObject *ufunc, int nargs)
 {
-    PyObject *any = PyTuple_New(nargs), *capsule = PyCapsule_New((void *)promote, "numpy._ufunc_promoter", NULL);
+    PyObject *any = PyTuple_New(nargs),
+             *capsule = PyCapsule_New((void *)promote, "numpy._ufunc_promoter", NULL);
     for (int i = 0; any && i < nargs; i++) PyTuple_SET_ITEM(any, i, Py_NewRef(Py_None));
     int rc = any && capsule ? PyUFunc_AddPromoter(ufunc, any, capsule) : -1;
     Py_XDECREF(any);
@@ -332,21 +402,25 @@ static int add_promoter(PyObject *ufunc, int nargs)
 static npy_intp least(const char *formula)
 {
     static const char *const words[] = { "exp", "log", "tanh", "erf", "sin", "cos" };
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) if (strstr(formula, words[i])) return DEAR;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strstr(formula, words[i])) return DEAR;
     return CHEAP;
 }
 
-static PyObject *new_ufunc(size_t row, apply_fn *apply, int nparams, const char *prefix, const char *name, const char *formula)
+static PyObject *new_ufunc(size_t row, apply_fn *apply, int nparams, const char *prefix,
+                           const char *name, const char *formula)
 {
     record *f = PyArray_malloc(sizeof *f);
     if (!f) return PyErr_NoMemory();
     *f = (record){ .row = row, .nparams = nparams, .apply = apply, .least = least(formula) };
     PyOS_snprintf(f->name, sizeof f->name, "%s%s", prefix, name);
-    PyObject *ufunc = PyUFunc_FromFuncAndDataAndSignature(NULL, NULL, NULL, 0, 1 + nparams, 1, PyUFunc_None, f->name, "", 0,
+    PyObject *ufunc = PyUFunc_FromFuncAndDataAndSignature(NULL, NULL, NULL, 0, 1 + nparams, 1,
+                                                          PyUFunc_None, f->name, "", 0,
                                                           apply ? NULL : "(n)->(n)");
     if (!ufunc) { PyArray_free(f); return NULL; }
     ((PyUFuncObject *)ufunc)->ptr = f;                      /* which NumPy frees with the ufunc */
-    if (add_loops((PyUFuncObject *)ufunc, f) < 0 || add_promoter(ufunc, nparams + 2) < 0) Py_CLEAR(ufunc);
+    if (add_loops((PyUFuncObject *)ufunc, f) < 0 || add_promoter(ufunc, nparams + 2) < 0)
+        Py_CLEAR(ufunc);
     return ufunc;
 }
 
@@ -362,20 +436,26 @@ static PyObject *activation_row(size_t i)
 {
     const pn_activation *a = pn_activation_at(i);
     if (!a) return NULL;
-    PyObject *forward = new_ufunc(i, pn_activation_forward, count(a->params), "", a->name, a->formula);
-    PyObject *derivative = forward ? new_ufunc(i, pn_activation_derivative, count(a->params), "grad.", a->name, a->formula) : NULL;
+    PyObject *forward = new_ufunc(i, pn_activation_forward, count(a->params), "", a->name,
+                                  a->formula);
+    PyObject *derivative = forward ? new_ufunc(i, pn_activation_derivative, count(a->params),
+                                               "grad.", a->name, a->formula)
+                                   : NULL;
     if (!derivative) { Py_XDECREF(forward); return NULL; }
-    return Py_BuildValue("{s:s,s:s,s:C,s:s,s:s,s:d,s:d,s:s,s:s,s:s,s:N,s:N}", "name", a->name, "cls", a->cls, "needs", a->needs,
-                         "params", a->params, "check", a->check, "ulp", a->ulp, "grad_ulp", a->grad_ulp, "onnx", a->onnx,
-                         "formula", a->formula, "summary", a->summary, "ufunc", forward, "grad", derivative);
+    return Py_BuildValue("{s:s,s:s,s:C,s:s,s:s,s:d,s:d,s:s,s:s,s:s,s:N,s:N}", "name", a->name,
+                         "cls", a->cls, "needs", a->needs, "params", a->params, "check", a->check,
+                         "ulp", a->ulp, "grad_ulp", a->grad_ulp, "onnx", a->onnx, "formula",
+                         a->formula, "summary", a->summary, "ufunc", forward, "grad", derivative);
 }
 
 static PyObject *rowwise_row(size_t i)
 {
     const pn_rowwise *r = pn_rowwise_at(i);
     PyObject *ufunc = r ? new_ufunc(i, NULL, 0, "", r->name, r->formula) : NULL;
-    return ufunc ? Py_BuildValue("{s:s,s:s,s:d,s:s,s:s,s:s,s:N}", "name", r->name, "cls", r->cls, "ulp", r->ulp, "onnx", r->onnx,
-                                 "formula", r->formula, "summary", r->summary, "ufunc", ufunc) : NULL;
+    return ufunc ? Py_BuildValue("{s:s,s:s,s:d,s:s,s:s,s:s,s:N}", "name", r->name, "cls", r->cls,
+                                 "ulp", r->ulp, "onnx", r->onnx, "formula", r->formula, "summary",
+                                 r->summary, "ufunc", ufunc)
+                 : NULL;
 }
 
 /* A ufunc is made without its documentation, which Python composes from the row. */
@@ -385,19 +465,24 @@ static PyObject *set_doc(PyObject *module, PyObject *args)
     PyUFuncObject *ufunc;
     PyObject *text;
     const char *doc;
-    if (!PyArg_ParseTuple(args, "O!U:set_doc", &PyUFunc_Type, &ufunc, &text) || !(doc = PyUnicode_AsUTF8(text))) return NULL;
+    if (!PyArg_ParseTuple(args, "O!U:set_doc", &PyUFunc_Type, &ufunc, &text) ||
+        !(doc = PyUnicode_AsUTF8(text)))
+        return NULL;
     Py_XSETREF(ufunc->obj, Py_NewRef(text));                /* keeps the text alive */
     ufunc->doc = doc;
     Py_RETURN_NONE;
 }
 
 static PyMethodDef methods[] = {
-    { "set_doc", set_doc, METH_VARARGS, "set_doc(ufunc, text, /)\n--\n\nGive a ufunc of this module its documentation." },
+    { "set_doc", set_doc, METH_VARARGS,
+      "set_doc(ufunc, text, /)\n--\n\nGive a ufunc of this module its documentation." },
     { NULL, NULL, 0, NULL }
 };
 
 int add_ufuncs(PyObject *module)
 {
     if (PyModule_AddFunctions(module, methods) < 0) return -1;
-    return add_rows(module, "ACTIVATIONS", activation_row) < 0 ? -1 : add_rows(module, "ROWWISE", rowwise_row);
+    return add_rows(module, "ACTIVATIONS", activation_row) < 0
+             ? -1
+             : add_rows(module, "ROWWISE", rowwise_row);
 }

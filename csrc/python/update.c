@@ -2,7 +2,7 @@
 #include "binding.h"
 #include <stdlib.h>
 
-/* ---- groups: [(optimizer, settings, schedules (k, 14), [(p, g, (state or None, ...), (number, ...), average or None), ...]), ...] ---- */
+/* ---- groups: [(optimizer, settings, schedules (k, 14), [(p, g, (state or None, ...), (number, ...), average or None), ...]), ...]  */
 void groups_clear(groups *g)
 {
     for (size_t i = 0; g->groups && i < g->n; i++) {
@@ -21,7 +21,9 @@ static void *hold(groups *g, PyObject *given, pn_dtype t, size_t n, const char *
     PyArrayObject *a = in_place_array(given, t, name);
     void *data = NULL;
     if (!a) return NULL;
-    if (n != (size_t)PyArray_SIZE(a)) PyErr_Format(PyExc_ValueError, "%s: expected %zu elements, got %zd", name, n, PyArray_SIZE(a));
+    if (n != (size_t)PyArray_SIZE(a))
+        PyErr_Format(PyExc_ValueError, "%s: expected %zu elements, got %zd", name, n,
+                     PyArray_SIZE(a));
     else if (keep_array(&g->keep, a)) data = PyArray_DATA(a);
     Py_DECREF(a);
     return data;
@@ -38,7 +40,8 @@ static size_t count_words(const char *names)
 static int check_count(PyObject *given, size_t want, const pn_optimizer *o, const char *what)
 {
     if ((size_t)PyTuple_GET_SIZE(given) == want) return 1;
-    PyErr_Format(PyExc_ValueError, "%s keeps %zu %s a parameter, got %zd", o->cls, want, what, PyTuple_GET_SIZE(given));
+    PyErr_Format(PyExc_ValueError, "%s keeps %zu %s a parameter, got %zd", o->cls, want, what,
+                 PyTuple_GET_SIZE(given));
     return 0;
 }
 
@@ -49,7 +52,8 @@ static int hold_states(groups *g, size_t optimizer, PyObject *states, pn_segment
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(states) && s->n; i++) {
         PyObject *state = PyTuple_GET_ITEM(states, i);
         size_t n = pn_state_count(optimizer, (size_t)i, s);
-        if (n == SIZE_MAX || (state == Py_None && pn_state_optional(optimizer, (size_t)i))) continue;
+        if (n == SIZE_MAX || (state == Py_None && pn_state_optional(optimizer, (size_t)i)))
+            continue;
         if (!(s->state[i] = hold(g, state, s->dtype, n, "optimizer state"))) return 0;
     }
     return 1;
@@ -59,8 +63,9 @@ static int parse_segment(groups *g, size_t optimizer, PyObject *item, pn_segment
 {
     PyObject *p, *grad, *states, *numbers, *average;
     const pn_optimizer *o = pn_optimizer_at(optimizer);
-    if (!PyArg_ParseTuple(item, "OOO!O!O;a parameter is (data, grad, states, numbers, average)", &p, &grad, &PyTuple_Type, &states,
-                          &PyTuple_Type, &numbers, &average)) return 0;
+    if (!PyArg_ParseTuple(item, "OOO!O!O;a parameter is (data, grad, states, numbers, average)", &p,
+                          &grad, &PyTuple_Type, &states, &PyTuple_Type, &numbers, &average))
+        return 0;
     if (!PyArray_Check(p)) {
         PyErr_Format(PyExc_TypeError, "parameter: expected an array, got %s", Py_TYPE(p)->tp_name);
         return 0;
@@ -72,7 +77,9 @@ static int parse_segment(groups *g, size_t optimizer, PyObject *item, pn_segment
         s->rows = (size_t)PyArray_DIM(a, ndim - 2);
         s->cols = (size_t)PyArray_DIM(a, ndim - 1);
     }
-    if (!(s->p = hold(g, p, s->dtype, s->n, "parameter")) || !(s->g = hold(g, grad, s->dtype, s->n, "gradient"))) return 0;
+    if (!(s->p = hold(g, p, s->dtype, s->n, "parameter")) ||
+        !(s->g = hold(g, grad, s->dtype, s->n, "gradient")))
+        return 0;
     if (!hold_states(g, optimizer, states, s)) return 0;
     if (!check_count(numbers, 1 + count_words(o->numbers), o, "numbers")) return 0;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(numbers); i++)
@@ -83,7 +90,8 @@ static int parse_segment(groups *g, size_t optimizer, PyObject *item, pn_segment
 static int check_schedules(const pn_schedule *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (!(s[i].kind >= 0 && s[i].kind < 1e6) || !check_index((size_t)s[i].kind, pn_schedule_at((size_t)s[i].kind), "schedules")) {
+        if (!(s[i].kind >= 0 && s[i].kind < 1e6) ||
+            !check_index((size_t)s[i].kind, pn_schedule_at((size_t)s[i].kind), "schedules")) {
             if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "schedules: no such kind");
             return 0;
         }
@@ -113,19 +121,24 @@ static int parse_group(groups *g, PyObject *item, pn_group *group)
 {
     Py_ssize_t index;
     PyObject *settings, *schedules, *params;
-    if (!PyArg_ParseTuple(item, "nOOO!;a group is (optimizer, settings, schedules, parameters)", &index, &settings, &schedules, &PyList_Type,
-                          &params)) return 0;
+    if (!PyArg_ParseTuple(item, "nOOO!;a group is (optimizer, settings, schedules, parameters)",
+                          &index, &settings, &schedules, &PyList_Type, &params))
+        return 0;
     if (!check_index((size_t)index, pn_optimizer_at((size_t)index), "optimizers")) return 0;
     group->optimizer = (size_t)index;
     group->settings = hold(g, settings, PN_F64, sizeof(pn_settings) / sizeof(double), "settings");
-    if (!group->settings || !take_schedules(g, schedules, &group->schedules, &group->n_schedules)) return 0;
+    if (!group->settings || !take_schedules(g, schedules, &group->schedules, &group->n_schedules))
+        return 0;
     group->n = (size_t)PyList_GET_SIZE(params);
     group->segments = calloc(group->n + 1, sizeof *group->segments);
     if (!group->segments) return PyErr_NoMemory() != NULL;
     for (size_t i = 0; i < group->n; i++) {
         PyObject *s = PyList_GET_ITEM(params, (Py_ssize_t)i);
-        if (!PyTuple_Check(s)) PyErr_SetString(PyExc_TypeError, "a parameter is (data, grad, states, numbers, average)");
-        if (PyErr_Occurred() || !parse_segment(g, group->optimizer, s, &group->segments[i])) return 0;
+        if (!PyTuple_Check(s))
+            PyErr_SetString(PyExc_TypeError,
+                            "a parameter is (data, grad, states, numbers, average)");
+        if (PyErr_Occurred() || !parse_segment(g, group->optimizer, s, &group->segments[i]))
+            return 0;
     }
     size_t bytes = pn_update_work(group);
     if (bytes) {
@@ -143,7 +156,8 @@ int parse_groups(PyObject *list, groups *g)
         PyErr_SetString(PyExc_TypeError, "groups: expected a list");
         return 0;
     }
-    PyObject *items = PyList_AsTuple(list);                 /* a number's __index__ may change the list */
+    /* a number's __index__ may change the list */
+    PyObject *items = PyList_AsTuple(list);
     if (!items) return 0;
     const size_t n = (size_t)PyTuple_GET_SIZE(items);
     g->keep = PyList_New(0);
@@ -153,7 +167,9 @@ int parse_groups(PyObject *list, groups *g)
     for (size_t i = 0; !PyErr_Occurred() && i < n; i++) {
         PyObject *item = PyTuple_GET_ITEM(items, (Py_ssize_t)i);
         g->n = i + 1;
-        if (!PyTuple_Check(item)) PyErr_SetString(PyExc_TypeError, "a group is (optimizer, settings, schedules, parameters)");
+        if (!PyTuple_Check(item))
+            PyErr_SetString(PyExc_TypeError,
+                            "a group is (optimizer, settings, schedules, parameters)");
         else parse_group(g, item, &g->groups[i]);
     }
     Py_DECREF(items);
@@ -162,8 +178,14 @@ int parse_groups(PyObject *list, groups *g)
     return 0;
 }
 
-/* ---- Update: groups that are stepped again and again ------------------------------------------------------------------ */
-typedef struct { PyObject_HEAD groups groups; PyObject *gates; size_t elements; unsigned busy; } UpdateObject;    /* busy: the fork generation */
+/* ---- Update: groups that are stepped again and again ----------------------------------------- */
+/* busy: the fork generation */
+typedef struct {
+    PyObject_HEAD groups groups;
+    PyObject *gates;
+    size_t elements;
+    unsigned busy;
+} UpdateObject;
 
 static int update_traverse(UpdateObject *self, visitproc visit, void *arg)
 {
@@ -194,7 +216,8 @@ static PyObject *update_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
         return NULL;
     }
     for (size_t i = 0; i < self->groups.n; i++)
-        for (size_t j = 0; j < self->groups.groups[i].n; j++) self->elements += self->groups.groups[i].segments[j].n;
+        for (size_t j = 0; j < self->groups.groups[i].n; j++)
+            self->elements += self->groups.groups[i].segments[j].n;
     return (PyObject *)self;
 }
 
@@ -222,7 +245,8 @@ static PyObject *update_step(UpdateObject *self, PyObject *args)
 }
 
 static PyMethodDef update_methods[] = {
-    { "step", (PyCFunction)update_step, METH_VARARGS, "step($self, step, epoch, /)\n--\n\nOne step; step counts from 1, epoch from 0." },
+    { "step", (PyCFunction)update_step, METH_VARARGS,
+      "step($self, step, epoch, /)\n--\n\nOne step; step counts from 1, epoch from 0." },
     { NULL, NULL, 0, NULL },
 };
 static PyType_Slot update_slots[] = {
@@ -230,12 +254,14 @@ static PyType_Slot update_slots[] = {
     { Py_tp_dealloc, update_dealloc },
     { Py_tp_traverse, update_traverse },
     { Py_tp_methods, update_methods },
-    { Py_tp_doc, "Update(groups, gates)\n--\n\nGroups of an optimizer, to be stepped again and again, and the gates of its parameters." },
+    { Py_tp_doc,
+      "Update(groups, gates)\n--\n\nGroups of an optimizer, to be stepped again and again, and the gates of its parameters." },
     { 0, NULL },
 };
-static PyType_Spec update_spec = { "pynn._core.Update", sizeof(UpdateObject), 0, GC_TYPE, update_slots };
+static PyType_Spec update_spec = { "pynn._core.Update", sizeof(UpdateObject), 0, GC_TYPE,
+                                   update_slots };
 
-/* ---- schedules and norms -------------------------------------------------------------------------------------------- */
+/* ---- schedules and norms --------------------------------------------------------------------- */
 static PyObject *schedule(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -244,8 +270,10 @@ static PyObject *schedule(PyObject *module, PyObject *args)
     const pn_schedule *schedules;
     size_t n;
     groups g = { .keep = PyList_New(0) };
-    if (g.keep && PyArg_ParseTuple(args, "OOLL", &given, &settings, &step, &epoch) && take_schedules(&g, given, &schedules, &n)) {
-        double *hyper = hold(&g, settings, PN_F64, sizeof(pn_settings) / sizeof(double), "settings");
+    if (g.keep && PyArg_ParseTuple(args, "OOLL", &given, &settings, &step, &epoch) &&
+        take_schedules(&g, given, &schedules, &n)) {
+        double *hyper = hold(&g, settings, PN_F64, sizeof(pn_settings) / sizeof(double),
+                             "settings");
         if (hyper) {
             pn_schedule_apply(schedules, n, step, epoch, hyper);
             result = Py_NewRef(Py_None);
@@ -261,7 +289,8 @@ static PyObject *power_sum(PyObject *module, PyObject *args)
     PyObject *given;
     double p, unit = 1;
     if (!PyArg_ParseTuple(args, "Od|d", &given, &p, &unit)) return NULL;
-    pn_dtype t = PyArray_Check(given) && PyArray_TYPE((PyArrayObject *)given) == NPY_FLOAT ? PN_F32 : PN_F64;
+    pn_dtype t = PyArray_Check(given) && PyArray_TYPE((PyArrayObject *)given) == NPY_FLOAT ? PN_F32
+                                                                                           : PN_F64;
     PyArrayObject *x = in_place_array(given, t, "gradient");
     if (!x) return NULL;
     double sum = pn_scaled_power_sum(t, (size_t)PyArray_SIZE(x), PyArray_DATA(x), p, unit);
@@ -269,7 +298,7 @@ static PyObject *power_sum(PyObject *module, PyObject *args)
     return PyFloat_FromDouble(sum);
 }
 
-/* ---- lbfgs([(p, g), ...], memory, (lr, tolerance_grad, tolerance_change), (max_iter, max_eval, history), search, closure) -> loss ---- */
+/* ---- lbfgs([(p, g), ...], memory, (lr, tolerance_grad, tolerance_change), (max_iter, max_eval, history), search, closure) -> loss  */
 static int call_closure(void *context, double *loss)
 {
     PyObject *result = PyObject_CallNoArgs(context);
@@ -284,12 +313,16 @@ static int take_pairs(groups *g, PyObject *list, pn_segment *segments, size_t *n
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
         PyObject *p, *grad, *item = PyList_GET_ITEM(list, i);
         if (!PyTuple_Check(item)) PyErr_SetString(PyExc_TypeError, "a parameter is (data, grad)");
-        if (PyErr_Occurred() || !PyArg_ParseTuple(item, "O!O;a parameter is (data, grad)", &PyArray_Type, &p, &grad)) return 0;
+        if (PyErr_Occurred() ||
+            !PyArg_ParseTuple(item, "O!O;a parameter is (data, grad)", &PyArray_Type, &p, &grad))
+            return 0;
         pn_segment *s = &segments[i];
         s->dtype = PyArray_TYPE((PyArrayObject *)p) == NPY_FLOAT ? PN_F32 : PN_F64;
         s->n = (size_t)PyArray_SIZE((PyArrayObject *)p);
         *n += s->n;
-        if (!(s->p = hold(g, p, s->dtype, s->n, "parameter")) || !(s->g = hold(g, grad, s->dtype, s->n, "gradient"))) return 0;
+        if (!(s->p = hold(g, p, s->dtype, s->n, "parameter")) ||
+            !(s->g = hold(g, grad, s->dtype, s->n, "gradient")))
+            return 0;
     }
     return 1;
 }
@@ -302,10 +335,13 @@ static PyObject *lbfgs(PyObject *module, PyObject *args)
     pn_lbfgs o = { 0 };
     pn_error error;
     double loss;
-    if (!PyArg_ParseTuple(args, "O!O(ddd)(nnn)pO", &PyList_Type, &list, &memory, &o.lr, &o.tolerance_grad, &o.tolerance_change, &most,
-                          &evaluations, &history, &o.strong_wolfe, &closure)) return NULL;
+    if (!PyArg_ParseTuple(args, "O!O(ddd)(nnn)pO", &PyList_Type, &list, &memory, &o.lr,
+                          &o.tolerance_grad, &o.tolerance_change, &most, &evaluations, &history,
+                          &o.strong_wolfe, &closure))
+        return NULL;
     if (most < 0 || evaluations < 0 || history < 0 || history > 1000000) {
-        PyErr_SetString(PyExc_ValueError, "lbfgs: max_iter, max_eval and history_size must be 0 or more");
+        PyErr_SetString(PyExc_ValueError,
+                        "lbfgs: max_iter, max_eval and history_size must be 0 or more");
         return NULL;
     }
     pn_segment *segments = calloc((size_t)PyList_GET_SIZE(list) + 1, sizeof *segments);
@@ -329,21 +365,28 @@ int parse_solver(PyObject *given, groups *g, pn_solver *solver, pn_segment **seg
     int kind;
     PyObject *settings, *list, *memory;
     *solver = (pn_solver){ 0 };
-    if (!PyTuple_Check(given)) PyErr_SetString(PyExc_TypeError, "solver: expected (kind, settings, parameters, memory)");
-    if (PyErr_Occurred() || !PyArg_ParseTuple(given, "iOO!O", &kind, &settings, &PyList_Type, &list, &memory)) return 0;
-    if (kind != PN_SOLVE_LBFGS && kind != PN_SOLVE_LM) PyErr_SetString(PyExc_ValueError, "solver: no such kind");
-    else if (!(*segments = calloc((size_t)PyList_GET_SIZE(list) + 1, sizeof **segments))) PyErr_NoMemory();
+    if (!PyTuple_Check(given))
+        PyErr_SetString(PyExc_TypeError, "solver: expected (kind, settings, parameters, memory)");
+    if (PyErr_Occurred() ||
+        !PyArg_ParseTuple(given, "iOO!O", &kind, &settings, &PyList_Type, &list, &memory))
+        return 0;
+    if (kind != PN_SOLVE_LBFGS && kind != PN_SOLVE_LM)
+        PyErr_SetString(PyExc_ValueError, "solver: no such kind");
+    else if (!(*segments = calloc((size_t)PyList_GET_SIZE(list) + 1, sizeof **segments)))
+        PyErr_NoMemory();
     if (PyErr_Occurred() || !take_pairs(g, list, *segments, &solver->n)) return 0;
     solver->kind = (pn_solver_kind)kind;
     solver->segments = *segments;
     solver->n_segments = (size_t)PyList_GET_SIZE(list);
-    if (!(solver->settings = hold(g, settings, PN_F64, PN_SOLVER_SETTINGS, "solver's settings"))) return 0;
+    if (!(solver->settings = hold(g, settings, PN_F64, PN_SOLVER_SETTINGS, "solver's settings")))
+        return 0;
     const double history = solver->settings[5];
     if (kind == PN_SOLVE_LBFGS && !(history >= 0 && history <= 1000000)) {
         PyErr_SetString(PyExc_ValueError, "solver: history_size must be in 0..1000000");
         return 0;
     }
-    const size_t numbers = kind == PN_SOLVE_LM ? PN_LM_MEMORY : pn_lbfgs_memory(solver->n, (size_t)history);
+    const size_t numbers = kind == PN_SOLVE_LM ? PN_LM_MEMORY
+                                               : pn_lbfgs_memory(solver->n, (size_t)history);
     return (solver->memory = hold(g, memory, PN_F64, numbers, "solver's memory")) != NULL;
 }
 
@@ -358,29 +401,37 @@ static PyObject *lbfgs_memory(PyObject *module, PyObject *args)
 static PyObject *optimizer_row(size_t i)
 {
     const pn_optimizer *o = pn_optimizer_at(i);
-    return o ? Py_BuildValue("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "name", o->name, "cls", o->cls, "hyper", o->hyper, "check", o->check,
-                             "states", o->states, "numbers", o->numbers, "formula", o->formula, "summary", o->summary) : NULL;
+    return o ? Py_BuildValue("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "name", o->name, "cls", o->cls,
+                             "hyper", o->hyper, "check", o->check, "states", o->states, "numbers",
+                             o->numbers, "formula", o->formula, "summary", o->summary)
+             : NULL;
 }
 
 static PyObject *schedule_row(size_t i)
 {
     const pn_schedule_kind *k = pn_schedule_at(i);
-    return k ? Py_BuildValue("{s:s,s:s,s:s,s:s,s:s,s:s}", "name", k->name, "cls", k->cls, "params", k->params, "check", k->check, "formula",
-                             k->formula, "summary", k->summary) : NULL;
+    return k ? Py_BuildValue("{s:s,s:s,s:s,s:s,s:s,s:s}", "name", k->name, "cls", k->cls, "params",
+                             k->params, "check", k->check, "formula", k->formula, "summary",
+                             k->summary)
+             : NULL;
 }
 
 static PyMethodDef functions[] = {
-    { "schedule", schedule, METH_VARARGS, "schedule($module, schedules, settings, step, epoch, /)\n--\n\nRewrite settings as schedules say." },
+    { "schedule", schedule, METH_VARARGS,
+      "schedule($module, schedules, settings, step, epoch, /)\n--\n\nRewrite settings as schedules say." },
     { "lbfgs", lbfgs, METH_VARARGS,
       "lbfgs($module, parameters, memory, tolerances, counts, search, closure, /)\n--\n\nOne step of L-BFGS: the closure's first loss." },
-    { "lbfgs_memory", lbfgs_memory, METH_VARARGS, "lbfgs_memory($module, n, history, /)\n--\n\nNumbers that L-BFGS remembers." },
-    { "power_sum", power_sum, METH_VARARGS, 
+    { "lbfgs_memory", lbfgs_memory, METH_VARARGS,
+      "lbfgs_memory($module, n, history, /)\n--\n\nNumbers that L-BFGS remembers." },
+    { "power_sum", power_sum, METH_VARARGS,
       "power_sum($module, x, p, unit=1.0, /)\n--\n\nThe p-norm of an array over unit, raised to p; for infinity the largest." },
     { NULL, NULL, 0, NULL },
 };
 
 int add_updates(PyObject *module)
 {
-    if (add_rows(module, "OPTIMIZERS", optimizer_row) < 0 || add_rows(module, "SCHEDULES", schedule_row) < 0) return -1;
+    if (add_rows(module, "OPTIMIZERS", optimizer_row) < 0 ||
+        add_rows(module, "SCHEDULES", schedule_row) < 0)
+        return -1;
     return add_type(module, &update_spec, NULL) < 0 ? -1 : PyModule_AddFunctions(module, functions);
 }

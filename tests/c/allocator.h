@@ -1,11 +1,13 @@
-/* allocator.h - an allocator that counts, and fails when told to, in front of the library's; a test that includes it is to be
- * linked with -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
+/* allocator.h - an allocator that counts, and fails when told to, in front of the library's; a test
+ * that includes it is to be linked with
+ * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
 #ifndef PN_ALLOCATOR_H
 #define PN_ALLOCATOR_H
 #include <stddef.h>
 #include <stdint.h>
 
-static long calls, alive, fail_at = -1;         /* fail_at: allocations until one fails; negative: none does */
+/* fail_at: allocations until one fails; negative: none does */
+static long calls, alive, fail_at = -1;
 static size_t largest_block = SIZE_MAX;         /* one of more bytes fails */
 
 void *__real_malloc(size_t n);
@@ -25,8 +27,14 @@ static void *count(void *p)
     return p;
 }
 void *__wrap_malloc(size_t n) { return fails(n) ? NULL : count(__real_malloc(n)); }
-void *__wrap_calloc(size_t n, size_t size) { return fails(n * size) ? NULL : count(__real_calloc(n, size)); }
-void *__wrap_aligned_alloc(size_t align, size_t n) { return fails(n) ? NULL : count(__real_aligned_alloc(align, n)); }
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails(n * size) ? NULL : count(__real_calloc(n, size));
+}
+void *__wrap_aligned_alloc(size_t align, size_t n)
+{
+    return fails(n) ? NULL : count(__real_aligned_alloc(align, n));
+}
 void *__wrap_realloc(void *p, size_t n)
 {
     if (fails(n)) return NULL;

@@ -1,4 +1,5 @@
-/* check.h - the C tests' only tool: CHECK counts and prints what fails and goes on; REPORT is what main returns. */
+/* check.h - the C tests' only tool: CHECK counts and prints what fails and goes on; REPORT is what
+ * main returns. */
 #ifndef PN_CHECK_H
 #define PN_CHECK_H
 #include <stdio.h>

@@ -1,5 +1,6 @@
-/* layers.h - a case for every kind of layer, its odd settings among them, and one way to run each of them: alone or within a net, in any
- * mode and type, on arrays of exactly their own size, so that the address sanitizer sees a step beside them. */
+/* layers.h - a case for every kind of layer, its odd settings among them, and one way to run each
+ * of them: alone or within a net, in any mode and type, on arrays of exactly their own size, so
+ * that the address sanitizer sees a step beside them. */
 #ifndef PN_TEST_LAYERS_H
 #define PN_TEST_LAYERS_H
 #define _POSIX_C_SOURCE 200112L             /* posix_memalign */
@@ -9,10 +10,11 @@
 #include "allocator.h"
 #include "core/graph/graph.h"
 
-/* config: numbers, and names of rows of the tables of activations and row-wise functions. inputs: the shape of a sample of each, with ;
- * between them. marks: i, the first input is indices into a table of config[0] rows; o, the second tells where bags start; p, gradients
- * of parameters are not the derivative (padding, rows cut down); r, numbers are drawn in training; e, for each element, by where
- * it stands; u, nothing depends continuously on anything. */
+/* config: numbers, and names of rows of the tables of activations and row-wise functions. inputs:
+ * the shape of a sample of each, with ; between them. marks: i, the first input is indices into a
+ * table of config[0] rows; o, the second tells where bags start; p, gradients of parameters are not
+ * the derivative (padding, rows cut down); r, numbers are drawn in training; e, for each element,
+ * by where it stands; u, nothing depends continuously on anything. */
 typedef struct { const char *kind, *config, *inputs; size_t rows; const char *marks; } layer_case;
 
 static const layer_case cases[] = {
@@ -70,7 +72,8 @@ static const layer_case cases[] = {
     { "concat", "1", "2 3;2 0;2 4", 3, "" },
     { "slice", "1 1 3", "2 4 3", 3, "" },
     { "slice", "0 2 2", "3 4", 3, "" },
-    /* transposed, channels in and out, groups, bias, mode; for each axis kernel, stride, dilation, padding before and after, output_padding */
+    /* transposed, channels in and out, groups, bias, mode; for each axis kernel, stride, dilation,
+     * padding before and after, output_padding */
     { "conv", "0 3 4 1 1 0  3 1 1 1 1 0", "3 9", 3, "" },
     { "conv", "0 3 40 1 1 0  3 2 1 0 0 0", "3 9", 9, "" },
     { "conv", "0 1 6 1 1 0  5 1 1 2 2 0  5 1 1 2 2 0", "1 9 8", 9, "" },
@@ -87,7 +90,8 @@ static const layer_case cases[] = {
     { "conv", "1 19 33 1 0 0  2 2 1 0 0 0  2 2 1 0 0 0", "19 3 4", 9, "" },
     { "conv", "1 6 1 1 1 0  5 1 1 2 2 0  5 1 1 2 2 0", "6 5 4", 9, "" },
     { "conv", "1 2 2 2 1 0  1 4 1 0 0 0", "2 3", 2, "" },
-    /* operation, power, divisor, is padding counted, ceil_mode; for each axis kernel, stride, padding, dilation, size of the output */
+    /* operation, power, divisor, is padding counted, ceil_mode; for each axis kernel, stride,
+     * padding, dilation, size of the output */
     { "pooling", "0 0 0 0 0  3 2 1 1 0", "3 9", 3, "" },
     { "pooling", "0 0 0 0 1  2 2 0 2 0  3 1 1 1 0", "19 5 6", 3, "" },
     { "pooling", "0 0 0 0 0  2 2 0 1 0  2 2 0 1 0", "33 4 4", 2, "" },
@@ -126,13 +130,17 @@ static const layer_case cases[] = {
     { "fold", "1  4 2 1 2 1  5 3 2 1 0", "18 8", 3, "" },
     { "fold", "0  5 1 7 1 0  5 1 9 1 0", "1 5 5", 3, "" },
 };
-enum { CASES = sizeof cases / sizeof *cases, PARAMETERS = PN_MAX_SLOTS, MOST = 1 << 16 };      /* MOST: elements of a parameter */
+/* MOST: elements of a parameter */
+enum { CASES = sizeof cases / sizeof *cases, PARAMETERS = PN_MAX_SLOTS, MOST = 1 << 16 };
 
-/* ---- cases as numbers -------------------------------------------------------------------------------------------------- */
+/* ---- cases as numbers ------------------------------------------------------------------------ */
 
 static int marked(const layer_case *c, char mark) { return strchr(c->marks, mark) != NULL; }
 
-static int is(const char *name, const char *text, size_t n) { return strlen(name) == n && !strncmp(name, text, n); }
+static int is(const char *name, const char *text, size_t n)
+{
+    return strlen(name) == n && !strncmp(name, text, n);
+}
 
 /* A number, or a name's row. */
 static double word(const char *text, char **end)
@@ -141,15 +149,18 @@ static double word(const char *text, char **end)
     if (*end != text) return v;
     const size_t n = strcspn(text, " ");
     *end = (char *)text + n;
-    for (size_t i = 0; pn_activation_at(i); i++) if (is(pn_activation_at(i)->name, text, n)) return (double)i;
-    for (size_t i = 0; pn_rowwise_at(i); i++) if (is(pn_rowwise_at(i)->name, text, n)) return (double)i;
+    for (size_t i = 0; pn_activation_at(i); i++)
+        if (is(pn_activation_at(i)->name, text, n)) return (double)i;
+    for (size_t i = 0; pn_rowwise_at(i); i++)
+        if (is(pn_rowwise_at(i)->name, text, n)) return (double)i;
     return NAN;
 }
 
 static size_t read_config(const layer_case *c, double *config)
 {
     size_t n = 0;
-    for (char *text = (char *)c->config + strspn(c->config, " "); *text; text += strspn(text, " ")) config[n++] = word(text, &text);
+    for (char *text = (char *)c->config + strspn(c->config, " "); *text; text += strspn(text, " "))
+        config[n++] = word(text, &text);
     return n;
 }
 
@@ -170,10 +181,11 @@ static void set(pn_dtype t, void *p, size_t i, double v)
     else ((double *)p)[i] = v;
 }
 
-/* ---- one case, ready to run -------------------------------------------------------------------------------------------- */
+/* ---- one case, ready to run ------------------------------------------------------------------ */
 
-/* shift: arrays start that many elements into their blocks. images: is the layer between two convolutions that change nothing but,
- * perhaps, the layout? twice: are there two layers with the same parameters, whose outputs are added? */
+/* shift: arrays start that many elements into their blocks. images: is the layer between two
+ * convolutions that change nothing but, perhaps, the layout? twice: are there two layers with the
+ * same parameters, whose outputs are added? */
 typedef struct { pn_dtype t; pn_mode mode; int training, images, twice; size_t rows, shift; } setup;
 
 typedef struct {
@@ -183,9 +195,11 @@ typedef struct {
     pn_plan *plan;
     pn_shape shapes[PN_MAX_IO];
     double config[PN_MAX_CONFIG];
-    size_t inputs, node, in[PN_MAX_IO], n_config, parameters, count[PARAMETERS];    /* node: the layer; in, count: elements of each */
+    /* node: the layer; in, count: elements of each */
+    size_t inputs, node, in[PN_MAX_IO], n_config, parameters, count[PARAMETERS];
     void *x[PN_MAX_IO], *gx[PN_MAX_IO], *p[PARAMETERS], *g[PARAMETERS], *y, *gy, *unit[2];
-    size_t out;                                                             /* elements of the output */
+    /* elements of the output */
+    size_t out;
     void *blocks[2 * PN_MAX_IO + 2 * PARAMETERS + 8];
     size_t n_blocks;
 } world;
@@ -200,28 +214,36 @@ static void *array_new(world *w, size_t n)
     return block + w->s.shift * size;
 }
 
-/* Distinct numbers from -1.5 to 1.5, none near 0 or near another one, so that differences meet no kink. */
+/* Distinct numbers from -1.5 to 1.5, none near 0 or near another one, so that differences meet no
+ * kink. */
 static void spread(pn_dtype t, size_t n, size_t salt, void *p)
 {
     const size_t prime = 7919;
-    for (size_t i = 0; i < n; i++) set(t, p, i, 3 * (((double)((i * prime + salt) % n) + 0.37) / (double)n - 0.5));
+    for (size_t i = 0; i < n; i++)
+        set(t, p, i, 3 * (((double)((i * prime + salt) % n) + 0.37) / (double)n - 0.5));
 }
 
 static void fill_input(world *w, size_t i)
 {
-    const size_t each = pn_count(&w->shapes[i]), per = pn_count(&w->shapes[0]), num = pn_is_count(w->config[0]) ? (size_t)w->config[0] : 0;
+    const size_t each = pn_count(&w->shapes[i]), per = pn_count(&w->shapes[0]),
+                 num = pn_is_count(w->config[0]) ? (size_t)w->config[0] : 0;
     const int indices = i == 0 && marked(w->c, 'i'), offsets = i == 1 && marked(w->c, 'o');
     spread(w->s.t, w->in[i], i + 1, w->x[i]);
-    for (size_t k = 0; k < w->in[i] && indices; k++) set(w->s.t, w->x[i], k, (double)((5 * k + 3) % (num + !num)));
-    for (size_t k = 0; k < w->in[i] && offsets; k++) set(w->s.t, w->x[i], k, (double)(k % each * per / (each - (each > 1 && w->config[9] != 0))));
+    for (size_t k = 0; k < w->in[i] && indices; k++)
+        set(w->s.t, w->x[i], k, (double)((5 * k + 3) % (num + !num)));
+    for (size_t k = 0; k < w->in[i] && offsets; k++)
+        set(w->s.t, w->x[i], k,
+            (double)(k % each * per / (each - (each > 1 && w->config[9] != 0))));
 }
 
 static void fill_parameters(world *w)
 {
-    const int tracked = w->parameters > 2 && !w->g[w->parameters - 1];       /* a mean, a variance, how many: states, which have no gradient */
+    /* a mean, a variance, how many: states, which have no gradient */
+    const int tracked = w->parameters > 2 && !w->g[w->parameters - 1];
     for (size_t j = 0; j < w->parameters; j++) {
         spread(w->s.t, w->count[j], j + 2, w->p[j]);
-        for (size_t k = 0; tracked && j + 2 == w->parameters && k < w->count[j]; k++) set(w->s.t, w->p[j], k, 0.5 + (double)k / 7);
+        for (size_t k = 0; tracked && j + 2 == w->parameters && k < w->count[j]; k++)
+            set(w->s.t, w->p[j], k, 0.5 + (double)k / 7);
         if (tracked && j + 1 == w->parameters) memset(w->p[j], 0, sizeof(int64_t));
     }
 }
@@ -229,12 +251,17 @@ static void fill_parameters(world *w)
 static pn_status add_unit(world *w, size_t side, pn_error *error)
 {
     pn_shape shape = w->graph->nodes[w->graph->n_nodes - 1].shape;
-    const double c = (double)shape.dim[0], config[] = { 0, c, c, 1, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0 };
-    const pn_layer unit = { .kind = "conv", .where = "unit", .n_config = shape.ndim == 3 ? 18 : 12, .config = config };
+    const double c = (double)shape.dim[0],
+                 config[] = { 0, c, c, 1, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0 };
+    const pn_layer unit = { .kind = "conv",
+                            .where = "unit",
+                            .n_config = shape.ndim == 3 ? 18 : 12,
+                            .config = config };
     pn_status status = pn_graph_add(w->graph, &unit, error);
     if (status) return status;
     w->unit[side] = array_new(w, shape.dim[0] * shape.dim[0]);
-    for (size_t i = 0; i < shape.dim[0] * shape.dim[0]; i++) set(w->s.t, w->unit[side], i, i % (shape.dim[0] + 1) == 0);
+    for (size_t i = 0; i < shape.dim[0] * shape.dim[0]; i++)
+        set(w->s.t, w->unit[side], i, i % (shape.dim[0] + 1) == 0);
     const size_t weight[] = { shape.dim[0], shape.dim[0], 1, 1 };
     return pn_graph_bind(w->graph, 0, shape.ndim + 1, weight, w->unit[side], NULL, error);
 }
@@ -242,20 +269,28 @@ static pn_status add_unit(world *w, size_t side, pn_error *error)
 /* The layer, with its parameters, which the second of two finds there. */
 static pn_status add_layer(world *w, const size_t *inputs, pn_error *error)
 {
-    const pn_layer layer = { .kind = w->c->kind, .where = "here", .n_inputs = w->inputs, .inputs = inputs, .n_config = w->n_config,
-                             .config = w->config, .training = w->s.training };
+    const pn_layer layer = { .kind = w->c->kind,
+                             .where = "here",
+                             .n_inputs = w->inputs,
+                             .inputs = inputs,
+                             .n_config = w->n_config,
+                             .config = w->config,
+                             .training = w->s.training };
     pn_status status = pn_graph_add(w->graph, &layer, error);
     if (status) return status;
     const pn_node *node = &w->graph->nodes[w->node = w->graph->n_nodes - 1];
     w->parameters = node->n_slots;
     for (size_t j = 0; j < w->parameters && !status; j++) {
         pn_shape shape = node->slots[j].shape;
-        const int state = shape.ndim == PN_ANY_SHAPE || (w->parameters > 2 && j + 3 >= w->parameters);
-        if (shape.ndim == PN_ANY_SHAPE) shape = (pn_shape){ 1, { sizeof(int64_t) / pn_size(w->s.t) } };
+        const int state = shape.ndim == PN_ANY_SHAPE ||
+                          (w->parameters > 2 && j + 3 >= w->parameters);
+        if (shape.ndim == PN_ANY_SHAPE)
+            shape = (pn_shape){ 1, { sizeof(int64_t) / pn_size(w->s.t) } };
         if (!w->p[j]) {
             double all = 1;
             for (size_t i = 0; i < shape.ndim; i++) all *= (double)shape.dim[i];
-            if (all > MOST) return pn_fail(error, PN_NO_MEMORY, "no memory for a parameter of %g numbers", all);
+            if (all > MOST)
+                return pn_fail(error, PN_NO_MEMORY, "no memory for a parameter of %g numbers", all);
             w->count[j] = pn_count(&shape);
             w->p[j] = array_new(w, w->count[j]);
             if (!state) w->g[j] = array_new(w, w->count[j]);
@@ -269,14 +304,19 @@ static pn_status build(world *w, pn_error *error)
 {
     size_t inputs[PN_MAX_IO];
     pn_status status = pn_graph_new(w->s.t, w->shapes[0].ndim, w->shapes[0].dim, &w->graph, error);
-    for (size_t i = 1; i < w->inputs && !status; i++) status = pn_graph_input(w->graph, w->shapes[i].ndim, w->shapes[i].dim, error);
+    for (size_t i = 1; i < w->inputs && !status; i++)
+        status = pn_graph_input(w->graph, w->shapes[i].ndim, w->shapes[i].dim, error);
     for (size_t i = 0; i < w->inputs; i++) inputs[i] = i;
     if (!status && w->s.images) status = add_unit(w, 0, error), inputs[0] = 1;
     if (!status) status = add_layer(w, inputs, error);
     if (!status && w->s.twice) {
         status = add_layer(w, inputs, error);
         const size_t both[] = { w->node - 1, w->node };
-        if (!status) status = pn_graph_add(w->graph, &(pn_layer){ .kind = "add", .where = "both", .n_inputs = 2, .inputs = both }, error);
+        if (!status)
+            status = pn_graph_add(
+                w->graph,
+                &(pn_layer){ .kind = "add", .where = "both", .n_inputs = 2, .inputs = both },
+                error);
     }
     if (!status && w->s.images) status = add_unit(w, 1, error);
     return status;

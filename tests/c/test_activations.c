@@ -1,6 +1,7 @@
-/* Every row of the activation and row-wise tables on every instruction set this machine has, without Python: the derivative
- * against a central difference of the value, backward against the derivative, every length at every offset, not a byte past
- * the span, in place, varying parameters, any number of threads, the same bits on both sets with FMA, NaN and infinities. */
+/* Every row of the activation and row-wise tables on every instruction set this machine has,
+ * without Python: the derivative against a central difference of the value, backward against the
+ * derivative, every length at every offset, not a byte past the span, in place, varying parameters,
+ * any number of threads, the same bits on both sets with FMA, NaN and infinities. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,12 @@ static const size_t size[PN_DTYPES] = { [PN_F32] = sizeof(float), [PN_F64] = siz
 } while (0)
 
 /* Parameters as the table's defaults; those without one get 0.25 and -0.5. */
-typedef struct { float f[PN_MAX_PARAMS]; double d[PN_MAX_PARAMS]; const void *p[PN_DTYPES][PN_MAX_PARAMS]; int n; } params;
+typedef struct {
+    float f[PN_MAX_PARAMS];
+    double d[PN_MAX_PARAMS];
+    const void *p[PN_DTYPES][PN_MAX_PARAMS];
+    int n;
+} params;
 static void read_params(params *p)
 {
     static const double absent[PN_MAX_PARAMS] = { 0.25, -0.5 };
@@ -38,7 +44,10 @@ static void read_params(params *p)
     }
 }
 static const pn_activation_kernels *of(pn_dtype t) { return &kernels->of[t].activations[op]; }
-static double get(pn_dtype t, const void *a, size_t i) { return t == PN_F32 ? (double)((const float *)a)[i] : ((const double *)a)[i]; }
+static double get(pn_dtype t, const void *a, size_t i)
+{
+    return t == PN_F32 ? (double)((const float *)a)[i] : ((const double *)a)[i];
+}
 static void set(pn_dtype t, void *a, size_t i, double v)
 {
     if (t == PN_F32) ((float *)a)[i] = (float)v;
@@ -49,7 +58,8 @@ static void derivative_is_the_slope(const params *p)
 {
     const double h = 1e-5;
     double x[N], lo[N], hi[N], d[N];
-    for (int i = 0; i < N; i++) x[i] = -8.01 + i * 0.125 + i * i * 1e-5, lo[i] = x[i] - h, hi[i] = x[i] + h;
+    for (int i = 0; i < N; i++)
+        x[i] = -8.01 + i * 0.125 + i * i * 1e-5, lo[i] = x[i] - h, hi[i] = x[i] + h;
     of(PN_F64)->derivative(N, x, d, p->p[PN_F64], 0);
     of(PN_F64)->forward(N, lo, lo, p->p[PN_F64], 0);
     of(PN_F64)->forward(N, hi, hi, p->p[PN_F64], 0);
@@ -59,16 +69,19 @@ static void derivative_is_the_slope(const params *p)
     }
 }
 
-/* gx = gy f'(x), exactly where backward reads x; where it reads y, as near as y allows. Running in place changes nothing. */
+/* gx = gy f'(x), exactly where backward reads x; where it reads y, as near as y allows. Running in
+ * place changes nothing. */
 static void backward_is_gradient_times_derivative(pn_dtype t, const params *p)
 {
     double x[N], y[N], g[N], d[N], gx[N];
-    for (size_t i = 0; i < N; i++) set(t, x, i, -6 + 0.1 * (double)i), set(t, g, i, 1.5 - 0.03 * (double)i);
+    for (size_t i = 0; i < N; i++)
+        set(t, x, i, -6 + 0.1 * (double)i), set(t, g, i, 1.5 - 0.03 * (double)i);
     of(t)->forward(N, x, y, p->p[t], 0);
     of(t)->derivative(N, x, d, p->p[t], 0);
     of(t)->backward(N, row->needs == 'x' ? x : y, g, gx, p->p[t], 0);
     for (size_t i = 0; i < N; i++) {
-        double want = get(t, g, i) * get(t, d, i), near = (t == PN_F32 ? 1e-6 : 1e-15) * fmax(fabs(get(t, g, i)), fabs(want));
+        double want = get(t, g, i) * get(t, d, i),
+               near = (t == PN_F32 ? 1e-6 : 1e-15) * fmax(fabs(get(t, g, i)), fabs(want));
         CHECK_ROW(fabs(get(t, gx, i) - want) <= near, "x=%g: %g, not %g", get(t, x, i), get(t, gx, i), want);
     }
     of(t)->backward(N, row->needs == 'x' ? x : y, g, g, p->p[t], 0);
@@ -81,8 +94,8 @@ static void backward_is_gradient_times_derivative(pn_dtype t, const params *p)
     CHECK_ROW(!memcmp(x, y, N * size[t]), "forward in place");
 }
 
-/* A value is the same at every place of every span, whatever stands beside it, and nothing past the span is written; n values of a
- * parameter give what each gives alone. */
+/* A value is the same at every place of every span, whatever stands beside it, and nothing past the
+ * span is written; n values of a parameter give what each gives alone. */
 typedef void elements(size_t n, const void *x, void *y, const void *const *p, int varying);
 typedef struct { elements *f; const void *const *p; int varying; const void *x, *want; } span_case;
 static void spans_equal_elements(pn_dtype t, const char *what, const span_case *c)
@@ -90,10 +103,12 @@ static void spans_equal_elements(pn_dtype t, const char *what, const span_case *
     for (size_t n = 0; n <= 67; n++)
         for (size_t o = 0; o < 20; o++) {
             size_t bytes = n * size[t], at = o * size[t], shift = o % 7 * size[t];
-            unsigned char *out = malloc(shift + bytes + 1), *in = malloc(shift + bytes + 1);       /* exact sizes: a sanitizer sees one byte too many */
+            /* exact sizes: a sanitizer sees one byte too many */
+            unsigned char *out = malloc(shift + bytes + 1), *in = malloc(shift + bytes + 1);
             const void *p[PN_MAX_PARAMS];
             if (!out || !in) exit(2);
-            for (int k = 0; k < PN_MAX_PARAMS; k++) p[k] = c->p[k] && c->varying ? (const char *)c->p[k] + at : c->p[k];
+            for (int k = 0; k < PN_MAX_PARAMS; k++)
+                p[k] = c->p[k] && c->varying ? (const char *)c->p[k] + at : c->p[k];
             memcpy(in + shift, (const char *)c->x + at, bytes);
             out[shift + bytes] = GUARD;
             c->f(n, in + shift, out + shift, p, c->varying);
@@ -107,14 +122,16 @@ static void place_does_not_matter(pn_dtype t, const params *p)
     double x[N], y[N], many[PN_MAX_PARAMS][N];
     const void *vary[PN_MAX_PARAMS] = { NULL }, *one[PN_MAX_PARAMS] = { NULL };
     elements *f[] = { of(t)->forward, of(t)->derivative };
-    static const char *const what[] = { "forward", "derivative", "forward, parameters varying", "derivative, parameters varying" };
+    static const char *const what[] = { "forward", "derivative", "forward, parameters varying",
+                                        "derivative, parameters varying" };
     for (size_t i = 0; i < N; i++) set(t, x, i, (double)i / 9 - 7);
     for (int k = 0; k < p->n; k++) {
         for (size_t i = 0; i < N; i++) set(t, many[k], i, p->d[k] * (1 + (double)(i % 5) / 8));
         vary[k] = many[k];
     }
     for (int i = 0; i < 2; i++) {
-        for (size_t j = 0; j < N; j++) f[i](1, (char *)x + j * size[t], (char *)y + j * size[t], p->p[t], 0);
+        for (size_t j = 0; j < N; j++)
+            f[i](1, (char *)x + j * size[t], (char *)y + j * size[t], p->p[t], 0);
         spans_equal_elements(t, what[i], &(span_case){ f[i], p->p[t], 0, x, y });
         for (size_t j = 0; p->n && j < N; j++) {
             for (int k = 0; k < p->n; k++) one[k] = (char *)many[k] + j * size[t];
@@ -151,7 +168,8 @@ static void chunk(void *context, size_t i)
 {
     const divided *d = context;
     const size_t from = i * CHUNK, n = MANY - from < CHUNK ? MANY - from : CHUNK;
-    (d->derivative ? of(d->t)->derivative : of(d->t)->forward)(n, d->x + from * size[d->t], d->y + from * size[d->t], d->p->p[d->t], 0);
+    (d->derivative ? of(d->t)->derivative : of(d->t)->forward)(
+        n, d->x + from * size[d->t], d->y + from * size[d->t], d->p->p[d->t], 0);
 }
 static void threads_do_not_matter(pn_dtype t, const params *p)
 {
@@ -163,7 +181,8 @@ static void threads_do_not_matter(pn_dtype t, const params *p)
         for (size_t threads = 1; threads <= 7; threads += threads == 1 ? 1 : 5) {
             memset(z, GUARD, sizeof z);
             CHECK_ROW(pn_threads_set(threads, &error) == PN_OK, "%s", error.text);
-            pn_parallel((MANY + CHUNK - 1) / CHUNK, chunk, &(divided){ t, derivative, (char *)x, (char *)z, p });
+            pn_parallel((MANY + CHUNK - 1) / CHUNK, chunk,
+                        &(divided){ t, derivative, (char *)x, (char *)z, p });
             CHECK_ROW(!memcmp(y, z, MANY * size[t]), "%s on %zu threads", derivative ? "derivative" : "forward", threads);
         }
     }
@@ -181,7 +200,8 @@ static void nan_stays_and_limits_are_no_nan(pn_dtype t, const params *p)
     CHECK_ROW(isnan(get(t, y, 0)) && isnan(get(t, d, 0)) && isnan(get(t, b, 0)), "swallows NaN");
     for (size_t i = 1; i < 5; i++) {
         CHECK_ROW(!isnan(get(t, y, i)), "f(%g) is NaN", special[i]);
-        CHECK_ROW(isfinite(get(t, d, i)) || isinf(get(t, y, 3)), "f'(%g) = %g", special[i], get(t, d, i));     /* f(1e30) overflows */
+        /* f(1e30) overflows */
+        CHECK_ROW(isfinite(get(t, d, i)) || isinf(get(t, y, 3)), "f'(%g) = %g", special[i], get(t, d, i));
     }
 }
 
@@ -223,9 +243,11 @@ static void rows_equal_the_formula(size_t r, pn_dtype t)
     const double tolerance = t == PN_F32 ? 1e-6 : 1e-14;
     double x[3 * 67], wide[67];
     for (size_t n = 0; n <= 67; n++) {
-        unsigned char *in = malloc(3 * n * size[t] + 1), *out = malloc(3 * n * size[t] + 1), *back = malloc(3 * n * size[t] + 1);
+        unsigned char *in = malloc(3 * n * size[t] + 1), *out = malloc(3 * n * size[t] + 1),
+                      *back = malloc(3 * n * size[t] + 1);
         if (!in || !out || !back) exit(2);
-        for (size_t i = 0; i < 3 * n; i++) set(t, in, i, sin((double)(i * i)) * (double)(1 + i % 7)), x[i] = get(t, in, i);
+        for (size_t i = 0; i < 3 * n; i++)
+            set(t, in, i, sin((double)(i * i)) * (double)(1 + i % 7)), x[i] = get(t, in, i);
         out[3 * n * size[t]] = back[3 * n * size[t]] = GUARD;
         k->forward(3, n, in, out);
         k->backward(3, n, out, in, back);                       /* gy = x, any numbers do */
@@ -236,9 +258,13 @@ static void rows_equal_the_formula(size_t r, pn_dtype t)
             for (int s = -1; s <= 1 && i < n; s += 2) {         /* d/dx_i of gy . f(x), first row */
                 memcpy(wide, first, n * sizeof *wide);
                 wide[i] += s * h;
-                for (size_t j = 0; j < n; j++) slope += s * first[j] * reference(info->name, n, wide, j) / (2 * h);
+                for (size_t j = 0; j < n; j++)
+                    slope += s * first[j] * reference(info->name, n, wide, j) / (2 * h);
             }
-            if (i < n) CHECK(fabs(get(t, back, i) - slope) <= 1e-5 + 1e-5 * fabs(slope), "%s %s n=%zu gradient [%zu]: %g, not %g", kernels->isa, info->name, n, i, get(t, back, i), slope);
+            if (i < n)
+                CHECK(fabs(get(t, back, i) - slope) <= 1e-5 + 1e-5 * fabs(slope),
+                      "%s %s n=%zu gradient [%zu]: %g, not %g", kernels->isa, info->name, n, i,
+                      get(t, back, i), slope);
         }
         k->backward(3, n, out, in, in);
         CHECK(!memcmp(in, back, 3 * n * size[t]), "%s %s n=%zu gx = gy in place", kernels->isa, info->name, n);
@@ -254,10 +280,15 @@ static void rows_equal_the_formula(size_t r, pn_dtype t)
 /* -inf is a probability of 0; a NaN, a +inf or nothing but -inf makes the row NaN. */
 static void rows_keep_nan(void)
 {
-    static const float x[4][3] = { { 1, NAN, 2 }, { 1, INFINITY, 2 }, { -INFINITY, -INFINITY, -INFINITY }, { 0, -INFINITY, 0 } };
+    static const float x[4][3] = { { 1, NAN, 2 },
+                                   { 1, INFINITY, 2 },
+                                   { -INFINITY, -INFINITY, -INFINITY },
+                                   { 0, -INFINITY, 0 } };
     float y[4][3];
     kernels->of[PN_F32].rowwise[0].forward(4, 3, x, y);
-    for (int i = 0; i < 9; i++) CHECK(isnan(y[i / 3][i % 3]), "%s softmax [%d]: %g", kernels->isa, i, (double)y[i / 3][i % 3]);
+    for (int i = 0; i < 9; i++)
+        CHECK(isnan(y[i / 3][i % 3]), "%s softmax [%d]: %g", kernels->isa, i,
+              (double)y[i / 3][i % 3]);
     CHECK(y[3][0] == 0.5f && y[3][1] == 0, "%s softmax of 0, -inf, 0: %g %g", kernels->isa, (double)y[3][0], (double)y[3][1]);
 }
 

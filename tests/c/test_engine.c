@@ -1,6 +1,6 @@
-/* The C library without Python: a net learns from C alone; running allocates nothing; and when the n-th allocation fails, for
- * every n, the answer is PN_NO_MEMORY and nothing is lost.
- * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
+/* The C library without Python: a net learns from C alone; running allocates nothing; and when the
+ * n-th allocation fails, for every n, the answer is PN_NO_MEMORY and nothing is lost. link with:
+ * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,17 +8,22 @@
 #include "check.h"
 #include "pynn.h"
 
-/* ---- a net of two layers that learns XOR -------------------------------------------------------------------------- */
+/* ---- a net of two layers that learns XOR ----------------------------------------------------- */
 enum { IN = 2, HIDDEN = 16, OUT = 2, ROWS = 4, BATCH = 3, PARAMETERS = 4 };
 static const double X[ROWS * IN] = { 0, 0, 0, 1, 1, 0, 1, 1 };
 static const int64_t labels[ROWS] = { 0, 1, 1, 0 };
-static double p[PARAMETERS][HIDDEN * IN], g[PARAMETERS][HIDDEN * IN], state[PARAMETERS][2][HIDDEN * IN];
-static const size_t shapes[PARAMETERS][2] = { { HIDDEN, IN }, { HIDDEN }, { OUT, HIDDEN }, { OUT } };
+static double p[PARAMETERS][HIDDEN * IN], g[PARAMETERS][HIDDEN * IN],
+    state[PARAMETERS][2][HIDDEN * IN];
+static const size_t shapes[PARAMETERS][2] = {
+    { HIDDEN, IN }, { HIDDEN }, { OUT, HIDDEN }, { OUT }
+};
 
 static size_t row_of(const char *name, int table)
 {
     for (size_t i = 0;; i++) {
-        const char *found = table == 0 ? pn_activation_at(i)->name : table == 1 ? pn_loss_at(i)->name : pn_optimizer_at(i)->name;
+        const char *found = table == 0 ? pn_activation_at(i)->name
+                          : table == 1 ? pn_loss_at(i)->name
+                                       : pn_optimizer_at(i)->name;
         if (!strcmp(found, name)) return i;
     }
 }
@@ -26,45 +31,84 @@ static size_t row_of(const char *name, int table)
 static pn_status bind(pn_graph *graph, size_t first, pn_error *error)
 {
     pn_status status = pn_graph_bind(graph, 0, 2, shapes[first], p[first], g[first], error);
-    return status ? status : pn_graph_bind(graph, 1, 1, shapes[first + 1], p[first + 1], g[first + 1], error);
+    return status
+             ? status
+             : pn_graph_bind(graph, 1, 1, shapes[first + 1], p[first + 1], g[first + 1], error);
 }
 
 static pn_status build(pn_dtype dtype, pn_graph **graph, pn_error *error)
 {
     const size_t in[] = { IN };
-    const double first[] = { IN, HIDDEN, 1 }, second[] = { HIDDEN, OUT, 1 }, tanh_row[] = { (double)row_of("tanh", 0) };
+    const double first[] = { IN, HIDDEN, 1 }, second[] = { HIDDEN, OUT, 1 },
+                 tanh_row[] = { (double)row_of("tanh", 0) };
     pn_status status = pn_graph_new(dtype, 1, in, graph, error);
-    if (!status) status = pn_graph_add(*graph, &(pn_layer){ .kind = "linear", .where = "first", .n_config = 3, .config = first }, error);
+    if (!status)
+        status = pn_graph_add(
+            *graph,
+            &(pn_layer){ .kind = "linear", .where = "first", .n_config = 3, .config = first },
+            error);
     if (!status) status = bind(*graph, 0, error);
-    if (!status) status = pn_graph_add(*graph, &(pn_layer){ .kind = "activation", .where = "tanh", .n_config = 1, .config = tanh_row }, error);
-    if (!status) status = pn_graph_add(*graph, &(pn_layer){ .kind = "linear", .where = "second", .n_config = 3, .config = second }, error);
+    if (!status)
+        status = pn_graph_add(
+            *graph,
+            &(pn_layer){ .kind = "activation", .where = "tanh", .n_config = 1, .config = tanh_row },
+            error);
+    if (!status)
+        status = pn_graph_add(
+            *graph,
+            &(pn_layer){ .kind = "linear", .where = "second", .n_config = 3, .config = second },
+            error);
     if (!status) status = bind(*graph, 2, error);
     const double one[] = { OUT };
-    for (int i = 0; i < 20 && !status; i++) status = pn_graph_add(*graph, &(pn_layer){ .kind = "reshape", .where = "again", .n_config = 1, .config = one }, error);   /* so that lists grow */
+    /* so that lists grow */
+    for (int i = 0; i < 20 && !status; i++)
+        status = pn_graph_add(
+            *graph,
+            &(pn_layer){ .kind = "reshape", .where = "again", .n_config = 1, .config = one },
+            error);
     return status;
 }
 
 static void start(pn_dtype dtype)
 {
     memset(state, 0, sizeof state);
-    for (size_t i = 0; i < PARAMETERS; i++) pn_random_uniform(7, i, -0.5, 0.5, dtype, HIDDEN * IN, p[i]);
+    for (size_t i = 0; i < PARAMETERS; i++)
+        pn_random_uniform(7, i, -0.5, 0.5, dtype, HIDDEN * IN, p[i]);
 }
 
-/* Trains, predicts, and runs forward and backward: everything that allocates. Returns the first failure. */
+/* Trains, predicts, and runs forward and backward: everything that allocates. Returns the first
+ * failure. */
 static pn_status run(int epochs, double *first, double *last, size_t *correct, pn_error *error)
 {
     pn_segment segments[PARAMETERS];
     double steps[PARAMETERS] = { 0 };
     for (size_t i = 0; i < PARAMETERS; i++)
-        segments[i] = (pn_segment){ .p = p[i], .g = g[i], .state = { state[i][0], state[i][1] }, .number = { &steps[i] },
-                                    .n = shapes[i][0] * (i % 2 ? 1 : shapes[i][1]), .dtype = PN_F64 };
+        segments[i] = (pn_segment){ .p = p[i],
+                                    .g = g[i],
+                                    .state = { state[i][0], state[i][1] },
+                                    .number = { &steps[i] },
+                                    .n = shapes[i][0] * (i % 2 ? 1 : shapes[i][1]),
+                                    .dtype = PN_F64 };
     const pn_settings settings = { .hyper = { 0.05, 0.9, 0.999, 1e-8, 0 } };
-    const pn_group group = { .optimizer = row_of("adam", 2), .n = PARAMETERS, .segments = segments, .settings = &settings };
+    const pn_group group = { .optimizer = row_of("adam", 2),
+                             .n = PARAMETERS,
+                             .segments = segments,
+                             .settings = &settings };
     const pn_samples samples = { X, PN_FROM_F64, sizeof X / ROWS };
     const pn_target targets = { .label = labels };
     const pn_data data = { ROWS, &samples, &targets };
-    const pn_criterion criterion = { .row = pn_loss_at(row_of("cross_entropy", 1)), .ignore_index = -100, .factor = 1 };
-    const pn_fit_options options = { .criteria = &criterion, .n_criteria = 1, .batch_size = BATCH, .shuffle = 1, .seed = 3, .groups = &group, .n_groups = 1, .finite = 1, .health = 1 };
+    const pn_criterion criterion = { .row = pn_loss_at(row_of("cross_entropy", 1)),
+                                     .ignore_index = -100,
+                                     .factor = 1 };
+    const pn_fit_options options = { .criteria = &criterion,
+                                     .n_criteria = 1,
+                                     .batch_size = BATCH,
+                                     .shuffle = 1,
+                                     .seed = 3,
+                                     .groups = &group,
+                                     .n_groups = 1,
+                                     .finite = 1,
+                                     .health = 1 };
     pn_graph *graph = NULL;
     pn_fit *fit = NULL;
     pn_plan *plan = NULL;
@@ -93,7 +137,8 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     before = calls;
     if (!status) status = pn_predict(predictor, &data, &options, NULL, &score, error);
     CHECK(calls == before, "predicting again allocated %ld times", calls - before);
-    if (!status) status = pn_predictor_new(graph, SIZE_MAX / 8 + 1, &whole, error);      /* a block whose bytes nobody can count */
+    /* a block whose bytes nobody can count */
+    if (!status) status = pn_predictor_new(graph, SIZE_MAX / 8 + 1, &whole, error);
     if (!status) status = pn_predict(whole, &data, &options, NULL, &score, error);
     CHECK(status || score.correct == *correct, "%zu right in one block", score.correct);
     if (!status) status = pn_fit_batch(fit, &data, &step, &score, error);
@@ -123,16 +168,28 @@ static pn_status solve(pn_dtype dtype, int epochs, double *last, pn_error *error
     static const double settings[PN_SOLVER_SETTINGS] = { 1e-3, 20 };
     double memory[PN_LM_MEMORY] = { 0 };
     pn_segment segments[PARAMETERS];
-    pn_solver solver = { .kind = PN_SOLVE_LM, .settings = settings, .n_segments = PARAMETERS, .segments = segments, .memory = memory };
+    pn_solver solver = { .kind = PN_SOLVE_LM,
+                         .settings = settings,
+                         .n_segments = PARAMETERS,
+                         .segments = segments,
+                         .memory = memory };
     for (size_t i = 0; i < PARAMETERS; i++) {
-        segments[i] = (pn_segment){ .p = p[i], .g = g[i], .n = shapes[i][0] * (i % 2 ? 1 : shapes[i][1]), .dtype = dtype };
+        segments[i] = (pn_segment){ .p = p[i],
+                                    .g = g[i],
+                                    .n = shapes[i][0] * (i % 2 ? 1 : shapes[i][1]),
+                                    .dtype = dtype };
         solver.n += segments[i].n;
     }
     const pn_samples samples = { X, PN_FROM_F64, sizeof X / ROWS };
     const pn_target targets = { .target = dtype == PN_F32 ? (const void *)wanted_f32 : wanted };
     const pn_data data = { ROWS, &samples, &targets };
     const pn_criterion criterion = { .row = pn_loss_at(row_of("mse", 1)), .factor = 1 };
-    const pn_fit_options options = { .criteria = &criterion, .n_criteria = 1, .batch_size = ROWS, .solver = &solver, .finite = 1, .health = 1 };
+    const pn_fit_options options = { .criteria = &criterion,
+                                     .n_criteria = 1,
+                                     .batch_size = ROWS,
+                                     .solver = &solver,
+                                     .finite = 1,
+                                     .health = 1 };
     pn_graph *graph = NULL;
     pn_fit *fit = NULL;
     pn_score score;
@@ -200,7 +257,7 @@ static void check_memory(void)
     CHECK(n > 20, "only %ld allocations", n);
 }
 
-/* ---- what is refused ------------------------------------------------------------------------------------------------ */
+/* ---- what is refused ------------------------------------------------------------------------- */
 static int stop(void *context)
 {
     ++*(int *)context;
@@ -226,7 +283,11 @@ static void check_refusals(void)
     pn_plan *plan = NULL;
     const double tanh_row[] = { (double)row_of("tanh", 0) };
     CHECK(pn_graph_new(PN_F64, 0, NULL, &graph, &error) == PN_OK, "%s", error.text);
-    for (int i = 0; i < 2; i++) pn_graph_add(graph, &(pn_layer){ .kind = "activation", .where = "tanh", .n_config = 1, .config = tanh_row }, &error);
+    for (int i = 0; i < 2; i++)
+        pn_graph_add(
+            graph,
+            &(pn_layer){ .kind = "activation", .where = "tanh", .n_config = 1, .config = tanh_row },
+            &error);
     largest_block = (size_t)1 << 26;
     CHECK(pn_plan_new(graph, SIZE_MAX / 8, PN_BACKWARD, &plan, &error) == PN_NO_MEMORY, "%zu rows in %zu bytes", SIZE_MAX / 8, plan ? pn_plan_bytes(plan) : 0);
     largest_block = SIZE_MAX;
@@ -248,11 +309,13 @@ static int double_forward(void *context, size_t rows, int keep, const void *cons
 static int double_backward(void *context, size_t rows, const void *gy, void *const *gx)
 {
     (void)context;
-    for (size_t i = 0; gx[0] && i < rows * IN; i++) ((double *)gx[0])[i] = 2 * ((const double *)gy)[i];
+    for (size_t i = 0; gx[0] && i < rows * IN; i++)
+        ((double *)gx[0])[i] = 2 * ((const double *)gy)[i];
     return 0;
 }
 
-/* x + 2 x + x, where the first and the last are the same node: gradients meet, and a layer of the caller's own may stop the run. */
+/* x + 2 x + x, where the first and the last are the same node: gradients meet, and a layer of the
+ * caller's own may stop the run. */
 static void check_branches(void)
 {
     const size_t in[] = { IN }, feeds[] = { 0, 1, 0 };
@@ -266,8 +329,18 @@ static void check_branches(void)
     const void *x = X;
     void *out = y, *in_grad = gx;
     pn_status status = pn_graph_new(PN_F64, 1, in, &graph, &error);
-    if (!status) status = pn_graph_add(graph, &(pn_layer){ .kind = "custom", .where = "double", .n_config = 2, .config = config, .custom = &custom }, &error);
-    if (!status) status = pn_graph_add(graph, &(pn_layer){ .kind = "add", .where = "sum", .n_inputs = 3, .inputs = feeds }, &error);
+    if (!status)
+        status = pn_graph_add(graph,
+                              &(pn_layer){ .kind = "custom",
+                                           .where = "double",
+                                           .n_config = 2,
+                                           .config = config,
+                                           .custom = &custom },
+                              &error);
+    if (!status)
+        status = pn_graph_add(
+            graph, &(pn_layer){ .kind = "add", .where = "sum", .n_inputs = 3, .inputs = feeds },
+            &error);
     if (!status) status = pn_plan_new(graph, ROWS, PN_BACKWARD, &plan, &error);
     if (!status) status = pn_plan_forward(plan, &x, &out, 0, &error);
     if (!status) status = pn_plan_backward(plan, &x, &in_grad, &error);
@@ -294,11 +367,18 @@ static void check_stopping(void)
     const pn_samples samples = { x, PN_FROM_F64, IN * sizeof *x };
     const pn_target targets = { .label = y };
     const pn_data data = { 20000, &samples, &targets };
-    const pn_criterion criterion = { .row = pn_loss_at(row_of("cross_entropy", 1)), .ignore_index = -100, .factor = 1 };
-    const pn_fit_options options = { .criteria = &criterion, .n_criteria = 1, .batch_size = 1, .poll = stop, .context = &asked };
+    const pn_criterion criterion = { .row = pn_loss_at(row_of("cross_entropy", 1)),
+                                     .ignore_index = -100,
+                                     .factor = 1 };
+    const pn_fit_options options = { .criteria = &criterion,
+                                     .n_criteria = 1,
+                                     .batch_size = 1,
+                                     .poll = stop,
+                                     .context = &asked };
     pn_status status = build(PN_F64, &graph, &error);
     if (!status) status = pn_fit_new(graph, &data, &options, &fit, &error);
-    for (uint64_t i = 0; i < 10000 && !status; i++) status = pn_fit_epoch(fit, i, &step, &score, &error);
+    for (uint64_t i = 0; i < 10000 && !status; i++)
+        status = pn_fit_epoch(fit, i, &step, &score, &error);
     CHECK(status == PN_STOPPED && asked == 1 && step > 0, "status %d after %d polls: %s", (int)status, asked, error.text);
     pn_fit_free(fit);
     pn_graph_free(graph);

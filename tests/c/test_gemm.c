@@ -7,7 +7,10 @@
 
 enum { GUARD = 8 };
 
-static double get(pn_dtype t, const void *p, size_t i) { return t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i]; }
+static double get(pn_dtype t, const void *p, size_t i)
+{
+    return t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
+}
 static void set(pn_dtype t, void *p, size_t i, double v)
 {
     if (t == PN_F32) ((float *)p)[i] = (float)v;
@@ -28,7 +31,8 @@ static void *filled(pn_dtype t, size_t n)
     return p;
 }
 
-typedef struct { pn_dtype t; pn_product q; const void *start; } job;     /* start: C before the product */
+/* start: C before the product */
+typedef struct { pn_dtype t; pn_product q; const void *start; } job;
 
 /* One element of the product, and the sum of magnitudes that bounds its error. */
 static double element_ref(const job *j, size_t r, size_t c, double *magnitude)
@@ -37,7 +41,8 @@ static double element_ref(const job *j, size_t r, size_t c, double *magnitude)
     double sum = q->accumulate ? get(j->t, j->start, r * q->ldc + c) : 0;
     *magnitude = fabs(sum);
     for (size_t p = 0; p < q->k; p++) {
-        double a = get(j->t, q->a, q->ta ? p * q->lda + r : r * q->lda + p), b = get(j->t, q->b, q->tb ? c * q->ldb + p : p * q->ldb + c);
+        double a = get(j->t, q->a, q->ta ? p * q->lda + r : r * q->lda + p),
+               b = get(j->t, q->b, q->tb ? c * q->ldb + p : p * q->ldb + c);
         sum += a * b;
         *magnitude += fabs(a * b);
     }
@@ -55,7 +60,8 @@ static void compare(const job *j, const void *y, size_t ldy, size_t every)
     const int relu = q->epilogue && q->epilogue->act;
     for (size_t r = 0; r < q->m; r += every)
         for (size_t c = 0; c < q->n; c++) {
-            double magnitude, want = element_ref(j, r, c, &magnitude), got = get(j->t, y, r * ldy + c);
+            double magnitude, want = element_ref(j, r, c, &magnitude),
+                              got = get(j->t, y, r * ldy + c);
             if (relu && want < 0) want = 0;
             CHECK(fabs(got - want) <= 8 * eps * magnitude, "m %zu n %zu k %zu ta %d tb %d: (%zu, %zu) is %g, not %g", q->m, q->n, q->k, q->ta,
                   q->tb, r, c, got, want);
@@ -74,16 +80,20 @@ static void compare_rest(const job *j)
 }
 
 /* kind: 0 no epilogue, 1 bias, 2 bias and ReLU in place, 3 bias and ReLU into another array. */
-static void product(const pn_kernels *k, pn_dtype t, size_t m, size_t n, size_t depth, int ta, int tb, int accumulate, int kind, size_t slack)
+static void product(const pn_kernels *k, pn_dtype t, size_t m, size_t n, size_t depth, int ta,
+                    int tb, int accumulate, int kind, size_t slack)
 {
-    job j = { .t = t, .q = { .ta = ta, .tb = tb, .accumulate = accumulate, .m = m, .n = n, .k = depth } };
+    job j = { .t = t,
+              .q = { .ta = ta, .tb = tb, .accumulate = accumulate, .m = m, .n = n, .k = depth } };
     pn_product *q = &j.q;
     q->lda = (ta ? m : depth) + slack;
     q->ldb = (tb ? depth : n) + slack;
     q->ldc = n + slack;
     size_t size = (m * q->ldc + GUARD) * sizeof(double), relu = 0;
-    void *a = filled(t, (ta ? depth : m) * q->lda), *b = filled(t, (tb ? n : depth) * q->ldb), *c = filled(t, m * q->ldc), *start = malloc(size),
-         *bias = filled(t, n), *y = filled(t, m * n), *work = aligned_alloc(64, (k->of[t].gemm_workspace(q) + 64) / 64 * 64);
+    void *a = filled(t, (ta ? depth : m) * q->lda), *b = filled(t, (tb ? n : depth) * q->ldb),
+         *c = filled(t, m * q->ldc), *start = malloc(size), *bias = filled(t, n),
+         *y = filled(t, m * n),
+         *work = aligned_alloc(64, (k->of[t].gemm_workspace(q) + 64) / 64 * 64);
     if (!a || !b || !c || !start || !bias || !y || !work) exit(1);
     memcpy(start, c, size);
     q->a = a;
@@ -91,7 +101,10 @@ static void product(const pn_kernels *k, pn_dtype t, size_t m, size_t n, size_t 
     q->c = c;
     j.start = start;
     while (strcmp(pn_activation_at(relu)->name, "relu")) relu++;
-    pn_epilogue e = { .bias = bias, .act = kind > 1 ? k->of[t].activations[relu].forward : NULL, .y = kind == 3 ? y : c, .ldy = kind == 3 ? n : q->ldc };
+    pn_epilogue e = { .bias = bias,
+                      .act = kind > 1 ? k->of[t].activations[relu].forward : NULL,
+                      .y = kind == 3 ? y : c,
+                      .ldy = kind == 3 ? n : q->ldc };
     static const void *const none[PN_MAX_PARAMS];
     e.p = none;
     if (kind) q->epilogue = &e;
@@ -104,14 +117,18 @@ static void product(const pn_kernels *k, pn_dtype t, size_t m, size_t n, size_t 
 static void all_shapes(const pn_kernels *k, pn_dtype t)
 {
     static const size_t sizes[] = { 0, 1, 2, 5, 7, 13, 16, 17, 33 };
-    static const size_t big[][3] = { { 3, 70, 800 }, { 260, 5, 30 }, { 40, 200, 100 }, { 520, 140, 33 }, { 13, 129, 400 }, { 1, 300, 500 }, { 300, 1, 500 } };
+    static const size_t big[][3] = { { 3, 70, 800 },   { 260, 5, 30 },   { 40, 200, 100 },
+                                     { 520, 140, 33 }, { 13, 129, 400 }, { 1, 300, 500 },
+                                     { 300, 1, 500 } };
     enum { N = sizeof sizes / sizeof *sizes };
     int turn = 0;
     for (int trans = 0; trans < 4; trans++) {
         for (int i = 0; i < N * N * N; i++, turn++)
-            product(k, t, sizes[i % N], sizes[i / N % N], sizes[i / N / N], trans & 1, trans >> 1, turn % 2, turn % 4, (size_t)(turn % 3));
+            product(k, t, sizes[i % N], sizes[i / N % N], sizes[i / N / N], trans & 1, trans >> 1,
+                    turn % 2, turn % 4, (size_t)(turn % 3));
         for (size_t i = 0; i < sizeof big / sizeof *big; i++, turn++)
-            product(k, t, big[i][0], big[i][1], big[i][2], trans & 1, trans >> 1, turn % 2, turn % 4, (size_t)(turn % 3));
+            product(k, t, big[i][0], big[i][1], big[i][2], trans & 1, trans >> 1, turn % 2,
+                    turn % 4, (size_t)(turn % 3));
     }
 }
 
@@ -121,7 +138,8 @@ static void small_shapes(const pn_kernels *k, pn_dtype t)
     size_t turn = 0;
     for (size_t m = 1; m <= 70; m++)
         for (size_t n = 1 + m % 3; n <= 70; n += 3, turn++)
-            product(k, t, m, n, 1 + turn * 37 % 70, turn & 1, turn >> 1 & 1, turn % 3 == 0, (int)(turn / 3 % 4), turn % 5 ? 0 : 3);
+            product(k, t, m, n, 1 + turn * 37 % 70, turn & 1, turn >> 1 & 1, turn % 3 == 0,
+                    (int)(turn / 3 % 4), turn % 5 ? 0 : 3);
 }
 
 /* More rows than a block has, and more of A than is packed at once. */
@@ -139,8 +157,10 @@ static void same_bits(const pn_kernels *k, pn_dtype t)
 {
     enum { M = 40, N = 150, K = 900 };
     size_t size = t == PN_F32 ? sizeof(float) : sizeof(double);
-    void *a = filled(t, M * K), *b = filled(t, K * N), *whole = filled(t, M * N), *part = filled(t, M * N);
-    pn_product q = { .m = M, .n = N, .k = K, .a = a, .lda = K, .b = b, .ldb = N, .c = whole, .ldc = N };
+    void *a = filled(t, M * K), *b = filled(t, K * N), *whole = filled(t, M * N),
+         *part = filled(t, M * N);
+    pn_product
+        q = { .m = M, .n = N, .k = K, .a = a, .lda = K, .b = b, .ldb = N, .c = whole, .ldc = N };
     void *work = aligned_alloc(64, (k->of[t].gemm_workspace(&q) + 64) / 64 * 64);
     if (!a || !b || !whole || !part || !work) exit(1);
     k->of[t].gemm(&q, work);
@@ -157,15 +177,26 @@ static void same_bits(const pn_kernels *k, pn_dtype t)
 /* Nor on whether the columns' matrix was packed ahead, once for products of any number of rows. */
 static void same_bits_packed(const pn_kernels *k, pn_dtype t)
 {
-    static const size_t shapes[][2] = { { 2, 5 }, { 10, 33 }, { 64, 16 }, { 70, 600 }, { 150, 1100 }, { 257, 40 } };
+    static const size_t shapes[][2] = { { 2, 5 },    { 10, 33 },    { 64, 16 },
+                                        { 70, 600 }, { 150, 1100 }, { 257, 40 } };
     enum { M = 40 };
     const size_t size = t == PN_F32 ? sizeof(float) : sizeof(double);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const size_t n = shapes[i][0], depth = shapes[i][1];
-        void *a = filled(t, M * depth), *b = filled(t, depth * n), *alone = filled(t, M * n), *c = filled(t, M * n);
-        pn_product q = { .tb = 1, .m = M, .n = n, .k = depth, .a = a, .lda = depth, .b = b, .ldb = depth, .ldc = n };
+        void *a = filled(t, M * depth), *b = filled(t, depth * n), *alone = filled(t, M * n),
+             *c = filled(t, M * n);
+        pn_product q = { .tb = 1,
+                         .m = M,
+                         .n = n,
+                         .k = depth,
+                         .a = a,
+                         .lda = depth,
+                         .b = b,
+                         .ldb = depth,
+                         .ldc = n };
         const size_t bytes = k->of[t].gemm_packed(&q);
-        char *work = aligned_alloc(64, (k->of[t].gemm_workspace(&q) + 64) / 64 * 64), *packed = aligned_alloc(64, (bytes + 64) / 64 * 64);
+        char *work = aligned_alloc(64, (k->of[t].gemm_workspace(&q) + 64) / 64 * 64),
+             *packed = aligned_alloc(64, (bytes + 64) / 64 * 64);
         if (!a || !b || !alone || !c || !work || !packed) exit(1);
         packed[bytes] = 77;
         k->of[t].gemm_pack(&q, packed);
@@ -183,20 +214,37 @@ static void same_bits_packed(const pn_kernels *k, pn_dtype t)
     }
 }
 
-/* Nor on the number of threads: blocks of rows, of columns and of depth, tall and wide products, and those of vectors. */
+/* Nor on the number of threads: blocks of rows, of columns and of depth, tall and wide products,
+ * and those of vectors. */
 static void same_bits_on_threads(const pn_kernels *k, pn_dtype t)
 {
-    static const size_t shapes[][3] = { { 70, 600, 300 }, { 1100, 70, 100 }, { 600, 300, 50 }, { 40, 700, 900 }, { 530, 520, 40 },
-                                        { 1, 3000, 300 }, { 3000, 1, 300 }, { 300, 1, 3000 }, { 1500, 701, 1 } };
+    static const size_t shapes[][3] = { { 70, 600, 300 }, { 1100, 70, 100 }, { 600, 300, 50 },
+                                        { 40, 700, 900 }, { 530, 520, 40 },  { 1, 3000, 300 },
+                                        { 3000, 1, 300 }, { 300, 1, 3000 },  { 1500, 701, 1 } };
     static const size_t threads[] = { 1, 2, 7 };
     static const void *const none[PN_MAX_PARAMS];
     pn_error error;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes * 4; i++) {
-        const size_t m = shapes[i / 4][0], n = shapes[i / 4][1], depth = shapes[i / 4][2], size = m * n * (t == PN_F32 ? sizeof(float) : sizeof(double));
-        void *a = filled(t, m * depth), *b = filled(t, depth * n), *c = filled(t, m * n), *bias = filled(t, n), *start = malloc(size),
-             *y = malloc(size), *alone = malloc(size);
-        pn_epilogue e = { .bias = bias, .act = k->of[t].activations[0].forward, .p = none, .y = y, .ldy = n };
-        pn_product q = { .ta = i & 1, .tb = i >> 1 & 1, .accumulate = i & 1, .m = m, .n = n, .k = depth, .a = a, .b = b, .c = c, .ldc = n, .epilogue = &e };
+        const size_t m = shapes[i / 4][0], n = shapes[i / 4][1], depth = shapes[i / 4][2],
+                     size = m * n * (t == PN_F32 ? sizeof(float) : sizeof(double));
+        void *a = filled(t, m * depth), *b = filled(t, depth * n), *c = filled(t, m * n),
+             *bias = filled(t, n), *start = malloc(size), *y = malloc(size), *alone = malloc(size);
+        pn_epilogue e = { .bias = bias,
+                          .act = k->of[t].activations[0].forward,
+                          .p = none,
+                          .y = y,
+                          .ldy = n };
+        pn_product q = { .ta = i & 1,
+                         .tb = i >> 1 & 1,
+                         .accumulate = i & 1,
+                         .m = m,
+                         .n = n,
+                         .k = depth,
+                         .a = a,
+                         .b = b,
+                         .c = c,
+                         .ldc = n,
+                         .epilogue = &e };
         q.lda = q.ta ? m : depth;
         q.ldb = q.tb ? depth : n;
         void *work = aligned_alloc(64, (k->of[t].gemm_workspace(&q) + 64) / 64 * 64);
@@ -214,15 +262,19 @@ static void same_bits_on_threads(const pn_kernels *k, pn_dtype t)
     pn_threads_set(1, &error);
 }
 
-/* Sums over rows: right to a few roundings however many rows there are, and the same on any number of threads. */
+/* Sums over rows: right to a few roundings however many rows there are, and the same on any number
+ * of threads. */
 static void row_sums(const pn_kernels *k, pn_dtype t)
 {
-    static const size_t rows[] = { 0, 1, 3, 64, 65, 129, 1000 }, columns[] = { 1, 7, 16, 64, 67, 400 };
+    static const size_t rows[] = { 0, 1, 3, 64, 65, 129, 1000 },
+                        columns[] = { 1, 7, 16, 64, 67, 400 };
     const double eps = t == PN_F32 ? 0x1p-24 : 0x1p-53;
     pn_error error;
     for (size_t i = 0; i < sizeof rows / sizeof *rows * (sizeof columns / sizeof *columns); i++) {
-        const size_t m = rows[i % (sizeof rows / sizeof *rows)], n = columns[i / (sizeof rows / sizeof *rows)];
-        void *x = filled(t, m * n), *start = filled(t, n), *out = filled(t, n), *on_seven = filled(t, n);
+        const size_t m = rows[i % (sizeof rows / sizeof *rows)],
+                     n = columns[i / (sizeof rows / sizeof *rows)];
+        void *x = filled(t, m * n), *start = filled(t, n), *out = filled(t, n),
+             *on_seven = filled(t, n);
         if (!x || !start || !out || !on_seven) exit(1);
         memcpy(out, start, (n + GUARD) * (t == PN_F32 ? sizeof(float) : sizeof(double)));
         memcpy(on_seven, out, (n + GUARD) * (t == PN_F32 ? sizeof(float) : sizeof(double)));

@@ -1,4 +1,5 @@
-/* What health asks of arrays (look.h), on every instruction set and at any length and place, against plain loops. */
+/* What health asks of arrays (look.h), on every instruction set and at any length and place,
+ * against plain loops. */
 #include "check.h"
 #include "core/kernels/kernels.h"
 #include <math.h>
@@ -6,13 +7,19 @@
 
 enum { MOST = 2100, AT = 3 };           /* elements; where arrays begin, off any alignment */
 
-static double get(pn_dtype t, const void *p, size_t i) { return t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i]; }
+static double get(pn_dtype t, const void *p, size_t i)
+{
+    return t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
+}
 static void set(pn_dtype t, void *p, size_t i, double v)
 {
     if (t == PN_F32) ((float *)p)[i] = (float)v;
     else ((double *)p)[i] = v;
 }
-static void *place(pn_dtype t, double *room) { return (char *)room + AT * (t == PN_F32 ? sizeof(float) : sizeof(double)); }
+static void *place(pn_dtype t, double *room)
+{
+    return (char *)room + AT * (t == PN_F32 ? sizeof(float) : sizeof(double));
+}
 
 static double next_random(void)
 {
@@ -67,7 +74,9 @@ static void check_changes(pn_dtype t, const pn_probe_kernels *k, size_t n)
         want[1] += step * step;
         want[2] += b * b;
     }
-    for (int i = 0; i < 3; i++) CHECK(fabs(found[i] - want[i]) <= (t == PN_F32 ? 1e-5 : 1e-13) * want[i], "n %zu: sum %d is %.17g, not %.17g", n, i, found[i], want[i]);
+    for (int i = 0; i < 3; i++)
+        CHECK(fabs(found[i] - want[i]) <= (t == PN_F32 ? 1e-5 : 1e-13) * want[i],
+              "n %zu: sum %d is %.17g, not %.17g", n, i, found[i], want[i]);
 }
 
 static void check_strange(pn_dtype t, const pn_probe_kernels *k, size_t n)
@@ -100,7 +109,8 @@ int main(void)
             for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
                 check_changes(t, k, sizes[j]);
                 check_strange(t, k, sizes[j]);
-                for (size_t rows = 0; rows * sizes[j] <= MOST && rows < 40; rows += 13) check_counts(t, k, rows, sizes[j]);
+                for (size_t rows = 0; rows * sizes[j] <= MOST && rows < 40; rows += 13)
+                    check_counts(t, k, rows, sizes[j]);
             }
         }
     }

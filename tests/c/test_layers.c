@@ -1,14 +1,18 @@
-/* Every kind of layer: gradients against central differences; the same bits for any number of threads, wherever arrays lie, and whether
- * or not buffers share places; the same numbers in float32, on every instruction set, between convolutions, twice in a net, and in a
- * step of training.
- * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
+/* Every kind of layer: gradients against central differences; the same bits for any number of
+ * threads, wherever arrays lie, and whether or not buffers share places; the same numbers in
+ * float32, on every instruction set, between convolutions, twice in a net, and in a step of
+ * training. link with:
+ * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
 #include "layers.h"
 #include "check.h"
 
 /* What a run gave: the output, the gradients of the inputs, then those of the parameters. */
 typedef struct { pn_status status; pn_error error; size_t y, gx, n; double *v; } result;
 
-static double get(pn_dtype t, const void *p, size_t i) { return t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i]; }
+static double get(pn_dtype t, const void *p, size_t i)
+{
+    return t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
+}
 
 static void append(result *r, pn_dtype t, size_t n, const void *p)
 {
@@ -37,9 +41,13 @@ static pn_status train(world *w, const result *known, pn_error *error)
 {
     size_t i = 0;
     while (strcmp(pn_loss_at(i)->name, "mse")) i++;
-    for (size_t k = 0; k < w->out; k++) set(w->s.t, w->y, k, known->v[k] - get(w->s.t, w->gy, k) / 2);
+    for (size_t k = 0; k < w->out; k++)
+        set(w->s.t, w->y, k, known->v[k] - get(w->s.t, w->gy, k) / 2);
     const pn_criterion loss = { .row = pn_loss_at(i), .reduction = PN_SUM, .factor = 1 };
-    pn_loss_batch wanted = { .loss = &loss, .view = { .cols = w->out / w->s.rows, .positions = 1, .last = 1 }, .n_inputs = 1, .target = { .target = w->y } };
+    pn_loss_batch wanted = { .loss = &loss,
+                             .view = { .cols = w->out / w->s.rows, .positions = 1, .last = 1 },
+                             .n_inputs = 1,
+                             .target = { .target = w->y } };
     return pn_plan_train(w->plan, (const void *const *)w->x, 3, &wanted, 1, 1, NULL, error);
 }
 
@@ -55,12 +63,15 @@ static result run(const layer_case *c, setup s, int separate, const result *know
     if (!r.status && !separate) memset(w.plan->arena, 0xff, w.plan->bytes);
     if (blocks && separate) apart(&w, blocks);
     if (!r.status) r.status = known ? train(&w, known, &r.error) : forward(&w, &r.error);
-    if (!r.status && s.mode == PN_BACKWARD) r.status = pn_plan_backward(w.plan, (const void *const *)&w.gy, w.gx, &r.error);
+    if (!r.status && s.mode == PN_BACKWARD)
+        r.status = pn_plan_backward(w.plan, (const void *const *)&w.gy, w.gx, &r.error);
     if (!r.status && s.mode != PN_TRAIN) append(&r, s.t, w.out, w.y);
     r.y = r.n;
-    for (size_t i = 0; i < w.inputs && !r.status && s.mode == PN_BACKWARD; i++) append(&r, s.t, w.in[i], w.gx[i]);
+    for (size_t i = 0; i < w.inputs && !r.status && s.mode == PN_BACKWARD; i++)
+        append(&r, s.t, w.in[i], w.gx[i]);
     r.gx = r.n - r.y;
-    for (size_t j = 0; j < w.parameters && !r.status && s.mode != PN_PREDICT; j++) if (w.g[j]) append(&r, s.t, w.count[j], w.g[j]);
+    for (size_t j = 0; j < w.parameters && !r.status && s.mode != PN_PREDICT; j++)
+        if (w.g[j]) append(&r, s.t, w.count[j], w.g[j]);
     for (size_t i = 0; blocks && i < w.plan->n_buffers; i++) __real_free(blocks[i]);
     __real_free(blocks);
     world_free(&w);
@@ -74,8 +85,10 @@ static double largest(const result *r)
     return most;
 }
 
-/* Frees a; its numbers are those of b, from b's number `from` on, times factor; tolerance 0: to the bit. */
-static void compare(const layer_case *c, const char *what, result a, const result *b, size_t from, double factor, double tolerance)
+/* Frees a; its numbers are those of b, from b's number `from` on, times factor; tolerance 0: to the
+ * bit. */
+static void compare(const layer_case *c, const char *what, result a, const result *b, size_t from,
+                    double factor, double tolerance)
 {
     const double room = tolerance * largest(b) * factor;
     CHECK(a.status == b->status && from + a.n <= b->n, "%s (%s) of (%s), %s: status %d, %zu numbers: %s", c->kind, c->config, c->inputs, what, (int)a.status, a.n, a.error.text);
@@ -90,7 +103,7 @@ static void compare(const layer_case *c, const char *what, result a, const resul
     __real_free(a.v);
 }
 
-/* ---- central differences ------------------------------------------------------------------------------------------------ */
+/* ---- central differences --------------------------------------------------------------------- */
 
 /* The sum of output times gy, anew. */
 static double value(world *w)
@@ -102,7 +115,8 @@ static double value(world *w)
     return sum;
 }
 
-static void check_difference(world *w, const char *what, size_t n, double *x, const double *gradient, double most)
+static void check_difference(world *w, const char *what, size_t n, double *x,
+                             const double *gradient, double most)
 {
     const double h = 1e-5;
     for (size_t i = 0; i < n; i++) {
@@ -129,13 +143,15 @@ static void check_differences(const layer_case *c, setup s, const result *r)
     CHECK(!status, "%s (%s): %s", c->kind, c->config, error.text);
     const double *gradient = r->v + r->y, most = largest(r);
     for (size_t i = 0; i < w.inputs && !status; gradient += w.in[i++])
-        if (!(i == 0 && marked(c, 'i')) && !(i == 1 && marked(c, 'o'))) check_difference(&w, "an input", w.in[i], w.x[i], gradient, most);
-    for (size_t j = 0; j < w.parameters && !status && !marked(c, 'p'); gradient += w.g[j] ? w.count[j] : 0, j++)
+        if (!(i == 0 && marked(c, 'i')) && !(i == 1 && marked(c, 'o')))
+            check_difference(&w, "an input", w.in[i], w.x[i], gradient, most);
+    for (size_t j = 0; j < w.parameters && !status && !marked(c, 'p');
+         gradient += w.g[j] ? w.count[j] : 0, j++)
         if (w.g[j]) check_difference(&w, "a parameter", w.count[j], w.p[j], gradient, most);
     world_free(&w);
 }
 
-/* ---- all of a case ------------------------------------------------------------------------------------------------------ */
+/* ---- all of a case --------------------------------------------------------------------------- */
 
 static int is_image(const layer_case *c, setup s)
 {
@@ -143,7 +159,9 @@ static int is_image(const layer_case *c, setup s)
     pn_error error;
     pn_status status = world_new(&w, c, s, &error);
     const pn_shape *out = status ? NULL : &w.graph->nodes[w.node].shape;
-    int image = out && w.inputs == 1 && !marked(c, 'i') && (w.shapes[0].ndim == 2 || w.shapes[0].ndim == 3) && w.shapes[0].dim[0] && (out->ndim == 2 || out->ndim == 3) && out->dim[0];
+    int image = out && w.inputs == 1 && !marked(c, 'i') &&
+                (w.shapes[0].ndim == 2 || w.shapes[0].ndim == 3) && w.shapes[0].dim[0] &&
+                (out->ndim == 2 || out->ndim == 3) && out->dim[0];
     image = image && pn_count(out) && pn_count(&w.shapes[0]);
     world_free(&w);
     return image;
@@ -167,20 +185,25 @@ static void check_variants(const layer_case *c, setup s, const result *r, double
     compare(c, "arrays elsewhere", run(c, other, 1, NULL), r, 0, 1, 0);
     other = s;
     other.mode = PN_PREDICT;
-    if (!s.training) compare(c, "predicted", run(c, other, 1, NULL), r, 0, 1, marked(c, 'p') ? tolerance : 0);    /* where rows are cut down, after rounding or before */
+    /* where rows are cut down, after rounding or before */
+    if (!s.training)
+        compare(c, "predicted", run(c, other, 1, NULL), r, 0, 1, marked(c, 'p') ? tolerance : 0);
     other.mode = PN_TRAIN;
-    for (int separate = 0; separate < 2; separate++) compare(c, "step of training", run(c, other, separate, r), r, r->y + r->gx, 1, tolerance);
+    for (int separate = 0; separate < 2; separate++)
+        compare(c, "step of training", run(c, other, separate, r), r, r->y + r->gx, 1, tolerance);
     other.mode = s.mode;
     other.images = 1;
     if (is_image(c, s) && !(marked(c, 'e') && s.training))
-        for (int separate = 0; separate < 2; separate++) compare(c, "between convolutions", run(c, other, separate, NULL), r, 0, 1, tolerance);
+        for (int separate = 0; separate < 2; separate++)
+            compare(c, "between convolutions", run(c, other, separate, NULL), r, 0, 1, tolerance);
     if (marked(c, 'r') && s.training) return;               /* two layers draw different numbers */
     other = s;
     other.twice = 1;
     result twice = run(c, other, 0, NULL);
     compare(c, "twice, apart", run(c, other, 1, NULL), &twice, 0, 1, 0);
     other.mode = PN_TRAIN;
-    compare(c, "twice, step of training", run(c, other, 0, &twice), &twice, twice.y + twice.gx, 1, tolerance);
+    compare(c, "twice, step of training", run(c, other, 0, &twice), &twice, twice.y + twice.gx, 1,
+            tolerance);
     compare(c, "twice", twice, r, 0, 2, tolerance);
 }
 
@@ -225,7 +248,8 @@ int main(void)
                 else first[k][training] = r;
             }
     }
-    for (size_t k = 0; k < CASES; k++) for (int training = 0; training < 2; training++) __real_free(first[k][training].v);
+    for (size_t k = 0; k < CASES; k++)
+        for (int training = 0; training < 2; training++) __real_free(first[k][training].v);
     CHECK(alive == 0, "%ld blocks were not freed", alive);
     return REPORT();
 }

@@ -1,10 +1,13 @@
-/* What layers refuse: settings and shapes beyond reason are an answer with a sentence, never a crash nor a long wait; and when the n-th
- * allocation fails, for every n, of planning any layer in any mode, the answer is PN_NO_MEMORY and nothing is lost.
- * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
+/* What layers refuse: settings and shapes beyond reason are an answer with a sentence, never a
+ * crash nor a long wait; and when the n-th allocation fails, for every n, of planning any layer in
+ * any mode, the answer is PN_NO_MEMORY and nothing is lost. link with:
+ * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
 #include "layers.h"
 #include "check.h"
 
-static const double odd[] = { -1, 0, 0.5, 1, 2, 3, 100, 0x1p20 + 1, 0x1p31 - 1, 0x1p31, 0x1p32 + 1, 0x1p52, 0x1p53, 0x1p64, 1e300, -1e300, NAN, INFINITY, -INFINITY };
+static const double odd[] = { -1,         0,          0.5,    1,          2,        3,      100,
+                              0x1p20 + 1, 0x1p31 - 1, 0x1p31, 0x1p32 + 1, 0x1p52,   0x1p53, 0x1p64,
+                              1e300,      -1e300,     NAN,    INFINITY,   -INFINITY };
 static const size_t sizes[] = { 0, 1, 2, 1000, (size_t)1 << 31, SIZE_MAX / 16, SIZE_MAX };
 enum { ODD = sizeof odd / sizeof *odd, SIZES = sizeof sizes / sizeof *sizes, TRIES = 60 };
 
@@ -21,11 +24,14 @@ static pn_status attempt(world *w, pn_error *error)
     size_t most = 0;
     pn_status status = build(w, error);
     if (!status) status = pn_plan_new(w->graph, w->s.rows, w->s.mode, &w->plan, error);
-    for (size_t i = 0; !status && i < w->graph->n_nodes; i++) most += pn_count(&w->graph->nodes[i].shape);
+    for (size_t i = 0; !status && i < w->graph->n_nodes; i++)
+        most += pn_count(&w->graph->nodes[i].shape);
     if (status || most > MOST) return status;
     fill_arrays(w);
     status = pn_plan_forward(w->plan, (const void *const *)w->x, &w->y, 3, error);
-    return status || w->s.mode != PN_BACKWARD ? status : pn_plan_backward(w->plan, (const void *const *)&w->gy, w->gx, error);
+    return status || w->s.mode != PN_BACKWARD
+             ? status
+             : pn_plan_backward(w->plan, (const void *const *)&w->gy, w->gx, error);
 }
 
 /* A world that has been read, and changed since. */
@@ -107,11 +113,19 @@ int main(void)
 {
     for (size_t k = 0; k < CASES; k++)
         for (pn_mode mode = PN_PREDICT; mode <= PN_TRAIN; mode++)
-            for (int twice = 0; twice < 2; twice++) check_memory(&cases[k], (setup){ .t = PN_F32, .mode = mode, .training = 1, .rows = cases[k].rows, .twice = twice });
+            for (int twice = 0; twice < 2; twice++)
+                check_memory(&cases[k], (setup){ .t = PN_F32,
+                                                 .mode = mode,
+                                                 .training = 1,
+                                                 .rows = cases[k].rows,
+                                                 .twice = twice });
     largest_block = (size_t)1 << 26;
     for (size_t k = 0; k < CASES; k++)
         for (pn_mode mode = PN_PREDICT; mode <= PN_BACKWARD; mode++) {
-            const setup s = { .t = k % 2 ? PN_F32 : PN_F64, .mode = mode, .training = k % 3 != 0, .rows = 2 };
+            const setup s = { .t = k % 2 ? PN_F32 : PN_F64,
+                              .mode = mode,
+                              .training = k % 3 != 0,
+                              .rows = 2 };
             check_settings(&cases[k], s);
             check_shapes(&cases[k], s);
         }

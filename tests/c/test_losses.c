@@ -1,5 +1,6 @@
-/* Every loss on infinities, NaN, zeros and the largest and smallest numbers, in whole vectors and in the lanes of a remainder: for the
- * sanitizers, and for what must hold of any prediction; and that no label outside the classes gets past the checks. */
+/* Every loss on infinities, NaN, zeros and the largest and smallest numbers, in whole vectors and
+ * in the lanes of a remainder: for the sanitizers, and for what must hold of any prediction; and
+ * that no label outside the classes gets past the checks. */
 #include "check.h"
 #include "pynn.h"
 #include <math.h>
@@ -7,7 +8,9 @@
 #include <string.h>
 
 enum { ROWS = 67, COLS = 4 };
-static const double strange[] = { 0, -0.0, 1, -1, 0.5, INFINITY, -INFINITY, NAN, 1e30, -1e30, 1e-40, -1e-40, 100, -100, 5e-324, 1 - 1e-7, -1.0000001 };
+static const double strange[] = { 0,         -0.0, 1,      -1,       0.5,       INFINITY,
+                                  -INFINITY, NAN,  1e30,   -1e30,    1e-40,     -1e-40,
+                                  100,       -100, 5e-324, 1 - 1e-7, -1.0000001 };
 enum { STRANGE = sizeof strange / sizeof *strange };
 
 static void fill(pn_dtype t, size_t n, size_t step, void *x)
@@ -27,19 +30,26 @@ static pn_target target_of(const pn_loss *row, pn_dtype t, void *numbers, int64_
         label[i] = row->target == 'm' && i % COLS ? -1 : 1;
     }
     const int labels = strchr("cimp", row->target) != NULL;
-    return (pn_target){ .target = labels || row->target == 'n' ? NULL : numbers, .label = labels ? label : NULL };
+    return (pn_target){ .target = labels || row->target == 'n' ? NULL : numbers,
+                        .label = labels ? label : NULL };
 }
 
 static void any_prediction(size_t loss, pn_dtype t)
 {
-    static double x[PN_MAX_INPUTS][ROWS * COLS], grad[PN_MAX_INPUTS][ROWS * COLS], numbers[ROWS * COLS], value[ROWS * COLS];
+    static double x[PN_MAX_INPUTS][ROWS * COLS], grad[PN_MAX_INPUTS][ROWS * COLS],
+        numbers[ROWS * COLS], value[ROWS * COLS];
     static int64_t label[ROWS * COLS];
     const pn_loss *row = pn_loss_at(loss);
     pn_criterion c = { .row = row, .params = { 1, 1, 1 }, .ignore_index = -100, .factor = 1 };
     pn_error error;
     const pn_target target = target_of(row, t, numbers, label);
     CHECK(pn_loss_check(&c, t, ROWS, COLS, &target, &error) == PN_OK, "%s: %s", row->cls, error.text);
-    pn_loss_args a = { .loss = &c, .rows = ROWS, .cols = COLS, .target = target, .value = value, .scale = 1 };
+    pn_loss_args a = { .loss = &c,
+                       .rows = ROWS,
+                       .cols = COLS,
+                       .target = target,
+                       .value = value,
+                       .scale = 1 };
     for (size_t k = 0; k < pn_loss_inputs(&c); k++) {
         fill(t, ROWS * COLS, 1 + 2 * k, x[k]);
         a.x[k] = x[k];
@@ -49,7 +59,8 @@ static void any_prediction(size_t loss, pn_dtype t)
     const size_t n = pn_loss_values(&c, ROWS, COLS);
     if (row->kind != 'e' || row->target == 'n' || pn_loss_inputs(&c) > 1) return;
     for (size_t i = 0; i < n; i++) {
-        double p = t == PN_F32 ? ((float *)x[0])[i] : x[0][i], v = t == PN_F32 ? ((float *)value)[i] : value[i];
+        double p = t == PN_F32 ? ((float *)x[0])[i] : x[0][i],
+               v = t == PN_F32 ? ((float *)value)[i] : value[i];
         if (isnan(p)) CHECK(isnan(v), "%s: element %zu", row->cls, i);
     }
 }

@@ -1,4 +1,5 @@
-/* The pool of threads: every task once, nested and from many threads at a time, after fork; the caller's floating-point mode. */
+/* The pool of threads: every task once, nested and from many threads at a time, after fork; the
+ * caller's floating-point mode. */
 #define _GNU_SOURCE
 #include "check.h"
 #include "core/kernels/kernels.h"
@@ -59,7 +60,8 @@ static void nested_and_at_the_same_time(void)
     pthread_t threads[4];
     int failed[4] = { 0 };
     pn_threads_set(4, NULL);
-    for (int k = 0; k < 4; k++) if (pthread_create(&threads[k], NULL, many_regions, &failed[k])) exit(2);
+    for (int k = 0; k < 4; k++)
+        if (pthread_create(&threads[k], NULL, many_regions, &failed[k])) exit(2);
     for (int k = 0; k < 4; k++) {
         pthread_join(threads[k], NULL);
         CHECK(failed[k] == 0, "%d regions of thread %d went wrong", failed[k], k);
@@ -84,7 +86,11 @@ static void a_child_has_a_pool_of_its_own(void)
 }
 
 #if defined __x86_64__
-static void note(void *context, size_t i) { ((unsigned *)context)[i] = pn_float_mode(); usleep(100); }
+static void note(void *context, size_t i)
+{
+    ((unsigned *)context)[i] = pn_float_mode();
+    usleep(100);
+}
 #endif
 static void tasks_compute_in_the_callers_mode(void)
 {
@@ -94,7 +100,8 @@ static void tasks_compute_in_the_callers_mode(void)
     pn_float_mode_set(flush);
     pn_parallel(64, note, modes);
     pn_float_mode_set(before);
-    for (int i = 0; i < 64; i++) CHECK(modes[i] == flush, "task %d ran in mode %x, not %x", i, modes[i], flush);
+    for (int i = 0; i < 64; i++)
+        CHECK(modes[i] == flush, "task %d ran in mode %x, not %x", i, modes[i], flush);
 #endif
 }
 int main(void)

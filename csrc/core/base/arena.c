@@ -1,4 +1,5 @@
-/* arena.c - one block of memory for all buffers of a plan: buffers whose lifetimes do not meet share a place. */
+/* arena.c - one block of memory for all buffers of a plan: buffers whose lifetimes do not meet
+ * share a place. */
 #include "../graph/graph.h"
 #include <stdlib.h>
 
@@ -12,12 +13,14 @@ static void sort_by_size(const pn_buffer *buffers, size_t n, size_t *order)
 {
     for (size_t i = 0; i < n; i++) {
         size_t j = i;
-        for (; j > 0 && buffers[order[j - 1]].bytes < buffers[i].bytes; j--) order[j] = order[j - 1];
+        for (; j > 0 && buffers[order[j - 1]].bytes < buffers[i].bytes; j--)
+            order[j] = order[j - 1];
         order[j] = i;
     }
 }
 
-/* The lowest offset at which buffer i overlaps none of the done placed ones that live at the same time. */
+/* The lowest offset at which buffer i overlaps none of the done placed ones that live at the same
+ * time. */
 static size_t lowest_offset(const pn_buffer *buffers, const size_t *order, size_t done, size_t i)
 {
     size_t offset = 0;
@@ -26,7 +29,8 @@ static size_t lowest_offset(const pn_buffer *buffers, const size_t *order, size_
         for (size_t j = 0; j < done; j++) {
             const pn_buffer *a = &buffers[order[j]], *b = &buffers[i];
             if (a->first > b->last || b->first > a->last) continue;
-            if (offset < a->offset + round_up(a->bytes) && a->offset < offset + round_up(b->bytes)) {
+            if (offset < a->offset + round_up(a->bytes) &&
+                a->offset < offset + round_up(b->bytes)) {
                 offset = a->offset + round_up(a->bytes);
                 moved = 1;
             }
@@ -37,7 +41,8 @@ static size_t lowest_offset(const pn_buffer *buffers, const size_t *order, size_
 
 size_t pn_arena_place(pn_buffer *buffers, size_t n, size_t *order)
 {
-    size_t total = 0, apart = 0;            /* apart: all of them side by side, and no arena is larger */
+    /* apart: all of them side by side, and no arena is larger */
+    size_t total = 0, apart = 0;
     for (size_t i = 0; i < n; apart += round_up(buffers[i++].bytes))
         if (buffers[i].bytes >= MOST || apart >= MOST - buffers[i].bytes) return MOST;
     sort_by_size(buffers, n, order);
@@ -49,5 +54,8 @@ size_t pn_arena_place(pn_buffer *buffers, size_t n, size_t *order)
     return total;
 }
 
-void *pn_arena_new(size_t bytes) { return bytes >= MOST ? NULL : aligned_alloc(ALIGN, round_up(bytes + 1)); }
+void *pn_arena_new(size_t bytes)
+{
+    return bytes >= MOST ? NULL : aligned_alloc(ALIGN, round_up(bytes + 1));
+}
 void pn_arena_free(void *arena) { free(arena); }

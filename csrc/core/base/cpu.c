@@ -1,11 +1,12 @@
-/* cpu.c - which instruction sets were compiled in, which this machine runs, which one is in use; the floating-point mode. */
+/* cpu.c - which instruction sets were compiled in, which this machine runs, which one is in use;
+ * the floating-point mode. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include "../kernels/kernels.h"
 
-/* The sets built for this target, best first: name, whether this machine runs it. setup.py builds the same, and defines
-   PN_ISAS itself for a development build with one set. */
+/* The sets built for this target, best first: name, whether this machine runs it. setup.py builds
+ * the same, and defines PN_ISAS itself for a development build with one set. */
 #if defined PN_ISAS
 #elif defined __x86_64__
 #define CPU(feature) __builtin_cpu_supports(feature)
@@ -44,14 +45,16 @@ int pn_isa_runs(const char *name)
 static const pn_kernels *best(void)
 {
     size_t i = 0;
-    while (i + 1 < BUILT && !pn_isa_runs(built[i]->isa)) i++;           /* the last one runs everywhere */
+    /* the last one runs everywhere */
+    while (i + 1 < BUILT && !pn_isa_runs(built[i]->isa)) i++;
     return built[i];
 }
 
 const pn_kernels *pn_kernels_now(void)
 {
     const pn_kernels *k = atomic_load_explicit(&now, memory_order_acquire);
-    if (!k) atomic_store_explicit(&now, k = best(), memory_order_release);      /* two threads would store the same */
+    /* two threads would store the same */
+    if (!k) atomic_store_explicit(&now, k = best(), memory_order_release);
     return k;
 }
 
@@ -70,10 +73,13 @@ pn_status pn_isa_set(const char *name, pn_error *error)
                 atomic_store_explicit(&now, built[i], memory_order_release);
                 return PN_OK;
             }
-            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", names[0] ? ", " : "", built[i]->isa);
+            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s",
+                     names[0] ? ", " : "", built[i]->isa);
         }
     }
-    if (error) snprintf(error->text, sizeof error->text, "no instruction set '%.40s' here; this machine and build have: %s", name, names);
+    if (error)
+        snprintf(error->text, sizeof error->text,
+                 "no instruction set '%.40s' here; this machine and build have: %s", name, names);
     return PN_BAD_VALUE;
 }
 

@@ -1,9 +1,10 @@
 /* gate.c - reader-writer locks for parameters, which are fair, can be joined, and survive fork.
  *
- * A gate protects the parameters of one or more nets. Predictions read, training steps write. Requests are served in order of
- * arrival, so neither readers nor writers starve. Nets that share a layer share a gate: pn_gate_join makes one of two, also
- * while both are held. One mutex protects all gates; it is held for the time of a few assignments, and calls on small nets do not
- * take it (pn_gate_idle). */
+ * A gate protects the parameters of one or more nets. Predictions read, training steps write.
+ * Requests are served in order of arrival, so neither readers nor writers starve. Nets that share a
+ * layer share a gate: pn_gate_join makes one of two, also while both are held. One mutex protects
+ * all gates; it is held for the time of a few assignments, and calls on small nets do not take it
+ * (pn_gate_idle). */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE                     /* clock_gettime */
 #endif
@@ -13,17 +14,20 @@
 #include <time.h>
 #include "../../pynn.h"
 
-enum { LEAST_NS = 1000000 };            /* a training gets at least this long between two interruptions */
+/* a training gets at least this long between two interruptions */
+enum { LEAST_NS = 1000000 };
 
 struct pn_gate {
     _Atomic(pn_gate *) into;            /* the gate that this one was joined to, or NULL */
     pn_hold *holders, *first, *last;    /* holders in any order; the queue in order of arrival */
-    atomic_int active, waiting;         /* number of holders and queued requests; of queued requests */
+    /* number of holders and queued requests; of queued requests */
+    atomic_int active, waiting;
     unsigned generation;
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static atomic_uint generation = 1;      /* counts forks: in a child, what other threads held is held by nobody */
+/* counts forks: in a child, what other threads held is held by nobody */
+static atomic_uint generation = 1;
 static _Thread_local int held;          /* gates that this thread holds */
 
 static int64_t now_ns(void)
@@ -52,7 +56,10 @@ static void watch_forks(void)
 #endif
 }
 
-unsigned pn_fork_generation(void) { return atomic_load_explicit(&generation, memory_order_relaxed); }
+unsigned pn_fork_generation(void)
+{
+    return atomic_load_explicit(&generation, memory_order_relaxed);
+}
 
 pn_gate *pn_gate_new(void)
 {
@@ -139,7 +146,8 @@ static int held_here(const pn_gate *g)
 {
     int most = -1;
     for (const pn_hold *h = g->holders; h; h = h->next)
-        if (pthread_equal(*(const pthread_t *)h->thread, pthread_self()) && (int)h->access > most) most = (int)h->access;
+        if (pthread_equal(*(const pthread_t *)h->thread, pthread_self()) && (int)h->access > most)
+            most = (int)h->access;
     return most;
 }
 
@@ -168,7 +176,8 @@ int pn_gate_joined(const pn_gate *a, const pn_gate *b) { return root_of(a) == ro
 int pn_gate_idle(const pn_gate *gate)
 {
     const pn_gate *g = root_of(gate);
-    return atomic_load_explicit(&g->active, memory_order_acquire) == 0 || g->generation != pn_fork_generation();
+    return atomic_load_explicit(&g->active, memory_order_acquire) == 0 ||
+           g->generation != pn_fork_generation();
 }
 
 /* A thread's identity, and what it sleeps on while it waits. */
@@ -192,7 +201,8 @@ pn_entry pn_gate_enter(pn_gate *gate, pn_access access, pn_hold *h)
     lock();
     pn_gate *g = current(gate);
     h->generation = g->generation;
-    const int mine = held_here(g), free = !g->first && (access == PN_WRITE ? !g->holders : !has_writer(g));
+    const int mine = held_here(g),
+              free = !g->first && (access == PN_WRITE ? !g->holders : !has_writer(g));
     const int now = free || mine == PN_WRITE || (mine == PN_READ && access == PN_READ);
     const pn_entry entry = now ? PN_ENTERED : held ? PN_REFUSED : PN_QUEUED;
     if (entry == PN_ENTERED) push(g, h);
@@ -211,7 +221,8 @@ int pn_gate_wait(pn_hold *h, int milliseconds)
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     lock();
-    for (int late = 0; h->state == PN_WAITING && !late;) late = pthread_cond_timedwait(h->wake, &mutex, &until) != 0;
+    for (int late = 0; h->state == PN_WAITING && !late;)
+        late = pthread_cond_timedwait(h->wake, &mutex, &until) != 0;
     const int entered = h->state == PN_HELD;
     unlock();
     held += entered;
@@ -236,7 +247,9 @@ void pn_gate_leave(pn_hold *h)
 int pn_gate_yield(pn_hold *h)
 {
     if (h->state != PN_HELD || h->generation != pn_fork_generation()) return 1;
-    if (!atomic_load_explicit(&root_of(h->gate)->waiting, memory_order_relaxed) || now_ns() - h->since < LEAST_NS) return 1;
+    if (!atomic_load_explicit(&root_of(h->gate)->waiting, memory_order_relaxed) ||
+        now_ns() - h->since < LEAST_NS)
+        return 1;
     lock();
     pn_gate *g = current(h->gate);
     if (g->first) {

@@ -1,9 +1,10 @@
 /* pool.c - one pool of threads for the process: how many, and tasks shared out among them.
  *
- * A region is one call of pn_parallel. The caller opens a gate, workers that come in time take tasks one by one beside it, the
- * caller closes the gate and waits for those inside; a worker that is late finds it closed, and nobody waits for it. Workers
- * watch for the next region for a while and then sleep. There is one region at a time: a call from inside one, or while another
- * thread of the program has one, runs on its caller alone. After fork the child starts with no workers. */
+ * A region is one call of pn_parallel. The caller opens a gate, workers that come in time take
+ * tasks one by one beside it, the caller closes the gate and waits for those inside; a worker that
+ * is late finds it closed, and nobody waits for it. Workers watch for the next region for a while
+ * and then sleep. There is one region at a time: a call from inside one, or while another thread of
+ * the program has one, runs on its caller alone. After fork the child starts with no workers. */
 #if defined __linux__ && !defined _GNU_SOURCE
 #define _GNU_SOURCE                     /* sched_getaffinity, clock_gettime */
 #endif
@@ -22,7 +23,8 @@
 
 enum { MAX_THREADS = 256, INSIDE = 2, OPEN = 1 };
 enum { POLL_NS = 20000000 };            /* between two calls of a caller's poll function */
-enum { SPIN_NS = 50000 };               /* a worker probes this long before it sleeps: steps of a plan follow each other within it */
+/* a worker probes this long before it sleeps: steps of a plan follow each other within it */
+enum { SPIN_NS = 50000 };
 
 static struct {
     atomic_int threads;                 /* 0 until asked for or set */
@@ -40,19 +42,22 @@ static struct {
     pn_stop *stop;
     atomic_size_t next;                 /* the first task nobody has taken */
     atomic_int limit;                   /* workers that may take part */
-} pool = { .busy = ATOMIC_FLAG_INIT, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
+} pool = { .busy = ATOMIC_FLAG_INIT,
+           .lock = PTHREAD_MUTEX_INITIALIZER,
+           .wake = PTHREAD_COND_INITIALIZER };
 
 static _Thread_local int inside;        /* this thread is running a task */
 static _Thread_local pn_stop *current;  /* of the call that this thread is in, or helps with */
 static _Thread_local int helping;       /* it is another thread's, which alone polls */
 
-/* ---- how many ---------------------------------------------------------------------------------------------------- */
+/* ---- how many -------------------------------------------------------------------------------- */
 
 static size_t cpus_allowed(void)
 {
 #ifdef __linux__
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return (size_t)CPU_COUNT(&set);
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
+        return (size_t)CPU_COUNT(&set);
 #endif
 #ifdef _SC_NPROCESSORS_ONLN
     long n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -67,7 +72,8 @@ static size_t quota(const char *path)
     double most = 0, period = 0;
     FILE *f = fopen(path, "r");
     if (!f) return 0;
-    int n = fscanf(f, "%lf %lf", &most, &period);              /* "200000 100000", or "max 100000" */
+    /* "200000 100000", or "max 100000" */
+    int n = fscanf(f, "%lf %lf", &most, &period);
     fclose(f);
     return n == 2 && most > 0 && period > 0 ? (size_t)(most / period + 0.999) : 0;
 }
@@ -104,21 +110,24 @@ static size_t default_threads(void)
 size_t pn_threads_get(void)
 {
     int n = atomic_load_explicit(&pool.threads, memory_order_relaxed);
-    if (!n) atomic_store(&pool.threads, n = (int)default_threads());        /* two threads would store the same */
+    /* two threads would store the same */
+    if (!n) atomic_store(&pool.threads, n = (int)default_threads());
     return (size_t)n;
 }
 
 pn_status pn_threads_set(size_t n, pn_error *error)
 {
     if (n > MAX_THREADS) {
-        if (error) snprintf(error->text, sizeof error->text, "threads: expected 1 to %d, or 0 for the default, got %zu", MAX_THREADS, n);
+        if (error)
+            snprintf(error->text, sizeof error->text,
+                     "threads: expected 1 to %d, or 0 for the default, got %zu", MAX_THREADS, n);
         return PN_BAD_VALUE;
     }
     atomic_store(&pool.threads, (int)(n ? n : default_threads()));
     return PN_OK;
 }
 
-/* ---- the workers ------------------------------------------------------------------------------------------------- */
+/* ---- the workers ----------------------------------------------------------------------------- */
 
 static void relax(void)
 {
@@ -136,7 +145,7 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* ---- stopping ---------------------------------------------------------------------------------------------------- */
+/* ---- stopping -------------------------------------------------------------------------------- */
 
 void pn_stop_begin(pn_stop *stop)
 {
@@ -172,11 +181,14 @@ int pn_stop_now(void)
 static void take_tasks(void)
 {
     inside = 1;
-    for (size_t i; !pn_stop_now() && (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < pool.tasks;) pool.task(pool.context, i);
+    for (size_t i; !pn_stop_now() && (i = atomic_fetch_add_explicit(
+                                          &pool.next, 1, memory_order_relaxed)) < pool.tasks;)
+        pool.task(pool.context, i);
     inside = 0;
 }
 
-/* Watches for a region after the one counted `seen`: spins, then sleeps. Where threads outnumber CPUs, spinning would be in the way. */
+/* Watches for a region after the one counted `seen`: spins, then sleeps. Where threads outnumber
+ * CPUs, spinning would be in the way. */
 static void await_region(unsigned seen, int spin)
 {
     for (int64_t start = now_ns(); spin && now_ns() - start < SPIN_NS;)
@@ -202,7 +214,8 @@ static void *work(void *argument)
             continue;
         }
         seen = now;
-        if (atomic_fetch_add(&pool.gate, INSIDE) & OPEN && me <= atomic_load_explicit(&pool.limit, memory_order_relaxed)) {
+        if (atomic_fetch_add(&pool.gate, INSIDE) & OPEN &&
+            me <= atomic_load_explicit(&pool.limit, memory_order_relaxed)) {
             pn_float_mode_set(pool.mode);
             current = pool.stop;
             helping = 1;
@@ -247,7 +260,9 @@ static int start_workers(int wanted)
     pthread_sigmask(SIG_SETMASK, &all, &before);
 #endif
     pthread_t thread;
-    for (; n < wanted && pthread_create(&thread, &attributes, work, (void *)(intptr_t)(n + 1)) == 0; n++) continue;
+    for (; n < wanted && pthread_create(&thread, &attributes, work, (void *)(intptr_t)(n + 1)) == 0;
+         n++)
+        continue;
 #ifndef _WIN32
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 #endif
@@ -256,7 +271,7 @@ static int start_workers(int wanted)
     return n;
 }
 
-/* ---- a region ---------------------------------------------------------------------------------------------------- */
+/* ---- a region -------------------------------------------------------------------------------- */
 
 static void open_gate(size_t tasks, pn_task_fn *task, void *context, int limit)
 {

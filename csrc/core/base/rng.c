@@ -1,4 +1,5 @@
-/* rng.c - random numbers that depend on seed, stream and index only: Philox4x32-10 (Salmon et al., 2011). */
+/* rng.c - random numbers that depend on seed, stream and index only: Philox4x32-10 (Salmon et al.,
+ * 2011). */
 #include <math.h>
 #include "../kernels/kernels.h"
 
@@ -7,19 +8,22 @@ typedef struct { uint32_t w[4]; } block;
 static block philox(uint64_t seed, uint64_t stream, uint64_t index)
 {
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    block c = { { (uint32_t)index, (uint32_t)(index >> 32), (uint32_t)stream, (uint32_t)(stream >> 32) } };
+    block c = { { (uint32_t)index, (uint32_t)(index >> 32), (uint32_t)stream,
+                  (uint32_t)(stream >> 32) } };
     for (int round = 0; round < 10; round++) {
         uint64_t a = (uint64_t)c.w[0] * 0xD2511F53u, b = (uint64_t)c.w[2] * 0xCD9E8D57u;
-        c = (block){ { (uint32_t)(b >> 32) ^ c.w[1] ^ k0, (uint32_t)b, (uint32_t)(a >> 32) ^ c.w[3] ^ k1, (uint32_t)a } };
+        c = (block){ { (uint32_t)(b >> 32) ^ c.w[1] ^ k0, (uint32_t)b,
+                       (uint32_t)(a >> 32) ^ c.w[3] ^ k1, (uint32_t)a } };
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }
     return c;
 }
 
-/* In [low, high), from 24 random bits for float and 53 for double. low + u (high - low) can round up to high: such values become the
- * largest one below. */
-void pn_random_uniform(uint64_t seed, uint64_t stream, double low, double high, pn_dtype t, size_t n, void *out)
+/* In [low, high), from 24 random bits for float and 53 for double. low + u (high - low) can round
+ * up to high: such values become the largest one below. */
+void pn_random_uniform(uint64_t seed, uint64_t stream, double low, double high, pn_dtype t,
+                       size_t n, void *out)
 {
     const float most_f = nextafterf((float)high, (float)low);
     const double most = nextafter(high, low);
@@ -38,7 +42,8 @@ void pn_random_uniform(uint64_t seed, uint64_t stream, double low, double high, 
     }
 }
 
-/* Fisher and Yates; the remainder's bias is below n / 2^64. The blocks of 64 places are drawn at a time, as noise.h has them. */
+/* Fisher and Yates; the remainder's bias is below n / 2^64. The blocks of 64 places are drawn at a
+ * time, as noise.h has them. */
 void pn_random_permutation(uint64_t seed, uint64_t stream, size_t n, size_t *out)
 {
     enum { GROUP = 16, GROUPS = 4, PLACES = GROUP * GROUPS };
@@ -47,7 +52,8 @@ void pn_random_permutation(uint64_t seed, uint64_t stream, size_t n, size_t *out
     for (size_t i = n; i > 1;) {
         const size_t from = i / PLACES * PLACES;
         if (from % 65536 == 0 && pn_stop_now()) return;
-        pn_kernels_now()->of[PN_F64].random_words(seed, stream, from / GROUP, (i - from) / GROUP + 1, words);
+        pn_kernels_now()->of[PN_F64].random_words(seed, stream, from / GROUP,
+                                                  (i - from) / GROUP + 1, words);
         for (; i > 1 && i >= from; i--) {
             const uint32_t *w = words + (i - from) / GROUP * 4 * GROUP + i % GROUP;
             size_t j = (size_t)((((uint64_t)w[0] << 32) | w[GROUP]) % i), swap = out[i - 1];

@@ -1,4 +1,5 @@
-/* graph.c - the description of a net: nodes, what each feeds on, their shapes and their parameters. */
+/* graph.c - the description of a net: nodes, what each feeds on, their shapes and their parameters.
+ */
 #include "../layers/layers.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -43,12 +44,14 @@ void pn_shape_text(const pn_shape *shape, char *text, size_t room)
     if (used < room) snprintf(text + used, room - used, shape->ndim == 1 ? ",)" : ")");
 }
 
-/* Every product of dimensions that a plan makes stays below SIZE_MAX: bytes of a sample are checked here, rows in pn_plan_new. */
+/* Every product of dimensions that a plan makes stays below SIZE_MAX: bytes of a sample are checked
+ * here, rows in pn_plan_new. */
 static pn_status check_shape(const pn_shape *shape, const char *what, pn_error *error)
 {
     size_t n = sizeof(double);
     for (size_t i = 0; i < shape->ndim; i++)
-        if (!pn_multiply(n, shape->dim[i], &n)) return pn_fail(error, PN_BAD_SHAPE, "%s: the shape is too large for memory", what);
+        if (!pn_multiply(n, shape->dim[i], &n))
+            return pn_fail(error, PN_BAD_SHAPE, "%s: the shape is too large for memory", what);
     return PN_OK;
 }
 
@@ -56,14 +59,18 @@ static pn_status check_shape(const pn_shape *shape, const char *what, pn_error *
 pn_status pn_check_seed(const pn_node *node, const double *halves, pn_error *error)
 {
     for (size_t i = 0; i < 2; i++)
-        if (!(halves[i] >= 0 && halves[i] < 0x1p32)) return pn_fail(error, PN_BAD_VALUE, "%s: half of a seed is %g; it has 32 bits", node->where, halves[i]);
+        if (!(halves[i] >= 0 && halves[i] < 0x1p32))
+            return pn_fail(error, PN_BAD_VALUE, "%s: half of a seed is %g; it has 32 bits",
+                           node->where, halves[i]);
     return PN_OK;
 }
 
-static pn_status fill_shape(pn_shape *to, size_t ndim, const size_t *dim, const char *what, pn_error *error)
+static pn_status fill_shape(pn_shape *to, size_t ndim, const size_t *dim, const char *what,
+                            pn_error *error)
 {
     if (ndim > PN_MAX_DIMS)
-        return pn_fail(error, PN_BAD_SHAPE, "%s has %zu dimensions; at most %d are allowed", what, ndim, PN_MAX_DIMS);
+        return pn_fail(error, PN_BAD_SHAPE, "%s has %zu dimensions; at most %d are allowed", what,
+                       ndim, PN_MAX_DIMS);
     to->ndim = ndim;
     for (size_t i = 0; i < ndim; i++) to->dim[i] = dim[i];
     return check_shape(to, what, error);
@@ -95,20 +102,24 @@ pn_status pn_graph_input(pn_graph *g, size_t ndim, const size_t *shape, pn_error
 {
     pn_node *node = next_node(g);
     if (!node) return pn_fail(error, PN_NO_MEMORY, "no memory for a graph");
-    if (g->n_inputs == PN_MAX_IO) return pn_fail(error, PN_BAD_VALUE, "a graph takes at most %d inputs", PN_MAX_IO);
+    if (g->n_inputs == PN_MAX_IO)
+        return pn_fail(error, PN_BAD_VALUE, "a graph takes at most %d inputs", PN_MAX_IO);
     snprintf(node->where, sizeof node->where, "the input");
     pn_status status = fill_shape(&node->shape, ndim, shape, node->where, error);
-    if (!status && !append(&g->inputs, &g->n_inputs, g->n_nodes)) status = pn_fail(error, PN_NO_MEMORY, "no memory for a graph");
+    if (!status && !append(&g->inputs, &g->n_inputs, g->n_nodes))
+        status = pn_fail(error, PN_NO_MEMORY, "no memory for a graph");
     if (!status) g->n_nodes++;
     return status;
 }
 
-pn_status pn_graph_new(pn_dtype dtype, size_t ndim, const size_t *shape, pn_graph **graph, pn_error *error)
+pn_status pn_graph_new(pn_dtype dtype, size_t ndim, const size_t *shape, pn_graph **graph,
+                       pn_error *error)
 {
     pn_graph *g = calloc(1, sizeof *g);
     *graph = NULL;
     if (g) g->nodes = calloc(g->capacity = 8, sizeof *g->nodes);
-    if (g) g->outputs = calloc(g->n_outputs = 1, sizeof *g->outputs);          /* until said otherwise, the last node */
+    /* until said otherwise, the last node */
+    if (g) g->outputs = calloc(g->n_outputs = 1, sizeof *g->outputs);
     pn_status status = PN_NO_MEMORY;
     if (g && g->nodes && g->outputs) {
         g->dtype = dtype;
@@ -136,13 +147,18 @@ static const pn_layer_kind *find_kind(const char *name)
     return NULL;
 }
 
-static pn_status check_inputs(const pn_graph *g, const pn_layer_kind *k, const char *where, size_t n, const size_t *inputs, pn_error *error)
+static pn_status check_inputs(const pn_graph *g, const pn_layer_kind *k, const char *where,
+                              size_t n, const size_t *inputs, pn_error *error)
 {
     if (n < k->least || n > k->most)
-        return pn_fail(error, PN_BAD_VALUE, k->least == k->most ? "%s: takes %zu input, got %zu" : "%s: takes %zu inputs or more, got %zu", where,
-                       k->least, n);
+        return pn_fail(error, PN_BAD_VALUE,
+                       k->least == k->most ? "%s: takes %zu input, got %zu"
+                                           : "%s: takes %zu inputs or more, got %zu",
+                       where, k->least, n);
     for (size_t i = 0; i < n; i++)
-        if (inputs[i] >= g->n_nodes) return pn_fail(error, PN_BAD_VALUE, "%s: input %zu is node %zu of %zu", where, i, inputs[i], g->n_nodes);
+        if (inputs[i] >= g->n_nodes)
+            return pn_fail(error, PN_BAD_VALUE, "%s: input %zu is node %zu of %zu", where, i,
+                           inputs[i], g->n_nodes);
     return PN_OK;
 }
 
@@ -161,14 +177,17 @@ static pn_status shape_node(const pn_graph *g, pn_node *node, pn_error *error)
 pn_status pn_graph_add(pn_graph *g, const pn_layer *layer, pn_error *error)
 {
     const pn_layer_kind *k = find_kind(layer->kind);
-    const size_t before = g->n_nodes - 1, n = layer->n_inputs ? layer->n_inputs : 1, *inputs = layer->n_inputs ? layer->inputs : &before;
+    const size_t before = g->n_nodes - 1, n = layer->n_inputs ? layer->n_inputs : 1,
+                 *inputs = layer->n_inputs ? layer->inputs : &before;
     if (!k) return pn_fail(error, PN_BAD_VALUE, "unknown layer kind '%.40s'", layer->kind);
     if (layer->n_config > PN_MAX_CONFIG)
-        return pn_fail(error, PN_BAD_VALUE, "%s: %zu settings; at most %d fit", layer->where, layer->n_config, PN_MAX_CONFIG);
+        return pn_fail(error, PN_BAD_VALUE, "%s: %zu settings; at most %d fit", layer->where,
+                       layer->n_config, PN_MAX_CONFIG);
     pn_status status = check_inputs(g, k, layer->where, n, inputs, error);
     if (status) return status;
     pn_node *node = next_node(g);
-    if (!node || !(node->inputs = malloc(n * sizeof *node->inputs))) return pn_fail(error, PN_NO_MEMORY, "no memory for a layer");
+    if (!node || !(node->inputs = malloc(n * sizeof *node->inputs)))
+        return pn_fail(error, PN_NO_MEMORY, "no memory for a layer");
     node->kind = k;
     node->training = layer->training;
     node->custom = layer->custom;
@@ -194,9 +213,12 @@ pn_status pn_graph_add(pn_graph *g, const pn_layer *layer, pn_error *error)
 
 pn_status pn_graph_outputs(pn_graph *g, size_t n, const size_t *nodes, pn_error *error)
 {
-    if (n == 0 || n > PN_MAX_IO) return pn_fail(error, PN_BAD_VALUE, "a graph has 1 to %d outputs, not %zu", PN_MAX_IO, n);
+    if (n == 0 || n > PN_MAX_IO)
+        return pn_fail(error, PN_BAD_VALUE, "a graph has 1 to %d outputs, not %zu", PN_MAX_IO, n);
     for (size_t i = 0; i < n; i++)
-        if (nodes[i] >= g->n_nodes) return pn_fail(error, PN_BAD_VALUE, "output %zu is node %zu of %zu", i, nodes[i], g->n_nodes);
+        if (nodes[i] >= g->n_nodes)
+            return pn_fail(error, PN_BAD_VALUE, "output %zu is node %zu of %zu", i, nodes[i],
+                           g->n_nodes);
     size_t *outputs = malloc(n * sizeof *outputs);
     if (!outputs) return pn_fail(error, PN_NO_MEMORY, "no memory for a graph");
     memcpy(outputs, nodes, n * sizeof *outputs);
@@ -206,20 +228,25 @@ pn_status pn_graph_outputs(pn_graph *g, size_t n, const size_t *nodes, pn_error 
     return PN_OK;
 }
 
-pn_status pn_graph_bind(pn_graph *graph, size_t slot, size_t ndim, const size_t *shape, void *data, void *grad, pn_error *error)
+pn_status pn_graph_bind(pn_graph *graph, size_t slot, size_t ndim, const size_t *shape, void *data,
+                        void *grad, pn_error *error)
 {
     pn_node *node = &graph->nodes[graph->n_nodes - 1];
     pn_shape given;
     pn_status status = fill_shape(&given, ndim, shape, node->where, error);
     if (status) return status;
-    if (slot >= node->n_slots) return pn_fail(error, PN_BAD_VALUE, "%s has %zu parameters, not %zu", node->where, node->n_slots, slot + 1);
+    if (slot >= node->n_slots)
+        return pn_fail(error, PN_BAD_VALUE, "%s has %zu parameters, not %zu", node->where,
+                       node->n_slots, slot + 1);
     const pn_shape *want = &node->slots[slot].shape;
     if (want->ndim == PN_ANY_SHAPE) node->slots[slot].shape = given;
-    else if (given.ndim != want->ndim || memcmp(given.dim, want->dim, given.ndim * sizeof *given.dim)) {
+    else if (given.ndim != want->ndim ||
+             memcmp(given.dim, want->dim, given.ndim * sizeof *given.dim)) {
         char a[80], b[80];
         pn_shape_text(&given, a, sizeof a);
         pn_shape_text(want, b, sizeof b);
-        return pn_fail(error, PN_BAD_SHAPE, "%s: parameter %zu has shape %s, expected %s", node->where, slot, a, b);
+        return pn_fail(error, PN_BAD_SHAPE, "%s: parameter %zu has shape %s, expected %s",
+                       node->where, slot, a, b);
     }
     node->slots[slot].data = data;
     node->slots[slot].grad = grad;

@@ -1,4 +1,5 @@
-/* plan.c - decisions, made once: which steps, what is fused, what lives where in one arena, which kernels. */
+/* plan.c - decisions, made once: which steps, what is fused, what lives where in one arena, which
+ * kernels. */
 #include "../layers/layers.h"
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,8 @@ int pn_buffer_new(pn_builder *b, size_t elements)
 {
     pn_plan *p = b->plan;
     size_t bytes;
-    if (!pn_multiply(elements, pn_size(b->graph->dtype), &bytes) || !grow((void **)&p->buffers, p->n_buffers, &p->buffer_capacity, sizeof *p->buffers)) {
+    if (!pn_multiply(elements, pn_size(b->graph->dtype), &bytes) ||
+        !grow((void **)&p->buffers, p->n_buffers, &p->buffer_capacity, sizeof *p->buffers)) {
         pn_fail(b->error, PN_NO_MEMORY, "no memory for a plan");
         return PN_NONE;
     }
@@ -64,22 +66,35 @@ void pn_step_uses(pn_builder *b, int buffer)
 void *pn_plan_own(pn_builder *b, size_t bytes)
 {
     pn_plan *p = b->plan;
-    void *memory = grow((void **)&p->owned, p->n_owned, &p->owned_capacity, sizeof *p->owned) ? calloc(1, bytes + 1) : NULL;
+    void *memory = grow((void **)&p->owned, p->n_owned, &p->owned_capacity, sizeof *p->owned)
+                     ? calloc(1, bytes + 1)
+                     : NULL;
     if (memory) p->owned[p->n_owned++] = memory;
     else pn_fail(b->error, PN_NO_MEMORY, "no memory for a plan");
     return memory;
 }
 
-static size_t count(const pn_builder *b, size_t node) { return b->rows * pn_count(&b->graph->nodes[node].shape); }
+static size_t count(const pn_builder *b, size_t node)
+{
+    return b->rows * pn_count(&b->graph->nodes[node].shape);
+}
 
-/* ---- small steps of the plan's own ---------------------------------------------------------------------------------- */
+/* ---- small steps of the plan's own ----------------------------------------------------------- */
 
 static void run_copy(const pn_step *s, void *const *at) { memcpy(at[s->y], at[s->x], s->bytes); }
 static void run_zero(const pn_step *s, void *const *at) { memset(at[s->y], 0, s->bytes); }
-static void run_zero_parameter(const pn_step *s, void *const *at) { (void)at; memset(s->grad, 0, s->bytes); }
-void pn_run_add(const pn_step *s, void *const *at) { s->k->add(s->n, at[s->x], at[s->t], at[s->y]); }
+static void run_zero_parameter(const pn_step *s, void *const *at)
+{
+    (void)at;
+    memset(s->grad, 0, s->bytes);
+}
+void pn_run_add(const pn_step *s, void *const *at)
+{
+    s->k->add(s->n, at[s->x], at[s->t], at[s->y]);
+}
 
-pn_status pn_step_over(pn_builder *b, const char *what, pn_step_fn *run, size_t node, int x, int t, int y)
+pn_status pn_step_over(pn_builder *b, const char *what, pn_step_fn *run, size_t node, int x, int t,
+                       int y)
 {
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run);
     if (!s) return PN_NO_MEMORY;
@@ -94,17 +109,20 @@ pn_status pn_step_over(pn_builder *b, const char *what, pn_step_fn *run, size_t 
     return PN_OK;
 }
 
-/* ---- for the files in layers/ --------------------------------------------------------------------------------------- */
+/* ---- for the files in layers/ ---------------------------------------------------------------- */
 
 int pn_wants_gradient(const pn_builder *b, size_t node) { return b->wants[node]; }
 
 const pn_node *pn_follower(const pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    return !b->apart && n->uses == 1 && pn_output_of(b->graph, node) < 0 ? &b->graph->nodes[n->consumer] : NULL;
+    return !b->apart && n->uses == 1 && pn_output_of(b->graph, node) < 0
+             ? &b->graph->nodes[n->consumer]
+             : NULL;
 }
 
-/* A step of fit overwrites gradients, but where a layer stands twice only its last occurrence, which backward meets first. */
+/* A step of fit overwrites gradients, but where a layer stands twice only its last occurrence,
+ * which backward meets first. */
 int pn_accumulates(const pn_builder *b, size_t node, size_t slot)
 {
     const void *grad = b->graph->nodes[node].slots[slot].grad;
@@ -118,7 +136,8 @@ int pn_accumulates(const pn_builder *b, size_t node, size_t slot)
 int pn_output_buffer(pn_builder *b, size_t node, int keep)
 {
     int output = pn_output_of(b->graph, node);
-    if (output >= 0 && !b->layout[node] && b->mode != PN_TRAIN && !(keep && b->mode == PN_BACKWARD)) return pn_y(b->graph, (size_t)output);
+    if (output >= 0 && !b->layout[node] && b->mode != PN_TRAIN && !(keep && b->mode == PN_BACKWARD))
+        return pn_y(b->graph, (size_t)output);
     return pn_buffer_new(b, count(b, node));
 }
 
@@ -129,7 +148,8 @@ static int input_of(const pn_graph *g, size_t node)
     return -1;
 }
 
-/* A further contribution to a gradient that stands somewhere: added after the steps of the node that gives it. */
+/* A further contribution to a gradient that stands somewhere: added after the steps of the node
+ * that gives it. */
 static int contribute(pn_builder *b, size_t node, int buffer)
 {
     if (!grow((void **)&b->more, b->n_more, &b->more_capacity, sizeof *b->more)) {
@@ -166,14 +186,16 @@ void pn_share_buffer(pn_builder *b, int buffer)
     if (own(b, buffer)) own(b, buffer)->shared = 1;
 }
 
-/* A gradient that is not the plan's own to write, the caller's gy or a shared one, is added to in another place. */
+/* A gradient that is not the plan's own to write, the caller's gy or a shared one, is added to in
+ * another place. */
 static pn_status add_contributions(pn_builder *b)
 {
     pn_status status = PN_OK;
     for (size_t i = 0; i < b->n_more && !status; i++) {
         size_t node = b->more[i].node;
         int old = b->grad[node], input = input_of(b->graph, node);
-        int writable = (own(b, old) && !own(b, old)->shared) || (input >= 0 && old == pn_gx(b->graph, (size_t)input));
+        int writable = (own(b, old) && !own(b, old)->shared) ||
+                       (input >= 0 && old == pn_gx(b->graph, (size_t)input));
         int sum = writable ? old : pn_buffer_new(b, count(b, node));
         status = pn_step_over(b, "add gradients", pn_run_add, node, old, b->more[i].buffer, sum);
         b->grad[node] = sum;
@@ -182,7 +204,7 @@ static pn_status add_contributions(pn_builder *b)
     return status;
 }
 
-/* ---- layouts: who knows nothing of them sees plain arrays only ----------------------------------------------------- */
+/* ---- layouts: who knows nothing of them sees plain arrays only ------------------------------- */
 
 int pn_channels_last(pn_builder *b, size_t node) { return b->layout[node] = b->prefers[node]; }
 
@@ -192,17 +214,23 @@ static void turn_row(void *context, size_t i)
     const turning *j = context;
     const pn_step *s = j->s;
     const size_t from = i * s->bytes;
-    s->k->turn(s->n, s->inner, (const char *)j->at[s->x] + from, s->inner, (char *)j->at[s->y] + from, s->n);
+    s->k->turn(s->n, s->inner, (const char *)j->at[s->x] + from, s->inner,
+               (char *)j->at[s->y] + from, s->n);
 }
-static void run_turn(const pn_step *s, void *const *at) { pn_parallel(s->rows, turn_row, &(turning){ s, at }); }
+static void run_turn(const pn_step *s, void *const *at)
+{
+    pn_parallel(s->rows, turn_row, &(turning){ s, at });
+}
 
 /* y = x, the array of a node, in the other layout; last: in y the channels come last. */
 static pn_status turn(pn_builder *b, size_t node, int last, int x, int y)
 {
     const pn_shape *shape = &b->graph->nodes[node].shape;
-    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, last ? "channels last" : "channels first", run_turn);
+    pn_step *s = y == PN_NONE ? NULL
+                              : pn_step_new(b, last ? "channels last" : "channels first", run_turn);
     if (!s) return PN_NO_MEMORY;
-    const size_t channels = shape->dim[0], sample = pn_count(shape), pixels = channels ? sample / channels : 0;
+    const size_t channels = shape->dim[0], sample = pn_count(shape),
+                 pixels = channels ? sample / channels : 0;
     s->x = x;
     s->y = y;
     s->rows = b->rows;
@@ -223,13 +251,18 @@ static int plain_value(pn_builder *b, size_t node)
     return turn(b, node, 0, b->value[node], y) ? PN_NONE : (b->other[node] = y);
 }
 
-static int is_alike(const pn_layer_kind *k) { return k->layouts == PN_LAYOUT_ANY || k->layouts == PN_LAYOUT_PREFERS_NHWC; }
+static int is_alike(const pn_layer_kind *k)
+{
+    return k->layouts == PN_LAYOUT_ANY || k->layouts == PN_LAYOUT_PREFERS_NHWC;
+}
 
 /* Must this node see input j of it plain, though it isn't? Each input counts once. */
 static int hidden(const pn_builder *b, size_t node, size_t j)
 {
     const pn_node *n = &b->graph->nodes[node];
-    if (n->kind->layouts == PN_LAYOUT_ASKS || (is_alike(n->kind) && b->layout[node]) || !b->layout[n->inputs[j]]) return 0;
+    if (n->kind->layouts == PN_LAYOUT_ASKS || (is_alike(n->kind) && b->layout[node]) ||
+        !b->layout[n->inputs[j]])
+        return 0;
     for (size_t k = 0; k < j; k++) if (n->inputs[k] == n->inputs[j]) return 0;
     return 1;
 }
@@ -260,12 +293,14 @@ static pn_status forward_node(pn_builder *b, size_t node)
     return status;
 }
 
-/* Gradients that this node gives to inputs that it sees plain are turned before they join the others. */
+/* Gradients that this node gives to inputs that it sees plain are turned before they join the
+ * others. */
 static pn_status backward_node(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     int before[PN_MAX_SLOTS], *kept = before;
-    if (n->n_inputs > PN_MAX_SLOTS && !(kept = malloc(n->n_inputs * sizeof *kept))) return pn_fail(b->error, PN_NO_MEMORY, "no memory for a plan");
+    if (n->n_inputs > PN_MAX_SLOTS && !(kept = malloc(n->n_inputs * sizeof *kept)))
+        return pn_fail(b->error, PN_NO_MEMORY, "no memory for a plan");
     for (size_t j = 0; j < n->n_inputs; j++) {
         kept[j] = b->grad[n->inputs[j]];
         if (hidden(b, node, j)) b->grad[n->inputs[j]] = PN_NONE;
@@ -277,7 +312,8 @@ static pn_status backward_node(pn_builder *b, size_t node)
     for (size_t j = 0; j < n->n_inputs && !status; j++) {
         const size_t input = n->inputs[j];
         if (!hidden(b, node, j)) continue;
-        int plain = b->grad[input], turned = plain == PN_NONE ? PN_NONE : pn_buffer_new(b, count(b, input));
+        int plain = b->grad[input],
+            turned = plain == PN_NONE ? PN_NONE : pn_buffer_new(b, count(b, input));
         b->grad[input] = kept[j];
         if (plain == PN_NONE) continue;
         status = turn(b, input, 1, plain, turned);
@@ -288,20 +324,27 @@ static pn_status backward_node(pn_builder *b, size_t node)
     return status;
 }
 
-/* ---- the plan ------------------------------------------------------------------------------------------------------ */
+/* ---- the plan -------------------------------------------------------------------------------- */
 
-/* Notes what the steps of this node have made, its output or that of the last node fused into them, unless it passes an input on. */
+/* Notes what the steps of this node have made, its output or that of the last node fused into them,
+ * unless it passes an input on. */
 static pn_status watch(pn_builder *b, size_t node)
 {
     pn_plan *p = b->plan;
     size_t activation = node;
     for (; b->value[node] == PN_NONE; node = b->graph->nodes[node].consumer)
-        if (b->graph->nodes[activation].kind != &pn_layer_activation) activation = b->graph->nodes[node].consumer;
+        if (b->graph->nodes[activation].kind != &pn_layer_activation)
+            activation = b->graph->nodes[node].consumer;
     const pn_node *n = &b->graph->nodes[node], *a = &b->graph->nodes[activation];
-    for (size_t j = 0; j < n->n_inputs; j++) if (b->value[node] == b->value[n->inputs[j]]) return PN_OK;
-    if (!grow((void **)&p->probes, p->n_probes, &p->probe_capacity, sizeof *p->probes)) return pn_fail(b->error, PN_NO_MEMORY, "no memory for a plan");
-    const int slope = a->kind != &pn_layer_activation ? PN_NONE : pn_activation_at((size_t)a->config[0])->needs == 'y' ? b->value[node] : b->inner[node];
-    p->probes[p->n_probes++] = (pn_probe){ p->n_steps, node, activation, b->value[node], slope, b->layout[node] };
+    for (size_t j = 0; j < n->n_inputs; j++)
+        if (b->value[node] == b->value[n->inputs[j]]) return PN_OK;
+    if (!grow((void **)&p->probes, p->n_probes, &p->probe_capacity, sizeof *p->probes))
+        return pn_fail(b->error, PN_NO_MEMORY, "no memory for a plan");
+    const int slope = a->kind != &pn_layer_activation                      ? PN_NONE
+                    : pn_activation_at((size_t)a->config[0])->needs == 'y' ? b->value[node]
+                                                                           : b->inner[node];
+    p->probes[p->n_probes++] = (pn_probe){ p->n_steps,     node,  activation,
+                                           b->value[node], slope, b->layout[node] };
     return PN_OK;
 }
 
@@ -320,7 +363,8 @@ static pn_status forward(pn_builder *b)
         const size_t node = g->outputs[i];
         if (b->mode == PN_TRAIN) status = plain_value(b, node) == PN_NONE ? PN_NO_MEMORY : PN_OK;
         else if (b->layout[node]) status = turn(b, node, 0, b->value[node], pn_y(g, i));
-        else if (b->value[node] != pn_y(g, i)) status = pn_step_over(b, "copy", run_copy, node, b->value[node], PN_NONE, pn_y(g, i));
+        else if (b->value[node] != pn_y(g, i))
+            status = pn_step_over(b, "copy", run_copy, node, b->value[node], PN_NONE, pn_y(g, i));
     }
     b->plan->n_forward = b->plan->n_steps;
     return status;
@@ -366,38 +410,44 @@ static pn_status backward(pn_builder *b)
         b->node = i;
         if (!g->nodes[i].kind || !b->wants[i]) continue;
         if (b->fused[i] == PN_FUSED_BACK) b->grad[g->nodes[i].inputs[0]] = b->grad[i];
-        else status = b->grad[i] == PN_NONE ? pn_clear_gradients(b, i) : backward_node(b, i);      /* none reaches it: its parameters have 0 */
+        /* none reaches it: its parameters have 0 */
+        else status = b->grad[i] == PN_NONE ? pn_clear_gradients(b, i) : backward_node(b, i);
     }
     for (size_t i = 0; i < g->n_inputs && !status && b->mode == PN_BACKWARD; i++) {
         int grad = b->grad[g->inputs[i]], gx = pn_gx(g, i);
-        if (grad == PN_NONE) status = pn_step_over(b, "no gradient", run_zero, g->inputs[i], PN_NONE, PN_NONE, gx);
-        else if (grad != gx) status = pn_step_over(b, "copy", run_copy, g->inputs[i], grad, PN_NONE, gx);
+        if (grad == PN_NONE)
+            status = pn_step_over(b, "no gradient", run_zero, g->inputs[i], PN_NONE, PN_NONE, gx);
+        else if (grad != gx)
+            status = pn_step_over(b, "copy", run_copy, g->inputs[i], grad, PN_NONE, gx);
     }
     return status;
 }
 
-/* Sizes multiply here: rows times the largest sample must fit, for every node, whose parameters must be bound. */
+/* Sizes multiply here: rows times the largest sample must fit, for every node, whose parameters
+ * must be bound. */
 static pn_status check(const pn_graph *g, size_t rows, pn_error *error)
 {
     for (size_t i = 0; i < g->n_nodes; i++) {
         size_t n;
         for (size_t j = 0; j < g->nodes[i].n_slots; j++)
             if (!g->nodes[i].slots[j].data)
-                return pn_fail(error, PN_BAD_STATE, "%s: parameter %zu has not been bound", g->nodes[i].where, j);
+                return pn_fail(error, PN_BAD_STATE, "%s: parameter %zu has not been bound",
+                               g->nodes[i].where, j);
         if (!pn_multiply(rows, pn_count(&g->nodes[i].shape) * sizeof(double), &n))
             return pn_fail(error, PN_BAD_SHAPE, "%zu rows are too many for memory", rows);
     }
     return PN_OK;
 }
 
-/* The losses read the outputs and write their gradients between the last step forward and the first one back; the scores read the
- * outputs when all is done. */
+/* The losses read the outputs and write their gradients between the last step forward and the first
+ * one back; the scores read the outputs when all is done. */
 static void keep_for_losses(pn_builder *b)
 {
     pn_plan *p = b->plan;
     int now = (int)p->n_forward - 1;
     for (size_t i = 0; i < b->graph->n_outputs; i++) {
-        pn_buffer *y = own(b, p->outputs[i] = plain_value(b, b->graph->outputs[i])), *g = own(b, p->output_grads[i]);
+        pn_buffer *y = own(b, p->outputs[i] = plain_value(b, b->graph->outputs[i])),
+                  *g = own(b, p->output_grads[i]);
         if (y) y->last = (int)p->n_steps;
         g->first = now;
         if (g->last < now + 1) g->last = now + 1;
@@ -409,7 +459,8 @@ static void keep_for_backward(pn_plan *p)
 {
     for (size_t i = 0; i < p->n_buffers; i++) {
         pn_buffer *b = &p->buffers[i];
-        if (b->first >= 0 && b->first < (int)p->n_forward && b->last >= (int)p->n_forward) b->last = (int)p->n_steps;
+        if (b->first >= 0 && b->first < (int)p->n_forward && b->last >= (int)p->n_forward)
+            b->last = (int)p->n_steps;
     }
 }
 
@@ -436,7 +487,8 @@ static pn_status place(pn_plan *p, pn_error *error)
     p->bytes = pn_arena_place(p->buffers, p->n_buffers, order);
     p->arena = pn_arena_new(p->bytes);
     if (!p->arena) goto done;
-    for (size_t i = 0; i < p->n_buffers; i++) p->at[(size_t)first + i] = (char *)p->arena + p->buffers[i].offset;
+    for (size_t i = 0; i < p->n_buffers; i++)
+        p->at[(size_t)first + i] = (char *)p->arena + p->buffers[i].offset;
     status = PN_OK;
 done:
     free(order);
@@ -461,12 +513,15 @@ static pn_status mark(pn_builder *b, int *marks)
         b->value[i] = b->inner[i] = b->grad[i] = b->other[i] = PN_NONE;
         b->fused[i] = b->layout[i] = b->prefers[i] = 0;
         b->wants[i] = b->mode == PN_BACKWARD;
-        for (size_t j = 0; j < node->n_slots && b->mode == PN_TRAIN; j++) b->wants[i] |= node->slots[j].grad != NULL;
-        for (size_t j = 0; j < node->n_inputs && b->mode == PN_TRAIN; j++) b->wants[i] |= b->wants[node->inputs[j]];
+        for (size_t j = 0; j < node->n_slots && b->mode == PN_TRAIN; j++)
+            b->wants[i] |= node->slots[j].grad != NULL;
+        for (size_t j = 0; j < node->n_inputs && b->mode == PN_TRAIN; j++)
+            b->wants[i] |= b->wants[node->inputs[j]];
     }
     for (size_t i = n; i-- > 0;) {
         const pn_node *node = &g->nodes[i];
-        int knows = node->kind && (node->kind->layouts >= PN_LAYOUT_PREFERS_NHWC || (node->kind->layouts == PN_LAYOUT_ANY && b->prefers[i]));
+        int knows = node->kind && (node->kind->layouts >= PN_LAYOUT_PREFERS_NHWC ||
+                                   (node->kind->layouts == PN_LAYOUT_ANY && b->prefers[i]));
         for (size_t j = 0; j < node->n_inputs; j++) b->prefers[node->inputs[j]] |= knows;
     }
     pn_plan *p = b->plan;
@@ -476,12 +531,18 @@ static pn_status mark(pn_builder *b, int *marks)
     return PN_OK;
 }
 
-static pn_status make(const pn_graph *graph, size_t rows, pn_mode mode, int apart, pn_plan **plan, pn_error *error)
+static pn_status make(const pn_graph *graph, size_t rows, pn_mode mode, int apart, pn_plan **plan,
+                      pn_error *error)
 {
     *plan = NULL;
     pn_status status = check(graph, rows, error);
     if (status) return status;
-    pn_builder b = { .graph = graph, .mode = mode, .apart = apart, .rows = rows, .error = error, .k = &pn_kernels_now()->of[graph->dtype] };
+    pn_builder b = { .graph = graph,
+                     .mode = mode,
+                     .apart = apart,
+                     .rows = rows,
+                     .error = error,
+                     .k = &pn_kernels_now()->of[graph->dtype] };
     int *marks = malloc(8 * graph->n_nodes * sizeof *marks);
     pn_plan *p = b.plan = calloc(1, sizeof *p);
     if (!marks || !p) {
@@ -506,11 +567,15 @@ done:
     return status;
 }
 
-pn_status pn_plan_new(const pn_graph *graph, size_t rows, pn_mode mode, pn_plan **plan, pn_error *error)
+pn_status pn_plan_new(const pn_graph *graph, size_t rows, pn_mode mode, pn_plan **plan,
+                      pn_error *error)
 {
     return make(graph, rows, mode, 0, plan, error);
 }
-pn_status pn_plan_unshared(const pn_graph *graph, size_t rows, pn_plan **plan, pn_error *error) { return make(graph, rows, PN_TRAIN, 1, plan, error); }
+pn_status pn_plan_unshared(const pn_graph *graph, size_t rows, pn_plan **plan, pn_error *error)
+{
+    return make(graph, rows, PN_TRAIN, 1, plan, error);
+}
 
 void pn_plan_free(pn_plan *plan)
 {

@@ -5,8 +5,9 @@
 
 enum { LEAST_ROWS = 8 };            /* of a block that packed weights are worth having for */
 
-/* A lane is what one thread needs to work on blocks: plans for a full block and for another number of rows, room for the rows where
- * they have to be gathered, and for the output where the caller wants none. */
+/* A lane is what one thread needs to work on blocks: plans for a full block and for another number
+ * of rows, room for the rows where they have to be gathered, and for the output where the caller
+ * wants none. */
 typedef struct {
     pn_plan *full, *other;
     pn_batch_buffers room;
@@ -22,8 +23,10 @@ struct pn_predictor {
     size_t block, n_lanes, sums_bytes;
     lane *lanes;
     void *packed;                   /* weights, for calls of several blocks */
-    double *sums;                   /* sum and divisor of the losses, (block, loss, 2), so that they are added in order */
-    atomic_size_t (*counts)[4];     /* correct, rows, hits and strays of pn_score so far, for each loss */
+    /* sum and divisor of the losses, (block, loss, 2), so that they are added in order */
+    double *sums;
+    /* correct, rows, hits and strays of pn_score so far, for each loss */
+    atomic_size_t (*counts)[4];
 };
 
 typedef struct {
@@ -32,14 +35,17 @@ typedef struct {
     const pn_fit_options *options;
     void *const *y;
     size_t losses;                  /* to be scored by */
-    int custom, gathers;           /* does one of them call back, or need room for labels or for classes that stand last? */
+    /* does one of them call back, or need room for labels or for classes that stand last? */
+    int custom, gathers;
     size_t lanes;                   /* in use */
-    atomic_int stopped;             /* by a custom layer, or by labels that are no classes any more */
+    /* by a custom layer, or by labels that are no classes any more */
+    atomic_int stopped;
     atomic_size_t next;             /* the first block nobody has taken */
     size_t end;                     /* of the blocks of this region */
 } prediction;
 
-pn_status pn_predictor_new(const pn_graph *graph, size_t block, pn_predictor **predictor, pn_error *error)
+pn_status pn_predictor_new(const pn_graph *graph, size_t block, pn_predictor **predictor,
+                           pn_error *error)
 {
     *predictor = NULL;
     if (block == 0) return pn_fail(error, PN_BAD_VALUE, "batch_size must be at least 1");
@@ -86,8 +92,12 @@ static void run_block(prediction *j, lane *l, size_t block)
 {
     const pn_graph *g = j->p->graph;
     const size_t start = block * j->p->block, rows = rows_of(j, block);
-    for (size_t i = 0; i < g->n_inputs; i++) l->x[i] = pn_data_rows(g, i, &j->data->x[i], NULL, start, rows, l->room.x ? l->room.x[i] : NULL);
-    for (size_t i = 0; i < g->n_outputs; i++) l->y[i] = j->y ? (char *)j->y[i] + start * pn_sample_bytes(g, g->outputs[i]) : l->scratch[i];
+    for (size_t i = 0; i < g->n_inputs; i++)
+        l->x[i] = pn_data_rows(g, i, &j->data->x[i], NULL, start, rows,
+                               l->room.x ? l->room.x[i] : NULL);
+    for (size_t i = 0; i < g->n_outputs; i++)
+        l->y[i] = j->y ? (char *)j->y[i] + start * pn_sample_bytes(g, g->outputs[i])
+                       : l->scratch[i];
     l->status = pn_plan_forward(rows == j->p->block ? l->full : l->other, l->x, l->y, 0, &l->error);
     if (l->status) {
         j->stopped = 1;
@@ -96,8 +106,10 @@ static void run_block(prediction *j, lane *l, size_t block)
     for (size_t i = 0; i < j->losses; i++) {
         pn_score score = { 0 };
         pn_loss_batch w = pn_loss_batch_new(g, &j->options->criteria[i]);
-        l->status = pn_loss_batch_fill(&w, g, &j->data->y[i], NULL, start, rows, &l->room, &l->error);
-        if (!l->status && (l->status = pn_loss_batch_apply(&w, g->dtype, rows, l->y, NULL))) pn_fail(&l->error, l->status, "a loss stopped the run");
+        l->status = pn_loss_batch_fill(&w, g, &j->data->y[i], NULL, start, rows, &l->room,
+                                       &l->error);
+        if (!l->status && (l->status = pn_loss_batch_apply(&w, g->dtype, rows, l->y, NULL)))
+            pn_fail(&l->error, l->status, "a loss stopped the run");
         if (l->status) {
             j->stopped = 1;
             return;
@@ -114,7 +126,9 @@ static void run_block(prediction *j, lane *l, size_t block)
 static void run_lane(void *context, size_t i)
 {
     prediction *j = context;
-    for (size_t block; (block = atomic_fetch_add(&j->next, 1)) < j->end && !j->stopped && !pn_stop_now();) run_block(j, &j->p->lanes[i], block);
+    for (size_t block;
+         (block = atomic_fetch_add(&j->next, 1)) < j->end && !j->stopped && !pn_stop_now();)
+        run_block(j, &j->p->lanes[i], block);
 }
 
 /* As many lanes as threads can have blocks. */
@@ -129,7 +143,8 @@ static pn_status add_lanes(pn_predictor *p, size_t wanted, pn_error *error)
     return PN_OK;
 }
 
-/* For as many rows as a plan of the lane has: a block may be longer than could ever be counted in bytes. */
+/* For as many rows as a plan of the lane has: a block may be longer than could ever be counted in
+ * bytes. */
 static pn_status room_for_output(const pn_graph *g, lane *l, size_t rows, pn_error *error)
 {
     if (rows <= l->scratch_rows) return PN_OK;
@@ -143,19 +158,23 @@ static pn_status room_for_output(const pn_graph *g, lane *l, size_t rows, pn_err
     return ok ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for %zu rows", rows);
 }
 
-/* Plans and room of one lane for full blocks and for one of `rows` rows; what is there already stays. */
-static pn_status equip(pn_predictor *p, lane *l, int full, size_t rows, int gathered, int output, pn_error *error)
+/* Plans and room of one lane for full blocks and for one of `rows` rows; what is there already
+ * stays. */
+static pn_status equip(pn_predictor *p, lane *l, int full, size_t rows, int gathered, int output,
+                       pn_error *error)
 {
     const pn_graph *g = p->graph;
     const size_t most = full ? p->block : rows;
-    pn_status status = full && !l->full ? pn_plan_new(g, p->block, PN_PREDICT, &l->full, error) : PN_OK;
+    pn_status status = full && !l->full ? pn_plan_new(g, p->block, PN_PREDICT, &l->full, error)
+                                        : PN_OK;
     if (!status && rows && (!l->other || l->other->rows != rows)) {
         pn_plan_free(l->other);
         status = pn_plan_new(g, rows, PN_PREDICT, &l->other, error);
     }
     if (!l->x) l->x = malloc(g->n_inputs * sizeof *l->x);
     if (!l->y) l->y = malloc(g->n_outputs * sizeof *l->y);
-    if (!status && (!l->x || !l->y)) status = pn_fail(error, PN_NO_MEMORY, "no memory for a predictor");
+    if (!status && (!l->x || !l->y))
+        status = pn_fail(error, PN_NO_MEMORY, "no memory for a predictor");
     if (!status && gathered) status = pn_batch_buffers_reserve(&l->room, g, most, error);
     if (!status && output) status = room_for_output(g, l, most, error);
     return status;
@@ -165,7 +184,8 @@ static pn_status prepare(prediction *j, size_t blocks, pn_error *error)
 {
     pn_predictor *p = j->p;
     const pn_graph *g = p->graph;
-    size_t threads = g->custom || j->custom ? 1 : pn_threads_get(), lanes = blocks < threads ? blocks : threads;
+    size_t threads = g->custom || j->custom ? 1 : pn_threads_get(),
+           lanes = blocks < threads ? blocks : threads;
     const size_t rest = j->data->rows % p->block;
     size_t sums;
     int gathered = j->gathers;
@@ -173,8 +193,10 @@ static pn_status prepare(prediction *j, size_t blocks, pn_error *error)
     pn_status status = add_lanes(p, lanes, error);
     j->lanes = lanes;
     for (size_t i = 0; i < lanes && !status; i++) p->lanes[i].status = PN_OK;
-    for (size_t i = 0; i < lanes && !status; i++) status = equip(p, &p->lanes[i], blocks > (rest != 0), rest, gathered, !j->y, error);
-    if (!status && !pn_multiply(blocks, 2 * j->losses * sizeof *p->sums, &sums)) status = pn_fail(error, PN_NO_MEMORY, "no memory for %zu blocks", blocks);
+    for (size_t i = 0; i < lanes && !status; i++)
+        status = equip(p, &p->lanes[i], blocks > (rest != 0), rest, gathered, !j->y, error);
+    if (!status && !pn_multiply(blocks, 2 * j->losses * sizeof *p->sums, &sums))
+        status = pn_fail(error, PN_NO_MEMORY, "no memory for %zu blocks", blocks);
     if (!status && sums > p->sums_bytes) {
         free(p->sums);
         p->sums = malloc(sums);
@@ -184,7 +206,8 @@ static pn_status prepare(prediction *j, size_t blocks, pn_error *error)
     return status;
 }
 
-/* Tells the steps of a plan where their packed weights are, none with NULL; returns the bytes of them all. */
+/* Tells the steps of a plan where their packed weights are, none with NULL; returns the bytes of
+ * them all. */
 static size_t place_packed(pn_plan *plan, char *packed)
 {
     size_t at = 0;
@@ -202,14 +225,16 @@ static void pack_step(void *plan, size_t i)
     if (s->product.packed) s->k->gemm_pack(&s->product, (void *)s->product.packed);
 }
 
-/* What every block multiplies by is packed once, for all lanes, at the start of a call: weights may be others at the next. */
+/* What every block multiplies by is packed once, for all lanes, at the start of a call: weights may
+ * be others at the next. */
 static pn_status pack(prediction *j, size_t blocks, pn_error *error)
 {
     pn_predictor *p = j->p;
     if (blocks == 1 && !p->packed) return PN_OK;
     pn_plan *first = blocks > 1 && p->block >= LEAST_ROWS ? p->lanes[0].full : NULL;
     const size_t bytes = place_packed(first, NULL);
-    if (bytes && !p->packed && !(p->packed = pn_arena_new(bytes))) return pn_fail(error, PN_NO_MEMORY, "no memory for %zu bytes of weights", bytes);
+    if (bytes && !p->packed && !(p->packed = pn_arena_new(bytes)))
+        return pn_fail(error, PN_NO_MEMORY, "no memory for %zu bytes of weights", bytes);
     for (size_t i = 0; i < j->lanes; i++) {
         place_packed(p->lanes[i].full, bytes ? p->packed : NULL);
         place_packed(p->lanes[i].other, bytes ? p->packed : NULL);
@@ -229,19 +254,26 @@ static pn_status run_blocks(prediction *j, size_t blocks, pn_error *error)
         j->end = blocks - done < many ? blocks : done + many;
         pn_parallel(lanes, run_lane, j);
         for (size_t i = 0; i < lanes && j->stopped; i++)
-            if (j->p->lanes[i].status) return pn_fail(error, j->p->lanes[i].status, "%s", j->p->lanes[i].error.text);
+            if (j->p->lanes[i].status)
+                return pn_fail(error, j->p->lanes[i].status, "%s", j->p->lanes[i].error.text);
         if (pn_stopped()) return pn_fail(error, PN_STOPPED, "stopped by the caller");
         if (j->end == blocks) break;
         if (pn_now_ms() - start < 10) many *= 2;
-        if (pn_poll(j->options, &asked)) return pn_fail(error, PN_STOPPED, "stopped after row %zu", j->end * j->p->block);
+        if (pn_poll(j->options, &asked))
+            return pn_fail(error, PN_STOPPED, "stopped after row %zu", j->end * j->p->block);
     }
     return PN_OK;
 }
 
-pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options *options, void *const *y, pn_score *score, pn_error *error)
+pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options *options,
+                     void *const *y, pn_score *score, pn_error *error)
 {
     const pn_graph *g = p->graph;
-    prediction j = { .p = p, .data = data, .options = options, .y = y, .losses = score ? options->n_criteria : 0 };
+    prediction j = { .p = p,
+                     .data = data,
+                     .options = options,
+                     .y = y,
+                     .losses = score ? options->n_criteria : 0 };
     for (size_t i = 0; i < j.losses; i++) score[i] = (pn_score){ 0 };
     if (data->rows == 0) return PN_OK;
     const size_t blocks = (data->rows - 1) / p->block + 1;
@@ -249,7 +281,8 @@ pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options 
     for (size_t i = 0; i < j.losses && !status; i++) {
         const pn_criterion *loss = &options->criteria[i];
         j.custom |= loss->call != NULL;
-        j.gathers |= data->y[i].label || (loss->row->kind == 'r' && g->nodes[g->outputs[loss->outputs[0]]].shape.ndim > 1);
+        j.gathers |= data->y[i].label || (loss->row->kind == 'r' &&
+                                          g->nodes[g->outputs[loss->outputs[0]]].shape.ndim > 1);
     }
     if (!status) status = prepare(&j, blocks, error);
     for (size_t i = 0; !status && i < 4 * j.losses; i++) atomic_store(&p->counts[i / 4][i % 4], 0);
@@ -260,7 +293,9 @@ pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options 
             score[i].loss += p->sums[2 * (k * j.losses + i)];
             score[i].divisor += p->sums[2 * (k * j.losses + i) + 1];
         }
-        score[i].values = data->rows * (options->criteria[i].row->kind == 'e' ? pn_width(g, options->criteria[i].outputs[0]) : 1);
+        score[i].values = data->rows * (options->criteria[i].row->kind == 'e'
+                                            ? pn_width(g, options->criteria[i].outputs[0])
+                                            : 1);
         score[i].correct = atomic_load(&p->counts[i][0]);
         score[i].rows = atomic_load(&p->counts[i][1]);
         score[i].hits = atomic_load(&p->counts[i][2]);

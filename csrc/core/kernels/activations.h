@@ -1,9 +1,10 @@
 /* activations.h - every activation, and nothing else: add one here and nowhere else.
  *
- * ACT(f) gives the value from x and DACT(f) the derivative from x; a row that reads Y has a third body, YACT(f), the
- * derivative from the output x = f(input), which allows running in place. p[0], p[1] are the parameters. NaN must stay NaN
- * in values (write x < 0 ? 0 : x, not x > 0 ? x : 0); loops.h sees to it in derivatives. +-inf gives the limit.
- * The words are those of vector.h and vmath.h. The file is compiled once per element type and instruction set. */
+ * ACT(f) gives the value from x and DACT(f) the derivative from x; a row that reads Y has a third
+ * body, YACT(f), the derivative from the output x = f(input), which allows running in place. p[0],
+ * p[1] are the parameters. NaN must stay NaN in values (write x < 0 ? 0 : x, not x > 0 ? x : 0);
+ * loops.h sees to it in derivatives. +-inf gives the limit. The words are those of vector.h and
+ * vmath.h. The file is compiled once per element type and instruction set. */
 #ifdef R
 
 #define ACT(f)  static ALWAYS V CAT(f, SFX)(V x UNUSED, const V *p UNUSED)
@@ -41,14 +42,16 @@ ACT(hardtanh)  { return MIN(p[1], MAX(p[0], x)); }
 DACT(hardtanh) { return IF((x > p[0]) & (x < p[1])); }
 YACT(hardtanh) { return IF((x > p[0]) & (x < p[1])); }
 
-/* alpha x + beta, rounded once where it is near 0. One sixth is no binary number: an alpha next to it means 1/6, in two parts. */
+/* alpha x + beta, rounded once where it is near 0. One sixth is no binary number: an alpha next to
+ * it means 1/6, in two parts. */
 #define SIXTH    PICK(0x1.555554p-3, 0x1.5555555555555p-3)
 #define SIXTH_LO PICK(0x1.555556p-27, 0x1.5555555555555p-57)
 #define IS_SIXTH(a) (ABS(6 * (a) - 1) < K(1e-7))
 ACT(hardsigmoid)
 {
     VI sixth = IS_SIXTH(p[0]);
-    V c = CLAMP(-PICK(0x1p100, 0x1p1000), PICK(0x1p100, 0x1p1000), x), low = (V)((VI)(c * SIXTH_LO) & sixth);
+    V c = CLAMP(-PICK(0x1p100, 0x1p1000), PICK(0x1p100, 0x1p1000), x),
+      low = (V)((VI)(c * SIXTH_LO) & sixth);
     return CLAMP(0, 1, RESIDUAL(p[1], -SEL(sixth, SPLAT(SIXTH), p[0]), c) + low);
 }
 DACT(hardsigmoid)
@@ -87,8 +90,8 @@ YACT(hardshrink) { return IF(x != 0); }
 
 /* ---- sigmoid and tanh ---- */
 
-/* c / (c + c e^-(x + lo)), c = DOWN: c e^-x = s (1 + P) neither overflows nor vanishes, and the division itself rounds a
- * subnormal result. The sum s P + (s + c) is rounded once. */
+/* c / (c + c e^-(x + lo)), c = DOWN: c e^-x = s (1 + P) neither overflows nor vanishes, and the
+ * division itself rounds a subnormal result. The sum s P + (s + c) is rounded once. */
 #define TEXP_FLOOR PICK(-110, -753)                     /* t e^t has underflowed to 0 */
 #define SATURATED PICK(40, 50)                          /* 1 + e^-x rounds to 1 */
 static inline V CAT(v_sigmoid, SFX)(V x, V lo)
@@ -107,7 +110,8 @@ static inline V CAT(v_sigmoid0, SFX)(V x)
 /* e/(1 + e)^2, e = e^t, times UP, with the rounding error of 1 + e taken out afterwards */
 static inline V CAT(e_over_square, SFX)(V t, R floor)
 {
-    V l, h = EXP_NEG(t, SPLAT(0), floor, &l), d = FMA(h, SPLAT(DOWN), SPLAT(1)), dl = FMA(h, SPLAT(DOWN), 1 - d), q = h / (d * d);
+    V l, h = EXP_NEG(t, SPLAT(0), floor, &l), d = FMA(h, SPLAT(DOWN), SPLAT(1)),
+         dl = FMA(h, SPLAT(DOWN), 1 - d), q = h / (d * d);
     return FMA(-q, 2 * dl * FMA(SPLAT(-0.5), d, SPLAT(1.4571)), q);     /* 1/d on [1, 2] to 9 % */
 }
 ACT(sigmoid)  { return SIGMOID(x); }
@@ -118,20 +122,27 @@ ACT(tanh)  { return TANH(x); }
 DACT(tanh) { return CAT(e_over_square, SFX)(NEGABS(x + x), EXP_FLOOR - 2) * (4 * DOWN); }
 YACT(tanh) { return FMA(-x, x, SPLAT(1)); }
 
-/* x - tanh x: x^3 T(x^2) below 0.8, the difference with an unrounded tanh above. Error of T 2^-24.9 (f32), 2^-53.6 (f64). */
+/* x - tanh x: x^3 T(x^2) below 0.8, the difference with an unrounded tanh above. Error of T 2^-24.9
+ * (f32), 2^-53.6 (f64). */
 #if BITS == 32
-static const R CAT(c_shrink, SFX)[] = { 0x1.555556p-2f, -0x1.111192p-3f, 0x1.ba3bd2p-5f, -0x1.67d56cp-6f, 0x1.2b4e3p-7f, -0x1.05c582p-8f, 0x1.c32884p-10f,
-    -0x1.2a1798p-11f, 0x1.881p-14f };
+static const R CAT(c_shrink, SFX)[] = { 0x1.555556p-2f,  -0x1.111192p-3f,  0x1.ba3bd2p-5f,
+                                        -0x1.67d56cp-6f, 0x1.2b4e3p-7f,    -0x1.05c582p-8f,
+                                        0x1.c32884p-10f, -0x1.2a1798p-11f, 0x1.881p-14f };
 #else
-static const R CAT(c_shrink, SFX)[] = { 0x1.5555555555555p-2, -0x1.1111111110fd9p-3, 0x1.ba1ba1ba03c69p-5, -0x1.664f487cfa583p-6, 0x1.226e34a1eb555p-7,
-    -0x1.d6d3b3b6eb65ap-9, 0x1.7da1e71deaaecp-10, -0x1.354a96a1e8eeap-11, 0x1.f4cb60797846ep-13, -0x1.931d5e950ca3ap-14, 0x1.3d2eae9ab538fp-15,
-    -0x1.d240841a0e52dp-17, 0x1.22a76c6fc76c4p-18, -0x1.efe86963df336p-21, 0x1.f3c94e95d3e2dp-26, 0x1.054b610104c4p-24, -0x1.5ed9ece30e048p-26, 0x1.453605a54ef35p-29 };
+static const R CAT(c_shrink, SFX)[] = {
+    0x1.5555555555555p-2,   -0x1.1111111110fd9p-3,  0x1.ba1ba1ba03c69p-5,  -0x1.664f487cfa583p-6,
+    0x1.226e34a1eb555p-7,   -0x1.d6d3b3b6eb65ap-9,  0x1.7da1e71deaaecp-10, -0x1.354a96a1e8eeap-11,
+    0x1.f4cb60797846ep-13,  -0x1.931d5e950ca3ap-14, 0x1.3d2eae9ab538fp-15, -0x1.d240841a0e52dp-17,
+    0x1.22a76c6fc76c4p-18,  -0x1.efe86963df336p-21, 0x1.f3c94e95d3e2dp-26, 0x1.054b610104c4p-24,
+    -0x1.5ed9ece30e048p-26, 0x1.453605a54ef35p-29
+};
 #endif
 #define SHRINK_LO PICK(-0x1.555556p-27, 0x1.5555555555555p-56)          /* what the first coefficient lacks of 1/3 */
 ACT(tanhshrink)
 {
     V t = ABS(x), rest, q = TANH_ABS(x, &rest);
-    V c = MIN(SPLAT(1), t), w = c * c, r = HORNER_FROM(1, w, CAT(c_shrink, SFX)), first = SPLAT(CAT(c_shrink, SFX)[0]);
+    V c = MIN(SPLAT(1), t), w = c * c, r = HORNER_FROM(1, w, CAT(c_shrink, SFX)),
+      first = SPLAT(CAT(c_shrink, SFX)[0]);
     V T = FMA(w, r, first), low = FMA(w, r, first - T) + SHRINK_LO, m = w * T;
     V ml = FMA(w, low, FMA(PRODUCT_ERROR(c, c, w), T, PRODUCT_ERROR(w, T, m)));
     return SIGN(SEL(t < K(0.8), FMA(t, m, t * ml), (t - q) - rest), x);
@@ -161,8 +172,8 @@ ACT(logsigmoid)
 }
 DACT(logsigmoid) { return SIGMOID(-x); }
 
-/* With t = |x|, r = sqrt(t^2 + b), h = (t + r)/2: h to the right of 0, and y = (b/4)/h to the left, where the sum would cancel,
- * corrected as a root of y (y + t) = b/4. */
+/* With t = |x|, r = sqrt(t^2 + b), h = (t + r)/2: h to the right of 0, and y = (b/4)/h to the left,
+ * where the sum would cancel, corrected as a root of y (y + t) = b/4. */
 static inline V CAT(squareplus_left, SFX)(V t, V b, V *h, V *r)
 {
     VI near = t < PICK(0x1p60, 0x1p500);
@@ -191,14 +202,16 @@ YACT(exponential) { return x; }
 ACT(gaussian)  { V q = x * x; return EXP2(-q, -PRODUCT_ERROR(x, x, q)); }
 DACT(gaussian)
 {
-    V l, c = CLAMP(-GAUSS_CUT, GAUSS_CUT, x), q = c * c, h = EXP_NEG(-q, -PRODUCT_ERROR(c, c, q), TEXP_FLOOR, &l), m = -2 * c;
+    V l, c = CLAMP(-GAUSS_CUT, GAUSS_CUT, x), q = c * c,
+         h = EXP_NEG(-q, -PRODUCT_ERROR(c, c, q), TEXP_FLOOR, &l), m = -2 * c;
     return FMA(m, h, m * l) * DOWN;
 }
 
 ACT(elu)  { V l, y = EXPM1_NEG(MIN(SPLAT(0), x), &l); return SEL(x >= 0, x, FMA(p[0], y, p[0] * l)); }
 DACT(elu) { V l, h = EXP_NEG(MIN(SPLAT(0), x), SPLAT(0), TEXP_FLOOR, &l); return SEL(x > 0, SPLAT(1), FMA(p[0], h, p[0] * l) * DOWN); }
 
-/* t = x/alpha to a rounding; what is left of x is x - alpha t, and alpha (e^(t + left/alpha) - 1) = alpha (e^t - 1) + left e^t */
+/* t = x/alpha to a rounding; what is left of x is x - alpha t, and alpha (e^(t + left/alpha) - 1) =
+ * alpha (e^t - 1) + left e^t */
 static inline V CAT(celu_arg, SFX)(V x, V alpha, V *left)
 {
     V t = x * (1 / alpha);
@@ -220,25 +233,29 @@ DACT(celu) { V left, t = CAT(celu_arg, SFX)(x, p[0], &left); return SEL(x > 0, S
 ACT(selu)
 {
     V l, y = EXPM1_NEG(MIN(SPLAT(0), x), &l);
-    return SEL(x >= 0, FMA(x, SPLAT(SELU_SCALE), x * SELU_SCALE_LO), FMA(y, SPLAT(SELU_LEFT), FMA(y, SPLAT(SELU_LEFT_LO), l * SELU_LEFT)));
+    return SEL(x >= 0, FMA(x, SPLAT(SELU_SCALE), x * SELU_SCALE_LO),
+               FMA(y, SPLAT(SELU_LEFT), FMA(y, SPLAT(SELU_LEFT_LO), l * SELU_LEFT)));
 }
 DACT(selu)
 {
     V l, h = EXP_NEG(MIN(SPLAT(0), x), SPLAT(0), EXP_FLOOR, &l);
-    return SEL(x > 0, SPLAT(SELU_SCALE + SELU_SCALE_LO), FMA(h, SPLAT(SELU_LEFT), FMA(h, SPLAT(SELU_LEFT_LO), l * SELU_LEFT)) * DOWN);
+    return SEL(x > 0, SPLAT(SELU_SCALE + SELU_SCALE_LO),
+               FMA(h, SPLAT(SELU_LEFT), FMA(h, SPLAT(SELU_LEFT_LO), l * SELU_LEFT)) * DOWN);
 }
 
 /* ---- x times a sigmoid ---- */
 #define OFF2       (BITS == 32 ? 40 : 512)
 #define DOWN2      PICK(0x1p-40, 0x1p-512)
 
-/* a/(1 + e^-(w + lo)), the quotient scaled by 2^OFF2; right of SATURATED the caller takes x, where only the scaling overflows */
+/* a/(1 + e^-(w + lo)), the quotient scaled by 2^OFF2; right of SATURATED the caller takes x, where
+ * only the scaling overflows */
 static inline V CAT(x_sigmoid, SFX)(V a, V w, V lo)
 {
     V s, P = EXP_SPLIT(-w, -lo, -OFF2, &s);
     return a / (FMA(s, P, SPLAT(DOWN2)) + s) * DOWN2;
 }
-/* d/dx of x sigmoid(x): s + x s (1 - s), from h = UP e^-|x|: i = 1/(1 + e) is the larger of s, 1 - s; neg: x < 0 */
+/* d/dx of x sigmoid(x): s + x s (1 - s), from h = UP e^-|x|: i = 1/(1 + e) is the larger of s, 1 -
+ * s; neg: x < 0 */
 static inline V CAT(d_x_sigmoid, SFX)(VI neg, V h, V x)
 {
     V e = h * DOWN, d = 1 + e, i = 1 / d, rest = RESIDUAL(SPLAT(1), i, d) - i * ((1 - d) + e);
@@ -246,11 +263,14 @@ static inline V CAT(d_x_sigmoid, SFX)(VI neg, V h, V x)
     V b = i * FMA(x * SEL(neg, SPLAT(1), e), i, SPLAT(1));
     return SEL(neg, h, SPLAT(UP)) * b * DOWN;
 }
-/* of x sigmoid(w), w = beta x and so on, with h + l = UP e^-|w|, x w' = k + kl, and every step with its rounding error */
+/* of x sigmoid(w), w = beta x and so on, with h + l = UP e^-|w|, x w' = k + kl, and every step with
+ * its rounding error */
 static inline V CAT(d_x_sigmoid2, SFX)(VI neg, V h, V l, V k, V kl)
 {
-    V e = h * DOWN, d = 1 + e, i = 1 / d, il = i * (RESIDUAL(SPLAT(1), i, d) - i * ((1 - d) + FMA(l, SPLAT(DOWN), e)));
-    V c = SEL(neg, SPLAT(1), e), u = k * c, v = FMA(u, i, SPLAT(1)), vl = FMA(u, i, 1 - v) + FMA(u, il, kl * c * i);
+    V e = h * DOWN, d = 1 + e, i = 1 / d,
+      il = i * (RESIDUAL(SPLAT(1), i, d) - i * ((1 - d) + FMA(l, SPLAT(DOWN), e)));
+    V c = SEL(neg, SPLAT(1), e), u = k * c, v = FMA(u, i, SPLAT(1)),
+      vl = FMA(u, i, 1 - v) + FMA(u, il, kl * c * i);
     V b = v * i, bl = FMA(v, il, FMA(vl, i, PRODUCT_ERROR(v, i, b))), g = SEL(neg, h, SPLAT(UP));
     return FMA(g, b, SEL(h == 0, SPLAT(-0.0), FMA(g, bl, (V)((VI)(l * b) & neg)))) * DOWN;
 }
@@ -270,7 +290,8 @@ DACT(silu)
     return D_X_SIGMOID(x, h);
 }
 
-/* w = beta x in two parts. Where x is large beta is small, and it is x that is scaled. Left of SWISH_LOW the value is 0. */
+/* w = beta x in two parts. Where x is large beta is small, and it is x that is scaled. Left of
+ * SWISH_LOW the value is 0. */
 #define SWISH_LOW PICK(-131, -1063)
 static inline V CAT(swish_arg, SFX)(V x, V beta, V *lo)
 {
@@ -283,12 +304,14 @@ ACT(swish)
 {
     V s, lo, w = CAT(swish_arg, SFX)(x, p[0], &lo), c = CLAMP(SWISH_LOW, SATURATED, w);
     VI large = ABS(x) > PICK(0x1p60, 0x1p500);
-    V P = EXP_SPLIT(-c, -lo, -OFF, &s), y = SEL(large, x * DOWN, x) / (FMA(s, P, SPLAT(DOWN)) + s) * SEL(large, SPLAT(1), SPLAT(DOWN));
+    V P = EXP_SPLIT(-c, -lo, -OFF, &s), y = SEL(large, x * DOWN, x) / (FMA(s, P, SPLAT(DOWN)) + s) *
+                                            SEL(large, SPLAT(1), SPLAT(DOWN));
     return SEL(w > SATURATED, x, SEL(w < SWISH_LOW, SIGN(SPLAT(0), x), y));
 }
 DACT(swish)
 {
-    V l, lo, w = CAT(swish_arg, SFX)(x, p[0], &lo), h = EXP_NEG(NEGABS(w), SEL(w > 0, -lo, lo), TEXP_FLOOR, &l);
+    V l, lo, w = CAT(swish_arg, SFX)(x, p[0], &lo),
+             h = EXP_NEG(NEGABS(w), SEL(w > 0, -lo, lo), TEXP_FLOOR, &l);
     return D_X_SIGMOID2(w, h, l, CLAMP(TEXP_FLOOR, -TEXP_FLOOR, w), lo);
 }
 
@@ -312,8 +335,9 @@ DACT(quick_gelu)
     return D_X_SIGMOID2(w, h, l, w, lo);
 }
 
-/* The tanh approximation of gelu is x/(1 + e^-w), w = x (A + B x^2), A = 2 sqrt(2/pi), B = 0.044715 A: in two parts, since
- * e^w multiplies the error of w by |w|. A_HI is short, so that A_HI - g is exact. */
+/* The tanh approximation of gelu is x/(1 + e^-w), w = x (A + B x^2), A = 2 sqrt(2/pi), B = 0.044715
+ * A: in two parts, since e^w multiplies the error of w by |w|. A_HI is short, so that A_HI - g is
+ * exact. */
 #define GELU_TANH_LOW PICK(-10.9, -21.6)
 #define GELU_TANH_CUT PICK(7.4, 8.2)
 #define GELU_A_HI     PICK(0x1.988p+0, 0x1.988453p+0)
@@ -322,43 +346,54 @@ DACT(quick_gelu)
 #define GELU_B_LO     PICK(0x1.49b16ap-29, -0x1.6c843a29d1c7p-61)
 static inline V CAT(gelu_arg, SFX)(V x, V *lo)
 {
-    V ah = SPLAT(GELU_A_HI), bh = SPLAT(GELU_B_HI), q = x * x, ql = PRODUCT_ERROR(x, x, q), b = bh * q, g = ah + b;
-    V gl = ((ah - g) + b) + (PRODUCT_ERROR(bh, q, b) + FMA(bh, ql, FMA(SPLAT(GELU_B_LO), q, SPLAT(GELU_A_LO))));
+    V ah = SPLAT(GELU_A_HI), bh = SPLAT(GELU_B_HI), q = x * x, ql = PRODUCT_ERROR(x, x, q),
+      b = bh * q, g = ah + b;
+    V gl = ((ah - g) + b) +
+           (PRODUCT_ERROR(bh, q, b) + FMA(bh, ql, FMA(SPLAT(GELU_B_LO), q, SPLAT(GELU_A_LO))));
     V w = x * g;
     *lo = FMA(x, gl, PRODUCT_ERROR(x, g, w));
     return w;
 }
 ACT(gelu_tanh)
 {
-    V lo, a = MAX(SPLAT(GELU_TANH_LOW), x), w = CAT(gelu_arg, SFX)(MIN(SPLAT(GELU_TANH_CUT), a), &lo);
+    V lo, a = MAX(SPLAT(GELU_TANH_LOW), x),
+          w = CAT(gelu_arg, SFX)(MIN(SPLAT(GELU_TANH_CUT), a), &lo);
     return SEL(x > GELU_TANH_CUT, x, X_SIGMOID(a, w, lo));
 }
 DACT(gelu_tanh)
 {
     V lo, l, a = CLAMP(GELU_TANH_LOW, -GELU_TANH_LOW, x), w = CAT(gelu_arg, SFX)(a, &lo);
     V h = EXP_NEG(NEGABS(w), SEL(w > 0, -lo, lo), TEXP_FLOOR, &l);
-    V q = a * a, b = q * (2 * GELU_B_HI), r = FMA(a, b, w), t = r - w;             /* x w' = w + 2 B x^3 */
-    V bl = FMA(q, SPLAT(2 * GELU_B_LO), FMA(PRODUCT_ERROR(a, a, q), SPLAT(2 * GELU_B_HI), PRODUCT_ERROR(q, SPLAT(2 * GELU_B_HI), b)));
+    /* x w' = w + 2 B x^3 */
+    V q = a * a, b = q * (2 * GELU_B_HI), r = FMA(a, b, w), t = r - w;
+    V bl = FMA(q, SPLAT(2 * GELU_B_LO),
+               FMA(PRODUCT_ERROR(a, a, q), SPLAT(2 * GELU_B_HI),
+                   PRODUCT_ERROR(q, SPLAT(2 * GELU_B_HI), b)));
     return D_X_SIGMOID2(w, h, l, r, FMA(a, b, -t) + FMA(a, bl, lo));
 }
 
-/* x tanh(softplus(x)) = x N/(N + 2), N = e^x (e^x + 2); N carried UP for its tail, N and N + 2 with their errors */
+/* x tanh(softplus(x)) = x N/(N + 2), N = e^x (e^x + 2); N carried UP for its tail, N and N + 2 with
+ * their errors */
 #define MISH_CUT PICK(12, 22)
 ACT(mish)
 {
     V s, a = MAX(SPLAT(TEXP_FLOOR), x), P = EXP_SPLIT0(MIN(SPLAT(MISH_CUT), a), OFF, &s);
     V h = FMA(s, P, s), l = FMA(s, P, s - h), e = h * DOWN, n = FMA(h, e, 2 * h);
-    V nl = FMA(h, e, 2 * h - n) + 2 * l * (1 + e), m = n * DOWN, d = m + 2, b = d - m, dl = FMA(nl, SPLAT(DOWN), (m - (d - b)) + (2 - b));
+    V nl = FMA(h, e, 2 * h - n) + 2 * l * (1 + e), m = n * DOWN, d = m + 2, b = d - m,
+      dl = FMA(nl, SPLAT(DOWN), (m - (d - b)) + (2 - b));
     V q = n / d, rest = FMA(-q, dl, nl) + RESIDUAL(n, q, d);
     return SEL(x > MISH_CUT, x, a * (q + rest / d) * DOWN);
 }
-/* e/D (e + 2 + 4 x (1 + e)/D), D = N + 2; every step with its rounding error, since the terms cancel and their errors add */
+/* e/D (e + 2 + 4 x (1 + e)/D), D = N + 2; every step with its rounding error, since the terms
+ * cancel and their errors add */
 DACT(mish)
 {
     V s, a = CLAMP(TEXP_FLOOR, MISH_CUT, x), P = EXP_SPLIT0(a, OFF, &s);
     V h = FMA(s, P, s), l = FMA(s, P, s - h), e = h * DOWN, el = l * DOWN, f = 1 + e;
-    V n = FMA(e, e, 2 * e), nl = FMA(e, e, 2 * e - n) + 2 * el * f, d = n + 2, i = 1 / d, il = i * (RESIDUAL(SPLAT(1), i, d) - i * (nl + (n + (2 - d))));
-    V k = FMA(4 * a, e, 4 * a), kl = FMA(4 * a, e, 4 * a - k), t = e + 2, b = t - e, tl = (e - (t - b)) + (2 - b);
+    V n = FMA(e, e, 2 * e), nl = FMA(e, e, 2 * e - n) + 2 * el * f, d = n + 2, i = 1 / d,
+      il = i * (RESIDUAL(SPLAT(1), i, d) - i * (nl + (n + (2 - d))));
+    V k = FMA(4 * a, e, 4 * a), kl = FMA(4 * a, e, 4 * a - k), t = e + 2, b = t - e,
+      tl = (e - (t - b)) + (2 - b);
     V v = FMA(k, i, t), vl = FMA(k, i, t - v) + FMA(k, il, FMA(kl, i, tl + el));
     V m = v * i, ml = FMA(v, il, FMA(vl, i, PRODUCT_ERROR(v, i, m)));
     return SEL(x > MISH_CUT, SPLAT(1), FMA(h, m, FMA(h, ml, l * m)) * DOWN);
@@ -372,9 +407,11 @@ DACT(gelu) { return D_X_PHI(x); }
 #undef YACT
 #endif
 
-/* needs: what backward reads. ulp: promised error of value and derivative; a derivative that has a root counts it at its larger term. */
+/* needs: what backward reads. ulp: promised error of value and derivative; a derivative that has a
+ * root counts it at its larger term. */
 #ifndef PN_ACTIVATIONS
-/*      function     class        needs parameters, check                     ULP     ONNX expression and formula */
+/*      function     class        needs parameters, check                     ULP     ONNX
+ *      expression and formula */
 #define PN_ACTIVATIONS(ROW) \
     ROW(identity,    Identity,    Y, "", "",                                  0, 0, "Identity(x)", \
         "x", \

@@ -1,12 +1,15 @@
-/* conv.h - the product behind every convolution and its gradients, and the turning of images and weights into what it reads.
- * No include guard: kernels.c includes it once per type.
+/* conv.h - the product behind every convolution and its gradients, and the turning of images and
+ * weights into what it reads. No include guard: kernels.c includes it once per type.
  *
- * c(i, j) = sum over runs r and steps k of a[a_at[r] + k*a_step + i*a_row] * b[b_at[r] + k*b_step + j]: a convolution, its gradients and
- * a product of matrices differ in these strides and in two tables of where runs start, made when the net is planned. Images stand with
- * their channels last and their border around them, so nothing is unfolded (im2col). */
+ * c(i, j) = sum over runs r and steps k of a[a_at[r] + k*a_step + i*a_row] * b[b_at[r] + k*b_step +
+ * j]: a convolution, its gradients and a product of matrices differ in these strides and in two
+ * tables of where runs start, made when the net is planned. Images stand with their channels last
+ * and their border around them, so nothing is unfolded (im2col). */
 
-/* m rows of v vectors with their sums in registers; m and v are constants after inlining. last: columns of the last vector. */
-static ALWAYS void CAT(taps_tile, SFX)(const int m, const int v, const pn_taps *t, const R *a, const R *b, const R *bias, R *c, size_t last)
+/* m rows of v vectors with their sums in registers; m and v are constants after inlining. last:
+ * columns of the last vector. */
+static ALWAYS void CAT(taps_tile, SFX)(const int m, const int v, const pn_taps *t, const R *a,
+                                       const R *b, const R *bias, R *c, size_t last)
 {
     V s[2 * MR][NV];
     UNROLL for (int i = 0; i < m; i++) UNROLL for (int j = 0; j < v; j++) s[i][j] = (V){ 0 };
@@ -27,10 +30,12 @@ static ALWAYS void CAT(taps_tile, SFX)(const int m, const int v, const pn_taps *
             q += b_step;
         }
     }
-    if (bias && t->bias_rows) UNROLL for (int i = 0; i < m; i++) UNROLL for (int j = 0; j < v; j++) s[i][j] += bias[i];
+    if (bias && t->bias_rows)
+        UNROLL for (int i = 0; i < m; i++) UNROLL for (int j = 0; j < v; j++) s[i][j] += bias[i];
     else if (bias) UNROLL for (int j = 0; j < v; j++) {
-        const V x = j < v - 1 || last == L ? LOAD(bias + (size_t)j * L) : LOAD_PART(bias + (size_t)j * L, last);
-        UNROLL for (int i = 0; i < m; i++) s[i][j] += x;
+            const V x = j < v - 1 || last == L ? LOAD(bias + (size_t)j * L)
+                                               : LOAD_PART(bias + (size_t)j * L, last);
+            UNROLL for (int i = 0; i < m; i++) s[i][j] += x;
     }
     UNROLL for (int i = 0; i < m; i++) {
         R *p = c + i * t->c_row;
@@ -43,7 +48,8 @@ static ALWAYS void CAT(taps_tile, SFX)(const int m, const int v, const pn_taps *
 }
 
 /* One function for each number of vectors, one case for each number of rows, as in tile.h. */
-typedef void CAT(taps_tile_fn, SFX)(size_t m, const pn_taps *t, const R *a, const R *b, const R *bias, R *c, size_t last);
+typedef void CAT(taps_tile_fn, SFX)(size_t m, const pn_taps *t, const R *a, const R *b,
+                                    const R *bias, R *c, size_t last);
 #define CASE(rows, v) case rows: if ((rows) <= TALL(v)) CAT(taps_tile, SFX)((rows) <= TALL(v) ? (rows) : 1, v, t, a, b, bias, c, last); break;
 #define TAPS(name, v) \
 static __attribute__((noinline)) void CAT(name, SFX)(size_t m, const pn_taps *t, const R *a, const R *b, const R *bias, R *c, size_t last) \
@@ -58,28 +64,36 @@ TAPS(taps2, 2)
 #if NV == 4
 TAPS(taps3, 3)
 TAPS(taps4, 4)
-static CAT(taps_tile_fn, SFX) *const CAT(taps_tiles, SFX)[NV] = { CAT(taps1, SFX), CAT(taps2, SFX), CAT(taps3, SFX), CAT(taps4, SFX) };
+static CAT(taps_tile_fn, SFX) *const
+    CAT(taps_tiles, SFX)[NV] = { CAT(taps1, SFX), CAT(taps2, SFX), CAT(taps3, SFX),
+                                 CAT(taps4, SFX) };
 #else
-static CAT(taps_tile_fn, SFX) *const CAT(taps_tiles, SFX)[NV] = { CAT(taps1, SFX), CAT(taps2, SFX) };
+static CAT(taps_tile_fn, SFX) *const
+    CAT(taps_tiles, SFX)[NV] = { CAT(taps1, SFX), CAT(taps2, SFX) };
 #endif
 #undef CASE
 #undef TAPS
 
-/* A panel of b stays in cache while the lines of all images pass. Lines are cut into equal tiles. */
-static void CAT(taps, SFX)(const pn_taps *t, size_t images, const void *a, const void *b, const void *bias, void *c)
+/* A panel of b stays in cache while the lines of all images pass. Lines are cut into equal tiles.
+ */
+static void CAT(taps, SFX)(const pn_taps *t, size_t images, const void *a, const void *b,
+                           const void *bias, void *c)
 {
     const size_t vectors = (t->n + L - 1) / L;
     size_t done = 0;
     for (size_t j = 0; j < vectors; j += NV) {
-        const size_t v = vectors - j < NV ? vectors - j : NV, last = j + v == vectors ? t->n - (vectors - 1) * L : L;
+        const size_t v = vectors - j < NV ? vectors - j : NV,
+                     last = j + v == vectors ? t->n - (vectors - 1) * L : L;
         const size_t tiles = (t->m + TALL(v) - 1) / TALL(v);
-        const R *bp = (const R *)b + j / NV * t->b_panel, *bb = bias ? (const R *)bias + j * L : NULL;
+        const R *bp = (const R *)b + j / NV * t->b_panel,
+                *bb = bias ? (const R *)bias + j * L : NULL;
         CAT(taps_tile_fn, SFX) *const tile = CAT(taps_tiles, SFX)[v - 1];
         for (size_t q = 0; q < images; q++)
             for (size_t r = 0; r < t->lines; r++) {
                 const R *p = (const R *)a + (ptrdiff_t)q * t->a_image + (ptrdiff_t)r * t->a_line;
                 R *o = (R *)c + (ptrdiff_t)q * t->c_image + (ptrdiff_t)r * t->c_line + j * L;
-                for (size_t k = 0, i = 0, m; k < tiles; k++, i += m, p += (ptrdiff_t)m * t->a_row, o += (ptrdiff_t)m * t->c_row) {
+                for (size_t k = 0, i = 0, m; k < tiles;
+                     k++, i += m, p += (ptrdiff_t)m * t->a_row, o += (ptrdiff_t)m * t->c_row) {
                     m = t->m / tiles + (k < t->m % tiles);
                     if (pn_stop_after(m * v * t->runs * t->steps, &done)) return;
                     tile(m, t, p, bp, bias && t->bias_rows ? (const R *)bias + i : bb, o, last);
@@ -91,37 +105,47 @@ static void CAT(taps, SFX)(const pn_taps *t, size_t images, const void *a, const
 /* ---- every channel by itself: b holds one number a channel and tap; steps is 1 ---- */
 
 /* m pixels of one vector of channels, n of which count. m is constant after inlining. */
-static ALWAYS void CAT(depth_tile, SFX)(const int m, const pn_taps *t, const R *a, const R *b, V bias, R *c, size_t n)
+static ALWAYS void CAT(depth_tile, SFX)(const int m, const pn_taps *t, const R *a, const R *b,
+                                        V bias, R *c, size_t n)
 {
     V s[8];
     UNROLL for (int i = 0; i < m; i++) s[i] = bias;
     for (size_t r = 0; r < t->runs; r++) {
         const V w = CAT(load_most, SFX)(b + t->b_at[r], n);
         const R *p = a + t->a_at[r];
-        UNROLL for (int i = 0; i < m; i++) s[i] = FMA(CAT(load_most, SFX)(p + i * t->a_row, n), w, s[i]);
+        UNROLL for (int i = 0; i < m; i++)
+            s[i] = FMA(CAT(load_most, SFX)(p + i * t->a_row, n), w, s[i]);
     }
     UNROLL for (int i = 0; i < m; i++) CAT(store_most, SFX)(c + i * t->c_row, n, s[i]);
 }
-static void CAT(depth_taps, SFX)(const pn_taps *t, size_t images, const void *a, const void *b, const void *bias, void *c)
+static void CAT(depth_taps, SFX)(const pn_taps *t, size_t images, const void *a, const void *b,
+                                 const void *bias, void *c)
 {
     size_t done = 0;
     for (size_t q = 0; q < images; q++)
         for (size_t r = 0; r < t->lines; r++)
             for (size_t j = 0; j < t->n; j += L) {
                 if (pn_stop_after(t->m * t->runs, &done)) return;
-                const R *p = (const R *)a + (ptrdiff_t)q * t->a_image + (ptrdiff_t)r * t->a_line + j;
+                const R *p = (const R *)a + (ptrdiff_t)q * t->a_image + (ptrdiff_t)r * t->a_line +
+                             j;
                 const R *w = (const R *)b + j / (NV * L) * t->b_panel + j % (NV * L);
                 R *o = (R *)c + (ptrdiff_t)q * t->c_image + (ptrdiff_t)r * t->c_line + j;
-                const V start = bias ? CAT(load_most, SFX)((const R *)bias + j, t->n - j) : (V){ 0 };
+                const V start = bias ? CAT(load_most, SFX)((const R *)bias + j, t->n - j)
+                                     : (V){ 0 };
                 size_t i = 0;
-                for (; i + 8 <= t->m; i += 8, p += 8 * t->a_row, o += 8 * t->c_row) CAT(depth_tile, SFX)(8, t, p, w, start, o, t->n - j);
-                for (; i + 3 <= t->m; i += 3, p += 3 * t->a_row, o += 3 * t->c_row) CAT(depth_tile, SFX)(3, t, p, w, start, o, t->n - j);
-                for (; i < t->m; i++, p += t->a_row, o += t->c_row) CAT(depth_tile, SFX)(1, t, p, w, start, o, t->n - j);
+                for (; i + 8 <= t->m; i += 8, p += 8 * t->a_row, o += 8 * t->c_row)
+                    CAT(depth_tile, SFX)(8, t, p, w, start, o, t->n - j);
+                for (; i + 3 <= t->m; i += 3, p += 3 * t->a_row, o += 3 * t->c_row)
+                    CAT(depth_tile, SFX)(3, t, p, w, start, o, t->n - j);
+                for (; i < t->m; i++, p += t->a_row, o += t->c_row)
+                    CAT(depth_tile, SFX)(1, t, p, w, start, o, t->n - j);
             }
 }
 
-/* c (lines, m taps) += the sums over runs r and steps k of a, from the tap on, times b; every other step has sums of its own. */
-static ALWAYS void CAT(depth_sum_tile, SFX)(const int m, const pn_taps *t, const R *a, const R *b, R *c, size_t n)
+/* c (lines, m taps) += the sums over runs r and steps k of a, from the tap on, times b; every other
+ * step has sums of its own. */
+static ALWAYS void CAT(depth_sum_tile, SFX)(const int m, const pn_taps *t, const R *a, const R *b,
+                                            R *c, size_t n)
 {
     V s[2][4];
     UNROLL for (int i = 0; i < m; i++) s[0][i] = s[1][i] = (V){ 0 };
@@ -131,13 +155,16 @@ static ALWAYS void CAT(depth_sum_tile, SFX)(const int m, const pn_taps *t, const
         for (; k + 2 <= t->steps; k += 2)
             UNROLL for (int e = 0; e < 2; e++, p += t->a_step, q += t->b_step) {
                 const V g = CAT(load_most, SFX)(q, n);
-                UNROLL for (int i = 0; i < m; i++) s[e][i] = FMA(CAT(load_most, SFX)(p + i * t->a_row, n), g, s[e][i]);
+                UNROLL for (int i = 0; i < m; i++)
+                    s[e][i] = FMA(CAT(load_most, SFX)(p + i * t->a_row, n), g, s[e][i]);
             }
         if (k == t->steps) continue;
         const V g = CAT(load_most, SFX)(q, n);
-        UNROLL for (int i = 0; i < m; i++) s[0][i] = FMA(CAT(load_most, SFX)(p + i * t->a_row, n), g, s[0][i]);
+        UNROLL for (int i = 0; i < m; i++)
+            s[0][i] = FMA(CAT(load_most, SFX)(p + i * t->a_row, n), g, s[0][i]);
     }
-    UNROLL for (int i = 0; i < m; i++) CAT(store_most, SFX)(c + i * t->c_row, n, CAT(load_most, SFX)(c + i * t->c_row, n) + (s[0][i] + s[1][i]));
+    UNROLL for (int i = 0; i < m; i++) CAT(store_most, SFX)(
+        c + i * t->c_row, n, CAT(load_most, SFX)(c + i * t->c_row, n) + (s[0][i] + s[1][i]));
 }
 static void CAT(depth_sums, SFX)(const pn_taps *t, const void *a, const void *b, void *c)
 {
@@ -148,9 +175,12 @@ static void CAT(depth_sums, SFX)(const pn_taps *t, const void *a, const void *b,
             const R *p = (const R *)a + (ptrdiff_t)r * t->a_line + j, *g = (const R *)b + j;
             R *o = (R *)c + (ptrdiff_t)r * t->c_line + j / (NV * L) * t->b_panel + j % (NV * L);
             size_t i = 0;
-            for (; i + 4 <= t->m; i += 4, p += 4 * t->a_row, o += 4 * t->c_row) CAT(depth_sum_tile, SFX)(4, t, p, g, o, t->n - j);
+            for (; i + 4 <= t->m; i += 4, p += 4 * t->a_row, o += 4 * t->c_row)
+                CAT(depth_sum_tile, SFX)(4, t, p, g, o, t->n - j);
             if (i + 3 == t->m) CAT(depth_sum_tile, SFX)(3, t, p, g, o, t->n - j);
-            else for (; i < t->m; i++, p += t->a_row, o += t->c_row) CAT(depth_sum_tile, SFX)(1, t, p, g, o, t->n - j);
+            else
+                for (; i < t->m; i++, p += t->a_row, o += t->c_row)
+                    CAT(depth_sum_tile, SFX)(1, t, p, g, o, t->n - j);
         }
 }
 
@@ -164,10 +194,13 @@ static void CAT(turn, SFX)(size_t m, size_t n, const void *x, size_t ldx, void *
             const R *s = (const R *)x + i * ldx + j;
             R *d = (R *)y + j * ldy + i;
             V r[L];
-            if (2 * rows <= L) {                /* then half as many rows are turned into pairs of columns */
-                UNROLL for (size_t k = 0; k < L / 2; k++) r[k] = k < rows ? CAT(load_most, SFX)(s + k * ldx, columns) : (V){ 0 };
+            /* then half as many rows are turned into pairs of columns */
+            if (2 * rows <= L) {
+                UNROLL for (size_t k = 0; k < L / 2; k++)
+                    r[k] = k < rows ? CAT(load_most, SFX)(s + k * ldx, columns) : (V){ 0 };
                 CAT(transpose, SFX)(r, L / 2);
-                UNROLL for (size_t k = 0; k < L; k++) if (k < columns) STORE_PART(d + k * ldy, rows, k % 2 ? SWAP(r[k / 2], L / 2) : r[k / 2]);
+                UNROLL for (size_t k = 0; k < L; k++) if (k < columns)
+                    STORE_PART(d + k * ldy, rows, k % 2 ? SWAP(r[k / 2], L / 2) : r[k / 2]);
                 continue;
             }
             if (rows == L && columns == L) {
@@ -176,7 +209,8 @@ static void CAT(turn, SFX)(size_t m, size_t n, const void *x, size_t ldx, void *
                 UNROLL for (size_t k = 0; k < L; k++) STORE(d + k * ldy, r[k]);
                 continue;
             }
-            UNROLL for (size_t k = 0; k < L; k++) r[k] = k < rows ? CAT(load_most, SFX)(s + k * ldx, columns) : (V){ 0 };
+            UNROLL for (size_t k = 0; k < L; k++)
+                r[k] = k < rows ? CAT(load_most, SFX)(s + k * ldx, columns) : (V){ 0 };
             CAT(transpose, SFX)(r, L);
             UNROLL for (size_t k = 0; k < L; k++) if (k < columns) {
                 if (rows == L) STORE(d + k * ldy, r[k]);
@@ -186,11 +220,13 @@ static void CAT(turn, SFX)(size_t m, size_t n, const void *x, size_t ldx, void *
     }
 }
 
-/* Weights w (n, c, taps) in panels of n, each (taps, c, panel), zeros behind the last n; by (c, n, taps) with turned, where a panel is
- * of c: (taps, n, panel). width: pn_panel. */
-static void CAT(pack_taps, SFX)(const void *w, size_t n, size_t c, size_t taps, int turned, size_t width, void *out)
+/* Weights w (n, c, taps) in panels of n, each (taps, c, panel), zeros behind the last n; by (c, n,
+ * taps) with turned, where a panel is of c: (taps, n, panel). width: pn_panel. */
+static void CAT(pack_taps, SFX)(const void *w, size_t n, size_t c, size_t taps, int turned,
+                                size_t width, void *out)
 {
-    const size_t across = turned ? c : n, deep = turned ? n : c, across_ld = turned ? taps : c * taps, deep_ld = turned ? c * taps : taps;
+    const size_t across = turned ? c : n, deep = turned ? n : c,
+                 across_ld = turned ? taps : c * taps, deep_ld = turned ? c * taps : taps;
     R *d = out;
     for (size_t p = 0; p < across; p += width, d += taps * deep * width) {
         const size_t here = across - p < width ? across - p : width;
@@ -201,21 +237,26 @@ static void CAT(pack_taps, SFX)(const void *w, size_t n, size_t c, size_t taps, 
 }
 
 /* The way back, of sums: w = (with add, w +) packed. Panels of n, not turned. */
-static void CAT(unpack_taps, SFX)(const void *packed, size_t n, size_t c, size_t taps, size_t width, int add, void *w)
+static void CAT(unpack_taps, SFX)(const void *packed, size_t n, size_t c, size_t taps, size_t width,
+                                  int add, void *w)
 {
     for (size_t o = 0; o < n; o++) {
         const R *s = (const R *)packed + o / width * taps * c * width + o % width;
         R *d = (R *)w + o * c * taps;
         for (size_t k = 0; k < c; k++)
-            for (size_t t = 0; t < taps; t++) d[k * taps + t] = s[(t * c + k) * width] + (add ? d[k * taps + t] : 0);
+            for (size_t t = 0; t < taps; t++)
+                d[k * taps + t] = s[(t * c + k) * width] + (add ? d[k * taps + t] : 0);
     }
 }
 
 /* Weights w (n, c, h, k) as (h, n, row), row (k, c) and what a whole vector has room for. */
-static void CAT(pack_rows_of_taps, SFX)(const void *w, size_t n, size_t c, size_t h, size_t k, size_t row, void *out)
+static void CAT(pack_rows_of_taps, SFX)(const void *w, size_t n, size_t c, size_t h, size_t k,
+                                        size_t row, void *out)
 {
     for (size_t r = 0; r < h; r++)
-        for (size_t o = 0; o < n; o++) CAT(turn, SFX)(c, k, (const R *)w + (o * c * h + r) * k, h * k, (R *)out + (r * n + o) * row, c);
+        for (size_t o = 0; o < n; o++)
+            CAT(turn, SFX)
+            (c, k, (const R *)w + (o * c * h + r) * k, h * k, (R *)out + (r * n + o) * row, c);
 }
 
 /* The width of a panel of n columns. */
@@ -244,11 +285,13 @@ static void CAT(crop, SFX)(size_t h, size_t w, const void *x, size_t ldx, void *
 #define DOT_TAPS   2
 #endif
 /* The products of m planes of y, from p on, with taps at q, n lanes of each. */
-static ALWAYS void CAT(dot_lanes, SFX)(const int m, V (*s)[DOT_TAPS], const R *p, size_t plane, const R *const *q, size_t c, size_t n)
+static ALWAYS void CAT(dot_lanes, SFX)(const int m, V (*s)[DOT_TAPS], const R *p, size_t plane,
+                                       const R *const *q, size_t c, size_t n)
 {
     const R *p0 = p + c, *p3 = p0 + 3 * plane;
     V u[DOT_TAPS];
-    UNROLL for (int k = 0; k < DOT_TAPS; k++) u[k] = n == L ? LOAD(q[k] + c) : LOAD_PART(q[k] + c, n);
+    UNROLL for (int k = 0; k < DOT_TAPS; k++) u[k] = n == L ? LOAD(q[k] + c)
+                                                            : LOAD_PART(q[k] + c, n);
     UNROLL for (int i = 0; i < m; i++) {
         const R *at = i < 3 ? p0 + (size_t)i * plane : p3 + (size_t)(i - 3) * plane;
         const V g = n == L ? LOAD(at) : LOAD_PART(at, n);
@@ -256,26 +299,33 @@ static ALWAYS void CAT(dot_lanes, SFX)(const int m, V (*s)[DOT_TAPS], const R *p
     }
 }
 
-/* The sums of m planes and of up to DOT_TAPS taps; what is missing repeats the last tap. m is constant after inlining. */
-static ALWAYS void CAT(dot_tile, SFX)(const int m, const pn_dots *t, size_t images, const R *y, const R *x, size_t tap, R *sums)
+/* The sums of m planes and of up to DOT_TAPS taps; what is missing repeats the last tap. m is
+ * constant after inlining. */
+static ALWAYS void CAT(dot_tile, SFX)(const int m, const pn_dots *t, size_t images, const R *y,
+                                      const R *x, size_t tap, R *sums)
 {
-    const size_t plane = t->h * t->w, taps = t->n - tap < DOT_TAPS ? t->n - tap : DOT_TAPS, whole = t->w / L * L;
+    const size_t plane = t->h * t->w, taps = t->n - tap < DOT_TAPS ? t->n - tap : DOT_TAPS,
+                 whole = t->w / L * L;
     V s[DOT_PLANES][DOT_TAPS];
     UNROLL for (int i = 0; i < m; i++) UNROLL for (int k = 0; k < DOT_TAPS; k++) s[i][k] = (V){ 0 };
     for (size_t image = 0; image < images; image++) {
         const R *p = y + image * t->y_image, *q[DOT_TAPS];
-        UNROLL for (size_t k = 0; k < DOT_TAPS; k++) q[k] = x + image * t->x_image + t->at[tap + (k < taps ? k : taps - 1)];
+        UNROLL for (size_t k = 0; k < DOT_TAPS; k++)
+            q[k] = x + image * t->x_image + t->at[tap + (k < taps ? k : taps - 1)];
         for (size_t r = 0; r < t->h; r++, p += t->w) {
             for (size_t c = 0; c < whole; c += L) CAT(dot_lanes, SFX)(m, s, p, plane, q, c, L);
             if (whole < t->w) CAT(dot_lanes, SFX)(m, s, p, plane, q, whole, t->w - whole);
             UNROLL for (size_t k = 0; k < DOT_TAPS; k++) q[k] += t->row;
         }
     }
-    UNROLL for (int i = 0; i < m; i++) UNROLL for (size_t k = 0; k < DOT_TAPS; k++) if (k < taps) sums[(size_t)i * t->n + tap + k] += SUM(s[i][k]);
+    UNROLL for (int i = 0; i < m; i++) UNROLL for (size_t k = 0; k < DOT_TAPS; k++) if (k < taps)
+        sums[(size_t)i * t->n + tap + k] += SUM(s[i][k]);
 }
 
-/* sums (o, n) += for each of o planes of y (h, w) and each of n taps the sum over images and pixels of y times x at the tap. */
-static void CAT(plane_dots, SFX)(const pn_dots *t, size_t images, const void *y, const void *x, void *sums)
+/* sums (o, n) += for each of o planes of y (h, w) and each of n taps the sum over images and pixels
+ * of y times x at the tap. */
+static void CAT(plane_dots, SFX)(const pn_dots *t, size_t images, const void *y, const void *x,
+                                 void *sums)
 {
     size_t done = 0;
     for (size_t o = 0; o < t->o; o += DOT_PLANES)
@@ -302,7 +352,8 @@ static void CAT(plane_sum, SFX)(size_t n, const void *x, void *sum)
     const R *p = x;
     V s[4] = { { 0 } };
     size_t i = 0;
-    for (; i + 4 * L <= n; i += 4 * L) UNROLL for (size_t k = 0; k < 4; k++) s[k] += LOAD(p + i + k * L);
+    for (; i + 4 * L <= n; i += 4 * L)
+        UNROLL for (size_t k = 0; k < 4; k++) s[k] += LOAD(p + i + k * L);
     for (; i < n; i += L) s[0] += CAT(load_most, SFX)(p + i, n - i);
     *(R *)sum += SUM((s[0] + s[1]) + (s[2] + s[3]));
 }

@@ -1,10 +1,12 @@
-/* gemm.h - the matrix product C = op(A) op(B), blocked, packed and divided among threads, with an epilogue while a panel of C is hot.
- * No include guard: kernels.c includes it once per type.
+/* gemm.h - the matrix product C = op(A) op(B), blocked, packed and divided among threads, with an
+ * epilogue while a panel of C is hot. No include guard: kernels.c includes it once per type.
  *
- * Loops, outside in: rows in blocks, whose A is packed once for as much depth as A_BYTES hold; columns in panels of about NV vectors;
- * depth in blocks of KC, whose panel of B is packed; rows in tiles of MR. A panel of B and one of C stay in the second cache while
- * A streams by. A tile's sums stay in registers. Every element of C is the sum over its depth blocks of plain ordered sums,
- * whatever tile it falls in, so its bits do not depend on how the output is divided, and threads share out panels, or rows. */
+ * Loops, outside in: rows in blocks, whose A is packed once for as much depth as A_BYTES hold;
+ * columns in panels of about NV vectors; depth in blocks of KC, whose panel of B is packed; rows in
+ * tiles of MR. A panel of B and one of C stay in the second cache while A streams by. A tile's sums
+ * stay in registers. Every element of C is the sum over its depth blocks of plain ordered sums,
+ * whatever tile it falls in, so its bits do not depend on how the output is divided, and threads
+ * share out panels, or rows. */
 #ifndef KC
 #define KC 512          /* a panel of B, 512 x NV vectors, stays in the second cache */
 #define MC 1024         /* as does one of C */
@@ -15,10 +17,12 @@
 
 /* How a product is cut up: a function of its shape. */
 typedef struct {
-    size_t kc, mc, depth;           /* depth of a block; rows of a block; depth that is packed of A at once, a multiple of kc */
+    /* depth of a block; rows of a block; depth that is packed of A at once, a multiple of kc */
+    size_t kc, mc, depth;
     size_t mr, panels, lanes;       /* rows of a tile, at most */
     int pack_a, direct_b, by_rows;
-    size_t tile, a_size, b_size;    /* elements of a packed tile of A, of packed A, and of one lane's packed B */
+    /* elements of a packed tile of A, of packed A, and of one lane's packed B */
+    size_t tile, a_size, b_size;
 } CAT(cut, SFX);
 
 /* A row block of one product in work: its packed A, and where lanes pack B. */
@@ -31,8 +35,12 @@ typedef struct {
 
 #undef LEAST
 #define LEAST(a, b) ((a) < (b) ? (a) : (b))
-static ALWAYS size_t CAT(parts, SFX)(size_t n, size_t most) { return n <= most ? 1 : (n + most - 1) / most; }
-/* n in the fewest parts of at most `most`, of about the same size: that size, rounded up to a multiple of unit. */
+static ALWAYS size_t CAT(parts, SFX)(size_t n, size_t most)
+{
+    return n <= most ? 1 : (n + most - 1) / most;
+}
+/* n in the fewest parts of at most `most`, of about the same size: that size, rounded up to a
+ * multiple of unit. */
 static ALWAYS size_t CAT(even_part, SFX)(size_t n, size_t most, size_t unit)
 {
     if (n <= most) return n;
@@ -40,7 +48,10 @@ static ALWAYS size_t CAT(even_part, SFX)(size_t n, size_t most, size_t unit)
     return ((n + of - 1) / of + unit - 1) / unit * unit;
 }
 /* Where part i starts of n divided into of parts. */
-static ALWAYS size_t CAT(part, SFX)(size_t n, size_t of, size_t i) { return n / of * i + LEAST(i, n % of); }
+static ALWAYS size_t CAT(part, SFX)(size_t n, size_t of, size_t i)
+{
+    return n / of * i + LEAST(i, n % of);
+}
 
 /* Width of a tile's packed A. */
 #undef A_WIDTH
@@ -54,7 +65,9 @@ static ALWAYS void CAT(cut_of, SFX)(const pn_product *q, CAT(cut, SFX) *c)
     c->mc = CAT(even_part, SFX)(q->m, MC, 1);
     c->panels = (vectors + NV - 1) / NV;
     c->mr = TALL(vectors);
-    c->pack_a = q->m > MR && (q->ta ? q->n > 2 * NV * L && q->k > 64 : q->n > 4 * NV * L || (q->n > 2 * NV * L && q->lda * sizeof(R) % 512 == 0));
+    c->pack_a = q->m > MR &&
+                (q->ta ? q->n > 2 * NV * L && q->k > 64
+                       : q->n > 4 * NV * L || (q->n > 2 * NV * L && q->lda * sizeof(R) % 512 == 0));
     c->by_rows = !c->pack_a && q->m > q->n;
     c->direct_b = !q->tb && q->m <= 64;
     c->lanes = 1;
@@ -69,7 +82,9 @@ static ALWAYS void CAT(cut_of, SFX)(const pn_product *q, CAT(cut, SFX) *c)
         const size_t most = A_BYTES / sizeof(R) / c->mc / c->kc;
         c->depth = LEAST(q->k, (most ? most : 1) * c->kc);
         c->tile = A_WIDTH(c->mr) * c->kc + L;      /* packing writes whole vectors */
-        c->a_size = (CAT(parts, SFX)(c->mc, c->mr) * CAT(parts, SFX)(c->depth, c->kc) * c->tile + 15) / 16 * 16;
+        c->a_size = (CAT(parts, SFX)(c->mc, c->mr) * CAT(parts, SFX)(c->depth, c->kc) * c->tile +
+                     15) /
+                    16 * 16;
     }
     c->b_size = c->kc * NV * L;
 }
@@ -80,14 +95,17 @@ static void CAT(pack_a, SFX)(void *context, size_t task)
     const CAT(work, SFX) *w = context;
     const CAT(cut, SFX) *c = w->cut;
     const pn_product *q = w->q;
-    const size_t tiles = CAT(parts, SFX)(w->m, c->mr), width = A_WIDTH(c->mr), from = CAT(part, SFX)(tiles, c->lanes, task);
+    const size_t tiles = CAT(parts, SFX)(w->m, c->mr), width = A_WIDTH(c->mr),
+                 from = CAT(part, SFX)(tiles, c->lanes, task);
     const size_t to = CAT(part, SFX)(tiles, c->lanes, task + 1);
     for (size_t p = 0; p < w->depth; p += c->kc) {
         const size_t kc = LEAST(c->kc, w->depth - p);
         R *d = w->pa + p / c->kc * tiles * c->tile;
-        const R *a = (const R *)q->a + (q->ta ? (w->p0 + p) * q->lda + w->i0 : w->i0 * q->lda + w->p0 + p);
+        const R *a = (const R *)q->a +
+                     (q->ta ? (w->p0 + p) * q->lda + w->i0 : w->i0 * q->lda + w->p0 + p);
         for (size_t t = from; t < to; t++) {
-            const size_t i = CAT(part, SFX)(w->m, tiles, t), m = CAT(part, SFX)(w->m, tiles, t + 1) - i;
+            const size_t i = CAT(part, SFX)(w->m, tiles, t),
+                         m = CAT(part, SFX)(w->m, tiles, t + 1) - i;
             if (q->ta) CAT(pack_rows, SFX)(a + i, q->lda, m, kc, d + t * c->tile, width);
             else CAT(pack_transposed, SFX)(a + i * q->lda, q->lda, m, kc, d + t * c->tile, width);
         }
@@ -108,7 +126,8 @@ static void CAT(activate, SFX)(const pn_product *q, size_t i, size_t j, size_t m
 static void CAT(pack_b, SFX)(const pn_product *q, size_t at, size_t kc, size_t j, size_t n, R *out)
 {
     const size_t width = CAT(parts, SFX)(n, L) * L;
-    if (q->tb) CAT(pack_transposed, SFX)((const R *)q->b + j * q->ldb + at, q->ldb, n, kc, out, width);
+    if (q->tb)
+        CAT(pack_transposed, SFX)((const R *)q->b + j * q->ldb + at, q->ldb, n, kc, out, width);
     else CAT(pack_rows, SFX)((const R *)q->b + at * q->ldb + j, q->ldb, n, kc, out, width);
 }
 
@@ -119,13 +138,16 @@ static ALWAYS size_t CAT(panel_start, SFX)(const pn_product *q, size_t panels, s
     return LEAST(j, q->n);
 }
 
-/* One panel of columns: n of them from column j, in v vectors; m rows from row i, the block's depth. */
-static void CAT(panel, SFX)(const CAT(work, SFX) *w, size_t i0, size_t rows, size_t j, size_t n, R *pb)
+/* One panel of columns: n of them from column j, in v vectors; m rows from row i, the block's
+ * depth. */
+static void CAT(panel, SFX)(const CAT(work, SFX) * w, size_t i0, size_t rows, size_t j, size_t n,
+                            R *pb)
 {
     const CAT(cut, SFX) *c = w->cut;
     const pn_product *q = w->q;
     const pn_epilogue *e = q->epilogue;
-    const size_t v = CAT(parts, SFX)(n, L), tiles = CAT(parts, SFX)(rows, c->mr), m0 = rows / tiles, more = rows % tiles, width = A_WIDTH(c->mr);
+    const size_t v = CAT(parts, SFX)(n, L), tiles = CAT(parts, SFX)(rows, c->mr), m0 = rows / tiles,
+                 more = rows % tiles, width = A_WIDTH(c->mr);
     const int unit = c->pack_a || q->ta;
     CAT(tile_fn, SFX) *const tile = CAT(tiles, SFX)[unit][v - 1];
     CAT(tile_args, SFX) t = { .n = n, .as = c->pack_a ? width : q->lda, .ldc = q->ldc };
@@ -143,9 +165,13 @@ static void CAT(panel, SFX)(const CAT(work, SFX) *w, size_t i0, size_t rows, siz
         t.add = q->accumulate || at > 0;
         if (at + kc == q->k && e && e->bias) t.bias = (const R *)e->bias + j;
         t.c = (R *)q->c + i0 * q->ldc + j;
-        t.a = c->pack_a ? w->pa + p / c->kc * tiles * c->tile : (const R *)q->a + (q->ta ? at * q->lda + i0 : i0 * q->lda + at);
-        /* Rows of B lie far apart: while the first tiles work, each fetches one vector's column of what is packed next. */
-        const R *next = p + kc < w->depth ? b + kc * q->ldb : j + n < q->n ? (const R *)q->b + w->p0 * q->ldb + j + n : NULL;
+        t.a = c->pack_a ? w->pa + p / c->kc * tiles * c->tile
+                        : (const R *)q->a + (q->ta ? at * q->lda + i0 : i0 * q->lda + at);
+        /* Rows of B lie far apart: while the first tiles work, each fetches one vector's column of
+         * what is packed next. */
+        const R *next = p + kc < w->depth ? b + kc * q->ldb
+                      : j + n < q->n      ? (const R *)q->b + w->p0 * q->ldb + j + n
+                                          : NULL;
         if (q->tb || c->direct_b) next = NULL;
         for (size_t s = 0, m; s < tiles; s++, t.c += m * q->ldc) {
             m = m0 + (s < more);
@@ -159,13 +185,15 @@ static void CAT(panel, SFX)(const CAT(work, SFX) *w, size_t i0, size_t rows, siz
 }
 
 /* The panels from one to another. */
-static void CAT(panels, SFX)(const CAT(work, SFX) *w, size_t i, size_t m, size_t from, size_t to, R *pb)
+static void CAT(panels, SFX)(const CAT(work, SFX) * w, size_t i, size_t m, size_t from, size_t to,
+                             R *pb)
 {
     if (w->cut->panels == 1) {
         CAT(panel, SFX)(w, i, m, 0, w->q->n, pb);
         return;
     }
-    for (size_t k = from, j = CAT(panel_start, SFX)(w->q, w->cut->panels, k), end; k < to; k++, j = end) {
+    for (size_t k = from, j = CAT(panel_start, SFX)(w->q, w->cut->panels, k), end; k < to;
+         k++, j = end) {
         end = CAT(panel_start, SFX)(w->q, w->cut->panels, k + 1);
         if (m * w->depth >= 65536 && pn_stop_now()) return;
         CAT(panel, SFX)(w, i, m, j, end - j, pb);
@@ -178,10 +206,14 @@ static void CAT(lane, SFX)(void *context, size_t task)
     const CAT(work, SFX) *w = context;
     const CAT(cut, SFX) *c = w->cut;
     R *pb = w->pb + task * c->b_size;
-    if (!c->by_rows) CAT(panels, SFX)(w, w->i0, w->m, CAT(part, SFX)(c->panels, c->lanes, task), CAT(part, SFX)(c->panels, c->lanes, task + 1), pb);
+    if (!c->by_rows)
+        CAT(panels, SFX)
+        (w, w->i0, w->m, CAT(part, SFX)(c->panels, c->lanes, task),
+         CAT(part, SFX)(c->panels, c->lanes, task + 1), pb);
     else {
         const size_t to = CAT(part, SFX)(w->m, c->lanes, task + 1);
-        for (size_t i = CAT(part, SFX)(w->m, c->lanes, task); i < to; i += c->mc) CAT(panels, SFX)(w, i, LEAST(to - i, c->mc), 0, c->panels, pb);
+        for (size_t i = CAT(part, SFX)(w->m, c->lanes, task); i < to; i += c->mc)
+            CAT(panels, SFX)(w, i, LEAST(to - i, c->mc), 0, c->panels, pb);
     }
 }
 
@@ -193,7 +225,8 @@ static size_t CAT(gemm_workspace, SFX)(const pn_product *q)
     return (c.a_size + c.lanes * c.b_size) * sizeof(R);
 }
 
-/* Bytes of all of B packed: panels one after another, each whole, its depth in blocks; all the same whatever the rows of A. */
+/* Bytes of all of B packed: panels one after another, each whole, its depth in blocks; all the same
+ * whatever the rows of A. */
 static size_t CAT(gemm_packed, SFX)(const pn_product *q)
 {
     return q->tb && q->n > 1 ? CAT(parts, SFX)(q->n, L) * L * q->k * sizeof(R) : 0;
@@ -203,9 +236,11 @@ static void CAT(gemm_pack, SFX)(const pn_product *q, void *packed)
     CAT(cut, SFX) c;
     CAT(cut_of, SFX)(q, &c);
     for (size_t k = 0; k < c.panels; k++) {
-        const size_t j = CAT(panel_start, SFX)(q, c.panels, k), n = CAT(panel_start, SFX)(q, c.panels, k + 1) - j;
+        const size_t j = CAT(panel_start, SFX)(q, c.panels, k),
+                     n = CAT(panel_start, SFX)(q, c.panels, k + 1) - j;
         R *out = (R *)packed + j * q->k;
-        for (size_t p = 0; p < q->k; p += c.kc, out += c.kc * CAT(parts, SFX)(n, L) * L) CAT(pack_b, SFX)(q, p, LEAST(c.kc, q->k - p), j, n, out);
+        for (size_t p = 0; p < q->k; p += c.kc, out += c.kc * CAT(parts, SFX)(n, L) * L)
+            CAT(pack_b, SFX)(q, p, LEAST(c.kc, q->k - p), j, n, out);
     }
 }
 

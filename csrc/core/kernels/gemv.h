@@ -1,7 +1,9 @@
-/* gemv.h - products with one row, one column or a depth of one, and sums over rows. No include guard: kernels.c includes it once per type.
- * How an element is summed depends on the depth alone, so its bits do not depend on the elements beside it: threads share out elements. */
+/* gemv.h - products with one row, one column or a depth of one, and sums over rows. No include
+ * guard: kernels.c includes it once per type. How an element is summed depends on the depth alone,
+ * so its bits do not depend on the elements beside it: threads share out elements. */
 
-/* y[i*ys] (+)= ... for n elements: along (x contiguous) w[i*ws + p], else x[p*xs] w[p*ws + i] with ys == 1. */
+/* y[i*ys] (+)= ... for n elements: along (x contiguous) w[i*ws + p], else x[p*xs] w[p*ws + i] with
+ * ys == 1. */
 typedef struct {
     size_t n, k, lanes;
     const R *x; size_t xs;
@@ -13,7 +15,8 @@ typedef struct {
 /* out[i] = sum of the lanes of s[i]. */
 static ALWAYS void CAT(sum4, SFX)(const V *s, R *out)
 {
-    const V even = LOWER(s[0], s[2]) + UPPER(s[0], s[2]), odd = LOWER(s[1], s[3]) + UPPER(s[1], s[3]);
+    const V even = LOWER(s[0], s[2]) + UPPER(s[0], s[2]),
+            odd = LOWER(s[1], s[3]) + UPPER(s[1], s[3]);
     R t[2 * L];
     if (L == 2) {
         STORE(t, LOWER(even, odd));
@@ -25,7 +28,8 @@ static ALWAYS void CAT(sum4, SFX)(const V *s, R *out)
 }
 
 /* The sums along up to `rows` rows of w from row i, of which there are left; rows is 4 or 8. */
-static ALWAYS void CAT(dot_rows, SFX)(const CAT(vector_product, SFX) *v, const int rows, size_t i, size_t left)
+static ALWAYS void CAT(dot_rows, SFX)(const CAT(vector_product, SFX) * v, const int rows, size_t i,
+                                      size_t left)
 {
     const R *x = v->x, *row[8];
     const size_t k = v->k;
@@ -36,9 +40,11 @@ static ALWAYS void CAT(dot_rows, SFX)(const CAT(vector_product, SFX) *v, const i
         s[r] = (V){ 0 };
     }
     size_t p = 0;
-    for (; p + 2 * L <= k; p += 2 * L) {        /* neighbouring lines of a row together: the second comes with the first */
+    /* neighbouring lines of a row together: the second comes with the first */
+    for (; p + 2 * L <= k; p += 2 * L) {
         const V x0 = LOAD(x + p), x1 = LOAD(x + p + L);
-        UNROLL for (int r = 0; r < rows; r++) s[r] = FMA(x1, LOAD(row[r] + p + L), FMA(x0, LOAD(row[r] + p), s[r]));
+        UNROLL for (int r = 0; r < rows; r++)
+            s[r] = FMA(x1, LOAD(row[r] + p + L), FMA(x0, LOAD(row[r] + p), s[r]));
     }
     if (p + L <= k) {
         const V xp = LOAD(x + p);
@@ -76,8 +82,10 @@ static void CAT(short_columns, SFX)(const CAT(vector_product, SFX) *v, size_t fr
         for (; j + 4 * L <= to; j += 4 * L) {
             V s[4] = { { 0 } };
             for (size_t p = p0; p < end; p++)
-                UNROLL for (size_t i = 0; i < 4; i++) s[i] = FMA(SPLAT(v->x[p * v->xs]), LOAD(v->w + p * v->ws + j + i * L), s[i]);
-            UNROLL for (size_t i = 0; i < 4; i++) STORE(v->y + j + i * L, add ? LOAD(v->y + j + i * L) + s[i] : s[i]);
+                UNROLL for (size_t i = 0; i < 4; i++)
+                    s[i] = FMA(SPLAT(v->x[p * v->xs]), LOAD(v->w + p * v->ws + j + i * L), s[i]);
+            UNROLL for (size_t i = 0; i < 4; i++)
+                STORE(v->y + j + i * L, add ? LOAD(v->y + j + i * L) + s[i] : s[i]);
         }
         for (; j < to; j += L) {
             const size_t n = to - j < L ? to - j : L;
@@ -85,7 +93,8 @@ static void CAT(short_columns, SFX)(const CAT(vector_product, SFX) *v, size_t fr
             size_t p = p0;
             for (; p + 2 <= end; p += 2) {
                 s = FMA(SPLAT(v->x[p * v->xs]), LOAD_PART(v->w + p * v->ws + j, n), s);
-                s2 = FMA(SPLAT(v->x[(p + 1) * v->xs]), LOAD_PART(v->w + (p + 1) * v->ws + j, n), s2);
+                s2 = FMA(SPLAT(v->x[(p + 1) * v->xs]), LOAD_PART(v->w + (p + 1) * v->ws + j, n),
+                         s2);
             }
             if (p < end) s = FMA(SPLAT(v->x[p * v->xs]), LOAD_PART(v->w + p * v->ws + j, n), s);
             STORE_PART(v->y + j, n, add ? LOAD_PART(v->y + j, n) + (s + s2) : s + s2);
@@ -94,7 +103,8 @@ static void CAT(short_columns, SFX)(const CAT(vector_product, SFX) *v, size_t fr
 }
 
 /* The sums down columns of w where its rows are long: eight of them at a time, read along. */
-static ALWAYS V CAT(down, SFX)(const CAT(vector_product, SFX) *v, size_t p, size_t rows, size_t j, size_t part)
+static ALWAYS V CAT(down, SFX)(const CAT(vector_product, SFX) * v, size_t p, size_t rows, size_t j,
+                               size_t part)
 {
     const R *w = v->w + p * v->ws + j, *x = v->x + p * v->xs;
     V s = { 0 }, s2 = { 0 };
@@ -104,7 +114,8 @@ static ALWAYS V CAT(down, SFX)(const CAT(vector_product, SFX) *v, size_t p, size
             s2 = FMA(SPLAT(x[(r + 1) * v->xs]), CAT(load_most, SFX)(w + (r + 1) * v->ws, part), s2);
         }
     else
-        for (size_t r = 0; r < rows; r++) s = FMA(SPLAT(x[r * v->xs]), CAT(load_most, SFX)(w + r * v->ws, part), s);
+        for (size_t r = 0; r < rows; r++)
+            s = FMA(SPLAT(x[r * v->xs]), CAT(load_most, SFX)(w + r * v->ws, part), s);
     return s + s2;
 }
 static void CAT(long_columns, SFX)(const CAT(vector_product, SFX) *v, size_t from, size_t to)
@@ -136,7 +147,9 @@ enum { CAT(LANE, SFX) = 4 * L };
 /* Part i of n elements in units of several vectors. */
 static size_t CAT(vector_part, SFX)(size_t n, size_t lanes, size_t i)
 {
-    const size_t units = (n + CAT(LANE, SFX) - 1) / CAT(LANE, SFX), at = (units / lanes * i + (i < units % lanes ? i : units % lanes)) * CAT(LANE, SFX);
+    const size_t units = (n + CAT(LANE, SFX) - 1) / CAT(LANE, SFX),
+                 at = (units / lanes * i + (i < units % lanes ? i : units % lanes)) *
+                      CAT(LANE, SFX);
     return at < n ? at : n;
 }
 static void CAT(dots_task, SFX)(void *context, size_t i)
@@ -177,8 +190,12 @@ static void CAT(outer, SFX)(const pn_product *q, size_t from, size_t to)
         const V x = SPLAT(a[i * as]);
         R *c = (R *)q->c + i * q->ldc;
         size_t j = 0;
-        for (; j + L <= n; j += L) STORE(c + j, add ? FMA(x, LOAD(b + j), LOAD(c + j)) : x * LOAD(b + j));
-        if (last) STORE_PART(c + j, last, add ? FMA(x, LOAD_PART(b + j, last), LOAD_PART(c + j, last)) : x * LOAD_PART(b + j, last));
+        for (; j + L <= n; j += L)
+            STORE(c + j, add ? FMA(x, LOAD(b + j), LOAD(c + j)) : x * LOAD(b + j));
+        if (last)
+            STORE_PART(c + j, last,
+                       add ? FMA(x, LOAD_PART(b + j, last), LOAD_PART(c + j, last))
+                           : x * LOAD_PART(b + j, last));
     }
 }
 static void CAT(outer_task, SFX)(void *context, size_t i)
@@ -197,9 +214,10 @@ static int CAT(thin_product, SFX)(const pn_product *q)
     return 1;
 }
 
-/* Sums of x (rows, ld) over its rows for m vectors of columns, the last of `last` elements: halves of the rows apart, down to 64 rows,
- * whose even and odd ones are. */
-static ALWAYS void CAT(sum_few, SFX)(size_t rows, size_t ld, const R *x, const int m, size_t last, V *out)
+/* Sums of x (rows, ld) over its rows for m vectors of columns, the last of `last` elements: halves
+ * of the rows apart, down to 64 rows, whose even and odd ones are. */
+static ALWAYS void CAT(sum_few, SFX)(size_t rows, size_t ld, const R *x, const int m, size_t last,
+                                     V *out)
 {
     V s[4] = { { 0 } }, s2[4] = { { 0 } };
     size_t i = 0;
@@ -208,7 +226,8 @@ static ALWAYS void CAT(sum_few, SFX)(size_t rows, size_t ld, const R *x, const i
             s[j] += CAT(load_most, SFX)(x + (size_t)j * L, last);
             s2[j] += CAT(load_most, SFX)(x + ld + (size_t)j * L, last);
         }
-    UNROLL for (int j = 0; j < m; j++) out[j] = (i < rows ? s[j] + CAT(load_most, SFX)(x + (size_t)j * L, last) : s[j]) + s2[j];
+    UNROLL for (int j = 0; j < m; j++)
+        out[j] = (i < rows ? s[j] + CAT(load_most, SFX)(x + (size_t)j * L, last) : s[j]) + s2[j];
 }
 static void CAT(sum_block, SFX)(size_t rows, size_t ld, const R *x, size_t m, size_t last, V *out)
 {
@@ -220,7 +239,9 @@ static void CAT(sum_block, SFX)(size_t rows, size_t ld, const R *x, size_t m, si
         CAT(sum_block, SFX)(rows - half, ld, x + half * ld, m, last, other);
         for (size_t j = 0; j < m; j++) out[j] += other[j];
     } else if (m == 4 && last == L) CAT(sum_few, SFX)(rows, ld, x, 4, L, out);
-    else for (size_t j = 0; j < m; j++) CAT(sum_few, SFX)(rows, ld, x + j * L, 1, j + 1 < m ? L : last, out + j);
+    else
+        for (size_t j = 0; j < m; j++)
+            CAT(sum_few, SFX)(rows, ld, x + j * L, 1, j + 1 < m ? L : last, out + j);
 }
 
 /* out[j] += sum of x (rows, n) over its rows. */
@@ -228,7 +249,8 @@ typedef struct { size_t rows, n; const R *x; R *out; } CAT(row_sums, SFX);
 static void CAT(sum_columns, SFX)(void *context, size_t i)
 {
     const CAT(row_sums, SFX) *s = context;
-    const size_t j = i * CAT(LANE, SFX), n = s->n - j < CAT(LANE, SFX) ? s->n - j : CAT(LANE, SFX), m = (n + L - 1) / L;
+    const size_t j = i * CAT(LANE, SFX), n = s->n - j < CAT(LANE, SFX) ? s->n - j : CAT(LANE, SFX),
+                 m = (n + L - 1) / L;
     V sum[4];
     CAT(sum_block, SFX)(s->rows, s->n, s->x + j, m, n - (m - 1) * L, sum);
     for (size_t k = 0; k < m; k++) {

@@ -1,9 +1,11 @@
-/* kernels.h - what one instruction set exports: one pn_kernels, indexed by dtype and then as the tables are. */
+/* kernels.h - what one instruction set exports: one pn_kernels, indexed by dtype and then as the
+ * tables are. */
 #ifndef PN_KERNELS_H
 #define PN_KERNELS_H
 #include "../../pynn.h"
 
-/* For loops of kernels that take long: counts the work done, in vector operations, and asks once in a while whether to stop. */
+/* For loops of kernels that take long: counts the work done, in vector operations, and asks once in
+ * a while whether to stop. */
 static inline int pn_stop_after(size_t work, size_t *done)
 {
     if ((*done += work) < (size_t)1 << 18) return 0;
@@ -11,22 +13,29 @@ static inline int pn_stop_after(size_t work, size_t *done)
     return pn_stop_now();
 }
 
-/* Elementwise spans: n contiguous elements of any alignment, n == 0 fine, in-place allowed. p as in pynn.h. */
+/* Elementwise spans: n contiguous elements of any alignment, n == 0 fine, in-place allowed. p as in
+ * pynn.h. */
 typedef void pn_span_fn(size_t n, const void *x, void *y, const void *const *p, int varying);
 /* gx = gy * f'(t) with t the input or the output, whichever the row needs; gx may be gy. */
-typedef void pn_span_back_fn(size_t n, const void *t, const void *gy, void *gx, const void *const *p, int varying);
-typedef struct { pn_span_fn *forward, *derivative; pn_span_back_fn *backward; } pn_activation_kernels;
+typedef void pn_span_back_fn(size_t n, const void *t, const void *gy, void *gx,
+                             const void *const *p, int varying);
+typedef struct {
+    pn_span_fn *forward, *derivative;
+    pn_span_back_fn *backward;
+} pn_activation_kernels;
 
 /* Rows: x, y, gy, gx (rows, n). backward reads the output y; gx may be gy. */
 typedef void pn_rows_fn(size_t rows, size_t n, const void *x, void *y);
 typedef void pn_rows_back_fn(size_t rows, size_t n, const void *y, const void *gy, void *gx);
 typedef struct { pn_rows_fn *forward; pn_rows_back_fn *backward; } pn_rowwise_kernels;
 
-/* Value and gradient of a loss in one pass, over any block of rows. Returns the sum of the values, in double, in a fixed order. */
+/* Value and gradient of a loss in one pass, over any block of rows. Returns the sum of the values,
+ * in double, in a fixed order. */
 typedef double pn_loss_fn(const pn_loss_args *args);
 
-/* One pass over a parameter p, its gradient g, its state arrays (NULL: left out) and, unless NULL, its average, which moves towards p by
- * share of the way; h as the row's prepare function made it. g counts times scale, within +-clip unless 0, plus l1 times the sign of p. */
+/* One pass over a parameter p, its gradient g, its state arrays (NULL: left out) and, unless NULL,
+ * its average, which moves towards p by share of the way; h as the row's prepare function made it.
+ * g counts times scale, within +-clip unless 0, plus l1 times the sign of p. */
 typedef struct {
     size_t n;
     void *p; const void *g; void *state[PN_MAX_STATES], *average;
@@ -34,16 +43,25 @@ typedef struct {
     double scale, clip, l1, share;
 } pn_update_args;
 typedef void pn_update_fn(const pn_update_args *args);
-/* A rule that sees the whole parameter (tensor_rules.h): g is the adjusted gradient; work: 64-byte aligned, .work(segment) bytes. */
+/* A rule that sees the whole parameter (tensor_rules.h): g is the adjusted gradient; work: 64-byte
+ * aligned, .work(segment) bytes. */
 typedef struct {
     void (*update)(const pn_segment *s, const void *g, const double *hyper, void *work);
     size_t (*work)(const pn_segment *s);
 } pn_tensor_rule_kernels;
 
-/* After a block of C is finished: c += bias[j]; then, with act, y = act(c), where y may be C itself (ldy == ldc). */
-typedef struct { const void *bias; pn_span_fn *act; const void *const *p; void *y; size_t ldy; } pn_epilogue;
-/* C (m, n) = op(A) (m, k) op(B) (k, n) (+ C when accumulate), row-major, leading dimensions in elements.
- * op(A)(i,p) = ta ? a[p*lda+i] : a[i*lda+p];  op(B)(p,j) = tb ? b[j*ldb+p] : b[p*ldb+j]. epilogue may be NULL. */
+/* After a block of C is finished: c += bias[j]; then, with act, y = act(c), where y may be C itself
+ * (ldy == ldc). */
+typedef struct {
+    const void *bias;
+    pn_span_fn *act;
+    const void *const *p;
+    void *y;
+    size_t ldy;
+} pn_epilogue;
+/* C (m, n) = op(A) (m, k) op(B) (k, n) (+ C when accumulate), row-major, leading dimensions in
+ * elements. op(A)(i,p) = ta ? a[p*lda+i] : a[i*lda+p];  op(B)(p,j) = tb ? b[j*ldb+p] : b[p*ldb+j].
+ * epilogue may be NULL. */
 typedef struct {
     int ta, tb, accumulate;
     size_t m, n, k;
@@ -53,12 +71,15 @@ typedef struct {
     const pn_epilogue *epilogue;
     const void *packed;                     /* op(B) as gemm_pack leaves it, or NULL */
 } pn_product;
-typedef void pn_gemm_fn(const pn_product *product, void *workspace);            /* workspace: 64-byte aligned, gemm_workspace(product) bytes */
+/* workspace: 64-byte aligned, gemm_workspace(product) bytes */
+typedef void pn_gemm_fn(const pn_product *product, void *workspace);
 typedef size_t pn_gemm_workspace_fn(const pn_product *product);
-typedef void pn_gemm_pack_fn(const pn_product *product, void *packed);          /* packed: likewise, gemm_packed(product) bytes: 0 where it gains nothing */
-/* c (lines, m, n) of each image = (with add, +) sum over runs r and steps k of a[a_at[r] + k*a_step + i*a_row] * b[b_at[r] + k*b_step + j],
- * + bias[j], or with bias_rows bias[i], unless that is NULL; distances in elements. b stands in panels of panel_width(n) columns, b_panel apart, each readable in
- * whole vectors. */
+/* packed: likewise, gemm_packed(product) bytes: 0 where it gains nothing */
+typedef void pn_gemm_pack_fn(const pn_product *product, void *packed);
+/* c (lines, m, n) of each image = (with add, +) sum over runs r and steps k of a[a_at[r] + k*a_step
+ * + i*a_row] * b[b_at[r] + k*b_step + j], + bias[j], or with bias_rows bias[i], unless that is
+ * NULL; distances in elements. b stands in panels of panel_width(n) columns, b_panel apart, each
+ * readable in whole vectors. */
 typedef struct {
     size_t runs, steps;
     const ptrdiff_t *a_at, *b_at;
@@ -67,50 +88,75 @@ typedef struct {
     ptrdiff_t a_line, c_line, a_image, c_image;
     int add, bias_rows;
 } pn_taps;
-typedef void pn_taps_fn(const pn_taps *t, size_t images, const void *a, const void *b, const void *bias, void *c);
-/* Sums over images of planes: y (o, h, w) times x where each of n taps starts. row: from row to row of x; y_image, x_image: to the next one. */
+typedef void pn_taps_fn(const pn_taps *t, size_t images, const void *a, const void *b,
+                        const void *bias, void *c);
+/* Sums over images of planes: y (o, h, w) times x where each of n taps starts. row: from row to row
+ * of x; y_image, x_image: to the next one. */
 typedef struct { size_t h, w, o, n, row, y_image, x_image; const ptrdiff_t *at; } pn_dots;
-typedef void pn_turn_fn(size_t m, size_t n, const void *x, size_t ldx, void *y, size_t ldy);     /* y (n, m) = x (m, n) transposed */
+/* y (n, m) = x (m, n) transposed */
+typedef void pn_turn_fn(size_t m, size_t n, const void *x, size_t ldx, void *y, size_t ldy);
 typedef struct {
-    pn_taps_fn *taps, *depth_taps;                          /* the latter: column j of a instead of its element, b in panels of one number a column */
-    void (*depth_sums)(const pn_taps *t, const void *a, const void *b, void *c);    /* c's panels are b_panel apart; see conv.h */
+    /* the latter: column j of a instead of its element, b in panels of one number a column */
+    pn_taps_fn *taps, *depth_taps;
+    /* c's panels are b_panel apart; see conv.h */
+    void (*depth_sums)(const pn_taps *t, const void *a, const void *b, void *c);
     size_t (*panel_width)(size_t n);
-    void (*pack)(const void *w, size_t n, size_t c, size_t taps, int turned, size_t width, void *out);
+    void (*pack)(const void *w, size_t n, size_t c, size_t taps, int turned, size_t width,
+                 void *out);
     void (*pack_rows)(const void *w, size_t n, size_t c, size_t h, size_t k, size_t row, void *out);
-    void (*unpack)(const void *packed, size_t n, size_t c, size_t taps, size_t width, int add, void *w);
+    void (*unpack)(const void *packed, size_t n, size_t c, size_t taps, size_t width, int add,
+                   void *w);
     void (*crop)(size_t h, size_t w, const void *x, size_t ldx, void *y, size_t ldy);
     void (*dots)(const pn_dots *t, size_t images, const void *y, const void *x, void *sums);
     void (*plane_sum)(size_t n, const void *x, void *sum);
-    void (*spread)(size_t n, const void *x, size_t xs, void *y, size_t ys);                 /* y[i*ys] += x[i*xs] */
+    /* y[i*ys] += x[i*xs] */
+    void (*spread)(size_t n, const void *x, size_t xs, void *y, size_t ys);
 } pn_conv_kernels;
-/* The window that one output position sees along an axis: positions from, from + step, ... below to; count: a factor of what means divide by. */
+/* The window that one output position sees along an axis: positions from, from + step, ... below
+ * to; count: a factor of what means divide by. */
 typedef struct { size_t from, to, step; double count; } pn_window;
-/* Pooling of an image with its channels last: x (.., w_size, c) to y (rows, columns, c). divisor: of means, unless 0; p: of norms. */
-typedef struct { size_t w_size, rows, columns, c; const pn_window *h, *w; double divisor, p; } pn_pool;
+/* Pooling of an image with its channels last: x (.., w_size, c) to y (rows, columns, c). divisor:
+ * of means, unless 0; p: of norms. */
+typedef struct {
+    size_t w_size, rows, columns, c;
+    const pn_window *h, *w;
+    double divisor, p;
+} pn_pool;
 typedef struct {
     void (*max)(const pn_pool *p, const void *x, void *y, void *index);
-    void (*max_back)(const pn_pool *p, const void *index, const void *gy, void *gx);        /* gx starts as zeros, here and below */
-    /* Windows of 2 x 2 side by side in a plane: x, rows ldx apart, to y (rows, columns); index: 0 to 3. The way back writes all it covers. */
+    /* gx starts as zeros, here and below */
+    void (*max_back)(const pn_pool *p, const void *index, const void *gy, void *gx);
+    /* Windows of 2 x 2 side by side in a plane: x, rows ldx apart, to y (rows, columns); index: 0
+     * to 3. The way back writes all it covers. */
     void (*max_quads)(size_t rows, size_t columns, const void *x, size_t ldx, void *y, void *index);
-    void (*max_quads_back)(size_t rows, size_t columns, const void *index, const void *gy, void *gx, size_t ldx);
-    void (*values)(size_t n, const void *index, void *y);                                   /* indices as numbers */
+    void (*max_quads_back)(size_t rows, size_t columns, const void *index, const void *gy, void *gx,
+                           size_t ldx);
+    /* indices as numbers */
+    void (*values)(size_t n, const void *index, void *y);
     void (*mean)(const pn_pool *p, const void *x, void *y);
     void (*mean_back)(const pn_pool *p, const void *gy, void *gx);
     void (*norm)(const pn_pool *p, const void *x, void *y);
     void (*norm_back)(const pn_pool *p, const void *x, const void *y, const void *gy, void *gx);
 } pn_pool_kernels;
-typedef void pn_pair_fn(size_t n, const void *a, const void *b, void *y);      /* elementwise; y may be a or b */
-typedef void pn_sum_rows_fn(size_t rows, size_t n, const void *x, void *out);   /* out[j] += sum over rows of x (rows, n) */
-/* resample.h: weighted sums of a few among numbers (., inner), and their gradient, which is added; the largest of (each, inner), likewise. */
-typedef void pn_mix_fn(size_t n, size_t inner, size_t each, const size_t *index, const void *weight, const void *x, void *y);
+/* elementwise; y may be a or b */
+typedef void pn_pair_fn(size_t n, const void *a, const void *b, void *y);
+/* out[j] += sum over rows of x (rows, n) */
+typedef void pn_sum_rows_fn(size_t rows, size_t n, const void *x, void *out);
+/* resample.h: weighted sums of a few among numbers (., inner), and their gradient, which is added;
+ * the largest of (each, inner), likewise. */
+typedef void pn_mix_fn(size_t n, size_t inner, size_t each, const size_t *index, const void *weight,
+                       const void *x, void *y);
 typedef void pn_largest_fn(size_t each, size_t inner, const void *x, void *y);
-typedef void pn_largest_back_fn(size_t each, size_t inner, const void *x, const void *y, const void *gy, void *gx);
+typedef void pn_largest_back_fn(size_t each, size_t inner, const void *x, const void *y,
+                                const void *gy, void *gx);
 
-/* Normalisation (norm.h). A group: spans runs of n contiguous elements, stride elements from one to the next, with one mean and scale.
- * Group i begins at element i*step, and its w and b, which may be NULL (1 and 0), at i % period * width: one number for the group, one a
- * span (then step = spans*stride), or one an element of its only span. centred: are means more than 0? mean, var, scale: of
- * each group. The kernels take groups from to to - 1; their arrays begin with the first group of all, but by (three a group) with from's;
- * sums gives two numbers a group or span; gw and gb may be NULL, gx too where weights stand at elements. */
+/* Normalisation (norm.h). A group: spans runs of n contiguous elements, stride elements from one to
+ * the next, with one mean and scale. Group i begins at element i*step, and its w and b, which may
+ * be NULL (1 and 0), at i % period * width: one number for the group, one a span (then step =
+ * spans*stride), or one an element of its only span. centred: are means more than 0? mean, var,
+ * scale: of each group. The kernels take groups from to to - 1; their arrays begin with the first
+ * group of all, but by (three a group) with from's; sums gives two numbers a group or span; gw and
+ * gb may be NULL, gx too where weights stand at elements. */
 enum { PN_PER_GROUP, PN_PER_SPAN, PN_PER_ELEMENT };
 typedef struct {
     size_t spans, stride, n, step, period, width;
@@ -118,35 +164,48 @@ typedef struct {
     const void *w, *b;
     double eps, *mean, *var, *scale;
 } pn_norm_groups;
-typedef struct { size_t channels, inner, size; double alpha, beta, k; } pn_response;       /* one sample of LocalResponseNorm */
+/* one sample of LocalResponseNorm */
+typedef struct { size_t channels, inner, size; double alpha, beta, k; } pn_response;
 typedef struct {
     void (*moments)(const pn_norm_groups *g, size_t from, size_t to, const void *x);
     void (*apply)(const pn_norm_groups *g, size_t from, size_t to, const void *x, void *y);
-    void (*sums)(const pn_norm_groups *g, size_t from, size_t to, const void *x, const void *gy, double *out);
-    void (*back)(const pn_norm_groups *g, size_t from, size_t to, const void *x, const void *gy, void *gx, const double *by, void *gw, void *gb);
-    void (*columns_moments)(size_t rows, size_t n, size_t stride, const void *x, double *mean, double *squares);
-    void (*columns_apply)(size_t rows, size_t n, size_t stride, const void *x, void *y, const double *const *by);
-    void (*columns_sums)(size_t rows, size_t n, size_t stride, const void *x, const void *gy, const double *const *by, double *sums, double *products);
-    void (*columns_back)(size_t rows, size_t n, size_t stride, const void *x, const void *gy, void *gx, const double *const *by);
+    void (*sums)(const pn_norm_groups *g, size_t from, size_t to, const void *x, const void *gy,
+                 double *out);
+    void (*back)(const pn_norm_groups *g, size_t from, size_t to, const void *x, const void *gy,
+                 void *gx, const double *by, void *gw, void *gb);
+    void (*columns_moments)(size_t rows, size_t n, size_t stride, const void *x, double *mean,
+                            double *squares);
+    void (*columns_apply)(size_t rows, size_t n, size_t stride, const void *x, void *y,
+                          const double *const *by);
+    void (*columns_sums)(size_t rows, size_t n, size_t stride, const void *x, const void *gy,
+                         const double *const *by, double *sums, double *products);
+    void (*columns_back)(size_t rows, size_t n, size_t stride, const void *x, const void *gy,
+                         void *gx, const double *const *by);
     int (*is_far)(double var, double eps);          /* should far_moments replace it? */
-    int (*is_near)(double scale);                   /* may by[1] of columns_sums and columns_back be NULL? */
-    void (*far_moments)(size_t spans, size_t stride, size_t n, const void *x, int centred, double eps, double *mean, double *var, double *scale);
+    /* may by[1] of columns_sums and columns_back be NULL? */
+    int (*is_near)(double scale);
+    void (*far_moments)(size_t spans, size_t stride, size_t n, const void *x, int centred,
+                        double eps, double *mean, double *var, double *scale);
     void (*response)(const pn_response *r, const void *x, void *y);
-    void (*response_back)(const pn_response *r, const void *x, const void *gy, void *gx, double *work);
+    void (*response_back)(const pn_response *r, const void *x, const void *gy, void *gx,
+                          double *work);
 } pn_norm_kernels;
 
 /* What health.c asks of arrays (probe.h). */
 typedef struct {
-    void (*count_columns)(size_t rows, size_t n, const void *d, double limit, void *live, void *small);
+    void (*count_columns)(size_t rows, size_t n, const void *d, double limit, void *live,
+                          void *small);
     void (*count_run)(size_t n, const void *d, double limit, double *out);
-    void (*sum_changes)(size_t n, const void *before, const void *after, const void *grad, double *out);
+    void (*sum_changes)(size_t n, const void *before, const void *after, const void *grad,
+                        double *out);
     size_t (*first_nonfinite)(size_t n, const void *x);
 } pn_probe_kernels;
 
-/* Random numbers (noise.h): 64 words a group. An element stays, times scale plus shift, where its word is at least threshold (p times
- * 2^32), else fill takes its place. */
+/* Random numbers (noise.h): 64 words a group. An element stays, times scale plus shift, where its
+ * word is at least threshold (p times 2^32), else fill takes its place. */
 typedef struct { uint64_t threshold; double scale, shift, fill; } pn_mask;
-typedef void pn_random_words_fn(uint64_t seed, uint64_t stream, uint64_t group, size_t groups, uint32_t *words);
+typedef void pn_random_words_fn(uint64_t seed, uint64_t stream, uint64_t group, size_t groups,
+                                uint32_t *words);
 
 typedef struct {
     const pn_activation_kernels *activations;
@@ -154,8 +213,10 @@ typedef struct {
     pn_loss_fn *const *losses;
     pn_update_fn *const *updates;
     const pn_tensor_rule_kernels *tensor_rules;
-    void (*adjust)(const pn_update_args *args, void *adjusted);             /* what a rule of tensor_rules is given for a gradient */
-    pn_update_fn *average;                                                  /* and the average after it */
+    /* what a rule of tensor_rules is given for a gradient */
+    void (*adjust)(const pn_update_args *args, void *adjusted);
+    /* and the average after it */
+    pn_update_fn *average;
     double (*power_sum)(size_t n, const void *x, double p, double unit);
     pn_gemm_fn *gemm;
     pn_gemm_workspace_fn *gemm_workspace, *gemm_packed;
@@ -172,9 +233,13 @@ typedef struct {
     double (*slope_sum)(size_t n, const void *x, const void *gy);
     void (*slope_rows)(size_t rows, size_t n, const void *x, const void *gy, void *out);
     pn_random_words_fn *random_words;
-    void (*mask)(const pn_mask *m, size_t n, const uint32_t *words, const void *x, void *y);                           /* y may be x */
-    void (*mask_pixels)(const pn_mask *m, size_t n, size_t channels, size_t room, const uint32_t *words, size_t step, const void *x, void *y);
-    void (*mask_spans)(const pn_mask *m, size_t spans, size_t n, const uint32_t *words, const void *x, void *y);       /* a word each */
+    /* y may be x */
+    void (*mask)(const pn_mask *m, size_t n, const uint32_t *words, const void *x, void *y);
+    void (*mask_pixels)(const pn_mask *m, size_t n, size_t channels, size_t room,
+                        const uint32_t *words, size_t step, const void *x, void *y);
+    /* a word each */
+    void (*mask_spans)(const pn_mask *m, size_t spans, size_t n, const uint32_t *words,
+                       const void *x, void *y);
     void (*add_normal)(double std, size_t n, const uint32_t *words, const void *x, void *y);
     const pn_probe_kernels *look;
 } pn_typed_kernels;
@@ -183,12 +248,16 @@ typedef struct { const char *isa; pn_typed_kernels of[PN_DTYPES]; } pn_kernels;
 
 /* cpu.c: what pn_isa_set chose. */
 const pn_kernels *pn_kernels_now(void);
-/* How this thread treats subnormal numbers and rounds: the control bits of its floating-point unit, to hand to another thread. */
+/* How this thread treats subnormal numbers and rounds: the control bits of its floating-point unit,
+ * to hand to another thread. */
 unsigned pn_float_mode(void);
 void pn_float_mode_set(unsigned mode);
-/* optimizers.h through tables.c: settings, numbers and step (from 1) of a parameter to the update's h. */
-void pn_optimizer_prepare(size_t i, const double *hyper, double *const *number, double step, double *h);
-size_t pn_optimizer_first_tensor_rule(void);       /* rows from this one on are those of tensor_rules.h */
+/* optimizers.h through tables.c: settings, numbers and step (from 1) of a parameter to the update's
+ * h. */
+void pn_optimizer_prepare(size_t i, const double *hyper, double *const *number, double step,
+                          double *h);
+/* rows from this one on are those of tensor_rules.h */
+size_t pn_optimizer_first_tensor_rule(void);
 static inline size_t pn_line(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 #endif

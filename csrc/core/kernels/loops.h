@@ -1,8 +1,11 @@
-/* loops.h - spans from the bodies of activations.h, rows from those of rowwise.h: forward, derivative and backward.
- * The last partial vector goes through the same body, so a value depends on its argument alone, not on where it stands. */
+/* loops.h - spans from the bodies of activations.h, rows from those of rowwise.h: forward,
+ * derivative and backward. The last partial vector goes through the same body, so a value depends
+ * on its argument alone, not on where it stands. */
 
-/* The parameters at element i, m of them where they vary; one value in every lane where they do not. Unused ones are 0. */
-static ALWAYS void CAT(load_params, SFX)(V *v, const void *const *p, int varying, size_t i, size_t m)
+/* The parameters at element i, m of them where they vary; one value in every lane where they do
+ * not. Unused ones are 0. */
+static ALWAYS void CAT(load_params, SFX)(V *v, const void *const *p, int varying, size_t i,
+                                         size_t m)
 {
     for (int k = 0; k < PN_MAX_PARAMS; k++) {
         const R *q = p ? p[k] : NULL;
@@ -12,18 +15,22 @@ static ALWAYS void CAT(load_params, SFX)(V *v, const void *const *p, int varying
     }
 }
 
-/* What the loops apply. t is x or y; g is the gradient of the output. A derivative of NaN is NaN whatever the body says. */
+/* What the loops apply. t is x or y; g is the gradient of the output. A derivative of NaN is NaN
+ * whatever the body says. */
 typedef V CAT(body, SFX)(V x, const V *p);
 #define KEEP_NAN(t, d) SEL((t) == (t), (d), (t))
-static ALWAYS V CAT(step, SFX)(CAT(body, SFX) *f, int derive, V t, const R *gy, size_t m, const V *p)
+static ALWAYS V CAT(step, SFX)(CAT(body, SFX) * f, int derive, V t, const R *gy, size_t m,
+                               const V *p)
 {
     V d = f(t, p);
     if (derive) d = KEEP_NAN(t, d);
     return gy ? (m == L ? LOAD(gy) : LOAD_PART(gy, m)) * d : d;
 }
 
-/* out = f(t), or gy f(t): inlined into each row's three functions, so that f is no call and scalar parameters stay in registers. */
-static ALWAYS void CAT(span, SFX)(CAT(body, SFX) *f, int derive, size_t n, const R *t, const R *gy, R *out, const void *const *params, int varying)
+/* out = f(t), or gy f(t): inlined into each row's three functions, so that f is no call and scalar
+ * parameters stay in registers. */
+static ALWAYS void CAT(span, SFX)(CAT(body, SFX) * f, int derive, size_t n, const R *t, const R *gy,
+                                  R *out, const void *const *params, int varying)
 {
     V p[PN_MAX_PARAMS];
     size_t i = 0;
@@ -38,7 +45,10 @@ static ALWAYS void CAT(span, SFX)(CAT(body, SFX) *f, int derive, size_t n, const
         for (; i + L <= n; i += L)
             STORE(out + i, CAT(step, SFX)(f, derive, LOAD(t + i), gy ? gy + i : NULL, L, p));
     }
-    if (i < n) STORE_PART(out + i, n - i, CAT(step, SFX)(f, derive, LOAD_PART(t + i, n - i), gy ? gy + i : NULL, n - i, p));
+    if (i < n)
+        STORE_PART(
+            out + i, n - i,
+            CAT(step, SFX)(f, derive, LOAD_PART(t + i, n - i), gy ? gy + i : NULL, n - i, p));
 }
 
 #define READ_X(f) CAT(d_##f, SFX)
@@ -54,9 +64,16 @@ PN_ACTIVATIONS(ROW)
 #undef ROW
 
 #define ROW(f, ...) \
-    static void CAT(forward_rows_##f, SFX)(size_t rows, size_t n, const void *x, void *y) { CAT(rows_##f, SFX)(rows, n, x, y); } \
-    static void CAT(backward_rows_##f, SFX)(size_t rows, size_t n, const void *y, const void *gy, void *gx) \
-    { for (size_t r = 0; r < rows; r++) CAT(d_row_##f, SFX)(n, (const R *)y + r * n, (const R *)gy + r * n, (R *)gx + r * n); }
+    static void CAT(forward_rows_##f, SFX)(size_t rows, size_t n, const void *x, void *y) \
+    { \
+        CAT(rows_##f, SFX)(rows, n, x, y); \
+    } \
+    static void CAT(backward_rows_##f, SFX)(size_t rows, size_t n, const void *y, const void *gy, \
+                                            void *gx) \
+    { \
+        for (size_t r = 0; r < rows; r++) \
+            CAT(d_row_##f, SFX)(n, (const R *)y + r * n, (const R *)gy + r * n, (R *)gx + r * n); \
+    }
 PN_ROWWISE(ROW)
 #undef ROW
 

@@ -1,7 +1,7 @@
-/* loss_rows.h - losses of one value a row or a sequence: their bodies, for the table of losses.h, which includes this file and says what
- * a body is. Once per element type; no include guard. */
+/* loss_rows.h - losses of one value a row or a sequence: their bodies, for the table of losses.h,
+ * which includes this file and says what a body is. Once per element type; no include guard. */
 
-/* ---- classes ---------------------------------------------------------------------------------------------------- */
+/* ---- classes --------------------------------------------------------------------------------- */
 /* e_j = exp(x_j - max) into e where given; returns their sum. */
 static inline double CAT(sum_exp, SFX)(size_t n, const R *x, R max, R *e)
 {
@@ -27,12 +27,14 @@ static int CAT(ignored, SFX)(const CAT(loss_row, SFX) *r, R *g)
     return 1;
 }
 
-/* sum q_j (log sum exp x - x_j), q the shares; the gradient is softmax(x) sum q - q. A label alone has one share that is not 0. */
+/* sum q_j (log sum exp x - x_j), q the shares; the gradient is softmax(x) sum q - q. A label alone
+ * has one share that is not 0. */
 LOSS_R(cross_entropy)
 {
     if (CAT(ignored, SFX)(r, r->g)) return 0;
     R max = CAT(row_max, SFX)(r->n, r->x, 0)[0];
-    double sum = CAT(sum_exp, SFX)(r->n, r->x, max, r->g), lse = (double)max + log(sum), value = 0, mass = 0;
+    double sum = CAT(sum_exp, SFX)(r->n, r->x, max, r->g), lse = (double)max + log(sum), value = 0,
+           mass = 0;
     int one = !r->t && r->p[1] == 0;
     size_t from = one ? (size_t)*r->label : 0, to = one ? from + 1 : r->n;
     for (size_t j = from; j < to; j++) {
@@ -45,7 +47,8 @@ LOSS_R(cross_entropy)
     if (!r->g) return value;
     V k0 = SPLAT(mass * (double)r->scale / sum);
     BLOCKS(r->n) CAT(block_store, SFX)(r->g + i, r->n - i, k, k0 * CAT(block_load, SFX)(r->g + i, r->n - i, k, 0));
-    for (size_t j = from; j < to; j++) r->g[j] -= (R)(CAT(class_share, SFX)(r, j) * (double)r->scale);
+    for (size_t j = from; j < to; j++)
+        r->g[j] -= (R)(CAT(class_share, SFX)(r, j) * (double)r->scale);
     return value;
 }
 
@@ -61,17 +64,22 @@ LOSS_R(nll)
     return w == 0 && x == x ? 0 : -(double)w * x;
 }
 
-/* m = 1 - p of the right class, summed from the others'; both parts of the gradient run along p - t. */
+/* m = 1 - p of the right class, summed from the others'; both parts of the gradient run along p -
+ * t. */
 LOSS_R(focal)
 {
     if (CAT(ignored, SFX)(r, r->g)) return 0;
     size_t y = (size_t)*r->label;
-    double w = r->w ? (double)r->w[y] : 1, gamma = r->p[1], max = (double)CAT(row_max, SFX)(r->n, r->x, 0)[0], others = 0;
+    double w = r->w ? (double)r->w[y] : 1, gamma = r->p[1],
+           max = (double)CAT(row_max, SFX)(r->n, r->x, 0)[0], others = 0;
     for (size_t j = 0; j < r->n; j++) others += j == y ? 0 : exp((double)r->x[j] - max);
-    double own = exp((double)r->x[y] - max), sum = own + others, m = others / sum, entropy = max + log(sum) - (double)r->x[y];
-    double share = own / sum, power = pow(m, gamma), slope = power + (m > 0 && share != 0 ? gamma * power / m * share * entropy : 0);
+    double own = exp((double)r->x[y] - max), sum = own + others, m = others / sum,
+           entropy = max + log(sum) - (double)r->x[y];
+    double share = own / sum, power = pow(m, gamma),
+           slope = power + (m > 0 && share != 0 ? gamma * power / m * share * entropy : 0);
     const double k = w * slope * (double)r->scale;
-    for (size_t j = 0; r->g && j < r->n; j++) r->g[j] = (R)(k * (j == y ? -m : exp((double)r->x[j] - max) / sum));
+    for (size_t j = 0; r->g && j < r->n; j++)
+        r->g[j] = (R)(k * (j == y ? -m : exp((double)r->x[j] - max) / sum));
     return (w == 0 || power == 0) && entropy == entropy ? 0 : w * power * entropy;
 }
 
@@ -87,7 +95,8 @@ static int CAT(has_nan, SFX)(size_t n, const R *x)
 LOSS_R(multi_margin)
 {
     size_t y = (size_t)*r->label;
-    double k = (r->w ? (double)r->w[y] : 1) / (double)r->n, value = r->x[y] == r->x[y] ? 0 : NAN, right = 0;
+    double k = (r->w ? (double)r->w[y] : 1) / (double)r->n, value = r->x[y] == r->x[y] ? 0 : NAN,
+           right = 0;
     for (size_t j = 0; j < r->n; j++) {
         double z = r->p[1] - (double)r->x[y] + (double)r->x[j], slope = 0;
         if (j != y && !(z <= 0)) {
@@ -132,14 +141,16 @@ LOSS_R(multilabel_soft_margin)
     BLOCKS(r->n) {
         size_t m = r->n - i;
         V g, gz, w = r->w ? CAT(block_load, SFX)(r->w + i, m, k, 0) : SPLAT(1);
-        V v = CAT(value_bce_with_logits, SFX)(CAT(block_load, SFX)(r->x + i, m, k, 0), SPLAT(1), CAT(block_load, SFX)(r->t + i, m, k, 0), NULL, &g, &gz);
+        V v = CAT(value_bce_with_logits, SFX)(CAT(block_load, SFX)(r->x + i, m, k, 0), SPLAT(1),
+                                              CAT(block_load, SFX)(r->t + i, m, k, 0), NULL, &g,
+                                              &gz);
         if (r->g) CAT(block_store, SFX)(r->g + i, m, k, g * w * (r->scale * k0));
         CAT(add_lanes, SFX)(sums, r->w ? PORTION(w, v) : v, m, k);
     }
     return CAT(fold_lanes, SFX)(sums) / (double)r->n;
 }
 
-/* ---- distances -------------------------------------------------------------------------------------------------- */
+/* ---- distances ------------------------------------------------------------------------------- */
 static double CAT(dot, SFX)(size_t n, const R *x, const R *y)
 {
     double sum = 0;
@@ -150,8 +161,10 @@ static double CAT(dot, SFX)(size_t n, const R *x, const R *y)
 /* Squares are kept from 0 by 1e-12, as in PyTorch. d cos / dx = y / (|x| |y|) - cos x / |x|^2. */
 LOSS_R(cosine_embedding)
 {
-    double xx = CAT(dot, SFX)(r->n, r->x, r->x) + 1e-12, yy = CAT(dot, SFX)(r->n, r->y, r->y) + 1e-12;
-    double norms = sqrt(xx * yy), cosine = CAT(dot, SFX)(r->n, r->x, r->y) / norms, over = cosine - r->p[0];
+    double xx = CAT(dot, SFX)(r->n, r->x, r->x) + 1e-12,
+           yy = CAT(dot, SFX)(r->n, r->y, r->y) + 1e-12;
+    double norms = sqrt(xx * yy), cosine = CAT(dot, SFX)(r->n, r->x, r->y) / norms,
+           over = cosine - r->p[0];
     int near = *r->t > 0;
     double k = (near ? -1 : over < 0 ? 0 : 1) * (double)r->scale;
     for (size_t j = 0; r->g && j < r->n; j++) {
@@ -162,7 +175,8 @@ LOSS_R(cosine_embedding)
     return near ? 1 - cosine : over < 0 ? 0 : over;
 }
 
-/* |x - y + eps|_p; of other powers than 1, 2 and infinity in units of the largest difference, so that no power overflows or vanishes. */
+/* |x - y + eps|_p; of other powers than 1, 2 and infinity in units of the largest difference, so
+ * that no power overflows or vanishes. */
 static double CAT(distance, SFX)(size_t n, const R *x, const R *y, double p, double eps)
 {
     double sum = 0, largest = 0;
@@ -178,39 +192,50 @@ static double CAT(distance, SFX)(size_t n, const R *x, const R *y, double p, dou
     return largest * pow(sum, 1 / p);
 }
 /* Adds k times the gradient of that distance to gx, and takes it from gy. */
-static void CAT(add_distance, SFX)(size_t n, const R *x, const R *y, double p, double eps, double distance, double k, R *gx, R *gy)
+static void CAT(add_distance, SFX)(size_t n, const R *x, const R *y, double p, double eps,
+                                   double distance, double k, R *gx, R *gy)
 {
     size_t largest = 0;
-    for (size_t j = 0; isinf(p) && j < n; j++) largest += fabs((double)x[j] - (double)y[j] + eps) == distance;
+    for (size_t j = 0; isinf(p) && j < n; j++)
+        largest += fabs((double)x[j] - (double)y[j] + eps) == distance;
     for (size_t j = 0; j < n && distance != 0; j++) {
         double u = (double)x[j] - (double)y[j] + eps, size = fabs(u);
-        double d = isinf(p) ? (size == distance) / (double)largest : p == 1 ? size > 0 : p == 2 ? size / distance : pow(size / distance, p - 1);
+        double d = isinf(p) ? (size == distance) / (double)largest
+                 : p == 1   ? size > 0
+                 : p == 2   ? size / distance
+                            : pow(size / distance, p - 1);
         R step = (R)(k * (u < 0 ? -d : d));
         gx[j] += step;
         gy[j] -= step;
     }
 }
 
-/* p: margin, p, eps, swap. With swap the negative's distance is the smaller of those to anchor and to positive; of two equal ones each
- * takes half the gradient. */
+/* p: margin, p, eps, swap. With swap the negative's distance is the smaller of those to anchor and
+ * to positive; of two equal ones each takes half the gradient. */
 LOSS_R(triplet_margin)
 {
-    const double p = r->p[1], eps = r->p[2], near = CAT(distance, SFX)(r->n, r->x, r->y, p, eps), far = CAT(distance, SFX)(r->n, r->x, r->z, p, eps);
+    const double p = r->p[1], eps = r->p[2], near = CAT(distance, SFX)(r->n, r->x, r->y, p, eps),
+                 far = CAT(distance, SFX)(r->n, r->x, r->z, p, eps);
     double other = r->p[3] != 0 ? CAT(distance, SFX)(r->n, r->y, r->z, p, eps) : INFINITY;
-    double value = near - (other < far || other != other ? other : far) + r->p[0], share = other < far ? 0 : other == far ? 0.5 : 1;
+    double value = near - (other < far || other != other ? other : far) + r->p[0],
+           share = other < far  ? 0
+                 : other == far ? 0.5
+                                : 1;
     R *all[] = { r->g, r->gy, r->gz };
     for (int i = 0; i < 3 && r->g; i++) memset(all[i], 0, r->n * sizeof *r->g);
     if (value < 0) return 0;
     if (r->g) {
         double k = (double)r->scale;
         CAT(add_distance, SFX)(r->n, r->x, r->y, p, eps, near, k, r->g, r->gy);
-        if (share > 0) CAT(add_distance, SFX)(r->n, r->x, r->z, p, eps, far, -k * share, r->g, r->gz);
-        if (share < 1) CAT(add_distance, SFX)(r->n, r->y, r->z, p, eps, other, -k * (1 - share), r->gy, r->gz);
+        if (share > 0)
+            CAT(add_distance, SFX)(r->n, r->x, r->z, p, eps, far, -k * share, r->g, r->gz);
+        if (share < 1)
+            CAT(add_distance, SFX)(r->n, r->y, r->z, p, eps, other, -k * (1 - share), r->gy, r->gz);
     }
     return value;
 }
 
-/* ---- overlaps --------------------------------------------------------------------------------------------------- */
+/* ---- overlaps -------------------------------------------------------------------------------- */
 LOSS_R(dice)
 {
     double both = CAT(dot, SFX)(r->n, r->x, r->t), all = 0;
@@ -240,7 +265,8 @@ static inline dual over(dual a, dual b)
     return a.v == 0 && b.v == 0 ? (dual){ .v = 0 } : dual_of(q, &a, 1 / b.v, &b, -q / b.v);
 }
 static inline dual number(double v)      { return (dual){ .v = v }; }
-/* The larger or smaller of a and a constant; where they are equal half of a's derivative, as in PyTorch. */
+/* The larger or smaller of a and a constant; where they are equal half of a's derivative, as in
+ * PyTorch. */
 static inline dual extreme(dual a, double c, int largest)
 {
     double share = a.v == c ? 0.5 : (a.v < c) == largest ? 0 : 1;
@@ -251,11 +277,18 @@ static inline dual extreme(dual a, double c, int largest)
 typedef struct { dual width, height, hull_width, hull_height, intersection, total, iou; } overlap;
 static overlap overlap_of(const dual *x, const double *t, double eps)
 {
-    overlap o = { minus(x[2], x[0]), minus(x[3], x[1]), minus(extreme(x[2], t[2], 1), extreme(x[0], t[0], 0)),
-        minus(extreme(x[3], t[3], 1), extreme(x[1], t[1], 0)), number(0), number(0), number(0) };
-    dual w = minus(extreme(x[2], t[2], 0), extreme(x[0], t[0], 1)), h = minus(extreme(x[3], t[3], 0), extreme(x[1], t[1], 1));
+    overlap o = { minus(x[2], x[0]),
+                  minus(x[3], x[1]),
+                  minus(extreme(x[2], t[2], 1), extreme(x[0], t[0], 0)),
+                  minus(extreme(x[3], t[3], 1), extreme(x[1], t[1], 0)),
+                  number(0),
+                  number(0),
+                  number(0) };
+    dual w = minus(extreme(x[2], t[2], 0), extreme(x[0], t[0], 1)),
+         h = minus(extreme(x[3], t[3], 0), extreme(x[1], t[1], 1));
     if (!(w.v <= 0) && !(h.v <= 0)) o.intersection = times(w, h);
-    o.total = minus(plus(times(o.width, o.height), number((t[2] - t[0]) * (t[3] - t[1]))), o.intersection);
+    o.total = minus(plus(times(o.width, o.height), number((t[2] - t[0]) * (t[3] - t[1]))),
+                    o.intersection);
     o.iou = over(o.intersection, plus(o.total, number(eps)));
     return o;
 }
@@ -265,23 +298,30 @@ static dual giou_of(const overlap *o, double eps)
     dual hull = times(o->hull_width, o->hull_height);
     return plus(iou_of(o), over(minus(hull, o->total), plus(hull, number(eps))));
 }
-/* The angle of a box's diagonal to the vertical, atan(width / height) where there is a height; 0 for a point. Its gradient grows as the
- * box shrinks, down to a diagonal of eps. */
+/* The angle of a box's diagonal to the vertical, atan(width / height) where there is a height; 0
+ * for a point. Its gradient grows as the box shrinks, down to a diagonal of eps. */
 static dual angle_of(dual width, dual height, double eps)
 {
-    double square = width.v * width.v + height.v * height.v, least = square < eps * eps ? eps * eps : square;
+    double square = width.v * width.v + height.v * height.v,
+           least = square < eps * eps ? eps * eps : square;
     if (square == 0 && least == 0) return number(0);
     return dual_of(atan2(width.v, height.v), &width, height.v / least, &height, -width.v / least);
 }
 static dual ciou_of(const overlap *o, const dual *x, const double *t, double eps)
 {
-    dual across = minus(plus(x[0], x[2]), number(t[0] + t[2])), down = minus(plus(x[1], x[3]), number(t[1] + t[3]));
-    dual distance = plus(times(across, across), times(down, down));                             /* four times, squared */
-    dual diagonal = plus(plus(times(o->hull_width, o->hull_width), times(o->hull_height, o->hull_height)), number(eps));
+    dual across = minus(plus(x[0], x[2]), number(t[0] + t[2])),
+         down = minus(plus(x[1], x[3]), number(t[1] + t[3]));
+    /* four times, squared */
+    dual distance = plus(times(across, across), times(down, down));
+    dual diagonal = plus(
+        plus(times(o->hull_width, o->hull_width), times(o->hull_height, o->hull_height)),
+        number(eps));
     dual apart = minus(number(atan2(t[2] - t[0], t[3] - t[1])), angle_of(o->width, o->height, eps));
-    dual v = times(number(0.40528473456935108578), times(apart, apart));                        /* 4 / pi^2 */
+    /* 4 / pi^2 */
+    dual v = times(number(0.40528473456935108578), times(apart, apart));
     double below = 1 - o->iou.v + v.v + eps, alpha = below == 0 ? 0 : v.v / below;
-    return plus(plus(iou_of(o), over(distance, times(number(4), diagonal))), times(number(alpha), v));
+    return plus(plus(iou_of(o), over(distance, times(number(4), diagonal))),
+                times(number(alpha), v));
 }
 /* A power of two that brings coordinates whose squares might overflow to about 1; else 1. */
 static inline double box_scale(const double *x, const double *t)
@@ -299,8 +339,9 @@ static inline double box_scale(const double *x, const double *t)
 }
 #endif
 
-/* The corners of x are put in order, as in Rezatofighi et al. (2019), so that the loss stays within its bounds; where two coordinates are
- * equal they keep their places, so that a box without width can grow one. */
+/* The corners of x are put in order, as in Rezatofighi et al. (2019), so that the loss stays within
+ * its bounds; where two coordinates are equal they keep their places, so that a box without width
+ * can grow one. */
 static double CAT(box, SFX)(const CAT(loss_row, SFX) *r, char kind)
 {
     double t[4], given[4];
@@ -315,7 +356,8 @@ static double CAT(box, SFX)(const CAT(loss_row, SFX) *r, char kind)
         given[k] *= scale;
     }
     for (int k = 0; k < 4; k++) {
-        const int other = k ^ 2, swaps = k < 2 ? given[k] > given[other] : given[other] > given[k], from = swaps ? other : k;
+        const int other = k ^ 2, swaps = k < 2 ? given[k] > given[other] : given[other] > given[k],
+                  from = swaps ? other : k;
         x[k] = number(given[from]);
         x[k].d[from] = 1;
     }
@@ -328,7 +370,7 @@ LOSS_R(iou)  { return CAT(box, SFX)(r, 'i'); }
 LOSS_R(giou) { return CAT(box, SFX)(r, 'g'); }
 LOSS_R(ciou) { return CAT(box, SFX)(r, 'c'); }
 
-/* ---- sequences -------------------------------------------------------------------------------------------------- */
+/* ---- sequences ------------------------------------------------------------------------------- */
 #ifndef PN_CTC
 #define PN_CTC
 /* log(e^a + e^b) */
@@ -338,33 +380,50 @@ static inline double log_add(double a, double b)
     return low == -INFINITY ? high : high + log1p(exp(low - high));
 }
 /* Labels with a blank before, between and after: entry s of 2 n + 1. */
-static inline int64_t with_blanks(const int64_t *label, size_t s, int64_t blank) { return s % 2 ? label[s / 2] : blank; }
+static inline int64_t with_blanks(const int64_t *label, size_t s, int64_t blank)
+{
+    return s % 2 ? label[s / 2] : blank;
+}
 /* May a path go to entry s from s - 2? Not over a blank that parts two equal labels. */
-static inline int may_skip(const int64_t *label, size_t s) { return s % 2 && s > 1 && label[s / 2] != label[s / 2 - 1]; }
+static inline int may_skip(const int64_t *label, size_t s)
+{
+    return s % 2 && s > 1 && label[s / 2] != label[s / 2 - 1];
+}
 #endif
 
-/* One sequence: x and g have its first step, and a row every `stride` elements. Returns the negative log-likelihood. work: steps (2 n + 1)
- * for the log-probabilities alpha of prefixes, 2 n + 1 for those of suffixes, beta, and one a class. The gradient is that of logits
- * under log_probs = log_softmax(logits), e^x less the share of paths through each class, as PyTorch gives it. */
-typedef struct { size_t steps, classes, stride, n; const int64_t *label; int64_t blank; const R *x; R *g; double scale; } CAT(ctc_one, SFX);
+/* One sequence: x and g have its first step, and a row every `stride` elements. Returns the
+ * negative log-likelihood. work: steps (2 n + 1) for the log-probabilities alpha of prefixes, 2 n +
+ * 1 for those of suffixes, beta, and one a class. The gradient is that of logits under log_probs =
+ * log_softmax(logits), e^x less the share of paths through each class, as PyTorch gives it. */
+typedef struct {
+    size_t steps, classes, stride, n;
+    const int64_t *label;
+    int64_t blank;
+    const R *x;
+    R *g;
+    double scale;
+} CAT(ctc_one, SFX);
 static double CAT(ctc_forward, SFX)(const CAT(ctc_one, SFX) *q, double *alpha)
 {
     const size_t wide = 2 * q->n + 1;
-    for (size_t s = 0; s < wide; s++) alpha[s] = s < 2 ? (double)q->x[with_blanks(q->label, s, q->blank)] : -INFINITY;
+    for (size_t s = 0; s < wide; s++)
+        alpha[s] = s < 2 ? (double)q->x[with_blanks(q->label, s, q->blank)] : -INFINITY;
     for (size_t t = 1; t < q->steps && !pn_stop_now(); t++) {
         const double *before = alpha + (t - 1) * wide;
         for (size_t s = 0; s < wide; s++) {
             double a = before[s];
             if (s > 0) a = log_add(a, before[s - 1]);
             if (may_skip(q->label, s)) a = log_add(a, before[s - 2]);
-            alpha[t * wide + s] = a + (double)q->x[t * q->stride + (size_t)with_blanks(q->label, s, q->blank)];
+            alpha[t * wide + s] =
+                a + (double)q->x[t * q->stride + (size_t)with_blanks(q->label, s, q->blank)];
         }
     }
     if (pn_stopped()) return 0;
     const double *last = alpha + (q->steps - 1) * wide;
     return -(wide > 1 ? log_add(last[wide - 1], last[wide - 2]) : last[0]);
 }
-static void CAT(ctc_backward, SFX)(const CAT(ctc_one, SFX) *q, double loss, const double *alpha, double *beta, double *share)
+static void CAT(ctc_backward, SFX)(const CAT(ctc_one, SFX) * q, double loss, const double *alpha,
+                                   double *beta, double *share)
 {
     const size_t wide = 2 * q->n + 1;
     for (size_t t = q->steps; t-- > 0 && !pn_stop_now();) {
@@ -374,12 +433,14 @@ static void CAT(ctc_backward, SFX)(const CAT(ctc_one, SFX) *q, double loss, cons
         for (size_t s = 0; s < wide; s++) {
             double b = t + 1 == q->steps ? (s + 2 >= wide ? 0 : -INFINITY) : beta[s];
             if (t + 1 < q->steps && s + 1 < wide) b = log_add(b, beta[s + 1]);
-            if (t + 1 < q->steps && s + 2 < wide && may_skip(q->label, s + 2)) b = log_add(b, beta[s + 2]);
+            if (t + 1 < q->steps && s + 2 < wide && may_skip(q->label, s + 2))
+                b = log_add(b, beta[s + 2]);
             size_t c = (size_t)with_blanks(q->label, s, q->blank);
             beta[s] = b + (double)x[c];
             share[c] += exp(alpha[t * wide + s] + b + loss);
         }
-        for (size_t c = 0; c < q->classes; c++) g[c] = (R)(q->scale * (exp((double)x[c]) - share[c]));
+        for (size_t c = 0; c < q->classes; c++)
+            g[c] = (R)(q->scale * (exp((double)x[c]) - share[c]));
     }
 }
 static double CAT(value_ctc, SFX)(const pn_loss_args *a)
@@ -390,10 +451,19 @@ static double CAT(value_ctc, SFX)(const pn_loss_args *a)
     const size_t stride = a->rows * a->cols;
     if (g) memset(g, 0, all->steps * stride * sizeof *g);
     for (size_t i = 0; i < a->rows; i++) {
-        size_t steps = (size_t)all->input_length[i], n = (size_t)all->target_length[i], wide = 2 * n + 1;
-        double share = a->loss->reduction == PN_MEAN ? 1 / (double)(n ? n : 1) : 1, *alpha = all->work, *beta = alpha + steps * wide;
-        const CAT(ctc_one, SFX) q = { steps, a->cols, stride, n, a->target.label + all->start[i], (int64_t)a->loss->params[0],
-            (const R *)a->x[0] + i * a->cols, g ? g + i * a->cols : NULL, a->scale * share };
+        size_t steps = (size_t)all->input_length[i], n = (size_t)all->target_length[i],
+               wide = 2 * n + 1;
+        double share = a->loss->reduction == PN_MEAN ? 1 / (double)(n ? n : 1) : 1,
+               *alpha = all->work, *beta = alpha + steps * wide;
+        const CAT(ctc_one, SFX) q = { steps,
+                                      a->cols,
+                                      stride,
+                                      n,
+                                      a->target.label + all->start[i],
+                                      (int64_t)a->loss->params[0],
+                                      (const R *)a->x[0] + i * a->cols,
+                                      g ? g + i * a->cols : NULL,
+                                      a->scale * share };
         double loss = steps ? CAT(ctc_forward, SFX)(&q, alpha) : n ? INFINITY : 0;
         int none = isinf(loss) && a->loss->params[1] != 0;
         if (none) loss = 0;

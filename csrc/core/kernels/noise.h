@@ -1,12 +1,14 @@
-/* noise.h - random numbers by counter, as rng.c has them, 64 at a time, and what they do to arrays. Word k of block 16 g + i stands at
- * place 64 g + 16 k + i on every machine. */
+/* noise.h - random numbers by counter, as rng.c has them, 64 at a time, and what they do to arrays.
+ * Word k of block 16 g + i stands at place 64 g + 16 k + i on every machine. */
 #if BITS == 64
 typedef uint64_t VU __attribute__((vector_size(PN_VL)));
 enum { DRAWN = 16, WIDTH = PN_VL / 8 };
 
-static void random_words(uint64_t seed, uint64_t stream, uint64_t group, size_t groups, uint32_t *out)
+static void random_words(uint64_t seed, uint64_t stream, uint64_t group, size_t groups,
+                         uint32_t *out)
 {
-    const VU low = (VU){ 0 } + 0xFFFFFFFFu, m0 = (VU){ 0 } + 0xD2511F53u, m1 = (VU){ 0 } + 0xCD9E8D57u;
+    const VU low = (VU){ 0 } + 0xFFFFFFFFu, m0 = (VU){ 0 } + 0xD2511F53u,
+             m1 = (VU){ 0 } + 0xCD9E8D57u;
     for (; groups; groups--, group++, out += 4 * DRAWN)
         for (size_t from = 0; from < DRAWN; from += WIDTH) {
             uint64_t index[WIDTH], words[4][WIDTH];
@@ -27,13 +29,15 @@ static void random_words(uint64_t seed, uint64_t stream, uint64_t group, size_t 
             }
             memcpy(words, c, sizeof words);
             for (size_t k = 0; k < 4; k++)
-                for (size_t i = 0; i < WIDTH; i++) out[DRAWN * k + from + i] = (uint32_t)words[k][i];
+                for (size_t i = 0; i < WIDTH; i++)
+                    out[DRAWN * k + from + i] = (uint32_t)words[k][i];
         }
 }
 #endif
 
 /* y = x scale + shift where the word is threshold or more, else fill. */
-static void CAT(mask, SFX)(const pn_mask *m, size_t n, const uint32_t *words, const void *data, void *out)
+static void CAT(mask, SFX)(const pn_mask *m, size_t n, const uint32_t *words, const void *data,
+                           void *out)
 {
     const R *x = data, scale = (R)m->scale, shift = (R)m->shift, fill = (R)m->fill;
     const uint32_t last = (uint32_t)(m->threshold - 1);
@@ -41,16 +45,20 @@ static void CAT(mask, SFX)(const pn_mask *m, size_t n, const uint32_t *words, co
     if (m->threshold == 0) for (size_t i = 0; i < n; i++) y[i] = x[i] * scale + shift;
     else for (size_t i = 0; i < n; i++) y[i] = words[i] > last ? x[i] * scale + shift : fill;
 }
-/* The same for n pixels of some channels, which stand `step` elements apart; words: a row of `room` a channel, a word a pixel. */
-static void CAT(mask_pixels, SFX)(const pn_mask *m, size_t n, size_t channels, size_t room, const uint32_t *words, size_t step, const void *data, void *out)
+/* The same for n pixels of some channels, which stand `step` elements apart; words: a row of `room`
+ * a channel, a word a pixel. */
+static void CAT(mask_pixels, SFX)(const pn_mask *m, size_t n, size_t channels, size_t room,
+                                  const uint32_t *words, size_t step, const void *data, void *out)
 {
     const R *x = data, scale = (R)m->scale, shift = (R)m->shift, fill = (R)m->fill;
     R *y = out;
     for (size_t p = 0; p < n; p++, words++, x += step, y += step)
-        for (size_t c = 0; c < channels; c++) y[c] = words[c * room] >= m->threshold ? x[c] * scale + shift : fill;
+        for (size_t c = 0; c < channels; c++)
+            y[c] = words[c * room] >= m->threshold ? x[c] * scale + shift : fill;
 }
 /* The same for spans of n elements, a word each. */
-static void CAT(mask_spans, SFX)(const pn_mask *m, size_t spans, size_t n, const uint32_t *words, const void *data, void *out)
+static void CAT(mask_spans, SFX)(const pn_mask *m, size_t spans, size_t n, const uint32_t *words,
+                                 const void *data, void *out)
 {
     const R *x = data;
     R *y = out;
@@ -61,12 +69,16 @@ static void CAT(mask_spans, SFX)(const pn_mask *m, size_t spans, size_t n, const
         else for (size_t i = 0; i < n; i++) y[i] = shift;
     }
 }
-/* y = x + std z with z standard normal (Box and Muller, 1958): two from two words. n is even or the words' end. */
-static void CAT(add_normal, SFX)(double std, size_t n, const uint32_t *words, const void *x, void *y)
+/* y = x + std z with z standard normal (Box and Muller, 1958): two from two words. n is even or the
+ * words' end. */
+static void CAT(add_normal, SFX)(double std, size_t n, const uint32_t *words, const void *x,
+                                 void *y)
 {
     for (size_t i = 0; i < n; i += 2) {
-        const double u = ((double)words[i] + 0.5) * 0x1p-32, v = (double)words[i + 1] * 0x1p-32, r = std * sqrt(-2 * log(u));
+        const double u = ((double)words[i] + 0.5) * 0x1p-32, v = (double)words[i + 1] * 0x1p-32,
+                     r = std * sqrt(-2 * log(u));
         ((R *)y)[i] = (R)((double)((const R *)x)[i] + r * cos(6.283185307179586 * v));
-        if (i + 1 < n) ((R *)y)[i + 1] = (R)((double)((const R *)x)[i + 1] + r * sin(6.283185307179586 * v));
+        if (i + 1 < n)
+            ((R *)y)[i + 1] = (R)((double)((const R *)x)[i + 1] + r * sin(6.283185307179586 * v));
     }
 }

@@ -1,11 +1,14 @@
-/* norm.h - normalisation. A group shares a mean and a scale: runs of contiguous elements, or one column of a matrix. Sums are taken
- * in strips whose totals are added in double, in a fixed order; deviations are taken from the mean, and what rounding left of their
- * own sum corrects both moments. Short runs are taken as many at a time as a vector has lanes, so that what a group needs beside its
- * sums is computed for all of them at once; what it gets does not depend on its place among them.
+/* norm.h - normalisation. A group shares a mean and a scale: runs of contiguous elements, or one
+ * column of a matrix. Sums are taken in strips whose totals are added in double, in a fixed order;
+ * deviations are taken from the mean, and what rounding left of their own sum corrects both
+ * moments. Short runs are taken as many at a time as a vector has lanes, so that what a group needs
+ * beside its sums is computed for all of them at once; what it gets does not depend on its place
+ * among them.
  *
- * A mean is kept in double and subtracted in two parts: the mean as the type holds it, which leaves an exact difference where digits
- * are scarce; and the rest, times the scale, as the addend of the multiply-add that follows. Where the squares of deviations leave the
- * type's range, moments are taken again in double, of x over its largest magnitude. */
+ * A mean is kept in double and subtracted in two parts: the mean as the type holds it, which leaves
+ * an exact difference where digits are scarce; and the rest, times the scale, as the addend of the
+ * multiply-add that follows. Where the squares of deviations leave the type's range, moments are
+ * taken again in double, of x over its largest magnitude. */
 
 #define STRIP 1024                                      /* elements whose sum is kept in the type itself */
 
@@ -15,13 +18,15 @@ static ALWAYS V CAT(all_lanes, SFX)(V v)                /* the sum of the lanes,
     return v;
 }
 #define ALL(v) CAT(all_lanes, SFX)(v)
-/* Lane r: the sum of the lanes of v[r], added as ALL does, of m vectors; v, which has room for L, is used up. */
+/* Lane r: the sum of the lanes of v[r], added as ALL does, of m vectors; v, which has room for L,
+ * is used up. */
 static ALWAYS V CAT(sums_of, SFX)(V *v, size_t m)
 {
     for (; m < L; m++) v[m] = SPLAT(0);
     _Pragma("GCC unroll 4") for (size_t h = L / 2; h; h /= 2) {
         const VI low = (INDICES & (I)h) == 0;
-        _Pragma("GCC unroll 8") for (size_t r = 0; r < h; r++) v[r] = SEL(low, v[r], v[r + h]) + SWAP(SEL(low, v[r + h], v[r]), h);
+        _Pragma("GCC unroll 8") for (size_t r = 0; r < h; r++)
+            v[r] = SEL(low, v[r], v[r + h]) + SWAP(SEL(low, v[r + h], v[r]), h);
     }
     return v[0];
 }
@@ -51,8 +56,9 @@ static ALWAYS void CAT(add_wide, SFX)(double *to, size_t m, V v)
 #define SOME(p, m)        CAT(some, SFX)((p), (m))
 #define PUT_SOME(p, m, v) CAT(put_some, SFX)((p), (m), (v))
 
-/* ---- runs: at most STRIP elements one behind another ------------------------------------------------------------------------ */
-static ALWAYS V CAT(run_sum, SFX)(size_t n, const R *x)          /* its lanes have yet to be added */
+/* ---- runs: at most STRIP elements one behind another ----------------------------------------- */
+/* its lanes have yet to be added */
+static ALWAYS V CAT(run_sum, SFX)(size_t n, const R *x)
 {
     V a[4] = { { 0 } };
     size_t i = 0;
@@ -61,20 +67,30 @@ static ALWAYS V CAT(run_sum, SFX)(size_t n, const R *x)          /* its lanes ha
     for (; i < n; i += L) a[0] += SOME(x + i, n - i);
     return (a[0] + a[1]) + (a[2] + a[3]);
 }
-/* What a group's deviations are made of: its mean in the type, its scale, and -scale times what the type leaves out of the mean. */
+/* What a group's deviations are made of: its mean in the type, its scale, and -scale times what the
+ * type leaves out of the mean. */
 typedef struct { R mean, scale, shift; } CAT(centre, SFX);
 static CAT(centre, SFX) CAT(centre_of, SFX)(double mean, double scale)
 {
     const R m = (R)mean;
     return (CAT(centre, SFX)){ m, (R)scale, (R)-((mean - (double)m) * scale) };
 }
-static ALWAYS V CAT(deviation, SFX)(V x, CAT(centre, SFX) c) { return FMA(x - c.mean, SPLAT(c.scale), SPLAT(c.shift)); }
+static ALWAYS V CAT(deviation, SFX)(V x, CAT(centre, SFX) c)
+{
+    return FMA(x - c.mean, SPLAT(c.scale), SPLAT(c.shift));
+}
 
-/* Is a product of two scales, which saves a multiplication per element, in the range of the type? */
-static int CAT(is_near, SFX)(double scale) { return scale > PICK(0x1p-50, 0x1p-400) && scale < PICK(0x1p50, 0x1p400); }
+/* Is a product of two scales, which saves a multiplication per element, in the range of the type?
+ */
+static int CAT(is_near, SFX)(double scale)
+{
+    return scale > PICK(0x1p-50, 0x1p-400) && scale < PICK(0x1p50, 0x1p400);
+}
 
-/* Sums of u and of u d: of d = x - mean and its squares; or, with g, of u = g or g w, where with far d = (x - mean) scale. */
-static ALWAYS void CAT(pair_step, SFX)(const R *x, const R *g, const R *w, const int far, CAT(centre, SFX) c, size_t m, V *sum, V *products)
+/* Sums of u and of u d: of d = x - mean and its squares; or, with g, of u = g or g w, where with
+ * far d = (x - mean) scale. */
+static ALWAYS void CAT(pair_step, SFX)(const R *x, const R *g, const R *w, const int far,
+                                       CAT(centre, SFX) c, size_t m, V *sum, V *products)
 {
     V d = far ? CAT(deviation, SFX)(SOME(x, m), c) : SOME(x, m) - c.mean, u = g ? SOME(g, m) : d;
     if (w) u *= SOME(w, m);
@@ -82,22 +98,25 @@ static ALWAYS void CAT(pair_step, SFX)(const R *x, const R *g, const R *w, const
     *sum += u;
     *products = FMA(u, d, *products);
 }
-static ALWAYS void CAT(run_pair, SFX)(size_t n, const R *x, const R *g, const R *w, const int far, CAT(centre, SFX) c, V *sum, V *products)
+static ALWAYS void CAT(run_pair, SFX)(size_t n, const R *x, const R *g, const R *w, const int far,
+                                      CAT(centre, SFX) c, V *sum, V *products)
 {
     V s[4] = { { 0 } }, p[4] = { { 0 } };
     size_t i = 0;
     for (; i + 4 * L <= n; i += 4 * L)
         _Pragma("GCC unroll 4") for (size_t k = 0; k < 4; k++)
             CAT(pair_step, SFX)(x + i + k * L, g ? g + i + k * L : g, w ? w + i + k * L : w, far, c, L, &s[k], &p[k]);
-    for (; i < n; i += L) CAT(pair_step, SFX)(x + i, g ? g + i : g, w ? w + i : w, far, c, n - i, &s[0], &p[0]);
+    for (; i < n; i += L)
+        CAT(pair_step, SFX)(x + i, g ? g + i : g, w ? w + i : w, far, c, n - i, &s[0], &p[0]);
     *sum = (s[0] + s[1]) + (s[2] + s[3]);
     *products = (p[0] + p[1]) + (p[2] + p[3]);
 }
 
-/* ---- groups ------------------------------------------------------------------------------------------------------------------- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 /* out += sums of x and nothing else, or of the pair above, over a group of any length. */
-static ALWAYS void CAT(group_sums, SFX)(size_t spans, size_t stride, size_t n, const R *x, const R *g, const R *w, const int far, CAT(centre, SFX) c,
-                                         int pair, double *out)
+static ALWAYS void CAT(group_sums, SFX)(size_t spans, size_t stride, size_t n, const R *x,
+                                        const R *g, const R *w, const int far, CAT(centre, SFX) c,
+                                        int pair, double *out)
 {
     V a[2] = { { 0 } }, add[2] = { { 0 } };
     size_t held = 0;
@@ -105,7 +124,9 @@ static ALWAYS void CAT(group_sums, SFX)(size_t spans, size_t stride, size_t n, c
         for (size_t i = 0, m; i < n; i += m) {
             const size_t at = s * stride + i;
             m = n - i < STRIP ? n - i : STRIP;
-            if (pair) CAT(run_pair, SFX)(m, x + at, g ? g + at : g, w ? w + i : w, far, c, &add[0], &add[1]);
+            if (pair)
+                CAT(run_pair, SFX)
+                (m, x + at, g ? g + at : g, w ? w + i : w, far, c, &add[0], &add[1]);
             else add[0] = CAT(run_sum, SFX)(m, x + at);
             a[0] += add[0];
             a[1] += add[1];
@@ -116,14 +137,17 @@ static ALWAYS void CAT(group_sums, SFX)(size_t spans, size_t stride, size_t n, c
     for (size_t k = 0; k < 2; k++) out[k] += ALL(a[k])[0];
 }
 
-/* Has a mean square left the range of the type? One below it matters only beside an eps that is smaller still. */
+/* Has a mean square left the range of the type? One below it matters only beside an eps that is
+ * smaller still. */
 static int CAT(is_far, SFX)(double square, double eps)
 {
-    return !(square < INFINITY) || (square < PICK(0x1p-80, 0x1p-900) && eps < PICK(0x1p-50, 0x1p-870));
+    return !(square < INFINITY) ||
+           (square < PICK(0x1p-80, 0x1p-900) && eps < PICK(0x1p-50, 0x1p-870));
 }
-/* Mean, variance and scale of spans runs of n elements, in double, of x over its largest magnitude; as they were unless that is a number
- * above 0. */
-static void CAT(far_moments, SFX)(size_t spans, size_t stride, size_t n, const void *data, int centred, double eps, double *mean, double *var, double *scale)
+/* Mean, variance and scale of spans runs of n elements, in double, of x over its largest magnitude;
+ * as they were unless that is a number above 0. */
+static void CAT(far_moments, SFX)(size_t spans, size_t stride, size_t n, const void *data,
+                                  int centred, double eps, double *mean, double *var, double *scale)
 {
 #define EACH_ELEMENT for (size_t s = 0; s < spans; s++) for (const R *x = (const R *)data + s * stride, *end = x + n; x < end; x++)
     const double count = (double)(spans * n);
@@ -153,8 +177,10 @@ static void CAT(far_moments, SFX)(size_t spans, size_t stride, size_t n, const v
 #undef EACH_ELEMENT
 }
 
-/* Mean (0 unless centred), mean square of the deviations from it, and scale of a group, x its first element. */
-static void CAT(group_moments, SFX)(const pn_norm_groups *g, size_t i, size_t spans, size_t n, const R *x)
+/* Mean (0 unless centred), mean square of the deviations from it, and scale of a group, x its first
+ * element. */
+static void CAT(group_moments, SFX)(const pn_norm_groups *g, size_t i, size_t spans, size_t n,
+                                    const R *x)
 {
     const double count = (double)(spans * n);
     double sum[2] = { 0 }, pair[2] = { 0 };
@@ -166,7 +192,9 @@ static void CAT(group_moments, SFX)(const pn_norm_groups *g, size_t i, size_t sp
     g->mean[i] = (double)c.mean + off;
     g->var[i] = square < 0 ? 0 : square;
     g->scale[i] = 1 / sqrt(g->var[i] + g->eps);
-    if (CAT(is_far, SFX)(square, g->eps)) CAT(far_moments, SFX)(spans, g->stride, n, x, g->centred, g->eps, g->mean + i, g->var + i, g->scale + i);
+    if (CAT(is_far, SFX)(square, g->eps))
+        CAT(far_moments, SFX)
+        (spans, g->stride, n, x, g->centred, g->eps, g->mean + i, g->var + i, g->scale + i);
 }
 /* The same for m groups from the i-th, each of them one run of n elements. */
 static void CAT(run_moments, SFX)(const pn_norm_groups *g, size_t i, size_t m, size_t n, const R *x)
@@ -193,10 +221,12 @@ static void CAT(run_moments, SFX)(const pn_norm_groups *g, size_t i, size_t m, s
         if (CAT(is_far, SFX)(square[r], g->eps))
             CAT(far_moments, SFX)(1, 0, n, x + r * g->step, g->centred, g->eps, g->mean + i + r, g->var + i + r, g->scale + i + r);
 }
-static void CAT(norm_moments, SFX)(const pn_norm_groups *g, size_t from, size_t to, const void *data)
+static void CAT(norm_moments, SFX)(const pn_norm_groups *g, size_t from, size_t to,
+                                   const void *data)
 {
     const R *x = data;
-    const int whole = g->spans == 1 || g->stride == g->n;               /* are a group's spans one run? */
+    /* are a group's spans one run? */
+    const int whole = g->spans == 1 || g->stride == g->n;
     const size_t spans = whole ? 1 : g->spans, n = whole ? g->spans * g->n : g->n;
     for (size_t i = from, m; i < to; i += m) {
         m = !whole || n > STRIP ? 1 : to - i < L ? to - i : L;
@@ -205,8 +235,10 @@ static void CAT(norm_moments, SFX)(const pn_norm_groups *g, size_t from, size_t 
     }
 }
 
-/* y = (x - mean) scale w + b, the deviation being (x - c.mean) c.scale + c.shift; w and b stand at each element, or are NULL. */
-static ALWAYS void CAT(apply_step, SFX)(const R *x, R *y, CAT(centre, SFX) c, const R *w, const R *b, size_t m)
+/* y = (x - mean) scale w + b, the deviation being (x - c.mean) c.scale + c.shift; w and b stand at
+ * each element, or are NULL. */
+static ALWAYS void CAT(apply_step, SFX)(const R *x, R *y, CAT(centre, SFX) c, const R *w,
+                                        const R *b, size_t m)
 {
     V v = CAT(deviation, SFX)(SOME(x, m), c);
     if (w && b) v = FMA(v, SOME(w, m), SOME(b, m));
@@ -214,17 +246,21 @@ static ALWAYS void CAT(apply_step, SFX)(const R *x, R *y, CAT(centre, SFX) c, co
     else if (b) v += SOME(b, m);
     PUT_SOME(y, m, v);
 }
-static ALWAYS void CAT(apply_span, SFX)(size_t n, const R *x, R *y, CAT(centre, SFX) c, const R *w, const R *b)
+static ALWAYS void CAT(apply_span, SFX)(size_t n, const R *x, R *y, CAT(centre, SFX) c, const R *w,
+                                        const R *b)
 {
     size_t i = 0;
-    _Pragma("GCC unroll 4") for (; i + L <= n; i += L) CAT(apply_step, SFX)(x + i, y + i, c, w ? w + i : w, b ? b + i : b, L);
+    _Pragma("GCC unroll 4") for (; i + L <= n; i += L)
+        CAT(apply_step, SFX)(x + i, y + i, c, w ? w + i : w, b ? b + i : b, L);
     if (i < n) CAT(apply_step, SFX)(x + i, y + i, c, w ? w + i : w, b ? b + i : b, n - i);
 }
-static void CAT(norm_apply, SFX)(const pn_norm_groups *g, size_t from, size_t to, const void *data, void *out)
+static void CAT(norm_apply, SFX)(const pn_norm_groups *g, size_t from, size_t to, const void *data,
+                                 void *out)
 {
     for (size_t i = from, p = from % g->period; i < to; i++, p = p + 1 < g->period ? p + 1 : 0) {
         const R *x = (const R *)data + i * g->step;
-        const R *w = g->w ? (const R *)g->w + p * g->width : NULL, *b = g->b ? (const R *)g->b + p * g->width : NULL;
+        const R *w = g->w ? (const R *)g->w + p * g->width : NULL,
+                *b = g->b ? (const R *)g->b + p * g->width : NULL;
         const CAT(centre, SFX) c = CAT(centre_of, SFX)(g->mean[i], g->scale[i]);
         R *y = (R *)out + i * g->step;
         if (g->each == PN_PER_ELEMENT) {
@@ -240,13 +276,20 @@ static void CAT(norm_apply, SFX)(const pn_norm_groups *g, size_t from, size_t to
     }
 }
 
-/* Of a group, in double: the sum of h d, with d = (x - mean) scale, from those of h and of h (x - the mean in the type). */
-static double CAT(scaled, SFX)(double mean, double scale, double sum, double product) { return (product - (mean - (double)(R)mean) * sum) * scale; }
-
-/* Sums of h and of h (x - mean) scale for m runs, the first of them run u of group i; h is gy, times w where that stands at each element. */
-static ALWAYS void CAT(runs_back, SFX)(const pn_norm_groups *g, size_t i, size_t u, size_t m, const R *x, const R *gy, double *out)
+/* Of a group, in double: the sum of h d, with d = (x - mean) scale, from those of h and of h (x -
+ * the mean in the type). */
+static double CAT(scaled, SFX)(double mean, double scale, double sum, double product)
 {
-    const size_t units = g->each == PN_PER_SPAN ? g->spans : 1, pace = g->each == PN_PER_SPAN ? g->stride : g->step;
+    return (product - (mean - (double)(R)mean) * sum) * scale;
+}
+
+/* Sums of h and of h (x - mean) scale for m runs, the first of them run u of group i; h is gy,
+ * times w where that stands at each element. */
+static ALWAYS void CAT(runs_back, SFX)(const pn_norm_groups *g, size_t i, size_t u, size_t m,
+                                       const R *x, const R *gy, double *out)
+{
+    const size_t units = g->each == PN_PER_SPAN ? g->spans : 1,
+                 pace = g->each == PN_PER_SPAN ? g->stride : g->step;
     const int weighted = g->each == PN_PER_ELEMENT && g->w;
     V sum[L], product[L];
     R found[2][L];
@@ -254,7 +297,8 @@ static ALWAYS void CAT(runs_back, SFX)(const pn_norm_groups *g, size_t i, size_t
     for (size_t r = 0; r < m; r++, x += pace, gy += pace) {
         const CAT(centre, SFX) c = CAT(centre_of, SFX)(g->mean[group], g->scale[group]);
         const R *w = weighted ? (const R *)g->w + group % g->period * g->width : NULL;
-        if (!CAT(is_near, SFX)(g->scale[group])) CAT(run_pair, SFX)(g->n, x, gy, w, 1, c, &sum[r], &product[r]);
+        if (!CAT(is_near, SFX)(g->scale[group]))
+            CAT(run_pair, SFX)(g->n, x, gy, w, 1, c, &sum[r], &product[r]);
         else if (weighted) CAT(run_pair, SFX)(g->n, x, gy, w, 0, c, &sum[r], &product[r]);
         else CAT(run_pair, SFX)(g->n, x, gy, NULL, 0, c, &sum[r], &product[r]);
         if (++unit == units) unit = 0, group++;
@@ -264,12 +308,15 @@ static ALWAYS void CAT(runs_back, SFX)(const pn_norm_groups *g, size_t i, size_t
     for (size_t r = 0; r < m; r++) {
         const double s = (double)found[0][r], p = (double)found[1][r];
         out[2 * r] = s;
-        out[2 * r + 1] = CAT(is_near, SFX)(g->scale[i]) ? CAT(scaled, SFX)(g->mean[i], g->scale[i], s, p) : p;
+        out[2 * r + 1] = CAT(is_near, SFX)(g->scale[i])
+                           ? CAT(scaled, SFX)(g->mean[i], g->scale[i], s, p)
+                           : p;
         if (++u == units) u = 0, i++;
     }
 }
 /* The same for each group, or for each span. */
-static void CAT(norm_sums, SFX)(const pn_norm_groups *g, size_t from, size_t to, const void *data, const void *given, double *out)
+static void CAT(norm_sums, SFX)(const pn_norm_groups *g, size_t from, size_t to, const void *data,
+                                const void *given, double *out)
 {
     const R *x = data, *gy = given;
     const int each_span = g->each == PN_PER_SPAN, weighted = g->each == PN_PER_ELEMENT && g->w;
@@ -283,7 +330,8 @@ static void CAT(norm_sums, SFX)(const pn_norm_groups *g, size_t from, size_t to,
     }
     for (size_t q = from * units; q < to * units; q++) {
         const size_t i = q / units, spans = each_span ? 1 : g->spans;
-        const R *at = x + q * pace, *given_at = gy + q * pace, *w = weighted ? (const R *)g->w + i % g->period * g->width : NULL;
+        const R *at = x + q * pace, *given_at = gy + q * pace,
+                *w = weighted ? (const R *)g->w + i % g->period * g->width : NULL;
         const CAT(centre, SFX) c = CAT(centre_of, SFX)(g->mean[i], g->scale[i]);
         double *sums = out + 2 * q;
         sums[0] = sums[1] = 0;
@@ -300,19 +348,26 @@ static void CAT(norm_sums, SFX)(const pn_norm_groups *g, size_t from, size_t to,
 /* gx = by[0] h + by[1] d + by[2], where d = x - mean, with far times scale. */
 static ALWAYS V CAT(back_of, SFX)(V x, V h, const int far, CAT(centre, SFX) c, const R *by)
 {
-    return FMA(h, SPLAT(by[0]), FMA(far ? CAT(deviation, SFX)(x, c) : x - c.mean, SPLAT(by[1]), SPLAT(by[2])));
+    return FMA(h, SPLAT(by[0]),
+               FMA(far ? CAT(deviation, SFX)(x, c) : x - c.mean, SPLAT(by[1]), SPLAT(by[2])));
 }
-static ALWAYS void CAT(back_span, SFX)(size_t n, const R *x, const R *gy, R *gx, const int far, CAT(centre, SFX) c, const R *by)
+static ALWAYS void CAT(back_span, SFX)(size_t n, const R *x, const R *gy, R *gx, const int far,
+                                       CAT(centre, SFX) c, const R *by)
 {
     size_t i = 0;
-    _Pragma("GCC unroll 4") for (; i + L <= n; i += L) STORE(gx + i, CAT(back_of, SFX)(LOAD(x + i), LOAD(gy + i), far, c, by));
-    if (i < n) STORE_PART(gx + i, n - i, CAT(back_of, SFX)(LOAD_PART(x + i, n - i), LOAD_PART(gy + i, n - i), far, c, by));
+    _Pragma("GCC unroll 4") for (; i + L <= n; i += L)
+        STORE(gx + i, CAT(back_of, SFX)(LOAD(x + i), LOAD(gy + i), far, c, by));
+    if (i < n)
+        STORE_PART(
+            gx + i, n - i,
+            CAT(back_of, SFX)(LOAD_PART(x + i, n - i), LOAD_PART(gy + i, n - i), far, c, by));
 }
-/* The same, with far, at one place of m groups that share their weights, and gw += gy (x - mean) scale, gb += gy; pace: elements from one group to
- * the next; left: elements from this place on. */
+/* The same, with far, at one place of m groups that share their weights, and gw += gy (x - mean)
+ * scale, gb += gy; pace: elements from one group to the next; left: elements from this place on. */
 typedef struct { CAT(centre, SFX) c; R by[3]; } CAT(group_back, SFX);
-static ALWAYS void CAT(back_step, SFX)(size_t m, size_t pace, const R *x, const R *gy, R *gx, const CAT(group_back, SFX) *b, const R *w, R *gw, R *gb,
-                                        size_t left)
+static ALWAYS void CAT(back_step, SFX)(size_t m, size_t pace, const R *x, const R *gy, R *gx,
+                                       const CAT(group_back, SFX) * b, const R *w, R *gw, R *gb,
+                                       size_t left)
 {
     const V weight = w ? SOME(w, left) : SPLAT(1);
     V sum_w = gw ? SOME(gw, left) : SPLAT(0), sum_b = gb ? SOME(gb, left) : SPLAT(0);
@@ -321,21 +376,28 @@ static ALWAYS void CAT(back_step, SFX)(size_t m, size_t pace, const R *x, const 
         if (gw) sum_w = FMA(h, d, sum_w);
         if (gb) sum_b += h;
         if (w) h *= weight;
-        if (gx) PUT_SOME(gx + r * pace, left, FMA(h, SPLAT(b[r].by[0]), FMA(d, SPLAT(b[r].by[1]), SPLAT(b[r].by[2]))));
+        if (gx)
+            PUT_SOME(gx + r * pace, left,
+                     FMA(h, SPLAT(b[r].by[0]), FMA(d, SPLAT(b[r].by[1]), SPLAT(b[r].by[2]))));
     }
     if (gw) PUT_SOME(gw, left, sum_w);
     if (gb) PUT_SOME(gb, left, sum_b);
 }
-static ALWAYS void CAT(back_few, SFX)(size_t m, size_t n, size_t pace, const R *x, const R *gy, R *gx, const CAT(group_back, SFX) *c, const R *w,
-                                       R *gw, R *gb)
+static ALWAYS void CAT(back_few, SFX)(size_t m, size_t n, size_t pace, const R *x, const R *gy,
+                                      R *gx, const CAT(group_back, SFX) * c, const R *w, R *gw,
+                                      R *gb)
 {
     size_t i = 0;
     for (; i + L <= n; i += L)
         CAT(back_step, SFX)(m, pace, x + i, gy + i, gx ? gx + i : gx, c, w ? w + i : w, gw ? gw + i : gw, gb ? gb + i : gb, L);
-    if (i < n) CAT(back_step, SFX)(m, pace, x + i, gy + i, gx ? gx + i : gx, c, w ? w + i : w, gw ? gw + i : gw, gb ? gb + i : gb, n - i);
+    if (i < n)
+        CAT(back_step, SFX)
+        (m, pace, x + i, gy + i, gx ? gx + i : gx, c, w ? w + i : w, gw ? gw + i : gw,
+         gb ? gb + i : gb, n - i);
 }
 #define FEW 4
-static void CAT(back_groups, SFX)(const pn_norm_groups *g, size_t i, size_t m, const R *x, const R *gy, R *gx, const double *by, R *gw, R *gb)
+static void CAT(back_groups, SFX)(const pn_norm_groups *g, size_t i, size_t m, const R *x,
+                                  const R *gy, R *gx, const double *by, R *gw, R *gb)
 {
     const size_t at = i % g->period * g->width, pace = g->period * g->step;
     const R *w = g->w ? (const R *)g->w + at : NULL;
@@ -346,12 +408,13 @@ static void CAT(back_groups, SFX)(const pn_norm_groups *g, size_t i, size_t m, c
         c[r].c = CAT(centre_of, SFX)(g->mean[i + r * g->period], g->scale[i + r * g->period]);
         for (size_t k = 0; k < 3; k++) c[r].by[k] = (R)by[3 * r * g->period + k];
     }
-    if (m == FEW && gx && w && gw && gb) CAT(back_few, SFX)(FEW, g->n, pace, x, gy, gx, c, w, gw, gb);
+    if (m == FEW && gx && w && gw && gb)
+        CAT(back_few, SFX)(FEW, g->n, pace, x, gy, gx, c, w, gw, gb);
     else for (size_t r = 0; r < m; r++)
         CAT(back_few, SFX)(1, g->n, pace, x + r * pace, gy + r * pace, gx ? gx + r * pace : gx, c + r, w, gw, gb);
 }
-static void CAT(norm_back, SFX)(const pn_norm_groups *g, size_t from, size_t to, const void *data, const void *given, void *out,
-                                const double *by, void *gw, void *gb)
+static void CAT(norm_back, SFX)(const pn_norm_groups *g, size_t from, size_t to, const void *data,
+                                const void *given, void *out, const double *by, void *gw, void *gb)
 {
     const R *x = data, *gy = given, *w = g->w;
     R *gx = out;
@@ -367,9 +430,11 @@ static void CAT(norm_back, SFX)(const pn_norm_groups *g, size_t from, size_t to,
         const CAT(centre, SFX) c = CAT(centre_of, SFX)(g->mean[i], g->scale[i]);
         const R *factor = g->each == PN_PER_SPAN && w ? w + i % g->period * g->width : NULL;
         const int far = !CAT(is_near, SFX)(g->scale[i]);
-        const double lost = g->mean[i] - (double)c.mean, scale = far ? 1 : g->scale[i], shift = far ? 0 : -lost * scale;
+        const double lost = g->mean[i] - (double)c.mean, scale = far ? 1 : g->scale[i],
+                     shift = far ? 0 : -lost * scale;
         for (size_t s = 0, at = i * g->step; s < g->spans; s++, at += g->stride) {
-            const R each[3] = { factor ? (R)by[0] * factor[s] : (R)by[0], (R)(by[1] * scale), (R)(by[2] + by[1] * shift) };
+            const R each[3] = { factor ? (R)by[0] * factor[s] : (R)by[0], (R)(by[1] * scale),
+                                (R)(by[2] + by[1] * shift) };
             if (far) CAT(back_span, SFX)(g->n, x + at, gy + at, gx + at, 1, c, each);
             else CAT(back_span, SFX)(g->n, x + at, gy + at, gx + at, 0, c, each);
         }
@@ -377,8 +442,9 @@ static void CAT(norm_back, SFX)(const pn_norm_groups *g, size_t from, size_t to,
 }
 #undef FEW
 
-/* ---- columns: tiles of rows, stride elements from one to the next, of n columns, each a group; four vectors of columns at a time,
- * down all the rows; full: are all their lanes columns? ------------------------------------------------------------------- */
+/* ---- columns: tiles of rows, stride elements from one to the next, of n columns, each a group;
+ * four vectors of columns at a time, down all the rows; full: are all their lanes columns?
+ * ------------------------------------------------------------------- */
 #define EACH_VECTOR _Pragma("GCC unroll 4") for (size_t k = 0; k < 4; k++) if (full || j + k * L < n)
 #define COLUMN      (j + k * L)
 #define LEFT        (full ? L : n - COLUMN)
@@ -390,7 +456,8 @@ static void CAT(norm_back, SFX)(const pn_norm_groups *g, size_t from, size_t to,
 
 #define FOLD 64                                         /* rows whose sums are kept in the type */
 /* Sums are of what differs from the first row, so that a mean far from 0 costs no digits. */
-static ALWAYS void CAT(block_moments, SFX)(size_t rows, size_t n, size_t stride, const R *x, double *mean, double *squares, size_t j, int full)
+static ALWAYS void CAT(block_moments, SFX)(size_t rows, size_t n, size_t stride, const R *x,
+                                           double *mean, double *squares, size_t j, int full)
 {
     V centre[4] = { { 0 } };
     R middle[4 * L];
@@ -398,11 +465,13 @@ static ALWAYS void CAT(block_moments, SFX)(size_t rows, size_t n, size_t stride,
     EACH_VECTOR centre[k] = SOME(x + COLUMN, LEFT);
     for (size_t r = 1; r < rows; ) {
         V sum[4] = { { 0 } };
-        for (size_t end = rows - r < FOLD ? rows : r + FOLD; r < end; r++) EACH_VECTOR sum[k] += SOME(x + r * stride + COLUMN, LEFT) - centre[k];
+        for (size_t end = rows - r < FOLD ? rows : r + FOLD; r < end; r++)
+            EACH_VECTOR sum[k] += SOME(x + r * stride + COLUMN, LEFT) - centre[k];
         EACH_VECTOR CAT(add_wide, SFX)(sums + k * L, L, sum[k]);
     }
     for (size_t k = 0; k < 4; k++) STORE(middle + k * L, centre[k]);
-    for (size_t i = 0; i < 4 * L; i++) middle[i] = (R)((double)middle[i] + sums[i] / (double)rows), sums[i] = 0;
+    for (size_t i = 0; i < 4 * L; i++)
+        middle[i] = (R)((double)middle[i] + sums[i] / (double)rows), sums[i] = 0;
     for (size_t k = 0; k < 4; k++) centre[k] = LOAD(middle + k * L);
     for (size_t r = 0; r < rows; ) {
         V sum[4] = { { 0 } }, square[4] = { { 0 } };
@@ -427,20 +496,24 @@ static ALWAYS void CAT(block_moments, SFX)(size_t rows, size_t n, size_t stride,
     memcpy(squares + j, wide, bytes);
 }
 /* Means of a tile's columns, and their sums of squared deviations. */
-static void CAT(columns_moments, SFX)(size_t rows, size_t n, size_t stride, const void *x, double *mean, double *squares)
+static void CAT(columns_moments, SFX)(size_t rows, size_t n, size_t stride, const void *x,
+                                      double *mean, double *squares)
 {
     IN_BLOCKS(block_moments, rows, n, stride, x, mean, squares)
 }
 
-static ALWAYS void CAT(block_apply, SFX)(size_t rows, size_t n, size_t stride, const R *x, R *y, const double *const *by, size_t j, int full)
+static ALWAYS void CAT(block_apply, SFX)(size_t rows, size_t n, size_t stride, const R *x, R *y,
+                                         const double *const *by, size_t j, int full)
 {
     V c[3][4];
     for (size_t i = 0; i < 3; i++) EACH_VECTOR c[i][k] = CAT(narrow, SFX)(by[i] + COLUMN, LEFT);
     for (size_t at = j; rows; rows--, at += stride)
-        EACH_VECTOR PUT_SOME(y + at + k * L, LEFT, FMA(SOME(x + at + k * L, LEFT) - c[0][k], c[1][k], c[2][k]));
+        EACH_VECTOR PUT_SOME(y + at + k * L, LEFT,
+                             FMA(SOME(x + at + k * L, LEFT) - c[0][k], c[1][k], c[2][k]));
 }
 /* y = (x - by[0]) by[1] + by[2] */
-static void CAT(columns_apply, SFX)(size_t rows, size_t n, size_t stride, const void *x, void *y, const double *const *by)
+static void CAT(columns_apply, SFX)(size_t rows, size_t n, size_t stride, const void *x, void *y,
+                                    const double *const *by)
 {
     IN_BLOCKS(block_apply, rows, n, stride, x, y, by)
 }
@@ -450,19 +523,24 @@ static ALWAYS V CAT(column_deviation, SFX)(V x, const int far, V (*c)[4], size_t
 {
     return far ? FMA(x - c[0][k], c[1][k], c[2][k]) : x - c[0][k];
 }
-static ALWAYS void CAT(block_sums, SFX)(size_t rows, size_t n, size_t stride, const R *x, const R *gy, const double *const *by, const int far, double *sums,
-                                         double *products, size_t j, int full)
+static ALWAYS void CAT(block_sums, SFX)(size_t rows, size_t n, size_t stride, const R *x,
+                                        const R *gy, const double *const *by, const int far,
+                                        double *sums, double *products, size_t j, int full)
 {
     V c[3][4] = { { { 0 } } };
     double wide[2][4 * L] = { { 0 } };
-    for (size_t i = 0; i < (far ? 3 : 1); i++) EACH_VECTOR c[i][k] = CAT(narrow, SFX)(by[i] + COLUMN, LEFT);
+    for (size_t i = 0; i < (far ? 3 : 1); i++)
+        EACH_VECTOR c[i][k] = CAT(narrow, SFX)(by[i] + COLUMN, LEFT);
     for (size_t at = j; rows; ) {
         V sum[4] = { { 0 } }, product[4] = { { 0 } };
-        for (size_t part = rows < FOLD ? rows : FOLD, end = rows - part; rows > end; rows--, at += stride)
+        for (size_t part = rows < FOLD ? rows : FOLD, end = rows - part; rows > end;
+             rows--, at += stride)
             EACH_VECTOR {
                 V g = SOME(gy + at + k * L, LEFT);
                 sum[k] += g;
-                product[k] = FMA(g, CAT(column_deviation, SFX)(SOME(x + at + k * L, LEFT), far, c, k), product[k]);
+                product[k] = FMA(g,
+                                 CAT(column_deviation, SFX)(SOME(x + at + k * L, LEFT), far, c, k),
+                                 product[k]);
             }
         EACH_VECTOR {
             CAT(add_wide, SFX)(wide[0] + k * L, L, sum[k]);
@@ -474,32 +552,40 @@ static ALWAYS void CAT(block_sums, SFX)(size_t rows, size_t n, size_t stride, co
     memcpy(products + j, wide[1], bytes);
 }
 /* A tile's sums of gy and of gy d, with d as in columns_back. */
-static void CAT(columns_sums, SFX)(size_t rows, size_t n, size_t stride, const void *x, const void *gy, const double *const *by, double *sums, double *products)
+static void CAT(columns_sums, SFX)(size_t rows, size_t n, size_t stride, const void *x,
+                                   const void *gy, const double *const *by, double *sums,
+                                   double *products)
 {
     if (by[1]) IN_BLOCKS(block_sums, rows, n, stride, x, gy, by, 1, sums, products)
     else IN_BLOCKS(block_sums, rows, n, stride, x, gy, by, 0, sums, products)
 }
 
-static ALWAYS void CAT(block_back, SFX)(size_t rows, size_t n, size_t stride, const R *x, const R *gy, R *gx, const double *const *by, const int far, size_t j,
-                                         int full)
+static ALWAYS void CAT(block_back, SFX)(size_t rows, size_t n, size_t stride, const R *x,
+                                        const R *gy, R *gx, const double *const *by, const int far,
+                                        size_t j, int full)
 {
     V c[6][4] = { { { 0 } } };
-    for (size_t i = 0; i < 6; i++) if (far || !(i == 1 || i == 2)) EACH_VECTOR c[i][k] = CAT(narrow, SFX)(by[i] + COLUMN, LEFT);
+    for (size_t i = 0; i < 6; i++)
+        if (far || !(i == 1 || i == 2))
+            EACH_VECTOR c[i][k] = CAT(narrow, SFX)(by[i] + COLUMN, LEFT);
     for (size_t at = j; rows; rows--, at += stride)
         EACH_VECTOR {
             const V d = CAT(column_deviation, SFX)(SOME(x + at + k * L, LEFT), far, c, k);
             PUT_SOME(gx + at + k * L, LEFT, FMA(SOME(gy + at + k * L, LEFT), c[3][k], FMA(d, c[4][k], c[5][k])));
         }
 }
-/* gx = by[3] gy + by[4] d + by[5], with d = (x - by[0]) by[1] + by[2], or x - by[0] where by[1] is NULL. */
-static void CAT(columns_back, SFX)(size_t rows, size_t n, size_t stride, const void *x, const void *gy, void *gx, const double *const *by)
+/* gx = by[3] gy + by[4] d + by[5], with d = (x - by[0]) by[1] + by[2], or x - by[0] where by[1] is
+ * NULL. */
+static void CAT(columns_back, SFX)(size_t rows, size_t n, size_t stride, const void *x,
+                                   const void *gy, void *gx, const double *const *by)
 {
     if (by[1]) IN_BLOCKS(block_back, rows, n, stride, x, gy, gx, by, 1)
     else IN_BLOCKS(block_back, rows, n, stride, x, gy, gx, by, 0)
 }
 
-/* ---- local response: channels of one sample, inner elements each ---------------------------------------------------------- */
-/* A power of two that the channels at one place are multiplied by, so that their squares stay in double's range; almost always 1. */
+/* ---- local response: channels of one sample, inner elements each ----------------------------- */
+/* A power of two that the channels at one place are multiplied by, so that their squares stay in
+ * double's range; almost always 1. */
 static double CAT(response_unit, SFX)(const pn_response *r, const R *x)
 {
     double most = 0;
@@ -512,7 +598,8 @@ static double CAT(response_unit, SFX)(const pn_response *r, const R *x)
     const int e = ilogb(most);
     return ldexp(1, e < -1000 ? 1000 : -e);
 }
-/* d unit^2, for d = k + alpha mean x^2 over size channels, of which size / 2 stand before and those beyond the edges are 0. */
+/* d unit^2, for d = k + alpha mean x^2 over size channels, of which size / 2 stand before and those
+ * beyond the edges are 0. */
 static double CAT(response, SFX)(const pn_response *r, size_t c, double unit, const R *x)
 {
     const size_t first = c > r->size / 2 ? c - r->size / 2 : 0, end = c + (r->size + 1) / 2;
@@ -527,20 +614,26 @@ static void CAT(response_apply, SFX)(const pn_response *r, const void *data, voi
 {
     for (size_t i = 0; i < r->inner; i++) {
         const R *x = (const R *)data + i;
-        const double unit = CAT(response_unit, SFX)(r, x), all = unit == 1 ? 1 : pow(unit, 2 * r->beta - 1);
+        const double unit = CAT(response_unit, SFX)(r, x),
+                     all = unit == 1 ? 1 : pow(unit, 2 * r->beta - 1);
         for (size_t c = 0; c < r->channels; c++)
-            ((R *)out)[c * r->inner + i] = (R)((double)x[c * r->inner] * unit * pow(CAT(response, SFX)(r, c, unit, x), -r->beta) * all);
+            ((R *)out)[c * r->inner + i] = (R)((double)x[c * r->inner] * unit *
+                                               pow(CAT(response, SFX)(r, c, unit, x), -r->beta) *
+                                               all);
     }
 }
-/* gx = gy d^-beta - 2 alpha beta / size x (sum of gy x d^(-beta - 1) over the channels in whose mean this one counts);
- * work: gy d^-beta and the terms of that sum, channels of each. gx may be gy. */
-static void CAT(response_back, SFX)(const pn_response *r, const void *data, const void *given, void *out, double *work)
+/* gx = gy d^-beta - 2 alpha beta / size x (sum of gy x d^(-beta - 1) over the channels in whose
+ * mean this one counts); work: gy d^-beta and the terms of that sum, channels of each. gx may be
+ * gy. */
+static void CAT(response_back, SFX)(const pn_response *r, const void *data, const void *given,
+                                    void *out, double *work)
 {
     double *term = work + r->channels;
     const double factor = 2 * r->alpha * r->beta / (double)r->size;
     for (size_t i = 0; i < r->inner; i++) {
         const R *x = (const R *)data + i, *gy = (const R *)given + i;
-        const double unit = CAT(response_unit, SFX)(r, x), all = unit == 1 ? 1 : pow(unit, 2 * r->beta);
+        const double unit = CAT(response_unit, SFX)(r, x),
+                     all = unit == 1 ? 1 : pow(unit, 2 * r->beta);
         for (size_t c = 0; c < r->channels; c++) {
             const double d = CAT(response, SFX)(r, c, unit, x);
             work[c] = (double)gy[c * r->inner] * pow(d, -r->beta);
@@ -550,7 +643,8 @@ static void CAT(response_back, SFX)(const pn_response *r, const void *data, cons
             const size_t first = c + 1 > (r->size + 1) / 2 ? c + 1 - (r->size + 1) / 2 : 0;
             double sum = 0;
             for (size_t j = first; j <= c + r->size / 2 && j < r->channels; j++) sum += term[j];
-            ((R *)out)[c * r->inner + i] = (R)((work[c] - factor * ((double)x[c * r->inner] * unit) * sum) * all);
+            ((R *)out)[c * r->inner + i] =
+                (R)((work[c] - factor * ((double)x[c * r->inner] * unit) * sum) * all);
         }
     }
 }

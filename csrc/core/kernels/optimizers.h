@@ -1,15 +1,18 @@
 /* optimizers.h - every update rule, and nothing else: add one here and nowhere else.
  *
- * UPDATE(f) gives the new parameter from p, its gradient g, its state s[] (rewritten in place) and the constants h[]; HAS(k) says,
- * at compile time, whether state k is kept: those that the row marks with ? are left out when their setting is off.
- * PREPARE(f) makes h from the settings, in the order of the row, the numbers kept for the parameter, and its step, from 1.
- * By then g has been clipped and, to maximize, negated. Rules that are no pass over elements have their bodies in tensor_rules.h. */
+ * UPDATE(f) gives the new parameter from p, its gradient g, its state s[] (rewritten in place) and
+ * the constants h[]; HAS(k) says, at compile time, whether state k is kept: those that the row
+ * marks with ? are left out when their setting is off. PREPARE(f) makes h from the settings, in the
+ * order of the row, the numbers kept for the parameter, and its step, from 1. By then g has been
+ * clipped and, to maximize, negated. Rules that are no pass over elements have their bodies in
+ * tensor_rules.h. */
 #ifdef R
 
 #define UPDATE(f) static ALWAYS V CAT(new_##f, SFX)(V p, V g, V *s, const V *h, const unsigned present UNUSED)
 #define HAS(k)    (present & 1u << (k))
 
-/* a moved towards b by the share w, from the nearer of both, so that a share of 1 gives b itself, however large a is. */
+/* a moved towards b by the share w, from the nearer of both, so that a share of 1 gives b itself,
+ * however large a is. */
 static ALWAYS V CAT(towards, SFX)(V a, V b, V w)
 {
     return FMA(b - a, SEL(w < PICK(0.5f, 0.5), w, w - 1), SEL(w < PICK(0.5f, 0.5), a, b));
@@ -17,7 +20,9 @@ static ALWAYS V CAT(towards, SFX)(V a, V b, V w)
 /* The share w of g^2, which fits where w g^2 does. */
 static ALWAYS V CAT(square_share, SFX)(V g, V w, V rest) { return FMA(g * w, g, rest); }
 
-UPDATE(sgd)     /* h: lr, momentum, what the gradient adds to the buffer, weight decay, shares of gradient and buffer in the step */
+/* h: lr, momentum, what the gradient adds to the buffer, weight decay, shares of gradient and
+ * buffer in the step */
+UPDATE(sgd)
 {
     g = FMA(h[3], p, g);
     if (!HAS(0)) return FMA(-h[0], g, p);
@@ -25,7 +30,8 @@ UPDATE(sgd)     /* h: lr, momentum, what the gradient adds to the buffer, weight
     return FMA(-h[0], FMA(h[4], g, h[5] * s[0]), p);
 }
 
-/* What the family of Adam shares: h[1] to h[3] are 1 - beta1, beta2, 1 - beta2, h[6] L2, h[7] what decoupled decay leaves of p. */
+/* What the family of Adam shares: h[1] to h[3] are 1 - beta1, beta2, 1 - beta2, h[6] L2, h[7] what
+ * decoupled decay leaves of p. */
 static ALWAYS void CAT(moments, SFX)(V *p, V *g, V *s, const V *h)
 {
     *g = FMA(h[6], *p, *g);
@@ -40,7 +46,8 @@ UPDATE(adam)    /* h[0] step size, h[4] 1 / sqrt(1 - beta2^t), h[5] eps */
     return p - h[0] * s[0] / FMA(SQRT(s[HAS(2) ? 2 : 1]), h[4], h[5]);
 }
 UPDATE(adamw) { return CAT(new_adam, SFX)(p, g, s, h, present); }
-UPDATE(radam)   /* as adam; h[4] is 0 while the second moment, which may have overflowed, does not count */
+/* as adam; h[4] is 0 while the second moment, which may have overflowed, does not count */
+UPDATE(radam)
 {
     CAT(moments, SFX)(&p, &g, s, h);
     return p - h[0] * s[0] / FMA(SEL(h[4] > 0, SQRT(s[1]), SPLAT(0)), h[4], h[5]);
@@ -67,7 +74,8 @@ UPDATE(rmsprop) /* h: lr, alpha, 1 - alpha, eps, weight decay, momentum */
     if (HAS(2)) {
         s[2] = CAT(towards, SFX)(s[2], g, h[2]);
         square = SEL(square <= PICK(0x1.fffffep127, 0x1.fffffffffffffp1023),
-                     MAX(SPLAT(0), square - s[2] * s[2]), square);      /* a variance, whatever rounding says; infinity stays */
+                     /* a variance, whatever rounding says; infinity stays */
+                     MAX(SPLAT(0), square - s[2] * s[2]), square);
     }
     V step = g / (SQRT(square) + h[3]);
     if (HAS(1)) step = s[1] = FMA(h[5], s[1], step);
@@ -92,7 +100,8 @@ UPDATE(adadelta) /* h: lr, rho, 1 - rho, eps, weight decay */
 
 UPDATE(rprop)   /* h: eta minus, eta plus, smallest and largest step */
 {
-    V turn = SEL(g > 0, s[0], SEL(g < 0, -s[0], g * s[0]));     /* of the product's sign, which could underflow */
+    /* of the product's sign, which could underflow */
+    V turn = SEL(g > 0, s[0], SEL(g < 0, -s[0], g * s[0]));
     s[1] = MIN(h[3], MAX(h[2], s[1] * SEL(turn > 0, h[1], SEL(turn < 0, h[0], SPLAT(1)))));
     s[0] = g = SEL(turn < 0, SPLAT(0), g);
     return p - SEL(g > 0, s[1], SEL(g < 0, -s[1], g));
@@ -113,7 +122,8 @@ UPDATE(lion)    /* h: lr, beta1, 1 - beta1, beta2, 1 - beta2, what decoupled dec
     return FMA(-h[0], way, p * h[5]);
 }
 
-/* The gradient as a rule sees it: scaled (which clips by norm, and negates to maximize), clipped by value, and with L1's sign of p. */
+/* The gradient as a rule sees it: scaled (which clips by norm, and negates to maximize), clipped by
+ * value, and with L1's sign of p. */
 static ALWAYS V CAT(adjusted, SFX)(V p, V g, const pn_update_args *a)
 {
     g *= SPLAT(a->scale);
@@ -148,7 +158,8 @@ static void CAT(average, SFX)(const pn_update_args *a)
     }
 }
 
-/* A constant of a rule in the parameters' type, in which none but 0 becomes 0: an epsilon is there to keep a divisor from it. */
+/* A constant of a rule in the parameters' type, in which none but 0 becomes 0: an epsilon is there
+ * to keep a divisor from it. */
 static R CAT(constant, SFX)(double x)
 {
     const R r = (R)x, least = PICK(0x1p-126, 0x1p-1022);
@@ -156,11 +167,14 @@ static R CAT(constant, SFX)(double x)
 }
 
 typedef V CAT(rule, SFX)(V p, V g, V *s, const V *h, const unsigned present);
-/* Once a line of the cache asks for what comes a page later: the machine's own looking ahead ends with the page. */
+/* Once a line of the cache asks for what comes a page later: the machine's own looking ahead ends
+ * with the page. */
 #define LINE_BEGINS      (i * sizeof(R) % 64 < PN_VL)
 #define AHEAD(q)         __builtin_prefetch((const void *)((uintptr_t)((q) + i) + 4096))
-/* Elements i to i + m; all but the pointers is constant after inlining, so that each array is read and written once. */
-static ALWAYS void CAT(update_part, SFX)(CAT(rule, SFX) *f, const unsigned present, const int plain, const pn_update_args *a, R *const *s,
+/* Elements i to i + m; all but the pointers is constant after inlining, so that each array is read
+ * and written once. */
+static ALWAYS void CAT(update_part, SFX)(CAT(rule, SFX) * f, const unsigned present,
+                                         const int plain, const pn_update_args *a, R *const *s,
                                          const V *h, size_t i, const size_t m)
 {
     R *to = a->p;
@@ -171,20 +185,25 @@ static ALWAYS void CAT(update_part, SFX)(CAT(rule, SFX) *f, const unsigned prese
     }
     V v[PN_MAX_STATES], p = PART_LOAD(to), g = PART_LOAD(from);
     g = plain ? g * SPLAT(a->scale) : CAT(adjusted, SFX)(p, g, a);
-    _Pragma("GCC unroll 8") for (int k = 0; k < PN_MAX_STATES; k++) if (HAS(k)) v[k] = PART_LOAD(s[k]);
+    _Pragma("GCC unroll 8") for (int k = 0; k < PN_MAX_STATES; k++) if (HAS(k))
+        v[k] = PART_LOAD(s[k]);
     p = f(p, g, v, h, present);
     PART_STORE(to, p);
-    _Pragma("GCC unroll 8") for (int k = 0; k < PN_MAX_STATES; k++) if (HAS(k)) PART_STORE(s[k], v[k]);
+    _Pragma("GCC unroll 8") for (int k = 0; k < PN_MAX_STATES; k++) if (HAS(k))
+        PART_STORE(s[k], v[k]);
     if (!plain && a->average) CAT(follow, SFX)(a->average, i, m, p, a->share);
 }
-static ALWAYS void CAT(update_span, SFX)(CAT(rule, SFX) *f, const unsigned present, const int plain, const pn_update_args *args)
+static ALWAYS void CAT(update_span, SFX)(CAT(rule, SFX) * f, const unsigned present,
+                                         const int plain, const pn_update_args *args)
 {
-    const pn_update_args copy = *args, *a = &copy;      /* which no store of ours can change, for all the compiler knows */
+    /* which no store of ours can change, for all the compiler knows */
+    const pn_update_args copy = *args, *a = &copy;
     R *s[PN_MAX_STATES];
     V h[PN_MAX_HYPER];
     for (int k = 0; k < PN_MAX_STATES; k++) s[k] = a->state[k];
     for (int k = 0; k < PN_MAX_HYPER; k++) h[k] = SPLAT(CAT(constant, SFX)(a->h[k]));
-    /* First up to a whole vector of p: NumPy's arrays all lie 16 bytes past a line of the cache, and a vector across two lines costs twice. */
+    /* First up to a whole vector of p: NumPy's arrays all lie 16 bytes past a line of the cache,
+     * and a vector across two lines costs twice. */
     const size_t before = (uintptr_t)a->p % PN_VL, start = (PN_VL - before) % PN_VL / sizeof(R);
     size_t i = start < a->n ? start : 0;
     if (i) CAT(update_part, SFX)(f, present, plain, a, s, h, 0, i);
@@ -192,7 +211,8 @@ static ALWAYS void CAT(update_span, SFX)(CAT(rule, SFX) *f, const unsigned prese
     if (i < a->n) CAT(update_part, SFX)(f, present, plain, a, s, h, i, a->n - i);
 }
 
-/* Which sets of states a row can have: all that are not marked with ?, and of those that are, the last ones, any. Folded at compile time. */
+/* Which sets of states a row can have: all that are not marked with ?, and of those that are, the
+ * last ones, any. Folded at compile time. */
 #define STATES(names)        (!!*(names) + !!strchr(names, ' ') + (strrchr(names, ' ') != strchr(names, ' ')))
 #define OPTIONAL(names)      (!!strchr(names, '?') + (strrchr(names, '?') != strchr(names, '?')))
 #define FIXED(names)         ((1u << (STATES(names) - OPTIONAL(names))) - 1)
@@ -262,21 +282,25 @@ PREPARE(adamw) { (void)number; prepare_moments(hyper, 1, step, h); }
 PREPARE(nadam)
 {
     const double lr = hyper[0], beta1 = hyper[1], decay = hyper[5];
-    const double mu = beta1 * (1 - 0.5 * pow(0.96, step * decay)), next = beta1 * (1 - 0.5 * pow(0.96, (step + 1) * decay));
+    const double mu = beta1 * (1 - 0.5 * pow(0.96, step * decay)),
+                 next = beta1 * (1 - 0.5 * pow(0.96, (step + 1) * decay));
     prepare_moments(hyper, hyper[6] != 0, step, h);
     const double product = *number[1] *= mu;
     h[8] = lr * (1 - mu) / (1 - product);
     h[0] = lr * next / (1 - product * next);
 }
 
-/* While too few squares have been seen for their mean to mean anything, the step is that of plain momentum. */
+/* While too few squares have been seen for their mean to mean anything, the step is that of plain
+ * momentum. */
 PREPARE(radam)
 {
-    const double beta2 = hyper[2], power = pow(beta2, step), most = 2 / (1 - beta2) - 1, length = most - 2 * step * power / (1 - power);
+    const double beta2 = hyper[2], power = pow(beta2, step), most = 2 / (1 - beta2) - 1,
+                 length = most - 2 * step * power / (1 - power);
     (void)number;
     prepare_moments(hyper, hyper[5] != 0, step, h);
     if (length > 5)
-        h[0] *= sqrt((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)) * sqrt(1 - power);
+        h[0] *= sqrt((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)) *
+                sqrt(1 - power);
     h[4] = length > 5;
     if (length <= 5) h[5] = 1;
 }
@@ -351,11 +375,17 @@ PREPARE(lion)
 #undef PREPARE
 #endif
 
-/* settings: the first is lr; flattened left to right for C, without maximize, which turns the gradient before any rule sees it.
- * states:   arrays like the parameter. name=start: filled with that setting at first, else with 0. name?setting: only where it is on.
- *           Of whole parameters also name:rows, name:columns (of a matrix, one number a row or column) and name:flat (where it is no matrix).
- * numbers:  kept for each parameter after its step, with their start.
- * formula:  Python, run by the tests: p the parameter, g its gradient (negated to maximize), t the step from 1; states, numbers and
+/* settings: the first is lr; flattened left to right for C, without maximize, which turns the
+ * gradient before any rule sees it. states:   arrays like the parameter. name=start: filled with
+ * that setting at first, else with 0. name?setting: only where it is on.
+ *
+ *           Of whole parameters also name:rows, name:columns (of a matrix, one number a
+ *           row or column) and name:flat (where it is no matrix).
+ *
+ * numbers:  kept for each parameter after its step, with their start. formula:  Python, run by the
+ * tests: p the parameter, g its gradient (negated to maximize), t the step from 1; states, numbers
+ * and
+ *
  *           settings by name. */
 #ifndef PN_OPTIMIZERS
 #define PN_BETAS "0 <= betas[0] < 1 and 0 <= betas[1] < 1"

@@ -1,5 +1,6 @@
-/* pooling.h - windows of images: their maxima, means and p-norms, and the gradients.
- * No include guard: kernels.c includes it once per type. Images stand with their channels last: x (h, w, c), y (rows, columns, c). */
+/* pooling.h - windows of images: their maxima, means and p-norms, and the gradients. No include
+ * guard: kernels.c includes it once per type. Images stand with their channels last: x (h, w, c), y
+ * (rows, columns, c). */
 
 /* What a row of outputs takes, in vector operations. */
 #define ROW_WORK(i) (p->columns * (p->h[i].to - p->h[i].from) * (p->w[p->columns / 2].to - p->w[p->columns / 2].from) * ((p->c + L - 1) / L))
@@ -11,10 +12,13 @@
 /* For each pixel k of x in its window. */
 #define EACH_INPUT \
     for (size_t r = p->h[i].from; r < p->h[i].to; r += p->h[i].step) \
-        for (size_t k = r * p->w_size + p->w[j].from; k < r * p->w_size + p->w[j].to; k += p->w[j].step)
+        for (size_t k = r * p->w_size + p->w[j].from; k < r * p->w_size + p->w[j].to; \
+             k += p->w[j].step)
 
-/* index: the pixel of each maximum, as an integer of y's size, or NULL. The first of equal ones; a NaN beats all. */
-static ALWAYS void CAT(maxima, SFX)(const int marks, const pn_pool *p, const void *x, void *y, void *index)
+/* index: the pixel of each maximum, as an integer of y's size, or NULL. The first of equal ones; a
+ * NaN beats all. */
+static ALWAYS void CAT(maxima, SFX)(const int marks, const pn_pool *p, const void *x, void *y,
+                                    void *index)
 {
     EACH_OUTPUT {
         V most = SPLAT(-(R)INFINITY);
@@ -51,21 +55,25 @@ static void CAT(max_pool_back, SFX)(const pn_pool *p, const void *index, const v
 /* v where it is more than most, or NaN. */
 static ALWAYS VI CAT(beats, SFX)(V v, V most) { return (v > most) | (v != v); }
 
-/* Windows of 2 x 2 side by side in one plane, lanes along a row: x, whose rows are ldx apart, to y (rows, columns). index: which of the
- * four, an integer of y's size, or NULL; as max_pool has it otherwise. */
-static ALWAYS void CAT(max_quads_row, SFX)(const int marks, size_t columns, const R *x, size_t ldx, R *y, R *index)
+/* Windows of 2 x 2 side by side in one plane, lanes along a row: x, whose rows are ldx apart, to y
+ * (rows, columns). index: which of the four, an integer of y's size, or NULL; as max_pool has it
+ * otherwise. */
+static ALWAYS void CAT(max_quads_row, SFX)(const int marks, size_t columns, const R *x, size_t ldx,
+                                           R *y, R *index)
 {
     for (size_t j = 0; j < columns; j += L) {
         const size_t n = columns - j < L ? columns - j : L;
         V r[2][2], most[2];
         UNROLL for (size_t i = 0; i < 2; i++) {
             const R *p = x + i * ldx + 2 * j;
-            const V a = CAT(load_most, SFX)(p, 2 * n), b = 2 * n > L ? CAT(load_most, SFX)(p + L, 2 * n - L) : (V){ 0 };
+            const V a = CAT(load_most, SFX)(p, 2 * n),
+                    b = 2 * n > L ? CAT(load_most, SFX)(p + L, 2 * n - L) : (V){ 0 };
             r[i][0] = EVENS(a, b);
             r[i][1] = ODDS(a, b);
         }
         if (!marks) {
-            UNROLL for (size_t i = 0; i < 2; i++) most[i] = SEL(CAT(beats, SFX)(r[i][1], r[i][0]), r[i][1], r[i][0]);
+            UNROLL for (size_t i = 0; i < 2; i++)
+                most[i] = SEL(CAT(beats, SFX)(r[i][1], r[i][0]), r[i][1], r[i][0]);
             CAT(store_most, SFX)(y + j, n, SEL(CAT(beats, SFX)(most[1], most[0]), most[1], most[0]));
             continue;
         }
@@ -80,17 +88,21 @@ static ALWAYS void CAT(max_quads_row, SFX)(const int marks, size_t columns, cons
         CAT(store_most, SFX)(index + j, n, at);
     }
 }
-static void CAT(max_quads, SFX)(size_t rows, size_t columns, const void *x, size_t ldx, void *y, void *index)
+static void CAT(max_quads, SFX)(size_t rows, size_t columns, const void *x, size_t ldx, void *y,
+                                void *index)
 {
     for (size_t i = 0; i < rows; i++) {
         const R *p = (const R *)x + 2 * i * ldx;
-        if (index) CAT(max_quads_row, SFX)(1, columns, p, ldx, (R *)y + i * columns, (R *)index + i * columns);
+        if (index)
+            CAT(max_quads_row, SFX)
+            (1, columns, p, ldx, (R *)y + i * columns, (R *)index + i * columns);
         else CAT(max_quads_row, SFX)(0, columns, p, ldx, (R *)y + i * columns, NULL);
     }
 }
 
 /* gx, whose rows are ldx apart, = in each window the gradient where the maximum stood, else 0. */
-static void CAT(max_quads_back, SFX)(size_t rows, size_t columns, const void *index, const void *gy, void *gx, size_t ldx)
+static void CAT(max_quads_back, SFX)(size_t rows, size_t columns, const void *index, const void *gy,
+                                     void *gx, size_t ldx)
 {
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j += L) {
@@ -98,7 +110,8 @@ static void CAT(max_quads_back, SFX)(size_t rows, size_t columns, const void *in
             const V g = CAT(load_most, SFX)((const R *)gy + i * columns + j, n);
             const VI at = (VI)CAT(load_most, SFX)((const R *)index + i * columns + j, n);
             UNROLL for (size_t r = 0; r < 2; r++) {
-                const V a = (V)((VI)g & (at == (I)(2 * r))), b = (V)((VI)g & (at == (I)(2 * r + 1)));
+                const V a = (V)((VI)g & (at == (I)(2 * r))),
+                        b = (V)((VI)g & (at == (I)(2 * r + 1)));
                 R *q = (R *)gx + (2 * i + r) * ldx + 2 * j;
                 CAT(store_most, SFX)(q, 2 * n < L ? 2 * n : L, LOWER(a, b));
                 if (2 * n > L) CAT(store_most, SFX)(q + L, 2 * n - L, UPPER(a, b));
@@ -116,10 +129,14 @@ static void CAT(index_values, SFX)(size_t n, const void *index, void *y)
     }
 }
 
-static ALWAYS R CAT(divisor, SFX)(const pn_pool *p, size_t i, size_t j) { return (R)(p->divisor != 0 ? p->divisor : p->h[i].count * p->w[j].count); }
+static ALWAYS R CAT(divisor, SFX)(const pn_pool *p, size_t i, size_t j)
+{
+    return (R)(p->divisor != 0 ? p->divisor : p->h[i].count * p->w[j].count);
+}
 
-/* ---- means and norms, whose windows are not dilated. A sum of few terms is taken in the type itself; a longer one in four parts,
- * whose totals are added in double, so that the error of a mean does not grow with its window. ------------------------------------ */
+/* ---- means and norms, whose windows are not dilated. A sum of few terms is taken in the type
+ * itself; a longer one in four parts, whose totals are added in double, so that the error of a mean
+ * does not grow with its window. ------------------------------------ */
 #define SHORT PICK(16, 256)             /* terms of a short sum */
 #define HELD  12                        /* terms of each part of a long one, before it is added in double */
 typedef struct { V part[4]; double total[L]; size_t held; int folded; } CAT(long_sum, SFX);
@@ -131,7 +148,10 @@ static ALWAYS void CAT(start, SFX)(CAT(long_sum, SFX) *s)
     s->held = 0;
     s->folded = 0;
 }
-static ALWAYS V CAT(four_parts, SFX)(const CAT(long_sum, SFX) *s) { return (s->part[0] + s->part[1]) + (s->part[2] + s->part[3]); }
+static ALWAYS V CAT(four_parts, SFX)(const CAT(long_sum, SFX) * s)
+{
+    return (s->part[0] + s->part[1]) + (s->part[2] + s->part[3]);
+}
 static ALWAYS void CAT(fold, SFX)(CAT(long_sum, SFX) *s)
 {
     const V v = CAT(four_parts, SFX)(s);
@@ -170,7 +190,8 @@ static V CAT(powers, SFX)(V x, double p)
 }
 
 /* The mean of (x by)^power in a window; x is the image's first pixel. power is 1 without by. */
-static ALWAYS V CAT(window_mean, SFX)(const pn_pool *p, const R *x, size_t i, size_t j, size_t n, double power, const V *by)
+static ALWAYS V CAT(window_mean, SFX)(const pn_pool *p, const R *x, size_t i, size_t j, size_t n,
+                                      double power, const V *by)
 {
 #define TERM (by ? CAT(powers, SFX)(CAT(load_most, SFX)(x + k * p->c, n) * *by, power) : CAT(load_most, SFX)(x + k * p->c, n))
     const size_t from = p->w[j].from, to = p->w[j].to, rows = p->h[i].to - p->h[i].from;
@@ -181,14 +202,16 @@ static ALWAYS V CAT(window_mean, SFX)(const pn_pool *p, const R *x, size_t i, si
     }
     CAT(long_sum, SFX) s;
     CAT(start, SFX)(&s);
-    for (size_t r = p->h[i].from; r < p->h[i].to; r++) ADD_TERMS(&s, r * p->w_size + from, r * p->w_size + to, TERM)
+    for (size_t r = p->h[i].from; r < p->h[i].to; r++)
+        ADD_TERMS(&s, r * p->w_size + from, r * p->w_size + to, TERM)
     return CAT(sum_over, SFX)(&s, CAT(divisor, SFX)(p, i, j));
 #undef TERM
 }
 
 static void CAT(mean_pool, SFX)(const pn_pool *p, const void *x, void *y)
 {
-    EACH_OUTPUT CAT(store_most, SFX)((R *)y + o * p->c + c, n, CAT(window_mean, SFX)(p, (const R *)x + c, i, j, n, 1, NULL));
+    EACH_OUTPUT CAT(store_most, SFX)((R *)y + o * p->c + c, n,
+                                     CAT(window_mean, SFX)(p, (const R *)x + c, i, j, n, 1, NULL));
 }
 
 /* The p-norm over the largest magnitude, of which no power leaves the type's range. */
@@ -200,7 +223,8 @@ static V CAT(far_norm, SFX)(const pn_pool *p, const R *x, size_t i, size_t j, si
         most = SEL(CAT(beats, SFX)(v, most), v, most);
     }
     const V least = SPLAT(PICK(0x1p-126f, 0x1p-1022));           /* whose reciprocal is finite */
-    const V unit = SEL(most < least, least, SEL(most < (R)INFINITY, most, SPLAT(1))), by = 1 / unit, mean = CAT(window_mean, SFX)(p, x, i, j, n, p->p, &by);
+    const V unit = SEL(most < least, least, SEL(most < (R)INFINITY, most, SPLAT(1))), by = 1 / unit,
+            mean = CAT(window_mean, SFX)(p, x, i, j, n, p->p, &by);
     return unit * (p->p == 2 ? SQRT(mean) : CAT(powers, SFX)(mean, 1 / p->p));
 }
 
@@ -216,13 +240,15 @@ static void CAT(norm_pool, SFX)(const pn_pool *p, const void *x, void *y)
             v = CAT(window_mean, SFX)(p, (const R *)x + c, i, j, n, 2, &one);
             const VI far = ~((v > PICK(0x1p-96f, 0x1p-900)) & (v < PICK(0x1p120f, 0x1p1000)));
             v = SQRT(v);
-            if (ANY(far & FIRST(n))) v = SEL(far, CAT(far_norm, SFX)(p, (const R *)x + c, i, j, n), v);
+            if (ANY(far & FIRST(n)))
+                v = SEL(far, CAT(far_norm, SFX)(p, (const R *)x + c, i, j, n), v);
         }
         CAT(store_most, SFX)((R *)y + o * p->c + c, n, v);
     }
 }
 
-/* The share of output o in the gradient of x, at a place where x is at, over the divisor: gy, of norms times (x / y)^(p-1), 0 where y is 0. */
+/* The share of output o in the gradient of x, at a place where x is at, over the divisor: gy, of
+ * norms times (x / y)^(p-1), 0 where y is 0. */
 static ALWAYS V CAT(pool_share, SFX)(const pn_pool *p, const int norm, V x, V y, V gy)
 {
     if (!norm || p->p == 1) return gy;
@@ -257,7 +283,8 @@ static int CAT(one_divisor, SFX)(const pn_pool *p)
 }
 
 /* Where many windows overlap, each pixel of gx is one long sum over those that contain it. */
-static ALWAYS void CAT(gather_back, SFX)(const pn_pool *p, const int norm, const R *x, const R *y, const R *gy, R *gx)
+static ALWAYS void CAT(gather_back, SFX)(const pn_pool *p, const int norm, const R *x, const R *y,
+                                         const R *gy, R *gx)
 {
     const int alike = CAT(one_divisor, SFX)(p);
     const R all = alike ? CAT(divisor, SFX)(p, 0, 0) : 1;
@@ -275,19 +302,24 @@ static ALWAYS void CAT(gather_back, SFX)(const pn_pool *p, const int norm, const
                 CAT(start, SFX)(&s);
                 for (size_t i = i0; i < i1; i++) {
                     const size_t row = i * p->columns * p->c + c;
-                    ADD_TERMS(&s, j0, j1, CAT(pool_share, SFX)(p, norm, v, norm ? CAT(load_most, SFX)(y + row + k * p->c, n) : v,
-                                                         alike ? CAT(load_most, SFX)(gy + row + k * p->c, n)
-                                                               : CAT(load_most, SFX)(gy + row + k * p->c, n) / CAT(divisor, SFX)(p, i, k)))
+                    ADD_TERMS(&s, j0, j1,
+                              CAT(pool_share, SFX)(
+                                  p, norm, v, norm ? CAT(load_most, SFX)(y + row + k * p->c, n) : v,
+                                  alike ? CAT(load_most, SFX)(gy + row + k * p->c, n)
+                                        : CAT(load_most, SFX)(gy + row + k * p->c, n) /
+                                              CAT(divisor, SFX)(p, i, k)))
                 }
                 CAT(store_most, SFX)(gx + at, n, CAT(sum_over, SFX)(&s, all));
             }
         }
     }
 }
-static ALWAYS void CAT(scatter_back, SFX)(const pn_pool *p, const int norm, const R *x, const R *y, const R *gy, R *gx)
+static ALWAYS void CAT(scatter_back, SFX)(const pn_pool *p, const int norm, const R *x, const R *y,
+                                          const R *gy, R *gx)
 {
     EACH_OUTPUT {
-        const V v = norm ? CAT(load_most, SFX)(y + o * p->c + c, n) : (V){ 0 }, g = CAT(load_most, SFX)(gy + o * p->c + c, n) / CAT(divisor, SFX)(p, i, j);
+        const V v = norm ? CAT(load_most, SFX)(y + o * p->c + c, n) : (V){ 0 },
+                g = CAT(load_most, SFX)(gy + o * p->c + c, n) / CAT(divisor, SFX)(p, i, j);
         EACH_INPUT {
             R *q = gx + k * p->c + c;
             const V u = norm ? CAT(load_most, SFX)(x + k * p->c + c, n) : v;
@@ -295,14 +327,18 @@ static ALWAYS void CAT(scatter_back, SFX)(const pn_pool *p, const int norm, cons
         }
     }
 }
-static int CAT(overlap, SFX)(const pn_pool *p) { return CAT(shared, SFX)(p->h, p->rows) * CAT(shared, SFX)(p->w, p->columns) > SHORT; }
+static int CAT(overlap, SFX)(const pn_pool *p)
+{
+    return CAT(shared, SFX)(p->h, p->rows) * CAT(shared, SFX)(p->w, p->columns) > SHORT;
+}
 static void CAT(mean_pool_back, SFX)(const pn_pool *p, const void *gy, void *gx)
 {
     if (CAT(overlap, SFX)(p)) CAT(gather_back, SFX)(p, 0, NULL, NULL, gy, gx);
     else CAT(scatter_back, SFX)(p, 0, NULL, NULL, gy, gx);
 }
 /* dy/dx = (x / y)^(p-1) / divisor; 0 where y is 0. */
-static void CAT(norm_pool_back, SFX)(const pn_pool *p, const void *x, const void *y, const void *gy, void *gx)
+static void CAT(norm_pool_back, SFX)(const pn_pool *p, const void *x, const void *y, const void *gy,
+                                     void *gx)
 {
     if (CAT(overlap, SFX)(p)) CAT(gather_back, SFX)(p, 1, x, y, gy, gx);
     else CAT(scatter_back, SFX)(p, 1, x, y, gy, gx);

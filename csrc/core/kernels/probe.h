@@ -1,10 +1,12 @@
-/* probe.h - what health.c asks of arrays: counts of derivatives, sums of squares of an update, the first number that is not finite. */
+/* probe.h - what health.c asks of arrays: counts of derivatives, sums of squares of an update, the
+ * first number that is not finite. */
 #define TALLY 1024                                      /* elements whose sum is kept in the type itself */
 #define MOST(p, m) CAT(load_most, SFX)((p), (m))
 
-/* Of the derivatives d (rows, n), down each column: live[j] += how many are not 0, small[j] += how many are below limit in size. Counts are of
- * the type itself, exact up to 2^24. */
-static void CAT(count_columns, SFX)(size_t rows, size_t n, const void *d, double limit, void *live, void *small)
+/* Of the derivatives d (rows, n), down each column: live[j] += how many are not 0, small[j] += how
+ * many are below limit in size. Counts are of the type itself, exact up to 2^24. */
+static void CAT(count_columns, SFX)(size_t rows, size_t n, const void *d, double limit, void *live,
+                                    void *small)
 {
     for (size_t j = 0; j < n; j += L) {
         const size_t m = n - j < L ? n - j : L;
@@ -35,14 +37,16 @@ static void CAT(count_run, SFX)(size_t n, const void *d, double limit, double *o
 }
 
 /* out += sums of the squares of g, of what an update made of before (p - before), and of before. */
-static void CAT(sum_changes, SFX)(size_t n, const void *before, const void *after, const void *grad, double *out)
+static void CAT(sum_changes, SFX)(size_t n, const void *before, const void *after, const void *grad,
+                                  double *out)
 {
     const R *b = before, *p = after, *g = grad;
     for (size_t m; n; n -= m, b += m, p += m, g += m) {
         V s[3] = { { 0 } };
         m = n < TALLY ? n : TALLY;
         for (size_t i = 0; i < m; i += L) {
-            const V old = MOST(b + i, m - i), step = MOST(p + i, m - i) - old, slope = MOST(g + i, m - i);
+            const V old = MOST(b + i, m - i), step = MOST(p + i, m - i) - old,
+                    slope = MOST(g + i, m - i);
             s[0] = FMA(slope, slope, s[0]);
             s[1] = FMA(step, step, s[1]);
             s[2] = FMA(old, old, s[2]);

@@ -1,8 +1,10 @@
-/* resample.h - kernels of layers that mix, choose or bend: resizing along an axis, the largest of several, gradients of learnt slopes.
- * No include guard: kernels.c includes it once per type. */
+/* resample.h - kernels of layers that mix, choose or bend: resizing along an axis, the largest of
+ * several, gradients of learnt slopes. No include guard: kernels.c includes it once per type. */
 
-/* y[i] = sum over t < each of weight[i*each + t] x[index[i*each + t]], where x[.] and y[i] are inner numbers: x (., inner), y (n, inner). */
-static void CAT(mix, SFX)(size_t n, size_t inner, size_t each, const size_t *index, const void *weight, const void *x, void *y)
+/* y[i] = sum over t < each of weight[i*each + t] x[index[i*each + t]], where x[.] and y[i] are
+ * inner numbers: x (., inner), y (n, inner). */
+static void CAT(mix, SFX)(size_t n, size_t inner, size_t each, const size_t *index,
+                          const void *weight, const void *x, void *y)
 {
     const R *w = weight, *from = x;
     R *to = y;
@@ -10,7 +12,8 @@ static void CAT(mix, SFX)(size_t n, size_t inner, size_t each, const size_t *ind
         size_t j = 0;
         for (; j + L <= inner; j += L) {
             V sum = w[0] * LOAD(from + index[0] * inner + j);
-            for (size_t t = 1; t < each; t++) sum = FMA(SPLAT(w[t]), LOAD(from + index[t] * inner + j), sum);
+            for (size_t t = 1; t < each; t++)
+                sum = FMA(SPLAT(w[t]), LOAD(from + index[t] * inner + j), sum);
             STORE(to + j, sum);
         }
         for (; j < inner; j++) {
@@ -22,7 +25,8 @@ static void CAT(mix, SFX)(size_t n, size_t inner, size_t each, const size_t *ind
 }
 
 /* gx[index[i*each + t]] += weight[i*each + t] gy[i]. */
-static void CAT(mix_back, SFX)(size_t n, size_t inner, size_t each, const size_t *index, const void *weight, const void *gy, void *gx)
+static void CAT(mix_back, SFX)(size_t n, size_t inner, size_t each, const size_t *index,
+                               const void *weight, const void *gy, void *gx)
 {
     const R *w = weight, *g = gy;
     for (size_t i = 0; i < n; i++, g += inner)
@@ -52,13 +56,15 @@ static void CAT(largest, SFX)(size_t each, size_t inner, const void *x, void *y)
 }
 
 /* gx (each, inner) = gy where x is the first that equals y, else 0. */
-static void CAT(largest_back, SFX)(size_t each, size_t inner, const void *x, const void *y, const void *gy, void *gx)
+static void CAT(largest_back, SFX)(size_t each, size_t inner, const void *x, const void *y,
+                                   const void *gy, void *gx)
 {
     const R *from = x, *top = y, *g = gy;
     R *to = gx;
     for (size_t j = 0; j < inner; j += L) {
         const size_t m = inner - j < L ? inner - j : L;
-        const V best = m == L ? LOAD(top + j) : LOAD_PART(top + j, m), d = m == L ? LOAD(g + j) : LOAD_PART(g + j, m);
+        const V best = m == L ? LOAD(top + j) : LOAD_PART(top + j, m),
+                d = m == L ? LOAD(g + j) : LOAD_PART(g + j, m);
         VI open = FIRST(m);
         for (size_t p = 0; p < each; p++) {
             const V v = m == L ? LOAD(from + p * inner + j) : LOAD_PART(from + p * inner + j, m);
@@ -76,7 +82,8 @@ static double CAT(slope_sum, SFX)(size_t n, const void *x, const void *gy)
     const R *p = x, *g = gy;
     V sum = { 0 };
     size_t i = 0;
-    for (; i + L <= n; i += L) sum = FMA(LOAD(g + i), SEL(LOAD(p + i) > 0, SPLAT(0), LOAD(p + i)), sum);
+    for (; i + L <= n; i += L)
+        sum = FMA(LOAD(g + i), SEL(LOAD(p + i) > 0, SPLAT(0), LOAD(p + i)), sum);
     if (i < n) {
         const V v = LOAD_PART(p + i, n - i);
         sum = FMA(LOAD_PART(g + i, n - i), SEL(v > 0, SPLAT(0), v), sum);

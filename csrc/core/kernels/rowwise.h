@@ -1,14 +1,16 @@
-/* rowwise.h - functions of one row: softmax and its kin. Add one here and nowhere else.
- * Rows are walked in blocks of 64 bytes on every machine, so the order of every sum is the same on all of them; sums carry
- * their rounding errors along (hi + lo), so their error does not grow with the row. Rows with NaN become NaN, and in softmax
- * and its kin those with +inf or of -inf alone too, as PyTorch's do. y may be x, gx may be gy. */
+/* rowwise.h - functions of one row: softmax and its kin. Add one here and nowhere else. Rows are
+ * walked in blocks of 64 bytes on every machine, so the order of every sum is the same on all of
+ * them; sums carry their rounding errors along (hi + lo), so their error does not grow with the
+ * row. Rows with NaN become NaN, and in softmax and its kin those with +inf or of -inf alone too,
+ * as PyTorch's do. y may be x, gx may be gy. */
 #ifdef R
 
 #define BLOCK  (64 / sizeof(R))                         /* elements a block */
 #define VECS   (64 / PN_VL)                             /* vectors a block */
 typedef struct { V hi[VECS], lo[VECS]; } CAT(wide_sum, SFX);
 
-/* Vector k of the block at p when the row has m elements left from there on; fill in the lanes past its end. */
+/* Vector k of the block at p when the row has m elements left from there on; fill in the lanes past
+ * its end. */
 static ALWAYS V CAT(block_load, SFX)(const R *p, size_t m, size_t k, R fill)
 {
     size_t at = k * L;
@@ -26,7 +28,8 @@ static ALWAYS void CAT(block_store, SFX)(R *p, size_t m, size_t k, V v)
 #define BLOCK_LOAD(p, fill) CAT(block_load, SFX)((p) + i, n - i, k, (fill))     /* inside BLOCKS(n) */
 #define BLOCK_STORE(p, v)   CAT(block_store, SFX)((p) + i, n - i, k, (v))
 
-static ALWAYS void CAT(two_sum, SFX)(V *hi, V *lo, V v)                 /* hi + lo += v, exactly but for the sum of the errors */
+/* hi + lo += v, exactly but for the sum of the errors */
+static ALWAYS void CAT(two_sum, SFX)(V *hi, V *lo, V v)
 {
     V s = *hi + v, b = s - *hi;
     *lo += (*hi - (s - b)) + (v - b);
@@ -48,7 +51,8 @@ static ALWAYS V CAT(wide_total, SFX)(CAT(wide_sum, SFX) *w, V *lo)
     *lo = l;
     return hi;
 }
-static ALWAYS V CAT(row_max, SFX)(size_t n, const R *x, int flip)       /* of flip ? -x : x, in every lane; NaN may be lost, the sums will show it */
+/* of flip ? -x : x, in every lane; NaN may be lost, the sums will show it */
+static ALWAYS V CAT(row_max, SFX)(size_t n, const R *x, int flip)
 {
     V m[VECS];
     for (size_t k = 0; k < VECS; k++) m[k] = SPLAT(-INFINITY);
@@ -62,9 +66,9 @@ static ALWAYS V CAT(row_max, SFX)(size_t n, const R *x, int flip)       /* of fl
     return m[0];
 }
 
-/* e^(x - max) up to a factor near 1 that is common to the row, times UP, without the rounding error of x - max, which e would
- * multiply: near 0 x itself is split as n ln2 + r, and n counts from max's; far from it all x that matter are within a factor
- * of 2 of max, where x - max is exact. */
+/* e^(x - max) up to a factor near 1 that is common to the row, times UP, without the rounding error
+ * of x - max, which e would multiply: near 0 x itself is split as n ln2 + r, and n counts from
+ * max's; far from it all x that matter are within a factor of 2 of max, where x - max is exact. */
 typedef struct { V base, low, magic; } CAT(shift, SFX);
 static ALWAYS CAT(shift, SFX) CAT(row_shift, SFX)(V max)
 {
@@ -76,7 +80,8 @@ static ALWAYS CAT(shift, SFX) CAT(row_shift, SFX)(V max)
 static ALWAYS V CAT(row_exp, SFX)(V x, const CAT(shift, SFX) *by)
 {
     V c = MAX(by->low, x - by->base), z = FMA(c, SPLAT(LOG2E), by->magic), n = z - by->magic;
-    V s = (V)(((VI)z << MANT) & (c != by->low));                        /* exactly 0 where e underflows */
+    /* exactly 0 where e underflows */
+    V s = (V)(((VI)z << MANT) & (c != by->low));
     return FMA(s, CAT(exp_remainder, SFX)(FMA(n, SPLAT(-LN2_LO), FMA(n, SPLAT(-LN2_HI), c))), s);
 }
 static ALWAYS void CAT(soft, SFX)(size_t n, const R *x, R *y, int flip)
@@ -88,13 +93,15 @@ static ALWAYS void CAT(soft, SFX)(size_t n, const R *x, R *y, int flip)
         BLOCK_STORE(y, e);
         CAT(two_sum, SFX)(&w.hi[k], &w.lo[k], e);
     }
-    V lo, total = CAT(wide_total, SFX)(&w, &lo), i0 = 1 / total, i1 = i0 * (RESIDUAL(SPLAT(1), i0, total) - i0 * lo);
+    V lo, total = CAT(wide_total, SFX)(&w, &lo), i0 = 1 / total,
+          i1 = i0 * (RESIDUAL(SPLAT(1), i0, total) - i0 * lo);
     BLOCKS(n) {
         V e = BLOCK_LOAD(y, 0);
         BLOCK_STORE(y, FMA(e, i0, e * i1));
     }
 }
-static ALWAYS V CAT(row_dot, SFX)(size_t n, const R *y, const R *g, int products)       /* sum of y g, or of g alone */
+/* sum of y g, or of g alone */
+static ALWAYS V CAT(row_dot, SFX)(size_t n, const R *y, const R *g, int products)
 {
     CAT(wide_sum, SFX) w = { 0 };
     BLOCKS(n) {
@@ -105,7 +112,8 @@ static ALWAYS V CAT(row_dot, SFX)(size_t n, const R *y, const R *g, int products
     V lo, total = CAT(wide_total, SFX)(&w, &lo);
     return total + lo;
 }
-static ALWAYS void CAT(soft_back, SFX)(size_t n, const R *y, const R *gy, R *gx, int flip)      /* gx = y (gy - y . gy) */
+/* gx = y (gy - y . gy) */
+static ALWAYS void CAT(soft_back, SFX)(size_t n, const R *y, const R *gy, R *gx, int flip)
 {
     V dot = CAT(row_dot, SFX)(n, y, gy, 1);
     BLOCKS(n) {
@@ -114,7 +122,8 @@ static ALWAYS void CAT(soft_back, SFX)(size_t n, const R *y, const R *gy, R *gx,
     }
 }
 
-/* Each row of the table: values from x, and gradients from the output y, of as many rows as there are. */
+/* Each row of the table: values from x, and gradients from the output y, of as many rows as there
+ * are. */
 #define ROW_OF(f)   static inline void CAT(row_##f, SFX)(size_t n, const R *x, R *y)
 #define ROWS_OF(f)  static inline void CAT(rows_##f, SFX)(size_t rows, size_t n, const R *x, R *y)
 #define DROW_OF(f)  static inline void CAT(d_row_##f, SFX)(size_t n, const R *y, const R *gy, R *gx)
@@ -126,8 +135,8 @@ ROW_OF(softmin)      { CAT(soft, SFX)(n, x, y, 1); }
 EACH_ROW(softmin)
 DROW_OF(softmin)     { CAT(soft_back, SFX)(n, y, gy, gx, 1); }
 
-/* (x - max) - log(sum): both terms are negative or 0. The sum less its largest term keeps its own accuracy. Logarithms of L rows
- * are taken at once. */
+/* (x - max) - log(sum): both terms are negative or 0. The sum less its largest term keeps its own
+ * accuracy. Logarithms of L rows are taken at once. */
 ROWS_OF(log_softmax)
 {
     for (size_t m; rows; rows -= m, x += m * n, y += m * n) {
@@ -155,9 +164,9 @@ DROW_OF(log_softmax)           /* gx = gy - e^y sum gy */
     BLOCKS(n) BLOCK_STORE(gx, FMA(-EXP(BLOCK_LOAD(y, 0)), sum, BLOCK_LOAD(gy, 0)));
 }
 
-/* max(d - t, 0), d = x - max, with the t for which the row sums to 1: t = (sum of the d above t, less 1) / their number. Starting
- * from all that can be above, the mean rises and entries fall below until none does (Michelot, 1986). d and t in two parts, as y may
- * be tiny. */
+/* max(d - t, 0), d = x - max, with the t for which the row sums to 1: t = (sum of the d above t,
+ * less 1) / their number. Starting from all that can be above, the mean rises and entries fall
+ * below until none does (Michelot, 1986). d and t in two parts, as y may be tiny. */
 static ALWAYS V CAT(below_max, SFX)(V x, V max, V *low)
 {
     V d = x - max, b = d - x;

@@ -1,4 +1,5 @@
-/* tables.c - the tables as data: what pynn.h tells about each row, and the kernels of the chosen instruction set by row. */
+/* tables.c - the tables as data: what pynn.h tells about each row, and the kernels of the chosen
+ * instruction set by row. */
 #define PN_OPTIMIZER_PREPARE
 #include <math.h>
 #include "kernels.h"
@@ -45,11 +46,13 @@ const pn_loss *pn_loss_at(size_t i)             { return AT(losses, i); }
 const pn_optimizer *pn_optimizer_at(size_t i)   { return AT(optimizers, i); }
 const pn_schedule_kind *pn_schedule_at(size_t i) { return AT(schedules, i); }
 
-void pn_activation_forward(size_t i, pn_dtype t, size_t n, const void *x, void *y, const void *const *p, int varying)
+void pn_activation_forward(size_t i, pn_dtype t, size_t n, const void *x, void *y,
+                           const void *const *p, int varying)
 {
     pn_kernels_now()->of[t].activations[i].forward(n, x, y, p, varying);
 }
-void pn_activation_derivative(size_t i, pn_dtype t, size_t n, const void *x, void *y, const void *const *p, int varying)
+void pn_activation_derivative(size_t i, pn_dtype t, size_t n, const void *x, void *y,
+                              const void *const *p, int varying)
 {
     pn_kernels_now()->of[t].activations[i].derivative(n, x, y, p, varying);
 }
@@ -58,7 +61,10 @@ void pn_rowwise_forward(size_t i, pn_dtype t, size_t rows, size_t n, const void 
     pn_kernels_now()->of[t].rowwise[i].forward(rows, n, x, y);
 }
 
-size_t pn_first_strange(pn_dtype t, size_t n, const void *x) { return pn_kernels_now()->of[t].look->first_nonfinite(n, x); }
+size_t pn_first_strange(pn_dtype t, size_t n, const void *x)
+{
+    return pn_kernels_now()->of[t].look->first_nonfinite(n, x);
+}
 
 typedef void prepare_fn(const double *hyper, double *const *number, double step, double *h);
 static prepare_fn *const prepare[] = {
@@ -67,4 +73,8 @@ static prepare_fn *const prepare[] = {
 #undef ROW
 };
 size_t pn_optimizer_first_tensor_rule(void) { return COUNT(prepare); }
-void pn_optimizer_prepare(size_t i, const double *hyper, double *const *number, double step, double *h) { prepare[i](hyper, number, step, h); }
+void pn_optimizer_prepare(size_t i, const double *hyper, double *const *number, double step,
+                          double *h)
+{
+    prepare[i](hyper, number, step, h);
+}

@@ -1,10 +1,13 @@
-/* tensor_rules.h - the update rules that see a whole parameter, not one element after another: Adafactor and Muon.
+/* tensor_rules.h - the update rules that see a whole parameter, not one element after another:
+ * Adafactor and Muon.
  *
- * g is the adjusted gradient, hyper the settings in the order of the row, work the rule's scratch: pn_tensor_rule_kernels.work bytes. Their
- * sums run in a fixed order, in double where they are long. No include guard: kernels.c includes it once per type, after gemm.h. */
+ * g is the adjusted gradient, hyper the settings in the order of the row, work the rule's scratch:
+ * pn_tensor_rule_kernels.work bytes. Their sums run in a fixed order, in double where they are
+ * long. No include guard: kernels.c includes it once per type, after gemm.h. */
 
-/* The sum of (|x| / unit)^p, or for p = infinity the largest |x|, over n elements. Squares have sixteen sums, whatever the vector's
- * length, so that a norm has the same bits on every instruction set. */
+/* The sum of (|x| / unit)^p, or for p = infinity the largest |x|, over n elements. Squares have
+ * sixteen sums, whatever the vector's length, so that a norm has the same bits on every instruction
+ * set. */
 static double CAT(power_sum, SFX)(size_t n, const void *from, double power, double unit)
 {
     const R *x = from;
@@ -33,14 +36,19 @@ static double CAT(squares_of, SFX)(size_t n, const R *x)
 /* Their root, also where squares leave the range of a double. */
 static double CAT(length_of, SFX)(size_t n, const R *x)
 {
-    const double sum = CAT(squares_of, SFX)(n, x), most = sum > 0x1p-900 && sum < INFINITY ? 0 : CAT(power_sum, SFX)(n, x, INFINITY, 1);
-    return most > 0 && most < INFINITY ? most * sqrt(CAT(power_sum, SFX)(n, x, 2, most)) : sqrt(sum);
+    const double sum = CAT(squares_of, SFX)(n, x),
+                 most = sum > 0x1p-900 && sum < INFINITY ? 0
+                                                         : CAT(power_sum, SFX)(n, x, INFINITY, 1);
+    return most > 0 && most < INFINITY ? most * sqrt(CAT(power_sum, SFX)(n, x, 2, most))
+                                       : sqrt(sum);
 }
 
-/* The second moment v moved by share towards square, both 0 or more; it saturates instead of overflowing, and NaN stays. */
+/* The second moment v moved by share towards square, both 0 or more; it saturates instead of
+ * overflowing, and NaN stays. */
 static ALWAYS R CAT(moment, SFX)(R v, double square, double share)
 {
-    const double most = PICK(0x1.fffffep127, 0x1.fffffffffffffp1023), x = (1 - share) * (double)v + share * (square > most ? most : square);
+    const double most = PICK(0x1.fffffep127, 0x1.fffffffffffffp1023),
+                 x = (1 - share) * (double)v + share * (square > most ? most : square);
     return x > most ? (R)most : (R)x;
 }
 
@@ -48,18 +56,22 @@ static ALWAYS R CAT(moment, SFX)(R v, double square, double share)
 static void CAT(factor_moments, SFX)(const pn_segment *s, const R *g, double share, double *sums)
 {
     R *row = s->state[0], *col = s->state[1];
-    for (size_t start = 0; start < s->n; start += s->rows * s->cols, row += s->rows, col += s->cols) {
+    for (size_t start = 0; start < s->n;
+         start += s->rows * s->cols, row += s->rows, col += s->cols) {
         for (size_t j = 0; j < s->cols; j++) sums[j] = 0;
         for (size_t i = 0; i < s->rows; i++) {
             const R *x = g + start + i * s->cols;
             for (size_t j = 0; j < s->cols; j++) sums[j] += (double)x[j] * (double)x[j];
-            row[i] = CAT(moment, SFX)(row[i], CAT(squares_of, SFX)(s->cols, x) / (double)s->cols, share);
+            row[i] = CAT(moment, SFX)(row[i], CAT(squares_of, SFX)(s->cols, x) / (double)s->cols,
+                                      share);
         }
-        for (size_t j = 0; j < s->cols; j++) col[j] = CAT(moment, SFX)(col[j], sums[j] / (double)s->rows, share);
+        for (size_t j = 0; j < s->cols; j++)
+            col[j] = CAT(moment, SFX)(col[j], sums[j] / (double)s->rows, share);
     }
 }
 
-/* x over a root of its second moment; the quotient stays finite, since its length is cut afterwards. */
+/* x over a root of its second moment; the quotient stays finite, since its length is cut
+ * afterwards. */
 static ALWAYS R CAT(scaled_by, SFX)(R x, double root)
 {
     const double y = (double)x / root, most = PICK(0x1p100, 0x1p500);
@@ -67,10 +79,12 @@ static ALWAYS R CAT(scaled_by, SFX)(R x, double root)
 }
 
 /* g over the root of its second moment, into step; roots: cols doubles of scratch. */
-static void CAT(factored_step, SFX)(const pn_segment *s, const R *g, double eps, R *step, double *roots)
+static void CAT(factored_step, SFX)(const pn_segment *s, const R *g, double eps, R *step,
+                                    double *roots)
 {
     const R *row = s->state[0], *col = s->state[1];
-    for (size_t start = 0; start < s->n; start += s->rows * s->cols, row += s->rows, col += s->cols) {
+    for (size_t start = 0; start < s->n;
+         start += s->rows * s->cols, row += s->rows, col += s->cols) {
         double mean = 0;
         for (size_t i = 0; i < s->rows; i++) mean += (double)row[i];
         mean = fmax(mean / (double)s->rows, eps);
@@ -87,7 +101,8 @@ static void CAT(factored_step, SFX)(const pn_segment *s, const R *g, double eps,
     }
 }
 
-static void CAT(whole_adafactor, SFX)(const pn_segment *s, const void *grad, const double *hyper, void *work)
+static void CAT(whole_adafactor, SFX)(const pn_segment *s, const void *grad, const double *hyper,
+                                      void *work)
 {
     const double lr = hyper[0], step = *s->number[0], n = (double)s->n;
     const double eps = isnan(hyper[2]) ? PICK(0x1p-23, 0x1p-52) : fmax(hyper[2], 0x1p-1022);
@@ -111,23 +126,55 @@ static void CAT(whole_adafactor, SFX)(const pn_segment *s, const void *grad, con
     const R keep = (R)(1 - lr * hyper[5]), take = (R)k;
     for (size_t i = 0; i < s->n; i++) p[i] = p[i] * keep - take * to[i];
 }
-static size_t CAT(work_adafactor, SFX)(const pn_segment *s) { return pn_line(s->n * sizeof(R)) + s->cols * sizeof(double); }
+static size_t CAT(work_adafactor, SFX)(const pn_segment *s)
+{
+    return pn_line(s->n * sizeof(R)) + s->cols * sizeof(double);
+}
 
-/* The products of one iteration on x (m, n): g = x x' or x' x, whichever is the smaller, (k, k); u = g g; y = u x or x u. */
+/* The products of one iteration on x (m, n): g = x x' or x' x, whichever is the smaller, (k, k); u
+ * = g g; y = u x or x u. */
 static void CAT(schulz_products, SFX)(const pn_segment *s, R *x, R *g, R *u, R *y, pn_product *q)
 {
     const size_t m = s->rows, n = s->cols, k = m < n ? m : n;
     const int wide = m <= n;
-    q[0] = (pn_product){ .ta = !wide, .tb = wide, .m = k, .n = k, .k = wide ? n : m, .a = x, .lda = n, .b = x, .ldb = n, .c = g, .ldc = k };
-    q[1] = (pn_product){ .m = k, .n = k, .k = k, .a = g, .lda = k, .b = g, .ldb = k, .c = u, .ldc = k };
-    q[2] = (pn_product){ .m = m, .n = n, .k = k, .a = wide ? u : x, .lda = wide ? k : n, .b = wide ? x : u, .ldb = wide ? n : k, .c = y, .ldc = n };
+    q[0] = (pn_product){ .ta = !wide,
+                         .tb = wide,
+                         .m = k,
+                         .n = k,
+                         .k = wide ? n : m,
+                         .a = x,
+                         .lda = n,
+                         .b = x,
+                         .ldb = n,
+                         .c = g,
+                         .ldc = k };
+    q[1] = (pn_product){ .m = k,
+                         .n = k,
+                         .k = k,
+                         .a = g,
+                         .lda = k,
+                         .b = g,
+                         .ldb = k,
+                         .c = u,
+                         .ldc = k };
+    q[2] = (pn_product){ .m = m,
+                         .n = n,
+                         .k = k,
+                         .a = wide ? u : x,
+                         .lda = wide ? k : n,
+                         .b = wide ? x : u,
+                         .ldb = wide ? n : k,
+                         .c = y,
+                         .ldc = n };
 }
 
 /* x becomes nearly orthogonal: x <- a x + (b g + c g g) x, steps times, from x of norm 1. */
-static void CAT(newton_schulz, SFX)(const pn_segment *s, R *x, const double *abc, double eps, int steps, void *work)
+static void CAT(newton_schulz, SFX)(const pn_segment *s, R *x, const double *abc, double eps,
+                                    int steps, void *work)
 {
     const size_t n = s->n, k = s->rows < s->cols ? s->rows : s->cols;
-    R *g = work, *u = (R *)((char *)g + pn_line(k * k * sizeof(R))), *y = (R *)((char *)u + pn_line(k * k * sizeof(R)));
+    R *g = work, *u = (R *)((char *)g + pn_line(k * k * sizeof(R))),
+      *y = (R *)((char *)u + pn_line(k * k * sizeof(R)));
     void *rest = (char *)y + pn_line(n * sizeof(R));
     const R a = (R)abc[0], b = (R)abc[1], c = (R)abc[2];
     const double length = fmax(CAT(length_of, SFX)(n, x), fmax(eps, 0x1p-1022));
@@ -143,10 +190,12 @@ static void CAT(newton_schulz, SFX)(const pn_segment *s, R *x, const double *abc
     }
 }
 
-static void CAT(whole_muon, SFX)(const pn_segment *s, const void *grad, const double *hyper, void *work)
+static void CAT(whole_muon, SFX)(const pn_segment *s, const void *grad, const double *hyper,
+                                 void *work)
 {
     const double lr = hyper[0], m = (double)s->rows, n = (double)s->cols;
-    const R momentum = (R)hyper[2], take = (R)(lr * (hyper[9] == 1 ? 0.2 * sqrt(fmax(m, n)) : sqrt(fmax(1, m / n))));
+    const R momentum = (R)hyper[2],
+            take = (R)(lr * (hyper[9] == 1 ? 0.2 * sqrt(fmax(m, n)) : sqrt(fmax(1, m / n))));
     const R keep = (R)(1 - lr * hyper[1]), *g = grad;
     R *p = s->p, *buffer = s->state[0], *x = work;
     for (size_t i = 0; i < s->n; i++) {
@@ -162,6 +211,7 @@ static size_t CAT(work_muon, SFX)(const pn_segment *s)
     size_t most = 0;
     pn_product q[3];
     CAT(schulz_products, SFX)(s, NULL, NULL, NULL, NULL, q);
-    for (int i = 0; i < 3; i++) if (CAT(gemm_workspace, SFX)(&q[i]) > most) most = CAT(gemm_workspace, SFX)(&q[i]);
+    for (int i = 0; i < 3; i++)
+        if (CAT(gemm_workspace, SFX)(&q[i]) > most) most = CAT(gemm_workspace, SFX)(&q[i]);
     return 2 * pn_line(s->n * sizeof(R)) + 2 * pn_line(k * k * sizeof(R)) + most;
 }

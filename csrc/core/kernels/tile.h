@@ -22,16 +22,20 @@
 typedef struct {
     size_t n, k;
     const R *a; size_t as;
-    const R *b; size_t bs;          /* b(p, j) = b[p*bs + j], readable up to the next whole vector */
+    /* b(p, j) = b[p*bs + j], readable up to the next whole vector */
+    const R *b; size_t bs;
     R *c; size_t ldc;
     int add;
     const R *bias;
-    const R *next; size_t next_step;        /* a line to fetch into the second cache at each step of k: the next b before it is packed */
+    /* a line to fetch into the second cache at each step of k: the next b before it is packed */
+    const R *next; size_t next_step;
 } CAT(tile_args, SFX);
 
-/* m rows of v vectors with their sums in registers. m, v and unit are constants after inlining, the arrays' sizes literal, or the
- * sums leave their registers. a(i, p) = unit ? a[p*as + i] : a[i*as + p]. */
-static ALWAYS void CAT(tile, SFX)(const int m, const int v, const int unit, const CAT(tile_args, SFX) *t)
+/* m rows of v vectors with their sums in registers. m, v and unit are constants after inlining, the
+ * arrays' sizes literal, or the sums leave their registers. a(i, p) = unit ? a[p*as + i] : a[i*as +
+ * p]. */
+static ALWAYS void CAT(tile, SFX)(const int m, const int v, const int unit,
+                                  const CAT(tile_args, SFX) * t)
 {
     V s[2 * MR][NV];
     const R *row[2 * MR], *a = t->a, *b = t->b, *bias = t->bias, *next = t->next;
@@ -59,8 +63,9 @@ static ALWAYS void CAT(tile, SFX)(const int m, const int v, const int unit, cons
         s[i][v - 1] += last == L ? LOAD(p) : LOAD_PART(p, last);
     }
     if (bias) UNROLL for (int j = 0; j < v; j++) {
-        const V x = j < v - 1 || last == L ? LOAD(bias + (size_t)j * L) : LOAD_PART(bias + (size_t)j * L, last);
-        UNROLL for (int i = 0; i < m; i++) s[i][j] += x;
+            const V x = j < v - 1 || last == L ? LOAD(bias + (size_t)j * L)
+                                               : LOAD_PART(bias + (size_t)j * L, last);
+            UNROLL for (int i = 0; i < m; i++) s[i][j] += x;
     }
     UNROLL for (int i = 0; i < m; i++) {
         R *p = c + (size_t)i * ldc;
@@ -71,7 +76,8 @@ static ALWAYS void CAT(tile, SFX)(const int m, const int v, const int unit, cons
     }
 }
 
-/* One function for each number of vectors, one case for each number of rows: narrow tiles are taller, to keep as many sums in flight. */
+/* One function for each number of vectors, one case for each number of rows: narrow tiles are
+ * taller, to keep as many sums in flight. */
 #undef TALL
 #define TALL(v) ((v) * 2 <= NV ? 2 * MR : MR)
 #define CASE(rows, v, unit) case rows: if ((rows) <= TALL(v)) CAT(tile, SFX)((rows) <= TALL(v) ? (rows) : 1, v, unit, t); break;
@@ -84,23 +90,24 @@ static __attribute__((noinline)) void CAT(name, SFX)(size_t m, const CAT(tile_ar
     } \
 }
 typedef void CAT(tile_fn, SFX)(size_t m, const CAT(tile_args, SFX) *t);
-TILES(rows1, 1, 0) TILES(unit1, 1, 1)
-TILES(rows2, 2, 0) TILES(unit2, 2, 1)
+TILES(rows1, 1, 0)
+TILES(unit1, 1, 1) TILES(rows2, 2, 0) TILES(unit2, 2, 1)
 #if NV == 4
-TILES(rows3, 3, 0) TILES(unit3, 3, 1)
-TILES(rows4, 4, 0) TILES(unit4, 4, 1)
+    TILES(rows3, 3, 0) TILES(unit3, 3, 1) TILES(rows4, 4, 0) TILES(unit4, 4, 1)
 #endif
-static CAT(tile_fn, SFX) *const CAT(tiles, SFX)[2][NV] = {
+        static CAT(tile_fn, SFX) *const CAT(tiles, SFX)[2][NV] = {
 #if NV == 4
-    { CAT(rows1, SFX), CAT(rows2, SFX), CAT(rows3, SFX), CAT(rows4, SFX) }, { CAT(unit1, SFX), CAT(unit2, SFX), CAT(unit3, SFX), CAT(unit4, SFX) },
+            { CAT(rows1, SFX), CAT(rows2, SFX), CAT(rows3, SFX), CAT(rows4, SFX) },
+            { CAT(unit1, SFX), CAT(unit2, SFX), CAT(unit3, SFX), CAT(unit4, SFX) },
 #else
     { CAT(rows1, SFX), CAT(rows2, SFX) }, { CAT(unit1, SFX), CAT(unit2, SFX) },
 #endif
-};
+        };
 #undef CASE
 #undef TILES
 
-/* a0 b0 a1 b1 ... of the lower and of the upper halves; a0 a2 ... b0 b2 ... and a1 a3 ... b1 b3 ... */
+/* a0 b0 a1 b1 ... of the lower and of the upper halves; a0 a2 ... b0 b2 ... and a1 a3 ... b1 b3 ...
+ */
 #undef LOWER
 #undef UPPER
 #undef EVENS
@@ -149,7 +156,8 @@ static CAT(tile_fn, SFX) *const CAT(tiles, SFX)[2][NV] = {
 #define ZIP_HIGH UPPER
 #endif
 
-/* d[p*dw + i] = s[i*ld + p] for p < L, i < L: loads bring rows together 16 bytes at a time, whose transposes are left to do. */
+/* d[p*dw + i] = s[i*ld + p] for p < L, i < L: loads bring rows together 16 bytes at a time, whose
+ * transposes are left to do. */
 static ALWAYS void CAT(turn_square, SFX)(const R *s, size_t ld, R *d, size_t dw)
 {
     UNROLL for (size_t p = 0; p < L; p += PIECE) {
@@ -167,7 +175,8 @@ static ALWAYS void CAT(turn_square, SFX)(const R *s, size_t ld, R *d, size_t dw)
     }
 }
 
-/* The transpose of n rows of L, n a power of two: log2 n times, interleave the first half of the rows with the second. */
+/* The transpose of n rows of L, n a power of two: log2 n times, interleave the first half of the
+ * rows with the second. */
 static ALWAYS void CAT(transpose, SFX)(V *r, const size_t n)
 {
     UNROLL for (size_t s = 1; s < n; s *= 2) {
@@ -181,15 +190,20 @@ static ALWAYS void CAT(transpose, SFX)(V *r, const size_t n)
 }
 
 /* The first left elements of p, at most a vector. */
-static ALWAYS V CAT(load_most, SFX)(const R *p, size_t left) { return left >= L ? LOAD(p) : LOAD_PART(p, left); }
+static ALWAYS V CAT(load_most, SFX)(const R *p, size_t left)
+{
+    return left >= L ? LOAD(p) : LOAD_PART(p, left);
+}
 static ALWAYS void CAT(store_most, SFX)(R *p, size_t left, V v)
 {
     if (left >= L) STORE(p, v);
     else STORE_PART(p, left, v);
 }
 
-/* d[p*w + i] = s[i*ld + p] for p < k, i < n; zeros for n <= i < w, w <= L a power of two. Stores are whole vectors, up to one past the end. */
-static ALWAYS void CAT(pack_turned, SFX)(const R *s, size_t ld, size_t n, size_t k, R *d, const size_t w, size_t dw)
+/* d[p*w + i] = s[i*ld + p] for p < k, i < n; zeros for n <= i < w, w <= L a power of two. Stores
+ * are whole vectors, up to one past the end. */
+static ALWAYS void CAT(pack_turned, SFX)(const R *s, size_t ld, size_t n, size_t k, R *d,
+                                         const size_t w, size_t dw)
 {
     const size_t step = dw * (L / w);
     for (size_t p = 0; p < k; p += L, d += L * dw) {
@@ -200,23 +214,29 @@ static ALWAYS void CAT(pack_turned, SFX)(const R *s, size_t ld, size_t n, size_t
         }
         V r[L];
         if (depth == L && n >= w) UNROLL for (size_t i = 0; i < w; i++) r[i] = LOAD(s + i * ld + p);
-        else UNROLL for (size_t i = 0; i < w; i++) r[i] = i < n ? CAT(load_most, SFX)(s + i * ld + p, depth) : (V){ 0 };
+        else
+            UNROLL for (size_t i = 0; i < w; i++)
+                r[i] = i < n ? CAT(load_most, SFX)(s + i * ld + p, depth) : (V){ 0 };
         CAT(transpose, SFX)(r, w);
         if (depth == L) UNROLL for (size_t i = 0; i < w; i++) STORE(d + i * step, r[i]);
         else UNROLL for (size_t i = 0; i < w; i++) if (i < stores) STORE(d + i * step, r[i]);
     }
 }
 
-/* d[p*w + i] = s[i*ld + p] for p < k, i < n; zeros for n <= i < w, w a multiple of L or its half. */
+/* d[p*w + i] = s[i*ld + p] for p < k, i < n; zeros for n <= i < w, w a multiple of L or its half.
+ */
 static void CAT(pack_transposed, SFX)(const R *s, size_t ld, size_t n, size_t k, R *d, size_t w)
 {
     if (w == L / 2) CAT(pack_turned, SFX)(s, ld, n, k, d, L / 2, L / 2);
-    else for (size_t j = 0; j < w; j += L) CAT(pack_turned, SFX)(s + j * ld, ld, n > j ? n - j : 0, k, d + j, L, w);
+    else
+        for (size_t j = 0; j < w; j += L)
+            CAT(pack_turned, SFX)(s + j * ld, ld, n > j ? n - j : 0, k, d + j, L, w);
 }
 
 /* d[p*w + j] = s[p*ld + j] likewise. */
 static void CAT(pack_rows, SFX)(const R *s, size_t ld, size_t n, size_t k, R *d, size_t w)
 {
     for (size_t p = 0; p < k; p++, s += ld, d += w)
-        for (size_t j = 0; j < w; j += L) STORE(d + j, n > j ? CAT(load_most, SFX)(s + j, n - j) : (V){ 0 });
+        for (size_t j = 0; j < w; j += L)
+            STORE(d + j, n > j ? CAT(load_most, SFX)(s + j, n - j) : (V){ 0 });
 }

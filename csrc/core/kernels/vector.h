@@ -1,24 +1,33 @@
-/* vector.h - the words kernels are written in, on compiler vectors V of one element type.
- * No include guard: kernels.c includes it once per type, after defining
- *   R (float, double), I (the integer as wide), SFX (f32, f64), BITS (32, 64), K(c) (c as a literal of type R).
- * Intrinsics live here and nowhere else. Everything else is plain C on V: + - * / and comparisons work lane by lane,
- * a comparison gives a VI of all ones or zeros, and a scalar operand is spread over the lanes.
+/* vector.h - the words kernels are written in, on compiler vectors V of one element type. No
+ * include guard: kernels.c includes it once per type, after defining
+ *
+ *   R (float, double), I (the integer as wide), SFX (f32, f64), BITS (32, 64), K(c) (c as a
+ *   literal of type R).
+ *
+ * Intrinsics live here and nowhere else. Everything else is plain C on V: + - * / and comparisons
+ * work lane by lane, a comparison gives a VI of all ones or zeros, and a scalar operand is spread
+ * over the lanes.
  *
  *   V VI VU L          vector, its integer twin, that unsigned, whose sums wrap, number of lanes
- *   SPLAT(c)           c in every lane (-0.0 stays -0.0)     PICK(a, b)   the constant a for float, b for double
+ *   SPLAT(c)           c in every lane (-0.0 stays -0.0)     PICK(a, b)   the constant a for
+ *   float, b for double
  *   SEL(m, a, b)       lane by lane m ? a : b, m a comparison
  *   ABS NEGABS SIGN(x, s)                 |x|, -|x|, |x| with the sign of s
  *   FMA(a, b, c)       a b + c: one rounding where the machine has it (PN_FMA), else two
- *   MAX(lo, x) MIN(hi, x)                 the second operand where they are equal or either is NaN: MAX(lo, NaN) is NaN
+ *   MAX(lo, x) MIN(hi, x)                 the second operand where they are equal or either is
+ *   NaN: MAX(lo, NaN) is NaN
  *   LOOKUP(t, i)       t[i mod 16], t an array of 16; f32 only
  *   MULTIPLY_LOW(a, b) the products of 64-bit lanes below 2^32; f64 only
  *   SQRT(x)  ANY(m)    correctly rounded root; is any lane of the comparison m true?
  *   LOAD(p) STORE(p, v)                   L elements at any alignment
- *   LOAD_LANES(p, step)                   16 bytes each from p, p + step, p + 2 step ..., as many as make a vector
- *   LOAD_PART(p, n) STORE_PART(p, n, v)   the first n <= L elements only; the other lanes are zero, the other bytes untouched
+ *   LOAD_LANES(p, step)                   16 bytes each from p, p + step, p + 2 step ..., as many
+ *   as make a vector
+ *   LOAD_PART(p, n) STORE_PART(p, n, v)   the first n <= L elements only; the other lanes are
+ *   zero, the other bytes untouched
  *   INDICES  FIRST(n)  a VI that counts 0, 1, 2, ...; a VI that is true in the first n lanes
  *   SUM(v)             sum of the lanes, halves onto halves: v[k] + v[k + L/2] and so on
- *   SWAP(v, h)         lane k of the result is lane k ^ h of v; h a power of two below L, known to the compiler */
+ *   SWAP(v, h)         lane k of the result is lane k ^ h of v; h a power of two below L, known
+ *   to the compiler */
 
 #ifndef PN_VL
 #include <math.h>
@@ -136,7 +145,8 @@ static inline V v_lookup_f32(const R *t, VI i)
 #if PN_VL == 64
     return (V)_mm512_permutexvar_ps((__m512i)i, _mm512_loadu_ps(t));
 #elif PN_VL == 32
-    __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(t), (__m256i)i), high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(t + 8), (__m256i)i);
+    __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(t), (__m256i)i),
+           high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(t + 8), (__m256i)i);
     return (V)_mm256_blendv_ps(low, high, (__m256)(i << 28));
 #elif defined PN_NEON
     const uint8_t *b = (const uint8_t *)t;
@@ -193,7 +203,8 @@ static inline V CAT(v_load_lanes, SFX)(const R *p, size_t step)
     v = _mm512_insertf32x4(v, _mm_loadu_ps((const float *)(p + 2 * step)), 2);
     return (V)_mm512_insertf32x4(v, _mm_loadu_ps((const float *)(p + 3 * step)), 3);
 #elif PN_VL == 32
-    return (V)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((const float *)p)), _mm_loadu_ps((const float *)(p + step)), 1);
+    return (V)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((const float *)p)),
+                                   _mm_loadu_ps((const float *)(p + step)), 1);
 #else
     (void)step;
     return CAT(v_load, SFX)(p);
@@ -230,10 +241,14 @@ static inline void CAT(v_store_part, SFX)(R *p, size_t n, V v)
 static ALWAYS V CAT(v_swap, SFX)(V v, size_t h)
 {
 #if PN_VL * 8 / BITS == 16
-    return h == 8 ? SHUFFLE(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7) : h == 4 ? SHUFFLE(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
-        : h == 2 ? SHUFFLE(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13) : SHUFFLE(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+    return h == 8 ? SHUFFLE(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)
+         : h == 4 ? SHUFFLE(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
+         : h == 2 ? SHUFFLE(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
+                  : SHUFFLE(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
 #elif PN_VL * 8 / BITS == 8
-    return h == 4 ? SHUFFLE(v, v, 4, 5, 6, 7, 0, 1, 2, 3) : h == 2 ? SHUFFLE(v, v, 2, 3, 0, 1, 6, 7, 4, 5) : SHUFFLE(v, v, 1, 0, 3, 2, 5, 4, 7, 6);
+    return h == 4 ? SHUFFLE(v, v, 4, 5, 6, 7, 0, 1, 2, 3)
+         : h == 2 ? SHUFFLE(v, v, 2, 3, 0, 1, 6, 7, 4, 5)
+                  : SHUFFLE(v, v, 1, 0, 3, 2, 5, 4, 7, 6);
 #elif PN_VL * 8 / BITS == 4
     return h == 2 ? SHUFFLE(v, v, 2, 3, 0, 1) : SHUFFLE(v, v, 1, 0, 3, 2);
 #else

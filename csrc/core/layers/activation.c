@@ -4,7 +4,8 @@
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     const pn_shape *input = inputs[0];
-    if (node->n_config < 1 || !pn_is_count(node->config[0]) || !pn_activation_at((size_t)node->config[0]))
+    if (node->n_config < 1 || !pn_is_count(node->config[0]) ||
+        !pn_activation_at((size_t)node->config[0]))
         return pn_fail(error, PN_BAD_VALUE, "%s: no such activation", node->where);
     node->shape = *input;
     for (size_t j = 0; j < PN_MAX_PARAMS; j++) {
@@ -28,16 +29,24 @@ static void forward_chunk(void *context, size_t i)
 {
     const job *j = context;
     size_t from, n = chunk(j->s, i, &from);
-    j->s->activation->forward(n, (char *)j->at[j->s->x] + from, (char *)j->at[j->s->y] + from, j->s->p, 0);
+    j->s->activation->forward(n, (char *)j->at[j->s->x] + from, (char *)j->at[j->s->y] + from,
+                              j->s->p, 0);
 }
 static void backward_chunk(void *context, size_t i)
 {
     const job *j = context;
     size_t from, n = chunk(j->s, i, &from);
-    j->s->activation->backward(n, (char *)j->at[j->s->t] + from, (char *)j->at[j->s->x] + from, (char *)j->at[j->s->y] + from, j->s->p, 0);
+    j->s->activation->backward(n, (char *)j->at[j->s->t] + from, (char *)j->at[j->s->x] + from,
+                               (char *)j->at[j->s->y] + from, j->s->p, 0);
 }
-static void run_forward(const pn_step *s, void *const *at) { pn_parallel((s->n + CHUNK - 1) / CHUNK, forward_chunk, &(job){ s, at }); }
-static void run_backward(const pn_step *s, void *const *at) { pn_parallel((s->n + CHUNK - 1) / CHUNK, backward_chunk, &(job){ s, at }); }
+static void run_forward(const pn_step *s, void *const *at)
+{
+    pn_parallel((s->n + CHUNK - 1) / CHUNK, forward_chunk, &(job){ s, at });
+}
+static void run_backward(const pn_step *s, void *const *at)
+{
+    pn_parallel((s->n + CHUNK - 1) / CHUNK, backward_chunk, &(job){ s, at });
+}
 
 static pn_step *step(pn_builder *b, size_t node, const char *what, pn_step_fn *run)
 {
@@ -54,7 +63,8 @@ static pn_step *step(pn_builder *b, size_t node, const char *what, pn_step_fn *r
 static pn_status forward(pn_builder *b, size_t node)
 {
     const pn_activation *row = pn_activation_at((size_t)b->graph->nodes[node].config[0]);
-    int x = b->value[b->graph->nodes[node].inputs[0]], y = pn_output_buffer(b, node, row->needs == 'y');
+    int x = b->value[b->graph->nodes[node].inputs[0]],
+        y = pn_output_buffer(b, node, row->needs == 'y');
     pn_step *s = y == PN_NONE ? NULL : step(b, node, row->name, run_forward);
     if (!s) return PN_NO_MEMORY;
     s->x = x;
@@ -83,4 +93,5 @@ static pn_status backward(pn_builder *b, size_t node)
     return PN_OK;
 }
 
-const pn_layer_kind pn_layer_activation = { "activation", 1, 1, shape, forward, backward, PN_LAYOUT_ANY };
+const pn_layer_kind pn_layer_activation = { "activation", 1, 1, shape, forward, backward,
+                                            PN_LAYOUT_ANY };

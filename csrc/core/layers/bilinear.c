@@ -1,4 +1,5 @@
-/* bilinear.c - y_k = a W_k b + bias_k: a product with each slice of W, whose rows then meet those of b. */
+/* bilinear.c - y_k = a W_k b + bias_k: a product with each slice of W, whose rows then meet those
+ * of b. */
 #include "layers.h"
 #include <string.h>
 
@@ -14,25 +15,35 @@ typedef struct {
     int add_gw, add_gbias;                  /* do they add to what is there? */
 } bilinear;
 
-static double get(pn_dtype t, const void *p, size_t i) { return t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i]; }
+static double get(pn_dtype t, const void *p, size_t i)
+{
+    return t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
+}
 static void set(pn_dtype t, void *p, size_t i, double v)
 {
     if (t == PN_F32) ((float *)p)[i] = (float)v;
     else ((double *)p)[i] = v;
 }
-static void *element(const bilinear *l, const void *p, size_t i) { return (char *)p + i * pn_size(l->t); }
+static void *element(const bilinear *l, const void *p, size_t i)
+{
+    return (char *)p + i * pn_size(l->t);
+}
 
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     (void)t;
     const pn_shape *a = inputs[0], *b = inputs[1];
     if (node->n_config != 2 || !pn_is_count(node->config[OUT]))
-        return pn_fail(error, PN_BAD_VALUE, "%s: out_features must be a non-negative integer", node->where);
-    if (a->ndim < 1 || a->ndim != b->ndim || memcmp(a->dim, b->dim, (a->ndim - 1) * sizeof *a->dim)) {
+        return pn_fail(error, PN_BAD_VALUE, "%s: out_features must be a non-negative integer",
+                       node->where);
+    if (a->ndim < 1 || a->ndim != b->ndim ||
+        memcmp(a->dim, b->dim, (a->ndim - 1) * sizeof *a->dim)) {
         char one[80], other[80];
         pn_shape_text(a, one, sizeof one);
         pn_shape_text(b, other, sizeof other);
-        return pn_fail(error, PN_BAD_SHAPE, "%s: samples of shapes %s and %s differ before their last axis", node->where, one, other);
+        return pn_fail(error, PN_BAD_SHAPE,
+                       "%s: samples of shapes %s and %s differ before their last axis", node->where,
+                       one, other);
     }
     const size_t last = a->ndim - 1, out = (size_t)node->config[OUT];
     node->shape = *a;
@@ -44,10 +55,19 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 }
 
 /* part = x W_k, or with turned x W_k^T. */
-static void times_slice(const pn_step *s, const bilinear *l, size_t k, int turned, const void *x, void *part, void *work)
+static void times_slice(const pn_step *s, const bilinear *l, size_t k, int turned, const void *x,
+                        void *part, void *work)
 {
-    pn_product p = { .tb = turned, .m = l->rows, .n = turned ? l->n : l->m, .k = turned ? l->m : l->n, .a = x, .lda = turned ? l->m : l->n,
-                     .b = element(l, l->weight, k * l->n * l->m), .ldb = l->m, .c = part, .ldc = turned ? l->n : l->m };
+    pn_product p = { .tb = turned,
+                     .m = l->rows,
+                     .n = turned ? l->n : l->m,
+                     .k = turned ? l->m : l->n,
+                     .a = x,
+                     .lda = turned ? l->m : l->n,
+                     .b = element(l, l->weight, k * l->n * l->m),
+                     .ldb = l->m,
+                     .c = part,
+                     .ldc = turned ? l->n : l->m };
     s->k->gemm(&p, work);
 }
 
@@ -58,18 +78,21 @@ static void run_forward(const pn_step *s, void *const *at)
         times_slice(s, l, k, 0, at[l->a], at[l->part], at[s->work]);
         for (size_t r = 0; r < l->rows; r++) {
             double sum = l->bias ? get(l->t, l->bias, k) : 0;
-            for (size_t j = 0; j < l->m; j++) sum += get(l->t, at[l->part], r * l->m + j) * get(l->t, at[l->b], r * l->m + j);
+            for (size_t j = 0; j < l->m; j++)
+                sum += get(l->t, at[l->part], r * l->m + j) * get(l->t, at[l->b], r * l->m + j);
             set(l->t, at[s->y], r * l->out + k, sum);
         }
     }
 }
 
 /* g (rows, n) += gy_k x, or with first = */
-static void scale_rows(const bilinear *l, size_t k, const void *gy, size_t n, const void *x, void *g, int first)
+static void scale_rows(const bilinear *l, size_t k, const void *gy, size_t n, const void *x,
+                       void *g, int first)
 {
     for (size_t r = 0; r < l->rows; r++) {
         const double by = get(l->t, gy, r * l->out + k);
-        for (size_t j = r * n; j < (r + 1) * n; j++) set(l->t, g, j, by * get(l->t, x, j) + (first ? 0 : get(l->t, g, j)));
+        for (size_t j = r * n; j < (r + 1) * n; j++)
+            set(l->t, g, j, by * get(l->t, x, j) + (first ? 0 : get(l->t, g, j)));
     }
 }
 
@@ -90,8 +113,17 @@ static void run_backward(const pn_step *s, void *const *at)
         }
         if (l->gw) {
             scale_rows(l, k, at[l->gy], l->n, at[l->a], at[l->part], 1);
-            pn_product p = { .ta = 1, .m = l->n, .n = l->m, .k = l->rows, .a = at[l->part], .lda = l->n, .b = at[l->b], .ldb = l->m,
-                             .c = element(l, l->gw, k * l->n * l->m), .ldc = l->m, .accumulate = l->add_gw };
+            pn_product p = { .ta = 1,
+                             .m = l->n,
+                             .n = l->m,
+                             .k = l->rows,
+                             .a = at[l->part],
+                             .lda = l->n,
+                             .b = at[l->b],
+                             .ldb = l->m,
+                             .c = element(l, l->gw, k * l->n * l->m),
+                             .ldc = l->m,
+                             .accumulate = l->add_gw };
             s->k->gemm(&p, at[s->work]);
         }
     }
@@ -120,9 +152,12 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
     l.b = b->value[n->inputs[1]];
     l.weight = n->slots[WEIGHT].data;
     l.bias = n->n_slots > BIAS ? n->slots[BIAS].data : NULL;
-    pn_product forward = { .m = l.rows, .n = l.m, .k = l.n, .lda = l.n, .ldb = l.m, .ldc = l.m }, turned = { .tb = 1, .m = l.rows, .n = l.n, .k = l.m,
-                .lda = l.m, .ldb = l.m, .ldc = l.n }, gradient = { .ta = 1, .m = l.n, .n = l.m, .k = l.rows, .lda = l.n, .ldb = l.m, .ldc = l.m };
-    const size_t bytes = most(b->k->gemm_workspace(&forward), most(b->k->gemm_workspace(&turned), b->k->gemm_workspace(&gradient)));
+    pn_product
+        forward = { .m = l.rows, .n = l.m, .k = l.n, .lda = l.n, .ldb = l.m, .ldc = l.m },
+        turned = { .tb = 1, .m = l.rows, .n = l.n, .k = l.m, .lda = l.m, .ldb = l.m, .ldc = l.n },
+        gradient = { .ta = 1, .m = l.n, .n = l.m, .k = l.rows, .lda = l.n, .ldb = l.m, .ldc = l.m };
+    const size_t bytes = most(b->k->gemm_workspace(&forward),
+                              most(b->k->gemm_workspace(&turned), b->k->gemm_workspace(&gradient)));
     s->flops = 2.0 * (double)l.rows * (double)l.n * (double)l.m * (double)l.out;
     s->work = pn_buffer_new(b, bytes / pn_size(l.t) + 1);
     l.part = pn_buffer_new(b, l.rows * most(l.n, l.m));
@@ -138,18 +173,30 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
 static pn_status forward(pn_builder *b, size_t node)
 {
     int y = b->value[node] = pn_output_buffer(b, node, 0);
-    return y == PN_NONE ? PN_NO_MEMORY : add(b, node, "bilinear", run_forward, (bilinear){ .gy = PN_NONE, .ga = PN_NONE, .gb = PN_NONE });
+    return y == PN_NONE ? PN_NO_MEMORY
+                        : add(b, node, "bilinear", run_forward,
+                              (bilinear){ .gy = PN_NONE, .ga = PN_NONE, .gb = PN_NONE });
 }
 
 static pn_status backward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    bilinear l = { .gy = b->grad[node], .ga = PN_NONE, .gb = PN_NONE, .gw = n->slots[WEIGHT].grad, .gbias = n->n_slots > BIAS ? n->slots[BIAS].grad : NULL };
+    bilinear l = { .gy = b->grad[node],
+                   .ga = PN_NONE,
+                   .gb = PN_NONE,
+                   .gw = n->slots[WEIGHT].grad,
+                   .gbias = n->n_slots > BIAS ? n->slots[BIAS].grad : NULL };
     if (l.gw) l.add_gw = pn_accumulates(b, node, WEIGHT);
     if (l.gbias) l.add_gbias = pn_accumulates(b, node, BIAS);
-    if (pn_wants_gradient(b, n->inputs[0]) && (l.ga = pn_gradient_buffer(b, n->inputs[0], PN_NONE)) == PN_NONE) return PN_NO_MEMORY;
-    if (pn_wants_gradient(b, n->inputs[1]) && (l.gb = pn_gradient_buffer(b, n->inputs[1], PN_NONE)) == PN_NONE) return PN_NO_MEMORY;
+    if (pn_wants_gradient(b, n->inputs[0]) &&
+        (l.ga = pn_gradient_buffer(b, n->inputs[0], PN_NONE)) == PN_NONE)
+        return PN_NO_MEMORY;
+    if (pn_wants_gradient(b, n->inputs[1]) &&
+        (l.gb = pn_gradient_buffer(b, n->inputs[1], PN_NONE)) == PN_NONE)
+        return PN_NO_MEMORY;
     return add(b, node, "bilinear gradient", run_backward, l);
 }
 
-const pn_layer_kind pn_layer_bilinear = { "bilinear", 2, 2, shape, forward, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_bilinear = {
+    "bilinear", 2, 2, shape, forward, backward, PN_LAYOUT_NCHW
+};

@@ -1,25 +1,34 @@
-/* conv.c - convolutions in one and two dimensions and their transposes, which are each other's gradients.
+/* conv.c - convolutions in one and two dimensions and their transposes, which are each other's
+ * gradients.
  *
- * Both are spoken of by the convolution's sides: x is its input and the transpose's output, y the other. Here are shapes and what is
- * decided when the net is planned; how it runs is in convolve.c. */
+ * Both are spoken of by the convolution's sides: x is its input and the transpose's output, y the
+ * other. Here are shapes and what is decided when the net is planned; how it runs is in convolve.c.
+ */
 #include "convolution.h"
 #include <stdio.h>
 #include <string.h>
 
-enum { TRANSPOSED, IN, OUT, GROUPS, HAS_BIAS, MODE, AXES, PER_AXIS = 6 };   /* config; for each axis then kernel_size and what follows */
+/* config; for each axis then kernel_size and what follows */
+enum { TRANSPOSED, IN, OUT, GROUPS, HAS_BIAS, MODE, AXES, PER_AXIS = 6 };
 enum { KERNEL, STRIDE, DILATION, BEFORE, AFTER, EXTRA };
-enum { GATHERED = 32768, PARTS = 1 << 22 };     /* elements: of images gathered at once, of all lanes' sums */
+/* elements: of images gathered at once, of all lanes' sums */
+enum { GATHERED = 32768, PARTS = 1 << 22 };
 
-/* ---- shapes -------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ---------------------------------------------------------------------------------- */
 
-static double setting(const pn_node *n, size_t axis, int what) { return n->config[AXES + axis * PER_AXIS + (size_t)what]; }
+static double setting(const pn_node *n, size_t axis, int what)
+{
+    return n->config[AXES + axis * PER_AXIS + (size_t)what];
+}
 static size_t axes(const pn_node *n) { return (n->n_config - AXES) / PER_AXIS; }
 
 /* The output's size along an axis, below 1 where there is no room. */
 static double out_size(const pn_node *n, size_t i, double in)
 {
-    const double k = setting(n, i, KERNEL), s = setting(n, i, STRIDE), d = setting(n, i, DILATION), pad = setting(n, i, BEFORE) + setting(n, i, AFTER);
-    if (n->config[TRANSPOSED] != 0) return (in - 1) * s - pad + d * (k - 1) + setting(n, i, EXTRA) + 1;
+    const double k = setting(n, i, KERNEL), s = setting(n, i, STRIDE), d = setting(n, i, DILATION),
+                 pad = setting(n, i, BEFORE) + setting(n, i, AFTER);
+    if (n->config[TRANSPOSED] != 0)
+        return (in - 1) * s - pad + d * (k - 1) + setting(n, i, EXTRA) + 1;
     const double room = in + pad - d * (k - 1) - 1;
     return room < 0 ? 0 : (double)(size_t)(room / s) + 1;
 }
@@ -27,39 +36,56 @@ static double out_size(const pn_node *n, size_t i, double in)
 static pn_status check_padding(const pn_node *node, const pn_shape *input, pn_error *error)
 {
     for (size_t i = 0; i < axes(node); i++) {
-        const double most = setting(node, i, BEFORE) > setting(node, i, AFTER) ? setting(node, i, BEFORE) : setting(node, i, AFTER);
+        const double most = setting(node, i, BEFORE) > setting(node, i, AFTER)
+                              ? setting(node, i, BEFORE)
+                              : setting(node, i, AFTER);
         const double size = (double)input->dim[i + 1];
-        if (node->config[MODE] == REFLECT ? most >= size && most > 0 : node->config[MODE] == CIRCULAR ? most > size : node->config[MODE] == REPLICATE && size == 0 && most > 0)
-            return pn_fail(error, PN_BAD_SHAPE, "%s: padding %g does not fit an axis of size %g in this padding_mode", node->where, most, size);
+        if (node->config[MODE] == REFLECT ? most >= size && most > 0
+            : node->config[MODE] == CIRCULAR
+                ? most > size
+                : node->config[MODE] == REPLICATE && size == 0 && most > 0)
+            return pn_fail(error, PN_BAD_SHAPE,
+                           "%s: padding %g does not fit an axis of size %g in this padding_mode",
+                           node->where, most, size);
     }
     return PN_OK;
 }
 
-/* What is planned of one image, in numbers: both sides in scratch with all of their border, for every tap. */
+/* What is planned of one image, in numbers: both sides in scratch with all of their border, for
+ * every tap. */
 static double extent(const pn_node *n, const pn_shape *in)
 {
     double all = n->config[IN] > n->config[OUT] ? n->config[IN] : n->config[OUT];
     for (size_t i = 0; i < axes(n); i++) {
-        const double x = (double)in->dim[i + 1], y = (double)n->shape.dim[i + 1], reach = setting(n, i, DILATION) * setting(n, i, KERNEL);
-        all *= 2 * ((x > y ? x : y) + setting(n, i, BEFORE) + setting(n, i, AFTER) + setting(n, i, STRIDE) + reach) * setting(n, i, KERNEL);
+        const double x = (double)in->dim[i + 1], y = (double)n->shape.dim[i + 1],
+                     reach = setting(n, i, DILATION) * setting(n, i, KERNEL);
+        all *= 2 *
+               ((x > y ? x : y) + setting(n, i, BEFORE) + setting(n, i, AFTER) +
+                setting(n, i, STRIDE) + reach) *
+               setting(n, i, KERNEL);
     }
     return all;
 }
 
-/* The sample, whose shape and the weight's are given as text, does not fit: says so, and what was perhaps meant. */
-static pn_status misfit(const pn_node *node, const pn_shape *input, const char *sample, const char *weight, pn_error *error)
+/* The sample, whose shape and the weight's are given as text, does not fit: says so, and what was
+ * perhaps meant. */
+static pn_status misfit(const pn_node *node, const pn_shape *input, const char *sample,
+                        const char *weight, pn_error *error)
 {
     const size_t n = axes(node), in = (size_t)node->config[IN];
     char hint[120] = "", text[80];
-    if (input->ndim == n && in == 1) snprintf(hint, sizeof hint, "; X[:, None] adds the axis of the channel");
+    if (input->ndim == n && in == 1)
+        snprintf(hint, sizeof hint, "; X[:, None] adds the axis of the channel");
     if (input->ndim == n + 1 && input->dim[n] == in) {
         pn_shape first = { n + 1, { in } };
         memcpy(first.dim + 1, input->dim, n * sizeof *first.dim);
         pn_shape_text(&first, text, sizeof text);
         snprintf(hint, sizeof hint, "; channels come first: %s", text);
     }
-    return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s is not %zu channel%s with %zu ax%s (weight has shape %s)%s",
-                   node->where, sample, in, in == 1 ? "" : "s", n, n == 1 ? "is" : "es", weight, hint);
+    return pn_fail(
+        error, PN_BAD_SHAPE,
+        "%s: a sample of shape %s is not %zu channel%s with %zu ax%s (weight has shape %s)%s",
+        node->where, sample, in, in == 1 ? "" : "s", n, n == 1 ? "is" : "es", weight, hint);
 }
 
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
@@ -69,14 +95,23 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     if (node->n_config != AXES + PER_AXIS && node->n_config != AXES + 2 * PER_AXIS)
         return pn_fail(error, PN_BAD_VALUE, "%s: a convolution has one axis or two", node->where);
     for (size_t i = 0; i < node->n_config; i++)
-        if (!pn_is_count(node->config[i]) || node->config[i] >= (i == MODE ? CIRCULAR + 1 : 0x1p31)) return pn_fail(error, PN_BAD_VALUE, "%s: setting %zu is %g", node->where, i, node->config[i]);
-    const size_t n = axes(node), in = (size_t)node->config[IN], out = (size_t)node->config[OUT], groups = (size_t)node->config[GROUPS];
+        if (!pn_is_count(node->config[i]) || node->config[i] >= (i == MODE ? CIRCULAR + 1 : 0x1p31))
+            return pn_fail(error, PN_BAD_VALUE, "%s: setting %zu is %g", node->where, i,
+                           node->config[i]);
+    const size_t n = axes(node), in = (size_t)node->config[IN], out = (size_t)node->config[OUT],
+                 groups = (size_t)node->config[GROUPS];
     if (in == 0 || out == 0 || groups == 0 || in % groups || out % groups)
-        return pn_fail(error, PN_BAD_VALUE, "%s: groups must divide the channels, of which there must be some", node->where);
-    pn_shape weight = { 2, { node->config[TRANSPOSED] != 0 ? in : out, (node->config[TRANSPOSED] != 0 ? out : in) / groups } };
+        return pn_fail(error, PN_BAD_VALUE,
+                       "%s: groups must divide the channels, of which there must be some",
+                       node->where);
+    pn_shape weight = { 2,
+                        { node->config[TRANSPOSED] != 0 ? in : out,
+                          (node->config[TRANSPOSED] != 0 ? out : in) / groups } };
     for (size_t i = 0; i < n; i++) {
-        if (setting(node, i, KERNEL) < 1 || setting(node, i, STRIDE) < 1 || setting(node, i, DILATION) < 1)
-            return pn_fail(error, PN_BAD_VALUE, "%s: kernel_size, stride and dilation must be at least 1", node->where);
+        if (setting(node, i, KERNEL) < 1 || setting(node, i, STRIDE) < 1 ||
+            setting(node, i, DILATION) < 1)
+            return pn_fail(error, PN_BAD_VALUE,
+                           "%s: kernel_size, stride and dilation must be at least 1", node->where);
         weight.dim[weight.ndim++] = (size_t)setting(node, i, KERNEL);
     }
     char a[80], b[80];
@@ -87,17 +122,20 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     for (size_t i = 0; i < n; i++) {
         const double size = out_size(node, i, (double)input->dim[i + 1]);
         if (!(size >= 1 && size < 0x1p31))
-            return pn_fail(error, PN_BAD_SHAPE, "%s: nothing is left of a sample of shape %s under a weight of shape %s", node->where, a, b);
+            return pn_fail(error, PN_BAD_SHAPE,
+                           "%s: nothing is left of a sample of shape %s under a weight of shape %s",
+                           node->where, a, b);
         node->shape.dim[i + 1] = (size_t)size;
     }
     node->n_slots = node->config[HAS_BIAS] != 0 ? 2 : 1;
     node->slots[WEIGHT].shape = weight;
     node->slots[BIAS].shape = (pn_shape){ 1, { out } };
-    if (!(extent(node, input) < 0x1p53)) return pn_fail(error, PN_BAD_SHAPE, "%s: too large for memory", node->where);
+    if (!(extent(node, input) < 0x1p53))
+        return pn_fail(error, PN_BAD_SHAPE, "%s: too large for memory", node->where);
     return check_padding(node, input, error);
 }
 
-/* ---- planning ------------------------------------------------------------------------------------------------------ */
+/* ---- planning -------------------------------------------------------------------------------- */
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
@@ -108,7 +146,8 @@ static void measure(pn_axis *a, int mode)
 {
     const size_t reach = a->d * (a->k - 1);
     a->x_room = most(a->before + a->x, (a->y - 1) * a->s + reach + 1);
-    const size_t first = mode == ZEROS ? a->before : 0, end = mode == ZEROS ? a->before + a->x : a->x_room;
+    const size_t first = mode == ZEROS ? a->before : 0,
+                 end = mode == ZEROS ? a->before + a->x : a->x_room;
     const ptrdiff_t low = down((ptrdiff_t)first - (ptrdiff_t)reach, (ptrdiff_t)a->s);
     a->y_at = low < 0 ? (size_t)-low : 0;
     a->y_room = a->y_at + most(a->y, end ? (end - 1) / a->s + 1 : 0);
@@ -118,17 +157,31 @@ static void measure(pn_axis *a, int mode)
 static pn_status plan_forward(pn_builder *b, pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
-    const size_t row = w->x_room * v->xc, runs = v->whole ? h->k : v->taps, steps = v->whole ? w->k * v->c : v->c;
+    const size_t row = w->x_room * v->xc, runs = v->whole ? h->k : v->taps,
+                 steps = v->whole ? w->k * v->c : v->c;
     ptrdiff_t *at = pn_plan_own(b, 2 * runs * sizeof *at);
     if (!at) return PN_NO_MEMORY;
     for (size_t r = 0; r < runs; r++) {
-        at[r] = (ptrdiff_t)(v->whole ? r * h->d * row : r / w->k * h->d * row + r % w->k * w->d * v->xc);
+        at[r] = (ptrdiff_t)(v->whole ? r * h->d * row
+                                     : r / w->k * h->d * row + r % w->k * w->d * v->xc);
         at[runs + r] = (ptrdiff_t)(r * steps * v->width);
     }
-    v->forward = (pn_taps){ .runs = runs, .steps = steps, .a_at = at, .b_at = at + runs, .a_row = (ptrdiff_t)(w->s * v->xc), .a_step = 1,
-                            .b_step = (ptrdiff_t)v->width, .b_panel = (ptrdiff_t)(v->taps * v->c * v->width), .c_row = (ptrdiff_t)v->yc, .lines = h->y,
-                            .m = w->y, .n = v->o, .a_line = (ptrdiff_t)(h->s * row), .c_line = (ptrdiff_t)(w->y * v->yc),
-                            .a_image = (ptrdiff_t)v->x_size, .c_image = (ptrdiff_t)(h->y * w->y * v->yc) };
+    v->forward = (pn_taps){ .runs = runs,
+                            .steps = steps,
+                            .a_at = at,
+                            .b_at = at + runs,
+                            .a_row = (ptrdiff_t)(w->s * v->xc),
+                            .a_step = 1,
+                            .b_step = (ptrdiff_t)v->width,
+                            .b_panel = (ptrdiff_t)(v->taps * v->c * v->width),
+                            .c_row = (ptrdiff_t)v->yc,
+                            .lines = h->y,
+                            .m = w->y,
+                            .n = v->o,
+                            .a_line = (ptrdiff_t)(h->s * row),
+                            .c_line = (ptrdiff_t)(w->y * v->yc),
+                            .a_image = (ptrdiff_t)v->x_size,
+                            .c_image = (ptrdiff_t)(h->y * w->y * v->yc) };
     return PN_OK;
 }
 
@@ -139,7 +192,8 @@ static pn_status plan_back(pn_builder *b, pn_conv *v)
     const size_t row = w->y_room * v->yc, phases = v->phases[0] * v->phases[1];
     const int zeros = v->mode == ZEROS;
     const size_t deep = v->depthwise ? 1 : v->o, across = v->depthwise ? v->o : v->c;
-    const size_t xh = zeros ? h->x : h->x_room, xw = zeros ? w->x : w->x_room, image = zeros ? xh * xw * v->xc : v->x_size;
+    const size_t xh = zeros ? h->x : h->x_room, xw = zeros ? w->x : w->x_room,
+                 image = zeros ? xh * xw * v->xc : v->x_size;
     v->back = pn_plan_own(b, phases * sizeof *v->back);
     ptrdiff_t *at = pn_plan_own(b, 2 * phases * v->taps * sizeof *at);
     if (!v->back || !at) return PN_NO_MEMORY;
@@ -147,22 +201,37 @@ static pn_status plan_back(pn_builder *b, pn_conv *v)
         const size_t i = f / v->phases[1], j = f % v->phases[1];
         size_t n = 0;
         for (size_t t = 0; t < v->taps; t++) {
-            const ptrdiff_t u = (ptrdiff_t)(i + (zeros ? h->before : 0)) - (ptrdiff_t)(t / w->k * h->d);
-            const ptrdiff_t z = (ptrdiff_t)(j + (zeros ? w->before : 0)) - (ptrdiff_t)(t % w->k * w->d);
+            const ptrdiff_t u = (ptrdiff_t)(i + (zeros ? h->before : 0)) -
+                                (ptrdiff_t)(t / w->k * h->d);
+            const ptrdiff_t z = (ptrdiff_t)(j + (zeros ? w->before : 0)) -
+                                (ptrdiff_t)(t % w->k * w->d);
             if (u % (ptrdiff_t)h->s || z % (ptrdiff_t)w->s) continue;
-            at[n] = (u / (ptrdiff_t)h->s + (ptrdiff_t)h->y_at) * (ptrdiff_t)row + (z / (ptrdiff_t)w->s + (ptrdiff_t)w->y_at) * (ptrdiff_t)v->yc;
+            at[n] = (u / (ptrdiff_t)h->s + (ptrdiff_t)h->y_at) * (ptrdiff_t)row +
+                    (z / (ptrdiff_t)w->s + (ptrdiff_t)w->y_at) * (ptrdiff_t)v->yc;
             at[v->taps + n++] = (ptrdiff_t)(t * deep * v->turned_width);
         }
-        v->back[f] = (pn_taps){ .runs = n, .steps = deep, .a_at = at, .b_at = at + v->taps, .a_row = (ptrdiff_t)v->yc, .a_step = 1,
-                                .b_step = (ptrdiff_t)v->turned_width, .b_panel = (ptrdiff_t)(v->taps * deep * v->turned_width),
-                                .c_row = (ptrdiff_t)(w->s * v->xc), .lines = xh > i ? (xh - i - 1) / h->s + 1 : 0, .m = xw > j ? (xw - j - 1) / w->s + 1 : 0,
-                                .n = across, .a_line = (ptrdiff_t)row, .c_line = (ptrdiff_t)(h->s * xw * v->xc), .a_image = (ptrdiff_t)v->y_size,
+        v->back[f] = (pn_taps){ .runs = n,
+                                .steps = deep,
+                                .a_at = at,
+                                .b_at = at + v->taps,
+                                .a_row = (ptrdiff_t)v->yc,
+                                .a_step = 1,
+                                .b_step = (ptrdiff_t)v->turned_width,
+                                .b_panel = (ptrdiff_t)(v->taps * deep * v->turned_width),
+                                .c_row = (ptrdiff_t)(w->s * v->xc),
+                                .lines = xh > i ? (xh - i - 1) / h->s + 1 : 0,
+                                .m = xw > j ? (xw - j - 1) / w->s + 1 : 0,
+                                .n = across,
+                                .a_line = (ptrdiff_t)row,
+                                .c_line = (ptrdiff_t)(h->s * xw * v->xc),
+                                .a_image = (ptrdiff_t)v->y_size,
                                 .c_image = (ptrdiff_t)image };
     }
     return PN_OK;
 }
 
-/* The weight's gradient, of one image: x transposed times the gradient of y; a run is a row of y. */
+/* The weight's gradient, of one image: x transposed times the gradient of y; a run is a row of y.
+ */
 static pn_status plan_weight(pn_builder *b, pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
@@ -173,9 +242,19 @@ static pn_status plan_weight(pn_builder *b, pn_conv *v)
         at[r] = (ptrdiff_t)(r * h->s * row);
         at[h->y + r] = (ptrdiff_t)(r * w->y_room * v->yc);
     }
-    v->weight = (pn_taps){ .runs = h->y, .steps = w->y, .a_at = at, .b_at = at + h->y, .a_row = 1, .a_step = (ptrdiff_t)(w->s * v->xc),
-                           .b_step = (ptrdiff_t)v->yc, .c_row = (ptrdiff_t)v->width, .lines = h->k, .m = v->whole ? w->k * v->c : v->c,
-                           .a_line = (ptrdiff_t)(h->d * row), .c_line = (ptrdiff_t)(w->k * v->c * v->width), .add = 1 };
+    v->weight = (pn_taps){ .runs = h->y,
+                           .steps = w->y,
+                           .a_at = at,
+                           .b_at = at + h->y,
+                           .a_row = 1,
+                           .a_step = (ptrdiff_t)(w->s * v->xc),
+                           .b_step = (ptrdiff_t)v->yc,
+                           .c_row = (ptrdiff_t)v->width,
+                           .lines = h->k,
+                           .m = v->whole ? w->k * v->c : v->c,
+                           .a_line = (ptrdiff_t)(h->d * row),
+                           .c_line = (ptrdiff_t)(w->k * v->c * v->width),
+                           .add = 1 };
     if (!v->depthwise) return PN_OK;
     v->weight.m = w->k;
     v->weight.n = v->o;
@@ -184,16 +263,20 @@ static pn_status plan_weight(pn_builder *b, pn_conv *v)
     return PN_OK;
 }
 
-/* Is it less work to add what each pixel of y gives to a row of taps than to gather all taps for each pixel of x? It is where x has few
- * channels, of which a row of taps fills vectors, or y few pixels. Counted in vectors; y needs no border then. */
+/* Is it less work to add what each pixel of y gives to a row of taps than to gather all taps for
+ * each pixel of x? It is where x has few channels, of which a row of taps fills vectors, or y few
+ * pixels. Counted in vectors; y needs no border then. */
 static int scatters(const pn_conv *v, size_t lanes)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t pixels = v->mode == ZEROS ? h->x * w->x : h->x_room * w->x_room;
-    const size_t gathered = pixels * v->taps / (h->s * w->s) * ((v->c + lanes - 1) / lanes), along = ((h->x - 1) * w->y_room + w->x + lanes - 1) / lanes;
+    const size_t gathered = pixels * v->taps / (h->s * w->s) * ((v->c + lanes - 1) / lanes),
+                 along = ((h->x - 1) * w->y_room + w->x + lanes - 1) / lanes;
     const size_t planes = pn_planes_fit(v) && 2 * v->c <= lanes ? along * v->c * v->taps : gathered;
     const size_t scattered = h->y * w->y * h->k * ((w->k * v->c + lanes - 1) / lanes);
-    return v->whole && h->y >= 4 && (double)scattered * (double)(v->o + 4) * 1.25 < (double)least(gathered, planes) * (double)v->o;
+    return v->whole && h->y >= 4 &&
+           (double)scattered * (double)(v->o + 4) * 1.25 <
+               (double)least(gathered, planes) * (double)v->o;
 }
 
 /* One image's x from its y that way: for each row of taps, columns of y by columns of x. */
@@ -203,14 +286,27 @@ static pn_status plan_scatter(pn_builder *b, pn_conv *v, size_t lanes)
     const size_t row = w->x_room * v->xc, n = w->k * v->xc, width = (n + lanes - 1) / lanes * lanes;
     const ptrdiff_t *at = pn_plan_own(b, sizeof *at);
     if (!at) return PN_NO_MEMORY;
-    v->scatter = (pn_taps){ .runs = 1, .steps = v->o, .a_at = at, .b_at = at, .a_row = (ptrdiff_t)(w->y_room * v->yc), .a_step = 1, .b_step = (ptrdiff_t)width,
-                            .b_panel = (ptrdiff_t)b->k->conv.panel_width((size_t)-1 / 2), .c_row = (ptrdiff_t)(h->s * row), .lines = w->y, .m = h->y, .n = n,
-                            .a_line = (ptrdiff_t)v->yc, .c_line = (ptrdiff_t)(w->s * v->xc), .add = 1 };
+    v->scatter = (pn_taps){ .runs = 1,
+                            .steps = v->o,
+                            .a_at = at,
+                            .b_at = at,
+                            .a_row = (ptrdiff_t)(w->y_room * v->yc),
+                            .a_step = 1,
+                            .b_step = (ptrdiff_t)width,
+                            .b_panel = (ptrdiff_t)b->k->conv.panel_width((size_t)-1 / 2),
+                            .c_row = (ptrdiff_t)(h->s * row),
+                            .lines = w->y,
+                            .m = h->y,
+                            .n = n,
+                            .a_line = (ptrdiff_t)v->yc,
+                            .c_line = (ptrdiff_t)(w->s * v->xc),
+                            .add = 1 };
     v->turned = h->k * v->o * width;
     return PN_OK;
 }
 
-/* How much scratch there is, and what needs none: an array that stands as the products read it, in whole vectors where it is y. */
+/* How much scratch there is, and what needs none: an array that stands as the products read it, in
+ * whole vectors where it is y. */
 static void measure_images(const pn_builder *b, pn_conv *v)
 {
     pn_axis *h = &v->a[0], *w = &v->a[1];
@@ -225,13 +321,15 @@ static void measure_images(const pn_builder *b, pn_conv *v)
     pn_planes_choose(v, lanes);
 }
 
-/* The activation behind this node and max pooling behind that, of which it is all that they see, are computed image by image while
- * those are in cache. Backward reads of an activation what it gave, where pooling took it from; returns the last of them. */
+/* The activation behind this node and max pooling behind that, of which it is all that they see,
+ * are computed image by image while those are in cache. Backward reads of an activation what it
+ * gave, where pooling took it from; returns the last of them. */
 static size_t fuse(pn_builder *b, size_t node, pn_conv *v)
 {
     size_t end = node;
     const pn_node *next = v->transposed ? NULL : pn_follower(b, end);
-    if (next && next->kind == &pn_layer_activation && (b->mode == PN_PREDICT || pn_activation_at((size_t)next->config[0])->needs == 'y')) {
+    if (next && next->kind == &pn_layer_activation &&
+        (b->mode == PN_PREDICT || pn_activation_at((size_t)next->config[0])->needs == 'y')) {
         v->has_act = 1;
         b->layout[b->graph->nodes[end].consumer] = b->layout[node];
         b->fused[end = b->graph->nodes[end].consumer] = PN_FUSED_BACK;
@@ -245,6 +343,24 @@ static size_t fuse(pn_builder *b, size_t node, pn_conv *v)
 }
 
 /* What forward decides; backward copies it. */
+/* Describes both axes: kernel, stride, borders and how many positions each side has. */
+static void plan_axes(const pn_node *n, const pn_shape *x, const pn_shape *y, pn_conv *v)
+{
+    v->a[0] = (pn_axis){ 1, 1, 1, 0, 1, 1, 1, 1, 0 };
+    v->phases[0] = 1;
+    for (size_t i = 0, from = 2 - axes(n); i < axes(n); i++) {
+        pn_axis *a = &v->a[from + i];
+        *a = (pn_axis){ .k = (size_t)setting(n, i, KERNEL),
+                        .s = (size_t)setting(n, i, STRIDE),
+                        .d = (size_t)setting(n, i, DILATION),
+                        .before = (size_t)setting(n, i, BEFORE),
+                        .x = x->dim[i + 1],
+                        .y = y->dim[i + 1] };
+        measure(a, v->mode);
+        v->phases[from + i] = least(a->s, v->mode == ZEROS ? a->x : a->x_room);
+    }
+}
+
 static pn_conv *plan(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
@@ -264,15 +380,7 @@ static pn_conv *plan(pn_builder *b, size_t node)
     if (v->depthwise) v->groups = 1;
     v->c = v->depthwise ? 1 : v->xc / v->groups;
     v->o = v->yc / v->groups;
-    v->a[0] = (pn_axis){ 1, 1, 1, 0, 1, 1, 1, 1, 0 };
-    v->phases[0] = 1;
-    for (size_t i = 0, from = 2 - axes(n); i < axes(n); i++) {
-        pn_axis *a = &v->a[from + i];
-        *a = (pn_axis){ .k = (size_t)setting(n, i, KERNEL), .s = (size_t)setting(n, i, STRIDE), .d = (size_t)setting(n, i, DILATION),
-                     .before = (size_t)setting(n, i, BEFORE), .x = x->dim[i + 1], .y = y->dim[i + 1] };
-        measure(a, v->mode);
-        v->phases[from + i] = least(a->s, v->mode == ZEROS ? a->x : a->x_room);
-    }
+    plan_axes(n, x, y, v);
     v->taps = v->a[0].k * v->a[1].k;
     v->whole = v->a[1].d == 1 && v->groups == 1 && !v->depthwise;
     const int last = b->layout[n->inputs[0]];
@@ -281,24 +389,38 @@ static pn_conv *plan(pn_builder *b, size_t node)
     measure_images(b, v);
     v->width = b->k->conv.panel_width(v->o);
     v->turned_width = b->k->conv.panel_width(v->c);
-    v->packed = v->groups * (v->width ? (v->o + v->width - 1) / v->width * v->width : 0) * v->c * v->taps;
-    v->turned = v->groups * (v->turned_width ? (v->c + v->turned_width - 1) / v->turned_width * v->turned_width : 0) * v->o * v->taps;
+    v->packed = v->groups * (v->width ? (v->o + v->width - 1) / v->width * v->width : 0) * v->c *
+                v->taps;
+    v->turned = v->groups *
+                (v->turned_width ? (v->c + v->turned_width - 1) / v->turned_width * v->turned_width
+                                 : 0) *
+                v->o * v->taps;
     if (v->depthwise) v->turned_width = v->width, v->turned = v->packed;
     v->part = v->packed + (v->transposed ? v->xc : v->yc);
     v->lanes = least(b->rows, most(least(b->rows / 4, PN_CONV_LANES), least(b->rows, 8)));
     if (v->lanes > 1) v->lanes = least(v->lanes, most(PARTS / (v->part + 1), 1));
-    v->at_once = b->rows ? most(least(GATHERED / (v->x_size + v->y_size + 1), (b->rows + v->lanes - 1) / v->lanes), 1) : 1;
+    v->at_once = b->rows ? most(least(GATHERED / (v->x_size + v->y_size + 1),
+                                      (b->rows + v->lanes - 1) / v->lanes),
+                                1)
+                         : 1;
     if (pn_planes_plan(b, v)) return NULL;
     if (v->pool) v->pooled = pn_count(&b->graph->nodes[v->end].shape);
     v->lane_size = v->planes_size + v->at_once * (v->x_size + v->y_size + v->out_size) + 3 * SLACK;
-    if (v->pool || v->has_act) v->lane_size += v->at_once * v->a[0].y * v->a[1].y * v->yc + v->pooled + SLACK;
+    if (v->pool || v->has_act)
+        v->lane_size += v->at_once * v->a[0].y * v->a[1].y * v->yc + v->pooled + SLACK;
     v->lane_size = (v->lane_size + 15) / 16 * 16;
-    return plan_forward(b, v) || (v->x_scatters ? plan_scatter(b, v, b->k->conv.panel_width(1)) : plan_back(b, v)) || plan_weight(b, v) ? NULL : v;
+    return plan_forward(b, v) ||
+                   (v->x_scatters ? plan_scatter(b, v, b->k->conv.panel_width(1))
+                                  : plan_back(b, v)) ||
+                   plan_weight(b, v)
+             ? NULL
+             : v;
 }
 
 static double flops(const pn_builder *b, const pn_conv *v)
 {
-    return 2.0 * (double)b->rows * (double)(v->a[0].y * v->a[1].y * v->yc) * (double)(v->c * v->taps);
+    return 2.0 * (double)b->rows * (double)(v->a[0].y * v->a[1].y * v->yc) *
+           (double)(v->c * v->taps);
 }
 
 static pn_step *step(pn_builder *b, size_t node, pn_conv *v, const char *what, pn_step_fn *run)
@@ -328,15 +450,20 @@ static pn_status uses(pn_builder *b, const pn_step *s)
 static pn_status forward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    if (n->config[OUT] * 2 > (double)b->k->conv.panel_width(1)) pn_channels_last(b, node);   /* few channels: see planes.c */
+    /* few channels: see planes.c */
+    if (n->config[OUT] * 2 > (double)b->k->conv.panel_width(1)) pn_channels_last(b, node);
     pn_conv *v = plan(b, node);
     if (!v) return PN_NO_MEMORY;
     const int marks = v->pool && b->mode != PN_PREDICT;
     v->value = b->value[v->end] = pn_output_buffer(b, v->end, v->has_act);
     v->index = marks ? pn_buffer_new(b, b->rows * v->pooled) : PN_NONE;
     if (v->value == PN_NONE || (marks && v->index == PN_NONE)) return PN_NO_MEMORY;
-    const char *const names[] = { "convolution", "convolution + activation", "convolution + pooling", "convolution + activation + pooling" };
-    pn_step *s = step(b, node, v, v->transposed ? "transposed convolution" : names[v->has_act + 2 * (v->pool != NULL)], pn_conv_forward);
+    const char *const names[] = { "convolution", "convolution + activation",
+                                  "convolution + pooling", "convolution + activation + pooling" };
+    pn_step *s = step(b, node, v,
+                      v->transposed ? "transposed convolution"
+                                    : names[v->has_act + 2 * (v->pool != NULL)],
+                      pn_conv_forward);
     if (!s) return PN_NO_MEMORY;
     s->flops = flops(b, v);
     s->x = b->value[n->inputs[0]];
@@ -361,7 +488,9 @@ static pn_status backward(pn_builder *b, size_t node)
     v->wants_bias = n->n_slots > BIAS && n->slots[BIAS].grad;
     for (size_t j = 0; j < n->n_slots; j++) v->accumulates[j] = pn_accumulates(b, node, j);
     int gx = v->wants ? pn_gradient_buffer(b, n->inputs[0], PN_NONE) : PN_NONE;
-    pn_step *s = v->wants && gx == PN_NONE ? NULL : step(b, node, v, "convolution gradients", pn_conv_backward);
+    pn_step *s = v->wants && gx == PN_NONE
+                   ? NULL
+                   : step(b, node, v, "convolution gradients", pn_conv_backward);
     if (!s) return PN_NO_MEMORY;
     s->flops = (v->wants + v->wants_weight) * flops(b, v);
     s->x = v->transposed ? b->grad[node] : b->value[n->inputs[0]];

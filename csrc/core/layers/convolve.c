@@ -1,12 +1,13 @@
 /* convolve.c - convolutions running: images into scratch, the products, and out of it; gradients.
  *
- * An image is copied into scratch with its channels last and the border that padding gives it, in which every product is a pn_taps, but
- * where its array can be read as it is. Images go in lanes, each with its own scratch and its own sums for the weight's gradient, added
- * in order, so that bits do not depend on threads. */
+ * An image is copied into scratch with its channels last and the border that padding gives it, in
+ * which every product is a pn_taps, but where its array can be read as it is. Images go in lanes,
+ * each with its own scratch and its own sums for the weight's gradient, added in order, so that
+ * bits do not depend on threads. */
 #include "convolution.h"
 #include <string.h>
 
-/* ---- images in scratch --------------------------------------------------------------------------------------------- */
+/* ---- images in scratch ----------------------------------------------------------------------- */
 
 /* Where position i of the padded axis, before the x axis begins to count, stands in x. */
 static size_t source(int mode, ptrdiff_t i, ptrdiff_t n)
@@ -17,7 +18,8 @@ static size_t source(int mode, ptrdiff_t i, ptrdiff_t n)
     return (size_t)i;
 }
 
-typedef struct { size_t h, w, c, row, at; } place;     /* an image in scratch: sizes, elements from row to row and before its first */
+/* an image in scratch: sizes, elements from row to row and before its first */
+typedef struct { size_t h, w, c, row, at; } place;
 
 /* Copies one image into scratch. */
 static void fill(const pn_step *s, const char *image, int last, const place *p, char *scratch)
@@ -25,11 +27,15 @@ static void fill(const pn_step *s, const char *image, int last, const place *p, 
     const size_t size = s->bytes, row = p->w * p->c;
     scratch += p->at * size;
     if (last) {
-        for (size_t r = 0; r < p->h; r++) memcpy(scratch + r * p->row * size, image + r * row * size, row * size);
+        for (size_t r = 0; r < p->h; r++)
+            memcpy(scratch + r * p->row * size, image + r * row * size, row * size);
         return;
     }
     if (p->row == row) s->k->turn(p->c, p->h * p->w, image, p->h * p->w, scratch, p->c);
-    else for (size_t r = 0; r < p->h; r++) s->k->turn(p->c, p->w, image + r * p->w * size, p->h * p->w, scratch + r * p->row * size, p->c);
+    else
+        for (size_t r = 0; r < p->h; r++)
+            s->k->turn(p->c, p->w, image + r * p->w * size, p->h * p->w,
+                       scratch + r * p->row * size, p->c);
 }
 
 /* And back out of it. */
@@ -38,11 +44,15 @@ static void emit(const pn_step *s, const char *scratch, const place *p, char *im
     const size_t size = s->bytes, row = p->w * p->c;
     scratch += p->at * size;
     if (last) {
-        for (size_t r = 0; r < p->h; r++) memcpy(image + r * row * size, scratch + r * p->row * size, row * size);
+        for (size_t r = 0; r < p->h; r++)
+            memcpy(image + r * row * size, scratch + r * p->row * size, row * size);
         return;
     }
     if (p->row == row) s->k->turn(p->h * p->w, p->c, scratch, p->c, image, p->h * p->w);
-    else for (size_t r = 0; r < p->h; r++) s->k->turn(p->w, p->c, scratch + r * p->row * size, p->c, image + r * p->w * size, p->h * p->w);
+    else
+        for (size_t r = 0; r < p->h; r++)
+            s->k->turn(p->w, p->c, scratch + r * p->row * size, p->c, image + r * p->w * size,
+                       p->h * p->w);
 }
 
 /* Fills the border of x with what the mode takes from within. */
@@ -53,10 +63,19 @@ static void pad(const pn_step *s, const pn_conv *v, char *scratch)
     for (size_t r = h->before; r < h->before + h->x; r++)
         for (size_t i = 0; i < w->x_room; i++)
             if (i < w->before || i >= w->before + w->x)
-                memcpy(scratch + r * row + i * pixel, scratch + r * row + (w->before + source(v->mode, (ptrdiff_t)(i - w->before), (ptrdiff_t)w->x)) * pixel, pixel);
+                memcpy(
+                    scratch + r * row + i * pixel,
+                    scratch + r * row +
+                        (w->before + source(v->mode, (ptrdiff_t)(i - w->before), (ptrdiff_t)w->x)) *
+                            pixel,
+                    pixel);
     for (size_t r = 0; r < h->x_room; r++)
         if (r < h->before || r >= h->before + h->x)
-            memcpy(scratch + r * row, scratch + (h->before + source(v->mode, (ptrdiff_t)(r - h->before), (ptrdiff_t)h->x)) * row, row);
+            memcpy(scratch + r * row,
+                   scratch +
+                       (h->before + source(v->mode, (ptrdiff_t)(r - h->before), (ptrdiff_t)h->x)) *
+                           row,
+                   row);
 }
 
 /* The gradient of that: adds the border to where it came from. */
@@ -66,13 +85,16 @@ static void unpad(const pn_step *s, const pn_conv *v, char *scratch)
     const size_t pixel = v->xc * s->bytes, row = w->x_room * pixel;
     for (size_t r = 0; r < h->x_room; r++) {
         if (r >= h->before && r < h->before + h->x) continue;
-        char *to = scratch + (h->before + source(v->mode, (ptrdiff_t)(r - h->before), (ptrdiff_t)h->x)) * row;
+        char *to = scratch +
+                   (h->before + source(v->mode, (ptrdiff_t)(r - h->before), (ptrdiff_t)h->x)) * row;
         s->k->add(w->x_room * v->xc, to, scratch + r * row, to);
     }
     for (size_t r = h->before; r < h->before + h->x; r++)
         for (size_t i = 0; i < w->x_room; i++) {
             if (i >= w->before && i < w->before + w->x) continue;
-            char *to = scratch + r * row + (w->before + source(v->mode, (ptrdiff_t)(i - w->before), (ptrdiff_t)w->x)) * pixel;
+            char *to = scratch + r * row +
+                       (w->before + source(v->mode, (ptrdiff_t)(i - w->before), (ptrdiff_t)w->x)) *
+                           pixel;
             s->k->add(v->xc, to, scratch + r * row + i * pixel, to);
         }
 }
@@ -80,7 +102,8 @@ static void unpad(const pn_step *s, const pn_conv *v, char *scratch)
 static place x_place(const pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
-    return (place){ h->x, w->x, v->xc, w->x_room * v->xc, (h->before * w->x_room + w->before) * v->xc };
+    return (place){ h->x, w->x, v->xc, w->x_room * v->xc,
+                    (h->before * w->x_room + w->before) * v->xc };
 }
 static place y_place(const pn_conv *v)
 {
@@ -89,7 +112,7 @@ static place y_place(const pn_conv *v)
 }
 static place dense(size_t h, size_t w, size_t c) { return (place){ h, w, c, w * c, 0 }; }
 
-/* ---- one side from the other --------------------------------------------------------------------------------------- */
+/* ---- one side from the other ----------------------------------------------------------------- */
 
 static size_t x_image(const pn_conv *v) { return v->a[0].x * v->a[1].x * v->xc; }
 static size_t y_image(const pn_conv *v) { return v->a[0].y * v->a[1].y * v->yc; }
@@ -112,39 +135,52 @@ static const char *y_images(const pn_conv_job *j, size_t n, const char *y, char 
     const pn_conv *v = j->v;
     const place p = y_place(v);
     if (v->y_direct) return y;
-    for (size_t k = 0; k < n; k++) fill(j->s, y + k * y_image(v) * j->s->bytes, v->y_layout, &p, scratch + k * v->y_size * j->s->bytes);
+    for (size_t k = 0; k < n; k++)
+        fill(j->s, y + k * y_image(v) * j->s->bytes, v->y_layout, &p,
+             scratch + k * v->y_size * j->s->bytes);
     return scratch;
 }
 
-static pn_taps_fn *taps_of(const pn_conv_job *j) { return j->v->depthwise ? j->s->k->conv.depth_taps : j->s->k->conv.taps; }
+static pn_taps_fn *taps_of(const pn_conv_job *j)
+{
+    return j->v->depthwise ? j->s->k->conv.depth_taps : j->s->k->conv.taps;
+}
 
 /* n images of y from those of x in xs. */
-static void y_from_x(const pn_conv_job *j, size_t n, const char *xs, char *out, const char *bias, char *y)
+static void y_from_x(const pn_conv_job *j, size_t n, const char *xs, char *out, const char *bias,
+                     char *y)
 {
     const pn_conv *v = j->v;
     const pn_step *s = j->s;
     const size_t size = s->bytes, image = y_image(v) * size;
     char *to = v->y_layout ? y : out;
     for (size_t g = 0; g < v->groups; g++)
-        taps_of(j)(&v->forward, n, xs + g * v->c * size, j->weight + g * (v->packed / v->groups) * size, bias ? bias + g * v->o * size : NULL,
-                        to + g * v->o * size);
+        taps_of(j)(&v->forward, n, xs + g * v->c * size,
+                   j->weight + g * (v->packed / v->groups) * size,
+                   bias ? bias + g * v->o * size : NULL, to + g * v->o * size);
     const place p = dense(v->a[0].y, v->a[1].y, v->yc);
-    for (size_t k = 0; k < n && !v->y_layout && !pn_stopped(); k++) emit(s, out + k * image, &p, y + k * image, 0);
+    for (size_t k = 0; k < n && !v->y_layout && !pn_stopped(); k++)
+        emit(s, out + k * image, &p, y + k * image, 0);
 }
 
 /* n images of x from those of y in ys, one phase of the strides after the other. */
-static void x_from_y(const pn_conv_job *j, size_t n, const char *ys, char *out, const char *bias, char *x)
+static void x_from_y(const pn_conv_job *j, size_t n, const char *ys, char *out, const char *bias,
+                     char *x)
 {
     const pn_conv *v = j->v;
     const pn_step *s = j->s;
     const size_t size = s->bytes, image = x_image(v) * size;
     const int direct = v->x_layout && v->mode == ZEROS;
     char *to = direct ? x : out;
-    const size_t rows = v->mode == ZEROS ? v->a[1].x : v->a[1].x_room, step = v->mode == ZEROS ? image : v->x_size * size;
+    const size_t rows = v->mode == ZEROS ? v->a[1].x : v->a[1].x_room,
+                 step = v->mode == ZEROS ? image : v->x_size * size;
     for (size_t g = 0; g < v->groups; g++)
         for (size_t f = 0; f < v->phases[0] * v->phases[1]; f++)
-            taps_of(j)(&v->back[f], n, ys + g * v->o * size, j->turned + g * (v->turned / v->groups) * size, bias ? bias + g * v->c * size : NULL,
-                            to + ((f / v->phases[1] * rows + f % v->phases[1]) * v->xc + g * v->c) * size);
+            taps_of(j)(&v->back[f], n, ys + g * v->o * size,
+                       j->turned + g * (v->turned / v->groups) * size,
+                       bias ? bias + g * v->c * size : NULL,
+                       to + ((f / v->phases[1] * rows + f % v->phases[1]) * v->xc + g * v->c) *
+                                size);
     if (direct) return;
     const place p = v->mode == ZEROS ? dense(v->a[0].x, v->a[1].x, v->xc) : x_place(v);
     for (size_t k = 0; k < n && !pn_stopped(); k++) {
@@ -153,8 +189,10 @@ static void x_from_y(const pn_conv_job *j, size_t n, const char *ys, char *out, 
     }
 }
 
-/* The same the other way round: what each pixel of y gives to a row of taps of all channels is added to x. */
-static void scatter_x(const pn_conv_job *j, size_t n, const char *ys, char *out, const char *bias, char *x)
+/* The same the other way round: what each pixel of y gives to a row of taps of all channels is
+ * added to x. */
+static void scatter_x(const pn_conv_job *j, size_t n, const char *ys, char *out, const char *bias,
+                      char *x)
 {
     const pn_conv *v = j->v;
     const pn_axis *h = &v->a[0], *w = &v->a[1];
@@ -162,10 +200,13 @@ static void scatter_x(const pn_conv_job *j, size_t n, const char *ys, char *out,
     const place p = x_place(v);
     for (size_t k = 0; k < n && !pn_stopped(); k++) {
         if (bias) memcpy(out, bias, pixel);
-        for (size_t done = pixel; bias && done < whole; done *= 2) memcpy(out + done, out, done < whole - done ? done : whole - done);
+        for (size_t done = pixel; bias && done < whole; done *= 2)
+            memcpy(out + done, out, done < whole - done ? done : whole - done);
         if (!bias) memset(out, 0, whole);
         for (size_t r = 0; r < h->k; r++)
-            j->s->k->conv.taps(&v->scatter, 1, ys + k * v->y_size * size, j->turned + r * (v->turned / h->k) * size, NULL, out + r * h->d * w->x_room * pixel);
+            j->s->k->conv.taps(&v->scatter, 1, ys + k * v->y_size * size,
+                               j->turned + r * (v->turned / h->k) * size, NULL,
+                               out + r * h->d * w->x_room * pixel);
         if (v->mode != ZEROS) unpad(j->s, v, out);
         emit(j->s, out, &p, x + k * x_image(v) * size, v->x_layout);
     }
@@ -185,15 +226,19 @@ static void weight_sums(const pn_conv_job *j, const char *xs, const char *ys, ch
             for (size_t l = 0; l < lines; l++) {
                 pn_taps t = v->weight;
                 t.n = v->o - p < v->width ? v->o - p : v->width;
-                j->s->k->conv.taps(&t, 1, xs + (l * v->a[1].d * v->xc + g * v->c) * size, ys + (y_place(v).at + g * v->o + p) * size, NULL,
-                                   sums + (g * (v->packed / v->groups) + p * v->taps * v->c + l * v->c * v->width) * size);
+                j->s->k->conv.taps(&t, 1, xs + (l * v->a[1].d * v->xc + g * v->c) * size,
+                                   ys + (y_place(v).at + g * v->o + p) * size, NULL,
+                                   sums + (g * (v->packed / v->groups) + p * v->taps * v->c +
+                                           l * v->c * v->width) *
+                                              size);
             }
 }
 
-/* ---- lanes --------------------------------------------------------------------------------------------------------- */
+/* ---- lanes ----------------------------------------------------------------------------------- */
 
-/* A lane's images from one to another, and scratch: x, y, out and dense, images of y as they stand in their array, at_once times, planes,
- * and one pooled image. Scratch is what no other lane has at the moment, the first such one, which is still in cache. */
+/* A lane's images from one to another, and scratch: x, y, out and dense, images of y as they stand
+ * in their array, at_once times, planes, and one pooled image. Scratch is what no other lane has at
+ * the moment, the first such one, which is still in cache. */
 typedef struct { size_t from, to, scratch; char *x, *y, *planes, *out, *dense, *pooled; } lane;
 static lane lane_of(const pn_conv_job *j, size_t i)
 {
@@ -201,7 +246,8 @@ static lane lane_of(const pn_conv_job *j, size_t i)
     const size_t n = j->s->rows, each = n / v->lanes, more = n % v->lanes, size = j->s->bytes;
     uint64_t busy = atomic_load(v->busy);
     while (!atomic_compare_exchange_weak(v->busy, &busy, busy | (busy + 1))) {}
-    lane l = { .from = each * i + (i < more ? i : more), .to = each * (i + 1) + (i + 1 < more ? i + 1 : more) };
+    lane l = { .from = each * i + (i < more ? i : more),
+               .to = each * (i + 1) + (i + 1 < more ? i + 1 : more) };
     while (busy >> l.scratch & 1) l.scratch++;
     l.x = (char *)j->at[j->s->work] + l.scratch * v->lane_size * size;
     l.y = l.x + (v->at_once * v->x_size + SLACK) * size;
@@ -211,10 +257,14 @@ static lane lane_of(const pn_conv_job *j, size_t i)
     l.pooled = l.dense + (v->at_once * y_image(v) + SLACK) * size;
     return l;
 }
-static void leave(const pn_conv_job *j, const lane *l) { atomic_fetch_and(j->v->busy, ~((uint64_t)1 << l->scratch)); }
+static void leave(const pn_conv_job *j, const lane *l)
+{
+    atomic_fetch_and(j->v->busy, ~((uint64_t)1 << l->scratch));
+}
 
 /* Borders are zero; what has none is written over. */
-static void clear(const pn_conv *v, const lane *l, int x, int y, int x_planes, int y_planes, size_t size)
+static void clear(const pn_conv *v, const lane *l, int x, int y, int x_planes, int y_planes,
+                  size_t size)
 {
     if (x && !v->x_direct && v->x_size > x_image(v)) memset(l->x, 0, v->at_once * v->x_size * size);
     if (y && !v->y_direct && v->y_size > y_image(v)) memset(l->y, 0, v->at_once * v->y_size * size);
@@ -222,20 +272,28 @@ static void clear(const pn_conv *v, const lane *l, int x, int y, int x_planes, i
 }
 
 /* n images of a side: x and y are the arrays, xs and ys what the products read. */
-static void make_y(const pn_conv_job *j, const lane *l, size_t n, const char *x, const char *xs, const char *bias, char *y)
+static void make_y(const pn_conv_job *j, const lane *l, size_t n, const char *x, const char *xs,
+                   const char *bias, char *y)
 {
     const pn_conv *v = j->v;
     const size_t size = j->s->bytes;
     if (!v->y_planes) y_from_x(j, n, xs, l->out, bias, y);
-    else for (size_t q = 0; q < n; q++) pn_planes_y(j, x + q * x_image(v) * size, l->planes, l->out, bias, y + q * y_image(v) * size);
+    else
+        for (size_t q = 0; q < n; q++)
+            pn_planes_y(j, x + q * x_image(v) * size, l->planes, l->out, bias,
+                        y + q * y_image(v) * size);
 }
-static void make_x(const pn_conv_job *j, const lane *l, size_t n, const char *y, const char *ys, const char *bias, char *x)
+static void make_x(const pn_conv_job *j, const lane *l, size_t n, const char *y, const char *ys,
+                   const char *bias, char *x)
 {
     const pn_conv *v = j->v;
     const size_t size = j->s->bytes;
     if (v->x_scatters) scatter_x(j, n, ys, l->out, bias, x);
     else if (!v->x_planes) x_from_y(j, n, ys, l->out, bias, x);
-    else for (size_t q = 0; q < n; q++) pn_planes_x(j, y + q * y_image(v) * size, l->planes, l->out, bias, x + q * x_image(v) * size);
+    else
+        for (size_t q = 0; q < n; q++)
+            pn_planes_x(j, y + q * y_image(v) * size, l->planes, l->out, bias,
+                        x + q * x_image(v) * size);
 }
 
 /* What stands behind the convolution, of n images that it has just made, from image k on. */
@@ -245,8 +303,10 @@ static void finish(const pn_conv_job *j, size_t k, size_t n, char *y)
     const pn_step *s = j->s;
     if (v->has_act) s->activation->forward(n * y_image(v), y, y, s->p, 0);
     for (size_t q = 0; q < n && v->pool; q++)
-        pn_pool_maxima(v->pool, s, y + q * y_image(v) * s->bytes, (char *)j->at[v->value] + (k + q) * v->pooled * s->bytes,
-                       v->index == PN_NONE ? NULL : (char *)j->at[v->index] + (k + q) * v->pooled * s->bytes);
+        pn_pool_maxima(
+            v->pool, s, y + q * y_image(v) * s->bytes,
+            (char *)j->at[v->value] + (k + q) * v->pooled * s->bytes,
+            v->index == PN_NONE ? NULL : (char *)j->at[v->index] + (k + q) * v->pooled * s->bytes);
 }
 
 /* The gradients of the convolution's own n images from image k on. */
@@ -255,14 +315,16 @@ static const char *y_gradients(const pn_conv_job *j, const lane *l, size_t k, si
     const pn_conv *v = j->v;
     const pn_step *s = j->s;
     const size_t image = (v->pool ? v->pooled : y_image(v)) * s->bytes;
-    const char *gy = j->y + k * image, *y = v->has_act ? (const char *)j->at[v->value] + k * image : NULL;
+    const char *gy = j->y + k * image,
+               *y = v->has_act ? (const char *)j->at[v->value] + k * image : NULL;
     if (!v->pool) {
         if (v->has_act) s->activation->backward(n * y_image(v), y, gy, l->dense, s->p, 0);
         return v->has_act ? l->dense : gy;
     }
     for (size_t q = 0; q < n; q++, gy += image) {
         if (v->has_act) s->activation->backward(v->pooled, y + q * image, gy, l->pooled, s->p, 0);
-        pn_pool_maxima_back(v->pool, s, (const char *)j->at[v->index] + (k + q) * image, v->has_act ? l->pooled : gy, l->dense + q * y_image(v) * s->bytes);
+        pn_pool_maxima_back(v->pool, s, (const char *)j->at[v->index] + (k + q) * image,
+                            v->has_act ? l->pooled : gy, l->dense + q * y_image(v) * s->bytes);
     }
     return l->dense;
 }
@@ -276,8 +338,10 @@ static void forward_planes(const pn_conv_job *j, const lane *l, size_t k, size_t
     for (size_t q = 0; q < n; q++) {
         pn_planes_y_uncut(j, x + q * x_image(v) * s->bytes, l->planes, s->epilogue.bias, l->out);
         if (v->has_act) s->activation->forward(v->o * apart, l->out, l->out, s->p, 0);
-        pn_pool_planes(v->pool, s, l->out, v->a[1].x_room, apart, (char *)j->at[v->value] + (k + q) * v->pooled * s->bytes,
-                       v->index == PN_NONE ? NULL : (char *)j->at[v->index] + (k + q) * v->pooled * s->bytes);
+        pn_pool_planes(
+            v->pool, s, l->out, v->a[1].x_room, apart,
+            (char *)j->at[v->value] + (k + q) * v->pooled * s->bytes,
+            v->index == PN_NONE ? NULL : (char *)j->at[v->index] + (k + q) * v->pooled * s->bytes);
     }
 }
 
@@ -288,12 +352,14 @@ static void forward_lane(void *context, size_t i)
     const pn_step *s = j->s;
     const lane l = lane_of(j, i);
     const char *bias = s->epilogue.bias;
-    clear(v, &l, !v->transposed && !v->y_planes, v->transposed && !v->x_planes, !v->transposed && v->y_planes, v->transposed && v->x_planes, s->bytes);
+    clear(v, &l, !v->transposed && !v->y_planes, v->transposed && !v->x_planes,
+          !v->transposed && v->y_planes, v->transposed && v->x_planes, s->bytes);
     for (size_t k = l.from, n; k < l.to && !pn_stop_now(); k += n) {
         n = l.to - k < v->at_once ? l.to - k : v->at_once;
         if (v->transposed) {
             const char *y = j->y + k * y_image(v) * s->bytes;
-            make_x(j, &l, n, y, v->x_planes ? NULL : y_images(j, n, y, l.y), bias, (char *)j->at[s->y] + k * x_image(v) * s->bytes);
+            make_x(j, &l, n, y, v->x_planes ? NULL : y_images(j, n, y, l.y), bias,
+                   (char *)j->at[s->y] + k * x_image(v) * s->bytes);
         } else {
             const char *x = j->x + k * x_image(v) * s->bytes;
             if (v->y_planes && v->pool && pn_pool_takes_planes(v->pool)) {
@@ -309,7 +375,8 @@ static void forward_lane(void *context, size_t i)
 }
 
 /* The sums that n images give to the weight and the bias. */
-static void sums_of(const pn_conv_job *j, const lane *l, size_t n, const char *x, const char *y, const char *xs, const char *ys, char *part)
+static void sums_of(const pn_conv_job *j, const lane *l, size_t n, const char *x, const char *y,
+                    const char *xs, const char *ys, char *part)
 {
     const pn_conv *v = j->v;
     const pn_step *s = j->s;
@@ -317,8 +384,10 @@ static void sums_of(const pn_conv_job *j, const lane *l, size_t n, const char *x
     for (size_t q = 0; q < n && v->wants_weight && !v->y_planes; q++)
         weight_sums(j, xs + q * v->x_size * s->bytes, ys + q * v->y_size * s->bytes, part);
     if (!v->wants_bias) return;
-    if (v->transposed) s->k->sum_rows(n * v->x_size / v->xc, v->xc, xs, part + v->packed * s->bytes);
-    else if (!v->y_planes) s->k->sum_rows(n * v->y_size / v->yc, v->yc, ys, part + v->packed * s->bytes);
+    if (v->transposed)
+        s->k->sum_rows(n * v->x_size / v->xc, v->xc, xs, part + v->packed * s->bytes);
+    else if (!v->y_planes)
+        s->k->sum_rows(n * v->y_size / v->yc, v->yc, ys, part + v->packed * s->bytes);
     else pn_planes_bias(j, n, y, part);
 }
 
@@ -328,15 +397,18 @@ static void backward_lane(void *context, size_t i)
     const pn_conv *v = j->v;
     const pn_step *s = j->s;
     const lane l = lane_of(j, i);
-    const int in_planes = v->transposed ? v->y_planes : v->x_planes, sums = (v->wants_weight || v->wants_bias) && !v->y_planes;
-    const int x_used = sums || (v->transposed && (v->wants_bias || (v->wants && !in_planes))), y_used = sums || (!v->transposed && v->wants && !in_planes);
+    const int in_planes = v->transposed ? v->y_planes : v->x_planes,
+              sums = (v->wants_weight || v->wants_bias) && !v->y_planes;
+    const int x_used = sums || (v->transposed && (v->wants_bias || (v->wants && !in_planes))),
+              y_used = sums || (!v->transposed && v->wants && !in_planes);
     char *part = (char *)j->parts + i * v->part * s->bytes;
     memset(part, 0, v->part * s->bytes);
     clear(v, &l, x_used, y_used, v->y_planes, v->x_planes, s->bytes);
     for (size_t k = l.from, n; k < l.to && !pn_stop_now(); k += n) {
         n = l.to - k < v->at_once ? l.to - k : v->at_once;
         const char *x = j->x + k * x_image(v) * s->bytes, *y = y_gradients(j, &l, k, n);
-        const char *xs = x_used ? x_images(j, n, x, l.x) : NULL, *ys = y_used ? y_images(j, n, y, l.y) : NULL;
+        const char *xs = x_used ? x_images(j, n, x, l.x) : NULL,
+                   *ys = y_used ? y_images(j, n, y, l.y) : NULL;
         sums_of(j, &l, n, x, y, xs, ys, part);
         if (!v->wants) continue;
         if (v->transposed) make_y(j, &l, n, x, xs, NULL, j->gradient + k * y_image(v) * s->bytes);
@@ -345,7 +417,7 @@ static void backward_lane(void *context, size_t i)
     leave(j, &l);
 }
 
-/* ---- steps --------------------------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 /* Packs one group's weights. */
 static void pack_group(void *context, size_t g)
@@ -353,10 +425,17 @@ static void pack_group(void *context, size_t g)
     const pn_conv_job *j = context;
     const pn_conv *v = j->v;
     const pn_step *s = j->s;
-    const char *w = (const char *)s->node->slots[WEIGHT].data + g * v->o * v->c * v->taps * s->bytes;
-    if (j->weight) s->k->conv.pack(w, v->o, v->c, v->taps, 0, v->width, (char *)j->weight + g * (v->packed / v->groups) * s->bytes);
-    if (j->turned && v->x_scatters) s->k->conv.pack_rows(w, v->o, v->c, v->a[0].k, v->a[1].k, (size_t)v->scatter.b_step, (char *)j->turned);
-    else if (j->turned) s->k->conv.pack(w, v->o, v->c, v->taps, !v->depthwise, v->turned_width, (char *)j->turned + g * (v->turned / v->groups) * s->bytes);
+    const char *w = (const char *)s->node->slots[WEIGHT].data +
+                    g * v->o * v->c * v->taps * s->bytes;
+    if (j->weight)
+        s->k->conv.pack(w, v->o, v->c, v->taps, 0, v->width,
+                        (char *)j->weight + g * (v->packed / v->groups) * s->bytes);
+    if (j->turned && v->x_scatters)
+        s->k->conv.pack_rows(w, v->o, v->c, v->a[0].k, v->a[1].k, (size_t)v->scatter.b_step,
+                             (char *)j->turned);
+    else if (j->turned)
+        s->k->conv.pack(w, v->o, v->c, v->taps, !v->depthwise, v->turned_width,
+                        (char *)j->turned + g * (v->turned / v->groups) * s->bytes);
 }
 
 void pn_conv_forward(const pn_step *s, void *const *at)
@@ -374,9 +453,11 @@ static void add_lanes(void *context, size_t i)
 {
     const pn_conv_job *j = context;
     const pn_conv *v = j->v;
-    const size_t from = i * CHUNK, n = v->part - from < CHUNK ? v->part - from : CHUNK, size = j->s->bytes;
+    const size_t from = i * CHUNK, n = v->part - from < CHUNK ? v->part - from : CHUNK,
+                 size = j->s->bytes;
     char *sum = (char *)j->parts + from * size;
-    for (size_t l = 1; l < v->lanes; l++) j->s->k->add(n, sum, (const char *)j->parts + (l * v->part + from) * size, sum);
+    for (size_t l = 1; l < v->lanes; l++)
+        j->s->k->add(n, sum, (const char *)j->parts + (l * v->part + from) * size, sum);
 }
 
 static void unpack_group(void *context, size_t g)
@@ -387,17 +468,26 @@ static void unpack_group(void *context, size_t g)
     void *grad = j->s->node->slots[WEIGHT].grad;
     if (v->y_planes && v->accumulates[WEIGHT]) j->s->k->add(n, grad, j->parts, grad);
     else if (v->y_planes) memcpy(grad, j->parts, n * size);
-    else j->s->k->conv.unpack((const char *)j->parts + g * (v->packed / v->groups) * size, v->o, v->c, v->taps, v->width, v->accumulates[WEIGHT],
-                         (char *)grad + g * v->o * v->c * v->taps * size);
+    else
+        j->s->k->conv.unpack((const char *)j->parts + g * (v->packed / v->groups) * size, v->o,
+                             v->c, v->taps, v->width, v->accumulates[WEIGHT],
+                             (char *)grad + g * v->o * v->c * v->taps * size);
 }
 
-/* s: x, the convolution's input or the gradient of the transpose's output; t, the other side; y, the gradient of the input. */
+/* s: x, the convolution's input or the gradient of the transpose's output; t, the other side; y,
+ * the gradient of the input. */
 void pn_conv_backward(const pn_step *s, void *const *at)
 {
     const pn_conv *v = s->own;
     const size_t out = v->transposed ? v->xc : v->yc;
     char *packed = at[s->z];
-    pn_conv_job j = { .s = s, .at = at, .v = v, .x = at[s->x], .y = at[s->t], .gradient = v->wants ? at[s->y] : NULL, .parts = packed };
+    pn_conv_job j = { .s = s,
+                      .at = at,
+                      .v = v,
+                      .x = at[s->x],
+                      .y = at[s->t],
+                      .gradient = v->wants ? at[s->y] : NULL,
+                      .parts = packed };
     if (v->wants && !(v->transposed ? v->y_planes : v->x_planes)) {
         *(v->transposed ? &j.weight : &j.turned) = packed + v->lanes * v->part * s->bytes;
         pn_parallel(v->groups, pack_group, &j);

@@ -1,18 +1,27 @@
 /* custom.c - layers of the caller's own, which the plan's steps call back. */
 #include "layers.h"
 
-/* Which buffers a step hands over: each input's value, or where its gradient goes (PN_NONE: not wanted). */
-typedef struct { const pn_custom_layer *layer; size_t n, rows; int keep, *stopped, buffer[PN_MAX_IO]; } call;
+/* Which buffers a step hands over: each input's value, or where its gradient goes (PN_NONE: not
+ * wanted). */
+typedef struct {
+    const pn_custom_layer *layer;
+    size_t n, rows;
+    int keep, *stopped, buffer[PN_MAX_IO];
+} call;
 
 /* config: number of parameters, then the dimensions of the output's sample. */
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     (void)inputs; (void)t;
-    if (!node->custom || node->n_config < 1 || node->n_config - 1 > PN_MAX_DIMS || !(node->config[0] >= 0 && node->config[0] <= PN_MAX_SLOTS))
-        return pn_fail(error, PN_BAD_VALUE, "%s: a custom layer has at most %d parameters and %d dimensions", node->where, PN_MAX_SLOTS, PN_MAX_DIMS);
+    if (!node->custom || node->n_config < 1 || node->n_config - 1 > PN_MAX_DIMS ||
+        !(node->config[0] >= 0 && node->config[0] <= PN_MAX_SLOTS))
+        return pn_fail(error, PN_BAD_VALUE,
+                       "%s: a custom layer has at most %d parameters and %d dimensions",
+                       node->where, PN_MAX_SLOTS, PN_MAX_DIMS);
     node->shape.ndim = node->n_config - 1;
     for (size_t i = 0; i < node->shape.ndim; i++) {
-        if (!pn_is_count(node->config[i + 1])) return pn_fail(error, PN_BAD_SHAPE, "%s: dimension %zu is no size", node->where, i);
+        if (!pn_is_count(node->config[i + 1]))
+            return pn_fail(error, PN_BAD_SHAPE, "%s: dimension %zu is no size", node->where, i);
         node->shape.dim[i] = (size_t)node->config[i + 1];
     }
     node->n_slots = (size_t)node->config[0];
@@ -39,7 +48,12 @@ static void run_backward(const pn_step *s, void *const *at)
 static call *new_call(pn_builder *b, size_t node)
 {
     call *c = pn_plan_own(b, sizeof *c);
-    if (c) *c = (call){ .layer = b->graph->nodes[node].custom, .n = b->graph->nodes[node].n_inputs, .rows = b->rows, .keep = b->mode != PN_PREDICT, .stopped = &b->plan->stopped };
+    if (c)
+        *c = (call){ .layer = b->graph->nodes[node].custom,
+                     .n = b->graph->nodes[node].n_inputs,
+                     .rows = b->rows,
+                     .keep = b->mode != PN_PREDICT,
+                     .stopped = &b->plan->stopped };
     return c;
 }
 
@@ -64,7 +78,9 @@ static pn_status backward(pn_builder *b, size_t node)
     call *c = pn_clear_gradients(b, node) ? NULL : new_call(b, node);
     if (!c) return PN_NO_MEMORY;
     for (size_t i = 0; i < n->n_inputs; i++) {
-        c->buffer[i] = pn_wants_gradient(b, n->inputs[i]) ? pn_gradient_buffer(b, n->inputs[i], PN_NONE) : PN_NONE;
+        c->buffer[i] = pn_wants_gradient(b, n->inputs[i])
+                         ? pn_gradient_buffer(b, n->inputs[i], PN_NONE)
+                         : PN_NONE;
         if (c->buffer[i] == PN_NONE && pn_wants_gradient(b, n->inputs[i])) return PN_NO_MEMORY;
     }
     pn_step *s = pn_step_new(b, "a custom layer, gradient", run_backward);
@@ -72,8 +88,10 @@ static pn_status backward(pn_builder *b, size_t node)
     s->own = c;
     s->x = b->grad[node];
     pn_step_uses(b, s->x);
-    for (size_t i = 0; i < n->n_inputs; i++) if (c->buffer[i] != PN_NONE) pn_step_uses(b, c->buffer[i]);
+    for (size_t i = 0; i < n->n_inputs; i++)
+        if (c->buffer[i] != PN_NONE) pn_step_uses(b, c->buffer[i]);
     return PN_OK;
 }
 
-const pn_layer_kind pn_layer_custom = { "custom", 1, PN_MAX_IO, shape, forward, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_custom = { "custom", 1,        PN_MAX_IO,     shape,
+                                        forward,  backward, PN_LAYOUT_NCHW };

@@ -1,50 +1,70 @@
-/* dropout.c - layers that draw random numbers in training and are nothing at all otherwise. Every number is a function of the layer's
- * seed, the tick and the element's place, so that backward draws the mask of forward again and threads change nothing. */
+/* dropout.c - layers that draw random numbers in training and are nothing at all otherwise. Every
+ * number is a function of the layer's seed, the tick and the element's place, so that backward
+ * draws the mask of forward again and threads change nothing. */
 #include "layers.h"
 #include <math.h>
 
 enum { SEED_LOW, SEED_HIGH, P, ALPHA, CHANNELS, DROPOUT_CONFIG };
 enum { STD = P, NOISE_CONFIG };
-enum { GROUP = 64, CHUNK = 16384, ROOM = 1024 };        /* words drawn at a time; elements of a task; of them with one room of words */
-enum { PIXELS = 256, ROW = PIXELS + 2 * GROUP, CHANNELS_AT_ONCE = 16 };        /* channels last: a block, and its words for a channel */
+/* words drawn at a time; elements of a task; of them with one room of words */
+enum { GROUP = 64, CHUNK = 16384, ROOM = 1024 };
+/* channels last: a block, and its words for a channel */
+enum { PIXELS = 256, ROW = PIXELS + 2 * GROUP, CHANNELS_AT_ONCE = 16 };
 
 typedef struct {
     uint64_t seed, occurrence;
     pn_mask mask;
     double std;
-    size_t spans;           /* channels last: elements of a row of the batch; else spans of one word each; 0: each element has its own */
-    size_t pixels;          /* channels last: how often a row's words are used; where elements have their own, of how many there are */
+    /* channels last: elements of a row of the batch; else spans of one word each; 0: each element
+     * has its own */
+    size_t spans;
+    /* channels last: how often a row's words are used; where elements have their own, of how many
+     * there are */
+    size_t pixels;
     size_t channels;        /* channels last, where elements have words of their own; else 0 */
     uint32_t *words;        /* of spans */
 } noise;
 
-static pn_status shape_noise(pn_node *node, const pn_shape *const *inputs, size_t n_config, pn_error *error)
+static pn_status shape_noise(pn_node *node, const pn_shape *const *inputs, size_t n_config,
+                             pn_error *error)
 {
     node->shape = *inputs[0];
-    if (node->n_config != n_config) return pn_fail(error, PN_BAD_VALUE, "%s: takes %zu settings, got %zu", node->where, n_config, node->n_config);
+    if (node->n_config != n_config)
+        return pn_fail(error, PN_BAD_VALUE, "%s: takes %zu settings, got %zu", node->where,
+                       n_config, node->n_config);
     return pn_check_seed(node, node->config + SEED_LOW, error);
 }
-static pn_status shape_dropout(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+static pn_status shape_dropout(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
+                               pn_error *error)
 {
     (void)t;
     pn_status status = shape_noise(node, inputs, DROPOUT_CONFIG, error);
-    if (!status && !(node->config[P] >= 0 && node->config[P] <= 1)) status = pn_fail(error, PN_BAD_VALUE, "%s: p must be from 0 to 1", node->where);
-    if (!status && node->config[CHANNELS] != 0 && inputs[0]->ndim < 1) status = pn_fail(error, PN_BAD_SHAPE, "%s: the samples have no channels", node->where);
+    if (!status && !(node->config[P] >= 0 && node->config[P] <= 1))
+        status = pn_fail(error, PN_BAD_VALUE, "%s: p must be from 0 to 1", node->where);
+    if (!status && node->config[CHANNELS] != 0 && inputs[0]->ndim < 1)
+        status = pn_fail(error, PN_BAD_SHAPE, "%s: the samples have no channels", node->where);
     return status;
 }
-static pn_status shape_gaussian(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+static pn_status shape_gaussian(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
+                                pn_error *error)
 {
     (void)t;
     return shape_noise(node, inputs, NOISE_CONFIG, error);
 }
 
-static int idle(const pn_builder *b, const pn_node *n) { return !n->training || b->mode == PN_PREDICT || n->config[P] == 0; }
+static int idle(const pn_builder *b, const pn_node *n)
+{
+    return !n->training || b->mode == PN_PREDICT || n->config[P] == 0;
+}
 
-/* ---- running ------------------------------------------------------------------------------------------------------ */
+/* ---- running --------------------------------------------------------------------------------- */
 
 typedef struct { const pn_step *s; void *const *at; uint64_t stream; } job;
 
-static uint64_t stream_of(const pn_step *s) { return *s->tick + (((const noise *)s->own)->occurrence << 48); }
+static uint64_t stream_of(const pn_step *s)
+{
+    return *s->tick + (((const noise *)s->own)->occurrence << 48);
+}
 
 /* One chunk of elements that have a word each. */
 static void element_chunk(void *context, size_t i)
@@ -64,8 +84,8 @@ static void element_chunk(void *context, size_t i)
     }
 }
 
-/* One row of the batch with its channels last, whose elements have a word each: that of their place where channels come first, so
- * that the mask does not depend on how images stand. */
+/* One row of the batch with its channels last, whose elements have a word each: that of their place
+ * where channels come first, so that the mask does not depend on how images stand. */
 static void row_of_pixels(void *context, size_t i)
 {
     const job *j = context;
@@ -74,14 +94,19 @@ static void row_of_pixels(void *context, size_t i)
     uint32_t words[CHANNELS_AT_ONCE * ROW];
     for (size_t c = 0; c < d->channels; c += CHANNELS_AT_ONCE)
         for (size_t p = 0; p < d->pixels; p += PIXELS) {
-            const size_t some = d->channels - c < CHANNELS_AT_ONCE ? d->channels - c : CHANNELS_AT_ONCE;
-            const size_t n = d->pixels - p < PIXELS ? d->pixels - p : PIXELS, whole = n == d->pixels;
+            const size_t some = d->channels - c < CHANNELS_AT_ONCE ? d->channels - c
+                                                                   : CHANNELS_AT_ONCE;
+            const size_t n = d->pixels - p < PIXELS ? d->pixels - p : PIXELS,
+                         whole = n == d->pixels;
             for (size_t k = 0; k < some; k += whole ? some : 1) {
-                const size_t first = (i * d->channels + c + k) * d->pixels + p, before = first % GROUP, count = before + n * (whole ? some : 1);
-                s->k->random_words(d->seed, j->stream, first / GROUP, (count + GROUP - 1) / GROUP, words + k * ROW + GROUP - before);
+                const size_t first = (i * d->channels + c + k) * d->pixels + p,
+                             before = first % GROUP, count = before + n * (whole ? some : 1);
+                s->k->random_words(d->seed, j->stream, first / GROUP, (count + GROUP - 1) / GROUP,
+                                   words + k * ROW + GROUP - before);
             }
             const size_t at = ((i * d->pixels + p) * d->channels + c) * s->bytes;
-            s->k->mask_pixels(&d->mask, n, some, whole ? n : ROW, words + GROUP, d->channels, (const char *)j->at[s->x] + at, (char *)j->at[s->y] + at);
+            s->k->mask_pixels(&d->mask, n, some, whole ? n : ROW, words + GROUP, d->channels,
+                              (const char *)j->at[s->x] + at, (char *)j->at[s->y] + at);
         }
 }
 
@@ -96,7 +121,9 @@ static void row_of_channels(void *context, size_t i)
     char *y = (char *)j->at[s->y] + i * row;
     const uint32_t *words = d->words + i * d->spans;
     if (!d->pixels) s->k->mask_spans(&d->mask, d->spans, s->n, words, x, y);
-    for (size_t k = 0; k < d->pixels; k++) s->k->mask(&d->mask, d->spans, words, x + k * d->spans * s->bytes, y + k * d->spans * s->bytes);
+    for (size_t k = 0; k < d->pixels; k++)
+        s->k->mask(&d->mask, d->spans, words, x + k * d->spans * s->bytes,
+                   y + k * d->spans * s->bytes);
 }
 
 static void run(const pn_step *s, void *const *at)
@@ -115,10 +142,10 @@ static void run(const pn_step *s, void *const *at)
     pn_parallel(s->rows, row_of_channels, &j);
 }
 
-/* ---- steps -------------------------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
-/* Scale and shift of what stays and what takes the place of the rest: for alpha dropout such that zero mean and unit variance, which
- * SELU keeps, stay; the gradient is scaled and masked alike. */
+/* Scale and shift of what stays and what takes the place of the rest: for alpha dropout such that
+ * zero mean and unit variance, which SELU keeps, stay; the gradient is scaled and masked alike. */
 static pn_mask mask_of(const pn_node *n, int gradient)
 {
     const double p = n->config[P], low = -1.7580993408473766;
@@ -140,7 +167,9 @@ static pn_status add(pn_builder *b, size_t node, const char *what, int gradient,
     d->seed = (uint64_t)n->config[SEED_LOW] | (uint64_t)n->config[SEED_HIGH] << 32;
     for (size_t i = 0; i < node; i++) {
         const pn_node *earlier = &b->graph->nodes[i];
-        if (earlier->kind == n->kind) d->occurrence += earlier->config[SEED_LOW] == n->config[SEED_LOW] && earlier->config[SEED_HIGH] == n->config[SEED_HIGH];
+        if (earlier->kind == n->kind)
+            d->occurrence += earlier->config[SEED_LOW] == n->config[SEED_LOW] &&
+                             earlier->config[SEED_HIGH] == n->config[SEED_HIGH];
     }
     s->own = d;
     s->rows = b->rows;
@@ -185,7 +214,8 @@ static pn_status backward_dropout(pn_builder *b, size_t node)
     const pn_node *n = &b->graph->nodes[node];
     if (!pn_wants_gradient(b, n->inputs[0])) return PN_OK;
     if (idle(b, n)) return pn_give_gradient(b, n->inputs[0], b->grad[node]);
-    return add(b, node, "dropout gradient", 1, b->grad[node], pn_gradient_buffer(b, n->inputs[0], b->grad[node]));
+    return add(b, node, "dropout gradient", 1, b->grad[node],
+               pn_gradient_buffer(b, n->inputs[0], b->grad[node]));
 }
 
 static pn_status backward_gaussian(pn_builder *b, size_t node)
@@ -194,5 +224,9 @@ static pn_status backward_gaussian(pn_builder *b, size_t node)
     return pn_wants_gradient(b, input) ? pn_give_gradient(b, input, b->grad[node]) : PN_OK;
 }
 
-const pn_layer_kind pn_layer_dropout = { "dropout", 1, 1, shape_dropout, forward, backward_dropout, PN_LAYOUT_ANY };
-const pn_layer_kind pn_layer_gaussian_noise = { "gaussian_noise", 1, 1, shape_gaussian, forward, backward_gaussian, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_dropout = { "dropout",     1,       1,
+                                         shape_dropout, forward, backward_dropout,
+                                         PN_LAYOUT_ANY };
+const pn_layer_kind pn_layer_gaussian_noise = { "gaussian_noise", 1,       1,
+                                                shape_gaussian,   forward, backward_gaussian,
+                                                PN_LAYOUT_NCHW };

@@ -1,24 +1,33 @@
-/* elementwise.c - where branches part and meet: sums, products, concatenation and slices along one axis of the sample. */
+/* elementwise.c - where branches part and meet: sums, products, concatenation and slices along one
+ * axis of the sample. */
 #include "layers.h"
 #include <string.h>
 
-static pn_status same_shapes(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+static pn_status same_shapes(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
+                             pn_error *error)
 {
     (void)t;
     node->shape = *inputs[0];
     for (size_t i = 1; i < node->n_inputs; i++) {
-        if (inputs[i]->ndim == inputs[0]->ndim && !memcmp(inputs[i]->dim, inputs[0]->dim, inputs[0]->ndim * sizeof *inputs[0]->dim)) continue;
+        if (inputs[i]->ndim == inputs[0]->ndim &&
+            !memcmp(inputs[i]->dim, inputs[0]->dim, inputs[0]->ndim * sizeof *inputs[0]->dim))
+            continue;
         char a[80], b[80];
         pn_shape_text(inputs[0], a, sizeof a);
         pn_shape_text(inputs[i], b, sizeof b);
-        return pn_fail(error, PN_BAD_SHAPE, "%s: samples of shapes %s and %s cannot meet elementwise", node->where, a, b);
+        return pn_fail(error, PN_BAD_SHAPE,
+                       "%s: samples of shapes %s and %s cannot meet elementwise", node->where, a,
+                       b);
     }
     return PN_OK;
 }
 
-static void run_multiply(const pn_step *s, void *const *at) { s->k->multiply(s->n, at[s->x], at[s->t], at[s->y]); }
+static void run_multiply(const pn_step *s, void *const *at)
+{
+    s->k->multiply(s->n, at[s->x], at[s->t], at[s->y]);
+}
 
-/* ---- sum ---------------------------------------------------------------------------------------------------------- */
+/* ---- sum ------------------------------------------------------------------------------------- */
 
 static pn_status forward_sum(pn_builder *b, size_t node)
 {
@@ -40,17 +49,19 @@ static pn_status backward_sum(pn_builder *b, size_t node)
     pn_status status = PN_OK;
     if (n->n_inputs > 1) pn_share_buffer(b, b->grad[node]);
     for (size_t i = 0; i < n->n_inputs && !status; i++)
-        if (pn_wants_gradient(b, n->inputs[i])) status = pn_give_gradient(b, n->inputs[i], b->grad[node]);
+        if (pn_wants_gradient(b, n->inputs[i]))
+            status = pn_give_gradient(b, n->inputs[i], b->grad[node]);
     return status;
 }
 
-/* ---- product of two ------------------------------------------------------------------------------------------------ */
+/* ---- product of two -------------------------------------------------------------------------- */
 
 static pn_status forward_product(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     int y = b->value[node] = pn_output_buffer(b, node, 0);
-    return pn_step_over(b, "multiply", run_multiply, node, b->value[n->inputs[0]], b->value[n->inputs[1]], y);
+    return pn_step_over(b, "multiply", run_multiply, node, b->value[n->inputs[0]],
+                        b->value[n->inputs[1]], y);
 }
 
 static pn_status backward_product(pn_builder *b, size_t node)
@@ -60,12 +71,13 @@ static pn_status backward_product(pn_builder *b, size_t node)
     for (size_t i = 0; i < 2 && !status; i++) {
         if (!pn_wants_gradient(b, n->inputs[i])) continue;
         int gx = pn_gradient_buffer(b, n->inputs[i], PN_NONE);
-        status = pn_step_over(b, "multiply gradient", run_multiply, node, b->grad[node], b->value[n->inputs[1 - i]], gx);
+        status = pn_step_over(b, "multiply gradient", run_multiply, node, b->grad[node],
+                              b->value[n->inputs[1 - i]], gx);
     }
     return status;
 }
 
-/* ---- parts of an axis: concatenation puts them together, a slice takes one out -------------------------------------- */
+/* ---- parts of an axis: concatenation puts them together, a slice takes one out --------------- */
 
 /* Blocks of `width` bytes, one a row of `rows`, from x to y, each at its own distance. */
 typedef struct { size_t rows, width, from, to, from_stride, to_stride; } blocks;
@@ -75,12 +87,14 @@ static void run_blocks(const pn_step *s, void *const *at)
     const char *x = (const char *)at[s->x] + c->from;
     char *y = (char *)at[s->y] + c->to;
     if (s->bytes) memset(at[s->y], 0, s->bytes);
-    for (size_t i = 0; i < c->rows; i++) memcpy(y + i * c->to_stride, x + i * c->from_stride, c->width);
+    for (size_t i = 0; i < c->rows; i++)
+        memcpy(y + i * c->to_stride, x + i * c->from_stride, c->width);
 }
 
 /* Sizes of a part of an axis: `dim` of it from `start` on, where the whole has `all`. */
 typedef struct { size_t rows, width, offset, stride; } part;
-static part part_of(const pn_builder *b, const pn_shape *s, size_t axis, size_t start, size_t dim, size_t all)
+static part part_of(const pn_builder *b, const pn_shape *s, size_t axis, size_t start, size_t dim,
+                    size_t all)
 {
     size_t rows = b->rows, inner = pn_size(b->graph->dtype);
     for (size_t i = 0; i < axis; i++) rows *= s->dim[i];
@@ -89,7 +103,8 @@ static part part_of(const pn_builder *b, const pn_shape *s, size_t axis, size_t 
 }
 
 /* Copies a part out of the whole x (out) or into the whole y; zero: bytes of y to clear first. */
-static pn_status copy_part(pn_builder *b, const char *what, part p, int out, size_t zero, int x, int y)
+static pn_status copy_part(pn_builder *b, const char *what, part p, int out, size_t zero, int x,
+                           int y)
 {
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run_blocks);
     blocks *c = s ? pn_plan_own(b, sizeof *c) : NULL;
@@ -104,22 +119,31 @@ static pn_status copy_part(pn_builder *b, const char *what, part p, int out, siz
     return PN_OK;
 }
 
-static int axis_fits(const pn_node *node, const pn_shape *input) { return node->n_config >= 1 && node->config[0] >= 0 && node->config[0] < (double)input->ndim; }
+static int axis_fits(const pn_node *node, const pn_shape *input)
+{
+    return node->n_config >= 1 && node->config[0] >= 0 && node->config[0] < (double)input->ndim;
+}
 
-static pn_status shape_concat(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+static pn_status shape_concat(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
+                              pn_error *error)
 {
     (void)t;
-    if (!axis_fits(node, inputs[0])) return pn_fail(error, PN_BAD_SHAPE, "%s: the samples have no axis %g", node->where, node->n_config ? node->config[0] : -1);
+    if (!axis_fits(node, inputs[0]))
+        return pn_fail(error, PN_BAD_SHAPE, "%s: the samples have no axis %g", node->where,
+                       node->n_config ? node->config[0] : -1);
     const size_t axis = (size_t)node->config[0];
     node->shape = *inputs[0];
     for (size_t i = 1; i < node->n_inputs; i++) {
         int same = inputs[i]->ndim == inputs[0]->ndim;
-        for (size_t k = 0; same && k < inputs[0]->ndim; k++) same = k == axis || inputs[i]->dim[k] == inputs[0]->dim[k];
+        for (size_t k = 0; same && k < inputs[0]->ndim; k++)
+            same = k == axis || inputs[i]->dim[k] == inputs[0]->dim[k];
         if (!same) {
             char a[80], b[80];
             pn_shape_text(inputs[0], a, sizeof a);
             pn_shape_text(inputs[i], b, sizeof b);
-            return pn_fail(error, PN_BAD_SHAPE, "%s: samples of shapes %s and %s differ beyond axis %zu", node->where, a, b, axis);
+            return pn_fail(error, PN_BAD_SHAPE,
+                           "%s: samples of shapes %s and %s differ beyond axis %zu", node->where, a,
+                           b, axis);
         }
         node->shape.dim[axis] += inputs[i]->dim[axis];
     }
@@ -134,7 +158,9 @@ static pn_status forward_concat(pn_builder *b, size_t node)
     pn_status status = PN_OK;
     for (size_t i = 0, start = 0; i < n->n_inputs && !status; i++) {
         size_t dim = b->graph->nodes[n->inputs[i]].shape.dim[axis];
-        status = copy_part(b, "concatenate", part_of(b, &n->shape, axis, start, dim, n->shape.dim[axis]), 0, 0, b->value[n->inputs[i]], y);
+        status = copy_part(b, "concatenate",
+                           part_of(b, &n->shape, axis, start, dim, n->shape.dim[axis]), 0, 0,
+                           b->value[n->inputs[i]], y);
         start += dim;
     }
     return status;
@@ -150,20 +176,24 @@ static pn_status backward_concat(pn_builder *b, size_t node)
         part p = part_of(b, &n->shape, axis, start, dim, n->shape.dim[axis]);
         start += dim;
         if (!pn_wants_gradient(b, n->inputs[i])) continue;
-        status = copy_part(b, "concatenate gradient", p, 1, 0, b->grad[node], pn_gradient_buffer(b, n->inputs[i], PN_NONE));
+        status = copy_part(b, "concatenate gradient", p, 1, 0, b->grad[node],
+                           pn_gradient_buffer(b, n->inputs[i], PN_NONE));
     }
     return status;
 }
 
-static pn_status shape_slice(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+static pn_status shape_slice(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
+                             pn_error *error)
 {
     (void)t;
     const double *c = node->config;
     node->shape = *inputs[0];
-    if (node->n_config != 3 || !axis_fits(node, inputs[0]) || !(c[1] >= 0 && c[1] <= c[2] && c[2] <= (double)inputs[0]->dim[(size_t)c[0]])) {
+    if (node->n_config != 3 || !axis_fits(node, inputs[0]) ||
+        !(c[1] >= 0 && c[1] <= c[2] && c[2] <= (double)inputs[0]->dim[(size_t)c[0]])) {
         char text[80];
         pn_shape_text(inputs[0], text, sizeof text);
-        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no such slice", node->where, text);
+        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no such slice",
+                       node->where, text);
     }
     node->shape.dim[(size_t)c[0]] = (size_t)c[2] - (size_t)c[1];
     return PN_OK;
@@ -173,13 +203,15 @@ static part slice_of(const pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     const size_t axis = (size_t)n->config[0];
-    return part_of(b, &n->shape, axis, (size_t)n->config[1], n->shape.dim[axis], b->graph->nodes[n->inputs[0]].shape.dim[axis]);
+    return part_of(b, &n->shape, axis, (size_t)n->config[1], n->shape.dim[axis],
+                   b->graph->nodes[n->inputs[0]].shape.dim[axis]);
 }
 
 static pn_status forward_slice(pn_builder *b, size_t node)
 {
     int y = b->value[node] = pn_output_buffer(b, node, 0);
-    return copy_part(b, "slice", slice_of(b, node), 1, 0, b->value[b->graph->nodes[node].inputs[0]], y);
+    return copy_part(b, "slice", slice_of(b, node), 1, 0, b->value[b->graph->nodes[node].inputs[0]],
+                     y);
 }
 
 static pn_status backward_slice(pn_builder *b, size_t node)
@@ -187,10 +219,19 @@ static pn_status backward_slice(pn_builder *b, size_t node)
     const size_t input = b->graph->nodes[node].inputs[0];
     if (!pn_wants_gradient(b, input)) return PN_OK;
     size_t whole = b->rows * pn_count(&b->graph->nodes[input].shape) * pn_size(b->graph->dtype);
-    return copy_part(b, "slice gradient", slice_of(b, node), 0, whole, b->grad[node], pn_gradient_buffer(b, input, PN_NONE));
+    return copy_part(b, "slice gradient", slice_of(b, node), 0, whole, b->grad[node],
+                     pn_gradient_buffer(b, input, PN_NONE));
 }
 
-const pn_layer_kind pn_layer_add = { "add", 1, PN_MANY, same_shapes, forward_sum, backward_sum, PN_LAYOUT_ANY };
-const pn_layer_kind pn_layer_multiply = { "multiply", 2, 2, same_shapes, forward_product, backward_product, PN_LAYOUT_ANY };
-const pn_layer_kind pn_layer_concat = { "concat", 1, PN_MANY, shape_concat, forward_concat, backward_concat, PN_LAYOUT_NCHW };
-const pn_layer_kind pn_layer_slice = { "slice", 1, 1, shape_slice, forward_slice, backward_slice, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_add = { "add",        1,           PN_MANY,
+                                     same_shapes,  forward_sum, backward_sum,
+                                     PN_LAYOUT_ANY };
+const pn_layer_kind pn_layer_multiply = {
+    "multiply", 2, 2, same_shapes, forward_product, backward_product, PN_LAYOUT_ANY
+};
+const pn_layer_kind pn_layer_concat = {
+    "concat", 1, PN_MANY, shape_concat, forward_concat, backward_concat, PN_LAYOUT_NCHW
+};
+const pn_layer_kind pn_layer_slice = {
+    "slice", 1, 1, shape_slice, forward_slice, backward_slice, PN_LAYOUT_NCHW
+};

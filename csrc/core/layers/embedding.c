@@ -3,26 +3,50 @@
 #include <math.h>
 #include <string.h>
 
-enum { NUM, DIM, PADDING, MAX_NORM, NORM_TYPE, BY_FREQ, EMBEDDING_CONFIG, MODE = EMBEDDING_CONFIG, OFFSETS, WEIGHTS, LAST, BAG_CONFIG };
+enum {
+    NUM,
+    DIM,
+    PADDING,
+    MAX_NORM,
+    NORM_TYPE,
+    BY_FREQ,
+    EMBEDDING_CONFIG,
+    MODE = EMBEDDING_CONFIG,
+    OFFSETS,
+    WEIGHTS,
+    LAST,
+    BAG_CONFIG
+};
 enum { SUM, MEAN, MAX };
-enum { HELD = 64 };                         /* rows of a bag that are summed in the dtype, before they are added in double */
+/* rows of a bag that are summed in the dtype, before they are added in double */
+enum { HELD = 64 };
 
 /* What the steps of one node share. */
 typedef struct {
     const pn_node *node;
     pn_plan *plan;
     pn_dtype t;
-    size_t num, dim, rows, per, bags;       /* of the batch; indices of a sample; its bags, 0 where each index stands alone */
+    /* of the batch; indices of a sample; its bags, 0 where each index stands alone */
+    size_t num, dim, rows, per, bags;
     int x, offsets, weights;                /* buffers */
     size_t *index;                          /* of each index of the batch: its row */
-    size_t *bag, *count;                    /* of each index: its bag; of each bag: its indices but for padding */
+    /* of each index: its bag; of each bag: its indices but for padding */
+    size_t *bag, *count;
     uint32_t *uses;                         /* of each row of the table */
-    double *sum;                            /* a bag's row, where the bag has more than HELD indices */
-    size_t *best;                           /* MAX: of each number of the output: which index gave it, from 1; 0 where the bag is empty */
+    /* a bag's row, where the bag has more than HELD indices */
+    double *sum;
+    /* MAX: of each number of the output: which index gave it, from 1; 0 where the bag is empty */
+    size_t *best;
 } lookup;
 
-static double get(pn_dtype t, const void *p, size_t i) { return t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i]; }
-static void *at_element(const lookup *l, const void *p, size_t i) { return (char *)p + i * pn_size(l->t); }
+static double get(pn_dtype t, const void *p, size_t i)
+{
+    return t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
+}
+static void *at_element(const lookup *l, const void *p, size_t i)
+{
+    return (char *)p + i * pn_size(l->t);
+}
 
 /* Asked now and then. */
 static int is_stopped(size_t i) { return i % 1024 == 0 && pn_stop_now(); }
@@ -32,66 +56,93 @@ static void add_row(const lookup *l, double a, const void *x, void *y, int first
 {
     if (l->t == PN_F32) {
         const float *p = x, f = (float)a;
-        for (size_t i = 0; i < l->dim; i++) ((float *)y)[i] = first ? f * p[i] : ((float *)y)[i] + f * p[i];
+        for (size_t i = 0; i < l->dim; i++)
+            ((float *)y)[i] = first ? f * p[i] : ((float *)y)[i] + f * p[i];
     } else {
         const double *p = x;
-        for (size_t i = 0; i < l->dim; i++) ((double *)y)[i] = first ? a * p[i] : ((double *)y)[i] + a * p[i];
+        for (size_t i = 0; i < l->dim; i++)
+            ((double *)y)[i] = first ? a * p[i] : ((double *)y)[i] + a * p[i];
     }
 }
 
-/* ---- shapes ------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ---------------------------------------------------------------------------------- */
 
 static pn_status shape_table(pn_node *node, size_t n_config, pn_dtype t, pn_error *error)
 {
     const double *c = node->config;
-    if (node->n_config != n_config || !pn_is_count(c[NUM]) || !pn_is_count(c[DIM]) || c[PADDING] >= c[NUM])
-        return pn_fail(error, PN_BAD_VALUE, "%s: num_embeddings and embedding_dim must be non-negative integers, padding_idx one of the rows", node->where);
+    if (node->n_config != n_config || !pn_is_count(c[NUM]) || !pn_is_count(c[DIM]) ||
+        c[PADDING] >= c[NUM])
+        return pn_fail(
+            error, PN_BAD_VALUE,
+            "%s: num_embeddings and embedding_dim must be non-negative integers, padding_idx one of the rows",
+            node->where);
     if (t == PN_F32 && c[NUM] > 0x1p24)
-        return pn_fail(error, PN_BAD_VALUE, "%s: float32 tells integers apart up to 2**24 only; num_embeddings = %.0f needs dtype='float64'", node->where, c[NUM]);
+        return pn_fail(
+            error, PN_BAD_VALUE,
+            "%s: float32 tells integers apart up to 2**24 only; num_embeddings = %.0f needs dtype='float64'",
+            node->where, c[NUM]);
     node->n_slots = 1;
     node->slots[0].shape = (pn_shape){ 2, { (size_t)c[NUM], (size_t)c[DIM] } };
     return PN_OK;
 }
 
-static pn_status shape_embedding(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+static pn_status shape_embedding(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
+                                 pn_error *error)
 {
     pn_status status = shape_table(node, EMBEDDING_CONFIG, t, error);
     if (status) return status;
-    if (inputs[0]->ndim == PN_MAX_DIMS) return pn_fail(error, PN_BAD_SHAPE, "%s: at most %d dimensions are allowed", node->where, PN_MAX_DIMS - 1);
+    if (inputs[0]->ndim == PN_MAX_DIMS)
+        return pn_fail(error, PN_BAD_SHAPE, "%s: at most %d dimensions are allowed", node->where,
+                       PN_MAX_DIMS - 1);
     node->shape = *inputs[0];
     node->shape.dim[node->shape.ndim++] = (size_t)node->config[DIM];
     return PN_OK;
 }
 
-static pn_status shape_bag(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+static pn_status shape_bag(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
+                           pn_error *error)
 {
     pn_status status = shape_table(node, BAG_CONFIG, t, error);
     if (status) return status;
     const double *c = node->config;
     const int offsets = c[OFFSETS] != 0, weights = c[WEIGHTS] != 0;
-    if (node->n_inputs != (size_t)(1 + offsets + weights) || !(c[MODE] == SUM || c[MODE] == MEAN || c[MODE] == MAX) || (weights && c[MODE] != SUM))
-        return pn_fail(error, PN_BAD_VALUE, "%s: weights of samples go with the mode sum alone", node->where);
+    if (node->n_inputs != (size_t)(1 + offsets + weights) ||
+        !(c[MODE] == SUM || c[MODE] == MEAN || c[MODE] == MAX) || (weights && c[MODE] != SUM))
+        return pn_fail(error, PN_BAD_VALUE, "%s: weights of samples go with the mode sum alone",
+                       node->where);
     char text[80], other[80];
     pn_shape_text(inputs[0], text, sizeof text);
-    if (inputs[0]->ndim != 1 || (offsets && inputs[1]->ndim != 1)) return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s is no row of indices", node->where, text);
-    if (weights && (inputs[1 + offsets]->ndim != 1 || inputs[1 + offsets]->dim[0] != inputs[0]->dim[0])) {
+    if (inputs[0]->ndim != 1 || (offsets && inputs[1]->ndim != 1))
+        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s is no row of indices",
+                       node->where, text);
+    if (weights &&
+        (inputs[1 + offsets]->ndim != 1 || inputs[1 + offsets]->dim[0] != inputs[0]->dim[0])) {
         pn_shape_text(inputs[1 + offsets], other, sizeof other);
-        return pn_fail(error, PN_BAD_SHAPE, "%s: per_sample_weights of shape %s for indices of shape %s", node->where, other, text);
+        return pn_fail(error, PN_BAD_SHAPE,
+                       "%s: per_sample_weights of shape %s for indices of shape %s", node->where,
+                       other, text);
     }
     const size_t dim = (size_t)c[DIM];
     if (offsets && t == PN_F32 && inputs[0]->dim[0] > (size_t)1 << 24)
-        return pn_fail(error, PN_BAD_SHAPE, "%s: float32 tells offsets apart up to 2**24 only, and there are %zu indices; use dtype='float64' or x of "
-                       "shape (bags, indices)", node->where, inputs[0]->dim[0]);
-    if (offsets && c[LAST] != 0 && inputs[1]->dim[0] < 1) return pn_fail(error, PN_BAD_SHAPE, "%s: offsets lack the last one", node->where);
-    node->shape = offsets ? (pn_shape){ 2, { inputs[1]->dim[0] - (c[LAST] != 0), dim } } : (pn_shape){ 1, { dim } };
+        return pn_fail(
+            error, PN_BAD_SHAPE,
+            "%s: float32 tells offsets apart up to 2**24 only, and there are %zu indices; use dtype='float64' or x of "
+            "shape (bags, indices)",
+            node->where, inputs[0]->dim[0]);
+    if (offsets && c[LAST] != 0 && inputs[1]->dim[0] < 1)
+        return pn_fail(error, PN_BAD_SHAPE, "%s: offsets lack the last one", node->where);
+    node->shape = offsets ? (pn_shape){ 2, { inputs[1]->dim[0] - (c[LAST] != 0), dim } }
+                          : (pn_shape){ 1, { dim } };
     return PN_OK;
 }
 
-/* ---- forward ------------------------------------------------------------------------------------------------------ */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 static int refuse(const lookup *l, const char *what, size_t row, size_t place, double v, size_t end)
 {
-    pn_fail(&l->plan->failure, PN_BAD_VALUE, "%s: %s %zu of row %zu is %.17g; expected an integer from 0 to %zu", l->node->where, what, place, row, v, end);
+    pn_fail(&l->plan->failure, PN_BAD_VALUE,
+            "%s: %s %zu of row %zu is %.17g; expected an integer from 0 to %zu", l->node->where,
+            what, place, row, v, end);
     l->plan->stopped = 1;
     return 0;
 }
@@ -102,7 +153,8 @@ static int read_indices(const lookup *l, const void *x)
     for (size_t i = 0; i < l->rows * l->per; i++) {
         if (is_stopped(i)) return 0;
         const double v = get(l->t, x, i);
-        if (!(v >= 0 && v < (double)l->num && v == (double)(int64_t)v)) return refuse(l, "index", i / l->per, i % l->per, v, l->num ? l->num - 1 : 0);
+        if (!(v >= 0 && v < (double)l->num && v == (double)(int64_t)v))
+            return refuse(l, "index", i / l->per, i % l->per, v, l->num ? l->num - 1 : 0);
         l->index[i] = (size_t)v;
     }
     return 1;
@@ -115,16 +167,22 @@ static int read_bags(const lookup *l, const void *offsets)
     for (size_t r = 0; r < l->rows; r++) {
         size_t from = 0;
         for (size_t k = 0; k < l->bags; k++) {
-            const double first = offsets ? get(l->t, offsets, r * given + k) : 0, end = k + 1 < given ? get(l->t, offsets, r * given + k + 1) : (double)l->per;
-            if (!(end >= (double)from && end <= (double)l->per && end == floor(end)) || (k == 0 && first != 0))
-                return refuse(l, "an offset beside offset", r, k, k == 0 && first != 0 ? first : end, l->per);
+            const double first = offsets ? get(l->t, offsets, r * given + k) : 0,
+                         end = k + 1 < given ? get(l->t, offsets, r * given + k + 1)
+                                             : (double)l->per;
+            if (!(end >= (double)from && end <= (double)l->per && end == floor(end)) ||
+                (k == 0 && first != 0))
+                return refuse(l, "an offset beside offset", r, k,
+                              k == 0 && first != 0 ? first : end, l->per);
             for (; from < (size_t)end; from++) l->bag[r * l->per + from] = r * l->bags + k;
         }
-        for (; from < l->per; from++) l->bag[r * l->per + from] = SIZE_MAX;     /* beyond the last bag */
+        /* beyond the last bag */
+        for (; from < l->per; from++) l->bag[r * l->per + from] = SIZE_MAX;
     }
     memset(l->count, 0, l->rows * l->bags * sizeof *l->count);
     for (size_t i = 0; i < l->rows * l->per && !is_stopped(i); i++)
-        if (l->bag[i] != SIZE_MAX && (double)l->index[i] != l->node->config[PADDING]) l->count[l->bag[i]]++;
+        if (l->bag[i] != SIZE_MAX && (double)l->index[i] != l->node->config[PADDING])
+            l->count[l->bag[i]]++;
     return 1;
 }
 
@@ -142,13 +200,16 @@ static double renorm(const lookup *l, const void *row)
     return norm > most ? most / (norm + 1e-7) : 1;
 }
 
-/* How often each row is used; rows that are and are too long are cut down in the table, but not by predictions, which only read. */
+/* How often each row is used; rows that are and are too long are cut down in the table, but not by
+ * predictions, which only read. */
 static void use_rows(const lookup *l)
 {
     memset(l->uses, 0, l->num * sizeof *l->uses);
     for (size_t i = 0; i < l->rows * l->per && !is_stopped(i); i++) {
         void *row = at_element(l, l->node->slots[0].data, l->index[i] * l->dim);
-        if (l->uses[l->index[i]]++ || isinf(l->node->config[MAX_NORM]) || l->plan->mode == PN_PREDICT) continue;
+        if (l->uses[l->index[i]]++ || isinf(l->node->config[MAX_NORM]) ||
+            l->plan->mode == PN_PREDICT)
+            continue;
         const double factor = renorm(l, row);
         if (factor != 1) add_row(l, factor, row, row, 1);
     }
@@ -177,9 +238,13 @@ static double share(const lookup *l, void *const *at, size_t i)
     return l->node->config[MODE] == MEAN ? 1 / (double)l->count[l->bag[i]] : 1;
 }
 
-static int outside(const lookup *l, size_t i) { return l->bag[i] == SIZE_MAX || (double)l->index[i] == l->node->config[PADDING]; }
+static int outside(const lookup *l, size_t i)
+{
+    return l->bag[i] == SIZE_MAX || (double)l->index[i] == l->node->config[PADDING];
+}
 
-static void take_largest(const lookup *l, size_t i, double factor, const void *row, void *y, size_t *best)
+static void take_largest(const lookup *l, size_t i, double factor, const void *row, void *y,
+                         size_t *best)
 {
     for (size_t j = 0; j < l->dim; j++) {
         const double v = factor * get(l->t, row, j), most = get(l->t, y, j);
@@ -229,24 +294,27 @@ static void sum_bag(const pn_step *s, void *const *at, size_t from, size_t end, 
 static void run_bag(const pn_step *s, void *const *at)
 {
     const lookup *l = s->own;
-    if (!read_indices(l, at[l->x]) || !read_bags(l, l->offsets == PN_NONE ? NULL : at[l->offsets])) return;
+    if (!read_indices(l, at[l->x]) || !read_bags(l, l->offsets == PN_NONE ? NULL : at[l->offsets]))
+        return;
     use_rows(l);
     const size_t numbers = l->rows * l->bags * l->dim, all = l->rows * l->per;
     memset(at[s->y], 0, numbers * pn_size(l->t));
     if (l->best) memset(l->best, 0, numbers * sizeof *l->best);
-    for (size_t i = 0, end; i < all && !pn_stopped(); i = end) {        /* the indices of a bag are neighbours */
+    /* the indices of a bag are neighbours */
+    for (size_t i = 0, end; i < all && !pn_stopped(); i = end) {
         for (end = i + 1; end < all && l->bag[end] == l->bag[i];) end++;
         if (l->bag[i] == SIZE_MAX) continue;
         void *y = at_element(l, at[s->y], l->bag[i] * l->dim);
         if (!l->best) sum_bag(s, at, i, end, y);
         for (size_t k = i; l->best && k < end && !is_stopped(k); k++) {
             const void *row = at_element(l, l->node->slots[0].data, l->index[k] * l->dim);
-            if (!outside(l, k)) take_largest(l, k, factor_of(l, row), row, y, l->best + l->bag[k] * l->dim);
+            if (!outside(l, k))
+                take_largest(l, k, factor_of(l, row), row, y, l->best + l->bag[k] * l->dim);
         }
     }
 }
 
-/* ---- backward ------------------------------------------------------------------------------------------------------ */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 /* Rows of the table gather what their uses are given, in the order of the indices. */
 static void run_table_gradient(const pn_step *s, void *const *at)
@@ -274,31 +342,47 @@ static void run_weights_gradient(const pn_step *s, void *const *at)
     for (size_t i = 0; i < l->rows * l->per; i++) {
         double sum = 0;
         for (size_t j = 0; j < l->dim && !outside(l, i); j++)
-            sum += get(l->t, at[s->x], l->bag[i] * l->dim + j) * get(l->t, l->node->slots[0].data, l->index[i] * l->dim + j);
+            sum += get(l->t, at[s->x], l->bag[i] * l->dim + j) *
+                   get(l->t, l->node->slots[0].data, l->index[i] * l->dim + j);
         if (l->t == PN_F32) ((float *)at[s->y])[i] = (float)sum;
         else ((double *)at[s->y])[i] = sum;
     }
 }
 
-/* ---- steps --------------------------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
-static pn_status forward_table(pn_builder *b, size_t node, const char *what, pn_step_fn *run, size_t bags)
+static pn_status forward_table(pn_builder *b, size_t node, const char *what, pn_step_fn *run,
+                               size_t bags)
 {
     const pn_node *n = &b->graph->nodes[node];
-    const int bag = bags != 0 || n->n_config == BAG_CONFIG, y = b->value[node] = pn_output_buffer(b, node, 0);
+    const int bag = bags != 0 || n->n_config == BAG_CONFIG,
+              y = b->value[node] = pn_output_buffer(b, node, 0);
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run);
     lookup *l = s ? pn_plan_own(b, sizeof *l) : NULL;
     if (!l) return PN_NO_MEMORY;
-    *l = (lookup){ .node = n, .plan = b->plan, .t = b->graph->dtype, .num = (size_t)n->config[NUM], .dim = (size_t)n->config[DIM], .rows = b->rows,
-                   .per = pn_count(&b->graph->nodes[n->inputs[0]].shape), .bags = bags, .x = b->value[n->inputs[0]], .offsets = PN_NONE, .weights = PN_NONE };
+    *l = (lookup){ .node = n,
+                   .plan = b->plan,
+                   .t = b->graph->dtype,
+                   .num = (size_t)n->config[NUM],
+                   .dim = (size_t)n->config[DIM],
+                   .rows = b->rows,
+                   .per = pn_count(&b->graph->nodes[n->inputs[0]].shape),
+                   .bags = bags,
+                   .x = b->value[n->inputs[0]],
+                   .offsets = PN_NONE,
+                   .weights = PN_NONE };
     const size_t all = l->rows * l->per;
-    int ok = (l->index = pn_plan_own(b, all * sizeof *l->index)) && (l->uses = pn_plan_own(b, l->num * sizeof *l->uses));
+    int ok = (l->index = pn_plan_own(b, all * sizeof *l->index)) &&
+             (l->uses = pn_plan_own(b, l->num * sizeof *l->uses));
     if (bag) {
-        ok = ok && (l->bag = pn_plan_own(b, all * sizeof *l->bag)) && (l->count = pn_plan_own(b, l->rows * bags * sizeof *l->count));
+        ok = ok && (l->bag = pn_plan_own(b, all * sizeof *l->bag)) &&
+             (l->count = pn_plan_own(b, l->rows * bags * sizeof *l->count));
         if (n->config[OFFSETS] != 0) l->offsets = b->value[n->inputs[1]];
-        if (n->config[WEIGHTS] != 0) l->weights = b->value[n->inputs[n->config[OFFSETS] != 0 ? 2 : 1]];
+        if (n->config[WEIGHTS] != 0)
+            l->weights = b->value[n->inputs[n->config[OFFSETS] != 0 ? 2 : 1]];
         ok = ok && (l->sum = pn_plan_own(b, l->dim * sizeof *l->sum));
-        if (n->config[MODE] == MAX) ok = ok && (l->best = pn_plan_own(b, l->rows * bags * l->dim * sizeof *l->best));
+        if (n->config[MODE] == MAX)
+            ok = ok && (l->best = pn_plan_own(b, l->rows * bags * l->dim * sizeof *l->best));
     }
     if (!ok) return PN_NO_MEMORY;
     s->own = l;
@@ -307,11 +391,15 @@ static pn_status forward_table(pn_builder *b, size_t node, const char *what, pn_
     pn_step_uses(b, y);
     return PN_OK;
 }
-static pn_status forward_embedding(pn_builder *b, size_t node) { return forward_table(b, node, "embedding", run_embedding, 0); }
+static pn_status forward_embedding(pn_builder *b, size_t node)
+{
+    return forward_table(b, node, "embedding", run_embedding, 0);
+}
 static pn_status forward_bag(pn_builder *b, size_t node)
 {
     const pn_shape *shape = &b->graph->nodes[node].shape;
-    return forward_table(b, node, "bags of embeddings", run_bag, shape->ndim == 2 ? shape->dim[0] : 1);
+    return forward_table(b, node, "bags of embeddings", run_bag,
+                         shape->ndim == 2 ? shape->dim[0] : 1);
 }
 
 /* Indices have no gradient. */
@@ -333,7 +421,9 @@ static pn_status backward(pn_builder *b, size_t node)
     }
     if (l->weights == PN_NONE || !pn_wants_gradient(b, n->inputs[n->n_inputs - 1])) return PN_OK;
     int gw = pn_gradient_buffer(b, n->inputs[n->n_inputs - 1], PN_NONE);
-    pn_step *w = gw == PN_NONE ? NULL : pn_step_new(b, "gradient of weights of samples", run_weights_gradient);
+    pn_step *w = gw == PN_NONE
+                   ? NULL
+                   : pn_step_new(b, "gradient of weights of samples", run_weights_gradient);
     if (!w) return PN_NO_MEMORY;
     w->own = l;
     w->x = b->grad[node];
@@ -343,5 +433,9 @@ static pn_status backward(pn_builder *b, size_t node)
     return PN_OK;
 }
 
-const pn_layer_kind pn_layer_embedding = { "embedding", 1, 1, shape_embedding, forward_embedding, backward, PN_LAYOUT_NCHW };
-const pn_layer_kind pn_layer_embedding_bag = { "embedding_bag", 1, 3, shape_bag, forward_bag, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_embedding = {
+    "embedding", 1, 1, shape_embedding, forward_embedding, backward, PN_LAYOUT_NCHW
+};
+const pn_layer_kind pn_layer_embedding_bag = { "embedding_bag", 1,           3,
+                                               shape_bag,       forward_bag, backward,
+                                               PN_LAYOUT_NCHW };

@@ -1,5 +1,6 @@
-/* fold.c - windows of images as columns (unfold), and columns summed back into images (fold), which is its transpose.
- * A plane (height, width) belongs to columns (kernel elements, windows); every plane by itself. */
+/* fold.c - windows of images as columns (unfold), and columns summed back into images (fold), which
+ * is its transpose. A plane (height, width) belongs to columns (kernel elements, windows); every
+ * plane by itself. */
 #include "layers.h"
 #include <string.h>
 
@@ -13,7 +14,8 @@ typedef struct { axis h, w; size_t planes; int add; } fold;
 static axis axis_of(const pn_node *node, size_t i)
 {
     const double *c = node->config + AXES + i * PER_AXIS;
-    axis a = { (size_t)c[SIZE], (size_t)c[KERNEL], (size_t)c[STRIDE], (size_t)c[DILATION], (size_t)c[PADDING], 0 };
+    axis a = { (size_t)c[SIZE],     (size_t)c[KERNEL],  (size_t)c[STRIDE],
+               (size_t)c[DILATION], (size_t)c[PADDING], 0 };
     const size_t reach = a.d * (a.k - 1) + 1, room = a.n + 2 * a.pad;
     if (room >= reach) a.windows = (room - reach) / a.s + 1;
     return a;
@@ -25,22 +27,36 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     char text[80];
     (void)t;
     int ok = node->n_config == AXES + 2 * PER_AXIS;
-    for (size_t i = 0; ok && i < node->n_config; i++) ok = node->config[i] >= 0 && node->config[i] < 0x1p31;
-    for (size_t i = 0; ok && i < 2; i++) for (size_t j = KERNEL; j <= DILATION; j++) ok &= node->config[AXES + i * PER_AXIS + j] >= 1;
-    if (!ok) return pn_fail(error, PN_BAD_VALUE, "%s: kernel_size, stride and dilation must be at least 1, padding and sizes 0", node->where);
+    for (size_t i = 0; ok && i < node->n_config; i++)
+        ok = node->config[i] >= 0 && node->config[i] < 0x1p31;
+    for (size_t i = 0; ok && i < 2; i++)
+        for (size_t j = KERNEL; j <= DILATION; j++)
+            ok &= node->config[AXES + i * PER_AXIS + j] >= 1;
+    if (!ok)
+        return pn_fail(
+            error, PN_BAD_VALUE,
+            "%s: kernel_size, stride and dilation must be at least 1, padding and sizes 0",
+            node->where);
     const axis h = axis_of(node, 0), w = axis_of(node, 1);
     const size_t taps = h.k * w.k, windows = h.windows * w.windows;
     pn_shape_text(input, text, sizeof text);
-    if (windows == 0) return pn_fail(error, PN_BAD_SHAPE, "%s: a window of (%zu, %zu) does not fit an image of (%zu, %zu)", node->where, h.k, w.k, h.n, w.n);
+    if (windows == 0)
+        return pn_fail(error, PN_BAD_SHAPE,
+                       "%s: a window of (%zu, %zu) does not fit an image of (%zu, %zu)",
+                       node->where, h.k, w.k, h.n, w.n);
     if (node->config[FOLDS] == 0) {
         if (input->ndim != 3 || input->dim[1] != h.n || input->dim[2] != w.n)
-            return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s is not channels of (%zu, %zu)", node->where, text, h.n, w.n);
+            return pn_fail(error, PN_BAD_SHAPE,
+                           "%s: a sample of shape %s is not channels of (%zu, %zu)", node->where,
+                           text, h.n, w.n);
         node->shape = (pn_shape){ 2, { input->dim[0] * taps, windows } };
         return PN_OK;
     }
     if (input->ndim != 2 || input->dim[0] % taps || input->dim[1] != windows)
-        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s is not (channels * %zu, %zu), the columns of an image of (%zu, %zu)", node->where, text,
-                       taps, windows, h.n, w.n);
+        return pn_fail(
+            error, PN_BAD_SHAPE,
+            "%s: a sample of shape %s is not (channels * %zu, %zu), the columns of an image of (%zu, %zu)",
+            node->where, text, taps, windows, h.n, w.n);
     node->shape = (pn_shape){ 3, { input->dim[0] / taps, h.n, w.n } };
     return PN_OK;
 }
@@ -62,7 +78,8 @@ static void plane(void *context, size_t i)
 {
     const job *j = context;
     const fold *f = j->s->own;
-    const size_t size = j->s->bytes, image = f->h.n * f->w.n, windows = f->h.windows * f->w.windows, columns = f->h.k * f->w.k * windows;
+    const size_t size = j->s->bytes, image = f->h.n * f->w.n, windows = f->h.windows * f->w.windows,
+                 columns = f->h.k * f->w.k * windows;
     const char *x = (const char *)j->at[j->s->x] + i * (f->add ? columns : image) * size;
     char *y = (char *)j->at[j->s->y] + i * (f->add ? image : columns) * size;
     memset(y, 0, (f->add ? image : columns) * size);
@@ -71,20 +88,26 @@ static void plane(void *context, size_t i)
         inside(&f->h, k / f->w.k, &r, &rows);
         inside(&f->w, k % f->w.k, &from, &to);
         for (; r < rows && from < to; r++) {
-            const size_t pixel = (r * f->h.s + k / f->w.k * f->h.d - f->h.pad) * f->w.n + from * f->w.s + k % f->w.k * f->w.d - f->w.pad;
+            const size_t pixel = (r * f->h.s + k / f->w.k * f->h.d - f->h.pad) * f->w.n +
+                                 from * f->w.s + k % f->w.k * f->w.d - f->w.pad;
             const size_t column = k * windows + r * f->w.windows + from;
-            if (f->add) j->s->k->conv.spread(to - from, x + column * size, 1, y + pixel * size, f->w.s);
+            if (f->add)
+                j->s->k->conv.spread(to - from, x + column * size, 1, y + pixel * size, f->w.s);
             else j->s->k->conv.spread(to - from, x + pixel * size, f->w.s, y + column * size, 1);
         }
     }
 }
 
-static void run(const pn_step *s, void *const *at) { pn_parallel(((const fold *)s->own)->planes, plane, &(job){ s, at }); }
+static void run(const pn_step *s, void *const *at)
+{
+    pn_parallel(((const fold *)s->own)->planes, plane, &(job){ s, at });
+}
 
 static pn_status add(pn_builder *b, size_t node, int add, int x, int y)
 {
     const pn_node *n = &b->graph->nodes[node];
-    const pn_shape *image = n->config[FOLDS] != 0 ? &n->shape : &b->graph->nodes[n->inputs[0]].shape;
+    const pn_shape *image = n->config[FOLDS] != 0 ? &n->shape
+                                                  : &b->graph->nodes[n->inputs[0]].shape;
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, add ? "fold" : "unfold", run);
     fold *f = s ? pn_plan_own(b, sizeof *f) : NULL;
     if (!f) return PN_NO_MEMORY;
@@ -109,7 +132,8 @@ static pn_status backward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     if (!pn_wants_gradient(b, n->inputs[0])) return PN_OK;
-    return add(b, node, n->config[FOLDS] == 0, b->grad[node], pn_gradient_buffer(b, n->inputs[0], PN_NONE));
+    return add(b, node, n->config[FOLDS] == 0, b->grad[node],
+               pn_gradient_buffer(b, n->inputs[0], PN_NONE));
 }
 
 const pn_layer_kind pn_layer_fold = { "fold", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };

@@ -1,4 +1,5 @@
-/* linear.c - y = x W^T + b over the last dimension, with the activation behind it fused into the product. */
+/* linear.c - y = x W^T + b over the last dimension, with the activation behind it fused into the
+ * product. */
 #include "layers.h"
 #include <stdio.h>
 #include <string.h>
@@ -6,15 +7,20 @@
 enum { WEIGHT, BIAS };
 
 /* The sample does not fit: says so, and what was perhaps forgotten. */
-static pn_status misfit(const pn_node *node, const pn_shape *input, size_t in, size_t out, pn_error *error)
+static pn_status misfit(const pn_node *node, const pn_shape *input, size_t in, size_t out,
+                        pn_error *error)
 {
     char text[80], hint[80] = "";
     pn_shape_text(input, text, sizeof text);
     const size_t all = pn_count(input);
-    if (input->ndim == 3 || (input->ndim > 1 && all == in)) snprintf(hint, sizeof hint, "; Flatten() before it makes %zu of these", all);
-    else if (input->ndim == 1 && all == 1) snprintf(hint, sizeof hint, "; one row of values is X[None]");
-    return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s does not end in in_features = %zu (weight has shape (%zu, %zu))%s",
-                   node->where, text, in, out, in, hint);
+    if (input->ndim == 3 || (input->ndim > 1 && all == in))
+        snprintf(hint, sizeof hint, "; Flatten() before it makes %zu of these", all);
+    else if (input->ndim == 1 && all == 1)
+        snprintf(hint, sizeof hint, "; one row of values is X[None]");
+    return pn_fail(
+        error, PN_BAD_SHAPE,
+        "%s: a sample of shape %s does not end in in_features = %zu (weight has shape (%zu, %zu))%s",
+        node->where, text, in, out, in, hint);
 }
 
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
@@ -22,9 +28,12 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     const pn_shape *input = inputs[0];
     (void)t;
     if (node->n_config != 3 || !pn_is_count(node->config[0]) || !pn_is_count(node->config[1]))
-        return pn_fail(error, PN_BAD_VALUE, "%s: in_features and out_features must be non-negative integers", node->where);
+        return pn_fail(error, PN_BAD_VALUE,
+                       "%s: in_features and out_features must be non-negative integers",
+                       node->where);
     size_t in = (size_t)node->config[0], out = (size_t)node->config[1];
-    if (input->ndim == 0 || input->dim[input->ndim - 1] != in) return misfit(node, input, in, out, error);
+    if (input->ndim == 0 || input->dim[input->ndim - 1] != in)
+        return misfit(node, input, in, out, error);
     node->shape = *input;
     node->shape.dim[input->ndim - 1] = out;
     node->n_slots = node->config[2] != 0 ? 2 : 1;
@@ -94,7 +103,8 @@ static const pn_node *follower(const pn_builder *b, size_t node)
     return next && next->kind == &pn_layer_activation ? next : NULL;
 }
 
-/* The activation that follows is computed in the product's epilogue; what its backward reads is kept. */
+/* The activation that follows is computed in the product's epilogue; what its backward reads is
+ * kept. */
 static pn_status forward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node], *next = follower(b, node);
@@ -108,12 +118,21 @@ static pn_status forward(pn_builder *b, size_t node)
     }
     b->value[end] = y = pn_output_buffer(b, end, fuse && row->needs == 'y');
     b->inner[end] = keep_z ? pn_buffer_new(b, product_rows(b, node) * out) : y;
-    pn_step *s = y == PN_NONE || b->inner[end] == PN_NONE ? NULL : pn_step_new(b, fuse ? "linear + activation" : "linear", run_forward);
+    pn_step *s = y == PN_NONE || b->inner[end] == PN_NONE
+                   ? NULL
+                   : pn_step_new(b, fuse ? "linear + activation" : "linear", run_forward);
     if (!s) return PN_NO_MEMORY;
     s->x = b->value[n->inputs[0]];
     s->y = y;
     s->z = b->inner[end];
-    s->product = (pn_product){ .tb = 1, .m = product_rows(b, node), .n = out, .k = in, .lda = in, .b = n->slots[WEIGHT].data, .ldb = in, .ldc = out };
+    s->product = (pn_product){ .tb = 1,
+                               .m = product_rows(b, node),
+                               .n = out,
+                               .k = in,
+                               .lda = in,
+                               .b = n->slots[WEIGHT].data,
+                               .ldb = in,
+                               .ldc = out };
     s->packs = b->mode == PN_PREDICT ? b->k->gemm_packed(&s->product) : 0;
     s->epilogue.bias = n->n_slots > BIAS ? n->slots[BIAS].data : NULL;
     if (fuse) {
@@ -135,8 +154,15 @@ static pn_status weight_gradient(pn_builder *b, size_t node)
     if (!s) return PN_NO_MEMORY;
     s->x = b->grad[node];
     s->t = b->value[n->inputs[0]];
-    s->product = (pn_product){ .ta = 1, .m = out, .n = in, .k = product_rows(b, node), .lda = out, .ldb = in, .c = n->slots[WEIGHT].grad,
-                               .ldc = in, .accumulate = pn_accumulates(b, node, WEIGHT) };
+    s->product = (pn_product){ .ta = 1,
+                               .m = out,
+                               .n = in,
+                               .k = product_rows(b, node),
+                               .lda = out,
+                               .ldb = in,
+                               .c = n->slots[WEIGHT].grad,
+                               .ldc = in,
+                               .accumulate = pn_accumulates(b, node, WEIGHT) };
     pn_step_uses(b, s->x);
     pn_step_uses(b, s->t);
     return need_workspace(b, s);
@@ -165,7 +191,13 @@ static pn_status input_gradient(pn_builder *b, size_t node)
     if (!s) return PN_NO_MEMORY;
     s->x = b->grad[node];
     s->y = gx;
-    s->product = (pn_product){ .m = product_rows(b, node), .n = in, .k = out, .lda = out, .b = n->slots[WEIGHT].data, .ldb = in, .ldc = in };
+    s->product = (pn_product){ .m = product_rows(b, node),
+                               .n = in,
+                               .k = out,
+                               .lda = out,
+                               .b = n->slots[WEIGHT].data,
+                               .ldb = in,
+                               .ldc = in };
     pn_step_uses(b, s->x);
     pn_step_uses(b, s->y);
     return need_workspace(b, s);

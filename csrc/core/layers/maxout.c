@@ -8,12 +8,17 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     const double *c = node->config;
     char text[80];
     (void)t;
-    if (node->n_config != 2 || !pn_is_count(c[1]) || c[1] < 1) return pn_fail(error, PN_BAD_VALUE, "%s: expected at least one piece", node->where);
+    if (node->n_config != 2 || !pn_is_count(c[1]) || c[1] < 1)
+        return pn_fail(error, PN_BAD_VALUE, "%s: expected at least one piece", node->where);
     pn_shape_text(input, text, sizeof text);
-    if (!(c[0] >= 0 && c[0] < (double)input->ndim)) return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %g", node->where, text, c[0]);
+    if (!(c[0] >= 0 && c[0] < (double)input->ndim))
+        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %g", node->where,
+                       text, c[0]);
     const size_t axis = (size_t)c[0], each = (size_t)c[1];
     if (input->dim[axis] % each)
-        return pn_fail(error, PN_BAD_SHAPE, "%s: axis %zu of a sample of shape %s does not divide into pieces of %zu", node->where, axis, text, each);
+        return pn_fail(error, PN_BAD_SHAPE,
+                       "%s: axis %zu of a sample of shape %s does not divide into pieces of %zu",
+                       node->where, axis, text, each);
     node->shape = *input;
     node->shape.dim[axis] /= each;
     return PN_OK;
@@ -23,21 +28,29 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 enum { CHUNK = 16384 };
 typedef struct { const pn_step *s; void *const *at; size_t groups; } job;
 
-static char *part(const job *j, int buffer, size_t i, size_t each) { return (char *)j->at[buffer] + i * each * j->s->inner * j->s->bytes; }
-static size_t last_group(const job *j, size_t i) { return (i + 1) * j->groups < j->s->rows ? (i + 1) * j->groups : j->s->rows; }
+static char *part(const job *j, int buffer, size_t i, size_t each)
+{
+    return (char *)j->at[buffer] + i * each * j->s->inner * j->s->bytes;
+}
+static size_t last_group(const job *j, size_t i)
+{
+    return (i + 1) * j->groups < j->s->rows ? (i + 1) * j->groups : j->s->rows;
+}
 
 static void forward_chunk(void *context, size_t i)
 {
     const job *j = context;
     const pn_step *s = j->s;
-    for (size_t k = i * j->groups; k < last_group(j, i); k++) s->k->largest(s->n, s->inner, part(j, s->x, k, s->n), part(j, s->y, k, 1));
+    for (size_t k = i * j->groups; k < last_group(j, i); k++)
+        s->k->largest(s->n, s->inner, part(j, s->x, k, s->n), part(j, s->y, k, 1));
 }
 static void backward_chunk(void *context, size_t i)
 {
     const job *j = context;
     const pn_step *s = j->s;
     for (size_t k = i * j->groups; k < last_group(j, i); k++)
-        s->k->largest_back(s->n, s->inner, part(j, s->t, k, s->n), part(j, s->z, k, 1), part(j, s->x, k, 1), part(j, s->y, k, s->n));
+        s->k->largest_back(s->n, s->inner, part(j, s->t, k, s->n), part(j, s->z, k, 1),
+                           part(j, s->x, k, 1), part(j, s->y, k, s->n));
 }
 static void in_chunks(const pn_step *s, void *const *at, pn_task_fn *task)
 {
@@ -71,14 +84,17 @@ static pn_step *add(pn_builder *b, size_t node, const char *what, pn_step_fn *ru
 static pn_status forward(pn_builder *b, size_t node)
 {
     int y = b->value[node] = pn_output_buffer(b, node, 1);
-    return add(b, node, "maxout", run_forward, b->value[b->graph->nodes[node].inputs[0]], y) ? PN_OK : PN_NO_MEMORY;
+    return add(b, node, "maxout", run_forward, b->value[b->graph->nodes[node].inputs[0]], y)
+             ? PN_OK
+             : PN_NO_MEMORY;
 }
 
 static pn_status backward(pn_builder *b, size_t node)
 {
     const size_t input = b->graph->nodes[node].inputs[0];
     if (!pn_wants_gradient(b, input)) return PN_OK;
-    pn_step *s = add(b, node, "maxout gradient", run_backward, b->grad[node], pn_gradient_buffer(b, input, PN_NONE));
+    pn_step *s = add(b, node, "maxout gradient", run_backward, b->grad[node],
+                     pn_gradient_buffer(b, input, PN_NONE));
     if (!s) return PN_NO_MEMORY;
     s->t = b->value[input];
     s->z = b->value[node];

@@ -1,16 +1,24 @@
-/* norm.c - layers that centre and scale: statistics of the batch (and their running averages), of rows, of groups of channels. */
+/* norm.c - layers that centre and scale: statistics of the batch (and their running averages), of
+ * rows, of groups of channels. */
 #include "layers.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { FEATURES, EPS, MOMENTUM, WEIGHT, BIAS, TRACK, TRACKED_CONFIG };              /* of batch_norm and instance_norm */
-enum { GROUPS, CHANNELS, GROUP_EPS, GROUP_WEIGHT, GROUP_BIAS, GROUP_CONFIG };       /* of group_norm */
-enum { ROW_EPS, CENTRED, HAS_WEIGHT, HAS_BIAS, DIMS };                              /* of layer_norm */
-enum { CHUNK = 8192, TILE_ROWS = 64, TILE_COLUMNS = 256 };                          /* elements of a task; of a tile of columns */
-enum { PARTS = 16, LEAST_PART = 8 };                    /* sums of weights' gradients at most; groups that one of them is worth */
-enum { BLOCK = 64, LEAST_BLOCK = 4 };                   /* groups that backward passes over twice while they are in the cache */
-enum { HELD = 256 };                                    /* groups whose gradients of weights are summed in the dtype */
+/* of batch_norm and instance_norm */
+enum { FEATURES, EPS, MOMENTUM, WEIGHT, BIAS, TRACK, TRACKED_CONFIG };
+/* of group_norm */
+enum { GROUPS, CHANNELS, GROUP_EPS, GROUP_WEIGHT, GROUP_BIAS, GROUP_CONFIG };
+/* of layer_norm */
+enum { ROW_EPS, CENTRED, HAS_WEIGHT, HAS_BIAS, DIMS };
+/* elements of a task; of a tile of columns */
+enum { CHUNK = 8192, TILE_ROWS = 64, TILE_COLUMNS = 256 };
+/* sums of weights' gradients at most; groups that one of them is worth */
+enum { PARTS = 16, LEAST_PART = 8 };
+/* groups that backward passes over twice while they are in the cache */
+enum { BLOCK = 64, LEAST_BLOCK = 4 };
+/* groups whose gradients of weights are summed in the dtype */
+enum { HELD = 256 };
 
 /* What the steps of one node share. */
 typedef struct {
@@ -18,27 +26,35 @@ typedef struct {
     pn_dtype t;
     pn_norm_groups g;
     size_t groups, features;
-    int fresh, columns;                     /* fresh: statistics are of what is given, not the running ones */
+    /* fresh: statistics are of what is given, not the running ones */
+    int fresh, columns;
     int far;                                /* is the scale of any column out of the ordinary? */
-    double *slope, *shift, *rest;           /* of each column; rest: -scale times what the dtype leaves out of the mean */
+    /* of each column; rest: -scale times what the dtype leaves out of the mean */
+    double *slope, *shift, *rest;
     void *running_mean, *running_var, *tracked;
     double count, momentum;
-    size_t rows, tile_rows, row_tiles, column_tiles;    /* of columns: rows of what is one matrix then */
+    /* of columns: rows of what is one matrix then */
+    size_t rows, tile_rows, row_tiles, column_tiles;
     double *parts;                          /* of each row of tiles: two numbers a column */
 } norm;
 
 typedef struct {
     norm *f;
-    double *sums, *by;                      /* two sums a group or span; three numbers a feature: in columns, factors */
+    /* two sums a group or span; three numbers a feature: in columns, factors */
+    double *sums, *by;
     void *gw, *gb;
-    double *parts;                          /* of weights at each element: two sums from each chunk, and room for two */
+    /* of weights at each element: two sums from each chunk, and room for two */
+    double *parts;
     int add_gw, add_gb;                     /* do they add to what is there? */
     size_t per, chunks;                     /* groups a chunk */
 } gradients;
 
 typedef struct { const pn_step *s; void *const *at; norm *f; gradients *g; size_t per; } job;
 
-static double get(const norm *f, const void *p, size_t i) { return f->t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i]; }
+static double get(const norm *f, const void *p, size_t i)
+{
+    return f->t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
+}
 static void set(const norm *f, void *p, size_t i, double v)
 {
     if (f->t == PN_F32) ((float *)p)[i] = (float)v;
@@ -47,10 +63,14 @@ static void set(const norm *f, void *p, size_t i, double v)
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 static size_t parts_of(size_t n, size_t per) { return (n + per - 1) / per; }
-static size_t units_of(const norm *f) { return f->g.each == PN_PER_SPAN ? f->g.spans : 1; }      /* sums a group */
-static void *element(const norm *f, const void *p, size_t i) { return (char *)p + i * pn_size(f->t); }
+/* sums a group */
+static size_t units_of(const norm *f) { return f->g.each == PN_PER_SPAN ? f->g.spans : 1; }
+static void *element(const norm *f, const void *p, size_t i)
+{
+    return (char *)p + i * pn_size(f->t);
+}
 
-/* ---- forward ----------------------------------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 static void group_chunk(void *context, size_t chunk)
 {
@@ -70,14 +90,18 @@ static tile tile_at(const norm *f, size_t i)
     t.at = t.row * f->tile_rows * f->features + t.column;
     return t;
 }
-static double *part_at(const norm *f, size_t row, int second) { return f->parts + (2 * row + (second != 0)) * f->features; }
+static double *part_at(const norm *f, size_t row, int second)
+{
+    return f->parts + (2 * row + (second != 0)) * f->features;
+}
 
 static void moments_tile(void *context, size_t i)
 {
     const job *j = context;
     const norm *f = j->f;
     tile t = tile_at(f, i);
-    f->k->columns_moments(t.rows, t.columns, f->features, element(f, j->at[j->s->x], t.at), part_at(f, t.row, 0) + t.column, part_at(f, t.row, 1) + t.column);
+    f->k->columns_moments(t.rows, t.columns, f->features, element(f, j->at[j->s->x], t.at),
+                          part_at(f, t.row, 0) + t.column, part_at(f, t.row, 1) + t.column);
 }
 static void apply_tile(void *context, size_t i)
 {
@@ -85,7 +109,8 @@ static void apply_tile(void *context, size_t i)
     const norm *f = j->f;
     tile t = tile_at(f, i);
     const double *by[] = { f->g.mean + t.column, f->slope + t.column, f->shift + t.column };
-    f->k->columns_apply(t.rows, t.columns, f->features, element(f, j->at[j->s->x], t.at), element(f, j->at[j->s->y], t.at), by);
+    f->k->columns_apply(t.rows, t.columns, f->features, element(f, j->at[j->s->x], t.at),
+                        element(f, j->at[j->s->y], t.at), by);
 }
 
 /* Moments of whole columns from those of their tiles (Chan, Golub and LeVeque, 1979). */
@@ -93,18 +118,23 @@ static void join_tiles(norm *f, const void *x)
 {
     for (size_t c = 0; c < f->features; c++) f->g.mean[c] = f->g.var[c] = 0;
     for (size_t r = 0; r < f->row_tiles; r++) {
-        const double share = (double)least(f->tile_rows, f->rows - r * f->tile_rows) / (double)f->rows, *mean = part_at(f, r, 0);
+        const double share = (double)least(f->tile_rows, f->rows - r * f->tile_rows) /
+                             (double)f->rows,
+                     *mean = part_at(f, r, 0);
         for (size_t c = 0; c < f->features; c++) f->g.mean[c] += share * mean[c];
     }
     for (size_t r = 0; r < f->row_tiles; r++) {
-        const double n = (double)least(f->tile_rows, f->rows - r * f->tile_rows), *mean = part_at(f, r, 0), *squares = part_at(f, r, 1);
-        for (size_t c = 0; c < f->features; c++) f->g.var[c] += squares[c] + n * (mean[c] - f->g.mean[c]) * (mean[c] - f->g.mean[c]);
+        const double n = (double)least(f->tile_rows, f->rows - r * f->tile_rows),
+                     *mean = part_at(f, r, 0), *squares = part_at(f, r, 1);
+        for (size_t c = 0; c < f->features; c++)
+            f->g.var[c] += squares[c] + n * (mean[c] - f->g.mean[c]) * (mean[c] - f->g.mean[c]);
     }
     for (size_t c = 0; c < f->features; c++) {
         f->g.var[c] /= (double)f->rows;
         f->g.scale[c] = 1 / sqrt(f->g.var[c] + f->g.eps);
         if (f->k->is_far(f->g.var[c], f->g.eps))
-            f->k->far_moments(f->rows, f->features, 1, element(f, x, c), 1, f->g.eps, f->g.mean + c, f->g.var + c, f->g.scale + c);
+            f->k->far_moments(f->rows, f->features, 1, element(f, x, c), 1, f->g.eps, f->g.mean + c,
+                              f->g.var + c, f->g.scale + c);
     }
 }
 
@@ -128,8 +158,9 @@ static void forward_columns(norm *f, job *j)
     pn_parallel(tiles, apply_tile, j);
 }
 
-/* running = (1 - m) running + m new, with the unbiased variance; over several samples of instance_norm, their mean is the new one.
- * A negative momentum stands for the average of all so far. An empty batch counts, as in PyTorch, and changes nothing. */
+/* running = (1 - m) running + m new, with the unbiased variance; over several samples of
+ * instance_norm, their mean is the new one. A negative momentum stands for the average of all so
+ * far. An empty batch counts, as in PyTorch, and changes nothing. */
 static void track(norm *f)
 {
     int64_t tracked = 1;
@@ -138,7 +169,8 @@ static void track(norm *f)
         tracked++;
         memcpy(f->tracked, &tracked, sizeof tracked);
     }
-    const double m = f->momentum < 0 ? 1 / (double)tracked : f->momentum, unbiased = f->count / (f->count - 1);
+    const double m = f->momentum < 0 ? 1 / (double)tracked : f->momentum,
+                 unbiased = f->count / (f->count - 1);
     for (size_t c = 0; c < f->features && f->groups && f->count > 0; c++) {
         const size_t samples = f->groups / f->features;
         double mean = 0, var = 0;
@@ -146,8 +178,10 @@ static void track(norm *f)
             mean += f->g.mean[i];
             var += f->g.var[i];
         }
-        set(f, f->running_mean, c, (1 - m) * get(f, f->running_mean, c) + m * mean / (double)samples);
-        set(f, f->running_var, c, (1 - m) * get(f, f->running_var, c) + m * unbiased * var / (double)samples);
+        set(f, f->running_mean, c,
+            (1 - m) * get(f, f->running_mean, c) + m * mean / (double)samples);
+        set(f, f->running_var, c,
+            (1 - m) * get(f, f->running_var, c) + m * unbiased * var / (double)samples);
     }
 }
 
@@ -164,9 +198,10 @@ static void run_forward(const pn_step *s, void *const *at)
     if (f->running_mean && f->fresh) track(f);
 }
 
-/* ---- backward ---------------------------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
-/* The factors of gx = by[0] h + by[1] (x - mean) scale + by[2], from the sums of h and of h (x - mean) scale; w: of the whole group. */
+/* The factors of gx = by[0] h + by[1] (x - mean) scale + by[2], from the sums of h and of h (x -
+ * mean) scale; w: of the whole group. */
 static void factors(const norm *f, double scale, double sum, double product, double w, double *by)
 {
     by[0] = scale * w;
@@ -186,7 +221,8 @@ static void factors_of(const norm *f, const double *sums, size_t from, size_t to
             total[0] += w * sums[2 * (i * units + u)];
             total[1] += w * sums[2 * (i * units + u) + 1];
         }
-        factors(f, f->g.scale[i], total[0], total[1], f->g.w && f->g.each == PN_PER_GROUP ? get(f, f->g.w, at) : 1, by);
+        factors(f, f->g.scale[i], total[0], total[1],
+                f->g.w && f->g.each == PN_PER_GROUP ? get(f, f->g.w, at) : 1, by);
     }
 }
 
@@ -203,11 +239,13 @@ static void back_chunk(void *context, size_t chunk)
     const norm *f = j->f;
     const gradients *d = j->g;
     size_t count = 0;
-    const size_t last = least((chunk + 1) * d->per, f->groups), block = least(BLOCK, most(LEAST_BLOCK, CHUNK / (f->g.spans * f->g.n + 1)));
+    const size_t last = least((chunk + 1) * d->per, f->groups),
+                 block = least(BLOCK, most(LEAST_BLOCK, CHUNK / (f->g.spans * f->g.n + 1)));
     const int each = f->g.each == PN_PER_ELEMENT;
     const void *x = j->at[j->s->t], *gy = j->at[j->s->x];
     void *gx = j->s->y == PN_NONE ? NULL : j->at[j->s->y];
-    double *sums = each && d->parts ? d->parts + 4 * chunk * f->features : NULL, *held = sums ? sums + 2 * f->features : NULL, by[3 * BLOCK];
+    double *sums = each && d->parts ? d->parts + 4 * chunk * f->features : NULL,
+           *held = sums ? sums + 2 * f->features : NULL, by[3 * BLOCK];
     void *gw = held && d->gw ? held : NULL, *gb = held && d->gb ? held + f->features : NULL;
     if (sums) memset(sums, 0, 4 * f->features * sizeof *sums);
     for (size_t i = chunk * d->per; i < last; i += block) {
@@ -228,9 +266,11 @@ static void sums_tile(void *context, size_t i)
     const job *j = context;
     const norm *f = j->f;
     tile t = tile_at(f, i);
-    const double *by[] = { f->g.mean + t.column, f->far ? f->g.scale + t.column : NULL, f->rest + t.column };
-    f->k->columns_sums(t.rows, t.columns, f->features, element(f, j->at[j->s->t], t.at), element(f, j->at[j->s->x], t.at), by,
-                       part_at(f, t.row, 0) + t.column, part_at(f, t.row, 1) + t.column);
+    const double *by[] = { f->g.mean + t.column, f->far ? f->g.scale + t.column : NULL,
+                           f->rest + t.column };
+    f->k->columns_sums(t.rows, t.columns, f->features, element(f, j->at[j->s->t], t.at),
+                       element(f, j->at[j->s->x], t.at), by, part_at(f, t.row, 0) + t.column,
+                       part_at(f, t.row, 1) + t.column);
 }
 static void back_tile(void *context, size_t i)
 {
@@ -238,8 +278,11 @@ static void back_tile(void *context, size_t i)
     const norm *f = j->f;
     tile t = tile_at(f, i);
     const double *b = j->g->by + t.column;
-    const double *by[] = { f->g.mean + t.column, f->far ? f->g.scale + t.column : NULL, f->rest + t.column, b, b + f->features, b + 2 * f->features };
-    f->k->columns_back(t.rows, t.columns, f->features, element(f, j->at[j->s->t], t.at), element(f, j->at[j->s->x], t.at), element(f, j->at[j->s->y], t.at), by);
+    const double *by[] = { f->g.mean + t.column, f->far ? f->g.scale + t.column : NULL,
+                           f->rest + t.column,   b,
+                           b + f->features,      b + 2 * f->features };
+    f->k->columns_back(t.rows, t.columns, f->features, element(f, j->at[j->s->t], t.at),
+                       element(f, j->at[j->s->x], t.at), element(f, j->at[j->s->y], t.at), by);
 }
 static void backward_columns(const pn_step *s, norm *f, job *j)
 {
@@ -257,7 +300,8 @@ static void backward_columns(const pn_step *s, norm *f, job *j)
     if (s->y == PN_NONE) return;
     for (size_t c = 0; c < f->features; c++) {
         double by[3];
-        factors(f, f->g.scale[c], d->sums[2 * c], d->sums[2 * c + 1], f->g.w ? get(f, f->g.w, c) : 1, by);
+        factors(f, f->g.scale[c], d->sums[2 * c], d->sums[2 * c + 1],
+                f->g.w ? get(f, f->g.w, c) : 1, by);
         if (!f->far) {
             by[2] += by[1] * f->rest[c];
             by[1] *= f->g.scale[c];
@@ -299,14 +343,16 @@ static void run_backward(const pn_step *s, void *const *at)
         return;
     }
     for (size_t c = 0; c < f->features && d->parts; c++) {
-        double w = d->gw && d->add_gw ? get(f, d->gw, c) : 0, b = d->gb && d->add_gb ? get(f, d->gb, c) : 0;
-        for (size_t i = 0; i < d->chunks; i++) w += d->parts[4 * i * f->features + c], b += d->parts[(4 * i + 1) * f->features + c];
+        double w = d->gw && d->add_gw ? get(f, d->gw, c) : 0,
+               b = d->gb && d->add_gb ? get(f, d->gb, c) : 0;
+        for (size_t i = 0; i < d->chunks; i++)
+            w += d->parts[4 * i * f->features + c], b += d->parts[(4 * i + 1) * f->features + c];
         if (d->gw) set(f, d->gw, c, w);
         if (d->gb) set(f, d->gb, c, b);
     }
 }
 
-/* ---- steps -------------------------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 static double *doubles(pn_builder *b, size_t n, int *ok)
 {
@@ -366,18 +412,22 @@ static pn_status backward(pn_builder *b, size_t node)
     gradients d = { .f = f };
     for (size_t i = 0; i < n->n_slots; i++) {
         if (!n->slots[i].grad) continue;
-        if (n->slots[i].data == f->g.w) d.gw = n->slots[i].grad, d.add_gw = pn_accumulates(b, node, i);
+        if (n->slots[i].data == f->g.w)
+            d.gw = n->slots[i].grad, d.add_gw = pn_accumulates(b, node, i);
         else d.gb = n->slots[i].grad, d.add_gb = pn_accumulates(b, node, i);
     }
     if (!wanted && !d.gw && !d.gb) return PN_OK;
-    if (wanted && (gx = pn_gradient_buffer(b, n->inputs[0], b->grad[node])) == PN_NONE) return PN_NO_MEMORY;
+    if (wanted && (gx = pn_gradient_buffer(b, n->inputs[0], b->grad[node])) == PN_NONE)
+        return PN_NO_MEMORY;
     const size_t units = units_of(f);
     d.per = CHUNK / (f->g.spans * f->g.n + 1) + 1;
-    if (f->g.each == PN_PER_ELEMENT) d.per = most(d.per, most(LEAST_PART, parts_of(f->groups, PARTS)));
+    if (f->g.each == PN_PER_ELEMENT)
+        d.per = most(d.per, most(LEAST_PART, parts_of(f->groups, PARTS)));
     d.chunks = parts_of(f->groups, d.per);
     d.sums = doubles(b, 2 * f->groups * units, &ok);
     d.by = doubles(b, 3 * f->features, &ok);
-    if (f->g.each == PN_PER_ELEMENT && (d.gw || d.gb)) d.parts = doubles(b, 4 * d.chunks * f->features, &ok);
+    if (f->g.each == PN_PER_ELEMENT && (d.gw || d.gb))
+        d.parts = doubles(b, 4 * d.chunks * f->features, &ok);
     pn_step *s = ok ? pn_step_new(b, "normalisation gradient", run_backward) : NULL;
     gradients *own = s ? pn_plan_own(b, sizeof *own) : NULL;
     if (!own) return PN_NO_MEMORY;
@@ -398,35 +448,43 @@ static size_t inner_of(const pn_shape *s, size_t from)
     for (size_t i = from; i < s->ndim; i++) n *= s->dim[i];
     return n;
 }
-static pn_status bad_shape(const pn_node *node, const pn_shape *input, const char *what, pn_error *error)
+static pn_status bad_shape(const pn_node *node, const pn_shape *input, const char *what,
+                           pn_error *error)
 {
     char text[80];
     pn_shape_text(input, text, sizeof text);
     return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s %s", node->where, text, what);
 }
 
-/* ---- batch and instance --------------------------------------------------------------------------------------------- */
+/* ---- batch and instance ---------------------------------------------------------------------- */
 
-static pn_status shape_tracked(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+static pn_status shape_tracked(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
+                               pn_error *error)
 {
     (void)t;
     if (node->n_config != TRACKED_CONFIG || !pn_is_count(node->config[FEATURES]))
-        return pn_fail(error, PN_BAD_VALUE, "%s: num_features must be a non-negative integer", node->where);
-    const size_t c = (size_t)node->config[FEATURES], learnt = (node->config[WEIGHT] != 0) + (node->config[BIAS] != 0), states = node->config[TRACK] != 0 ? 3 : 0;
+        return pn_fail(error, PN_BAD_VALUE, "%s: num_features must be a non-negative integer",
+                       node->where);
+    const size_t c = (size_t)node->config[FEATURES],
+                 learnt = (node->config[WEIGHT] != 0) + (node->config[BIAS] != 0),
+                 states = node->config[TRACK] != 0 ? 3 : 0;
     char what[80];
     snprintf(what, sizeof what, "does not begin with num_features = %zu", c);
-    if (inputs[0]->ndim < 1 || inputs[0]->dim[0] != c) return bad_shape(node, inputs[0], what, error);
+    if (inputs[0]->ndim < 1 || inputs[0]->dim[0] != c)
+        return bad_shape(node, inputs[0], what, error);
     node->shape = *inputs[0];
     node->n_slots = learnt + states;
     for (size_t i = 0; i < node->n_slots; i++) node->slots[i].shape = (pn_shape){ 1, { c } };
-    if (states) node->slots[learnt + 2].shape.ndim = PN_ANY_SHAPE;      /* an int64, in the bytes of one or two numbers */
+    /* an int64, in the bytes of one or two numbers */
+    if (states) node->slots[learnt + 2].shape.ndim = PN_ANY_SHAPE;
     return PN_OK;
 }
 
 /* What both share: whose statistics are used, and the arrays. */
 static pn_status tracked_norm(pn_builder *b, const pn_node *n, norm *f)
 {
-    const int track = n->config[TRACK] != 0, weight = n->config[WEIGHT] != 0, bias = n->config[BIAS] != 0;
+    const int track = n->config[TRACK] != 0, weight = n->config[WEIGHT] != 0,
+              bias = n->config[BIAS] != 0;
     const pn_binding *states = n->slots + weight + bias;
     f->features = f->g.period = (size_t)n->config[FEATURES];
     f->g.width = f->g.centred = 1;
@@ -435,9 +493,14 @@ static pn_status tracked_norm(pn_builder *b, const pn_node *n, norm *f)
     f->fresh = !track || (n->training && b->mode != PN_PREDICT);
     if (weight) f->g.w = n->slots[0].data;
     if (bias) f->g.b = n->slots[weight].data;
-    if (track) f->running_mean = states[0].data, f->running_var = states[1].data, f->tracked = states[2].data;
+    if (track)
+        f->running_mean = states[0].data, f->running_var = states[1].data,
+        f->tracked = states[2].data;
     if (f->fresh && f->g.spans * f->g.n == 1)
-        return pn_fail(b->error, PN_BAD_SHAPE, "%s: one value a channel has no variance; training needs more (is the last batch a single row? drop_last leaves it out)", n->where);
+        return pn_fail(
+            b->error, PN_BAD_SHAPE,
+            "%s: one value a channel has no variance; training needs more (is the last batch a single row? drop_last leaves it out)",
+            n->where);
     return PN_OK;
 }
 
@@ -445,8 +508,15 @@ static pn_status forward_batch(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     const size_t c = (size_t)n->config[FEATURES], inner = inner_of(&n->shape, 1);
-    norm f = { .g = { .spans = b->rows, .stride = c * inner, .n = inner, .step = inner, .each = PN_PER_GROUP }, .groups = c, .rows = b->rows * inner,
-               .columns = inner == 1 || b->layout[node] };       /* channels last: one matrix of all pixels */
+    norm f = { .g = { .spans = b->rows,
+                      .stride = c * inner,
+                      .n = inner,
+                      .step = inner,
+                      .each = PN_PER_GROUP },
+               .groups = c,
+               .rows = b->rows * inner,
+               /* channels last: one matrix of all pixels */
+               .columns = inner == 1 || b->layout[node] };
     pn_status status = tracked_norm(b, n, &f);
     return status ? status : add_forward(b, node, "batch normalisation", f);
 }
@@ -455,24 +525,30 @@ static pn_status forward_instance(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     const size_t inner = inner_of(&n->shape, 1);
-    norm f = { .g = { .spans = 1, .n = inner, .step = inner, .each = PN_PER_GROUP }, .groups = b->rows * (size_t)n->config[FEATURES] };
+    norm f = { .g = { .spans = 1, .n = inner, .step = inner, .each = PN_PER_GROUP },
+               .groups = b->rows * (size_t)n->config[FEATURES] };
     pn_status status = tracked_norm(b, n, &f);
-    f.tracked = NULL;                                                   /* PyTorch counts none here */
+    /* PyTorch counts none here */
+    f.tracked = NULL;
     return status ? status : add_forward(b, node, "instance normalisation", f);
 }
 
-/* ---- groups of channels ---------------------------------------------------------------------------------------------- */
+/* ---- groups of channels ---------------------------------------------------------------------- */
 
-static pn_status shape_group(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+static pn_status shape_group(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
+                             pn_error *error)
 {
     (void)t;
     const double *c = node->config;
-    if (node->n_config != GROUP_CONFIG || !pn_is_count(c[GROUPS]) || !pn_is_count(c[CHANNELS]) || c[GROUPS] < 1 || (size_t)c[CHANNELS] % (size_t)c[GROUPS])
-        return pn_fail(error, PN_BAD_VALUE, "%s: num_channels must be a multiple of num_groups", node->where);
+    if (node->n_config != GROUP_CONFIG || !pn_is_count(c[GROUPS]) || !pn_is_count(c[CHANNELS]) ||
+        c[GROUPS] < 1 || (size_t)c[CHANNELS] % (size_t)c[GROUPS])
+        return pn_fail(error, PN_BAD_VALUE, "%s: num_channels must be a multiple of num_groups",
+                       node->where);
     const size_t channels = (size_t)c[CHANNELS];
     char what[80];
     snprintf(what, sizeof what, "does not begin with num_channels = %zu", channels);
-    if (inputs[0]->ndim < 1 || inputs[0]->dim[0] != channels) return bad_shape(node, inputs[0], what, error);
+    if (inputs[0]->ndim < 1 || inputs[0]->dim[0] != channels)
+        return bad_shape(node, inputs[0], what, error);
     node->shape = *inputs[0];
     node->n_slots = (size_t)(c[GROUP_WEIGHT] != 0) + (c[GROUP_BIAS] != 0);
     node->slots[0].shape = node->slots[1].shape = (pn_shape){ 1, { channels } };
@@ -483,28 +559,43 @@ static pn_status shape_group(pn_node *node, const pn_shape *const *inputs, pn_dt
 static pn_status forward_group(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    const size_t groups = (size_t)n->config[GROUPS], channels = (size_t)n->config[CHANNELS], each = channels / groups, inner = inner_of(&n->shape, 1);
+    const size_t groups = (size_t)n->config[GROUPS], channels = (size_t)n->config[CHANNELS],
+                 each = channels / groups, inner = inner_of(&n->shape, 1);
     const int weight = n->config[GROUP_WEIGHT] != 0;
-    norm f = { .g = { .spans = each, .stride = inner, .n = inner, .step = each * inner, .period = groups, .width = each, .each = PN_PER_SPAN, .centred = 1,
+    norm f = { .g = { .spans = each,
+                      .stride = inner,
+                      .n = inner,
+                      .step = each * inner,
+                      .period = groups,
+                      .width = each,
+                      .each = PN_PER_SPAN,
+                      .centred = 1,
                       .eps = n->config[GROUP_EPS] },
-               .groups = b->rows * groups, .features = channels, .fresh = 1 };
+               .groups = b->rows * groups,
+               .features = channels,
+               .fresh = 1 };
     if (inner == 1) f.g.spans = 1, f.g.n = each, f.g.each = PN_PER_ELEMENT;
     if (weight) f.g.w = n->slots[0].data;
     if (n->config[GROUP_BIAS] != 0) f.g.b = n->slots[weight].data;
     return add_forward(b, node, "group normalisation", f);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------------ */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
-static pn_status shape_layer(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+static pn_status shape_layer(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
+                             pn_error *error)
 {
     (void)t;
-    if (node->n_config < DIMS || node->n_config - DIMS > PN_MAX_DIMS) return pn_fail(error, PN_BAD_VALUE, "%s: normalized_shape has too many dimensions", node->where);
+    if (node->n_config < DIMS || node->n_config - DIMS > PN_MAX_DIMS)
+        return pn_fail(error, PN_BAD_VALUE, "%s: normalized_shape has too many dimensions",
+                       node->where);
     pn_shape rows = { .ndim = node->n_config - DIMS };
     const size_t skipped = inputs[0]->ndim - rows.ndim;
     int fits = rows.ndim <= inputs[0]->ndim;
     for (size_t i = 0; i < rows.ndim; i++) {
-        if (!pn_is_count(node->config[DIMS + i])) return pn_fail(error, PN_BAD_VALUE, "%s: normalized_shape holds %g", node->where, node->config[DIMS + i]);
+        if (!pn_is_count(node->config[DIMS + i]))
+            return pn_fail(error, PN_BAD_VALUE, "%s: normalized_shape holds %g", node->where,
+                           node->config[DIMS + i]);
         rows.dim[i] = (size_t)node->config[DIMS + i];
         fits = fits && inputs[0]->dim[skipped + i] == rows.dim[i];
     }
@@ -523,17 +614,34 @@ static pn_status shape_layer(pn_node *node, const pn_shape *const *inputs, pn_dt
 static pn_status forward_layer(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    const size_t width = inner_of(&n->shape, n->shape.ndim - (n->n_config - DIMS)), all = b->rows * pn_count(&n->shape);
+    const size_t width = inner_of(&n->shape, n->shape.ndim - (n->n_config - DIMS)),
+                 all = b->rows * pn_count(&n->shape);
     const int weight = n->config[HAS_WEIGHT] != 0, bias = n->config[HAS_BIAS] != 0;
-    norm f = { .g = { .spans = 1, .n = width, .step = width, .period = 1, .each = PN_PER_ELEMENT, .centred = n->config[CENTRED] != 0,
+    norm f = { .g = { .spans = 1,
+                      .n = width,
+                      .step = width,
+                      .period = 1,
+                      .each = PN_PER_ELEMENT,
+                      .centred = n->config[CENTRED] != 0,
                       .eps = n->config[ROW_EPS] },
-               .groups = width ? all / width : 0, .features = width, .fresh = 1 };
+               .groups = width ? all / width : 0,
+               .features = width,
+               .fresh = 1 };
     if (weight) f.g.w = n->slots[0].data;
     if (bias) f.g.b = n->slots[weight].data;
-    return add_forward(b, node, f.g.centred ? "layer normalisation" : "root mean square normalisation", f);
+    return add_forward(b, node,
+                       f.g.centred ? "layer normalisation" : "root mean square normalisation", f);
 }
 
-const pn_layer_kind pn_layer_batch_norm = { "batch_norm", 1, 1, shape_tracked, forward_batch, backward, PN_LAYOUT_ANY };
-const pn_layer_kind pn_layer_instance_norm = { "instance_norm", 1, 1, shape_tracked, forward_instance, backward, PN_LAYOUT_NCHW };
-const pn_layer_kind pn_layer_group_norm = { "group_norm", 1, 1, shape_group, forward_group, backward, PN_LAYOUT_NCHW };
-const pn_layer_kind pn_layer_layer_norm = { "layer_norm", 1, 1, shape_layer, forward_layer, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_batch_norm = {
+    "batch_norm", 1, 1, shape_tracked, forward_batch, backward, PN_LAYOUT_ANY
+};
+const pn_layer_kind pn_layer_instance_norm = {
+    "instance_norm", 1, 1, shape_tracked, forward_instance, backward, PN_LAYOUT_NCHW
+};
+const pn_layer_kind pn_layer_group_norm = {
+    "group_norm", 1, 1, shape_group, forward_group, backward, PN_LAYOUT_NCHW
+};
+const pn_layer_kind pn_layer_layer_norm = {
+    "layer_norm", 1, 1, shape_layer, forward_layer, backward, PN_LAYOUT_NCHW
+};

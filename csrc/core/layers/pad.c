@@ -1,21 +1,29 @@
-/* pad.c - more numbers around the last axes of the sample, or fewer: constant, reflected, replicated, circular. */
+/* pad.c - more numbers around the last axes of the sample, or fewer: constant, reflected,
+ * replicated, circular. */
 #include "layers.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { CONSTANT, REFLECT, REPLICATE, CIRCULAR, MODES };
-static const char *const modes[] = { [CONSTANT] = "constant", [REFLECT] = "reflect", [REPLICATE] = "replicate", [CIRCULAR] = "circular" };
+static const char *const modes[] = { [CONSTANT] = "constant",
+                                     [REFLECT] = "reflect",
+                                     [REPLICATE] = "replicate",
+                                     [CIRCULAR] = "circular" };
 static const size_t NOWHERE = SIZE_MAX;
 
 /* How many of n elements two sides keep; a side below 0 removes some. */
-static double kept(double n, const double *pad) { return n + (pad[0] < 0 ? pad[0] : 0) + (pad[1] < 0 ? pad[1] : 0); }
+static double kept(double n, const double *pad)
+{
+    return n + (pad[0] < 0 ? pad[0] : 0) + (pad[1] < 0 ? pad[1] : 0);
+}
 
-/* The element of an axis of n that element j of the padded axis copies. Circular padding repeats only elements that are kept, as in
- * PyTorch; the other modes extend the whole axis. */
+/* The element of an axis of n that element j of the padded axis copies. Circular padding repeats
+ * only elements that are kept, as in PyTorch; the other modes extend the whole axis. */
 static size_t source(int mode, double j, double n, const double *pad)
 {
-    const double i = j - pad[0], least = mode == CIRCULAR && pad[0] < 0 ? -pad[0] : 0, end = mode == CIRCULAR ? least + kept(n, pad) : n;
+    const double i = j - pad[0], least = mode == CIRCULAR && pad[0] < 0 ? -pad[0] : 0,
+                 end = mode == CIRCULAR ? least + kept(n, pad) : n;
     if (i >= least && i < end) return (size_t)i;
     switch (mode) {
     case REFLECT: return (size_t)(i < 0 ? -i : 2 * (n - 1) - i);
@@ -28,13 +36,18 @@ static size_t source(int mode, double j, double n, const double *pad)
 /* Can n elements be padded by these two numbers? */
 static int enough(int mode, double n, const double *pad)
 {
-    const double most = mode == REFLECT ? n - 1 : mode == CIRCULAR ? kept(n, pad) : (double)SIZE_MAX;
+    const double most = mode == REFLECT  ? n - 1
+                      : mode == CIRCULAR ? kept(n, pad)
+                                         : (double)SIZE_MAX;
     for (int side = 0; side < 2; side++)
-        if (!pn_is_count(fabs(pad[side])) || (pad[side] > 0 && (pad[side] > most || (mode == REPLICATE && n == 0)))) return 0;
+        if (!pn_is_count(fabs(pad[side])) ||
+            (pad[side] > 0 && (pad[side] > most || (mode == REPLICATE && n == 0))))
+            return 0;
     return 1;
 }
 
-/* config: mode, constant, then for each of the last axes, in their order, how much before and how much after; less than 0 takes away. */
+/* config: mode, constant, then for each of the last axes, in their order, how much before and how
+ * much after; less than 0 takes away. */
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     const pn_shape *input = inputs[0];
@@ -43,10 +56,13 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     char text[80], pads[80] = "";
     (void)t;
     if (node->n_config < 4 || node->n_config % 2 || !(c[0] >= 0 && c[0] < MODES))
-        return pn_fail(error, PN_BAD_VALUE, "%s: padding takes a mode, a constant and two numbers an axis", node->where);
+        return pn_fail(error, PN_BAD_VALUE,
+                       "%s: padding takes a mode, a constant and two numbers an axis", node->where);
     pn_shape_text(input, text, sizeof text);
     if (axes > input->ndim)
-        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has fewer than the %zu axes to pad", node->where, text, axes);
+        return pn_fail(error, PN_BAD_SHAPE,
+                       "%s: a sample of shape %s has fewer than the %zu axes to pad", node->where,
+                       text, axes);
     for (size_t i = 0, used = 0; i < 2 * axes && used < sizeof pads; i++)
         used += (size_t)snprintf(pads + used, sizeof pads - used, i ? ", %.0f" : "%.0f", c[2 + i]);
     node->shape = *input;
@@ -54,21 +70,28 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
         const size_t axis = input->ndim - axes + i;
         const double n = (double)input->dim[axis], *pad = c + 2 + 2 * i, all = n + pad[0] + pad[1];
         if (!(all >= 0 && all < 0x1p53) || !enough((int)c[0], n, pad))
-            return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s cannot be padded by (%s) in mode %s: axis %zu is too short", node->where, text,
-                           pads, modes[(int)c[0]], axis);
+            return pn_fail(
+                error, PN_BAD_SHAPE,
+                "%s: a sample of shape %s cannot be padded by (%s) in mode %s: axis %zu is too short",
+                node->where, text, pads, modes[(int)c[0]], axis);
         node->shape.dim[axis] = (size_t)all;
     }
     return PN_OK;
 }
 
-/* Images of rows and columns; row[i] and column[j] tell where those of the padded image come from, columns first to until in one piece. */
+/* Images of rows and columns; row[i] and column[j] tell where those of the padded image come from,
+ * columns first to until in one piece. */
 typedef struct {
     size_t images, chunk, rows, columns, out_rows, out_columns, first, until, size;
     const size_t *row, *column;
     char constant[sizeof(double)];
 } pad;
 
-static void put(size_t size, char *to, const char *from) { if (size == 4) memcpy(to, from, 4); else memcpy(to, from, 8); }
+static void put(size_t size, char *to, const char *from)
+{
+    if (size == 4) memcpy(to, from, 4);
+    else memcpy(to, from, 8);
+}
 
 static void pad_row(const pad *p, const char *x, char *y)
 {
@@ -76,7 +99,9 @@ static void pad_row(const pad *p, const char *x, char *y)
         if (j == p->first && p->until > j) {
             memcpy(y + j * p->size, x + p->column[j] * p->size, (p->until - j) * p->size);
             j = p->until - 1;
-        } else put(p->size, y + j * p->size, p->column[j] == NOWHERE ? p->constant : x + p->column[j] * p->size);
+        } else
+            put(p->size, y + j * p->size,
+                p->column[j] == NOWHERE ? p->constant : x + p->column[j] * p->size);
     }
 }
 
@@ -95,7 +120,10 @@ static void unpad_row(const pad *p, const pn_typed_kernels *k, const char *gy, c
 
 typedef struct { const pad *p; const pn_typed_kernels *k; const char *x; char *y; } job;
 
-static size_t last_image(const pad *p, size_t i) { return (i + 1) * p->chunk < p->images ? (i + 1) * p->chunk : p->images; }
+static size_t last_image(const pad *p, size_t i)
+{
+    return (i + 1) * p->chunk < p->images ? (i + 1) * p->chunk : p->images;
+}
 
 static void pad_chunk(void *context, size_t i)
 {
@@ -107,7 +135,9 @@ static void pad_chunk(void *context, size_t i)
         char *y = j->y + image * p->out_rows * line;
         for (size_t r = 0; r < p->out_rows; r++, y += line) {
             if (p->row[r] != NOWHERE) pad_row(p, x + p->row[r] * p->columns * p->size, y);
-            else for (size_t c = 0; c < p->out_columns; c++) put(p->size, y + c * p->size, p->constant);
+            else
+                for (size_t c = 0; c < p->out_columns; c++)
+                    put(p->size, y + c * p->size, p->constant);
         }
     }
 }
@@ -129,15 +159,18 @@ static void unpad_chunk(void *context, size_t i)
 static void run_forward(const pn_step *s, void *const *at)
 {
     const pad *p = s->own;
-    pn_parallel((p->images + p->chunk - 1) / p->chunk, pad_chunk, &(job){ p, s->k, at[s->x], at[s->y] });
+    pn_parallel((p->images + p->chunk - 1) / p->chunk, pad_chunk,
+                &(job){ p, s->k, at[s->x], at[s->y] });
 }
 static void run_backward(const pn_step *s, void *const *at)
 {
     const pad *p = s->own;
-    pn_parallel((p->images + p->chunk - 1) / p->chunk, unpad_chunk, &(job){ p, s->k, at[s->x], at[s->y] });
+    pn_parallel((p->images + p->chunk - 1) / p->chunk, unpad_chunk,
+                &(job){ p, s->k, at[s->x], at[s->y] });
 }
 
-/* All padded axes but the last are rows: for each where it comes from, NOWHERE if it does along any axis. */
+/* All padded axes but the last are rows: for each where it comes from, NOWHERE if it does along any
+ * axis. */
 static void fill_rows(const pn_node *n, const pn_shape *input, size_t first, pad *p, size_t *row)
 {
     for (size_t r = 0; r < p->out_rows; r++) {
@@ -145,7 +178,8 @@ static void fill_rows(const pn_node *n, const pn_shape *input, size_t first, pad
         row[r] = 0;
         for (size_t axis = input->ndim - 1; axis-- > first;) {
             const size_t i = rest % n->shape.dim[axis];
-            const size_t from = source((int)n->config[0], (double)i, (double)input->dim[axis], n->config + 2 + 2 * (axis - first));
+            const size_t from = source((int)n->config[0], (double)i, (double)input->dim[axis],
+                                       n->config + 2 + 2 * (axis - first));
             rest /= n->shape.dim[axis];
             row[r] = row[r] == NOWHERE || from == NOWHERE ? NOWHERE : row[r] + from * stride;
             stride *= input->dim[axis];
@@ -159,7 +193,12 @@ static const pad *pad_of(pn_builder *b, size_t node)
     const pn_node *n = &b->graph->nodes[node];
     const pn_shape *input = &b->graph->nodes[n->inputs[0]].shape;
     const size_t axes = (n->n_config - 2) / 2, first = input->ndim - axes, last = input->ndim - 1;
-    pad p = { .images = b->rows, .rows = 1, .out_rows = 1, .columns = input->dim[last], .out_columns = n->shape.dim[last], .size = pn_size(b->graph->dtype) };
+    pad p = { .images = b->rows,
+              .rows = 1,
+              .out_rows = 1,
+              .columns = input->dim[last],
+              .out_columns = n->shape.dim[last],
+              .size = pn_size(b->graph->dtype) };
     for (size_t i = 0; i < first; i++) p.images *= input->dim[i];
     for (size_t i = first; i < last; i++) {
         p.rows *= input->dim[i];
@@ -172,9 +211,12 @@ static const pad *pad_of(pn_builder *b, size_t node)
     fill_rows(n, input, first, &p, table);
     p.row = table;
     p.column = table += p.out_rows;
-    for (size_t j = 0; j < p.out_columns; j++) table[j] = source((int)n->config[0], (double)j, columns, n->config + n->n_config - 2);
+    for (size_t j = 0; j < p.out_columns; j++)
+        table[j] = source((int)n->config[0], (double)j, columns, n->config + n->n_config - 2);
     p.first = before > 0 ? (size_t)before : 0;
-    p.until = before + columns < (double)p.out_columns ? (size_t)(before + columns > 0 ? before + columns : 0) : p.out_columns;
+    p.until = before + columns < (double)p.out_columns
+                ? (size_t)(before + columns > 0 ? before + columns : 0)
+                : p.out_columns;
     p.chunk = CHUNK / (p.out_rows * p.out_columns + 1) + 1;
     if (p.size == sizeof(float)) memcpy(p.constant, &(float){ (float)n->config[1] }, sizeof(float));
     else memcpy(p.constant, &n->config[1], sizeof(double));
@@ -205,7 +247,8 @@ static pn_status backward(pn_builder *b, size_t node)
 {
     const size_t input = b->graph->nodes[node].inputs[0];
     if (!pn_wants_gradient(b, input)) return PN_OK;
-    return add(b, node, "pad gradient", run_backward, b->grad[node], pn_gradient_buffer(b, input, PN_NONE));
+    return add(b, node, "pad gradient", run_backward, b->grad[node],
+               pn_gradient_buffer(b, input, PN_NONE));
 }
 
 const pn_layer_kind pn_layer_pad = { "pad", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };

@@ -18,11 +18,15 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     if (node->n_config == input->ndim && seen == ((size_t)1 << input->ndim) - 1) return PN_OK;
     char text[80];
     pn_shape_text(input, text, sizeof text);
-    return pn_fail(error, PN_BAD_SHAPE, "%s: %zu axes do not order those of a sample of shape %s", node->where, node->n_config, text);
+    return pn_fail(error, PN_BAD_SHAPE, "%s: %zu axes do not order those of a sample of shape %s",
+                   node->where, node->n_config, text);
 }
 
-/* y, an array of dim, from x, where a step along axis i is stride[i] elements: lines of n elements, chunk of them a task. */
-typedef struct { size_t ndim, dim[PN_MAX_DIMS + 1], stride[PN_MAX_DIMS + 1], lines, n, step, chunk, size; } order;
+/* y, an array of dim, from x, where a step along axis i is stride[i] elements: lines of n elements,
+ * chunk of them a task. */
+typedef struct {
+    size_t ndim, dim[PN_MAX_DIMS + 1], stride[PN_MAX_DIMS + 1], lines, n, step, chunk, size;
+} order;
 
 /* Leaves out axes of length 1 and joins those that follow each other in x too. */
 static void join(order *o)
@@ -68,7 +72,8 @@ static order order_of(const pn_builder *b, size_t node, int back)
 static void copy_line(const order *o, const char *x, char *y)
 {
     if (o->step == 1) memcpy(y, x, o->n * o->size);
-    else if (o->size == 4) for (size_t j = 0; j < o->n; j++) memcpy(y + 4 * j, x + 4 * j * o->step, 4);
+    else if (o->size == 4)
+        for (size_t j = 0; j < o->n; j++) memcpy(y + 4 * j, x + 4 * j * o->step, 4);
     else for (size_t j = 0; j < o->n; j++) memcpy(y + 8 * j, x + 8 * j * o->step, 8);
 }
 
@@ -78,7 +83,8 @@ static void copy_chunk(void *context, size_t i)
 {
     const job *j = context;
     const order *o = j->o;
-    const size_t first = i * o->chunk, until = first + o->chunk < o->lines ? first + o->chunk : o->lines;
+    const size_t first = i * o->chunk,
+                 until = first + o->chunk < o->lines ? first + o->chunk : o->lines;
     size_t at[PN_MAX_DIMS + 1], rest = first, from = 0;
     for (size_t k = o->ndim - 1; k-- > 0; rest /= o->dim[k]) {
         at[k] = rest % o->dim[k];
@@ -136,4 +142,6 @@ static pn_status backward(pn_builder *b, size_t node)
     return add(b, "permute gradient", o, b->grad[node], pn_gradient_buffer(b, input, PN_NONE));
 }
 
-const pn_layer_kind pn_layer_permute = { "permute", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_permute = {
+    "permute", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW
+};

@@ -1,8 +1,10 @@
-/* planes.c - convolutions whose result has few channels: where a vector would stand half empty across them, it goes along pixels.
+/* planes.c - convolutions whose result has few channels: where a vector would stand half empty
+ * across them, it goes along pixels.
  *
- * The roles change: weights are the broadcast side of the product, read where they are, and the image stands in planes with its border,
- * whose rows run on into one another. What is computed at the border between them is left out when the result is copied to its place.
- * Only with strides of 1, one group and zeros beyond the edges. */
+ * The roles change: weights are the broadcast side of the product, read where they are, and the
+ * image stands in planes with its border, whose rows run on into one another. What is computed at
+ * the border between them is left out when the result is copied to its place. Only with strides of
+ * 1, one group and zeros beyond the edges. */
 #include "convolution.h"
 #include <string.h>
 
@@ -11,7 +13,10 @@ static size_t x_plane(const pn_conv *v) { return v->a[0].x_room * v->a[1].x_room
 static size_t y_plane(const pn_conv *v) { return v->a[0].y_room * v->a[1].y_room; }
 static size_t x_planes_size(const pn_conv *v) { return up(v->xc * x_plane(v) + SLACK); }
 
-int pn_planes_fit(const pn_conv *v) { return v->groups == 1 && !v->depthwise && v->a[0].s == 1 && v->a[1].s == 1 && v->mode == ZEROS; }
+int pn_planes_fit(const pn_conv *v)
+{
+    return v->groups == 1 && !v->depthwise && v->a[0].s == 1 && v->a[1].s == 1 && v->mode == ZEROS;
+}
 
 void pn_planes_choose(pn_conv *v, size_t lanes)
 {
@@ -20,6 +25,8 @@ void pn_planes_choose(pn_conv *v, size_t lanes)
 }
 
 /* The products; planes_size and out_size grow. */
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
 pn_status pn_planes_plan(pn_builder *b, pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
@@ -36,20 +43,47 @@ pn_status pn_planes_plan(pn_builder *b, pn_conv *v)
     for (size_t r = 0; r < x_runs; r++) {
         const size_t k = h->k - 1 - r % h->k;
         xt[r] = (ptrdiff_t)(r / h->k * v->c * v->taps + k * w->k + w->k - 1);
-        xt[x_runs + r] = (ptrdiff_t)(r / h->k * y_plane(v) + (h->before + h->y_at - k * h->d) * w->y_room + w->before + w->y_at - (w->k - 1) * w->d);
+        xt[x_runs + r] = (ptrdiff_t)(r / h->k * y_plane(v) +
+                                     (h->before + h->y_at - k * h->d) * w->y_room + w->before +
+                                     w->y_at - (w->k - 1) * w->d);
     }
     const size_t ny = (h->y - 1) * w->x_room + w->y, nx = (h->x - 1) * w->y_room + w->x;
-    v->y_plane = (pn_taps){ .runs = y_runs, .steps = w->k, .a_at = at, .b_at = at + y_runs, .a_row = (ptrdiff_t)(v->c * v->taps), .a_step = 1,
-                            .b_step = (ptrdiff_t)w->d, .b_panel = (ptrdiff_t)panel, .c_row = (ptrdiff_t)up(ny), .lines = 1, .m = v->o, .n = ny, .bias_rows = 1 };
-    v->x_plane = (pn_taps){ .runs = x_runs, .steps = w->k, .a_at = xt, .b_at = xt + x_runs, .a_row = (ptrdiff_t)v->taps, .a_step = -1,
-                            .b_step = (ptrdiff_t)w->d, .b_panel = (ptrdiff_t)panel, .c_row = (ptrdiff_t)up(nx), .lines = 1, .m = v->c, .n = nx, .bias_rows = 1 };
+    v->y_plane = (pn_taps){ .runs = y_runs,
+                            .steps = w->k,
+                            .a_at = at,
+                            .b_at = at + y_runs,
+                            .a_row = (ptrdiff_t)(v->c * v->taps),
+                            .a_step = 1,
+                            .b_step = (ptrdiff_t)w->d,
+                            .b_panel = (ptrdiff_t)panel,
+                            .c_row = (ptrdiff_t)up(ny),
+                            .lines = 1, .m = v->o, .n = ny,
+                            .bias_rows = 1 };
+    v->x_plane = (pn_taps){ .runs = x_runs,
+                            .steps = w->k,
+                            .a_at = xt,
+                            .b_at = xt + x_runs,
+                            .a_row = (ptrdiff_t)v->taps,
+                            .a_step = -1,
+                            .b_step = (ptrdiff_t)w->d,
+                            .b_panel = (ptrdiff_t)panel,
+                            .c_row = (ptrdiff_t)up(nx),
+                            .lines = 1, .m = v->c, .n = nx,
+                            .bias_rows = 1 };
     ptrdiff_t *tap_at = xt + 2 * x_runs;
     for (size_t t = 0; t < v->c * v->taps; t++)
-        tap_at[t] = (ptrdiff_t)(t / v->taps * x_plane(v) + t % v->taps / w->k * h->d * w->x_room + t % w->k * w->d);
-    v->dots = (pn_dots){ .h = h->y, .w = w->y, .o = v->o, .n = v->c * v->taps, .row = w->x_room, .y_image = h->y * w->y * v->o, .x_image = x_planes_size(v),
+        tap_at[t] = (ptrdiff_t)(t / v->taps * x_plane(v) + t % v->taps / w->k * h->d * w->x_room +
+                                t % w->k * w->d);
+    v->dots = (pn_dots){ .h = h->y,
+                         .w = w->y,
+                         .o = v->o,
+                         .n = v->c * v->taps,
+                         .row = w->x_room,
+                         .y_image = h->y * w->y * v->o,
+                         .x_image = x_planes_size(v),
                          .at = tap_at };
     v->planes_size = v->at_once * x_planes_size(v) + up(v->yc * y_plane(v) + SLACK);
-    const size_t out = (v->y_planes ? v->o * up(ny) : 0) > (v->x_planes ? v->c * up(nx) : 0) ? v->o * up(ny) : v->x_planes ? v->c * up(nx) : 0;
+    const size_t out = larger(v->y_planes ? v->o * up(ny) : 0, v->x_planes ? v->c * up(nx) : 0);
     if (out > v->out_size) v->out_size = out;
     return PN_OK;
 }
@@ -62,11 +96,14 @@ void pn_planes_clear(const pn_conv *v, char *planes, int x, int y, size_t size)
 }
 
 /* One image (h, w, c), plain or with its channels last, into planes whose rows are `row` long. */
-static void fill(const pn_step *s, const char *image, int last, size_t h, size_t w, size_t c, size_t row, size_t plane, char *planes)
+static void fill(const pn_step *s, const char *image, int last, size_t h, size_t w, size_t c,
+                 size_t row, size_t plane, char *planes)
 {
     const size_t size = s->bytes;
-    for (size_t r = 0; r < h && last; r++) s->k->turn(w, c, image + r * w * c * size, c, planes + r * row * size, plane);
-    for (size_t k = 0; k < c && !last; k++) s->k->conv.crop(h, w, image + k * h * w * size, w, planes + k * plane * size, row);
+    for (size_t r = 0; r < h && last; r++)
+        s->k->turn(w, c, image + r * w * c * size, c, planes + r * row * size, plane);
+    for (size_t k = 0; k < c && !last; k++)
+        s->k->conv.crop(h, w, image + k * h * w * size, w, planes + k * plane * size, row);
 }
 
 static void fill_x(const pn_conv_job *j, const char *x, char *planes)
@@ -77,45 +114,55 @@ static void fill_x(const pn_conv_job *j, const char *x, char *planes)
          planes + (h->before * w->x_room + w->before) * j->s->bytes);
 }
 
-void pn_planes_y_uncut(const pn_conv_job *j, const char *x, char *planes, const char *bias, char *out)
+void pn_planes_y_uncut(const pn_conv_job *j, const char *x, char *planes, const char *bias,
+                       char *out)
 {
     fill_x(j, x, planes);
     j->s->k->conv.taps(&j->v->y_plane, 1, j->s->node->slots[WEIGHT].data, planes, bias, out);
 }
 
-void pn_planes_y(const pn_conv_job *j, const char *x, char *planes, char *out, const char *bias, char *y)
+void pn_planes_y(const pn_conv_job *j, const char *x, char *planes, char *out, const char *bias,
+                 char *y)
 {
     const pn_conv *v = j->v;
     const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t size = j->s->bytes;
     pn_planes_y_uncut(j, x, planes, bias, out);
     for (size_t k = 0; k < v->o; k++)
-        j->s->k->conv.crop(h->y, w->y, out + k * (size_t)v->y_plane.c_row * size, w->x_room, y + k * h->y * w->y * size, w->y);
+        j->s->k->conv.crop(h->y, w->y, out + k * (size_t)v->y_plane.c_row * size, w->x_room,
+                           y + k * h->y * w->y * size, w->y);
 }
 
-void pn_planes_x(const pn_conv_job *j, const char *y, char *planes, char *out, const char *bias, char *x)
+void pn_planes_x(const pn_conv_job *j, const char *y, char *planes, char *out, const char *bias,
+                 char *x)
 {
     const pn_conv *v = j->v;
     const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t size = j->s->bytes;
     planes += v->at_once * x_planes_size(v) * size;
-    fill(j->s, y, v->y_layout, h->y, w->y, v->yc, w->y_room, y_plane(v), planes + (h->y_at * w->y_room + w->y_at) * size);
+    fill(j->s, y, v->y_layout, h->y, w->y, v->yc, w->y_room, y_plane(v),
+         planes + (h->y_at * w->y_room + w->y_at) * size);
     j->s->k->conv.taps(&v->x_plane, 1, j->s->node->slots[WEIGHT].data, planes, bias, out);
     for (size_t k = 0; k < v->c; k++)
-        j->s->k->conv.crop(h->x, w->x, out + k * (size_t)v->x_plane.c_row * size, w->y_room, x + k * h->x * w->x * size, w->x);
+        j->s->k->conv.crop(h->x, w->x, out + k * (size_t)v->x_plane.c_row * size, w->y_room,
+                           x + k * h->x * w->x * size, w->x);
 }
 
 void pn_planes_bias(const pn_conv_job *j, size_t n, const char *y, char *sums)
 {
     const pn_conv *v = j->v;
     const size_t size = j->s->bytes, plane = v->a[0].y * v->a[1].y;
-    for (size_t k = 0; k < n * v->o; k++) j->s->k->conv.plane_sum(plane, y + k * plane * size, sums + (v->packed + k % v->o) * size);
+    for (size_t k = 0; k < n * v->o; k++)
+        j->s->k->conv.plane_sum(plane, y + k * plane * size, sums + (v->packed + k % v->o) * size);
 }
 
-void pn_planes_weight(const pn_conv_job *j, size_t n, const char *x, const char *y, char *planes, char *sums)
+void pn_planes_weight(const pn_conv_job *j, size_t n, const char *x, const char *y, char *planes,
+                      char *sums)
 {
     const pn_conv *v = j->v;
     const size_t size = j->s->bytes;
-    for (size_t k = 0; k < n; k++) fill_x(j, x + k * v->a[0].x * v->a[1].x * v->xc * size, planes + k * x_planes_size(v) * size);
+    for (size_t k = 0; k < n; k++)
+        fill_x(j, x + k * v->a[0].x * v->a[1].x * v->xc * size,
+               planes + k * x_planes_size(v) * size);
     j->s->k->conv.dots(&v->dots, n, y, planes, sums);
 }

@@ -1,5 +1,5 @@
-/* prelu.c - activations whose slope below 0 is learnt (PReLU), or drawn at random in training (RReLU). Both are a row of the
- * activation table, prelu, that takes its slope from an array. */
+/* prelu.c - activations whose slope below 0 is learnt (PReLU), or drawn at random in training
+ * (RReLU). Both are a row of the activation table, prelu, that takes its slope from an array. */
 #include "layers.h"
 #include <string.h>
 
@@ -7,26 +7,32 @@ enum { CHUNK = 16384, SLOPE = 0 };
 
 static pn_status check(const pn_node *node, size_t n_config, pn_error *error)
 {
-    if (node->n_config == n_config && pn_is_count(node->config[0]) && pn_activation_at((size_t)node->config[0])) return PN_OK;
+    if (node->n_config == n_config && pn_is_count(node->config[0]) &&
+        pn_activation_at((size_t)node->config[0]))
+        return PN_OK;
     return pn_fail(error, PN_BAD_VALUE, "%s: no such activation", node->where);
 }
 
-/* ---- a learnt slope, or one for each channel ------------------------------------------------------------------------ */
+/* ---- a learnt slope, or one for each channel ------------------------------------------------- */
 
 /* config: row of the table, number of slopes: one, or one for each channel. */
-static pn_status shape_learnt(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+static pn_status shape_learnt(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
+                              pn_error *error)
 {
     const pn_shape *input = inputs[0];
     const double *c = node->config;
     pn_status status = check(node, 2, error);
     (void)t;
     if (status) return status;
-    if (!(c[1] >= 1)) return pn_fail(error, PN_BAD_VALUE, "%s: expected at least one slope", node->where);
+    if (!(c[1] >= 1))
+        return pn_fail(error, PN_BAD_VALUE, "%s: expected at least one slope", node->where);
     if (c[1] != 1 && !(input->ndim && c[1] == (double)input->dim[0])) {
         char text[80];
         pn_shape_text(input, text, sizeof text);
-        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has not num_parameters = %.0f channels (weight has shape (%.0f,))", node->where, text,
-                       c[1], c[1]);
+        return pn_fail(
+            error, PN_BAD_SHAPE,
+            "%s: a sample of shape %s has not num_parameters = %.0f channels (weight has shape (%.0f,))",
+            node->where, text, c[1], c[1]);
     }
     node->shape = *input;
     node->n_slots = 1;
@@ -34,8 +40,8 @@ static pn_status shape_learnt(pn_node *node, const pn_shape *const *inputs, pn_d
     return PN_OK;
 }
 
-/* Blocks of n numbers in a row, those of a channel under one slope: channels > 1 follow each other, and where n is 1 each makes a
- * row with its neighbours. chunk: blocks, or rows, a task. */
+/* Blocks of n numbers in a row, those of a channel under one slope: channels > 1 follow each other,
+ * and where n is 1 each makes a row with its neighbours. chunk: blocks, or rows, a task. */
 typedef struct {
     size_t blocks, channels, n, chunk, size;
     int rows, clear;
@@ -64,7 +70,8 @@ static void apply_chunk(void *context, size_t i)
 {
     const job *j = context;
     const learnt *l = j->l;
-    const size_t first = i * l->chunk, until = first + l->chunk < l->blocks ? first + l->chunk : l->blocks;
+    const size_t first = i * l->chunk,
+                 until = first + l->chunk < l->blocks ? first + l->chunk : l->blocks;
     if (l->channels == 1) apply(j, first, until - first);
     else for (size_t k = first; k < until; k++) apply(j, k, l->rows ? l->channels : l->n);
 }
@@ -76,7 +83,8 @@ static void run_learnt(const pn_step *s, void *const *at)
 
 static void give(const learnt *l, void *grad, size_t i, double sum)
 {
-    if (l->size == sizeof(float)) ((float *)grad)[i] = (float)((l->clear ? 0 : ((float *)grad)[i]) + sum);
+    if (l->size == sizeof(float))
+        ((float *)grad)[i] = (float)((l->clear ? 0 : ((float *)grad)[i]) + sum);
     else ((double *)grad)[i] = (l->clear ? 0 : ((double *)grad)[i]) + sum;
 }
 
@@ -84,8 +92,10 @@ static void sum_chunk(void *context, size_t i)
 {
     const job *j = context;
     const learnt *l = j->l;
-    const size_t first = i * l->chunk, n = l->blocks - first < l->chunk ? l->blocks - first : l->chunk;
-    l->sums[i] = j->s->k->slope_sum(n, (const char *)j->at[j->s->t] + first * l->size, (const char *)j->at[j->s->x] + first * l->size);
+    const size_t first = i * l->chunk,
+                 n = l->blocks - first < l->chunk ? l->blocks - first : l->chunk;
+    l->sums[i] = j->s->k->slope_sum(n, (const char *)j->at[j->s->t] + first * l->size,
+                                    (const char *)j->at[j->s->x] + first * l->size);
 }
 static void sum_channel(void *context, size_t c)
 {
@@ -93,7 +103,8 @@ static void sum_channel(void *context, size_t c)
     const learnt *l = j->l;
     double sum = 0;
     for (size_t k = c; k < l->blocks; k += l->channels)
-        sum += j->s->k->slope_sum(l->n, (const char *)j->at[j->s->t] + k * l->n * l->size, (const char *)j->at[j->s->x] + k * l->n * l->size);
+        sum += j->s->k->slope_sum(l->n, (const char *)j->at[j->s->t] + k * l->n * l->size,
+                                  (const char *)j->at[j->s->x] + k * l->n * l->size);
     give(l, j->s->grad, c, sum);
 }
 static void run_slope_gradient(const pn_step *s, void *const *at)
@@ -122,7 +133,8 @@ static learnt *learnt_of(pn_builder *b, size_t node)
         if (l->channels > 1 && i > 0) l->n *= n->shape.dim[i];
         else l->blocks *= n->shape.dim[i];
     }
-    if (l->channels > 1 && (l->n == 1 || b->layout[node])) {                    /* channels last: they lie side by side */
+    /* channels last: they lie side by side */
+    if (l->channels > 1 && (l->n == 1 || b->layout[node])) {
         l->rows = 1;
         l->blocks = l->blocks / l->channels * l->n;
         l->n = 1;
@@ -132,7 +144,8 @@ static learnt *learnt_of(pn_builder *b, size_t node)
     return l->sums ? l : NULL;
 }
 
-static pn_step *add_learnt(pn_builder *b, size_t node, const char *what, pn_step_fn *run, int x, int t, int y)
+static pn_step *add_learnt(pn_builder *b, size_t node, const char *what, pn_step_fn *run, int x,
+                           int t, int y)
 {
     learnt *l = learnt_of(b, node);
     pn_step *s = l ? pn_step_new(b, what, run) : NULL;
@@ -152,7 +165,10 @@ static pn_status forward_learnt(pn_builder *b, size_t node)
 {
     int y = b->value[node] = pn_output_buffer(b, node, 0);
     if (y == PN_NONE) return PN_NO_MEMORY;
-    return add_learnt(b, node, "prelu", run_learnt, b->value[b->graph->nodes[node].inputs[0]], PN_NONE, y) ? PN_OK : PN_NO_MEMORY;
+    return add_learnt(b, node, "prelu", run_learnt, b->value[b->graph->nodes[node].inputs[0]],
+                      PN_NONE, y)
+             ? PN_OK
+             : PN_NO_MEMORY;
 }
 
 /* The slope's gradient first: that of the input may take the place of the one it comes from. */
@@ -162,19 +178,24 @@ static pn_status backward_learnt(pn_builder *b, size_t node)
     const size_t input = n->inputs[0];
     const int gy = b->grad[node];
     if (n->slots[SLOPE].grad) {
-        pn_step *s = add_learnt(b, node, "slope gradient", run_slope_gradient, gy, b->value[input], PN_NONE);
+        pn_step *s = add_learnt(b, node, "slope gradient", run_slope_gradient, gy, b->value[input],
+                                PN_NONE);
         if (!s) return PN_NO_MEMORY;
         s->grad = n->slots[SLOPE].grad;
     }
     if (!pn_wants_gradient(b, input)) return PN_OK;
     int gx = pn_gradient_buffer(b, input, gy);
-    return gx != PN_NONE && add_learnt(b, node, "prelu gradient", run_learnt, gy, b->value[input], gx) ? PN_OK : PN_NO_MEMORY;
+    return gx != PN_NONE &&
+                   add_learnt(b, node, "prelu gradient", run_learnt, gy, b->value[input], gx)
+             ? PN_OK
+             : PN_NO_MEMORY;
 }
 
-/* ---- a slope at random for every number in training, the mean slope otherwise ---------------------------------------- */
+/* ---- a slope at random for every number in training, the mean slope otherwise ---------------- */
 
 /* config: row of the table, least and largest slope, lower and upper half of the seed. */
-static pn_status shape_random(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
+static pn_status shape_random(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
+                              pn_error *error)
 {
     pn_status status = check(node, 5, error);
     if (!status) status = pn_check_seed(node, node->config + 3, error);
@@ -191,17 +212,24 @@ static void random_chunk(void *context, size_t i)
 {
     const job *j = context;
     const pn_step *s = j->s;
-    const size_t first = i * CHUNK, n = s->n - first < CHUNK ? s->n - first : CHUNK, from = first * s->bytes;
+    const size_t first = i * CHUNK, n = s->n - first < CHUNK ? s->n - first : CHUNK,
+                 from = first * s->bytes;
     const double *c = s->node->config;
-    const void *p[PN_MAX_PARAMS] = { s->z == PN_NONE ? (const void *)&s->node->params[0] : (char *)j->at[s->z] + from };
+    const void *p[PN_MAX_PARAMS] = { s->z == PN_NONE ? (const void *)&s->node->params[0]
+                                                     : (char *)j->at[s->z] + from };
     const char *x = (const char *)j->at[s->x] + from;
     char *y = (char *)j->at[s->y] + from;
     if (s->z != PN_NONE && s->t == PN_NONE)
-        pn_random_uniform((uint64_t)c[4] << 32 | (uint64_t)c[3], *s->tick << 24 | i, c[1], c[2], s->bytes == sizeof(float) ? PN_F32 : PN_F64, n, (char *)j->at[s->z] + from);
+        pn_random_uniform((uint64_t)c[4] << 32 | (uint64_t)c[3], *s->tick << 24 | i, c[1], c[2],
+                          s->bytes == sizeof(float) ? PN_F32 : PN_F64, n,
+                          (char *)j->at[s->z] + from);
     if (s->t == PN_NONE) s->activation->forward(n, x, y, p, s->z != PN_NONE);
     else s->activation->backward(n, (const char *)j->at[s->t] + from, x, y, p, s->z != PN_NONE);
 }
-static void run_random(const pn_step *s, void *const *at) { pn_parallel((s->n + CHUNK - 1) / CHUNK, random_chunk, &(job){ NULL, s, at }); }
+static void run_random(const pn_step *s, void *const *at)
+{
+    pn_parallel((s->n + CHUNK - 1) / CHUNK, random_chunk, &(job){ NULL, s, at });
+}
 
 static pn_status add_random(pn_builder *b, size_t node, const char *what, int x, int t, int y)
 {
@@ -226,7 +254,9 @@ static pn_status forward_random(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     int y = b->value[node] = pn_output_buffer(b, node, 0);
-    if (n->training && b->mode != PN_PREDICT && (b->inner[node] = pn_buffer_new(b, b->rows * pn_count(&n->shape))) == PN_NONE) return PN_NO_MEMORY;
+    if (n->training && b->mode != PN_PREDICT &&
+        (b->inner[node] = pn_buffer_new(b, b->rows * pn_count(&n->shape))) == PN_NONE)
+        return PN_NO_MEMORY;
     return add_random(b, node, "rrelu", b->value[n->inputs[0]], PN_NONE, y);
 }
 
@@ -235,8 +265,13 @@ static pn_status backward_random(pn_builder *b, size_t node)
     const size_t input = b->graph->nodes[node].inputs[0];
     if (!pn_wants_gradient(b, input)) return PN_OK;
     const int gy = b->grad[node];
-    return add_random(b, node, "rrelu gradient", gy, b->value[input], pn_gradient_buffer(b, input, gy));
+    return add_random(b, node, "rrelu gradient", gy, b->value[input],
+                      pn_gradient_buffer(b, input, gy));
 }
 
-const pn_layer_kind pn_layer_prelu = { "prelu", 1, 1, shape_learnt, forward_learnt, backward_learnt, PN_LAYOUT_ANY };
-const pn_layer_kind pn_layer_rrelu = { "rrelu", 1, 1, shape_random, forward_random, backward_random, PN_LAYOUT_ANY };
+const pn_layer_kind pn_layer_prelu = {
+    "prelu", 1, 1, shape_learnt, forward_learnt, backward_learnt, PN_LAYOUT_ANY
+};
+const pn_layer_kind pn_layer_rrelu = {
+    "rrelu", 1, 1, shape_random, forward_random, backward_random, PN_LAYOUT_ANY
+};

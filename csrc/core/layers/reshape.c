@@ -5,18 +5,22 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 {
     const pn_shape *input = inputs[0];
     (void)t;
-    if (node->n_config > PN_MAX_DIMS) return pn_fail(error, PN_BAD_SHAPE, "%s: at most %d dimensions are allowed", node->where, PN_MAX_DIMS);
+    if (node->n_config > PN_MAX_DIMS)
+        return pn_fail(error, PN_BAD_SHAPE, "%s: at most %d dimensions are allowed", node->where,
+                       PN_MAX_DIMS);
     node->shape.ndim = node->n_config;
     for (size_t i = 0; i < node->n_config; i++) {
         if (!pn_is_count(node->config[i]))
-            return pn_fail(error, PN_BAD_SHAPE, "%s: dimension %zu is %g", node->where, i, node->config[i]);
+            return pn_fail(error, PN_BAD_SHAPE, "%s: dimension %zu is %g", node->where, i,
+                           node->config[i]);
         node->shape.dim[i] = (size_t)node->config[i];
     }
     if (pn_count(&node->shape) == pn_count(input)) return PN_OK;
     char a[80], b[80];
     pn_shape_text(input, a, sizeof a);
     pn_shape_text(&node->shape, b, sizeof b);
-    return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s cannot become %s", node->where, a, b);
+    return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s cannot become %s", node->where, a,
+                   b);
 }
 
 static pn_status forward(pn_builder *b, size_t node)
@@ -31,4 +35,6 @@ static pn_status backward(pn_builder *b, size_t node)
     return pn_wants_gradient(b, input) ? pn_give_gradient(b, input, b->grad[node]) : PN_OK;
 }
 
-const pn_layer_kind pn_layer_reshape = { "reshape", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_reshape = {
+    "reshape", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW
+};

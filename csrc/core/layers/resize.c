@@ -1,4 +1,5 @@
-/* resize.c - one axis of the sample made longer or shorter: every number of the output is a weighted sum of a few of the input. */
+/* resize.c - one axis of the sample made longer or shorter: every number of the output is a
+ * weighted sum of a few of the input. */
 #include "layers.h"
 #include <math.h>
 #include <string.h>
@@ -6,43 +7,62 @@
 enum { NEAREST, NEAREST_EXACT, LINEAR, CUBIC, MODES };
 static const size_t taps_of[MODES] = { 1, 1, 2, 4 };
 
-/* config: mode, axis, new length, align_corners, numbers of the input a number of the output advances (0: as the lengths say). */
+/* config: mode, axis, new length, align_corners, numbers of the input a number of the output
+ * advances (0: as the lengths say). */
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     const pn_shape *input = inputs[0];
     const double *c = node->config;
     char text[80];
     (void)t;
-    if (node->n_config != 5 || !(c[0] >= 0 && c[0] < MODES) || !pn_is_count(c[2]) || !(c[4] >= 0 && c[4] < 0x1p53))
+    if (node->n_config != 5 || !(c[0] >= 0 && c[0] < MODES) || !pn_is_count(c[2]) ||
+        !(c[4] >= 0 && c[4] < 0x1p53))
         return pn_fail(error, PN_BAD_VALUE, "%s: no such way to resize", node->where);
     pn_shape_text(input, text, sizeof text);
-    if (!(c[1] >= 0 && c[1] < (double)input->ndim)) return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %g", node->where, text, c[1]);
+    if (!(c[1] >= 0 && c[1] < (double)input->ndim))
+        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %g", node->where,
+                       text, c[1]);
     node->shape = *input;
     node->shape.dim[(size_t)c[1]] = (size_t)c[2];
     if (input->dim[(size_t)c[1]] == 0 && c[2] > 0)
-        return pn_fail(error, PN_BAD_SHAPE, "%s: axis %g of a sample of shape %s is empty and cannot get the length %.0f", node->where, c[1], text, c[2]);
+        return pn_fail(
+            error, PN_BAD_SHAPE,
+            "%s: axis %g of a sample of shape %s is empty and cannot get the length %.0f",
+            node->where, c[1], text, c[2]);
     return PN_OK;
 }
 
 /* Blocks of numbers (length, inner), one after the other, that become (out, inner). */
-typedef struct { size_t blocks, chunk, length, out, inner, each, size; size_t *index; void *weight; } resize;
+typedef struct {
+    size_t blocks, chunk, length, out, inner, each, size;
+    size_t *index;
+    void *weight;
+} resize;
 
 /* Keys' cubic with a = -3/4, as PyTorch and OpenCV have it. */
 static double cubic(double d)
 {
     const double a = -0.75;
     d = fabs(d);
-    return d <= 1 ? ((a + 2) * d - (a + 3)) * d * d + 1 : d < 2 ? ((a * d - 5 * a) * d + 8 * a) * d - 4 * a : 0;
+    return d <= 1 ? ((a + 2) * d - (a + 3)) * d * d + 1
+         : d < 2  ? ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+                  : 0;
 }
 
-/* Where output i lies among the inputs, and the weights of the inputs around it; beyond the ends the last one counts. */
+/* Where output i lies among the inputs, and the weights of the inputs around it; beyond the ends
+ * the last one counts. */
 static void fill_taps(const pn_node *n, resize *r, size_t i)
 {
     const int mode = (int)n->config[0], corners = n->config[3] != 0;
     const double length = (double)r->length, out = (double)r->out, ratio = length / out;
-    const double scale = n->config[4] > 0 ? n->config[4] : corners && out > 1 ? (length - 1) / (out - 1) : corners ? 0 : ratio;
+    const double scale = n->config[4] > 0   ? n->config[4]
+                       : corners && out > 1 ? (length - 1) / (out - 1)
+                       : corners            ? 0
+                                            : ratio;
     double at, first, weight[4] = { 1 };
-    if (mode == NEAREST || mode == NEAREST_EXACT) first = floorf(((float)i + (mode == NEAREST ? 0 : 0.5f)) * (float)scale);    /* in float, as others do */
+    /* in float, as others do */
+    if (mode == NEAREST || mode == NEAREST_EXACT)
+        first = floorf(((float)i + (mode == NEAREST ? 0 : 0.5f)) * (float)scale);
     else {
         at = corners ? scale * (double)i : scale * ((double)i + 0.5) - 0.5;
         if (mode == LINEAR && at < 0) at = 0;
@@ -82,7 +102,10 @@ static resize *resize_of(pn_builder *b, size_t node)
 
 typedef struct { const resize *r; const pn_typed_kernels *k; const char *x; char *y; } job;
 
-static size_t last_block(const resize *r, size_t i) { return (i + 1) * r->chunk < r->blocks ? (i + 1) * r->chunk : r->blocks; }
+static size_t last_block(const resize *r, size_t i)
+{
+    return (i + 1) * r->chunk < r->blocks ? (i + 1) * r->chunk : r->blocks;
+}
 
 static void forward_chunk(void *context, size_t i)
 {
@@ -90,7 +113,8 @@ static void forward_chunk(void *context, size_t i)
     const resize *r = j->r;
     const size_t line = r->inner * r->size;
     for (size_t k = i * r->chunk; k < last_block(r, i); k++)
-        j->k->mix(r->out, r->inner, r->each, r->index, r->weight, j->x + k * r->length * line, j->y + k * r->out * line);
+        j->k->mix(r->out, r->inner, r->each, r->index, r->weight, j->x + k * r->length * line,
+                  j->y + k * r->out * line);
 }
 
 static void backward_chunk(void *context, size_t i)
@@ -101,19 +125,22 @@ static void backward_chunk(void *context, size_t i)
     for (size_t k = i * r->chunk; k < last_block(r, i); k++) {
         char *gx = j->y + k * r->length * line;
         memset(gx, 0, r->length * line);
-        j->k->mix_back(r->out, r->inner, r->each, r->index, r->weight, j->x + k * r->out * line, gx);
+        j->k->mix_back(r->out, r->inner, r->each, r->index, r->weight, j->x + k * r->out * line,
+                       gx);
     }
 }
 
 static void run_forward(const pn_step *s, void *const *at)
 {
     const resize *r = s->own;
-    pn_parallel((r->blocks + r->chunk - 1) / r->chunk, forward_chunk, &(job){ r, s->k, at[s->x], at[s->y] });
+    pn_parallel((r->blocks + r->chunk - 1) / r->chunk, forward_chunk,
+                &(job){ r, s->k, at[s->x], at[s->y] });
 }
 static void run_backward(const pn_step *s, void *const *at)
 {
     const resize *r = s->own;
-    pn_parallel((r->blocks + r->chunk - 1) / r->chunk, backward_chunk, &(job){ r, s->k, at[s->x], at[s->y] });
+    pn_parallel((r->blocks + r->chunk - 1) / r->chunk, backward_chunk,
+                &(job){ r, s->k, at[s->x], at[s->y] });
 }
 
 static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *run, int x, int y)
@@ -140,7 +167,8 @@ static pn_status backward(pn_builder *b, size_t node)
 {
     const size_t input = b->graph->nodes[node].inputs[0];
     if (!pn_wants_gradient(b, input)) return PN_OK;
-    return add(b, node, "resize gradient", run_backward, b->grad[node], pn_gradient_buffer(b, input, PN_NONE));
+    return add(b, node, "resize gradient", run_backward, b->grad[node],
+               pn_gradient_buffer(b, input, PN_NONE));
 }
 
 const pn_layer_kind pn_layer_resize = { "resize", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };

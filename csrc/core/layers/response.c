@@ -1,4 +1,5 @@
-/* response.c - local response normalisation: each element over the squares of its neighbours in the channels beside it. */
+/* response.c - local response normalisation: each element over the squares of its neighbours in the
+ * channels beside it. */
 #include "layers.h"
 
 enum { SIZE, ALPHA, BETA, K };
@@ -11,7 +12,8 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     if (inputs[0]->ndim < 2) {
         char text[80];
         pn_shape_text(inputs[0], text, sizeof text);
-        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s is not (channels, ...)", node->where, text);
+        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s is not (channels, ...)",
+                       node->where, text);
     }
     node->shape = *inputs[0];
     return PN_OK;
@@ -20,7 +22,10 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 typedef struct { pn_response r; double *work; } response;
 typedef struct { const pn_step *s; void *const *at; } job;
 
-static void *sample(const job *j, int buffer, size_t i) { return (char *)j->at[buffer] + i * j->s->bytes; }
+static void *sample(const job *j, int buffer, size_t i)
+{
+    return (char *)j->at[buffer] + i * j->s->bytes;
+}
 static void forward_sample(void *context, size_t i)
 {
     const job *j = context;
@@ -31,21 +36,34 @@ static void backward_sample(void *context, size_t i)
 {
     const job *j = context;
     const response *r = j->s->own;
-    j->s->k->norm->response_back(&r->r, sample(j, j->s->t, i), sample(j, j->s->x, i), sample(j, j->s->y, i), r->work + 2 * i * r->r.channels);
+    j->s->k->norm->response_back(&r->r, sample(j, j->s->t, i), sample(j, j->s->x, i),
+                                 sample(j, j->s->y, i), r->work + 2 * i * r->r.channels);
 }
-static void run_forward(const pn_step *s, void *const *at) { pn_parallel(s->rows, forward_sample, &(job){ s, at }); }
-static void run_backward(const pn_step *s, void *const *at) { pn_parallel(s->rows, backward_sample, &(job){ s, at }); }
+static void run_forward(const pn_step *s, void *const *at)
+{
+    pn_parallel(s->rows, forward_sample, &(job){ s, at });
+}
+static void run_backward(const pn_step *s, void *const *at)
+{
+    pn_parallel(s->rows, backward_sample, &(job){ s, at });
+}
 
-static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *run, int x, int y, int t)
+static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *run, int x, int y,
+                     int t)
 {
     const pn_node *n = &b->graph->nodes[node];
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run);
     response *r = s ? pn_plan_own(b, sizeof *r) : NULL;
     if (!r) return PN_NO_MEMORY;
-    r->r = (pn_response){ .channels = n->shape.dim[0], .inner = 1, .size = (size_t)n->config[SIZE], .alpha = n->config[ALPHA], .beta = n->config[BETA],
+    r->r = (pn_response){ .channels = n->shape.dim[0],
+                          .inner = 1,
+                          .size = (size_t)n->config[SIZE],
+                          .alpha = n->config[ALPHA],
+                          .beta = n->config[BETA],
                           .k = n->config[K] };
     for (size_t i = 1; i < n->shape.ndim; i++) r->r.inner *= n->shape.dim[i];
-    if (t != PN_NONE && !(r->work = pn_plan_own(b, 2 * b->rows * r->r.channels * sizeof *r->work))) return PN_NO_MEMORY;
+    if (t != PN_NONE && !(r->work = pn_plan_own(b, 2 * b->rows * r->r.channels * sizeof *r->work)))
+        return PN_NO_MEMORY;
     s->own = r;
     s->rows = b->rows;
     s->bytes = pn_count(&n->shape) * pn_size(b->graph->dtype);
@@ -61,14 +79,17 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
 static pn_status forward(pn_builder *b, size_t node)
 {
     int y = b->value[node] = pn_output_buffer(b, node, 0);
-    return add(b, node, "local response normalisation", run_forward, b->value[b->graph->nodes[node].inputs[0]], y, PN_NONE);
+    return add(b, node, "local response normalisation", run_forward,
+               b->value[b->graph->nodes[node].inputs[0]], y, PN_NONE);
 }
 
 static pn_status backward(pn_builder *b, size_t node)
 {
     const size_t input = b->graph->nodes[node].inputs[0];
     if (!pn_wants_gradient(b, input)) return PN_OK;
-    return add(b, node, "local response gradient", run_backward, b->grad[node], pn_gradient_buffer(b, input, b->grad[node]), b->value[input]);
+    return add(b, node, "local response gradient", run_backward, b->grad[node],
+               pn_gradient_buffer(b, input, b->grad[node]), b->value[input]);
 }
 
-const pn_layer_kind pn_layer_response_norm = { "response_norm", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_response_norm = { "response_norm", 1, 1, shape, forward, backward,
+                                               PN_LAYOUT_NCHW };

@@ -5,12 +5,14 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 {
     const pn_shape *input = inputs[0];
     (void)t;
-    if (node->n_config != 2 || !pn_is_count(node->config[0]) || !pn_rowwise_at((size_t)node->config[0]))
+    if (node->n_config != 2 || !pn_is_count(node->config[0]) ||
+        !pn_rowwise_at((size_t)node->config[0]))
         return pn_fail(error, PN_BAD_VALUE, "%s: no such row-wise function", node->where);
     if (!(node->config[1] >= 0 && node->config[1] < (double)input->ndim)) {
         char text[80];
         pn_shape_text(input, text, sizeof text);
-        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %g", node->where, text, node->config[1]);
+        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %g", node->where,
+                       text, node->config[1]);
     }
     node->shape = *input;
     return PN_OK;
@@ -21,15 +23,22 @@ static void take(size_t n, size_t inner, size_t size, const char *x, char *scrat
 {
     for (size_t r = 0; r < inner; r++)
         for (size_t j = 0; j < n; j++)
-            for (size_t c = 0; c < size; c++) scratch[(r * n + j) * size + c] = x[(j * inner + r) * size + c];
+            for (size_t c = 0; c < size; c++)
+                scratch[(r * n + j) * size + c] = x[(j * inner + r) * size + c];
 }
-static void put(size_t n, size_t inner, size_t size, const char *scratch, char *y) { take(inner, n, size, scratch, y); }
+static void put(size_t n, size_t inner, size_t size, const char *scratch, char *y)
+{
+    take(inner, n, size, scratch, y);
+}
 
 /* Many rows in chunks, shared among the threads. */
 enum { CHUNK = 8192 };
 typedef struct { const pn_step *s; void *const *at; size_t rows; } job;
 
-static void *part(const job *j, int buffer, size_t i) { return (char *)j->at[buffer] + i * j->rows * j->s->n * j->s->bytes; }
+static void *part(const job *j, int buffer, size_t i)
+{
+    return (char *)j->at[buffer] + i * j->rows * j->s->n * j->s->bytes;
+}
 static size_t rows_of(const job *j, size_t i)
 {
     size_t left = j->s->rows - i * j->rows;
@@ -43,7 +52,8 @@ static void forward_chunk(void *context, size_t i)
 static void backward_chunk(void *context, size_t i)
 {
     const job *j = context;
-    j->s->rowwise->backward(rows_of(j, i), j->s->n, part(j, j->s->t, i), part(j, j->s->x, i), part(j, j->s->y, i));
+    j->s->rowwise->backward(rows_of(j, i), j->s->n, part(j, j->s->t, i), part(j, j->s->x, i),
+                            part(j, j->s->y, i));
 }
 static void in_chunks(const pn_step *s, void *const *at, pn_task_fn *task)
 {
@@ -82,7 +92,8 @@ static void run_backward(const pn_step *s, void *const *at)
 }
 
 /* A step over the sample's axis: rows of length n, each element inner elements from the next. */
-static pn_status add(pn_builder *b, size_t node, pn_step_fn *run, const char *what, int x, int y, int t)
+static pn_status add(pn_builder *b, size_t node, pn_step_fn *run, const char *what, int x, int y,
+                     int t)
 {
     const pn_node *n = &b->graph->nodes[node];
     size_t axis = (size_t)n->config[1];
@@ -113,7 +124,8 @@ static pn_status forward(pn_builder *b, size_t node)
 {
     int y = b->value[node] = pn_output_buffer(b, node, 1);
     if (y == PN_NONE) return PN_NO_MEMORY;
-    return add(b, node, run_forward, pn_rowwise_at((size_t)b->graph->nodes[node].config[0])->name, b->value[b->graph->nodes[node].inputs[0]], y, PN_NONE);
+    return add(b, node, run_forward, pn_rowwise_at((size_t)b->graph->nodes[node].config[0])->name,
+               b->value[b->graph->nodes[node].inputs[0]], y, PN_NONE);
 }
 
 static pn_status backward(pn_builder *b, size_t node)
@@ -125,4 +137,6 @@ static pn_status backward(pn_builder *b, size_t node)
     return add(b, node, run_backward, "row-wise gradient", gy, gx, b->value[node]);
 }
 
-const pn_layer_kind pn_layer_rowwise = { "rowwise", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_rowwise = {
+    "rowwise", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW
+};

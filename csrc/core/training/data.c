@@ -1,4 +1,5 @@
-/* data.c - rows of samples gathered and converted for a plan, and the score of what comes out of it. */
+/* data.c - rows of samples gathered and converted for a plan, and the score of what comes out of
+ * it. */
 #include "data.h"
 #include <math.h>
 #include <stdlib.h>
@@ -6,12 +7,19 @@
 #include <time.h>
 
 enum { GATHER_BYTES = 1 << 16 };        /* a thread's share at the least */
-enum { FETCH_BYTES = 512 };             /* of a row, fetched ahead: what follows is a stream, which the machine sees coming */
+/* of a row, fetched ahead: what follows is a stream, which the machine sees coming */
+enum { FETCH_BYTES = 512 };
 
-size_t pn_sample_bytes(const pn_graph *g, size_t node) { return pn_count(&g->nodes[node].shape) * pn_size(g->dtype); }
-size_t pn_width(const pn_graph *g, size_t output) { return pn_count(&g->nodes[g->outputs[output]].shape); }
+size_t pn_sample_bytes(const pn_graph *g, size_t node)
+{
+    return pn_count(&g->nodes[node].shape) * pn_size(g->dtype);
+}
+size_t pn_width(const pn_graph *g, size_t output)
+{
+    return pn_count(&g->nodes[g->outputs[output]].shape);
+}
 
-/* ---- room -------------------------------------------------------------------------------------------------------- */
+/* ---- room ------------------------------------------------------------------------------------ */
 
 void pn_batch_buffers_free(pn_batch_buffers *room, const pn_graph *g)
 {
@@ -28,7 +36,8 @@ void pn_batch_buffers_free(pn_batch_buffers *room, const pn_graph *g)
     *room = (pn_batch_buffers){ 0 };
 }
 
-pn_status pn_batch_buffers_reserve(pn_batch_buffers *room, const pn_graph *g, size_t rows, pn_error *error)
+pn_status pn_batch_buffers_reserve(pn_batch_buffers *room, const pn_graph *g, size_t rows,
+                                   pn_error *error)
 {
     if (room->x && rows <= room->rows) return PN_OK;
     pn_batch_buffers_free(room, g);
@@ -38,10 +47,13 @@ pn_status pn_batch_buffers_reserve(pn_batch_buffers *room, const pn_graph *g, si
     room->turned = calloc(g->n_outputs, sizeof *room->turned);
     room->label = calloc(g->n_outputs, sizeof *room->label);
     int ok = room->x && room->target && room->weight && room->turned && room->label;
-    for (size_t i = 0; ok && i < g->n_inputs; i++) ok = (room->x[i] = pn_arena_new(rows * pn_sample_bytes(g, g->inputs[i]) + 1)) != NULL;
+    for (size_t i = 0; ok && i < g->n_inputs; i++)
+        ok = (room->x[i] = pn_arena_new(rows * pn_sample_bytes(g, g->inputs[i]) + 1)) != NULL;
     for (size_t i = 0; ok && i < g->n_outputs; i++) {
         room->target[i] = malloc(rows * pn_sample_bytes(g, g->outputs[i]) + 1);
-        room->weight[i] = malloc(rows * (pn_sample_bytes(g, g->outputs[i]) + pn_size(g->dtype)) + 1);       /* one a value, or a sample */
+        /* one a value, or a sample */
+        room->weight[i] = malloc(rows * (pn_sample_bytes(g, g->outputs[i]) + pn_size(g->dtype)) +
+                                 1);
         room->turned[i] = malloc(2 * rows * pn_sample_bytes(g, g->outputs[i]) + 1);
         room->label[i] = malloc(rows * pn_width(g, i) * sizeof **room->label + 1);
         ok = room->target[i] && room->weight[i] && room->turned[i] && room->label[i];
@@ -52,7 +64,7 @@ pn_status pn_batch_buffers_reserve(pn_batch_buffers *room, const pn_graph *g, si
     return pn_fail(error, PN_NO_MEMORY, "no memory for a batch of %zu rows", rows);
 }
 
-/* ---- samples ----------------------------------------------------------------------------------------------------- */
+/* ---- samples --------------------------------------------------------------------------------- */
 
 /* n elements of another type, one after the other. */
 #define SOURCES(ROW) \
@@ -127,24 +139,29 @@ static void gather(void *context, size_t task)
 
 int pn_data_in_place(const pn_graph *g, size_t i, const pn_samples *samples)
 {
-    return samples->type == native(g->dtype) && samples->stride == (ptrdiff_t)pn_sample_bytes(g, g->inputs[i]);
+    return samples->type == native(g->dtype) &&
+           samples->stride == (ptrdiff_t)pn_sample_bytes(g, g->inputs[i]);
 }
 
-const void *pn_data_rows(const pn_graph *g, size_t i, const pn_samples *samples, const size_t *order, size_t start, size_t n, void *x)
+const void *pn_data_rows(const pn_graph *g, size_t i, const pn_samples *samples,
+                         const size_t *order, size_t start, size_t n, void *x)
 {
     const size_t bytes = pn_sample_bytes(g, g->inputs[i]);
     if (!order && pn_data_in_place(g, i, samples)) return (const char *)samples->x + start * bytes;
-    gathering j = { samples, g->dtype, pn_count(&g->nodes[g->inputs[i]].shape), order, start, n, GATHER_BYTES / (bytes + 1) + 1, x };
+    gathering j = { samples, g->dtype, pn_count(&g->nodes[g->inputs[i]].shape), order,
+                    start,   n,        GATHER_BYTES / (bytes + 1) + 1,          x };
     pn_parallel((n + j.share - 1) / j.share, gather, &j);
     return x;
 }
 
 /* Rows of an array of the caller's, bytes each: in place, or in the order given, into room. */
-static const void *rows_of(const void *all, size_t bytes, const size_t *order, size_t start, size_t n, void *room)
+static const void *rows_of(const void *all, size_t bytes, const size_t *order, size_t start,
+                           size_t n, void *room)
 {
     if (!all) return NULL;
     if (!order) return (const char *)all + start * bytes;
-    for (size_t k = 0; k < n; k++) copy((char *)room + k * bytes, (const char *)all + order[start + k] * bytes, bytes);
+    for (size_t k = 0; k < n; k++)
+        copy((char *)room + k * bytes, (const char *)all + order[start + k] * bytes, bytes);
     return room;
 }
 
@@ -154,26 +171,37 @@ pn_loss_batch pn_loss_batch_new(const pn_graph *g, const pn_criterion *loss)
     const pn_shape *shape = &g->nodes[g->outputs[i]].shape;
     pn_loss_batch w = { .loss = loss, .shape = shape, .n_inputs = pn_loss_inputs(loss) };
     pn_error error;
-    pn_loss_check_fit(loss, shape->ndim, shape->dim, &w.view, &error);         /* it has passed pn_data_check */
+    /* it has passed pn_data_check */
+    pn_loss_check_fit(loss, shape->ndim, shape->dim, &w.view, &error);
     w.target_bytes = w.view.positions * pn_loss_target_width(loss, w.view.cols) * pn_size(g->dtype);
-    w.label_bytes = w.view.positions * (loss->row->target == 'm' ? w.view.cols : 1) * sizeof(int64_t);
+    w.label_bytes = w.view.positions * (loss->row->target == 'm' ? w.view.cols : 1) *
+                    sizeof(int64_t);
     return w;
 }
 
-/* Labels index arrays, and another thread may write to the caller's at any time: it is a copy that is checked and used. */
-static pn_status take_labels(pn_loss_batch *w, const int64_t *all, const size_t *order, size_t start, size_t n, int64_t *label, pn_error *error)
+/* Labels index arrays, and another thread may write to the caller's at any time: it is a copy that
+ * is checked and used. */
+static pn_status take_labels(pn_loss_batch *w, const int64_t *all, const size_t *order,
+                             size_t start, size_t n, int64_t *label, pn_error *error)
 {
-    for (size_t k = 0; k < n; k++) copy((char *)label + k * w->label_bytes, (const char *)all + (order ? order[start + k] : start + k) * w->label_bytes, w->label_bytes);
+    for (size_t k = 0; k < n; k++)
+        copy((char *)label + k * w->label_bytes,
+             (const char *)all + (order ? order[start + k] : start + k) * w->label_bytes,
+             w->label_bytes);
     w->target.label = label;
-    const size_t each = w->label_bytes / sizeof *label, at = pn_loss_wrong_label(w->loss, n * each, w->view.cols, label);
+    const size_t each = w->label_bytes / sizeof *label,
+                 at = pn_loss_wrong_label(w->loss, n * each, w->view.cols, label);
     if (at == n * each) return PN_OK;
     const size_t row = start + at / each;
-    return pn_fail(error, PN_BAD_VALUE, "y: class %lld in row %zu is not in 0..%lld (%zu classes): y was changed after it had been checked",
-                   (long long)label[at], order ? order[row] : row, (long long)w->view.cols - 1, w->view.cols);
+    return pn_fail(
+        error, PN_BAD_VALUE,
+        "y: class %lld in row %zu is not in 0..%lld (%zu classes): y was changed after it had been checked",
+        (long long)label[at], order ? order[row] : row, (long long)w->view.cols - 1, w->view.cols);
 }
 
-pn_status pn_loss_batch_fill(pn_loss_batch *w, const pn_graph *g, const pn_target *y, const size_t *order, size_t start, size_t n, const pn_batch_buffers *room,
-                       pn_error *error)
+pn_status pn_loss_batch_fill(pn_loss_batch *w, const pn_graph *g, const pn_target *y,
+                             const size_t *order, size_t start, size_t n,
+                             const pn_batch_buffers *room, pn_error *error)
 {
     const size_t i = w->loss->outputs[0], size = pn_size(g->dtype);
     const pn_target one = { .each = w->view.positions, .every = y->every };
@@ -181,19 +209,27 @@ pn_status pn_loss_batch_fill(pn_loss_batch *w, const pn_graph *g, const pn_targe
     w->start = start;
     w->turned = room->turned ? room->turned[i] : NULL;
     w->weight_bytes = size * pn_loss_weights(w->loss, w->view.positions, w->view.cols, &one);
-    w->target = (pn_target){ .target = rows_of(y->target, w->target_bytes, order, start, n, order ? room->target[i] : NULL),
-                             .sample_weight = rows_of(y->sample_weight, w->weight_bytes, order, start, n, order ? room->weight[i] : NULL),
-                             .each = w->view.positions, .every = y->every, .own = y->own };
+    w->target = (pn_target){ .target = rows_of(y->target, w->target_bytes, order, start, n,
+                                               order ? room->target[i] : NULL),
+                             .sample_weight = rows_of(y->sample_weight, w->weight_bytes, order,
+                                                      start, n, order ? room->weight[i] : NULL),
+                             .each = w->view.positions,
+                             .every = y->every,
+                             .own = y->own };
     return y->label ? take_labels(w, y->label, order, start, n, room->label[i], error) : PN_OK;
 }
 
-void pn_data_fetch(const pn_graph *g, const pn_data *data, const pn_loss_batch *wanted, size_t n_wanted, const size_t *order, size_t start, size_t n)
+void pn_data_fetch(const pn_graph *g, const pn_data *data, const pn_loss_batch *wanted,
+                   size_t n_wanted, const size_t *order, size_t start, size_t n)
 {
     for (size_t i = 0; i < g->n_inputs; i++) {
         const pn_samples *samples = &data->x[i];
-        const size_t bytes = pn_count(&g->nodes[g->inputs[i]].shape) * source_size(samples->type), most = bytes < FETCH_BYTES ? bytes : FETCH_BYTES;
+        const size_t bytes = pn_count(&g->nodes[g->inputs[i]].shape) * source_size(samples->type),
+                     most = bytes < FETCH_BYTES ? bytes : FETCH_BYTES;
         for (size_t k = start; k < start + n; k++)
-            for (size_t b = 0; b < most; b += 64) __builtin_prefetch((const char *)samples->x + (ptrdiff_t)order[k] * samples->stride + b);
+            for (size_t b = 0; b < most; b += 64)
+                __builtin_prefetch((const char *)samples->x +
+                                   (ptrdiff_t)order[k] * samples->stride + b);
     }
     for (size_t i = 0; i < n_wanted; i++) {
         const size_t bytes = data->y[i].label ? wanted[i].label_bytes : wanted[i].target_bytes;
@@ -203,27 +239,34 @@ void pn_data_fetch(const pn_graph *g, const pn_data *data, const pn_loss_batch *
 }
 
 /* Is every output taken once, and are those of one loss alike? */
-static pn_status check_outputs(const pn_graph *g, const pn_criterion *criteria, size_t n, pn_error *error)
+static pn_status check_outputs(const pn_graph *g, const pn_criterion *criteria, size_t n,
+                               pn_error *error)
 {
     int taken[PN_MAX_IO] = { 0 };
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < pn_loss_inputs(&criteria[i]); k++) {
             const size_t at = criteria[i].outputs[k], first = criteria[i].outputs[0];
-            if (at >= g->n_outputs || taken[at]++) return pn_fail(error, PN_BAD_VALUE, "criteria: output %zu is not there, or is taken twice", at);
-            const pn_shape *a = &g->nodes[g->outputs[first]].shape, *b = &g->nodes[g->outputs[at]].shape;
+            if (at >= g->n_outputs || taken[at]++)
+                return pn_fail(error, PN_BAD_VALUE,
+                               "criteria: output %zu is not there, or is taken twice", at);
+            const pn_shape *a = &g->nodes[g->outputs[first]].shape,
+                           *b = &g->nodes[g->outputs[at]].shape;
             if (a->ndim == b->ndim && !memcmp(a->dim, b->dim, a->ndim * sizeof *a->dim)) continue;
             char one[80], other[80];
             pn_shape_text(a, one, sizeof one);
             pn_shape_text(b, other, sizeof other);
-            return pn_fail(error, PN_BAD_SHAPE, "%s takes outputs of one shape, and output %zu is %s a sample, output %zu %s", criteria[i].row->cls,
-                           first, one, at, other);
+            return pn_fail(
+                error, PN_BAD_SHAPE,
+                "%s takes outputs of one shape, and output %zu is %s a sample, output %zu %s",
+                criteria[i].row->cls, first, one, at, other);
         }
     for (size_t i = 0; i < g->n_outputs; i++)
         if (!taken[i]) return pn_fail(error, PN_BAD_VALUE, "criteria: no loss takes output %zu", i);
     return PN_OK;
 }
 
-pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criterion *criteria, size_t n, pn_error *error)
+pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criterion *criteria,
+                        size_t n, pn_error *error)
 {
     pn_status status = check_outputs(g, criteria, n, error);
     for (size_t i = 0; i < n && !status; i++) {
@@ -232,16 +275,21 @@ pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criteri
         if ((status = pn_loss_check_fit(&criteria[i], s->ndim, s->dim, &view, error))) break;
         pn_target target = data->y[i];
         target.each = view.positions;
-        status = pn_loss_check(&criteria[i], g->dtype, data->rows * view.positions, view.cols, &target, error);
+        status = pn_loss_check(&criteria[i], g->dtype, data->rows * view.positions, view.cols,
+                               &target, error);
     }
     return status;
 }
 
-/* ---- the score --------------------------------------------------------------------------------------------------- */
+/* ---- the score ------------------------------------------------------------------------------- */
 
-static double element(pn_dtype t, const void *x, size_t i) { return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]; }
+static double element(pn_dtype t, const void *x, size_t i)
+{
+    return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
+}
 
-/* n, which is no class, for a row that holds a NaN, or whose largest number is infinite and not unique. */
+/* n, which is no class, for a row that holds a NaN, or whose largest number is infinite and not
+ * unique. */
 static size_t arg_max(pn_dtype t, const void *x, size_t from, size_t n)
 {
     size_t best = 0, equal = 0;
@@ -272,19 +320,24 @@ static size_t one_of(pn_dtype t, const void *x, size_t from, size_t n)
 }
 
 /* Counts the right classes of the rows whose class the loss does not ignore. */
-static void count_classes(pn_score *score, const pn_loss_batch *w, pn_dtype t, size_t rows, size_t cols)
+static void count_classes(pn_score *score, const pn_loss_batch *w, pn_dtype t, size_t rows,
+                          size_t cols)
 {
     const pn_target *target = &w->target;
     for (size_t i = 0; i < rows; i++) {
         if (target->label && pn_loss_ignores(w->loss, target->label[i])) continue;
-        size_t want = target->label ? (size_t)target->label[i] : arg_max(t, target->target, i * cols, cols), got = arg_max(t, w->seen, i * cols, cols);
+        size_t want = target->label ? (size_t)target->label[i]
+                                    : arg_max(t, target->target, i * cols, cols),
+               got = arg_max(t, w->seen, i * cols, cols);
         score->correct += got == want && got < cols;
         score->rows++;
     }
 }
 
-/* Counts the right elements, and the right rows as long as all targets are one-hot: only the whole of them tells which number counts. */
-static void count_elements(pn_score *score, const pn_loss_batch *w, pn_dtype t, size_t rows, size_t cols, double above)
+/* Counts the right elements, and the right rows as long as all targets are one-hot: only the whole
+ * of them tells which number counts. */
+static void count_elements(pn_score *score, const pn_loss_batch *w, pn_dtype t, size_t rows,
+                           size_t cols, double above)
 {
     const void *y = w->seen, *target = w->target.target;
     for (size_t i = 0; i < rows * cols; i++) {
@@ -308,7 +361,8 @@ void pn_score_add(pn_score *score, const pn_graph *g, const pn_loss_batch *w, si
     score->divisor += w->divisor;
     score->values += pn_loss_values(w->loss, counted, w->view.cols);
     if (metric == 'a') count_classes(score, w, g->dtype, counted, w->view.cols);
-    else if (metric == 'l' || metric == 'p') count_elements(score, w, g->dtype, counted, w->view.cols, metric == 'l' ? 0 : 0.5);
+    else if (metric == 'l' || metric == 'p')
+        count_elements(score, w, g->dtype, counted, w->view.cols, metric == 'l' ? 0 : 0.5);
     else score->rows += counted;
 }
 

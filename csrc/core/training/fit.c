@@ -23,12 +23,16 @@ struct pn_fit {
     pn_solving solving;
     int64_t epoch;                  /* for the schedules */
     int64_t asked;                  /* when poll was last called */
-    int diverged;                   /* the loss or the gradient of the last step is not finite, and options say to mind */
+    /* the loss or the gradient of the last step is not finite, and options say to mind */
+    int diverged;
     pn_origin origin;               /* where that came from */
     pn_health *health;              /* NULL: nobody wants it */
-    const void *probe;              /* the gradient of a small parameter near the inputs, where a NaN on its way back arrives; may be NULL */
+    /* the gradient of a small parameter near the inputs, where a NaN on its way back arrives; may
+     * be NULL */
+    const void *probe;
     size_t probed;                  /* its elements */
-    void *const *kept;              /* for each output room for the predictions of all rows; NULL: nobody wants them */
+    /* for each output room for the predictions of all rows; NULL: nobody wants them */
+    void *const *kept;
     pn_fit_times *times;            /* the same */
 };
 
@@ -53,7 +57,8 @@ static pn_status prepare(pn_fit *f, pn_error *error)
     pn_status status = n ? pn_data_check(f->graph, f->data, f->options->criteria, n, error) : PN_OK;
     if (!status) status = pn_batch_buffers_reserve(&f->room, f->graph, f->batch, error);
     if (!status) plan_for(f, f->batch, &status, error);
-    if (!status && f->data->rows % f->batch && !f->options->drop_last) plan_for(f, f->data->rows % f->batch, &status, error);
+    if (!status && f->data->rows % f->batch && !f->options->drop_last)
+        plan_for(f, f->data->rows % f->batch, &status, error);
     if (!status && f->options->shuffle && !(f->order = malloc(f->data->rows * sizeof *f->order)))
         status = pn_fail(error, PN_NO_MEMORY, "no memory for the order of %zu rows", f->data->rows);
     return status;
@@ -72,12 +77,15 @@ static void find_probe(pn_fit *f)
         }
 }
 
-pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_options *options, pn_fit **fit, pn_error *error)
+pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_options *options,
+                     pn_fit **fit, pn_error *error)
 {
     *fit = NULL;
     if (data && (data->rows == 0 || options->batch_size == 0))
-        return pn_fail(error, PN_BAD_SHAPE, "fit needs at least one row and batch_size >= 1, got %zu rows and batch_size %zu", data->rows,
-                       options->batch_size);
+        return pn_fail(
+            error, PN_BAD_SHAPE,
+            "fit needs at least one row and batch_size >= 1, got %zu rows and batch_size %zu",
+            data->rows, options->batch_size);
     pn_fit *f = calloc(1, sizeof *f);
     if (!f) return pn_fail(error, PN_NO_MEMORY, "no memory for fit");
     f->graph = graph;
@@ -87,10 +95,14 @@ pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_op
     if (data) f->batch = options->batch_size < data->rows ? options->batch_size : data->rows;
     f->x = malloc(graph->n_inputs * sizeof *f->x);
     f->wanted = malloc(graph->n_outputs * sizeof *f->wanted);
-    pn_status status = f->x && f->wanted ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for fit");
-    for (size_t i = 0; i < options->n_criteria && !status; i++) f->wanted[i] = pn_loss_batch_new(graph, &options->criteria[i]);
+    pn_status status = f->x && f->wanted ? PN_OK
+                                         : pn_fail(error, PN_NO_MEMORY, "no memory for fit");
+    for (size_t i = 0; i < options->n_criteria && !status; i++)
+        f->wanted[i] = pn_loss_batch_new(graph, &options->criteria[i]);
     if (!status && data) status = prepare(f, error);
-    if (!status && options->health) status = pn_health_new(graph, options->groups, options->n_groups, options->solver, &f->health, error);
+    if (!status && options->health)
+        status = pn_health_new(graph, options->groups, options->n_groups, options->solver,
+                               &f->health, error);
     find_probe(f);
     if (!status) status = pn_solving_new(graph, data, options, &f->solving, error);
     if (status) pn_fit_free(f);
@@ -119,13 +131,16 @@ static void lap(double *seconds, double *since)
 }
 
 /* The batch of n rows from row start of the order. */
-static pn_status take_batch(pn_fit *f, const pn_data *data, const size_t *order, size_t start, size_t n, pn_error *error)
+static pn_status take_batch(pn_fit *f, const pn_data *data, const size_t *order, size_t start,
+                            size_t n, pn_error *error)
 {
     const pn_graph *g = f->graph;
     pn_status status = PN_OK;
-    for (size_t i = 0; i < g->n_inputs; i++) f->x[i] = pn_data_rows(g, i, &data->x[i], order, start, n, f->room.x[i]);
+    for (size_t i = 0; i < g->n_inputs; i++)
+        f->x[i] = pn_data_rows(g, i, &data->x[i], order, start, n, f->room.x[i]);
     for (size_t i = 0; i < f->options->n_criteria && !status; i++)
-        status = pn_loss_batch_fill(&f->wanted[i], g, &data->y[i], order, start, n, &f->room, error);
+        status = pn_loss_batch_fill(&f->wanted[i], g, &data->y[i], order, start, n, &f->room,
+                                    error);
     return status;
 }
 
@@ -135,11 +150,13 @@ static void keep(const pn_fit *f, const pn_plan *p, const size_t *order, size_t 
     for (size_t i = 0; f->kept && i < f->graph->n_outputs; i++) {
         const size_t bytes = pn_sample_bytes(f->graph, f->graph->outputs[i]);
         for (size_t k = 0; k < p->rows; k++)
-            memcpy((char *)f->kept[i] + (order ? order[start + k] : start + k) * bytes, (const char *)p->at[p->outputs[i]] + k * bytes, bytes);
+            memcpy((char *)f->kept[i] + (order ? order[start + k] : start + k) * bytes,
+                   (const char *)p->at[p->outputs[i]] + k * bytes, bytes);
     }
 }
 
-/* Are the losses finite, and are there no NaN among the gradients? Infinite ones may still be clipped. */
+/* Are the losses finite, and are there no NaN among the gradients? Infinite ones may still be
+ * clipped. */
 static int sane(const pn_fit *f)
 {
     const pn_dtype t = f->graph->dtype;
@@ -151,24 +168,29 @@ static int sane(const pn_fit *f)
 }
 
 /* The step left the finite numbers: where, and in which row of the data. */
-static pn_status diverge(pn_fit *f, const pn_plan *p, const size_t *order, size_t start, int64_t step, pn_error *error)
+static pn_status diverge(pn_fit *f, const pn_plan *p, const size_t *order, size_t start,
+                         int64_t step, pn_error *error)
 {
     f->diverged = 1;
-    pn_status status = pn_origin_find(f->graph, p->rows, f->x, (uint64_t)step + 1, f->wanted, f->options->n_criteria, &f->origin, error);
-    if (f->origin.row != SIZE_MAX) f->origin.row = order ? order[start + f->origin.row] : start + f->origin.row;
+    pn_status status = pn_origin_find(f->graph, p->rows, f->x, (uint64_t)step + 1, f->wanted,
+                                      f->options->n_criteria, &f->origin, error);
+    if (f->origin.row != SIZE_MAX)
+        f->origin.row = order ? order[start + f->origin.row] : start + f->origin.row;
     return status;
 }
 
 /* One step on as many rows of data as the plan has. */
-static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_t *order, size_t start, int64_t *step, pn_score *score,
-                         pn_error *error)
+static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_t *order,
+                         size_t start, int64_t *step, pn_score *score, pn_error *error)
 {
     const pn_fit_options *o = f->options;
     double since = f->times ? pn_seconds() : 0, loss_before = p->loss_seconds;
     pn_status status = take_batch(f, data, order, start, p->rows, error);
     if (status) return status;
     const size_t next = start + p->rows, left = data->rows - next;
-    if (order) pn_data_fetch(f->graph, data, f->wanted, o->n_criteria, order, next, left < p->rows ? left : p->rows);
+    if (order)
+        pn_data_fetch(f->graph, data, f->wanted, o->n_criteria, order, next,
+                      left < p->rows ? left : p->rows);
     if (f->times) lap(&f->times->gather, &since);
     const uint64_t tick = (uint64_t)*step + 1;
     const pn_monitor *watcher = f->health ? pn_health_begin(f->health, p) : NULL;
@@ -179,15 +201,20 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
         f->times->loss += p->loss_seconds - loss_before;
         since = pn_seconds();
     }
-    for (size_t i = 0; i < o->n_criteria; i++) pn_score_add(&score[i], f->graph, &f->wanted[i], p->rows);
+    for (size_t i = 0; i < o->n_criteria; i++)
+        pn_score_add(&score[i], f->graph, &f->wanted[i], p->rows);
     if (f->times) lap(&f->times->score, &since);
     if (!o->finite || sane(f)) ++*step;
-    else if ((status = diverge(f, p, order, start, *step, error))) return status;       /* asks the losses again, so the score comes first */
+    /* asks the losses again, so the score comes first */
+    else if ((status = diverge(f, p, order, start, *step, error))) return status;
     const pn_pass pass = { p, f->x, tick, f->wanted, &f->asked };
     const int solves = !f->diverged && o->solver, updates = !f->diverged && !o->solver;
-    if (updates) pn_update_noting(o->groups, o->n_groups, *step, f->epoch, f->health ? pn_health_changes(f->health) : NULL);
+    if (updates)
+        pn_update_noting(o->groups, o->n_groups, *step, f->epoch,
+                         f->health ? pn_health_changes(f->health) : NULL);
     if (solves && f->health) pn_health_before(f->health);
-    if (f->health) pn_health_end(f->health);                            /* a solver leaves gradients of other places, or of one row */
+    /* a solver leaves gradients of other places, or of one row */
+    if (f->health) pn_health_end(f->health);
     if (solves) status = pn_solve(&f->solving, o, &pass, error);
     if (solves && f->health) pn_health_after(f->health);
     if (f->times) {
@@ -200,7 +227,8 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
 /* Between two steps the parameters are whole. Anything but 0 stops. */
 static int let_others_in(const pn_fit_options *o)
 {
-    for (int entered = o->hold ? pn_gate_yield(o->hold) : 1; !entered; entered = pn_gate_wait(o->hold, 50))
+    for (int entered = o->hold ? pn_gate_yield(o->hold) : 1; !entered;
+         entered = pn_gate_wait(o->hold, 50))
         if (o->poll && o->poll(o->context)) return 1;
     return 0;
 }
@@ -211,11 +239,14 @@ static void begin(pn_fit *f)
     f->origin = (pn_origin){ .place = PN_UNKNOWN, .row = SIZE_MAX };
 }
 
-pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int64_t *step, pn_score *score, pn_error *error)
+pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int64_t *step,
+                      pn_score *score, pn_error *error)
 {
     const pn_fit_options *o = f->options;
     pn_status status = PN_OK;
-    if (!f->data || !o->n_criteria) return pn_fail(error, PN_BAD_STATE, "an epoch needs the data that this fit was made without");
+    if (!f->data || !o->n_criteria)
+        return pn_fail(error, PN_BAD_STATE,
+                       "an epoch needs the data that this fit was made without");
     f->epoch = (int64_t)epoch;
     begin(f);
     if (first == 0) pn_fit_reset(f);
@@ -228,10 +259,12 @@ pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int
     const size_t end = first < batches && count < batches - first ? first + count : batches;
     for (size_t batch = first; batch < end && !status && !f->diverged; batch++) {
         const size_t start = batch * f->batch;
-        pn_plan *p = plan_for(f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
+        pn_plan *p = plan_for(
+            f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
         if (status) break;
         status = step_on(f, p, f->data, f->order, start, step, score, error);
-        if (!status && (pn_poll(o, &f->asked) || let_others_in(o))) status = pn_fail(error, PN_STOPPED, "stopped after step %lld", (long long)*step);
+        if (!status && (pn_poll(o, &f->asked) || let_others_in(o)))
+            status = pn_fail(error, PN_STOPPED, "stopped after step %lld", (long long)*step);
     }
     return status;
 }
@@ -256,15 +289,20 @@ pn_status pn_fit_look(pn_fit *f, pn_error *error)
 {
     const pn_fit_options *o = f->options;
     pn_status status = PN_OK;
-    if (!f->data || !f->health) return pn_fail(error, PN_BAD_STATE, "to look needs data, and health");
+    if (!f->data || !f->health)
+        return pn_fail(error, PN_BAD_STATE, "to look needs data, and health");
     for (size_t start = 0; start < f->data->rows && !status; start += f->batch) {
-        pn_plan *p = plan_for(f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
+        pn_plan *p = plan_for(
+            f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
         if (status) break;
         status = take_batch(f, f->data, NULL, start, p->rows, error);
-        if (!status) status = pn_plan_train(p, f->x, 0, f->wanted, o->n_criteria, o->n_criteria > 0, pn_health_always(f->health), error);
+        if (!status)
+            status = pn_plan_train(p, f->x, 0, f->wanted, o->n_criteria, o->n_criteria > 0,
+                                   pn_health_always(f->health), error);
         if (!status && o->n_criteria) pn_health_gradients(f->health);
         if (!status) pn_health_end(f->health);
-        if (!status && pn_poll(o, &f->asked)) status = pn_fail(error, PN_STOPPED, "stopped after row %zu", start + p->rows);
+        if (!status && pn_poll(o, &f->asked))
+            status = pn_fail(error, PN_STOPPED, "stopped after row %zu", start + p->rows);
     }
     return status;
 }
@@ -285,11 +323,15 @@ pn_plan *pn_fit_profile(pn_fit *f, pn_fit_times *times)
     return NULL;
 }
 
-pn_status pn_fit_batch(pn_fit *f, const pn_data *batch, int64_t *step, pn_score *score, pn_error *error)
+pn_status pn_fit_batch(pn_fit *f, const pn_data *batch, int64_t *step, pn_score *score,
+                       pn_error *error)
 {
-    if (!f->options->n_criteria) return pn_fail(error, PN_BAD_STATE, "a step needs the losses that this fit was made without");
+    if (!f->options->n_criteria)
+        return pn_fail(error, PN_BAD_STATE,
+                       "a step needs the losses that this fit was made without");
     if (batch->rows == 0) return pn_fail(error, PN_BAD_SHAPE, "a batch needs at least one row");
-    pn_status status = pn_data_check(f->graph, batch, f->options->criteria, f->options->n_criteria, error);
+    pn_status status = pn_data_check(f->graph, batch, f->options->criteria, f->options->n_criteria,
+                                     error);
     if (!status) status = pn_batch_buffers_reserve(&f->room, f->graph, batch->rows, error);
     pn_plan *p = status ? NULL : plan_for(f, batch->rows, &status, error);
     begin(f);

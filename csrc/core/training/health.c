@@ -1,27 +1,36 @@
-/* health.c - what fit keeps of a training's health. Outputs are looked at right after the step that makes them, for their places are taken
- * by others soon; gradients and updates within the update's own pass. All that costs more than a few comparisons is done in every so
- * many steps, by counting, as few as keep it under a hundredth of the time. */
+/* health.c - what fit keeps of a training's health. Outputs are looked at right after the step that
+ * makes them, for their places are taken by others soon; gradients and updates within the update's
+ * own pass. All that costs more than a few comparisons is done in every so many steps, by counting,
+ * as few as keep it under a hundredth of the time. */
 #include "health.h"
 #include "../layers/layers.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 2048, FOLD = 64, GRID = 4001, EXACT = 1 << 22 };        /* elements at a time; columns at least; points; counts before they are moved */
-static const double SMALL = 0.05, MOST = 0.95;                         /* what saturated means: pynn.h */
+/* elements at a time; columns at least; points; counts before they are moved */
+enum { BLOCK = 2048, FOLD = 64, GRID = 4001, EXACT = 1 << 22 };
+/* what saturated means: pynn.h */
+static const double SMALL = 0.05, MOST = 0.95;
 static const double SHARE = 0.006;
 
 typedef struct {
     const pn_node *node;
     size_t units;
-    int image;                          /* are the units channels, which come first in a plain array? */
-    double limit;                       /* a derivative smaller than this is small; below 0 while that is not known */
+    /* are the units channels, which come first in a plain array? */
+    int image;
+    /* a derivative smaller than this is small; below 0 while that is not known */
+    double limit;
     int flat_low, flat_high;            /* is the derivative small at -20, and at 20? */
-    double *live, *small, seen;         /* for each unit, how many derivatives were not 0, or small, of how many */
+    /* for each unit, how many derivatives were not 0, or small, of how many */
+    double *live, *small, seen;
     size_t *left, n_left;               /* units that have not shown to be live */
-    const void *bias;                   /* the gradient of what is added to each unit, unless NULL: not 0, it tells that the unit is live */
+    /* the gradient of what is added to each unit, unless NULL: not 0, it tells that the unit is
+     * live */
+    const void *bias;
     int64_t looks;
-    double values, mean, squares;       /* of outputs: how many, and the sum of squared deviations from the mean */
+    /* of outputs: how many, and the sum of squared deviations from the mean */
+    double values, mean, squares;
 } watched;
 
 struct pn_health {
@@ -29,33 +38,42 @@ struct pn_health {
     const pn_typed_kernels *k;
     pn_monitor watcher;
     watched *nodes;
-    int64_t every, often;               /* steps from one look to the next: at everything, at units that no bias tells of; 0: not known */
-    int64_t steps, rest;                /* since what came before was forgotten; until the next look at everything */
+    /* steps from one look to the next: at everything, at units that no bias tells of; 0: not known
+     */
+    int64_t every, often;
+    /* since what came before was forgotten; until the next look at everything */
+    int64_t steps, rest;
     int whole;                          /* is everything looked at in this step? */
-    size_t waiting, untold;             /* activations with units left, and those of them without a bias */
+    /* activations with units left, and those of them without a bias */
+    size_t waiting, untold;
     size_t n_segments, *owner;          /* each segment's node; SIZE_MAX: none */
     const pn_segment **segments;
     pn_changes changes;
-    void *before;                       /* the parameters before a solver's step; NULL where there is none */
+    /* the parameters before a solver's step; NULL where there is none */
+    void *before;
     int64_t updates;
     void *counts;                       /* live and small of one block, in the graph's type */
-    size_t columns, block;              /* room: counts for so many columns, derivatives for so many elements */
+    /* room: counts for so many columns, derivatives for so many elements */
+    size_t columns, block;
     void *ones, *slopes;
 };
 
-/* ---- which units there are ----------------------------------------------------------------------------------------- */
+/* ---- which units there are ------------------------------------------------------------------- */
 
-/* Do the channels of this node's output come first? So they do behind a layer that works on images. */
+/* Do the channels of this node's output come first? So they do behind a layer that works on images.
+ */
 static int is_image(const pn_graph *g, size_t node)
 {
-    for (const pn_node *n = &g->nodes[node]; n->shape.ndim > 1 && n->kind; n = &g->nodes[n->inputs[0]]) {
+    for (const pn_node *n = &g->nodes[node]; n->shape.ndim > 1 && n->kind;
+         n = &g->nodes[n->inputs[0]]) {
         if (n->kind->layouts >= PN_LAYOUT_PREFERS_NHWC) return 1;
         if (n->kind->layouts == PN_LAYOUT_NCHW) return 0;
     }
     return g->nodes[node].shape.ndim == 3;
 }
 
-/* The gradient of a bias that only this node adds to its units, which only the activation behind it sees. */
+/* The gradient of a bias that only this node adds to its units, which only the activation behind it
+ * sees. */
 static const void *bias_of(const pn_graph *g, size_t node, size_t units)
 {
     const pn_node *n = &g->nodes[node];
@@ -63,7 +81,8 @@ static const void *bias_of(const pn_graph *g, size_t node, size_t units)
     const pn_binding *bias = &n->slots[1];
     if (bias->shape.ndim != 1 || bias->shape.dim[0] != units) return NULL;
     for (size_t i = 0; i < g->n_nodes; i++)
-        for (size_t j = 0; j < g->nodes[i].n_slots; j++) if (i != node && g->nodes[i].slots[j].grad == bias->grad) return NULL;
+        for (size_t j = 0; j < g->nodes[i].n_slots; j++)
+            if (i != node && g->nodes[i].slots[j].grad == bias->grad) return NULL;
     return bias->grad;
 }
 
@@ -79,12 +98,13 @@ static pn_status watch_units(pn_health *h, size_t i, pn_error *error)
     w->live = calloc(2 * w->units + 1, sizeof *w->live);
     if (!w->live) return pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
     w->small = w->live + w->units;
-    if (!(w->left = malloc((w->units + 1) * sizeof *w->left))) return pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
+    if (!(w->left = malloc((w->units + 1) * sizeof *w->left)))
+        return pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
     if (w->units > h->columns) h->columns = w->units;
     return PN_OK;
 }
 
-/* ---- made and freed ------------------------------------------------------------------------------------------------ */
+/* ---- made and freed -------------------------------------------------------------------------- */
 
 static void look(void *context, const pn_plan *plan, const pn_probe *watch);
 
@@ -92,7 +112,8 @@ static void look(void *context, const pn_plan *plan, const pn_probe *watch);
 static size_t owner(const pn_graph *g, const void *p)
 {
     for (size_t i = 0; i < g->n_nodes; i++)
-        for (size_t j = 0; j < g->nodes[i].n_slots; j++) if (g->nodes[i].slots[j].data == p) return i;
+        for (size_t j = 0; j < g->nodes[i].n_slots; j++)
+            if (g->nodes[i].slots[j].data == p) return i;
     return SIZE_MAX;
 }
 
@@ -102,14 +123,16 @@ static void take_segment(pn_health *h, const pn_segment *s)
     h->owner[h->n_segments++] = owner(h->graph, s->p);
 }
 
-static pn_status take_segments(pn_health *h, const pn_group *groups, size_t n_groups, const pn_solver *solver, pn_error *error)
+static pn_status take_segments(pn_health *h, const pn_group *groups, size_t n_groups,
+                               const pn_solver *solver, pn_error *error)
 {
     size_t n = solver ? solver->n_segments : 0, most = 0;
     for (size_t i = 0; i < n_groups; i++) n += groups[i].n;
     h->owner = malloc((n + 1) * sizeof *h->owner);
     h->segments = malloc((n + 1) * sizeof *h->segments);
     h->changes.each = calloc(n + 1, sizeof *h->changes.each);
-    if (!h->owner || !h->segments || !h->changes.each) return pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
+    if (!h->owner || !h->segments || !h->changes.each)
+        return pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
     for (size_t i = 0; i < n_groups; i++)
         for (size_t j = 0; j < groups[i].n; j++) {
             const pn_segment *s = &groups[i].segments[j];
@@ -119,7 +142,9 @@ static pn_status take_segments(pn_health *h, const pn_group *groups, size_t n_gr
     for (size_t i = 0; solver && i < solver->n_segments; i++) take_segment(h, &solver->segments[i]);
     if (solver) h->before = malloc(solver->n * pn_size(h->graph->dtype) + 1);
     h->changes.room = malloc(most * sizeof(double) + 1);
-    return h->changes.room && (h->before || !solver) ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
+    return h->changes.room && (h->before || !solver)
+             ? PN_OK
+             : pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
 }
 
 static void forget(pn_health *h)
@@ -138,7 +163,8 @@ static void forget(pn_health *h)
     }
 }
 
-pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_groups, const pn_solver *solver, pn_health **health, pn_error *error)
+pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_groups,
+                        const pn_solver *solver, pn_health **health, pn_error *error)
 {
     const size_t size = pn_size(graph->dtype);
     pn_health *h = calloc(1, sizeof *h);
@@ -149,7 +175,8 @@ pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_
     h->watcher = (pn_monitor){ look, h };
     h->columns = 2 * FOLD;
     h->nodes = calloc(graph->n_nodes, sizeof *h->nodes);
-    pn_status status = h->nodes ? take_segments(h, groups, n_groups, solver, error) : pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
+    pn_status status = h->nodes ? take_segments(h, groups, n_groups, solver, error)
+                                : pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
     for (size_t i = 0; i < graph->n_nodes && !status; i++) {
         h->nodes[i].node = &graph->nodes[i];
         if (graph->nodes[i].kind == &pn_layer_activation) status = watch_units(h, i, error);
@@ -159,7 +186,8 @@ pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_
         h->counts = calloc(2 * h->columns, size);
         h->ones = malloc(h->block * size);
         h->slopes = malloc(h->block * size);
-        if (!h->counts || !h->ones || !h->slopes) status = pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
+        if (!h->counts || !h->ones || !h->slopes)
+            status = pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
     }
     for (size_t i = 0; i < h->block && !status; i++) {
         if (graph->dtype == PN_F32) ((float *)h->ones)[i] = 1;
@@ -194,12 +222,17 @@ void pn_health_reset(pn_health *h)
 {
     if (h->steps >= h->every) forget(h);
 }
-/* ---- a look at one output -------------------------------------------------------------------------------------------- */
+/* ---- a look at one output -------------------------------------------------------------------- */
 
-static double number(pn_dtype t, const void *x, size_t i) { return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]; }
+static double number(pn_dtype t, const void *x, size_t i)
+{
+    return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
+}
 
-/* Measure the derivative for arguments from -20 to 20: its largest size sets the limit, and its ends tell where it is flat. */
-static void measure_slopes(pn_health *h, watched *w, const pn_activation_kernels *f, const void *const *p)
+/* Measure the derivative for arguments from -20 to 20: its largest size sets the limit, and its
+ * ends tell where it is flat. */
+static void measure_slopes(pn_health *h, watched *w, const pn_activation_kernels *f,
+                           const void *const *p)
 {
     const pn_dtype t = h->graph->dtype;
     double most = 0, first = 0, last = 0;
@@ -223,7 +256,12 @@ static void measure_slopes(pn_health *h, watched *w, const pn_activation_kernels
     w->flat_high = last <= w->limit;
 }
 
-typedef struct { pn_health *h; watched *w; const pn_activation_kernels *f; const void *p[PN_MAX_PARAMS]; } counting;
+typedef struct {
+    pn_health *h;
+    watched *w;
+    const pn_activation_kernels *f;
+    const void *p[PN_MAX_PARAMS];
+} counting;
 
 /* Moves the counts of so many columns, in which the units stand again and again. */
 static void move_counts(const counting *c, size_t columns)
@@ -249,7 +287,8 @@ static void count_rows(const counting *c, const char *t, size_t rows, size_t n)
     for (size_t m; rows; rows -= m, t += m * n * size) {
         m = rows < most ? rows : most;
         c->f->backward(m * n, t, h->ones, h->slopes, c->p, 0);
-        h->k->look->count_columns(m, n, h->slopes, c->w->limit, h->counts, (char *)h->counts + h->columns * size);
+        h->k->look->count_columns(m, n, h->slopes, c->w->limit, h->counts,
+                                  (char *)h->counts + h->columns * size);
         if ((counted += m) < EXACT) continue;
         move_counts(c, n);
         counted = 0;
@@ -272,17 +311,23 @@ static void count_run(const counting *c, const char *t, size_t n, size_t unit)
 }
 
 /* t: rows arrays of sample values each. */
-static void look_at_units(pn_health *h, watched *w, const char *t, size_t rows, size_t sample, int last)
+static void look_at_units(pn_health *h, watched *w, const char *t, size_t rows, size_t sample,
+                          int last)
 {
     counting c = { h, w, &h->k->activations[(size_t)w->node->config[0]], { 0 } };
-    const size_t size = pn_size(h->graph->dtype), pixels = w->image && !last ? sample / w->units : 1, values = rows * (sample / w->units);
+    const size_t size = pn_size(h->graph->dtype),
+                 pixels = w->image && !last ? sample / w->units : 1,
+                 values = rows * (sample / w->units);
     for (size_t j = 0; j < PN_MAX_PARAMS; j++) c.p[j] = &w->node->params[j];
     if (w->limit < 0) measure_slopes(h, w, c.f, c.p);
     if (pixels == 1) {
-        size_t fold = 1;                                               /* few units stand as often as fills a vector */
+        /* few units stand as often as fills a vector */
+        size_t fold = 1;
         while (fold * w->units < FOLD && values % (2 * fold) == 0) fold *= 2;
         count_rows(&c, t, values / fold, fold * w->units);
-    } else for (size_t run = 0; run < rows * w->units; run++) count_run(&c, t + run * pixels * size, pixels, run % w->units);
+    } else
+        for (size_t run = 0; run < rows * w->units; run++)
+            count_run(&c, t + run * pixels * size, pixels, run % w->units);
     w->seen += (double)values;
 }
 
@@ -291,7 +336,14 @@ static void look_at_values(pn_health *h, watched *w, const void *x, size_t n)
 {
     double mean, var, unused;
     if (!n) return;
-    h->k->norm->moments(&(pn_norm_groups){ .spans = 1, .n = n, .centred = 1, .eps = 1, .mean = &mean, .var = &var, .scale = &unused }, 0, 1, x);
+    h->k->norm->moments(&(pn_norm_groups){ .spans = 1,
+                                           .n = n,
+                                           .centred = 1,
+                                           .eps = 1,
+                                           .mean = &mean,
+                                           .var = &var,
+                                           .scale = &unused },
+                        0, 1, x);
     const double m = (double)n, all = w->values + m, off = mean - w->mean;
     w->squares += m * var + off * off * w->values * m / all;
     w->mean += off * m / all;
@@ -304,13 +356,16 @@ static void look(void *context, const pn_plan *plan, const pn_probe *watch)
     pn_health *h = context;
     watched *w = &h->nodes[watch->activation];
     const size_t sample = pn_count(&h->graph->nodes[watch->node].shape);
-    if (h->whole) look_at_values(h, &h->nodes[watch->node], plan->at[watch->value], plan->rows * sample);
-    if (w->units && plan->rows && (h->whole || (w->n_left && !w->bias))) look_at_units(h, w, plan->at[watch->slope], plan->rows, sample, watch->last);
+    if (h->whole)
+        look_at_values(h, &h->nodes[watch->node], plan->at[watch->value], plan->rows * sample);
+    if (w->units && plan->rows && (h->whole || (w->n_left && !w->bias)))
+        look_at_units(h, w, plan->at[watch->slope], plan->rows, sample, watch->last);
 }
 
-/* ---- which steps ----------------------------------------------------------------------------------------------------- */
+/* ---- which steps ----------------------------------------------------------------------------- */
 
-/* Steps from one look to the next, so that looks take such a share of the time, by estimates of both in cycles. */
+/* Steps from one look to the next, so that looks take such a share of the time, by estimates of
+ * both in cycles. */
 static void set_intervals(pn_health *h, const pn_plan *plan)
 {
     double step = 1500, whole = 0, untold = 0;
@@ -321,7 +376,9 @@ static void set_intervals(pn_health *h, const pn_plan *plan)
     }
     for (size_t i = 0; i < plan->n_probes; i++) {
         const watched *w = &h->nodes[plan->probes[i].activation];
-        const double n = (double)(plan->rows * pn_count(&h->graph->nodes[plan->probes[i].node].shape)), slopes = w->units ? 500 + 0.5 * n : 0;
+        const double n = (double)(plan->rows *
+                                  pn_count(&h->graph->nodes[plan->probes[i].node].shape)),
+                     slopes = w->units ? 500 + 0.5 * n : 0;
         whole += 200 + 0.3 * n + slopes;
         if (!w->bias) untold += slopes;
     }
@@ -411,7 +468,8 @@ void pn_health_end(pn_health *h)
             left = 0;
             for (size_t k = 0; k < w->n_left; k++) {
                 const size_t j = w->left[k];
-                if (w->live[j] == 0 && !(w->bias && number(t, w->bias, j) != 0)) w->left[left++] = j;
+                if (w->live[j] == 0 && !(w->bias && number(t, w->bias, j) != 0))
+                    w->left[left++] = j;
             }
             w->n_left = left;
         }
@@ -420,7 +478,7 @@ void pn_health_end(pn_health *h)
     }
 }
 
-/* ---- what it comes to ------------------------------------------------------------------------------------------------ */
+/* ---- what it comes to ------------------------------------------------------------------------ */
 
 void pn_health_node(const pn_health *h, size_t node, pn_node_health *out)
 {
@@ -429,7 +487,8 @@ void pn_health_node(const pn_health *h, size_t node, pn_node_health *out)
     out->flat_low = w->flat_low;
     out->flat_high = w->flat_high;
     if (w->seen > 0) out->dead = w->n_left;
-    for (size_t j = 0; j < w->units && w->seen > 0; j++) out->saturated += w->small[j] >= MOST * w->seen;
+    for (size_t j = 0; j < w->units && w->seen > 0; j++)
+        out->saturated += w->small[j] >= MOST * w->seen;
     for (size_t k = 0; k < out->dead; k++) out->saturated -= w->small[w->left[k]] >= MOST * w->seen;
     if (w->looks) {
         out->mean = w->mean;

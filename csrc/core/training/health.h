@@ -4,28 +4,40 @@
 #include "../graph/graph.h"
 
 typedef struct pn_health pn_health;
-/* The update's segments are those of groups, which may be none, or of a solver, unless it is NULL. */
-pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_groups, const pn_solver *solver, pn_health **health, pn_error *error);
+/* The update's segments are those of groups, which may be none, or of a solver, unless it is NULL.
+ */
+pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_groups,
+                        const pn_solver *solver, pn_health **health, pn_error *error);
 void pn_health_free(pn_health *health);
-void pn_health_reset(pn_health *health);                               /* an epoch begins: forget those before, if they were long enough */
+/* an epoch begins: forget those before, if they were long enough */
+void pn_health_reset(pn_health *health);
 
 /* Before a step on a plan: who is to look on, or NULL. */
 const pn_monitor *pn_health_begin(pn_health *health, const pn_plan *plan);
-const pn_monitor *pn_health_always(pn_health *health);                 /* to look at everything, whatever the step */
-/* What the update of this step is to be noted in, or NULL; each: one of each segment of the groups, in order. */
-typedef struct { double gradient, update, weight; } pn_change;         /* sums of squares, over steps: of the gradient, of what it made of p, of p */
-typedef struct { pn_change *each; void *room; } pn_changes;            /* room: for the largest segment */
+/* to look at everything, whatever the step */
+const pn_monitor *pn_health_always(pn_health *health);
+/* What the update of this step is to be noted in, or NULL; each: one of each segment of the groups,
+ * in order. */
+/* sums of squares, over steps: of the gradient, of what it made of p, of p */
+typedef struct { double gradient, update, weight; } pn_change;
+/* room: for the largest segment */
+typedef struct { pn_change *each; void *room; } pn_changes;
 const pn_changes *pn_health_changes(pn_health *health);
-void pn_health_gradients(pn_health *health);                           /* notes the gradients of a step without an update */
-void pn_health_before(pn_health *health);                              /* a solver's step begins: its gradients stand, and nothing has moved */
+/* notes the gradients of a step without an update */
+void pn_health_gradients(pn_health *health);
+/* a solver's step begins: its gradients stand, and nothing has moved */
+void pn_health_before(pn_health *health);
 void pn_health_after(pn_health *health);                               /* it is over */
-void pn_health_end(pn_health *health);                                 /* the step is over: its gradients still stand */
+/* the step is over: its gradients still stand */
+void pn_health_end(pn_health *health);
 void pn_health_node(const pn_health *health, size_t node, pn_node_health *out);
 
-/* origin.c: runs a step on rows samples once more, all arrays apart, and finds the first that is not finite. x, tick, wanted, n: as in the step. */
-pn_status pn_origin_find(const pn_graph *graph, size_t rows, const void *const *x, uint64_t tick, pn_loss_batch *wanted, size_t n, pn_origin *origin,
-                         pn_error *error);
+/* origin.c: runs a step on rows samples once more, all arrays apart, and finds the first that is
+ * not finite. x, tick, wanted, n: as in the step. */
+pn_status pn_origin_find(const pn_graph *graph, size_t rows, const void *const *x, uint64_t tick,
+                         pn_loss_batch *wanted, size_t n, pn_origin *origin, pn_error *error);
 
 /* update.c: pn_update, noting what it changes in changes, unless that is NULL. */
-void pn_update_noting(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch, const pn_changes *changes);
+void pn_update_noting(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch,
+                      const pn_changes *changes);
 #endif

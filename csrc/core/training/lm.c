@@ -1,7 +1,8 @@
-/* lm.c - Levenberg-Marquardt: Gauss-Newton steps, damped as far as they have to be (Madsen, Nielsen and Tingleff, 2004).
+/* lm.c - Levenberg-Marquardt: Gauss-Newton steps, damped as far as they have to be (Madsen, Nielsen
+ * and Tingleff, 2004).
  *
- * The loss is a sum of squares of residuals r; with J their Jacobian a step solves (J'J + mu I) d = -J'r. All of it is in double precision,
- * whatever the parameters' type. */
+ * The loss is a sum of squares of residuals r; with J their Jacobian a step solves (J'J + mu I) d =
+ * -J'r. All of it is in double precision, whatever the parameters' type. */
 #include "../kernels/kernels.h"
 #include "solve.h"
 #include <math.h>
@@ -9,29 +10,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LM_ROWS = 128, LM_BLOCK = 64 };                  /* rows of J at a time; columns of a block of the factor */
+/* rows of J at a time; columns of a block of the factor */
+enum { LM_ROWS = 128, LM_BLOCK = 64 };
 
 struct pn_lm {
     size_t n;
     const pn_typed_kernels *k;
-    double *a, *l, *j, *r, *g, *d, *x;                  /* J'J, its factor (n, n); rows of J, residuals; J'r, the step, where it starts */
+    /* J'J, its factor (n, n); rows of J, residuals; J'r, the step, where it starts */
+    double *a, *l, *j, *r, *g, *d, *x;
     double *panel;                                      /* (n, LM_BLOCK) */
     void *workspace, *all;
 };
 
 static pn_product normal(const pn_lm *s, size_t rows)
 {
-    return (pn_product){ .ta = 1, .accumulate = 1, .m = s->n, .n = s->n, .k = rows, .a = s->j, .lda = s->n, .b = s->j, .ldb = s->n, .c = s->a, .ldc = s->n };
+    return (pn_product){ .ta = 1,
+                         .accumulate = 1,
+                         .m = s->n,
+                         .n = s->n,
+                         .k = rows,
+                         .a = s->j,
+                         .lda = s->n,
+                         .b = s->j,
+                         .ldb = s->n,
+                         .c = s->a,
+                         .ldc = s->n };
 }
 
 /* The size of the product that `trailing` returns, without its arrays. */
 static pn_product trailing_size(const pn_lm *s, size_t from, size_t cols)
 {
     const size_t m = s->n - (from + cols);
-    return (pn_product){ .tb = 1, .accumulate = 1, .m = m, .n = m, .k = cols, .lda = LM_BLOCK, .ldb = s->n, .ldc = s->n };
+    return (pn_product){ .tb = 1,
+                         .accumulate = 1,
+                         .m = m,
+                         .n = m,
+                         .k = cols,
+                         .lda = LM_BLOCK,
+                         .ldb = s->n,
+                         .ldc = s->n };
 }
 
-/* What is left of the matrix below and right of a block of the factor: less the product of the panel with itself. */
+/* What is left of the matrix below and right of a block of the factor: less the product of the
+ * panel with itself. */
 static pn_product trailing(const pn_lm *s, size_t from, size_t cols)
 {
     const size_t at = from + cols;
@@ -48,16 +69,20 @@ pn_lm *pn_lm_new(size_t n)
     if (!s) return NULL;
     s->n = n;
     s->k = &pn_kernels_now()->of[PN_F64];
-    const pn_product first = normal(s, LM_ROWS), second = trailing_size(s, 0, n < LM_BLOCK ? n : LM_BLOCK);
-    const size_t one = s->k->gemm_workspace(&first), other = s->k->gemm_workspace(&second), numbers = 2 * n * n + (LM_ROWS + 3 + LM_BLOCK) * n + LM_ROWS;
+    const pn_product first = normal(s, LM_ROWS),
+                     second = trailing_size(s, 0, n < LM_BLOCK ? n : LM_BLOCK);
+    const size_t one = s->k->gemm_workspace(&first), other = s->k->gemm_workspace(&second),
+                 numbers = 2 * n * n + (LM_ROWS + 3 + LM_BLOCK) * n + LM_ROWS;
     s->all = malloc(numbers * sizeof(double) + (one > other ? one : other) + 64);
     if (!s->all) {
         free(s);
         return NULL;
     }
     s->workspace = (char *)s->all + (64 - (uintptr_t)s->all % 64);
-    double *at = (double *)((char *)s->workspace + (one > other ? one : other) / sizeof(double) * sizeof(double));
-    s->a = at, s->l = at += n * n, s->j = at += n * n, s->panel = at += LM_ROWS * n, s->g = at += LM_BLOCK * n;
+    double *at = (double *)((char *)s->workspace +
+                            (one > other ? one : other) / sizeof(double) * sizeof(double));
+    s->a = at, s->l = at += n * n, s->j = at += n * n, s->panel = at += LM_ROWS * n,
+    s->g = at += LM_BLOCK * n;
     s->d = at += n, s->x = at += n, s->r = at += n;
     return s;
 }
@@ -75,7 +100,8 @@ static double dot(size_t n, const double *a, const double *b)
     return (s[0] + s[1]) + (s[2] + s[3]);
 }
 
-/* The Cholesky factor of one block on the diagonal, and of the rows below it; 0 where the matrix is not positive. */
+/* The Cholesky factor of one block on the diagonal, and of the rows below it; 0 where the matrix is
+ * not positive. */
 static int factor_block(const pn_lm *s, size_t from, size_t cols)
 {
     double *l = s->l;
@@ -83,7 +109,8 @@ static int factor_block(const pn_lm *s, size_t from, size_t cols)
         const double *row = l + j * s->n + from, square = l[j * s->n + j] - dot(j - from, row, row);
         if (!(square > 0)) return 0;
         const double pivot = l[j * s->n + j] = sqrt(square);
-        for (size_t i = j + 1; i < s->n; i++) l[i * s->n + j] = (l[i * s->n + j] - dot(j - from, l + i * s->n + from, row)) / pivot;
+        for (size_t i = j + 1; i < s->n; i++)
+            l[i * s->n + j] = (l[i * s->n + j] - dot(j - from, l + i * s->n + from, row)) / pivot;
     }
     return 1;
 }
@@ -97,7 +124,8 @@ static int factor(const pn_lm *s, double mu)
         const size_t cols = s->n - from < LM_BLOCK ? s->n - from : LM_BLOCK;
         if (pn_stop_now() || !factor_block(s, from, cols)) return 0;
         for (size_t i = from + cols; i < s->n; i++)
-            for (size_t j = 0; j < cols; j++) s->panel[(i - from - cols) * LM_BLOCK + j] = -s->l[i * s->n + from + j];
+            for (size_t j = 0; j < cols; j++)
+                s->panel[(i - from - cols) * LM_BLOCK + j] = -s->l[i * s->n + from + j];
         const pn_product p = trailing(s, from, cols);
         if (p.m) s->k->gemm(&p, s->workspace);
     }
@@ -108,7 +136,8 @@ static int factor(const pn_lm *s, double mu)
 static void solve(const pn_lm *s)
 {
     const size_t n = s->n;
-    for (size_t i = 0; i < n; i++) s->d[i] = (-s->g[i] - dot(i, s->l + i * n, s->d)) / s->l[i * n + i];
+    for (size_t i = 0; i < n; i++)
+        s->d[i] = (-s->g[i] - dot(i, s->l + i * n, s->d)) / s->l[i * n + i];
     for (size_t i = n; i-- > 0;) {
         const double d = s->d[i] /= s->l[i * n + i];
         for (size_t j = 0; j < i; j++) s->d[j] -= s->l[i * n + j] * d;
@@ -143,7 +172,9 @@ static pn_status normal_equations(const pn_lm *s, const pn_residuals *f, pn_erro
 static void gather(const pn_solver *o, double *x)
 {
     for (size_t k = 0; k < o->n_segments; k++)
-        for (size_t i = 0; i < o->segments[k].n; i++) *x++ = o->segments[k].dtype == PN_F32 ? (double)((const float *)o->segments[k].p)[i] : ((const double *)o->segments[k].p)[i];
+        for (size_t i = 0; i < o->segments[k].n; i++)
+            *x++ = o->segments[k].dtype == PN_F32 ? (double)((const float *)o->segments[k].p)[i]
+                                                  : ((const double *)o->segments[k].p)[i];
 }
 
 /* They become x + d, or x where d is NULL. */
@@ -158,7 +189,8 @@ static void scatter(const pn_solver *o, const double *x, const double *d)
 }
 
 /* memory: mu, and by how much it grows at the next failure. */
-pn_status pn_lm_step(pn_lm *s, const pn_solver *o, const pn_residuals *f, double loss, pn_error *error)
+pn_status pn_lm_step(pn_lm *s, const pn_solver *o, const pn_residuals *f, double loss,
+                     pn_error *error)
 {
     double *mu = &o->memory[0], *grow = &o->memory[1], most = 0, fresh;
     if (s->n == 0) return PN_OK;

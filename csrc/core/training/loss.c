@@ -1,12 +1,18 @@
-/* loss.c - losses with their settings: checks of targets, what a mean divides by, and the pass over blocks of rows. */
+/* loss.c - losses with their settings: checks of targets, what a mean divides by, and the pass over
+ * blocks of rows. */
 #include "../graph/graph.h"
 #include <math.h>
 #include <string.h>
 
-static double element(pn_dtype t, const void *x, size_t i) { return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]; }
+static double element(pn_dtype t, const void *x, size_t i)
+{
+    return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
+}
 
-/* ---- a loss of the caller's own ------------------------------------------------------------------------------------- */
-static const pn_loss OWN = { "own", "FunctionLoss", 'e', 'a', 'n', "input target", "", "", "", "A loss of the caller's own." };
+/* ---- a loss of the caller's own -------------------------------------------------------------- */
+static const pn_loss OWN = {
+    "own", "FunctionLoss", 'e', 'a', 'n', "input target", "", "", "", "A loss of the caller's own."
+};
 const pn_loss *pn_loss_custom(void) { return &OWN; }
 
 size_t pn_loss_inputs(const pn_criterion *loss)
@@ -16,10 +22,13 @@ size_t pn_loss_inputs(const pn_criterion *loss)
     return n - (strstr(loss->row->inputs, "target") != NULL);
 }
 
-/* ---- checks ------------------------------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 static int by_class(const pn_loss *row) { return row->target == 'c' || row->target == 'p'; }
 
-int pn_loss_ignores(const pn_criterion *loss, int64_t label) { return by_class(loss->row) && label == loss->ignore_index; }
+int pn_loss_ignores(const pn_criterion *loss, int64_t label)
+{
+    return by_class(loss->row) && label == loss->ignore_index;
+}
 
 size_t pn_loss_target_width(const pn_criterion *loss, size_t cols)
 {
@@ -28,7 +37,10 @@ size_t pn_loss_target_width(const pn_criterion *loss, size_t cols)
 }
 
 /* How many labels belong to one row of cols predictions. */
-static size_t label_width(const pn_criterion *loss, size_t cols) { return loss->row->target == 'm' ? cols : 1; }
+static size_t label_width(const pn_criterion *loss, size_t cols)
+{
+    return loss->row->target == 'm' ? cols : 1;
+}
 static size_t rows_of_sample(const pn_target *target) { return target->each ? target->each : 1; }
 
 size_t pn_loss_weights(const pn_criterion *loss, size_t rows, size_t cols, const pn_target *target)
@@ -40,14 +52,20 @@ size_t pn_loss_wrong_label(const pn_criterion *loss, size_t n, size_t cols, cons
 {
     const int several = loss->row->target == 'm';
     size_t i = 0;
-    while (i < n && (((uint64_t)label[i] < cols) || pn_loss_ignores(loss, label[i]) || (several && label[i] == -1))) i++;
+    while (i < n && (((uint64_t)label[i] < cols) || pn_loss_ignores(loss, label[i]) ||
+                     (several && label[i] == -1)))
+        i++;
     return i;
 }
 
 enum { CHECK_ELEMENTS = 1 << 18 };      /* between two looks for a signal */
-static pn_status stopped(pn_error *error) { return pn_fail(error, PN_STOPPED, "stopped while targets were checked"); }
+static pn_status stopped(pn_error *error)
+{
+    return pn_fail(error, PN_STOPPED, "stopped while targets were checked");
+}
 
-static pn_status check_labels(const pn_criterion *loss, size_t rows, size_t cols, const pn_target *target, const char *name, pn_error *error)
+static pn_status check_labels(const pn_criterion *loss, size_t rows, size_t cols,
+                              const pn_target *target, const char *name, pn_error *error)
 {
     const size_t each = label_width(loss, cols), n = rows * each;
     size_t i = 0;
@@ -57,27 +75,35 @@ static pn_status check_labels(const pn_criterion *loss, size_t rows, size_t cols
         i += pn_loss_wrong_label(loss, end - i, cols, target->label + i);
     }
     if (i == n) return PN_OK;
-    return pn_fail(error, PN_BAD_VALUE, "%s: class %lld in row %zu is not in 0..%lld (%zu classes)", name, (long long)target->label[i],
-                   i / each / rows_of_sample(target), (long long)cols - 1, cols);
+    return pn_fail(error, PN_BAD_VALUE, "%s: class %lld in row %zu is not in 0..%lld (%zu classes)",
+                   name, (long long)target->label[i], i / each / rows_of_sample(target),
+                   (long long)cols - 1, cols);
 }
 
-static pn_status check_numbers(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target, const char *name, pn_error *error)
+static pn_status check_numbers(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols,
+                               const pn_target *target, const char *name, pn_error *error)
 {
     const char kind = loss->row->target, *cls = loss->row->cls;
     const size_t each = pn_loss_target_width(loss, cols) * rows_of_sample(target);
     for (size_t i = 0; kind != 'a' && i < rows * pn_loss_target_width(loss, cols); i++) {
         double v = element(t, target->target, i);
         if (i % CHECK_ELEMENTS == 0 && pn_stop_now()) return stopped(error);
-        if (!isfinite(v)) return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not a finite number", name, v, i / each);
-        if (kind == 's' && v != 1 && v != -1) return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not 1 or -1, as %s needs", name, v, i / each, cls);
+        if (!isfinite(v))
+            return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not a finite number", name, v,
+                           i / each);
+        if (kind == 's' && v != 1 && v != -1)
+            return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not 1 or -1, as %s needs",
+                           name, v, i / each, cls);
         if (kind != 's' && kind != 'r' && !(v >= 0 && v <= 1))
-            return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not in [0, 1], as %s needs", name, v, i / each, cls);
+            return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not in [0, 1], as %s needs",
+                           name, v, i / each, cls);
     }
     return PN_OK;
 }
 
 /* Is the second corner of every box of a target right of and below the first? */
-static pn_status check_boxes(const pn_criterion *loss, pn_dtype t, size_t rows, const pn_target *target, const char *name, pn_error *error)
+static pn_status check_boxes(const pn_criterion *loss, pn_dtype t, size_t rows,
+                             const pn_target *target, const char *name, pn_error *error)
 {
     size_t i = 0;                           /* the first number of a pair */
     double low = 0, high = 0;
@@ -88,54 +114,75 @@ static pn_status check_boxes(const pn_criterion *loss, pn_dtype t, size_t rows, 
         if (high < low) break;
     }
     if (i >= 4 * rows) return PN_OK;
-    return pn_fail(error, PN_BAD_VALUE, "%s: the box in row %zu has %s %g < %s %g; %s takes (x1, y1, x2, y2) with x1 <= x2 and y1 <= y2", name,
-                   i / 4 / rows_of_sample(target), i % 4 ? "y2" : "x2", high, i % 4 ? "y1" : "x1", low, loss->row->cls);
+    return pn_fail(
+        error, PN_BAD_VALUE,
+        "%s: the box in row %zu has %s %g < %s %g; %s takes (x1, y1, x2, y2) with x1 <= x2 and y1 <= y2",
+        name, i / 4 / rows_of_sample(target), i % 4 ? "y2" : "x2", high, i % 4 ? "y1" : "x1", low,
+        loss->row->cls);
 }
 
 /* n weights, `each` of them for a sample. */
-static pn_status check_sample_weight(pn_dtype t, size_t n, size_t each, const void *w, pn_error *error)
+static pn_status check_sample_weight(pn_dtype t, size_t n, size_t each, const void *w,
+                                     pn_error *error)
 {
     for (size_t i = 0; w && i < n; i++) {
         double v = element(t, w, i);
         if (i % CHECK_ELEMENTS == 0 && pn_stop_now()) return stopped(error);
-        if (!isfinite(v)) return pn_fail(error, PN_BAD_VALUE, "sample_weight: %g in row %zu is not a finite number", v, i / each);
+        if (!isfinite(v))
+            return pn_fail(error, PN_BAD_VALUE,
+                           "sample_weight: %g in row %zu is not a finite number", v, i / each);
     }
     return PN_OK;
 }
 
-pn_status pn_loss_check(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target, pn_error *error)
+pn_status pn_loss_check(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols,
+                        const pn_target *target, pn_error *error)
 {
     const pn_loss *row = loss->row;
     const char *name = target->name ? target->name : "target";
     const int only_labels = strchr("cim", row->target) != NULL;
     if ((only_labels || row->target == 'p') && cols == 0 && rows > 0)
         return pn_fail(error, PN_BAD_SHAPE, "input: %s needs at least one class", row->cls);
-    if (row->kind == 'b' && cols != 4) return pn_fail(error, PN_BAD_SHAPE, "input: %s takes boxes of 4 numbers, got %zu", row->cls, cols);
-    const size_t weights = pn_loss_weights(loss, rows, cols, target), samples = rows / rows_of_sample(target);
-    pn_status status = check_sample_weight(t, weights, samples && weights > samples ? weights / samples : 1, target->sample_weight, error);
+    if (row->kind == 'b' && cols != 4)
+        return pn_fail(error, PN_BAD_SHAPE, "input: %s takes boxes of 4 numbers, got %zu", row->cls,
+                       cols);
+    const size_t weights = pn_loss_weights(loss, rows, cols, target),
+                 samples = rows / rows_of_sample(target);
+    pn_status status = check_sample_weight(t, weights,
+                                           samples && weights > samples ? weights / samples : 1,
+                                           target->sample_weight, error);
     if (status || row->target == 'n' || loss->call) return status;
     if (target->label) {
         if (!only_labels && row->target != 'p')
-            return pn_fail(error, PN_BAD_VALUE, "%s: %s takes numbers like the prediction, not class indices", name, row->cls);
+            return pn_fail(error, PN_BAD_VALUE,
+                           "%s: %s takes numbers like the prediction, not class indices", name,
+                           row->cls);
         return check_labels(loss, rows, cols, target, name, error);
     }
-    if (!target->target && rows * cols > 0) return pn_fail(error, PN_BAD_VALUE, "%s: %s needs one", name, row->cls);
-    if (only_labels) return pn_fail(error, PN_BAD_VALUE, "%s: %s takes integer class indices", name, row->cls);
+    if (!target->target && rows * cols > 0)
+        return pn_fail(error, PN_BAD_VALUE, "%s: %s needs one", name, row->cls);
+    if (only_labels)
+        return pn_fail(error, PN_BAD_VALUE, "%s: %s takes integer class indices", name, row->cls);
     status = check_numbers(loss, t, rows, cols, target, name, error);
     return status || row->kind != 'b' ? status : check_boxes(loss, t, rows, target, name, error);
 }
 
-pn_status pn_loss_check_fit(const pn_criterion *loss, size_t ndim, const size_t *shape, pn_loss_view *view, pn_error *error)
+pn_status pn_loss_check_fit(const pn_criterion *loss, size_t ndim, const size_t *shape,
+                            pn_loss_view *view, pn_error *error)
 {
     const char kind = loss->row->kind;
     const int boxes = kind == 'b', rows = kind == 'r';
-    if (kind == 's') return pn_fail(error, PN_BAD_VALUE, "loss: %s takes (%s), and fit has no lengths", loss->row->cls, loss->row->inputs);
+    if (kind == 's')
+        return pn_fail(error, PN_BAD_VALUE, "loss: %s takes (%s), and fit has no lengths",
+                       loss->row->cls, loss->row->inputs);
     if ((boxes || rows) && (ndim == 0 || (rows && !by_class(loss->row) && ndim != 1))) {
         pn_shape s = { .ndim = ndim };
         char text[80];
         memcpy(s.dim, shape, ndim * sizeof *shape);
         pn_shape_text(&s, text, sizeof text);
-        return pn_fail(error, PN_BAD_SHAPE, "the model's output %s a sample is not one row of classes, as %s needs", text, loss->row->cls);
+        return pn_fail(error, PN_BAD_SHAPE,
+                       "the model's output %s a sample is not one row of classes, as %s needs",
+                       text, loss->row->cls);
     }
     *view = (pn_loss_view){ .positions = 1, .cols = 1, .last = !rows || ndim == 1 };
     for (size_t i = 0; i < ndim; i++) {
@@ -146,35 +193,50 @@ pn_status pn_loss_check_fit(const pn_criterion *loss, size_t ndim, const size_t 
 }
 
 /* A second input called var is a variance. */
-pn_status pn_loss_check_input(const pn_criterion *loss, pn_dtype t, size_t k, size_t n, const void *x, pn_error *error)
+pn_status pn_loss_check_input(const pn_criterion *loss, pn_dtype t, size_t k, size_t n,
+                              const void *x, pn_error *error)
 {
     const pn_loss *row = loss->row;
-    const int probability = k == 0 && row->target == 'v', variance = k == 1 && strstr(row->inputs, "var") != NULL;
+    const int probability = k == 0 && row->target == 'v',
+              variance = k == 1 && strstr(row->inputs, "var") != NULL;
     for (size_t i = 0; (probability || variance) && i < n; i++) {
         double v = element(t, x, i);
-        if (variance && v < 0) return pn_fail(error, PN_BAD_VALUE, "var: %g is negative, and %s needs variances", v, row->cls);
+        if (variance && v < 0)
+            return pn_fail(error, PN_BAD_VALUE, "var: %g is negative, and %s needs variances", v,
+                           row->cls);
         if (probability && (v < 0 || v > 1))
-            return pn_fail(error, PN_BAD_VALUE, "input: %g is not a probability in [0, 1], as %s needs%s", v, row->cls,
+            return pn_fail(error, PN_BAD_VALUE,
+                           "input: %g is not a probability in [0, 1], as %s needs%s", v, row->cls,
                            row->metric == 'p' ? "; for logits there is BCEWithLogitsLoss" : "");
     }
     return PN_OK;
 }
 
-pn_status pn_sequences_check(const pn_criterion *loss, size_t rows, size_t cols, const pn_sequences *q, size_t n_labels, const int64_t *label,
+pn_status pn_sequences_check(const pn_criterion *loss, size_t rows, size_t cols,
+                             const pn_sequences *q, size_t n_labels, const int64_t *label,
                              pn_error *error)
 {
     const int64_t blank = (int64_t)loss->params[0];
-    if (blank >= (int64_t)cols) return pn_fail(error, PN_BAD_VALUE, "blank: class %lld is not in 0..%lld", (long long)blank, (long long)cols - 1);
+    if (blank >= (int64_t)cols)
+        return pn_fail(error, PN_BAD_VALUE, "blank: class %lld is not in 0..%lld", (long long)blank,
+                       (long long)cols - 1);
     for (size_t i = 0; i < rows; i++) {
         int64_t in = q->input_length[i], n = q->target_length[i];
         if (in < 0 || in > (int64_t)q->steps)
-            return pn_fail(error, PN_BAD_VALUE, "input_lengths: %lld of sequence %zu is not in 0..%zu", (long long)in, i, q->steps);
-        if (n < 0 || q->start[i] < 0 || (size_t)q->start[i] > n_labels || (size_t)n > n_labels - (size_t)q->start[i])
-            return pn_fail(error, PN_BAD_VALUE, "target_lengths: %lld of sequence %zu is negative or more than targets has", (long long)n, i);
+            return pn_fail(error, PN_BAD_VALUE,
+                           "input_lengths: %lld of sequence %zu is not in 0..%zu", (long long)in, i,
+                           q->steps);
+        if (n < 0 || q->start[i] < 0 || (size_t)q->start[i] > n_labels ||
+            (size_t)n > n_labels - (size_t)q->start[i])
+            return pn_fail(
+                error, PN_BAD_VALUE,
+                "target_lengths: %lld of sequence %zu is negative or more than targets has",
+                (long long)n, i);
         for (int64_t k = 0; k < n; k++) {
             int64_t c = label[q->start[i] + k];
             if (c < 0 || c >= (int64_t)cols || c == blank)
-                return pn_fail(error, PN_BAD_VALUE, "targets: class %lld of sequence %zu is %s", (long long)c, i, c == blank ? "the blank" : "not one of log_probs");
+                return pn_fail(error, PN_BAD_VALUE, "targets: class %lld of sequence %zu is %s",
+                               (long long)c, i, c == blank ? "the blank" : "not one of log_probs");
         }
     }
     return PN_OK;
@@ -190,10 +252,14 @@ size_t pn_sequences_work(size_t rows, size_t cols, const pn_sequences *q)
     return most;
 }
 
-/* ---- the pass ----------------------------------------------------------------------------------------------------- */
-size_t pn_loss_values(const pn_criterion *loss, size_t rows, size_t cols) { return loss->row->kind == 'e' ? rows * cols : rows; }
+/* ---- the pass -------------------------------------------------------------------------------- */
+size_t pn_loss_values(const pn_criterion *loss, size_t rows, size_t cols)
+{
+    return loss->row->kind == 'e' ? rows * cols : rows;
+}
 
-double pn_loss_divisor(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const pn_target *target)
+double pn_loss_divisor(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols,
+                       const pn_target *target)
 {
     if (loss->reduction == PN_SUM) return 1;
     if (loss->reduction == PN_BATCHMEAN) return (double)rows;
@@ -215,9 +281,15 @@ double pn_loss_divisor(const pn_criterion *loss, pn_dtype t, size_t rows, size_t
     return sum * (double)values_a_row;
 }
 
-/* Rows are taken in blocks, whose number depends on the shape alone, and the blocks' sums added in order. */
+/* Rows are taken in blocks, whose number depends on the shape alone, and the blocks' sums added in
+ * order. */
 enum { LOSS_BLOCKS = 64, LOSS_ELEMENTS = 8192 };
-typedef struct { pn_loss_fn *loss; const pn_loss_args *whole; size_t block, values, size; double sums[LOSS_BLOCKS]; } loss_blocks;
+typedef struct {
+    pn_loss_fn *loss;
+    const pn_loss_args *whole;
+    size_t block, values, size;
+    double sums[LOSS_BLOCKS];
+} loss_blocks;
 
 static void *moved(const void *p, size_t bytes) { return p ? (char *)p + bytes : NULL; }
 
@@ -226,7 +298,8 @@ static void loss_block(void *context, size_t i)
     loss_blocks *j = context;
     pn_loss_args a = *j->whole;
     pn_criterion c = *a.loss;
-    const size_t start = i * j->block, bytes = start * a.cols * j->size, each = pn_loss_target_width(a.loss, a.cols);
+    const size_t start = i * j->block, bytes = start * a.cols * j->size,
+                 each = pn_loss_target_width(a.loss, a.cols);
     a.loss = &c;
     a.rows = a.rows - start < j->block ? a.rows - start : j->block;
     for (int k = 0; k < PN_MAX_INPUTS; k++) {
@@ -247,12 +320,17 @@ static void loss_block(void *context, size_t i)
 
 double pn_loss_run(pn_dtype t, const pn_loss_args *a)
 {
-    size_t block = LOSS_ELEMENTS / (a->cols + 1) + 1, least = (a->rows + LOSS_BLOCKS - 1) / LOSS_BLOCKS;
+    size_t block = LOSS_ELEMENTS / (a->cols + 1) + 1,
+           least = (a->rows + LOSS_BLOCKS - 1) / LOSS_BLOCKS;
     const size_t sample = a->target.every ? 1 : rows_of_sample(&a->target);
     if (block < least) block = least;
-    if (a->target.sample_weight) block = (block + sample - 1) / sample * sample;        /* weights begin with samples */
-    loss_blocks j = { .loss = pn_kernels_now()->of[t].losses[a->loss->row - pn_loss_at(0)], .whole = a, .block = block,
-                      .values = pn_loss_values(a->loss, 1, a->cols), .size = pn_size(t) };
+    /* weights begin with samples */
+    if (a->target.sample_weight) block = (block + sample - 1) / sample * sample;
+    loss_blocks j = { .loss = pn_kernels_now()->of[t].losses[a->loss->row - pn_loss_at(0)],
+                      .whole = a,
+                      .block = block,
+                      .values = pn_loss_values(a->loss, 1, a->cols),
+                      .size = pn_size(t) };
     const size_t blocks = (a->rows + block - 1) / block;
     if (blocks <= 1 || a->sequences) return j.loss(a);
     pn_parallel(blocks, loss_block, &j);
@@ -261,28 +339,41 @@ double pn_loss_run(pn_dtype t, const pn_loss_args *a)
     return sum;
 }
 
-double pn_loss_apply(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const void *x, const pn_target *target,
-                     void *value, void *grad, double scale)
+double pn_loss_apply(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols, const void *x,
+                     const pn_target *target, void *value, void *grad, double scale)
 {
-    const pn_loss_args args = { .loss = loss, .rows = rows, .cols = cols, .x = { x }, .target = *target, .value = value, .grad = { grad },
-        .scale = scale };
+    const pn_loss_args args = { .loss = loss,
+                                .rows = rows,
+                                .cols = cols,
+                                .x = { x },
+                                .target = *target,
+                                .value = value,
+                                .grad = { grad },
+                                .scale = scale };
     return pn_loss_run(t, &args);
 }
 
-/* ---- in fit ------------------------------------------------------------------------------------------------------- */
+/* ---- in fit ---------------------------------------------------------------------------------- */
 /* y (rows, n, m) = x (rows, m, n), each row's two dimensions turned. */
-typedef struct { pn_turn_fn *turn; size_t rows, m, n, share, bytes; const char *x; char *y; } turning;
+typedef struct {
+    pn_turn_fn *turn;
+    size_t rows, m, n, share, bytes;
+    const char *x;
+    char *y;
+} turning;
 
 static void turn_rows(void *context, size_t i)
 {
     const turning *j = context;
     const size_t end = (i + 1) * j->share < j->rows ? (i + 1) * j->share : j->rows;
-    for (size_t r = i * j->share; r < end; r++) j->turn(j->m, j->n, j->x + r * j->bytes, j->n, j->y + r * j->bytes, j->m);
+    for (size_t r = i * j->share; r < end; r++)
+        j->turn(j->m, j->n, j->x + r * j->bytes, j->n, j->y + r * j->bytes, j->m);
 }
 
 static void turn(pn_dtype t, size_t rows, size_t m, size_t n, const void *x, void *y)
 {
-    turning j = { pn_kernels_now()->of[t].turn, rows, m, n, LOSS_ELEMENTS / (m * n + 1) + 1, m * n * pn_size(t), x, y };
+    turning j = { pn_kernels_now()->of[t].turn, rows, m, n, LOSS_ELEMENTS / (m * n + 1) + 1,
+                  m * n * pn_size(t),           x,    y };
     pn_parallel((rows + j.share - 1) / j.share, turn_rows, &j);
 }
 
@@ -296,8 +387,17 @@ static void multiply(pn_dtype t, size_t n, double factor, void *x)
 
 static pn_status call_own(pn_loss_batch *w, pn_dtype t, size_t rows, const void *x, void *grad)
 {
-    pn_custom_loss a = { .rows = rows, .ndim = w->shape->ndim, .shape = w->shape->dim, .dtype = t, .x = x, .grad = grad, .own = w->target.own,
-                      .order = w->order, .start = w->start, .sample_weight = w->target.sample_weight, .every = w->target.every };
+    pn_custom_loss a = { .rows = rows,
+                         .ndim = w->shape->ndim,
+                         .shape = w->shape->dim,
+                         .dtype = t,
+                         .x = x,
+                         .grad = grad,
+                         .own = w->target.own,
+                         .order = w->order,
+                         .start = w->start,
+                         .sample_weight = w->target.sample_weight,
+                         .every = w->target.every };
     if (w->loss->call(w->loss->context, &a)) return PN_STOPPED;
     w->sum = a.sum;
     w->divisor = a.divisor;
@@ -305,20 +405,29 @@ static pn_status call_own(pn_loss_batch *w, pn_dtype t, size_t rows, const void 
     return PN_OK;
 }
 
-pn_status pn_loss_batch_apply(pn_loss_batch *w, pn_dtype t, size_t rows, void *const *x, void *const *grad)
+pn_status pn_loss_batch_apply(pn_loss_batch *w, pn_dtype t, size_t rows, void *const *x,
+                              void *const *grad)
 {
     w->seen = x[w->loss->outputs[0]];
-    if (w->loss->call) return call_own(w, t, rows, w->seen, grad ? grad[w->loss->outputs[0]] : NULL);
-    const size_t cols = w->view.cols, positions = w->view.positions, bytes = rows * positions * cols * pn_size(t);
+    if (w->loss->call)
+        return call_own(w, t, rows, w->seen, grad ? grad[w->loss->outputs[0]] : NULL);
+    const size_t cols = w->view.cols, positions = w->view.positions,
+                 bytes = rows * positions * cols * pn_size(t);
     w->divisor = pn_loss_divisor(w->loss, t, rows * positions, cols, &w->target);
-    w->scale = w->divisor ? w->loss->factor / w->divisor : 0;                  /* rows without weight teach nothing */
-    pn_loss_args a = { .loss = w->loss, .rows = rows * positions, .cols = cols, .target = w->target, .scale = w->scale };
+    /* rows without weight teach nothing */
+    w->scale = w->divisor ? w->loss->factor / w->divisor : 0;
+    pn_loss_args a = { .loss = w->loss,
+                       .rows = rows * positions,
+                       .cols = cols,
+                       .target = w->target,
+                       .scale = w->scale };
     for (size_t k = 0; k < w->n_inputs; k++) {
         a.x[k] = x[w->loss->outputs[k]];
         a.grad[k] = grad ? grad[w->loss->outputs[k]] : NULL;
     }
     void *const result = a.grad[0];
-    if (!w->view.last) {                                                        /* of these losses there is none with two inputs */
+    /* of these losses there is none with two inputs */
+    if (!w->view.last) {
         turn(t, rows, cols, positions, a.x[0], w->turned);
         w->seen = a.x[0] = w->turned;
         a.grad[0] = grad ? (char *)w->turned + bytes : NULL;

@@ -12,12 +12,16 @@ static schedule_fn *const functions[] = {
 #undef ROW
 };
 
-/* Indices are checked at each use: the records lie in memory that the caller may write to at any time. */
-void pn_schedule_apply(const pn_schedule *schedules, size_t n, int64_t step, int64_t epoch, double *hyper)
+/* Indices are checked at each use: the records lie in memory that the caller may write to at any
+ * time. */
+void pn_schedule_apply(const pn_schedule *schedules, size_t n, int64_t step, int64_t epoch,
+                       double *hyper)
 {
     for (size_t i = 0; i < n; i++) {
         const pn_schedule copy = schedules[i], *s = &copy;
-        if (!(s->kind >= 0 && s->kind < sizeof functions / sizeof *functions && s->momentum < PN_MAX_HYPER)) continue;
+        if (!(s->kind >= 0 && s->kind < sizeof functions / sizeof *functions &&
+              s->momentum < PN_MAX_HYPER))
+            continue;
         const double t = s->start + (s->each_step != 0 ? (double)(step - 1) : (double)epoch);
         if (t < s->from || t >= s->until) continue;
         double unused, *momentum = s->momentum < 0 ? &unused : &hyper[(size_t)s->momentum];

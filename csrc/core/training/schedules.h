@@ -1,7 +1,9 @@
-/* schedules.h - every schedule of the learning rate, and nothing else: add one here and nowhere else.
+/* schedules.h - every schedule of the learning rate, and nothing else: add one here and nowhere
+ * else.
  *
- * SCHEDULE(f) gives the rate at time t >= 0 from the rate lr without it and the row's numbers v[]; *m is the momentum, for those
- * that cycle it. Nothing is remembered: a rate is a function of t, so training resumed is training never stopped. */
+ * SCHEDULE(f) gives the rate at time t >= 0 from the rate lr without it and the row's numbers v[];
+ * *m is the momentum, for those that cycle it. Nothing is remembered: a rate is a function of t, so
+ * training resumed is training never stopped. */
 #ifdef PN_SCHEDULE_BODIES
 
 #define SCHEDULE(f) static double schedule_##f(const double *v, double t, double lr, double *m)
@@ -34,7 +36,8 @@ static double anneal(double a, double b, double share, int linear)
 /* Up, down and, with three phases, out: each from the end of the one before. */
 SCHEDULE(one_cycle)
 {
-    const double peak = v[0], total = v[1], up = v[2] * total - 1, first = peak / v[3], last = first / v[4], low = v[5], high = v[6];
+    const double peak = v[0], total = v[1], up = v[2] * total - 1, first = peak / v[3],
+                 last = first / v[4], low = v[5], high = v[6];
     const int linear = (int)v[7] & 1, three = (int)v[7] & 2;
     const double down = three ? 2 * v[2] * total - 2 : total - 1;
     (void)lr;
@@ -52,11 +55,15 @@ SCHEDULE(one_cycle)
     return anneal(first, last, (t - down) / (total - 1 - down), linear);
 }
 
-/* A triangle wave between two rates, whose height may shrink with each cycle (mode 1) or each step (mode 2). */
+/* A triangle wave between two rates, whose height may shrink with each cycle (mode 1) or each step
+ * (mode 2). */
 SCHEDULE(cyclic)
 {
-    const double low = v[0], high = v[1], total = v[2] + v[3], ratio = v[2] / total, cycle = floor(1 + t / total), x = 1 + t / total - cycle;
-    const double mode = v[4], shrunk = mode == 1 ? pow(0.5, cycle - 1) : mode == 2 ? pow(v[5], t) : 1;
+    const double low = v[0], high = v[1], total = v[2] + v[3], ratio = v[2] / total,
+                 cycle = floor(1 + t / total), x = 1 + t / total - cycle;
+    const double mode = v[4], shrunk = mode == 1 ? pow(0.5, cycle - 1)
+                                     : mode == 2 ? pow(v[5], t)
+                                                 : 1;
     const double height = (x <= ratio ? x / ratio : (x - 1) / (ratio - 1)) * shrunk;
     (void)lr;
     *m = v[7] - (v[7] - v[6]) * height;
@@ -65,7 +72,8 @@ SCHEDULE(cyclic)
 #undef SCHEDULE
 #endif
 
-/* The parameters in order are v. formula: the rate, for those that are one line of Python; the tests run it. */
+/* The parameters in order are v. formula: the rate, for those that are one line of Python; the
+ * tests run it. */
 #ifndef PN_SCHEDULES
 #define PN_SCHEDULES(ROW) \
     ROW(factor, "", "factor", "", "lr * factor", "A factor; parts of other schedules are made of it.") \

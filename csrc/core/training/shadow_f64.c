@@ -29,15 +29,21 @@ static const pn_shadow_part *part_of(pn_shadow *w, const pn_binding *slot)
 
 static pn_status add_node(pn_shadow *w, const pn_node *node, pn_error *error)
 {
-    const pn_layer layer = { .kind = node->kind->name, .where = node->where, .n_inputs = node->n_inputs, .inputs = node->inputs,
-                             .n_config = node->n_config, .config = node->config, .training = node->training };
+    const pn_layer layer = { .kind = node->kind->name,
+                             .where = node->where,
+                             .n_inputs = node->n_inputs,
+                             .inputs = node->inputs,
+                             .n_config = node->n_config,
+                             .config = node->config,
+                             .training = node->training };
     pn_status status = pn_graph_add(w->graph, &layer, error);
     for (size_t j = 0; j < node->n_slots && !status; j++) {
         const pn_binding *slot = &node->slots[j];
         if (!slot->data) continue;
         const pn_shadow_part *p = part_of(w, slot);
         if (!p) return pn_fail(error, PN_NO_MEMORY, "no memory for a net in double precision");
-        status = pn_graph_bind(w->graph, j, slot->shape.ndim, slot->shape.dim, p->data, p->grad, error);
+        status = pn_graph_bind(w->graph, j, slot->shape.ndim, slot->shape.dim, p->data, p->grad,
+                               error);
     }
     return status;
 }
@@ -52,7 +58,8 @@ pn_status pn_shadow_new(const pn_graph *g, pn_shadow *w, pn_error *error)
     pn_status status = pn_graph_new(PN_F64, first->ndim, first->dim, &w->graph, error);
     for (size_t i = 1; i < g->n_nodes && !status; i++) {
         const pn_node *node = &g->nodes[i];
-        status = node->kind ? add_node(w, node, error) : pn_graph_input(w->graph, node->shape.ndim, node->shape.dim, error);
+        status = node->kind ? add_node(w, node, error)
+                            : pn_graph_input(w->graph, node->shape.ndim, node->shape.dim, error);
     }
     return status ? status : pn_graph_outputs(w->graph, g->n_outputs, g->outputs, error);
 }

@@ -1,15 +1,26 @@
-/* solve.c - the losses and gradients, or residuals, that L-BFGS and Levenberg-Marquardt ask for within a step of fit. */
+/* solve.c - the losses and gradients, or residuals, that L-BFGS and Levenberg-Marquardt ask for
+ * within a step of fit. */
 #include "solve.h"
 #include "data.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct { const pn_solving *s; const pn_fit_options *o; const pn_pass *pass; int fresh; pn_status status; pn_error *error; } asking;
+typedef struct {
+    const pn_solving *s;
+    const pn_fit_options *o;
+    const pn_pass *pass;
+    int fresh;
+    pn_status status;
+    pn_error *error;
+} asking;
 
-static double number(pn_dtype t, const void *x, size_t i) { return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]; }
+static double number(pn_dtype t, const void *x, size_t i)
+{
+    return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
+}
 
-/* ---- the loss ------------------------------------------------------------------------------------------------------ */
+/* ---- the loss -------------------------------------------------------------------------------- */
 static double whole(const asking *a)
 {
     double sum = 0;
@@ -23,7 +34,8 @@ static double whole(const asking *a)
 static pn_status pass_over(asking *a, int backward, double *loss, pn_error *error)
 {
     if (pn_poll(a->o, a->pass->asked)) return pn_fail(error, PN_STOPPED, "stopped within a step");
-    pn_status status = pn_plan_train(a->pass->plan, a->pass->x, a->pass->tick, a->pass->wanted, a->o->n_criteria, backward, NULL, error);
+    pn_status status = pn_plan_train(a->pass->plan, a->pass->x, a->pass->tick, a->pass->wanted,
+                                     a->o->n_criteria, backward, NULL, error);
     *loss = whole(a);
     return status;
 }
@@ -45,17 +57,29 @@ static pn_status solve_lbfgs(asking *a)
 {
     const pn_solver *o = a->o->solver;
     const double *s = o->settings;
-    const pn_lbfgs lbfgs = { .n_segments = o->n_segments, .n = o->n, .segments = o->segments, .lr = s[0], .max_iter = count(s[1]),
-                             .max_eval = count(s[2]), .tolerance_grad = s[3], .tolerance_change = s[4], .history = a->s->history,
-                             .strong_wolfe = s[6] != 0, .memory = o->memory };
+    const pn_lbfgs lbfgs = { .n_segments = o->n_segments,
+                             .n = o->n,
+                             .segments = o->segments,
+                             .lr = s[0],
+                             .max_iter = count(s[1]),
+                             .max_eval = count(s[2]),
+                             .tolerance_grad = s[3],
+                             .tolerance_change = s[4],
+                             .history = a->s->history,
+                             .strong_wolfe = s[6] != 0,
+                             .memory = o->memory };
     double first;
     pn_error its;
     const pn_status status = pn_lbfgs_step(&lbfgs, closure, a, &first, &its);
-    return a->status || !status ? a->status : pn_fail(a->error, status, "%s", its.text);        /* the closure's reason, or its own */
+    /* the closure's reason, or its own */
+    return a->status || !status ? a->status : pn_fail(a->error, status, "%s", its.text);
 }
 
-/* ---- residuals of squared errors ----------------------------------------------------------------------------------- */
-static pn_status loss_now(void *context, double *loss, pn_error *error) { return pass_over(context, 0, loss, error); }
+/* ---- residuals of squared errors ------------------------------------------------------------- */
+static pn_status loss_now(void *context, double *loss, pn_error *error)
+{
+    return pass_over(context, 0, loss, error);
+}
 
 /* Which loss, row and element residual i is of. */
 static const pn_loss_batch *residual_of(const asking *a, size_t i, size_t *row, size_t *element)
@@ -78,7 +102,8 @@ static const void *row_of(const asking *a, size_t k, size_t row)
     return a->s->sample[k];
 }
 
-static pn_status residual_rows(void *context, size_t first, size_t rows, double *j, double *r, pn_error *error)
+static pn_status residual_rows(void *context, size_t first, size_t rows, double *j, double *r,
+                               pn_error *error)
 {
     const asking *a = context;
     const pn_graph *g = a->pass->plan->graph;
@@ -89,42 +114,65 @@ static pn_status residual_rows(void *context, size_t first, size_t rows, double 
         size_t row, element;
         const pn_loss_batch *w = residual_of(a, first + i, &row, &element);
         const size_t at = w->target.every ? row * w->view.cols + element : row;
-        const double weight = w->target.sample_weight ? number(g->dtype, w->target.sample_weight, at) : 1;
-        if (weight < 0) return pn_fail(error, PN_BAD_VALUE, "sample_weight: LevenbergMarquardt needs weights of 0 or more, got %g in row %zu", weight, row);
+        const double weight = w->target.sample_weight
+                                ? number(g->dtype, w->target.sample_weight, at)
+                                : 1;
+        if (weight < 0)
+            return pn_fail(
+                error, PN_BAD_VALUE,
+                "sample_weight: LevenbergMarquardt needs weights of 0 or more, got %g in row %zu",
+                weight, row);
         const double root = sqrt(w->scale * weight);
-        r[i] = root * (number(g->dtype, w->seen, row * w->view.cols + element) - number(g->dtype, w->target.target, row * w->view.cols + element));
+        r[i] = root * (number(g->dtype, w->seen, row * w->view.cols + element) -
+                       number(g->dtype, w->target.target, row * w->view.cols + element));
         for (size_t k = 0; k < g->n_inputs; k++) a->s->row[k] = row_of(a, k, row);
-        pn_status status = pn_plan_output_gradient(a->s->one, a->s->row, a->pass->tick, w->loss->outputs[0], element, error);
+        pn_status status = pn_plan_output_gradient(a->s->one, a->s->row, a->pass->tick,
+                                                   w->loss->outputs[0], element, error);
         if (status) return status;
         for (size_t k = 0; k < o->n_segments; k++)
-            for (size_t e = 0; e < o->segments[k].n; e++) *j++ = a->s->gradient[k] ? root * number(t, a->s->gradient[k], e) : 0;
+            for (size_t e = 0; e < o->segments[k].n; e++)
+                *j++ = a->s->gradient[k] ? root * number(t, a->s->gradient[k], e) : 0;
     }
-    return pn_poll(a->o, a->pass->asked) ? pn_fail(error, PN_STOPPED, "stopped within a step") : PN_OK;
+    return pn_poll(a->o, a->pass->asked) ? pn_fail(error, PN_STOPPED, "stopped within a step")
+                                         : PN_OK;
 }
 
 static pn_status solve_lm(asking *a)
 {
     pn_residuals f = { .rows = residual_rows, .loss = loss_now, .context = a };
-    for (size_t i = 0; i < a->o->n_criteria; i++) f.n += a->pass->plan->rows * a->pass->wanted[i].view.cols;
+    for (size_t i = 0; i < a->o->n_criteria; i++)
+        f.n += a->pass->plan->rows * a->pass->wanted[i].view.cols;
     return pn_lm_step(a->s->lm, a->o->solver, &f, whole(a), a->error);
 }
 
-/* ---- preparation ---------------------------------------------------------------------------------------------------- */
-/* Levenberg-Marquardt needs squares, of few parameters, and rows that do not depend on each other. */
-static pn_status check_lm(const pn_graph *g, const pn_data *data, const pn_fit_options *o, pn_error *error)
+/* ---- preparation ----------------------------------------------------------------------------- */
+/* Levenberg-Marquardt needs squares, of few parameters, and rows that do not depend on each other.
+ */
+static pn_status check_lm(const pn_graph *g, const pn_data *data, const pn_fit_options *o,
+                          pn_error *error)
 {
     if (data && o->batch_size < data->rows)
-        return pn_fail(error, PN_BAD_VALUE, "batch_size: LevenbergMarquardt takes all %zu rows in one batch, got %zu; leave it out", data->rows, o->batch_size);
+        return pn_fail(
+            error, PN_BAD_VALUE,
+            "batch_size: LevenbergMarquardt takes all %zu rows in one batch, got %zu; leave it out",
+            data->rows, o->batch_size);
     if (o->solver->n > PN_LM_MOST)
-        return pn_fail(error, PN_BAD_VALUE, "optimizer: LevenbergMarquardt keeps a matrix of (parameters, parameters), at most %d; this net has %zu: use LBFGS",
-                       PN_LM_MOST, o->solver->n);
+        return pn_fail(
+            error, PN_BAD_VALUE,
+            "optimizer: LevenbergMarquardt keeps a matrix of (parameters, parameters), at most %d; this net has %zu: use LBFGS",
+            PN_LM_MOST, o->solver->n);
     for (size_t i = 0; i < o->n_criteria; i++)
         if (strcmp(o->criteria[i].row->name, "mse") != 0)
-            return pn_fail(error, PN_BAD_VALUE, "optimizer: LevenbergMarquardt needs MSELoss, a sum of squares, not %s: use LBFGS", o->criteria[i].row->cls);
+            return pn_fail(
+                error, PN_BAD_VALUE,
+                "optimizer: LevenbergMarquardt needs MSELoss, a sum of squares, not %s: use LBFGS",
+                o->criteria[i].row->cls);
     for (size_t i = 0; i < g->n_nodes; i++)
         if (g->nodes[i].training)
-            return pn_fail(error, PN_BAD_VALUE, "optimizer: LevenbergMarquardt takes rows one by one, and %s is another in training: call its eval()",
-                           g->nodes[i].where);
+            return pn_fail(
+                error, PN_BAD_VALUE,
+                "optimizer: LevenbergMarquardt takes rows one by one, and %s is another in training: call its eval()",
+                g->nodes[i].where);
     return PN_OK;
 }
 
@@ -135,15 +183,19 @@ static int make_room(const pn_graph *g, const pn_solver *o, pn_solving *s)
     s->row = malloc(g->n_inputs * sizeof *s->row);
     s->gradient = malloc((o->n_segments + 1) * sizeof *s->gradient);
     if (!s->lm || !s->row || !s->gradient) return 0;
-    for (size_t k = 0; k < o->n_segments; k++) s->gradient[k] = s->wide.graph ? pn_shadow_gradient(&s->wide, o->segments[k].p) : o->segments[k].g;
+    for (size_t k = 0; k < o->n_segments; k++)
+        s->gradient[k] = s->wide.graph ? pn_shadow_gradient(&s->wide, o->segments[k].p)
+                                       : o->segments[k].g;
     if (!s->wide.graph) return 1;
     if (!(s->sample = calloc(g->n_inputs, sizeof *s->sample))) return 0;
     for (size_t k = 0; k < g->n_inputs; k++)
-        if (!(s->sample[k] = malloc(pn_sample_bytes(s->wide.graph, g->inputs[k]) + sizeof(double)))) return 0;
+        if (!(s->sample[k] = malloc(pn_sample_bytes(s->wide.graph, g->inputs[k]) + sizeof(double))))
+            return 0;
     return 1;
 }
 
-pn_status pn_solving_new(const pn_graph *g, const pn_data *data, const pn_fit_options *o, pn_solving *s, pn_error *error)
+pn_status pn_solving_new(const pn_graph *g, const pn_data *data, const pn_fit_options *o,
+                         pn_solving *s, pn_error *error)
 {
     *s = (pn_solving){ .history = o->solver && o->solver->kind == PN_SOLVE_LBFGS ? count(o->solver->settings[5]) : 0 };
     if (!o->solver || o->solver->kind != PN_SOLVE_LM) return PN_OK;
@@ -152,7 +204,10 @@ pn_status pn_solving_new(const pn_graph *g, const pn_data *data, const pn_fit_op
     if (!status && widens) status = pn_shadow_new(g, &s->wide, error);
     if (!status) status = pn_plan_new(widens ? s->wide.graph : g, 1, PN_TRAIN, &s->one, error);
     if (status) return status;
-    return make_room(g, o->solver, s) ? PN_OK : pn_fail(error, PN_NO_MEMORY, "no memory for the normal equations of %zu parameters", o->solver->n);
+    return make_room(g, o->solver, s)
+             ? PN_OK
+             : pn_fail(error, PN_NO_MEMORY, "no memory for the normal equations of %zu parameters",
+                       o->solver->n);
 }
 
 void pn_solving_free(pn_solving *s)
@@ -166,7 +221,8 @@ void pn_solving_free(pn_solving *s)
     free(s->gradient);
 }
 
-pn_status pn_solve(const pn_solving *s, const pn_fit_options *o, const pn_pass *pass, pn_error *error)
+pn_status pn_solve(const pn_solving *s, const pn_fit_options *o, const pn_pass *pass,
+                   pn_error *error)
 {
     asking a = { .s = s, .o = o, .pass = pass, .fresh = 1, .error = error };
     return o->solver->kind == PN_SOLVE_LM ? solve_lm(&a) : solve_lbfgs(&a);

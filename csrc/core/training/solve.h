@@ -3,26 +3,47 @@
 #define PN_SOLVE_H
 #include "shadow_f64.h"
 
-/* lm.c. A loss that is the sum of squares of n residuals: rows first to first + rows of their Jacobian j (rows, parameters), and they
- * themselves, r, where the parameters stood at first; and the loss where they are now. */
+/* lm.c. A loss that is the sum of squares of n residuals: rows first to first + rows of their
+ * Jacobian j (rows, parameters), and they themselves, r, where the parameters stood at first; and
+ * the loss where they are now. */
 typedef struct {
     size_t n;
-    pn_status (*rows)(void *context, size_t first, size_t rows, double *j, double *r, pn_error *error);
+    pn_status (*rows)(void *context, size_t first, size_t rows, double *j, double *r,
+                      pn_error *error);
     pn_status (*loss)(void *context, double *loss, pn_error *error);
     void *context;
 } pn_residuals;
 typedef struct pn_lm pn_lm;
-pn_lm *pn_lm_new(size_t n);                                             /* room for n parameters; NULL when memory is short */
+/* room for n parameters; NULL when memory is short */
+pn_lm *pn_lm_new(size_t n);
 void pn_lm_free(pn_lm *lm);
 /* A step downhill from where the loss is that, or none. */
-pn_status pn_lm_step(pn_lm *lm, const pn_solver *o, const pn_residuals *f, double loss, pn_error *error);
+pn_status pn_lm_step(pn_lm *lm, const pn_solver *o, const pn_residuals *f, double loss,
+                     pn_error *error);
 
-/* solve.c. What Levenberg-Marquardt works with: a plan of one row, in double precision where the net is its own, and room: for its inputs,
- * for where gradients are by segment, and for inputs widened. history: of L-BFGS, how many steps its memory holds. */
-typedef struct { pn_plan *one; pn_lm *lm; pn_shadow wide; const void **row, **gradient; double **sample; size_t history; } pn_solving;
-pn_status pn_solving_new(const pn_graph *g, const pn_data *data, const pn_fit_options *o, pn_solving *s, pn_error *error);
+/* solve.c. What Levenberg-Marquardt works with: a plan of one row, in double precision where the
+ * net is its own, and room: for its inputs, for where gradients are by segment, and for inputs
+ * widened. history: of L-BFGS, how many steps its memory holds. */
+typedef struct {
+    pn_plan *one;
+    pn_lm *lm;
+    pn_shadow wide;
+    const void **row, **gradient;
+    double **sample;
+    size_t history;
+} pn_solving;
+pn_status pn_solving_new(const pn_graph *g, const pn_data *data, const pn_fit_options *o,
+                         pn_solving *s, pn_error *error);
 void pn_solving_free(pn_solving *s);
-/* A step from where wanted has just been computed by pn_plan_train(plan, x, tick, wanted). asked: as pn_poll has it. */
-typedef struct { pn_plan *plan; const void *const *x; uint64_t tick; pn_loss_batch *wanted; int64_t *asked; } pn_pass;
-pn_status pn_solve(const pn_solving *s, const pn_fit_options *o, const pn_pass *pass, pn_error *error);
+/* A step from where wanted has just been computed by pn_plan_train(plan, x, tick, wanted). asked:
+ * as pn_poll has it. */
+typedef struct {
+    pn_plan *plan;
+    const void *const *x;
+    uint64_t tick;
+    pn_loss_batch *wanted;
+    int64_t *asked;
+} pn_pass;
+pn_status pn_solve(const pn_solving *s, const pn_fit_options *o, const pn_pass *pass,
+                   pn_error *error);
 #endif

@@ -1,9 +1,11 @@
-/* update.c - one optimizer step: schedules and clipping, then the rule over every parameter, large ones divided among the threads. */
+/* update.c - one optimizer step: schedules and clipping, then the rule over every parameter, large
+ * ones divided among the threads. */
 #include "health.h"
 #include <math.h>
 #include <string.h>
 
-/* Elements of a task: a fixed number, so that results do not depend on the number of threads. Fewer than SERIAL run on the caller. */
+/* Elements of a task: a fixed number, so that results do not depend on the number of threads. Fewer
+ * than SERIAL run on the caller. */
 enum { CHUNK = 16384, SERIAL = 2 * CHUNK, MAX_PARTS = 64, NOTED = 1024 };
 
 static size_t element(pn_dtype t) { return t == PN_F32 ? sizeof(float) : sizeof(double); }
@@ -19,7 +21,8 @@ static const char *state_name(const char *names, size_t k, const char **name)
 
 size_t pn_state_count(size_t optimizer, size_t k, const pn_segment *s)
 {
-    const char *name, *end = state_name(pn_optimizer_at(optimizer)->states, k, &name), *mark = end ? memchr(name, ':', (size_t)(end - name)) : NULL;
+    const char *name, *end = state_name(pn_optimizer_at(optimizer)->states, k, &name),
+                      *mark = end ? memchr(name, ':', (size_t)(end - name)) : NULL;
     const size_t matrices = s->n ? s->n / (s->rows * s->cols + !s->rows) : 0;
     if (!mark) return s->n;
     if (!strncmp(mark, ":flat", 5)) return s->rows ? SIZE_MAX : s->n;
@@ -32,26 +35,31 @@ int pn_state_optional(size_t optimizer, size_t k)
     return end && memchr(name, '?', (size_t)(end - name));
 }
 
-double pn_power_sum(pn_dtype t, size_t n, const void *x, double p) { return pn_scaled_power_sum(t, n, x, p, 1); }
+double pn_power_sum(pn_dtype t, size_t n, const void *x, double p)
+{
+    return pn_scaled_power_sum(t, n, x, p, 1);
+}
 
 double pn_scaled_power_sum(pn_dtype t, size_t n, const void *x, double p, double unit)
 {
     return pn_kernels_now()->of[t].power_sum(n, x, p, unit);
 }
 
-/* ---- the norm of all gradients ------------------------------------------------------------------------------------ */
+/* ---- the norm of all gradients --------------------------------------------------------------- */
 typedef struct { const pn_segment *s; size_t each; double part[MAX_PARTS]; } norm_task;
 
 static void norm_part(void *context, size_t i)
 {
     norm_task *n = context;
     const size_t start = i * n->each, left = n->s->n - start;
-    n->part[i] = pn_power_sum(n->s->dtype, left < n->each ? left : n->each, (const char *)n->s->g + start * element(n->s->dtype), 2);
+    n->part[i] = pn_power_sum(n->s->dtype, left < n->each ? left : n->each,
+                              (const char *)n->s->g + start * element(n->s->dtype), 2);
 }
 
 static double squared_norm(const pn_segment *s)
 {
-    norm_task n = { .s = s, .each = s->n / MAX_PARTS < CHUNK ? CHUNK : (s->n + MAX_PARTS - 1) / MAX_PARTS };
+    norm_task n = { .s = s,
+                    .each = s->n / MAX_PARTS < CHUNK ? CHUNK : (s->n + MAX_PARTS - 1) / MAX_PARTS };
     const size_t parts = (s->n + n.each - 1) / n.each;
     double sum = 0;
     if (s->n < SERIAL) for (size_t i = 0; i < parts; i++) norm_part(&n, i);
@@ -60,7 +68,8 @@ static double squared_norm(const pn_segment *s)
     return sum;
 }
 
-/* What clipping by norm leaves of a gradient: at most 1, as PyTorch's clip_grad_norm_ computes it. */
+/* What clipping by norm leaves of a gradient: at most 1, as PyTorch's clip_grad_norm_ computes it.
+ */
 static double clip_scale(double limit, double norm)
 {
     const double scale = limit / (norm + 1e-6);
@@ -96,18 +105,33 @@ static double total_norm(const pn_group *groups, size_t n)
     return !wanted || (sum > 0x1p-900 && sum < INFINITY) ? sqrt(sum) : scaled_norm(groups, n);
 }
 
-/* ---- the rule ------------------------------------------------------------------------------------------------------ */
-static pn_update_args arguments(const pn_segment *s, const pn_settings *o, double norm, size_t start, size_t n)
+/* ---- the rule -------------------------------------------------------------------------------- */
+static pn_update_args arguments(const pn_segment *s, const pn_settings *o, double norm,
+                                size_t start, size_t n)
 {
     const size_t bytes = start * element(s->dtype);
-    pn_update_args a = { .n = n, .p = (char *)s->p + bytes, .g = (const char *)s->g + bytes, .h = s->h, .clip = o->clip_value, .l1 = o->l1,
-                         .average = s->average ? (char *)s->average + bytes : NULL, .share = 1 - o->average_decay };
+    pn_update_args a = { .n = n,
+                         .p = (char *)s->p + bytes,
+                         .g = (const char *)s->g + bytes,
+                         .h = s->h,
+                         .clip = o->clip_value,
+                         .l1 = o->l1,
+                         .average = s->average ? (char *)s->average + bytes : NULL,
+                         .share = 1 - o->average_decay };
     a.scale = (o->maximize != 0 ? -1 : 1) * (o->clip_norm > 0 ? clip_scale(o->clip_norm, norm) : 1);
-    for (int k = 0; k < PN_MAX_STATES; k++) a.state[k] = s->state[k] ? (char *)s->state[k] + bytes : NULL;
+    for (int k = 0; k < PN_MAX_STATES; k++)
+        a.state[k] = s->state[k] ? (char *)s->state[k] + bytes : NULL;
     return a;
 }
 
-typedef struct { const pn_group *group; const pn_segment *s; double norm; pn_update_fn *f; size_t each; double (*noted)[3]; } span_task;
+typedef struct {
+    const pn_group *group;
+    const pn_segment *s;
+    double norm;
+    pn_update_fn *f;
+    size_t each;
+    double (*noted)[3];
+} span_task;
 
 /* n elements from start on, in pieces that are looked at while they are near. */
 static void update_noting(const span_task *t, size_t start, size_t n, double *sums)
@@ -144,7 +168,12 @@ static void note(pn_change *change, const double *sums)
 static void update_span(const pn_group *group, const pn_segment *s, double norm, pn_change *change)
 {
     double noted[MAX_PARTS][3];
-    span_task t = { group, s, norm, pn_kernels_now()->of[s->dtype].updates[group->optimizer], s->n < SERIAL ? s->n : CHUNK, NULL };
+    span_task t = { group,
+                    s,
+                    norm,
+                    pn_kernels_now()->of[s->dtype].updates[group->optimizer],
+                    s->n < SERIAL ? s->n : CHUNK,
+                    NULL };
     if (change) {
         while ((s->n + t.each - 1) / t.each > MAX_PARTS) t.each *= 2;
         t.noted = noted;
@@ -156,13 +185,15 @@ static void update_span(const pn_group *group, const pn_segment *s, double norm,
     for (size_t i = 0; change && i < parts; i++) note(change, noted[i]);
 }
 
-static void update_whole(const pn_group *group, const pn_segment *s, const double *hyper, double norm, pn_change *change, void *room)
+static void update_whole(const pn_group *group, const pn_segment *s, const double *hyper,
+                         double norm, pn_change *change, void *room)
 {
     const pn_typed_kernels *k = &pn_kernels_now()->of[s->dtype];
     const pn_update_args a = arguments(s, group->settings, norm, 0, s->n);
     if (change) memcpy(room, s->p, s->n * element(s->dtype));
     k->adjust(&a, group->work);
-    k->tensor_rules[group->optimizer - pn_optimizer_first_tensor_rule()].update(s, group->work, hyper, (char *)group->work + pn_line(s->n * element(s->dtype)));
+    k->tensor_rules[group->optimizer - pn_optimizer_first_tensor_rule()].update(
+        s, group->work, hyper, (char *)group->work + pn_line(s->n * element(s->dtype)));
     if (a.average) k->average(&a);
     if (!change) return;
     double sums[3] = { 0 };
@@ -177,13 +208,17 @@ size_t pn_update_work(const pn_group *group)
     for (size_t j = 0; j < group->n; j++) {
         const pn_segment *s = &group->segments[j];
         const size_t bytes = pn_line(s->n * element(s->dtype)) +
-                             pn_kernels_now()->of[s->dtype].tensor_rules[group->optimizer - pn_optimizer_first_tensor_rule()].work(s);
+                             pn_kernels_now()
+                                 ->of[s->dtype]
+                                 .tensor_rules[group->optimizer - pn_optimizer_first_tensor_rule()]
+                                 .work(s);
         if (bytes > most) most = bytes;
     }
     return most;
 }
 
-static void update_all(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch, const pn_changes *changes)
+static void update_all(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch,
+                       const pn_changes *changes)
 {
     const double norm = total_norm(groups, n_groups);
     pn_change *change = changes ? changes->each : NULL;
@@ -192,7 +227,8 @@ static void update_all(const pn_group *groups, size_t n_groups, int64_t step, in
         double hyper[PN_MAX_HYPER];
         memcpy(hyper, group->settings->hyper, sizeof hyper);
         pn_schedule_apply(group->schedules, group->n_schedules, step, epoch, hyper);
-        const pn_segment *like = NULL;                  /* an earlier one whose h is this one's too */
+        /* an earlier one whose h is this one's too */
+        const pn_segment *like = NULL;
         for (size_t j = 0; j < group->n; j++, change = change ? change + 1 : NULL) {
             pn_segment *s = &group->segments[j];
             ++*s->number[0];
@@ -201,7 +237,8 @@ static void update_all(const pn_group *groups, size_t n_groups, int64_t step, in
                 update_whole(group, s, hyper, norm, change, changes ? changes->room : NULL);
                 continue;
             }
-            if (like && !s->number[1] && *like->number[0] == *s->number[0]) memcpy(s->h, like->h, sizeof s->h);
+            if (like && !s->number[1] && *like->number[0] == *s->number[0])
+                memcpy(s->h, like->h, sizeof s->h);
             else pn_optimizer_prepare(group->optimizer, hyper, s->number, *s->number[0], s->h);
             like = s;
             update_span(group, s, norm, change);
@@ -210,10 +247,14 @@ static void update_all(const pn_group *groups, size_t n_groups, int64_t step, in
 }
 
 /* An update always runs to its end, even when a signal has stopped the call. */
-void pn_update_noting(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch, const pn_changes *changes)
+void pn_update_noting(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch,
+                      const pn_changes *changes)
 {
     pn_stop *stop = pn_stop_suspend();
     update_all(groups, n_groups, step, epoch, changes);
     pn_stop_resume(stop);
 }
-void pn_update(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch) { pn_update_noting(groups, n_groups, step, epoch, NULL); }
+void pn_update(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch)
+{
+    pn_update_noting(groups, n_groups, step, epoch, NULL);
+}
