@@ -293,9 +293,9 @@ typedef struct {
     pn_reduction reduction;
     double params[PN_MAX_LOSS_PARAMS];      /* the row's numbers in order; a flag is 0 or 1 */
     int64_t ignore_index;                   /* params[0] of a loss over classes, exactly */
-    /* one value a column, or with each != 0 one an element; NULL: 1 */
+    /* one value per column, or one per element with per_element != 0; NULL: 1 */
     const void *weight, *pos_weight;
-    int each;
+    int per_element;
     /* in fit: the whole loss is the sum of each loss times this */
     double factor;
     /* in fit: the outputs that it takes, in the order of the row's inputs */
@@ -313,7 +313,7 @@ typedef struct {
     /* of the predictions' dtype, multiplies value and gradient of a row; NULL: 1 */
     const void *sample_weight;
     /* so many rows after another are one sample, with one weight; 0 stands for 1 */
-    size_t each;
+    size_t rows_per_sample;
     /* or is there a weight for every value of the loss, of a row or an element? */
     int every;
     /* for a loss of the caller's own, instead of all but sample_weight */

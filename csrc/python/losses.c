@@ -39,15 +39,17 @@ int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t ndim, const si
 {
     if (PyCallable_Check(given)) return own_criterion(given, c, keep);
     Py_ssize_t index;
-    int reduction, each;
+    int reduction, per_element;
     PyObject *numbers, *weight, *pos_weight;
     if (!PyTuple_Check(given)) {
         PyErr_Format(PyExc_TypeError, "loss: expected a tuple, got %.80R", given);
         return 0;
     }
     if (!PyArg_ParseTuple(given,
-                          "niO!OOp;a loss is (index, reduction, numbers, weight, pos_weight, each)",
-                          &index, &reduction, &PyTuple_Type, &numbers, &weight, &pos_weight, &each))
+                          "niO!OOp;a loss is (index, reduction, numbers, "
+                          "weight, pos_weight, per_element)",
+                          &index, &reduction, &PyTuple_Type, &numbers, &weight, &pos_weight,
+                          &per_element))
         return 0;
     if (!check_index((size_t)index, pn_loss_at((size_t)index), "losses")) return 0;
     if (PyTuple_GET_SIZE(numbers) > PN_MAX_LOSS_PARAMS || reduction < PN_MEAN ||
@@ -55,14 +57,17 @@ int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t ndim, const si
         PyErr_SetString(PyExc_ValueError, "loss: too many numbers, or no such reduction");
         return 0;
     }
-    *c = (pn_criterion){ .row = pn_loss_at((size_t)index), .reduction = (pn_reduction)reduction, .each = each, .factor = 1 };
+    *c = (pn_criterion){ .row = pn_loss_at((size_t)index),
+                         .reduction = (pn_reduction)reduction,
+                         .per_element = per_element,
+                         .factor = 1 };
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(numbers); i++) {
         c->params[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(numbers, i));
         if (i == 0 && PyLong_Check(PyTuple_GET_ITEM(numbers, 0)))
             c->ignore_index = PyLong_AsLongLong(PyTuple_GET_ITEM(numbers, 0));
         if (PyErr_Occurred()) return 0;
     }
-    const size_t cols = columns(c, ndim, shape), want = each ? n : cols;
+    const size_t cols = columns(c, ndim, shape), want = per_element ? n : cols;
     return take_weight(weight, t, cols, want, "weight", keep, &c->weight) &&
            take_weight(pos_weight, t, cols, want, "pos_weight", keep, &c->pos_weight);
 }
@@ -374,7 +379,7 @@ static PyObject *check_target(PyObject *module, PyObject *args)
     const size_t seen = ok && !status ? (size_t)rows * view.positions : 0;
     ok = ok && (status || (y = target_array(&c, t, seen, view.cols, given, name, &target)));
     if (ok && !status) {
-        target.each = view.positions;
+        target.rows_per_sample = view.positions;
         release(&r, seen * view.cols > RELEASE_AT);
         status = pn_loss_check(&c, t, seen, view.cols, &target, &error);
         ok = !retake(&r);

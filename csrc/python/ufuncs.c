@@ -18,7 +18,7 @@ enum { MAX_ARGS = PN_MAX_PARAMS + 2, LOOPS = 3 };
 enum {
     SPAN = 256,                         /* elements gathered at a time */
     /* bytes from which two threads gain where computing takes the time, and where memory does */
-    DEAR = 32768, CHEAP = 262144,
+    PARALLEL_BYTES_COMPUTE = 32768, PARALLEL_BYTES_MEMORY = 262144,
     /* times as many from which they gain although the pool must first be woken ... */
     WAKE = 16,
     AWAKE_NS = 30000                    /* ... and how long after a call it surely need not */
@@ -30,7 +30,8 @@ typedef void apply_fn(size_t i, pn_dtype t, size_t n, const void *x, void *y, co
 typedef struct {
     size_t row;
     int nparams;
-    npy_intp least;             /* DEAR or CHEAP; a thread takes half as much at a time */
+    /* PARALLEL_BYTES_COMPUTE or PARALLEL_BYTES_MEMORY; a thread takes half as much at a time */
+    npy_intp least;
     _Atomic int64_t last;       /* when the last call of at least that much ended */
     apply_fn *apply;            /* NULL for row-wise functions */
     char name[64], types[LOOPS * MAX_ARGS];
@@ -230,7 +231,7 @@ static int elementwise(PyArrayMethod_Context *context, char *const *data,
      * next x */
     const int feedback = f->nparams &&
                          ((sx == 0 && sy == 0) || (sx == sy && data[out] == data[0] + sx));
-    const npy_intp bytes = c.contiguous ? f->least : DEAR;
+    const npy_intp bytes = c.contiguous ? f->least : PARALLEL_BYTES_COMPUTE;
     c.share = bytes / 2 / size;
     float_flags flags;
     keep_flags(&flags);
@@ -302,13 +303,13 @@ static int rowwise(PyArrayMethod_Context *context, char *const *data, const npy_
                     .type = type,
                     .rows = rows,
                     .n = n,
-                    .share = 1 + DEAR / 2 / (bytes + 1),
+                    .share = 1 + PARALLEL_BYTES_COMPUTE / 2 / (bytes + 1),
                     .data = data,
                     .strides = strides };
     float_flags flags;
     keep_flags(&flags);
-    const int status = share_out(f, rows * bytes, DEAR, (size_t)((rows + c.share - 1) / c.share),
-                                 apply_rows, &c);
+    const int status = share_out(f, rows * bytes, PARALLEL_BYTES_COMPUTE,
+                                 (size_t)((rows + c.share - 1) / c.share), apply_rows, &c);
     restore_flags(&flags);
     return c.failed ? no_memory() : status;
 }
@@ -403,8 +404,8 @@ static npy_intp least(const char *formula)
 {
     static const char *const words[] = { "exp", "log", "tanh", "erf", "sin", "cos" };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strstr(formula, words[i])) return DEAR;
-    return CHEAP;
+        if (strstr(formula, words[i])) return PARALLEL_BYTES_COMPUTE;
+    return PARALLEL_BYTES_MEMORY;
 }
 
 static PyObject *new_ufunc(size_t row, apply_fn *apply, int nparams, const char *prefix,

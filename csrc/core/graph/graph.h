@@ -93,7 +93,7 @@ struct pn_step {
     const pn_node *node;
     double flops, seconds;
     /* buffers: read, written, read as well, written as well, scratch; PN_NONE where unused */
-    int x, y, t, z, work;
+    int in, out, in2, out2, work;
     size_t rows, n, inner;
     const pn_typed_kernels *k;
     const pn_activation_kernels *activation;

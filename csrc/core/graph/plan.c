@@ -40,7 +40,7 @@ pn_step *pn_step_new(pn_builder *b, const char *what, pn_step_fn *run)
     memset(s, 0, sizeof *s);
     s->run = run;
     s->what = what;
-    s->x = s->y = s->t = s->z = s->work = PN_NONE;
+    s->in = s->out = s->in2 = s->out2 = s->work = PN_NONE;
     s->k = b->k;
     s->node = &b->graph->nodes[b->node];
     s->tick = &p->tick;
@@ -81,8 +81,8 @@ static size_t count(const pn_builder *b, size_t node)
 
 /* ---- small steps of the plan's own ----------------------------------------------------------- */
 
-static void run_copy(const pn_step *s, void *const *at) { memcpy(at[s->y], at[s->x], s->bytes); }
-static void run_zero(const pn_step *s, void *const *at) { memset(at[s->y], 0, s->bytes); }
+static void run_copy(const pn_step *s, void *const *at) { memcpy(at[s->out], at[s->in], s->bytes); }
+static void run_zero(const pn_step *s, void *const *at) { memset(at[s->out], 0, s->bytes); }
 static void run_zero_parameter(const pn_step *s, void *const *at)
 {
     (void)at;
@@ -90,7 +90,7 @@ static void run_zero_parameter(const pn_step *s, void *const *at)
 }
 void pn_run_add(const pn_step *s, void *const *at)
 {
-    s->k->add(s->n, at[s->x], at[s->t], at[s->y]);
+    s->k->add(s->n, at[s->in], at[s->in2], at[s->out]);
 }
 
 pn_status pn_step_over(pn_builder *b, const char *what, pn_step_fn *run, size_t node, int x, int t,
@@ -98,9 +98,9 @@ pn_status pn_step_over(pn_builder *b, const char *what, pn_step_fn *run, size_t 
 {
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run);
     if (!s) return PN_NO_MEMORY;
-    s->x = x;
-    s->t = t;
-    s->y = y;
+    s->in = x;
+    s->in2 = t;
+    s->out = y;
     s->n = count(b, node);
     s->bytes = s->n * pn_size(b->graph->dtype);
     pn_step_uses(b, x);
@@ -214,8 +214,8 @@ static void turn_row(void *context, size_t i)
     const turning *j = context;
     const pn_step *s = j->s;
     const size_t from = i * s->bytes;
-    s->k->turn(s->n, s->inner, (const char *)j->at[s->x] + from, s->inner,
-               (char *)j->at[s->y] + from, s->n);
+    s->k->turn(s->n, s->inner, (const char *)j->at[s->in] + from, s->inner,
+               (char *)j->at[s->out] + from, s->n);
 }
 static void run_turn(const pn_step *s, void *const *at)
 {
@@ -231,8 +231,8 @@ static pn_status turn(pn_builder *b, size_t node, int last, int x, int y)
     if (!s) return PN_NO_MEMORY;
     const size_t channels = shape->dim[0], sample = pn_count(shape),
                  pixels = channels ? sample / channels : 0;
-    s->x = x;
-    s->y = y;
+    s->in = x;
+    s->out = y;
     s->rows = b->rows;
     s->n = last ? channels : pixels;
     s->inner = last ? pixels : channels;

@@ -30,6 +30,8 @@
 #include "pooling.h"
 #include "tensor_rules.h"
 #include "norm.h"
+#include "norm_columns.h"
+#include "response.h"
 #include "probe.h"
 #include "noise.h"
 #undef R
@@ -59,6 +61,8 @@
 #include "pooling.h"
 #include "tensor_rules.h"
 #include "norm.h"
+#include "norm_columns.h"
+#include "response.h"
 #include "probe.h"
 #include "noise.h"
 

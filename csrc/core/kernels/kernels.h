@@ -160,7 +160,7 @@ typedef void pn_largest_back_fn(size_t each, size_t inner, const void *x, const 
 enum { PN_PER_GROUP, PN_PER_SPAN, PN_PER_ELEMENT };
 typedef struct {
     size_t spans, stride, n, step, period, width;
-    int each, centred;
+    int weight_axis, centred;
     const void *w, *b;
     double eps, *mean, *var, *scale;
 } pn_norm_groups;

@@ -210,10 +210,10 @@ static ALWAYS double CAT(run_elements, SFX)(CAT(element, SFX) *f, const pn_loss_
 {
     const pn_criterion *c = a->loss;
     const R *s = a->target.sample_weight;
-    const int s_each = s && (a->target.every || (a->cols == 1 && a->target.each <= 1));
+    const int s_each = s && (a->target.every || (a->cols == 1 && a->target.rows_per_sample <= 1));
     CAT(loss_span, SFX) all = { a->x[0], a->x[1] ? a->x[1] : c->pos_weight, a->target.target, c->weight, s_each ? s : NULL, a->value, a->grad[0],
         a->grad[1] };
-    int z_each = a->x[1] || c->each, w_each = c->each;
+    int z_each = a->x[1] || c->per_element, w_each = c->per_element;
     double sums[BLOCK] = { 0 };
     V p[PN_MAX_LOSS_PARAMS];
     for (int k = 0; k < PN_MAX_LOSS_PARAMS; k++) p[k] = SPLAT(c->params[k]);
@@ -239,7 +239,8 @@ static ALWAYS double CAT(run_rows, SFX)(double (*f)(const CAT(loss_row, SFX) *),
     R *value = a->value, *g = a->grad[0], *gy = a->grad[1], *gz = a->grad[2];
     size_t n = a->cols, wide = a->loss->row->target == 's' ? 1 : n,
            labels = a->loss->row->target == 'm' ? n : 1;
-    const size_t each = a->target.each && !a->target.every ? a->target.each : 1;
+    const size_t each = a->target.rows_per_sample && !a->target.every ? a->target.rows_per_sample
+                                                                      : 1;
     double sum = 0;
     for (size_t i = 0; i < a->rows; i++) {
         double w = s ? (double)s[i / each] : 1;

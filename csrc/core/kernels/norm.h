@@ -263,12 +263,12 @@ static void CAT(norm_apply, SFX)(const pn_norm_groups *g, size_t from, size_t to
                 *b = g->b ? (const R *)g->b + p * g->width : NULL;
         const CAT(centre, SFX) c = CAT(centre_of, SFX)(g->mean[i], g->scale[i]);
         R *y = (R *)out + i * g->step;
-        if (g->each == PN_PER_ELEMENT) {
+        if (g->weight_axis == PN_PER_ELEMENT) {
             if (w && b) CAT(apply_span, SFX)(g->n, x, y, c, w, b);
             else CAT(apply_span, SFX)(g->n, x, y, c, w, b);
         } else {
             for (size_t s = 0; s < g->spans; s++, x += g->stride, y += g->stride) {
-                const size_t at = g->each == PN_PER_SPAN ? s : 0;
+                const size_t at = g->weight_axis == PN_PER_SPAN ? s : 0;
                 const R factor = w ? w[at] : 1;
                 CAT(apply_span, SFX)(g->n, x, y, (CAT(centre, SFX)){ c.mean, c.scale * factor, c.shift * factor + (b ? b[at] : 0) }, NULL, NULL);
             }
@@ -288,9 +288,9 @@ static double CAT(scaled, SFX)(double mean, double scale, double sum, double pro
 static ALWAYS void CAT(runs_back, SFX)(const pn_norm_groups *g, size_t i, size_t u, size_t m,
                                        const R *x, const R *gy, double *out)
 {
-    const size_t units = g->each == PN_PER_SPAN ? g->spans : 1,
-                 pace = g->each == PN_PER_SPAN ? g->stride : g->step;
-    const int weighted = g->each == PN_PER_ELEMENT && g->w;
+    const size_t units = g->weight_axis == PN_PER_SPAN ? g->spans : 1,
+                 pace = g->weight_axis == PN_PER_SPAN ? g->stride : g->step;
+    const int weighted = g->weight_axis == PN_PER_ELEMENT && g->w;
     V sum[L], product[L];
     R found[2][L];
     size_t group = i, unit = u;
@@ -319,7 +319,8 @@ static void CAT(norm_sums, SFX)(const pn_norm_groups *g, size_t from, size_t to,
                                 const void *given, double *out)
 {
     const R *x = data, *gy = given;
-    const int each_span = g->each == PN_PER_SPAN, weighted = g->each == PN_PER_ELEMENT && g->w;
+    const int each_span = g->weight_axis == PN_PER_SPAN,
+              weighted = g->weight_axis == PN_PER_ELEMENT && g->w;
     const size_t units = each_span ? g->spans : 1, pace = each_span ? g->stride : g->step;
     if (g->n <= STRIP && (each_span || g->spans == 1)) {
         for (size_t q = from * units, m; q < to * units; q += m) {
@@ -418,7 +419,7 @@ static void CAT(norm_back, SFX)(const pn_norm_groups *g, size_t from, size_t to,
 {
     const R *x = data, *gy = given, *w = g->w;
     R *gx = out;
-    if (g->each == PN_PER_ELEMENT) {
+    if (g->weight_axis == PN_PER_ELEMENT) {
         for (size_t first = from; first < to && first < from + g->period; first++)
             for (size_t i = first, m; i < to; i += m * g->period) {
                 for (m = 1; m < FEW && i + m * g->period < to; ) m++;
@@ -428,7 +429,7 @@ static void CAT(norm_back, SFX)(const pn_norm_groups *g, size_t from, size_t to,
     }
     for (size_t i = from; i < to; i++, by += 3) {
         const CAT(centre, SFX) c = CAT(centre_of, SFX)(g->mean[i], g->scale[i]);
-        const R *factor = g->each == PN_PER_SPAN && w ? w + i % g->period * g->width : NULL;
+        const R *factor = g->weight_axis == PN_PER_SPAN && w ? w + i % g->period * g->width : NULL;
         const int far = !CAT(is_near, SFX)(g->scale[i]);
         const double lost = g->mean[i] - (double)c.mean, scale = far ? 1 : g->scale[i],
                      shift = far ? 0 : -lost * scale;
@@ -441,220 +442,4 @@ static void CAT(norm_back, SFX)(const pn_norm_groups *g, size_t from, size_t to,
     }
 }
 #undef FEW
-
-/* ---- columns: tiles of rows, stride elements from one to the next, of n columns, each a group;
- * four vectors of columns at a time, down all the rows; full: are all their lanes columns?
- * ------------------------------------------------------------------- */
-#define EACH_VECTOR _Pragma("GCC unroll 4") for (size_t k = 0; k < 4; k++) if (full || j + k * L < n)
-#define COLUMN      (j + k * L)
-#define LEFT        (full ? L : n - COLUMN)
-#define IN_BLOCKS(f, ...) \
-    for (size_t j = 0; j < n; j += 4 * L) { \
-        if (j + 4 * L <= n) CAT(f, SFX)(__VA_ARGS__, j, 1); \
-        else CAT(f, SFX)(__VA_ARGS__, j, 0); \
-    }
-
-#define FOLD 64                                         /* rows whose sums are kept in the type */
-/* Sums are of what differs from the first row, so that a mean far from 0 costs no digits. */
-static ALWAYS void CAT(block_moments, SFX)(size_t rows, size_t n, size_t stride, const R *x,
-                                           double *mean, double *squares, size_t j, int full)
-{
-    V centre[4] = { { 0 } };
-    R middle[4 * L];
-    double sums[4 * L] = { 0 }, wide[4 * L] = { 0 };
-    EACH_VECTOR centre[k] = SOME(x + COLUMN, LEFT);
-    for (size_t r = 1; r < rows; ) {
-        V sum[4] = { { 0 } };
-        for (size_t end = rows - r < FOLD ? rows : r + FOLD; r < end; r++)
-            EACH_VECTOR sum[k] += SOME(x + r * stride + COLUMN, LEFT) - centre[k];
-        EACH_VECTOR CAT(add_wide, SFX)(sums + k * L, L, sum[k]);
-    }
-    for (size_t k = 0; k < 4; k++) STORE(middle + k * L, centre[k]);
-    for (size_t i = 0; i < 4 * L; i++)
-        middle[i] = (R)((double)middle[i] + sums[i] / (double)rows), sums[i] = 0;
-    for (size_t k = 0; k < 4; k++) centre[k] = LOAD(middle + k * L);
-    for (size_t r = 0; r < rows; ) {
-        V sum[4] = { { 0 } }, square[4] = { { 0 } };
-        for (size_t end = rows - r < FOLD ? rows : r + FOLD; r < end; r++)
-            EACH_VECTOR {
-                V d = SOME(x + r * stride + COLUMN, LEFT) - centre[k];
-                sum[k] += d;
-                square[k] = FMA(d, d, square[k]);
-            }
-        EACH_VECTOR {
-            CAT(add_wide, SFX)(sums + k * L, L, sum[k]);
-            CAT(add_wide, SFX)(wide + k * L, L, square[k]);
-        }
-    }
-    for (size_t i = 0; i < 4 * L; i++) {
-        const double off = sums[i] / (double)rows, square = wide[i] - off * sums[i];
-        sums[i] = (double)middle[i] + off;
-        wide[i] = square < 0 ? 0 : square;
-    }
-    const size_t bytes = (full ? 4 * L : n - j) * sizeof *mean;
-    memcpy(mean + j, sums, bytes);
-    memcpy(squares + j, wide, bytes);
-}
-/* Means of a tile's columns, and their sums of squared deviations. */
-static void CAT(columns_moments, SFX)(size_t rows, size_t n, size_t stride, const void *x,
-                                      double *mean, double *squares)
-{
-    IN_BLOCKS(block_moments, rows, n, stride, x, mean, squares)
-}
-
-static ALWAYS void CAT(block_apply, SFX)(size_t rows, size_t n, size_t stride, const R *x, R *y,
-                                         const double *const *by, size_t j, int full)
-{
-    V c[3][4];
-    for (size_t i = 0; i < 3; i++) EACH_VECTOR c[i][k] = CAT(narrow, SFX)(by[i] + COLUMN, LEFT);
-    for (size_t at = j; rows; rows--, at += stride)
-        EACH_VECTOR PUT_SOME(y + at + k * L, LEFT,
-                             FMA(SOME(x + at + k * L, LEFT) - c[0][k], c[1][k], c[2][k]));
-}
-/* y = (x - by[0]) by[1] + by[2] */
-static void CAT(columns_apply, SFX)(size_t rows, size_t n, size_t stride, const void *x, void *y,
-                                    const double *const *by)
-{
-    IN_BLOCKS(block_apply, rows, n, stride, x, y, by)
-}
-
-/* (x - c[0]) c[1] + c[2] of column vector k, or without far x - c[0] alone. */
-static ALWAYS V CAT(column_deviation, SFX)(V x, const int far, V (*c)[4], size_t k)
-{
-    return far ? FMA(x - c[0][k], c[1][k], c[2][k]) : x - c[0][k];
-}
-static ALWAYS void CAT(block_sums, SFX)(size_t rows, size_t n, size_t stride, const R *x,
-                                        const R *gy, const double *const *by, const int far,
-                                        double *sums, double *products, size_t j, int full)
-{
-    V c[3][4] = { { { 0 } } };
-    double wide[2][4 * L] = { { 0 } };
-    for (size_t i = 0; i < (far ? 3 : 1); i++)
-        EACH_VECTOR c[i][k] = CAT(narrow, SFX)(by[i] + COLUMN, LEFT);
-    for (size_t at = j; rows; ) {
-        V sum[4] = { { 0 } }, product[4] = { { 0 } };
-        for (size_t part = rows < FOLD ? rows : FOLD, end = rows - part; rows > end;
-             rows--, at += stride)
-            EACH_VECTOR {
-                V g = SOME(gy + at + k * L, LEFT);
-                sum[k] += g;
-                product[k] = FMA(g,
-                                 CAT(column_deviation, SFX)(SOME(x + at + k * L, LEFT), far, c, k),
-                                 product[k]);
-            }
-        EACH_VECTOR {
-            CAT(add_wide, SFX)(wide[0] + k * L, L, sum[k]);
-            CAT(add_wide, SFX)(wide[1] + k * L, L, product[k]);
-        }
-    }
-    const size_t bytes = (full ? 4 * L : n - j) * sizeof *sums;
-    memcpy(sums + j, wide[0], bytes);
-    memcpy(products + j, wide[1], bytes);
-}
-/* A tile's sums of gy and of gy d, with d as in columns_back. */
-static void CAT(columns_sums, SFX)(size_t rows, size_t n, size_t stride, const void *x,
-                                   const void *gy, const double *const *by, double *sums,
-                                   double *products)
-{
-    if (by[1]) IN_BLOCKS(block_sums, rows, n, stride, x, gy, by, 1, sums, products)
-    else IN_BLOCKS(block_sums, rows, n, stride, x, gy, by, 0, sums, products)
-}
-
-static ALWAYS void CAT(block_back, SFX)(size_t rows, size_t n, size_t stride, const R *x,
-                                        const R *gy, R *gx, const double *const *by, const int far,
-                                        size_t j, int full)
-{
-    V c[6][4] = { { { 0 } } };
-    for (size_t i = 0; i < 6; i++)
-        if (far || !(i == 1 || i == 2))
-            EACH_VECTOR c[i][k] = CAT(narrow, SFX)(by[i] + COLUMN, LEFT);
-    for (size_t at = j; rows; rows--, at += stride)
-        EACH_VECTOR {
-            const V d = CAT(column_deviation, SFX)(SOME(x + at + k * L, LEFT), far, c, k);
-            PUT_SOME(gx + at + k * L, LEFT, FMA(SOME(gy + at + k * L, LEFT), c[3][k], FMA(d, c[4][k], c[5][k])));
-        }
-}
-/* gx = by[3] gy + by[4] d + by[5], with d = (x - by[0]) by[1] + by[2], or x - by[0] where by[1] is
- * NULL. */
-static void CAT(columns_back, SFX)(size_t rows, size_t n, size_t stride, const void *x,
-                                   const void *gy, void *gx, const double *const *by)
-{
-    if (by[1]) IN_BLOCKS(block_back, rows, n, stride, x, gy, gx, by, 1)
-    else IN_BLOCKS(block_back, rows, n, stride, x, gy, gx, by, 0)
-}
-
-/* ---- local response: channels of one sample, inner elements each ----------------------------- */
-/* A power of two that the channels at one place are multiplied by, so that their squares stay in
- * double's range; almost always 1. */
-static double CAT(response_unit, SFX)(const pn_response *r, const R *x)
-{
-    double most = 0;
-    if (BITS == 32) return 1;
-    for (size_t c = 0; c < r->channels; c++) {
-        const double v = fabs((double)x[c * r->inner]);
-        if (v > most && v < INFINITY) most = v;
-    }
-    if (!(most > 0) || (most > 0x1p-400 && most < 0x1p400)) return 1;
-    const int e = ilogb(most);
-    return ldexp(1, e < -1000 ? 1000 : -e);
-}
-/* d unit^2, for d = k + alpha mean x^2 over size channels, of which size / 2 stand before and those
- * beyond the edges are 0. */
-static double CAT(response, SFX)(const pn_response *r, size_t c, double unit, const R *x)
-{
-    const size_t first = c > r->size / 2 ? c - r->size / 2 : 0, end = c + (r->size + 1) / 2;
-    double sum = 0;
-    for (size_t j = first; j < end && j < r->channels; j++) {
-        const double v = (double)x[j * r->inner] * unit;
-        sum += v * v;
-    }
-    return r->k * unit * unit + r->alpha * sum / (double)r->size;
-}
-static void CAT(response_apply, SFX)(const pn_response *r, const void *data, void *out)
-{
-    for (size_t i = 0; i < r->inner; i++) {
-        const R *x = (const R *)data + i;
-        const double unit = CAT(response_unit, SFX)(r, x),
-                     all = unit == 1 ? 1 : pow(unit, 2 * r->beta - 1);
-        for (size_t c = 0; c < r->channels; c++)
-            ((R *)out)[c * r->inner + i] = (R)((double)x[c * r->inner] * unit *
-                                               pow(CAT(response, SFX)(r, c, unit, x), -r->beta) *
-                                               all);
-    }
-}
-/* gx = gy d^-beta - 2 alpha beta / size x (sum of gy x d^(-beta - 1) over the channels in whose
- * mean this one counts); work: gy d^-beta and the terms of that sum, channels of each. gx may be
- * gy. */
-static void CAT(response_back, SFX)(const pn_response *r, const void *data, const void *given,
-                                    void *out, double *work)
-{
-    double *term = work + r->channels;
-    const double factor = 2 * r->alpha * r->beta / (double)r->size;
-    for (size_t i = 0; i < r->inner; i++) {
-        const R *x = (const R *)data + i, *gy = (const R *)given + i;
-        const double unit = CAT(response_unit, SFX)(r, x),
-                     all = unit == 1 ? 1 : pow(unit, 2 * r->beta);
-        for (size_t c = 0; c < r->channels; c++) {
-            const double d = CAT(response, SFX)(r, c, unit, x);
-            work[c] = (double)gy[c * r->inner] * pow(d, -r->beta);
-            term[c] = work[c] * ((double)x[c * r->inner] * unit) / d;
-        }
-        for (size_t c = 0; c < r->channels; c++) {
-            const size_t first = c + 1 > (r->size + 1) / 2 ? c + 1 - (r->size + 1) / 2 : 0;
-            double sum = 0;
-            for (size_t j = first; j <= c + r->size / 2 && j < r->channels; j++) sum += term[j];
-            ((R *)out)[c * r->inner + i] =
-                (R)((work[c] - factor * ((double)x[c * r->inner] * unit) * sum) * all);
-        }
-    }
-}
 #undef STRIP
-#undef ALL
-#undef SUMS_OF
-#undef SOME
-#undef PUT_SOME
-#undef FOLD
-#undef EACH_VECTOR
-#undef IN_BLOCKS
-#undef COLUMN
-#undef LEFT

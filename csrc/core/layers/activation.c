@@ -29,15 +29,15 @@ static void forward_chunk(void *context, size_t i)
 {
     const job *j = context;
     size_t from, n = chunk(j->s, i, &from);
-    j->s->activation->forward(n, (char *)j->at[j->s->x] + from, (char *)j->at[j->s->y] + from,
+    j->s->activation->forward(n, (char *)j->at[j->s->in] + from, (char *)j->at[j->s->out] + from,
                               j->s->p, 0);
 }
 static void backward_chunk(void *context, size_t i)
 {
     const job *j = context;
     size_t from, n = chunk(j->s, i, &from);
-    j->s->activation->backward(n, (char *)j->at[j->s->t] + from, (char *)j->at[j->s->x] + from,
-                               (char *)j->at[j->s->y] + from, j->s->p, 0);
+    j->s->activation->backward(n, (char *)j->at[j->s->in2] + from, (char *)j->at[j->s->in] + from,
+                               (char *)j->at[j->s->out] + from, j->s->p, 0);
 }
 static void run_forward(const pn_step *s, void *const *at)
 {
@@ -67,8 +67,8 @@ static pn_status forward(pn_builder *b, size_t node)
         y = pn_output_buffer(b, node, row->needs == 'y');
     pn_step *s = y == PN_NONE ? NULL : step(b, node, row->name, run_forward);
     if (!s) return PN_NO_MEMORY;
-    s->x = x;
-    s->y = b->value[node] = y;
+    s->in = x;
+    s->out = b->value[node] = y;
     b->inner[node] = x;
     pn_step_uses(b, x);
     pn_step_uses(b, y);
@@ -84,12 +84,12 @@ static pn_status backward(pn_builder *b, size_t node)
     int gy = b->grad[node], gx = pn_gradient_buffer(b, input, gy);
     pn_step *s = gx == PN_NONE ? NULL : step(b, node, "activation gradient", run_backward);
     if (!s) return PN_NO_MEMORY;
-    s->x = gy;
-    s->y = gx;
-    s->t = row->needs == 'y' ? b->value[node] : b->inner[node];
+    s->in = gy;
+    s->out = gx;
+    s->in2 = row->needs == 'y' ? b->value[node] : b->inner[node];
     pn_step_uses(b, gy);
     pn_step_uses(b, gx);
-    pn_step_uses(b, s->t);
+    pn_step_uses(b, s->in2);
     return PN_OK;
 }
 

@@ -80,7 +80,7 @@ static void run_forward(const pn_step *s, void *const *at)
             double sum = l->bias ? get(l->t, l->bias, k) : 0;
             for (size_t j = 0; j < l->m; j++)
                 sum += get(l->t, at[l->part], r * l->m + j) * get(l->t, at[l->b], r * l->m + j);
-            set(l->t, at[s->y], r * l->out + k, sum);
+            set(l->t, at[s->out], r * l->out + k, sum);
         }
     }
 }
@@ -162,10 +162,10 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
     s->work = pn_buffer_new(b, bytes / pn_size(l.t) + 1);
     l.part = pn_buffer_new(b, l.rows * most(l.n, l.m));
     if (s->work == PN_NONE || l.part == PN_NONE) return PN_NO_MEMORY;
-    s->y = run == run_forward ? b->value[node] : PN_NONE;
+    s->out = run == run_forward ? b->value[node] : PN_NONE;
     *own = l;
     s->own = own;
-    const int used[] = { l.a, l.b, l.gy, l.ga, l.gb, l.part, s->work, s->y };
+    const int used[] = { l.a, l.b, l.gy, l.ga, l.gb, l.part, s->work, s->out };
     for (size_t i = 0; i < sizeof used / sizeof *used; i++) pn_step_uses(b, used[i]);
     return PN_OK;
 }

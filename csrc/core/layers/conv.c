@@ -438,11 +438,11 @@ static pn_step *step(pn_builder *b, size_t node, pn_conv *v, const char *what, p
 
 static pn_status uses(pn_builder *b, const pn_step *s)
 {
-    if (s->z == PN_NONE || s->work == PN_NONE) return PN_NO_MEMORY;
-    pn_step_uses(b, s->x);
-    pn_step_uses(b, s->y);
-    pn_step_uses(b, s->t);
-    pn_step_uses(b, s->z);
+    if (s->out2 == PN_NONE || s->work == PN_NONE) return PN_NO_MEMORY;
+    pn_step_uses(b, s->in);
+    pn_step_uses(b, s->out);
+    pn_step_uses(b, s->in2);
+    pn_step_uses(b, s->out2);
     pn_step_uses(b, s->work);
     return PN_OK;
 }
@@ -466,10 +466,10 @@ static pn_status forward(pn_builder *b, size_t node)
                       pn_conv_forward);
     if (!s) return PN_NO_MEMORY;
     s->flops = flops(b, v);
-    s->x = b->value[n->inputs[0]];
-    s->y = v->value;
-    s->t = v->index;
-    s->z = pn_buffer_new(b, (v->transposed ? v->turned : v->packed) + SLACK);
+    s->in = b->value[n->inputs[0]];
+    s->out = v->value;
+    s->in2 = v->index;
+    s->out2 = pn_buffer_new(b, (v->transposed ? v->turned : v->packed) + SLACK);
     s->work = pn_buffer_new(b, v->lanes * v->lane_size);
     s->epilogue.bias = n->n_slots > BIAS ? n->slots[BIAS].data : NULL;
     return uses(b, s);
@@ -493,10 +493,11 @@ static pn_status backward(pn_builder *b, size_t node)
                    : step(b, node, v, "convolution gradients", pn_conv_backward);
     if (!s) return PN_NO_MEMORY;
     s->flops = (v->wants + v->wants_weight) * flops(b, v);
-    s->x = v->transposed ? b->grad[node] : b->value[n->inputs[0]];
-    s->t = v->transposed ? b->value[n->inputs[0]] : b->grad[node];
-    s->y = gx;
-    s->z = pn_buffer_new(b, v->lanes * v->part + (v->transposed ? v->packed : v->turned) + SLACK);
+    s->in = v->transposed ? b->grad[node] : b->value[n->inputs[0]];
+    s->in2 = v->transposed ? b->value[n->inputs[0]] : b->grad[node];
+    s->out = gx;
+    s->out2 = pn_buffer_new(b,
+                            v->lanes * v->part + (v->transposed ? v->packed : v->turned) + SLACK);
     s->work = pn_buffer_new(b, v->lanes * v->lane_size);
     if (v->has_act) pn_step_uses(b, v->value);
     pn_step_uses(b, v->index);

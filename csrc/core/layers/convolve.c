@@ -359,14 +359,14 @@ static void forward_lane(void *context, size_t i)
         if (v->transposed) {
             const char *y = j->y + k * y_image(v) * s->bytes;
             make_x(j, &l, n, y, v->x_planes ? NULL : y_images(j, n, y, l.y), bias,
-                   (char *)j->at[s->y] + k * x_image(v) * s->bytes);
+                   (char *)j->at[s->out] + k * x_image(v) * s->bytes);
         } else {
             const char *x = j->x + k * x_image(v) * s->bytes;
             if (v->y_planes && v->pool && pn_pool_takes_planes(v->pool)) {
                 forward_planes(j, &l, k, n, x);
                 continue;
             }
-            char *y = v->pool ? l.dense : (char *)j->at[s->y] + k * y_image(v) * s->bytes;
+            char *y = v->pool ? l.dense : (char *)j->at[s->out] + k * y_image(v) * s->bytes;
             make_y(j, &l, n, x, v->y_planes ? NULL : x_images(j, n, x, l.x), bias, y);
             finish(j, k, n, y);
         }
@@ -441,8 +441,8 @@ static void pack_group(void *context, size_t g)
 void pn_conv_forward(const pn_step *s, void *const *at)
 {
     const pn_conv *v = s->own;
-    pn_conv_job j = { .s = s, .at = at, .v = v, .x = at[s->x], .y = at[s->x] };
-    *(v->transposed ? &j.turned : &j.weight) = at[s->z];
+    pn_conv_job j = { .s = s, .at = at, .v = v, .x = at[s->in], .y = at[s->in] };
+    *(v->transposed ? &j.turned : &j.weight) = at[s->out2];
     if (!(v->transposed ? v->x_planes : v->y_planes)) pn_parallel(v->groups, pack_group, &j);
     pn_parallel(v->lanes, forward_lane, &j);
 }
@@ -480,13 +480,13 @@ void pn_conv_backward(const pn_step *s, void *const *at)
 {
     const pn_conv *v = s->own;
     const size_t out = v->transposed ? v->xc : v->yc;
-    char *packed = at[s->z];
+    char *packed = at[s->out2];
     pn_conv_job j = { .s = s,
                       .at = at,
                       .v = v,
-                      .x = at[s->x],
-                      .y = at[s->t],
-                      .gradient = v->wants ? at[s->y] : NULL,
+                      .x = at[s->in],
+                      .y = at[s->in2],
+                      .gradient = v->wants ? at[s->out] : NULL,
                       .parts = packed };
     if (v->wants && !(v->transposed ? v->y_planes : v->x_planes)) {
         *(v->transposed ? &j.weight : &j.turned) = packed + v->lanes * v->part * s->bytes;

@@ -34,7 +34,7 @@ static void run_forward(const pn_step *s, void *const *at)
     const call *c = s->own;
     const void *x[PN_MAX_IO];
     for (size_t i = 0; i < c->n; i++) x[i] = at[c->buffer[i]];
-    if (c->layer->forward(c->layer->context, c->rows, c->keep, x, at[s->y])) *c->stopped = 1;
+    if (c->layer->forward(c->layer->context, c->rows, c->keep, x, at[s->out])) *c->stopped = 1;
 }
 
 static void run_backward(const pn_step *s, void *const *at)
@@ -42,7 +42,7 @@ static void run_backward(const pn_step *s, void *const *at)
     const call *c = s->own;
     void *gx[PN_MAX_IO];
     for (size_t i = 0; i < c->n; i++) gx[i] = c->buffer[i] == PN_NONE ? NULL : at[c->buffer[i]];
-    if (c->layer->backward(c->layer->context, c->rows, at[s->x], gx)) *c->stopped = 1;
+    if (c->layer->backward(c->layer->context, c->rows, at[s->in], gx)) *c->stopped = 1;
 }
 
 static call *new_call(pn_builder *b, size_t node)
@@ -65,7 +65,7 @@ static pn_status forward(pn_builder *b, size_t node)
     call *c = s ? new_call(b, node) : NULL;
     if (!c) return PN_NO_MEMORY;
     s->own = c;
-    s->y = y;
+    s->out = y;
     for (size_t i = 0; i < n->n_inputs; i++) pn_step_uses(b, c->buffer[i] = b->value[n->inputs[i]]);
     pn_step_uses(b, y);
     return PN_OK;
@@ -86,8 +86,8 @@ static pn_status backward(pn_builder *b, size_t node)
     pn_step *s = pn_step_new(b, "a custom layer, gradient", run_backward);
     if (!s) return PN_NO_MEMORY;
     s->own = c;
-    s->x = b->grad[node];
-    pn_step_uses(b, s->x);
+    s->in = b->grad[node];
+    pn_step_uses(b, s->in);
     for (size_t i = 0; i < n->n_inputs; i++)
         if (c->buffer[i] != PN_NONE) pn_step_uses(b, c->buffer[i]);
     return PN_OK;

@@ -76,8 +76,8 @@ static void element_chunk(void *context, size_t i)
     uint32_t words[ROOM];
     for (size_t from = i * CHUNK; from < end; from += ROOM) {
         const size_t n = end - from < ROOM ? end - from : ROOM;
-        const char *x = (const char *)j->at[s->x] + from * s->bytes;
-        char *y = (char *)j->at[s->y] + from * s->bytes;
+        const char *x = (const char *)j->at[s->in] + from * s->bytes;
+        char *y = (char *)j->at[s->out] + from * s->bytes;
         s->k->random_words(d->seed, j->stream, from / GROUP, (n + GROUP - 1) / GROUP, words);
         if (d->std != 0) s->k->add_normal(d->std, n, words, x, y);
         else s->k->mask(&d->mask, n, words, x, y);
@@ -106,7 +106,7 @@ static void row_of_pixels(void *context, size_t i)
             }
             const size_t at = ((i * d->pixels + p) * d->channels + c) * s->bytes;
             s->k->mask_pixels(&d->mask, n, some, whole ? n : ROW, words + GROUP, d->channels,
-                              (const char *)j->at[s->x] + at, (char *)j->at[s->y] + at);
+                              (const char *)j->at[s->in] + at, (char *)j->at[s->out] + at);
         }
 }
 
@@ -117,8 +117,8 @@ static void row_of_channels(void *context, size_t i)
     const pn_step *s = j->s;
     const noise *d = s->own;
     const size_t row = d->spans * s->n * s->bytes;
-    const char *x = (const char *)j->at[s->x] + i * row;
-    char *y = (char *)j->at[s->y] + i * row;
+    const char *x = (const char *)j->at[s->in] + i * row;
+    char *y = (char *)j->at[s->out] + i * row;
     const uint32_t *words = d->words + i * d->spans;
     if (!d->pixels) s->k->mask_spans(&d->mask, d->spans, s->n, words, x, y);
     for (size_t k = 0; k < d->pixels; k++)
@@ -175,8 +175,8 @@ static pn_status add(pn_builder *b, size_t node, const char *what, int gradient,
     s->rows = b->rows;
     s->n = b->rows * pn_count(&n->shape);
     s->bytes = pn_size(b->graph->dtype);
-    s->x = x;
-    s->y = y;
+    s->in = x;
+    s->out = y;
     pn_step_uses(b, x);
     pn_step_uses(b, y);
     if (n->n_config != DROPOUT_CONFIG) {

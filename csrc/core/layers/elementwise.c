@@ -24,7 +24,7 @@ static pn_status same_shapes(pn_node *node, const pn_shape *const *inputs, pn_dt
 
 static void run_multiply(const pn_step *s, void *const *at)
 {
-    s->k->multiply(s->n, at[s->x], at[s->t], at[s->y]);
+    s->k->multiply(s->n, at[s->in], at[s->in2], at[s->out]);
 }
 
 /* ---- sum ------------------------------------------------------------------------------------- */
@@ -84,9 +84,9 @@ typedef struct { size_t rows, width, from, to, from_stride, to_stride; } blocks;
 static void run_blocks(const pn_step *s, void *const *at)
 {
     const blocks *c = s->own;
-    const char *x = (const char *)at[s->x] + c->from;
-    char *y = (char *)at[s->y] + c->to;
-    if (s->bytes) memset(at[s->y], 0, s->bytes);
+    const char *x = (const char *)at[s->in] + c->from;
+    char *y = (char *)at[s->out] + c->to;
+    if (s->bytes) memset(at[s->out], 0, s->bytes);
     for (size_t i = 0; i < c->rows; i++)
         memcpy(y + i * c->to_stride, x + i * c->from_stride, c->width);
 }
@@ -111,8 +111,8 @@ static pn_status copy_part(pn_builder *b, const char *what, part p, int out, siz
     if (!c) return PN_NO_MEMORY;
     *c = out ? (blocks){ p.rows, p.width, p.offset, 0, p.stride, p.width } : (blocks){ p.rows, p.width, 0, p.offset, p.width, p.stride };
     s->own = c;
-    s->x = x;
-    s->y = y;
+    s->in = x;
+    s->out = y;
     s->bytes = zero;
     pn_step_uses(b, x);
     pn_step_uses(b, y);

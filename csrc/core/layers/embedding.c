@@ -227,8 +227,8 @@ static void run_embedding(const pn_step *s, void *const *at)
     for (size_t i = 0; i < l->rows * l->per && !is_stopped(i); i++) {
         const void *row = at_element(l, l->node->slots[0].data, l->index[i] * l->dim);
         const double factor = factor_of(l, row);
-        if (factor == 1) memcpy(at_element(l, at[s->y], i * l->dim), row, l->dim * pn_size(l->t));
-        else add_row(l, factor, row, at_element(l, at[s->y], i * l->dim), 1);
+        if (factor == 1) memcpy(at_element(l, at[s->out], i * l->dim), row, l->dim * pn_size(l->t));
+        else add_row(l, factor, row, at_element(l, at[s->out], i * l->dim), 1);
     }
 }
 
@@ -298,13 +298,13 @@ static void run_bag(const pn_step *s, void *const *at)
         return;
     use_rows(l);
     const size_t numbers = l->rows * l->bags * l->dim, all = l->rows * l->per;
-    memset(at[s->y], 0, numbers * pn_size(l->t));
+    memset(at[s->out], 0, numbers * pn_size(l->t));
     if (l->best) memset(l->best, 0, numbers * sizeof *l->best);
     /* the indices of a bag are neighbours */
     for (size_t i = 0, end; i < all && !pn_stopped(); i = end) {
         for (end = i + 1; end < all && l->bag[end] == l->bag[i];) end++;
         if (l->bag[i] == SIZE_MAX) continue;
-        void *y = at_element(l, at[s->y], l->bag[i] * l->dim);
+        void *y = at_element(l, at[s->out], l->bag[i] * l->dim);
         if (!l->best) sum_bag(s, at, i, end, y);
         for (size_t k = i; l->best && k < end && !is_stopped(k); k++) {
             const void *row = at_element(l, l->node->slots[0].data, l->index[k] * l->dim);
@@ -326,7 +326,7 @@ static void run_table_gradient(const pn_step *s, void *const *at)
         const double by = l->node->config[BY_FREQ] != 0 ? 1 / (double)l->uses[l->index[i]] : 1;
         const size_t from = (l->bag ? l->bag[i] : i) * l->dim;
         void *g = at_element(l, s->grad, l->index[i] * l->dim);
-        const void *gy = at_element(l, at[s->x], from);
+        const void *gy = at_element(l, at[s->in], from);
         if (!l->best) add_row(l, l->bag ? by * share(l, at, i) : by, gy, g, 0);
         for (size_t j = 0; l->best && j < l->dim; j++) {
             if (l->best[from + j] != i + 1) continue;
@@ -342,10 +342,10 @@ static void run_weights_gradient(const pn_step *s, void *const *at)
     for (size_t i = 0; i < l->rows * l->per; i++) {
         double sum = 0;
         for (size_t j = 0; j < l->dim && !outside(l, i); j++)
-            sum += get(l->t, at[s->x], l->bag[i] * l->dim + j) *
+            sum += get(l->t, at[s->in], l->bag[i] * l->dim + j) *
                    get(l->t, l->node->slots[0].data, l->index[i] * l->dim + j);
-        if (l->t == PN_F32) ((float *)at[s->y])[i] = (float)sum;
-        else ((double *)at[s->y])[i] = sum;
+        if (l->t == PN_F32) ((float *)at[s->out])[i] = (float)sum;
+        else ((double *)at[s->out])[i] = sum;
     }
 }
 
@@ -386,7 +386,7 @@ static pn_status forward_table(pn_builder *b, size_t node, const char *what, pn_
     }
     if (!ok) return PN_NO_MEMORY;
     s->own = l;
-    s->y = y;
+    s->out = y;
     for (size_t i = 0; i < n->n_inputs; i++) pn_step_uses(b, b->value[n->inputs[i]]);
     pn_step_uses(b, y);
     return PN_OK;
@@ -413,10 +413,10 @@ static pn_status backward(pn_builder *b, size_t node)
         pn_step *g = pn_step_new(b, "embedding gradient", run_table_gradient);
         if (!g) return PN_NO_MEMORY;
         g->own = l;
-        g->x = b->grad[node];
+        g->in = b->grad[node];
         g->grad = n->slots[0].grad;
         g->bytes = pn_accumulates(b, node, 0) ? 0 : l->num * l->dim * pn_size(l->t);
-        pn_step_uses(b, g->x);
+        pn_step_uses(b, g->in);
         pn_step_uses(b, l->weights);
     }
     if (l->weights == PN_NONE || !pn_wants_gradient(b, n->inputs[n->n_inputs - 1])) return PN_OK;
@@ -426,9 +426,9 @@ static pn_status backward(pn_builder *b, size_t node)
                    : pn_step_new(b, "gradient of weights of samples", run_weights_gradient);
     if (!w) return PN_NO_MEMORY;
     w->own = l;
-    w->x = b->grad[node];
-    w->y = gw;
-    pn_step_uses(b, w->x);
+    w->in = b->grad[node];
+    w->out = gw;
+    pn_step_uses(b, w->in);
     pn_step_uses(b, gw);
     return PN_OK;
 }

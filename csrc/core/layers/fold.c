@@ -80,8 +80,8 @@ static void plane(void *context, size_t i)
     const fold *f = j->s->own;
     const size_t size = j->s->bytes, image = f->h.n * f->w.n, windows = f->h.windows * f->w.windows,
                  columns = f->h.k * f->w.k * windows;
-    const char *x = (const char *)j->at[j->s->x] + i * (f->add ? columns : image) * size;
-    char *y = (char *)j->at[j->s->y] + i * (f->add ? image : columns) * size;
+    const char *x = (const char *)j->at[j->s->in] + i * (f->add ? columns : image) * size;
+    char *y = (char *)j->at[j->s->out] + i * (f->add ? image : columns) * size;
     memset(y, 0, (f->add ? image : columns) * size);
     for (size_t k = 0; k < f->h.k * f->w.k; k++) {
         size_t r, rows, from, to;
@@ -114,8 +114,8 @@ static pn_status add(pn_builder *b, size_t node, int add, int x, int y)
     *f = (fold){ axis_of(n, 0), axis_of(n, 1), b->rows * image->dim[0], add };
     s->own = f;
     s->bytes = pn_size(b->graph->dtype);
-    s->x = x;
-    s->y = y;
+    s->in = x;
+    s->out = y;
     pn_step_uses(b, x);
     pn_step_uses(b, y);
     return PN_OK;

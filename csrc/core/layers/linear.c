@@ -47,10 +47,10 @@ static void run_forward(const pn_step *s, void *const *at)
 {
     pn_product p = s->product;
     pn_epilogue e = s->epilogue;
-    p.a = at[s->x];
-    p.c = at[s->z];
+    p.a = at[s->in];
+    p.c = at[s->out2];
     e.p = s->p;
-    e.y = at[s->y];
+    e.y = at[s->out];
     if (e.bias || e.act) p.epilogue = &e;
     s->k->gemm(&p, at[s->work]);
 }
@@ -58,22 +58,22 @@ static void run_forward(const pn_step *s, void *const *at)
 static void run_weight_gradient(const pn_step *s, void *const *at)
 {
     pn_product p = s->product;
-    p.a = at[s->x];
-    p.b = at[s->t];
+    p.a = at[s->in];
+    p.b = at[s->in2];
     s->k->gemm(&p, at[s->work]);
 }
 
 static void run_bias_gradient(const pn_step *s, void *const *at)
 {
     if (s->bytes) memset(s->grad, 0, s->bytes);
-    s->k->sum_rows(s->rows, s->n, at[s->x], s->grad);
+    s->k->sum_rows(s->rows, s->n, at[s->in], s->grad);
 }
 
 static void run_input_gradient(const pn_step *s, void *const *at)
 {
     pn_product p = s->product;
-    p.a = at[s->x];
-    p.c = at[s->y];
+    p.a = at[s->in];
+    p.c = at[s->out];
     s->k->gemm(&p, at[s->work]);
 }
 
@@ -122,9 +122,9 @@ static pn_status forward(pn_builder *b, size_t node)
                    ? NULL
                    : pn_step_new(b, fuse ? "linear + activation" : "linear", run_forward);
     if (!s) return PN_NO_MEMORY;
-    s->x = b->value[n->inputs[0]];
-    s->y = y;
-    s->z = b->inner[end];
+    s->in = b->value[n->inputs[0]];
+    s->out = y;
+    s->out2 = b->inner[end];
     s->product = (pn_product){ .tb = 1,
                                .m = product_rows(b, node),
                                .n = out,
@@ -140,9 +140,9 @@ static pn_status forward(pn_builder *b, size_t node)
         for (size_t j = 0; j < PN_MAX_PARAMS; j++) s->p[j] = &next->params[j];
         s->epilogue.ldy = out;
     }
-    pn_step_uses(b, s->x);
-    pn_step_uses(b, s->y);
-    pn_step_uses(b, s->z);
+    pn_step_uses(b, s->in);
+    pn_step_uses(b, s->out);
+    pn_step_uses(b, s->out2);
     return need_workspace(b, s);
 }
 
@@ -152,8 +152,8 @@ static pn_status weight_gradient(pn_builder *b, size_t node)
     size_t in = (size_t)n->config[0], out = (size_t)n->config[1];
     pn_step *s = pn_step_new(b, "weight gradient", run_weight_gradient);
     if (!s) return PN_NO_MEMORY;
-    s->x = b->grad[node];
-    s->t = b->value[n->inputs[0]];
+    s->in = b->grad[node];
+    s->in2 = b->value[n->inputs[0]];
     s->product = (pn_product){ .ta = 1,
                                .m = out,
                                .n = in,
@@ -163,8 +163,8 @@ static pn_status weight_gradient(pn_builder *b, size_t node)
                                .c = n->slots[WEIGHT].grad,
                                .ldc = in,
                                .accumulate = pn_accumulates(b, node, WEIGHT) };
-    pn_step_uses(b, s->x);
-    pn_step_uses(b, s->t);
+    pn_step_uses(b, s->in);
+    pn_step_uses(b, s->in2);
     return need_workspace(b, s);
 }
 
@@ -173,12 +173,12 @@ static pn_status bias_gradient(pn_builder *b, size_t node)
     const pn_node *n = &b->graph->nodes[node];
     pn_step *s = pn_step_new(b, "bias gradient", run_bias_gradient);
     if (!s) return PN_NO_MEMORY;
-    s->x = b->grad[node];
+    s->in = b->grad[node];
     s->rows = product_rows(b, node);
     s->n = (size_t)n->config[1];
     s->grad = n->slots[BIAS].grad;
     s->bytes = pn_accumulates(b, node, BIAS) ? 0 : s->n * pn_size(b->graph->dtype);
-    pn_step_uses(b, s->x);
+    pn_step_uses(b, s->in);
     return PN_OK;
 }
 
@@ -189,8 +189,8 @@ static pn_status input_gradient(pn_builder *b, size_t node)
     int gx = pn_gradient_buffer(b, n->inputs[0], PN_NONE);
     pn_step *s = gx == PN_NONE ? NULL : pn_step_new(b, "input gradient", run_input_gradient);
     if (!s) return PN_NO_MEMORY;
-    s->x = b->grad[node];
-    s->y = gx;
+    s->in = b->grad[node];
+    s->out = gx;
     s->product = (pn_product){ .m = product_rows(b, node),
                                .n = in,
                                .k = out,
@@ -198,8 +198,8 @@ static pn_status input_gradient(pn_builder *b, size_t node)
                                .b = n->slots[WEIGHT].data,
                                .ldb = in,
                                .ldc = in };
-    pn_step_uses(b, s->x);
-    pn_step_uses(b, s->y);
+    pn_step_uses(b, s->in);
+    pn_step_uses(b, s->out);
     return need_workspace(b, s);
 }
 

@@ -42,15 +42,15 @@ static void forward_chunk(void *context, size_t i)
     const job *j = context;
     const pn_step *s = j->s;
     for (size_t k = i * j->groups; k < last_group(j, i); k++)
-        s->k->largest(s->n, s->inner, part(j, s->x, k, s->n), part(j, s->y, k, 1));
+        s->k->largest(s->n, s->inner, part(j, s->in, k, s->n), part(j, s->out, k, 1));
 }
 static void backward_chunk(void *context, size_t i)
 {
     const job *j = context;
     const pn_step *s = j->s;
     for (size_t k = i * j->groups; k < last_group(j, i); k++)
-        s->k->largest_back(s->n, s->inner, part(j, s->t, k, s->n), part(j, s->z, k, 1),
-                           part(j, s->x, k, 1), part(j, s->y, k, s->n));
+        s->k->largest_back(s->n, s->inner, part(j, s->in2, k, s->n), part(j, s->out2, k, 1),
+                           part(j, s->in, k, 1), part(j, s->out, k, s->n));
 }
 static void in_chunks(const pn_step *s, void *const *at, pn_task_fn *task)
 {
@@ -74,8 +74,8 @@ static pn_step *add(pn_builder *b, size_t node, const char *what, pn_step_fn *ru
         else s->inner *= n->shape.dim[i];
     }
     s->flops = (double)s->rows * (double)s->n * (double)s->inner;
-    s->x = x;
-    s->y = y;
+    s->in = x;
+    s->out = y;
     pn_step_uses(b, x);
     pn_step_uses(b, y);
     return s;
@@ -96,10 +96,10 @@ static pn_status backward(pn_builder *b, size_t node)
     pn_step *s = add(b, node, "maxout gradient", run_backward, b->grad[node],
                      pn_gradient_buffer(b, input, PN_NONE));
     if (!s) return PN_NO_MEMORY;
-    s->t = b->value[input];
-    s->z = b->value[node];
-    pn_step_uses(b, s->t);
-    pn_step_uses(b, s->z);
+    s->in2 = b->value[input];
+    s->out2 = b->value[node];
+    pn_step_uses(b, s->in2);
+    pn_step_uses(b, s->out2);
     return PN_OK;
 }
 

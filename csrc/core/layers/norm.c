@@ -64,7 +64,7 @@ static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 static size_t parts_of(size_t n, size_t per) { return (n + per - 1) / per; }
 /* sums a group */
-static size_t units_of(const norm *f) { return f->g.each == PN_PER_SPAN ? f->g.spans : 1; }
+static size_t units_of(const norm *f) { return f->g.weight_axis == PN_PER_SPAN ? f->g.spans : 1; }
 static void *element(const norm *f, const void *p, size_t i)
 {
     return (char *)p + i * pn_size(f->t);
@@ -77,8 +77,8 @@ static void group_chunk(void *context, size_t chunk)
     const job *j = context;
     const norm *f = j->f;
     const size_t from = chunk * j->per, to = least(from + j->per, f->groups);
-    if (f->fresh) f->k->moments(&f->g, from, to, j->at[j->s->x]);
-    f->k->apply(&f->g, from, to, j->at[j->s->x], j->at[j->s->y]);
+    if (f->fresh) f->k->moments(&f->g, from, to, j->at[j->s->in]);
+    f->k->apply(&f->g, from, to, j->at[j->s->in], j->at[j->s->out]);
 }
 
 typedef struct { size_t row, rows, column, columns, at; } tile;
@@ -100,7 +100,7 @@ static void moments_tile(void *context, size_t i)
     const job *j = context;
     const norm *f = j->f;
     tile t = tile_at(f, i);
-    f->k->columns_moments(t.rows, t.columns, f->features, element(f, j->at[j->s->x], t.at),
+    f->k->columns_moments(t.rows, t.columns, f->features, element(f, j->at[j->s->in], t.at),
                           part_at(f, t.row, 0) + t.column, part_at(f, t.row, 1) + t.column);
 }
 static void apply_tile(void *context, size_t i)
@@ -109,8 +109,8 @@ static void apply_tile(void *context, size_t i)
     const norm *f = j->f;
     tile t = tile_at(f, i);
     const double *by[] = { f->g.mean + t.column, f->slope + t.column, f->shift + t.column };
-    f->k->columns_apply(t.rows, t.columns, f->features, element(f, j->at[j->s->x], t.at),
-                        element(f, j->at[j->s->y], t.at), by);
+    f->k->columns_apply(t.rows, t.columns, f->features, element(f, j->at[j->s->in], t.at),
+                        element(f, j->at[j->s->out], t.at), by);
 }
 
 /* Moments of whole columns from those of their tiles (Chan, Golub and LeVeque, 1979). */
@@ -145,7 +145,7 @@ static void forward_columns(norm *f, job *j)
     const size_t tiles = f->row_tiles * f->column_tiles;
     if (f->fresh) {
         pn_parallel(tiles, moments_tile, j);
-        join_tiles(f, j->at[j->s->x]);
+        join_tiles(f, j->at[j->s->in]);
     }
     f->far = 0;
     for (size_t c = 0; c < f->features; c++) {
@@ -214,15 +214,17 @@ static void factors_of(const norm *f, const double *sums, size_t from, size_t to
 {
     const size_t units = units_of(f);
     for (size_t i = from; i < to; i++, by += 3) {
-        const size_t at = f->g.w && f->g.each != PN_PER_ELEMENT ? i % f->g.period * f->g.width : 0;
+        const size_t at = f->g.w && f->g.weight_axis != PN_PER_ELEMENT
+                            ? i % f->g.period * f->g.width
+                            : 0;
         double total[2] = { 0 };
         for (size_t u = 0; u < units; u++) {
-            const double w = f->g.w && f->g.each == PN_PER_SPAN ? get(f, f->g.w, at + u) : 1;
+            const double w = f->g.w && f->g.weight_axis == PN_PER_SPAN ? get(f, f->g.w, at + u) : 1;
             total[0] += w * sums[2 * (i * units + u)];
             total[1] += w * sums[2 * (i * units + u) + 1];
         }
         factors(f, f->g.scale[i], total[0], total[1],
-                f->g.w && f->g.each == PN_PER_GROUP ? get(f, f->g.w, at) : 1, by);
+                f->g.w && f->g.weight_axis == PN_PER_GROUP ? get(f, f->g.w, at) : 1, by);
     }
 }
 
@@ -241,9 +243,9 @@ static void back_chunk(void *context, size_t chunk)
     size_t count = 0;
     const size_t last = least((chunk + 1) * d->per, f->groups),
                  block = least(BLOCK, most(LEAST_BLOCK, CHUNK / (f->g.spans * f->g.n + 1)));
-    const int each = f->g.each == PN_PER_ELEMENT;
-    const void *x = j->at[j->s->t], *gy = j->at[j->s->x];
-    void *gx = j->s->y == PN_NONE ? NULL : j->at[j->s->y];
+    const int each = f->g.weight_axis == PN_PER_ELEMENT;
+    const void *x = j->at[j->s->in2], *gy = j->at[j->s->in];
+    void *gx = j->s->out == PN_NONE ? NULL : j->at[j->s->out];
     double *sums = each && d->parts ? d->parts + 4 * chunk * f->features : NULL,
            *held = sums ? sums + 2 * f->features : NULL, by[3 * BLOCK];
     void *gw = held && d->gw ? held : NULL, *gb = held && d->gb ? held + f->features : NULL;
@@ -268,8 +270,8 @@ static void sums_tile(void *context, size_t i)
     tile t = tile_at(f, i);
     const double *by[] = { f->g.mean + t.column, f->far ? f->g.scale + t.column : NULL,
                            f->rest + t.column };
-    f->k->columns_sums(t.rows, t.columns, f->features, element(f, j->at[j->s->t], t.at),
-                       element(f, j->at[j->s->x], t.at), by, part_at(f, t.row, 0) + t.column,
+    f->k->columns_sums(t.rows, t.columns, f->features, element(f, j->at[j->s->in2], t.at),
+                       element(f, j->at[j->s->in], t.at), by, part_at(f, t.row, 0) + t.column,
                        part_at(f, t.row, 1) + t.column);
 }
 static void back_tile(void *context, size_t i)
@@ -281,8 +283,8 @@ static void back_tile(void *context, size_t i)
     const double *by[] = { f->g.mean + t.column, f->far ? f->g.scale + t.column : NULL,
                            f->rest + t.column,   b,
                            b + f->features,      b + 2 * f->features };
-    f->k->columns_back(t.rows, t.columns, f->features, element(f, j->at[j->s->t], t.at),
-                       element(f, j->at[j->s->x], t.at), element(f, j->at[j->s->y], t.at), by);
+    f->k->columns_back(t.rows, t.columns, f->features, element(f, j->at[j->s->in2], t.at),
+                       element(f, j->at[j->s->in], t.at), element(f, j->at[j->s->out], t.at), by);
 }
 static void backward_columns(const pn_step *s, norm *f, job *j)
 {
@@ -297,7 +299,7 @@ static void backward_columns(const pn_step *s, norm *f, job *j)
         }
     for (size_t c = 0; c < f->features && !f->far; c++)         /* of gy (x - mean) scale */
         d->sums[2 * c + 1] = d->sums[2 * c + 1] * f->g.scale[c] + f->rest[c] * d->sums[2 * c];
-    if (s->y == PN_NONE) return;
+    if (s->out == PN_NONE) return;
     for (size_t c = 0; c < f->features; c++) {
         double by[3];
         factors(f, f->g.scale[c], d->sums[2 * c], d->sums[2 * c + 1],
@@ -338,7 +340,7 @@ static void run_backward(const pn_step *s, void *const *at)
     job j = { .s = s, .at = at, .f = f, .g = d };
     if (f->columns) backward_columns(s, f, &j);
     else pn_parallel(d->chunks, back_chunk, &j);
-    if (f->g.each != PN_PER_ELEMENT) {
+    if (f->g.weight_axis != PN_PER_ELEMENT) {
         if (d->gw || d->gb) give_sums(f, d);
         return;
     }
@@ -389,9 +391,9 @@ static pn_status add_forward(pn_builder *b, size_t node, const char *what, norm 
     if (!ok) return PN_NO_MEMORY;
     *own = f;
     s->own = own;
-    s->x = b->value[n->inputs[0]];
-    s->y = y;
-    pn_step_uses(b, s->x);
+    s->in = b->value[n->inputs[0]];
+    s->out = y;
+    pn_step_uses(b, s->in);
     pn_step_uses(b, y);
     return PN_OK;
 }
@@ -421,23 +423,23 @@ static pn_status backward(pn_builder *b, size_t node)
         return PN_NO_MEMORY;
     const size_t units = units_of(f);
     d.per = CHUNK / (f->g.spans * f->g.n + 1) + 1;
-    if (f->g.each == PN_PER_ELEMENT)
+    if (f->g.weight_axis == PN_PER_ELEMENT)
         d.per = most(d.per, most(LEAST_PART, parts_of(f->groups, PARTS)));
     d.chunks = parts_of(f->groups, d.per);
     d.sums = doubles(b, 2 * f->groups * units, &ok);
     d.by = doubles(b, 3 * f->features, &ok);
-    if (f->g.each == PN_PER_ELEMENT && (d.gw || d.gb))
+    if (f->g.weight_axis == PN_PER_ELEMENT && (d.gw || d.gb))
         d.parts = doubles(b, 4 * d.chunks * f->features, &ok);
     pn_step *s = ok ? pn_step_new(b, "normalisation gradient", run_backward) : NULL;
     gradients *own = s ? pn_plan_own(b, sizeof *own) : NULL;
     if (!own) return PN_NO_MEMORY;
     *own = d;
     s->own = own;
-    s->x = b->grad[node];
-    s->t = b->value[n->inputs[0]];
-    s->y = gx;
-    pn_step_uses(b, s->x);
-    pn_step_uses(b, s->t);
+    s->in = b->grad[node];
+    s->in2 = b->value[n->inputs[0]];
+    s->out = gx;
+    pn_step_uses(b, s->in);
+    pn_step_uses(b, s->in2);
     pn_step_uses(b, gx);
     return PN_OK;
 }
@@ -512,7 +514,7 @@ static pn_status forward_batch(pn_builder *b, size_t node)
                       .stride = c * inner,
                       .n = inner,
                       .step = inner,
-                      .each = PN_PER_GROUP },
+                      .weight_axis = PN_PER_GROUP },
                .groups = c,
                .rows = b->rows * inner,
                /* channels last: one matrix of all pixels */
@@ -525,7 +527,7 @@ static pn_status forward_instance(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     const size_t inner = inner_of(&n->shape, 1);
-    norm f = { .g = { .spans = 1, .n = inner, .step = inner, .each = PN_PER_GROUP },
+    norm f = { .g = { .spans = 1, .n = inner, .step = inner, .weight_axis = PN_PER_GROUP },
                .groups = b->rows * (size_t)n->config[FEATURES] };
     pn_status status = tracked_norm(b, n, &f);
     /* PyTorch counts none here */
@@ -568,13 +570,13 @@ static pn_status forward_group(pn_builder *b, size_t node)
                       .step = each * inner,
                       .period = groups,
                       .width = each,
-                      .each = PN_PER_SPAN,
+                      .weight_axis = PN_PER_SPAN,
                       .centred = 1,
                       .eps = n->config[GROUP_EPS] },
                .groups = b->rows * groups,
                .features = channels,
                .fresh = 1 };
-    if (inner == 1) f.g.spans = 1, f.g.n = each, f.g.each = PN_PER_ELEMENT;
+    if (inner == 1) f.g.spans = 1, f.g.n = each, f.g.weight_axis = PN_PER_ELEMENT;
     if (weight) f.g.w = n->slots[0].data;
     if (n->config[GROUP_BIAS] != 0) f.g.b = n->slots[weight].data;
     return add_forward(b, node, "group normalisation", f);
@@ -621,7 +623,7 @@ static pn_status forward_layer(pn_builder *b, size_t node)
                       .n = width,
                       .step = width,
                       .period = 1,
-                      .each = PN_PER_ELEMENT,
+                      .weight_axis = PN_PER_ELEMENT,
                       .centred = n->config[CENTRED] != 0,
                       .eps = n->config[ROW_EPS] },
                .groups = width ? all / width : 0,

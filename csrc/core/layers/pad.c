@@ -160,13 +160,13 @@ static void run_forward(const pn_step *s, void *const *at)
 {
     const pad *p = s->own;
     pn_parallel((p->images + p->chunk - 1) / p->chunk, pad_chunk,
-                &(job){ p, s->k, at[s->x], at[s->y] });
+                &(job){ p, s->k, at[s->in], at[s->out] });
 }
 static void run_backward(const pn_step *s, void *const *at)
 {
     const pad *p = s->own;
     pn_parallel((p->images + p->chunk - 1) / p->chunk, unpad_chunk,
-                &(job){ p, s->k, at[s->x], at[s->y] });
+                &(job){ p, s->k, at[s->in], at[s->out] });
 }
 
 /* All padded axes but the last are rows: for each where it comes from, NOWHERE if it does along any
@@ -230,8 +230,8 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
     pn_step *s = p ? pn_step_new(b, what, run) : NULL;
     if (!s) return PN_NO_MEMORY;
     s->own = (void *)p;
-    s->x = x;
-    s->y = y;
+    s->in = x;
+    s->out = y;
     pn_step_uses(b, x);
     pn_step_uses(b, y);
     return PN_OK;

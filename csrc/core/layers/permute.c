@@ -104,7 +104,8 @@ static void copy_chunk(void *context, size_t i)
 static void run(const pn_step *s, void *const *at)
 {
     const order *o = s->own;
-    pn_parallel((o->lines + o->chunk - 1) / o->chunk, copy_chunk, &(job){ o, at[s->x], at[s->y] });
+    pn_parallel((o->lines + o->chunk - 1) / o->chunk, copy_chunk,
+                &(job){ o, at[s->in], at[s->out] });
 }
 
 static pn_status add(pn_builder *b, const char *what, order o, int x, int y)
@@ -114,8 +115,8 @@ static pn_status add(pn_builder *b, const char *what, order o, int x, int y)
     if (!own) return PN_NO_MEMORY;
     *own = o;
     s->own = own;
-    s->x = x;
-    s->y = y;
+    s->in = x;
+    s->out = y;
     pn_step_uses(b, x);
     pn_step_uses(b, y);
     return PN_OK;

@@ -134,7 +134,7 @@ static void written(const job *j, const block *b, int buffer, size_t pixels, con
 /* The indices stay as the kernel wrote them. */
 static char *indices(const job *j, const block *b)
 {
-    return (char *)j->at[j->s->z] + b->first * image_out(j->v) * j->s->bytes;
+    return (char *)j->at[j->s->out2] + b->first * image_out(j->v) * j->s->bytes;
 }
 
 /* n planes of quads. */
@@ -196,13 +196,13 @@ static void forward_block(const job *j, block b)
     const pn_step *s = j->s;
     pn_pool p = v->pool;
     p.c = b.n;
-    const char *x = reads(j, &b, s->x, image_in(v));
-    char *y = writes(j, &b, s->y, image_out(v));
+    const char *x = reads(j, &b, s->in, image_in(v));
+    char *y = writes(j, &b, s->out, image_out(v));
     if (v->op == MEAN) s->k->pool.mean(&p, x, y);
     else if (v->op == NORM) s->k->pool.norm(&p, x, y);
-    else maxima(v, s, b.n, x, y, s->z == PN_NONE ? NULL : indices(j, &b));
+    else maxima(v, s, b.n, x, y, s->out2 == PN_NONE ? NULL : indices(j, &b));
     if (v->op == INDEX) s->k->pool.values(b.n * image_out(v), indices(j, &b), y);
-    written(j, &b, s->y, image_out(v), y);
+    written(j, &b, s->out, image_out(v), y);
 }
 
 /* s: x, the gradient of the output; y, that of the input; z, the indices; of a norm t, its input,
@@ -213,15 +213,15 @@ static void backward_block(const job *j, block b)
     const pn_step *s = j->s;
     pn_pool p = v->pool;
     p.c = b.n;
-    const char *gy = reads(j, &b, s->x, image_out(v)),
-               *x = v->op == NORM ? reads(j, &b, s->t, image_in(v)) : NULL;
-    const char *y = v->op == NORM ? reads(j, &b, s->z, image_out(v)) : NULL;
-    char *gx = writes(j, &b, s->y, image_in(v));
+    const char *gy = reads(j, &b, s->in, image_out(v)),
+               *x = v->op == NORM ? reads(j, &b, s->in2, image_in(v)) : NULL;
+    const char *y = v->op == NORM ? reads(j, &b, s->out2, image_out(v)) : NULL;
+    char *gx = writes(j, &b, s->out, image_in(v));
     if (v->op == MEAN || v->op == NORM) memset(gx, 0, b.n * image_in(v) * s->bytes);
     if (v->op == MEAN) s->k->pool.mean_back(&p, gy, gx);
     else if (v->op == NORM) s->k->pool.norm_back(&p, x, y, gy, gx);
     else maxima_back(v, s, b.n, indices(j, &b), gy, gx);
-    written(j, &b, s->y, image_in(v), gx);
+    written(j, &b, s->out, image_in(v), gx);
 }
 
 static void in_blocks(const job *j, size_t lane, void (*run)(const job *j, block b))
@@ -331,10 +331,10 @@ static pn_step *add(pn_builder *b, size_t node, const char *what, pn_step_fn *ru
 
 static void uses(pn_builder *b, const pn_step *s)
 {
-    pn_step_uses(b, s->x);
-    pn_step_uses(b, s->y);
-    pn_step_uses(b, s->t);
-    pn_step_uses(b, s->z);
+    pn_step_uses(b, s->in);
+    pn_step_uses(b, s->out);
+    pn_step_uses(b, s->in2);
+    pn_step_uses(b, s->out2);
     pn_step_uses(b, s->work);
 }
 
@@ -348,9 +348,9 @@ static pn_status forward(pn_builder *b, size_t node)
     pn_step *s = y == PN_NONE || (marks && index == PN_NONE) ? NULL
                                                              : add(b, node, "pooling", run_forward);
     if (!s) return PN_NO_MEMORY;
-    s->x = b->value[n->inputs[0]];
-    s->y = y;
-    s->z = index;
+    s->in = b->value[n->inputs[0]];
+    s->out = y;
+    s->out2 = index;
     uses(b, s);
     return PN_OK;
 }
@@ -363,10 +363,10 @@ static pn_status backward(pn_builder *b, size_t node)
     int gx = pn_gradient_buffer(b, n->inputs[0], PN_NONE);
     pn_step *s = gx == PN_NONE ? NULL : add(b, node, "pooling gradient", run_backward);
     if (!s) return PN_NO_MEMORY;
-    s->x = b->grad[node];
-    s->y = gx;
-    s->t = norm ? b->value[n->inputs[0]] : PN_NONE;
-    s->z = norm ? b->value[node] : b->inner[node];
+    s->in = b->grad[node];
+    s->out = gx;
+    s->in2 = norm ? b->value[n->inputs[0]] : PN_NONE;
+    s->out2 = norm ? b->value[node] : b->inner[node];
     uses(b, s);
     return PN_OK;
 }

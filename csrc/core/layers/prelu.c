@@ -57,10 +57,10 @@ static void apply(const job *j, size_t i, size_t n)
     const pn_step *s = j->s;
     const size_t from = i * (l->rows ? l->channels : l->n) * l->size;
     const void *p[PN_MAX_PARAMS] = { l->slope + (l->rows ? 0 : i % l->channels) * l->size };
-    const char *x = (const char *)j->at[s->x] + from;
-    char *y = (char *)j->at[s->y] + from;
-    if (s->t == PN_NONE) s->activation->forward(n, x, y, p, l->rows);
-    else s->activation->backward(n, (const char *)j->at[s->t] + from, x, y, p, l->rows);
+    const char *x = (const char *)j->at[s->in] + from;
+    char *y = (char *)j->at[s->out] + from;
+    if (s->in2 == PN_NONE) s->activation->forward(n, x, y, p, l->rows);
+    else s->activation->backward(n, (const char *)j->at[s->in2] + from, x, y, p, l->rows);
 }
 
 static size_t tasks(const learnt *l) { return (l->blocks + l->chunk - 1) / l->chunk; }
@@ -94,8 +94,8 @@ static void sum_chunk(void *context, size_t i)
     const learnt *l = j->l;
     const size_t first = i * l->chunk,
                  n = l->blocks - first < l->chunk ? l->blocks - first : l->chunk;
-    l->sums[i] = j->s->k->slope_sum(n, (const char *)j->at[j->s->t] + first * l->size,
-                                    (const char *)j->at[j->s->x] + first * l->size);
+    l->sums[i] = j->s->k->slope_sum(n, (const char *)j->at[j->s->in2] + first * l->size,
+                                    (const char *)j->at[j->s->in] + first * l->size);
 }
 static void sum_channel(void *context, size_t c)
 {
@@ -103,8 +103,8 @@ static void sum_channel(void *context, size_t c)
     const learnt *l = j->l;
     double sum = 0;
     for (size_t k = c; k < l->blocks; k += l->channels)
-        sum += j->s->k->slope_sum(l->n, (const char *)j->at[j->s->t] + k * l->n * l->size,
-                                  (const char *)j->at[j->s->x] + k * l->n * l->size);
+        sum += j->s->k->slope_sum(l->n, (const char *)j->at[j->s->in2] + k * l->n * l->size,
+                                  (const char *)j->at[j->s->in] + k * l->n * l->size);
     give(l, j->s->grad, c, sum);
 }
 static void run_slope_gradient(const pn_step *s, void *const *at)
@@ -118,7 +118,7 @@ static void run_slope_gradient(const pn_step *s, void *const *at)
         give(l, s->grad, 0, sum);
     } else if (l->rows) {
         if (l->clear) memset(s->grad, 0, l->channels * l->size);
-        s->k->slope_rows(l->blocks, l->channels, at[s->t], at[s->x], s->grad);
+        s->k->slope_rows(l->blocks, l->channels, at[s->in2], at[s->in], s->grad);
     } else pn_parallel(l->channels, sum_channel, &j);
 }
 
@@ -152,9 +152,9 @@ static pn_step *add_learnt(pn_builder *b, size_t node, const char *what, pn_step
     if (!s) return NULL;
     s->own = l;
     s->activation = &b->k->activations[(size_t)b->graph->nodes[node].config[0]];
-    s->x = x;
-    s->t = t;
-    s->y = y;
+    s->in = x;
+    s->in2 = t;
+    s->out = y;
     pn_step_uses(b, x);
     pn_step_uses(b, t);
     pn_step_uses(b, y);
@@ -215,16 +215,17 @@ static void random_chunk(void *context, size_t i)
     const size_t first = i * CHUNK, n = s->n - first < CHUNK ? s->n - first : CHUNK,
                  from = first * s->bytes;
     const double *c = s->node->config;
-    const void *p[PN_MAX_PARAMS] = { s->z == PN_NONE ? (const void *)&s->node->params[0]
-                                                     : (char *)j->at[s->z] + from };
-    const char *x = (const char *)j->at[s->x] + from;
-    char *y = (char *)j->at[s->y] + from;
-    if (s->z != PN_NONE && s->t == PN_NONE)
+    const void *p[PN_MAX_PARAMS] = { s->out2 == PN_NONE ? (const void *)&s->node->params[0]
+                                                     : (char *)j->at[s->out2] + from };
+    const char *x = (const char *)j->at[s->in] + from;
+    char *y = (char *)j->at[s->out] + from;
+    if (s->out2 != PN_NONE && s->in2 == PN_NONE)
         pn_random_uniform((uint64_t)c[4] << 32 | (uint64_t)c[3], *s->tick << 24 | i, c[1], c[2],
                           s->bytes == sizeof(float) ? PN_F32 : PN_F64, n,
-                          (char *)j->at[s->z] + from);
-    if (s->t == PN_NONE) s->activation->forward(n, x, y, p, s->z != PN_NONE);
-    else s->activation->backward(n, (const char *)j->at[s->t] + from, x, y, p, s->z != PN_NONE);
+                          (char *)j->at[s->out2] + from);
+    if (s->in2 == PN_NONE) s->activation->forward(n, x, y, p, s->out2 != PN_NONE);
+    else
+        s->activation->backward(n, (const char *)j->at[s->in2] + from, x, y, p, s->out2 != PN_NONE);
 }
 static void run_random(const pn_step *s, void *const *at)
 {
@@ -238,14 +239,14 @@ static pn_status add_random(pn_builder *b, size_t node, const char *what, int x,
     s->n = b->rows * pn_count(&b->graph->nodes[node].shape);
     s->bytes = pn_size(b->graph->dtype);
     s->activation = &b->k->activations[(size_t)b->graph->nodes[node].config[0]];
-    s->x = x;
-    s->t = t;
-    s->y = y;
-    s->z = b->inner[node];
+    s->in = x;
+    s->in2 = t;
+    s->out = y;
+    s->out2 = b->inner[node];
     pn_step_uses(b, x);
     pn_step_uses(b, t);
     pn_step_uses(b, y);
-    pn_step_uses(b, s->z);
+    pn_step_uses(b, s->out2);
     return PN_OK;
 }
 

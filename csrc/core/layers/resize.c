@@ -134,13 +134,13 @@ static void run_forward(const pn_step *s, void *const *at)
 {
     const resize *r = s->own;
     pn_parallel((r->blocks + r->chunk - 1) / r->chunk, forward_chunk,
-                &(job){ r, s->k, at[s->x], at[s->y] });
+                &(job){ r, s->k, at[s->in], at[s->out] });
 }
 static void run_backward(const pn_step *s, void *const *at)
 {
     const resize *r = s->own;
     pn_parallel((r->blocks + r->chunk - 1) / r->chunk, backward_chunk,
-                &(job){ r, s->k, at[s->x], at[s->y] });
+                &(job){ r, s->k, at[s->in], at[s->out] });
 }
 
 static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *run, int x, int y)
@@ -149,8 +149,8 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
     pn_step *s = r ? pn_step_new(b, what, run) : NULL;
     if (!s) return PN_NO_MEMORY;
     s->own = r;
-    s->x = x;
-    s->y = y;
+    s->in = x;
+    s->out = y;
     s->flops = 2.0 * (double)(r->blocks * r->out * r->inner * (r->each > 1 ? r->each : 0));
     pn_step_uses(b, x);
     pn_step_uses(b, y);

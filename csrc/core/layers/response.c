@@ -30,14 +30,14 @@ static void forward_sample(void *context, size_t i)
 {
     const job *j = context;
     const response *r = j->s->own;
-    j->s->k->norm->response(&r->r, sample(j, j->s->x, i), sample(j, j->s->y, i));
+    j->s->k->norm->response(&r->r, sample(j, j->s->in, i), sample(j, j->s->out, i));
 }
 static void backward_sample(void *context, size_t i)
 {
     const job *j = context;
     const response *r = j->s->own;
-    j->s->k->norm->response_back(&r->r, sample(j, j->s->t, i), sample(j, j->s->x, i),
-                                 sample(j, j->s->y, i), r->work + 2 * i * r->r.channels);
+    j->s->k->norm->response_back(&r->r, sample(j, j->s->in2, i), sample(j, j->s->in, i),
+                                 sample(j, j->s->out, i), r->work + 2 * i * r->r.channels);
 }
 static void run_forward(const pn_step *s, void *const *at)
 {
@@ -67,9 +67,9 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
     s->own = r;
     s->rows = b->rows;
     s->bytes = pn_count(&n->shape) * pn_size(b->graph->dtype);
-    s->x = x;
-    s->y = y;
-    s->t = t;
+    s->in = x;
+    s->out = y;
+    s->in2 = t;
     pn_step_uses(b, x);
     pn_step_uses(b, y);
     pn_step_uses(b, t);

@@ -47,13 +47,13 @@ static size_t rows_of(const job *j, size_t i)
 static void forward_chunk(void *context, size_t i)
 {
     const job *j = context;
-    j->s->rowwise->forward(rows_of(j, i), j->s->n, part(j, j->s->x, i), part(j, j->s->y, i));
+    j->s->rowwise->forward(rows_of(j, i), j->s->n, part(j, j->s->in, i), part(j, j->s->out, i));
 }
 static void backward_chunk(void *context, size_t i)
 {
     const job *j = context;
-    j->s->rowwise->backward(rows_of(j, i), j->s->n, part(j, j->s->t, i), part(j, j->s->x, i),
-                            part(j, j->s->y, i));
+    j->s->rowwise->backward(rows_of(j, i), j->s->n, part(j, j->s->in2, i), part(j, j->s->in, i),
+                            part(j, j->s->out, i));
 }
 static void in_chunks(const pn_step *s, void *const *at, pn_task_fn *task)
 {
@@ -69,9 +69,9 @@ static void run_forward(const pn_step *s, void *const *at)
     }
     size_t block = s->n * s->inner * s->bytes;
     for (size_t i = 0; i < s->rows; i++) {
-        take(s->n, s->inner, s->bytes, (const char *)at[s->x] + i * block, at[s->work]);
+        take(s->n, s->inner, s->bytes, (const char *)at[s->in] + i * block, at[s->work]);
         s->rowwise->forward(s->inner, s->n, at[s->work], at[s->work]);
-        put(s->n, s->inner, s->bytes, at[s->work], (char *)at[s->y] + i * block);
+        put(s->n, s->inner, s->bytes, at[s->work], (char *)at[s->out] + i * block);
     }
 }
 
@@ -84,10 +84,10 @@ static void run_backward(const pn_step *s, void *const *at)
     size_t block = s->n * s->inner * s->bytes;
     char *y = at[s->work], *g = y + block;
     for (size_t i = 0; i < s->rows; i++) {
-        take(s->n, s->inner, s->bytes, (const char *)at[s->t] + i * block, y);
-        take(s->n, s->inner, s->bytes, (const char *)at[s->x] + i * block, g);
+        take(s->n, s->inner, s->bytes, (const char *)at[s->in2] + i * block, y);
+        take(s->n, s->inner, s->bytes, (const char *)at[s->in] + i * block, g);
         s->rowwise->backward(s->inner, s->n, y, g, g);
-        put(s->n, s->inner, s->bytes, g, (char *)at[s->y] + i * block);
+        put(s->n, s->inner, s->bytes, g, (char *)at[s->out] + i * block);
     }
 }
 
@@ -108,9 +108,9 @@ static pn_status add(pn_builder *b, size_t node, pn_step_fn *run, const char *wh
         if (i > axis) s->inner *= n->shape.dim[i];
     }
     s->rowwise = &b->k->rowwise[(size_t)n->config[0]];
-    s->x = x;
-    s->y = y;
-    s->t = t;
+    s->in = x;
+    s->out = y;
+    s->in2 = t;
     pn_step_uses(b, x);
     pn_step_uses(b, y);
     pn_step_uses(b, t);

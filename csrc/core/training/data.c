@@ -204,7 +204,7 @@ pn_status pn_loss_batch_fill(pn_loss_batch *w, const pn_graph *g, const pn_targe
                              const pn_batch_buffers *room, pn_error *error)
 {
     const size_t i = w->loss->outputs[0], size = pn_size(g->dtype);
-    const pn_target one = { .each = w->view.positions, .every = y->every };
+    const pn_target one = { .rows_per_sample = w->view.positions, .every = y->every };
     w->order = order;
     w->start = start;
     w->turned = room->turned ? room->turned[i] : NULL;
@@ -213,7 +213,7 @@ pn_status pn_loss_batch_fill(pn_loss_batch *w, const pn_graph *g, const pn_targe
                                                order ? room->target[i] : NULL),
                              .sample_weight = rows_of(y->sample_weight, w->weight_bytes, order,
                                                       start, n, order ? room->weight[i] : NULL),
-                             .each = w->view.positions,
+                             .rows_per_sample = w->view.positions,
                              .every = y->every,
                              .own = y->own };
     return y->label ? take_labels(w, y->label, order, start, n, room->label[i], error) : PN_OK;
@@ -274,7 +274,7 @@ pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criteri
         pn_loss_view view;
         if ((status = pn_loss_check_fit(&criteria[i], s->ndim, s->dim, &view, error))) break;
         pn_target target = data->y[i];
-        target.each = view.positions;
+        target.rows_per_sample = view.positions;
         status = pn_loss_check(&criteria[i], g->dtype, data->rows * view.positions, view.cols,
                                &target, error);
     }

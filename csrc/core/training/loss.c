@@ -41,7 +41,10 @@ static size_t label_width(const pn_criterion *loss, size_t cols)
 {
     return loss->row->target == 'm' ? cols : 1;
 }
-static size_t rows_of_sample(const pn_target *target) { return target->each ? target->each : 1; }
+static size_t rows_of_sample(const pn_target *target)
+{
+    return target->rows_per_sample ? target->rows_per_sample : 1;
+}
 
 size_t pn_loss_weights(const pn_criterion *loss, size_t rows, size_t cols, const pn_target *target)
 {
@@ -311,7 +314,7 @@ static void loss_block(void *context, size_t i)
     const size_t before = a.target.every ? start * j->values : start / rows_of_sample(&a.target);
     a.target.sample_weight = moved(a.target.sample_weight, before * j->size);
     a.value = moved(a.value, start * j->values * j->size);
-    if (c.each) {
+    if (c.per_element) {
         c.weight = moved(c.weight, bytes);
         c.pos_weight = moved(c.pos_weight, bytes);
     }
