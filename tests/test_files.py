@@ -30,7 +30,7 @@ from hypothesis.extra import numpy as hnp
 
 import pynn
 from pynn import io
-from pynn.io import _files
+from pynn.io import _files, safetensors
 
 DTYPES = ["?", "u1", "i1", "u2", "i2", "f2", "u4", "i4", "f4", "u8", "i8", "f8", "c8"]
 
@@ -581,14 +581,14 @@ def test_a_broken_architecture_is_an_error(tmp_path: Path, edit: Callable[[Any],
 
 def test_a_file_cut_while_it_is_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pynn.Sequential(pynn.Linear(100, 100, seed=0)).save(tmp_path / "m")  # more than a buffer holds
-    read = io._read_header
+    read = safetensors._read_header
 
     def then_cut(*args: Any) -> Any:
         found = read(*args)
         os.truncate(tmp_path / "m", found[2] + 100)
         return found
 
-    monkeypatch.setattr(io, "_read_header", then_cut)
+    monkeypatch.setattr(safetensors, "_read_header", then_cut)
     with pytest.raises(ValueError, match="cut off while it was read"):
         pynn.load(tmp_path / "m")
 

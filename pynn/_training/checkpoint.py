@@ -14,6 +14,7 @@ from .. import io
 from .._random import check_seed
 from ..callbacks import Callback
 from ..io._files import check_file
+from ..io.safetensors import load_metadata
 from ..layers._base import Layer
 from ..optim._base import Optimizer
 from . import optimizer_file
@@ -282,7 +283,7 @@ def _facts(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> Any:
 
 def seed_of(path: str | os.PathLike[str], seed: int | None) -> int:
     """Return the seed of the training in a file, which a seed that is given must be too."""
-    facts = _facts(path, io.load_metadata(path))
+    facts = _facts(path, load_metadata(path))
     kept = facts.get("seed") if isinstance(facts, dict) else None
     if kept is None or (seed is not None and check_seed(seed) != kept):
         raise ValueError(f"resume_from: {path} does not fit this training: seed was {kept}, and is {seed} now")
