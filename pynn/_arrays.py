@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ._dtypes import widened
 from ._frames import column_array, holds_numbers, is_column, is_number, is_table, table_array
-from ._random import check_room
+from ._random import check_values_left
 
 Array = NDArray[Any]
 
@@ -92,7 +92,7 @@ def plain_array(x: Any, name: str) -> Array:
             raise
         raise ValueError(f"{name}: its rows differ in length, or in shape; pad or cut them to one") from error
 
-_LINE = 64
+_CACHE_LINE = 64
 """Bytes of a line of the cache."""
 
 
@@ -100,14 +100,14 @@ def zeros(shape: int | tuple[int, ...], dtype: DTypeLike | None) -> Array:
     """Return zeros that begin with a line of the cache: products of one row read such weights a tenth to a fifth faster."""
     kind = np.dtype(dtype)
     size = math.prod(shape) if isinstance(shape, tuple) else shape
-    room = np.zeros(size * kind.itemsize + _LINE, np.uint8)
-    start = -room.ctypes.data % _LINE
+    room = np.zeros(size * kind.itemsize + _CACHE_LINE, np.uint8)
+    start = -room.ctypes.data % _CACHE_LINE
     return room[start : start + size * kind.itemsize].view(kind).reshape(shape)
 
 
 def parameter_zeros(shape: int | tuple[int, ...], dtype: DTypeLike | None) -> Array:
     """Return zeros for a new parameter, or raise before they take memory where a file that is being read has too few values."""
-    check_room(math.prod(shape) if isinstance(shape, tuple) else shape)
+    check_values_left(math.prod(shape) if isinstance(shape, tuple) else shape)
     return zeros(shape, dtype)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from . import _core
 from ._arrays import _DTYPES, Array, real_array, writable, zeros
-from ._random import take_room
+from ._random import reserve_values
 
 if TYPE_CHECKING:
     from .layers._base import Layer
@@ -20,7 +20,7 @@ _set = object.__setattr__
 """Sets an attribute that is no setting, where every call does so; ``self.__dict__`` would make later look-ups slower."""
 
 
-class _Fixed:
+class _StableArray:
     """An array that plans point to, with its lock. Assigning to it copies values into the array that is there.
 
     An array that cannot be written, such as one that joblib maps from a file or that pickle was given out of band, is used as it is to
@@ -31,50 +31,50 @@ class _Fixed:
     optional = False
     """May a state lack it?"""
     _array: Array
-    _lent = False
+    _is_readonly = False
     """Whether the arrays cannot be written."""
 
-    def _hold(self, array: Array) -> None:
+    def _attach(self, array: Array) -> None:
         self._array = array
         self._gate = _core.Gate()
 
     @property
     def data(self) -> Array:
         """The values."""
-        return self._own() if self._lent else self._array
+        return self._make_writable() if self._is_readonly else self._array
 
     @data.setter
     def data(self, value: ArrayLike) -> None:
         own = self.data
         if own is not value:
-            new = self._fitting("data", value, own)
+            new = self._checked_values("data", value, own)
             with _core.Writing((self._gate,)):
                 own[...] = new
 
-    def _fitting(self, attribute: str, value: ArrayLike, own: Array) -> Array:
+    def _checked_values(self, attribute: str, value: ArrayLike, own: Array) -> Array:
         where = f"{self.name}.{attribute}" if self.name else attribute
         new = real_array(value, where)
         if new.shape != own.shape:
             raise ValueError(f"{where}: shape {new.shape}, expected {own.shape}; a parameter keeps its array, values are copied into it")
         return new
 
-    def _own(self) -> Array:
+    def _make_writable(self) -> Array:
         """Replace arrays that cannot be written by copies, and return the values. Of several threads, all use the copy of the first."""
-        self._array = self.__dict__.setdefault("_copied", writable(self._array))
-        self._lent = False
+        self._array = self.__dict__.setdefault("_writable_copy", writable(self._array))
+        self._is_readonly = False
         _core.note_move()
         return self._array
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"data": self._array, **{k: v for k, v in self.__dict__.items() if k not in _HELD}}
+        return {"data": self._array, **{k: v for k, v in self.__dict__.items() if k not in _NOT_IN_STATE}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         rest = dict(state)
-        self._hold(np.require(rest.pop("data"), requirements=["C", "A"]))
-        self._lent = not self._array.flags.writeable
+        self._attach(np.require(rest.pop("data"), requirements=["C", "A"]))
+        self._is_readonly = not self._array.flags.writeable
         self.__dict__.update(rest)
 
-_HELD = frozenset(("_array", "_grad", "_gate", "_lent", "_copied", "_copied_grad", "_since"))
+_NOT_IN_STATE = frozenset(("_array", "_grad", "_gate", "_is_readonly", "_writable_copy", "_writable_grad_copy", "_since"))
 """Attributes of a parameter that its state has under other names, or not at all."""
 
 _moments = itertools.count(1)
@@ -93,7 +93,7 @@ class ParameterList(list["Parameter"]):
         self.layer = layer
 
 
-class Parameter(_Fixed):
+class Parameter(_StableArray):
     """An array that is learnt, and its gradient.
 
     Parameters
@@ -121,8 +121,8 @@ class Parameter(_Fixed):
 
     def __init__(self, data: ArrayLike, name: str = "", *, requires_grad: bool = True) -> None:
         a = real_array(data, "data")
-        take_room(a.size)
-        self._hold(np.require(a, a.dtype if a.dtype.name in _DTYPES else np.float32, ["C", "A", "W"]))
+        reserve_values(a.size)
+        self._attach(np.require(a, a.dtype if a.dtype.name in _DTYPES else np.float32, ["C", "A", "W"]))
         self._grad: Array = zeros(a.shape, self._array.dtype)
         self.name = name
         self.requires_grad = requires_grad
@@ -138,19 +138,19 @@ class Parameter(_Fixed):
     @property
     def grad(self) -> Array:
         """The gradient."""
-        if self._lent:
-            self._own()
+        if self._is_readonly:
+            self._make_writable()
         return self._grad
 
     @grad.setter
     def grad(self, value: ArrayLike) -> None:
         own = self.grad
         if own is not value:
-            own[...] = self._fitting("grad", value, own)
+            own[...] = self._checked_values("grad", value, own)
 
-    def _own(self) -> Array:
-        self._grad = self.__dict__.setdefault("_copied_grad", writable(self._grad))
-        return super()._own()
+    def _make_writable(self) -> Array:
+        self._grad = self.__dict__.setdefault("_writable_grad_copy", writable(self._grad))
+        return super()._make_writable()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"grad": self._grad, **super().__getstate__()}
@@ -159,7 +159,7 @@ class Parameter(_Fixed):
         rest = dict(state)
         self._grad = np.require(rest.pop("grad"), requirements=["C", "A"])
         super().__setstate__(rest)
-        self._lent = self._lent or not self._grad.flags.writeable
+        self._is_readonly = self._is_readonly or not self._grad.flags.writeable
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -170,15 +170,15 @@ class Parameter(_Fixed):
         return f"<Parameter {self.name or 'unnamed'}: {self._array.dtype} {self.shape}{'' if self.requires_grad else ', frozen'}>"
 
 
-class Buffer(_Fixed):
+class Buffer(_StableArray):
     """An array that belongs to a layer's state and is not learnt, such as a running mean: its address never changes."""
 
     grad: Array | None = None
     requires_grad = False
 
     def __init__(self, data: Array, name: str, *, optional: bool = False) -> None:
-        take_room(data.size)
-        self._hold(data)
+        reserve_values(data.size)
+        self._attach(data)
         self.name = name
         self.optional = optional
 

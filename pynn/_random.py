@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from . import _core
 
 _source: list[np.random.SeedSequence] = []
-_room: ContextVar[list[int] | None] = ContextVar("_room", default=None)
+_values_left: ContextVar[list[int] | None] = ContextVar("_values_left", default=None)
 """Where the values of a file follow: how many more it has."""
 
 
-AT_ONCE = 2**20
+DRAW_CHUNK = 2**20
 """Numbers drawn at a time: NumPy answers a signal between two calls only."""
 
 
@@ -55,7 +55,7 @@ def draw_seed(seed: int | None) -> int:
     """Return ``seed`` itself, or a fresh one for None; where nothing is drawn from it, 0."""
     if seed is not None:
         return check_seed(seed)
-    if _room.get() is not None:
+    if _values_left.get() is not None:
         return 0
     fresh = _source[0].spawn(1)[0] if _source else np.random.SeedSequence()
     return int(fresh.generate_state(1, np.uint64)[0])
@@ -63,43 +63,43 @@ def draw_seed(seed: int | None) -> int:
 
 def uniform(data: NDArray[Any], seed: int, stream: int, low: float, high: float) -> None:
     """Fill an array with initial values, or leave it alone where those of a file are about to take their place."""
-    if _room.get() is None:
+    if _values_left.get() is None:
         _core.uniform(data, seed, stream, low, high)
 
 
 def normal(shape: tuple[int, ...], dtype: str, seed: int) -> NDArray[Any]:
     """Return an array of standard normal initial values, or where those of a file are about to take their place, of none."""
-    if _room.get() is not None:
-        check_room(math.prod(shape))
+    if _values_left.get() is not None:
+        check_values_left(math.prod(shape))
         return np.empty(shape, dtype)
     draws, data = np.random.Generator(np.random.Philox(key=seed)), np.empty(shape, dtype)
     flat = data.reshape(-1)
-    for start in range(0, flat.size, AT_ONCE):
-        part = flat[start : start + AT_ONCE]
+    for start in range(0, flat.size, DRAW_CHUNK):
+        part = flat[start : start + DRAW_CHUNK]
         part[...] = draws.standard_normal(part.size)
     return data
 
 
-def check_room(size: int) -> None:
+def check_values_left(size: int) -> None:
     """Raise where an array of so many values is more than a file is going to fill."""
-    room = _room.get()
+    room = _values_left.get()
     if room is not None and room[0] < size:
         raise ValueError("the layers have more parameters than the file has values")
 
 
-def take_room(size: int) -> None:
+def reserve_values(size: int) -> None:
     """Count an array of so many values among those that a file is going to fill, or raise."""
-    check_room(size)
-    room = _room.get()
+    check_values_left(size)
+    room = _values_left.get()
     if room is not None:
         room[0] -= size
 
 
 @contextmanager
-def values_will_follow(count: int) -> Iterator[None]:
+def skip_initial_values(count: int) -> Iterator[None]:
     """Make layers without initial values, for so many in all: arrays are not touched, and none out of all proportion is made."""
-    token = _room.set([count])
+    token = _values_left.set([count])
     try:
         yield
     finally:
-        _room.reset(token)
+        _values_left.reset(token)

@@ -66,7 +66,7 @@ class Parameters:
                 if not isinstance(value, (bool, np.bool_)):
                     raise TypeError(f"{owner}: {name} must be True or False, got {value!r}")
             elif isinstance(default, tuple):
-                if not isinstance(value, (tuple, list)) or len(value) != len(default) or not all(map(_is_like, value, default)):
+                if not isinstance(value, (tuple, list)) or len(value) != len(default) or not all(map(_matches_default, value, default)):
                     raise TypeError(f"{owner}: {name} must be a tuple of {len(default)} numbers, got {value!r}")
             elif default is not None and not _is_number(value):
                 raise TypeError(f"{owner}: {name} must be a number, got {value!r}")
@@ -101,7 +101,7 @@ def _is_number(value: object) -> bool:
     return value is REQUIRED or (isinstance(value, Real) and not isinstance(value, (bool, np.bool_)))
 
 
-def _is_like(value: object, default: object) -> bool:
+def _matches_default(value: object, default: object) -> bool:
     return _is_number(value) or (value is None and default is None)
 
 
@@ -251,7 +251,7 @@ def _plain_value(value: Any) -> Any:
     return bool(value) if isinstance(value, (bool, np.bool_)) else float(value)
 
 
-_ELSEWHERE: dict[str, tuple[str, ...]] = {
+_SUGGESTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("binarycrossentropy", "log", "logistic"), ("bce", "bce_with_logits", "log_loss")),
     **dict.fromkeys(("categoricalcrossentropy", "sparsecategoricalcrossentropy", "softmaxcrossentropy"), ("cross_entropy",)),
     **dict.fromkeys(("binaryfocalcrossentropy", "categoricalfocalcrossentropy"), ("focal", "sigmoid_focal")),
@@ -273,7 +273,7 @@ _ELSEWHERE: dict[str, tuple[str, ...]] = {
 """What other libraries call things, in small letters and digits alone, and what they may be here: of those the known ones are offered."""
 
 
-_SAME: dict[str, tuple[str, ...]] = {
+_SYNONYMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("ce", "categoricalcrossentropy", "sparsecategoricalcrossentropy"), ("cross_entropy",)),
     **dict.fromkeys(("meansquarederror", "squarederror"), ("mse",)),
     **dict.fromkeys(("mae", "meanabsoluteerror", "absoluteerror"), ("l1", "mae")),
@@ -287,7 +287,7 @@ _SAME: dict[str, tuple[str, ...]] = {
     "gradientdescent": ("sgd",),
     **dict.fromkeys(("lm", "marquardt"), ("levenberg_marquardt",)),
 }
-"""Names of other libraries that mean the same as one of ours, and are accepted; those of `_ELSEWHERE` are only suggested."""
+"""Names of other libraries that mean the same as one of ours, and are accepted; those of `_SUGGESTIONS` are only suggested."""
 
 
 def known_name(kind: str, name: object, known: Iterable[str]) -> str:
@@ -302,7 +302,7 @@ def known_name(kind: str, name: object, known: Iterable[str]) -> str:
     if name in known:
         return str(name)
     bare = _bare(name) if isinstance(name, str) else ""
-    found = [one for one in known if bare and _bare(one) == bare] or [one for one in _SAME.get(bare, ()) if one in known]
+    found = [one for one in known if bare and _bare(one) == bare] or [one for one in _SYNONYMS.get(bare, ()) if one in known]
     if len(found) != 1:
         raise unknown_name(kind, name, known)
     return found[0]
@@ -317,7 +317,7 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """Return the error for a name that is not in ``known``, with what it may be: spelled otherwise, of another library, or close."""
     known = list(known)
     bare = _bare(name)
-    close = [own for own in known if bare and _bare(own) == bare] or [own for own in _ELSEWHERE.get(bare, ()) if own in known]
+    close = [own for own in known if bare and _bare(own) == bare] or [own for own in _SUGGESTIONS.get(bare, ()) if own in known]
     close = close or difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ";"
     return ValueError(f"unknown {kind} {name!r}{hint} known: {', '.join(known)}")

@@ -7,7 +7,9 @@ from typing import Any, Self
 
 from ._graph import Builder
 from ._training.summary import Described
-from .layers._base import Flow, Layer, layer_configs, layers_from_configs
+from .layers._base import Layer
+from .layers._config import layer_configs, layers_from_configs
+from .layers._flow import Flow
 from .model import Sequential, as_layer
 
 __all__ = ["Add", "Concat", "Parallel", "Residual"]

@@ -22,7 +22,7 @@ import numpy as np
 
 from ._arrays import Array
 from ._graph import Parameter
-from ._random import AT_ONCE, draw_seed
+from ._random import DRAW_CHUNK, draw_seed
 from ._tables import unknown_name
 from .activations import gelu
 from .layers._base import Layer
@@ -106,8 +106,8 @@ def _fill(array: Array, draw: Callable[[int], Array], put: Callable[[Array, Arra
     """Fill an array with what draw(how many) gives, piece by piece: NumPy answers a signal between two calls only."""
     whole = array if array.flags.c_contiguous else np.empty(array.shape, array.dtype)
     flat = whole.reshape(-1)
-    for start in range(0, flat.size, AT_ONCE):
-        part = flat[start : start + AT_ONCE]
+    for start in range(0, flat.size, DRAW_CHUNK):
+        part = flat[start : start + DRAW_CHUNK]
         put(part, draw(part.size))
     if whole is not array:
         array[...] = whole

@@ -10,14 +10,16 @@ from ._graph import Builder, Symbol
 from ._tables import known_name, unknown_name
 from ._training.net import Net
 from ._training.scale import scale_matters
-from .layers._base import Flow, Layer, check_made, layer_configs, layers_from_configs
+from .layers._base import Layer, check_initialized
+from .layers._config import layer_configs, layers_from_configs
+from .layers._flow import Flow
 from .layers.activation import by_name as activation_layers
 
 
 def as_layer(layer: Layer | str) -> Layer:
     """Return a layer, or the activation of that name, or raise."""
     if isinstance(layer, Layer):
-        check_made(layer, "layers")
+        check_initialized(layer, "layers")
         return layer
     if not isinstance(layer, str):
         raise TypeError(f"layers: expected a pynn.Layer or an activation's name, got {_describe(layer)}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._arrays import Array, sample_shape
-from .layers._base import Layer, check_made
+from .layers._base import Layer, check_initialized
 from .model import Input, Model
 
 __all__ = ["check_layer"]
@@ -62,11 +62,11 @@ def check_layer(
     Traceback (most recent call last):
     AssertionError: Wrong, training mode: the gradient of the input is wrong at (0, 0): backward gives ..., central differences give ...
     """
-    check_made(layer, "layer")
+    check_initialized(layer, "layer")
     several = isinstance(shape, (list, tuple)) and bool(shape) and not isinstance(shape[0], (int, np.integer))
     given: Any = shape if several else [shape]
     shapes = [sample_shape(s) for s in given]
-    mode = {part: part.training for part in (layer, *layer._parts_within())}
+    mode = {part: part.training for part in (layer, *layer._descendants())}
     try:
         for training in (True, False):
             layer.train(training)

@@ -154,7 +154,7 @@ def test_a_call_of_the_net_between_leaves_the_layers_call_or_says_so(name: str) 
     expected = gradients(layer, A, G)
     layer(A)
     net(B)
-    if layer._own:  # its attributes are those of the net's call
+    if layer._is_custom:  # its attributes are those of the net's call
         with pytest.raises(RuntimeError, match="needs a forward call"):
             layer.backward(G)
     else:
@@ -692,14 +692,14 @@ class L(pynn.Layer):
 """,
     "a layer that drops the plans": """
 class L(pynn.Layer):
-    def forward(self, x): net._forget(); gc.collect(); return x
-    def backward(self, gy): net._forget(); net._plans.clear(); gc.collect(); return gy
+    def forward(self, x): net._drop_plans(); gc.collect(); return x
+    def backward(self, gy): net._drop_plans(); net._plans.clear(); gc.collect(); return gy
 """,
     "a layer whose arrays change as they are read": """
 class Odd(list):
     def __array__(self, *a, **k): parts.clear(); gc.collect(); return np.ones((4, 3))
 class L(pynn.Layer):
-    def own_forward(self, keep, *xs):
+    def custom_forward(self, keep, *xs):
         global parts
         parts = [Odd(), {}]
         return parts

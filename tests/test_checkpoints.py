@@ -315,7 +315,7 @@ def test_eager_counters_go_on(tmp_path: Path) -> None:
     train(model, callbacks=[pynn.Checkpoint(tmp_path / "t")])
     train(other, resume_from=tmp_path / "t")
     for m in (model, other):
-        m._forget()
+        m._drop_plans()
     assert model._ticks == 2
     assert model(X).tobytes() == other(X).tobytes()
 

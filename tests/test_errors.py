@@ -241,7 +241,7 @@ def test_a_loss_in_another_spelling_is_fused_and_saved(tmp_path: Any) -> None:
 
 def test_every_name_of_others_stands_for_one_of_ours() -> None:
     ours = {*pynn.losses.by_name, *pynn.optim.by_name, *pynn.metrics.by_name, *(row["name"] for row in _core.ACTIVATIONS)}
-    for table in (_tables._ELSEWHERE, _tables._SAME):
+    for table in (_tables._SUGGESTIONS, _tables._SYNONYMS):
         assert {name for names in table.values() for name in names} <= ours
         assert all(_tables._bare(name) == name for name in table)
 

@@ -967,9 +967,9 @@ def test_a_part_that_is_called_module_keeps_its_name() -> None:
 STATE_ERRORS: dict[str, tuple[Callable[[dict[str, Any]], Any], type[Exception], str]] = {
     "a prefix": (lambda s: {f"net.model.{n}": a for n, a in s.items()}, KeyError, r"name.removeprefix\('net.model.'\)"),
     "averages too": (lambda s: {"ema": s, "raw": s}, ValueError, r"entries ema, raw.*state\['ema'\] or state\['raw'\]"),
-    "a path": (lambda s: "m.safetensors", TypeError, "got str; give pynn.io.load_file"),
-    "a module": (lambda s: normed(), TypeError, r"got Sequential; give its state_dict\(\)"),
-    "pairs": (lambda s: [*s.items()], TypeError, "expected arrays by name, got list"),
+    "a path": (lambda s: "m.safetensors", TypeError, "got str; pass pynn.io.load_file"),
+    "a module": (lambda s: normed(), TypeError, r"got Sequential; pass its state_dict\(\)"),
+    "pairs": (lambda s: [*s.items()], TypeError, "expected a mapping from names to arrays, got list"),
     "a shape": (lambda s: {**s, "head.bias": np.ones(3)}, ValueError, r"head.bias has shape \(3,\), expected \(2,\)"),
     "means missing": (lambda s: {n: a for n, a in s.items() if "running" not in n}, KeyError, r"missing \['body.1.running_mean', "),
     "text": (lambda s: {**s, "head.bias": ["a", "b"]}, TypeError, "head.bias: dtype"),

@@ -439,7 +439,7 @@ def test_arrays_of_state_are_assigned_by_value(layer: Any) -> None:
 
 def test_what_a_layer_was_made_without_takes_no_values() -> None:
     for layer, name in [(pynn.Linear(4, 2, bias=False), "bias"), (pynn.BatchNorm1d(4, affine=False), "weight")]:
-        with pytest.raises(AttributeError, match=f"made without {name}"):
+        with pytest.raises(AttributeError, match=f"has no {name}: it was created without one"):
             setattr(layer, name, np.ones(2))
 
 
@@ -508,7 +508,7 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: pynn.Model(pynn.Linear(4, 2), pynn.Linear(4, 2)), TypeError, "inputs: .*pynn.Input.*got Linear"),  # type: ignore[arg-type]
     (lambda: pynn.Residual(pynn.Linear(4, 5))(np.ones((2, 4))), ValueError, r"\(5,\), the input has \(4,\).*shortcut="),
     (lambda: pynn.Residual("relu", shortcut=pynn.Linear(4, 5))(np.ones((2, 4))), ValueError, r"\(4,\), the shortcut makes it \(5,\)"),
-    (lambda: pynn.Concat()(np.ones((2, 4)), np.ones((3, 4))), ValueError, "Concat: inputs of 2 and 3 rows do not go together"),
+    (lambda: pynn.Concat()(np.ones((2, 4)), np.ones((3, 4))), ValueError, "Concat: inputs have different row counts: 2 and 3"),
     (lambda: pynn.Linear(64, 2)(np.ones((5, 1, 8, 8))), ValueError, r"in_features = 64.*Flatten\(\) before it makes 64"),
     (lambda: pynn.Sequential(pynn.Linear(4, 2)).predict(np.ones(4)), ValueError, r"\(1,\).*in_features = 4.*one row.*X\[None\]"),
     (lambda: pynn.Conv2d(3, 2, 3)(np.ones((5, 8, 8, 3))), ValueError, r"\(8, 8, 3\).*3 channels.*channels come first: \(3, 8, 8\)"),

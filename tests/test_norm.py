@@ -269,7 +269,7 @@ def test_what_does_not_fit_is_said() -> None:
         pynn.LayerNorm(5, eps=-1.0)
     with pytest.raises(ValueError, match="size"):
         pynn.LocalResponseNorm(0)
-    with pytest.raises(AttributeError, match="without bias"):
+    with pytest.raises(AttributeError, match="has no bias: it was created without one"):
         pynn.LayerNorm(5, bias=False).bias = np.zeros(5)
 
 

@@ -10,7 +10,7 @@ typedef struct {
     pn_custom_layer custom;
     PyObject *layer;                /* a weak reference: the layer has the plans that hold this */
     pn_dtype dtype;
-    PyObject *kept;                 /* what the last own_forward gave for own_backward */
+    PyObject *kept;                 /* what the last custom_forward gave for custom_backward */
     size_t n;
     dims in[PN_MAX_IO], out;
 } own;
@@ -64,7 +64,7 @@ static PyObject *call(const own *o, const char *method, PyObject *arrays)
     return result;
 }
 
-/* own_forward(keep, *arrays) -> (y, kept) */
+/* custom_forward(keep, *arrays) -> (y, kept) */
 static int forward(void *context, size_t rows, int keep, const void *const *x, void *y)
 {
     own *o = context;
@@ -76,9 +76,9 @@ static int forward(void *context, size_t rows, int keep, const void *const *x, v
         if (!a) Py_CLEAR(arrays);
         else PyTuple_SET_ITEM(arrays, (Py_ssize_t)i + 1, (PyObject *)a);
     }
-    if (arrays) result = call(o, "own_forward", arrays);
-    PyObject *output = result ? nth(result, 2, 0, "own_forward") : NULL,
-             *kept = output ? nth(result, 2, 1, "own_forward") : NULL;
+    if (arrays) result = call(o, "custom_forward", arrays);
+    PyObject *output = result ? nth(result, 2, 0, "custom_forward") : NULL,
+             *kept = output ? nth(result, 2, 1, "custom_forward") : NULL;
     int ok = kept && copy_out(o, o->out, rows, output, "forward", y);
     if (ok && keep) Py_XSETREF(o->kept, Py_NewRef(kept));
     Py_XDECREF(output);
@@ -89,7 +89,7 @@ static int forward(void *context, size_t rows, int keep, const void *const *x, v
     return !ok;
 }
 
-/* own_backward(kept, gy) -> the gradient of the input, or a tuple */
+/* custom_backward(kept, gy) -> the gradient of the input, or a tuple */
 static int backward(void *context, size_t rows, const void *gy, void *const *gx)
 {
     own *o = context;
@@ -98,7 +98,7 @@ static int backward(void *context, size_t rows, const void *gy, void *const *gx)
     PyObject *kept = o->kept ? o->kept : Py_NewRef(Py_None);               /* for one backward */
     o->kept = NULL;
     PyObject *arrays = g ? Py_BuildValue("(OO)", kept, g) : NULL,
-             *result = arrays ? call(o, "own_backward", arrays) : NULL;
+             *result = arrays ? call(o, "custom_backward", arrays) : NULL;
     int ok = result != NULL;
     for (size_t i = 0; ok && i < o->n; i++) {
         PyObject *item = nth(result, o->n, i, "backward");

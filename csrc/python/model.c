@@ -385,7 +385,7 @@ static PyMethodDef graph_methods[] = {
       "add($self, kind, where, config, parameters, inputs=(), training=False, /)\n--\n\nOne more layer; parameters are pairs (data, grad or "
       "None), inputs the nodes it feeds on (none: the one before). Gives its number." },
     { "add_custom", (PyCFunction)graph_add_own, METH_VARARGS,
-      "add_custom($self, layer, where, shape, parameters, inputs, /)\n--\n\nOne more layer, whose own_forward and own_backward are called back. "
+      "add_custom($self, layer, where, shape, parameters, inputs, /)\n--\n\nOne more layer, whose custom_forward and custom_backward are called back. "
       "Gives its number." },
     { "guard", (PyCFunction)graph_guard, METH_VARARGS,
       "guard($self, gate, parameter=None, /)\n--\n\nThe lock of a part of the graph; backward refuses when the parameter has changed since forward." },

@@ -120,12 +120,12 @@ static int call_is_valid(const PlanObject *self)
     if (now.thread != self->kept.thread)
         PyErr_SetString(
             PyExc_RuntimeError,
-            "backward: the last call was made in another thread; give each thread its own copy (copy.deepcopy)");
+            "backward: another thread made the last forward call; give each thread its own copy (copy.deepcopy)");
     else if (now.version != self->kept.version || now.print != self->kept.print)
         PyErr_SetString(
             PyExc_RuntimeError,
-            "backward: the parameters have changed since the forward call (a step, load_state_dict or an assignment), "
-            "whose outputs no longer belong to them; call backward before the change, or the layer again after it");
+            "backward: the parameters have changed since the forward call (an optimizer step, load_state_dict or an "
+            "assignment), so its output is out of date; call backward before changing them, or call the layer again");
     return !PyErr_Occurred();
 }
 

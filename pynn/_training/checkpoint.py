@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .net import Net
 
 _TRAINING = "pynn.training"
-_CALLBACKS = f"{io.BESIDE}callbacks/"
+_CALLBACKS = f"{io.EXTRA_PREFIX}callbacks/"
 
 
 class Checkpoint(Callback):
@@ -191,7 +191,7 @@ class Training:
     def save(self, path: str, epoch: int, batch: int = 0, scores: Scores | None = None) -> None:
         """Write all of it; the next batch is ``batch`` of ``epoch``, and ``scores`` are those of the epoch so far."""
         optimizer = {name: value for name, value in self.optimizer.state_dict().items() if name not in ("state", "memory")}
-        arrays = self.model._beside_arrays()
+        arrays = self.model._extra_arrays()
         remembered: dict[str, dict[str, Any]] = {}
         for owner, callback in self._named():
             state = callback.state_dict()
@@ -210,7 +210,11 @@ class Training:
             "last_health": None if self.model._watch is None else self.model._watch.report().to_plain(),
             "settings": optimizer,
             "callbacks": remembered,
-            "random": {name: [_drawn(layer), layer._ticks] for name, layer in _all_layers(self.model) if layer._ticks or _drawn(layer)},
+            "random": {
+                name: [_seed_value(layer), layer._ticks]
+                for name, layer in _all_layers(self.model)
+                if layer._ticks or _seed_value(layer)
+            },
         }
         text = json.dumps(facts, default=_plain)
         io.save_file(self.model.state_dict() | arrays, path, {io.ARCHITECTURE: io.describe(self.model), _TRAINING: text})
@@ -252,12 +256,12 @@ class Training:
         random = {str(name): (check_seed(drawn), _count(ticks)) for name, (drawn, ticks) in facts["random"].items()}
         _count(facts["settings"]["steps"])
         self.optimizer.load_state_dict({**facts["settings"], **state})
-        self.model.load_state_dict({key: a for key, a in arrays.items() if not key.startswith(io.BESIDE)})
+        self.model.load_state_dict({key: a for key, a in arrays.items() if not key.startswith(io.EXTRA_PREFIX)})
         for name, layer in _all_layers(self.model):
             drawn, layer._ticks = random.get(name, (0, 0))
-            if hasattr(layer, "_drawn"):
-                layer._drawn = drawn
-        self.model._forget()
+            if hasattr(layer, "_seed_value"):
+                layer._seed_value = drawn
+        self.model._drop_plans()
         self.history.history.update(history)
         self.history.reported.update(reported)
         self.history.health, self.health = every, health
@@ -312,9 +316,9 @@ def _all_layers(layer: Layer, name: str = "") -> Iterator[tuple[str, Layer]]:
         yield from _all_layers(child, f"{name}.{own}")
 
 
-def _drawn(layer: Layer) -> int:
+def _seed_value(layer: Layer) -> int:
     """Return the seed of a layer that draws random numbers."""
-    return int(getattr(layer, "_drawn", 0))
+    return int(getattr(layer, "_seed_value", 0))
 
 
 def _plain(value: Any) -> Any:

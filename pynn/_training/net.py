@@ -73,8 +73,8 @@ class Net(Described, abstract=True):
 
     __setattr__ = object.__setattr__  # type: ignore[assignment]  # none of a net's attributes is a setting
 
-    def _forget(self, seen: bool = True) -> None:
-        super()._forget(seen)
+    def _drop_plans(self, seen: bool = True) -> None:
+        super()._drop_plans(seen)
         self._kept_parts: Parts | None = None
         self._predictor: _Ready | None = None
         self._made_from = object()
@@ -120,11 +120,11 @@ class Net(Described, abstract=True):
         fitted |= {} if self.classes_ is None else {"classes": self.classes_.tolist()}
         return {"fitted": fitted} | ({} if self.optimizer is None else {"optimizer": optimizer_file.describe(self.optimizer, self)})
 
-    def _beside_arrays(self) -> dict[str, Array]:
+    def _extra_arrays(self) -> dict[str, Array]:
         found = {} if self.optimizer is None else optimizer_file.arrays_of(self.optimizer)
         return {f"{io.OPTIMIZER}{name}": a for name, a in found.items()}
 
-    def _take_beside(self, facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    def _load_extra(self, facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         if "optimizer" in facts:
             state = {name.removeprefix(io.OPTIMIZER): a for name, a in arrays.items() if name.startswith(io.OPTIMIZER)}
             found = optimizer_file.build(facts["optimizer"], state, self)

@@ -67,7 +67,7 @@ class Observed:
 def scale_matters(layer: Layer) -> bool | None:
     """Return whether a layer's parameters multiply its input as it is; None where it has none and passes the input on."""
     for leaf in (leaf for _, leaf in layer._leaves()) if layer._children() else (layer,):
-        if leaf._any_scale:
+        if leaf._accepts_any_scale:
             return False
         if leaf.parameters():
             return True
@@ -139,7 +139,7 @@ def _range(layer: Layer | None) -> tuple[float, float]:
     """Return the range of an activation; infinite where it has no limit or nothing is known."""
     if layer is None or not layer._is_activation:
         return -np.inf, np.inf
-    if layer._own:
+    if layer._is_custom:
         return _measured_range(layer)
     key = type(layer), tuple(layer.get_config().items())
     if key not in _RANGES:

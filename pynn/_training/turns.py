@@ -62,7 +62,7 @@ def _parts(net: Net) -> Parts:
     """Return the parts of a net, from the call before unless its layers have changed."""
     if net._kept_parts is None:
         named = {name: layer for name, layer in net.named_modules() if layer is not net}
-        net._kept_parts = Parts([*named.values()], net._all_state(), {name: layer for name, layer in named.items() if layer._own})
+        net._kept_parts = Parts([*named.values()], net._all_state(), {name: layer for name, layer in named.items() if layer._is_custom})
     return net._kept_parts
 
 
@@ -70,7 +70,7 @@ def gates_of(net: Net) -> dict[str, _core.Gate]:
     """Return the locks of all that a training changes, by name."""
     parts = _parts(net)
     named = {name: p._gate for name, p in parts.held.items() if p.requires_grad or isinstance(p, Buffer)}
-    return {**named, **{name: layer._own_gate() for name, layer in parts.own.items()}}
+    return {**named, **{name: layer._custom_gate() for name, layer in parts.own.items()}}
 
 
 @contextmanager

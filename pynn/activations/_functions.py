@@ -137,8 +137,8 @@ def rowwise(row: Mapping[str, Any], module: str) -> Any:
     function = make_function(
         f"def {name}(x: ArrayLike, axis: int = LAST, *, dim: int | None = None, {_OPTIONS}) -> Any:\n"
         f"    axis = -1 if axis is LAST and dim is None else choose(axis, dim)\n"
-        f"    x = pass_over(x) if isinstance(x, MaskedArray) else x\n" + _call(axis=", axis=axis"),
-        {"ufunc": ufunc, "choose": _axis_chooser(name), "pass_over": _passer(ufunc), **_NAMES},
+        f"    x = fill_masked(x) if isinstance(x, MaskedArray) else x\n" + _call(axis=", axis=axis"),
+        {"ufunc": ufunc, "choose": _axis_chooser(name), "fill_masked": _mask_filler(ufunc), **_NAMES},
     )
     example = f">>> pynn.{name}([-2.0, 0.0, 2.0]).round(4).tolist()\n{function([-2.0, 0.0, 2.0]).round(4).tolist()}"
     text = "\naxis : int, default -1\n    The axis along which a row lies.\ndim : int, optional\n    Another name for `axis`."
@@ -163,15 +163,15 @@ def _axis_chooser(name: str) -> Callable[[int, int | None], int]:
     return choose
 
 
-def _passer(ufunc: np.ufunc) -> Callable[[Any], Any]:
+def _mask_filler(ufunc: np.ufunc) -> Callable[[Any], Any]:
     """Return what makes a row-wise function pass over masked elements: they become the infinity that leaves the others alone."""
     nothing = next(v for v in (-np.inf, np.inf) if ufunc(np.array([0.0, v]))[0] == ufunc(np.array([0.0]))[0])
 
-    def pass_over(x: Any) -> Any:
+    def fill_masked(x: Any) -> Any:
         real = x if x.dtype.kind == "f" else x.astype(np.float64)
         return np.ma.MaskedArray(real.filled(nothing), mask=x.mask)
 
-    return pass_over
+    return fill_masked
 
 
 def _set_module(ufunc: Any, module: str) -> None:

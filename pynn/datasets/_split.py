@@ -59,20 +59,20 @@ def train_test_split(
     if not shuffle:
         test[len(X) - round(len(X) * test_size) :] = True
     elif stratify is None or stratify:
-        test[_drawn(y, test_size, np.random.default_rng(seed))] = True
+        test[_stratified(y, test_size, np.random.default_rng(seed))] = True
     else:
-        test[_any(len(X), test_size, seed)] = True
+        test[_unstratified(len(X), test_size, seed)] = True
     if test.all() or not test.any():
         raise ValueError(f"test_size {test_size} of {len(X)} samples leaves one of the two parts empty")
     return X[~test], X[test], y[~test], y[test]
 
 
-def _any(n: int, share: float, seed: int) -> NDArray[np.intp]:
+def _unstratified(n: int, share: float, seed: int) -> NDArray[np.intp]:
     """Draw a share of n samples."""
     return np.random.default_rng(seed).permutation(n)[: round(n * share)]
 
 
-def _drawn(y: NDArray[Any], share: float, rng: np.random.Generator) -> NDArray[np.intp]:
+def _stratified(y: NDArray[Any], share: float, rng: np.random.Generator) -> NDArray[np.intp]:
     """Draw the same share of every class; the rounding of one class is made up for in the next."""
     if y.ndim != 1:
         raise ValueError(f"stratify=True needs one label a sample; y has shape {y.shape} (pass stratify=False)")

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .._arrays import Array
-from .._random import values_will_follow
-from ..layers._base import SHARED, Layer, layer_from_config
+from .._random import skip_initial_values
+from ..layers._base import Layer
+from ..layers._config import SHARED, layer_from_config
 from .keras import from_keras, to_keras
 from .safetensors import load_file, save_file
 
@@ -28,9 +29,9 @@ _MOST_PARTS = 200_000
 _LONGEST_TEXT = 2**16
 ARCHITECTURE = "pynn"
 """The key of the metadata under which the architecture stands."""
-BESIDE = "."
+EXTRA_PREFIX = "."
 """What the names of a checkpoint's further arrays begin with, as no name of a layer does."""
-OPTIMIZER = f"{BESIDE}optimizer/"
+OPTIMIZER = f"{EXTRA_PREFIX}optimizer/"
 """Prefix of the names of an optimizer's arrays."""
 
 
@@ -65,7 +66,7 @@ def save(model: Layer, path: str | os.PathLike[str], *, optimizer: bool = False)
     >>> pynn.load(path)
     Sequential(Linear(in_features=4, out_features=2, bias=True), ReLU())
     """
-    save_file(model.state_dict() | (model._beside_arrays() if optimizer else {}), path, {ARCHITECTURE: describe(model)})
+    save_file(model.state_dict() | (model._extra_arrays() if optimizer else {}), path, {ARCHITECTURE: describe(model)})
 
 
 def describe(model: Layer) -> str:
@@ -113,13 +114,13 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 def _build(text: str, given: Mapping[str, Array], path: str) -> Layer:
     """Return the model that a text of `describe` and arrays are."""
-    arrays = {key: a for key, a in given.items() if not key.startswith(BESIDE)}
+    arrays = {key: a for key, a in given.items() if not key.startswith(EXTRA_PREFIX)}
     elements = sum(a.size for a in arrays.values())
     try:
         facts = parsed(text)
         _check_modules(facts.get("modules", {}))
         _check_extent(facts["model"], elements)
-        with values_will_follow(2 * elements + 2**16):
+        with skip_initial_values(2 * elements + 2**16):
             model = layer_from_config(facts["model"])
         for name, source in facts["shared"].items():
             _share(model, name, source)
@@ -127,7 +128,7 @@ def _build(text: str, given: Mapping[str, Array], path: str) -> Layer:
         parameters = model._all_parameters()
         for name in facts["frozen"]:
             parameters[name].requires_grad = False
-        model._take_beside(facts, given)
+        model._load_extra(facts, given)
     except MemoryError as error:
         raise MemoryError(f"{path}: not enough memory for its model of {elements} values") from error
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, StopIteration, TypeError, ValueError) as error:
@@ -148,10 +149,10 @@ def parsed(text: str) -> Any:
     """Return what a JSON text of the metadata holds, or raise where it is out of all proportion, or a name comes twice."""
     if len(text) > _LONGEST_JSON or text.count("{") + text.count("[") > _MOST_PARTS:
         raise ValueError(f"a text of {len(text)} characters, where {_LONGEST_JSON} and {_MOST_PARTS} lists and objects are allowed")
-    return json.loads(text, object_pairs_hook=_unlike)
+    return json.loads(text, object_pairs_hook=_unique_keys)
 
 
-def _unlike(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a name comes twice in one object")
@@ -164,7 +165,7 @@ def _share(model: Layer, name: str, source: str) -> None:
     if mine[own].data.shape != theirs[its].data.shape:
         raise ValueError(f"{name} and {source} cannot be one: their shapes differ")
     mine[own] = theirs[its]
-    layer._forget()
+    layer._drop_plans()
 
 
 def _holder(layer: Layer, path: str) -> tuple[Layer, dict[str, Any], str]:

@@ -104,7 +104,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     name = os.fsdecode(path)
     old = check_target(name)
     target = os.path.realpath(name)
-    beside, handle = _create(*os.path.split(target))
+    temporary, handle = _create(*os.path.split(target))
     with open(handle, "wb") as file:
         try:
             if old is not None and hasattr(os, "fchmod"):
@@ -118,12 +118,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             if fcntl is None:
                 file.close()  # Windows does not rename open files
             check_target(name)
-            os.replace(beside, target)
+            os.replace(temporary, target)
         except BaseException:
             if fcntl is None:
                 file.close()
             with suppress(OSError):
-                os.unlink(beside)  # while it is locked: later the name may be another writer's
+                os.unlink(temporary)  # while it is locked: later the name may be another writer's
             raise
     if os.name == "posix":  # the directory's entry has to survive a power cut too
         with suppress(OSError):
@@ -141,40 +141,40 @@ def _create(folder: str, name: str) -> tuple[str, int]:
     """Create and lock the temporary file of a path; return its name and its descriptor."""
     raw = os.fsencode(name)
     short = name if len(raw) <= _LONGEST_PREFIX else hashlib.sha256(raw).hexdigest()[:32]
-    beside = os.path.join(folder, f".{short}.tmp")
+    temporary = os.path.join(folder, f".{short}.tmp")
     while True:
         try:
-            handle = os.open(beside, _CREATE, 0o666)
+            handle = os.open(temporary, _CREATE, 0o666)
         except FileExistsError:
-            if _remove_abandoned(beside):
+            if _remove_abandoned(temporary):
                 continue
         else:
             try:
-                if fcntl is None or _locked(handle, beside):
-                    return beside, handle
+                if fcntl is None or _locked(handle, temporary):
+                    return temporary, handle
             except OSError:  # a file system without locks
-                return beside, handle
+                return temporary, handle
             os.close(handle)
             continue
         other = os.path.join(folder, f".{short}.{secrets.token_hex(4)}.tmp")
         return other, os.open(other, _CREATE, 0o666)
 
 
-def _remove_abandoned(beside: str) -> bool:
+def _remove_abandoned(temporary: str) -> bool:
     """Wait until no other writer uses a temporary file, and remove it if its writer died.
 
     Return False where that is impossible: it is not this user's regular file, or the file system has no locks.
     """
     if fcntl is None:
         try:
-            os.unlink(beside)  # fails on Windows while a writer has it open
+            os.unlink(temporary)  # fails on Windows while a writer has it open
         except FileNotFoundError:
             return True
         except OSError:
             return False
         return True
     try:
-        handle = os.open(beside, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(temporary, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return True
     except OSError:
@@ -184,8 +184,8 @@ def _remove_abandoned(beside: str) -> bool:
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink > 1:
             return False
         try:
-            if _locked(handle, beside):
-                os.unlink(beside)
+            if _locked(handle, temporary):
+                os.unlink(temporary)
         except OSError:
             return False
         return True
@@ -193,7 +193,7 @@ def _remove_abandoned(beside: str) -> bool:
         os.close(handle)
 
 
-def _locked(handle: int, beside: str) -> bool:
+def _locked(handle: int, temporary: str) -> bool:
     """Lock a temporary file, waiting for its writer; return whether its name still leads to it, or raise if the wait is too long."""
     end = time.monotonic() + _LONGEST_WAIT
     while True:
@@ -205,7 +205,7 @@ def _locked(handle: int, beside: str) -> bool:
                 raise
             time.sleep(0.005)
     try:
-        found = os.stat(beside, follow_symlinks=False)
+        found = os.stat(temporary, follow_symlinks=False)
     except FileNotFoundError:
         return False
     return os.path.samestat(found, os.fstat(handle))

@@ -16,7 +16,8 @@ from .._arrays import Array, real_array
 from .._dtypes import from_tensor
 from .._graph import Builder
 from ..layers import Flatten, Linear
-from ..layers._base import Flow, Layer
+from ..layers._base import Layer
+from ..layers._flow import Flow
 from ..layers.conv import _Conv
 from ..layers.embedding import Embedding
 from ..layers.gates import PReLU

@@ -46,6 +46,7 @@ __all__ = [
     "ConvTranspose2d",
     "Fold",
     "Unfold",
+    "Activation",
     "AlphaDropout",
     "Dropout",
     "Dropout1d",
@@ -72,7 +73,21 @@ __all__ = [
     "LayerNorm",
     "LocalResponseNorm",
     "RMSNorm",
-    "Activation",
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
@@ -87,29 +102,14 @@ __all__ = [
     "LPPool2d",
     "MaxPool1d",
     "MaxPool2d",
-    "CircularPad1d",
-    "CircularPad2d",
-    "CircularPad3d",
-    "ConstantPad1d",
-    "ConstantPad2d",
-    "ConstantPad3d",
     "Flatten",
     "Permute",
     "PixelShuffle",
     "PixelUnshuffle",
-    "ReflectionPad1d",
-    "ReflectionPad2d",
-    "ReflectionPad3d",
-    "ReplicationPad1d",
-    "ReplicationPad2d",
-    "ReplicationPad3d",
     "Reshape",
     "Transpose",
     "Unflatten",
     "Upsample",
-    "ZeroPad1d",
-    "ZeroPad2d",
-    "ZeroPad3d",
 ]
 from ..layers.activation import Identity as Identity
 from ..layers.activation import BinaryStep as BinaryStep
@@ -155,6 +155,7 @@ from ..layers.conv import ConvTranspose1d as ConvTranspose1d
 from ..layers.conv import ConvTranspose2d as ConvTranspose2d
 from ..layers.conv import Fold as Fold
 from ..layers.conv import Unfold as Unfold
+from ..layers.custom import Activation as Activation
 from ..layers.dropout import AlphaDropout as AlphaDropout
 from ..layers.dropout import Dropout as Dropout
 from ..layers.dropout import Dropout1d as Dropout1d
@@ -181,7 +182,21 @@ from ..layers.norm import InstanceNorm2d as InstanceNorm2d
 from ..layers.norm import LayerNorm as LayerNorm
 from ..layers.norm import LocalResponseNorm as LocalResponseNorm
 from ..layers.norm import RMSNorm as RMSNorm
-from ..layers.custom import Activation as Activation
+from ..layers.padding import CircularPad1d as CircularPad1d
+from ..layers.padding import CircularPad2d as CircularPad2d
+from ..layers.padding import CircularPad3d as CircularPad3d
+from ..layers.padding import ConstantPad1d as ConstantPad1d
+from ..layers.padding import ConstantPad2d as ConstantPad2d
+from ..layers.padding import ConstantPad3d as ConstantPad3d
+from ..layers.padding import ReflectionPad1d as ReflectionPad1d
+from ..layers.padding import ReflectionPad2d as ReflectionPad2d
+from ..layers.padding import ReflectionPad3d as ReflectionPad3d
+from ..layers.padding import ReplicationPad1d as ReplicationPad1d
+from ..layers.padding import ReplicationPad2d as ReplicationPad2d
+from ..layers.padding import ReplicationPad3d as ReplicationPad3d
+from ..layers.padding import ZeroPad1d as ZeroPad1d
+from ..layers.padding import ZeroPad2d as ZeroPad2d
+from ..layers.padding import ZeroPad3d as ZeroPad3d
 from ..layers.pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
 from ..layers.pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from ..layers.pooling import AdaptiveMaxPool1d as AdaptiveMaxPool1d
@@ -196,26 +211,11 @@ from ..layers.pooling import LPPool1d as LPPool1d
 from ..layers.pooling import LPPool2d as LPPool2d
 from ..layers.pooling import MaxPool1d as MaxPool1d
 from ..layers.pooling import MaxPool2d as MaxPool2d
-from ..layers.shape import CircularPad1d as CircularPad1d
-from ..layers.shape import CircularPad2d as CircularPad2d
-from ..layers.shape import CircularPad3d as CircularPad3d
-from ..layers.shape import ConstantPad1d as ConstantPad1d
-from ..layers.shape import ConstantPad2d as ConstantPad2d
-from ..layers.shape import ConstantPad3d as ConstantPad3d
 from ..layers.shape import Flatten as Flatten
 from ..layers.shape import Permute as Permute
 from ..layers.shape import PixelShuffle as PixelShuffle
 from ..layers.shape import PixelUnshuffle as PixelUnshuffle
-from ..layers.shape import ReflectionPad1d as ReflectionPad1d
-from ..layers.shape import ReflectionPad2d as ReflectionPad2d
-from ..layers.shape import ReflectionPad3d as ReflectionPad3d
-from ..layers.shape import ReplicationPad1d as ReplicationPad1d
-from ..layers.shape import ReplicationPad2d as ReplicationPad2d
-from ..layers.shape import ReplicationPad3d as ReplicationPad3d
 from ..layers.shape import Reshape as Reshape
 from ..layers.shape import Transpose as Transpose
 from ..layers.shape import Unflatten as Unflatten
 from ..layers.shape import Upsample as Upsample
-from ..layers.shape import ZeroPad1d as ZeroPad1d
-from ..layers.shape import ZeroPad2d as ZeroPad2d
-from ..layers.shape import ZeroPad3d as ZeroPad3d

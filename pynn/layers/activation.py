@@ -46,10 +46,10 @@ class _Activation(Layer):
             values = {**self._values, name: value}
             self._settings.verify_scalars(type(self).__name__, values)
             self._values = self._settings.plain(values)
-            self._forget(seen=False)
+            self._drop_plans(seen=False)
         elif name in getattr(self, "_choice", {}):
             self._choice = _checked_choice(type(self), {name: value})
-            self._forget(seen=False)
+            self._drop_plans(seen=False)
         else:
             super().__setattr__(name, value)
 

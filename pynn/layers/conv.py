@@ -10,7 +10,8 @@ from numpy.typing import DTypeLike
 from .._arrays import Array, check_dtype, check_size, parameter_zeros
 from .._graph import Builder, Parameter
 from .._random import draw_seed, uniform
-from ._base import Biased, Layer
+from ._base import Layer
+from ._weighted import Biased
 
 __all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Fold", "Unfold"]
 
@@ -52,7 +53,7 @@ _WORDS = {
 }
 
 
-class Images(Layer, abstract=True):
+class ChannelsFirst(Layer, abstract=True):
     """What layers over (N, C, axes...) share: a sample without a batch axis is known by its dimensions.
 
     A family of them may be documented by one ``_text``, in which ``_WORDS`` stand for the number of axes; a class adds ``_result``,
@@ -79,7 +80,7 @@ class Images(Layer, abstract=True):
         raise ValueError(f"{type(self).__name__}: expected an array of shape (N, {names}) or ({names}), got shape {x.shape}")
 
 
-class _Conv(Images, Biased, abstract=True):
+class _Conv(ChannelsFirst, Biased, abstract=True):
     """What all convolutions share."""
 
     _transposed: ClassVar[bool] = False
@@ -119,7 +120,7 @@ class _Conv(Images, Biased, abstract=True):
             raise ValueError(f"padding_mode: expected {allowed}, got {padding_mode!r}")
         self.padding_mode = padding_mode
         self.dtype = check_dtype(dtype)
-        self._draw(bias, init, seed)
+        self._make_parameters(bias, init, seed)
 
     def _check_padding(self, padding: Sizes | str) -> tuple[int, ...] | str:
         if not isinstance(padding, str):
@@ -130,7 +131,7 @@ class _Conv(Images, Biased, abstract=True):
             raise ValueError(f"padding: 'same' needs a stride of 1, got stride {plain(self.stride)!r}")
         return padding
 
-    def _draw(self, bias: bool, init: str, seed: int | None) -> None:
+    def _make_parameters(self, bias: bool, init: str, seed: int | None) -> None:
         """Make the parameters."""
         if init not in _INITS:
             raise ValueError(f"init: expected {' or '.join(map(repr, _INITS))}, got {init!r}")
@@ -167,14 +168,14 @@ class _Conv(Images, Biased, abstract=True):
         padding = self.padding if isinstance(self.padding, str) else plain(self.padding)
         rest = {"stride": plain(self.stride), "padding": padding, "dilation": plain(self.dilation)}
         rest["output_padding"] = plain(self.output_padding)
-        usual = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
-        config.update((k, v) for k, v in rest.items() if v != usual[k])
+        defaults = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
+        config.update((k, v) for k, v in rest.items() if v != defaults[k])
         more = {"groups": self.groups, "bias": "bias" in self._parameters, "padding_mode": self.padding_mode, "dtype": self.dtype}
         common = {"groups": 1, "bias": True, "padding_mode": "zeros", "dtype": "float32"}
         return {**config, **{k: v for k, v in more.items() if v != common[k]}}
 
 
-class _Straight(_Conv, abstract=True):
+class _Convolution(_Conv, abstract=True):
     def __init__(
         self,
         in_channels: int,
@@ -196,7 +197,7 @@ class _Straight(_Conv, abstract=True):
         )
 
 
-class Conv1d(_Straight):
+class Conv1d(_Convolution):
     """A convolution (cross-correlation) over one axis.
 
     ``y[n, o, p] = bias[o] + sum over c, i of weight[o, c, i] * x[n, c, s*p + d*i - padding]``, where s is stride, d dilation, c
@@ -244,7 +245,7 @@ class Conv1d(_Straight):
     _axes = 1
 
 
-class Conv2d(_Straight):
+class Conv2d(_Convolution):
     """A convolution (cross-correlation) over two axes.
 
     ``y[n, o, p, q] = bias[o] + sum over c, i, j of weight[o, c, i, j] * x[n, c, s*p + d*i - padding, s*q + d*j - padding]``,
@@ -409,7 +410,7 @@ class ConvTranspose2d(_Transposed):
     _axes = 2
 
 
-class Unfold(Images):
+class Unfold(ChannelsFirst):
     """The windows of an image as columns: (N, C, H, W) becomes (N, C * kernel elements, windows).
 
     Parameters
@@ -453,8 +454,8 @@ class Unfold(Images):
 
     def get_config(self) -> dict[str, Any]:
         rest = {"dilation": plain(self.dilation), "padding": plain(self.padding), "stride": plain(self.stride)}
-        usual = {"dilation": 1, "padding": 0, "stride": 1}
-        return {"kernel_size": plain(self.kernel_size), **{k: v for k, v in rest.items() if v != usual[k]}}
+        defaults = {"dilation": 1, "padding": 0, "stride": 1}
+        return {"kernel_size": plain(self.kernel_size), **{k: v for k, v in rest.items() if v != defaults[k]}}
 
 
 class Fold(Unfold):

@@ -15,7 +15,7 @@ from ._base import Layer
 __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "FeatureAlphaDropout", "GaussianNoise"]
 
 
-class _Random(Layer, abstract=True):
+class _Stochastic(Layer, abstract=True):
     """A layer with a seed; its random numbers depend on the seed, the training step or call, and the element's place."""
 
     @property
@@ -25,16 +25,16 @@ class _Random(Layer, abstract=True):
 
     @seed.setter
     def seed(self, seed: int | None) -> None:
-        self._seed_with(seed)
-        self._forget(seen=False)
+        self._set_seed(seed)
+        self._drop_plans(seen=False)
 
-    def _seed_with(self, seed: int | None) -> None:
-        self._drawn = draw_seed(seed)
+    def _set_seed(self, seed: int | None) -> None:
+        self._seed_value = draw_seed(seed)
         self._seed = seed
 
     def _add_random(self, builder: Builder, where: str, kind: str, *config: float) -> None:
         builder.random |= self.training and builder.training
-        builder.add(kind, where, (self._drawn & 0xFFFFFFFF, self._drawn >> 32, *config), training=self.training)
+        builder.add(kind, where, (self._seed_value & 0xFFFFFFFF, self._seed_value >> 32, *config), training=self.training)
 
     def _seed_config(self) -> dict[str, Any]:
         return {} if self.seed is None else {"seed": self.seed}
@@ -52,7 +52,7 @@ def _check_std(std: object) -> float:
     return float(std)
 
 
-class _Dropout(_Random, abstract=True):
+class _Dropout(_Stochastic, abstract=True):
     """What the dropouts share."""
 
     _alpha: ClassVar[bool] = False
@@ -62,7 +62,7 @@ class _Dropout(_Random, abstract=True):
         super().__init__()
         self.p = _check_p(p)
         self.inplace = bool(inplace)
-        self._seed_with(seed)
+        self._set_seed(seed)
 
     def _build(self, builder: Builder, where: str) -> None:
         self._add_random(builder, where, "dropout", _check_p(self.p), self._alpha, self._channels)
@@ -191,7 +191,7 @@ class FeatureAlphaDropout(_Dropout):
     _alpha = _channels = True
 
 
-class GaussianNoise(_Random):
+class GaussianNoise(_Stochastic):
     """In training ``y = x + std * z`` with z standard normal; in evaluation and in `predict` nothing (Sietsma and Dow, 1991).
 
     Parameters
@@ -217,7 +217,7 @@ class GaussianNoise(_Random):
     def __init__(self, std: float = 0.1, *, seed: int | None = None) -> None:
         super().__init__()
         self.std = _check_std(std)
-        self._seed_with(seed)
+        self._set_seed(seed)
 
     def _build(self, builder: Builder, where: str) -> None:
         self._add_random(builder, where, "gaussian_noise", _check_std(self.std))

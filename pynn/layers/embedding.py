@@ -11,17 +11,18 @@ from numpy.typing import ArrayLike, DTypeLike
 from .._arrays import Array, check_dtype, check_size, is_float, parameter_zeros, real_array
 from .._graph import Builder, Parameter, Symbol
 from .._random import draw_seed, normal, uniform
-from ._base import Biased, Layer, Weighted
+from ._base import Layer
+from ._weighted import Biased, Weighted
 
 __all__ = ["Bilinear", "Embedding", "EmbeddingBag"]
 
 _MODES = ("sum", "mean", "max")
 
 
-class _Table(Weighted, abstract=True):
+class _LookupTable(Weighted, abstract=True):
     """What Embedding and EmbeddingBag share."""
 
-    _any_scale = True
+    _accepts_any_scale = True
 
     def _set(
         self,
@@ -63,7 +64,7 @@ class _Table(Weighted, abstract=True):
         return config if self.dtype == "float32" else {**config, "dtype": self.dtype}
 
 
-class Embedding(_Table):
+class Embedding(_LookupTable):
     """Rows of a table by their numbers: ``y[..., :] = weight[x[...]]`` for indices of any shape.
 
     Parameters
@@ -134,7 +135,7 @@ class Embedding(_Table):
         builder.add("embedding", where, self._config(), self._parameters["weight"])
 
 
-class EmbeddingBag(_Table):
+class EmbeddingBag(_LookupTable):
     """Sums, means or maxima of bags of rows of a table, without the rows themselves.
 
     ``layer(x)`` with x (bags, indices) gives (bags, embedding_dim). ``layer(x, offsets)`` takes one row of indices for all bags,
@@ -196,7 +197,7 @@ class EmbeddingBag(_Table):
         given = offsets is not None, per_sample_weights is not None
         if given != self._given:
             self._given = given
-            self._forget()
+            self._drop_plans()
         if given[1] and self.mode != "sum":
             raise ValueError(f"per_sample_weights: go with the mode 'sum', got {self.mode!r}")
         inputs = [a for a in (x, offsets, per_sample_weights) if a is not None]

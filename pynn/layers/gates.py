@@ -11,7 +11,8 @@ from .. import _core
 from .._arrays import Array, check_dtype
 from .._graph import Builder, Parameter
 from .._random import draw_seed
-from ._base import Layer, Weighted
+from ._base import Layer
+from ._weighted import Weighted
 from .shape import check_axis, check_positive
 
 __all__ = ["GEGLU", "GLU", "MaxOut", "PReLU", "RReLU", "ReGLU", "Softmax2d", "SwiGLU"]
@@ -95,11 +96,11 @@ class RReLU(Layer):
         self.lower, self.upper = float(lower), float(upper)
         if not self.lower <= self.upper:
             raise ValueError(f"lower, upper: expected lower <= upper, got {lower} and {upper}")
-        self._drawn = draw_seed(seed)
+        self._seed_value = draw_seed(seed)
 
     def _build(self, builder: Builder, where: str) -> None:
         builder.random |= builder.training and self.training
-        config = (_ROWS["prelu"], self.lower, self.upper, self._drawn % 2**32, self._drawn // 2**32)
+        config = (_ROWS["prelu"], self.lower, self.upper, self._seed_value % 2**32, self._seed_value // 2**32)
         builder.add("rrelu", where, config, training=self.training)
 
     def get_config(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 from .._arrays import check_dtype, check_size, parameter_zeros
 from .._graph import Builder, Parameter
 from .._random import draw_seed, uniform
-from ._base import Biased
+from ._weighted import Biased
 
 __all__ = ["Linear"]
 

@@ -42,9 +42,9 @@ def _check_momentum(momentum: object) -> float | None:
 class _Norm(Layer, abstract=True):
     """What these layers share: weights of 1, biases of 0, and states."""
 
-    _any_scale = True
+    _accepts_any_scale = True
 
-    def _start(
+    def _make_arrays(
         self, dtype: DTypeLike | None, weight: tuple[int, ...] | None, bias: tuple[int, ...] | None, states: int | None = None
     ) -> None:
         """Make the arrays; None: there is none of that kind."""
@@ -77,21 +77,21 @@ class _Norm(Layer, abstract=True):
     def bias(self, value: ArrayLike) -> None:
         self._assign("bias", value)
 
-    def _learnt(self) -> tuple[bool, bool]:
+    def _has_affine(self) -> tuple[bool, bool]:
         """Return whether there are weights, and biases."""
         return "weight" in self._parameters, "bias" in self._parameters
 
-    def _own_bias(self) -> dict[str, Any]:
+    def _bias_config(self) -> dict[str, Any]:
         """Return the bias as get_config has it: only where it is left out."""
-        return {"bias": False} if self._learnt() == (True, False) else {}
+        return {"bias": False} if self._has_affine() == (True, False) else {}
 
-    def _own_dtype(self) -> dict[str, Any]:
+    def _dtype_config(self) -> dict[str, Any]:
         """Return the dtype as get_config has it: only where it is not the default."""
         default = "float32" if self._parameters or self._buffers else None
         return {} if self.dtype == default else {"dtype": self.dtype}
 
 
-class _Tracking(_Norm, abstract=True):
+class _StatisticsNorm(_Norm, abstract=True):
     """BatchNorm and InstanceNorm: statistics with running averages."""
 
     _kind: ClassVar[str]
@@ -109,7 +109,7 @@ class _Tracking(_Norm, abstract=True):
         self.momentum = _check_momentum(momentum)
         self.affine, self.track_running_stats = bool(affine), bool(track)
         shape = (self.num_features,) if affine else None
-        self._start(dtype, shape, shape if bias else None, self.num_features if track else None)
+        self._make_arrays(dtype, shape, shape if bias else None, self.num_features if track else None)
 
     @property
     def running_mean(self) -> Array | None:
@@ -153,7 +153,7 @@ class _Tracking(_Norm, abstract=True):
         frozen = bool(self._parameters) and not any(p.requires_grad for p in self._parameters.values())
         momentum = _check_momentum(self.momentum)
         momentum = self._cumulative if momentum is None else momentum
-        config = self.num_features, _check_eps(self.eps), momentum, *self._learnt(), self.track_running_stats
+        config = self.num_features, _check_eps(self.eps), momentum, *self._has_affine(), self.track_running_stats
         states = [*self._buffers.values()]
         if states:
             count = builder.values(states[2]).reshape(1).view(builder.dtype)
@@ -162,10 +162,10 @@ class _Tracking(_Norm, abstract=True):
 
     def get_config(self) -> dict[str, Any]:
         names = ("num_features", "eps", "momentum", "affine", "track_running_stats")
-        return {**{name: getattr(self, name) for name in names}, **self._own_bias(), **self._own_dtype()}
+        return {**{name: getattr(self, name) for name in names}, **self._bias_config(), **self._dtype_config()}
 
 
-class _BatchNorm(_Tracking, abstract=True):
+class _BatchNorm(_StatisticsNorm, abstract=True):
     _kind = "batch_norm"
 
     def __init__(
@@ -252,7 +252,7 @@ class BatchNorm2d(_BatchNorm):
     _dims = (3,)
 
 
-class InstanceNorm1d(_Tracking):
+class InstanceNorm1d(_StatisticsNorm):
     """Instance normalisation of ``(N, C, L)`` or ``(C, L)``: `BatchNorm1d` on each sample alone (Ulyanov et al., 2016).
 
     Parameters
@@ -359,16 +359,16 @@ class GroupNorm(_Norm):
             raise ValueError(f"num_channels: expected a multiple of num_groups = {num_groups}, got {num_channels}")
         self.eps, self.affine = _check_eps(eps), bool(affine)
         shape = (self.num_channels,) if affine else None
-        self._start(dtype, shape, shape if bias else None)
+        self._make_arrays(dtype, shape, shape if bias else None)
 
     def _build(self, builder: Builder, where: str) -> None:
         builder.add(
-            "group_norm", where, (self.num_groups, self.num_channels, _check_eps(self.eps), *self._learnt()), *self._parameters.values()
+            "group_norm", where, (self.num_groups, self.num_channels, _check_eps(self.eps), *self._has_affine()), *self._parameters.values()
         )
 
     def get_config(self) -> dict[str, Any]:
         config = {"num_groups": self.num_groups, "num_channels": self.num_channels, "eps": self.eps, "affine": self.affine}
-        return {**config, **self._own_bias(), **self._own_dtype()}
+        return {**config, **self._bias_config(), **self._dtype_config()}
 
 
 class _RowNorm(_Norm, abstract=True):
@@ -386,14 +386,14 @@ class _RowNorm(_Norm, abstract=True):
             raise ValueError("normalized_shape: expected at least one size")
         self.normalized_shape = tuple(check_size("normalized_shape", n) for n in sizes)
         self.eps, self.elementwise_affine = None if eps is None else _check_eps(eps), bool(affine)
-        self._start(dtype, self.normalized_shape if affine else None, self.normalized_shape if affine and bias else None)
+        self._make_arrays(dtype, self.normalized_shape if affine else None, self.normalized_shape if affine and bias else None)
 
     def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
         return (1, x.shape, False) if x.ndim <= len(self.normalized_shape) else super()._split(x)
 
     def _build(self, builder: Builder, where: str) -> None:
         eps = float(np.finfo(builder.dtype).eps) if self.eps is None else _check_eps(self.eps)
-        config = eps, self._centred, *self._learnt(), *self.normalized_shape
+        config = eps, self._centred, *self._has_affine(), *self.normalized_shape
         builder.add("layer_norm", where, config, *self._parameters.values())
 
     def get_config(self) -> dict[str, Any]:
@@ -444,7 +444,7 @@ class LayerNorm(_RowNorm):
         self._set(normalized_shape, eps, elementwise_affine, bias, dtype)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self._own_bias(), **self._own_dtype()}
+        return {**super().get_config(), **self._bias_config(), **self._dtype_config()}
 
 
 class RMSNorm(_RowNorm):
@@ -486,7 +486,7 @@ class RMSNorm(_RowNorm):
         self._set(normalized_shape, eps, elementwise_affine, False, dtype)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self._own_dtype()}
+        return {**super().get_config(), **self._dtype_config()}
 
 
 class LocalResponseNorm(Layer):

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from .._arrays import real_array
 from .._graph import Builder, Symbol
-from .conv import Images, Sizes, per_axis, plain
+from .conv import ChannelsFirst, Sizes, per_axis, plain
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -31,17 +31,17 @@ __all__ = [
 _MAXIMUM, _INDEX, _MEAN, _NORM = range(4)
 
 
-class _Pool(Images, abstract=True):
+class _Pool(ChannelsFirst, abstract=True):
     """What all pooling layers share."""
 
     _op: ClassVar[int]
     return_indices = False
 
-    def _window(self, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int, int], ...]:
+    def _window_config(self, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int, int], ...]:
         """Kernel size, stride, padding, dilation and fixed output size along each axis of (axes...)."""
         raise NotImplementedError
 
-    def _head(self) -> tuple[float, float, bool, bool]:
+    def _pooling_config(self) -> tuple[float, float, bool, bool]:
         """Power, divisor, whether padding counts, whether windows may hang over the end."""
         return 0.0, 0.0, False, False
 
@@ -49,7 +49,7 @@ class _Pool(Images, abstract=True):
         if len(builder.shape) != self._axes + 1:
             raise ValueError(f"{where}: a sample of shape {builder.shape} is not channels with {self._axes} axes")
         start = builder.nodes
-        config = (*self._head(), *(number for axis in self._window(builder.shape[1:]) for number in axis))
+        config = (*self._pooling_config(), *(number for axis in self._window_config(builder.shape[1:]) for number in axis))
         y = builder.add("pooling", where, (self._op, *config))
         if self.return_indices:
             builder.nodes = (y, builder.add("pooling", where, (_INDEX, *config), inputs=start))
@@ -68,7 +68,7 @@ class _Pool(Images, abstract=True):
         return super().backward(*gys)
 
 
-class _Windows(_Pool, abstract=True):
+class _WindowedPool(_Pool, abstract=True):
     """What pooling with a kernel and a stride shares."""
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes, ceil_mode: bool) -> None:
@@ -83,11 +83,11 @@ class _Windows(_Pool, abstract=True):
         if any(2 * p > r for p, r in zip(self.padding, reach, strict=True)):
             raise ValueError(f"padding: {padding!r} is more than half of the window, {plain(tuple(reach))!r}")
 
-    def _window(self, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int, int], ...]:
+    def _window_config(self, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int, int], ...]:
         ends = zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
         return tuple((k, s, p, d, 0) for k, s, p, d in ends)
 
-    def _head(self) -> tuple[float, float, bool, bool]:
+    def _pooling_config(self) -> tuple[float, float, bool, bool]:
         return 0.0, 0.0, False, self.ceil_mode
 
     def get_config(self) -> dict[str, Any]:
@@ -96,11 +96,11 @@ class _Windows(_Pool, abstract=True):
             config["stride"] = plain(self.stride)
         rest = {"padding": plain(self.padding), "dilation": plain(self.dilation), "ceil_mode": self.ceil_mode}
         rest["return_indices"] = self.return_indices
-        usual = {"padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False}
-        return {**config, **{k: v for k, v in rest.items() if v != usual[k]}}
+        defaults = {"padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False}
+        return {**config, **{k: v for k, v in rest.items() if v != defaults[k]}}
 
 
-class _MaxPool(_Windows, abstract=True):
+class _MaxPool(_WindowedPool, abstract=True):
     _op = _MAXIMUM
     _text = """The largest element of each window of {axes}: ``y = max of x[s*p + d*i - padding]``; padding never wins, a NaN always.
 
@@ -143,7 +143,7 @@ class _MaxPool(_Windows, abstract=True):
         self.return_indices = bool(return_indices)
 
 
-class _AvgPool(_Windows, abstract=True):
+class _AvgPool(_WindowedPool, abstract=True):
     _op = _MEAN
     _text = """The mean of each window of {axes}.
 
@@ -183,14 +183,14 @@ class _AvgPool(_Windows, abstract=True):
         super().__init__(kernel_size, stride, padding, 1, ceil_mode)
         self.count_include_pad = bool(count_include_pad)
 
-    def _head(self) -> tuple[float, float, bool, bool]:
+    def _pooling_config(self) -> tuple[float, float, bool, bool]:
         return 0.0, float(self.divisor_override or 0), self.count_include_pad, self.ceil_mode
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **({} if self.count_include_pad else {"count_include_pad": False})}
 
 
-class _LPPool(_Windows, abstract=True):
+class _LPPool(_WindowedPool, abstract=True):
     _op = _NORM
     _text = """The p-norm of each window of {axes}: ``y = (sum of x**p)**(1/p)``; its gradient is 0 where y is.
 
@@ -222,7 +222,7 @@ class _LPPool(_Windows, abstract=True):
             raise ValueError(f"norm_type: expected a number above 0, got {norm_type!r}")
         self.norm_type = norm_type
 
-    def _head(self) -> tuple[float, float, bool, bool]:
+    def _pooling_config(self) -> tuple[float, float, bool, bool]:
         return float(self.norm_type), 0.0, False, self.ceil_mode
 
     def get_config(self) -> dict[str, Any]:
@@ -238,7 +238,7 @@ class _Adaptive(_Pool, abstract=True):
         known = iter(per_axis("output_size", tuple(1 if s is None else s for s in sizes), self._axes, 1))
         self.output_size = tuple(None if s is None else n for s, n in zip(sizes, known, strict=False))
 
-    def _window(self, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int, int], ...]:
+    def _window_config(self, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int, int], ...]:
         return tuple((1, 1, 0, 1, n if size is None else size) for n, size in zip(shape, self.output_size, strict=True))
 
     def get_config(self) -> dict[str, Any]:

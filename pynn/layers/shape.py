@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -15,33 +15,15 @@ from .._tables import unknown_name
 from ._base import Layer
 
 __all__ = [
-    "CircularPad1d",
-    "CircularPad2d",
-    "CircularPad3d",
-    "ConstantPad1d",
-    "ConstantPad2d",
-    "ConstantPad3d",
     "Flatten",
     "Permute",
     "PixelShuffle",
     "PixelUnshuffle",
-    "ReflectionPad1d",
-    "ReflectionPad2d",
-    "ReflectionPad3d",
-    "ReplicationPad1d",
-    "ReplicationPad2d",
-    "ReplicationPad3d",
     "Reshape",
     "Transpose",
     "Unflatten",
     "Upsample",
-    "ZeroPad1d",
-    "ZeroPad2d",
-    "ZeroPad3d",
 ]
-
-_MODES = {"constant": 0, "reflect": 1, "replicate": 2, "circular": 3}
-
 
 def check_axis(name: str, value: object) -> int:
     """Return an integer of any sign, or raise."""
@@ -50,186 +32,13 @@ def check_axis(name: str, value: object) -> int:
     return int(value)
 
 
-def split_tail(x: Array, axes: int) -> tuple[int, tuple[int, ...], bool]:
+def split_batch(x: Array, axes: int) -> tuple[int, tuple[int, ...], bool]:
     """Return rows, sample and whether there is a batch for a layer that needs ``axes`` axes in a sample."""
     return (x.shape[0], x.shape[1:], True) if x.ndim > axes else (1, x.shape, False)
 
 
-# ---- padding --------------------------------------------------------------------------------------------------------
-_PAD = """The input with {around}, along the last {which}: input (..., {names}).
-
-Parameters
-----------
-padding : int or sequence of {sides} ints
-    On every side alike, or ({order}); a negative one takes away.{value}
-
-Raises
-------
-ValueError
-    If the input has too few axes, nothing would be left{unless}.
-
-Examples
---------
->>> import numpy as np, pynn
->>> pynn.{cls}({arguments})(np.array({given})).ravel()
-array([{example}])
-"""
-_WHICH = {1: ("axis", "length"), 2: ("two axes", "height, width"), 3: ("three axes", "depth, height, width")}
-_SIDES = ("left", "right", "top", "bottom", "front", "back")
-
-
-class _Pad(Layer, abstract=True):
-    """More numbers around the last axes. A subclass says how many those are, and its base what comes there."""
-
-    _axes: ClassVar[int]
-    _mode: ClassVar[str]
-    _around: ClassVar[str]
-    _unless: ClassVar[str] = ""
-    _example: ClassVar[str]
-
-    def __init_subclass__(cls, *, abstract: bool = False) -> None:
-        super().__init_subclass__(abstract=abstract)
-        if "_axes" in vars(cls):
-            cls.__doc__ = cls._document()
-
-    @classmethod
-    def _document(cls, arguments: str = "{sides}", value: str = "") -> str:
-        which, names = _WHICH[cls._axes]
-        sides, ends = 2 * cls._axes, "[" * cls._axes
-        return _PAD.format(
-            around=cls._around,
-            which=which,
-            names=names,
-            sides=sides,
-            order=", ".join(_SIDES[:sides]),
-            value=value,
-            unless=cls._unless,
-            cls=cls.__name__,
-            arguments=arguments.format(sides=(1, 1, *[0] * (sides - 2))),
-            given=f"{ends}1.0, 2.0{']' * len(ends)}",
-            example=cls._example,
-        )
-
-    def __init__(self, padding: int | Sequence[int], value: float = 0.0) -> None:
-        super().__init__()
-        sides = 2 * self._axes
-        given = [*padding] if isinstance(padding, (Sequence, np.ndarray)) else [padding] * sides
-        if len(given) != sides:
-            raise ValueError(f"padding: expected an integer or {sides} of them, two an axis from the last one on, got {padding!r}")
-        self.padding = tuple(check_axis("padding", n) for n in given)
-        self.value = float(value)
-
-    def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
-        return split_tail(x, self._axes)
-
-    def _build(self, builder: Builder, where: str) -> None:
-        pairs = [self.padding[i : i + 2] for i in range(0, len(self.padding), 2)]
-        builder.add("pad", where, (_MODES[self._mode], self.value, *(n for pair in reversed(pairs) for n in pair)))
-
-    def get_config(self) -> dict[str, Any]:
-        return {"padding": [*self.padding]}
-
-
-class _ConstantPad(_Pad, abstract=True):
-    _mode, _around, _example = "constant", "a constant around it", "9., 1., 2., 9."
-
-    @classmethod
-    def _document(cls, arguments: str = "{sides}, 9.0", value: str = "\nvalue : float\n    The constant.") -> str:
-        return super()._document(arguments, value)
-
-    def __init__(self, padding: int | Sequence[int], value: float) -> None:
-        super().__init__(padding, value)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "value": self.value}
-
-
-class _PlainPad(_Pad, abstract=True):
-    def __init__(self, padding: int | Sequence[int]) -> None:
-        super().__init__(padding)
-
-
-class _ZeroPad(_PlainPad, abstract=True):
-    _mode, _around, _example = "constant", "zeros around it", "0., 1., 2., 0."
-
-
-class _ReflectionPad(_PlainPad, abstract=True):
-    _mode, _around, _example = "reflect", "its mirror image around it, the edges not repeated", "2., 1., 2., 1."
-    _unless = ", or a side is not below its axis's length"
-
-
-class _ReplicationPad(_PlainPad, abstract=True):
-    _mode, _around, _example = "replicate", "its edges repeated around it", "1., 1., 2., 2."
-    _unless = ", or an axis is empty"
-
-
-class _CircularPad(_PlainPad, abstract=True):
-    _mode, _around, _example = "circular", "what comes at its other end around it", "2., 1., 2., 1."
-    _unless = ", or a side is above what its axis keeps"
-
-
-class ConstantPad1d(_ConstantPad):
-    _axes = 1
-
-
-class ConstantPad2d(_ConstantPad):
-    _axes = 2
-
-
-class ConstantPad3d(_ConstantPad):
-    _axes = 3
-
-
-class ZeroPad1d(_ZeroPad):
-    _axes = 1
-
-
-class ZeroPad2d(_ZeroPad):
-    _axes = 2
-
-
-class ZeroPad3d(_ZeroPad):
-    _axes = 3
-
-
-class ReflectionPad1d(_ReflectionPad):
-    _axes = 1
-
-
-class ReflectionPad2d(_ReflectionPad):
-    _axes = 2
-
-
-class ReflectionPad3d(_ReflectionPad):
-    _axes = 3
-
-
-class ReplicationPad1d(_ReplicationPad):
-    _axes = 1
-
-
-class ReplicationPad2d(_ReplicationPad):
-    _axes = 2
-
-
-class ReplicationPad3d(_ReplicationPad):
-    _axes = 3
-
-
-class CircularPad1d(_CircularPad):
-    _axes = 1
-
-
-class CircularPad2d(_CircularPad):
-    _axes = 2
-
-
-class CircularPad3d(_CircularPad):
-    _axes = 3
-
-
 # ---- another form, another order ------------------------------------------------------------------------------------
-def _spread(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def _unpack(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the integers of ``f(1, 2)`` or of ``f((1, 2))``."""
     one = values[0] if len(values) == 1 else None
     return tuple(one) if isinstance(one, (list, tuple, np.ndarray)) else values
@@ -242,7 +51,7 @@ def _sizes(name: str, values: Sequence[int]) -> tuple[int, ...]:
     return sizes
 
 
-def _fill(sizes: tuple[int, ...], elements: int) -> tuple[int, ...]:
+def _infer_size(sizes: tuple[int, ...], elements: int) -> tuple[int, ...]:
     """Return the sizes with what fits in the place of -1; what fits not is the core's to say."""
     known = math.prod(n for n in sizes if n != -1)
     return tuple((elements // known if known else 0) if n == -1 else n for n in sizes)
@@ -272,10 +81,10 @@ class Reshape(Layer):
 
     def __init__(self, *shape: int | Sequence[int]) -> None:
         super().__init__()
-        self.shape = _sizes("shape", _spread(shape))
+        self.shape = _sizes("shape", _unpack(shape))
 
     def _build(self, builder: Builder, where: str) -> None:
-        builder.add("reshape", where, _fill(self.shape, math.prod(builder.shape)))
+        builder.add("reshape", where, _infer_size(self.shape, math.prod(builder.shape)))
 
     def get_config(self) -> dict[str, Any]:
         return {"shape": [*self.shape]}
@@ -343,14 +152,14 @@ class Unflatten(Layer):
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
         self.dim = check_axis("dim", dim)
-        self.unflattened_size = _sizes("unflattened_size", _spread((unflattened_size,)))
+        self.unflattened_size = _sizes("unflattened_size", _unpack((unflattened_size,)))
 
     def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
         return 1, x.shape, False
 
     def _build(self, builder: Builder, where: str) -> None:
         shape, axis = builder.shape, builder.sample_axis(self.dim, where)
-        builder.add("reshape", where, (*shape[:axis], *_fill(self.unflattened_size, shape[axis]), *shape[axis + 1 :]))
+        builder.add("reshape", where, (*shape[:axis], *_infer_size(self.unflattened_size, shape[axis]), *shape[axis + 1 :]))
 
     def get_config(self) -> dict[str, Any]:
         return {"dim": self.dim, "unflattened_size": [*self.unflattened_size]}
@@ -389,7 +198,7 @@ class Permute(Layer):
 
     def __init__(self, dims: int | Sequence[int], *more: int) -> None:
         super().__init__()
-        self.dims = tuple(check_axis("dims", d) for d in _spread((dims, *more)))
+        self.dims = tuple(check_axis("dims", d) for d in _unpack((dims, *more)))
 
     def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
         return 1, x.shape, False
@@ -441,7 +250,7 @@ class Transpose(Layer):
 # ---- images ---------------------------------------------------------------------------------------------------------
 class _Pixels(Layer, abstract=True):
     def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
-        return split_tail(x, 3)
+        return split_batch(x, 3)
 
     def _image(self, builder: Builder, where: str) -> tuple[tuple[int, ...], int, int, int]:
         *outer, c, h, w = builder.shape if len(builder.shape) > 2 else (0, 0, 0)
@@ -449,7 +258,7 @@ class _Pixels(Layer, abstract=True):
             raise ValueError(f"{where}: expected a sample of shape (..., channels, height, width), got {builder.shape}")
         return tuple(outer), c, h, w
 
-    def _turn(
+    def _rearrange(
         self, builder: Builder, where: str, outer: tuple[int, ...], sizes: tuple[int, ...], order: tuple[int, ...], end: tuple[int, ...]
     ) -> None:
         """Take the last axes as ``sizes``, put them in another order, and join them to ``end``."""
@@ -490,7 +299,7 @@ class PixelShuffle(_Pixels):
         if c % (r * r):
             raise ValueError(f"{where}: the {c} channels of a sample of shape {builder.shape} do not divide by {r} * {r}")
         n = c // (r * r)
-        self._turn(builder, where, outer, (n, r, r, h, w), (0, 3, 1, 4, 2), (n, h * r, w * r))
+        self._rearrange(builder, where, outer, (n, r, r, h, w), (0, 3, 1, 4, 2), (n, h * r, w * r))
 
     def get_config(self) -> dict[str, Any]:
         return {"upscale_factor": self.upscale_factor}
@@ -525,7 +334,7 @@ class PixelUnshuffle(_Pixels):
         outer, c, h, w = self._image(builder, where)
         if h % r or w % r:
             raise ValueError(f"{where}: height and width of a sample of shape {builder.shape} do not divide by {r}")
-        self._turn(builder, where, outer, (c, h // r, r, w // r, r), (0, 2, 4, 1, 3), (c * r * r, h // r, w // r))
+        self._rearrange(builder, where, outer, (c, h // r, r, w // r, r), (0, 2, 4, 1, 3), (c * r * r, h // r, w // r))
 
     def get_config(self) -> dict[str, Any]:
         return {"downscale_factor": self.downscale_factor}
@@ -582,12 +391,12 @@ class Upsample(Layer):
             raise ValueError(f"align_corners: only linear and cubic modes have it, got mode {mode!r}")
         if recompute_scale_factor and size is not None:
             raise ValueError("recompute_scale_factor: it needs scale_factor, got size")
-        self.size = None if size is None else _each(size, check_size, "size")
-        self.scale_factor = None if scale_factor is None else _each(scale_factor, _check_factor, "scale_factor")
+        self.size = None if size is None else _check_each(size, check_size, "size")
+        self.scale_factor = None if scale_factor is None else _check_each(scale_factor, _check_factor, "scale_factor")
         self.mode, self.align_corners, self.recompute_scale_factor = mode, align_corners, recompute_scale_factor
 
     def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
-        return split_tail(x, 2)
+        return split_batch(x, 2)
 
     def _build(self, builder: Builder, where: str) -> None:
         shape = builder.shape
@@ -624,6 +433,6 @@ def _check_factor(name: str, value: Any) -> float:
     return factor
 
 
-def _each(value: Any, check: Callable[[str, Any], Any], name: str) -> Any:
+def _check_each(value: Any, check: Callable[[str, Any], Any], name: str) -> Any:
     """Return a checked value, or a tuple of them."""
     return tuple(check(name, v) for v in value) if isinstance(value, (tuple, list)) else check(name, value)

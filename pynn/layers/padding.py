@@ -1,0 +1,204 @@
+"""Padding layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .._arrays import Array
+from .._graph import Builder
+from ._base import Layer
+from .shape import check_axis, split_batch
+
+__all__ = [
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
+]
+
+_MODES = {"constant": 0, "reflect": 1, "replicate": 2, "circular": 3}
+
+_PAD = """The input with {around}, along the last {which}: input (..., {names}).
+
+Parameters
+----------
+padding : int or sequence of {sides} ints
+    On every side alike, or ({order}); a negative one takes away.{value}
+
+Raises
+------
+ValueError
+    If the input has too few axes, nothing would be left{unless}.
+
+Examples
+--------
+>>> import numpy as np, pynn
+>>> pynn.{cls}({arguments})(np.array({given})).ravel()
+array([{example}])
+"""
+_WHICH = {1: ("axis", "length"), 2: ("two axes", "height, width"), 3: ("three axes", "depth, height, width")}
+_SIDES = ("left", "right", "top", "bottom", "front", "back")
+
+
+class _Pad(Layer, abstract=True):
+    """More numbers around the last axes. A subclass says how many those are, and its base what comes there."""
+
+    _axes: ClassVar[int]
+    _mode: ClassVar[str]
+    _around: ClassVar[str]
+    _unless: ClassVar[str] = ""
+    _example: ClassVar[str]
+
+    def __init_subclass__(cls, *, abstract: bool = False) -> None:
+        super().__init_subclass__(abstract=abstract)
+        if "_axes" in vars(cls):
+            cls.__doc__ = cls._document()
+
+    @classmethod
+    def _document(cls, arguments: str = "{sides}", value: str = "") -> str:
+        which, names = _WHICH[cls._axes]
+        sides, ends = 2 * cls._axes, "[" * cls._axes
+        return _PAD.format(
+            around=cls._around,
+            which=which,
+            names=names,
+            sides=sides,
+            order=", ".join(_SIDES[:sides]),
+            value=value,
+            unless=cls._unless,
+            cls=cls.__name__,
+            arguments=arguments.format(sides=(1, 1, *[0] * (sides - 2))),
+            given=f"{ends}1.0, 2.0{']' * len(ends)}",
+            example=cls._example,
+        )
+
+    def __init__(self, padding: int | Sequence[int], value: float = 0.0) -> None:
+        super().__init__()
+        sides = 2 * self._axes
+        given = [*padding] if isinstance(padding, (Sequence, np.ndarray)) else [padding] * sides
+        if len(given) != sides:
+            raise ValueError(f"padding: expected an integer or {sides} of them, two an axis from the last one on, got {padding!r}")
+        self.padding = tuple(check_axis("padding", n) for n in given)
+        self.value = float(value)
+
+    def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
+        return split_batch(x, self._axes)
+
+    def _build(self, builder: Builder, where: str) -> None:
+        pairs = [self.padding[i : i + 2] for i in range(0, len(self.padding), 2)]
+        builder.add("pad", where, (_MODES[self._mode], self.value, *(n for pair in reversed(pairs) for n in pair)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"padding": [*self.padding]}
+
+
+class _ConstantPad(_Pad, abstract=True):
+    _mode, _around, _example = "constant", "a constant around it", "9., 1., 2., 9."
+
+    @classmethod
+    def _document(cls, arguments: str = "{sides}, 9.0", value: str = "\nvalue : float\n    The constant.") -> str:
+        return super()._document(arguments, value)
+
+    def __init__(self, padding: int | Sequence[int], value: float) -> None:
+        super().__init__(padding, value)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "value": self.value}
+
+
+class _PlainPad(_Pad, abstract=True):
+    def __init__(self, padding: int | Sequence[int]) -> None:
+        super().__init__(padding)
+
+
+class _ZeroPad(_PlainPad, abstract=True):
+    _mode, _around, _example = "constant", "zeros around it", "0., 1., 2., 0."
+
+
+class _ReflectionPad(_PlainPad, abstract=True):
+    _mode, _around, _example = "reflect", "its mirror image around it, the edges not repeated", "2., 1., 2., 1."
+    _unless = ", or a side is not below its axis's length"
+
+
+class _ReplicationPad(_PlainPad, abstract=True):
+    _mode, _around, _example = "replicate", "its edges repeated around it", "1., 1., 2., 2."
+    _unless = ", or an axis is empty"
+
+
+class _CircularPad(_PlainPad, abstract=True):
+    _mode, _around, _example = "circular", "what comes at its other end around it", "2., 1., 2., 1."
+    _unless = ", or a side is above what its axis keeps"
+
+
+class ConstantPad1d(_ConstantPad):
+    _axes = 1
+
+
+class ConstantPad2d(_ConstantPad):
+    _axes = 2
+
+
+class ConstantPad3d(_ConstantPad):
+    _axes = 3
+
+
+class ZeroPad1d(_ZeroPad):
+    _axes = 1
+
+
+class ZeroPad2d(_ZeroPad):
+    _axes = 2
+
+
+class ZeroPad3d(_ZeroPad):
+    _axes = 3
+
+
+class ReflectionPad1d(_ReflectionPad):
+    _axes = 1
+
+
+class ReflectionPad2d(_ReflectionPad):
+    _axes = 2
+
+
+class ReflectionPad3d(_ReflectionPad):
+    _axes = 3
+
+
+class ReplicationPad1d(_ReplicationPad):
+    _axes = 1
+
+
+class ReplicationPad2d(_ReplicationPad):
+    _axes = 2
+
+
+class ReplicationPad3d(_ReplicationPad):
+    _axes = 3
+
+
+class CircularPad1d(_CircularPad):
+    _axes = 1
+
+
+class CircularPad2d(_CircularPad):
+    _axes = 2
+
+
+class CircularPad3d(_CircularPad):
+    _axes = 3
