@@ -17,7 +17,7 @@ KERNELS = [
     *("loops.h resample.h tile.h", "gemv.h", "gemm.h conv.h", "tensor_rules.h", "kernels.c"),
 ]
 ENGINE = [
-    *("cpu.c pool.c gate.c arena.c rng.c tables.c schedules.c lbfgs.c lm.c", "graph.c", "plan.c loss.c"),
+    *("port.c cpu.c pool.c gate.c arena.c rng.c tables.c schedules.c lbfgs.c lm.c", "graph.c", "plan.c loss.c"),
     *("layers/ run.c update.c", "data.c health.c origin.c", "solve.c", "fit.c predict.c file.c"),
 ]
 

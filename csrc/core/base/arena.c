@@ -1,7 +1,8 @@
 /* arena.c - one block of memory for all buffers of a plan: buffers whose lifetimes do not meet
  * share a place. */
 #include "../graph/graph.h"
-#include <stdlib.h>
+#include "port.h"
+#include <stdint.h>
 
 enum { ALIGN = 64 };
 static const size_t MOST = PTRDIFF_MAX;     /* bytes that nobody has */
@@ -56,6 +57,6 @@ size_t pn_arena_place(pn_buffer *buffers, size_t n, size_t *order)
 
 void *pn_arena_new(size_t bytes)
 {
-    return bytes >= MOST ? NULL : aligned_alloc(ALIGN, round_up(bytes + 1));
+    return bytes >= MOST ? NULL : pn_aligned_new(ALIGN, bytes + 1);
 }
-void pn_arena_free(void *arena) { free(arena); }
+void pn_arena_free(void *arena) { pn_aligned_free(arena); }

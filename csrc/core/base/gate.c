@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include "../../pynn.h"
+#include "port.h"
 
 /* a training gets at least this long between two interruptions */
 enum { LEAST_NS = 1000000 };
@@ -40,21 +41,14 @@ static int64_t now_ns(void)
 static void lock(void) { pthread_mutex_lock(&mutex); }
 static void unlock(void) { pthread_mutex_unlock(&mutex); }
 
-#ifndef _WIN32
 static void begin_child(void)
 {
     mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     atomic_fetch_add(&generation, 1);
     held = 0;
 }
-#endif
 
-static void watch_forks(void)
-{
-#ifndef _WIN32
-    pthread_atfork(lock, unlock, begin_child);
-#endif
-}
+static void watch_forks(void) { pn_at_fork(lock, unlock, begin_child); }
 
 unsigned pn_fork_generation(void)
 {

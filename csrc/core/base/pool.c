@@ -5,21 +5,18 @@
  * is late finds it closed, and nobody waits for it. Workers watch for the next region for a while
  * and then sleep. There is one region at a time: a call from inside one, or while another thread of
  * the program has one, runs on its caller alone. After fork the child starts with no workers. */
-#if defined __linux__ && !defined _GNU_SOURCE
-#define _GNU_SOURCE                     /* sched_getaffinity, clock_gettime */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE                     /* clock_gettime */
 #endif
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#ifndef _WIN32
-#include <unistd.h>
-#endif
 #include "../kernels/kernels.h"
+#include "port.h"
 
 enum { MAX_THREADS = 256, INSIDE = 2, OPEN = 1 };
 enum { POLL_NS = 20000000 };            /* between two calls of a caller's poll function */
@@ -51,20 +48,6 @@ static _Thread_local pn_stop *current;  /* of the call that this thread is in, o
 static _Thread_local int helping;       /* it is another thread's, which alone polls */
 
 /* ---- how many -------------------------------------------------------------------------------- */
-
-static size_t cpus_allowed(void)
-{
-#ifdef __linux__
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return (size_t)CPU_COUNT(&set);
-#endif
-#ifdef _SC_NPROCESSORS_ONLN
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    if (n > 0) return (size_t)n;
-#endif
-    return 1;
-}
 
 /* The CPUs a cgroup's quota is worth, rounded up; 0 where the file sets none. */
 static size_t quota(const char *path)
@@ -102,7 +85,7 @@ static size_t cpus_of_cgroup(void)
 
 static size_t default_threads(void)
 {
-    size_t n = cpus_allowed(), least = cpus_of_cgroup();
+    size_t n = pn_cpus_allowed(), least = cpus_of_cgroup();
     if (least && least < n) n = least;
     return n < MAX_THREADS ? n : MAX_THREADS;
 }
@@ -205,7 +188,7 @@ static void await_region(unsigned seen, int spin)
 
 static void *work(void *argument)
 {
-    const int me = (int)(intptr_t)argument, spin = (size_t)me < cpus_allowed();
+    const int me = (int)(intptr_t)argument, spin = (size_t)me < pn_cpus_allowed();
     unsigned seen = 0;
     for (;;) {
         unsigned now = atomic_load_explicit(&pool.regions, memory_order_acquire);
@@ -237,36 +220,16 @@ static void forget_workers(void)        /* in the child of a fork */
     atomic_flag_clear(&pool.busy);
 }
 
-static void watch_forks(void)
-{
-#ifndef _WIN32
-    pthread_atfork(NULL, NULL, forget_workers);
-#endif
-}
+static void watch_forks(void) { pn_at_fork(NULL, NULL, forget_workers); }
 
-/* Fewer than wanted if the system gives no more. Signals stay with the program's own threads. */
+/* Returns how many there are: fewer than wanted if the system starts no more. */
 static int start_workers(int wanted)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     int n = atomic_load(&pool.workers);
     if (n >= wanted) return wanted;
     pthread_once(&once, watch_forks);
-    pthread_attr_t attributes;
-    if (pthread_attr_init(&attributes)) return n;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-#ifndef _WIN32
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-#endif
-    pthread_t thread;
-    for (; n < wanted && pthread_create(&thread, &attributes, work, (void *)(intptr_t)(n + 1)) == 0;
-         n++)
-        continue;
-#ifndef _WIN32
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-#endif
-    pthread_attr_destroy(&attributes);
+    while (n < wanted && pn_thread_start(work, (void *)(intptr_t)(n + 1))) n++;
     atomic_store(&pool.workers, n);
     return n;
 }
