@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "check.h"
-#include "core/kernels/kernels.h"
+#include "core/kernels/isa.h"
 
 enum { N = 128, GUARD = 0x5a };
 static const pn_kernels *kernels;

@@ -1,6 +1,6 @@
 /* The matrix product on every instruction set, against a plain triple loop in double. */
 #include "check.h"
-#include "core/kernels/kernels.h"
+#include "core/kernels/isa.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

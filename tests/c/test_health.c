@@ -1,7 +1,7 @@
 /* What health asks of arrays (look.h), on every instruction set and at any length and place,
  * against plain loops. */
 #include "check.h"
-#include "core/kernels/kernels.h"
+#include "core/kernels/isa.h"
 #include <math.h>
 #include <string.h>
 

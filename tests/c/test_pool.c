@@ -2,7 +2,8 @@
  * caller's floating-point mode. */
 #define _GNU_SOURCE
 #include "check.h"
-#include "core/kernels/kernels.h"
+#include "core/kernels/isa.h"
+#include "core/base/cpu.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* arena.c - one block of memory for all buffers of a plan: buffers whose lifetimes do not meet
  * share a place. */
-#include "../graph/graph.h"
+#include "arena.h"
 #include "port.h"
 #include <stdint.h>
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include "../../pynn.h"
+#include "clock.h"
 #include "port.h"
 
 /* a training gets at least this long between two interruptions */
@@ -30,13 +31,6 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 /* counts forks: in a child, what other threads held is held by nobody */
 static atomic_uint generation = 1;
 static _Thread_local int held;          /* gates that this thread holds */
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static void lock(void) { pthread_mutex_lock(&mutex); }
 static void unlock(void) { pthread_mutex_unlock(&mutex); }
@@ -88,7 +82,7 @@ static pn_gate *current(const pn_gate *gate)
 static void push(pn_gate *g, pn_hold *h)
 {
     h->state = PN_HELD;
-    if (h->access == PN_WRITE) h->since = now_ns();
+    if (h->access == PN_WRITE) h->since = pn_now_ns();
     h->before = NULL;
     h->next = g->holders;
     if (g->holders) g->holders->before = h;
@@ -242,7 +236,7 @@ int pn_gate_yield(pn_hold *h)
 {
     if (h->state != PN_HELD || h->generation != pn_fork_generation()) return 1;
     if (!atomic_load_explicit(&root_of(h->gate)->waiting, memory_order_relaxed) ||
-        now_ns() - h->since < LEAST_NS)
+        pn_now_ns() - h->since < LEAST_NS)
         return 1;
     lock();
     pn_gate *g = current(h->gate);

@@ -5,17 +5,13 @@
  * is late finds it closed, and nobody waits for it. Workers watch for the next region for a while
  * and then sleep. There is one region at a time: a call from inside one, or while another thread of
  * the program has one, runs on its caller alone. After fork the child starts with no workers. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE                     /* clock_gettime */
-#endif
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include "../kernels/kernels.h"
+#include "clock.h"
+#include "cpu.h"
+#include "error.h"
 #include "port.h"
 
 enum { MAX_THREADS = 256, INSIDE = 2, OPEN = 1 };
@@ -49,44 +45,9 @@ static _Thread_local int helping;       /* it is another thread's, which alone p
 
 /* ---- how many -------------------------------------------------------------------------------- */
 
-/* The CPUs a cgroup's quota is worth, rounded up; 0 where the file sets none. */
-static size_t quota(const char *path)
-{
-    double most = 0, period = 0;
-    FILE *f = fopen(path, "r");
-    if (!f) return 0;
-    /* "200000 100000", or "max 100000" */
-    int n = fscanf(f, "%lf %lf", &most, &period);
-    fclose(f);
-    return n == 2 && most > 0 && period > 0 ? (size_t)(most / period + 0.999) : 0;
-}
-
-/* The least quota of the process's cgroup and those above it. */
-static size_t cpus_of_cgroup(void)
-{
-    size_t least = 0;
-    char line[512], path[600], *end;
-    FILE *f = fopen("/proc/self/cgroup", "r");
-    if (!f) return 0;
-    while (fgets(line, sizeof line, f)) {
-        if (strncmp(line, "0::/", 4)) continue;
-        line[strcspn(line, "\n")] = 0;
-        for (end = line + strlen(line); end; end = strrchr(line + 3, '/')) {
-            *end = 0;
-            snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", line + 3);
-            size_t n = quota(path);
-            if (n && (!least || n < least)) least = n;
-            if (end <= line + 3) break;
-        }
-    }
-    fclose(f);
-    return least;
-}
-
 static size_t default_threads(void)
 {
-    size_t n = pn_cpus_allowed(), least = cpus_of_cgroup();
-    if (least && least < n) n = least;
+    const size_t n = pn_cpus_usable();
     return n < MAX_THREADS ? n : MAX_THREADS;
 }
 
@@ -100,12 +61,9 @@ size_t pn_threads_get(void)
 
 pn_status pn_threads_set(size_t n, pn_error *error)
 {
-    if (n > MAX_THREADS) {
-        if (error)
-            snprintf(error->text, sizeof error->text,
-                     "threads: expected 1 to %d, or 0 for the default, got %zu", MAX_THREADS, n);
-        return PN_BAD_VALUE;
-    }
+    if (n > MAX_THREADS)
+        return pn_fail(error, PN_BAD_VALUE,
+                       "threads: expected 1 to %d, or 0 for the default, got %zu", MAX_THREADS, n);
     atomic_store(&pool.threads, (int)(n ? n : default_threads()));
     return PN_OK;
 }
@@ -121,18 +79,11 @@ static void relax(void)
 #endif
 }
 
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 /* ---- stopping -------------------------------------------------------------------------------- */
 
 void pn_stop_begin(pn_stop *stop)
 {
-    stop->next = now_ns() + POLL_NS;
+    stop->next = pn_now_ns() + POLL_NS;
     stop->stopped = 0;
     stop->outer = current;
     current = stop;
@@ -153,10 +104,10 @@ int pn_stopped(void) { return current && __atomic_load_n(&current->stopped, __AT
 int pn_stop_now(void)
 {
     if (!current || helping || pn_stopped()) return pn_stopped();
-    const int64_t now = now_ns();
+    const int64_t now = pn_now_ns();
     if (now < current->next) return 0;
     const int stops = current->poll(current->context) != 0;
-    current->next = now_ns() + POLL_NS;
+    current->next = pn_now_ns() + POLL_NS;
     if (stops) __atomic_store_n(&current->stopped, 1, __ATOMIC_RELAXED);
     return stops;
 }
@@ -174,7 +125,7 @@ static void take_tasks(void)
  * CPUs, spinning would be in the way. */
 static void await_region(unsigned seen, int spin)
 {
-    for (int64_t start = now_ns(); spin && now_ns() - start < SPIN_NS;)
+    for (int64_t start = pn_now_ns(); spin && pn_now_ns() - start < SPIN_NS;)
         for (int k = 0; k < 32; k++) {
             if (atomic_load_explicit(&pool.regions, memory_order_acquire) != seen) return;
             relax();

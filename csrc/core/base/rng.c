@@ -1,7 +1,7 @@
 /* rng.c - random numbers that depend on seed, stream and index only: Philox4x32-10 (Salmon et al.,
  * 2011). */
 #include <math.h>
-#include "../kernels/kernels.h"
+#include "../../pynn.h"
 
 typedef struct { uint32_t w[4]; } block;
 
@@ -38,27 +38,6 @@ void pn_random_uniform(uint64_t seed, uint64_t stream, double low, double high, 
             double u = (double)((((uint64_t)b.w[0] << 32) | b.w[1]) >> 11) * 0x1p-53;
             double x = low + u * (high - low);
             ((double *)out)[i] = x < high ? x : most;
-        }
-    }
-}
-
-/* Fisher and Yates; the remainder's bias is below n / 2^64. The blocks of 64 places are drawn at a
- * time, as noise.h has them. */
-void pn_random_permutation(uint64_t seed, uint64_t stream, size_t n, size_t *out)
-{
-    enum { GROUP = 16, GROUPS = 4, PLACES = GROUP * GROUPS };
-    uint32_t words[4 * PLACES];
-    for (size_t i = 0; i < n; i++) out[i] = i;
-    for (size_t i = n; i > 1;) {
-        const size_t from = i / PLACES * PLACES;
-        if (from % 65536 == 0 && pn_stop_now()) return;
-        pn_kernels_now()->of[PN_F64].random_words(seed, stream, from / GROUP,
-                                                  (i - from) / GROUP + 1, words);
-        for (; i > 1 && i >= from; i--) {
-            const uint32_t *w = words + (i - from) / GROUP * 4 * GROUP + i % GROUP;
-            size_t j = (size_t)((((uint64_t)w[0] << 32) | w[GROUP]) % i), swap = out[i - 1];
-            out[i - 1] = out[j];
-            out[j] = swap;
         }
     }
 }

@@ -1,7 +1,6 @@
 /* graph.c - the description of a net: nodes, what each feeds on, their shapes and their parameters.
  */
 #include "../layers/layers.h"
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,23 +10,6 @@ static const pn_layer_kind *const kinds[] = {
     PN_LAYERS(ROW)
 #undef ROW
 };
-
-pn_status pn_fail(pn_error *error, pn_status status, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    if (error) vsnprintf(error->text, sizeof error->text, format, args);
-    va_end(args);
-    return status;
-}
-
-size_t pn_size(pn_dtype t) { return t == PN_F32 ? sizeof(float) : sizeof(double); }
-
-int pn_multiply(size_t a, size_t b, size_t *product)
-{
-    *product = a * b;
-    return a == 0 || *product / a == b;
-}
 
 size_t pn_count(const pn_shape *shape)
 {

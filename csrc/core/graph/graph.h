@@ -2,7 +2,10 @@
  * allocates nothing. */
 #ifndef PN_GRAPH_H
 #define PN_GRAPH_H
-#include "../kernels/kernels.h"
+#include "../base/arena.h"
+#include "../base/array.h"
+#include "../base/error.h"
+#include "../kernels/isa.h"
 
 typedef struct { size_t ndim, dim[PN_MAX_DIMS]; } pn_shape;
 /* grad NULL: frozen, or no parameter but a state */
@@ -68,8 +71,6 @@ struct pn_graph {
 /* A buffer is a place for one array; the plan decides where. The first ones are the caller's, for
  * one call: an x for each input, a y and a gy for each output, a gx for each input. */
 enum { PN_NONE = -1 };
-/* in use from step first to step last */
-typedef struct { size_t bytes, offset; int first, last, shared; } pn_buffer;
 static inline int pn_x(const pn_graph *g, size_t i)  { (void)g; return (int)i; }
 static inline int pn_y(const pn_graph *g, size_t i)  { return (int)(g->n_inputs + i); }
 static inline int pn_gy(const pn_graph *g, size_t i)
@@ -175,12 +176,8 @@ struct pn_builder {
 
 /* elements; a graph's shapes never overflow */
 size_t pn_count(const pn_shape *shape);
-int pn_multiply(size_t a, size_t b, size_t *product);                  /* 0 when it overflows */
-size_t pn_size(pn_dtype t);
 /* can a setting be a size? */
 static inline int pn_is_count(double v) { return v >= 0 && v < 0x1p53 && v == (double)(size_t)v; }
-pn_status pn_fail(pn_error *error, pn_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 void pn_shape_text(const pn_shape *shape, char *text, size_t room);    /* "(64, 10)" */
 /* the first output that a node is, or -1 */
 int pn_output_of(const pn_graph *g, size_t node);
@@ -259,13 +256,5 @@ pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, pn_l
 /* The gradient of one element of an output, of a plan of one row, into those of the parameters. */
 pn_status pn_plan_output_gradient(pn_plan *plan, const void *const *x, uint64_t tick, size_t output,
                                   size_t element, pn_error *error);
-/* a clock that only goes forward */
-double pn_seconds(void);
-
-/* arena.c */
-/* sets offsets, returns the size; order: room for n */
-size_t pn_arena_place(pn_buffer *buffers, size_t n, size_t *order);
-void *pn_arena_new(size_t bytes);
-void pn_arena_free(void *arena);
 
 #endif

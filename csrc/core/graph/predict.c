@@ -1,5 +1,6 @@
 /* predict.c - prediction: blocks of rows, each on one thread, with plans that keep nothing. */
 #include "../training/data.h"
+#include "../base/clock.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 

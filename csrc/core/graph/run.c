@@ -1,17 +1,7 @@
 /* run.c - forward, backward and a step of training: no decisions, no allocation. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE                     /* clock_gettime */
-#endif
 #include "graph.h"
+#include "../base/clock.h"
 #include <string.h>
-#include <time.h>
-
-double pn_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static pn_status run_steps(pn_plan *p, size_t from, size_t to, pn_error *error)
 {

@@ -3,6 +3,7 @@
 #ifndef PN_KERNELS_H
 #define PN_KERNELS_H
 #include "../../pynn.h"
+#include "../base/array.h"
 
 /* For loops of kernels that take long: counts the work done, in vector operations, and asks once in
  * a while whether to stop. */
@@ -245,19 +246,5 @@ typedef struct {
 } pn_typed_kernels;
 
 typedef struct { const char *isa; pn_typed_kernels of[PN_DTYPES]; } pn_kernels;
-
-/* cpu.c: what pn_isa_set chose. */
-const pn_kernels *pn_kernels_now(void);
-/* How this thread treats subnormal numbers and rounds: the control bits of its floating-point unit,
- * to hand to another thread. */
-unsigned pn_float_mode(void);
-void pn_float_mode_set(unsigned mode);
-/* optimizers.h through tables.c: settings, numbers and step (from 1) of a parameter to the update's
- * h. */
-void pn_optimizer_prepare(size_t i, const double *hyper, double *const *number, double step,
-                          double *h);
-/* rows from this one on are those of tensor_rules.h */
-size_t pn_optimizer_first_tensor_rule(void);
-static inline size_t pn_line(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 #endif

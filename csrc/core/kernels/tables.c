@@ -2,12 +2,12 @@
  * instruction set by row. */
 #define PN_OPTIMIZER_PREPARE
 #include <math.h>
-#include "kernels.h"
+#include "tables.h"
+#include "isa.h"
 #include "activations.h"
 #include "rowwise.h"
 #include "losses.h"
 #include "optimizers.h"
-#include "../training/schedules.h"
 
 #define COUNT(a)    (sizeof(a) / sizeof (a)[0])
 #define AT(a, i)    ((i) < COUNT(a) ? &(a)[i] : NULL)
@@ -34,17 +34,10 @@ static const pn_optimizer optimizers[] = {
     PN_OPTIMIZERS(ROW) PN_TENSOR_OPTIMIZERS(ROW)
 #undef ROW
 };
-static const pn_schedule_kind schedules[] = {
-#define ROW(name, ...) { #name, __VA_ARGS__ },
-    PN_SCHEDULES(ROW)
-#undef ROW
-};
-
 const pn_activation *pn_activation_at(size_t i) { return AT(activations, i); }
 const pn_rowwise *pn_rowwise_at(size_t i)       { return AT(rowwise, i); }
 const pn_loss *pn_loss_at(size_t i)             { return AT(losses, i); }
 const pn_optimizer *pn_optimizer_at(size_t i)   { return AT(optimizers, i); }
-const pn_schedule_kind *pn_schedule_at(size_t i) { return AT(schedules, i); }
 
 void pn_activation_forward(size_t i, pn_dtype t, size_t n, const void *x, void *y,
                            const void *const *p, int varying)

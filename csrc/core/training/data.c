@@ -1,10 +1,10 @@
 /* data.c - rows of samples gathered and converted for a plan, and the score of what comes out of
  * it. */
 #include "data.h"
+#include "../base/clock.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { GATHER_BYTES = 1 << 16 };        /* a thread's share at the least */
 /* of a row, fetched ahead: what follows is a stream, which the machine sees coming */
@@ -364,13 +364,6 @@ void pn_score_add(pn_score *score, const pn_graph *g, const pn_loss_batch *w, si
     else if (metric == 'l' || metric == 'p')
         count_elements(score, w, g->dtype, counted, w->view.cols, metric == 'l' ? 0 : 0.5);
     else score->rows += counted;
-}
-
-int64_t pn_now_ms(void)
-{
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 int pn_poll(const pn_fit_options *o, int64_t *asked)

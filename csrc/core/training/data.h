@@ -49,5 +49,4 @@ void pn_score_add(pn_score *score, const pn_graph *g, const pn_loss_batch *wante
 /* Asks the caller whether to stop, every 20 ms, whichever way the clock is set meanwhile; *asked is
  * when that was last. */
 int pn_poll(const pn_fit_options *options, int64_t *asked);
-int64_t pn_now_ms(void);
 #endif

@@ -1,5 +1,6 @@
 /* fit.c - epochs: batches in a shuffled order, a step on each, and the score kept on the way. */
 #include "data.h"
+#include "../base/clock.h"
 #include "health.h"
 #include "solve.h"
 #include <math.h>

@@ -3,6 +3,7 @@
  * own pass. All that costs more than a few comparisons is done in every so many steps, by counting,
  * as few as keep it under a hundredth of the time. */
 #include "health.h"
+#include "../kernels/tables.h"
 #include "../layers/layers.h"
 #include <math.h>
 #include <stdlib.h>

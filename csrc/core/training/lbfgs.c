@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "../kernels/kernels.h"
+#include "../kernels/isa.h"
 
 /* What is remembered from one call to the next, at the head of the memory; all doubles, so that the
  * memory is one array. */

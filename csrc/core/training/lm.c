@@ -3,7 +3,7 @@
  *
  * The loss is a sum of squares of residuals r; with J their Jacobian a step solves (J'J + mu I) d =
  * -J'r. All of it is in double precision, whatever the parameters' type. */
-#include "../kernels/kernels.h"
+#include "../kernels/isa.h"
 #include "solve.h"
 #include <math.h>
 #include <stdio.h>

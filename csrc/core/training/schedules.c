@@ -1,9 +1,19 @@
 /* schedules.c - learning rates over time, from the table in schedules.h. */
+#include "../../pynn.h"
 #include <math.h>
-#include "../kernels/kernels.h"
 #define PI 3.14159265358979323846
 #define PN_SCHEDULE_BODIES
 #include "schedules.h"
+
+static const pn_schedule_kind kinds[] = {
+#define ROW(name, ...) { #name, __VA_ARGS__ },
+    PN_SCHEDULES(ROW)
+#undef ROW
+};
+const pn_schedule_kind *pn_schedule_at(size_t i)
+{
+    return i < sizeof kinds / sizeof *kinds ? &kinds[i] : NULL;
+}
 
 typedef double schedule_fn(const double *v, double t, double lr, double *momentum);
 static schedule_fn *const functions[] = {

@@ -1,6 +1,7 @@
 /* update.c - one optimizer step: schedules and clipping, then the rule over every parameter, large
  * ones divided among the threads. */
 #include "health.h"
+#include "../kernels/tables.h"
 #include <math.h>
 #include <string.h>
 

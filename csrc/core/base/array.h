@@ -1,0 +1,29 @@
+/* array.h - sizes and single elements of arrays whose dtype is known at run time only. */
+#ifndef PN_ARRAY_H
+#define PN_ARRAY_H
+#include "../../pynn.h"
+
+/* Bytes of one element. */
+size_t pn_size(pn_dtype t);
+/* The product of two sizes; returns 0 when it overflows. */
+int pn_multiply(size_t a, size_t b, size_t *product);
+/* Bytes rounded up to whole cache lines. */
+static inline size_t pn_line(size_t bytes) { return (bytes + 63) / 64 * 64; }
+/* Element i of x. */
+static inline double pn_element(pn_dtype t, const void *x, size_t i)
+{
+    return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
+}
+/* Sets element i of x. */
+static inline void pn_element_set(pn_dtype t, void *x, size_t i, double value)
+{
+    if (t == PN_F32) ((float *)x)[i] = (float)value;
+    else ((double *)x)[i] = value;
+}
+/* The address of element i of x, or of the place for it. */
+static inline void *pn_element_at(pn_dtype t, const void *x, size_t i)
+{
+    return (char *)x + i * (t == PN_F32 ? sizeof(float) : sizeof(double));
+}
+
+#endif
