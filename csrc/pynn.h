@@ -36,6 +36,9 @@ int pn_isa_runs(const char *name);                          /* can this machine 
  * cgroup's quota leave. */
 pn_status pn_threads_set(size_t n, pn_error *error);
 size_t pn_threads_get(void);
+/* Makes the calls of this thread use no other one, until told otherwise: for programs that share
+ * their work out among threads themselves. pn_threads_get says 1 then. */
+void pn_threads_alone(int alone);
 /* Runs task(context, i) for every i < tasks, in any order, and returns when all are done. Divide
  * the work by its shape, never by the number of threads, and the result has the same bits on any
  * number. A region costs about a microsecond; from inside another one, or while another thread has
@@ -462,7 +465,14 @@ typedef enum {
  * memory. Targets are of the graph's dtype. */
 typedef struct { const void *x; pn_source type; ptrdiff_t stride; } pn_samples;
 /* one x for each input, one y for each loss */
-typedef struct { size_t rows; const pn_samples *x; const pn_target *y; } pn_data;
+/* rows: how many samples. subset: the number of each of them in x and y, and in the weights; NULL
+ * for all. The targets' values are not checked in advance then; labels are, batch by batch. */
+typedef struct {
+    size_t rows;
+    const pn_samples *x;
+    const pn_target *y;
+    const size_t *subset;
+} pn_data;
 
 typedef struct {
     const pn_criterion *criteria;   /* which take every output once */
@@ -508,7 +518,8 @@ pn_status pn_fit_part(pn_fit *fit, uint64_t epoch, size_t first, size_t count, i
 /* From now on what the plans predict for each row, before the step on its batch, goes to y, an
  * array (rows, output shape) for each output; NULL: no longer. A batch counts its rows from 0. */
 void pn_fit_keep(pn_fit *fit, void *const *y);
-/* The order of the rows in the last epoch; NULL without shuffling, and before the first epoch. */
+/* The order of the rows in the last epoch, counted within the data's subset; NULL without shuffling,
+ * and before the first epoch. */
 const size_t *pn_fit_order(const pn_fit *fit);
 /* From now on the plans' steps are timed, and what a step of fit does beside them is added to
  * *times, from 0; NULL: no longer. Gives the plan of full batches, which stays the fit's own (NULL

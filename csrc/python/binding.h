@@ -126,11 +126,14 @@ typedef struct {
     pn_samples samples[PN_MAX_IO];
     pn_target targets[PN_MAX_IO];
     pn_data data;
+    PyObject *subset;                       /* the array of data.subset, or NULL */
 } taken;
 PyObject *scores_tuple(const pn_score *s, size_t n);
 void taken_clear(taken *t);
 size_t width(const GraphObject *g, size_t node);
 int take_samples(const GraphObject *g, PyObject *px, taken *t);
+/* after take_targets */
+int take_subset(PyObject *given, taken *t);
 int take_targets(const GraphObject *g, const pn_criterion *criteria, size_t n, PyObject *py,
                  PyObject *weight, taken *t);
 size_t parse_criteria(const GraphObject *g, PyObject *tuple, pn_criterion *criteria,
@@ -141,6 +144,7 @@ typedef struct { pn_stop stop; PyThreadState *state; } released;
 void release(released *r, int large);
 int retake(released *r);
 int poll_signals(void *context);
+int add_stop(PyObject *module);
 /* gate.c: lists of Gates, joined to one. Those that return int give 0 and an exception. */
 typedef struct GateObject GateObject;
 int add_gates(PyObject *module);

@@ -22,6 +22,7 @@ void taken_clear(taken *t)
     arrays_clear(&t->x);
     arrays_clear(&t->y);
     arrays_clear(&t->weight);
+    Py_CLEAR(t->subset);
     Py_CLEAR(t->pins);
 }
 
@@ -53,6 +54,24 @@ int take_samples(const GraphObject *g, PyObject *px, taken *t)
         }
         t->data.rows = rows;
     }
+    return 1;
+}
+
+/* Which rows are meant: None for all of those taken, or an array of their numbers, which is kept
+ * beside them. */
+int take_subset(PyObject *given, taken *t)
+{
+    if (given == Py_None) return 1;
+    PyArrayObject *a = (PyArrayObject *)PyArray_FROM_OTF(given, NPY_INTP, NPY_ARRAY_CARRAY_RO);
+    if (!a) return 0;
+    Py_XSETREF(t->subset, (PyObject *)a);
+    const npy_intp n = PyArray_SIZE(a), *rows = PyArray_DATA(a);
+    for (npy_intp i = 0; i < n; i++)
+        if (rows[i] < 0 || (size_t)rows[i] >= t->data.rows)
+            return PyErr_Format(PyExc_IndexError, "rows: there is no row %zd among %zu", rows[i],
+                                t->data.rows) != NULL;
+    t->data.rows = (size_t)n;
+    t->data.subset = (const size_t *)rows;
     return 1;
 }
 
@@ -204,6 +223,7 @@ static int fit_traverse(FitObject *self, visitproc visit, void *arg)
     VISIT_ARRAYS(self->taken.x);
     VISIT_ARRAYS(self->taken.y);
     VISIT_ARRAYS(self->taken.weight);
+    Py_VISIT(self->taken.subset);
     Py_VISIT(self->taken.pins);
     return 0;
 }
@@ -228,15 +248,16 @@ static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     static char *names[] = { "graph",         "x",       "y",      "criteria",
                              "batch_size",    "shuffle", "seed",   "groups",
                              "sample_weight", "finite",  "health", "solver",
-                             "drop_last",     NULL };
-    PyObject *graph, *x, *y, *criteria, *list, *weight = Py_None, *solver = Py_None;
+                             "drop_last",     "rows",    NULL };
+    PyObject *graph, *x, *y, *criteria, *list, *weight = Py_None, *solver = Py_None,
+             *rows = Py_None;
     Py_ssize_t batch_size;
     int shuffle, finite = 0, health = 0, drop_last = 0;
     unsigned long long seed;
     pn_error error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO|OppOp", names, &graph, &x, &y,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO|OppOpO", names, &graph, &x, &y,
                                      &PyTuple_Type, &criteria, &batch_size, &shuffle, &seed, &list,
-                                     &weight, &finite, &health, &solver, &drop_last))
+                                     &weight, &finite, &health, &solver, &drop_last, &rows))
         return NULL;
     GraphObject *g = as_graph(graph);
     if (!g || !can_write(g)) return NULL;
@@ -249,7 +270,8 @@ static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                        : 0;
     if ((!n && PyTuple_GET_SIZE(criteria)) || !parse_groups(list, &self->groups)) goto fail;
     if (x != Py_None && !(take_samples(g, x, &self->taken) &&
-                          (!n || take_targets(g, self->criteria, n, y, weight, &self->taken))))
+                          (!n || take_targets(g, self->criteria, n, y, weight, &self->taken)) &&
+                          take_subset(rows, &self->taken)))
         goto fail;
     /* no Python runs after the check */
     if (solver != Py_None && !parse_solver(solver, &self->groups, &self->solver, &self->segments))
@@ -530,7 +552,7 @@ static PyType_Slot fit_slots[] = {
     { Py_tp_methods, fit_methods },
     { Py_tp_getset, fit_getset },
     { Py_tp_doc,
-      "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups, sample_weight=None, finite=False, health=False, solver=None, drop_last=False)\n--\n\nTraining, an epoch a call; without x and y, a batch a call; with x alone, to look." },
+      "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups, sample_weight=None, finite=False, health=False, solver=None, drop_last=False, rows=None)\n--\n\nTraining, an epoch a call; without x and y, a batch a call; with x alone, to look. rows: their numbers in x and y; None for all." },
     { 0, NULL },
 };
 static PyType_Spec fit_spec = { "pynn._core.Fit", sizeof(FitObject), 0, GC_TYPE, fit_slots };

@@ -228,6 +228,15 @@ static PyObject *claim_release(ClaimObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* The training goes on in the thread that calls this; nothing of it runs meanwhile. */
+static PyObject *claim_move(ClaimObject *self, PyObject *unused)
+{
+    (void)unused;
+    for (Py_ssize_t i = 0; self->gates && i < PyList_GET_SIZE(self->gates); i++)
+        ((GateObject *)PyList_GET_ITEM(self->gates, i))->owner = PyThread_get_thread_ident();
+    Py_RETURN_NONE;
+}
+
 static void claim_dealloc(ClaimObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
@@ -312,6 +321,8 @@ static PyType_Slot gate_slots[] = {
     { 0, NULL },
 };
 static PyMethodDef claim_methods[] = {
+    { "move", (PyCFunction)claim_move, METH_NOARGS,
+      "move($self, /)\n--\n\nMake the calling thread the one that trains." },
     { "release", (PyCFunction)claim_release, METH_NOARGS,
       "release($self, /)\n--\n\nEnd the claim." },
     { NULL, NULL, 0, NULL },

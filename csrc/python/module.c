@@ -174,8 +174,8 @@ static int exec(PyObject *module)
         choose_threads() < 0)
         return -1;
     if (add_rows(module, "LOSSES", loss_row) < 0) return -1;
-    if (add_ufuncs(module) < 0 || add_gates(module) < 0 || add_model(module) < 0 ||
-        add_losses(module) < 0 || add_updates(module) < 0)
+    if (add_ufuncs(module) < 0 || add_gates(module) < 0 || add_stop(module) < 0 ||
+        add_model(module) < 0 || add_losses(module) < 0 || add_updates(module) < 0)
         return -1;
     return add_fit(module) < 0 ? -1 : add_predictor(module);
 }

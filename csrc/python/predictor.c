@@ -108,7 +108,8 @@ static int check_range(const GraphObject *g, const taken *t, const arrays *out)
         PyArrayObject *x = t->x.array[i];
         if (t->samples[i].type != PN_FROM_F64 || !PyArray_SIZE(x)) continue;
         const npy_intp width = PyArray_SIZE(x) / PyArray_DIM(x, 0);
-        for (size_t row = 0; row < t->data.rows; row++) {
+        for (size_t k = 0; k < t->data.rows; k++) {
+            const size_t row = t->data.subset ? t->data.subset[k] : k;
             const double *sample = (const double *)((const char *)t->samples[i].x +
                                                     (ptrdiff_t)row * t->samples[i].stride);
             npy_intp at = first_too_large(width, sample);
@@ -135,10 +136,13 @@ static PyObject *predict_taken(PredictorObject *self, taken *t)
     return NULL;
 }
 
-static PyObject *predictor_call(PredictorObject *self, PyObject *given)
+static PyObject *predictor_call(PredictorObject *self, PyObject *args)
 {
     taken t = { .x.n = 0 };
-    PyObject *out = take_samples(self->graph, given, &t) ? predict_taken(self, &t) : NULL;
+    PyObject *given, *rows = Py_None, *out = NULL;
+    if (!PyArg_ParseTuple(args, "O|O", &given, &rows)) return NULL;
+    if (take_samples(self->graph, given, &t) && take_subset(rows, &t))
+        out = predict_taken(self, &t);
     taken_clear(&t);
     return out;
 }
@@ -158,36 +162,37 @@ static PyObject *predictor_quick(PredictorObject *self, PyObject *given)
     if (!fits) Py_RETURN_NONE;
     taken t = { .samples[0] = { PyArray_DATA(x), g->dtype == PN_F32 ? PN_FROM_F32 : PN_FROM_F64,
                                 (ptrdiff_t)(self->width * (size_t)PyArray_ITEMSIZE(x)) } };
-    t.data = (pn_data){ (size_t)PyArray_DIM(x, 0), t.samples, NULL };
+    t.data = (pn_data){ (size_t)PyArray_DIM(x, 0), t.samples, NULL, NULL };
     return predict_taken(self, &t);
 }
 
 static PyObject *predictor_score(PredictorObject *self, PyObject *args)
 {
     const GraphObject *g = self->graph;
-    PyObject *px, *py, *tuple, *weight = Py_None;
+    PyObject *px, *py, *tuple, *weight = Py_None, *rows = Py_None;
     taken t = { .x.n = 0 };
     pn_criterion criteria[PN_MAX_IO];
     PyObject *keep = NULL;
     pn_score scores[PN_MAX_IO];
-    if (!PyArg_ParseTuple(args, "OOO!|O", &px, &py, &PyTuple_Type, &tuple, &weight)) return NULL;
+    if (!PyArg_ParseTuple(args, "OOO!|OO", &px, &py, &PyTuple_Type, &tuple, &weight, &rows))
+        return NULL;
     pn_fit_options options = { .criteria = criteria };
     options.n_criteria = parse_criteria(g, tuple, criteria, &keep);
     int ok = options.n_criteria && take_samples(g, px, &t) &&
              take_targets(g, criteria, options.n_criteria, py, weight, &t) &&
-             run(self, &t.data, &options, NULL, scores);
+             take_subset(rows, &t) && run(self, &t.data, &options, NULL, scores);
     taken_clear(&t);
     Py_XDECREF(keep);
     return ok ? scores_tuple(scores, options.n_criteria) : NULL;
 }
 
 static PyMethodDef predictor_methods[] = {
-    { "predict", (PyCFunction)predictor_call, METH_O,
-      "predict($self, x, /)\n--\n\nThe output for x, in blocks of rows." },
+    { "predict", (PyCFunction)predictor_call, METH_VARARGS,
+      "predict($self, x, rows=None, /)\n--\n\nThe output for x, or for those of its rows, in blocks." },
     { "quick", (PyCFunction)predictor_quick, METH_O,
       "quick($self, x, /)\n--\n\nAs predict for an array that is as the net reads it; None for anything else." },
     { "score", (PyCFunction)predictor_score, METH_VARARGS,
-      "score($self, x, y, criteria, sample_weight=None, /)\n--\n\n(loss sum, divisor, values, correct, rows, hits, strays) for each loss." },
+      "score($self, x, y, criteria, sample_weight=None, rows=None, /)\n--\n\n(loss sum, divisor, values, correct, rows, hits, strays) for each loss." },
     { NULL, NULL, 0, NULL },
 };
 static PyType_Slot predictor_slots[] = {

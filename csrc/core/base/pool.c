@@ -40,6 +40,7 @@ static struct {
            .wake = PTHREAD_COND_INITIALIZER };
 
 static _Thread_local int inside;        /* this thread is running a task */
+static _Thread_local int alone;         /* this thread has no helpers */
 static _Thread_local pn_stop *current;  /* of the call that this thread is in, or helps with */
 static _Thread_local int helping;       /* it is another thread's, which alone polls */
 
@@ -53,6 +54,7 @@ static size_t default_threads(void)
 
 size_t pn_threads_get(void)
 {
+    if (alone) return 1;
     int n = atomic_load_explicit(&pool.threads, memory_order_relaxed);
     /* two threads would store the same */
     if (!n) atomic_store(&pool.threads, n = (int)default_threads());
@@ -67,6 +69,8 @@ pn_status pn_threads_set(size_t n, pn_error *error)
     atomic_store(&pool.threads, (int)(n ? n : default_threads()));
     return PN_OK;
 }
+
+void pn_threads_alone(int on) { alone = on; }
 
 /* ---- the workers ----------------------------------------------------------------------------- */
 

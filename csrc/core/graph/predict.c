@@ -94,7 +94,7 @@ static void run_block(prediction *j, lane *l, size_t block)
     const pn_graph *g = j->p->graph;
     const size_t start = block * j->p->block, rows = rows_of(j, block);
     for (size_t i = 0; i < g->n_inputs; i++)
-        l->x[i] = pn_data_rows(g, i, &j->data->x[i], NULL, start, rows,
+        l->x[i] = pn_data_rows(g, i, &j->data->x[i], j->data->subset, start, rows,
                                l->room.x ? l->room.x[i] : NULL);
     for (size_t i = 0; i < g->n_outputs; i++)
         l->y[i] = j->y ? (char *)j->y[i] + start * pn_sample_bytes(g, g->outputs[i])
@@ -107,8 +107,8 @@ static void run_block(prediction *j, lane *l, size_t block)
     for (size_t i = 0; i < j->losses; i++) {
         pn_score score = { 0 };
         pn_loss_batch w = pn_loss_batch_new(g, &j->options->criteria[i]);
-        l->status = pn_loss_batch_fill(&w, g, &j->data->y[i], NULL, start, rows, &l->room,
-                                       &l->error);
+        l->status = pn_loss_batch_fill(&w, g, &j->data->y[i], j->data->subset, start, rows,
+                                       &l->room, &l->error);
         if (!l->status && (l->status = pn_loss_batch_apply(&w, g->dtype, rows, l->y, NULL)))
             pn_fail(&l->error, l->status, "a loss stopped the run");
         if (l->status) {
@@ -189,7 +189,7 @@ static pn_status prepare(prediction *j, size_t blocks, pn_error *error)
            lanes = blocks < threads ? blocks : threads;
     const size_t rest = j->data->rows % p->block;
     size_t sums;
-    int gathered = j->gathers;
+    int gathered = j->gathers || j->data->subset;
     for (size_t i = 0; i < g->n_inputs; i++) gathered |= !pn_data_in_place(g, i, &j->data->x[i]);
     pn_status status = add_lanes(p, lanes, error);
     j->lanes = lanes;

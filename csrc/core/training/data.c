@@ -275,8 +275,9 @@ pn_status pn_data_check(const pn_graph *g, const pn_data *data, const pn_criteri
         if ((status = pn_loss_check_fit(&criteria[i], s->ndim, s->dim, &view, error))) break;
         pn_target target = data->y[i];
         target.rows_per_sample = view.positions;
-        status = pn_loss_check(&criteria[i], g->dtype, data->rows * view.positions, view.cols,
-                               &target, error);
+        const size_t rows = data->subset ? 0 : data->rows;
+        status = pn_loss_check(&criteria[i], g->dtype, rows * view.positions, view.cols, &target,
+                               error);
     }
     return status;
 }

@@ -18,7 +18,8 @@ struct pn_fit {
     pn_batch_buffers room;
     const void **x;                 /* of the batch, for each input */
     pn_loss_batch *wanted;              /* and for each output */
-    size_t *order;
+    size_t *order;                  /* numbers of rows in the data */
+    size_t *place;                  /* the same within the data's subset; NULL without one */
     uint64_t ordered;               /* the epoch whose order that is, if is_ordered */
     int is_ordered;
     pn_solving solving;
@@ -60,9 +61,12 @@ static pn_status prepare(pn_fit *f, pn_error *error)
     if (!status) plan_for(f, f->batch, &status, error);
     if (!status && f->data->rows % f->batch && !f->options->drop_last)
         plan_for(f, f->data->rows % f->batch, &status, error);
-    if (!status && f->options->shuffle && !(f->order = malloc(f->data->rows * sizeof *f->order)))
-        status = pn_fail(error, PN_NO_MEMORY, "no memory for the order of %zu rows", f->data->rows);
-    return status;
+    if (status || !f->options->shuffle) return status;
+    const size_t bytes = f->data->rows * sizeof *f->order;
+    f->order = malloc(bytes);
+    if (f->data->subset) f->place = malloc(bytes);
+    if (f->order && (f->place || !f->data->subset)) return PN_OK;
+    return pn_fail(error, PN_NO_MEMORY, "no memory for the order of %zu rows", f->data->rows);
 }
 
 static void find_probe(pn_fit *f)
@@ -116,6 +120,7 @@ void pn_fit_free(pn_fit *f)
     if (!f) return;
     pn_solving_free(&f->solving);
     free(f->order);
+    free(f->place);
     free(f->wanted);
     free(f->x);
     pn_batch_buffers_free(&f->room, f->graph);
@@ -146,8 +151,9 @@ static pn_status take_batch(pn_fit *f, const pn_data *data, const size_t *order,
 }
 
 /* The predictions of a batch, to where its rows stand. */
-static void keep(const pn_fit *f, const pn_plan *p, const size_t *order, size_t start)
+static void keep(const pn_fit *f, const pn_plan *p, const pn_data *data, size_t start)
 {
+    const size_t *order = data == f->data ? pn_fit_order(f) : NULL;
     for (size_t i = 0; f->kept && i < f->graph->n_outputs; i++) {
         const size_t bytes = pn_sample_bytes(f->graph, f->graph->outputs[i]);
         for (size_t k = 0; k < p->rows; k++)
@@ -197,7 +203,7 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     const pn_monitor *watcher = f->health ? pn_health_begin(f->health, p) : NULL;
     status = pn_plan_train(p, f->x, tick, f->wanted, o->n_criteria, 1, watcher, error);
     if (status) return status;
-    keep(f, p, order, start);
+    keep(f, p, data, start);
     if (f->times) {
         f->times->loss += p->loss_seconds - loss_before;
         since = pn_seconds();
@@ -252,18 +258,21 @@ pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int
     begin(f);
     if (first == 0) pn_fit_reset(f);
     if (o->shuffle && !(f->is_ordered && f->ordered == epoch)) {
-        pn_random_permutation(o->seed, epoch, f->data->rows, f->order);
+        pn_random_permutation(o->seed, epoch, f->data->rows, f->place ? f->place : f->order);
+        for (size_t k = 0; f->place && k < f->data->rows; k++)
+            f->order[k] = f->data->subset[f->place[k]];
         f->ordered = epoch;
         f->is_ordered = 1;
     }
     const size_t batches = (f->data->rows + (o->drop_last ? 0 : f->batch - 1)) / f->batch;
-    const size_t end = first < batches && count < batches - first ? first + count : batches;
+    const size_t end = first < batches && count < batches - first ? first + count : batches,
+                 *order = f->order ? f->order : f->data->subset;
     for (size_t batch = first; batch < end && !status && !f->diverged; batch++) {
         const size_t start = batch * f->batch;
         pn_plan *p = plan_for(
             f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
         if (status) break;
-        status = step_on(f, p, f->data, f->order, start, step, score, error);
+        status = step_on(f, p, f->data, order, start, step, score, error);
         if (!status && (pn_poll(o, &f->asked) || let_others_in(o)))
             status = pn_fail(error, PN_STOPPED, "stopped after step %lld", (long long)*step);
     }
@@ -296,7 +305,7 @@ pn_status pn_fit_look(pn_fit *f, pn_error *error)
         pn_plan *p = plan_for(
             f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
         if (status) break;
-        status = take_batch(f, f->data, NULL, start, p->rows, error);
+        status = take_batch(f, f->data, f->data->subset, start, p->rows, error);
         if (!status)
             status = pn_plan_train(p, f->x, 0, f->wanted, o->n_criteria, o->n_criteria > 0,
                                    pn_health_always(f->health), error);
@@ -309,7 +318,11 @@ pn_status pn_fit_look(pn_fit *f, pn_error *error)
 }
 
 void pn_fit_keep(pn_fit *f, void *const *y) { f->kept = y; }
-const size_t *pn_fit_order(const pn_fit *f) { return f->is_ordered ? f->order : NULL; }
+const size_t *pn_fit_order(const pn_fit *f)
+{
+    if (!f->is_ordered) return NULL;
+    return f->place ? f->place : f->order;
+}
 
 pn_plan *pn_fit_profile(pn_fit *f, pn_fit_times *times)
 {
