@@ -199,7 +199,9 @@ class Builder:
     batched : bool
         Whether the first axis of the whole array is the batch.
     skip : frozenset of str
-        Names of layers to leave out, because a loss does their work.
+        Names of layers to leave out where a sample has one axis, because a loss replaces them.
+    skipped : set of str
+        Those that were left out.
     writes : bool
         Whether calls write parameters, buffers or gradients. Without it, arrays that cannot be written stay as they are.
     made : list of (str, list of tuple of int)
@@ -216,6 +218,7 @@ class Builder:
         self.dtype = dtype
         self.batched = batched
         self.skip: frozenset[str] = frozenset()
+        self.skipped: set[str] = set()
         self._path: list[str] = []
         self.training = training
         self.writes = writes
@@ -233,7 +236,9 @@ class Builder:
         """Add a layer that is part of another, under its name there."""
         self._path.append(name)
         path = ".".join(self._path)
-        if path not in self.skip:
+        if path in self.skip and len(self.shape) == 1:
+            self.skipped.add(path)
+        else:
             first = self._top + 1
             layer._build(self, f"layer {path} ({type(layer).__name__})")
             self._top = max(self._top, *self.nodes)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import csv
-import difflib
-import inspect
 import math
 import os
 import string
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import IO, Any
 
 from . import metrics
 from ._tables import check_count
 from ._training.advice import PROBLEM, HealthThresholds, sentences
+from ._training.callback import Callback, Expected, LambdaCallback, Logs, check_call
+from ._training.caller import warn
 from .io._files import check_file, check_folder, check_folder_of
-
-if TYPE_CHECKING:
-    from ._training.net import Net
-    from .optim._base import Optimizer
 
 __all__ = [
     "CSVLogger",
@@ -32,248 +28,6 @@ __all__ = [
     "ReduceLROnPlateau",
     "TensorBoard",
 ]
-
-Logs = Mapping[str, float]
-
-
-class Expected(NamedTuple):
-    """What is known of a training before it begins.
-
-    Attributes
-    ----------
-    rises : mapping of str to bool or None
-        The names that ``fit`` reports, in order, and whether a greater number is better; None where that is not known.
-    open : bool
-        Whether a callback that is called earlier may add names to the logs.
-    health : bool
-        Whether ``fit`` keeps the health of the layers.
-    """
-
-    rises: Mapping[str, bool | None]
-    open: bool
-    health: bool
-
-
-class Callback:
-    """The base of every callback: ``fit`` calls the methods that a subclass overrides.
-
-    ``self.model`` is the model and ``self.optimizer`` its optimizer; ``self.model.stop_training = True`` ends the training after the
-    epoch, or after the batch where a batch method sets it. ``fit`` also takes plain functions ``(epoch, logs)``, which it calls as
-    `on_epoch_end`. Epochs and batches passed to callbacks count from 0. A callback that remembers something from epoch to epoch returns
-    it in `state_dict`, so that a training that resumes from a `pynn.Checkpoint` continues as if it had never stopped.
-
-    Methods whose names begin with ``on_`` are events: one that is not among those below is an error, not a method that is never called.
-    The methods for batches cost time, since ``fit`` then returns to Python after each batch; without them a whole epoch runs in C.
-
-    What a callback changes in the model takes effect from the next epoch: `Layer.freeze`, `Layer.unfreeze`, `Layer.eval`, `Layer.train`,
-    settings such as ``p``, and layers that are added or replaced. A learning rate that a batch method sets is used from the next batch.
-    `predict`, `evaluate`, ``save`` and ``load_state_dict`` may be called on the model; ``fit``, ``partial_fit``, ``train_on_batch`` and
-    ``find_lr`` of the same model raise RuntimeError.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> class Patience(pynn.callbacks.Callback):
-    ...     def on_epoch_end(self, epoch, logs):
-    ...         self.model.stop_training = epoch == 1
-    >>> model = pynn.Sequential(pynn.Linear(2, 1))
-    >>> len(model.fit(np.eye(2), np.ones(2), loss="mse", epochs=9, callbacks=[Patience()]).epoch)
-    2
-    """
-
-    model: Net
-    _adds_logs: ClassVar[bool] = False
-    """Whether the ``on_epoch_end`` defined by this class may add names to the logs; a class that does not say so may."""
-
-    @property
-    def optimizer(self) -> Optimizer:
-        """The optimizer of the training."""
-        assert self.model.optimizer is not None
-        return self.model.optimizer
-
-    def _check(self, expected: Expected) -> None:
-        """Raise if this callback cannot do its work in the training that is about to begin."""
-
-    def on_train_begin(self, logs: Logs) -> None:
-        """Called before the first epoch; ``logs`` is empty."""
-
-    def on_train_end(self, logs: Logs) -> None:
-        """Called when training ends, including when it ends with an exception; ``logs`` are those of the last complete epoch."""
-
-    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        """Called before an epoch; ``logs`` is empty."""
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Called after an epoch and its validation; ``logs`` holds ``loss``, ``val_loss`` and so on."""
-
-    def on_train_batch_begin(self, batch: int, logs: Logs) -> None:
-        """Called before the step on a batch; ``logs`` is empty."""
-
-    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
-        """Called after the step on a batch; ``logs`` holds the loss, and the accuracy, over the batches of the epoch so far."""
-
-    def on_test_begin(self, logs: Logs) -> None:
-        """Called before validation, and by ``evaluate``; ``logs`` is empty."""
-
-    def on_test_end(self, logs: Logs) -> None:
-        """Called after validation, and by ``evaluate``, with what was measured, without the prefix ``val_``."""
-
-    def on_test_batch_begin(self, batch: int, logs: Logs) -> None:
-        """Called before a batch of validation data, 256 rows of arrays, is scored; ``logs`` is empty."""
-
-    def on_test_batch_end(self, batch: int, logs: Logs) -> None:
-        """Called after a batch of validation data is scored; ``logs`` holds the loss, and the accuracy, over the batches so far."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a `pynn.Checkpoint` keeps of this callback, by name: arrays, and anything that JSON can hold."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned; ``fit(..., resume_from=...)`` calls it after `on_train_begin`."""
-
-
-_ARGUMENTS = {
-    name: tuple(inspect.signature(method).parameters)[1:] for name, method in vars(Callback).items() if name.startswith("on_")
-}
-"""The events, and the arguments that their methods get."""
-
-_REWORDED = (
-    ("_start", "_begin"),
-    ("on_fit_", "on_train_"),
-    ("on_train_epoch_", "on_epoch_"),
-    ("on_batch_", "on_train_batch_"),
-    ("_validation_epoch_", "_test_"),
-    ("_test_epoch_", "_test_"),
-    ("_validation_", "_test_"),
-    ("on_exception", "on_train_end"),
-    ("on_save_checkpoint", "state_dict"),
-    ("on_load_checkpoint", "load_state_dict"),
-)
-"""Parts of the names that Keras and Lightning use, and those used here."""
-
-_FOREIGN = {
-    "set_model": "fit sets self.model itself; use on_train_begin",
-    "set_params": "fit does not call it; use on_train_begin",
-}
-"""Methods of Keras's callbacks that are no events."""
-
-
-def _supported(name: str) -> str:
-    """Return what to use instead of an event that does not exist."""
-    if name.startswith("on_predict"):
-        return "predict takes no callbacks"
-    known = [*_ARGUMENTS, "state_dict", "load_state_dict"]
-    other = name
-    for theirs, ours in _REWORDED:
-        if other.startswith(theirs) or not theirs.startswith("on_"):
-            other = other.replace(theirs, ours, 1)
-    close = [other] if other in known else difflib.get_close_matches(name, _ARGUMENTS, n=2, cutoff=0.6)
-    return f"use {' or '.join(close)}" if close else f"the events are {', '.join(_ARGUMENTS)}"
-
-
-def _check_events(callback: Callback) -> None:
-    """Raise if a method would never be called, or could not be called."""
-    kind = type(callback).__name__
-    for name in dict.fromkeys((*vars(callback), *dir(type(callback)))):
-        if not name.startswith("on_") and name not in _FOREIGN:
-            continue
-        method = getattr(callback, name)
-        if not callable(method):
-            continue
-        if name not in _ARGUMENTS:
-            why = _FOREIGN[name] if name in _FOREIGN else _supported(name)
-            raise TypeError(f"callbacks: {kind}.{name} would never be called; {why}")
-        _check_call(method, f"{kind}.{name}", _ARGUMENTS[name])
-
-
-def _check_call(function: Callable[..., Any], name: str, arguments: tuple[str, ...]) -> None:
-    """Raise unless a function can be called with these arguments, and runs when it is called."""
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(f"callbacks: {name} is a coroutine or a generator function, whose body would never run; make it a plain function")
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some built-in functions have none
-        return
-    try:
-        signature.bind(*arguments)
-    except TypeError:
-        raise TypeError(f"callbacks: {name} is called with ({', '.join(arguments)}), and takes {signature}") from None
-
-
-def overrides(callback: Callback, event: str) -> bool:
-    """Tell whether a callback does anything at an event."""
-    return event in vars(callback) or getattr(type(callback), event) is not getattr(Callback, event)
-
-
-def may_add_logs(callback: Callback) -> bool:
-    """Tell whether ``on_epoch_end`` may add names to the logs: not so where a class of this library defines it."""
-    if "on_epoch_end" in vars(callback):
-        return True
-    owner = next(cls for cls in type(callback).__mro__ if "on_epoch_end" in vars(cls))
-    return bool(vars(owner).get("_adds_logs", True))
-
-
-class LambdaCallback(Callback):
-    """Functions as a callback.
-
-    Parameters
-    ----------
-    on_epoch_end, on_epoch_begin : callable, optional
-        Functions of ``(epoch, logs)``.
-    on_train_begin, on_train_end, on_test_begin, on_test_end : callable, optional
-        Functions of ``(logs)``.
-    on_train_batch_begin, on_train_batch_end, on_test_batch_begin, on_test_batch_end : callable, optional
-        Functions of ``(batch, logs)``.
-    """
-
-    def __init__(
-        self,
-        on_epoch_end: Callable[[int, dict[str, float]], Any] | None = None,
-        *,
-        on_epoch_begin: Callable[[int, dict[str, float]], Any] | None = None,
-        on_train_begin: Callable[[dict[str, float]], Any] | None = None,
-        on_train_end: Callable[[dict[str, float]], Any] | None = None,
-        on_train_batch_begin: Callable[[int, dict[str, float]], Any] | None = None,
-        on_train_batch_end: Callable[[int, dict[str, float]], Any] | None = None,
-        on_test_begin: Callable[[dict[str, float]], Any] | None = None,
-        on_test_end: Callable[[dict[str, float]], Any] | None = None,
-        on_test_batch_begin: Callable[[int, dict[str, float]], Any] | None = None,
-        on_test_batch_end: Callable[[int, dict[str, float]], Any] | None = None,
-    ) -> None:
-        given = locals()
-        for name in _ARGUMENTS:
-            function = given[name]
-            if function is None:
-                continue
-            if not callable(function):
-                raise TypeError(f"{name}: expected a function, got {function!r}")
-            setattr(self, name, function)
-
-
-def listed(given: Any) -> list[Callback]:
-    """Return callbacks given alone or in an iterable, plain functions made into one, or raise."""
-    if given is None:
-        return []
-    expected = "callbacks: expected functions of (epoch, logs) or pynn.callbacks.Callback objects"
-    if isinstance(given, (str, bytes, type)) or not (isinstance(given, (Callback, Iterable)) or callable(given)):
-        raise TypeError(f"{expected}, got {_describe(given)}")
-    found: list[Callback] = []
-    for one in [given] if isinstance(given, Callback) or callable(given) else given:
-        if not isinstance(one, Callback) and (isinstance(one, type) or not callable(one)):
-            raise TypeError(f"{expected}, got {_describe(one)}")
-        if not isinstance(one, Callback):
-            _check_call(one, getattr(one, "__name__", repr(one)), _ARGUMENTS["on_epoch_end"])
-        found.append(one if isinstance(one, Callback) else LambdaCallback(one))
-        _check_events(found[-1])
-    return found
-
-
-def _describe(given: object) -> str:
-    """Return the text of what is no callback."""
-    if isinstance(given, type) and issubclass(given, Callback):
-        return f"the class {given.__name__}; call it: {given.__name__}(...)"
-    return repr(given)
-
 
 # ---- those that monitor a number ---------------------------------------------------------------------------------------
 class _Monitor(Callback):
@@ -626,7 +380,7 @@ class LRScheduler(Callback):
     def __init__(self, schedule: Callable[[int], float]) -> None:
         if not callable(schedule):
             raise TypeError(f"schedule: expected a function of the epoch, got {schedule!r}")
-        _check_call(schedule, "LRScheduler's schedule", ("epoch",))
+        check_call(schedule, "LRScheduler's schedule", ("epoch",))
         self.schedule = schedule
 
     def _check(self, expected: Expected) -> None:
@@ -722,7 +476,7 @@ class HealthMonitor(Callback):
         new = [one for one in health.findings(self.limits, None) if (one.rule, one.where) not in self._describe]
         self._describe |= {(one.rule, one.where) for one in new}
         for text in sentences(new):
-            warnings.warn(text, UserWarning, stacklevel=4)
+            warn(text)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what it has warned of."""

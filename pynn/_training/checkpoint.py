@@ -12,12 +12,12 @@ import numpy as np
 
 from .. import io
 from .._random import check_seed
-from ..callbacks import Callback
 from ..io._files import check_file
 from ..io.safetensors import load_metadata
 from ..layers._base import Layer
 from ..optim._base import Optimizer
 from . import optimizer_file
+from .callback import Callback
 from .health import Health
 from .history import History
 from .objective import Scores
@@ -207,7 +207,7 @@ class Training:
             "history": self.history.history,
             "reported": self.history.reported,
             "health": [health.to_plain() for health in self.history.health],
-            "last_health": None if self.model._watch is None else self.model._watch.report().to_plain(),
+            "last_health": None if self.model._monitor is None else self.model._monitor.report().to_plain(),
             "settings": optimizer,
             "callbacks": remembered,
             "random": {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import Array
+from .caller import warn
 
 if TYPE_CHECKING:
     from .net import Net
@@ -76,7 +76,7 @@ class Guard:
             if math.isnan(logs["loss"]) and not self.warned:
                 self.warned = True
                 text = f"the loss is NaN in epoch {epoch + 1}: X holds NaN or infinity, the learning rate is too high, or {_EMPTY}"
-                warnings.warn(text, RuntimeWarning, stacklevel=4)
+                warn(text, RuntimeWarning)
             return
         origin, lost = self.run.origin, not math.isfinite(logs["loss"])
         if origin is None and not lost and self._finite():
@@ -106,7 +106,7 @@ def check_step(
     if run.origin is None and math.isfinite(logs["loss"]):
         return
     if run.origin is None and math.isnan(logs["loss"]):
-        warnings.warn(f"the loss is nan: {_EMPTY}", RuntimeWarning, stacklevel=3)
+        warn(f"the loss is nan: {_EMPTY}", RuntimeWarning)
         return
     found = _described(net, run.origin, owners, data, None, None) if run.origin is not None else _spoilt(net, _scale(data))
     what = "a gradient is not finite" if math.isfinite(logs["loss"]) else f"the loss is {logs['loss']}"

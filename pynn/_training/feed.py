@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Number
@@ -14,6 +13,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import Array, plain_array
+from .caller import warn
 from .divergence import too_large
 from .events import Events
 from .objective import Objective, Scores, Weights
@@ -63,14 +63,14 @@ def copied(arrays: Any) -> Any:
     return np.array(arrays) if hasattr(arrays, "__array__") else arrays
 
 
-Prepared: TypeAlias = tuple[tuple[Array, ...], Any, Weights]
+Rows: TypeAlias = tuple[tuple[Array, ...], Any, Weights]
 """Rows that are checked: inputs, targets and weights."""
 
 
 class Validation:
     """Data that are scored again and again: ``batches`` is called for them each time."""
 
-    def __init__(self, graph: _core.Graph, objective: Objective, batches: Callable[[], Iterable[Prepared]], many: bool) -> None:
+    def __init__(self, graph: _core.Graph, objective: Objective, batches: Callable[[], Iterable[Rows]], many: bool) -> None:
         self.batches, self.many, self.warned = batches, many, False
         self.renew(graph, objective)
 
@@ -78,7 +78,7 @@ class Validation:
         """Score with another graph of the same net from now on."""
         self.scorer, self.dtype, self.objective = _core.Predictor(graph, _BLOCK), graph.dtype, objective
 
-    def _parts(self) -> Iterator[Prepared]:
+    def _parts(self) -> Iterator[Rows]:
         """Yield the batches, and of arrays blocks of rows."""
         for data, target, weight in self.batches():
             for start in range(0, len(data[0]), len(data[0]) if self.many else _BLOCK):
@@ -104,7 +104,7 @@ class Validation:
                 why = "outputs are not finite" if row is None else f"X holds NaN or infinity {where}"
                 large = None if row is None else too_large(data, row, self.dtype)
                 why = why if large is None else large % where.removeprefix("in ")
-                warnings.warn(f"{prefix}loss is not finite: of the data to score, {why}", RuntimeWarning, stacklevel=4 if prefix else 3)
+                warn(f"{prefix}loss is not finite: of the data to score, {why}", RuntimeWarning)
             if self.objective.measures:
                 targets.append(copied(target) if self.many else target)
                 predicted.append(self.scorer.predict(X))

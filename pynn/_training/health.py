@@ -170,8 +170,8 @@ class Health:
         return pandas.DataFrame(self.rows, columns=LayerHealth._fields).set_index("layer")
 
 
-class Watch:
-    """A training that is looked at while it runs."""
+class Monitor:
+    """Reports the health of a training while it runs."""
 
     def __init__(self, run: _core.Fit, owners: Mapping[int, tuple[str, str]], data: Observed) -> None:
         self.run, self.owners, self.data, self.epoch = run, owners, data, 0

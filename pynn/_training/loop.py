@@ -3,67 +3,47 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .. import _core
-from .._arrays import Array
 from .._tables import check_count
-from ..callbacks import Expected, may_add_logs
-from ..optim._base import Optimizer
-from .checkpoint import Training
-from .divergence import Guard
+from . import optimizers
+from .callback import Expected, may_add_logs
 from .events import Events
-from .feed import Batches, Prepared, Validation, as_core, copied, joined_logs, rows_of, summed
-from .health import Watch
-from .objective import Objective, Scores, Weights
-from .progress import Progress
-from .scale import Observed
-from .turns import Turn
+from .feed import Batches, as_core, copied, joined_logs, rows_of, summed
+from .health import Monitor
+from .prepare import Prepared, build
 
 if TYPE_CHECKING:
+    from .._arrays import Array
+    from ..optim._base import Optimizer
+    from .checkpoint import Training
+    from .divergence import Guard
+    from .feed import Validation
     from .net import Net
+    from .objective import Scores
+    from .progress import Progress
+    from .scale import Observed
+    from .turns import Turn
 
-Owners = Mapping[int, tuple[str, str]]
 
+class Setup(NamedTuple):
+    """What ``fit`` trains on, and how."""
 
-@dataclass(frozen=True)
-class Setup:
-    """What ``fit`` was given, checked.
-
-    Attributes
-    ----------
-    data : tuple of numpy.ndarray
-        Inputs to train on, or those of the first batch.
-    target, weight : Any, Weights
-        Targets and weights of their rows.
-    rows : numpy.ndarray or None
-        The numbers of the rows in X where they are only some of it.
-    batches : Batches or None
-        An iterable that gives all of those instead.
-    goal : tuple
-        Loss, loss weights and metrics as they were given.
-    batch_size, shuffle, seed, drop_last, finite
-        As in ``fit``; finite: ``on_nan="raise"``.
-    observed : Observed or None
-        What health says of the data; None: ``health=False``.
-    """
-
-    data: tuple[Array, ...]
-    target: Any
-    weight: Weights
-    rows: Array | None
-    batches: Batches | None
-    goal: tuple[Any, Any, Any]
+    prepared: Prepared
+    kept: Array | None
+    """The indices in X of the rows to train on, if they are only some of all rows."""
     batch_size: int
     shuffle: bool
     seed: int
     drop_last: bool
     finite: bool
+    """Whether training stops at a step that is not finite: ``on_nan="raise"``."""
     observed: Observed | None
+    """A sample of the data for the health report; None with ``health=False``."""
 
 
 def validated_epochs(given: Any, epochs: range) -> set[int]:
@@ -83,13 +63,11 @@ class Loop:
     Parameters
     ----------
     net : Net
-        The model, which this thread alone trains.
+        The model, which only this thread trains.
     setup : Setup
-        What it is trained on, and how.
-    objective, graph, owners
-        Made for it, by ``net._objective`` and ``net._built``.
+        The data, and how to train on them.
     optimizer, validation, training, guard
-        The parts of a training.
+        The other parts of the training.
     scored : set of int
         The epochs that are followed by validation.
     mine : Turn
@@ -102,10 +80,6 @@ class Loop:
         self,
         net: Net,
         setup: Setup,
-        objective: Objective,
-        graph: _core.Graph,
-        owners: Owners,
-        *,
         optimizer: Optimizer,
         validation: Validation | None,
         training: Training,
@@ -117,25 +91,33 @@ class Loop:
         self.training, self.guard, self.scored, self.mine = training, guard, scored, mine
         self.events = Events(training.callbacks)
         self._hooks = (self._batch_begin, self._batch_end) if self.events.train else (None, None)
-        self._begin(objective, graph, owners)
+        self._begin(setup.prepared)
 
     # ---- the core's run --------------------------------------------------------------------------------------------
-    def _begin(self, objective: Objective, graph: _core.Graph, owners: Owners) -> None:
+    def _begin(self, prepared: Prepared) -> None:
         """Make the core's run for a graph."""
         setup, opt, net = self.setup, self.optimizer, self.net
-        self.objective, self.graph = objective, graph
+        self.prepared, self.objective = prepared, prepared.objective
         self._parameters = net.parameters()
         self._known = self._state()
-        inputs = None if setup.batches is not None else as_core(setup.data)
-        weights, _ = objective.core_weights(setup.weight, graph.dtype)
-        updates = opt.core_groups(), weights, setup.finite, setup.observed is not None, opt.core_solver(), setup.drop_last
-        run = _core.Fit(graph, inputs, setup.target, objective.criteria, setup.batch_size, setup.shuffle, setup.seed, *updates)
+        arrays = prepared.data if prepared.batches is None else ()
+        updates = opt.core_groups(), prepared.core_weight(), setup.finite, setup.observed is not None, opt.core_solver(), setup.drop_last
+        run = _core.Fit(
+            prepared.graph,
+            as_core(arrays) if arrays else None,
+            prepared.target,
+            self.objective.criteria,
+            setup.batch_size,
+            setup.shuffle,
+            setup.seed,
+            *updates,
+        )
         run.step = opt.steps
         self.run = run
-        self.kept = run.keep(len(setup.data[0])) if objective.measures and setup.batches is None else ()
-        self.guard.begin(run, owners, setup.data if setup.batches is None else (), setup.rows)
-        net._fitted, net.optimizer = objective, opt
-        net._watch = Watch(run, owners, setup.observed) if setup.observed is not None else None
+        self.kept = run.keep(prepared.rows) if self.objective.measures and arrays else ()
+        self.guard.begin(run, prepared.owners, arrays, setup.kept)
+        net._fitted, net.optimizer = self.objective, opt
+        net._monitor = Monitor(run, prepared.owners, setup.observed) if setup.observed is not None else None
 
     def _state(self) -> tuple[int, list[bool]]:
         """Return what differs after a change of layers, settings, modes, or of what is frozen."""
@@ -145,32 +127,32 @@ class Loop:
         """Begin anew where a callback has changed the layers, or what the optimizer keeps of them."""
         if self._state() == self._known and not self.optimizer.outdated():
             return
-        net, setup = self.net, self.setup
-        objective, graph, owners = net._trainable(*setup.goal[:2], setup.data, setup.goal[2])
+        net, prepared = self.net, self.prepared
+        _, graph, owners, objective = build(net, prepared.data, prepared.goal)
         objective.go_on(self.objective)
-        if (graph.output_shapes, graph.dtype) != (self.graph.output_shapes, self.graph.dtype):
-            what = f"samples of the output had shape {self.graph.output_shapes} and have {graph.output_shapes}"
+        before = prepared.graph
+        if (graph.output_shapes, graph.dtype) != (before.output_shapes, before.dtype):
+            what = f"samples of the output had shape {before.output_shapes} and have {graph.output_shapes}"
             raise ValueError(f"fit: a callback has changed the layers so that the targets no longer fit: {what}; call fit again")
         self.mine.take()
-        self.optimizer = net._optimizer(self.optimizer)
+        self.optimizer = optimizers.bound(net, self.optimizer)
         if self.validation is not None:
             self.validation.renew(graph, objective)
-        self._begin(objective, graph, owners)
+        self._begin(prepared._replace(graph=graph, owners=owners, objective=objective))
 
     # ---- an epoch --------------------------------------------------------------------------------------------------
     def _epoch(self, epoch: int) -> dict[str, float]:
-        setup = self.setup
-        self.optimizer.begin_epoch(epoch if setup.batches is None else 0, is_current=True)
-        if setup.batches is not None:
-            return self._from_batches(setup.batches)
-        rows = len(setup.data[0])
+        prepared = self.prepared
+        self.optimizer.begin_epoch(epoch if prepared.batches is None else 0, is_current=True)
+        if prepared.batches is not None:
+            return self._from_batches(prepared.batches)
         scores, batches = self.training.run_epoch(self.run, epoch, *self._hooks)
-        seen = min(batches * setup.batch_size, rows)
-        if not self.kept or seen == rows:
-            return self.objective.logs("", scores, setup.target, self.kept)
+        seen = min(batches * self.setup.batch_size, prepared.rows)
+        if not self.kept or seen == prepared.rows:
+            return self.objective.logs("", scores, prepared.target, self.kept)
         order = self.run.order
         some = np.arange(seen) if order is None else order[:seen]
-        return self.objective.logs("", scores, rows_of(setup.target, some), [out[some] for out in self.kept])
+        return self.objective.logs("", scores, rows_of(prepared.target, some), [out[some] for out in self.kept])
 
     def _batch_begin(self, batch: int) -> None:
         self.events.call("on_train_batch_begin", batch, {})
@@ -187,8 +169,7 @@ class Loop:
         kept: list[Any] = []
         run = self.run
         run.reset()
-        like = [a.shape[1:] for a in self.setup.data], "the first batch"
-        for number, (data, target, weight) in enumerate(self._prepared(batches, like)):
+        for number, (data, target, weight) in enumerate(self.prepared.batches_of(batches, self.prepared.samples())):
             self.guard.batch, self.guard.data = number, data
             if self.events.train:
                 self._batch_begin(number)
@@ -198,7 +179,7 @@ class Loop:
                 targets.append(copied(target))
             self.objective.remember(target)
             before = run.step
-            weights, units = self.objective.core_weights(weight, self.graph.dtype)
+            weights, units = self.objective.core_weights(weight, self.prepared.graph.dtype)
             score = self.objective.in_units(run.batch(as_core(data), target, weights), units)
             total = score if total is None else summed(total, score)
             if run.step == before:  # the core takes no step from what is not finite
@@ -209,9 +190,6 @@ class Loop:
                     break
         assert total is not None
         return joined_logs(self.objective, "", total, targets, kept)
-
-    def _prepared(self, batches: Batches, like: Any) -> Iterator[Prepared]:
-        return self.net._prepared(batches, like, self.graph, self.objective)
 
     # ---- all epochs ------------------------------------------------------------------------------------------------
     def expected(self) -> dict[str, bool | None]:
@@ -242,8 +220,8 @@ class Loop:
                     for callback in watching:
                         callback.on_epoch_begin(epoch, {})
                     self._refresh()
-                    if net._watch is not None:
-                        net._watch.epoch = epoch
+                    if net._monitor is not None:
+                        net._monitor.epoch = epoch
                     start = time.perf_counter()
                     try:
                         scores = self._epoch(epoch)

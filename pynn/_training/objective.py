@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-import sys
-import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -18,6 +16,7 @@ from .._arrays import Array, plain_array
 from .._tables import known_name
 from ..layers.activation import by_name as activation_layers
 from ..losses._base import FunctionLoss, Loss, scaled_weights
+from .caller import warn
 
 _FUSED = {("cross_entropy", "Softmax"): "cross_entropy", ("bce", "Sigmoid"): "bce_with_logits"}
 """Loss name and last layer that become one stable loss at the logits."""
@@ -62,15 +61,6 @@ Weights: TypeAlias = Array | tuple[Array | None, ...] | None
 OneLoss: TypeAlias = str | Loss | Callable[[Array, Array], tuple[Any, Any]]
 Losses: TypeAlias = OneLoss | Sequence[OneLoss] | Mapping[Any, OneLoss]
 """What `fit` takes as its loss."""
-
-
-def _caller_level() -> int:
-    """Return the stack level of the first frame outside this package, for a warning of the function that calls this one."""
-    frame, level = sys._getframe(1), 1
-    package = __name__.partition(".")[0]
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 class Objective:
@@ -121,11 +111,10 @@ class Objective:
         self.tails = [tails[at[0]] if len(at) == 1 else ("", "") for at in self.takes]
         skip = []
         for one, (path, last), at in zip(given, self.tails, self.takes, strict=True):
-            name = known_name("loss", one, losses.by_name) if isinstance(one, str) else None
-            fused = (name, last) in _FUSED and len(shapes[at[0]]) == 1
-            self.losses.append(losses.get(_FUSED[name, last] if fused else one))  # type: ignore[index]
-            skip += [path] if fused else []
-            _warn(self.losses[-1], "" if fused else last, shapes[at[0]])
+            fused = _fused(one, last) if len(shapes[at[0]]) == 1 else None
+            self.losses.append(losses.get(one if fused is None else fused))
+            skip += [] if fused is None else [path]
+            _warn(self.losses[-1], last if fused is None else "", shapes[at[0]])
             _core.check_output(self.losses[-1]._criterion, shapes[at[0]])
         self.skip = frozenset(skip)
         self.metrics = self._metrics(measured)
@@ -313,6 +302,24 @@ class Objective:
                 counted = values if loss._row["kind"] == "e" else rows
             logs["accuracy"] = correct / counted if counted else math.nan
         return logs
+
+
+def _fused(loss: Any, last: str) -> str | None:
+    """Return the loss that takes the logits, if ``loss`` is the name of one that takes what the last layer makes of them."""
+    return _FUSED.get((known_name("loss", loss, losses.by_name), last)) if isinstance(loss, str) else None
+
+
+def fusible(loss: Any, tails: Sequence[tuple[str, str]], names: Sequence[str] | None) -> frozenset[str]:
+    """Return the names of the last layers that a loss replaces if a sample of their output has one axis.
+
+    Empty for losses that do not fit the outputs: `Objective` raises then.
+    """
+    try:
+        given, takes = _shared_out(loss, len(tails), names)
+        pairs = [(path, _fused(one, last)) for one, at in zip(given, takes, strict=True) if len(at) == 1 for path, last in [tails[at[0]]]]
+    except (TypeError, ValueError):
+        return frozenset()
+    return frozenset(path for path, fused in pairs if fused is not None)
 
 
 def plain_losses(loss: Any) -> Any:
@@ -513,9 +520,9 @@ def _warn(loss: Loss, last: str, output: tuple[int, ...]) -> None:
         raise ValueError("loss: fit needs one number; use reduction='mean' or 'sum'")
     what, doubled, fix = _TAKES.get(type(loss).__name__, ("", (), ""))
     if last in doubled:
-        warnings.warn(f"{type(loss).__name__} takes {what}, but the last layer is {last}: {fix}", UserWarning, stacklevel=_caller_level())
+        warn(f"{type(loss).__name__} takes {what}, but the last layer is {last}: {fix}")
     if last == "Softmax" and output == (1,):
-        warnings.warn("Softmax of a single output is 1 whatever goes in: end in Sigmoid", UserWarning, stacklevel=_caller_level())
+        warn("Softmax of a single output is 1 whatever goes in: end in Sigmoid")
 
 
 def _allowed(loss: Loss, output: tuple[int, ...], labels: bool) -> list[tuple[int, ...]]:

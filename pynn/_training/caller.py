@@ -1,0 +1,20 @@
+"""Warnings that point at the line of the caller, from any depth of the library."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+
+def _caller_level() -> int:
+    """Return the stack level of the first frame outside this package, as seen from the function that calls this one."""
+    frame, level = sys._getframe(1), 1
+    package = __name__.partition(".")[0]
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def warn(text: str, category: type[Warning] = UserWarning) -> None:
+    """Issue a warning at the line that called the library."""
+    warnings.warn(text, category, stacklevel=_caller_level())

@@ -1,0 +1,184 @@
+"""One call of ``fit``: check the options, prepare the data, then run the epochs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .. import _core
+from .._random import draw_seed
+from .._tables import check_count
+from . import optimizers
+from .callback import listed
+from .checkpoint import Training, seed_of
+from .divergence import Guard
+from .feed import Validation, as_core, rows_of
+from .loop import Loop, Setup, validated_epochs
+from .objective import TRIED_ROWS
+from .prepare import Goal, Prepared, build, prepare
+from .progress import Progress
+from .scale import Observed
+from .turns import turn
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .._arrays import Array
+    from .history import History
+    from .net import Net
+
+
+class Options(NamedTuple):
+    """The arguments of ``fit`` apart from the data, under its names."""
+
+    goal: Goal
+    optimizer: Any = "adam"
+    epochs: int = 1
+    batch_size: int | None = None
+    steps_per_epoch: int | None = None
+    drop_last: bool = False
+    initial_epoch: int = 0
+    validation_data: Any = None
+    validation_split: float | None = None
+    validation_steps: int | None = None
+    validation_freq: Any = 1
+    sample_weight: Any = None
+    class_weight: Any = None
+    shuffle: bool = True
+    callbacks: Any = None
+    seed: int | None = None
+    verbose: int | str = "auto"
+    on_nan: str = "raise"
+    health: bool = True
+    resume_from: Any = None
+    classes: Array | None = None
+    """All labels, if ``y`` holds labels, see ``partial_fit``."""
+
+
+def fit(net: Net, X: Any, y: Any, given: Options) -> History:
+    """Train a net; see `Net.fit`."""
+    epochs = _epochs(given)
+    scored = validated_epochs(given.validation_freq, epochs)
+    callbacks, guard = listed(given.callbacks), Guard(net, given.on_nan)
+    progress = Progress(given.verbose, given.epochs, given.initial_epoch)
+    with turn(net, "fit") as mine:
+        prepared = prepare(
+            net,
+            X,
+            y,
+            given.goal,
+            sample_weight=given.sample_weight,
+            epochs=len(epochs),
+            steps_per_epoch=given.steps_per_epoch,
+            arrays_only=_arrays_only(given),
+            classes=given.classes,
+        )
+        goal, objective = prepared.goal, prepared.objective
+        if given.classes is not None:
+            net.classes_ = given.classes
+        if prepared.batches is None:
+            objective.remember(prepared.target)
+        seed = draw_seed(given.seed) if given.resume_from is None else seed_of(given.resume_from, given.seed)
+        prepared, validation, kept = _with_validation(prepared, given, seed, len(scored))
+        prepared = prepared.with_class_weight(given.class_weight)
+        observed = _examine(prepared, given.health)
+        opt = optimizers.bound(net, given.optimizer)
+        optimizers.warn_if_frozen(net, opt, "fit")
+        batch_size = optimizers.batch_size(given.batch_size, opt, prepared.rows)
+        if given.drop_last and prepared.rows < batch_size:
+            text = f"drop_last: {prepared.rows} rows make no batch of batch_size = {batch_size}"
+            raise ValueError(f"{text}, so none would be trained on")
+        facts = _facts(prepared, given, batch_size)
+        whole_epochs = prepared.batches is not None or objective.measures
+        training = Training(net, opt, callbacks, seed, facts, given.resume_from, whole_epochs=whole_epochs)
+        if given.resume_from is not None:  # the file has set the seeds of the layers
+            _, graph, owners, _ = build(net, prepared.data, goal, fitted=objective)
+            prepared = prepared._replace(graph=graph, owners=owners)
+            epochs = range(training.epoch, given.epochs)
+        if prepared.batches is not None:
+            prepared.batches.leave_out(training.epoch)
+        setup = Setup(
+            prepared, kept, batch_size, given.shuffle, seed, bool(given.drop_last), given.on_nan == "raise", observed
+        )
+        before = net._fitted, net.optimizer, net._monitor
+        try:
+            loop = Loop(net, setup, opt, validation, training, guard, scored, mine)
+            loop.check()
+        except BaseException:
+            net._fitted, net.optimizer, net._monitor = before
+            raise
+        net._goal, net.stop_training = goal[:2], False
+        net.history, net._health = training.history, training.health
+        if given.resume_from is None:
+            net.history.first = given.initial_epoch
+        if not epochs:
+            net._monitor = None
+        try:
+            loop.train(epochs, progress)
+            return net.history
+        finally:
+            if net._monitor is not None:
+                net._health, net._monitor = net._monitor.report(), None
+
+
+def _epochs(given: Options) -> range:
+    """Return the epochs to train, or raise."""
+    epochs, first = given.epochs, given.initial_epoch
+    check_count("epochs", epochs, 0)
+    check_count("initial_epoch", first, 0)
+    if first > epochs:
+        raise ValueError(f"initial_epoch: expected at most epochs = {epochs}, the number at which to end, got {first}")
+    if first and given.resume_from is not None:
+        raise ValueError("initial_epoch: resume_from continues at the epoch of its file; give one of them")
+    return range(first, epochs)
+
+
+def _arrays_only(given: Options) -> dict[str, Any]:
+    """Return the options that batches from an iterable do not support; None where they are not given."""
+    return {
+        "validation_split": given.validation_split,
+        "drop_last": given.drop_last or None,
+        "class_weight": given.class_weight,
+    }
+
+
+def _with_validation(
+    prepared: Prepared, given: Options, seed: int, times: int
+) -> tuple[Prepared, Validation | None, NDArray[Any] | None]:
+    """Return the rows to train on, the data to validate on, and the indices of the former if they are only some of all rows."""
+    if given.validation_data is not None and given.validation_split is not None:
+        raise ValueError("validation_split: give it or validation_data, not both")
+    validation, kept = None, None
+    if given.validation_split is not None:
+        prepared, part, kept = prepared.split(given.validation_split, seed, given.shuffle)
+        validation = Validation(prepared.graph, prepared.objective, lambda: [part], False)
+    elif given.validation_data is not None:
+        validation = prepared.validation(given.validation_data, times, given.validation_steps)
+    if given.validation_steps is not None and (validation is None or not validation.many):
+        raise ValueError("validation_steps: is for validation_data that are batches from an iterable; arrays are scored as a whole")
+    if validation is None and given.validation_freq != 1:
+        raise ValueError("validation_freq: needs validation_data or validation_split")
+    return prepared, validation, kept
+
+
+def _examine(prepared: Prepared, health: bool) -> Observed | None:
+    """Try the metrics on some rows, and return a sample of the data for the health report."""
+    objective, data, rows = prepared.objective, prepared.data, prepared.rows
+    if not objective.measures and not health:
+        return None
+    target = prepared.first_target()
+    if objective.measures:
+        predicted = _core.Predictor(prepared.graph, 1).predict(as_core(rows_of(data, slice(TRIED_ROWS))))
+        objective.try_metrics(predicted, target, rows)
+    return Observed(prepared.net, data, target, objective) if health else None
+
+
+def _facts(prepared: Prepared, given: Options, batch_size: int) -> dict[str, Any]:
+    """Return what a checkpoint must have in common with the training that resumes from it."""
+    return {
+        "rows": prepared.rows if prepared.batches is None else None,
+        "batch_size": batch_size,
+        "shuffle": given.shuffle,
+        "loss": prepared.objective.describe(),
+        "steps_per_epoch": given.steps_per_epoch,
+        "drop_last": bool(given.drop_last),
+    }

@@ -1,0 +1,188 @@
+"""Prediction: the part of a net that needs no training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import _core
+from .._arrays import Array, real_array
+from .._graph import Builder
+from .._tables import check_count
+from .feed import Batches, as_core
+from .objective import Head, Objective
+from .summary import Described
+
+
+class _Ready(NamedTuple):
+    """What predicts until the layers change: ``made_from`` is the net's token of their state."""
+
+    batch_size: int
+    made_from: object
+    predictor: _core.Predictor
+    key: Any
+
+
+class Predicting(Described, abstract=True):
+    """A layer made of others that predicts: the base of `Net`."""
+
+    def _forget(self, seen: bool = True) -> None:
+        super()._forget(seen)
+        self._predictor: _Ready | None = None
+        self._made_from = object()
+
+    def _objective_seen(self) -> Objective | None:
+        """Return what the net was last fitted for, for samples of the shapes that it predicted last."""
+        raise NotImplementedError
+
+    # ---- inputs and graphs ----------------------------------------------------------------------------------------
+    _output_names: list[str] | None = None
+
+    def _many_inputs(self) -> bool:
+        """Return whether inputs are tuples of arrays."""
+        return False
+
+    def _graph(self, arrays: tuple[Array, ...], skip: frozenset[str]) -> _core.Graph:
+        """Return a graph that predicts such arrays."""
+        return self._built(arrays, skip, writes=False)[0]
+
+    def _built(
+        self, arrays: tuple[Array, ...], skip: frozenset[str], training: bool = True, writes: bool = True
+    ) -> tuple[_core.Graph, Mapping[int, tuple[str, str]], frozenset[str]]:
+        """Return the graph for such arrays, the name and class of the layer of each node, and which layers of ``skip`` were left out."""
+        builder = Builder(self._compute_dtype(*arrays), [a.shape[1:] for a in arrays], training=training, writes=writes)
+        builder.skip = skip
+        self._build(builder, "")
+        self._seen = tuple(a.shape[1:] for a in arrays)
+        return builder.finish(), builder.owners, frozenset(builder.skipped)
+
+    def _data(self, X: Any, name: str) -> tuple[Array, ...]:
+        """Return the inputs as arrays with equal numbers of rows, or raise."""
+        if self._many_inputs():
+            if not isinstance(X, (tuple, list)):
+                raise TypeError(f"{name}: expected a tuple of arrays, one for each input, got {type(X).__name__}")
+            arrays = tuple(real_array(x, f"{name}[{i}]") for i, x in enumerate(X))
+        else:
+            arrays = (real_array(X, name),)
+        for a in arrays:
+            if a.ndim < 1:
+                raise ValueError(f"{name}: expected rows of samples, got a single number")
+            if len(a) != len(arrays[0]):
+                raise ValueError(f"{name}: inputs of {len(arrays[0])} and {len(a)} rows do not go together")
+        return tuple(a if a.ndim > 1 else a.reshape(-1, 1) for a in arrays)
+
+    # ---- prediction -----------------------------------------------------------------------------------------------
+    def predict(self, X: Any, *, batch_size: int = 256) -> Any:
+        """Return the last layer's output, a tuple of outputs, or of named outputs a dict; nothing is kept for ``backward``.
+
+        Blocks of ``batch_size`` rows are computed on all threads, so memory stays bounded whatever the number of rows; rows are
+        converted block by block, from a memory map too. `X` may also be an iterable of batches ``X`` or ``(X, y)``, as in `fit`.
+
+        Any number of threads may predict with one model, also while another thread trains it: a call waits for the step that is running,
+        sees the parameters after it, and holds up the next step until it returns. Nets with a layer written in Python take turns.
+        """
+        ready = self._predictor
+        if ready is not None and batch_size == ready.batch_size and ready.made_from is self._made_from:
+            out = ready.predictor.quick(X)
+            if out is not None:
+                return out if self._output_names is None else self._by_name(out)
+        if Batches.only(X):
+            return self._by_name(self._of_batches(X, batch_size))
+        return self._by_name(self._ready(X, batch_size))
+
+    def _by_name(self, out: Any) -> Any:
+        """Return a dict of outputs where they have names."""
+        if self._output_names is None:
+            return out
+        return dict(zip(self._output_names, out if isinstance(out, tuple) else (out,), strict=True))
+
+    def _ready(self, X: Any, batch_size: int) -> Any:
+        """Predict after all checks, and keep the predictor for the next call."""
+        check_count("batch_size", batch_size, 1)
+        made_from, ready, data = self._made_from, self._predictor, self._data(X, "X")
+        key = tuple(a.shape[1:] for a in data), self._compute_dtype(*data), _core.isa(), _core.moves()
+        if ready is None or (ready.batch_size, ready.made_from, ready.key) != (batch_size, made_from, key):
+            predictor = _core.Predictor(self._graph(data, frozenset()), batch_size)
+            ready = self._predictor = _Ready(batch_size, made_from, predictor, key)
+        return ready.predictor.predict(as_core(data))
+
+    def _of_batches(self, source: Any, batch_size: int) -> Any:
+        """Predict batches of an iterable, and join them; of a batch (X, y) only X counts."""
+        many = self._many_inputs()
+        parts = []
+        for batch in Batches.each(source, "X"):
+            pair = isinstance(batch, (tuple, list)) and 1 <= len(batch) <= 3
+            if many:
+                pair = pair and isinstance(batch[0], (tuple, list))
+            elif isinstance(batch, list):  # of arrays it is a pair too, as from a DataLoader; of rows it is X itself
+                pair = pair and all(hasattr(part, "__array__") for part in batch)
+            parts.append(self._ready(batch[0] if pair else batch, batch_size))
+        if not parts:
+            raise ValueError("X: the iterable gave no batch")
+        if isinstance(parts[0], tuple):
+            return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+        return np.concatenate(parts)
+
+    def _heads(self, X: Any) -> list[Head]:
+        """Predict, and return each output with what is known of it."""
+        found = self.predict(X)
+        outs = [*found.values()] if isinstance(found, dict) else [*found] if isinstance(found, tuple) else [found]
+        tails, objective = self._output_layers(), self._objective_seen()
+        lasts = [last for _, last in tails] if len(tails) == len(outs) else ["" if len(outs) > 1 or not tails else tails[-1][1]] * len(outs)
+        heads = []
+        for k, (out, last) in enumerate(zip(outs, lasts, strict=True)):
+            at = objective.takes.index((k,)) if objective is not None and (k,) in objective.takes else None
+            loss, reading = (None, None) if objective is None or at is None else (objective.losses[at], objective.readings[at])
+            heads.append(Head(np.asarray(out), last, loss, reading, objective is not None))
+        return heads
+
+    def _answers(self, X: Any, what: str, one: Callable[[Head], Array | None]) -> Any:
+        """Return something of an output, or by name of those outputs that have it."""
+        heads = self._heads(X)
+        if self._output_names is None and len(heads) > 1:
+            raise ValueError(f"{what} needs one row of outputs a sample, got {len(heads)} outputs; name them in Model, or use predict")
+        if self._output_names is None:
+            found = one(heads[0])
+            assert found is not None
+            return found
+        named = {name: one(head) for name, head in zip(self._output_names, heads, strict=True) if len(heads) == 1 or head.classifies}
+        if not named:
+            raise ValueError(f"{what}: none of the outputs {', '.join(self._output_names)} is of classes; use predict")
+        return named
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return probabilities: the output, through softmax or sigmoid where the net was fitted on logits.
+
+        Of named outputs a dict of those that are of classes.
+        """
+        return self._answers(X, "predict_proba", Head.probabilities)
+
+    def predict_class(self, X: Any, *, multilabel: bool | None = None) -> Any:
+        """Return class indices, or for a multi-label net 0 and 1 for each label.
+
+        Parameters
+        ----------
+        X : array_like, or batches
+            As in `predict`.
+        multilabel : bool, optional
+            True: 0 and 1 for each column, an array (rows, labels): whether its probability is over 1/2. False: the class whose output is
+            largest, or for a single output whether its probability is over 1/2. None: True if the net was trained on targets of 0 and 1
+            in several columns of which some row has not exactly one 1, see `pynn.metrics`.
+
+        Returns
+        -------
+        ndarray or dict
+            Of named outputs a dict of those that are of classes.
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> X, y = np.eye(3), np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]])
+        >>> model = pynn.Sequential(pynn.Linear(3, 3, seed=0))
+        >>> hist = model.fit(X, y, loss="bce_with_logits", optimizer=pynn.optim.Adam(lr=0.1), epochs=100, seed=0)
+        >>> model.predict_class(X).tolist()
+        [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+        """
+        return self._answers(X, "predict_class", lambda head: head.classes(multilabel))

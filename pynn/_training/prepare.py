@@ -1,0 +1,253 @@
+"""Check the arguments that `fit`, `evaluate`, `train_on_batch`, `partial_fit`, `find_lr` and `health` share, and build the graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from .. import _core
+from .._arrays import Array
+from .._tables import check_count
+from .feed import Batches, Rows, Validation, class_places, rows_of
+from .objective import Objective, Weights, fusible
+from .rows import class_weights, combined, sample_weights, split
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .net import Net
+
+Owners: TypeAlias = Mapping[int, tuple[str, str]]
+"""The nodes of a graph, and the name and class of the layer that each belongs to."""
+
+Shapes: TypeAlias = tuple[Sequence[tuple[int, ...]], str]
+"""The shape of one sample of each input, and what has these shapes, for messages."""
+
+
+class Goal(NamedTuple):
+    """Loss, loss weights and metrics as the caller gave them."""
+
+    loss: Any
+    weights: Any = None
+    metrics: Any = None
+
+
+class Prepared(NamedTuple):
+    """Checked data, with the graph and the losses made for them."""
+
+    net: Net
+    goal: Goal
+    """Losses and metrics as they were given; a loss that the labels imply is filled in."""
+    data: tuple[Array, ...]
+    """The inputs, or those of the first batch."""
+    target: Any
+    """The targets as the core takes them; None for batches from an iterable."""
+    weight: Weights
+    """The weights of the rows."""
+    graph: _core.Graph
+    owners: Owners
+    objective: Objective
+    batches: Batches | None
+    """The batches, if the data come from an iterable."""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, or that of the first batch."""
+        return len(self.data[0])
+
+    def with_class_weight(self, class_weight: Any) -> Prepared:
+        """Return the same data, each row's weight multiplied by the weight of its class."""
+        if class_weight is None:
+            return self
+        shapes = self.graph.output_shapes
+        classes = class_weights(class_weight, self.target, self.objective.losses, math.prod(shapes[0]))
+        name = "sample_weight and class_weight"
+        return self._replace(weight=sample_weights(combined(self.weight, classes), self.rows, self.objective, shapes, name))
+
+    def split(self, share: float, seed: int, shuffle: bool) -> tuple[Prepared, Rows, NDArray[np.intp]]:
+        """Return the rows to train on, the rows to validate on, and the indices of the former."""
+        train, held = split(share, self.rows, self.target, self.objective.losses, seed, shuffle)
+        kept = {"data": rows_of(self.data, train), "target": rows_of(self.target, train), "weight": rows_of(self.weight, train)}
+        return self._replace(**kept), (rows_of(self.data, held), rows_of(self.target, held), rows_of(self.weight, held)), train
+
+    def first_target(self) -> Any:
+        """Return the targets, or those of the first batch."""
+        if self.batches is None:
+            return self.target
+        return self.objective.targets(self.batches.first[1], self.rows, self.graph, "y of batch 0")
+
+    def core_weight(self) -> Weights:
+        """Return the weights as the core takes them."""
+        return self.objective.core_weights(self.weight, self.graph.dtype)[0]
+
+    def samples(self) -> Shapes:
+        """Return the shape of one sample of each input, which further batches must have too."""
+        return [a.shape[1:] for a in self.data], "X" if self.batches is None else "the first batch"
+
+    def batches_of(self, batches: Batches, like: Shapes, before: str = "") -> Iterator[Rows]:
+        """Yield the batches of one pass, checked."""
+        return checked_batches(self.net, batches, like, self.graph, self.objective, before)
+
+    def validation(self, given: Any, times: int, steps: int | None) -> Validation:
+        """Check ``validation_data``, which are scored so many times."""
+        if steps is not None:
+            check_count("validation_steps", steps, 1)
+        like = [a.shape[1:] for a in self.data], "X"
+        if _is_data(given, self.net._many_inputs()):
+            names = "validation_data[0]", "validation_data[1]", "validation_data[2]"
+            part = checked_rows(self.net, (*given, None)[:3], names, like, self.graph, self.objective)
+            return Validation(self.graph, self.objective, lambda: [part], False)
+        if isinstance(given, tuple) or not Batches.are(given):
+            got = type(given).__name__ + (f" of {len(given)}" if isinstance(given, tuple) else "")
+            raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), or batches of those, got {got}")
+        batches = Batches(given, "validation_data", times, most=steps)
+        return Validation(self.graph, self.objective, lambda: self.batches_of(batches, like, "validation_data: "), True)
+
+
+def prepare(
+    net: Net,
+    X: Any,
+    y: Any,
+    goal: Goal,
+    *,
+    sample_weight: Any = None,
+    batched: bool = True,
+    epochs: int = 1,
+    steps_per_epoch: int | None = None,
+    arrays_only: Mapping[str, Any] | None = None,
+    classes: Array | None = None,
+    fitted: Objective | None = None,
+    training: bool = True,
+    writes: bool = True,
+) -> Prepared:
+    """Check data and losses, and build the graph once.
+
+    Parameters
+    ----------
+    net : Net
+        The model.
+    X, y, sample_weight, steps_per_epoch
+        As in `fit`.
+    goal : Goal
+        Losses and metrics. With ``classes`` the loss may be None, which stands for (binary) cross entropy.
+    batched : bool
+        Whether ``X`` may be an iterable of batches.
+    epochs : int
+        How often an iterable of batches will be gone through.
+    arrays_only : mapping, optional
+        Further arguments by name, which must be None if ``X`` is an iterable of batches.
+    classes : ndarray, optional
+        All labels, sorted; ``y`` then holds labels, and the net must have an output for each of them.
+    fitted : Objective, optional
+        What the net was last fitted for, which is used in the place of ``goal``.
+    training, writes : bool
+        As in `Builder`.
+    """
+    batches = None
+    if batched:
+        batches = _batches(X, y, goal.loss, epochs, steps_per_epoch, {"sample_weight": sample_weight, **(arrays_only or {})})
+    data = net._data(X if batches is None else batches.first[0], "X")
+    goal, graph, owners, objective = build(net, data, goal, classes=classes, fitted=fitted, training=training, writes=writes)
+    rows = len(data[0])
+    require_rows(data, "X" if batches is None else "X of batch 0")
+    target, weight = None, None
+    if batches is None:
+        target = objective.targets(y if classes is None else class_places(y, classes), rows, graph, "y")
+        weight = sample_weights(sample_weight, rows, objective, graph.output_shapes, "sample_weight")
+    return Prepared(net, goal, data, target, weight, graph, owners, objective, batches)
+
+
+def build(
+    net: Net,
+    data: tuple[Array, ...],
+    goal: Goal,
+    *,
+    classes: Array | None = None,
+    fitted: Objective | None = None,
+    training: bool = True,
+    writes: bool = True,
+) -> tuple[Goal, _core.Graph, Owners, Objective]:
+    """Build the graph for such inputs, without the last layers that a loss replaces, and the losses that fit its outputs.
+
+    Return the goal too, with the loss that ``classes`` imply if it has none.
+    """
+    tails, names = net._output_layers(), net._output_names
+    # Labels are of two classes at least; which loss they mean is decided below, and either replaces the last layer that it fits.
+    losses = ("cross_entropy", "bce") if goal.loss is None else (goal.loss,)
+    skip = fitted.skip if fitted is not None else frozenset().union(*(fusible(loss, tails, names) for loss in losses))
+    graph, owners, skipped = net._built(data, skip, training=training, writes=writes)
+    shapes = graph.output_shapes
+    if classes is not None:
+        width = math.prod(shapes[0])
+        _check_classes(classes, width)
+        last = tails[-1][1] if tails else ""
+        implied = "cross_entropy" if width > 1 else "bce" if last == "Sigmoid" else "bce_with_logits"
+        goal = goal if goal.loss is not None else goal._replace(loss=implied)
+    if fitted is not None:
+        return goal, graph, owners, fitted
+    tails = tails if len(tails) == len(shapes) else [("", "")] * len(shapes)
+    objective = Objective(goal.loss, goal.weights, tails, shapes, names, goal.metrics)
+    if objective.skip != skipped:  # an output of several arrays: which layer makes which one is not known before they are there
+        graph, owners, _ = net._built(data, objective.skip, training=training, writes=writes)
+    return goal, graph, owners, objective
+
+
+def _check_classes(classes: Array, width: int) -> None:
+    if len(classes) != max(width, 2):
+        raise ValueError(f"classes: {len(classes)} of them do not go with a net of {width} output{'s' * (width != 1)}")
+
+
+def require_rows(data: tuple[Array, ...], name: str = "X") -> None:
+    """Raise if there are no rows."""
+    if not len(data[0]):
+        raise ValueError(f"{name}: expected at least one row, it has no rows")
+
+
+def checked_rows(
+    net: Net, rows: Sequence[Any], names: Sequence[str], like: Shapes, graph: _core.Graph, objective: Objective, *, may_be_0: bool = False
+) -> Rows:
+    """Check inputs, targets and weights, for samples of the given shapes."""
+    data = net._data(rows[0], names[0])
+    for a, shape in zip(data, like[0], strict=True):
+        if a.shape[1:] != shape:
+            raise ValueError(f"{names[0]}: samples of shape {a.shape[1:]}, expected {shape} as in {like[1]}")
+    target = objective.targets(rows[1], len(data[0]), graph, names[1])
+    return data, target, sample_weights(rows[2], len(data[0]), objective, graph.output_shapes, names[2], may_be_0=may_be_0)
+
+
+def checked_batches(
+    net: Net, batches: Batches, like: Shapes, graph: _core.Graph, objective: Objective, before: str = ""
+) -> Iterator[Rows]:
+    """Yield the batches of one pass, checked; ``before`` precedes their names in errors."""
+    for number, batch in enumerate(batches):
+        names = [f"{before}{what} of batch {number}" for what in ("X", "y", "sample_weight")]
+        checked = checked_rows(net, batch, names, like, graph, objective, may_be_0=True)
+        require_rows(checked[0], names[0])
+        yield checked
+
+
+def _batches(X: Any, y: Any, loss: Any, epochs: int, steps: int | None, arrays_only: Mapping[str, Any]) -> Batches | None:
+    """Return the batches if ``X`` is an iterable of them; None if ``X`` and ``y`` are arrays."""
+    if steps is not None:
+        check_count("steps_per_epoch", steps, 1)
+    if y is not None or (not Objective.has_target(loss) and (isinstance(X, (list, tuple)) or not Batches.are(X))):
+        if steps is not None:
+            raise ValueError("steps_per_epoch: is for batches from an iterable; of arrays an epoch takes all rows")
+        return None
+    if not Batches.are(X):
+        raise TypeError(f"y: expected a target, unless X is an iterable of batches (X, y); got X of type {type(X).__name__}")
+    for name, value in arrays_only.items():
+        if value is not None:
+            weights = "; batches bring their weights as (X, y, sample_weight)" if name in ("sample_weight", "class_weight") else ""
+            raise ValueError(f"{name}: needs X and y as arrays{weights}")
+    return Batches(X, "X", epochs, steps)
+
+
+def _is_data(given: Any, many: bool) -> bool:
+    """Return whether ``given`` is (X, y) or (X, y, sample_weight): a tuple, or a list whose members are not such tuples themselves."""
+    if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+        return False
+    pairs = (isinstance(one, tuple) and len(one) in (2, 3) and (not many or isinstance(one[0], (tuple, list))) for one in given)
+    return isinstance(given, tuple) or not all(pairs)
