@@ -28,8 +28,8 @@ class _Ready(NamedTuple):
 class Predicting(Described, abstract=True):
     """A layer made of others that predicts: the base of `Net`."""
 
-    def _forget(self, seen: bool = True) -> None:
-        super()._forget(seen)
+    def _drop_plans(self, seen: bool = True) -> None:
+        super()._drop_plans(seen)
         self._predictor: _Ready | None = None
         self._made_from = object()
 
