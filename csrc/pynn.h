@@ -136,16 +136,50 @@ void pn_rowwise_forward(size_t i, pn_dtype t, size_t rows, size_t n, const void 
 
 /* ---- losses: one row each in core/kernels/losses.h ------------------------------------------- */
 enum { PN_MAX_INPUTS = 3, PN_MAX_LOSS_PARAMS = 4 };
+/* What a loss compares predictions with. */
+typedef enum {
+    PN_TARGET_NONE = 'n',
+    PN_TARGET_REAL = 'r',           /* finite numbers like the prediction */
+    PN_TARGET_ANY = 'a',            /* any numbers like the prediction */
+    PN_TARGET_UNIT = 'u',           /* numbers in [0, 1] like the prediction */
+    PN_TARGET_SIGN = 's',           /* -1 or 1; of kind r one a row */
+    PN_TARGET_INDEX = 'i',          /* a class index a row */
+    PN_TARGET_CLASS = 'c',          /* a class index or ignore_index a row */
+    PN_TARGET_CLASS_OR_MASS = 'p',  /* that, or class probabilities like the prediction */
+    PN_TARGET_INDICES = 'm'         /* of each row class indices, up to the first -1 */
+} pn_target_kind;
+/* What a loss takes as its prediction. */
+typedef enum {
+    PN_TAKES_ANYTHING,
+    PN_TAKES_LOGITS,
+    PN_TAKES_PROBABILITIES,
+    PN_TAKES_LOG_PROBABILITIES
+} pn_takes;
+/* When a prediction counts as right. */
+typedef enum {
+    PN_METRIC_NONE,
+    PN_METRIC_ARGMAX = 'a',         /* the largest score is that of the class */
+    PN_METRIC_SIGN = 'l',           /* a logit is positive where the target is 1 */
+    PN_METRIC_HALF = 'p'            /* a probability is over 1/2 where the target is 1 */
+} pn_metric;
+/* Strings of columns that a row leaves out are NULL. */
 typedef struct {
     const char *name, *cls;         /* "huber", "HuberLoss" */
-    char kind, target, metric;      /* letters that losses.h explains above its table */
+    char kind;                      /* a letter that losses.h explains above its table */
+    pn_target_kind target;
+    pn_takes takes;
+    pn_metric metric;
     /* "input target": what a call takes; all but target have a gradient, the first is the
      * prediction */
     const char *inputs;
+    int has_variance;               /* the second input is a variance */
+    int has_batchmean;              /* PN_BATCHMEAN is allowed */
+    const char *from_logits;        /* name of the loss of what goes into a softmax or sigmoid */
     /* "weight: array = None, delta=1.0": of its arrays there are weight and pos_weight */
     const char *params;
-    const char *check;              /* Python expression that the numbers must satisfy, or "" */
-    const char *formula, *summary;
+    const char *check;              /* Python expression that the numbers must satisfy */
+    const char *docs;               /* "delta: text\n" for each parameter */
+    const char *formula, *example, *summary, *source;
 } pn_loss;
 const pn_loss *pn_loss_at(size_t i);
 
@@ -331,9 +365,10 @@ pn_status pn_loss_check(const pn_criterion *loss, pn_dtype t, size_t rows, size_
 typedef struct { size_t positions, cols; int last; } pn_loss_view;
 pn_status pn_loss_check_fit(const pn_criterion *loss, size_t ndim, const size_t *shape,
                             pn_loss_view *view, pn_error *error);
-/* Is input k what the loss is defined for? NaN passes, and shows in the loss. */
+/* Is input k what the loss is defined for? NaN passes, and shows in the loss. name: of the input in
+ * messages; NULL for that of a call. */
 pn_status pn_loss_check_input(const pn_criterion *loss, pn_dtype t, size_t k, size_t n,
-                              const void *x, pn_error *error);
+                              const void *x, const char *name, pn_error *error);
 /* how many values: rows or rows * cols */
 size_t pn_loss_values(const pn_criterion *loss, size_t rows, size_t cols);
 /* elements of sample_weight */

@@ -154,6 +154,11 @@ def parse_parameters(text: str, check: str = "") -> Parameters:
     return Parameters(text, check, values, tuple(conditions), kinds)
 
 
+def parse_docs(text: str) -> dict[str, str]:
+    """Parse a row's documentation of its parameters: lines of ``name: text``."""
+    return {name: words.strip() for name, _, words in (line.partition(":") for line in text.splitlines())}
+
+
 def _number(node: ast.expr) -> Any:
     """Return the default that ``node`` spells: integers stand for real numbers here, so ``1`` is ``1.0``."""
     value = ast.literal_eval(node)

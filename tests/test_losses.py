@@ -7,6 +7,7 @@ import copy
 import itertools
 import json
 import pickle
+import re
 import warnings
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 import pynn
 from pynn import _core, reference
-from pynn._tables import parse_parameters
+from pynn._tables import parse_docs, parse_parameters
 
 ROWS = {row["name"]: row for row in _core.LOSSES if row["kind"] != "s"}  # sequences have their own tests, at the end
 rng = np.random.default_rng(1)
@@ -48,7 +49,7 @@ def inputs(row: Any, settings: dict[str, Any], rows: int = 7) -> tuple[np.ndarra
     if row["kind"] == "b":
         return (boxes(rows),)
     found = [rng.normal(size=(rows, 2, 3) if row["kind"] in "ew" else (rows, 5)) * 3 for _ in range(count)]
-    if row["target"] == "v" or settings.get("log_input") is False:
+    if row["takes"] == "probabilities" or settings.get("log_input") is False:
         found[0] = 1 / (1 + np.exp(-found[0]))
     if row["name"] == "nll":
         found[0] = reference.log_softmax(found[0])
@@ -69,7 +70,7 @@ def targets(row: Any, x: np.ndarray) -> dict[str, np.ndarray | None]:
     hard, soft = rng.integers(2, size=x.shape), rng.random(x.shape)
     return {
         "r": {"real": rng.normal(size=x.shape)}, "a": {"positive": soft + 0.1},
-        "u": {"soft": soft, "hard": hard}, "v": {"soft": soft, "hard": hard},
+        "u": {"soft": soft, "hard": hard},
         "s": {"signs": 2 * (hard if row["kind"] == "e" else hard[:, 0]) - 1}, "m": {"lists": lists}, "n": {"none": None},
     }[kind]  # fmt: skip
 
@@ -788,6 +789,24 @@ def test_errors_say_what_is_wrong(case: str) -> None:
         ERRORS[case][0]()
 
 
+@pytest.mark.parametrize("row", _core.LOSSES, ids=lambda row: row["name"])
+def test_each_parameter_is_documented_by_its_row(row: Any) -> None:
+    texts, parameters = parse_docs(row["docs"]), parse_parameters(row["params"]).defaults
+    assert parameters.keys() <= texts.keys() <= parameters.keys() | set(row["inputs"].split())
+    cls = getattr(pynn, row["cls"])
+    for name, text in texts.items():
+        owner = cls if name in parameters else cls.__call__
+        assert re.search(rf"^{name} : .+\n    {re.escape(text)}$", owner.__doc__, re.M)
+    assert row["source"] in cls.__doc__
+
+
+def test_links_between_losses_lead_to_losses_of_logits() -> None:
+    rows = {row["name"]: row for row in _core.LOSSES}
+    linked = [row["from_logits"] for row in _core.LOSSES if row["from_logits"]]
+    assert linked
+    assert {rows[name]["takes"] for name in linked} == {"logits"}
+
+
 def test_settings_are_fixed() -> None:
     loss = pynn.HuberLoss(delta=0.5)
     assert loss.delta == 0.5
@@ -798,6 +817,46 @@ def test_settings_are_fixed() -> None:
 
 
 # ---- fit ------------------------------------------------------------------------------------------------------------
+def out_of_domain(name: str) -> tuple[np.ndarray, ...]:
+    """Inputs that a loss is not defined for, in the last of 9 rows."""
+    row = ROWS[name]
+    x = [np.full((9, 2), 0.5) for part in row["inputs"].split() if part != "target"]
+    x[int(row["has_variance"])][-1, 1] = -0.25
+    return tuple(x)
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row["takes"] == "probabilities" or row["has_variance"]])
+@pytest.mark.parametrize("way", ["fit", "train_on_batch", "evaluate", "validation"])
+@pytest.mark.filterwarnings("ignore:.*the last layer is Linear")
+def test_training_checks_outputs_as_a_call_checks_inputs(name: str, way: str) -> None:
+    x, t = out_of_domain(name), np.ones((9, 2))
+    with pytest.raises(ValueError, match=r"-0\.25 is (not a probability|negative)") as told:
+        call(make(name), x, t)
+    inputs = [pynn.Input(2) for _ in x]
+    ends = [pynn.Linear(2, 2, dtype="float64", seed=0)(one) for one in inputs]
+    model = pynn.Model(inputs, ends)
+    for layer in model.layers:
+        layer.weight[...], layer.bias[...] = np.eye(2), 0
+    loss: Any = make(name)
+    expected = "the model's (output|variance): -0.25" + str(told.value).partition("-0.25")[2].replace("[", r"\[")
+    inside: Any = tuple(np.full((9, 2), 0.5) for _ in x)
+    given: Any = x if len(x) > 1 else x[0]
+    settings: dict[str, Any] = {"loss": loss, "optimizer": pynn.optim.SGD(lr=0.0)}
+    if way == "evaluate":
+        model.fit(inside if len(x) > 1 else inside[0], t, **settings, epochs=1)
+    before = [p.data.copy() for p in model.parameters()]
+    run = {
+        "fit": lambda: model.fit(given, t, **settings, epochs=1, batch_size=4, shuffle=False),
+        "validation": lambda: model.fit(inside if len(x) > 1 else inside[0], t, **settings, epochs=1, validation_data=(given, t)),
+        "train_on_batch": lambda: model.train_on_batch(given, t, **settings),
+        "evaluate": lambda: model.evaluate(given, t),
+    }
+    with pytest.raises(ValueError, match=expected):
+        run[way]()
+    for p, old in zip(model.parameters(), before, strict=True):
+        np.testing.assert_array_equal(p.data, old)
+
+
 @pytest.mark.parametrize("loss", [
     pynn.HuberLoss(delta=0.3), pynn.BCEWithLogitsLoss(pos_weight=[3.0, 0.5]), pynn.KLDivLoss(reduction="batchmean", log_target=True),
     pynn.CrossEntropyLoss([1.0, 4.0], ignore_index=-1, label_smoothing=0.1), pynn.FocalLoss(gamma=1.0),
@@ -807,7 +866,8 @@ def test_settings_count_in_fit(loss: Any) -> None:
     X, y = rng.normal(size=(9, 3)), rng.random((9, 2))
     if loss._row["target"] in "cp":
         y = np.array([0, 1, 1, 0, 1, 1, 0, 1, 0]) - (loss._row["target"] == "p") * np.array([0, 0, 0, 1, 0, 0, 0, 0, 0])
-    model, twin = (pynn.Sequential(pynn.Linear(3, 2, dtype="float64", seed=0)) for _ in range(2))
+    last = ["log_softmax"] if loss._row["takes"] == "log-probabilities" else []
+    model, twin = (pynn.Sequential(pynn.Linear(3, 2, dtype="float64", seed=0), *last) for _ in range(2))
     history = model.fit(X, y, loss=loss, optimizer=pynn.optim.SGD(lr=0.1), epochs=1, batch_size=9, shuffle=False).history
     np.testing.assert_allclose(history["loss"], [float(loss(twin(X), y))], rtol=1e-12)
     twin.backward(loss.backward())

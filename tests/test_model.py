@@ -31,12 +31,12 @@ def problem(loss: str, rows: int = 50) -> tuple[pynn.Sequential, np.ndarray, np.
     """A net and data that suit a loss."""
     rng = np.random.default_rng(0)
     X, row = rng.normal(size=(rows, 4)), LOSSES[loss]
+    last = {"probabilities": "sigmoid", "log-probabilities": "log_softmax"}.get(row["takes"])
     if row["target"] in "cip":
-        return net(last="log_softmax" if row["target"] == "c" else None), X, rng.integers(3, size=rows)
+        return net(last=last), X, rng.integers(3, size=rows)
     y = rng.random((rows, 4 if row["kind"] == "b" else 3))
     if row["kind"] == "b":
         y[:, 2:] += y[:, :2]
-    last = "sigmoid" if row["target"] == "v" else None
     return net(outputs=y.shape[1], last=last), X, np.where(y < 0.5, -1.0, 1.0) if row["target"] == "s" else y
 
 

@@ -428,7 +428,7 @@ def test_targets_that_are_no_classes_are_told_what_to_do() -> None:
 
 def test_last_layers_that_do_not_go_with_the_loss_are_told_of() -> None:
     told = pytest.warns(UserWarning, match="BCELoss takes probabilities, but the last layer is Linear: end in Sigmoid")
-    with told, pytest.raises(pynn.DivergenceError):
+    with told, pytest.raises(ValueError, match=r"the model's output: .* is not a probability"):
         net(1).fit(X, Y > 0, loss="bce")
     with pytest.warns(UserWarning, match="Softmax of a single output is 1"):
         pynn.Sequential(pynn.Linear(X.shape[1], 1), "softmax").fit(X, Y > 0, loss="bce")

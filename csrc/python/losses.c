@@ -198,7 +198,8 @@ static int take_call(loss_call *c, PyObject *loss, PyObject *inputs, PyObject *t
     if (!take_sample_weight(c, sample_weight)) return 0;
     pn_status status = pn_loss_check(a->loss, c->dtype, a->rows, a->cols, &a->target, &error);
     for (size_t i = 0; i < PN_MAX_INPUTS && !status && c->x[i]; i++)
-        status = pn_loss_check_input(a->loss, c->dtype, i, a->rows * a->cols, a->x[i], &error);
+        status = pn_loss_check_input(a->loss, c->dtype, i, a->rows * a->cols, a->x[i], NULL,
+                                     &error);
     if (status) return raise_status(status, &error) != NULL;
     npy_intp values = (npy_intp)pn_loss_values(a->loss, a->rows, a->cols);
     if (want_values && !(c->value = new_array(1, &values, c->dtype))) return 0;

@@ -95,14 +95,21 @@ static int choose_threads(void)
     return -1;
 }
 
+static const char *text(const char *column) { return column ? column : ""; }
+
 static PyObject *loss_row(size_t i)
 {
+    static const char *takes[] = { "", "logits", "probabilities", "log-probabilities" };
     const pn_loss *l = pn_loss_at(i);
-    return l ? Py_BuildValue("{s:s,s:s,s:C,s:C,s:C,s:s,s:s,s:s,s:s,s:s}", "name", l->name, "cls",
-                             l->cls, "kind", l->kind, "target", l->target, "metric", l->metric,
-                             "inputs", l->inputs, "params", l->params, "check", l->check, "formula",
-                             l->formula, "summary", l->summary)
-             : NULL;
+    if (!l) return NULL;
+    return Py_BuildValue("{s:s,s:s,s:C,s:C,s:s,s:C,s:s,s:N,s:N,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}",
+                         "name", l->name, "cls", l->cls, "kind", l->kind, "target", (int)l->target,
+                         "takes", takes[l->takes], "metric", l->metric ? (int)l->metric : 'n',
+                         "inputs", l->inputs, "has_variance", PyBool_FromLong(l->has_variance),
+                         "has_batchmean", PyBool_FromLong(l->has_batchmean), "from_logits",
+                         text(l->from_logits), "params", text(l->params), "check", text(l->check),
+                         "docs", text(l->docs), "formula", l->formula, "example", text(l->example),
+                         "summary", l->summary, "source", text(l->source));
 }
 
 int add_rows(PyObject *module, const char *name, PyObject *(*row)(size_t i))

@@ -7,42 +7,22 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
 from .. import _core, losses, metrics
 from .._arrays import Array, plain_array
-from .._tables import known_name
+from .._tables import REQUIRED, known_name, parse_parameters
+from ..layers._base import Layer
 from ..layers.activation import by_name as activation_layers
+from ..layers.linear import Linear
 from ..losses._base import FunctionLoss, Loss, scaled_weights
 from .caller import warn
 
-_FUSED = {("cross_entropy", "Softmax"): "cross_entropy", ("bce", "Sigmoid"): "bce_with_logits"}
-"""Loss name and last layer that become one stable loss at the logits."""
-
-_LOGITS = ("logits", ("Softmax", "Sigmoid"), "remove it")
-_LOGARITHMS = ("log-probabilities", ("Linear", "Softmax", "Sigmoid"), "end in LogSoftmax")
-_TAKES = {
-    "CrossEntropyLoss": (*_LOGITS[:2], "remove it, or name the loss as a string"),
-    "BCELoss": ("probabilities", ("Linear", "ReLU", "Tanh", "LogSoftmax"), "end in Sigmoid, or take BCEWithLogitsLoss"),
-    "BCEWithLogitsLoss": (*_LOGITS[:2], 'remove it, or give loss="bce"'),
-    "FocalLoss": _LOGITS,
-    "SigmoidFocalLoss": _LOGITS,
-    "MultiLabelSoftMarginLoss": _LOGITS,
-    "SoftMarginLoss": _LOGITS,
-    "NLLLoss": _LOGARITHMS,
-    "KLDivLoss": (_LOGARITHMS[0], ("Softmax", "Sigmoid"), _LOGARITHMS[2]),
-}
-"""What a loss takes, the last layers that give something else, and what to do then."""
-
-_PROBABILITIES = {
-    **dict.fromkeys(("CrossEntropyLoss", "FocalLoss"), "softmax"),
-    **dict.fromkeys(("BCEWithLogitsLoss", "SigmoidFocalLoss", "MultiLabelSoftMarginLoss"), "sigmoid"),
-    "SoftMarginLoss": "sigmoid",
-    **dict.fromkeys(("NLLLoss", "KLDivLoss"), "exp"),
-}
-"""Loss to what makes probabilities of the outputs that it takes."""
+_OF_CLASSES = ("probabilities", "log-probabilities")
+"""What nets that classify give."""
 
 _T = TypeVar("_T")
 Scores = Sequence[tuple[float, float, int, int, int, int, int]]
@@ -114,8 +94,8 @@ class Objective:
             fused = _fused(one, last) if len(shapes[at[0]]) == 1 else None
             self.losses.append(losses.get(one if fused is None else fused))
             skip += [] if fused is None else [path]
-            _warn(self.losses[-1], last if fused is None else "", shapes[at[0]])
             _core.check_output(self.losses[-1]._criterion, shapes[at[0]])
+            _warn(self.losses[-1], last if fused is None else "", shapes[at[0]])
         self.skip = frozenset(skip)
         self.metrics = self._metrics(measured)
         self._check_names(given)
@@ -306,7 +286,10 @@ class Objective:
 
 def _fused(loss: Any, last: str) -> str | None:
     """Return the loss that takes the logits, if ``loss`` is the name of one that takes what the last layer makes of them."""
-    return _FUSED.get((known_name("loss", loss, losses.by_name), last)) if isinstance(loss, str) else None
+    if not isinstance(loss, str):
+        return None
+    from_logits: str = losses.by_name[known_name("loss", loss, losses.by_name)]._row["from_logits"]
+    return from_logits if from_logits and _link(losses.by_name[from_logits]).__name__ == last else None
 
 
 def fusible(loss: Any, tails: Sequence[tuple[str, str]], names: Sequence[str] | None) -> frozenset[str]:
@@ -351,14 +334,34 @@ def losses_of(plain: Any) -> Any:
 
 def probabilities(out: Array, last: str, loss: Loss | None) -> Array | None:
     """Return an output as probabilities, by the last layer and the loss; None where they are none."""
-    how = _PROBABILITIES.get(type(loss).__name__)
-    if last in ("Softmax", "Sigmoid"):
+    given, taken = _gives(last), "" if loss is None else loss._row["takes"]
+    if given == "probabilities":
         return out
-    if last == "LogSoftmax" or how == "exp":
+    if "log-probabilities" in (given, taken):
         return np.asarray(np.exp(out))
-    if how is None:
+    if loss is None or taken != "logits":
         return None
-    return np.moveaxis(np.asarray(activation_layers[how]()(np.moveaxis(out, 1, -1))), -1, 1)
+    return np.moveaxis(np.asarray(_link(loss)()(np.moveaxis(out, 1, -1))), -1, 1)
+
+
+def _link(loss: type[Loss] | Loss) -> type[Layer]:
+    """Return the layer that makes probabilities of the logits that a loss takes."""
+    return activation_layers["softmax" if loss._row["target"] in "cp" else "sigmoid"]
+
+
+@cache
+def _gives(last: str) -> str:
+    """Return what the last layer of a net gives: "probabilities", "log-probabilities", or "numbers"; "" where that is unknown.
+
+    What an activation gives is measured.
+    """
+    if last == Linear.__name__:
+        return "numbers"
+    made = [cls for cls in activation_layers.values() if cls.__name__ == last]
+    if not made or REQUIRED in getattr(made[0], "_settings", parse_parameters("")).defaults.values():
+        return ""
+    y = np.asarray(made[0]()(np.linspace(-30, 30, 64).reshape(8, 8)))
+    return "probabilities" if ((y >= 0) & (y <= 1)).all() else "log-probabilities" if (y <= 0).all() else "numbers"
 
 
 class Head(NamedTuple):
@@ -373,10 +376,12 @@ class Head(NamedTuple):
     @property
     def classifies(self) -> bool:
         """Whether the output is of classes, as far as is known."""
-        if self.last in ("Softmax", "Sigmoid", "LogSoftmax") or not self.fitted:
+        if _gives(self.last) in _OF_CLASSES or not self.fitted:
             return True
         by_class = self.loss is not None and self.loss._row["metric"] != "n"
-        return by_class or self.reading in (ONE_HOT, MULTI_LABEL) or type(self.loss).__name__ in _PROBABILITIES
+        return by_class or self.reading in (ONE_HOT, MULTI_LABEL) or (
+            self.loss is not None and self.loss._row["takes"] in ("logits", "log-probabilities")
+        )
 
     def probabilities(self) -> Array:
         """Return probabilities, or raise where the output is none."""
@@ -518,11 +523,22 @@ def one_each(given: Any, n: int, keys: Sequence[Key] | None, what: str, *, left_
 def _warn(loss: Loss, last: str, output: tuple[int, ...]) -> None:
     if loss.reduction == "none":
         raise ValueError("loss: fit needs one number; use reduction='mean' or 'sum'")
-    what, doubled, fix = _TAKES.get(type(loss).__name__, ("", (), ""))
-    if last in doubled:
-        warn(f"{type(loss).__name__} takes {what}, but the last layer is {last}: {fix}")
+    takes, given = loss._row["takes"], _gives(last)
+    if given == "probabilities" if takes == "logits" else bool(takes and given) and given != takes:
+        warn(f"{type(loss).__name__} takes {takes}, but the last layer is {last}: {_remedy(loss)}")
     if last == "Softmax" and output == (1,):
         warn("Softmax of a single output is 1 whatever goes in: end in Sigmoid")
+
+
+def _remedy(loss: Loss) -> str:
+    """Return what to do where the last layer does not give what the loss takes."""
+    row = loss._row
+    if row["takes"] == "logits":
+        names = [one["name"] for one in _core.LOSSES if one["from_logits"] == row["name"]]
+        return "remove it" + (f', or give loss="{names[0]}"' if names else "")
+    if row["takes"] == "probabilities":
+        return "end in Sigmoid" + (f", or take {losses.by_name[row['from_logits']].__name__}" if row["from_logits"] else "")
+    return "end in LogSoftmax"
 
 
 def _allowed(loss: Loss, output: tuple[int, ...], labels: bool) -> list[tuple[int, ...]]:

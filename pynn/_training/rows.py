@@ -14,8 +14,6 @@ from ..losses._base import Loss, check_finite_weights
 from ..metrics import is_one_hot
 from .objective import Objective, Weights, one_each
 
-_YES_OR_NO = ("BCELoss", "BCEWithLogitsLoss")
-
 
 def sample_weights(
     given: Any, rows: int, objective: Objective, outputs: Sequence[tuple[int, ...]], name: str, *, may_be_0: bool = False
@@ -77,7 +75,7 @@ def labels(y: Any, loss: Loss) -> NDArray[np.int64] | None:
     if y.ndim == 2 and y.dtype.kind in "fiub" and is_one_hot(y):
         return np.asarray(y.argmax(1), np.int64)
     by_class = loss._row["target"] in "cp" and y.dtype.kind in "iu"
-    yes_or_no = type(loss).__name__ in _YES_OR_NO and bool(((y == 0) | (y == 1)).all())
+    yes_or_no = loss._row["metric"] in "lp" and bool(((y == 0) | (y == 1)).all())
     return y.astype(np.int64) if y.ndim == 1 and (by_class or yes_or_no) else None
 
 

@@ -2,81 +2,46 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from .. import _core
-from .._tables import LazyTable, Parameters, known_name, lazy_attributes, make_function, make_init, parse_parameters
-from ._base import FunctionLoss, Loss, SequenceLoss
+from .._tables import LazyTable, Parameters, known_name, lazy_attributes, make_function, make_init, parse_docs, parse_parameters
+from ._base import REDUCTIONS, FunctionLoss, Loss, SequenceLoss
 
 _TARGETS = {
-    "r": "real numbers like the prediction",
-    "a": "real numbers like the prediction",
-    "u": "numbers in [0, 1] like the prediction",
-    "v": "numbers in [0, 1] like the prediction",
-    "s": "1 or -1",
-    "i": "class indices (integers), one a row",
-    "c": "class indices (integers), one a row",
-    "p": "class indices (integers), one a row, or class probabilities like the prediction",
-    "m": "of each row the indices of its classes (integers), the rest filled with -1",
+    "r": "Finite numbers, of the shape of the prediction.",
+    "a": "Numbers, of the shape of the prediction.",
+    "u": "Numbers in [0, 1], of the shape of the prediction.",
+    "s": "1 or -1, of the shape of the prediction.",
+    "i": "Class indices (integers), one a row.",
+    "c": "Class indices (integers), one a row.",
+    "p": "Class indices (integers), one a row; or class probabilities (floating point) of the shape of the input.",
+    "m": "Integers of the shape of the input: the indices of the classes of each row, the rest filled with -1.",
 }
 _VALUES = {"e": "one an element", "r": "one a row", "b": "one a box", "w": "one a sample", "s": "one a sequence"}
 _SHAPES = {
-    "e": "Of any shape.",
-    "r": "Of shape (rows, columns) or (columns,).",
-    "b": "Boxes of shape (..., 4): x1, y1, x2, y2.",
-    "w": "Probabilities of shape (samples, ...).",
-    "by class": "Scores of shape (rows, classes), (rows, classes, d1, ...) or (classes,).",
-}
-_ARRAYS = {
-    "e": "Multiplies each element's value; broadcast against the input. In `fit` one a column.",
-    "r": "Of shape (classes,): what each class counts.",
-}
-_INPUTS = {
-    "var": "Variances of 0 or more, like the input or with axes of 1; or one a row, of shape ``input.shape[:-1]``.",
-    "log_probs": "Log-probabilities of shape (steps, sequences, classes), or (steps, classes) for one sequence.",
-    "targets": "Class indices (integers) of shape (sequences, longest), or of all sequences in a row.",
-    "input_lengths": "How many steps of each sequence count.",
-    "target_lengths": "How many labels each sequence has.",
+    "e": "of any shape",
+    "r": "of shape (rows, columns) or (columns,)",
+    "b": "boxes of shape (..., 4), each x1, y1, x2, y2",
+    "w": "of shape (samples, ...)",
+    "by class": "of shape (rows, classes), (rows, classes, d1, ...) or (classes,)",
 }
 _EXAMPLES = {
-    "r": "[0.5, 2.0], [1.0, 0.0]",
-    "a": "[-1.2, -0.4], [0.5, 0.5]",
-    "u": "[0.2, 0.9], [0.0, 1.0]",
-    "v": "[0.2, 0.9], [0.0, 1.0]",
-    "s": "[0.5, 2.0], [1.0, -1.0]",
-    "i": "[[2.0, 1.5, 0.0]], [0]",
-    "c": "[[-0.4, -1.4, -2.4]], [0]",
-    "p": "[[2.0, 1.0, 0.0]], [0]",
-    "m": "[[2.0, 1.5, 0.0]], [[0, -1, -1]]",
-    "n": "[[0.0, 0.0]], [[0.0, 1.0]], [[1.0, 1.0]]",
-    "input target var": "[0.5, 2.0], [1.0, 0.0], [1.0, 4.0]",
-    "input1 input2 target": "[0.5, 2.0], [1.0, 0.0], [1.0, 1.0]",
-    "cosine_embedding": "[[1.0, 2.0]], [[2.0, 1.0]], [1.0]",
     "kind b": "[[0.0, 0.0, 2.0, 2.0]], [[1.0, 1.0, 3.0, 3.0]]",
     "kind w": "[[0.2, 0.9]], [[0.0, 1.0]]",
     "kind s": "[[-1.0, -0.5], [-0.7, -0.7]], [1], 2, 1",
-}
-_PARAMETERS = {
-    "ignore_index": "A class index whose rows count nothing, neither in the sum nor in the mean.",
-    "label_smoothing": "The share of each target that is spread over all classes (Szegedy et al., 2016).",
-    "pos_weight": "Multiplies what a target of 1 counts; broadcast against the input. In `fit` one a column.",
-    "beta": "Where squares end and absolute values begin; 0 for none.",
-    "delta": "Where squares end and absolute values begin.",
-    "q": "The quantile.",
-    "alpha": "The share of what a target of 1 counts; -1 counts both alike.",
-    "gamma": "How strongly what is right already counts less; 0 for plain cross-entropy.",
-    "log_target": "Whether the target is logarithms too.",
-    "log_input": "Whether the input is logarithms of rates.",
-    "full": "Whether to add the part that does not depend on the input.",
-    "eps": "Added or kept to, so that nothing is divided by 0.",
-    "margin": "How far apart is enough.",
-    "p": "The power of the norm, or of the hinge.",
-    "swap": "Whether the positive may stand for the anchor where it is nearer to the negative (Balntas et al., 2016).",
-    "smooth": "Added above and below; with 0 an empty mask without a prediction is 0 / 0.",
-    "blank": "The class index that stands for no label.",
-    "zero_infinity": "Whether sequences too short for their labels count 0 instead of infinity.",
+    "target r": "[0.5, 2.0], [1.0, 0.0]",
+    "target a": "[-1.2, -0.4], [0.5, 0.5]",
+    "target u": "[0.2, 0.9], [0.0, 1.0]",
+    "target s": "[0.5, 2.0], [1.0, -1.0]",
+    "target i": "[[2.0, 1.5, 0.0]], [0]",
+    "target c": "[[-0.4, -1.4, -2.4]], [0]",
+    "target p": "[[2.0, 1.0, 0.0]], [0]",
+    "target m": "[[2.0, 1.5, 0.0]], [[0, -1, -1]]",
+    "target n": "[[0.0, 0.0]], [[0.0, 1.0]], [[1.0, 1.0]]",
 }
 
 
@@ -93,18 +58,30 @@ def _call(row: Mapping[str, Any], document: str) -> Any:
     return call
 
 
-def _call_document(row: Mapping[str, Any]) -> str:
+def _by_class(row: Mapping[str, Any]) -> bool:
+    return row["target"] in "cp"
+
+
+def _described(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the text of each argument of a call."""
     names = row["inputs"].split()
-    first = _SHAPES.get("by class" if row["target"] in "cp" else row["kind"], "")
-    described = {"target": f"{_TARGETS.get(row['target'], '').capitalize()}.", names[0]: first, **_INPUTS}
-    lines = [f"{name} : array_like\n    {described.get(name) or f'Like {names[0]}.'}" for name in names]
+    what, shape = (row["takes"] or "numbers").capitalize(), _SHAPES.get("by class" if _by_class(row) else row["kind"], "")
+    texts = dict.fromkeys(names, f"As `{names[0]}`, and of its shape.")
+    target = "1 or -1, one a row." if row["target"] == "s" and row["kind"] == "r" else _TARGETS.get(row["target"], "")
+    texts |= {"target": target, names[0]: f"{what} {shape}. Computed in float32 if they are, otherwise in float64."}
+    return texts | parse_docs(row["docs"])
+
+
+def _call_document(row: Mapping[str, Any]) -> str:
+    texts = _described(row)
+    lines = [f"{name} : array_like\n    {texts[name]}" for name in row["inputs"].split()]
     if row["kind"] != "s":
-        each = "" if row["kind"] == "w" or (row["kind"] in "rb" and row["target"] not in "cp") else ", or one a value"
-        text = (
-            f"One number a sample{each}, which multiplies value and gradient. A mean divides by the sum of their magnitudes; a negative\n"
-            "    weight pushes away from the target."
+        one = row["kind"] == "w" or (row["kind"] in "rb" and not _by_class(row))
+        lines.append(
+            f"sample_weight : array_like, optional\n    One number a sample{'' if one else ', or one a value'}, which multiplies value and "
+            "gradient. A mean divides by the sum of their magnitudes; a\n    negative weight pushes away from the target."
         )
-        lines.append(f"sample_weight : array_like, optional\n    {text}")
+    allowed = "the input or the target" if row["takes"] == "probabilities" else "the target"
     return f"""Return the loss, and keep its gradient for ``backward``.
 
 Parameters
@@ -114,57 +91,80 @@ Parameters
 Returns
 -------
 numpy.floating or numpy.ndarray
-    A number of the first argument's dtype, or with ``reduction="none"`` an array.
+    A number of the first argument's dtype, or with ``reduction="none"`` an array of the values, {_VALUES[row["kind"]]}.
 
 Raises
 ------
 ValueError
-    If shapes differ, or a number is not among those allowed; the text names the argument.
+    If shapes do not fit, or {allowed} holds a number that is not allowed; the text names the argument.
 TypeError
     If an array does not hold real numbers, or class indices are not integers.
 """
 
 
 def _parameter_lines(row: Mapping[str, Any], parameters: Parameters) -> str:
-    lines = []
-    for name, default in parameters.defaults.items():
-        kind = "array_like, optional" if parameters.kinds.get(name) == "array" else f"{type(default).__name__}, default {default!r}"
-        text = _PARAMETERS.get(name) or (_ARRAYS[row["kind"]] if name == "weight" else "")
-        lines.append(f"{name} : {kind}" + (f"\n    {text}" if text else ""))
-    return "".join(f"{line}\n" for line in lines)
+    texts = parse_docs(row["docs"])
+    kinds = {name: "array_like, optional" for name, kind in parameters.kinds.items() if kind == "array"}
+    return "".join(
+        f"{name} : {kinds.get(name) or f'{type(default).__name__}, default {default!r}'}\n    {texts[name]}\n"
+        for name, default in parameters.defaults.items()
+    )
+
+
+def _reduction_lines(row: Mapping[str, Any]) -> str:
+    names = REDUCTIONS if row["has_batchmean"] else REDUCTIONS[:3]
+    divisor = "the sum of the weights of their classes, or their number without `weight`" if _by_class(row) else "their number"
+    extra = "; 'batchmean' divides it by the number of rows, which gives the divergence itself" if row["has_batchmean"] else ""
+    return (
+        f"reduction : {{{', '.join(map(repr, names))}}}, default 'mean'\n"
+        f"    What is returned of the values, {_VALUES[row['kind']]}: 'sum' is their sum, 'none' the values themselves; 'mean' divides\n"
+        f"    the sum by {divisor}{extra}."
+    )
 
 
 def _example_of(row: Mapping[str, Any]) -> str:
-    """Return the arguments of a call: those of the row's name, its inputs, its kind or its target."""
-    keys = (row["name"], row["inputs"], f"kind {row['kind']}", row["target"])
-    return next(_EXAMPLES[key] for key in keys if key in _EXAMPLES)
+    """Return the arguments of a call: those of the row, its kind or its target."""
+    found = (row["example"], _EXAMPLES.get(f"kind {row['kind']}"), _EXAMPLES.get(f"target {row['target']}"))
+    return next(text for text in found if text)
 
 
 def _document(row: Mapping[str, Any], parameters: Parameters, cls: type[Loss]) -> str:
     arguments = _example_of(row)
-    result = eval(f"loss({arguments})", {"loss": cls()})
-    errors = f"\nRaises\n------\nValueError\n    Unless ``{row['check']}``.\n" if row["check"] else ""
+    loss = cls()
+    value, result = float(loss(*ast.literal_eval(f"({arguments})"))), loss.backward()
     inputs = [name for name in row["inputs"].split() if name != "target"]
-    target = f", and ``t`` the target: {_TARGETS[row['target']]}" if row["target"] in _TARGETS else ""
-    described = (f"``{short}`` the {name}" for short, name in zip("xzn", inputs, strict=False))
-    names = ", ".join(described) if row["kind"] != "s" else "``log_probs``"
-    batchmean = ", 'batchmean'" if row["cls"] == "KLDivLoss" else ""
-    extra = "\n    'batchmean' divides the sum by the number of rows, which is the divergence itself." if batchmean else ""
+    described = [f"``{short}`` the {name}" for short, name in zip("xzn", inputs, strict=False)] if row["kind"] != "s" else []
+    described += ["``t`` the target"] if row["target"] != "n" else []
+    names = f", with {', '.join(described)}" if described else ""
+    takes = f" The {inputs[0]} holds {row['takes']}." if row["takes"] and row["kind"] != "s" else ""
+    invalid = f"``{row['check']}`` does not hold, or " if row["check"] else ""
+    references = f"\nReferences\n----------\n{row['source']}\n" if row["source"] else ""
+    gradients = result if isinstance(result, tuple) else (result,)
+    shown = ", ".join(repr(g.shape) for g in gradients)
     return f"""{row["summary"]}
 
-``{row["formula"]}`` with {names}{target}.
+The value is ``{row["formula"]}``{names}.{takes}
 
 Parameters
 ----------
-{_parameter_lines(row, parameters)}reduction : {{'mean', 'sum', 'none'{batchmean}}}
-    What becomes of the values, {_VALUES[row["kind"]]}.{extra}
-{errors}
+{_parameter_lines(row, parameters)}{_reduction_lines(row)}
+
+Raises
+------
+ValueError
+    If {invalid}`reduction` is another word.
+TypeError
+    If a parameter has another type.
+{references}
 Examples
 --------
 >>> import pynn
 >>> loss = pynn.{row["cls"]}()
 >>> round(float(loss({arguments})), 4)
-{round(float(result), 4)}
+{round(value, 4)}
+>>> g = loss.backward()
+>>> {"g.shape" if len(gradients) == 1 else "[one.shape for one in g]"}
+{shown if len(gradients) == 1 else f"[{shown}]"}
 """
 
 

@@ -56,7 +56,7 @@ class Loss:
     _parameters: Parameters
 
     def __init__(self, values: Mapping[str, Any] | None = None, reduction: str = "mean") -> None:
-        allowed = REDUCTIONS[: 4 if type(self).__name__ == "KLDivLoss" else 3]
+        allowed = REDUCTIONS if self._row["has_batchmean"] else REDUCTIONS[:3]
         if reduction not in allowed:
             raise ValueError(f"reduction: expected {', '.join(map(repr, allowed[:-1]))} or {allowed[-1]!r}, got {reduction!r}")
         self.reduction = reduction
@@ -156,7 +156,7 @@ class Loss:
         names = [name for name in arrays if name != "target"]
         x = arrays[names[0]]
         x = _as_computed(x)
-        inputs = [x, *(_as_first(arrays[name], x, name, names[0]) for name in names[1:])]
+        inputs = [x, *(self._as_first(arrays[name], x, name, names[0]) for name in names[1:])]
         values, batch = self._check_shape(x, names[0])
         target = self._check_target(arrays["target"], x, values, names[0]) if "target" in arrays else None
         weight = None if sample_weight is None else self._sample_weights(sample_weight, x, values, batch)
@@ -204,6 +204,16 @@ class Loss:
         if t.shape != expected:
             raise ValueError(f"target: shape {t.shape} does not fit {name} of shape {x.shape}; expected {expected}")
         return t if one_a_row else self._as_rows(t)
+
+    def _as_first(self, a: Array, x: Array, name: str, first: str) -> Array:
+        """Return a further input in the shape of the first; a variance may be one a row, one a column or one for all."""
+        if a.shape == x.shape:
+            return a
+        if self._row["has_variance"]:
+            spread = a[..., None] if a.shape == x.shape[:-1] else a
+            if all(n in (1, m) for n, m in zip(spread.shape[::-1], x.shape[::-1], strict=False)) and spread.ndim <= x.ndim:
+                return np.broadcast_to(spread, x.shape)
+        raise ValueError(f"{name}: shape {a.shape} differs from that of {first}, {x.shape}")
 
     def _as_rows(self, a: Array) -> Array:
         if self._row["kind"] in "ew":
@@ -297,17 +307,6 @@ def _broadcast(a: Array | None, shape: tuple[int, ...], name: str) -> Array | No
 
 def _classes_last(x: Array) -> Array:
     return np.moveaxis(x, 1, -1) if x.ndim > 2 else x
-
-
-def _as_first(a: Array, x: Array, name: str, first: str) -> Array:
-    """Return a further input in the shape of the first; a variance may be one a row, one a column or one for all."""
-    if a.shape == x.shape:
-        return a
-    if name == "var":
-        spread = a[..., None] if a.shape == x.shape[:-1] else a
-        if all(n in (1, m) for n, m in zip(spread.shape[::-1], x.shape[::-1], strict=False)) and spread.ndim <= x.ndim:
-            return np.broadcast_to(spread, x.shape)
-    raise ValueError(f"{name}: shape {a.shape} differs from that of {first}, {x.shape}")
 
 
 def _as_given(g: Array, shape: tuple[int, ...]) -> Array:
@@ -411,7 +410,10 @@ class FunctionLoss(Loss):
     array([-0.25,  0.25])
     """
 
-    _row: Mapping[str, Any] = {"cls": "FunctionLoss", "kind": "e", "target": "r", "metric": "n", "inputs": "input target"}
+    _row: Mapping[str, Any] = {
+        **{"name": "", "cls": "FunctionLoss", "kind": "e", "target": "r", "takes": "", "metric": "n", "inputs": "input target"},
+        **{"has_variance": False, "has_batchmean": False, "from_logits": ""},
+    }
 
     def __init__(self, function: Callable[[Array, Array], tuple[Any, Any]], *, reduction: str = "mean") -> None:
         if not callable(function):

@@ -212,8 +212,8 @@ def test_losses_that_pytorch_has_not(name: str, reduction: str, dtype: str) -> N
         targets = [y]
     elif ROWS[name]["target"] == "c":
         targets = [torch.arange(60) % 4]
-    elif ROWS[name]["target"] in "uv":
-        x, targets = (torch.sigmoid(x) if ROWS[name]["target"] == "v" else 3 * x), [(y > 0).to(x.dtype), torch.sigmoid(y)]
+    elif ROWS[name]["target"] == "u":
+        x, targets = (torch.sigmoid(x) if ROWS[name]["takes"] == "probabilities" else 3 * x), [(y > 0).to(x.dtype), torch.sigmoid(y)]
     for settings in all_settings:
         reduce = {"mean": torch.mean, "sum": torch.sum, "none": lambda a: a}[reduction]
         for target in targets:

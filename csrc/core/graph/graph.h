@@ -241,9 +241,9 @@ int pn_loss_ignores(const pn_criterion *loss, int64_t label);
 /* the first; n where there is none */
 size_t pn_loss_wrong_label(const pn_criterion *loss, size_t n, size_t cols, const int64_t *label);
 /* loss.c: sum and divisor, and unless grad is NULL the gradients; x, grad: of every output.
- * PN_STOPPED by a loss of the caller's own. */
+ * PN_BAD_VALUE where the loss is not defined for an output, PN_STOPPED by a custom loss. */
 pn_status pn_loss_batch_apply(pn_loss_batch *wanted, pn_dtype t, size_t rows, void *const *x,
-                              void *const *grad);
+                              void *const *grad, pn_error *error);
 /* run.c: one step of fit but the update; PN_STOPPED where a layer or a loss of the caller's asked
  * for it. The plan is PN_TRAIN. Without backward there are no gradients. watcher, unless NULL, is
  * shown every output while it stands. */

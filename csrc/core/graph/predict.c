@@ -109,8 +109,8 @@ static void run_block(prediction *j, lane *l, size_t block)
         pn_loss_batch w = pn_loss_batch_new(g, &j->options->criteria[i]);
         l->status = pn_loss_batch_fill(&w, g, &j->data->y[i], j->data->subset, start, rows,
                                        &l->room, &l->error);
-        if (!l->status && (l->status = pn_loss_batch_apply(&w, g->dtype, rows, l->y, NULL)))
-            pn_fail(&l->error, l->status, "a loss stopped the run");
+        if (!l->status)
+            l->status = pn_loss_batch_apply(&w, g->dtype, rows, l->y, NULL, &l->error);
         if (l->status) {
             j->stopped = 1;
             return;

@@ -89,9 +89,10 @@ pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, pn_l
         gy[i] = plan->at[plan->output_grads[i]];
     }
     for (size_t i = 0; i < n && !status; i++)
-        status = pn_loss_batch_apply(&wanted[i], g->dtype, plan->rows, y, backward ? gy : NULL);
+        status = pn_loss_batch_apply(&wanted[i], g->dtype, plan->rows, y, backward ? gy : NULL,
+                                     error);
     if (plan->timed) plan->loss_seconds += pn_seconds() - start;
-    if (status) return pn_fail(error, status, "a loss stopped the run");
+    if (status) return status;
     if (pn_stopped()) return pn_fail(error, PN_STOPPED, "stopped by the caller");
     return backward ? run_steps(plan, plan->n_forward, plan->n_steps, error) : PN_OK;
 }

@@ -275,7 +275,7 @@ static ALWAYS double CAT(run_rows, SFX)(double (*f)(const CAT(loss_row, SFX) *),
 #define LOSS_KERNEL_b LOSS_KERNEL_r
 #define LOSS_KERNEL_w LOSS_KERNEL_r
 #define LOSS_KERNEL_r(f) static double CAT(loss_##f, SFX)(const pn_loss_args *a) { return CAT(run_rows, SFX)(CAT(value_##f, SFX), a); }
-#define ROW(f, cls, kind, ...) LOSS_KERNEL_##kind(f)
+#define ROW(f, kind, ...) LOSS_KERNEL_##kind(f)
 PN_LOSSES(ROW)
 #undef ROW
 #undef AT
@@ -288,112 +288,262 @@ PN_LOSSES(ROW)
 #undef LOSS_KERNEL_s
 #endif
 
-/* kind:   e one value an element; one value a row: r of columns, b of four (a box), w of a whole
- * sample; s one value a sequence. target: r real, a anything, u in [0, 1], v too and the input as
- * well, s -1 or 1 (kind r: one a row), i class index, c class index or
+/* One row a loss, of named columns (pn_loss in pynn.h has their types); a column that is left out is
+ * empty.
  *
- *         ignore_index, p that or class probabilities, m class indices up to the first -1,
- *         n none. Where it is c or p, ignore_index is
- *         the first number.
- *
- * metric: a accuracy by arg max, l by the sign of a logit, p by a probability over 1/2, n none. In
- * formulas x is the first input, z the second, t the target; a sum runs over a row. */
+ * name, kind: the body above, and what it gives a value for: e an element; r a row of columns, b a
+ *           box of four, w a whole sample; s a sequence, as a body over all of them
+ * cls:      the Python class
+ * inputs:   the arguments of a call in order; all but "target" have a gradient
+ * target:   a pn_target_kind. With PN_TARGET_CLASS and PN_TARGET_CLASS_OR_MASS, ignore_index is the
+ *           first number among the parameters
+ * takes:    a pn_takes: what the first input is. Probabilities are checked to lie in [0, 1]
+ * metric:   a pn_metric: how predictions are counted as right
+ * from_logits: the loss that is this one behind a softmax (of classes) or a sigmoid, computed from
+ *           what goes into that layer. fit uses it where this loss is given by its name
+ * has_batchmean: is there reduction="batchmean"?
+ * has_variance: the second input is a variance: 0 or more, and broadcast to the first
+ * params, check: as an activation's. Of arrays there are weight and pos_weight
+ * docs:     "name: text\n" for each parameter, and for each input that needs more than its kind says
+ * formula:  x the first input, z the second, n the third, t the target; a sum runs over a row
+ * example:  arguments of a call, where those of the kind's example do not do
+ * summary, source: the first sentence of the documentation; where the loss is from */
 #ifndef PN_LOSSES
-/*      name                    class                   kind target metric  inputs; parameters,
- *      check; formula; summary */
+#define PN_IGNORE_INDEX \
+    "ignore_index: Class index of rows that are left out, of the sum and of what a mean divides by.\n"
+#define PN_CLASS_WEIGHT \
+    "weight: Of shape (classes,); multiplies the value of each row by the weight of its class.\n"
+#define PN_FOCUS \
+    "gamma: Exponent that reduces the value of examples that are right already; 0 gives cross-entropy.\n"
+#define PN_BOX_EPS "eps: Added to divisors, so that boxes without an area do not divide by 0.\n"
+#define PN_BOXES \
+    " Corners of predicted boxes may come in any order and are swapped where necessary; those of targets " \
+    "must be ordered."
 #define PN_LOSSES(ROW) \
-    ROW(l1, L1Loss, e, r, n, "input target", "", "", "abs(x - t)", "Mean absolute error.") \
-    ROW(mse, MSELoss, e, r, n, "input target", "", "", "(x - t)**2", "Mean squared error.") \
-    ROW(smooth_l1, SmoothL1Loss, e, r, n, "input target", "beta=1.0", "0 <= beta < inf", \
-        "where(abs(x - t) < beta, 0.5 * (x - t)**2 / beta, abs(x - t) - 0.5 * beta)", \
-        "Absolute error, rounded off below `beta` (Girshick, 2015).") \
-    ROW(huber, HuberLoss, e, r, n, "input target", "delta=1.0", "delta > 0", \
-        "where(abs(x - t) < delta, 0.5 * (x - t)**2, delta * (abs(x - t) - 0.5 * delta))", \
-        "Squared error up to `delta`, linear beyond: outliers pull less (Huber, 1964).") \
-    ROW(log_cosh, LogCoshLoss, e, r, n, "input target", "", "", "log(cosh(x - t))", \
-        "Logarithm of the hyperbolic cosine of the error: half its square when small, its size less log 2 when large.") \
-    ROW(quantile, QuantileLoss, e, r, n, "input target", "q=0.5", "0 < q < 1", \
-        "maximum(q * (t - x), (q - 1) * (t - x))", \
-        "Pinball loss, whose best constant prediction is the quantile `q` (Koenker and Bassett, 1978).") \
-    ROW(bce, BCELoss, e, v, p, "input target", "weight: array = None", "", \
-        "-(t * maximum(log(x), -100) + (1 - t) * maximum(log1p(-x), -100))", \
-        "Binary cross-entropy of probabilities, the logarithms cut at -100.") \
-    ROW(bce_with_logits, BCEWithLogitsLoss, e, u, l, "input target", \
-        "weight: array = None, pos_weight: array = None", "", \
-        "(1 - t) * (maximum(x, 0) + log1p(exp(-abs(x)))) + pos_weight * t * (maximum(-x, 0) + log1p(exp(-abs(x))))", \
-        "Binary cross-entropy of logits: a sigmoid and BCELoss in one stable step.") \
-    ROW(sigmoid_focal, SigmoidFocalLoss, e, u, l, "input target", "alpha=0.25, gamma=2.0", \
-        "(0 <= alpha <= 1 or alpha == -1) and 0 <= gamma < inf", \
-        "where(alpha < 0, 1, alpha * t + (1 - alpha) * (1 - t)) * (1 - t / (1 + exp(-x)) - (1 - t) / (1 + exp(x)))**gamma " \
-        "* (maximum(x, 0) - x * t + log1p(exp(-abs(x))))", \
-        "Binary cross-entropy of logits that turns from what is already right (Lin et al., 2017), as torchvision defines it.") \
-    ROW(kl_div, KLDivLoss, e, a, n, "input target", "log_target=False", "", \
-        "where(log_target, exp(t) * (t - x), t * (log(t) - x))", \
-        "Kullback-Leibler divergence of log-probabilities `input` from probabilities (or their logarithms) `target`.") \
-    ROW(poisson_nll, PoissonNLLLoss, e, r, n, "input target", \
-        "log_input=True, full=False, eps=1e-8", "0 < eps < inf", \
-        "where(log_input, exp(x) - t * x, x - t * log(x + eps)) + full * where(t > 1, t * log(t) - t + 0.5 * log(2 * pi * t), 0)", \
-        "Negative log-likelihood of counts under Poisson rates, or under their logarithms.") \
-    ROW(gaussian_nll, GaussianNLLLoss, e, r, n, "input target var", "full=False, eps=1e-6", \
-        "0 < eps < inf", \
-        "0.5 * (log(maximum(z, eps)) + (x - t)**2 / maximum(z, eps)) + full * 0.5 * log(2 * pi)", \
-        "Negative log-likelihood under a normal distribution whose mean and variance are predicted (Nix and Weigend, 1994).") \
-    ROW(hinge_embedding, HingeEmbeddingLoss, e, s, n, "input target", "margin=1.0", \
-        "abs(margin) < inf", "where(t > 0, x, maximum(0, margin - x))", \
-        "A distance itself where the target is 1, what it lacks of `margin` where it is -1.") \
-    ROW(soft_margin, SoftMarginLoss, e, s, n, "input target", "", "", "log1p(exp(-t * x))", \
-        "Logistic loss of a score against -1 or 1.") \
-    ROW(margin_ranking, MarginRankingLoss, e, r, n, "input1 input2 target", "margin=0.0", \
-        "abs(margin) < inf", "maximum(0, margin - t * (x - z))", \
-        "What a score lacks of leading another by `margin`, where the target is 1, or of trailing it, where it is -1.") \
-    ROW(cross_entropy, CrossEntropyLoss, r, p, a, "input target", \
-        "weight: array = None, ignore_index: int = -100, label_smoothing=0.0", \
-        "0 <= label_smoothing <= 1", "sum(t * (log(sum(exp(x))) - x))", \
-        "Cross-entropy of logits against a class index or class probabilities: log-softmax and NLLLoss in one stable step.") \
-    ROW(nll, NLLLoss, r, c, a, "input target", "weight: array = None, ignore_index: int = -100", \
-        "", "-sum(t * x)", \
-        "Negative log-likelihood of log-probabilities (what LogSoftmax gives) against a class index.") \
-    ROW(focal, FocalLoss, r, c, a, "input target", \
-        "weight: array = None, ignore_index: int = -100, gamma=2.0", "0 <= gamma < inf", \
-        "(1 - sum(t * exp(x)) / sum(exp(x)))**gamma * (log(sum(exp(x))) - sum(t * x))", \
-        "Cross-entropy of logits that turns from what is already right (Lin et al., 2017); `weight` is its alpha.") \
-    ROW(multi_margin, MultiMarginLoss, r, i, a, "input target", \
-        "p: int = 1, margin=1.0, weight: array = None", \
-        "(p == 1 or p == 2) and abs(margin) < inf", \
-        "sum((1 - t) * maximum(0, margin - sum(t * x) + x)**p) / len(x)", \
-        "What the right class's score lacks of leading each other's by `margin` (Crammer and Singer, 2001).") \
-    ROW(multilabel_margin, MultiLabelMarginLoss, r, m, n, "input target", "", "", \
-        "sum(maximum(0, 1 - (x[t > 0, None] - x[t == 0]))) / len(x)", \
-        "What the score of each right class lacks of leading that of each wrong one by 1.") \
-    ROW(multilabel_soft_margin, MultiLabelSoftMarginLoss, r, u, n, "input target", \
-        "weight: array = None", "", \
-        "sum(weight * (maximum(x, 0) - x * t + log1p(exp(-abs(x))))) / len(x)", \
-        "Binary cross-entropy of logits, a class each, averaged over the classes.") \
-    ROW(cosine_embedding, CosineEmbeddingLoss, r, s, n, "input1 input2 target", "margin=0.0", \
-        "-1 <= margin <= 1", \
-        "where(t > 0, 1 - sum(x * z) / sqrt(sum(x * x) * sum(z * z)), maximum(0, sum(x * z) / sqrt(sum(x * x) * sum(z * z)) - margin))", \
-        "One less the cosine of two vectors where the target is 1, the cosine over `margin` where it is -1.") \
-    ROW(triplet_margin, TripletMarginLoss, r, n, n, "anchor positive negative", \
-        "margin=1.0, p=2.0, eps=1e-6, swap=False", \
-        "0 < margin < inf and p > 0 and 0 <= eps < inf", \
-        "maximum(0, sum(abs(x - z + eps)**p)**(1 / p) - sum(abs(x - n + eps)**p)**(1 / p) + margin)", \
-        "What the distance to the negative lacks of that to the positive and `margin` (Schroff et al., 2015).") \
-    ROW(dice, DiceLoss, w, v, n, "input target", "smooth=1.0", "0 <= smooth < inf", \
-        "1 - (2 * sum(x * t) + smooth) / (sum(x) + sum(t) + smooth)", \
-        "One less the overlap of predicted probabilities with a mask, over each whole sample (Milletari et al., 2016).") \
-    ROW(iou, IoULoss, b, r, n, "input target", "eps=1e-7", "0 <= eps < inf", \
-        "1 - intersection / (union + eps)", \
-        "One less the intersection over union of two boxes (x1, y1, x2, y2). As for all losses of boxes, the predicted corners may come " \
-        "in any order: x1 and x2, y1 and y2 trade places where they must. Those of targets must be in order.") \
-    ROW(giou, GIoULoss, b, r, n, "input target", "eps=1e-7", "0 <= eps < inf", \
-        "1 - intersection / (union + eps) + (hull - union) / (hull + eps)", \
-        "Generalised IoU loss: boxes that miss each other are pulled together (Rezatofighi et al., 2019), as torchvision defines it.") \
-    ROW(ciou, CIoULoss, b, r, n, "input target", "eps=1e-7", "0 <= eps < inf", \
-        "1 - intersection / (union + eps) + distance2 / (diagonal2 + eps) + alpha * ratio", \
-        "Complete IoU loss: centres and the ratio of the sides count too (Zheng et al., 2020), as torchvision defines it: alpha, " \
-        "the weight of the ratio, is ratio / (1 - IoU + ratio + eps), and has no gradient.") \
-    ROW(ctc, CTCLoss, s, n, n, "log_probs targets input_lengths target_lengths", \
-        "blank: int = 0, zero_infinity=False", "blank >= 0", \
-        "-log(sum over alignments of product over time of exp(log_probs))", \
-        "Connectionist temporal classification: labels of sequences without their times (Graves et al., 2006).")
+    ROW(l1, e, .cls = "L1Loss", .inputs = "input target", .target = PN_TARGET_REAL, \
+        .formula = "abs(x - t)", \
+        .summary = "Mean absolute error.") \
+    ROW(mse, e, .cls = "MSELoss", .inputs = "input target", .target = PN_TARGET_REAL, \
+        .formula = "(x - t)**2", \
+        .summary = "Mean squared error.") \
+    ROW(smooth_l1, e, .cls = "SmoothL1Loss", .inputs = "input target", .target = PN_TARGET_REAL, \
+        .params = "beta=1.0", .check = "0 <= beta < inf", \
+        .docs = "beta: Magnitude of the error below which the loss is quadratic; 0 gives the absolute " \
+                "error.\n", \
+        .formula = "where(abs(x - t) < beta, 0.5 * (x - t)**2 / beta, abs(x - t) - 0.5 * beta)", \
+        .summary = "Absolute error that is quadratic for errors below `beta`.", \
+        .source = "Girshick, R. (2015). Fast R-CNN. ICCV.") \
+    ROW(huber, e, .cls = "HuberLoss", .inputs = "input target", .target = PN_TARGET_REAL, \
+        .params = "delta=1.0", .check = "delta > 0", \
+        .docs = "delta: Magnitude of the error above which the loss is linear.\n", \
+        .formula = "where(abs(x - t) < delta, 0.5 * (x - t)**2, delta * (abs(x - t) - 0.5 * delta))", \
+        .summary = "Squared error up to `delta` and linear beyond, so that outliers pull less.", \
+        .source = "Huber, P. J. (1964). Robust estimation of a location parameter. Annals of Mathematical " \
+                  "Statistics.") \
+    ROW(log_cosh, e, .cls = "LogCoshLoss", .inputs = "input target", .target = PN_TARGET_REAL, \
+        .formula = "log(cosh(x - t))", \
+        .summary = "Logarithm of the hyperbolic cosine of the error: half its square when small, its " \
+                   "magnitude less log 2 when large.") \
+    ROW(quantile, e, .cls = "QuantileLoss", .inputs = "input target", .target = PN_TARGET_REAL, \
+        .params = "q=0.5", .check = "0 < q < 1", \
+        .docs = "q: The quantile to predict; 0.5 is the median.\n", \
+        .formula = "maximum(q * (t - x), (q - 1) * (t - x))", \
+        .summary = "Pinball loss, whose best constant prediction is the quantile `q`.", \
+        .source = "Koenker, R. and Bassett, G. (1978). Regression quantiles. Econometrica.") \
+    ROW(bce, e, .cls = "BCELoss", .inputs = "input target", .target = PN_TARGET_UNIT, \
+        .takes = PN_TAKES_PROBABILITIES, .metric = PN_METRIC_HALF, .from_logits = "bce_with_logits", \
+        .params = "weight: array = None", \
+        .docs = "weight: Multiplies the value of each element; broadcast to the input. In `fit` one number " \
+                "a column.\n", \
+        .formula = "-(t * maximum(log(x), -100) + (1 - t) * maximum(log1p(-x), -100))", \
+        .summary = "Binary cross-entropy of probabilities, with logarithms cut off at -100.") \
+    ROW(bce_with_logits, e, .cls = "BCEWithLogitsLoss", .inputs = "input target", .target = PN_TARGET_UNIT, \
+        .takes = PN_TAKES_LOGITS, .metric = PN_METRIC_SIGN, \
+        .params = "weight: array = None, pos_weight: array = None", \
+        .docs = "weight: Multiplies the value of each element; broadcast to the input. In `fit` one number " \
+                "a column.\n" \
+                "pos_weight: Multiplies the term of targets of 1; broadcast to the input. In `fit` one " \
+                "number a column.\n", \
+        .formula = "(1 - t) * (maximum(x, 0) + log1p(exp(-abs(x)))) " \
+                   "+ pos_weight * t * (maximum(-x, 0) + log1p(exp(-abs(x))))", \
+        .summary = "Binary cross-entropy of logits: a sigmoid and BCELoss in one stable step.") \
+    ROW(sigmoid_focal, e, .cls = "SigmoidFocalLoss", .inputs = "input target", .target = PN_TARGET_UNIT, \
+        .takes = PN_TAKES_LOGITS, .metric = PN_METRIC_SIGN, \
+        .params = "alpha=0.25, gamma=2.0", .check = "(0 <= alpha <= 1 or alpha == -1) and 0 <= gamma < inf", \
+        .docs = "alpha: Weight of targets of 1; targets of 0 have 1 - alpha. -1 gives both the weight 1.\n" \
+                PN_FOCUS, \
+        .formula = "where(alpha < 0, 1, alpha * t + (1 - alpha) * (1 - t)) " \
+                   "* (1 - t / (1 + exp(-x)) - (1 - t) / (1 + exp(x)))**gamma " \
+                   "* (maximum(x, 0) - x * t + log1p(exp(-abs(x))))", \
+        .summary = "Binary cross-entropy of logits in which examples that are right already count less, as " \
+                   "torchvision defines it.", \
+        .source = "Lin, T.-Y., Goyal, P., Girshick, R., He, K. and Dollar, P. (2017). Focal loss for dense " \
+                  "object detection. ICCV.") \
+    ROW(kl_div, e, .cls = "KLDivLoss", .inputs = "input target", .target = PN_TARGET_ANY, \
+        .takes = PN_TAKES_LOG_PROBABILITIES, .has_batchmean = 1, \
+        .params = "log_target=False", \
+        .docs = "log_target: Whether the target holds logarithms of probabilities.\n", \
+        .formula = "where(log_target, exp(t) * (t - x), t * (log(t) - x))", \
+        .summary = "Kullback-Leibler divergence of log-probabilities `input` from probabilities (or their " \
+                   "logarithms) `target`.", \
+        .source = "Kullback, S. and Leibler, R. A. (1951). On information and sufficiency. Annals of " \
+                  "Mathematical Statistics.") \
+    ROW(poisson_nll, e, .cls = "PoissonNLLLoss", .inputs = "input target", .target = PN_TARGET_REAL, \
+        .params = "log_input=True, full=False, eps=1e-8", .check = "0 < eps < inf", \
+        .docs = "log_input: Whether the input holds logarithms of rates.\n" \
+                "full: Whether to add Stirling's approximation of log t!, which does not depend on the " \
+                "input.\n" \
+                "eps: Added to rates before their logarithm is taken, without `log_input`.\n", \
+        .formula = "where(log_input, exp(x) - t * x, x - t * log(x + eps)) " \
+                   "+ full * where(t > 1, t * log(t) - t + 0.5 * log(2 * pi * t), 0)", \
+        .summary = "Negative log-likelihood of counts under Poisson rates, or under their logarithms.") \
+    ROW(gaussian_nll, e, .cls = "GaussianNLLLoss", .inputs = "input target var", .target = PN_TARGET_REAL, \
+        .has_variance = 1, \
+        .params = "full=False, eps=1e-6", .check = "0 < eps < inf", \
+        .docs = "full: Whether to add the constant log(2 pi) / 2.\n" \
+                "eps: Least variance; smaller ones are replaced by it.\n" \
+                "var: Variances of 0 or more, of the shape of the input or with axes of 1; or one a row, " \
+                "of shape ``input.shape[:-1]``.\n", \
+        .example = "[0.5, 2.0], [1.0, 0.0], [1.0, 4.0]", \
+        .formula = "0.5 * (log(maximum(z, eps)) + (x - t)**2 / maximum(z, eps)) + full * 0.5 * log(2 * pi)", \
+        .summary = "Negative log-likelihood under a normal distribution whose mean and variance are " \
+                   "predicted.", \
+        .source = "Nix, D. A. and Weigend, A. S. (1994). Estimating the mean and variance of the target " \
+                  "probability distribution. ICNN.") \
+    ROW(hinge_embedding, e, .cls = "HingeEmbeddingLoss", .inputs = "input target", .target = PN_TARGET_SIGN, \
+        .params = "margin=1.0", .check = "abs(margin) < inf", \
+        .docs = "margin: Distance from which pairs with a target of -1 cost nothing.\n", \
+        .formula = "where(t > 0, x, maximum(0, margin - x))", \
+        .summary = "A distance where the target is 1, and what it lacks of `margin` where the target is " \
+                   "-1.") \
+    ROW(soft_margin, e, .cls = "SoftMarginLoss", .inputs = "input target", .target = PN_TARGET_SIGN, \
+        .takes = PN_TAKES_LOGITS, \
+        .formula = "log1p(exp(-t * x))", \
+        .summary = "Logistic loss of a score against -1 or 1.") \
+    ROW(margin_ranking, e, .cls = "MarginRankingLoss", .inputs = "input1 input2 target", .target = \
+        PN_TARGET_REAL, \
+        .params = "margin=0.0", .check = "abs(margin) < inf", \
+        .docs = "margin: Least difference of two scores in the right order.\n", \
+        .example = "[0.5, 2.0], [1.0, 0.0], [1.0, 1.0]", \
+        .formula = "maximum(0, margin - t * (x - z))", \
+        .summary = "What the first score lacks of exceeding the second by `margin` where the target is 1, " \
+                   "or the second of exceeding the first where it is -1.") \
+    ROW(cross_entropy, r, .cls = "CrossEntropyLoss", .inputs = "input target", .target = \
+        PN_TARGET_CLASS_OR_MASS, \
+        .takes = PN_TAKES_LOGITS, .metric = PN_METRIC_ARGMAX, .from_logits = "cross_entropy", \
+        .params = "weight: array = None, ignore_index: int = -100, label_smoothing=0.0", \
+        .check = "0 <= label_smoothing <= 1", \
+        .docs = PN_CLASS_WEIGHT PN_IGNORE_INDEX \
+                "label_smoothing: Share of each target that is spread evenly over all classes (Szegedy et " \
+                "al., 2016).\n", \
+        .formula = "sum(t * (log(sum(exp(x))) - x))", \
+        .summary = "Cross-entropy of logits against a class index or class probabilities: log-softmax and " \
+                   "NLLLoss in one stable step.") \
+    ROW(nll, r, .cls = "NLLLoss", .inputs = "input target", .target = PN_TARGET_CLASS, \
+        .takes = PN_TAKES_LOG_PROBABILITIES, .metric = PN_METRIC_ARGMAX, \
+        .params = "weight: array = None, ignore_index: int = -100", \
+        .docs = PN_CLASS_WEIGHT PN_IGNORE_INDEX, \
+        .formula = "-sum(t * x)", \
+        .summary = "Negative log-likelihood of log-probabilities, as LogSoftmax gives them, against a " \
+                   "class index.") \
+    ROW(focal, r, .cls = "FocalLoss", .inputs = "input target", .target = PN_TARGET_CLASS, \
+        .takes = PN_TAKES_LOGITS, .metric = PN_METRIC_ARGMAX, \
+        .params = "weight: array = None, ignore_index: int = -100, gamma=2.0", .check = "0 <= gamma < inf", \
+        .docs = PN_CLASS_WEIGHT PN_IGNORE_INDEX PN_FOCUS, \
+        .formula = "(1 - sum(t * exp(x)) / sum(exp(x)))**gamma * (log(sum(exp(x))) - sum(t * x))", \
+        .summary = "Cross-entropy of logits in which rows that are right already count less; `weight` is " \
+                   "the paper's alpha.", \
+        .source = "Lin, T.-Y., Goyal, P., Girshick, R., He, K. and Dollar, P. (2017). Focal loss for dense " \
+                  "object detection. ICCV.") \
+    ROW(multi_margin, r, .cls = "MultiMarginLoss", .inputs = "input target", .target = PN_TARGET_INDEX, \
+        .metric = PN_METRIC_ARGMAX, \
+        .params = "p: int = 1, margin=1.0, weight: array = None", \
+        .check = "(p == 1 or p == 2) and abs(margin) < inf", \
+        .docs = "p: Power of the hinge, 1 or 2.\n" \
+                "margin: Least lead of the right class's score over each other.\n" PN_CLASS_WEIGHT, \
+        .formula = "sum((1 - t) * maximum(0, margin - sum(t * x) + x)**p) / len(x)", \
+        .summary = "What the right class's score lacks of exceeding each other score by `margin`.", \
+        .source = "Crammer, K. and Singer, Y. (2001). On the algorithmic implementation of multiclass " \
+                  "kernel-based vector machines. JMLR.") \
+    ROW(multilabel_margin, r, .cls = "MultiLabelMarginLoss", .inputs = "input target", .target = \
+        PN_TARGET_INDICES, \
+        .formula = "sum(maximum(0, 1 - (x[t > 0, None] - x[t == 0]))) / len(x)", \
+        .summary = "What the score of each right class lacks of exceeding that of each wrong one by 1.") \
+    ROW(multilabel_soft_margin, r, .cls = "MultiLabelSoftMarginLoss", .inputs = "input target", \
+        .target = PN_TARGET_UNIT, .takes = PN_TAKES_LOGITS, \
+        .params = "weight: array = None", \
+        .docs = "weight: Of shape (classes,); multiplies the term of each class.\n", \
+        .formula = "sum(weight * (maximum(x, 0) - x * t + log1p(exp(-abs(x))))) / len(x)", \
+        .summary = "Binary cross-entropy of logits, averaged over the classes of each row.") \
+    ROW(cosine_embedding, r, .cls = "CosineEmbeddingLoss", .inputs = "input1 input2 target", .target = \
+        PN_TARGET_SIGN, \
+        .params = "margin=0.0", .check = "-1 <= margin <= 1", \
+        .docs = "margin: Cosine up to which pairs with a target of -1 cost nothing.\n", \
+        .example = "[[1.0, 2.0]], [[2.0, 1.0]], [1.0]", \
+        .formula = "where(t > 0, 1 - sum(x * z) / sqrt(sum(x * x) * sum(z * z)), " \
+                   "maximum(0, sum(x * z) / sqrt(sum(x * x) * sum(z * z)) - margin))", \
+        .summary = "One minus the cosine of two vectors where the target is 1, and the cosine above " \
+                   "`margin` where it is -1.") \
+    ROW(triplet_margin, r, .cls = "TripletMarginLoss", .inputs = "anchor positive negative", \
+        .target = PN_TARGET_NONE, \
+        .params = "margin=1.0, p=2.0, eps=1e-6, swap=False", \
+        .check = "0 < margin < inf and p > 0 and 0 <= eps < inf", \
+        .docs = "margin: By how much the negative must be farther away than the positive.\n" \
+                "p: Power of the norm; infinity gives the largest difference.\n" \
+                "eps: Added to each difference, so that the norm has a gradient where two vectors are " \
+                "equal.\n" \
+                "swap: Whether the distance from positive to negative replaces a larger one from anchor to " \
+                "negative (Balntas et al., 2016).\n", \
+        .formula = "maximum(0, sum(abs(x - z + eps)**p)**(1 / p) - sum(abs(x - n + eps)**p)**(1 / p) + " \
+                   "margin)", \
+        .summary = "What the distance to the negative lacks of the distance to the positive plus `margin`.", \
+        .source = "Schroff, F., Kalenichenko, D. and Philbin, J. (2015). FaceNet: a unified embedding for " \
+                  "face recognition and clustering. CVPR.") \
+    ROW(dice, w, .cls = "DiceLoss", .inputs = "input target", .target = PN_TARGET_UNIT, \
+        .takes = PN_TAKES_PROBABILITIES, \
+        .params = "smooth=1.0", .check = "0 <= smooth < inf", \
+        .docs = "smooth: Added to numerator and denominator; with 0, an empty mask without a prediction is " \
+                "0 / 0.\n", \
+        .formula = "1 - (2 * sum(x * t) + smooth) / (sum(x) + sum(t) + smooth)", \
+        .summary = "One minus the overlap of predicted probabilities with a mask, over each whole sample.", \
+        .source = "Milletari, F., Navab, N. and Ahmadi, S.-A. (2016). V-Net: fully convolutional neural " \
+                  "networks for volumetric medical image segmentation. 3DV.") \
+    ROW(iou, b, .cls = "IoULoss", .inputs = "input target", .target = PN_TARGET_REAL, \
+        .params = "eps=1e-7", .check = "0 <= eps < inf", \
+        .docs = PN_BOX_EPS, \
+        .formula = "1 - intersection / (union + eps)", \
+        .summary = "One minus the intersection over union of two boxes (x1, y1, x2, y2)." PN_BOXES) \
+    ROW(giou, b, .cls = "GIoULoss", .inputs = "input target", .target = PN_TARGET_REAL, \
+        .params = "eps=1e-7", .check = "0 <= eps < inf", \
+        .docs = PN_BOX_EPS, \
+        .formula = "1 - intersection / (union + eps) + (hull - union) / (hull + eps)", \
+        .summary = "Generalised IoU loss, which also pulls boxes together that do not overlap, as " \
+                   "torchvision defines it." \
+                   PN_BOXES, \
+        .source = "Rezatofighi, H., Tsoi, N., Gwak, J., Sadeghian, A., Reid, I. and Savarese, S. (2019). " \
+                  "Generalized intersection over union. CVPR.") \
+    ROW(ciou, b, .cls = "CIoULoss", .inputs = "input target", .target = PN_TARGET_REAL, \
+        .params = "eps=1e-7", .check = "0 <= eps < inf", \
+        .docs = PN_BOX_EPS, \
+        .formula = "1 - intersection / (union + eps) + distance2 / (diagonal2 + eps) + alpha * ratio", \
+        .summary = "Complete IoU loss: centres and the ratio of the sides count too, as torchvision " \
+                   "defines it. alpha, the weight of the ratio, is ratio / (1 - IoU + ratio + eps) and has " \
+                   "no gradient." PN_BOXES, \
+        .source = "Zheng, Z., Wang, P., Liu, W., Li, J., Ye, R. and Ren, D. (2020). Distance-IoU loss: " \
+                  "faster and better learning for bounding box regression. AAAI.") \
+    ROW(ctc, s, .cls = "CTCLoss", .inputs = "log_probs targets input_lengths target_lengths", \
+        .target = PN_TARGET_NONE, .takes = PN_TAKES_LOG_PROBABILITIES, \
+        .params = "blank: int = 0, zero_infinity=False", .check = "blank >= 0", \
+        .docs = "blank: Class index that stands for no label.\n" \
+                "zero_infinity: Whether sequences too short for their labels count 0 instead of infinity.\n" \
+                "log_probs: Log-probabilities of shape (steps, sequences, classes), or (steps, classes) " \
+                "for one sequence.\n" \
+                "targets: Class indices (integers) of shape (sequences, longest), or of all sequences one " \
+                "after another.\n" \
+                "input_lengths: Integers of shape (sequences,): the steps of each sequence.\n" \
+                "target_lengths: Integers of shape (sequences,): the labels of each sequence.\n", \
+        .formula = "-log(sum over alignments of product over time of exp(log_probs))", \
+        .summary = "Connectionist temporal classification: labels of sequences without their times.", \
+        .source = "Graves, A., Fernandez, S., Gomez, F. and Schmidhuber, J. (2006). Connectionist temporal " \
+                  "classification. ICML.")
 #endif

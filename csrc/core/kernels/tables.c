@@ -25,7 +25,7 @@ static const pn_rowwise rowwise[] = {
 #undef ROW
 };
 static const pn_loss losses[] = {
-#define ROW(name, cls, kind, target, metric, ...) { #name, #cls, #kind[0], #target[0], #metric[0], __VA_ARGS__ },
+#define ROW(id, k, ...) { .name = #id, .kind = #k[0], __VA_ARGS__ },
     PN_LOSSES(ROW)
 #undef ROW
 };

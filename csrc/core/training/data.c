@@ -357,13 +357,13 @@ static void count_elements(pn_score *score, const pn_loss_batch *w, pn_dtype t, 
 void pn_score_add(pn_score *score, const pn_graph *g, const pn_loss_batch *w, size_t rows)
 {
     const size_t counted = rows * w->view.positions;
-    const char metric = w->loss->row->metric;
+    const pn_metric metric = w->loss->row->metric;
     score->loss += w->sum;
     score->divisor += w->divisor;
     score->values += pn_loss_values(w->loss, counted, w->view.cols);
-    if (metric == 'a') count_classes(score, w, g->dtype, counted, w->view.cols);
-    else if (metric == 'l' || metric == 'p')
-        count_elements(score, w, g->dtype, counted, w->view.cols, metric == 'l' ? 0 : 0.5);
+    if (metric == PN_METRIC_ARGMAX) count_classes(score, w, g->dtype, counted, w->view.cols);
+    else if (metric != PN_METRIC_NONE)
+        count_elements(score, w, g->dtype, counted, w->view.cols, metric == PN_METRIC_SIGN ? 0 : 0.5);
     else score->rows += counted;
 }
 

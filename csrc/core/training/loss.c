@@ -10,9 +10,11 @@ static double element(pn_dtype t, const void *x, size_t i)
 }
 
 /* ---- a loss of the caller's own -------------------------------------------------------------- */
-static const pn_loss OWN = {
-    "own", "FunctionLoss", 'e', 'a', 'n', "input target", "", "", "", "A loss of the caller's own."
-};
+static const pn_loss OWN = { .name = "own",
+                             .cls = "FunctionLoss",
+                             .kind = 'e',
+                             .target = PN_TARGET_ANY,
+                             .inputs = "input target" };
 const pn_loss *pn_loss_custom(void) { return &OWN; }
 
 size_t pn_loss_inputs(const pn_criterion *loss)
@@ -32,7 +34,7 @@ int pn_loss_ignores(const pn_criterion *loss, int64_t label)
 
 size_t pn_loss_target_width(const pn_criterion *loss, size_t cols)
 {
-    char target = loss->row->target;
+    const pn_target_kind target = loss->row->target;
     return target == 'c' || target == 'i' || (target == 's' && loss->row->kind == 'r') ? 1 : cols;
 }
 
@@ -86,7 +88,8 @@ static pn_status check_labels(const pn_criterion *loss, size_t rows, size_t cols
 static pn_status check_numbers(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols,
                                const pn_target *target, const char *name, pn_error *error)
 {
-    const char kind = loss->row->target, *cls = loss->row->cls;
+    const pn_target_kind kind = loss->row->target;
+    const char *cls = loss->row->cls;
     const size_t each = pn_loss_target_width(loss, cols) * rows_of_sample(target);
     for (size_t i = 0; kind != 'a' && i < rows * pn_loss_target_width(loss, cols); i++) {
         double v = element(t, target->target, i);
@@ -195,24 +198,52 @@ pn_status pn_loss_check_fit(const pn_criterion *loss, size_t ndim, const size_t 
     return PN_OK;
 }
 
-/* A second input called var is a variance. */
+/* Where the first of n numbers below 0 or over high is, NaN aside; n if there is none. */
+static size_t first_outside(pn_dtype t, size_t n, const void *x, double high)
+{
+    enum { BLOCK = 1024 };
+    for (size_t i = 0; i < n; i += BLOCK) {
+        const size_t m = n - i < BLOCK ? n - i : BLOCK;
+        int outside = 0;
+        if (t == PN_F32) {
+            const float *v = (const float *)x + i, most = (float)high;
+            for (size_t k = 0; k < m; k++) outside |= (v[k] < 0) | (v[k] > most);
+        } else {
+            const double *v = (const double *)x + i;
+            for (size_t k = 0; k < m; k++) outside |= (v[k] < 0) | (v[k] > high);
+        }
+        for (size_t k = i; outside && k < i + m; k++)
+            if (element(t, x, k) < 0 || element(t, x, k) > high) return k;
+    }
+    return n;
+}
+
+/* The loss that takes logits where this one takes probabilities; NULL if there is none. */
+static const pn_loss *loss_of_logits(const pn_loss *row)
+{
+    const pn_loss *other;
+    for (size_t i = 0; row->from_logits && (other = pn_loss_at(i)); i++)
+        if (!strcmp(other->name, row->from_logits)) return other;
+    return NULL;
+}
+
 pn_status pn_loss_check_input(const pn_criterion *loss, pn_dtype t, size_t k, size_t n,
-                              const void *x, pn_error *error)
+                              const void *x, const char *name, pn_error *error)
 {
     const pn_loss *row = loss->row;
-    const int probability = k == 0 && row->target == 'v',
-              variance = k == 1 && strstr(row->inputs, "var") != NULL;
-    for (size_t i = 0; (probability || variance) && i < n; i++) {
-        double v = element(t, x, i);
-        if (variance && v < 0)
-            return pn_fail(error, PN_BAD_VALUE, "var: %g is negative, and %s needs variances", v,
-                           row->cls);
-        if (probability && (v < 0 || v > 1))
-            return pn_fail(error, PN_BAD_VALUE,
-                           "input: %g is not a probability in [0, 1], as %s needs%s", v, row->cls,
-                           row->metric == 'p' ? "; for logits there is BCEWithLogitsLoss" : "");
-    }
-    return PN_OK;
+    const int probability = k == 0 && row->takes == PN_TAKES_PROBABILITIES,
+              variance = k == 1 && row->has_variance;
+    const size_t i = probability || variance
+                         ? first_outside(t, n, x, probability ? 1 : INFINITY) : n;
+    if (i == n) return PN_OK;
+    const double v = element(t, x, i);
+    if (variance)
+        return pn_fail(error, PN_BAD_VALUE, "%s: %g is negative, and %s needs variances",
+                       name ? name : "var", v, row->cls);
+    const pn_loss *other = loss_of_logits(row);
+    return pn_fail(error, PN_BAD_VALUE, "%s: %g is not a probability in [0, 1], as %s needs%s%s",
+                   name ? name : "input", v, row->cls, other ? "; for logits there is " : "",
+                   other ? other->cls : "");
 }
 
 pn_status pn_sequences_check(const pn_criterion *loss, size_t rows, size_t cols,
@@ -388,7 +419,8 @@ static void multiply(pn_dtype t, size_t n, double factor, void *x)
     }
 }
 
-static pn_status call_own(pn_loss_batch *w, pn_dtype t, size_t rows, const void *x, void *grad)
+static pn_status call_own(pn_loss_batch *w, pn_dtype t, size_t rows, const void *x, void *grad,
+                          pn_error *error)
 {
     pn_custom_loss a = { .rows = rows,
                          .ndim = w->shape->ndim,
@@ -401,19 +433,34 @@ static pn_status call_own(pn_loss_batch *w, pn_dtype t, size_t rows, const void 
                          .start = w->start,
                          .sample_weight = w->target.sample_weight,
                          .every = w->target.every };
-    if (w->loss->call(w->loss->context, &a)) return PN_STOPPED;
+    if (w->loss->call(w->loss->context, &a))
+        return pn_fail(error, PN_STOPPED, "a loss stopped the run");
     w->sum = a.sum;
     w->divisor = a.divisor;
     if (grad) multiply(t, rows * w->view.cols, w->loss->factor, grad);
     return PN_OK;
 }
 
+/* Predictions of training and evaluation have to be what those of a call must be. */
+static pn_status check_outputs(const pn_loss_batch *w, pn_dtype t, size_t rows, void *const *x,
+                               pn_error *error)
+{
+    pn_status status = PN_OK;
+    for (size_t k = 0; k < w->n_inputs && !status; k++)
+        status = pn_loss_check_input(w->loss, t, k, rows * w->view.positions * w->view.cols,
+                                     x[w->loss->outputs[k]],
+                                     k == 0 ? "the model's output" : "the model's variance", error);
+    return status;
+}
+
 pn_status pn_loss_batch_apply(pn_loss_batch *w, pn_dtype t, size_t rows, void *const *x,
-                              void *const *grad)
+                              void *const *grad, pn_error *error)
 {
     w->seen = x[w->loss->outputs[0]];
     if (w->loss->call)
-        return call_own(w, t, rows, w->seen, grad ? grad[w->loss->outputs[0]] : NULL);
+        return call_own(w, t, rows, w->seen, grad ? grad[w->loss->outputs[0]] : NULL, error);
+    pn_status status = check_outputs(w, t, rows, x, error);
+    if (status) return status;
     const size_t cols = w->view.cols, positions = w->view.positions,
                  bytes = rows * positions * cols * pn_size(t);
     w->divisor = pn_loss_divisor(w->loss, t, rows * positions, cols, &w->target);

@@ -68,7 +68,8 @@ static int row_is_strange(const search *s, pn_loss_batch w, size_t row)
         w.target.label = (const int64_t *)((const char *)w.target.label + row * w.label_bytes);
     if (w.target.sample_weight)
         w.target.sample_weight = (const char *)w.target.sample_weight + row * w.weight_bytes;
-    return !pn_loss_batch_apply(&w, g->dtype, 1, x, NULL) && !isfinite(w.sum);
+    pn_error error;
+    return !pn_loss_batch_apply(&w, g->dtype, 1, x, NULL, &error) && !isfinite(w.sum);
 }
 
 /* A loss: its targets, its values, its gradient. */
