@@ -1,4 +1,4 @@
-"""Element types that NumPy does not have, widened to float32 without loss, and tensors that it does not take."""
+"""Convert dtypes that NumPy lacks to float32 without loss, and tensors that NumPy does not accept."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ Array = NDArray[Any]
 
 
 def from_bfloat16(bits: Array) -> Array:
-    """Return bfloat16 numbers, given as their bits in uint16, as float32: they are its upper half."""
+    """Return bfloat16 numbers, given as uint16 bit patterns, as float32, whose upper half they are."""
     wide = np.zeros((*bits.shape, 2), "<u2")
     wide[..., 1] = bits
     return wide.view("<f4")[..., 0]
 
 
 def from_float8(bits: Array, code: str) -> Array:
-    """Return 8-bit floats, given as their bits in uint8, as float32; ``code`` is F8_E4M3 or F8_E5M2."""
+    """Return 8-bit floats, given as uint8 bit patterns, as float32; ``code`` is F8_E4M3 or F8_E5M2."""
     return np.take(_FLOAT8(code), bits)
 
 
 def _float8(code: str) -> Array:
-    """Return the values of all 256 patterns: a sign, an exponent and a mantissa.
+    """Return the values of all 256 bit patterns, which consist of a sign, an exponent and a mantissa.
 
-    E5M2 has infinities, as IEEE's types do. E4M3 has none, and a NaN only where all bits but the sign are set.
+    E5M2 has infinities and NaNs as IEEE 754 types do. E4M3 has no infinities, and its only NaNs have all bits but the sign set.
     """
     mantissa_bits = 3 if code == "F8_E4M3" else 2
     bias = 7 if code == "F8_E4M3" else 15
@@ -46,15 +46,15 @@ _FLOAT8 = cache(_float8)
 
 
 def widened(a: Array) -> Array:
-    """Return an array of a floating-point type that an extension of NumPy defines (ml_dtypes, as in JAX) as float32; others as they are."""
+    """Return an array of a 16-bit or 8-bit extension float (ml_dtypes, as JAX uses) as float32, and any other array unchanged."""
     is_extension = a.dtype.kind == "V" and a.dtype.names is None and a.dtype.type is not np.void
     return a.astype(np.float32) if is_extension and a.dtype.itemsize <= 2 else a
 
 
 def from_tensor(value: Any, name: str) -> Any:
-    """Return a PyTorch tensor that NumPy does not take as an array: one that records gradients, bfloat16, 8-bit floats, on another device.
+    """Return a PyTorch tensor as an array, and any other value unchanged.
 
-    Everything else is returned as it is.
+    Covers tensors that NumPy rejects: those that require gradients, hold bfloat16 or 8-bit floats, or are on another device.
     """
     if not (hasattr(value, "detach") and hasattr(value, "cpu")):
         return value
@@ -66,4 +66,4 @@ def from_tensor(value: Any, name: str) -> Any:
             return np.asarray(plain.float())
     except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         what = f"{getattr(value, 'dtype', '')} {getattr(value, 'layout', '')}".strip()
-        raise TypeError(f"{name}: a tensor ({what}) that cannot be read: {error}; give it dense, real and on the CPU") from error
+        raise TypeError(f"{name}: cannot read this tensor ({what}): {error}; pass a dense, real tensor on the CPU") from error

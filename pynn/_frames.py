@@ -1,4 +1,4 @@
-"""Tables of pandas, polars and their like as arrays of numbers: column by column, by position, never through Python objects."""
+"""Convert tables of pandas, polars and similar libraries to arrays, by column position and without Python objects."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ _KINDS = "fiub"
 
 
 def is_table(x: Any) -> bool:
-    """Tell whether that is a table of columns, each with a dtype."""
+    """Return whether ``x`` is a table of columns, each with a dtype."""
     return hasattr(x, "columns") and hasattr(x, "dtypes") and (hasattr(x, "iloc") or hasattr(x, "get_columns"))
 
 
 def is_column(x: Any) -> bool:
-    """Tell whether that is a column of a table."""
+    """Return whether ``x`` is a column of a table."""
     return hasattr(x, "to_numpy") and hasattr(x, "dtype") and not isinstance(x, np.ndarray)
 
 
 def is_number(column: Any) -> bool:
-    """Tell whether a column holds real numbers or bools, of which some may be missing."""
+    """Return whether a column holds real numbers or bools, possibly with missing values."""
     return _kind(column.dtype) in _KINDS
 
 
 def holds_numbers(table: Any) -> bool:
-    """Tell whether every column does."""
+    """Return whether every column holds real numbers or bools."""
     return all(_kind(dtype) in _KINDS for dtype in {*table.dtypes})
 
 
 def table_array(table: Any, name: str) -> NDArray[Any]:
-    """Return a table as an array (rows, columns) of the type that holds all columns; what is missing is NaN."""
+    """Return a table as an array (rows, columns) of the columns' common dtype, with NaN for missing values."""
     dtypes = {*table.dtypes}
     if len(dtypes) == 1 and isinstance(only := next(iter(dtypes)), np.dtype) and only.kind in _KINDS:
         return np.asarray(table)
@@ -47,19 +47,19 @@ def table_array(table: Any, name: str) -> NDArray[Any]:
 
 
 def column_array(column: Any, name: str) -> NDArray[Any]:
-    """Return a column as an array; what is missing is NaN."""
+    """Return a column as an array, with NaN for missing values."""
     _check(column, name, "")
     return _values(column, _dtype(column))
 
 
 def _columns(table: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield names, of which several may be alike, and columns."""
+    """Yield pairs of a name and a column; names may repeat."""
     for i, label in enumerate(table.columns):
         yield label, table.iloc[:, i] if hasattr(table, "iloc") else table.get_columns()[i]
 
 
 def _kind(dtype: Any) -> str:
-    """Return the kind of a column's values. pandas tells it also where values may be missing; polars tells what is a number."""
+    """Return the NumPy kind of a column's values. pandas' extension dtypes have it too; it is derived for polars' dtypes."""
     kind = getattr(dtype, "kind", None)
     if kind is None:
         kind = "f" if dtype.is_integer() or dtype.is_float() else "b" if str(dtype) == "Boolean" else "O"
@@ -68,7 +68,7 @@ def _kind(dtype: Any) -> str:
 
 def _check(column: Any, name: str, where: str) -> None:
     if not is_number(column):
-        raise TypeError(f"{name}: {where}{column.dtype}, expected real numbers of at most 64 bits; encode it as such first")
+        raise TypeError(f"{name}: {where}{column.dtype}, expected real numbers of at most 64 bits; encode it as numbers first")
 
 
 def _missing(column: Any) -> NDArray[np.bool_] | None:
@@ -77,7 +77,7 @@ def _missing(column: Any) -> NDArray[np.bool_] | None:
 
 
 def _dtype(column: Any) -> np.dtype[Any]:
-    """Return the dtype of a column as an array: a floating-point type that holds its numbers where some are missing."""
+    """Return the dtype of a column as an array: a floating-point dtype if values are missing."""
     own = column.dtype
     if isinstance(own, np.dtype):
         return own

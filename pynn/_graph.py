@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from .layers._base import Layer
 
 _set = object.__setattr__
-"""Sets an attribute that is no setting, where every call does so; ``self.__dict__`` would make later look-ups slower."""
+"""Set a private attribute without the checks of `Layer.__setattr__`. Writing to ``self.__dict__`` would slow down later look-ups."""
 
 
 class _StableArray:
-    """An array that plans point to, with its lock. Assigning to it copies values into the array that is there.
+    """An array that plans point to, with its lock. Assigning to ``data`` copies values into the existing array.
 
-    An array that cannot be written, such as one that joblib maps from a file or that pickle was given out of band, is used as it is to
-    predict, and replaced by a copy when something asks for ``data``.
+    A read-only array, such as one that joblib maps from a file or that pickle received out of band, is used directly for
+    predictions. It is replaced by a writable copy when ``data`` is first accessed.
     """
 
     name: str
     optional = False
-    """May a state lack it?"""
+    """Whether a state may omit it."""
     _array: Array
     _is_readonly = False
-    """Whether the arrays cannot be written."""
+    """Whether the arrays are read-only."""
 
     def _attach(self, array: Array) -> None:
         self._array = array
@@ -55,11 +55,11 @@ class _StableArray:
         where = f"{self.name}.{attribute}" if self.name else attribute
         new = real_array(value, where)
         if new.shape != own.shape:
-            raise ValueError(f"{where}: shape {new.shape}, expected {own.shape}; a parameter keeps its array, values are copied into it")
+            raise ValueError(f"{where}: got shape {new.shape}, expected {own.shape}; assigning copies values into the existing array")
         return new
 
     def _make_writable(self) -> Array:
-        """Replace arrays that cannot be written by copies, and return the values. Of several threads, all use the copy of the first."""
+        """Replace read-only arrays by copies, and return the values. If several threads do so, all use the first thread's copy."""
         self._array = self.__dict__.setdefault("_writable_copy", writable(self._array))
         self._is_readonly = False
         _core.note_move()
@@ -74,19 +74,20 @@ class _StableArray:
         self._is_readonly = not self._array.flags.writeable
         self.__dict__.update(rest)
 
+
 _NOT_IN_STATE = frozenset(("_array", "_grad", "_gate", "_is_readonly", "_writable_copy", "_writable_grad_copy", "_since"))
-"""Attributes of a parameter that its state has under other names, or not at all."""
+"""Attributes that a pickled parameter stores under other names, or not at all."""
 
 _moments = itertools.count(1)
 
 
 def moment() -> int:
-    """Return a number larger than all before: it dates changes of layers, and optimizers."""
+    """Return a number larger than all earlier ones, which serves as a logical timestamp of changes."""
     return next(_moments)
 
 
 class ParameterList(list["Parameter"]):
-    """The parameters of a layer, with the layer: an optimizer that is given them follows the layer when its parts change."""
+    """The parameters of a layer, with a reference to the layer, so that an optimizer can follow later changes of the layer."""
 
     def __init__(self, parameters: Iterable[Parameter], layer: Layer) -> None:
         super().__init__(parameters)
@@ -94,22 +95,31 @@ class ParameterList(list["Parameter"]):
 
 
 class Parameter(_StableArray):
-    """An array that is learnt, and its gradient.
+    """A trainable array and its gradient.
 
     Parameters
     ----------
     data : array_like
-        The values, float32 or float64 (kept as they are; other real numbers become float32). A C-contiguous array is used in
-        place, so its owner sees it change.
+        The initial values. float32 and float64 are kept; other real dtypes become float32. A writable C-contiguous array is used
+        without a copy, so training changes it.
     name : str
-        For messages.
+        The name shown in messages.
+    requires_grad : bool
+        Whether training changes the parameter.
 
     Attributes
     ----------
     data, grad : numpy.ndarray
-        Same shape and dtype; their addresses never change: ``p.data = a`` copies the values of ``a``.
+        Arrays of the same shape and dtype. Their addresses never change: ``p.data = a`` copies the values of ``a``.
     requires_grad : bool
-        Whether training changes it.
+        Whether training changes the parameter.
+
+    Raises
+    ------
+    TypeError
+        If `data` does not consist of real numbers.
+    ValueError
+        If an assigned array has another shape.
 
     Examples
     --------
@@ -128,7 +138,7 @@ class Parameter(_StableArray):
         self.requires_grad = requires_grad
 
     _since = 0
-    """When training was last allowed to change it again."""
+    """The `moment` when the parameter was last unfrozen."""
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         if attribute == "requires_grad" and value and not self.__dict__.get(attribute, True):
@@ -163,7 +173,7 @@ class Parameter(_StableArray):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of the array."""
+        """The shape of ``data``."""
         return self._array.shape
 
     def __repr__(self) -> str:
@@ -171,7 +181,7 @@ class Parameter(_StableArray):
 
 
 class Buffer(_StableArray):
-    """An array that belongs to a layer's state and is not learnt, such as a running mean: its address never changes."""
+    """An array of a layer's state that is not trained, such as a running mean. Its address never changes."""
 
     grad: Array | None = None
     requires_grad = False
@@ -184,30 +194,30 @@ class Buffer(_StableArray):
 
 
 class Builder:
-    """A graph under construction, as layers see it.
+    """A graph under construction, to which layers add nodes.
 
     Attributes
     ----------
     nodes : tuple of int
-        Behind which the next layer is added: one, or several where branches have not met; a layer with branches sets it.
+        The nodes that the next layer takes as inputs: several between the branches of a net. Layers with branches set it.
     training : bool
-        Whether layers that behave differently in training do so, each if its own ``training`` is set too.
+        Whether layers run in training mode; each layer does so only if its own ``training`` is set too.
     random : bool
-        Whether any layer so far draws random numbers.
+        Whether a layer added so far draws random numbers.
     dtype : str
-        What the graph computes in.
+        The dtype of the computation.
     batched : bool
-        Whether the first axis of the whole array is the batch.
+        Whether the first axis of the input is the batch.
     skip : frozenset of str
-        Names of layers to leave out where a sample has one axis, because a loss replaces them.
+        Names of layers to leave out where samples have one axis, because the loss includes them.
     skipped : set of str
-        Those that were left out.
+        The names that were left out.
     writes : bool
-        Whether calls write parameters, buffers or gradients. Without it, arrays that cannot be written stay as they are.
+        Whether the graph may write parameters, buffers or gradients. If not, read-only arrays are used without a copy.
     made : list of (str, list of tuple of int)
-        Each part of the net by its name, and the shapes of a sample of its outputs.
+        The name of each sublayer, and the sample shapes of its outputs.
     owners : dict of int to (str, str)
-        Each of the graph's nodes, and the name and class of the layer that it belongs to.
+        For each node, the name and the class of the layer it belongs to.
     """
 
     def __init__(
@@ -229,11 +239,11 @@ class Builder:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one sample here."""
+        """The sample shape at the current node."""
         return self.graph.shape(self.nodes[0])
 
     def child(self, name: str, layer: Layer) -> None:
-        """Add a layer that is part of another, under its name there."""
+        """Add a sublayer under its name."""
         self._path.append(name)
         path = ".".join(self._path)
         if path in self.skip and len(self.shape) == 1:
@@ -255,7 +265,7 @@ class Builder:
         inputs: Sequence[int] | None = None,
         training: bool = False,
     ) -> int:
-        """Add one of the core's layers behind ``inputs``, or here; the next one goes behind it."""
+        """Add one of the core's layers after ``inputs``, by default the current nodes, and make it the current node."""
         pairs = self.pairs([p for p in parameters if p is not None])
         feeds = self.nodes if inputs is None else tuple(inputs)
         node = self.graph.add(kind, where, config, pairs, feeds, training and self.training)
@@ -263,41 +273,41 @@ class Builder:
         return node
 
     def values(self, p: Parameter | Buffer) -> Array:
-        """Return a parameter's array as the graph may use it."""
+        """Return a parameter's array, writable if the graph writes."""
         return p.data if self.writes else p._array
 
     def pairs(self, parameters: Sequence[Parameter | Buffer]) -> tuple[tuple[Array, Array | None], ...]:
-        """Return values and gradients as the core takes them, and have the graph use their locks."""
+        """Return values and gradients in the core's form, and register their locks with the graph."""
         for p in parameters:
             self.graph.guard(p._gate, *([self.values(p)] if isinstance(p, Parameter) else []))
         return tuple((self.values(p), p.grad if self.writes and p.requires_grad else None) for p in parameters)
 
     def finish(self) -> _core.Graph:
-        """Return the graph, whose outputs are the present nodes."""
+        """Return the graph, with the current nodes as its outputs."""
         self.graph.outputs(self.nodes)
         return self.graph
 
     def sample_axis(self, axis: int, where: str) -> int:
-        """Return the sample's axis that ``axis`` of the whole array is."""
+        """Convert an axis of the whole array to an axis of one sample."""
         ndim = len(self.shape) + self.batched
         if not -ndim <= axis < ndim:
-            raise ValueError(f"{where}: axis {axis} is outside an array of {ndim} dimensions")
+            raise ValueError(f"{where}: axis {axis} is out of range for an array of {ndim} dimensions")
         if axis % ndim < self.batched:
-            raise ValueError(f"{where}: axis {axis} is the batch here; a layer of a model works on each sample alone")
+            raise ValueError(f"{where}: axis {axis} is the batch axis; a layer of a model processes each sample separately")
         return axis % ndim - self.batched
 
 
 class Symbol:
-    """A place in a net that is being drawn: what `Input` gives, and what a layer gives for other symbols.
+    """A symbolic value of a net under construction: the result of `Input`, or of calling a layer with symbols.
 
     Attributes
     ----------
     layer : Layer or None
-        What computes it; None for an input.
+        The layer that computes the value; None for an input.
     inputs : tuple of Symbol
-        From what.
+        The inputs of that layer.
     shape : tuple of int or None
-        Of one sample, for an input; the others are found out when a model is made.
+        The sample shape of an input. Other shapes are inferred when a model is created.
     """
 
     def __init__(self, layer: Layer | None, inputs: tuple[Symbol, ...], shape: tuple[int, ...] | None = None, index: int = 0) -> None:
@@ -307,7 +317,7 @@ class Symbol:
     def _of(cls, layer: Layer, inputs: Sequence[Any]) -> Symbol:
         invalid = [x for x in inputs if not isinstance(x, Symbol)]
         if invalid:
-            raise TypeError(f"{type(layer).__name__}: symbols and arrays do not mix, got {type(invalid[0]).__name__}")
+            raise TypeError(f"{type(layer).__name__}: cannot mix symbols and arrays, got {type(invalid[0]).__name__}")
         return cls(layer, tuple(inputs))
 
     def __repr__(self) -> str:

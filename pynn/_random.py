@@ -1,4 +1,4 @@
-"""Where seeds come from: the caller's, those of ``manual_seed``, or the system's entropy."""
+"""Seeds (given, derived from ``manual_seed``, or drawn from the system's entropy) and initial values."""
 
 from __future__ import annotations
 
@@ -15,20 +15,27 @@ from . import _core
 
 _source: list[np.random.SeedSequence] = []
 _values_left: ContextVar[list[int] | None] = ContextVar("_values_left", default=None)
-"""Where the values of a file follow: how many more it has."""
+"""While a model is built from a file: how many of the file's values are not yet assigned to an array."""
 
 
 DRAW_CHUNK = 2**20
-"""Numbers drawn at a time: NumPy answers a signal between two calls only."""
+"""How many numbers are drawn per call. NumPy handles signals such as Ctrl-C only between calls."""
 
 
 def manual_seed(seed: int) -> None:
-    """Make every later ``seed=None`` reproducible, in the order in which the seeds are drawn.
+    """Make later uses of ``seed=None`` reproducible, in the order in which they draw their seeds.
 
     Parameters
     ----------
     seed : int
-        A non-negative integer.
+        An integer from 0 to 2**64 - 1.
+
+    Raises
+    ------
+    TypeError
+        If `seed` is not an integer.
+    ValueError
+        If `seed` is out of range.
 
     Examples
     --------
@@ -52,7 +59,7 @@ def check_seed(seed: object) -> int:
 
 
 def draw_seed(seed: int | None) -> int:
-    """Return ``seed`` itself, or a fresh one for None; where nothing is drawn from it, 0."""
+    """Return ``seed``, or a fresh seed for None; 0 while a file is read, because then nothing is drawn."""
     if seed is not None:
         return check_seed(seed)
     if _values_left.get() is not None:
@@ -62,13 +69,13 @@ def draw_seed(seed: int | None) -> int:
 
 
 def uniform(data: NDArray[Any], seed: int, stream: int, low: float, high: float) -> None:
-    """Fill an array with initial values, or leave it alone where those of a file are about to take their place."""
+    """Fill an array with uniform initial values, unless a file is about to provide them."""
     if _values_left.get() is None:
         _core.uniform(data, seed, stream, low, high)
 
 
 def normal(shape: tuple[int, ...], dtype: str, seed: int) -> NDArray[Any]:
-    """Return an array of standard normal initial values, or where those of a file are about to take their place, of none."""
+    """Return an array of standard normal initial values, uninitialized if a file is about to provide them."""
     if _values_left.get() is not None:
         check_values_left(math.prod(shape))
         return np.empty(shape, dtype)
@@ -81,23 +88,26 @@ def normal(shape: tuple[int, ...], dtype: str, seed: int) -> NDArray[Any]:
 
 
 def check_values_left(size: int) -> None:
-    """Raise where an array of so many values is more than a file is going to fill."""
-    room = _values_left.get()
-    if room is not None and room[0] < size:
+    """Raise ValueError if the file being read has fewer than ``size`` values left."""
+    left = _values_left.get()
+    if left is not None and left[0] < size:
         raise ValueError("the layers have more parameters than the file has values")
 
 
 def reserve_values(size: int) -> None:
-    """Count an array of so many values among those that a file is going to fill, or raise."""
+    """Subtract ``size`` from the values left of the file being read, or raise ValueError if it has too few."""
     check_values_left(size)
-    room = _values_left.get()
-    if room is not None:
-        room[0] -= size
+    left = _values_left.get()
+    if left is not None:
+        left[0] -= size
 
 
 @contextmanager
 def skip_initial_values(count: int) -> Iterator[None]:
-    """Make layers without initial values, for so many in all: arrays are not touched, and none out of all proportion is made."""
+    """Create layers without drawing initial values, with at most ``count`` values in all.
+
+    Used while a model is built from a file: the memory of new arrays stays untouched, and a small file cannot request large arrays.
+    """
     token = _values_left.set([count])
     try:
         yield

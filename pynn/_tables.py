@@ -1,4 +1,4 @@
-"""From a row of the core's tables to Python: parameters, their checks, real signatures, and errors that help."""
+"""Turn rows of the core's tables into Python: parameters and their checks, signatures, and errors for unknown names."""
 
 from __future__ import annotations
 
@@ -20,11 +20,21 @@ REQUIRED: Any = ...
 
 @dataclass(frozen=True)
 class Parameters:
-    """The parameters of one row, parsed from its text.
+    """The parameters of one row, parsed from the row's text.
 
-    ``defaults`` maps every name to its default, in order; a parameter without one maps to ``REQUIRED``. ``text`` is the
-    row's own text, and ``check`` the expression that the values have to satisfy. ``kinds`` are the annotations of the text: ``int``
-    where an integer is no real number, ``array`` where there may be an array, which is its owner's to check.
+    Attributes
+    ----------
+    text : str
+        The row's text.
+    check : str
+        The expression that the values must satisfy.
+    defaults : dict
+        The default of each parameter, in order; ``REQUIRED`` for a parameter without one.
+    conditions : tuple
+        The parts of ``check``: their text, compiled code and the names in them.
+    kinds : mapping of str to str
+        Annotations in the text: ``int`` for parameters that must be integers, ``array`` for parameters that may be arrays, which
+        the caller checks.
     """
 
     text: str
@@ -33,10 +43,10 @@ class Parameters:
     conditions: tuple[tuple[str, tuple[CodeType, ...], frozenset[str]], ...]
     kinds: Mapping[str, str]
     _verified: list[tuple[Any, ...]] = field(default_factory=list, init=False, repr=False, compare=False)
-    """The settings that passed last."""
+    """The values that last passed `verify_settings`."""
 
     def signature(self, annotation: str | None = None) -> str:
-        """Return the parameters as source text; ``annotation`` replaces the type of those that are plain numbers."""
+        """Return the parameters as source text; ``annotation`` replaces the type of numeric parameters."""
         return ", ".join(
             f"{name}: {self._type(name, annotation)}" + ("" if default is REQUIRED else f" = {default!r}")
             for name, default in self.defaults.items()
@@ -47,7 +57,7 @@ class Parameters:
         return annotation if annotation and _is_number(default) else _TYPES.get(self.kinds.get(name, "")) or _type_of(default)
 
     def verify(self, owner: str, values: Mapping[str, Any]) -> None:
-        """Raise ValueError unless ``values`` satisfy the row's check; arrays are checked element by element."""
+        """Raise ValueError unless ``values`` satisfy the row's check; arrays are checked elementwise."""
         given_values = dict(values)
         for text, parts, names in self.conditions:
             results = [eval(part, _BUILTINS, given_values) for part in parts]
@@ -56,7 +66,7 @@ class Parameters:
                 raise ValueError(f"{owner}: got {given}, but it must satisfy {text}")
 
     def verify_scalars(self, owner: str, values: Mapping[str, Any]) -> None:
-        """As ``verify``, after a check that each value is of the kind of its default: a number, a flag or a tuple of numbers."""
+        """Check that each value has the type of its default (number, bool or tuple of numbers), then call ``verify``."""
         for name, default in self.defaults.items():
             value, kind = values[name], self.kinds.get(name)
             if kind == "int":
@@ -73,7 +83,7 @@ class Parameters:
         self.verify(owner, values)
 
     def verify_settings(self, owner: str, values: Mapping[str, Any]) -> None:
-        """As ``verify_scalars``, and no number may be NaN."""
+        """Call ``verify_scalars``, and raise ValueError for NaN. Values that passed the last time are not checked again."""
         now = tuple([values[name] for name in self.defaults])
         if self._verified and all(map(is_, now, self._verified[0])):
             return
@@ -85,7 +95,7 @@ class Parameters:
         self._verified[:] = [] if list in map(type, now) else [now]
 
     def plain(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values as plain Python numbers, bools and tuples, which JSON and ``repr`` know; arrays as they are."""
+        """Return the values as Python numbers, bools and tuples, for JSON and ``repr``; arrays are returned unchanged."""
         return {name: self._plain(value, self.kinds.get(name)) for name, value in values.items()}
 
     @staticmethod
@@ -124,7 +134,7 @@ def _conjuncts(node: ast.expr) -> list[ast.expr]:
 
 
 def _links(node: ast.expr) -> list[ast.expr]:
-    """Split ``a < b < c`` into ``a < b`` and ``b < c``, which also hold for arrays."""
+    """Split ``a < b < c`` into ``a < b`` and ``b < c``, which can also be evaluated for arrays."""
     if not isinstance(node, ast.Compare):
         return [node]
     return [
@@ -140,7 +150,7 @@ def _compile(node: ast.expr) -> CodeType:
 def parse_parameters(text: str, check: str = "") -> Parameters:
     """Parse a row's parameter text, such as ``"lr=1e-3, betas=(0.9, 0.999), nesterov=False"`` or ``"threshold, value"``.
 
-    Integers stand for real numbers, but for a parameter that says otherwise: ``"weight: array = None, ignore_index: int = -100"``.
+    Integers stand for real numbers unless the parameter is annotated: ``"weight: array = None, ignore_index: int = -100"``.
     """
     arguments = ast.parse(f"def f({text}): 0").body[0].args  # type: ignore[attr-defined]
     names = [a.arg for a in arguments.args]
@@ -160,7 +170,7 @@ def parse_docs(text: str) -> dict[str, str]:
 
 
 def _number(node: ast.expr) -> Any:
-    """Return the default that ``node`` spells: integers stand for real numbers here, so ``1`` is ``1.0``."""
+    """Return the default in ``node``, with an integer as a float."""
     value = ast.literal_eval(node)
     return float(value) if type(value) is int else value
 
@@ -169,12 +179,12 @@ _T = TypeVar("_T")
 
 
 class LazyTable(Mapping[str, _T]):
-    """A mapping whose values are made on first access, since making all classes of a table would slow down the import.
+    """A mapping whose values are created on first access, because creating all classes of a table would slow down the import.
 
     Parameters
     ----------
     make : mapping of str to callable
-        For each key the function that makes its value.
+        The function that creates the value, for each key.
     """
 
     def __init__(self, make: Mapping[str, Callable[[], _T]]) -> None:
@@ -183,7 +193,7 @@ class LazyTable(Mapping[str, _T]):
 
     def __getitem__(self, name: str) -> _T:
         if name not in self._made:
-            self._made.setdefault(name, self._make[name]())  # of two threads, both get what the first has made
+            self._made.setdefault(name, self._make[name]())  # if two threads create it, both get the first one
         return self._made[name]
 
     def __contains__(self, name: object) -> bool:
@@ -197,7 +207,7 @@ class LazyTable(Mapping[str, _T]):
 
 
 def lazy_attributes(namespace: dict[str, Any], table: Mapping[str, Any]) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of a module whose attributes are the values of ``table``, which are made on first access."""
+    """Return the ``__getattr__`` of a module whose attributes are the values of ``table``, created on first access."""
     module = namespace["__name__"]
 
     def get(name: str) -> Any:
@@ -217,12 +227,12 @@ def make_init(
     before: str = "",
     after: str = "",
 ) -> Callable[..., None]:
-    """Make an ``__init__`` with a real signature, as dataclasses do.
+    """Create an ``__init__`` with a real signature, as dataclasses do.
 
     The signature is ``(self, <before>, <parameters>, <after>)``, where ``before`` and ``after`` are source text such as
     ``"params: Any = None"`` and ``"*, reduction: str = 'mean'"``. The function verifies the parameters and calls
-    ``setup(self, values, **others)`` with ``values`` a dict of the row's parameters (plain Python numbers) and ``others``
-    the arguments of ``before`` and ``after`` by name.
+    ``setup(self, values, **others)``: ``values`` is a dict of the row's parameters as Python numbers, and ``others`` are the
+    arguments of ``before`` and ``after`` by name.
     """
     source = ", ".join(part for part in ("self", before, parameters.signature(), after) if part)
     names = [a.arg for text in (before, after) if text for a in _arguments(text)]
@@ -237,7 +247,7 @@ def make_init(
 
 
 def make_function(source: str, names: Mapping[str, Any]) -> Any:
-    """Compile the one function that ``source`` defines, with ``names`` in sight; annotations stay text."""
+    """Compile the function that ``source`` defines, with ``names`` as its globals; annotations stay strings."""
     space = {"Any": Any, "ArrayLike": ArrayLike, **names}
     exec(compile(f"from __future__ import annotations\n{source}", "<pynn>", "exec"), space)
     return space.popitem()[1]
@@ -275,7 +285,7 @@ _SUGGESTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("lm", "marquardt"), ("levenberg_marquardt",)),
     "linear": ("identity",),
 }
-"""What other libraries call things, in small letters and digits alone, and what they may be here: of those the known ones are offered."""
+"""Names in other libraries, as lowercase letters and digits, and the names here that an error suggests for them."""
 
 
 _SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -292,16 +302,16 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "gradientdescent": ("sgd",),
     **dict.fromkeys(("lm", "marquardt"), ("levenberg_marquardt",)),
 }
-"""Names of other libraries that mean the same as one of ours, and are accepted; those of `_SUGGESTIONS` are only suggested."""
+"""Names in other libraries that are accepted as equivalent, whereas those in `_SUGGESTIONS` only improve the error."""
 
 
 def known_name(kind: str, name: object, known: Iterable[str]) -> str:
-    """Return the name among ``known`` that is meant: as it is, in other case or with other separators, or by another name for the same.
+    """Return the name among ``known`` that ``name`` refers to, ignoring case and separators and allowing synonyms.
 
     Raises
     ------
     ValueError
-        If there is none, or more than one.
+        If no name matches, or more than one.
     """
     known = list(known)
     if name in known:
@@ -314,12 +324,12 @@ def known_name(kind: str, name: object, known: Iterable[str]) -> str:
 
 
 def _bare(name: object) -> str:
-    """Return the small letters and digits of a name, without "loss" behind them."""
+    """Return the letters and digits of a name in lower case, without the suffix "loss"."""
     return "".join(filter(str.isalnum, str(name).lower())).removesuffix("loss")
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
-    """Return the error for a name that is not in ``known``, with what it may be: spelled otherwise, of another library, or close."""
+    """Return the error for a name that is not in ``known``, with suggestions: other spellings, other libraries' names, close matches."""
     known = list(known)
     bare = _bare(name)
     close = [own for own in known if bare and _bare(own) == bare] or [own for own in _SUGGESTIONS.get(bare, ()) if own in known]
@@ -329,6 +339,6 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
 
 
 def check_count(name: str, value: object, least: int) -> None:
-    """Raise unless ``value`` is an integer of ``least`` or more, and one that the core can count to."""
+    """Raise ValueError unless ``value`` is an integer from ``least`` to ``sys.maxsize``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= sys.maxsize:
         raise ValueError(f"{name}: expected an integer of {least} or more, at most {sys.maxsize}, got {value!r}")

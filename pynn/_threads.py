@@ -1,4 +1,4 @@
-"""How many threads a call may use."""
+"""The number of threads that a call may use."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from . import _core
 
 
 def get_num_threads() -> int:
-    """Return how many threads a call may use, its own included.
+    """Return how many threads a call may use, including the calling thread.
 
-    The default is the number of CPUs that the process's affinity and its cgroup's quota leave, or ``PYNN_NUM_THREADS`` from
-    the environment. Results do not depend on it, to the last bit.
+    The default is the environment variable ``PYNN_NUM_THREADS``, or else the number of CPUs that the process's affinity and its
+    cgroup's quota allow. Results are bit-identical for any number of threads.
 
     Examples
     --------
@@ -26,18 +26,17 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int | None) -> None:
-    """Set how many threads later calls may use, in the whole process.
+    """Set how many threads later calls in this process may use.
 
     Parameters
     ----------
     n : int or None
-        From 1 to 256, or None for the number of CPUs this process may use. Work too small to gain from several threads runs on
-        one in any case.
+        From 1 to 256, or None for the number of CPUs this process may use. Work that is too small to benefit runs on one thread.
 
     Raises
     ------
     TypeError
-        If `n` is no integer.
+        If `n` is neither an integer nor None.
     ValueError
         If `n` is out of range.
 
@@ -58,7 +57,17 @@ def set_num_threads(n: int | None) -> None:
 
 @contextlib.contextmanager
 def num_threads(n: int | None) -> Iterator[None]:
-    """Use `n` threads within a ``with`` statement, and as many as before after it; as `set_num_threads`, for the whole process.
+    """Use `n` threads in the whole process within a ``with`` statement, then restore the previous number.
+
+    Parameters
+    ----------
+    n : int or None
+        As for `set_num_threads`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `set_num_threads`.
 
     Examples
     --------

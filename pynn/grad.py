@@ -1,4 +1,4 @@
-"""The derivatives of the activation functions, under the same names: ``pynn.grad.silu(x)`` is dy/dx of ``pynn.silu(x)``."""
+"""Derivatives of the activation functions, under the same names: ``pynn.grad.silu(x)`` is dy/dx of ``pynn.silu(x)``."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def test_what_is_no_net() -> None:
         (lambda: pynn.Model(y, y), ValueError, "inputs: expected what pynn.Input gave"),
         (lambda: pynn.Model(x, np.ones(3)), TypeError, "outputs: .*ndarray"), (lambda: pynn.Model((), y), ValueError, "at least one"),
         (lambda: pynn.Model(x, pynn.Linear(4, 2)(y)), ValueError, r"layer 1 \(Linear\).*\(3,\).*4"),
-        (lambda: pynn.ReLU()(x, np.ones(3)), TypeError, "do not mix"),
+        (lambda: pynn.ReLU()(x, np.ones(3)), TypeError, "cannot mix symbols and arrays"),
         (lambda: pynn.Model((x, other), y)(np.ones((2, 3))), ValueError, "takes 2 inputs, got 1"),
         (lambda: pynn.Model((x, other), (y, other)).predict(np.ones((2, 3))), TypeError, "tuple of arrays"),
         (lambda: pynn.Model((x, other), (y, other)).predict((np.ones((2, 3)), np.ones((3, 3)))), ValueError, "2 and 3 rows"),

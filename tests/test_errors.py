@@ -88,23 +88,26 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
     "text": (lambda: net()([["a"] * 4]), TypeError, "x: dtype <U1"),
     "long double": (lambda: net()(X.astype("longdouble")), TypeError, "x: dtype float128|x: dtype longdouble"),
     "dates": (lambda: pynn.ReLU()(np.array(["2020-01-01"], "M8[D]")), TypeError, "x: dtype datetime64"),
-    "ragged": (lambda: net()([[1, 2], [3]]), ValueError, "x: its rows differ in length.*pad"),
-    "ragged X": (lambda: net().fit([[1, 2], [3]], [0, 1], **cross), ValueError, "X: its rows differ in length"),
-    "ragged y": (lambda: net().fit(X[:2], [[1, 2], [3]], loss="mse"), ValueError, "y: its rows differ in length"),
-    "masked X": (lambda: net().fit(MASKED, y, **cross), TypeError, r"X: a masked array.*X\.filled\(value\), or drop"),
-    "masked y": (lambda: net().fit(X, np.ma.masked_equal(y, 2), **cross), TypeError, "y: a masked array.*filled"),
-    "masked numbers": (lambda: net().fit(X, MASKED[:, :3], loss="mse"), TypeError, "y: a masked array"),
-    "masked rows": (lambda: net().fit([*MASKED], y, **cross), TypeError, "X: a masked array"),
-    "masked weights": (lambda: net().fit(X, y, **cross, sample_weight=MASKED[:, 0] ** 2), TypeError, "sample_weight: a masked array"),
-    "masked input": (lambda: net()(MASKED), TypeError, "x: a masked array"),
-    "masked to predict": (lambda: (lambda m: (m.predict(X), m.predict(MASKED)))(net()), TypeError, "X: a masked array"),
-    "masked to predict at once": (lambda: predict_twice(net(), MASKED.astype("f4")), TypeError, "X: a masked array"),
-    "masked target": (lambda: pynn.MSELoss()(X, MASKED), TypeError, "target: a masked array"),
-    "masked labels": (lambda: net().partial_fit(X, np.ma.masked_equal(y, 2), classes=[0, 1, 2]), TypeError, "y: a masked array"),
-    "masked metric": (lambda: pynn.metrics.mse(X, MASKED), TypeError, "y_pred: a masked array"),
-    "sparse X": (lambda: net().fit(Sparse(), y, **cross), TypeError, r"X: a sparse Sparse; make it dense, X\.toarray\(\).*batch by batch"),
-    "sparse y": (lambda: net().fit(X, Sparse(), loss="mse"), TypeError, "y: a sparse Sparse"),
-    "sparse to predict": (lambda: net().predict(Sparse()), TypeError, "X: a sparse Sparse"),
+    "ragged": (lambda: net()([[1, 2], [3]]), ValueError, "x: rows have different lengths.*pad"),
+    "ragged X": (lambda: net().fit([[1, 2], [3]], [0, 1], **cross), ValueError, "X: rows have different lengths"),
+    "ragged y": (lambda: net().fit(X[:2], [[1, 2], [3]], loss="mse"), ValueError, "y: rows have different lengths"),
+    "masked X": (lambda: net().fit(MASKED, y, **cross), TypeError, r"X: got a masked array.*X\.filled\(value\), or drop"),
+    "masked y": (lambda: net().fit(X, np.ma.masked_equal(y, 2), **cross), TypeError, "y: got a masked array.*filled"),
+    "masked numbers": (lambda: net().fit(X, MASKED[:, :3], loss="mse"), TypeError, "y: got a masked array"),
+    "masked rows": (lambda: net().fit([*MASKED], y, **cross), TypeError, "X: got a masked array"),
+    "masked weights": (lambda: net().fit(X, y, **cross, sample_weight=MASKED[:, 0] ** 2), TypeError, "sample_weight: got a masked array"),
+    "masked input": (lambda: net()(MASKED), TypeError, "x: got a masked array"),
+    "masked to predict": (lambda: (lambda m: (m.predict(X), m.predict(MASKED)))(net()), TypeError, "X: got a masked array"),
+    "masked to predict at once": (lambda: predict_twice(net(), MASKED.astype("f4")), TypeError, "X: got a masked array"),
+    "masked target": (lambda: pynn.MSELoss()(X, MASKED), TypeError, "target: got a masked array"),
+    "masked labels": (lambda: net().partial_fit(X, np.ma.masked_equal(y, 2), classes=[0, 1, 2]), TypeError, "y: got a masked array"),
+    "masked metric": (lambda: pynn.metrics.mse(X, MASKED), TypeError, "y_pred: got a masked array"),
+    "sparse X": (
+        lambda: net().fit(Sparse(), y, **cross), TypeError,
+        r"X: got a sparse Sparse, expected a dense array; pass X\.toarray\(\).*batches",
+    ),
+    "sparse y": (lambda: net().fit(X, Sparse(), loss="mse"), TypeError, "y: got a sparse Sparse"),
+    "sparse to predict": (lambda: net().predict(Sparse()), TypeError, "X: got a sparse Sparse"),
     "nine dimensions": (lambda: pynn.ReLU()(np.ones((1,) * 10)), ValueError, "dimensions.*at most 8"),
     "backward first": (lambda: net().backward(R), RuntimeError, "backward needs a forward call before it"),
     "no outputs": (lambda: pynn.Sequential(pynn.Linear(4, 0)).predict_class(X), ValueError, r"predict_class .*\(12, 0\)"),
@@ -254,7 +257,7 @@ def test_what_can_be_taken_of_other_arrays() -> None:
     assert np.array_equal(model.predict(X), plain.predict(X))
     sparse = pytest.importorskip("scipy.sparse")
     for kind in (sparse.csr_matrix, sparse.csr_array, sparse.coo_array):
-        with pytest.raises(TypeError, match=rf"X: a sparse {kind.__name__}; make it dense"):
+        with pytest.raises(TypeError, match=rf"X: got a sparse {kind.__name__}, expected a dense array"):
             net().fit(kind(X), y, **cross)
     again, rows = net(), sparse.csr_array(X)
     again.fit(lambda: ((rows[[i]].toarray(), y[[i]]) for i in range(12)), **cross, epochs=2)

@@ -878,7 +878,7 @@ KERAS_ERRORS: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "variable": (lambda: io.from_keras({"in/kernel": 1, "in/gamma": 1}, net()[0]), KeyError, "has kernel, gamma, expected kernel, bias"),
     "no layer": (lambda: io.to_keras(pynn.Sequential(pynn.Bilinear(2, 2, 2))), TypeError, r"layer 0 \(Bilinear\)"),
     "a norm of axes": (lambda: io.to_keras(pynn.LayerNorm((2, 3))), TypeError, "LayerNorm"),
-    "size": (lambda: io.to_keras(images()), ValueError, "shape: expected that of one sample"),
+    "size": (lambda: io.to_keras(images()), ValueError, "shape: expected the shape of one sample"),
     "halves": (
         lambda: io.to_keras(pynn.Sequential(pynn.Conv1d(1, 2, 1), pynn.Flatten(), pynn.GLU(), pynn.Linear(2, 1)), shape=(1, 2)),
         ValueError,

@@ -402,7 +402,7 @@ def test_assigned_values_go_into_the_array_that_plans_point_to() -> None:
     assert (weight.grad == 1).all()
     weight.data += 1
     assert held[0, 0] == 2
-    with pytest.raises(ValueError, match=r"weight.data: shape \(3,\), expected \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"weight.data: got shape \(3,\), expected \(3, 2\)"):
         weight.data = [1, 2, 3]
     with pytest.raises(TypeError, match=r"weight.grad: dtype object"):
         weight.grad = None
@@ -430,7 +430,7 @@ def test_arrays_of_state_are_assigned_by_value(layer: Any) -> None:
             np.testing.assert_array_equal(getattr(layer, name), before)
             setattr(layer, name, 0.5)
             assert (held == 0.5).all()
-            with pytest.raises(ValueError, match=rf"{name}.*\(9, 9\), expected {re.escape(str(before.shape))}.*copied"):
+            with pytest.raises(ValueError, match=rf"{name}.*\(9, 9\), expected {re.escape(str(before.shape))}; assigning copies values"):
                 setattr(layer, name, np.ones((9, 9)))
         else:
             with pytest.raises(TypeError, match=f"{name}: expected an integer"):
@@ -503,8 +503,8 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: pynn.Sequential([pynn.Linear(2, 2), "relu"]), TypeError, r"a list of them; .*Sequential\(\*layers\)"),  # type: ignore[arg-type]
     (lambda: pynn.Conv2d(1, 2), TypeError, r"^Conv2d\.__init__\(\) missing 1 .*'kernel_size'"),  # type: ignore[call-arg]
     (lambda: pynn.Dropout(q=1), TypeError, r"^Dropout\.__init__\(\) got an unexpected keyword argument 'q'"),  # type: ignore[call-arg]
-    (lambda: pynn.Input(None), TypeError, "shape: expected that of one sample.*None"),  # type: ignore[arg-type]
-    (lambda: pynn.Input((None, 64)), TypeError, r"no None for the batch, got \(None, 64\)"),  # type: ignore[arg-type]
+    (lambda: pynn.Input(None), TypeError, "shape: expected the shape of one sample.*None"),  # type: ignore[arg-type]
+    (lambda: pynn.Input((None, 64)), TypeError, r"without None for the batch, got \(None, 64\)"),  # type: ignore[arg-type]
     (lambda: pynn.Model(pynn.Linear(4, 2), pynn.Linear(4, 2)), TypeError, "inputs: .*pynn.Input.*got Linear"),  # type: ignore[arg-type]
     (lambda: pynn.Residual(pynn.Linear(4, 5))(np.ones((2, 4))), ValueError, r"\(5,\), the input has \(4,\).*shortcut="),
     (lambda: pynn.Residual("relu", shortcut=pynn.Linear(4, 5))(np.ones((2, 4))), ValueError, r"\(4,\), the shortcut makes it \(5,\)"),

@@ -1,4 +1,4 @@
-"""The activation functions by name: every row of the core's table, as a NumPy ufunc or a function around one."""
+"""Activation functions: each row of the core's table as a NumPy ufunc, or as a function that calls one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ aliases: dict[str, str] = {
     "log_sigmoid": "logsigmoid",
     "tanh_shrink": "tanhshrink",
 }
-"""Other names of functions, as Keras spells them."""
+"""Keras's names of activation functions, and the names here."""
 
 _functions: LazyTable[Any] = LazyTable({
     **{name: partial(elementwise, row, __name__) for name, row in activations.items()},

@@ -1,4 +1,7 @@
-"""The public functions of a row: its ufunc itself, or a function with the row's parameters, and their documentation."""
+"""Create the public function of each row of the activation tables, with its documentation.
+
+A row without parameters is a ufunc. A row with parameters is a function with keyword arguments that calls a ufunc.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from . import _ufuncs
 _OPTIONS = "out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None"
 _ELEMENTWISE = "where: ArrayLike = True, " + _OPTIONS
 _DEFAULTS = {"where": True, "out": None, "casting": "same_kind", "order": "K", "dtype": None, "subok": True, "signature": None}
-# A call without options comes first and passes none: parsing them costs NumPy as much as a hundred elements.
+# Calls without options are tried first and pass none, because parsing them costs NumPy as much as a hundred elements.
 _CALL = """\
     if {where}casting == 'same_kind' and order == 'K' and dtype is None and subok is True and signature is None:
         if out is None:
@@ -27,7 +30,7 @@ _CALL = """\
 
 
 def _call(arguments: str = "", axis: str = "") -> str:
-    """Return the lines that call the ufunc; one along an axis has no ``where``."""
+    """Return the source lines that call the ufunc; a function along an axis has no ``where``."""
     passed = ", ".join(f"{name}={name}" for name in _DEFAULTS if not (axis and name == "where"))
     return _CALL.format(where="" if axis else "where is True and ", arguments=arguments, axis=axis, passed=passed)
 
@@ -38,7 +41,7 @@ _PARAMETERS = """
 Parameters
 ----------
 x : array_like
-    Real numbers.{parameters}
+    Real numbers of any shape.{parameters}
 out, {where}casting, order, dtype, subok, signature
     As for every `numpy.ufunc`.
 """
@@ -46,23 +49,23 @@ _RESULT = """
 Returns
 -------
 ndarray or scalar
-    Of the shape of `x`{broadcast}. float16 (computed in float32), float32 and float64
-    are kept; integers and booleans become float64{widen}.
+    Has the shape of `x`{broadcast}. The dtypes float16 (computed in float32), float32 and
+    float64 are kept; integers and booleans become float64{widen}.
 
 Raises
 ------
 TypeError
-    If `x` is complex, long double, an object or text.{errors}
+    If `x` is complex, long double, an object array or text.{errors}
 """
 _NOTES = """
 Notes
 -----
-At most {ulp:g} ULP (unit in the last place) from the exact value, in float32 and in float64.
+The error is at most {ulp:g} ULP (units in the last place), in float32 and in float64.
 """
 
 
 class _Axis(int):
-    """The default axis, told apart from the same number given by the caller."""
+    """The default axis, which can be distinguished from the same number passed by the caller."""
 
     __slots__ = ()
 
@@ -71,7 +74,7 @@ _LAST = _Axis(-1)
 
 
 def _given(**options: Any) -> dict[str, Any]:
-    """Return the options that are not their defaults: not every array that NumPy dispatches to takes them all, dask's do not."""
+    """Return the options that differ from their defaults. Array types that NumPy dispatches to, such as dask's, reject some options."""
     return {name: value for name, value in options.items() if value is not _DEFAULTS[name]}
 
 
@@ -79,7 +82,7 @@ _NAMES = {"ndarray": np.ndarray, "MaskedArray": np.ma.MaskedArray, "LAST": _LAST
 
 
 def elementwise(row: Mapping[str, Any], module: str, *, derivative: bool = False) -> Any:
-    """Return the public function of an activation, or of its derivative: the ufunc, or a function if the row has parameters."""
+    """Return the public function of an activation, or of its derivative: a ufunc, or a function if the row has parameters."""
     name, ufunc = row["name"], row["grad" if derivative else "ufunc"]
     parameters = parse_parameters(row["params"], row["check"])
     if not parameters.defaults:
@@ -96,7 +99,7 @@ def elementwise(row: Mapping[str, Any], module: str, *, derivative: bool = False
 
 
 def _check(name: str, parameters: Parameters) -> str:
-    """Return the lines that check the parameters: plain numbers on the spot, anything else through ``verify``."""
+    """Return the source lines that check the parameters: floats inline for speed, other values with ``verify``."""
     if not parameters.check:
         return ""
     plain = " and ".join(f"type({n}) is float" for n in parameters.defaults)
@@ -105,7 +108,7 @@ def _check(name: str, parameters: Parameters) -> str:
 
 
 def with_approximation(exact: Mapping[str, Any], tanh: Mapping[str, Any], module: str, *, derivative: bool = False) -> Any:
-    """Return one function of two rows, which ``approximate="none"`` or ``"tanh"`` chooses between."""
+    """Return one function for two rows; its argument ``approximate`` ("none" or "tanh") selects the row."""
     ufuncs = {"none": exact["grad" if derivative else "ufunc"], "tanh": tanh["grad" if derivative else "ufunc"]}
     name = exact["name"]
     function = make_function(
@@ -114,9 +117,9 @@ def with_approximation(exact: Mapping[str, Any], tanh: Mapping[str, Any], module
         {"exact": ufuncs["none"], "choose": _chooser(name, ufuncs), "NONE": "none", **_NAMES},
     )
     document = _document(exact, parse_parameters(""), derivative, function).replace(
-        "    Real numbers.\n",
-        "    Real numbers.\napproximate : {'none', 'tanh'}, default 'none'\n"
-        f"    'tanh' computes ``{tanh['formula']}`` instead{', and its derivative' if derivative else ''}.\n",
+        "    Real numbers of any shape.\n",
+        "    Real numbers of any shape.\napproximate : {'none', 'tanh'}, default 'none'\n"
+        f"    'tanh' {'differentiates' if derivative else 'computes'} ``{tanh['formula']}`` instead.\n",
     )
     return _finish(function, ufuncs["none"], module, document)
 
@@ -132,7 +135,7 @@ def _chooser(name: str, ufuncs: Mapping[str, np.ufunc]) -> Callable[[object], np
 
 
 def rowwise(row: Mapping[str, Any], module: str) -> Any:
-    """Return the public function of a row-wise function: ``axis`` chooses the axis, and ``dim`` is its other name."""
+    """Return the public function of a row of the row-wise table; ``dim`` is another name for its argument ``axis``."""
     name, ufunc = row["name"], row["ufunc"]
     function = make_function(
         f"def {name}(x: ArrayLike, axis: int = LAST, *, dim: int | None = None, {_OPTIONS}) -> Any:\n"
@@ -141,7 +144,7 @@ def rowwise(row: Mapping[str, Any], module: str) -> Any:
         {"ufunc": ufunc, "choose": _axis_chooser(name), "fill_masked": _mask_filler(ufunc), **_NAMES},
     )
     example = f">>> pynn.{name}([-2.0, 0.0, 2.0]).round(4).tolist()\n{function([-2.0, 0.0, 2.0]).round(4).tolist()}"
-    text = "\naxis : int, default -1\n    The axis along which a row lies.\ndim : int, optional\n    Another name for `axis`."
+    text = "\naxis : int, default -1\n    The axis along which to compute.\ndim : int, optional\n    Another name for `axis`."
     document = "".join([
         f"{row['summary']}\n\n``y = {row['formula']}`` along `axis`\n",
         _PARAMETERS.format(parameters=text, where=""),
@@ -157,32 +160,35 @@ def _axis_chooser(name: str) -> Callable[[int, int | None], int]:
         if dim is None:
             return axis
         if axis is not _LAST:
-            raise TypeError(f"{name}: axis and dim are the same argument, got axis={axis!r} and dim={dim!r}")
+            raise TypeError(f"{name}: axis and dim are the same argument; pass one of them, got axis={axis!r} and dim={dim!r}")
         return dim
 
     return choose
 
 
 def _mask_filler(ufunc: np.ufunc) -> Callable[[Any], Any]:
-    """Return what makes a row-wise function pass over masked elements: they become the infinity that leaves the others alone."""
-    nothing = next(v for v in (-np.inf, np.inf) if ufunc(np.array([0.0, v]))[0] == ufunc(np.array([0.0]))[0])
+    """Return a function that makes a row-wise ufunc ignore masked elements.
+
+    It replaces them by the infinity that does not affect the other elements of the row.
+    """
+    neutral = next(v for v in (-np.inf, np.inf) if ufunc(np.array([0.0, v]))[0] == ufunc(np.array([0.0]))[0])
 
     def fill_masked(x: Any) -> Any:
         real = x if x.dtype.kind == "f" else x.astype(np.float64)
-        return np.ma.MaskedArray(real.filled(nothing), mask=x.mask)
+        return np.ma.MaskedArray(real.filled(neutral), mask=x.mask)
 
     return fill_masked
 
 
 def _set_module(ufunc: Any, module: str) -> None:
-    with contextlib.suppress(AttributeError):  # before NumPy 2.2, which looks for the module when it pickles
+    with contextlib.suppress(AttributeError):  # NumPy before 2.2 has no such attribute, and later ones need it to pickle ufuncs
         ufunc.__module__ = module
 
 
 def _finish(function: Any, ufunc: np.ufunc, module: str, document: str) -> Any:
-    """Give a function its documentation, and the attributes of the ufunc that it calls."""
+    """Give a function its documentation and the attributes of the ufunc that it calls."""
     function.__doc__, function.__module__, function.ufunc = document, module, ufunc
-    _core.set_doc(ufunc, f"The ufunc that `pynn.{ufunc.__name__}` calls: every argument by position, none with a default.")
+    _core.set_doc(ufunc, f"The ufunc that `pynn.{ufunc.__name__}` calls. All arguments are positional and required.")
     _set_module(ufunc, _ufuncs.__name__)
     for name in _UFUNC_ATTRIBUTES:
         setattr(function, name, getattr(ufunc, name))
@@ -192,7 +198,7 @@ def _finish(function: Any, ufunc: np.ufunc, module: str, document: str) -> Any:
 def _document(row: Mapping[str, Any], parameters: Parameters, derivative: bool, function: Callable[..., Any]) -> str:
     name = f"grad.{row['name']}" if derivative else row["name"]
     opening = (
-        f"The derivative of `pynn.{row['name']}`.\n\n``dy/dx`` where ``y = {row['formula']}``\n"
+        f"Derivative of `pynn.{row['name']}`.\n\n``dy/dx`` where ``y = {row['formula']}``\n"
         if derivative
         else f"{row['summary']}\n\n``y = {row['formula']}``\n"
     )
@@ -215,7 +221,7 @@ def _document(row: Mapping[str, Any], parameters: Parameters, derivative: bool, 
 
 
 def _example(name: str, parameters: Parameters, function: Callable[..., Any]) -> str:
-    """Return an example that is true because its output was just computed."""
+    """Return an example with its computed output."""
     required = [0.5 * k for k, default in enumerate(parameters.defaults.values(), 1) if default is REQUIRED]
     arguments = ", ".join(map(repr, [[-2.0, 0.5, 2.0], *required]))
     result = function([-2.0, 0.5, 2.0], *required).round(4).tolist()

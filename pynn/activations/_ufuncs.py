@@ -1,4 +1,4 @@
-"""Every ufunc of the core under its own name, where pickle finds those inside functions, such as ``pynn.leaky_relu.ufunc``."""
+"""All ufuncs of the core by name, so that pickle can find those that functions call, such as ``pynn.leaky_relu.ufunc``."""
 
 from __future__ import annotations
 

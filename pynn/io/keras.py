@@ -188,7 +188,7 @@ def _orders(model: Layer, shape: Sequence[int] | None) -> dict[str, Array]:
         return {}
     shapes = [tuple(shape)] if shape is not None else model._input_shapes() if hasattr(model, "_input_shapes") else []
     if not shapes:
-        raise ValueError("shape: expected that of one sample, such as (1, 28, 28): Keras flattens images in another order, channels last")
+        raise ValueError("shape: expected the shape of one sample, such as (1, 28, 28), because Keras flattens images with channels last")
     tracer = _Tracer(model.dtype or "float32", shapes)
     model._build(tracer, "")
     return tracer.found

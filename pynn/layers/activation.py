@@ -1,4 +1,4 @@
-"""The layer classes of the core's activation and row-wise tables: one class a row, made here and nowhere else."""
+"""The layer classes of the core's activation and row-wise tables, one class per row."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from .. import _core
 from .._arrays import Array
 from .._graph import Builder
-from .._tables import Parameters, make_init, parse_parameters
+from .._tables import REQUIRED, Parameters, make_init, parse_parameters
 from ..activations import aliases
 from ._base import Layer
 
 _VARIANTS = {"GELU": {"none": "gelu", "tanh": "gelu_tanh"}}
-"""A class that chooses among rows by an argument of its own, as PyTorch's GELU does."""
+"""Classes with an argument ``approximate`` that selects the row, as in PyTorch's GELU."""
 
 _INDEX: dict[str, int] = {row["name"]: i for i, row in enumerate(_core.ACTIVATIONS)}
 
 by_name: dict[str, type[Layer]] = {}
-"""String name to layer class: what ``Sequential(..., "relu")`` means."""
+"""The layer class of each string that containers accept, such as "relu"."""
 
 
 class _Activation(Layer):
-    """An elementwise layer without parameters to learn."""
+    """An elementwise layer without trainable parameters."""
 
     _is_activation = True
     _row: Mapping[str, Any]
@@ -41,7 +41,7 @@ class _Activation(Layer):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set a setting of the row after its checks, for all later calls; set any other attribute."""
+        """Set an attribute. If it is a setting, check it first; later calls use the new value."""
         if name in getattr(self, "_values", {}):
             values = {**self._values, name: value}
             self._settings.verify_scalars(type(self).__name__, values)
@@ -62,7 +62,7 @@ class _Activation(Layer):
 
 
 class _Rowwise(Layer):
-    """A function of whole rows along one axis."""
+    """A function of all elements along one axis."""
 
     _is_activation = True
     _index: int
@@ -98,13 +98,58 @@ def _set_dim(self: _Rowwise, values: dict[str, Any], dim: int) -> None:
     self.dim = int(dim)
 
 
-def _document(row: Mapping[str, Any], arguments: Parameters, extra: str = "") -> str:
-    text = f"{row['summary']}\n\n``y = {row['formula']}``, elementwise in any shape."
-    described = "".join(f"\n{name} : float" for name in arguments.defaults) + extra
-    return (
-        text
-        + (f"\n\nParameters\n----------{described}" if described else "")
-        + (f"\n\nRaises\n------\nValueError\n    Unless ``{row['check']}``." if row.get("check") else "")
+_DOCUMENT = """{summary}
+
+``y = {formula}``, {where}.
+
+The output has the shape of the input. float16 (computed in float32), float32 and float64 inputs keep
+their dtype; other real inputs become float64.
+{parameters}
+Raises
+------
+TypeError
+    If the input does not consist of real numbers{type_error}.{errors}
+
+Examples
+--------
+>>> import numpy as np, pynn
+>>> layer = pynn.{call}
+>>> layer(np.array([-2.0, 0.5, 2.0])).round(4).tolist()
+{y}
+"""
+_GRADIENT = """>>> layer.backward(np.ones(3)).round(4).tolist()
+{gx}
+"""
+_X = np.array([-2.0, 0.5, 2.0])
+
+
+def _section(parameters: str) -> str:
+    return f"\nParameters\n----------{parameters}\n" if parameters else ""
+
+
+def _document_activation(row: Mapping[str, Any], parameters: Parameters, has_approximate: bool) -> str:
+    described = "".join(
+        f"\n{name} : float" + ("" if default is REQUIRED else f", default {default!r}") + f"\n    ``{name}`` in the formula."
+        for name, default in parameters.defaults.items()
+    )
+    errors = f"\nValueError\n    Unless ``{row['check']}``." if row["check"] else ""
+    if has_approximate:
+        approximate = next(other for other in _core.ACTIVATIONS if other["name"] == _VARIANTS[row["cls"]]["tanh"])
+        described += "\napproximate : {'none', 'tanh'}, default 'none'\n"
+        described += f"    'tanh' computes ``{approximate['formula']}`` instead."
+        errors += "\nValueError\n    If `approximate` has another value."
+    given = [0.5 * i for i, default in enumerate(parameters.defaults.values(), 1) if default is REQUIRED]
+    values = given or parameters.defaults.values()
+    return (_DOCUMENT + _GRADIENT).format(
+        summary=row["summary"],
+        formula=row["formula"],
+        where="for each element, in any shape",
+        parameters=_section(described),
+        type_error=", or a parameter is not a number" if parameters.defaults else "",
+        errors=errors,
+        call=f"{row['cls']}({', '.join(map(repr, given))})",
+        y=row["ufunc"](_X, *values).round(4).tolist(),
+        gx=row["grad"](_X, *values).round(4).tolist(),
     )
 
 
@@ -113,7 +158,7 @@ def _make_activation(row: Mapping[str, Any]) -> type[Layer]:
     after = "approximate: str = 'none'" if name in _VARIANTS else ""
     body = {
         "__init__": make_init(name, parameters, _set_values, after=after),
-        "__doc__": _document(row, parameters, "\napproximate : {'none', 'tanh'}" if after else ""),
+        "__doc__": _document_activation(row, parameters, bool(after)),
         "__module__": __name__,
         "_row": row,
         "_settings": parameters,
@@ -125,10 +170,21 @@ def _make_rowwise(index: int, row: Mapping[str, Any]) -> type[Layer]:
     none = parse_parameters("")
     body = {
         "__init__": make_init(row["cls"], none, _set_dim, after="dim: int = -1"),
-        "__doc__": f"{row['summary']}\n\n``y = {row['formula']}`` along one axis.\n\nParameters\n----------\ndim : int\n    The axis.",
         "__module__": __name__,
         "_index": index,
     }
+    body["__doc__"] = _DOCUMENT.format(
+        summary=row["summary"],
+        formula=row["formula"],
+        where="along the axis `dim`",
+        parameters=_section(
+            "\ndim : int, default -1\n    The axis, counted with the batch. In a model it must not be the batch axis."
+        ),
+        type_error=", or `dim` is not an integer",
+        errors="\nValueError\n    If the input has no axis `dim`.",
+        call=f"{row['cls']}()",
+        y=row["ufunc"](_X).round(4).tolist(),
+    )
     return type(row["cls"], (_Rowwise,), body)
 
 

@@ -1,4 +1,4 @@
-"""Convolutions and their transposes."""
+"""Convolutions, transposed convolutions, and the unfolding of images into columns."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Fold", "Un
 Sizes = int | tuple[int, ...]
 
 _INITS = {"he": (math.sqrt(6), 0.0), "torch": (1.0, 1.0)}
-"""Half the width of the initial values' intervals, weight and bias, times sqrt(fan_in)."""
+"""The bounds of the uniform initial weights and biases, times sqrt(fan_in)."""
 _MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 def per_axis(name: str, value: Sizes, axes: int, least: int = 0) -> tuple[int, ...]:
-    """Return one integer for each axis of a number or a sequence of them, or raise."""
+    """Return one integer per axis, given an integer or a sequence; raise if it is below ``least``."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
     if len(values) == 1:
         values *= axes
@@ -36,7 +36,7 @@ def per_axis(name: str, value: Sizes, axes: int, least: int = 0) -> tuple[int, .
 
 
 def plain(sizes: tuple[int, ...]) -> Sizes:
-    """Return sizes as a configuration shows them: one number where all are the same."""
+    """Return sizes as shown in a configuration: a single number if all are equal."""
     return sizes[0] if len(set(sizes)) == 1 else sizes
 
 
@@ -54,10 +54,10 @@ _WORDS = {
 
 
 class ChannelsFirst(Layer, abstract=True):
-    """What layers over (N, C, axes...) share: a sample without a batch axis is known by its dimensions.
+    """Base class of layers for input (N, C, axes...) or (C, axes...); the number of dimensions tells whether there is a batch.
 
-    A family of them may be documented by one ``_text``, in which ``_WORDS`` stand for the number of axes; a class adds ``_result``,
-    what its example gives, and ``_more``, parameters that the others don't have.
+    A family of layers may share one docstring template, ``_text``. It is filled with the ``_WORDS`` for the number of axes, and with
+    the class attributes ``_result``, the output of the example, and ``_more``, the description of additional parameters.
     """
 
     _axes: ClassVar[int]
@@ -81,7 +81,7 @@ class ChannelsFirst(Layer, abstract=True):
 
 
 class _Conv(ChannelsFirst, Biased, abstract=True):
-    """What all convolutions share."""
+    """Base class of all convolutions."""
 
     _transposed: ClassVar[bool] = False
 
@@ -126,13 +126,14 @@ class _Conv(ChannelsFirst, Biased, abstract=True):
         if not isinstance(padding, str):
             return per_axis("padding", padding, self._axes)
         if self._transposed or padding not in ("same", "valid"):
-            raise ValueError(f"padding: expected integers{'' if self._transposed else ', or same, or valid'}, got {padding!r}")
+            allowed = "integers" if self._transposed else "integers, 'same' or 'valid'"
+            raise ValueError(f"padding: expected {allowed}, got {padding!r}")
         if padding == "same" and max(self.stride) > 1:
-            raise ValueError(f"padding: 'same' needs a stride of 1, got stride {plain(self.stride)!r}")
+            raise ValueError(f"padding: 'same' requires a stride of 1, got stride {plain(self.stride)!r}; pass integers instead")
         return padding
 
     def _make_parameters(self, bias: bool, init: str, seed: int | None) -> None:
-        """Make the parameters."""
+        """Create the parameters and draw their initial values."""
         if init not in _INITS:
             raise ValueError(f"init: expected {' or '.join(map(repr, _INITS))}, got {init!r}")
         ends = (self.in_channels, self.out_channels) if self._transposed else (self.out_channels, self.in_channels)
@@ -147,7 +148,7 @@ class _Conv(ChannelsFirst, Biased, abstract=True):
             self._parameters[name] = Parameter(data, name)
 
     def _pads(self) -> list[tuple[int, int]]:
-        """Padding before and after each axis."""
+        """Return the padding before and after each axis."""
         if self.padding == "valid":
             return [(0, 0)] * self._axes
         if self.padding == "same":
@@ -198,31 +199,33 @@ class _Convolution(_Conv, abstract=True):
 
 
 class Conv1d(_Convolution):
-    """A convolution (cross-correlation) over one axis.
+    """Convolution (cross-correlation) over one axis.
 
-    ``y[n, o, p] = bias[o] + sum over c, i of weight[o, c, i] * x[n, c, s*p + d*i - padding]``, where s is stride, d dilation, c
-    runs over the channels of o's group, and
-    x is 0, or what ``padding_mode`` takes from within, beyond its edges.
+    ``y[n, o, p] = bias[o] + sum over c, i of weight[o, c, i] * x[n, c, s*p + d*i - padding]``, where s is the stride, d the dilation,
+    and c runs over the channels of o's group. Outside its edges x is 0, or as `padding_mode` says.
+
+    Input (N, in_channels, L) or (in_channels, L), output (N, out_channels, L') or (out_channels, L').
 
     Parameters
     ----------
     in_channels, out_channels : int
     kernel_size, stride, dilation : int or (int,)
-        Size of the kernel, distance between its places, distance between its elements.
+        The size of the kernel, the distance between its positions, and the distance between its elements.
     padding : int or (int,), or {'same', 'valid'}
-        How far x goes on beyond each edge; 'same' (with stride 1) keeps the size, 'valid' is 0.
+        The padding on each side of the input. 'same' (with a stride of 1) preserves the size, 'valid' is 0.
     groups : int
-        Into how many groups the channels are divided, each convolved by itself; ``groups=in_channels`` is depthwise.
+        The number of groups of channels that are convolved separately; ``groups=in_channels`` is a depthwise convolution.
     bias : bool
-        Whether there is a bias.
+        Whether the layer has a bias.
     padding_mode : {'zeros', 'reflect', 'replicate', 'circular'}
+        The values outside the edges: zeros, the mirror image, the edge value, or the opposite end.
     dtype : {'float32', 'float64'}
-        Of the parameters and of the computation; input of another real dtype is converted.
+        The dtype of the parameters and of the computation. Input of another real dtype is converted.
     init : {'he', 'torch'}
-        How the parameters start. 'he': weights uniform in +-sqrt(6 / fan_in) (He et al., 2015) and zero biases. 'torch': both uniform in
-        +-1/sqrt(fan_in), as PyTorch has it. fan_in is ``weight[0].size``.
+        The initial values. 'he': weights uniform in +-sqrt(6 / fan_in) (He et al., 2015) and zero biases. 'torch': both uniform in
+        +-1/sqrt(fan_in), as in PyTorch. fan_in is ``weight[0].size``.
     seed : int, optional
-        Of the initial values; None draws a fresh one.
+        The seed of the initial values; None draws a fresh one.
 
     Attributes
     ----------
@@ -232,7 +235,7 @@ class Conv1d(_Convolution):
     Raises
     ------
     ValueError
-        If a setting is outside what is allowed, or the input is not (N, in_channels, L) or (in_channels, L) with room for the kernel.
+        If an argument is out of range, the input has another shape, or the padded input is smaller than the kernel.
 
     Examples
     --------
@@ -246,31 +249,34 @@ class Conv1d(_Convolution):
 
 
 class Conv2d(_Convolution):
-    """A convolution (cross-correlation) over two axes.
+    """Convolution (cross-correlation) over two axes.
 
     ``y[n, o, p, q] = bias[o] + sum over c, i, j of weight[o, c, i, j] * x[n, c, s*p + d*i - padding, s*q + d*j - padding]``,
-    where s is stride, d dilation, c runs over the channels of o's group, and
-    x is 0, or what ``padding_mode`` takes from within, beyond its edges.
+    where s is the stride, d the dilation, and c runs over the channels of o's group. Outside its edges x is 0, or as `padding_mode`
+    says.
+
+    Input (N, in_channels, H, W) or (in_channels, H, W), output (N, out_channels, H', W') or (out_channels, H', W').
 
     Parameters
     ----------
     in_channels, out_channels : int
     kernel_size, stride, dilation : int or (int, int)
-        Size of the kernel, distance between its places, distance between its elements.
+        The size of the kernel, the distance between its positions, and the distance between its elements.
     padding : int or (int, int), or {'same', 'valid'}
-        How far x goes on beyond each edge; 'same' (with stride 1) keeps the size, 'valid' is 0.
+        The padding on each side of the input. 'same' (with a stride of 1) preserves the size, 'valid' is 0.
     groups : int
-        Into how many groups the channels are divided, each convolved by itself; ``groups=in_channels`` is depthwise.
+        The number of groups of channels that are convolved separately; ``groups=in_channels`` is a depthwise convolution.
     bias : bool
-        Whether there is a bias.
+        Whether the layer has a bias.
     padding_mode : {'zeros', 'reflect', 'replicate', 'circular'}
+        The values outside the edges: zeros, the mirror image, the edge value, or the opposite end.
     dtype : {'float32', 'float64'}
-        Of the parameters and of the computation; input of another real dtype is converted.
+        The dtype of the parameters and of the computation. Input of another real dtype is converted.
     init : {'he', 'torch'}
-        How the parameters start. 'he': weights uniform in +-sqrt(6 / fan_in) (He et al., 2015) and zero biases. 'torch': both uniform in
-        +-1/sqrt(fan_in), as PyTorch has it. fan_in is ``weight[0].size``.
+        The initial values. 'he': weights uniform in +-sqrt(6 / fan_in) (He et al., 2015) and zero biases. 'torch': both uniform in
+        +-1/sqrt(fan_in), as in PyTorch. fan_in is ``weight[0].size``.
     seed : int, optional
-        Of the initial values; None draws a fresh one.
+        The seed of the initial values; None draws a fresh one.
 
     Attributes
     ----------
@@ -280,7 +286,7 @@ class Conv2d(_Convolution):
     Raises
     ------
     ValueError
-        If a setting is outside what is allowed, or the input is not (N, in_channels, H, W) or (in_channels, H, W) with room for the kernel.
+        If an argument is out of range, the input has another shape, or the padded input is smaller than the kernel.
 
     Examples
     --------
@@ -319,29 +325,33 @@ class _Transposed(_Conv, abstract=True):
 
 
 class ConvTranspose1d(_Transposed):
-    """The transpose of a convolution over one axis: what takes a convolution's output back to the size of its input.
+    """Transposed convolution over one axis, which maps the output size of a convolution back to its input size.
 
-    ``y[n, o, s*p + d*i - padding] = bias[o] + sum of weight[c, o, i] * x[n, c, p]`` over all c, p and i that lead there; s is
-    stride, d dilation.
+    ``y[n, o, s*p + d*i - padding] = bias[o] + sum of weight[c, o, i] * x[n, c, p]``, over all c, p and i that yield the same index; s
+    is the stride and d the dilation.
+
+    Input (N, in_channels, L) or (in_channels, L), output (N, out_channels, L') or (out_channels, L').
 
     Parameters
     ----------
     in_channels, out_channels : int
     kernel_size, stride, padding, dilation : int or (int,)
-        Those of the convolution whose transpose this is.
+        The arguments of the convolution that this layer transposes.
     output_padding : int or (int,)
-        How much larger y is than the smallest size that the convolution takes to that of x; less than stride or dilation.
+        Added to the output size at the end, since several input sizes of a convolution lead to the same output size. It must be
+        smaller than `stride` or `dilation`.
     groups : int
-        Into how many groups the channels are divided, each by itself.
+        The number of groups of channels that are processed separately.
     bias : bool
-        Whether there is a bias.
+        Whether the layer has a bias.
     padding_mode : {'zeros'}
+        Accepted for compatibility with PyTorch.
     dtype : {'float32', 'float64'}
-        Of the parameters and of the computation; input of another real dtype is converted.
+        The dtype of the parameters and of the computation. Input of another real dtype is converted.
     init : {'he', 'torch'}
-        How the parameters start, as in `Conv1d`.
+        The initial values, as in `Conv1d`.
     seed : int, optional
-        Of the initial values; None draws a fresh one.
+        The seed of the initial values; None draws a fresh one.
 
     Attributes
     ----------
@@ -351,7 +361,7 @@ class ConvTranspose1d(_Transposed):
     Raises
     ------
     ValueError
-        If a setting is outside what is allowed, or the input is not (N, in_channels, L) or (in_channels, L).
+        If an argument is out of range, or the input has another shape.
 
     Examples
     --------
@@ -365,29 +375,33 @@ class ConvTranspose1d(_Transposed):
 
 
 class ConvTranspose2d(_Transposed):
-    """The transpose of a convolution over two axes: what takes a convolution's output back to the size of its input.
+    """Transposed convolution over two axes, which maps the output size of a convolution back to its input size.
 
-    ``y[n, o, s*p + d*i - padding, s*q + d*j - padding] = bias[o] + sum of weight[c, o, i, j] * x[n, c, p, q]`` over all c, p, q
-    and i, j that lead there; s is stride, d dilation.
+    ``y[n, o, s*p + d*i - padding, s*q + d*j - padding] = bias[o] + sum of weight[c, o, i, j] * x[n, c, p, q]``, over all c, p, q, i
+    and j that yield the same indices; s is the stride and d the dilation.
+
+    Input (N, in_channels, H, W) or (in_channels, H, W), output (N, out_channels, H', W') or (out_channels, H', W').
 
     Parameters
     ----------
     in_channels, out_channels : int
     kernel_size, stride, padding, dilation : int or (int, int)
-        Those of the convolution whose transpose this is.
+        The arguments of the convolution that this layer transposes.
     output_padding : int or (int, int)
-        How much larger y is than the smallest size that the convolution takes to that of x; less than stride or dilation.
+        Added to the output size at the end, since several input sizes of a convolution lead to the same output size. It must be
+        smaller than `stride` or `dilation`.
     groups : int
-        Into how many groups the channels are divided, each by itself.
+        The number of groups of channels that are processed separately.
     bias : bool
-        Whether there is a bias.
+        Whether the layer has a bias.
     padding_mode : {'zeros'}
+        Accepted for compatibility with PyTorch.
     dtype : {'float32', 'float64'}
-        Of the parameters and of the computation; input of another real dtype is converted.
+        The dtype of the parameters and of the computation. Input of another real dtype is converted.
     init : {'he', 'torch'}
-        How the parameters start, as in `Conv2d`.
+        The initial values, as in `Conv2d`.
     seed : int, optional
-        Of the initial values; None draws a fresh one.
+        The seed of the initial values; None draws a fresh one.
 
     Attributes
     ----------
@@ -397,7 +411,7 @@ class ConvTranspose2d(_Transposed):
     Raises
     ------
     ValueError
-        If a setting is outside what is allowed, or the input is not (N, in_channels, H, W) or (in_channels, H, W).
+        If an argument is out of range, or the input has another shape.
 
     Examples
     --------
@@ -411,18 +425,21 @@ class ConvTranspose2d(_Transposed):
 
 
 class Unfold(ChannelsFirst):
-    """The windows of an image as columns: (N, C, H, W) becomes (N, C * kernel elements, windows).
+    """Extract the windows of an image as columns (im2col).
+
+    Input (N, C, H, W) or (C, H, W), output (N, C * kernel elements, windows) or (C * kernel elements, windows).
 
     Parameters
     ----------
     kernel_size : int or (int, int)
+        The size of a window.
     dilation, padding, stride : int or (int, int)
         As in `Conv2d`.
 
     Raises
     ------
     ValueError
-        If a setting is outside what is allowed, or the input is not (N, C, H, W) or (C, H, W) with room for a window.
+        If an argument is out of range, the input has another shape, or the padded input is smaller than a window.
 
     Examples
     --------
@@ -449,7 +466,7 @@ class Unfold(ChannelsFirst):
 
     def _build(self, builder: Builder, where: str) -> None:
         if len(builder.shape) != 3:
-            raise ValueError(f"{where}: a sample of shape {builder.shape} is not (C, H, W)")
+            raise ValueError(f"{where}: expected a sample of shape (C, H, W), got {builder.shape}")
         self._add(builder, where, False, builder.shape[1:])
 
     def get_config(self) -> dict[str, Any]:
@@ -459,19 +476,21 @@ class Unfold(ChannelsFirst):
 
 
 class Fold(Unfold):
-    r"""Columns summed back into an image, the transpose of `Unfold`: (N, C * kernel elements, windows) becomes (N, C, \*output_size).
+    """Sum columns back into an image (col2im), the transpose of `Unfold`.
+
+    Input (N, C * kernel elements, windows), output ``(N, C, *output_size)``, each also without N.
 
     Parameters
     ----------
     output_size : int or (int, int)
-        Of the image.
+        Height and width of the image.
     kernel_size, dilation, padding, stride : int or (int, int)
-        Those of the `Unfold` that made the columns.
+        The arguments of the `Unfold` that produced the columns.
 
     Raises
     ------
     ValueError
-        If a setting is outside what is allowed, or the input does not hold the columns of such an image.
+        If an argument is out of range, or the input does not have the number of columns and rows of such an image.
 
     Examples
     --------
@@ -494,7 +513,7 @@ class Fold(Unfold):
 
     def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
         if x.ndim not in (2, 3):
-            raise ValueError(f"Fold: expected an array of shape (N, C * kernel elements, windows) or one sample of it, got shape {x.shape}")
+            raise ValueError(f"Fold: expected an array of shape (N, C * kernel elements, windows), or without N, got shape {x.shape}")
         return (x.shape[0], x.shape[1:], True) if x.ndim == 3 else (1, x.shape, False)
 
     def _build(self, builder: Builder, where: str) -> None:

@@ -1,4 +1,4 @@
-"""Layers written in Python, with NumPy: how a class that defines ``forward`` becomes part of a net.
+"""Custom layers: classes that define ``forward`` and ``backward`` in NumPy, and can be used like built-in layers.
 
 Examples
 --------
@@ -37,21 +37,23 @@ __all__ = ["Activation"]
 
 
 class Activation(Layer):
-    """An elementwise activation of one's own, from two NumPy functions: ``y = f(x)`` and ``gx = gy * df(x)``.
+    """Create a custom elementwise activation from two NumPy functions.
+
+    ``y = f(x)`` and ``gx = gy * df(x)``. The output has the shape and the dtype of the input.
 
     Parameters
     ----------
     name : str
-        For the layer's text.
+        The name shown by ``repr``.
     f, df : callable
-        The function and its derivative, each from an array to one of the same shape.
+        The function and its derivative. Each maps an array to an array of the same shape.
 
     Raises
     ------
     TypeError
-        If ``f`` or ``df`` cannot be called.
+        If `f` or `df` is not callable.
     ValueError
-        In a call, if one of them changes the shape.
+        If a call of `f` or `df` returns an array of another shape.
 
     Examples
     --------
@@ -68,11 +70,11 @@ class Activation(Layer):
         super().__init__()
         for what, function in (("f", f), ("df", df)):
             if not callable(function):
-                raise TypeError(f"{what}: expected a function of an array, got {function!r}")
+                raise TypeError(f"{what}: expected a function of one array, got {function!r}")
         self.name, self.f, self.df = str(name), f, df
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of a sample's output: that of the sample."""
+        """Return the shape of one output sample, which is that of the input sample."""
         return shape
 
     def forward(self, x: Array) -> Array:
@@ -86,7 +88,7 @@ class Activation(Layer):
 
     def _checked(self, what: str, y: Any, x: Array) -> Array:
         if np.shape(y) != x.shape:
-            raise ValueError(f"Activation {self.name!r}: {what} returned shape {np.shape(y)} for shape {x.shape}")
+            raise ValueError(f"Activation {self.name!r}: {what} returned shape {np.shape(y)}, expected {x.shape}")
         return np.asarray(y)
 
     def __repr__(self) -> str:
@@ -95,20 +97,21 @@ class Activation(Layer):
 
 
 def arguments(layer: Layer) -> dict[str, Any]:
-    """Return the arguments of ``__init__`` as the attributes of the same names hold them."""
+    """Return the arguments of ``__init__``, read from the attributes of the same names."""
     cls = type(layer)
     if Layer.classes.get(cls.__name__) is not cls:
-        raise TypeError(f"{cls.__name__}: another layer class has this name, so that no configuration can stand for this one; rename it")
+        raise TypeError(f"{cls.__name__}: another layer class has the same name, so a configuration would be ambiguous; rename it")
     config = {}
     for name, p in inspect.signature(cls).parameters.items():
         if name == "seed" and p.default is not p.empty:
             continue
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or not hasattr(layer, name):
-            raise TypeError(f"{cls.__name__}: __init__ takes {name}, but there is no attribute of that name; keep it, or write get_config")
+            remedy = "store it under that name, or define get_config"
+            raise TypeError(f"{cls.__name__}: __init__ takes {name}, but the layer has no attribute of that name; {remedy}")
         value = getattr(layer, name)
         if not _is_plain(value):
             raise TypeError(
-                f"{cls.__name__}: {name} is a {type(value).__name__}, which no configuration can hold; write get_config and from_config"
+                f"{cls.__name__}: {name} is a {type(value).__name__}, which a configuration cannot hold; define get_config and from_config"
             )
         config[name] = value
     return config

@@ -1,4 +1,4 @@
-"""Layers that disturb what passes through while training, and in evaluation do nothing."""
+"""Dropout and noise: layers that add randomness in training and return their input in evaluation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "FeatureAlphaDro
 
 
 class _Stochastic(Layer, abstract=True):
-    """A layer with a seed; its random numbers depend on the seed, the training step or call, and the element's place."""
+    """A layer with a seed. Its random numbers depend on the seed, the training step or call number, and the element's index."""
 
     @property
     def seed(self) -> int | None:
-        """The seed; None: one was drawn. Assigning another one begins its sequence of random numbers."""
+        """The seed that was given, or None. Assigning a seed restarts the sequence of random numbers."""
         return self._seed
 
     @seed.setter
@@ -53,7 +53,7 @@ def _check_std(std: object) -> float:
 
 
 class _Dropout(_Stochastic, abstract=True):
-    """What the dropouts share."""
+    """Base class of the dropout layers."""
 
     _alpha: ClassVar[bool] = False
     _channels: ClassVar[bool] = False
@@ -72,24 +72,25 @@ class _Dropout(_Stochastic, abstract=True):
 
 
 class Dropout(_Dropout):
-    """In training each element is 0 with probability `p`, and the others are multiplied by ``1 / (1 - p)`` (Srivastava et al., 2014).
+    """Zero each element with probability `p` in training, and scale the others by ``1 / (1 - p)`` (Srivastava et al., 2014).
 
-    In evaluation and in `predict` the layer does nothing. The mask is a function of the seed, of the step of `fit` (in calls: of
-    their number) and of the element's place alone: the same on any number of threads.
+    In evaluation and in `predict` the layer returns its input. The mask depends only on the seed, the step number of `fit` (or the
+    number of earlier calls) and the element's index, so it is the same for any number of threads. The output has the shape of the
+    input.
 
     Parameters
     ----------
     p : float
-        Probability of 0.
+        The probability that an element is zeroed.
     inplace : bool
-        As in PyTorch, and without effect: where results are written is decided for the whole net.
+        Accepted for compatibility with PyTorch; has no effect, because the plan decides where results are written.
     seed : int, optional
-        Of the masks; None draws a fresh one.
+        The seed of the masks; None draws a fresh one.
 
     Raises
     ------
     ValueError
-        If `p` is no probability.
+        If `p` is not a number from 0 to 1.
 
     Examples
     --------
@@ -104,17 +105,19 @@ class Dropout(_Dropout):
 
 
 class Dropout1d(_Dropout):
-    """Dropout of whole channels of ``(N, C, L)`` or ``(C, L)`` (Tompson et al., 2015).
+    """Zero whole channels with probability `p` in training (Tompson et al., 2015).
+
+    Input and output ``(N, C, L)`` or ``(C, L)``; otherwise as `Dropout`.
 
     Parameters
     ----------
     p, inplace, seed
-        As in `Dropout`, for each sample's channels.
+        As in `Dropout`, for each channel of each sample.
 
     Raises
     ------
     ValueError
-        If `p` is no probability, or the input has another number of dimensions.
+        If `p` is not a number from 0 to 1, or the input has another number of dimensions.
 
     Examples
     --------
@@ -133,12 +136,19 @@ class Dropout1d(_Dropout):
 
 
 class Dropout2d(_Dropout):
-    """Dropout of whole channels of images ``(N, C, H, W)`` (Tompson et al., 2015); as in PyTorch also of ``(N, C, L)``.
+    """Zero whole channels of images with probability `p` in training (Tompson et al., 2015).
+
+    Input and output ``(N, C, H, W)``, or as in PyTorch ``(N, C, L)``; otherwise as `Dropout`.
 
     Parameters
     ----------
     p, inplace, seed
-        As in `Dropout`, for each sample's channels.
+        As in `Dropout`, for each channel of each sample.
+
+    Raises
+    ------
+    ValueError
+        If `p` is not a number from 0 to 1.
 
     Examples
     --------
@@ -152,14 +162,20 @@ class Dropout2d(_Dropout):
 
 
 class AlphaDropout(_Dropout):
-    """Dropout that keeps mean 0 and variance 1, for nets of SELU (Klambauer et al., 2017).
+    """Dropout that preserves mean 0 and variance 1, for nets with SELU (Klambauer et al., 2017).
 
-    Elements that are dropped become SELU's limit, -1.7581, and then all are scaled and shifted.
+    Dropped elements become SELU's limit, -1.7581; then all elements are scaled and shifted by constants that depend on `p`. The
+    output has the shape of the input.
 
     Parameters
     ----------
     p, inplace, seed
         As in `Dropout`.
+
+    Raises
+    ------
+    ValueError
+        If `p` is not a number from 0 to 1.
 
     Examples
     --------
@@ -173,12 +189,19 @@ class AlphaDropout(_Dropout):
 
 
 class FeatureAlphaDropout(_Dropout):
-    """`AlphaDropout` of whole channels of ``(N, C, ...)``.
+    """`AlphaDropout` of whole channels.
+
+    Input and output ``(N, C, ...)``.
 
     Parameters
     ----------
     p, inplace, seed
-        As in `Dropout`, for each sample's channels.
+        As in `Dropout`, for each channel of each sample.
+
+    Raises
+    ------
+    ValueError
+        If `p` is not a number from 0 to 1.
 
     Examples
     --------
@@ -192,19 +215,22 @@ class FeatureAlphaDropout(_Dropout):
 
 
 class GaussianNoise(_Stochastic):
-    """In training ``y = x + std * z`` with z standard normal; in evaluation and in `predict` nothing (Sietsma and Dow, 1991).
+    """Add Gaussian noise in training (Sietsma and Dow, 1991).
+
+    ``y = x + std * z`` with z standard normal. In evaluation and in `predict` the layer returns its input. The output has the shape
+    of the input.
 
     Parameters
     ----------
     std : float
-        Standard deviation of the noise.
+        The standard deviation of the noise.
     seed : int, optional
-        As in `Dropout`.
+        The seed of the noise, as in `Dropout`.
 
     Raises
     ------
     ValueError
-        If `std` is negative or not finite.
+        If `std` is negative, not finite or not a number.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Layers that look rows up in a table, and the bilinear layer."""
+"""Embedding tables and the bilinear layer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MODES = ("sum", "mean", "max")
 
 
 class _LookupTable(Weighted, abstract=True):
-    """What Embedding and EmbeddingBag share."""
+    """Base class of Embedding and EmbeddingBag."""
 
     _accepts_any_scale = True
 
@@ -39,9 +39,9 @@ class _LookupTable(Weighted, abstract=True):
         self.num_embeddings, self.embedding_dim = check_size("num_embeddings", num_embeddings), check_size("embedding_dim", embedding_dim)
         self.dtype = check_dtype(dtype)
         if self.dtype == "float32" and self.num_embeddings > 2**24:
-            raise ValueError(f"num_embeddings: float32 tells {2**24} rows apart, got {num_embeddings}; use dtype='float64'")
+            raise ValueError(f"num_embeddings: float32 can index at most {2**24} rows, got {num_embeddings}; use dtype='float64'")
         if padding_idx is not None and not -self.num_embeddings <= padding_idx < self.num_embeddings:
-            raise ValueError(f"padding_idx: expected a row of {num_embeddings}, got {padding_idx}")
+            raise ValueError(f"padding_idx: expected the index of one of {num_embeddings} rows, got {padding_idx}")
         self.padding_idx = None if padding_idx is None else int(padding_idx) % self.num_embeddings
         if max_norm is not None and not 0 <= max_norm < math.inf:
             raise ValueError(f"max_norm: expected a number of 0 or more, or None, got {max_norm!r}")
@@ -65,24 +65,27 @@ class _LookupTable(Weighted, abstract=True):
 
 
 class Embedding(_LookupTable):
-    """Rows of a table by their numbers: ``y[..., :] = weight[x[...]]`` for indices of any shape.
+    """Look up rows of a table by index: ``y[..., :] = weight[x[...]]``.
+
+    Input: indices of any shape (...). Output (..., embedding_dim).
 
     Parameters
     ----------
     num_embeddings, embedding_dim : int
-        Rows of the table and their length.
+        The number of rows of the table, and the length of a row.
     padding_idx : int, optional
-        A row that starts at 0 and gets no gradient.
+        The index of a row that is initially 0 and receives no gradient.
     max_norm : float, optional
-        Rows that are used and longer are cut down to this length, in the table itself; `predict` cuts its results alone.
+        Rows with a larger norm are scaled down to this norm when they are used. This changes the table, except in `predict`, which
+        scales its results only.
     norm_type : float
-        The p of that length's p-norm.
+        The p of the p-norm for `max_norm`.
     scale_grad_by_freq : bool
-        Whether a row's gradient is divided by how often the batch uses it.
+        Whether the gradient of a row is divided by the number of its occurrences in the batch.
     dtype : {'float32', 'float64'}
-        Of the table.
+        The dtype of the table.
     seed : int, optional
-        Of the first values, standard normal; None draws a fresh one.
+        The seed of the initial values, which are standard normal; None draws a fresh one.
 
     Attributes
     ----------
@@ -90,9 +93,11 @@ class Embedding(_LookupTable):
 
     Raises
     ------
+    TypeError
+        If a size is not an integer.
     ValueError
-        If an index is no integer from 0 to ``num_embeddings - 1``, naming row and value; for more than 2**24 rows of float32, as
-        indices pass through the net in its dtype.
+        If an index is not an integer from 0 to ``num_embeddings - 1``; if an argument is out of range; or for a float32 table with
+        more than 2**24 rows, because indices have the net's dtype.
 
     Examples
     --------
@@ -123,10 +128,10 @@ class Embedding(_LookupTable):
 
     @classmethod
     def from_pretrained(cls, embeddings: ArrayLike, freeze: bool = True, **settings: Any) -> Self:
-        """Return a layer whose table is a copy of ``embeddings``, frozen unless said otherwise; settings as for the class."""
+        """Create a layer whose table is a copy of ``embeddings``, frozen by default; ``settings`` are arguments of the class."""
         table = real_array(embeddings, "embeddings")
         if table.ndim != 2:
-            raise ValueError(f"embeddings: expected a table of two dimensions, got shape {table.shape}")
+            raise ValueError(f"embeddings: expected an array of two dimensions, got shape {table.shape}")
         layer = cls(*table.shape, **{"dtype": "float64" if is_float(table, 8) else "float32", **settings})
         layer.weight = table
         return layer.freeze() if freeze else layer
@@ -136,21 +141,22 @@ class Embedding(_LookupTable):
 
 
 class EmbeddingBag(_LookupTable):
-    """Sums, means or maxima of bags of rows of a table, without the rows themselves.
+    """Compute sums, means or maxima of bags of rows of a table, without storing the rows.
 
-    ``layer(x)`` with x (bags, indices) gives (bags, embedding_dim). ``layer(x, offsets)`` takes one row of indices for all bags,
-    and where each bag starts. ``per_sample_weights``, shaped like x, multiply the rows of a sum. An empty bag gives 0.
+    ``layer(x)`` with x (bags, indices) returns (bags, embedding_dim). ``layer(x, offsets)`` takes the indices of all bags in one
+    dimension, and the offset at which each bag starts. ``per_sample_weights``, of the shape of x, are factors for the rows of a sum.
+    The result for an empty bag is 0.
 
     Parameters
     ----------
     num_embeddings, embedding_dim, max_norm, norm_type, scale_grad_by_freq, dtype, seed
         As in `Embedding`.
     mode : {'mean', 'sum', 'max'}
-        What becomes of a bag.
+        How the rows of a bag are reduced.
     include_last_offset : bool
-        Whether the offsets end with the number of indices.
+        Whether the last offset is the number of indices.
     padding_idx : int, optional
-        A row that no bag counts.
+        The index of a row that all bags ignore.
 
     Attributes
     ----------
@@ -158,8 +164,11 @@ class EmbeddingBag(_LookupTable):
 
     Raises
     ------
+    TypeError
+        As in `Embedding`.
     ValueError
-        As in `Embedding`; if offsets do not start at 0 or fall; for weights in another mode than 'sum'.
+        As in `Embedding`; also if the offsets do not start at 0 or decrease, if weights are given for a mode other than 'sum', or
+        for ``scale_grad_by_freq`` with the mode 'max'.
 
     Examples
     --------
@@ -187,19 +196,19 @@ class EmbeddingBag(_LookupTable):
         if mode not in _MODES:
             raise ValueError(f"mode: expected 'sum', 'mean' or 'max', got {mode!r}")
         if mode == "max" and scale_grad_by_freq:
-            raise ValueError("scale_grad_by_freq: does not go with the mode 'max'")
+            raise ValueError("scale_grad_by_freq: not supported for mode 'max'; use mode 'sum' or 'mean'")
         self._set(num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, dtype, seed)
         self.mode, self.include_last_offset = mode, bool(include_last_offset)
         self._given = False, False
 
     def __call__(self, x: Any, offsets: Any = None, per_sample_weights: Any = None) -> Any:  # type: ignore[override]
-        """Return the bags, and keep what ``backward`` needs."""
+        """Return the reduced bags, and store what ``backward`` needs."""
         given = offsets is not None, per_sample_weights is not None
         if given != self._given:
             self._given = given
             self._drop_plans()
         if given[1] and self.mode != "sum":
-            raise ValueError(f"per_sample_weights: go with the mode 'sum', got {self.mode!r}")
+            raise ValueError(f"per_sample_weights: only supported for mode 'sum', got mode {self.mode!r}")
         inputs = [a for a in (x, offsets, per_sample_weights) if a is not None]
         if not isinstance(x, Symbol):
             wanted = 1 if given[0] else 2
@@ -220,18 +229,20 @@ class EmbeddingBag(_LookupTable):
 
 
 class Bilinear(Biased):
-    """A form of two inputs: ``y[k] = a @ weight[k] @ b + bias[k]`` over the last axis of each.
+    """Bilinear form of two inputs: ``y[k] = a @ weight[k] @ b + bias[k]`` over their last axes.
+
+    Inputs (..., in1_features) and (..., in2_features) with equal leading axes, output (..., out_features).
 
     Parameters
     ----------
     in1_features, in2_features, out_features : int
-        Sizes of the last axes of a, b and y; the axes before them agree.
+        Sizes of the last axes of both inputs and of the output.
     bias : bool
-        Whether there is a bias.
+        Whether the layer has a bias.
     dtype : {'float32', 'float64'}
-        Of the parameters and of the computation.
+        The dtype of the parameters and of the computation.
     seed : int, optional
-        Of the first values, uniform in +-1/sqrt(in1_features); None draws a fresh one.
+        The seed of the initial values, which are uniform in +-1/sqrt(in1_features); None draws a fresh one.
 
     Attributes
     ----------
@@ -240,8 +251,10 @@ class Bilinear(Biased):
 
     Raises
     ------
+    TypeError
+        If a size is not an integer.
     ValueError
-        If the shapes do not fit.
+        If a last axis has another size, or the leading axes of the inputs differ.
 
     Examples
     --------

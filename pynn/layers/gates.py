@@ -1,4 +1,4 @@
-"""Activations with a slope of their own, and those that weigh one half of their input with the other."""
+"""Activations with trainable or random slopes, gated linear units, and maxout."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ _SOFTMAX = next(i for i, row in enumerate(_core.ROWWISE) if row["name"] == "soft
 
 
 class PReLU(Weighted):
-    """A rectifier whose slope below 0 is learnt: ``y = x if x > 0 else weight * x`` (He et al., 2015).
+    """ReLU with a trainable slope for negative inputs (He et al., 2015).
+
+    ``y = x if x > 0 else weight * x``, for each element. The output has the shape of the input.
 
     Parameters
     ----------
     num_parameters : int
-        1 for one slope, or the number of channels, axis 1 of the input, for one each.
+        1 for a single slope, or the number of channels (axis 1 of the input) for one slope per channel.
     init : float
-        What the slopes start as.
+        The initial value of the slopes.
     dtype : {'float32', 'float64'}
-        Of the parameters and of the computation; input of another real dtype is converted.
+        The dtype of the parameters and of the computation. Input of another real dtype is converted.
 
     Attributes
     ----------
@@ -39,8 +41,10 @@ class PReLU(Weighted):
 
     Raises
     ------
+    TypeError
+        If `num_parameters` is not an integer.
     ValueError
-        If the input has another number of channels.
+        If `num_parameters` is neither 1 nor the number of channels of the input, or `dtype` has another value.
 
     Examples
     --------
@@ -69,15 +73,18 @@ class PReLU(Weighted):
 
 
 class RReLU(Layer):
-    """A rectifier whose slope below 0 is random: in training one for every number, otherwise the mean (Xu et al., 2015).
+    """ReLU with a random slope for negative inputs (Xu et al., 2015).
+
+    ``y = x if x > 0 else a * x``, for each element. In training each element draws its own slope ``a`` uniformly between `lower`
+    and `upper`; in evaluation ``a`` is their mean. The output has the shape of the input.
 
     Parameters
     ----------
     lower, upper : float
-        Between which slopes are drawn, uniformly.
+        The bounds of the slopes.
     seed : int, optional
-        Of the slopes; None draws a fresh one. In `fit` they depend on it and on the step's number alone, in calls on how many went
-        before.
+        The seed of the slopes; None draws a fresh one. In `fit` the slopes depend only on the seed and the step number, in calls on
+        the number of earlier calls.
 
     Raises
     ------
@@ -108,22 +115,27 @@ class RReLU(Layer):
 
 
 class _Gate(Layer, abstract=True):
-    """The first half of an axis times a function of the second."""
+    """The first half of an axis times an activation of the second half."""
 
     _function: ClassVar[str]
     _about: ClassVar[tuple[str, str]]
     _example: ClassVar[tuple[str, str]]
-    _text = """{what}: ``y = a * {function}(b)``, where a and b are the halves of the input ({source}).
+    _text = """{what} ({source}).
+
+    ``y = a * {function}(b)``, where ``a`` and ``b`` are the first and the second half of the input along `dim`. The output has half
+    the input's size along `dim` and the input's size along all other axes.
 
     Parameters
     ----------
     dim : int
-        The axis that is halved, counted with the batch.
+        The axis to split, counted with the batch.
 
     Raises
     ------
+    TypeError
+        If `dim` is not an integer.
     ValueError
-        If the axis has an odd length.
+        If the input has no axis `dim`, or that axis has an odd size.
 
     Examples
     --------
@@ -150,7 +162,7 @@ class _Gate(Layer, abstract=True):
         axis, x = builder.sample_axis(self.dim, where), builder.nodes
         n = builder.shape[axis]
         if n % 2:
-            raise ValueError(f"{where}: axis {self.dim} of a sample of shape {builder.shape} has {n} numbers, which do not make two halves")
+            raise ValueError(f"{where}: axis {self.dim} must have an even size, got {n} in a sample of shape {builder.shape}")
         first = builder.add("slice", where, (axis, 0, n // 2), inputs=x)
         builder.add("slice", where, (axis, n // 2, n), inputs=x)
         gate = builder.add("activation", where, (_ROWS[self._function],))
@@ -162,30 +174,32 @@ class _Gate(Layer, abstract=True):
 
 class GLU(_Gate):
     _function = "sigmoid"
-    _about = "The gated linear unit", "Dauphin et al., 2017"
+    _about = "Gated linear unit", "Dauphin et al., 2017"
     _example = "[[3.0, 0.0]]", "[[1.5]]"
 
 
 class SwiGLU(_Gate):
     _function = "silu"
-    _about = "A gate of SiLU", "Shazeer, 2020"
+    _about = "Gated linear unit with SiLU", "Shazeer, 2020"
     _example = "[[3.0, 0.0]]", "[[0.]]"
 
 
 class GEGLU(_Gate):
     _function = "gelu"
-    _about = "A gate of GELU", "Shazeer, 2020"
+    _about = "Gated linear unit with GELU", "Shazeer, 2020"
     _example = "[[3.0, 0.0]]", "[[0.]]"
 
 
 class ReGLU(_Gate):
     _function = "relu"
-    _about = "A gate of ReLU", "Shazeer, 2020"
+    _about = "Gated linear unit with ReLU", "Shazeer, 2020"
     _example = "[[3.0, 2.0]]", "[[6.]]"
 
 
 class Softmax2d(Layer):
-    """Softmax over the channels at every place of an image: input (N, C, H, W) or (C, H, W).
+    """Softmax over the channels at every position of an image.
+
+    ``y = exp(x) / sum(exp(x))`` along the channels. Input and output (N, C, H, W) or (C, H, W).
 
     Raises
     ------
@@ -209,21 +223,24 @@ class Softmax2d(Layer):
 
 
 class MaxOut(Layer):
-    """The largest of every ``num_pieces`` neighbours along an axis (Goodfellow et al., 2013).
+    """Maximum of each group of adjacent elements along an axis (Goodfellow et al., 2013).
 
-    Behind ``Linear(n, k * num_pieces)`` it makes k units, each the largest of ``num_pieces`` linear functions.
+    ``y[i] = max(x[i * num_pieces : (i + 1) * num_pieces])`` along `dim`, whose size is divided by `num_pieces`. After
+    ``Linear(n, k * num_pieces)`` it yields k units, each the maximum of `num_pieces` affine functions.
 
     Parameters
     ----------
     num_pieces : int
-        How many become one.
+        The number of elements in a group.
     dim : int
         The axis, counted with the batch.
 
     Raises
     ------
+    TypeError
+        If an argument is not an integer.
     ValueError
-        If the axis does not divide by ``num_pieces``.
+        If `num_pieces` is below 1, the input has no axis `dim`, or the axis size is not divisible by `num_pieces`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The fully connected layer."""
+"""The linear (fully connected) layer."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from ._weighted import Biased
 __all__ = ["Linear"]
 
 _INITS = {"he": {"weight": math.sqrt(6), "bias": 0.0}, "torch": {"weight": 1.0, "bias": 1.0}}
-"""Half the width of the initial values' interval, times sqrt(in_features)."""
+"""The bound of the uniform initial values, times sqrt(in_features)."""
 
 
 class Linear(Biased):
-    """A fully connected layer: ``y = x @ weight.T + bias`` over the last axis.
+    """Apply an affine map to the last axis: ``y = x @ weight.T + bias``.
+
+    Input (..., in_features), output (..., out_features), with any number of leading axes.
 
     Parameters
     ----------
     in_features, out_features : int
-        Sizes of the last axis of input and output; any number of leading axes.
+        Sizes of the last axis of input and output.
     bias : bool
-        Whether there is a bias.
+        Whether the layer has a bias.
     dtype : {'float32', 'float64'}
-        Of the parameters and of the computation; input of another real dtype is converted.
+        The dtype of the parameters and of the computation. Input of another real dtype is converted.
     init : {'he', 'torch'}
-        How the parameters start. 'he': weights uniform in +-sqrt(6 / in_features), which keeps the size of what passes through a
-        ReLU net (He et al., 2015), and zero biases. 'torch': both uniform in +-1/sqrt(in_features), as PyTorch has it.
+        The initial values. 'he': weights uniform in +-sqrt(6 / in_features), which preserves the variance of activations in a ReLU
+        net (He et al., 2015), and zero biases. 'torch': both uniform in +-1/sqrt(in_features), as in PyTorch.
     seed : int, optional
-        Of the initial values; None draws a fresh one.
+        The seed of the initial values; None draws a fresh one.
 
     Attributes
     ----------
@@ -42,8 +44,10 @@ class Linear(Biased):
 
     Raises
     ------
+    TypeError
+        If a size is not an integer.
     ValueError
-        If a size is negative, the dtype is another, or the input's last axis is not ``in_features``.
+        If a size is negative, `dtype` or `init` has another value, or the last axis of the input is not ``in_features``.
 
     Examples
     --------

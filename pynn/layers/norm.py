@@ -1,4 +1,4 @@
-"""Layers that centre and scale what passes through, over the batch, a sample's channels or its rows."""
+"""Normalization layers: over the batch, over the channels of a sample, or over its last axes."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def _check_momentum(momentum: object) -> float | None:
 
 
 class _Norm(Layer, abstract=True):
-    """What these layers share: weights of 1, biases of 0, and states."""
+    """Base class of layers with an optional scale and shift and optional running statistics."""
 
     _accepts_any_scale = True
 
     def _make_arrays(
         self, dtype: DTypeLike | None, weight: tuple[int, ...] | None, bias: tuple[int, ...] | None, states: int | None = None
     ) -> None:
-        """Make the arrays; None: there is none of that kind."""
+        """Create the arrays of the given shapes; None creates none."""
         arrays = weight is not None or bias is not None or states is not None
         self.dtype = check_dtype(dtype) if dtype is not None else "float32" if arrays else None
         if weight is not None:
@@ -61,7 +61,7 @@ class _Norm(Layer, abstract=True):
 
     @property
     def weight(self) -> Array | None:
-        """The scales, a live view, or None; assigning copies into it."""
+        """The scales, or None: not a copy. Assigning copies values into the array."""
         return self._array("weight")
 
     @weight.setter
@@ -70,7 +70,7 @@ class _Norm(Layer, abstract=True):
 
     @property
     def bias(self) -> Array | None:
-        """The shifts, a live view, or None; assigning copies into it."""
+        """The shifts, or None: not a copy. Assigning copies values into the array."""
         return self._array("bias")
 
     @bias.setter
@@ -78,27 +78,27 @@ class _Norm(Layer, abstract=True):
         self._assign("bias", value)
 
     def _has_affine(self) -> tuple[bool, bool]:
-        """Return whether there are weights, and biases."""
+        """Return whether the layer has a weight, and whether it has a bias."""
         return "weight" in self._parameters, "bias" in self._parameters
 
     def _bias_config(self) -> dict[str, Any]:
-        """Return the bias as get_config has it: only where it is left out."""
+        """Return the argument ``bias`` of get_config if it differs from its default."""
         return {"bias": False} if self._has_affine() == (True, False) else {}
 
     def _dtype_config(self) -> dict[str, Any]:
-        """Return the dtype as get_config has it: only where it is not the default."""
+        """Return the argument ``dtype`` of get_config if it differs from its default."""
         default = "float32" if self._parameters or self._buffers else None
         return {} if self.dtype == default else {"dtype": self.dtype}
 
 
 class _StatisticsNorm(_Norm, abstract=True):
-    """BatchNorm and InstanceNorm: statistics with running averages."""
+    """Base class of BatchNorm and InstanceNorm, which may keep running statistics."""
 
     _kind: ClassVar[str]
     _cumulative: ClassVar[float] = -1
-    """What the core is told for a momentum of None."""
+    """The momentum that is passed to the core for None."""
     _dims: ClassVar[tuple[int, ...]]
-    """Dimensions of a sample, channels first."""
+    """The allowed numbers of dimensions of a sample."""
 
     def _set(
         self, num_features: int, eps: float, momentum: float | None, affine: bool, track: bool, bias: bool, dtype: DTypeLike | None
@@ -113,7 +113,7 @@ class _StatisticsNorm(_Norm, abstract=True):
 
     @property
     def running_mean(self) -> Array | None:
-        """The average of the means seen in training, a live view, or None; assigning copies into it."""
+        """The running average of the means in training, or None: not a copy. Assigning copies values into the array."""
         return self._array("running_mean")
 
     @running_mean.setter
@@ -122,7 +122,7 @@ class _StatisticsNorm(_Norm, abstract=True):
 
     @property
     def running_var(self) -> Array | None:
-        """The average of the unbiased variances seen in training, a live view, or None; assigning copies into it."""
+        """The running average of the unbiased variances in training, or None: not a copy. Assigning copies values into the array."""
         return self._array("running_var")
 
     @running_var.setter
@@ -131,7 +131,7 @@ class _StatisticsNorm(_Norm, abstract=True):
 
     @property
     def num_batches_tracked(self) -> int | None:
-        """How many batches the running averages have seen, or None."""
+        """The number of batches in the running averages, or None."""
         count = self._array("num_batches_tracked")
         return None if count is None else int(count)
 
@@ -140,7 +140,7 @@ class _StatisticsNorm(_Norm, abstract=True):
         self._assign("num_batches_tracked", check_size("num_batches_tracked", value))
 
     def reset_running_stats(self) -> None:
-        """Set the running averages to where they start: means 0, variances 1, no batches."""
+        """Reset the running averages to their initial values: means 0, variances 1, no batches."""
         for name, start in {"running_mean": 0, "running_var": 1, "num_batches_tracked": 0}.items():
             if name in self._buffers:
                 self._buffers[name].data[...] = start
@@ -183,28 +183,30 @@ class _BatchNorm(_StatisticsNorm, abstract=True):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Batch normalisation of ``(N, C)`` or ``(N, C, L)``: ``y = (x - mean) / sqrt(var + eps) * weight + bias``, channel by channel.
+    """Batch normalization of each channel (Ioffe and Szegedy, 2015).
 
-    In training a channel's mean and variance are those of the whole batch, and running averages of them are kept:
-    ``running = (1 - momentum) * running + momentum * new``, with the unbiased variance. In evaluation, in `predict`, and where all
-    its parameters are frozen, the layer uses the running averages and leaves them alone (Ioffe and Szegedy, 2015).
+    ``y = (x - mean) / sqrt(var + eps) * weight + bias``. Input and output ``(N, C)`` or ``(N, C, L)``.
+
+    In training, mean and variance are those of the batch, and the layer updates running averages of them:
+    ``running = (1 - momentum) * running + momentum * new``, with the unbiased variance. In evaluation, in `predict`, and if all its
+    parameters are frozen, the layer uses the running averages and does not change them.
 
     Parameters
     ----------
     num_features : int
-        C.
+        The number of channels, C.
     eps : float
-        Added to the variance.
+        A constant added to the variance.
     momentum : float or None
-        How far the running averages move; None: they are the averages of all batches so far.
+        The weight of a new batch in the running averages. None averages all batches so far with equal weights.
     affine : bool
-        Whether there are `weight` and `bias`.
+        Whether the layer has `weight` and `bias`.
     bias : bool
-        False: no `bias`.
+        Whether the layer has `bias`, if it is affine.
     track_running_stats : bool
-        Whether there are running averages; without them every call uses its own batch.
+        Whether the layer has running averages; without them every call uses the statistics of its batch.
     dtype : {'float32', 'float64'}, optional
-        Of the parameters and of the computation; by default float32, and without any arrays that of the input.
+        The dtype of the parameters and of the computation. Default: float32, or the dtype of the input for a layer without arrays.
 
     Attributes
     ----------
@@ -214,7 +216,7 @@ class BatchNorm1d(_BatchNorm):
     Raises
     ------
     ValueError
-        If the shape does not fit, or training meets a batch with one value a channel.
+        If an argument is out of range, the input has another shape, or a batch has a single value per channel in training.
 
     Examples
     --------
@@ -231,13 +233,20 @@ class BatchNorm1d(_BatchNorm):
 
 
 class BatchNorm2d(_BatchNorm):
-    """Batch normalisation of images ``(N, C, H, W)``; all else as `BatchNorm1d`.
+    """Batch normalization of each channel of images (Ioffe and Szegedy, 2015).
+
+    ``y = (x - mean) / sqrt(var + eps) * weight + bias``. Input and output ``(N, C, H, W)``; otherwise as `BatchNorm1d`.
 
     Parameters
     ----------
     num_features : int
-        C.
+        The number of channels, C.
     eps, momentum, affine, track_running_stats, bias, dtype
+        As in `BatchNorm1d`.
+
+    Raises
+    ------
+    ValueError
         As in `BatchNorm1d`.
 
     Examples
@@ -253,15 +262,23 @@ class BatchNorm2d(_BatchNorm):
 
 
 class InstanceNorm1d(_StatisticsNorm):
-    """Instance normalisation of ``(N, C, L)`` or ``(C, L)``: `BatchNorm1d` on each sample alone (Ulyanov et al., 2016).
+    """Normalization of each channel of each sample (Ulyanov et al., 2016).
+
+    ``y = (x - mean) / sqrt(var + eps) * weight + bias``, with the statistics of one channel of one sample. Input and output
+    ``(N, C, L)`` or ``(C, L)``.
 
     Parameters
     ----------
     num_features : int
-        C.
+        The number of channels, C.
     eps, momentum, affine, track_running_stats, bias, dtype
-        As in `BatchNorm1d`, but by default there are neither weights nor running averages; these take the mean over the samples, and
-        as in PyTorch nothing counts batches: with a momentum of None they stay as they are.
+        As in `BatchNorm1d`, except that by default the layer has neither weights nor running averages. Running averages use the mean
+        of the statistics over the samples. As in PyTorch, batches are not counted, so a momentum of None leaves them unchanged.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, or the input has another shape.
 
     Examples
     --------
@@ -292,13 +309,21 @@ class InstanceNorm1d(_StatisticsNorm):
 
 
 class InstanceNorm2d(InstanceNorm1d):
-    """Instance normalisation of images ``(N, C, H, W)`` or ``(C, H, W)``; all else as `InstanceNorm1d`.
+    """Normalization of each channel of each image (Ulyanov et al., 2016).
+
+    ``y = (x - mean) / sqrt(var + eps) * weight + bias``. Input and output ``(N, C, H, W)`` or ``(C, H, W)``; otherwise as
+    `InstanceNorm1d`.
 
     Parameters
     ----------
     num_features : int
-        C.
+        The number of channels, C.
     eps, momentum, affine, track_running_stats, bias, dtype
+        As in `InstanceNorm1d`.
+
+    Raises
+    ------
+    ValueError
         As in `InstanceNorm1d`.
 
     Examples
@@ -314,27 +339,28 @@ class InstanceNorm2d(InstanceNorm1d):
 
 
 class GroupNorm(_Norm):
-    """Normalisation of each sample's channels in groups: ``y = (x - mean) / sqrt(var + eps) * weight + bias``.
+    """Normalization of groups of channels of each sample (Wu and He, 2018).
 
-    ``(N, C, ...)``; mean and variance are of one sample's group of channels with all their positions (Wu and He, 2018).
+    ``y = (x - mean) / sqrt(var + eps) * weight + bias``, with the statistics of one group of channels of one sample, over all
+    positions. Input and output ``(N, C, ...)``.
 
     Parameters
     ----------
     num_groups, num_channels : int
-        Into how many groups the C channels are divided.
+        The number of groups, and the number of channels, C, which it must divide.
     eps : float
-        Added to the variance.
+        A constant added to the variance.
     affine : bool
-        Whether there are `weight` and `bias`, one a channel.
+        Whether the layer has `weight` and `bias`, one value per channel.
     bias : bool
-        False: no `bias`.
+        Whether the layer has `bias`, if it is affine.
     dtype : {'float32', 'float64'}, optional
         As in `BatchNorm1d`.
 
     Raises
     ------
     ValueError
-        If the groups do not divide the channels, or the shape does not fit.
+        If `num_groups` does not divide `num_channels`, an argument is out of range, or the input has another shape.
 
     Examples
     --------
@@ -372,7 +398,7 @@ class GroupNorm(_Norm):
 
 
 class _RowNorm(_Norm, abstract=True):
-    """LayerNorm and RMSNorm: statistics of the last dimensions."""
+    """Base class of LayerNorm and RMSNorm, whose statistics are those of the last axes."""
 
     _centred: ClassVar[bool]
     normalized_shape: tuple[int, ...]
@@ -402,25 +428,27 @@ class _RowNorm(_Norm, abstract=True):
 
 
 class LayerNorm(_RowNorm):
-    """Normalisation of each row alone: ``y = (x - mean) / sqrt(var + eps) * weight + bias`` over the last dimensions (Ba et al., 2016).
+    """Normalization over the last axes (Ba et al., 2016).
+
+    ``y = (x - mean) / sqrt(var + eps) * weight + bias``. Input and output ``(..., *normalized_shape)``.
 
     Parameters
     ----------
     normalized_shape : int or sequence of int
-        The last dimensions, any number of others before them.
+        The sizes of the last axes, over which to normalize.
     eps : float
-        Added to the variance.
+        A constant added to the variance.
     elementwise_affine : bool
-        Whether there are `weight` and `bias`, one an element of `normalized_shape`.
+        Whether the layer has `weight` and `bias`, of shape `normalized_shape`.
     bias : bool
-        False: no `bias`.
+        Whether the layer has `bias`, if it is affine.
     dtype : {'float32', 'float64'}, optional
         As in `BatchNorm1d`.
 
     Raises
     ------
     ValueError
-        If the input does not end in `normalized_shape`.
+        If an argument is out of range, or the last axes of the input are not `normalized_shape`.
 
     Examples
     --------
@@ -448,23 +476,25 @@ class LayerNorm(_RowNorm):
 
 
 class RMSNorm(_RowNorm):
-    """Rows divided by their root mean square: ``y = x / sqrt(mean(x**2) + eps) * weight`` (Zhang and Sennrich, 2019).
+    """Division by the root mean square over the last axes (Zhang and Sennrich, 2019).
+
+    ``y = x / sqrt(mean(x**2) + eps) * weight``. Input and output ``(..., *normalized_shape)``.
 
     Parameters
     ----------
     normalized_shape : int or sequence of int
-        The last dimensions, any number of others before them.
+        The sizes of the last axes, over which to normalize.
     eps : float, optional
-        None: the distance from 1 to the next number of the dtype.
+        A constant added to the mean square. Default: the machine epsilon of the dtype.
     elementwise_affine : bool
-        Whether there is `weight`.
+        Whether the layer has `weight`, of shape `normalized_shape`.
     dtype : {'float32', 'float64'}, optional
         As in `BatchNorm1d`.
 
     Raises
     ------
     ValueError
-        If the input does not end in `normalized_shape`.
+        If an argument is out of range, or the last axes of the input are not `normalized_shape`.
 
     Examples
     --------
@@ -490,20 +520,24 @@ class RMSNorm(_RowNorm):
 
 
 class LocalResponseNorm(Layer):
-    """Channels held down by their neighbours: ``y = x / (k + alpha * mean(x**2)) ** beta``, the mean over `size` channels beside each.
+    """Local response normalization across channels (Krizhevsky et al., 2012).
 
-    ``(N, C, ...)``; beyond the edges the squares count as 0 (Krizhevsky et al., 2012).
+    ``y = x / (k + alpha * mean(x**2)) ** beta``, where the mean runs over `size` adjacent channels, zeros beyond the first and last.
+    Input and output ``(N, C, ...)``.
 
     Parameters
     ----------
     size : int
-        How many channels, ``size // 2`` of them before.
+        The number of channels in the mean: ``size // 2`` before the channel, the channel itself, and the others after it.
     alpha, beta, k : float
+        The constants in the formula.
 
     Raises
     ------
+    TypeError
+        If `size` is not an integer.
     ValueError
-        If `size` is below 1, or the input has no dimension beside the channels.
+        If `size` is below 1, or the input has no axis after the channels.
 
     Examples
     --------

@@ -32,15 +32,19 @@ __all__ = [
 
 _MODES = {"constant": 0, "reflect": 1, "replicate": 2, "circular": 3}
 
-_PAD = """The input with {around}, along the last {which}: input (..., {names}).
+_PAD = """Pad the last {which} of the input with {around}.
+
+Input (..., {names}). The output is larger by the padding.
 
 Parameters
 ----------
 padding : int or sequence of {sides} ints
-    On every side alike, or ({order}); a negative one takes away.{value}
+    The number of elements on every side, or on each side: ({order}). A negative number removes elements.{value}
 
 Raises
 ------
+TypeError
+    If `padding` does not consist of integers.
 ValueError
     If the input has too few axes, nothing would be left{unless}.
 
@@ -55,7 +59,7 @@ _SIDES = ("left", "right", "top", "bottom", "front", "back")
 
 
 class _Pad(Layer, abstract=True):
-    """More numbers around the last axes. A subclass says how many those are, and its base what comes there."""
+    """Base class of padding layers. A subclass sets the number of padded axes, and its base class the values."""
 
     _axes: ClassVar[int]
     _mode: ClassVar[str]
@@ -91,7 +95,7 @@ class _Pad(Layer, abstract=True):
         sides = 2 * self._axes
         given = [*padding] if isinstance(padding, (Sequence, np.ndarray)) else [padding] * sides
         if len(given) != sides:
-            raise ValueError(f"padding: expected an integer or {sides} of them, two an axis from the last one on, got {padding!r}")
+            raise ValueError(f"padding: expected an integer or {sides} of them, two per axis starting with the last, got {padding!r}")
         self.padding = tuple(check_axis("padding", n) for n in given)
         self.value = float(value)
 
@@ -107,10 +111,10 @@ class _Pad(Layer, abstract=True):
 
 
 class _ConstantPad(_Pad, abstract=True):
-    _mode, _around, _example = "constant", "a constant around it", "9., 1., 2., 9."
+    _mode, _around, _example = "constant", "a constant", "9., 1., 2., 9."
 
     @classmethod
-    def _document(cls, arguments: str = "{sides}, 9.0", value: str = "\nvalue : float\n    The constant.") -> str:
+    def _document(cls, arguments: str = "{sides}, 9.0", value: str = "\nvalue : float\n    The constant to pad with.") -> str:
         return super()._document(arguments, value)
 
     def __init__(self, padding: int | Sequence[int], value: float) -> None:
@@ -126,22 +130,22 @@ class _PlainPad(_Pad, abstract=True):
 
 
 class _ZeroPad(_PlainPad, abstract=True):
-    _mode, _around, _example = "constant", "zeros around it", "0., 1., 2., 0."
+    _mode, _around, _example = "constant", "zeros", "0., 1., 2., 0."
 
 
 class _ReflectionPad(_PlainPad, abstract=True):
-    _mode, _around, _example = "reflect", "its mirror image around it, the edges not repeated", "2., 1., 2., 1."
-    _unless = ", or a side is not below its axis's length"
+    _mode, _around, _example = "reflect", "its mirror image, without repeating the edges", "2., 1., 2., 1."
+    _unless = ", or the padding of a side is not smaller than the size of the axis"
 
 
 class _ReplicationPad(_PlainPad, abstract=True):
-    _mode, _around, _example = "replicate", "its edges repeated around it", "1., 1., 2., 2."
+    _mode, _around, _example = "replicate", "its edge values", "1., 1., 2., 2."
     _unless = ", or an axis is empty"
 
 
 class _CircularPad(_PlainPad, abstract=True):
-    _mode, _around, _example = "circular", "what comes at its other end around it", "2., 1., 2., 1."
-    _unless = ", or a side is above what its axis keeps"
+    _mode, _around, _example = "circular", "values from its opposite end", "2., 1., 2., 1."
+    _unless = ", or the padding of a side is larger than the size of the axis"
 
 
 class ConstantPad1d(_ConstantPad):

@@ -1,4 +1,4 @@
-"""Pooling: windows of images, each of which becomes one number."""
+"""Pooling layers, which reduce each window of the input to one number."""
 
 from __future__ import annotations
 
@@ -32,22 +32,23 @@ _MAXIMUM, _INDEX, _MEAN, _NORM = range(4)
 
 
 class _Pool(ChannelsFirst, abstract=True):
-    """What all pooling layers share."""
+    """Base class of all pooling layers."""
 
     _op: ClassVar[int]
     return_indices = False
 
     def _window_config(self, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int, int], ...]:
-        """Kernel size, stride, padding, dilation and fixed output size along each axis of (axes...)."""
+        """Return kernel size, stride, padding, dilation and fixed output size (or 0) of each axis."""
         raise NotImplementedError
 
     def _pooling_config(self) -> tuple[float, float, bool, bool]:
-        """Power, divisor, whether padding counts, whether windows may hang over the end."""
+        """Return the power, the divisor, whether padding counts, and whether the last window may extend past the end."""
         return 0.0, 0.0, False, False
 
     def _build(self, builder: Builder, where: str) -> None:
         if len(builder.shape) != self._axes + 1:
-            raise ValueError(f"{where}: a sample of shape {builder.shape} is not channels with {self._axes} axes")
+            expected = "(C, L)" if self._axes == 1 else "(C, H, W)"
+            raise ValueError(f"{where}: expected a sample of shape {expected}, got {builder.shape}")
         start = builder.nodes
         config = (*self._pooling_config(), *(number for axis in self._window_config(builder.shape[1:]) for number in axis))
         y = builder.add("pooling", where, (self._op, *config))
@@ -58,7 +59,7 @@ class _Pool(ChannelsFirst, abstract=True):
         if not self.return_indices or isinstance(xs[0], Symbol):
             return super().__call__(*xs)
         x = real_array(xs[0], "x")
-        half = x.dtype == np.float16  # its outputs would be float16 too, which holds few indices
+        half = x.dtype == np.float16  # the indices would be float16 too, which cannot represent large ones
         y, index = super().__call__(x.astype(np.float32) if half else x)
         return y.astype(np.float16) if half else y, index.astype(np.int64)
 
@@ -69,7 +70,7 @@ class _Pool(ChannelsFirst, abstract=True):
 
 
 class _WindowedPool(_Pool, abstract=True):
-    """What pooling with a kernel and a stride shares."""
+    """Base class of pooling with a kernel size and a stride."""
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes, ceil_mode: bool) -> None:
         super().__init__()
@@ -81,7 +82,7 @@ class _WindowedPool(_Pool, abstract=True):
         self.ceil_mode = bool(ceil_mode)
         reach = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         if any(2 * p > r for p, r in zip(self.padding, reach, strict=True)):
-            raise ValueError(f"padding: {padding!r} is more than half of the window, {plain(tuple(reach))!r}")
+            raise ValueError(f"padding: expected at most half of the window {plain(tuple(reach))!r}, got {padding!r}")
 
     def _window_config(self, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int, int], ...]:
         ends = zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
@@ -102,26 +103,30 @@ class _WindowedPool(_Pool, abstract=True):
 
 class _MaxPool(_WindowedPool, abstract=True):
     _op = _MAXIMUM
-    _text = """The largest element of each window of {axes}: ``y = max of x[s*p + d*i - padding]``; padding never wins, a NaN always.
+    _text = """Maximum of each window over {axes}.
+
+    ``y[p] = max over i of x[s*p + d*i - padding]``, with stride s and dilation d. Padding is never the maximum; a NaN always is. Input
+    {batch} or {sample}; the output has the same number of axes.
 
     Parameters
     ----------
     kernel_size : {size}
+        The size of a window.
     stride : {size}, optional
-        Distance between windows; None: ``kernel_size``.
+        The distance between windows. Default: `kernel_size`.
     padding : {size}
-        How far windows reach beyond each edge, at most half of them.
+        The padding on each side of the input, at most half of a window.
     dilation : {size}
-        Distance between a window's elements.
+        The distance between the elements of a window.
     return_indices : bool
-        Whether a call returns ``(y, indices)``, where an index (int64) is the place of the maximum in its flattened channel.
+        Whether a call returns ``(y, indices)``. Each index (int64) is the position of the maximum in its flattened channel.
     ceil_mode : bool
-        Whether a last window may hang over the end.
+        Whether the last window may extend past the end.
 
     Raises
     ------
     ValueError
-        If a setting is outside what is allowed, or the input is not {batch} or {sample} with room for a window.
+        If an argument is out of range, the input has another shape, or it is smaller than a window.
 
     Examples
     --------
@@ -145,24 +150,28 @@ class _MaxPool(_WindowedPool, abstract=True):
 
 class _AvgPool(_WindowedPool, abstract=True):
     _op = _MEAN
-    _text = """The mean of each window of {axes}.
+    _text = """Mean of each window over {axes}.
+
+    ``y[p] = sum over i of x[s*p + i - padding] / kernel elements``, with stride s. Input {batch} or {sample}; the output has the same
+    number of axes.
 
     Parameters
     ----------
     kernel_size : {size}
+        The size of a window.
     stride : {size}, optional
-        Distance between windows; None: ``kernel_size``.
+        The distance between windows. Default: `kernel_size`.
     padding : {size}
-        How many zeros windows reach beyond each edge, at most half of them.
+        The number of zeros on each side of the input, at most half of a window.
     ceil_mode : bool
-        Whether a last window may hang over the end.
+        Whether the last window may extend past the end.
     count_include_pad : bool
-        Whether the padding counts in what the sum is divided by.{more}
+        Whether the divisor counts the padding.{more}
 
     Raises
     ------
     ValueError
-        If a setting is outside what is allowed, or the input is not {batch} or {sample} with room for a window.
+        If an argument is out of range, the input has another shape, or it is smaller than a window.
 
     Examples
     --------
@@ -192,22 +201,26 @@ class _AvgPool(_WindowedPool, abstract=True):
 
 class _LPPool(_WindowedPool, abstract=True):
     _op = _NORM
-    _text = """The p-norm of each window of {axes}: ``y = (sum of x**p)**(1/p)``; its gradient is 0 where y is.
+    _text = """Power mean of each window over {axes}, as a p-norm.
+
+    ``y[p] = (sum over i of x[s*p + i]**norm_type)**(1 / norm_type)``, with stride s. The gradient is 0 where y is 0. Input {batch} or
+    {sample}; the output has the same number of axes.
 
     Parameters
     ----------
     norm_type : float
-        p; 1 gives sums, and the larger the nearer to the maximum.
+        The exponent: 1 gives sums, and large values approach the maximum.
     kernel_size : {size}
+        The size of a window.
     stride : {size}, optional
-        Distance between windows; None: ``kernel_size``.
+        The distance between windows. Default: `kernel_size`.
     ceil_mode : bool
-        Whether a last window may hang over the end; it counts as the whole of which it is a sample, as in PyTorch.
+        Whether the last window may extend past the end. Its sum is then scaled up to a full window, as in PyTorch.
 
     Raises
     ------
     ValueError
-        If a setting is outside what is allowed, or the input is not {batch} or {sample} with room for a window.
+        If an argument is out of range, the input has another shape, or it is smaller than a window.
 
     Examples
     --------
@@ -230,7 +243,7 @@ class _LPPool(_WindowedPool, abstract=True):
 
 
 class _Adaptive(_Pool, abstract=True):
-    """What pooling to a given size shares."""
+    """Base class of pooling to a given output size."""
 
     def __init__(self, output_size: int | tuple[int | None, ...] | None) -> None:
         super().__init__()
@@ -248,17 +261,20 @@ class _Adaptive(_Pool, abstract=True):
 
 class _AdaptiveAvg(_Adaptive, abstract=True):
     _op = _MEAN
-    _text = """The means of windows of {axes} cut so that there are ``output_size`` of them: from floor(i n / m) to ceil((i + 1) n / m).
+    _text = """Mean of windows over {axes}, for a given output size.
+
+    Window i of m along an axis of n elements runs from floor(i n / m) to ceil((i + 1) n / m). Input {batch} or {sample}; the output has
+    the same number of axes.
 
     Parameters
     ----------
     output_size : int or None{pair}
-        None keeps an axis as it is.
+        The number of windows; None preserves the size of the input.
 
     Raises
     ------
     ValueError
-        If a size is below 1, or the input is not {batch} or {sample}.
+        If a size is below 1, or the input has another shape.
 
     Examples
     --------
@@ -270,19 +286,21 @@ class _AdaptiveAvg(_Adaptive, abstract=True):
 
 class _AdaptiveMax(_Adaptive, abstract=True):
     _op = _MAXIMUM
-    _text = """The largest elements of windows of {axes} cut so that there are ``output_size`` of them, as in `AdaptiveAvgPool{n}d`.
+    _text = """Maximum of windows over {axes}, for a given output size.
+
+    The windows are those of `AdaptiveAvgPool{n}d`. Input {batch} or {sample}; the output has the same number of axes.
 
     Parameters
     ----------
     output_size : int or None{pair}
-        None keeps an axis as it is.
+        The number of windows; None preserves the size of the input.
     return_indices : bool
-        Whether a call returns ``(y, indices)``, where an index (int64) is the place of the maximum in its flattened channel.
+        Whether a call returns ``(y, indices)``. Each index (int64) is the position of the maximum in its flattened channel.
 
     Raises
     ------
     ValueError
-        If a size is below 1, or the input is not {batch} or {sample}.
+        If a size is below 1, or the input has another shape.
 
     Examples
     --------
@@ -297,7 +315,7 @@ class _AdaptiveMax(_Adaptive, abstract=True):
 
 
 class _Global(_Adaptive, abstract=True):
-    """What pooling of whole channels shares."""
+    """Base class of pooling of whole channels."""
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -312,12 +330,14 @@ class _Global(_Adaptive, abstract=True):
 
 class _GlobalAvg(_Global, abstract=True):
     _op = _MEAN
-    _text = """The mean of each channel: {batch} becomes (N, C).
+    _text = """Mean of each channel.
+
+    Input {batch} or {sample}, output (N, C) or (C,).
 
     Raises
     ------
     ValueError
-        If the input is not {batch} or {sample}.
+        If the input has another number of axes.
 
     Examples
     --------
@@ -329,12 +349,14 @@ class _GlobalAvg(_Global, abstract=True):
 
 class _GlobalMax(_Global, abstract=True):
     _op = _MAXIMUM
-    _text = """The largest element of each channel: {batch} becomes (N, C).
+    _text = """Maximum of each channel.
+
+    Input {batch} or {sample}, output (N, C) or (C,).
 
     Raises
     ------
     ValueError
-        If the input is not {batch} or {sample}.
+        If the input has another number of axes.
 
     Examples
     --------
@@ -358,7 +380,7 @@ class AvgPool1d(_AvgPool):
 
 class AvgPool2d(_AvgPool):
     _axes, _result = 2, "array([[[[3.]]]])"
-    _more = "\ndivisor_override : int, optional\n    What the sum is divided by instead."
+    _more = "\ndivisor_override : int, optional\n    The divisor of the sum; default: the number of elements of a window."
 
     def __init__(
         self,
@@ -372,7 +394,7 @@ class AvgPool2d(_AvgPool):
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
         known = divisor_override is None or (type(divisor_override) is int and divisor_override != 0)
         if not known:
-            raise ValueError(f"divisor_override: expected an integer that is not 0, got {divisor_override!r}")
+            raise ValueError(f"divisor_override: expected a nonzero integer or None, got {divisor_override!r}")
         self.divisor_override = divisor_override
 
     def get_config(self) -> dict[str, Any]:

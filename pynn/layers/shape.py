@@ -1,4 +1,4 @@
-"""Layers of shape: padding, axes in another order or form, pixels from channels, resizing."""
+"""Layers that change the shape: reshaping, permutation of axes, pixel shuffling and resizing."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ __all__ = [
 ]
 
 def check_axis(name: str, value: object) -> int:
-    """Return an integer of any sign, or raise."""
+    """Return ``value`` as an int; raise TypeError unless it is an integer."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected an integer, got {value!r}")
     return int(value)
 
 
 def split_batch(x: Array, axes: int) -> tuple[int, tuple[int, ...], bool]:
-    """Return rows, sample and whether there is a batch for a layer that needs ``axes`` axes in a sample."""
+    """Return the number of rows, the sample shape and whether there is a batch, for samples of at least ``axes`` axes."""
     return (x.shape[0], x.shape[1:], True) if x.ndim > axes else (1, x.shape, False)
 
 
-# ---- another form, another order ------------------------------------------------------------------------------------
+# ---- reshaping and permutation --------------------------------------------------------------------------------------
 def _unpack(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the integers of ``f(1, 2)`` or of ``f((1, 2))``."""
+    """Return the arguments of ``f(1, 2)`` or ``f((1, 2))`` as a tuple."""
     one = values[0] if len(values) == 1 else None
     return tuple(one) if isinstance(one, (list, tuple, np.ndarray)) else values
 
@@ -47,28 +47,32 @@ def _unpack(values: tuple[Any, ...]) -> tuple[Any, ...]:
 def _sizes(name: str, values: Sequence[int]) -> tuple[int, ...]:
     sizes = tuple(check_axis(name, n) for n in values)
     if sizes.count(-1) > 1 or any(n < -1 for n in sizes):
-        raise ValueError(f"{name}: expected sizes of 0 or more, one of which may be -1, got {sizes}")
+        raise ValueError(f"{name}: expected sizes of 0 or more, of which one may be -1, got {sizes}")
     return sizes
 
 
 def _infer_size(sizes: tuple[int, ...], elements: int) -> tuple[int, ...]:
-    """Return the sizes with what fits in the place of -1; what fits not is the core's to say."""
+    """Replace -1 in ``sizes`` by the size that fits; the core checks whether one does."""
     known = math.prod(n for n in sizes if n != -1)
     return tuple((elements // known if known else 0) if n == -1 else n for n in sizes)
 
 
 class Reshape(Layer):
-    """Every sample in another form, with the same numbers in the same order.
+    """Give each sample another shape, with the same elements in the same order.
+
+    Input (N, ...), output ``(N, *shape)``.
 
     Parameters
     ----------
     *shape : int, or one sequence of int
-        Shape of one sample, without the batch; one size may be -1, which is inferred.
+        The shape of one sample, without the batch. One size may be -1, which is inferred.
 
     Raises
     ------
+    TypeError
+        If a size is not an integer.
     ValueError
-        If a sample has another number of elements.
+        If a size is below -1, several are -1, or a sample has another number of elements.
 
     Examples
     --------
@@ -98,12 +102,19 @@ class Reshape(Layer):
 
 
 class Flatten(Layer):
-    """Join axes ``start_dim`` to ``end_dim`` into one; by default all but the batch.
+    """Flatten the axes from `start_dim` to `end_dim` into one; by default all but the batch.
 
     Parameters
     ----------
     start_dim, end_dim : int
-        First and last axis to join, counted with the batch.
+        The first and the last axis to flatten, counted with the batch.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an integer.
+    ValueError
+        If the input has no such axis, `start_dim` comes after `end_dim`, or one of them is the batch.
 
     Examples
     --------
@@ -128,19 +139,21 @@ class Flatten(Layer):
 
 
 class Unflatten(Layer):
-    """One axis as several.
+    """Split one axis into several.
 
     Parameters
     ----------
     dim : int
         The axis, counted with the batch.
     unflattened_size : sequence of int
-        What it becomes; one size may be -1.
+        The sizes of the new axes. One may be -1, which is inferred.
 
     Raises
     ------
+    TypeError
+        If an argument does not consist of integers.
     ValueError
-        If the axis has another number of elements.
+        If the input has no axis `dim`, or its size is not the product of the new sizes.
 
     Examples
     --------
@@ -169,25 +182,27 @@ def _permute(builder: Builder, where: str, dims: Sequence[int]) -> None:
     ndim = len(builder.shape) + builder.batched
     if len(dims) != ndim or sorted(d % ndim for d in dims if -ndim <= d < ndim) != [*range(ndim)]:
         raise ValueError(
-            f"{where}: dims {tuple(dims)} do not order the axes of an array of {ndim} dimensions, samples of shape {builder.shape}"
+            f"{where}: dims {tuple(dims)} are not a permutation of the {ndim} axes of the input, whose samples have shape {builder.shape}"
         )
     if builder.batched and dims[0] % ndim:
-        raise ValueError(f"{where}: axis 0 is the batch here and must stay the first")
+        raise ValueError(f"{where}: axis 0 is the batch axis and must remain first")
     builder.add("permute", where, tuple(d % ndim - builder.batched for d in dims[builder.batched :]))
 
 
 class Permute(Layer):
-    """The axes in another order, as `numpy.transpose` has it.
+    """Permute the axes, as `numpy.transpose` does.
 
     Parameters
     ----------
     dims, *more : int, or one sequence of int
-        Which axis of the input each axis of the output is, counted with the batch.
+        For each axis of the output, the axis of the input, counted with the batch.
 
     Raises
     ------
+    TypeError
+        If a value is not an integer.
     ValueError
-        If ``dims`` are not all axes of the input, or in a net the batch would move.
+        If `dims` is not a permutation of the input's axes, or moves the batch axis in a net.
 
     Examples
     --------
@@ -211,7 +226,7 @@ class Permute(Layer):
 
 
 class Transpose(Layer):
-    """Two axes in each other's place.
+    """Swap two axes.
 
     Parameters
     ----------
@@ -220,8 +235,10 @@ class Transpose(Layer):
 
     Raises
     ------
+    TypeError
+        If an argument is not an integer.
     ValueError
-        If the input has no such axis, or in a net the batch would move.
+        If the input has no such axis, or one of them is the batch axis of a net.
 
     Examples
     --------
@@ -261,7 +278,7 @@ class _Pixels(Layer, abstract=True):
     def _rearrange(
         self, builder: Builder, where: str, outer: tuple[int, ...], sizes: tuple[int, ...], order: tuple[int, ...], end: tuple[int, ...]
     ) -> None:
-        """Take the last axes as ``sizes``, put them in another order, and join them to ``end``."""
+        """Reshape the last axes to ``sizes``, permute them, and reshape them to ``end``."""
         k = len(outer)
         builder.add("reshape", where, (*outer, *sizes))
         builder.add("permute", where, (*range(k), *(k + i for i in order)))
@@ -269,17 +286,21 @@ class _Pixels(Layer, abstract=True):
 
 
 class PixelShuffle(_Pixels):
-    """Channels become pixels: input (..., C r r, H, W), output (..., C, H r, W r) (Shi et al., 2016).
+    """Rearrange groups of r * r channels into blocks of r by r pixels (Shi et al., 2016).
+
+    Input (..., C * r * r, H, W), output (..., C, H * r, W * r), where r is `upscale_factor`.
 
     Parameters
     ----------
     upscale_factor : int
-        r.
+        The factor by which height and width grow.
 
     Raises
     ------
+    TypeError
+        If `upscale_factor` is not an integer.
     ValueError
-        If the channels do not divide by ``r * r``.
+        If `upscale_factor` is below 1, or the number of channels is not divisible by ``r * r``.
 
     Examples
     --------
@@ -297,7 +318,7 @@ class PixelShuffle(_Pixels):
         r = self.upscale_factor
         outer, c, h, w = self._image(builder, where)
         if c % (r * r):
-            raise ValueError(f"{where}: the {c} channels of a sample of shape {builder.shape} do not divide by {r} * {r}")
+            raise ValueError(f"{where}: expected a multiple of {r} * {r} channels, got {c} in a sample of shape {builder.shape}")
         n = c // (r * r)
         self._rearrange(builder, where, outer, (n, r, r, h, w), (0, 3, 1, 4, 2), (n, h * r, w * r))
 
@@ -306,17 +327,21 @@ class PixelShuffle(_Pixels):
 
 
 class PixelUnshuffle(_Pixels):
-    """Pixels become channels, the inverse of `PixelShuffle`: input (..., C, H r, W r), output (..., C r r, H, W).
+    """Rearrange blocks of r by r pixels into channels, the inverse of `PixelShuffle`.
+
+    Input (..., C, H * r, W * r), output (..., C * r * r, H, W), where r is `downscale_factor`.
 
     Parameters
     ----------
     downscale_factor : int
-        r.
+        The factor by which height and width shrink.
 
     Raises
     ------
+    TypeError
+        If `downscale_factor` is not an integer.
     ValueError
-        If height or width do not divide by ``r``.
+        If `downscale_factor` is below 1, or height or width is not divisible by it.
 
     Examples
     --------
@@ -333,7 +358,7 @@ class PixelUnshuffle(_Pixels):
         r = self.downscale_factor
         outer, c, h, w = self._image(builder, where)
         if h % r or w % r:
-            raise ValueError(f"{where}: height and width of a sample of shape {builder.shape} do not divide by {r}")
+            raise ValueError(f"{where}: height and width must be divisible by {r}, got a sample of shape {builder.shape}")
         self._rearrange(builder, where, outer, (c, h // r, r, w // r, r), (0, 2, 4, 1, 3), (c * r * r, h // r, w // r))
 
     def get_config(self) -> dict[str, Any]:
@@ -345,27 +370,31 @@ _RESIZE_AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 
 
 class Upsample(Layer):
-    """Larger, or smaller: all axes behind batch and channels are resized.
+    """Resize all axes after the batch and the channels.
+
+    Input (N, C, axes...), output (N, C, resized axes...).
 
     Parameters
     ----------
     size : int or sequence of int, optional
-        The new sizes.
+        The new sizes, one for all axes or one per axis. Exactly one of `size` and `scale_factor` must be given.
     scale_factor : float or sequence of float, optional
-        Or how many times the old ones; the product is rounded down.
+        The factors for the sizes; products are rounded down.
     mode : {'nearest', 'nearest-exact', 'linear', 'bilinear', 'trilinear', 'bicubic'}
-        How numbers in between are found. 'linear' is for one axis, 'bilinear' and 'bicubic' (Keys, 1981, with a = -3/4) for two,
-        'trilinear' for three.
+        The interpolation. 'linear' is for one axis, 'bilinear' and 'bicubic' (Keys, 1981, with a = -3/4) for two, 'trilinear' for
+        three, the others for any number of axes.
     align_corners : bool, optional
-        For linear and cubic modes: whether the first and last numbers keep their places, else the borders of the outermost
-        cells do.
+        For linear and cubic modes: if True, the centres of the first and the last element are preserved; otherwise the outer edges
+        of these elements.
     recompute_scale_factor : bool, optional
-        Whether the new sizes, not ``scale_factor``, decide where the numbers lie.
+        Whether sampling positions follow from the rounded sizes instead of `scale_factor`.
 
     Raises
     ------
+    TypeError
+        If a size or factor is not a number.
     ValueError
-        If not exactly one of ``size`` and ``scale_factor`` is given, the mode is unknown or does not fit the number of axes.
+        If not exactly one of `size` and `scale_factor` is given, or the mode is unknown or for another number of axes.
 
     Examples
     --------
@@ -386,11 +415,12 @@ class Upsample(Layer):
         if mode not in _RESIZE:
             raise unknown_name("mode", mode, _RESIZE)
         if (size is None) == (scale_factor is None):
-            raise ValueError("size, scale_factor: expected exactly one of them")
+            given = "neither" if size is None else f"size={size!r} and scale_factor={scale_factor!r}"
+            raise ValueError(f"size, scale_factor: expected exactly one of them, got {given}")
         if align_corners is not None and mode.startswith("nearest"):
-            raise ValueError(f"align_corners: only linear and cubic modes have it, got mode {mode!r}")
+            raise ValueError(f"align_corners: only supported for linear and cubic modes, got mode {mode!r}; omit it")
         if recompute_scale_factor and size is not None:
-            raise ValueError("recompute_scale_factor: it needs scale_factor, got size")
+            raise ValueError(f"recompute_scale_factor: requires scale_factor, got size={size!r}")
         self.size = None if size is None else _check_each(size, check_size, "size")
         self.scale_factor = None if scale_factor is None else _check_each(scale_factor, _check_factor, "scale_factor")
         self.mode, self.align_corners, self.recompute_scale_factor = mode, align_corners, recompute_scale_factor
@@ -403,7 +433,7 @@ class Upsample(Layer):
         given: Any = self.size if self.size is not None else self.scale_factor
         wanted = _RESIZE_AXES.get(self.mode, len(shape) - 1 if isinstance(given, (int, float)) else len(given))
         if wanted < 1 or len(shape) != wanted + 1 or (not isinstance(given, (int, float)) and len(given) != wanted):
-            raise ValueError(f"{where}: mode {self.mode!r} with {given} does not fit a sample of shape {shape}, which is (channels, ...)")
+            raise ValueError(f"{where}: mode {self.mode!r} with {given} does not fit a sample of shape {shape}; expected (channels, ...)")
         values = [given] * wanted if isinstance(given, (int, float)) else given
         for axis in range(wanted, 0, -1):
             value = values[axis - 1]
@@ -418,7 +448,7 @@ class Upsample(Layer):
 
 
 def check_positive(name: str, value: object) -> int:
-    """Return an integer of at least 1, or raise."""
+    """Return ``value`` as an int; raise unless it is an integer of 1 or more."""
     if check_size(name, value) == 0:
         raise ValueError(f"{name}: expected 1 or more, got 0")
     return int(value)  # type: ignore[call-overload, no-any-return]
@@ -429,10 +459,10 @@ def _check_factor(name: str, value: Any) -> float:
         raise TypeError(f"{name}: expected a number, got {value!r}")
     factor = float(value)
     if not 0 < factor < math.inf:
-        raise ValueError(f"{name}: expected a number above 0, got {value}")
+        raise ValueError(f"{name}: expected a finite number above 0, got {value}")
     return factor
 
 
 def _check_each(value: Any, check: Callable[[str, Any], Any], name: str) -> Any:
-    """Return a checked value, or a tuple of them."""
+    """Return the checked value, or a tuple of the checked elements of a sequence."""
     return tuple(check(name, v) for v in value) if isinstance(value, (tuple, list)) else check(name, value)
