@@ -14,6 +14,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
 from setuptools.errors import CompileError
 
+VERSION = ".".join(re.findall(r"^#define PN_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)$", Path("csrc/pynn.h").read_text(), re.M))
 ALL, *TARGETS = [line.split() for line in Path("csrc/flags").read_text().splitlines() if not line.startswith("#")]
 FLAGS = [*ALL[1:], "-g0"]
 KERNELS = "csrc/core/kernels/kernels.c"
@@ -88,6 +89,7 @@ class Sdist(sdist):
 
 
 setup(
+    version=VERSION,
     cmdclass={"build_ext": BuildExt, "sdist": Sdist},
     ext_modules=[
         Extension(

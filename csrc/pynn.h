@@ -8,6 +8,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version of pynn, which setup.py and pynn.__version__ take from here. */
+#define PN_VERSION_MAJOR 0
+#define PN_VERSION_MINOR 1
+#define PN_VERSION_PATCH 0
+#define PN_VERSION_TEXT_(major, minor, patch) #major "." #minor "." #patch
+#define PN_VERSION_TEXT(major, minor, patch)  PN_VERSION_TEXT_(major, minor, patch)
+#define PN_VERSION PN_VERSION_TEXT(PN_VERSION_MAJOR, PN_VERSION_MINOR, PN_VERSION_PATCH)
+/* PN_VERSION of the compiled library, for comparison with that of the header. */
+const char *pn_version(void);
+
 typedef enum {
     PN_OK = 0,
     PN_NO_MEMORY,
@@ -635,4 +649,7 @@ void pn_random_uniform(uint64_t seed, uint64_t stream, double low, double high, 
                        size_t n, void *out);
 void pn_random_permutation(uint64_t seed, uint64_t stream, size_t n, size_t *out);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

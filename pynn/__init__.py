@@ -22,7 +22,7 @@ try:
 except ImportError as error:
     raise _conflict.explain(error) from error
 
-__version__ = "0.1.0"
+__version__ = _core.VERSION
 
 # Modules are imported when one of their names is first used, so that `import pynn` itself costs little.
 _TABLES = ("activations", "losses", "layers")

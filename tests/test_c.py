@@ -1,4 +1,4 @@
-"""The C core's own tests, which need no Python: the core as users compile it here; in .ci/run also under sanitizers."""
+"""The C tests and the C example, which need no Python. Compiled as users compile the core; .ci/run adds sanitizers."""
 
 import os
 import shlex
@@ -14,7 +14,8 @@ COMPILER = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
 
 
 @pytest.mark.skipif(shutil.which(shlex.split(COMPILER)[0]) is None, reason="needs the compiler that built pynn")
-def test_core_passes_its_own_tests() -> None:
+def test_c_tests_and_the_example_pass() -> None:
     done = subprocess.run(["sh", RUN, COMPILER], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(" 0 failed") == len([*RUN.parent.glob("test_*.c")])
+    assert "accuracy on unseen points: 0.9" in done.stdout

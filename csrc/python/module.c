@@ -178,7 +178,7 @@ static PyObject *all_finite(PyObject *module, PyObject *given)
 static int exec(PyObject *module)
 {
     if (PyArray_ImportNumPyAPI() < 0 || PyUFunc_ImportUFuncAPI() < 0 || choose_isa(module) < 0 ||
-        choose_threads() < 0)
+        choose_threads() < 0 || PyModule_AddStringConstant(module, "VERSION", pn_version()) < 0)
         return -1;
     if (add_rows(module, "LOSSES", loss_row) < 0) return -1;
     if (add_ufuncs(module) < 0 || add_gates(module) < 0 || add_stop(module) < 0 ||

@@ -1,6 +1,6 @@
 /* The C library without Python: a net learns from C alone; running allocates nothing; and when the
- * n-th allocation fails, for every n, the answer is PN_NO_MEMORY and nothing is lost. link with:
- * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
+ * n-th allocation fails, for every n, the answer is PN_NO_MEMORY and nothing is lost.
+ * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* Every kind of layer: gradients against central differences; the same bits for any number of
  * threads, wherever arrays lie, and whether or not buffers share places; the same numbers in
  * float32, on every instruction set, between convolutions, twice in a net, and in a step of
- * training. link with:
- * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
+ * training.
+ * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
 #include "layers.h"
 #include "check.h"
 

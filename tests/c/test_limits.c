@@ -1,7 +1,7 @@
 /* What layers refuse: settings and shapes beyond reason are an answer with a sentence, never a
  * crash nor a long wait; and when the n-th allocation fails, for every n, of planning any layer in
- * any mode, the answer is PN_NO_MEMORY and nothing is lost. link with:
- * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
+ * any mode, the answer is PN_NO_MEMORY and nothing is lost.
+ * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
 #include "layers.h"
 #include "check.h"
 
