@@ -2,9 +2,19 @@
 
 NumPy arrays in and out, a C core that runs the whole training loop, and activations that are real ufuncs.
 
+A net is `Sequential` or `Model`, made of layers (`Linear`, `Conv2d`, `BatchNorm1d`, ...; `pynn.layers`). ``fit``,
+``predict``, ``evaluate``, ``save`` and ``health`` are its methods; `load` reads a model file.
+
+Activations (`relu`, `gelu`, ...) are ufuncs and functions of the package, their derivatives are in `pynn.grad`.
+``help(pynn.Sequential.fit)`` shows the options of training.
+
 Examples
 --------
 >>> import numpy as np, pynn
+>>> model = pynn.Sequential(pynn.Linear(2, 8, seed=0), "tanh", pynn.Linear(8, 1, seed=1))
+>>> hist = model.fit(np.eye(2), np.ones(2), loss="mse", epochs=5, seed=0)
+>>> model.predict(np.eye(2)).shape
+(2, 1)
 >>> pynn.relu(np.array([-2.0, 0.0, 2.0]))
 array([0., 0., 2.])
 """
@@ -12,6 +22,7 @@ array([0., 0., 2.])
 from __future__ import annotations
 
 import importlib
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -92,9 +103,10 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES or name in _UNLISTED:
         return importlib.import_module(f".{name}", __name__)
     if name == "__all__":
-        value: Any = [*(n for table in _TABLES for n in _module(table).__all__), *_NAMES, *_MODULES, "show_config"]
-    elif name in _NAMES:
-        value = getattr(_module(_NAMES[name]), name)
+        # pydoc prints the whole documentation of each name in `__all__`: 30,000 lines for `help(pynn)`.
+        return [*_MODULES, "show_config"] if sys._getframe(1).f_globals.get("__name__") == "pydoc" else _public_names()
+    if name in _NAMES:
+        value: Any = getattr(_module(_NAMES[name]), name)
     elif home := None if name.startswith("_") else next((m for m in map(_module, _TABLES) if name in m.__all__), None):
         value = getattr(home, name)
     else:
@@ -107,5 +119,9 @@ def _module(name: str) -> ModuleType:
     return importlib.import_module(f".{name}", __name__)
 
 
+def _public_names() -> list[str]:
+    return [*(name for table in _TABLES for name in _module(table).__all__), *_NAMES, *_MODULES, "show_config"]
+
+
 def __dir__() -> list[str]:
-    return list(__getattr__("__all__"))
+    return _public_names()

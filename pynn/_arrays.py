@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,12 @@ def is_float(a: Array, *sizes: int) -> bool:
     return a.dtype.kind == "f" and a.dtype.itemsize in sizes
 
 
+def is_masked_array(x: Any) -> bool:
+    """Return whether ``x`` is a masked array, without loading `numpy.ma`: before that, there are none."""
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(x, masked.MaskedArray)
+
+
 def plain_array(x: Any, name: str) -> Array:
     """Return ``x`` as an array of any dtype.
 
@@ -78,7 +85,7 @@ def plain_array(x: Any, name: str) -> Array:
     if type(x) is np.ndarray:
         return x
     parts = x if isinstance(x, (list, tuple)) else [x]
-    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
+    if any(is_masked_array(part) and np.ma.is_masked(part) for part in parts):
         raise TypeError(f"{name}: got a masked array with masked elements; fill them with {name}.filled(value), or drop those rows")
     if hasattr(x, "toarray") and hasattr(x, "nnz"):
         remedy = f"pass {name}.toarray(), or an iterable of dense (X, y) batches to fit and evaluate"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import difflib
+import importlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -219,6 +219,19 @@ def lazy_attributes(namespace: dict[str, Any], table: Mapping[str, Any]) -> Call
     return get
 
 
+def lazy_modules(namespace: dict[str, Any], homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of a package that imports a module when one of its names is first used."""
+    package = namespace["__name__"]
+
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules.get(package))
+        value = namespace[name] = getattr(importlib.import_module(f".{homes[name]}", package), name)
+        return value
+
+    return get
+
+
 def make_init(
     owner: str,
     parameters: Parameters,
@@ -333,7 +346,10 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     known = list(known)
     bare = _bare(name)
     close = [own for own in known if bare and _bare(own) == bare] or [own for own in _SUGGESTIONS.get(bare, ()) if own in known]
-    close = close or difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.5)
+    if not close:
+        import difflib  # a misspelt name is rare, and the module takes a millisecond to load
+
+        close = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ";"
     return ValueError(f"unknown {kind} {name!r}{hint} known: {', '.join(known)}")
 

@@ -15,6 +15,10 @@ from .model import Sequential, as_layer
 __all__ = ["Add", "Concat", "Parallel", "Residual"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class _Branches(Described):
     """What layers of branches share: each branch is given the same input."""
 

@@ -47,6 +47,11 @@ __all__ = [
     "top_k_accuracy",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _Floats: TypeAlias = NDArray[np.float64]
 _Bools: TypeAlias = NDArray[np.bool_]
 _Labels: TypeAlias = NDArray[Any]

@@ -15,6 +15,12 @@ from .layers._config import layer_configs, layers_from_configs
 from .layers._flow import Flow
 from .layers.activation import by_name as activation_layers
 
+__all__ = ["Input", "Model", "Sequential"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 def as_layer(layer: Layer | str) -> Layer:
     """Return a layer, or the activation of that name, or raise."""

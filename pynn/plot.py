@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["activations", "history", "lr_sweep", "plot_gradient_flow"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 # Told apart also by who confuses some colours (Okabe and Ito, 2008), the pale ones left out.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
 _GREY = "#B8B8B8"

@@ -24,6 +24,46 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from ._tables import parse_parameters
 
+__all__ = [
+    "activation",
+    "activation_backward",
+    "boxes",
+    "conv2d",
+    "conv_transpose2d",
+    "ctc",
+    "glu",
+    "group_norm",
+    "hardmax",
+    "hardmax_backward",
+    "linear",
+    "linear_backward",
+    "local_response_norm",
+    "log_softmax",
+    "log_softmax_backward",
+    "loss",
+    "maxout",
+    "newton_schulz",
+    "normalize",
+    "pad",
+    "philox",
+    "pixel_shuffle",
+    "pool2d",
+    "prelu",
+    "resize",
+    "softmax",
+    "softmax_backward",
+    "softmin",
+    "softmin_backward",
+    "sparsemax",
+    "sparsemax_backward",
+    "update",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Array = NDArray[Any]
 
 _ACTIVATIONS = {row["name"]: row for row in _core.ACTIVATIONS}

@@ -14,6 +14,10 @@ from .model import Input, Model
 __all__ = ["check_layer"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def check_layer(
     layer: Layer,
     shape: int | Sequence[int] | Sequence[Sequence[int]],

@@ -1,9 +1,13 @@
 """What importing does, needs and says when it can't."""
 
+import ast
+import importlib
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -32,12 +36,77 @@ def test_a_net_needs_numpy_only() -> None:
     assert not {m.split(".")[0] for m in loaded} & {"scipy", "matplotlib", "tqdm", "pandas", "sklearn", "torch"}
 
 
-def test_dir_lists_public_names_only() -> None:
-    import pynn.optim.lr_scheduler
+NET = "import pynn; net = pynn.Sequential(pynn.Linear(4, 2), 'relu')"
+FIT = NET + "; net.fit(numpy.ones((8, 4)), numpy.zeros((8, 2)), loss='mse', epochs=1); net.predict(numpy.ones((1, 4)))"
+SMALL = {"__future__", "copy", "dataclasses", "numpy.typing", "numpy._typing._add_docstring"}
 
-    public = [pynn, pynn.activations, pynn.grad, pynn.losses, pynn.optim, pynn.optim.lr_scheduler]
-    for module in public:
-        assert sorted(dir(module)) == sorted(module.__all__)
+
+@pytest.mark.parametrize("code", [NET, FIT], ids=["net", "fit"])
+def test_a_first_net_and_a_first_fit_load_little(code: str) -> None:
+    loaded = loaded_by(code)
+    assert {module for module in loaded if module.split(".")[0] != "pynn"} <= SMALL
+    assert not loaded & {f"pynn.{name}" for name in ("callbacks", "compose", "datasets", "init", "io", "lab", "plot", "reference")}
+
+
+PUBLIC = ["pynn", *(m.name for m in pkgutil.walk_packages(pynn.__path__, "pynn.") if "._" not in m.name)]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_dir_lists_public_names_only(name: str) -> None:
+    module = importlib.import_module(name)
+    assert sorted(dir(module)) == sorted(module.__all__)
+    assert not [one for one in module.__all__ if one.startswith("_") or not hasattr(module, one)]
+
+
+def test_all_public_names_can_be_imported_at_once() -> None:
+    done = run("from pynn import *; print(Sequential(Linear(2, 1), 'relu'), callbacks.EarlyStopping, relu(1.0))")
+    assert "Sequential(Linear(" in done.stdout
+
+
+def test_help_of_the_package_is_short() -> None:
+    lines = run("import pynn; help(pynn)").stdout.splitlines()
+    assert 20 < len(lines) < 100
+    assert any("Sequential" in line for line in lines)
+
+
+# ---- no module imports itself through others ---------------------------------------------------------------------------
+SOURCE = Path(pynn.__file__).parent
+FILES = {
+    ".".join(("pynn", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in SOURCE.rglob("*.py")
+}
+
+
+def imported(name: str, path: Path) -> set[str]:
+    """Return the modules of the package that a module imports at run time, within functions too."""
+    package = (name if path.name == "__init__.py" else name.rpartition(".")[0]).split(".")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    blocks = [node.body for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
+    for_types = {id(node) for block in blocks for part in block for node in ast.walk(part)}
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and id(node) not in for_types:
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {full if (full := f"{source}.{alias.name}") in FILES else source for alias in node.names}
+    return found & set(FILES) - {name, "pynn"}
+
+
+def reached(start: str, imports: Mapping[str, set[str]]) -> set[str]:
+    """Return all modules that a module imports, directly or not."""
+    found: set[str] = set()
+    waiting = [*imports[start]]
+    while waiting:
+        if (module := waiting.pop()) not in found:
+            found.add(module)
+            waiting += imports[module]
+    return found
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    imports = {name: imported(name, path) for name, path in FILES.items() if not name.endswith("__main__")}
+    assert "pynn._training.prepare" in imports["pynn._training.fit"]
+    assert [name for name in imports if name in reached(name, imports)] == []
 
 
 @pytest.mark.parametrize(("neighbour", "says"), [("standardmodels", "neuron simulator PyNN"), (None, "no compiled core")])

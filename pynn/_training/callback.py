@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -145,6 +144,8 @@ def _supported(name: str) -> str:
     for theirs, ours in _REWORDED:
         if other.startswith(theirs) or not theirs.startswith("on_"):
             other = other.replace(theirs, ours, 1)
+    import difflib
+
     close = [other] if other in known else difflib.get_close_matches(name, _ARGUMENTS, n=2, cutoff=0.6)
     return f"use {' or '.join(close)}" if close else f"the events are {', '.join(_ARGUMENTS)}"
 

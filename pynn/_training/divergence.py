@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import Array
-from .caller import warn
+from .messages import warn
 
 if TYPE_CHECKING:
     from .net import Net

@@ -13,9 +13,9 @@ import numpy as np
 
 from .. import _core
 from .._arrays import Array, plain_array
-from .caller import warn
 from .divergence import too_large
 from .events import Events
+from .messages import warn
 from .objective import Objective, Scores, Weights
 
 _BLOCK = 256

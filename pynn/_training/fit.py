@@ -9,7 +9,7 @@ from .._random import draw_seed
 from .._tables import check_count
 from . import optimizers
 from .callback import listed
-from .checkpoint import Training, seed_of
+from .checkpoint import Training
 from .divergence import Guard
 from .feed import Validation, as_core, rows_of
 from .loop import Loop, Setup, validated_epochs
@@ -77,7 +77,7 @@ def fit(net: Net, X: Any, y: Any, given: Options) -> History:
             net.classes_ = given.classes
         if prepared.batches is None:
             objective.remember(prepared.target)
-        seed = draw_seed(given.seed) if given.resume_from is None else seed_of(given.resume_from, given.seed)
+        seed = _seed(given)
         prepared, validation, kept = _with_validation(prepared, given, seed, len(scored))
         prepared = prepared.with_class_weight(given.class_weight)
         observed = _examine(prepared, given.health)
@@ -130,6 +130,15 @@ def _epochs(given: Options) -> range:
     if first and given.resume_from is not None:
         raise ValueError("initial_epoch: resume_from continues at the epoch of its file; give one of them")
     return range(first, epochs)
+
+
+def _seed(given: Options) -> int:
+    """Return the seed of the training, that of the file to resume from, or a fresh one."""
+    if given.resume_from is None:
+        return draw_seed(given.seed)
+    from .checkpoint_file import seed_of
+
+    return seed_of(given.resume_from, given.seed)
 
 
 def _arrays_only(given: Options) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -147,6 +146,8 @@ class Health:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
+        import html
+
         head, *body = [
             "".join(f"<{'td' if i else 'th'}>{html.escape(text)}</{'td' if i else 'th'}>" for text in line)
             for i, line in enumerate(self._cells())

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 
-from .. import _core, io, optim
+from .. import _core, optim
 from .._arrays import Array
 from .._graph import Parameter
 from .._random import draw_seed
 from .._tables import check_count
-from . import optimizer_file, optimizers
+from . import optimizers
 from .callback import Callback, listed
 from .divergence import check_step
 from .events import Events
@@ -22,7 +22,7 @@ from .find_lr import LRSweep, rates, sweep
 from .fit import Options, fit
 from .health import Health, Monitor, measure
 from .history import History
-from .objective import Losses, Objective, OneLoss, checked_readings, losses_of, plain_losses
+from .objective import Losses, Objective, OneLoss
 from .predict import Predicting
 from .prepare import Goal, Prepared, build, prepare, require_rows
 from .scale import Observed, scale_matters
@@ -97,34 +97,24 @@ class Net(Predicting, abstract=True):
 
     def save(self, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:
         """Write architecture and state as a safetensors file, whole or not at all; `pynn.load` reads it, see `pynn.io.save`."""
-        io.save(self, path, optimizer=optimizer)
+        from ..io import save
+
+        save(self, path, optimizer=optimizer)
 
     def _extra_state(self) -> dict[str, Any]:
-        """Return what it was fitted for: the losses, how much each counts, the classes, and the optimizer."""
-        loss, counts = self._goal if self._goal is not None else (None, None)
-        plain, counts = plain_losses(loss), counts if self._fitted is None else self._fitted.weights
-        fitted = {} if plain is None else {"loss": plain, "loss_weights": counts, "targets": self._known_readings()}
-        fitted |= {} if self.classes_ is None else {"classes": self.classes_.tolist()}
-        return {"fitted": fitted} | ({} if self.optimizer is None else {"optimizer": optimizer_file.describe(self.optimizer, self)})
+        from .net_file import facts_of
+
+        return facts_of(self)
 
     def _extra_arrays(self) -> dict[str, Array]:
-        found = {} if self.optimizer is None else optimizer_file.arrays_of(self.optimizer)
-        return {f"{io.OPTIMIZER}{name}": a for name, a in found.items()}
+        from .net_file import arrays_of
+
+        return arrays_of(self)
 
     def _load_extra(self, facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-        if "optimizer" in facts:
-            state = {name.removeprefix(io.OPTIMIZER): a for name, a in arrays.items() if name.startswith(io.OPTIMIZER)}
-            found = optimizer_file.build(facts["optimizer"], state, self)
-            self.optimizer, self._lost_optimizer = (None, found) if isinstance(found, str) else (found, None)
-        fitted = facts.get("fitted", {})
-        if "loss" in fitted:
-            counts = fitted["loss_weights"]
-            self._goal = losses_of(fitted["loss"]), None if counts is None else [float(w) for w in counts]
-            self._readings = checked_readings(fitted.get("targets", []))
-        if "classes" in fitted:
-            self.classes_ = np.unique(np.asarray(fitted["classes"]))
-            if self.classes_.dtype.kind not in "biufU":
-                raise ValueError("its classes are neither numbers nor text")
+        from .net_file import restore
+
+        restore(self, facts, arrays)
 
     # ---- the last training ----------------------------------------------------------------------------------------
     def _fitted_for(self, X: Any) -> Objective | None:

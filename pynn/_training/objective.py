@@ -19,7 +19,7 @@ from ..layers._base import Layer
 from ..layers.activation import by_name as activation_layers
 from ..layers.linear import Linear
 from ..losses._base import FunctionLoss, Loss, scaled_weights
-from .caller import warn
+from .messages import warn
 
 _OF_CLASSES = ("probabilities", "log-probabilities")
 """What nets that classify give."""

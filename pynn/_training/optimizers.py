@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .. import optim
 from .._tables import check_count
-from .caller import warn
+from .messages import warn
 
 if TYPE_CHECKING:
     from ..optim._base import Optimizer

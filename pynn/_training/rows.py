@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._arrays import Array, real_array
-from ..datasets import train_test_split
 from ..losses._base import Loss, check_finite_weights
 from ..metrics import is_one_hot
 from .objective import Objective, Weights, one_each
@@ -128,6 +127,8 @@ def split(
     """Return the rows to train on and those to validate on: of one output's classes the same share of each, or the last rows."""
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
         raise ValueError(f"validation_split: expected a number between 0 and 1, got {share!r}")
+    from ..datasets import train_test_split
+
     place = np.arange(rows)
     found = labels(y, losses[0]) if shuffle and len(losses) == 1 else None
     first = rows - round(rows * share)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from .. import _core
 from .._arrays import sample_shape
@@ -82,6 +81,8 @@ class Described(Layer, abstract=True):
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the table of `summary`."""
+        from html import escape
+
         rows, end = self._table(None)
         head = "".join(f"<th>{text}</th>" for text in ("layer", "", "output", "parameters", "bytes", "FLOP"))
         body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
+from .._arrays import is_masked_array
 from .._tables import REQUIRED, Parameters, make_function, parse_parameters
 from . import _ufuncs
 
@@ -78,7 +79,7 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not _DEFAULTS[name]}
 
 
-_NAMES = {"ndarray": np.ndarray, "MaskedArray": np.ma.MaskedArray, "LAST": _LAST, "given": _given, "inf": np.inf}
+_NAMES = {"ndarray": np.ndarray, "is_masked_array": is_masked_array, "LAST": _LAST, "given": _given, "inf": np.inf}
 
 
 def elementwise(row: Mapping[str, Any], module: str, *, derivative: bool = False) -> Any:
@@ -140,7 +141,7 @@ def rowwise(row: Mapping[str, Any], module: str) -> Any:
     function = make_function(
         f"def {name}(x: ArrayLike, axis: int = LAST, *, dim: int | None = None, {_OPTIONS}) -> Any:\n"
         f"    axis = -1 if axis is LAST and dim is None else choose(axis, dim)\n"
-        f"    x = fill_masked(x) if isinstance(x, MaskedArray) else x\n" + _call(axis=", axis=axis"),
+        f"    x = fill_masked(x) if is_masked_array(x) else x\n" + _call(axis=", axis=axis"),
         {"ufunc": ufunc, "choose": _axis_chooser(name), "fill_masked": _mask_filler(ufunc), **_NAMES},
     )
     example = f">>> pynn.{name}([-2.0, 0.0, 2.0]).round(4).tolist()\n{function([-2.0, 0.0, 2.0]).round(4).tolist()}"

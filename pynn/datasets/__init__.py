@@ -1,7 +1,21 @@
-"""Data to start with, and the way in for your own: digits, a fair split, a table from a file."""
+"""Example data, reading tables from files, and splitting data into parts."""
 
-from pynn.datasets._digits import load_digits
-from pynn.datasets._split import train_test_split
-from pynn.datasets._table import Table, read_csv
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._tables import lazy_modules
+
+if TYPE_CHECKING:
+    from ._digits import load_digits
+    from ._split import train_test_split
+    from ._table import Table, read_csv
+
+_HOMES = {"Table": "_table", "load_digits": "_digits", "read_csv": "_table", "train_test_split": "_split"}
 
 __all__ = ["Table", "load_digits", "read_csv", "train_test_split"]
+__getattr__ = lazy_modules(globals(), _HOMES)
+
+
+def __dir__() -> list[str]:
+    return __all__

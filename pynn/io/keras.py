@@ -25,6 +25,12 @@ from ..layers.norm import LayerNorm, RMSNorm, _BatchNorm, _Norm
 from ..layers.shape import _Pixels
 from ._keras_files import Group, Order, read
 
+__all__ = ["from_keras", "to_keras"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class _Row(NamedTuple):
     """How Keras has a class of layers: the names of its arrays in Keras's order, and the classes there in snake case."""

@@ -28,3 +28,7 @@ __all__ = [
     *pooling.__all__,
     *shape.__all__,
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

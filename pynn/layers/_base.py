@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import weakref
+from _thread import get_ident
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
-from threading import get_ident
 from types import FunctionType
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
@@ -18,6 +18,7 @@ from .. import _core
 from .._arrays import Array, check_size, is_float, real_array
 from .._graph import Buffer, Builder, Parameter, ParameterList, Symbol, _set, moment
 from .._tables import unknown_name
+from ._arguments import arguments
 from ._flow import Flow
 from ._state import IncompatibleKeys, match_state, mismatch_error
 
@@ -155,7 +156,6 @@ class Layer:
         """Return the arguments that create a layer like this one, as plain JSON types."""
         if not self._is_custom:
             return {}
-        from .custom import arguments
 
         return arguments(self)
 

@@ -195,4 +195,10 @@ for _i, _row in enumerate(_core.ROWWISE):
     by_name[_row["name"]] = globals()[_row["cls"]] = _make_rowwise(_i, _row)
 
 __all__ = [cls.__name__ for cls in by_name.values()]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 by_name |= {alias: by_name[name] for alias, name in {**aliases, "linear": "identity"}.items()}

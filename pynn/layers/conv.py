@@ -15,6 +15,11 @@ from ._weighted import Biased
 
 __all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Fold", "Unfold"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Sizes = int | tuple[int, ...]
 
 _INITS = {"he": (math.sqrt(6), 0.0), "torch": (1.0, 1.0)}

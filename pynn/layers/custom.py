@@ -24,7 +24,6 @@ Snake(features=4)
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +33,10 @@ from .._arrays import Array
 from ._base import Layer
 
 __all__ = ["Activation"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class Activation(Layer):
@@ -94,32 +97,3 @@ class Activation(Layer):
     def __repr__(self) -> str:
         names = (getattr(function, "__name__", "...") for function in (self.f, self.df))
         return f"Activation({self.name!r}, {', '.join(names)})"
-
-
-def arguments(layer: Layer) -> dict[str, Any]:
-    """Return the arguments of ``__init__``, read from the attributes of the same names."""
-    cls = type(layer)
-    if Layer.classes.get(cls.__name__) is not cls:
-        raise TypeError(f"{cls.__name__}: another layer class has the same name, so a configuration would be ambiguous; rename it")
-    config = {}
-    for name, p in inspect.signature(cls).parameters.items():
-        if name == "seed" and p.default is not p.empty:
-            continue
-        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or not hasattr(layer, name):
-            remedy = "store it under that name, or define get_config"
-            raise TypeError(f"{cls.__name__}: __init__ takes {name}, but the layer has no attribute of that name; {remedy}")
-        value = getattr(layer, name)
-        if not _is_plain(value):
-            raise TypeError(
-                f"{cls.__name__}: {name} is a {type(value).__name__}, which a configuration cannot hold; define get_config and from_config"
-            )
-        config[name] = value
-    return config
-
-
-def _is_plain(value: object) -> bool:
-    if isinstance(value, (tuple, list)):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
-    return value is None or isinstance(value, (bool, int, float, str))

@@ -15,6 +15,10 @@ from ._base import Layer
 __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "FeatureAlphaDropout", "GaussianNoise"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class _Stochastic(Layer, abstract=True):
     """A layer with a seed. Its random numbers depend on the seed, the training step or call number, and the element's index."""
 

@@ -16,6 +16,11 @@ from ._weighted import Biased, Weighted
 
 __all__ = ["Bilinear", "Embedding", "EmbeddingBag"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _MODES = ("sum", "mean", "max")
 
 

@@ -17,6 +17,11 @@ from .shape import check_axis, check_positive
 
 __all__ = ["GEGLU", "GLU", "MaxOut", "PReLU", "RReLU", "ReGLU", "Softmax2d", "SwiGLU"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _ROWS = {row["name"]: i for i, row in enumerate(_core.ACTIVATIONS)}
 _SOFTMAX = next(i for i, row in enumerate(_core.ROWWISE) if row["name"] == "softmax")
 

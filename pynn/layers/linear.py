@@ -14,6 +14,11 @@ from ._weighted import Biased
 
 __all__ = ["Linear"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _INITS = {"he": {"weight": math.sqrt(6), "bias": 0.0}, "torch": {"weight": 1.0, "bias": 1.0}}
 """The bound of the uniform initial values, times sqrt(in_features)."""
 

@@ -30,6 +30,11 @@ __all__ = [
     "ZeroPad3d",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _MODES = {"constant": 0, "reflect": 1, "replicate": 2, "circular": 3}
 
 _PAD = """Pad the last {which} of the input with {around}.

@@ -28,6 +28,11 @@ __all__ = [
     "MaxPool2d",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _MAXIMUM, _INDEX, _MEAN, _NORM = range(4)
 
 

@@ -25,6 +25,11 @@ __all__ = [
     "Upsample",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 def check_axis(name: str, value: object) -> int:
     """Return ``value`` as an int; raise TypeError unless it is an integer."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):

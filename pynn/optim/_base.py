@@ -19,7 +19,7 @@ from .._arrays import Array, writable, zeros
 from .._graph import Parameter, ParameterList, moment
 from .._tables import Parameters
 from ..layers._base import Layer
-from ._schedule import RECORD, LRScheduler, held_record
+from ._schedule import RECORD, LRScheduler, Scheduled, held_record
 
 OPTIONS = (
     "*, clip_norm: float | None = None, clip_value: float | None = None, l1_decay: float = 0.0, "
@@ -111,7 +111,7 @@ class _Followed:
         self.layer, self.changes = (weakref.ref(layer) if layer is not None else lambda: None), -1
 
 
-class Optimizer:
+class Optimizer(Scheduled):
     """The base of every optimizer: ``opt.zero_grad()`` and ``opt.step()``, or given to ``fit``.
 
     ``param_groups`` and ``state`` are PyTorch's: a list of dicts of settings with the parameters under ``"params"``, and a dict from

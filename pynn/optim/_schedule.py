@@ -61,6 +61,10 @@ def _count(owner: str, name: str, value: Any, least: int) -> None:
         raise ValueError(f"{owner}: {name} must be an integer of {least} or more, got {value!r}")
 
 
+class Scheduled:
+    """The base of `Optimizer`: an object with learning rates that a schedule can be bound to."""
+
+
 class LRScheduler:
     """The base of every schedule: a function of time by which an optimizer's learning rates are changed.
 
@@ -101,9 +105,7 @@ class LRScheduler:
 
     def bind(self, optimizer: Optimizer) -> None:
         """Take the optimizer whose rates to change; an optimizer that is given a schedule does it."""
-        from ._base import Optimizer
-
-        if not isinstance(optimizer, Optimizer):
+        if not isinstance(optimizer, Scheduled):
             raise TypeError(f"{type(self).__name__}: optimizer must be a pynn.Optimizer, got {type(optimizer).__name__}")
         if self.optimizer is not None and self.optimizer is not optimizer:
             raise ValueError(f"{type(self).__name__}: it belongs to another optimizer already")

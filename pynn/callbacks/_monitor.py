@@ -1,36 +1,21 @@
-"""Callbacks: objects and functions that ``fit`` calls between epochs, between batches and around validation."""
+"""Callbacks that monitor a reported number: early stopping, saving the best model, cutting the learning rate."""
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import string
-import warnings
-from collections.abc import Callable, Iterable, Mapping
-from typing import IO, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from . import metrics
-from ._tables import check_count
-from ._training.advice import PROBLEM, HealthThresholds, sentences
-from ._training.callback import Callback, Expected, LambdaCallback, Logs, check_call
-from ._training.caller import warn
-from .io._files import check_file, check_folder, check_folder_of
+from .. import metrics
+from .._tables import check_count
+from .._training.callback import Callback, Expected, Logs
+from ..io._files import check_file, check_folder_of
+from ._rate import rated_groups
 
-__all__ = [
-    "CSVLogger",
-    "Callback",
-    "EarlyStopping",
-    "HealthMonitor",
-    "LRScheduler",
-    "LambdaCallback",
-    "ModelCheckpoint",
-    "ReduceLROnPlateau",
-    "TensorBoard",
-]
 
-# ---- those that monitor a number ---------------------------------------------------------------------------------------
-class _Monitor(Callback):
+class Monitor(Callback):
     """Tracks the best value of a number that is reported."""
 
     def __init__(self, monitor: str | None, mode: str, min_delta: float) -> None:
@@ -106,7 +91,7 @@ _WEIGHTS = "weights/"
 """The prefix of the names of the best epoch's arrays in a state."""
 
 
-class EarlyStopping(_Monitor):
+class EarlyStopping(Monitor):
     """Stop training when a number has not improved for ``patience`` epochs.
 
     Parameters
@@ -197,7 +182,7 @@ class EarlyStopping(_Monitor):
             self._weights = None
 
 
-class ModelCheckpoint(_Monitor):
+class ModelCheckpoint(Monitor):
     """Save the model after epochs, by ``model.save``.
 
     Parameters
@@ -290,7 +275,7 @@ class ModelCheckpoint(_Monitor):
         self.model.save(path)
 
 
-class ReduceLROnPlateau(_Monitor):
+class ReduceLROnPlateau(Monitor):
     """Multiply the learning rates by ``factor`` when a number has not improved for ``patience`` epochs.
 
     For PyTorch's own counting, inside the optimizer, there is `pynn.optim.lr_scheduler.ReduceLROnPlateau`.
@@ -330,7 +315,7 @@ class ReduceLROnPlateau(_Monitor):
     def _check(self, expected: Expected) -> None:
         """See that there is a rate, and that the monitor is reported."""
         super()._check(expected)
-        _rated_groups(self)
+        rated_groups(self)
 
     def on_train_begin(self, logs: Logs) -> None:
         """Start anew."""
@@ -355,293 +340,5 @@ class ReduceLROnPlateau(_Monitor):
         if self._waited < self.patience:
             return
         self._waited = 0
-        for group in _rated_groups(self):
+        for group in rated_groups(self):
             group["lr"] = min(group["lr"], max(group["lr"] * self.factor, self.min_lr))
-
-
-class LRScheduler(Callback):
-    """Set the learning rate of each epoch.
-
-    Parameters
-    ----------
-    schedule : callable
-        A function of the epoch that returns its rate; for several parameter groups, a number for all of them.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn
-    >>> opt, model = pynn.optim.SGD(), pynn.Sequential(pynn.Linear(2, 1))
-    >>> halve = pynn.callbacks.LRScheduler(lambda epoch: 0.1 * 0.5**epoch)
-    >>> hist = model.fit(np.eye(2), np.ones(2), loss="mse", optimizer=opt, epochs=3, callbacks=[halve])
-    >>> opt.param_groups[0]["lr"]
-    0.025
-    """
-
-    def __init__(self, schedule: Callable[[int], float]) -> None:
-        if not callable(schedule):
-            raise TypeError(f"schedule: expected a function of the epoch, got {schedule!r}")
-        check_call(schedule, "LRScheduler's schedule", ("epoch",))
-        self.schedule = schedule
-
-    def _check(self, expected: Expected) -> None:
-        """See that there is a rate."""
-        _rated_groups(self)
-
-    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        """Set the rate."""
-        rate = float(self.schedule(epoch))
-        if not 0 <= rate < math.inf:
-            raise ValueError(f"schedule: expected a rate of 0 or more, got {rate!r} in epoch {epoch + 1}")
-        for group in _rated_groups(self):
-            group["lr"] = rate
-
-
-def _rated_groups(callback: Callback) -> list[dict[str, Any]]:
-    """Return the optimizer's groups, or raise where there is no rate that a callback could change."""
-    groups = callback.optimizer.param_groups
-    if not all("lr" in group for group in groups):
-        raise ValueError(f"{type(callback).__name__}: {type(callback.optimizer).__name__} has no learning rate")
-    return groups
-
-
-class HealthMonitor(Callback):
-    """Warn during training of what keeps a net from learning well, once a layer and cause, and keep every epoch's `Health` in the history.
-
-    Parameters
-    ----------
-    dead, saturated : float
-        The share of a layer's units that are dead, or saturated, from which on it warns.
-    gradient : float
-        How many times longer the gradient of the first layer may be than that of the last, or shorter.
-    update : float
-        The part of its length by which a step may change a layer.
-    output : float
-        The mean, or spread, of a hidden layer's outputs.
-
-    Raises
-    ------
-    ValueError
-        If a limit is not over 0.
-
-    Warns
-    -----
-    UserWarning
-        What ``model.health().problems`` would say with these limits. Notes are no warnings.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn, warnings
-    >>> X = np.linspace(-1, 1, 64)[:, None]
-    >>> model = pynn.Sequential(pynn.Linear(1, 10, seed=0), "relu", pynn.Linear(10, 1, seed=1))
-    >>> model[0].bias[:6] = -100
-    >>> with warnings.catch_warnings(record=True) as told:
-    ...     hist = model.fit(X, X**2, loss="mse", epochs=3, callbacks=[pynn.callbacks.HealthMonitor()], seed=0)
-    >>> [str(one.message) for one in told]
-    ['layer 1: 60 % of ReLU units never fired in the last epoch; use LeakyReLU or GELU, or restart with a lower learning rate']
-    >>> [health["1"].dead for health in hist.health]
-    [0.6, 0.6, 0.6]
-    """
-
-    def __init__(
-        self,
-        *,
-        dead: float = PROBLEM.dead,
-        saturated: float = PROBLEM.saturated,
-        gradient: float = PROBLEM.gradient,
-        update: float = PROBLEM.update,
-        output: float = PROBLEM.output,
-    ) -> None:
-        self.limits = HealthThresholds(dead, saturated, gradient, update, output)
-        for name, value in self.limits._asdict().items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-                raise ValueError(f"{name}: expected a number over 0, got {value!r}")
-        self._describe: set[tuple[str, str]] = set()
-
-    _adds_logs = False
-
-    def _check(self, expected: Expected) -> None:
-        """See that there is something to look at."""
-        if not expected.health:
-            raise ValueError("HealthMonitor: has nothing to look at with health=False; leave that out")
-
-    def on_train_begin(self, logs: Logs) -> None:
-        """Start anew."""
-        self._describe = set()
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Look, and warn."""
-        health = self.model.health()
-        if self.model.history is not None:
-            self.model.history.health.append(health)
-        new = [one for one in health.findings(self.limits, None) if (one.rule, one.where) not in self._describe]
-        self._describe |= {(one.rule, one.where) for one in new}
-        for text in sentences(new):
-            warn(text)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what it has warned of."""
-        return {"told": sorted(self._describe)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take it up."""
-        self._describe = {(str(kind), str(layer)) for kind, layer in state["told"]}
-
-
-# ---- those that write -------------------------------------------------------------------------------------------------
-class CSVLogger(Callback):
-    """Write a line for each epoch, at once, so that a training that dies leaves what it saw.
-
-    The first column is the epoch, counted from 1. Epochs without validation, because of ``validation_freq``, leave its columns empty.
-    A training that resumes from a checkpoint continues its file: what was written after the checkpoint is written again.
-
-    Parameters
-    ----------
-    path : str or path
-        The file; a missing folder is created.
-    append : bool
-        Whether to add lines to an existing file.
-
-    Raises
-    ------
-    ValueError
-        When training begins, if the file to append to has other columns, or the path leads to a directory, a device, a pipe or a socket.
-    OSError
-        When training begins, if the file cannot be written.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], *, append: bool = False) -> None:
-        self.path, self.append = os.fspath(path), append
-        self._file: IO[str] | None = None
-        self._size = 0
-        self._columns: list[str] = []
-        self._open = True
-
-    _adds_logs = False
-
-    def _check(self, expected: Expected) -> None:
-        """Note the columns, and compare those of a file to append to."""
-        self._columns, self._open = ["epoch", *expected.rises], expected.open
-        if self.append and os.path.isfile(self.path):
-            self._check_columns()
-
-    def _check_columns(self) -> None:
-        """Raise if the file has other columns than this training."""
-        with open(self.path, newline="", encoding="utf-8") as file:
-            known = next(csv.reader(file), None)
-        if known is not None and known != self._columns and not (self._open and set(known) > set(self._columns)):
-            raise self._differing(known, self._columns)
-
-    def _differing(self, known: list[str], names: list[str]) -> ValueError:
-        return ValueError(f"CSVLogger: {self.path} has the columns {', '.join(known)}, and this training {', '.join(names)}")
-
-    def on_train_begin(self, logs: Logs) -> None:
-        """Open the file."""
-        check_file(self.path)
-        self._file = open(self.path, "a+", newline="", encoding="utf-8")  # noqa: SIM115
-        self._size = os.path.getsize(self.path) if self.append else 0
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the length of the file."""
-        return {"size": self._size}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore it; a file that is no longer there starts from its beginning."""
-        size = int(state["size"])
-        if size < 0:
-            raise ValueError(f"the size of a file is 0 or more, got {size}")
-        self._size = size if os.path.getsize(self.path) >= size else 0
-        if self._size:
-            self._check_columns()
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Write a line."""
-        assert self._file is not None
-        self._file.truncate(self._size)
-        self._file.seek(0)
-        writer = csv.writer(self._file)
-        names = [*self._columns, *(name for name in logs if name not in self._columns)] if self._columns else ["epoch", *logs]
-        known = next(csv.reader(self._file), None)
-        if known is None:
-            writer.writerow(names)
-            known = names
-        if not set(logs) < set(known) or not set(self._columns) <= set(known):
-            raise self._differing(known, names)
-        row = {"epoch": epoch + 1, **logs}
-        writer.writerow([row.get(name, "") for name in known])
-        self._file.flush()
-        self._size = os.path.getsize(self.path)
-
-    def on_train_end(self, logs: Logs) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-
-class TensorBoard(Callback):
-    """Write for TensorBoard, through the writer of PyTorch or tensorboardX, whichever is installed.
-
-    Steps are epochs, counted from 0 as in Keras. A training that resumes from a checkpoint continues its curves: TensorBoard drops what
-    was written after the checkpoint.
-
-    Parameters
-    ----------
-    log_dir : str or path
-        The folder of the files; a missing one is created.
-
-    Raises
-    ------
-    ImportError
-        When training begins, if neither is installed.
-    """
-
-    def __init__(self, log_dir: str | os.PathLike[str] = "runs") -> None:
-        self.log_dir = os.fspath(log_dir)
-        self._writer: Any = None
-        self._known = 0
-        self._kind: Any = None
-
-    _adds_logs = False
-
-    def on_train_begin(self, logs: Logs) -> None:
-        """Find the writer; it is opened when there is something to write."""
-        self._kind, self._known = _summary_writer(), 0
-        check_folder(self.log_dir)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return how many epochs have been written."""
-        return {"epochs": self._known}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take it up."""
-        self._known = int(state["epochs"])
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Write the numbers, those of validation data under the same names as their twins, and the learning rate of the last step."""
-        if self._writer is None:
-            self._writer = self._kind(self.log_dir, purge_step=self._known or None)
-        self._known = epoch + 1
-        for name, value in logs.items():
-            part = "validation" if name.startswith("val_") else "train"
-            self._writer.add_scalar(f"{name.removeprefix('val_')}/{part}", value, epoch)
-        if "lr" in self.optimizer.param_groups[0]:
-            self._writer.add_scalar("learning rate", self.optimizer.get_last_lr()[0], epoch)
-
-    def on_train_end(self, logs: Logs) -> None:
-        """Close the writer."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-
-def _summary_writer() -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        try:
-            from tensorboardX import SummaryWriter  # type: ignore[import-untyped, no-redef, unused-ignore]
-        except ImportError as error:
-            raise ImportError("TensorBoard needs a writer: pip install tensorboardX, or torch and tensorboard") from error
-    return SummaryWriter

@@ -1,4 +1,4 @@
-"""Warnings that point at the line of the caller, from any depth of the library."""
+"""Warnings that name the line of the caller, from any depth of the library, and texts of errors."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def _caller_level() -> int:
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
     """Issue a warning at the line that called the library."""
     warnings.warn(text, category, stacklevel=_caller_level())
+
+
+def describe_error(error: Exception) -> str:
+    """Return the text of an error of reading; that of a KeyError is only a key."""
+    return f"it lacks {error}" if isinstance(error, KeyError) and len(str(error)) < 40 else str(error)

@@ -1,0 +1,93 @@
+"""Warnings about the health of the layers while a net is being trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .._training.advice import PROBLEM, HealthThresholds, sentences
+from .._training.callback import Callback, Expected, Logs
+from .._training.messages import warn
+
+
+class HealthMonitor(Callback):
+    """Warn during training of what keeps a net from learning well, once a layer and cause, and keep every epoch's `Health` in the history.
+
+    Parameters
+    ----------
+    dead, saturated : float
+        The share of a layer's units that are dead, or saturated, from which on it warns.
+    gradient : float
+        How many times longer the gradient of the first layer may be than that of the last, or shorter.
+    update : float
+        The part of its length by which a step may change a layer.
+    output : float
+        The mean, or spread, of a hidden layer's outputs.
+
+    Raises
+    ------
+    ValueError
+        If a limit is not over 0.
+
+    Warns
+    -----
+    UserWarning
+        What ``model.health().problems`` would say with these limits. Notes are no warnings.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn, warnings
+    >>> X = np.linspace(-1, 1, 64)[:, None]
+    >>> model = pynn.Sequential(pynn.Linear(1, 10, seed=0), "relu", pynn.Linear(10, 1, seed=1))
+    >>> model[0].bias[:6] = -100
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     hist = model.fit(X, X**2, loss="mse", epochs=3, callbacks=[pynn.callbacks.HealthMonitor()], seed=0)
+    >>> [str(one.message) for one in told]
+    ['layer 1: 60 % of ReLU units never fired in the last epoch; use LeakyReLU or GELU, or restart with a lower learning rate']
+    >>> [health["1"].dead for health in hist.health]
+    [0.6, 0.6, 0.6]
+    """
+
+    def __init__(
+        self,
+        *,
+        dead: float = PROBLEM.dead,
+        saturated: float = PROBLEM.saturated,
+        gradient: float = PROBLEM.gradient,
+        update: float = PROBLEM.update,
+        output: float = PROBLEM.output,
+    ) -> None:
+        self.limits = HealthThresholds(dead, saturated, gradient, update, output)
+        for name, value in self.limits._asdict().items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+                raise ValueError(f"{name}: expected a number over 0, got {value!r}")
+        self._describe: set[tuple[str, str]] = set()
+
+    _adds_logs = False
+
+    def _check(self, expected: Expected) -> None:
+        """See that there is something to look at."""
+        if not expected.health:
+            raise ValueError("HealthMonitor: has nothing to look at with health=False; leave that out")
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Start anew."""
+        self._describe = set()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Look, and warn."""
+        health = self.model.health()
+        if self.model.history is not None:
+            self.model.history.health.append(health)
+        new = [one for one in health.findings(self.limits, None) if (one.rule, one.where) not in self._describe]
+        self._describe |= {(one.rule, one.where) for one in new}
+        for text in sentences(new):
+            warn(text)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it has warned of."""
+        return {"told": sorted(self._describe)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take it up."""
+        self._describe = {(str(kind), str(layer)) for kind, layer in state["told"]}
