@@ -1,11 +1,37 @@
 """The activation laboratory: train the same net with different activations on the same data, and compare."""
 
-from pynn.lab._compare import ACTIVATIONS, compare
-from pynn.lab._health import UnitHealth, unit_health
-from pynn.lab._report import Comparison, Row
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["ACTIVATIONS", "Comparison", "Row", "UnitHealth", "compare", "unit_health"]
+if TYPE_CHECKING:
+    from ._analyze import Difference, Verdict, analyze
+    from ._compare import ACTIVATIONS, compare
+    from ._health import UnitHealth, unit_health
+    from ._report import Comparison, Row
+
+__all__ = ["ACTIVATIONS", "Comparison", "Difference", "Row", "UnitHealth", "Verdict", "analyze", "compare", "unit_health"]
+
+_HOMES = {
+    "ACTIVATIONS": "_compare",
+    "Comparison": "_report",
+    "Difference": "_analyze",
+    "Row": "_report",
+    "UnitHealth": "_health",
+    "Verdict": "_analyze",
+    "analyze": "_analyze",
+    "compare": "_compare",
+    "unit_health": "_health",
+}
+"""The module of each public name, imported when the name is first used."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return list(__all__)
