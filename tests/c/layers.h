@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "allocator.h"
-#include "core/graph/graph.h"
+#include "core/graph/plan.h"
 
 /* config: numbers, and names of rows of the tables of activations and row-wise functions. inputs:
  * the shape of a sample of each, with ; between them. marks: i, the first input is indices into a

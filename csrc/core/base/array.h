@@ -2,6 +2,7 @@
 #ifndef PN_ARRAY_H
 #define PN_ARRAY_H
 #include "../../pynn.h"
+#include <string.h>
 
 /* Bytes of one element. */
 size_t pn_size(pn_dtype t);
@@ -24,6 +25,14 @@ static inline void pn_element_set(pn_dtype t, void *x, size_t i, double value)
 static inline void *pn_element_at(pn_dtype t, const void *x, size_t i)
 {
     return (char *)x + i * (t == PN_F32 ? sizeof(float) : sizeof(double));
+}
+/* memcpy that needs no call for the sizes of one to four elements. */
+static inline void pn_copy(void *to, const void *from, size_t bytes)
+{
+    if (bytes == 4) memcpy(to, from, 4);
+    else if (bytes == 8) memcpy(to, from, 8);
+    else if (bytes == 16) memcpy(to, from, 16);
+    else memcpy(to, from, bytes);
 }
 
 #endif

@@ -1,5 +1,8 @@
 /* graph.c - the description of a net: nodes, what each feeds on, their shapes and their parameters.
  */
+#include "graph.h"
+#include "../base/array.h"
+#include "../base/error.h"
 #include "../layers/layers.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* plan.c - decisions, made once: which steps, what is fused, what lives where in one arena, which
  * kernels. */
-#include "../layers/layers.h"
+#include "plan.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -333,16 +333,16 @@ static pn_status watch(pn_builder *b, size_t node)
     pn_plan *p = b->plan;
     size_t activation = node;
     for (; b->value[node] == PN_NONE; node = b->graph->nodes[node].consumer)
-        if (b->graph->nodes[activation].kind != &pn_layer_activation)
+        if (!b->graph->nodes[activation].activation)
             activation = b->graph->nodes[node].consumer;
     const pn_node *n = &b->graph->nodes[node], *a = &b->graph->nodes[activation];
     for (size_t j = 0; j < n->n_inputs; j++)
         if (b->value[node] == b->value[n->inputs[j]]) return PN_OK;
     if (!grow((void **)&p->probes, p->n_probes, &p->probe_capacity, sizeof *p->probes))
         return pn_fail(b->error, PN_NO_MEMORY, "no memory for a plan");
-    const int slope = a->kind != &pn_layer_activation                      ? PN_NONE
-                    : pn_activation_at((size_t)a->config[0])->needs == 'y' ? b->value[node]
-                                                                           : b->inner[node];
+    const int slope = !a->activation               ? PN_NONE
+                    : a->activation->needs == 'y' ? b->value[node]
+                                                   : b->inner[node];
     p->probes[p->n_probes++] = (pn_probe){ p->n_steps,     node,  activation,
                                            b->value[node], slope, b->layout[node] };
     return PN_OK;

@@ -1,5 +1,5 @@
-/* run.c - forward, backward and a step of training: no decisions, no allocation. */
-#include "graph.h"
+/* run.c - forward and backward: no decisions, no allocation. */
+#include "run.h"
 #include "../base/clock.h"
 #include <string.h>
 
@@ -44,55 +44,43 @@ pn_status pn_plan_backward(pn_plan *plan, const void *const *gy, void *const *gx
     return run_steps(plan, plan->n_forward, plan->n_steps, error);
 }
 
-/* Stops after every output for somebody to look at it. */
-static pn_status run_monitored(pn_plan *p, const pn_monitor *watcher, pn_error *error)
+/* Stops after every output, so that the monitor sees it before another array takes its place. */
+static pn_status run_monitored(pn_plan *p, const pn_monitor *monitor, pn_error *error)
 {
     size_t from = 0;
     for (size_t i = 0; i < p->n_probes; i++) {
         pn_status status = run_steps(p, from, p->probes[i].step, error);
         if (status) return status;
-        watcher->look(watcher->context, p, &p->probes[i]);
+        monitor->look(monitor->context, p, &p->probes[i]);
         from = p->probes[i].step;
     }
     return run_steps(p, from, p->n_forward, error);
+}
+
+pn_status pn_plan_train_forward(pn_plan *plan, const void *const *x, uint64_t tick,
+                                const pn_monitor *monitor, pn_error *error)
+{
+    const pn_graph *g = plan->graph;
+    for (size_t i = 0; i < g->n_inputs; i++) plan->at[pn_x(g, i)] = (void *)x[i];
+    plan->tick = tick;
+    return monitor ? run_monitored(plan, monitor, error)
+                   : run_steps(plan, 0, plan->n_forward, error);
+}
+
+pn_status pn_plan_train_backward(pn_plan *plan, pn_error *error)
+{
+    return run_steps(plan, plan->n_forward, plan->n_steps, error);
 }
 
 pn_status pn_plan_output_gradient(pn_plan *plan, const void *const *x, uint64_t tick, size_t output,
                                   size_t element, pn_error *error)
 {
     const pn_graph *g = plan->graph;
-    for (size_t i = 0; i < g->n_inputs; i++) plan->at[pn_x(g, i)] = (void *)x[i];
-    plan->tick = tick;
-    pn_status status = run_steps(plan, 0, plan->n_forward, error);
+    pn_status status = pn_plan_train_forward(plan, x, tick, NULL, error);
     if (status) return status;
     for (size_t i = 0; i < g->n_outputs; i++)
         memset(plan->at[plan->output_grads[i]], 0,
                pn_count(&g->nodes[g->outputs[i]].shape) * pn_size(g->dtype));
-    if (g->dtype == PN_F32) ((float *)plan->at[plan->output_grads[output]])[element] = 1;
-    else ((double *)plan->at[plan->output_grads[output]])[element] = 1;
-    return run_steps(plan, plan->n_forward, plan->n_steps, error);
-}
-
-pn_status pn_plan_train(pn_plan *plan, const void *const *x, uint64_t tick, pn_loss_batch *wanted,
-                        size_t n, int backward, const pn_monitor *watcher, pn_error *error)
-{
-    const pn_graph *g = plan->graph;
-    for (size_t i = 0; i < g->n_inputs; i++) plan->at[pn_x(g, i)] = (void *)x[i];
-    plan->tick = tick;
-    pn_status status = watcher ? run_monitored(plan, watcher, error)
-                               : run_steps(plan, 0, plan->n_forward, error);
-    if (status) return status;
-    double start = plan->timed ? pn_seconds() : 0;
-    void *y[PN_MAX_IO], *gy[PN_MAX_IO];
-    for (size_t i = 0; i < g->n_outputs; i++) {
-        y[i] = plan->at[plan->outputs[i]];
-        gy[i] = plan->at[plan->output_grads[i]];
-    }
-    for (size_t i = 0; i < n && !status; i++)
-        status = pn_loss_batch_apply(&wanted[i], g->dtype, plan->rows, y, backward ? gy : NULL,
-                                     error);
-    if (plan->timed) plan->loss_seconds += pn_seconds() - start;
-    if (status) return status;
-    if (pn_stopped()) return pn_fail(error, PN_STOPPED, "stopped by the caller");
-    return backward ? run_steps(plan, plan->n_forward, plan->n_steps, error) : PN_OK;
+    pn_element_set(g->dtype, plan->at[plan->output_grads[output]], element, 1);
+    return pn_plan_train_backward(plan, error);
 }

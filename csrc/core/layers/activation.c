@@ -1,5 +1,6 @@
 /* activation.c - elementwise layers: any row of the activation table. */
 #include "layers.h"
+#include "../graph/plan.h"
 
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
@@ -8,6 +9,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
         !pn_activation_at((size_t)node->config[0]))
         return pn_fail(error, PN_BAD_VALUE, "%s: no such activation", node->where);
     node->shape = *input;
+    node->activation = pn_activation_at((size_t)node->config[0]);
     for (size_t j = 0; j < PN_MAX_PARAMS; j++) {
         double value = j + 1 < node->n_config ? node->config[j + 1] : 0;
         if (t == PN_F32) node->params[j].f32 = (float)value;
@@ -62,7 +64,7 @@ static pn_step *step(pn_builder *b, size_t node, const char *what, pn_step_fn *r
 
 static pn_status forward(pn_builder *b, size_t node)
 {
-    const pn_activation *row = pn_activation_at((size_t)b->graph->nodes[node].config[0]);
+    const pn_activation *row = b->graph->nodes[node].activation;
     int x = b->value[b->graph->nodes[node].inputs[0]],
         y = pn_output_buffer(b, node, row->needs == 'y');
     pn_step *s = y == PN_NONE ? NULL : step(b, node, row->name, run_forward);
@@ -80,7 +82,7 @@ static pn_status backward(pn_builder *b, size_t node)
 {
     const size_t input = b->graph->nodes[node].inputs[0];
     if (!pn_wants_gradient(b, input)) return PN_OK;
-    const pn_activation *row = pn_activation_at((size_t)b->graph->nodes[node].config[0]);
+    const pn_activation *row = b->graph->nodes[node].activation;
     int gy = b->grad[node], gx = pn_gradient_buffer(b, input, gy);
     pn_step *s = gx == PN_NONE ? NULL : step(b, node, "activation gradient", run_backward);
     if (!s) return PN_NO_MEMORY;

@@ -1,6 +1,7 @@
 /* bilinear.c - y_k = a W_k b + bias_k: a product with each slice of W, whose rows then meet those
  * of b. */
 #include "layers.h"
+#include "../graph/plan.h"
 #include <string.h>
 
 enum { OUT, HAS_BIAS };

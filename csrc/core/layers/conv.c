@@ -5,6 +5,9 @@
  * other. Here are shapes and what is decided when the net is planned; how it runs is in convolve.c.
  */
 #include "convolution.h"
+#include "convolve.h"
+#include "layers.h"
+#include "planes.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -328,7 +331,7 @@ static size_t fuse(pn_builder *b, size_t node, pn_conv *v)
 {
     size_t end = node;
     const pn_node *next = v->transposed ? NULL : pn_follower(b, end);
-    if (next && next->kind == &pn_layer_activation &&
+    if (next && next->activation &&
         (b->mode == PN_PREDICT || pn_activation_at((size_t)next->config[0])->needs == 'y')) {
         v->has_act = 1;
         b->layout[b->graph->nodes[end].consumer] = b->layout[node];

@@ -4,7 +4,8 @@
  * which every product is a pn_taps, but where its array can be read as it is. Images go in lanes,
  * each with its own scratch and its own sums for the weight's gradient, added in order, so that
  * bits do not depend on threads. */
-#include "convolution.h"
+#include "convolve.h"
+#include "planes.h"
 #include <string.h>
 
 /* ---- images in scratch ----------------------------------------------------------------------- */

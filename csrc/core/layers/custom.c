@@ -1,5 +1,6 @@
 /* custom.c - layers of the caller's own, which the plan's steps call back. */
 #include "layers.h"
+#include "../graph/plan.h"
 
 /* Which buffers a step hands over: each input's value, or where its gradient goes (PN_NONE: not
  * wanted). */

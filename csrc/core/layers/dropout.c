@@ -2,6 +2,7 @@
  * number is a function of the layer's seed, the tick and the element's place, so that backward
  * draws the mask of forward again and threads change nothing. */
 #include "layers.h"
+#include "../graph/plan.h"
 #include <math.h>
 
 enum { SEED_LOW, SEED_HIGH, P, ALPHA, CHANNELS, DROPOUT_CONFIG };

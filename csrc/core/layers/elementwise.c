@@ -1,6 +1,7 @@
 /* elementwise.c - where branches part and meet: sums, products, concatenation and slices along one
  * axis of the sample. */
 #include "layers.h"
+#include "../graph/plan.h"
 #include <string.h>
 
 static pn_status same_shapes(pn_node *node, const pn_shape *const *inputs, pn_dtype t,

@@ -1,5 +1,6 @@
 /* embedding.c - rows of a table by their numbers: each alone, or bags of them put together. */
 #include "layers.h"
+#include "../graph/plan.h"
 #include <math.h>
 #include <string.h>
 

@@ -2,6 +2,7 @@
  * is its transpose. A plane (height, width) belongs to columns (kernel elements, windows); every
  * plane by itself. */
 #include "layers.h"
+#include "../graph/plan.h"
 #include <string.h>
 
 enum { FOLDS, AXES, PER_AXIS = 5 };             /* config: is it fold? For each of two axes then: */

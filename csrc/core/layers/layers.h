@@ -1,7 +1,7 @@
 /* layers.h - every layer family; each has its own file beside this one. */
 #ifndef PN_LAYERS_H
 #define PN_LAYERS_H
-#include "../graph/graph.h"
+#include "../graph/kind.h"
 
 #define PN_LAYERS(ROW) \
     ROW(linear)         /* config: in_features, out_features, bias (0 or 1); parameters weight (out, in), bias (out) */ \

@@ -1,6 +1,7 @@
 /* linear.c - y = x W^T + b over the last dimension, with the activation behind it fused into the
  * product. */
 #include "layers.h"
+#include "../graph/plan.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -100,7 +101,7 @@ static size_t product_rows(const pn_builder *b, size_t node)
 static const pn_node *follower(const pn_builder *b, size_t node)
 {
     const pn_node *next = pn_follower(b, node);
-    return next && next->kind == &pn_layer_activation ? next : NULL;
+    return next && next->activation ? next : NULL;
 }
 
 /* The activation that follows is computed in the product's epilogue; what its backward reads is

@@ -1,5 +1,6 @@
 /* maxout.c - the largest of several neighbours along an axis of the sample. */
 #include "layers.h"
+#include "../graph/plan.h"
 
 /* config: axis, how many neighbours become one. */
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)

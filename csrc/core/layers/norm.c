@@ -1,6 +1,7 @@
 /* norm.c - layers that centre and scale: statistics of the batch (and their running averages), of
  * rows, of groups of channels. */
 #include "layers.h"
+#include "../graph/plan.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

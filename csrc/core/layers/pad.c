@@ -1,6 +1,7 @@
 /* pad.c - more numbers around the last axes of the sample, or fewer: constant, reflected,
  * replicated, circular. */
 #include "layers.h"
+#include "../graph/plan.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* permute.c - the axes of the sample in another order. */
 #include "layers.h"
+#include "../graph/plan.h"
 #include <string.h>
 
 /* config: for each axis of the output, which one of the input it is. */

@@ -5,7 +5,7 @@
  * image stands in planes with its border, whose rows run on into one another. What is computed at
  * the border between them is left out when the result is copied to its place. Only with strides of
  * 1, one group and zeros beyond the edges. */
-#include "convolution.h"
+#include "planes.h"
 #include <string.h>
 
 static size_t up(size_t n) { return (n + SLACK - 1) / SLACK * SLACK; }

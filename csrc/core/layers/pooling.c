@@ -4,7 +4,8 @@
  * The kernels read images with their channels last. Of plain arrays a block of planes, whatever
  * samples they belong to, is turned into such an image and back; but for maxima of 2 x 2 side by
  * side, where lanes go along a plane's rows. */
-#include "pooled.h"
+#include "pooling.h"
+#include "layers.h"
 #include <string.h>
 
 /* config; for each axis then: */

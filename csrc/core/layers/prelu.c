@@ -1,6 +1,7 @@
 /* prelu.c - activations whose slope below 0 is learnt (PReLU), or drawn at random in training
  * (RReLU). Both are a row of the activation table, prelu, that takes its slope from an array. */
 #include "layers.h"
+#include "../graph/plan.h"
 #include <string.h>
 
 enum { CHUNK = 16384, SLOPE = 0 };

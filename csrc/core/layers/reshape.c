@@ -1,5 +1,6 @@
 /* reshape.c - the same numbers under another shape: no step at all. */
 #include "layers.h"
+#include "../graph/plan.h"
 
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {

@@ -1,6 +1,7 @@
 /* resize.c - one axis of the sample made longer or shorter: every number of the output is a
  * weighted sum of a few of the input. */
 #include "layers.h"
+#include "../graph/plan.h"
 #include <math.h>
 #include <string.h>
 

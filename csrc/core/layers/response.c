@@ -1,6 +1,7 @@
 /* response.c - local response normalisation: each element over the squares of its neighbours in the
  * channels beside it. */
 #include "layers.h"
+#include "../graph/plan.h"
 
 enum { SIZE, ALPHA, BETA, K };
 

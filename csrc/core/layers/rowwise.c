@@ -1,5 +1,6 @@
 /* rowwise.c - functions of whole rows (softmax and its kin) along any axis of the sample. */
 #include "layers.h"
+#include "../graph/plan.h"
 
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {

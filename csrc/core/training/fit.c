@@ -1,8 +1,13 @@
 /* fit.c - epochs: batches in a shuffled order, a step on each, and the score kept on the way. */
-#include "data.h"
 #include "../base/clock.h"
+#include "../base/poll.h"
+#include "../graph/samples.h"
+#include "data.h"
 #include "health.h"
+#include "origin.h"
+#include "score.h"
 #include "solve.h"
+#include "step.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +20,7 @@ struct pn_fit {
     const pn_fit_options *options;
     size_t batch;
     pn_plan *plans[KEPT_PLANS];     /* for different numbers of rows, the one used last first */
+    pn_input_buffers inputs;
     pn_batch_buffers room;
     const void **x;                 /* of the batch, for each input */
     pn_loss_batch *wanted;              /* and for each output */
@@ -53,11 +59,17 @@ static pn_plan *plan_for(pn_fit *f, size_t rows, pn_status *status, pn_error *er
     return f->plans[0] = p;
 }
 
+static pn_status reserve(pn_fit *f, size_t rows, pn_error *error)
+{
+    const pn_status status = pn_input_buffers_reserve(&f->inputs, f->graph, rows, error);
+    return status ? status : pn_batch_buffers_reserve(&f->room, f->graph, rows, error);
+}
+
 static pn_status prepare(pn_fit *f, pn_error *error)
 {
     const size_t n = f->options->n_criteria;
     pn_status status = n ? pn_data_check(f->graph, f->data, f->options->criteria, n, error) : PN_OK;
-    if (!status) status = pn_batch_buffers_reserve(&f->room, f->graph, f->batch, error);
+    if (!status) status = reserve(f, f->batch, error);
     if (!status) plan_for(f, f->batch, &status, error);
     if (!status && f->data->rows % f->batch && !f->options->drop_last)
         plan_for(f, f->data->rows % f->batch, &status, error);
@@ -123,6 +135,7 @@ void pn_fit_free(pn_fit *f)
     free(f->place);
     free(f->wanted);
     free(f->x);
+    pn_input_buffers_free(&f->inputs, f->graph);
     pn_batch_buffers_free(&f->room, f->graph);
     for (int i = 0; i < KEPT_PLANS; i++) pn_plan_free(f->plans[i]);
     pn_health_free(f->health);
@@ -143,7 +156,7 @@ static pn_status take_batch(pn_fit *f, const pn_data *data, const size_t *order,
     const pn_graph *g = f->graph;
     pn_status status = PN_OK;
     for (size_t i = 0; i < g->n_inputs; i++)
-        f->x[i] = pn_data_rows(g, i, &data->x[i], order, start, n, f->room.x[i]);
+        f->x[i] = pn_samples_gather(g, i, &data->x[i], order, start, n, f->inputs.x[i]);
     for (size_t i = 0; i < f->options->n_criteria && !status; i++)
         status = pn_loss_batch_fill(&f->wanted[i], g, &data->y[i], order, start, n, &f->room,
                                     error);
@@ -201,7 +214,7 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     if (f->times) lap(&f->times->gather, &since);
     const uint64_t tick = (uint64_t)*step + 1;
     const pn_monitor *watcher = f->health ? pn_health_begin(f->health, p) : NULL;
-    status = pn_plan_train(p, f->x, tick, f->wanted, o->n_criteria, 1, watcher, error);
+    status = pn_train_step(p, f->x, tick, f->wanted, o->n_criteria, 1, watcher, error);
     if (status) return status;
     keep(f, p, data, start);
     if (f->times) {
@@ -273,7 +286,7 @@ pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int
             f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
         if (status) break;
         status = step_on(f, p, f->data, order, start, step, score, error);
-        if (!status && (pn_poll(o, &f->asked) || let_others_in(o)))
+        if (!status && (pn_poll(o->poll, o->context, &f->asked) || let_others_in(o)))
             status = pn_fail(error, PN_STOPPED, "stopped after step %lld", (long long)*step);
     }
     return status;
@@ -307,11 +320,11 @@ pn_status pn_fit_look(pn_fit *f, pn_error *error)
         if (status) break;
         status = take_batch(f, f->data, f->data->subset, start, p->rows, error);
         if (!status)
-            status = pn_plan_train(p, f->x, 0, f->wanted, o->n_criteria, o->n_criteria > 0,
+            status = pn_train_step(p, f->x, 0, f->wanted, o->n_criteria, o->n_criteria > 0,
                                    pn_health_always(f->health), error);
         if (!status && o->n_criteria) pn_health_gradients(f->health);
         if (!status) pn_health_end(f->health);
-        if (!status && pn_poll(o, &f->asked))
+        if (!status && pn_poll(o->poll, o->context, &f->asked))
             status = pn_fail(error, PN_STOPPED, "stopped after row %zu", start + p->rows);
     }
     return status;
@@ -346,7 +359,7 @@ pn_status pn_fit_batch(pn_fit *f, const pn_data *batch, int64_t *step, pn_score 
     if (batch->rows == 0) return pn_fail(error, PN_BAD_SHAPE, "a batch needs at least one row");
     pn_status status = pn_data_check(f->graph, batch, f->options->criteria, f->options->n_criteria,
                                      error);
-    if (!status) status = pn_batch_buffers_reserve(&f->room, f->graph, batch->rows, error);
+    if (!status) status = reserve(f, batch->rows, error);
     pn_plan *p = status ? NULL : plan_for(f, batch->rows, &status, error);
     begin(f);
     if (!status) status = step_on(f, p, batch, NULL, 0, step, score, error);

@@ -3,8 +3,8 @@
  * own pass. All that costs more than a few comparisons is done in every so many steps, by counting,
  * as few as keep it under a hundredth of the time. */
 #include "health.h"
+#include "../kernels/isa.h"
 #include "../kernels/tables.h"
-#include "../layers/layers.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,8 +131,8 @@ static pn_status take_segments(pn_health *h, const pn_group *groups, size_t n_gr
     for (size_t i = 0; i < n_groups; i++) n += groups[i].n;
     h->owner = malloc((n + 1) * sizeof *h->owner);
     h->segments = malloc((n + 1) * sizeof *h->segments);
-    h->changes.each = calloc(n + 1, sizeof *h->changes.each);
-    if (!h->owner || !h->segments || !h->changes.each)
+    h->changes.segment = calloc(n + 1, sizeof *h->changes.segment);
+    if (!h->owner || !h->segments || !h->changes.segment)
         return pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
     for (size_t i = 0; i < n_groups; i++)
         for (size_t j = 0; j < groups[i].n; j++) {
@@ -152,7 +152,7 @@ static void forget(pn_health *h)
 {
     h->waiting = h->untold = 0;
     h->updates = h->steps = h->rest = 0;
-    memset(h->changes.each, 0, h->n_segments * sizeof *h->changes.each);
+    memset(h->changes.segment, 0, h->n_segments * sizeof *h->changes.segment);
     for (size_t i = 0; i < h->graph->n_nodes; i++) {
         watched *w = &h->nodes[i];
         w->values = w->mean = w->squares = w->seen = 0;
@@ -180,7 +180,7 @@ pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_
                                 : pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
     for (size_t i = 0; i < graph->n_nodes && !status; i++) {
         h->nodes[i].node = &graph->nodes[i];
-        if (graph->nodes[i].kind == &pn_layer_activation) status = watch_units(h, i, error);
+        if (graph->nodes[i].activation) status = watch_units(h, i, error);
     }
     h->block = h->columns > BLOCK ? h->columns : BLOCK;
     if (!status) {
@@ -209,7 +209,7 @@ void pn_health_free(pn_health *h)
     free(h->nodes);
     free(h->owner);
     free(h->segments);
-    free(h->changes.each);
+    free(h->changes.segment);
     free(h->changes.room);
     free(h->before);
     free(h->counts);
@@ -413,9 +413,9 @@ void pn_health_gradients(pn_health *h)
         const pn_segment *s = h->segments[i];
         double sums[3] = { 0 };
         h->k->look->sum_changes(s->n, s->p, s->p, s->g, sums);
-        h->changes.each[i].gradient += sums[0];
-        h->changes.each[i].update = NAN;
-        h->changes.each[i].weight += sums[2];
+        h->changes.segment[i].gradient += sums[0];
+        h->changes.segment[i].update = NAN;
+        h->changes.segment[i].weight += sums[2];
     }
     h->updates++;
 }
@@ -427,8 +427,8 @@ void pn_health_before(pn_health *h)
         const pn_segment *s = h->segments[i];
         double sums[3] = { 0 };
         h->k->look->sum_changes(s->n, s->p, s->p, s->g, sums);
-        h->changes.each[i].gradient += sums[0];
-        h->changes.each[i].weight += sums[2];
+        h->changes.segment[i].gradient += sums[0];
+        h->changes.segment[i].weight += sums[2];
         memcpy(to, s->p, s->n * pn_size(s->dtype));
         to += s->n * pn_size(s->dtype);
     }
@@ -441,7 +441,7 @@ void pn_health_after(pn_health *h)
         const pn_segment *s = h->segments[i];
         double sums[3] = { 0 };
         h->k->look->sum_changes(s->n, from, s->p, s->g, sums);
-        h->changes.each[i].update += sums[1];
+        h->changes.segment[i].update += sums[1];
         from += s->n * pn_size(s->dtype);
     }
     h->updates += h->whole;
@@ -500,9 +500,9 @@ void pn_health_node(const pn_health *h, size_t node, pn_node_health *out)
     for (size_t i = 0; i < h->n_segments; i++) {
         if (h->owner[i] != node) continue;
         any = 1;
-        sum.gradient += h->changes.each[i].gradient;
-        sum.update += h->changes.each[i].update;
-        sum.weight += h->changes.each[i].weight;
+        sum.gradient += h->changes.segment[i].gradient;
+        sum.update += h->changes.segment[i].update;
+        sum.weight += h->changes.segment[i].weight;
     }
     if (!any || !h->updates) return;
     out->updates = h->updates;

@@ -1,7 +1,8 @@
-/* health.h - what fit keeps of a training's health, and where NaN came from. */
+/* health.h - what fit keeps of a training's health. */
 #ifndef PN_HEALTH_H
 #define PN_HEALTH_H
-#include "../graph/graph.h"
+#include "../graph/run.h"
+#include "update.h"
 
 typedef struct pn_health pn_health;
 /* The update's segments are those of groups, which may be none, or of a solver, unless it is NULL.
@@ -16,12 +17,7 @@ void pn_health_reset(pn_health *health);
 const pn_monitor *pn_health_begin(pn_health *health, const pn_plan *plan);
 /* to look at everything, whatever the step */
 const pn_monitor *pn_health_always(pn_health *health);
-/* What the update of this step is to be noted in, or NULL; each: one of each segment of the groups,
- * in order. */
-/* sums of squares, over steps: of the gradient, of what it made of p, of p */
-typedef struct { double gradient, update, weight; } pn_change;
-/* room: for the largest segment */
-typedef struct { pn_change *each; void *room; } pn_changes;
+/* Where the update of this step is to record its changes, or NULL. */
 const pn_changes *pn_health_changes(pn_health *health);
 /* notes the gradients of a step without an update */
 void pn_health_gradients(pn_health *health);
@@ -32,12 +28,4 @@ void pn_health_after(pn_health *health);                               /* it is 
 void pn_health_end(pn_health *health);
 void pn_health_node(const pn_health *health, size_t node, pn_node_health *out);
 
-/* origin.c: runs a step on rows samples once more, all arrays apart, and finds the first that is
- * not finite. x, tick, wanted, n: as in the step. */
-pn_status pn_origin_find(const pn_graph *graph, size_t rows, const void *const *x, uint64_t tick,
-                         pn_loss_batch *wanted, size_t n, pn_origin *origin, pn_error *error);
-
-/* update.c: pn_update, noting what it changes in changes, unless that is NULL. */
-void pn_update_noting(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch,
-                      const pn_changes *changes);
 #endif

@@ -3,8 +3,9 @@
  *
  * The loss is a sum of squares of residuals r; with J their Jacobian a step solves (J'J + mu I) d =
  * -J'r. All of it is in double precision, whatever the parameters' type. */
+#include "lm.h"
+#include "../base/error.h"
 #include "../kernels/isa.h"
-#include "solve.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,13 +1,11 @@
 /* loss.c - losses with their settings: checks of targets, what a mean divides by, and the pass over
  * blocks of rows. */
-#include "../graph/graph.h"
+#include "loss.h"
+#include "../base/array.h"
+#include "../base/error.h"
+#include "../kernels/isa.h"
 #include <math.h>
 #include <string.h>
-
-static double element(pn_dtype t, const void *x, size_t i)
-{
-    return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
-}
 
 /* ---- a loss of the caller's own -------------------------------------------------------------- */
 static const pn_loss OWN = { .name = "own",
@@ -92,7 +90,7 @@ static pn_status check_numbers(const pn_criterion *loss, pn_dtype t, size_t rows
     const char *cls = loss->row->cls;
     const size_t each = pn_loss_target_width(loss, cols) * rows_of_sample(target);
     for (size_t i = 0; kind != 'a' && i < rows * pn_loss_target_width(loss, cols); i++) {
-        double v = element(t, target->target, i);
+        double v = pn_element(t, target->target, i);
         if (i % CHECK_ELEMENTS == 0 && pn_stop_now()) return stopped(error);
         if (!isfinite(v))
             return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not a finite number", name, v,
@@ -114,8 +112,8 @@ static pn_status check_boxes(const pn_criterion *loss, pn_dtype t, size_t rows,
     size_t i = 0;                           /* the first number of a pair */
     double low = 0, high = 0;
     for (; i < 4 * rows; i += i % 4 ? 3 : 1) {
-        low = element(t, target->target, i);
-        high = element(t, target->target, i + 2);
+        low = pn_element(t, target->target, i);
+        high = pn_element(t, target->target, i + 2);
         if (i % CHECK_ELEMENTS == 0 && pn_stop_now()) return stopped(error);
         if (high < low) break;
     }
@@ -132,7 +130,7 @@ static pn_status check_sample_weight(pn_dtype t, size_t n, size_t each, const vo
                                      pn_error *error)
 {
     for (size_t i = 0; w && i < n; i++) {
-        double v = element(t, w, i);
+        double v = pn_element(t, w, i);
         if (i % CHECK_ELEMENTS == 0 && pn_stop_now()) return stopped(error);
         if (!isfinite(v))
             return pn_fail(error, PN_BAD_VALUE,
@@ -213,7 +211,7 @@ static size_t first_outside(pn_dtype t, size_t n, const void *x, double high)
             for (size_t k = 0; k < m; k++) outside |= (v[k] < 0) | (v[k] > high);
         }
         for (size_t k = i; outside && k < i + m; k++)
-            if (element(t, x, k) < 0 || element(t, x, k) > high) return k;
+            if (pn_element(t, x, k) < 0 || pn_element(t, x, k) > high) return k;
     }
     return n;
 }
@@ -236,7 +234,7 @@ pn_status pn_loss_check_input(const pn_criterion *loss, pn_dtype t, size_t k, si
     const size_t i = probability || variance
                          ? first_outside(t, n, x, probability ? 1 : INFINITY) : n;
     if (i == n) return PN_OK;
-    const double v = element(t, x, i);
+    const double v = pn_element(t, x, i);
     if (variance)
         return pn_fail(error, PN_BAD_VALUE, "%s: %g is negative, and %s needs variances",
                        name ? name : "var", v, row->cls);
@@ -302,14 +300,14 @@ double pn_loss_divisor(const pn_criterion *loss, pn_dtype t, size_t rows, size_t
     if (!target->sample_weight && !classes) return (double)(rows * values_a_row);
     double sum = 0;
     if (target->every && values_a_row > 1) {
-        for (size_t i = 0; i < rows * cols; i++) sum += fabs(element(t, target->sample_weight, i));
+        for (size_t i = 0; i < rows * cols; i++) sum += fabs(pn_element(t, target->sample_weight, i));
         return sum;
     }
     const size_t each = target->every ? 1 : rows_of_sample(target);
     for (size_t i = 0; i < rows; i++) {
-        double w = target->sample_weight ? fabs(element(t, target->sample_weight, i / each)) : 1;
+        double w = target->sample_weight ? fabs(pn_element(t, target->sample_weight, i / each)) : 1;
         if (classes && pn_loss_ignores(loss, target->label[i])) w = 0;
-        else if (classes && loss->weight) w *= element(t, loss->weight, (size_t)target->label[i]);
+        else if (classes && loss->weight) w *= pn_element(t, loss->weight, (size_t)target->label[i]);
         sum += w;
     }
     return sum * (double)values_a_row;

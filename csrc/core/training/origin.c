@@ -1,7 +1,8 @@
 /* origin.c - where a step left the finite numbers. The step runs once more in a plan that fuses and
  * overwrites nothing, and its arrays are looked through in the order in which they were computed.
  */
-#include "health.h"
+#include "origin.h"
+#include "step.h"
 #include <math.h>
 
 typedef struct {
@@ -109,7 +110,7 @@ pn_status pn_origin_find(const pn_graph *graph, size_t rows, const void *const *
     pn_plan *plan;
     *origin = (pn_origin){ .place = PN_UNKNOWN, .row = SIZE_MAX };
     pn_status status = pn_plan_unshared(graph, rows, &plan, error);
-    if (!status) status = pn_plan_train(plan, x, tick, wanted, n, 1, NULL, error);
+    if (!status) status = pn_train_step(plan, x, tick, wanted, n, 1, NULL, error);
     if (!status) {
         const search s = {
             graph, plan, &pn_kernels_now()->of[graph->dtype], rows, x, wanted, origin

@@ -1,5 +1,6 @@
 /* shadow_f64.c - a float32 net in double precision beside itself. */
 #include "shadow_f64.h"
+#include "../base/error.h"
 #include <stdlib.h>
 
 void pn_widen(size_t n, const void *from, double *to)

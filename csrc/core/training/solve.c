@@ -1,7 +1,10 @@
 /* solve.c - the losses and gradients, or residuals, that L-BFGS and Levenberg-Marquardt ask for
  * within a step of fit. */
 #include "solve.h"
-#include "data.h"
+#include "../base/error.h"
+#include "../base/poll.h"
+#include "../graph/samples.h"
+#include "step.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +17,6 @@ typedef struct {
     pn_status status;
     pn_error *error;
 } asking;
-
-static double number(pn_dtype t, const void *x, size_t i)
-{
-    return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
-}
 
 /* ---- the loss -------------------------------------------------------------------------------- */
 static double whole(const asking *a)
@@ -33,8 +31,8 @@ static double whole(const asking *a)
 
 static pn_status pass_over(asking *a, int backward, double *loss, pn_error *error)
 {
-    if (pn_poll(a->o, a->pass->asked)) return pn_fail(error, PN_STOPPED, "stopped within a step");
-    pn_status status = pn_plan_train(a->pass->plan, a->pass->x, a->pass->tick, a->pass->wanted,
+    if (pn_poll(a->o->poll, a->o->context, a->pass->asked)) return pn_fail(error, PN_STOPPED, "stopped within a step");
+    pn_status status = pn_train_step(a->pass->plan, a->pass->x, a->pass->tick, a->pass->wanted,
                                      a->o->n_criteria, backward, NULL, error);
     *loss = whole(a);
     return status;
@@ -115,7 +113,7 @@ static pn_status residual_rows(void *context, size_t first, size_t rows, double 
         const pn_loss_batch *w = residual_of(a, first + i, &row, &element);
         const size_t at = w->target.every ? row * w->view.cols + element : row;
         const double weight = w->target.sample_weight
-                                ? number(g->dtype, w->target.sample_weight, at)
+                                ? pn_element(g->dtype, w->target.sample_weight, at)
                                 : 1;
         if (weight < 0)
             return pn_fail(
@@ -123,17 +121,17 @@ static pn_status residual_rows(void *context, size_t first, size_t rows, double 
                 "sample_weight: LevenbergMarquardt needs weights of 0 or more, got %g in row %zu",
                 weight, row);
         const double root = sqrt(w->scale * weight);
-        r[i] = root * (number(g->dtype, w->seen, row * w->view.cols + element) -
-                       number(g->dtype, w->target.target, row * w->view.cols + element));
+        r[i] = root * (pn_element(g->dtype, w->seen, row * w->view.cols + element) -
+                       pn_element(g->dtype, w->target.target, row * w->view.cols + element));
         for (size_t k = 0; k < g->n_inputs; k++) a->s->row[k] = row_of(a, k, row);
         pn_status status = pn_plan_output_gradient(a->s->one, a->s->row, a->pass->tick,
                                                    w->loss->outputs[0], element, error);
         if (status) return status;
         for (size_t k = 0; k < o->n_segments; k++)
             for (size_t e = 0; e < o->segments[k].n; e++)
-                *j++ = a->s->gradient[k] ? root * number(t, a->s->gradient[k], e) : 0;
+                *j++ = a->s->gradient[k] ? root * pn_element(t, a->s->gradient[k], e) : 0;
     }
-    return pn_poll(a->o, a->pass->asked) ? pn_fail(error, PN_STOPPED, "stopped within a step")
+    return pn_poll(a->o->poll, a->o->context, a->pass->asked) ? pn_fail(error, PN_STOPPED, "stopped within a step")
                                          : PN_OK;
 }
 

@@ -1,27 +1,11 @@
 /* solve.h - optimizers that ask for the loss within their step, on the batch that fit has taken. */
 #ifndef PN_SOLVE_H
 #define PN_SOLVE_H
+#include "lm.h"
+#include "loss.h"
 #include "shadow_f64.h"
 
-/* lm.c. A loss that is the sum of squares of n residuals: rows first to first + rows of their
- * Jacobian j (rows, parameters), and they themselves, r, where the parameters stood at first; and
- * the loss where they are now. */
-typedef struct {
-    size_t n;
-    pn_status (*rows)(void *context, size_t first, size_t rows, double *j, double *r,
-                      pn_error *error);
-    pn_status (*loss)(void *context, double *loss, pn_error *error);
-    void *context;
-} pn_residuals;
-typedef struct pn_lm pn_lm;
-/* room for n parameters; NULL when memory is short */
-pn_lm *pn_lm_new(size_t n);
-void pn_lm_free(pn_lm *lm);
-/* A step downhill from where the loss is that, or none. */
-pn_status pn_lm_step(pn_lm *lm, const pn_solver *o, const pn_residuals *f, double loss,
-                     pn_error *error);
-
-/* solve.c. What Levenberg-Marquardt works with: a plan of one row, in double precision where the
+/* What Levenberg-Marquardt works with: a plan of one row, in double precision where the
  * net is its own, and room: for its inputs, for where gradients are by segment, and for inputs
  * widened. history: of L-BFGS, how many steps its memory holds. */
 typedef struct {
@@ -35,7 +19,7 @@ typedef struct {
 pn_status pn_solving_new(const pn_graph *g, const pn_data *data, const pn_fit_options *o,
                          pn_solving *s, pn_error *error);
 void pn_solving_free(pn_solving *s);
-/* A step from where wanted has just been computed by pn_plan_train(plan, x, tick, wanted). asked:
+/* A step from where wanted has just been computed by pn_train_step(plan, x, tick, wanted). asked:
  * as pn_poll has it. */
 typedef struct {
     pn_plan *plan;

@@ -1,6 +1,8 @@
 /* update.c - one optimizer step: schedules and clipping, then the rule over every parameter, large
  * ones divided among the threads. */
-#include "health.h"
+#include "update.h"
+#include "../base/array.h"
+#include "../kernels/isa.h"
 #include "../kernels/tables.h"
 #include <math.h>
 #include <string.h>
@@ -8,8 +10,6 @@
 /* Elements of a task: a fixed number, so that results do not depend on the number of threads. Fewer
  * than SERIAL run on the caller. */
 enum { CHUNK = 16384, SERIAL = 2 * CHUNK, MAX_PARTS = 64, NOTED = 1024 };
-
-static size_t element(pn_dtype t) { return t == PN_F32 ? sizeof(float) : sizeof(double); }
 
 /* The name of state k of a row: from *name to the end returned; NULL when it has none. */
 static const char *state_name(const char *names, size_t k, const char **name)
@@ -54,7 +54,7 @@ static void norm_part(void *context, size_t i)
     norm_task *n = context;
     const size_t start = i * n->each, left = n->s->n - start;
     n->part[i] = pn_power_sum(n->s->dtype, left < n->each ? left : n->each,
-                              (const char *)n->s->g + start * element(n->s->dtype), 2);
+                              (const char *)n->s->g + start * pn_size(n->s->dtype), 2);
 }
 
 static double squared_norm(const pn_segment *s)
@@ -110,7 +110,7 @@ static double total_norm(const pn_group *groups, size_t n)
 static pn_update_args arguments(const pn_segment *s, const pn_settings *o, double norm,
                                 size_t start, size_t n)
 {
-    const size_t bytes = start * element(s->dtype);
+    const size_t bytes = start * pn_size(s->dtype);
     pn_update_args a = { .n = n,
                          .p = (char *)s->p + bytes,
                          .g = (const char *)s->g + bytes,
@@ -141,7 +141,7 @@ static void update_noting(const span_task *t, size_t start, size_t n, double *su
     for (size_t at = start, m; at < start + n; at += m) {
         m = start + n - at < NOTED ? start + n - at : NOTED;
         const pn_update_args a = arguments(t->s, t->group->settings, t->norm, at, m);
-        memcpy(before, a.p, m * element(t->s->dtype));
+        memcpy(before, a.p, m * pn_size(t->s->dtype));
         t->f(&a);
         pn_kernels_now()->of[t->s->dtype].look->sum_changes(m, before, a.p, a.g, sums);
     }
@@ -191,10 +191,10 @@ static void update_whole(const pn_group *group, const pn_segment *s, const doubl
 {
     const pn_typed_kernels *k = &pn_kernels_now()->of[s->dtype];
     const pn_update_args a = arguments(s, group->settings, norm, 0, s->n);
-    if (change) memcpy(room, s->p, s->n * element(s->dtype));
+    if (change) memcpy(room, s->p, s->n * pn_size(s->dtype));
     k->adjust(&a, group->work);
     k->tensor_rules[group->optimizer - pn_optimizer_first_tensor_rule()].update(
-        s, group->work, hyper, (char *)group->work + pn_line(s->n * element(s->dtype)));
+        s, group->work, hyper, (char *)group->work + pn_line(s->n * pn_size(s->dtype)));
     if (a.average) k->average(&a);
     if (!change) return;
     double sums[3] = { 0 };
@@ -208,7 +208,7 @@ size_t pn_update_work(const pn_group *group)
     if (group->optimizer < pn_optimizer_first_tensor_rule()) return 0;
     for (size_t j = 0; j < group->n; j++) {
         const pn_segment *s = &group->segments[j];
-        const size_t bytes = pn_line(s->n * element(s->dtype)) +
+        const size_t bytes = pn_line(s->n * pn_size(s->dtype)) +
                              pn_kernels_now()
                                  ->of[s->dtype]
                                  .tensor_rules[group->optimizer - pn_optimizer_first_tensor_rule()]
@@ -222,7 +222,7 @@ static void update_all(const pn_group *groups, size_t n_groups, int64_t step, in
                        const pn_changes *changes)
 {
     const double norm = total_norm(groups, n_groups);
-    pn_change *change = changes ? changes->each : NULL;
+    pn_change *change = changes ? changes->segment : NULL;
     for (size_t i = 0; i < n_groups; i++) {
         const pn_group *group = &groups[i];
         double hyper[PN_MAX_HYPER];

@@ -1,8 +1,8 @@
-/* pooled.h - max pooling of images as soon as they are made, while they are in cache: for the layer
+/* pooling.h - max pooling of images as soon as they are made, while they are in cache: for the layer
  * before it. */
-#ifndef PN_POOLED_H
-#define PN_POOLED_H
-#include "layers.h"
+#ifndef PN_POOLING_H
+#define PN_POOLING_H
+#include "../graph/plan.h"
 
 typedef struct pn_pooling pn_pooling;
 /* How this node pools images that stand as its layout says, or NULL: it is no max pooling, works on

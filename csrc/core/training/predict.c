@@ -1,0 +1,171 @@
+/* predict.c - prediction, and the score of it, on blocks of rows. */
+#include "../base/array.h"
+#include "../base/error.h"
+#include "../graph/blocks.h"
+#include "../graph/samples.h"
+#include "data.h"
+#include "score.h"
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct pn_predictor {
+    const pn_graph *graph;
+    pn_blocks *blocks;
+    size_t block, n_buffers, sums_bytes;
+    pn_batch_buffers *buffers;      /* for each lane */
+    /* sum and divisor of the losses, (block, loss, 2), so that they are added in order */
+    double *sums;
+    /* correct, rows, hits and strays of pn_score so far, for each loss */
+    atomic_size_t (*counts)[4];
+};
+
+typedef struct {
+    pn_predictor *p;
+    const pn_data *data;
+    const pn_criterion *criteria;
+    size_t losses;                  /* to score by */
+    int calls_back;                 /* is one of them custom? */
+    int gathers;                    /* do they need arrays of their own? */
+} scoring;
+
+pn_status pn_predictor_new(const pn_graph *graph, size_t block, pn_predictor **predictor,
+                           pn_error *error)
+{
+    *predictor = NULL;
+    pn_blocks *blocks;
+    pn_status status = pn_blocks_new(graph, block, &blocks, error);
+    if (status) return status;
+    pn_predictor *p = calloc(1, sizeof *p);
+    if (p) p->counts = malloc(graph->n_outputs * sizeof *p->counts);
+    if (!p || !p->counts) {
+        free(p);
+        pn_blocks_free(blocks);
+        return pn_fail(error, PN_NO_MEMORY, "no memory for a predictor");
+    }
+    p->graph = graph;
+    p->blocks = blocks;
+    p->block = block;
+    *predictor = p;
+    return PN_OK;
+}
+
+void pn_predictor_free(pn_predictor *p)
+{
+    if (!p) return;
+    for (size_t i = 0; i < p->n_buffers; i++) pn_batch_buffers_free(&p->buffers[i], p->graph);
+    pn_blocks_free(p->blocks);
+    free(p->buffers);
+    free(p->counts);
+    free(p->sums);
+    free(p);
+}
+
+static pn_status score_block(void *context, size_t lane, size_t block, size_t start, size_t rows,
+                             void *const *y, pn_error *error)
+{
+    const scoring *j = context;
+    const pn_graph *g = j->p->graph;
+    for (size_t i = 0; i < j->losses; i++) {
+        pn_score score = { 0 };
+        pn_loss_batch w = pn_loss_batch_new(g, &j->criteria[i]);
+        pn_status status = pn_loss_batch_fill(&w, g, &j->data->y[i], j->data->subset, start, rows,
+                                              &j->p->buffers[lane], error);
+        if (status) return status;
+        if ((status = pn_loss_batch_apply(&w, g->dtype, rows, y, NULL, error))) return status;
+        pn_score_add(&score, g, &w, rows);
+        double *sums = &j->p->sums[2 * (block * j->losses + i)];
+        sums[0] = w.sum;
+        sums[1] = w.divisor;
+        const size_t counts[] = { score.correct, score.rows, score.hits, score.strays };
+        for (size_t k = 0; k < 4; k++) atomic_fetch_add(&j->p->counts[i][k], counts[k]);
+    }
+    return PN_OK;
+}
+
+/* Sums for each block, and buffers for each lane. */
+static pn_status reserve(const scoring *j, size_t blocks, size_t lanes, pn_error *error)
+{
+    pn_predictor *p = j->p;
+    size_t sums;
+    if (!pn_multiply(blocks, 2 * j->losses * sizeof *p->sums, &sums))
+        return pn_fail(error, PN_NO_MEMORY, "no memory for %zu blocks", blocks);
+    if (sums > p->sums_bytes) {
+        free(p->sums);
+        p->sums = malloc(sums);
+        p->sums_bytes = p->sums ? sums : 0;
+        if (!p->sums) return pn_fail(error, PN_NO_MEMORY, "no memory for %zu blocks", blocks);
+    }
+    if (lanes > p->n_buffers) {
+        pn_batch_buffers *more = realloc(p->buffers, lanes * sizeof *more);
+        if (!more) return pn_fail(error, PN_NO_MEMORY, "no memory for a predictor");
+        for (size_t i = p->n_buffers; i < lanes; i++) more[i] = (pn_batch_buffers){ 0 };
+        p->buffers = more;
+        p->n_buffers = lanes;
+    }
+    const size_t most = j->data->rows < p->block ? j->data->rows : p->block;
+    pn_status status = PN_OK;
+    for (size_t i = 0; i < lanes && j->gathers && !status; i++)
+        status = pn_batch_buffers_reserve(&p->buffers[i], p->graph, most, error);
+    return status;
+}
+
+static pn_status check(scoring *j, pn_error *error)
+{
+    const pn_graph *g = j->p->graph;
+    const pn_status status = pn_data_check(g, j->data, j->criteria, j->losses, error);
+    j->gathers = j->data->subset != NULL;
+    for (size_t i = 0; i < j->losses && !status; i++) {
+        const pn_criterion *loss = &j->criteria[i];
+        j->calls_back |= loss->call != NULL;
+        j->gathers |= j->data->y[i].label ||
+                      (loss->row->kind == 'r' &&
+                       g->nodes[g->outputs[loss->outputs[0]]].shape.ndim > 1);
+    }
+    return status;
+}
+
+static void add_up(const scoring *j, size_t blocks, pn_score *score)
+{
+    pn_predictor *p = j->p;
+    for (size_t i = 0; i < j->losses; i++) {
+        for (size_t k = 0; k < blocks; k++) {
+            score[i].loss += p->sums[2 * (k * j->losses + i)];
+            score[i].divisor += p->sums[2 * (k * j->losses + i) + 1];
+        }
+        score[i].values = j->data->rows * (j->criteria[i].row->kind == 'e'
+                                               ? pn_width(p->graph, j->criteria[i].outputs[0])
+                                               : 1);
+        score[i].correct = atomic_load(&p->counts[i][0]);
+        score[i].rows = atomic_load(&p->counts[i][1]);
+        score[i].hits = atomic_load(&p->counts[i][2]);
+        score[i].strays = atomic_load(&p->counts[i][3]);
+    }
+}
+
+pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options *options,
+                     void *const *y, pn_score *score, pn_error *error)
+{
+    scoring j = { .p = p,
+                  .data = data,
+                  .criteria = score ? options->criteria : NULL,
+                  .losses = score ? options->n_criteria : 0 };
+    for (size_t i = 0; i < j.losses; i++) score[i] = (pn_score){ 0 };
+    if (data->rows == 0) return PN_OK;
+    pn_status status = score ? check(&j, error) : PN_OK;
+    if (status) return status;
+    const size_t blocks = (data->rows - 1) / p->block + 1;
+    const pn_block_job job = { .rows = data->rows,
+                               .lanes = pn_blocks_lanes(p->blocks, blocks, j.calls_back),
+                               .x = data->x,
+                               .order = data->subset,
+                               .y = y,
+                               .done = score ? score_block : NULL,
+                               .context = &j,
+                               .poll = options ? options->poll : NULL,
+                               .poll_context = options ? options->context : NULL };
+    if (score) status = reserve(&j, blocks, job.lanes, error);
+    for (size_t i = 0; i < 4 * j.losses; i++) atomic_store(&p->counts[i / 4][i % 4], 0);
+    if (!status) status = pn_blocks_run(p->blocks, &job, error);
+    if (!status) add_up(&j, blocks, score);
+    return status;
+}

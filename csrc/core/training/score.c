@@ -1,0 +1,83 @@
+/* score.c - what is counted of predictions: loss, and correct rows or elements. */
+#include "score.h"
+#include "../base/array.h"
+#include <math.h>
+
+/* n, which is no class, for a row that holds a NaN, or whose largest number is infinite and not
+ * unique. */
+static size_t arg_max(pn_dtype t, const void *x, size_t from, size_t n)
+{
+    size_t best = 0, equal = 0;
+    double most = -INFINITY;
+    int nan = 0;
+    for (size_t j = 0; j < n; j++) {
+        double v = pn_element(t, x, from + j);
+        nan |= v != v;
+        best = v > most ? j : best;
+        most = v > most ? v : most;
+    }
+    if (nan) return n;
+    for (size_t j = 0; isinf(most) && j < n; j++) equal += pn_element(t, x, from + j) == most;
+    return equal > 1 ? n : best;
+}
+
+/* The place of the 1 in a row of 0 and one 1; n for any other row. */
+static size_t one_of(pn_dtype t, const void *x, size_t from, size_t n)
+{
+    size_t found = n;
+    for (size_t j = 0; j < n; j++) {
+        double v = pn_element(t, x, from + j);
+        if (v == 0) continue;
+        if (v != 1 || found < n) return n;
+        found = j;
+    }
+    return found;
+}
+
+/* Counts the right classes of the rows whose class the loss does not ignore. */
+static void count_classes(pn_score *score, const pn_loss_batch *w, pn_dtype t, size_t rows,
+                          size_t cols)
+{
+    const pn_target *target = &w->target;
+    for (size_t i = 0; i < rows; i++) {
+        if (target->label && pn_loss_ignores(w->loss, target->label[i])) continue;
+        size_t want = target->label ? (size_t)target->label[i]
+                                    : arg_max(t, target->target, i * cols, cols),
+               got = arg_max(t, w->seen, i * cols, cols);
+        score->correct += got == want && got < cols;
+        score->rows++;
+    }
+}
+
+/* Counts the right elements, and the right rows as long as all targets are one-hot: only the whole
+ * of them tells which number counts. */
+static void count_elements(pn_score *score, const pn_loss_batch *w, pn_dtype t, size_t rows,
+                           size_t cols, double above)
+{
+    const void *y = w->seen, *target = w->target.target;
+    for (size_t i = 0; i < rows * cols; i++) {
+        double v = pn_element(t, y, i);
+        score->correct += v == v && (v > above) == (pn_element(t, target, i) > 0.5);
+    }
+    score->rows += rows;
+    if (cols < 2 || w->shape->ndim != 1) score->strays += rows;
+    for (size_t i = 0; i < rows && !score->strays; i++) {
+        const size_t want = one_of(t, target, i * cols, cols);
+        score->strays += want == cols;
+        score->hits += want < cols && arg_max(t, y, i * cols, cols) == want;
+    }
+}
+
+void pn_score_add(pn_score *score, const pn_graph *g, const pn_loss_batch *w, size_t rows)
+{
+    const size_t counted = rows * w->view.positions;
+    const pn_metric metric = w->loss->row->metric;
+    score->loss += w->sum;
+    score->divisor += w->divisor;
+    score->values += pn_loss_values(w->loss, counted, w->view.cols);
+    if (metric == PN_METRIC_ARGMAX) count_classes(score, w, g->dtype, counted, w->view.cols);
+    else if (metric != PN_METRIC_NONE)
+        count_elements(score, w, g->dtype, counted, w->view.cols,
+                       metric == PN_METRIC_SIGN ? 0 : 0.5);
+    else score->rows += counted;
+}
