@@ -201,16 +201,17 @@ const pn_loss *pn_loss_at(size_t i);
 enum { PN_MAX_STATES = 3, PN_MAX_NUMBERS = 3, PN_MAX_HYPER = 10 };
 typedef struct {
     const char *name, *cls;         /* "adam", "Adam" */
-    /* "lr=1e-3, betas=(0.9, 0.999), ..."; flattened left to right for C, lr first, without maximize
-     */
+    /* "lr=1e-3, betas=(0.9, 0.999), "; flattened left to right for C, lr first, without maximize */
     const char *hyper;
-    const char *check;              /* Python expression over them, or "" */
+    const char *docs;               /* "lr: text\n" for each of them */
+    const char *check;              /* Python expression over them */
     /* space-separated names of the per-parameter state arrays; marks as in the table */
     const char *states;
-    /* "mu_product=1": numbers kept for each parameter beside its step */
+    /* "mu_product=1": numbers kept for each parameter beside its step; NULL: none */
     const char *numbers;
+    int matrices_only;              /* parameters must have two dimensions */
     /* the formula is Python text: documentation, and the oracle of the tests */
-    const char *formula, *summary;
+    const char *formula, *summary, *source;
 } pn_optimizer;
 const pn_optimizer *pn_optimizer_at(size_t i);
 
@@ -219,7 +220,10 @@ enum { PN_MAX_SCHEDULE = 8 };
 typedef struct {
     const char *name, *cls;         /* "cosine", "CosineAnnealingLR"; no class: part of others */
     const char *params, *check;     /* as an activation's; params in order are a pn_schedule's v */
-    const char *formula, *summary;  /* lr at time t from lr, and v by name: Python text */
+    const char *docs;               /* "T_max: text\n" for each of them */
+    const char *formula;            /* lr at time t from lr, and v by name: Python text */
+    const char *example;            /* arguments for the documentation's example */
+    const char *summary, *source;
 } pn_schedule_kind;
 const pn_schedule_kind *pn_schedule_at(size_t i);
 

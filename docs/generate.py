@@ -143,7 +143,8 @@ def member_stub(name: str, value: Any, annotations: dict[str, Any]) -> str:
         return class_stub(name, value)
     if callable(value):
         return function_stub(name, value)
-    return f"{name}: {'tuple[dict[str, Any], ...]' if isinstance(value, tuple) else type(value).__name__}"
+    kinds = {tuple: "tuple[dict[str, Any], ...]", dict: "dict[str, int]"}
+    return f"{name}: {kinds.get(type(value), type(value).__name__)}"
 
 
 def public_names(module: ModuleType) -> Iterator[str]:
@@ -152,7 +153,7 @@ def public_names(module: ModuleType) -> Iterator[str]:
     yield from listed
     for name, value in list(vars(module).items()):
         own = getattr(value, "__module__", None) == module.__name__ and getattr(value, "__name__", name) == name
-        constant = isinstance(value, tuple) and name.isupper()
+        constant = isinstance(value, (tuple, dict)) and name.isupper()
         builtin = inspect.isbuiltin(value) and module is _core
         public = not name.startswith("_") or inspect.isclass(value)  # a class of the module may be the base of another
         if name not in listed and public and (own or constant or builtin or name in inspect.get_annotations(module)):

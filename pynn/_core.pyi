@@ -84,6 +84,10 @@ OPTIMIZERS: tuple[dict[str, Any], ...]
 
 SCHEDULES: tuple[dict[str, Any], ...]
 
+OPTIMIZER_SETTINGS: dict[str, int]
+
+SCHEDULE_RECORD: dict[str, int]
+
 @final
 class Update:
     def step(self, step: Any, epoch: Any, /) -> None: ...

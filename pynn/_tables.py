@@ -35,6 +35,8 @@ class Parameters:
     kinds : mapping of str to str
         Annotations in the text: ``int`` for parameters that must be integers, ``array`` for parameters that may be arrays, which
         the caller checks.
+    words : mapping of str to tuple of str
+        The words that a parameter may be.
     """
 
     text: str
@@ -42,6 +44,7 @@ class Parameters:
     defaults: dict[str, Any]
     conditions: tuple[tuple[str, tuple[CodeType, ...], frozenset[str]], ...]
     kinds: Mapping[str, str]
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     _verified: list[tuple[Any, ...]] = field(default_factory=list, init=False, repr=False, compare=False)
     """The values that last passed `verify_settings`."""
 
@@ -93,6 +96,11 @@ class Parameters:
             if any(isinstance(one, Real) and one != one for one in (value if isinstance(value, (tuple, list)) else (value,))):
                 raise ValueError(f"{owner}: {name} must not be NaN, got {value!r}")
         self._verified[:] = [] if list in map(type, now) else [now]
+
+    def flat(self, values: Mapping[str, Any]) -> list[float]:
+        """Return values as the core reads them: tuples flattened, None as NaN, and a word as its index."""
+        each = [(name, v) for name, value in values.items() for v in (value if isinstance(value, tuple) else (value,))]
+        return [float("nan") if v is None else float(self.words[name].index(v) if isinstance(v, str) else v) for name, v in each]
 
     def plain(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values as Python numbers, bools and tuples, for JSON and ``repr``; arrays are returned unchanged."""
@@ -150,7 +158,8 @@ def _compile(node: ast.expr) -> CodeType:
 def parse_parameters(text: str, check: str = "") -> Parameters:
     """Parse a row's parameter text, such as ``"lr=1e-3, betas=(0.9, 0.999), nesterov=False"`` or ``"threshold, value"``.
 
-    Integers stand for real numbers unless the parameter is annotated: ``"weight: array = None, ignore_index: int = -100"``.
+    Integers stand for real numbers unless an annotation says otherwise: ``"weight: array = None, ignore_index: int = -100"``. A parameter
+    that is a word lists them: ``"mode: Literal['min', 'max'] = None"``.
     """
     arguments = ast.parse(f"def f({text}): 0").body[0].args  # type: ignore[attr-defined]
     names = [a.arg for a in arguments.args]
@@ -159,9 +168,10 @@ def parse_parameters(text: str, check: str = "") -> Parameters:
         (ast.unparse(node), tuple(map(_compile, _links(node))), frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name)))
         for node in (_conjuncts(ast.parse(check, mode="eval").body) if check else [])
     ]
-    kinds = {a.arg: a.annotation.id for a in arguments.args if a.annotation}
+    kinds = {a.arg: a.annotation.id for a in arguments.args if isinstance(a.annotation, ast.Name)}
+    words = {a.arg: ast.literal_eval(a.annotation.slice) for a in arguments.args if isinstance(a.annotation, ast.Subscript)}
     values = {name: int(v) if kinds.get(name) == "int" else v for name, v in zip(names, defaults, strict=True)}
-    return Parameters(text, check, values, tuple(conditions), kinds)
+    return Parameters(text, check, values, tuple(conditions), kinds, words)
 
 
 def parse_docs(text: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 660, 60
 # may call functions of its level and below.
 KERNELS = [
     *("vector.h", "vmath.h", "normal.h", "activations.h losses.h loss_rows.h optimizers.h rowwise.h"),
-    *("loops.h resample.h tile.h", "gemv.h", "gemm.h conv.h", "tensor_rules.h", "kernels.c"),
+    *("loops.h optimizer_loops.h resample.h tile.h", "gemv.h", "gemm.h conv.h", "tensor_rules.h", "kernels.c"),
 ]
 ENGINE = [
     *("port.c cpu.c pool.c gate.c arena.c rng.c tables.c schedules.c lbfgs.c lm.c", "graph.c", "plan.c loss.c"),

@@ -7,6 +7,7 @@ import copy
 import itertools
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 import pynn
 from pynn import _core, reference
-from pynn._tables import parse_parameters
+from pynn._tables import parse_docs, parse_parameters
 
 ROWS = {row["name"]: row for row in _core.OPTIMIZERS}
 DEFAULTS = {name: parse_parameters(row["hyper"]).defaults for name, row in ROWS.items()}
@@ -700,3 +701,15 @@ def test_lbfgs_passes_on_what_its_closure_raises() -> None:
     with pytest.raises(ZeroDivisionError):
         pynn.optim.LBFGS([p]).step(lambda: 1 / 0)
     np.testing.assert_array_equal(p.data, 1)
+
+
+@pytest.mark.parametrize("row", [*_core.OPTIMIZERS, *(row for row in _core.SCHEDULES if row["cls"])], ids=lambda row: row["name"])
+def test_each_setting_is_documented_once_by_its_row(row: Any) -> None:
+    settings = parse_parameters(row.get("hyper") or row["params"]).defaults
+    texts = parse_docs(row["docs"])
+    assert texts.keys() == settings.keys()
+    document = str(getattr(pynn.optim if "hyper" in row else pynn.optim.lr_scheduler, row["cls"]).__doc__)
+    for name, text in texts.items():
+        assert len(text.split()) > 1
+        assert len(re.findall(rf"^    {name} : .+\n        {re.escape(text)}$", document, re.M)) == 1
+    assert row["source"] in document

@@ -59,6 +59,9 @@ static int hold_states(groups *g, size_t optimizer, PyObject *states, pn_segment
     return 1;
 }
 
+/* A column that a row leaves out is empty. */
+static const char *text(const char *column) { return column ? column : ""; }
+
 static int parse_segment(groups *g, size_t optimizer, PyObject *item, pn_segment *s)
 {
     PyObject *p, *grad, *states, *numbers, *average;
@@ -81,7 +84,7 @@ static int parse_segment(groups *g, size_t optimizer, PyObject *item, pn_segment
         !(s->g = hold(g, grad, s->dtype, s->n, "gradient")))
         return 0;
     if (!hold_states(g, optimizer, states, s)) return 0;
-    if (!check_count(numbers, 1 + count_words(o->numbers), o, "numbers")) return 0;
+    if (!check_count(numbers, 1 + count_words(text(o->numbers)), o, "numbers")) return 0;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(numbers); i++)
         if (!(s->number[i] = hold(g, PyTuple_GET_ITEM(numbers, i), PN_F64, 1, "number"))) return 0;
     return average == Py_None || (s->average = hold(g, average, s->dtype, s->n, "average"));
@@ -401,19 +404,60 @@ static PyObject *lbfgs_memory(PyObject *module, PyObject *args)
 static PyObject *optimizer_row(size_t i)
 {
     const pn_optimizer *o = pn_optimizer_at(i);
-    return o ? Py_BuildValue("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "name", o->name, "cls", o->cls,
-                             "hyper", o->hyper, "check", o->check, "states", o->states, "numbers",
-                             o->numbers, "formula", o->formula, "summary", o->summary)
-             : NULL;
+    if (!o) return NULL;
+    return Py_BuildValue("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:N,s:s,s:s,s:s}", "name", o->name, "cls",
+                         o->cls, "hyper", o->hyper, "docs", o->docs, "check", text(o->check),
+                         "states", o->states, "numbers", text(o->numbers), "matrices_only",
+                         PyBool_FromLong(o->matrices_only), "formula", o->formula, "summary",
+                         o->summary, "source", text(o->source));
 }
 
 static PyObject *schedule_row(size_t i)
 {
     const pn_schedule_kind *k = pn_schedule_at(i);
-    return k ? Py_BuildValue("{s:s,s:s,s:s,s:s,s:s,s:s}", "name", k->name, "cls", k->cls, "params",
-                             k->params, "check", k->check, "formula", k->formula, "summary",
-                             k->summary)
-             : NULL;
+    if (!k) return NULL;
+    return Py_BuildValue("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "name", k->name, "cls",
+                         text(k->cls), "params", text(k->params), "docs", text(k->docs), "check",
+                         text(k->check), "formula", text(k->formula), "example", text(k->example),
+                         "summary", k->summary, "source", text(k->source));
+}
+
+/* Where the fields of a struct of doubles begin, in doubles, and how many there are: the layout of
+ * the arrays that Python fills. */
+typedef struct { const char *name; size_t offset; } field;
+static PyObject *layout(const field *fields, size_t n, size_t size)
+{
+    PyObject *found = PyDict_New();
+    for (size_t i = 0; found && i <= n; i++) {
+        PyObject *at = PyLong_FromSize_t((i < n ? fields[i].offset : size) / sizeof(double));
+        if (!at || PyDict_SetItemString(found, i < n ? fields[i].name : "size", at) < 0)
+            Py_CLEAR(found);
+        Py_XDECREF(at);
+    }
+    return found;
+}
+static int add_layouts(PyObject *module)
+{
+    static const field settings[] = { { "hyper", offsetof(pn_settings, hyper) },
+                                      { "maximize", offsetof(pn_settings, maximize) },
+                                      { "clip_norm", offsetof(pn_settings, clip_norm) },
+                                      { "clip_value", offsetof(pn_settings, clip_value) },
+                                      { "l1", offsetof(pn_settings, l1) },
+                                      { "average_decay", offsetof(pn_settings, average_decay) } };
+    static const field record[] = { { "kind", offsetof(pn_schedule, kind) },
+                                    { "each_step", offsetof(pn_schedule, each_step) },
+                                    { "start", offsetof(pn_schedule, start) },
+                                    { "from", offsetof(pn_schedule, from) },
+                                    { "until", offsetof(pn_schedule, until) },
+                                    { "momentum", offsetof(pn_schedule, momentum) },
+                                    { "v", offsetof(pn_schedule, v) } };
+    PyObject *a = layout(settings, sizeof settings / sizeof *settings, sizeof(pn_settings)),
+             *b = layout(record, sizeof record / sizeof *record, sizeof(pn_schedule));
+    const int failed = !a || !b || PyModule_AddObjectRef(module, "OPTIMIZER_SETTINGS", a) < 0 ||
+                       PyModule_AddObjectRef(module, "SCHEDULE_RECORD", b) < 0;
+    Py_XDECREF(a);
+    Py_XDECREF(b);
+    return failed ? -1 : 0;
 }
 
 static PyMethodDef functions[] = {
@@ -431,7 +475,7 @@ static PyMethodDef functions[] = {
 int add_updates(PyObject *module)
 {
     if (add_rows(module, "OPTIMIZERS", optimizer_row) < 0 ||
-        add_rows(module, "SCHEDULES", schedule_row) < 0)
+        add_rows(module, "SCHEDULES", schedule_row) < 0 || add_layouts(module) < 0)
         return -1;
     return add_type(module, &update_spec, NULL) < 0 ? -1 : PyModule_AddFunctions(module, functions);
 }

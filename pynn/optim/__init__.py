@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from .. import _core
-from .._tables import LazyTable, known_name, lazy_attributes, make_init, parse_parameters
+from .._tables import LazyTable, Parameters, known_name, lazy_attributes, make_init, parse_docs, parse_parameters
 from . import _schedule, lr_scheduler
-from ._base import OPTIONS, Optimizer, clip_grad_norm_, clip_grad_value_
+from ._base import OPTIONS, Optimizer, clip_grad_norm_, clip_grad_value_, parse_states
 from ._multi import MultiOptimizer
 from ._solver import LBFGS, LevenbergMarquardt
 
@@ -18,39 +18,58 @@ def _setup(self: Optimizer, values: dict[str, Any], params: Any, schedule: Any, 
     Optimizer.__init__(self, params, values, {**options, "schedule": None if schedule is None else _schedule.get(schedule)})
 
 
-def _make(index: int, row: Mapping[str, Any]) -> type[Optimizer]:
-    hyper = parse_parameters(row["hyper"], row["check"])
-    settings = "\n".join(f"    {name} : default {default!r}\n        In the formula." for name, default in hyper.defaults.items())
-    formula = "\n        ".join(row["formula"].split("; "))
-    doc = f"""{row["summary"]}
+def _type_of(default: Any, words: tuple[str, ...] | None) -> str:
+    if words is not None:
+        return f"{{{', '.join(map(repr, words))}}}, optional"
+    kinds = [type(one).__name__ for one in (default if isinstance(default, tuple) else (default,)) if one is not None]
+    return f"{'tuple of ' if isinstance(default, tuple) else ''}{kinds[0]}, default {default!r}"
 
-    With ``p`` a parameter, ``g`` its gradient (its negative if ``maximize``) and ``t`` the number of its step::
+
+def _document(row: Mapping[str, Any], hyper: Parameters) -> str:
+    texts = parse_docs(row["docs"])
+    settings = "\n".join(
+        f"    {name} : {_type_of(default, hyper.words.get(name))}\n        {texts[name]}" for name, default in hyper.defaults.items()
+    )
+    formula = "\n        ".join(row["formula"].split("; "))
+    kept = [state.name for state in parse_states(row["states"])] + [number.partition("=")[0] for number in row["numbers"].split()]
+    state = f" Each parameter's state is {', '.join(f'``{name}``' for name in kept)}." if kept else ""
+    references = f"\n    References\n    ----------\n    {row['source']}\n" if row["source"] else ""
+    matrices = "\n        Also if a parameter is no matrix." if row["matrices_only"] else ""
+    return f"""{row["summary"]}
+
+    A step computes, with ``p`` a parameter, ``g`` its gradient (its negative if `maximize`) and ``t`` the number of the step from 1::
 
         {formula}
+
+    Parameters are float32 or float64, of any shape, and are updated in place.{state}
 
     Parameters
     ----------
     params : iterable of Parameter or of dict, optional
-        What to update, or groups ``{{"params": [...], "lr": ...}}``; None: what ``fit`` trains.
+        What to update, or groups ``{{"params": [...], "lr": ...}}`` with other settings; None if `fit` gives its model's parameters.
 {settings}
-    clip_norm, clip_value : float, optional
-        Gradients are first scaled so that all together are no longer than this, and cut at this magnitude.
-    l1_decay : float
-        Adds this times the sign of the parameter to its gradient.
+    clip_norm : float, optional
+        Largest norm of all gradients together, as one vector; longer ones are scaled down to it.
+    clip_value : float, optional
+        Largest magnitude of an element of a gradient; larger ones are cut to it.
+    l1_decay : float, default 0.0
+        L1 penalty: this times the sign of p is added to g.
     decay_exclude : {{'vectors'}}, optional
-        Spares parameters of at most one dimension, which biases and the scales of norms are, weight_decay and l1_decay.
+        'vectors' applies weight_decay and l1_decay only to parameters of two or more dimensions, so not to biases and scales of norms.
     ema_decay : float, optional
         Keeps a moving average of each parameter, ``average = ema_decay * average + (1 - ema_decay) * p`` after each step; see `averages`.
-        It starts at the parameter as it is before the first step with this setting, without a correction for the start, so it begins as
-        the initial values and takes some ``1 / (1 - ema_decay)`` steps to leave them behind.
+        It starts at the parameter's value before the first step, without a correction, so it needs some ``1 / (1 - ema_decay)`` steps to
+        forget the initial values.
     schedule : LRScheduler, optional
-        One of `pynn.optim.lr_scheduler`, which ``fit`` moves.
+        One of `pynn.optim.lr_scheduler`, which `fit` moves in time.
 
     Raises
     ------
     ValueError
-        Unless ``{row["check"]}``.
-
+        If ``{row["check"]}`` does not hold, or an option is out of range.{matrices}
+    TypeError
+        If a setting has another type, or `params` holds something else than `Parameter`.
+{references}
     Examples
     --------
     >>> import numpy as np, pynn
@@ -61,14 +80,17 @@ def _make(index: int, row: Mapping[str, Any]) -> type[Optimizer]:
     >>> bool((p.data < 1).all())
     True
     """
+
+
+def _make(index: int, row: Mapping[str, Any]) -> type[Optimizer]:
+    hyper = parse_parameters(row["hyper"], row["check"])
     body = {
         "__init__": make_init(row["cls"], hyper, _setup, before="params: Any = None", after=OPTIONS),
-        "__doc__": doc,
+        "__doc__": _document(row, hyper),
         "__module__": __name__,
         "_index": index,
         "_row": row,
         "_hyper": hyper,
-        "_matrices": "p.shape" in row["formula"],
     }
     return type(row["cls"], (Optimizer,), body)
 

@@ -27,11 +27,8 @@ OPTIONS = (
 )
 """What every optimizer takes beside the settings of its row: source text of a signature."""
 
-_MOST_HYPER = 10
-CLIP_NORM = _MOST_HYPER + 1
-"""Where the core reads clip_norm: behind the settings of the rule, and maximize."""
-_CODES = {"original": 0.0, "match_rms_adamw": 1.0, "strong_wolfe": 1.0}
-"""The words that a setting may be, as the core reads them; None is NaN there."""
+SETTINGS = _core.OPTIMIZER_SETTINGS
+"""Where in an array of settings the core reads each option, and its size; the settings of the rule come first."""
 
 
 class _State(NamedTuple):
@@ -60,9 +57,9 @@ def saved_groups(state: Any) -> list[Mapping[str, Any]]:
     return [*groups]
 
 
-def _flat(values: Iterable[Any]) -> list[float]:
-    each = [v for value in values for v in (value if isinstance(value, tuple) else (value,))]
-    return [float("nan") if v is None else _CODES[v] if isinstance(v, str) else float(v) for v in each]
+def new_settings() -> Array:
+    """Return an array for the settings of a group, as the core reads them."""
+    return np.zeros(SETTINGS["size"])
 
 
 def _check_option(owner: str, name: str, value: Any, high: float = float("inf")) -> float:
@@ -123,8 +120,6 @@ class Optimizer(Scheduled):
     _hyper: Parameters
     whole_batches = False
     """Whether ``fit`` takes all rows at once unless told otherwise."""
-    _matrices: bool = False
-    """Whether nothing but matrices can be updated."""
     made_by_name = False
     """Whether a name stood for this optimizer, so that the same name continues with it."""
     lacks_state = False
@@ -218,7 +213,7 @@ class Optimizer(Scheduled):
         self._since = moment()
 
     def _check_shape(self, p: Parameter) -> None:
-        if self._matrices and p.data.ndim != 2:
+        if self._row.get("matrices_only") and p.data.ndim != 2:
             raise ValueError(
                 f"params: {type(self).__name__} updates matrices only, got {p!r}; give it those, and the rest to another: "
                 f"pynn.optim.MultiOptimizer({type(self).__name__}(matrices), AdamW(rest))"
@@ -316,20 +311,22 @@ class Optimizer(Scheduled):
         if not export.decays and "weight_decay" in values:
             values["weight_decay"] = 0.0
         clip_norm, clip_value, l1, average = self._options
-        flat = _flat(values.values())
-        export.settings[: len(flat)] = flat
-        export.settings[_MOST_HYPER:] = group.get("maximize", False), clip_norm, clip_value, l1 if export.decays else 0.0, average
+        flat, settings = self._hyper.flat(values), export.settings
+        settings[: len(flat)] = flat
+        settings[SETTINGS["maximize"]] = group.get("maximize", False)
+        settings[SETTINGS["clip_norm"]], settings[SETTINGS["clip_value"]] = clip_norm, clip_value
+        settings[SETTINGS["l1"]], settings[SETTINGS["average_decay"]] = l1 if export.decays else 0.0, average
         if scheduled:
             export.schedules[...] = self._records(export.group)
-            each_step = export.schedules[:, 1] != 0
-            export.schedules[:, 2] -= np.where(each_step, steps, epoch)
+            each_step = export.schedules[:, RECORD["each_step"]] != 0
+            export.schedules[:, RECORD["start"]] -= np.where(each_step, steps, epoch)
 
     def _records(self, group: int, *, held: bool = True) -> Array:
         rows = [record for s in self.schedulers for record in s.records(group)]
         if held:
             rate = self._held[group] if group < len(self._held) else None
             rows.append(held_record(rate, each_step=any(s.interval == "step" for s in self.schedulers)))
-        return np.array(rows, np.float64).reshape(len(rows), RECORD)
+        return np.array(rows, np.float64).reshape(len(rows), RECORD["size"])
 
     def _groups(self, scheduled: bool, epoch: int) -> tuple[list[tuple[Any, ...]], list[_Export]]:
         """Return the groups as the core reads them, without what is frozen, and what of them may be filled again."""
@@ -339,7 +336,7 @@ class Optimizer(Scheduled):
             spare = self.options.get("decay_exclude") is not None
             for decays in (True, False) if spare else (True,):
                 members = [p for p in trained if not spare or (p.data.ndim > 1) == decays]
-                export = _Export(i, decays, np.zeros(_MOST_HYPER + 5), self._records(i) if scheduled else np.zeros((0, RECORD)))
+                export = _Export(i, decays, new_settings(), self._records(i) if scheduled else np.zeros((0, RECORD["size"])))
                 self._fill(export, scheduled, self.steps, epoch)
                 exports.append(export)
                 groups.append((self._index, export.settings, export.schedules, [self._export(p, group) for p in members]))
@@ -455,7 +452,7 @@ class Optimizer(Scheduled):
 
     def _scheduled(self, i: int, rate: float) -> float:
         """Return what the schedules make of a rate now."""
-        settings = np.zeros(_MOST_HYPER + 5)
+        settings = new_settings()
         settings[0] = rate
         _core.schedule(self._records(i, held=False), settings, 1, 0)
         return float(settings[0])
@@ -465,11 +462,11 @@ class Optimizer(Scheduled):
         for i, group in enumerate(self.param_groups):
             if not self.schedulers:
                 continue
-            export = _Export(i, True, np.zeros(_MOST_HYPER + 5), self._records(i))
+            export = _Export(i, True, new_settings(), self._records(i))
             self._fill(export, True, 0, 0)
             _core.schedule(export.schedules, export.settings, 1, 0)
             group["lr"] = float(export.settings[0])
-            if (at := self._momentum_index()) is not None and np.any(export.schedules[:, 5] >= 0):
+            if (at := self._momentum_index()) is not None and np.any(export.schedules[:, RECORD["momentum"]] >= 0):
                 self._set_momentum(group, float(export.settings[at]))
         self._last_lr = [group["lr"] for group in self.param_groups] if self.schedulers else []
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._arrays import Array
 from .._graph import Parameter
-from ._base import CLIP_NORM, Optimizer, _check_option, _Export, saved_groups
+from ._base import SETTINGS, Optimizer, _check_option, _Export, saved_groups
 from ._schedule import RECORD, LRScheduler
 from ._solver import Solver
 
@@ -106,14 +106,14 @@ class MultiOptimizer(Optimizer):
             first += len(one.param_groups)
         clip = _check_option("MultiOptimizer", "clip_norm", self.clip_norm)
         for export in exports:
-            export.settings[CLIP_NORM] = clip
+            export.settings[SETTINGS["clip_norm"]] = clip
         return groups, exports
 
     def _fill(self, export: _Export, scheduled: bool, steps: int, epoch: int) -> None:
         """Have the optimizer write whose group it is; the norm is that of all."""
         owner, own = next((one, i) for k, (one, i) in enumerate(self._numbered()) if k == export.group)
         owner._fill(export._replace(group=own), scheduled and bool(owner.schedulers), steps, epoch)
-        export.settings[CLIP_NORM] = _check_option("MultiOptimizer", "clip_norm", self.clip_norm)
+        export.settings[SETTINGS["clip_norm"]] = _check_option("MultiOptimizer", "clip_norm", self.clip_norm)
 
     def _numbered(self) -> Iterator[tuple[Optimizer, int]]:
         """Yield for each group its optimizer, and its number there."""
@@ -140,7 +140,7 @@ class MultiOptimizer(Optimizer):
 
     def _records(self, group: int, *, held: bool = True) -> Array:
         owner, own = next(numbered for k, numbered in enumerate(self._numbered()) if k == group)
-        return owner._records(own, held=held) if owner.schedulers else np.zeros((0, RECORD))
+        return owner._records(own, held=held) if owner.schedulers else np.zeros((0, RECORD["size"]))
 
     def _arrays(self) -> list[Any]:
         return [a for one in self.optimizers for a in one._arrays()]

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _core
-from .._tables import REQUIRED, Parameters, make_function, parse_parameters, unknown_name
+from .._tables import REQUIRED, Parameters, make_function, parse_docs, parse_parameters, unknown_name
 
 if TYPE_CHECKING:
     from ._base import Optimizer
 
-RECORD = 14
-"""Numbers of a record: kind, each_step, start, from, until, momentum, and eight of the kind's own."""
+RECORD = _core.SCHEDULE_RECORD
+"""Where in a record the core reads each of its numbers, and its size; those of the schedule's kind come last."""
 
 _KINDS = {row["name"]: i for i, row in enumerate(_core.SCHEDULES)}
 INTERVALS = ("epoch", "step")
@@ -28,19 +28,32 @@ classes: dict[str, type[LRScheduler]] = {}
 
 def record(kind: str, numbers: Iterable[float], *, momentum: int | None = None) -> list[float]:
     """Return a record of the core that holds at all times."""
-    own = [float(n) for n in numbers]
-    return [_KINDS[kind], 0.0, 0.0, 0.0, math.inf, -1.0 if momentum is None else momentum, *own, *[0.0] * (RECORD - 6 - len(own))]
+    made = [0.0] * RECORD["size"]
+    made[RECORD["kind"]], made[RECORD["until"]] = _KINDS[kind], math.inf
+    made[RECORD["momentum"]] = -1.0 if momentum is None else momentum
+    for at, number in enumerate(numbers, RECORD["v"]):
+        made[at] = float(number)
+    return made
+
+
+def _changed(record: list[float], **numbers: float) -> list[float]:
+    """Return a record with other numbers."""
+    changed = [*record]
+    for name, number in numbers.items():
+        changed[RECORD[name.rstrip("_")]] = number
+    return changed
 
 
 def _shifted(records: list[list[float]], start: float, until: float) -> list[list[float]]:
     """Return records that begin at ``start`` and end before ``until``."""
-    return [[*r[:3], r[3] + start, min(r[4] + start, until), *r[5:]] for r in records]
+    since, end = RECORD["from"], RECORD["until"]
+    return [_changed(r, from_=r[since] + start, until=min(r[end] + start, until)) for r in records]
 
 
 def held_record(rate: float | None, *, each_step: bool) -> list[float]:
     """Return the record of a rate that was written by hand, which counts until time moves; None: a record that never applies."""
     [found] = _shifted([record("held", [0.0 if rate is None else rate])], 0.0, float(rate is not None))
-    return [found[0], float(each_step), *found[2:]]
+    return _changed(found, each_step=float(each_step))
 
 
 def _numbers(
@@ -138,7 +151,7 @@ class LRScheduler:
     def records(self, group: int) -> list[list[float]]:
         """Return the records with where in time they stand."""
         each_step = float(self.interval == "step")
-        return [[r[0], each_step, float(self.last_epoch), *r[3:]] for r in self._own_records(group)]
+        return [_changed(r, each_step=each_step, start=float(self.last_epoch)) for r in self._own_records(group)]
 
     def _per_group(self, name: str) -> list[float]:
         """Return a setting that may be a number, or one for each group."""
@@ -260,34 +273,36 @@ def simple(row: Mapping[str, Any], module: str) -> type[LRScheduler]:
 
 
 def _document(row: Mapping[str, Any], parameters: Parameters) -> str:
+    texts = parse_docs(row["docs"])
     settings = "".join(
-        f"\n    {name} : float" + ("" if default is REQUIRED else f", default {default!r}") + "\n        In the formula."
+        f"\n    {name} : float" + ("" if default is REQUIRED else f", default {default!r}") + f"\n        {texts[name]}"
         for name, default in parameters.defaults.items()
     )
-    formula = f"\n    ``rate = {row['formula']}`` at time ``t`` from 0, with ``lr`` the group's own rate.\n" if row["formula"] else ""
-    example = ", ".join(f"{name}=3" for name, default in parameters.defaults.items() if default is REQUIRED and name != "gamma")
-    example = example or ", ".join(f"{name}=0.5" for name, default in parameters.defaults.items() if default is REQUIRED)
+    formula = f"\n    ``rate = {row['formula']}`` at time ``t`` from 0, with ``lr`` the group's rate.\n" if row["formula"] else ""
+    references = f"\n    References\n    ----------\n    {row['source']}\n" if row["source"] else ""
     return f"""{row["summary"]}
 {formula}
     Parameters
     ----------
     optimizer : Optimizer, optional
-        Whose rates to change; None: it is given to one as ``schedule=``.{settings}
+        The optimizer whose rates change; None if the schedule is given to one as ``schedule=``.{settings}
     last_epoch : int
-        -1 to begin; the count to resume from.
+        -1 for a new training, otherwise the count to resume from.
     interval : {{'epoch', 'step'}}
         What ``fit`` counts as time.
 
     Raises
     ------
     ValueError
-        Unless ``{row["check"] or "interval is known"}``.
-
+        If ``{row["check"]}`` does not hold, or `interval` is another word.
+    TypeError
+        If a parameter is no number, or one without a default is missing.
+{references}
     Examples
     --------
     >>> import numpy as np, pynn
     >>> opt = pynn.optim.SGD([pynn.Parameter(np.zeros(3))], lr=1.0)
-    >>> schedule, rates = pynn.optim.lr_scheduler.{row["cls"]}(opt{", " + example if example else ""}), []
+    >>> schedule, rates = pynn.optim.lr_scheduler.{row["cls"]}(opt{", " + row["example"] if row["example"] else ""}), []
     >>> for epoch in range(5):
     ...     rates.append(round(schedule.get_last_lr()[0], 4))
     ...     schedule.step()

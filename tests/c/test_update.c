@@ -77,7 +77,7 @@ static pn_segment fill(size_t optimizer, pn_dtype t, size_t n, size_t offset, in
     numbers[0] = 0;
     for (int k = 1; k < PN_MAX_NUMBERS; k++) numbers[k] = 1;
     for (int k = 0; k < PN_MAX_NUMBERS; k++)
-        s.number[k] = k == 0 || *pn_optimizer_at(optimizer)->numbers ? &numbers[k] : NULL;
+        s.number[k] = k == 0 || pn_optimizer_at(optimizer)->numbers ? &numbers[k] : NULL;
     return s;
 }
 

@@ -1,6 +1,7 @@
 /* tables.c - the tables as data: what pynn.h tells about each row, and the kernels of the chosen
  * instruction set by row. */
 #define PN_OPTIMIZER_PREPARE
+#define UNUSED __attribute__((unused))
 #include <math.h>
 #include "tables.h"
 #include "isa.h"
@@ -30,7 +31,12 @@ static const pn_loss losses[] = {
 #undef ROW
 };
 static const pn_optimizer optimizers[] = {
-#define ROW(name, cls, ...) { #name, #cls, __VA_ARGS__ },
+#define ROW(id, states_, ...) \
+    { .name = #id, \
+      .hyper = PN_SETTINGS_##id(PN_SETTING_TEXT), \
+      .docs = PN_SETTINGS_##id(PN_SETTING_DOCS), \
+      .states = states_, \
+      __VA_ARGS__ },
     PN_OPTIMIZERS(ROW) PN_TENSOR_OPTIMIZERS(ROW)
 #undef ROW
 };

@@ -1,8 +1,8 @@
 /* tensor_rules.h - the update rules that see a whole parameter, not one element after another:
  * Adafactor and Muon.
  *
- * g is the adjusted gradient, hyper the settings in the order of the row, work the rule's scratch:
- * pn_tensor_rule_kernels.work bytes. Their sums run in a fixed order, in double where they are
+ * g is the adjusted gradient, hyper the rule's settings (f_settings in optimizers.h), work the
+ * rule's scratch: pn_tensor_rule_kernels.work bytes. Their sums run in a fixed order, in double where they are
  * long. No include guard: kernels.c includes it once per type, after gemm.h. */
 
 /* The sum of (|x| / unit)^p, or for p = infinity the largest |x|, over n elements. Squares have
@@ -104,13 +104,14 @@ static void CAT(factored_step, SFX)(const pn_segment *s, const R *g, double eps,
 static void CAT(whole_adafactor, SFX)(const pn_segment *s, const void *grad, const double *hyper,
                                       void *work)
 {
-    const double lr = hyper[0], step = *s->number[0], n = (double)s->n;
-    const double eps = isnan(hyper[2]) ? PICK(0x1p-23, 0x1p-52) : fmax(hyper[2], 0x1p-1022);
-    const double share = pow(step, hyper[1]), rate = fmin(lr, 1 / sqrt(step));
+    const adafactor_settings *o = (const adafactor_settings *)hyper;
+    const double step = *s->number[0], n = (double)s->n;
+    const double eps = isnan(o->eps[0]) ? PICK(0x1p-23, 0x1p-52) : fmax(o->eps[0], 0x1p-1022);
+    const double share = pow(step, o->beta2_decay), rate = fmin(o->lr, 1 / sqrt(step));
     R *p = s->p, *to = work;
     double *columns = (double *)((char *)work + pn_line(s->n * sizeof(R)));
     const R *g = grad;
-    const double size = rate * fmax(hyper[3], sqrt(CAT(squares_of, SFX)(s->n, p) / n));
+    const double size = rate * fmax(o->eps[1], sqrt(CAT(squares_of, SFX)(s->n, p) / n));
     if (s->rows) {
         CAT(factor_moments, SFX)(s, g, share, columns);
         CAT(factored_step, SFX)(s, g, eps, to, columns);
@@ -122,8 +123,8 @@ static void CAT(whole_adafactor, SFX)(const pn_segment *s, const void *grad, con
             to[i] = CAT(scaled_by, SFX)(g[i], root < eps ? eps : root);
         }
     }
-    const double rms = sqrt(CAT(squares_of, SFX)(s->n, to) / n), k = size / fmax(1, rms / hyper[4]);
-    const R keep = (R)(1 - lr * hyper[5]), take = (R)k;
+    const double rms = sqrt(CAT(squares_of, SFX)(s->n, to) / n), k = size / fmax(1, rms / o->d);
+    const R keep = (R)(1 - o->lr * o->weight_decay), take = (R)k;
     for (size_t i = 0; i < s->n; i++) p[i] = p[i] * keep - take * to[i];
 }
 static size_t CAT(work_adafactor, SFX)(const pn_segment *s)
@@ -193,16 +194,20 @@ static void CAT(newton_schulz, SFX)(const pn_segment *s, R *x, const double *abc
 static void CAT(whole_muon, SFX)(const pn_segment *s, const void *grad, const double *hyper,
                                  void *work)
 {
-    const double lr = hyper[0], m = (double)s->rows, n = (double)s->cols;
-    const R momentum = (R)hyper[2],
-            take = (R)(lr * (hyper[9] == 1 ? 0.2 * sqrt(fmax(m, n)) : sqrt(fmax(1, m / n))));
-    const R keep = (R)(1 - lr * hyper[1]), *g = grad;
+    enum { MATCH_RMS_ADAMW = 1 };           /* the second word of adjust_lr_fn */
+    const muon_settings *o = (const muon_settings *)hyper;
+    const double m = (double)s->rows, n = (double)s->cols,
+                 ratio = o->adjust_lr_fn == MATCH_RMS_ADAMW ? 0.2 * sqrt(fmax(m, n))
+                                                            : sqrt(fmax(1, m / n));
+    const R momentum = (R)o->momentum, take = (R)(o->lr * ratio),
+            keep = (R)(1 - o->lr * o->weight_decay), *g = grad;
     R *p = s->p, *buffer = s->state[0], *x = work;
     for (size_t i = 0; i < s->n; i++) {
         buffer[i] += (1 - momentum) * (g[i] - buffer[i]);
-        x[i] = hyper[3] != 0 ? g[i] + momentum * (buffer[i] - g[i]) : buffer[i];
+        x[i] = o->nesterov != 0 ? g[i] + momentum * (buffer[i] - g[i]) : buffer[i];
     }
-    CAT(newton_schulz, SFX)(s, x, hyper + 4, hyper[7], (int)hyper[8], (char *)work + pn_line(s->n * sizeof(R)));
+    CAT(newton_schulz, SFX)(s, x, o->ns_coefficients, o->eps, (int)o->ns_steps,
+                            (char *)work + pn_line(s->n * sizeof(R)));
     for (size_t i = 0; i < s->n; i++) p[i] = p[i] * keep - take * x[i];
 }
 static size_t CAT(work_muon, SFX)(const pn_segment *s)

@@ -6,7 +6,7 @@
 #include "schedules.h"
 
 static const pn_schedule_kind kinds[] = {
-#define ROW(name, ...) { #name, __VA_ARGS__ },
+#define ROW(id, ...) { .name = #id, __VA_ARGS__ },
     PN_SCHEDULES(ROW)
 #undef ROW
 };

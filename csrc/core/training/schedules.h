@@ -72,32 +72,74 @@ SCHEDULE(cyclic)
 #undef SCHEDULE
 #endif
 
-/* The parameters in order are v. formula: the rate, for those that are one line of Python; the
- * tests run it. */
+/* One row a schedule, of named columns; a column that is left out is empty.
+ *
+ * name:    of the function above
+ * cls:     the Python class; a schedule without one is a part of others
+ * params, check: as an activation's; the parameters in order are v
+ * docs:    "name: text\n" for each parameter
+ * formula: the rate, for those that are one line of Python; the tests run it
+ * example: arguments of the class in the documentation's example, where some have no default
+ * summary, source: the first sentence of the documentation; where the schedule is from */
 #ifndef PN_SCHEDULES
 #define PN_SCHEDULES(ROW) \
-    ROW(factor, "", "factor", "", "lr * factor", "A factor; parts of other schedules are made of it.") \
-    ROW(held, "", "rate", "", "rate", "A rate that was written by hand, until the next time.") \
-    ROW(constant, "ConstantLR", "factor=0.3333333333333333, total_iters=5", "0 <= factor <= 1 and total_iters >= 0", \
-        "lr * (factor if t < total_iters else 1)", "The rate times a factor, for the first total_iters.") \
-    ROW(step, "StepLR", "step_size, gamma=0.1", "step_size > 0 and 0 <= gamma < inf", \
-        "lr * gamma**(t // step_size)", "The rate times gamma every step_size.") \
-    ROW(exponential, "ExponentialLR", "gamma", "0 <= gamma < inf", \
-        "lr * gamma**t", "The rate times gamma each time.") \
-    ROW(linear, "LinearLR", "start_factor=0.3333333333333333, end_factor=1.0, total_iters=5", \
-        "0 < start_factor <= 1 and 0 <= end_factor <= 1 and total_iters > 0", \
-        "lr * (start_factor + (end_factor - start_factor) * minimum(t, total_iters) / total_iters)", \
-        "A factor that goes in a straight line from start_factor to end_factor.") \
-    ROW(polynomial, "PolynomialLR", "total_iters=5, power=1.0", "total_iters > 0 and 0 <= power < inf", \
-        "lr * (1 - minimum(t, total_iters) / total_iters)**power", "The rate goes to zero along a power.") \
-    ROW(warmup, "WarmupLR", "total_iters", "total_iters > 0", \
-        "lr * minimum(1, (t + 1) / total_iters)", "The first total_iters climb to the rate in even steps, the first of which isn't zero.") \
-    ROW(cosine, "CosineAnnealingLR", "T_max, eta_min=0.0", "T_max > 0 and 0 <= eta_min < inf", \
-        "eta_min + (lr - eta_min) * (1 + cos(pi * t / T_max)) / 2", \
-        "Half a cosine from the rate to eta_min in T_max (Loshchilov and Hutter, 2016), and back.") \
-    ROW(cosine_restarts, "CosineAnnealingWarmRestarts", "T_0, T_mult=1, eta_min=0.0", \
-        "T_0 >= 1 and T_0 % 1 == 0 and T_mult >= 1 and T_mult % 1 == 0 and 0 <= eta_min < inf", "", \
-        "Half a cosine from the rate to eta_min, again and again, each T_mult times as long as the one before (Loshchilov and Hutter, 2016).") \
-    ROW(one_cycle, "", "", "", "", "OneCycleLR: up to a peak, down again, and far below.") \
-    ROW(cyclic, "", "", "", "", "CyclicLR: a triangle wave between two rates.")
+    ROW(factor, .params = "factor", .formula = "lr * factor", \
+        .summary = "A factor, of which parts of other schedules are made.") \
+    ROW(held, .params = "rate", .formula = "rate", \
+        .summary = "A rate that was written by hand and holds until time moves.") \
+    ROW(constant, .cls = "ConstantLR", .params = "factor=0.3333333333333333, total_iters=5", \
+        .check = "0 <= factor <= 1 and total_iters >= 0", \
+        .docs = "factor: Multiplies the rate.\n" \
+                "total_iters: How long it does.\n", \
+        .formula = "lr * (factor if t < total_iters else 1)", \
+        .summary = "Multiply the rate by a factor for the first total_iters.") \
+    ROW(step, .cls = "StepLR", .params = "step_size, gamma=0.1", \
+        .check = "step_size > 0 and 0 <= gamma < inf", \
+        .docs = "step_size: Time between two changes.\n" \
+                "gamma: Multiplies the rate at each change.\n", \
+        .formula = "lr * gamma**(t // step_size)", .example = "step_size=3", \
+        .summary = "Multiply the rate by gamma every step_size.") \
+    ROW(exponential, .cls = "ExponentialLR", .params = "gamma", .check = "0 <= gamma < inf", \
+        .docs = "gamma: Multiplies the rate each time.\n", \
+        .formula = "lr * gamma**t", .example = "gamma=0.5", \
+        .summary = "Multiply the rate by gamma each time.") \
+    ROW(linear, .cls = "LinearLR", \
+        .params = "start_factor=0.3333333333333333, end_factor=1.0, total_iters=5", \
+        .check = "0 < start_factor <= 1 and 0 <= end_factor <= 1 and total_iters > 0", \
+        .docs = "start_factor: Multiplies the rate at time 0.\n" \
+                "end_factor: Multiplies the rate from total_iters on.\n" \
+                "total_iters: Time from the first factor to the second.\n", \
+        .formula = "lr * (start_factor + (end_factor - start_factor) * minimum(t, total_iters) / " \
+                   "total_iters)", \
+        .summary = "Multiply the rate by a factor that moves in a straight line from start_factor to " \
+                   "end_factor.") \
+    ROW(polynomial, .cls = "PolynomialLR", .params = "total_iters=5, power=1.0", \
+        .check = "total_iters > 0 and 0 <= power < inf", \
+        .docs = "total_iters: Time at which the rate is zero.\n" \
+                "power: Power of the time that is left.\n", \
+        .formula = "lr * (1 - minimum(t, total_iters) / total_iters)**power", \
+        .summary = "Decay the rate to zero along a power of the time that is left.") \
+    ROW(warmup, .cls = "WarmupLR", .params = "total_iters", .check = "total_iters > 0", \
+        .docs = "total_iters: Steps until the whole rate is reached.\n", \
+        .formula = "lr * minimum(1, (t + 1) / total_iters)", .example = "total_iters=3", \
+        .summary = "Climb to the rate in total_iters even steps, of which the first is not zero.") \
+    ROW(cosine, .cls = "CosineAnnealingLR", .params = "T_max, eta_min=0.0", \
+        .check = "T_max > 0 and 0 <= eta_min < inf", \
+        .docs = "T_max: Time at which the rate is eta_min; then it rises again.\n" \
+                "eta_min: The lowest rate.\n", \
+        .formula = "eta_min + (lr - eta_min) * (1 + cos(pi * t / T_max)) / 2", .example = "T_max=3", \
+        .summary = "Follow half a cosine from the rate to eta_min in T_max, and back.", \
+        .source = "Loshchilov, I. and Hutter, F. (2016). SGDR: stochastic gradient descent with warm " \
+                  "restarts. arXiv:1608.03983.") \
+    ROW(cosine_restarts, .cls = "CosineAnnealingWarmRestarts", .params = "T_0, T_mult=1, eta_min=0.0", \
+        .check = "T_0 >= 1 and T_0 % 1 == 0 and T_mult >= 1 and T_mult % 1 == 0 and 0 <= eta_min < inf", \
+        .docs = "T_0: Time until the first restart.\n" \
+                "T_mult: Multiplies the time between restarts after each one.\n" \
+                "eta_min: The lowest rate.\n", .example = "T_0=3", \
+        .summary = "Follow half a cosine from the rate to eta_min, again and again, each T_mult times as " \
+                   "long as the one before.", \
+        .source = "Loshchilov, I. and Hutter, F. (2016). SGDR: stochastic gradient descent with warm " \
+                  "restarts. arXiv:1608.03983.") \
+    ROW(one_cycle, .summary = "OneCycleLR: up to a peak, down again, and far below.") \
+    ROW(cyclic, .summary = "CyclicLR: a triangle wave between two rates.")
 #endif
