@@ -51,8 +51,9 @@ int pn_isa_runs(const char *name);                          /* can this machine 
 pn_status pn_threads_set(size_t n, pn_error *error);
 size_t pn_threads_get(void);
 /* Makes the calls of this thread use no other one, until told otherwise: for programs that share
- * their work out among threads themselves. pn_threads_get says 1 then. */
-void pn_threads_alone(int alone);
+ * their work out among threads themselves. pn_threads_get says 1 then. Returns what was
+ * told before. */
+int pn_threads_alone(int alone);
 /* Runs task(context, i) for every i < tasks, in any order, and returns when all are done. Divide
  * the work by its shape, never by the number of threads, and the result has the same bits on any
  * number. A region costs about a microsecond; from inside another one, or while another thread has

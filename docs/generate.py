@@ -34,7 +34,7 @@ RETURNS = {
     "set_doc": "None",
     "moves": "int",
     "note_move": "None",
-    "work": "None",
+    "work": "tuple[bool, NDArray[Any] | None]",
     "Gate.version": "int",
     "Claim.release": "None",
     "Claim.move": "None",

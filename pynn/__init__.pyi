@@ -21,8 +21,11 @@ from ._threads import set_num_threads as set_num_threads
 from ._training.checkpoint import Checkpoint as Checkpoint
 from ._training.divergence import DivergenceError as DivergenceError
 from ._training.find_lr import LRSweep as LRSweep
+from ._training.halving import Halving as Halving
 from ._training.health import Health as Health
 from ._training.history import History as History
+from ._training.many import Run as Run
+from ._training.many import fit_many as fit_many
 from .activations import binary_step as binary_step
 from .activations import celu as celu
 from .activations import elu as elu
@@ -409,6 +412,7 @@ __all__ = [
     "Concat",
     "DivergenceError",
     "Health",
+    "Halving",
     "History",
     "Input",
     "LRSweep",
@@ -419,7 +423,9 @@ __all__ = [
     "Parallel",
     "Parameter",
     "Residual",
+    "Run",
     "Sequential",
+    "fit_many",
     "get_num_threads",
     "load",
     "manual_seed",

@@ -7,6 +7,8 @@ import pytest
 
 import pynn
 from pynn import _core
+from pynn._training import optimizers
+from pynn._training.prepare import Goal, build
 
 
 def _data(rows=90, seed=0):
@@ -16,8 +18,8 @@ def _data(rows=90, seed=0):
 
 
 def _core_fit(net, X, y, **options):
-    objective, graph, _ = net._trainable("cross_entropy", None, (X,))
-    opt = net._optimizer("adam")
+    _, graph, _, objective = build(net, (X,), Goal("cross_entropy"))
+    opt = optimizers.bound(net, "adam")
     return _core.Fit(graph, X, y, objective.criteria, 8, options.pop("shuffle"), 3, opt.core_groups(), **options)
 
 
@@ -46,7 +48,7 @@ def test_core_scores_and_predicts_a_subset():
     X, y = _data(700)
     net = pynn.Sequential(pynn.Linear(6, 3, seed=0))
     rows = np.random.default_rng(1).permutation(700)[:600]
-    objective, graph, _ = net._trainable("cross_entropy", None, (X,))
+    _, graph, _, objective = build(net, (X,), Goal("cross_entropy"))
     predictor = _core.Predictor(graph, 256)
     assert (predictor.predict(X, rows) == predictor.predict(X[rows])).all()
     assert predictor.score(X, y, objective.criteria, None, rows) == predictor.score(X[rows], y[rows], objective.criteria)
@@ -102,3 +104,318 @@ def test_a_thread_that_works_alone_has_one_thread():
             _core.work(False, None)
         assert _core.get_threads() == 2
     assert _core.get_threads() == before
+
+
+# ---- fit_many ----------------------------------------------------------------------------------------------------------
+def _mlp(seed, width=7):
+    return pynn.Sequential(pynn.Linear(6, width, seed=seed), "tanh", pynn.Linear(width, 3, seed=seed + 1))
+
+
+def _dropout(seed):
+    layers = pynn.Linear(6, 9, seed=seed), pynn.BatchNorm1d(9), "relu", pynn.Dropout(0.3, seed=seed), pynn.Linear(9, 3, seed=seed + 1)
+    return pynn.Sequential(*layers)
+
+
+def _images(seed):
+    return pynn.Sequential(pynn.Reshape(1, 2, 3), pynn.Conv2d(1, 4, 2, seed=seed), "gelu", pynn.Flatten(), pynn.Linear(8, 3, seed=seed))
+
+
+def _residual(seed):
+    x = pynn.Input((6,))
+    h = pynn.Linear(6, 5, seed=seed)(x)
+    return pynn.Model(x, pynn.Linear(11, 3, seed=seed)(pynn.Concat()(h, x)))
+
+
+class _Scale(pynn.Layer):
+    """A layer written in Python, which notes the threads that it runs in."""
+
+    def __init__(self):
+        super().__init__()
+        self.threads = set()
+
+    def forward(self, x):
+        self.threads.add(threading.get_ident())
+        return x * 1.5
+
+    def backward(self, grad):
+        return grad * 1.5
+
+
+def _custom(seed):
+    return pynn.Sequential(pynn.Linear(6, 5, seed=seed), _Scale(), pynn.Linear(5, 3, seed=seed + 1))
+
+
+NETS = {"mlp": _mlp, "dropout": _dropout, "images": _images, "residual": _residual, "custom": _custom}
+
+
+def _numbers(history):
+    return {name: values for name, values in history.history.items() if name != "seconds"}
+
+
+def _same(model, history, other, others):
+    a, b = model.state_dict(), other.state_dict()
+    assert a.keys() == b.keys()
+    assert all(a[name].tobytes() == b[name].tobytes() for name in a)
+    assert _numbers(history) == _numbers(others)
+
+
+def _settings(k):
+    optimizers = (pynn.optim.Adam(lr=1e-2), "sgd", pynn.optim.AdamW(lr=3e-3), pynn.optim.SGD(lr=0.05, momentum=0.9))
+    return {"optimizer": optimizers[k % 4], "epochs": 3 + k % 3, "batch_size": (8, 16, None)[k % 3], "seed": k, "shuffle": k % 5 != 4}
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("metrics", [None, ["top_2_accuracy"]])
+def test_runs_have_the_bits_of_fit_alone(n_jobs, metrics):
+    X, y = _data(120)
+    makers = [*NETS.values()]
+    rng = np.random.default_rng(3)
+    splits = [np.split(rng.permutation(120), [60 + 4 * k]) for k in range(10)]
+    runs = [
+        pynn.Run(makers[k % 5](k), **_settings(k), rows=splits[k][0], validation_rows=splits[k][1], metrics=metrics) for k in range(10)
+    ]
+    histories = pynn.fit_many(runs, X, y, loss="cross_entropy", n_jobs=n_jobs)
+    for k, (run, history) in enumerate(zip(runs, histories, strict=True)):
+        assert history is run.history is run.model.history
+        assert history.status == "finished"
+        alone, (rows, held) = makers[k % 5](k), splits[k]
+        parts = X[rows], y[rows]
+        expected = alone.fit(*parts, validation_data=(X[held], y[held]), loss="cross_entropy", metrics=metrics, **_settings(k))
+        _same(run.model, history, alone, expected)
+        assert str(run.model.health()) == str(alone.health())
+        assert run.model.predict_class(X).tolist() == alone.predict_class(X).tolist()
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_weights_and_classes_are_those_of_the_rows(n_jobs):
+    X, y = _data(120)
+    rows, weight = np.arange(5, 90), np.random.default_rng(2).uniform(0.1, 1e6, 120)
+    weight[100] = 1e300
+    run = pynn.Run(_mlp(0), seed=1, epochs=3, rows=rows)
+    weights = {"sample_weight": weight, "class_weight": "balanced"}
+    pynn.fit_many([run, pynn.Run(_mlp(5), rows=[0, 1, 2])], X, y, loss="cross_entropy", n_jobs=n_jobs, **weights)
+    alone = _mlp(0)
+    expected = alone.fit(
+        X[rows], y[rows], loss="cross_entropy", seed=1, epochs=3, sample_weight=weight[rows], class_weight="balanced"
+    )
+    _same(run.model, run.history, alone, expected)
+
+
+def test_targets_outside_the_rows_do_not_matter():
+    X, y = _data(60)
+    y[50:], X[55] = -7, np.nan
+    run = pynn.Run(_mlp(0), seed=1, rows=np.arange(50), validation_rows=np.arange(10))
+    pynn.fit_many([run], X, y, loss="cross_entropy")
+    alone = _mlp(0)
+    _same(run.model, run.history, alone, alone.fit(X[:50], y[:50], validation_data=(X[:10], y[:10]), loss="cross_entropy", seed=1))
+    with pytest.raises(ValueError, match=r"^runs\[0\] \(all\): y: class -7 in row 50 is not in 0..2"):
+        pynn.fit_many([pynn.Run(_mlp(0), name="all")], X, y, loss="cross_entropy")
+
+
+def test_losses_of_runs_and_several_outputs():
+    X, _ = _data(60)
+    target = np.stack([X[:, 0], X[:, 1], X[:, 2]], 1)
+    runs = [pynn.Run(_mlp(0), loss=loss, seed=0) for loss in ("mse", "huber")]
+    pynn.fit_many(runs, X, target, loss="l1", n_jobs=2)
+    for run in runs:
+        alone = _mlp(0)
+        _same(run.model, run.history, alone, alone.fit(X, target, loss=run.loss, seed=0))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_early_stopping_and_its_weights(n_jobs):
+    X, y = _data(120)
+    stops = [pynn.callbacks.EarlyStopping(patience=1 + k) for k in range(4)]
+    runs = [
+        pynn.Run(_mlp(k), optimizer=pynn.optim.Adam(lr=0.2), seed=k, epochs=40, validation_rows=np.arange(30), callbacks=[stops[k]])
+        for k in range(4)
+    ]
+    histories = pynn.fit_many(runs, X, y, loss="cross_entropy", n_jobs=n_jobs)
+    assert any(history.status == "stopped" for history in histories)
+    for k, (run, history) in enumerate(zip(runs, histories, strict=True)):
+        alone, stop = _mlp(k), pynn.callbacks.EarlyStopping(patience=1 + k)
+        options = {"validation_data": (X[:30], y[:30]), "loss": "cross_entropy", "epochs": 40, "seed": k, "callbacks": [stop]}
+        expected = alone.fit(X, y, optimizer=pynn.optim.Adam(lr=0.2), **options)
+        _same(run.model, history, alone, expected)
+        assert stop.stopped_epoch == stops[k].stopped_epoch
+        assert history.status == expected.status == ("finished" if stop.stopped_epoch is None else "stopped")
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_python_of_the_user_runs_in_the_calling_thread(n_jobs):
+    X, y = _data()
+    seen, me = [], threading.get_ident()
+
+    class Note(pynn.callbacks.Callback):
+        def __getattribute__(self, name):
+            if name.startswith("on_"):
+                seen.append((name, threading.get_ident()))
+            return super().__getattribute__(name)
+
+        def on_epoch_end(self, epoch, logs):
+            self.model.evaluate(X, y)
+            self.model[0].weight[0, 0] += 0.01
+            self.model(X[:2])
+
+    runs = [pynn.Run(_mlp(k), epochs=3, seed=k, callbacks=[Note(), lambda epoch, logs: None]) for k in range(3)]
+    runs += [pynn.Run(_custom(k), epochs=2, seed=k) for k in range(2)]
+    runs += [pynn.Run(_mlp(9), epochs=2, seed=0, metrics={"n": lambda y, out: seen.append(("metric", threading.get_ident())) or 1})]
+    pynn.fit_many(runs, X, y, loss="cross_entropy", n_jobs=n_jobs)
+    names = [name for name, thread in seen]
+    assert {"on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end", "metric"} <= set(names)
+    assert names.count("on_epoch_end") > 8
+    assert {thread for _, thread in seen} == {me}
+    assert runs[3].model[1].threads == {me}
+    alone = _mlp(1)
+    _same(runs[1].model, runs[1].history, alone, alone.fit(X, y, loss="cross_entropy", epochs=3, seed=1, callbacks=[Note()]))
+
+
+def test_a_training_within_a_callback_of_its_own_model_is_refused():
+    X, y = _data()
+    runs = [pynn.Run(_mlp(k), callbacks=[lambda epoch, logs, k=k: runs[k].model.fit(X, y, loss="cross_entropy")]) for k in range(2)]
+    with pytest.raises(RuntimeError, match="this model is being trained by fit_many"):
+        pynn.fit_many(runs, X, y, loss="cross_entropy", n_jobs=2)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_run_that_diverges_disturbs_nobody(n_jobs):
+    X, _ = _data()
+    target = X[:, :3].copy()
+    runs = [pynn.Run(_mlp(k), optimizer=pynn.optim.SGD(lr=1e18 if k == 1 else 0.01), epochs=4, seed=k) for k in range(3)]
+    histories = pynn.fit_many(runs, X, target, loss="mse", n_jobs=n_jobs)
+    assert [history.status for history in histories] == ["finished", "diverged", "finished"]
+    assert isinstance(histories[1].error, pynn.DivergenceError)
+    assert histories[0].error is None
+    for k in (0, 2):
+        alone = _mlp(k)
+        _same(runs[k].model, histories[k], alone, alone.fit(X, target, loss="mse", optimizer=pynn.optim.SGD(lr=0.01), epochs=4, seed=k))
+    assert all(np.isfinite(a).all() for a in runs[1].model.state_dict().values())
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_exception_is_raised_when_the_others_have_ended(n_jobs):
+    X, y = _data()
+
+    def fail(epoch, logs):
+        if epoch == 1:
+            raise LookupError("no more")
+
+    runs = [pynn.Run(_mlp(k), epochs=5, seed=k, callbacks=fail if k in (1, 3) else None, name=f"net {k}") for k in range(4)]
+    with pytest.raises(LookupError, match="no more") as caught:
+        pynn.fit_many(runs, X, y, loss="cross_entropy", n_jobs=n_jobs)
+    (note,) = caught.value.__notes__
+    assert note.startswith("in runs[1] (net 1), in epoch 2; so did runs[3] (net 3) (LookupError: no more);")
+    assert [run.history.status for run in runs] == ["finished", "failed", "finished", "failed"]
+    assert [len(run.history.epoch) for run in runs] == [5, 2, 5, 2]
+    alone = _mlp(2)
+    _same(runs[2].model, runs[2].history, alone, alone.fit(X, y, loss="cross_entropy", epochs=5, seed=2))
+
+
+def test_errors_name_the_run_before_anything_is_trained():
+    X, y = _data()
+    shared, optimizer, stop = _mlp(0), pynn.optim.Adam(), pynn.callbacks.EarlyStopping("loss")
+    body = pynn.Linear(6, 4, seed=0)
+    wrong = {
+        r"runs\[1\]: expected a pynn.Run, got Sequential": _mlp(1),
+        r"runs\[1\]: model: expected a Sequential or a Model": pynn.Run("net"),
+        r"runs\[1\]: its model is that of runs\[0\]": pynn.Run(shared),
+        r"runs\[1\]: its model shares 0.weight with that of runs\[0\]": pynn.Run(pynn.Sequential(shared[0], pynn.Linear(7, 3))),
+        r"runs\[1\]: its optimizer is that of runs\[0\]": pynn.Run(_mlp(1), optimizer=optimizer),
+        r"runs\[1\]: its callback EarlyStopping is that of runs\[0\]": pynn.Run(_mlp(1), callbacks=stop),
+        r"runs\[1\] \(b\): epochs: expected": pynn.Run(_mlp(1), epochs=-1, name="b"),
+        r"runs\[1\]: batch_size: expected": pynn.Run(_mlp(1), batch_size=0),
+        r"runs\[1\]: rows: 90 is not a row of X, whose rows are 0..89": pynn.Run(_mlp(1), rows=[3, 90]),
+        r"runs\[1\]: validation_rows: expected at least one row": pynn.Run(_mlp(1), validation_rows=np.zeros(90, bool)),
+        r"runs\[1\]: rows: expected a 1-d array of indices": pynn.Run(_mlp(1), rows=[0.5]),
+        r"runs\[1\]: seed: expected": pynn.Run(_mlp(1), seed=-1),
+        r"runs\[1\]: EarlyStopping: monitor 'val_loss' is not reported": pynn.Run(
+            _mlp(1), callbacks=pynn.callbacks.EarlyStopping("val_loss")
+        ),
+        r"runs\[1\]: .*y.*": pynn.Run(pynn.Sequential(pynn.Linear(6, 2))),
+        r"runs\[1\]: drop_last: 3 rows make no batch": pynn.Run(_mlp(1), rows=[1, 2, 3], drop_last=True),
+    }
+    for message, run in wrong.items():
+        before = {name: a.copy() for name, a in shared.state_dict().items()}
+        with pytest.raises((TypeError, ValueError), match=message):
+            pynn.fit_many([pynn.Run(shared, optimizer=optimizer, callbacks=[stop]), run], X, y, loss="cross_entropy")
+        assert all((a == before[name]).all() for name, a in shared.state_dict().items())
+        assert shared.history is None
+        assert shared.optimizer is None
+    frozen = [pynn.Run(pynn.Sequential(body, "relu", pynn.Linear(4, 3, seed=k))) for k in range(2)]
+    body.freeze()
+    pynn.fit_many(frozen, X, y, loss="cross_entropy", n_jobs=2)
+    with pytest.raises(TypeError, match=r"runs: expected an iterable of pynn\.Run"):
+        pynn.fit_many(pynn.Run(shared), X, y, loss="cross_entropy")
+    with pytest.raises(ValueError, match="n_jobs: expected an integer of 1 or more"):
+        pynn.fit_many([pynn.Run(shared)], X, y, loss="cross_entropy", n_jobs=0)
+    with pytest.raises(TypeError, match="X: expected arrays"):
+        pynn.fit_many([pynn.Run(shared)], iter([(X, y)]), loss="cross_entropy")
+    assert pynn.fit_many([], X, y, loss="cross_entropy") == []
+
+
+# ---- halving -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_halving_keeps_the_best_with_the_bits_of_fit_alone(n_jobs):
+    X, y = _data(120)
+
+    def runs():
+        stops = [pynn.callbacks.EarlyStopping(patience=3) if k % 4 == 3 else None for k in range(9)]
+        return [
+            pynn.Run(
+                _dropout(k),
+                optimizer=pynn.optim.Adam(lr=10.0 ** -(k % 5 + 1)),
+                epochs=20,
+                seed=k,
+                rows=np.arange(90),
+                validation_rows=np.arange(90, 120),
+                callbacks=stops[k],
+            )
+            for k in range(9)
+        ]
+
+    whole = runs()
+    pynn.fit_many(whole, X, y, loss="cross_entropy", n_jobs=n_jobs)
+    halved = runs()
+    pynn.fit_many(halved, X, y, loss="cross_entropy", n_jobs=n_jobs, budget=pynn.Halving(first=2, factor=3))
+    at = [run.history.history["val_loss"] for run in whole]
+    first = sorted(sorted(range(9), key=lambda k: at[k][1])[:3])
+    second = min(first, key=lambda k: at[k][min(5, len(at[k]) - 1)])
+    for k, (one, other) in enumerate(zip(halved, whole, strict=True)):
+        epochs = len(other.history.epoch) if k == second else 6 if k in first else 2
+        assert _numbers(one.history) == {name: values[:epochs] for name, values in _numbers(other.history).items()}
+        assert one.history.status == (other.history.status if k == second else "pruned")
+    _same(halved[second].model, halved[second].history, whole[second].model, whole[second].history)
+
+
+def test_halving_within_groups_and_with_runs_that_end_by_themselves():
+    X, _ = _data(60)
+    target = X[:, :3].copy()
+    rates = 0.1, 0.01, 1e18, 0.03, 0.001, 0.02
+    runs = [
+        pynn.Run(_mlp(0), optimizer=pynn.optim.SGD(lr=rate), epochs=1 if k == 3 else 8, seed=0, group=k // 3)
+        for k, rate in enumerate(rates)
+    ]
+    histories = pynn.fit_many(runs, X, target, loss="mse", budget=pynn.Halving("loss", factor=2, first=2))
+    assert histories[2].status == "diverged"
+    assert [history.status for history in histories[:2]].count("finished") == 1
+    assert histories[3].status == "finished"
+    assert sorted(len(history.epoch) for history in histories[:2]) in ([2, 8], [4, 8])
+    assert all(len(history.epoch) >= 2 for history in histories[4:])
+
+
+def test_halving_itself():
+    budget = pynn.Halving("val_accuracy", factor=2, first=3)
+    assert budget.rungs(24) == [3, 6, 12]
+    assert budget.best([0.1, np.nan, 0.5, 0.5, 0.4], True) == [2, 3, 4]
+    assert budget.best([0.1, np.nan, 0.5, 0.5], False) == [0, 2]
+    assert repr(budget) == "Halving('val_accuracy', factor=2, first=3, mode='auto')"
+    for options in ({"factor": 1}, {"first": 0}, {"mode": "best"}):
+        with pytest.raises(ValueError, match=f"{next(iter(options))}: expected"):
+            pynn.Halving(**options)
+    with pytest.raises(TypeError, match="metric: expected"):
+        pynn.Halving(3)
+    X, y = _data()
+    with pytest.raises(ValueError, match=r"runs\[0\]: budget: 'val_loss' is not reported; give the run validation_rows"):
+        pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", budget=pynn.Halving())
+    with pytest.raises(TypeError, match=r"budget: expected a pynn\.Halving"):
+        pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", budget=3)

@@ -36,7 +36,7 @@ int retake(released *r)
     return stopped;
 }
 
-/* work(alone, flag): how this thread works from now on. */
+/* work(alone, flag): how this thread works from now on; returns how it did before. */
 static PyObject *work(PyObject *module, PyObject *args)
 {
     PyObject *given;
@@ -45,14 +45,14 @@ static PyObject *work(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "pO", &alone, &given)) return NULL;
     if (given != Py_None && !(PyArray_Check(given) && PyArray_NBYTES((PyArrayObject *)given) == 1))
         return PyErr_Format(PyExc_TypeError, "flag: expected None or an array of one byte");
+    PyObject *before = Py_BuildValue("iO", pn_threads_alone(alone), flag ? (PyObject *)flag : Py_None);
     Py_XSETREF(flag, given == Py_None ? NULL : (PyArrayObject *)Py_NewRef(given));
-    pn_threads_alone(alone);
-    Py_RETURN_NONE;
+    return before;
 }
 
 static PyMethodDef functions[] = {
     { "work", work, METH_VARARGS,
-      "work($module, alone, flag, /)\n--\n\nMake the calls of this thread use no other thread, and stop with a KeyboardInterrupt once the byte in flag is not 0." },
+      "work($module, alone, flag, /)\n--\n\nMake the calls of this thread use no other thread, and stop with a KeyboardInterrupt once the byte in flag is not 0; return the two arguments of before." },
     { NULL, NULL, 0, NULL },
 };
 

@@ -61,6 +61,8 @@ class Callback:
     model: Net
     _adds_logs: ClassVar[bool] = False
     """Whether the ``on_epoch_end`` defined by this class may add names to the logs; a class that does not say so may."""
+    _any_thread: ClassVar[bool] = False
+    """Whether `fit_many` may call this very class in any thread: not so where it runs code of the user's."""
 
     @property
     def optimizer(self) -> Optimizer:

@@ -66,6 +66,8 @@ class Checkpoint(Callback):
     True
     """
 
+    _any_thread = True
+
     def __init__(self, path: str | os.PathLike[str], *, every_steps: int | None = None) -> None:
         if every_steps is not None and (isinstance(every_steps, bool) or not isinstance(every_steps, (int, np.integer)) or every_steps < 1):
             raise ValueError(f"every_steps: expected an integer of 1 or more, or None, got {every_steps!r}")

@@ -27,6 +27,11 @@ class Events:
         self.train = any(self._called[event] for event in _BATCH)
         self.test = any(self._called[event] for event in _TEST_BATCH)
 
+    @property
+    def any(self) -> bool:
+        """Whether anything is called within an epoch."""
+        return any(self._called.values())
+
     def call(self, event: str, *arguments: Any) -> None:
         """Call what the callbacks define for an event."""
         for method in self._called[event]:

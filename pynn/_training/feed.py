@@ -43,16 +43,17 @@ def class_places(y: Any, classes: Array) -> Array:
     return np.searchsorted(classes, given)
 
 
-def first_not_finite(X: Any, dtype: str) -> int | None:
-    """Return the first row of inputs that holds NaN or infinity as that dtype; a block at a time, so that a map stays one."""
+def first_not_finite(X: Any, dtype: str, rows: Any = None) -> int | None:
+    """Return the first of those rows, or of all, that holds NaN or infinity as that dtype; a block at a time, so that a map stays one."""
     arrays = X if isinstance(X, tuple) else (X,)
-    for start in range(0, len(arrays[0]), _BLOCK):
+    for start in range(0, len(arrays[0] if rows is None else rows), _BLOCK):
+        block = slice(start, start + _BLOCK) if rows is None else rows[start : start + _BLOCK]
         with np.errstate(over="ignore"):
-            parts = [part.astype(dtype) if (part := a[start : start + _BLOCK]).dtype == np.float64 else part for a in arrays]
+            parts = [part.astype(dtype) if (part := a[block]).dtype == np.float64 else part for a in arrays]
         good = [np.isfinite(part).reshape(len(part), -1).all(1) for part in parts]
         bad = np.flatnonzero(~np.logical_and.reduce(good))
         if bad.size:
-            return start + int(bad[0])
+            return start + int(bad[0]) if rows is None else int(rows[start + bad[0]])
     return None
 
 
@@ -68,10 +69,15 @@ Rows: TypeAlias = tuple[tuple[Array, ...], Any, Weights]
 
 
 class Validation:
-    """Data that are scored again and again: ``batches`` is called for them each time."""
+    """Data that are scored again and again: ``batches`` is called for them each time.
 
-    def __init__(self, graph: _core.Graph, objective: Objective, batches: Callable[[], Iterable[Rows]], many: bool) -> None:
-        self.batches, self.many, self.warned = batches, many, False
+    ``part`` are the indices of the rows that are scored, if they are only some of those of the arrays.
+    """
+
+    def __init__(
+        self, graph: _core.Graph, objective: Objective, batches: Callable[[], Iterable[Rows]], many: bool, part: Any = None
+    ) -> None:
+        self.batches, self.many, self.warned, self.part = batches, many, False, part
         self.renew(graph, objective)
 
     def renew(self, graph: _core.Graph, objective: Objective) -> None:
@@ -81,33 +87,36 @@ class Validation:
     def _parts(self) -> Iterator[Rows]:
         """Yield the batches, and of arrays blocks of rows."""
         for data, target, weight in self.batches():
-            for start in range(0, len(data[0]), len(data[0]) if self.many else _BLOCK):
-                part = slice(start, None if self.many else start + _BLOCK)
+            rows = len(data[0]) if self.part is None else len(self.part)
+            for start in range(0, rows, rows if self.many else _BLOCK):
+                block = slice(start, None if self.many else start + _BLOCK)
+                part = block if self.part is None else self.part[block]
                 yield rows_of(data, part), rows_of(target, part), rows_of(weight, part)
 
     def logs(self, prefix: str, events: Events) -> dict[str, float]:
         """Return the loss and the metrics, or warn once of a loss that is not finite; with metrics the net predicts once more, for them."""
         total: Scores | None = None
         targets, predicted = [], []
+        part = None if events.test else self.part
         events.call("on_test_begin", {})
         for number, (data, target, weight) in enumerate(self._parts() if events.test else self.batches()):
             if events.test:
                 events.call("on_test_batch_begin", number, {})
             X = as_core(data)
             weights, units = self.objective.core_weights(weight, self.dtype)
-            score = self.objective.in_units(self.scorer.score(X, target, self.objective.criteria, weights), units)
+            score = self.objective.in_units(self.scorer.score(X, target, self.objective.criteria, weights, part), units)
             total = score if total is None else summed(total, score)
             if not self.warned and not all(math.isfinite(one[0]) for one in score):
                 self.warned = True
-                row = first_not_finite(X, self.dtype)
+                row = first_not_finite(X, self.dtype, part)
                 where = f"in row {row}" + (f" of batch {number}" if self.many else "")
                 why = "outputs are not finite" if row is None else f"X holds NaN or infinity {where}"
                 large = None if row is None else too_large(data, row, self.dtype)
                 why = why if large is None else large % where.removeprefix("in ")
                 warn(f"{prefix}loss is not finite: of the data to score, {why}", RuntimeWarning)
             if self.objective.measures:
-                targets.append(copied(target) if self.many else target)
-                predicted.append(self.scorer.predict(X))
+                targets.append(copied(target) if self.many else target if part is None else rows_of(target, part))
+                predicted.append(self.scorer.predict(X, part))
             if events.test:
                 events.call("on_test_batch_end", number, self.objective.logs("", total))
         assert total is not None

@@ -10,7 +10,7 @@ from .._tables import check_count
 from . import optimizers
 from .callback import listed
 from .checkpoint import Training
-from .divergence import Guard
+from .divergence import DivergenceError, Guard
 from .feed import Validation, as_core, rows_of
 from .loop import Loop, Setup, validated_epochs
 from .objective import TRIED_ROWS
@@ -20,11 +20,13 @@ from .scale import Observed
 from .turns import turn
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from .._arrays import Array
     from .history import History
     from .net import Net
+    from .turns import Turn
 
 
 class Options(NamedTuple):
@@ -54,13 +56,35 @@ class Options(NamedTuple):
     """All labels, if ``y`` holds labels, see ``partial_fit``."""
 
 
-def fit(net: Net, X: Any, y: Any, given: Options) -> History:
-    """Train a net; see `Net.fit`."""
-    epochs = _epochs(given)
-    scored = validated_epochs(given.validation_freq, epochs)
-    callbacks, guard = listed(given.callbacks), Guard(net, given.on_nan)
-    progress = Progress(given.verbose, given.epochs, given.initial_epoch)
-    with turn(net, "fit") as mine:
+class Part(NamedTuple):
+    """The indices of some rows of the data."""
+
+    rows: NDArray[np.intp] | None = None
+    """The rows to train on; None: all."""
+    held: NDArray[np.intp] | None = None
+    """The rows to validate on; None: no validation, unless the options say otherwise."""
+
+
+class Session:
+    """A checked call of ``fit`` that has not begun.
+
+    Nothing has been trained, and the net is as it was. `begin` makes the net take part in it, and `close` ends that.
+
+    Parameters
+    ----------
+    net, X, y, given
+        As in `fit`.
+    mine : Turn
+        The arrays that the training changes.
+    part : Part
+        Which rows of the data to use.
+    """
+
+    def __init__(self, net: Net, X: Any, y: Any, given: Options, mine: Turn, part: Part = Part()) -> None:  # noqa: B008
+        epochs = _epochs(given)
+        scored = validated_epochs(given.validation_freq, epochs)
+        callbacks, guard = listed(given.callbacks), Guard(net, given.on_nan)
+        self.net, self.first = net, given.initial_epoch if given.resume_from is None else None
         prepared = prepare(
             net,
             X,
@@ -71,14 +95,17 @@ def fit(net: Net, X: Any, y: Any, given: Options) -> History:
             steps_per_epoch=given.steps_per_epoch,
             arrays_only=_arrays_only(given),
             classes=given.classes,
+            part=part.rows,
         )
-        goal, objective = prepared.goal, prepared.objective
+        self.goal, objective = prepared.goal, prepared.objective
         if given.classes is not None:
             net.classes_ = given.classes
         if prepared.batches is None:
-            objective.remember(prepared.target)
+            objective.remember(prepared.taken(prepared.target))
         seed = _seed(given)
         prepared, validation, kept = _with_validation(prepared, given, seed, len(scored))
+        if part.held is not None:
+            validation = prepared.validation_on(part.held, y)
         prepared = prepared.with_class_weight(given.class_weight)
         observed = _examine(prepared, given.health)
         opt = optimizers.bound(net, given.optimizer)
@@ -89,35 +116,66 @@ def fit(net: Net, X: Any, y: Any, given: Options) -> History:
             raise ValueError(f"{text}, so none would be trained on")
         facts = _facts(prepared, given, batch_size)
         whole_epochs = prepared.batches is not None or objective.measures
-        training = Training(net, opt, callbacks, seed, facts, given.resume_from, whole_epochs=whole_epochs)
+        self.training = Training(net, opt, callbacks, seed, facts, given.resume_from, whole_epochs=whole_epochs)
         if given.resume_from is not None:  # the file has set the seeds of the layers
-            _, graph, owners, _ = build(net, prepared.data, goal, fitted=objective)
+            _, graph, owners, _ = build(net, prepared.data, self.goal, fitted=objective)
             prepared = prepared._replace(graph=graph, owners=owners)
-            epochs = range(training.epoch, given.epochs)
+            epochs = range(self.training.epoch, given.epochs)
         if prepared.batches is not None:
-            prepared.batches.leave_out(training.epoch)
+            prepared.batches.leave_out(self.training.epoch)
         setup = Setup(
             prepared, kept, batch_size, given.shuffle, seed, bool(given.drop_last), given.on_nan == "raise", observed
         )
+        self.epochs = epochs
         before = net._fitted, net.optimizer, net._monitor
         try:
-            loop = Loop(net, setup, opt, validation, training, guard, scored, mine)
-            loop.check()
+            self.loop = Loop(net, setup, opt, validation, self.training, guard, scored, mine)
+            self.loop.check()
         except BaseException:
             net._fitted, net.optimizer, net._monitor = before
             raise
-        net._goal, net.stop_training = goal[:2], False
-        net.history, net._health = training.history, training.health
-        if given.resume_from is None:
-            net.history.first = given.initial_epoch
-        if not epochs:
+        self.before = before
+
+    def withdraw(self) -> None:
+        """Leave the net as it was before the call."""
+        self.net._fitted, self.net.optimizer, self.net._monitor = self.before
+
+    def begin(self) -> History:
+        """Give the net a new history, which the epochs will fill."""
+        net = self.net
+        net._goal, net.stop_training = self.goal[:2], False
+        net.history, net._health = self.training.history, self.training.health
+        if self.first is not None:
+            net.history.first = self.first
+        if not self.epochs:
             net._monitor = None
+        return net.history
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Keep the health of the last epoch as the net's, and say in the history how the training ended."""
+        history = self.training.history
+        if error is not None:
+            diverged, failed = isinstance(error, DivergenceError), isinstance(error, Exception)
+            history.status = "diverged" if diverged else "failed" if failed else "interrupted"
+        elif history.status == "training":
+            history.status = "stopped" if self.net.stop_training else "finished"
+        if self.net._monitor is not None:
+            self.net._health, self.net._monitor = self.net._monitor.report(), None
+
+
+def fit(net: Net, X: Any, y: Any, given: Options) -> History:
+    """Train a net; see `Net.fit`."""
+    progress = Progress(given.verbose, given.epochs, given.initial_epoch)
+    with turn(net, "fit") as mine:
+        session = Session(net, X, y, given, mine)
+        history = session.begin()
         try:
-            loop.train(epochs, progress)
-            return net.history
-        finally:
-            if net._monitor is not None:
-                net._health, net._monitor = net._monitor.report(), None
+            session.loop.train(session.epochs, progress)
+            session.close()
+        except BaseException as error:
+            session.close(error)
+            raise
+        return history
 
 
 def _epochs(given: Options) -> range:
@@ -176,9 +234,10 @@ def _examine(prepared: Prepared, health: bool) -> Observed | None:
         return None
     target = prepared.first_target()
     if objective.measures:
-        predicted = _core.Predictor(prepared.graph, 1).predict(as_core(rows_of(data, slice(TRIED_ROWS))))
+        first = slice(TRIED_ROWS) if prepared.part is None else prepared.part[:TRIED_ROWS]
+        predicted = _core.Predictor(prepared.graph, 1).predict(as_core(rows_of(data, first)))
         objective.try_metrics(predicted, target, rows)
-    return Observed(prepared.net, data, target, objective) if health else None
+    return Observed(prepared.net, data, target, objective, prepared.part) if health else None
 
 
 def _facts(prepared: Prepared, given: Options, batch_size: int) -> dict[str, Any]:

@@ -20,6 +20,14 @@ class History:
 
     Printed it is a table, in a notebook too. With a `pynn.callbacks.HealthMonitor` its ``health`` holds a `Health` an epoch.
 
+    Attributes
+    ----------
+    status : str
+        'finished': all epochs; 'stopped': a callback ended it; 'pruned': a `Halving` did; 'diverged', 'failed' or 'interrupted':
+        an exception did. 'training' until then.
+    error : Exception or None
+        What it diverged or failed with, where `fit_many` trained it; `fit` raises it.
+
     Examples
     --------
     >>> import numpy as np, pynn
@@ -34,6 +42,8 @@ class History:
         self.history: dict[str, list[float]] = {}
         self.reported: dict[str, list[int]] = {}  # the epochs of those numbers that not all epochs report
         self.health: list[Health] = []
+        self.status = "training"
+        self.error: Exception | None = None
 
     @property
     def epoch(self) -> list[int]:

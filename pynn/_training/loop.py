@@ -89,6 +89,7 @@ class Loop:
     ) -> None:
         self.net, self.setup, self.optimizer, self.validation = net, setup, optimizer, validation
         self.training, self.guard, self.scored, self.mine = training, guard, scored, mine
+        self.logs: dict[str, float] = {}
         self.events = Events(training.callbacks)
         self._hooks = (self._batch_begin, self._batch_end) if self.events.train else (None, None)
         self._begin(setup.prepared)
@@ -111,6 +112,7 @@ class Loop:
             setup.shuffle,
             setup.seed,
             *updates,
+            rows=prepared.part,
         )
         run.step = opt.steps
         self.run = run
@@ -149,10 +151,10 @@ class Loop:
         scores, batches = self.training.run_epoch(self.run, epoch, *self._hooks)
         seen = min(batches * self.setup.batch_size, prepared.rows)
         if not self.kept or seen == prepared.rows:
-            return self.objective.logs("", scores, prepared.target, self.kept)
+            return self.objective.logs("", scores, prepared.taken(prepared.target) if self.kept else None, self.kept)
         order = self.run.order
         some = np.arange(seen) if order is None else order[:seen]
-        return self.objective.logs("", scores, rows_of(prepared.target, some), [out[some] for out in self.kept])
+        return self.objective.logs("", scores, rows_of(prepared.taken(prepared.target), some), [out[some] for out in self.kept])
 
     def _batch_begin(self, batch: int) -> None:
         self.events.call("on_train_batch_begin", batch, {})
@@ -209,35 +211,17 @@ class Loop:
 
     def train(self, epochs: range, progress: Progress) -> None:
         """Run the epochs and call the callbacks."""
-        net, hist, watching, logs = self.net, self.training.history, self.training.callbacks, dict[str, float]()
-        names, epoch = self.expected(), epochs.start
+        hist, epoch = self.training.history, epochs.start
         try:
             self.training.begin()
             with progress:
                 for epoch in epochs:
-                    if net.stop_training:
+                    if self.net.stop_training:
                         break
-                    for callback in watching:
-                        callback.on_epoch_begin(epoch, {})
-                    self._refresh()
-                    if net._monitor is not None:
-                        net._monitor.epoch = epoch
-                    start = time.perf_counter()
-                    try:
-                        scores = self._epoch(epoch)
-                    finally:
-                        self.optimizer.count_steps(self.run.step)
-                    scores["seconds"] = time.perf_counter() - start
-                    self.guard.check(epoch, scores)
-                    logs = scores
-                    if self.validation is not None and epoch in self.scored:
-                        logs = scores | self.validation.logs("val_", self.events)
-                    absent: dict[str, Any] = {} if len(logs) == len(names) else dict.fromkeys(names)
-                    self.optimizer.end_epoch(absent | logs)
-                    hist.add(logs)
-                    progress.show(epoch, logs)
-                    for callback in watching:
-                        callback.on_epoch_end(epoch, logs)
+                    self.begin_epoch(epoch)
+                    self.run_epoch(epoch)
+                    progress.show(epoch, self.logs)
+                    self.end_epoch(epoch)
         except KeyboardInterrupt as stop:
             done = f"{len(hist.epoch)} finished epoch{'s' * (len(hist.epoch) != 1)}"
             text = f"fit was interrupted in epoch {epoch + 1} of {epochs.stop}: the model keeps what it learnt, model.history has {done}"
@@ -245,5 +229,39 @@ class Loop:
             progress.say(text)
             raise
         finally:
-            for callback in watching:
-                callback.on_train_end(logs)
+            self.end()
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Call the callbacks before an epoch, and take up what they changed."""
+        for callback in self.training.callbacks:
+            callback.on_epoch_begin(epoch, {})
+        self._refresh()
+
+    def run_epoch(self, epoch: int) -> None:
+        """Train for an epoch, validate, and record what is reported as ``logs``."""
+        names = self.expected()
+        if self.net._monitor is not None:
+            self.net._monitor.epoch = epoch
+        start = time.perf_counter()
+        try:
+            scores = self._epoch(epoch)
+        finally:
+            self.optimizer.count_steps(self.run.step)
+        scores["seconds"] = time.perf_counter() - start
+        self.guard.check(epoch, scores)
+        self.logs = scores
+        if self.validation is not None and epoch in self.scored:
+            self.logs = scores | self.validation.logs("val_", self.events)
+        absent: dict[str, Any] = {} if len(self.logs) == len(names) else dict.fromkeys(names)
+        self.optimizer.end_epoch(absent | self.logs)
+        self.training.history.add(self.logs)
+
+    def end_epoch(self, epoch: int) -> None:
+        """Call the callbacks after an epoch."""
+        for callback in self.training.callbacks:
+            callback.on_epoch_end(epoch, self.logs)
+
+    def end(self) -> None:
+        """Call the callbacks after the last epoch."""
+        for callback in self.training.callbacks:
+            callback.on_train_end(self.logs)

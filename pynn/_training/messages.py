@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_is_muted: ContextVar[bool] = ContextVar("_is_muted", default=False)
 
 
 def _caller_level() -> int:
@@ -17,9 +22,21 @@ def _caller_level() -> int:
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
     """Issue a warning at the line that called the library."""
+    if _is_muted.get():
+        return
     warnings.warn(text, category, stacklevel=_caller_level())
 
 
 def describe_error(error: Exception) -> str:
     """Return the text of an error of reading; that of a KeyError is only a key."""
     return f"it lacks {error}" if isinstance(error, KeyError) and len(str(error)) < 40 else str(error)
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """Issue no warnings in this context: what is checked once more has been warned of."""
+    token = _is_muted.set(True)
+    try:
+        yield
+    finally:
+        _is_muted.reset(token)

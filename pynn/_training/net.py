@@ -608,7 +608,7 @@ class Net(Predicting, abstract=True):
             graph, owners, _ = self._built(data, frozenset(), training=False)
         else:
             prepared = self._to_score(X, y, loss, None, batched=False, training=False)
-            _, _, data, target, _, graph, owners, objective, _ = prepared
+            data, target, graph, owners, objective = prepared.data, prepared.target, prepared.graph, prepared.owners, prepared.objective
         claim = _core.Claim(gates_of(self).values())
         try:
             criteria, groups = (objective.criteria, optim.SGD(self.parameters()).core_groups()) if objective else ((), [])

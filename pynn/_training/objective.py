@@ -144,11 +144,14 @@ class Objective:
         """Return what tells this from what another training is for."""
         return ", ".join("FunctionLoss" if isinstance(loss, FunctionLoss) else repr(loss) for loss in self.losses)
 
-    def targets(self, y: Any, rows: int, graph: _core.Graph, name: str) -> Any:
-        """Check targets, all of them, and return them as the core takes them: an array, or a tuple of several."""
+    def targets(self, y: Any, rows: int, graph: _core.Graph, name: str, part: Any = None) -> Any:
+        """Check targets, and return them as the core takes them: an array, or a tuple of several.
+
+        ``part`` are the indices of the rows whose values are checked, and which decide what the targets mean; None: all.
+        """
         given = [y] if len(self.losses) == 1 and not isinstance(y, Mapping) else one_each(y, len(self.losses), self.keys, name)
         checked = [
-            _target(one, rows, graph.dtype, graph.output_shapes[at[0]], loss, name)
+            _target(one, rows, graph.dtype, graph.output_shapes[at[0]], loss, name, part)
             for one, at, loss in zip(given, self.takes, self.losses, strict=True)
         ]
         return checked[0] if len(checked) == 1 else tuple(checked)
@@ -551,7 +554,7 @@ def _allowed(loss: Loss, output: tuple[int, ...], labels: bool) -> list[tuple[in
     return [output, ()] if math.prod(output) == 1 else [output]
 
 
-def _target(y: Any, rows: int, dtype: str, output: tuple[int, ...], loss: Loss, name: str) -> Array | None:
+def _target(y: Any, rows: int, dtype: str, output: tuple[int, ...], loss: Loss, name: str, part: Any) -> Array | None:
     kind = loss._row["target"]
     if kind == "n":
         if y is not None:
@@ -565,15 +568,16 @@ def _target(y: Any, rows: int, dtype: str, output: tuple[int, ...], loss: Loss, 
     if a.dtype.kind not in "fiub":
         how = "classes, y = numpy.unique(y, return_inverse=True) makes class indices of labels"
         raise TypeError(f"{name}: dtype {a.dtype} is not allowed; expected numbers; {how}")
-    if kind == "p" and a.shape[1:] == output and len(output) == 1 < output[0] and a.dtype.kind in "iub" and metrics.is_one_hot(a):
-        a = a.astype(dtype)
+    seen = a if part is None else a[part]
+    if kind == "p" and a.shape[1:] == output and len(output) == 1 < output[0] and a.dtype.kind in "iub" and metrics.is_one_hot(seen):
+        a, seen = a.astype(dtype), seen.astype(dtype)
     labels = kind in "cim" or (kind == "p" and a.dtype.kind in "iu")
     if kind in "cp" and not labels and (a.ndim == 1 or a.shape[1:] == (1,) != output):
         raise TypeError(
             f"{name}: {type(loss).__name__} takes class indices of an integer dtype, or one row of probabilities a sample; "
             f"got {a.dtype} of shape {a.shape}; y.astype(int) makes indices of whole numbers"
         )
-    if labels and loss._by_class and output[:1] == (1,) and (a > 0).any():
+    if labels and loss._by_class and output[:1] == (1,) and (seen > 0).any():
         one = "an output for each class, and this net has one; take 'bce_with_logits', or two outputs"
         raise ValueError(f"loss: {type(loss).__name__} needs {one}")
     allowed = _allowed(loss, output, labels)
@@ -583,6 +587,6 @@ def _target(y: Any, rows: int, dtype: str, output: tuple[int, ...], loss: Loss, 
             f"{name}: shape {a.shape} does not fit {type(loss).__name__} on output of shape {(rows, *output)}; expected {expected}"
         )
     if loss._by_class and not labels:
-        a = np.moveaxis(a, 1, -1)
-    _core.check_target(loss._criterion, dtype, rows, output, a, name)
+        a, seen = np.moveaxis(a, 1, -1), np.moveaxis(seen, 1, -1)
+    _core.check_target(loss._criterion, dtype, len(seen), output, seen, name)
     return a

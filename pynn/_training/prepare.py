@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+import numpy as np
+
 from .. import _core
 from .._arrays import Array
 from .._tables import check_count
@@ -14,7 +16,6 @@ from .objective import Objective, Weights, fusible
 from .rows import class_weights, combined, sample_weights, split
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from .net import Net
@@ -51,20 +52,27 @@ class Prepared(NamedTuple):
     objective: Objective
     batches: Batches | None
     """The batches, if the data come from an iterable."""
+    part: NDArray[np.intp] | None = None
+    """The indices of the rows to train on; None for all rows. Data, targets and weights are those of all rows."""
 
     @property
     def rows(self) -> int:
-        """The number of rows, or that of the first batch."""
-        return len(self.data[0])
+        """The number of rows to train on, or that of the first batch."""
+        return len(self.data[0]) if self.part is None else len(self.part)
+
+    def taken(self, arrays: Any) -> Any:
+        """Return the rows to train on of an array, or of each of a tuple."""
+        return arrays if self.part is None else rows_of(arrays, self.part)
 
     def with_class_weight(self, class_weight: Any) -> Prepared:
         """Return the same data, each row's weight multiplied by the weight of its class."""
         if class_weight is None:
             return self
         shapes = self.graph.output_shapes
-        classes = class_weights(class_weight, self.target, self.objective.losses, math.prod(shapes[0]))
+        classes = class_weights(class_weight, self.taken(self.target), self.objective.losses, math.prod(shapes[0]))
         name = "sample_weight and class_weight"
-        return self._replace(weight=sample_weights(combined(self.weight, classes), self.rows, self.objective, shapes, name))
+        weight = sample_weights(combined(self.taken(self.weight), classes), self.rows, self.objective, shapes, name)
+        return self._replace(weight=_spread(weight, self.part, len(self.data[0])))
 
     def split(self, share: float, seed: int, shuffle: bool) -> tuple[Prepared, Rows, NDArray[np.intp]]:
         """Return the rows to train on, the rows to validate on, and the indices of the former."""
@@ -73,9 +81,9 @@ class Prepared(NamedTuple):
         return self._replace(**kept), (rows_of(self.data, held), rows_of(self.target, held), rows_of(self.weight, held)), train
 
     def first_target(self) -> Any:
-        """Return the targets, or those of the first batch."""
+        """Return the targets to train on, or those of the first batch."""
         if self.batches is None:
-            return self.target
+            return self.taken(self.target)
         return self.objective.targets(self.batches.first[1], self.rows, self.graph, "y of batch 0")
 
     def core_weight(self) -> Weights:
@@ -89,6 +97,11 @@ class Prepared(NamedTuple):
     def batches_of(self, batches: Batches, like: Shapes, before: str = "") -> Iterator[Rows]:
         """Yield the batches of one pass, checked."""
         return checked_batches(self.net, batches, like, self.graph, self.objective, before)
+
+    def validation_on(self, held: NDArray[np.intp], y: Any) -> Validation:
+        """Return the validation on some rows of the same data, which count alike."""
+        target = self.objective.targets(y, len(self.data[0]), self.graph, "y", held)
+        return Validation(self.graph, self.objective, lambda: [(self.data, target, None)], False, held)
 
     def validation(self, given: Any, times: int, steps: int | None) -> Validation:
         """Check ``validation_data``, which are scored so many times."""
@@ -121,6 +134,7 @@ def prepare(
     fitted: Objective | None = None,
     training: bool = True,
     writes: bool = True,
+    part: NDArray[np.intp] | None = None,
 ) -> Prepared:
     """Check data and losses, and build the graph once.
 
@@ -144,6 +158,8 @@ def prepare(
         What the net was last fitted for, which is used in the place of ``goal``.
     training, writes : bool
         As in `Builder`.
+    part : ndarray, optional
+        The indices of the rows to train on, which the caller has checked; None: all. Values are checked for these rows only.
     """
     batches = None
     if batched:
@@ -154,9 +170,27 @@ def prepare(
     require_rows(data, "X" if batches is None else "X of batch 0")
     target, weight = None, None
     if batches is None:
-        target = objective.targets(y if classes is None else class_places(y, classes), rows, graph, "y")
-        weight = sample_weights(sample_weight, rows, objective, graph.output_shapes, "sample_weight")
-    return Prepared(net, goal, data, target, weight, graph, owners, objective, batches)
+        target = objective.targets(y if classes is None else class_places(y, classes), rows, graph, "y", part)
+        weight = sample_weights(sample_weight, rows, objective, graph.output_shapes, "sample_weight", may_be_0=part is not None)
+        if part is not None:
+            own = sample_weights(rows_of(weight, part), len(part), objective, graph.output_shapes, "sample_weight")
+            weight = _spread(own, part, rows)
+    return Prepared(net, goal, data, target, weight, graph, owners, objective, batches, part)
+
+
+def _spread(weight: Weights, part: NDArray[np.intp] | None, rows: int) -> Weights:
+    """Return weights of some rows as weights of all rows, 0 for the others."""
+    if weight is None or part is None:
+        return weight
+    if isinstance(weight, tuple):
+        return tuple(None if one is None else _spread_one(one, part, rows) for one in weight)
+    return _spread_one(weight, part, rows)
+
+
+def _spread_one(weight: Array, part: NDArray[np.intp], rows: int) -> Array:
+    whole = np.zeros((rows, *weight.shape[1:]))
+    whole[part] = weight
+    return whole
 
 
 def build(

@@ -49,6 +49,19 @@ class Progress:
             self.width = max(self.width, len(line))
             print(f"\r{line:<{self.width}}", end="", file=sys.stderr, flush=True)
 
+    def advance(self, epochs: int, state: str, line: str | None) -> None:
+        """Show so many more epochs of several trainings, and their state; ``line`` is for a log."""
+        self.first += epochs
+        if self.bar is not None:
+            self.bar.set_postfix_str(state, refresh=False)
+            self.bar.update(epochs)
+        elif self.lines and line is not None:
+            print(line, file=sys.stderr, flush=True)
+        elif not self.lines:
+            text = f"epoch {self.first}/{self.epochs}  {state}"
+            self.width = max(self.width, len(text))
+            print(f"\r{text:<{self.width}}", end="", file=sys.stderr, flush=True)
+
     def say(self, text: str) -> None:
         """Write a line of its own, if anybody looks."""
         if self.on:

@@ -34,12 +34,15 @@ _UNREACHABLE = 0.05
 
 
 class Observed:
-    """A sample of the data of a training, taken when it starts, and what it shows, worked out when somebody reads it."""
+    """A sample of the data of a training, taken when it starts, and what it shows, worked out when it is read.
 
-    def __init__(self, net: Net, data: Sequence[Array], target: Any, objective: Objective | None) -> None:
+    ``target`` has the rows to train on; ``part`` are their indices in ``data``, if those are only some of its rows.
+    """
+
+    def __init__(self, net: Net, data: Sequence[Array], target: Any, objective: Objective | None, part: Any = None) -> None:
         self._found: tuple[Finding, ...] | None = None
         self._inputs = [
-            ("X" if len(data) == 1 else f"X[{i}]", _sample(x))
+            ("X" if len(data) == 1 else f"X[{i}]", _sample(x, part))
             for i, (x, scale_matters) in enumerate(zip(data, net._scale_matters(len(data)), strict=True))
             if scale_matters
         ]
@@ -74,10 +77,11 @@ def scale_matters(layer: Layer) -> bool | None:
     return None
 
 
-def _sample(a: Array) -> Array:
-    """Return up to 256 rows from all over an array, as float64."""
-    rows = max(1, min(_ROWS, _NUMBERS // max(1, math.prod(a.shape[1:]))))
-    return np.array(a[:: max(1, -(-len(a) // rows))], dtype=np.float64)
+def _sample(a: Array, part: Any = None) -> Array:
+    """Return up to 256 rows from all over an array, or over a part of its rows, as float64."""
+    most = max(1, min(_ROWS, _NUMBERS // max(1, math.prod(a.shape[1:]))))
+    chosen = slice(None, None, max(1, -(-len(a if part is None else part) // most)))
+    return np.array(a[chosen if part is None else part[chosen]], dtype=np.float64)
 
 
 def _finite(sample: Array) -> Array:

@@ -32,6 +32,12 @@ class Turn:
             text = f"{self.what}: another thread trains a model that shares {_taken(gates)} with this one"
             raise RuntimeError(f"{text}; train them one after the other, or give each thread a copy: copy.deepcopy(model)") from error
 
+    def move(self) -> None:
+        """Go on in the thread that calls this."""
+        for claim in self.claims:
+            claim.move()
+        self.net._trained_by = self.what, get_ident()
+
     def give_back(self) -> None:
         """Let other threads train them."""
         for claim in self.claims:
@@ -101,3 +107,8 @@ def turn(net: Net, what: str) -> Iterator[Turn]:
                     layer.training = mode
     finally:
         mine.give_back()
+
+
+def has_custom_layers(net: Net) -> bool:
+    """Return whether a layer is written in Python."""
+    return bool(_parts(net).own)

@@ -64,6 +64,7 @@ class HealthMonitor(Callback):
         self._describe: set[tuple[str, str]] = set()
 
     _adds_logs = False
+    _any_thread = True
 
     def _check(self, expected: Expected) -> None:
         """See that there is something to look at."""

@@ -137,6 +137,7 @@ class EarlyStopping(Monitor):
         self._weights: dict[str, Any] | None = None
 
     _adds_logs = False
+    _any_thread = True
     best_epoch: int
     stopped_epoch: int | None
 
@@ -217,6 +218,7 @@ class ModelCheckpoint(Monitor):
         self._reports: frozenset[str] = frozenset()
 
     _adds_logs = False
+    _any_thread = True
 
     def _check(self, expected: Expected) -> None:
         """See that the path can be filled in and written to, and that the monitor is reported."""
@@ -311,6 +313,7 @@ class ReduceLROnPlateau(Monitor):
         self.factor, self.patience, self.min_lr, self._waited = factor, patience, min_lr, 0
 
     _adds_logs = False
+    _any_thread = True
 
     def _check(self, expected: Expected) -> None:
         """See that there is a rate, and that the monitor is reported."""

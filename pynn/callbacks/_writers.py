@@ -41,6 +41,7 @@ class CSVLogger(Callback):
         self._open = True
 
     _adds_logs = False
+    _any_thread = True
 
     def _check(self, expected: Expected) -> None:
         """Note the columns, and compare those of a file to append to."""
@@ -126,6 +127,7 @@ class TensorBoard(Callback):
         self._kind: Any = None
 
     _adds_logs = False
+    _any_thread = True
 
     def on_train_begin(self, logs: Logs) -> None:
         """Find the writer; it is opened when there is something to write."""

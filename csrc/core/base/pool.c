@@ -70,7 +70,12 @@ pn_status pn_threads_set(size_t n, pn_error *error)
     return PN_OK;
 }
 
-void pn_threads_alone(int on) { alone = on; }
+int pn_threads_alone(int on)
+{
+    const int before = alone;
+    alone = on;
+    return before;
+}
 
 /* ---- the workers ----------------------------------------------------------------------------- */
 

@@ -1,0 +1,196 @@
+"""One of many trainings: a call of ``fit`` in stages, which need not run in one thread."""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .. import metrics
+from .._random import draw_seed
+from ..losses._base import FunctionLoss
+from .divergence import DivergenceError
+from .fit import Session
+from .messages import muted
+from .turns import has_custom_layers, turn
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from .fit import Options, Part
+    from .history import History
+    from .loop import Loop
+    from .net import Net
+    from .turns import Turn
+
+
+class Stage(Enum):
+    """What a job does next."""
+
+    OPEN = auto()
+    """Check the arguments once more, and call ``on_train_begin``."""
+    BEFORE = auto()
+    """Decide whether there is another epoch, and call ``on_epoch_begin``."""
+    COMPUTE = auto()
+    """Train for an epoch, and validate."""
+    AFTER = auto()
+    """Call ``on_epoch_end``."""
+    END = auto()
+    """Call ``on_train_end``."""
+    DONE = auto()
+
+
+class Needs(Enum):
+    """Which stages of a job run code of the user's, and so need the thread that called `fit_many`."""
+
+    NOTHING = auto()
+    CALLBACKS = auto()
+    """All but COMPUTE."""
+    EVERYTHING = auto()
+
+
+class Data(NamedTuple):
+    """What all jobs train on."""
+
+    X: Any
+    y: Any
+
+
+class Job:
+    """A run of `fit_many`.
+
+    Parameters
+    ----------
+    title : str
+        What errors and notes call it.
+    group : hashable
+        It competes with the jobs of this group.
+    net, given, part
+        As in `Session`.
+
+    Attributes
+    ----------
+    stage : Stage
+        What comes next.
+    epoch : int
+        The number of finished epochs.
+    pause_at : int or None
+        The number of epochs after which to pause.
+    is_paused : bool
+        Whether it waits there.
+    history : History or None
+        None before the training begins.
+    error : BaseException or None
+        What it failed with.
+    """
+
+    def __init__(self, title: str, group: Hashable, net: Net, given: Options, part: Part) -> None:
+        self.title, self.group, self.net, self.part = title, group, net, part
+        self.given = given._replace(seed=draw_seed(given.seed))
+        self.stage, self.epoch, self.pause_at, self.is_paused = Stage.OPEN, 0, None, False
+        self.history: History | None = None
+        self.error: Exception | None = None
+        self._session: Session | None = None
+        self._held = ExitStack()
+
+    pause_at: int | None
+    mine: Turn
+    """What the training changes, from `check` to `release`."""
+
+    def check(self, data: Data) -> None:
+        """Take the net, and raise what ``fit`` would raise before its first epoch; `release` gives the net back."""
+        self.mine = self._held.enter_context(turn(self.net, "fit_many"))
+        session = Session(self.net, *data, self.given, self.mine, self.part)
+        session.withdraw()
+        self.expected = session.loop.expected()
+        self.needs = _needs(self.net, session.loop)
+        self.work = session.loop.prepared.rows * self.given.epochs * (1 + sum(p.data.size for p in self.net.parameters()))
+
+    def release(self) -> None:
+        """Give the net back, in the thread that took it."""
+        if hasattr(self, "mine"):
+            self.mine.move()
+        self._held.close()
+
+    @property
+    def needs_caller(self) -> bool:
+        """Whether the next stage runs code of the user's."""
+        return self.needs is Needs.EVERYTHING or (self.needs is Needs.CALLBACKS and self.stage is not Stage.COMPUTE)
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether there is nothing to do, now or for good."""
+        return self.is_paused or self.stage is Stage.DONE
+
+    def value(self, metric: str) -> float:
+        """Return the last number reported under a name; NaN if the run diverged, failed, or reported none."""
+        values = [] if self.history is None or self.error is not None else self.history.history.get(metric, [])
+        return values[-1] if values else math.nan
+
+    def step(self, data: Data) -> None:
+        """Do the next stage; only an interrupt raises, and then the end is what is left."""
+        try:
+            self.stage = self._do(self.stage, data)
+        except Exception as error:
+            self._fail(error)
+        except BaseException as stop:
+            self.end(stop)
+            raise
+
+    def _do(self, stage: Stage, data: Data) -> Stage:
+        """Do a stage, and return the next one."""
+        if stage is Stage.OPEN:
+            with muted():
+                self._session = Session(self.net, *data, self.given, self.mine, self.part)
+            self.history = self._session.begin()
+            self._session.training.begin()
+            return Stage.BEFORE
+        assert self._session is not None
+        loop = self._session.loop
+        if stage is Stage.BEFORE:
+            if self.epoch == self.given.epochs or self.net.stop_training:
+                return Stage.END
+            loop.begin_epoch(self.epoch)
+            return Stage.COMPUTE
+        if stage is Stage.COMPUTE:
+            loop.run_epoch(self.epoch)
+            return Stage.AFTER
+        if stage is Stage.AFTER:
+            loop.end_epoch(self.epoch)
+            self.epoch += 1
+            self.is_paused = self.epoch == self.pause_at and not self.net.stop_training
+            return Stage.BEFORE
+        session, self._session, self.stage = self._session, None, Stage.DONE
+        try:
+            loop.end()
+        finally:
+            session.close()
+        return Stage.DONE
+
+    def _fail(self, error: Exception) -> None:
+        if self.error is None:
+            self.error = error
+        if self.history is not None:
+            self.history.status = "diverged" if isinstance(self.error, DivergenceError) else "failed"
+            self.history.error = self.error
+        self.stage = Stage.END if self._session is not None else Stage.DONE
+
+    def end(self, why: str | BaseException) -> None:
+        """Leave out the epochs that are left."""
+        self.is_paused = False
+        if self.history is not None and self.history.status == "training":
+            self.history.status = why if isinstance(why, str) else "interrupted"
+        if self.stage is not Stage.DONE:
+            self.stage = Stage.DONE if self._session is None else Stage.END
+
+
+def _needs(net: Net, loop: Loop) -> Needs:
+    """Return which stages run code of the user's."""
+    objective = loop.objective
+    own_metrics = any(not metrics.is_known(metric) for each in objective.metrics for metric in each.values())
+    own_losses = any(isinstance(loss, FunctionLoss) for loss in objective.losses)
+    if has_custom_layers(net) or own_losses or own_metrics or loop.events.any:
+        return Needs.EVERYTHING
+    callbacks = loop.training.callbacks
+    return Needs.NOTHING if all(vars(type(c)).get("_any_thread", False) for c in callbacks) else Needs.CALLBACKS
