@@ -17,10 +17,13 @@
 #include "vector.h"
 #include "vmath.h"
 #include "normal.h"
+#include "lanes.h"
+#include "row_blocks.h"
 #include "activations.h"
 #include "rowwise.h"
 #include "loops.h"
 #include "resample.h"
+#include "loss_rows.h"
 #include "losses.h"
 #include "optimizers.h"
 #include "optimizer_loops.h"
@@ -49,10 +52,13 @@
 #include "vector.h"
 #include "vmath.h"
 #include "normal.h"
+#include "lanes.h"
+#include "row_blocks.h"
 #include "activations.h"
 #include "rowwise.h"
 #include "loops.h"
 #include "resample.h"
+#include "loss_rows.h"
 #include "losses.h"
 #include "optimizers.h"
 #include "optimizer_loops.h"
@@ -117,7 +123,7 @@ TYPED(f64)
               max_quads_back_##t, index_values_##t,  mean_pool_##t, \
               mean_pool_back_##t, norm_pool_##t,     norm_pool_back_##t }, \
             &norm_##t, mix_##t, mix_back_##t, largest_##t, largest_back_##t, slope_sum_##t, \
-            slope_rows_##t, random_words, mask_##t, mask_pixels_##t, mask_spans_##t, \
+            slope_rows_##t, philox_words, mask_##t, mask_pixels_##t, mask_spans_##t, \
             add_normal_##t, &look_##t \
     }
 extern const pn_kernels CAT(pn_kernels, PN_ISA);

@@ -1,5 +1,18 @@
-/* loss_rows.h - losses of one value a row or a sequence: their bodies, for the table of losses.h,
- * which includes this file and says what a body is. Once per element type; no include guard. */
+/* loss_rows.h - losses of one value a row or a sequence: their bodies, for the table of losses.h. No
+ * include guard: kernels.c includes it once per type. */
+
+#define LOSS_R(f) static double CAT(value_##f, SFX)(const CAT(loss_row, SFX) *r)
+typedef struct {
+    size_t n;
+    /* inputs, target, class weights; NULL where the loss has none */
+    const R *x, *y, *z, *t, *w;
+    const int64_t *label;
+    const double *p;
+    int64_t ignore;
+    R *g, *gy, *gz;
+    R scale;
+} CAT(loss_row, SFX);
+
 
 /* ---- classes --------------------------------------------------------------------------------- */
 /* e_j = exp(x_j - max) into e where given; returns their sum. */
@@ -134,22 +147,6 @@ LOSS_R(multilabel_margin)
     return k * value;
 }
 
-LOSS_R(multilabel_soft_margin)
-{
-    double sums[BLOCK] = { 0 };
-    const R k0 = (R)(1 / (double)r->n);
-    BLOCKS(r->n) {
-        size_t m = r->n - i;
-        V g, gz, w = r->w ? CAT(block_load, SFX)(r->w + i, m, k, 0) : SPLAT(1);
-        V v = CAT(value_bce_with_logits, SFX)(CAT(block_load, SFX)(r->x + i, m, k, 0), SPLAT(1),
-                                              CAT(block_load, SFX)(r->t + i, m, k, 0), NULL, &g,
-                                              &gz);
-        if (r->g) CAT(block_store, SFX)(r->g + i, m, k, g * w * (r->scale * k0));
-        CAT(add_lanes, SFX)(sums, r->w ? PORTION(w, v) : v, m, k);
-    }
-    return CAT(fold_lanes, SFX)(sums) / (double)r->n;
-}
-
 /* ---- distances ------------------------------------------------------------------------------- */
 static double CAT(dot, SFX)(size_t n, const R *x, const R *y)
 {
@@ -264,7 +261,7 @@ static inline dual over(dual a, dual b)
     double q = a.v / b.v;
     return a.v == 0 && b.v == 0 ? (dual){ .v = 0 } : dual_of(q, &a, 1 / b.v, &b, -q / b.v);
 }
-static inline dual number(double v)      { return (dual){ .v = v }; }
+static inline dual fixed(double v)        { return (dual){ .v = v }; }
 /* The larger or smaller of a and a constant; where they are equal half of a's derivative, as in
  * PyTorch. */
 static inline dual extreme(dual a, double c, int largest)
@@ -281,22 +278,22 @@ static overlap overlap_of(const dual *x, const double *t, double eps)
                   minus(x[3], x[1]),
                   minus(extreme(x[2], t[2], 1), extreme(x[0], t[0], 0)),
                   minus(extreme(x[3], t[3], 1), extreme(x[1], t[1], 0)),
-                  number(0),
-                  number(0),
-                  number(0) };
+                  fixed(0),
+                  fixed(0),
+                  fixed(0) };
     dual w = minus(extreme(x[2], t[2], 0), extreme(x[0], t[0], 1)),
          h = minus(extreme(x[3], t[3], 0), extreme(x[1], t[1], 1));
     if (!(w.v <= 0) && !(h.v <= 0)) o.intersection = times(w, h);
-    o.total = minus(plus(times(o.width, o.height), number((t[2] - t[0]) * (t[3] - t[1]))),
+    o.total = minus(plus(times(o.width, o.height), fixed((t[2] - t[0]) * (t[3] - t[1]))),
                     o.intersection);
-    o.iou = over(o.intersection, plus(o.total, number(eps)));
+    o.iou = over(o.intersection, plus(o.total, fixed(eps)));
     return o;
 }
-static dual iou_of(const overlap *o) { return minus(number(1), o->iou); }
+static dual iou_of(const overlap *o) { return minus(fixed(1), o->iou); }
 static dual giou_of(const overlap *o, double eps)
 {
     dual hull = times(o->hull_width, o->hull_height);
-    return plus(iou_of(o), over(minus(hull, o->total), plus(hull, number(eps))));
+    return plus(iou_of(o), over(minus(hull, o->total), plus(hull, fixed(eps))));
 }
 /* The angle of a box's diagonal to the vertical, atan(width / height) where there is a height; 0
  * for a point. Its gradient grows as the box shrinks, down to a diagonal of eps. */
@@ -304,24 +301,24 @@ static dual angle_of(dual width, dual height, double eps)
 {
     double square = width.v * width.v + height.v * height.v,
            least = square < eps * eps ? eps * eps : square;
-    if (square == 0 && least == 0) return number(0);
+    if (square == 0 && least == 0) return fixed(0);
     return dual_of(atan2(width.v, height.v), &width, height.v / least, &height, -width.v / least);
 }
 static dual ciou_of(const overlap *o, const dual *x, const double *t, double eps)
 {
-    dual across = minus(plus(x[0], x[2]), number(t[0] + t[2])),
-         down = minus(plus(x[1], x[3]), number(t[1] + t[3]));
+    dual across = minus(plus(x[0], x[2]), fixed(t[0] + t[2])),
+         down = minus(plus(x[1], x[3]), fixed(t[1] + t[3]));
     /* four times, squared */
     dual distance = plus(times(across, across), times(down, down));
     dual diagonal = plus(
         plus(times(o->hull_width, o->hull_width), times(o->hull_height, o->hull_height)),
-        number(eps));
-    dual apart = minus(number(atan2(t[2] - t[0], t[3] - t[1])), angle_of(o->width, o->height, eps));
+        fixed(eps));
+    dual apart = minus(fixed(atan2(t[2] - t[0], t[3] - t[1])), angle_of(o->width, o->height, eps));
     /* 4 / pi^2 */
-    dual v = times(number(0.40528473456935108578), times(apart, apart));
+    dual v = times(fixed(0.40528473456935108578), times(apart, apart));
     double below = 1 - o->iou.v + v.v + eps, alpha = below == 0 ? 0 : v.v / below;
-    return plus(plus(iou_of(o), over(distance, times(number(4), diagonal))),
-                times(number(alpha), v));
+    return plus(plus(iou_of(o), over(distance, times(fixed(4), diagonal))),
+                times(fixed(alpha), v));
 }
 /* A power of two that brings coordinates whose squares might overflow to about 1; else 1. */
 static inline double box_scale(const double *x, const double *t)
@@ -358,7 +355,7 @@ static double CAT(box, SFX)(const CAT(loss_row, SFX) *r, char kind)
     for (int k = 0; k < 4; k++) {
         const int other = k ^ 2, swaps = k < 2 ? given[k] > given[other] : given[other] > given[k],
                   from = swaps ? other : k;
-        x[k] = number(given[from]);
+        x[k] = fixed(given[from]);
         x[k].d[from] = 1;
     }
     const overlap o = overlap_of(x, t, eps);

@@ -9,27 +9,11 @@
 #ifdef R
 
 #define LOSS_E(f) static ALWAYS V CAT(value_##f, SFX)(V x UNUSED, V z UNUSED, V t UNUSED, const V *p UNUSED, V *g, V *gz UNUSED)
-#define LOSS_R(f) static double CAT(value_##f, SFX)(const CAT(loss_row, SFX) *r)
-typedef struct {
-    size_t n;
-    /* inputs, target, class weights; NULL where the loss has none */
-    const R *x, *y, *z, *t, *w;
-    const int64_t *label;
-    const double *p;
-    int64_t ignore;
-    R *g, *gy, *gz;
-    R scale;
-} CAT(loss_row, SFX);
 
 /* ---- elementwise ----------------------------------------------------------------------------- */
 /* NaN stays */
 static inline V CAT(sign_of, SFX)(V d) { return SEL(d > 0, SPLAT(1), SEL(d < 0, SPLAT(-1), d)); }
 #define SIGN_OF(d) CAT(sign_of, SFX)(d)
-
-/* a x, but 0 where a is 0 and x infinite: what does not count adds nothing, however unlikely. NaN
- * stays. */
-static ALWAYS V CAT(portion, SFX)(V a, V x) { return SEL((a == 0) & (x == x), SPLAT(0), a * x); }
-#define PORTION(a, x) CAT(portion, SFX)((a), (x))
 
 LOSS_E(l1)
 {
@@ -161,23 +145,22 @@ LOSS_E(margin_ranking)
     return MAX(SPLAT(0), u);
 }
 
-/* ---- sums ------------------------------------------------------------------------------------ */
-/* Sums in BLOCK lanes whatever the vector's length, so that a sum has the same bits on every
- * instruction set. */
-static ALWAYS void CAT(add_lanes, SFX)(double *sums, V v, size_t m, size_t k)
+/* ---- rows made of an elementwise body -------------------------------------------------------- */
+LOSS_R(multilabel_soft_margin)
 {
-    R lanes[L];
-    STORE(lanes, m >= (k + 1) * L ? v : m > k * L ? SEL(FIRST(m - k * L), v, SPLAT(0)) : SPLAT(0));
-    for (size_t j = 0; j < L; j++) sums[k * L + j] += (double)lanes[j];
+    double sums[BLOCK] = { 0 };
+    const R k0 = (R)(1 / (double)r->n);
+    BLOCKS(r->n) {
+        size_t m = r->n - i;
+        V g, gz, w = r->w ? CAT(block_load, SFX)(r->w + i, m, k, 0) : SPLAT(1);
+        V v = CAT(value_bce_with_logits, SFX)(CAT(block_load, SFX)(r->x + i, m, k, 0), SPLAT(1),
+                                              CAT(block_load, SFX)(r->t + i, m, k, 0), NULL, &g,
+                                              &gz);
+        if (r->g) CAT(block_store, SFX)(r->g + i, m, k, g * w * (r->scale * k0));
+        CAT(add_lanes, SFX)(sums, r->w ? PORTION(w, v) : v, m, k);
+    }
+    return CAT(fold_lanes, SFX)(sums) / (double)r->n;
 }
-static inline double CAT(fold_lanes, SFX)(double *sums)
-{
-    _Pragma("GCC unroll 4") for (size_t half = BLOCK / 2; half; half /= 2)
-        _Pragma("GCC unroll 8") for (size_t j = 0; j < half; j++) sums[j] += sums[j + half];
-    return sums[0];
-}
-
-#include "loss_rows.h"
 
 /* ---- the frame: bodies over all elements or rows --------------------------------------------- */
 typedef V CAT(element, SFX)(V x, V z, V t, const V *p, V *g, V *gz);

@@ -4,7 +4,7 @@
 typedef uint64_t VU __attribute__((vector_size(PN_VL)));
 enum { DRAWN = 16, WIDTH = PN_VL / 8 };
 
-static void random_words(uint64_t seed, uint64_t stream, uint64_t group, size_t groups,
+static void philox_words(uint64_t seed, uint64_t stream, uint64_t group, size_t groups,
                          uint32_t *out)
 {
     const VU low = (VU){ 0 } + 0xFFFFFFFFu, m0 = (VU){ 0 } + 0xD2511F53u,

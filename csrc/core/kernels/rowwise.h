@@ -5,28 +5,7 @@
  * as PyTorch's do. y may be x, gx may be gy. */
 #ifdef R
 
-#define BLOCK  (64 / sizeof(R))                         /* elements a block */
-#define VECS   (64 / PN_VL)                             /* vectors a block */
 typedef struct { V hi[VECS], lo[VECS]; } CAT(wide_sum, SFX);
-
-/* Vector k of the block at p when the row has m elements left from there on; fill in the lanes past
- * its end. */
-static ALWAYS V CAT(block_load, SFX)(const R *p, size_t m, size_t k, R fill)
-{
-    size_t at = k * L;
-    if (m >= at + L) return LOAD(p + at);
-    if (m <= at) return SPLAT(fill);
-    return SEL(FIRST(m - at), LOAD_PART(p + at, m - at), SPLAT(fill));
-}
-static ALWAYS void CAT(block_store, SFX)(R *p, size_t m, size_t k, V v)
-{
-    size_t at = k * L;
-    if (m >= at + L) STORE(p + at, v);
-    else if (m > at) STORE_PART(p + at, m - at, v);
-}
-#define BLOCKS(n) for (size_t i = 0; i < (n); i += BLOCK) _Pragma("GCC unroll 4") for (size_t k = 0; k < VECS; k++)
-#define BLOCK_LOAD(p, fill) CAT(block_load, SFX)((p) + i, n - i, k, (fill))     /* inside BLOCKS(n) */
-#define BLOCK_STORE(p, v)   CAT(block_store, SFX)((p) + i, n - i, k, (v))
 
 /* hi + lo += v, exactly but for the sum of the errors */
 static ALWAYS void CAT(two_sum, SFX)(V *hi, V *lo, V v)
