@@ -92,7 +92,7 @@ class Net(Predicting, abstract=True):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {k: v for k, v in super().__getstate__().items() if k not in ("_predictor", "_made_from", "_kept_parts")}
+        state = {k: v for k, v in super().__getstate__().items() if k not in ("_predictor", "_known_heads", "_made_from", "_kept_parts")}
         return state | {"_monitor": None, "_trained_by": None}
 
     def save(self, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:

@@ -335,16 +335,36 @@ def losses_of(plain: Any) -> Any:
     return plain
 
 
-def probabilities(out: Array, last: str, loss: Loss | None) -> Array | None:
-    """Return an output as probabilities, by the last layer and the loss; None where they are none."""
+_SIGMOID = next(row["ufunc"] for row in _core.ACTIVATIONS if row["name"] == "sigmoid")
+_SOFTMAX = next(row["ufunc"] for row in _core.ROWWISE if row["name"] == "softmax")
+_HALF = np.array(0.5, np.float32)
+
+
+def to_probabilities(last: str, loss: Loss | None) -> Callable[[Array], Array] | None:
+    """Return the function that makes probabilities of an output, by the last layer and the loss; None if there is none."""
     given, taken = _gives(last), "" if loss is None else loss._row["takes"]
     if given == "probabilities":
-        return out
+        return _unchanged
     if "log-probabilities" in (given, taken):
-        return np.asarray(np.exp(out))
+        return np.exp
     if loss is None or taken != "logits":
         return None
-    return np.moveaxis(np.asarray(_link(loss)()(np.moveaxis(out, 1, -1))), -1, 1)
+    return _softmax if loss._row["target"] in "cp" else _SIGMOID
+
+
+def _unchanged(out: Array) -> Array:
+    return out
+
+
+def _softmax(out: Array) -> Array:
+    """Return softmax over the classes, which are the axis after the rows."""
+    return np.asarray(_SOFTMAX(out, axis=1))
+
+
+def probabilities(out: Array, last: str, loss: Loss | None) -> Array | None:
+    """Return an output as probabilities, by the last layer and the loss; None if it is none."""
+    function = to_probabilities(last, loss)
+    return None if function is None else np.asarray(function(out))
 
 
 def _link(loss: type[Loss] | Loss) -> type[Layer]:
@@ -368,43 +388,61 @@ def _gives(last: str) -> str:
 
 
 class Head(NamedTuple):
-    """An output of a net, and what is known of it."""
+    """What is known of an output of a net before it predicts."""
 
-    out: Array
     last: str
+    """The class of the last layer, or nothing."""
+    objective: Objective | None
+    """What the net was last fitted for."""
+    at: int | None
+    """The index of the output's loss in the objective."""
     loss: Loss | None
-    reading: int | None
-    fitted: bool
+    to_probabilities: Callable[[Array], Array] | None
+
+    @classmethod
+    def of(cls, last: str, objective: Objective | None, output: int) -> Head:
+        """Return what is known of an output, by its last layer and its number."""
+        at = objective.takes.index((output,)) if objective is not None and (output,) in objective.takes else None
+        loss = None if objective is None or at is None else objective.losses[at]
+        return cls(last, objective, at, loss, to_probabilities(last, loss))
+
+    @property
+    def reading(self) -> int | None:
+        """What the targets of the training hold, see `Objective`."""
+        return None if self.objective is None or self.at is None else self.objective.readings[self.at]
 
     @property
     def classifies(self) -> bool:
         """Whether the output is of classes, as far as is known."""
-        if _gives(self.last) in _OF_CLASSES or not self.fitted:
+        if _gives(self.last) in _OF_CLASSES or self.objective is None:
             return True
-        by_class = self.loss is not None and self.loss._row["metric"] != "n"
-        return by_class or self.reading in (ONE_HOT, MULTI_LABEL) or (
-            self.loss is not None and self.loss._row["takes"] in ("logits", "log-probabilities")
-        )
+        if self.reading in (ONE_HOT, MULTI_LABEL):
+            return True
+        return self.loss is not None and (self.loss._row["metric"] != "n" or self.loss._row["takes"] in ("logits", "log-probabilities"))
 
-    def probabilities(self) -> Array:
-        """Return probabilities, or raise where the output is none."""
-        found = probabilities(self.out, self.last, self.loss)
-        if found is None:
+    def probabilities(self, out: Array) -> Array:
+        """Return an output as probabilities, or raise if it is none."""
+        if self.to_probabilities is None:
             raise ValueError("predict_proba needs a net that ends in Softmax or Sigmoid, or was fitted with a classification loss")
-        return found
+        return self.to_probabilities(out)
 
-    def classes(self, multilabel: bool | None) -> Array:
+    def classes(self, out: Array, multilabel: bool | None = None) -> Array:
         """Return class indices, or 0 and 1 for each label."""
-        out, by_class = self.out, self.loss is not None and self.loss._by_class
-        if multilabel is not None and not isinstance(multilabel, (bool, np.bool_)):
+        shape = out.shape
+        if (len(shape) != 2 and not (len(shape) > 2 and self.loss is not None and self.loss._by_class)) or shape[1] == 0:
+            raise ValueError(f"predict_class needs one row of outputs a sample, got shape {shape}")
+        reading = None if self.objective is None or self.at is None else self.objective.readings[self.at]
+        if multilabel is None:
+            many = reading == MULTI_LABEL
+        elif isinstance(multilabel, (bool, np.bool_)):
+            many = bool(multilabel)
+        else:
             raise TypeError(f"multilabel: expected True, False or None, got {multilabel!r}")
-        if not (out.ndim == 2 or (by_class and out.ndim > 2)) or out.shape[1] == 0:
-            raise ValueError(f"predict_class needs one row of outputs a sample, got shape {out.shape}")
-        many = self.reading == MULTI_LABEL if multilabel is None else bool(multilabel)
-        if not many and out.shape[1] > 1:
-            return np.asarray(out.argmax(axis=1))
-        estimates = self.reading == MULTI_LABEL and probabilities(out, self.last, self.loss) is None
-        yes = (out if estimates else self.probabilities()) > 0.5
+        if not many and shape[1] > 1:
+            found: Array = out.argmax(1)
+            return found
+        estimates = reading == MULTI_LABEL and self.to_probabilities is None
+        yes = np.greater(out if estimates else self.probabilities(out), _HALF)  # an array is compared faster than a number
         return (yes if many else yes[:, 0]).astype(np.intp)
 
 

@@ -25,13 +25,27 @@ class _Ready(NamedTuple):
     key: Any
 
 
+class _Known(NamedTuple):
+    """What is known of the outputs, while the net's token and what it was fitted for are the same."""
+
+    made_from: object
+    objective: Objective | None
+    heads: list[Head]
+
+
 class Predicting(Described, abstract=True):
     """A layer made of others that predicts: the base of `Net`."""
 
     def _drop_plans(self, seen: bool = True) -> None:
         super()._drop_plans(seen)
         self._predictor: _Ready | None = None
+        self._known_heads: _Known | None = None
         self._made_from = object()
+
+    _fitted: Objective | None
+    """What the net was last fitted for; also None before the first prediction of a net from a file."""
+    _goal: tuple[Any, Any] | None
+    """The losses that it was fitted for, and their weights, as they were given."""
 
     def _objective_seen(self) -> Objective | None:
         """Return what the net was last fitted for, for samples of the shapes that it predicted last."""
@@ -125,29 +139,35 @@ class Predicting(Described, abstract=True):
             return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
         return np.concatenate(parts)
 
-    def _heads(self, X: Any) -> list[Head]:
-        """Predict, and return each output with what is known of it."""
-        found = self.predict(X)
-        outs = [*found.values()] if isinstance(found, dict) else [*found] if isinstance(found, tuple) else [found]
+    def _heads(self, outputs: int) -> list[Head]:
+        """Return what is known of each output, kept until the layers or the training change.
+
+        Threads may call this at the same time: what is kept is replaced as a whole, with the state that it was made for.
+        """
+        made_from, known = self._made_from, self._known_heads
+        is_fitted = self._fitted is not None or self._goal is None
+        if known is not None and known.made_from is made_from and known.objective is self._fitted and is_fitted:
+            return known.heads
         tails, objective = self._output_layers(), self._objective_seen()
-        lasts = [last for _, last in tails] if len(tails) == len(outs) else ["" if len(outs) > 1 or not tails else tails[-1][1]] * len(outs)
-        heads = []
-        for k, (out, last) in enumerate(zip(outs, lasts, strict=True)):
-            at = objective.takes.index((k,)) if objective is not None and (k,) in objective.takes else None
-            loss, reading = (None, None) if objective is None or at is None else (objective.losses[at], objective.readings[at])
-            heads.append(Head(np.asarray(out), last, loss, reading, objective is not None))
+        lasts = [last for _, last in tails] if len(tails) == outputs else ["" if outputs > 1 or not tails else tails[-1][1]] * outputs
+        heads = [Head.of(last, objective, k) for k, last in enumerate(lasts)]
+        self._known_heads = _Known(made_from, objective, heads)
         return heads
 
-    def _answers(self, X: Any, what: str, one: Callable[[Head], Array | None]) -> Any:
+    def _answers(self, X: Any, what: str, one: Callable[[Head, Array], Array]) -> Any:
         """Return something of an output, or by name of those outputs that have it."""
-        heads = self._heads(X)
-        if self._output_names is None and len(heads) > 1:
-            raise ValueError(f"{what} needs one row of outputs a sample, got {len(heads)} outputs; name them in Model, or use predict")
+        found = self.predict(X)
         if self._output_names is None:
-            found = one(heads[0])
-            assert found is not None
-            return found
-        named = {name: one(head) for name, head in zip(self._output_names, heads, strict=True) if len(heads) == 1 or head.classifies}
+            heads = self._heads(len(found) if isinstance(found, tuple) else 1)
+            if len(heads) > 1:
+                raise ValueError(f"{what} needs one row of outputs a sample, got {len(heads)} outputs; name them in Model, or use predict")
+            return one(heads[0], found)
+        heads = self._heads(len(found))
+        named = {
+            name: one(head, out)
+            for (name, out), head in zip(found.items(), heads, strict=True)
+            if len(heads) == 1 or head.classifies
+        }
         if not named:
             raise ValueError(f"{what}: none of the outputs {', '.join(self._output_names)} is of classes; use predict")
         return named
@@ -185,4 +205,4 @@ class Predicting(Described, abstract=True):
         >>> model.predict_class(X).tolist()
         [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
         """
-        return self._answers(X, "predict_class", lambda head: head.classes(multilabel))
+        return self._answers(X, "predict_class", Head.classes if multilabel is None else lambda head, out: head.classes(out, multilabel))
