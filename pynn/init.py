@@ -25,7 +25,9 @@ from ._graph import Parameter
 from ._random import DRAW_CHUNK, draw_seed
 from ._tables import unknown_name
 from .activations import gelu
+from .layers import PReLU, RReLU
 from .layers._base import Layer
+from .layers._weighted import Biased
 
 __all__ = [
     "calculate_gain",
@@ -316,8 +318,7 @@ def sparse_(tensor: T, sparsity: float, std: float = 0.01, *, seed: int | None =
 
 
 # ---- whole nets -----------------------------------------------------------------------------------------------------
-_WEIGHTED = ("Linear", "Bilinear", "Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d")
-_NAMED: dict[str, Callable[..., Any]] = {
+_BY_NAME: dict[str, Callable[..., Any]] = {
     f.__name__.rstrip("_"): f
     for f in (
         uniform_,
@@ -334,36 +335,66 @@ _NAMED: dict[str, Callable[..., Any]] = {
         orthogonal_,
     )
 }
+"""The functions that `apply` accepts by name: those that need no argument but the array."""
+
+_NORMAL = np.linspace(-8, 8, 1601)
+_DENSITY = np.exp(-0.5 * _NORMAL**2) / np.exp(-0.5 * _NORMAL**2).sum()
+"""The standard normal distribution as points and weights."""
+
+
+def _values_of(activation: Layer, x: Array, *, training: bool = False) -> Array:
+    """Return what an activation makes of the numbers ``x``."""
+    columns = getattr(activation, "num_parameters", 1)
+    with np.errstate(all="ignore"):
+        return np.asarray(copy.deepcopy(activation).train(training)(np.outer(x, np.ones(columns)))[:, 0])
+
+
+def _is_identity(activation: Layer) -> bool:
+    """Return whether an activation returns its input."""
+    return bool(np.array_equal(_values_of(activation, _NORMAL), _NORMAL))
+
+
+def _fixed_slope(activation: Layer) -> float | None:
+    """Return the slope for small negative numbers if it is constant, and positive numbers are returned as they are.
+
+    None if the slope is learnt or drawn at random.
+    """
+    x = np.array([-3.0, -2.0, -1.0, 1.0, 3.0])
+    y = _values_of(activation, x)
+    slope = float(-y[2])
+    constant = np.allclose(y, np.where(x < 0, slope * x, x), rtol=1e-12)
+    is_fixed = not activation.parameters() and np.array_equal(y, _values_of(activation, x, training=True))
+    return slope if constant and is_fixed else None
 
 
 def _auto(weight: Parameter, after: Layer | None, seed: int) -> None:
-    """Fill weights by the activation behind them."""
-    name = type(after).__name__
-    if name == "SELU":
+    """Fill weights by what the activation behind them does."""
+    if after is None:
+        xavier_uniform_(weight, seed=seed)
+        return
+    y = _values_of(after, _NORMAL)
+    low, high = np.interp((-3.0, 3.0), _NORMAL, y)
+    mean, power = float(y @ _DENSITY), float(y**2 @ _DENSITY)
+    slope = _fixed_slope(after)
+    if slope is not None:
+        kaiming_normal_(weight, slope, seed=seed)
+    elif abs(mean) < 1e-3 and abs(power - 1) < 1e-3:  # keeps mean 0 and variance 1, as SELU does
         kaiming_normal_(weight, nonlinearity="linear", seed=seed)
-    elif name == "LeakyReLU":
-        kaiming_normal_(weight, float(after.get_config()["negative_slope"]), seed=seed)  # type: ignore[union-attr]
-    elif after is not None and _rectifies(after):
+    elif 2.5 < high < 4 and -1.1 < low < 0.5:  # passes large numbers, and little of negative ones, as ReLU does
         kaiming_normal_(weight, nonlinearity="relu", seed=seed)
     else:
-        xavier_uniform_(weight, calculate_gain("tanh") if name == "Tanh" else 1.0, seed=seed)
-
-
-def _rectifies(activation: Layer) -> bool:
-    """Tell whether an activation is of ReLU's family: it lets 3 pass, and of -3 little more than a third at most."""
-    columns = getattr(activation, "num_parameters", 1)
-    y, z = copy.deepcopy(activation).eval()(np.outer([3.0, -3.0], np.ones(columns)))[:, 0]
-    return bool(2.5 < y < 4 and -1.1 < z < 0.5)
+        is_like_tanh = np.abs(y - np.tanh(_NORMAL)).max() < 0.05
+        xavier_uniform_(weight, calculate_gain("tanh") if is_like_tanh else 1.0, seed=seed)
 
 
 def apply(net: Layer, how: str | Callable[[Parameter], Any] = "auto", seed: int | None = None) -> None:
     """Give the linear and convolutional layers of a net new values; see `Net.apply_init`."""
-    if not callable(how) and how not in ("auto", "torch", *_NAMED):
-        raise unknown_name("initialisation", how, ("auto", "torch", *_NAMED))
-    fill = _NAMED.get(how) if isinstance(how, str) else how
+    if not callable(how) and how not in ("auto", "torch", *_BY_NAME):
+        raise unknown_name("initialisation", how, ("auto", "torch", *_BY_NAME))
+    fill = _BY_NAME.get(how) if isinstance(how, str) else how
     seeded = fill is not None and "seed" in inspect.signature(fill).parameters
     leaves = [layer for _, layer in net._leaves()]
-    places = [i for i, layer in enumerate(leaves) if type(layer).__name__ in _WEIGHTED and layer not in leaves[:i]]
+    places = [i for i, layer in enumerate(leaves) if isinstance(layer, Biased) and layer not in leaves[:i]]
     seeds = np.random.SeedSequence(draw_seed(seed)).generate_state(2 * len(places), np.uint64)
     for i, place in enumerate(places):
         weight, bias = (leaves[place]._parameters.get(name) for name in ("weight", "bias"))
@@ -383,13 +414,10 @@ def apply(net: Layer, how: str | Callable[[Parameter], Any] = "auto", seed: int 
 
 
 def _activation_after(leaves: list[Layer], place: int) -> Layer | None:
-    """Return the next activation, past normalisation, dropout and layers of shape, unless another weight comes first."""
-    from .layers import Activation, PReLU, RReLU, activation
-
-    kinds = (*{*activation.by_name.values()} - {activation.by_name["identity"]}, Activation, PReLU, RReLU)
+    """Return the next activation, past normalisation, dropout and layers of shape; None if another weight comes first."""
     for layer in leaves[place + 1 :]:
-        if type(layer).__name__ in _WEIGHTED:
+        if isinstance(layer, Biased):
             return None
-        if isinstance(layer, kinds):
+        if (layer._is_activation or isinstance(layer, (PReLU, RReLU))) and not _is_identity(layer):
             return layer
     return None

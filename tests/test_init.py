@@ -150,6 +150,11 @@ def test_what_does_not_fit(call: Any, error: type[Exception], text: str) -> None
     *((name, math.sqrt(2 / 400)) for name in ("relu6", "elu", "swish", "gelu_tanh", "squareplus", "sparse_plus", "softplus", "mish")),
     (pynn.PReLU(300), math.sqrt(2 / 400)), (pynn.RReLU(), math.sqrt(2 / 400)),
     (pynn.Activation("half", lambda x: np.where(x < 0, 0, x), lambda x: x > 0), math.sqrt(2 / 400)),
+    (pynn.Activation("steep", lambda x: np.where(x < 0, 0.5 * x, x), lambda x: np.where(x < 0, 0.5, 1)), math.sqrt(2 / 1.25 / 400)),
+    (pynn.Activation("my_selu", pynn.selu, pynn.grad.selu), math.sqrt(1 / 400)),
+    (pynn.Activation("squash", np.tanh, lambda x: 1 - np.tanh(x) ** 2), 5 / 3 * math.sqrt(2 / 700)),
+    (pynn.Activation("a_relu_by_name_only", np.sin, np.cos), math.sqrt(2 / 700)),
+    (pynn.Activation("nothing", lambda x: x, np.ones_like), math.sqrt(2 / 700)),
     *((name, math.sqrt(2 / 700)) for name in ("softsign", "hardtanh", "softshrink", "softmax", "exponential", "gaussian")),
     ("sigmoid", math.sqrt(2 / 700)), ("selu", math.sqrt(1 / 400)), (pynn.PReLU(), math.sqrt(2 / 400)), ("identity", math.sqrt(2 / 700)),
 ])  # fmt: skip
