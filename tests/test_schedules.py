@@ -4,6 +4,8 @@ import copy
 import json
 import math
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -462,3 +464,11 @@ def test_the_exception_says_what_is_wrong(case: str) -> None:
     call, kind, message = ERRORS[case]
     with pytest.raises(kind, match=message):
         call()
+
+
+@pytest.mark.parametrize("config", [{"class": "StepLR", "step_size": 3.0}, {"class": "CyclicLR", "base_lr": 0.0, "max_lr": 1.0}])
+def test_a_saved_schedule_is_read_in_a_fresh_process(config: dict[str, Any]) -> None:
+    """Classes of the table are made on first access: reading a file must not depend on what was used before."""
+    code = f"import pynn; print(pynn.optim.SGD(schedule={config!r}).options['schedule'].get_config()['class'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == config["class"], done.stderr

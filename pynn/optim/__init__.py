@@ -9,7 +9,8 @@ from typing import Any
 from .. import _core
 from .._tables import LazyTable, Parameters, known_name, lazy_attributes, make_init, parse_docs, parse_parameters
 from . import _schedule, lr_scheduler
-from ._base import OPTIONS, Optimizer, clip_grad_norm_, clip_grad_value_, parse_states
+from ._base import OPTIONS, Optimizer, parse_states
+from ._clip import clip_grad_norm_, clip_grad_value_
 from ._multi import MultiOptimizer
 from ._solver import LBFGS, LevenbergMarquardt
 

@@ -75,9 +75,9 @@ from ..optim._solver import LevenbergMarquardt as LevenbergMarquardt
 
 from ..optim._multi import MultiOptimizer as MultiOptimizer
 
-from ..optim._base import clip_grad_norm_ as clip_grad_norm_
+from ..optim._clip import clip_grad_norm_ as clip_grad_norm_
 
-from ..optim._base import clip_grad_value_ as clip_grad_value_
+from ..optim._clip import clip_grad_value_ as clip_grad_value_
 
 from . import lr_scheduler as lr_scheduler
 

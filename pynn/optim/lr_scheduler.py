@@ -10,24 +10,12 @@ Examples
 
 from __future__ import annotations
 
-from functools import partial
-
-from .. import _core
-from .._tables import LazyTable, lazy_attributes
-from ._schedule import (
-    ChainedScheduler,
-    CyclicLR,
-    LambdaLR,
-    LRScheduler,
-    MultiplicativeLR,
-    MultiStepLR,
-    OneCycleLR,
-    ReduceLROnPlateau,
-    SequentialLR,
-    simple,
-)
-
-_simple = LazyTable({row["cls"]: partial(simple, row, __name__) for row in _core.SCHEDULES if row["cls"]})
+from .._tables import lazy_attributes
+from ._schedule import LRScheduler, of_the_table
+from ._schedule_chains import ChainedScheduler, SequentialLR
+from ._schedule_cycles import CyclicLR, MultiStepLR, OneCycleLR
+from ._schedule_functions import LambdaLR, MultiplicativeLR
+from ._schedule_plateau import ReduceLROnPlateau
 
 __all__ = [
     "ChainedScheduler",
@@ -39,9 +27,9 @@ __all__ = [
     "OneCycleLR",
     "ReduceLROnPlateau",
     "SequentialLR",
-    *_simple,
+    *of_the_table,
 ]
-__getattr__ = lazy_attributes(globals(), _simple)
+__getattr__ = lazy_attributes(globals(), of_the_table)
 
 
 def __dir__() -> list[str]:

@@ -21,23 +21,23 @@ __all__ = [
     "CosineAnnealingWarmRestarts",
 ]
 
-from ..optim._schedule import ChainedScheduler as ChainedScheduler
+from ..optim._schedule_chains import ChainedScheduler as ChainedScheduler
 
-from ..optim._schedule import CyclicLR as CyclicLR
+from ..optim._schedule_cycles import CyclicLR as CyclicLR
 
 from ..optim._schedule import LRScheduler as LRScheduler
 
-from ..optim._schedule import LambdaLR as LambdaLR
+from ..optim._schedule_functions import LambdaLR as LambdaLR
 
-from ..optim._schedule import MultiStepLR as MultiStepLR
+from ..optim._schedule_cycles import MultiStepLR as MultiStepLR
 
-from ..optim._schedule import MultiplicativeLR as MultiplicativeLR
+from ..optim._schedule_functions import MultiplicativeLR as MultiplicativeLR
 
-from ..optim._schedule import OneCycleLR as OneCycleLR
+from ..optim._schedule_cycles import OneCycleLR as OneCycleLR
 
-from ..optim._schedule import ReduceLROnPlateau as ReduceLROnPlateau
+from ..optim._schedule_plateau import ReduceLROnPlateau as ReduceLROnPlateau
 
-from ..optim._schedule import SequentialLR as SequentialLR
+from ..optim._schedule_chains import SequentialLR as SequentialLR
 
 class ConstantLR(LRScheduler):
     def __init__(self, optimizer: Any = None, factor: float = 0.3333333333333333, total_iters: float = 5.0, last_epoch: int = -1, *, interval: str = 'epoch') -> None: ...

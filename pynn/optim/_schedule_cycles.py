@@ -1,0 +1,307 @@
+"""Schedules of several records, or of settings that a row of the table cannot hold: milestones and cycles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._tables import REQUIRED, unknown_name
+from ._schedule import LRScheduler, check_count, check_numbers, record, shifted
+
+if TYPE_CHECKING:
+    from ._base import Optimizer
+
+
+class MultiStepLR(LRScheduler):
+    """The rate times ``gamma`` at each milestone.
+
+    Parameters
+    ----------
+    optimizer : Optimizer, optional
+        The optimizer whose rates change; None if the schedule is given to one as ``schedule=``.
+    milestones : iterable of int
+        When; one that stands twice counts twice.
+    gamma : float
+        The factor.
+    last_epoch : int
+        -1 for a new training, otherwise the count to resume from.
+    interval : {'epoch', 'step'}
+        What ``fit`` counts as time.
+
+    Raises
+    ------
+    TypeError
+        If there are no milestones.
+    ValueError
+        If a milestone or ``gamma`` is negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> opt = pynn.optim.SGD([pynn.Parameter(np.zeros(3))], lr=1.0)
+    >>> schedule, rates = pynn.optim.lr_scheduler.MultiStepLR(opt, [1, 3], gamma=0.5), []
+    >>> for epoch in range(4):
+    ...     rates += schedule.get_last_lr()
+    ...     schedule.step()
+    >>> rates
+    [1.0, 0.5, 0.5, 0.25]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer | None = None,
+        milestones: Iterable[int] = REQUIRED,
+        gamma: float = 0.1,
+        last_epoch: int = -1,
+        *,
+        interval: str = "epoch",
+    ) -> None:
+        times = milestones if milestones is REQUIRED else list(milestones)
+        if times is not REQUIRED:
+            for time in times:
+                check_numbers("MultiStepLR", "milestones", time)
+            times = sorted(times)
+        super().__init__(optimizer, last_epoch, interval, milestones=times, gamma=gamma)
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        check_numbers("MultiStepLR", "milestones", settings["milestones"], several=True)
+        check_numbers("MultiStepLR", "gamma", settings["gamma"])
+
+    def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
+        return [r for m in self.settings["milestones"] for r in shifted([record("factor", [self.settings["gamma"]])], m, math.inf)]
+
+
+class _Cycling(LRScheduler):
+    """A schedule that moves momentum, or the first of betas, against the rate."""
+
+    interval = "step"
+    _rates: tuple[str, ...] = ()
+    _flags: tuple[str, ...] = ("cycle_momentum",)
+
+    def _start(self) -> None:
+        optimizer = self._bound()
+        for name in self._rates:
+            self._per_group(name)
+        if self.settings["cycle_momentum"]:
+            if optimizer._momentum_index() is None:
+                raise ValueError(
+                    f"{type(self).__name__}: cycle_momentum needs an optimizer with momentum or betas, got {type(optimizer).__name__}; "
+                    "pass cycle_momentum=False"
+                )
+            high = 1.0 if "betas" in optimizer.defaults else math.inf
+            for name in ("base_momentum", "max_momentum"):
+                for value in self._per_group(name):
+                    check_numbers(type(self).__name__, name, value, high=high)
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        owner = type(self).__name__
+        for name in self._rates:
+            check_numbers(owner, name, settings[name], several=True)
+        for name in ("base_momentum", "max_momentum"):
+            check_numbers(owner, name, settings[name], several=True)
+        for name in self._flags:
+            if not isinstance(settings[name], (bool, np.bool_)):
+                raise TypeError(f"{owner}: {name} must be True or False, got {settings[name]!r}")
+
+    def _cycle(self, kind: str, numbers: Iterable[float]) -> list[list[float]]:
+        return [record(kind, numbers, momentum=self._bound()._momentum_index() if self.settings["cycle_momentum"] else None)]
+
+
+class OneCycleLR(_Cycling):
+    """One cycle (Smith and Topin, 2017): up from ``max_lr / div_factor`` to ``max_lr``, down again, and far below.
+
+    ``fit`` moves it by batches unless ``interval="epoch"``; give ``total_steps``, or ``epochs`` and ``steps_per_epoch``. Beyond the end of
+    the cycle, ``fit`` keeps its last rate.
+
+    Parameters
+    ----------
+    optimizer : Optimizer, optional
+        The optimizer whose rates change; None if the schedule is given to one as ``schedule=``.
+    max_lr : float or list of float
+        The peak; one for all groups, or one for each.
+    total_steps, epochs, steps_per_epoch : int, optional
+        The length of the cycle, or its two factors.
+    pct_start : float
+        The share of the cycle that goes up, between 0 and 1.
+    anneal_strategy : {'cos', 'linear'}
+        The way from one rate to the next.
+    cycle_momentum : bool
+        Whether momentum, or the first of betas, goes the other way, from ``max_momentum`` to ``base_momentum`` and back.
+    base_momentum, max_momentum : float or list of float
+        Between which it goes.
+    div_factor, final_div_factor : float
+        The first rate is ``max_lr / div_factor``; the last is that over ``final_div_factor``.
+    three_phase : bool
+        Whether to come down as steeply as up, and then go below.
+    last_epoch : int
+        -1 for a new training, otherwise the count to resume from.
+    interval : {'step', 'epoch'}
+        What ``fit`` counts as time.
+
+    Raises
+    ------
+    ValueError
+        If the length is missing or no positive integer, a share is not between 0 and 1, a phase has no steps, a rate or factor is negative,
+        0 where it divides, or not finite, a word is unknown, or ``step`` goes past the end.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> opt = pynn.optim.Adam([pynn.Parameter(np.zeros(3))])
+    >>> schedule, rates = pynn.optim.lr_scheduler.OneCycleLR(opt, max_lr=1.0, total_steps=6, pct_start=0.5), []
+    >>> for batch in range(6):
+    ...     rates.append(round(schedule.get_last_lr()[0], 2))
+    ...     schedule.step()
+    >>> rates
+    [0.04, 0.52, 1.0, 0.75, 0.25, 0.0]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer | None = None,
+        max_lr: float | list[float] = REQUIRED,
+        total_steps: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        pct_start: float = 0.3,
+        anneal_strategy: str = "cos",
+        cycle_momentum: bool = True,
+        base_momentum: float | list[float] = 0.85,
+        max_momentum: float | list[float] = 0.95,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        three_phase: bool = False,
+        last_epoch: int = -1,
+        *,
+        interval: str = "step",
+    ) -> None:
+        for name, value in (("total_steps", total_steps), ("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
+            if value is not None:
+                check_count("OneCycleLR", name, value, 1)
+        length = total_steps if total_steps is not None else None if epochs is None or steps_per_epoch is None else epochs * steps_per_epoch
+        if length is None:
+            given = f"{total_steps}, {epochs} and {steps_per_epoch}"
+            raise ValueError(f"OneCycleLR: give total_steps, or epochs and steps_per_epoch; got {given}")
+        settings = {"max_lr": max_lr, "total_steps": length, "pct_start": pct_start, "anneal_strategy": anneal_strategy}
+        settings |= {"cycle_momentum": cycle_momentum, "base_momentum": base_momentum, "max_momentum": max_momentum}
+        settings |= {"div_factor": div_factor, "final_div_factor": final_div_factor, "three_phase": three_phase}
+        super().__init__(optimizer, last_epoch, interval, **settings)
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        super()._check(settings)
+        total, share, three = settings["total_steps"], settings["pct_start"], settings["three_phase"]
+        check_count("OneCycleLR", "total_steps", total, 1)
+        check_numbers("OneCycleLR", "pct_start", share, above=True, high=1.0)
+        if settings["anneal_strategy"] not in ("cos", "linear"):
+            raise ValueError(f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {settings['anneal_strategy']!r}")
+        for name in ("div_factor", "final_div_factor"):
+            check_numbers("OneCycleLR", name, settings[name], above=True)
+        up = share * total - 1  # the step at which the rate is highest, as in the core
+        if up == 0 or (three and not 0 < 2 * up < total - 1):
+            phases = f"{'three phases' if three else 'two phases'} of total_steps={total} steps with pct_start={share}"
+            raise ValueError(f"OneCycleLR: {phases} leave a phase without a step; take more steps or another pct_start")
+
+    def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
+        s = self.settings
+        peak, low, high = (self._per_group(name)[group] for name in ("max_lr", "base_momentum", "max_momentum"))
+        flags = (s["anneal_strategy"] == "linear") + 2 * bool(s["three_phase"])
+        return self._cycle("one_cycle", [peak, s["total_steps"], s["pct_start"], s["div_factor"], s["final_div_factor"], low, high, flags])
+
+    _rates = ("max_lr",)
+    _flags = ("cycle_momentum", "three_phase")
+
+    def step(self) -> None:
+        """Go on by one batch; past the end is an error."""
+        if self.last_epoch >= self.settings["total_steps"]:
+            raise ValueError(f"OneCycleLR: its {self.settings['total_steps']} steps are over")
+        super().step()
+
+
+class CyclicLR(_Cycling):
+    """A triangle wave between two rates (Smith, 2015).
+
+    Parameters
+    ----------
+    optimizer : Optimizer, optional
+        The optimizer whose rates change; None if the schedule is given to one as ``schedule=``.
+    base_lr, max_lr : float or list of float
+        Between which to go; one for all groups, or one for each.
+    step_size_up, step_size_down : int
+        Batches on the way up, and down (None: as many).
+    mode : {'triangular', 'triangular2', 'exp_range'}
+        Waves of one height, each half as high as the one before, or ``gamma**t`` times as high.
+    gamma : float
+        For 'exp_range'.
+    cycle_momentum : bool
+        Whether momentum, or the first of betas, goes the other way.
+    base_momentum, max_momentum : float or list of float
+        Between which it goes.
+    last_epoch : int
+        -1 for a new training, otherwise the count to resume from.
+    interval : {'step', 'epoch'}
+        What ``fit`` counts as time.
+
+    Raises
+    ------
+    ValueError
+        If a word is unknown, a length not positive, a number negative or not finite, ``base_lr`` over ``max_lr``, or the optimizer has no
+        momentum to cycle.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> opt = pynn.optim.SGD([pynn.Parameter(np.zeros(3))], momentum=0.9)
+    >>> schedule, rates = pynn.optim.lr_scheduler.CyclicLR(opt, base_lr=0.0, max_lr=1.0, step_size_up=2), []
+    >>> for batch in range(6):
+    ...     rates += schedule.get_last_lr()
+    ...     schedule.step()
+    >>> rates
+    [0.0, 0.5, 1.0, 0.5, 0.0, 0.5]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer | None = None,
+        base_lr: float | list[float] = REQUIRED,
+        max_lr: float | list[float] = REQUIRED,
+        step_size_up: int = 2000,
+        step_size_down: int | None = None,
+        mode: str = "triangular",
+        gamma: float = 1.0,
+        *,
+        cycle_momentum: bool = True,
+        base_momentum: float | list[float] = 0.8,
+        max_momentum: float | list[float] = 0.9,
+        last_epoch: int = -1,
+        interval: str = "step",
+    ) -> None:
+        down = step_size_up if step_size_down is None else step_size_down
+        settings = {"base_lr": base_lr, "max_lr": max_lr, "step_size_up": step_size_up, "step_size_down": down, "mode": mode}
+        settings |= {"gamma": gamma, "cycle_momentum": cycle_momentum, "base_momentum": base_momentum, "max_momentum": max_momentum}
+        super().__init__(optimizer, last_epoch, interval, **settings)
+
+    _rates = ("base_lr", "max_lr")
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        super()._check(settings)
+        if settings["mode"] not in _WAVES:
+            raise unknown_name("mode of CyclicLR", settings["mode"], _WAVES)
+        for name in ("step_size_up", "step_size_down"):
+            check_numbers("CyclicLR", name, settings[name], above=True)
+        check_numbers("CyclicLR", "gamma", settings["gamma"])
+
+    def _start(self) -> None:
+        super()._start()
+        if any(low > high for low, high in zip(self._per_group("base_lr"), self._per_group("max_lr"), strict=True)):
+            raise ValueError(f"CyclicLR: base_lr must not exceed max_lr, got {self.settings['base_lr']} and {self.settings['max_lr']}")
+
+    def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
+        s = self.settings
+        low, high, least, most = (self._per_group(name)[group] for name in ("base_lr", "max_lr", "base_momentum", "max_momentum"))
+        return self._cycle("cyclic", [low, high, s["step_size_up"], s["step_size_down"], _WAVES.index(s["mode"]), s["gamma"], least, most])
+
+
+_WAVES = ("triangular", "triangular2", "exp_range")
