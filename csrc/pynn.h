@@ -35,7 +35,7 @@ typedef struct { char text[256]; } pn_error;
 
 typedef enum { PN_F32, PN_F64, PN_DTYPES } pn_dtype;
 /* ends: inputs, or outputs, of a graph */
-enum { PN_MAX_PARAMS = 2, PN_MAX_DIMS = 8, PN_MAX_CONFIG = 32, PN_MAX_IO = 16 };
+enum { PN_MAX_PARAMS = 2, PN_MAX_DIMS = 8, PN_MAX_SETTINGS = 16, PN_MAX_IO = 16 };
 
 /* ---- instruction sets ------------------------------------------------------------------------ */
 /* NULL: the best this machine has. Affects later plans and calls */
@@ -244,6 +244,41 @@ typedef struct {
 void pn_schedule_apply(const pn_schedule *schedules, size_t n, int64_t step, int64_t epoch,
                        double *hyper);
 
+/* ---- layers: one row each in core/layers/layers.h -------------------------------------------- */
+/* The types of a layer's settings. Those in the plural are lists of at most PN_MAX_DIMS numbers.
+ * Names of PN_ACTIVATION and PN_ROWWISE are those of rows of the two tables. */
+typedef enum {
+    PN_COUNT,                       /* an integer from 0 */
+    PN_INTEGER,
+    PN_FLAG,                        /* 0 or 1 */
+    PN_NUMBER,
+    PN_SEED,                        /* 64 bits */
+    PN_CHOICE,                      /* one of several names */
+    PN_ACTIVATION,
+    PN_ROWWISE,
+    PN_COUNTS,
+    PN_INTEGERS,
+    PN_NUMBERS
+} pn_field_type;
+typedef struct {
+    const char *name, *meaning;
+    pn_field_type type;
+    double least, most;             /* of a number, and of each number of a list */
+    const char *const *choices;     /* PN_CHOICE: the names, then NULL */
+} pn_field;
+/* The value of one field: text of PN_CHOICE, PN_ACTIVATION and PN_ROWWISE, seed of PN_SEED, and n
+ * numbers of all others; n is 1 except in lists. */
+typedef struct {
+    const char *name, *text;
+    uint64_t seed;
+    size_t n;
+    double number[PN_MAX_DIMS];
+} pn_setting;
+/* A kind of layer: its name, how many inputs it takes, and how many settings. */
+typedef struct { const char *name; size_t least_inputs, most_inputs, n_fields; } pn_kind_info;
+int pn_kind_at(size_t i, pn_kind_info *info);               /* 0 past the end */
+const pn_field *pn_kind_field(size_t i, size_t field);      /* NULL past the end */
+
 /* ---- graphs: what a net is ------------------------------------------------------------------- */
 typedef struct pn_graph pn_graph;
 
@@ -253,9 +288,10 @@ pn_status pn_graph_new(pn_dtype dtype, size_t ndim, const size_t *shape, pn_grap
                        pn_error *error);
 void pn_graph_free(pn_graph *graph);
 pn_status pn_graph_input(pn_graph *graph, size_t ndim, const size_t *shape, pn_error *error);
-/* One layer. kind: a row of core/layers/layers.h, which says what config holds. where: the layer's
- * name in messages. inputs: the nodes it feeds on; NULL with n_inputs 0 stands for the node before.
- * training: what a layer does whose behaviour depends on it, outside PN_PREDICT plans. */
+/* One layer. kind: a row of core/layers/layers.h. where: the layer's name in messages. inputs: the
+ * nodes that it reads; n_inputs 0 stands for the node before. settings: each field of the kind once,
+ * in any order. training: whether a layer that behaves differently in training does so, outside
+ * PN_PREDICT plans. */
 typedef struct {
     /* y from the inputs' arrays; then the gradient of each input, NULL where nobody wants it, from
      * that of y, adding to those of the layer's parameters. With keep the layer keeps what backward
@@ -268,10 +304,10 @@ typedef struct {
     const char *kind, *where;
     size_t n_inputs;
     const size_t *inputs;
-    size_t n_config;
-    const double *config;
+    size_t n_settings;
+    const pn_setting *settings;
     int training;
-    /* of kind "custom": a layer of the caller's own, called on the thread that runs the plan;
+    /* of kind "custom": functions that compute the layer, called on the thread that runs the plan;
      * borrowed */
     const pn_custom_layer *custom;
 } pn_layer;
@@ -289,6 +325,32 @@ size_t pn_graph_n_outputs(const pn_graph *graph);
 void pn_graph_shape(const pn_graph *graph, size_t node, size_t *ndim, size_t *shape);
 size_t pn_graph_input_node(const pn_graph *graph, size_t i);
 size_t pn_graph_output_node(const pn_graph *graph, size_t i);
+
+/* ---- reading a graph: all that is needed to build it again, or to write it in another format -- */
+pn_dtype pn_graph_dtype(const pn_graph *graph);
+/* A node as pn_graph_add took it, with n_inputs at least 1, or an input of the graph, whose kind is
+ * NULL. The pointers stay valid until the graph gets another node. */
+typedef struct {
+    const char *kind, *where;
+    size_t n_inputs;
+    const size_t *inputs;
+    size_t n_settings, n_parameters;
+    int training;
+    const pn_custom_layer *custom;
+    size_t ndim, shape[PN_MAX_DIMS];        /* of one sample's output */
+} pn_node_info;
+int pn_graph_node(const pn_graph *graph, size_t node, pn_node_info *info);      /* 0 past the end */
+/* Setting i of a node, as pn_graph_add takes it; 0 past the end. */
+int pn_graph_setting(const pn_graph *graph, size_t node, size_t i, pn_setting *setting);
+/* A parameter of a node. name: NULL in a custom layer. state: it is no parameter that is learnt but
+ * a running statistic. data NULL: it has not been bound; grad NULL: a state, or frozen. */
+typedef struct {
+    const char *name;
+    int state;
+    size_t ndim, shape[PN_MAX_DIMS];
+    void *data, *grad;
+} pn_parameter_info;
+int pn_graph_parameter(const pn_graph *graph, size_t node, size_t slot, pn_parameter_info *info);
 
 /* ---- plans: a graph, decided for one number of rows ------------------------------------------ */
 typedef struct pn_plan pn_plan;

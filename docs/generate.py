@@ -26,6 +26,7 @@ MODULES = ("activations", "grad", "layers", "layers.activation", "losses", "opti
 Py_TPFLAGS_BASETYPE = 1 << 10
 # What the core's functions return; their parameters are in their text signatures.
 RETURNS = {
+    "layer_kinds": "list[dict[str, Any]]",
     "isa": "str",
     "isas": "dict[str, bool]",
     "set_isa": "None",
@@ -46,6 +47,9 @@ RETURNS = {
     "Graph.input": "int",
     "Graph.outputs": "None",
     "Graph.shape": "tuple[int, ...]",
+    "Graph.read": "tuple[dict[str, Any], ...]",
+    "Graph.input_nodes": "tuple[int, ...]",
+    "Graph.output_nodes": "tuple[int, ...]",
     "Graph.output_shapes": "tuple[tuple[int, ...], ...]",
     "Graph.dtype": "str",
     "Graph.output_shape": "tuple[int, ...]",

@@ -49,8 +49,10 @@ static pn_status bind(pn_graph *graph, size_t slot, parameter *p, pn_error *erro
 static pn_status add_linear(pn_graph *graph, const char *name, size_t in, size_t out, parameter *p,
                             pn_error *error)
 {
-    const double config[] = { (double)in, (double)out, 1 };
-    const pn_layer layer = { .kind = "linear", .where = name, .n_config = 3, .config = config };
+    const pn_setting settings[] = { { .name = "in_features", .n = 1, .number = { (double)in } },
+                                    { .name = "out_features", .n = 1, .number = { (double)out } },
+                                    { .name = "bias", .n = 1, .number = { 1 } } };
+    const pn_layer layer = { .kind = "linear", .where = name, .n_settings = 3, .settings = settings };
     pn_status status = pn_graph_add(graph, &layer, error);
     if (!status) status = bind(graph, 0, &p[0], error);
     if (!status) status = bind(graph, 1, &p[1], error);
@@ -59,10 +61,10 @@ static pn_status add_linear(pn_graph *graph, const char *name, size_t in, size_t
 
 static pn_status add_activation(pn_graph *graph, const char *name, pn_error *error)
 {
-    size_t row = 0;
-    while (pn_activation_at(row) && strcmp(pn_activation_at(row)->name, name)) row++;
-    const double config[] = { (double)row };
-    const pn_layer layer = { .kind = "activation", .where = name, .n_config = 1, .config = config };
+    const pn_setting settings[] = { { .name = "function", .text = name }, { .name = "parameters" } };
+    const pn_layer layer = {
+        .kind = "activation", .where = name, .n_settings = 2, .settings = settings
+    };
     return pn_graph_add(graph, &layer, error);
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -260,15 +260,15 @@ class Builder:
         self,
         kind: str,
         where: str,
-        config: tuple[float, ...],
+        config: Mapping[str, Any],
         *parameters: Parameter | Buffer | None,
         inputs: Sequence[int] | None = None,
         training: bool = False,
     ) -> int:
-        """Add one of the core's layers after ``inputs``, by default the current nodes, and make it the current node."""
+        """Add one of the core's layers, with its settings, after ``inputs`` or else the current nodes, and make it the current node."""
         pairs = self.pairs([p for p in parameters if p is not None])
         feeds = self.nodes if inputs is None else tuple(inputs)
-        node = self.graph.add(kind, where, config, pairs, feeds, training and self.training)
+        node = self.graph.add(kind, where, dict(config), pairs, feeds, training and self.training)
         self.nodes = (node,)
         return node
 

@@ -108,7 +108,7 @@ class Add(_Branches):
     """
 
     def _build(self, builder: Builder, where: str) -> None:
-        builder.add("add", where, (), inputs=self._branch_out(builder) if self._branches else builder.nodes)
+        builder.add("add", where, {}, inputs=self._branch_out(builder) if self._branches else builder.nodes)
 
 
 class Concat(_Branches):
@@ -142,7 +142,7 @@ class Concat(_Branches):
     def _build(self, builder: Builder, where: str) -> None:
         ends = self._branch_out(builder) if self._branches else builder.nodes
         builder.nodes = ends
-        builder.add("concat", where, (builder.sample_axis(self.dim, where),), inputs=ends)
+        builder.add("concat", where, {"axis": builder.sample_axis(self.dim, where)}, inputs=ends)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "dim": self.dim}
@@ -202,7 +202,7 @@ class Residual(Described):
             way = "the input has" if self._shortcut is None else "the shortcut makes it"
             hint = "; a shortcut= can bring the input to that shape" if self._shortcut is None else ""
             raise ValueError(f"{where}: the layers make samples of shape {long}, {way} {short}, and the two are added{hint}")
-        builder.add("add", where, (), inputs=(*main, *builder.nodes))
+        builder.add("add", where, {}, inputs=(*main, *builder.nodes))
 
     def _flow(self, flow: Flow, inputs: tuple[int, ...]) -> tuple[int, ...]:
         return (*self._main._flow(flow, inputs), *(self._shortcut._flow(flow, inputs) if self._shortcut is not None else inputs))

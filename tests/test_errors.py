@@ -302,7 +302,7 @@ CALLS: dict[str, tuple[Any, int]] = {
 
 def graph() -> Any:
     g = _core.Graph("float64", (3,))
-    g.add("linear", "here", (3, 2, 0), ((np.ones((2, 3)), np.zeros((2, 3))),))
+    g.add("linear", "here", {"in_features": 3, "out_features": 2, "bias": False}, ((np.ones((2, 3)), np.zeros((2, 3))),))
     return g
 
 
@@ -332,7 +332,7 @@ def segment(*arrays: Any) -> list[Any]:
 ONE, TWO, ROWS, SETTINGS = np.zeros(()), np.ones(2), np.ones((4, 3)), np.zeros(15)
 ODD = [
     None, True, -1, 0, 1, 2, 3, 2**31, 2**63, -(2**63) - 1, 1.5, float("nan"), 1j, "", "float32", "train",
-    "linear", "backward", "\ud800", b"x", object(), {},
+    "linear", "backward", {"in_features": 3, "out_features": 2, "bias": 0}, {"in_features": "x"}, {1: 2}, "\ud800", b"x", object(), {},
     (), (3,), (-1,), (2**62, 8), ("x",), (1.0,) * 9, [], [()],
     [(0, SETTINGS, np.zeros((0, 14)), [])], [(99, SETTINGS, np.zeros((0, 14)), [])], [(0, np.zeros(9), np.zeros(0), [])],
     [(0, SETTINGS, np.full((1, 14), 99.0), [])], [(0, SETTINGS, np.full((1, 14), np.nan), [3])], np.zeros((2, 14)), SETTINGS,
@@ -371,11 +371,15 @@ def test_the_core_refuses_nonsense_and_never_crashes(name: str, data: st.DataObj
 
 @pytest.mark.parametrize("kind", ["linear", "activation", "rowwise", "reshape", "conv", ""])
 @settings(max_examples=100, deadline=None, database=None)
-@given(config=st.lists(st.floats() | st.integers(-2, 9), max_size=9), shape=st.lists(st.integers(0, 2**63), max_size=9))
-def test_layers_refuse_odd_settings(kind: str, config: list[float], shape: list[int]) -> None:
+@given(data=st.data(), shape=st.lists(st.integers(0, 2**63), max_size=9))
+def test_layers_refuse_odd_settings(kind: str, data: st.DataObject, shape: list[int]) -> None:
+    number = st.floats() | st.integers(-2, 9)
+    value = number | st.lists(number, max_size=9).map(tuple) | st.sampled_from(["gelu", "softmax", "zeros", "", None, 2**64, 10**400])
+    fields = [field["name"] for row in _core.layer_kinds() if row["name"] == kind for field in row["fields"]]
+    config = data.draw(st.fixed_dictionaries(dict.fromkeys(fields, value), optional={"more": value}))
     try:
         g = _core.Graph("float32", tuple(shape))
-        g.add(kind, "here", tuple(config), ())
+        g.add(kind, "here", config, ())
     except (TypeError, ValueError, OverflowError):
         return
     assert all(isinstance(n, int) and n >= 0 for n in g.output_shape)
@@ -383,7 +387,7 @@ def test_layers_refuse_odd_settings(kind: str, config: list[float], shape: list[
 
 def test_a_graph_without_its_weights_is_refused() -> None:
     g = _core.Graph("float64", (3,))
-    g.add("linear", "here", (3, 2, 1), ())
+    g.add("linear", "here", {"in_features": 3, "out_features": 2, "bias": True}, ())
     with pytest.raises((ValueError, RuntimeError), match="here"):
         _core.Plan(g, 4, "backward")
 

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 CSRC = ROOT / "csrc"
 SOURCES = sorted([*CSRC.rglob("*.c"), *CSRC.rglob("*.h")])
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 660, 60
+LINES_OF_THE_PUBLIC_HEADER = 800  # which must stand alone, and so holds the reference of every part
 
 # From below to above. Of the kernels' headers, each may include those of its level and below; of the engine's sources, each
 # may call functions of its level and below.
@@ -111,7 +112,8 @@ def test_sources_are_included_by_nobody(path: Path) -> None:
 
 @each("")
 def test_files_are_short(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= MOST_LINES
+    most = LINES_OF_THE_PUBLIC_HEADER if path == CSRC / "pynn.h" else MOST_LINES
+    assert len(path.read_text().splitlines()) <= most
 
 
 @each("")

@@ -124,7 +124,7 @@ def test_sizes_that_are_no_integers(make: Any, text: str) -> None:
     (lambda: pynn.Upsample(size=3), (2, 3, 0), r"axis 1 of a sample of shape \(3, 0\) is empty"),
     (lambda: pynn.GLU(), (3, 5), r"axis -1 must have an even size, got 5 in a sample of shape \(3, 5\)"),
     (lambda: pynn.MaxOut(4), (3, 6), r"axis 1 of a sample of shape \(3, 6\) does not divide into pieces of 4"),
-    (lambda: pynn.PReLU(4), (3, 5), r"\(5,\) has not num_parameters = 4 channels \(weight has shape \(4,\)\)"),
+    (lambda: pynn.PReLU(4), (3, 5), r"\(5,\) does not have num_parameters = 4 channels \(weight has shape \(4,\)\)"),
     (lambda: pynn.Softmax2d(), (3, 5), r"expected a sample of shape \(channels, height, width\), got \(3, 5\)"),
 ])  # fmt: skip
 def test_shapes_that_do_not_fit(make: Any, shape: tuple[int, ...], text: str) -> None:

@@ -103,6 +103,14 @@ int check_sample(const GraphObject *g, size_t i, PyArrayObject *x, const char *n
 int add_custom(PyObject *module);
 PyObject *custom_layer(const GraphObject *g, PyObject *layer, PyObject *shape, PyObject *inputs,
                        const pn_custom_layer **custom);
+/* the layer that such an object calls, or None where it is gone */
+PyObject *custom_object(const pn_custom_layer *custom);
+
+/* read_graph.c */
+PyObject *graph_read(GraphObject *self, PyObject *unused);
+PyObject *graph_input_nodes(GraphObject *self, void *unused);
+PyObject *graph_output_nodes(GraphObject *self, void *unused);
+PyObject *layer_kinds(PyObject *module, PyObject *unused);
 /* context: a callable */
 int call_custom_loss(void *context, pn_custom_loss *args);
 /* (what, where, forward, flops, seconds) of each step */

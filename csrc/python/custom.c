@@ -236,3 +236,9 @@ PyObject *custom_layer(const GraphObject *g, PyObject *layer, PyObject *shape, P
     Py_DECREF(o);
     return NULL;
 }
+
+PyObject *custom_object(const pn_custom_layer *custom)
+{
+    /* what a weak reference gives when it is called */
+    return PyObject_CallNoArgs(((const own *)custom->context)->layer);
+}

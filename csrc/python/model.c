@@ -90,19 +90,79 @@ static int still_open(const GraphObject *self)
     return !self->sealed;
 }
 
-static int parse_config(PyObject *tuple, const char *where, double *config)
+/* A tuple of sizes into shape; the number of dimensions, or -1 and an exception. */
+static Py_ssize_t parse_shape(PyObject *tuple, size_t *shape)
 {
     Py_ssize_t n = PyTuple_GET_SIZE(tuple);
-    if (n > PN_MAX_CONFIG) {
-        PyErr_Format(PyExc_ValueError, "%s: at most %d settings are allowed, got %zd", where,
-                     PN_MAX_CONFIG, n);
-        return 0;
+    if (n > PN_MAX_DIMS) {
+        PyErr_Format(PyExc_ValueError,
+                     "a sample of %zd dimensions is too many; at most %d are allowed", n,
+                     PN_MAX_DIMS);
+        return -1;
     }
     for (Py_ssize_t i = 0; i < n; i++) {
-        config[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(tuple, i));
-        if (PyErr_Occurred()) return 0;
+        shape[i] = PyLong_AsSize_t(PyTuple_GET_ITEM(tuple, i));
+        if (PyErr_Occurred()) return -1;
     }
+    return n;
+}
+
+/* One number of a setting; a seed may need all of 64 bits, which a double does not hold. */
+static int parse_number(PyObject *value, double *number, uint64_t *seed)
+{
+    *number = PyFloat_AsDouble(value);
+    if (PyErr_Occurred()) return 0;
+    if (!PyLong_Check(value)) return 1;
+    *seed = PyLong_AsUnsignedLongLong(value);
+    if (!PyErr_Occurred()) return 1;
+    *seed = 0;                                  /* below 0 or too large, so no seed */
+    PyErr_Clear();
     return 1;
+}
+
+/* A value of a layer's configuration: a name, a number, or a tuple of numbers. */
+static int parse_setting(PyObject *name, PyObject *value, pn_setting *setting)
+{
+    pn_setting s = { .name = PyUnicode_AsUTF8(name), .n = 1 };
+    if (!s.name) return 0;
+    if (PyUnicode_Check(value)) {
+        s.n = 0;
+        s.text = PyUnicode_AsUTF8(value);
+        if (!s.text) return 0;
+    } else if (PyTuple_Check(value)) {
+        s.n = (size_t)PyTuple_GET_SIZE(value);
+        if (s.n > PN_MAX_DIMS) {
+            PyErr_Format(PyExc_ValueError, "%s: expected at most %d numbers, got %zu", s.name,
+                         PN_MAX_DIMS, s.n);
+            return 0;
+        }
+        for (size_t i = 0; i < s.n; i++) {
+            s.number[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(value, (Py_ssize_t)i));
+            if (PyErr_Occurred()) return 0;
+        }
+    } else if (!parse_number(value, &s.number[0], &s.seed)) return 0;
+    *setting = s;
+    return 1;
+}
+
+/* A dict of settings, whose texts are borrowed from it; the number of them, or -1. */
+static Py_ssize_t parse_settings(PyObject *dict, const char *where, pn_setting *settings)
+{
+    Py_ssize_t at = 0, n = 0;
+    PyObject *name, *value;
+    if (PyDict_GET_SIZE(dict) > PN_MAX_SETTINGS) {
+        PyErr_Format(PyExc_ValueError, "%s: expected at most %d settings, got %zd", where,
+                     PN_MAX_SETTINGS, PyDict_GET_SIZE(dict));
+        return -1;
+    }
+    while (PyDict_Next(dict, &at, &name, &value)) {
+        if (!PyUnicode_Check(name)) {
+            PyErr_Format(PyExc_TypeError, "%s: the name of a setting is %.80R", where, name);
+            return -1;
+        }
+        if (!parse_setting(name, value, &settings[n++])) return -1;
+    }
+    return n;
 }
 
 /* Adds a layer whose kind, config and custom half are set, and binds its parameters; gives the
@@ -129,20 +189,24 @@ static PyObject *add_layer(GraphObject *self, pn_layer *layer, PyObject *paramet
     return PyLong_FromSize_t(pn_graph_nodes(self->graph) - 1);
 }
 
-/* add(kind, where, config, ((data, grad or None), ...), inputs=(), training=False) -> the node's
- * number */
+/* add(kind, where, {setting: value}, ((data, grad or None), ...), inputs=(), training=False) -> the
+ * node's number */
 static PyObject *graph_add(GraphObject *self, PyObject *args)
 {
     pn_layer layer = { 0 };
     PyObject *config, *parameters, *inputs = NULL;
-    double numbers[PN_MAX_CONFIG];
-    if (!PyArg_ParseTuple(args, "ssO!O!|O!p", &layer.kind, &layer.where, &PyTuple_Type, &config,
-                          &PyTuple_Type, &parameters, &PyTuple_Type, &inputs, &layer.training) ||
-        !parse_config(config, layer.where, numbers))
+    pn_setting settings[PN_MAX_SETTINGS];
+    if (!PyArg_ParseTuple(args, "ssO!O!|O!p", &layer.kind, &layer.where, &PyDict_Type, &config,
+                          &PyTuple_Type, &parameters, &PyTuple_Type, &inputs, &layer.training))
         return NULL;
-    layer.n_config = (size_t)PyTuple_GET_SIZE(config);
-    layer.config = numbers;
-    return add_layer(self, &layer, parameters, inputs);
+    /* a copy, which conversions of its values to numbers cannot change */
+    config = PyDict_Copy(config);
+    const Py_ssize_t n = config ? parse_settings(config, layer.where, settings) : -1;
+    layer.n_settings = n < 0 ? 0 : (size_t)n;
+    layer.settings = settings;
+    PyObject *node = n < 0 ? NULL : add_layer(self, &layer, parameters, inputs);
+    Py_XDECREF(config);
+    return node;
 }
 
 /* add_custom(layer, where, shape, parameters, inputs) -> the node's number: a layer written in
@@ -151,14 +215,18 @@ static PyObject *graph_add_own(GraphObject *self, PyObject *args)
 {
     pn_layer layer = { .kind = "custom" };
     PyObject *object, *shape, *parameters, *inputs;
-    double numbers[PN_MAX_CONFIG];
+    pn_setting settings[] = { { .name = "num_parameters", .n = 1 }, { .name = "shape" } };
     if (!PyArg_ParseTuple(args, "OsO!O!O!", &object, &layer.where, &PyTuple_Type, &shape,
-                          &PyTuple_Type, &parameters, &PyTuple_Type, &inputs) ||
-        PyTuple_GET_SIZE(shape) >= PN_MAX_CONFIG || !parse_config(shape, layer.where, numbers + 1))
+                          &PyTuple_Type, &parameters, &PyTuple_Type, &inputs))
         return NULL;
-    numbers[0] = (double)PyTuple_GET_SIZE(parameters);
-    layer.n_config = (size_t)PyTuple_GET_SIZE(shape) + 1;
-    layer.config = numbers;
+    settings[0].number[0] = (double)PyTuple_GET_SIZE(parameters);
+    size_t sizes[PN_MAX_DIMS];
+    const Py_ssize_t ndim = parse_shape(shape, sizes);
+    if (ndim < 0) return NULL;
+    settings[1].n = (size_t)ndim;
+    for (Py_ssize_t i = 0; i < ndim; i++) settings[1].number[i] = (double)sizes[i];
+    layer.n_settings = 2;
+    layer.settings = settings;
     PyObject *own = custom_layer(self, object, shape, inputs, &layer.custom);
     if (!own) return NULL;
     int kept = PyList_Append(self->keep, own);
@@ -187,23 +255,6 @@ static PyObject *graph_guard(GraphObject *self, PyObject *args)
     const int kept = more && keep_array(&self->keep, a);
     Py_XDECREF(a);
     return kept ? Py_NewRef(Py_None) : NULL;
-}
-
-/* A tuple of sizes into shape; the number of dimensions, or -1 and an exception. */
-static Py_ssize_t parse_shape(PyObject *tuple, size_t *shape)
-{
-    Py_ssize_t n = PyTuple_GET_SIZE(tuple);
-    if (n > PN_MAX_DIMS) {
-        PyErr_Format(PyExc_ValueError,
-                     "a sample of %zd dimensions is too many; at most %d are allowed", n,
-                     PN_MAX_DIMS);
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < n; i++) {
-        shape[i] = PyLong_AsSize_t(PyTuple_GET_ITEM(tuple, i));
-        if (PyErr_Occurred()) return -1;
-    }
-    return n;
 }
 
 static PyObject *graph_input(GraphObject *self, PyObject *shape)
@@ -395,6 +446,9 @@ static PyMethodDef graph_methods[] = {
       "outputs($self, nodes, /)\n--\n\nWhich nodes are the outputs; else the last one is." },
     { "shape", (PyCFunction)graph_shape, METH_O,
       "shape($self, node, /)\n--\n\nThe shape of one sample of a node's output." },
+    { "read", (PyCFunction)graph_read, METH_NOARGS,
+      "read($self, /)\n--\n\nA dict for each node, from which the graph can be built again: kind (None: an input), where, inputs, shape, config, "
+      "parameters, training, layer (of a custom one)." },
     { NULL, NULL, 0, NULL },
 };
 static PyGetSetDef graph_getset[] = {
@@ -402,6 +456,9 @@ static PyGetSetDef graph_getset[] = {
     { "output_shape", (getter)graph_output_shape, NULL, "The shape of one sample's (first) output.",
       NULL },
     { "output_shapes", (getter)graph_output_shapes, NULL, "Those of all outputs.", NULL },
+    { "input_nodes", (getter)graph_input_nodes, NULL, "The numbers of the inputs' nodes.", NULL },
+    { "output_nodes", (getter)graph_output_nodes, NULL, "The numbers of the outputs' nodes.",
+      NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };
 static PyType_Slot graph_slots[] = {

@@ -192,6 +192,8 @@ static PyMethodDef methods[] = {
       "get_threads()\n--\n\nReturn how many threads a call may use." },
     { "set_threads", set_threads, METH_O,
       "set_threads(number, /)\n--\n\nSet how many threads a call may use; 0 chooses the default." },
+    { "layer_kinds", layer_kinds, METH_NOARGS,
+      "layer_kinds()\n--\n\nReturn a dict for each kind of layer: its name, inputs at least and at most, and fields." },
     { "isa", isa, METH_NOARGS, "isa()\n--\n\nReturn the name of the instruction set in use." },
     { "isas", isas, METH_NOARGS,
       "isas()\n--\n\nReturn the instruction sets that were built, best first, and whether this machine runs each." },

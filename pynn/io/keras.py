@@ -152,7 +152,7 @@ class _Tracer(Builder):
         self,
         kind: str,
         where: str,
-        config: tuple[float, ...],
+        config: Mapping[str, Any],
         *parameters: Any,
         inputs: Sequence[int] | None = None,
         training: bool = False,

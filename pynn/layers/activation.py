@@ -17,7 +17,6 @@ from ._base import Layer
 _VARIANTS = {"GELU": {"none": "gelu", "tanh": "gelu_tanh"}}
 """Classes with an argument ``approximate`` that selects the row, as in PyTorch's GELU."""
 
-_INDEX: dict[str, int] = {row["name"]: i for i, row in enumerate(_core.ACTIVATIONS)}
 
 by_name: dict[str, type[Layer]] = {}
 """The layer class of each string that containers accept, such as "relu"."""
@@ -55,7 +54,7 @@ class _Activation(Layer):
 
     def _build(self, builder: Builder, where: str) -> None:
         row = _VARIANTS[type(self).__name__][self._choice["approximate"]] if self._choice else self._row["name"]
-        builder.add("activation", where, (_INDEX[row], *self._values.values()))
+        builder.add("activation", where, {"function": row, "parameters": tuple(self._values.values())})
 
     def get_config(self) -> dict[str, Any]:
         return {**self._values, **self._choice}
@@ -65,14 +64,14 @@ class _Rowwise(Layer):
     """A function of all elements along one axis."""
 
     _is_activation = True
-    _index: int
+    _function: str
     dim: int
 
     def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
         return 1, x.shape, False
 
     def _build(self, builder: Builder, where: str) -> None:
-        builder.add("rowwise", where, (self._index, builder.sample_axis(self.dim, where)))
+        builder.add("rowwise", where, {"function": self._function, "axis": builder.sample_axis(self.dim, where)})
 
     def get_config(self) -> dict[str, Any]:
         return {"dim": self.dim}
@@ -166,12 +165,12 @@ def _make_activation(row: Mapping[str, Any]) -> type[Layer]:
     return type(name, (_Activation,), body)
 
 
-def _make_rowwise(index: int, row: Mapping[str, Any]) -> type[Layer]:
+def _make_rowwise(row: Mapping[str, Any]) -> type[Layer]:
     none = parse_parameters("")
     body = {
         "__init__": make_init(row["cls"], none, _set_dim, after="dim: int = -1"),
         "__module__": __name__,
-        "_index": index,
+        "_function": row["name"],
     }
     body["__doc__"] = _DOCUMENT.format(
         summary=row["summary"],
@@ -191,8 +190,8 @@ def _make_rowwise(index: int, row: Mapping[str, Any]) -> type[Layer]:
 for _row in _core.ACTIVATIONS:
     if _row["cls"]:
         by_name[_row["name"]] = globals()[_row["cls"]] = _make_activation(_row)
-for _i, _row in enumerate(_core.ROWWISE):
-    by_name[_row["name"]] = globals()[_row["cls"]] = _make_rowwise(_i, _row)
+for _row in _core.ROWWISE:
+    by_name[_row["name"]] = globals()[_row["cls"]] = _make_rowwise(_row)
 
 __all__ = [cls.__name__ for cls in by_name.values()]
 

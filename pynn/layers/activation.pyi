@@ -170,6 +170,6 @@ class _Activation(Layer):
     def get_config(self) -> dict[str, Any]: ...
 
 class _Rowwise(Layer):
-    _index: int
+    _function: str
     dim: int
     def get_config(self) -> dict[str, Any]: ...

@@ -163,10 +163,14 @@ class _Conv(ChannelsFirst, Biased, abstract=True):
 
     def _build(self, builder: Builder, where: str) -> None:
         bias = self._parameters.get("bias")
-        ends = zip(self.kernel_size, self.stride, self.dilation, self._pads(), self.output_padding, strict=True)
-        axes = [number for k, s, d, pads, extra in ends for number in (k, s, d, *pads, extra)]
-        head = (self._transposed, self.in_channels, self.out_channels, self.groups, bias is not None, _MODES.index(self.padding_mode))
-        builder.add("conv", where, (*head, *axes), self._parameters["weight"], bias)
+        before, after = zip(*self._pads(), strict=True)
+        config = {
+            **{"transposed": self._transposed, "in_channels": self.in_channels, "out_channels": self.out_channels},
+            **{"groups": self.groups, "bias": bias is not None, "padding_mode": self.padding_mode},
+            **{"kernel_size": self.kernel_size, "stride": self.stride, "dilation": self.dilation},
+            **{"padding_before": before, "padding_after": after, "output_padding": self.output_padding},
+        }
+        builder.add("conv", where, config, self._parameters["weight"], bias)
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = {"in_channels": self.in_channels, "out_channels": self.out_channels}
@@ -466,8 +470,8 @@ class Unfold(ChannelsFirst):
         self.stride = per_axis("stride", stride, 2, 1)
 
     def _add(self, builder: Builder, where: str, folds: bool, size: tuple[int, ...]) -> None:
-        ends = zip(size, self.kernel_size, self.stride, self.dilation, self.padding, strict=True)
-        builder.add("fold", where, (folds, *(number for axis in ends for number in axis)))
+        fields = {"kernel_size": self.kernel_size, "stride": self.stride, "dilation": self.dilation, "padding": self.padding}
+        builder.add("fold", where, {"fold": folds, "size": size, **fields})
 
     def _build(self, builder: Builder, where: str) -> None:
         if len(builder.shape) != 3:

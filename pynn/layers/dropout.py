@@ -36,9 +36,9 @@ class _Stochastic(Layer, abstract=True):
         self._seed_value = draw_seed(seed)
         self._seed = seed
 
-    def _add_random(self, builder: Builder, where: str, kind: str, *config: float) -> None:
+    def _add_random(self, builder: Builder, where: str, kind: str, **config: float) -> None:
         builder.random |= self.training and builder.training
-        builder.add(kind, where, (self._seed_value & 0xFFFFFFFF, self._seed_value >> 32, *config), training=self.training)
+        builder.add(kind, where, {"seed": self._seed_value, **config}, training=self.training)
 
     def _seed_config(self) -> dict[str, Any]:
         return {} if self.seed is None else {"seed": self.seed}
@@ -69,7 +69,7 @@ class _Dropout(_Stochastic, abstract=True):
         self._set_seed(seed)
 
     def _build(self, builder: Builder, where: str) -> None:
-        self._add_random(builder, where, "dropout", _check_p(self.p), self._alpha, self._channels)
+        self._add_random(builder, where, "dropout", p=_check_p(self.p), alpha=self._alpha, channels=self._channels)
 
     def get_config(self) -> dict[str, Any]:
         return {"p": self.p, **({"inplace": True} if self.inplace else {}), **self._seed_config()}
@@ -250,7 +250,7 @@ class GaussianNoise(_Stochastic):
         self._set_seed(seed)
 
     def _build(self, builder: Builder, where: str) -> None:
-        self._add_random(builder, where, "gaussian_noise", _check_std(self.std))
+        self._add_random(builder, where, "gaussian_noise", std=_check_std(self.std))
 
     def get_config(self) -> dict[str, Any]:
         return {"std": self.std, **self._seed_config()}

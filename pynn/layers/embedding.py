@@ -59,9 +59,11 @@ class _LookupTable(Weighted, abstract=True):
             table[self.padding_idx] = 0
         self._parameters["weight"] = Parameter(table, "weight")
 
-    def _config(self) -> tuple[float, ...]:
+    def _config(self) -> dict[str, float | str]:
+        """Return the core's settings."""
+        names = ("num_embeddings", "embedding_dim", "norm_type", "scale_grad_by_freq")
         padding, most = -1 if self.padding_idx is None else self.padding_idx, math.inf if self.max_norm is None else self.max_norm
-        return self.num_embeddings, self.embedding_dim, padding, most, self.norm_type, self.scale_grad_by_freq
+        return {**{name: getattr(self, name) for name in names}, "padding_idx": padding, "max_norm": most}
 
     def get_config(self) -> dict[str, Any]:
         names = ("num_embeddings", "embedding_dim", "padding_idx", "max_norm", "norm_type", "scale_grad_by_freq")
@@ -226,7 +228,8 @@ class EmbeddingBag(_LookupTable):
 
     def _build(self, builder: Builder, where: str) -> None:
         given = self._given if sum(self._given) + 1 == len(builder.nodes) else (False, len(builder.nodes) == 2)
-        config = *self._config(), _MODES.index(self.mode), *given, self.include_last_offset
+        extra = {"offsets": given[0], "per_sample_weights": given[1], "include_last_offset": self.include_last_offset}
+        config = {**self._config(), "mode": self.mode, **extra}
         builder.add("embedding_bag", where, config, self._parameters["weight"])
 
     def get_config(self) -> dict[str, Any]:
@@ -294,7 +297,7 @@ class Bilinear(Biased):
             self._parameters[name] = Parameter(data, name)
 
     def _build(self, builder: Builder, where: str) -> None:
-        builder.add("bilinear", where, (self.out_features, "bias" in self._parameters), *self._parameters.values())
+        builder.add("bilinear", where, {"out_features": self.out_features, "bias": "bias" in self._parameters}, *self._parameters.values())
 
     def get_config(self) -> dict[str, Any]:
         names = ("in1_features", "in2_features", "out_features")

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .. import _core
 from .._arrays import Array, check_dtype
 from .._graph import Builder, Parameter
 from .._random import draw_seed
@@ -22,8 +21,6 @@ def __dir__() -> list[str]:
     return __all__
 
 
-_ROWS = {row["name"]: i for i, row in enumerate(_core.ACTIVATIONS)}
-_SOFTMAX = next(i for i, row in enumerate(_core.ROWWISE) if row["name"] == "softmax")
 
 
 class PReLU(Weighted):
@@ -70,7 +67,8 @@ class PReLU(Weighted):
         self._parameters["weight"] = Parameter(np.full(self.num_parameters, self.init, self.dtype), "weight")
 
     def _build(self, builder: Builder, where: str) -> None:
-        builder.add("prelu", where, (_ROWS["prelu"], self.num_parameters), self._parameters["weight"])
+        config = {"function": "prelu", "num_parameters": self.num_parameters}
+        builder.add("prelu", where, config, self._parameters["weight"])
 
     def get_config(self) -> dict[str, Any]:
         config = {"num_parameters": self.num_parameters, "init": self.init}
@@ -112,7 +110,7 @@ class RReLU(Layer):
 
     def _build(self, builder: Builder, where: str) -> None:
         builder.random |= builder.training and self.training
-        config = (_ROWS["prelu"], self.lower, self.upper, self._seed_value % 2**32, self._seed_value // 2**32)
+        config = {"function": "prelu", "lower": self.lower, "upper": self.upper, "seed": self._seed_value}
         builder.add("rrelu", where, config, training=self.training)
 
     def get_config(self) -> dict[str, Any]:
@@ -168,10 +166,10 @@ class _Gate(Layer, abstract=True):
         n = builder.shape[axis]
         if n % 2:
             raise ValueError(f"{where}: axis {self.dim} must have an even size, got {n} in a sample of shape {builder.shape}")
-        first = builder.add("slice", where, (axis, 0, n // 2), inputs=x)
-        builder.add("slice", where, (axis, n // 2, n), inputs=x)
-        gate = builder.add("activation", where, (_ROWS[self._function],))
-        builder.add("multiply", where, (), inputs=(first, gate))
+        first = builder.add("slice", where, {"axis": axis, "start": 0, "stop": n // 2}, inputs=x)
+        builder.add("slice", where, {"axis": axis, "start": n // 2, "stop": n}, inputs=x)
+        gate = builder.add("activation", where, {"function": self._function, "parameters": ()})
+        builder.add("multiply", where, {}, inputs=(first, gate))
 
     def get_config(self) -> dict[str, Any]:
         return {"dim": self.dim}
@@ -224,7 +222,7 @@ class Softmax2d(Layer):
     def _build(self, builder: Builder, where: str) -> None:
         if len(builder.shape) != 3:
             raise ValueError(f"{where}: expected a sample of shape (channels, height, width), got {builder.shape}")
-        builder.add("rowwise", where, (_SOFTMAX, 0))
+        builder.add("rowwise", where, {"function": "softmax", "axis": 0})
 
 
 class MaxOut(Layer):
@@ -263,7 +261,7 @@ class MaxOut(Layer):
         return 1, x.shape, False
 
     def _build(self, builder: Builder, where: str) -> None:
-        builder.add("maxout", where, (builder.sample_axis(self.dim, where), self.num_pieces))
+        builder.add("maxout", where, {"axis": builder.sample_axis(self.dim, where), "pieces": self.num_pieces})
 
     def get_config(self) -> dict[str, Any]:
         return {"num_pieces": self.num_pieces, "dim": self.dim}

@@ -93,7 +93,7 @@ class Linear(Biased):
 
     def _build(self, builder: Builder, where: str) -> None:
         bias = self._parameters.get("bias")
-        config = (self.in_features, self.out_features, bias is not None)
+        config = {"in_features": self.in_features, "out_features": self.out_features, "bias": bias is not None}
         builder.add("linear", where, config, self._parameters["weight"], bias)
 
     def get_config(self) -> dict[str, Any]:

@@ -85,6 +85,10 @@ class _Norm(Layer, abstract=True):
         """Return whether the layer has a weight, and whether it has a bias."""
         return "weight" in self._parameters, "bias" in self._parameters
 
+    def _affine_fields(self) -> dict[str, Any]:
+        """Return the same as the core's settings."""
+        return dict(zip(("weight", "bias"), self._has_affine(), strict=True))
+
     def _bias_config(self) -> dict[str, Any]:
         """Return the argument ``bias`` of get_config if it differs from its default."""
         return {"bias": False} if self._has_affine() == (True, False) else {}
@@ -157,7 +161,10 @@ class _StatisticsNorm(_Norm, abstract=True):
         frozen = bool(self._parameters) and not any(p.requires_grad for p in self._parameters.values())
         momentum = _check_momentum(self.momentum)
         momentum = self._cumulative if momentum is None else momentum
-        config = self.num_features, _check_eps(self.eps), momentum, *self._has_affine(), self.track_running_stats
+        config = {
+            **{"num_features": self.num_features, "eps": _check_eps(self.eps), "momentum": momentum},
+            **{**self._affine_fields(), "track_running_stats": self.track_running_stats},
+        }
         states = [*self._buffers.values()]
         if states:
             count = builder.values(states[2]).reshape(1).view(builder.dtype)
@@ -392,9 +399,8 @@ class GroupNorm(_Norm):
         self._make_arrays(dtype, shape, shape if bias else None)
 
     def _build(self, builder: Builder, where: str) -> None:
-        builder.add(
-            "group_norm", where, (self.num_groups, self.num_channels, _check_eps(self.eps), *self._has_affine()), *self._parameters.values()
-        )
+        config = {"num_groups": self.num_groups, "num_channels": self.num_channels, "eps": _check_eps(self.eps), **self._affine_fields()}
+        builder.add("group_norm", where, config, *self._parameters.values())
 
     def get_config(self) -> dict[str, Any]:
         config = {"num_groups": self.num_groups, "num_channels": self.num_channels, "eps": self.eps, "affine": self.affine}
@@ -423,7 +429,7 @@ class _RowNorm(_Norm, abstract=True):
 
     def _build(self, builder: Builder, where: str) -> None:
         eps = float(np.finfo(builder.dtype).eps) if self.eps is None else _check_eps(self.eps)
-        config = eps, self._centred, *self._has_affine(), *self.normalized_shape
+        config = {"eps": eps, "centred": self._centred, **self._affine_fields(), "normalized_shape": self.normalized_shape}
         builder.add("layer_norm", where, config, *self._parameters.values())
 
     def get_config(self) -> dict[str, Any]:
@@ -558,7 +564,7 @@ class LocalResponseNorm(Layer):
         self.alpha, self.beta, self.k = float(alpha), float(beta), float(k)
 
     def _build(self, builder: Builder, where: str) -> None:
-        builder.add("response_norm", where, (self.size, self.alpha, self.beta, self.k))
+        builder.add("response_norm", where, {"size": self.size, "alpha": self.alpha, "beta": self.beta, "k": self.k})
 
     def get_config(self) -> dict[str, Any]:
         return {"size": self.size, "alpha": self.alpha, "beta": self.beta, "k": self.k}

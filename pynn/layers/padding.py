@@ -35,7 +35,6 @@ def __dir__() -> list[str]:
     return __all__
 
 
-_MODES = {"constant": 0, "reflect": 1, "replicate": 2, "circular": 3}
 
 _PAD = """Pad the last {which} of the input with {around}.
 
@@ -108,8 +107,8 @@ class _Pad(Layer, abstract=True):
         return split_batch(x, self._axes)
 
     def _build(self, builder: Builder, where: str) -> None:
-        pairs = [self.padding[i : i + 2] for i in range(0, len(self.padding), 2)]
-        builder.add("pad", where, (_MODES[self._mode], self.value, *(n for pair in reversed(pairs) for n in pair)))
+        before, after = self.padding[::2][::-1], self.padding[1::2][::-1]
+        builder.add("pad", where, {"mode": self._mode, "value": self.value, "before": before, "after": after})
 
     def get_config(self) -> dict[str, Any]:
         return {"padding": [*self.padding]}

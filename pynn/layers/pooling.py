@@ -33,32 +33,31 @@ def __dir__() -> list[str]:
     return __all__
 
 
-_MAXIMUM, _INDEX, _MEAN, _NORM = range(4)
-
 
 class _Pool(ChannelsFirst, abstract=True):
     """Base class of all pooling layers."""
 
-    _op: ClassVar[int]
+    _operation: ClassVar[str]
     return_indices = False
 
-    def _window_config(self, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int, int], ...]:
-        """Return kernel size, stride, padding, dilation and fixed output size (or 0) of each axis."""
+    def _window_config(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """Return the core's settings along the axes (axes...) of an image."""
         raise NotImplementedError
 
-    def _pooling_config(self) -> tuple[float, float, bool, bool]:
-        """Return the power, the divisor, whether padding counts, and whether the last window may extend past the end."""
-        return 0.0, 0.0, False, False
+    def _pooling_config(self) -> dict[str, float]:
+        """Return the core's settings that differ from those that most poolings have."""
+        return {}
 
     def _build(self, builder: Builder, where: str) -> None:
         if len(builder.shape) != self._axes + 1:
             expected = "(C, L)" if self._axes == 1 else "(C, H, W)"
             raise ValueError(f"{where}: expected a sample of shape {expected}, got {builder.shape}")
         start = builder.nodes
-        config = (*self._pooling_config(), *(number for axis in self._window_config(builder.shape[1:]) for number in axis))
-        y = builder.add("pooling", where, (self._op, *config))
+        usual = {"power": 0.0, "divisor": 0.0, "count_include_pad": False, "ceil_mode": False}
+        config = {**usual, **self._pooling_config(), **self._window_config(builder.shape[1:])}
+        y = builder.add("pooling", where, {"operation": self._operation, **config})
         if self.return_indices:
-            builder.nodes = (y, builder.add("pooling", where, (_INDEX, *config), inputs=start))
+            builder.nodes = (y, builder.add("pooling", where, {"operation": f"{self._operation}_index", **config}, inputs=start))
 
     def __call__(self, *xs: ArrayLike) -> Any:
         if not self.return_indices or isinstance(xs[0], Symbol):
@@ -89,12 +88,12 @@ class _WindowedPool(_Pool, abstract=True):
         if any(2 * p > r for p, r in zip(self.padding, reach, strict=True)):
             raise ValueError(f"padding: expected at most half of the window {plain(tuple(reach))!r}, got {padding!r}")
 
-    def _window_config(self, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int, int], ...]:
-        ends = zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
-        return tuple((k, s, p, d, 0) for k, s, p, d in ends)
+    def _window_config(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        fields = {"kernel_size": self.kernel_size, "stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        return {**fields, "output_size": (0,) * len(shape)}
 
-    def _pooling_config(self) -> tuple[float, float, bool, bool]:
-        return 0.0, 0.0, False, self.ceil_mode
+    def _pooling_config(self) -> dict[str, float]:
+        return {"ceil_mode": self.ceil_mode}
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = {"kernel_size": plain(self.kernel_size)}
@@ -107,7 +106,7 @@ class _WindowedPool(_Pool, abstract=True):
 
 
 class _MaxPool(_WindowedPool, abstract=True):
-    _op = _MAXIMUM
+    _operation = "max"
     _text = """Maximum of each window over {axes}.
 
     ``y[p] = max over i of x[s*p + d*i - padding]``, with stride s and dilation d. Padding is never the maximum; a NaN always is. Input
@@ -154,7 +153,7 @@ class _MaxPool(_WindowedPool, abstract=True):
 
 
 class _AvgPool(_WindowedPool, abstract=True):
-    _op = _MEAN
+    _operation = "mean"
     _text = """Mean of each window over {axes}.
 
     ``y[p] = sum over i of x[s*p + i - padding] / kernel elements``, with stride s. Input {batch} or {sample}; the output has the same
@@ -197,15 +196,16 @@ class _AvgPool(_WindowedPool, abstract=True):
         super().__init__(kernel_size, stride, padding, 1, ceil_mode)
         self.count_include_pad = bool(count_include_pad)
 
-    def _pooling_config(self) -> tuple[float, float, bool, bool]:
-        return 0.0, float(self.divisor_override or 0), self.count_include_pad, self.ceil_mode
+    def _pooling_config(self) -> dict[str, float]:
+        fields = {"divisor": float(self.divisor_override or 0), "count_include_pad": self.count_include_pad}
+        return {**fields, **super()._pooling_config()}
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **({} if self.count_include_pad else {"count_include_pad": False})}
 
 
 class _LPPool(_WindowedPool, abstract=True):
-    _op = _NORM
+    _operation = "norm"
     _text = """Power mean of each window over {axes}, as a p-norm.
 
     ``y[p] = (sum over i of x[s*p + i]**norm_type)**(1 / norm_type)``, with stride s. The gradient is 0 where y is 0. Input {batch} or
@@ -240,8 +240,8 @@ class _LPPool(_WindowedPool, abstract=True):
             raise ValueError(f"norm_type: expected a number above 0, got {norm_type!r}")
         self.norm_type = norm_type
 
-    def _pooling_config(self) -> tuple[float, float, bool, bool]:
-        return float(self.norm_type), 0.0, False, self.ceil_mode
+    def _pooling_config(self) -> dict[str, float]:
+        return {"power": float(self.norm_type), **super()._pooling_config()}
 
     def get_config(self) -> dict[str, Any]:
         return {"norm_type": self.norm_type, **super().get_config()}
@@ -256,8 +256,10 @@ class _Adaptive(_Pool, abstract=True):
         known = iter(per_axis("output_size", tuple(1 if s is None else s for s in sizes), self._axes, 1))
         self.output_size = tuple(None if s is None else n for s, n in zip(sizes, known, strict=False))
 
-    def _window_config(self, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int, int], ...]:
-        return tuple((1, 1, 0, 1, n if size is None else size) for n, size in zip(shape, self.output_size, strict=True))
+    def _window_config(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        ones = (1,) * len(shape)
+        sizes = tuple(n if size is None else size for n, size in zip(shape, self.output_size, strict=True))
+        return {"kernel_size": ones, "stride": ones, "padding": (0,) * len(shape), "dilation": ones, "output_size": sizes}
 
     def get_config(self) -> dict[str, Any]:
         size = self.output_size[0] if len(set(self.output_size)) == 1 else self.output_size
@@ -265,7 +267,7 @@ class _Adaptive(_Pool, abstract=True):
 
 
 class _AdaptiveAvg(_Adaptive, abstract=True):
-    _op = _MEAN
+    _operation = "mean"
     _text = """Mean of windows over {axes}, for a given output size.
 
     Window i of m along an axis of n elements runs from floor(i n / m) to ceil((i + 1) n / m). Input {batch} or {sample}; the output has
@@ -290,7 +292,7 @@ class _AdaptiveAvg(_Adaptive, abstract=True):
 
 
 class _AdaptiveMax(_Adaptive, abstract=True):
-    _op = _MAXIMUM
+    _operation = "max"
     _text = """Maximum of windows over {axes}, for a given output size.
 
     The windows are those of `AdaptiveAvgPool{n}d`. Input {batch} or {sample}; the output has the same number of axes.
@@ -327,14 +329,14 @@ class _Global(_Adaptive, abstract=True):
 
     def _build(self, builder: Builder, where: str) -> None:
         super()._build(builder, where)
-        builder.add("reshape", where, (builder.shape[0],))
+        builder.add("reshape", where, {"shape": (builder.shape[0],)})
 
     def get_config(self) -> dict[str, Any]:
         return {}
 
 
 class _GlobalAvg(_Global, abstract=True):
-    _op = _MEAN
+    _operation = "mean"
     _text = """Mean of each channel.
 
     Input {batch} or {sample}, output (N, C) or (C,).
@@ -353,7 +355,7 @@ class _GlobalAvg(_Global, abstract=True):
 
 
 class _GlobalMax(_Global, abstract=True):
-    _op = _MAXIMUM
+    _operation = "max"
     _text = """Maximum of each channel.
 
     Input {batch} or {sample}, output (N, C) or (C,).

@@ -93,7 +93,7 @@ class Reshape(Layer):
         self.shape = _sizes("shape", _unpack(shape))
 
     def _build(self, builder: Builder, where: str) -> None:
-        builder.add("reshape", where, _infer_size(self.shape, math.prod(builder.shape)))
+        builder.add("reshape", where, {"shape": _infer_size(self.shape, math.prod(builder.shape))})
 
     def get_config(self) -> dict[str, Any]:
         return {"shape": [*self.shape]}
@@ -137,7 +137,7 @@ class Flatten(Layer):
         first, last = (builder.sample_axis(d, where) for d in (self.start_dim, self.end_dim))
         if first > last:
             raise ValueError(f"{where}: start_dim {self.start_dim} comes after end_dim {self.end_dim}")
-        builder.add("reshape", where, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+        builder.add("reshape", where, {"shape": (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])})
 
     def get_config(self) -> dict[str, Any]:
         return {"start_dim": self.start_dim, "end_dim": self.end_dim}
@@ -177,7 +177,8 @@ class Unflatten(Layer):
 
     def _build(self, builder: Builder, where: str) -> None:
         shape, axis = builder.shape, builder.sample_axis(self.dim, where)
-        builder.add("reshape", where, (*shape[:axis], *_infer_size(self.unflattened_size, shape[axis]), *shape[axis + 1 :]))
+        sizes = _infer_size(self.unflattened_size, shape[axis])
+        builder.add("reshape", where, {"shape": (*shape[:axis], *sizes, *shape[axis + 1 :])})
 
     def get_config(self) -> dict[str, Any]:
         return {"dim": self.dim, "unflattened_size": [*self.unflattened_size]}
@@ -191,7 +192,7 @@ def _permute(builder: Builder, where: str, dims: Sequence[int]) -> None:
         )
     if builder.batched and dims[0] % ndim:
         raise ValueError(f"{where}: axis 0 is the batch axis and must remain first")
-    builder.add("permute", where, tuple(d % ndim - builder.batched for d in dims[builder.batched :]))
+    builder.add("permute", where, {"axes": tuple(d % ndim - builder.batched for d in dims[builder.batched :])})
 
 
 class Permute(Layer):
@@ -263,7 +264,7 @@ class Transpose(Layer):
         a, b = (builder.sample_axis(d, where) for d in (self.dim0, self.dim1))
         order = [*range(len(builder.shape))]
         order[a], order[b] = b, a
-        builder.add("permute", where, tuple(order))
+        builder.add("permute", where, {"axes": tuple(order)})
 
     def get_config(self) -> dict[str, Any]:
         return {"dim0": self.dim0, "dim1": self.dim1}
@@ -285,9 +286,9 @@ class _Pixels(Layer, abstract=True):
     ) -> None:
         """Reshape the last axes to ``sizes``, permute them, and reshape them to ``end``."""
         k = len(outer)
-        builder.add("reshape", where, (*outer, *sizes))
-        builder.add("permute", where, (*range(k), *(k + i for i in order)))
-        builder.add("reshape", where, (*outer, *end))
+        builder.add("reshape", where, {"shape": (*outer, *sizes)})
+        builder.add("permute", where, {"axes": (*range(k), *(k + i for i in order))})
+        builder.add("reshape", where, {"shape": (*outer, *end)})
 
 
 class PixelShuffle(_Pixels):
@@ -370,7 +371,11 @@ class PixelUnshuffle(_Pixels):
         return {"downscale_factor": self.downscale_factor}
 
 
-_RESIZE = {"nearest": 0, "nearest-exact": 1, "linear": 2, "bilinear": 2, "trilinear": 2, "bicubic": 3}
+_RESIZE = {
+    **{"nearest": "nearest", "nearest-exact": "nearest_exact", "bicubic": "cubic"},
+    **dict.fromkeys(("linear", "bilinear", "trilinear"), "linear"),
+}
+"""What the core calls each mode along an axis."""
 _RESIZE_AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 
 
@@ -444,7 +449,8 @@ class Upsample(Layer):
             value = values[axis - 1]
             length = value if self.size is not None else math.floor(shape[axis] * value)
             step = 1 / value if self.size is None and not self.recompute_scale_factor and not self.align_corners else 0
-            builder.add("resize", where, (_RESIZE[self.mode], axis, length, bool(self.align_corners), step))
+            config = {"mode": _RESIZE[self.mode], "axis": axis, "length": length, "align_corners": bool(self.align_corners), "step": step}
+            builder.add("resize", where, config)
 
     def get_config(self) -> dict[str, Any]:
         names = ("size", "scale_factor", "mode", "align_corners", "recompute_scale_factor")

@@ -9,160 +9,243 @@
 #include <string.h>
 #include "allocator.h"
 #include "core/graph/plan.h"
+#include "settings.h"
 
-/* config: numbers, and names of rows of the tables of activations and row-wise functions. inputs:
+/* config: the settings, by name. inputs:
  * the shape of a sample of each, with ; between them. marks: i, the first input is indices into a
- * table of config[0] rows; o, the second tells where bags start; p, gradients of parameters are not
+ * table of num_embeddings rows; o, the second tells where bags start; p, gradients of parameters are not
  * the derivative (padding, rows cut down); r, numbers are drawn in training; e, for each element,
  * by where it stands; u, nothing depends continuously on anything. */
 typedef struct { const char *kind, *config, *inputs; size_t rows; const char *marks; } layer_case;
 
 static const layer_case cases[] = {
-    { "linear", "5 3 1", "5", 4, "" },
-    { "linear", "5 3 0", "2 5", 3, "" },
-    { "linear", "37 19 1", "37", 70, "" },
-    { "linear", "1 1 1", "3 1", 2, "" },
-    { "linear", "0 3 1", "0", 2, "" },
-    { "linear", "3 0 1", "3", 2, "" },
-    { "activation", "gelu", "7", 3, "" },
-    { "activation", "leaky_relu 0.1", "3 19", 3, "" },
-    { "activation", "tanh", "", 5, "" },
-    { "rowwise", "softmax 0", "5", 3, "" },
-    { "rowwise", "log_softmax 1", "3 4 2", 3, "" },
-    { "rowwise", "softmax 0", "67 3", 2, "" },
-    { "reshape", "6 2", "3 4", 2, "" },
-    { "reshape", "", "1 1", 2, "" },
-    { "permute", "2 0 1", "3 4 5", 3, "" },
-    { "permute", "1 0", "33 19", 2, "" },
-    { "permute", "0 1", "3 1", 2, "" },
-    { "pad", "0 2.5 1 2", "3 5", 3, "" },
-    { "pad", "1 0 1 2 3 1", "2 4 5", 3, "" },
-    { "pad", "2 0 0 3 2 0", "2 1 5", 3, "" },
-    { "pad", "3 0 3 3 1 0", "2 3 4", 3, "" },
-    { "pad", "0 1 -1 2 1 -2", "2 4 5", 3, "" },
-    { "pad", "0 1 -2 -2", "2 4", 3, "" },
-    { "resize", "0 1 7 0 0", "2 3", 3, "" },
-    { "resize", "1 1 2 0 0", "2 5 3", 3, "" },
-    { "resize", "2 1 5 1 0", "2 3 17", 3, "" },
-    { "resize", "3 2 7 0 0", "2 3 4", 3, "" },
-    { "resize", "2 1 3 0 1.7", "2 7", 3, "" },
-    { "resize", "3 0 1 1 0", "1", 3, "" },
-    { "maxout", "0 2", "6", 3, "" },
-    { "maxout", "1 3", "2 6 5", 3, "" },
-    { "prelu", "leaky_relu 1", "7", 3, "" },
-    { "prelu", "leaky_relu 5", "5 3", 3, "" },
-    { "prelu", "leaky_relu 19", "19", 9, "" },
-    { "rrelu", "leaky_relu 0.1 0.3 7 9", "3 13", 3, "re" },
-    { "embedding", "7 3 -1 inf 2 0", "4", 3, "i" },
-    { "embedding", "7 3 2 inf 2 0", "4 2", 3, "ip" },
-    { "embedding", "7 3 -1 0.5 2 1", "4", 3, "ip" },
-    { "embedding", "7 3 -1 0.5 inf 0", "", 5, "ip" },
-    { "embedding_bag", "7 3 -1 inf 2 0 0 0 0 0", "4", 3, "i" },
-    { "embedding_bag", "7 3 2 inf 2 0 1 0 0 0", "5", 3, "ip" },
-    { "embedding_bag", "7 3 -1 inf 2 0 2 1 0 0", "5;3", 3, "io" },
-    { "embedding_bag", "7 3 -1 inf 2 0 1 1 0 1", "5;3", 3, "io" },
-    { "embedding_bag", "7 3 -1 inf 2 0 0 1 1 0", "5;2;5", 3, "io" },
-    { "embedding_bag", "7 3 2 0.5 1 0 0 0 1 0", "5;5", 3, "ip" },
-    { "embedding_bag", "7 3 -1 inf 2 0 2 0 0 0", "0", 3, "i" },
-    { "bilinear", "3 1", "4;5", 3, "" },
-    { "bilinear", "3 0", "2 4;2 3", 3, "" },
+    { "linear", "in_features=5 out_features=3 bias=1", "5", 4, "" },
+    { "linear", "in_features=5 out_features=3 bias=0", "2 5", 3, "" },
+    { "linear", "in_features=37 out_features=19 bias=1", "37", 70, "" },
+    { "linear", "in_features=1 out_features=1 bias=1", "3 1", 2, "" },
+    { "linear", "in_features=0 out_features=3 bias=1", "0", 2, "" },
+    { "linear", "in_features=3 out_features=0 bias=1", "3", 2, "" },
+    { "activation", "function=gelu parameters=", "7", 3, "" },
+    { "activation", "function=leaky_relu parameters=0.1", "3 19", 3, "" },
+    { "activation", "function=tanh parameters=", "", 5, "" },
+    { "rowwise", "function=softmax axis=0", "5", 3, "" },
+    { "rowwise", "function=log_softmax axis=1", "3 4 2", 3, "" },
+    { "rowwise", "function=softmax axis=0", "67 3", 2, "" },
+    { "reshape", "shape=6,2", "3 4", 2, "" },
+    { "reshape", "shape=", "1 1", 2, "" },
+    { "permute", "axes=2,0,1", "3 4 5", 3, "" },
+    { "permute", "axes=1,0", "33 19", 2, "" },
+    { "permute", "axes=0,1", "3 1", 2, "" },
+    { "pad", "mode=constant value=2.5 before=1 after=2", "3 5", 3, "" },
+    { "pad", "mode=reflect value=0 before=1,3 after=2,1", "2 4 5", 3, "" },
+    { "pad", "mode=replicate value=0 before=0,2 after=3,0", "2 1 5", 3, "" },
+    { "pad", "mode=circular value=0 before=3,1 after=3,0", "2 3 4", 3, "" },
+    { "pad", "mode=constant value=1 before=-1,1 after=2,-2", "2 4 5", 3, "" },
+    { "pad", "mode=constant value=1 before=-2 after=-2", "2 4", 3, "" },
+    { "resize", "mode=nearest axis=1 length=7 align_corners=0 step=0", "2 3", 3, "" },
+    { "resize", "mode=nearest_exact axis=1 length=2 align_corners=0 step=0", "2 5 3", 3, "" },
+    { "resize", "mode=linear axis=1 length=5 align_corners=1 step=0", "2 3 17", 3, "" },
+    { "resize", "mode=cubic axis=2 length=7 align_corners=0 step=0", "2 3 4", 3, "" },
+    { "resize", "mode=linear axis=1 length=3 align_corners=0 step=1.7", "2 7", 3, "" },
+    { "resize", "mode=cubic axis=0 length=1 align_corners=1 step=0", "1", 3, "" },
+    { "maxout", "axis=0 pieces=2", "6", 3, "" },
+    { "maxout", "axis=1 pieces=3", "2 6 5", 3, "" },
+    { "prelu", "function=leaky_relu num_parameters=1", "7", 3, "" },
+    { "prelu", "function=leaky_relu num_parameters=5", "5 3", 3, "" },
+    { "prelu", "function=leaky_relu num_parameters=19", "19", 9, "" },
+    { "rrelu", "function=leaky_relu lower=0.1 upper=0.3 seed=7", "3 13", 3, "re" },
+    { "embedding",
+      "num_embeddings=7 embedding_dim=3 padding_idx=-1 max_norm=inf norm_type=2 "
+      "scale_grad_by_freq=0", "4", 3, "i" },
+    { "embedding",
+      "num_embeddings=7 embedding_dim=3 padding_idx=2 max_norm=inf norm_type=2 "
+      "scale_grad_by_freq=0", "4 2", 3, "ip" },
+    { "embedding",
+      "num_embeddings=7 embedding_dim=3 padding_idx=-1 max_norm=0.5 norm_type=2 "
+      "scale_grad_by_freq=1", "4", 3, "ip" },
+    { "embedding",
+      "num_embeddings=7 embedding_dim=3 padding_idx=-1 max_norm=0.5 norm_type=inf "
+      "scale_grad_by_freq=0", "", 5, "ip" },
+    { "embedding_bag",
+      "num_embeddings=7 embedding_dim=3 padding_idx=-1 max_norm=inf norm_type=2 "
+      "scale_grad_by_freq=0 mode=sum offsets=0 per_sample_weights=0 include_last_offset=0",
+      "4", 3, "i" },
+    { "embedding_bag",
+      "num_embeddings=7 embedding_dim=3 padding_idx=2 max_norm=inf norm_type=2 "
+      "scale_grad_by_freq=0 mode=mean offsets=0 per_sample_weights=0 include_last_offset=0",
+      "5", 3, "ip" },
+    { "embedding_bag",
+      "num_embeddings=7 embedding_dim=3 padding_idx=-1 max_norm=inf norm_type=2 "
+      "scale_grad_by_freq=0 mode=max offsets=1 per_sample_weights=0 include_last_offset=0",
+      "5;3", 3, "io" },
+    { "embedding_bag",
+      "num_embeddings=7 embedding_dim=3 padding_idx=-1 max_norm=inf norm_type=2 "
+      "scale_grad_by_freq=0 mode=mean offsets=1 per_sample_weights=0 include_last_offset=1",
+      "5;3", 3, "io" },
+    { "embedding_bag",
+      "num_embeddings=7 embedding_dim=3 padding_idx=-1 max_norm=inf norm_type=2 "
+      "scale_grad_by_freq=0 mode=sum offsets=1 per_sample_weights=1 include_last_offset=0",
+      "5;2;5", 3, "io" },
+    { "embedding_bag",
+      "num_embeddings=7 embedding_dim=3 padding_idx=2 max_norm=0.5 norm_type=1 "
+      "scale_grad_by_freq=0 mode=sum offsets=0 per_sample_weights=1 include_last_offset=0",
+      "5;5", 3, "ip" },
+    { "embedding_bag",
+      "num_embeddings=7 embedding_dim=3 padding_idx=-1 max_norm=inf norm_type=2 "
+      "scale_grad_by_freq=0 mode=max offsets=0 per_sample_weights=0 include_last_offset=0",
+      "0", 3, "i" },
+    { "bilinear", "out_features=3 bias=1", "4;5", 3, "" },
+    { "bilinear", "out_features=3 bias=0", "2 4;2 3", 3, "" },
     { "add", "", "3 4;3 4;3 4", 3, "" },
     { "multiply", "", "5;5", 3, "" },
-    { "concat", "0", "2 3;4 3", 3, "" },
-    { "concat", "1", "2 3;2 0;2 4", 3, "" },
-    { "slice", "1 1 3", "2 4 3", 3, "" },
-    { "slice", "0 2 2", "3 4", 3, "" },
-    /* transposed, channels in and out, groups, bias, mode; for each axis kernel, stride, dilation,
-     * padding before and after, output_padding */
-    { "conv", "0 3 4 1 1 0  3 1 1 1 1 0", "3 9", 3, "" },
-    { "conv", "0 3 40 1 1 0  3 2 1 0 0 0", "3 9", 9, "" },
-    { "conv", "0 1 6 1 1 0  5 1 1 2 2 0  5 1 1 2 2 0", "1 9 8", 9, "" },
-    { "conv", "0 4 6 2 1 0  3 2 1 1 0 0  2 1 2 0 2 0", "4 7 5", 3, "" },
-    { "conv", "0 20 20 20 0 0  3 1 1 1 1 0  3 1 1 1 1 0", "20 5 6", 3, "" },
-    { "conv", "0 3 17 1 1 1  3 1 1 2 1 0  3 3 1 1 2 0", "3 4 5", 3, "" },
-    { "conv", "0 17 3 1 1 2  3 1 2 2 2 0  1 1 1 0 3 0", "17 4 5", 3, "" },
-    { "conv", "0 3 4 1 0 3  3 2 1 4 1 0  2 1 1 0 1 0", "3 4 5", 3, "" },
-    { "conv", "0 2 3 1 1 0  1 4 1 0 0 0  1 3 1 0 0 0", "2 3 7", 3, "" },
-    { "conv", "0 2 3 1 1 0  4 1 1 0 0 0", "2 4", 1, "" },
-    { "conv", "0 2 3 1 1 0  1 1 1 3 3 0", "2 0", 2, "" },
-    { "conv", "1 3 4 1 1 0  3 1 1 1 1 0", "3 9", 3, "" },
-    { "conv", "1 4 6 2 1 0  3 2 1 1 1 1  2 3 2 0 0 2", "4 3 5", 3, "" },
-    { "conv", "1 19 33 1 0 0  2 2 1 0 0 0  2 2 1 0 0 0", "19 3 4", 9, "" },
-    { "conv", "1 6 1 1 1 0  5 1 1 2 2 0  5 1 1 2 2 0", "6 5 4", 9, "" },
-    { "conv", "1 2 2 2 1 0  1 4 1 0 0 0", "2 3", 2, "" },
-    /* operation, power, divisor, is padding counted, ceil_mode; for each axis kernel, stride,
-     * padding, dilation, size of the output */
-    { "pooling", "0 0 0 0 0  3 2 1 1 0", "3 9", 3, "" },
-    { "pooling", "0 0 0 0 1  2 2 0 2 0  3 1 1 1 0", "19 5 6", 3, "" },
-    { "pooling", "0 0 0 0 0  2 2 0 1 0  2 2 0 1 0", "33 4 4", 2, "" },
-    { "pooling", "0 0 0 0 0  1 1 0 1 3  1 1 0 1 7", "2 7 5", 3, "" },
-    { "pooling", "1 0 0 0 1  3 2 1 1 0  2 3 1 2 0", "3 5 7", 3, "u" },
-    { "pooling", "2 0 0 1 1  3 2 1 1 0  2 3 1 1 0", "3 6 7", 3, "" },
-    { "pooling", "2 0 0 0 1  3 2 1 1 0  4 5 2 1 0", "3 6 7", 3, "" },
-    { "pooling", "2 0 5 1 0  3 2 1 1 0  2 1 0 1 0", "3 5 7", 3, "" },
-    { "pooling", "2 0 0 1 0  1 1 0 1 4", "17 7", 3, "" },
-    { "pooling", "3 2 0 0 1  3 2 0 1 0  2 2 0 1 0", "3 6 7", 3, "" },
-    { "pooling", "3 4 0 0 0  3 1 0 1 0", "3 7", 3, "" },
-    { "pooling", "2 0 0 1 0  5 5 0 1 0", "0 7", 3, "" },
-    { "batch_norm", "5 1e-5 0.1 1 1 1", "5", 7, "" },
-    { "batch_norm", "5 1e-5 -1 1 1 1", "5 3 2", 3, "" },
-    { "batch_norm", "19 1e-5 0.1 1 0 0", "19 7", 3, "" },
-    { "batch_norm", "300 1e-5 0.1 0 0 1", "300", 3, "" },
-    { "instance_norm", "5 1e-5 0.1 1 1 1", "5 7", 3, "" },
-    { "instance_norm", "19 1e-5 0.1 0 0 0", "19 2 3", 3, "" },
-    { "group_norm", "2 6 1e-5 1 1", "6", 3, "" },
-    { "group_norm", "3 6 1e-5 1 1", "6 5", 3, "" },
-    { "group_norm", "1 19 1e-5 0 1", "19 3 3", 3, "" },
-    { "layer_norm", "1e-5 1 1 1 7", "7", 3, "" },
-    { "layer_norm", "1e-5 1 1 0 3 7", "2 3 7", 3, "" },
-    { "layer_norm", "1e-5 0 1 0 19", "4 19", 3, "" },
-    { "layer_norm", "1 1 0 0 1", "4 1", 3, "" },
-    { "response_norm", "3 1e-1 0.75 1", "5 7", 3, "" },
-    { "response_norm", "4 1e-1 0.5 2", "3 2 3", 3, "" },
-    { "response_norm", "9 1e-1 1 2", "19 5", 3, "" },
-    { "dropout", "5 6 0.4 0 0", "4 31", 3, "re" },
-    { "dropout", "5 6 0.4 1 0", "17", 5, "r" },
-    { "dropout", "5 6 0.4 0 1", "19 3 3", 3, "r" },
-    { "dropout", "5 6 0.4 1 1", "19 3", 3, "r" },
-    { "dropout", "5 6 1 0 0", "7", 3, "r" },
-    { "gaussian_noise", "5 6 0.5", "4 31", 3, "re" },
-    { "fold", "0  4 2 1 2 1  5 3 2 1 0", "3 4 5", 3, "" },
-    { "fold", "1  4 2 1 2 1  5 3 2 1 0", "18 8", 3, "" },
-    { "fold", "0  5 1 7 1 0  5 1 9 1 0", "1 5 5", 3, "" },
+    { "concat", "axis=0", "2 3;4 3", 3, "" },
+    { "concat", "axis=1", "2 3;2 0;2 4", 3, "" },
+    { "slice", "axis=1 start=1 stop=3", "2 4 3", 3, "" },
+    { "slice", "axis=0 start=2 stop=2", "3 4", 3, "" },
+    { "conv",
+      "transposed=0 in_channels=3 out_channels=4 groups=1 bias=1 padding_mode=zeros "
+      "kernel_size=3 stride=1 dilation=1 padding_before=1 padding_after=1 output_padding=0",
+      "3 9", 3, "" },
+    { "conv",
+      "transposed=0 in_channels=3 out_channels=40 groups=1 bias=1 padding_mode=zeros "
+      "kernel_size=3 stride=2 dilation=1 padding_before=0 padding_after=0 output_padding=0",
+      "3 9", 9, "" },
+    { "conv",
+      "transposed=0 in_channels=1 out_channels=6 groups=1 bias=1 padding_mode=zeros "
+      "kernel_size=5,5 stride=1,1 dilation=1,1 padding_before=2,2 padding_after=2,2 "
+      "output_padding=0,0", "1 9 8", 9, "" },
+    { "conv",
+      "transposed=0 in_channels=4 out_channels=6 groups=2 bias=1 padding_mode=zeros "
+      "kernel_size=3,2 stride=2,1 dilation=1,2 padding_before=1,0 padding_after=0,2 "
+      "output_padding=0,0", "4 7 5", 3, "" },
+    { "conv",
+      "transposed=0 in_channels=20 out_channels=20 groups=20 bias=0 padding_mode=zeros "
+      "kernel_size=3,3 stride=1,1 dilation=1,1 padding_before=1,1 padding_after=1,1 "
+      "output_padding=0,0", "20 5 6", 3, "" },
+    { "conv",
+      "transposed=0 in_channels=3 out_channels=17 groups=1 bias=1 padding_mode=reflect "
+      "kernel_size=3,3 stride=1,3 dilation=1,1 padding_before=2,1 padding_after=1,2 "
+      "output_padding=0,0", "3 4 5", 3, "" },
+    { "conv",
+      "transposed=0 in_channels=17 out_channels=3 groups=1 bias=1 padding_mode=replicate "
+      "kernel_size=3,1 stride=1,1 dilation=2,1 padding_before=2,0 padding_after=2,3 "
+      "output_padding=0,0", "17 4 5", 3, "" },
+    { "conv",
+      "transposed=0 in_channels=3 out_channels=4 groups=1 bias=0 padding_mode=circular "
+      "kernel_size=3,2 stride=2,1 dilation=1,1 padding_before=4,0 padding_after=1,1 "
+      "output_padding=0,0", "3 4 5", 3, "" },
+    { "conv",
+      "transposed=0 in_channels=2 out_channels=3 groups=1 bias=1 padding_mode=zeros "
+      "kernel_size=1,1 stride=4,3 dilation=1,1 padding_before=0,0 padding_after=0,0 "
+      "output_padding=0,0", "2 3 7", 3, "" },
+    { "conv",
+      "transposed=0 in_channels=2 out_channels=3 groups=1 bias=1 padding_mode=zeros "
+      "kernel_size=4 stride=1 dilation=1 padding_before=0 padding_after=0 output_padding=0",
+      "2 4", 1, "" },
+    { "conv",
+      "transposed=0 in_channels=2 out_channels=3 groups=1 bias=1 padding_mode=zeros "
+      "kernel_size=1 stride=1 dilation=1 padding_before=3 padding_after=3 output_padding=0",
+      "2 0", 2, "" },
+    { "conv",
+      "transposed=1 in_channels=3 out_channels=4 groups=1 bias=1 padding_mode=zeros "
+      "kernel_size=3 stride=1 dilation=1 padding_before=1 padding_after=1 output_padding=0",
+      "3 9", 3, "" },
+    { "conv",
+      "transposed=1 in_channels=4 out_channels=6 groups=2 bias=1 padding_mode=zeros "
+      "kernel_size=3,2 stride=2,3 dilation=1,2 padding_before=1,0 padding_after=1,0 "
+      "output_padding=1,2", "4 3 5", 3, "" },
+    { "conv",
+      "transposed=1 in_channels=19 out_channels=33 groups=1 bias=0 padding_mode=zeros "
+      "kernel_size=2,2 stride=2,2 dilation=1,1 padding_before=0,0 padding_after=0,0 "
+      "output_padding=0,0", "19 3 4", 9, "" },
+    { "conv",
+      "transposed=1 in_channels=6 out_channels=1 groups=1 bias=1 padding_mode=zeros "
+      "kernel_size=5,5 stride=1,1 dilation=1,1 padding_before=2,2 padding_after=2,2 "
+      "output_padding=0,0", "6 5 4", 9, "" },
+    { "conv",
+      "transposed=1 in_channels=2 out_channels=2 groups=2 bias=1 padding_mode=zeros "
+      "kernel_size=1 stride=4 dilation=1 padding_before=0 padding_after=0 output_padding=0",
+      "2 3", 2, "" },
+    { "pooling",
+      "operation=max power=0 divisor=0 count_include_pad=0 ceil_mode=0 kernel_size=3 stride=2 "
+      "padding=1 dilation=1 output_size=0", "3 9", 3, "" },
+    { "pooling",
+      "operation=max power=0 divisor=0 count_include_pad=0 ceil_mode=1 kernel_size=2,3 "
+      "stride=2,1 padding=0,1 dilation=2,1 output_size=0,0", "19 5 6", 3, "" },
+    { "pooling",
+      "operation=max power=0 divisor=0 count_include_pad=0 ceil_mode=0 kernel_size=2,2 "
+      "stride=2,2 padding=0,0 dilation=1,1 output_size=0,0", "33 4 4", 2, "" },
+    { "pooling",
+      "operation=max power=0 divisor=0 count_include_pad=0 ceil_mode=0 kernel_size=1,1 "
+      "stride=1,1 padding=0,0 dilation=1,1 output_size=3,7", "2 7 5", 3, "" },
+    { "pooling",
+      "operation=max_index power=0 divisor=0 count_include_pad=0 ceil_mode=1 kernel_size=3,2 "
+      "stride=2,3 padding=1,1 dilation=1,2 output_size=0,0", "3 5 7", 3, "u" },
+    { "pooling",
+      "operation=mean power=0 divisor=0 count_include_pad=1 ceil_mode=1 kernel_size=3,2 "
+      "stride=2,3 padding=1,1 dilation=1,1 output_size=0,0", "3 6 7", 3, "" },
+    { "pooling",
+      "operation=mean power=0 divisor=0 count_include_pad=0 ceil_mode=1 kernel_size=3,4 "
+      "stride=2,5 padding=1,2 dilation=1,1 output_size=0,0", "3 6 7", 3, "" },
+    { "pooling",
+      "operation=mean power=0 divisor=5 count_include_pad=1 ceil_mode=0 kernel_size=3,2 "
+      "stride=2,1 padding=1,0 dilation=1,1 output_size=0,0", "3 5 7", 3, "" },
+    { "pooling",
+      "operation=mean power=0 divisor=0 count_include_pad=1 ceil_mode=0 kernel_size=1 stride=1 "
+      "padding=0 dilation=1 output_size=4", "17 7", 3, "" },
+    { "pooling",
+      "operation=norm power=2 divisor=0 count_include_pad=0 ceil_mode=1 kernel_size=3,2 "
+      "stride=2,2 padding=0,0 dilation=1,1 output_size=0,0", "3 6 7", 3, "" },
+    { "pooling",
+      "operation=norm power=4 divisor=0 count_include_pad=0 ceil_mode=0 kernel_size=3 stride=1 "
+      "padding=0 dilation=1 output_size=0", "3 7", 3, "" },
+    { "pooling",
+      "operation=mean power=0 divisor=0 count_include_pad=1 ceil_mode=0 kernel_size=5 stride=5 "
+      "padding=0 dilation=1 output_size=0", "0 7", 3, "" },
+    { "batch_norm",
+      "num_features=5 eps=1e-5 momentum=0.1 weight=1 bias=1 track_running_stats=1", "5", 7, "" },
+    { "batch_norm",
+      "num_features=5 eps=1e-5 momentum=-1 weight=1 bias=1 track_running_stats=1", "5 3 2", 3, "" },
+    { "batch_norm",
+      "num_features=19 eps=1e-5 momentum=0.1 weight=1 bias=0 track_running_stats=0",
+      "19 7", 3, "" },
+    { "batch_norm",
+      "num_features=300 eps=1e-5 momentum=0.1 weight=0 bias=0 track_running_stats=1",
+      "300", 3, "" },
+    { "instance_norm",
+      "num_features=5 eps=1e-5 momentum=0.1 weight=1 bias=1 track_running_stats=1", "5 7", 3, "" },
+    { "instance_norm",
+      "num_features=19 eps=1e-5 momentum=0.1 weight=0 bias=0 track_running_stats=0",
+      "19 2 3", 3, "" },
+    { "group_norm", "num_groups=2 num_channels=6 eps=1e-5 weight=1 bias=1", "6", 3, "" },
+    { "group_norm", "num_groups=3 num_channels=6 eps=1e-5 weight=1 bias=1", "6 5", 3, "" },
+    { "group_norm", "num_groups=1 num_channels=19 eps=1e-5 weight=0 bias=1", "19 3 3", 3, "" },
+    { "layer_norm", "eps=1e-5 centred=1 weight=1 bias=1 normalized_shape=7", "7", 3, "" },
+    { "layer_norm", "eps=1e-5 centred=1 weight=1 bias=0 normalized_shape=3,7", "2 3 7", 3, "" },
+    { "layer_norm", "eps=1e-5 centred=0 weight=1 bias=0 normalized_shape=19", "4 19", 3, "" },
+    { "layer_norm", "eps=1 centred=1 weight=0 bias=0 normalized_shape=1", "4 1", 3, "" },
+    { "response_norm", "size=3 alpha=1e-1 beta=0.75 k=1", "5 7", 3, "" },
+    { "response_norm", "size=4 alpha=1e-1 beta=0.5 k=2", "3 2 3", 3, "" },
+    { "response_norm", "size=9 alpha=1e-1 beta=1 k=2", "19 5", 3, "" },
+    { "dropout", "seed=6 p=0.4 alpha=0 channels=0", "4 31", 3, "re" },
+    { "dropout", "seed=6 p=0.4 alpha=1 channels=0", "17", 5, "r" },
+    { "dropout", "seed=6 p=0.4 alpha=0 channels=1", "19 3 3", 3, "r" },
+    { "dropout", "seed=6 p=0.4 alpha=1 channels=1", "19 3", 3, "r" },
+    { "dropout", "seed=6 p=1 alpha=0 channels=0", "7", 3, "r" },
+    { "gaussian_noise", "seed=6 std=0.5", "4 31", 3, "re" },
+    { "fold",
+      "fold=0 size=4,5 kernel_size=2,3 stride=1,2 dilation=2,1 padding=1,0", "3 4 5", 3, "" },
+    { "fold",
+      "fold=1 size=4,5 kernel_size=2,3 stride=1,2 dilation=2,1 padding=1,0", "18 8", 3, "" },
+    { "fold",
+      "fold=0 size=5,5 kernel_size=1,1 stride=7,9 dilation=1,1 padding=0,0", "1 5 5", 3, "" },
 };
 /* MOST: elements of a parameter */
 enum { CASES = sizeof cases / sizeof *cases, PARAMETERS = PN_MAX_SLOTS, MOST = 1 << 16 };
 
-/* ---- cases as numbers ------------------------------------------------------------------------ */
+/* ---- cases as settings and shapes ------------------------------------------------------------ */
 
 static int marked(const layer_case *c, char mark) { return strchr(c->marks, mark) != NULL; }
-
-static int is(const char *name, const char *text, size_t n)
-{
-    return strlen(name) == n && !strncmp(name, text, n);
-}
-
-/* A number, or a name's row. */
-static double word(const char *text, char **end)
-{
-    double v = strtod(text, end);
-    if (*end != text) return v;
-    const size_t n = strcspn(text, " ");
-    *end = (char *)text + n;
-    for (size_t i = 0; pn_activation_at(i); i++)
-        if (is(pn_activation_at(i)->name, text, n)) return (double)i;
-    for (size_t i = 0; pn_rowwise_at(i); i++)
-        if (is(pn_rowwise_at(i)->name, text, n)) return (double)i;
-    return NAN;
-}
-
-static size_t read_config(const layer_case *c, double *config)
-{
-    size_t n = 0;
-    for (char *text = (char *)c->config + strspn(c->config, " "); *text; text += strspn(text, " "))
-        config[n++] = word(text, &text);
-    return n;
-}
 
 static size_t read_shapes(const layer_case *c, pn_shape *shapes)
 {
@@ -194,9 +277,9 @@ typedef struct {
     pn_graph *graph;
     pn_plan *plan;
     pn_shape shapes[PN_MAX_IO];
-    double config[PN_MAX_CONFIG];
+    settings config;
     /* node: the layer; in, count: elements of each */
-    size_t inputs, node, in[PN_MAX_IO], n_config, parameters, count[PARAMETERS];
+    size_t inputs, node, in[PN_MAX_IO], parameters, count[PARAMETERS];
     void *x[PN_MAX_IO], *gx[PN_MAX_IO], *p[PARAMETERS], *g[PARAMETERS], *y, *gy, *unit[2];
     /* elements of the output */
     size_t out;
@@ -223,17 +306,24 @@ static void spread(pn_dtype t, size_t n, size_t salt, void *p)
         set(t, p, i, 3 * (((double)((i * prime + salt) % n) + 0.37) / (double)n - 0.5));
 }
 
+/* The rows of the table, of which there may be too many, or none. */
+static size_t indices_end(const world *w)
+{
+    const double num = number_of(&w->config, "num_embeddings");
+    return num >= 0 && num < 0x1p31 ? (size_t)num : 0;
+}
+
 static void fill_input(world *w, size_t i)
 {
     const size_t each = pn_count(&w->shapes[i]), per = pn_count(&w->shapes[0]),
-                 num = pn_is_count(w->config[0]) ? (size_t)w->config[0] : 0;
+                 num = indices_end(w);
     const int indices = i == 0 && marked(w->c, 'i'), offsets = i == 1 && marked(w->c, 'o');
     spread(w->s.t, w->in[i], i + 1, w->x[i]);
     for (size_t k = 0; k < w->in[i] && indices; k++)
         set(w->s.t, w->x[i], k, (double)((5 * k + 3) % (num + !num)));
     for (size_t k = 0; k < w->in[i] && offsets; k++)
         set(w->s.t, w->x[i], k,
-            (double)(k % each * per / (each - (each > 1 && w->config[9] != 0))));
+            (double)(k % each * per / (each - (each > 1 && number_of(&w->config, "include_last_offset") != 0))));
 }
 
 static void fill_parameters(world *w)
@@ -251,12 +341,19 @@ static void fill_parameters(world *w)
 static pn_status add_unit(world *w, size_t side, pn_error *error)
 {
     pn_shape shape = w->graph->nodes[w->graph->n_nodes - 1].shape;
-    const double c = (double)shape.dim[0],
-                 config[] = { 0, c, c, 1, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0 };
-    const pn_layer unit = { .kind = "conv",
-                            .where = "unit",
-                            .n_config = shape.ndim == 3 ? 18 : 12,
-                            .config = config };
+    settings config;
+    read_settings(&config, shape.ndim == 3
+                               ? "transposed=0 groups=1 bias=0 padding_mode=zeros kernel_size=1,1 "
+                                 "stride=1,1 dilation=1,1 padding_before=0,0 padding_after=0,0 "
+                                 "output_padding=0,0"
+                               : "transposed=0 groups=1 bias=0 padding_mode=zeros kernel_size=1 "
+                                 "stride=1 dilation=1 padding_before=0 padding_after=0 "
+                                 "output_padding=0");
+    for (size_t i = 0; i < 2; i++)
+        config.at[config.n++] = (pn_setting){ .name = i ? "out_channels" : "in_channels",
+                                              .n = 1,
+                                              .number = { (double)shape.dim[0] } };
+    const pn_layer unit = simple_layer("conv", "unit", &config);
     pn_status status = pn_graph_add(w->graph, &unit, error);
     if (status) return status;
     w->unit[side] = array_new(w, shape.dim[0] * shape.dim[0]);
@@ -273,8 +370,8 @@ static pn_status add_layer(world *w, const size_t *inputs, pn_error *error)
                              .where = "here",
                              .n_inputs = w->inputs,
                              .inputs = inputs,
-                             .n_config = w->n_config,
-                             .config = w->config,
+                             .n_settings = w->config.n,
+                             .settings = w->config.at,
                              .training = w->s.training };
     pn_status status = pn_graph_add(w->graph, &layer, error);
     if (status) return status;
@@ -328,7 +425,7 @@ static void world_read(world *w, const layer_case *c, setup s)
     w->c = c;
     w->s = s;
     w->inputs = read_shapes(c, w->shapes);
-    w->n_config = read_config(c, w->config);
+    read_settings(&w->config, c->config);
 }
 /* Everything but the plan, or what was wrong; world_free in any case. */
 static pn_status world_new(world *w, const layer_case *c, setup s, pn_error *error)

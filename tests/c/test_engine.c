@@ -6,7 +6,7 @@
 #include <string.h>
 #include "allocator.h"
 #include "check.h"
-#include "pynn.h"
+#include "settings.h"
 
 /* ---- a net of two layers that learns XOR ----------------------------------------------------- */
 enum { IN = 2, HIDDEN = 16, OUT = 2, ROWS = 4, BATCH = 3, PARAMETERS = 4 };
@@ -18,12 +18,10 @@ static const size_t shapes[PARAMETERS][2] = {
     { HIDDEN, IN }, { HIDDEN }, { OUT, HIDDEN }, { OUT }
 };
 
-static size_t row_of(const char *name, int table)
+static size_t row_of(const char *name, int is_loss)
 {
     for (size_t i = 0;; i++) {
-        const char *found = table == 0 ? pn_activation_at(i)->name
-                          : table == 1 ? pn_loss_at(i)->name
-                                       : pn_optimizer_at(i)->name;
+        const char *found = is_loss ? pn_loss_at(i)->name : pn_optimizer_at(i)->name;
         if (!strcmp(found, name)) return i;
     }
 }
@@ -36,36 +34,24 @@ static pn_status bind(pn_graph *graph, size_t first, pn_error *error)
              : pn_graph_bind(graph, 1, 1, shapes[first + 1], p[first + 1], g[first + 1], error);
 }
 
+static pn_status add(pn_graph *graph, const char *kind, const char *text, pn_error *error)
+{
+    settings all;
+    const pn_layer layer = simple_layer(kind, "here", read_settings(&all, text));
+    return pn_graph_add(graph, &layer, error);
+}
+
 static pn_status build(pn_dtype dtype, pn_graph **graph, pn_error *error)
 {
     const size_t in[] = { IN };
-    const double first[] = { IN, HIDDEN, 1 }, second[] = { HIDDEN, OUT, 1 },
-                 tanh_row[] = { (double)row_of("tanh", 0) };
     pn_status status = pn_graph_new(dtype, 1, in, graph, error);
-    if (!status)
-        status = pn_graph_add(
-            *graph,
-            &(pn_layer){ .kind = "linear", .where = "first", .n_config = 3, .config = first },
-            error);
+    if (!status) status = add(*graph, "linear", "in_features=2 out_features=16 bias=1", error);
     if (!status) status = bind(*graph, 0, error);
-    if (!status)
-        status = pn_graph_add(
-            *graph,
-            &(pn_layer){ .kind = "activation", .where = "tanh", .n_config = 1, .config = tanh_row },
-            error);
-    if (!status)
-        status = pn_graph_add(
-            *graph,
-            &(pn_layer){ .kind = "linear", .where = "second", .n_config = 3, .config = second },
-            error);
+    if (!status) status = add(*graph, "activation", "function=tanh parameters=", error);
+    if (!status) status = add(*graph, "linear", "in_features=16 out_features=2 bias=1", error);
     if (!status) status = bind(*graph, 2, error);
-    const double one[] = { OUT };
     /* so that lists grow */
-    for (int i = 0; i < 20 && !status; i++)
-        status = pn_graph_add(
-            *graph,
-            &(pn_layer){ .kind = "reshape", .where = "again", .n_config = 1, .config = one },
-            error);
+    for (int i = 0; i < 20 && !status; i++) status = add(*graph, "reshape", "shape=2", error);
     return status;
 }
 
@@ -90,7 +76,7 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
                                     .n = shapes[i][0] * (i % 2 ? 1 : shapes[i][1]),
                                     .dtype = PN_F64 };
     const pn_settings settings = { .hyper = { 0.05, 0.9, 0.999, 1e-8, 0 } };
-    const pn_group group = { .optimizer = row_of("adam", 2),
+    const pn_group group = { .optimizer = row_of("adam", 0),
                              .n = PARAMETERS,
                              .segments = segments,
                              .settings = &settings };
@@ -264,30 +250,38 @@ static int stop(void *context)
     return 1;
 }
 
+/* settings of a linear layer, and a word of the answer */
+static const struct { const char *text, *word; } refused[] = {
+    { "in_features=-1 out_features=2 bias=1", "in_features must be an integer of at least 0, got -1" },
+    { "in_features=nan out_features=2 bias=1", "in_features" },
+    { "in_features=2 out_features=1.5 bias=1", "out_features" },
+    { "in_features=2 out_features=2 bias=2", "bias must be 0 or 1, got 2" },
+    { "in_features=2 out_features=2", "bias is missing" },
+    { "in_features=2 out_features=2 bias=1 bias=1", "bias is given twice" },
+    { "in_features=2 out_features=2 bias=1 eps=1", "linear takes in_features, out_features, bias" },
+    { "in_features=2,3 out_features=2 bias=1", "in_features must be one number" },
+    { "in_features=two out_features=2 bias=1", "in_features must be one number" },
+};
+
 static void check_refusals(void)
 {
     pn_error error;
     pn_graph *graph = NULL;
     const size_t huge[] = { SIZE_MAX / 2, 16 }, in[] = { IN };
-    const double wrong[] = { IN + 1, 3, 1 }, right[] = { IN, OUT, 1 }, negative[] = { -1, NAN, 1 };
     CHECK(pn_graph_new(PN_F64, 2, huge, &graph, &error) == PN_BAD_SHAPE && !graph, "a huge shape");
     CHECK(pn_graph_new(PN_F32, 1, in, &graph, &error) == PN_OK, "%s", error.text);
-    CHECK(pn_graph_add(graph, &(pn_layer){ .kind = "nothing", .where = "x", .n_config = 0, .config = NULL }, &error) == PN_BAD_VALUE && strstr(error.text, "nothing"), "%s", error.text);
-    CHECK(pn_graph_add(graph, &(pn_layer){ .kind = "linear", .where = "here", .n_config = 3, .config = wrong }, &error) == PN_BAD_SHAPE && strstr(error.text, "here"), "%s", error.text);
-    CHECK(pn_graph_add(graph, &(pn_layer){ .kind = "linear", .where = "here", .n_config = 3, .config = negative }, &error) == PN_BAD_VALUE, "%s", error.text);
-    CHECK(pn_graph_add(graph, &(pn_layer){ .kind = "linear", .where = "here", .n_config = 3, .config = right }, &error) == PN_OK, "%s", error.text);
+    CHECK(add(graph, "nothing", "", &error) == PN_BAD_VALUE && strstr(error.text, "nothing"), "%s", error.text);
+    CHECK(add(graph, "linear", "in_features=3 out_features=3 bias=1", &error) == PN_BAD_SHAPE && strstr(error.text, "here"), "%s", error.text);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        CHECK(add(graph, "linear", refused[i].text, &error) == PN_BAD_VALUE && strstr(error.text, refused[i].word), "%s: %s", refused[i].text, error.text);
+    CHECK(add(graph, "linear", "bias=1 out_features=2 in_features=2", &error) == PN_OK, "%s", error.text);
     CHECK(pn_graph_bind(graph, 0, 1, in, p, NULL, &error) == PN_BAD_SHAPE, "%s", error.text);
     CHECK(pn_graph_bind(graph, 2, 2, shapes[0], p, NULL, &error) == PN_BAD_VALUE, "%s", error.text);
     CHECK(pn_isa_set("nonsense", &error) == PN_BAD_VALUE && strstr(error.text, "nonsense"), "%s", error.text);
     pn_graph_free(graph);
     pn_plan *plan = NULL;
-    const double tanh_row[] = { (double)row_of("tanh", 0) };
     CHECK(pn_graph_new(PN_F64, 0, NULL, &graph, &error) == PN_OK, "%s", error.text);
-    for (int i = 0; i < 2; i++)
-        pn_graph_add(
-            graph,
-            &(pn_layer){ .kind = "activation", .where = "tanh", .n_config = 1, .config = tanh_row },
-            &error);
+    for (int i = 0; i < 2; i++) add(graph, "activation", "function=tanh parameters=", &error);
     largest_block = (size_t)1 << 26;
     CHECK(pn_plan_new(graph, SIZE_MAX / 8, PN_BACKWARD, &plan, &error) == PN_NO_MEMORY, "%zu rows in %zu bytes", SIZE_MAX / 8, plan ? pn_plan_bytes(plan) : 0);
     largest_block = SIZE_MAX;
@@ -319,7 +313,8 @@ static int double_backward(void *context, size_t rows, const void *gy, void *con
 static void check_branches(void)
 {
     const size_t in[] = { IN }, feeds[] = { 0, 1, 0 };
-    const double config[] = { 0, IN };
+    settings config;
+    read_settings(&config, "num_parameters=0 shape=2");
     doubler d = { 0, 0 };
     const pn_custom_layer custom = { double_forward, double_backward, &d };
     pn_graph *graph = NULL;
@@ -333,8 +328,8 @@ static void check_branches(void)
         status = pn_graph_add(graph,
                               &(pn_layer){ .kind = "custom",
                                            .where = "double",
-                                           .n_config = 2,
-                                           .config = config,
+                                           .n_settings = config.n,
+                                           .settings = config.at,
                                            .custom = &custom },
                               &error);
     if (!status)

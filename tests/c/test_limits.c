@@ -45,25 +45,48 @@ static void check_answer(world *w, const char *what)
     CHECK(alive == 0, "%s, %s: %ld blocks were not freed", w->c->kind, what, alive);
 }
 
+/* Setting i of a world's layer becomes odd, or one of its numbers does. */
+static void change(world *w, size_t i, double value)
+{
+    pn_setting *s = &w->config.at[i];
+    if (s->text || s->n == 0) s->n = 1;
+    s->text = NULL;
+    s->number[next((uint32_t)s->n)] = value;
+}
+
 static void check_settings(const layer_case *c, setup s)
 {
     world w;
     world_read(&w, c, s);
-    const size_t n = w.n_config;
+    const size_t n = w.config.n;
     for (size_t i = 0; i < n * ODD; i++) {
         world_read(&w, c, s);
-        w.config[i / ODD] = odd[i % ODD];
+        change(&w, i / ODD, odd[i % ODD]);
         check_answer(&w, "a setting");
     }
     for (size_t i = 0; i < TRIES && n; i++) {
         world_read(&w, c, s);
-        for (size_t k = 0; k < 2 + i % 3; k++) w.config[next((uint32_t)n)] = odd[next(ODD)];
+        for (size_t k = 0; k < 2 + i % 3; k++) change(&w, next((uint32_t)n), odd[next(ODD)]);
         check_answer(&w, "settings");
     }
-    for (size_t i = 0; i <= PN_MAX_CONFIG; i++) {
+    for (size_t i = 0; i < n * (PN_MAX_DIMS + 2); i++) {
         world_read(&w, c, s);
-        for (size_t k = n; k < i; k++) w.config[k] = 1;
-        w.n_config = i;
+        w.config.at[i / (PN_MAX_DIMS + 2)].n = i % (PN_MAX_DIMS + 2);
+        check_answer(&w, "a list of another length");
+    }
+    for (size_t i = 0; i < n; i++) {
+        world_read(&w, c, s);
+        w.config.at[i].text = "nothing";
+        check_answer(&w, "a name");
+        world_read(&w, c, s);
+        w.config.at[i].name = i ? w.config.at[0].name : "nothing";
+        check_answer(&w, "a setting twice, or an unknown one");
+    }
+    for (size_t i = 0; i <= n + SPARE; i++) {
+        world_read(&w, c, s);
+        for (size_t k = n; k < i; k++)
+            w.config.at[k] = (pn_setting){ .name = "more", .n = 1, .number = { 1 } };
+        w.config.n = i;
         check_answer(&w, "too few settings, or too many");
     }
 }

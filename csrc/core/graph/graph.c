@@ -40,16 +40,6 @@ static pn_status check_shape(const pn_shape *shape, const char *what, pn_error *
     return PN_OK;
 }
 
-/* A setting is a double, so a seed of 64 bits takes two. */
-pn_status pn_check_seed(const pn_node *node, const double *halves, pn_error *error)
-{
-    for (size_t i = 0; i < 2; i++)
-        if (!(halves[i] >= 0 && halves[i] < 0x1p32))
-            return pn_fail(error, PN_BAD_VALUE, "%s: half of a seed is %g; it has 32 bits",
-                           node->where, halves[i]);
-    return PN_OK;
-}
-
 static pn_status fill_shape(pn_shape *to, size_t ndim, const size_t *dim, const char *what,
                             pn_error *error)
 {
@@ -147,7 +137,12 @@ static pn_status check_inputs(const pn_graph *g, const pn_layer_kind *k, const c
     return PN_OK;
 }
 
-/* Asks the kind for the node's shape. */
+void pn_slot_add(pn_node *node, const char *name, int state, pn_shape shape)
+{
+    node->slots[node->n_slots++] = (pn_binding){ .name = name, .state = state, .shape = shape };
+}
+
+/* Computes the node's shape by the rule of its kind. */
 static pn_status shape_node(const pn_graph *g, pn_node *node, pn_error *error)
 {
     const pn_shape **shapes = malloc((node->n_inputs + 1) * sizeof *shapes);
@@ -165,9 +160,6 @@ pn_status pn_graph_add(pn_graph *g, const pn_layer *layer, pn_error *error)
     const size_t before = g->n_nodes - 1, n = layer->n_inputs ? layer->n_inputs : 1,
                  *inputs = layer->n_inputs ? layer->inputs : &before;
     if (!k) return pn_fail(error, PN_BAD_VALUE, "unknown layer kind '%.40s'", layer->kind);
-    if (layer->n_config > PN_MAX_CONFIG)
-        return pn_fail(error, PN_BAD_VALUE, "%s: %zu settings; at most %d fit", layer->where,
-                       layer->n_config, PN_MAX_CONFIG);
     pn_status status = check_inputs(g, k, layer->where, n, inputs, error);
     if (status) return status;
     pn_node *node = next_node(g);
@@ -176,12 +168,11 @@ pn_status pn_graph_add(pn_graph *g, const pn_layer *layer, pn_error *error)
     node->kind = k;
     node->training = layer->training;
     node->custom = layer->custom;
-    node->n_config = layer->n_config;
     node->n_inputs = n;
     memcpy(node->inputs, inputs, n * sizeof *inputs);
     snprintf(node->where, sizeof node->where, "%s", layer->where);
-    for (size_t i = 0; i < layer->n_config; i++) node->config[i] = layer->config[i];
-    status = shape_node(g, node, error);
+    status = pn_config_set(k->fields, layer, &node->config, error);
+    if (!status) status = shape_node(g, node, error);
     if (status) {
         free(node->inputs);
         return status;
@@ -238,6 +229,8 @@ pn_status pn_graph_bind(pn_graph *graph, size_t slot, size_t ndim, const size_t 
     return PN_OK;
 }
 
+/* ---- reading --------------------------------------------------------------------------------- */
+
 size_t pn_graph_nodes(const pn_graph *graph) { return graph->n_nodes; }
 size_t pn_graph_n_inputs(const pn_graph *graph) { return graph->n_inputs; }
 size_t pn_graph_n_outputs(const pn_graph *graph) { return graph->n_outputs; }
@@ -249,6 +242,60 @@ void pn_graph_shape(const pn_graph *graph, size_t node, size_t *ndim, size_t *sh
     const pn_shape *s = &graph->nodes[node].shape;
     *ndim = s->ndim;
     for (size_t i = 0; i < s->ndim; i++) shape[i] = s->dim[i];
+}
+
+pn_dtype pn_graph_dtype(const pn_graph *graph) { return graph->dtype; }
+
+int pn_kind_at(size_t i, pn_kind_info *info)
+{
+    if (i >= sizeof kinds / sizeof *kinds) return 0;
+    const pn_layer_kind *k = kinds[i];
+    *info = (pn_kind_info){ k->name, k->least, k->most, pn_config_count(k->fields) };
+    return 1;
+}
+
+const pn_field *pn_kind_field(size_t i, size_t field)
+{
+    if (i >= sizeof kinds / sizeof *kinds || field >= pn_config_count(kinds[i]->fields))
+        return NULL;
+    return &kinds[i]->fields[field].field;
+}
+
+int pn_graph_node(const pn_graph *graph, size_t node, pn_node_info *info)
+{
+    if (node >= graph->n_nodes) return 0;
+    const pn_node *n = &graph->nodes[node];
+    *info = (pn_node_info){ .kind = n->kind ? n->kind->name : NULL,
+                            .where = n->where,
+                            .n_inputs = n->n_inputs,
+                            .inputs = n->inputs,
+                            .n_settings = n->kind ? pn_config_count(n->kind->fields) : 0,
+                            .n_parameters = n->n_slots,
+                            .training = n->training,
+                            .custom = n->custom };
+    pn_graph_shape(graph, node, &info->ndim, info->shape);
+    return 1;
+}
+
+int pn_graph_setting(const pn_graph *graph, size_t node, size_t i, pn_setting *setting)
+{
+    const pn_node *n = node < graph->n_nodes ? &graph->nodes[node] : NULL;
+    if (!n || !n->kind || i >= pn_config_count(n->kind->fields)) return 0;
+    pn_config_get(&n->kind->fields[i], &n->config, setting);
+    return 1;
+}
+
+int pn_graph_parameter(const pn_graph *graph, size_t node, size_t slot, pn_parameter_info *info)
+{
+    if (node >= graph->n_nodes || slot >= graph->nodes[node].n_slots) return 0;
+    const pn_binding *b = &graph->nodes[node].slots[slot];
+    *info = (pn_parameter_info){
+        .name = b->name, .state = b->state, .data = b->data, .grad = b->grad
+    };
+    /* a shape that anything fits, until something is bound */
+    info->ndim = b->shape.ndim == PN_ANY_SHAPE ? 0 : b->shape.ndim;
+    for (size_t i = 0; i < info->ndim; i++) info->shape[i] = b->shape.dim[i];
+    return 1;
 }
 
 int pn_output_of(const pn_graph *g, size_t node)

@@ -14,12 +14,11 @@ struct pn_graph {
 
 /* elements; a graph's shapes never overflow */
 size_t pn_count(const pn_shape *shape);
-/* can a setting be a size? */
-static inline int pn_is_count(double v) { return v >= 0 && v < 0x1p53 && v == (double)(size_t)v; }
 void pn_shape_text(const pn_shape *shape, char *text, size_t room);    /* "(64, 10)" */
 /* the first output that a node is, or -1 */
 int pn_output_of(const pn_graph *g, size_t node);
 
-pn_status pn_check_seed(const pn_node *node, const double *halves, pn_error *error);
+/* Adds a parameter, for a kind's shape function. */
+void pn_slot_add(pn_node *node, const char *name, int state, pn_shape shape);
 
 #endif

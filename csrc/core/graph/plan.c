@@ -63,7 +63,7 @@ void pn_step_uses(pn_builder *b, int buffer)
     u->last = now;
 }
 
-void *pn_plan_own(pn_builder *b, size_t bytes)
+void *pn_plan_alloc(pn_builder *b, size_t bytes)
 {
     pn_plan *p = b->plan;
     void *memory = grow((void **)&p->owned, p->n_owned, &p->owned_capacity, sizeof *p->owned)
@@ -472,7 +472,7 @@ static pn_status keep_all(pn_builder *b)
         p->buffers[i].first = 0;
         p->buffers[i].last = (int)p->n_steps;
     }
-    p->grads = pn_plan_own(b, b->graph->n_nodes * sizeof *p->grads);
+    p->grads = pn_plan_alloc(b, b->graph->n_nodes * sizeof *p->grads);
     if (p->grads) memcpy(p->grads, b->grad, b->graph->n_nodes * sizeof *p->grads);
     return p->grads ? PN_OK : PN_NO_MEMORY;
 }
@@ -544,8 +544,9 @@ static pn_status make(const pn_graph *graph, size_t rows, pn_mode mode, int apar
                      .error = error,
                      .k = &pn_kernels_now()->of[graph->dtype] };
     int *marks = malloc(8 * graph->n_nodes * sizeof *marks);
+    b.planned = calloc(graph->n_nodes, sizeof *b.planned);
     pn_plan *p = b.plan = calloc(1, sizeof *p);
-    if (!marks || !p) {
+    if (!marks || !b.planned || !p) {
         status = pn_fail(error, PN_NO_MEMORY, "no memory for a plan");
         goto done;
     }
@@ -561,6 +562,7 @@ static pn_status make(const pn_graph *graph, size_t rows, pn_mode mode, int apar
     if (!status) status = place(p, error);
 done:
     free(b.more);
+    free(b.planned);
     free(marks);
     if (status) pn_plan_free(p);
     else *plan = p;

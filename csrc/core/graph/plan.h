@@ -47,7 +47,7 @@ struct pn_step {
     pn_epilogue epilogue;
     size_t bytes;                           /* to copy, or to clear first */
     const uint64_t *tick;
-    void *own;                              /* what else a family's steps need, from pn_plan_own */
+    void *args;                             /* what else a family's steps use, from pn_plan_alloc */
 };
 
 /* The output of a node, as it stands before step number step runs. activation: the node itself or
@@ -108,6 +108,8 @@ struct pn_builder {
     int *prefers;                           /* would those that feed on it rather have it so? */
     /* its output in the other layout; PN_NONE until somebody needs it */
     int *other;
+    /* what the forward steps of a node use, for its backward; NULL where it needs none */
+    void **planned;
     /* further contributions to gradients, not added yet */
     struct { size_t node; int buffer; } *more;
     size_t n_more, more_capacity;
@@ -121,7 +123,7 @@ pn_step *pn_step_new(pn_builder *b, const char *what, pn_step_fn *run);     /* N
 /* the step just added reads or writes it */
 void pn_step_uses(pn_builder *b, int buffer);
 /* zeroed memory that is freed with the plan; NULL likewise */
-void *pn_plan_own(pn_builder *b, size_t bytes);
+void *pn_plan_alloc(pn_builder *b, size_t bytes);
 /* the one that alone feeds on it, unless others see it; or NULL */
 const pn_node *pn_follower(const pn_builder *b, size_t node);
 /* One over all the array of a node: y from x and, unless it is PN_NONE, t; such as y = x + t. A y

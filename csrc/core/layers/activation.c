@@ -2,16 +2,31 @@
 #include "layers.h"
 #include "../graph/plan.h"
 
+#define FIELDS(FIELD, T)                                                    \
+    FIELD(T, ACTIVATION, function, ANY, "row of the activation table")      \
+    FIELD(T, NUMBERS, parameters, ANY, "the row's parameters, in its order")
+PN_CONFIG(activation_config, FIELDS)
+
+static size_t parameters_of(const pn_activation *row)
+{
+    size_t n = row->params[0] != 0;
+    for (const char *c = row->params; *c; c++) n += *c == ',';
+    return n;
+}
+
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     const pn_shape *input = inputs[0];
-    if (node->n_config < 1 || !pn_is_count(node->config[0]) ||
-        !pn_activation_at((size_t)node->config[0]))
-        return pn_fail(error, PN_BAD_VALUE, "%s: no such activation", node->where);
+    const activation_config *c = pn_config(node);
+    const pn_activation *row = pn_activation_at(c->function);
+    if (c->parameters.n != parameters_of(row))
+        return pn_fail(error, PN_BAD_VALUE, "%s: %s takes %zu parameters, got %zu", node->where,
+                       row->name, parameters_of(row), c->parameters.n);
     node->shape = *input;
-    node->activation = pn_activation_at((size_t)node->config[0]);
+    node->activation = row;
+    node->activation_row = c->function;
     for (size_t j = 0; j < PN_MAX_PARAMS; j++) {
-        double value = j + 1 < node->n_config ? node->config[j + 1] : 0;
+        const double value = j < c->parameters.n ? c->parameters.at[j] : 0;
         if (t == PN_F32) node->params[j].f32 = (float)value;
         else node->params[j].f64 = value;
     }
@@ -57,7 +72,7 @@ static pn_step *step(pn_builder *b, size_t node, const char *what, pn_step_fn *r
     if (!s) return NULL;
     s->n = b->rows * pn_count(&n->shape);
     s->bytes = pn_size(b->graph->dtype);
-    s->activation = &b->k->activations[(size_t)n->config[0]];
+    s->activation = &b->k->activations[n->activation_row];
     for (size_t j = 0; j < PN_MAX_PARAMS; j++) s->p[j] = &n->params[j];
     return s;
 }
@@ -96,4 +111,4 @@ static pn_status backward(pn_builder *b, size_t node)
 }
 
 const pn_layer_kind pn_layer_activation = { "activation", 1, 1, shape, forward, backward,
-                                            PN_LAYOUT_ANY };
+                                            PN_LAYOUT_ANY, activation_config_fields };

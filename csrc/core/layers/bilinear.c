@@ -4,7 +4,10 @@
 #include "../graph/plan.h"
 #include <string.h>
 
-enum { OUT, HAS_BIAS };
+#define FIELDS(FIELD, T)                                        \
+    FIELD(T, COUNT, out_features, AT_LEAST(0), "numbers of the output") \
+    FIELD(T, FLAG, bias, ANY, "whether there is a bias")
+PN_CONFIG(bilinear_config, FIELDS)
 enum { WEIGHT, BIAS };
 
 typedef struct {
@@ -34,9 +37,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 {
     (void)t;
     const pn_shape *a = inputs[0], *b = inputs[1];
-    if (node->n_config != 2 || !pn_is_count(node->config[OUT]))
-        return pn_fail(error, PN_BAD_VALUE, "%s: out_features must be a non-negative integer",
-                       node->where);
+    const bilinear_config *c = pn_config(node);
     if (a->ndim < 1 || a->ndim != b->ndim ||
         memcmp(a->dim, b->dim, (a->ndim - 1) * sizeof *a->dim)) {
         char one[80], other[80];
@@ -46,12 +47,11 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
                        "%s: samples of shapes %s and %s differ before their last axis", node->where,
                        one, other);
     }
-    const size_t last = a->ndim - 1, out = (size_t)node->config[OUT];
+    const size_t last = a->ndim - 1, out = c->out_features;
     node->shape = *a;
     node->shape.dim[last] = out;
-    node->n_slots = node->config[HAS_BIAS] != 0 ? 2 : 1;
-    node->slots[WEIGHT].shape = (pn_shape){ 3, { out, a->dim[last], b->dim[last] } };
-    node->slots[BIAS].shape = (pn_shape){ 1, { out } };
+    pn_slot_add(node, "weight", 0, (pn_shape){ 3, { out, a->dim[last], b->dim[last] } });
+    if (c->bias) pn_slot_add(node, "bias", 0, (pn_shape){ 1, { out } });
     return PN_OK;
 }
 
@@ -74,7 +74,7 @@ static void times_slice(const pn_step *s, const bilinear *l, size_t k, int turne
 
 static void run_forward(const pn_step *s, void *const *at)
 {
-    const bilinear *l = s->own;
+    const bilinear *l = s->args;
     for (size_t k = 0; k < l->out; k++) {
         times_slice(s, l, k, 0, at[l->a], at[l->part], at[s->work]);
         for (size_t r = 0; r < l->rows; r++) {
@@ -99,7 +99,7 @@ static void scale_rows(const bilinear *l, size_t k, const void *gy, size_t n, co
 
 static void run_backward(const pn_step *s, void *const *at)
 {
-    const bilinear *l = s->own;
+    const bilinear *l = s->args;
     const size_t size = pn_size(l->t);
     if (l->ga != PN_NONE) memset(at[l->ga], 0, l->rows * l->n * size);
     if (l->gb != PN_NONE) memset(at[l->gb], 0, l->rows * l->m * size);
@@ -140,7 +140,7 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
 {
     const pn_node *n = &b->graph->nodes[node];
     pn_step *s = pn_step_new(b, what, run);
-    bilinear *own = s ? pn_plan_own(b, sizeof *own) : NULL;
+    bilinear *own = s ? pn_plan_alloc(b, sizeof *own) : NULL;
     if (!own) return PN_NO_MEMORY;
     const pn_shape *w = &n->slots[WEIGHT].shape;
     l.out = w->dim[0];
@@ -165,7 +165,7 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
     if (s->work == PN_NONE || l.part == PN_NONE) return PN_NO_MEMORY;
     s->out = run == run_forward ? b->value[node] : PN_NONE;
     *own = l;
-    s->own = own;
+    s->args = own;
     const int used[] = { l.a, l.b, l.gy, l.ga, l.gb, l.part, s->work, s->out };
     for (size_t i = 0; i < sizeof used / sizeof *used; i++) pn_step_uses(b, used[i]);
     return PN_OK;
@@ -199,5 +199,5 @@ static pn_status backward(pn_builder *b, size_t node)
 }
 
 const pn_layer_kind pn_layer_bilinear = {
-    "bilinear", 2, 2, shape, forward, backward, PN_LAYOUT_NCHW
+    "bilinear", 2, 2, shape, forward, backward, PN_LAYOUT_NCHW, bilinear_config_fields
 };

@@ -11,44 +11,51 @@
 #include <stdio.h>
 #include <string.h>
 
-/* config; for each axis then kernel_size and what follows */
-enum { TRANSPOSED, IN, OUT, GROUPS, HAS_BIAS, MODE, AXES, PER_AXIS = 6 };
-enum { KERNEL, STRIDE, DILATION, BEFORE, AFTER, EXTRA };
+static const char *const modes[] = { PN_PADDING_MODES(PN_CHOICE_NAME) NULL };
+#define MOST 2147483647.0
+#define FIELDS(FIELD, T)                                                                      \
+    FIELD(T, FLAG, transposed, ANY, "whether it is the transpose of a convolution")           \
+    FIELD(T, COUNT, in_channels, FROM_TO(1, MOST), "channels of the input")                   \
+    FIELD(T, COUNT, out_channels, FROM_TO(1, MOST), "channels of the output")                 \
+    FIELD(T, COUNT, groups, FROM_TO(1, MOST), "into which both divide")                       \
+    FIELD(T, FLAG, bias, ANY, "whether there is a bias")                                      \
+    FIELD(T, CHOICE, padding_mode, ONE_OF(modes), "what stands beyond the ends")              \
+    FIELD(T, COUNTS, kernel_size, FROM_TO(1, MOST), "along each of one axis or two")          \
+    FIELD(T, COUNTS, stride, FROM_TO(1, MOST), "along each axis")                             \
+    FIELD(T, COUNTS, dilation, FROM_TO(1, MOST), "along each axis")                           \
+    FIELD(T, COUNTS, padding_before, FROM_TO(0, MOST), "at the start of each axis")           \
+    FIELD(T, COUNTS, padding_after, FROM_TO(0, MOST), "at the end of each axis")              \
+    FIELD(T, COUNTS, output_padding, FROM_TO(0, MOST), "of a transpose, more at each axis' end")
+PN_CONFIG(conv_config, FIELDS)
 /* elements: of images gathered at once, of all lanes' sums */
 enum { GATHERED = 32768, PARTS = 1 << 22 };
 
 /* ---- shapes ---------------------------------------------------------------------------------- */
 
-static double setting(const pn_node *n, size_t axis, int what)
-{
-    return n->config[AXES + axis * PER_AXIS + (size_t)what];
-}
-static size_t axes(const pn_node *n) { return (n->n_config - AXES) / PER_AXIS; }
-
 /* The output's size along an axis, below 1 where there is no room. */
-static double out_size(const pn_node *n, size_t i, double in)
+static double out_size(const conv_config *c, size_t i, double in)
 {
-    const double k = setting(n, i, KERNEL), s = setting(n, i, STRIDE), d = setting(n, i, DILATION),
-                 pad = setting(n, i, BEFORE) + setting(n, i, AFTER);
-    if (n->config[TRANSPOSED] != 0)
-        return (in - 1) * s - pad + d * (k - 1) + setting(n, i, EXTRA) + 1;
+    const double k = (double)c->kernel_size.at[i], s = (double)c->stride.at[i],
+                 d = (double)c->dilation.at[i],
+                 pad = (double)c->padding_before.at[i] + (double)c->padding_after.at[i];
+    if (c->transposed)
+        return (in - 1) * s - pad + d * (k - 1) + (double)c->output_padding.at[i] + 1;
     const double room = in + pad - d * (k - 1) - 1;
     return room < 0 ? 0 : (double)(size_t)(room / s) + 1;
 }
 
 static pn_status check_padding(const pn_node *node, const pn_shape *input, pn_error *error)
 {
-    for (size_t i = 0; i < axes(node); i++) {
-        const double most = setting(node, i, BEFORE) > setting(node, i, AFTER)
-                              ? setting(node, i, BEFORE)
-                              : setting(node, i, AFTER);
-        const double size = (double)input->dim[i + 1];
-        if (node->config[MODE] == REFLECT ? most >= size && most > 0
-            : node->config[MODE] == CIRCULAR
+    const conv_config *c = pn_config(node);
+    for (size_t i = 0; i < c->kernel_size.n; i++) {
+        const size_t before = c->padding_before.at[i], after = c->padding_after.at[i],
+                     most = before > after ? before : after, size = input->dim[i + 1];
+        if (c->padding_mode == REFLECT ? most >= size && most > 0
+            : c->padding_mode == CIRCULAR
                 ? most > size
-                : node->config[MODE] == REPLICATE && size == 0 && most > 0)
+                : c->padding_mode == REPLICATE && size == 0 && most > 0)
             return pn_fail(error, PN_BAD_SHAPE,
-                           "%s: padding %g does not fit an axis of size %g in this padding_mode",
+                           "%s: padding %zu does not fit an axis of size %zu in this padding_mode",
                            node->where, most, size);
     }
     return PN_OK;
@@ -58,14 +65,13 @@ static pn_status check_padding(const pn_node *node, const pn_shape *input, pn_er
  * every tap. */
 static double extent(const pn_node *n, const pn_shape *in)
 {
-    double all = n->config[IN] > n->config[OUT] ? n->config[IN] : n->config[OUT];
-    for (size_t i = 0; i < axes(n); i++) {
+    const conv_config *c = pn_config(n);
+    double all = (double)(c->in_channels > c->out_channels ? c->in_channels : c->out_channels);
+    for (size_t i = 0; i < c->kernel_size.n; i++) {
         const double x = (double)in->dim[i + 1], y = (double)n->shape.dim[i + 1],
-                     reach = setting(n, i, DILATION) * setting(n, i, KERNEL);
-        all *= 2 *
-               ((x > y ? x : y) + setting(n, i, BEFORE) + setting(n, i, AFTER) +
-                setting(n, i, STRIDE) + reach) *
-               setting(n, i, KERNEL);
+                     k = (double)c->kernel_size.at[i], reach = (double)c->dilation.at[i] * k,
+                     pad = (double)c->padding_before.at[i] + (double)c->padding_after.at[i];
+        all *= 2 * ((x > y ? x : y) + pad + (double)c->stride.at[i] + reach) * k;
     }
     return all;
 }
@@ -75,7 +81,8 @@ static double extent(const pn_node *n, const pn_shape *in)
 static pn_status misfit(const pn_node *node, const pn_shape *input, const char *sample,
                         const char *weight, pn_error *error)
 {
-    const size_t n = axes(node), in = (size_t)node->config[IN];
+    const conv_config *c = pn_config(node);
+    const size_t n = c->kernel_size.n, in = c->in_channels;
     char hint[120] = "", text[80];
     if (input->ndim == n && in == 1)
         snprintf(hint, sizeof hint, "; X[:, None] adds the axis of the channel");
@@ -95,44 +102,34 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 {
     const pn_shape *input = inputs[0];
     (void)t;
-    if (node->n_config != AXES + PER_AXIS && node->n_config != AXES + 2 * PER_AXIS)
-        return pn_fail(error, PN_BAD_VALUE, "%s: a convolution has one axis or two", node->where);
-    for (size_t i = 0; i < node->n_config; i++)
-        if (!pn_is_count(node->config[i]) || node->config[i] >= (i == MODE ? CIRCULAR + 1 : 0x1p31))
-            return pn_fail(error, PN_BAD_VALUE, "%s: setting %zu is %g", node->where, i,
-                           node->config[i]);
-    const size_t n = axes(node), in = (size_t)node->config[IN], out = (size_t)node->config[OUT],
-                 groups = (size_t)node->config[GROUPS];
-    if (in == 0 || out == 0 || groups == 0 || in % groups || out % groups)
+    const conv_config *c = pn_config(node);
+    const size_t n = c->kernel_size.n, in = c->in_channels, out = c->out_channels,
+                 groups = c->groups;
+    if ((n != 1 && n != 2) || c->stride.n != n || c->dilation.n != n || c->padding_before.n != n ||
+        c->padding_after.n != n || c->output_padding.n != n)
         return pn_fail(error, PN_BAD_VALUE,
-                       "%s: groups must divide the channels, of which there must be some",
+                       "%s: a convolution has one axis or two, and lists have a number for each",
                        node->where);
-    pn_shape weight = { 2,
-                        { node->config[TRANSPOSED] != 0 ? in : out,
-                          (node->config[TRANSPOSED] != 0 ? out : in) / groups } };
-    for (size_t i = 0; i < n; i++) {
-        if (setting(node, i, KERNEL) < 1 || setting(node, i, STRIDE) < 1 ||
-            setting(node, i, DILATION) < 1)
-            return pn_fail(error, PN_BAD_VALUE,
-                           "%s: kernel_size, stride and dilation must be at least 1", node->where);
-        weight.dim[weight.ndim++] = (size_t)setting(node, i, KERNEL);
-    }
+    if (in % groups || out % groups)
+        return pn_fail(error, PN_BAD_VALUE, "%s: groups must divide in_channels and out_channels",
+                       node->where);
+    pn_shape weight = { 2, { c->transposed ? in : out, (c->transposed ? out : in) / groups } };
+    for (size_t i = 0; i < n; i++) weight.dim[weight.ndim++] = c->kernel_size.at[i];
     char a[80], b[80];
     pn_shape_text(input, a, sizeof a);
     pn_shape_text(&weight, b, sizeof b);
     if (input->ndim != n + 1 || input->dim[0] != in) return misfit(node, input, a, b, error);
     node->shape = (pn_shape){ n + 1, { out } };
     for (size_t i = 0; i < n; i++) {
-        const double size = out_size(node, i, (double)input->dim[i + 1]);
+        const double size = out_size(c, i, (double)input->dim[i + 1]);
         if (!(size >= 1 && size < 0x1p31))
             return pn_fail(error, PN_BAD_SHAPE,
                            "%s: nothing is left of a sample of shape %s under a weight of shape %s",
                            node->where, a, b);
         node->shape.dim[i + 1] = (size_t)size;
     }
-    node->n_slots = node->config[HAS_BIAS] != 0 ? 2 : 1;
-    node->slots[WEIGHT].shape = weight;
-    node->slots[BIAS].shape = (pn_shape){ 1, { out } };
+    pn_slot_add(node, "weight", 0, weight);
+    if (c->bias) pn_slot_add(node, "bias", 0, (pn_shape){ 1, { out } });
     if (!(extent(node, input) < 0x1p53))
         return pn_fail(error, PN_BAD_SHAPE, "%s: too large for memory", node->where);
     return check_padding(node, input, error);
@@ -162,7 +159,7 @@ static pn_status plan_forward(pn_builder *b, pn_conv *v)
     const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t row = w->x_room * v->xc, runs = v->whole ? h->k : v->taps,
                  steps = v->whole ? w->k * v->c : v->c;
-    ptrdiff_t *at = pn_plan_own(b, 2 * runs * sizeof *at);
+    ptrdiff_t *at = pn_plan_alloc(b, 2 * runs * sizeof *at);
     if (!at) return PN_NO_MEMORY;
     for (size_t r = 0; r < runs; r++) {
         at[r] = (ptrdiff_t)(v->whole ? r * h->d * row
@@ -197,8 +194,8 @@ static pn_status plan_back(pn_builder *b, pn_conv *v)
     const size_t deep = v->depthwise ? 1 : v->o, across = v->depthwise ? v->o : v->c;
     const size_t xh = zeros ? h->x : h->x_room, xw = zeros ? w->x : w->x_room,
                  image = zeros ? xh * xw * v->xc : v->x_size;
-    v->back = pn_plan_own(b, phases * sizeof *v->back);
-    ptrdiff_t *at = pn_plan_own(b, 2 * phases * v->taps * sizeof *at);
+    v->back = pn_plan_alloc(b, phases * sizeof *v->back);
+    ptrdiff_t *at = pn_plan_alloc(b, 2 * phases * v->taps * sizeof *at);
     if (!v->back || !at) return PN_NO_MEMORY;
     for (size_t f = 0; f < phases; f++, at += 2 * v->taps) {
         const size_t i = f / v->phases[1], j = f % v->phases[1];
@@ -239,7 +236,7 @@ static pn_status plan_weight(pn_builder *b, pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t row = w->x_room * v->xc;
-    ptrdiff_t *at = pn_plan_own(b, 2 * h->y * sizeof *at);
+    ptrdiff_t *at = pn_plan_alloc(b, 2 * h->y * sizeof *at);
     if (!at) return PN_NO_MEMORY;
     for (size_t r = 0; r < h->y; r++) {
         at[r] = (ptrdiff_t)(r * h->s * row);
@@ -287,7 +284,7 @@ static pn_status plan_scatter(pn_builder *b, pn_conv *v, size_t lanes)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t row = w->x_room * v->xc, n = w->k * v->xc, width = (n + lanes - 1) / lanes * lanes;
-    const ptrdiff_t *at = pn_plan_own(b, sizeof *at);
+    const ptrdiff_t *at = pn_plan_alloc(b, sizeof *at);
     if (!at) return PN_NO_MEMORY;
     v->scatter = (pn_taps){ .runs = 1,
                             .steps = v->o,
@@ -332,7 +329,7 @@ static size_t fuse(pn_builder *b, size_t node, pn_conv *v)
     size_t end = node;
     const pn_node *next = v->transposed ? NULL : pn_follower(b, end);
     if (next && next->activation &&
-        (b->mode == PN_PREDICT || pn_activation_at((size_t)next->config[0])->needs == 'y')) {
+        (b->mode == PN_PREDICT || next->activation->needs == 'y')) {
         v->has_act = 1;
         b->layout[b->graph->nodes[end].consumer] = b->layout[node];
         b->fused[end = b->graph->nodes[end].consumer] = PN_FUSED_BACK;
@@ -351,12 +348,13 @@ static void plan_axes(const pn_node *n, const pn_shape *x, const pn_shape *y, pn
 {
     v->a[0] = (pn_axis){ 1, 1, 1, 0, 1, 1, 1, 1, 0 };
     v->phases[0] = 1;
-    for (size_t i = 0, from = 2 - axes(n); i < axes(n); i++) {
+    const conv_config *c = pn_config(n);
+    for (size_t i = 0, from = 2 - c->kernel_size.n; i < c->kernel_size.n; i++) {
         pn_axis *a = &v->a[from + i];
-        *a = (pn_axis){ .k = (size_t)setting(n, i, KERNEL),
-                        .s = (size_t)setting(n, i, STRIDE),
-                        .d = (size_t)setting(n, i, DILATION),
-                        .before = (size_t)setting(n, i, BEFORE),
+        *a = (pn_axis){ .k = c->kernel_size.at[i],
+                        .s = c->stride.at[i],
+                        .d = c->dilation.at[i],
+                        .before = c->padding_before.at[i],
                         .x = x->dim[i + 1],
                         .y = y->dim[i + 1] };
         measure(a, v->mode);
@@ -368,14 +366,15 @@ static pn_conv *plan(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     const pn_shape *in = &b->graph->nodes[n->inputs[0]].shape;
-    pn_conv *v = pn_plan_own(b, sizeof *v);
+    pn_conv *v = pn_plan_alloc(b, sizeof *v);
     if (!v) return NULL;
-    v->busy = pn_plan_own(b, sizeof *v->busy);
+    v->busy = pn_plan_alloc(b, sizeof *v->busy);
     if (!v->busy) return NULL;
-    v->transposed = n->config[TRANSPOSED] != 0;
+    const conv_config *c = pn_config(n);
+    v->transposed = c->transposed;
     v->end = fuse(b, node, v);
-    v->mode = (int)n->config[MODE];
-    v->groups = (size_t)n->config[GROUPS];
+    v->mode = c->padding_mode;
+    v->groups = c->groups;
     const pn_shape *x = v->transposed ? &n->shape : in, *y = v->transposed ? in : &n->shape;
     v->xc = x->dim[0];
     v->yc = y->dim[0];
@@ -431,10 +430,10 @@ static pn_step *step(pn_builder *b, size_t node, pn_conv *v, const char *what, p
     pn_step *s = pn_step_new(b, what, run);
     const pn_node *act = v->has_act ? &b->graph->nodes[b->graph->nodes[node].consumer] : NULL;
     if (!s) return NULL;
-    s->own = v;
+    s->args = v;
     s->rows = b->rows;
     s->bytes = pn_size(b->graph->dtype);
-    if (act) s->activation = &b->k->activations[(size_t)act->config[0]];
+    if (act) s->activation = &b->k->activations[act->activation_row];
     for (size_t j = 0; act && j < PN_MAX_PARAMS; j++) s->p[j] = &act->params[j];
     return s;
 }
@@ -454,8 +453,8 @@ static pn_status forward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     /* few channels: see planes.c */
-    if (n->config[OUT] * 2 > (double)b->k->conv.panel_width(1)) pn_channels_last(b, node);
-    pn_conv *v = plan(b, node);
+    if (n->shape.dim[0] * 2 > b->k->conv.panel_width(1)) pn_channels_last(b, node);
+    pn_conv *v = b->planned[node] = plan(b, node);
     if (!v) return PN_NO_MEMORY;
     const int marks = v->pool && b->mode != PN_PREDICT;
     v->value = b->value[v->end] = pn_output_buffer(b, v->end, v->has_act);
@@ -481,11 +480,9 @@ static pn_status forward(pn_builder *b, size_t node)
 static pn_status backward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    pn_conv *v = pn_plan_own(b, sizeof *v);
-    const pn_step *f = b->plan->steps;
-    while (f->node != n || f->run != pn_conv_forward) f++;
+    pn_conv *v = pn_plan_alloc(b, sizeof *v);
     if (!v) return PN_NO_MEMORY;
-    *v = *(const pn_conv *)f->own;
+    *v = *(const pn_conv *)b->planned[node];
     v->wants = pn_wants_gradient(b, n->inputs[0]);
     v->wants_weight = n->slots[WEIGHT].grad != NULL;
     v->wants_bias = n->n_slots > BIAS && n->slots[BIAS].grad;
@@ -507,4 +504,6 @@ static pn_status backward(pn_builder *b, size_t node)
     return uses(b, s);
 }
 
-const pn_layer_kind pn_layer_conv = { "conv", 1, 1, shape, forward, backward, PN_LAYOUT_ASKS };
+const pn_layer_kind pn_layer_conv = {
+    "conv", 1, 1, shape, forward, backward, PN_LAYOUT_ASKS, conv_config_fields
+};

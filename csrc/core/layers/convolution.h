@@ -5,7 +5,10 @@
 #include <stdatomic.h>
 
 enum { WEIGHT, BIAS };
-enum { ZEROS, REFLECT, REPLICATE, CIRCULAR };
+#define PN_PADDING_MODES(CHOICE)                                                           \
+    CHOICE(ZEROS, "zeros")                                                                 \
+    CHOICE(REFLECT, "reflect") CHOICE(REPLICATE, "replicate") CHOICE(CIRCULAR, "circular")
+enum { PN_PADDING_MODES(PN_CHOICE_CONSTANT) };
 /* elements past the end of scratch that may be read */
 enum { SLACK = 16 };
 

@@ -441,7 +441,7 @@ static void pack_group(void *context, size_t g)
 
 void pn_conv_forward(const pn_step *s, void *const *at)
 {
-    const pn_conv *v = s->own;
+    const pn_conv *v = s->args;
     pn_conv_job j = { .s = s, .at = at, .v = v, .x = at[s->in], .y = at[s->in] };
     *(v->transposed ? &j.turned : &j.weight) = at[s->out2];
     if (!(v->transposed ? v->x_planes : v->y_planes)) pn_parallel(v->groups, pack_group, &j);
@@ -479,7 +479,7 @@ static void unpack_group(void *context, size_t g)
  * the gradient of the input. */
 void pn_conv_backward(const pn_step *s, void *const *at)
 {
-    const pn_conv *v = s->own;
+    const pn_conv *v = s->args;
     const size_t out = v->transposed ? v->xc : v->yc;
     char *packed = at[s->out2];
     pn_conv_job j = { .s = s,

@@ -2,6 +2,11 @@
 #include "layers.h"
 #include "../graph/plan.h"
 
+#define FIELDS(FIELD, T)                                                           \
+    FIELD(T, COUNT, num_parameters, FROM_TO(0, PN_MAX_SLOTS), "arrays that it learns") \
+    FIELD(T, COUNTS, shape, AT_LEAST(0), "of one sample of the output")
+PN_CONFIG(custom_config, FIELDS)
+
 /* Which buffers a step hands over: each input's value, or where its gradient goes (PN_NONE: not
  * wanted). */
 typedef struct {
@@ -10,29 +15,23 @@ typedef struct {
     int keep, *stopped, buffer[PN_MAX_IO];
 } call;
 
-/* config: number of parameters, then the dimensions of the output's sample. */
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     (void)inputs; (void)t;
-    if (!node->custom || node->n_config < 1 || node->n_config - 1 > PN_MAX_DIMS ||
-        !(node->config[0] >= 0 && node->config[0] <= PN_MAX_SLOTS))
-        return pn_fail(error, PN_BAD_VALUE,
-                       "%s: a custom layer has at most %d parameters and %d dimensions",
-                       node->where, PN_MAX_SLOTS, PN_MAX_DIMS);
-    node->shape.ndim = node->n_config - 1;
-    for (size_t i = 0; i < node->shape.ndim; i++) {
-        if (!pn_is_count(node->config[i + 1]))
-            return pn_fail(error, PN_BAD_SHAPE, "%s: dimension %zu is no size", node->where, i);
-        node->shape.dim[i] = (size_t)node->config[i + 1];
-    }
-    node->n_slots = (size_t)node->config[0];
-    for (size_t i = 0; i < node->n_slots; i++) node->slots[i].shape.ndim = PN_ANY_SHAPE;
+    const custom_config *c = pn_config(node);
+    if (!node->custom)
+        return pn_fail(error, PN_BAD_VALUE, "%s: a custom layer needs functions that compute it",
+                       node->where);
+    node->shape.ndim = c->shape.n;
+    for (size_t i = 0; i < c->shape.n; i++) node->shape.dim[i] = c->shape.at[i];
+    for (size_t i = 0; i < c->num_parameters; i++)
+        pn_slot_add(node, NULL, 0, (pn_shape){ .ndim = PN_ANY_SHAPE });
     return PN_OK;
 }
 
 static void run_forward(const pn_step *s, void *const *at)
 {
-    const call *c = s->own;
+    const call *c = s->args;
     const void *x[PN_MAX_IO];
     for (size_t i = 0; i < c->n; i++) x[i] = at[c->buffer[i]];
     if (c->layer->forward(c->layer->context, c->rows, c->keep, x, at[s->out])) *c->stopped = 1;
@@ -40,7 +39,7 @@ static void run_forward(const pn_step *s, void *const *at)
 
 static void run_backward(const pn_step *s, void *const *at)
 {
-    const call *c = s->own;
+    const call *c = s->args;
     void *gx[PN_MAX_IO];
     for (size_t i = 0; i < c->n; i++) gx[i] = c->buffer[i] == PN_NONE ? NULL : at[c->buffer[i]];
     if (c->layer->backward(c->layer->context, c->rows, at[s->in], gx)) *c->stopped = 1;
@@ -48,7 +47,7 @@ static void run_backward(const pn_step *s, void *const *at)
 
 static call *new_call(pn_builder *b, size_t node)
 {
-    call *c = pn_plan_own(b, sizeof *c);
+    call *c = pn_plan_alloc(b, sizeof *c);
     if (c)
         *c = (call){ .layer = b->graph->nodes[node].custom,
                      .n = b->graph->nodes[node].n_inputs,
@@ -65,7 +64,7 @@ static pn_status forward(pn_builder *b, size_t node)
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, "a custom layer", run_forward);
     call *c = s ? new_call(b, node) : NULL;
     if (!c) return PN_NO_MEMORY;
-    s->own = c;
+    s->args = c;
     s->out = y;
     for (size_t i = 0; i < n->n_inputs; i++) pn_step_uses(b, c->buffer[i] = b->value[n->inputs[i]]);
     pn_step_uses(b, y);
@@ -86,7 +85,7 @@ static pn_status backward(pn_builder *b, size_t node)
     }
     pn_step *s = pn_step_new(b, "a custom layer, gradient", run_backward);
     if (!s) return PN_NO_MEMORY;
-    s->own = c;
+    s->args = c;
     s->in = b->grad[node];
     pn_step_uses(b, s->in);
     for (size_t i = 0; i < n->n_inputs; i++)
@@ -95,4 +94,4 @@ static pn_status backward(pn_builder *b, size_t node)
 }
 
 const pn_layer_kind pn_layer_custom = { "custom", 1,        PN_MAX_IO,     shape,
-                                        forward,  backward, PN_LAYOUT_NCHW };
+                                        forward,  backward, PN_LAYOUT_NCHW, custom_config_fields };

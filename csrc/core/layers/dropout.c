@@ -5,8 +5,17 @@
 #include "../graph/plan.h"
 #include <math.h>
 
-enum { SEED_LOW, SEED_HIGH, P, ALPHA, CHANNELS, DROPOUT_CONFIG };
-enum { STD = P, NOISE_CONFIG };
+#define DROPOUT_FIELDS(FIELD, T)                                                              \
+    FIELD(T, SEED, seed, ANY, "of its random numbers")                                        \
+    FIELD(T, NUMBER, p, FROM_TO(0, 1), "probability that an element is dropped")              \
+    FIELD(T, FLAG, alpha, ANY, "whether SELU's lowest value takes the place of what is dropped") \
+    FIELD(T, FLAG, channels, ANY, "whether whole channels are dropped")
+PN_CONFIG(dropout_config, DROPOUT_FIELDS)
+#define NOISE_FIELDS(FIELD, T)                         \
+    FIELD(T, SEED, seed, ANY, "of its random numbers") \
+    FIELD(T, NUMBER, std, ANY, "standard deviation")
+PN_CONFIG(noise_config, NOISE_FIELDS)
+
 /* words drawn at a time; elements of a task; of them with one room of words */
 enum { GROUP = 64, CHUNK = 16384, ROOM = 1024 };
 /* channels last: a block, and its words for a channel */
@@ -26,36 +35,37 @@ typedef struct {
     uint32_t *words;        /* of spans */
 } noise;
 
-static pn_status shape_noise(pn_node *node, const pn_shape *const *inputs, size_t n_config,
-                             pn_error *error)
-{
-    node->shape = *inputs[0];
-    if (node->n_config != n_config)
-        return pn_fail(error, PN_BAD_VALUE, "%s: takes %zu settings, got %zu", node->where,
-                       n_config, node->n_config);
-    return pn_check_seed(node, node->config + SEED_LOW, error);
-}
 static pn_status shape_dropout(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
                                pn_error *error)
 {
+    const dropout_config *c = pn_config(node);
     (void)t;
-    pn_status status = shape_noise(node, inputs, DROPOUT_CONFIG, error);
-    if (!status && !(node->config[P] >= 0 && node->config[P] <= 1))
-        status = pn_fail(error, PN_BAD_VALUE, "%s: p must be from 0 to 1", node->where);
-    if (!status && node->config[CHANNELS] != 0 && inputs[0]->ndim < 1)
-        status = pn_fail(error, PN_BAD_SHAPE, "%s: the samples have no channels", node->where);
-    return status;
+    node->shape = *inputs[0];
+    if (c->channels && inputs[0]->ndim < 1)
+        return pn_fail(error, PN_BAD_SHAPE, "%s: the samples have no channels", node->where);
+    return PN_OK;
 }
 static pn_status shape_gaussian(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
                                 pn_error *error)
 {
-    (void)t;
-    return shape_noise(node, inputs, NOISE_CONFIG, error);
+    (void)t; (void)error;
+    node->shape = *inputs[0];
+    return PN_OK;
 }
 
-static int idle(const pn_builder *b, const pn_node *n)
+static int is_dropout(const pn_node *n) { return n->kind == &pn_layer_dropout; }
+static uint64_t seed_of(const pn_node *n)
 {
-    return !n->training || b->mode == PN_PREDICT || n->config[P] == 0;
+    return is_dropout(n) ? ((const dropout_config *)pn_config(n))->seed
+                         : ((const noise_config *)pn_config(n))->seed;
+}
+
+/* Does this layer pass its input on unchanged? */
+static int is_idle(const pn_builder *b, const pn_node *n)
+{
+    const double strength = is_dropout(n) ? ((const dropout_config *)pn_config(n))->p
+                                          : ((const noise_config *)pn_config(n))->std;
+    return !n->training || b->mode == PN_PREDICT || strength == 0;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -64,7 +74,7 @@ typedef struct { const pn_step *s; void *const *at; uint64_t stream; } job;
 
 static uint64_t stream_of(const pn_step *s)
 {
-    return *s->tick + (((const noise *)s->own)->occurrence << 48);
+    return *s->tick + (((const noise *)s->args)->occurrence << 48);
 }
 
 /* One chunk of elements that have a word each. */
@@ -72,7 +82,7 @@ static void element_chunk(void *context, size_t i)
 {
     const job *j = context;
     const pn_step *s = j->s;
-    const noise *d = s->own;
+    const noise *d = s->args;
     const size_t end = s->n < (i + 1) * CHUNK ? s->n : (i + 1) * CHUNK;
     uint32_t words[ROOM];
     for (size_t from = i * CHUNK; from < end; from += ROOM) {
@@ -91,7 +101,7 @@ static void row_of_pixels(void *context, size_t i)
 {
     const job *j = context;
     const pn_step *s = j->s;
-    const noise *d = s->own;
+    const noise *d = s->args;
     uint32_t words[CHANNELS_AT_ONCE * ROW];
     for (size_t c = 0; c < d->channels; c += CHANNELS_AT_ONCE)
         for (size_t p = 0; p < d->pixels; p += PIXELS) {
@@ -116,7 +126,7 @@ static void row_of_channels(void *context, size_t i)
 {
     const job *j = context;
     const pn_step *s = j->s;
-    const noise *d = s->own;
+    const noise *d = s->args;
     const size_t row = d->spans * s->n * s->bytes;
     const char *x = (const char *)j->at[s->in] + i * row;
     char *y = (char *)j->at[s->out] + i * row;
@@ -129,7 +139,7 @@ static void row_of_channels(void *context, size_t i)
 
 static void run(const pn_step *s, void *const *at)
 {
-    const noise *d = s->own;
+    const noise *d = s->args;
     job j = { s, at, stream_of(s) };
     if (d->channels) {
         pn_parallel(s->rows, row_of_pixels, &j);
@@ -147,11 +157,11 @@ static void run(const pn_step *s, void *const *at)
 
 /* Scale and shift of what stays and what takes the place of the rest: for alpha dropout such that
  * zero mean and unit variance, which SELU keeps, stay; the gradient is scaled and masked alike. */
-static pn_mask mask_of(const pn_node *n, int gradient)
+static pn_mask mask_of(const dropout_config *c, int gradient)
 {
-    const double p = n->config[P], low = -1.7580993408473766;
+    const double p = c->p, low = -1.7580993408473766;
     pn_mask m = { .threshold = (uint64_t)llrint(p * 0x1p32), .scale = p < 1 ? 1 / (1 - p) : 0 };
-    if (n->config[ALPHA] == 0 || p == 1) return m;
+    if (!c->alpha || p == 1) return m;
     m.scale = 1 / sqrt((low * low * p + 1) * (1 - p));
     if (gradient) return m;
     m.shift = -m.scale * low * p;
@@ -163,16 +173,14 @@ static pn_status add(pn_builder *b, size_t node, const char *what, int gradient,
 {
     const pn_node *n = &b->graph->nodes[node];
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run);
-    noise *d = s ? pn_plan_own(b, sizeof *d) : NULL;
+    noise *d = s ? pn_plan_alloc(b, sizeof *d) : NULL;
     if (!d) return PN_NO_MEMORY;
-    d->seed = (uint64_t)n->config[SEED_LOW] | (uint64_t)n->config[SEED_HIGH] << 32;
+    d->seed = seed_of(n);
     for (size_t i = 0; i < node; i++) {
         const pn_node *earlier = &b->graph->nodes[i];
-        if (earlier->kind == n->kind)
-            d->occurrence += earlier->config[SEED_LOW] == n->config[SEED_LOW] &&
-                             earlier->config[SEED_HIGH] == n->config[SEED_HIGH];
+        d->occurrence += earlier->kind == n->kind && seed_of(earlier) == seed_of(n);
     }
-    s->own = d;
+    s->args = d;
     s->rows = b->rows;
     s->n = b->rows * pn_count(&n->shape);
     s->bytes = pn_size(b->graph->dtype);
@@ -180,21 +188,22 @@ static pn_status add(pn_builder *b, size_t node, const char *what, int gradient,
     s->out = y;
     pn_step_uses(b, x);
     pn_step_uses(b, y);
-    if (n->n_config != DROPOUT_CONFIG) {
-        d->std = n->config[STD];
+    if (!is_dropout(n)) {
+        d->std = ((const noise_config *)pn_config(n))->std;
         return PN_OK;
     }
-    d->mask = mask_of(n, gradient);
-    if (n->config[CHANNELS] == 0 && b->layout[node]) {
+    const dropout_config *c = pn_config(n);
+    d->mask = mask_of(c, gradient);
+    if (!c->channels && b->layout[node]) {
         d->channels = n->shape.dim[0];
         d->pixels = d->channels ? pn_count(&n->shape) / d->channels : 0;
     }
-    if (n->config[CHANNELS] == 0) return PN_OK;
+    if (!c->channels) return PN_OK;
     d->spans = n->shape.dim[0];
     s->n = 1;
     for (size_t i = 1; i < n->shape.ndim; i++) s->n *= n->shape.dim[i];
     d->pixels = b->layout[node] ? s->n : 0;
-    d->words = pn_plan_own(b, (b->rows * d->spans + GROUP) * sizeof *d->words);
+    d->words = pn_plan_alloc(b, (b->rows * d->spans + GROUP) * sizeof *d->words);
     return d->words ? PN_OK : PN_NO_MEMORY;
 }
 
@@ -202,19 +211,19 @@ static pn_status forward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     const int x = b->value[n->inputs[0]];
-    if (idle(b, n)) {
+    if (is_idle(b, n)) {
         b->value[node] = x;
         return PN_OK;
     }
     int y = b->value[node] = pn_output_buffer(b, node, 0);
-    return add(b, node, n->n_config == DROPOUT_CONFIG ? "dropout" : "noise", 0, x, y);
+    return add(b, node, is_dropout(n) ? "dropout" : "noise", 0, x, y);
 }
 
 static pn_status backward_dropout(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     if (!pn_wants_gradient(b, n->inputs[0])) return PN_OK;
-    if (idle(b, n)) return pn_give_gradient(b, n->inputs[0], b->grad[node]);
+    if (is_idle(b, n)) return pn_give_gradient(b, n->inputs[0], b->grad[node]);
     return add(b, node, "dropout gradient", 1, b->grad[node],
                pn_gradient_buffer(b, n->inputs[0], b->grad[node]));
 }
@@ -225,9 +234,11 @@ static pn_status backward_gaussian(pn_builder *b, size_t node)
     return pn_wants_gradient(b, input) ? pn_give_gradient(b, input, b->grad[node]) : PN_OK;
 }
 
-const pn_layer_kind pn_layer_dropout = { "dropout",     1,       1,
-                                         shape_dropout, forward, backward_dropout,
-                                         PN_LAYOUT_ANY };
-const pn_layer_kind pn_layer_gaussian_noise = { "gaussian_noise", 1,       1,
-                                                shape_gaussian,   forward, backward_gaussian,
-                                                PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_dropout = {
+    "dropout",        1,             1,                    shape_dropout, forward,
+    backward_dropout, PN_LAYOUT_ANY, dropout_config_fields
+};
+const pn_layer_kind pn_layer_gaussian_noise = {
+    "gaussian_noise",  1,              1,                  shape_gaussian, forward,
+    backward_gaussian, PN_LAYOUT_NCHW, noise_config_fields
+};

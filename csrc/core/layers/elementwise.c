@@ -4,6 +4,14 @@
 #include "../graph/plan.h"
 #include <string.h>
 
+#define CONCAT_FIELDS(FIELD, T) FIELD(T, COUNT, axis, AT_LEAST(0), "axis of the sample")
+PN_CONFIG(concat_config, CONCAT_FIELDS)
+#define SLICE_FIELDS(FIELD, T)                           \
+    FIELD(T, COUNT, axis, AT_LEAST(0), "axis of the sample")     \
+    FIELD(T, COUNT, start, AT_LEAST(0), "first element to take") \
+    FIELD(T, COUNT, stop, AT_LEAST(0), "first element behind it that is left out")
+PN_CONFIG(slice_config, SLICE_FIELDS)
+
 static pn_status same_shapes(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
                              pn_error *error)
 {
@@ -84,7 +92,7 @@ static pn_status backward_product(pn_builder *b, size_t node)
 typedef struct { size_t rows, width, from, to, from_stride, to_stride; } blocks;
 static void run_blocks(const pn_step *s, void *const *at)
 {
-    const blocks *c = s->own;
+    const blocks *c = s->args;
     const char *x = (const char *)at[s->in] + c->from;
     char *y = (char *)at[s->out] + c->to;
     if (s->bytes) memset(at[s->out], 0, s->bytes);
@@ -108,10 +116,10 @@ static pn_status copy_part(pn_builder *b, const char *what, part p, int out, siz
                            int y)
 {
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run_blocks);
-    blocks *c = s ? pn_plan_own(b, sizeof *c) : NULL;
+    blocks *c = s ? pn_plan_alloc(b, sizeof *c) : NULL;
     if (!c) return PN_NO_MEMORY;
     *c = out ? (blocks){ p.rows, p.width, p.offset, 0, p.stride, p.width } : (blocks){ p.rows, p.width, 0, p.offset, p.width, p.stride };
-    s->own = c;
+    s->args = c;
     s->in = x;
     s->out = y;
     s->bytes = zero;
@@ -120,19 +128,13 @@ static pn_status copy_part(pn_builder *b, const char *what, part p, int out, siz
     return PN_OK;
 }
 
-static int axis_fits(const pn_node *node, const pn_shape *input)
-{
-    return node->n_config >= 1 && node->config[0] >= 0 && node->config[0] < (double)input->ndim;
-}
-
 static pn_status shape_concat(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
                               pn_error *error)
 {
     (void)t;
-    if (!axis_fits(node, inputs[0]))
-        return pn_fail(error, PN_BAD_SHAPE, "%s: the samples have no axis %g", node->where,
-                       node->n_config ? node->config[0] : -1);
-    const size_t axis = (size_t)node->config[0];
+    const size_t axis = ((const concat_config *)pn_config(node))->axis;
+    if (axis >= inputs[0]->ndim)
+        return pn_fail(error, PN_BAD_SHAPE, "%s: the samples have no axis %zu", node->where, axis);
     node->shape = *inputs[0];
     for (size_t i = 1; i < node->n_inputs; i++) {
         int same = inputs[i]->ndim == inputs[0]->ndim;
@@ -154,7 +156,7 @@ static pn_status shape_concat(pn_node *node, const pn_shape *const *inputs, pn_d
 static pn_status forward_concat(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    const size_t axis = (size_t)n->config[0];
+    const size_t axis = ((const concat_config *)pn_config(n))->axis;
     int y = b->value[node] = pn_output_buffer(b, node, 0);
     pn_status status = PN_OK;
     for (size_t i = 0, start = 0; i < n->n_inputs && !status; i++) {
@@ -170,7 +172,7 @@ static pn_status forward_concat(pn_builder *b, size_t node)
 static pn_status backward_concat(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    const size_t axis = (size_t)n->config[0];
+    const size_t axis = ((const concat_config *)pn_config(n))->axis;
     pn_status status = PN_OK;
     for (size_t i = 0, start = 0; i < n->n_inputs && !status; i++) {
         size_t dim = b->graph->nodes[n->inputs[i]].shape.dim[axis];
@@ -187,25 +189,24 @@ static pn_status shape_slice(pn_node *node, const pn_shape *const *inputs, pn_dt
                              pn_error *error)
 {
     (void)t;
-    const double *c = node->config;
+    const slice_config *c = pn_config(node);
     node->shape = *inputs[0];
-    if (node->n_config != 3 || !axis_fits(node, inputs[0]) ||
-        !(c[1] >= 0 && c[1] <= c[2] && c[2] <= (double)inputs[0]->dim[(size_t)c[0]])) {
+    if (c->axis >= inputs[0]->ndim || c->start > c->stop || c->stop > inputs[0]->dim[c->axis]) {
         char text[80];
         pn_shape_text(inputs[0], text, sizeof text);
         return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no such slice",
                        node->where, text);
     }
-    node->shape.dim[(size_t)c[0]] = (size_t)c[2] - (size_t)c[1];
+    node->shape.dim[c->axis] = c->stop - c->start;
     return PN_OK;
 }
 
 static part slice_of(const pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    const size_t axis = (size_t)n->config[0];
-    return part_of(b, &n->shape, axis, (size_t)n->config[1], n->shape.dim[axis],
-                   b->graph->nodes[n->inputs[0]].shape.dim[axis]);
+    const slice_config *c = pn_config(n);
+    return part_of(b, &n->shape, c->axis, c->start, n->shape.dim[c->axis],
+                   b->graph->nodes[n->inputs[0]].shape.dim[c->axis]);
 }
 
 static pn_status forward_slice(pn_builder *b, size_t node)
@@ -224,15 +225,16 @@ static pn_status backward_slice(pn_builder *b, size_t node)
                      pn_gradient_buffer(b, input, PN_NONE));
 }
 
-const pn_layer_kind pn_layer_add = { "add",        1,           PN_MANY,
-                                     same_shapes,  forward_sum, backward_sum,
-                                     PN_LAYOUT_ANY };
+const pn_layer_kind pn_layer_add = {
+    "add", 1, PN_MANY, same_shapes, forward_sum, backward_sum, PN_LAYOUT_ANY, NULL
+};
 const pn_layer_kind pn_layer_multiply = {
-    "multiply", 2, 2, same_shapes, forward_product, backward_product, PN_LAYOUT_ANY
+    "multiply", 2, 2, same_shapes, forward_product, backward_product, PN_LAYOUT_ANY, NULL
 };
 const pn_layer_kind pn_layer_concat = {
-    "concat", 1, PN_MANY, shape_concat, forward_concat, backward_concat, PN_LAYOUT_NCHW
+    "concat",        1,              PN_MANY,             shape_concat, forward_concat,
+    backward_concat, PN_LAYOUT_NCHW, concat_config_fields
 };
 const pn_layer_kind pn_layer_slice = {
-    "slice", 1, 1, shape_slice, forward_slice, backward_slice, PN_LAYOUT_NCHW
+    "slice", 1, 1, shape_slice, forward_slice, backward_slice, PN_LAYOUT_NCHW, slice_config_fields
 };

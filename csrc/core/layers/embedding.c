@@ -4,27 +4,33 @@
 #include <math.h>
 #include <string.h>
 
-enum {
-    NUM,
-    DIM,
-    PADDING,
-    MAX_NORM,
-    NORM_TYPE,
-    BY_FREQ,
-    EMBEDDING_CONFIG,
-    MODE = EMBEDDING_CONFIG,
-    OFFSETS,
-    WEIGHTS,
-    LAST,
-    BAG_CONFIG
-};
-enum { SUM, MEAN, MAX };
+#define MODES(CHOICE) CHOICE(SUM, "sum") CHOICE(MEAN, "mean") CHOICE(MAX, "max")
+enum { MODES(PN_CHOICE_CONSTANT) };
+static const char *const modes[] = { MODES(PN_CHOICE_NAME) NULL };
+#define TABLE_FIELDS(FIELD, T)                                                             \
+    FIELD(T, COUNT, num_embeddings, AT_LEAST(0), "rows of the table")                              \
+    FIELD(T, COUNT, embedding_dim, AT_LEAST(0), "columns of the table")                            \
+    FIELD(T, INTEGER, padding_idx, AT_LEAST(-1), "row that is neither trained nor summed; -1: none") \
+    FIELD(T, NUMBER, max_norm, ANY, "longest row; infinity: any")                          \
+    FIELD(T, NUMBER, norm_type, ANY, "p of the norm for max_norm")                         \
+    FIELD(T, FLAG, scale_grad_by_freq, ANY, "whether gradients are divided by the uses of a row")
+PN_CONFIG(table_config, TABLE_FIELDS)
+/* A bag's settings begin with those of the table. */
+#define BAG_FIELDS(FIELD, T)                                                                \
+    TABLE_FIELDS(FIELD, T)                                                                  \
+    FIELD(T, CHOICE, mode, ONE_OF(modes), "how the rows of a bag are combined")             \
+    FIELD(T, FLAG, offsets, ANY, "whether the second input tells where bags start")         \
+    FIELD(T, FLAG, per_sample_weights, ANY, "whether the last input is a weight for each index") \
+    FIELD(T, FLAG, include_last_offset, ANY, "whether the last offset is where the last bag ends")
+PN_CONFIG(bag_config, BAG_FIELDS)
 /* rows of a bag that are summed in the dtype, before they are added in double */
 enum { HELD = 64 };
 
 /* What the steps of one node share. */
 typedef struct {
     const pn_node *node;
+    const table_config *config;
+    const bag_config *bagging;              /* NULL: each index stands alone */
     pn_plan *plan;
     pn_dtype t;
     /* of the batch; indices of a sample; its bags, 0 where each index stands alone */
@@ -49,7 +55,12 @@ static void *at_element(const lookup *l, const void *p, size_t i)
     return (char *)p + i * pn_size(l->t);
 }
 
-/* Asked now and then. */
+static int is_padding(const lookup *l, size_t i)
+{
+    return l->config->padding_idx >= 0 && l->index[i] == (size_t)l->config->padding_idx;
+}
+
+/* Checked now and then. */
 static int is_stopped(size_t i) { return i % 1024 == 0 && pn_stop_now(); }
 
 /* y += a x, or with first y = a x, over a row. */
@@ -68,49 +79,47 @@ static void add_row(const lookup *l, double a, const void *x, void *y, int first
 
 /* ---- shapes ---------------------------------------------------------------------------------- */
 
-static pn_status shape_table(pn_node *node, size_t n_config, pn_dtype t, pn_error *error)
+static pn_status shape_table(pn_node *node, pn_dtype t, pn_error *error)
 {
-    const double *c = node->config;
-    if (node->n_config != n_config || !pn_is_count(c[NUM]) || !pn_is_count(c[DIM]) ||
-        c[PADDING] >= c[NUM])
+    const table_config *c = pn_config(node);
+    if (c->padding_idx >= 0 && (size_t)c->padding_idx >= c->num_embeddings)
+        return pn_fail(error, PN_BAD_VALUE, "%s: padding_idx is %td, and the table has %zu rows",
+                       node->where, c->padding_idx, c->num_embeddings);
+    if (t == PN_F32 && c->num_embeddings > (size_t)1 << 24)
         return pn_fail(
             error, PN_BAD_VALUE,
-            "%s: num_embeddings and embedding_dim must be non-negative integers, padding_idx one of the rows",
-            node->where);
-    if (t == PN_F32 && c[NUM] > 0x1p24)
-        return pn_fail(
-            error, PN_BAD_VALUE,
-            "%s: float32 tells integers apart up to 2**24 only; num_embeddings = %.0f needs dtype='float64'",
-            node->where, c[NUM]);
-    node->n_slots = 1;
-    node->slots[0].shape = (pn_shape){ 2, { (size_t)c[NUM], (size_t)c[DIM] } };
+            "%s: float32 tells integers apart up to 2**24 only; num_embeddings = %zu needs dtype='float64'",
+            node->where, c->num_embeddings);
+    pn_slot_add(node, "weight", 0, (pn_shape){ 2, { c->num_embeddings, c->embedding_dim } });
     return PN_OK;
 }
 
 static pn_status shape_embedding(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
                                  pn_error *error)
 {
-    pn_status status = shape_table(node, EMBEDDING_CONFIG, t, error);
+    pn_status status = shape_table(node, t, error);
     if (status) return status;
     if (inputs[0]->ndim == PN_MAX_DIMS)
         return pn_fail(error, PN_BAD_SHAPE, "%s: at most %d dimensions are allowed", node->where,
                        PN_MAX_DIMS - 1);
     node->shape = *inputs[0];
-    node->shape.dim[node->shape.ndim++] = (size_t)node->config[DIM];
+    node->shape.dim[node->shape.ndim++] = ((const table_config *)pn_config(node))->embedding_dim;
     return PN_OK;
 }
 
 static pn_status shape_bag(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
                            pn_error *error)
 {
-    pn_status status = shape_table(node, BAG_CONFIG, t, error);
+    pn_status status = shape_table(node, t, error);
     if (status) return status;
-    const double *c = node->config;
-    const int offsets = c[OFFSETS] != 0, weights = c[WEIGHTS] != 0;
+    const bag_config *c = pn_config(node);
+    const int offsets = c->offsets, weights = c->per_sample_weights;
     if (node->n_inputs != (size_t)(1 + offsets + weights) ||
-        !(c[MODE] == SUM || c[MODE] == MEAN || c[MODE] == MAX) || (weights && c[MODE] != SUM))
-        return pn_fail(error, PN_BAD_VALUE, "%s: weights of samples go with the mode sum alone",
-                       node->where);
+        (weights && c->mode != SUM))
+        return pn_fail(
+            error, PN_BAD_VALUE,
+            "%s: expected %d inputs, got %zu; only the mode sum takes per_sample_weights",
+            node->where, 1 + offsets + weights, node->n_inputs);
     char text[80], other[80];
     pn_shape_text(inputs[0], text, sizeof text);
     if (inputs[0]->ndim != 1 || (offsets && inputs[1]->ndim != 1))
@@ -123,17 +132,18 @@ static pn_status shape_bag(pn_node *node, const pn_shape *const *inputs, pn_dtyp
                        "%s: per_sample_weights of shape %s for indices of shape %s", node->where,
                        other, text);
     }
-    const size_t dim = (size_t)c[DIM];
+    const size_t dim = c->embedding_dim;
     if (offsets && t == PN_F32 && inputs[0]->dim[0] > (size_t)1 << 24)
         return pn_fail(
             error, PN_BAD_SHAPE,
             "%s: float32 tells offsets apart up to 2**24 only, and there are %zu indices; use dtype='float64' or x of "
             "shape (bags, indices)",
             node->where, inputs[0]->dim[0]);
-    if (offsets && c[LAST] != 0 && inputs[1]->dim[0] < 1)
+    if (offsets && c->include_last_offset && inputs[1]->dim[0] < 1)
         return pn_fail(error, PN_BAD_SHAPE, "%s: offsets lack the last one", node->where);
-    node->shape = offsets ? (pn_shape){ 2, { inputs[1]->dim[0] - (c[LAST] != 0), dim } }
-                          : (pn_shape){ 1, { dim } };
+    node->shape = offsets
+                    ? (pn_shape){ 2, { inputs[1]->dim[0] - (size_t)c->include_last_offset, dim } }
+                    : (pn_shape){ 1, { dim } };
     return PN_OK;
 }
 
@@ -164,7 +174,7 @@ static int read_indices(const lookup *l, const void *x)
 /* Bags are whole samples, or start where the offsets say. */
 static int read_bags(const lookup *l, const void *offsets)
 {
-    const size_t given = offsets ? l->bags + (l->node->config[LAST] != 0) : 0;
+    const size_t given = offsets ? l->bags + (size_t)l->bagging->include_last_offset : 0;
     for (size_t r = 0; r < l->rows; r++) {
         size_t from = 0;
         for (size_t k = 0; k < l->bags; k++) {
@@ -182,7 +192,7 @@ static int read_bags(const lookup *l, const void *offsets)
     }
     memset(l->count, 0, l->rows * l->bags * sizeof *l->count);
     for (size_t i = 0; i < l->rows * l->per && !is_stopped(i); i++)
-        if (l->bag[i] != SIZE_MAX && (double)l->index[i] != l->node->config[PADDING])
+        if (l->bag[i] != SIZE_MAX && !is_padding(l, i))
             l->count[l->bag[i]]++;
     return 1;
 }
@@ -190,7 +200,7 @@ static int read_bags(const lookup *l, const void *offsets)
 /* The factor that brings a row's norm down to max_norm, as PyTorch has it. */
 static double renorm(const lookup *l, const void *row)
 {
-    const double p = l->node->config[NORM_TYPE], most = l->node->config[MAX_NORM];
+    const double p = l->config->norm_type, most = l->config->max_norm;
     double sum = 0;
     for (size_t i = 0; i < l->dim; i++) {
         const double v = fabs(get(l->t, row, i));
@@ -208,7 +218,7 @@ static void use_rows(const lookup *l)
     memset(l->uses, 0, l->num * sizeof *l->uses);
     for (size_t i = 0; i < l->rows * l->per && !is_stopped(i); i++) {
         void *row = at_element(l, l->node->slots[0].data, l->index[i] * l->dim);
-        if (l->uses[l->index[i]]++ || isinf(l->node->config[MAX_NORM]) ||
+        if (l->uses[l->index[i]]++ || isinf(l->config->max_norm) ||
             l->plan->mode == PN_PREDICT)
             continue;
         const double factor = renorm(l, row);
@@ -217,12 +227,12 @@ static void use_rows(const lookup *l)
 }
 static double factor_of(const lookup *l, const void *row)
 {
-    return l->plan->mode == PN_PREDICT && !isinf(l->node->config[MAX_NORM]) ? renorm(l, row) : 1;
+    return l->plan->mode == PN_PREDICT && !isinf(l->config->max_norm) ? renorm(l, row) : 1;
 }
 
 static void run_embedding(const pn_step *s, void *const *at)
 {
-    const lookup *l = s->own;
+    const lookup *l = s->args;
     if (!read_indices(l, at[l->x])) return;
     use_rows(l);
     for (size_t i = 0; i < l->rows * l->per && !is_stopped(i); i++) {
@@ -236,12 +246,12 @@ static void run_embedding(const pn_step *s, void *const *at)
 static double share(const lookup *l, void *const *at, size_t i)
 {
     if (l->weights != PN_NONE) return get(l->t, at[l->weights], i);
-    return l->node->config[MODE] == MEAN ? 1 / (double)l->count[l->bag[i]] : 1;
+    return l->bagging->mode == MEAN ? 1 / (double)l->count[l->bag[i]] : 1;
 }
 
 static int outside(const lookup *l, size_t i)
 {
-    return l->bag[i] == SIZE_MAX || (double)l->index[i] == l->node->config[PADDING];
+    return l->bag[i] == SIZE_MAX || is_padding(l, i);
 }
 
 static void take_largest(const lookup *l, size_t i, double factor, const void *row, void *y,
@@ -272,7 +282,7 @@ static void fold_bag(const lookup *l, void *y, int first, int last)
 /* y = the weighted sum of the rows of indices from to end - 1. */
 static void sum_bag(const pn_step *s, void *const *at, size_t from, size_t end, void *y)
 {
-    const lookup *l = s->own;
+    const lookup *l = s->args;
     const void *table = l->node->slots[0].data;
     size_t index[HELD], held = 0, folds = 0;
     double weight[HELD];                    /* of the dtype */
@@ -294,7 +304,7 @@ static void sum_bag(const pn_step *s, void *const *at, size_t from, size_t end, 
 
 static void run_bag(const pn_step *s, void *const *at)
 {
-    const lookup *l = s->own;
+    const lookup *l = s->args;
     if (!read_indices(l, at[l->x]) || !read_bags(l, l->offsets == PN_NONE ? NULL : at[l->offsets]))
         return;
     use_rows(l);
@@ -320,11 +330,11 @@ static void run_bag(const pn_step *s, void *const *at)
 /* Rows of the table gather what their uses are given, in the order of the indices. */
 static void run_table_gradient(const pn_step *s, void *const *at)
 {
-    const lookup *l = s->own;
+    const lookup *l = s->args;
     if (s->bytes) memset(s->grad, 0, s->bytes);
     for (size_t i = 0; i < l->rows * l->per && !is_stopped(i); i++) {
-        if ((double)l->index[i] == l->node->config[PADDING] || (l->bag && outside(l, i))) continue;
-        const double by = l->node->config[BY_FREQ] != 0 ? 1 / (double)l->uses[l->index[i]] : 1;
+        if (is_padding(l, i) || (l->bag && outside(l, i))) continue;
+        const double by = l->config->scale_grad_by_freq ? 1 / (double)l->uses[l->index[i]] : 1;
         const size_t from = (l->bag ? l->bag[i] : i) * l->dim;
         void *g = at_element(l, s->grad, l->index[i] * l->dim);
         const void *gy = at_element(l, at[s->in], from);
@@ -339,7 +349,7 @@ static void run_table_gradient(const pn_step *s, void *const *at)
 
 static void run_weights_gradient(const pn_step *s, void *const *at)
 {
-    const lookup *l = s->own;
+    const lookup *l = s->args;
     for (size_t i = 0; i < l->rows * l->per; i++) {
         double sum = 0;
         for (size_t j = 0; j < l->dim && !outside(l, i); j++)
@@ -356,16 +366,18 @@ static pn_status forward_table(pn_builder *b, size_t node, const char *what, pn_
                                size_t bags)
 {
     const pn_node *n = &b->graph->nodes[node];
-    const int bag = bags != 0 || n->n_config == BAG_CONFIG,
-              y = b->value[node] = pn_output_buffer(b, node, 0);
+    const bag_config *bagging = n->kind == &pn_layer_embedding_bag ? pn_config(n) : NULL;
+    const int y = b->value[node] = pn_output_buffer(b, node, 0);
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run);
-    lookup *l = s ? pn_plan_own(b, sizeof *l) : NULL;
+    lookup *l = s ? pn_plan_alloc(b, sizeof *l) : NULL;
     if (!l) return PN_NO_MEMORY;
     *l = (lookup){ .node = n,
+                   .config = pn_config(n),
+                   .bagging = bagging,
                    .plan = b->plan,
                    .t = b->graph->dtype,
-                   .num = (size_t)n->config[NUM],
-                   .dim = (size_t)n->config[DIM],
+                   .num = n->slots[0].shape.dim[0],
+                   .dim = n->slots[0].shape.dim[1],
                    .rows = b->rows,
                    .per = pn_count(&b->graph->nodes[n->inputs[0]].shape),
                    .bags = bags,
@@ -373,20 +385,19 @@ static pn_status forward_table(pn_builder *b, size_t node, const char *what, pn_
                    .offsets = PN_NONE,
                    .weights = PN_NONE };
     const size_t all = l->rows * l->per;
-    int ok = (l->index = pn_plan_own(b, all * sizeof *l->index)) &&
-             (l->uses = pn_plan_own(b, l->num * sizeof *l->uses));
-    if (bag) {
-        ok = ok && (l->bag = pn_plan_own(b, all * sizeof *l->bag)) &&
-             (l->count = pn_plan_own(b, l->rows * bags * sizeof *l->count));
-        if (n->config[OFFSETS] != 0) l->offsets = b->value[n->inputs[1]];
-        if (n->config[WEIGHTS] != 0)
-            l->weights = b->value[n->inputs[n->config[OFFSETS] != 0 ? 2 : 1]];
-        ok = ok && (l->sum = pn_plan_own(b, l->dim * sizeof *l->sum));
-        if (n->config[MODE] == MAX)
-            ok = ok && (l->best = pn_plan_own(b, l->rows * bags * l->dim * sizeof *l->best));
+    int ok = (l->index = pn_plan_alloc(b, all * sizeof *l->index)) &&
+             (l->uses = pn_plan_alloc(b, l->num * sizeof *l->uses));
+    if (bagging) {
+        ok = ok && (l->bag = pn_plan_alloc(b, all * sizeof *l->bag)) &&
+             (l->count = pn_plan_alloc(b, l->rows * bags * sizeof *l->count));
+        if (bagging->offsets) l->offsets = b->value[n->inputs[1]];
+        if (bagging->per_sample_weights) l->weights = b->value[n->inputs[n->n_inputs - 1]];
+        ok = ok && (l->sum = pn_plan_alloc(b, l->dim * sizeof *l->sum));
+        if (bagging->mode == MAX)
+            ok = ok && (l->best = pn_plan_alloc(b, l->rows * bags * l->dim * sizeof *l->best));
     }
     if (!ok) return PN_NO_MEMORY;
-    s->own = l;
+    s->args = b->planned[node] = l;
     s->out = y;
     for (size_t i = 0; i < n->n_inputs; i++) pn_step_uses(b, b->value[n->inputs[i]]);
     pn_step_uses(b, y);
@@ -407,13 +418,11 @@ static pn_status forward_bag(pn_builder *b, size_t node)
 static pn_status backward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    const pn_step *s = b->plan->steps;
-    while (s->node != n || (s->run != run_embedding && s->run != run_bag)) s++;
-    lookup *l = s->own;
+    lookup *l = b->planned[node];
     if (n->slots[0].grad) {
         pn_step *g = pn_step_new(b, "embedding gradient", run_table_gradient);
         if (!g) return PN_NO_MEMORY;
-        g->own = l;
+        g->args = l;
         g->in = b->grad[node];
         g->grad = n->slots[0].grad;
         g->bytes = pn_accumulates(b, node, 0) ? 0 : l->num * l->dim * pn_size(l->t);
@@ -426,7 +435,7 @@ static pn_status backward(pn_builder *b, size_t node)
                    ? NULL
                    : pn_step_new(b, "gradient of weights of samples", run_weights_gradient);
     if (!w) return PN_NO_MEMORY;
-    w->own = l;
+    w->args = l;
     w->in = b->grad[node];
     w->out = gw;
     pn_step_uses(b, w->in);
@@ -435,8 +444,9 @@ static pn_status backward(pn_builder *b, size_t node)
 }
 
 const pn_layer_kind pn_layer_embedding = {
-    "embedding", 1, 1, shape_embedding, forward_embedding, backward, PN_LAYOUT_NCHW
+    "embedding", 1,              1,                  shape_embedding, forward_embedding,
+    backward,    PN_LAYOUT_NCHW, table_config_fields
 };
-const pn_layer_kind pn_layer_embedding_bag = { "embedding_bag", 1,           3,
-                                               shape_bag,       forward_bag, backward,
-                                               PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_embedding_bag = {
+    "embedding_bag", 1, 3, shape_bag, forward_bag, backward, PN_LAYOUT_NCHW, bag_config_fields
+};

@@ -5,18 +5,25 @@
 #include "../graph/plan.h"
 #include <string.h>
 
-enum { FOLDS, AXES, PER_AXIS = 5 };             /* config: is it fold? For each of two axes then: */
-enum { SIZE, KERNEL, STRIDE, DILATION, PADDING };   /* SIZE: of the image */
+#define MOST 2147483647.0
+#define FIELDS(FIELD, T)                                                         \
+    FIELD(T, FLAG, fold, ANY, "whether columns become images")                   \
+    FIELD(T, COUNTS, size, FROM_TO(0, MOST), "height and width of the images")   \
+    FIELD(T, COUNTS, kernel_size, FROM_TO(1, MOST), "along each of the two axes") \
+    FIELD(T, COUNTS, stride, FROM_TO(1, MOST), "from window to window")          \
+    FIELD(T, COUNTS, dilation, FROM_TO(1, MOST), "from element to element of a window") \
+    FIELD(T, COUNTS, padding, FROM_TO(0, MOST), "zeros at either end")
+PN_CONFIG(fold_config, FIELDS)
 
 typedef struct { size_t n, k, s, d, pad, windows; } axis;
 typedef struct { axis h, w; size_t planes; int add; } fold;
 
-/* An axis of the config; windows: how many fit. */
+/* One of the two axes; windows: how many fit. */
 static axis axis_of(const pn_node *node, size_t i)
 {
-    const double *c = node->config + AXES + i * PER_AXIS;
-    axis a = { (size_t)c[SIZE],     (size_t)c[KERNEL],  (size_t)c[STRIDE],
-               (size_t)c[DILATION], (size_t)c[PADDING], 0 };
+    const fold_config *c = pn_config(node);
+    axis a = { c->size.at[i],     c->kernel_size.at[i], c->stride.at[i],
+               c->dilation.at[i], c->padding.at[i],     0 };
     const size_t reach = a.d * (a.k - 1) + 1, room = a.n + 2 * a.pad;
     if (room >= reach) a.windows = (room - reach) / a.s + 1;
     return a;
@@ -27,17 +34,10 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     const pn_shape *input = inputs[0];
     char text[80];
     (void)t;
-    int ok = node->n_config == AXES + 2 * PER_AXIS;
-    for (size_t i = 0; ok && i < node->n_config; i++)
-        ok = node->config[i] >= 0 && node->config[i] < 0x1p31;
-    for (size_t i = 0; ok && i < 2; i++)
-        for (size_t j = KERNEL; j <= DILATION; j++)
-            ok &= node->config[AXES + i * PER_AXIS + j] >= 1;
-    if (!ok)
-        return pn_fail(
-            error, PN_BAD_VALUE,
-            "%s: kernel_size, stride and dilation must be at least 1, padding and sizes 0",
-            node->where);
+    const fold_config *c = pn_config(node);
+    if (c->size.n != 2 || c->kernel_size.n != 2 || c->stride.n != 2 || c->dilation.n != 2 ||
+        c->padding.n != 2)
+        return pn_fail(error, PN_BAD_VALUE, "%s: each setting takes two numbers", node->where);
     const axis h = axis_of(node, 0), w = axis_of(node, 1);
     const size_t taps = h.k * w.k, windows = h.windows * w.windows;
     pn_shape_text(input, text, sizeof text);
@@ -45,7 +45,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
         return pn_fail(error, PN_BAD_SHAPE,
                        "%s: a window of (%zu, %zu) does not fit an image of (%zu, %zu)",
                        node->where, h.k, w.k, h.n, w.n);
-    if (node->config[FOLDS] == 0) {
+    if (!c->fold) {
         if (input->ndim != 3 || input->dim[1] != h.n || input->dim[2] != w.n)
             return pn_fail(error, PN_BAD_SHAPE,
                            "%s: a sample of shape %s is not channels of (%zu, %zu)", node->where,
@@ -78,7 +78,7 @@ typedef struct { const pn_step *s; void *const *at; } job;
 static void plane(void *context, size_t i)
 {
     const job *j = context;
-    const fold *f = j->s->own;
+    const fold *f = j->s->args;
     const size_t size = j->s->bytes, image = f->h.n * f->w.n, windows = f->h.windows * f->w.windows,
                  columns = f->h.k * f->w.k * windows;
     const char *x = (const char *)j->at[j->s->in] + i * (f->add ? columns : image) * size;
@@ -101,19 +101,21 @@ static void plane(void *context, size_t i)
 
 static void run(const pn_step *s, void *const *at)
 {
-    pn_parallel(((const fold *)s->own)->planes, plane, &(job){ s, at });
+    pn_parallel(((const fold *)s->args)->planes, plane, &(job){ s, at });
 }
+
+static int is_fold(const pn_node *n) { return ((const fold_config *)pn_config(n))->fold; }
 
 static pn_status add(pn_builder *b, size_t node, int add, int x, int y)
 {
     const pn_node *n = &b->graph->nodes[node];
-    const pn_shape *image = n->config[FOLDS] != 0 ? &n->shape
+    const pn_shape *image = is_fold(n) ? &n->shape
                                                   : &b->graph->nodes[n->inputs[0]].shape;
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, add ? "fold" : "unfold", run);
-    fold *f = s ? pn_plan_own(b, sizeof *f) : NULL;
+    fold *f = s ? pn_plan_alloc(b, sizeof *f) : NULL;
     if (!f) return PN_NO_MEMORY;
     *f = (fold){ axis_of(n, 0), axis_of(n, 1), b->rows * image->dim[0], add };
-    s->own = f;
+    s->args = f;
     s->bytes = pn_size(b->graph->dtype);
     s->in = x;
     s->out = y;
@@ -126,15 +128,17 @@ static pn_status forward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     int y = b->value[node] = pn_output_buffer(b, node, 0);
-    return add(b, node, n->config[FOLDS] != 0, b->value[n->inputs[0]], y);
+    return add(b, node, is_fold(n), b->value[n->inputs[0]], y);
 }
 
 static pn_status backward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     if (!pn_wants_gradient(b, n->inputs[0])) return PN_OK;
-    return add(b, node, n->config[FOLDS] == 0, b->grad[node],
+    return add(b, node, !is_fold(n), b->grad[node],
                pn_gradient_buffer(b, n->inputs[0], PN_NONE));
 }
 
-const pn_layer_kind pn_layer_fold = { "fold", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_fold = {
+    "fold", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW, fold_config_fields
+};

@@ -5,6 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FIELDS(FIELD, T)                                                  \
+    FIELD(T, COUNT, in_features, AT_LEAST(0), "length of the last axis of the input")  \
+    FIELD(T, COUNT, out_features, AT_LEAST(0), "and of the output")               \
+    FIELD(T, FLAG, bias, ANY, "whether there is a bias")
+PN_CONFIG(linear_config, FIELDS)
 enum { WEIGHT, BIAS };
 
 /* The sample does not fit: says so, and what was perhaps forgotten. */
@@ -28,18 +33,14 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 {
     const pn_shape *input = inputs[0];
     (void)t;
-    if (node->n_config != 3 || !pn_is_count(node->config[0]) || !pn_is_count(node->config[1]))
-        return pn_fail(error, PN_BAD_VALUE,
-                       "%s: in_features and out_features must be non-negative integers",
-                       node->where);
-    size_t in = (size_t)node->config[0], out = (size_t)node->config[1];
+    const linear_config *c = pn_config(node);
+    const size_t in = c->in_features, out = c->out_features;
     if (input->ndim == 0 || input->dim[input->ndim - 1] != in)
         return misfit(node, input, in, out, error);
     node->shape = *input;
     node->shape.dim[input->ndim - 1] = out;
-    node->n_slots = node->config[2] != 0 ? 2 : 1;
-    node->slots[WEIGHT].shape = (pn_shape){ 2, { out, in } };
-    node->slots[BIAS].shape = (pn_shape){ 1, { out } };
+    pn_slot_add(node, "weight", 0, (pn_shape){ 2, { out, in } });
+    if (c->bias) pn_slot_add(node, "bias", 0, (pn_shape){ 1, { out } });
     return PN_OK;
 }
 
@@ -109,9 +110,10 @@ static const pn_node *follower(const pn_builder *b, size_t node)
 static pn_status forward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node], *next = follower(b, node);
-    size_t in = (size_t)n->config[0], out = (size_t)n->config[1], end = node;
+    const linear_config *c = pn_config(n);
+    size_t in = c->in_features, out = c->out_features, end = node;
     int fuse = next != NULL, keep_z = 0, y;
-    const pn_activation *row = fuse ? pn_activation_at((size_t)next->config[0]) : NULL;
+    const pn_activation *row = fuse ? next->activation : NULL;
     if (fuse) {
         end = n->consumer;
         b->fused[end] = PN_FUSED;
@@ -137,7 +139,7 @@ static pn_status forward(pn_builder *b, size_t node)
     s->packs = b->mode == PN_PREDICT ? b->k->gemm_packed(&s->product) : 0;
     s->epilogue.bias = n->n_slots > BIAS ? n->slots[BIAS].data : NULL;
     if (fuse) {
-        s->epilogue.act = b->k->activations[(size_t)next->config[0]].forward;
+        s->epilogue.act = b->k->activations[next->activation_row].forward;
         for (size_t j = 0; j < PN_MAX_PARAMS; j++) s->p[j] = &next->params[j];
         s->epilogue.ldy = out;
     }
@@ -150,7 +152,8 @@ static pn_status forward(pn_builder *b, size_t node)
 static pn_status weight_gradient(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    size_t in = (size_t)n->config[0], out = (size_t)n->config[1];
+    const linear_config *c = pn_config(n);
+    const size_t in = c->in_features, out = c->out_features;
     pn_step *s = pn_step_new(b, "weight gradient", run_weight_gradient);
     if (!s) return PN_NO_MEMORY;
     s->in = b->grad[node];
@@ -176,7 +179,7 @@ static pn_status bias_gradient(pn_builder *b, size_t node)
     if (!s) return PN_NO_MEMORY;
     s->in = b->grad[node];
     s->rows = product_rows(b, node);
-    s->n = (size_t)n->config[1];
+    s->n = n->slots[BIAS].shape.dim[0];
     s->grad = n->slots[BIAS].grad;
     s->bytes = pn_accumulates(b, node, BIAS) ? 0 : s->n * pn_size(b->graph->dtype);
     pn_step_uses(b, s->in);
@@ -186,7 +189,8 @@ static pn_status bias_gradient(pn_builder *b, size_t node)
 static pn_status input_gradient(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    size_t in = (size_t)n->config[0], out = (size_t)n->config[1];
+    const linear_config *c = pn_config(n);
+    const size_t in = c->in_features, out = c->out_features;
     int gx = pn_gradient_buffer(b, n->inputs[0], PN_NONE);
     pn_step *s = gx == PN_NONE ? NULL : pn_step_new(b, "input gradient", run_input_gradient);
     if (!s) return PN_NO_MEMORY;
@@ -214,4 +218,6 @@ static pn_status backward(pn_builder *b, size_t node)
     return status;
 }
 
-const pn_layer_kind pn_layer_linear = { "linear", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_linear = {
+    "linear", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW, linear_config_fields
+};

@@ -2,26 +2,28 @@
 #include "layers.h"
 #include "../graph/plan.h"
 
-/* config: axis, how many neighbours become one. */
+#define FIELDS(FIELD, T)                             \
+    FIELD(T, COUNT, axis, AT_LEAST(0), "axis of the sample") \
+    FIELD(T, COUNT, pieces, AT_LEAST(1), "neighbours of which the largest is taken")
+PN_CONFIG(maxout_config, FIELDS)
+
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     const pn_shape *input = inputs[0];
-    const double *c = node->config;
+    const maxout_config *c = pn_config(node);
+    const size_t axis = c->axis, pieces = c->pieces;
     char text[80];
     (void)t;
-    if (node->n_config != 2 || !pn_is_count(c[1]) || c[1] < 1)
-        return pn_fail(error, PN_BAD_VALUE, "%s: expected at least one piece", node->where);
     pn_shape_text(input, text, sizeof text);
-    if (!(c[0] >= 0 && c[0] < (double)input->ndim))
-        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %g", node->where,
-                       text, c[0]);
-    const size_t axis = (size_t)c[0], each = (size_t)c[1];
-    if (input->dim[axis] % each)
+    if (axis >= input->ndim)
+        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %zu", node->where,
+                       text, axis);
+    if (input->dim[axis] % pieces)
         return pn_fail(error, PN_BAD_SHAPE,
                        "%s: axis %zu of a sample of shape %s does not divide into pieces of %zu",
-                       node->where, axis, text, each);
+                       node->where, axis, text, pieces);
     node->shape = *input;
-    node->shape.dim[axis] /= each;
+    node->shape.dim[axis] /= pieces;
     return PN_OK;
 }
 
@@ -67,11 +69,12 @@ static pn_step *add(pn_builder *b, size_t node, const char *what, pn_step_fn *ru
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run);
     if (!s) return NULL;
     s->rows = b->rows;
-    s->n = (size_t)n->config[1];
+    const maxout_config *c = pn_config(n);
+    s->n = c->pieces;
     s->inner = 1;
     s->bytes = pn_size(b->graph->dtype);
     for (size_t i = 0; i < n->shape.ndim; i++) {
-        if (i <= (size_t)n->config[0]) s->rows *= n->shape.dim[i];
+        if (i <= c->axis) s->rows *= n->shape.dim[i];
         else s->inner *= n->shape.dim[i];
     }
     s->flops = (double)s->rows * (double)s->n * (double)s->inner;
@@ -104,4 +107,6 @@ static pn_status backward(pn_builder *b, size_t node)
     return PN_OK;
 }
 
-const pn_layer_kind pn_layer_maxout = { "maxout", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_maxout = {
+    "maxout", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW, maxout_config_fields
+};

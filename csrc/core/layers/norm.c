@@ -6,12 +6,28 @@
 #include <stdio.h>
 #include <string.h>
 
-/* of batch_norm and instance_norm */
-enum { FEATURES, EPS, MOMENTUM, WEIGHT, BIAS, TRACK, TRACKED_CONFIG };
-/* of group_norm */
-enum { GROUPS, CHANNELS, GROUP_EPS, GROUP_WEIGHT, GROUP_BIAS, GROUP_CONFIG };
-/* of layer_norm */
-enum { ROW_EPS, CENTRED, HAS_WEIGHT, HAS_BIAS, DIMS };
+#define TRACKED_FIELDS(FIELD, T)                                                            \
+    FIELD(T, COUNT, num_features, AT_LEAST(0), "channels")                                          \
+    FIELD(T, NUMBER, eps, ANY, "what is added to variances")                                \
+    FIELD(T, NUMBER, momentum, ANY, "share of a batch in running statistics; below 0: their mean") \
+    FIELD(T, FLAG, weight, ANY, "whether there is a weight")                                \
+    FIELD(T, FLAG, bias, ANY, "whether there is a bias")                                    \
+    FIELD(T, FLAG, track_running_stats, ANY, "whether there are running statistics")
+PN_CONFIG(tracked_config, TRACKED_FIELDS)
+#define GROUP_FIELDS(FIELD, T)                                          \
+    FIELD(T, COUNT, num_groups, AT_LEAST(1), "into which channels divide") \
+    FIELD(T, COUNT, num_channels, AT_LEAST(0), "channels")                      \
+    FIELD(T, NUMBER, eps, ANY, "what is added to variances")            \
+    FIELD(T, FLAG, weight, ANY, "whether there is a weight")            \
+    FIELD(T, FLAG, bias, ANY, "whether there is a bias")
+PN_CONFIG(group_config, GROUP_FIELDS)
+#define ROW_FIELDS(FIELD, T)                                            \
+    FIELD(T, NUMBER, eps, ANY, "what is added to variances")            \
+    FIELD(T, FLAG, centred, ANY, "whether the mean is subtracted")      \
+    FIELD(T, FLAG, weight, ANY, "whether there is a weight")            \
+    FIELD(T, FLAG, bias, ANY, "whether there is a bias")                \
+    FIELD(T, COUNTS, normalized_shape, AT_LEAST(0), "the last axes of the sample")
+PN_CONFIG(row_config, ROW_FIELDS)
 /* elements of a task; of a tile of columns */
 enum { CHUNK = 8192, TILE_ROWS = 64, TILE_COLUMNS = 256 };
 /* sums of weights' gradients at most; groups that one of them is worth */
@@ -188,7 +204,7 @@ static void track(norm *f)
 
 static void run_forward(const pn_step *s, void *const *at)
 {
-    norm *f = s->own;
+    norm *f = s->args;
     job j = { .s = s, .at = at, .f = f, .per = CHUNK / (f->g.spans * f->g.n + 1) + 1 };
     for (size_t i = 0; !f->fresh && i < f->groups; i++) {
         f->g.mean[i] = get(f, f->running_mean, i % f->features);
@@ -336,7 +352,7 @@ static void give_sums(const norm *f, const gradients *d)
 
 static void run_backward(const pn_step *s, void *const *at)
 {
-    gradients *d = s->own;
+    gradients *d = s->args;
     norm *f = d->f;
     job j = { .s = s, .at = at, .f = f, .g = d };
     if (f->columns) backward_columns(s, f, &j);
@@ -360,7 +376,7 @@ static void run_backward(const pn_step *s, void *const *at)
 static double *doubles(pn_builder *b, size_t n, int *ok)
 {
     size_t bytes;
-    double *p = pn_multiply(n, sizeof *p, &bytes) ? pn_plan_own(b, bytes) : NULL;
+    double *p = pn_multiply(n, sizeof *p, &bytes) ? pn_plan_alloc(b, bytes) : NULL;
     *ok &= p != NULL;
     return p;
 }
@@ -371,7 +387,7 @@ static pn_status add_forward(pn_builder *b, size_t node, const char *what, norm 
     const pn_node *n = &b->graph->nodes[node];
     int ok = 1, y = b->value[node] = pn_output_buffer(b, node, 0);
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run_forward);
-    norm *own = s ? pn_plan_own(b, sizeof *own) : NULL;
+    norm *own = s ? pn_plan_alloc(b, sizeof *own) : NULL;
     if (!own) return PN_NO_MEMORY;
     f.k = b->k->norm;
     f.t = b->graph->dtype;
@@ -391,7 +407,7 @@ static pn_status add_forward(pn_builder *b, size_t node, const char *what, norm 
     }
     if (!ok) return PN_NO_MEMORY;
     *own = f;
-    s->own = own;
+    s->args = b->planned[node] = own;
     s->in = b->value[n->inputs[0]];
     s->out = y;
     pn_step_uses(b, s->in);
@@ -399,18 +415,10 @@ static pn_status add_forward(pn_builder *b, size_t node, const char *what, norm 
     return PN_OK;
 }
 
-/* What the forward step of this node left. */
-static norm *forward_of(const pn_builder *b, size_t node)
-{
-    const pn_step *s = b->plan->steps;
-    while (s->node != &b->graph->nodes[node] || s->run != run_forward) s++;
-    return s->own;
-}
-
 static pn_status backward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    norm *f = forward_of(b, node);
+    norm *f = b->planned[node];
     int ok = 1, gx = PN_NONE, wanted = pn_wants_gradient(b, n->inputs[0]);
     gradients d = { .f = f };
     for (size_t i = 0; i < n->n_slots; i++) {
@@ -432,10 +440,10 @@ static pn_status backward(pn_builder *b, size_t node)
     if (f->g.weight_axis == PN_PER_ELEMENT && (d.gw || d.gb))
         d.parts = doubles(b, 4 * d.chunks * f->features, &ok);
     pn_step *s = ok ? pn_step_new(b, "normalisation gradient", run_backward) : NULL;
-    gradients *own = s ? pn_plan_own(b, sizeof *own) : NULL;
+    gradients *own = s ? pn_plan_alloc(b, sizeof *own) : NULL;
     if (!own) return PN_NO_MEMORY;
     *own = d;
-    s->own = own;
+    s->args = own;
     s->in = b->grad[node];
     s->in2 = b->value[n->inputs[0]];
     s->out = gx;
@@ -465,38 +473,36 @@ static pn_status shape_tracked(pn_node *node, const pn_shape *const *inputs, pn_
                                pn_error *error)
 {
     (void)t;
-    if (node->n_config != TRACKED_CONFIG || !pn_is_count(node->config[FEATURES]))
-        return pn_fail(error, PN_BAD_VALUE, "%s: num_features must be a non-negative integer",
-                       node->where);
-    const size_t c = (size_t)node->config[FEATURES],
-                 learnt = (node->config[WEIGHT] != 0) + (node->config[BIAS] != 0),
-                 states = node->config[TRACK] != 0 ? 3 : 0;
+    const tracked_config *config = pn_config(node);
+    const size_t c = config->num_features;
     char what[80];
     snprintf(what, sizeof what, "does not begin with num_features = %zu", c);
     if (inputs[0]->ndim < 1 || inputs[0]->dim[0] != c)
         return bad_shape(node, inputs[0], what, error);
     node->shape = *inputs[0];
-    node->n_slots = learnt + states;
-    for (size_t i = 0; i < node->n_slots; i++) node->slots[i].shape = (pn_shape){ 1, { c } };
+    if (config->weight) pn_slot_add(node, "weight", 0, (pn_shape){ 1, { c } });
+    if (config->bias) pn_slot_add(node, "bias", 0, (pn_shape){ 1, { c } });
+    if (!config->track_running_stats) return PN_OK;
+    pn_slot_add(node, "running_mean", 1, (pn_shape){ 1, { c } });
+    pn_slot_add(node, "running_var", 1, (pn_shape){ 1, { c } });
     /* an int64, in the bytes of one or two numbers */
-    if (states) node->slots[learnt + 2].shape.ndim = PN_ANY_SHAPE;
+    pn_slot_add(node, "num_batches_tracked", 1, (pn_shape){ .ndim = PN_ANY_SHAPE });
     return PN_OK;
 }
 
 /* What both share: whose statistics are used, and the arrays. */
 static pn_status tracked_norm(pn_builder *b, const pn_node *n, norm *f)
 {
-    const int track = n->config[TRACK] != 0, weight = n->config[WEIGHT] != 0,
-              bias = n->config[BIAS] != 0;
-    const pn_binding *states = n->slots + weight + bias;
-    f->features = f->g.period = (size_t)n->config[FEATURES];
+    const tracked_config *c = pn_config(n);
+    const pn_binding *states = n->slots + c->weight + c->bias;
+    f->features = f->g.period = c->num_features;
     f->g.width = f->g.centred = 1;
-    f->g.eps = n->config[EPS];
-    f->momentum = n->config[MOMENTUM];
-    f->fresh = !track || (n->training && b->mode != PN_PREDICT);
-    if (weight) f->g.w = n->slots[0].data;
-    if (bias) f->g.b = n->slots[weight].data;
-    if (track)
+    f->g.eps = c->eps;
+    f->momentum = c->momentum;
+    f->fresh = !c->track_running_stats || (n->training && b->mode != PN_PREDICT);
+    if (c->weight) f->g.w = n->slots[0].data;
+    if (c->bias) f->g.b = n->slots[c->weight].data;
+    if (c->track_running_stats)
         f->running_mean = states[0].data, f->running_var = states[1].data,
         f->tracked = states[2].data;
     if (f->fresh && f->g.spans * f->g.n == 1)
@@ -510,7 +516,7 @@ static pn_status tracked_norm(pn_builder *b, const pn_node *n, norm *f)
 static pn_status forward_batch(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    const size_t c = (size_t)n->config[FEATURES], inner = inner_of(&n->shape, 1);
+    const size_t c = n->shape.dim[0], inner = inner_of(&n->shape, 1);
     norm f = { .g = { .spans = b->rows,
                       .stride = c * inner,
                       .n = inner,
@@ -529,7 +535,7 @@ static pn_status forward_instance(pn_builder *b, size_t node)
     const pn_node *n = &b->graph->nodes[node];
     const size_t inner = inner_of(&n->shape, 1);
     norm f = { .g = { .spans = 1, .n = inner, .step = inner, .weight_axis = PN_PER_GROUP },
-               .groups = b->rows * (size_t)n->config[FEATURES] };
+               .groups = b->rows * n->shape.dim[0] };
     pn_status status = tracked_norm(b, n, &f);
     /* PyTorch counts none here */
     f.tracked = NULL;
@@ -542,19 +548,18 @@ static pn_status shape_group(pn_node *node, const pn_shape *const *inputs, pn_dt
                              pn_error *error)
 {
     (void)t;
-    const double *c = node->config;
-    if (node->n_config != GROUP_CONFIG || !pn_is_count(c[GROUPS]) || !pn_is_count(c[CHANNELS]) ||
-        c[GROUPS] < 1 || (size_t)c[CHANNELS] % (size_t)c[GROUPS])
+    const group_config *c = pn_config(node);
+    const size_t channels = c->num_channels;
+    if (channels % c->num_groups)
         return pn_fail(error, PN_BAD_VALUE, "%s: num_channels must be a multiple of num_groups",
                        node->where);
-    const size_t channels = (size_t)c[CHANNELS];
     char what[80];
     snprintf(what, sizeof what, "does not begin with num_channels = %zu", channels);
     if (inputs[0]->ndim < 1 || inputs[0]->dim[0] != channels)
         return bad_shape(node, inputs[0], what, error);
     node->shape = *inputs[0];
-    node->n_slots = (size_t)(c[GROUP_WEIGHT] != 0) + (c[GROUP_BIAS] != 0);
-    node->slots[0].shape = node->slots[1].shape = (pn_shape){ 1, { channels } };
+    if (c->weight) pn_slot_add(node, "weight", 0, (pn_shape){ 1, { channels } });
+    if (c->bias) pn_slot_add(node, "bias", 0, (pn_shape){ 1, { channels } });
     return PN_OK;
 }
 
@@ -562,9 +567,9 @@ static pn_status shape_group(pn_node *node, const pn_shape *const *inputs, pn_dt
 static pn_status forward_group(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    const size_t groups = (size_t)n->config[GROUPS], channels = (size_t)n->config[CHANNELS],
+    const group_config *c = pn_config(n);
+    const size_t groups = c->num_groups, channels = c->num_channels,
                  each = channels / groups, inner = inner_of(&n->shape, 1);
-    const int weight = n->config[GROUP_WEIGHT] != 0;
     norm f = { .g = { .spans = each,
                       .stride = inner,
                       .n = inner,
@@ -573,13 +578,13 @@ static pn_status forward_group(pn_builder *b, size_t node)
                       .width = each,
                       .weight_axis = PN_PER_SPAN,
                       .centred = 1,
-                      .eps = n->config[GROUP_EPS] },
+                      .eps = c->eps },
                .groups = b->rows * groups,
                .features = channels,
                .fresh = 1 };
     if (inner == 1) f.g.spans = 1, f.g.n = each, f.g.weight_axis = PN_PER_ELEMENT;
-    if (weight) f.g.w = n->slots[0].data;
-    if (n->config[GROUP_BIAS] != 0) f.g.b = n->slots[weight].data;
+    if (c->weight) f.g.w = n->slots[0].data;
+    if (c->bias) f.g.b = n->slots[c->weight].data;
     return add_forward(b, node, "group normalisation", f);
 }
 
@@ -589,17 +594,12 @@ static pn_status shape_layer(pn_node *node, const pn_shape *const *inputs, pn_dt
                              pn_error *error)
 {
     (void)t;
-    if (node->n_config < DIMS || node->n_config - DIMS > PN_MAX_DIMS)
-        return pn_fail(error, PN_BAD_VALUE, "%s: normalized_shape has too many dimensions",
-                       node->where);
-    pn_shape rows = { .ndim = node->n_config - DIMS };
+    const row_config *c = pn_config(node);
+    pn_shape rows = { .ndim = c->normalized_shape.n };
     const size_t skipped = inputs[0]->ndim - rows.ndim;
     int fits = rows.ndim <= inputs[0]->ndim;
     for (size_t i = 0; i < rows.ndim; i++) {
-        if (!pn_is_count(node->config[DIMS + i]))
-            return pn_fail(error, PN_BAD_VALUE, "%s: normalized_shape holds %g", node->where,
-                           node->config[DIMS + i]);
-        rows.dim[i] = (size_t)node->config[DIMS + i];
+        rows.dim[i] = c->normalized_shape.at[i];
         fits = fits && inputs[0]->dim[skipped + i] == rows.dim[i];
     }
     if (!fits) {
@@ -609,42 +609,43 @@ static pn_status shape_layer(pn_node *node, const pn_shape *const *inputs, pn_dt
         return bad_shape(node, inputs[0], what, error);
     }
     node->shape = *inputs[0];
-    if (node->config[HAS_WEIGHT] != 0) node->slots[node->n_slots++].shape = rows;
-    if (node->config[HAS_BIAS] != 0) node->slots[node->n_slots++].shape = rows;
+    if (c->weight) pn_slot_add(node, "weight", 0, rows);
+    if (c->bias) pn_slot_add(node, "bias", 0, rows);
     return PN_OK;
 }
 
 static pn_status forward_layer(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    const size_t width = inner_of(&n->shape, n->shape.ndim - (n->n_config - DIMS)),
+    const row_config *c = pn_config(n);
+    const size_t width = inner_of(&n->shape, n->shape.ndim - c->normalized_shape.n),
                  all = b->rows * pn_count(&n->shape);
-    const int weight = n->config[HAS_WEIGHT] != 0, bias = n->config[HAS_BIAS] != 0;
     norm f = { .g = { .spans = 1,
                       .n = width,
                       .step = width,
                       .period = 1,
                       .weight_axis = PN_PER_ELEMENT,
-                      .centred = n->config[CENTRED] != 0,
-                      .eps = n->config[ROW_EPS] },
+                      .centred = c->centred,
+                      .eps = c->eps },
                .groups = width ? all / width : 0,
                .features = width,
                .fresh = 1 };
-    if (weight) f.g.w = n->slots[0].data;
-    if (bias) f.g.b = n->slots[weight].data;
+    if (c->weight) f.g.w = n->slots[0].data;
+    if (c->bias) f.g.b = n->slots[c->weight].data;
     return add_forward(b, node,
                        f.g.centred ? "layer normalisation" : "root mean square normalisation", f);
 }
 
 const pn_layer_kind pn_layer_batch_norm = {
-    "batch_norm", 1, 1, shape_tracked, forward_batch, backward, PN_LAYOUT_ANY
+    "batch_norm", 1, 1, shape_tracked, forward_batch, backward, PN_LAYOUT_ANY, tracked_config_fields
 };
 const pn_layer_kind pn_layer_instance_norm = {
-    "instance_norm", 1, 1, shape_tracked, forward_instance, backward, PN_LAYOUT_NCHW
+    "instance_norm", 1,        1,              shape_tracked,
+    forward_instance, backward, PN_LAYOUT_NCHW, tracked_config_fields
 };
 const pn_layer_kind pn_layer_group_norm = {
-    "group_norm", 1, 1, shape_group, forward_group, backward, PN_LAYOUT_NCHW
+    "group_norm", 1, 1, shape_group, forward_group, backward, PN_LAYOUT_NCHW, group_config_fields
 };
 const pn_layer_kind pn_layer_layer_norm = {
-    "layer_norm", 1, 1, shape_layer, forward_layer, backward, PN_LAYOUT_NCHW
+    "layer_norm", 1, 1, shape_layer, forward_layer, backward, PN_LAYOUT_NCHW, row_config_fields
 };

@@ -2,15 +2,21 @@
  * replicated, circular. */
 #include "layers.h"
 #include "../graph/plan.h"
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { CONSTANT, REFLECT, REPLICATE, CIRCULAR, MODES };
-static const char *const modes[] = { [CONSTANT] = "constant",
-                                     [REFLECT] = "reflect",
-                                     [REPLICATE] = "replicate",
-                                     [CIRCULAR] = "circular" };
+#define MODES(CHOICE)                                                                      \
+    CHOICE(CONSTANT, "constant")                                                           \
+    CHOICE(REFLECT, "reflect") CHOICE(REPLICATE, "replicate") CHOICE(CIRCULAR, "circular")
+enum { MODES(PN_CHOICE_CONSTANT) };
+static const char *const modes[] = { MODES(PN_CHOICE_NAME) NULL };
+
+#define FIELDS(FIELD, T)                                                                 \
+    FIELD(T, CHOICE, mode, ONE_OF(modes), "what the new elements are")                   \
+    FIELD(T, NUMBER, value, ANY, "of new elements in the mode constant")                 \
+    FIELD(T, INTEGERS, before, ANY, "new elements at the start of each of the last axes") \
+    FIELD(T, INTEGERS, after, ANY, "and at the end; below 0 removes elements")
+PN_CONFIG(pad_config, FIELDS)
 static const size_t NOWHERE = SIZE_MAX;
 
 /* How many of n elements two sides keep; a side below 0 removes some. */
@@ -41,40 +47,41 @@ static int enough(int mode, double n, const double *pad)
                       : mode == CIRCULAR ? kept(n, pad)
                                          : (double)SIZE_MAX;
     for (int side = 0; side < 2; side++)
-        if (!pn_is_count(fabs(pad[side])) ||
-            (pad[side] > 0 && (pad[side] > most || (mode == REPLICATE && n == 0))))
-            return 0;
+        if (pad[side] > 0 && (pad[side] > most || (mode == REPLICATE && n == 0))) return 0;
     return 1;
 }
 
-/* config: mode, constant, then for each of the last axes, in their order, how much before and how
- * much after; less than 0 takes away. */
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     const pn_shape *input = inputs[0];
-    const double *c = node->config;
-    const size_t axes = (node->n_config - 2) / 2;
+    const pad_config *c = pn_config(node);
+    const size_t axes = c->before.n;
     char text[80], pads[80] = "";
     (void)t;
-    if (node->n_config < 4 || node->n_config % 2 || !(c[0] >= 0 && c[0] < MODES))
-        return pn_fail(error, PN_BAD_VALUE,
-                       "%s: padding takes a mode, a constant and two numbers an axis", node->where);
+    if (axes == 0 || c->after.n != axes)
+        return pn_fail(
+            error, PN_BAD_VALUE,
+            "%s: before and after must have one number for each padded axis, got %zu and %zu",
+            node->where, axes, c->after.n);
     pn_shape_text(input, text, sizeof text);
     if (axes > input->ndim)
         return pn_fail(error, PN_BAD_SHAPE,
                        "%s: a sample of shape %s has fewer than the %zu axes to pad", node->where,
                        text, axes);
-    for (size_t i = 0, used = 0; i < 2 * axes && used < sizeof pads; i++)
-        used += (size_t)snprintf(pads + used, sizeof pads - used, i ? ", %.0f" : "%.0f", c[2 + i]);
+    for (size_t i = 0, used = 0; i < axes && used < sizeof pads; i++)
+        used += (size_t)snprintf(pads + used, sizeof pads - used, i ? ", %td, %td" : "%td, %td",
+                                 c->before.at[i], c->after.at[i]);
     node->shape = *input;
     for (size_t i = 0; i < axes; i++) {
         const size_t axis = input->ndim - axes + i;
-        const double n = (double)input->dim[axis], *pad = c + 2 + 2 * i, all = n + pad[0] + pad[1];
-        if (!(all >= 0 && all < 0x1p53) || !enough((int)c[0], n, pad))
+        const double n = (double)input->dim[axis],
+                     pad[2] = { (double)c->before.at[i], (double)c->after.at[i] },
+                     all = n + pad[0] + pad[1];
+        if (!(all >= 0 && all < 0x1p53) || !enough(c->mode, n, pad))
             return pn_fail(
                 error, PN_BAD_SHAPE,
                 "%s: a sample of shape %s cannot be padded by (%s) in mode %s: axis %zu is too short",
-                node->where, text, pads, modes[(int)c[0]], axis);
+                node->where, text, pads, modes[c->mode], axis);
         node->shape.dim[axis] = (size_t)all;
     }
     return PN_OK;
@@ -159,13 +166,13 @@ static void unpad_chunk(void *context, size_t i)
 
 static void run_forward(const pn_step *s, void *const *at)
 {
-    const pad *p = s->own;
+    const pad *p = s->args;
     pn_parallel((p->images + p->chunk - 1) / p->chunk, pad_chunk,
                 &(job){ p, s->k, at[s->in], at[s->out] });
 }
 static void run_backward(const pn_step *s, void *const *at)
 {
-    const pad *p = s->own;
+    const pad *p = s->args;
     pn_parallel((p->images + p->chunk - 1) / p->chunk, unpad_chunk,
                 &(job){ p, s->k, at[s->in], at[s->out] });
 }
@@ -174,13 +181,15 @@ static void run_backward(const pn_step *s, void *const *at)
  * axis. */
 static void fill_rows(const pn_node *n, const pn_shape *input, size_t first, pad *p, size_t *row)
 {
+    const pad_config *c = pn_config(n);
     for (size_t r = 0; r < p->out_rows; r++) {
         size_t rest = r, stride = 1;
         row[r] = 0;
         for (size_t axis = input->ndim - 1; axis-- > first;) {
             const size_t i = rest % n->shape.dim[axis];
-            const size_t from = source((int)n->config[0], (double)i, (double)input->dim[axis],
-                                       n->config + 2 + 2 * (axis - first));
+            const double pads[2] = { (double)c->before.at[axis - first],
+                                     (double)c->after.at[axis - first] };
+            const size_t from = source(c->mode, (double)i, (double)input->dim[axis], pads);
             rest /= n->shape.dim[axis];
             row[r] = row[r] == NOWHERE || from == NOWHERE ? NOWHERE : row[r] + from * stride;
             stride *= input->dim[axis];
@@ -193,7 +202,8 @@ static const pad *pad_of(pn_builder *b, size_t node)
     enum { CHUNK = 16384 };
     const pn_node *n = &b->graph->nodes[node];
     const pn_shape *input = &b->graph->nodes[n->inputs[0]].shape;
-    const size_t axes = (n->n_config - 2) / 2, first = input->ndim - axes, last = input->ndim - 1;
+    const pad_config *c = pn_config(n);
+    const size_t axes = c->before.n, first = input->ndim - axes, last = input->ndim - 1;
     pad p = { .images = b->rows,
               .rows = 1,
               .out_rows = 1,
@@ -205,22 +215,23 @@ static const pad *pad_of(pn_builder *b, size_t node)
         p.rows *= input->dim[i];
         p.out_rows *= n->shape.dim[i];
     }
-    size_t *table = pn_plan_own(b, (p.out_rows + p.out_columns) * sizeof *table);
-    pad *own = table ? pn_plan_own(b, sizeof *own) : NULL;
+    size_t *table = pn_plan_alloc(b, (p.out_rows + p.out_columns) * sizeof *table);
+    pad *own = table ? pn_plan_alloc(b, sizeof *own) : NULL;
     if (!own) return NULL;
-    const double before = n->config[n->n_config - 2], columns = (double)p.columns;
+    const double before = (double)c->before.at[axes - 1], columns = (double)p.columns,
+                 pads[2] = { before, (double)c->after.at[axes - 1] };
     fill_rows(n, input, first, &p, table);
     p.row = table;
     p.column = table += p.out_rows;
     for (size_t j = 0; j < p.out_columns; j++)
-        table[j] = source((int)n->config[0], (double)j, columns, n->config + n->n_config - 2);
+        table[j] = source(c->mode, (double)j, columns, pads);
     p.first = before > 0 ? (size_t)before : 0;
     p.until = before + columns < (double)p.out_columns
                 ? (size_t)(before + columns > 0 ? before + columns : 0)
                 : p.out_columns;
     p.chunk = CHUNK / (p.out_rows * p.out_columns + 1) + 1;
-    if (p.size == sizeof(float)) memcpy(p.constant, &(float){ (float)n->config[1] }, sizeof(float));
-    else memcpy(p.constant, &n->config[1], sizeof(double));
+    if (p.size == sizeof(float)) memcpy(p.constant, &(float){ (float)c->value }, sizeof(float));
+    else memcpy(p.constant, &c->value, sizeof(double));
     *own = p;
     return own;
 }
@@ -230,7 +241,7 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
     const pad *p = y == PN_NONE ? NULL : pad_of(b, node);
     pn_step *s = p ? pn_step_new(b, what, run) : NULL;
     if (!s) return PN_NO_MEMORY;
-    s->own = (void *)p;
+    s->args = (void *)p;
     s->in = x;
     s->out = y;
     pn_step_uses(b, x);
@@ -252,4 +263,6 @@ static pn_status backward(pn_builder *b, size_t node)
                pn_gradient_buffer(b, input, PN_NONE));
 }
 
-const pn_layer_kind pn_layer_pad = { "pad", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_pad = {
+    "pad", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW, pad_config_fields
+};

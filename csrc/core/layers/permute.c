@@ -3,24 +3,27 @@
 #include "../graph/plan.h"
 #include <string.h>
 
-/* config: for each axis of the output, which one of the input it is. */
+#define FIELDS(FIELD, T) FIELD(T, COUNTS, axes, AT_LEAST(0), "of the input's sample, in the output's order")
+PN_CONFIG(permute_config, FIELDS)
+
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     const pn_shape *input = inputs[0];
     size_t seen = 0;
     (void)t;
     node->shape.ndim = input->ndim;
-    for (size_t i = 0; i < node->n_config; i++) {
-        const double axis = node->config[i];
-        if (!(axis >= 0 && axis < (double)input->ndim)) continue;
-        seen |= (size_t)1 << (size_t)axis;
-        node->shape.dim[i < input->ndim ? i : 0] = input->dim[(size_t)axis];
+    const pn_counts *axes = &((const permute_config *)pn_config(node))->axes;
+    for (size_t i = 0; i < axes->n; i++) {
+        const size_t axis = axes->at[i];
+        if (axis >= input->ndim) continue;
+        seen |= (size_t)1 << axis;
+        node->shape.dim[i < input->ndim ? i : 0] = input->dim[axis];
     }
-    if (node->n_config == input->ndim && seen == ((size_t)1 << input->ndim) - 1) return PN_OK;
+    if (axes->n == input->ndim && seen == ((size_t)1 << input->ndim) - 1) return PN_OK;
     char text[80];
     pn_shape_text(input, text, sizeof text);
     return pn_fail(error, PN_BAD_SHAPE, "%s: %zu axes do not order those of a sample of shape %s",
-                   node->where, node->n_config, text);
+                   node->where, axes->n, text);
 }
 
 /* y, an array of dim, from x, where a step along axis i is stride[i] elements: lines of n elements,
@@ -53,12 +56,13 @@ static order order_of(const pn_builder *b, size_t node, int back)
     const pn_shape *from = back ? &n->shape : &b->graph->nodes[n->inputs[0]].shape;
     enum { CHUNK = 16384 };
     size_t stride[PN_MAX_DIMS + 1], all = 1;
-    order o = { .ndim = n->n_config + 1, .size = pn_size(b->graph->dtype) };
-    for (size_t i = n->n_config; i-- > 0; all *= from->dim[i]) stride[i] = all;
+    const pn_counts *axes = &((const permute_config *)pn_config(n))->axes;
+    order o = { .ndim = axes->n + 1, .size = pn_size(b->graph->dtype) };
+    for (size_t i = axes->n; i-- > 0; all *= from->dim[i]) stride[i] = all;
     o.dim[0] = b->rows;
     o.stride[0] = all;
-    for (size_t i = 0; i < n->n_config; i++) {
-        const size_t axis = (size_t)n->config[i], to = (back ? axis : i) + 1, of = back ? i : axis;
+    for (size_t i = 0; i < axes->n; i++) {
+        const size_t axis = axes->at[i], to = (back ? axis : i) + 1, of = back ? i : axis;
         o.dim[to] = from->dim[of];
         o.stride[to] = stride[of];
     }
@@ -104,7 +108,7 @@ static void copy_chunk(void *context, size_t i)
 
 static void run(const pn_step *s, void *const *at)
 {
-    const order *o = s->own;
+    const order *o = s->args;
     pn_parallel((o->lines + o->chunk - 1) / o->chunk, copy_chunk,
                 &(job){ o, at[s->in], at[s->out] });
 }
@@ -112,10 +116,10 @@ static void run(const pn_step *s, void *const *at)
 static pn_status add(pn_builder *b, const char *what, order o, int x, int y)
 {
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run);
-    order *own = s ? pn_plan_own(b, sizeof *own) : NULL;
+    order *own = s ? pn_plan_alloc(b, sizeof *own) : NULL;
     if (!own) return PN_NO_MEMORY;
     *own = o;
-    s->own = own;
+    s->args = own;
     s->in = x;
     s->out = y;
     pn_step_uses(b, x);
@@ -145,5 +149,5 @@ static pn_status backward(pn_builder *b, size_t node)
 }
 
 const pn_layer_kind pn_layer_permute = {
-    "permute", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW
+    "permute", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW, permute_config_fields
 };

@@ -33,7 +33,7 @@ pn_status pn_planes_plan(pn_builder *b, pn_conv *v)
     const size_t panel = b->k->conv.panel_width((size_t)-1 / 2);
     if (!v->y_planes && !v->x_planes) return PN_OK;
     const size_t y_runs = v->c * h->k, x_runs = v->o * h->k;
-    ptrdiff_t *at = pn_plan_own(b, (2 * (y_runs + x_runs) + v->c * v->taps) * sizeof *at);
+    ptrdiff_t *at = pn_plan_alloc(b, (2 * (y_runs + x_runs) + v->c * v->taps) * sizeof *at);
     if (!at) return PN_NO_MEMORY;
     ptrdiff_t *xt = at + 2 * y_runs;
     for (size_t r = 0; r < y_runs; r++) {

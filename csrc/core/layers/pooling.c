@@ -8,11 +8,23 @@
 #include "layers.h"
 #include <string.h>
 
-/* config; for each axis then: */
-enum { OP, POWER, DIVISOR, COUNT_PADDING, CEIL, AXES, PER_AXIS = 5 };
-/* SIZE: of the output, adaptive, unless 0 */
-enum { KERNEL, STRIDE, PADDING, DILATION, SIZE };
-enum { MAXIMUM, INDEX, MEAN, NORM };
+#define OPERATIONS(CHOICE)                                                             \
+    CHOICE(MAXIMUM, "max") CHOICE(INDEX, "max_index") CHOICE(MEAN, "mean") CHOICE(NORM, "norm")
+enum { OPERATIONS(PN_CHOICE_CONSTANT) };
+static const char *const operations[] = { OPERATIONS(PN_CHOICE_NAME) NULL };
+#define MOST 2147483647.0
+#define FIELDS(FIELD, T)                                                                     \
+    FIELD(T, CHOICE, operation, ONE_OF(operations), "what becomes of a window")              \
+    FIELD(T, NUMBER, power, ANY, "of a norm")                                                \
+    FIELD(T, NUMBER, divisor, ANY, "of a mean; 0: the elements of the window")               \
+    FIELD(T, FLAG, count_include_pad, ANY, "whether padding counts among them")              \
+    FIELD(T, FLAG, ceil_mode, ANY, "whether a window may extend beyond the end")             \
+    FIELD(T, COUNTS, kernel_size, FROM_TO(1, MOST), "along each of one axis or two")         \
+    FIELD(T, COUNTS, stride, FROM_TO(1, MOST), "along each axis")                            \
+    FIELD(T, COUNTS, padding, FROM_TO(0, MOST), "at both ends of each axis")                 \
+    FIELD(T, COUNTS, dilation, FROM_TO(1, MOST), "along each axis")                          \
+    FIELD(T, COUNTS, output_size, FROM_TO(0, MOST), "of adaptive pooling; 0: as the windows fit")
+PN_CONFIG(pooling_config, FIELDS)
 enum { PLANES = 16, LANES = 32 };
 
 struct pn_pooling {
@@ -26,38 +38,29 @@ typedef pn_pooling pooling;
 
 /* ---- shapes ---------------------------------------------------------------------------------- */
 
-static size_t axes(const pn_node *n) { return (n->n_config - AXES) / PER_AXIS; }
-static size_t setting(const pn_node *n, size_t axis, int what)
-{
-    return (size_t)n->config[AXES + axis * PER_AXIS + (size_t)what];
-}
-
 /* The output's size along an axis; 0 where no window fits. With CEIL windows may hang over the end,
  * but must not start behind it. */
-static size_t out_size(const pn_node *n, size_t i, size_t in)
+static size_t out_size(const pooling_config *c, size_t i, size_t in)
 {
-    const size_t k = setting(n, i, KERNEL), s = setting(n, i, STRIDE), pad = setting(n, i, PADDING),
-                 reach = setting(n, i, DILATION) * (k - 1) + 1;
-    if (setting(n, i, SIZE)) return setting(n, i, SIZE);
-    const size_t more = n->config[CEIL] != 0 ? s - 1 : 0;
+    const size_t s = c->stride.at[i], pad = c->padding.at[i],
+                 reach = c->dilation.at[i] * (c->kernel_size.at[i] - 1) + 1;
+    if (c->output_size.at[i]) return c->output_size.at[i];
+    const size_t more = c->ceil_mode ? s - 1 : 0;
     if (in + 2 * pad + more < reach) return 0;
     const size_t out = (in + 2 * pad - reach + more) / s + 1;
-    return n->config[CEIL] != 0 && (out - 1) * s >= in + pad ? out - 1 : out;
+    return c->ceil_mode && (out - 1) * s >= in + pad ? out - 1 : out;
 }
 
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     const pn_shape *input = inputs[0];
-    if (node->n_config != AXES + PER_AXIS && node->n_config != AXES + 2 * PER_AXIS)
-        return pn_fail(error, PN_BAD_VALUE, "%s: pooling is over one axis or two", node->where);
-    for (size_t i = OP; i < node->n_config; i++)
-        if (i != POWER && i != DIVISOR &&
-            (!pn_is_count(node->config[i]) || node->config[i] >= 0x1p31))
-            return pn_fail(error, PN_BAD_VALUE, "%s: setting %zu is %g", node->where, i,
-                           node->config[i]);
-    if (node->config[OP] > NORM)
-        return pn_fail(error, PN_BAD_VALUE, "%s: no such operation", node->where);
-    const size_t n = axes(node);
+    const pooling_config *c = pn_config(node);
+    const size_t n = c->kernel_size.n;
+    if ((n != 1 && n != 2) || c->stride.n != n || c->padding.n != n || c->dilation.n != n ||
+        c->output_size.n != n)
+        return pn_fail(error, PN_BAD_VALUE,
+                       "%s: pooling is over one axis or two, and lists have a number for each",
+                       node->where);
     char text[80];
     pn_shape_text(input, text, sizeof text);
     if (input->ndim != n + 1)
@@ -66,23 +69,19 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
                        n);
     node->shape = *input;
     for (size_t i = 0; i < n; i++) {
-        const size_t k = setting(node, i, KERNEL), pad = setting(node, i, PADDING),
-                     d = setting(node, i, DILATION);
-        if (k < 1 || setting(node, i, STRIDE) < 1 || d < 1)
-            return pn_fail(error, PN_BAD_VALUE,
-                           "%s: kernel_size, stride and dilation must be at least 1", node->where);
+        const size_t k = c->kernel_size.at[i], pad = c->padding.at[i], d = c->dilation.at[i];
         if (2 * pad > d * (k - 1) + 1)
             return pn_fail(error, PN_BAD_VALUE,
                            "%s: padding %zu is more than half of a window of %zu with dilation %zu",
                            node->where, pad, k, d);
-        node->shape.dim[i + 1] = out_size(node, i, input->dim[i + 1]);
+        node->shape.dim[i + 1] = out_size(c, i, input->dim[i + 1]);
         if (node->shape.dim[i + 1] == 0 || input->dim[i + 1] == 0)
             return pn_fail(
                 error, PN_BAD_SHAPE,
                 "%s: a sample of shape %s has no room for a window of %zu with dilation %zu along axis %zu",
                 node->where, text, k, d, i + 1);
     }
-    if (node->config[OP] == INDEX && t == PN_F32 &&
+    if (c->operation == INDEX && t == PN_F32 &&
         (double)pn_count(input) > 0x1p24 * (double)input->dim[0])
         return pn_fail(error, PN_BAD_SHAPE,
                        "%s: indices into planes of shape %s are too large for float32", node->where,
@@ -236,11 +235,11 @@ static void forward_lane(void *context, size_t lane) { in_blocks(context, lane, 
 static void backward_lane(void *context, size_t lane) { in_blocks(context, lane, backward_block); }
 static void run_forward(const pn_step *s, void *const *at)
 {
-    pn_parallel(((const pooling *)s->own)->lanes, forward_lane, &(job){ s, at, s->own });
+    pn_parallel(((const pooling *)s->args)->lanes, forward_lane, &(job){ s, at, s->args });
 }
 static void run_backward(const pn_step *s, void *const *at)
 {
-    pn_parallel(((const pooling *)s->own)->lanes, backward_lane, &(job){ s, at, s->own });
+    pn_parallel(((const pooling *)s->args)->lanes, backward_lane, &(job){ s, at, s->args });
 }
 
 /* ---- planning -------------------------------------------------------------------------------- */
@@ -248,11 +247,12 @@ static void run_backward(const pn_step *s, void *const *at)
 /* The windows of one axis of n. count: what a mean divides by along it. */
 static const pn_window *windows(pn_builder *b, const pn_node *node, size_t i, size_t n, size_t out)
 {
-    pn_window *w = pn_plan_own(b, out * sizeof *w);
-    const size_t k = setting(node, i, KERNEL), s = setting(node, i, STRIDE),
-                 pad = setting(node, i, PADDING), d = setting(node, i, DILATION);
+    pn_window *w = pn_plan_alloc(b, out * sizeof *w);
+    const pooling_config *c = pn_config(node);
+    const size_t k = c->kernel_size.at[i], s = c->stride.at[i], pad = c->padding.at[i],
+                 d = c->dilation.at[i];
     for (size_t o = 0; w && o < out; o++) {
-        if (setting(node, i, SIZE)) {
+        if (c->output_size.at[i]) {
             const size_t from = o * n / out, to = ((o + 1) * n + out - 1) / out;
             w[o] = (pn_window){ from, to, 1, (double)(to - from) };
             continue;
@@ -266,18 +266,24 @@ static const pn_window *windows(pn_builder *b, const pn_node *node, size_t i, si
         /* in the padding alone: empty, but at an index within the channel */
         if (from >= n) from = to = n - 1;
         w[o] = (pn_window){ from, to, d,
-                            (double)(node->config[COUNT_PADDING] != 0 ? all : to - from) };
-        if (node->config[OP] == NORM) w[o].count /= (double)k;
+                            (double)(c->count_include_pad ? all : to - from) };
+        if (c->operation == NORM) w[o].count /= (double)k;
     }
     return w;
 }
 
+static int operation_of(const pn_node *n)
+{
+    return ((const pooling_config *)pn_config(n))->operation;
+}
+
 static int is_quads(const pn_node *n, const pn_shape *in)
 {
-    int quads = n->config[OP] == MAXIMUM && axes(n) == 2;
-    for (size_t i = 0; i < axes(n); i++)
-        quads = quads && setting(n, i, KERNEL) == 2 && setting(n, i, STRIDE) == 2 &&
-                !setting(n, i, PADDING) && setting(n, i, DILATION) == 1 && !setting(n, i, SIZE) &&
+    const pooling_config *c = pn_config(n);
+    int quads = c->operation == MAXIMUM && c->kernel_size.n == 2;
+    for (size_t i = 0; i < c->kernel_size.n; i++)
+        quads = quads && c->kernel_size.at[i] == 2 && c->stride.at[i] == 2 && !c->padding.at[i] &&
+                c->dilation.at[i] == 1 && !c->output_size.at[i] &&
                 2 * n->shape.dim[i + 1] <= in->dim[i + 1];
     return quads;
 }
@@ -286,12 +292,13 @@ static pooling *plan(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     const pn_shape *in = &b->graph->nodes[n->inputs[0]].shape, *out = &n->shape;
-    const size_t k = axes(n);
-    pooling *v = pn_plan_own(b, sizeof *v);
-    pn_window *whole = pn_plan_own(b, sizeof *whole);
+    const pooling_config *c = pn_config(n);
+    const size_t k = c->kernel_size.n;
+    pooling *v = pn_plan_alloc(b, sizeof *v);
+    pn_window *whole = pn_plan_alloc(b, sizeof *whole);
     if (!v || !whole) return NULL;
     *whole = (pn_window){ 0, 1, 1, 1 };
-    v->op = (int)n->config[OP];
+    v->op = c->operation;
     v->plain = !b->layout[node];
     v->quads = v->plain && is_quads(n, in);
     v->turns = v->plain && !v->quads;
@@ -301,8 +308,8 @@ static pooling *plan(pn_builder *b, size_t node)
     v->pool = (pn_pool){ .w_size = in->dim[k],
                          .rows = k > 1 ? out->dim[1] : 1,
                          .columns = out->dim[k],
-                         .p = n->config[POWER],
-                         .divisor = n->config[DIVISOR] };
+                         .p = c->power,
+                         .divisor = c->divisor };
     v->pool.h = k > 1 ? windows(b, n, 0, v->height, v->pool.rows) : whole;
     v->pool.w = windows(b, n, k - 1, v->pool.w_size, v->pool.columns);
     v->blocks = v->plain ? (b->rows * v->channels + PLANES - 1) / PLANES : b->rows;
@@ -314,7 +321,7 @@ static pooling *plan(pn_builder *b, size_t node)
 const pn_pooling *pn_pooling_of_images(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    if (n->kind != &pn_layer_pooling || n->config[OP] != MAXIMUM) return NULL;
+    if (n->kind != &pn_layer_pooling || operation_of(n) != MAXIMUM) return NULL;
     return b->layout[node] || is_quads(n, &b->graph->nodes[n->inputs[0]].shape) ? plan(b, node)
                                                                                 : NULL;
 }
@@ -324,7 +331,7 @@ static pn_step *add(pn_builder *b, size_t node, const char *what, pn_step_fn *ru
     pooling *v = plan(b, node);
     pn_step *s = v ? pn_step_new(b, what, run) : NULL;
     if (!s) return NULL;
-    s->own = v;
+    s->args = v;
     s->bytes = pn_size(b->graph->dtype);
     s->work = pn_buffer_new(b, v->lanes * v->scratch);
     return s->work == PN_NONE ? NULL : s;
@@ -342,7 +349,7 @@ static void uses(pn_builder *b, const pn_step *s)
 static pn_status forward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    const int op = (int)n->config[OP],
+    const int op = operation_of(n),
               marks = op == INDEX || (op == MAXIMUM && b->mode != PN_PREDICT);
     int y = b->value[node] = pn_output_buffer(b, node, op == NORM);
     int index = b->inner[node] = marks ? pn_buffer_new(b, b->rows * pn_count(&n->shape)) : PN_NONE;
@@ -359,8 +366,8 @@ static pn_status forward(pn_builder *b, size_t node)
 static pn_status backward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    const int norm = n->config[OP] == NORM;
-    if (n->config[OP] == INDEX || !pn_wants_gradient(b, n->inputs[0])) return PN_OK;
+    const int norm = operation_of(n) == NORM;
+    if (operation_of(n) == INDEX || !pn_wants_gradient(b, n->inputs[0])) return PN_OK;
     int gx = pn_gradient_buffer(b, n->inputs[0], PN_NONE);
     pn_step *s = gx == PN_NONE ? NULL : add(b, node, "pooling gradient", run_backward);
     if (!s) return PN_NO_MEMORY;
@@ -373,5 +380,5 @@ static pn_status backward(pn_builder *b, size_t node)
 }
 
 const pn_layer_kind pn_layer_pooling = {
-    "pooling", 1, 1, shape, forward, backward, PN_LAYOUT_PREFERS_NHWC
+    "pooling", 1, 1, shape, forward, backward, PN_LAYOUT_PREFERS_NHWC, pooling_config_fields
 };

@@ -6,38 +6,37 @@
 
 enum { CHUNK = 16384, SLOPE = 0 };
 
-static pn_status check(const pn_node *node, size_t n_config, pn_error *error)
-{
-    if (node->n_config == n_config && pn_is_count(node->config[0]) &&
-        pn_activation_at((size_t)node->config[0]))
-        return PN_OK;
-    return pn_fail(error, PN_BAD_VALUE, "%s: no such activation", node->where);
-}
+#define LEARNT_FIELDS(FIELD, T)                                             \
+    FIELD(T, ACTIVATION, function, ANY, "row that takes its slope from an array") \
+    FIELD(T, COUNT, num_parameters, AT_LEAST(1), "slopes: one, or one for each channel")
+PN_CONFIG(prelu_config, LEARNT_FIELDS)
+#define RANDOM_FIELDS(FIELD, T)                                             \
+    FIELD(T, ACTIVATION, function, ANY, "row that takes its slope from an array") \
+    FIELD(T, NUMBER, lower, ANY, "least slope")                             \
+    FIELD(T, NUMBER, upper, ANY, "largest slope")                           \
+    FIELD(T, SEED, seed, ANY, "of its random numbers")
+PN_CONFIG(rrelu_config, RANDOM_FIELDS)
 
 /* ---- a learnt slope, or one for each channel ------------------------------------------------- */
 
-/* config: row of the table, number of slopes: one, or one for each channel. */
 static pn_status shape_learnt(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
                               pn_error *error)
 {
     const pn_shape *input = inputs[0];
-    const double *c = node->config;
-    pn_status status = check(node, 2, error);
+    const prelu_config *c = pn_config(node);
+    const size_t slopes = c->num_parameters;
     (void)t;
-    if (status) return status;
-    if (!(c[1] >= 1))
-        return pn_fail(error, PN_BAD_VALUE, "%s: expected at least one slope", node->where);
-    if (c[1] != 1 && !(input->ndim && c[1] == (double)input->dim[0])) {
+    if (slopes != 1 && !(input->ndim && slopes == input->dim[0])) {
         char text[80];
         pn_shape_text(input, text, sizeof text);
         return pn_fail(
             error, PN_BAD_SHAPE,
-            "%s: a sample of shape %s has not num_parameters = %.0f channels (weight has shape (%.0f,))",
-            node->where, text, c[1], c[1]);
+            "%s: a sample of shape %s does not have num_parameters = %zu channels (weight has shape (%zu,))",
+            node->where, text, slopes, slopes);
     }
     node->shape = *input;
-    node->n_slots = 1;
-    node->slots[SLOPE].shape = (pn_shape){ 1, { (size_t)c[1] } };
+    node->activation_row = c->function;
+    pn_slot_add(node, "weight", 0, (pn_shape){ 1, { slopes } });
     return PN_OK;
 }
 
@@ -78,7 +77,7 @@ static void apply_chunk(void *context, size_t i)
 }
 static void run_learnt(const pn_step *s, void *const *at)
 {
-    const learnt *l = s->own;
+    const learnt *l = s->args;
     pn_parallel(tasks(l), apply_chunk, &(job){ l, s, at });
 }
 
@@ -110,7 +109,7 @@ static void sum_channel(void *context, size_t c)
 }
 static void run_slope_gradient(const pn_step *s, void *const *at)
 {
-    const learnt *l = s->own;
+    const learnt *l = s->args;
     job j = { l, s, at };
     if (l->channels == 1) {
         double sum = 0;
@@ -126,9 +125,9 @@ static void run_slope_gradient(const pn_step *s, void *const *at)
 static learnt *learnt_of(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    learnt *l = pn_plan_own(b, sizeof *l);
+    learnt *l = pn_plan_alloc(b, sizeof *l);
     if (!l) return NULL;
-    *l = (learnt){ .blocks = b->rows, .channels = (size_t)n->config[1], .n = 1, .size = pn_size(b->graph->dtype), .clear = !pn_accumulates(b, node, SLOPE),
+    *l = (learnt){ .blocks = b->rows, .channels = n->slots[SLOPE].shape.dim[0], .n = 1, .size = pn_size(b->graph->dtype), .clear = !pn_accumulates(b, node, SLOPE),
                    .slope = n->slots[SLOPE].data };
     for (size_t i = 0; i < n->shape.ndim; i++) {
         if (l->channels > 1 && i > 0) l->n *= n->shape.dim[i];
@@ -141,7 +140,7 @@ static learnt *learnt_of(pn_builder *b, size_t node)
         l->n = 1;
     }
     l->chunk = l->channels == 1 ? CHUNK : CHUNK / (l->rows ? l->channels : l->n + 1) + 1;
-    l->sums = pn_plan_own(b, tasks(l) * sizeof *l->sums);
+    l->sums = pn_plan_alloc(b, tasks(l) * sizeof *l->sums);
     return l->sums ? l : NULL;
 }
 
@@ -151,8 +150,8 @@ static pn_step *add_learnt(pn_builder *b, size_t node, const char *what, pn_step
     learnt *l = learnt_of(b, node);
     pn_step *s = l ? pn_step_new(b, what, run) : NULL;
     if (!s) return NULL;
-    s->own = l;
-    s->activation = &b->k->activations[(size_t)b->graph->nodes[node].config[0]];
+    s->args = l;
+    s->activation = &b->k->activations[b->graph->nodes[node].activation_row];
     s->in = x;
     s->in2 = t;
     s->out = y;
@@ -194,14 +193,13 @@ static pn_status backward_learnt(pn_builder *b, size_t node)
 
 /* ---- a slope at random for every number in training, the mean slope otherwise ---------------- */
 
-/* config: row of the table, least and largest slope, lower and upper half of the seed. */
 static pn_status shape_random(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
                               pn_error *error)
 {
-    pn_status status = check(node, 5, error);
-    if (!status) status = pn_check_seed(node, node->config + 3, error);
-    if (status) return status;
-    const double mean = (node->config[1] + node->config[2]) / 2;
+    const rrelu_config *c = pn_config(node);
+    const double mean = (c->lower + c->upper) / 2;
+    (void)error;
+    node->activation_row = c->function;
     node->shape = *inputs[0];
     if (t == PN_F32) node->params[0].f32 = (float)mean;
     else node->params[0].f64 = mean;
@@ -215,13 +213,13 @@ static void random_chunk(void *context, size_t i)
     const pn_step *s = j->s;
     const size_t first = i * CHUNK, n = s->n - first < CHUNK ? s->n - first : CHUNK,
                  from = first * s->bytes;
-    const double *c = s->node->config;
+    const rrelu_config *c = pn_config(s->node);
     const void *p[PN_MAX_PARAMS] = { s->out2 == PN_NONE ? (const void *)&s->node->params[0]
                                                      : (char *)j->at[s->out2] + from };
     const char *x = (const char *)j->at[s->in] + from;
     char *y = (char *)j->at[s->out] + from;
     if (s->out2 != PN_NONE && s->in2 == PN_NONE)
-        pn_random_uniform((uint64_t)c[4] << 32 | (uint64_t)c[3], *s->tick << 24 | i, c[1], c[2],
+        pn_random_uniform(c->seed, *s->tick << 24 | i, c->lower, c->upper,
                           s->bytes == sizeof(float) ? PN_F32 : PN_F64, n,
                           (char *)j->at[s->out2] + from);
     if (s->in2 == PN_NONE) s->activation->forward(n, x, y, p, s->out2 != PN_NONE);
@@ -239,7 +237,7 @@ static pn_status add_random(pn_builder *b, size_t node, const char *what, int x,
     if (!s) return PN_NO_MEMORY;
     s->n = b->rows * pn_count(&b->graph->nodes[node].shape);
     s->bytes = pn_size(b->graph->dtype);
-    s->activation = &b->k->activations[(size_t)b->graph->nodes[node].config[0]];
+    s->activation = &b->k->activations[b->graph->nodes[node].activation_row];
     s->in = x;
     s->in2 = t;
     s->out = y;
@@ -272,8 +270,10 @@ static pn_status backward_random(pn_builder *b, size_t node)
 }
 
 const pn_layer_kind pn_layer_prelu = {
-    "prelu", 1, 1, shape_learnt, forward_learnt, backward_learnt, PN_LAYOUT_ANY
+    "prelu",         1,             1,                  shape_learnt, forward_learnt,
+    backward_learnt, PN_LAYOUT_ANY, prelu_config_fields
 };
 const pn_layer_kind pn_layer_rrelu = {
-    "rrelu", 1, 1, shape_random, forward_random, backward_random, PN_LAYOUT_ANY
+    "rrelu",         1,             1,                  shape_random, forward_random,
+    backward_random, PN_LAYOUT_ANY, rrelu_config_fields
 };

@@ -2,20 +2,16 @@
 #include "layers.h"
 #include "../graph/plan.h"
 
+#define FIELDS(FIELD, T) FIELD(T, COUNTS, shape, AT_LEAST(0), "of one sample of the output")
+PN_CONFIG(reshape_config, FIELDS)
+
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     const pn_shape *input = inputs[0];
     (void)t;
-    if (node->n_config > PN_MAX_DIMS)
-        return pn_fail(error, PN_BAD_SHAPE, "%s: at most %d dimensions are allowed", node->where,
-                       PN_MAX_DIMS);
-    node->shape.ndim = node->n_config;
-    for (size_t i = 0; i < node->n_config; i++) {
-        if (!pn_is_count(node->config[i]))
-            return pn_fail(error, PN_BAD_SHAPE, "%s: dimension %zu is %g", node->where, i,
-                           node->config[i]);
-        node->shape.dim[i] = (size_t)node->config[i];
-    }
+    const pn_counts *sizes = &((const reshape_config *)pn_config(node))->shape;
+    node->shape.ndim = sizes->n;
+    for (size_t i = 0; i < sizes->n; i++) node->shape.dim[i] = sizes->at[i];
     if (pn_count(&node->shape) == pn_count(input)) return PN_OK;
     char a[80], b[80];
     pn_shape_text(input, a, sizeof a);
@@ -37,5 +33,5 @@ static pn_status backward(pn_builder *b, size_t node)
 }
 
 const pn_layer_kind pn_layer_reshape = {
-    "reshape", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW
+    "reshape", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW, reshape_config_fields
 };

@@ -5,31 +5,39 @@
 #include <math.h>
 #include <string.h>
 
-enum { NEAREST, NEAREST_EXACT, LINEAR, CUBIC, MODES };
-static const size_t taps_of[MODES] = { 1, 1, 2, 4 };
+#define MODES(CHOICE)                                                        \
+    CHOICE(NEAREST, "nearest")                                               \
+    CHOICE(NEAREST_EXACT, "nearest_exact") CHOICE(LINEAR, "linear") CHOICE(CUBIC, "cubic")
+enum { MODES(PN_CHOICE_CONSTANT) };
+static const char *const modes[] = { MODES(PN_CHOICE_NAME) NULL };
+static const size_t taps_of[] = { [NEAREST] = 1, [NEAREST_EXACT] = 1, [LINEAR] = 2, [CUBIC] = 4 };
 
-/* config: mode, axis, new length, align_corners, numbers of the input a number of the output
- * advances (0: as the lengths say). */
+#define FIELDS(FIELD, T)                                                                     \
+    FIELD(T, CHOICE, mode, ONE_OF(modes), "how elements are interpolated")                   \
+    FIELD(T, COUNT, axis, AT_LEAST(0), "axis of the sample")                                         \
+    FIELD(T, COUNT, length, AT_LEAST(0), "of that axis in the output")                               \
+    FIELD(T, FLAG, align_corners, ANY, "whether first and last elements fall on each other") \
+    FIELD(T, NUMBER, step, FROM_TO(0, 0x1p53), "input elements per output element; 0: the lengths' quotient")
+PN_CONFIG(resize_config, FIELDS)
+
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     const pn_shape *input = inputs[0];
-    const double *c = node->config;
+    const resize_config *c = pn_config(node);
+    const size_t axis = c->axis;
     char text[80];
     (void)t;
-    if (node->n_config != 5 || !(c[0] >= 0 && c[0] < MODES) || !pn_is_count(c[2]) ||
-        !(c[4] >= 0 && c[4] < 0x1p53))
-        return pn_fail(error, PN_BAD_VALUE, "%s: no such way to resize", node->where);
     pn_shape_text(input, text, sizeof text);
-    if (!(c[1] >= 0 && c[1] < (double)input->ndim))
-        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %g", node->where,
-                       text, c[1]);
+    if (axis >= input->ndim)
+        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %zu", node->where,
+                       text, axis);
     node->shape = *input;
-    node->shape.dim[(size_t)c[1]] = (size_t)c[2];
-    if (input->dim[(size_t)c[1]] == 0 && c[2] > 0)
+    node->shape.dim[axis] = c->length;
+    if (input->dim[axis] == 0 && c->length > 0)
         return pn_fail(
             error, PN_BAD_SHAPE,
-            "%s: axis %g of a sample of shape %s is empty and cannot get the length %.0f",
-            node->where, c[1], text, c[2]);
+            "%s: axis %zu of a sample of shape %s is empty and cannot get the length %zu",
+            node->where, axis, text, c->length);
     return PN_OK;
 }
 
@@ -54,9 +62,10 @@ static double cubic(double d)
  * the last one counts. */
 static void fill_taps(const pn_node *n, resize *r, size_t i)
 {
-    const int mode = (int)n->config[0], corners = n->config[3] != 0;
+    const resize_config *c = pn_config(n);
+    const int mode = c->mode, corners = c->align_corners;
     const double length = (double)r->length, out = (double)r->out, ratio = length / out;
-    const double scale = n->config[4] > 0   ? n->config[4]
+    const double scale = c->step > 0        ? c->step
                        : corners && out > 1 ? (length - 1) / (out - 1)
                        : corners            ? 0
                                             : ratio;
@@ -84,18 +93,19 @@ static resize *resize_of(pn_builder *b, size_t node)
     enum { CHUNK = 16384 };
     const pn_node *n = &b->graph->nodes[node];
     const pn_shape *input = &b->graph->nodes[n->inputs[0]].shape;
-    const size_t axis = (size_t)n->config[1];
-    resize *r = pn_plan_own(b, sizeof *r);
+    const resize_config *c = pn_config(n);
+    const size_t axis = c->axis;
+    resize *r = pn_plan_alloc(b, sizeof *r);
     if (!r) return NULL;
-    *r = (resize){ .blocks = b->rows, .length = input->dim[axis], .out = n->shape.dim[axis], .inner = 1, .each = taps_of[(int)n->config[0]],
+    *r = (resize){ .blocks = b->rows, .length = input->dim[axis], .out = n->shape.dim[axis], .inner = 1, .each = taps_of[c->mode],
                    .size = pn_size(b->graph->dtype) };
     for (size_t i = 0; i < input->ndim; i++) {
         if (i < axis) r->blocks *= input->dim[i];
         if (i > axis) r->inner *= input->dim[i];
     }
     r->chunk = CHUNK / ((r->length + r->out) * r->inner + 1) + 1;
-    r->index = pn_plan_own(b, r->out * r->each * sizeof *r->index);
-    r->weight = r->index ? pn_plan_own(b, r->out * r->each * r->size) : NULL;
+    r->index = pn_plan_alloc(b, r->out * r->each * sizeof *r->index);
+    r->weight = r->index ? pn_plan_alloc(b, r->out * r->each * r->size) : NULL;
     if (!r->weight) return NULL;
     for (size_t i = 0; i < r->out; i++) fill_taps(n, r, i);
     return r;
@@ -133,13 +143,13 @@ static void backward_chunk(void *context, size_t i)
 
 static void run_forward(const pn_step *s, void *const *at)
 {
-    const resize *r = s->own;
+    const resize *r = s->args;
     pn_parallel((r->blocks + r->chunk - 1) / r->chunk, forward_chunk,
                 &(job){ r, s->k, at[s->in], at[s->out] });
 }
 static void run_backward(const pn_step *s, void *const *at)
 {
-    const resize *r = s->own;
+    const resize *r = s->args;
     pn_parallel((r->blocks + r->chunk - 1) / r->chunk, backward_chunk,
                 &(job){ r, s->k, at[s->in], at[s->out] });
 }
@@ -149,7 +159,7 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
     resize *r = y == PN_NONE ? NULL : resize_of(b, node);
     pn_step *s = r ? pn_step_new(b, what, run) : NULL;
     if (!s) return PN_NO_MEMORY;
-    s->own = r;
+    s->args = r;
     s->in = x;
     s->out = y;
     s->flops = 2.0 * (double)(r->blocks * r->out * r->inner * (r->each > 1 ? r->each : 0));
@@ -172,4 +182,6 @@ static pn_status backward(pn_builder *b, size_t node)
                pn_gradient_buffer(b, input, PN_NONE));
 }
 
-const pn_layer_kind pn_layer_resize = { "resize", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_resize = {
+    "resize", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW, resize_config_fields
+};

@@ -3,13 +3,16 @@
 #include "layers.h"
 #include "../graph/plan.h"
 
-enum { SIZE, ALPHA, BETA, K };
+#define FIELDS(FIELD, T)                                                  \
+    FIELD(T, COUNT, size, AT_LEAST(1), "neighbouring channels in the sum") \
+    FIELD(T, NUMBER, alpha, ANY, "factor of the sum of squares")          \
+    FIELD(T, NUMBER, beta, ANY, "exponent")                               \
+    FIELD(T, NUMBER, k, ANY, "what is added to the sum")
+PN_CONFIG(response_config, FIELDS)
 
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     (void)t;
-    if (node->n_config != 4 || !pn_is_count(node->config[SIZE]) || node->config[SIZE] < 1)
-        return pn_fail(error, PN_BAD_VALUE, "%s: size must be a positive integer", node->where);
     if (inputs[0]->ndim < 2) {
         char text[80];
         pn_shape_text(inputs[0], text, sizeof text);
@@ -30,13 +33,13 @@ static void *sample(const job *j, int buffer, size_t i)
 static void forward_sample(void *context, size_t i)
 {
     const job *j = context;
-    const response *r = j->s->own;
+    const response *r = j->s->args;
     j->s->k->norm->response(&r->r, sample(j, j->s->in, i), sample(j, j->s->out, i));
 }
 static void backward_sample(void *context, size_t i)
 {
     const job *j = context;
-    const response *r = j->s->own;
+    const response *r = j->s->args;
     j->s->k->norm->response_back(&r->r, sample(j, j->s->in2, i), sample(j, j->s->in, i),
                                  sample(j, j->s->out, i), r->work + 2 * i * r->r.channels);
 }
@@ -53,19 +56,21 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
                      int t)
 {
     const pn_node *n = &b->graph->nodes[node];
+    const response_config *c = pn_config(n);
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run);
-    response *r = s ? pn_plan_own(b, sizeof *r) : NULL;
+    response *r = s ? pn_plan_alloc(b, sizeof *r) : NULL;
     if (!r) return PN_NO_MEMORY;
     r->r = (pn_response){ .channels = n->shape.dim[0],
                           .inner = 1,
-                          .size = (size_t)n->config[SIZE],
-                          .alpha = n->config[ALPHA],
-                          .beta = n->config[BETA],
-                          .k = n->config[K] };
+                          .size = c->size,
+                          .alpha = c->alpha,
+                          .beta = c->beta,
+                          .k = c->k };
     for (size_t i = 1; i < n->shape.ndim; i++) r->r.inner *= n->shape.dim[i];
-    if (t != PN_NONE && !(r->work = pn_plan_own(b, 2 * b->rows * r->r.channels * sizeof *r->work)))
+    if (t != PN_NONE &&
+        !(r->work = pn_plan_alloc(b, 2 * b->rows * r->r.channels * sizeof *r->work)))
         return PN_NO_MEMORY;
-    s->own = r;
+    s->args = r;
     s->rows = b->rows;
     s->bytes = pn_count(&n->shape) * pn_size(b->graph->dtype);
     s->in = x;
@@ -92,5 +97,6 @@ static pn_status backward(pn_builder *b, size_t node)
                pn_gradient_buffer(b, input, b->grad[node]), b->value[input]);
 }
 
-const pn_layer_kind pn_layer_response_norm = { "response_norm", 1, 1, shape, forward, backward,
-                                               PN_LAYOUT_NCHW };
+const pn_layer_kind pn_layer_response_norm = {
+    "response_norm", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW, response_config_fields
+};

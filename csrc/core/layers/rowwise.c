@@ -2,18 +2,21 @@
 #include "layers.h"
 #include "../graph/plan.h"
 
+#define FIELDS(FIELD, T)                                              \
+    FIELD(T, ROWWISE, function, ANY, "row of the table of row-wise functions") \
+    FIELD(T, COUNT, axis, AT_LEAST(0), "axis of the sample")
+PN_CONFIG(rowwise_config, FIELDS)
+
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     const pn_shape *input = inputs[0];
     (void)t;
-    if (node->n_config != 2 || !pn_is_count(node->config[0]) ||
-        !pn_rowwise_at((size_t)node->config[0]))
-        return pn_fail(error, PN_BAD_VALUE, "%s: no such row-wise function", node->where);
-    if (!(node->config[1] >= 0 && node->config[1] < (double)input->ndim)) {
+    const rowwise_config *c = pn_config(node);
+    if (c->axis >= input->ndim) {
         char text[80];
         pn_shape_text(input, text, sizeof text);
-        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %g", node->where,
-                       text, node->config[1]);
+        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no axis %zu", node->where,
+                       text, c->axis);
     }
     node->shape = *input;
     return PN_OK;
@@ -97,7 +100,8 @@ static pn_status add(pn_builder *b, size_t node, pn_step_fn *run, const char *wh
                      int t)
 {
     const pn_node *n = &b->graph->nodes[node];
-    size_t axis = (size_t)n->config[1];
+    const rowwise_config *c = pn_config(n);
+    const size_t axis = c->axis;
     pn_step *s = pn_step_new(b, what, run);
     if (!s) return PN_NO_MEMORY;
     s->rows = b->rows;
@@ -108,7 +112,7 @@ static pn_status add(pn_builder *b, size_t node, pn_step_fn *run, const char *wh
         if (i < axis) s->rows *= n->shape.dim[i];
         if (i > axis) s->inner *= n->shape.dim[i];
     }
-    s->rowwise = &b->k->rowwise[(size_t)n->config[0]];
+    s->rowwise = &b->k->rowwise[c->function];
     s->in = x;
     s->out = y;
     s->in2 = t;
@@ -124,8 +128,9 @@ static pn_status add(pn_builder *b, size_t node, pn_step_fn *run, const char *wh
 static pn_status forward(pn_builder *b, size_t node)
 {
     int y = b->value[node] = pn_output_buffer(b, node, 1);
+    const rowwise_config *c = pn_config(&b->graph->nodes[node]);
     if (y == PN_NONE) return PN_NO_MEMORY;
-    return add(b, node, run_forward, pn_rowwise_at((size_t)b->graph->nodes[node].config[0])->name,
+    return add(b, node, run_forward, pn_rowwise_at(c->function)->name,
                b->value[b->graph->nodes[node].inputs[0]], y, PN_NONE);
 }
 
@@ -139,5 +144,5 @@ static pn_status backward(pn_builder *b, size_t node)
 }
 
 const pn_layer_kind pn_layer_rowwise = {
-    "rowwise", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW
+    "rowwise", 1, 1, shape, forward, backward, PN_LAYOUT_NCHW, rowwise_config_fields
 };

@@ -315,7 +315,7 @@ static void count_run(const counting *c, const char *t, size_t n, size_t unit)
 static void look_at_units(pn_health *h, watched *w, const char *t, size_t rows, size_t sample,
                           int last)
 {
-    counting c = { h, w, &h->k->activations[(size_t)w->node->config[0]], { 0 } };
+    counting c = { h, w, &h->k->activations[w->node->activation_row], { 0 } };
     const size_t size = pn_size(h->graph->dtype),
                  pixels = w->image && !last ? sample / w->units : 1,
                  values = rows * (sample / w->units);

@@ -30,12 +30,16 @@ static const pn_shadow_part *part_of(pn_shadow *w, const pn_binding *slot)
 
 static pn_status add_node(pn_shadow *w, const pn_node *node, pn_error *error)
 {
+    pn_setting settings[PN_MAX_SETTINGS];
+    const size_t n = pn_config_count(node->kind->fields);
+    for (size_t i = 0; i < n; i++)
+        pn_config_get(&node->kind->fields[i], &node->config, &settings[i]);
     const pn_layer layer = { .kind = node->kind->name,
                              .where = node->where,
                              .n_inputs = node->n_inputs,
                              .inputs = node->inputs,
-                             .n_config = node->n_config,
-                             .config = node->config,
+                             .n_settings = n,
+                             .settings = settings,
                              .training = node->training };
     pn_status status = pn_graph_add(w->graph, &layer, error);
     for (size_t j = 0; j < node->n_slots && !status; j++) {
