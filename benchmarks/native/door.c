@@ -1,6 +1,6 @@
 /* door.c - one matrix product of the core, which Python reaches only inside a layer. */
 #define _POSIX_C_SOURCE 200809L
-#include "core/kernels/kernels.h"
+#include "core/kernels/isa.h"
 #include <stdlib.h>
 #include <time.h>
 

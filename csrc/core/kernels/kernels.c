@@ -1,6 +1,6 @@
 /* kernels.c - compiled once per instruction set with -DPN_ISA=name and that set's flags; exports
  * pn_kernels_<name> and nothing else. */
-#include "kernels.h"
+#include "kernel_types.h"
 #pragma GCC diagnostic ignored "-Wpsabi"        /* vectors are passed between static functions only */
 
 /* the tables */

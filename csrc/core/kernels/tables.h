@@ -1,7 +1,7 @@
 /* tables.h - what the rows of the tables compute beside their kernels. */
 #ifndef PN_TABLES_H
 #define PN_TABLES_H
-#include "kernels.h"
+#include "kernel_types.h"
 
 /* The numbers h that an optimizer's update reads, from its settings, numbers and step (from 1) of a
  * parameter. */

@@ -1,7 +1,7 @@
-/* kernels.h - what one instruction set exports: one pn_kernels, indexed by dtype and then as the
+/* kernel_types.h - what one instruction set exports: one pn_kernels, indexed by dtype and then as the
  * tables are. */
-#ifndef PN_KERNELS_H
-#define PN_KERNELS_H
+#ifndef PN_KERNEL_TYPES_H
+#define PN_KERNEL_TYPES_H
 #include "../../pynn.h"
 #include "../base/array.h"
 
