@@ -35,28 +35,21 @@ except ImportError as error:
 
 __version__ = _core.VERSION
 
-# Modules are imported when one of their names is first used, so that `import pynn` itself costs little.
-_TABLES = ("activations", "losses", "layers")
-"""Modules all of whose public names are also names of the package."""
+# Modules are imported on first use of one of their names, to keep `import pynn` fast.
+_REEXPORTED = ("activations", "layers", "model", "losses", "compose")
+"""Modules whose public names are all names of the package too. A name is searched in this order, which imports those before it."""
 _NAMES = {
-    "Add": "compose",
     "Checkpoint": "_training.checkpoint",
-    "Concat": "compose",
     "DivergenceError": "_training.divergence",
     "Health": "_training.health",
     "Halving": "_training.halving",
     "History": "_training.history",
-    "Input": "model",
     "LRSweep": "_training.find_lr",
     "Layer": "layers._base",
     "Loss": "losses._base",
-    "Model": "model",
     "Optimizer": "optim._base",
-    "Parallel": "compose",
     "Parameter": "_graph",
-    "Residual": "compose",
     "Run": "_training.many",
-    "Sequential": "model",
     "fit_many": "_training.many",
     "get_num_threads": "_threads",
     "load": "io",
@@ -64,19 +57,24 @@ _NAMES = {
     "num_threads": "_threads",
     "set_num_threads": "_threads",
 }
-"""The module of each other public name."""
+"""The module of each public name that is re-exported individually."""
 _MODULES = ("callbacks", "datasets", "grad", "init", "io", "lab", "layers", "losses", "metrics", "optim", "plot", "testing")
 _UNLISTED = ("activations", "compose", "model", "reference")
-"""Modules that are importable as attributes, but whose content is public elsewhere."""
+"""Modules that are attributes of the package but not listed in ``__all__``."""
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
-    """Print what was built, which instruction set runs, and on how many threads.
+    """Print the version, the instruction sets that were built and the one in use, the number of threads, and the table sizes.
 
     Parameters
     ----------
     mode : {'stdout', 'dicts'}
-        'dicts' returns the facts instead of printing them, as in `numpy.show_config`.
+        'dicts' returns the information instead of printing it, as in `numpy.show_config`.
+
+    Raises
+    ------
+    ValueError
+        If `mode` has another value.
 
     Examples
     --------
@@ -110,7 +108,7 @@ def __getattr__(name: str) -> Any:
         return [*_MODULES, "show_config"] if sys._getframe(1).f_globals.get("__name__") == "pydoc" else _public_names()
     if name in _NAMES:
         value: Any = getattr(_module(_NAMES[name]), name)
-    elif home := None if name.startswith("_") else next((m for m in map(_module, _TABLES) if name in m.__all__), None):
+    elif home := None if name.startswith("_") else next((m for m in map(_module, _REEXPORTED) if name in m.__all__), None):
         value = getattr(home, name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -123,7 +121,7 @@ def _module(name: str) -> ModuleType:
 
 
 def _public_names() -> list[str]:
-    return [*(name for table in _TABLES for name in _module(table).__all__), *_NAMES, *_MODULES, "show_config"]
+    return [*(name for module in _REEXPORTED for name in _module(module).__all__), *_NAMES, *_MODULES, "show_config"]
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Pictures of activation functions and of trainings, drawn with matplotlib, which ``pip install "pynn-c[plot]"`` brings."""
+"""Plots of activation functions and training histories. Requires matplotlib: ``pip install "pynn-c[plot]"``."""
 
 from __future__ import annotations
 
@@ -32,56 +32,56 @@ def __dir__() -> list[str]:
     return __all__
 
 
-# Told apart also by who confuses some colours (Okabe and Ito, 2008), the pale ones left out.
+# Distinguishable with colour vision deficiency (Okabe and Ito, 2008), without the pale colours.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
 _GREY = "#B8B8B8"
-_TOGETHER = len(_COLOURS)
-"""So many functions share two panels; of more, each has a panel of its own."""
+_MOST_OVERLAID = len(_COLOURS)
+"""The largest number of functions that share two panels. More functions get separate panels."""
 
 
 _Line = tuple[str, NDArray[Any], NDArray[Any]]
-"""A label, values and derivatives."""
+"""A label, the values and the derivatives of a function."""
 
 
 class _Curve(NamedTuple):
     label: str
     value: Callable[[Any], Any]
     derivative: Callable[[Any], Any] | None
-    """None: to be had from differences."""
+    """None if the derivative must be estimated from differences."""
 
 
 def activations(functions: Any = None, x: ArrayLike | None = None, derivatives: bool = True, *, title: str | None = None) -> Figure:
-    """Draw activation functions, and their derivatives beside them.
+    """Plot activation functions and their derivatives.
 
-    Up to eight share two panels, values on the left and derivatives on the right. Of more, each has a small panel of its own.
-    Where a function jumps, its line is broken.
+    Up to eight functions share two panels, values on the left and derivatives on the right. With more functions, each has its own
+    panel. Lines are interrupted at discontinuities.
 
     Parameters
     ----------
     functions : str, function, layer or an iterable of them, optional
-        Names (``"relu"``), functions (``pynn.gelu``, or any other that maps an array element by element), layer classes
-        (``pynn.ReLU``) and layers (``pynn.LeakyReLU(0.1)``). The derivative of a function that is not pynn's is taken from
-        differences along `x`. Default: every activation that needs no argument.
+        Names (``"relu"``), elementwise functions (``pynn.gelu`` or any other), layer classes (``pynn.ReLU``) and layers
+        (``pynn.LeakyReLU(0.1)``). The derivatives of functions from elsewhere are estimated from differences along `x`. Default: every
+        activation without required arguments.
     x : array_like, optional
-        Where to draw, one dimension, increasing. Default: from -7 to 7.
+        The points at which to evaluate the functions, increasing and of one dimension. Default: from -7 to 7.
     derivatives : bool, default True
-        Whether to draw the derivatives.
+        Whether to plot the derivatives.
     title : str, optional
-        A heading above the panels.
+        The title of the figure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        To be shown (``matplotlib.pyplot.show()``), saved (``figure.savefig("relu.png")``) or drawn on further.
+        The figure, to show (``matplotlib.pyplot.show()``), save (``figure.savefig("relu.png")``) or extend.
 
     Raises
     ------
     ImportError
         If matplotlib is not installed.
     TypeError
-        If a member of `functions` is none of the above.
+        If an element of `functions` has another type.
     ValueError
-        If a name is unknown, a function does not work element by element (softmax), or `x` is not increasing.
+        If a name is unknown, a function is not elementwise (such as softmax), or `x` is not increasing.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def activations(functions: Any = None, x: ArrayLike | None = None, derivatives: 
     at = _points(x)
     curves = [_curve(f) for f in _listed(functions)]
     lines = [_evaluate(c, at) for c in curves]
-    draw = _together if len(lines) <= _TOGETHER else _apart
+    draw = _plot_overlaid if len(lines) <= _MOST_OVERLAID else _plot_separately
     figure = draw(at, lines, derivatives)
     if title is not None:
         figure.suptitle(title)
@@ -105,16 +105,16 @@ def activations(functions: Any = None, x: ArrayLike | None = None, derivatives: 
 def history(
     logs: Mapping[str, list[float]], names: Iterable[str] | None = None, epochs: Mapping[str, Sequence[int]] | None = None
 ) -> Figure:
-    """Draw what `fit` reported over the epochs: a panel for each number, with that of the validation data in it.
+    """Plot the metrics of a training over the epochs: one panel per metric, with its values on training and validation data.
 
     Parameters
     ----------
     logs : mapping of str to list of float
         ``History.history``.
     names : iterable of str, optional
-        What to draw, without ``val_``; default: all but ``seconds``.
+        The metrics to plot, without ``val_``. Default: all except ``seconds``.
     epochs : mapping of str to sequence of int, optional
-        The epochs of each number, from 1; default: all from the first.
+        The epochs of the values of each metric, counted from 1. Default: consecutive epochs from 1.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def history(
     ImportError
         If matplotlib is not installed.
     ValueError
-        If a name is unknown, or there is nothing to draw.
+        If a name is unknown, or the history is empty.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def history(
         if name not in (*known, *logs):
             raise unknown_name("number of the history", name, known)
     if not drawn:
-        raise ValueError("history: nothing to draw; it has no epoch")
+        raise ValueError("history: nothing to plot; it has no epochs")
     columns = min(len(drawn), 3)
     rows = -(-len(drawn) // columns)
     figure, grid = _panels(rows, columns, (4.6 * columns, 3.4 * rows))
@@ -163,12 +163,12 @@ def history(
 
 
 def lr_sweep(found: LRSweep) -> Figure:
-    """Draw the losses of a sweep of learning rates, smoothed and as they were, with the suggestion.
+    """Plot the losses of a learning rate sweep, raw and smoothed, with the suggested learning rate.
 
     Parameters
     ----------
     found : LRSweep
-        What `find_lr` returned.
+        The result of `find_lr`.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def lr_sweep(found: LRSweep) -> Figure:
     ImportError
         If matplotlib is not installed.
     ValueError
-        If there is no step to draw.
+        If the sweep has no steps.
 
     Examples
     --------
@@ -190,13 +190,13 @@ def lr_sweep(found: LRSweep) -> Figure:
     'log'
     """
     if not len(found.lr):
-        raise ValueError("found: nothing to draw; the first loss was not finite")
+        raise ValueError("found: nothing to plot; the first loss was not finite")
     figure, [[axes]] = _panels(1, 1, (6.4, 4.0))
     axes.plot(found.lr, found.loss, color=_GREY, linewidth=1, label="loss")
     axes.plot(found.lr, found.smoothed, color=_COLOURS[0], label="smoothed")
     low, high = min(found.smoothed.min(), found.loss.min()), found.smoothed[: found.smoothed.argmin() + 1].max()
-    room = 0.15 * (high - low) or 1.0
-    axes.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(low - room, high + 2 * room))
+    margin = 0.15 * (high - low) or 1.0
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(low - margin, high + 2 * margin))
     if found.suggestion == found.suggestion:
         at = found.smoothed[(found.lr == found.suggestion).argmax()]
         axes.axvline(found.suggestion, color=_COLOURS[1], linewidth=1, linestyle="--")
@@ -208,27 +208,29 @@ def lr_sweep(found: LRSweep) -> Figure:
 
 
 def plot_gradient_flow(source: Net | History | Health) -> Figure:
-    """Draw how long the gradient of each layer is, and by what part of its length a step changes it.
+    """Plot the gradient norm of each layer, and the relative size of its parameter updates.
 
-    Where the gradient gets shorter and shorter towards the first layers, it vanishes on its way back.
+    Gradients vanish if their norm decreases towards the first layers.
 
     Parameters
     ----------
     source : Sequential, Model, History or Health
-        What ``model.health()`` tells, or what was kept of each epoch by a `pynn.callbacks.HealthMonitor`: then a line an epoch, pale to
-        dark.
+        A health report, or a model or history with the reports of a `pynn.callbacks.HealthMonitor`: these are plotted as one line per
+        epoch, from pale to dark.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A panel each, on logarithmic scales.
+        A figure with two panels on logarithmic scales.
 
     Raises
     ------
     ImportError
         If matplotlib is not installed.
+    TypeError
+        If `source` has another type.
     ValueError
-        If nothing is known of any gradient.
+        If the reports contain no gradients.
 
     Examples
     --------
@@ -243,7 +245,7 @@ def plot_gradient_flow(source: Net | History | Health) -> Figure:
     reports = _reports(source)
     names = list(dict.fromkeys(row.layer for health in reports for row in health if not np.isnan(row.gradient)))
     if not names:
-        raise ValueError("source: nothing is known of any gradient; a model needs fit with health=True, a report on given data y")
+        raise ValueError("source: its reports contain no gradients; call fit with health=True, or pass targets y to health()")
     figure, grid = _panels(1, 2, (5.2 + 0.25 * len(names), 3.8))
     import matplotlib as mpl
 
@@ -260,7 +262,7 @@ def plot_gradient_flow(source: Net | History | Health) -> Figure:
             shade = colours(i if len(reports) > 1 else 1)
             axes.plot(range(len(names)), np.where(values > 0, values, np.nan), color=shade, marker="o", markersize=3.5)
         bottom, top = axes.get_ylim()
-        wider = max(100 * bottom / top, 1) ** 0.5  # two decades at least: what is alike shall look so
+        wider = max(100 * bottom / top, 1) ** 0.5  # at least two decades, so that small differences look small
         axes.set_ylim(bottom / wider, top * wider)
         axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 3 else 0)
     if len(reports) > 1:
@@ -270,7 +272,7 @@ def plot_gradient_flow(source: Net | History | Health) -> Figure:
 
 
 def _reports(source: Any) -> list[Health]:
-    """Return reports on health, one an epoch, or the only one."""
+    """Return the health reports of all epochs, or a list with a single report."""
     from ._training.health import Health
 
     if isinstance(source, Health):
@@ -285,21 +287,21 @@ def _reports(source: Any) -> list[Health]:
 
 
 def _panels(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Figure, NDArray[Any]]:
-    """Return a figure of rows x columns panels, and the panels."""
+    """Return a figure with rows x columns panels, and the array of panels."""
     try:
         from matplotlib import pyplot
     except ImportError as error:
-        raise ImportError('pynn.plot needs matplotlib: pip install "pynn-c[plot]", or pip install matplotlib') from error
+        raise ImportError('pynn.plot requires matplotlib: pip install "pynn-c[plot]", or pip install matplotlib') from error
     figure, grid = pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
     figure._ipython_display_ = functools.partial(_display, figure)
     return figure, grid
 
 
 def _display(figure: Figure) -> None:
-    """Let IPython display the figure as usual, but take it away from pyplot first.
+    """Let IPython display the figure as usual, but close it in pyplot first.
 
-    A notebook's backend displays every figure that pyplot still holds when the cell ends, so a figure that is also the value of the cell's
-    last line would appear twice. Whichever display comes first is the only one: the last line, ``plt.show()`` or the end of the cell.
+    A notebook's backend displays every open figure of pyplot when the cell ends. A figure that is also the value of the cell's last
+    line would therefore appear twice.
     """
     from matplotlib import get_backend, pyplot
 
@@ -337,7 +339,7 @@ def _curve(given: Any) -> _Curve:
     if isinstance(given, type) and issubclass(given, Layer):
         given = given()
     if isinstance(given, Layer):
-        layer = copy.deepcopy(given)  # which remembers its input, and adds to the gradients of what it learns
+        layer = copy.deepcopy(given)  # because calls and backward change the layer's state
         return _Curve(repr(layer).removesuffix("()"), layer, lambda x: layer.backward(np.ones_like(layer(x))))
     known = {name: getattr(_activations, name) for name in (*_activations.activations, *_activations.aliases)}
     if isinstance(given, str):
@@ -359,15 +361,15 @@ def _label(call: functools.partial[Any]) -> str:
 
 
 def _evaluate(curve: _Curve, x: NDArray[np.float64]) -> _Line:
-    """Return the curve along ``x``, after a look at whether it is made element by element."""
+    """Evaluate a curve at ``x``, and check that it is elementwise."""
     y, first = np.asarray(curve.value(x)), np.asarray(curve.value(x[:1]))
     if y.shape != x.shape or not np.allclose(first, y[:1], equal_nan=True):
-        raise ValueError(f"{curve.label} cannot be drawn: its values do not depend on one number each")
+        raise ValueError(f"functions: cannot plot {curve.label}; expected an elementwise function")
     return curve.label, y, np.asarray(curve.derivative(x)) if curve.derivative else np.gradient(y, x)
 
 
 def _jumps(y: NDArray[Any]) -> NDArray[np.intp]:
-    """Return where ``y`` jumps: steps that are large, and ten times those on either side."""
+    """Return the indices of discontinuities: large differences, ten times those on either side."""
     seen = np.where(np.isfinite(y), y, np.nan)
     if np.isnan(seen).all():
         return np.zeros(0, np.intp)
@@ -376,8 +378,8 @@ def _jumps(y: NDArray[Any]) -> NDArray[np.intp]:
     return np.flatnonzero((step > 10 * beside) & (step > 0.02 * (np.nanmax(seen) - np.nanmin(seen))))
 
 
-def _draw(axes: Axes, x: NDArray[Any], y: NDArray[Any], label: str, **style: Any) -> None:
-    """Draw a line that is broken where it jumps, and there dotted."""
+def _plot_line(axes: Axes, x: NDArray[Any], y: NDArray[Any], label: str, **style: Any) -> None:
+    """Plot a line, dotted across discontinuities."""
     jumps = _jumps(y)
     middle = (x[jumps] + x[jumps + 1]) / 2
     axes.plot(np.insert(x, jumps + 1, middle), np.insert(y, jumps + 1, np.nan), label=label, **style)
@@ -385,7 +387,7 @@ def _draw(axes: Axes, x: NDArray[Any], y: NDArray[Any], label: str, **style: Any
         axes.plot([at, at], y[i : i + 2], label="_", **style | {"linestyle": (0, (1, 2)), "linewidth": 1.0})
 
 
-def _dress(axes: Axes, title: str, x: NDArray[Any]) -> None:
+def _style_axes(axes: Axes, title: str, x: NDArray[Any]) -> None:
     axes.set_title(title)
     axes.axhline(0, color=_GREY, linewidth=0.8, zorder=0)
     axes.axvline(0, color=_GREY, linewidth=0.8, zorder=0)
@@ -393,33 +395,33 @@ def _dress(axes: Axes, title: str, x: NDArray[Any]) -> None:
     axes.set_xlim(x[0], x[-1])
 
 
-def _together(x: NDArray[Any], lines: list[_Line], derivatives: bool) -> Figure:
+def _plot_overlaid(x: NDArray[Any], lines: list[_Line], derivatives: bool) -> Figure:
     panels = ["value", "derivative"][: 1 + derivatives]
     figure, grid = _panels(1, len(panels), (5.2 * len(panels), 4.4))
     for axes, panel in zip(grid[0], panels, strict=True):
-        _dress(axes, panel, x)
+        _style_axes(axes, panel, x)
         axes.set_xlabel("x")
         axes.grid(color="#EEEEEE", linewidth=0.8)
         axes.set_axisbelow(True)
-        for i, (label, value, slope) in enumerate(lines):  # thinner and thinner, so that one on top of another hides none
-            _draw(axes, x, value if panel == "value" else slope, label, color=_COLOURS[i], linewidth=1.8 + 0.35 * (len(lines) - 1 - i))
+        for i, (label, value, slope) in enumerate(lines):  # with decreasing width, so that overlapping lines stay visible
+            _plot_line(axes, x, value if panel == "value" else slope, label, color=_COLOURS[i], linewidth=1.8 + 0.35 * (len(lines) - 1 - i))
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(lines) if len(lines) <= 4 else -(-len(lines) // 2), frameon=False)
     return figure
 
 
-def _apart(x: NDArray[Any], lines: list[_Line], derivatives: bool) -> Figure:
+def _plot_separately(x: NDArray[Any], lines: list[_Line], derivatives: bool) -> Figure:
     columns = 4 if len(lines) <= 12 else 6
     rows = -(-len(lines) // columns)
     figure, grid = _panels(rows, columns, (2.3 * columns, 2.0 * rows + 0.4), sharex=True)
     for i, (axes, (label, y, slope)) in enumerate(zip(grid.flat, lines, strict=False)):
-        _dress(axes, label, x)
+        _style_axes(axes, label, x)
         axes.title.set_fontsize("medium" if len(label) < 20 else "x-small")
         axes.tick_params(labelbottom=i + columns >= len(lines))
         axes.locator_params(nbins=4)
-        _draw(axes, x, y, "value", color=_COLOURS[0], linewidth=2.2)
+        _plot_line(axes, x, y, "value", color=_COLOURS[0], linewidth=2.2)
         if derivatives:
-            _draw(axes, x, slope, "derivative", color=_COLOURS[1], linewidth=1.4)
+            _plot_line(axes, x, slope, "derivative", color=_COLOURS[1], linewidth=1.4)
     for axes in grid.flat[len(lines) :]:
         axes.remove()
     if derivatives:

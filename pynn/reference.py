@@ -1,7 +1,7 @@
-"""The arithmetic of the core in plain NumPy: to read, to teach from, and to test the core against.
+"""The core's computations in plain NumPy, for reading, for teaching, and as a reference for tests.
 
-Every function here is the textbook's formula, one array at a time and in the dtype of its input. The core computes the same
-in another order, so results agree to rounding and not to the bit.
+Every function implements the textbook formula in the dtype of its input. The core sums in another order, so results agree up to
+rounding.
 
 Examples
 --------
@@ -87,14 +87,14 @@ def linear_backward(x: Array, weight: Array, gy: Array) -> tuple[Array, Array, A
 
 
 def activation(name: str, x: Array, **parameters: float) -> Array:
-    """Return the activation of that name, by evaluating the formula of the core's table."""
+    """Return the named activation by evaluating the formula in the core's table."""
     names = {**vars(np), "erf": _vectorized(math.erf), "erfc": _vectorized(math.erfc), **parameters, "x": x}
     with np.errstate(all="ignore"):
         return np.asarray(np.asarray(eval(_ACTIVATIONS[name]["formula"], {"__builtins__": {}}, names), x.dtype) + 0 * x)
 
 
 def activation_backward(name: str, x: Array, gy: Array, h: float = 1e-6, **parameters: float) -> Array:
-    """Return the gradient of x by central differences, which know nothing of the derivative that the core computes."""
+    """Return the gradient of x by central differences, independently of the core's derivative."""
     rise = activation(name, x + h, **parameters) - activation(name, x - h, **parameters)
     return np.asarray(gy * rise / (2 * h))
 
@@ -136,7 +136,7 @@ def log_softmax_backward(y: Array, gy: Array, axis: int = -1) -> Array:
 
 
 def sparsemax(x: Array, axis: int = -1) -> Array:
-    """Return the nearest point to x with entries that are not negative and sum to 1."""
+    """Return the nearest point to x whose entries are non-negative and sum to 1."""
     d = x - x.max(axis, keepdims=True)
     falling = np.flip(np.sort(d, axis), axis)
     k = np.moveaxis(np.arange(1, x.shape[axis] + 1).reshape(-1, *[1] * (x.ndim - 1)), 0, axis)
@@ -151,7 +151,7 @@ def sparsemax_backward(y: Array, gy: Array, axis: int = -1) -> Array:
 
 
 def hardmax(x: Array, axis: int = -1) -> Array:
-    """Return 1 at the first of the largest entries, 0 elsewhere."""
+    """Return 1 at the first maximum and 0 elsewhere."""
     y = np.zeros_like(x)
     np.put_along_axis(y, np.expand_dims(x.argmax(axis), axis), 1, axis)
     return y
@@ -162,14 +162,13 @@ def hardmax_backward(y: Array, gy: Array, axis: int = -1) -> Array:
     return 0 * gy
 
 
-# ---- normalisation --------------------------------------------------------------------------------------------------
+# ---- normalization --------------------------------------------------------------------------------------------------
 def normalize(
     x: Array, axes: tuple[int, ...], weight: Array | None, bias: Array | None, eps: float, gy: Array, *, centred: bool = True
 ) -> tuple[Array, Array, Array, Array]:
-    """Return ``(x - mean) / sqrt(var + eps) * weight + bias`` with statistics over axes, and the gradients of x, weight and bias.
+    """Return ``(x - mean) / sqrt(var + eps) * weight + bias`` with statistics over `axes`, and the gradients of x, weight and bias.
 
-    weight and bias broadcast against x, and their gradients are summed to the shape of one that varies where x does beyond
-    `axes`, or for statistics of rows along them. Without centring the mean counts as 0.
+    weight and bias broadcast against x, and their gradients are summed to the shape of weight. If not `centred`, the mean is 0.
     """
     mean = x.mean(axes, keepdims=True) if centred else np.zeros_like(x[:1])
     scale = 1 / np.sqrt(((x - mean) ** 2).mean(axes, keepdims=True) + eps)
@@ -182,7 +181,7 @@ def normalize(
 
 
 def _sum_like(a: Array, like: Array) -> Array:
-    """Return a summed over the axes along which `like` has size 1 or none."""
+    """Return `a` summed over the axes that `like` lacks or in which it has size 1."""
     a = a.sum(tuple(range(a.ndim - like.ndim)))
     return np.asarray(a.sum(tuple(i for i, n in enumerate(like.shape) if n == 1), keepdims=True))
 
@@ -197,7 +196,7 @@ def group_norm(x: Array, groups: int, weight: Array | None, bias: Array | None, 
 
 
 def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float, gy: Array) -> tuple[Array, Array]:
-    """Return ``x / (k + alpha * mean(x**2)) ** beta``, the mean over size channels beside each, and the gradient of x."""
+    """Return ``x / (k + alpha * mean(x**2)) ** beta``, with the mean over `size` adjacent channels, and the gradient of x."""
     channels = np.arange(x.shape[1])
     beside = (channels >= channels[:, None] - size // 2) & (channels <= channels[:, None] + (size - 1) // 2)
     d = k + alpha / size * np.einsum("cj,nj...->nc...", beside, x**2)
@@ -206,7 +205,7 @@ def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float
 
 
 def pad(x: Array, padding: tuple[int, ...], mode: str = "constant", value: float = 0.0) -> Array:
-    """Return x with more around its last axes; padding is (left, right, top, bottom, ...), from the last axis on."""
+    """Return x padded along its last axes; padding is (left, right, top, bottom, ...), starting with the last axis."""
     pairs = [padding[i : i + 2] for i in range(0, len(padding), 2)]
     widths = [(0, 0)] * (x.ndim - len(pairs)) + [(a, b) for a, b in reversed(pairs)]
     options: dict[str, Any] = {"constant_values": value} if mode == "constant" else {}
@@ -222,7 +221,7 @@ def pixel_shuffle(x: Array, r: int) -> Array:
 
 
 def resize(x: Array, length: int, axis: int, mode: str = "linear", align_corners: bool = False) -> Array:
-    """Return x with another length along an axis; in between, numbers are those of the nearest input or a mean of two."""
+    """Return x resized to `length` along an axis, with nearest-neighbour or linear interpolation."""
     n = x.shape[axis]
     i = np.arange(length)
     if mode == "nearest":
@@ -234,7 +233,7 @@ def resize(x: Array, length: int, axis: int, mode: str = "linear", align_corners
 
 
 def prelu(x: Array, weight: Array) -> Array:
-    """Return x where it is above 0, else weight x: one slope, or one for each index of axis 1."""
+    """Return x where it is positive, else ``weight * x``, with one slope in all or one per index of axis 1."""
     slopes = weight if weight.size == 1 else weight.reshape(-1, *[1] * (x.ndim - 2))
     return np.where(x > 0, x, slopes * x)
 
@@ -246,14 +245,14 @@ def glu(x: Array, axis: int = -1, gate: str = "sigmoid") -> Array:
 
 
 def maxout(x: Array, pieces: int, axis: int = 1) -> Array:
-    """Return the largest of every few neighbours along an axis."""
+    """Return the maximum of each group of `pieces` adjacent elements along an axis."""
     axis %= x.ndim
     return np.asarray(x.reshape(*x.shape[:axis], -1, pieces, *x.shape[axis + 1 :]).max(axis + 1))
 
 
 # ---- random numbers -------------------------------------------------------------------------------------------------
 def philox(seed: int, stream: int, index: Array) -> Array:
-    """Return the words (n, 4) of Philox4x32-10 (Salmon et al., 2011) under a seed at the places ``index`` (n) of a stream."""
+    """Return the outputs (n, 4) of Philox4x32-10 (Salmon et al., 2011) for a seed, a stream and the counters ``index`` (n)."""
     low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
     key = [seed & 0xFFFFFFFF, seed >> 32]
     c = [index & low, index >> half, np.full_like(index, stream & 0xFFFFFFFF), np.full_like(index, stream >> 32)]
@@ -270,7 +269,7 @@ Pair = tuple[int, int]
 def conv2d(
     x: Array, weight: Array, bias: Array | None = None, stride: Pair = (1, 1), dilation: Pair = (1, 1), groups: int = 1
 ) -> Array:
-    """Return the convolution of x (N, C, H, W), padded already, with weight (O, C / groups, height, width)."""
+    """Return the convolution of x (N, C, H, W), which is already padded, with weight (O, C / groups, height, width)."""
     height, width = weight.shape[2:]
     rows = (x.shape[2] - dilation[0] * (height - 1) - 1) // stride[0] + 1
     columns = (x.shape[3] - dilation[1] * (width - 1) - 1) // stride[1] + 1
@@ -286,7 +285,7 @@ def conv2d(
 def conv_transpose2d(
     x: Array, weight: Array, bias: Array | None = None, stride: Pair = (1, 1), dilation: Pair = (1, 1), groups: int = 1
 ) -> Array:
-    """Return the transpose of `conv2d`, before padding is cut off: x (N, C, H, W), weight (C, O / groups, height, width)."""
+    """Return the transposed convolution before removal of the padding: x (N, C, H, W), weight (C, O / groups, height, width)."""
     height, width = weight.shape[2:]
     n, c, rows, columns = x.shape
     shape = ((rows - 1) * stride[0] + dilation[0] * (height - 1) + 1, (columns - 1) * stride[1] + dilation[1] * (width - 1) + 1)
@@ -300,25 +299,25 @@ def conv_transpose2d(
 
 
 def pool2d(x: Array, kernel: Pair, stride: Pair, reduce: Callable[..., Array] = np.max) -> Array:
-    """Return ``reduce`` (`numpy.max`, `numpy.mean`, ...) of every window of x (N, C, H, W)."""
+    """Return ``reduce`` (`numpy.max`, `numpy.mean`, ...) of each window of x (N, C, H, W)."""
     windows = np.lib.stride_tricks.sliding_window_view(x, kernel, (2, 3))
     return np.asarray(reduce(windows[:, :, :: stride[0], :: stride[1]], axis=(4, 5)))
 
 
 # ---- losses ---------------------------------------------------------------------------------------------------------
 def loss(name: str, inputs: Array | tuple[Array, ...], target: ArrayLike | None = None, **settings: Any) -> Array:
-    """Return the values of a loss, by evaluating the formula of the core's table for each row, or for all elements at once.
+    """Return the values of a loss by evaluating the formula in the core's table, per row or for all elements at once.
 
     Parameters
     ----------
     name : str
-        The loss's name in the table.
+        The name of the loss in the table.
     inputs : ndarray, or a tuple of them
-        What the loss takes beside the target: of shape (rows, columns), or of any shape where there is a value an element.
+        The inputs of shape (rows, columns), or of any shape for elementwise losses.
     target : array_like, optional
-        Like the first input; or class indices one a row, or for ``multilabel_margin`` rows of them.
+        An array like the first input, one class index per row, or for ``multilabel_margin`` several class indices per row.
     **settings
-        The loss's arguments; those not given have their defaults. Of box losses also ``alpha``, the weight of the sides' ratio.
+        The arguments of the loss; the others have their defaults. Box losses also accept ``alpha``, the weight of the aspect ratio.
     """
     row, x = _LOSSES[name], inputs if isinstance(inputs, tuple) else (inputs,)
     given = {**parse_parameters(row["params"]).defaults, **settings}
@@ -361,7 +360,7 @@ def _row_names(row: Mapping[str, Any], x: list[Array], t: Any, given: Mapping[st
 
 
 def boxes(x: Array, t: Array, eps: float) -> dict[str, float]:
-    """Return what the formulas of box losses are made of, for a predicted box and its target, both (x1, y1, x2, y2)."""
+    """Return the terms in the formulas of box losses, for a predicted box and its target, both (x1, y1, x2, y2)."""
     x = np.concatenate([np.minimum(x[:2], x[2:]), np.maximum(x[:2], x[2:])])
     (w, h), (wt, ht) = x[2:] - x[:2], t[2:] - t[:2]
     inside = np.maximum(np.minimum(x[2:], t[2:]) - np.maximum(x[:2], t[:2]), 0)
@@ -374,7 +373,7 @@ def boxes(x: Array, t: Array, eps: float) -> dict[str, float]:
 
 
 def ctc(log_probs: Array, labels: Array, blank: int = 0) -> float:
-    """Return the negative log-likelihood of the labels, over all paths: of (steps, classes) few of either, for there are many paths."""
+    """Return the negative log-likelihood of the labels by enumerating all paths, which is only feasible for few steps and classes."""
     steps, classes = log_probs.shape
     total = 0.0
     for path in itertools.product(range(classes), repeat=steps):
@@ -386,9 +385,9 @@ def ctc(log_probs: Array, labels: Array, blank: int = 0) -> float:
 
 # ---- optimizers -----------------------------------------------------------------------------------------------------
 def update(name: str, p: Array, g: Array, state: dict[str, Any], step: int, **hyper: Any) -> Array:
-    """Return the parameter after one step, by running the formula of the core's table.
+    """Return the parameter after one step, by executing the formula in the core's table.
 
-    ``state`` starts empty and is updated; ``step`` counts from 1; ``hyper`` holds every setting of the row.
+    ``state`` is initially empty and is updated; ``step`` counts from 1; ``hyper`` contains every setting of the row.
     """
     row = _OPTIMIZERS[name]
     names = {**_NUMPY, "newton_schulz": newton_schulz, **hyper, "p": p, "g": -g if hyper.get("maximize") else g, "t": float(step)}
@@ -404,7 +403,7 @@ def update(name: str, p: Array, g: Array, state: dict[str, Any], step: int, **hy
 
 
 def newton_schulz(x: Array, coefficients: tuple[float, float, float], steps: float, eps: float) -> Array:
-    """Return a matrix near the closest orthogonal one to ``x``: ``x = a x + (b G + c G G) x`` with ``G = x x'``, ``steps`` times."""
+    """Approximate the nearest orthogonal matrix to ``x`` by iterating ``x = a x + (b G + c G G) x`` with ``G = x x'``."""
     a, b, c = coefficients
     x = x / max(float(np.linalg.norm(x)), eps)
     for _ in range(int(steps)):

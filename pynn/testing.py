@@ -1,4 +1,4 @@
-"""Tests of layers, of the library's and of one's own: gradients, shapes, dtypes and manners."""
+"""Checks for layers, built-in and custom: gradients, shapes, dtypes and side effects."""
 
 from __future__ import annotations
 
@@ -27,33 +27,38 @@ def check_layer(
     integers: int | None = None,
     seed: int = 0,
 ) -> None:
-    """Test a layer, and say in words what is wrong with it.
+    """Check a layer, and raise an error that describes the first defect.
 
-    In training and in evaluation mode: the shapes and dtypes of what a call and ``backward`` give; the gradients of inputs and
-    parameters against central differences; that gradients of parameters add up; that inputs are left as they are; that neither memory
-    layout, nor the other samples of a batch, nor an enclosing net changes a sample's output; and a batch of no samples.
+    Checks in training and in evaluation mode:
+
+    - the shapes and dtypes of outputs and gradients;
+    - the gradients of inputs and parameters, against central differences;
+    - that parameter gradients accumulate, and that inputs are not modified;
+    - that the output does not depend on memory layout, on the other samples of the batch, or on an enclosing net;
+    - an empty batch.
 
     Parameters
     ----------
     layer : Layer
-        Best made with ``dtype="float64"``: differences are too coarse in float32 for more than a rough look.
+        The layer to check, preferably with ``dtype="float64"``. In float32, central differences allow only a coarse check.
     shape : int or sequence of int, or sequence of those
-        Of one sample, or of one of each input.
+        The shape of one sample, or the sample shape of each input.
     batch : int
-        How many samples to try.
+        The number of samples.
     independent : bool
-        Whether a sample's output must not depend on the others in its batch; False for such as batch normalisation.
+        Whether the output of a sample must not depend on the rest of the batch in training. Pass False for layers such as batch
+        normalization.
     integers : int, optional
-        For layers of indices: inputs are integers from 0 to below it.
+        For layers that take indices: inputs are integers from 0 to ``integers - 1``.
     seed : int
-        Of the numbers that are tried.
+        The seed of the random inputs.
 
     Raises
     ------
     AssertionError
-        Telling what is wrong, in which mode, and where.
+        If a check fails. The message describes the defect, the mode and the position.
     TypeError
-        If `layer` is none, or one whose ``__init__`` does not call ``super().__init__()``.
+        If `layer` is not a layer, or its ``__init__`` does not call ``super().__init__()``.
 
     Examples
     --------
@@ -85,7 +90,7 @@ def _tuple(y: Any) -> tuple[Any, ...]:
 
 
 class _Check:
-    """One layer in one mode."""
+    """The checks of one layer in one mode."""
 
     def __init__(self, layer: Layer, shapes: list[tuple[int, ...]], batch: int, integers: int | None, seed: int, training: bool) -> None:
         self.layer, self.shapes, self.batch, self.integers = layer, shapes, batch, integers
@@ -93,21 +98,21 @@ class _Check:
         self.rng = np.random.default_rng(seed)
         self.dtype = layer.dtype or "float64"
         self.training, self.tick = training, layer._ticks
-        self.h, self.near = (1e-5, 1e-5) if self.dtype == "float64" else (1e-2, 3e-2)
+        self.step, self.tolerance = (1e-5, 1e-5) if self.dtype == "float64" else (1e-2, 3e-2)
 
-    def say(self, ok: object, text: str) -> None:
+    def require(self, ok: object, text: str) -> None:
         if not ok:
             raise AssertionError(f"{self.name}: {text}")
 
     def draw(self, rows: int) -> list[Array]:
-        """Return inputs that stay away from multiples of 1/2, where many activations have kinks."""
+        """Return random inputs away from multiples of 1/2, where many activations are not differentiable."""
         if self.integers is not None:
             return [self.rng.integers(self.integers, size=(rows, *shape)) for shape in self.shapes]
         xs = [self.rng.normal(size=(rows, *shape)) * 2 for shape in self.shapes]
         return [np.where(np.abs(x - np.round(2 * x) / 2) < 0.02, x + 0.05, x).astype(self.dtype) for x in xs]
 
     def call(self, xs: Sequence[Array]) -> tuple[Array, ...]:
-        """Call the layer as if it were the first time, so that random numbers are the same."""
+        """Call the layer with its counter of calls reset, so that it draws the same random numbers."""
         self.layer._ticks = self.tick
         return _tuple(self.layer(*xs))
 
@@ -116,17 +121,17 @@ class _Check:
         kept = [x.copy() for x in xs]
         ys = self.call(xs)
         for y in ys:
-            self.say(isinstance(y, np.ndarray), f"a call gives {type(y).__name__}, expected an array")
-            self.say(
+            self.require(isinstance(y, np.ndarray), f"a call returns {type(y).__name__}, expected an array")
+            self.require(
                 y.ndim and len(y) == self.batch, f"{self.batch} samples give an output of shape {np.shape(y)}, expected ({self.batch}, ...)"
             )
-            self.say(np.isfinite(y).all(), "the output holds NaN or infinity, though the input is finite")
+            self.require(np.isfinite(y).all(), "the output contains NaN or infinity for finite input")
         first = [y.copy() for y in ys]
         for x, was in zip(xs, kept, strict=True):
-            self.say(np.array_equal(x, was), "the input was changed in place")
+            self.require(np.array_equal(x, was), "the input was changed in place")
         again = self.call(xs)
         for a, b in zip(first, again, strict=True):
-            self.say(self.equal(a, b), "a second call with the same input gives another output")
+            self.require(self.equal(a, b), "a second call with the same input gives a different output")
         gys = [self.rng.normal(size=y.shape).astype(y.dtype) for y in ys]
         self.gradients(xs, gys)
         self.layouts(xs, first)
@@ -148,13 +153,13 @@ class _Check:
         self.call(xs)
         self.layer.backward(*gys)
         for name, g in self.layer.grads.items():
-            self.say(self.equal(g, 2 * grads[name]), f"a second backward does not add to the gradient of {name}: it must be +=, not =")
-        self.say(len(gxs) == len(xs), f"backward gives {len(gxs)} gradients for {len(xs)} inputs")
+            self.require(self.equal(g, 2 * grads[name]), f"a second backward does not add to the gradient of {name}; use += instead of =")
+        self.require(len(gxs) == len(xs), f"backward returns {len(gxs)} gradients for {len(xs)} inputs")
         for g, was in zip(gys, given, strict=True):
-            self.say(np.array_equal(g, was), "backward changed gy in place")
+            self.require(np.array_equal(g, was), "backward changed gy in place")
         for i, (x, gx) in enumerate(zip(xs, gxs, strict=True)):
             what = "the input" if len(xs) == 1 else f"input {i}"
-            self.say(gx.shape == x.shape, f"the gradient of {what} has shape {gx.shape}, expected {x.shape}")
+            self.require(gx.shape == x.shape, f"the gradient of {what} has shape {gx.shape}, expected {x.shape}")
             if self.integers is None:
                 self.compare(f"the gradient of {what}", gx, x, lambda: self.loss(xs, given))
         for name, p in self.layer.named_parameters():
@@ -165,27 +170,27 @@ class _Check:
         return float(sum((y.astype("f8") * g).sum() for y, g in zip(self.call(xs), gys, strict=True)))
 
     def compare(self, what: str, got: Array, x: Array, f: Callable[[], float]) -> None:
-        """Compare with central differences at up to 40 places of x, which is changed in place and restored."""
+        """Compare with central differences at up to 40 elements of x, which is changed in place and restored."""
         places = [*np.ndindex(x.shape)]
         chosen = [places[i] for i in np.sort(self.rng.permutation(len(places))[:40])]
         scale = 1 + float(np.abs(got).max(initial=0))
         for i in chosen:
             was = x[i]
-            x[i] = was + self.h
+            x[i] = was + self.step
             high, above = f(), float(x[i])
-            x[i] = was - self.h
+            x[i] = was - self.step
             low, below = f(), float(x[i])
             x[i] = was
             slope = (high - low) / (above - below)
             text = f"{what} is wrong at {tuple(map(int, i))}: backward gives {float(got[i]):.6g}, central differences give {slope:.6g}"
-            self.say(abs(float(got[i]) - slope) <= self.near * scale, text)
+            self.require(abs(float(got[i]) - slope) <= self.tolerance * scale, text)
 
     def layouts(self, xs: list[Array], want: list[Array]) -> None:
         strided = [np.repeat(x, 2, axis=0)[::2] for x in xs]
         turned = [np.asfortranarray(x) for x in xs]
         for how, other in (("every other row of an array", strided), ("Fortran order", turned)):
             for a, b in zip(self.call(other), want, strict=True):
-                self.say(self.equal(a, b), f"the same numbers in another memory layout ({how}) give another output")
+                self.require(self.equal(a, b), f"the same input in another memory layout ({how}) gives a different output")
 
     def dtypes(self, xs: list[Array], want: list[Array]) -> None:
         if self.integers is not None:
@@ -195,7 +200,7 @@ class _Check:
             expected = self.layer.dtype or dtype
             for y, same in zip(ys, want, strict=True):
                 if same.dtype.kind == "f":
-                    self.say(y.dtype == expected, f"{dtype} input gives {y.dtype} output, expected {expected}")
+                    self.require(y.dtype == expected, f"{dtype} input gives {y.dtype} output, expected {expected}")
 
     def empty(self, want: list[Array]) -> None:
         xs = [x[:0] for x in self.draw(1)]
@@ -203,25 +208,25 @@ class _Check:
             ys = self.call(xs)
             gxs = _tuple(self.layer.backward(*[np.zeros_like(y) for y in ys]))
         except Exception as e:
-            raise AssertionError(f"{self.name}: a batch of no samples raises {type(e).__name__}: {e}") from e
+            raise AssertionError(f"{self.name}: an empty batch raises {type(e).__name__}: {e}") from e
         for y, like in zip(ys, want, strict=True):
-            self.say(y.shape == (0, *like.shape[1:]), f"no samples give shape {y.shape}, expected {(0, *like.shape[1:])}")
+            self.require(y.shape == (0, *like.shape[1:]), f"an empty batch gives shape {y.shape}, expected {(0, *like.shape[1:])}")
         for gx, x in zip(gxs, xs, strict=True):
-            self.say(np.shape(gx) == x.shape, f"no samples give a gradient of shape {np.shape(gx)}, expected {x.shape}")
+            self.require(np.shape(gx) == x.shape, f"an empty batch gives a gradient of shape {np.shape(gx)}, expected {x.shape}")
 
     def independence(self, xs: list[Array], want: list[Array]) -> None:
         others = self.draw(self.batch)
         for x, other in zip(xs, others, strict=True):
             other[0] = x[0]
         for y, like in zip(self.call(others), want, strict=True):
-            self.say(self.equal(y[0], like[0]), "the output of a sample depends on the other samples of its batch")
+            self.require(self.equal(y[0], like[0]), "the output of a sample depends on the other samples of the batch")
 
     def net(self, xs: list[Array], want: list[Array]) -> None:
         symbols: tuple[Any, ...] = tuple(Input(shape) for shape in self.shapes)
         net = Model(symbols, self.layer(*symbols))
         net._ticks = self.tick
         for y, like in zip(_tuple(net(*xs)), want, strict=True):
-            self.say(self.equal(np.asarray(y, like.dtype), like), "inside a net the layer gives another output than alone")
+            self.require(self.equal(np.asarray(y, like.dtype), like), "the layer gives a different output inside a net than by itself")
         if not self.training:
             for y, like in zip(_tuple(net.predict(tuple(xs) if len(xs) > 1 else xs[0])), want, strict=True):
-                self.say(self.equal(np.asarray(y, like.dtype), like), "predict gives another output than a call in evaluation mode")
+                self.require(self.equal(np.asarray(y, like.dtype), like), "predict gives a different output than a call in evaluation mode")

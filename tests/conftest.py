@@ -1,10 +1,10 @@
-"""Fixtures of the tests of the binding."""
+"""Fixtures of the Python tests."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from pynn import *  # noqa: F403  # registers every layer class, which tests are parametrised by
+from pynn import *  # noqa: F403  # registers all layer classes, which some tests are parametrized by
 from pynn import _core
 
 ISAS = [name for name, runs in _core.isas().items() if runs]
@@ -12,7 +12,7 @@ ISAS = [name for name, runs in _core.isas().items() if runs]
 
 @pytest.fixture(params=ISAS)
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run the test on every instruction set that this machine has."""
+    """Run the test on every instruction set that this machine supports."""
     before = _core.isa()
     _core.set_isa(request.param)
     yield request.param

@@ -1,6 +1,6 @@
-"""Every activation of the table against its own formula: values, derivatives, limits. A new row is tested with no edit here.
+"""All activations against their formulas: values, derivatives and limits. New rows are tested automatically.
 
-The formula and its exact derivative are evaluated with 60 digits by ``formula.py``; ``tests/ulp`` checks far more inputs.
+``formula.py`` evaluates the formula and its exact derivative with 60 digits; ``tests/ulp`` checks far more inputs.
 """
 
 import functools
@@ -36,13 +36,13 @@ def oracle(name: str) -> tuple[Formula, Callable[..., Any]]:
 
 
 def parameters(name: str) -> list[float]:
-    """The row's defaults, and 0.5, 1.0 for those that have none."""
+    """Return the defaults of the row's parameters, and 0.5, 1.0, ... for required ones."""
     defaults = parse_parameters(ROWS[name]["params"]).defaults.values()
     return [0.5 * i if value is REQUIRED else value for i, value in enumerate(defaults, 1)]
 
 
 def points(dtype: type) -> np.ndarray:
-    """Grid with all the usual kinks, tails, tiny numbers and subnormals."""
+    """Return a grid with the usual kinks, large arguments, tiny numbers and subnormals."""
     info = np.finfo(dtype)
     positive = np.concatenate(
         [np.linspace(0, 9, 73), [10.3, 15.7, 16.6, 20.1, 30, 37.5, 50, 80, 87.4, 88.5, 100, 1000, 1e10], np.logspace(-30, -0.5, 21)]
@@ -53,7 +53,7 @@ def points(dtype: type) -> np.ndarray:
 
 
 def rounded(name: str, dtype: type) -> dict[str, float]:
-    """The parameters as the kernels of the type get them."""
+    """Return the parameters rounded to the dtype, as the kernels receive them."""
     names = parse_parameters(ROWS[name]["params"]).defaults
     return {n: float(dtype(v)) for n, v in zip(names, parameters(name), strict=True)}
 
@@ -64,9 +64,9 @@ def has_root(name: str, dtype: type) -> bool:
 
 
 def exact(name: str, dtype: type, x: Any) -> tuple[Any, tuple[Any, Any], Any]:
-    """The value at x, the derivatives left and right of it, and the number whose spacing a derivative counts in at least.
+    """Return the value at x, its left and right derivatives, and the smallest size by which derivative errors are measured.
 
-    That is its largest term where it has a root at which its terms cancel.
+    That size is the largest term of a derivative whose terms cancel at a root, and otherwise 0.
     """
     f, given = oracle(name)[1], rounded(name, dtype)
     slopes = f("derivative", x, -1, **given), f("derivative", x, 1, **given)
@@ -79,9 +79,9 @@ def exact_points(name: str, dtype: type) -> list[tuple[Any, tuple[Any, Any], Any
 
 
 def ulps(got: Any, want: Any, dtype: type, floor: Any = 0.0) -> float:
-    """The distance in units in the last place of ``want``, or of ``floor`` if that is larger.
+    """Return the distance in units in the last place of ``want``, or of ``floor`` if that is larger.
 
-    Below the normal numbers they no longer shrink.
+    Subnormal numbers have the same unit as the smallest normal number.
     """
     info = np.finfo(dtype)
     if not np.isfinite(got):
@@ -96,7 +96,7 @@ def value_error(got: Any, truth: tuple[Any, tuple[Any, Any], Any], dtype: type) 
 
 
 def derivative_error(got: Any, truth: tuple[Any, tuple[Any, Any], Any], dtype: type) -> float:
-    """At a kink the derivative is that of one of its sides."""
+    """Return the error in ULP. At a kink, either one-sided derivative is correct."""
     return min(ulps(got, slope, dtype, truth[2]) for slope in truth[1])
 
 
@@ -115,14 +115,14 @@ def check(name: str, dtype: type, which: str, isa: str, x: np.ndarray, truths: l
 @each
 @dtypes
 @pytest.mark.parametrize("which", KINDS)
-def test_results_are_within_the_promise(name: str, dtype: type, which: str, isa: str) -> None:
+def test_errors_are_within_promised_ulp(name: str, dtype: type, which: str, isa: str) -> None:
     check(name, dtype, which, isa, points(dtype), exact_points(name, dtype))
 
 
 @each
 @dtypes
-def test_results_anywhere_are_within_the_promise(name: str, dtype: type) -> None:
-    """At any number there is, on the instruction set in use."""
+def test_errors_of_random_floats_are_within_promised_ulp(name: str, dtype: type) -> None:
+    """Random finite floats, on the instruction set in use."""
     elements = st.one_of(
         npst.from_dtype(np.dtype(dtype), allow_nan=False, allow_infinity=False),
         npst.from_dtype(np.dtype(dtype), min_value=-50, max_value=50),
@@ -142,7 +142,7 @@ def test_results_anywhere_are_within_the_promise(name: str, dtype: type) -> None
 @dtypes
 @pytest.mark.parametrize("which", ["ufunc", "grad"])
 def test_limits_at_infinity(name: str, dtype: type, which: str, isa: str) -> None:
-    """As far as numbers go the function has settled or still grows, and infinity continues either; NaN where it swings for ever."""
+    """The value at infinity is the limit: that of the largest floats, an infinity, or NaN if the function oscillates."""
     f, far = ROWS[name][which], [dtype(1e30), dtype(1.5e30), dtype(2e30)]
     for sign in (1, -1):
         value, limit = f(sign * far[0], *parameters(name)), f(dtype(sign * np.inf), *parameters(name))
@@ -178,7 +178,7 @@ def test_fma_instruction_sets_agree_to_the_bit(name: str, dtype: type) -> None:
 
 @each_rowwise
 @dtypes
-def test_rows_against_their_formula(name: str, dtype: type, isa: str) -> None:
+def test_rowwise_functions_match_their_formulas(name: str, dtype: type, isa: str) -> None:
     rng = np.random.default_rng(3)
     x = (rng.normal(size=(9, 21)) * 4).astype(dtype)
     wide = x.astype(np.longdouble)
@@ -191,7 +191,7 @@ def test_rows_against_their_formula(name: str, dtype: type, isa: str) -> None:
 
 @each_rowwise
 @dtypes
-def test_rows_survive_large_numbers(name: str, dtype: type, isa: str) -> None:
+def test_rowwise_functions_of_large_numbers(name: str, dtype: type, isa: str) -> None:
     x = np.array([[1e30, 0, -1e30], [1e4, 1e4, 1e4], [-1e4, 0, 0]], dtype)
     y = getattr(pynn, name)(x)
     assert not np.isnan(y).any()

@@ -1,4 +1,4 @@
-"""Convolution and pooling: against the plain twins, by adjointness, in both layouts, on every instruction set and any number of threads."""
+"""Convolution and pooling: reference values, adjointness, both image layouts, all instruction sets, and threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pynn
 from pynn import reference
 
 SHAPES = [(1, 6, 1), (3, 20, 1), (20, 3, 1), (8, 12, 4), (7, 7, 7), (70, 70, 70), (33, 70, 1)]
-"""Channels in and out, and groups: few and many on either side, vectors full and not."""
+"""Input channels, output channels and groups: few and many of each, multiples of the vector length and others."""
 SETTINGS: list[dict[str, Any]] = [
     {},
     {"stride": (2, 1), "padding": (1, 2)},
@@ -35,7 +35,7 @@ def make(cls: Any, *args: Any, **settings: Any) -> Any:
 
 
 def check_gradients(layer: Any, x: np.ndarray, seed: int = 0) -> None:
-    """Any change of x or of a parameter changes sum(gy * y) by its product with the gradient: layers here are linear in each."""
+    """Check gradients exactly: these layers are linear, so a change changes sum(gy * y) by its product with the gradient."""
     rng = np.random.default_rng(seed)
     y = layer(x)
     gy = rng.normal(size=y.shape)
@@ -53,7 +53,7 @@ def check_gradients(layer: Any, x: np.ndarray, seed: int = 0) -> None:
 
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("channels", SHAPES)
-def test_convolution_is_its_twin(channels: tuple[int, int, int], settings: dict[str, Any], isa: str) -> None:
+def test_convolution_matches_reference(channels: tuple[int, int, int], settings: dict[str, Any], isa: str) -> None:
     c, o, groups = channels
     layer, x = make(pynn.Conv2d, c, o, (3, 2), groups=groups, **settings), np.random.default_rng(1).normal(size=(3, c, 9, 11))
     p = pair(settings.get("padding", 0))
@@ -65,7 +65,7 @@ def test_convolution_is_its_twin(channels: tuple[int, int, int], settings: dict[
 
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("channels", SHAPES)
-def test_transpose_is_its_twin(channels: tuple[int, int, int], settings: dict[str, Any], isa: str) -> None:
+def test_transposed_convolution_matches_reference(channels: tuple[int, int, int], settings: dict[str, Any], isa: str) -> None:
     c, o, groups = channels
     layer, x = make(pynn.ConvTranspose2d, c, o, (3, 2), groups=groups, **settings), np.random.default_rng(1).normal(size=(3, c, 5, 6))
     whole = reference.conv_transpose2d(x, layer.weight, layer.bias, groups=groups, **geometry(settings))
@@ -75,7 +75,7 @@ def test_transpose_is_its_twin(channels: tuple[int, int, int], settings: dict[st
 
 
 @pytest.mark.parametrize(("mode", "numpy"), [("reflect", "reflect"), ("replicate", "edge"), ("circular", "wrap")])
-def test_padding_modes_are_numpys(mode: str, numpy: Any) -> None:
+def test_padding_modes_match_numpy(mode: str, numpy: Any) -> None:
     layer, x = make(pynn.Conv2d, 3, 5, 3, padding=(2, 1), stride=2, padding_mode=mode), np.random.default_rng(1).normal(size=(2, 3, 6, 7))
     padded = np.pad(x, ((0, 0), (0, 0), (2, 2), (1, 1)), mode=numpy)
     np.testing.assert_allclose(layer(x), reference.conv2d(padded, layer.weight, layer.bias, (2, 2)), atol=1e-12)
@@ -83,7 +83,7 @@ def test_padding_modes_are_numpys(mode: str, numpy: Any) -> None:
 
 
 @pytest.mark.parametrize(("name", "reduce"), [("MaxPool2d", np.max), ("AvgPool2d", np.mean)])
-def test_pooling_is_its_twin(name: str, reduce: Any, isa: str) -> None:
+def test_pooling_matches_reference(name: str, reduce: Any, isa: str) -> None:
     x = np.random.default_rng(0).normal(size=(3, 7, 9, 8))
     np.testing.assert_allclose(getattr(pynn, name)((3, 2), (2, 1))(x), reference.pool2d(x, (3, 2), (2, 1), reduce), atol=1e-14)
     layer = getattr(pynn, name)(2)
@@ -92,14 +92,14 @@ def test_pooling_is_its_twin(name: str, reduce: Any, isa: str) -> None:
 
 
 def net(dtype: str = "float64") -> pynn.Sequential:
-    """Plain input, channels last between, both kinds of pooling, plain again for Linear."""
+    """Return a net whose plan uses channels last between the input and Linear, with both kinds of pooling."""
     options: dict[str, Any] = {"dtype": dtype, "seed": 0}
     head = [pynn.Conv2d(1, 6, 5, padding=2, **options), pynn.ReLU(), pynn.MaxPool2d(2), pynn.Conv2d(6, 16, 3, **options), pynn.Tanh()]
     tail = [pynn.AvgPool2d(2), pynn.Conv2d(16, 20, 2, **options), pynn.Flatten(), pynn.Linear(20, 4, **options)]
     return pynn.Sequential(*head, *tail)
 
 
-def test_a_plan_with_channels_last_computes_what_layers_alone_do() -> None:
+def test_channels_last_plan_matches_separate_layers() -> None:
     model, x = net(), np.random.default_rng(0).normal(size=(9, 1, 14, 14))
     y, g = model(x), np.random.default_rng(1).normal(size=(9, 4))
     gx = model.backward(g)
@@ -121,17 +121,17 @@ BEHIND: list[list[Any]] = [
     [pynn.ReLU()],
     [pynn.MaxPool2d(2)],
     [pynn.Tanh(), pynn.MaxPool2d(2)],
-    [pynn.SiLU(), pynn.MaxPool2d(2)],  # backward reads its argument, so that training keeps it apart
+    [pynn.SiLU(), pynn.MaxPool2d(2)],  # not fused in training, because backward needs the argument
     [pynn.LeakyReLU(-0.5), pynn.MaxPool2d(3, 2, 1, 1, ceil_mode=True)],
     [pynn.ReLU(), pynn.AvgPool2d(2)],
 ]
-"""What may be computed together with a convolution, and what may not."""
+"""Layers that may be fused with a convolution, and layers that may not."""
 
 
 @pytest.mark.parametrize("padding", [0, 2])
 @pytest.mark.parametrize("channels", [(1, 3), (20, 3), (3, 20), (6, 32)])
 @pytest.mark.parametrize("behind", BEHIND, ids=str)
-def test_what_stands_behind_a_convolution_computes_what_it_does_alone(
+def test_layers_after_convolution_match_separate_layers(
     behind: list[Any], channels: tuple[int, int], padding: int, isa: str
 ) -> None:
     model = pynn.Sequential(pynn.Conv2d(*channels, 4, padding=padding, dtype="float64", seed=0), *behind)
@@ -151,7 +151,7 @@ def test_what_stands_behind_a_convolution_computes_what_it_does_alone(
         np.testing.assert_allclose(grad, apart[name], rtol=1e-11, atol=1e-11)
 
 
-def test_maxima_of_quads_know_nan_ties_and_infinity() -> None:
+def test_two_by_two_max_pooling_of_nan_ties_and_infinity() -> None:
     x = np.zeros((1, 1, 5, 9), "f")
     x[0, 0, :4, :4] = [[1, 2, -np.inf, -np.inf], [2, 1, -np.inf, -np.inf], [np.nan, 5, 3, 3], [4, 4, 3, 3]]
     layer = pynn.MaxPool2d(2)
@@ -161,7 +161,7 @@ def test_maxima_of_quads_know_nan_ties_and_infinity() -> None:
     assert gx[0, 0, 4].sum() == gx[0, 0, :, 8].sum() == 0
 
 
-def test_threads_change_no_bit() -> None:
+def test_training_does_not_depend_on_threads() -> None:
     x, y = np.random.default_rng(0).normal(size=(40, 1, 14, 14)).astype("f"), np.arange(40) % 4
 
     def train(threads: int) -> dict[str, np.ndarray]:
@@ -186,7 +186,7 @@ def test_fold_is_the_transpose_of_unfold() -> None:
     np.testing.assert_array_equal(fold.backward(x), columns)
 
 
-def test_maxima_know_where_they_stood() -> None:
+def test_max_pooling_indices() -> None:
     x = np.random.default_rng(0).normal(size=(2, 3, 7, 6))
     y, index = pynn.MaxPool2d(3, 2, 1, return_indices=True)(x)
     np.testing.assert_array_equal(np.take_along_axis(x.reshape(2, 3, -1), index.reshape(2, 3, -1), -1).reshape(y.shape), y)
@@ -204,13 +204,13 @@ def test_maxima_know_where_they_stood() -> None:
         (pynn.Fold((4, 4), 2), (1, 4, 8), r"\(4, 8\) is not \(channels \* 4, 9\)"),
     ],
 )
-def test_shapes_that_do_not_fit_are_named(layer: Any, shape: tuple[int, ...], message: str) -> None:
+def test_invalid_shapes_are_rejected(layer: Any, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         layer(np.ones(shape))
 
 
 @pytest.mark.parametrize("layer", [pynn.Conv2d(3, 4, 3), pynn.ConvTranspose1d(3, 4, 2), pynn.MaxPool2d(2), pynn.AdaptiveAvgPool1d(2)])
-def test_an_empty_batch_stays_empty(layer: Any) -> None:
+def test_empty_batch(layer: Any) -> None:
     x = np.ones((0, 3) + (8,) * layer._axes, "f")
     y = layer(x)
     assert len(y) == 0
@@ -230,7 +230,7 @@ def mean_of(x: Any) -> Any:
 @pytest.mark.parametrize("kind", ["constant", "uniform"])
 @pytest.mark.parametrize("layer", ["GlobalAvgPool1d", "GlobalAvgPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d",
                                    "LPPool1d", "LPPool2d"])  # fmt: skip
-def test_means_and_norms_of_large_windows(layer: str, kind: str, n: int) -> None:
+def test_mean_and_norm_pooling_of_large_windows(layer: str, kind: str, n: int) -> None:
     x = np.full((1, 2, n, n), 0.1, "f4") if kind == "constant" else rng.uniform(0.5, 1.5, (1, 2, n, n)).astype("f4")
     x = x.reshape(1, 2, -1) if "1d" in layer else x
     size = {"Global": (), "Adapti": (1,), "AvgPoo": (x.shape[-1],), "LPPool": (2, x.shape[-1])}[layer[:6]]
@@ -245,7 +245,7 @@ def test_means_and_norms_of_large_windows(layer: str, kind: str, n: int) -> None
 
 
 @pytest.mark.parametrize(("norm", "padding"), [(None, 0), (None, 400), (2, 0), (3, 0)])
-def test_gradients_of_many_overlapping_windows(norm: int | None, padding: int) -> None:
+def test_pooling_gradients_of_overlapping_windows(norm: int | None, padding: int) -> None:
     n, k = 3000, 1000
     x = rng.uniform(0.5, 1.5, (1, 1, n)).astype("f4")
     layer = pynn.AvgPool1d(k, 1, padding, count_include_pad=False) if norm is None else pynn.LPPool1d(norm, k, 1)
@@ -261,7 +261,7 @@ def test_gradients_of_many_overlapping_windows(norm: int | None, padding: int) -
 
 @pytest.mark.parametrize(("dtype", "scale"), SCALES)
 @pytest.mark.parametrize("p", [1, 2, 3, 0.5, 7.5, 100])
-def test_norms_of_numbers_whose_powers_leave_the_range(dtype: str, scale: float, p: float) -> None:
+def test_norm_pooling_of_powers_that_overflow_or_underflow(dtype: str, scale: float, p: float) -> None:
     x = (rng.uniform(0.5, 1.5, (1, 3, 6, 6)) * scale).astype(dtype)
     unit = x.astype("f8") / scale
     largest = unit.reshape(1, 3, 2, 3, 2, 3).max((3, 5), keepdims=True)
@@ -273,7 +273,7 @@ def test_norms_of_numbers_whose_powers_leave_the_range(dtype: str, scale: float,
     np.testing.assert_allclose(layer.backward(np.ones_like(y)), slope.reshape(x.shape), rtol=1e-6 * max(p, 3), atol=1e-35)
 
 
-def test_norms_of_zeros_infinity_and_nan() -> None:
+def test_norm_pooling_of_zeros_infinity_and_nan() -> None:
     for p in (1, 2, 3):
         layer = pynn.LPPool1d(p, 2)
         x = np.array([[[0, 0, np.inf, 1, np.nan, 1, 1, np.nan, 3, 4]]], "f4")
@@ -289,7 +289,7 @@ def test_norms_of_zeros_infinity_and_nan() -> None:
     (pynn.MaxPool2d(2, stride=1, padding=2, dilation=4, return_indices=True), (2, 3, 3, 4)),
     (pynn.MaxPool2d((1, 2), 1, (0, 2), (1, 4), return_indices=True, ceil_mode=True), (1, 2, 2, 1)),
 ])  # fmt: skip
-def test_indices_of_maxima_are_inside_the_channel(layer: Any, shape: tuple[int, ...], dtype: str) -> None:
+def test_max_pooling_indices_are_inside_the_channel(layer: Any, shape: tuple[int, ...], dtype: str) -> None:
     x = rng.normal(size=shape).astype(dtype)
     y, at = layer(x)
     plane = x[0, 0].size
@@ -303,7 +303,7 @@ def test_indices_of_maxima_are_inside_the_channel(layer: Any, shape: tuple[int, 
     assert gx.sum() == (~empty).sum()
 
 
-def test_indices_of_half_precision_images_are_exact() -> None:
+def test_max_pooling_indices_of_float16_are_exact() -> None:
     x = np.zeros((1, 1, 100, 101), np.float16)
     x[..., 99, 99] = 1
     y, at = pynn.MaxPool2d((100, 101), return_indices=True)(x)
@@ -312,7 +312,7 @@ def test_indices_of_half_precision_images_are_exact() -> None:
 
 
 @pytest.mark.parametrize("make", [lambda: pynn.MaxPool1d(3), lambda: pynn.AdaptiveMaxPool1d(1), pynn.GlobalMaxPool1d])
-def test_nan_wins_in_any_place(make: Any) -> None:
+def test_max_pooling_propagates_nan(make: Any) -> None:
     for k in range(3):
         x = np.array([[[1.0, np.inf, 2.0]]])
         x[..., k] = np.nan

@@ -1,4 +1,4 @@
-"""Layers written in Python: alone, in nets of every form, in fit and predict; what they raise; what they leave behind."""
+"""Custom layers: alone, in nets, in fit and predict; exceptions, copies, and the memory they hold."""
 
 import copy
 import gc
@@ -34,7 +34,7 @@ class Serpent(pynn.Layer):
 
 
 class Twin(pynn.Layer):
-    """tanh, a layer of Python's."""
+    """tanh as a custom layer."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.y = np.tanh(x)
@@ -115,7 +115,7 @@ def test_parameters_and_children_are_registered() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("nested", [False, True])
-def test_fit_is_that_of_the_layer_in_c(threads: int, nested: bool) -> None:
+def test_fit_matches_built_in_layer(threads: int, nested: bool) -> None:
     X, Y = data()
     ends = []
     for make in (Twin, pynn.Tanh):
@@ -127,8 +127,8 @@ def test_fit_is_that_of_the_layer_in_c(threads: int, nested: bool) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
 
 
-def test_a_layer_may_stand_twice() -> None:
-    """What forward kept is there again when its turn in backward comes; predict keeps nothing."""
+def test_shared_custom_layer() -> None:
+    """Each backward sees the attributes that its own forward set; predict leaves none behind."""
     X = rng.normal(size=(5, 3))
     ends = []
     for act in (Twin(), pynn.Tanh()):
@@ -152,7 +152,7 @@ def test_training_is_off_in_predict() -> None:
 
 @pytest.mark.parametrize("error", [KeyError("mine"), KeyboardInterrupt(), ZeroDivisionError("x")])
 @pytest.mark.parametrize("where", ["forward", "backward"])
-def test_what_a_layer_raises_arrives_unchanged(where: str, error: BaseException) -> None:
+def test_exceptions_of_custom_layers_propagate(where: str, error: BaseException) -> None:
     X, Y = data()
     model = net(Fails(where, error, after=3))
     with pytest.raises(type(error)) as caught:
@@ -183,13 +183,13 @@ def make_bad(forward: Any = None, backward: Any = None, **more: Any) -> pynn.Lay
     (lambda: make_bad(backward="none"), NotImplementedError, "_Bad defines forward but no backward"),
     (lambda: make_bad(output_shape=lambda self, s: (-1,)), ValueError, "output_shape: expected 0 or more"),
 ])  # fmt: skip
-def test_what_a_layer_gives_is_checked(layer: Any, error: type[Exception], text: str) -> None:
+def test_invalid_results_of_custom_layers_are_rejected(layer: Any, error: type[Exception], text: str) -> None:
     X, Y = data()
     with pytest.raises(error, match=text):
         net(layer()).fit(X, Y, loss="mse", batch_size=50, seed=0)
 
 
-def test_init_must_come_first_and_parameters_stay() -> None:
+def test_init_must_come_first_and_parameters_are_not_overwritten() -> None:
     class Early(pynn.Layer):
         def __init__(self) -> None:
             self.p = pynn.Parameter(np.ones(2))
@@ -203,7 +203,7 @@ def test_init_must_come_first_and_parameters_stay() -> None:
         Serpent(3).alpha = np.ones(3)
 
 
-def test_text_configuration_and_copies() -> None:
+def test_repr_config_and_copies() -> None:
     layer = Serpent(4, 0.5)
     layer.alpha.data[...] = rng.normal(size=4)
     assert repr(layer) == "Serpent(features=4, start=0.5)"
@@ -226,14 +226,14 @@ def test_text_configuration_and_copies() -> None:
     assert repr(Forgets(3)) == "<Forgets>"
 
 
-def test_a_class_may_have_the_name_of_one_of_the_librarys() -> None:
+def test_class_with_the_name_of_a_built_in_layer() -> None:
     mine = type("ReLU", (pynn.Layer,), {"forward": lambda self, x: x, "backward": lambda self, gy: gy, "__module__": "mine"})
     assert pynn.Layer.classes["ReLU"] is pynn.ReLU
     with pytest.raises(TypeError, match="another layer class has the same name"):
         mine().get_config()
 
 
-def test_deleted_layers_and_nets_leave_nothing() -> None:
+def test_deleted_layers_and_nets_are_freed() -> None:
     X, Y = data()
     layer = Serpent(4)
     model = net(layer)
@@ -253,7 +253,7 @@ def test_deleted_layers_and_nets_leave_nothing() -> None:
     np.testing.assert_array_equal(model.predict(X).shape, (50, 2))
 
 
-def test_activation_of_ones_own() -> None:
+def test_custom_activation() -> None:
     sine = pynn.Activation("sine", np.sin, np.cos)
     pynn.testing.check_layer(sine, (3, 2))
     assert repr(sine) == "Activation('sine', sin, cos)"

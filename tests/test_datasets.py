@@ -1,4 +1,4 @@
-"""The digits, the split and the table reader: what they return, and what they say about bad input."""
+"""Digits, splitting and reading of tables: results, and errors for invalid input."""
 
 import os
 import re
@@ -25,7 +25,7 @@ def test_digits_are_the_uci_test_set() -> None:
     assert np.bincount(y).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 
 
-def test_digits_equal_scikit_learns() -> None:
+def test_digits_match_scikit_learn() -> None:
     sklearn = pytest.importorskip("sklearn.datasets")
     X, y = sklearn.load_digits(return_X_y=True)
     assert np.array_equal(X, load_digits()[0])
@@ -50,21 +50,21 @@ def test_split_keeps_every_sample_once_and_pairs_together() -> None:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
-def test_split_draws_the_same_share_of_every_class(share: float) -> None:
+def test_split_is_stratified(share: float) -> None:
     y = np.repeat([0, 1, 2, 3], [200, 40, 60, 101])
     _, _, _, b = train_test_split(y, y, test_size=share)
     assert len(b) == pytest.approx(share * len(y), abs=1)
     assert np.all(np.abs(np.bincount(b) - share * np.bincount(y)) <= 1)
 
 
-def test_split_tests_no_class_that_it_did_not_train_on() -> None:
+def test_split_keeps_a_training_sample_of_every_class() -> None:
     y = np.array([0] * 20 + [1])
     _, _, a, b = train_test_split(y, y, test_size=0.9)
     assert 1 in a
     assert 1 not in b
 
 
-def test_split_is_decided_by_the_seed() -> None:
+def test_split_depends_only_on_the_seed() -> None:
     X, y = load_digits()
     one, same, other = (train_test_split(X, y, seed=seed)[3] for seed in (5, 5, 6))
     assert np.array_equal(one, same)
@@ -89,11 +89,11 @@ def test_split_without_shuffle_tests_on_the_last_rows(share: float, rows: int, c
         (np.zeros(3), 1.0, {}, "same number of samples"),
         (np.zeros(4), np.zeros(4), {"test_size": 1.5}, "between 0 and 1; got 1.5"),
         (np.zeros(4), np.zeros(4), {"test_size": float("nan")}, "between 0 and 1; got nan"),
-        (np.zeros(2), np.zeros(2), {"test_size": 0.1}, "leaves one of the two parts empty"),
-        (np.zeros(0), np.zeros(0), {}, "leaves one of the two parts empty"),
-        (np.zeros(4), np.zeros(4), {"shuffle": False, "test_size": 0.01}, "leaves one of the two parts empty"),
-        (np.zeros(4), np.zeros(4), {"shuffle": False, "stratify": True}, "stratify=True needs shuffle=True"),
-        (np.zeros(4), np.zeros((4, 2)), {}, r"one label a sample; y has shape \(4, 2\)"),
+        (np.zeros(2), np.zeros(2), {"test_size": 0.1}, "leaves the training or the test set empty"),
+        (np.zeros(0), np.zeros(0), {}, "leaves the training or the test set empty"),
+        (np.zeros(4), np.zeros(4), {"shuffle": False, "test_size": 0.01}, "leaves the training or the test set empty"),
+        (np.zeros(4), np.zeros(4), {"shuffle": False, "stratify": True}, "stratify=True requires shuffle=True"),
+        (np.zeros(4), np.zeros((4, 2)), {}, r"one label per sample; y has shape \(4, 2\)"),
     ],
 )
 def test_split_explains_bad_input(X, y, options, says) -> None:  # type: ignore[no-untyped-def]
@@ -117,7 +117,7 @@ def table(tmp_path: Path, content: str | bytes) -> Path:
         ("1 2 3 4", [1, 2, 3, 4], None),
     ],
 )
-def test_table_decides_between_class_and_quantity(tmp_path: Path, labels, y, classes) -> None:  # type: ignore[no-untyped-def]
+def test_read_csv_distinguishes_classes_from_numbers(tmp_path: Path, labels, y, classes) -> None:  # type: ignore[no-untyped-def]
     file = table(tmp_path, "a,t,b\n" + "".join(f"{i},{label},{-i}\n" for i, label in enumerate(labels.split())))
     got = read_csv(file, "t")
     assert got.y.tolist() == y
@@ -127,13 +127,13 @@ def test_table_decides_between_class_and_quantity(tmp_path: Path, labels, y, cla
     assert got.X.tolist() == [[i, -i] for i in range(4)]
 
 
-def test_whole_numbers_with_many_values_are_a_quantity(tmp_path: Path) -> None:
+def test_read_csv_treats_many_distinct_integers_as_numbers(tmp_path: Path) -> None:
     rows = "".join(f"{i},{i % 51}\n" for i in range(510))
     assert read_csv(table(tmp_path, "a,t\n" + rows), "t").classes is None
 
 
 @pytest.mark.parametrize("content", ["a,t\n1,2\n", "a;t\r\n1;2\r\n", "\ufeffa\tt\n\n 1\t2 \n\n", '"a","t"\n"1","2"'])
-def test_table_reads_the_usual_dialects(tmp_path: Path, content: str) -> None:
+def test_read_csv_dialects(tmp_path: Path, content: str) -> None:
     got = read_csv(table(tmp_path, content), "t")
     assert got.X.tolist() == [[1]]
     assert got.y.tolist() == [2]
@@ -158,18 +158,18 @@ def test_table_reads_the_usual_dialects(tmp_path: Path, content: str) -> None:
         ("age,t\n1\n", "line 2: 1 fields where the header has 2"),
         ("age,T2,t1\n1,2,3\n", "has no column 't'; did you mean 't1'?"),
         ("age,size\n1,2\n", "has no column 't'; its columns are age, size"),
-        ("t\n1\n", "no column beside 't'"),
+        ("t\n1\n", "no column besides 't'"),
         ("a,t,a\n1,2,3\n", "more than one column named 'a'"),
         (b"age,t\n1,2\n\xff,3\n", "line 3: not UTF-8 text (byte 0xff)"),
     ],
 )
-def test_table_says_what_is_wrong_and_where(tmp_path: Path, content: str | bytes, says: str) -> None:
+def test_read_csv_errors_name_line_and_column(tmp_path: Path, content: str | bytes, says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)):
         read_csv(table(tmp_path, content), "t")
 
 
-# ---- wide tables, and files that are none
-def test_the_time_of_a_table_is_linear_in_its_columns(tmp_path: Path) -> None:
+# ---- wide tables, and special files
+def test_read_csv_time_is_linear_in_columns(tmp_path: Path) -> None:
     def seconds(columns: int) -> float:
         file = tmp_path / f"{columns}.csv"
         file.write_text(",".join(f"c{i}" for i in range(columns)) + "\n" + "\n".join([",".join(["1.5"] * columns)] * 2) + "\n")
@@ -183,7 +183,7 @@ def test_the_time_of_a_table_is_linear_in_its_columns(tmp_path: Path) -> None:
     assert seconds(20_000) < 100 * seconds(1_000)
 
 
-def test_a_column_that_is_not_there_in_a_wide_table(tmp_path: Path) -> None:
+def test_missing_column_of_a_wide_table(tmp_path: Path) -> None:
     (tmp_path / "wide.csv").write_text(",".join(f"c{i}" for i in range(3000)) + "\n")
     with pytest.raises(ValueError, match=r"no column 'zzz'.*\.\.\. \(3000 in all\)") as caught:
         read_csv(tmp_path / "wide.csv", "zzz")
@@ -191,7 +191,7 @@ def test_a_column_that_is_not_there_in_a_wide_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a POSIX system")
-def test_devices_and_pipes_are_no_tables(tmp_path: Path) -> None:
+def test_read_csv_rejects_devices_and_pipes(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("/dev/zero")
     for path in (tmp_path / "pipe", tmp_path / "link", "/dev/zero", "/dev/null"):

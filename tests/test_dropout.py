@@ -1,4 +1,4 @@
-"""Layers that draw random numbers: what they draw, when, and that nothing else decides it."""
+"""Dropout and noise: distributions, gradients, and dependence on the seed and the step alone."""
 
 import json
 import pickle
@@ -29,7 +29,7 @@ def make(name: str, p: float = 0.3, seed: int = 5) -> tuple[Any, np.ndarray]:
 
 
 def words(seed: int, tick: int, n: int) -> np.ndarray:
-    """The first n random words, in the order in which elements take them."""
+    """Return the first n random words, in the order of the elements that use them."""
     groups = -(-n // 64)
     drawn = reference.philox(seed, tick, np.arange(groups * 16, dtype=np.uint64))
     return drawn.reshape(groups, 16, 4).transpose(0, 2, 1).reshape(-1)[:n]
@@ -38,7 +38,7 @@ def words(seed: int, tick: int, n: int) -> np.ndarray:
 @each_dropout
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("p", [0.0, 0.3, 0.9, 1.0])
-def test_masks_are_philox(name: str, dtype: str, p: float, isa: str) -> None:
+def test_masks_match_philox_reference(name: str, dtype: str, p: float, isa: str) -> None:
     layer, x = make(name, p)
     x = x.astype(dtype)
     units = x.shape if name in ("Dropout", "AlphaDropout") else x.shape[:2]
@@ -57,7 +57,7 @@ def test_masks_are_philox(name: str, dtype: str, p: float, isa: str) -> None:
         np.testing.assert_allclose(layer.backward(x), np.where(keep, x * scale, 0), rtol=near, atol=near)
 
 
-def test_the_noise_is_normal_and_its_gradient_one() -> None:
+def test_gaussian_noise_is_normal_with_unit_gradient() -> None:
     layer = pynn.GaussianNoise(2.0, seed=1)
     x = np.zeros((500, 401))
     z = layer(x) / 2
@@ -70,7 +70,7 @@ def test_the_noise_is_normal_and_its_gradient_one() -> None:
 
 
 @each_layer
-def test_calls_differ_and_seeds_decide(name: str) -> None:
+def test_masks_depend_on_seed_and_call(name: str) -> None:
     layer, x = make(name)
     again, other = make(name)[0], make(name, seed=6)[0]
     first, second = layer(x), layer(x)
@@ -82,7 +82,7 @@ def test_calls_differ_and_seeds_decide(name: str) -> None:
 
 
 @each_layer
-def test_off_where_nothing_is_trained(name: str) -> None:
+def test_evaluation_returns_the_input(name: str) -> None:
     layer, x = make(name)
     np.testing.assert_array_equal(pynn.Sequential(layer).predict(x), x)
     layer.eval()
@@ -91,7 +91,7 @@ def test_off_where_nothing_is_trained(name: str) -> None:
 
 
 @each_layer
-def test_threads_change_nothing(name: str) -> None:
+def test_masks_do_not_depend_on_threads(name: str) -> None:
     results = []
     for n in (1, 2, 5):
         with pynn.num_threads(n):
@@ -103,14 +103,14 @@ def test_threads_change_nothing(name: str) -> None:
         np.testing.assert_array_equal(gx, results[0][1])
 
 
-def test_a_layer_that_stands_twice_draws_twice() -> None:
+def test_shared_layer_draws_a_mask_per_use() -> None:
     layer, x = pynn.Dropout(0.5, seed=0), np.ones((10, 100))
     a, b = pynn.Parallel(layer, layer)(x)
     assert (a != b).any()
     np.testing.assert_array_equal(a, pynn.Dropout(0.5, seed=0)(x))
 
 
-def test_fit_draws_by_step_and_repeats() -> None:
+def test_fit_masks_depend_on_the_step() -> None:
     X, y = rng.normal(size=(64, 6)), rng.integers(3, size=64)
     curves = []
     for n in (1, 3):
@@ -122,8 +122,8 @@ def test_fit_draws_by_step_and_repeats() -> None:
     assert len(set(curves[0])) == 4
 
 
-def test_training_with_dropout_follows_its_gradient() -> None:
-    """One step of SGD is the gradient of the loss under the mask of step 1."""
+def test_fit_step_matches_gradient_under_the_mask() -> None:
+    """One step of SGD follows the gradient of the loss under the mask of step 1."""
     X, y = rng.normal(size=(16, 6)).astype("f"), rng.normal(size=(16, 1)).astype("f")
     model = pynn.Sequential(pynn.Dropout(0.5, seed=3), pynn.Linear(6, 1, seed=0))
     before = model[1].weight.copy()
@@ -136,7 +136,7 @@ def test_training_with_dropout_follows_its_gradient() -> None:
     assert any(np.allclose(model[1].weight, twin, rtol=1e-4, atol=1e-6) for twin in twins)
 
 
-def test_channels_last_masks_whole_channels() -> None:
+def test_channel_dropout_with_channels_last() -> None:
     model = pynn.Sequential(pynn.Conv2d(2, 6, 3, seed=0), pynn.Dropout2d(0.5, seed=1), pynn.Conv2d(6, 6, 1, seed=2))
     model[2].weight[...] = np.eye(6).reshape(6, 6, 1, 1)
     if model[2].bias is not None:
@@ -161,7 +161,7 @@ def test_config_and_copies(name: str) -> None:
         np.testing.assert_array_equal(twin(x), first)
 
 
-def test_what_does_not_fit_is_said() -> None:
+def test_invalid_arguments_and_inputs_are_rejected() -> None:
     with pytest.raises(ValueError, match=r"from 0 to 1, got 1\.5"):
         pynn.Dropout(1.5)
     with pytest.raises(ValueError, match="std"):
@@ -172,8 +172,8 @@ def test_what_does_not_fit_is_said() -> None:
 
 @pytest.mark.parametrize("sides", [(3, 5, 7), (16, 8, 8), (20, 14, 14), (33, 17, 16), (2, 30, 40), (64, 1, 1)])
 @pytest.mark.parametrize("name", ["Dropout", "AlphaDropout", "GaussianNoise"])
-def test_between_convolutions_the_mask_is_that_of_the_place(name: str, sides: tuple[int, int, int], isa: str) -> None:
-    """However images stand within the plan, which depends on the instruction set."""
+def test_mask_between_convolutions_depends_on_element_index(name: str, sides: tuple[int, int, int], isa: str) -> None:
+    """The image layout within the plan, which depends on the instruction set, must not matter."""
     c = sides[0]
     net = pynn.Sequential(pynn.Conv2d(c, c, 1, bias=False), make(name)[0], pynn.Conv2d(c, c, 1, bias=False)).apply_init("dirac")
     x, gy = (rng.normal(2, 1, (5, *sides)).astype("f4") for _ in range(2))

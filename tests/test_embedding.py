@@ -1,4 +1,4 @@
-"""Tables of embeddings, bags of them, and the bilinear layer: against plain NumPy and difference quotients; wrong indices."""
+"""Embedding, EmbeddingBag and Bilinear: values against NumPy, gradients against central differences, invalid indices."""
 
 import json
 import pickle
@@ -32,7 +32,7 @@ def test_embedding(shape: tuple[int, ...], padding: int | None, by_freq: bool) -
 
 
 @pytest.mark.parametrize("p", [1.0, 2.0, 3.0, np.inf])
-def test_long_rows_are_cut(p: float) -> None:
+def test_max_norm_rescales_rows(p: float) -> None:
     layer = pynn.Embedding(6, 5, max_norm=0.7, norm_type=p, **F64)
     before, x = layer.weight.copy(), np.array([0, 3, 3, 0])
     norms = np.linalg.norm(before, p, axis=1)
@@ -45,7 +45,7 @@ def test_long_rows_are_cut(p: float) -> None:
 
 
 def bags(layer: Any, x: np.ndarray, starts: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    """One bag after the other, in plain NumPy."""
+    """Return the reduced bags, computed one by one in NumPy."""
     out = np.zeros((len(starts), layer.embedding_dim))
     for k, (a, b) in enumerate(zip(starts, [*starts[1:], len(x)], strict=True)):
         counted = [i for i in range(a, b) if x[i] != layer.padding_idx]
@@ -59,7 +59,7 @@ def bags(layer: Any, x: np.ndarray, starts: np.ndarray, weights: np.ndarray | No
 @pytest.mark.parametrize("form", ["rows", "offsets", "last offset"])
 @pytest.mark.parametrize("padding", [None, 3])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_bags(mode: str, form: str, padding: int | None, weighted: bool) -> None:
+def test_embedding_bag_matches_numpy(mode: str, form: str, padding: int | None, weighted: bool) -> None:
     if weighted and mode != "sum":
         pytest.skip("weights go with sums")
     last = form == "last offset"
@@ -89,7 +89,7 @@ def test_bags(mode: str, form: str, padding: int | None, weighted: bool) -> None
 
 @pytest.mark.parametrize("mode", ["sum", "mean"])
 @pytest.mark.parametrize("padding", [None, 3])
-def test_gradients_of_bags_by_frequency(mode: str, padding: int | None) -> None:
+def test_embedding_bag_gradients_scaled_by_frequency(mode: str, padding: int | None) -> None:
     plain, layer = (pynn.EmbeddingBag(7, 4, mode=mode, padding_idx=padding, scale_grad_by_freq=by, **F64) for by in (False, True))
     x, gy = rng.integers(6, size=(5, 6)), rng.normal(size=(5, 4))
     for each in (plain, layer):
@@ -120,7 +120,7 @@ def test_bilinear(lead: tuple[int, ...], bias: bool) -> None:
         np.testing.assert_allclose(layer.grads["bias"], 2 * gy.reshape(-1, 5).sum(0), rtol=1e-12, atol=1e-14)
 
 
-def test_a_net_learns_from_indices() -> None:
+def test_net_with_embedding_trains() -> None:
     X = rng.integers(20, size=(200, 3))
     y = (X.sum(1) > 30).astype(int)
     model = pynn.Sequential(pynn.Embedding(20, 8, seed=0), pynn.Flatten(), pynn.Linear(24, 2, seed=1))
@@ -129,7 +129,7 @@ def test_a_net_learns_from_indices() -> None:
 
 
 @pytest.mark.parametrize("wrong", [7, -1, 1.5])
-def test_a_wrong_index_is_named(wrong: float) -> None:
+def test_index_out_of_range_is_reported(wrong: float) -> None:
     layer = pynn.Embedding(7, 2, seed=0)
     x = np.zeros((5, 3))
     x[2, 1] = wrong
@@ -144,7 +144,7 @@ def test_a_wrong_index_is_named(wrong: float) -> None:
     assert np.isfinite(model.predict(np.zeros((5, 3)))).all()
 
 
-def test_what_does_not_fit_is_said() -> None:
+def test_invalid_arguments_and_inputs_are_rejected() -> None:
     with pytest.raises(ValueError, match="float64"):
         pynn.Embedding(2**24 + 1, 1)
     with pytest.raises(ValueError, match="padding_idx"):
@@ -164,7 +164,7 @@ def test_what_does_not_fit_is_said() -> None:
         pynn.Bilinear(2, 3, 4)(np.ones((5, 2)), np.ones((4, 3)).reshape(2, 2, 3)[:, :1].repeat(5, 0)[:5])
 
 
-def test_pretrained_and_copies() -> None:
+def test_from_pretrained_and_copies() -> None:
     table = rng.normal(size=(4, 3))
     layer = pynn.Embedding.from_pretrained(table)
     np.testing.assert_array_equal(layer(np.arange(4)), table)
@@ -176,7 +176,7 @@ def test_pretrained_and_copies() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("order", [[1, 0], [0, 1], [1, 0, 1], [1, 1, 0], [0, 2, 1]])
-def test_the_largest_of_a_bag_with_nan_is_nan(order: list[int], dtype: str) -> None:
+def test_max_of_a_bag_propagates_nan(order: list[int], dtype: str) -> None:
     bag = pynn.EmbeddingBag(3, 1, mode="max", dtype=dtype)
     bag.weight = np.array([[np.nan], [1.0], [np.inf]])
     y = bag(np.array([order]))
@@ -185,7 +185,7 @@ def test_the_largest_of_a_bag_with_nan_is_nan(order: list[int], dtype: str) -> N
     np.testing.assert_array_equal(bag.grads["weight"][:, 0], [1, 0, 0])
 
 
-def test_offsets_that_float32_does_not_tell_apart_are_refused() -> None:
+def test_offsets_too_large_for_float32_are_rejected() -> None:
     n, at = 2**24 + 8, 2**24 + 1
     bag = pynn.EmbeddingBag(2, 1, mode="sum", seed=0)
     with pytest.raises(ValueError, match=r"offsets .*2\*\*24.* use dtype='float64'"):
@@ -196,7 +196,7 @@ def test_offsets_that_float32_does_not_tell_apart_are_refused() -> None:
 
 
 @pytest.mark.parametrize("mode", ["sum", "mean"])
-def test_large_bags_add_up(mode: str) -> None:
+def test_sums_of_large_bags(mode: str) -> None:
     n = 2_000_000
     bag = pynn.EmbeddingBag(3, 2, mode=mode, padding_idx=2)
     bag.weight = np.array([[0.1, 1.0], [0.1, 3.0], [9.0, 9.0]])
@@ -211,7 +211,7 @@ def test_large_bags_add_up(mode: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.float16, bool])
-def test_indices_of_any_type(dtype: Any) -> None:
+def test_indices_of_all_integer_dtypes(dtype: Any) -> None:
     layer = pynn.Embedding(3, 2, seed=0)
     x = np.array([[0, 1], [1, 0]]).astype(dtype)
     np.testing.assert_array_equal(layer(x), layer.weight[x.astype(int)])
@@ -220,7 +220,7 @@ def test_indices_of_any_type(dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("wrong", [np.array([[2**64 - 1]], np.uint64), np.array([[-1]], np.int8), np.array([[2**32]]), np.array([[2**24]])])
-def test_indices_outside_the_table_are_refused_in_any_type(wrong: Any) -> None:
+def test_indices_out_of_range_are_rejected_in_all_dtypes(wrong: Any) -> None:
     layer = pynn.Embedding(3, 2, seed=0)
     net = pynn.Sequential(layer, pynn.Flatten(), pynn.Linear(2, 1))
     for call in (layer, net, net.predict, lambda x: net.fit(x, np.zeros((1, 1)), loss="mse", optimizer="sgd")):

@@ -1,4 +1,4 @@
-"""Bad input: an exception of the right type that names the argument, what was given and what is allowed. Never a crash, never silence."""
+"""Invalid input raises an exception of the right type that names the argument, the given value and the allowed values."""
 
 import functools
 import inspect
@@ -38,12 +38,12 @@ def predict_twice(model: pynn.Sequential, X: Any) -> Any:
 
 
 class Sparse:
-    """What matrices of scipy.sparse have in common."""
+    """The common interface of scipy.sparse matrices."""
 
     nnz, shape = 3, (12, 4)
 
     def toarray(self) -> Any:
-        raise AssertionError("nobody may make it dense unasked")
+        raise AssertionError("a sparse matrix must not be converted implicitly")
 
 
 cross = {"loss": "cross_entropy"}
@@ -187,7 +187,7 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_exception_says_what_is_wrong(case: str) -> None:
+def test_error_describes_the_problem(case: str) -> None:
     call, kind, message = CASES[case]
     with pytest.raises(kind) as caught:
         call()
@@ -206,7 +206,7 @@ OTHERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(("what", "name"), [(what, name) for what, names in OTHERS.items() for name in names])
-def test_names_of_other_libraries_are_told_ours(what: str, name: str) -> None:
+def test_names_of_other_libraries_are_suggested(what: str, name: str) -> None:
     with pytest.raises(ValueError, match=rf"unknown \w+ '{name}'; did you mean {OTHERS[what][name]}\? known: "):
         net().fit(X, y, **{**cross, what: [name] if what == "metrics" else name})
 
@@ -228,12 +228,12 @@ SAME: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize(("what", "name"), [(what, name) for what, names in SAME.items() for name in names])
-def test_names_in_another_spelling_are_taken(what: str, name: str) -> None:
+def test_other_spellings_of_names_are_accepted(what: str, name: str) -> None:
     module = {"loss": pynn.losses, "optimizer": pynn.optim}[what]
     assert type(module.get(name)) is module.by_name[SAME[what][name]]
 
 
-def test_a_loss_in_another_spelling_is_fused_and_saved(tmp_path: Any) -> None:
+def test_loss_in_another_spelling_is_fused_and_saved(tmp_path: Any) -> None:
     given, plain = (pynn.Sequential(pynn.Linear(4, 3, seed=0), "Softmax") for _ in range(2))
     for model, loss, optimizer in ((given, "CE", "Adam"), (plain, "cross_entropy", "adam")):
         model.fit(X, y, loss=loss, optimizer=optimizer, epochs=2, seed=0)
@@ -242,15 +242,15 @@ def test_a_loss_in_another_spelling_is_fused_and_saved(tmp_path: Any) -> None:
     assert pynn.load(tmp_path / "model").evaluate(X, y) == plain.evaluate(X, y)
 
 
-def test_every_name_of_others_stands_for_one_of_ours() -> None:
+def test_synonyms_refer_to_existing_names() -> None:
     ours = {*pynn.losses.by_name, *pynn.optim.by_name, *pynn.metrics.by_name, *(row["name"] for row in _core.ACTIVATIONS)}
     for table in (_tables._SUGGESTIONS, _tables._SYNONYMS):
         assert {name for names in table.values() for name in names} <= ours
         assert all(_tables._bare(name) == name for name in table)
 
 
-def test_what_can_be_taken_of_other_arrays() -> None:
-    """A masked array of which nothing is masked is an array; the sparse ones of SciPy are refused, and go batch by batch."""
+def test_masked_and_sparse_arrays() -> None:
+    """A masked array without masked elements is accepted. SciPy's sparse arrays are rejected, but may be given as dense batches."""
     plain, model = net(), net()
     plain.fit(X, y, **cross, seed=0)
     model.fit(np.ma.masked_array(X), np.ma.masked_array(y), **cross, seed=0)
@@ -266,7 +266,7 @@ def test_what_can_be_taken_of_other_arrays() -> None:
     assert np.array_equal(again.predict(X), one_by_one.predict(X))
 
 
-def test_a_refused_fit_changes_nothing() -> None:
+def test_rejected_fit_changes_nothing() -> None:
     model = net()
     before = model.state_dict()
     for arguments in ({"y": y + 1}, {"y": y, "validation_data": (X, y + 7)}, {"y": y, "epochs": -1}):
@@ -280,12 +280,12 @@ def test_a_refused_fit_changes_nothing() -> None:
     lambda: pynn.Linear(2**40, 2**40), lambda: pynn.Linear(2**62, 4), lambda: pynn.Linear(2**70, 1),
     lambda: pynn.Linear(1, 1)(np.broadcast_to(np.float32(1), (2**45, 1))), lambda: net().predict(np.broadcast_to(1.0, (2**50, 4))),
 ])  # fmt: skip
-def test_more_than_memory_is_an_error(call: Any) -> None:
+def test_sizes_beyond_memory_raise(call: Any) -> None:
     with pytest.raises((MemoryError, ValueError, OverflowError)):
         call()
 
 
-# ---- the compiled core by itself ------------------------------------------------------------------------------------
+# ---- the compiled core ----------------------------------------------------------------------------------------------
 CALLS: dict[str, tuple[Any, int]] = {
     "Graph": (_core.Graph, 2), "Plan": (_core.Plan, 3), "Fit": (_core.Fit, 8), "loss": (_core.loss, 5), "Update": (_core.Update, 1),
     "schedule": (_core.schedule, 4), "power_sum": (_core.power_sum, 2), "lbfgs": (_core.lbfgs, 6),
@@ -348,7 +348,7 @@ ODD = [
 @pytest.mark.parametrize("name", CALLS)
 @settings(max_examples=300, deadline=None, database=None)
 @given(data=st.data())
-def test_the_core_refuses_nonsense_and_never_crashes(name: str, data: st.DataObject) -> None:
+def test_core_rejects_random_arguments(name: str, data: st.DataObject) -> None:
     call, arity = CALLS[name]
     arguments = data.draw(st.lists(st.sampled_from(range(len(ODD))), min_size=arity, max_size=arity))
     before, threads = _core.isa(), _core.get_threads()
@@ -372,7 +372,7 @@ def test_the_core_refuses_nonsense_and_never_crashes(name: str, data: st.DataObj
 @pytest.mark.parametrize("kind", ["linear", "activation", "rowwise", "reshape", "conv", ""])
 @settings(max_examples=100, deadline=None, database=None)
 @given(data=st.data(), shape=st.lists(st.integers(0, 2**63), max_size=9))
-def test_layers_refuse_odd_settings(kind: str, data: st.DataObject, shape: list[int]) -> None:
+def test_core_rejects_random_configurations(kind: str, data: st.DataObject, shape: list[int]) -> None:
     number = st.floats() | st.integers(-2, 9)
     value = number | st.lists(number, max_size=9).map(tuple) | st.sampled_from(["gelu", "softmax", "zeros", "", None, 2**64, 10**400])
     fields = [field["name"] for row in _core.layer_kinds() if row["name"] == kind for field in row["fields"]]
@@ -385,7 +385,7 @@ def test_layers_refuse_odd_settings(kind: str, data: st.DataObject, shape: list[
     assert all(isinstance(n, int) and n >= 0 for n in g.output_shape)
 
 
-def test_a_graph_without_its_weights_is_refused() -> None:
+def test_graph_without_weights_is_rejected() -> None:
     g = _core.Graph("float64", (3,))
     g.add("linear", "here", {"in_features": 3, "out_features": 2, "bias": True}, ())
     with pytest.raises((ValueError, RuntimeError), match="here"):
@@ -397,12 +397,12 @@ OWN = sorted(name for name, cls in pynn.Layer.classes.items() if cls.__module__.
 
 @settings(max_examples=50, deadline=None, database=None)
 @given(shape=st.lists(st.integers(0, 5), max_size=5), name=st.sampled_from(OWN))
-def test_every_shape_works_or_is_refused(shape: list[int], name: str) -> None:
+def test_every_input_shape_works_or_is_rejected(shape: list[int], name: str) -> None:
     cls = pynn.Layer.classes[name]
     arguments: dict[str, tuple[Any, ...]] = {"Linear": (3, 2), "Threshold": (0.5, 1.0), "Parallel": ("relu",), "Upsample": (2,)}
     make: Any = functools.partial(cls, *arguments[name]) if name in arguments else cls
     if any(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in inspect.signature(make).parameters.values()):
-        return  # made from something that nobody can guess
+        return  # its arguments cannot be generated
     layer, x = make(), np.ones(shape)
     try:
         gx = layer.backward(np.ones_like(layer(x)))
@@ -413,13 +413,13 @@ def test_every_shape_works_or_is_refused(shape: list[int], name: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.5, np.inf])
-def test_a_probability_outside_0_to_1_is_an_error(bad: float) -> None:
+def test_probability_out_of_range_raises(bad: float) -> None:
     with pytest.raises(ValueError, match=r"input: .* is not a probability in \[0, 1\], as BCELoss needs"):
         pynn.BCELoss()([0.5, bad], [1.0, 0.0])
     assert np.isnan(pynn.BCELoss()([0.5, np.nan], [1.0, 0.0]))
 
 
-def test_nan_in_samples_is_told_once_and_never_counts_as_right() -> None:
+def test_nan_in_samples_warns_once_and_is_never_correct() -> None:
     X, y = np.full((6, 4), np.nan), np.zeros(6, int)
     model = pynn.Sequential(pynn.Linear(4, 3, seed=0))
     with pytest.warns(RuntimeWarning, match="the loss is NaN in epoch 1") as told:
@@ -431,7 +431,7 @@ def test_nan_in_samples_is_told_once_and_never_counts_as_right() -> None:
         assert single.fit(X, np.zeros(6), loss="bce_with_logits", on_nan="ignore").history["accuracy"] == [0]
 
 
-# ---- numbers that float32 does not hold ----------------------------------------------------------------------------------
+# ---- values beyond the range of float32 ----------------------------------------------------------------------------------
 def _linear(dtype: str = "float32") -> pynn.Sequential:
     return pynn.Sequential(pynn.Linear(3, 1, dtype=dtype, seed=0))
 
@@ -462,7 +462,7 @@ BIG = {
 
 @pytest.mark.parametrize("what", BIG)
 @pytest.mark.parametrize("value", [1e39, 1.5e300])
-def test_what_float32_cannot_hold_is_not_called_infinite(what: str, value: float) -> None:
+def test_values_beyond_float32_are_not_reported_as_infinite(what: str, value: float) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises((ValueError, ArithmeticError)) as caught:
@@ -475,7 +475,7 @@ def test_what_float32_cannot_hold_is_not_called_infinite(what: str, value: float
 
 
 @pytest.mark.parametrize("score", ["evaluate", "validation"])
-def test_data_to_score_that_float32_cannot_hold(score: str) -> None:
+def test_scoring_values_beyond_float32_raises(score: str) -> None:
     held = _with(1e39, 8, 3), np.ones(8)
     call = {
         "evaluate": lambda: _linear().evaluate(*held, loss="mse"),
@@ -485,7 +485,7 @@ def test_data_to_score_that_float32_cannot_hold(score: str) -> None:
         call()
 
 
-def test_what_is_infinite_is_called_so_and_float64_holds_more() -> None:
+def test_infinity_is_reported_and_float64_accepts_large_values() -> None:
     with pytest.raises(pynn.DivergenceError, match="X holds NaN or infinity in row 5"):
         _linear().fit(_with(np.inf, 8, 3), np.ones(8), loss="mse")
     with pytest.raises(ValueError, match=r"y: inf in row 5"):
@@ -496,7 +496,7 @@ def test_what_is_infinite_is_called_so_and_float64_holds_more() -> None:
     assert np.isfinite(pynn.Sequential(pynn.ReLU(), pynn.Linear(3, 1, seed=0)).predict(_with(-most, 8, 3))).all()
 
 
-def test_a_divergence_on_unscaled_data_says_to_scale() -> None:
+def test_divergence_on_unscaled_data_recommends_scaling() -> None:
     X = np.random.default_rng(0).normal(size=(64, 3)) * 1e6
     for data in (X, X.astype("f4"), (X * 10).astype(int)):
         with pytest.raises(pynn.DivergenceError, match=r"X holds numbers as large as .*scale its columns"):

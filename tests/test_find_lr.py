@@ -111,5 +111,5 @@ def test_the_picture() -> None:
     np.testing.assert_array_equal(lines["smoothed"], (found.lr, found.smoothed))
     assert axes.get_xscale() == "log"
     assert any(label.startswith("suggestion") for label in lines)
-    with pytest.raises(ValueError, match="nothing to draw"):
+    with pytest.raises(ValueError, match="nothing to plot"):
         pynn.LRSweep(np.zeros(0), np.zeros(0)).plot()

@@ -1,4 +1,4 @@
-"""Arrays that are not plain ndarrays keep what makes them so: masked arrays, subclasses, pandas, dask, xarray."""
+"""Array types other than ndarray are preserved: masked arrays, subclasses, pandas, dask and xarray."""
 
 import datetime
 import tracemalloc
@@ -30,7 +30,7 @@ def sample(*shape: int, dtype: Any = np.float32) -> np.ndarray:
 
 
 def same(a: Any, b: Any) -> None:
-    """The same dtype, shape and bits."""
+    """Check that dtype, shape and bits are equal."""
     assert (a.dtype, a.shape) == (b.dtype, b.shape)
     assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
@@ -54,7 +54,7 @@ def test_masked_arrays_keep_their_mask(f: Callable[..., Any]) -> None:
     np.testing.assert_array_equal(out.mask, x.mask)
 
 
-def test_masks_of_parameters_count_too() -> None:
+def test_masks_of_parameters_are_applied() -> None:
     x, slopes = sample(3, 4), np.ma.masked_equal([0.1, 0.2, -1.0, 0.3], -1.0)
     y = pynn.leaky_relu(x, slopes)
     np.testing.assert_array_equal(y.mask, np.broadcast_to(slopes.mask, (3, 4)))
@@ -62,7 +62,7 @@ def test_masks_of_parameters_count_too() -> None:
 
 @rowwise
 @pytest.mark.parametrize("axis", [0, -1])
-def test_masked_elements_of_a_row_are_passed_over(f: Callable[..., Any], axis: int) -> None:
+def test_rowwise_functions_ignore_masked_elements(f: Callable[..., Any], axis: int) -> None:
     x = np.ma.masked_greater(sample(6, 9), 1.0)
     x.data[x.mask] = np.nan
     y = f(x, axis=axis)
@@ -81,7 +81,7 @@ def test_masked_elements_of_a_row_are_passed_over(f: Callable[..., Any], axis: i
 
 @every
 @pytest.mark.filterwarnings("ignore:the matrix subclass")
-def test_subclasses_stay_what_they_are(f: Callable[..., Any]) -> None:
+def test_subclasses_are_preserved(f: Callable[..., Any]) -> None:
     class Named(np.ndarray):
         name = ""
 
@@ -101,18 +101,18 @@ def test_subclasses_stay_what_they_are(f: Callable[..., Any]) -> None:
 
 
 @every
-def test_another_class_decides_for_itself(f: Callable[..., Any]) -> None:
+def test_array_ufunc_override_is_called(f: Callable[..., Any]) -> None:
     class Array:
         def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
             return ufunc.__name__.rpartition(".")[2], method, inputs[0] is self, {n: v for n, v in options.items() if n != "axis"}
 
     name = f.__name__.rpartition(".")[2]
-    assert f(Array()) == (name, "__call__", True, {})  # an option that was not given is not passed on
+    assert f(Array()) == (name, "__call__", True, {})  # options that were not given are not passed on
     assert f(Array(), dtype="f4", order="C") == (name, "__call__", True, {"dtype": "f4", "order": "C"})
 
 
 @every
-def test_anything_with_an_array_inside(f: Callable[..., Any]) -> None:
+def test_objects_with_array_method(f: Callable[..., Any]) -> None:
     class Holder:
         def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
             return np.array([1.0, -2.0], np.float32)
@@ -134,12 +134,12 @@ def test_pandas_keeps_index_and_columns(f: Callable[..., Any]) -> None:
     frame = pandas.DataFrame({"u": sample(3), "v": sample(3, dtype=np.float64), "w": [1, 2, 3]}, index=list("abc"))
     y = f(frame)
     assert (list(y.index), list(y.columns)) == (list("abc"), list("uvw"))
-    for column in "uvw":  # pandas brings the columns to one type where a ufunc has parameters
+    for column in "uvw":  # pandas converts the columns to one dtype for ufuncs with parameters
         same(y[column].to_numpy(), f(frame[column].to_numpy(y[column].dtype)))
     assert f(frame[["u"]]).dtypes.tolist() == [np.float32]
 
 
-def test_pandas_and_parameters() -> None:
+def test_pandas_parameters() -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"u": sample(3), "v": sample(3)}, index=list("abc"))
     for f in (pynn.leaky_relu, pynn.grad.leaky_relu):
@@ -151,7 +151,7 @@ def test_pandas_and_parameters() -> None:
 
 
 @rowwise
-def test_pandas_rows(f: Callable[..., Any]) -> None:
+def test_rowwise_functions_of_pandas(f: Callable[..., Any]) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(sample(4, 3), index=list("abcd"), columns=list("uvw"))
     for axis in (0, 1, -1):
@@ -166,7 +166,7 @@ def test_pandas_rows(f: Callable[..., Any]) -> None:
 
 
 @every
-def test_dask_stays_lazy_and_computes_the_same_bits(f: Callable[..., Any]) -> None:
+def test_dask_is_lazy_and_gives_the_same_bits(f: Callable[..., Any]) -> None:
     da = pytest.importorskip("dask.array")
     x, computed = sample(50, 30), []
 
@@ -182,7 +182,7 @@ def test_dask_stays_lazy_and_computes_the_same_bits(f: Callable[..., Any]) -> No
     assert len(computed) == 3
 
 
-def test_dask_and_parameters() -> None:
+def test_dask_parameters() -> None:
     da = pytest.importorskip("dask.array")
     x, slopes = sample(50, 30), np.linspace(0, 1, 30)
     lazy = da.from_array(x, chunks=(20, 15))
@@ -197,7 +197,7 @@ def test_dask_and_parameters() -> None:
 
 
 @elementwise
-def test_xarray_keeps_its_coordinates(f: Callable[..., Any]) -> None:
+def test_xarray_keeps_coordinates(f: Callable[..., Any]) -> None:
     xarray = pytest.importorskip("xarray")
     x = xarray.DataArray(sample(2, 3), dims=("a", "b"), coords={"a": [10, 20]})
     y = f(x)
@@ -220,7 +220,7 @@ def linear(columns: int) -> pynn.Sequential:
 
 @pytest.mark.parametrize("kind", REFUSED)
 @pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_columns_that_are_no_numbers_are_named(library: str, kind: str) -> None:
+def test_non_numeric_columns_are_named(library: str, kind: str) -> None:
     lib = pytest.importorskip(library)
     table = lib.DataFrame({"a": [1.0, 2.0], "when": REFUSED[kind]})
     for call in (
@@ -235,7 +235,7 @@ def test_columns_that_are_no_numbers_are_named(library: str, kind: str) -> None:
         linear(1).predict(table["when"])
 
 
-def test_categories_are_named() -> None:
+def test_categorical_columns_are_named() -> None:
     pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
     for column in (
         pandas.DataFrame({"a": [1, 2], "kind": pandas.Categorical(["x", "y"])}),
@@ -261,7 +261,7 @@ TABLES = {
 
 @pytest.mark.parametrize("kind", TABLES)
 @pytest.mark.parametrize("duplicate", [False, True])
-def test_tables_of_any_numbers_cost_little_memory(kind: str, duplicate: bool) -> None:
+def test_tables_of_mixed_dtypes_use_little_memory(kind: str, duplicate: bool) -> None:
     pandas = pytest.importorskip("pandas")
     n = 20_000
     table = pandas.DataFrame(TABLES[kind](pandas, n))
@@ -279,7 +279,7 @@ def test_tables_of_any_numbers_cost_little_memory(kind: str, duplicate: bool) ->
     assert np.isnan(got).any() == ("NA" in kind or kind == "mixed")
 
 
-def test_columns_of_labels_may_lack_nothing() -> None:
+def test_missing_labels_raise() -> None:
     pandas = pytest.importorskip("pandas")
     X = np.eye(4)
     for labels in (pandas.Series([0, 1, 1, 0], dtype="Int64"), pandas.Series([False, True, True, False], dtype="boolean")):
@@ -291,7 +291,7 @@ def test_columns_of_labels_may_lack_nothing() -> None:
         linear(4).fit(X, pandas.Series([0, 1, 1, None], dtype="Int64"), loss="bce_with_logits")
 
 
-def test_polars_tables_of_any_numbers() -> None:
+def test_polars_tables_of_mixed_dtypes() -> None:
     polars = pytest.importorskip("polars")
     table = polars.DataFrame({"a": [1.5, None], "b": [True, None], "c": polars.Series([1, 2], dtype=polars.UInt8)})
     np.testing.assert_array_equal(real_array(table, "X"), [[1.5, 1, 1], [np.nan, np.nan, 2]])

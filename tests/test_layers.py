@@ -1,6 +1,6 @@
-"""Layers against the plain NumPy twin and against difference quotients; parameters, state and copies.
+"""Layers: values against the NumPy reference, gradients against central differences, parameters, state and copies.
 
-A new activation is tested with no edit here.
+New activations are tested automatically.
 """
 
 import copy
@@ -25,7 +25,7 @@ each_rowwise = pytest.mark.parametrize("name", ROWWISE)
 
 
 def values(name: str) -> dict[str, float]:
-    """The row's defaults, and 0.5, 1.0 for those that have none."""
+    """Return the defaults of the row's parameters, and 0.5, 1.0, ... for required ones."""
     defaults = parse_parameters(ROWS[name]["params"]).defaults.items()
     return {n: 0.5 * i if v is REQUIRED else v for i, (n, v) in enumerate(defaults, 1)}
 
@@ -35,13 +35,13 @@ def activation(name: str) -> pynn.Layer:
 
 
 def smooth_points(*shape: int) -> np.ndarray:
-    """Numbers whose neighbourhood of 1e-5 holds none of the usual kinks, which are multiples of 1/2."""
+    """Return random numbers away from multiples of 1/2, where activations may not be differentiable."""
     x = rng.normal(size=shape) * 3
     return np.where(np.abs(x - np.round(x * 2) / 2) < 1e-3, x + 0.01, x)
 
 
 def slope(f: Any, x: np.ndarray, gy: np.ndarray, h: float = 1e-6) -> np.ndarray:
-    """Central differences of sum(gy * f(x)) with respect to x, which is changed in place and restored."""
+    """Return central differences of sum(gy * f(x)) with respect to x, which is changed in place and restored."""
     out = np.empty_like(x)
     for i in np.ndindex(x.shape):
         was = x[i]
@@ -54,7 +54,7 @@ def slope(f: Any, x: np.ndarray, gy: np.ndarray, h: float = 1e-6) -> np.ndarray:
 
 
 def make(name: str) -> tuple[pynn.Layer, np.ndarray]:
-    """A layer of each kind in float64, and input for it."""
+    """Return a float64 layer of the given kind, and input for it."""
     f64 = {"dtype": "float64", "seed": 1}
     inner = pynn.Sequential(pynn.Linear(7, 4, **f64), "gelu")
     nested = pynn.Sequential(pynn.Linear(5, 7, **f64), "tanh", inner, pynn.Linear(4, 3, bias=False, **f64))
@@ -83,7 +83,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 # ---- values and gradients -------------------------------------------------------------------------------------------
 @each_kind
-def test_gradients_are_difference_quotients(kind: str, isa: str) -> None:
+def test_gradients_match_central_differences(kind: str, isa: str) -> None:
     layer, x = make(kind)
     gy = rng.normal(size=layer(x).shape)
     gx = layer.backward(gy)
@@ -97,7 +97,7 @@ def test_gradients_are_difference_quotients(kind: str, isa: str) -> None:
 @pytest.mark.parametrize("shape", [(5,), (1, 5), (0, 5), (4, 5), (2, 3, 5), (2, 0, 5), (2, 1, 3, 5)])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_linear_against_the_twin(shape: tuple[int, ...], bias: bool, dtype: str, isa: str) -> None:
+def test_linear_matches_reference(shape: tuple[int, ...], bias: bool, dtype: str, isa: str) -> None:
     layer = pynn.Linear(5, 3, bias=bias, dtype=dtype, seed=2)
     x, gy = rng.normal(size=shape).astype(dtype), rng.normal(size=(*shape[:-1], 3)).astype(dtype)
     y, gx = layer(x), layer.backward(gy)
@@ -114,8 +114,8 @@ def test_linear_against_the_twin(shape: tuple[int, ...], bias: bool, dtype: str,
 @pytest.mark.parametrize("n_in", [1, 2, 7, 16, 63, 130])
 @pytest.mark.parametrize("n_out", [1, 3, 16, 65])
 @pytest.mark.parametrize("rows", [1, 2, 33])
-def test_linear_of_every_size(n_in: int, n_out: int, rows: int, isa: str) -> None:
-    """With the activation fused into the product, forward and backward."""
+def test_fused_linear_matches_reference_for_all_sizes(n_in: int, n_out: int, rows: int, isa: str) -> None:
+    """The activation is fused with the product, forward and backward."""
     layer = pynn.Linear(n_in, n_out, dtype="float64", seed=3)
     net, x, gy = pynn.Sequential(layer, "tanh"), rng.normal(size=(rows, n_in)), rng.normal(size=(rows, n_out))
     y, gx = net(x), net.backward(gy)
@@ -127,7 +127,7 @@ def test_linear_of_every_size(n_in: int, n_out: int, rows: int, isa: str) -> Non
 
 @each_activation
 @pytest.mark.parametrize("shape", [(7,), (1, 9), (0, 4), (3, 5, 4)])
-def test_activation_against_its_formula(name: str, shape: tuple[int, ...], isa: str) -> None:
+def test_activation_matches_formula(name: str, shape: tuple[int, ...], isa: str) -> None:
     layer, x = activation(name), smooth_points(*shape)
     gy = rng.normal(size=shape)
     y, gx = layer(x), layer.backward(gy)
@@ -137,8 +137,8 @@ def test_activation_against_its_formula(name: str, shape: tuple[int, ...], isa: 
 
 
 @each_activation
-def test_activation_fused_behind_linear(name: str, isa: str) -> None:
-    """The step that computes both gives the bits of the two apart, and the same gradients."""
+def test_activation_fused_with_linear_matches_separate_layers(name: str, isa: str) -> None:
+    """The fused step gives the same bits as separate layers, and the same gradients."""
     linear, act = pynn.Linear(6, 5, dtype="float64", seed=4), activation(name)
     net, x, gy = pynn.Sequential(linear, act), rng.normal(size=(9, 6)), rng.normal(size=(9, 5))
     y, gx = net(x), net.backward(gy)
@@ -150,7 +150,7 @@ def test_activation_fused_behind_linear(name: str, isa: str) -> None:
     np.testing.assert_allclose(fused, linear.grads["weight"], rtol=1e-13, atol=1e-15)
 
 
-def test_gelu_has_two_forms() -> None:
+def test_gelu_approximations_differ() -> None:
     x = smooth_points(20)
     np.testing.assert_allclose(pynn.GELU(approximate="tanh")(x), reference.activation("gelu_tanh", x), rtol=1e-13)
     assert np.abs(pynn.GELU()(x) - pynn.GELU(approximate="tanh")(x)).max() > 1e-6
@@ -161,7 +161,7 @@ def test_gelu_has_two_forms() -> None:
     ("shape", "axis"),
     [((7,), 0), ((4, 6), 0), ((4, 6), -1), ((2, 3, 4), 0), ((2, 3, 4), 1), ((2, 3, 4), -1), ((2, 3, 4, 5), -2), ((3, 1), 1)],
 )
-def test_rowwise_along_every_axis(name: str, shape: tuple[int, ...], axis: int, isa: str) -> None:
+def test_rowwise_matches_reference_along_each_axis(name: str, shape: tuple[int, ...], axis: int, isa: str) -> None:
     layer, x = pynn.Layer.classes[ROWWISE[name]["cls"]](dim=axis), rng.normal(size=shape) * 3
     gy = rng.normal(size=shape)
     y, gx = layer(x), layer.backward(gy)
@@ -170,7 +170,7 @@ def test_rowwise_along_every_axis(name: str, shape: tuple[int, ...], axis: int, 
     np.testing.assert_allclose(gx, slope(lambda: layer(x), x, gy), rtol=1e-5, atol=1e-7)
 
 
-def test_rowwise_inside_a_net_works_on_an_inner_axis() -> None:
+def test_rowwise_in_net_rejects_batch_axis() -> None:
     net, x = pynn.Sequential(pynn.Linear(4, 5, dtype="float64"), pynn.Softmax(dim=1)), rng.normal(size=(2, 3, 4))
     y = net(x)
     np.testing.assert_allclose(y.sum(1), 1)
@@ -188,7 +188,7 @@ def test_flatten(start: int, end: int, shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(layer.backward(x.reshape(shape)), x)
 
 
-# ---- what may be given ----------------------------------------------------------------------------------------------
+# ---- memory layouts and dtypes --------------------------------------------------------------------------------------
 LAYOUTS = {
     "fortran": np.asfortranarray,
     "every other": lambda x: np.repeat(x, 2, axis=0)[::2],
@@ -203,7 +203,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_layout_does_not_matter(layout: str) -> None:
+def test_results_do_not_depend_on_memory_layout(layout: str) -> None:
     net = pynn.Sequential(pynn.Linear(6, 8, dtype="float64", seed=5), "silu", pynn.Linear(8, 4, dtype="float64", seed=6))
     x, gy = LAYOUTS[layout](rng.normal(size=(10, 6))), LAYOUTS[layout](rng.normal(size=(10, 4)))
     got = net(x), net.backward(gy), net.grads["0.weight"].copy()
@@ -214,7 +214,7 @@ def test_layout_does_not_matter(layout: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["?", "u1", "i2", "i8", "u8", "f2", "f4", "f8"])
-def test_real_input_of_another_dtype(dtype: str) -> None:
+def test_dtypes_of_output_and_gradient(dtype: str) -> None:
     x = np.array([[0, 1, 2], [3, 0, 1]]).astype(dtype)
     assert pynn.Linear(3, 2)(x).dtype == np.float32
     assert pynn.Linear(3, 2, dtype="float64")(x).dtype == np.float64
@@ -224,7 +224,7 @@ def test_real_input_of_another_dtype(dtype: str) -> None:
     assert layer.backward(np.ones((2, 3), kept)).dtype == kept
 
 
-def test_input_is_never_written_and_output_is_the_callers_own() -> None:
+def test_input_is_unchanged_and_output_is_a_new_array() -> None:
     net, x = pynn.Sequential(pynn.Linear(4, 4, seed=1), "relu", pynn.Flatten()), rng.normal(size=(5, 4)).astype("f4")
     before, first = x.copy(), net(x)
     kept = first.copy()
@@ -251,7 +251,7 @@ def test_gradients_accumulate() -> None:
     np.testing.assert_array_equal(layer.grads["weight"], 0)
 
 
-def test_a_shared_layer_accumulates_into_one_gradient() -> None:
+def test_shared_layer_accumulates_one_gradient() -> None:
     tied, x = pynn.Linear(4, 4, dtype="float64", seed=1), rng.normal(size=(3, 4))
     net = pynn.Sequential(tied, "tanh", tied)
     assert len(net.parameters()) == 2
@@ -260,7 +260,7 @@ def test_a_shared_layer_accumulates_into_one_gradient() -> None:
     np.testing.assert_allclose(tied.grads["weight"].copy(), slope(lambda: net(x), tied.weight, gy), rtol=1e-6, atol=1e-8)
 
 
-def test_backward_is_that_of_the_last_call() -> None:
+def test_backward_uses_the_last_call() -> None:
     layer, small, large = pynn.Linear(3, 2, dtype="float64"), rng.normal(size=(2, 3)), rng.normal(size=(5, 3))
     for x in (small, large, small, large[:1]):
         layer(x)
@@ -268,7 +268,7 @@ def test_backward_is_that_of_the_last_call() -> None:
     assert [layer(np.ones((n, 3))).shape[0] for n in range(1, 30)] == list(range(1, 30))
 
 
-def test_views_are_live() -> None:
+def test_parameter_arrays_are_views() -> None:
     net = pynn.Sequential(pynn.Linear(3, 2, seed=1), "relu")
     weight, before = net[0].weight, net.params["0.weight"]
     address = weight.ctypes.data
@@ -285,7 +285,7 @@ def test_views_are_live() -> None:
 
 
 @pytest.mark.parametrize("frozen", ["first", "last", "all"])
-def test_frozen_parameters_get_no_gradient_and_stay(frozen: str) -> None:
+def test_frozen_parameters_keep_their_values(frozen: str) -> None:
     net = pynn.Sequential(pynn.Linear(3, 4, seed=1), "tanh", pynn.Linear(4, 2, seed=2))
     part = {"first": net[0], "last": net[2], "all": net}[frozen]
     before = net.state_dict()
@@ -303,7 +303,7 @@ def test_frozen_parameters_get_no_gradient_and_stay(frozen: str) -> None:
     assert not any((a == before[n]).all() for n, a in net.params.items())
 
 
-def test_train_and_eval_reach_every_layer() -> None:
+def test_train_and_eval_apply_to_all_sublayers() -> None:
     net = pynn.Sequential(pynn.Linear(2, 2), pynn.Sequential("relu"))
     assert net.eval() is net
     assert not net.training
@@ -311,7 +311,7 @@ def test_train_and_eval_reach_every_layer() -> None:
     assert net.train()[1][0].training
 
 
-# ---- state, text and copies -----------------------------------------------------------------------------------------
+# ---- state, repr and copies -----------------------------------------------------------------------------------------
 def net_of_all() -> pynn.Sequential:
     rows = [pynn.Layer.classes[row["cls"]](**values(name)) for name, row in ROWS.items() if name != "gelu"]
     rowwise = [pynn.Layer.classes[row["cls"]](dim=1) for row in ROWWISE.values()]
@@ -333,7 +333,7 @@ def _with_state(new: pynn.Layer, old: pynn.Layer) -> pynn.Layer:
 
 
 @pytest.mark.parametrize("how", COPIES)
-def test_copies_compute_the_same_and_share_nothing(how: str) -> None:
+def test_copies_are_equal_and_independent(how: str) -> None:
     net, x = net_of_all(), rng.normal(size=(3, 2, 3)).astype("f4")
     y = net(x)
     twin = COPIES[how](net)
@@ -348,7 +348,7 @@ def test_copies_compute_the_same_and_share_nothing(how: str) -> None:
     np.testing.assert_array_equal(net(x), y)
 
 
-def test_state_dict_round_trip_and_names() -> None:
+def test_state_dict_round_trip() -> None:
     net = pynn.Sequential(pynn.Linear(3, 2, seed=1), pynn.Sequential("relu", pynn.Linear(2, 2, bias=False, seed=2)))
     state = net.state_dict()
     assert list(state) == ["0.weight", "0.bias", "1.1.weight"]
@@ -358,7 +358,7 @@ def test_state_dict_round_trip_and_names() -> None:
     np.testing.assert_array_equal(net[0].weight, state["0.weight"])
 
 
-def test_state_dict_is_strict_and_changes_nothing_on_error() -> None:
+def test_load_state_dict_is_atomic() -> None:
     net = pynn.Sequential(pynn.Linear(3, 2, seed=1))
     before = net.state_dict()
     with pytest.raises(KeyError, match=r"missing \['0.bias'\].*unexpected \['1.weight'\]"):
@@ -373,7 +373,7 @@ def test_state_dict_is_strict_and_changes_nothing_on_error() -> None:
 
 
 @pytest.mark.parametrize(("init", "bound"), [("he", np.sqrt(6 / 50)), ("torch", np.sqrt(1 / 50))])
-def test_seeds_decide_the_first_weights(init: str, bound: float) -> None:
+def test_seed_determines_initial_weights(init: str, bound: float) -> None:
     a, b, c = (pynn.Linear(50, 40, init=init, seed=s) for s in (7, 7, 8))
     np.testing.assert_array_equal(a.weight, b.weight)
     np.testing.assert_array_equal(a.bias, b.bias)
@@ -383,13 +383,13 @@ def test_seeds_decide_the_first_weights(init: str, bound: float) -> None:
     assert (pynn.Linear(50, 40).weight != pynn.Linear(50, 40).weight).any()
 
 
-def test_what_is_learnt_begins_with_a_line_of_the_cache() -> None:
+def test_parameters_start_on_a_cache_line() -> None:
     for layer in (pynn.Linear(3, 5), pynn.Conv2d(1, 2, 3, dtype="float64"), pynn.Bilinear(2, 3, 4)):
         for p in layer.parameters():
             assert p.data.ctypes.data % 64 == p.grad.ctypes.data % 64 == 0
 
 
-def test_assigned_values_go_into_the_array_that_plans_point_to() -> None:
+def test_assignment_copies_into_the_existing_array() -> None:
     model = pynn.Sequential(pynn.Linear(2, 3))
     x = np.ones((4, 2), np.float32)
     model.predict(x)
@@ -408,7 +408,7 @@ def test_assigned_values_go_into_the_array_that_plans_point_to() -> None:
         weight.grad = None
 
 
-# ---- arrays of state, parts, and what beginners write ------------------------------------------------------------------
+# ---- state arrays, sublayers, and common mistakes ----------------------------------------------------------------------
 def stateful() -> list[pynn.Layer]:
     return [
         pynn.Linear(4, 2), pynn.Bilinear(4, 2, 3), pynn.BatchNorm1d(4), pynn.BatchNorm2d(4), pynn.LayerNorm(4), pynn.GroupNorm(2, 4),
@@ -418,7 +418,7 @@ def stateful() -> list[pynn.Layer]:
 
 
 @pytest.mark.parametrize("layer", stateful(), ids=lambda layer: type(layer).__name__)
-def test_arrays_of_state_are_assigned_by_value(layer: Any) -> None:
+def test_assignment_to_state_arrays_copies_values(layer: Any) -> None:
     for name, before in layer.state_dict().items():
         held = layer._array(name)
         new = 7 if before.ndim == 0 else rng.normal(size=before.shape).astype(before.dtype)
@@ -437,13 +437,13 @@ def test_arrays_of_state_are_assigned_by_value(layer: Any) -> None:
                 setattr(layer, name, 7.5)
 
 
-def test_what_a_layer_was_made_without_takes_no_values() -> None:
+def test_missing_parameter_cannot_be_assigned() -> None:
     for layer, name in [(pynn.Linear(4, 2, bias=False), "bias"), (pynn.BatchNorm1d(4, affine=False), "weight")]:
         with pytest.raises(AttributeError, match=f"has no {name}: it was created without one"):
             setattr(layer, name, np.ones(2))
 
 
-def test_parts_within_parts() -> None:
+def test_names_of_nested_layers() -> None:
     shared = pynn.Linear(3, 3)
     block = pynn.Residual(shared, pynn.BatchNorm1d(3), shared, shortcut=pynn.Linear(3, 3))
     net = pynn.Sequential({"block": block, "act": "relu", "head": pynn.Linear(3, 2)})
@@ -464,11 +464,11 @@ def test_parts_within_parts() -> None:
     assert "block.layers.2.weight" in net.state_dict()
 
 
-def test_layers_by_name_and_lists_of_them() -> None:
+def test_access_to_layers_by_name_and_slice() -> None:
     head = pynn.Linear(4, 2)
     net: Any = pynn.Sequential({"body": pynn.Linear(3, 4), "fit": "relu", "a b": "tanh", "head": head})
     assert net.head is net["head"] is head
-    assert callable(net.fit)  # a method stays one
+    assert callable(net.fit)  # a layer's name must not hide a method
     assert {"head", "summary"} <= {*dir(net)}
     assert "a b" not in dir(net)
     assert net._ipython_key_completions_() == ["body", "fit", "a b", "head"]
@@ -518,12 +518,12 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("call", "error", "message"), MISTAKES)
-def test_a_beginners_mistake_is_told_what_to_do(call: Callable[[], Any], error: type[Exception], message: str) -> None:
+def test_common_mistakes_raise_helpful_errors(call: Callable[[], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
 
 
-# ---- settings that change ----------------------------------------------------------------------------------------------
+# ---- changing settings -------------------------------------------------------------------------------------------------
 X4, IMAGES = rng.normal(size=(6, 4)), rng.normal(size=(6, 4, 5, 5))
 CHANGED: dict[str, tuple[Callable[..., pynn.Layer], np.ndarray, dict[str, Any], dict[str, Any]]] = {
     **{
@@ -549,7 +549,7 @@ CHANGED: dict[str, tuple[Callable[..., pynn.Layer], np.ndarray, dict[str, Any], 
 
 @pytest.mark.parametrize("where", ["alone", "within a net", "predict"])
 @pytest.mark.parametrize("name", CHANGED)
-def test_a_setting_that_changes_takes_effect_in_the_next_call(name: str, where: str) -> None:
+def test_changed_setting_applies_to_next_call(name: str, where: str) -> None:
     make, x, before, after = CHANGED[name]
     changed, fresh = make(**before), make(**{**before, **after})
     net = changed if where == "alone" else pynn.Sequential(pynn.Sequential("identity", changed))
@@ -577,14 +577,14 @@ def test_a_setting_that_changes_takes_effect_in_the_next_call(name: str, where: 
         (pynn.LayerNorm(4), "eps", np.inf, "eps: expected a number of 0 or more"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused_after_construction_too(layer: Any, setting: str, value: Any, message: str) -> None:
+def test_invalid_setting_is_rejected_after_construction(layer: Any, setting: str, value: Any, message: str) -> None:
     layer(X4)
     with pytest.raises((TypeError, ValueError), match=message):  # noqa: PT012
         setattr(layer, setting, value)
         layer(X4)
 
 
-def test_a_momentum_that_changes_takes_effect() -> None:
+def test_changed_momentum_applies() -> None:
     layer = pynn.BatchNorm1d(4)
     layer(X4)
     layer.momentum = 1.0
@@ -593,7 +593,7 @@ def test_a_momentum_that_changes_takes_effect() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Layer", "Sequential", "nested", "Model"])
-def test_load_state_dict_returns_what_did_not_match(kind: str) -> None:
+def test_load_state_dict_returns_unmatched_names(kind: str) -> None:
     def make() -> pynn.Layer:
         one = pynn.Linear(4, 4, seed=0)
         if kind == "Layer":
@@ -622,7 +622,7 @@ def test_load_state_dict_returns_what_did_not_match(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
-def test_the_byte_order_of_an_input_does_not_matter(kind: str) -> None:
+def test_byte_order_of_input_does_not_matter(kind: str) -> None:
     x, swapped = np.ones((2, 3), f"<{kind}"), np.ones((2, 3), f">{kind}")
     for layer in (pynn.ReLU(), pynn.Softmax(), pynn.Flatten(), pynn.Sequential("gelu")):
         y, gx = layer(x), layer.backward(x)

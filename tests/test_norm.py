@@ -1,4 +1,4 @@
-"""Layers that normalise: against the plain twin and difference quotients, their states, threads, memory layouts, errors."""
+"""Normalization layers: reference values, gradients, running statistics, threads, memory layouts and errors."""
 
 import json
 import pickle
@@ -13,7 +13,7 @@ from pynn import reference
 rng = np.random.default_rng(0)
 F64: dict[str, Any] = {"dtype": "float64"}
 
-# each layer and the shape of its input
+# Layers and the shapes of their inputs.
 CASES: dict[str, tuple[Any, tuple[int, ...]]] = {
     "batch": (lambda **k: pynn.BatchNorm1d(5, **k), (7, 5)),
     "batch long": (lambda **k: pynn.BatchNorm1d(5, **k), (4, 5, 3)),
@@ -41,7 +41,7 @@ each_case = pytest.mark.parametrize("case", CASES)
 
 
 def make(case: str, dtype: str = "float64") -> tuple[pynn.Layer, np.ndarray, np.ndarray]:
-    """A layer with weights of its own, input and a gradient for it."""
+    """Return a layer with random weights, an input and an output gradient."""
     layer, shape = CASES[case]
     made = layer(dtype=dtype)
     for name, a in made.params.items():
@@ -50,7 +50,7 @@ def make(case: str, dtype: str = "float64") -> tuple[pynn.Layer, np.ndarray, np.
 
 
 def twin(layer: Any, x: np.ndarray, gy: np.ndarray) -> tuple[np.ndarray, ...]:
-    """What reference.py says: output, and the gradients of input, weight and bias."""
+    """Return the output and the gradients of input, weight and bias according to `pynn.reference`."""
     p = layer.params
     weight, bias = p.get("weight"), p.get("bias")
     if isinstance(layer, (pynn.LayerNorm, pynn.RMSNorm)):
@@ -67,7 +67,7 @@ def twin(layer: Any, x: np.ndarray, gy: np.ndarray) -> tuple[np.ndarray, ...]:
 
 @each_case
 @pytest.mark.parametrize(("dtype", "near"), [("float64", 1e-12), ("float32", 2e-5)])
-def test_against_the_twin(case: str, dtype: str, near: float, isa: str) -> None:
+def test_matches_reference(case: str, dtype: str, near: float, isa: str) -> None:
     layer, x, gy = make(case, dtype)
     y, gx, gw, gb = twin(layer, x, gy)
     np.testing.assert_allclose(layer(x), y, rtol=near, atol=near)
@@ -79,7 +79,7 @@ def test_against_the_twin(case: str, dtype: str, near: float, isa: str) -> None:
 
 
 @each_case
-def test_gradients_are_slopes(case: str) -> None:
+def test_gradients_match_central_differences(case: str) -> None:
     layer, x, gy = make(case)
     layer(x)
     gx = layer.backward(gy)
@@ -134,7 +134,7 @@ def data() -> tuple[np.ndarray, np.ndarray]:
     return r.normal(1, 2, (40, 4)), r.integers(3, size=40)
 
 
-def test_fit_keeps_running_statistics() -> None:
+def test_fit_updates_running_statistics() -> None:
     model = net(momentum=None)
     X, y = data()
     model.fit(X, y, loss="cross_entropy", optimizer=pynn.optim.SGD(lr=0.0), epochs=3, batch_size=20, seed=0)
@@ -144,7 +144,7 @@ def test_fit_keeps_running_statistics() -> None:
 
 
 @pytest.mark.parametrize("how", ["freeze", "eval"])
-def test_frozen_it_uses_running_statistics_and_leaves_them(how: str) -> None:
+def test_frozen_layer_uses_running_statistics_unchanged(how: str) -> None:
     model = net()
     X, y = data()
     model.fit(X, y, loss="cross_entropy", epochs=2, seed=0)
@@ -158,7 +158,7 @@ def test_frozen_it_uses_running_statistics_and_leaves_them(how: str) -> None:
 
 
 @each_case
-def test_any_number_of_threads_gives_the_same_bits(case: str) -> None:
+def test_results_do_not_depend_on_threads(case: str) -> None:
     results = []
     for n in (1, 2, 5):
         with pynn.num_threads(n):
@@ -170,7 +170,7 @@ def test_any_number_of_threads_gives_the_same_bits(case: str) -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if "batch" not in case])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_sample_is_what_it_is_wherever_it_stands(case: str, dtype: str, isa: str) -> None:
+def test_result_does_not_depend_on_position_in_batch(case: str, dtype: str, isa: str) -> None:
     layer, x, gy = make(case, dtype)
     whole = layer(x), layer.backward(gy)
     for k in range(1, len(x), 3):
@@ -178,8 +178,8 @@ def test_a_sample_is_what_it_is_wherever_it_stands(case: str, dtype: str, isa: s
         assert layer.backward(gy[k:]).tobytes() == whole[1][k:].tobytes()
 
 
-def test_far_from_zero_nothing_is_lost() -> None:
-    """A variance from squares alone would have no right digit here."""
+def test_no_cancellation_far_from_zero() -> None:
+    """A variance computed as mean(x**2) - mean(x)**2 would have no correct digit here."""
     x = (1e4 + rng.normal(size=(64, 512))).astype("f")
     want = (x - x.mean(1, dtype="d", keepdims=True)) / x.std(1, dtype="d", keepdims=True)
     np.testing.assert_allclose(pynn.LayerNorm(512, eps=0.0)(x), want, atol=2e-3)
@@ -192,7 +192,7 @@ def test_far_from_zero_nothing_is_lost() -> None:
     np.testing.assert_allclose(pynn.BatchNorm1d(64, eps=0.0)(columns), want, atol=2e-3)
 
 
-def test_behind_a_convolution_channels_may_come_last() -> None:
+def test_normalization_after_convolution_with_channels_last() -> None:
     conv = pynn.Conv2d(3, 5, 3, dtype="float64", seed=0)
     x, gy = rng.normal(size=(2, 3, 6, 7)), rng.normal(size=(2, 5, 4, 5))
     for norm in (pynn.BatchNorm2d(5, **F64), pynn.GroupNorm(5, 5, **F64), pynn.InstanceNorm2d(5, affine=True, **F64)):
@@ -214,7 +214,7 @@ def test_behind_a_convolution_channels_may_come_last() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 9])
 @pytest.mark.parametrize(("dtype", "near"), [("float64", 1e-12), ("float32", 1e-5)])
-def test_local_response(size: int, dtype: str, near: float) -> None:
+def test_local_response_norm_matches_reference(size: int, dtype: str, near: float) -> None:
     layer = pynn.LocalResponseNorm(size, alpha=0.3, beta=0.6, k=1.5)
     x, gy = (rng.normal(size=(3, 5, 2, 3)).astype(dtype) for _ in range(2))
     y, gx = reference.local_response_norm(x.astype("d"), size, 0.3, 0.6, 1.5, gy.astype("d"))
@@ -237,7 +237,7 @@ def test_state_config_and_copies(case: str) -> None:
     assert not {"running_mean", "num_batches_tracked"} & set(layer.params)
 
 
-def test_without_rows() -> None:
+def test_empty_batch() -> None:
     for case in CASES:
         layer, _, _ = make(case)
         x = np.empty((0, *CASES[case][1][1:]))
@@ -248,7 +248,7 @@ def test_without_rows() -> None:
         assert all((g == 0).all() for g in layer.grads.values())
 
 
-def test_what_does_not_fit_is_said() -> None:
+def test_invalid_arguments_and_inputs_are_rejected() -> None:
     with pytest.raises(ValueError, match=r"\(3,\).*num_features = 5"):
         pynn.BatchNorm1d(5)(np.ones((2, 3)))
     with pytest.raises(ValueError, match="dimensions"):
@@ -274,7 +274,7 @@ def test_what_does_not_fit_is_said() -> None:
 
 
 def exact(x: Any, axes: Any, eps: float, centred: bool = True) -> tuple[Any, Any]:
-    """Return (x - mean) / sqrt(var + eps) over the axes, and the reciprocal root, in float64 and of scaled numbers."""
+    """Return (x - mean) / sqrt(var + eps) over the axes, and the reciprocal root, computed in float64 with scaling."""
     unit = 2.0 ** np.floor(np.log2(np.abs(x).max()))
     x = x.astype("f8") / unit
     d = x - x.mean(axes, keepdims=True) if centred else x
@@ -283,7 +283,7 @@ def exact(x: Any, axes: Any, eps: float, centred: bool = True) -> tuple[Any, Any
 
 
 def check_exactly(layer: Any, x: Any, axes: Any, tolerance: float, groups: tuple[int, ...] | None = None) -> None:
-    """Compare output and gradient with float64 NumPy; `groups` is the shape in which `axes` count."""
+    """Compare output and gradient with float64 NumPy; `axes` refer to the shape `groups` if that is given."""
     shape, centred = groups or x.shape, not isinstance(layer, pynn.RMSNorm)
     z, scale = exact(x.reshape(shape), axes, layer.eps, centred)
     np.testing.assert_allclose(layer(x).reshape(shape), z, rtol=0, atol=tolerance * np.abs(z).max())
@@ -310,7 +310,7 @@ NORMS: dict[str, tuple[Any, tuple[int, ...], Any, tuple[int, ...] | None]] = {
 
 @pytest.mark.parametrize("name", NORMS)
 @pytest.mark.parametrize(("dtype", "scale"), RANGES)
-def test_numbers_whose_squares_leave_the_range(name: str, dtype: str, scale: float) -> None:
+def test_squares_that_overflow_or_underflow(name: str, dtype: str, scale: float) -> None:
     make, shape, axes, groups = NORMS[name]
     eps = 1e-5 if scale > 1 else 1e-45 if dtype == "float32" else 1e-290
     check_exactly(make(eps=eps, dtype=dtype), (rng.normal(size=shape) * scale).astype(dtype), axes, 3e-6, groups)
@@ -319,7 +319,7 @@ def test_numbers_whose_squares_leave_the_range(name: str, dtype: str, scale: flo
 @pytest.mark.parametrize("columns", [1, 2, 3, 5, 16, 33])
 @pytest.mark.parametrize("rows", [100, 10_000, 70_000])
 @pytest.mark.parametrize("far", [1e3, 1e6, 1e7])
-def test_batch_norm_of_few_columns_far_from_zero(columns: int, rows: int, far: float) -> None:
+def test_batch_norm_of_few_columns_with_large_mean(columns: int, rows: int, far: float) -> None:
     x = (far + rng.normal(size=(rows, columns))).astype("f4")
     layer = pynn.BatchNorm1d(columns, momentum=1.0)
     check_exactly(layer, x, 0, 3e-6)
@@ -330,13 +330,13 @@ def test_batch_norm_of_few_columns_far_from_zero(columns: int, rows: int, far: f
 
 
 @pytest.mark.parametrize("name", ["batch of images", "layer", "long layer", "group", "instance"])
-def test_means_are_not_rounded_to_the_type(name: str) -> None:
+def test_means_are_accumulated_in_double(name: str) -> None:
     make, shape, axes, groups = NORMS[name]
     check_exactly(make(eps=1e-5), (1e6 + rng.normal(size=shape)).astype("f4"), axes, 1e-5, groups)
 
 
 @pytest.mark.parametrize("make", [pynn.LayerNorm, pynn.RMSNorm, lambda n: pynn.GroupNorm(1, n), pynn.BatchNorm1d])
-def test_gradients_of_weights_over_many_rows(make: Any) -> None:
+def test_weight_gradients_over_many_rows(make: Any) -> None:
     rows, n = 200_000, 4
     x = rng.normal(size=(rows, n)).astype("f4")
     layer = make(n)
@@ -349,7 +349,7 @@ def test_gradients_of_weights_over_many_rows(make: Any) -> None:
 
 
 @pytest.mark.parametrize("scale", [1e200, 1e-200])
-def test_local_response_of_numbers_whose_squares_leave_the_range(scale: float) -> None:
+def test_local_response_norm_of_squares_that_overflow_or_underflow(scale: float) -> None:
     x, gy = rng.normal(size=(2, 6, 3)), rng.normal(size=(2, 6, 3))
     layer = pynn.LocalResponseNorm(3, alpha=1.0, beta=0.75, k=0.0)
     y, gx = layer(x), layer.backward(gy)

@@ -1,4 +1,4 @@
-"""Targets of several columns in training: one-hot classes or labels of their own, the same in fit, evaluate, validation and metrics."""
+"""Targets with several columns: one-hot classes or multiple labels, interpreted alike in fit, evaluate, validation and metrics."""
 
 import copy
 import pickle
@@ -38,7 +38,7 @@ def probabilities(model: pynn.Sequential, loss: str) -> np.ndarray:
 
 @each_loss
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_one_hot_targets_are_classes_whatever_the_loss(loss: str, dtype: str) -> None:
+def test_one_hot_targets_are_classes_for_every_loss(loss: str, dtype: str) -> None:
     model = net(loss, dtype=dtype)
     asked = {"metrics": ["accuracy", "f1", "recall"], "optimizer": pynn.optim.SGD(lr=0.0)}
     hist = model.fit(X, ONE_HOT, loss=loss, batch_size=7, validation_data=(X, ONE_HOT), seed=0, **asked).history
@@ -51,7 +51,7 @@ def test_one_hot_targets_are_classes_whatever_the_loss(loss: str, dtype: str) ->
 
 
 @pytest.mark.parametrize("loss", [loss for loss in ENDS if loss != "kl_div"])
-def test_other_rows_of_0_and_1_are_labels_each(loss: str) -> None:
+def test_rows_with_several_ones_are_multi_label(loss: str) -> None:
     model = net(loss)
     asked = {"metrics": ["accuracy", "f1"], "optimizer": pynn.optim.SGD(lr=0.0)}
     hist = model.fit(X, MANY, loss=loss, batch_size=7, validation_data=(X, MANY), seed=0, **asked).history
@@ -66,8 +66,8 @@ def test_other_rows_of_0_and_1_are_labels_each(loss: str) -> None:
 
 
 @pytest.mark.parametrize("loss", ["bce", "bce_with_logits", "mse"])
-def test_the_whole_target_decides(loss: str) -> None:
-    """One row of two labels among many makes the targets multi-label, also for the batches and the parts that lack it."""
+def test_interpretation_depends_on_the_whole_target(loss: str) -> None:
+    """A single row with two labels makes the targets multi-label, also in batches and subsets without such a row."""
     y = ONE_HOT.copy()
     y[-1] = [1, 1, 0, 0]
     by_element = lambda p, t: np.mean((p > 0.5) == (t == 1))  # noqa: E731
@@ -91,7 +91,7 @@ def test_the_whole_target_decides(loss: str) -> None:
 
 
 @pytest.mark.parametrize("remake", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), "save"])
-def test_copies_and_files_keep_the_reading(remake: Any, tmp_path: Path) -> None:
+def test_copies_and_files_keep_the_interpretation(remake: Any, tmp_path: Path) -> None:
     for y, many in ((MANY, True), (ONE_HOT, False)):
         model = net("bce_with_logits")
         model.fit(X, y, loss="bce_with_logits", seed=0)
@@ -103,7 +103,7 @@ def test_copies_and_files_keep_the_reading(remake: Any, tmp_path: Path) -> None:
         assert other.evaluate(X[:1], ONE_HOT[:1])["accuracy"] == model.evaluate(X[:1], ONE_HOT[:1])["accuracy"]
 
 
-def test_steps_and_parts_go_on_with_the_reading() -> None:
+def test_steps_and_partial_fit_keep_the_interpretation() -> None:
     model = net("bce_with_logits")
     model.train_on_batch(X, MANY, loss="bce_with_logits")
     logs = model.train_on_batch(X[:1], ONE_HOT[:1])
@@ -115,7 +115,7 @@ def test_steps_and_parts_go_on_with_the_reading() -> None:
     assert model.predict_class(X).shape == (N,)
 
 
-def test_the_reading_can_be_forced() -> None:
+def test_interpretation_can_be_set_explicitly() -> None:
     model = net("bce")
     model.fit(X, ONE_HOT, loss="bce", seed=0)
     p = model.predict(X)
@@ -129,7 +129,7 @@ def test_the_reading_can_be_forced() -> None:
     np.testing.assert_array_equal(model.predict_class(X, multilabel=True), (p > 0.5).astype(int))
 
 
-def test_a_metric_named_accuracy_is_called() -> None:
+def test_custom_metric_named_accuracy_is_called() -> None:
     def accuracy(y_true: np.ndarray, y_pred: np.ndarray) -> float:
         return 0.123
 
@@ -143,7 +143,7 @@ def test_a_metric_named_accuracy_is_called() -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("loss", ["cross_entropy", "bce_with_logits", "mse"])
 @pytest.mark.parametrize("columns", [1, K])
-def test_outputs_that_are_not_finite_are_not_right(bad: float, loss: str, columns: int) -> None:
+def test_non_finite_outputs_are_not_correct(bad: float, loss: str, columns: int) -> None:
     if loss == "cross_entropy" and columns == 1:
         return
     model = pynn.Sequential(pynn.Linear(5, columns, dtype="float64", seed=0))
@@ -151,12 +151,12 @@ def test_outputs_that_are_not_finite_are_not_right(bad: float, loss: str, column
     for value in (0, 1):
         y = np.full((N, 1), value) if columns == 1 else np.full(N, value) if loss == "cross_entropy" else np.eye(K)[np.full(N, value)]
         if columns == 1 and loss == "bce_with_logits" and bad == (np.inf if value else -np.inf):
-            continue  # a certain probability, and right
+            continue  # a probability of 1, which is correct
         with pytest.warns(RuntimeWarning, match="not finite"):
             assert model.evaluate(X, y, loss=loss, metrics=["accuracy"])["accuracy"] == 0
 
 
-def test_outputs_that_estimate_labels_count_by_the_nearest() -> None:
+def test_regression_outputs_count_as_the_nearest_label() -> None:
     model = pynn.Sequential(pynn.Linear(5, 1, dtype="float64", seed=0))
     out, yes = model.predict(X)[:, 0], Y > 1
     assert np.ptp(out) > 1
@@ -166,7 +166,7 @@ def test_outputs_that_estimate_labels_count_by_the_nearest() -> None:
     assert margin["accuracy"] == pytest.approx(np.mean((out > 0) == yes))
 
 
-def test_masks_count_by_element() -> None:
+def test_segmentation_masks_count_per_element() -> None:
     model = pynn.Sequential(pynn.Conv2d(1, 1, 3, padding=1, dtype="float64", seed=0), "sigmoid")
     images = RNG.normal(size=(6, 1, 5, 5))
     masks = (images > 0).astype(float)
@@ -183,8 +183,8 @@ def test_class_weights_of_one_hot_targets() -> None:
     np.testing.assert_array_equal(a[0].weight, b[0].weight)
 
 
-# ---- batches that use one buffer again ----------------------------------------------------------------------------------
-def test_batches_may_use_one_buffer_again() -> None:
+# ---- batches that reuse one buffer --------------------------------------------------------------------------------------
+def test_batches_may_reuse_one_buffer() -> None:
     rows, labels = np.zeros((15, 5)), np.zeros(15, int)
 
     def batches(start: int = 0, stop: int = N) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -235,14 +235,14 @@ def test_named_outputs_give_a_dict_of_predictions() -> None:
 
 
 @pytest.mark.parametrize("name", ["val", "val_a"])
-def test_outputs_named_as_the_validation_is_are_refused(name: str) -> None:
+def test_output_names_that_clash_with_validation_are_rejected(name: str) -> None:
     x = pynn.Input(5)
     model = pynn.Model(x, {name: pynn.Linear(5, K)(x), "b": pynn.Linear(5, K)(x)})
     with pytest.raises(ValueError, match=f"outputs: the output '{name}' would be reported as the validation is"):
         model.fit(X, {name: Y, "b": Y}, loss={name: "cross_entropy", "b": "cross_entropy"})
 
 
-def test_two_numbers_of_one_name_are_refused() -> None:
+def test_duplicate_metric_names_are_rejected() -> None:
     x = pynn.Input(5)
     model = pynn.Model(x, {"a": pynn.Linear(5, K)(x), "a_b": pynn.Linear(5, K)(x)})
     y, losses = {"a": Y, "a_b": Y}, {"a": "cross_entropy", "a_b": "cross_entropy"}

@@ -1,4 +1,4 @@
-"""Layers of shape and gates against their plain NumPy twins; gradients are `pynn.testing`'s to check, for every class there is."""
+"""Padding, reshaping and gated layers against the NumPy reference. `pynn.testing` checks the gradients of all classes."""
 
 import itertools
 from typing import Any
@@ -41,7 +41,7 @@ def test_padding(family: str, axes: int, extra: tuple[int, ...], dtype: str) -> 
         np.testing.assert_array_equal(layer.backward(gy), sums)
 
 
-def test_negative_padding_takes_away() -> None:
+def test_negative_padding_crops() -> None:
     x = rng.normal(size=(2, 3, 5, 6))
     layer = pynn.ZeroPad2d((-1, 2, 1, -3))
     np.testing.assert_array_equal(layer(x), np.pad(x[..., :2, 1:], ((0, 0), (0, 0), (1, 0), (0, 2))))
@@ -60,7 +60,7 @@ def test_negative_padding_takes_away() -> None:
     ((-1, -1), [2, 3]),
 ])  # fmt: skip
 @pytest.mark.parametrize("axes", [1, 2, 3])
-def test_circular_padding_repeats_only_what_is_kept(padding: tuple[int, int], want: list[int], axes: int) -> None:
+def test_circular_padding_with_cropping(padding: tuple[int, int], want: list[int], axes: int) -> None:
     for axis in range(axes):
         x = np.moveaxis(np.broadcast_to(np.arange(1.0, 5.0), (*[3] * (axes - 1), 4)), -1, axis)
         sides = np.zeros((axes, 2), int)
@@ -75,20 +75,20 @@ def test_circular_padding_repeats_only_what_is_kept(padding: tuple[int, int], wa
 
 
 @pytest.mark.parametrize("padding", [(-3, 2), (2, -3), (-2, 3)])
-def test_circular_padding_beyond_what_is_kept_is_refused(padding: tuple[int, int]) -> None:
+def test_circular_padding_larger_than_cropped_input_is_rejected(padding: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=r"cannot be padded by .* in mode circular"):
         pynn.CircularPad1d(padding)(np.ones((1, 4)))
 
 
 @pytest.mark.parametrize("shape", [(1, 48), [1, 48], np.array([1, 48]), (-1, 48), (48,), [-1]])
-def test_reshape_takes_a_sequence(shape: Any) -> None:
+def test_reshape_accepts_a_sequence(shape: Any) -> None:
     layer, want = pynn.Reshape(shape), np.ones((5, 48)).reshape(5, *shape)
     assert layer(np.ones((5, 6, 8))).shape == want.shape
     assert pynn.Reshape.from_config(layer.get_config()).shape == layer.shape == tuple(shape)
     assert repr(eval(repr(layer), {"Reshape": pynn.Reshape})) == repr(layer)
 
 
-def test_permute_takes_integers_or_a_sequence() -> None:
+def test_permute_accepts_integers_or_a_sequence() -> None:
     x = np.arange(24.0).reshape(2, 3, 4)
     for layer in (pynn.Permute(0, 2, 1), pynn.Permute((0, 2, 1)), pynn.Permute([0, 2, 1]), pynn.Permute(dims=np.array([0, 2, 1]))):
         np.testing.assert_array_equal(layer(x), x.transpose(0, 2, 1))
@@ -101,7 +101,7 @@ def test_permute_takes_integers_or_a_sequence() -> None:
     (lambda: pynn.Flatten((1, 2)), "start_dim: expected an integer"),
     (lambda: pynn.Unflatten(1, 6.5), "unflattened_size: expected an integer"),
 ])  # fmt: skip
-def test_sizes_that_are_no_integers(make: Any, text: str) -> None:
+def test_non_integer_sizes_are_rejected(make: Any, text: str) -> None:
     with pytest.raises(TypeError, match=text):
         make()
 
@@ -127,7 +127,7 @@ def test_sizes_that_are_no_integers(make: Any, text: str) -> None:
     (lambda: pynn.PReLU(4), (3, 5), r"\(5,\) does not have num_parameters = 4 channels \(weight has shape \(4,\)\)"),
     (lambda: pynn.Softmax2d(), (3, 5), r"expected a sample of shape \(channels, height, width\), got \(3, 5\)"),
 ])  # fmt: skip
-def test_shapes_that_do_not_fit(make: Any, shape: tuple[int, ...], text: str) -> None:
+def test_invalid_input_shapes_are_rejected(make: Any, shape: tuple[int, ...], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         make()(np.ones(shape))
 
@@ -147,14 +147,14 @@ def test_shapes_that_do_not_fit(make: Any, shape: tuple[int, ...], text: str) ->
     (lambda: pynn.PReLU(0), ValueError, "num_parameters: expected 1 or more"),
     (lambda: pynn.GLU(1.0), TypeError, "dim: expected an integer"),
 ])  # fmt: skip
-def test_arguments_that_do_not_fit(make: Any, error: type[Exception], text: str) -> None:
+def test_invalid_arguments_are_rejected(make: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         make()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (1, 3, 1, 5), (2, 1, 4, 1), (0, 3, 4, 5), (2, 0, 4, 5), (70, 40, 3, 9)])
-def test_permute_in_every_order(shape: tuple[int, ...], dtype: str) -> None:
+def test_all_permutations(shape: tuple[int, ...], dtype: str) -> None:
     x = rng.normal(size=shape).astype(dtype)
     for dims in itertools.permutations(range(4)):
         layer = pynn.Permute(dims)
@@ -178,7 +178,7 @@ def test_unflatten_and_reshape() -> None:
 
 
 @pytest.mark.parametrize("shape", [(12, 2, 3), (2, 12, 3, 4), (2, 2, 8, 1, 2)])
-def test_pixel_shuffle_and_back(shape: tuple[int, ...]) -> None:
+def test_pixel_shuffle_and_unshuffle(shape: tuple[int, ...]) -> None:
     x = rng.normal(size=shape)
     y = pynn.PixelShuffle(2)(x)
     np.testing.assert_array_equal(y, reference.pixel_shuffle(x, 2))
@@ -210,7 +210,7 @@ def test_prelu(shape: tuple[int, ...], many: bool, isa: str) -> None:
 
 
 @pytest.mark.parametrize("many", [False, True])
-def test_prelu_learns(many: bool) -> None:
+def test_prelu_slopes_are_trained(many: bool) -> None:
     X = rng.normal(size=(400, 3))
     slopes = np.array([0.1, -0.5, 0.8]) if many else np.array([0.6])
     net = pynn.Sequential(pynn.PReLU(slopes.size, dtype="float64"))
@@ -218,8 +218,8 @@ def test_prelu_learns(many: bool) -> None:
     np.testing.assert_allclose(net[0].weight, slopes, atol=1e-3)
 
 
-def test_prelu_behind_a_convolution() -> None:
-    """Whose images stand with their channels last."""
+def test_prelu_after_convolution() -> None:
+    """A convolution may store its images with channels last."""
     conv, slopes = pynn.Conv2d(3, 6, 3, dtype="float64"), pynn.PReLU(6, dtype="float64")
     slopes.weight = rng.normal(size=6)
     net, x = pynn.Sequential(conv, slopes, pynn.Conv2d(6, 4, 3, dtype="float64")), rng.normal(size=(5, 3, 9, 8))
@@ -253,7 +253,7 @@ def test_maxout(axis: int, isa: str) -> None:
     assert np.isnan(layer(x)).sum() == 1
 
 
-def test_rrelu_draws_in_training_alone() -> None:
+def test_rrelu_is_random_only_in_training() -> None:
     x = -np.ones((50, 1000))
     layer = pynn.RReLU(0.25, 0.75, seed=3)
     first, gx = layer(x), layer.backward(np.ones_like(x))

@@ -1,4 +1,4 @@
-"""`pynn.testing.check_layer`: every layer class of the library passes, and broken layers fail, each for its own reason."""
+"""`pynn.testing.check_layer`: every built-in layer passes, and each defect is detected with a specific message."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ from pynn import _core
 from pynn.testing import check_layer
 
 F64 = {"dtype": "float64"}
-# Where the class alone does not say how to make one: arguments, and the shape of a sample (a list of them for several inputs).
+# Arguments and sample shapes (a list of them for several inputs) of layers that need arguments.
 MAKE: dict[str, tuple[dict[str, Any] | tuple[Any, ...], Any]] = {
     "Add": ((), [(4,), (4,)]),
     "Bilinear": ((3, 4, 2), [(3,), (4,)]),
@@ -37,7 +37,7 @@ MAKE: dict[str, tuple[dict[str, Any] | tuple[Any, ...], Any]] = {
     "Unfold": ((2,), (2, 4, 3)),
     "Upsample": ((None, 2.0), (2, 3, 3)),
 }
-# By the beginning of the name.
+# By prefix of the name.
 FAMILIES: list[tuple[str, tuple[Any, ...], Any]] = [
     (r"(Batch|Instance)Norm1d", (3,), (3, 4)),
     (r"(Batch|Instance)Norm2d", (3,), (3, 4, 2)),
@@ -76,13 +76,13 @@ def make(name: str) -> tuple[pynn.Layer, Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_layer_passes(name: str, isa: str) -> None:
+def test_built_in_layers_pass(name: str, isa: str) -> None:
     layer, shape = make(name)
     check_layer(layer, shape, independent=not name.startswith("BatchNorm"), integers=7 if name in INDICES else None)
 
 
 class Good(pynn.Layer):
-    """Two inputs, a parameter, and nothing wrong."""
+    """A correct layer with two inputs and a parameter."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,12 +97,12 @@ class Good(pynn.Layer):
         return gy * self.scale.data * self.b, gy * self.scale.data * self.a
 
 
-def test_a_good_layer_of_ones_own_passes() -> None:
+def test_correct_custom_layer_passes() -> None:
     check_layer(Good(), [(3,), (3,)])
 
 
 class Scale(pynn.Layer):
-    """What the broken ones have in common."""
+    """The base class of the broken layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,16 +160,16 @@ class DropsRows(Scale):
     (WrongGradient, r"WrongGradient, training mode: the gradient of the input is wrong at \(\d, \d\): backward gives"),
     (WrongParameterGradient, r"the gradient of scale is wrong at \(0,\)"),
     (Overwrites, r"a second backward does not add to the gradient of scale"),
-    (Centres, "the output of a sample depends on the other samples of its batch"),
+    (Centres, "the output of a sample depends on the other samples of the batch"),
     (ChangesItsInput, "the input was changed in place"),
     (DropsRows, r"3 samples give an output of shape \(1, 3\)"),
 ])  # fmt: skip
-def test_broken_layers_fail_each_for_its_own_reason(broken: type[pynn.Layer], text: str) -> None:
+def test_defects_are_detected(broken: type[pynn.Layer], text: str) -> None:
     with pytest.raises(AssertionError, match=text):
         check_layer(broken(), (3,))
 
 
-def test_the_layers_mode_is_as_before() -> None:
+def test_mode_is_restored() -> None:
     layer = pynn.Sequential(pynn.Linear(3, 3, **F64), pynn.RReLU()).eval()
     layer[1].train()
     check_layer(layer, (3,))
@@ -202,17 +202,17 @@ class Unmade(pynn.Layer):
 
 
 @pytest.mark.parametrize(("broken", "error", "text"), [
-    (Random, AssertionError, "a second call with the same input gives another output"),
-    (RootOfTheNegative, AssertionError, "the output holds NaN or infinity, though the input is finite"),
-    (NeedsARow, AssertionError, "a batch of no samples raises IndexError: index 0"),
+    (Random, AssertionError, "a second call with the same input gives a different output"),
+    (RootOfTheNegative, AssertionError, "the output contains NaN or infinity for finite input"),
+    (NeedsARow, AssertionError, "an empty batch raises IndexError: index 0"),
     (Unmade, TypeError, r"layer: Unmade\.__init__ must call super\(\)\.__init__\(\)"),
     (lambda: "relu", TypeError, "layer: expected a pynn.Layer, got 'relu'"),
 ])  # fmt: skip
-def test_what_is_wrong_is_said_as_it_is(broken: Any, error: type[Exception], text: str) -> None:
+def test_error_describes_the_defect(broken: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         pynn.testing.check_layer(broken(), 3)
 
 
-def test_a_net_takes_no_layer_that_was_not_made() -> None:
+def test_net_rejects_uninitialized_layer() -> None:
     with pytest.raises(TypeError, match=r"layers: Unmade\.__init__ must call super\(\)\.__init__\(\)"):
         pynn.Sequential(pynn.Linear(2, 2), Unmade())

@@ -1,4 +1,4 @@
-"""Every function of the tables as a NumPy ufunc: dtypes, memory layouts, options, parameters, pickles."""
+"""Activation functions as NumPy ufuncs: dtypes, memory layouts, arguments, parameters and pickling."""
 
 import copy
 import inspect
@@ -43,14 +43,14 @@ def sample(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
 
 
 def same(a: Any, b: Any) -> None:
-    """The same dtype, shape and bits."""
+    """Check that dtype, shape and bits are equal."""
     assert (a.dtype, a.shape) == (b.dtype, b.shape)
     assert a.tobytes() == b.tobytes()
 
 
 @elementwise
 @floats
-def test_a_value_does_not_depend_on_its_place(name: str, dtype: Any, isa: str) -> None:
+def test_value_does_not_depend_on_position(name: str, dtype: Any, isa: str) -> None:
     x = sample((7, 93), dtype)
     want = call(name, x)
     assert (want.dtype, want.shape) == (dtype, x.shape)
@@ -64,8 +64,8 @@ def test_a_value_does_not_depend_on_its_place(name: str, dtype: Any, isa: str) -
 
 @elementwise
 @floats
-def test_threads_leave_the_bits_alone(name: str, dtype: Any, isa: str) -> None:
-    x = sample(({2: 1 << 18, 4: 1 << 20, 8: 1 << 19}[np.dtype(dtype).itemsize] + 67,), dtype)  # enough for the pool whatever the function
+def test_bits_do_not_depend_on_threads(name: str, dtype: Any, isa: str) -> None:
+    x = sample(({2: 1 << 18, 4: 1 << 20, 8: 1 << 19}[np.dtype(dtype).itemsize] + 67,), dtype)  # enough for several threads
     want = np.concatenate([call(name, piece) for piece in np.split(x, range(1000, x.size, 1000))])
     for threads in (1, 2, 7):
         with pynn.num_threads(threads):
@@ -78,7 +78,7 @@ def test_threads_leave_the_bits_alone(name: str, dtype: Any, isa: str) -> None:
 @rowwise
 @floats
 @pytest.mark.parametrize("shape", [(140_001, 1), (301, 1003), (3, 70_000)])
-def test_threads_leave_the_bits_of_rows_alone(name: str, dtype: Any, shape: tuple[int, int], isa: str) -> None:
+def test_rowwise_bits_do_not_depend_on_threads(name: str, dtype: Any, shape: tuple[int, int], isa: str) -> None:
     x = sample(shape, dtype)
     want = np.stack([call(name, row) for row in x[:500]])
     for threads in (1, 2, 7):
@@ -105,7 +105,7 @@ def test_threads_and_varying_parameters(name: str, dtype: Any) -> None:
 
 @pytest.mark.parametrize("name", ["gelu", "relu", "leaky_relu", "grad.mish", "softmax"])
 @pytest.mark.parametrize("size", [9_000, 90_000])
-def test_calls_that_follow_each_other_share_the_pool(name: str, size: int) -> None:
+def test_consecutive_calls_share_the_pool(name: str, size: int) -> None:
     x = sample((size // 100, 100))
     want = np.concatenate([call(name, row) for row in x]).reshape(x.shape)
     with pynn.num_threads(2):
@@ -114,7 +114,7 @@ def test_calls_that_follow_each_other_share_the_pool(name: str, size: int) -> No
 
 
 @pytest.mark.parametrize("name", ["gelu", "relu", "leaky_relu", "grad.mish", "softmax"])
-def test_threads_of_the_program_use_the_pool_at_once(name: str) -> None:
+def test_concurrent_calls_share_the_pool(name: str) -> None:
     x = sample((700, 1000))
     want = call(name, x)
     with pynn.num_threads(3), ThreadPoolExecutor(6) as executor:
@@ -125,7 +125,7 @@ def test_threads_of_the_program_use_the_pool_at_once(name: str) -> None:
 
 @every
 @floats
-def test_memory_of_any_kind(name: str, dtype: Any) -> None:
+def test_memory_layouts(name: str, dtype: Any) -> None:
     x = sample((5, 300), dtype)
     want = call(name, x)
     swapped = x.astype(x.dtype.newbyteorder())
@@ -141,7 +141,7 @@ def test_memory_of_any_kind(name: str, dtype: Any) -> None:
 
 @every
 @floats
-def test_out(name: str, dtype: Any) -> None:
+def test_out_argument(name: str, dtype: Any) -> None:
     x = sample((6, 70), dtype)
     want = call(name, x)
     out = np.empty_like(x)
@@ -167,7 +167,7 @@ def test_overlapping_out(name: str, size: int) -> None:
 
 
 @elementwise
-def test_where(name: str) -> None:
+def test_where_argument(name: str) -> None:
     x, mask = sample((40,)), sample((40,)) > 0
     out = np.full(40, 9.0)
     call(name, x, out=out, where=mask)
@@ -176,13 +176,13 @@ def test_where(name: str) -> None:
 
 @every
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int32, np.int64, np.uint64])
-def test_integers_become_doubles(name: str, dtype: Any) -> None:
+def test_integers_become_float64(name: str, dtype: Any) -> None:
     x = np.arange(5).astype(dtype)
     same(call(name, x), call(name, x.astype(np.float64)))
 
 
 @elementwise
-def test_numbers_of_python(name: str) -> None:
+def test_python_scalars(name: str) -> None:
     for number in (2, -1.5, True):
         result = call(name, number)
         assert isinstance(result, np.float64)
@@ -192,13 +192,13 @@ def test_numbers_of_python(name: str) -> None:
 @every
 @pytest.mark.parametrize("x", [np.ones(2, np.longdouble), np.ones(2, np.complex64), np.ones(2, object), np.array(["a"]), 1j, None,
                                np.ones(2, "M8[s]")])
-def test_other_types_are_an_error(name: str, x: Any) -> None:
+def test_unsupported_types_raise(name: str, x: Any) -> None:
     with pytest.raises((TypeError, ValueError) if np.ndim(x) == 0 else TypeError, match=name.rpartition(".")[2]):
         call(name, x)
 
 
 @every
-def test_an_unsupported_type_is_named(name: str) -> None:
+def test_error_names_unsupported_dtype(name: str) -> None:
     for x, says in ((np.ones(2, np.longdouble), "longdouble"), (np.ones(2, np.complex64), "complex64"), (np.ones(2, object), "object")):
         with pytest.raises(TypeError, match=f"{name}: .*{says}.* is not supported; expected float16, float32 or float64, or integers"):
             call(name, x)
@@ -209,7 +209,7 @@ def test_an_unsupported_type_is_named(name: str) -> None:
 
 
 @every
-def test_half_is_computed_in_single_and_rounded_once(name: str) -> None:
+def test_float16_is_computed_in_float32_and_rounded_once(name: str) -> None:
     bits = np.arange(1 << 16, dtype=np.uint16)
     x = bits.view(np.float16)
     x = x[np.isfinite(x)] if name in ROWWISE else x
@@ -224,7 +224,7 @@ def test_half_is_computed_in_single_and_rounded_once(name: str) -> None:
 
 @every
 @floats
-def test_no_warnings(name: str, dtype: Any, isa: str) -> None:
+def test_no_floating_point_warnings(name: str, dtype: Any, isa: str) -> None:
     info = np.finfo(dtype)
     x = np.array([np.nan, np.inf, -np.inf, info.max, -info.max, info.tiny, info.smallest_subnormal, 0.0, -0.0, 89, -89, 710, -710], dtype)
     out = np.zeros(2 * x.size, dtype)
@@ -239,7 +239,7 @@ def test_no_warnings(name: str, dtype: Any, isa: str) -> None:
 
 @parametric
 @floats
-def test_no_warnings_from_converted_parameters(name: str, dtype: Any, isa: str) -> None:
+def test_no_floating_point_warnings_from_converted_parameters(name: str, dtype: Any, isa: str) -> None:
     values = FUNCTIONS[name][1] or list(parse_parameters(_row_of(name)["params"]).defaults.values())
     x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 89, -89, 710, -710, 1e-7, 3], dtype)
     with warnings.catch_warnings(), np.errstate(all="raise"):
@@ -250,13 +250,13 @@ def test_no_warnings_from_converted_parameters(name: str, dtype: Any, isa: str) 
 
 
 @every
-def test_empty(name: str) -> None:
+def test_empty_arrays(name: str) -> None:
     for shape in ((0,), (3, 0), (0, 3)):
         assert call(name, np.zeros(shape, np.float32)).shape == shape
 
 
 @every
-def test_dtype_option(name: str) -> None:
+def test_dtype_argument(name: str) -> None:
     x = sample((9,))
     same(call(name, x, dtype=np.float32), call(name, x.astype(np.float32)))
     with pytest.raises(TypeError):
@@ -264,7 +264,7 @@ def test_dtype_option(name: str) -> None:
 
 
 @every
-def test_attributes_of_a_ufunc(name: str) -> None:
+def test_ufunc_attributes(name: str) -> None:
     function = FUNCTIONS[name][0]
     parameters = function.nin - 1
     assert function.types == [f"e{'f' * parameters}->e", f"f{'f' * parameters}->f", f"d{'d' * parameters}->d"]
@@ -276,12 +276,12 @@ def test_attributes_of_a_ufunc(name: str) -> None:
 
 
 @elementwise
-def test_methods_of_a_ufunc(name: str) -> None:
+def test_ufunc_methods(name: str) -> None:
     function, required = FUNCTIONS[name]
     ufunc = getattr(function, "ufunc", function)
     x = sample((6,))
     parameters = [*required, *(parse_parameters(_row_of(name.removeprefix("grad."))["params"]).defaults.values())][: ufunc.nin - 1]
-    if ufunc.nin <= 2:  # NumPy has it for one operand and for two
+    if ufunc.nin <= 2:  # NumPy defines it for one and two operands only
         y = x.copy()
         ufunc.at(y, [0, 3, 3], *parameters)
         want = x.copy()
@@ -299,7 +299,7 @@ def test_methods_of_a_ufunc(name: str) -> None:
 @parametric
 @floats
 @pytest.mark.parametrize("grad", [False, True])
-def test_parameters_broadcast_and_never_widen(name: str, dtype: Any, grad: bool) -> None:
+def test_parameters_broadcast_and_do_not_change_dtype(name: str, dtype: Any, grad: bool) -> None:
     full = f"grad.{name}" if grad else name
     function, required = FUNCTIONS[full]
     values = required or list(parse_parameters(_row_of(name)["params"]).defaults.values())
@@ -321,7 +321,7 @@ def _row_of(name: str) -> dict[str, Any]:
 
 
 @parametric
-def test_signatures_are_real(name: str) -> None:
+def test_signatures_list_parameters(name: str) -> None:
     for function in (getattr(pynn, name), getattr(pynn.grad, name)):
         names = list(parse_parameters(_row_of(name)["params"]).defaults)
         assert list(inspect.signature(function).parameters)[: 1 + len(names)] == ["x", *names]
@@ -344,7 +344,7 @@ def test_parameters_are_checked(name: str) -> None:
 
 
 @parametric
-def test_a_complex_parameter_is_an_error(name: str) -> None:
+def test_complex_parameter_raises(name: str) -> None:
     count = len(parse_parameters(_row_of(name)["params"]).defaults)
     with pytest.raises(TypeError):
         getattr(pynn, name)(np.ones(3), *[1j] * count)
@@ -367,7 +367,7 @@ def test_pickle_and_copy(name: str) -> None:
 
 
 @every
-def test_documented(name: str) -> None:
+def test_docstring_sections(name: str) -> None:
     documentation = FUNCTIONS[name][0].__doc__ or ""
     for part in ("Parameters", "Returns", "Raises", "Notes", "Examples", ">>> "):
         assert part in documentation
@@ -385,7 +385,7 @@ def test_reduce_and_accumulate_are_sequential(name: str) -> None:
         assert function.reduce(x) == steps[-1]
 
 
-def test_gelu_chooses() -> None:
+def test_gelu_approximate_argument() -> None:
     x = sample((50,))
     for module in (pynn, pynn.grad):
         same(module.gelu(x), module.gelu(x, approximate="none"))
@@ -394,13 +394,13 @@ def test_gelu_chooses() -> None:
             module.gelu(x, approximate="erf")
 
 
-def test_an_alias_is_the_same_function() -> None:
+def test_alias_is_the_same_function() -> None:
     assert pynn.hard_swish is pynn.hardswish
 
 
 @rowwise
 @floats
-def test_axis(name: str, dtype: Any) -> None:
+def test_axis_argument(name: str, dtype: Any) -> None:
     x = sample((4, 5, 300), dtype)
     function = FUNCTIONS[name][0]
     want = function(x)
@@ -416,7 +416,7 @@ def test_axis(name: str, dtype: Any) -> None:
         function(x, axis=-1, dim=-1)
 
 
-def test_isa_by_name() -> None:
+def test_set_isa_by_name() -> None:
     before = _core.isa()
     with pytest.raises(ValueError, match="mmx"):
         _core.set_isa("mmx")
@@ -426,6 +426,6 @@ def test_isa_by_name() -> None:
     _core.set_isa(before)
 
 
-def test_a_doc_needs_a_ufunc() -> None:
+def test_set_doc_requires_a_ufunc() -> None:
     with pytest.raises(TypeError):
         _core.set_doc(len, "text")  # type: ignore[arg-type]

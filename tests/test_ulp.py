@@ -1,6 +1,6 @@
-"""The C references of the proof program, tests/ulp, against mpmath: value, derivative and its largest term, in each of their types.
+"""The C references of tests/ulp against mpmath: value, derivative and its largest term, in each of their types.
 
-The program itself takes minutes; ``python tests/ulp --stride 257`` is a short run of it, and one of the automatic checks.
+The program itself takes minutes. CI runs a short version, ``python tests/ulp --stride 257``.
 """
 
 import os
@@ -18,7 +18,7 @@ from pynn._tables import parse_parameters
 
 ULP = Path(__file__).parent / "ulp"
 COMPILER = shlex.split(os.environ.get("CC", "gcc"))
-# floats, like the parameters 0.75 and 1.25
+# exact in float32, like the parameters 0.75 and 1.25
 POINTS = [-700.0, -37.5, -9.1, -3.0, -1.53125, -0.3, -1e-5, 1e-30, 0.02, 0.5, 0.99, 2.75, 11.0, 88.0, 1e6]
 TYPES = {"f32": 2.0**-53, "f64": 2.0**-64, "quad": 2.0**-113}
 LARGEST = {"f32": 3.5e38, "f64": 1.797e308, "quad": 1.797e308}
@@ -53,7 +53,7 @@ int main(int n, char **arg)
 
 
 @pytest.mark.skipif(shutil.which(COMPILER[0]) is None, reason="needs a C compiler")
-def test_references_in_c_equal_those_in_mpmath(tmp_path: Path) -> None:
+def test_c_references_match_mpmath(tmp_path: Path) -> None:
     formulas = {row["name"]: Formula(row["formula"], tuple(parse_parameters(row["params"]).defaults)) for row in _core.ACTIVATIONS}
     source = "".join(formula.c_source(name) for name, formula in formulas.items())
     (tmp_path / "formulas.h").write_text(f"{source}#define ROWS(ROW) {' '.join(f'ROW({name})' for name in formulas)}\n")
@@ -86,13 +86,13 @@ def test_references_in_c_equal_those_in_mpmath(tmp_path: Path) -> None:
             want = exact(which, float.fromhex(at), **given)
             error, number = abs(type(want)(got) - want), type(want)
             allowed = number(bound) * TYPES[kind] + abs(want) * ((8 * TYPES[kind] if which == "terms" else 0) + 2.0**-112)
-            # beyond LIMIT exponentials stand still: both are then far below the smallest number, or far above the largest
+            # beyond LIMIT exponentials are clamped: both values then underflow or overflow
             beyond = max(abs(want), error) < 1e-200 or min(want, number(got)) > LARGEST[kind]
             assert error <= allowed or beyond, (name, kind, at, which, got, want)
 
 
-def test_what_counts_near_a_root_is_found_from_the_formula() -> None:
-    """Terms that cancel have a root between them; a root at 0, or of a single term, is met to its own last place."""
+def test_roots_with_cancellation_are_found_from_the_formula() -> None:
+    """Roots where terms cancel are found; roots at 0 or of a single term are accurate and need no special treatment."""
     assert Formula("x / (1 + exp(-x))").has_root()
     assert Formula("x + sin(x)**2").has_root()
     assert not Formula("x * abs(x)").has_root()
@@ -101,12 +101,12 @@ def test_what_counts_near_a_root_is_found_from_the_formula() -> None:
     assert not Formula("maximum(x, 0) + log1p(exp(-abs(x)))").has_root()
 
 
-def test_a_formula_that_cannot_be_read_says_so() -> None:
+def test_unsupported_formula_raises() -> None:
     for text in ("gamma(x)", "x if x > 0 else 0", "y + x"):
         with pytest.raises(SyntaxError, match="formula"):
             Formula(text)
 
 
-def test_promises_are_whole_numbers() -> None:
-    """By which ``judge.h`` goes."""
+def test_promised_ulp_are_integers() -> None:
+    """``judge.h`` relies on it."""
     assert all(float(row[which]).is_integer() for row in _core.ACTIVATIONS for which in ("ulp", "grad_ulp"))

@@ -1,4 +1,4 @@
-"""Example data, reading tables from files, and splitting data into parts."""
+"""A data set of handwritten digits, splitting data for training and testing, and reading tables from CSV files."""
 
 from __future__ import annotations
 

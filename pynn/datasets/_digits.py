@@ -1,4 +1,4 @@
-"""The handwritten digits that come with the package."""
+"""The data set of handwritten digits."""
 
 import gzip
 from importlib.resources import files
@@ -13,9 +13,9 @@ def load_digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     Returns
     -------
     X : float32 array of shape (1797, 64)
-        The pixels, row by row: whole numbers from 0 (paper) to 16 (ink). ``X.reshape(-1, 8, 8)`` gives images.
+        The pixels of each image, row by row: integers from 0 (background) to 16 (ink). ``X.reshape(-1, 8, 8)`` returns the images.
     y : int64 array of shape (1797,)
-        The digit, 0 to 9.
+        The digits, 0 to 9.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Read a table of numbers from a file, and say where it is wrong."""
+"""Read a table of numbers from a CSV file, with errors that name line and column."""
 
 import csv
 import difflib
@@ -14,50 +14,63 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_CLASSES = 50  # a column of whole numbers with more distinct values than this is a quantity
-MISSING = ("", "nan", "na", "n/a", "null", "none", "?")  # how tables spell a value that isn't there, in lower case
-
-
-_SHOWN = 20  # names of columns in an error
+MOST_CLASSES = 50  # integers with more distinct values are numeric targets, not classes
+MISSING = ("", "nan", "na", "n/a", "null", "none", "?")  # common spellings of missing values, in lower case
+_SHOWN = 20  # the largest number of column names in an error
 
 
 class Table(NamedTuple):
-    """A table as arrays, ready for training."""
+    """A table as arrays for training.
 
-    X: NDArray[np.float64]  # (n, d): the inputs
-    y: NDArray[Any]  # (n,): int64 class indices, or float64 quantities
-    columns: tuple[str, ...]  # d names, in the order of the columns of X
-    classes: tuple[str, ...] | None  # the label of each class index; None: y is a quantity
+    Attributes
+    ----------
+    X : float64 array of shape (n, d)
+        The inputs.
+    y : array of shape (n,)
+        int64 class indices, or float64 numbers.
+    columns : tuple of str
+        The names of the columns of `X`.
+    classes : tuple of str, or None
+        The label of each class index; None if `y` holds numbers.
+
+    Examples
+    --------
+    See `read_csv`.
+    """
+
+    X: NDArray[np.float64]
+    y: NDArray[Any]
+    columns: tuple[str, ...]
+    classes: tuple[str, ...] | None
 
 
 def read_csv(path: str | PathLike[str], target: str) -> Table:
-    """Read a table of numbers with a header line; one column is what to predict.
+    """Read a table of numbers with a header line, of which one column is the target.
 
-    The target is a class when it holds text, or whole numbers of at most 50 distinct values that repeat (each value
-    twice or more on average); otherwise it is a quantity. Every other column must hold finite numbers.
+    The target holds classes if it contains text, or integers with at most 50 distinct values that occur twice or more on average.
+    Otherwise it holds numbers. All other columns must hold finite numbers.
 
     Parameters
     ----------
     path : str or path
-        A file in UTF-8 with fields between commas, semicolons or tabs (whichever the header has most of). Blank lines
-        are skipped.
+        A UTF-8 file with fields separated by commas, semicolons or tabs, whichever is most frequent in the header. Blank lines are
+        skipped.
     target : str
         The name of the column to predict.
 
     Returns
     -------
     Table
-        ``(X, y, columns, classes)``: X float64 (n, d); y int64 (n,) class indices into ``classes``, or float64 (n,)
-        with ``classes`` None.
+        ``(X, y, columns, classes)``: `X` float64 (n, d); `y` int64 (n,) class indices into `classes`, or float64 (n,) with `classes`
+        None.
 
     Raises
     ------
     ValueError
-        The file is empty or not UTF-8, a line has too few or too many fields, a field is missing or not a finite
-        number, or there is no such column. The text names file, line and column.
-        Also if the path is not a regular file: a device, a pipe.
+        If the file is empty or not UTF-8, a line has too few or too many fields, a field is missing or not a finite number, or there
+        is no such column. The message names file, line and column. Also if the path is a device or a pipe.
     OSError
-        The file can't be opened, or is a directory.
+        If the file cannot be opened, or is a directory.
 
     Examples
     --------
@@ -82,13 +95,13 @@ def read_csv(path: str | PathLike[str], target: str) -> Table:
         labels.append((f"{path}, line {line}, column {target!r}", row.pop(at)))
         inputs.append(_numbers(row, columns, f"{path}, line {line}, column "))
     if not inputs:
-        raise ValueError(f"{path} has a line of column names but no rows")
+        raise ValueError(f"{path} has a header but no rows")
     y, classes = _target(labels)
     return Table(np.array(inputs, dtype=np.float64), y, columns, classes)
 
 
 def _rows(path: str | PathLike[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line number and the fields of every line that is not blank."""
+    """Yield the line number and the fields of each line that is not blank."""
     raw = _bytes(path)
     try:
         text = raw.decode("utf-8-sig")
@@ -107,7 +120,7 @@ def _rows(path: str | PathLike[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _bytes(path: str | PathLike[str]) -> bytes:
-    """Read a regular file; a device or a pipe might never end."""
+    """Read a regular file; reading a device or a pipe might never end."""
     with open(path, "rb", opener=_open) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError(f"{path} is not a regular file; expected a table of comma-separated values")
@@ -115,13 +128,13 @@ def _bytes(path: str | PathLike[str]) -> bytes:
 
 
 def _open(path: str, flags: int) -> int:
-    """Open without waiting for the other end of a pipe."""
+    """Open a file without blocking if it is a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _check_header(path: str | PathLike[str], header: Sequence[str], target: str) -> None:
     if not header:
-        raise ValueError(f"{path} is empty; expected a line of column names, then numbers")
+        raise ValueError(f"{path} is empty; expected a header with column names, then rows of numbers")
     if twice := sorted(name for name, times in Counter(header).items() if times > 1):
         raise ValueError(f"{path} has more than one column named {twice[0]!r}")
     if target not in header:
@@ -130,11 +143,11 @@ def _check_header(path: str | PathLike[str], header: Sequence[str], target: str)
         hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"its columns are {some}"
         raise ValueError(f"{path} has no column {target!r}; {hint}")
     if len(header) == 1:
-        raise ValueError(f"{path} has no column beside {target!r} to predict it from")
+        raise ValueError(f"{path} has no column besides {target!r}; expected at least one input column")
 
 
 def _numbers(row: Sequence[str], columns: Sequence[str], where: str) -> list[float]:
-    """Read finite numbers, or say where one isn't."""
+    """Convert the fields of a row to finite numbers; raise an error that names the first invalid field."""
     try:
         values = [*map(float, row)]
     except ValueError:
@@ -145,7 +158,7 @@ def _numbers(row: Sequence[str], columns: Sequence[str], where: str) -> list[flo
 
 
 def _number(where: str, text: str) -> float:
-    """Read a finite number, or say where it isn't one."""
+    """Convert a field to a finite number; raise an error that names its position."""
     if text.lower() in MISSING:
         raise ValueError(f"{where}: the value is missing" + (f" ({text!r})" if text else ""))
     value = _float(text)
@@ -164,7 +177,7 @@ def _float(text: str) -> float | None:
 
 
 def _target(labels: Sequence[tuple[str, str]]) -> tuple[NDArray[Any], tuple[str, ...] | None]:
-    """Decide between class and quantity; labels are pairs of place and text."""
+    """Convert the target to class indices or numbers; ``labels`` are pairs of position and text."""
     for where, text in labels:
         if text.lower() in ("", "nan"):
             _number(where, text)

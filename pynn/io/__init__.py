@@ -1,4 +1,4 @@
-"""Files: models and checkpoints, arrays by name (all of them safetensors), and the weights of Keras."""
+"""Read and write models, checkpoints and named arrays as safetensors files, and convert weights of Keras."""
 
 from __future__ import annotations
 
@@ -28,35 +28,37 @@ _LONGEST_JSON = 2**24
 _MOST_PARTS = 200_000
 _LONGEST_TEXT = 2**16
 ARCHITECTURE = "pynn"
-"""The key of the metadata under which the architecture stands."""
+"""The metadata key of the architecture."""
 EXTRA_PREFIX = "."
-"""What the names of a checkpoint's further arrays begin with, as no name of a layer does."""
+"""Prefix of the names of a file's additional arrays; names of layers never begin with it."""
 OPTIMIZER = f"{EXTRA_PREFIX}optimizer/"
 """Prefix of the names of an optimizer's arrays."""
 
 
 def save(model: Layer, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:
-    """Write a model, its architecture and its state, as a safetensors file; ``model.save(path)`` is the same.
+    """Write a model, its architecture and its state, as a safetensors file; ``model.save(path)`` does the same.
 
-    The arrays have PyTorch's names, and the architecture, what ``get_config`` returns, stands as JSON in the metadata. `load` reads it. The
-    loss that a net was last fitted with goes with it, unless a function of yours is in it, and its ``classes_``: so ``predict_proba``,
-    ``evaluate`` and ``partial_fit`` of what was loaded are those of what was saved. Of the optimizer, its class and settings are kept.
+    The arrays have PyTorch's names. The metadata hold the architecture, as returned by ``get_config``, in JSON. `load` reads the file.
+    The file also holds the loss of the last fit, unless it is a custom function, ``classes_``, and the class and the settings of the
+    optimizer. So ``predict_proba``, ``evaluate`` and ``partial_fit`` of the loaded model behave like those of the saved one.
 
     Parameters
     ----------
     model : Layer
         A net or a layer.
     path : str or path
-        Where to write; the file is replaced atomically, see `save_file`.
+        The file to write; it is replaced atomically, see `save_file`.
     optimizer : bool
-        Whether the file also holds the arrays of the optimizer's state, so that ``partial_fit`` and ``train_on_batch`` of the loaded
-        model give the same bits as those of the saved one. Without them, a file holds the model's arrays only, which PyTorch loads by
-        name; the loaded model then goes on with the same optimizer and settings, with a warning if that optimizer has state.
+        Whether to store the arrays of the optimizer's state, so that ``partial_fit`` and ``train_on_batch`` of the loaded model give
+        the same bits as those of the saved one. Without them, the file holds only the model's arrays, which PyTorch can load by name.
+        The loaded model then continues with the same optimizer and settings, and warns if that optimizer has state.
 
     Raises
     ------
     TypeError
-        If a part's configuration is not plain JSON: a layer of your own needs a ``get_config`` that returns what its class takes.
+        If a layer's configuration is not plain JSON. A custom layer needs a ``get_config`` that returns the arguments of its class.
+    OSError
+        If the file cannot be written.
 
     Examples
     --------
@@ -70,7 +72,7 @@ def save(model: Layer, path: str | os.PathLike[str], *, optimizer: bool = False)
 
 
 def describe(model: Layer) -> str:
-    """Return as JSON what a model is beside its arrays: its layers, which of its parameters are frozen, which are one, and its loss."""
+    """Return a model's architecture, frozen and shared parameters, and loss as JSON."""
     state = model._all_state()
     first = {id(a): name for name, a in reversed(state.items())}
     custom = {type(layer).__name__: type(layer).__module__ for layer in model.modules() if not type(layer).__module__.startswith("pynn.")}
@@ -85,21 +87,30 @@ def describe(model: Layer) -> str:
     try:
         return json.dumps(facts, separators=(",", ":"))
     except (TypeError, ValueError) as error:
-        raise TypeError(f"save: get_config of a part of this model is not plain JSON: {error}") from None
+        raise TypeError(f"save: get_config of a layer of this model must return plain JSON types: {error}") from None
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Return the model of a file that `save` wrote.
+    """Return the model in a file that `save` wrote.
 
     Parameters
     ----------
     path : str or path
-        The file; it may be anybody's, since it holds data only. Layers of your own must have been defined.
+        The file. It may come from an untrusted source, because it holds data and no code. Classes of custom layers must be defined
+        before the call.
+
+    Returns
+    -------
+    Layer
+        The model, of the class that was saved.
 
     Raises
     ------
     ValueError
-        If the file is damaged, holds no architecture (then `load_file` and ``load_state_dict`` are the way), or arrays that do not fit it.
+        If the file is damaged, has no architecture (use `load_file` and ``load_state_dict`` then), or its arrays do not match the
+        architecture.
+    OSError
+        If the file cannot be read.
 
     Examples
     --------
@@ -108,12 +119,12 @@ def load(path: str | os.PathLike[str]) -> Any:
     arrays, metadata = load_file(path)
     name = os.fspath(path)
     if ARCHITECTURE not in metadata:
-        raise ValueError(f"{name}: holds arrays but no architecture; model.load_state_dict(pynn.io.load_file(path)[0]) takes them by name")
+        raise ValueError(f"{name}: has arrays but no architecture; build the model and call load_state_dict(pynn.io.load_file(path)[0])")
     return _build(metadata[ARCHITECTURE], arrays, name)
 
 
 def _build(text: str, given: Mapping[str, Array], path: str) -> Layer:
-    """Return the model that a text of `describe` and arrays are."""
+    """Build a model from the text of `describe` and the arrays."""
     arrays = {key: a for key, a in given.items() if not key.startswith(EXTRA_PREFIX)}
     elements = sum(a.size for a in arrays.values())
     try:
@@ -130,46 +141,47 @@ def _build(text: str, given: Mapping[str, Array], path: str) -> Layer:
             parameters[name].requires_grad = False
         model._load_extra(facts, given)
     except MemoryError as error:
-        raise MemoryError(f"{path}: not enough memory for its model of {elements} values") from error
+        raise MemoryError(f"{path}: not enough memory for its model with {elements} values") from error
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, StopIteration, TypeError, ValueError) as error:
         what = error.args[0] if isinstance(error, KeyError) and error.args else error
-        raise ValueError(f"{path}: its architecture and its arrays make no model: {str(what)[:500]}") from error
+        raise ValueError(f"{path}: cannot build a model from its architecture and arrays: {str(what)[:500]}") from error
     return model
 
 
 def _check_modules(modules: Mapping[Any, Any]) -> None:
-    """Raise if a class of custom layers is not defined yet; the names of modules are text for the message, nothing is imported."""
+    """Raise ValueError if the class of a custom layer is not defined. Module names are only shown in the message, never imported."""
     for name, module in modules.items():
         if name not in Layer.classes:
-            where = f"import {str(module)[:80]!r}, which defines it," if module != "__main__" else "define or import it"
-            raise ValueError(f"it has the custom layer {str(name)[:80]!r}; {where} before pynn.load")
+            remedy = f"import {str(module)[:80]!r}, which defines it," if module != "__main__" else "define or import it"
+            raise ValueError(f"unknown custom layer {str(name)[:80]!r}; {remedy} before pynn.load")
 
 
 def parsed(text: str) -> Any:
-    """Return what a JSON text of the metadata holds, or raise where it is out of all proportion, or a name comes twice."""
+    """Parse a JSON text of the metadata; raise ValueError if it is too large or an object has a duplicate key."""
     if len(text) > _LONGEST_JSON or text.count("{") + text.count("[") > _MOST_PARTS:
-        raise ValueError(f"a text of {len(text)} characters, where {_LONGEST_JSON} and {_MOST_PARTS} lists and objects are allowed")
+        limits = f"at most {_LONGEST_JSON} characters and {_MOST_PARTS} lists and objects are allowed"
+        raise ValueError(f"its metadata are too large ({len(text)} characters); {limits}")
     return json.loads(text, object_pairs_hook=_unique_keys)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a name comes twice in one object")
+        raise ValueError("an object has a duplicate key")
     return found
 
 
 def _share(model: Layer, name: str, source: str) -> None:
-    """Make one array of a model's state the same as another."""
+    """Make two names of a model's state refer to one array."""
     (layer, mine, own), (_, theirs, its) = (_holder(model, path) for path in (name, source))
     if mine[own].data.shape != theirs[its].data.shape:
-        raise ValueError(f"{name} and {source} cannot be one: their shapes differ")
+        raise ValueError(f"{name} and {source} cannot share an array: their shapes differ")
     mine[own] = theirs[its]
     layer._drop_plans()
 
 
 def _holder(layer: Layer, path: str) -> tuple[Layer, dict[str, Any], str]:
-    """Return the layer that has an array of the state, its dict that holds it, and its name there."""
+    """Return the layer that owns an array of the state, the dict that holds it, and its name in that dict."""
     for name, child in layer._children().items():
         if path.startswith(f"{name}."):
             return _holder(child, path.removeprefix(f"{name}."))
@@ -177,25 +189,25 @@ def _holder(layer: Layer, path: str) -> tuple[Layer, dict[str, Any], str]:
 
 
 def _check_extent(config: Any, elements: int) -> None:
-    """Raise where an architecture is far larger than the arrays of its file could fill."""
+    """Raise ValueError if an architecture is far larger than the arrays of its file."""
     left = 2**24 + 4 * elements
     for part in _parts(config):
         if any(isinstance(text, str) and len(text) > _LONGEST_TEXT for text in (part.values() if isinstance(part, dict) else part)):
-            raise ValueError(f"a text of it is longer than {_LONGEST_TEXT} characters")
+            raise ValueError(f"the architecture has a string of more than {_LONGEST_TEXT} characters")
         if isinstance(part, dict):
             left -= sum(abs(n) for key, n in part.items() if type(n) is int and key != "seed")
         elif all(type(n) is int for n in part):
             left -= abs(math.prod(part))
         if left < 0:
-            raise ValueError(f"it asks for far more than the file's {elements} values can fill")
+            raise ValueError(f"the architecture requires far more than the file's {elements} values")
     if _layers(config, {}) > LAYER_LIMIT:
-        raise ValueError(f"it asks for more than {LAYER_LIMIT} layers")
+        raise ValueError(f"the architecture has more than {LAYER_LIMIT} layers")
 
 
 def _layers(config: Any, shared: dict[int, int]) -> int:
-    """Return how many layers are built for a pass through a net, shared ones as often as they are used.
+    """Return how many layers a pass through the net uses; shared layers count once per use.
 
-    ``shared`` collects the counts of shared layers by their numbers.
+    ``shared`` collects the counts of shared layers by number.
     """
     if not isinstance(config, dict):
         return sum(_layers(part, shared) for part in config if isinstance(part, (dict, list)))

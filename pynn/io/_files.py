@@ -1,4 +1,4 @@
-"""Opening files safely for reading, and replacing them atomically."""
+"""Open files safely for reading, replace files atomically, and recognize other file formats."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ _KINDS = {
     stat.S_IFBLK: "a block device",
     stat.S_IFIFO: "a pipe (FIFO)",
     stat.S_IFSOCK: "a socket",
-    stat.S_IFLNK: "a symbolic link that leads nowhere",
+    stat.S_IFLNK: "a dangling symbolic link",
 }
 _LONGEST_PREFIX = 80
 _LONGEST_WAIT = 10.0
-"""Seconds to wait for another writer of the same path, before a temporary file of another name is used."""
+"""Seconds to wait for another writer of the same path before using a temporary file of another name."""
 
 
 def kind_of(mode: int) -> str:
-    """Return what an entry of the file system is that is no regular file, such as "a directory"."""
+    """Return a description of a file system entry that is not a regular file, such as "a directory"."""
     return _KINDS.get(stat.S_IFMT(mode), "a special file")
 
 
 def opened(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a regular file for reading; directories, devices and pipes, which would block, are a ValueError."""
+    """Open a regular file for reading; raise ValueError for directories, devices and pipes, which could block."""
     handle = os.open(os.fspath(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
-            raise ValueError(f"{os.fspath(path)}: is no regular file but {kind_of(mode)}")
+            raise ValueError(f"{os.fspath(path)}: expected a regular file, got {kind_of(mode)}")
         return open(handle, "rb")
     except BaseException:
         os.close(handle)
@@ -51,7 +51,7 @@ def opened(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
-    """Create a folder, with those above it, unless it exists, and raise OSError unless files can be created in it."""
+    """Create a folder and its parents unless it exists, and raise OSError unless files can be created in it."""
     os.makedirs(path, exist_ok=True)
     with tempfile.TemporaryFile(dir=path):
         pass
@@ -63,15 +63,15 @@ def check_folder_of(path: str | os.PathLike[str]) -> None:
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
-    """Raise unless a file can be created or replaced at a path; its folder is created."""
+    """Raise OSError or ValueError unless a file can be created or replaced at ``path``; create its folder."""
     check_folder_of(path)
     check_target(path)
 
 
 def check_target(path: str | os.PathLike[str]) -> os.stat_result | None:
-    """Return the status of the file that a write to ``path`` would replace, None if there is none, or raise if it must not be replaced.
+    """Return the status of the file that a write to ``path`` would replace, or None if there is none.
 
-    Symbolic links are followed, so a link to a file stays a link. Only a regular file may be replaced.
+    Raise if the file must not be replaced: only regular files may. Symbolic links are followed, so a link to a file stays a link.
     """
     try:
         found = os.stat(path)
@@ -80,14 +80,14 @@ def check_target(path: str | os.PathLike[str]) -> os.stat_result | None:
             raise ValueError(f"path: expected the name of a file, got {os.fspath(path)!r}; nothing was written") from None
         folder = os.path.dirname(os.path.realpath(path))
         if not os.path.isdir(folder):
-            raise FileNotFoundError(errno.ENOENT, f"cannot write {os.fspath(path)!r}: there is no directory", folder) from None
+            raise FileNotFoundError(errno.ENOENT, f"cannot write {os.fspath(path)!r}: no such directory", folder) from None
         return None
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        raise ValueError(f"{os.fspath(path)}: is a symbolic link that leads back to itself; nothing was written") from None
+        raise ValueError(f"{os.fspath(path)}: is a symbolic link that refers to itself; nothing was written") from None
     if not stat.S_ISREG(found.st_mode):
-        raise ValueError(f"{os.fspath(path)}: is {kind_of(found.st_mode)}, and only a regular file is replaced; nothing was written")
+        raise ValueError(f"{os.fspath(path)}: is {kind_of(found.st_mode)}, expected a regular file or a new name; nothing was written")
     if not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, "the file is write-protected; nothing was written", os.fspath(path))
     return found
@@ -95,11 +95,11 @@ def check_target(path: str | os.PathLike[str]) -> os.stat_result | None:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Yield a new file that replaces ``path`` atomically when the block ends, and is removed if it raises.
+    """Yield a new file that replaces ``path`` atomically when the block ends, and is removed if the block raises.
 
-    The new file is written in the same directory, under a temporary name that depends on ``path`` alone. A process that is killed
-    leaves that one file behind, which the next write to ``path`` removes. Writers of the same path wait for each other, for up to ten
-    seconds. An existing file's permission bits are kept, and its owner where the process may set it.
+    The new file is in the same directory, under a temporary name that depends only on ``path``. If the process is killed, that file
+    remains, and the next write to ``path`` removes it. Writers of the same path wait for each other for up to ten seconds. The
+    permission bits of an existing file are kept, and its owner if the process may set it.
     """
     name = os.fsdecode(path)
     old = check_target(name)
@@ -116,16 +116,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
             if fcntl is None:
-                file.close()  # Windows does not rename open files
+                file.close()  # Windows cannot rename open files
             check_target(name)
             os.replace(temporary, target)
         except BaseException:
             if fcntl is None:
                 file.close()
             with suppress(OSError):
-                os.unlink(temporary)  # while it is locked: later the name may be another writer's
+                os.unlink(temporary)  # while it is locked, because later another writer may use the name
             raise
-    if os.name == "posix":  # the directory's entry has to survive a power cut too
+    if os.name == "posix":  # flush the directory too, so that the new entry survives a power failure
         with suppress(OSError):
             folder = os.open(os.path.dirname(target), os.O_RDONLY)
             try:
@@ -163,7 +163,7 @@ def _create(folder: str, name: str) -> tuple[str, int]:
 def _remove_abandoned(temporary: str) -> bool:
     """Wait until no other writer uses a temporary file, and remove it if its writer died.
 
-    Return False where that is impossible: it is not this user's regular file, or the file system has no locks.
+    Return False if it cannot be removed: it is not a regular file of this user, or the file system does not support locks.
     """
     if fcntl is None:
         try:
@@ -194,7 +194,7 @@ def _remove_abandoned(temporary: str) -> bool:
 
 
 def _locked(handle: int, temporary: str) -> bool:
-    """Lock a temporary file, waiting for its writer; return whether its name still leads to it, or raise if the wait is too long."""
+    """Lock a temporary file, waiting for its writer, and return whether its name still refers to it. Raise if the wait is too long."""
     end = time.monotonic() + _LONGEST_WAIT
     while True:
         try:
@@ -212,8 +212,8 @@ def _locked(handle: int, temporary: str) -> bool:
 
 
 # ---- files of other formats ------------------------------------------------------------------------------------------
-_IN_TORCH = "load it with torch.load(path, weights_only=True) and give that to model.load_state_dict, or write a safetensors file from it"
-_BY_PICKLE = "pickle.load or joblib.load reads it, but that runs code in the file: load only what you trust, and write it with model.save"
+_IN_TORCH = "load it with torch.load(path, weights_only=True) and pass the result to model.load_state_dict, or convert it to safetensors"
+_BY_PICKLE = "pickle.load or joblib.load can read it, but runs code in the file: load only files you trust, then convert with model.save"
 _ZLIB = f"is compressed with zlib, perhaps by joblib; {_BY_PICKLE}"
 _FOREIGN: dict[str, tuple[bytes, str]] = {
     "HDF5": (b"\x89HDF\r\n\x1a\n", "is an HDF5 file, as Keras writes; pynn.io.from_keras(path, model) reads its weights"),
@@ -221,18 +221,18 @@ _FOREIGN: dict[str, tuple[bytes, str]] = {
     "Git LFS": (b"version https://git-lfs", "is a Git LFS pointer, not the file itself; download it with git lfs pull"),
     "GGUF": (b"GGUF", "is a GGUF file; convert it to safetensors"),
     "gzip": (b"\x1f\x8b", "is compressed with gzip; decompress it first"),
-    "HTML": (b"<", "is an HTML or XML page, perhaps an error page in place of a download"),
+    "HTML": (b"<", "is an HTML or XML page, perhaps the error page of a failed download"),
     **{f"zlib {level:x}": (bytes([0x78, level]), _ZLIB) for level in (0x01, 0x5E, 0x9C, 0xDA)},
 }
 _PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 _TORCH_LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
-"""The number with which files of PyTorch before 1.6 begin, as a pickle."""
+"""The pickled magic number at the start of files written by PyTorch before 1.6."""
 
 
 def foreign_format(file: BinaryIO, *known: str) -> str | None:
-    """Return what a file is and what to use for it if it is of another format than those ``known``, or None.
+    """Return a description of the file's format and what can read it, or None if the format is among ``known`` or not recognized.
 
-    The file's content decides, not its name. The position in the file is left at the start.
+    The format is recognized by content, not by name. The file position is reset to the start.
     """
     file.seek(0)
     start = file.read(64)
@@ -243,13 +243,13 @@ def foreign_format(file: BinaryIO, *known: str) -> str | None:
         return _archive_format(file, known)
     if start.startswith(_PICKLES):
         if _TORCH_LEGACY in start:
-            return f"is a PyTorch file in the format of before PyTorch 1.6; {_IN_TORCH}"
+            return f"is a PyTorch file in the format used before PyTorch 1.6; {_IN_TORCH}"
         return f"is a pickle; {_BY_PICKLE}"
     return next((text for name, (magic, text) in _FOREIGN.items() if start.startswith(magic) and name not in known), None)
 
 
 def _archive_format(file: BinaryIO, known: tuple[str, ...]) -> str | None:
-    """Return what a zip archive holds and what to use for it."""
+    """Return a description of what a zip archive contains and what can read it, or None."""
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()

@@ -1,7 +1,7 @@
-"""Reading the files of Keras: ``.keras``, ``.weights.h5`` and whole-model ``.h5`` files of Keras 2 and 3.
+"""Read files of Keras 2 and 3: ``.keras``, ``.weights.h5`` and whole-model ``.h5`` files.
 
-The files may come from anybody. Everything is read from the file itself: external storage, links and virtual datasets, by which an
-HDF5 file leads to other files, are refused.
+The files may come from untrusted sources. External storage, links and virtual datasets, by which an HDF5 file can refer to other
+files, are rejected.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ _LONGEST_CONFIG = 2**24
 _MOST_OBJECTS = 200_000
 _DEEPEST = 64
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
-"""Groups that list layers, and are no part of their names."""
+"""Groups that contain layers but are not part of their names."""
 _OUTSIDE = ("optimizer", "metrics", "optimizer_weights")
 """Groups at the root that hold no layers."""
 _RANDOM = ("seed_generator", "_seed_generators")
-"""Groups in a layer that hold the state of its random numbers."""
+"""Groups in a layer that hold the state of its random number generator."""
 _SEPARABLE = "depthwise_kernel", "pointwise_kernel", "bias"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGE = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError),
     *(struct.error, zipfile.BadZipFile, zlib.error),
 )
-"""What the readers of archives, JSON and HDF5 raise for damaged files."""
+"""The exceptions of zipfile, json and h5py for damaged files."""
 
 
 class Order(Enum):
-    """What the order of a file's layers means."""
+    """The meaning of the order of a file's layers."""
 
-    GRAPH = "that of the computation"
-    LAYERS = "that in which Keras lists layers"
-    CLASSES = "unknown, except among the layers of one class"
+    GRAPH = "the order of computation"
+    LAYERS = "the order in which Keras lists layers"
+    CLASSES = "unknown, except among layers of the same class"
 
 
 class Group(NamedTuple):
@@ -56,13 +56,13 @@ class Group(NamedTuple):
     Attributes
     ----------
     names : tuple of str
-        Its names, the best first: those of its model's configuration, and those in the file.
+        The layer's names, best first: from the model's configuration, then from the file.
     kind : str
-        Its class in snake case, such as "conv2d"; "" if unknown.
+        The layer's class in snake case, such as "conv2d"; "" if unknown.
     parent : str
-        The layer that contains it, in the file's terms.
+        The name of the enclosing layer in the file.
     variables : dict of str to numpy.ndarray
-        By name, or by number in Keras's order.
+        The variables by name, or by number in Keras's order.
     """
 
     names: tuple[str, ...]
@@ -72,11 +72,11 @@ class Group(NamedTuple):
 
 
 def read(path: str | os.PathLike[str]) -> tuple[list[Group], Order]:
-    """Return the layers with variables of a file of Keras, and what their order means."""
+    """Return the layers of a Keras file that have variables, and the meaning of their order."""
     try:
         import h5py
     except ImportError as error:
-        raise ImportError("files of Keras need h5py: pip install h5py; or give keras_model.get_weights()") from error
+        raise ImportError("reading files of Keras requires h5py: pip install h5py; or pass keras_model.get_weights()") from error
     with opened(path) as whole:
         other = foreign_format(whole, "HDF5", "Keras")
         if other is not None:
@@ -91,25 +91,25 @@ def read(path: str | os.PathLike[str]) -> tuple[list[Group], Order]:
                 with archive.open("model.weights.h5") as inner, h5py.File(inner, "r") as file:
                     return _read_hdf5(file, size, config)
         except _DAMAGE as error:
-            raise ValueError(f"{os.fspath(path)}: is damaged, or is no file of Keras with weights: {error}") from error
+            raise ValueError(f"{os.fspath(path)}: is damaged, or is not a Keras file with weights: {error}") from error
 
 
 def _config(archive: zipfile.ZipFile) -> Any:
-    """Return the architecture that a ``.keras`` file has in config.json."""
+    """Return the architecture in the config.json of a ``.keras`` file."""
     if "model.weights.json" in archive.namelist():
-        raise ValueError("its weights are split into several files, which is not supported; save it without max_shard_size")
+        raise ValueError("its weights are sharded, which is not supported; save it without max_shard_size")
     for name in ("config.json", "model.weights.h5"):
         if archive.getinfo(name).compress_type not in _METHODS:
             raise ValueError(f"{name} is compressed by a method that Keras does not use")
     length = archive.getinfo("config.json").file_size
     if length > _LONGEST_CONFIG:
-        raise ValueError(f"its config.json takes {length} bytes, and {_LONGEST_CONFIG} are allowed")
+        raise ValueError(f"its config.json has {length} bytes; at most {_LONGEST_CONFIG} are allowed")
     return json.loads(archive.read("config.json"))
 
 
 # ---- the architecture ------------------------------------------------------------------------------------------------
 class _Node(NamedTuple):
-    """A layer of the architecture: its names there and in the file, joined by "/", its class and configuration."""
+    """A layer of the architecture: its names in the configuration and in the file, joined by "/", its class and configuration."""
 
     path: str
     group: str
@@ -124,9 +124,9 @@ def snake_case(name: str) -> str:
 
 
 def _nodes(config: Mapping[str, Any], path: str = "", group: str = "", depth: int = 0) -> Iterator[_Node]:
-    """Yield the layers of an architecture in the order of the computation, nested models replaced by their layers.
+    """Yield the layers of an architecture in the order of computation, with nested models expanded.
 
-    The groups of a file are numbered by class, in the order of the configuration: "dense", "dense_1" and so on.
+    The groups of a file are numbered by class in the order of the configuration: "dense", "dense_1" and so on.
     """
     if depth > _DEEPEST:
         raise ValueError("its models are nested too deeply")
@@ -151,11 +151,11 @@ def _nodes(config: Mapping[str, Any], path: str = "", group: str = "", depth: in
 
 
 def _computed(found: Mapping[str, tuple[Mapping[str, Any], _Node]], config: Any) -> list[str]:
-    """Return the names of layers in the order of the computation: from the outputs back, a layer's inputs in turn, as in `pynn.Model`."""
+    """Return the names of layers in the order of computation, a depth-first traversal from the outputs as in `pynn.Model`."""
     if not isinstance(config, Mapping) or "output_layers" not in config:
         return [*found]
     calls = {name: layer.get("inbound_nodes") or [[]] for name, (layer, _) in found.items()}
-    skipped = dict.fromkeys(calls, 0)  # Keras 2 counts a call of a nested model that is not in the file
+    skipped = dict.fromkeys(calls, 0)  # Keras 2 counts calls of a nested model that the file does not list
     for name, number in _references([config["output_layers"], *calls.values()]):
         skipped[name] = max(skipped[name], number + 1 - len(calls[name]))
     order: dict[str, None] = {}
@@ -178,7 +178,7 @@ def _computed(found: Mapping[str, tuple[Mapping[str, Any], _Node]], config: Any)
 
 
 def _references(value: Any) -> Iterator[tuple[str, int]]:
-    """Yield the calls, by layer and number, whose outputs a part of a configuration refers to."""
+    """Yield the calls, as pairs of layer name and call number, whose outputs a part of a configuration refers to."""
     waiting = [value]
     while waiting:
         part = waiting.pop()
@@ -193,9 +193,9 @@ def _references(value: Any) -> Iterator[tuple[str, int]]:
 
 # ---- HDF5 ------------------------------------------------------------------------------------------------------------
 def _datasets(file: Any) -> tuple[dict[tuple[str, ...], Any], dict[tuple[str, ...], Any]]:
-    """Return all datasets and all groups of a file by path, or raise where something leads out of it.
+    """Return all datasets and all groups of a file by path; raise ValueError if something refers to another file.
 
-    Keras on Windows has groups whose names are paths, such as "layers\\\\dense".
+    Files written by Keras on Windows have groups whose names are paths, such as "layers\\\\dense".
     """
     import h5py
 
@@ -208,13 +208,13 @@ def _datasets(file: Any) -> tuple[dict[tuple[str, ...], Any], dict[tuple[str, ..
         groups[path] = group
         where = h5py.h5o.get_info(group.id)
         if (where.fileno, where.addr) in seen or len(path) > _DEEPEST:
-            raise ValueError(f"{'/'.join(path)}: the groups lead back to one another, or are nested too deeply")
+            raise ValueError(f"{'/'.join(path)}: the groups form a cycle, or are nested too deeply")
         seen.add((where.fileno, where.addr))
         for name in group:
             link = group.get(name, getlink=True)
             own = "/".join((*path, name))
             if not isinstance(link, h5py.HardLink):
-                raise ValueError(f"{own}: is a link ({type(link).__name__}), which is not followed")
+                raise ValueError(f"{own}: is a link ({type(link).__name__}); links are not followed")
             if len(datasets) + len(groups) + len(waiting) > _MOST_OBJECTS:
                 raise ValueError(f"it has more than {_MOST_OBJECTS} groups and arrays")
             one, full = group[name], (*path, *name.replace("\\", "/").strip("/").split("/"))
@@ -222,13 +222,13 @@ def _datasets(file: Any) -> tuple[dict[tuple[str, ...], Any], dict[tuple[str, ..
                 waiting.append((full, one))
             elif isinstance(one, h5py.Dataset):
                 if one.external or one.is_virtual:
-                    raise ValueError(f"{own}: its values are in another file (external storage or a virtual dataset), which is not read")
+                    raise ValueError(f"{own}: its values are in another file (external storage or a virtual dataset); it is not read")
                 datasets[full] = one
     return datasets, groups
 
 
 class _Values:
-    """Reads arrays from datasets, no more in all than the file has bytes."""
+    """A reader of datasets that limits the total size of the arrays to the size of the file."""
 
     def __init__(self, size: int) -> None:
         self.size, self.left = size, size
@@ -236,7 +236,7 @@ class _Values:
     def read(self, dataset: Any, what: str) -> Array:
         self.left -= dataset.nbytes
         if self.left < 0:
-            raise ValueError(f"{what} takes {dataset.nbytes} bytes, and the arrays more than the file's {self.size}")
+            raise ValueError(f"{what} has {dataset.nbytes} bytes; together the arrays have more than the file's {self.size}")
         dtype = dataset.dtype
         if dtype.kind == "V" and dtype.itemsize == 2 and str(dataset.attrs.get("dtype")) == "bfloat16":
             return from_bfloat16(dataset[()].view("<u2"))
@@ -245,13 +245,13 @@ class _Values:
         return np.asarray(dataset[()])
 
     def attribute(self, group: Any, name: str) -> list[str]:
-        """Return a list of texts, which Keras splits into several attributes where it is long."""
+        """Return a list of strings, which Keras splits into several attributes if it is long."""
         parts = [name] if name in group.attrs else [f"{name}{i}" for i in range(len(group.attrs)) if f"{name}{i}" in group.attrs]
         found: list[str] = []
         for part in parts:
             attribute = group.attrs.get_id(part)
             if math.prod(attribute.shape) * attribute.dtype.itemsize > self.size:
-                raise ValueError(f"its attribute {part} takes more bytes than the file")
+                raise ValueError(f"its attribute {part} has more bytes than the file")
             found += [one.decode() if isinstance(one, bytes) else str(one) for one in np.atleast_1d(group.attrs[part])]
         return found
 
@@ -264,12 +264,12 @@ def _read_hdf5(file: Any, size: int, config: Any) -> tuple[list[Group], Order]:
     if config is None and "model_config" in file.attrs:
         text = values.attribute(file, "model_config")[0]
         if len(text) > _LONGEST_CONFIG:
-            raise ValueError(f"its model_config takes {len(text)} bytes, and {_LONGEST_CONFIG} are allowed")
+            raise ValueError(f"its model_config has {len(text)} bytes; at most {_LONGEST_CONFIG} are allowed")
         config = json.loads(text)
     nodes = [*_nodes(config)] if isinstance(config, Mapping) else []
     found = [*_legacy(root, datasets, values)] if legacy else [*_by_path(datasets, groups, values)]
     if not found and not any("vars" in path for path in groups) and not legacy:
-        raise ValueError("it has neither layers nor the attribute layer_names")
+        raise ValueError("it has neither layers nor an attribute layer_names")
     if not nodes:
         return found, Order.LAYERS if legacy else Order.CLASSES
     if legacy:
@@ -287,12 +287,12 @@ def _read_hdf5(file: Any, size: int, config: Any) -> tuple[list[Group], Order]:
 
 
 def _ends(path: str) -> tuple[str, str]:
-    """Return the first and the last name of a path, all that Keras 2 writes of a layer in models that are nested twice."""
+    """Return the first and the last name of a path. Keras 2 writes only these for a layer in a doubly nested model."""
     return path.partition("/")[0], path.rpartition("/")[2]
 
 
 def _matched(found: Sequence[Group], nodes: Sequence[_Node], named: bool) -> Iterator[tuple[int, Group, _Node]]:
-    """Yield a file's layers with those of the architecture that they are, or are parts of; what is of none, a metric, is left out."""
+    """Yield the layers of a file with the matching or enclosing layer of the architecture; skip those without one, such as metrics."""
     place = {node.path if named else node.group: i for i, node in enumerate(nodes)}
     parts: Counter[int] = Counter()
     pairs = []
@@ -308,7 +308,7 @@ def _matched(found: Sequence[Group], nodes: Sequence[_Node], named: bool) -> Ite
 
 
 def _described(group: Group, node: _Node) -> Group:
-    """Return a layer with what its configuration says: its class, and which of a norm's variables it has."""
+    """Return a layer completed from its configuration: its class, and the names of a normalization layer's variables."""
     variables = group.variables
     if "scale" in node.config and "center" in node.config and all(name.isdigit() for name in variables):
         names = [name for name, has in (("gamma", node.config["scale"]), ("beta", node.config["center"])) if has]
@@ -319,7 +319,7 @@ def _described(group: Group, node: _Node) -> Group:
 
 
 def _numbered(group: str) -> tuple[str, int]:
-    """Return the class in the name of a group, and its number: "dense" and 1 for "dense_1"."""
+    """Split the name of a group into class and number: "dense" and 1 for "dense_1"."""
     found = re.fullmatch(r"(.*)_(\d{1,9})", group)
     return (found[1], int(found[2])) if found else (group, 0)
 
@@ -327,7 +327,7 @@ def _numbered(group: str) -> tuple[str, int]:
 def _by_path(
     datasets: Mapping[tuple[str, ...], Any], groups: Mapping[tuple[str, ...], Any], values: _Values
 ) -> Iterator[Group]:
-    """Yield the layers of a file of Keras 3, or of a ``.keras`` file of Keras 2: ``layers/dense/vars/0``."""
+    """Yield the layers of a Keras 3 file, or of a ``.keras`` file of Keras 2, with paths such as ``layers/dense/vars/0``."""
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for path, dataset in datasets.items():
         owner = path[:-2]
@@ -348,7 +348,7 @@ def _by_path(
 
 
 def _legacy(root: Any, datasets: Mapping[tuple[str, ...], Any], values: _Values) -> Iterator[Group]:
-    """Yield the layers of a file of Keras 2, or of a whole-model ``.h5`` file: their names and those of their weights are attributes."""
+    """Yield the layers of a Keras 2 file, or of a whole-model ``.h5`` file, in which attributes list layer and weight names."""
     start = tuple(part for part in root.name.split("/") if part)
     for layer in values.attribute(root, "layer_names"):
         groups: dict[str, dict[str, Any]] = {}

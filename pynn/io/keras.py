@@ -1,4 +1,7 @@
-"""Weights that come from Keras and go there: the same numbers under other names, in other shapes, and behind Flatten in another order."""
+"""Convert weights from and to Keras.
+
+Keras stores the same numbers under other names and in other shapes, and after Flatten in another order.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def __dir__() -> list[str]:
 
 
 class _Row(NamedTuple):
-    """How Keras has a class of layers: the names of its arrays in Keras's order, and the classes there in snake case."""
+    """The counterpart of a layer class in Keras: names of its arrays in Keras's order, and Keras's classes in snake case."""
 
     cls: type[Layer]
     names: Mapping[str, str]
@@ -53,19 +56,19 @@ _ROWS = (
     _Row(LayerNorm, _NORM, ("layer_normalization",)),
     _Row(_Norm, _NORM, ("group_normalization",)),
 )
-"""Of several rows that fit a layer, the first counts."""
+"""The first row that matches a layer applies."""
 _KINDS = frozenset(kind for row in _ROWS for kind in row.kinds)
 _LEFT_OUT = {"gamma": 1.0, "beta": 0.0}
-"""Values of arrays that a norm of Keras may lack (``scale=False``, ``center=False``)."""
+"""Values of arrays that a normalization layer of Keras may omit (``scale=False``, ``center=False``)."""
 _IGNORED = ("num_batches_tracked",)
-"""What Keras does not count."""
+"""Arrays without a counterpart in Keras."""
 _BY_FEATURE = ("linear", "batch_norm", "layer_norm", "prelu")
-"""What has an array along the features, as the core calls it."""
+"""The core's layer kinds that have an array along the features."""
 _MOST_TRIALS = 100_000
 
 
 class _Array(NamedTuple):
-    """An array of a layer, and what it is in Keras."""
+    """An array of a layer, and its name in Keras."""
 
     layer: Layer
     path: str
@@ -78,13 +81,13 @@ class _Array(NamedTuple):
         return f"layer {self.path} ({type(self.layer).__name__})"
 
     def _sorted(self, a: Array, order: Array | None) -> Array:
-        """Return Keras's array with another order of the features of the layer's input."""
+        """Return Keras's array with the features of the layer's input permuted by ``order``."""
         axis = -2 if self.keras == "kernel" else -1
         return a if order is None or self.keras == "bias" or a.shape[axis] == 1 else np.take(a, order, axis)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape that Keras has it in."""
+        """The array's shape in Keras."""
         s = self.data.shape
         return (*s[2:], s[1], s[0]) if self.keras == "kernel" else s
 
@@ -96,23 +99,23 @@ class _Array(NamedTuple):
         """Return Keras's array in the expected shape, or None if it does not fit."""
         depthwise = isinstance(self.layer, _Conv) and self.layer.groups == self.layer.in_channels
         if self.keras == "kernel" and depthwise and a.size == self.data.size:
-            a = a.reshape(self.shape)  # from (..., in, each), which is the same order
+            a = a.reshape(self.shape)  # from (..., in, multiplier), which has the same order
         if self.keras == "alpha" and a.shape[-1:] == (a.size,):
-            a = a.reshape(-1)  # (1, 1, channels) where axes share it
+            a = a.reshape(-1)  # from (1, 1, channels), for slopes that are shared along axes
         return a if a.shape == self.shape else None
 
     def from_keras(self, given: ArrayLike, order: Array | None) -> Array:
         whole = real_array(given, f"{self.where}: {self.keras}")
         a = self.reshaped(whole)
         if a is None:
-            own = f"{self.name} of shape {self.data.shape}"
-            raise ValueError(f"{self.where}: Keras's {self.keras} has shape {whole.shape}, expected {self.shape} for {own}")
+            target = f"{self.name} of shape {self.data.shape}"
+            raise ValueError(f"{self.where}: Keras's {self.keras} has shape {whole.shape}, expected {self.shape} for {target}")
         a = self._sorted(a, order)
         return np.ascontiguousarray(np.moveaxis(a, (-1, -2), (0, 1)) if self.keras == "kernel" else a, self.data.dtype)
 
 
 def _arrays(model: Layer) -> dict[str, list[_Array]]:
-    """Return by layer's path the arrays that Keras knows too, in its order; a shared layer comes once."""
+    """Return the arrays that exist in Keras too, in Keras's order, by layer path; a shared layer appears once."""
     leaves = [*model._leaves()] if model._children() else [("", model)]
     found: dict[str, list[_Array]] = {}
     for path, layer in {id(layer): (path, layer) for path, layer in reversed(leaves)}.values():
@@ -120,20 +123,20 @@ def _arrays(model: Layer) -> dict[str, list[_Array]]:
         names = next((row.names for row in _ROWS if isinstance(layer, row.cls)), {})
         invalid = state.keys() - names.keys() - {*_IGNORED}
         if invalid or any(a.data.ndim > 1 for a in state.values() if isinstance(layer, _Norm)):
-            raise TypeError(f"layer {path} ({type(layer).__name__}) has arrays that no layer of Keras has in this form")
+            raise TypeError(f"layer {path} ({type(layer).__name__}) has arrays without a counterpart in Keras; it cannot be converted")
         if state:
             found[path] = [_Array(layer, path, name, keras, state[name].data) for name, keras in names.items() if name in state]
     return {path: found[path] for path, _ in leaves if path in found}
 
 
-# ---- the order behind Flatten ----------------------------------------------------------------------------------------
+# ---- the order of features after Flatten -----------------------------------------------------------------------------
 class _Tracer(Builder):
-    """Follows images, whose channels Keras has last, to where Flatten makes features of them.
+    """A builder that traces images to the point where Flatten turns them into features; Keras has channels last.
 
     Attributes
     ----------
     found : dict of str to numpy.ndarray
-        By layer's path: where in Keras each feature of its input stands.
+        By layer path, the position in Keras of each input feature.
     """
 
     def __init__(self, dtype: str, shapes: Sequence[tuple[int, ...]]) -> None:
@@ -172,7 +175,7 @@ class _Tracer(Builder):
         return node
 
     def _go_on(self, kind: str, where: str, feeds: Sequence[int], node: int) -> None:
-        """Tell the order of features behind a layer whose input has one."""
+        """Derive the order of features after a layer from the orders of its inputs."""
         sizes = [self.graph.shape(feed) for feed in feeds]
         orders = [self._orders.get(feed, np.arange(math.prod(size))) for feed, size in zip(feeds, sizes, strict=True)]
         alike = all(np.array_equal(order, orders[0]) for order in orders) and self.graph.shape(node) == sizes[0]
@@ -183,12 +186,12 @@ class _Tracer(Builder):
             self._orders[node] = np.concatenate([order + start for order, start in zip(orders, starts, strict=False)])
         elif kind != "linear":
             if not alike or kind in ("group_norm", "reshape", "permute"):
-                raise ValueError(f"{where}: takes flattened images in Keras's order; put pynn.Permute((0, 2, 3, 1)) before Flatten")
+                raise ValueError(f"{where}: cannot reorder its flattened images for Keras; add pynn.Permute((0, 2, 3, 1)) before Flatten")
             self._orders[node] = orders[0]
 
 
 def _orders(model: Layer, shape: Sequence[int] | None) -> dict[str, Array]:
-    """Return by layer's path where in Keras each of its features stands, where that differs."""
+    """Return by layer path the position in Keras of each input feature, for layers where the order differs."""
     layers = [layer for _, layer in model._leaves()]
     if not (any(isinstance(layer, Flatten) for layer in layers) and any(isinstance(layer, _Conv) for layer in layers)):
         return {}
@@ -200,9 +203,9 @@ def _orders(model: Layer, shape: Sequence[int] | None) -> dict[str, Array]:
     return tracer.found
 
 
-# ---- what is given ---------------------------------------------------------------------------------------------------
+# ---- given weights ---------------------------------------------------------------------------------------------------
 def _by_layer(weights: Mapping[str, Any]) -> list[Group]:
-    """Return variables by name as layers."""
+    """Group variables by layer name."""
     found: dict[str, dict[str, Any]] = {}
     for full, a in weights.items():
         layer, _, name = re.sub(r":\d+$", "", str(full)).rpartition("/")
@@ -211,7 +214,10 @@ def _by_layer(weights: Mapping[str, Any]) -> list[Group]:
 
 
 def _split(groups: Iterable[Group]) -> Iterator[Group]:
-    """Yield layers, a separable convolution as the two that it is here; Keras 2 calls a depthwise kernel so, Keras 3 just a kernel."""
+    """Yield layers, with each separable convolution split into a depthwise and a pointwise one.
+
+    The kernel of a depthwise convolution is named "depthwise_kernel" in Keras 2 and "kernel" in Keras 3.
+    """
     for group in groups:
         variables = dict(group.variables)
         if "depthwise_kernel" in variables:
@@ -225,7 +231,7 @@ def _split(groups: Iterable[Group]) -> Iterator[Group]:
 
 
 def _values(own: Sequence[_Array], group: Group) -> dict[str, Any] | None:
-    """Return Keras's variables for a layer's arrays, or None if their names or number differ."""
+    """Return the variables of Keras that match a layer's arrays, or None if their names or number differ."""
     expected, variables = [a.keras for a in own], group.variables
     if all(name.isdigit() for name in variables) and len(variables) == len(expected):
         return dict(zip(expected, (variables[name] for name in sorted(variables, key=int)), strict=True))
@@ -236,18 +242,18 @@ def _values(own: Sequence[_Array], group: Group) -> dict[str, Any] | None:
 
 
 def _fits(own: Sequence[_Array], group: Group) -> bool:
-    """Return whether a layer of Keras may be one here: its class, and the number and shapes of its arrays."""
+    """Return whether a layer of Keras may correspond to a layer here, by class and by number and shapes of its arrays."""
     row = next(row for row in _ROWS if isinstance(own[0].layer, row.cls))
     values = _values(own, group) if group.kind not in _KINDS or group.kind in row.kinds else None
     return values is not None and all(a.reshaped(np.asarray(values[a.keras])) is not None for a in own)
 
 
-# ---- which layer is which --------------------------------------------------------------------------------------------
+# ---- matching layers -------------------------------------------------------------------------------------------------
 def _sequences(model: Layer, arrays: Mapping[str, list[_Array]]) -> list[list[str]]:
-    """Return the orders in which Keras may list the layers with arrays, the first as they are computed here.
+    """Return the possible orders in which Keras lists the layers with arrays, the first one being the order of computation.
 
-    Keras sorts the layers of a functional model by the number of layers behind them, which is uncertain here: an activation
-    is a layer here and may be part of a layer there. In a chain of layers all orders are one.
+    Keras sorts the layers of a functional model by the number of layers after them. That number is uncertain, because an activation is
+    a layer here and may be part of a layer in Keras. For a chain of layers all orders coincide.
     """
     flow = Flow()
     model._flow(flow, ())
@@ -262,7 +268,7 @@ def _sequences(model: Layer, arrays: Mapping[str, list[_Array]]) -> list[list[st
 
 
 def _by_name(arrays: Mapping[str, list[_Array]], groups: Sequence[Group]) -> dict[str, Group] | None:
-    """Return Keras's layers by paths here if the model's layers have their names, or None if none has."""
+    """Return Keras's layers by layer path if the model's layers have Keras's names, or None if none has."""
     known = {path.replace(".", "/"): path for path in arrays}
     error: KeyError | None = None
     for k in range(max((len(group.names) for group in groups), default=0)):
@@ -289,9 +295,10 @@ def _by_name(arrays: Mapping[str, list[_Array]], groups: Sequence[Group]) -> dic
 def _by_class(
     order: Sequence[str], arrays: Mapping[str, list[_Array]], groups: Sequence[Group], nested: bool
 ) -> Iterator[tuple[int, ...]]:
-    """Yield the ways in which layers in order may be Keras's, of which only those of one class in one model are in order.
+    """Yield the possible assignments of Keras's layers to the layers in ``order``.
 
-    With ``nested``, models within the model are the same here and there.
+    Only the relative order of Keras's layers of one class in one model is known. With ``nested``, nested models correspond to each
+    other.
     """
     queues: dict[tuple[str, str], list[int]] = {}
     for i, group in enumerate(groups):
@@ -311,7 +318,7 @@ def _by_class(
             way = (*chosen, line[places[k]])
             if not nested or _alike([path.rpartition(".")[0] for path in order], [groups[i].parent for i in way]):
                 waiting.append((way, (*places[:k], places[k] + 1, *places[k + 1 :])))
-    yield from ((), (0,))  # too many to try: as if there were several
+    yield from ((), (0,))  # too many to try: report it as ambiguous
 
 
 def _alike(ours: Sequence[str], theirs: Sequence[str]) -> bool:
@@ -321,10 +328,10 @@ def _alike(ours: Sequence[str], theirs: Sequence[str]) -> bool:
 
 
 def _in_order(model: Layer, arrays: Mapping[str, list[_Array]], groups: Sequence[Group], order: Order) -> dict[str, Group]:
-    """Return Keras's layers by paths here, going by their order."""
+    """Return Keras's layers by layer path, matched by order."""
     names = ", ".join(group.names[0] for group in groups)
     if len(arrays) != len(groups):
-        raise ValueError(f"weights: of {len(groups)} layers ({names}), expected {len(arrays)} ({', '.join(arrays)})")
+        raise ValueError(f"weights: expected {len(arrays)} layers ({', '.join(arrays)}), got {len(groups)} ({names})")
     sequences = [[*arrays]] if order is Order.GRAPH else _sequences(model, arrays)
     ways: set[tuple[int, ...]] = set()
     for sequence in sequences:
@@ -339,38 +346,38 @@ def _in_order(model: Layer, arrays: Mapping[str, list[_Array]], groups: Sequence
             place = dict(zip(sequence, way, strict=False))
             ways.add(tuple(place.get(path, -1) for path in arrays))
     if len(ways) > 1:
-        what = "it is not known in which order these weights are"
         remedy = "name the model's layers as Keras does (Sequential({name: layer}), Model(..., layers={name: layer})), or use a .keras file"
-        raise ValueError(f"weights: {what}, and several ways fit the shapes of the arrays; {remedy}: {names}")
+        raise ValueError(f"weights: the order of the layers is unknown, and several orders match the shapes; {remedy}: {names}")
     if not ways and order is Order.CLASSES:
         wanted = ", ".join(f"{path} {[a.shape for a in own]}" for path, own in arrays.items())
         given = ", ".join(f"{group.names[0]} {[np.shape(a) for a in group.variables.values()]}" for group in groups)
         raise ValueError(
-            f"weights: in no order do the layers of the file fit those of the model; a .keras file also has their settings, such as "
-            f"scale=False of a BatchNormalization. The file has {given}; the model has {wanted}"
+            f"weights: the layers of the file match those of the model in no order. The file has {given}; the model has {wanted}. If a "
+            f"BatchNormalization has scale=False or center=False, use a .keras file, which also holds the settings of layers"
         )
     way = ways.pop() if ways else tuple(range(len(groups)))
     return {path: groups[i] for path, i in zip(arrays, way, strict=True)}
 
 
 def _listed(model: Layer, arrays: Mapping[str, list[_Array]], given: Sequence[Any]) -> Iterator[tuple[_Array, Any]]:
-    """Yield each array of the model with Keras's, which are a list without names."""
+    """Yield each array of the model with the matching one of Keras's, which are a list without names."""
     flat = [a for own in arrays.values() for a in own]
     if len(flat) != len(given):
-        raise ValueError(f"weights: {len(given)} arrays, expected {len(flat)}: {', '.join(f'{a.path}/{a.keras}' for a in flat)}")
+        expected = ", ".join(f"{a.path}/{a.keras}" for a in flat)
+        raise ValueError(f"weights: expected {len(flat)} arrays, got {len(given)}; expected {expected}")
     ways: dict[tuple[int, ...], list[_Array]] = {}
     for sequence in _sequences(model, arrays):
         ordered = [a for path in sequence for a in arrays[path]]
         if all(a.reshaped(np.asarray(one)) is not None for a, one in zip(ordered, given, strict=True)):
             ways[tuple(map(id, ordered))] = ordered
     if len(ways) > 1:
-        remedy = "give {v.path: v.numpy() for v in keras_model.weights} and name the model's layers as Keras does, or give a .keras file"
-        raise ValueError(f"weights: layers side by side have arrays of the same shapes, and a list does not say which is which; {remedy}")
+        remedy = "pass {v.path: v.numpy() for v in keras_model.weights} and name the model's layers as Keras does, or pass a .keras file"
+        raise ValueError(f"weights: the list is ambiguous, because parallel layers have arrays of the same shapes; {remedy}")
     yield from zip(next(iter(ways.values()), flat), given, strict=True)
 
 
 def _assigned(model: Layer, arrays: Mapping[str, list[_Array]], weights: Any, order: Order = Order.LAYERS) -> Iterator[tuple[_Array, Any]]:
-    """Yield each array of the model with Keras's."""
+    """Yield each array of the model with the matching one of Keras's."""
     if not isinstance(weights, Mapping) and not all(isinstance(one, Group) for one in weights):
         yield from _listed(model, arrays, [from_tensor(a, f"weights[{i}]") for i, a in enumerate(weights)])
         return
@@ -382,46 +389,47 @@ def _assigned(model: Layer, arrays: Mapping[str, list[_Array]], weights: Any, or
         values = _values(own, found[path])
         if values is None:
             names = ", ".join(found[path].variables)
-            raise KeyError(f"{own[0].where}: Keras's {found[path].names[0]} has {names}, expected {', '.join(a.keras for a in own)}")
+            raise KeyError(f"{own[0].where}: expected {', '.join(a.keras for a in own)}, but Keras's {found[path].names[0]} has {names}")
         yield from ((a, values[a.keras]) for a in own)
 
 
 def from_keras(weights: Any, model: Layer, *, shape: Sequence[int] | None = None) -> dict[str, Array]:
-    """Return weights of Keras as a state for ``model.load_state_dict``.
+    """Convert weights of Keras to a state for ``model.load_state_dict``.
 
-    Kernels are turned: ``(in, out)`` of a Dense, ``(height, width, in, out)`` of a Conv2D, also depthwise, separable (two layers here)
-    and transposed ones. Where Flatten makes features of images, which have their channels last in Keras and first here, the kernel
-    behind it is sorted to match. Scales, shifts, running averages, embeddings and slopes keep their form.
+    Kernels are transposed: ``(in, out)`` of Dense, ``(height, width, in, out)`` of Conv2D, and those of depthwise, separable (two
+    layers here) and transposed convolutions. Keras has channels last, so the kernel after Flatten is permuted to match. Scales,
+    shifts, running averages, embeddings and slopes keep their shape.
 
     Parameters
     ----------
     weights : mapping of str to array_like, sequence of array_like, or path
-        ``{v.path: v.numpy() for v in keras_model.weights}``; or ``keras_model.get_weights()``; or a file of Keras 2 or 3, which needs
-        the package h5py: ``.keras``, ``.weights.h5`` or a whole-model ``.h5``. Files may come from anybody: nothing in them is run, and
-        external storage, links and virtual datasets, by which an HDF5 file leads to others, are refused. Layers are matched by their
-        names if the model has them (in Keras 3.0 to 3.5, ``.weights.h5`` files have names such as ``dense_1`` only); else in the order
-        of the file's graph, or where there is none, in Keras's order of layers. If several ways fit the shapes, it is an error.
+        One of ``{v.path: v.numpy() for v in keras_model.weights}``, ``keras_model.get_weights()``, or a file of Keras 2 or 3:
+        ``.keras``, ``.weights.h5`` or a whole-model ``.h5``, which require the package h5py. Files may come from untrusted sources: no
+        code in them is run, and external storage, links and virtual datasets, which refer to other files, are rejected. Layers are
+        matched by name if the model uses Keras's names. (``.weights.h5`` files of Keras 3.0 to 3.5 only have names such as
+        ``dense_1``.) Otherwise they are matched in the order of the file's graph, or of Keras's list of layers. It is an error if
+        several orders match the shapes.
     model : Layer
-        A net of the same form. What it computes is its own: Keras's BatchNormalization has ``eps=1e-3`` and ``momentum=0.01`` in the
-        terms of `pynn.BatchNorm2d`.
+        A net of the same architecture. Settings are not converted: Keras's defaults of BatchNormalization correspond to ``eps=1e-3``
+        and ``momentum=0.01`` of `pynn.BatchNorm2d`.
     shape : sequence of int, optional
-        Of one sample, channels first: where images are flattened and the net does not know their shape.
+        The shape of one sample, channels first. Needed if images are flattened and the net has no known input shape.
 
     Returns
     -------
     dict of str to numpy.ndarray
-        Whatever ``model.state_dict()`` has.
+        A state with the names of ``model.state_dict()``.
 
     Raises
     ------
     KeyError
         If names of layers or variables are missing or unexpected.
     ValueError
-        If a shape or a number of arrays differs, naming the layer and both; if ``shape`` is needed; if a file is damaged.
+        If a shape or the number of arrays differs, `shape` is needed, or a file is damaged.
     TypeError
         If a layer of the model has no counterpart in Keras.
     ImportError
-        For a file, without h5py.
+        If a file is given and h5py is not installed.
 
     Examples
     --------
@@ -437,7 +445,7 @@ def from_keras(weights: Any, model: Layer, *, shape: Sequence[int] | None = None
     if isinstance(weights, (str, os.PathLike)):
         weights, order = read(weights)
     elif not isinstance(weights, (Mapping, Sequence)):
-        raise TypeError(f"weights: expected arrays by name, a list of arrays, or a path, got {type(weights).__name__}")
+        raise TypeError(f"weights: expected a mapping from names to arrays, a list of arrays, or a path, got {type(weights).__name__}")
     arrays, orders = _arrays(model), _orders(model, shape)
     found = {id(a.data): a.from_keras(given, orders.get(a.path)) for a, given in _assigned(model, arrays, weights, order)}
     return {name: found.get(id(p.data), p.data).copy() for name, p in model._all_state().items()}
@@ -446,22 +454,25 @@ def from_keras(weights: Any, model: Layer, *, shape: Sequence[int] | None = None
 def to_keras(
     model: Layer, like: Mapping[str, ArrayLike] | Sequence[ArrayLike] | None = None, *, shape: Sequence[int] | None = None
 ) -> dict[str, Array]:
-    """Return a model's weights as Keras has them: ``keras_model.set_weights(list(pynn.io.to_keras(model).values()))``.
+    """Convert a model's weights for Keras.
+
+    Use ``keras_model.set_weights(list(pynn.io.to_keras(model).values()))``.
 
     Parameters
     ----------
     model : Layer
-        Of layers that Keras has too.
+        A net of layers that Keras has too.
     like : mapping of str to array_like, or sequence of array_like, optional
-        The weights of the model they are for, as in `from_keras`. Then names, order and shapes are theirs, which matters to depthwise
-        convolutions and to PReLU: without it they are those of a Conv2D with groups, and one slope a channel.
+        The weights of the Keras model, in a form that `from_keras` accepts. The result then has their names, order and shapes, which
+        matters for depthwise convolutions and PReLU. By default these have the shapes of a Conv2D with groups, and of one slope per
+        channel.
     shape : sequence of int, optional
         As in `from_keras`.
 
     Returns
     -------
     dict of str to numpy.ndarray
-        By name, such as ``"0/kernel"``, in the order of ``keras_model.weights``.
+        Arrays by name, such as ``"0/kernel"``, in the order of ``keras_model.weights``.
 
     Raises
     ------
@@ -484,6 +495,6 @@ def to_keras(
     values = [*like.values()] if isinstance(like, Mapping) else [*like]
     found: dict[int, Array] = {}
     for a, given in _assigned(model, arrays, like):
-        a.from_keras(given, None)  # raises where it does not fit
+        a.from_keras(given, None)  # raises if the shape differs
         found[id(given)] = converted[id(a.data)].reshape(np.shape(given))
     return {name: found[id(value)] for name, value in zip(names, values, strict=True)}

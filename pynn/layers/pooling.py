@@ -206,7 +206,7 @@ class _AvgPool(_WindowedPool, abstract=True):
 
 class _LPPool(_WindowedPool, abstract=True):
     _operation = "norm"
-    _text = """Power mean of each window over {axes}, as a p-norm.
+    _text = """p-norm of each window over {axes}.
 
     ``y[p] = (sum over i of x[s*p + i]**norm_type)**(1 / norm_type)``, with stride s. The gradient is 0 where y is 0. Input {batch} or
     {sample}; the output has the same number of axes.

@@ -281,7 +281,7 @@ def test_groups_without_names_are_names(tmp_path: Path) -> None:
 def test_weights_in_a_list_are_no_guess_either() -> None:
     model, layers, _ = towers(named=False)
     arrays = [a for _, _, variables in layers for a in variables.values()]
-    with pytest.raises(ValueError, match="which is which"):
+    with pytest.raises(ValueError, match="the list is ambiguous"):
         io.from_keras(arrays, model)
 
 
@@ -361,7 +361,7 @@ def test_files_of_others_are_named(tmp_path: Path, name: str) -> None:
         np.savez(path, a=np.ones(2))
     else:
         path.write_bytes(b"text" if name == "m.txt" else b"\x80\x04N.")
-    with pytest.raises(ValueError, match=r"PyTorch|npz|safetensors|pickle|is damaged, or is no file of Keras"):
+    with pytest.raises(ValueError, match=r"PyTorch|npz|safetensors|pickle|is damaged, or is not a Keras file"):
         io.from_keras(path, chain()[0])
 
 
@@ -425,7 +425,7 @@ def test_nothing_outside_a_file_is_read(tmp_path: Path, attack: Any, place: str,
     if unread:  # an array that belongs to no layer
         assert not io.from_keras(path, model)["0.weight"].any()
         return
-    with pytest.raises(ValueError, match=f"m{kind}: is damaged, or is no file of Keras"):
+    with pytest.raises(ValueError, match=f"m{kind}: is damaged, or is not a Keras file"):
         io.from_keras(path, model)
 
 

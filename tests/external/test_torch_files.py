@@ -145,7 +145,7 @@ def test_every_8_bit_float_is_that_of_pytorch(tmp_path: Path, dtype: str) -> Non
 def test_tensors_that_cannot_be_read_say_so() -> None:
     state = pynn.Linear(3, 2).state_dict()
     for invalid in (torch.eye(2, 3).to_sparse(), torch.zeros(2, 3, device="meta")):
-        with pytest.raises(TypeError, match=r"weight: a tensor .* that cannot be read"):
+        with pytest.raises(TypeError, match=r"weight: cannot read this tensor "):
             pynn.Linear(3, 2).load_state_dict({**state, "weight": invalid})
 
 
