@@ -1,6 +1,7 @@
 """Initial values: PyTorch's `torch.nn.init`, in place on arrays and parameters.
 
-Every function fills what it is given, returns it, and takes ``seed=`` where it draws numbers.
+Each function whose name ends in an underscore fills an array or a `Parameter` and returns it. Those that draw random numbers accept
+``seed=``.
 
 Examples
 --------
@@ -58,7 +59,31 @@ _LINEAR = ("linear", "sigmoid", *(f"conv{'_transpose' * t}{n}d" for t in (0, 1) 
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """Return the factor by which weights before an activation are larger than before none; ``param``: leaky_relu's slope, 0.01."""
+    """Return the factor that keeps the variance of the values across an activation.
+
+    Parameters
+    ----------
+    nonlinearity : str
+        'linear', 'sigmoid', 'tanh', 'relu', 'leaky_relu', 'selu', or 'conv1d' and the like, which count as linear.
+    param : float, optional
+        The slope of 'leaky_relu'; 0.01 by default.
+
+    Returns
+    -------
+    float
+        PyTorch's values: 1, 1, 5/3, sqrt(2), sqrt(2 / (1 + param**2)), 3/4.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> round(pynn.init.calculate_gain("relu"), 4)
+    1.4142
+    """
     if nonlinearity in _LINEAR:
         return 1.0
     if nonlinearity == "leaky_relu":
@@ -95,7 +120,7 @@ def _fan(a: Array, mode: str) -> int:
 
 
 def _within(array: Array, values: Array, a: float, b: float, *, half_open: bool) -> None:
-    """Write values into an array, whose type may round them, and move what left [a, b], or [a, b), to the last number within."""
+    """Write values into an array, and move those that its dtype rounds out of [a, b], or [a, b), to the last number within."""
     kind = array.dtype.type
     with np.errstate(over="ignore"):
         low, high = kind(a), kind(b)
@@ -110,7 +135,7 @@ def _within(array: Array, values: Array, a: float, b: float, *, half_open: bool)
 
 
 def _fill(array: Array, draw: Callable[[int], Array], put: Callable[[Array, Array], None] = np.copyto) -> None:
-    """Fill an array with what draw(how many) gives, piece by piece: NumPy answers a signal between two calls only."""
+    """Fill an array in chunks with the numbers that ``draw`` returns: signals are handled between two calls of NumPy only."""
     whole = array if array.flags.c_contiguous else np.empty(array.shape, array.dtype)
     flat = whole.reshape(-1)
     for start in range(0, flat.size, DRAW_CHUNK):
@@ -121,7 +146,34 @@ def _fill(array: Array, draw: Callable[[int], Array], put: Callable[[Array, Arra
 
 
 def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, *, seed: int | None = None) -> T:
-    """Fill with numbers uniform in [a, b), also after rounding to the array's type; with ``a == b`` all are that number."""
+    """Fill with numbers uniform in [a, b).
+
+    Parameters
+    ----------
+    tensor : ndarray or Parameter
+        The array to fill, of a floating-point dtype.
+    a, b : float
+        The bounds. With ``a == b`` all values are that number. The upper bound is excluded also after rounding to the array's dtype.
+    seed : int, optional
+        None draws a fresh one.
+
+    Returns
+    -------
+    ndarray or Parameter
+        `tensor` itself.
+
+    Raises
+    ------
+    ValueError
+        Unless ``a <= b`` and both are finite, or if the array's dtype has no number between them.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> w = pynn.init.uniform_(np.empty((2, 3)), -0.1, 0.1, seed=0)
+    >>> bool((abs(w) <= 0.1).all())
+    True
+    """
     array = _array(tensor)
     if not a <= b or not math.isfinite(b - a):
         raise ValueError(f"a, b: expected finite numbers with a <= b, got {a} and {b}")
@@ -131,7 +183,29 @@ def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, *, seed: int | None = No
 
 
 def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, *, seed: int | None = None) -> T:
-    """Fill with normal numbers."""
+    """Fill with normally distributed numbers.
+
+    Parameters
+    ----------
+    tensor : ndarray or Parameter
+        The array to fill, of a floating-point dtype.
+    mean, std : float
+        Mean and standard deviation.
+    seed : int, optional
+        None draws a fresh one.
+
+    Returns
+    -------
+    ndarray or Parameter
+        `tensor` itself.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> w = pynn.init.normal_(np.empty(10000), std=0.02, seed=0)
+    >>> bool(abs(w.std() - 0.02) < 0.001)
+    True
+    """
     array = _array(tensor)
     draws = _draws(seed)
     _fill(array, lambda n: draws.normal(mean, std, n).astype(array.dtype))
@@ -139,14 +213,16 @@ def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, *, seed: int | None 
 
 
 def trunc_normal_(tensor: T, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, *, seed: int | None = None) -> T:
-    """Fill with normal numbers between a and b, by inverting the distribution there; bounds may lie far out in a tail, or be infinite.
+    """Fill with normal numbers between a and b.
+
+    The distribution is inverted between the bounds, which may be infinite or lie far from the mean.
 
     Parameters
     ----------
-    tensor : array or Parameter
-        What to fill; numbers that its type would round out of [a, b] become the last number within.
+    tensor : ndarray or Parameter
+        The array to fill, of a floating-point dtype. Numbers that its dtype would round out of [a, b] become the last number within.
     mean, std : float
-        Of the normal distribution before it is cut.
+        Mean and standard deviation of the distribution before it is truncated.
     a, b : float
         The bounds.
     seed : int, optional
@@ -234,30 +310,131 @@ def _inverse(log_p: Array, low: float, high: float) -> Array:
 
 
 def constant_(tensor: T, val: float) -> T:
-    """Fill with one number."""
+    """Fill with one number.
+
+    Parameters
+    ----------
+    tensor : ndarray or Parameter
+        The array to fill, of a floating-point dtype.
+    val : float
+        The number.
+
+    Returns
+    -------
+    ndarray or Parameter
+        `tensor` itself.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.init.constant_(np.empty(2), 0.5)
+    array([0.5, 0.5])
+    """
     _array(tensor)[...] = val
     return tensor
 
 
 def ones_(tensor: T) -> T:
-    """Fill with ones."""
+    """Fill with ones.
+
+    Parameters
+    ----------
+    tensor : ndarray or Parameter
+        The array to fill, of a floating-point dtype.
+
+    Returns
+    -------
+    ndarray or Parameter
+        `tensor` itself.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.init.ones_(np.empty(2))
+    array([1., 1.])
+    """
     return constant_(tensor, 1.0)
 
 
 def zeros_(tensor: T) -> T:
-    """Fill with zeros."""
+    """Fill with zeros.
+
+    Parameters
+    ----------
+    tensor : ndarray or Parameter
+        The array to fill, of a floating-point dtype.
+
+    Returns
+    -------
+    ndarray or Parameter
+        `tensor` itself.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.init.zeros_(np.empty(2))
+    array([0., 0.])
+    """
     return constant_(tensor, 0.0)
 
 
 def eye_(tensor: T) -> T:
-    """Make a matrix the identity, as far as it goes."""
+    """Fill a matrix with the identity: ones on the diagonal, zeros elsewhere.
+
+    Parameters
+    ----------
+    tensor : ndarray or Parameter
+        The array to fill, of a floating-point dtype.
+
+    Returns
+    -------
+    ndarray or Parameter
+        `tensor` itself.
+
+    Raises
+    ------
+    ValueError
+        If `tensor` is not a matrix.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.init.eye_(np.empty((2, 3)))
+    array([[1., 0., 0.],
+           [0., 1., 0.]])
+    """
     array = _array(tensor, (2,))
     array[...] = np.eye(*array.shape)
     return tensor
 
 
 def dirac_(tensor: T, groups: int = 1) -> T:
-    """Make a convolution's weights pass as many channels through unchanged as they can."""
+    """Fill the weights of a convolution so that it passes its channels through unchanged, as many as it can.
+
+    Parameters
+    ----------
+    tensor : ndarray or Parameter
+        The array to fill, of a floating-point dtype.
+    groups : int
+        The groups of the convolution; each passes its own channels through.
+
+    Returns
+    -------
+    ndarray or Parameter
+        `tensor` itself.
+
+    Raises
+    ------
+    ValueError
+        If `tensor` does not have 3 to 5 dimensions, or the output channels cannot be divided by `groups`.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.init.dirac_(np.empty((2, 2, 3)))[0]
+    array([[0., 1., 0.],
+           [0., 0., 0.]])
+    """
     array = _array(tensor, (3, 4, 5))
     if groups < 1 or array.shape[0] % groups:
         raise ValueError(f"groups: {array.shape[0]} output channels do not divide by {groups}")
@@ -271,29 +448,172 @@ def dirac_(tensor: T, groups: int = 1) -> T:
 
 
 def xavier_uniform_(tensor: T, gain: float = 1.0, *, seed: int | None = None) -> T:
-    """Fill uniform in +-gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+    """Fill with numbers uniform in ``+-gain * sqrt(6 / (fan_in + fan_out))`` (Glorot and Bengio, 2010).
+
+    Parameters
+    ----------
+    tensor : ndarray or Parameter
+        The array to fill, of a floating-point dtype.
+    gain : float
+        Multiplies the values, see `calculate_gain`.
+    seed : int, optional
+        None draws a fresh one.
+
+    Returns
+    -------
+    ndarray or Parameter
+        `tensor` itself.
+
+    Raises
+    ------
+    ValueError
+        If `tensor` has fewer than two dimensions.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> w = pynn.init.xavier_uniform_(np.empty((10, 20)), seed=0)
+    >>> bool(abs(w).max() < (6 / 30) ** 0.5)
+    True
+    """
     bound = gain * math.sqrt(6 / max(sum(_fans(_array(tensor))), 1))
     return uniform_(tensor, -bound, bound, seed=seed)
 
 
 def xavier_normal_(tensor: T, gain: float = 1.0, *, seed: int | None = None) -> T:
-    """Fill normal with deviation gain sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+    """Fill with normal numbers of deviation ``gain * sqrt(2 / (fan_in + fan_out))`` (Glorot and Bengio, 2010).
+
+    Parameters
+    ----------
+    tensor : ndarray or Parameter
+        The array to fill, of a floating-point dtype.
+    gain : float
+        Multiplies the values, see `calculate_gain`.
+    seed : int, optional
+        None draws a fresh one.
+
+    Returns
+    -------
+    ndarray or Parameter
+        `tensor` itself.
+
+    Raises
+    ------
+    ValueError
+        If `tensor` has fewer than two dimensions.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> w = pynn.init.xavier_normal_(np.empty((100, 100)), seed=0)
+    >>> bool(abs(w.std() - 0.1) < 0.005)
+    True
+    """
     return normal_(tensor, 0.0, gain * math.sqrt(2 / max(sum(_fans(_array(tensor))), 1)), seed=seed)
 
 
 def kaiming_uniform_(tensor: T, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, seed: int | None = None) -> T:
-    """Fill uniform in +-gain sqrt(3 / fan) (He et al., 2015); ``a``: leaky_relu's slope."""
+    """Fill with numbers uniform in ``+-gain * sqrt(3 / fan)`` (He et al., 2015).
+
+    Parameters
+    ----------
+    tensor : ndarray or Parameter
+        The array to fill, of a floating-point dtype.
+    a : float
+        The slope of ``nonlinearity="leaky_relu"``.
+    mode : {'fan_in', 'fan_out'}
+        Whether to keep the variance of the values forward or of the gradients backward.
+    nonlinearity : str
+        The activation behind the weights, a name that `calculate_gain` accepts.
+    seed : int, optional
+        None draws a fresh one.
+
+    Returns
+    -------
+    ndarray or Parameter
+        `tensor` itself.
+
+    Raises
+    ------
+    ValueError
+        If `tensor` has fewer than two dimensions, or a name is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> w = pynn.init.kaiming_uniform_(np.empty((50, 24)), nonlinearity="relu", seed=0)
+    >>> bool(abs(w).max() < 0.5)
+    True
+    """
     bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / max(_fan(_array(tensor), mode), 1))
     return uniform_(tensor, -bound, bound, seed=seed)
 
 
 def kaiming_normal_(tensor: T, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, seed: int | None = None) -> T:
-    """Fill normal with deviation gain / sqrt(fan) (He et al., 2015); ``a``: leaky_relu's slope."""
+    """Fill with normal numbers of deviation ``gain / sqrt(fan)`` (He et al., 2015).
+
+    Parameters
+    ----------
+    tensor : ndarray or Parameter
+        The array to fill, of a floating-point dtype.
+    a : float
+        The slope of ``nonlinearity="leaky_relu"``.
+    mode : {'fan_in', 'fan_out'}
+        Whether to keep the variance of the values forward or of the gradients backward.
+    nonlinearity : str
+        The activation behind the weights, a name that `calculate_gain` accepts.
+    seed : int, optional
+        None draws a fresh one.
+
+    Returns
+    -------
+    ndarray or Parameter
+        `tensor` itself.
+
+    Raises
+    ------
+    ValueError
+        If `tensor` has fewer than two dimensions, or a name is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> w = pynn.init.kaiming_normal_(np.empty((100, 50)), nonlinearity="relu", seed=0)
+    >>> bool(abs(w.std() - 0.2) < 0.01)
+    True
+    """
     return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(max(_fan(_array(tensor), mode), 1)), seed=seed)
 
 
 def orthogonal_(tensor: T, gain: float = 1.0, *, seed: int | None = None) -> T:
-    """Fill with an orthogonal matrix, all axes but the first taken as one (Saxe et al., 2013)."""
+    """Fill with an orthogonal matrix, all axes but the first taken together as columns (Saxe et al., 2013).
+
+    Parameters
+    ----------
+    tensor : ndarray or Parameter
+        The array to fill, of a floating-point dtype.
+    gain : float
+        Multiplies the matrix.
+    seed : int, optional
+        None draws a fresh one.
+
+    Returns
+    -------
+    ndarray or Parameter
+        `tensor` itself.
+
+    Raises
+    ------
+    ValueError
+        If `tensor` has fewer than two dimensions.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> w = pynn.init.orthogonal_(np.empty((3, 5)), seed=0)
+    >>> bool(np.allclose(w @ w.T, np.eye(3)))
+    True
+    """
     array = _array(tensor)
     if array.ndim < 2:
         raise ValueError(f"expected an array of 2 dimensions or more, got shape {array.shape}")
@@ -307,7 +627,36 @@ def orthogonal_(tensor: T, gain: float = 1.0, *, seed: int | None = None) -> T:
 
 
 def sparse_(tensor: T, sparsity: float, std: float = 0.01, *, seed: int | None = None) -> T:
-    """Fill a matrix with normal numbers, but a part ``sparsity`` of each column with zeros (Martens, 2010)."""
+    """Fill a matrix with normal numbers, and a share of each column with zeros (Martens, 2010).
+
+    Parameters
+    ----------
+    tensor : ndarray or Parameter
+        The array to fill, of a floating-point dtype.
+    sparsity : float
+        The share of zeros in each column, from 0 to 1.
+    std : float
+        The standard deviation of the other values.
+    seed : int, optional
+        None draws a fresh one.
+
+    Returns
+    -------
+    ndarray or Parameter
+        `tensor` itself.
+
+    Raises
+    ------
+    ValueError
+        If `tensor` is not a matrix, or `sparsity` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> w = pynn.init.sparse_(np.empty((10, 4)), 0.9, seed=0)
+    >>> (w != 0).sum(0).tolist()
+    [1, 1, 1, 1]
+    """
     array, rng = _array(tensor, (2,)), _draws(seed)
     if not 0 <= sparsity <= 1:
         raise ValueError(f"sparsity: expected a number from 0 to 1, got {sparsity}")

@@ -1,4 +1,4 @@
-"""Nets: layers in a row, and nets of any other form."""
+"""Nets: layers in a row, and graphs of layers without cycles."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def as_layer(layer: Layer | str) -> Layer:
 
 
 def _describe(given: object) -> str:
-    """Return the text of what is no layer, and what was perhaps meant."""
+    """Return the text for an object that is no layer, with what was probably meant."""
     if isinstance(given, type) and issubclass(given, Layer):
         return f"the class {given.__name__}; call it: {given.__name__}(...)"
     name = getattr(given, "__name__", None)
@@ -45,16 +45,18 @@ def _describe(given: object) -> str:
 
 
 class Sequential(Net):
-    """Layers in a row, with a training loop that runs in C.
+    """Layers in a row, with a training loop in C.
 
     Parameters
     ----------
     *layers : Layer or str, or one mapping of str to those
-        The layers; a name such as ``"relu"`` stands for the activation. A mapping names the layers, else their names are "0", "1"
-        and so on. Sequentials nest.
+        The layers; a string such as ``"relu"`` is the activation of that name. A mapping names the layers; otherwise their names
+        are "0", "1" and so on. Sequentials may be nested.
 
     Raises
     ------
+    TypeError
+        If something is no layer.
     ValueError
         If layers compute in different dtypes, or a name is unknown.
 
@@ -82,7 +84,7 @@ class Sequential(Net):
         return tuple(self._layers)
 
     def _replace(self, layers: Sequence[Layer | str], names: Sequence[str | None]) -> None:
-        """Take these layers, all or none."""
+        """Set the layers and their names; nothing changes if they are invalid."""
         for name in names:
             if name is not None and (not isinstance(name, str) or not name or "." in name):
                 raise ValueError(f"layers: a name must be text without dots, got {name!r}")
@@ -103,7 +105,7 @@ class Sequential(Net):
                 self.__dict__[name] = layer  # no __getattr__: with one every attribute would take thrice the time
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Put a layer in the place of one with that name, as ``model["head"] = layer`` does; set any other attribute."""
+        """Replace the layer with that name, as ``model["head"] = layer`` does; set any other attribute."""
         if isinstance(value, Layer) and name in self._names:
             self[name] = value
         else:
@@ -137,7 +139,7 @@ class Sequential(Net):
         return iter(self._layers)
 
     def __getitem__(self, index: int | str | slice) -> Any:
-        """Return a layer by place or name, or for a slice a Sequential that shares its layers."""
+        """Return a layer by index or name, or for a slice a Sequential that shares its layers."""
         if isinstance(index, slice):
             part = Sequential()
             part._replace(self._layers[index], self._names[index])
@@ -158,24 +160,74 @@ class Sequential(Net):
         return names.index(index)
 
     def __setitem__(self, index: int | str, layer: Layer | str) -> None:
-        """Put another layer in the place of one, as a new head on a trained body."""
+        """Replace a layer, for example the head of a trained model."""
         layers: list[Layer | str] = [*self._layers]
         layers[self._place(index)] = layer
         self._replace(layers, self._names)
 
     def __delitem__(self, index: int | str | slice) -> None:
-        """Take layers out."""
+        """Remove layers."""
         layers, names = self._layers.copy(), self._names.copy()
         where = index if isinstance(index, slice) else self._place(index)
         del layers[where], names[where]
         self._replace(layers, names)
 
     def append(self, layer: Layer | str, name: str | None = None) -> Self:
-        """Add a layer at the end."""
+        """Add a layer at the end.
+
+        Parameters
+        ----------
+        layer : Layer or str
+            The layer, or the name of an activation.
+        name : str, optional
+            Its name, without dots.
+
+        Returns
+        -------
+        Self
+            The net itself.
+
+        Raises
+        ------
+        ValueError
+            If the name is taken, or the layer computes in another dtype.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> pynn.Sequential(pynn.Linear(2, 3)).append("relu")
+        Sequential(Linear(in_features=2, out_features=3, bias=True), ReLU())
+        """
         return self.insert(len(self), layer, name)
 
     def insert(self, index: int, layer: Layer | str, name: str | None = None) -> Self:
-        """Add a layer before the one at ``index``."""
+        """Add a layer before the one at an index.
+
+        Parameters
+        ----------
+        index : int
+            The index, as for `list.insert`.
+        layer : Layer or str
+            The layer, or the name of an activation.
+        name : str, optional
+            Its name, without dots.
+
+        Returns
+        -------
+        Self
+            The net itself.
+
+        Raises
+        ------
+        ValueError
+            If the name is taken, or the layer computes in another dtype.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> pynn.Sequential("relu").insert(0, "tanh")
+        Sequential(Tanh(), ReLU())
+        """
         layers: list[Layer | str] = [*self._layers]
         names = self._names.copy()
         layers.insert(index, layer)
@@ -184,30 +236,113 @@ class Sequential(Net):
         return self
 
     def extend(self, layers: Iterable[Layer | str]) -> Self:
-        """Add layers at the end; those of a Sequential bring their names."""
+        """Add layers at the end.
+
+        Parameters
+        ----------
+        layers : iterable of Layer or str
+            The layers. Those of a Sequential keep their names.
+
+        Returns
+        -------
+        Self
+            The net itself.
+
+        Raises
+        ------
+        ValueError
+            If a name is taken, or a layer computes in another dtype.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> pynn.Sequential("relu").extend(["tanh", "sigmoid"])
+        Sequential(ReLU(), Tanh(), Sigmoid())
+        """
         added = [*layers]
         names = layers._names if isinstance(layers, Sequential) else [None] * len(added)
         self._replace([*self._layers, *added], [*self._names, *names])
         return self
 
     def pop(self, index: int | str = -1) -> Layer:
-        """Take a layer out, and return it."""
+        """Remove a layer.
+
+        Parameters
+        ----------
+        index : int or str
+            Its index or its name.
+
+        Returns
+        -------
+        Layer
+            The layer.
+
+        Raises
+        ------
+        IndexError, KeyError
+            If there is no such layer.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> model = pynn.Sequential("relu", "tanh")
+        >>> model.pop()
+        Tanh()
+        >>> len(model)
+        1
+        """
         layer: Layer = self[self._place(index)]
         del self[index]
         return layer
 
     def __add__(self, other: Sequential) -> Sequential:
-        """Return the layers of both in a row, shared."""
+        """Return a Sequential of the layers of both, which are shared."""
         if not isinstance(other, Sequential):
             return NotImplemented
         return Sequential().extend(self).extend(other)
 
     def get_config(self) -> dict[str, Any]:
+        """Return the configuration: the layers and their names as plain data.
+
+        Returns
+        -------
+        dict
+            What `from_config` accepts.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> [*pynn.Sequential({"act": "relu"}).get_config()]
+        ['layers', 'names']
+        """
         config: dict[str, Any] = {"layers": layer_configs(self._layers)}
         return config if not any(self._names) else {**config, "names": self._names}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make a net from a configuration, with new initial values.
+
+        Parameters
+        ----------
+        config : mapping
+            What `get_config` returns.
+
+        Returns
+        -------
+        Sequential
+            The net.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a layer's class is unknown, or an argument does not fit.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> pynn.Sequential.from_config(pynn.Sequential("relu").get_config())
+        Sequential(ReLU())
+        """
         net = cls()
         layers = layers_from_configs(config["layers"])
         net._replace(layers, config.get("names", [None] * len(layers)))
@@ -220,12 +355,22 @@ class Sequential(Net):
 
 
 def Input(shape: int | Sequence[int]) -> Symbol:
-    """Return the input of a net that is drawn by calling layers, for `Model`.
+    """Return the input of a net that is made by calling layers, for `Model`.
 
     Parameters
     ----------
     shape : int or sequence of int
-        Of one sample.
+        The shape of one sample.
+
+    Returns
+    -------
+    Symbol
+        What layers are called with.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the shape is not made of positive integers.
 
     Examples
     --------
@@ -240,7 +385,7 @@ def Input(shape: int | Sequence[int]) -> Symbol:
 
 
 def _symbols(name: str, given: Any) -> tuple[Symbol, ...]:
-    """Return symbols given alone, in a row or by name, or raise."""
+    """Return symbols given alone, in a sequence or by name, or raise."""
     symbols = given.values() if isinstance(given, Mapping) else given if isinstance(given, (list, tuple)) else (given,)
     for symbol in symbols:
         if not isinstance(symbol, Symbol):
@@ -254,25 +399,25 @@ class Model(Net):
     Parameters
     ----------
     inputs : Symbol or sequence of Symbol
-        From `Input`. With several, data are tuples of arrays.
+        From `Input`. With several inputs, data are tuples of arrays.
     outputs : Symbol, sequence or mapping of str to Symbol
-        What layers gave when they were called with symbols. With several, predictions, targets and losses are tuples; a mapping
-        names them: for losses, for the history, and `predict` returns a dict.
+        What layers return when they are called with symbols. With several outputs, predictions, targets and losses are tuples. A
+        mapping names the outputs for losses and the history, and makes `predict` return a dict.
     layers : mapping of str to Layer or Symbol, optional
-        Names for layers, each given itself or by a symbol that it made; the others are numbered in the order of the computation. The
-        names are those of ``state_dict``, ``summary`` and files, so that weights of PyTorch and Keras load by name. A name may have
-        dots: ``"heads.0"`` is where PyTorch has the first layer of ``self.heads = nn.ModuleList(...)``.
+        Names of layers, each given itself or by a symbol that it returned; other layers are numbered in the order of the computation.
+        The names are used in ``state_dict``, ``summary`` and files, so that weights of PyTorch and Keras load by name. A name may
+        contain dots: ``"heads.0"`` is PyTorch's name of the first layer of ``self.heads = nn.ModuleList(...)``.
 
     Raises
     ------
     TypeError
-        If something is no symbol, or in ``layers`` no layer.
+        If an input or output is no symbol, or an entry of ``layers`` no layer.
     ValueError
-        If an output needs an input that is not given, shapes do not fit, layers compute in different dtypes, or names of layers clash.
+        If an output depends on an input that is not given, shapes do not fit, layers compute in different dtypes, or names clash.
 
     Examples
     --------
-    One body with a head for the class and another for the box:
+    A body with one head for the class and another for the box:
 
     >>> import numpy as np, pynn
     >>> x = pynn.Input(8)
@@ -315,7 +460,7 @@ class Model(Net):
         self._build(Builder(self.dtype or "float32", [s.shape or () for s in self._inputs]), "")
 
     def _named(self, own: Mapping[int, Layer], layers: Mapping[str, Layer | Symbol]) -> dict[str, Layer]:
-        """Return this net's layers by name, numbers for those without one."""
+        """Return the layers of this net by name; those without a name are numbered."""
         if not isinstance(layers, Mapping):
             raise TypeError(f"layers: expected layers by name, {{'body': layer}}, got {type(layers).__name__}")
         names: dict[int, str] = {}
@@ -339,7 +484,7 @@ class Model(Net):
         return found
 
     def __getitem__(self, index: int | str) -> Layer:
-        """Return a layer by its name, or by its place in `layers`."""
+        """Return a layer by its name, or by its index in `layers`."""
         if not isinstance(index, str):
             return self.layers[index]
         if index not in self._parts:
@@ -350,7 +495,7 @@ class Model(Net):
         return [*self._parts]
 
     def _sort(self) -> list[Symbol]:
-        """Return every symbol that the outputs need, each after those it is made from."""
+        """Return all symbols that the outputs depend on, each after those it is computed from."""
         order: dict[Symbol, None] = {}
         waiting = [*reversed(self._outputs)]
         while waiting:
@@ -437,6 +582,20 @@ class Model(Net):
         return shapes if len(shapes) > 1 else shapes[0]
 
     def get_config(self) -> dict[str, Any]:
+        """Return the configuration: layers, inputs, steps and outputs as plain data.
+
+        Returns
+        -------
+        dict
+            What `from_config` accepts.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> x = pynn.Input(2)
+        >>> [*pynn.Model(x, pynn.Linear(2, 1)(x)).get_config()]
+        ['layers', 'inputs', 'steps', 'outputs']
+        """
         place = {symbol: i for i, symbol in enumerate(dict.fromkeys([*self._inputs, *self._order]))}
         numbers = {id(layer): str(i) for i, layer in enumerate(self.layers)}
         steps = [{"layer": numbers[id(s.layer)], "inputs": [place[i] for i in s.inputs]} for s in place if s.layer is not None]
@@ -452,6 +611,31 @@ class Model(Net):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make a net from a configuration, with new initial values.
+
+        Parameters
+        ----------
+        config : mapping
+            What `get_config` returns.
+
+        Returns
+        -------
+        Model
+            The net.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a layer's class is unknown, or an argument does not fit.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> x = pynn.Input(2)
+        >>> config = pynn.Model(x, pynn.Linear(2, 1)(x)).get_config()
+        >>> pynn.Model.from_config(config).output_shape
+        (1,)
+        """
         layers = layers_from_configs(config["layers"])
         symbols = [Input(shape) for shape in config["inputs"]]
         for step in config["steps"]:

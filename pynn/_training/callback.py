@@ -182,12 +182,12 @@ def check_call(function: Callable[..., Any], name: str, arguments: tuple[str, ..
 
 
 def overrides(callback: Callback, event: str) -> bool:
-    """Tell whether a callback does anything at an event."""
+    """Return whether a callback does anything at an event."""
     return event in vars(callback) or getattr(type(callback), event) is not getattr(Callback, event)
 
 
 def may_add_logs(callback: Callback) -> bool:
-    """Tell whether ``on_epoch_end`` may add names to the logs: not so where a class of this library defines it."""
+    """Return whether ``on_epoch_end`` may add names to the logs; it does not where a class of this library defines it."""
     if "on_epoch_end" in vars(callback):
         return True
     owner = next(cls for cls in type(callback).__mro__ if "on_epoch_end" in vars(cls))
@@ -195,7 +195,7 @@ def may_add_logs(callback: Callback) -> bool:
 
 
 class LambdaCallback(Callback):
-    """Functions as a callback.
+    """Make a callback of functions.
 
     Parameters
     ----------
@@ -205,6 +205,23 @@ class LambdaCallback(Callback):
         Functions of ``(logs)``.
     on_train_batch_begin, on_train_batch_end, on_test_batch_begin, on_test_batch_end : callable, optional
         Functions of ``(batch, logs)``.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not callable.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> seen = []
+    >>> note = pynn.callbacks.LambdaCallback(
+    ...     lambda epoch, logs: seen.append(epoch), on_train_begin=lambda logs: seen.append("begin")
+    ... )
+    >>> model = pynn.Sequential(pynn.Linear(2, 1, seed=0))
+    >>> hist = model.fit(np.eye(2), np.ones(2), loss="mse", epochs=2, callbacks=[note], seed=0)
+    >>> seen
+    ['begin', 0, 1]
     """
 
     def __init__(
@@ -232,7 +249,7 @@ class LambdaCallback(Callback):
 
 
 def listed(given: Any) -> list[Callback]:
-    """Return callbacks given alone or in an iterable, plain functions made into one, or raise."""
+    """Return a list of callbacks, given one or an iterable of callbacks and functions, or raise."""
     if given is None:
         return []
     expected = "callbacks: expected functions of (epoch, logs) or pynn.callbacks.Callback objects"
@@ -250,7 +267,7 @@ def listed(given: Any) -> list[Callback]:
 
 
 def _describe(given: object) -> str:
-    """Return the text of what is no callback."""
+    """Return the text for an object that is no callback."""
     if isinstance(given, type) and issubclass(given, Callback):
         return f"the class {given.__name__}; call it: {given.__name__}(...)"
     return repr(given)

@@ -17,20 +17,30 @@ if TYPE_CHECKING:
 
 
 class DivergenceError(ArithmeticError):
-    """A loss, a gradient or a parameter became NaN or infinite while training.
+    """Raised when a loss, a gradient or a parameter becomes NaN or infinite during training.
 
-    ``fit`` has put back the weights of the last epoch that went well, or those it began with. The optimizer keeps its state.
+    ``fit`` has then restored the weights of the last good epoch, or the initial ones. The optimizer keeps its state.
 
     Attributes
     ----------
     epoch : int
-        The epoch it happened in, from 1.
+        The epoch in which it happened, from 1.
     step : int
-        The update it happened at, counted by the optimizer from 1.
+        The step at which it happened, counted by the optimizer from 1.
     layer : str or None
-        The layer whose parameter, output or gradient was the first that was not finite; None where that was none of a layer's.
+        The first layer with a parameter, an output or a gradient that was not finite; None if it was none of a layer's.
     row : int or None
-        The first row of X where it was so; of batches that come from an iterable, the row of the last batch.
+        The first row of X that was concerned, if any; for batches from an iterable, the row of the last batch.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> model = pynn.Sequential(pynn.Linear(2, 1, seed=0))
+    >>> try:
+    ...     model.fit([[1.0, np.nan], [0.0, 1.0]], [1.0, 2.0], loss="mse", seed=0)
+    ... except pynn.DivergenceError as error:
+    ...     print(error.epoch, error.row)
+    1 0
     """
 
     def __init__(self, message: str, epoch: int, step: int, layer: str | None = None, row: int | None = None) -> None:
@@ -42,9 +52,9 @@ class DivergenceError(ArithmeticError):
 
 
 class Guard:
-    """Keeps the last good weights, and raises when an epoch leaves the finite numbers.
+    """Keep the last good weights, and raise when an epoch is not finite.
 
-    A copy of the state is made after each epoch: as much memory again as the parameters take, and the time to copy and look through them.
+    The state is copied after each epoch, which takes as much memory as the parameters and the time to copy and examine them.
     """
 
     run: _core.Fit
@@ -61,9 +71,9 @@ class Guard:
         self.learnt: list[Array] = []
 
     def begin(self, run: _core.Fit, owners: Mapping[int, tuple[str, str]], data: tuple[Array, ...], rows: Array | None) -> None:
-        """Keep the weights of now; the net is this thread's alone from here on.
+        """Keep the present weights; from here on only this thread changes the net.
 
-        ``rows`` are numbers of X where the data are only those; ``batch`` is set to the number of the last one that came from an iterable.
+        ``rows`` are indices in X if the data are only some of its rows; ``batch`` is set to the number of the last batch from an iterable.
         """
         self.run, self.owners, self.data, self.rows, self.batch = run, owners, data, rows, None
         if self.raises:
@@ -71,7 +81,7 @@ class Guard:
             self.learnt = [p.data for p in self.net.parameters()]
 
     def check(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Raise, or with on_nan="ignore" warn once."""
+        """Raise if the epoch was not finite, or with ``on_nan="ignore"`` warn once."""
         if not self.raises:
             if math.isnan(logs["loss"]) and not self.warned:
                 self.warned = True
@@ -95,14 +105,14 @@ class Guard:
         raise DivergenceError(text, epoch + 1, step, found.layer, found.row)
 
     def _finite(self) -> bool:
-        """Tell whether all parameters are."""
+        """Return whether all parameters are finite."""
         return bool(_core.all_finite(self.learnt))
 
 
 def check_step(
     net: Net, run: _core.Fit, logs: Mapping[str, float], owners: Mapping[int, tuple[str, str]], data: tuple[Array, ...]
 ) -> None:
-    """Raise if a single step met what is not finite, which it then did not take."""
+    """Raise if a single step was not finite; the core does not take such a step."""
     if run.origin is None and math.isfinite(logs["loss"]):
         return
     if run.origin is None and math.isnan(logs["loss"]):

@@ -18,7 +18,7 @@ _FLAT = {(False, False): "", (True, False): "low", (False, True): "high", (True,
 
 
 class LayerHealth(NamedTuple):
-    """One layer. NaN stands where there is nothing to say: no activation, no output of its own, nothing to learn, or not looked at."""
+    """One layer. NaN means that there is nothing to report: no activation, no separate output, no parameters, or no measurement."""
 
     layer: str
     """Its name in the model."""
@@ -43,20 +43,29 @@ class LayerHealth(NamedTuple):
 
 
 class Health:
-    """What the layers of a model showed in an epoch of ``fit``, or on given data: a table when printed, in a notebook too.
+    """The state of a model's layers in an epoch of ``fit``, or on given data; printed as a table, in a notebook too.
 
     Attributes
     ----------
     rows : list of LayerHealth
-        One a layer, in the order of the net.
+        One for each layer, in the order of the net.
     problems, notes : list of str
-        Sentences that say what is wrong and what to do about it, and what is worth knowing but common in nets that learn well.
+        Sentences about what keeps the net from learning well, and about what is worth knowing but common in nets that learn well.
     advice : list of str
-        All of them, with their level: ``"problem: ..."`` first, then ``"note: ..."``; empty when all is well.
+        All of them with their level: ``"problem: ..."`` first, then ``"note: ..."``; empty if all is well.
     looks, updates : int
-        In how many batches outputs were looked at, and gradients. Whether a unit is dead is known of more batches than that.
+        The number of batches whose outputs, and whose gradients, were measured. Dead units are counted on more batches than that.
     epoch : int or None
-        Of the training, from 1; None on given data.
+        The epoch of the training, from 1; None for given data.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> model = pynn.Sequential(pynn.Linear(2, 4, seed=0), "tanh", pynn.Linear(4, 1, seed=1))
+    >>> hist = model.fit(np.eye(2), np.ones(2), loss="mse", epochs=2, seed=0)
+    >>> health = model.health()
+    >>> [row.layer for row in health], health.epoch
+    (['0', '1', '2'], 2)
     """
 
     def __init__(
@@ -72,12 +81,12 @@ class Health:
         return self._data.findings if isinstance(self._data, Observed) else self._data
 
     def to_plain(self) -> list[Any]:
-        """Return it as JSON has it, for a `pynn.Checkpoint`."""
+        """Return the report as plain data for JSON."""
         return [[[*row] for row in self.rows], self.looks, self.updates, self.epoch, [[*one[:5]] for one in self._on_data()]]
 
     @classmethod
     def from_plain(cls, plain: Any) -> Self:
-        """Return what `to_plain` of another said, or raise where a file gives anything else."""
+        """Return the report that `to_plain` describes, or raise if a file holds anything else."""
         rows, looks, updates, epoch, data = plain
         found = []
         for layer, kind, units, *numbers, flat in rows:
@@ -97,7 +106,7 @@ class Health:
         return len(self.rows)
 
     def __getitem__(self, layer: int | str) -> LayerHealth:
-        """Return the row of a layer, by place or by name."""
+        """Return the row of a layer by index or name."""
         if isinstance(layer, int):
             return self.rows[layer]
         for row in self.rows:
@@ -121,7 +130,7 @@ class Health:
         return [*(f"problem: {text}" for text in self.problems), *(f"note: {text}" for text in self.notes)]
 
     def findings(self, problem: HealthThresholds = PROBLEM, note: HealthThresholds | None = NOTE) -> list[Finding]:
-        """Return what is beyond limits, not merged yet; None: without notes."""
+        """Return what exceeds the thresholds, not yet merged into sentences; ``note=None`` leaves out the notes."""
         when = "in the last epoch" if self.epoch is not None else "on these data"
         found = [one for one in self._on_data() if note is not None or one.level == "problem"]
         for i, row in enumerate(self.rows):
@@ -178,18 +187,18 @@ class Monitor:
         self.run, self.owners, self.data, self.epoch = run, owners, data, 0
 
     def report(self) -> Health:
-        """Return what there is of the epoch so far."""
+        """Return the report of the epoch so far."""
         return report(self.run.health or (), self.owners, self.epoch + 1, self.data)
 
 
 def measure(run: _core.Fit, owners: Mapping[int, tuple[str, str]], data: Observed) -> Health:
-    """Go through the data without training."""
+    """Measure the health on the data of a run without training."""
     run.look()
     return report(run.health or (), owners, None, data)
 
 
 def report(raw: Iterable[_Raw], owners: Mapping[int, tuple[str, str]], epoch: int | None, data: Observed) -> Health:
-    """Make a table from the core's report on each node, whose layer is known by name and class."""
+    """Make a report from the core's measurements of each node, whose layer is known by name and class."""
     nodes: dict[tuple[str, str], list[_Raw]] = {}
     looks = updates = 0
     for i, one in enumerate(raw):
@@ -200,7 +209,7 @@ def report(raw: Iterable[_Raw], owners: Mapping[int, tuple[str, str]], epoch: in
 
 
 def _row(layer: str, kind: str, nodes: list[_Raw]) -> LayerHealth:
-    """Join the nodes that a layer is made of; its output is that of the last."""
+    """Join the nodes of a layer; its output is that of the last."""
     units = sum(n[0] for n in nodes)
     dead, saturated = (sum(n[k] for n in nodes) / units if units else math.nan for k in (1, 2))
     mean, spread = next(((n[5], n[6]) for n in reversed(nodes) if n[3]), (math.nan, math.nan))

@@ -42,7 +42,7 @@ Callbacks: TypeAlias = Iterable[_OneCallback] | _OneCallback | None
 
 
 class Net(Predicting, abstract=True):
-    """A layer made of others, with a training loop that runs in C: the base of `Sequential` and `Model`."""
+    """A layer made of others that can be trained, with a training loop in C: the base of `Sequential` and `Model`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,12 +72,23 @@ class Net(Predicting, abstract=True):
         Parameters
         ----------
         how : str or callable
-            'auto': by the activation that follows, He's for the ReLU family (what lets large numbers pass and small ones hardly), LeCun's
-            for SELU, Xavier's for the rest, with tanh's gain, and where there is none; zero biases. 'torch': as PyTorch starts them.
-            Or a function of `pynn.init` without its underscore, such as 'orthogonal', with zero biases. Or a function that is given
-            each weight, as ``lambda w: pynn.init.sparse_(w, 0.9)``, and a ``seed=`` where it takes one, with zero biases.
+            'auto': according to what the activation behind the layer does. He's values before one that passes large numbers and
+            little of negative ones, such as ReLU; LeCun's before one that keeps mean and variance, such as SELU; else Xavier's,
+            with the gain of tanh before one like it. 'torch': PyTorch's initial values. Another name: a function of `pynn.init`
+            without its underscore, such as 'orthogonal'. A function is called with each weight, as ``lambda w:
+            pynn.init.sparse_(w, 0.9)``, and with ``seed=`` if it accepts it. Biases become 0, except for 'torch'.
         seed : int, optional
             None draws a fresh one.
+
+        Returns
+        -------
+        Self
+            The net itself.
+
+        Raises
+        ------
+        ValueError
+            If the name is unknown.
 
         Examples
         --------
@@ -96,7 +107,30 @@ class Net(Predicting, abstract=True):
         return state | {"_monitor": None, "_trained_by": None}
 
     def save(self, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:
-        """Write architecture and state as a safetensors file, whole or not at all; `pynn.load` reads it, see `pynn.io.save`."""
+        """Write the model to a safetensors file, which `pynn.load` reads.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; it is replaced atomically.
+        optimizer : bool
+            Whether to save the state of the optimizer too, see `pynn.io.save`.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        TypeError
+            If the configuration of a custom layer is not plain data.
+
+        Examples
+        --------
+        >>> import os, pynn, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.safetensors")
+        >>> pynn.Sequential(pynn.Linear(4, 2), "relu").save(path)
+        >>> len(pynn.load(path))
+        2
+        """
         from ..io import save
 
         save(self, path, optimizer=optimizer)
@@ -187,119 +221,130 @@ class Net(Predicting, abstract=True):
         health: bool = True,
         resume_from: str | os.PathLike[str] | None = None,
     ) -> History:
-        """Train: each epoch runs in C without the interpreter's lock.
+        """Train the model.
+
+        Each epoch runs in C without the interpreter's lock.
 
         Parameters
         ----------
-        X : array_like, shape (rows, ...), or iterable of (X, y) or (X, y, sample_weight), or function that gives one
-            Samples; the first axis is the batch. Rows are gathered and converted batch by batch from where they are, without a
-            copy of `X`: a memory map may be larger than memory, and bytes stay bytes until their turn. Tables of pandas and polars
-            keep their columns' order; names and indices do not matter. Without `y`, an iterable of batches, which each epoch goes
-            through anew: a list, an object whose ``__iter__`` starts over, or a function that is called for a fresh one each epoch, such
-            as a generator function.
-        y : array_like
-            The loss's target: class indices (integers) of shape (rows,), for outputs (classes, d1, ...) a sample of shape
-            (rows, d1, ...); or numbers like the output; for a `FunctionLoss` any array of as many rows. Of a net of several outputs
-            one for each loss, as a list, or a mapping with the keys of `loss`. None where the loss has no target: then a list or a tuple
-            is `X` itself, and batches, which bring ``(X, None)``, come from another iterable or a function.
+        X : array_like of shape (rows, ...), or an iterable of (X, y) or (X, y, sample_weight), or a function that returns one
+            The samples; the first axis is the batch. Rows are gathered and converted batch by batch, without a copy of `X`: a
+            memory map may be larger than memory. Tables of pandas and polars keep the order of their columns; names and indices
+            are ignored. Without `y`, an iterable of batches, which each epoch goes through again: a list, an object whose
+            ``__iter__`` starts over, or a function that returns a new iterable for each epoch, such as a generator function.
+        y : array_like, optional
+            The targets of the loss: class indices (integers) of shape (rows,), or of shape (rows, d1, ...) for outputs of shape
+            (classes, d1, ...); or numbers like the output; for a `FunctionLoss` any array with the same number of rows. For
+            several outputs a list with one for each loss, or a mapping with the keys of `loss`. None if the loss has no target:
+            then a list or a tuple is `X` itself, and batches, which contain ``(X, None)``, come from another iterable or a
+            function.
         loss : str, Loss or function, or one for each output
-            A name of `pynn.losses`, a loss, or a function of yours, see `pynn.losses.FunctionLoss`. ``"cross_entropy"`` on a net that
-            ends in Softmax, and ``"bce"`` on one that ends in Sigmoid, are computed at the logits, which is the same and stable. For a
-            net of several outputs a list, or a mapping by the outputs' names. A loss of several inputs takes as many outputs, in the
-            order of its call: the next ones of the list, or those of a tuple of names, as in ``{("mean", "var"): "gaussian_nll",
-            "class": "cross_entropy"}``.
+            A name of `pynn.losses`, a loss, or a function, see `pynn.losses.FunctionLoss`. ``"cross_entropy"`` for a net that
+            ends in Softmax, and ``"bce"`` for one that ends in Sigmoid, are computed from the logits, which gives the same result
+            and is stable. For several outputs a list, or a mapping by the names of the outputs. A loss of several inputs takes
+            that many outputs, in the order of its arguments: the next ones of the list, or those of a tuple of names, as in
+            ``{("mean", "var"): "gaussian_nll", "class": "cross_entropy"}``.
         loss_weights : sequence or mapping of float, optional
-            How much each loss counts in their sum.
+            The factor of each loss in their sum.
         optimizer : str or Optimizer
-            A name of `pynn.optim`, or an optimizer; one made without parameters is given this model's.
+            A name of `pynn.optim`, or an optimizer; one made without parameters updates those of this model.
         epochs : int
-            How often to see all rows; with ``initial_epoch`` the number at which to end.
+            The number of passes over all rows; with ``initial_epoch`` the number at which to end.
         batch_size : int, optional
-            How many rows at a time; None: 32, or with an optimizer that asks for the loss within its step, such as L-BFGS, all. The
-            last batch may be smaller; batches that come from an iterable are as large as they are.
+            The number of rows of a batch; None: 32, or all rows for an optimizer that computes the loss repeatedly within a step, such as
+            L-BFGS. The last batch may be smaller. Batches from an iterable keep their size.
         steps_per_epoch : int, optional
-            Ends an epoch after so many batches of an iterable, which may be endless then: the next epoch goes on where this one ended. An
-            iterable that ends within an epoch begins anew.
+            End an epoch after this many batches of an iterable, which may be endless: the next epoch continues where this one ended. An
+            iterable that ends within an epoch starts over.
         drop_last : bool
-            Whether to leave out the last batch of an epoch where it is smaller than the others. With ``shuffle`` other rows are left out
-            in each epoch.
+            Whether to leave out the last batch of an epoch if it is smaller than the others. With ``shuffle``, other rows are
+            left out in each epoch.
         initial_epoch : int
-            The number of the first epoch, to continue an earlier training: ``epochs=5, initial_epoch=3`` trains two epochs, and
-            callbacks get 3 and 4. It decides, with ``seed``, the order of the rows.
+            The number of the first epoch, to continue an earlier training: ``epochs=5, initial_epoch=3`` trains two epochs, and callbacks
+            receive 3 and 4. With ``seed`` it determines the order of the rows.
         validation_data : (X, y) or (X, y, sample_weight), or batches of those, optional
-            Scored after each epoch as ``val_loss`` and ``val_accuracy``. Batches as for `X`: a list of tuples, another iterable that
-            can be gone through again, or a function that gives one. A tuple is one pair or triple of arrays.
+            Scored after each epoch as ``val_loss`` and ``val_accuracy``. Batches are a list of tuples, another iterable that can
+            be repeated, or a function that returns one. A tuple is a single pair or triple of arrays.
         validation_split : float, optional
-            The share of rows to validate on instead, between 0 and 1: drawn by ``seed``, of each class the same share where `y`
-            are the classes of one output. With ``shuffle=False`` the last rows, so that no later row of a series is trained on. Both
-            parts are copies.
+            The share of rows to validate on instead, between 0 and 1: drawn by ``seed``, with the same share of each class if `y`
+            holds the classes of one output. With ``shuffle=False`` the last rows, so that no later row of a series is trained on.
+            Both parts are copies.
         validation_steps : int, optional
-            Score only the first so many batches of an iterable, which may be endless then.
+            Score only this many batches of an iterable, which may be endless.
         validation_freq : int or iterable of int
-            Validate after every so many epochs, or after the epochs with these numbers, counted from 1. Epochs without validation
-            report no ``val_`` numbers; the lists in the history are shorter then.
-        sample_weight : array_like, shape (rows,), or like the loss's values; or one for each loss, optional
-            How much each row's loss counts, or each value of it: each element for losses such as mse, each position for classes of
-            shape (rows, d1, ...). A mean divides by the sum of the weights in a batch, of their magnitudes if some are negative, which
-            push away from their targets. For several losses a list, or a mapping with the keys of `loss`, of which some may be left
-            out, or an array for all. Metrics and accuracy count every
-            row alike.
+            Validate after every so many epochs, or after the epochs with these numbers, counted from 1. Other epochs report no ``val_``
+            numbers, so their lists in the history are shorter.
+        sample_weight : array_like of shape (rows,), or of the shape of the loss's values, or one for each loss, optional
+            The weight of each row, or of each value: of each element for losses such as mse, of each position for classes of
+            shape (rows, d1, ...). A mean divides by the sum of the weights of a batch, or of their magnitudes if some are
+            negative. For several losses a list, a mapping with some of the keys of `loss`, or one array for all. Metrics and
+            accuracy count every row alike.
         class_weight : 'balanced', mapping or array_like, optional
-            How much each class counts, on top of ``sample_weight``, in training alone: a number a class, or some of them (the
-            others 1). 'balanced' makes all classes that occur count as much: ``rows / (classes * rows of the class)``.
+            The weight of each class in training, multiplied by ``sample_weight``: one number for each class, or a mapping of some
+            (1 for the others). 'balanced' gives all classes that occur the same total weight: ``rows / (classes * rows of the
+            class)``.
         metrics : list of str and callables, or mapping of names to those, optional
-            Names of `pynn.metrics` (``"top_3_accuracy"`` too), which see classes or probabilities, as `predict_proba` gives them,
-            where they need them; or functions of ``(y_true, y_pred)`` that get the targets and what `predict` gives. One named
-            "accuracy" takes the place of the loss's accuracy: ``{"accuracy": "binary_accuracy"}``. Targets of 0 and 1 in several columns
-            are one-hot classes if each row of the whole has exactly one 1, and multi-label otherwise: see `pynn.metrics`. For several
-            outputs a list of such lists, or a mapping by the outputs' names. For training data they see what the net predicted for
-            each row before the step on its batch, as the loss does; that takes room for one output a row.
+            Names of `pynn.metrics` (also ``"top_3_accuracy"``), which receive classes or probabilities as from `predict_proba` if
+            they need them; or functions of ``(y_true, y_pred)`` that receive the targets and the output of `predict`. A metric
+            named "accuracy" replaces the accuracy of the loss: ``{"accuracy": "binary_accuracy"}``. Targets of 0 and 1 in several
+            columns are one-hot if each row has exactly one 1, and multi-label otherwise, see `pynn.metrics`. For several outputs
+            a list of such lists, or a mapping by their names. On training data they are computed from the predictions before the
+            step on each batch, as the loss is; this stores one output for each row.
         shuffle : bool
-            Whether each epoch takes the rows in an order of its own, which ``seed`` decides.
+            Whether each epoch takes the rows in a new order, determined by ``seed``.
         callbacks : Callback or callable, or iterable of those, optional
-            See `pynn.callbacks`; plain functions are called after each epoch as ``callback(epoch, logs)``.
+            See `pynn.callbacks`; functions are called after each epoch as ``callback(epoch, logs)``.
         seed : int, optional
             None draws a fresh one.
         verbose : bool, 2 or 'auto'
-            Progress on standard error. True: a bar where tqdm is installed, else one line that is written over; where that is no terminal
-            or notebook, such as a log file, a line an epoch. 2: a line an epoch anywhere. 'auto': as True in a terminal or a notebook, else
-            nothing.
+            Progress on standard error. True: a bar if tqdm is installed, else one line that is overwritten; a line for each epoch
+            if standard error is neither a terminal nor a notebook, such as a log file. 2: always a line for each epoch. 'auto':
+            as True in a terminal or a notebook, else nothing.
         on_nan : {'raise', 'ignore'}
-            What a loss or parameter that is not finite does: the training ends at that step with a `DivergenceError`, and the
-            weights of the last good epoch are put back, of which a copy is kept; or it goes on, with one warning.
+            What to do when a loss or a parameter is not finite. 'raise': end the training at that step with a `DivergenceError`,
+            and restore the weights of the last good epoch, of which a copy is kept. 'ignore': continue, with one warning.
         health : bool
-            Whether to keep what `health` reports, for about 1 % of the time.
+            Whether to record what `health` reports, for about 1 % of the time.
         resume_from : str or path, optional
-            A file that a `pynn.Checkpoint` among the callbacks of the same call wrote: go on from there, up to ``epochs`` in all.
+            A file that a `pynn.Checkpoint` of the same call wrote: continue from it, up to ``epochs`` in all.
 
         Returns
         -------
         History
-            ``.history["loss"]`` (the mean over the epoch, each batch before its update), ``"accuracy"`` where the loss has one,
-            ``"seconds"``, the metrics, and the validation's. It is also ``model.history``, which a KeyboardInterrupt leaves in
-            place, as it does what the model has learnt.
+            ``history["loss"]`` (the mean over the epoch, for each batch before its step), ``"accuracy"`` if the loss has one,
+            ``"seconds"``, the metrics, and the same for validation. It is also ``model.history``, which is kept with the trained
+            weights after a KeyboardInterrupt.
 
         Raises
         ------
         ValueError, TypeError
             If a shape, a dtype, a label or a name does not fit; nothing has been trained then.
         RuntimeError
-            If the model is being trained already, by another thread or by the `fit` that called the caller, or another thread trains a
-            model that shares layers with this one.
+            If the model is being trained by another thread or by a `fit` that called the caller, or another thread trains a model
+            that shares layers with it.
         DivergenceError
-            If the loss, a gradient or a parameter is no longer finite; it says which layer, step and row came first.
-
-        Notes
-        -----
-        The model is trained in training mode, whatever `eval` set before; a layer of a model in training mode that was set to
-        evaluation mode by itself stays in it. When `fit` ends, also by an exception, each layer has the mode that it had before.
+            If the loss, a gradient or a parameter is not finite; it names the first layer, step and row.
 
         Warns
         -----
         UserWarning
-            If all parameters are frozen.
+            If all parameters are frozen, or the last layer does not fit the loss.
         RuntimeWarning
-            With ``on_nan="ignore"`` in the first epoch whose loss is NaN.
+            With ``on_nan="ignore"``, in the first epoch whose loss is NaN.
+
+        Notes
+        -----
+        The model is trained in training mode, whatever `eval` set before; a layer that was set to evaluation mode by itself, in a model in
+        training mode, stays in it. When `fit` ends, also by an exception, each layer is in the mode in which it was before.
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> X = np.linspace(-1, 1, 100)[:, None]
+        >>> model = pynn.Sequential(pynn.Linear(1, 16, seed=0), "tanh", pynn.Linear(16, 1, seed=1))
+        >>> hist = model.fit(X, X**2, loss="mse", optimizer=pynn.optim.Adam(lr=0.01), epochs=200, validation_split=0.2, seed=0)
+        >>> hist.history["val_loss"][-1] < 0.01
+        True
         """
         options = Options(
             goal=Goal(loss, loss_weights, metrics),
@@ -342,30 +387,31 @@ class Net(Predicting, abstract=True):
         shuffle: bool = True,
         seed: int | None = None,
     ) -> LRSweep:
-        """Find a learning rate: train a few steps while the rate grows from ``lr_min`` to ``lr_max``, and look at the loss.
+        """Find a learning rate: train a few steps while the rate grows from ``lr_min`` to ``lr_max``, and record the loss.
 
-        The rate grows by the same factor each step; the sweep ends early where a running mean of the loss is four times its least, or a
-        loss is not finite. Then the net has its weights and states back; the optimizer is not touched, a copy of it takes the steps.
+        The rate grows by the same factor in each step. The sweep ends early if a running mean of the loss exceeds four times its
+        minimum, or a loss is not finite. Afterwards the weights and states of the net are restored. A copy of the optimizer takes
+        the steps.
 
         Parameters
         ----------
         X, y, loss, loss_weights, optimizer, batch_size, sample_weight, class_weight, shuffle, seed
-            As in `fit`. Schedules of the optimizer rest; groups with rates of their own keep their ratio to the first.
+            As in `fit`. Schedules of the optimizer are not applied; parameter groups keep the ratio of their rates to the first.
         lr_min, lr_max : float
             The first rate and the last.
         steps : int
-            How many steps from one to the other, over as many epochs as that takes.
+            The number of steps from the first rate to the last, over as many epochs as that takes.
 
         Returns
         -------
         LRSweep
-            ``.lr`` and ``.loss``, a number a step; ``.suggestion``, the rate at which the loss falls most steeply, which is one to start
-            from and not the best there is; ``.plot()``.
+            ``lr`` and ``loss`` of each step; ``suggestion``, the rate at which the loss falls most steeply, which is a good start
+            but need not be the best rate; ``plot()``.
 
         Raises
         ------
         ValueError, TypeError
-            As `fit`, or if a rate is not over 0, ``lr_min`` not below ``lr_max``, or ``steps`` less than 2.
+            As `fit`, or if a rate is not over 0, ``lr_min`` is not below ``lr_max``, or ``steps`` is less than 2.
         DivergenceError
             If `X` holds NaN or infinity.
 
@@ -418,22 +464,27 @@ class Net(Predicting, abstract=True):
         sample_weight: SampleWeight = None,
         class_weight: str | Mapping[int, float] | ArrayLike | None = None,
     ) -> dict[str, float]:
-        """Take one step on these rows, all together, and return the loss before it, and the accuracy where the loss has one.
+        """Take one step on all given rows together.
 
         Parameters
         ----------
         X, y, loss, loss_weights, optimizer, sample_weight, class_weight
-            As in `fit`. A loss or an optimizer that is left out is that of the call before, or of the last `fit`; the first optimizer is
-            Adam. A name of an optimizer continues with the optimizer that an earlier call made from that name.
+            As in `fit`. The default loss and optimizer are those of the previous call or of the last `fit`; the first optimizer
+            is Adam. The name of an optimizer continues with the optimizer that an earlier call made from that name.
+
+        Returns
+        -------
+        dict
+            The loss before the step, and the accuracy if the loss has one.
 
         Raises
         ------
         DivergenceError
-            If the loss is not finite; the weights are as they were.
+            If the loss is not finite; the weights are unchanged.
 
         Notes
         -----
-        Schedules that go by steps move, those that go by epochs do not.
+        Schedules that count steps advance, those that count epochs do not.
 
         Examples
         --------
@@ -473,28 +524,33 @@ class Net(Predicting, abstract=True):
         shuffle: bool = True,
         seed: int | None = None,
     ) -> Self:
-        """Train one epoch more on these rows, going on with the optimizer of the call before.
+        """Train one more epoch on these rows, with the optimizer of the previous call.
 
-        A copy of the model, by pickle or `copy.deepcopy`, goes on with a copy of the optimizer and its state. A file holds the optimizer's
-        settings, and its state if the model was saved with ``optimizer=True``.
+        A copy of the model, by pickle or `copy.deepcopy`, continues with a copy of the optimizer and its state. A file holds the
+        settings of the optimizer, and its state if the model was saved with ``optimizer=True``.
 
         Parameters
         ----------
         X, y, batch_size, sample_weight, shuffle, seed
             As in `fit`.
-        optimizer : str or Optimizer, optional
-            As in `fit`. None: that of the call before, at first Adam. A name continues with the optimizer that an earlier call made
-            from that name.
         classes : array_like, optional
-            All labels that will ever come, at the first call, numbers or text, as in scikit-learn; ``y`` then holds labels, and
-            ``model.classes_[model.predict_class(X)]`` gives them back. Without it ``y`` is as in `fit`.
+            All labels that will ever occur, in the first call, numbers or text, as in scikit-learn; ``y`` then holds labels, and
+            ``model.classes_[model.predict_class(X)]`` are the predicted labels. Without it ``y`` is as in `fit`.
         loss : str or Loss, optional
-            As in `fit`; with ``classes`` it may be left out: cross entropy, or for a single output binary cross entropy.
+            As in `fit`; the default with ``classes`` is cross entropy, or binary cross entropy for a single output.
+        optimizer : str or Optimizer, optional
+            As in `fit`. None: that of the previous call, at first Adam. A name continues with the optimizer that an earlier call
+            made from that name.
 
         Returns
         -------
         Self
             The model itself.
+
+        Raises
+        ------
+        ValueError
+            If a label is not among the classes, or there is no loss yet; also as `fit`.
 
         Examples
         --------
@@ -536,10 +592,32 @@ class Net(Predicting, abstract=True):
         metrics: Any = None,
         callbacks: Callbacks = None,
     ) -> dict[str, float]:
-        """Return ``{"loss": ..., "accuracy": ...}`` on other data; ``loss`` and ``metrics`` default to those of the last ``fit``.
+        """Score the model on other data.
 
-        Without `y`, `X` is an iterable of batches, or a function that gives one, as in `fit`; they are gone through once. Of `callbacks`
-        the methods ``on_test_begin``, ``on_test_end``, ``on_test_batch_begin`` and ``on_test_batch_end`` are called.
+        Parameters
+        ----------
+        X, y, loss, loss_weights, sample_weight, metrics
+            As in `fit`; the default losses and metrics are those of the last ``fit``. Without `y`, `X` is an iterable of batches,
+            or a function that returns one, which is gone through once.
+        callbacks : Callback or iterable of Callback, optional
+            Their methods ``on_test_begin``, ``on_test_end``, ``on_test_batch_begin`` and ``on_test_batch_end`` are called.
+
+        Returns
+        -------
+        dict
+            ``{"loss": ..., "accuracy": ...}`` and the metrics.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`, or if no loss is given and the model has not been fitted.
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> model = pynn.Sequential(pynn.Linear(2, 2, seed=0))
+        >>> sorted(model.evaluate(np.eye(2), [0, 1], loss="cross_entropy"))
+        ['accuracy', 'loss']
         """
         watching = listed(callbacks)
         for callback in watching:
@@ -554,24 +632,24 @@ class Net(Predicting, abstract=True):
         return Validation(prepared.graph, objective, parts, many is not None).logs("", Events(watching))
 
     def health(self, X: Any = None, y: Any = None, *, loss: Any = None, batch_size: int = 256) -> Health:
-        """Return a table of how the layers are, with advice in words: as the last epoch of ``fit`` saw them, or on given data.
+        """Return a report on the layers with advice, from the last epoch of ``fit`` or for given data.
 
         Parameters
         ----------
         X, y : array_like, optional
-            Data to look at, for this call alone, as `predict` sees them: layers that only train otherwise, such as Dropout, rest. With
-            ``y`` gradients are looked at too, batch by batch. Nothing is learnt.
+            Data to examine, as `predict` sees them: layers such as Dropout are inactive, and nothing is trained. With ``y`` gradients are
+            measured too, batch by batch.
         loss : str or Loss, optional
-            Of ``y``; default: that of the last ``fit``.
+            The loss of ``y``; default: that of the last ``fit``.
         batch_size : int
-            Rows at a time.
+            The number of rows of a batch.
 
         Returns
         -------
         Health
-            For each layer: dead and saturated units, mean and spread of the outputs, the length of the gradient and how much a step
-            changes the parameters. ``fit`` looks at every step for dead units, and at some steps for the rest, as many as take about
-            1 % of its time.
+            For each layer: dead and saturated units, mean and standard deviation of the outputs, the length of the gradient, and
+            the relative change of the parameters in a step. ``fit`` counts dead units in every step, and measures the rest in
+            some steps, for about 1 % of its time.
 
         Raises
         ------
@@ -596,7 +674,7 @@ class Net(Predicting, abstract=True):
             raise ValueError("X: expected data, since y was given")
         found = self._monitor.report() if self._monitor is not None else self._health
         if found is None:
-            raise ValueError("health: this model has not been fitted, or with health=False; give data to look at them: model.health(X, y)")
+            raise ValueError("health: this model has not been fitted, or with health=False; give data to examine: model.health(X, y)")
         return found
 
     def _measured(self, X: Any, y: Any, loss: Any, batch_size: int) -> Health:

@@ -17,7 +17,7 @@ from .summary import Described
 
 
 class _Ready(NamedTuple):
-    """What predicts until the layers change: ``made_from`` is the net's token of their state."""
+    """A predictor, valid as long as ``made_from`` is the net's token of its layers."""
 
     batch_size: int
     made_from: object
@@ -89,13 +89,36 @@ class Predicting(Described, abstract=True):
 
     # ---- prediction -----------------------------------------------------------------------------------------------
     def predict(self, X: Any, *, batch_size: int = 256) -> Any:
-        """Return the last layer's output, a tuple of outputs, or of named outputs a dict; nothing is kept for ``backward``.
+        """Return the output of the last layer.
 
-        Blocks of ``batch_size`` rows are computed on all threads, so memory stays bounded whatever the number of rows; rows are
-        converted block by block, from a memory map too. `X` may also be an iterable of batches ``X`` or ``(X, y)``, as in `fit`.
+        Blocks of ``batch_size`` rows are computed on all threads, so memory use does not grow with the number of rows. Rows are
+        converted block by block, also from a memory map. Nothing is kept for ``backward``.
 
-        Any number of threads may predict with one model, also while another thread trains it: a call waits for the step that is running,
-        sees the parameters after it, and holds up the next step until it returns. Nets with a layer written in Python take turns.
+        Any number of threads may predict with one model, also while another thread trains it: a call waits for the present step, sees the
+        parameters after it, and delays the next step until it returns. Calls of nets with custom layers run one at a time.
+
+        Parameters
+        ----------
+        X : array_like, or an iterable of batches ``X`` or ``(X, y)``
+            The samples, as in `fit`.
+        batch_size : int
+            The number of rows of a block.
+
+        Returns
+        -------
+        ndarray, tuple or dict
+            A tuple for several outputs, a dict for named outputs.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the shape or the dtype of `X` does not fit.
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> pynn.Sequential(pynn.Linear(2, 3, seed=0), "softmax").predict(np.eye(2)).shape
+        (2, 3)
         """
         ready = self._predictor
         if ready is not None and batch_size == ready.batch_size and ready.made_from is self._made_from:
@@ -107,7 +130,7 @@ class Predicting(Described, abstract=True):
         return self._by_name(self._ready(X, batch_size))
 
     def _by_name(self, out: Any) -> Any:
-        """Return a dict of outputs where they have names."""
+        """Return the outputs as a dict if they have names."""
         if self._output_names is None:
             return out
         return dict(zip(self._output_names, out if isinstance(out, tuple) else (out,), strict=True))
@@ -123,7 +146,7 @@ class Predicting(Described, abstract=True):
         return ready.predictor.predict(as_core(data))
 
     def _of_batches(self, source: Any, batch_size: int) -> Any:
-        """Predict batches of an iterable, and join them; of a batch (X, y) only X counts."""
+        """Predict the batches of an iterable, and join them; of a batch (X, y) only X is used."""
         many = self._many_inputs()
         parts = []
         for batch in Batches.each(source, "X"):
@@ -173,28 +196,54 @@ class Predicting(Described, abstract=True):
         return named
 
     def predict_proba(self, X: Any) -> Any:
-        """Return probabilities: the output, through softmax or sigmoid where the net was fitted on logits.
+        """Return probabilities.
 
-        Of named outputs a dict of those that are of classes.
+        Parameters
+        ----------
+        X : array_like, or batches
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray or dict
+            The output, after softmax or sigmoid if the net was fitted on logits. For named outputs a dict of those that are of classes.
+
+        Raises
+        ------
+        ValueError
+            If the output is not of classes, as far as is known.
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> model = pynn.Sequential(pynn.Linear(2, 3, seed=0))
+        >>> hist = model.fit(np.eye(2), [0, 2], loss="cross_entropy", seed=0)
+        >>> model.predict_proba(np.eye(2)).sum(1).round(4).tolist()
+        [1.0, 1.0]
         """
         return self._answers(X, "predict_proba", Head.probabilities)
 
     def predict_class(self, X: Any, *, multilabel: bool | None = None) -> Any:
-        """Return class indices, or for a multi-label net 0 and 1 for each label.
+        """Return class indices, or 0 and 1 for each label of a multi-label net.
 
         Parameters
         ----------
         X : array_like, or batches
             As in `predict`.
         multilabel : bool, optional
-            True: 0 and 1 for each column, an array (rows, labels): whether its probability is over 1/2. False: the class whose output is
-            largest, or for a single output whether its probability is over 1/2. None: True if the net was trained on targets of 0 and 1
-            in several columns of which some row has not exactly one 1, see `pynn.metrics`.
+            True: 0 and 1 for each column, an array of shape (rows, labels): whether its probability is over 1/2. False: the class
+            with the largest output, or for a single output whether its probability is over 1/2. None: True if the net was trained
+            on targets of 0 and 1 in several columns that are not one-hot, see `pynn.metrics`.
 
         Returns
         -------
         ndarray or dict
-            Of named outputs a dict of those that are of classes.
+            For named outputs a dict of those that are of classes.
+
+        Raises
+        ------
+        ValueError
+            If the output is not of classes.
 
         Examples
         --------

@@ -11,28 +11,30 @@ from .._training.messages import warn
 
 
 class HealthMonitor(Callback):
-    """Warn during training of what keeps a net from learning well, once a layer and cause, and keep every epoch's `Health` in the history.
+    """Warn during training about what keeps a net from learning well, and record the health of every epoch.
+
+    Each layer and cause is reported once. ``history.health`` holds a `Health` for each epoch.
 
     Parameters
     ----------
     dead, saturated : float
-        The share of a layer's units that are dead, or saturated, from which on it warns.
+        The share of dead, or saturated, units of a layer above which to warn.
     gradient : float
         How many times longer the gradient of the first layer may be than that of the last, or shorter.
     update : float
-        The part of its length by which a step may change a layer.
+        The largest change of a layer's parameters in one step, relative to their length.
     output : float
-        The mean, or spread, of a hidden layer's outputs.
+        The largest mean, or standard deviation, of the outputs of a hidden layer.
 
     Raises
     ------
     ValueError
-        If a limit is not over 0.
+        If a threshold is not over 0; or when training begins, with ``health=False``.
 
     Warns
     -----
     UserWarning
-        What ``model.health().problems`` would say with these limits. Notes are no warnings.
+        The sentences of ``model.health().problems`` for these thresholds. Notes are not reported.
 
     Examples
     --------
@@ -40,9 +42,9 @@ class HealthMonitor(Callback):
     >>> X = np.linspace(-1, 1, 64)[:, None]
     >>> model = pynn.Sequential(pynn.Linear(1, 10, seed=0), "relu", pynn.Linear(10, 1, seed=1))
     >>> model[0].bias[:6] = -100
-    >>> with warnings.catch_warnings(record=True) as told:
+    >>> with warnings.catch_warnings(record=True) as caught:
     ...     hist = model.fit(X, X**2, loss="mse", epochs=3, callbacks=[pynn.callbacks.HealthMonitor()], seed=0)
-    >>> [str(one.message) for one in told]
+    >>> [str(one.message) for one in caught]
     ['layer 1: 60 % of ReLU units never fired in the last epoch; use LeakyReLU or GELU, or restart with a lower learning rate']
     >>> [health["1"].dead for health in hist.health]
     [0.6, 0.6, 0.6]
@@ -67,16 +69,16 @@ class HealthMonitor(Callback):
     _any_thread = True
 
     def _check(self, expected: Expected) -> None:
-        """See that there is something to look at."""
+        """Check that the health is recorded."""
         if not expected.health:
             raise ValueError("HealthMonitor: has nothing to look at with health=False; leave that out")
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Start anew."""
+        """Forget the warnings."""
         self._describe = set()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Look, and warn."""
+        """Record the health, and warn about new problems."""
         health = self.model.health()
         if self.model.history is not None:
             self.model.history.health.append(health)
@@ -86,9 +88,9 @@ class HealthMonitor(Callback):
             warn(text)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what it has warned of."""
+        """Return the problems that have been reported."""
         return {"told": sorted(self._describe)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take it up."""
+        """Restore them."""
         self._describe = {(str(kind), str(layer)) for kind, layer in state["told"]}

@@ -16,7 +16,7 @@ from ._rate import rated_groups
 
 
 class Monitor(Callback):
-    """Tracks the best value of a number that is reported."""
+    """Track the best value of a number that is reported."""
 
     def __init__(self, monitor: str | None, mode: str, min_delta: float) -> None:
         if mode not in ("auto", "min", "max"):
@@ -74,7 +74,7 @@ class Monitor(Callback):
         return None
 
     def _better(self, value: float) -> bool:
-        """Tell whether the number is the best so far, and keep it; NaN never is."""
+        """Return whether a value is better than all before, and keep it if so; NaN never is."""
         if math.isnan(value) or value == self.best:
             return False
         if not math.isnan(self.best):
@@ -142,18 +142,18 @@ class EarlyStopping(Monitor):
     stopped_epoch: int | None
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Start anew."""
+        """Forget the best epoch."""
         super().on_train_begin(logs)
         self.best_epoch, self.stopped_epoch, self._weights, self._waited = 0, None, None, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is known of the best epoch, with its weights, and whether training was stopped."""
+        """Return the best epoch with its weights, and whether training was stopped."""
         weights = {f"{_WEIGHTS}{name}": a for name, a in (self._weights or {}).items()}
         facts = {"best_epoch": self.best_epoch, "stopped_epoch": self.stopped_epoch, "waited": self._waited}
         return super().state_dict() | facts | weights
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore it; a training that was stopped ends at once."""
+        """Restore them; a training that was stopped ends at once."""
         super().load_state_dict(state)
         self.best_epoch, self.stopped_epoch, self._waited = int(state["best_epoch"]), state["stopped_epoch"], int(state["waited"])
         weights = {name.removeprefix(_WEIGHTS): a for name, a in state.items() if name.startswith(_WEIGHTS)}
@@ -184,19 +184,18 @@ class EarlyStopping(Monitor):
 
 
 class ModelCheckpoint(Monitor):
-    """Save the model after epochs, by ``model.save``.
+    """Save the model after epochs with ``model.save``.
 
     Parameters
     ----------
     path : str or path
         The file. ``{epoch}``, counted from 1, and the numbers of the logs are filled in:
-        ``"net-{epoch:03d}-{val_loss:.2f}.safetensors"``. A missing folder is created, before the first epoch where its name is known.
-        An epoch that does not report a number that the path needs, because of ``validation_freq``, is not saved.
-    save_best_only : bool
-        Whether to save only an epoch that is better than all before it, those of earlier calls of ``fit`` with the same callback
-        included.
+        ``"net-{epoch:03d}-{val_loss:.2f}.safetensors"``. A missing folder is created; before the first epoch if its name has no fields.
+        An epoch that does not report a number of the path, because of ``validation_freq``, is not saved.
     monitor, mode : str
         As in `EarlyStopping`; used by ``save_best_only``.
+    save_best_only : bool
+        Whether to save only epochs that are better than all before, including those of earlier calls of ``fit`` with the same callback.
     every : int
         Save every so many epochs.
 
@@ -206,6 +205,16 @@ class ModelCheckpoint(Monitor):
         When training begins, if the path needs a number that is not reported.
     OSError
         When training begins, if the folder cannot be written to.
+
+    Examples
+    --------
+    >>> import numpy as np, os, pynn, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> save = pynn.callbacks.ModelCheckpoint(os.path.join(folder, "net-{epoch}.safetensors"))
+    >>> model = pynn.Sequential(pynn.Linear(2, 1, seed=0))
+    >>> hist = model.fit(np.eye(2), np.ones(2), loss="mse", epochs=2, callbacks=[save], seed=0)
+    >>> sorted(os.listdir(folder))
+    ['net-1.safetensors', 'net-2.safetensors']
     """
 
     def __init__(
@@ -221,7 +230,7 @@ class ModelCheckpoint(Monitor):
     _any_thread = True
 
     def _check(self, expected: Expected) -> None:
-        """See that the path can be filled in and written to, and that the monitor is reported."""
+        """Check that the path can be filled in and written to, and that the monitored number is reported."""
         if self.save_best_only:
             super()._check(expected)
             if self._of != self._name:
@@ -280,18 +289,32 @@ class ModelCheckpoint(Monitor):
 class ReduceLROnPlateau(Monitor):
     """Multiply the learning rates by ``factor`` when a number has not improved for ``patience`` epochs.
 
-    For PyTorch's own counting, inside the optimizer, there is `pynn.optim.lr_scheduler.ReduceLROnPlateau`.
+    `pynn.optim.lr_scheduler.ReduceLROnPlateau` does the same within the optimizer, and counts as PyTorch does.
 
     Parameters
     ----------
-    monitor, mode, min_delta
+    monitor, min_delta, mode
         As in `EarlyStopping`.
     factor : float
         Between 0 and 1.
     patience : int
-        The number of epochs in a row without an improvement that cuts the rates; counted as in `EarlyStopping`.
+        The number of epochs in a row without an improvement after which the rates are reduced; counted as in `EarlyStopping`.
     min_lr : float
         The lowest rate.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; or when training begins, if the optimizer has no learning rate or the number is not reported.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> opt, model = pynn.optim.SGD(lr=2.1), pynn.Sequential(pynn.Linear(2, 1, seed=0))
+    >>> reduce = pynn.callbacks.ReduceLROnPlateau(patience=2)
+    >>> hist = model.fit(np.eye(2), np.ones(2), loss="mse", optimizer=opt, epochs=3, callbacks=[reduce], seed=0)
+    >>> round(opt.param_groups[0]["lr"], 3)
+    0.21
     """
 
     def __init__(
@@ -316,26 +339,26 @@ class ReduceLROnPlateau(Monitor):
     _any_thread = True
 
     def _check(self, expected: Expected) -> None:
-        """See that there is a rate, and that the monitor is reported."""
+        """Check that there is a learning rate, and that the monitored number is reported."""
         super()._check(expected)
         rated_groups(self)
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Start anew."""
+        """Forget the best value and the epochs without an improvement."""
         super().on_train_begin(logs)
         self._waited = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best value so far, and for how many epochs it has been."""
+        """Return the best value so far, and the number of epochs since."""
         return super().state_dict() | {"waited": self._waited}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take them up."""
+        """Restore them."""
         super().load_state_dict(state)
         self._waited = int(state["waited"])
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Compare."""
+        """Compare the number with the best one, and reduce the rates if it is time."""
         value = self._value(logs)
         if value is None:
             return

@@ -34,7 +34,7 @@ class LRScheduler(Callback):
         self.schedule = schedule
 
     def _check(self, expected: Expected) -> None:
-        """See that there is a rate."""
+        """Check that the optimizer has a learning rate."""
         rated_groups(self)
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
@@ -47,7 +47,7 @@ class LRScheduler(Callback):
 
 
 def rated_groups(callback: Callback) -> list[dict[str, Any]]:
-    """Return the optimizer's groups, or raise where there is no rate that a callback could change."""
+    """Return the optimizer's parameter groups, or raise if they have no learning rate."""
     groups = callback.optimizer.param_groups
     if not all("lr" in group for group in groups):
         raise ValueError(f"{type(callback).__name__}: {type(callback.optimizer).__name__} has no learning rate")

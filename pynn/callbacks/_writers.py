@@ -13,10 +13,11 @@ from ..io._files import check_file, check_folder
 
 
 class CSVLogger(Callback):
-    """Write a line for each epoch, at once, so that a training that dies leaves what it saw.
+    """Write a line of a CSV file after each epoch.
 
-    The first column is the epoch, counted from 1. Epochs without validation, because of ``validation_freq``, leave its columns empty.
-    A training that resumes from a checkpoint continues its file: what was written after the checkpoint is written again.
+    The line is written at once, so that the file is complete if the process dies. The first column is the epoch, counted from 1. Columns of
+    validation are empty in epochs without it, see ``validation_freq``. A training that resumes from a checkpoint continues the file: lines
+    written after the checkpoint are written again.
 
     Parameters
     ----------
@@ -31,6 +32,16 @@ class CSVLogger(Callback):
         When training begins, if the file to append to has other columns, or the path leads to a directory, a device, a pipe or a socket.
     OSError
         When training begins, if the file cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np, os, pynn, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "log.csv")
+    >>> model = pynn.Sequential(pynn.Linear(2, 1, seed=0))
+    >>> hist = model.fit(np.eye(2), np.ones(2), loss="mse", epochs=2, callbacks=[pynn.callbacks.CSVLogger(path)], seed=0)
+    >>> with open(path) as file:
+    ...     print(file.readline().strip())
+    epoch,loss,seconds
     """
 
     def __init__(self, path: str | os.PathLike[str], *, append: bool = False) -> None:
@@ -104,10 +115,10 @@ class CSVLogger(Callback):
 
 
 class TensorBoard(Callback):
-    """Write for TensorBoard, through the writer of PyTorch or tensorboardX, whichever is installed.
+    """Write the numbers of each epoch for TensorBoard, with the writer of PyTorch or tensorboardX.
 
-    Steps are epochs, counted from 0 as in Keras. A training that resumes from a checkpoint continues its curves: TensorBoard drops what
-    was written after the checkpoint.
+    Steps are epochs, counted from 0 as in Keras. A training that resumes from a checkpoint continues its curves: TensorBoard drops what was
+    written after the checkpoint.
 
     Parameters
     ----------
@@ -117,7 +128,14 @@ class TensorBoard(Callback):
     Raises
     ------
     ImportError
-        When training begins, if neither is installed.
+        When training begins, if neither writer is installed.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> log = pynn.callbacks.TensorBoard("runs/first")  # for model.fit(..., callbacks=[log])
+    >>> log.log_dir
+    'runs/first'
     """
 
     def __init__(self, log_dir: str | os.PathLike[str] = "runs") -> None:
@@ -130,7 +148,7 @@ class TensorBoard(Callback):
     _any_thread = True
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Find the writer; it is opened when there is something to write."""
+        """Find the writer; it is opened at the end of the first epoch."""
         self._kind, self._known = _summary_writer(), 0
         check_folder(self.log_dir)
 
@@ -139,11 +157,11 @@ class TensorBoard(Callback):
         return {"epochs": self._known}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take it up."""
+        """Restore it."""
         self._known = int(state["epochs"])
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Write the numbers, those of validation data under the same names as their twins, and the learning rate of the last step."""
+        """Write the numbers, validation under the same names as training, and the learning rate of the last step."""
         if self._writer is None:
             self._writer = self._kind(self.log_dir, purge_step=self._known or None)
         self._known = epoch + 1
