@@ -44,6 +44,45 @@ def test_every_layer_has_a_complete_docstring(name: str) -> None:
     assert f"pynn.{name}(" in doc.partition("Examples\n")[2]
 
 
+def public_callables() -> dict[str, object]:
+    """Return the public classes and functions, and the methods of nets, by the name that users give them."""
+    found: dict[str, object] = {}
+    for name in MODULES:
+        if "._" not in name:
+            module = importlib.import_module(name)
+            members = {f"{name}.{one}": getattr(module, one) for one in module.__all__}
+            found |= {path: one for path, one in members.items() if callable(one) and one not in found.values()}
+    for cls in (pynn.Sequential, pynn.Model):
+        inherited = {one for base in cls.__mro__ if base.__module__.startswith("pynn.layers") for one in vars(base)}
+        methods = {one: getattr(cls, one) for one in dir(cls) if not one.startswith("_") and (one not in inherited or one in vars(cls))}
+        found |= {f"pynn.{cls.__name__}.{one}": method for one, method in methods.items() if callable(method)}
+    return found
+
+
+NOT_YET = ("pynn.lab.", "pynn.reference.")
+"""Families whose documentation has no examples yet."""
+WITHOUT_EXAMPLE = {
+    *("pynn.Loss", "pynn.Optimizer", "pynn.load", "pynn.io.save_file", "pynn.optim.lr_scheduler.LRScheduler", "pynn.datasets.Table"),
+}
+"""Public names whose documentation has no example yet."""
+
+
+def test_public_names_have_an_example() -> None:
+    bare = {name for name, one in public_callables().items() if ">>>" not in (one.__doc__ or "")}
+    assert {name for name in bare if not name.startswith(NOT_YET)} == WITHOUT_EXAMPLE
+
+
+def test_examples_that_no_module_shows() -> None:
+    """Run the examples that doctest does not find in modules, which are those of ufuncs."""
+    finder, parser, runner = doctest.DocTestFinder(), doctest.DocTestParser(), doctest.DocTestRunner(verbose=False)
+    shown = {test.docstring for name in MODULES for test in finder.find(importlib.import_module(name))}
+    for name, one in public_callables().items():
+        if one.__doc__ not in shown:
+            runner.run(parser.get_doctest(one.__doc__ or "", {}, name, None, 0))
+    assert runner.tries > 50
+    assert runner.failures == 0
+
+
 def blocks(readme: str, language: str) -> list[str]:
     file = ROOT / readme
     if not file.exists():

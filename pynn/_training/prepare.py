@@ -18,7 +18,7 @@ from .rows import class_weights, combined, sample_weights, split
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .net import Net
+    from .score import Scoring
 
 Owners: TypeAlias = Mapping[int, tuple[str, str]]
 """The nodes of a graph, and the name and class of the layer that each belongs to."""
@@ -38,7 +38,7 @@ class Goal(NamedTuple):
 class Prepared(NamedTuple):
     """Checked data, with the graph and the losses made for them."""
 
-    net: Net
+    net: Scoring
     goal: Goal
     """Losses and metrics as they were given; a loss that the labels imply is filled in."""
     data: tuple[Array, ...]
@@ -120,7 +120,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(
-    net: Net,
+    net: Scoring,
     X: Any,
     y: Any,
     goal: Goal,
@@ -194,7 +194,7 @@ def _spread_one(weight: Array, part: NDArray[np.intp], rows: int) -> Array:
 
 
 def build(
-    net: Net,
+    net: Scoring,
     data: tuple[Array, ...],
     goal: Goal,
     *,
@@ -240,7 +240,14 @@ def require_rows(data: tuple[Array, ...], name: str = "X") -> None:
 
 
 def checked_rows(
-    net: Net, rows: Sequence[Any], names: Sequence[str], like: Shapes, graph: _core.Graph, objective: Objective, *, may_be_0: bool = False
+    net: Scoring,
+    rows: Sequence[Any],
+    names: Sequence[str],
+    like: Shapes,
+    graph: _core.Graph,
+    objective: Objective,
+    *,
+    may_be_0: bool = False,
 ) -> Rows:
     """Check inputs, targets and weights, for samples of the given shapes."""
     data = net._data(rows[0], names[0])
@@ -252,7 +259,7 @@ def checked_rows(
 
 
 def checked_batches(
-    net: Net, batches: Batches, like: Shapes, graph: _core.Graph, objective: Objective, before: str = ""
+    net: Scoring, batches: Batches, like: Shapes, graph: _core.Graph, objective: Objective, before: str = ""
 ) -> Iterator[Rows]:
     """Yield the batches of one pass, checked; ``before`` precedes their names in errors."""
     for number, batch in enumerate(batches):

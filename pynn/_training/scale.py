@@ -16,8 +16,8 @@ from ..losses._base import FunctionLoss, Loss
 from .advice import Finding, number, percent
 
 if TYPE_CHECKING:
-    from .net import Net
     from .objective import Objective
+    from .score import Scoring
 
 _ROWS, _NUMBERS = 256, 1 << 20
 """At most so many rows are examined, and so many numbers of an input."""
@@ -39,7 +39,7 @@ class Observed:
     ``target`` has the rows to train on; ``part`` are their indices in ``data``, if those are only some of its rows.
     """
 
-    def __init__(self, net: Net, data: Sequence[Array], target: Any, objective: Objective | None, part: Any = None) -> None:
+    def __init__(self, net: Scoring, data: Sequence[Array], target: Any, objective: Objective | None, part: Any = None) -> None:
         self._found: tuple[Finding, ...] | None = None
         self._inputs = [
             ("X" if len(data) == 1 else f"X[{i}]", _sample(x, part))

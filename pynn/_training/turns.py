@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .._graph import Parameter
     from ..layers._base import Layer
     from .net import Net
+    from .score import Scoring
 
 
 class Turn:
@@ -64,7 +65,7 @@ class Parts(NamedTuple):
     own: dict[str, Layer]
 
 
-def _parts(net: Net) -> Parts:
+def _parts(net: Scoring) -> Parts:
     """Return the parts of a net, from the call before unless its layers have changed."""
     if net._kept_parts is None:
         named = {name: layer for name, layer in net.named_modules() if layer is not net}
@@ -72,7 +73,7 @@ def _parts(net: Net) -> Parts:
     return net._kept_parts
 
 
-def gates_of(net: Net) -> dict[str, _core.Gate]:
+def gates_of(net: Scoring) -> dict[str, _core.Gate]:
     """Return the locks of all that a training changes, by name."""
     parts = _parts(net)
     named = {name: p._gate for name, p in parts.held.items() if p.requires_grad or isinstance(p, Buffer)}
