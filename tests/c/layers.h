@@ -239,6 +239,8 @@ static const layer_case cases[] = {
       "fold=1 size=4,5 kernel_size=2,3 stride=1,2 dilation=2,1 padding=1,0", "18 8", 3, "" },
     { "fold",
       "fold=0 size=5,5 kernel_size=1,1 stride=7,9 dilation=1,1 padding=0,0", "1 5 5", 3, "" },
+    { "custom", "num_parameters=0 shape=5", "5", 3, "" },
+    { "custom", "num_parameters=1 shape=3,4", "3 4", 3, "" },
 };
 /* MOST: elements of a parameter */
 enum { CASES = sizeof cases / sizeof *cases, PARAMETERS = PN_MAX_SLOTS, MOST = 1 << 16 };
@@ -268,8 +270,14 @@ static void set(pn_dtype t, void *p, size_t i, double v)
 
 /* shift: arrays start that many elements into their blocks. images: is the layer between two
  * convolutions that change nothing but, perhaps, the layout? twice: are there two layers with the
- * same parameters, whose outputs are added? */
-typedef struct { pn_dtype t; pn_mode mode; int training, images, twice; size_t rows, shift; } setup;
+ * same parameters, whose outputs are added? reread: is the graph built again from what the first one tells
+ * of itself? */
+typedef struct {
+    pn_dtype t;
+    pn_mode mode;
+    int training, images, twice, reread;
+    size_t rows, shift;
+} setup;
 
 typedef struct {
     const layer_case *c;
@@ -278,6 +286,7 @@ typedef struct {
     pn_plan *plan;
     pn_shape shapes[PN_MAX_IO];
     settings config;
+    pn_custom_layer custom;
     /* node: the layer; in, count: elements of each */
     size_t inputs, node, in[PN_MAX_IO], parameters, count[PARAMETERS];
     void *x[PN_MAX_IO], *gx[PN_MAX_IO], *p[PARAMETERS], *g[PARAMETERS], *y, *gy, *unit[2];
@@ -304,6 +313,14 @@ static void spread(pn_dtype t, size_t n, size_t salt, void *p)
     const size_t prime = 7919;
     for (size_t i = 0; i < n; i++)
         set(t, p, i, 3 * (((double)((i * prime + salt) % n) + 0.37) / (double)n - 0.5));
+}
+
+/* The number of a setting, 0 where there is none. */
+static double number_of(const settings *all, const char *name)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (!strcmp(all->at[i].name, name)) return all->at[i].number[0];
+    return 0;
 }
 
 /* The rows of the table, of which there may be too many, or none. */
@@ -363,6 +380,30 @@ static pn_status add_unit(world *w, size_t side, pn_error *error)
     return pn_graph_bind(w->graph, 0, shape.ndim + 1, weight, w->unit[side], NULL, error);
 }
 
+/* y = 2 x for rows of n and m numbers, those that x has; the others are 0. */
+static void twice_of(pn_dtype t, size_t rows, size_t n, const void *x, size_t m, void *y)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < m; i++)
+            set(t, y, r * m + i, i < n ? 2 * pn_element(t, x, r * n + i) : 0);
+}
+/* numbers of a sample of the custom layer's first input and of its output */
+static size_t size_in(const world *w) { return pn_count(&w->shapes[0]); }
+static size_t size_out(const world *w) { return pn_count(&w->graph->nodes[w->node].shape); }
+static int custom_forward(void *context, size_t rows, int keep, const void *const *x, void *y)
+{
+    const world *w = context;
+    (void)keep;
+    twice_of(w->s.t, rows, size_in(w), x[0], size_out(w), y);
+    return 0;
+}
+static int custom_backward(void *context, size_t rows, const void *gy, void *const *gx)
+{
+    const world *w = context;
+    if (gx[0]) twice_of(w->s.t, rows, size_out(w), gy, size_in(w), gx[0]);
+    return 0;
+}
+
 /* The layer, with its parameters, which the second of two finds there. */
 static pn_status add_layer(world *w, const size_t *inputs, pn_error *error)
 {
@@ -372,7 +413,8 @@ static pn_status add_layer(world *w, const size_t *inputs, pn_error *error)
                              .inputs = inputs,
                              .n_settings = w->config.n,
                              .settings = w->config.at,
-                             .training = w->s.training };
+                             .training = w->s.training,
+                             .custom = strcmp(w->c->kind, "custom") ? NULL : &w->custom };
     pn_status status = pn_graph_add(w->graph, &layer, error);
     if (status) return status;
     const pn_node *node = &w->graph->nodes[w->node = w->graph->n_nodes - 1];
@@ -397,6 +439,48 @@ static pn_status add_layer(world *w, const size_t *inputs, pn_error *error)
     return status;
 }
 
+/* A node of one graph into another, from what can be read of it. */
+static pn_status copy_node(const pn_graph *from, size_t node, pn_graph *to, pn_error *error)
+{
+    pn_node_info n;
+    pn_setting all[PN_MAX_SETTINGS];
+    pn_parameter_info p;
+    if (!pn_graph_node(from, node, &n)) return PN_BAD_STATE;
+    if (!n.kind) return pn_graph_input(to, n.ndim, n.shape, error);
+    for (size_t i = 0; i < n.n_settings; i++)
+        if (!pn_graph_setting(from, node, i, &all[i])) return PN_BAD_STATE;
+    const pn_layer layer = { .kind = n.kind,
+                             .where = n.where,
+                             .n_inputs = n.n_inputs,
+                             .inputs = n.inputs,
+                             .n_settings = n.n_settings,
+                             .settings = all,
+                             .training = n.training,
+                             .custom = n.custom };
+    pn_status status = pn_graph_add(to, &layer, error);
+    for (size_t j = 0; pn_graph_parameter(from, node, j, &p) && !status; j++)
+        status = pn_graph_bind(to, j, p.ndim, p.shape, p.data, p.grad, error);
+    return status;
+}
+
+/* Replaces the graph by one that is built from what can be read of it. */
+static pn_status reread(world *w, pn_error *error)
+{
+    pn_graph *copy = NULL;
+    pn_node_info first;
+    size_t outputs[PN_MAX_IO];
+    if (!pn_graph_node(w->graph, 0, &first)) return PN_BAD_STATE;
+    pn_status status = pn_graph_new(pn_graph_dtype(w->graph), first.ndim, first.shape, &copy, error);
+    for (size_t i = 1; i < pn_graph_nodes(w->graph) && !status; i++)
+        status = copy_node(w->graph, i, copy, error);
+    for (size_t i = 0; i < pn_graph_n_outputs(w->graph); i++)
+        outputs[i] = pn_graph_output_node(w->graph, i);
+    if (!status) status = pn_graph_outputs(copy, pn_graph_n_outputs(w->graph), outputs, error);
+    pn_graph_free(w->graph);
+    w->graph = copy;
+    return status;
+}
+
 static pn_status build(world *w, pn_error *error)
 {
     size_t inputs[PN_MAX_IO];
@@ -416,7 +500,7 @@ static pn_status build(world *w, pn_error *error)
                 error);
     }
     if (!status && w->s.images) status = add_unit(w, 1, error);
-    return status;
+    return status || !w->s.reread ? status : reread(w, error);
 }
 
 static void world_read(world *w, const layer_case *c, setup s)
@@ -425,6 +509,7 @@ static void world_read(world *w, const layer_case *c, setup s)
     w->c = c;
     w->s = s;
     w->inputs = read_shapes(c, w->shapes);
+    w->custom = (pn_custom_layer){ custom_forward, custom_backward, w };
     read_settings(&w->config, c->config);
 }
 /* Everything but the plan, or what was wrong; world_free in any case. */

@@ -39,14 +39,6 @@ static const settings *read_settings(settings *all, const char *text)
     return all;
 }
 
-/* The number of a setting, 0 where there is none. */
-static double number_of(const settings *all, const char *name)
-{
-    for (size_t i = 0; i < all->n; i++)
-        if (!strcmp(all->at[i].name, name)) return all->at[i].number[0];
-    return 0;
-}
-
 /* A layer of this kind and these settings, on the node before. */
 static pn_layer simple_layer(const char *kind, const char *where, const settings *all)
 {

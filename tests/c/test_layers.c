@@ -1,9 +1,10 @@
 /* Every kind of layer: gradients against central differences; the same bits for any number of
  * threads, wherever arrays lie, and whether or not buffers share places; the same numbers in
  * float32, on every instruction set, between convolutions, twice in a net, and in a step of
- * training.
+ * training; the same bits in a graph that is built again from what the first tells of itself.
  * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
 #include "layers.h"
+#include "core/training/step.h"
 #include "check.h"
 
 /* What a run gave: the output, the gradients of the inputs, then those of the parameters. */
@@ -48,7 +49,7 @@ static pn_status train(world *w, const result *known, pn_error *error)
                              .view = { .cols = w->out / w->s.rows, .positions = 1, .last = 1 },
                              .n_inputs = 1,
                              .target = { .target = w->y } };
-    return pn_plan_train(w->plan, (const void *const *)w->x, 3, &wanted, 1, 1, NULL, error);
+    return pn_train_step(w->plan, (const void *const *)w->x, 3, &wanted, 1, 1, NULL, error);
 }
 
 /* known: for a step of training, the output. */
@@ -184,6 +185,17 @@ static void check_variants(const layer_case *c, setup s, const result *r, double
     other.shift = 1;
     compare(c, "arrays elsewhere", run(c, other, 1, NULL), r, 0, 1, 0);
     other = s;
+    other.reread = 1;
+    compare(c, "built again from what was read", run(c, other, 0, NULL), r, 0, 1, 0);
+    other.twice = other.images = is_image(c, s);
+    if (other.images) {
+        setup first = other;
+        first.reread = 0;
+        result want = run(c, first, 0, NULL);
+        compare(c, "a net built again", run(c, other, 0, NULL), &want, 0, 1, 0);
+        __real_free(want.v);
+    }
+    other = s;
     other.mode = PN_PREDICT;
     /* where rows are cut down, after rounding or before */
     if (!s.training)
@@ -232,8 +244,20 @@ static void check_case(const layer_case *c, int training, const result *first, r
         }
 }
 
+/* Is there a case for each kind of layer? */
+static void check_kinds(void)
+{
+    pn_kind_info kind;
+    for (size_t i = 0; pn_kind_at(i, &kind); i++) {
+        size_t k = 0;
+        while (k < CASES && strcmp(cases[k].kind, kind.name)) k++;
+        CHECK(k < CASES, "tests/c/layers.h has no case of the kind %s", kind.name);
+    }
+}
+
 int main(void)
 {
+    check_kinds();
     static result first[CASES][2];
     const char *isa;
     for (size_t i = 0; (isa = pn_isa_built(i)); i++) {
