@@ -214,8 +214,8 @@ class Builder:
         The names that were left out.
     writes : bool
         Whether the graph may write parameters, buffers or gradients. If not, read-only arrays are used without a copy.
-    made : list of (str, list of tuple of int)
-        The name of each sublayer, and the sample shapes of its outputs.
+    made : list of (str, tuple of int)
+        Each part of the net by its path, and the nodes of its outputs.
     owners : dict of int to (str, str)
         For each node, the name and the class of the layer it belongs to.
     """
@@ -233,7 +233,7 @@ class Builder:
         self.training = training
         self.writes = writes
         self.random = False
-        self.made: list[tuple[str, list[tuple[int, ...]]]] = []
+        self.made: list[tuple[str, tuple[int, ...]]] = []
         self.owners: dict[int, tuple[str, str]] = {}
         self._top = max(self.nodes)
 
@@ -253,7 +253,7 @@ class Builder:
             layer._build(self, f"layer {path} ({type(layer).__name__})")
             self._top = max(self._top, *self.nodes)
             self.owners = {node: (path, type(layer).__name__) for node in range(first, self._top + 1)} | self.owners
-            self.made.append((path, [self.graph.shape(node) for node in self.nodes]))
+            self.made.append((path, self.nodes))
         self._path.pop()
 
     def add(

@@ -65,8 +65,10 @@ class Described(Layer, abstract=True):
         if shapes:
             builder = Builder(self.dtype or "float32", shapes)
             self._build(builder, "")
-            outputs = {path: ", ".join(map(str, ends)) for path, ends in builder.made}
-            for _, _, _, flop, _, node in _core.Plan(builder.finish(), 1, "predict").steps:
+            graph = builder.finish()
+            nodes = graph.read()
+            outputs = {path: ", ".join(str(nodes[end]["shape"]) for end in ends) for path, ends in builder.made}
+            for _, _, _, flop, _, node in _core.Plan(graph, 1, "predict").steps:
                 path, _ = builder.owners.get(node, ("", ""))
                 flops[path] = flops.get(path, 0) + flop
         rows: list[tuple[str, ...]] = []

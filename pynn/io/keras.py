@@ -130,8 +130,8 @@ def _arrays(model: Layer) -> dict[str, list[_Array]]:
 
 
 # ---- the order of features after Flatten -----------------------------------------------------------------------------
-class _Tracer(Builder):
-    """A builder that traces images to the point where Flatten turns them into features; Keras has channels last.
+class _Trace:
+    """A walk over a graph that traces images to the point where Flatten turns them into features; Keras has channels last.
 
     Attributes
     ----------
@@ -139,55 +139,55 @@ class _Tracer(Builder):
         By layer path, the position in Keras of each input feature.
     """
 
-    def __init__(self, dtype: str, shapes: Sequence[tuple[int, ...]]) -> None:
-        super().__init__(dtype, shapes)
+    def __init__(self, builder: Builder, layers: Mapping[str, Layer]) -> None:
+        self._nodes = builder.finish().read()
         self._images: set[int] = set()
         self._orders: dict[int, Array] = {}
         self.found: dict[str, Array] = {}
+        paths = [builder.owners.get(number, ("", ""))[0] for number in range(len(self._nodes))]
+        starts_with_images = False
+        for number, node in enumerate(self._nodes):
+            path = paths[number]
+            if node["kind"] is None:
+                continue
+            if paths[number - 1] != path:
+                starts_with_images = node["inputs"][0] in self._images
+            self._follow(number, path)
+            is_last = paths[number + 1 : number + 2] != [path]
+            if is_last and starts_with_images and isinstance(layers.get(path), _Pixels):
+                self._images.add(number)
 
-    def child(self, name: str, layer: Layer) -> None:
-        start = self.nodes
-        super().child(name, layer)
-        if isinstance(layer, _Pixels) and start[0] in self._images:
-            self._images.update(self.nodes)
-
-    def add(
-        self,
-        kind: str,
-        where: str,
-        config: Mapping[str, Any],
-        *parameters: Any,
-        inputs: Sequence[int] | None = None,
-        training: bool = False,
-    ) -> int:
-        feeds = self.nodes if inputs is None else tuple(inputs)
-        node = super().add(kind, where, config, *parameters, inputs=inputs, training=training)
-        before, after = self.graph.shape(feeds[0]), self.graph.shape(node)
-        keeps = feeds[0] in self._images and len(before) == len(after) and kind not in ("linear", "permute", "reshape")
+    def _follow(self, number: int, path: str) -> None:
+        """Record whether a node gives images, and the order of its features."""
+        node = self._nodes[number]
+        kind, first, after = node["kind"], node["inputs"][0], node["shape"]
+        before = self._nodes[first]["shape"]
+        keeps = first in self._images and len(before) == len(after) and kind not in ("linear", "permute", "reshape")
         if len(after) > 1 and (kind in ("conv", "pooling") or keeps):
-            self._images.add(node)
-        if kind == "reshape" and len(after) == 1 and feeds[0] in self._images:
+            self._images.add(number)
+        if kind == "reshape" and len(after) == 1 and first in self._images:
             order = np.moveaxis(np.arange(after[0]).reshape(*before[1:], before[0]), -1, 0).reshape(-1)
             if not np.array_equal(order, np.arange(after[0])):
-                self._orders[node] = order
-        elif any(feed in self._orders for feed in feeds):
-            self._go_on(kind, where, feeds, node)
-        return node
+                self._orders[number] = order
+        elif any(feed in self._orders for feed in node["inputs"]):
+            self._reorder(number, path)
 
-    def _go_on(self, kind: str, where: str, feeds: Sequence[int], node: int) -> None:
-        """Derive the order of features after a layer from the orders of its inputs."""
-        sizes = [self.graph.shape(feed) for feed in feeds]
-        orders = [self._orders.get(feed, np.arange(math.prod(size))) for feed, size in zip(feeds, sizes, strict=True)]
-        alike = all(np.array_equal(order, orders[0]) for order in orders) and self.graph.shape(node) == sizes[0]
+    def _reorder(self, number: int, path: str) -> None:
+        """Derive the order of features after a node from the orders of its inputs."""
+        node = self._nodes[number]
+        kind, sizes = node["kind"], [self._nodes[feed]["shape"] for feed in node["inputs"]]
+        orders = [self._orders.get(feed, np.arange(math.prod(size))) for feed, size in zip(node["inputs"], sizes, strict=True)]
+        alike = all(np.array_equal(order, orders[0]) for order in orders) and node["shape"] == sizes[0]
         if kind in _BY_FEATURE:
-            self.found[".".join(self._path)] = orders[0]
+            self.found[path] = orders[0]
         if kind == "concat":
             starts = np.cumsum([0, *(len(order) for order in orders)])
-            self._orders[node] = np.concatenate([order + start for order, start in zip(orders, starts, strict=False)])
+            self._orders[number] = np.concatenate([order + start for order, start in zip(orders, starts, strict=False)])
         elif kind != "linear":
             if not alike or kind in ("group_norm", "reshape", "permute"):
+                where = node["where"]
                 raise ValueError(f"{where}: cannot reorder its flattened images for Keras; add pynn.Permute((0, 2, 3, 1)) before Flatten")
-            self._orders[node] = orders[0]
+            self._orders[number] = orders[0]
 
 
 def _orders(model: Layer, shape: Sequence[int] | None) -> dict[str, Array]:
@@ -198,9 +198,9 @@ def _orders(model: Layer, shape: Sequence[int] | None) -> dict[str, Array]:
     shapes = [tuple(shape)] if shape is not None else model._input_shapes() if hasattr(model, "_input_shapes") else []
     if not shapes:
         raise ValueError("shape: expected the shape of one sample, such as (1, 28, 28), because Keras flattens images with channels last")
-    tracer = _Tracer(model.dtype or "float32", shapes)
-    model._build(tracer, "")
-    return tracer.found
+    builder = Builder(model.dtype or "float32", shapes)
+    model._build(builder, "")
+    return _Trace(builder, dict(model._leaves())).found
 
 
 # ---- given weights ---------------------------------------------------------------------------------------------------
