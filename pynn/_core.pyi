@@ -19,8 +19,6 @@ def all_finite(arrays: Any, /) -> Any: ...
 
 def uniform(out: Any, seed: Any, stream: Any, low: Any, high: Any, /) -> None: ...
 
-LOSSES: tuple[dict[str, Any], ...]
-
 def set_doc(ufunc: Any, text: Any, /) -> None: ...
 
 ACTIVATIONS: tuple[dict[str, Any], ...]
@@ -76,6 +74,8 @@ class Plan:
     bytes_unshared: int
     steps: list[tuple[str, str, bool, float, float, int]]
     def __new__(cls, graph: Any, rows: Any, mode: Any) -> Self: ...
+
+LOSSES: tuple[dict[str, Any], ...]
 
 def loss(criterion: Any, inputs: Any, target: Any, sample_weight: Any, want_values: Any, /) -> tuple[float, NDArray[Any] | None, tuple[NDArray[Any], ...]]: ...
 

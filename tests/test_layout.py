@@ -293,7 +293,7 @@ def test_a_call_against_the_direction_of_one_floor_is_a_cycle() -> None:
 # ---- cycles ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("where", ["core/"])
+@pytest.mark.parametrize("where", ["core/", "python/"])
 def test_no_c_files_depend_on_each_other(where: str) -> None:
     assert not cycles(units(texts_of(where)))
 

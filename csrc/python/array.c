@@ -1,6 +1,6 @@
 /* array.c - the only file that knows strides and dtypes: whatever the caller gave becomes a
  * contiguous array of the wanted type. */
-#include "binding.h"
+#include "array.h"
 #include <math.h>
 #include <stdio.h>
 

@@ -1,6 +1,8 @@
 /* custom.c - layers and losses written in Python: arrays are copied in and out, so that nothing of
  * the plan's memory escapes. */
-#include "binding.h"
+#include "custom.h"
+#include "array.h"
+#include "service.h"
 #include <string.h>
 
 /* dim[0] is for the rows */
@@ -122,10 +124,10 @@ static PyObject *own_rows(const pn_custom_loss *a)
     for (size_t i = 0; index && i < a->rows; i++)
         ((npy_intp *)PyArray_DATA(index))[i] = (npy_intp)(a->order ? a->order[a->start + i]
                                                                    : a->start + i);
-    PyObject *taken = index ? PyArray_TakeFrom(a->own, (PyObject *)index, 0, NULL, NPY_RAISE)
+    PyObject *result = index ? PyArray_TakeFrom(a->own, (PyObject *)index, 0, NULL, NPY_RAISE)
                             : NULL;
     Py_XDECREF(index);
-    return taken;
+    return result;
 }
 
 static PyObject *own_weight(const pn_custom_loss *a)
@@ -201,14 +203,15 @@ int add_custom(PyObject *module)
     return type ? 0 : -1;
 }
 
-static void node_dims(const GraphObject *g, size_t node, dims *d)
+static void node_dims(const pn_graph *g, size_t node, dims *d)
 {
     size_t shape[PN_MAX_DIMS];
-    pn_graph_shape(g->graph, node, &d->ndim, shape);
+    pn_graph_shape(g, node, &d->ndim, shape);
     for (size_t i = 0; i < d->ndim; i++) d->dim[i + 1] = (npy_intp)shape[i];
 }
 
-PyObject *custom_layer(const GraphObject *g, PyObject *layer, PyObject *shape, PyObject *inputs,
+PyObject *custom_layer(const pn_graph *g, pn_dtype t, PyObject *layer, PyObject *shape,
+                       PyObject *inputs,
                        const pn_custom_layer **custom)
 {
     const Py_ssize_t n = PyTuple_GET_SIZE(inputs), ndim = PyTuple_GET_SIZE(shape);
@@ -217,7 +220,7 @@ PyObject *custom_layer(const GraphObject *g, PyObject *layer, PyObject *shape, P
     own *o = (own *)own_type->tp_alloc(own_type, 0);
     if (!o) return NULL;
     o->custom = (pn_custom_layer){ forward, backward, o };
-    o->dtype = g->dtype;
+    o->dtype = t;
     o->n = (size_t)n;
     o->layer = PyWeakref_NewRef(layer, NULL);
     o->out.ndim = (size_t)ndim;
@@ -226,9 +229,9 @@ PyObject *custom_layer(const GraphObject *g, PyObject *layer, PyObject *shape, P
     for (Py_ssize_t i = 0; i < n && !PyErr_Occurred(); i++) {
         size_t node = PyLong_AsSize_t(PyTuple_GET_ITEM(inputs, i));
         if (PyErr_Occurred()) break;
-        if (node >= pn_graph_nodes(g->graph))
+        if (node >= pn_graph_nodes(g))
             PyErr_Format(PyExc_ValueError, "input %zd is node %zu of %zu", i, node,
-                         pn_graph_nodes(g->graph));
+                         pn_graph_nodes(g));
         else node_dims(g, node, &o->in[i]);
     }
     *custom = &o->custom;

@@ -1,6 +1,14 @@
 /* fit.c - training as a Python object, and the samples, targets and losses that it shares with
  * prediction. */
-#include "binding.h"
+#include "fit.h"
+#include "array.h"
+#include "gate.h"
+#include "health.h"
+#include "losses.h"
+#include "plan.h"
+#include "service.h"
+#include "stop.h"
+#include "update.h"
 #include <stdlib.h>
 
 /* (loss sum, divisor, values, correct, rows, hits, strays) of each loss. */
@@ -26,7 +34,7 @@ void taken_clear(taken *t)
     Py_CLEAR(t->pins);
 }
 
-size_t width(const GraphObject *g, size_t node)
+size_t sample_width(const GraphObject *g, size_t node)
 {
     size_t ndim, shape[PN_MAX_DIMS], n = 1;
     pn_graph_shape(g->graph, node, &ndim, shape);

@@ -5,7 +5,8 @@
  * it is made of, so that nets with a layer in common wait for each other. A call that keeps the GIL
  * from beginning to end does not enter: it only checks that nobody holds the gate. A waiting thread
  * does not hold the GIL. */
-#include "binding.h"
+#include "gate.h"
+#include "service.h"
 #include <stdatomic.h>
 
 struct GateObject {

@@ -1,5 +1,5 @@
 /* health.c - what a fit knows of its net's health, as Python objects. */
-#include "binding.h"
+#include "health.h"
 
 /* (units, dead, saturated, looks, updates, mean, spread, gradient, update, weight, flat_low,
  * flat_high) of each node, or None where the fit keeps none. */

@@ -1,5 +1,9 @@
 /* losses.c - the losses as Python calls. */
-#include "binding.h"
+#include "losses.h"
+#include "array.h"
+#include "custom.h"
+#include "service.h"
+#include "stop.h"
 
 /* ---- criterion: (index, reduction, (number, ...), weight or None, pos_weight or None, each), or a callable  */
 /* One value for each of cols columns, or with each for n elements. */
@@ -403,4 +407,24 @@ static PyMethodDef functions[] = {
     { NULL, NULL, 0, NULL },
 };
 
-int add_losses(PyObject *module) { return PyModule_AddFunctions(module, functions); }
+static const char *text(const char *column) { return column ? column : ""; }
+
+static PyObject *loss_row(size_t i)
+{
+    static const char *takes[] = { "", "logits", "probabilities", "log-probabilities" };
+    const pn_loss *l = pn_loss_at(i);
+    if (!l) return NULL;
+    return Py_BuildValue("{s:s,s:s,s:C,s:C,s:s,s:C,s:s,s:N,s:N,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}",
+                         "name", l->name, "cls", l->cls, "kind", l->kind, "target", (int)l->target,
+                         "takes", takes[l->takes], "metric", l->metric ? (int)l->metric : 'n',
+                         "inputs", l->inputs, "has_variance", PyBool_FromLong(l->has_variance),
+                         "has_batchmean", PyBool_FromLong(l->has_batchmean), "from_logits",
+                         text(l->from_logits), "params", text(l->params), "check", text(l->check),
+                         "docs", text(l->docs), "formula", l->formula, "example", text(l->example),
+                         "summary", l->summary, "source", text(l->source));
+}
+
+int add_losses(PyObject *module)
+{
+    return add_rows(module, "LOSSES", loss_row) < 0 ? -1 : PyModule_AddFunctions(module, functions);
+}

@@ -1,5 +1,10 @@
 /* model.c - graphs as Python objects. Convert, call, convert: no decisions. */
-#include "binding.h"
+#include "model.h"
+#include "array.h"
+#include "custom.h"
+#include "gate.h"
+#include "read_graph.h"
+#include "service.h"
 
 /* ---- Graph ----------------------------------------------------------------------------------- */
 static PyTypeObject *graph_type;
@@ -227,7 +232,7 @@ static PyObject *graph_add_own(GraphObject *self, PyObject *args)
     for (Py_ssize_t i = 0; i < ndim; i++) settings[1].number[i] = (double)sizes[i];
     layer.n_settings = 2;
     layer.settings = settings;
-    PyObject *own = custom_layer(self, object, shape, inputs, &layer.custom);
+    PyObject *own = custom_layer(self->graph, self->dtype, object, shape, inputs, &layer.custom);
     if (!own) return NULL;
     int kept = PyList_Append(self->keep, own);
     Py_DECREF(own);
@@ -396,40 +401,6 @@ PyArrayObject *new_output(const GraphObject *g, size_t i, size_t rows)
 
 /* ---- several arrays at a time: one for each input, or one for each output -------------------- */
 
-void arrays_clear(arrays *a)
-{
-    for (size_t i = 0; i < a->n; i++) Py_XDECREF(a->array[i]);
-    a->n = 0;
-}
-
-int arrays_set(arrays *a, size_t i, PyArrayObject *array)
-{
-    a->array[i] = array;
-    a->n = i + 1;
-    if (array) a->data[i] = PyArray_DATA(array);
-    return array != NULL;
-}
-
-PyObject *arrays_take(arrays *a)
-{
-    PyObject *result = a->n == 1 ? Py_NewRef((PyObject *)a->array[0])
-                                 : PyTuple_New((Py_ssize_t)a->n);
-    for (size_t i = 0; a->n != 1 && result && i < a->n; i++)
-        PyTuple_SET_ITEM(result, (Py_ssize_t)i, Py_NewRef((PyObject *)a->array[i]));
-    arrays_clear(a);
-    return result;
-}
-
-PyObject *nth(PyObject *given, size_t n, size_t i, const char *name)
-{
-    if (n == 1) return Py_NewRef(given);
-    if ((PyTuple_Check(given) || PyList_Check(given)) &&
-        (size_t)PySequence_Fast_GET_SIZE(given) == n)
-        return Py_NewRef(PySequence_Fast_GET_ITEM(given, (Py_ssize_t)i));
-    PyErr_Format(PyExc_ValueError, "%s: expected a tuple of %zu arrays, got %.80R", name, n, given);
-    return NULL;
-}
-
 /* ---- types ----------------------------------------------------------------------------------- */
 static PyMethodDef graph_methods[] = {
     { "add", (PyCFunction)graph_add, METH_VARARGS,
@@ -473,18 +444,7 @@ static PyType_Slot graph_slots[] = {
 static PyType_Spec graph_spec = { "pynn._core.Graph", sizeof(GraphObject), 0, GC_TYPE,
                                   graph_slots };
 
-int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **kept)
-{
-    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
-    int status = type ? PyModule_AddType(module, (PyTypeObject *)type) : -1;
-    if (kept && status == 0) Py_XSETREF(*kept, (PyTypeObject *)Py_NewRef(type));
-    Py_XDECREF(type);
-    return status;
-}
-
 int add_model(PyObject *module)
 {
-    return add_custom(module) < 0 || add_type(module, &graph_spec, &graph_type) < 0
-             ? -1
-             : add_plan(module);
+    return add_type(module, &graph_spec, &graph_type);
 }

@@ -1,213 +1,34 @@
-/* module.c - the extension module pynn._core: its tables, its instruction sets and threads, and how
- * a status becomes an exception. */
+/* module.c - the extension module pynn._core: the registry of what the other files add to it. */
 #define PYNN_IMPORTS_ARRAY
 #include "binding.h"
-#include <stdlib.h>
+#include "custom.h"
+#include "fit.h"
+#include "gate.h"
+#include "losses.h"
+#include "model.h"
+#include "plan.h"
+#include "predictor.h"
+#include "runtime.h"
+#include "stop.h"
+#include "ufuncs.h"
+#include "update.h"
 
-PyObject *raise_status(pn_status status, const pn_error *error)
-{
-    PyObject *type = PyExc_SystemError;
-    switch (status) {
-    case PN_OK:        type = PyExc_SystemError;       break;
-    case PN_NO_MEMORY: return PyErr_NoMemory();
-    case PN_BAD_SHAPE:
-    case PN_BAD_VALUE: type = PyExc_ValueError;        break;
-    case PN_BAD_STATE: type = PyExc_RuntimeError;      break;
-    /* the poll function may have raised already */
-    case PN_STOPPED:
-        if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
-        return NULL;
-    }
-    PyErr_SetString(type, error->text);
-    return NULL;
-}
-
-/* {name: whether this machine runs it}, best first. */
-static PyObject *isas(PyObject *module, PyObject *unused)
-{
-    (void)module; (void)unused;
-    PyObject *names = PyDict_New();
-    const char *name;
-    for (size_t i = 0; names && (name = pn_isa_built(i)); i++)
-        if (PyDict_SetItemString(names, name, pn_isa_runs(name) ? Py_True : Py_False) < 0)
-            Py_CLEAR(names);
-    return names;
-}
-
-static PyObject *isa(PyObject *module, PyObject *unused)
-{
-    (void)module; (void)unused;
-    return PyUnicode_FromString(pn_isa_get());
-}
-
-static PyObject *set_isa(PyObject *module, PyObject *name)
-{
-    (void)module;
-    const char *text = NULL;
-    if (name != Py_None && !(text = PyUnicode_AsUTF8(name))) return NULL;
-    pn_error error = { "" };
-    pn_status status = pn_isa_set(text, &error);
-    return status ? raise_status(status, &error) : Py_NewRef(Py_None);
-}
-
-/* The choice of the environment, or the best; a name that cannot be had is an error that lists
- * those that can. */
-static int choose_isa(PyObject *module)
-{
-    const char *wanted = getenv("PYNN_ISA");
-    pn_error error = { "" };
-    if (pn_isa_set(wanted && *wanted ? wanted : NULL, &error) == PN_OK) return 0;
-    PyObject *known = isas(module, NULL);
-    if (known)
-        PyErr_Format(PyExc_ImportError,
-                     "PYNN_ISA=%s: %s (built, and whether this machine runs it: %R)",
-                     wanted ? wanted : "", error.text, known);
-    Py_XDECREF(known);
-    return -1;
-}
-
-static PyObject *get_threads(PyObject *module, PyObject *unused)
-{
-    (void)module; (void)unused;
-    return PyLong_FromSize_t(pn_threads_get());
-}
-
-static PyObject *set_threads(PyObject *module, PyObject *number)
-{
-    (void)module;
-    size_t n = PyLong_AsSize_t(number);
-    if (n == (size_t)-1 && PyErr_Occurred()) return NULL;
-    pn_error error = { "" };
-    pn_status status = pn_threads_set(n, &error);
-    return status ? raise_status(status, &error) : Py_NewRef(Py_None);
-}
-
-/* PYNN_NUM_THREADS, where it is set. */
-static int choose_threads(void)
-{
-    const char *wanted = getenv("PYNN_NUM_THREADS");
-    if (!wanted || !*wanted) return 0;
-    char *end;
-    long n = strtol(wanted, &end, 10);
-    pn_error error = { "expected a whole number from 1 on" };
-    if (!*end && n >= 1 && pn_threads_set((size_t)n, &error) == PN_OK) return 0;
-    PyErr_Format(PyExc_ImportError, "PYNN_NUM_THREADS=%s: %s", wanted, error.text);
-    return -1;
-}
-
-static const char *text(const char *column) { return column ? column : ""; }
-
-static PyObject *loss_row(size_t i)
-{
-    static const char *takes[] = { "", "logits", "probabilities", "log-probabilities" };
-    const pn_loss *l = pn_loss_at(i);
-    if (!l) return NULL;
-    return Py_BuildValue("{s:s,s:s,s:C,s:C,s:s,s:C,s:s,s:N,s:N,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}",
-                         "name", l->name, "cls", l->cls, "kind", l->kind, "target", (int)l->target,
-                         "takes", takes[l->takes], "metric", l->metric ? (int)l->metric : 'n',
-                         "inputs", l->inputs, "has_variance", PyBool_FromLong(l->has_variance),
-                         "has_batchmean", PyBool_FromLong(l->has_batchmean), "from_logits",
-                         text(l->from_logits), "params", text(l->params), "check", text(l->check),
-                         "docs", text(l->docs), "formula", l->formula, "example", text(l->example),
-                         "summary", l->summary, "source", text(l->source));
-}
-
-int add_rows(PyObject *module, const char *name, PyObject *(*row)(size_t i))
-{
-    PyObject *list = PyList_New(0), *rows = NULL, *item;
-    for (size_t i = 0; list && (item = row(i)); i++) {
-        int failed = PyList_Append(list, item) < 0;
-        Py_DECREF(item);
-        if (failed) break;
-    }
-    int rc = -1;
-    if (list && !PyErr_Occurred() && (rows = PyList_AsTuple(list)))
-        rc = PyModule_AddObjectRef(module, name, rows);
-    Py_XDECREF(rows);
-    Py_XDECREF(list);
-    return rc;
-}
-
-/* uniform(out, seed, stream, low, high): fills a float32 or float64 array in place. */
-static PyObject *uniform(PyObject *module, PyObject *args)
-{
-    (void)module;
-    PyObject *given;
-    unsigned long long seed, stream;
-    double low, high;
-    if (!PyArg_ParseTuple(args, "OKKdd", &given, &seed, &stream, &low, &high)) return NULL;
-    pn_dtype t = PyArray_Check(given) && PyArray_TYPE((PyArrayObject *)given) == NPY_FLOAT ? PN_F32
-                                                                                           : PN_F64;
-    PyArrayObject *out = in_place_array(given, t, "out");
-    if (!out) return NULL;
-    released r;
-    release(&r, PyArray_SIZE(out) > RELEASE_AT);
-    pn_random_uniform(seed, stream, low, high, t, (size_t)PyArray_SIZE(out), PyArray_DATA(out));
-    const int stopped = retake(&r);
-    Py_DECREF(out);
-    if (stopped) return NULL;
-    Py_RETURN_NONE;
-}
-
-/* all_finite(arrays): are all numbers of these float32 and float64 arrays finite? */
-static PyObject *all_finite(PyObject *module, PyObject *given)
-{
-    (void)module;
-    PyObject *all = PySequence_Tuple(given);
-    int finite = 1;
-    for (Py_ssize_t i = 0; all && finite && i < PyTuple_GET_SIZE(all); i++) {
-        PyObject *item = PyTuple_GET_ITEM(all, i);
-        const pn_dtype t = PyArray_Check(item) && PyArray_TYPE((PyArrayObject *)item) == NPY_FLOAT
-                             ? PN_F32
-                             : PN_F64;
-        PyArrayObject *a = readable_array(item, t, "arrays");
-        if (!a) Py_CLEAR(all);
-        if (!a) break;
-        released r;
-        const size_t n = (size_t)PyArray_SIZE(a);
-        release(&r, n > RELEASE_AT);
-        finite = pn_first_strange(t, n, PyArray_DATA(a)) == n;
-        if (retake(&r)) Py_CLEAR(all);
-        Py_DECREF(a);
-    }
-    if (!all) return NULL;
-    Py_DECREF(all);
-    return PyBool_FromLong(finite);
-}
+typedef int add_fn(PyObject *module);
+static add_fn *const additions[] = {
+    add_runtime, add_ufuncs, add_gates,   add_stop, add_custom,    add_model,
+    add_plan,    add_losses, add_updates, add_fit,  add_predictor,
+};
 
 static int exec(PyObject *module)
 {
-    if (PyArray_ImportNumPyAPI() < 0 || PyUFunc_ImportUFuncAPI() < 0 || choose_isa(module) < 0 ||
-        choose_threads() < 0 || PyModule_AddStringConstant(module, "VERSION", pn_version()) < 0)
-        return -1;
-    if (add_rows(module, "LOSSES", loss_row) < 0) return -1;
-    if (add_ufuncs(module) < 0 || add_gates(module) < 0 || add_stop(module) < 0 ||
-        add_model(module) < 0 || add_losses(module) < 0 || add_updates(module) < 0)
-        return -1;
-    return add_fit(module) < 0 ? -1 : add_predictor(module);
+    if (PyArray_ImportNumPyAPI() < 0 || PyUFunc_ImportUFuncAPI() < 0) return -1;
+    for (size_t i = 0; i < sizeof additions / sizeof *additions; i++)
+        if (additions[i](module) < 0) return -1;
+    return 0;
 }
 
-static PyMethodDef methods[] = {
-    { "get_threads", get_threads, METH_NOARGS,
-      "get_threads()\n--\n\nReturn how many threads a call may use." },
-    { "set_threads", set_threads, METH_O,
-      "set_threads(number, /)\n--\n\nSet how many threads a call may use; 0 chooses the default." },
-    { "layer_kinds", layer_kinds, METH_NOARGS,
-      "layer_kinds()\n--\n\nReturn a dict for each kind of layer: its name, inputs at least and at most, and fields." },
-    { "isa", isa, METH_NOARGS, "isa()\n--\n\nReturn the name of the instruction set in use." },
-    { "isas", isas, METH_NOARGS,
-      "isas()\n--\n\nReturn the instruction sets that were built, best first, and whether this machine runs each." },
-    { "set_isa", set_isa, METH_O,
-      "set_isa(name, /)\n--\n\nUse the named instruction set from now on; None chooses the best." },
-    { "all_finite", all_finite, METH_O,
-      "all_finite(arrays, /)\n--\n\nTell whether all numbers of float32 and float64 arrays are finite." },
-    { "uniform", uniform, METH_VARARGS,
-      "uniform(out, seed, stream, low, high, /)\n--\n\nFill out with numbers in [low, high)." },
-    { NULL, NULL, 0, NULL }
-};
 static PyModuleDef_Slot slots[] = { { Py_mod_exec, (void *)exec }, { 0, NULL } };
 static struct PyModuleDef definition = { PyModuleDef_HEAD_INIT, .m_name = "pynn._core",
-                                         .m_doc = "The C core of pynn.", .m_methods = methods,
-                                         .m_slots = slots };
+                                         .m_doc = "The C core of pynn.", .m_slots = slots };
 
 PyMODINIT_FUNC PyInit__core(void) { return PyModuleDef_Init(&definition); }

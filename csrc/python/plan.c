@@ -1,5 +1,10 @@
 /* plan.c - plans as Python objects: eager calls of layers and nets, and their backward. */
-#include "binding.h"
+#include "plan.h"
+#include "array.h"
+#include "gate.h"
+#include "model.h"
+#include "service.h"
+#include "stop.h"
 
 /* What the last forward call kept, until backward has used it: its arrays in the plan and x; the
  * state of the parameters; its thread. */

@@ -1,5 +1,11 @@
 /* predictor.c - prediction as a Python object, for any number of threads. */
-#include "binding.h"
+#include "predictor.h"
+#include "array.h"
+#include "fit.h"
+#include "gate.h"
+#include "model.h"
+#include "service.h"
+#include "stop.h"
 
 /* Each call has a predictor of the core to itself, so that any number of threads may call. Some are
  * kept for the calls after. */
@@ -46,7 +52,7 @@ static PyObject *predictor_new(PyTypeObject *type, PyObject *args, PyObject *kwa
     self->isa = pn_isa_get();
     self->moves = array_moves();
     pn_graph_shape(g->graph, pn_graph_input_node(g->graph, 0), &self->ndim, self->shape);
-    self->width = width(g, pn_graph_input_node(g->graph, 0));
+    self->width = sample_width(g, pn_graph_input_node(g->graph, 0));
     g->sealed = 1;
     self->block = batch_size < 1 ? 0 : (size_t)batch_size;
     pn_status status = pn_predictor_new(g->graph, self->block, &self->idle[0], &error);

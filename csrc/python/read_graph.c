@@ -1,5 +1,6 @@
 /* read_graph.c - what a graph consists of, as Python objects; and the kinds of layers. */
-#include "binding.h"
+#include "read_graph.h"
+#include "custom.h"
 #include <string.h>
 
 /* Numbers as a tuple, integers where they are whole by type. */

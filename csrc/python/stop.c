@@ -1,5 +1,5 @@
 /* stop.c - long calls: they release the GIL, and a signal whose handler raises stops them. */
-#include "binding.h"
+#include "stop.h"
 
 /* Where another thread says that this one shall stop; NULL: none does. */
 static _Thread_local PyArrayObject *flag;

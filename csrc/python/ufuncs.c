@@ -3,7 +3,9 @@
  * One loop serves every elementwise row and dtype, and one every row-wise row: the ufunc's own
  * record says which function it is, the descriptor of its first operand in which type. Kernels see
  * contiguous spans; strides and float16 end here. */
-#include "binding.h"
+#include "ufuncs.h"
+#include "service.h"
+#include "stop.h"
 #ifndef __x86_64__
 #include <fenv.h>
 #endif

@@ -1,5 +1,9 @@
 /* update.c - optimizer groups, steps and schedules as Python calls. */
-#include "binding.h"
+#include "update.h"
+#include "array.h"
+#include "gate.h"
+#include "service.h"
+#include "stop.h"
 #include <stdlib.h>
 
 /* ---- groups: [(optimizer, settings, schedules (k, 14), [(p, g, (state or None, ...), (number, ...), average or None), ...]), ...]  */

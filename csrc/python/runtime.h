@@ -1,0 +1,8 @@
+/* runtime.h - instruction sets, threads and the few functions without a type. */
+#ifndef PYNN_RUNTIME_H
+#define PYNN_RUNTIME_H
+#include "binding.h"
+
+int add_runtime(PyObject *module);
+
+#endif
