@@ -16,7 +16,7 @@ from setuptools.errors import CompileError
 
 VERSION = ".".join(re.findall(r"^#define PN_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)$", Path("csrc/pynn.h").read_text(), re.M))
 ALL, *TARGETS = [line.split() for line in Path("csrc/flags").read_text().splitlines() if not line.startswith("#")]
-FLAGS = [*ALL[1:], "-g0"]
+FLAGS = [*ALL[1:], "-g0", *os.environ.get("PYNN_BUILD_FLAGS", "").split()]  # for development: -O1 halves the compile time
 KERNELS = "csrc/core/kernels/kernels.c"
 
 
