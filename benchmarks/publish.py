@@ -1,4 +1,4 @@
-"""What was measured as documents: the report, its pictures, and the tables of the READMEs, which are written by nobody's hand."""
+"""Write measurements as documents: the report, its pictures, and the tables of the READMEs."""
 
 from __future__ import annotations
 
@@ -25,19 +25,21 @@ STEP = {"torch fused adam": "PyTorch", "torch compiled": "torch.compile", "jax":
 WORDS = {
     "README.md": {
         "point": ".",
-        "step": "Time of a training step (forward, loss, backward, Adam; float32) over pynn's `fit`",
+        "machine": "{cpu}, {cpus} CPUs, {isa}",
+        "step": "Time of a training step (forward, loss, backward, Adam; float32) divided by that of pynn's `fit`",
         "threads": "threads",
-        "net": "net, rows of a batch",
-        "predict": "ONNX Runtime's time of a prediction over pynn's `predict`, one thread",
+        "net": "net, batch size",
+        "predict": "Time of a prediction with ONNX Runtime divided by that of pynn's `predict`, one thread",
         "row": "one row",
         "rows": "1000 rows",
-        "how": "Medians on {machine}, {date}, all contestants in turn in one process: {versions}. "
-        "Above 1 pynn is faster. PyTorch with fused Adam; NumPy by hand. "
-        "[All numbers, pictures and how they were made](docs/benchmarks.md).",
-        "busy": "\\*: other processes were busy meanwhile.",
+        "how": "Medians on {machine}, {date}, all libraries in turn in one process: {versions}. "
+        "Above 1, pynn is faster. PyTorch uses fused Adam; the NumPy step is written by hand. "
+        "[All numbers, pictures and the method](docs/benchmarks.md).",
+        "busy": "\\*: measured while other processes were busy.",
     },
     "README.vi.md": {
         "point": ",",
+        "machine": "{cpu}, {cpus} CPU, {isa}",
         "step": "Thời gian một bước huấn luyện (lan truyền xuôi, hàm mất mát, lan truyền ngược, Adam; float32) chia cho thời gian "
         "của `fit` trong pynn",
         "threads": "số luồng",
@@ -150,7 +152,7 @@ def summary(facts: Mapping[str, Any], records: Sequence[Record], words: Mapping[
     if predictions:
         lines += [f"{words['predict']}:", "", *predictions]
     peers = ", ".join(f"{NAMES[name]} {version.partition('+')[0]}" for name, version in facts["versions"].items() if name in NAMES)
-    machine = f"{facts['cpu']}, {facts['cpus']} CPUs, {facts['instruction set'].upper()}"
+    machine = words["machine"].format(cpu=facts["cpu"], cpus=facts["cpus"], isa=facts["instruction set"].upper())
     lines += textwrap.wrap(words["how"].format(machine=machine, date=facts["date"].partition(" ")[0], versions=peers), 120)
     return [*lines, *[words["busy"]] * any("\\*" in line for line in lines)]
 

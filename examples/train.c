@@ -1,7 +1,5 @@
 /* train.c - trains a net from C: exclusive or of the signs of two noisy numbers, 2-16-2 with tanh.
- *
- *     mkdir -p build/c && sh tests/c/core.sh build/c cc
- *     cc -Icsrc examples/train.c build/c/[a-z]*.o -lm -pthread -o build/c/train && build/c/train
+ * README.md has the command that compiles and runs it.
  *
  * The caller owns every array: data, parameters, gradients, the optimizer's state. The library
  * borrows them, allocates when a fit or a predictor is made, and allocates nothing in an epoch. */

@@ -3,11 +3,15 @@
 import doctest
 import importlib
 import inspect
+import inspect
 import pkgutil
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 import pynn
@@ -115,3 +119,29 @@ def test_links_lead_somewhere(readme: str) -> None:
         pytest.skip("only a checkout has the documents")
     links = re.findall(r"\]\((?!https?:)([^)#]+)", file.read_text(encoding="utf-8"))
     assert [link for link in links if not (file.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("readme", "pattern"),
+    [
+        ("README.md", r"More than (\d+) elementwise functions.*more than (\d+) losses and (\d+) optimizers"),
+        ("README.vi.md", r"Hơn (\d+) hàm tính theo từng phần tử.*hơn (\d+) hàm mất mát và (\d+) bộ tối ưu"),
+    ],
+)
+def test_counts_of_the_readme_are_true(readme: str, pattern: str) -> None:
+    found = re.search(pattern, (ROOT / readme).read_text(encoding="utf-8"), re.S)
+    assert found is not None
+    optimizers = [name for name in pynn.optim.__all__ if isinstance(getattr(pynn.optim, name), type) and name != "MultiOptimizer"]
+    counts = [len(pynn._core.ACTIVATIONS), len(pynn._core.LOSSES), len(optimizers)]
+    assert all(int(n) < count <= int(n) + 10 for n, count in zip(found.groups(), counts, strict=True)), counts
+
+
+def test_functions_of_x_alone_are_ufuncs() -> None:
+    for row in pynn._core.ACTIVATIONS:
+        function = getattr(pynn, row["name"])
+        if not isinstance(function, np.ufunc):
+            assert len(positional(function)) > 1, row["name"]
+
+
+def positional(function: Callable[..., Any]) -> list[str]:
+    return [p.name for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY]
