@@ -1,9 +1,10 @@
-"""Build pynn._core: every C file once, except kernels.c, which is compiled once per instruction set of the target."""
+"""Build pynn._core. Each C file is compiled once, except kernels.c: once per instruction set of the target."""
 
 import gzip
 import os
 import re
 import tarfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 from pathlib import Path
@@ -21,11 +22,11 @@ KERNELS = "csrc/core/kernels/kernels.c"
 
 
 class BuildExt(build_ext):
-    """Compile kernels.c into one object per instruction set, and hand the objects to the linker."""
+    """Compile every file at the same time as the others, and kernels.c once per instruction set."""
 
     def build_extension(self, ext):
         if self.compiler.compiler_type != "unix":
-            raise CompileError("pynn needs gcc or clang (on Windows: MinGW-w64), whose vector extension its kernels are written on")
+            raise CompileError("pynn needs gcc or clang (on Windows: MinGW-w64), because its kernels use their vector extensions")
         sets = self.instruction_sets()
         only = os.environ.get("PYNN_BUILD_ISA")  # for development: a third of the compile time
         if only:
@@ -33,8 +34,11 @@ class BuildExt(build_ext):
                 raise CompileError(f"PYNN_BUILD_ISA={only} is not an instruction set of this target; use one of {', '.join(sets)}")
             sets = {only: sets[only]}
             ext.define_macros.append(("PN_ISAS(ROW)", f"ROW({only},1)"))
-        with ThreadPoolExecutor() as pool:  # each takes as long as all other files together
-            ext.extra_objects = list(pool.map(lambda item: self.compile_kernels(ext, *item), sets.items()))
+        with ThreadPoolExecutor() as pool:
+            kernels = [pool.submit(self.compile_kernels, ext, name, flags) for name, flags in sets.items()]  # longest first
+            others = [pool.submit(self.compile_file, ext, source) for source in ext.sources]
+            ext.extra_objects = [job.result() for job in [*kernels, *others]]
+        ext.sources, ext.depends = [], ext.extra_objects  # all that remains is to link
         super().build_extension(ext)
 
     def instruction_sets(self):
@@ -48,18 +52,24 @@ class BuildExt(build_ext):
         return {name: flags for _, name, *flags in TARGETS if name in found} or {"base": []}
 
     def compile_kernels(self, ext, name, flags):
-        output = Path(self.build_temp, "kernels", name)
+        """Compile the kernels of one instruction set, and print a line when they are ready."""
+        start = time.monotonic()
         try:
-            [object_file] = self.compiler.compile(
-                [KERNELS],
-                output_dir=str(output),
-                macros=[("PN_ISA", name)],
-                include_dirs=ext.include_dirs,
-                extra_postargs=[*FLAGS, *flags],
-                depends=ext.depends,
-            )
+            object_file = self.compile_file(ext, KERNELS, Path("kernels", name), [("PN_ISA", name)], flags)
         except CompileError as error:
             raise CompileError(f"{KERNELS} did not compile for {name} with the flags {' '.join([*FLAGS, *flags])}: {error}") from error
+        print(f"pynn: compiled the kernels for {name} in {time.monotonic() - start:.0f} s", flush=True)
+        return object_file
+
+    def compile_file(self, ext, source, directory="", macros=(), flags=()):
+        """Compile one file; return its object."""
+        [object_file] = self.compiler.compile(
+            [source],
+            output_dir=str(Path(self.build_temp, directory)),
+            macros=[*ext.define_macros, *macros],
+            include_dirs=ext.include_dirs,
+            extra_postargs=[*FLAGS, *flags],
+        )
         return object_file
 
 
