@@ -3,13 +3,12 @@
 import doctest
 import importlib
 import inspect
-import inspect
 import pkgutil
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest

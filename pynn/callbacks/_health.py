@@ -42,7 +42,7 @@ class HealthMonitor(Callback):
     >>> X = np.linspace(-1, 1, 64)[:, None]
     >>> model = pynn.Sequential(pynn.Linear(1, 10, seed=0), "relu", pynn.Linear(10, 1, seed=1))
     >>> model[0].bias[:6] = -100
-    >>> with warnings.catch_warnings(record=True) as caught:
+    >>> with warnings.catch_warnings(record=True, action="always") as caught:
     ...     hist = model.fit(X, X**2, loss="mse", epochs=3, callbacks=[pynn.callbacks.HealthMonitor()], seed=0)
     >>> [str(one.message) for one in caught]
     ['layer 1: 60 % of ReLU units never fired in the last epoch; use LeakyReLU or GELU, or restart with a lower learning rate']
