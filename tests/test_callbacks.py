@@ -890,7 +890,7 @@ def test_callbacks_pass_over_epochs_without_validation(tmp_path: Path) -> None:
     rates: list[float] = []
     note = lambda epoch, logs: rates.append(opt.param_groups[0]["lr"])  # noqa: E731
     net().fit(X, T, callbacks=[cb.CSVLogger(log), best, note], **{**settings, "optimizer": opt})
-    rows = [*csv.DictReader(log.open())]
+    rows = [*csv.DictReader(log.read_text().splitlines())]
     assert [row["val_loss"] != "" for row in rows] == [False, True] * 3
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
     assert sorted(p.name.split("-")[0] for p in tmp_path.glob("*.safetensors")) == ["2", "4", "6"]

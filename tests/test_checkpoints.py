@@ -158,7 +158,7 @@ def test_other_callbacks_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     if name == "save the best":
         assert (tmp_path / "whole").read_bytes() == (tmp_path / "parts").read_bytes()
     if name == "lines":
-        lines = [[row["epoch"], row["loss"]] for which in ("whole", "parts") for row in csv.DictReader((tmp_path / which).open())]
+        lines = [[row["epoch"], row["loss"]] for which in ("whole", "parts") for row in csv.DictReader((tmp_path / which).read_text().splitlines())]
         assert lines[:7] == lines[7:]
 
 
@@ -206,7 +206,7 @@ def test_a_log_that_is_gone_begins_anew(tmp_path: Path) -> None:
     train(net(), epochs=2, callbacks=[cb.CSVLogger(path), pynn.Checkpoint(tmp_path / "t")])
     path.unlink()
     train(net(None), callbacks=[cb.CSVLogger(path)], resume_from=tmp_path / "t")
-    assert [row["epoch"] for row in csv.DictReader(path.open())] == ["3", "4"]
+    assert [row["epoch"] for row in csv.DictReader(path.read_text().splitlines())] == ["3", "4"]
 
 
 def test_on_another_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -371,7 +371,7 @@ def test_a_metric_of_ones_own_that_fails_is_named_and_called_once_an_epoch() -> 
 def test_csv(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     hist = net().fit(X, Y, loss="cross_entropy", epochs=3, callbacks=[cb.CSVLogger(path)])
-    rows = [*csv.DictReader(path.open())]
+    rows = [*csv.DictReader(path.read_text().splitlines())]
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert [float(row["loss"]) for row in rows] == hist.history["loss"]
     net().fit(X, Y, loss="cross_entropy", callbacks=[cb.CSVLogger(path, append=True)])
