@@ -109,7 +109,7 @@ static pn_status train(memory *m, const pn_graph *graph, const pn_criterion *los
                              .settings = &adam };
     const pn_samples x = { m->train.x, PN_FROM_F32, sizeof m->train.x[0] };
     const pn_target y = { .label = m->train.label };
-    const pn_data data = { m->train.rows, &x, &y };
+    const pn_data data = { .rows = m->train.rows, .x = &x, .y = &y };
     const pn_fit_options options = { .criteria = loss,
                                      .n_criteria = 1,
                                      .batch_size = BATCH,
@@ -136,7 +136,7 @@ static pn_status evaluate(const dataset *set, const pn_graph *graph, const pn_cr
 {
     const pn_samples x = { set->x, PN_FROM_F32, sizeof set->x[0] };
     const pn_target y = { .label = set->label };
-    const pn_data data = { set->rows, &x, &y };
+    const pn_data data = { .rows = set->rows, .x = &x, .y = &y };
     const pn_fit_options options = { .criteria = loss, .n_criteria = 1 };
     pn_predictor *predictor = NULL;
     pn_score score;

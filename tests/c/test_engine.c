@@ -82,7 +82,7 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
                              .settings = &settings };
     const pn_samples samples = { X, PN_FROM_F64, sizeof X / ROWS };
     const pn_target targets = { .label = labels };
-    const pn_data data = { ROWS, &samples, &targets };
+    const pn_data data = { .rows = ROWS, .x = &samples, .y = &targets };
     const pn_criterion criterion = { .row = pn_loss_at(row_of("cross_entropy", 1)),
                                      .ignore_index = -100,
                                      .factor = 1 };
@@ -168,7 +168,7 @@ static pn_status solve(pn_dtype dtype, int epochs, double *last, pn_error *error
     }
     const pn_samples samples = { X, PN_FROM_F64, sizeof X / ROWS };
     const pn_target targets = { .target = dtype == PN_F32 ? (const void *)wanted_f32 : wanted };
-    const pn_data data = { ROWS, &samples, &targets };
+    const pn_data data = { .rows = ROWS, .x = &samples, .y = &targets };
     const pn_criterion criterion = { .row = pn_loss_at(row_of("mse", 1)), .factor = 1 };
     const pn_fit_options options = { .criteria = &criterion,
                                      .n_criteria = 1,
@@ -361,7 +361,7 @@ static void check_stopping(void)
     int64_t step = 0;
     const pn_samples samples = { x, PN_FROM_F64, IN * sizeof *x };
     const pn_target targets = { .label = y };
-    const pn_data data = { 20000, &samples, &targets };
+    const pn_data data = { .rows = 20000, .x = &samples, .y = &targets };
     const pn_criterion criterion = { .row = pn_loss_at(row_of("cross_entropy", 1)),
                                      .ignore_index = -100,
                                      .factor = 1 };
