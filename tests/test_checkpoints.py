@@ -158,7 +158,8 @@ def test_other_callbacks_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     if name == "save the best":
         assert (tmp_path / "whole").read_bytes() == (tmp_path / "parts").read_bytes()
     if name == "lines":
-        lines = [[row["epoch"], row["loss"]] for which in ("whole", "parts") for row in csv.DictReader((tmp_path / which).read_text().splitlines())]
+        logs = [(tmp_path / which).read_text().splitlines() for which in ("whole", "parts")]
+        lines = [[row["epoch"], row["loss"]] for log in logs for row in csv.DictReader(log)]
         assert lines[:7] == lines[7:]
 
 
