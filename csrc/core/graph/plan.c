@@ -208,10 +208,9 @@ static pn_status add_contributions(pn_builder *b)
 
 int pn_channels_last(pn_builder *b, size_t node) { return b->layout[node] = b->prefers[node]; }
 
-typedef struct { const pn_step *s; void *const *at; } turning;
 static void turn_row(void *context, size_t i)
 {
-    const turning *j = context;
+    const pn_step_job *j = context;
     const pn_step *s = j->s;
     const size_t from = i * s->bytes;
     s->k->turn(s->n, s->inner, (const char *)j->at[s->in] + from, s->inner,
@@ -219,7 +218,7 @@ static void turn_row(void *context, size_t i)
 }
 static void run_turn(const pn_step *s, void *const *at)
 {
-    pn_parallel(s->rows, turn_row, &(turning){ s, at });
+    pn_parallel(s->rows, turn_row, &(pn_step_job){ s, at });
 }
 
 /* y = x, the array of a node, in the other layout; last: in y the channels come last. */

@@ -50,6 +50,11 @@ struct pn_step {
     void *args;                             /* what else a family's steps use, from pn_plan_alloc */
 };
 
+/* What a task of a step that is divided among the threads gets, where it needs no more. */
+typedef struct { const pn_step *s; void *const *at; } pn_step_job;
+/* Elements of such a task: a fixed number, so that results do not depend on the threads. */
+enum { PN_CHUNK = 16384 };
+
 /* The output of a node, as it stands before step number step runs. activation: the node itself or
  * one fused before it, whose derivative is had from the array slope, as large as the output;
  * PN_NONE where there is none. last: do both have their channels last? */

@@ -34,35 +34,33 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 }
 
 /* Large arrays in chunks, shared among the threads. */
-enum { CHUNK = 16384 };
-typedef struct { const pn_step *s; void *const *at; } job;
 
 static size_t chunk(const pn_step *s, size_t i, size_t *bytes)
 {
-    *bytes = i * CHUNK * s->bytes;
-    return s->n - i * CHUNK < CHUNK ? s->n - i * CHUNK : CHUNK;
+    *bytes = i * PN_CHUNK * s->bytes;
+    return s->n - i * PN_CHUNK < PN_CHUNK ? s->n - i * PN_CHUNK : PN_CHUNK;
 }
 static void forward_chunk(void *context, size_t i)
 {
-    const job *j = context;
+    const pn_step_job *j = context;
     size_t from, n = chunk(j->s, i, &from);
     j->s->activation->forward(n, (char *)j->at[j->s->in] + from, (char *)j->at[j->s->out] + from,
                               j->s->p, 0);
 }
 static void backward_chunk(void *context, size_t i)
 {
-    const job *j = context;
+    const pn_step_job *j = context;
     size_t from, n = chunk(j->s, i, &from);
     j->s->activation->backward(n, (char *)j->at[j->s->in2] + from, (char *)j->at[j->s->in] + from,
                                (char *)j->at[j->s->out] + from, j->s->p, 0);
 }
 static void run_forward(const pn_step *s, void *const *at)
 {
-    pn_parallel((s->n + CHUNK - 1) / CHUNK, forward_chunk, &(job){ s, at });
+    pn_parallel((s->n + PN_CHUNK - 1) / PN_CHUNK, forward_chunk, &(pn_step_job){ s, at });
 }
 static void run_backward(const pn_step *s, void *const *at)
 {
-    pn_parallel((s->n + CHUNK - 1) / CHUNK, backward_chunk, &(job){ s, at });
+    pn_parallel((s->n + PN_CHUNK - 1) / PN_CHUNK, backward_chunk, &(pn_step_job){ s, at });
 }
 
 static pn_step *step(pn_builder *b, size_t node, const char *what, pn_step_fn *run)

@@ -19,20 +19,6 @@ typedef struct {
     int add_gw, add_gbias;                  /* do they add to what is there? */
 } bilinear;
 
-static double get(pn_dtype t, const void *p, size_t i)
-{
-    return t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
-}
-static void set(pn_dtype t, void *p, size_t i, double v)
-{
-    if (t == PN_F32) ((float *)p)[i] = (float)v;
-    else ((double *)p)[i] = v;
-}
-static void *element(const bilinear *l, const void *p, size_t i)
-{
-    return (char *)p + i * pn_size(l->t);
-}
-
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
 {
     (void)t;
@@ -65,7 +51,7 @@ static void times_slice(const pn_step *s, const bilinear *l, size_t k, int turne
                      .k = turned ? l->m : l->n,
                      .a = x,
                      .lda = turned ? l->m : l->n,
-                     .b = element(l, l->weight, k * l->n * l->m),
+                     .b = pn_element_at(l->t, l->weight, k * l->n * l->m),
                      .ldb = l->m,
                      .c = part,
                      .ldc = turned ? l->n : l->m };
@@ -78,10 +64,11 @@ static void run_forward(const pn_step *s, void *const *at)
     for (size_t k = 0; k < l->out; k++) {
         times_slice(s, l, k, 0, at[l->a], at[l->part], at[s->work]);
         for (size_t r = 0; r < l->rows; r++) {
-            double sum = l->bias ? get(l->t, l->bias, k) : 0;
+            double sum = l->bias ? pn_element(l->t, l->bias, k) : 0;
             for (size_t j = 0; j < l->m; j++)
-                sum += get(l->t, at[l->part], r * l->m + j) * get(l->t, at[l->b], r * l->m + j);
-            set(l->t, at[s->out], r * l->out + k, sum);
+                sum += pn_element(l->t, at[l->part], r * l->m + j) *
+                       pn_element(l->t, at[l->b], r * l->m + j);
+            pn_element_set(l->t, at[s->out], r * l->out + k, sum);
         }
     }
 }
@@ -91,9 +78,10 @@ static void scale_rows(const bilinear *l, size_t k, const void *gy, size_t n, co
                        void *g, int first)
 {
     for (size_t r = 0; r < l->rows; r++) {
-        const double by = get(l->t, gy, r * l->out + k);
+        const double by = pn_element(l->t, gy, r * l->out + k);
         for (size_t j = r * n; j < (r + 1) * n; j++)
-            set(l->t, g, j, by * get(l->t, x, j) + (first ? 0 : get(l->t, g, j)));
+            pn_element_set(l->t, g, j,
+                           by * pn_element(l->t, x, j) + (first ? 0 : pn_element(l->t, g, j)));
     }
 }
 
@@ -122,7 +110,7 @@ static void run_backward(const pn_step *s, void *const *at)
                              .lda = l->n,
                              .b = at[l->b],
                              .ldb = l->m,
-                             .c = element(l, l->gw, k * l->n * l->m),
+                             .c = pn_element_at(l->t, l->gw, k * l->n * l->m),
                              .ldc = l->m,
                              .accumulate = l->add_gw };
             s->k->gemm(&p, at[s->work]);

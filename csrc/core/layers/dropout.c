@@ -17,7 +17,7 @@ PN_CONFIG(dropout_config, DROPOUT_FIELDS)
 PN_CONFIG(noise_config, NOISE_FIELDS)
 
 /* words drawn at a time; elements of a task; of them with one room of words */
-enum { GROUP = 64, CHUNK = 16384, ROOM = 1024 };
+enum { GROUP = 64, ROOM = 1024 };
 /* channels last: a block, and its words for a channel */
 enum { PIXELS = 256, ROW = PIXELS + 2 * GROUP, CHANNELS_AT_ONCE = 16 };
 
@@ -83,9 +83,9 @@ static void element_chunk(void *context, size_t i)
     const job *j = context;
     const pn_step *s = j->s;
     const noise *d = s->args;
-    const size_t end = s->n < (i + 1) * CHUNK ? s->n : (i + 1) * CHUNK;
+    const size_t end = s->n < (i + 1) * PN_CHUNK ? s->n : (i + 1) * PN_CHUNK;
     uint32_t words[ROOM];
-    for (size_t from = i * CHUNK; from < end; from += ROOM) {
+    for (size_t from = i * PN_CHUNK; from < end; from += ROOM) {
         const size_t n = end - from < ROOM ? end - from : ROOM;
         const char *x = (const char *)j->at[s->in] + from * s->bytes;
         char *y = (char *)j->at[s->out] + from * s->bytes;
@@ -146,7 +146,7 @@ static void run(const pn_step *s, void *const *at)
         return;
     }
     if (!d->words) {
-        pn_parallel((s->n + CHUNK - 1) / CHUNK, element_chunk, &j);
+        pn_parallel((s->n + PN_CHUNK - 1) / PN_CHUNK, element_chunk, &j);
         return;
     }
     s->k->random_words(d->seed, j.stream, 0, (s->rows * d->spans + GROUP - 1) / GROUP, d->words);

@@ -46,15 +46,6 @@ typedef struct {
     size_t *best;
 } lookup;
 
-static double get(pn_dtype t, const void *p, size_t i)
-{
-    return t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
-}
-static void *at_element(const lookup *l, const void *p, size_t i)
-{
-    return (char *)p + i * pn_size(l->t);
-}
-
 static int is_padding(const lookup *l, size_t i)
 {
     return l->config->padding_idx >= 0 && l->index[i] == (size_t)l->config->padding_idx;
@@ -163,7 +154,7 @@ static int read_indices(const lookup *l, const void *x)
 {
     for (size_t i = 0; i < l->rows * l->per; i++) {
         if (is_stopped(i)) return 0;
-        const double v = get(l->t, x, i);
+        const double v = pn_element(l->t, x, i);
         if (!(v >= 0 && v < (double)l->num && v == (double)(int64_t)v))
             return refuse(l, "index", i / l->per, i % l->per, v, l->num ? l->num - 1 : 0);
         l->index[i] = (size_t)v;
@@ -178,8 +169,8 @@ static int read_bags(const lookup *l, const void *offsets)
     for (size_t r = 0; r < l->rows; r++) {
         size_t from = 0;
         for (size_t k = 0; k < l->bags; k++) {
-            const double first = offsets ? get(l->t, offsets, r * given + k) : 0,
-                         end = k + 1 < given ? get(l->t, offsets, r * given + k + 1)
+            const double first = offsets ? pn_element(l->t, offsets, r * given + k) : 0,
+                         end = k + 1 < given ? pn_element(l->t, offsets, r * given + k + 1)
                                              : (double)l->per;
             if (!(end >= (double)from && end <= (double)l->per && end == floor(end)) ||
                 (k == 0 && first != 0))
@@ -203,7 +194,7 @@ static double renorm(const lookup *l, const void *row)
     const double p = l->config->norm_type, most = l->config->max_norm;
     double sum = 0;
     for (size_t i = 0; i < l->dim; i++) {
-        const double v = fabs(get(l->t, row, i));
+        const double v = fabs(pn_element(l->t, row, i));
         if (!isinf(p)) sum += pow(v, p);
         else if (v > sum) sum = v;
     }
@@ -217,7 +208,7 @@ static void use_rows(const lookup *l)
 {
     memset(l->uses, 0, l->num * sizeof *l->uses);
     for (size_t i = 0; i < l->rows * l->per && !is_stopped(i); i++) {
-        void *row = at_element(l, l->node->slots[0].data, l->index[i] * l->dim);
+        void *row = pn_element_at(l->t, l->node->slots[0].data, l->index[i] * l->dim);
         if (l->uses[l->index[i]]++ || isinf(l->config->max_norm) ||
             l->plan->mode == PN_PREDICT)
             continue;
@@ -236,16 +227,17 @@ static void run_embedding(const pn_step *s, void *const *at)
     if (!read_indices(l, at[l->x])) return;
     use_rows(l);
     for (size_t i = 0; i < l->rows * l->per && !is_stopped(i); i++) {
-        const void *row = at_element(l, l->node->slots[0].data, l->index[i] * l->dim);
+        const void *row = pn_element_at(l->t, l->node->slots[0].data, l->index[i] * l->dim);
         const double factor = factor_of(l, row);
-        if (factor == 1) memcpy(at_element(l, at[s->out], i * l->dim), row, l->dim * pn_size(l->t));
-        else add_row(l, factor, row, at_element(l, at[s->out], i * l->dim), 1);
+        if (factor == 1)
+            memcpy(pn_element_at(l->t, at[s->out], i * l->dim), row, l->dim * pn_size(l->t));
+        else add_row(l, factor, row, pn_element_at(l->t, at[s->out], i * l->dim), 1);
     }
 }
 
 static double share(const lookup *l, void *const *at, size_t i)
 {
-    if (l->weights != PN_NONE) return get(l->t, at[l->weights], i);
+    if (l->weights != PN_NONE) return pn_element(l->t, at[l->weights], i);
     return l->bagging->mode == MEAN ? 1 / (double)l->count[l->bag[i]] : 1;
 }
 
@@ -258,7 +250,7 @@ static void take_largest(const lookup *l, size_t i, double factor, const void *r
                          size_t *best)
 {
     for (size_t j = 0; j < l->dim; j++) {
-        const double v = factor * get(l->t, row, j), most = get(l->t, y, j);
+        const double v = factor * pn_element(l->t, row, j), most = pn_element(l->t, y, j);
         if (best[j] && (most != most || v <= most)) continue;           /* a NaN stays */
         best[j] = i + 1;
         if (l->t == PN_F32) ((float *)y)[j] = (float)v;
@@ -293,7 +285,8 @@ static void sum_bag(const pn_step *s, void *const *at, size_t from, size_t end, 
             fold_bag(l, y, folds++ == 0, 0);
             held = 0;
         }
-        const double w = factor_of(l, at_element(l, table, l->index[i] * l->dim)) * share(l, at, i);
+        const double w = factor_of(l, pn_element_at(l->t, table, l->index[i] * l->dim)) *
+                         share(l, at, i);
         if (l->t == PN_F32) ((float *)weight)[held] = (float)w;
         else weight[held] = w;
         index[held++] = l->index[i];
@@ -315,10 +308,10 @@ static void run_bag(const pn_step *s, void *const *at)
     for (size_t i = 0, end; i < all && !pn_stopped(); i = end) {
         for (end = i + 1; end < all && l->bag[end] == l->bag[i];) end++;
         if (l->bag[i] == SIZE_MAX) continue;
-        void *y = at_element(l, at[s->out], l->bag[i] * l->dim);
+        void *y = pn_element_at(l->t, at[s->out], l->bag[i] * l->dim);
         if (!l->best) sum_bag(s, at, i, end, y);
         for (size_t k = i; l->best && k < end && !is_stopped(k); k++) {
-            const void *row = at_element(l, l->node->slots[0].data, l->index[k] * l->dim);
+            const void *row = pn_element_at(l->t, l->node->slots[0].data, l->index[k] * l->dim);
             if (!outside(l, k))
                 take_largest(l, k, factor_of(l, row), row, y, l->best + l->bag[k] * l->dim);
         }
@@ -336,8 +329,8 @@ static void run_table_gradient(const pn_step *s, void *const *at)
         if (is_padding(l, i) || (l->bag && outside(l, i))) continue;
         const double by = l->config->scale_grad_by_freq ? 1 / (double)l->uses[l->index[i]] : 1;
         const size_t from = (l->bag ? l->bag[i] : i) * l->dim;
-        void *g = at_element(l, s->grad, l->index[i] * l->dim);
-        const void *gy = at_element(l, at[s->in], from);
+        void *g = pn_element_at(l->t, s->grad, l->index[i] * l->dim);
+        const void *gy = pn_element_at(l->t, at[s->in], from);
         if (!l->best) add_row(l, l->bag ? by * share(l, at, i) : by, gy, g, 0);
         for (size_t j = 0; l->best && j < l->dim; j++) {
             if (l->best[from + j] != i + 1) continue;
@@ -353,8 +346,8 @@ static void run_weights_gradient(const pn_step *s, void *const *at)
     for (size_t i = 0; i < l->rows * l->per; i++) {
         double sum = 0;
         for (size_t j = 0; j < l->dim && !outside(l, i); j++)
-            sum += get(l->t, at[s->in], l->bag[i] * l->dim + j) *
-                   get(l->t, l->node->slots[0].data, l->index[i] * l->dim + j);
+            sum += pn_element(l->t, at[s->in], l->bag[i] * l->dim + j) *
+                   pn_element(l->t, l->node->slots[0].data, l->index[i] * l->dim + j);
         if (l->t == PN_F32) ((float *)at[s->out])[i] = (float)sum;
         else ((double *)at[s->out])[i] = sum;
     }

@@ -72,12 +72,11 @@ static void inside(const axis *a, size_t k, size_t *from, size_t *to)
     if (*from > *to) *from = *to;
 }
 
-typedef struct { const pn_step *s; void *const *at; } job;
 
 /* s: x is read, y written; which of them is the image, fold.add says: columns are added to it. */
 static void plane(void *context, size_t i)
 {
-    const job *j = context;
+    const pn_step_job *j = context;
     const fold *f = j->s->args;
     const size_t size = j->s->bytes, image = f->h.n * f->w.n, windows = f->h.windows * f->w.windows,
                  columns = f->h.k * f->w.k * windows;
@@ -101,7 +100,7 @@ static void plane(void *context, size_t i)
 
 static void run(const pn_step *s, void *const *at)
 {
-    pn_parallel(((const fold *)s->args)->planes, plane, &(job){ s, at });
+    pn_parallel(((const fold *)s->args)->planes, plane, &(pn_step_job){ s, at });
 }
 
 static int is_fold(const pn_node *n) { return ((const fold_config *)pn_config(n))->fold; }

@@ -28,7 +28,6 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 }
 
 /* s: rows groups of n neighbours, each inner numbers. */
-enum { CHUNK = 16384 };
 typedef struct { const pn_step *s; void *const *at; size_t groups; } job;
 
 static char *part(const job *j, int buffer, size_t i, size_t each)
@@ -57,7 +56,7 @@ static void backward_chunk(void *context, size_t i)
 }
 static void in_chunks(const pn_step *s, void *const *at, pn_task_fn *task)
 {
-    job j = { s, at, CHUNK / (s->n * s->inner + 1) + 1 };
+    job j = { s, at, PN_CHUNK / (s->n * s->inner + 1) + 1 };
     pn_parallel((s->rows + j.groups - 1) / j.groups, task, &j);
 }
 static void run_forward(const pn_step *s, void *const *at) { in_chunks(s, at, forward_chunk); }

@@ -68,24 +68,11 @@ typedef struct {
 
 typedef struct { const pn_step *s; void *const *at; norm *f; gradients *g; size_t per; } job;
 
-static double get(const norm *f, const void *p, size_t i)
-{
-    return f->t == PN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
-}
-static void set(const norm *f, void *p, size_t i, double v)
-{
-    if (f->t == PN_F32) ((float *)p)[i] = (float)v;
-    else ((double *)p)[i] = v;
-}
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 static size_t parts_of(size_t n, size_t per) { return (n + per - 1) / per; }
 /* sums a group */
 static size_t units_of(const norm *f) { return f->g.weight_axis == PN_PER_SPAN ? f->g.spans : 1; }
-static void *element(const norm *f, const void *p, size_t i)
-{
-    return (char *)p + i * pn_size(f->t);
-}
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
@@ -117,7 +104,8 @@ static void moments_tile(void *context, size_t i)
     const job *j = context;
     const norm *f = j->f;
     tile t = tile_at(f, i);
-    f->k->columns_moments(t.rows, t.columns, f->features, element(f, j->at[j->s->in], t.at),
+    f->k->columns_moments(t.rows, t.columns, f->features,
+                          pn_element_at(f->t, j->at[j->s->in], t.at),
                           part_at(f, t.row, 0) + t.column, part_at(f, t.row, 1) + t.column);
 }
 static void apply_tile(void *context, size_t i)
@@ -126,8 +114,8 @@ static void apply_tile(void *context, size_t i)
     const norm *f = j->f;
     tile t = tile_at(f, i);
     const double *by[] = { f->g.mean + t.column, f->slope + t.column, f->shift + t.column };
-    f->k->columns_apply(t.rows, t.columns, f->features, element(f, j->at[j->s->in], t.at),
-                        element(f, j->at[j->s->out], t.at), by);
+    f->k->columns_apply(t.rows, t.columns, f->features, pn_element_at(f->t, j->at[j->s->in], t.at),
+                        pn_element_at(f->t, j->at[j->s->out], t.at), by);
 }
 
 /* Moments of whole columns from those of their tiles (Chan, Golub and LeVeque, 1979). */
@@ -150,8 +138,8 @@ static void join_tiles(norm *f, const void *x)
         f->g.var[c] /= (double)f->rows;
         f->g.scale[c] = 1 / sqrt(f->g.var[c] + f->g.eps);
         if (f->k->is_far(f->g.var[c], f->g.eps))
-            f->k->far_moments(f->rows, f->features, 1, element(f, x, c), 1, f->g.eps, f->g.mean + c,
-                              f->g.var + c, f->g.scale + c);
+            f->k->far_moments(f->rows, f->features, 1, pn_element_at(f->t, x, c), 1, f->g.eps,
+                              f->g.mean + c, f->g.var + c, f->g.scale + c);
     }
 }
 
@@ -166,11 +154,11 @@ static void forward_columns(norm *f, job *j)
     }
     f->far = 0;
     for (size_t c = 0; c < f->features; c++) {
-        const double w = f->g.w ? get(f, f->g.w, c) : 1;
+        const double w = f->g.w ? pn_element(f->t, f->g.w, c) : 1;
         f->rest[c] = -f->g.scale[c] * (f->g.mean[c] - rounded(f, f->g.mean[c]));
         f->slope[c] = f->g.scale[c] * w;
         f->far |= !f->k->is_near(f->g.scale[c]);
-        f->shift[c] = f->rest[c] * w + (f->g.b ? get(f, f->g.b, c) : 0);
+        f->shift[c] = f->rest[c] * w + (f->g.b ? pn_element(f->t, f->g.b, c) : 0);
     }
     pn_parallel(tiles, apply_tile, j);
 }
@@ -195,10 +183,10 @@ static void track(norm *f)
             mean += f->g.mean[i];
             var += f->g.var[i];
         }
-        set(f, f->running_mean, c,
-            (1 - m) * get(f, f->running_mean, c) + m * mean / (double)samples);
-        set(f, f->running_var, c,
-            (1 - m) * get(f, f->running_var, c) + m * unbiased * var / (double)samples);
+        pn_element_set(f->t, f->running_mean, c,
+            (1 - m) * pn_element(f->t, f->running_mean, c) + m * mean / (double)samples);
+        pn_element_set(f->t, f->running_var, c,
+            (1 - m) * pn_element(f->t, f->running_var, c) + m * unbiased * var / (double)samples);
     }
 }
 
@@ -207,8 +195,8 @@ static void run_forward(const pn_step *s, void *const *at)
     norm *f = s->args;
     job j = { .s = s, .at = at, .f = f, .per = CHUNK / (f->g.spans * f->g.n + 1) + 1 };
     for (size_t i = 0; !f->fresh && i < f->groups; i++) {
-        f->g.mean[i] = get(f, f->running_mean, i % f->features);
-        f->g.scale[i] = 1 / sqrt(get(f, f->running_var, i % f->features) + f->g.eps);
+        f->g.mean[i] = pn_element(f->t, f->running_mean, i % f->features);
+        f->g.scale[i] = 1 / sqrt(pn_element(f->t, f->running_var, i % f->features) + f->g.eps);
     }
     if (f->columns && f->count > 0) forward_columns(f, &j);
     else if (f->count > 0) pn_parallel(parts_of(f->groups, j.per), group_chunk, &j);
@@ -236,19 +224,21 @@ static void factors_of(const norm *f, const double *sums, size_t from, size_t to
                             : 0;
         double total[2] = { 0 };
         for (size_t u = 0; u < units; u++) {
-            const double w = f->g.w && f->g.weight_axis == PN_PER_SPAN ? get(f, f->g.w, at + u) : 1;
+            const double w = f->g.w && f->g.weight_axis == PN_PER_SPAN
+                               ? pn_element(f->t, f->g.w, at + u)
+                               : 1;
             total[0] += w * sums[2 * (i * units + u)];
             total[1] += w * sums[2 * (i * units + u) + 1];
         }
         factors(f, f->g.scale[i], total[0], total[1],
-                f->g.w && f->g.weight_axis == PN_PER_GROUP ? get(f, f->g.w, at) : 1, by);
+                f->g.w && f->g.weight_axis == PN_PER_GROUP ? pn_element(f->t, f->g.w, at) : 1, by);
     }
 }
 
 /* total += held, which is then 0. */
 static void fold(const norm *f, double *total, void *held)
 {
-    for (size_t c = 0; c < f->features; c++) total[c] += get(f, held, c);
+    for (size_t c = 0; c < f->features; c++) total[c] += pn_element(f->t, held, c);
     memset(held, 0, f->features * pn_size(f->t));
 }
 
@@ -287,9 +277,9 @@ static void sums_tile(void *context, size_t i)
     tile t = tile_at(f, i);
     const double *by[] = { f->g.mean + t.column, f->far ? f->g.scale + t.column : NULL,
                            f->rest + t.column };
-    f->k->columns_sums(t.rows, t.columns, f->features, element(f, j->at[j->s->in2], t.at),
-                       element(f, j->at[j->s->in], t.at), by, part_at(f, t.row, 0) + t.column,
-                       part_at(f, t.row, 1) + t.column);
+    f->k->columns_sums(t.rows, t.columns, f->features, pn_element_at(f->t, j->at[j->s->in2], t.at),
+                       pn_element_at(f->t, j->at[j->s->in], t.at), by,
+                       part_at(f, t.row, 0) + t.column, part_at(f, t.row, 1) + t.column);
 }
 static void back_tile(void *context, size_t i)
 {
@@ -300,8 +290,9 @@ static void back_tile(void *context, size_t i)
     const double *by[] = { f->g.mean + t.column, f->far ? f->g.scale + t.column : NULL,
                            f->rest + t.column,   b,
                            b + f->features,      b + 2 * f->features };
-    f->k->columns_back(t.rows, t.columns, f->features, element(f, j->at[j->s->in2], t.at),
-                       element(f, j->at[j->s->in], t.at), element(f, j->at[j->s->out], t.at), by);
+    f->k->columns_back(t.rows, t.columns, f->features, pn_element_at(f->t, j->at[j->s->in2], t.at),
+                       pn_element_at(f->t, j->at[j->s->in], t.at),
+                       pn_element_at(f->t, j->at[j->s->out], t.at), by);
 }
 static void backward_columns(const pn_step *s, norm *f, job *j)
 {
@@ -320,7 +311,7 @@ static void backward_columns(const pn_step *s, norm *f, job *j)
     for (size_t c = 0; c < f->features; c++) {
         double by[3];
         factors(f, f->g.scale[c], d->sums[2 * c], d->sums[2 * c + 1],
-                f->g.w ? get(f, f->g.w, c) : 1, by);
+                f->g.w ? pn_element(f->t, f->g.w, c) : 1, by);
         if (!f->far) {
             by[2] += by[1] * f->rest[c];
             by[1] *= f->g.scale[c];
@@ -336,8 +327,8 @@ static void give_sums(const norm *f, const gradients *d)
     const size_t units = units_of(f);
     double *w = d->by, *b = w + f->features;
     for (size_t c = 0; c < f->features; c++) {
-        w[c] = d->add_gw ? get(f, d->gw, c) : 0;
-        b[c] = d->add_gb ? get(f, d->gb, c) : 0;
+        w[c] = d->add_gw ? pn_element(f->t, d->gw, c) : 0;
+        b[c] = d->add_gb ? pn_element(f->t, d->gb, c) : 0;
     }
     for (size_t i = 0, c = 0; i < f->groups; i++)
         for (size_t u = i * units; u < (i + 1) * units; u++, c = c + 1 < f->features ? c + 1 : 0) {
@@ -345,8 +336,8 @@ static void give_sums(const norm *f, const gradients *d)
             w[c] += d->sums[2 * u + 1];
         }
     for (size_t c = 0; c < f->features; c++) {
-        if (d->gw) set(f, d->gw, c, w[c]);
-        if (d->gb) set(f, d->gb, c, b[c]);
+        if (d->gw) pn_element_set(f->t, d->gw, c, w[c]);
+        if (d->gb) pn_element_set(f->t, d->gb, c, b[c]);
     }
 }
 
@@ -362,12 +353,12 @@ static void run_backward(const pn_step *s, void *const *at)
         return;
     }
     for (size_t c = 0; c < f->features && d->parts; c++) {
-        double w = d->gw && d->add_gw ? get(f, d->gw, c) : 0,
-               b = d->gb && d->add_gb ? get(f, d->gb, c) : 0;
+        double w = d->gw && d->add_gw ? pn_element(f->t, d->gw, c) : 0,
+               b = d->gb && d->add_gb ? pn_element(f->t, d->gb, c) : 0;
         for (size_t i = 0; i < d->chunks; i++)
             w += d->parts[4 * i * f->features + c], b += d->parts[(4 * i + 1) * f->features + c];
-        if (d->gw) set(f, d->gw, c, w);
-        if (d->gb) set(f, d->gb, c, b);
+        if (d->gw) pn_element_set(f->t, d->gw, c, w);
+        if (d->gb) pn_element_set(f->t, d->gb, c, b);
     }
 }
 

@@ -199,7 +199,6 @@ static void fill_rows(const pn_node *n, const pn_shape *input, size_t first, pad
 
 static const pad *pad_of(pn_builder *b, size_t node)
 {
-    enum { CHUNK = 16384 };
     const pn_node *n = &b->graph->nodes[node];
     const pn_shape *input = &b->graph->nodes[n->inputs[0]].shape;
     const pad_config *c = pn_config(n);
@@ -229,7 +228,7 @@ static const pad *pad_of(pn_builder *b, size_t node)
     p.until = before + columns < (double)p.out_columns
                 ? (size_t)(before + columns > 0 ? before + columns : 0)
                 : p.out_columns;
-    p.chunk = CHUNK / (p.out_rows * p.out_columns + 1) + 1;
+    p.chunk = PN_CHUNK / (p.out_rows * p.out_columns + 1) + 1;
     if (p.size == sizeof(float)) memcpy(p.constant, &(float){ (float)c->value }, sizeof(float));
     else memcpy(p.constant, &c->value, sizeof(double));
     *own = p;

@@ -54,7 +54,6 @@ static order order_of(const pn_builder *b, size_t node, int back)
 {
     const pn_node *n = &b->graph->nodes[node];
     const pn_shape *from = back ? &n->shape : &b->graph->nodes[n->inputs[0]].shape;
-    enum { CHUNK = 16384 };
     size_t stride[PN_MAX_DIMS + 1], all = 1;
     const pn_counts *axes = &((const permute_config *)pn_config(n))->axes;
     order o = { .ndim = axes->n + 1, .size = pn_size(b->graph->dtype) };
@@ -70,7 +69,7 @@ static order order_of(const pn_builder *b, size_t node, int back)
     o.n = o.ndim ? o.dim[o.ndim - 1] : 1;
     o.step = o.ndim ? o.stride[o.ndim - 1] : 1;
     o.lines = o.n ? b->rows * all / o.n : 0;
-    o.chunk = CHUNK / (o.n + 1) + 1;
+    o.chunk = PN_CHUNK / (o.n + 1) + 1;
     return o;
 }
 

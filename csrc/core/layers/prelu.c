@@ -4,7 +4,7 @@
 #include "../graph/plan.h"
 #include <string.h>
 
-enum { CHUNK = 16384, SLOPE = 0 };
+enum { SLOPE = 0 };
 
 #define LEARNT_FIELDS(FIELD, T)                                             \
     FIELD(T, ACTIVATION, function, ANY, "row that takes its slope from an array") \
@@ -139,7 +139,7 @@ static learnt *learnt_of(pn_builder *b, size_t node)
         l->blocks = l->blocks / l->channels * l->n;
         l->n = 1;
     }
-    l->chunk = l->channels == 1 ? CHUNK : CHUNK / (l->rows ? l->channels : l->n + 1) + 1;
+    l->chunk = l->channels == 1 ? PN_CHUNK : PN_CHUNK / (l->rows ? l->channels : l->n + 1) + 1;
     l->sums = pn_plan_alloc(b, tasks(l) * sizeof *l->sums);
     return l->sums ? l : NULL;
 }
@@ -211,7 +211,7 @@ static void random_chunk(void *context, size_t i)
 {
     const job *j = context;
     const pn_step *s = j->s;
-    const size_t first = i * CHUNK, n = s->n - first < CHUNK ? s->n - first : CHUNK,
+    const size_t first = i * PN_CHUNK, n = s->n - first < PN_CHUNK ? s->n - first : PN_CHUNK,
                  from = first * s->bytes;
     const rrelu_config *c = pn_config(s->node);
     const void *p[PN_MAX_PARAMS] = { s->out2 == PN_NONE ? (const void *)&s->node->params[0]
@@ -228,7 +228,7 @@ static void random_chunk(void *context, size_t i)
 }
 static void run_random(const pn_step *s, void *const *at)
 {
-    pn_parallel((s->n + CHUNK - 1) / CHUNK, random_chunk, &(job){ NULL, s, at });
+    pn_parallel((s->n + PN_CHUNK - 1) / PN_CHUNK, random_chunk, &(job){ NULL, s, at });
 }
 
 static pn_status add_random(pn_builder *b, size_t node, const char *what, int x, int t, int y)

@@ -90,7 +90,6 @@ static void fill_taps(const pn_node *n, resize *r, size_t i)
 
 static resize *resize_of(pn_builder *b, size_t node)
 {
-    enum { CHUNK = 16384 };
     const pn_node *n = &b->graph->nodes[node];
     const pn_shape *input = &b->graph->nodes[n->inputs[0]].shape;
     const resize_config *c = pn_config(n);
@@ -103,7 +102,7 @@ static resize *resize_of(pn_builder *b, size_t node)
         if (i < axis) r->blocks *= input->dim[i];
         if (i > axis) r->inner *= input->dim[i];
     }
-    r->chunk = CHUNK / ((r->length + r->out) * r->inner + 1) + 1;
+    r->chunk = PN_CHUNK / ((r->length + r->out) * r->inner + 1) + 1;
     r->index = pn_plan_alloc(b, r->out * r->each * sizeof *r->index);
     r->weight = r->index ? pn_plan_alloc(b, r->out * r->each * r->size) : NULL;
     if (!r->weight) return NULL;

@@ -24,32 +24,31 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 }
 
 typedef struct { pn_response r; double *work; } response;
-typedef struct { const pn_step *s; void *const *at; } job;
 
-static void *sample(const job *j, int buffer, size_t i)
+static void *sample(const pn_step_job *j, int buffer, size_t i)
 {
     return (char *)j->at[buffer] + i * j->s->bytes;
 }
 static void forward_sample(void *context, size_t i)
 {
-    const job *j = context;
+    const pn_step_job *j = context;
     const response *r = j->s->args;
     j->s->k->norm->response(&r->r, sample(j, j->s->in, i), sample(j, j->s->out, i));
 }
 static void backward_sample(void *context, size_t i)
 {
-    const job *j = context;
+    const pn_step_job *j = context;
     const response *r = j->s->args;
     j->s->k->norm->response_back(&r->r, sample(j, j->s->in2, i), sample(j, j->s->in, i),
                                  sample(j, j->s->out, i), r->work + 2 * i * r->r.channels);
 }
 static void run_forward(const pn_step *s, void *const *at)
 {
-    pn_parallel(s->rows, forward_sample, &(job){ s, at });
+    pn_parallel(s->rows, forward_sample, &(pn_step_job){ s, at });
 }
 static void run_backward(const pn_step *s, void *const *at)
 {
-    pn_parallel(s->rows, backward_sample, &(job){ s, at });
+    pn_parallel(s->rows, backward_sample, &(pn_step_job){ s, at });
 }
 
 static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *run, int x, int y,

@@ -4,6 +4,7 @@
  * The loss is a sum of squares of residuals r; with J their Jacobian a step solves (J'J + mu I) d =
  * -J'r. All of it is in double precision, whatever the parameters' type. */
 #include "lm.h"
+#include "../base/array.h"
 #include "../base/error.h"
 #include "../kernels/isa.h"
 #include <math.h>
@@ -174,8 +175,7 @@ static void gather(const pn_solver *o, double *x)
 {
     for (size_t k = 0; k < o->n_segments; k++)
         for (size_t i = 0; i < o->segments[k].n; i++)
-            *x++ = o->segments[k].dtype == PN_F32 ? (double)((const float *)o->segments[k].p)[i]
-                                                  : ((const double *)o->segments[k].p)[i];
+            *x++ = pn_element(o->segments[k].dtype, o->segments[k].p, i);
 }
 
 /* They become x + d, or x where d is NULL. */
