@@ -1,4 +1,4 @@
-"""The formula column of the activations' table, executed: value and derivative to any precision, and as C source.
+"""Evaluate formulas of the activation table and their derivatives, to any precision or as C source.
 
 The text is parsed into a graph of nodes, and differentiated node by node so that nothing cancels needlessly. ``Formula``
 evaluates the graphs in mpmath (the oracle of ``test_activations.py``) or writes them as C (the oracle of ``tests/ulp``).
@@ -70,7 +70,7 @@ def power(a: Node, n: int) -> Node:
 
 
 def larger(a: Node, b: Node) -> Node:
-    """The larger of two numbers that are not negative."""
+    """Return the larger of two non-negative numbers."""
     return b if a is ZERO else a if b is ZERO or a is b else node("max", a, b)
 
 
@@ -82,7 +82,7 @@ def choose(condition: Node, a: Node, b: Node) -> Node:
     return a if a is b else node("if", condition, a, b)
 
 
-# What each function that a formula may call multiplies the derivative of its argument a by; y is its value.
+# The derivative of each function that formulas may call, with argument a and value y.
 SLOPES: dict[str, Callable[[Node, Node], Node]] = {
     "exp": lambda a, y: y,
     "expm1": lambda a, y: call("exp", a),
@@ -104,12 +104,12 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 
 
 def _over_square(t: Node) -> Node:
-    """1 / cosh^2 a from t = e^-2|a|, which neither overflows nor cancels."""
+    """Return 1 / cosh^2 a, computed from t = e^-2|a|, which neither overflows nor cancels."""
     return div(mul(number(4), t), power(add(ONE, t), 2))
 
 
 class _Parser:
-    """The text's graph."""
+    """Return the graph of a formula's text."""
 
     def __init__(self, text: str, parameters: tuple[str, ...]) -> None:
         self.text, self.parameters = text, parameters
@@ -139,7 +139,7 @@ class _Parser:
                     case ast.Sub():
                         return add(left, neg(right))
                     case ast.Mult():
-                        return node("*", left, right)  # not mul: 0 * x is x's zero
+                        return node("*", left, right)  # not mul, because 0 * x keeps the sign of x
                     case ast.Div():
                         return div(left, right)
                     case ast.BitAnd() | ast.BitOr():
@@ -174,7 +174,7 @@ class _Parser:
 
 
 class _Derivative:
-    """d/dx of each node, and the largest term of the outermost sum that it is."""
+    """Return d/dx of each node, and the largest term of its outermost sum."""
 
     def __init__(self) -> None:
         self.known: dict[Node, tuple[Node, Node]] = {}
@@ -189,7 +189,7 @@ class _Derivative:
         return self.known[n]
 
     def of(self, n: Node) -> tuple[Node, Node | None]:
-        """The derivative, and its largest term where that is not the derivative itself."""
+        """Return the derivative, and its largest term if that is not the derivative itself."""
         match n.op, n.args:
             case "x", _:
                 return ONE, None
@@ -233,7 +233,7 @@ class _Derivative:
         return add(left, right), larger(size(left), size(right))
 
     def line(self, n: Node) -> tuple[Node, Node] | None:
-        """Slope and intercept where the node is a straight line, at least on each side of 0."""
+        """Return slope and intercept if the node is linear, at least on each side of 0."""
         match n.op, n.args:
             case "x", _:
                 return ONE, ZERO
@@ -252,7 +252,7 @@ class _Derivative:
         return choose(node("above", a, ZERO, self(a), ZERO), ONE, neg(ONE))
 
     def condition(self, n: Node) -> Node:
-        """Which branch is taken beside x: where the two are equal, their slopes and the side decide."""
+        """Return the branch taken next to x; for equal operands, their slopes and the side decide."""
         match n.op, n.args:
             case (("<" | "<="), (a, b)):
                 return node("above", b, a, self(b), self(a))
@@ -264,7 +264,7 @@ class _Derivative:
 
 
 class _Numbers:
-    """mpmath's numbers, for ``_evaluate``: only the branch that is taken is computed."""
+    """Arithmetic of mpmath for ``_evaluate``, which computes only the branch that is taken."""
 
     def __init__(self, digits: int) -> None:
         self.mp = mpmath.mp.clone()
@@ -273,7 +273,7 @@ class _Numbers:
         self.number = functools.cache(lambda text: self.mp.mpf(text))
 
     def call(self, name: str, a: Any) -> Any:
-        """Far out, where erf and erfc have long settled, mpmath is slow and unsure."""
+        """Return the limits of erf and erfc for large arguments, for which mpmath is slow and inaccurate."""
         far = name in ("erf", "erfc") and abs(a) > 1000
         return getattr(self.mp, name)(self.mp.sign(a) * 1000 if far else a)
 
@@ -284,7 +284,7 @@ class _Numbers:
 
 
 class _Doubles:
-    """NumPy's doubles, many at once, for a first look."""
+    """Vectorized arithmetic in NumPy's float64, for a coarse scan."""
 
     pi, number, larger = math.pi, float, np.maximum
 
@@ -329,19 +329,19 @@ def _evaluate(root: Node, numbers: Any, x: Any, given: dict[str, Any], side: int
 
 
 def _crossings(y: Any, where: Any) -> Any:
-    """The inner points at or before which y changes its sign, as far as ``where`` says that it is small there."""
+    """Return the indices of inner points where y changes its sign, among those selected by ``where``."""
     sign = np.sign(np.where(np.abs(y) < 1e-9, 0.0, y))
     return (sign[:-2] * sign[2:] < 0) & where[1:-1]
 
 
 def _touches(y: Any) -> Any:
-    """The inner points where |y| has a minimum that is all but zero."""
+    """Return the indices of inner points where |y| has a minimum close to zero."""
     near = np.abs(y)
     return (near[1:-1] < 1e-4) & (near[1:-1] < near[:-2]) & (near[1:-1] < near[2:])
 
 
 def _comparisons(root: Node) -> set[Node]:
-    """The comparisons in a graph, and |a| as one of a with 0."""
+    """a| as one of a with 0.|Return the comparisons in a graph; |a| counts as a comparison of a with 0.|a| as one of a with 0."""
     found, left = set(), [root]
     while left:
         n = left.pop()
@@ -383,7 +383,7 @@ class Formula:
         return bool(_crossings(share, np.abs(share) < 0.1).any() or _touches(share).any())
 
     def centres(self, **given: float) -> list[float]:
-        """Where a closer look pays: near the roots of the derivative, and where a choice changes."""
+        """Return the points that need dense sampling: near roots of the derivative and near branch changes."""
         x, share = self._look(**given)
         kinks: set[float] = set()
         with np.errstate(all="ignore"):
@@ -393,7 +393,7 @@ class Formula:
         return sorted(kinks | set(x[1:-1][_crossings(share, np.isfinite(share)) | _touches(share)].tolist()))[:40]
 
     def _look(self, **given: float) -> tuple[Any, Any]:
-        """Points around 0, and at each what share of its largest term the derivative is."""
+        """Return points around 0, and the ratio of the derivative to its largest term at each."""
         x = np.linspace(0.05, 60, 20000)
         x = np.concatenate([-x[::-1], x])
         with np.errstate(all="ignore"):
@@ -444,7 +444,7 @@ class _Writer:
         return f"({self.name(n.args[0])[0]} {n.op} {self.name(n.args[1])[0]})"
 
     def compute(self, n: Node) -> tuple[str, str]:
-        """Value and error as C; ``$`` stands for the value's name."""
+        """Return value and error bound as C source; ``$`` stands for the name of the value."""
         match n.op, n.args:
             case "x", _:
                 return "x", ""

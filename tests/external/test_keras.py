@@ -1,4 +1,4 @@
-"""Weights between Keras and pynn: nets of the same form compute the same, wherever the weights come from."""
+"""Exchange of weights with Keras: nets of the same architecture compute the same values with converted weights."""
 
 import os
 import warnings
@@ -17,7 +17,7 @@ pytest.importorskip("h5py")
 keras = pytest.importorskip("keras")
 K = keras.layers
 LIKE = {"eps": 1e-3, "momentum": 0.01}
-"""What Keras's batch norm starts with."""
+"""Keras's defaults of batch normalization."""
 
 
 def dense() -> tuple[Any, pynn.Layer]:
@@ -43,7 +43,7 @@ def image() -> tuple[Any, pynn.Layer]:
 
 
 def branches() -> tuple[Any, pynn.Layer]:
-    """Two ways through images, flattened apart and joined; layers with Keras's names in another order than its own."""
+    """Return a net with two image branches that are flattened separately and joined; its layers have Keras's names in another order."""
     x = keras.Input((5, 4, 2))
     a, b = K.Conv2D(3, 2, name="left")(x), K.Conv2D(2, 3, name="right")(x)
     joined = K.Concatenate()([K.Flatten()(a), K.GlobalAveragePooling2D()(b), K.Flatten()(b)])
@@ -70,7 +70,7 @@ NETS = {"dense": dense, "image": image, "branches": branches, "words": words, "n
 
 
 def started(make: Callable[[], tuple[Any, pynn.Layer]]) -> tuple[Any, pynn.Layer, np.ndarray, tuple[int, ...]]:
-    """Return both nets, Keras's with weights at random, samples for it, and the shape of one here."""
+    """Return both nets, Keras's with random weights, samples for it, and the shape of one sample here."""
     rng = np.random.default_rng(0)
     theirs, ours = make()
     theirs.set_weights([rng.uniform(0.2, 1, a.shape) for a in theirs.get_weights()])
@@ -88,7 +88,7 @@ def by_path(model: Any) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_weights_come_and_go(net: str) -> None:
+def test_weights_round_trip(net: str) -> None:
     theirs, ours, X, shape = started(NETS[net])
     start = theirs.get_weights()
     for given in (start, by_path(theirs)):
@@ -108,7 +108,7 @@ def test_weights_come_and_go(net: str) -> None:
 @pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m.h5"])
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
-def test_their_files_are_read(tmp_path: Path, net: str, name: str) -> None:
+def test_files_are_read(tmp_path: Path, net: str, name: str) -> None:
     theirs, ours, X, shape = started(NETS[net])
     (theirs.save_weights if "weights" in name else theirs.save)(tmp_path / name)
     ours.load_state_dict(io.from_keras(tmp_path / name, ours, shape=shape))
@@ -116,7 +116,7 @@ def test_their_files_are_read(tmp_path: Path, net: str, name: str) -> None:
 
 
 def heads(named: bool) -> tuple[Any, pynn.Model]:
-    """Two inputs and two outputs, through layers of one shape."""
+    """Return a net with two inputs and two outputs, whose layers have the same shapes."""
     a, b = keras.Input((5,), name="a"), keras.Input((5,), name="b")
     h = K.Concatenate()([K.Dense(5, name="left")(a), K.Dense(5, name="right")(b)])
     theirs = keras.Model([a, b], [K.Dense(3, name="sort")(h), K.Dense(3, name="size")(h)])
@@ -139,7 +139,7 @@ def test_several_inputs_and_outputs(tmp_path: Path, name: str, named: bool) -> N
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
 
 
-def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
+def test_damaged_file_raises(tmp_path: Path) -> None:
     theirs, ours, _, shape = started(nested)
     for name, save in (("m.keras", theirs.save), ("m.weights.h5", theirs.save_weights)):
         path = tmp_path / name
@@ -153,7 +153,7 @@ def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
 
 # ---- callbacks ---------------------------------------------------------------------------------------------------------
 class Watched:
-    """A model that callbacks see: it counts the files saved."""
+    """A stand-in for a model, which counts the saved files."""
 
     def __init__(self) -> None:
         self.stop_training, self.saved, self.optimizer = False, 0, pynn.optim.SGD([pynn.Parameter(np.zeros(2))], lr=1.0)
@@ -164,11 +164,11 @@ class Watched:
 
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("seed", range(6))
-def test_callbacks_decide_as_in_keras(seed: int, mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The same scores, some missing or NaN: the epoch that stops, the rates and the epochs that are saved, over two trainings."""
+def test_callbacks_match_keras(seed: int, mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Callbacks stop, reduce the rate and save at the same epochs for the same scores, some missing or NaN, over two trainings."""
     chance = np.random.default_rng(seed)
     scores = np.round(np.cumsum(chance.normal(size=(2, 30)), 1), 1)
-    scores[:, 1:][chance.random((2, 29)) < 0.1] = np.nan  # Keras keeps a NaN that comes first as the best
+    scores[:, 1:][chance.random((2, 29)) < 0.1] = np.nan  # Keras treats an initial NaN as the best score
     missing = chance.random((2, 30)) < 0.2
     missing[:, 0] = False
     patience = int(chance.integers(1, 5))
@@ -197,7 +197,7 @@ def test_callbacks_decide_as_in_keras(seed: int, mode: str, monkeypatch: pytest.
                 one.on_train_begin({})
             for epoch, (value, skip) in enumerate(zip(values, absent, strict=True)):
                 logs = {} if skip else {"val_loss": float(value)}
-                for one in callbacks[: 2 if skip else 3]:  # Keras saves an epoch whose score is missing
+                for one in callbacks[: 2 if skip else 3]:  # Keras saves epochs without a score
                     one._reported = True
                     with warnings.catch_warnings():
                         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Files of Keras, written here with h5py in the layout of each version: they are read, and what leads out of them is refused.
+"""Keras files, written with h5py in the layout of each version: they are read, and references to other files are rejected.
 
 `test_keras.py` reads files that the installed Keras wrote; the layouts here are those of Keras 2.1 to 2.15, 3.0 to 3.5 and later.
 """
@@ -28,12 +28,12 @@ GROUPS = {
     **{"Conv2DTranspose": "conv2d_transpose", "BatchNormalization": "batch_normalization", "LayerNormalization": "layer_normalization"},
     **{"RMSNormalization": "rms_normalization", "InputLayer": "input_layer", "Concatenate": "concatenate", "Sequential": "sequential"},
 }
-"""The groups of Keras's classes, as files of Keras 3.3.3 have them."""
+"""Group names of Keras's classes in files of Keras 3.3.3."""
 SETTINGS = {"BatchNormalization": {"scale": True, "center": True}}
 
 
 def weights_of(model: pynn.Layer, shape: Any = None) -> dict[str, dict[str, np.ndarray]]:
-    """Give a net weights at random; return them as Keras has them, by layer and name."""
+    """Give a net random weights; return them as in Keras, by layer and name."""
     rng = np.random.default_rng(0)
     model.load_state_dict({n: rng.normal(size=a.shape) if a.dtype.kind == "f" else a for n, a in model.state_dict().items()})
     found: dict[str, dict[str, np.ndarray]] = {}
@@ -82,9 +82,9 @@ def nested() -> tuple[pynn.Layer, Layers, Any]:
 NETS = {"chain": chain, "pictures": pictures, "words": words, "nested": nested}
 
 
-# ---- writing what Keras writes ----------------------------------------------------------------------------------------
+# ---- writing files like Keras -----------------------------------------------------------------------------------------
 def config_of(layers: Layers, calls: dict[str, list[str]] | None = None, outputs: Any = (), old: bool = False) -> dict[str, Any]:
-    """Return an architecture as Keras writes it: a Sequential, or with ``calls``, each layer's inputs, a functional model."""
+    """Return an architecture as written by Keras: a Sequential, or a functional model if ``calls`` lists each layer's inputs."""
     written = []
     for name, kind, inner in layers:
         config = config_of(inner, old=old)["config"] if isinstance(inner, list) else SETTINGS.get(kind, {})
@@ -120,7 +120,7 @@ def by_path(group: Any, layers: Layers, *, named: bool, container: str = "layers
 
 
 def flat(layers: Layers, path: str = "") -> Layers:
-    """Return the layers of nested models too, with names such as "body/conv"."""
+    """Return all layers including those of nested models, with names such as "body/conv"."""
     found: Layers = []
     for name, kind, inner in layers:
         found += flat(inner, f"{path}{name}/") if isinstance(inner, list) else [(f"{path}{name}", kind, inner)]
@@ -184,7 +184,7 @@ LAYOUTS: dict[str, Callable[[Path, Layers], Path]] = {
 
 
 def check(path: Path, model: pynn.Layer, shape: Any = None) -> None:
-    """Check that a file gives a net the weights that it has."""
+    """Check that a net loads the weights in a file."""
     wanted = model.state_dict()
     model.load_state_dict({name: a * 0 for name, a in wanted.items()})
     model.load_state_dict(io.from_keras(path, model, shape=shape))
@@ -195,13 +195,13 @@ def check(path: Path, model: pynn.Layer, shape: Any = None) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("net", NETS)
-def test_every_layout_is_read(tmp_path: Path, net: str, layout: str) -> None:
+def test_all_layouts_are_read(tmp_path: Path, net: str, layout: str) -> None:
     model, layers, shape = NETS[net]()
     check(LAYOUTS[layout](tmp_path, layers), model, shape)
 
 
-def test_a_whole_file_of_keras_3_0(tmp_path: Path) -> None:
-    """Its variables have no layer in their names."""
+def test_whole_model_file_of_keras_3_0(tmp_path: Path) -> None:
+    """Variable names in these files do not include the layer."""
     model, layers, _ = chain()
     check(hdf5(tmp_path / "m.h5", lambda f: whole(f, layers, "3.0")), model)
 
@@ -227,7 +227,7 @@ def test_long_lists_of_names_are_split(tmp_path: Path) -> None:
 
 # ---- functional models -----------------------------------------------------------------------------------------------
 def towers(named: bool) -> tuple[pynn.Model, Layers, dict[str, list[str]]]:
-    """Two towers of different height, all of whose layers have one shape: Keras lists them by their distance from the output."""
+    """Return two towers of different depth with layers of equal shape. Keras lists them by distance from the output."""
     left, right = pynn.Input(4), pynn.Input(4)
     low = [pynn.Linear(4, 4) for _ in range(2)]
     high = [pynn.Linear(4, 4) for _ in range(3)]
@@ -245,7 +245,7 @@ def towers(named: bool) -> tuple[pynn.Model, Layers, dict[str, list[str]]]:
 
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("layout", ["keras 3.0", "keras 3.6", "keras 2.15", "keras 2 .h5", "keras 3.10 .h5"])
-def test_functional_models_are_read_by_name_and_by_graph(tmp_path: Path, layout: str, named: bool) -> None:
+def test_functional_models_match_by_name_and_by_graph(tmp_path: Path, layout: str, named: bool) -> None:
     model, layers, calls = towers(named)
     old = layout.startswith("keras 2")
     config = config_of(layers, calls, ("head",), old)
@@ -258,8 +258,8 @@ def test_functional_models_are_read_by_name_and_by_graph(tmp_path: Path, layout:
 
 
 @pytest.mark.parametrize("layout", ["keras 3.0 .weights.h5", "keras 3.6 .weights.h5", "keras 2 weights .h5"])
-def test_an_order_that_is_not_known_is_no_guess(tmp_path: Path, layout: str) -> None:
-    """Files of weights have no graph: names decide, and without them layers of one shape side by side are an error."""
+def test_ambiguous_order_raises(tmp_path: Path, layout: str) -> None:
+    """Weight files have no graph, so parallel layers of equal shape must be matched by name; without names they are an error."""
     model, layers, _ = towers(named=False)
     path = LAYOUTS[layout](tmp_path, layers)
     with pytest.raises(ValueError, match=r"order.*layers=\{name: layer\}"):
@@ -268,8 +268,8 @@ def test_an_order_that_is_not_known_is_no_guess(tmp_path: Path, layout: str) -> 
         check(path, towers(named=True)[0])
 
 
-def test_groups_without_names_are_names(tmp_path: Path) -> None:
-    """Where a file has dense, dense_1 and so on only, a net may have these names."""
+def test_group_names_serve_as_layer_names(tmp_path: Path) -> None:
+    """If a file only has names such as dense and dense_1, a net may use these names."""
     model, layers, _ = towers(named=False)
     path = LAYOUTS["keras 3.0 .weights.h5"](tmp_path, layers)
     order = ["high0", "low0", "high1", "low1", "high2", "head"]
@@ -278,15 +278,15 @@ def test_groups_without_names_are_names(tmp_path: Path) -> None:
     check(path, pynn.Model(model._inputs, model._outputs, layers=names))
 
 
-def test_weights_in_a_list_are_no_guess_either() -> None:
+def test_ambiguous_list_of_weights_raises() -> None:
     model, layers, _ = towers(named=False)
     arrays = [a for _, _, variables in layers for a in variables.values()]
     with pytest.raises(ValueError, match="the list is ambiguous"):
         io.from_keras(arrays, model)
 
 
-def test_a_nested_model_that_is_called_twice(tmp_path: Path) -> None:
-    """Keras 2 counts the calls of a nested model from 1."""
+def test_nested_model_called_twice(tmp_path: Path) -> None:
+    """Keras 2 numbers the calls of a nested model from 1."""
     body = pynn.Sequential(pynn.Linear(3, 3), pynn.Linear(3, 3))
     x, y, last = pynn.Input(3), pynn.Input(3), pynn.Linear(6, 1)
     model = pynn.Model([x, y], last(pynn.Concat()(body(pynn.Linear(3, 3)(x)), body(y))))
@@ -303,8 +303,8 @@ def test_a_nested_model_that_is_called_twice(tmp_path: Path) -> None:
 
 
 # ---- variables -------------------------------------------------------------------------------------------------------
-def test_norms_without_scale_or_center(tmp_path: Path) -> None:
-    """What Keras leaves out is 1 or 0 here."""
+def test_normalization_without_scale_or_center(tmp_path: Path) -> None:
+    """Arrays that Keras omits are 1 or 0 here."""
     model = pynn.Sequential(pynn.BatchNorm1d(3), pynn.BatchNorm1d(3), pynn.LayerNorm(3))
     weights_of(model)
     model[0].weight, model[1].bias, model[2].bias = 1, 0, 0
@@ -337,7 +337,7 @@ def test_bfloat16_variables_are_widened(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found[name], (a.view("u4") >> 16 << 16).view("f4"))
 
 
-def test_random_states_and_metrics_are_passed_over(tmp_path: Path) -> None:
+def test_random_states_and_metrics_are_ignored(tmp_path: Path) -> None:
     model, layers, _ = chain()
 
     def write(file: Any) -> None:
@@ -350,7 +350,7 @@ def test_random_states_and_metrics_are_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["m.pt", "m.npz", "m.safetensors", "m.pkl", "m.txt"])
-def test_files_of_others_are_named(tmp_path: Path, name: str) -> None:
+def test_other_file_formats_are_recognized(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     if name == "m.safetensors":
         io.save_file({"a": np.ones(2)}, path)
@@ -405,7 +405,7 @@ def text(group: Any, name: str, secret: Path) -> None:
 @pytest.mark.parametrize("attack", [external, external_link, virtual, soft_link, cycle, huge, text])
 @pytest.mark.parametrize("place", ["layers/dense/vars", "layers/dense", "layers", "/", "optimizer/vars"])
 @pytest.mark.parametrize("kind", [".keras", ".weights.h5", ".h5"])
-def test_nothing_outside_a_file_is_read(tmp_path: Path, attack: Any, place: str, kind: str) -> None:
+def test_references_to_other_files_are_rejected(tmp_path: Path, attack: Any, place: str, kind: str) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(SECRET.tobytes())
     model = pynn.Sequential(pynn.Linear(2, 5, bias=False))
@@ -422,15 +422,15 @@ def test_nothing_outside_a_file_is_read(tmp_path: Path, attack: Any, place: str,
 
     path = archive(tmp_path / "m.keras", config_of(layers), write) if kind == ".keras" else hdf5(tmp_path / f"m{kind}", write)
     unread = attack in (huge, text) and "dense/vars" not in place and "dense/dense" not in place
-    if unread:  # an array that belongs to no layer
+    if unread:  # an array outside all layers
         assert not io.from_keras(path, model)["0.weight"].any()
         return
     with pytest.raises(ValueError, match=f"m{kind}: is damaged, or is not a Keras file"):
         io.from_keras(path, model)
 
 
-def test_arrays_take_no_more_memory_than_the_file(tmp_path: Path) -> None:
-    """Each array is smaller than the file, all together are not: they stand on one another."""
+def test_total_array_size_is_limited_to_the_file(tmp_path: Path) -> None:
+    """Each array is smaller than the file, but all together are larger, because they overlap."""
 
     def write(file: Any) -> None:
         one = file.create_dataset("layers/dense/vars/0", data=np.zeros((512, 512), "f4"))
@@ -445,8 +445,8 @@ def test_arrays_take_no_more_memory_than_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 @pytest.mark.parametrize("cut", [0.3, 0.6, 0.9, 1])
-def test_an_archive_that_is_compressed_is_read_or_refused(tmp_path: Path, method: int, cut: float) -> None:
-    """A member that ends too early is an error of the file, whatever the decompressor raises."""
+def test_compressed_archive_is_read_or_rejected(tmp_path: Path, method: int, cut: float) -> None:
+    """A truncated member is reported as an error of the file, whatever the decompressor raises."""
     model, layers, _ = chain()
     path = archive(tmp_path / "m.keras", config_of(layers), lambda f: by_path(f, layers, named=False))
     inner = zipfile.ZipFile(path).read("model.weights.h5")
@@ -466,7 +466,7 @@ def test_an_archive_that_is_compressed_is_read_or_refused(tmp_path: Path, method
 
 
 @pytest.mark.parametrize("change", ["cycle", "itself", "nobody", "deep", "long", "text", "calls"])
-def test_a_broken_architecture_is_an_error_or_changes_nothing(tmp_path: Path, change: str) -> None:
+def test_broken_architecture_raises_or_changes_nothing(tmp_path: Path, change: str) -> None:
     model, layers, calls = towers(named=True)
     config: Any = config_of(layers, calls, ("head",))
     nodes = {one["name"]: one for one in config["config"]["layers"]}

@@ -1,4 +1,4 @@
-"""ONNX as the oracle: its own cases of every activation it has, and each row's ONNX expression run by its reference evaluator.
+"""ONNX as the oracle: its test cases of activations, and each row's ONNX expression run by its reference evaluator.
 
     pip install -r tests/external/requirements.txt && pytest tests/external
 """
@@ -19,7 +19,7 @@ onnx = pytest.importorskip("onnx")
 from onnx import helper, numpy_helper  # noqa: E402
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 
-# What each operator is in pynn: its inputs by position, its attributes by name, ONNX's own defaults filled in.
+# The counterpart of each operator in pynn: inputs by position, attributes by name, with ONNX's defaults.
 OPERATORS: dict[str, Callable[..., Any]] = {
     "Celu": lambda x, alpha: pynn.celu(x, alpha),
     "Clip": lambda x, low=None, high=None: pynn.hardtanh(x, -np.inf if low is None else low, np.inf if high is None else high),
@@ -38,7 +38,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Softsign": lambda x: pynn.softsign(x),
     "Tanh": lambda x: pynn.tanh(x),
 }
-# And of functions that came later, or came by a parameter later: taken from the day their row has it.
+# Counterparts that exist only if the table has the function or the parameter.
 LATER: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "Exp": ("exponential", "", lambda x: pynn.exponential(x)),
     "HardSigmoid": ("hardsigmoid", "alpha", lambda x, alpha, beta: pynn.hardsigmoid(x, alpha, beta)),
@@ -54,9 +54,9 @@ ROWS = {row["name"]: row for row in (*_core.ACTIVATIONS, *_core.ROWWISE) if row[
 
 
 def node_cases() -> dict[str, Any]:
-    """ONNX's cases that are one node of an operator above."""
+    """Return ONNX's test cases that consist of a single node of an operator above."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # other operators' cases divide by zero while they are collected
+        warnings.simplefilter("ignore")  # collecting the cases of other operators divides by zero
         from onnx.backend.test.case.node import collect_testcases
 
         cases = collect_testcases(None)
@@ -73,7 +73,7 @@ def attributes(node: Any, opset: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_cases_of_onnx(name: str) -> None:
+def test_onnx_cases(name: str) -> None:
     model = CASES[name].model
     node, given = model.graph.node[0], attributes(model.graph.node[0], model.opset_import[0].version)
     for inputs, (want,) in CASES[name].data_sets:
@@ -99,7 +99,7 @@ def test_every_operator_has_a_case() -> None:
 
 
 def graph_of(expression: str, values: dict[str, float]) -> Any:
-    """Build the model that an expression spells: calls are nodes, numbers and parameters initializers or attributes."""
+    """Build the model of an expression: calls become nodes, numbers and parameters become initializers or attributes."""
     nodes: list[Any] = []
     initializers: list[Any] = []
     names = values | dict(onnx.TensorProto.DataType.items())
@@ -132,7 +132,7 @@ def graph_of(expression: str, values: dict[str, float]) -> Any:
 
 
 def settings(row: dict[str, Any]) -> list[dict[str, float]]:
-    """The row's defaults, and others, so that a parameter which the expression forgets is found out."""
+    """Return the row's defaults and other values, so that an expression which omits a parameter fails."""
     parameters = parse_parameters(row.get("params", ""), row.get("check", ""))
     defaults = {n: 0.5 * i if v is REQUIRED else v for i, (n, v) in enumerate(parameters.defaults.items(), 1)}
     others = {n: v * 1.5 + 0.25 * i for i, (n, v) in enumerate(defaults.items(), 1)}
@@ -141,7 +141,7 @@ def settings(row: dict[str, Any]) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_the_expression_of_a_row(name: str) -> None:
+def test_onnx_expression_of_each_row(name: str) -> None:
     for values in settings(ROWS[name]):
         (want,) = ReferenceEvaluator(graph_of(ROWS[name]["onnx"], values)).run(None, {"x": X})
         assert want.dtype == np.float32

@@ -1,4 +1,4 @@
-"""PyTorch as the oracle: the same start gives the same curve, weights and gradients; layers and state are the same things.
+"""PyTorch as the oracle: equal initial values give equal losses, weights and gradients; layers and states correspond.
 
     pip install -r tests/external/requirements.txt && pytest tests/external
 """
@@ -31,7 +31,7 @@ each_optimizer = pytest.mark.parametrize(("name", "settings"), OPTIMIZERS)
 
 
 def pair(hidden: str = "GELU") -> tuple[pynn.Sequential, Any]:
-    """The same net twice, started by PyTorch."""
+    """Return the same net in both libraries, initialized by PyTorch."""
     torch.manual_seed(0)
     theirs = torch.nn.Sequential(
         torch.nn.Linear(6, 16), getattr(torch.nn, hidden)(), torch.nn.Linear(16, 12), torch.nn.Tanh(), torch.nn.Linear(12, 4)
@@ -73,7 +73,7 @@ def assert_same(ours: pynn.Sequential, theirs: Any) -> None:
 
 
 @each_optimizer
-def test_fit_follows_pytorch(name: str, settings: dict[str, Any], isa: str) -> None:
+def test_fit_matches_pytorch(name: str, settings: dict[str, Any], isa: str) -> None:
     ours, theirs = pair()
     curve = np.reshape(their_curve(theirs, name, settings), (-1, ROWS // BATCH)).mean(1)
     hist = ours.fit(
@@ -85,7 +85,7 @@ def test_fit_follows_pytorch(name: str, settings: dict[str, Any], isa: str) -> N
 
 @each_optimizer
 @pytest.mark.parametrize("hidden", ["ReLU", "SiLU"])
-def test_a_hand_written_loop_follows_pytorch(name: str, settings: dict[str, Any], hidden: str) -> None:
+def test_manual_training_loop_matches_pytorch(name: str, settings: dict[str, Any], hidden: str) -> None:
     ours, theirs = pair(hidden)
     want, curve = their_curve(theirs, name, settings), []
     (X, y), loss, opt = data(), pynn.CrossEntropyLoss(), getattr(pynn.optim, name)(ours.parameters(), **settings)
@@ -100,7 +100,7 @@ def test_a_hand_written_loop_follows_pytorch(name: str, settings: dict[str, Any]
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations(name: str, isa: str) -> None:
-    """Values, gradients, and the gradients at the kinks."""
+    """Compare values and gradients, including gradients at kinks."""
     row = ACTIVATIONS[name]
     defaults = parse_parameters(row["params"]).defaults
     given = {n: 0.5 * i for i, (n, v) in enumerate(defaults.items(), 1) if v is REQUIRED}
@@ -110,7 +110,7 @@ def test_activations(name: str, isa: str) -> None:
     y = theirs(t)
     y.backward(torch.tensor(gy))
     np.testing.assert_allclose(ours(x), y.detach().numpy(), rtol=1e-10, atol=1e-15)
-    near = 5e-8 if name == "hardsigmoid" else 1e-9  # PyTorch keeps hardsigmoid's slope, 1/6, as a float32
+    near = 5e-8 if name == "hardsigmoid" else 1e-9  # PyTorch stores hardsigmoid's slope, 1/6, in float32
     np.testing.assert_allclose(ours.backward(gy), t.grad.numpy(), rtol=near, atol=1e-14)
     for parameter, default in defaults.items():
         assert default is REQUIRED or getattr(theirs, parameter, default) == default
@@ -149,7 +149,7 @@ def test_linear(shape: tuple[int, ...], bias: bool) -> None:
         np.testing.assert_allclose(ours.grads[name], p.grad.numpy(), rtol=1e-12)
 
 
-def test_state_goes_both_ways() -> None:
+def test_state_round_trip() -> None:
     ours, theirs = pair()
     X, y = data()
     ours.fit(X, y, loss="cross_entropy", epochs=2, seed=0)

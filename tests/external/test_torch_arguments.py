@@ -1,4 +1,4 @@
-"""The arguments of PyTorch's layers, one by one and together, of which its own samples try few: forward, backward and states."""
+"""Arguments of PyTorch's layers, alone and in combination, beyond PyTorch's own samples: forward, backward and states."""
 
 import itertools
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ Case = tuple[str, dict[str, Any], tuple[int, ...]]
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """PyTorch's threads wait for each other by spinning, which takes minutes where other processes want the cores."""
+    """Use one PyTorch thread: its threads spin while waiting, which takes minutes on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -164,8 +164,8 @@ TABLES = [
 
 
 @pytest.mark.parametrize("made", TABLES, ids=str)
-def test_tables(made: dict[str, Any]) -> None:
-    """Of bags, PyTorch takes for frequency that of another row, so scale_grad_by_freq is tested elsewhere."""
+def test_embeddings(made: dict[str, Any]) -> None:
+    """PyTorch uses the frequency of a wrong row for bags, so scale_grad_by_freq is tested elsewhere."""
     made = dict(made)
     name = made.pop("name")
     rng = np.random.default_rng(0)

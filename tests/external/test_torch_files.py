@@ -1,4 +1,4 @@
-"""Models and files between PyTorch and pynn: a net trained there is fine-tuned here, and files are read by either."""
+"""Exchange with PyTorch: a net trained in PyTorch is fine-tuned here, and each library reads the other's files."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def digits(first: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trained() -> Any:
-    """A net that PyTorch has taught the digits 0 to 4."""
+    """Return a net that PyTorch has trained on the digits 0 to 4."""
     X, y = map(torch.tensor, digits(0))
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 5))
@@ -32,7 +32,7 @@ def trained() -> Any:
     return net
 
 
-def test_a_model_trained_in_pytorch_is_fine_tuned(tmp_path: Path) -> None:
+def test_model_trained_in_pytorch_is_fine_tuned(tmp_path: Path) -> None:
     theirs, (X, y) = trained(), digits(0)
     ours = pynn.Sequential(pynn.Linear(64, 32), "relu", pynn.Linear(32, 5))
     ours.load_state_dict(theirs.state_dict())
@@ -46,7 +46,7 @@ def test_a_model_trained_in_pytorch_is_fine_tuned(tmp_path: Path) -> None:
     ours.fit(X, y, loss="cross_entropy", optimizer=pynn.optim.Adam(lr=0.01), epochs=20, seed=0)
     assert ours.evaluate(X, y)["accuracy"] > max(0.85, start)
     assert ours[0].weight.tobytes() == theirs[0].weight.detach().numpy().tobytes()
-    theirs[-1] = torch.nn.Linear(32, 5)  # and back again, through a file
+    theirs[-1] = torch.nn.Linear(32, 5)  # and back, through a file
     ours.save(tmp_path / "m")
     theirs.load_state_dict(torch_files.load_file(tmp_path / "m"))
     with torch.no_grad():
@@ -54,7 +54,7 @@ def test_a_model_trained_in_pytorch_is_fine_tuned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "int64", "uint8", "bool", "complex64"])
-def test_their_files_are_read(tmp_path: Path, dtype: str) -> None:
+def test_files_are_read(tmp_path: Path, dtype: str) -> None:
     a = torch.tensor([[0, 1, 5.5], [-3, 2, 0]]).abs().to(getattr(torch, dtype))
     torch_files.save_file({"a": a}, tmp_path / "x")
     for mmap in (False, True):
@@ -63,7 +63,7 @@ def test_their_files_are_read(tmp_path: Path, dtype: str) -> None:
 
 
 class Heads(torch.nn.Module):
-    """Two inputs and two outputs, as people write them."""
+    """A typical module with two inputs and two outputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,20 +136,20 @@ def test_tensors_of_every_floating_point_type_load(tmp_path: Path, dtype: str, w
 
 
 @pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2"])
-def test_every_8_bit_float_is_that_of_pytorch(tmp_path: Path, dtype: str) -> None:
+def test_all_8_bit_floats_match_pytorch(tmp_path: Path, dtype: str) -> None:
     a = torch.arange(256, dtype=torch.uint8).view(getattr(torch, dtype))
     torch_files.save_file({"a": a}, tmp_path / "m")
     np.testing.assert_array_equal(io.load_file(tmp_path / "m")[0]["a"], a.float().numpy(), strict=True)
 
 
-def test_tensors_that_cannot_be_read_say_so() -> None:
+def test_unreadable_tensors_raise() -> None:
     state = pynn.Linear(3, 2).state_dict()
     for invalid in (torch.eye(2, 3).to_sparse(), torch.zeros(2, 3, device="meta")):
         with pytest.raises(TypeError, match=r"weight: cannot read this tensor "):
             pynn.Linear(3, 2).load_state_dict({**state, "weight": invalid})
 
 
-def test_files_of_torch_save_are_named(tmp_path: Path) -> None:
+def test_files_of_torch_save_are_recognized(tmp_path: Path) -> None:
     for old in (False, True):
         torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path / "m", _use_new_zipfile_serialization=not old)
         with pytest.raises(ValueError, match=r"PyTorch file.*torch\.load\(path, weights_only=True\).*load_state_dict"):

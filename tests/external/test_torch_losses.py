@@ -1,6 +1,6 @@
-"""PyTorch's own samples of its loss modules, and the other losses written in PyTorch, as the oracle of values and gradients.
+"""PyTorch's samples of its loss modules, and other losses written in PyTorch, as the oracle of values and gradients.
 
-Both dtypes are held against PyTorch in float64, whose inputs are ours to the bit: its float32 sums are less exact than what is asked here.
+Both dtypes are compared with PyTorch in float64 on identical inputs, because PyTorch's float32 sums are less accurate than required here.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import pynn
 from pynn import _core
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("expecttest")  # which PyTorch's own test modules need
+pytest.importorskip("expecttest")  # required by PyTorch's test modules
 modules = pytest.importorskip("torch.testing._internal.common_modules")
 ROWS = {row["cls"]: row for row in _core.LOSSES}
 INFO = {info.name.removeprefix("nn."): info for info in modules.module_db}
@@ -32,7 +32,7 @@ def wide(value: Any) -> Any:
 
 
 def assert_close(got: Any, want: Any, dtype: str, what: str) -> None:
-    """Relative to each number, or to the largest where numbers cancel."""
+    """Compare relative to each number, or to the largest where numbers cancel."""
     got, want = np.asarray(got, float), np.asarray(want, float)
     assert got.shape == want.shape, what
     largest = np.abs(want[np.isfinite(want)]).max(initial=0)
@@ -74,8 +74,8 @@ def test_module_info(name: str, dtype: str) -> None:
         compare(name, settings, arguments, dtype)
 
 
-def test_every_loss_of_pytorch_is_here() -> None:
-    """But for those that are layers too."""
+def test_every_pytorch_loss_exists() -> None:
+    """Except those that are layers too."""
     theirs = {name for name in dir(torch.nn) if name.endswith("Loss")}
     assert theirs - ROWS.keys() <= {"AdaptiveLogSoftmaxWithLoss", "LinearCrossEntropyLoss", "TripletMarginWithDistanceLoss"}
 
@@ -110,7 +110,7 @@ def test_bce_with_both_weights(pos: tuple[int, ...], weight: tuple[int, ...] | N
 @reductions
 @pytest.mark.parametrize("shape", [(8, 5), (4, 5, 3), (2, 5, 3, 2), (5,)])
 @pytest.mark.parametrize("smooth", [0.0, 0.2, 1.0])
-def test_cross_entropy_with_everything(shape: tuple[int, ...], smooth: float, reduction: str, dtype: str) -> None:
+def test_cross_entropy_with_all_arguments(shape: tuple[int, ...], smooth: float, reduction: str, dtype: str) -> None:
     x, w = tensors(dtype, shape, (5,))
     rng = np.random.default_rng(0)
     labels = torch.tensor(rng.integers(5, size=(shape[0], *shape[2:]) if len(shape) > 1 else ()))
@@ -145,7 +145,7 @@ def test_ctc(zero_infinity: bool, reduction: str, dtype: str) -> None:
     compare("CTCLoss", settings, (x[:, 0], targets[0, :3], torch.tensor(8), torch.tensor(3)), dtype)
 
 
-# ---- losses that PyTorch has not, written in it -----------------------------------------------------------------------
+# ---- losses that PyTorch lacks, written in PyTorch --------------------------------------------------------------------
 def focal(x: Any, t: Any, alpha: float = 0.25, gamma: float = 2.0) -> Any:
     p, entropy = torch.sigmoid(x), torch.nn.functional.binary_cross_entropy_with_logits(x, t, reduction="none")
     weight = alpha * t + (1 - alpha) * (1 - t) if alpha >= 0 else 1
@@ -158,7 +158,7 @@ def class_focal(x: Any, t: Any, gamma: float = 2.0) -> Any:
 
 
 def overlap(a: Any, b: Any) -> tuple[Any, Any, Any, Any]:
-    """Intersection over union, union, and the sides and area of the hull."""
+    """Return intersection over union, union, and the sides and the area of the hull."""
     inside = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0).prod(1)
     union = sum((c[:, 2:] - c[:, :2]).prod(1) for c in (a, b)) - inside
     sides = torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])
@@ -202,7 +202,7 @@ OTHERS = {
 @each_dtype
 @reductions
 @pytest.mark.parametrize("name", OTHERS)
-def test_losses_that_pytorch_has_not(name: str, reduction: str, dtype: str) -> None:
+def test_losses_that_pytorch_lacks(name: str, reduction: str, dtype: str) -> None:
     values, all_settings = OTHERS[name]
     x, y = tensors(dtype, (60, 4), (60, 4))
     targets: list[Any] = [y]
@@ -223,7 +223,7 @@ def test_losses_that_pytorch_has_not(name: str, reduction: str, dtype: str) -> N
 @each_dtype
 @pytest.mark.parametrize("name", sorted(cls for cls in ROWS if hasattr(torch.nn, cls)))
 def test_empty_batch(name: str, dtype: str) -> None:
-    """No rows: the sum is 0 and the mean NaN, as PyTorch has it."""
+    """Without rows the sum is 0 and the mean NaN, as in PyTorch."""
     row = ROWS[name]
     if name in ("CTCLoss", "MultiLabelMarginLoss", "MultiMarginLoss"):
         pytest.skip("PyTorch refuses an empty batch")

@@ -1,6 +1,6 @@
-"""PyTorch's own samples of its modules: every layer that has the name of one of its modules computes the same, forward and backward.
+"""PyTorch's samples of its modules: layers with the name of a PyTorch module match it, forward and backward.
 
-A new layer class is tested with no edit here.
+New layer classes are tested automatically.
 """
 
 import inspect
@@ -17,7 +17,7 @@ common = pytest.importorskip("torch.testing._internal.common_modules")
 INFOS = {i.module_cls.__name__: i for i in common.module_db if i.module_cls.__name__ in pynn.Layer.classes}
 INFOS = {n: i for n, i in INFOS.items() if not n.endswith("Loss")}
 NEAR = {"float64": {"rtol": 1e-9, "atol": 1e-11}, "float32": {"rtol": 1e-4, "atol": 2e-5}}
-# What we do not have: Softplus is exact everywhere and needs no threshold; a single number has no axis for a softmax to go along.
+# Unsupported: Softplus is exact everywhere and needs no threshold; a scalar has no axis for softmax.
 ABSENT = {
     "Softplus": lambda made, given: len(made.args) > 1,
     **dict.fromkeys(("Softmax", "Softmin", "LogSoftmax"), lambda made, given: given.args[0].ndim == 0),
@@ -34,7 +34,7 @@ def samples(name: str, dtype: str, training: bool) -> list[Any]:
 
 
 def ours(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], dtype: str) -> pynn.Layer:
-    """The layer from PyTorch's arguments, of which those of its memory (device, in place) mean nothing here."""
+    """Create the layer from PyTorch's arguments, without those about memory (device, in place)."""
     cls = pynn.Layer.classes[name]
     rest = {k: v for k, v in kwargs.items() if k not in ("device", "dtype", "inplace")}
     if "dtype" in inspect.signature(cls).parameters:
@@ -87,7 +87,7 @@ def compare(layer: pynn.Layer, theirs: Any, given: Any, near: dict[str, float], 
     gxs = flat(layer.backward(*map(numpy, gys)))
     for t, g in zip(leaves, gxs if leaves else [], strict=True):
         wanted = numpy(t.grad) if t.grad is not None else np.zeros(t.shape)
-        if context.startswith("LPPool"):  # PyTorch multiplies NaN by 0 where no window looks
+        if context.startswith("LPPool"):  # PyTorch multiplies NaN by 0 outside all windows
             wanted = np.where(np.isnan(wanted) & (g == 0), 0, wanted)
         np.testing.assert_allclose(g, wanted, **near, err_msg=context + "input gradient")
         assert g.shape == tuple(t.shape), context

@@ -1,4 +1,4 @@
-"""Nets with layers that normalise learn as PyTorch's do, and bags of embeddings are PyTorch's."""
+"""Nets with normalization layers train as in PyTorch, and embedding bags match PyTorch's."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ NETS: dict[str, tuple[Any, Any, tuple[int, ...]]] = {
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_sixty_steps(name: str) -> None:
+def test_training_matches_pytorch(name: str) -> None:
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(600, 10)), rng.integers(4, size=600)
     norm, their_norm, _ = NETS[name]
@@ -43,7 +43,7 @@ def test_sixty_steps(name: str) -> None:
         found += hist.history["loss"]
     np.testing.assert_allclose(found, curve, rtol=1e-9)
     for key, state in theirs.state_dict().items():
-        # A bias before batch normalisation has no gradient: Adam divides rounding noise by its own size, so 60 steps of 0.01 bound it.
+        # The gradient of a bias before batch normalization is rounding noise, which Adam normalizes: 60 steps of 0.01 bound the change.
         noise = 1e-9 if key == "0.bias" and "BatchNorm" in type(norm()).__name__ else 1e-10
         np.testing.assert_allclose(ours.state_dict()[key], state.numpy(), rtol=1e-7, atol=noise, err_msg=key)
     np.testing.assert_allclose(ours.predict(X), theirs.eval()(torch.tensor(X)).detach().numpy(), rtol=1e-8, atol=1e-10)
@@ -52,7 +52,7 @@ def test_sixty_steps(name: str) -> None:
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
 @pytest.mark.parametrize("settings", [{}, {"padding_idx": 2}, {"max_norm": 1.0}, {"include_last_offset": True}])
 @pytest.mark.parametrize("flat", [True, False])
-def test_bags(mode: str, settings: dict[str, Any], flat: bool) -> None:
+def test_embedding_bag(mode: str, settings: dict[str, Any], flat: bool) -> None:
     ours, theirs = pynn.EmbeddingBag(9, 5, mode=mode, **settings, **F64), torch.nn.EmbeddingBag(9, 5, mode=mode, **settings).double()
     ours.load_state_dict(theirs.state_dict())
     rng = np.random.default_rng(0)

@@ -18,7 +18,7 @@ optim_db = pytest.importorskip("torch.testing._internal.common_optimizers").opti
 
 STEPS = 12
 SHAPES = [(5,), (3, 4), (2, 3, 4), (1,), (33, 17)]
-FOREIGN = {"SparseAdam"}  # gradients here are never sparse
+UNSUPPORTED = {"SparseAdam"}  # gradients here are never sparse
 
 
 def settings(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def settings(kwargs: dict[str, Any]) -> dict[str, Any]:
 DATABASE = [
     (info.optim_cls.__name__, settings(case.kwargs))
     for info in optim_db
-    if info.optim_cls.__name__ not in FOREIGN
+    if info.optim_cls.__name__ not in UNSUPPORTED
     for case in info.optim_inputs_func(device="cpu")
 ]
 PASSES = [(name, s) for name, s in DATABASE if name != "LBFGS"]
@@ -38,13 +38,13 @@ dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 @pytest.fixture(autouse=True)
 def _exact_muon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyTorch's Muon iterates in bfloat16, whose 3 digits hide everything; let it keep the parameter's type."""
+    """Let PyTorch's Muon iterate in the parameter's dtype instead of bfloat16, whose 3 digits would hide differences."""
     monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
 
 
 @pytest.fixture
 def default_dtype(dtype: str) -> Iterator[None]:
-    """PyTorch keeps counts, and products of them, in its default type."""
+    """Set the default dtype, in which PyTorch stores step counts and their products."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(getattr(torch, dtype))
     yield
@@ -77,7 +77,7 @@ def assert_close(theirs: list[Any], ours: list[pynn.Parameter], dtype: str) -> N
 @dtypes
 @pytest.mark.parametrize(("name", "kwargs"), PASSES, ids=str)
 @pytest.mark.usefixtures("default_dtype")
-def test_every_setting_of_the_database(name: str, kwargs: dict[str, Any], dtype: str) -> None:
+def test_optimizer_database(name: str, kwargs: dict[str, Any], dtype: str) -> None:
     theirs, ours, opt, own = pair(name, dtype, **kwargs)
     for i in range(STEPS):
         step(theirs, ours, opt, own, i)
@@ -87,8 +87,8 @@ def test_every_setting_of_the_database(name: str, kwargs: dict[str, Any], dtype:
 @dtypes
 @pytest.mark.parametrize(("name", "kwargs"), PASSES, ids=str)
 @pytest.mark.usefixtures("default_dtype")
-def test_state_goes_both_ways(name: str, kwargs: dict[str, Any], dtype: str) -> None:
-    """Ours continues from PyTorch's state, and PyTorch from ours."""
+def test_state_round_trip(name: str, kwargs: dict[str, Any], dtype: str) -> None:
+    """Each library continues from the state of the other."""
     theirs, ours, opt, own = pair(name, dtype, **kwargs)
     for i in range(3):
         step(theirs, ours, opt, own, i)
@@ -121,7 +121,7 @@ def test_arguments_and_defaults(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["Adam", "SGD"])
-def test_a_thawed_parameter_starts_its_own_count(name: str) -> None:
+def test_unfrozen_parameter_starts_a_new_step_count(name: str) -> None:
     kwargs = {"momentum": 0.9} if name == "SGD" else {}
     theirs, ours, opt, own = pair(name, "float64", **kwargs)
     for i in range(6):
@@ -227,7 +227,7 @@ def chained(S: Any, opt: Any) -> Any:
 
 
 @pytest.mark.parametrize("make", [warm, called, restarted, chained])
-def test_schedules_made_of_others(make: Callable[[Any, Any], Any]) -> None:
+def test_composed_schedules(make: Callable[[Any, Any], Any]) -> None:
     opt, own = two_groups()
     assert_together(opt, own, [make(torch.optim.lr_scheduler, opt)], [make(lr_scheduler, own)])
 
@@ -265,7 +265,7 @@ LBFGS += [{"history_size": 2, "max_iter": 4}, {"max_iter": 6, "max_eval": 3}]
 @pytest.mark.parametrize("kwargs", LBFGS, ids=str)
 @pytest.mark.usefixtures("default_dtype")
 def test_lbfgs(kwargs: dict[str, Any], dtype: str) -> None:
-    """As many calls of the closure, the same losses, and in the end the same place; least squares with a bend."""
+    """Equal numbers of closure calls, equal losses and equal results, on nonlinear least squares."""
     rng = np.random.default_rng(0)
     A, want = rng.normal(size=(40, 6)).astype(dtype), rng.normal(size=(40, 2)).astype(dtype)
     weight, bias = rng.normal(size=(6, 2)).astype(dtype), np.zeros(2, dtype)
@@ -292,7 +292,7 @@ def test_lbfgs(kwargs: dict[str, Any], dtype: str) -> None:
     near = 2e-3 if dtype == "float32" else 1e-6
     for i in range(STEPS):
         first = opt.step(its).item(), own.step(mine)
-        assert dtype == "float32" or i > 3 or calls[0] == calls[1]  # later they wait on differences that are all rounding
+        assert dtype == "float32" or i > 3 or calls[0] == calls[1]  # later the stopping rules depend on rounding
         np.testing.assert_allclose(first[1], first[0], rtol=near)
         for t, p in zip(theirs, ours, strict=True):
             np.testing.assert_allclose(p.data, t.detach().numpy(), rtol=near, atol=near)

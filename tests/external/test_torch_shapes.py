@@ -1,4 +1,4 @@
-"""PyTorch as the oracle for layers of shape that its database of modules leaves out."""
+"""PyTorch as the oracle for shape layers that its module database omits."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def test_layer(name: str, arguments: dict[str, Any], shape: tuple[int, ...], dty
 
 @pytest.mark.parametrize("shape", [(3,), (4, 3), (4, 3, 5, 2)])
 @pytest.mark.parametrize("training", [True, False])
-def test_rrelu_of_one_slope_is_torchs(shape: tuple[int, ...], training: bool) -> None:
+def test_rrelu_with_fixed_slope(shape: tuple[int, ...], training: bool) -> None:
     x = rng.normal(size=shape)
     ours, theirs = pynn.RReLU(0.3, 0.3).train(training), torch.nn.RReLU(0.3, 0.3).train(training)
     np.testing.assert_allclose(ours(x), theirs(torch.tensor(x)).numpy(), rtol=1e-14)
@@ -58,7 +58,7 @@ MODES = {"ConstantPad": "constant", "ReflectionPad": "reflect", "ReplicationPad"
     *((2, p) for p in [(-1, 1, 1, -1), (2, -2, 1, 2), (-2, 1, -1, 3), (0, 2, -2, 0)]),
     *((3, p) for p in [(-1, 1, 1, -1, 1, 0), (1, -1, -2, 1, 0, -1), (-2, 1, 2, -1, -1, 1)]),
 ])  # fmt: skip
-def test_padding_with_sides_of_both_signs(family: str, axes: int, padding: tuple[int, ...]) -> None:
+def test_padding_with_mixed_signs(family: str, axes: int, padding: tuple[int, ...]) -> None:
     x = rng.normal(size=(2, 3, *(5, 4, 3)[:axes]))
     t = torch.tensor(x, requires_grad=True)
     value = {"value": 1.5} if family == "ConstantPad" else {}

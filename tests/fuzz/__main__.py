@@ -3,7 +3,7 @@
     python tests/fuzz                                        # each for 20 seconds, from seed 0
     python tests/fuzz arrays sequences --seconds 3600        # two of them, an hour each
     python tests/fuzz sequences --seed 1234 --seconds 0      # the one sequence of that seed
-    python tests/fuzz arrays --seed 100000 --seconds 28800   # a night on seeds that nobody has tried
+    python tests/fuzz arrays --seed 100000 --seconds 28800   # eight hours on new seeds
 
 Each module has ``run(seed, done)``: it makes the calls that the seed decides, counts them in ``done`` by kind, and raises where
 something is wrong. A fault is printed with its seed, and the exit status is 1; after ten faults a fuzzer stops.

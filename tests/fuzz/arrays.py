@@ -1,7 +1,7 @@
 """Arrays in any layout: strides, byte orders, alignments, negative and zero strides, no elements, outputs that overlap inputs.
 
-Each call is made twice: with arrays in a random layout, and with plain contiguous copies of them. The results must have the same bits,
-inputs must be unchanged, and nothing outside an output may be written.
+Each call is made twice: with arrays in a random layout, and with contiguous copies of them. The results must be bit-identical, inputs must
+be unchanged, and no memory outside an output may be written.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pynn
 FUNCTIONS = [(name, getattr(pynn, name)) for name in pynn.activations.__all__ if hasattr(pynn, name)]
 FUNCTIONS += [(f"grad.{name}", getattr(pynn.grad, name)) for name in pynn.grad.__all__]
 UFUNCS = [(name, f) for name, f in FUNCTIONS if isinstance(f, np.ufunc)]
-# Layers, and the shape of a sample.
+# Layers and their sample shapes.
 LAYERS: list[tuple[Callable[[], pynn.Layer], tuple[int, ...]]] = [
     *((lambda cls=cls: cls(), (3, 4)) for cls in (pynn.ReLU, pynn.GELU, pynn.Softmax, pynn.LogSoftmax, pynn.Tanh, pynn.Hardswish)),
     (lambda: pynn.Linear(5, 3, seed=0), (5,)),
@@ -47,13 +47,13 @@ ANY = [*FLOATS, "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "?"]
 
 
 def scattered(rng: np.random.Generator, values: np.ndarray[Any, Any], *, writable: bool = True) -> tuple[np.ndarray[Any, Any], bytearray]:
-    """Return an array with the same values in a random layout, and the memory it lies in."""
+    """Return an array with the same values in a random layout, and the memory it uses."""
     dtype = values.dtype.newbyteorder(rng.choice(["=", "=", "S"]))
     order = rng.permutation(values.ndim)
     steps = rng.choice([1, 1, 1, 2, 3, -1, -1, -2], values.ndim)
     strides, step = [0] * values.ndim, dtype.itemsize + int(rng.choice([0, 0, 0, 1, dtype.itemsize]))
     low, high = 0, 0
-    for axis in order:  # from the fastest
+    for axis in order:  # starting with the fastest-varying axis
         strides[axis] = step * int(steps[axis])
         reach = strides[axis] * max(values.shape[axis] - 1, 0)
         low, high = low + min(reach, 0), high + max(reach, 0)
@@ -71,7 +71,7 @@ def scattered(rng: np.random.Generator, values: np.ndarray[Any, Any], *, writabl
 
 
 class Fuzzer:
-    """Random calls, which a seed decides."""
+    """Random calls, determined by a seed."""
 
     def __init__(self, seed: int, done: Counter[str]) -> None:
         self.rng, self.done = np.random.default_rng(seed), done
@@ -121,7 +121,7 @@ class Fuzzer:
         self.same(f"function {name}", lambda x: f(x, *([0.5] * (len(needs) - 1))), self.values(shape, ANY))
 
     def output(self) -> None:
-        """Give ``out=``, which may overlap the input, and ``where=``."""
+        """Call with ``out=``, which may overlap the input, and ``where=``."""
         name, f = UFUNCS[self.rng.integers(len(UFUNCS))]
         if f.nin != 1 or f.nout != 1:
             return
@@ -206,7 +206,7 @@ class Fuzzer:
         self.same(f"fit {name}", run, x, t, w)
 
     def state(self) -> None:
-        """Set parameters and states, and their gradients."""
+        """Assign parameters, states and gradients."""
         values = {name: self.values(p.shape, FLOATS) for name, p in self.net().named_parameters()}
 
         def run(*given: Any) -> list[Any]:
@@ -225,7 +225,7 @@ class Fuzzer:
 
 
 def outcome(call: Callable[..., Any], given: list[Any]) -> list[Any]:
-    """Return the arrays that a call gives, or the class of its error."""
+    """Return the arrays that a call returns, or the class of its error."""
     with np.errstate(all="ignore"):
         try:
             found = call(*given)

@@ -1,4 +1,4 @@
-"""Damaged model files, checkpoints, states and files of Keras: each is read, or is an error that names it, and nothing else happens.
+"""Damaged model files, checkpoints, states and Keras files: reading each succeeds or raises an error that names the file.
 
     python tests/fuzz/files.py --seconds 3600            # an hour, from seed 0
     python tests/fuzz/files.py --seed 1234 --seconds 0   # the files of that seed
@@ -52,11 +52,11 @@ ABSURD: list[Any] = [
     {"class": "Linear", "in_features": 2, "out_features": 3},
 ]
 DOCUMENTED = (ValueError, TypeError, RuntimeError, MemoryError, KeyError)
-"""What calls of a net that was read may raise."""
+"""Exceptions that calls of a loaded net may raise."""
 
 
 class Base(NamedTuple):
-    """A good file, and how it is read."""
+    """A valid file, and the function that reads it."""
 
     name: str
     content: bytes
@@ -65,9 +65,9 @@ class Base(NamedTuple):
     damage: Callable[[random.Random, bytes], bytes] | None = None
 
 
-# ---- good files ------------------------------------------------------------------------------------------------------
+# ---- valid files -----------------------------------------------------------------------------------------------------
 def nets() -> dict[str, pynn.Sequential | pynn.Model]:
-    """Return nets of every form, small."""
+    """Return small nets of all kinds."""
     x, y = pynn.Input(4), pynn.Input((4,))
     shared = pynn.Linear(4, 4, seed=0)
     both = pynn.Concat()(pynn.ReLU()(shared(x)), shared(y))
@@ -88,7 +88,7 @@ DRAWN: dict[str, Any] = {"X": (X, X), "y": {"sort": LABELS, "size": X[:, 0]}, "l
 
 
 def settings(name: str, path: Path | None = None) -> dict[str, Any]:
-    """Return the arguments of ``fit`` for a net, made anew."""
+    """Return new arguments of ``fit`` for a net."""
     callbacks: list[Any] = [pynn.callbacks.EarlyStopping(patience=3), pynn.callbacks.ReduceLROnPlateau(patience=2)]
     if path is not None:
         callbacks.append(pynn.Checkpoint(path, every_steps=None if name == "drawn" else 2))
@@ -99,7 +99,7 @@ def settings(name: str, path: Path | None = None) -> dict[str, Any]:
 
 
 def resumed(name: str) -> Callable[[Path], Any]:
-    """Return the call that goes on with a training from a file."""
+    """Return a function that resumes training from a file."""
 
     def read(path: Path) -> Any:
         model = nets()[name]
@@ -111,7 +111,7 @@ def resumed(name: str) -> Callable[[Path], Any]:
 
 @cache
 def bases() -> list[Base]:
-    """Return the good files."""
+    """Return the valid files."""
     found: list[Base] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "m")
@@ -129,7 +129,7 @@ def bases() -> list[Base]:
 
 
 def keras_bases(path: Path) -> list[Base]:
-    """Return files of Keras: by groups with and without names, by lists of names, and archives."""
+    """Return Keras files: with and without group names, with lists of names, and archives."""
     model = pynn.Sequential(pynn.Linear(4, 5, seed=0), pynn.BatchNorm1d(5), pynn.Linear(5, 3, seed=1))
     arrays = io.to_keras(model)
     parts = [("dense", "Dense", "0"), ("batch_normalization", "BatchNormalization", "1"), ("dense_1", "Dense", "2")]
@@ -169,7 +169,7 @@ def keras_bases(path: Path) -> list[Base]:
 
 # ---- damage ----------------------------------------------------------------------------------------------------------
 def damaged_bytes(r: random.Random, content: bytes) -> bytes:
-    """Return a file with a few bytes changed, taken out, put in or moved; in most of them near the start."""
+    """Return a file with a few bytes changed, removed, inserted or moved, mostly near the start."""
     found = bytearray(content)
     for _ in range(r.choice([1, 1, 2, 3, 8])):
         if not found:
@@ -194,7 +194,7 @@ def damaged_bytes(r: random.Random, content: bytes) -> bytes:
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
-    """Return every place in a JSON value, as a container and a key of it."""
+    """Return all positions in a JSON value, as pairs of a container and a key."""
     found, waiting = [], [value]
     while waiting:
         part = waiting.pop()
@@ -206,7 +206,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 
 
 def damaged_json(r: random.Random, value: Any) -> Any:
-    """Return a JSON value with a few parts replaced, exchanged, removed or added."""
+    """Return a JSON value with a few parts replaced, swapped, removed or added."""
     value = copy.deepcopy(value)
     for _ in range(r.choice([1, 1, 1, 2, 4])):
         known = places(value) if isinstance(value, (dict, list)) else []
@@ -230,7 +230,7 @@ def damaged_json(r: random.Random, value: Any) -> Any:
 
 
 def damaged_arrays(r: random.Random, content: bytes) -> bytes:
-    """Return a file of arrays with damage in its header or in a text of its metadata, of which the length is right."""
+    """Return a safetensors file with damage in its header or metadata, but with a correct header length."""
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
     texts = header.get("__metadata__", {})
@@ -259,7 +259,7 @@ def damaged_archive(r: random.Random, content: bytes) -> bytes:
 
 # ---- running ---------------------------------------------------------------------------------------------------------
 def use(model: Any) -> None:
-    """Use what was read: whatever it is, calls end in results or documented errors."""
+    """Use a loaded object: every call must return a result or raise a documented error."""
     if not isinstance(model, pynn.Layer):
         return
     many = (X, X)
@@ -268,13 +268,13 @@ def use(model: Any) -> None:
             call()
         except DOCUMENTED:
             pass
-        except AttributeError:  # a layer that is no net has no predict
+        except AttributeError:  # a layer that is not a net has no predict
             if isinstance(model, (pynn.Sequential, pynn.Model)):
                 raise
 
 
 def attempt(base: Base, path: Path, content: bytes, done: Counter[str]) -> None:
-    """Read a damaged file; raise where something else happens than is allowed."""
+    """Read a damaged file; raise if the outcome is not an allowed one."""
     path.write_bytes(content)
     kind = base.name.partition(" ")[0]
     start = time.monotonic()
@@ -292,14 +292,14 @@ def attempt(base: Base, path: Path, content: bytes, done: Counter[str]) -> None:
     except (pynn.DivergenceError, RuntimeError) as error:
         if kind != "checkpoint" or ("loss" not in str(error) and not isinstance(error, pynn.DivergenceError)):
             raise
-        done[f"{kind}: diverged"] += 1  # the weights are any numbers
+        done[f"{kind}: diverged"] += 1  # the weights may have any value
     took, peak = time.monotonic() - start, tracemalloc.get_traced_memory()[1] - before
     if took > SLOWEST or peak > MOST_BYTES:
         raise AssertionError(f"{base.name}: took {took:.1f} s and {peak:,} bytes")
 
 
 def run(seed: int, done: Counter[str], keep: Path | None = None) -> None:
-    """Damage a good file several times, as the seed decides, and read it; count the results in ``done`` by kind."""
+    """Damage a valid file several times, determined by the seed, and read it; count the outcomes in ``done`` by kind."""
     r = random.Random(seed)
     base = r.choice(bases())
     folder = Path(tempfile.gettempdir()) if keep is None else keep

@@ -1,8 +1,8 @@
-"""Failing allocations: each allocation of the extension fails once, in every kind of call, and so does each of Python's within the binding.
+"""Failing allocations: in every kind of call, each allocation of the extension and of Python within the binding fails once.
 
-`run` starts a process with ``failing.c`` preloaded. There a call is made again and again, with allocation 0, 1, 2, ... failing, until
-none is left to fail. It must end in a MemoryError or in its usual result; afterwards the same objects must work and give the usual
-results. The allocations of Python objects fail too, by ``_testcapi.set_nomemory``, while the extension's functions are called.
+`run` starts a process with ``failing.c`` preloaded, which repeats each call with allocation 0, 1, 2, ... failing until the call makes
+no further allocation. The call must raise MemoryError or return its usual result, and afterwards the same objects must work as usual.
+Allocations of Python objects within the extension's functions fail too, by ``_testcapi.set_nomemory``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def run(seed: int, done: Counter[str]) -> None:
 
 # ---- in the process with the failing allocator ------------------------------------------------------------------------------
 def calls(folder: str) -> dict[str, Callable[[], Callable[[], Any]]]:
-    """Return by name functions that prepare a call; what they return is called again and again and must give the same each time."""
+    """Return functions by name that prepare a call. The prepared call is repeated and must return the same result each time."""
     import numpy as np
 
     import pynn
@@ -88,7 +88,7 @@ def calls(folder: str) -> dict[str, Callable[[], Callable[[], Any]]]:
 
     def eager(make: Callable[[], Any], x: Any) -> Callable[[], Any]:
         def call() -> Any:
-            model = make()  # without a plan
+            model = make()  # a new net has no plan
             y = model(x)
             for p in model.parameters():
                 p.grad[...] = 0
@@ -106,7 +106,7 @@ def calls(folder: str) -> dict[str, Callable[[], Callable[[], Any]]]:
         return call
 
     def rebuilt(make: Callable[[], Any], x: Any) -> Callable[[], Any]:
-        """Make a net and plan it anew in each call."""
+        """Create and plan a new net in each call."""
         return lambda: [make().predict(x), make()(x)]
 
     def own() -> Any:
@@ -195,7 +195,7 @@ def main(library: str, folder: str, seed: int) -> None:
         return getattr(function, "__module__", None) == _core.__name__ or type(owner).__module__ == _core.__name__
 
     def fail_object(call: Callable[[], Any], which: int, n: int) -> tuple[int, bool, BaseException | None]:
-        """Let object n fail in one call of the extension; return how many calls there were, whether that one was reached, and the error."""
+        """Let allocation n fail in one call of the extension. Return the number of calls, whether n was reached, and the error."""
         count, reached, error = 0, False, None
 
         def profile(frame: Any, event: str, function: Any) -> None:

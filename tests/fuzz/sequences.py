@@ -1,7 +1,7 @@
-"""Random sequences of calls, made on pynn and on PyTorch side by side: training in every mode, freezing, copies, files, changed settings.
+"""Random sequences of calls, run in pynn and PyTorch: training in every mode, freezing, copies, files, changed settings.
 
-A seed decides the net, the loss, the optimizer and what happens to them. After each step the parameters and states of both must agree,
-and so must predictions and losses. Everything runs in float64, where rounding stays far below the tolerance.
+A seed determines the net, the loss, the optimizer and the operations. After each step, parameters, states, predictions and losses of both
+libraries must agree. Everything runs in float64, so that rounding errors stay far below the tolerance.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _adam(r: random.Random) -> dict[str, Any]:
     return {"betas": r.choice([(0.9, 0.999), (0.5, 0.9)]), "amsgrad": r.random() < 0.3}
 
 
-# Class name, the same in both; settings beside the rate.
+# Class name, which both libraries share, and settings besides the learning rate.
 OPTIMIZERS: dict[str, Callable[[random.Random], dict[str, Any]]] = {
     "SGD": _sgd,
     "Adam": _adam,
@@ -46,7 +46,7 @@ OPTIMIZERS: dict[str, Callable[[random.Random], dict[str, Any]]] = {
     "RAdam": lambda r: {},
 }
 HIDDEN = ["ReLU", "Tanh", "Sigmoid", "GELU", "SiLU", "ELU", "LeakyReLU", "Softplus", "Mish", "Hardswish", "Softsign"]
-# Class name, settings, and what targets are.
+# Class name, settings, and kind of target.
 LOSSES: list[tuple[str, dict[str, Any], str]] = [
     ("MSELoss", {}, "values"),
     ("L1Loss", {}, "values"),
@@ -61,7 +61,7 @@ LOSSES: list[tuple[str, dict[str, Any], str]] = [
 
 
 class Pair:
-    """A net of each library, their optimizers, and what happens to them."""
+    """A net of each library, their optimizers, and the operations on them."""
 
     def __init__(self, seed: int, done: Counter[str], folder: Path) -> None:
         self.r, self.done, self.folder, self.log = random.Random(seed), done, folder, list[str]()
@@ -72,7 +72,7 @@ class Pair:
         self._make_loss(rows)
         self._make_optimizers()
 
-    # ---- what there is ------------------------------------------------------------------------------------------------
+    # ---- construction ------------------------------------------------------------------------------------------------
     def _make_net(self) -> None:
         ours: list[Any] = []
         theirs: list[Any] = []
@@ -85,7 +85,7 @@ class Pair:
         if images:
             self.sample: tuple[int, ...] = (2, 6, 5)
             channels, norm = self.r.choice([2, 3]), self.r.random() < 0.4
-            # A bias before a norm has no gradient but rounding errors, of which some optimizers make whole steps.
+            # The gradient of a bias before a normalization layer is pure rounding error, which some optimizers scale to full steps.
             add("Conv2d", 2, channels, self.r.choice([2, 3]), padding=self.r.choice([0, 1]), bias=not norm, dtype=True)
             if norm:
                 add("BatchNorm2d", channels, dtype=True)
@@ -114,7 +114,7 @@ class Pair:
         self.criterion = getattr(torch.nn, name)(**settings)
         if kind == "classes":
             self.y: Any = self.rng.integers(0, self.columns, rows)
-            self.y[0] = 0  # at least one row of each batch that is all of them counts
+            self.y[0] = 0  # at least one row of a full batch must not be ignored
         else:
             self.y = self.rng.random((rows, self.columns)) if kind == "shares" else self.rng.standard_normal((rows, self.columns))
         self.by_rows = settings.get("ignore_index") is None
@@ -130,7 +130,7 @@ class Pair:
 
     # ---- steps --------------------------------------------------------------------------------------------------------
     def _train_theirs(self) -> None:
-        """Set training mode, but for batch norms whose parameters are all frozen: ours use the running averages then."""
+        """Set training mode, except for batch norms with all parameters frozen, which use running averages here."""
         for module in self.theirs.train():
             if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
                 module.train(any(p.requires_grad for p in module.parameters()))
@@ -140,7 +140,7 @@ class Pair:
         self.twin.zero_grad()
         loss = self.criterion(self.theirs(torch.as_tensor(X)), torch.as_tensor(y))
         loss.backward()
-        # PyTorch leaves a frozen parameter's old gradient; ours is none. An optimizer must not see either.
+        # PyTorch keeps the old gradient of a frozen parameter; here it is 0. Optimizers must use neither.
         for p in self.theirs.parameters():
             if not p.requires_grad:
                 p.grad = None
@@ -161,7 +161,7 @@ class Pair:
         self.check(value, self._their_step(self.X[at], self.y[at]), "loss of an eager step")
 
     def accumulate(self) -> None:
-        """Add up the gradients of two batches, as for one large batch."""
+        """Accumulate the gradients of two batches, as for one large batch."""
         self.ours.train()
         self._train_theirs()
         self.optimizer.zero_grad()
@@ -239,7 +239,7 @@ class Pair:
             group["lr"] = rate
 
     def _start_optimizers_anew(self) -> None:
-        """Do so where a copy has parameters of its own."""
+        """Apply the operation if the copy has separate parameters."""
         self.log.pop()
         self._make_optimizers()
 
@@ -263,14 +263,14 @@ class Pair:
         self._start_optimizers_anew()
 
     def optimizer_state(self) -> None:
-        """Save the optimizer's state, and go on with a new optimizer that has it."""
+        """Save the optimizer's state, and continue with a new optimizer that loads it."""
         state = self.optimizer.state_dict()
         settings = {k: v for k, v in self.optimizer.param_groups[0].items() if k != "params"}
         self.optimizer = type(self.optimizer)(self.ours.parameters(), lr=settings["lr"])
         self.optimizer.load_state_dict(pickle.loads(pickle.dumps(state)))
 
     def add_layer(self) -> None:
-        """Append an activation, which has nothing to learn."""
+        """Append an activation, which has no parameters."""
         name = self.r.choice(HIDDEN)
         self.ours.append(getattr(pynn, name)())
         self.theirs.append(getattr(torch.nn, name)())
@@ -296,7 +296,7 @@ class Pair:
 
 
 def run(seed: int, done: Counter[str]) -> None:
-    """Follow one sequence."""
+    """Run one sequence."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

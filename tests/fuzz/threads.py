@@ -1,7 +1,7 @@
-"""Threads under the thread sanitizer: an extension built with it is trained, called and used for predictions by several threads at once.
+"""Threads under the thread sanitizer: several threads train, call and predict with an extension that is built with it.
 
-Data races that lie in the extension's code are faults. Python and NumPy are not instrumented: what they synchronise, by locks of the C
-library, the sanitizer sees all the same.
+Data races in the extension's code are faults. Python and NumPy are not instrumented, but the sanitizer still sees their synchronization,
+which uses locks of the C library.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 TOP = Path(__file__).parents[2]
-# The built extension stays for the next seed of the same process.
+# The built extension is reused for the next seed of the same process.
 BUILT: dict[str, tuple[tempfile.TemporaryDirectory[str], dict[str, str]]] = {}
 
 WORK = """
@@ -46,7 +46,7 @@ def eager():
         opt.step()
 
 def tolerant(call):
-    # one net in several threads is answered, or refused in words
+    # calls of one net in several threads succeed, or raise a documented error
     def run():
         try: call()
         except (RuntimeError, ValueError) as error: assert str(error)
@@ -103,7 +103,7 @@ def built() -> dict[str, str]:
 
 
 def run(seed: int, done: Counter[str]) -> None:
-    """Let four threads work, four times, in a process of its own."""
+    """Run four threads, four times, in a separate process."""
     environment = os.environ | built()
     ended = subprocess.run([sys.executable, "-c", WORK, str(seed)], env=environment, cwd="/", capture_output=True, text=True, timeout=900)
     assert ended.returncode == 0, f"threads: exit status {ended.returncode}\n{ended.stdout[-500:]}\n{ended.stderr[:6000]}"

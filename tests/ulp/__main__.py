@@ -1,4 +1,4 @@
-"""How far every activation is from its formula: all 2^32 floats, many doubles, on every instruction set of this machine.
+"""Measure the error of every activation: all 2^32 floats, many doubles, on every instruction set of this machine.
 
     python tests/ulp                          # float32 on all inputs, float64 on 10^8 samples, rows; takes a while
     python tests/ulp f32 --stride 257         # every 257th float
@@ -49,12 +49,12 @@ FLAGS = ["-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping
 
 
 class CannotTell(RuntimeError):
-    """This machine has no compiler, or no __float128, to check with."""
+    """Raised if this machine has no compiler, or its compiler has no __float128."""
 
 
 @dataclass
 class Worst:
-    """The largest error found on one instruction set, for normal and for subnormal results; inputs with bad results."""
+    """The largest errors on one instruction set, for normal and subnormal results, and inputs with wrong results."""
 
     normal: float = 0.0
     at: float = 0.0
@@ -78,7 +78,7 @@ class Worst:
 
 @dataclass
 class Case:
-    """One function with one setting of its parameters and one type, and what was found."""
+    """A function with one setting of its parameters and one dtype, and its measured errors."""
 
     name: str
     values: dict[str, float]
@@ -87,7 +87,7 @@ class Case:
     count: int  # stride or samples
     inputs: int = 0
     found: dict[tuple[str, str], Worst] = field(default_factory=dict)  # (instruction set, "value" or "derivative")
-    differ: dict[str, tuple[int, float]] = field(default_factory=dict)  # from the instruction set named before
+    differ: dict[str, tuple[int, float]] = field(default_factory=dict)  # compared with the instruction set listed before
 
     @property
     def label(self) -> str:
@@ -124,7 +124,7 @@ class Case:
                     self.found.setdefault((isa, which), Worst()).add(worst)
 
     def faults(self) -> Iterator[str]:
-        """What breaks a promise, in words."""
+        """Describe the results that exceed the promised error."""
         for (isa, which), worst in self.found.items():
             where, allowed = f"{self.label} {self.dtype} {isa} {which}", promise(ROWS[self.name], which, isa)
             for error, at in ((worst.normal, worst.at), (worst.subnormal, worst.subnormal_at)):
@@ -139,7 +139,7 @@ class Case:
 
 
 def settings(name: str) -> Iterator[tuple[dict[str, float], bool]]:
-    """The row's defaults (0.5 and 1 where there are none), then these made smaller and larger."""
+    """Return the defaults of a row's parameters (0.5 and 1 for required ones), then smaller and larger values."""
     parameters = parse_parameters(ROWS[name]["params"], ROWS[name]["check"])
     default = {k: 0.5 * i if v is REQUIRED else v for i, (k, v) in enumerate(parameters.defaults.items(), 1)}
     yield default, True
@@ -154,7 +154,7 @@ def settings(name: str) -> Iterator[tuple[dict[str, float], bool]]:
 
 
 def build(directory: Path, names: Iterable[str]) -> Path:
-    """Compile core, formulas and sweep; with libmvec's vectors where the C library has them."""
+    """Compile core, formulas and sweep, with libmvec's vector functions if the C library has them."""
     formulas = {name: Formula(ROWS[name]["formula"], tuple(parse_parameters(ROWS[name]["params"]).defaults)) for name in names}
     text = "".join(formula.c_source(name) for name, formula in formulas.items())
     (directory / "formulas.h").write_text(f"{text}#define ROWS(ROW) {' '.join(f'ROW({name})' for name in formulas)}\n")
@@ -176,7 +176,7 @@ def build(directory: Path, names: Iterable[str]) -> Path:
 
 
 def sweep(program: Path, cases: list[Case], isas: list[str]) -> Iterator[Case]:
-    """Run the cases, one part on each processor at a time, and yield each when it is done."""
+    """Run the cases, one part per processor at a time, and yield each case when it is finished."""
 
     def run(case: Case, part: int) -> str:
         return subprocess.run([str(program), *case.arguments(part, isas)], capture_output=True, text=True, check=True).stdout
@@ -190,9 +190,9 @@ def sweep(program: Path, cases: list[Case], isas: list[str]) -> Iterator[Case]:
 
 
 class Sum:
-    """A sum whose largest term stands apart, so that the logarithm of 1 + little keeps the little."""
+    """A sum with its largest term kept separately, so that log(1 + small) keeps the precision of the small term."""
 
-    __array_ufunc__ = None  # array / Sum is Sum's matter
+    __array_ufunc__ = None  # let Sum define array / Sum
 
     def __init__(self, terms: Any) -> None:
         self.most = terms.max()
@@ -206,7 +206,7 @@ class Sum:
 
 
 def rows_error(name: str, dtype: type, rows: int, seed: int) -> tuple[float, str]:
-    """The largest error of a row-wise function in units in the last place, and of which row, on the instruction set chosen now."""
+    """Return the largest error of a row-wise function in ULP, and the row with that error, on the current instruction set."""
     rng, info, worst = np.random.default_rng(seed), np.finfo(dtype), (0.0, "")
     names = ("exp", "max", "min", "maximum", "cumsum", "sort", "arange", "argmax")
     space = {f: getattr(np, f) for f in names} | {"sum": Sum, "log": Sum.log}
@@ -253,7 +253,7 @@ def number(x: float) -> str:
 
 
 def case_lines(case: Case, isas: list[str]) -> Iterator[str]:
-    """The case's lines of the table: one an instruction set, but one together for those that agree in every bit."""
+    """Return the table lines of a case: one per instruction set, merged for those with identical bits."""
     groups: list[list[str]] = []
     for isa in isas:
         same = bool(groups) and case.differ.get(isa, (1, 0))[0] == 0
@@ -298,7 +298,7 @@ def page(cases: list[Case], rows: list[tuple[str, str, str, float, str]], isas: 
 
 
 class Kept:
-    """Finished cases in a file of JSON, of these kernels alone: a sweep can be made in parts."""
+    """A JSON file of finished cases of the current kernels, so that a sweep can be continued."""
 
     def __init__(self, path: Path | None, isas: list[str]) -> None:
         texts = (ROOT / "csrc/core/kernels" / f"{name}.h" for name in ("vector", "vmath", "normal", "activations", "loops"))
@@ -310,7 +310,7 @@ class Kept:
             self.cases = kept["cases"] if kept["kernels"] == self.kernels else {}
 
     def find(self, case: Case) -> Case | None:
-        """Return the case as it was found before, if it was looked at as closely, on these instruction sets."""
+        """Return the stored case if it was measured at least as densely on these instruction sets."""
         old = self.cases.get(f"{case.label} {case.dtype}")
         if old is None or old["isas"] != self.isas:
             return None
@@ -321,7 +321,7 @@ class Kept:
         return replace(case, count=old["count"], inputs=old["inputs"], found=found, differ=differ)
 
     def add(self, case: Case) -> None:
-        """Write the case down."""
+        """Store a finished case."""
         self.cases[f"{case.label} {case.dtype}"] = {
             "isas": self.isas,
             "count": case.count,
