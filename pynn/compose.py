@@ -20,7 +20,7 @@ def __dir__() -> list[str]:
 
 
 class _Branches(Described):
-    """What layers of branches share: each branch is given the same input."""
+    """The base of layers with branches: each branch gets the same input."""
 
     def __init__(self, *branches: Layer | str) -> None:
         super().__init__()

@@ -2,17 +2,17 @@
 
 Every function takes ``(y_true, y_pred)`` first.
 
-**Targets of classes** are labels, one a sample: integers, bools, floats that hold whole numbers, or text. A 2-D array of 0 and 1 in two or
-more columns is one of two things. If every row holds exactly one 1, the rows are one-hot and stand for classes, whatever the loss was. If
-any row of the whole array holds none or several, the array is multi-label: a yes or no in each column. ``multilabel=True`` and
+**Targets of classes** are labels, one for each sample: integers, bools, floats that hold whole numbers, or text. A 2-D array of 0 and 1 in
+two or more columns is read in one of two ways. If every row holds exactly one 1, the rows are one-hot and stand for classes, whatever the
+loss is. If any row of the whole array holds none or several, the array is multi-label: a yes or no in each column. ``multilabel=True`` and
 ``multilabel=False`` force the reading. `fit`, `evaluate` and the functions here apply the same rule; a model that was trained on
 multi-label targets also reads the targets of its validation and of `evaluate` that way.
 
-**Predictions of classes** are labels; or scores of shape (samples, classes), of which the largest counts; or, for two classes, one
-probability a sample of the second, which counts as a yes above 1/2. Multi-label predictions are probabilities too, one a label. Where a
-number is compared with 1/2 it must lie in [0, 1]: scores such as logits raise an error.
+**Predictions of classes** are labels; or scores of shape (samples, classes), of which the largest decides; or, for two classes, the
+probability of the second for each sample, which is a yes above 1/2. Multi-label predictions are probabilities, one for each label. A number
+that is compared with 1/2 must lie in [0, 1]: scores such as logits raise an error.
 
-A prediction that holds NaN, or whose largest score is infinite and not unique, is of no class and never counts as right.
+A prediction that holds NaN, or whose largest score is infinite and not unique, has no class and never counts as right.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _is_text(a: NDArray[Any]) -> bool:
 
 
 def _given(x: ArrayLike, name: str, text: bool) -> NDArray[Any]:
-    """Return real numbers, or where that is allowed text."""
+    """Return real numbers, or text if it is allowed."""
     a = plain_array(x, name) if text else real_array(x, name)
     if text and a.dtype.kind in "OT" and all(isinstance(value, str) for value in a.flat):
         a = a.astype(str)
@@ -106,12 +106,12 @@ def _mean(values: NDArray[Any], sample_weight: ArrayLike | None) -> float:
 
 # ---- labels and one-hot rows ------------------------------------------------------------------------------------------
 def is_zero_one(a: NDArray[Any]) -> bool:
-    """Tell whether an array holds 0 and 1 alone."""
+    """Return whether an array holds only 0 and 1."""
     return bool(((a == 0) | (a == 1)).all())
 
 
 def is_one_hot(a: NDArray[Any]) -> bool:
-    """Tell whether each row of a matrix is 1 in one column and 0 in the others."""
+    """Return whether each row of a matrix is 1 in one column and 0 in the others."""
     return is_zero_one(a) and bool((np.count_nonzero(a, axis=1) == 1).all())
 
 
@@ -120,7 +120,7 @@ def _is_whole(a: NDArray[Any]) -> bool:
 
 
 def _as_labels(a: NDArray[Any], name: str) -> _Labels:
-    """Return labels as int64, or as the text that they are."""
+    """Return labels as int64, or text unchanged."""
     if _is_text(a):
         return a
     if not _is_whole(a):
@@ -131,7 +131,7 @@ def _as_labels(a: NDArray[Any], name: str) -> _Labels:
 
 
 def _reads_many(t: NDArray[Any], p: NDArray[Any], multilabel: bool | None) -> bool:
-    """Tell whether targets are a yes or no for each column; see the module's text."""
+    """Return whether targets are a yes or no for each column; see the text of the module."""
     if multilabel is not None and not isinstance(multilabel, (bool, np.bool_)):
         raise TypeError(f"multilabel: expected True, False or None, got {multilabel!r}")
     if t.ndim != 2:
@@ -159,7 +159,7 @@ _HOW = "; make probabilities of logits first, as pynn.sigmoid(y_pred)"
 
 
 def _places(labels: _Labels, columns: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return the column of each label. Text is in sorted order if there are as many labels as columns, and so are -1 and 1."""
+    """Return the column of each label. Text is sorted if there are as many labels as columns, and so are -1 and 1."""
     if not _is_text(labels) and labels.min() < 0 and not np.isin(labels, [-1, 1]).all():
         raise ValueError(f"y_true: class {labels.min()} is negative, and y_pred has scores of the classes 0..{columns - 1}; drop such rows")
     if not _is_text(labels) and labels.min() >= 0:
@@ -273,7 +273,12 @@ def accuracy(
         Whether columns of 0 and 1 are labels that are counted one by one (True), or one-hot classes (False). None: one-hot where each row
         of `y_true` has exactly one 1.
     sample_weight : array_like, shape (samples,), optional
-        How much each sample counts.
+        The weight of each sample.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
 
     Raises
     ------
@@ -304,7 +309,26 @@ def accuracy(
 
 
 def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the share of elements that are right, each a yes or no of its own: ``accuracy(..., multilabel=True)``.
+    """Return the share of elements that are right, each a separate yes or no: ``accuracy(..., multilabel=True)``.
+
+    Parameters
+    ----------
+    y_true : array_like, shape (samples, labels)
+        0 and 1 for each label.
+    y_pred : array_like, shape (samples, labels)
+        Probabilities.
+    sample_weight : array_like, shape (samples,), optional
+        The weight of each sample.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, or a number is outside [0, 1].
 
     Examples
     --------
@@ -316,7 +340,26 @@ def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: Arra
 
 
 def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the share of samples whose class is right, of one-hot rows or labels: ``accuracy(..., multilabel=False)``.
+    """Return the share of samples whose class is right, for one-hot rows or labels: ``accuracy(..., multilabel=False)``.
+
+    Parameters
+    ----------
+    y_true : array_like, shape (samples,) or (samples, classes)
+        Labels, or one-hot rows.
+    y_pred : array_like, shape (samples,) or (samples, classes)
+        Labels, scores or probabilities.
+    sample_weight : array_like, shape (samples,), optional
+        The weight of each sample.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If a row of `y_true` is not one-hot, or shapes do not fit.
 
     Examples
     --------
@@ -335,12 +378,22 @@ def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, k: int = 5, sample_w
     y_true : array_like, shape (samples,) or (samples, classes)
         Classes, or one-hot rows.
     y_pred : array_like, shape (samples, classes) or (samples,)
-        Scores; one a sample is the probability of the second of two classes.
+        Scores; one for each sample is the probability of the second of two classes.
     k : int
         At least 1. In ``fit`` the name ``"top_3_accuracy"`` sets it. With as many classes or fewer, every sample is right whose scores
         hold no NaN.
     sample_weight : array_like, shape (samples,), optional
-        How much each counts.
+        The weight of each sample.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, targets are multi-label, or ``k`` is less than 1.
 
     Examples
     --------
@@ -368,12 +421,17 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: Arr
     y_pred : array_like, shape (samples,) or (samples, classes)
         Labels, scores or probabilities.
     sample_weight : array_like, shape (samples,), optional
-        How much each counts.
+        The weight of each sample.
+
+    Returns
+    -------
+    ndarray of float64, shape (classes, classes)
+        The sum of the weights of the samples in each cell.
 
     Raises
     ------
     ValueError
-        Also if targets are multi-label, or a prediction is of no class: NaN.
+        If targets are multi-label, or a prediction has no class because it is NaN.
 
     Examples
     --------
@@ -473,7 +531,12 @@ _AVERAGED = """
         Whether columns of 0 and 1 are labels of their own (True), or one-hot classes (False). None: one-hot where each row of `y_true`
         has exactly one 1.
     sample_weight : array_like, shape (samples,), optional
-        How much each counts.
+        The weight of each sample.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
 
     Raises
     ------
@@ -558,12 +621,17 @@ def roc_auc(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | 
         Scores of any size. With more than two classes, or with labels, the mean over each against the rest; one that no sample, or every
         sample, belongs to is left out.
     sample_weight : array_like, shape (samples,), optional
-        How much each counts.
+        The weight of each sample.
 
     Returns
     -------
     float
         NaN where there is not both a yes and a no, or a score is NaN.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit.
 
     Examples
     --------
@@ -594,9 +662,14 @@ def log_loss(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike |
     y_true : array_like, shape (samples,) or (samples, classes)
         Classes, or one-hot rows.
     y_pred : array_like, shape (samples, classes) or (samples,)
-        Probabilities; one a sample is that of the second of two classes.
+        Probabilities; one for each sample is that of the second of two classes.
     sample_weight : array_like, shape (samples,), optional
-        How much each counts.
+        The weight of each sample.
+
+    Returns
+    -------
+    float
+        NaN if a probability is NaN.
 
     Raises
     ------
@@ -630,11 +703,21 @@ def ece(y_true: ArrayLike, y_pred: ArrayLike, *, n_bins: int = 15, sample_weight
     y_true : array_like, shape (samples,) or (samples, classes)
         Classes, or one-hot rows.
     y_pred : array_like, shape (samples, classes) or (samples,)
-        Probabilities; one a sample is that of the second of two classes.
+        Probabilities; one for each sample is that of the second of two classes.
     n_bins : int
         At least 1.
     sample_weight : array_like, shape (samples,), optional
-        How much each counts.
+        The weight of each sample.
+
+    Returns
+    -------
+    float
+        Between 0 and 1; NaN if a probability is NaN.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a number is not a probability, or ``n_bins`` is less than 1.
 
     Examples
     --------
@@ -667,6 +750,23 @@ def _numbers(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | No
 def mse(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the mean of squared differences.
 
+    Parameters
+    ----------
+    y_true, y_pred : array_like, shape (samples,) or (samples, columns)
+        Targets and predictions.
+    sample_weight : array_like, shape (samples,), optional
+        The weight of each sample.
+
+    Returns
+    -------
+    float
+        NaN if a prediction is NaN.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or there are no samples.
+
     Examples
     --------
     >>> import pynn.metrics
@@ -678,7 +778,26 @@ def mse(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None
 
 
 def rmse(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the square root of the mean of squared differences; of several columns the mean of their roots, as scikit-learn has it.
+    """Return the square root of the mean of squared differences.
+
+    For several columns it is the mean of their roots, as in scikit-learn.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like, shape (samples,) or (samples, columns)
+        Targets and predictions.
+    sample_weight : array_like, shape (samples,), optional
+        The weight of each sample.
+
+    Returns
+    -------
+    float
+        NaN if a prediction is NaN.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or there are no samples.
 
     Examples
     --------
@@ -693,6 +812,23 @@ def rmse(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | Non
 def mae(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the mean of absolute differences.
 
+    Parameters
+    ----------
+    y_true, y_pred : array_like, shape (samples,) or (samples, columns)
+        Targets and predictions.
+    sample_weight : array_like, shape (samples,), optional
+        The weight of each sample.
+
+    Returns
+    -------
+    float
+        NaN if a prediction is NaN.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or there are no samples.
+
     Examples
     --------
     >>> import pynn.metrics
@@ -704,10 +840,25 @@ def mae(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None
 
 
 def r2(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the share of variance explained, ``1 - sum((t - p)^2) / sum((t - mean(t))^2)``; of several columns the mean.
+    """Return the share of variance explained, ``1 - sum((t - p)^2) / sum((t - mean(t))^2)``; for several columns the mean.
 
-    A column without variance scores 1 where every prediction is exact, and 0 otherwise; a single sample has no variance: NaN. So is
-    the score of predictions that are not finite.
+    Parameters
+    ----------
+    y_true, y_pred : array_like, shape (samples,) or (samples, columns)
+        Targets and predictions.
+    sample_weight : array_like, shape (samples,), optional
+        The weight of each sample.
+
+    Returns
+    -------
+    float
+        At most 1. A column without variance scores 1 if all predictions are exact, and 0 otherwise. NaN for a single sample, which has no
+        variance, and for predictions that are not finite.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or there are no samples.
 
     Examples
     --------
@@ -744,29 +895,29 @@ _RESERVED = ("epoch", "loss", "lr", "seconds")
 
 
 def wants_probabilities(metric: _Metric) -> bool:
-    """Tell whether a metric is one of those here that look at classes or probabilities."""
+    """Return whether a metric is one of this module that uses classes or probabilities."""
     return is_known(metric) and _plain(metric) not in _NUMBERS
 
 
 def compares(metric: _Metric) -> bool:
-    """Tell whether a metric is one of those here that compare single predictions with 1/2."""
+    """Return whether a metric is one of this module that compares predictions with 1/2."""
     return _plain(metric) in _THRESHOLDS
 
 
 def is_known(metric: _Metric) -> bool:
-    """Tell whether a metric is one of those here."""
+    """Return whether a metric is one of this module."""
     return _plain(metric) in by_name.values()
 
 
 def read_as(metric: _Metric, multilabel: bool) -> _Metric:
-    """Return a metric that reads columns of 0 and 1 in one way, unless it takes no such choice or has made it."""
+    """Return a metric that reads columns of 0 and 1 in one way, unless it has no such argument or it is set."""
     if _plain(metric) not in _READS or "multilabel" in getattr(metric, "keywords", ()):
         return metric
     return functools.partial(metric, multilabel=multilabel)
 
 
 def rises(metric: _Metric) -> bool | None:
-    """Tell whether a greater number is better: by the table above, or by ``greater_is_better`` of a user's metric; None: not known."""
+    """Return whether a greater number is better: by the table above, or by ``greater_is_better`` of a custom metric; None if not known."""
     if is_known(metric):
         return _plain(metric) in _RISING
     found = getattr(metric, "greater_is_better", getattr(_plain(metric), "greater_is_better", None))
@@ -776,7 +927,7 @@ def rises(metric: _Metric) -> bool | None:
 
 
 def rises_by_name(name: str) -> bool | None:
-    """Tell whether a greater number is better, of one that something else reports under the name of a loss or of a metric."""
+    """Return whether a greater number is better, for the name of a loss or a metric that something else reports."""
     if name == "loss":
         return False
     return rises(_get(name)) if name in by_name or _TOP.fullmatch(name) else None

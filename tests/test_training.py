@@ -6,6 +6,7 @@ import functools
 import pickle
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import pynn
 import pynn.callbacks as cb
 from pynn import metrics
+from pynn._graph import Builder
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 4))
@@ -652,3 +654,26 @@ def test_without_shuffling_the_last_rows_validate(share: float) -> None:
         assert set(seen[-held:]) == set(range(100 - held, 100))
     with pytest.raises(ValueError, match=r"validation_split: 0.001 of 100 rows leaves one"):
         model.fit(rows, y, loss="cross_entropy", shuffle=False, validation_split=0.001)
+
+
+CALLS: dict[str, Callable[[pynn.Sequential, Any, Any], object]] = {
+    "fit": lambda m, X, y: m.fit(X, y, loss="cross_entropy", epochs=2, metrics=["f1"], validation_split=0.25, class_weight="balanced"),
+    "fit batches": lambda m, X, y: m.fit([(X, y)] * 2, loss="cross_entropy", epochs=2, metrics=["f1"], validation_data=[(X, y)]),
+    "evaluate": lambda m, X, y: m.evaluate(X, y, loss="cross_entropy"),
+    "train_on_batch": lambda m, X, y: m.train_on_batch(X, y, loss="cross_entropy"),
+    "partial_fit": lambda m, X, y: m.partial_fit(X, y, classes=[0, 1, 2]),
+    "find_lr": lambda m, X, y: m.find_lr(X, y, loss="cross_entropy", steps=5),
+    "health": lambda m, X, y: m.health(X, y, loss="cross_entropy"),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_each_call_builds_one_graph(call: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for a net whose last layer the loss replaces, and whose loss follows from the labels."""
+    built, finish = [], Builder.finish
+    monkeypatch.setattr(Builder, "finish", lambda builder: built.append(builder) or finish(builder))
+    model = pynn.Sequential(pynn.Linear(4, 3, seed=0), "softmax")
+    call(model, np.eye(12, 4), np.arange(12) % 3)
+    of_model = [builder for builder in built if builder.made]  # metrics call a single layer
+    assert len(of_model) == 1
+    assert of_model[0].skipped == {"1"}

@@ -1,4 +1,4 @@
-"""Sentences about the health of a net: which findings are worth one, how serious they are, and what to do."""
+"""Advice about the health of a net: what to report, how serious it is, and what to do about it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEVELS = ("problem", "note")
 
 
 class HealthThresholds(NamedTuple):
-    """HealthThresholds from which on a measurement is worth a sentence."""
+    """Thresholds above which a measurement is reported."""
 
     dead: float
     """The share of dead units."""
@@ -32,31 +32,31 @@ PROBLEM = HealthThresholds(dead=0.5, saturated=0.75, gradient=1e4, update=0.5, o
 NOTE = HealthThresholds(dead=0.1, saturated=0.4, gradient=1e3, update=0.1, output=1e3)
 
 _STILL = 1e-6
-"""Training stands still when no step changes a layer by a larger part of its length."""
+"""Training has stopped if no step changes a layer by more than this, relative to its length."""
 _FLAT = 1e-6
 """Outputs of a hidden layer with less spread are constant."""
 
 
 class Finding(NamedTuple):
-    """One thing that is worth a sentence. Findings of the same level, rule and details are merged into one sentence."""
+    """One fact to report. Findings of the same level, rule and text are merged into one sentence."""
 
     level: str
     """One of LEVELS."""
     rule: str
-    """What was found."""
+    """The name of the rule that found it."""
     where: str
     """The layer's name, or the input or target."""
     text: str
-    """The sentence; ``{}`` is replaced by the measured value."""
+    """The text; ``{}`` is replaced by the measured value."""
     subject: str = ""
-    """What precedes the names in the sentence: ``layer``, or nothing where the text names its subject."""
+    """The word before the names in the sentence, ``layer``; empty if the text names its subject."""
     value: float = math.nan
     unit: str = ""
-    """Which of `_UNITS` the value is in."""
+    """The unit of the value, a key of `_UNITS`."""
 
 
 def sentences(findings: Iterable[Finding]) -> list[str]:
-    """Return one sentence for all findings that differ in the layer and the value alone."""
+    """Return one sentence for all findings that differ only in the layer and the value."""
     groups: dict[tuple[str, str, str], list[Finding]] = {}
     for one in findings:
         groups.setdefault((one.level, one.rule, one.text), []).append(one)
@@ -97,7 +97,7 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share in per cent, without claiming 0 or 100 % of what is merely close to it."""
+    """Return a share in per cent; only exact 0 and 1 become 0 and 100 %."""
     if 0 < share < 0.01:
         return "less than 1 %"
     return f"{min(100 * share, 99) if share < 1 else 100 * share:.0f} %"
@@ -108,14 +108,14 @@ _UNITS: dict[str, Callable[[float], str]] = {"number": number, "percent": percen
 
 # ---- the rules -----------------------------------------------------------------------------------------------------------
 def _level(value: float, limit: str, problem: HealthThresholds, note: HealthThresholds | None) -> str | None:
-    """Return the level that a value reaches."""
+    """Return the level that a value reaches, or None."""
     if value >= getattr(problem, limit):
         return "problem"
     return "note" if note is not None and value >= getattr(note, limit) else None
 
 
 def of_layer(row: LayerHealth, last: bool, when: str, problem: HealthThresholds, note: HealthThresholds | None) -> Iterator[Finding]:
-    """Yield what a layer shows by itself. The output layer's values may be as large, or as constant, as the targets require."""
+    """Yield the findings about a layer. The outputs of the last layer may be as large, or as constant, as the targets require."""
     one_sided = row.flat == "low"  # the derivative vanishes for small arguments only
     cure = "; use LeakyReLU or GELU, or restart with a lower learning rate" if one_sided else (
         "; start from smaller weights, scale the inputs, or use an activation that is flat nowhere"
@@ -141,7 +141,7 @@ def of_layer(row: LayerHealth, last: bool, when: str, problem: HealthThresholds,
 
 
 def of_flow(rows: Sequence[LayerHealth], problem: HealthThresholds, note: HealthThresholds | None) -> Iterator[Finding]:
-    """Yield what the layers show together: whether the gradient reaches the first, and whether steps change anything."""
+    """Yield the findings about all layers: whether the gradient reaches the first, and whether steps change anything."""
     learning = [row for row in rows if not math.isnan(row.gradient)]
     if len(learning) > 1:
         yield from _of_ends(learning[0], learning[-1], problem, note)

@@ -1,4 +1,4 @@
-"""The calls of callbacks that happen within an epoch."""
+"""Calls of callbacks within an epoch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _TEST = ("on_test_begin", "on_test_end")
 
 
 class Events:
-    """The methods of callbacks for batches and for validation.
+    """The methods of callbacks that are called for batches and for validation.
 
     Attributes
     ----------
     train, test : bool
-        Whether any is called for each batch that is trained, or scored.
+        Whether any is called for each batch of training, or of validation.
     """
 
     def __init__(self, callbacks: Iterable[Callback] = ()) -> None:
@@ -33,6 +33,6 @@ class Events:
         return any(self._called.values())
 
     def call(self, event: str, *arguments: Any) -> None:
-        """Call what the callbacks define for an event."""
+        """Call the methods of an event."""
         for method in self._called[event]:
             method(*arguments)

@@ -1,4 +1,4 @@
-"""What a training reads: rows of arrays, batches that come one by one, and data to be scored on."""
+"""Input of a training: rows of arrays, batches from an iterable, and validation data."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from .messages import warn
 from .objective import Objective, Scores, Weights
 
 _BLOCK = 256
-"""Rows that validation computes at a time."""
+"""The number of rows that validation computes at a time."""
 
 
 def as_core(arrays: tuple[Array, ...]) -> Any:
-    """Return inputs as the core takes them: an array, or a tuple of several."""
+    """Return inputs in the form that the core accepts: an array, or a tuple of several."""
     return arrays[0] if len(arrays) == 1 else arrays
 
 
 def rows_of(arrays: Any, rows: Any) -> Any:
-    """Return those rows of an array, or of each of a tuple; nothing of nothing."""
+    """Return some rows of an array, or of each array of a tuple; None stays None."""
     if isinstance(arrays, tuple):
         return tuple(rows_of(a, rows) for a in arrays)
     return None if arrays is None else arrays[rows]
 
 
 def class_places(y: Any, classes: Array) -> Array:
-    """Return where labels stand among the classes."""
+    """Return the index of each label in the sorted classes."""
     given = plain_array(y, "y")
     invalid = ~np.isin(given, classes)
     if invalid.any():
@@ -44,7 +44,7 @@ def class_places(y: Any, classes: Array) -> Array:
 
 
 def first_not_finite(X: Any, dtype: str, rows: Any = None) -> int | None:
-    """Return the first of those rows, or of all, that holds NaN or infinity as that dtype; a block at a time, so that a map stays one."""
+    """Return the first row of inputs that holds NaN or infinity in that dtype, or None. Blocks of rows are read one at a time."""
     arrays = X if isinstance(X, tuple) else (X,)
     for start in range(0, len(arrays[0] if rows is None else rows), _BLOCK):
         block = slice(start, start + _BLOCK) if rows is None else rows[start : start + _BLOCK]
@@ -58,21 +58,18 @@ def first_not_finite(X: Any, dtype: str, rows: Any = None) -> int | None:
 
 
 def copied(arrays: Any) -> Any:
-    """Return copies of an array, or of each of a tuple: an iterable may fill the same one again for its next batch."""
+    """Return copies of an array, or of each array of a tuple: an iterable may reuse its arrays for the next batch."""
     if isinstance(arrays, (tuple, list)):
         return type(arrays)(map(copied, arrays))
     return np.array(arrays) if hasattr(arrays, "__array__") else arrays
 
 
 Rows: TypeAlias = tuple[tuple[Array, ...], Any, Weights]
-"""Rows that are checked: inputs, targets and weights."""
+"""Checked rows: inputs, targets and weights."""
 
 
 class Validation:
-    """Data that are scored again and again: ``batches`` is called for them each time.
-
-    ``part`` are the indices of the rows that are scored, if they are only some of those of the arrays.
-    """
+    """Data that are scored repeatedly; ``batches`` is called each time and returns them."""
 
     def __init__(
         self, graph: _core.Graph, objective: Objective, batches: Callable[[], Iterable[Rows]], many: bool, part: Any = None
@@ -81,11 +78,11 @@ class Validation:
         self.renew(graph, objective)
 
     def renew(self, graph: _core.Graph, objective: Objective) -> None:
-        """Score with another graph of the same net from now on."""
+        """Use another graph of the same net."""
         self.scorer, self.dtype, self.objective = _core.Predictor(graph, _BLOCK), graph.dtype, objective
 
     def _parts(self) -> Iterator[Rows]:
-        """Yield the batches, and of arrays blocks of rows."""
+        """Yield the batches, or blocks of rows of arrays."""
         for data, target, weight in self.batches():
             rows = len(data[0]) if self.part is None else len(self.part)
             for start in range(0, rows, rows if self.many else _BLOCK):
@@ -94,7 +91,7 @@ class Validation:
                 yield rows_of(data, part), rows_of(target, part), rows_of(weight, part)
 
     def logs(self, prefix: str, events: Events) -> dict[str, float]:
-        """Return the loss and the metrics, or warn once of a loss that is not finite; with metrics the net predicts once more, for them."""
+        """Return the loss and the metrics, and warn once if the loss is not finite. With metrics the net also predicts, for them."""
         total: Scores | None = None
         targets, predicted = [], []
         part = None if events.test else self.part
@@ -126,35 +123,35 @@ class Validation:
 
 
 def summed(a: Scores, b: Scores) -> Scores:
-    """Return the scores of the rows of both."""
+    """Return the sum of the scores of two sets of rows."""
     return tuple(tuple(map(sum, zip(x, y, strict=True))) for x, y in zip(a, b, strict=True))  # type: ignore[misc]
 
 
 def joined_logs(objective: Objective, prefix: str, scores: Scores, targets: Sequence[Any], predicted: Sequence[Any]) -> dict[str, float]:
-    """Return what is reported of several batches as of one; targets and predictions are there where there are metrics."""
+    """Return what is reported of several batches together; targets and predictions are needed for metrics."""
     return objective.logs(prefix, scores, _joined(targets), _joined(predicted))
 
 
 def _joined(parts: Sequence[Any]) -> tuple[Any, ...]:
-    """Join the arrays of batches, or each of their tuples."""
+    """Join the arrays of batches, or of each of their tuples."""
     each = zip(*(part if isinstance(part, tuple) else (part,) for part in parts), strict=True)
     return tuple(one[0] if len(one) == 1 or one[0] is None else np.concatenate(one) for one in each)
 
 
 _ONCE = ("builtins", "itertools")
-"""Whose iterators end for good: generators, zip, map, islice and so on."""
+"""Modules whose iterators cannot be restarted: generators, zip, map, islice and so on."""
 _PLAIN = ("builtins", "collections")
-"""Whose other iterables are data: lists, ranges, deques."""
+"""Modules whose other iterables are data: lists, ranges, deques."""
 _END = object()
 
 
 def _is_iterable(source: Any) -> bool:
-    """Tell whether a for loop can go through that, by ``__iter__`` or by ``__getitem__`` and ``__len__``."""
+    """Return whether a for loop accepts an object, by ``__iter__`` or by ``__getitem__`` and ``__len__``."""
     return isinstance(source, Iterable) or (hasattr(source, "__getitem__") and hasattr(source, "__len__") and not isinstance(source, type))
 
 
 def _in_order(source: Any) -> Iterator[Any]:
-    """Yield the items 0 to ``len(source) - 1``, then call ``on_epoch_end`` where there is one, as Keras does."""
+    """Yield the items 0 to ``len(source) - 1``, then call ``on_epoch_end`` if it exists, as Keras does."""
     for number in range(len(source)):
         try:
             batch = source[number]
@@ -166,20 +163,25 @@ def _in_order(source: Any) -> Iterator[Any]:
 
 
 class Batches:
-    """Batches that can be gone through again and again, and the first of them.
+    """Batches that can be read repeatedly.
 
     Parameters
     ----------
     source : iterable or callable
-        Batches, or a function that gives such an iterable anew.
+        Batches, or a function that returns a new iterable of them.
     name : str
-        What the source is called in errors.
+        The name of the source in errors.
     epochs : int
-        How often it will be gone through.
+        The number of passes.
     steps : int, optional
-        An epoch is so many batches, wherever the source begins and ends.
+        The number of batches of an epoch; the source continues across epochs.
     most : int, optional
-        Each pass takes the first so many batches of the source, which begins again for the next pass.
+        Each pass takes this many batches from the beginning of the source.
+
+    Attributes
+    ----------
+    first : tuple
+        The first batch: inputs, targets, weights.
     """
 
     def __init__(self, source: Any, name: str, epochs: int, steps: int | None = None, most: int | None = None) -> None:
@@ -200,13 +202,13 @@ class Batches:
 
     @staticmethod
     def are(source: Any) -> bool:
-        """Tell whether that may be an iterable of batches, or a function that gives one."""
+        """Return whether an object may be an iterable of batches, or a function that returns one."""
         no_data = not hasattr(source, "__array__") and not isinstance(source, (str, bytes))
         return no_data and (callable(source) or _is_iterable(source))
 
     @staticmethod
     def only(source: Any) -> bool:
-        """Tell whether that is no array, and nothing that NumPy makes one of, but an iterable of batches or a function that gives one."""
+        """Return whether an object can only be batches or a function that returns them, and not data that NumPy converts to an array."""
         if not Batches.are(source) or isinstance(source, Mapping) or hasattr(source, "__array_interface__"):
             return False
         try:
@@ -217,7 +219,7 @@ class Batches:
 
     @staticmethod
     def each(source: Any, name: str) -> Iterator[Any]:
-        """Go through an iterable of batches once, or through that which a function gives."""
+        """Return an iterator over an iterable of batches, or over the one that a function returns."""
         given = source if _is_iterable(source) else source()
         if not _is_iterable(given):
             raise TypeError(f"{name}: the function gave {type(given).__name__}, expected an iterable of batches")
@@ -236,7 +238,7 @@ class Batches:
         return batch[0], batch[1], batch[2] if len(batch) == 3 else None
 
     def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
-        """Go through the batches of an epoch; with ``steps`` they go on where those of the epoch before ended."""
+        """Yield the batches of an epoch; with ``steps`` they continue where the previous epoch ended."""
         number = -1
         given = self._all() if self.steps is None else self._so_many(self.steps)
         for number, batch in enumerate(itertools.islice(given, self.most)):
@@ -263,6 +265,6 @@ class Batches:
             yield batch
 
     def leave_out(self, epochs: int) -> None:
-        """Go on as if so many epochs had been seen."""
+        """Skip the batches of this many epochs."""
         for _ in range(epochs if self.steps is not None else 0):
             deque(self, 0)

@@ -1,4 +1,4 @@
-"""What a training saw, epoch by epoch."""
+"""The numbers that a training reported in each epoch."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ if TYPE_CHECKING:
     from .health import Health
 
 _MOST_ROWS = 20
-"""Epochs that a table shows; of more, the first and the last ones."""
+"""The most epochs that a table shows: the first and the last ones."""
 
 
 class History:
-    """What ``fit`` saw: ``history["loss"]`` and its kin, a number an epoch.
+    """The numbers that ``fit`` reported: ``history["loss"]`` and so on, one for each epoch.
 
-    Printed it is a table, in a notebook too. With a `pynn.callbacks.HealthMonitor` its ``health`` holds a `Health` an epoch.
+    It is printed as a table, in a notebook too. With a `pynn.callbacks.HealthMonitor`, ``health`` holds a `Health` for each epoch.
 
     Attributes
     ----------
-    status : str
-        'finished': all epochs; 'stopped': a callback ended it; 'pruned': a `Halving` did; 'diverged', 'failed' or 'interrupted':
-        an exception did. 'training' until then.
-    error : Exception or None
-        What it diverged or failed with, where `fit_many` trained it; `fit` raises it.
+    history : dict of str to list of float
+        The numbers by name.
+    epoch : list of int
+        The finished epochs, from 0, or from ``initial_epoch``.
+    health : list of Health
+        See above.
 
     Examples
     --------
@@ -40,7 +41,7 @@ class History:
     def __init__(self, first: int = 0) -> None:
         self.first = first
         self.history: dict[str, list[float]] = {}
-        self.reported: dict[str, list[int]] = {}  # the epochs of those numbers that not all epochs report
+        self.reported: dict[str, list[int]] = {}  # the epochs of numbers that some epochs did not report
         self.health: list[Health] = []
         self.status = "training"
         self.error: Exception | None = None
@@ -51,7 +52,7 @@ class History:
         return list(range(self.first, self.first + len(self.history.get("loss", []))))
 
     def add(self, logs: Mapping[str, float]) -> None:
-        """Add one epoch."""
+        """Add the numbers of one epoch."""
         done = len(self.history.get("loss", ()))
         for name, value in logs.items():
             values = self.history.setdefault(name, [])
@@ -60,7 +61,7 @@ class History:
             values.append(value)
 
     def epochs_of(self, name: str) -> list[int]:
-        """Return the epochs that reported a number, from 0: not all of them where ``validation_freq`` left some out."""
+        """Return the epochs that reported a number, from 0: some are missing with ``validation_freq``."""
         values = self.history[name]
         known = self.reported.get(name, [])
         return known if len(known) == len(values) else list(range(self.first, self.first + len(values)))
@@ -74,7 +75,7 @@ class History:
         return f"<History: {len(self.epoch)} epochs{': ' + last if last else ''}>"
 
     def _shown(self) -> list[int | None]:
-        """Return the epochs of a table, None where some are left out."""
+        """Return the epochs of the table; None stands for those left out."""
         epochs = self.epoch
         if len(epochs) <= _MOST_ROWS:
             return [*epochs]
@@ -99,7 +100,12 @@ class History:
         return f"<table><thead>{_line(head, 'th')}</thead><tbody>{''.join(_line(row, 'td') for row in body)}</tbody></table>"
 
     def to_pandas(self) -> Any:
-        """Return a pandas.DataFrame: a row an epoch, from 1, and a column a number, NaN where an epoch did not report it.
+        """Return a pandas.DataFrame with a row for each epoch, counted from 1, and a column for each number.
+
+        Returns
+        -------
+        pandas.DataFrame
+            NaN where an epoch did not report a number.
 
         Raises
         ------
@@ -114,12 +120,12 @@ class History:
         return pandas.DataFrame(table, index=pandas.RangeIndex(self.first + 1, self.first + len(self.epoch) + 1, name="epoch"))
 
     def plot(self, names: Iterable[str] | None = None) -> Figure:
-        """Draw each number over the epochs, what was measured on validation data beside its twin.
+        """Plot each number over the epochs, with its validation in the same panel.
 
         Parameters
         ----------
         names : iterable of str, optional
-            What to draw, without ``val_``; default: all but ``seconds``.
+            What to plot, without ``val_``; default: all but ``seconds``.
 
         Returns
         -------
@@ -131,7 +137,7 @@ class History:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If a name is unknown, or nothing has been trained.
+            If a name is unknown, or no epoch has finished.
         """
         from ..plot import history
 

@@ -1,4 +1,4 @@
-"""The epochs of ``fit``: training, validation, callbacks, and a new run where a callback has changed the layers."""
+"""The epochs of ``fit``: training, validation, callbacks, and a new run if a callback has changed the layers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Setup(NamedTuple):
 
 
 def validated_epochs(given: Any, epochs: range) -> set[int]:
-    """Return the epochs, from 0, after which to validate: every so many, or those of a collection of numbers from 1."""
+    """Return the epochs, from 0, after which to validate, given a period or a collection of numbers from 1."""
     if isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
         chosen = list(given)
         for epoch in chosen:
@@ -122,11 +122,11 @@ class Loop:
         net._monitor = Monitor(run, prepared.owners, setup.observed) if setup.observed is not None else None
 
     def _state(self) -> tuple[int, list[bool]]:
-        """Return what differs after a change of layers, settings, modes, or of what is frozen."""
+        """Return what changes with the layers, their settings and modes, and with what is frozen."""
         return self.net._changes, [p.requires_grad for p in self._parameters]
 
     def _refresh(self) -> None:
-        """Begin anew where a callback has changed the layers, or what the optimizer keeps of them."""
+        """Start a new run if a callback has changed the layers, or the state that the optimizer keeps of them."""
         if self._state() == self._known and not self.optimizer.outdated():
             return
         net, prepared = self.net, self.prepared
@@ -160,12 +160,12 @@ class Loop:
         self.events.call("on_train_batch_begin", batch, {})
 
     def _batch_end(self, batch: int, scores: Scores) -> bool:
-        """Call the callbacks, and tell whether to end the epoch."""
+        """Call the callbacks, and return whether to end the epoch."""
         self.events.call("on_train_batch_end", batch, self.objective.logs("", scores))
         return self.net.stop_training
 
     def _from_batches(self, batches: Batches) -> dict[str, float]:
-        """Train on the batches of an iterable for an epoch."""
+        """Train for an epoch on the batches of an iterable."""
         total: Scores | None = None
         targets: list[Any] = []
         kept: list[Any] = []
@@ -184,7 +184,7 @@ class Loop:
             weights, units = self.objective.core_weights(weight, self.prepared.graph.dtype)
             score = self.objective.in_units(run.batch(as_core(data), target, weights), units)
             total = score if total is None else summed(total, score)
-            if run.step == before:  # the core takes no step from what is not finite
+            if run.step == before:  # the core takes no step from a loss that is not finite
                 break
             if self.events.train:
                 self.optimizer.count_steps(run.step)
@@ -201,7 +201,7 @@ class Loop:
         return whole if self.validation is None else whole | {f"val_{name}": up for name, up in rises.items()}
 
     def check(self) -> None:
-        """Raise where a schedule or a callback cannot do its work; nothing has been trained then."""
+        """Raise if a callback cannot do its work; nothing has been trained then."""
         rises, adds = self.expected(), False
         for callback in self.training.callbacks:
             callback.model = self.net

@@ -1,4 +1,4 @@
-"""What a net is trained for: a loss for each output, the targets that go with it, and what is reported."""
+"""The objective of a training: a loss for each output, its targets, and what is reported."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _OF_CLASSES = ("probabilities", "log-probabilities")
 
 _T = TypeVar("_T")
 Scores = Sequence[tuple[float, float, int, int, int, int, int]]
-"""Of each loss: sum, divisor, values, right elements or classes, rows, right rows of one-hot targets, rows that are not one-hot."""
+"""For each loss: sum, divisor, values, right elements or classes, rows, right rows of one-hot targets, rows that are not one-hot."""
 
 ONE_HOT, MULTI_LABEL, NUMBERS = range(3)
-"""What targets of several columns hold: rows with one 1, rows of 0 and 1, anything else. Of two parts the whole is the larger."""
+"""What targets of several columns hold: rows with one 1, rows of 0 and 1, anything else. For two parts together it is the maximum."""
 _READ_ROWS, TRIED_ROWS = 4096, 64
 
 
@@ -49,28 +49,27 @@ class Objective:
     Parameters
     ----------
     loss : str, Loss, sequence or mapping of those
-        One for all outputs, or one for each; a loss of several inputs takes as many outputs. A sequence goes through the outputs in
-        order; a mapping goes by the outputs' names, tuples of them where a loss takes several.
+        One for all outputs, or one for each; a loss of several inputs takes several outputs. A sequence follows the order of the outputs; a
+        mapping uses their names, or tuples of names for a loss of several inputs.
     weights : sequence or mapping of float, optional
-        How much each counts in the whole; 1 by default.
+        The factor of each loss in the sum; 1 by default.
     tails : sequence of (str, str)
-        For each output the name and class of the last layer, where that layer's output is nothing but this output.
+        For each output the name and the class of its last layer, if that layer has no other use.
     shapes : sequence of tuple of int
-        Of one sample of each output.
+        The shape of one sample of each output.
     names : sequence of str, optional
-        Of the outputs.
+        The names of the outputs.
     measured : optional
-        What else to report; for several losses of each, as a list or by name.
+        Metrics; for several losses those of each, as a list or by name.
 
     Attributes
     ----------
     takes : list of tuple of int
         The outputs that each loss takes.
     skip : frozenset of str
-        Names of last layers whose work the losses do.
+        The names of last layers that a loss replaces.
     readings : list of int or None
-        What the targets of the training hold for each loss, `ONE_HOT`, `MULTI_LABEL` or `NUMBERS`; None where targets are labels or a
-        single column.
+        What the targets of the training hold for each loss: `ONE_HOT`, `MULTI_LABEL` or `NUMBERS`; None for labels and single columns.
     """
 
     def __init__(
@@ -107,22 +106,22 @@ class Objective:
 
     @staticmethod
     def has_target(loss: Any) -> bool:
-        """Tell whether a loss is compared with anything: not so for one of distances alone."""
+        """Return whether a loss compares its inputs with a target."""
         return not isinstance(loss, (str, Loss)) or losses.get(loss)._row["target"] != "n"
 
     @property
     def criteria(self) -> tuple[tuple[Any, float, tuple[int, ...]], ...]:
-        """What the core needs to know."""
+        """The losses as the core takes them, with their weights and outputs."""
         each = zip(self.losses, self.weights, self.takes, strict=True)
         return tuple((loss._criterion, weight, at) for loss, weight, at in each)
 
     def core_weights(self, weights: Weights, dtype: str) -> tuple[Weights, list[float]]:
-        """Return weights as the core takes them, and the unit they are in for each loss, see `scaled_weights`.
+        """Return weights as the core takes them, and their unit for each loss, see `scaled_weights`.
 
         Raises
         ------
         ValueError
-            If a loss that is a sum has weights too large for the dtype.
+            If weights of a loss that is a sum are too large for the dtype.
         """
         units = [1.0] * len(self.losses)
         if weights is None:
@@ -137,18 +136,15 @@ class Objective:
 
     @staticmethod
     def in_units(scores: Scores, units: Sequence[float]) -> Scores:
-        """Return the scores of weights in such units as those of the weights themselves."""
+        """Return scores for weights in these units as scores for the weights themselves."""
         return [(score[0] * unit, score[1] * unit, *score[2:]) for score, unit in zip(scores, units, strict=True)]
 
     def describe(self) -> str:
-        """Return what tells this from what another training is for."""
+        """Return text that differs between the losses of different trainings."""
         return ", ".join("FunctionLoss" if isinstance(loss, FunctionLoss) else repr(loss) for loss in self.losses)
 
     def targets(self, y: Any, rows: int, graph: _core.Graph, name: str, part: Any = None) -> Any:
-        """Check targets, and return them as the core takes them: an array, or a tuple of several.
-
-        ``part`` are the indices of the rows whose values are checked, and which decide what the targets mean; None: all.
-        """
+        """Check all targets, and return them as the core takes them: an array, or a tuple of several."""
         given = [y] if len(self.losses) == 1 and not isinstance(y, Mapping) else one_each(y, len(self.losses), self.keys, name)
         checked = [
             _target(one, rows, graph.dtype, graph.output_shapes[at[0]], loss, name, part)
@@ -175,17 +171,17 @@ class Objective:
         return other
 
     def remember(self, targets: Any) -> None:
-        """Take note of what the targets hold that the net is trained on, beside those before."""
+        """Record what the targets of a training hold, in addition to earlier ones."""
         for i, one in enumerate(targets if isinstance(targets, tuple) else (targets,)):
             self.readings[i] = _either(self.readings[i], _reading(self.losses[i], one))
 
     def go_on(self, before: Objective | None) -> None:
-        """Take note of what an earlier training of the same losses remembered."""
+        """Record what the targets of an earlier training with the same losses held."""
         if before is not None and before.describe() == self.describe():
             self.readings = [_either(a, b) for a, b in zip(self.readings, before.readings, strict=True)]
 
     def take_readings(self, readings: Sequence[int | None]) -> None:
-        """Take what a file says of the targets."""
+        """Set what a file says of the targets."""
         if len(readings) == len(self.losses):
             self.readings = [*readings]
 
@@ -195,7 +191,7 @@ class Objective:
         return any(self.metrics)
 
     def logs(self, prefix: str, scores: Scores, targets: Any = None, predictions: Sequence[Array] = ()) -> dict[str, float]:
-        """Return what is reported: the whole loss, with several outputs each one's own, and metrics of predictions."""
+        """Return what is reported: the total loss, for several outputs the loss of each, and the metrics of predictions."""
         each = [self._log(loss, score, reading) for loss, score, reading in zip(self.losses, scores, self.readings, strict=True)]
         targets = targets if isinstance(targets, tuple) else (targets,)
         for i, at in enumerate(self.takes if predictions else ()):
@@ -206,7 +202,7 @@ class Objective:
         return self._named(prefix, each)
 
     def rises(self, prefix: str) -> dict[str, bool | None]:
-        """Return the names that `logs` reports, in its order, and whether a greater number is better; None: not known."""
+        """Return the names that `logs` reports, in its order, and whether a greater number is better; None if that is not known."""
         each: list[dict[str, bool | None]] = [] if self._is_one else [{"loss": False}]
         for loss, measured in zip(self.losses, self.metrics, strict=True):
             known: dict[str, bool | None] = {"loss": False}
@@ -216,7 +212,7 @@ class Objective:
         return self._named(prefix, each)
 
     def _check_names(self, losses: Sequence[Any]) -> None:
-        """Raise where two numbers would be reported under one name."""
+        """Raise if two numbers would be reported under the same name."""
         if len(losses) == 1:
             return
         names = [key if isinstance(key, str) else "_".join(key) for key in self.keys or ()]
@@ -233,11 +229,11 @@ class Objective:
 
     @property
     def _is_one(self) -> bool:
-        """Whether the loss of the only output is the whole loss."""
+        """Whether the loss of the only output is the total loss."""
         return len(self.losses) == 1 and self.weights == [1.0]
 
     def _named(self, prefix: str, each: Sequence[Mapping[str, _T]]) -> dict[str, _T]:
-        """Return what each output reports, behind the whole loss, under the names of the logs."""
+        """Return the numbers of each output, after the total loss, under their names in the logs."""
         if self._is_one:
             return {prefix + key: value for key, value in each[0].items()}
         keys = self.keys or ["_".join(f"output{k}" for k in at) for at in self.takes]
@@ -245,7 +241,7 @@ class Objective:
         return {f"{prefix}{name}{key}": value for name, log in zip(names, each, strict=True) for key, value in log.items()}
 
     def _measured(self, i: int, y: Any, out: Any, known: Mapping[str, float]) -> dict[str, float]:
-        """Return the metrics of a loss's output; the loss's own accuracy stands where no other has its name."""
+        """Return the metrics of an output; the accuracy of the loss is kept unless a metric has its name."""
         loss, (path, last) = self.losses[i], self.tails[i]
         if path in self.skip:
             out = np.asarray(activation_layers[last.lower()]()(out))
@@ -265,7 +261,7 @@ class Objective:
         return found
 
     def try_metrics(self, out: Any, targets: Any, rows: int) -> None:
-        """Raise where a metric of `pynn.metrics` does not fit these targets and outputs, of which the first rows are given."""
+        """Raise if a metric of `pynn.metrics` does not fit these targets and outputs, of which the first rows are given."""
         outputs = out if isinstance(out, tuple) else (out,)
         if not all(np.isfinite(one).all() for one in outputs):
             return
@@ -309,7 +305,7 @@ def fusible(loss: Any, tails: Sequence[tuple[str, str]], names: Sequence[str] | 
 
 
 def plain_losses(loss: Any) -> Any:
-    """Return what `fit` took as its loss as JSON has it; None where a function of somebody's is in it, which no file holds."""
+    """Return the losses as JSON supports them; None if there is a custom function among them, which a file cannot hold."""
     if isinstance(loss, Mapping):
         each = [[[key] if isinstance(key, str) else [*key], plain_losses(one)] for key, one in loss.items()]
         return None if any(one is None for _, one in each) else {"named": each}
@@ -322,7 +318,7 @@ def plain_losses(loss: Any) -> Any:
 
 
 def losses_of(plain: Any) -> Any:
-    """Return what `plain_losses` was given; whatever else is there is an error."""
+    """Return the losses that `plain_losses` described, or raise."""
     if isinstance(plain, list):
         return [losses_of(one) for one in plain]
     if isinstance(plain, dict) and "named" in plain:
@@ -458,7 +454,7 @@ def _either(a: int | None, b: int | None) -> int | None:
 
 
 def _reading(loss: Loss, y: Any) -> int | None:
-    """Return what checked targets of several columns hold; None of labels and of a single column."""
+    """Return what checked targets of several columns hold; None for labels and single columns."""
     if loss._row["target"] in "cpimn" or not isinstance(y, np.ndarray) or y.ndim != 2 or y.shape[1] < 2 or y.dtype.kind not in "fiub":
         return None
     found = ONE_HOT
@@ -471,7 +467,7 @@ def _reading(loss: Loss, y: Any) -> int | None:
 
 
 def _zero_one(loss: Loss, y: Array) -> Array:
-    """Return targets that stand for 0 and 1 as those; others as they are."""
+    """Return targets that stand for 0 and 1 as such; others unchanged."""
     if loss._values.get("log_target"):
         return np.asarray(np.exp(y))
     signs = loss._row["target"] in "rs" and y.size and y.min() < 0 and bool((abs(y) == 1).all())
@@ -479,7 +475,7 @@ def _zero_one(loss: Loss, y: Array) -> Array:
 
 
 def _measure(metric: Any, multilabel: bool, loss: Loss, last: str, y: Array, out: Array) -> Any:
-    """Return a metric of classes, of what targets and outputs are for the loss."""
+    """Return a metric of classes, computed from what targets and outputs stand for."""
     chances = probabilities(out, last, loss)
     out = out if chances is None else chances
     if loss._row["target"] in "cp":
@@ -495,7 +491,7 @@ def _measure(metric: Any, multilabel: bool, loss: Loss, last: str, y: Array, out
 
 
 def _classified(loss: Loss, y: Array, out: Array) -> tuple[Array, Array]:
-    """Return classes that the loss does not ignore, and a row of probabilities for each."""
+    """Return the classes that the loss does not ignore, with a row of probabilities for each."""
     labels = y.argmax(-1) if y.dtype.kind == "f" and y.ndim > 1 else y
     rows = np.moveaxis(out, 1, -1).reshape(-1, out.shape[1])
     seen = labels.reshape(-1) != loss._values.get("ignore_index")
@@ -510,13 +506,13 @@ def _number(name: str, value: Any) -> float:
 
 
 def _inputs(loss: Any) -> int:
-    """Return how many outputs a loss takes."""
+    """Return the number of outputs that a loss takes."""
     row = losses.get(loss)._row
     return 1 if row["kind"] == "s" else len([name for name in row["inputs"].split() if name != "target"])
 
 
 def _shared_out(loss: Any, n: int, names: Sequence[str] | None) -> tuple[list[Any], list[tuple[int, ...]]]:
-    """Return the losses, and the outputs that each takes."""
+    """Return the losses, and the outputs that each of them takes."""
     if isinstance(loss, Mapping):
         keys = [key if isinstance(key, tuple) else (key,) for key in loss]
         flat = [name for key in keys for name in key]
@@ -547,7 +543,7 @@ def _shared_out(loss: Any, n: int, names: Sequence[str] | None) -> tuple[list[An
 
 
 def one_each(given: Any, n: int, keys: Sequence[Key] | None, what: str, *, left_out: Any = ...) -> list[Any]:
-    """Return one of something for each loss; a mapping may leave out some where there is something for those."""
+    """Return one value for each loss; a mapping may lack some if there is a default for them."""
     if isinstance(given, Mapping) and not given and left_out is not ...:
         return [left_out] * n
     if isinstance(given, Mapping):

@@ -1,4 +1,4 @@
-"""Optimizers as plain data, so that a model's file can hold the one that it was trained with."""
+"""Optimizers as plain data, for the files of models."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _MEMORY = "memory"
 
 
 def describe(opt: Optimizer, net: Layer) -> dict[str, Any]:
-    """Return what a file keeps of an optimizer beside its arrays: class, settings, groups by parameter names, and progress.
+    """Return what a file stores of an optimizer beside its arrays: class, settings, groups with the names of parameters, and progress.
 
-    An optimizer that is no plain data is kept by name only, with the reason.
+    An optimizer that is not plain data is stored by name only, with the reason.
     """
     names = {p: name for name, p in reversed(net._all_parameters().items())}
     try:
@@ -44,7 +44,7 @@ def describe(opt: Optimizer, net: Layer) -> dict[str, Any]:
 
 
 def _number(value: Any) -> Any:
-    """Return a NumPy number as JSON has it."""
+    """Return a NumPy number as JSON supports it."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     raise TypeError(f"{value!r} is no plain data")
@@ -64,7 +64,7 @@ def _plain(opt: Optimizer, names: Mapping[Any, str]) -> dict[str, Any]:
 
 
 def arrays_of(opt: Optimizer) -> dict[str, Array]:
-    """Return the arrays of an optimizer's state: those of a parameter by its number and their name, and a solver's memory."""
+    """Return the arrays of an optimizer's state by names: the index of a parameter and their own; and the memory of a solver."""
     members = [p for group in opt.param_groups for p in group["params"]]
     found = {f"{i}/{name}": a for i, p in enumerate(members) for name, a in opt.state.get(p, {}).items()}
     memory = getattr(opt, "_memory", None)
@@ -72,7 +72,7 @@ def arrays_of(opt: Optimizer) -> dict[str, Array]:
 
 
 def state_of(arrays: Mapping[str, Array]) -> dict[str, Any]:
-    """Return what `arrays_of` gave, as ``state_dict`` has it."""
+    """Return the arrays from `arrays_of` in the form of ``state_dict``."""
     states: dict[int, dict[str, Array]] = {}
     for key, a in arrays.items():
         number, _, name = key.partition("/")
@@ -82,7 +82,7 @@ def state_of(arrays: Mapping[str, Array]) -> dict[str, Any]:
 
 
 def build(facts: Mapping[str, Any], arrays: Mapping[str, Array], net: Layer) -> Optimizer | str:
-    """Return the optimizer that `describe` and `arrays_of` were given, or text that says why there is none."""
+    """Return the optimizer that `describe` and `arrays_of` stored, or the reason why there is none."""
     if "parts" not in facts:
         return f"{facts['name']} ({facts['reason']})"
     parameters, every = net._all_parameters(), net.parameters()
@@ -109,6 +109,6 @@ def _made(facts: Mapping[str, Any], parameters: Mapping[str, Any], every: list[A
 
 
 def _remembers(opt: Optimizer) -> bool:
-    """Tell whether the optimizer's next step depends on more than its settings and the gradients."""
+    """Return whether the next step of an optimizer depends on more than its settings and the gradients."""
     switched = [s for s in parse_states(opt._row["states"]) if any(s.mark != "?" or group[s.word] for group in opt.param_groups)]
     return bool(switched or opt._row["numbers"] or opt.options.get("ema_decay") is not None or isinstance(opt, Solver))

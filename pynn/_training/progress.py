@@ -1,4 +1,4 @@
-"""How far a training is: a bar where tqdm is installed, else one line that is written over; a line an epoch in a log; or nothing."""
+"""Progress of a training: a bar if tqdm is installed, else one line that is overwritten; in a log a line for each epoch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, Self
 
 
 def _in_notebook() -> bool:
-    """Tell whether this is a notebook's kernel, whose standard error is no terminal but shown all the same."""
+    """Return whether this is the kernel of a notebook, which shows standard error although it is no terminal."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
 
 
 class Progress:
-    """Epochs as they pass, on standard error."""
+    """Report epochs on standard error."""
 
     def __init__(self, verbose: int | str, epochs: int, first: int = 0) -> None:
         if verbose not in (False, True, 2, "auto"):
@@ -37,7 +37,7 @@ class Progress:
         return self
 
     def show(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Show one more epoch."""
+        """Report another epoch."""
         if self.bar is not None:
             self.bar.set_postfix({k: f"{v:.4f}" for k, v in logs.items() if k != "seconds"}, refresh=False)
             self.bar.update()
@@ -63,7 +63,7 @@ class Progress:
             print(f"\r{text:<{self.width}}", end="", file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
-        """Write a line of its own, if anybody looks."""
+        """Print a separate line, if progress is shown."""
         if self.on:
             self.__exit__()
             print(text, file=sys.stderr)

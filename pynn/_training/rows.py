@@ -1,4 +1,4 @@
-"""What rows weigh, and which of them are kept for validation."""
+"""Weights of rows, and the split into rows to train on and rows to validate on."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def sample_weights(
     given : array_like, sequence or mapping of those, or None
         One array for all losses, or one for each.
     rows : int
-        How many rows there are.
+        The number of rows.
     objective : Objective
         The losses.
     outputs : sequence of tuple of int
         The shape of one sample of each output.
     name : str
-        What the weights are called in errors.
+        The name of the weights in errors.
     may_be_0 : bool
         Whether all may be 0.
 
@@ -67,7 +67,7 @@ def _checked(given: Any, rows: int, values: tuple[int, ...], name: str) -> Array
 
 
 def labels(y: Any, loss: Loss) -> NDArray[np.int64] | None:
-    """Return the class of each row, or None where targets are no classes."""
+    """Return the class of each row, or None if the targets are not classes."""
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -79,7 +79,7 @@ def labels(y: Any, loss: Loss) -> NDArray[np.int64] | None:
 
 
 def class_weights(given: Any, y: Any, losses: list[Loss], classes: int) -> Array | None:
-    """Return the weight of each row by its class: from a mapping (1 where it is silent), one number a class, or "balanced"."""
+    """Return the weight of each row by its class: from a mapping (1 for others), one number for each class, or 'balanced'."""
     if given is None:
         return None
     if len(losses) != 1:
@@ -115,7 +115,7 @@ def _table(given: Any, n: int, counts: NDArray[np.int64]) -> Array:
 
 
 def combined(weights: Weights, classes: Array | None) -> Weights:
-    """Return the product of weights of rows, or of their values, and of the rows' classes; those are there with one loss alone."""
+    """Return the product of the weights of rows, or of their values, and the weights of their classes, which only a single loss has."""
     if weights is None or classes is None or isinstance(weights, tuple):
         return classes if weights is None else weights
     return weights * classes.reshape(classes.shape + (1,) * (weights.ndim - 1))
@@ -124,7 +124,7 @@ def combined(weights: Weights, classes: Array | None) -> Weights:
 def split(
     share: float, rows: int, y: Any, losses: list[Loss], seed: int, shuffle: bool
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the rows to train on and those to validate on: of one output's classes the same share of each, or the last rows."""
+    """Return the rows to train on and those to validate on: for the classes of one output the same share of each, or the last rows."""
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
         raise ValueError(f"validation_split: expected a number between 0 and 1, got {share!r}")
     from ..datasets import train_test_split

@@ -1,4 +1,4 @@
-"""What the data of a training say about its scale: unscaled inputs and targets, and targets that the output layer cannot reach."""
+"""Findings about the scale of training data: unscaled inputs and targets, and targets that the output layer cannot reach."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .score import Scoring
 
 _ROWS, _NUMBERS = 256, 1 << 20
-"""At most so many rows are examined, and so many numbers of an input."""
+"""The most rows that are examined, and the most numbers of an input."""
 _LARGE = {"note": 20.0, "problem": 100.0}
 """Root mean square of a column of inputs from which on scaling is advised."""
 _SMALL = {"note": 1e-2, "problem": 1e-4}
@@ -34,10 +34,7 @@ _UNREACHABLE = 0.05
 
 
 class Observed:
-    """A sample of the data of a training, taken when it starts, and what it shows, worked out when it is read.
-
-    ``target`` has the rows to train on; ``part`` are their indices in ``data``, if those are only some of its rows.
-    """
+    """A sample of the training data, taken when training starts. Its findings are computed when they are first read."""
 
     def __init__(self, net: Scoring, data: Sequence[Array], target: Any, objective: Objective | None, part: Any = None) -> None:
         self._found: tuple[Finding, ...] | None = None
@@ -56,7 +53,7 @@ class Observed:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What the sample shows."""
+        """The findings about the sample."""
         if self._found is None:
             with np.errstate(all="ignore"):
                 found = [one for name, x in self._inputs for one in _of_input(name, _finite(x))]
@@ -68,7 +65,7 @@ class Observed:
 
 
 def scale_matters(layer: Layer) -> bool | None:
-    """Return whether a layer's parameters multiply its input as it is; None where it has none and passes the input on."""
+    """Return whether a layer's parameters multiply its unscaled input; None if it has no parameters and passes the input on."""
     for leaf in (leaf for _, leaf in layer._leaves()) if layer._children() else (layer,):
         if leaf._accepts_any_scale:
             return False
@@ -90,7 +87,7 @@ def _finite(sample: Array) -> Array:
 
 
 def _of_input(name: str, x: Array) -> list[Finding]:
-    """Examine an input: each column of a table, or images as a whole."""
+    """Return the findings about an input: about each column of a table, or about images as a whole."""
     if not x.size:
         return []
     columns = x if x.ndim == 2 else x.reshape(-1, 1)
@@ -140,7 +137,7 @@ def _root_mean_square(columns: Array) -> Array:
 
 
 def _range(layer: Layer | None) -> tuple[float, float]:
-    """Return the range of an activation; infinite where it has no limit or nothing is known."""
+    """Return the range of an activation's values; infinite if it is unbounded or unknown."""
     if layer is None or not layer._is_activation:
         return -np.inf, np.inf
     if layer._is_custom:
@@ -173,7 +170,7 @@ def _measured_range(layer: Layer) -> tuple[float, float]:
 
 
 def _compares(loss: Loss) -> bool:
-    """Return whether a loss is least where the output equals the target, so that the two have the same scale."""
+    """Return whether a loss is smallest where the output equals the target, so that both have the same scale."""
     if isinstance(loss, FunctionLoss) or loss._row["target"] in "cpn":
         return False
     key = type(loss), loss._numbers
@@ -183,7 +180,7 @@ def _compares(loss: Loss) -> bool:
 
 
 _COMPARING: dict[tuple[type[Loss], Any], bool] = {}
-"""What was measured of losses, by class and settings."""
+"""The results for losses, by class and settings."""
 
 
 def _is_least_at_target(loss: Loss) -> bool:

@@ -1,4 +1,4 @@
-"""What a net tells of itself in tables."""
+"""Tables that describe a net."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..layers.linear import Linear
 
 
 class Table(str):
-    """Text that a notebook and a prompt show as it is, not as a literal."""
+    """Text that a notebook and a prompt show without quotes."""
 
     __slots__ = ()
 
@@ -22,10 +22,10 @@ class Table(str):
 
 
 class Described(Layer, abstract=True):
-    """A layer made of others, which can say what they are and what the engine makes of them."""
+    """A layer made of others with tables of its layers and of the engine's plan."""
 
     def _input_shapes(self) -> list[tuple[int, ...]]:
-        """Return the shapes of one sample of each input, or nothing where the net does not know them."""
+        """Return the shape of one sample of each input; empty if the net does not have it yet."""
         first = next((layer for _, layer in self._leaves()), None)
         return list(self._seen) or ([(first.in_features,)] if isinstance(first, Linear) else [])
 
@@ -82,7 +82,7 @@ class Described(Layer, abstract=True):
         return rows, end + (f"; {sum(flops.values()):,.0f} FLOP a sample" if shapes else "")
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the table of `summary`."""
+        """Return the table of `summary` for a notebook."""
         from html import escape
 
         rows, end = self._table(None)

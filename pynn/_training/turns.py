@@ -1,4 +1,4 @@
-"""Who may train what, and when: one thread at a time each array, and no training of a model within its own training."""
+"""Exclusive training: one thread at a time changes an array, and a model is not trained within its own training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Turn:
         self.claims: list[_core.Claim] = []
 
     def take(self) -> None:
-        """Take all that the model trains, also what has joined it since, or raise where another thread trains a part of it."""
+        """Claim all arrays that the model trains, including those added since, or raise if another thread trains one of them."""
         gates = gates_of(self.net)
         try:
             self.claims.append(_core.Claim(gates.values()))
@@ -40,7 +40,7 @@ class Turn:
         self.net._trained_by = self.what, get_ident()
 
     def give_back(self) -> None:
-        """Let other threads train them."""
+        """Release the claims."""
         for claim in self.claims:
             claim.release()
 
@@ -55,9 +55,9 @@ def _taken(gates: dict[str, _core.Gate]) -> str:
 
 
 class Parts(NamedTuple):
-    """The layers within a net, and its parameters, buffers and layers written in Python by name.
+    """The layers in a net, and its parameters, buffers and custom layers by name.
 
-    The net itself is left out: a reference to it would keep a dropped net alive until the garbage collector runs.
+    The net itself is left out: a reference to it would keep an unused net alive until the garbage collector runs.
     """
 
     layers: list[Layer]
@@ -66,7 +66,7 @@ class Parts(NamedTuple):
 
 
 def _parts(net: Scoring) -> Parts:
-    """Return the parts of a net, from the call before unless its layers have changed."""
+    """Return the parts of a net; they are kept until its layers change."""
     if net._kept_parts is None:
         named = {name: layer for name, layer in net.named_modules() if layer is not net}
         net._kept_parts = Parts([*named.values()], net._all_state(), {name: layer for name, layer in named.items() if layer._is_custom})
@@ -74,7 +74,7 @@ def _parts(net: Scoring) -> Parts:
 
 
 def gates_of(net: Scoring) -> dict[str, _core.Gate]:
-    """Return the locks of all that a training changes, by name."""
+    """Return the locks of everything that a training changes, by name."""
     parts = _parts(net)
     named = {name: p._gate for name, p in parts.held.items() if p.requires_grad or isinstance(p, Buffer)}
     return {**named, **{name: layer._custom_gate() for name, layer in parts.own.items()}}
@@ -82,12 +82,12 @@ def gates_of(net: Scoring) -> dict[str, _core.Gate]:
 
 @contextmanager
 def turn(net: Net, what: str) -> Iterator[Turn]:
-    """Train a model alone, in training mode; afterwards each layer has the mode that it had before.
+    """Reserve a model for one training, in training mode; afterwards each layer has its previous mode.
 
     Raises
     ------
     RuntimeError
-        If the model is being trained already, here or in another thread, or another thread trains a model that shares layers with it.
+        If the model is already being trained, here or in another thread, or another thread trains a model that shares layers with it.
     """
     mine, me = Turn(net, what), get_ident()
     mine.take()
