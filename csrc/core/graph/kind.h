@@ -1,4 +1,4 @@
-/* kind.h - what a layer family consists of, and a node of a graph. */
+/* kind.h - the interface of a layer family, and a node of a graph. */
 #ifndef PN_KIND_H
 #define PN_KIND_H
 #include "config.h"
@@ -7,18 +7,17 @@ typedef struct { size_t ndim, dim[PN_MAX_DIMS]; } pn_shape;
 /* A parameter, or with state a running statistic. name: NULL in custom layers. */
 typedef struct { const char *name; int state; pn_shape shape; void *data, *grad; } pn_binding;
 
-/* the last: ndim of a slot that takes any */
+/* PN_ANY_SHAPE: ndim of a slot that accepts any shape */
 enum { PN_MAX_SLOTS = 16, PN_WHERE = 48, PN_MANY = 1 << 20, PN_ANY_SHAPE = 1 << 20 };
 
-/* How arrays of images stand in memory: plain, (rows, channels, pixels), or with their channels
- * last, (rows, pixels, channels). What a kind of layer knows of that:
+/* Memory layouts of images: channels first, (rows, channels, pixels), or channels last, (rows,
+ * pixels, channels). What a kind of layer supports:
  *
- *   PN_LAYOUT_NCHW       nothing: all its arrays are plain
- *   PN_LAYOUT_ANY       all its arrays stand alike, as layout[node] says, because it works
- *   element by element, say
+ *   PN_LAYOUT_NCHW          channels first only
+ *   PN_LAYOUT_ANY           either, the same for all its arrays: layout[node]
  *   PN_LAYOUT_PREFERS_NHWC  the same, but channels last is faster
- *   PN_LAYOUT_ASKS      layout[input] says how an input and its gradient stand, and the kind asks
- *   pn_channels_last how its output should */
+ *   PN_LAYOUT_ASKS          any layout of its input, layout[input], and a choice for its output, by
+ *                           pn_channels_last */
 typedef enum { PN_LAYOUT_NCHW, PN_LAYOUT_ANY, PN_LAYOUT_PREFERS_NHWC, PN_LAYOUT_ASKS } pn_layouts;
 
 typedef struct pn_node pn_node;
@@ -31,9 +30,9 @@ typedef struct {
     /* Checks the configuration with the shapes of the inputs, sets node->shape and adds the
      * parameters. */
     pn_status (*shape)(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error);
-    /* Emits the steps that compute the node's output (value[node]), and those that turn the
-     * gradient of it (grad[node]) into those of the inputs, by pn_gradient_buffer or
-     * pn_give_gradient, and of the parameters. */
+    /* forward adds the steps that compute the node's output, value[node]. backward adds those that
+     * compute, from its gradient grad[node], the gradients of the parameters and, by
+     * pn_gradient_buffer or pn_give_gradient, those of the inputs. */
     pn_status (*forward)(pn_builder *b, size_t node);
     pn_status (*backward)(pn_builder *b, size_t node);
     pn_layouts layouts;
@@ -47,19 +46,19 @@ struct pn_node {
     size_t n_inputs, *inputs;
     int training;
     const pn_custom_layer *custom;
-    /* the struct of the kind, see pn_config */
+    /* the kind's struct, see pn_config */
     union { double number; size_t count; void *pointer; char bytes[PN_CONFIG_BYTES]; } config;
     size_t n_slots;
     pn_binding slots[PN_MAX_SLOTS];
-    const pn_activation *activation;        /* of an elementwise function; NULL: it is not one */
+    const pn_activation *activation;        /* of an elementwise layer; NULL for other kinds */
     size_t activation_row;                  /* of the table, also of the activations of prelu.c */
-    /* its parameters, stored as the graph's dtype reads them */
+    /* the activation's parameters, in the dtype of the graph */
     union { float f32; double f64; } params[PN_MAX_PARAMS];
-    /* how many inputs of others it is, and the last of those others */
+    /* how often it is an input of other nodes, and the last of these */
     size_t uses, consumer;
 };
 
-/* The configuration of a node, which points to its kind's struct. */
+/* The configuration of a node: a pointer to its kind's struct. */
 static inline const void *pn_config(const pn_node *node) { return &node->config; }
 
 #endif

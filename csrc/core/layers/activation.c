@@ -1,4 +1,4 @@
-/* activation.c - elementwise layers: any row of the activation table. */
+/* activation.c - elementwise layers, one for each row of the activation table. */
 #include "layers.h"
 #include "../graph/plan.h"
 
@@ -33,7 +33,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     return PN_OK;
 }
 
-/* Large arrays in chunks, shared among the threads. */
+/* Large arrays are processed in chunks, in parallel. */
 
 static size_t chunk(const pn_step *s, size_t i, size_t *bytes)
 {
@@ -90,7 +90,7 @@ static pn_status forward(pn_builder *b, size_t node)
     return PN_OK;
 }
 
-/* The gradient is overwritten in place where it is the plan's own. */
+/* The gradient is computed in place unless its buffer belongs to the caller or is shared. */
 static pn_status backward(pn_builder *b, size_t node)
 {
     const size_t input = b->graph->nodes[node].inputs[0];

@@ -1,5 +1,5 @@
-/* bilinear.c - y_k = a W_k b + bias_k: a product with each slice of W, whose rows then meet those
- * of b. */
+/* bilinear.c - y_k = a W_k b + bias_k: a matrix product with each slice of W, followed by row-wise
+ * dot products with b. */
 #include "layers.h"
 #include "../graph/plan.h"
 #include <string.h>
@@ -13,10 +13,10 @@ enum { WEIGHT, BIAS };
 typedef struct {
     size_t rows, n, m, out;                 /* of a: (rows, n); of b: (rows, m) */
     pn_dtype t;
-    int a, b, gy, ga, gb, part;             /* buffers; part: rows of a slice's product */
+    int a, b, gy, ga, gb, part;             /* buffers; part: the product with one slice */
     const void *weight, *bias;
     void *gw, *gbias;
-    int add_gw, add_gbias;                  /* do they add to what is there? */
+    int add_gw, add_gbias;                  /* whether to add to the existing gradients */
 } bilinear;
 
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
@@ -41,7 +41,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     return PN_OK;
 }
 
-/* part = x W_k, or with turned x W_k^T. */
+/* part = x W_k, or x W_k^T if turned. */
 static void times_slice(const pn_step *s, const bilinear *l, size_t k, int turned, const void *x,
                         void *part, void *work)
 {
@@ -73,7 +73,7 @@ static void run_forward(const pn_step *s, void *const *at)
     }
 }
 
-/* g (rows, n) += gy_k x, or with first = */
+/* g (rows, n) = gy_k x if first, else g += gy_k x. */
 static void scale_rows(const bilinear *l, size_t k, const void *gy, size_t n, const void *x,
                        void *g, int first)
 {
@@ -123,7 +123,7 @@ static void run_backward(const pn_step *s, void *const *at)
 
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
-/* Fills the step's table in, with room for every product that it makes. */
+/* Adds a step, with scratch for each of its products. */
 static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *run, bilinear l)
 {
     const pn_node *n = &b->graph->nodes[node];

@@ -32,7 +32,7 @@ enum { GATHERED = 32768, PARTS = 1 << 22 };
 
 /* ---- shapes ---------------------------------------------------------------------------------- */
 
-/* The output's size along an axis, below 1 where there is no room. */
+/* The output's size along an axis; below 1 if the kernel does not fit. */
 static double out_size(const conv_config *c, size_t i, double in)
 {
     const double k = (double)c->kernel_size.at[i], s = (double)c->stride.at[i],
@@ -61,7 +61,7 @@ static pn_status check_padding(const pn_node *node, const pn_shape *input, pn_er
     return PN_OK;
 }
 
-/* What is planned of one image, in numbers: both sides in scratch with all of their border, for
+/* An upper bound of the elements planned for one image: both sides in scratch, with borders, for
  * every tap. */
 static double extent(const pn_node *n, const pn_shape *in)
 {
@@ -76,8 +76,8 @@ static double extent(const pn_node *n, const pn_shape *in)
     return all;
 }
 
-/* The sample, whose shape and the weight's are given as text, does not fit: says so, and what was
- * perhaps meant. */
+/* Reports that the sample's shape does not fit the weight's (both given as text), with a hint at
+ * the likely cause. */
 static pn_status misfit(const pn_node *node, const pn_shape *input, const char *sample,
                         const char *weight, pn_error *error)
 {
@@ -141,7 +141,7 @@ static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 static ptrdiff_t down(ptrdiff_t a, ptrdiff_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
-/* How much scratch an axis needs: y's such that every tap of every x falls into it. */
+/* The scratch that an axis needs; that of y covers every tap of every x. */
 static void measure(pn_axis *a, int mode)
 {
     const size_t reach = a->d * (a->k - 1);
@@ -153,7 +153,7 @@ static void measure(pn_axis *a, int mode)
     a->y_room = a->y_at + most(a->y, end ? (end - 1) / a->s + 1 : 0);
 }
 
-/* y = weight * x: a run is a row of taps, or one tap where they are no neighbours. */
+/* y = weight * x. A run is a row of taps, or a single tap if the taps are not adjacent. */
 static pn_status plan_forward(pn_builder *b, pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
@@ -185,7 +185,7 @@ static pn_status plan_forward(pn_builder *b, pn_conv *v)
     return PN_OK;
 }
 
-/* x = the transpose of that: the pixels of one phase of the strides see the same taps. */
+/* The transpose, x from y. Pixels of x in the same phase of the strides use the same taps. */
 static pn_status plan_back(pn_builder *b, pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
@@ -230,8 +230,8 @@ static pn_status plan_back(pn_builder *b, pn_conv *v)
     return PN_OK;
 }
 
-/* The weight's gradient, of one image: x transposed times the gradient of y; a run is a row of y.
- */
+/* The weight's gradient from one image: x transposed times the gradient of y. A run is a row of y.
+ * */
 static pn_status plan_weight(pn_builder *b, pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
@@ -263,9 +263,9 @@ static pn_status plan_weight(pn_builder *b, pn_conv *v)
     return PN_OK;
 }
 
-/* Is it less work to add what each pixel of y gives to a row of taps than to gather all taps for
- * each pixel of x? It is where x has few channels, of which a row of taps fills vectors, or y few
- * pixels. Counted in vectors; y needs no border then. */
+/* Whether scattering each pixel of y to rows of taps takes less work than gathering all taps for
+ * each pixel of x. It does if x has few channels, so that a row of taps fills vectors better, or if
+ * y has few pixels. The estimate counts vectors. Scattering needs no border of y. */
 static int scatters(const pn_conv *v, size_t lanes)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
@@ -279,7 +279,7 @@ static int scatters(const pn_conv *v, size_t lanes)
                (double)least(gathered, planes) * (double)v->o;
 }
 
-/* One image's x from its y that way: for each row of taps, columns of y by columns of x. */
+/* Scatters one image of y to x: for each row of taps, columns of y by columns of x. */
 static pn_status plan_scatter(pn_builder *b, pn_conv *v, size_t lanes)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
@@ -305,8 +305,8 @@ static pn_status plan_scatter(pn_builder *b, pn_conv *v, size_t lanes)
     return PN_OK;
 }
 
-/* How much scratch there is, and what needs none: an array that stands as the products read it, in
- * whole vectors where it is y. */
+/* Sizes of scratch. An array that is already in the form that the products read needs none; y must
+ * also consist of whole vectors. */
 static void measure_images(const pn_builder *b, pn_conv *v)
 {
     pn_axis *h = &v->a[0], *w = &v->a[1];
@@ -321,9 +321,9 @@ static void measure_images(const pn_builder *b, pn_conv *v)
     pn_planes_choose(v, lanes);
 }
 
-/* The activation behind this node and max pooling behind that, of which it is all that they see,
- * are computed image by image while those are in cache. Backward reads of an activation what it
- * gave, where pooling took it from; returns the last of them. */
+/* Fuses a following activation, and a max pooling after it, if each is the only consumer: they are
+ * computed image by image while the image is in cache. Backward takes the activation's derivative
+ * from its pooled output. Returns the last fused node. */
 static size_t fuse(pn_builder *b, size_t node, pn_conv *v)
 {
     size_t end = node;
@@ -342,8 +342,7 @@ static size_t fuse(pn_builder *b, size_t node, pn_conv *v)
     return end;
 }
 
-/* What forward decides; backward copies it. */
-/* Describes both axes: kernel, stride, borders and how many positions each side has. */
+/* Describes both axes: kernel, stride, borders and the number of positions on each side. */
 static void plan_axes(const pn_node *n, const pn_shape *x, const pn_shape *y, pn_conv *v)
 {
     v->a[0] = (pn_axis){ 1, 1, 1, 0, 1, 1, 1, 1, 0 };
@@ -362,6 +361,7 @@ static void plan_axes(const pn_node *n, const pn_shape *x, const pn_shape *y, pn
     }
 }
 
+/* All that forward decides; backward copies it. */
 static pn_conv *plan(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];

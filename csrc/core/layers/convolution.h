@@ -1,4 +1,4 @@
-/* convolution.h - what conv.c, convolve.c and planes.c share. */
+/* convolution.h - data shared by conv.c, convolve.c and planes.c. */
 #ifndef PN_CONVOLUTION_H
 #define PN_CONVOLUTION_H
 #include "pooling.h"
@@ -9,7 +9,7 @@ enum { WEIGHT, BIAS };
     CHOICE(ZEROS, "zeros")                                                                 \
     CHOICE(REFLECT, "reflect") CHOICE(REPLICATE, "replicate") CHOICE(CIRCULAR, "circular")
 enum { PN_PADDING_MODES(PN_CHOICE_CONSTANT) };
-/* elements past the end of scratch that may be read */
+/* elements that may be read past the end of scratch */
 enum { SLACK = 16 };
 
 /* One axis: sizes of x and y; of their scratch, and where in it they start. */
@@ -17,15 +17,15 @@ typedef struct { size_t k, s, d, before, x, y, x_room, y_room, y_at; } pn_axis;
 
 typedef struct {
     pn_axis a[2];                                   /* rows, columns */
-    /* channels of x and of y, in all and a group's */
+    /* channels of x and of y, in total and in a group */
     size_t groups, xc, yc, c, o, taps;
-    /* whole: are a row's taps neighbours, so that they are one run? */
+    /* whole: whether the taps of a row are adjacent and form one run */
     int transposed, mode, whole;
-    /* every channel by itself: then groups and c are 1, and o is all of them */
+    /* each channel separately; groups and c are then 1, and o is the number of channels */
     int depthwise;
     size_t lanes, at_once;
     _Atomic uint64_t *busy;                         /* a bit for each scratch in use */
-    /* what is computed behind y, and where the last of it and its indices are */
+    /* the fused pooling, and the buffers of its output and indices */
     const pn_pooling *pool;
     /* elements of a pooled image; the last node computed here */
     size_t pooled, end;
@@ -33,9 +33,9 @@ typedef struct {
     size_t x_size, y_size, out_size, lane_size;     /* elements of scratch: an image's, a lane's */
     /* panels, and elements of all groups' packed weights */
     size_t width, turned_width, packed, turned;
-    /* is that side computed with pixels side by side? see planes.c */
+    /* whether that side is computed with pixels in lanes, see planes.c */
     int y_planes, x_planes;
-    /* does y add its taps to x? are arrays read where they are? */
+    /* whether y is scattered to x; whether arrays are read in place */
     int x_scatters, x_direct, y_direct;
     size_t planes_size;                             /* elements of scratch for that */
     pn_taps y_plane, x_plane;

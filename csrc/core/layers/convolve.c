@@ -1,16 +1,16 @@
-/* convolve.c - convolutions running: images into scratch, the products, and out of it; gradients.
- *
- * An image is copied into scratch with its channels last and the border that padding gives it, in
- * which every product is a pn_taps, but where its array can be read as it is. Images go in lanes,
- * each with its own scratch and its own sums for the weight's gradient, added in order, so that
- * bits do not depend on threads. */
+/* convolve.c - runs convolutions and their gradients. An image is copied into scratch with its
+ * channels last and its padding around it, unless its array can be read in place; every product is
+ * then a pn_taps. Images are divided into lanes, each with its own scratch and its own sums for the
+ * weight's gradient. The sums are added in order, so that results do not depend on the number of
+ * threads. */
 #include "convolve.h"
 #include "planes.h"
 #include <string.h>
 
 /* ---- images in scratch ----------------------------------------------------------------------- */
 
-/* Where position i of the padded axis, before the x axis begins to count, stands in x. */
+/* The element of x that position i of the padded axis copies; i counts from the first element of x.
+ * */
 static size_t source(int mode, ptrdiff_t i, ptrdiff_t n)
 {
     if (mode == REFLECT) i = i < 0 ? -i : i >= n ? 2 * n - 2 - i : i;
@@ -39,7 +39,7 @@ static void fill(const pn_step *s, const char *image, int last, const place *p, 
                        scratch + r * p->row * size, p->c);
 }
 
-/* And back out of it. */
+/* Copies one image out of scratch. */
 static void emit(const pn_step *s, const char *scratch, const place *p, char *image, int last)
 {
     const size_t size = s->bytes, row = p->w * p->c;
@@ -56,7 +56,7 @@ static void emit(const pn_step *s, const char *scratch, const place *p, char *im
                        p->h * p->w);
 }
 
-/* Fills the border of x with what the mode takes from within. */
+/* Fills the border of x from its interior, as the padding mode says. */
 static void pad(const pn_step *s, const pn_conv *v, char *scratch)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
@@ -79,7 +79,7 @@ static void pad(const pn_step *s, const pn_conv *v, char *scratch)
                    row);
 }
 
-/* The gradient of that: adds the border to where it came from. */
+/* The gradient of pad: adds the border to the elements that it was copied from. */
 static void unpad(const pn_step *s, const pn_conv *v, char *scratch)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
@@ -118,7 +118,7 @@ static place dense(size_t h, size_t w, size_t c) { return (place){ h, w, c, w * 
 static size_t x_image(const pn_conv *v) { return v->a[0].x * v->a[1].x * v->xc; }
 static size_t y_image(const pn_conv *v) { return v->a[0].y * v->a[1].y * v->yc; }
 
-/* n images of x or y as the products read them: in scratch, or where they are. */
+/* n images of x or y in the form that the products read, in scratch or in place. */
 static const char *x_images(const pn_conv_job *j, size_t n, const char *x, char *scratch)
 {
     const pn_conv *v = j->v;
@@ -190,8 +190,8 @@ static void x_from_y(const pn_conv_job *j, size_t n, const char *ys, char *out, 
     }
 }
 
-/* The same the other way round: what each pixel of y gives to a row of taps of all channels is
- * added to x. */
+/* The same by scattering: adds what each pixel of y contributes to a row of taps of all channels of
+ * x. */
 static void scatter_x(const pn_conv_job *j, size_t n, const char *ys, char *out, const char *bias,
                       char *x)
 {
@@ -213,7 +213,7 @@ static void scatter_x(const pn_conv_job *j, size_t n, const char *ys, char *out,
     }
 }
 
-/* Adds what one image gives to a lane's sums for the weight. */
+/* Adds one image's contribution to a lane's sums for the weight. */
 static void weight_sums(const pn_conv_job *j, const char *xs, const char *ys, char *sums)
 {
     const pn_conv *v = j->v;
@@ -237,9 +237,9 @@ static void weight_sums(const pn_conv_job *j, const char *xs, const char *ys, ch
 
 /* ---- lanes ----------------------------------------------------------------------------------- */
 
-/* A lane's images from one to another, and scratch: x, y, out and dense, images of y as they stand
- * in their array, at_once times, planes, and one pooled image. Scratch is what no other lane has at
- * the moment, the first such one, which is still in cache. */
+/* The images of a lane and its scratch: at_once images each of x, y, out and dense (y in the form
+ * of its array), planes, and one pooled image. A lane takes the first scratch that is free, which
+ * is still in cache. */
 typedef struct { size_t from, to, scratch; char *x, *y, *planes, *out, *dense, *pooled; } lane;
 static lane lane_of(const pn_conv_job *j, size_t i)
 {
@@ -263,7 +263,7 @@ static void leave(const pn_conv_job *j, const lane *l)
     atomic_fetch_and(j->v->busy, ~((uint64_t)1 << l->scratch));
 }
 
-/* Borders are zero; what has none is written over. */
+/* Clears scratch that has a border; the rest is overwritten anyway. */
 static void clear(const pn_conv *v, const lane *l, int x, int y, int x_planes, int y_planes,
                   size_t size)
 {
@@ -272,7 +272,7 @@ static void clear(const pn_conv *v, const lane *l, int x, int y, int x_planes, i
     if (x_planes || y_planes) pn_planes_clear(v, l->planes, x_planes, y_planes, size);
 }
 
-/* n images of a side: x and y are the arrays, xs and ys what the products read. */
+/* n images of one side; x and y are the arrays, xs and ys what the products read. */
 static void make_y(const pn_conv_job *j, const lane *l, size_t n, const char *x, const char *xs,
                    const char *bias, char *y)
 {
@@ -297,7 +297,7 @@ static void make_x(const pn_conv_job *j, const lane *l, size_t n, const char *y,
                         x + q * x_image(v) * size);
 }
 
-/* What stands behind the convolution, of n images that it has just made, from image k on. */
+/* Applies the fused activation and pooling to n images, from image k on. */
 static void finish(const pn_conv_job *j, size_t k, size_t n, char *y)
 {
     const pn_conv *v = j->v;
@@ -310,7 +310,7 @@ static void finish(const pn_conv_job *j, size_t k, size_t n, char *y)
             v->index == PN_NONE ? NULL : (char *)j->at[v->index] + (k + q) * v->pooled * s->bytes);
 }
 
-/* The gradients of the convolution's own n images from image k on. */
+/* The gradients of n images of the convolution's output, before fused layers, from image k on. */
 static const char *y_gradients(const pn_conv_job *j, const lane *l, size_t k, size_t n)
 {
     const pn_conv *v = j->v;
@@ -330,7 +330,7 @@ static const char *y_gradients(const pn_conv_job *j, const lane *l, size_t k, si
     return l->dense;
 }
 
-/* All of it for n images from image k on where y stays in planes until it is pooled. */
+/* Computes n images from image k on, with y in planes until it is pooled. */
 static void forward_planes(const pn_conv_job *j, const lane *l, size_t k, size_t n, const char *x)
 {
     const pn_conv *v = j->v;
@@ -375,7 +375,7 @@ static void forward_lane(void *context, size_t i)
     leave(j, &l);
 }
 
-/* The sums that n images give to the weight and the bias. */
+/* Adds the contributions of n images to the sums of weight and bias. */
 static void sums_of(const pn_conv_job *j, const lane *l, size_t n, const char *x, const char *y,
                     const char *xs, const char *ys, char *part)
 {

@@ -1,4 +1,4 @@
-/* custom.c - layers of the caller's own, which the plan's steps call back. */
+/* custom.c - layers whose functions the caller provides. */
 #include "layers.h"
 #include "../graph/plan.h"
 
@@ -7,8 +7,8 @@
     FIELD(T, COUNTS, shape, AT_LEAST(0), "of one sample of the output")
 PN_CONFIG(custom_config, FIELDS)
 
-/* Which buffers a step hands over: each input's value, or where its gradient goes (PN_NONE: not
- * wanted). */
+/* The buffers that a step passes to the layer: each input's value, or the place of its gradient
+ * (PN_NONE: not needed). */
 typedef struct {
     const pn_custom_layer *layer;
     size_t n, rows;
@@ -71,7 +71,7 @@ static pn_status forward(pn_builder *b, size_t node)
     return PN_OK;
 }
 
-/* The layer adds to its gradients, which a step of fit clears first. */
+/* The layer adds to its parameters' gradients, so a step of fit clears them first. */
 static pn_status backward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];

@@ -1,6 +1,6 @@
-/* dropout.c - layers that draw random numbers in training and are nothing at all otherwise. Every
- * number is a function of the layer's seed, the tick and the element's place, so that backward
- * draws the mask of forward again and threads change nothing. */
+/* dropout.c - layers that draw random numbers in training and pass their input on otherwise. Each
+ * number is a function of the layer's seed, the tick and the element's position, so backward draws
+ * the same mask as forward, on any number of threads. */
 #include "layers.h"
 #include "../graph/plan.h"
 #include <math.h>
@@ -16,9 +16,9 @@ PN_CONFIG(dropout_config, DROPOUT_FIELDS)
     FIELD(T, NUMBER, std, ANY, "standard deviation")
 PN_CONFIG(noise_config, NOISE_FIELDS)
 
-/* words drawn at a time; elements of a task; of them with one room of words */
+/* words drawn at a time; elements of a task; elements that share one buffer of words */
 enum { GROUP = 64, ROOM = 1024 };
-/* channels last: a block, and its words for a channel */
+/* channels last: pixels of a block, and words for each of its channels */
 enum { PIXELS = 256, ROW = PIXELS + 2 * GROUP, CHANNELS_AT_ONCE = 16 };
 
 typedef struct {
@@ -77,7 +77,7 @@ static uint64_t stream_of(const pn_step *s)
     return *s->tick + (((const noise *)s->args)->occurrence << 48);
 }
 
-/* One chunk of elements that have a word each. */
+/* One chunk of elements with one word each. */
 static void element_chunk(void *context, size_t i)
 {
     const job *j = context;
@@ -95,8 +95,8 @@ static void element_chunk(void *context, size_t i)
     }
 }
 
-/* One row of the batch with its channels last, whose elements have a word each: that of their place
- * where channels come first, so that the mask does not depend on how images stand. */
+/* One row of the batch with its channels last and one word for each element: that of the element's
+ * position with channels first, so that the mask does not depend on the layout. */
 static void row_of_pixels(void *context, size_t i)
 {
     const job *j = context;
@@ -121,7 +121,7 @@ static void row_of_pixels(void *context, size_t i)
         }
 }
 
-/* One row of the batch, whose channels have a word each. */
+/* One row of the batch with one word for each channel. */
 static void row_of_channels(void *context, size_t i)
 {
     const job *j = context;
@@ -155,8 +155,8 @@ static void run(const pn_step *s, void *const *at)
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-/* Scale and shift of what stays and what takes the place of the rest: for alpha dropout such that
- * zero mean and unit variance, which SELU keeps, stay; the gradient is scaled and masked alike. */
+/* Scale and shift of kept elements, and the value of dropped ones. For alpha dropout they preserve
+ * the zero mean and unit variance of SELU's outputs. The gradient uses the same mask and scale. */
 static pn_mask mask_of(const dropout_config *c, int gradient)
 {
     const double p = c->p, low = -1.7580993408473766;

@@ -1,5 +1,5 @@
-/* elementwise.c - where branches part and meet: sums, products, concatenation and slices along one
- * axis of the sample. */
+/* elementwise.c - layers that combine and divide branches: sums, products, concatenation and slices
+ * along one axis of the sample. */
 #include "layers.h"
 #include "../graph/plan.h"
 #include <string.h>
@@ -88,7 +88,7 @@ static pn_status backward_product(pn_builder *b, size_t node)
 
 /* ---- parts of an axis: concatenation puts them together, a slice takes one out --------------- */
 
-/* Blocks of `width` bytes, one a row of `rows`, from x to y, each at its own distance. */
+/* Copies `rows` blocks of `width` bytes from x to y, each array with its own stride. */
 typedef struct { size_t rows, width, from, to, from_stride, to_stride; } blocks;
 static void run_blocks(const pn_step *s, void *const *at)
 {
@@ -100,7 +100,7 @@ static void run_blocks(const pn_step *s, void *const *at)
         memcpy(y + i * c->to_stride, x + i * c->from_stride, c->width);
 }
 
-/* Sizes of a part of an axis: `dim` of it from `start` on, where the whole has `all`. */
+/* A part of an axis: `dim` elements from `start` on, out of `all`. */
 typedef struct { size_t rows, width, offset, stride; } part;
 static part part_of(const pn_builder *b, const pn_shape *s, size_t axis, size_t start, size_t dim,
                     size_t all)
@@ -111,14 +111,15 @@ static part part_of(const pn_builder *b, const pn_shape *s, size_t axis, size_t 
     return (part){ rows, dim * inner, start * inner, all * inner };
 }
 
-/* Copies a part out of the whole x (out) or into the whole y; zero: bytes of y to clear first. */
+/* Copies a part out of x if out, else into y. zero: bytes of y to clear first. */
 static pn_status copy_part(pn_builder *b, const char *what, part p, int out, size_t zero, int x,
                            int y)
 {
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run_blocks);
     blocks *c = s ? pn_plan_alloc(b, sizeof *c) : NULL;
     if (!c) return PN_NO_MEMORY;
-    *c = out ? (blocks){ p.rows, p.width, p.offset, 0, p.stride, p.width } : (blocks){ p.rows, p.width, 0, p.offset, p.width, p.stride };
+    if (out) *c = (blocks){ p.rows, p.width, p.offset, 0, p.stride, p.width };
+    else *c = (blocks){ p.rows, p.width, 0, p.offset, p.width, p.stride };
     s->args = c;
     s->in = x;
     s->out = y;

@@ -1,4 +1,5 @@
-/* embedding.c - rows of a table by their numbers: each alone, or bags of them put together. */
+/* embedding.c - looks up rows of a table: one for each index, or combined for each bag of indices.
+ * */
 #include "layers.h"
 #include "../graph/plan.h"
 #include <math.h>
@@ -26,7 +27,7 @@ PN_CONFIG(bag_config, BAG_FIELDS)
 /* rows of a bag that are summed in the dtype, before they are added in double */
 enum { HELD = 64 };
 
-/* What the steps of one node share. */
+/* State shared by the steps of a node. */
 typedef struct {
     const pn_node *node;
     const table_config *config;
@@ -54,7 +55,7 @@ static int is_padding(const lookup *l, size_t i)
 /* Checked now and then. */
 static int is_stopped(size_t i) { return i % 1024 == 0 && pn_stop_now(); }
 
-/* y += a x, or with first y = a x, over a row. */
+/* y = a x if first, else y += a x, over a row. */
 static void add_row(const lookup *l, double a, const void *x, void *y, int first)
 {
     if (l->t == PN_F32) {
@@ -149,7 +150,7 @@ static int refuse(const lookup *l, const char *what, size_t row, size_t place, d
     return 0;
 }
 
-/* Reads the indices; 0 when one is none. */
+/* Reads the indices; returns 0 if one is invalid. */
 static int read_indices(const lookup *l, const void *x)
 {
     for (size_t i = 0; i < l->rows * l->per; i++) {
@@ -162,7 +163,7 @@ static int read_indices(const lookup *l, const void *x)
     return 1;
 }
 
-/* Bags are whole samples, or start where the offsets say. */
+/* Bags are whole samples, or start at the offsets. */
 static int read_bags(const lookup *l, const void *offsets)
 {
     const size_t given = offsets ? l->bags + (size_t)l->bagging->include_last_offset : 0;
@@ -188,7 +189,7 @@ static int read_bags(const lookup *l, const void *offsets)
     return 1;
 }
 
-/* The factor that brings a row's norm down to max_norm, as PyTorch has it. */
+/* The factor that reduces a row's norm to max_norm, as in PyTorch. */
 static double renorm(const lookup *l, const void *row)
 {
     const double p = l->config->norm_type, most = l->config->max_norm;
@@ -202,7 +203,7 @@ static double renorm(const lookup *l, const void *row)
     return norm > most ? most / (norm + 1e-7) : 1;
 }
 
-/* How often each row is used; rows that are and are too long are cut down in the table, but not by
+/* Counts the uses of each row. Used rows that are too long are rescaled in the table, except by
  * predictions, which only read. */
 static void use_rows(const lookup *l)
 {
@@ -258,7 +259,7 @@ static void take_largest(const lookup *l, size_t i, double factor, const void *r
     }
 }
 
-/* sum += y, which is then 0; or with last y += sum. */
+/* sum += y and y = 0; if last, y += sum instead. */
 static void fold_bag(const lookup *l, void *y, int first, int last)
 {
     if (first) memset(l->sum, 0, l->dim * sizeof *l->sum);
@@ -304,7 +305,7 @@ static void run_bag(const pn_step *s, void *const *at)
     const size_t numbers = l->rows * l->bags * l->dim, all = l->rows * l->per;
     memset(at[s->out], 0, numbers * pn_size(l->t));
     if (l->best) memset(l->best, 0, numbers * sizeof *l->best);
-    /* the indices of a bag are neighbours */
+    /* the indices of a bag are contiguous */
     for (size_t i = 0, end; i < all && !pn_stopped(); i = end) {
         for (end = i + 1; end < all && l->bag[end] == l->bag[i];) end++;
         if (l->bag[i] == SIZE_MAX) continue;
@@ -320,7 +321,7 @@ static void run_bag(const pn_step *s, void *const *at)
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
-/* Rows of the table gather what their uses are given, in the order of the indices. */
+/* Adds the gradients of all uses of a row, in the order of the indices. */
 static void run_table_gradient(const pn_step *s, void *const *at)
 {
     const lookup *l = s->args;

@@ -1,6 +1,6 @@
-/* fold.c - windows of images as columns (unfold), and columns summed back into images (fold), which
- * is its transpose. A plane (height, width) belongs to columns (kernel elements, windows); every
- * plane by itself. */
+/* fold.c - copies windows of images to columns (unfold), and sums columns back into images (fold),
+ * which is its transpose. A plane (height, width) corresponds to columns (kernel elements,
+ * windows); planes are independent. */
 #include "layers.h"
 #include "../graph/plan.h"
 #include <string.h>
@@ -62,7 +62,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     return PN_OK;
 }
 
-/* Windows from *from to *to of an axis have their element k inside the image. */
+/* Sets the range of windows of an axis whose element k lies inside the image. */
 static void inside(const axis *a, size_t k, size_t *from, size_t *to)
 {
     const size_t at = k * a->d;
@@ -73,7 +73,8 @@ static void inside(const axis *a, size_t k, size_t *from, size_t *to)
 }
 
 
-/* s: x is read, y written; which of them is the image, fold.add says: columns are added to it. */
+/* Processes one plane. If fold.add, columns are read and added to the image, else the image is
+ * read. */
 static void plane(void *context, size_t i)
 {
     const pn_step_job *j = context;

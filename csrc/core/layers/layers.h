@@ -1,9 +1,9 @@
-/* layers.h - every layer family; each has its own file beside this one. */
+/* layers.h - the table of layer kinds. */
 #ifndef PN_LAYERS_H
 #define PN_LAYERS_H
 #include "../graph/kind.h"
 
-/* The settings of each are the list of fields at the top of its file. */
+/* A kind's settings are the list of fields at the top of its file. */
 #define PN_LAYERS(ROW) \
     ROW(linear)         /* y = x W^T + b over the last axis; weight (out, in), bias (out) */ \
     ROW(activation)     /* a row of the activation table */ \

@@ -1,5 +1,4 @@
-/* linear.c - y = x W^T + b over the last dimension, with the activation behind it fused into the
- * product. */
+/* linear.c - y = x W^T + b over the last axis; a following activation is fused into the product. */
 #include "layers.h"
 #include "../graph/plan.h"
 #include <stdio.h>
@@ -12,7 +11,7 @@
 PN_CONFIG(linear_config, FIELDS)
 enum { WEIGHT, BIAS };
 
-/* The sample does not fit: says so, and what was perhaps forgotten. */
+/* Reports that the sample's shape does not fit, with a hint at the likely cause. */
 static pn_status misfit(const pn_node *node, const pn_shape *input, size_t in, size_t out,
                         pn_error *error)
 {
@@ -44,7 +43,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     return PN_OK;
 }
 
-/* z = x W^T + b, y = f(z); z is y where the plan need not keep it. */
+/* z = x W^T + b and y = f(z), in place unless the plan keeps z. */
 static void run_forward(const pn_step *s, void *const *at)
 {
     pn_product p = s->product;
@@ -89,7 +88,7 @@ static pn_status need_workspace(pn_builder *b, pn_step *s)
     return s->work == PN_NONE ? PN_NO_MEMORY : PN_OK;
 }
 
-/* Rows of the product: every leading dimension of the batch. */
+/* Rows of the product: all leading axes of the batch. */
 static size_t product_rows(const pn_builder *b, size_t node)
 {
     const pn_shape *s = &b->graph->nodes[node].shape;
@@ -98,15 +97,14 @@ static size_t product_rows(const pn_builder *b, size_t node)
     return rows;
 }
 
-/* The activation that alone feeds on this node, or NULL. */
+/* The activation that is the only consumer of this node, or NULL. */
 static const pn_node *follower(const pn_builder *b, size_t node)
 {
     const pn_node *next = pn_follower(b, node);
     return next && next->activation ? next : NULL;
 }
 
-/* The activation that follows is computed in the product's epilogue; what its backward reads is
- * kept. */
+/* A following activation is computed in the product's epilogue. What its backward reads is kept. */
 static pn_status forward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node], *next = follower(b, node);

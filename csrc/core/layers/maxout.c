@@ -1,4 +1,4 @@
-/* maxout.c - the largest of several neighbours along an axis of the sample. */
+/* maxout.c - the maximum of groups of adjacent elements along an axis of the sample. */
 #include "layers.h"
 #include "../graph/plan.h"
 
@@ -27,7 +27,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     return PN_OK;
 }
 
-/* s: rows groups of n neighbours, each inner numbers. */
+/* A step has `rows` groups of n neighbours, each of `inner` elements. */
 typedef struct { const pn_step *s; void *const *at; size_t groups; } job;
 
 static char *part(const job *j, int buffer, size_t i, size_t each)

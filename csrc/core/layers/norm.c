@@ -1,5 +1,5 @@
-/* norm.c - layers that centre and scale: statistics of the batch (and their running averages), of
- * rows, of groups of channels. */
+/* norm.c - normalisation layers: by statistics of the batch (and their running averages), of rows,
+ * and of groups of channels. */
 #include "layers.h"
 #include "../graph/plan.h"
 #include <math.h>
@@ -28,24 +28,24 @@ PN_CONFIG(group_config, GROUP_FIELDS)
     FIELD(T, FLAG, bias, ANY, "whether there is a bias")                \
     FIELD(T, COUNTS, normalized_shape, AT_LEAST(0), "the last axes of the sample")
 PN_CONFIG(row_config, ROW_FIELDS)
-/* elements of a task; of a tile of columns */
+/* elements of a task; sizes of a tile of columns */
 enum { CHUNK = 8192, TILE_ROWS = 64, TILE_COLUMNS = 256 };
 /* sums of weights' gradients at most; groups that one of them is worth */
 enum { PARTS = 16, LEAST_PART = 8 };
-/* groups that backward passes over twice while they are in the cache */
+/* groups that backward reads twice while they are in cache */
 enum { BLOCK = 64, LEAST_BLOCK = 4 };
 /* groups whose gradients of weights are summed in the dtype */
 enum { HELD = 256 };
 
-/* What the steps of one node share. */
+/* State shared by the steps of a node. */
 typedef struct {
     const pn_norm_kernels *k;
     pn_dtype t;
     pn_norm_groups g;
     size_t groups, features;
-    /* fresh: statistics are of what is given, not the running ones */
+    /* fresh: whether statistics come from the input, not from running averages */
     int fresh, columns;
-    int far;                                /* is the scale of any column out of the ordinary? */
+    int far;                                /* whether the scale of any column is extreme */
     /* of each column; rest: -scale times what the dtype leaves out of the mean */
     double *slope, *shift, *rest;
     void *running_mean, *running_var, *tracked;
@@ -62,7 +62,7 @@ typedef struct {
     void *gw, *gb;
     /* of weights at each element: two sums from each chunk, and room for two */
     double *parts;
-    int add_gw, add_gb;                     /* do they add to what is there? */
+    int add_gw, add_gb;                     /* whether to add to the existing gradients */
     size_t per, chunks;                     /* groups a chunk */
 } gradients;
 
@@ -163,9 +163,9 @@ static void forward_columns(norm *f, job *j)
     pn_parallel(tiles, apply_tile, j);
 }
 
-/* running = (1 - m) running + m new, with the unbiased variance; over several samples of
- * instance_norm, their mean is the new one. A negative momentum stands for the average of all so
- * far. An empty batch counts, as in PyTorch, and changes nothing. */
+/* running = (1 - m) running + m new, with the unbiased variance. For several samples of
+ * instance_norm, new is their mean. A negative momentum stands for the cumulative average. An empty
+ * batch is counted, as in PyTorch, and changes nothing else. */
 static void track(norm *f)
 {
     int64_t tracked = 1;
@@ -214,7 +214,7 @@ static void factors(const norm *f, double scale, double sum, double product, dou
     by[2] = f->fresh && f->g.centred ? -scale * sum / f->count * w : 0;
 }
 
-/* The factors of groups from to to, from their sums: three each. */
+/* Three factors for each of the groups in [from, to), computed from their sums. */
 static void factors_of(const norm *f, const double *sums, size_t from, size_t to, double *by)
 {
     const size_t units = units_of(f);
@@ -321,7 +321,8 @@ static void backward_columns(const pn_step *s, norm *f, job *j)
     pn_parallel(tiles, back_tile, j);
 }
 
-/* Gradients of weights that hold one number a group or span: over all samples, in order. */
+/* Gradients of weights with one element for each group or span, summed over all samples in order.
+ * */
 static void give_sums(const norm *f, const gradients *d)
 {
     const size_t units = units_of(f);
@@ -372,7 +373,7 @@ static double *doubles(pn_builder *b, size_t n, int *ok)
     return p;
 }
 
-/* The forward step of a norm whose geometry f holds. */
+/* Adds the forward step of a normalisation with the geometry of f. */
 static pn_status add_forward(pn_builder *b, size_t node, const char *what, norm f)
 {
     const pn_node *n = &b->graph->nodes[node];
@@ -481,7 +482,7 @@ static pn_status shape_tracked(pn_node *node, const pn_shape *const *inputs, pn_
     return PN_OK;
 }
 
-/* What both share: whose statistics are used, and the arrays. */
+/* Sets what both kinds share: the statistics to use, and the arrays. */
 static pn_status tracked_norm(pn_builder *b, const pn_node *n, norm *f)
 {
     const tracked_config *c = pn_config(n);
@@ -528,7 +529,7 @@ static pn_status forward_instance(pn_builder *b, size_t node)
     norm f = { .g = { .spans = 1, .n = inner, .step = inner, .weight_axis = PN_PER_GROUP },
                .groups = b->rows * n->shape.dim[0] };
     pn_status status = tracked_norm(b, n, &f);
-    /* PyTorch counts none here */
+    /* PyTorch does not count batches here */
     f.tracked = NULL;
     return status ? status : add_forward(b, node, "instance normalisation", f);
 }
@@ -554,7 +555,7 @@ static pn_status shape_group(pn_node *node, const pn_shape *const *inputs, pn_dt
     return PN_OK;
 }
 
-/* Where a channel is a single element, its weight stands at an element. */
+/* If a channel is a single element, weights are per element. */
 static pn_status forward_group(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];

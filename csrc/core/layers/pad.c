@@ -1,5 +1,5 @@
-/* pad.c - more numbers around the last axes of the sample, or fewer: constant, reflected,
- * replicated, circular. */
+/* pad.c - pads or crops the last axes of the sample: constant, reflected, replicated or circular.
+ * */
 #include "layers.h"
 #include "../graph/plan.h"
 #include <stdio.h>
@@ -19,7 +19,7 @@ static const char *const modes[] = { MODES(PN_CHOICE_NAME) NULL };
 PN_CONFIG(pad_config, FIELDS)
 static const size_t NOWHERE = SIZE_MAX;
 
-/* How many of n elements two sides keep; a side below 0 removes some. */
+/* The elements, of n, that remain; negative padding removes some. */
 static double kept(double n, const double *pad)
 {
     return n + (pad[0] < 0 ? pad[0] : 0) + (pad[1] < 0 ? pad[1] : 0);
@@ -40,7 +40,7 @@ static size_t source(int mode, double j, double n, const double *pad)
     }
 }
 
-/* Can n elements be padded by these two numbers? */
+/* Whether an axis of n elements can be padded by these two numbers. */
 static int enough(int mode, double n, const double *pad)
 {
     const double most = mode == REFLECT  ? n - 1
@@ -87,8 +87,8 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     return PN_OK;
 }
 
-/* Images of rows and columns; row[i] and column[j] tell where those of the padded image come from,
- * columns first to until in one piece. */
+/* Images of rows and columns. row[i] and column[j] are the sources of those of the padded image;
+ * columns in [first, until) are contiguous. */
 typedef struct {
     size_t images, chunk, rows, columns, out_rows, out_columns, first, until, size;
     const size_t *row, *column;
@@ -113,7 +113,7 @@ static void pad_row(const pad *p, const char *x, char *y)
     }
 }
 
-/* The gradient goes back to where each number came from. */
+/* Adds the gradient of each element to that of its source. */
 static void unpad_row(const pad *p, const pn_typed_kernels *k, const char *gy, char *gx)
 {
     for (size_t j = 0; j < p->out_columns; j++) {
@@ -177,8 +177,8 @@ static void run_backward(const pn_step *s, void *const *at)
                 &(job){ p, s->k, at[s->in], at[s->out] });
 }
 
-/* All padded axes but the last are rows: for each where it comes from, NOWHERE if it does along any
- * axis. */
+/* All padded axes but the last form rows. Sets the source of each row, NOWHERE if it is padding
+ * along any axis. */
 static void fill_rows(const pn_node *n, const pn_shape *input, size_t first, pad *p, size_t *row)
 {
     const pad_config *c = pn_config(n);

@@ -1,4 +1,4 @@
-/* permute.c - the axes of the sample in another order. */
+/* permute.c - permutes the axes of the sample. */
 #include "layers.h"
 #include "../graph/plan.h"
 #include <string.h>
@@ -26,13 +26,13 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
                    node->where, axes->n, text);
 }
 
-/* y, an array of dim, from x, where a step along axis i is stride[i] elements: lines of n elements,
- * chunk of them a task. */
+/* y, of shape dim, is copied from x, with stride[i] elements for a step along axis i; in lines of n
+ * elements, chunk lines for each task. */
 typedef struct {
     size_t ndim, dim[PN_MAX_DIMS + 1], stride[PN_MAX_DIMS + 1], lines, n, step, chunk, size;
 } order;
 
-/* Leaves out axes of length 1 and joins those that follow each other in x too. */
+/* Drops axes of length 1 and merges axes that are adjacent in x too. */
 static void join(order *o)
 {
     size_t n = 0;
@@ -49,7 +49,7 @@ static void join(order *o)
     o->ndim = n;
 }
 
-/* Forward, or turned back: the gradient's axes are put where they were. */
+/* The order of forward, or its inverse for the gradient. */
 static order order_of(const pn_builder *b, size_t node, int back)
 {
     const pn_node *n = &b->graph->nodes[node];
@@ -126,7 +126,7 @@ static pn_status add(pn_builder *b, const char *what, order o, int x, int y)
     return PN_OK;
 }
 
-/* An order that leaves every number where it is needs no step. */
+/* A permutation that moves no element needs no step. */
 static pn_status forward(pn_builder *b, size_t node)
 {
     const int x = b->value[b->graph->nodes[node].inputs[0]];

@@ -1,10 +1,8 @@
-/* planes.c - convolutions whose result has few channels: where a vector would stand half empty
- * across them, it goes along pixels.
- *
- * The roles change: weights are the broadcast side of the product, read where they are, and the
- * image stands in planes with its border, whose rows run on into one another. What is computed at
- * the border between them is left out when the result is copied to its place. Only with strides of
- * 1, one group and zeros beyond the edges. */
+/* planes.c - convolutions whose result has so few channels that vectors across them would be half
+ * empty: lanes are pixels instead. The weights are the broadcast side of the product, read in
+ * place. The image is stored in planes with its border, and its rows are contiguous; results at the
+ * border between rows are skipped when the result is copied. Only for strides of 1, one group and
+ * zero padding. */
 #include "planes.h"
 #include <string.h>
 

@@ -1,13 +1,13 @@
-/* planes.h - the sides of a convolution that are computed with pixels side by side. */
+/* planes.h - sides of a convolution that are computed with pixels in lanes. */
 #ifndef PN_PLANES_H
 #define PN_PLANES_H
 #include "convolution.h"
 
-/* could a side be computed so, had it few channels? */
+/* whether a side with few channels could be computed so */
 int pn_planes_fit(const pn_conv *v);
 void pn_planes_choose(pn_conv *v, size_t lanes);    /* sets y_planes and x_planes */
 pn_status pn_planes_plan(pn_builder *b, pn_conv *v);
-/* those of x, of y, or both */
+/* clears the planes of x, of y, or both */
 void pn_planes_clear(const pn_conv *v, char *planes, int x, int y, size_t size);
 /* One image of a side from the other's, both as their arrays stand; planes and out: scratch. */
 void pn_planes_y(const pn_conv_job *j, const char *x, char *planes, char *out, const char *bias,

@@ -1,9 +1,7 @@
-/* pooling.c - pooling over one axis or two: windows are tables, so plain, dilated and adaptive
- * pooling are the same.
- *
- * The kernels read images with their channels last. Of plain arrays a block of planes, whatever
- * samples they belong to, is turned into such an image and back; but for maxima of 2 x 2 side by
- * side, where lanes go along a plane's rows. */
+/* pooling.c - pooling over one axis or two. Windows are tables, so plain, dilated and adaptive
+ * pooling share one path. The kernels read images with channels last. A block of planes of a plain
+ * array, from any samples, is transposed into such an image and back, except for maxima of adjacent
+ * 2 x 2 windows, where lanes run along a plane's rows. */
 #include "pooling.h"
 #include "layers.h"
 #include <string.h>
@@ -31,15 +29,16 @@ struct pn_pooling {
     pn_pool pool;                               /* but for how many channels a block has */
     /* scratch: elements a lane needs, for plain arrays */
     size_t samples, channels, height, blocks, lanes, scratch;
-    /* quads: plain maxima of 2 x 2 side by side; turns: plain, and no quads */
+    /* quads: maxima of adjacent 2 x 2 windows of plain arrays; turns: other poolings of plain
+     * arrays */
     int op, plain, quads, turns;
 };
 typedef pn_pooling pooling;
 
 /* ---- shapes ---------------------------------------------------------------------------------- */
 
-/* The output's size along an axis; 0 where no window fits. With CEIL windows may hang over the end,
- * but must not start behind it. */
+/* The output's size along an axis; 0 if no window fits. With ceil_mode a window may extend past the
+ * end, but must not start after it. */
 static size_t out_size(const pooling_config *c, size_t i, size_t in)
 {
     const size_t s = c->stride.at[i], pad = c->padding.at[i],
@@ -96,8 +95,8 @@ typedef struct { const pn_step *s; void *const *at; const pooling *v; } job;
 static size_t image_in(const pooling *v) { return v->height * v->pool.w_size; }
 static size_t image_out(const pooling *v) { return v->pool.rows * v->pool.columns; }
 
-/* A block: planes of plain arrays, or an image; from which plane on and how many, and what is left
- * of its lane's scratch. */
+/* A block of planes of plain arrays, or one image: its first plane, the number of planes, and the
+ * remaining scratch of its lane. */
 typedef struct { size_t first, n; char *scratch; } block;
 static block block_of(const job *j, size_t lane, size_t i)
 {
@@ -107,8 +106,7 @@ static block block_of(const job *j, size_t lane, size_t i)
     return (block){ first, n, (char *)j->at[j->s->work] + lane * v->scratch * j->s->bytes };
 }
 
-/* Where the kernel reads the block's part of a buffer: in place, or turned into scratch, which
- * moves on. */
+/* The block's part of a buffer for the kernel to read: in place, or transposed into scratch. */
 static char *reads(const job *j, block *b, int buffer, size_t pixels)
 {
     char *from = (char *)j->at[buffer] + b->first * pixels * j->s->bytes, *to = b->scratch;
@@ -117,7 +115,7 @@ static char *reads(const job *j, block *b, int buffer, size_t pixels)
     b->scratch += pixels * PLANES * j->s->bytes;
     return to;
 }
-/* Where it writes, and once it has, back into place. */
+/* Where the kernel writes; written() then copies to the buffer if necessary. */
 static char *writes(const job *j, block *b, int buffer, size_t pixels)
 {
     char *to = j->v->turns ? b->scratch : (char *)j->at[buffer] + b->first * pixels * j->s->bytes;
@@ -244,7 +242,7 @@ static void run_backward(const pn_step *s, void *const *at)
 
 /* ---- planning -------------------------------------------------------------------------------- */
 
-/* The windows of one axis of n. count: what a mean divides by along it. */
+/* The windows along one axis of n elements. count: the divisor of a mean along it. */
 static const pn_window *windows(pn_builder *b, const pn_node *node, size_t i, size_t n, size_t out)
 {
     pn_window *w = pn_plan_alloc(b, out * sizeof *w);
@@ -263,7 +261,7 @@ static const pn_window *windows(pn_builder *b, const pn_node *node, size_t i, si
         if (from < pad) from += (pad - from + d - 1) / d * d;
         from -= pad;
         to = to - pad < n ? to - pad : n;
-        /* in the padding alone: empty, but at an index within the channel */
+        /* a window of padding alone is empty, but has a valid index */
         if (from >= n) from = to = n - 1;
         w[o] = (pn_window){ from, to, d,
                             (double)(c->count_include_pad ? all : to - from) };

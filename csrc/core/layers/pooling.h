@@ -1,5 +1,4 @@
-/* pooling.h - max pooling of images as soon as they are made, while they are in cache: for the layer
- * before it. */
+/* pooling.h - max pooling of images while they are in cache, for the layer before it. */
 #ifndef PN_POOLING_H
 #define PN_POOLING_H
 #include "../graph/plan.h"

@@ -1,5 +1,5 @@
-/* prelu.c - activations whose slope below 0 is learnt (PReLU), or drawn at random in training
- * (RReLU). Both are a row of the activation table, prelu, that takes its slope from an array. */
+/* prelu.c - activations whose slope below 0 is learnt (PReLU) or drawn at random in training
+ * (RReLU). Both use the row prelu of the activation table, which takes its slope from an array. */
 #include "layers.h"
 #include "../graph/plan.h"
 #include <string.h>
@@ -50,7 +50,7 @@ typedef struct {
 } learnt;
 typedef struct { const learnt *l; const pn_step *s; void *const *at; } job;
 
-/* Calls the table's row on one block, or on one row of channels. */
+/* Applies the activation to one block, or to one row of channels. */
 static void apply(const job *j, size_t i, size_t n)
 {
     const learnt *l = j->l;
@@ -127,13 +127,17 @@ static learnt *learnt_of(pn_builder *b, size_t node)
     const pn_node *n = &b->graph->nodes[node];
     learnt *l = pn_plan_alloc(b, sizeof *l);
     if (!l) return NULL;
-    *l = (learnt){ .blocks = b->rows, .channels = n->slots[SLOPE].shape.dim[0], .n = 1, .size = pn_size(b->graph->dtype), .clear = !pn_accumulates(b, node, SLOPE),
+    *l = (learnt){ .blocks = b->rows,
+                   .channels = n->slots[SLOPE].shape.dim[0],
+                   .n = 1,
+                   .size = pn_size(b->graph->dtype),
+                   .clear = !pn_accumulates(b, node, SLOPE),
                    .slope = n->slots[SLOPE].data };
     for (size_t i = 0; i < n->shape.ndim; i++) {
         if (l->channels > 1 && i > 0) l->n *= n->shape.dim[i];
         else l->blocks *= n->shape.dim[i];
     }
-    /* channels last: they lie side by side */
+    /* channels last: channels are adjacent */
     if (l->channels > 1 && (l->n == 1 || b->layout[node])) {
         l->rows = 1;
         l->blocks = l->blocks / l->channels * l->n;
@@ -171,7 +175,7 @@ static pn_status forward_learnt(pn_builder *b, size_t node)
              : PN_NO_MEMORY;
 }
 
-/* The slope's gradient first: that of the input may take the place of the one it comes from. */
+/* The slope's gradient first, since the input's gradient may overwrite the output's. */
 static pn_status backward_learnt(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
@@ -206,7 +210,7 @@ static pn_status shape_random(pn_node *node, const pn_shape *const *inputs, pn_d
     return PN_OK;
 }
 
-/* A chunk of slopes is a stream of its own, so that chunks can be drawn on any thread. */
+/* Each chunk of slopes has its own stream, so that chunks can be drawn on any thread. */
 static void random_chunk(void *context, size_t i)
 {
     const job *j = context;
@@ -249,7 +253,7 @@ static pn_status add_random(pn_builder *b, size_t node, const char *what, int x,
     return PN_OK;
 }
 
-/* inner: where the slopes are, for backward. */
+/* b->inner[node]: the slopes, for backward. */
 static pn_status forward_random(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];

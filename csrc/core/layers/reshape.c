@@ -1,4 +1,4 @@
-/* reshape.c - the same numbers under another shape: no step at all. */
+/* reshape.c - another shape for the same elements, which takes no step. */
 #include "layers.h"
 #include "../graph/plan.h"
 

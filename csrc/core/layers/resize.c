@@ -1,5 +1,5 @@
-/* resize.c - one axis of the sample made longer or shorter: every number of the output is a
- * weighted sum of a few of the input. */
+/* resize.c - interpolation along one axis of the sample: each output element is a weighted sum of a
+ * few input elements. */
 #include "layers.h"
 #include "../graph/plan.h"
 #include <math.h>
@@ -41,14 +41,14 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     return PN_OK;
 }
 
-/* Blocks of numbers (length, inner), one after the other, that become (out, inner). */
+/* Consecutive blocks (length, inner) that become (out, inner). */
 typedef struct {
     size_t blocks, chunk, length, out, inner, each, size;
     size_t *index;
     void *weight;
 } resize;
 
-/* Keys' cubic with a = -3/4, as PyTorch and OpenCV have it. */
+/* Keys' cubic kernel with a = -3/4, as in PyTorch and OpenCV. */
 static double cubic(double d)
 {
     const double a = -0.75;
@@ -58,8 +58,7 @@ static double cubic(double d)
                   : 0;
 }
 
-/* Where output i lies among the inputs, and the weights of the inputs around it; beyond the ends
- * the last one counts. */
+/* The inputs around output i and their weights. Indices beyond the ends are clamped. */
 static void fill_taps(const pn_node *n, resize *r, size_t i)
 {
     const resize_config *c = pn_config(n);
@@ -70,7 +69,7 @@ static void fill_taps(const pn_node *n, resize *r, size_t i)
                        : corners            ? 0
                                             : ratio;
     double at, first, weight[4] = { 1 };
-    /* in float, as others do */
+    /* in float, as in PyTorch */
     if (mode == NEAREST || mode == NEAREST_EXACT)
         first = floorf(((float)i + (mode == NEAREST ? 0 : 0.5f)) * (float)scale);
     else {

@@ -1,5 +1,5 @@
-/* response.c - local response normalisation: each element over the squares of its neighbours in the
- * channels beside it. */
+/* response.c - local response normalisation: divides each element by a power of the sum of squares
+ * over adjacent channels. */
 #include "layers.h"
 #include "../graph/plan.h"
 

@@ -1,4 +1,4 @@
-/* rowwise.c - functions of whole rows (softmax and its kin) along any axis of the sample. */
+/* rowwise.c - row-wise functions such as softmax, along any axis of the sample. */
 #include "layers.h"
 #include "../graph/plan.h"
 
@@ -22,7 +22,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     return PN_OK;
 }
 
-/* scratch[r][j] = x[j][r] for one (n, inner) block, and back. */
+/* Transposes one (n, inner) block: scratch[r][j] = x[j][r]. */
 static void take(size_t n, size_t inner, size_t size, const char *x, char *scratch)
 {
     for (size_t r = 0; r < inner; r++)
@@ -35,7 +35,7 @@ static void put(size_t n, size_t inner, size_t size, const char *scratch, char *
     take(inner, n, size, scratch, y);
 }
 
-/* Many rows in chunks, shared among the threads. */
+/* Many rows are processed in chunks, in parallel. */
 enum { CHUNK = 8192 };
 typedef struct { const pn_step *s; void *const *at; size_t rows; } job;
 
@@ -95,7 +95,7 @@ static void run_backward(const pn_step *s, void *const *at)
     }
 }
 
-/* A step over the sample's axis: rows of length n, each element inner elements from the next. */
+/* Adds a step along an axis of the sample: rows of length n, whose elements are `inner` apart. */
 static pn_status add(pn_builder *b, size_t node, pn_step_fn *run, const char *what, int x, int y,
                      int t)
 {
