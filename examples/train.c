@@ -50,7 +50,10 @@ static pn_status add_linear(pn_graph *graph, const char *name, size_t in, size_t
     const pn_setting settings[] = { { .name = "in_features", .n = 1, .number = { (double)in } },
                                     { .name = "out_features", .n = 1, .number = { (double)out } },
                                     { .name = "bias", .n = 1, .number = { 1 } } };
-    const pn_layer layer = { .kind = "linear", .where = name, .n_settings = 3, .settings = settings };
+    const pn_layer layer = { .kind = "linear",
+                             .where = name,
+                             .n_settings = 3,
+                             .settings = settings };
     pn_status status = pn_graph_add(graph, &layer, error);
     if (!status) status = bind(graph, 0, &p[0], error);
     if (!status) status = bind(graph, 1, &p[1], error);
@@ -59,7 +62,8 @@ static pn_status add_linear(pn_graph *graph, const char *name, size_t in, size_t
 
 static pn_status add_activation(pn_graph *graph, const char *name, pn_error *error)
 {
-    const pn_setting settings[] = { { .name = "function", .text = name }, { .name = "parameters" } };
+    const pn_setting settings[] = { { .name = "function", .text = name },
+                                    { .name = "parameters" } };
     const pn_layer layer = {
         .kind = "activation", .where = name, .n_settings = 2, .settings = settings
     };

@@ -11,11 +11,11 @@
 #include "core/graph/plan.h"
 #include "settings.h"
 
-/* config: the settings, by name. inputs:
- * the shape of a sample of each, with ; between them. marks: i, the first input is indices into a
- * table of num_embeddings rows; o, the second tells where bags start; p, gradients of parameters are not
- * the derivative (padding, rows cut down); r, numbers are drawn in training; e, for each element,
- * by where it stands; u, nothing depends continuously on anything. */
+/* config: the settings, by name. inputs: the shape of a sample of each input, separated by
+ * semicolons. marks: i, the first input holds indices into a table of num_embeddings rows; o, the
+ * second input holds the starts of bags; p, parameters' gradients are not the derivative (padding,
+ * renormalised rows); r, training draws random numbers; e, one per element, by its position; u,
+ * the output is not continuous in anything. */
 typedef struct { const char *kind, *config, *inputs; size_t rows; const char *marks; } layer_case;
 
 static const layer_case cases[] = {
@@ -268,10 +268,10 @@ static void set(pn_dtype t, void *p, size_t i, double v)
 
 /* ---- one case, ready to run ------------------------------------------------------------------ */
 
-/* shift: arrays start that many elements into their blocks. images: is the layer between two
- * convolutions that change nothing but, perhaps, the layout? twice: are there two layers with the
- * same parameters, whose outputs are added? reread: is the graph built again from what the first one tells
- * of itself? */
+/* shift: arrays start this many elements into their blocks. images: the layer is between two
+ * convolutions that change nothing except, perhaps, the layout. twice: two layers share the
+ * parameters, and their outputs are added. reread: the graph is a copy, built from what can be read
+ * of the first one. */
 typedef struct {
     pn_dtype t;
     pn_mode mode;
@@ -335,12 +335,12 @@ static void fill_input(world *w, size_t i)
     const size_t each = pn_count(&w->shapes[i]), per = pn_count(&w->shapes[0]),
                  num = indices_end(w);
     const int indices = i == 0 && marked(w->c, 'i'), offsets = i == 1 && marked(w->c, 'o');
+    const int last = offsets && number_of(&w->config, "include_last_offset") != 0;
     spread(w->s.t, w->in[i], i + 1, w->x[i]);
     for (size_t k = 0; k < w->in[i] && indices; k++)
         set(w->s.t, w->x[i], k, (double)((5 * k + 3) % (num + !num)));
     for (size_t k = 0; k < w->in[i] && offsets; k++)
-        set(w->s.t, w->x[i], k,
-            (double)(k % each * per / (each - (each > 1 && number_of(&w->config, "include_last_offset") != 0))));
+        set(w->s.t, w->x[i], k, (double)(k % each * per / (each - (each > 1 && last))));
 }
 
 static void fill_parameters(world *w)
@@ -470,7 +470,8 @@ static pn_status reread(world *w, pn_error *error)
     pn_node_info first;
     size_t outputs[PN_MAX_IO];
     if (!pn_graph_node(w->graph, 0, &first)) return PN_BAD_STATE;
-    pn_status status = pn_graph_new(pn_graph_dtype(w->graph), first.ndim, first.shape, &copy, error);
+    pn_status status = pn_graph_new(pn_graph_dtype(w->graph), first.ndim, first.shape, &copy,
+                                    error);
     for (size_t i = 1; i < pn_graph_nodes(w->graph) && !status; i++)
         status = copy_node(w->graph, i, copy, error);
     for (size_t i = 0; i < pn_graph_n_outputs(w->graph); i++)

@@ -17,7 +17,8 @@ static const size_t size[PN_DTYPES] = { [PN_F32] = sizeof(float), [PN_F64] = siz
 #define CHECK_ROW(ok, ...) do { \
     int before = failures; \
     CHECK(ok, __VA_ARGS__); \
-    if (failures > before) printf("    in %s %s f%d\n", kernels->isa, row->name, t == PN_F32 ? 32 : 64); \
+    if (failures > before) \
+        printf("    in %s %s f%d\n", kernels->isa, row->name, t == PN_F32 ? 32 : 64); \
 } while (0)
 
 /* Parameters as the table's defaults; those without one get 0.25 and -0.5. */
@@ -65,7 +66,8 @@ static void derivative_is_the_slope(const params *p)
     of(PN_F64)->forward(N, hi, hi, p->p[PN_F64], 0);
     for (int i = 0; i < N; i++) {
         double slope = (hi[i] - lo[i]) / (2 * h);
-        CHECK(fabs(d[i] - slope) <= 1e-8 * (1 + fabs(slope)), "%s %s x=%g: %.12g, slope %.12g", kernels->isa, row->name, x[i], d[i], slope);
+        CHECK(fabs(d[i] - slope) <= 1e-8 * (1 + fabs(slope)), "%s %s x=%g: %.12g, slope %.12g",
+              kernels->isa, row->name, x[i], d[i], slope);
     }
 }
 
@@ -82,7 +84,8 @@ static void backward_is_gradient_times_derivative(pn_dtype t, const params *p)
     for (size_t i = 0; i < N; i++) {
         double want = get(t, g, i) * get(t, d, i),
                near = (t == PN_F32 ? 1e-6 : 1e-15) * fmax(fabs(get(t, g, i)), fabs(want));
-        CHECK_ROW(fabs(get(t, gx, i) - want) <= near, "x=%g: %g, not %g", get(t, x, i), get(t, gx, i), want);
+        CHECK_ROW(fabs(get(t, gx, i) - want) <= near, "x=%g: %g, not %g", get(t, x, i),
+                  get(t, gx, i), want);
     }
     of(t)->backward(N, row->needs == 'x' ? x : y, g, g, p->p[t], 0);
     CHECK_ROW(!memcmp(g, gx, N * size[t]), "gx = gy in place");
@@ -112,7 +115,9 @@ static void spans_equal_elements(pn_dtype t, const char *what, const span_case *
             memcpy(in + shift, (const char *)c->x + at, bytes);
             out[shift + bytes] = GUARD;
             c->f(n, in + shift, out + shift, p, c->varying);
-            CHECK_ROW(!memcmp(out + shift, (const char *)c->want + at, bytes) && out[shift + bytes] == GUARD, "%s n=%zu at %zu", what, n, o);
+            CHECK_ROW(!memcmp(out + shift, (const char *)c->want + at, bytes) &&
+                          out[shift + bytes] == GUARD,
+                      "%s n=%zu at %zu", what, n, o);
             free(out);
             free(in);
         }
@@ -183,7 +188,8 @@ static void threads_do_not_matter(pn_dtype t, const params *p)
             CHECK_ROW(pn_threads_set(threads, &error) == PN_OK, "%s", error.text);
             pn_parallel((MANY + CHUNK - 1) / CHUNK, chunk,
                         &(divided){ t, derivative, (char *)x, (char *)z, p });
-            CHECK_ROW(!memcmp(y, z, MANY * size[t]), "%s on %zu threads", derivative ? "derivative" : "forward", threads);
+            CHECK_ROW(!memcmp(y, z, MANY * size[t]), "%s on %zu threads",
+                      derivative ? "derivative" : "forward", threads);
         }
     }
     CHECK_ROW(pn_threads_set(0, &error) == PN_OK, "%s", error.text);
@@ -201,7 +207,8 @@ static void nan_stays_and_limits_are_no_nan(pn_dtype t, const params *p)
     for (size_t i = 1; i < 5; i++) {
         CHECK_ROW(!isnan(get(t, y, i)), "f(%g) is NaN", special[i]);
         /* f(1e30) overflows */
-        CHECK_ROW(isfinite(get(t, d, i)) || isinf(get(t, y, 3)), "f'(%g) = %g", special[i], get(t, d, i));
+        CHECK_ROW(isfinite(get(t, d, i)) || isinf(get(t, y, 3)), "f'(%g) = %g", special[i],
+                  get(t, d, i));
     }
 }
 
@@ -254,7 +261,9 @@ static void rows_equal_the_formula(size_t r, pn_dtype t)
         for (size_t i = 0; i < 3 * n; i++) {
             const double *first = x + i / n * n, h = 1e-6;
             double want = reference(info->name, n, first, i % n), slope = 0;
-            CHECK(fabs(get(t, out, i) - want) <= tolerance * (1 + fabs(want)), "%s %s n=%zu [%zu]: %.9g, not %.9g", kernels->isa, info->name, n, i, get(t, out, i), want);
+            CHECK(fabs(get(t, out, i) - want) <= tolerance * (1 + fabs(want)),
+                  "%s %s n=%zu [%zu]: %.9g, not %.9g", kernels->isa, info->name, n, i,
+                  get(t, out, i), want);
             for (int s = -1; s <= 1 && i < n; s += 2) {         /* d/dx_i of gy . f(x), first row */
                 memcpy(wide, first, n * sizeof *wide);
                 wide[i] += s * h;
@@ -267,11 +276,14 @@ static void rows_equal_the_formula(size_t r, pn_dtype t)
                       get(t, back, i), slope);
         }
         k->backward(3, n, out, in, in);
-        CHECK(!memcmp(in, back, 3 * n * size[t]), "%s %s n=%zu gx = gy in place", kernels->isa, info->name, n);
-        CHECK(out[3 * n * size[t]] == GUARD && back[3 * n * size[t]] == GUARD, "%s %s n=%zu wrote past its rows", kernels->isa, info->name, n);
+        CHECK(!memcmp(in, back, 3 * n * size[t]), "%s %s n=%zu gx = gy in place", kernels->isa,
+              info->name, n);
+        CHECK(out[3 * n * size[t]] == GUARD && back[3 * n * size[t]] == GUARD,
+              "%s %s n=%zu wrote past its rows", kernels->isa, info->name, n);
         for (size_t i = 0; i < 3 * n; i++) set(t, in, i, x[i]);
         k->forward(3, n, in, in);
-        CHECK(!memcmp(in, out, 3 * n * size[t]), "%s %s n=%zu in place", kernels->isa, info->name, n);
+        CHECK(!memcmp(in, out, 3 * n * size[t]), "%s %s n=%zu in place", kernels->isa, info->name,
+              n);
         free(in);
         free(out);
         free(back);
@@ -289,7 +301,8 @@ static void rows_keep_nan(void)
     for (int i = 0; i < 9; i++)
         CHECK(isnan(y[i / 3][i % 3]), "%s softmax [%d]: %g", kernels->isa, i,
               (double)y[i / 3][i % 3]);
-    CHECK(y[3][0] == 0.5f && y[3][1] == 0, "%s softmax of 0, -inf, 0: %g %g", kernels->isa, (double)y[3][0], (double)y[3][1]);
+    CHECK(y[3][0] == 0.5f && y[3][1] == 0, "%s softmax of 0, -inf, 0: %g %g", kernels->isa,
+          (double)y[3][0], (double)y[3][1]);
 }
 
 static void test_rows_of_the_tables(void)
@@ -331,7 +344,8 @@ static void sets_with_fma_agree(void)
                     kernels = pn_kernels_now();
                     (derivative ? of(t)->derivative : of(t)->forward)(MANY, x, y[k], p.p[t], 0);
                 }
-                CHECK_ROW(!memcmp(y[0], y[1], MANY * size[t]), "%s: avx2 differs from avx512", derivative ? "derivative" : "forward");
+                CHECK_ROW(!memcmp(y[0], y[1], MANY * size[t]), "%s: avx2 differs from avx512",
+                          derivative ? "derivative" : "forward");
             }
         }
 }
@@ -348,7 +362,8 @@ int main(void)
         printf("%s: done\n", kernels->isa);
     }
     sets_with_fma_agree();
-    CHECK(pn_isa_set("abacus", &error) == PN_BAD_VALUE && strstr(error.text, "abacus"), "%s", error.text);
+    CHECK(pn_isa_set("abacus", &error) == PN_BAD_VALUE && strstr(error.text, "abacus"), "%s",
+          error.text);
     CHECK(pn_isa_set(NULL, &error) == PN_OK, "%s", error.text);
     return REPORT();
 }

@@ -114,9 +114,13 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     CHECK(status || step == 2 * epochs, "%d updates", (int)step);
     pn_node_health health[3];
     for (size_t i = 0; i < 3 && !status; i++) CHECK(pn_fit_health(fit, i, &health[i]), "no health");
-    CHECK(status || (health[2].units == HIDDEN && !health[2].dead && health[2].spread > 0 && health[2].looks), "%zu units", health[2].units);
-    CHECK(status || (health[1].gradient > 0 && health[1].update > 0 && health[1].weight > 0), "gradient %g", health[1].gradient);
-    CHECK(status || pn_fit_origin(fit)->place == PN_UNKNOWN, "place %d", (int)pn_fit_origin(fit)->place);
+    CHECK(status || (health[2].units == HIDDEN && !health[2].dead && health[2].spread > 0 &&
+                     health[2].looks),
+          "%zu units", health[2].units);
+    CHECK(status || (health[1].gradient > 0 && health[1].update > 0 && health[1].weight > 0),
+          "gradient %g", health[1].gradient);
+    CHECK(status || pn_fit_origin(fit)->place == PN_UNKNOWN, "place %d",
+          (int)pn_fit_origin(fit)->place);
     if (!status) status = pn_predictor_new(graph, 5, &predictor, error);
     if (!status) status = pn_predict(predictor, &data, &options, NULL, &score, error);
     *correct = score.correct;
@@ -132,7 +136,8 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     if (!status) {
         const void *in = X;
         void *out = y, *in_grad = gx;
-        CHECK(pn_plan_backward(plan, (const void *const *)&out, &in_grad, error) == PN_BAD_STATE, "backward came first");
+        CHECK(pn_plan_backward(plan, (const void *const *)&out, &in_grad, error) == PN_BAD_STATE,
+              "backward came first");
         before = calls;
         status = pn_plan_forward(plan, &in, &out, 0, error);
         if (!status) status = pn_plan_backward(plan, (const void *const *)&out, &in_grad, error);
@@ -205,7 +210,8 @@ static void check_solving(void)
         for (long n = 0; status && n < 1000; n++) {
             fail_at = n;
             status = solve((pn_dtype)dtype, 2, &last, &error);
-            CHECK(status == (fail_at < 0 ? PN_NO_MEMORY : PN_OK), "allocation %ld failed, and the status is %d", n, (int)status);
+            CHECK(status == (fail_at < 0 ? PN_NO_MEMORY : PN_OK),
+                  "allocation %ld failed, and the status is %d", n, (int)status);
             CHECK(alive == 0, "%ld blocks were not freed when allocation %ld failed", alive, n);
         }
         fail_at = -1;
@@ -234,7 +240,8 @@ static void check_memory(void)
     for (; status; n++) {
         fail_at = n;
         status = run(2, &first, &last, &correct, &error);
-        CHECK(status == (fail_at < 0 ? PN_NO_MEMORY : PN_OK), "allocation %ld failed, and the status is %d", n, (int)status);
+        CHECK(status == (fail_at < 0 ? PN_NO_MEMORY : PN_OK),
+              "allocation %ld failed, and the status is %d", n, (int)status);
         CHECK(!status || error.text[0], "allocation %ld failed without a word", n);
         CHECK(alive == 0, "%ld blocks were not freed when allocation %ld failed", alive, n);
         if (n > 1000) break;
@@ -251,8 +258,10 @@ static int stop(void *context)
 }
 
 /* settings of a linear layer, and a word of the answer */
-static const struct { const char *text, *word; } refused[] = {
-    { "in_features=-1 out_features=2 bias=1", "in_features must be an integer of at least 0, got -1" },
+static const struct { const char *text, *word;
+} refused[] = {
+    { "in_features=-1 out_features=2 bias=1",
+      "in_features must be an integer of at least 0, got -1" },
     { "in_features=nan out_features=2 bias=1", "in_features" },
     { "in_features=2 out_features=1.5 bias=1", "out_features" },
     { "in_features=2 out_features=2 bias=2", "bias must be 0 or 1, got 2" },
@@ -270,20 +279,28 @@ static void check_refusals(void)
     const size_t huge[] = { SIZE_MAX / 2, 16 }, in[] = { IN };
     CHECK(pn_graph_new(PN_F64, 2, huge, &graph, &error) == PN_BAD_SHAPE && !graph, "a huge shape");
     CHECK(pn_graph_new(PN_F32, 1, in, &graph, &error) == PN_OK, "%s", error.text);
-    CHECK(add(graph, "nothing", "", &error) == PN_BAD_VALUE && strstr(error.text, "nothing"), "%s", error.text);
-    CHECK(add(graph, "linear", "in_features=3 out_features=3 bias=1", &error) == PN_BAD_SHAPE && strstr(error.text, "here"), "%s", error.text);
+    CHECK(add(graph, "nothing", "", &error) == PN_BAD_VALUE && strstr(error.text, "nothing"), "%s",
+          error.text);
+    CHECK(add(graph, "linear", "in_features=3 out_features=3 bias=1", &error) == PN_BAD_SHAPE &&
+              strstr(error.text, "here"),
+          "%s", error.text);
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        CHECK(add(graph, "linear", refused[i].text, &error) == PN_BAD_VALUE && strstr(error.text, refused[i].word), "%s: %s", refused[i].text, error.text);
-    CHECK(add(graph, "linear", "bias=1 out_features=2 in_features=2", &error) == PN_OK, "%s", error.text);
+        CHECK(add(graph, "linear", refused[i].text, &error) == PN_BAD_VALUE &&
+                  strstr(error.text, refused[i].word),
+              "%s: %s", refused[i].text, error.text);
+    CHECK(add(graph, "linear", "bias=1 out_features=2 in_features=2", &error) == PN_OK, "%s",
+          error.text);
     CHECK(pn_graph_bind(graph, 0, 1, in, p, NULL, &error) == PN_BAD_SHAPE, "%s", error.text);
     CHECK(pn_graph_bind(graph, 2, 2, shapes[0], p, NULL, &error) == PN_BAD_VALUE, "%s", error.text);
-    CHECK(pn_isa_set("nonsense", &error) == PN_BAD_VALUE && strstr(error.text, "nonsense"), "%s", error.text);
+    CHECK(pn_isa_set("nonsense", &error) == PN_BAD_VALUE && strstr(error.text, "nonsense"), "%s",
+          error.text);
     pn_graph_free(graph);
     pn_plan *plan = NULL;
     CHECK(pn_graph_new(PN_F64, 0, NULL, &graph, &error) == PN_OK, "%s", error.text);
     for (int i = 0; i < 2; i++) add(graph, "activation", "function=tanh parameters=", &error);
     largest_block = (size_t)1 << 26;
-    CHECK(pn_plan_new(graph, SIZE_MAX / 8, PN_BACKWARD, &plan, &error) == PN_NO_MEMORY, "%zu rows in %zu bytes", SIZE_MAX / 8, plan ? pn_plan_bytes(plan) : 0);
+    CHECK(pn_plan_new(graph, SIZE_MAX / 8, PN_BACKWARD, &plan, &error) == PN_NO_MEMORY,
+          "%zu rows in %zu bytes", SIZE_MAX / 8, plan ? pn_plan_bytes(plan) : 0);
     largest_block = SIZE_MAX;
     pn_graph_free(graph);
     pn_graph_free(NULL);
@@ -344,7 +361,8 @@ static void check_branches(void)
         CHECK(y[i] == 4 * X[i] && gx[i] == 4 * X[i], "[%zu]: %g, gradient %g", i, y[i], gx[i]);
     d.stop_at = d.calls + 1;
     CHECK(plan && pn_plan_forward(plan, &x, &out, 0, &error) == PN_STOPPED, "not stopped");
-    CHECK(plan && pn_plan_backward(plan, &x, &in_grad, &error) == PN_BAD_STATE, "backward after a run that was stopped");
+    CHECK(plan && pn_plan_backward(plan, &x, &in_grad, &error) == PN_BAD_STATE,
+          "backward after a run that was stopped");
     pn_plan_free(plan);
     pn_graph_free(graph);
 }
@@ -374,7 +392,8 @@ static void check_stopping(void)
     if (!status) status = pn_fit_new(graph, &data, &options, &fit, &error);
     for (uint64_t i = 0; i < 10000 && !status; i++)
         status = pn_fit_epoch(fit, i, &step, &score, &error);
-    CHECK(status == PN_STOPPED && asked == 1 && step > 0, "status %d after %d polls: %s", (int)status, asked, error.text);
+    CHECK(status == PN_STOPPED && asked == 1 && step > 0, "status %d after %d polls: %s",
+          (int)status, asked, error.text);
     pn_fit_free(fit);
     pn_graph_free(graph);
 }

@@ -63,8 +63,9 @@ static void compare(const job *j, const void *y, size_t ldy, size_t every)
             double magnitude, want = element_ref(j, r, c, &magnitude),
                               got = get(j->t, y, r * ldy + c);
             if (relu && want < 0) want = 0;
-            CHECK(fabs(got - want) <= 8 * eps * magnitude, "m %zu n %zu k %zu ta %d tb %d: (%zu, %zu) is %g, not %g", q->m, q->n, q->k, q->ta,
-                  q->tb, r, c, got, want);
+            CHECK(fabs(got - want) <= 8 * eps * magnitude,
+                  "m %zu n %zu k %zu ta %d tb %d: (%zu, %zu) is %g, not %g", q->m, q->n, q->k,
+                  q->ta, q->tb, r, c, got, want);
         }
 }
 
@@ -75,8 +76,8 @@ static void compare_rest(const job *j)
     size_t size = j->t == PN_F32 ? sizeof(float) : sizeof(double);
     for (size_t i = 0; i < q->m * q->ldc + GUARD; i++)
         if (i >= q->m * q->ldc || i % q->ldc >= q->n)
-            CHECK(!memcmp((const char *)q->c + i * size, (const char *)j->start + i * size, size), "m %zu n %zu k %zu: wrote at %zu", q->m, q->n,
-                  q->k, i);
+            CHECK(!memcmp((const char *)q->c + i * size, (const char *)j->start + i * size, size),
+                  "m %zu n %zu k %zu: wrote at %zu", q->m, q->n, q->k, i);
 }
 
 /* kind: 0 no epilogue, 1 bias, 2 bias and ReLU in place, 3 bias and ReLU into another array. */
@@ -169,7 +170,9 @@ static void same_bits(const pn_kernels *k, pn_dtype t)
         for (q.n = 30; q.n <= N; q.n += 40) {
             k->of[t].gemm(&q, work);
             for (size_t r = 0; r < q.m; r++)
-                CHECK(!memcmp((char *)part + r * N * size, (char *)whole + r * N * size, q.n * size), "row %zu of %zu x %zu", r, q.m, q.n);
+                CHECK(
+                    !memcmp((char *)part + r * N * size, (char *)whole + r * N * size, q.n * size),
+                    "row %zu of %zu x %zu", r, q.m, q.n);
         }
     free(a); free(b); free(whole); free(part); free(work);
 }
@@ -255,7 +258,8 @@ static void same_bits_on_threads(const pn_kernels *k, pn_dtype t)
             memcpy(c, start, size);
             k->of[t].gemm(&q, work);
             if (j == 0) memcpy(alone, y, size);
-            CHECK(!memcmp(alone, y, size), "%zu x %zu x %zu, ta %d tb %d on %zu threads", m, n, depth, q.ta, q.tb, threads[j]);
+            CHECK(!memcmp(alone, y, size), "%zu x %zu x %zu, ta %d tb %d on %zu threads", m, n,
+                  depth, q.ta, q.tb, threads[j]);
         }
         free(a); free(b); free(c); free(bias); free(start); free(y); free(alone); free(work);
     }
@@ -288,8 +292,11 @@ static void row_sums(const pn_kernels *k, pn_dtype t)
                 sum += get(t, x, r * n + j);
                 magnitude += fabs(get(t, x, r * n + j));
             }
-            CHECK(fabs(get(t, out, j) - sum) <= 8 * eps * magnitude, "%zu rows of %zu: column %zu is %g, not %g", m, n, j, get(t, out, j), sum);
-            CHECK(get(t, out, j) == get(t, on_seven, j), "%zu rows of %zu: column %zu is %g, on 7 threads %g", m, n, j, get(t, out, j), get(t, on_seven, j));
+            CHECK(fabs(get(t, out, j) - sum) <= 8 * eps * magnitude,
+                  "%zu rows of %zu: column %zu is %g, not %g", m, n, j, get(t, out, j), sum);
+            CHECK(get(t, out, j) == get(t, on_seven, j),
+                  "%zu rows of %zu: column %zu is %g, on 7 threads %g", m, n, j, get(t, out, j),
+                  get(t, on_seven, j));
         }
         free(x); free(start); free(out); free(on_seven);
     }

@@ -51,12 +51,15 @@ static void check_counts(pn_dtype t, const pn_probe_kernels *k, size_t rows, siz
         }
         total[0] += want_live - 7;
         total[1] += want_small - 9;
-        CHECK(get(t, live, j) == want_live && get(t, small, j) == want_small, "rows %zu n %zu: column %zu has %g live and %g small", rows, n, j,
-              get(t, live, j), get(t, small, j));
+        CHECK(get(t, live, j) == want_live && get(t, small, j) == want_small,
+              "rows %zu n %zu: column %zu has %g live and %g small", rows, n, j, get(t, live, j),
+              get(t, small, j));
     }
-    CHECK(get(t, live, n) == 7 && get(t, small, n) == 9, "rows %zu n %zu: written behind the end", rows, n);
+    CHECK(get(t, live, n) == 7 && get(t, small, n) == 9, "rows %zu n %zu: written behind the end",
+          rows, n);
     k->count_run(rows * n, d, limit, found);
-    CHECK(found[0] == total[0] && found[1] == total[1], "a run of %zu: %g live and %g small", rows * n, found[0], found[1]);
+    CHECK(found[0] == total[0] && found[1] == total[1], "a run of %zu: %g live and %g small",
+          rows * n, found[0], found[1]);
 }
 
 static void check_changes(pn_dtype t, const pn_probe_kernels *k, size_t n)
@@ -91,7 +94,8 @@ static void check_strange(pn_dtype t, const pn_probe_kernels *k, size_t n)
         const double old = get(t, x, i), last = get(t, x, n - 1);
         set(t, x, n - 1, NAN);
         set(t, x, i, strange[i % 3]);
-        CHECK(k->first_nonfinite(n, x) == i, "n %zu: number %zu is the first, not %zu", n, i, k->first_nonfinite(n, x));
+        CHECK(k->first_nonfinite(n, x) == i, "n %zu: number %zu is the first, not %zu", n, i,
+              k->first_nonfinite(n, x));
         set(t, x, i, old);
         set(t, x, n - 1, last);
     }

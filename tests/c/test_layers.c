@@ -92,13 +92,18 @@ static void compare(const layer_case *c, const char *what, result a, const resul
                     double factor, double tolerance)
 {
     const double room = tolerance * largest(b) * factor;
-    CHECK(a.status == b->status && from + a.n <= b->n, "%s (%s) of (%s), %s: status %d, %zu numbers: %s", c->kind, c->config, c->inputs, what, (int)a.status, a.n, a.error.text);
+    CHECK(a.status == b->status && from + a.n <= b->n,
+          "%s (%s) of (%s), %s: status %d, %zu numbers: %s", c->kind, c->config, c->inputs, what,
+          (int)a.status, a.n, a.error.text);
     for (size_t i = 0; i < a.n && from + i < b->n; i++) {
         const double want = factor * b->v[from + i];
         int same = tolerance ? fabs(a.v[i] - want) <= room : !memcmp(&a.v[i], &want, sizeof want);
         if (same) continue;
-        CHECK(same, "%s (%s) of (%s), %s: number %zu is %.17g, not %.17g; the output has %zu, the inputs' gradients %zu", c->kind, c->config, c->inputs, what, i,
-              a.v[i], want, b->y, b->gx);
+        CHECK(
+            same,
+            "%s (%s) of (%s), %s: number %zu is %.17g, not %.17g; "
+             "the output has %zu, the inputs' gradients %zu",
+            c->kind, c->config, c->inputs, what, i, a.v[i], want, b->y, b->gx);
         break;
     }
     __real_free(a.v);
@@ -128,7 +133,8 @@ static void check_difference(world *w, const char *what, size_t n, double *x,
         const double down = value(w), slope = (up - down) / (2 * h);
         x[i] = was;
         if (fabs(slope - gradient[i]) <= 1e-6 * most) continue;
-        CHECK(0, "%s (%s) of (%s), gradient of %s at %zu: %g, differences say %g", w->c->kind, w->c->config, w->c->inputs, what, i, gradient[i], slope);
+        CHECK(0, "%s (%s) of (%s), gradient of %s at %zu: %g, differences say %g", w->c->kind,
+              w->c->config, w->c->inputs, what, i, gradient[i], slope);
         return;
     }
     CHECK(1, "%s", what);
@@ -239,7 +245,8 @@ static void check_case(const layer_case *c, int training, const result *first, r
         for (narrow.mode = PN_PREDICT; narrow.mode <= PN_BACKWARD; narrow.mode++) {
             narrow.rows = rows;
             r = run(c, narrow, 1, NULL);
-            CHECK(!r.status || r.status == PN_BAD_SHAPE, "%s (%s), %zu rows: %s", c->kind, c->config, rows, r.error.text);
+            CHECK(!r.status || r.status == PN_BAD_SHAPE, "%s (%s), %zu rows: %s", c->kind,
+                  c->config, rows, r.error.text);
             __real_free(r.v);
         }
 }

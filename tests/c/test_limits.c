@@ -39,8 +39,11 @@ static void check_answer(world *w, const char *what)
 {
     pn_error error = { "" };
     const pn_status status = attempt(w, &error);
-    CHECK(status == PN_OK || status == PN_NO_MEMORY || status == PN_BAD_SHAPE || status == PN_BAD_VALUE, "%s, %s: status %d", w->c->kind, what, (int)status);
-    CHECK(!status || error.text[0], "%s, %s: status %d without a word", w->c->kind, what, (int)status);
+    CHECK(status == PN_OK || status == PN_NO_MEMORY || status == PN_BAD_SHAPE ||
+              status == PN_BAD_VALUE,
+          "%s, %s: status %d", w->c->kind, what, (int)status);
+    CHECK(!status || error.text[0], "%s, %s: status %d without a word", w->c->kind, what,
+          (int)status);
     world_free(w);
     CHECK(alive == 0, "%s, %s: %ld blocks were not freed", w->c->kind, what, alive);
 }
@@ -125,9 +128,13 @@ static void check_memory(const layer_case *c, setup s)
         status = world_new(&w, c, s, &error);
         if (!status) status = pn_plan_new(w.graph, s.rows, s.mode, &w.plan, &error);
         world_free(&w);
-        CHECK(status == (fail_at < 0 ? PN_NO_MEMORY : PN_OK), "%s (%s): allocation %ld failed, and the status is %d", c->kind, c->config, n, (int)status);
-        CHECK(!status || error.text[0], "%s (%s): allocation %ld failed without a word", c->kind, c->config, n);
-        CHECK(alive == 0, "%s (%s): %ld blocks were not freed when allocation %ld failed", c->kind, c->config, alive, n);
+        CHECK(status == (fail_at < 0 ? PN_NO_MEMORY : PN_OK),
+              "%s (%s): allocation %ld failed, and the status is %d", c->kind, c->config, n,
+              (int)status);
+        CHECK(!status || error.text[0], "%s (%s): allocation %ld failed without a word", c->kind,
+              c->config, n);
+        CHECK(alive == 0, "%s (%s): %ld blocks were not freed when allocation %ld failed", c->kind,
+              c->config, alive, n);
     }
     fail_at = -1;
 }

@@ -43,7 +43,8 @@ static void any_prediction(size_t loss, pn_dtype t)
     pn_criterion c = { .row = row, .params = { 1, 1, 1 }, .ignore_index = -100, .factor = 1 };
     pn_error error;
     const pn_target target = target_of(row, t, numbers, label);
-    CHECK(pn_loss_check(&c, t, ROWS, COLS, &target, &error) == PN_OK, "%s: %s", row->cls, error.text);
+    CHECK(pn_loss_check(&c, t, ROWS, COLS, &target, &error) == PN_OK, "%s: %s", row->cls,
+          error.text);
     pn_loss_args a = { .loss = &c,
                        .rows = ROWS,
                        .cols = COLS,
@@ -77,7 +78,8 @@ static void wrong_labels(size_t loss)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         const pn_target target = target_of(row, PN_F64, numbers, label);
         label[pn_loss_target_width(&c, COLS) * 5 % (ROWS * COLS)] = wrong[i];
-        CHECK(pn_loss_check(&c, PN_F64, ROWS, COLS, &target, &error) == PN_BAD_VALUE, "%s: %lld", row->cls, (long long)wrong[i]);
+        CHECK(pn_loss_check(&c, PN_F64, ROWS, COLS, &target, &error) == PN_BAD_VALUE, "%s: %lld",
+              row->cls, (long long)wrong[i]);
         CHECK(strstr(error.text, "row") != NULL, "%s", error.text);
     }
 }

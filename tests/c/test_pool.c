@@ -30,7 +30,8 @@ static void every_task_runs_once(void)
             for (int again = 0; again < 200; again++) {
                 tally t;
                 memset(&t, 0, sizeof t);
-                CHECK(pn_threads_set(threads, NULL) == PN_OK && pn_threads_get() == threads, "%zu threads", threads);
+                CHECK(pn_threads_set(threads, NULL) == PN_OK && pn_threads_get() == threads,
+                      "%zu threads", threads);
                 pn_parallel(many[k], count, &t);
                 CHECK(once_each(&t, many[k]), "%zu tasks on %zu threads", many[k], threads);
             }
@@ -83,7 +84,8 @@ static void a_child_has_a_pool_of_its_own(void)
         _exit(failed != 0);
     }
     int status = -1;
-    CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0, "the child ended with %d", status);
+    CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0,
+          "the child ended with %d", status);
 }
 
 #if defined __x86_64__
@@ -109,7 +111,8 @@ int main(void)
 {
     pn_error error = { "" };
     CHECK(pn_threads_get() >= 1, "%zu", pn_threads_get());
-    CHECK(pn_threads_set(100000, &error) == PN_BAD_VALUE && strstr(error.text, "100000"), "%s", error.text);
+    CHECK(pn_threads_set(100000, &error) == PN_BAD_VALUE && strstr(error.text, "100000"), "%s",
+          error.text);
     every_task_runs_once();
     nested_and_at_the_same_time();
     a_child_has_a_pool_of_its_own();

@@ -103,9 +103,12 @@ static void check_one(size_t optimizer, pn_dtype t, size_t n, int optional, doub
             const array *all[] = { &p, &g, &average, &state[0], &state[1], &state[2] };
             int inside = i >= offset && i < offset + n;
             for (size_t a = 0; a < 6; a++)
-                CHECK(inside ? isfinite(at(all[a], t, i)) : at(all[a], t, i) == GUARD, "%s, n %zu, array %zu at %zu: %g", name, n, a, i, at(all[a], t, i));
+                CHECK(inside ? isfinite(at(all[a], t, i)) : at(all[a], t, i) == GUARD,
+                      "%s, n %zu, array %zu at %zu: %g", name, n, a, i, at(all[a], t, i));
             if (inside && offset == 0) seen[i] = at(&p, t, i);
-            CHECK(!inside || at(&p, t, i) == seen[i - offset], "%s, n %zu: %g at offset %zu is not %g", name, n, at(&p, t, i), offset, seen[i - offset]);
+            CHECK(!inside || at(&p, t, i) == seen[i - offset],
+                  "%s, n %zu: %g at offset %zu is not %g", name, n, at(&p, t, i), offset,
+                  seen[i - offset]);
         }
     }
 }
@@ -134,8 +137,10 @@ static void check_schedules(void)
                               .v = { 0.5, 8, 0.3, 4, 2, 0.8, 0.9, 2 } };
             double hyper[PN_MAX_HYPER] = { 0.25, 0.9 };
             pn_schedule_apply(&s, 1, t + 1, 99, hyper);
-            CHECK(isfinite(hyper[0]) && isfinite(hyper[1]), "%s at %d", pn_schedule_at(k)->name, (int)t);
-            CHECK((t >= 10 && t < 40) || (hyper[0] == 0.25 && hyper[1] == 0.9), "%s outside of its window, at %d", pn_schedule_at(k)->name, (int)t);
+            CHECK(isfinite(hyper[0]) && isfinite(hyper[1]), "%s at %d", pn_schedule_at(k)->name,
+                  (int)t);
+            CHECK((t >= 10 && t < 40) || (hyper[0] == 0.25 && hyper[1] == 0.9),
+                  "%s outside of its window, at %d", pn_schedule_at(k)->name, (int)t);
         }
 }
 
@@ -172,7 +177,8 @@ static void check_lbfgs(void)
             pn_error error;
             pn_status status = pn_lbfgs_step(&o, rosenbrock, &v, &loss, &error);
             free(memory);
-            CHECK(status == (stop ? PN_STOPPED : PN_OK), "history %zu, stop %d: status %d", history, stop, (int)status);
+            CHECK(status == (stop ? PN_STOPPED : PN_OK), "history %zu, stop %d: status %d", history,
+                  stop, (int)status);
             CHECK(isfinite(x[0]) && isfinite(x[1]), "%g %g", x[0], x[1]);
             if (!stop && history > 1)
                 CHECK(fabs(x[0] - 1) < 1e-5 && fabs(x[1] - 1) < 1e-5, "history %zu: %g %g", history,
