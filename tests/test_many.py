@@ -1,5 +1,10 @@
 """Many trainings in one call: the bits of single ones, row subsets, stopping, failures and interrupts."""
 
+import io
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 
 import numpy as np
@@ -419,3 +424,128 @@ def test_halving_itself():
         pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", budget=pynn.Halving())
     with pytest.raises(TypeError, match=r"budget: expected a pynn\.Halving"):
         pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", budget=3)
+
+
+# ---- interrupts, memory, progress --------------------------------------------------------------------------------------
+def _run_script(text, timeout=60):
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(text)], capture_output=True, text=True, timeout=timeout, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("callbacks", ["None", "[pynn.callbacks.EarlyStopping('loss', patience=10**9)]", "[Ends(), lambda epoch, logs: 0]"])
+def test_an_interrupt_keeps_what_is_finished(n_jobs, callbacks):
+    done = _run_script(
+        f"""
+        import os, signal, threading, time
+        import numpy as np, pynn
+
+        X = np.random.default_rng(0).standard_normal((3000, 64)).astype(np.float32)
+        y = (X[:, 0] > 0).astype(int)
+        def net(k):
+            return pynn.Sequential(pynn.Linear(64, 256, seed=k), "tanh", pynn.Linear(256, 2, seed=k))
+        ended = []
+        class Ends(pynn.callbacks.Callback):
+            def on_train_end(self, logs):
+                ended.append(threading.get_ident() == threading.main_thread().ident)
+        runs = [pynn.Run(net(0), epochs=10**6, seed=0, callbacks={callbacks})]
+        runs += [pynn.Run(net(k), epochs=2, seed=k, rows=np.arange(200)) for k in (1, 2)]
+        before = runs[0].model[0].weight.copy()
+
+        def interrupt():
+            first, *others = (run.model for run in runs)
+            while first.history is None or not first.history.epoch:
+                time.sleep(0.01)
+            while {n_jobs} == 2 and not all(net.history and net.history.status == "finished" for net in others):
+                time.sleep(0.01)
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Thread(target=interrupt).start()
+        try:
+            pynn.fit_many(runs, X, y, loss="cross_entropy", n_jobs={n_jobs})
+        except KeyboardInterrupt as stop:
+            note, = stop.__notes__
+        else:
+            raise SystemExit("not interrupted")
+        statuses = [None if run.history is None else run.history.status for run in runs]
+        assert statuses == ["interrupted", *(["finished"] * 2 if {n_jobs} == 2 else [None] * 2)], statuses
+        counts = "2 had ended, 1 stopped under way" if {n_jobs} == 2 else "0 had ended, 1 stopped under way"
+        assert note.startswith("fit_many was interrupted: of 3 runs " + counts), note
+        assert runs[0].history.epoch and runs[0].history is runs[0].model.history
+        assert not (runs[0].model[0].weight == before).all()
+        assert np.isfinite(runs[0].model[0].weight).all()
+        assert all(ended) and len(ended) == {int('Ends' in callbacks)}, ended
+        assert [t.name for t in threading.enumerate() if t.name.startswith("pynn-")] == []
+        for run in runs:
+            run.model.fit(X, y, loss="cross_entropy", seed=0)
+            run.model(X[:2])
+        pynn.fit_many(runs[1:], X, y, loss="cross_entropy")
+        """
+    )
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs the peak of resident memory")
+def test_memory_does_not_grow_with_the_runs():
+    _run_script(
+        """
+        import numpy as np, pynn
+
+        def peak():
+            return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
+
+        X = np.random.default_rng(0).standard_normal((40_000, 200))
+        y = X[:, 0] + X[:, 1]
+        folds = [np.flatnonzero(np.arange(len(X)) % 4 != k) for k in range(4)]
+        held = [np.flatnonzero(np.arange(len(X)) % 4 == k) for k in range(4)]
+        def runs(n):
+            nets = [pynn.Sequential(pynn.Linear(200, 4, seed=k), "relu", pynn.Linear(4, 1, seed=k)) for k in range(n)]
+            return [pynn.Run(net, seed=0, rows=folds[k % 4], validation_rows=held[k % 4], batch_size=128) for k, net in enumerate(nets)]
+        small, large = runs(2), runs(40)
+        warm = runs(2)
+        for run in warm:
+            run.rows = run.validation_rows = range(100)
+        pynn.fit_many(warm, X[:100], y[:100], loss="mse", n_jobs=2)
+        start = peak()
+        pynn.fit_many(small, X, y, loss="mse", n_jobs=2)
+        first = peak()
+        pynn.fit_many(large, X, y, loss="mse", n_jobs=2)
+        assert first - start < X.nbytes / 2**20 / 4, (start, first)
+        assert peak() - first < X.nbytes / 2**20 / 8, (first, peak())
+        """
+    )
+
+
+def test_progress_is_one_line_for_all_runs(capsys):
+    X, y = _data()
+    runs = [pynn.Run(_mlp(k), epochs=2, name=f"net {k}") for k in range(3)]
+    pynn.fit_many(runs, X, y, loss="cross_entropy", verbose=2, n_jobs=2)
+    lines = capsys.readouterr().err.splitlines()
+    assert sorted(line.partition(" loss ")[0].strip() for line in lines) == [
+        f"runs[{k}] (net {k}) finished after 2 epochs" for k in range(3)
+    ]
+    pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy")
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_counts_the_epochs_of_all_runs(monkeypatch):
+    X, y = _data()
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    budget = pynn.Halving("loss", factor=2, first=1)
+    pynn.fit_many([pynn.Run(_mlp(k), epochs=4) for k in range(4)], X, y, loss="cross_entropy", budget=budget)
+    assert terminal.getvalue().rstrip().endswith("epoch 16/16  4/4 runs")
+
+
+def test_warnings_come_once_and_at_the_call():
+    X, y = _data()
+    frozen = _mlp(0)
+    frozen.freeze()
+    with pytest.warns(UserWarning, match="is frozen") as caught:
+        pynn.fit_many([pynn.Run(frozen), pynn.Run(_mlp(1))], X, y, loss="cross_entropy", n_jobs=2)
+    assert [one.filename for one in caught] == [__file__]

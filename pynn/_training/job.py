@@ -166,11 +166,15 @@ class Job:
             loop.end()
         finally:
             session.close()
+            if loop.setup.observed is not None:
+                loop.setup.observed.examine()  # which drops the sample of the data: there are many nets
         return Stage.DONE
 
     def _fail(self, error: Exception) -> None:
         if self.error is None:
             self.error = error
+        if isinstance(error, DivergenceError):  # it stays in the history, where its frames would keep buffers and data alive
+            error.__traceback__ = error.__context__ = None
         if self.history is not None:
             self.history.status = "diverged" if isinstance(self.error, DivergenceError) else "failed"
             self.history.error = self.error

@@ -241,8 +241,8 @@ def _train(jobs: Sequence[Job], data: Data, n_jobs: int, budget: Halving | None,
     except KeyboardInterrupt as stop:
         began = [job for job in jobs if job.history is not None]
         broken = [job for job in began if job.history is not None and job.history.status == "interrupted"]
-        text = f"fit_many was interrupted: {len(began) - len(broken)} of {len(jobs)} runs had ended, {len(broken)} were under way and keep "
-        text += f"what they learnt, {len(jobs) - len(began)} had not begun; runs[i].history has the finished epochs"
+        text = f"fit_many was interrupted: of {len(jobs)} runs {len(began) - len(broken)} had ended, {len(broken)} stopped under way and "
+        text += f"keep what they learnt, and {len(jobs) - len(began)} had not begun; runs[i].history has the finished epochs"
         stop.add_note(text)
         show.progress.say(text)
         raise

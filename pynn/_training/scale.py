@@ -54,6 +54,10 @@ class Observed:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """The findings about the sample."""
+        return self.examine()
+
+    def examine(self) -> tuple[Finding, ...]:
+        """Return what the sample shows, and drop it."""
         if self._found is None:
             with np.errstate(all="ignore"):
                 found = [one for name, x in self._inputs for one in _of_input(name, _finite(x))]
