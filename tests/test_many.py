@@ -1,6 +1,8 @@
 """Many trainings in one call: the bits of single ones, row subsets, stopping, failures and interrupts."""
 
+import concurrent.futures
 import io
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -549,3 +551,94 @@ def test_warnings_come_once_and_at_the_call():
     with pytest.warns(UserWarning, match="is frozen") as caught:
         pynn.fit_many([pynn.Run(frozen), pynn.Run(_mlp(1))], X, y, loss="cross_entropy", n_jobs=2)
     assert [one.filename for one in caught] == [__file__]
+
+
+# ---- executors ---------------------------------------------------------------------------------------------------------
+class _Counts(pynn.callbacks.Callback):
+    """A callback whose state comes back from another process."""
+
+    def __init__(self):
+        self.epochs = 0
+
+    def on_epoch_end(self, epoch, logs):
+        self.epochs += 1
+
+
+def _failing(epoch, logs):
+    raise LookupError("no more")
+
+
+def check_executor(executor, n_jobs=None):
+    """See that runs of an executor are as those of this process; also for the tests of Dask."""
+    X, y = _data(120)
+    rng = np.random.default_rng(3)
+    splits = [np.split(rng.permutation(120), [80]) for k in range(5)]
+    makers = [_mlp, _dropout, _images, _residual, _mlp]
+
+    def runs():
+        rates = (pynn.optim.Adam(lr=1e-2), "sgd", pynn.optim.SGD(lr=0.05, momentum=0.9), "lbfgs", pynn.optim.SGD(lr=1e18))
+        callbacks = [_Counts(), pynn.callbacks.EarlyStopping(patience=1)], None, pynn.callbacks.ReduceLROnPlateau(patience=1), None, None
+        return [
+            pynn.Run(
+                makers[k](k),
+                optimizer=rates[k],
+                epochs=6,
+                seed=k,
+                rows=splits[k][0],
+                validation_rows=splits[k][1],
+                callbacks=callbacks[k],
+                loss="mse" if k == 4 else None,
+            )
+            for k in range(5)
+        ]
+
+    target = np.eye(3, dtype=np.float32)[y]
+    here, there = runs(), runs()
+    pynn.fit_many(here, X, target, loss="cross_entropy", n_jobs=1)
+    histories = pynn.fit_many(there, X, target, loss="cross_entropy", executor=executor, n_jobs=n_jobs)
+    assert [history.status for history in histories] == [run.history.status for run in here]
+    assert histories[4].status == "diverged"
+    for k, (run, other) in enumerate(zip(there, here, strict=True)):
+        assert histories[k] is run.history is run.model.history
+        _same(run.model, run.history, other.model, other.history)
+        assert str(run.model.health()) == str(other.model.health())
+        if k < 3:  # what comes after has the same bits too
+            for one in (run, other):
+                one.model.partial_fit(X, target, seed=9)
+            _same(run.model, run.history, other.model, other.history)
+    assert there[0].callbacks[0].epochs == here[0].callbacks[0].epochs > 0
+    assert there[0].callbacks[1].best_epoch == here[0].callbacks[1].best_epoch
+    assert there[0].model.optimizer is there[0].optimizer
+    assert there[2].optimizer.param_groups[0]["lr"] == here[2].optimizer.param_groups[0]["lr"]
+    failing = [pynn.Run(_mlp(0), callbacks=_failing), pynn.Run(_mlp(1), epochs=2)]
+    with pytest.raises(LookupError, match="no more") as caught:
+        pynn.fit_many(failing, X, y, loss="cross_entropy", executor=executor, n_jobs=n_jobs)
+    assert caught.value.__notes__[-1].startswith("in runs[0], in epoch 1; the other runs have ended")
+    assert [run.history.status for run in failing] == ["failed", "finished"]
+
+
+def test_runs_in_a_pool_of_threads():
+    with concurrent.futures.ThreadPoolExecutor(2) as executor:
+        check_executor(executor)
+
+
+def test_runs_in_other_processes():
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("forkserver")) as executor:
+        check_executor(executor)
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_runs_on_a_backend_of_joblib(backend):
+    joblib = pytest.importorskip("joblib")
+    check_executor(backend, n_jobs=2)
+    check_executor(joblib.Parallel(n_jobs=2, backend=backend))
+
+
+def test_executors_that_do_not_fit():
+    X, y = _data()
+    with pytest.raises(TypeError, match=r"executor: expected the name of a joblib backend, .*, got 3"):
+        pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", executor=3)
+    with pytest.raises(ValueError, match="budget: runs of an executor do not pause"):
+        pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", executor="loky", budget=pynn.Halving("loss"))
+    with concurrent.futures.ThreadPoolExecutor(1) as executor, pytest.raises(ValueError, match="n_jobs: the executor decides"):
+        pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", executor=executor, n_jobs=2)

@@ -108,9 +108,10 @@ class Job:
         self.work = session.loop.prepared.rows * self.given.epochs * (1 + sum(p.data.size for p in self.net.parameters()))
 
     def release(self) -> None:
-        """Give the net back, in the thread that took it."""
+        """Give the net back, in the thread that took it; once more does nothing."""
         if hasattr(self, "mine"):
             self.mine.move()
+            del self.mine
         self._held.close()
 
     @property
@@ -133,7 +134,7 @@ class Job:
         try:
             self.stage = self._do(self.stage, data)
         except Exception as error:
-            self._fail(error)
+            self.fail(error)
         except BaseException as stop:
             self.end(stop)
             raise
@@ -170,7 +171,12 @@ class Job:
                 loop.setup.observed.examine()  # which drops the sample of the data: there are many nets
         return Stage.DONE
 
-    def _fail(self, error: Exception) -> None:
+    def take(self, epoch: int, error: Exception | None) -> None:
+        """Take up that the run has been trained elsewhere."""
+        self.history, self.epoch, self.error, self.stage = self.net.history, epoch, error, Stage.DONE
+
+    def fail(self, error: Exception) -> None:
+        """Note what ended the run."""
         if self.error is None:
             self.error = error
         if isinstance(error, DivergenceError):  # it stays in the history, where its frames would keep buffers and data alive

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,6 +113,7 @@ def fit_many(
     class_weight: str | Mapping[int, float] | ArrayLike | None = None,
     n_jobs: int | None = None,
     budget: Halving | None = None,
+    executor: Any = None,
     verbose: int | str = "auto",
     health: bool = True,
 ) -> list[History]:
@@ -134,6 +136,9 @@ def fit_many(
         The number of runs that train at the same time; None: `get_num_threads`. A run uses one thread as long as others train.
     budget : Halving, optional
         Which runs to drop after some epochs.
+    executor : str, joblib.Parallel, distributed.Client or concurrent.futures.Executor, optional
+        Where the runs train, one task for each run, with the same bits; a str names a backend of joblib, such as "loky", with
+        ``n_jobs`` workers. None: in threads of this process.
     verbose : bool, 2 or 'auto'
         Progress of all runs together on standard error, as in ``fit``; 2: a line for each run that ends.
     health : bool
@@ -160,6 +165,10 @@ def fit_many(
     callbacks, but for those of `pynn.callbacks` that run no code of yours, and the whole of a run with layers, losses, metrics or
     callbacks for batches written in Python. Rate functions of `pynn.optim.lr_scheduler.LambdaLR` may be called in any thread.
 
+    With an executor a run is pickled, trained with one thread, callbacks and all, where the executor decides, and its state is copied
+    back: to the model, the optimizer and the attributes of the callbacks. `X` and `y` go to each process once with joblib, which maps
+    them into memory, and with a Client; other executors send them with each task. A budget needs ``executor=None``.
+
     On KeyboardInterrupt models keep what they learnt, ``runs[i].history`` has the finished epochs, and its status is 'interrupted'; that
     of a run which had not begun is None.
 
@@ -183,6 +192,8 @@ def fit_many(
         check_count("n_jobs", n_jobs, 1)
     if budget is not None and not isinstance(budget, Halving):
         raise TypeError(f"budget: expected a pynn.Halving or None, got {budget!r}")
+    if budget is not None and executor is not None:
+        raise ValueError("budget: runs of an executor do not pause; leave out the budget, or the executor")
     if not given:
         return []
     data = _checked_data(given, X, y)
@@ -203,7 +214,12 @@ def fit_many(
             except Exception as error:
                 _name(error, title)
                 raise
-        _train(jobs, data, min(n_jobs or get_num_threads(), len(jobs)), budget, verbose)
+        if executor is None:
+            _train(jobs, data, min(n_jobs or get_num_threads(), len(jobs)), budget, verbose)
+        else:
+            for job in jobs:
+                job.release()
+            _send(jobs, data, executor, n_jobs, verbose)
     finally:
         for job, run in zip(jobs, given, strict=False):
             run.history = job.history
@@ -235,9 +251,24 @@ def _train(jobs: Sequence[Job], data: Data, n_jobs: int, budget: Halving | None,
         groups.setdefault(job.group, []).append(job)
     rungs = [Rungs(group, budget) for group in groups.values()] if budget is not None else []
     show = Show(verbose, jobs)
+    with _interruptible(jobs, show):
+        Crew(jobs, data, n_jobs, rungs, show).run()
+
+
+def _send(jobs: Sequence[Job], data: Data, executor: Any, n_jobs: int | None, verbose: int | str) -> None:
+    from . import remote
+
+    show = Show(verbose, jobs)
+    with _interruptible(jobs, show):
+        remote.run(jobs, data, executor, n_jobs, show)
+
+
+@contextmanager
+def _interruptible(jobs: Sequence[Job], show: Show) -> Iterator[None]:
+    """Show the progress, and say what an interrupt leaves."""
     try:
         with show.progress:
-            Crew(jobs, data, n_jobs, rungs, show).run()
+            yield
     except KeyboardInterrupt as stop:
         began = [job for job in jobs if job.history is not None]
         broken = [job for job in began if job.history is not None and job.history.status == "interrupted"]

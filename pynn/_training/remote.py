@@ -1,0 +1,149 @@
+"""Runs of `fit_many` as tasks of an executor: in other threads, other processes or on other machines."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .. import _core, optim
+from ..optim._base import Optimizer
+from . import optimizers
+from .job import Stage
+from .messages import muted
+from .net import Net
+from .turns import turn
+
+if TYPE_CHECKING:
+    from .callback import Callback
+    from .crew import Show
+    from .fit import Options, Part
+    from .job import Data, Job
+
+_TAKEN = ("history", "stop_training", "classes_", "_fitted", "_readings", "_goal", "_health", "_lost_optimizer")
+"""What a training sets on a net besides its layers and its optimizer."""
+
+
+class Outcome(NamedTuple):
+    """What a task gives back: copies, unless it ran in this process."""
+
+    net: Net
+    callbacks: list[Callback]
+    epochs: int
+    error: Exception | None
+
+
+class Task:
+    """A run, to be trained anywhere."""
+
+    def __init__(self, title: str, net: Net, given: Options, part: Part) -> None:
+        self.title, self.net, self.given, self.part = title, net, given, part
+
+    def train(self, X: Any, y: Any) -> Outcome:
+        """Train with one thread, and return what became of it."""
+        from .job import Data, Job
+
+        job = Job(self.title, None, self.net, self.given, self.part)
+        before = _core.work(True, None)
+        try:
+            with turn(self.net, "fit_many") as job.mine, muted():
+                while job.stage is not Stage.DONE:
+                    job.step(Data(X, y))
+        finally:
+            _core.work(*before)
+        return Outcome(self.net, self.given.callbacks, job.epoch, job.error)
+
+
+def train(task: Task, X: Any, y: Any) -> Outcome:
+    """Train a task: a function, which every executor can send."""
+    return task.train(X, y)
+
+
+def run(jobs: Sequence[Job], data: Data, executor: Any, n_jobs: int | None, show: Show) -> None:
+    """Train jobs as tasks of an executor, and take over what they give back."""
+    submitted = _submitted(executor, [Task(job.title, job.net, job.given, job.part) for job in jobs], data, n_jobs)
+    with contextlib.closing(submitted):
+        for job in jobs:
+            try:
+                outcome = next(submitted)()
+            except Exception as error:  # of the executor, such as a worker that died or a callback that cannot be pickled
+                job.fail(error)
+            else:
+                _take(job, outcome)
+            show.step(job)
+
+
+def _submitted(executor: Any, tasks: Sequence[Task], data: Data, n_jobs: int | None) -> Generator[Callable[[], Outcome], None, None]:
+    """Yield for each task what waits for its outcome."""
+    joblib: Any = sys.modules.get("joblib")  # whoever gives an object of one of these has imported it
+    distributed: Any = sys.modules.get("distributed")
+    if isinstance(executor, str):
+        try:
+            joblib = importlib.import_module("joblib")
+        except ImportError as error:
+            raise ImportError(f"executor={executor!r} needs joblib: pip install joblib") from error
+        executor = joblib.Parallel(n_jobs=-1 if n_jobs is None else n_jobs, backend=executor)
+    elif n_jobs is not None:
+        raise ValueError("n_jobs: the executor decides how many runs train at the same time; give one of them")
+    if joblib is not None and isinstance(executor, joblib.Parallel):
+        yield from _by_joblib(executor, joblib.delayed(train), tasks, data)
+    elif distributed is not None and isinstance(executor, distributed.Client):
+        shared = executor.scatter([data.X, data.y], broadcast=True, hash=False)
+        yield from _by_futures([executor.submit(train, task, *shared, pure=False) for task in tasks])
+    elif callable(getattr(executor, "submit", None)):
+        yield from _by_futures([executor.submit(train, task, *data) for task in tasks])
+    else:
+        kinds = "the name of a joblib backend, a joblib.Parallel, a distributed.Client or a concurrent.futures.Executor"
+        raise TypeError(f"executor: expected {kinds}, got {executor!r}")
+
+
+def _by_joblib(parallel: Any, function: Any, tasks: Sequence[Task], data: Data) -> Generator[Callable[[], Outcome], None, None]:
+    for outcome in parallel(function(task, *data) for task in tasks):
+        yield partial(_same, outcome)
+
+
+def _same(outcome: Outcome) -> Outcome:
+    return outcome
+
+
+def _by_futures(futures: Sequence[Any]) -> Generator[Callable[[], Outcome], None, None]:
+    """Yield the futures' results in order; those that nobody will wait for are cancelled."""
+    try:
+        for future in futures:
+            yield future.result
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _take(job: Job, outcome: Outcome) -> None:
+    """Make a run as if it had been trained here."""
+    net, other = job.net, outcome.net
+    if net is not other:
+        _take_net(net, other, job.given.optimizer)
+        for mine, theirs in zip(job.given.callbacks, outcome.callbacks, strict=True):
+            vars(mine).update(vars(theirs))
+            mine.model = net
+    job.take(outcome.epochs, outcome.error)
+
+
+def _take_net(net: Net, other: Net, optimizer: str | Optimizer) -> None:
+    """Take the state of a copy that has been trained."""
+    net.load_state_dict(other.state_dict())
+    for p, q in zip(net.parameters(), other.parameters(), strict=True):
+        p.requires_grad = q.requires_grad
+        np.copyto(p.grad, q.grad)
+    for mine, theirs in zip(net.modules(), other.modules(), strict=True):
+        mine._ticks = theirs._ticks
+        if mine._is_custom:
+            vars(mine).update({name: value for name, value in vars(theirs).items() if not name.startswith("_") and name != "dtype"})
+    for name in _TAKEN:
+        setattr(net, name, getattr(other, name))
+    if other.optimizer is not None:
+        net.optimizer = optimizers.bound(net, optim.get(optimizer))
+        net.optimizer.load_state_dict(other.optimizer.state_dict())

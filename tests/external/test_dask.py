@@ -1,0 +1,26 @@
+"""Many trainings on a cluster of Dask, and on its backend of joblib."""
+
+import joblib
+import pytest
+from distributed import Client, LocalCluster
+from test_many import check_executor
+
+
+@pytest.fixture(scope="module")
+def client():
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        yield client
+
+
+def test_runs_on_a_cluster(client):
+    assert len(client.scheduler_info()["workers"]) == 2
+    check_executor(client)
+
+
+def test_runs_on_the_executor_of_a_client(client):
+    check_executor(client.get_executor())
+
+
+def test_runs_on_the_backend_of_joblib(client):
+    with joblib.parallel_config(backend="dask"):
+        check_executor(joblib.Parallel(n_jobs=2))
