@@ -374,8 +374,8 @@ def _jumps(y: NDArray[Any]) -> NDArray[np.intp]:
     if np.isnan(seen).all():
         return np.zeros(0, np.intp)
     step = np.abs(np.diff(seen))
-    beside = np.maximum(np.append(step[1:], 0), np.append(0, step[:-1]))
-    return np.flatnonzero((step > 10 * beside) & (step > 0.02 * (np.nanmax(seen) - np.nanmin(seen))))
+    neighbours = np.maximum(np.append(step[1:], 0), np.append(0, step[:-1]))
+    return np.flatnonzero((step > 10 * neighbours) & (step > 0.02 * (np.nanmax(seen) - np.nanmin(seen))))
 
 
 def _plot_line(axes: Axes, x: NDArray[Any], y: NDArray[Any], label: str, **style: Any) -> None:

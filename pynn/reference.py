@@ -198,9 +198,9 @@ def group_norm(x: Array, groups: int, weight: Array | None, bias: Array | None, 
 def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float, gy: Array) -> tuple[Array, Array]:
     """Return ``x / (k + alpha * mean(x**2)) ** beta``, with the mean over `size` adjacent channels, and the gradient of x."""
     channels = np.arange(x.shape[1])
-    beside = (channels >= channels[:, None] - size // 2) & (channels <= channels[:, None] + (size - 1) // 2)
-    d = k + alpha / size * np.einsum("cj,nj...->nc...", beside, x**2)
-    terms = np.einsum("cj,nc...->nj...", beside, gy * x * d ** (-beta - 1))
+    neighbours = (channels >= channels[:, None] - size // 2) & (channels <= channels[:, None] + (size - 1) // 2)
+    d = k + alpha / size * np.einsum("cj,nj...->nc...", neighbours, x**2)
+    terms = np.einsum("cj,nc...->nj...", neighbours, gy * x * d ** (-beta - 1))
     return np.asarray(x * d**-beta), np.asarray(gy * d**-beta - 2 * alpha * beta / size * x * terms)
 
 
@@ -337,7 +337,7 @@ def _or_one(weight: Any) -> Any:
 
 
 def _row_names(row: Mapping[str, Any], x: list[Array], t: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the formula's names mean in one row; class indices become ones among zeros, smoothed and weighted."""
+    """Return the values of the formula's names for one row. Class indices become one-hot vectors, smoothed and weighted."""
     names: dict[str, Any] = {**dict(zip("xzn", (a.ravel() for a in x), strict=False)), "t": t, "scale": 1.0}
     if row["kind"] == "b":
         return {**names, **boxes(x[0], t, given["eps"]), **({"alpha": given["alpha"]} if "alpha" in given else {})}

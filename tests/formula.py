@@ -2,7 +2,7 @@
 
 The text is parsed into a graph of nodes, and differentiated node by node so that nothing cancels needlessly. ``Formula``
 evaluates the graphs in mpmath (the oracle of ``test_activations.py``) or writes them as C (the oracle of ``tests/ulp``).
-Numbers stand for the decimals they are written as: 0.044715 is 0.044715, not the double next to it.
+Numbers are exact decimals: 0.044715 is 0.044715, not the nearest double.
 """
 
 from __future__ import annotations
@@ -403,7 +403,7 @@ class Formula:
     def c_source(self, name: str) -> str:
         """Return the body of ``REFERENCE(name)``, in the words that ``tests/ulp/reference.h`` defines for each type T.
 
-        Beside each number stands a bound of its rounding error, in units of half T's epsilon.
+        Each number has a bound of its rounding error, in units of half T's epsilon.
         """
         return _Writer(self.parameters).function(name, {"v": self.value, "d": self.derivative, "s": self.terms})
 

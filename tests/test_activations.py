@@ -78,17 +78,17 @@ def exact_points(name: str, dtype: type) -> list[tuple[Any, tuple[Any, Any], Any
     return [exact(name, dtype, x) for x in points(dtype).tolist()]
 
 
-def ulps(got: Any, want: Any, dtype: type, floor: Any = 0.0) -> float:
-    """Return the distance in units in the last place of ``want``, or of ``floor`` if that is larger.
+def ulps(got: Any, expected: Any, dtype: type, floor: Any = 0.0) -> float:
+    """Return the distance in units in the last place of ``expected``, or of ``floor`` if that is larger.
 
     Subnormal numbers have the same unit as the smallest normal number.
     """
     info = np.finfo(dtype)
     if not np.isfinite(got):
-        return 0.0 if mp.isinf(want) or abs(want) >= float(info.max) else float("inf")
-    size = max(abs(want), floor)
+        return 0.0 if mp.isinf(expected) or abs(expected) >= float(info.max) else float("inf")
+    size = max(abs(expected), floor)
     exponent = max(int(mp.floor(mp.log(size, 2))) if size else info.minexp, info.minexp)
-    return float(abs(mp.mpf(float(got)) - want) / mp.mpf(2) ** (exponent - info.nmant))
+    return float(abs(mp.mpf(float(got)) - expected) / mp.mpf(2) ** (exponent - info.nmant))
 
 
 def value_error(got: Any, truth: tuple[Any, tuple[Any, Any], Any], dtype: type) -> float:
@@ -183,10 +183,10 @@ def test_rowwise_functions_match_their_formulas(name: str, dtype: type, isa: str
     x = (rng.normal(size=(9, 21)) * 4).astype(dtype)
     wide = x.astype(np.longdouble)
     space = {f: getattr(np, f) for f in ("exp", "log", "max", "min", "sum", "maximum", "cumsum", "sort", "arange", "argmax")}
-    want = np.array([eval(ROWWISE[name]["formula"], space, {"x": row}) for row in wide])
+    expected = np.array([eval(ROWWISE[name]["formula"], space, {"x": row}) for row in wide])
     got = getattr(pynn, name)(x)
     assert got.dtype == dtype
-    assert (np.abs(got - want) <= (ROWWISE[name]["ulp"] + 0.5) * np.spacing(np.abs(want).astype(dtype))).all()
+    assert (np.abs(got - expected) <= (ROWWISE[name]["ulp"] + 0.5) * np.spacing(np.abs(expected).astype(dtype))).all()
 
 
 @each_rowwise

@@ -142,13 +142,13 @@ def test_layers_after_convolution_match_separate_layers(
     g = gy = np.random.default_rng(1).normal(size=parts[-1].shape)
     for layer in reversed(list(model)):
         g = layer.backward(g)
-    apart = {name: grad.copy() for name, grad in model.grads.items()}
+    separate = {name: grad.copy() for name, grad in model.grads.items()}
     model.zero_grad()
     np.testing.assert_allclose(model(x), parts[-1], rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(model.predict(x), parts[-1], rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(model.backward(gy), g, rtol=1e-11, atol=1e-12)
     for name, grad in model.grads.items():
-        np.testing.assert_allclose(grad, apart[name], rtol=1e-11, atol=1e-11)
+        np.testing.assert_allclose(grad, separate[name], rtol=1e-11, atol=1e-11)
 
 
 def test_two_by_two_max_pooling_of_nan_ties_and_infinity() -> None:

@@ -109,7 +109,8 @@ def test_parameters_and_children_are_registered() -> None:
     assert all((before[name] != value).any() for name, value in model.state_dict().items())
     before = model.state_dict()
     layer.freeze()
-    model.fit(X, X, loss="mse", epochs=1, seed=0)
+    with pytest.warns(UserWarning, match="every parameter that fit would train is frozen"):
+        model.fit(X, X, loss="mse", epochs=1, seed=0)
     assert all((before[name] == value).all() for name, value in model.state_dict().items())
 
 
@@ -209,10 +210,10 @@ def test_repr_config_and_copies() -> None:
     assert repr(layer) == "Serpent(features=4, start=0.5)"
     model, x = pynn.Sequential(layer), rng.normal(size=(3, 4))
     y = model(x)
-    for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
-        np.testing.assert_array_equal(twin(x), y)
-        assert not np.shares_memory(twin[0].alpha.data, layer.alpha.data)
-        assert twin[0].alpha is twin[0].parameters()[0]
+    for copied in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(copied(x), y)
+        assert not np.shares_memory(copied[0].alpha.data, layer.alpha.data)
+        assert copied[0].alpha is copied[0].parameters()[0]
     again = pynn.Sequential.from_config(model.get_config())
     again.load_state_dict(model.state_dict())
     np.testing.assert_array_equal(again.predict(x), y)

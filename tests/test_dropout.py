@@ -127,13 +127,13 @@ def test_fit_step_matches_gradient_under_the_mask() -> None:
     X, y = rng.normal(size=(16, 6)).astype("f"), rng.normal(size=(16, 1)).astype("f")
     model = pynn.Sequential(pynn.Dropout(0.5, seed=3), pynn.Linear(6, 1, seed=0))
     before = model[1].weight.copy()
-    twins = []
+    candidates = []
     for tick in (0, 1):
         keep = (words(3, tick, X.size) >= 2**31).reshape(X.shape)
         h = np.where(keep, 2 * X, 0)
-        twins.append(before - 0.1 * 2 * (h @ before.T - y).T @ h / 16)
+        candidates.append(before - 0.1 * 2 * (h @ before.T - y).T @ h / 16)
     model.fit(X, y, loss="mse", optimizer=pynn.optim.SGD(lr=0.1), batch_size=16, shuffle=False, seed=0)
-    assert any(np.allclose(model[1].weight, twin, rtol=1e-4, atol=1e-6) for twin in twins)
+    assert any(np.allclose(model[1].weight, candidate, rtol=1e-4, atol=1e-6) for candidate in candidates)
 
 
 def test_channel_dropout_with_channels_last() -> None:
@@ -150,15 +150,15 @@ def test_channel_dropout_with_channels_last() -> None:
 @each_layer
 def test_config_and_copies(name: str) -> None:
     layer, x = make(name)
-    twins = [
+    candidates = [
         type(layer).from_config(json.loads(json.dumps(layer.get_config()))),
         eval(f"pynn.{layer!r}"),
         pickle.loads(pickle.dumps(layer)),
     ]
     first = layer(x)
-    for twin in twins:
-        assert repr(twin) == repr(layer)
-        np.testing.assert_array_equal(twin(x), first)
+    for candidate in candidates:
+        assert repr(candidate) == repr(layer)
+        np.testing.assert_array_equal(candidate(x), first)
 
 
 def test_invalid_arguments_and_inputs_are_rejected() -> None:

@@ -21,14 +21,14 @@ def test_embedding(shape: tuple[int, ...], padding: int | None, by_freq: bool) -
     x, gy = rng.integers(6, size=shape), rng.normal(size=(*shape, 5))
     np.testing.assert_array_equal(layer(x), layer.weight[x])
     assert (layer.backward(gy) == np.zeros(shape)).all()
-    want = np.zeros((6, 5))
-    np.add.at(want, x.reshape(-1), gy.reshape(-1, 5))
+    expected = np.zeros((6, 5))
+    np.add.at(expected, x.reshape(-1), gy.reshape(-1, 5))
     if by_freq:
-        want /= np.maximum(np.bincount(x.reshape(-1), minlength=6), 1)[:, None]
+        expected /= np.maximum(np.bincount(x.reshape(-1), minlength=6), 1)[:, None]
     if padding is not None:
-        want[padding] = 0
+        expected[padding] = 0
         assert (layer.weight[padding] == 0).all()
-    np.testing.assert_allclose(layer.grads["weight"], want, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(layer.grads["weight"], expected, rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize("p", [1.0, 2.0, 3.0, np.inf])
@@ -36,11 +36,11 @@ def test_max_norm_rescales_rows(p: float) -> None:
     layer = pynn.Embedding(6, 5, max_norm=0.7, norm_type=p, **F64)
     before, x = layer.weight.copy(), np.array([0, 3, 3, 0])
     norms = np.linalg.norm(before, p, axis=1)
-    want = before * np.where(norms > 0.7, 0.7 / (norms + 1e-7), 1)[:, None]
-    np.testing.assert_allclose(pynn.Sequential(layer).predict(x[:, None])[:, 0], want[x], rtol=1e-12)
+    expected = before * np.where(norms > 0.7, 0.7 / (norms + 1e-7), 1)[:, None]
+    np.testing.assert_allclose(pynn.Sequential(layer).predict(x[:, None])[:, 0], expected[x], rtol=1e-12)
     np.testing.assert_array_equal(layer.weight, before)
-    np.testing.assert_allclose(layer(x), want[x], rtol=1e-12)
-    np.testing.assert_allclose(layer.weight[[0, 3]], want[[0, 3]], rtol=1e-12)
+    np.testing.assert_allclose(layer(x), expected[x], rtol=1e-12)
+    np.testing.assert_allclose(layer.weight[[0, 3]], expected[[0, 3]], rtol=1e-12)
     np.testing.assert_array_equal(layer.weight[[1, 2, 4, 5]], before[[1, 2, 4, 5]])
 
 
@@ -69,9 +69,9 @@ def test_embedding_bag_matches_numpy(mode: str, form: str, padding: int | None, 
     w = rng.normal(size=15) if weighted else None
     given = (x.reshape(3, 5), None) if form == "rows" else (x, np.append(starts, 15) if last else starts)
     weights = None if w is None else w.reshape(given[0].shape)
-    want = bags(layer, x, starts, w)
-    np.testing.assert_allclose(layer(*given, weights), want, rtol=1e-13, atol=1e-15)
-    gy = rng.normal(size=want.shape)
+    expected = bags(layer, x, starts, w)
+    np.testing.assert_allclose(layer(*given, weights), expected, rtol=1e-13, atol=1e-15)
+    gy = rng.normal(size=expected.shape)
     grads = layer.backward(gy)
     targets = [(layer.weight, layer.grads["weight"].copy())]
     if w is not None:
@@ -114,8 +114,8 @@ def test_bilinear(lead: tuple[int, ...], bias: bool) -> None:
     ga, gb = layer.backward(gy)  # adds to the gradients of the first call
     np.testing.assert_allclose(ga, np.einsum("...k,kij,...j->...i", gy, layer.weight, b), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(gb, np.einsum("...k,kij,...i->...j", gy, layer.weight, a), rtol=1e-12, atol=1e-14)
-    want = 2 * np.einsum("rk,ri,rj->kij", *(m.reshape(-1, m.shape[-1]) for m in (gy, a, b)))
-    np.testing.assert_allclose(layer.grads["weight"], want, rtol=1e-12, atol=1e-14)
+    expected = 2 * np.einsum("rk,ri,rj->kij", *(m.reshape(-1, m.shape[-1]) for m in (gy, a, b)))
+    np.testing.assert_allclose(layer.grads["weight"], expected, rtol=1e-12, atol=1e-14)
     if bias:
         np.testing.assert_allclose(layer.grads["bias"], 2 * gy.reshape(-1, 5).sum(0), rtol=1e-12, atol=1e-14)
 
@@ -202,12 +202,12 @@ def test_sums_of_large_bags(mode: str) -> None:
     bag.weight = np.array([[0.1, 1.0], [0.1, 3.0], [9.0, 9.0]])
     x = np.arange(n) % 3
     count = int((x != 2).sum()) if mode == "mean" else 1
-    want = bag.weight[x[x != 2]].astype("f8").sum(0) / count
-    np.testing.assert_allclose(bag(x[None])[0], want, rtol=1e-6)
+    expected = bag.weight[x[x != 2]].astype("f8").sum(0) / count
+    np.testing.assert_allclose(bag(x[None])[0], expected, rtol=1e-6)
     offsets = np.array([0, 100, n - 70])
     pieces = [x[:100], x[100 : n - 70], x[n - 70 :]]
-    want = np.array([bag.weight[p[p != 2]].astype("f8").sum(0) / (int((p != 2).sum()) if mode == "mean" else 1) for p in pieces])
-    np.testing.assert_allclose(bag(x, offsets), want, rtol=1e-6)
+    expected = np.array([bag.weight[p[p != 2]].astype("f8").sum(0) / (int((p != 2).sum()) if mode == "mean" else 1) for p in pieces])
+    np.testing.assert_allclose(bag(x, offsets), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.float16, bool])

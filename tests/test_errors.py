@@ -422,9 +422,9 @@ def test_probability_out_of_range_raises(bad: float) -> None:
 def test_nan_in_samples_warns_once_and_is_never_correct() -> None:
     X, y = np.full((6, 4), np.nan), np.zeros(6, int)
     model = pynn.Sequential(pynn.Linear(4, 3, seed=0))
-    with pytest.warns(RuntimeWarning, match="the loss is NaN in epoch 1") as told:
+    with pytest.warns(RuntimeWarning, match="the loss is NaN in epoch 1") as caught:
         history = model.fit(X, y, loss="cross_entropy", epochs=3, on_nan="ignore").history
-    assert len(told) == 1
+    assert len(caught) == 1
     assert history["accuracy"] == [0, 0, 0]
     single = pynn.Sequential(pynn.Linear(4, 1, seed=0))
     with pytest.warns(RuntimeWarning, match="NaN"):

@@ -636,7 +636,7 @@ def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 # ---- shared layers ----------------------------------------------------------------------------------------------------
-def alike(net: pynn.Layer, other: pynn.Layer) -> None:
+def check_same_structure(net: pynn.Layer, other: pynn.Layer) -> None:
     """Check that two nets have equal layers at the same positions."""
     numbers = [{id(layer): i for i, layer in enumerate(one.modules())} for one in (net, other)]
     places = [[(path, known[id(layer)]) for path, layer in every(one)] for known, one in zip(numbers, (net, other), strict=True)]
@@ -677,7 +677,7 @@ def test_shared_layers_stay_shared(tmp_path: Path, kind: str, way: str, layer: C
     else:
         config = model.get_config()
         again = type(model).from_config(config if way == "config" else json.loads(json.dumps(config)))
-    alike(model, again)
+    check_same_structure(model, again)
     assert again.get_config() == model.get_config()
     if way == "file":
         x = np.ones((4, 3), np.float32)

@@ -265,7 +265,7 @@ def test_tables_of_mixed_dtypes_use_little_memory(kind: str, duplicate: bool) ->
     pandas = pytest.importorskip("pandas")
     n = 20_000
     table = pandas.DataFrame(TABLES[kind](pandas, n))
-    want = np.stack([table[c].to_numpy(dtype=float, na_value=np.nan) for c in table.columns], axis=1)
+    expected = np.stack([table[c].to_numpy(dtype=float, na_value=np.nan) for c in table.columns], axis=1)
     if duplicate:
         table.columns = ["a"] * len(table.columns)
     model = pynn.Sequential(pynn.Linear(len(table.columns), 1, seed=0))
@@ -275,7 +275,7 @@ def test_tables_of_mixed_dtypes_use_little_memory(kind: str, duplicate: bool) ->
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2.5 * table.memory_usage(index=False).sum()
-    np.testing.assert_array_equal(got, model.predict(want))
+    np.testing.assert_array_equal(got, model.predict(expected))
     assert np.isnan(got).any() == ("NA" in kind or kind == "mixed")
 
 

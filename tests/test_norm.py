@@ -49,7 +49,7 @@ def make(case: str, dtype: str = "float64") -> tuple[pynn.Layer, np.ndarray, np.
     return made, rng.normal(2, 3, shape), rng.normal(size=shape)
 
 
-def twin(layer: Any, x: np.ndarray, gy: np.ndarray) -> tuple[np.ndarray, ...]:
+def reference_values(layer: Any, x: np.ndarray, gy: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return the output and the gradients of input, weight and bias according to `pynn.reference`."""
     p = layer.params
     weight, bias = p.get("weight"), p.get("bias")
@@ -69,13 +69,13 @@ def twin(layer: Any, x: np.ndarray, gy: np.ndarray) -> tuple[np.ndarray, ...]:
 @pytest.mark.parametrize(("dtype", "near"), [("float64", 1e-12), ("float32", 2e-5)])
 def test_matches_reference(case: str, dtype: str, near: float, isa: str) -> None:
     layer, x, gy = make(case, dtype)
-    y, gx, gw, gb = twin(layer, x, gy)
+    y, gx, gw, gb = reference_values(layer, x, gy)
     np.testing.assert_allclose(layer(x), y, rtol=near, atol=near)
     np.testing.assert_allclose(layer.backward(gy), gx, rtol=near, atol=near)
-    for name, want in {"weight": gw, "bias": gb}.items():
+    for name, expected in {"weight": gw, "bias": gb}.items():
         if name in layer.grads:
-            scale = np.abs(want).max()
-            np.testing.assert_allclose(layer.grads[name], want.reshape(layer.grads[name].shape), rtol=near, atol=near * scale)
+            scale = np.abs(expected).max()
+            np.testing.assert_allclose(layer.grads[name], expected.reshape(layer.grads[name].shape), rtol=near, atol=near * scale)
 
 
 @each_case
@@ -110,14 +110,14 @@ def test_running_statistics(case: str, momentum: float | None) -> None:
     np.testing.assert_allclose(layer.running_var, var, rtol=1e-12)
     assert layer.num_batches_tracked == 3
     column = (-1, *[1] * (x.ndim - 2))
-    want = (x - mean.reshape(column)) / np.sqrt(var.reshape(column) + 1e-5)
+    expected = (x - mean.reshape(column)) / np.sqrt(var.reshape(column) + 1e-5)
     before = layer.state_dict()
-    np.testing.assert_allclose(pynn.Sequential(layer).predict(x), want, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(pynn.Sequential(layer).predict(x), expected, rtol=1e-11, atol=1e-12)
     layer.eval()
-    np.testing.assert_allclose(layer(x), want, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-11, atol=1e-12)
     np.testing.assert_allclose(layer.backward(gy), gy / np.sqrt(var.reshape(column) + 1e-5), rtol=1e-11)
     np.testing.assert_allclose(layer.grads["bias"], gy.sum(axes), rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(layer.grads["weight"], (gy * want).sum(axes), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(layer.grads["weight"], (gy * expected).sum(axes), rtol=1e-10, atol=1e-10)
     assert all((layer.state_dict()[name] == a).all() for name, a in before.items())
     layer.reset_running_stats()
     assert layer.num_batches_tracked == 0
@@ -181,15 +181,15 @@ def test_result_does_not_depend_on_position_in_batch(case: str, dtype: str, isa:
 def test_no_cancellation_far_from_zero() -> None:
     """A variance computed as mean(x**2) - mean(x)**2 would have no correct digit here."""
     x = (1e4 + rng.normal(size=(64, 512))).astype("f")
-    want = (x - x.mean(1, dtype="d", keepdims=True)) / x.std(1, dtype="d", keepdims=True)
-    np.testing.assert_allclose(pynn.LayerNorm(512, eps=0.0)(x), want, atol=2e-3)
+    expected = (x - x.mean(1, dtype="d", keepdims=True)) / x.std(1, dtype="d", keepdims=True)
+    np.testing.assert_allclose(pynn.LayerNorm(512, eps=0.0)(x), expected, atol=2e-3)
     images = np.ascontiguousarray(x.reshape(8, 4, 32, 32).transpose(1, 0, 2, 3))
     centre = images.mean((0, 2, 3), dtype="d", keepdims=True)
-    want = (images - centre) / images.std((0, 2, 3), dtype="d", keepdims=True)
-    np.testing.assert_allclose(pynn.BatchNorm2d(8, eps=0.0)(images), want, atol=2e-3)
+    expected = (images - centre) / images.std((0, 2, 3), dtype="d", keepdims=True)
+    np.testing.assert_allclose(pynn.BatchNorm2d(8, eps=0.0)(images), expected, atol=2e-3)
     columns = np.ascontiguousarray(x.T)
-    want = (columns - columns.mean(0, dtype="d")) / columns.std(0, dtype="d")
-    np.testing.assert_allclose(pynn.BatchNorm1d(64, eps=0.0)(columns), want, atol=2e-3)
+    expected = (columns - columns.mean(0, dtype="d")) / columns.std(0, dtype="d")
+    np.testing.assert_allclose(pynn.BatchNorm1d(64, eps=0.0)(columns), expected, atol=2e-3)
 
 
 def test_normalization_after_convolution_with_channels_last() -> None:
@@ -289,9 +289,9 @@ def check_exactly(layer: Any, x: Any, axes: Any, tolerance: float, groups: tuple
     np.testing.assert_allclose(layer(x).reshape(shape), z, rtol=0, atol=tolerance * np.abs(z).max())
     gy = rng.normal(size=x.shape).astype(x.dtype)
     g = gy.astype("f8").reshape(shape)
-    want = scale * (g - (g.mean(axes, keepdims=True) if centred else 0) - z * (g * z).mean(axes, keepdims=True))
-    largest = np.abs(want).max()
-    np.testing.assert_allclose(layer.backward(gy).reshape(shape) / largest, want / largest, rtol=0, atol=3 * tolerance)
+    expected = scale * (g - (g.mean(axes, keepdims=True) if centred else 0) - z * (g * z).mean(axes, keepdims=True))
+    largest = np.abs(expected).max()
+    np.testing.assert_allclose(layer.backward(gy).reshape(shape) / largest, expected / largest, rtol=0, atol=3 * tolerance)
 
 
 RANGES = [("float32", 1e30), ("float32", 1e-30), ("float32", 1e19), ("float64", 1e200), ("float64", 1e-200), ("float64", 1e300)]
@@ -342,8 +342,8 @@ def test_weight_gradients_over_many_rows(make: Any) -> None:
     layer = make(n)
     y = layer(x)
     layer.backward(y + np.float32(0.1))
-    want = (y * (y + 0.1).astype("f8")).sum(0)
-    np.testing.assert_allclose(layer.grads["weight"], want, rtol=1e-6)
+    expected = (y * (y + 0.1).astype("f8")).sum(0)
+    np.testing.assert_allclose(layer.grads["weight"], expected, rtol=1e-6)
     if "bias" in layer.grads:
         np.testing.assert_allclose(layer.grads["bias"], (y + np.float32(0.1)).sum(0, dtype="f8"), rtol=1e-5)
 

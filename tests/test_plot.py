@@ -80,8 +80,8 @@ def test_accepts_names_functions_classes_and_layers() -> None:
         "Tanh": 1 - np.tanh(x) ** 2,
         "LeakyReLU(negative_slope=0.2)": pynn.grad.leaky_relu(x, 0.2),
     }
-    for label, want in slopes.items():
-        np.testing.assert_allclose(line(figure.axes[1], label)[1], want, rtol=1e-12)
+    for label, expected in slopes.items():
+        np.testing.assert_allclose(line(figure.axes[1], label)[1], expected, rtol=1e-12)
     np.testing.assert_allclose(line(figure.axes[1], "square")[1][1:-1], 2 * x[1:-1])
     assert figure.get_suptitle() == "Six"
     np.testing.assert_array_equal(layer.backward(np.ones(3)), np.ones(3))  # plotting does not change the state of the given layer

@@ -42,11 +42,11 @@ def test_one_hot_targets_are_classes_for_every_loss(loss: str, dtype: str) -> No
     model = net(loss, dtype=dtype)
     asked = {"metrics": ["accuracy", "f1", "recall"], "optimizer": pynn.optim.SGD(lr=0.0)}
     hist = model.fit(X, ONE_HOT, loss=loss, batch_size=7, validation_data=(X, ONE_HOT), seed=0, **asked).history
-    want = np.mean(model.predict(X).argmax(1) == Y)
+    expected = np.mean(model.predict(X).argmax(1) == Y)
     scores = model.evaluate(X, ONE_HOT)
-    assert hist["accuracy"][0] == hist["val_accuracy"][0] == scores["accuracy"] == pytest.approx(want)
+    assert hist["accuracy"][0] == hist["val_accuracy"][0] == scores["accuracy"] == pytest.approx(expected)
     assert scores["f1"] == hist["f1"][0] == pytest.approx(metrics.f1(Y, model.predict(X)))
-    assert metrics.accuracy(ONE_HOT, probabilities(model, loss)) == pytest.approx(want)
+    assert metrics.accuracy(ONE_HOT, probabilities(model, loss)) == pytest.approx(expected)
     np.testing.assert_array_equal(model.predict_class(X), model.predict(X).argmax(1))
 
 
@@ -56,9 +56,9 @@ def test_rows_with_several_ones_are_multi_label(loss: str) -> None:
     asked = {"metrics": ["accuracy", "f1"], "optimizer": pynn.optim.SGD(lr=0.0)}
     hist = model.fit(X, MANY, loss=loss, batch_size=7, validation_data=(X, MANY), seed=0, **asked).history
     chances = np.clip(probabilities(model, loss), 0, 1)
-    want = np.mean((chances > 0.5) == (MANY == 1))
+    expected = np.mean((chances > 0.5) == (MANY == 1))
     scores = model.evaluate(X, MANY)
-    assert hist["accuracy"][0] == hist["val_accuracy"][0] == scores["accuracy"] == pytest.approx(want)
+    assert hist["accuracy"][0] == hist["val_accuracy"][0] == scores["accuracy"] == pytest.approx(expected)
     assert scores["f1"] == hist["f1"][0] == pytest.approx(metrics.f1(MANY, chances))
     np.testing.assert_array_equal(model.predict_class(X), (chances > 0.5).astype(int))
     assert model.predict_class(X).dtype == np.intp
@@ -98,8 +98,8 @@ def test_copies_and_files_keep_the_interpretation(remake: Any, tmp_path: Path) -
         if remake == "save":
             model.save(tmp_path / "m")
         other = pynn.load(tmp_path / "m") if remake == "save" else remake(model)
-        want = (model.predict_proba(X) > 0.5).astype(int) if many else model.predict(X).argmax(1)
-        np.testing.assert_array_equal(other.predict_class(X), want)
+        expected = (model.predict_proba(X) > 0.5).astype(int) if many else model.predict(X).argmax(1)
+        np.testing.assert_array_equal(other.predict_class(X), expected)
         assert other.evaluate(X[:1], ONE_HOT[:1])["accuracy"] == model.evaluate(X[:1], ONE_HOT[:1])["accuracy"]
 
 
@@ -212,8 +212,8 @@ def test_named_outputs_give_a_dict_of_predictions() -> None:
     model = pynn.Model(x, heads)
     outs = model.predict(X)
     assert list(outs) == list(heads)
-    for got, want in zip(outs.values(), model(X), strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-6)
+    for got, expected in zip(outs.values(), model(X), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
     losses = {"kind": "cross_entropy", "tags": "bce_with_logits", "yes": "bce_with_logits", "size": "mse"}
     model.fit(X, {"kind": Y, "tags": MANY, "yes": Y > 1, "size": X[:, :2]}, loss=losses, seed=0)
     outs, chances, classes = model.predict(X), model.predict_proba(X), model.predict_class(X)

@@ -31,11 +31,11 @@ def test_padding(family: str, axes: int, extra: tuple[int, ...], dtype: str) -> 
     x = rng.normal(size=(*extra, *(4, 5, 6)[:axes])).astype(dtype)
     for padding in [(1, 2, 3, 0, 2, 1)[: 2 * axes], (0,) * 2 * axes, (2,) * 2 * axes, (3, 3, 0, 0, 0, 0)[: 2 * axes]]:
         layer = pads(family, axes, padding)
-        want = reference.pad(x, padding, MODES[family], 1.5 if family == "ConstantPad" else 0.0)
+        expected = reference.pad(x, padding, MODES[family], 1.5 if family == "ConstantPad" else 0.0)
         got = layer(x)
-        np.testing.assert_array_equal(got, want)
+        np.testing.assert_array_equal(got, expected)
         assert got.dtype == dtype
-        gy = rng.integers(-8, 8, want.shape).astype(dtype)
+        gy = rng.integers(-8, 8, expected.shape).astype(dtype)
         places = reference.pad(np.arange(x.size).reshape(x.shape), padding, MODES[family], -1 if MODES[family] == "constant" else 0)
         sums = np.bincount(places.ravel() + 1, gy.ravel(), x.size + 1)[1:].reshape(x.shape)
         np.testing.assert_array_equal(layer.backward(gy), sums)
@@ -46,13 +46,13 @@ def test_negative_padding_crops() -> None:
     layer = pynn.ZeroPad2d((-1, 2, 1, -3))
     np.testing.assert_array_equal(layer(x), np.pad(x[..., :2, 1:], ((0, 0), (0, 0), (1, 0), (0, 2))))
     gy = rng.normal(size=(2, 3, 3, 7))
-    want = np.zeros_like(x)
-    want[..., :2, 1:] = gy[..., 1:, :5]
-    np.testing.assert_array_equal(layer.backward(gy), want)
+    expected = np.zeros_like(x)
+    expected[..., :2, 1:] = gy[..., 1:, :5]
+    np.testing.assert_array_equal(layer.backward(gy), expected)
     np.testing.assert_array_equal(pynn.ReflectionPad1d((-2, 1))(x[0, 0]), np.pad(x[0, 0], ((0, 0), (0, 1)), "reflect")[:, 2:])
 
 
-@pytest.mark.parametrize(("padding", "want"), [
+@pytest.mark.parametrize(("padding", "expected"), [
     ((-1, 1), [2, 3, 4, 2]),
     ((1, -1), [3, 1, 2, 3]),
     ((-1, 3), [2, 3, 4, 2, 3, 4]),
@@ -60,17 +60,17 @@ def test_negative_padding_crops() -> None:
     ((-1, -1), [2, 3]),
 ])  # fmt: skip
 @pytest.mark.parametrize("axes", [1, 2, 3])
-def test_circular_padding_with_cropping(padding: tuple[int, int], want: list[int], axes: int) -> None:
+def test_circular_padding_with_cropping(padding: tuple[int, int], expected: list[int], axes: int) -> None:
     for axis in range(axes):
         x = np.moveaxis(np.broadcast_to(np.arange(1.0, 5.0), (*[3] * (axes - 1), 4)), -1, axis)
         sides = np.zeros((axes, 2), int)
         sides[axes - 1 - axis] = padding
         layer = pynn.Layer.classes[f"CircularPad{axes}d"](sides.ravel())
         y = np.moveaxis(layer(x), axis, -1)
-        assert (y == np.array(want)).all()
+        assert (y == np.array(expected)).all()
         gy = np.broadcast_to(np.arange(1.0, y.shape[-1] + 1), y.shape)
         # the gradient of an element is the sum of those of its copies
-        sums = [sum(g for g, v in zip(gy.reshape(-1, y.shape[-1])[0], want, strict=True) if v == k) for k in range(1, 5)]
+        sums = [sum(g for g, v in zip(gy.reshape(-1, y.shape[-1])[0], expected, strict=True) if v == k) for k in range(1, 5)]
         assert (np.moveaxis(layer.backward(np.moveaxis(gy, -1, axis)), axis, -1) == np.array(sums)).all()
 
 
@@ -82,8 +82,8 @@ def test_circular_padding_larger_than_cropped_input_is_rejected(padding: tuple[i
 
 @pytest.mark.parametrize("shape", [(1, 48), [1, 48], np.array([1, 48]), (-1, 48), (48,), [-1]])
 def test_reshape_accepts_a_sequence(shape: Any) -> None:
-    layer, want = pynn.Reshape(shape), np.ones((5, 48)).reshape(5, *shape)
-    assert layer(np.ones((5, 6, 8))).shape == want.shape
+    layer, expected = pynn.Reshape(shape), np.ones((5, 48)).reshape(5, *shape)
+    assert layer(np.ones((5, 6, 8))).shape == expected.shape
     assert pynn.Reshape.from_config(layer.get_config()).shape == layer.shape == tuple(shape)
     assert repr(eval(repr(layer), {"Reshape": pynn.Reshape})) == repr(layer)
 
@@ -190,9 +190,9 @@ def test_pixel_shuffle_and_unshuffle(shape: tuple[int, ...]) -> None:
 def test_upsample(mode: str, length: int, isa: str) -> None:
     x = rng.normal(size=(2, 3, 5, 20))
     options: dict[str, Any] = {"mode": "nearest"} if mode == "nearest" else {"mode": "bilinear", "align_corners": mode == "corners"}
-    twin = ("nearest", False) if mode == "nearest" else ("linear", mode == "corners")
-    want = reference.resize(reference.resize(x, 9, 3, *twin), length, 2, *twin)
-    np.testing.assert_allclose(pynn.Upsample((length, 9), **options)(x), want, rtol=1e-12, atol=1e-13)
+    mode_and_corners = ("nearest", False) if mode == "nearest" else ("linear", mode == "corners")
+    expected = reference.resize(reference.resize(x, 9, 3, *mode_and_corners), length, 2, *mode_and_corners)
+    np.testing.assert_allclose(pynn.Upsample((length, 9), **options)(x), expected, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("shape", [(4,), (3, 4), (3, 4, 1), (3, 4, 7), (2, 4, 5, 9), (0, 4, 3), (300, 4, 40)])

@@ -52,27 +52,27 @@ def same(a: Any, b: Any) -> None:
 @floats
 def test_value_does_not_depend_on_position(name: str, dtype: Any, isa: str) -> None:
     x = sample((7, 93), dtype)
-    want = call(name, x)
-    assert (want.dtype, want.shape) == (dtype, x.shape)
+    expected = call(name, x)
+    assert (expected.dtype, expected.shape) == (dtype, x.shape)
     one_by_one = np.array([call(name, v) for v in x.ravel()]).reshape(x.shape)
-    same(want, one_by_one)
+    same(expected, one_by_one)
     for view in (np.s_[:, 1:], np.s_[::2, ::3], np.s_[::-1, ::-2], np.s_[3], np.s_[:0], np.s_[1, 2]):
-        same(call(name, x[view]), want[view])
-    same(np.ascontiguousarray(call(name, np.asfortranarray(x))), want)
-    same(call(name, np.broadcast_to(x[0], (5, 93))), np.broadcast_to(want[0], (5, 93)))
+        same(call(name, x[view]), expected[view])
+    same(np.ascontiguousarray(call(name, np.asfortranarray(x))), expected)
+    same(call(name, np.broadcast_to(x[0], (5, 93))), np.broadcast_to(expected[0], (5, 93)))
 
 
 @elementwise
 @floats
 def test_bits_do_not_depend_on_threads(name: str, dtype: Any, isa: str) -> None:
     x = sample(({2: 1 << 18, 4: 1 << 20, 8: 1 << 19}[np.dtype(dtype).itemsize] + 67,), dtype)  # enough for several threads
-    want = np.concatenate([call(name, piece) for piece in np.split(x, range(1000, x.size, 1000))])
+    expected = np.concatenate([call(name, piece) for piece in np.split(x, range(1000, x.size, 1000))])
     for threads in (1, 2, 7):
         with pynn.num_threads(threads):
             for view in (np.s_[:], np.s_[3:70000], np.s_[1::5], np.s_[:7:-3], np.s_[5:72]):
-                same(call(name, x[view]), np.ascontiguousarray(want[view]))
+                same(call(name, x[view]), np.ascontiguousarray(expected[view]))
     call(name, x, out=x)
-    same(x, want)
+    same(x, expected)
 
 
 @rowwise
@@ -80,12 +80,12 @@ def test_bits_do_not_depend_on_threads(name: str, dtype: Any, isa: str) -> None:
 @pytest.mark.parametrize("shape", [(140_001, 1), (301, 1003), (3, 70_000)])
 def test_rowwise_bits_do_not_depend_on_threads(name: str, dtype: Any, shape: tuple[int, int], isa: str) -> None:
     x = sample(shape, dtype)
-    want = np.stack([call(name, row) for row in x[:500]])
+    expected = np.stack([call(name, row) for row in x[:500]])
     for threads in (1, 2, 7):
         with pynn.num_threads(threads):
-            same(call(name, x)[:500], want)
-            same(np.ascontiguousarray(call(name, np.asfortranarray(x))[:500]), want)
-            same(np.ascontiguousarray(call(name, np.repeat(x, 2, axis=0)[::2])[:500]), want)
+            same(call(name, x)[:500], expected)
+            same(np.ascontiguousarray(call(name, np.asfortranarray(x))[:500]), expected)
+            same(np.ascontiguousarray(call(name, np.repeat(x, 2, axis=0)[::2])[:500]), expected)
 
 
 @parametric
@@ -96,64 +96,64 @@ def test_threads_and_varying_parameters(name: str, dtype: Any) -> None:
     x = sample((300_003,), dtype)
     parameters = [np.linspace(v, v + 0.25, x.size) for v in values]
     pieces = [np.s_[i : i + 1000] for i in range(0, x.size, 1000)]
-    want = np.concatenate([function(x[piece], *[p[piece] for p in parameters]) for piece in pieces])
+    expected = np.concatenate([function(x[piece], *[p[piece] for p in parameters]) for piece in pieces])
     for threads in (1, 2, 7):
         with pynn.num_threads(threads):
-            same(function(x, *parameters), want)
-            same(function(x[::-1], *[p[::-1] for p in parameters]), np.ascontiguousarray(want[::-1]))
+            same(function(x, *parameters), expected)
+            same(function(x[::-1], *[p[::-1] for p in parameters]), np.ascontiguousarray(expected[::-1]))
 
 
 @pytest.mark.parametrize("name", ["gelu", "relu", "leaky_relu", "grad.mish", "softmax"])
 @pytest.mark.parametrize("size", [9_000, 90_000])
 def test_consecutive_calls_share_the_pool(name: str, size: int) -> None:
     x = sample((size // 100, 100))
-    want = np.concatenate([call(name, row) for row in x]).reshape(x.shape)
+    expected = np.concatenate([call(name, row) for row in x]).reshape(x.shape)
     with pynn.num_threads(2):
         for got in [call(name, x) for _ in range(10)]:
-            same(got, want)
+            same(got, expected)
 
 
 @pytest.mark.parametrize("name", ["gelu", "relu", "leaky_relu", "grad.mish", "softmax"])
 def test_concurrent_calls_share_the_pool(name: str) -> None:
     x = sample((700, 1000))
-    want = call(name, x)
+    expected = call(name, x)
     with pynn.num_threads(3), ThreadPoolExecutor(6) as executor:
         for result in executor.map(lambda _: [call(name, x) for _ in range(5)], range(6)):
             for got in result:
-                same(got, want)
+                same(got, expected)
 
 
 @every
 @floats
 def test_memory_layouts(name: str, dtype: Any) -> None:
     x = sample((5, 300), dtype)
-    want = call(name, x)
+    expected = call(name, x)
     swapped = x.astype(x.dtype.newbyteorder())
-    same(call(name, swapped), want)
+    same(call(name, swapped), expected)
     raw = np.zeros(x.nbytes + 1, np.uint8)
     unaligned = raw[1:].view(dtype).reshape(x.shape)
     unaligned[...] = x
-    same(call(name, unaligned), want)
+    same(call(name, unaligned), expected)
     x.flags.writeable = False
-    same(call(name, x), want)
-    same(call(name, x[:, ::-1])[:, ::-1] if name in ELEMENTWISE else want, want)
+    same(call(name, x), expected)
+    same(call(name, x[:, ::-1])[:, ::-1] if name in ELEMENTWISE else expected, expected)
 
 
 @every
 @floats
 def test_out_argument(name: str, dtype: Any) -> None:
     x = sample((6, 70), dtype)
-    want = call(name, x)
+    expected = call(name, x)
     out = np.empty_like(x)
     assert call(name, x, out=out) is out
-    same(out, want)
+    same(out, expected)
     wide = np.zeros((6, 140), dtype)
     call(name, x, out=wide[:, ::2])
-    same(np.ascontiguousarray(wide[:, ::2]), want)
+    same(np.ascontiguousarray(wide[:, ::2]), expected)
     assert not wide[:, 1::2].any()
     y = x.copy()
     call(name, y, out=y)
-    same(y, want)
+    same(y, expected)
 
 
 @elementwise
@@ -215,11 +215,11 @@ def test_float16_is_computed_in_float32_and_rounded_once(name: str) -> None:
     x = x[np.isfinite(x)] if name in ROWWISE else x
     got = call(name, x)
     with np.errstate(all="ignore"):
-        want = call(name, x.astype(np.float32)).astype(np.float16)
+        expected = call(name, x.astype(np.float32)).astype(np.float16)
     assert got.dtype == np.float16
-    nan = np.isnan(want)
+    nan = np.isnan(expected)
     assert np.isnan(got[nan]).all()
-    same(got[~nan], want[~nan])
+    same(got[~nan], expected[~nan])
 
 
 @every
@@ -284,10 +284,10 @@ def test_ufunc_methods(name: str) -> None:
     if ufunc.nin <= 2:  # NumPy defines it for one and two operands only
         y = x.copy()
         ufunc.at(y, [0, 3, 3], *parameters)
-        want = x.copy()
+        expected = x.copy()
         for i in (0, 3, 3):
-            want[i] = ufunc(want[i], *parameters)
-        same(y, want)
+            expected[i] = ufunc(expected[i], *parameters)
+        same(y, expected)
     if ufunc.nin == 2:
         same(ufunc.outer(x, x[:3]), ufunc(x[:, None], x[:3]))
         same(ufunc.reduceat(x, [0, 4]), np.array([ufunc.reduce(x[:4]), ufunc.reduce(x[4:])]))
@@ -304,16 +304,16 @@ def test_parameters_broadcast_and_do_not_change_dtype(name: str, dtype: Any, gra
     function, required = FUNCTIONS[full]
     values = required or list(parse_parameters(_row_of(name)["params"]).defaults.values())
     x = sample((4, 300), dtype)
-    want = function(x, *values)
+    expected = function(x, *values)
     for kind in (float, np.float64, np.longdouble, lambda v: np.array(v, np.float64)):
-        same(function(x, *map(kind, values)), want)
+        same(function(x, *map(kind, values)), expected)
     varying = [np.full((300,), v) for v in values]
-    same(function(x, *varying), want)
-    same(function(x[:, ::3], *[v[::3] for v in varying]), np.ascontiguousarray(want[:, ::3]))
-    same(function(x, *[np.full((4, 1), v, np.float64) for v in values]), want)
+    same(function(x, *varying), expected)
+    same(function(x[:, ::3], *[v[::3] for v in varying]), np.ascontiguousarray(expected[:, ::3]))
+    same(function(x, *[np.full((4, 1), v, np.float64) for v in values]), expected)
     columns = [np.linspace(v, v + 0.25, 300) for v in values]
-    apart = np.stack([function(x[:, j], *[c[j] for c in columns]) for j in range(300)], axis=1)
-    same(function(x, *columns), apart)
+    separate = np.stack([function(x[:, j], *[c[j] for c in columns]) for j in range(300)], axis=1)
+    same(function(x, *columns), separate)
 
 
 def _row_of(name: str) -> dict[str, Any]:
@@ -403,13 +403,13 @@ def test_alias_is_the_same_function() -> None:
 def test_axis_argument(name: str, dtype: Any) -> None:
     x = sample((4, 5, 300), dtype)
     function = FUNCTIONS[name][0]
-    want = function(x)
-    same(np.stack([function(row) for row in x.reshape(-1, 300)]).reshape(x.shape), want)
+    expected = function(x)
+    same(np.stack([function(row) for row in x.reshape(-1, 300)]).reshape(x.shape), expected)
     for axis in (0, 1, 2, -3):
         moved = np.moveaxis(function(np.ascontiguousarray(np.moveaxis(x, axis, -1))), -1, axis)
         same(np.ascontiguousarray(function(x, axis=axis)), np.ascontiguousarray(moved))
         same(function(x, dim=axis), function(x, axis))
-    same(np.ascontiguousarray(function(np.asfortranarray(x))), want)
+    same(np.ascontiguousarray(function(np.asfortranarray(x))), expected)
     with pytest.raises(ValueError, match="axis 3"):
         function(x, axis=3)
     with pytest.raises(TypeError, match="axis and dim"):

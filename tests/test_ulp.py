@@ -83,12 +83,12 @@ def test_c_references_match_mpmath(tmp_path: Path) -> None:
         exact, given = formulas[name].exact(60), dict(zip(formulas[name].parameters, (0.75, 1.25), strict=False))
         v, v_bound, d, d_bound, s = numbers
         for which, got, bound in (("value", v, v_bound), ("derivative", d, d_bound), ("terms", s, d_bound)):
-            want = exact(which, float.fromhex(at), **given)
-            error, number = abs(type(want)(got) - want), type(want)
-            allowed = number(bound) * TYPES[kind] + abs(want) * ((8 * TYPES[kind] if which == "terms" else 0) + 2.0**-112)
+            expected = exact(which, float.fromhex(at), **given)
+            error, number = abs(type(expected)(got) - expected), type(expected)
+            allowed = number(bound) * TYPES[kind] + abs(expected) * ((8 * TYPES[kind] if which == "terms" else 0) + 2.0**-112)
             # beyond LIMIT exponentials are clamped: both values then underflow or overflow
-            beyond = max(abs(want), error) < 1e-200 or min(want, number(got)) > LARGEST[kind]
-            assert error <= allowed or beyond, (name, kind, at, which, got, want)
+            beyond = max(abs(expected), error) < 1e-200 or min(expected, number(got)) > LARGEST[kind]
+            assert error <= allowed or beyond, (name, kind, at, which, got, expected)
 
 
 def test_roots_with_cancellation_are_found_from_the_formula() -> None:

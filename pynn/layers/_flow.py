@@ -28,10 +28,10 @@ class Flow:
 
         If ``counted`` is given, only layers with these ids count towards the length.
         """
-        behind = [0] * len(self._uses)
+        depths = [0] * len(self._uses)
         found: dict[int, int] = {}
         for number in reversed(range(len(self._uses))):
             layer, consumers = self._uses[number]
-            behind[number] = max((behind[use] for use in consumers), default=0) + (counted is None or layer in counted)
-            found[layer] = max(found.get(layer, 0), behind[number])
+            depths[number] = max((depths[use] for use in consumers), default=0) + (counted is None or layer in counted)
+            found[layer] = max(found.get(layer, 0), depths[number])
         return found

@@ -375,7 +375,7 @@ _RESIZE = {
     **{"nearest": "nearest", "nearest-exact": "nearest_exact", "bicubic": "cubic"},
     **dict.fromkeys(("linear", "bilinear", "trilinear"), "linear"),
 }
-"""What the core calls each mode along an axis."""
+"""The core's interpolation along one axis, for each mode."""
 _RESIZE_AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 
 

@@ -76,22 +76,22 @@ def attributes(node: Any, opset: int) -> dict[str, Any]:
 def test_onnx_cases(name: str) -> None:
     model = CASES[name].model
     node, given = model.graph.node[0], attributes(model.graph.node[0], model.opset_import[0].version)
-    for inputs, (want,) in CASES[name].data_sets:
+    for inputs, (expected,) in CASES[name].data_sets:
         inputs = iter(inputs)
         arguments = [next(inputs) if text else None for text in node.input]
 
         def run(arguments: list[Any] = arguments) -> Any:
             return OPERATORS[node.op_type](*arguments, **given)
 
-        if want.dtype.name == "bfloat16":
+        if expected.dtype.name == "bfloat16":
             with pytest.raises(TypeError, match="not supported"):
                 run()
         elif "min_greater_than_max" in name:
             with pytest.raises(ValueError, match="must satisfy"):
                 run()
         else:
-            near = 2e-3 if want.dtype == np.float16 else 2e-6
-            np.testing.assert_allclose(run(), want, rtol=near, atol=near / 100)
+            near = 2e-3 if expected.dtype == np.float16 else 2e-6
+            np.testing.assert_allclose(run(), expected, rtol=near, atol=near / 100)
 
 
 def test_every_operator_has_a_case() -> None:
@@ -143,6 +143,6 @@ def settings(row: dict[str, Any]) -> list[dict[str, float]]:
 @pytest.mark.parametrize("name", ROWS)
 def test_onnx_expression_of_each_row(name: str) -> None:
     for values in settings(ROWS[name]):
-        (want,) = ReferenceEvaluator(graph_of(ROWS[name]["onnx"], values)).run(None, {"x": X})
-        assert want.dtype == np.float32
-        np.testing.assert_allclose(getattr(pynn, name)(X, **values), want, rtol=3e-6, atol=1e-6)
+        (expected,) = ReferenceEvaluator(graph_of(ROWS[name]["onnx"], values)).run(None, {"x": X})
+        assert expected.dtype == np.float32
+        np.testing.assert_allclose(getattr(pynn, name)(X, **values), expected, rtol=3e-6, atol=1e-6)

@@ -87,14 +87,14 @@ def test_fit_matches_pytorch(name: str, settings: dict[str, Any], isa: str) -> N
 @pytest.mark.parametrize("hidden", ["ReLU", "SiLU"])
 def test_manual_training_loop_matches_pytorch(name: str, settings: dict[str, Any], hidden: str) -> None:
     ours, theirs = pair(hidden)
-    want, curve = their_curve(theirs, name, settings), []
+    expected, curve = their_curve(theirs, name, settings), []
     (X, y), loss, opt = data(), pynn.CrossEntropyLoss(), getattr(pynn.optim, name)(ours.parameters(), **settings)
     for rows in batches():
         opt.zero_grad()
         curve.append(float(loss(ours(X[rows]), y[rows])))
         ours.backward(loss.backward())
         opt.step()
-    np.testing.assert_allclose(curve, want, rtol=1e-10)
+    np.testing.assert_allclose(curve, expected, rtol=1e-10)
     assert_same(ours, theirs)
 
 

@@ -31,12 +31,12 @@ def wide(value: Any) -> Any:
     return value.detach().double() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
 
 
-def assert_close(got: Any, want: Any, dtype: str, what: str) -> None:
+def assert_close(got: Any, expected: Any, dtype: str, what: str) -> None:
     """Compare relative to each number, or to the largest where numbers cancel."""
-    got, want = np.asarray(got, float), np.asarray(want, float)
-    assert got.shape == want.shape, what
-    largest = np.abs(want[np.isfinite(want)]).max(initial=0)
-    np.testing.assert_allclose(got, want, rtol=TIGHT[dtype], atol=TIGHT[dtype] * largest, err_msg=what)
+    got, expected = np.asarray(got, float), np.asarray(expected, float)
+    assert got.shape == expected.shape, what
+    largest = np.abs(expected[np.isfinite(expected)]).max(initial=0)
+    np.testing.assert_allclose(got, expected, rtol=TIGHT[dtype], atol=TIGHT[dtype] * largest, err_msg=what)
 
 
 def compare(name: str, settings: dict[str, Any], arguments: tuple[Any, ...], dtype: str, theirs: Any = None) -> None:

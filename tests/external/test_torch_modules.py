@@ -70,20 +70,20 @@ def test_module(name: str, dtype: str, training: bool) -> None:
 def compare(layer: pynn.Layer, theirs: Any, given: Any, near: dict[str, float], context: str) -> None:
     given = [*given.args, *given.kwargs.values()]
     inputs = [t.detach().clone().requires_grad_(t.is_floating_point()) if isinstance(t, torch.Tensor) else t for t in given]
-    want = flat(theirs(*inputs))
+    expected = flat(theirs(*inputs))
     got = flat(layer(*map(numpy, inputs)))
-    assert len(got) == len(want), context
-    for a, b in zip(got, want, strict=True):
+    assert len(got) == len(expected), context
+    for a, b in zip(got, expected, strict=True):
         np.testing.assert_allclose(a, numpy(b), **near, err_msg=context + "output")
         assert a.shape == tuple(b.shape), context
         assert str(b.dtype) in (f"torch.{a.dtype}", "torch.int64"), context
     for key, state in theirs.state_dict().items():
         np.testing.assert_allclose(layer.state_dict()[key], numpy(state), **near, err_msg=context + key)
-    gys = [torch.randn_like(y) for y in want if y.is_floating_point()]
+    gys = [torch.randn_like(y) for y in expected if y.is_floating_point()]
     leaves = [t for t in inputs if isinstance(t, torch.Tensor) and t.requires_grad]
-    if not [y for y in want if y.requires_grad]:
+    if not [y for y in expected if y.requires_grad]:
         return
-    torch.autograd.backward([y for y in want if y.is_floating_point()], gys)
+    torch.autograd.backward([y for y in expected if y.is_floating_point()], gys)
     gxs = flat(layer.backward(*map(numpy, gys)))
     for t, g in zip(leaves, gxs if leaves else [], strict=True):
         wanted = numpy(t.grad) if t.grad is not None else np.zeros(t.shape)

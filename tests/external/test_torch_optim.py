@@ -141,9 +141,9 @@ def test_unfrozen_parameter_starts_a_new_step_count(name: str) -> None:
 def test_clipping(norm_type: float, max_norm: float, dtype: str) -> None:
     theirs, ours, opt, own = pair("SGD", dtype)
     step(theirs, ours, opt, own, 0)
-    want = torch.nn.utils.clip_grad_norm_(theirs, max_norm, norm_type)
+    expected = torch.nn.utils.clip_grad_norm_(theirs, max_norm, norm_type)
     near = 1e-5 if dtype == "float32" else 1e-12
-    np.testing.assert_allclose(pynn.optim.clip_grad_norm_(ours, max_norm, norm_type), float(want), rtol=near)
+    np.testing.assert_allclose(pynn.optim.clip_grad_norm_(ours, max_norm, norm_type), float(expected), rtol=near)
     for t, p in zip(theirs, ours, strict=True):
         np.testing.assert_allclose(p.grad, t.grad.numpy(), rtol=near)
     torch.nn.utils.clip_grad_value_(theirs, 0.01)
@@ -267,7 +267,7 @@ LBFGS += [{"history_size": 2, "max_iter": 4}, {"max_iter": 6, "max_eval": 3}]
 def test_lbfgs(kwargs: dict[str, Any], dtype: str) -> None:
     """Equal numbers of closure calls, equal losses and equal results, on nonlinear least squares."""
     rng = np.random.default_rng(0)
-    A, want = rng.normal(size=(40, 6)).astype(dtype), rng.normal(size=(40, 2)).astype(dtype)
+    A, expected = rng.normal(size=(40, 6)).astype(dtype), rng.normal(size=(40, 2)).astype(dtype)
     weight, bias = rng.normal(size=(6, 2)).astype(dtype), np.zeros(2, dtype)
     theirs = [torch.tensor(a, requires_grad=True) for a in (weight, bias)]
     ours = [pynn.Parameter(a.copy()) for a in (weight, bias)]
@@ -276,14 +276,14 @@ def test_lbfgs(kwargs: dict[str, Any], dtype: str) -> None:
 
     def its() -> Any:
         opt.zero_grad()
-        e = torch.tensor(A) @ theirs[0] + theirs[1] - torch.tensor(want)
+        e = torch.tensor(A) @ theirs[0] + theirs[1] - torch.tensor(expected)
         loss = (e**2 + 0.1 * e**4).mean()
         loss.backward()
         calls[0] += 1
         return loss
 
     def mine() -> float:
-        e = A @ ours[0].data + ours[1].data - want
+        e = A @ ours[0].data + ours[1].data - expected
         g = (2 * e + 0.4 * e**3) / e.size
         ours[0].grad[...], ours[1].grad[...] = A.T @ g, g.sum(0)
         calls[1] += 1

@@ -171,7 +171,7 @@ def main(library: str, folder: str, seed: int) -> None:
         )
 
     def sweep(name: str, call: Callable[[], Any], arm: Callable[[int], None], disarm: Callable[[], bool], stride: int) -> int:
-        want, n = call(), 0
+        expected, n = call(), 0
         while True:
             arm(n)
             try:
@@ -182,11 +182,11 @@ def main(library: str, folder: str, seed: int) -> None:
                 disarm()
                 raise AssertionError(f"{name}: allocation {n} failed, and the error is {error!r}") from error
             failed = disarm()
-            if got is not None and not same(got, want):
-                raise AssertionError(f"{name}: allocation {n} failed, and the result is another: {got} instead of {want}")
+            if got is not None and not same(got, expected):
+                raise AssertionError(f"{name}: allocation {n} failed, and the result is another: {got} instead of {expected}")
             if not failed:
                 return n
-            if n % 8 == 0 and not same(call(), want):
+            if n % 8 == 0 and not same(call(), expected):
                 raise AssertionError(f"{name}: after allocation {n} failed, the result is another")
             n += stride
 
@@ -219,7 +219,7 @@ def main(library: str, folder: str, seed: int) -> None:
         return count, reached, error
 
     def sweep_objects(name: str, call: Callable[[], Any]) -> int:
-        want, tried = call(), 0
+        expected, tried = call(), 0
         count, _, _ = fail_object(call, 0, 0)
         for _ in range(min(OBJECTS, 30 * count)):
             which, n = int(rng.integers(1, count + 1)), int(rng.integers(30))
@@ -227,7 +227,7 @@ def main(library: str, folder: str, seed: int) -> None:
             tried += reached
             if error is not None and not isinstance(error, MemoryError):
                 raise AssertionError(f"{name}: object {n} of call {which} failed, and the error is {error!r}") from error
-        if not same(call(), want):
+        if not same(call(), expected):
             raise AssertionError(f"{name}: the result is another after objects could not be made")
         return tried
 

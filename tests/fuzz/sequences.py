@@ -125,7 +125,7 @@ class Pair:
         if self.r.random() < 0.3:
             settings["weight_decay"] = 0.01
         self.optimizer = getattr(pynn.optim, name)(self.ours.parameters(), **settings)
-        self.twin = getattr(torch.optim, name)(self.theirs.parameters(), **settings)
+        self.their_optimizer = getattr(torch.optim, name)(self.theirs.parameters(), **settings)
         self.log.append(f"{name}({settings})")
 
     # ---- steps --------------------------------------------------------------------------------------------------------
@@ -137,14 +137,14 @@ class Pair:
 
     def _their_step(self, X: Any, y: Any) -> float:
         self._train_theirs()
-        self.twin.zero_grad()
+        self.their_optimizer.zero_grad()
         loss = self.criterion(self.theirs(torch.as_tensor(X)), torch.as_tensor(y))
         loss.backward()
         # PyTorch keeps the old gradient of a frozen parameter; here it is 0. Optimizers must use neither.
         for p in self.theirs.parameters():
             if not p.requires_grad:
                 p.grad = None
-        self.twin.step()
+        self.their_optimizer.step()
         return float(loss.detach())
 
     def _rows(self) -> Any:
@@ -165,7 +165,7 @@ class Pair:
         self.ours.train()
         self._train_theirs()
         self.optimizer.zero_grad()
-        self.twin.zero_grad()
+        self.their_optimizer.zero_grad()
         for at in (slice(0, None, 2), slice(1, None, 2)):
             if len(self.X[at]) > 1:
                 self.loss(self.ours(self.X[at]), self.y[at])
@@ -175,7 +175,7 @@ class Pair:
         for p in self.theirs.parameters():
             if not p.requires_grad:
                 p.grad = None
-        self.twin.step()
+        self.their_optimizer.step()
 
     def fit(self) -> None:
         size = self.r.choice([len(self.X), len(self.X), 4, 8]) if self.by_rows else len(self.X)
@@ -235,7 +235,7 @@ class Pair:
 
     def change_rate(self) -> None:
         rate = self.r.choice(RATES)
-        for group in (*self.optimizer.param_groups, *self.twin.param_groups):
+        for group in (*self.optimizer.param_groups, *self.their_optimizer.param_groups):
             group["lr"] = rate
 
     def _start_optimizers_anew(self) -> None:
