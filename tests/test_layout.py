@@ -290,6 +290,37 @@ def test_a_call_against_the_direction_of_one_floor_is_a_cycle() -> None:
     assert any("core/training/shadow_f64" in cycle for cycle in cycles(units(texts)))
 
 
+def declared(text: str) -> set[str]:
+    """Return the functions that a header declares without defining them."""
+    return set(
+        re.findall(
+            r"^(?!typedef|static|extern|return)[A-Za-z][\w \t*]*?[ *](\w+)\([^;{}]*\)(?:\s*__attribute__\(\(.*?\)\))?;", plain(text), re.M
+        )
+    )
+
+
+def foreign_declarations(texts: Mapping[str, str]) -> list[str]:
+    """Return the declarations of functions that stand in the header of another file, each as text."""
+    homes = {f: path for path, text in texts.items() if path.endswith(".c") for f in exported(path, text)}
+    return [
+        f"{path} declares {f} of {homes.get(f, 'nothing')}"
+        for path, text in texts.items()
+        if path.endswith(".h")
+        for f in sorted(declared(text))
+        if homes.get(f) != path.removesuffix(".h") + ".c"
+    ]
+
+
+@pytest.mark.parametrize("where", ["core/", "python/"])
+def test_a_header_declares_what_its_own_file_defines(where: str) -> None:
+    assert not foreign_declarations(texts_of(where))
+
+
+def test_a_declaration_in_the_wrong_header_is_reported() -> None:
+    texts = with_text("core/graph/graph.h", "pn_status pn_train_step(pn_plan *plan);")
+    assert foreign_declarations(texts) == ["core/graph/graph.h declares pn_train_step of core/training/step.c"]
+
+
 # ---- cycles ----------------------------------------------------------------------------------------------------------
 
 
