@@ -23,7 +23,9 @@ def __dir__() -> list[str]:
 
 
 def as_layer(layer: Layer | str) -> Layer:
-    """Return a layer, or the activation of that name, or raise."""
+    """Return a layer, or the activation of that name, or raise. An object with ``__pynn_layer__`` makes its own layer."""
+    if hasattr(type(layer), "__pynn_layer__"):
+        layer = layer.__pynn_layer__()  # type: ignore[union-attr]
     if isinstance(layer, Layer):
         check_initialized(layer, "layers")
         return layer

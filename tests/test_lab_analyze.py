@@ -328,6 +328,7 @@ sys.modules["scipy"] = sys.modules["scipy.stats"] = None
 from pynn.lab import analyze
 table = {"a": [0.9, 0.8] * 4, "b": [0.1, 0.2] * 4}
 assert analyze(table).best == ("a",)
+assert "is computed by scipy: pip install" in str(analyze({"a": [0.9, 0.8] * 4, "b": [0.8, 0.9, 0.85, 0.85] * 2})).replace("\\n", " ")
 try:
     analyze({k: v[:6] for k, v in table.items()})
 except ImportError as error:

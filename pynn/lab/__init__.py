@@ -5,17 +5,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._analyze import Difference, Verdict, analyze
-    from ._compare import ACTIVATIONS, compare
+    from ._candidates import ACTIVATIONS, ActivationMaker
+    from ._compare import compare
     from ._health import UnitHealth, unit_health
-    from ._report import Comparison, Row
+    from ._record import Entry, RunRecord
+    from ._report import Report
 
-__all__ = ["ACTIVATIONS", "Comparison", "Difference", "Row", "UnitHealth", "Verdict", "analyze", "compare", "unit_health"]
-
+__all__ = [
+    "ACTIVATIONS",
+    "ActivationMaker",
+    "Difference",
+    "Entry",
+    "Report",
+    "RunRecord",
+    "UnitHealth",
+    "Verdict",
+    "analyze",
+    "compare",
+    "unit_health",
+]
 _HOMES = {
-    "ACTIVATIONS": "_compare",
-    "Comparison": "_report",
+    "ACTIVATIONS": "_candidates",
+    "ActivationMaker": "_candidates",
     "Difference": "_analyze",
-    "Row": "_report",
+    "Entry": "_record",
+    "Report": "_report",
+    "RunRecord": "_record",
     "UnitHealth": "_health",
     "Verdict": "_analyze",
     "analyze": "_analyze",
@@ -34,4 +49,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return __all__

@@ -1,218 +1,355 @@
-"""Train the same net with each of several activations, several times."""
+"""Train the same net with each of several activations, several times, and judge the scores."""
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
-from math import ceil, inf, isinf
-from statistics import fmean, median
-from time import perf_counter_ns
-from typing import Any, Literal, NamedTuple
+from __future__ import annotations
+
+import platform
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-import pynn
-from pynn.datasets import train_test_split
-from pynn.lab._health import unit_health
-from pynn.lab._report import Comparison, Row
+from .. import __version__, _core
+from .._random import check_seed
+from .._tables import check_count, unknown_name
+from ._candidates import ACTIVATIONS, Candidate, _hidden, _loss, _norm, _optimizer, activation_makers, varied
+from ._cost import cost_of
+from ._data import Data, r2
+from ._record import Entry, HealthRecord, RunRecord, record
+from ._report import Report
+from ._tune import TUNING_SEEDS, Tuning, final_run, search, trainer
 
-ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu")
+ROPE = 0.005
+"""The largest difference of accuracy or R2 that does not matter, by default."""
 
 
 def compare(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: Any,
+    y: Any,
     *,
-    activations: Sequence[str] = ACTIVATIONS,
-    hidden: Sequence[int] = (128, 64),
+    activations: Sequence[Any] | None = None,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    model: Callable[[Any, int], Any] | None = None,
+    hidden: Sequence[int] | int = (128, 64),
+    norm: str | Callable[[int], Any] | None = None,
     epochs: int = 30,
     batch_size: int = 32,
-    lr: float = 1e-3,
+    optimizer: Any = "adam",
+    lr: float | None = None,
+    tune: str | None = "lr",
+    init: Any = "auto",
+    loss: Any = None,
+    task: str = "auto",
+    scale: str = "auto",
     test_size: float = 0.25,
-    target: float = 0.95,
-    scale: Literal["columns", "together"] = "columns",
-    seeds: int = 5,
+    validation_size: float = 0.15,
+    seeds: int = 10,
     seed: int = 0,
-    callback: Callable[[str, int, int], None] | None = None,
-) -> Comparison:
-    """Train the same net with each activation on the same data, and compare.
+    target: float = 0.95,
+    rope: float | None = None,
+    alpha: float = 0.05,
+    n_jobs: int | None = None,
+    verbose: int | str = "auto",
+) -> Report:
+    """Train the same net with each activation, each at its own learning rate, and tell what the scores can tell apart.
 
-    One split says little: over 40 of them the accuracy of a ReLU net on the digits varied by 0.6 % (standard deviation).
-    So everything is done ``seeds`` times. With each seed every activation gets the same split, starts from the same
-    weights, sees the same batches in the same order and learns with Adam. Inputs (and real targets) are brought to
-    mean 0 and standard deviation 1 as the training samples have them.
+    For each seed all activations get the same split, the same order of samples and the same budget. A fixed validation part chooses
+    each activation's learning rate; the test part of a seed is read once, after its last epoch. `analyze` judges the scores, and its
+    intervals are widened because the splits of different seeds overlap.
 
     Parameters
     ----------
-    X : array of shape (n, d)
-        The inputs, numbers.
-    y : array of shape (n,)
-        The targets. Integers, booleans or text are classes (cross-entropy, accuracy); floats are quantities (mean squared
-        error, R2).
-    activations : sequence of str
-        Names of activations.
+    X : array_like, shape (n, ...), or tuple of those
+        The inputs, numbers; tables of pandas and polars too. A tuple is one array per input of the nets of ``model=``.
+    y : array_like, shape (n,) or (n, k), or list or mapping of those
+        The targets. Text, truth values and whole numbers of at most 50 distinct values that repeat are classes (cross-entropy,
+        accuracy), one-hot rows too; other columns of 0 and 1 are labels of which several may hold (binary cross-entropy, accuracy); other
+        numbers are quantities (mean squared error, R2). A list or mapping has one target per output of the nets of ``model=``.
+    activations : sequence, optional
+        What to compare: names, layers (``pynn.LeakyReLU(0.1)``), classes or functions that make a layer, gates such as
+        ``pynn.SwiGLU``, whose linear layer is made wider, or ``(label, activation)`` pairs. Default: six common ones.
+    vary : mapping, optional
+        Compare something else instead: one of ``optimizer``, ``init``, ``norm``, ``hidden``, ``depth``, ``loss`` or ``batch_size``
+        with its values, such as ``{"depth": [1, 2, 8]}``; values may be ``(label, value)`` pairs. The activation is then the only one of
+        ``activations``, by default relu.
+    model : function (activation, seed) -> Sequential or Model, optional
+        Builds a net, in place of linear layers of widths ``hidden``. ``activation`` stands for a new layer wherever a layer may stand, and
+        ``activation()`` returns one; see `ActivationMaker`. Classes need an output per class (logits).
     hidden : sequence of int
         The widths of the hidden layers.
-    epochs, batch_size, lr
-        As in ``pynn.Sequential.fit`` and ``pynn.optim.Adam``.
-    test_size : float
-        The share of the samples set aside for testing, drawn from each class alike.
-    target : float
-        The score (accuracy or R2) whose first epoch the table shows, the median of the seeds.
-    scale : {'columns', 'together'}
-        Scale each column of ``X`` by its own mean and deviation, or all by one: for pixels and other columns of one unit,
-        where a column that hardly ever changes would be blown up. On the digits (ReLU, 40 splits with 40 seeds) the mean
-        test accuracy was 98.0 % together and 97.4 % by columns.
+    norm : {'batch', 'layer', 'rms'} or function (width) -> Layer, optional
+        What stands between each linear layer and its activation.
+    epochs, batch_size
+        As in ``pynn.Sequential.fit``.
+    optimizer : str or Optimizer
+        As in ``fit``; each net gets a copy.
+    lr : float, optional
+        The middle of the grid of learning rates, or the learning rate with ``tune=None``. Default: that of the optimizer.
+    tune : {'lr', None}
+        'lr': each activation gets the best of seven learning rates, a third of a decade apart, by successive halving on the
+        validation rows with three seeds. While any best rate lies at the end of the grid, the grid is widened, for all alike.
+    init : str or callable
+        'auto': initial weights by activation, see ``Sequential.apply_init``; 'shared': the same for all, those that the layers or
+        ``model`` make; or what else ``apply_init`` takes.
+    loss : optional
+        As in ``fit``, in place of the task's.
+    task : {'auto', 'classes', 'multilabel', 'quantity'}
+        What the targets are, in place of the rule above.
+    scale : {'auto', 'columns', 'together', 'none'}
+        Bring the inputs to mean 0 and deviation 1 by the training rows: each column (or channel) by itself, or all together, as is best
+        for pixels, or not at all. 'auto': columns of a table, together for other shapes; integers, which may be indices, stay as they
+        are with ``model=``.
+    test_size, validation_size : float
+        The shares of the rows to test on, drawn for each seed, and to validate on, the same for all seeds.
     seeds : int
-        How often every activation is trained.
+        The number of trainings of each; below 6 there is no verdict.
     seed : int
-        The first of the seeds, which go up by one. Each decides a split, first weights and an order of the samples.
-    callback : function (activation, seed, epoch) -> None
-        Called after every epoch, which counts from 1.
+        The first seed; they go up by one.
+    target : float
+        The validation accuracy whose first epoch the table shows.
+    rope : float, optional
+        The largest difference of scores that does not matter. Default: 0.005, half a point of accuracy.
+    alpha : float
+        The probability of a false verdict.
+    n_jobs : int, optional
+        As in `pynn.fit_many`; the result does not depend on it.
+    verbose : bool, 2 or 'auto'
+        As in `pynn.fit_many`.
 
     Returns
     -------
-    Comparison
-        A row for each activation.
+    Report
+        A table, sentences and the protocol when printed; see `Report`.
 
     Raises
     ------
-    ValueError
-        The shapes don't fit, a value isn't finite, there is only one class, or a name or a number isn't allowed.
+    ValueError, TypeError
+        If shapes do not fit, a value is not finite, there is nothing to predict, or a name or number is not allowed.
+
+    Notes
+    -----
+    On KeyboardInterrupt the exception has the attribute ``report``: that of the seeds whose trainings had all ended, or None.
 
     Examples
     --------
-    >>> import pynn.datasets, pynn.lab
+    >>> import pynn, pynn.lab
     >>> X, y = pynn.datasets.load_digits()
-    >>> result = pynn.lab.compare(X, y, activations=["relu", "tanh"], epochs=10, scale="together", seeds=3)
-    >>> [row.activation for row in result.rows]
-    ['relu', 'tanh']
-    >>> all(min(row.scores) > 0.9 and len(row.scores) == 3 for row in result.rows)
-    True
+    >>> options = dict(hidden=(32,), epochs=6, seeds=8, tune=None, lr=3e-3, scale="together")
+    >>> report = pynn.lab.compare(X, y, activations=["relu", pynn.LeakyReLU(0.1), pynn.SwiGLU], **options)
+    >>> [entry.label for entry in report]
+    ['relu', 'LeakyReLU(0.1)', 'SwiGLU']
+    >>> report["relu"].score > 0.9, report.baseline < 0.2
+    (True, True)
+    >>> report = pynn.lab.compare(X, y, vary={"norm": [None, "batch"]}, **options)
+    >>> [entry.label for entry in report]
+    ['norm None', 'norm batch']
     """
-    if scale not in ("columns", "together"):
-        raise ValueError(f"scale: expected 'columns' or 'together', got {scale!r}")
-    if seeds < 1:
-        raise ValueError(f"seeds must be at least 1; got {seeds}")
-    numbers = tuple(range(seed, seed + seeds))
-    runs: list[list[_Run]] = [[] for _ in activations]
-    for number in numbers:
-        data = _Data(X, y, test_size, number, axis=0 if scale == "columns" else None)
-        widths = (data.X_train.shape[1], *hidden, data.classes or 1)
-        for activation, done in zip(activations, runs, strict=True):
-            model = _net(widths, activation, number)
-            history = model.fit(
-                data.X_train,
-                data.y_train,
-                loss="cross_entropy" if data.classes else "mse",
-                optimizer=pynn.optim.Adam(lr=lr),
-                epochs=epochs,
-                batch_size=batch_size,
-                validation_data=(data.X_test, data.y_test),
-                callbacks=_callbacks(callback, activation, number),
-                seed=number,
-                verbose=False,
-            ).history
-            done.append(_run(model, data, history, target))
-    rows = tuple(_row(activation, done) for activation, done in zip(activations, runs, strict=True))
-    metric = "accuracy" if data.classes else "R2"
-    return Comparison(rows, metric, target, numbers, widths, len(data.X_train), len(data.X_test))
-
-
-def _callbacks(
-    callback: Callable[[str, int, int], None] | None, activation: str, seed: int
-) -> list[Callable[[int, dict[str, float]], None]]:
-    """Tell the caller's function which activation and seed it is, and count from 1."""
-    return [lambda epoch, logs: callback(activation, seed, epoch + 1)] if callback else []
-
-
-class _Data:
-    """The samples as the nets see them, and what the test loss means."""
-
-    def __init__(self, X: ArrayLike, y: ArrayLike, test_size: float, seed: int, axis: int | None = 0) -> None:
-        inputs, targets = np.asarray(X), np.asarray(y)
-        if inputs.ndim != 2 or targets.ndim != 1:
-            raise ValueError(f"X must have shape (n, d) and y (n,); got {inputs.shape} and {targets.shape}")
-        self.classes = 0
-        if targets.dtype.kind != "f":
-            labels, targets = np.unique(targets, return_inverse=True)
-            self.classes = len(labels)
-            if self.classes < 2:
-                raise ValueError(f"y must hold at least two classes; it holds {labels.tolist()}")
-        parts = train_test_split(inputs, targets, test_size=test_size, seed=seed, stratify=bool(self.classes))
-        self.X_train, self.X_test = _standardised("X", *parts[:2], axis)
-        self.y_train, self.y_test = parts[2:]
-        if not self.classes:
-            self.y_train, self.y_test = _standardised("y", parts[2][:, None], parts[3][:, None], 0)
-
-    def scores(self, history: dict[str, list[float]]) -> list[float]:
-        """Return the test score after each epoch."""
-        if self.classes:
-            return history["val_accuracy"]
-        variance = float(np.var(self.y_test, dtype=np.float64))
-        return [1 - loss / variance if variance else float("nan") for loss in history["val_loss"]]
-
-
-def _standardised(
-    name: str, train: NDArray[Any], test: NDArray[Any], axis: int | None
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Bring columns (axis 0) or everything (None) to mean 0 and deviation 1 by the training samples; constants become 0."""
-    for part in (train, test):
-        if not np.isfinite(part).all():
-            raise ValueError(f"{name} must be finite; it holds nan or infinity")
-    mean = train.mean(axis=axis, dtype=np.float64)
-    constant = train.min(axis=axis) == train.max(axis=axis)
-    deviation = np.where(constant, 1.0, train.std(axis=axis, dtype=np.float64))
-    return ((train - mean) / deviation).astype(np.float32), ((test - mean) / deviation).astype(np.float32)
-
-
-def _net(widths: Sequence[int], activation: str, seed: int) -> pynn.Sequential:
-    """Build the net; the weights depend on the widths and the seed only."""
-    seeds = np.random.SeedSequence(seed).generate_state(len(widths) - 1).tolist()
-    *inner, last = (pynn.Linear(a, b, seed=s) for (a, b), s in zip(pairwise(widths), seeds, strict=True))
-    return pynn.Sequential(*(layer for linear in inner for layer in (linear, activation)), last)
-
-
-class _Run(NamedTuple):
-    """What one training came to; the words are those of Row."""
-
-    score: float
-    loss: float
-    epochs_to_target: float  # infinity: none reached it
-    dead: float
-    saturated: float
-    seconds: float
-
-
-def _run(model: pynn.Sequential, data: _Data, history: dict[str, list[float]], target: float) -> _Run:
-    scores = data.scores(history)
-    reached = next((float(epoch) for epoch, score in enumerate(scores, 1) if score >= target), inf)
-    return _Run(scores[-1], history["val_loss"][-1], reached, *unit_health(model, data.X_train), sum(history["seconds"]))
-
-
-def _row(activation: str, runs: Sequence[_Run]) -> Row:
-    """Put an activation's trainings, one a seed, together."""
-    scores, losses, reached, dead, saturated, seconds = zip(*runs, strict=True)
-    middle = median(reached)
-    return Row(
-        activation,
-        scores,
-        fmean(losses),
-        None if isinf(middle) else ceil(middle),
-        fmean(dead),
-        fmean(saturated),
-        ns_per_element(activation),
-        fmean(seconds),
+    given = {name: value for name, value in locals().items() if name not in ("X", "y")}
+    check_count("epochs", epochs, 1)
+    check_count("batch_size", batch_size, 1)
+    check_count("seeds", seeds, 1)
+    check_seed(seed)
+    if tune not in ("lr", None):
+        raise unknown_name("tune", tune, ("lr", "None"))
+    if lr is not None and not 0 < lr < float("inf"):
+        raise ValueError(f"lr: expected a number over 0, got {lr!r}")
+    data = Data(
+        X, y, task=task, scale=scale, test_size=test_size, validation_size=validation_size, seed=seed, has_model=model is not None
     )
+    candidates = _candidates(given, data)
+    numbers = tuple(range(seed, seed + seeds))
+    train = trainer(data.loss() if loss is None else loss, n_jobs, verbose)
+    tuning = None
+    if tune == "lr":
+        tuning = search(candidates, data, numbers[:TUNING_SEEDS], lr=lr, epochs=epochs, train=train)
+    rates = tuning.chosen if tuning is not None else tuple(lr for _ in candidates)
+    done: list[list[_Done]] = []
+    try:
+        for number in numbers:
+            done += [_trained(candidates, data, number, rates, epochs, train)]
+    except KeyboardInterrupt as stop:
+        stop.report = _report(given, data, candidates, tuning, rates, numbers[: len(done)], done) if done else None  # type: ignore[attr-defined]
+        raise
+    report = _report(given, data, candidates, tuning, rates, numbers, done)
+    object.__setattr__(report, "_again", lambda: compare(X, y, **{**given, "verbose": False}))
+    return report
 
 
-def ns_per_element(activation: str) -> float:
-    """Return the nanoseconds an element of the float32 ufunc takes: the best of 20 calls on data that stays in cache."""
-    function = getattr(pynn, activation)
-    x = np.random.default_rng(0).standard_normal(16384, dtype=np.float32)
-    y = np.empty_like(x)
-    times = []
-    for _ in range(20):
-        start = perf_counter_ns()
-        function(x, out=y)
-        times.append(perf_counter_ns() - start)
-    return min(times) / x.size
+def _candidates(given: Mapping[str, Any], data: Data) -> list[Candidate]:
+    """Return what is compared."""
+    vary, activations = given["vary"], given["activations"]
+    if activations is None:
+        activations = ACTIVATIONS if vary is None else ACTIVATIONS[:1]
+    makers = activation_makers(activations)
+    if vary is not None and len(makers) > 1:
+        raise ValueError(f"activations: with vary= expected a single one, got {len(makers)}")
+    model = given["model"]
+    if model is not None and not callable(model):
+        raise TypeError(f"model: expected a function (activation, seed) that builds a net, got {model!r}")
+    if data.several_inputs and model is None:
+        raise ValueError("X: several inputs need model=, a function (activation, seed) that builds the net")
+    base = Candidate(
+        label="",
+        activation=makers[0],
+        optimizer=_optimizer(given["optimizer"]),
+        init=given["init"],
+        norm=_norm(given["norm"]),
+        hidden=_hidden(given["hidden"]),
+        loss=_loss(given["loss"]),
+        batch_size=given["batch_size"],
+        model=model,
+    )
+    if vary is not None:
+        return varied(base, vary)
+    return [Candidate(**{**vars(base), "label": maker.label, "activation": maker}) for maker in makers]
+
+
+class _Done(NamedTuple):
+    """A final run and its net's numbers."""
+
+    record: RunRecord
+    parameters: int
+    steps: int
+
+
+def _trained(
+    candidates: Sequence[Candidate], data: Data, seed: int, rates: Sequence[float | None], epochs: int, train: Callable[..., Any]
+) -> list[_Done]:
+    """Train every candidate with a seed, then read the test part, once, and score all of them on it."""
+    part = data.part(seed)
+    kept = [HealthRecord() for _ in candidates]
+    runs = [
+        final_run(candidate, part, data, seed, rate, epochs, [keep])
+        for candidate, rate, keep in zip(candidates, rates, kept, strict=True)
+    ]
+    train(runs, part, None, f"seed {seed}")
+    X, y = data.test_part(seed)
+    baseline = data.baselines(seed)
+    found = []
+    for candidate, run, keep in zip(candidates, runs, kept, strict=True):
+        score, loss = _score(run.model, X, y, data)
+        made = record(run, score if np.isfinite(score) else baseline, loss, keep, seed)
+        parameters = sum(int(p.data.size) for p in run.model.parameters())
+        found.append(_Done(made, parameters, epochs * -(-len(part.train) // candidate.batch_size)))
+    return found
+
+
+def _score(net: Any, X: Any, y: Any, data: Data) -> tuple[float, float]:
+    """Return the score of a net on rows, and its loss."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a net that diverged, whose status says so
+        logs = net.evaluate(X, y)
+    accuracies = iter([value for name, value in logs.items() if name == "accuracy" or name.endswith("_accuracy")])
+    each = [*y.values()] if isinstance(y, dict) else y if data.keys else [y]
+    predicted = None
+    scores = []
+    for i, (target, values) in enumerate(zip(data.targets, each, strict=True)):
+        if target.task != "quantity" and (accuracy := next(accuracies, None)) is not None:
+            scores.append(accuracy)
+            continue
+        if predicted is None:
+            predicted = net.predict_class(X) if target.task == "classes" else net.predict(X)
+            if isinstance(predicted, Mapping):
+                predicted = [predicted[key] for key in data.keys]
+            predicted = predicted if isinstance(predicted, (tuple, list)) else [predicted]
+        scores.append(float((predicted[i] == values).mean()) if target.task == "classes" else r2(values, predicted[i]))
+    return float(np.mean(scores)), float(logs["loss"])
+
+
+def _report(
+    given: Mapping[str, Any],
+    data: Data,
+    candidates: Sequence[Candidate],
+    tuning: Tuning | None,
+    rates: Sequence[float | None],
+    numbers: Sequence[int],
+    done: Sequence[Sequence[_Done]],
+) -> Report:
+    """Return the report of finished seeds."""
+    at_border = tuning.at_border if tuning is not None else tuple(False for _ in candidates)
+    entries = tuple(
+        Entry(
+            candidate.label,
+            rate,
+            border,
+            tuple(one.record for one in runs),
+            runs[0].parameters,
+            runs[0].steps,
+            cost_of(candidate.activation()),
+        )
+        for candidate, rate, border, runs in zip(candidates, rates, at_border, zip(*done, strict=True), strict=True)
+    )
+    baselines = tuple(data.baselines(number) for number in numbers)
+    protocol = _protocol(given, data, candidates, tuning, numbers, done[0][0].steps)
+    return Report(entries, data.metric, baselines, protocol)
+
+
+def _protocol(
+    given: Mapping[str, Any], data: Data, candidates: Sequence[Candidate], tuning: Tuning | None, numbers: Sequence[int], steps: int
+) -> dict[str, Any]:
+    train, test = data.split(numbers[0])
+    first = candidates[0]
+    per_epoch = -(-len(train) // first.batch_size)
+    vary, model = given["vary"], given["model"]
+    init = given["init"]
+    widths = [int(np.prod(data.shape)), *first.hidden, data.outputs]
+    name = getattr(model, "__name__", None)
+    return {
+        "what": "activation" if vary is None else next(iter(vary)),
+        "targets": [target.why for target in data.targets],
+        "rows": [len(train), len(data.validation), len(test)],
+        "test_fraction": len(test) / (len(test) + len(train)),
+        "net": "-".join(map(str, widths)) if model is None else f"model={name}" if isinstance(name, str) else repr(model),
+        "depth": len(first.hidden) if model is None and not (vary and {"hidden", "depth"} & {*vary}) else None,
+        "seeds": list(numbers),
+        "scale": data.scales,
+        "init": init if isinstance(init, str) else getattr(init, "__name__", "custom"),
+        "epochs": given["epochs"],
+        "steps": steps,
+        "batch_size": ", ".join(dict.fromkeys(str(one.batch_size) for one in candidates)),
+        "optimizer": ", ".join(dict.fromkeys(type(one.optimizer).__name__ for one in candidates)),
+        "tuning": None
+        if tuning is None
+        else {
+            "rates": list(tuning.rates),
+            "seeds": tuning.seeds,
+            "trials": tuning.trials,
+            "epochs": tuning.epochs,
+            "steps": tuning.epochs * per_epoch,
+        },
+        "target": float(given["target"]),
+        "rope": float(given["rope"] or ROPE),
+        "alpha": float(given["alpha"]),
+        "digest": data.digest,
+        "versions": {"pynn": __version__, "numpy": np.__version__, "python": platform.python_version(), "isa": _core.isa()},
+        "call": _call(given),
+    }
+
+
+def _call(given: Mapping[str, Any]) -> str:
+    """Return the source text of a call of `compare`: the settings that are not defaults."""
+    import inspect
+
+    defaults = {name: p.default for name, p in inspect.signature(compare).parameters.items()}
+    told = []
+    for name, value in given.items():
+        if name in ("n_jobs", "verbose") or value is defaults[name] or (isinstance(value, (int, float, str)) and value == defaults[name]):
+            continue
+        told.append(f"{name}={_source(value)}")
+    return f"pynn.lab.compare({', '.join(['X', 'y', *told])})"
+
+
+def _source(value: Any) -> str:
+    from ..layers._base import Layer
+
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_source(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        inner = ", ".join(map(_source, value)) + ("," if isinstance(value, tuple) and len(value) == 1 else "")
+        return f"({inner})" if isinstance(value, tuple) else f"[{inner}]"
+    if isinstance(value, Layer):
+        return f"pynn.{value!r}"
+    name = getattr(value, "__name__", None)
+    if isinstance(name, str):
+        return f"pynn.{name}" if isinstance(value, type) and issubclass(value, Layer) else name
+    return repr(value)

@@ -1,157 +1,324 @@
-"""The result of a comparison: numbers, a table, a sentence."""
+"""The report of a comparison: scores, verdict, reasons and protocol, as text, data, HTML and plots."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from html import escape
-from math import isfinite, sqrt
+from __future__ import annotations
+
+import json
+import math
+import os
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ._analyze import SIGN_FLIP_SEEDS, Verdict, analyze
+from ._record import Entry, listed_scores
+from ._why import reasons
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+WIDTH = 79
+_FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Row:
-    """What one activation did: its score with each seed, and means over the seeds."""
+class Report:
+    """What `compare` found. Printed as a table and sentences; notebooks show HTML.
 
-    activation: str
-    scores: tuple[float, ...]  # accuracy (0 to 1) or R2 on the test samples, after the last epoch, one a seed
-    loss: float  # on the test samples, after the last epoch
-    epochs_to_target: int | None  # median of the first epoch whose score reached the target, rounded up; None: half never did
-    dead: float  # share of the hidden units; see pynn.lab.unit_health
-    saturated: float
-    ns_per_element: float  # the activation's forward pass by itself, nanoseconds
-    seconds: float  # one training
+    ``report["gelu"]`` is the `Entry` of a label, and ``len(report)`` and iteration go through the entries.
 
-    @property
-    def score(self) -> float:
-        """The mean of the scores."""
-        return fmean(self.scores)
-
-    @property
-    def deviation(self) -> float:
-        """The sample standard deviation of the scores; 0 for one seed, where there is none to see."""
-        return _deviation(self.scores)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Activations compared: a row each, printed as a table.
-
-    ``str()`` gives text, notebooks show HTML, and ``to_dict()`` plain data.
+    Attributes
+    ----------
+    entries : tuple of Entry
+        What was compared, in the given order.
+    verdict : Verdict or None
+        What the scores can tell apart; None with a single entry.
+    metric : {'accuracy', 'R2', 'score'}
+        What a score is; 'score': the mean of accuracies and R2 of several outputs.
+    baselines : tuple of float
+        For each seed the score of always predicting the most frequent class, or the mean, of the training rows.
+    protocol : dict
+        How the nets were trained: budgets, splits, seeds, versions, the SHA-256 of the data, and the call that repeats it.
     """
 
-    rows: tuple[Row, ...]
-    metric: str  # "accuracy" or "R2"
-    target: float  # the score that epochs_to_target waits for
-    seeds: tuple[int, ...]  # one for each of a row's scores
-    widths: tuple[int, ...]  # of the input and of every layer
-    train_samples: int
-    test_samples: int
+    entries: tuple[Entry, ...]
+    metric: str
+    baselines: tuple[float, ...]
+    protocol: dict[str, Any]
+    _again: Callable[[], Report] | None = field(default=None, compare=False, repr=False)
+    verdict: Verdict | None = field(init=False)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the comparison as plain data, ready for JSON or a data frame."""
-        rows = [{**asdict(row), "score": row.score, "deviation": row.deviation} for row in self.rows]
-        return {**asdict(self), "rows": rows}
+    def __post_init__(self) -> None:
+        verdict = None
+        if len(self.entries) > 1:
+            p = self.protocol
+            verdict = analyze(listed_scores(self.entries), test_fraction=p["test_fraction"], rope=p["rope"], alpha=p["alpha"])
+        object.__setattr__(self, "verdict", verdict)
+
+    # ---- access ----------------------------------------------------------------------------------------------------
+    def __getitem__(self, label: str) -> Entry:
+        """Return the entry of a label."""
+        for entry in self.entries:
+            if entry.label == label:
+                return entry
+        raise KeyError(f"no entry {label!r}; known: {', '.join(entry.label for entry in self.entries)}")
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def baseline(self) -> float:
+        """The mean of the baselines."""
+        return fmean(self.baselines)
+
+    @property
+    def target(self) -> float:
+        """The validation accuracy whose first epoch the table shows."""
+        return float(self.protocol["target"])
+
+    @property
+    def curve_name(self) -> str:
+        """The number that learning curves show: ``val_accuracy`` where all runs report it, else ``val_loss``."""
+        every = all("val_accuracy" in run.history for entry in self for run in entry.runs)
+        return "val_accuracy" if every else "val_loss"
+
+    def has_learnt(self, entry: Entry) -> bool:
+        """Tell whether an entry's scores are better than the baseline: by `analyze`, with too few seeds on every seed."""
+        pair = {"entry": entry.scores, "baseline": self.baselines}
+        if len(entry.runs) < SIGN_FLIP_SEEDS:
+            return all(a > b for a, b in zip(entry.scores, self.baselines, strict=True))
+        verdict = analyze(pair, test_fraction=self.protocol["test_fraction"], rope=1.0)
+        return verdict.best == ("entry",)
+
+    # ---- words -----------------------------------------------------------------------------------------------------
+    def summary(self, lang: str = "en") -> list[str]:
+        """Return the findings as sentences: what was learnt, the verdict, and why."""
+        from ._protocol import report_words
+
+        t = report_words(lang)
+        found = []
+        lost = [entry.label for entry in self.entries if not self.has_learnt(entry)]
+        baseline = self.format_score(self.baseline)
+        if len(lost) == len(self.entries):
+            found.append(t["nothing"].format(what=t["baseline_" + self.metric], baseline=baseline))
+        elif lost:
+            found.append(t["lost"].format(labels=", ".join(lost), what=t["baseline_" + self.metric], baseline=baseline))
+        found += [] if self.verdict is None else self.verdict.sentences(lang)
+        return found + reasons(self.entries, self.protocol["depth"], lang)
+
+    def format_score(self, score: float) -> str:
+        """Return a score as text: accuracies in percent."""
+        return f"{score:.1%}" if self.metric == "accuracy" else f"{score:.3f}"
+
+    def _cell(self, entry: Entry) -> str:
+        deviation = entry.deviation
+        spread = f"{100 * deviation:.1f}" if self.metric == "accuracy" else f"{deviation:.3f}"
+        return self.format_score(entry.score) + (f" ± {spread}" if len(entry.runs) > 1 else "")
+
+    def columns(self) -> dict[str, list[str]]:
+        """Return the table as columns of text."""
+        goal = f"{100 * self.target:g} % in" if self.metric == "accuracy" else ""
+        name = f"test {self.metric}"
+
+        def epochs(entry: Entry) -> str:
+            reached = entry.epochs_to(self.target)
+            return "-" if reached is None else str(reached)
+
+        base = self.format_score(self.baseline)
+        found = {
+            self.protocol["what"]: [*(entry.label for entry in self), "baseline"],
+            name: [*map(self._cell, self), base],
+            "lr": [*("-" if entry.lr is None else f"{entry.lr:.3g}" for entry in self), ""],
+            goal: [*map(epochs, self), ""],
+            "dead": [*(f"{entry.dead:.1%}" for entry in self), ""],
+            "satur.": [*(f"{entry.saturated:.1%}" for entry in self), ""],
+            "ns fwd": [*(_short(entry.cost.forward) for entry in self), ""],
+            "ns bwd": [*(_short(entry.cost.backward) for entry in self), ""],
+            "s": [*(_short(entry.seconds) for entry in self), ""],
+        }
+        found.pop("", None)
+        return found
+
+    def table(self) -> str:
+        """Return the table as text of at most 79 columns: long labels are shortened, then columns from the right left out."""
+        columns = self.columns()
+        label = next(iter(columns))
+        while True:
+            widths = [max(map(len, [name, *cells])) for name, cells in columns.items()]
+            over = sum(widths) + 2 * (len(widths) - 1) - WIDTH
+            if over <= 0:
+                break
+            if widths[0] - over >= 16 or len(columns) <= 3:
+                most = max(widths[0] - over, 8)
+                columns[label] = [cell if len(cell) <= most else cell[: most - 3] + "..." for cell in columns[label]]
+                widths[0] = max(most, len(label))
+                break
+            columns.popitem()
+        rows = [[*columns], ["-" * width for width in widths], *map(list, zip(*columns.values(), strict=True))]
+        rows.insert(-1, ["-" * width for width in widths])
+        return "\n".join(_line(row, widths).rstrip() for row in rows)
+
+    def protocol_lines(self, lang: str = "en") -> list[str]:
+        """Return how the nets were trained, as sentences."""
+        from ._protocol import protocol_sentences
+
+        return protocol_sentences(self.protocol, lang)
+
+    def text(self, lang: str = "en") -> str:
+        """Return the report as text of at most 79 columns."""
+        parts = [*(textwrap.fill(line, WIDTH) for line in self.protocol_lines(lang)), "", self.table(), ""]
+        return "\n".join([*parts, *(textwrap.fill(line, WIDTH) for line in self.summary(lang))])
 
     def __str__(self) -> str:
-        header, body = self._header(), self._body()
-        widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
-        lines = [_line(header, widths), "  ".join("-" * width for width in widths)]
-        return "\n".join([*lines, *(_line(row, widths) for row in body)])
+        return self.text()
 
-    def _repr_html_(self) -> str:
-        rows = "".join(_html_row("td", row) for row in self._body())
-        return (
-            f"<table><thead>{_html_row('th', self._header())}</thead><tbody>{rows}</tbody></table>"
-            f"<p>{escape(self.summary())}</p>"
-        )
+    # ---- data ------------------------------------------------------------------------------------------------------
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a pandas.DataFrame, a row per training: label, seed, score, loss, learning rate, status, dead, saturated, seconds.
 
-    def summary(self) -> str:
-        """Say in a few words what the table shows, and what it can't tell."""
-        scored = [row for row in self.rows if isfinite(row.score)]
-        if not scored:
-            return "No net learned anything: no score is a finite number."
-        best = max(scored, key=lambda row: row.score)
-        return " ".join(filter(None, (self._best(best, scored), self._fastest(), self._unwell())))
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas  # type: ignore[import-untyped, unused-ignore]
+        except ImportError as error:
+            raise ImportError("Report.to_pandas needs pandas: pip install pandas") from error
+        rows = []
+        for entry in self:
+            for run, baseline in zip(entry.runs, self.baselines, strict=True):
+                alone = replace(entry, runs=(run,))
+                rows.append(
+                    {
+                        "label": entry.label,
+                        "seed": run.seed,
+                        "score": run.score,
+                        "baseline": baseline,
+                        "loss": run.loss,
+                        "lr": entry.lr,
+                        "status": run.status,
+                        "dead": alone.dead,
+                        "saturated": alone.saturated,
+                        "seconds": run.seconds,
+                    }
+                )
+        return pandas.DataFrame(rows)
 
-    def _best(self, best: Row, scored: Sequence[Row]) -> str:
-        text = f"{best.activation} scored best: {self._score(best)}."
-        others = [row for row in scored if row is not best]
-        if len(self.seeds) > 1:
-            close = [row.activation for row in others if _level(best.scores, row.scores)]
-            return f"{text} {len(self.seeds)} seeds can't tell it from {_listed(close)}." if close else text
-        if self.metric != "accuracy":
-            return text + " One seed can't rank close scores."
-        margin = 2 * sqrt(best.score * (1 - best.score) / self.test_samples)
-        close = [row.activation for row in others if best.score - row.score <= margin]
-        if not close:
-            return text
-        return f"{text} {self.test_samples} test samples can't tell it from {_listed(close)} (±{margin:.1%})."
+    def to_json(self, path: str | os.PathLike[str] | None = None, *, timings: bool = True) -> str:
+        """Return the whole report as JSON, and write it to a file if a path is given.
 
-    def _fastest(self) -> str:
-        first = min((row.epochs_to_target for row in self.rows if row.epochs_to_target), default=None)
-        if first is None or len(self.rows) == 1:
-            return ""
-        names = [row.activation for row in self.rows if row.epochs_to_target == first]
-        median = " (median)" if len(self.seeds) > 1 else ""
-        return f"First to reach {self._goal()}: {_listed(names)}, in epoch {first}{median}."
+        Parameters
+        ----------
+        path : str or path, optional
+            The file, which is replaced atomically.
+        timings : bool
+            Whether to include measured times, the only numbers that differ between two runs of the same comparison.
+        """
+        plain = {
+            "format": _FORMAT,
+            "metric": self.metric,
+            "baselines": list(self.baselines),
+            "protocol": self.protocol,
+            "entries": [entry.to_plain(timings) for entry in self],
+        }
+        text = json.dumps(_finite(plain), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        if path is not None:
+            write(path, text)
+        return text
 
-    def _unwell(self) -> str:
-        worst = max(self.rows, key=lambda row: row.dead + row.saturated)
-        share = worst.dead + worst.saturated
-        if share == 0:
-            return "No unit is dead or saturated."
-        return f"Most dead or saturated units: {worst.activation}, {share:.1%}."
+    @classmethod
+    def from_json(cls, text: str | os.PathLike[str]) -> Report:
+        """Return the report that `to_json` wrote, from its text or a path.
 
-    def _header(self) -> list[str]:
-        name = "test accuracy" if self.metric == "accuracy" else f"test {self.metric}"
-        return ["activation", name, "test loss", f"epochs to {self._goal()}", "dead", "saturated", "ns/element", "seconds"]
+        Raises
+        ------
+        ValueError
+            If the text is not such a report.
+        """
+        if isinstance(text, os.PathLike) or not text.lstrip().startswith("{"):
+            with open(text, encoding="utf-8") as file:
+                text = file.read()
+        try:
+            plain = _infinite(json.loads(text))
+            if plain["format"] != _FORMAT:
+                raise ValueError(f"its format is {plain['format']}, expected {_FORMAT}")
+            entries = tuple(map(Entry.from_plain, plain["entries"]))
+            return cls(entries, str(plain["metric"]), tuple(map(float, plain["baselines"])), plain["protocol"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"text: not a report of pynn.lab.compare: {error!r}") from error
 
-    def _body(self) -> list[list[str]]:
-        return [
-            [
-                row.activation,
-                self._score(row),
-                f"{row.loss:.4f}",
-                "-" if row.epochs_to_target is None else str(row.epochs_to_target),
-                f"{row.dead:.1%}",
-                f"{row.saturated:.1%}",
-                f"{row.ns_per_element:.2f}",
-                f"{row.seconds:.2f}",
-            ]
-            for row in self.rows
-        ]
+    def rerun(self) -> Report:
+        """Repeat the comparison, and return its report, which has the same bytes: training is reproducible.
 
-    def _goal(self) -> str:
-        return f"{self.target * 100:g}%" if self.metric == "accuracy" else f"{self.target:g}"
+        Measured times are not: the new report has those of this one.
 
-    def _score(self, row: Row) -> str:
-        percent = self.metric == "accuracy"
-        text = f"{row.score:.1%}" if percent else f"{row.score:.3f}"
-        if len(self.seeds) == 1:
-            return text
-        return f"{text} ± {100 * row.deviation:.1f}" if percent else f"{text} ± {row.deviation:.3f}"
+        Raises
+        ------
+        ValueError
+            If the report was read from JSON, which does not hold the data.
+        """
+        if self._again is None:
+            call = self.protocol["call"]
+            raise ValueError(f"rerun: this report was read from JSON, which does not hold the data; repeat the call instead: {call}")
+        other = self._again()
+        entries = tuple(new.with_timings(old) for new, old in zip(other.entries, self.entries, strict=True))
+        return Report(entries, other.metric, other.baselines, other.protocol, self._again)
+
+    # ---- pictures --------------------------------------------------------------------------------------------------
+    def plot(self) -> Figure:
+        """Draw the score of each seed, and the learning curves, as a matplotlib figure.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        from ._plot import figure
+
+        return figure(self)
 
 
-def _deviation(values: Sequence[float]) -> float:
-    """Return the sample standard deviation, 0 of one value."""
-    mean = fmean(values)
-    return sqrt(sum((value - mean) * (value - mean) for value in values) / max(len(values) - 1, 1))
+def write(path: str | os.PathLike[str], text: str) -> None:
+    """Replace a file by text in UTF-8."""
+    from ..io._files import replacing
+
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
-def _level(best: Sequence[float], other: Sequence[float]) -> bool:
-    """Tell whether the mean difference, seed by seed, is within two of its standard errors."""
-    differences = [a - b for a, b in zip(best, other, strict=True)]
-    return abs(fmean(differences)) <= 2 * _deviation(differences) / sqrt(len(differences))
+def _finite(value: Any) -> Any:
+    """Return plain data with None in the place of NaN and infinity, which JSON lacks."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return value
+
+
+_MAY_BE_NONE = ("protocol", "lr", "first_health", "health")
+
+
+def _infinite(value: Any) -> Any:
+    """Return plain data with NaN in the place of None within lists of numbers."""
+    if isinstance(value, Mapping):
+        return {key: one if key == "protocol" or (one is None and key in _MAY_BE_NONE) else _infinite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_infinite(one) for one in value]
+    return math.nan if value is None else value
+
+
+def _short(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     first, *rest = cells
     return "  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:], strict=True))])
-
-
-def _html_row(tag: str, cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

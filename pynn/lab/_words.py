@@ -40,6 +40,7 @@ _TEXT = {
         "no_rope": "rope, the largest difference that does not matter, is not given, so nothing is called equivalent.",
         "needed": "{needed} seeds decide the open pairs: they find a difference of {rope} with 80 % power.",
         "never": "No number of seeds finds a difference of {rope} with 80 % power, because the test parts overlap; more data would.",
+        "no_scipy": "How many seeds find a difference of {rope} is computed by scipy: pip install 'pynn-c[lab]'.",
         "flips": "Method: sign-flip max-t over {pairs}, all {patterns} sign patterns.",
         "drawn": "Method: sign-flip max-t over {pairs}, {patterns} sign patterns drawn at random.",
         "holm": "Method: paired t tests, Holm's correction for {pairs}.",
@@ -50,26 +51,27 @@ _TEXT = {
     "vi": {
         "and": " và ",
         "points": "{} điểm",
-        "few": "Chưa thể kết luận với {n} hạt giống; cần {fewest}.",
-        "few_alpha": "Chưa thể kết luận với {n} hạt giống ở alpha = {alpha:g}; cần {fewest}.",
-        "needed_few": "Với độ phân tán này, {needed} hạt giống tìm ra chênh lệch {rope} với xác suất 80 %.",
-        "unknown": "Một hạt giống không cho thấy độ phân tán, nên chưa biết cần bao nhiêu để tìm ra chênh lệch {rope}.",
+        "few": "Chưa thể kết luận với {n} seed; cần {fewest}.",
+        "few_alpha": "Chưa thể kết luận với {n} seed ở alpha = {alpha:g}; cần {fewest}.",
+        "needed_few": "Với độ phân tán này, {needed} seed tìm ra chênh lệch {rope} với xác suất 80 %.",
+        "unknown": "Một seed không cho thấy độ phân tán, nên chưa biết cần bao nhiêu để tìm ra chênh lệch {rope}.",
         "none": "Không tìm thấy khác biệt nào đáng kể.",
         "better": "{a} tốt hơn {b} từ {low} đến {high} ({level}{pairs}).",
         "better_up": "{a} tốt hơn {b} nhiều nhất {high} ({level}{pairs}).",
         "corrected": ", đã hiệu chỉnh cho {} cặp",
         "pair": "{} cặp",
         "pairs": "{} cặp",
-        "maybe": "{labels} đều có thể tốt nhất: {n} hạt giống không phân biệt được chúng; loại trừ chênh lệch trên {bound}.",
-        "maybe_any": "{labels} đều có thể tốt nhất: {n} hạt giống không phân biệt được chúng.",
+        "maybe": "{labels} đều có thể tốt nhất: {n} seed không phân biệt được chúng; loại trừ chênh lệch trên {bound}.",
+        "maybe_any": "{labels} đều có thể tốt nhất: {n} seed không phân biệt được chúng.",
         "best": "{labels} tốt nhất.",
         "all_equal": "{labels} tương đương: mọi chênh lệch giữa chúng không quá {rope}.",
         "equal": "Tương đương, không quá {rope}: {pairs}.",
         "more": "{} và {} cặp nữa",
         "unequal": "Chưa chứng minh được cặp nào tương đương (không quá {rope}).",
         "no_rope": "Chưa cho rope (chênh lệch lớn nhất không đáng kể), nên không kết luận về sự tương đương.",
-        "needed": "{needed} hạt giống sẽ phân định các cặp còn ngỏ: chúng tìm ra chênh lệch {rope} với xác suất 80 %.",
-        "never": "Không số hạt giống nào tìm ra chênh lệch {rope} với xác suất 80 %, vì các phần kiểm tra trùng nhau; cần thêm dữ liệu.",
+        "needed": "{needed} seed sẽ phân định các cặp còn ngỏ: chúng tìm ra chênh lệch {rope} với xác suất 80 %.",
+        "never": "Không số seed nào tìm ra chênh lệch {rope} với xác suất 80 %, vì các phần kiểm tra trùng nhau; cần thêm dữ liệu.",
+        "no_scipy": "Số seed để tìm ra chênh lệch {rope} do scipy tính: pip install 'pynn-c[lab]'.",
         "flips": "Phương pháp: đảo dấu, max-t trên {pairs}, toàn bộ {patterns} cách đặt dấu.",
         "drawn": "Phương pháp: đảo dấu, max-t trên {pairs}, {patterns} cách đặt dấu ngẫu nhiên.",
         "holm": "Phương pháp: kiểm định t theo cặp, hiệu chỉnh Holm cho {pairs}.",
@@ -122,8 +124,11 @@ def _too_few(v: Verdict, t: dict[str, str]) -> list[str]:
 
 def _needed(v: Verdict, t: dict[str, str], key: str) -> str:
     assert v.rope is not None
-    needed = v.seeds_needed
     rope = amount(v, v.rope, t)
+    try:
+        needed = v.seeds_needed
+    except ImportError:
+        return t["no_scipy"].format(rope=rope)
     return t["never"].format(rope=rope) if needed is None else t[key].format(needed=f"{needed:,}", rope=rope)
 
 

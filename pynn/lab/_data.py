@@ -1,0 +1,298 @@
+"""The data of a comparison: what the targets are, how the rows are split, and how they are scaled."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._arrays import Array, plain_array, real_array
+from .._frames import is_column, is_table
+from .._tables import unknown_name
+from ..datasets import train_test_split
+from ..datasets._table import MOST_CLASSES
+
+TASKS = ("auto", "classes", "multilabel", "quantity")
+SCALES = ("auto", "columns", "together", "none")
+Rows = NDArray[np.intp]
+
+
+class Target(NamedTuple):
+    """What one output of the nets predicts."""
+
+    task: str
+    """'classes', 'multilabel' or 'quantity'."""
+    y: Array
+    """(n,) class indices, (n, k) of 0 and 1, or (n, k) numbers."""
+    outputs: int
+    labels: tuple[str, ...]
+    """The name of each class."""
+    why: str
+    """What was understood."""
+
+    @property
+    def loss(self) -> str:
+        """The name of its loss."""
+        return {"classes": "cross_entropy", "multilabel": "bce_with_logits", "quantity": "mse"}[self.task]
+
+
+def is_classes(values: NDArray[Any], rows: int) -> bool:
+    """Tell whether distinct values are classes: text or truth values, or few whole numbers that repeat."""
+    if values.dtype.kind not in "iuf":
+        return True
+    return len(values) <= min(MOST_CLASSES, rows / 2) and bool((values == np.floor(values)).all())
+
+
+def read_target(y: Any, task: str, name: str = "y") -> Target:
+    """Return what a target is, by its values or as forced by ``task``."""
+    a = _target_array(y, name)
+    if a.ndim == 2 and a.shape[1] == 1:
+        a = a[:, 0]
+    if a.ndim not in (1, 2):
+        raise ValueError(f"{name}: expected one target per row, shape (n,), or several, shape (n, k); got shape {a.shape}")
+    if a.dtype.kind == "f" and not np.isfinite(a).all():
+        raise ValueError(f"{name} must be finite; it holds nan or infinity")
+    return _columns(a, task, name) if a.ndim == 2 else _column(a, task, name)
+
+
+def _column(a: Array, task: str, name: str) -> Target:
+    if task == "multilabel":
+        raise ValueError(f"task: 'multilabel' needs {name} of shape (n, k) with columns of 0 and 1, got shape {a.shape}")
+    values, index = np.unique(a, return_inverse=True)
+    count, number = len(values), a.dtype.kind in "iuf"
+    if task == "quantity" or (task == "auto" and not is_classes(values, len(a))):
+        if not number:
+            raise ValueError(f"task: 'quantity' needs numbers, but {name} holds {a.dtype}")
+        if count < 2:
+            raise ValueError(f"{name}: every value is {values[0]!r}, so there is nothing to predict")
+        whole = "whole numbers" if bool((values == np.floor(values)).all()) else "numbers"
+        return Target("quantity", a.astype(np.float64)[:, None], 1, (), f"a quantity ({count:,} distinct {whole})")
+    if count < 2:
+        raise ValueError(f"{name} must hold at least two classes; it holds {values.tolist()}")
+    counts = np.bincount(index.reshape(-1))
+    labels = tuple(str(int(v)) if number else str(v) for v in values)
+    some = ", ".join(f"{label} {n:,}" for label, n in zip(labels[:4], counts, strict=False)) + (", ..." if count > 4 else "")
+    return Target("classes", index.reshape(-1).astype(np.int64), count, labels, f"{count} classes ({some})")
+
+
+def _columns(a: Array, task: str, name: str) -> Target:
+    if a.dtype.kind not in "iufb":
+        raise TypeError(f"{name}: several columns must be numbers, got dtype {a.dtype}")
+    binary = bool(np.isin(a, (0, 1)).all())
+    width = a.shape[1]
+    if task in ("auto", "classes") and binary and bool((a.sum(axis=1) == 1).all()):
+        labels = tuple(map(str, range(width)))
+        return Target("classes", a.argmax(axis=1).astype(np.int64), width, labels, f"{width} one-hot classes")
+    if task == "classes":
+        raise ValueError(f"task: 'classes' needs one label per row or one-hot rows, got {name} of shape {a.shape}")
+    if task == "multilabel" and not binary:
+        raise ValueError(f"task: 'multilabel' needs columns of 0 and 1, but {name} holds other numbers")
+    if task != "quantity" and binary:
+        return Target("multilabel", a.astype(np.float32), width, (), f"{width} labels, any number of them at a time")
+    constant = np.flatnonzero(a.min(axis=0) == a.max(axis=0))
+    if constant.size:
+        raise ValueError(f"{name}: column {constant[0]} is constant, so there is nothing to predict")
+    return Target("quantity", a.astype(np.float64), width, (), f"{width} quantities")
+
+
+def _target_array(y: Any, name: str) -> Array:
+    """Return targets as an array; text, categories and objects stay labels."""
+    if is_table(y) and len(y.columns) == 1:
+        y = y.iloc[:, 0] if hasattr(y, "iloc") else y.get_columns()[0]
+    missing = y.isna() if hasattr(y, "isna") else y.is_null() if hasattr(y, "is_null") else None
+    if missing is not None and np.asarray(missing).any():
+        raise ValueError(f"{name}: {int(np.asarray(missing).sum())} values are missing; drop those rows")
+    is_text = is_column(y) and getattr(y.dtype, "kind", "O") not in "fiub"
+    a = np.asarray(y.to_numpy()) if is_text else plain_array(y, name)
+    if a.dtype.kind == "O":
+        found = a.reshape(-1).tolist()
+        if any(value is None or value != value for value in found):
+            raise ValueError(f"{name}: values are missing; drop those rows")
+        if all(isinstance(value, (int, float, np.number)) and not isinstance(value, bool) for value in found):
+            return a.astype(np.float64)
+        return np.array([str(value) for value in found]).reshape(a.shape)
+    if a.dtype.kind not in "fiubUS":
+        raise TypeError(f"{name}: expected numbers, truth values or text, got dtype {a.dtype}")
+    return a
+
+
+class Part(NamedTuple):
+    """The rows of one seed that nets learn from and are tuned on, scaled."""
+
+    X: Any
+    y: Any
+    train: Rows
+    validation: Rows
+
+
+class Data:
+    """Inputs and targets, and their splits.
+
+    Parameters
+    ----------
+    X, y
+        As in `compare`.
+    task, scale, test_size, validation_size, seed
+        As in `compare`.
+    tuned : bool
+        Whether a validation part is set aside, which is the same for all seeds.
+    has_model : bool
+        Whether ``model=`` builds the nets, which then may take integers as they are.
+    """
+
+    def __init__(
+        self, X: Any, y: Any, *, task: str, scale: str, test_size: float, validation_size: float, seed: int, has_model: bool
+    ) -> None:
+        if task not in TASKS:
+            raise unknown_name("task", task, TASKS)
+        if scale not in SCALES:
+            raise ValueError(f"scale: expected {', '.join(map(repr, SCALES[:-1]))} or {SCALES[-1]!r}, got {scale!r}")
+        self.several_inputs = isinstance(X, tuple) and has_model
+        arrays = [real_array(x, f"X[{i}]") for i, x in enumerate(X)] if self.several_inputs else [real_array(X, "X")]
+        self.inputs = [a[:, None] if a.ndim == 1 else a for a in arrays]
+        for i, a in enumerate(self.inputs):
+            where = f"X[{i}]" if self.several_inputs else "X"
+            if a.dtype.kind == "f" and not np.isfinite(a).all():
+                raise ValueError(f"{where} must be finite; it holds nan or infinity")
+        self.keys, given = _several(y, has_model)
+        self.targets = [read_target(one, task, f"y[{key!r}]" if self.keys else "y") for key, one in given]
+        self.rows = len(self.inputs[0])
+        for a in [*self.inputs, *(t.y for t in self.targets)]:
+            if len(a) != self.rows:
+                raise ValueError(f"X and y must hold the same number of rows; got {self.rows} and {len(a)}")
+        self.scales = [self._scale(a, scale, has_model) for a in self.inputs]
+        self.test_size, self.validation_size, self.seed = test_size, validation_size, seed
+        for name, value in (("test_size", test_size), ("validation_size", validation_size)):
+            if not 0 < value < 1:
+                raise ValueError(f"{name}: expected a number between 0 and 1, got {value!r}")
+        if test_size + validation_size >= 1:
+            sizes = f"got {test_size} and {validation_size}"
+            raise ValueError(f"test_size, validation_size: together they must leave rows to train on, {sizes}")
+        self.validation = self._validation_rows()
+        self.test_reads = 0
+
+    @staticmethod
+    def _scale(a: Array, scale: str, has_model: bool) -> str:
+        if scale != "auto":
+            return scale
+        if has_model and a.dtype.kind in "iub" and a.dtype != np.uint8:
+            return "none"
+        return "columns" if a.ndim == 2 else "together"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of one sample of the first input."""
+        return self.inputs[0].shape[1:]
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs of a net for one target."""
+        return self.targets[0].outputs
+
+    @property
+    def metric(self) -> str:
+        """'accuracy', 'R2', or 'score' where both occur."""
+        kinds = {"R2" if t.task == "quantity" else "accuracy" for t in self.targets}
+        return kinds.pop() if len(kinds) == 1 else "score"
+
+    def loss(self) -> Any:
+        """Return the loss, or one for each output."""
+        each = [t.loss for t in self.targets]
+        return dict(zip(self.keys, each, strict=True)) if self.keys and isinstance(self.keys[0], str) else each if self.keys else each[0]
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the arrays, their types and shapes."""
+        made = hashlib.sha256()
+        for a in (*self.inputs, *(t.y for t in self.targets)):
+            made.update(f"{a.dtype.str}{a.shape}".encode())
+            for start in range(0, len(a), 4096):
+                made.update(np.ascontiguousarray(a[start : start + 4096]).tobytes())
+        return made.hexdigest()
+
+    # ---- splits ----------------------------------------------------------------------------------------------------
+    def _drawn(self, rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
+        """Return the rest and a share of some rows, of each class alike."""
+        target = self.targets[0]
+        alike = len(self.targets) == 1 and target.task == "classes"
+        kept, drawn, _, _ = train_test_split(rows, target.y[rows] if alike else rows, test_size=share, seed=seed, stratify=alike)
+        return kept, drawn
+
+    def _validation_rows(self) -> Rows:
+        drawn = np.random.SeedSequence([self.seed, 1]).generate_state(1)[0]
+        return self._drawn(np.arange(self.rows), self.validation_size, int(drawn))[1]
+
+    def split(self, seed: int) -> tuple[Rows, Rows]:
+        """Return the training and test rows of a seed; the validation rows are in neither, whatever the seed."""
+        rest = np.setdiff1d(np.arange(self.rows), self.validation)
+        return self._drawn(rest, self.test_size * self.rows / len(rest), seed)
+
+    def part(self, seed: int) -> Part:
+        """Return the rows to train and validate on for a seed, scaled by what the training rows show."""
+        train, _ = self.split(seed)
+        rows = np.concatenate([train, self.validation])
+        X, y = self._scaled(rows, train)
+        return Part(X, y, np.arange(len(train)), np.arange(len(train), len(rows)))
+
+    def test_part(self, seed: int) -> tuple[Any, Any]:
+        """Return the rows to test on for a seed, scaled by what the training rows show."""
+        self.test_reads += 1
+        train, test = self.split(seed)
+        return self._scaled(test, train)
+
+    def _scaled(self, rows: Rows, train: Rows) -> tuple[Any, Any]:
+        X = tuple(_standardised(a, rows, train, how) for a, how in zip(self.inputs, self.scales, strict=True))
+        y = [
+            _standardised(t.y, rows, train, "columns").astype(np.float32) if t.task == "quantity" else t.y[rows] for t in self.targets
+        ]
+        targets: Any = y[0] if not self.keys else dict(zip(self.keys, y, strict=True)) if isinstance(self.keys[0], str) else y
+        return X if self.several_inputs else X[0], targets
+
+    def baselines(self, seed: int) -> float:
+        """Return the score of always predicting the most frequent class, or the mean, of the training rows."""
+        train, test = self.split(seed)
+        found = []
+        for t in self.targets:
+            if t.task == "classes":
+                found.append(float((t.y[test] == np.bincount(t.y[train]).argmax()).mean()))
+            elif t.task == "multilabel":
+                found.append(float((t.y[test] == (t.y[train].mean(axis=0) > 0.5)).mean()))
+            else:
+                found.append(r2(t.y[test], np.broadcast_to(t.y[train].mean(axis=0), t.y[test].shape)))
+        return float(np.mean(found))
+
+
+def r2(y: Array, predicted: Array) -> float:
+    """Return the mean over columns of one minus the share of the variance that is left."""
+    y, predicted = np.asarray(y, np.float64), np.asarray(predicted, np.float64).reshape(y.shape)
+    left, spread = ((y - predicted) ** 2).mean(axis=0), y.var(axis=0)
+    return float(np.mean(1 - left / np.where(spread > 0, spread, 1.0)))
+
+
+def _several(y: Any, has_model: bool) -> tuple[list[Any], list[tuple[Any, Any]]]:
+    """Return the keys of several targets, none for a single one, and the targets."""
+    if isinstance(y, Mapping):
+        found = [*y.items()]
+    elif isinstance(y, (list, tuple)) and y and all(isinstance(one, np.ndarray) or is_column(one) or is_table(one) for one in y):
+        found = [*enumerate(y)]
+    else:
+        return [], [("y", y)]
+    if not has_model:
+        wanted = "pass model=, a function (activation, seed) that builds it"
+        raise ValueError(f"y: {len(found)} targets need a net of as many outputs; {wanted}")
+    return [key for key, _ in found], found
+
+
+def _standardised(a: Array, rows: Rows, train: Rows, how: str) -> Array:
+    """Return rows with mean 0 and deviation 1 by the training rows; constants become 0."""
+    if how == "none":
+        return a[rows]
+    axis = None if how == "together" else (0, *range(2, a.ndim))  # by column, of images by channel
+    known = a[train]
+    mean, low, high = known.mean(axis=axis, dtype=np.float64, keepdims=True), known.min(axis=axis), known.max(axis=axis)
+    deviation = known.std(axis=axis, dtype=np.float64, keepdims=True)
+    deviation = np.where((low == high).reshape(deviation.shape), 1.0, deviation)
+    return np.asarray(((a[rows] - mean) / deviation).astype(np.float32))

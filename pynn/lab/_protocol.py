@@ -1,0 +1,90 @@
+"""How a comparison was made, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .._tables import unknown_name
+
+_TEXT = {
+    "en": {
+        "nothing": "No net learnt anything: none is better than {what} ({baseline}).",
+        "lost": "Not better than {what} ({baseline}): {labels}.",
+        "baseline_accuracy": "always predicting the most frequent class",
+        "baseline_R2": "always predicting the mean",
+        "baseline_score": "predicting the most frequent class and the mean",
+        "data": "Target: {targets}. Rows: {train:,} to train, {validation:,} to validate, {test:,} to test.",
+        "net": "Net: {net}. {seeds}; inputs {scale}.",
+        "seeds": "{n} seeds ({first} to {last})",
+        "seed": "1 seed ({first})",
+        "budget": "Budget of each: {epochs} epochs, {steps:,} steps per seed, batches of {batch}, {optimizer}.",
+        "tuned": "Learning rate of each: the best of {count}, {low:g} to {high:g}, on {seeds} seeds by successive halving on the "
+        "validation rows, {trials} trials, {steps:,} steps.",
+        "untuned": "Learning rates are not tuned.",
+        "init_auto": "initial weights by activation",
+        "init_shared": "the same initial weights for all",
+        "init_other": "initial weights: {}",
+        "columns": "scaled by column",
+        "together": "scaled together",
+        "none": "as they are",
+        "call": "Call: {}",
+        "versions": "pynn {pynn}, NumPy {numpy}, Python {python}, {isa}; data SHA-256 {digest}.",
+    },
+    "vi": {
+        "nothing": "Không mạng nào học được gì: không mạng nào tốt hơn việc {what} ({baseline}).",
+        "lost": "Không tốt hơn việc {what} ({baseline}): {labels}.",
+        "baseline_accuracy": "luôn đoán lớp hay gặp nhất",
+        "baseline_R2": "luôn đoán giá trị trung bình",
+        "baseline_score": "đoán lớp hay gặp nhất và giá trị trung bình",
+        "data": "Đích: {targets}. Số dòng: {train:,} để học, {validation:,} để kiểm định, {test:,} để kiểm tra.",
+        "net": "Mạng: {net}. {seeds}; đầu vào {scale}.",
+        "seeds": "{n} seed ({first} đến {last})",
+        "seed": "1 seed ({first})",
+        "budget": "Ngân sách của mỗi ứng viên: {epochs} epoch, {steps:,} bước mỗi seed, lô {batch}, {optimizer}.",
+        "tuned": "Tốc độ học của mỗi ứng viên: tốt nhất trong {count} giá trị, {low:g} đến {high:g}, trên {seeds} seed, chia đôi liên "
+        "tiếp theo phần kiểm định, {trials} lần thử, {steps:,} bước.",
+        "untuned": "Tốc độ học không được tinh chỉnh.",
+        "init_auto": "trọng số ban đầu theo hàm kích hoạt",
+        "init_shared": "trọng số ban đầu giống nhau",
+        "init_other": "trọng số ban đầu: {}",
+        "columns": "chuẩn hóa theo cột",
+        "together": "chuẩn hóa chung",
+        "none": "giữ nguyên",
+        "call": "Lệnh: {}",
+        "versions": "pynn {pynn}, NumPy {numpy}, Python {python}, {isa}; SHA-256 của dữ liệu {digest}.",
+    },
+}
+
+
+def report_words(lang: str) -> dict[str, str]:
+    """Return the texts of a language, or raise."""
+    if lang not in _TEXT:
+        raise unknown_name("lang", lang, _TEXT)
+    return _TEXT[lang]
+
+
+def protocol_sentences(p: Mapping[str, Any], lang: str = "en") -> list[str]:
+    """Return what was trained on what, and with which budget."""
+    t = report_words(lang)
+    seeds = p["seeds"]
+    named = t["seed"] if len(seeds) == 1 else t["seeds"]
+    scale = ", ".join(t[one] for one in dict.fromkeys(p["scale"]))
+    init = t.get(f"init_{p['init']}") or t["init_other"].format(p["init"])
+    found = [
+        t["data"].format(targets="; ".join(p["targets"]), train=p["rows"][0], validation=p["rows"][1], test=p["rows"][2]),
+        t["net"].format(net=p["net"], seeds=named.format(n=len(seeds), first=seeds[0], last=seeds[-1]), scale=scale)[:-1] + f"; {init}.",
+        t["budget"].format(epochs=p["epochs"], steps=p["steps"], batch=p["batch_size"], optimizer=p["optimizer"]),
+    ]
+    tuning = p["tuning"]
+    if tuning is None:
+        return [*found, t["untuned"]]
+    rates = tuning["rates"]
+    numbers = {"count": len(rates), "low": rates[0], "high": rates[-1], "seeds": tuning["seeds"]}
+    return [*found, t["tuned"].format(**numbers, trials=tuning["trials"], steps=tuning["steps"])]
+
+
+def origin_sentences(p: Mapping[str, Any], lang: str = "en") -> list[str]:
+    """Return versions, the hash of the data, and the call that repeats the comparison."""
+    t = report_words(lang)
+    return [t["versions"].format(**p["versions"], digest=p["digest"]), t["call"].format(p["call"])]

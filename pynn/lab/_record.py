@@ -1,0 +1,237 @@
+"""What a comparison keeps of its trainings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil, inf, isinf
+from statistics import fmean, median, stdev
+from typing import Any
+
+from .._training.callback import Callback, Logs
+from .._training.health import Health, LayerHealth
+from ._cost import Cost
+
+
+class HealthRecord(Callback):
+    """Keep the health of the first and of the last epoch."""
+
+    _any_thread = True
+
+    def __init__(self) -> None:
+        self.first: Health | None = None
+        self.last: Health | None = None
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        self.last = self.model.health()
+        if self.first is None:
+            self.first = self.last
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One training whose score counts.
+
+    Attributes
+    ----------
+    seed : int
+        Of its split, initial values and order of samples.
+    score, loss : float
+        On the test rows, after the last epoch.
+    status : str
+        How the training ended: 'finished', or 'diverged', whose net has the weights of its last good epoch.
+    history : dict of str to list of float
+        A number per epoch: ``loss`` and ``accuracy`` of training, ``val_loss`` and ``val_accuracy`` of the validation rows.
+    first_health, health : Health or None
+        Of the first epoch and of the last.
+    seconds : float
+        The time of the training.
+    """
+
+    seed: int
+    score: float
+    loss: float
+    status: str
+    history: dict[str, list[float]]
+    first_health: Health | None
+    health: Health | None
+    seconds: float
+
+    def to_plain(self, timings: bool) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "seed": self.seed,
+            "score": self.score,
+            "loss": self.loss,
+            "status": self.status,
+            "history": self.history,
+            "first_health": None if self.first_health is None else self.first_health.to_plain(),
+            "health": None if self.health is None else self.health.to_plain(),
+            **({"seconds": self.seconds} if timings else {}),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> RunRecord:
+        """Return what `to_plain` of another returned."""
+        health = {key: None if plain[key] is None else Health.from_plain(plain[key]) for key in ("first_health", "health")}
+        history = {str(name): [float(value) for value in values] for name, values in plain["history"].items()}
+        return cls(
+            int(plain["seed"]),
+            float(plain["score"]),
+            float(plain["loss"]),
+            str(plain["status"]),
+            history,
+            **health,
+            seconds=float(plain.get("seconds", math.nan)),
+        )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One of the things compared, with its trainings.
+
+    Attributes
+    ----------
+    label : str
+        What the comparison calls it.
+    lr : float or None
+        The learning rate of its final runs; None: that of its optimizer.
+    at_border : bool
+        Whether that rate lies at the end of the grid that was tried.
+    runs : tuple of RunRecord
+        A training per seed.
+    parameters : int
+        The number of parameters of a net.
+    steps : int
+        Updates in a final run.
+    cost : Cost
+        Nanoseconds per element of the activation, forward and backward.
+    """
+
+    label: str
+    lr: float | None
+    at_border: bool
+    runs: tuple[RunRecord, ...]
+    parameters: int
+    steps: int
+    cost: Cost
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The score of each seed."""
+        return tuple(run.score for run in self.runs)
+
+    @property
+    def score(self) -> float:
+        """The mean of the scores."""
+        return fmean(self.scores)
+
+    @property
+    def deviation(self) -> float:
+        """The sample standard deviation of the scores; 0 with one seed."""
+        return stdev(self.scores) if len(self.runs) > 1 else 0.0
+
+    @property
+    def loss(self) -> float:
+        """The mean loss on the test rows."""
+        return fmean(run.loss for run in self.runs)
+
+    @property
+    def seconds(self) -> float:
+        """The mean time of a training."""
+        return fmean(run.seconds for run in self.runs)
+
+    @property
+    def diverged(self) -> int:
+        """The number of trainings that diverged."""
+        return sum(run.status == "diverged" for run in self.runs)
+
+    @property
+    def dead(self) -> float:
+        """The share of hidden units that are dead after the last epoch, the mean over the seeds."""
+        return self._share("dead")
+
+    @property
+    def saturated(self) -> float:
+        """The share of hidden units that are saturated after the last epoch, the mean over the seeds."""
+        return self._share("saturated")
+
+    def _share(self, kind: str) -> float:
+        found = []
+        for run in self.runs:
+            rows = [row for row in run.health or () if row.units]
+            units = sum(row.units for row in rows)
+            found.append(sum(getattr(row, kind) * row.units for row in rows) / units if units else 0.0)
+        return fmean(found)
+
+    def epochs_to(self, target: float) -> int | None:
+        """Return the median of the first epoch whose validation accuracy reached a target; None: half of the runs never did."""
+        reached = [next((float(i) for i, v in enumerate(run.history.get("val_accuracy", ()), 1) if v >= target), inf) for run in self.runs]
+        middle = median(reached)
+        return None if isinf(middle) else ceil(middle)
+
+    def seconds_to(self, target: float) -> float | None:
+        """Return the mean seconds of a training up to that epoch."""
+        epochs, all_epochs = self.epochs_to(target), max(len(run.history.get("loss", ())) for run in self.runs)
+        return None if epochs is None else self.seconds * epochs / all_epochs
+
+    def curve(self, name: str) -> list[tuple[float, float, float]]:
+        """Return the mean, least and greatest value of a number over the seeds, a tuple per epoch."""
+        columns = zip(*(run.history.get(name, ()) for run in self.runs if run.status != "diverged"), strict=False)
+        return [(fmean(values), min(values), max(values)) for values in columns]
+
+    def layers(self, first: bool = False) -> Iterator[tuple[LayerHealth, ...]]:
+        """Yield each layer's row of every run, of the first epoch or of the last."""
+        found = [run.first_health if first else run.health for run in self.runs]
+        yield from zip(*(health.rows for health in found if health is not None), strict=False)
+
+    def gradient_ratio(self) -> float | None:
+        """Return how many times longer the gradient of the last layer with parameters is than that of the first.
+
+        The geometric mean over the seeds, in the first epoch; None where it is not known.
+        """
+        logs = []
+        for run in self.runs:
+            rows = [row.gradient for row in run.first_health or () if not math.isnan(row.gradient)]
+            if len(rows) > 1 and rows[0] > 0 and rows[-1] > 0:
+                logs.append(math.log(rows[-1] / rows[0]))
+        return math.exp(fmean(logs)) if logs else None
+
+    def with_timings(self, other: Entry) -> Entry:
+        """Return the same results with the times of another entry."""
+        runs = tuple(replace(run, seconds=one.seconds) for run, one in zip(self.runs, other.runs, strict=True))
+        return replace(self, runs=runs, cost=other.cost)
+
+    def to_plain(self, timings: bool) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        plain = {name: getattr(self, name) for name in ("label", "lr", "at_border", "parameters", "steps")}
+        plain["runs"] = [run.to_plain(timings) for run in self.runs]
+        return plain | ({"cost": list(self.cost)} if timings else {})
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Entry:
+        """Return what `to_plain` of another returned."""
+        lr = plain["lr"]
+        return cls(
+            str(plain["label"]),
+            None if lr is None else float(lr),
+            bool(plain["at_border"]),
+            tuple(map(RunRecord.from_plain, plain["runs"])),
+            int(plain["parameters"]),
+            int(plain["steps"]),
+            Cost(*map(float, plain.get("cost", (math.nan, math.nan)))),
+        )
+
+
+def record(run: Any, score: float, loss: float, kept: HealthRecord, seed: int) -> RunRecord:
+    """Return what there is to keep of a run that has ended."""
+    hist = run.history
+    numbers: dict[str, list[float]] = {name: [*values] for name, values in hist.history.items() if name != "seconds"}
+    seconds = math.fsum(hist.history.get("seconds", ()))
+    return RunRecord(seed, score, loss, hist.status, numbers, kept.first, kept.last, seconds)
+
+
+def listed_scores(entries: Sequence[Entry]) -> dict[str, tuple[float, ...]]:
+    """Return the scores by label, as `analyze` takes them."""
+    return {entry.label: entry.scores for entry in entries}
