@@ -643,7 +643,7 @@ def test_every_number_of_the_library_has_its_direction(monitor: str) -> None:
 
 
 @pytest.mark.parametrize(("metric", "rises"), [("mae", False), ("mse", False), ("rmse", False), ("r2", True)])
-def test_the_direction_is_the_metrics_own_and_not_that_of_its_name(metric: str, rises: bool) -> None:
+def test_the_direction_comes_from_the_metric_and_not_from_its_name(metric: str, rises: bool) -> None:
     for named in ([metric], {"accuracy_of_mine": metric}, {"my_loss": metric}):
         stop = cb.EarlyStopping(next(iter(named)))
         net().fit(X, T, epochs=0, metrics=named, callbacks=stop, **MSE)
@@ -729,7 +729,7 @@ def test_a_monitor_that_is_not_reported_is_refused_before_the_first_epoch(make: 
     assert same(model, net())
 
 
-def test_names_of_several_outputs_are_known_before_the_first_epoch() -> None:
+def test_names_of_several_outputs_are_checked_before_the_first_epoch() -> None:
     x = pynn.Input(4)
     body = pynn.Linear(4, 8, seed=0)(x)
     heads = {"kind": pynn.Linear(8, 2, seed=1)(body), "size": pynn.Linear(8, 1, seed=2)(body)}
@@ -771,7 +771,7 @@ WRITERS: dict[str, Callable[[Path], cb.Callback]] = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_folder_that_cannot_be_written_is_told_of_before_the_first_epoch(name: str, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_raises_before_the_first_epoch(name: str, tmp_path: Path) -> None:
     if name == "TensorBoard":
         pytest.importorskip("tensorboardX")
     (tmp_path / "file").write_text("")
@@ -783,7 +783,7 @@ def test_a_folder_that_cannot_be_written_is_told_of_before_the_first_epoch(name:
 
 
 @pytest.mark.parametrize("make", [cb.ModelCheckpoint, pynn.Checkpoint, cb.CSVLogger])
-def test_a_folder_in_the_place_of_a_file_is_told_of_before_the_first_epoch(make: Any, tmp_path: Path) -> None:
+def test_a_folder_instead_of_a_file_raises_before_the_first_epoch(make: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"{tmp_path}: is a directory"):
         net().fit(X, T, callbacks=[make(tmp_path), untrained], **MSE)
 
@@ -801,12 +801,12 @@ def test_columns_of_a_log_are_compared_before_the_first_epoch(tmp_path: Path) ->
     assert (tmp_path / "more.csv").read_text().splitlines()[0] == "epoch,loss,seconds,mine"
 
 
-def test_what_health_needs_is_told_before_the_first_epoch() -> None:
+def test_health_monitor_without_health_raises_before_the_first_epoch() -> None:
     with pytest.raises(ValueError, match=r"HealthMonitor: .*health=False"):
         net().fit(X, T, health=False, callbacks=[cb.HealthMonitor(), untrained], **MSE)
 
 
-def test_a_rate_that_is_not_there_is_told_before_the_first_epoch() -> None:
+def test_a_missing_learning_rate_raises_before_the_first_epoch() -> None:
     for one in (cb.LRScheduler(lambda e: 0.1), cb.ReduceLROnPlateau()):
         with pytest.raises(ValueError, match="LevenbergMarquardt has no learning rate"):
             net().fit(X, T, optimizer="levenberg_marquardt", callbacks=[one, untrained], **MSE)

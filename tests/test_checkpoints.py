@@ -41,7 +41,7 @@ def net(seed: int | None = 4) -> pynn.Sequential:
 
 
 def images(seed: int | None = 4) -> pynn.Sequential:
-    """A net with all that remembers: running averages, and random layers that count their draws."""
+    """Return a net with every kind of state: running averages, and random layers that count their draws."""
     conv = pynn.Unflatten(1, (1, 5)), pynn.Conv1d(1, 4, 3, seed=1), pynn.BatchNorm1d(4), "relu", pynn.Dropout1d(0.2, seed=seed)
     block = pynn.Residual(pynn.Conv1d(4, 4, 1, seed=2), pynn.Dropout(0.1, seed=seed))
     return pynn.Sequential(*conv, block, pynn.Flatten(), pynn.Linear(12, 3, seed=3))
@@ -76,7 +76,7 @@ def check_resumes(
     threads: int = 1,
     **kw: Any,
 ) -> None:
-    """Train at one go, and in two parts; ``callbacks`` makes further ones, for the "whole" or for the "parts"."""
+    """Train without interruption and in two parts; ``callbacks`` makes further callbacks for the "whole" or for the "parts"."""
     whole, broken, resumed = net(), net(), net(None)  # the file knows the seeds of random layers
     first = train(whole, make(), callbacks=callbacks("whole"), **kw)
     checkpoint = pynn.Checkpoint(path, every_steps=every)
@@ -177,7 +177,7 @@ def test_a_stopped_training_stays_stopped(tmp_path: Path) -> None:
 
 
 class Counting(cb.Callback):
-    """A callback of one's own, with a state of numbers and arrays."""
+    """A custom callback whose state holds numbers and arrays."""
 
     def __init__(self) -> None:
         self.seen, self.weights = [0.0], np.zeros(3)
@@ -193,7 +193,7 @@ class Counting(cb.Callback):
         self.seen, self.weights = state["seen"], state["weights"]
 
 
-def test_a_callback_of_ones_own_goes_on(tmp_path: Path) -> None:
+def test_a_custom_callback_continues(tmp_path: Path) -> None:
     whole, parts = Counting(), [Counting(), Counting()]
     train(net(), callbacks=[whole])
     train(net(), epochs=2, callbacks=[pynn.Checkpoint(tmp_path / "t"), parts[0]])

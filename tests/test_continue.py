@@ -86,7 +86,7 @@ def test_several_optimizers_continue(tmp_path: Path) -> None:
     assert [group["lr"] for group in others[2].optimizer.param_groups] == [0.01, 0.1, 0.001]
 
 
-def test_a_file_without_the_state_says_so_once(tmp_path: Path) -> None:
+def test_a_file_without_optimizer_state_warns_once(tmp_path: Path) -> None:
     model = net()
     model.partial_fit(X, y, loss="mse", optimizer=pynn.optim.SGD(lr=0.02, momentum=0.9), seed=0)
     other = through("plain file", model, tmp_path)
@@ -164,7 +164,7 @@ CHANGES: dict[str, Callable[[pynn.Sequential], int]] = {
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("made", ["by fit", "from the parameters", "from a group", "by name"])
 def test_layers_that_come_later_are_trained(change: str, call: str, made: str) -> None:
-    """As by an optimizer that has the state of the old layers and knows the new ones from the start."""
+    """The result equals that of an optimizer with the state of the old layers that had the new ones from the start."""
     if made == "by name" and call not in ("partial_fit", "train_on_batch"):
         return
     model = net()
@@ -188,7 +188,7 @@ def test_layers_that_come_later_are_trained(change: str, call: str, made: str) -
 
 
 @pytest.mark.parametrize("how", ["pickle", "deepcopy", "file"])
-def test_a_copy_follows_its_own_layers(how: str, tmp_path: Path) -> None:
+def test_the_optimizer_of_a_copy_follows_the_layers_of_the_copy(how: str, tmp_path: Path) -> None:
     model = net()
     model.partial_fit(X, y, loss="mse", optimizer=pynn.optim.SGD(lr=0.01, momentum=0.9), seed=0)
     other = through(how, model, tmp_path)
@@ -211,7 +211,7 @@ def test_parts_of_parts_are_followed_and_what_was_taken_out_stays_out() -> None:
     assert opt.param_groups[0]["params"] == [*inner.parameters(), model[1].parameters()[0], extra]
 
 
-def test_an_optimizer_made_from_a_list_says_what_it_would_miss() -> None:
+def test_an_optimizer_made_from_a_list_names_parameters_that_it_lacks() -> None:
     text = r"it would not train 3.weight, 3.bias, added or unfrozen after it was made.*add_param_group.*model.parameters\(\)"
     model = net()
     opt = pynn.optim.SGD([*model.parameters()], lr=0.01)
@@ -225,7 +225,7 @@ def test_an_optimizer_made_from_a_list_says_what_it_would_miss() -> None:
     assert (model[3].weight != before).any()
 
 
-def test_an_optimizer_of_what_was_not_frozen_says_what_it_would_miss() -> None:
+def test_an_optimizer_made_while_layers_were_frozen_names_parameters_that_it_lacks() -> None:
     model = net()
     model[0].freeze()
     opt = pynn.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)

@@ -140,7 +140,7 @@ def test_updates_of_large_parameters_and_of_every_kind_of_rule(optimizer: str) -
 @pytest.mark.parametrize("optimizer", ["lbfgs", "levenberg_marquardt"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_solvers_show_gradients_and_updates(optimizer: str, dtype: str) -> None:
-    """An epoch is a step: the gradients where it begins, by a pass of our own, and what it made of the parameters."""
+    """Each epoch is one step. A separate pass gives the gradients at its start; the change of the parameters is measured."""
     four = pynn.Linear(5, 4, seed=1, dtype=dtype)
     layers = [pynn.Linear(8, 5, seed=0, dtype=dtype), "tanh", four, pynn.Linear(4, 1, seed=2, dtype=dtype)]
     model, y = pynn.Sequential(*layers).freeze("2"), np.sin(X[:, 0].astype(np.float64))
@@ -165,7 +165,7 @@ def test_solvers_show_gradients_and_updates(optimizer: str, dtype: str) -> None:
         assert math.isnan(health["2"].gradient)
 
 
-def test_looking_changes_no_bit_and_sees_the_same_on_any_number_of_threads() -> None:
+def test_monitoring_changes_no_bit_and_reports_the_same_for_any_number_of_threads() -> None:
     seen, weights = [], []
     for threads, health in ((1, True), (2, True), (7, True), (1, False)):
         model = pynn.Sequential(pynn.Linear(8, 300, seed=0), "relu", pynn.Linear(300, 300, seed=1), "gelu", pynn.Linear(300, 3, seed=2))
@@ -237,7 +237,7 @@ def test_what_there_is_to_report() -> None:
 
 
 # ---- advice --------------------------------------------------------------------------------------------------------------
-def test_gradients_that_vanish_or_explode_are_told() -> None:
+def test_gradients_that_vanish_or_explode_are_reported() -> None:
     deep: list[Any] = [layer for i in range(12) for layer in (pynn.Linear(8, 8, seed=i), "sigmoid")]
     model = pynn.Sequential(*deep, pynn.Linear(8, 3, seed=50))
     assert any("it vanishes on its way back" in text for text in model.health(X, Y, loss="cross_entropy").advice)
@@ -544,7 +544,7 @@ def test_nan_in_row_123_is_found_in_row_123(value: float, shuffle: bool, options
 
 
 def test_the_score_of_a_diverged_step_outlives_the_search_for_its_origin() -> None:
-    """The search looks at the losses again, in a plan of its own whose memory, as much as this, goes back to the system."""
+    """The search computes the losses again in a separate plan, whose memory is returned to the system."""
     bad = np.tile(X, (40, 1))
     bad[123, 5] = np.nan
     error = told(pynn.Sequential(pynn.Linear(X.shape[1], 256), "relu", pynn.Linear(256, 3)), bad, np.tile(Y, 40), batch_size=12000)

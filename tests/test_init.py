@@ -159,7 +159,7 @@ def test_what_does_not_fit(call: Any, error: type[Exception], text: str) -> None
     ("sigmoid", math.sqrt(2 / 700)), ("selu", math.sqrt(1 / 400)), (pynn.PReLU(), math.sqrt(2 / 400)), ("identity", math.sqrt(2 / 700)),
 ])  # fmt: skip
 @pytest.mark.parametrize("between", [(), (pynn.LayerNorm(300),)])
-def test_auto_looks_at_the_activation(act: Any, deviation: float, between: tuple[Any, ...]) -> None:
+def test_auto_depends_on_what_the_activation_does(act: Any, deviation: float, between: tuple[Any, ...]) -> None:
     net = pynn.Sequential(pynn.Linear(400, 300, init="torch"), *between, act, pynn.Linear(300, 5)).apply_init("auto", seed=0)
     assert net[0].weight.std() == pytest.approx(deviation, rel=0.02)
     assert not net[0].bias.any()

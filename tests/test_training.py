@@ -343,7 +343,7 @@ METRICS: dict[str, tuple[Any, str, Any, str]] = {
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_a_metric_that_does_not_fit_is_told_before_the_first_epoch(name: str) -> None:
+def test_a_metric_that_does_not_fit_raises_before_the_first_epoch(name: str) -> None:
     y, loss, measured, match = METRICS[name]
     for data in ((X, y), ([(X[:50], y[:50]), (X[50:], y[50:])],)):
         model = net()
@@ -352,7 +352,7 @@ def test_a_metric_that_does_not_fit_is_told_before_the_first_epoch(name: str) ->
         assert same(model, net())
 
 
-def test_a_metric_of_ones_own_that_fails_is_named_and_called_once_an_epoch() -> None:
+def test_a_custom_metric_that_fails_is_named_and_called_once_per_epoch() -> None:
     called: list[int] = []
 
     def mine(y_true: Any, y_pred: Any) -> float:
@@ -407,7 +407,7 @@ def test_one_hot_targets_are_classes(dtype: str) -> None:
         assert hist["loss"] == pytest.approx(net().fit(X, Y, **of).history["loss"], rel=1e-6)
 
 
-def test_targets_that_are_no_classes_are_told_what_to_do() -> None:
+def test_the_error_for_targets_that_are_no_classes_names_a_remedy() -> None:
     for y, error, text in [
         (np.array(["cat", "dog", "emu"])[Y], TypeError, "numpy.unique"),
         (np.array(["cat", "dog", "emu"], object)[Y], TypeError, "numpy.unique"),
@@ -428,7 +428,7 @@ def test_targets_that_are_no_classes_are_told_what_to_do() -> None:
             net().fit(table, loss="cross_entropy")
 
 
-def test_last_layers_that_do_not_go_with_the_loss_are_told_of() -> None:
+def test_a_last_layer_that_does_not_fit_the_loss_warns() -> None:
     told = pytest.warns(UserWarning, match="BCELoss takes probabilities, but the last layer is Linear: end in Sigmoid")
     with told, pytest.raises(ValueError, match=r"the model's output: .* is not a probability"):
         net(1).fit(X, Y > 0, loss="bce")
@@ -436,7 +436,7 @@ def test_last_layers_that_do_not_go_with_the_loss_are_told_of() -> None:
         pynn.Sequential(pynn.Linear(X.shape[1], 1), "softmax").fit(X, Y > 0, loss="bce")
 
 
-def test_nan_in_data_to_score_is_told_of_once() -> None:
+def test_nan_in_validation_data_warns_once() -> None:
     bad, model = X.copy(), net()
     bad[67, 1] = np.nan
     with pytest.warns(RuntimeWarning, match="val_loss is not finite: of the data to score, X holds NaN or infinity in row 67") as told:
@@ -488,7 +488,7 @@ def test_divergence_names_the_layer_and_keeps_the_last_good_epoch() -> None:
     assert (told.value.layer, told.value.row) == ("1", 3)
 
 
-def test_a_net_that_is_frozen_as_a_whole_is_told_of() -> None:
+def test_a_completely_frozen_net_warns() -> None:
     model, before = net().freeze(), net()
     with pytest.warns(UserWarning, match="every parameter that fit would train is frozen") as told:
         model.fit(X, Y, loss="cross_entropy", optimizer="sgd")
@@ -506,7 +506,7 @@ def test_a_net_that_is_frozen_as_a_whole_is_told_of() -> None:
         pynn.Sequential("relu").fit(X, X, loss="mse")  # nothing to freeze
 
 
-def test_an_interruption_keeps_model_and_history_and_says_so() -> None:
+def test_an_interruption_keeps_model_and_history_and_reports_it() -> None:
     def interrupt(epoch: int, logs: Any) -> None:
         if epoch == 2:
             raise KeyboardInterrupt
