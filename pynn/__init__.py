@@ -42,6 +42,7 @@ _NAMES = {
     "Checkpoint": "_training.checkpoint",
     "DivergenceError": "_training.divergence",
     "Health": "_training.health",
+    "Ensemble": "_training.ensemble",
     "Halving": "_training.halving",
     "History": "_training.history",
     "LRSweep": "_training.find_lr",
@@ -55,6 +56,7 @@ _NAMES = {
     "load": "io",
     "manual_seed": "_random",
     "num_threads": "_threads",
+    "predict_many": "_training.ensemble",
     "set_num_threads": "_threads",
 }
 """The module of each public name that is re-exported individually."""

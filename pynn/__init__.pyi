@@ -20,6 +20,8 @@ from ._threads import num_threads as num_threads
 from ._threads import set_num_threads as set_num_threads
 from ._training.checkpoint import Checkpoint as Checkpoint
 from ._training.divergence import DivergenceError as DivergenceError
+from ._training.ensemble import Ensemble as Ensemble
+from ._training.ensemble import predict_many as predict_many
 from ._training.find_lr import LRSweep as LRSweep
 from ._training.halving import Halving as Halving
 from ._training.health import Health as Health
@@ -417,6 +419,7 @@ __all__ = [
     "Checkpoint",
     "DivergenceError",
     "Health",
+    "Ensemble",
     "Halving",
     "History",
     "LRSweep",
@@ -430,6 +433,7 @@ __all__ = [
     "load",
     "manual_seed",
     "num_threads",
+    "predict_many",
     "set_num_threads",
     "callbacks",
     "datasets",

@@ -4,6 +4,7 @@ import concurrent.futures
 import io
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -642,3 +643,113 @@ def test_executors_that_do_not_fit():
         pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", executor="loky", budget=pynn.Halving("loss"))
     with concurrent.futures.ThreadPoolExecutor(1) as executor, pytest.raises(ValueError, match="n_jobs: the executor decides"):
         pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", executor=executor, n_jobs=2)
+
+
+# ---- predictions of many -----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("n_jobs", [1, 2, 5, None])
+def test_predictions_of_many_are_those_of_each(n_jobs):
+    X, _ = _data(1000)
+    models = [NETS[name](k) for k, name in enumerate(NETS)]
+    models.append(models[0])
+    found = pynn.predict_many(models, X, n_jobs=n_jobs, batch_size=64)
+    assert all((out == model.predict(X, batch_size=64)).all() for out, model in zip(found, models, strict=True))
+    assert models[4][1].threads == {threading.get_ident()}
+    assert pynn.predict_many([], X) == []
+
+
+def test_predictions_of_many_that_fail_name_the_model():
+    X, _ = _data()
+    models = [_mlp(0), _mlp(1), pynn.Sequential(pynn.Linear(5, 3))]
+    for n_jobs in (1, 2):
+        with pytest.raises(ValueError, match="6") as caught:
+            pynn.predict_many(models, X, n_jobs=n_jobs)
+        assert caught.value.__notes__ == ["in models[2]"]
+    with pytest.raises(TypeError, match=r"models\[1\]: expected a Sequential or a Model"):
+        pynn.predict_many([models[0], "net"], X)
+    with pytest.raises(TypeError, match="models: expected an iterable of models, got Sequential"):
+        pynn.predict_many(models[0], X)
+    with pytest.raises(TypeError, match="X: expected arrays"):
+        pynn.predict_many(models, iter([X]))
+    with pytest.raises(ValueError, match="n_jobs: expected"):
+        pynn.predict_many(models, X, n_jobs=0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_predictions_of_many_can_be_interrupted(n_jobs):
+    _run_script(
+        f"""
+        import os, signal, threading, time
+        import numpy as np, pynn
+        X = np.zeros((400_000, 256), np.float32)
+        models = [pynn.Sequential(pynn.Linear(256, 256, seed=k), "tanh", pynn.Linear(256, 1)) for k in range(200)]
+        pynn.predict_many(models, X[:1])
+        threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        start = time.perf_counter()
+        try:
+            pynn.predict_many(models, X, n_jobs={n_jobs})
+        except KeyboardInterrupt:
+            pass
+        else:
+            raise SystemExit("not interrupted")
+        assert [t.name for t in threading.enumerate() if t.name.startswith("pynn-")] == []
+        assert pynn.predict_many(models[:2], X[:3])[0].shape == (3, 1)
+        """
+    )
+
+
+def test_an_ensemble_predicts_mean_and_spread():
+    X, y = _data(120)
+    nets = [_mlp(k) for k in range(4)]
+    pynn.fit_many([pynn.Run(net, optimizer=pynn.optim.Adam(lr=0.02), epochs=20, seed=0) for net in nets], X, y, loss="cross_entropy")
+    ensemble = pynn.Ensemble(nets)
+    each = np.stack([net.predict(X).astype(float) for net in nets])
+    mean, std = ensemble.predict(X, return_std=True)
+    assert mean.dtype == std.dtype == np.float32
+    np.testing.assert_allclose(mean, each.mean(0), rtol=2e-7)
+    np.testing.assert_allclose(std, each.std(0), rtol=2e-6)
+    assert (ensemble.predict(X, n_jobs=2) == mean).all()
+    chances = np.stack([net.predict_proba(X).astype(float) for net in nets])
+    found, spread = ensemble.predict_proba(X, return_std=True)
+    np.testing.assert_allclose(found, chances.mean(0), rtol=2e-7)
+    np.testing.assert_allclose(spread, chances.std(0), rtol=2e-6, atol=1e-7)
+    classes = ensemble.predict_class(X)
+    assert (classes == chances.mean(0).argmax(1)).all()
+    assert (classes == y).mean() > 0.6
+    assert len(ensemble) == 4
+    assert ensemble[1] is nets[1]
+    copy = pickle.loads(pickle.dumps(ensemble))
+    assert (copy.predict(X) == mean).all()
+    alone = pynn.Ensemble(nets[:1]).predict(X, return_std=True)
+    assert (alone[0] == nets[0].predict(X)).all()
+    assert not alone[1].any()
+
+
+def test_an_ensemble_of_several_outputs_and_labels():
+    X, y = _data(120)
+
+    def net(seed):
+        x = pynn.Input((6,))
+        h = pynn.Linear(6, 5, seed=seed)(x)
+        return pynn.Model(x, {"class": pynn.Linear(5, 3, seed=seed)(h), "size": pynn.Linear(5, 1, seed=seed)(h)})
+
+    nets = [net(k) for k in range(3)]
+    targets = {"class": y, "size": X[:, :1]}
+    pynn.fit_many([pynn.Run(one, seed=0) for one in nets], X, targets, loss={"class": "cross_entropy", "size": "mse"})
+    mean, std = pynn.Ensemble(nets).predict(X, return_std=True)
+    each = [one.predict(X) for one in nets]
+    for name, values in mean.items():
+        np.testing.assert_allclose(values, np.mean([out[name] for out in each], 0), rtol=1e-5)
+        np.testing.assert_allclose(std[name], np.std([out[name] for out in each], 0), rtol=1e-4, atol=1e-6)
+    classes = pynn.Ensemble(nets).predict_class(X)
+    expected = np.mean([one.predict_proba(X)["class"] for one in nets], 0).argmax(1)
+    assert [*classes] == ["class"]
+    assert (classes["class"] == expected).all()
+    labels = np.stack([X[:, 0] > 0, X[:, 1] > 0], 1).astype(int)
+    many = [pynn.Sequential(pynn.Linear(6, 2, seed=k)) for k in range(3)]
+    pynn.fit_many([pynn.Run(one, epochs=9, seed=0) for one in many], X, labels, loss="bce_with_logits")
+    assert (pynn.Ensemble(many).predict_class(X) == (pynn.Ensemble(many).predict_proba(X) > 0.5)).all()
+    with pytest.raises(ValueError, match="models: expected at least one"):
+        pynn.Ensemble([])
+    with pytest.raises(ValueError, match=r"models\[1\]: its output has shape \(120, 2\), and that of models\[0\] \(120, 3\)"):
+        pynn.Ensemble([_mlp(0), many[0]]).predict(X)

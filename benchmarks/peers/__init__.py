@@ -13,6 +13,7 @@
     update(name, settings, sizes)                 a step of an optimizer by torch.optim's name, over arrays of these sizes
     digits(data, epochs, batch)                   train 64-128-10; a function that returns seconds and accuracy
     digits_cnn(data, epochs, batch)               the same of the convolutional net of `digits`
+    many(net, data, nets, epochs, jobs)           train so many copies of a net, on as many CPUs
     IMPORT, DISTRIBUTION                          footprint: the statement, and the name to install
 
 Each function returns a mapping from the contestant's variant ("" where there is one) to its run; an empty one: not this case.

@@ -62,3 +62,33 @@ def predict(net: Net, rows: int) -> Mapping[str, Run]:
     p, x = _parameters(net), jnp.asarray(net.inputs(rows))
     jitted = jax.jit(lambda p, x: _forward(net, p, x))
     return {"": repeat(lambda: jitted(p, x).block_until_ready())}
+
+
+def many(net: Net, data: tuple[Any, ...], nets: int, epochs: int, jobs: int) -> Mapping[str, Run]:
+    x, y = (jnp.asarray(a) for a in data)
+    tree, batches = jax.tree_util.tree_map, len(x) // net.batch
+    grad = jax.grad(lambda p, x, y: -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(_forward(net, p, x)), y[:, None], 1)))
+
+    def update(state: Any, rows: Any) -> Any:
+        p, m, v, t = state
+        g, t = grad(p, x[rows], y[rows]), t + 1
+        m = tree(lambda m, g: 0.9 * m + 0.1 * g, m, g)
+        v = tree(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
+        lr, scale = 1e-3 / (1 - 0.9**t), 1 / (1 - 0.999**t)
+        return (tree(lambda p, m, v: p - lr * m / (jnp.sqrt(v * scale) + 1e-8), p, m, v), m, v, t), None
+
+    def epoch(state: Any, key: Any) -> Any:
+        order = jax.random.permutation(key, len(x)).reshape(batches, net.batch)
+        return jax.lax.scan(update, state, order)[0]
+
+    train = jax.jit(jax.vmap(epoch), donate_argnums=0)
+
+    def run(_: int) -> None:
+        p = tree(lambda a: jnp.stack([a] * nets), _parameters(net))
+        state = p, tree(jnp.zeros_like, p), tree(jnp.zeros_like, p), jnp.zeros(nets)
+        for k in range(epochs):
+            state = train(state, jax.random.split(jax.random.key(k), nets))
+        jax.block_until_ready(state)
+
+    run(1)  # compile
+    return {"vmap": run}

@@ -172,3 +172,14 @@ def anatomy(net: Net, count: int) -> dict[str, tuple[float, float]]:
         pieces[what] = before[0] + seconds / count, before[1] + flops
     pieces |= {name: (times[name] / count, 0.0) for name in ("gather", "loss", "update", "score")}
     return pieces | {"rest": (history.history["seconds"][1] / count - sum(seconds for seconds, _ in pieces.values()), 0.0)}
+
+
+def many(net: Net, data: tuple[NDArray, ...], nets: int, epochs: int, jobs: int) -> Mapping[str, Run]:
+    def run(n_jobs: int) -> None:
+        models = (model(net) for _ in range(nets))
+        runs = [
+            pynn.Run(m, optimizer=pynn.optim.Adam(lr=1e-3), epochs=epochs, batch_size=net.batch, seed=k) for k, m in enumerate(models)
+        ]
+        pynn.fit_many(runs, *data, loss="cross_entropy", n_jobs=n_jobs, verbose=False)
+
+    return {"": lambda _: run(jobs)} | ({"one at a time": lambda _: run(1)} if jobs > 1 else {})

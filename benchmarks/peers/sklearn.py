@@ -62,3 +62,18 @@ def digits(data: tuple[NDArray, ...], epochs: int, batch: int) -> Mapping[str, C
         return time.perf_counter() - start, float(m.score(Xt, yt))
 
     return {"": train}
+
+
+def many(net: Net, data: tuple[NDArray, ...], nets: int, epochs: int, jobs: int) -> Mapping[str, Run]:
+    if net.activation not in ACTIVATIONS:
+        return {}
+
+    def run(_: int) -> None:
+        for seed in range(nets):
+            options = {"activation": net.activation, "batch_size": net.batch, "alpha": 0.0, "tol": 0.0, "n_iter_no_change": epochs + 1}
+            m = MLPClassifier(net.widths[1:-1], max_iter=epochs, random_state=seed, **options)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # all epochs is what was asked for
+                m.fit(*data)
+
+    return {"": run}

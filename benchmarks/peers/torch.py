@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import multiprocessing
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -277,3 +279,33 @@ def _trained(
             return seconds, float((m(Xt).argmax(1) == yt).double().mean())
 
     return {"adam": lambda: train(False), "fused adam": lambda: train(True)}
+
+
+def _train_some(net: Net, data: tuple[NDArray, ...], seeds: range, epochs: int) -> None:
+    """Train nets one after the other, each on one thread."""
+    torch.set_num_threads(1)
+    x, y = (torch.from_numpy(a) for a in data)
+    for seed in seeds:
+        torch.manual_seed(seed)
+        m = model(net)
+        optimizer = torch.optim.Adam(m.parameters(), lr=1e-3, fused=True)
+        for _ in range(epochs):
+            for rows in torch.randperm(len(x)).split(net.batch):
+                optimizer.zero_grad()
+                functional.cross_entropy(m(x[rows]), y[rows]).backward()
+                optimizer.step()
+
+
+def many(net: Net, data: tuple[NDArray, ...], nets: int, epochs: int, jobs: int) -> Mapping[str, Run]:
+    if jobs == 1:
+        return {"": lambda _: _train_some(net, data, range(nets), epochs)}
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    shares = [range(k, nets, jobs) for k in range(jobs)]
+
+    def run(_: int) -> None:
+        for future in [pool.submit(_train_some, net, data, share, epochs) for share in shares]:
+            future.result()
+
+    for future in [pool.submit(_train_some, net, data, range(1), 1) for _ in shares]:  # start them
+        future.result()
+    return {"processes": run}

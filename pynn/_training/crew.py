@@ -48,7 +48,7 @@ class Rungs:
         return waiting
 
 
-def _joined(threads: Iterable[threading.Thread]) -> KeyboardInterrupt | None:
+def joined(threads: Iterable[threading.Thread]) -> KeyboardInterrupt | None:
     """Wait for threads that are about to end, also while interrupted; return what interrupted that."""
     again = None
     for thread in threads:
@@ -132,7 +132,7 @@ class Crew:
         finally:
             _core.work(*before)
             self._halt()
-            again = _joined(threads)
+            again = joined(threads)
             self._finish()
             if again is not None:
                 raise again
