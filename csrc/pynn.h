@@ -707,7 +707,7 @@ pn_status pn_predict(pn_predictor *predictor, const pn_data *data, const pn_fit_
 
 /* ---- numbers that are not finite ------------------------------------------------------------- */
 /* The first of n numbers that is NaN or infinite; n if none is. */
-size_t pn_first_strange(pn_dtype t, size_t n, const void *x);
+size_t pn_first_nonfinite(pn_dtype t, size_t n, const void *x);
 /* Rounds n doubles to floats; whether all of those are finite. */
 int pn_narrow(size_t n, const double *x, float *y);
 

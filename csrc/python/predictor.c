@@ -108,7 +108,7 @@ static int check_range(const GraphObject *g, const taken *t, const arrays *out)
     int suspect = 0;
     for (size_t i = 0; g->dtype == PN_F32 && i < out->n && !suspect; i++) {
         const size_t n = (size_t)PyArray_SIZE(out->array[i]);
-        suspect = pn_first_strange(PN_F32, n, PyArray_DATA(out->array[i])) < n;
+        suspect = pn_first_nonfinite(PN_F32, n, PyArray_DATA(out->array[i])) < n;
     }
     for (size_t i = 0; suspect && i < t->x.n; i++) {
         PyArrayObject *x = t->x.array[i];

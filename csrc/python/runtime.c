@@ -117,7 +117,7 @@ static PyObject *all_finite(PyObject *module, PyObject *given)
         released r;
         const size_t n = (size_t)PyArray_SIZE(a);
         release(&r, n > RELEASE_AT);
-        finite = pn_first_strange(t, n, PyArray_DATA(a)) == n;
+        finite = pn_first_nonfinite(t, n, PyArray_DATA(a)) == n;
         if (retake(&r)) Py_CLEAR(all);
         Py_DECREF(a);
     }

@@ -109,7 +109,7 @@ int main(void)
     for (size_t i = 0; (isa = pn_isa_built(i)); i++) {
         if (!pn_isa_runs(isa) || pn_isa_set(isa, &error)) continue;
         for (pn_dtype t = PN_F32; t < PN_DTYPES; t++) {
-            const pn_probe_kernels *k = pn_kernels_now()->of[t].look;
+            const pn_probe_kernels *k = pn_kernels_now()->of[t].probe;
             for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
                 check_changes(t, k, sizes[j]);
                 check_strange(t, k, sizes[j]);

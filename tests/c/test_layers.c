@@ -28,7 +28,7 @@ static void apart(world *w, void **blocks)
         const size_t bytes = w->plan->buffers[i].bytes;
         if (posix_memalign(&blocks[i], 64, bytes + !bytes)) exit(2);
         memset(blocks[i], 0xff, bytes);
-        w->plan->at[(size_t)pn_first_own(w->graph) + i] = blocks[i];
+        w->plan->at[(size_t)pn_first_plan_buffer(w->graph) + i] = blocks[i];
     }
 }
 

@@ -142,7 +142,7 @@ static pn_status equip(pn_blocks *p, lane *l, int full, size_t rows, int gathere
     return status;
 }
 
-size_t pn_blocks_lanes(const pn_blocks *p, size_t n, int calls_back)
+size_t pn_blocks_workers(const pn_blocks *p, size_t n, int calls_back)
 {
     const size_t threads = p->graph->custom || calls_back ? 1 : pn_threads_get();
     return n < threads ? n : threads;
@@ -170,8 +170,8 @@ static size_t place_packed(pn_plan *plan, char *packed)
     size_t at = 0;
     for (size_t i = 0; plan && i < plan->n_steps; i++) {
         pn_step *s = &plan->steps[i];
-        s->product.packed = packed && s->packs ? packed + at : NULL;
-        at += pn_line(s->packs);
+        s->product.packed = packed && s->packed_bytes ? packed + at : NULL;
+        at += pn_line(s->packed_bytes);
     }
     return at;
 }

@@ -12,7 +12,7 @@ typedef struct pn_blocks pn_blocks;
 typedef pn_status pn_block_fn(void *context, size_t lane, size_t block, size_t start, size_t rows,
                               void *const *y, pn_error *error);
 typedef struct {
-    size_t rows, lanes;             /* lanes: from pn_blocks_lanes */
+    size_t rows, lanes;             /* lanes: from pn_blocks_workers */
     const pn_samples *x;            /* for each input */
     const size_t *order;            /* as in pn_samples_gather */
     /* an array (rows, output shape) for each output; NULL: only done sees the outputs */
@@ -27,7 +27,7 @@ typedef struct {
 pn_status pn_blocks_new(const pn_graph *graph, size_t block, pn_blocks **blocks, pn_error *error);
 void pn_blocks_free(pn_blocks *blocks);
 /* How many threads work on this many blocks; one, if they call back into the caller's language. */
-size_t pn_blocks_lanes(const pn_blocks *blocks, size_t n, int calls_back);
+size_t pn_blocks_workers(const pn_blocks *blocks, size_t n, int calls_back);
 /* rows is at least 1. */
 pn_status pn_blocks_run(pn_blocks *blocks, const pn_block_job *job, pn_error *error);
 

@@ -26,7 +26,7 @@ int pn_buffer_new(pn_builder *b, size_t elements)
         return PN_NONE;
     }
     p->buffers[p->n_buffers] = (pn_buffer){ bytes, 0, -1, -1, 0 };
-    return pn_first_own(b->graph) + (int)p->n_buffers++;
+    return pn_first_plan_buffer(b->graph) + (int)p->n_buffers++;
 }
 
 pn_step *pn_step_new(pn_builder *b, const char *what, pn_step_fn *run)
@@ -50,7 +50,7 @@ pn_step *pn_step_new(pn_builder *b, const char *what, pn_step_fn *run)
 /* The plan's own buffer, or NULL for one of the caller's. */
 static pn_buffer *own(const pn_builder *b, int buffer)
 {
-    int i = buffer - pn_first_own(b->graph);
+    int i = buffer - pn_first_plan_buffer(b->graph);
     return i < 0 ? NULL : &b->plan->buffers[i];
 }
 
@@ -93,7 +93,7 @@ void pn_run_add(const pn_step *s, void *const *at)
     s->k->add(s->n, at[s->in], at[s->in2], at[s->out]);
 }
 
-pn_status pn_step_over(pn_builder *b, const char *what, pn_step_fn *run, size_t node, int x, int t,
+pn_status pn_step_elementwise(pn_builder *b, const char *what, pn_step_fn *run, size_t node, int x, int t,
                        int y)
 {
     pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, what, run);
@@ -111,9 +111,9 @@ pn_status pn_step_over(pn_builder *b, const char *what, pn_step_fn *run, size_t 
 
 /* ---- for the files in layers/ ---------------------------------------------------------------- */
 
-int pn_wants_gradient(const pn_builder *b, size_t node) { return b->wants[node]; }
+int pn_needs_gradient(const pn_builder *b, size_t node) { return b->wants[node]; }
 
-const pn_node *pn_follower(const pn_builder *b, size_t node)
+const pn_node *pn_sole_consumer(const pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     return !b->apart && n->uses == 1 && pn_output_of(b->graph, node) < 0
@@ -181,7 +181,7 @@ pn_status pn_give_gradient(pn_builder *b, size_t node, int buffer)
     return contribute(b, node, buffer) == PN_NONE ? PN_NO_MEMORY : PN_OK;
 }
 
-void pn_share_buffer(pn_builder *b, int buffer)
+void pn_buffer_share(pn_builder *b, int buffer)
 {
     if (own(b, buffer)) own(b, buffer)->shared = 1;
 }
@@ -197,7 +197,7 @@ static pn_status add_contributions(pn_builder *b)
         int writable = (own(b, old) && !own(b, old)->shared) ||
                        (input >= 0 && old == pn_gx(b->graph, (size_t)input));
         int sum = writable ? old : pn_buffer_new(b, count(b, node));
-        status = pn_step_over(b, "add gradients", pn_run_add, node, old, b->more[i].buffer, sum);
+        status = pn_step_elementwise(b, "add gradients", pn_run_add, node, old, b->more[i].buffer, sum);
         b->grad[node] = sum;
     }
     b->n_more = 0;
@@ -213,7 +213,7 @@ static void turn_row(void *context, size_t i)
     const pn_step_job *j = context;
     const pn_step *s = j->s;
     const size_t from = i * s->bytes;
-    s->k->turn(s->n, s->inner, (const char *)j->at[s->in] + from, s->inner,
+    s->k->transpose(s->n, s->inner, (const char *)j->at[s->in] + from, s->inner,
                (char *)j->at[s->out] + from, s->n);
 }
 static void run_turn(const pn_step *s, void *const *at)
@@ -363,7 +363,7 @@ static pn_status forward(pn_builder *b)
         if (b->mode == PN_TRAIN) status = plain_value(b, node) == PN_NONE ? PN_NO_MEMORY : PN_OK;
         else if (b->layout[node]) status = turn(b, node, 0, b->value[node], pn_y(g, i));
         else if (b->value[node] != pn_y(g, i))
-            status = pn_step_over(b, "copy", run_copy, node, b->value[node], PN_NONE, pn_y(g, i));
+            status = pn_step_elementwise(b, "copy", run_copy, node, b->value[node], PN_NONE, pn_y(g, i));
     }
     b->plan->n_forward = b->plan->n_steps;
     return status;
@@ -415,9 +415,9 @@ static pn_status backward(pn_builder *b)
     for (size_t i = 0; i < g->n_inputs && !status && b->mode == PN_BACKWARD; i++) {
         int grad = b->grad[g->inputs[i]], gx = pn_gx(g, i);
         if (grad == PN_NONE)
-            status = pn_step_over(b, "no gradient", run_zero, g->inputs[i], PN_NONE, PN_NONE, gx);
+            status = pn_step_elementwise(b, "no gradient", run_zero, g->inputs[i], PN_NONE, PN_NONE, gx);
         else if (grad != gx)
-            status = pn_step_over(b, "copy", run_copy, g->inputs[i], grad, PN_NONE, gx);
+            status = pn_step_elementwise(b, "copy", run_copy, g->inputs[i], grad, PN_NONE, gx);
     }
     return status;
 }
@@ -478,7 +478,7 @@ static pn_status keep_all(pn_builder *b)
 
 static pn_status place(pn_plan *p, pn_error *error)
 {
-    const int first = pn_first_own(p->graph);
+    const int first = pn_first_plan_buffer(p->graph);
     pn_status status = PN_NO_MEMORY;
     size_t *order = malloc((p->n_buffers + 1) * sizeof *order);
     p->at = calloc((size_t)first + p->n_buffers, sizeof *p->at);

@@ -21,7 +21,7 @@ static inline int pn_gx(const pn_graph *g, size_t i)
 {
     return (int)(g->n_inputs + 2 * g->n_outputs + i);
 }
-static inline int pn_first_own(const pn_graph *g)
+static inline int pn_first_plan_buffer(const pn_graph *g)
 {
     return (int)(2 * (g->n_inputs + g->n_outputs));
 }
@@ -43,7 +43,7 @@ struct pn_step {
     void *grad;                             /* of a parameter */
     pn_product product;
     /* bytes that product.packed would take; 0 where there is no use for it */
-    size_t packs;
+    size_t packed_bytes;
     pn_epilogue epilogue;
     size_t bytes;                           /* to copy, or to clear first */
     const uint64_t *tick;
@@ -130,15 +130,15 @@ void pn_step_uses(pn_builder *b, int buffer);
 /* zeroed memory that is freed with the plan; NULL likewise */
 void *pn_plan_alloc(pn_builder *b, size_t bytes);
 /* the one that alone feeds on it, unless others see it; or NULL */
-const pn_node *pn_follower(const pn_builder *b, size_t node);
+const pn_node *pn_sole_consumer(const pn_builder *b, size_t node);
 /* One over all the array of a node: y from x and, unless it is PN_NONE, t; such as y = x + t. A y
  * that is PN_NONE says that memory was short. */
-pn_status pn_step_over(pn_builder *b, const char *what, pn_step_fn *run, size_t node, int x, int t,
+pn_status pn_step_elementwise(pn_builder *b, const char *what, pn_step_fn *run, size_t node, int x, int t,
                        int y);
 pn_step_fn pn_run_add;
 /* of a node's parameters: a step of fit starts from 0 where nobody overwrites */
 pn_status pn_clear_gradients(pn_builder *b, size_t node);
-int pn_wants_gradient(const pn_builder *b, size_t node);
+int pn_needs_gradient(const pn_builder *b, size_t node);
 /* does this node add to the gradient that is already there? */
 int pn_accumulates(const pn_builder *b, size_t node, size_t slot);
 /* marks and tells how a node of PN_LAYOUT_ASKS is to stand */
@@ -152,7 +152,7 @@ int pn_gradient_buffer(pn_builder *b, size_t node, int reuse);
 /* The gradient of an input node is what already stands in buffer. Given to several nodes, it must
  * be marked as shared first. */
 pn_status pn_give_gradient(pn_builder *b, size_t node, int buffer);
-void pn_share_buffer(pn_builder *b, int buffer);
+void pn_buffer_share(pn_builder *b, int buffer);
 
 /* PN_TRAIN; every array stays until the end */
 pn_status pn_plan_unshared(const pn_graph *graph, size_t rows, pn_plan **plan, pn_error *error);

@@ -51,7 +51,7 @@ static pn_status run_monitored(pn_plan *p, const pn_monitor *monitor, pn_error *
     for (size_t i = 0; i < p->n_probes; i++) {
         pn_status status = run_steps(p, from, p->probes[i].step, error);
         if (status) return status;
-        monitor->look(monitor->context, p, &p->probes[i]);
+        monitor->observe(monitor->context, p, &p->probes[i]);
         from = p->probes[i].step;
     }
     return run_steps(p, from, p->n_forward, error);

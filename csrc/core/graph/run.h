@@ -6,7 +6,7 @@
 
 /* Shown every output right after the step that computes it. */
 typedef struct {
-    void (*look)(void *context, const pn_plan *plan, const pn_probe *probe);
+    void (*observe)(void *context, const pn_plan *plan, const pn_probe *probe);
     void *context;
 } pn_monitor;
 /* monitor may be NULL. PN_STOPPED: a custom layer or the caller stopped the run. */

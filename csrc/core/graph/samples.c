@@ -77,7 +77,7 @@ int pn_narrow(size_t n, const double *x, float *y)
     for (size_t i = 0; i < n; i += BLOCK) {
         const size_t m = n - i < BLOCK ? n - i : BLOCK;
         convert(PN_FROM_F64, PN_F32, m, x + i, y + i);
-        finite += pn_first_strange(PN_F32, m, y + i);
+        finite += pn_first_nonfinite(PN_F32, m, y + i);
     }
     return finite == n;
 }

@@ -50,7 +50,7 @@ static ALWAYS void CAT(taps_tile, SFX)(const int m, const int v, const pn_taps *
 /* One function for each number of vectors, one case for each number of rows, as in tile.h. */
 typedef void CAT(taps_tile_fn, SFX)(size_t m, const pn_taps *t, const R *a, const R *b,
                                     const R *bias, R *c, size_t last);
-#define CASE(rows, v) case rows: if ((rows) <= TALL(v)) CAT(taps_tile, SFX)((rows) <= TALL(v) ? (rows) : 1, v, t, a, b, bias, c, last); break;
+#define CASE(rows, v) case rows: if ((rows) <= TILE_ROWS(v)) CAT(taps_tile, SFX)((rows) <= TILE_ROWS(v) ? (rows) : 1, v, t, a, b, bias, c, last); break;
 #define TAPS(name, v) \
 static __attribute__((noinline)) void CAT(name, SFX)(size_t m, const pn_taps *t, const R *a, const R *b, const R *bias, R *c, size_t last) \
 { \
@@ -84,7 +84,7 @@ static void CAT(taps, SFX)(const pn_taps *t, size_t images, const void *a, const
     for (size_t j = 0; j < vectors; j += NV) {
         const size_t v = vectors - j < NV ? vectors - j : NV,
                      last = j + v == vectors ? t->n - (vectors - 1) * L : L;
-        const size_t tiles = (t->m + TALL(v) - 1) / TALL(v);
+        const size_t tiles = (t->m + TILE_ROWS(v) - 1) / TILE_ROWS(v);
         const R *bp = (const R *)b + j / NV * t->b_panel,
                 *bb = bias ? (const R *)bias + j * L : NULL;
         CAT(taps_tile_fn, SFX) *const tile = CAT(taps_tiles, SFX)[v - 1];
@@ -111,12 +111,12 @@ static ALWAYS void CAT(depth_tile, SFX)(const int m, const pn_taps *t, const R *
     V s[8];
     UNROLL for (int i = 0; i < m; i++) s[i] = bias;
     for (size_t r = 0; r < t->runs; r++) {
-        const V w = CAT(load_most, SFX)(b + t->b_at[r], n);
+        const V w = CAT(load_upto, SFX)(b + t->b_at[r], n);
         const R *p = a + t->a_at[r];
         UNROLL for (int i = 0; i < m; i++)
-            s[i] = FMA(CAT(load_most, SFX)(p + i * t->a_row, n), w, s[i]);
+            s[i] = FMA(CAT(load_upto, SFX)(p + i * t->a_row, n), w, s[i]);
     }
-    UNROLL for (int i = 0; i < m; i++) CAT(store_most, SFX)(c + i * t->c_row, n, s[i]);
+    UNROLL for (int i = 0; i < m; i++) CAT(store_upto, SFX)(c + i * t->c_row, n, s[i]);
 }
 static void CAT(depth_taps, SFX)(const pn_taps *t, size_t images, const void *a, const void *b,
                                  const void *bias, void *c)
@@ -130,7 +130,7 @@ static void CAT(depth_taps, SFX)(const pn_taps *t, size_t images, const void *a,
                              j;
                 const R *w = (const R *)b + j / (NV * L) * t->b_panel + j % (NV * L);
                 R *o = (R *)c + (ptrdiff_t)q * t->c_image + (ptrdiff_t)r * t->c_line + j;
-                const V start = bias ? CAT(load_most, SFX)((const R *)bias + j, t->n - j)
+                const V start = bias ? CAT(load_upto, SFX)((const R *)bias + j, t->n - j)
                                      : (V){ 0 };
                 size_t i = 0;
                 for (; i + 8 <= t->m; i += 8, p += 8 * t->a_row, o += 8 * t->c_row)
@@ -154,17 +154,17 @@ static ALWAYS void CAT(depth_sum_tile, SFX)(const int m, const pn_taps *t, const
         size_t k = 0;
         for (; k + 2 <= t->steps; k += 2)
             UNROLL for (int e = 0; e < 2; e++, p += t->a_step, q += t->b_step) {
-                const V g = CAT(load_most, SFX)(q, n);
+                const V g = CAT(load_upto, SFX)(q, n);
                 UNROLL for (int i = 0; i < m; i++)
-                    s[e][i] = FMA(CAT(load_most, SFX)(p + i * t->a_row, n), g, s[e][i]);
+                    s[e][i] = FMA(CAT(load_upto, SFX)(p + i * t->a_row, n), g, s[e][i]);
             }
         if (k == t->steps) continue;
-        const V g = CAT(load_most, SFX)(q, n);
+        const V g = CAT(load_upto, SFX)(q, n);
         UNROLL for (int i = 0; i < m; i++)
-            s[0][i] = FMA(CAT(load_most, SFX)(p + i * t->a_row, n), g, s[0][i]);
+            s[0][i] = FMA(CAT(load_upto, SFX)(p + i * t->a_row, n), g, s[0][i]);
     }
-    UNROLL for (int i = 0; i < m; i++) CAT(store_most, SFX)(
-        c + i * t->c_row, n, CAT(load_most, SFX)(c + i * t->c_row, n) + (s[0][i] + s[1][i]));
+    UNROLL for (int i = 0; i < m; i++) CAT(store_upto, SFX)(
+        c + i * t->c_row, n, CAT(load_upto, SFX)(c + i * t->c_row, n) + (s[0][i] + s[1][i]));
 }
 static void CAT(depth_sums, SFX)(const pn_taps *t, const void *a, const void *b, void *c)
 {
@@ -185,7 +185,7 @@ static void CAT(depth_sums, SFX)(const pn_taps *t, const void *a, const void *b,
 }
 
 /* y[j*ldy + i] = x[i*ldx + j] for i < m, j < n. */
-static void CAT(turn, SFX)(size_t m, size_t n, const void *x, size_t ldx, void *y, size_t ldy)
+static void CAT(transpose, SFX)(size_t m, size_t n, const void *x, size_t ldx, void *y, size_t ldy)
 {
     for (size_t i = 0; i < m; i += L) {
         const size_t rows = m - i < L ? m - i : L;
@@ -194,24 +194,24 @@ static void CAT(turn, SFX)(size_t m, size_t n, const void *x, size_t ldx, void *
             const R *s = (const R *)x + i * ldx + j;
             R *d = (R *)y + j * ldy + i;
             V r[L];
-            /* then half as many rows are turned into pairs of columns */
+            /* then half as many rows are transposed into pairs of columns */
             if (2 * rows <= L) {
                 UNROLL for (size_t k = 0; k < L / 2; k++)
-                    r[k] = k < rows ? CAT(load_most, SFX)(s + k * ldx, columns) : (V){ 0 };
-                CAT(transpose, SFX)(r, L / 2);
+                    r[k] = k < rows ? CAT(load_upto, SFX)(s + k * ldx, columns) : (V){ 0 };
+                CAT(transpose_vectors, SFX)(r, L / 2);
                 UNROLL for (size_t k = 0; k < L; k++) if (k < columns)
                     STORE_PART(d + k * ldy, rows, k % 2 ? SWAP(r[k / 2], L / 2) : r[k / 2]);
                 continue;
             }
             if (rows == L && columns == L) {
                 UNROLL for (size_t k = 0; k < L; k++) r[k] = LOAD(s + k * ldx);
-                CAT(transpose, SFX)(r, L);
+                CAT(transpose_vectors, SFX)(r, L);
                 UNROLL for (size_t k = 0; k < L; k++) STORE(d + k * ldy, r[k]);
                 continue;
             }
             UNROLL for (size_t k = 0; k < L; k++)
-                r[k] = k < rows ? CAT(load_most, SFX)(s + k * ldx, columns) : (V){ 0 };
-            CAT(transpose, SFX)(r, L);
+                r[k] = k < rows ? CAT(load_upto, SFX)(s + k * ldx, columns) : (V){ 0 };
+            CAT(transpose_vectors, SFX)(r, L);
             UNROLL for (size_t k = 0; k < L; k++) if (k < columns) {
                 if (rows == L) STORE(d + k * ldy, r[k]);
                 else STORE_PART(d + k * ldy, rows, r[k]);
@@ -221,22 +221,22 @@ static void CAT(turn, SFX)(size_t m, size_t n, const void *x, size_t ldx, void *
 }
 
 /* Weights w (n, c, taps) in panels of n, each (taps, c, panel), zeros behind the last n; by (c, n,
- * taps) with turned, where a panel is of c: (taps, n, panel). width: pn_panel. */
-static void CAT(pack_taps, SFX)(const void *w, size_t n, size_t c, size_t taps, int turned,
+ * taps) with transposed, where a panel is of c: (taps, n, panel). width: pn_panel. */
+static void CAT(pack_taps, SFX)(const void *w, size_t n, size_t c, size_t taps, int transposed,
                                 size_t width, void *out)
 {
-    const size_t across = turned ? c : n, deep = turned ? n : c,
-                 across_ld = turned ? taps : c * taps, deep_ld = turned ? c * taps : taps;
+    const size_t across = transposed ? c : n, deep = transposed ? n : c,
+                 across_ld = transposed ? taps : c * taps, deep_ld = transposed ? c * taps : taps;
     R *d = out;
     for (size_t p = 0; p < across; p += width, d += taps * deep * width) {
         const size_t here = across - p < width ? across - p : width;
         if (here < width) memset(d, 0, taps * deep * width * sizeof(R));
         for (size_t k = 0; k < deep; k++)
-            CAT(turn, SFX)(here, taps, (const R *)w + p * across_ld + k * deep_ld, across_ld, d + k * width, deep * width);
+            CAT(transpose, SFX)(here, taps, (const R *)w + p * across_ld + k * deep_ld, across_ld, d + k * width, deep * width);
     }
 }
 
-/* The way back, of sums: w = (with add, w +) packed. Panels of n, not turned. */
+/* The way back, of sums: w = (with add, w +) packed. Panels of n, not transposed. */
 static void CAT(unpack_taps, SFX)(const void *packed, size_t n, size_t c, size_t taps, size_t width,
                                   int add, void *w)
 {
@@ -255,7 +255,7 @@ static void CAT(pack_rows_of_taps, SFX)(const void *w, size_t n, size_t c, size_
 {
     for (size_t r = 0; r < h; r++)
         for (size_t o = 0; o < n; o++)
-            CAT(turn, SFX)
+            CAT(transpose, SFX)
             (c, k, (const R *)w + (o * c * h + r) * k, h * k, (R *)out + (r * n + o) * row, c);
 }
 
@@ -354,12 +354,12 @@ static void CAT(plane_sum, SFX)(size_t n, const void *x, void *sum)
     size_t i = 0;
     for (; i + 4 * L <= n; i += 4 * L)
         UNROLL for (size_t k = 0; k < 4; k++) s[k] += LOAD(p + i + k * L);
-    for (; i < n; i += L) s[0] += CAT(load_most, SFX)(p + i, n - i);
+    for (; i < n; i += L) s[0] += CAT(load_upto, SFX)(p + i, n - i);
     *(R *)sum += SUM((s[0] + s[1]) + (s[2] + s[3]));
 }
 
 /* y[i*ys] += x[i*xs]. */
-static void CAT(spread, SFX)(size_t n, const void *x, size_t xs, void *y, size_t ys)
+static void CAT(add_strided, SFX)(size_t n, const void *x, size_t xs, void *y, size_t ys)
 {
     for (size_t i = 0; i < n; i++) ((R *)y)[i * ys] += ((const R *)x)[i * xs];
 }

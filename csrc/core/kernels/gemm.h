@@ -11,24 +11,24 @@
 #define KC 512          /* a panel of B, 512 x NV vectors, stays in the second cache */
 #define MC 1024         /* as does one of C */
 #define A_BYTES (4u << 20)
-#define LANES 16        /* tasks that a product is divided into at most; each packs its own panels of B */
-#define LANE_WORK 400000        /* multiplications that pay for a lane */
+#define MAX_TASKS 16        /* tasks that a product is divided into at most; each packs its own panels of B */
+#define TASK_WORK 400000        /* multiplications that pay for a lane */
 #endif
 
 /* How a product is cut up: a function of its shape. */
 typedef struct {
     /* depth of a block; rows of a block; depth that is packed of A at once, a multiple of kc */
     size_t kc, mc, depth;
-    size_t mr, panels, lanes;       /* rows of a tile, at most */
+    size_t mr, panels, tasks;       /* rows of a tile, at most */
     int pack_a, direct_b, by_rows;
     /* elements of a packed tile of A, of packed A, and of one lane's packed B */
     size_t tile, a_size, b_size;
-} CAT(cut, SFX);
+} CAT(blocking, SFX);
 
-/* A row block of one product in work: its packed A, and where lanes pack B. */
+/* A row block of one product in work: its packed A, and where tasks pack B. */
 typedef struct {
     const pn_product *q;
-    const CAT(cut, SFX) *cut;
+    const CAT(blocking, SFX) *blocking;
     size_t i0, m, p0, depth;
     R *pa, *pb;
 } CAT(work, SFX);
@@ -48,7 +48,7 @@ static ALWAYS size_t CAT(even_part, SFX)(size_t n, size_t most, size_t unit)
     return ((n + of - 1) / of + unit - 1) / unit * unit;
 }
 /* Where part i starts of n divided into of parts. */
-static ALWAYS size_t CAT(part, SFX)(size_t n, size_t of, size_t i)
+static ALWAYS size_t CAT(part_start, SFX)(size_t n, size_t of, size_t i)
 {
     return n / of * i + LEAST(i, n % of);
 }
@@ -57,24 +57,24 @@ static ALWAYS size_t CAT(part, SFX)(size_t n, size_t of, size_t i)
 #undef A_WIDTH
 #define A_WIDTH(mr) ((mr) <= L / 2 ? L / 2 : ((mr) + L - 1) / L * L)
 
-static ALWAYS void CAT(cut_of, SFX)(const pn_product *q, CAT(cut, SFX) *c)
+static ALWAYS void CAT(blocking_of, SFX)(const pn_product *q, CAT(blocking, SFX) *c)
 {
     const size_t vectors = (q->n + L - 1) / L;
     const double work = (double)q->m * (double)q->n * (double)q->k;
     c->kc = CAT(even_part, SFX)(q->k, KC, 16);
     c->mc = CAT(even_part, SFX)(q->m, MC, 1);
     c->panels = (vectors + NV - 1) / NV;
-    c->mr = TALL(vectors);
+    c->mr = TILE_ROWS(vectors);
     c->pack_a = q->m > MR &&
                 (q->ta ? q->n > 2 * NV * L && q->k > 64
                        : q->n > 4 * NV * L || (q->n > 2 * NV * L && q->lda * sizeof(R) % 512 == 0));
     c->by_rows = !c->pack_a && q->m > q->n;
     c->direct_b = !q->tb && q->m <= 64;
-    c->lanes = 1;
-    if (work >= 2 * LANE_WORK) {
-        c->lanes = c->by_rows ? CAT(parts, SFX)(q->m, 64) : c->panels;
-        if (c->lanes > LANES) c->lanes = LANES;
-        if ((double)c->lanes > work / LANE_WORK) c->lanes = (size_t)(work / LANE_WORK);
+    c->tasks = 1;
+    if (work >= 2 * TASK_WORK) {
+        c->tasks = c->by_rows ? CAT(parts, SFX)(q->m, 64) : c->panels;
+        if (c->tasks > MAX_TASKS) c->tasks = MAX_TASKS;
+        if ((double)c->tasks > work / TASK_WORK) c->tasks = (size_t)(work / TASK_WORK);
     }
     c->depth = q->k;
     c->tile = c->a_size = 0;
@@ -93,19 +93,19 @@ static ALWAYS void CAT(cut_of, SFX)(const pn_product *q, CAT(cut, SFX) *c)
 static void CAT(pack_a, SFX)(void *context, size_t task)
 {
     const CAT(work, SFX) *w = context;
-    const CAT(cut, SFX) *c = w->cut;
+    const CAT(blocking, SFX) *c = w->blocking;
     const pn_product *q = w->q;
     const size_t tiles = CAT(parts, SFX)(w->m, c->mr), width = A_WIDTH(c->mr),
-                 from = CAT(part, SFX)(tiles, c->lanes, task);
-    const size_t to = CAT(part, SFX)(tiles, c->lanes, task + 1);
+                 from = CAT(part_start, SFX)(tiles, c->tasks, task);
+    const size_t to = CAT(part_start, SFX)(tiles, c->tasks, task + 1);
     for (size_t p = 0; p < w->depth; p += c->kc) {
         const size_t kc = LEAST(c->kc, w->depth - p);
         R *d = w->pa + p / c->kc * tiles * c->tile;
         const R *a = (const R *)q->a +
                      (q->ta ? (w->p0 + p) * q->lda + w->i0 : w->i0 * q->lda + w->p0 + p);
         for (size_t t = from; t < to; t++) {
-            const size_t i = CAT(part, SFX)(w->m, tiles, t),
-                         m = CAT(part, SFX)(w->m, tiles, t + 1) - i;
+            const size_t i = CAT(part_start, SFX)(w->m, tiles, t),
+                         m = CAT(part_start, SFX)(w->m, tiles, t + 1) - i;
             if (q->ta) CAT(pack_rows, SFX)(a + i, q->lda, m, kc, d + t * c->tile, width);
             else CAT(pack_transposed, SFX)(a + i * q->lda, q->lda, m, kc, d + t * c->tile, width);
         }
@@ -134,7 +134,7 @@ static void CAT(pack_b, SFX)(const pn_product *q, size_t at, size_t kc, size_t j
 /* Where panel k of the columns starts; the last ends with them. */
 static ALWAYS size_t CAT(panel_start, SFX)(const pn_product *q, size_t panels, size_t k)
 {
-    const size_t j = CAT(part, SFX)((q->n + L - 1) / L, panels, k) * L;
+    const size_t j = CAT(part_start, SFX)((q->n + L - 1) / L, panels, k) * L;
     return LEAST(j, q->n);
 }
 
@@ -143,11 +143,11 @@ static ALWAYS size_t CAT(panel_start, SFX)(const pn_product *q, size_t panels, s
 static void CAT(panel, SFX)(const CAT(work, SFX) * w, size_t i0, size_t rows, size_t j, size_t n,
                             R *pb)
 {
-    const CAT(cut, SFX) *c = w->cut;
+    const CAT(blocking, SFX) *c = w->blocking;
     const pn_product *q = w->q;
     const pn_epilogue *e = q->epilogue;
     const size_t v = CAT(parts, SFX)(n, L), tiles = CAT(parts, SFX)(rows, c->mr), m0 = rows / tiles,
-                 more = rows % tiles, width = A_WIDTH(c->mr);
+                 remainder = rows % tiles, width = A_WIDTH(c->mr);
     const int unit = c->pack_a || q->ta;
     CAT(tile_fn, SFX) *const tile = CAT(tiles, SFX)[unit][v - 1];
     CAT(tile_args, SFX) t = { .n = n, .as = c->pack_a ? width : q->lda, .ldc = q->ldc };
@@ -174,7 +174,7 @@ static void CAT(panel, SFX)(const CAT(work, SFX) * w, size_t i0, size_t rows, si
                                           : NULL;
         if (q->tb || c->direct_b) next = NULL;
         for (size_t s = 0, m; s < tiles; s++, t.c += m * q->ldc) {
-            m = m0 + (s < more);
+            m = m0 + (s < remainder);
             t.next = next && s < v ? next + s * L : t.b;
             t.next_step = next && s < v ? q->ldb : 0;
             tile(m, &t);
@@ -188,31 +188,31 @@ static void CAT(panel, SFX)(const CAT(work, SFX) * w, size_t i0, size_t rows, si
 static void CAT(panels, SFX)(const CAT(work, SFX) * w, size_t i, size_t m, size_t from, size_t to,
                              R *pb)
 {
-    if (w->cut->panels == 1) {
+    if (w->blocking->panels == 1) {
         CAT(panel, SFX)(w, i, m, 0, w->q->n, pb);
         return;
     }
-    for (size_t k = from, j = CAT(panel_start, SFX)(w->q, w->cut->panels, k), end; k < to;
+    for (size_t k = from, j = CAT(panel_start, SFX)(w->q, w->blocking->panels, k), end; k < to;
          k++, j = end) {
-        end = CAT(panel_start, SFX)(w->q, w->cut->panels, k + 1);
+        end = CAT(panel_start, SFX)(w->q, w->blocking->panels, k + 1);
         if (m * w->depth >= 65536 && pn_stop_now()) return;
         CAT(panel, SFX)(w, i, m, j, end - j, pb);
     }
 }
 
 /* Task i's share: columns of a row block, or rows, in blocks. */
-static void CAT(lane, SFX)(void *context, size_t task)
+static void CAT(run_task, SFX)(void *context, size_t task)
 {
     const CAT(work, SFX) *w = context;
-    const CAT(cut, SFX) *c = w->cut;
+    const CAT(blocking, SFX) *c = w->blocking;
     R *pb = w->pb + task * c->b_size;
     if (!c->by_rows)
         CAT(panels, SFX)
-        (w, w->i0, w->m, CAT(part, SFX)(c->panels, c->lanes, task),
-         CAT(part, SFX)(c->panels, c->lanes, task + 1), pb);
+        (w, w->i0, w->m, CAT(part_start, SFX)(c->panels, c->tasks, task),
+         CAT(part_start, SFX)(c->panels, c->tasks, task + 1), pb);
     else {
-        const size_t to = CAT(part, SFX)(w->m, c->lanes, task + 1);
-        for (size_t i = CAT(part, SFX)(w->m, c->lanes, task); i < to; i += c->mc)
+        const size_t to = CAT(part_start, SFX)(w->m, c->tasks, task + 1);
+        for (size_t i = CAT(part_start, SFX)(w->m, c->tasks, task); i < to; i += c->mc)
             CAT(panels, SFX)(w, i, LEAST(to - i, c->mc), 0, c->panels, pb);
     }
 }
@@ -220,9 +220,9 @@ static void CAT(lane, SFX)(void *context, size_t task)
 /* Bytes of packed A, then of each lane's packed B. */
 static size_t CAT(gemm_workspace, SFX)(const pn_product *q)
 {
-    CAT(cut, SFX) c;
-    CAT(cut_of, SFX)(q, &c);
-    return (c.a_size + c.lanes * c.b_size) * sizeof(R);
+    CAT(blocking, SFX) c;
+    CAT(blocking_of, SFX)(q, &c);
+    return (c.a_size + c.tasks * c.b_size) * sizeof(R);
 }
 
 /* Bytes of all of B packed: panels one after another, each whole, its depth in blocks; all the same
@@ -233,8 +233,8 @@ static size_t CAT(gemm_packed, SFX)(const pn_product *q)
 }
 static void CAT(gemm_pack, SFX)(const pn_product *q, void *packed)
 {
-    CAT(cut, SFX) c;
-    CAT(cut_of, SFX)(q, &c);
+    CAT(blocking, SFX) c;
+    CAT(blocking_of, SFX)(q, &c);
     for (size_t k = 0; k < c.panels; k++) {
         const size_t j = CAT(panel_start, SFX)(q, c.panels, k),
                      n = CAT(panel_start, SFX)(q, c.panels, k + 1) - j;
@@ -246,7 +246,7 @@ static void CAT(gemm_pack, SFX)(const pn_product *q, void *packed)
 
 static void CAT(share, SFX)(CAT(work, SFX) *w, pn_task_fn *task)
 {
-    if (w->cut->lanes > 1) pn_parallel(w->cut->lanes, task, w);
+    if (w->blocking->tasks > 1) pn_parallel(w->blocking->tasks, task, w);
     else task(w, 0);
 }
 
@@ -263,15 +263,15 @@ static void CAT(gemm, SFX)(const pn_product *q, void *workspace)
         if (e && e->act) CAT(activate, SFX)(q, 0, 0, q->m, q->n);
         return;
     }
-    CAT(cut, SFX) c;
-    CAT(cut_of, SFX)(q, &c);
+    CAT(blocking, SFX) c;
+    CAT(blocking_of, SFX)(q, &c);
     CAT(work, SFX) w = { q, &c, 0, q->m, 0, q->k, workspace, (R *)workspace + c.a_size };
-    if (c.lanes == 1 && !c.pack_a && q->m <= MC) {
+    if (c.tasks == 1 && !c.pack_a && q->m <= MC) {
         CAT(panels, SFX)(&w, 0, q->m, 0, c.panels, w.pb);
         return;
     }
     if (c.by_rows) {
-        CAT(share, SFX)(&w, CAT(lane, SFX));
+        CAT(share, SFX)(&w, CAT(run_task, SFX));
         return;
     }
     for (w.i0 = 0; w.i0 < q->m; w.i0 += c.mc)
@@ -280,6 +280,6 @@ static void CAT(gemm, SFX)(const pn_product *q, void *workspace)
             w.m = LEAST(c.mc, q->m - w.i0);
             w.depth = LEAST(c.depth, q->k - w.p0);
             if (c.pack_a) CAT(share, SFX)(&w, CAT(pack_a, SFX));
-            CAT(share, SFX)(&w, CAT(lane, SFX));
+            CAT(share, SFX)(&w, CAT(run_task, SFX));
         }
 }

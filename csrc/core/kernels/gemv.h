@@ -5,14 +5,14 @@
 /* y[i*ys] (+)= ... for n elements: along (x contiguous) w[i*ws + p], else x[p*xs] w[p*ws + i] with
  * ys == 1. */
 typedef struct {
-    size_t n, k, lanes;
+    size_t n, k, tasks;
     const R *x; size_t xs;
     const R *w; size_t ws;
     R *y; size_t ys;
     int add;
 } CAT(vector_product, SFX);
 
-/* out[i] = sum of the lanes of s[i]. */
+/* out[i] = sum of the tasks of s[i]. */
 static ALWAYS void CAT(sum4, SFX)(const V *s, R *out)
 {
     const V even = LOWER(s[0], s[2]) + UPPER(s[0], s[2]),
@@ -110,12 +110,12 @@ static ALWAYS V CAT(down, SFX)(const CAT(vector_product, SFX) * v, size_t p, siz
     V s = { 0 }, s2 = { 0 };
     if (rows == 8)
         UNROLL for (size_t r = 0; r < 8; r += 2) {
-            s = FMA(SPLAT(x[r * v->xs]), CAT(load_most, SFX)(w + r * v->ws, part), s);
-            s2 = FMA(SPLAT(x[(r + 1) * v->xs]), CAT(load_most, SFX)(w + (r + 1) * v->ws, part), s2);
+            s = FMA(SPLAT(x[r * v->xs]), CAT(load_upto, SFX)(w + r * v->ws, part), s);
+            s2 = FMA(SPLAT(x[(r + 1) * v->xs]), CAT(load_upto, SFX)(w + (r + 1) * v->ws, part), s2);
         }
     else
         for (size_t r = 0; r < rows; r++)
-            s = FMA(SPLAT(x[r * v->xs]), CAT(load_most, SFX)(w + r * v->ws, part), s);
+            s = FMA(SPLAT(x[r * v->xs]), CAT(load_upto, SFX)(w + r * v->ws, part), s);
     return s + s2;
 }
 static void CAT(long_columns, SFX)(const CAT(vector_product, SFX) *v, size_t from, size_t to)
@@ -142,25 +142,25 @@ static void CAT(columns, SFX)(const CAT(vector_product, SFX) *v, size_t from, si
 
 #undef VECTOR_WORK
 #define VECTOR_WORK 100000      /* multiplications that pay for a task: these products wait for memory */
-enum { CAT(LANE, SFX) = 4 * L };
+enum { CAT(UNIT, SFX) = 4 * L };
 
 /* Part i of n elements in units of several vectors. */
-static size_t CAT(vector_part, SFX)(size_t n, size_t lanes, size_t i)
+static size_t CAT(vector_part, SFX)(size_t n, size_t tasks, size_t i)
 {
-    const size_t units = (n + CAT(LANE, SFX) - 1) / CAT(LANE, SFX),
-                 at = (units / lanes * i + (i < units % lanes ? i : units % lanes)) *
-                      CAT(LANE, SFX);
+    const size_t units = (n + CAT(UNIT, SFX) - 1) / CAT(UNIT, SFX),
+                 at = (units / tasks * i + (i < units % tasks ? i : units % tasks)) *
+                      CAT(UNIT, SFX);
     return at < n ? at : n;
 }
 static void CAT(dots_task, SFX)(void *context, size_t i)
 {
     const CAT(vector_product, SFX) *v = context;
-    CAT(dots, SFX)(v, CAT(vector_part, SFX)(v->n, v->lanes, i), CAT(vector_part, SFX)(v->n, v->lanes, i + 1));
+    CAT(dots, SFX)(v, CAT(vector_part, SFX)(v->n, v->tasks, i), CAT(vector_part, SFX)(v->n, v->tasks, i + 1));
 }
 static void CAT(columns_task, SFX)(void *context, size_t i)
 {
     const CAT(vector_product, SFX) *v = context;
-    CAT(columns, SFX)(v, CAT(vector_part, SFX)(v->n, v->lanes, i), CAT(vector_part, SFX)(v->n, v->lanes, i + 1));
+    CAT(columns, SFX)(v, CAT(vector_part, SFX)(v->n, v->tasks, i), CAT(vector_part, SFX)(v->n, v->tasks, i + 1));
 }
 
 /* A product with one row or column, if its vector and the result lie well; 0 if not. */
@@ -173,8 +173,8 @@ static int CAT(product_of_vector, SFX)(const pn_product *q)
     v.ys = row ? 1 : q->ldc;
     if (along ? v.xs != 1 : v.ys != 1) return 0;
     const double work = (double)v.n * (double)v.k / VECTOR_WORK;
-    v.lanes = work < 2 ? 1 : work > 16 ? 16 : (size_t)work;
-    if (v.lanes > 1) pn_parallel(v.lanes, along ? CAT(dots_task, SFX) : CAT(columns_task, SFX), &v);
+    v.tasks = work < 2 ? 1 : work > 16 ? 16 : (size_t)work;
+    if (v.tasks > 1) pn_parallel(v.tasks, along ? CAT(dots_task, SFX) : CAT(columns_task, SFX), &v);
     else if (along) CAT(dots, SFX)(&v, 0, v.n);
     else CAT(columns, SFX)(&v, 0, v.n);
     return 1;
@@ -223,11 +223,11 @@ static ALWAYS void CAT(sum_few, SFX)(size_t rows, size_t ld, const R *x, const i
     size_t i = 0;
     for (; i + 2 <= rows; i += 2, x += 2 * ld)
         UNROLL for (int j = 0; j < m; j++) {
-            s[j] += CAT(load_most, SFX)(x + (size_t)j * L, last);
-            s2[j] += CAT(load_most, SFX)(x + ld + (size_t)j * L, last);
+            s[j] += CAT(load_upto, SFX)(x + (size_t)j * L, last);
+            s2[j] += CAT(load_upto, SFX)(x + ld + (size_t)j * L, last);
         }
     UNROLL for (int j = 0; j < m; j++)
-        out[j] = (i < rows ? s[j] + CAT(load_most, SFX)(x + (size_t)j * L, last) : s[j]) + s2[j];
+        out[j] = (i < rows ? s[j] + CAT(load_upto, SFX)(x + (size_t)j * L, last) : s[j]) + s2[j];
 }
 static void CAT(sum_block, SFX)(size_t rows, size_t ld, const R *x, size_t m, size_t last, V *out)
 {
@@ -249,7 +249,7 @@ typedef struct { size_t rows, n; const R *x; R *out; } CAT(row_sums, SFX);
 static void CAT(sum_columns, SFX)(void *context, size_t i)
 {
     const CAT(row_sums, SFX) *s = context;
-    const size_t j = i * CAT(LANE, SFX), n = s->n - j < CAT(LANE, SFX) ? s->n - j : CAT(LANE, SFX),
+    const size_t j = i * CAT(UNIT, SFX), n = s->n - j < CAT(UNIT, SFX) ? s->n - j : CAT(UNIT, SFX),
                  m = (n + L - 1) / L;
     V sum[4];
     CAT(sum_block, SFX)(s->rows, s->n, s->x + j, m, n - (m - 1) * L, sum);
@@ -262,7 +262,7 @@ static void CAT(sum_columns, SFX)(void *context, size_t i)
 static void CAT(sum_rows, SFX)(size_t rows, size_t n, const void *x, void *out)
 {
     CAT(row_sums, SFX) s = { rows, n, x, out };
-    const size_t tasks = (n + CAT(LANE, SFX) - 1) / CAT(LANE, SFX);
+    const size_t tasks = (n + CAT(UNIT, SFX) - 1) / CAT(UNIT, SFX);
     if (rows * n >= 2 * VECTOR_WORK) pn_parallel(tasks, CAT(sum_columns, SFX), &s);
     else for (size_t i = 0; i < tasks; i++) CAT(sum_columns, SFX)(&s, i);
 }

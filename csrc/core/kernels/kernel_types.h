@@ -95,14 +95,14 @@ typedef void pn_taps_fn(const pn_taps *t, size_t images, const void *a, const vo
  * of x; y_image, x_image: to the next one. */
 typedef struct { size_t h, w, o, n, row, y_image, x_image; const ptrdiff_t *at; } pn_dots;
 /* y (n, m) = x (m, n) transposed */
-typedef void pn_turn_fn(size_t m, size_t n, const void *x, size_t ldx, void *y, size_t ldy);
+typedef void pn_transpose_fn(size_t m, size_t n, const void *x, size_t ldx, void *y, size_t ldy);
 typedef struct {
     /* the latter: column j of a instead of its element, b in panels of one number a column */
     pn_taps_fn *taps, *depth_taps;
     /* c's panels are b_panel apart; see conv.h */
     void (*depth_sums)(const pn_taps *t, const void *a, const void *b, void *c);
     size_t (*panel_width)(size_t n);
-    void (*pack)(const void *w, size_t n, size_t c, size_t taps, int turned, size_t width,
+    void (*pack)(const void *w, size_t n, size_t c, size_t taps, int transposed, size_t width,
                  void *out);
     void (*pack_rows)(const void *w, size_t n, size_t c, size_t h, size_t k, size_t row, void *out);
     void (*unpack)(const void *packed, size_t n, size_t c, size_t taps, size_t width, int add,
@@ -111,7 +111,7 @@ typedef struct {
     void (*dots)(const pn_dots *t, size_t images, const void *y, const void *x, void *sums);
     void (*plane_sum)(size_t n, const void *x, void *sum);
     /* y[i*ys] += x[i*xs] */
-    void (*spread)(size_t n, const void *x, size_t xs, void *y, size_t ys);
+    void (*add_strided)(size_t n, const void *x, size_t xs, void *y, size_t ys);
 } pn_conv_kernels;
 /* The window that one output position sees along an axis: positions from, from + step, ... below
  * to; count: a factor of what means divide by. */
@@ -145,10 +145,10 @@ typedef void pn_pair_fn(size_t n, const void *a, const void *b, void *y);
 typedef void pn_sum_rows_fn(size_t rows, size_t n, const void *x, void *out);
 /* resample.h: weighted sums of a few among numbers (., inner), and their gradient, which is added;
  * the largest of (each, inner), likewise. */
-typedef void pn_mix_fn(size_t n, size_t inner, size_t each, const size_t *index, const void *weight,
+typedef void pn_weighted_sum_fn(size_t n, size_t inner, size_t terms, const size_t *index, const void *weight,
                        const void *x, void *y);
-typedef void pn_largest_fn(size_t each, size_t inner, const void *x, void *y);
-typedef void pn_largest_back_fn(size_t each, size_t inner, const void *x, const void *y,
+typedef void pn_largest_fn(size_t count, size_t inner, const void *x, void *y);
+typedef void pn_largest_back_fn(size_t count, size_t inner, const void *x, const void *y,
                                 const void *gy, void *gx);
 
 /* Normalisation (norm.h). A group: spans runs of n contiguous elements, stride elements from one to
@@ -182,10 +182,10 @@ typedef struct {
                          const double *const *by, double *sums, double *products);
     void (*columns_back)(size_t rows, size_t n, size_t stride, const void *x, const void *gy,
                          void *gx, const double *const *by);
-    int (*is_far)(double var, double eps);          /* should far_moments replace it? */
+    int (*needs_rescaling)(double var, double eps);          /* should rescaled_moments replace it? */
     /* may by[1] of columns_sums and columns_back be NULL? */
-    int (*is_near)(double scale);
-    void (*far_moments)(size_t spans, size_t stride, size_t n, const void *x, int centred,
+    int (*scale_in_range)(double scale);
+    void (*rescaled_moments)(size_t spans, size_t stride, size_t n, const void *x, int centred,
                         double eps, double *mean, double *var, double *scale);
     void (*response)(const pn_response *r, const void *x, void *y);
     void (*response_back)(const pn_response *r, const void *x, const void *gy, void *gx,
@@ -224,11 +224,11 @@ typedef struct {
     pn_gemm_pack_fn *gemm_pack;
     pn_sum_rows_fn *sum_rows;
     pn_pair_fn *add, *multiply;
-    pn_turn_fn *turn;
+    pn_transpose_fn *transpose;
     pn_conv_kernels conv;
     pn_pool_kernels pool;
     const pn_norm_kernels *norm;
-    pn_mix_fn *mix, *mix_back;
+    pn_weighted_sum_fn *weighted_sum, *weighted_sum_back;
     pn_largest_fn *largest;
     pn_largest_back_fn *largest_back;
     double (*slope_sum)(size_t n, const void *x, const void *gy);
@@ -236,13 +236,13 @@ typedef struct {
     pn_random_words_fn *random_words;
     /* y may be x */
     void (*mask)(const pn_mask *m, size_t n, const uint32_t *words, const void *x, void *y);
-    void (*mask_pixels)(const pn_mask *m, size_t n, size_t channels, size_t room,
+    void (*mask_pixels)(const pn_mask *m, size_t n, size_t channels, size_t word_stride,
                         const uint32_t *words, size_t step, const void *x, void *y);
     /* a word each */
     void (*mask_spans)(const pn_mask *m, size_t spans, size_t n, const uint32_t *words,
                        const void *x, void *y);
     void (*add_normal)(double std, size_t n, const uint32_t *words, const void *x, void *y);
-    const pn_probe_kernels *look;
+    const pn_probe_kernels *probe;
 } pn_typed_kernels;
 
 typedef struct { const char *isa; pn_typed_kernels of[PN_DTYPES]; } pn_kernels;

@@ -78,7 +78,7 @@
 #define ROWWISE(t, f)    { forward_rows_##f##_##t, backward_rows_##f##_##t },
 #define LOSS(t, f)       loss_##f##_##t,
 #define UPDATE(t, f)     update_##f##_##t,
-#define WHOLE(t, f)      { whole_##f##_##t, work_##f##_##t },
+#define TENSOR_RULE(t, f)      { tensor_##f##_##t, work_##f##_##t },
 #define TYPED(t) \
     static const pn_activation_kernels activations_##t[] = { PN_ACTIVATIONS( \
         ROW_##t##_ACTIVATION) }; \
@@ -86,15 +86,15 @@
     static pn_loss_fn *const losses_##t[] = { PN_LOSSES(ROW_##t##_LOSS) }; \
     static pn_update_fn *const updates_##t[] = { PN_OPTIMIZERS(ROW_##t##_UPDATE) }; \
     static const pn_tensor_rule_kernels tensor_rules_##t[] = { PN_TENSOR_OPTIMIZERS( \
-        ROW_##t##_WHOLE) }; \
+        ROW_##t##_TENSOR_RULE) }; \
     static const pn_norm_kernels norm_##t = { norm_moments_##t,    norm_apply_##t, \
                                               norm_sums_##t,       norm_back_##t, \
                                               columns_moments_##t, columns_apply_##t, \
                                               columns_sums_##t,    columns_back_##t, \
-                                              is_far_##t,          is_near_##t, \
-                                              far_moments_##t,     response_apply_##t, \
+                                              needs_rescaling_##t,          scale_in_range_##t, \
+                                              rescaled_moments_##t,     response_apply_##t, \
                                               response_back_##t }; \
-    static const pn_probe_kernels look_##t = { count_columns_##t, count_run_##t, sum_changes_##t, \
+    static const pn_probe_kernels probe_##t = { count_columns_##t, count_run_##t, sum_changes_##t, \
                                                first_nonfinite_##t };
 #define ROW_f32_ACTIVATION(f, ...) ACTIVATION(f32, f)
 #define ROW_f64_ACTIVATION(f, ...) ACTIVATION(f64, f)
@@ -104,8 +104,8 @@
 #define ROW_f64_LOSS(f, ...)       LOSS(f64, f)
 #define ROW_f32_UPDATE(f, ...)     UPDATE(f32, f)
 #define ROW_f64_UPDATE(f, ...)     UPDATE(f64, f)
-#define ROW_f32_WHOLE(f, ...)      WHOLE(f32, f)
-#define ROW_f64_WHOLE(f, ...)      WHOLE(f64, f)
+#define ROW_f32_TENSOR_RULE(f, ...)      TENSOR_RULE(f32, f)
+#define ROW_f64_TENSOR_RULE(f, ...)      TENSOR_RULE(f64, f)
 TYPED(f32)
 TYPED(f64)
 
@@ -115,16 +115,16 @@ TYPED(f64)
     { \
         activations_##t, rowwise_##t, losses_##t, updates_##t, tensor_rules_##t, adjust_##t, \
             average_##t, power_sum_##t, gemm_##t, gemm_workspace_##t, gemm_packed_##t, \
-            gemm_pack_##t, sum_rows_##t, add_##t, multiply_##t, turn_##t, \
+            gemm_pack_##t, sum_rows_##t, add_##t, multiply_##t, transpose_##t, \
             { taps_##t,       depth_taps_##t,        depth_sums_##t,  panel_width_##t, \
               pack_taps_##t,  pack_rows_of_taps_##t, unpack_taps_##t, crop_##t, \
-              plane_dots_##t, plane_sum_##t,         spread_##t }, \
+              plane_dots_##t, plane_sum_##t,         add_strided_##t }, \
             { max_pool_##t,       max_pool_back_##t, max_quads_##t, \
               max_quads_back_##t, index_values_##t,  mean_pool_##t, \
               mean_pool_back_##t, norm_pool_##t,     norm_pool_back_##t }, \
-            &norm_##t, mix_##t, mix_back_##t, largest_##t, largest_back_##t, slope_sum_##t, \
+            &norm_##t, weighted_sum_##t, weighted_sum_back_##t, largest_##t, largest_back_##t, slope_sum_##t, \
             slope_rows_##t, philox_words, mask_##t, mask_pixels_##t, mask_spans_##t, \
-            add_normal_##t, &look_##t \
+            add_normal_##t, &probe_##t \
     }
 extern const pn_kernels CAT(pn_kernels, PN_ISA);
 const pn_kernels CAT(pn_kernels, PN_ISA) = { STRING(PN_ISA),

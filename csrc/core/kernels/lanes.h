@@ -4,15 +4,19 @@
 #define UNROLL _Pragma("GCC unroll 32")
 
 /* The first left elements of p, at most a vector. */
-static ALWAYS V CAT(load_most, SFX)(const R *p, size_t left)
+static ALWAYS V CAT(load_upto, SFX)(const R *p, size_t left)
 {
     return left >= L ? LOAD(p) : LOAD_PART(p, left);
 }
-static ALWAYS void CAT(store_most, SFX)(R *p, size_t left, V v)
+static ALWAYS void CAT(store_upto, SFX)(R *p, size_t left, V v)
 {
     if (left >= L) STORE(p, v);
     else STORE_PART(p, left, v);
 }
+#undef LOAD_UPTO
+#undef STORE_UPTO
+#define LOAD_UPTO(p, left)     CAT(load_upto, SFX)((p), (left))
+#define STORE_UPTO(p, left, v) CAT(store_upto, SFX)((p), (left), (v))
 
 /* a0 b0 a1 b1 ... of the lower and of the upper halves; a0 a2 ... b0 b2 ... and a1 a3 ... b1 b3 ...
  */

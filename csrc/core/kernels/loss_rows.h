@@ -86,9 +86,9 @@ LOSS_R(focal)
     double w = r->w ? (double)r->w[y] : 1, gamma = r->p[1],
            max = (double)CAT(row_max, SFX)(r->n, r->x, 0)[0], others = 0;
     for (size_t j = 0; j < r->n; j++) others += j == y ? 0 : exp((double)r->x[j] - max);
-    double own = exp((double)r->x[y] - max), sum = own + others, m = others / sum,
+    double correct = exp((double)r->x[y] - max), sum = correct + others, m = others / sum,
            entropy = max + log(sum) - (double)r->x[y];
-    double share = own / sum, power = pow(m, gamma),
+    double share = correct / sum, power = pow(m, gamma),
            slope = power + (m > 0 && share != 0 ? gamma * power / m * share * entropy : 0);
     const double k = w * slope * (double)r->scale;
     for (size_t j = 0; r->g && j < r->n; j++)
@@ -313,9 +313,9 @@ static dual ciou_of(const overlap *o, const dual *x, const double *t, double eps
     dual diagonal = plus(
         plus(times(o->hull_width, o->hull_width), times(o->hull_height, o->hull_height)),
         fixed(eps));
-    dual apart = minus(fixed(atan2(t[2] - t[0], t[3] - t[1])), angle_of(o->width, o->height, eps));
+    dual angle = minus(fixed(atan2(t[2] - t[0], t[3] - t[1])), angle_of(o->width, o->height, eps));
     /* 4 / pi^2 */
-    dual v = times(fixed(0.40528473456935108578), times(apart, apart));
+    dual v = times(fixed(0.40528473456935108578), times(angle, angle));
     double below = 1 - o->iou.v + v.v + eps, alpha = below == 0 ? 0 : v.v / below;
     return plus(plus(iou_of(o), over(distance, times(fixed(4), diagonal))),
                 times(fixed(alpha), v));
@@ -402,39 +402,39 @@ typedef struct {
 } CAT(ctc_one, SFX);
 static double CAT(ctc_forward, SFX)(const CAT(ctc_one, SFX) *q, double *alpha)
 {
-    const size_t wide = 2 * q->n + 1;
-    for (size_t s = 0; s < wide; s++)
+    const size_t states = 2 * q->n + 1;
+    for (size_t s = 0; s < states; s++)
         alpha[s] = s < 2 ? (double)q->x[with_blanks(q->label, s, q->blank)] : -INFINITY;
     for (size_t t = 1; t < q->steps && !pn_stop_now(); t++) {
-        const double *before = alpha + (t - 1) * wide;
-        for (size_t s = 0; s < wide; s++) {
+        const double *before = alpha + (t - 1) * states;
+        for (size_t s = 0; s < states; s++) {
             double a = before[s];
             if (s > 0) a = log_add(a, before[s - 1]);
             if (may_skip(q->label, s)) a = log_add(a, before[s - 2]);
-            alpha[t * wide + s] =
+            alpha[t * states + s] =
                 a + (double)q->x[t * q->stride + (size_t)with_blanks(q->label, s, q->blank)];
         }
     }
     if (pn_stopped()) return 0;
-    const double *last = alpha + (q->steps - 1) * wide;
-    return -(wide > 1 ? log_add(last[wide - 1], last[wide - 2]) : last[0]);
+    const double *last = alpha + (q->steps - 1) * states;
+    return -(states > 1 ? log_add(last[states - 1], last[states - 2]) : last[0]);
 }
 static void CAT(ctc_backward, SFX)(const CAT(ctc_one, SFX) * q, double loss, const double *alpha,
                                    double *beta, double *share)
 {
-    const size_t wide = 2 * q->n + 1;
+    const size_t states = 2 * q->n + 1;
     for (size_t t = q->steps; t-- > 0 && !pn_stop_now();) {
         const R *x = q->x + t * q->stride;
         R *g = q->g + t * q->stride;
         memset(share, 0, q->classes * sizeof *share);
-        for (size_t s = 0; s < wide; s++) {
-            double b = t + 1 == q->steps ? (s + 2 >= wide ? 0 : -INFINITY) : beta[s];
-            if (t + 1 < q->steps && s + 1 < wide) b = log_add(b, beta[s + 1]);
-            if (t + 1 < q->steps && s + 2 < wide && may_skip(q->label, s + 2))
+        for (size_t s = 0; s < states; s++) {
+            double b = t + 1 == q->steps ? (s + 2 >= states ? 0 : -INFINITY) : beta[s];
+            if (t + 1 < q->steps && s + 1 < states) b = log_add(b, beta[s + 1]);
+            if (t + 1 < q->steps && s + 2 < states && may_skip(q->label, s + 2))
                 b = log_add(b, beta[s + 2]);
             size_t c = (size_t)with_blanks(q->label, s, q->blank);
             beta[s] = b + (double)x[c];
-            share[c] += exp(alpha[t * wide + s] + b + loss);
+            share[c] += exp(alpha[t * states + s] + b + loss);
         }
         for (size_t c = 0; c < q->classes; c++)
             g[c] = (R)(q->scale * (exp((double)x[c]) - share[c]));
@@ -449,9 +449,9 @@ static double CAT(value_ctc, SFX)(const pn_loss_args *a)
     if (g) memset(g, 0, all->steps * stride * sizeof *g);
     for (size_t i = 0; i < a->rows; i++) {
         size_t steps = (size_t)all->input_length[i], n = (size_t)all->target_length[i],
-               wide = 2 * n + 1;
+               states = 2 * n + 1;
         double share = a->loss->reduction == PN_MEAN ? 1 / (double)(n ? n : 1) : 1,
-               *alpha = all->work, *beta = alpha + steps * wide;
+               *alpha = all->work, *beta = alpha + steps * states;
         const CAT(ctc_one, SFX) q = { steps,
                                       a->cols,
                                       stride,
@@ -464,7 +464,7 @@ static double CAT(value_ctc, SFX)(const pn_loss_args *a)
         double loss = steps ? CAT(ctc_forward, SFX)(&q, alpha) : n ? INFINITY : 0;
         int none = isinf(loss) && a->loss->params[1] != 0;
         if (none) loss = 0;
-        else if (g && steps) CAT(ctc_backward, SFX)(&q, loss, alpha, beta, beta + wide);
+        else if (g && steps) CAT(ctc_backward, SFX)(&q, loss, alpha, beta, beta + states);
         if (value) value[i] = (R)(loss * share);
         total += loss * share;
     }

@@ -193,20 +193,20 @@ static ALWAYS double CAT(run_elements, SFX)(CAT(element, SFX) *f, const pn_loss_
 {
     const pn_criterion *c = a->loss;
     const R *s = a->target.sample_weight;
-    const int s_each = s && (a->target.every || (a->cols == 1 && a->target.rows_per_sample <= 1));
-    CAT(loss_span, SFX) all = { a->x[0], a->x[1] ? a->x[1] : c->pos_weight, a->target.target, c->weight, s_each ? s : NULL, a->value, a->grad[0],
+    const int s_per_element = s && (a->target.every || (a->cols == 1 && a->target.rows_per_sample <= 1));
+    CAT(loss_span, SFX) all = { a->x[0], a->x[1] ? a->x[1] : c->pos_weight, a->target.target, c->weight, s_per_element ? s : NULL, a->value, a->grad[0],
         a->grad[1] };
-    int z_each = a->x[1] || c->per_element, w_each = c->per_element;
+    int z_per_element = a->x[1] || c->per_element, w_per_element = c->per_element;
     double sums[BLOCK] = { 0 };
     V p[PN_MAX_LOSS_PARAMS];
     for (int k = 0; k < PN_MAX_LOSS_PARAMS; k++) p[k] = SPLAT(c->params[k]);
-    if (s_each) s = NULL;
-    int flat = !s && (!all.z || z_each) && (!all.w || w_each);
+    if (s_per_element) s = NULL;
+    int flat = !s && (!all.z || z_per_element) && (!all.w || w_per_element);
     size_t n = flat ? a->rows * a->cols : a->cols, spans = flat ? 1 : a->rows;
     for (size_t i = 0; i < spans; i++) {
         size_t at = i * n;
-        const CAT(loss_span, SFX) one = { all.x + at,    z_each ? AT(all.z, at) : all.z,
-                                          AT(all.t, at), w_each ? AT(all.w, at) : all.w,
+        const CAT(loss_span, SFX) one = { all.x + at,    z_per_element ? AT(all.z, at) : all.z,
+                                          AT(all.t, at), w_per_element ? AT(all.w, at) : all.w,
                                           AT(all.s, at), AT(all.value, at),
                                           AT(all.g, at), AT(all.gz, at) };
         CAT(run_span, SFX)(f, n, one, s ? s[i] : 1, (R)a->scale, p, sums);
@@ -220,18 +220,18 @@ static ALWAYS double CAT(run_rows, SFX)(double (*f)(const CAT(loss_row, SFX) *),
     const R *s = a->target.sample_weight, *t = a->target.target, *x = a->x[0], *y = a->x[1],
             *z = a->x[2];
     R *value = a->value, *g = a->grad[0], *gy = a->grad[1], *gz = a->grad[2];
-    size_t n = a->cols, wide = a->loss->row->target == 's' ? 1 : n,
+    size_t n = a->cols, target_width = a->loss->row->target == 's' ? 1 : n,
            labels = a->loss->row->target == 'm' ? n : 1;
-    const size_t each = a->target.rows_per_sample && !a->target.every ? a->target.rows_per_sample
+    const size_t rows_per_weight = a->target.rows_per_sample && !a->target.every ? a->target.rows_per_sample
                                                                       : 1;
     double sum = 0;
     for (size_t i = 0; i < a->rows; i++) {
-        double w = s ? (double)s[i / each] : 1;
+        double w = s ? (double)s[i / rows_per_weight] : 1;
         const CAT(loss_row, SFX) r = { n,
                                        x + i * n,
                                        AT(y, i * n),
                                        AT(z, i * n),
-                                       AT(t, i * wide),
+                                       AT(t, i * target_width),
                                        a->loss->weight,
                                        AT(a->target.label, i * labels),
                                        a->loss->params,

@@ -2,17 +2,17 @@
  * Word k of block 16 g + i stands at place 64 g + 16 k + i on every machine. */
 #if BITS == 64
 typedef uint64_t VU __attribute__((vector_size(PN_VL)));
-enum { DRAWN = 16, WIDTH = PN_VL / 8 };
+enum { GROUP = 16, WIDTH = PN_VL / 8 };
 
 static void philox_words(uint64_t seed, uint64_t stream, uint64_t group, size_t groups,
                          uint32_t *out)
 {
     const VU low = (VU){ 0 } + 0xFFFFFFFFu, m0 = (VU){ 0 } + 0xD2511F53u,
              m1 = (VU){ 0 } + 0xCD9E8D57u;
-    for (; groups; groups--, group++, out += 4 * DRAWN)
-        for (size_t from = 0; from < DRAWN; from += WIDTH) {
+    for (; groups; groups--, group++, out += 4 * GROUP)
+        for (size_t from = 0; from < GROUP; from += WIDTH) {
             uint64_t index[WIDTH], words[4][WIDTH];
-            for (size_t i = 0; i < WIDTH; i++) index[i] = DRAWN * group + from + i;
+            for (size_t i = 0; i < WIDTH; i++) index[i] = GROUP * group + from + i;
             VU c[4];
             memcpy(&c[0], index, sizeof c[0]);
             c[1] = c[0] >> 32;
@@ -30,7 +30,7 @@ static void philox_words(uint64_t seed, uint64_t stream, uint64_t group, size_t 
             memcpy(words, c, sizeof words);
             for (size_t k = 0; k < 4; k++)
                 for (size_t i = 0; i < WIDTH; i++)
-                    out[DRAWN * k + from + i] = (uint32_t)words[k][i];
+                    out[GROUP * k + from + i] = (uint32_t)words[k][i];
         }
 }
 #endif
@@ -45,16 +45,16 @@ static void CAT(mask, SFX)(const pn_mask *m, size_t n, const uint32_t *words, co
     if (m->threshold == 0) for (size_t i = 0; i < n; i++) y[i] = x[i] * scale + shift;
     else for (size_t i = 0; i < n; i++) y[i] = words[i] > last ? x[i] * scale + shift : fill;
 }
-/* The same for n pixels of some channels, which stand `step` elements apart; words: a row of `room`
+/* The same for n pixels of some channels, which stand `step` elements apart; words: a row of `word_stride`
  * a channel, a word a pixel. */
-static void CAT(mask_pixels, SFX)(const pn_mask *m, size_t n, size_t channels, size_t room,
+static void CAT(mask_pixels, SFX)(const pn_mask *m, size_t n, size_t channels, size_t word_stride,
                                   const uint32_t *words, size_t step, const void *data, void *out)
 {
     const R *x = data, scale = (R)m->scale, shift = (R)m->shift, fill = (R)m->fill;
     R *y = out;
     for (size_t p = 0; p < n; p++, words++, x += step, y += step)
         for (size_t c = 0; c < channels; c++)
-            y[c] = words[c * room] >= m->threshold ? x[c] * scale + shift : fill;
+            y[c] = words[c * word_stride] >= m->threshold ? x[c] * scale + shift : fill;
 }
 /* The same for spans of n elements, a word each. */
 static void CAT(mask_spans, SFX)(const pn_mask *m, size_t spans, size_t n, const uint32_t *words,

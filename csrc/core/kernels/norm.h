@@ -31,12 +31,6 @@ static ALWAYS V CAT(sums_of, SFX)(V *v, size_t m)
     return v[0];
 }
 #define SUMS_OF(v, m) CAT(sums_of, SFX)((v), (m))
-static ALWAYS V CAT(some, SFX)(const R *p, size_t m) { return m >= L ? LOAD(p) : LOAD_PART(p, m); }
-static ALWAYS void CAT(put_some, SFX)(R *p, size_t m, V v)
-{
-    if (m >= L) STORE(p, v);
-    else STORE_PART(p, m, v);
-}
 static ALWAYS V CAT(narrow, SFX)(const double *d, size_t m)
 {
     R t[L] = { 0 };
@@ -53,8 +47,6 @@ static ALWAYS void CAT(add_wide, SFX)(double *to, size_t m, V v)
     if (m >= L) for (size_t k = 0; k < L; k++) to[k] += (double)v[k];
     else for (size_t k = 0; k < m; k++) to[k] += (double)v[k];
 }
-#define SOME(p, m)        CAT(some, SFX)((p), (m))
-#define PUT_SOME(p, m, v) CAT(put_some, SFX)((p), (m), (v))
 
 /* ---- runs: at most STRIP elements one behind another ----------------------------------------- */
 /* its lanes have yet to be added */
@@ -64,7 +56,7 @@ static ALWAYS V CAT(run_sum, SFX)(size_t n, const R *x)
     size_t i = 0;
     for (; i + 4 * L <= n; i += 4 * L)
         _Pragma("GCC unroll 4") for (size_t k = 0; k < 4; k++) a[k] += LOAD(x + i + k * L);
-    for (; i < n; i += L) a[0] += SOME(x + i, n - i);
+    for (; i < n; i += L) a[0] += LOAD_UPTO(x + i, n - i);
     return (a[0] + a[1]) + (a[2] + a[3]);
 }
 /* What a group's deviations are made of: its mean in the type, its scale, and -scale times what the
@@ -82,32 +74,32 @@ static ALWAYS V CAT(deviation, SFX)(V x, CAT(centre, SFX) c)
 
 /* Is a product of two scales, which saves a multiplication per element, in the range of the type?
  */
-static int CAT(is_near, SFX)(double scale)
+static int CAT(scale_in_range, SFX)(double scale)
 {
     return scale > PICK(0x1p-50, 0x1p-400) && scale < PICK(0x1p50, 0x1p400);
 }
 
 /* Sums of u and of u d: of d = x - mean and its squares; or, with g, of u = g or g w, where with
  * far d = (x - mean) scale. */
-static ALWAYS void CAT(pair_step, SFX)(const R *x, const R *g, const R *w, const int far,
+static ALWAYS void CAT(pair_step, SFX)(const R *x, const R *g, const R *w, const int scaled,
                                        CAT(centre, SFX) c, size_t m, V *sum, V *products)
 {
-    V d = far ? CAT(deviation, SFX)(SOME(x, m), c) : SOME(x, m) - c.mean, u = g ? SOME(g, m) : d;
-    if (w) u *= SOME(w, m);
+    V d = scaled ? CAT(deviation, SFX)(LOAD_UPTO(x, m), c) : LOAD_UPTO(x, m) - c.mean, u = g ? LOAD_UPTO(g, m) : d;
+    if (w) u *= LOAD_UPTO(w, m);
     if (!g && m < L) d = u = SEL(FIRST(m), d, SPLAT(0));
     *sum += u;
     *products = FMA(u, d, *products);
 }
-static ALWAYS void CAT(run_pair, SFX)(size_t n, const R *x, const R *g, const R *w, const int far,
+static ALWAYS void CAT(run_pair, SFX)(size_t n, const R *x, const R *g, const R *w, const int scaled,
                                       CAT(centre, SFX) c, V *sum, V *products)
 {
     V s[4] = { { 0 } }, p[4] = { { 0 } };
     size_t i = 0;
     for (; i + 4 * L <= n; i += 4 * L)
         _Pragma("GCC unroll 4") for (size_t k = 0; k < 4; k++)
-            CAT(pair_step, SFX)(x + i + k * L, g ? g + i + k * L : g, w ? w + i + k * L : w, far, c, L, &s[k], &p[k]);
+            CAT(pair_step, SFX)(x + i + k * L, g ? g + i + k * L : g, w ? w + i + k * L : w, scaled, c, L, &s[k], &p[k]);
     for (; i < n; i += L)
-        CAT(pair_step, SFX)(x + i, g ? g + i : g, w ? w + i : w, far, c, n - i, &s[0], &p[0]);
+        CAT(pair_step, SFX)(x + i, g ? g + i : g, w ? w + i : w, scaled, c, n - i, &s[0], &p[0]);
     *sum = (s[0] + s[1]) + (s[2] + s[3]);
     *products = (p[0] + p[1]) + (p[2] + p[3]);
 }
@@ -115,7 +107,7 @@ static ALWAYS void CAT(run_pair, SFX)(size_t n, const R *x, const R *g, const R 
 /* ---- groups ---------------------------------------------------------------------------------- */
 /* out += sums of x and nothing else, or of the pair above, over a group of any length. */
 static ALWAYS void CAT(group_sums, SFX)(size_t spans, size_t stride, size_t n, const R *x,
-                                        const R *g, const R *w, const int far, CAT(centre, SFX) c,
+                                        const R *g, const R *w, const int scaled, CAT(centre, SFX) c,
                                         int pair, double *out)
 {
     V a[2] = { { 0 } }, add[2] = { { 0 } };
@@ -126,7 +118,7 @@ static ALWAYS void CAT(group_sums, SFX)(size_t spans, size_t stride, size_t n, c
             m = n - i < STRIP ? n - i : STRIP;
             if (pair)
                 CAT(run_pair, SFX)
-                (m, x + at, g ? g + at : g, w ? w + i : w, far, c, &add[0], &add[1]);
+                (m, x + at, g ? g + at : g, w ? w + i : w, scaled, c, &add[0], &add[1]);
             else add[0] = CAT(run_sum, SFX)(m, x + at);
             a[0] += add[0];
             a[1] += add[1];
@@ -139,14 +131,14 @@ static ALWAYS void CAT(group_sums, SFX)(size_t spans, size_t stride, size_t n, c
 
 /* Has a mean square left the range of the type? One below it matters only beside an eps that is
  * smaller still. */
-static int CAT(is_far, SFX)(double square, double eps)
+static int CAT(needs_rescaling, SFX)(double square, double eps)
 {
     return !(square < INFINITY) ||
            (square < PICK(0x1p-80, 0x1p-900) && eps < PICK(0x1p-50, 0x1p-870));
 }
 /* Mean, variance and scale of spans runs of n elements, in double, of x over its largest magnitude;
  * as they were unless that is a number above 0. */
-static void CAT(far_moments, SFX)(size_t spans, size_t stride, size_t n, const void *data,
+static void CAT(rescaled_moments, SFX)(size_t spans, size_t stride, size_t n, const void *data,
                                   int centred, double eps, double *mean, double *var, double *scale)
 {
 #define EACH_ELEMENT for (size_t s = 0; s < spans; s++) for (const R *x = (const R *)data + s * stride, *end = x + n; x < end; x++)
@@ -192,8 +184,8 @@ static void CAT(group_moments, SFX)(const pn_norm_groups *g, size_t i, size_t sp
     g->mean[i] = (double)c.mean + off;
     g->var[i] = square < 0 ? 0 : square;
     g->scale[i] = 1 / sqrt(g->var[i] + g->eps);
-    if (CAT(is_far, SFX)(square, g->eps))
-        CAT(far_moments, SFX)
+    if (CAT(needs_rescaling, SFX)(square, g->eps))
+        CAT(rescaled_moments, SFX)
         (spans, g->stride, n, x, g->centred, g->eps, g->mean + i, g->var + i, g->scale + i);
 }
 /* The same for m groups from the i-th, each of them one run of n elements. */
@@ -210,27 +202,27 @@ static void CAT(run_moments, SFX)(const pn_norm_groups *g, size_t i, size_t m, s
         CAT(run_pair, SFX)(n, x + r * g->step, NULL, NULL, 0, (CAT(centre, SFX)){ means[r], 1, 0 }, &first[r], &second[r]);
     if (g->centred) off = SUMS_OF(first, m) / (R)n;
     V square = SUMS_OF(second, m) / (R)n - off * off;
-    const VI far = ~(square < (R)INFINITY) | (square < PICK(0x1p-80f, 0x1p-900));
+    const VI out_of_range = ~(square < (R)INFINITY) | (square < PICK(0x1p-80f, 0x1p-900));
     square = SEL(square < 0, SPLAT(0), square);
     CAT(widen, SFX)(g->mean + i, m, mean);
     CAT(add_wide, SFX)(g->mean + i, m, off);
     CAT(widen, SFX)(g->var + i, m, square);
     CAT(widen, SFX)(g->scale + i, m, 1 / SQRT(square + (R)g->eps));
-    if (!ANY(far & FIRST(m))) return;
+    if (!ANY(out_of_range & FIRST(m))) return;
     for (size_t r = 0; r < m; r++)
-        if (CAT(is_far, SFX)(square[r], g->eps))
-            CAT(far_moments, SFX)(1, 0, n, x + r * g->step, g->centred, g->eps, g->mean + i + r, g->var + i + r, g->scale + i + r);
+        if (CAT(needs_rescaling, SFX)(square[r], g->eps))
+            CAT(rescaled_moments, SFX)(1, 0, n, x + r * g->step, g->centred, g->eps, g->mean + i + r, g->var + i + r, g->scale + i + r);
 }
 static void CAT(norm_moments, SFX)(const pn_norm_groups *g, size_t from, size_t to,
                                    const void *data)
 {
     const R *x = data;
     /* are a group's spans one run? */
-    const int whole = g->spans == 1 || g->stride == g->n;
-    const size_t spans = whole ? 1 : g->spans, n = whole ? g->spans * g->n : g->n;
+    const int contiguous = g->spans == 1 || g->stride == g->n;
+    const size_t spans = contiguous ? 1 : g->spans, n = contiguous ? g->spans * g->n : g->n;
     for (size_t i = from, m; i < to; i += m) {
-        m = !whole || n > STRIP ? 1 : to - i < L ? to - i : L;
-        if (whole && n <= STRIP) CAT(run_moments, SFX)(g, i, m, n, x + i * g->step);
+        m = !contiguous || n > STRIP ? 1 : to - i < L ? to - i : L;
+        if (contiguous && n <= STRIP) CAT(run_moments, SFX)(g, i, m, n, x + i * g->step);
         else CAT(group_moments, SFX)(g, i, spans, n, x + i * g->step);
     }
 }
@@ -240,11 +232,11 @@ static void CAT(norm_moments, SFX)(const pn_norm_groups *g, size_t from, size_t 
 static ALWAYS void CAT(apply_step, SFX)(const R *x, R *y, CAT(centre, SFX) c, const R *w,
                                         const R *b, size_t m)
 {
-    V v = CAT(deviation, SFX)(SOME(x, m), c);
-    if (w && b) v = FMA(v, SOME(w, m), SOME(b, m));
-    else if (w) v *= SOME(w, m);
-    else if (b) v += SOME(b, m);
-    PUT_SOME(y, m, v);
+    V v = CAT(deviation, SFX)(LOAD_UPTO(x, m), c);
+    if (w && b) v = FMA(v, LOAD_UPTO(w, m), LOAD_UPTO(b, m));
+    else if (w) v *= LOAD_UPTO(w, m);
+    else if (b) v += LOAD_UPTO(b, m);
+    STORE_UPTO(y, m, v);
 }
 static ALWAYS void CAT(apply_span, SFX)(size_t n, const R *x, R *y, CAT(centre, SFX) c, const R *w,
                                         const R *b)
@@ -278,7 +270,7 @@ static void CAT(norm_apply, SFX)(const pn_norm_groups *g, size_t from, size_t to
 
 /* Of a group, in double: the sum of h d, with d = (x - mean) scale, from those of h and of h (x -
  * the mean in the type). */
-static double CAT(scaled, SFX)(double mean, double scale, double sum, double product)
+static double CAT(scaled_product, SFX)(double mean, double scale, double sum, double product)
 {
     return (product - (mean - (double)(R)mean) * sum) * scale;
 }
@@ -289,15 +281,15 @@ static ALWAYS void CAT(runs_back, SFX)(const pn_norm_groups *g, size_t i, size_t
                                        const R *x, const R *gy, double *out)
 {
     const size_t units = g->weight_axis == PN_PER_SPAN ? g->spans : 1,
-                 pace = g->weight_axis == PN_PER_SPAN ? g->stride : g->step;
+                 group_stride = g->weight_axis == PN_PER_SPAN ? g->stride : g->step;
     const int weighted = g->weight_axis == PN_PER_ELEMENT && g->w;
     V sum[L], product[L];
     R found[2][L];
     size_t group = i, unit = u;
-    for (size_t r = 0; r < m; r++, x += pace, gy += pace) {
+    for (size_t r = 0; r < m; r++, x += group_stride, gy += group_stride) {
         const CAT(centre, SFX) c = CAT(centre_of, SFX)(g->mean[group], g->scale[group]);
         const R *w = weighted ? (const R *)g->w + group % g->period * g->width : NULL;
-        if (!CAT(is_near, SFX)(g->scale[group]))
+        if (!CAT(scale_in_range, SFX)(g->scale[group]))
             CAT(run_pair, SFX)(g->n, x, gy, w, 1, c, &sum[r], &product[r]);
         else if (weighted) CAT(run_pair, SFX)(g->n, x, gy, w, 0, c, &sum[r], &product[r]);
         else CAT(run_pair, SFX)(g->n, x, gy, NULL, 0, c, &sum[r], &product[r]);
@@ -308,8 +300,8 @@ static ALWAYS void CAT(runs_back, SFX)(const pn_norm_groups *g, size_t i, size_t
     for (size_t r = 0; r < m; r++) {
         const double s = (double)found[0][r], p = (double)found[1][r];
         out[2 * r] = s;
-        out[2 * r + 1] = CAT(is_near, SFX)(g->scale[i])
-                           ? CAT(scaled, SFX)(g->mean[i], g->scale[i], s, p)
+        out[2 * r + 1] = CAT(scale_in_range, SFX)(g->scale[i])
+                           ? CAT(scaled_product, SFX)(g->mean[i], g->scale[i], s, p)
                            : p;
         if (++u == units) u = 0, i++;
     }
@@ -319,88 +311,88 @@ static void CAT(norm_sums, SFX)(const pn_norm_groups *g, size_t from, size_t to,
                                 const void *given, double *out)
 {
     const R *x = data, *gy = given;
-    const int each_span = g->weight_axis == PN_PER_SPAN,
+    const int per_span = g->weight_axis == PN_PER_SPAN,
               weighted = g->weight_axis == PN_PER_ELEMENT && g->w;
-    const size_t units = each_span ? g->spans : 1, pace = each_span ? g->stride : g->step;
-    if (g->n <= STRIP && (each_span || g->spans == 1)) {
+    const size_t units = per_span ? g->spans : 1, group_stride = per_span ? g->stride : g->step;
+    if (g->n <= STRIP && (per_span || g->spans == 1)) {
         for (size_t q = from * units, m; q < to * units; q += m) {
             m = to * units - q < L ? to * units - q : L;
-            CAT(runs_back, SFX)(g, q / units, q % units, m, x + q * pace, gy + q * pace, out + 2 * q);
+            CAT(runs_back, SFX)(g, q / units, q % units, m, x + q * group_stride, gy + q * group_stride, out + 2 * q);
         }
         return;
     }
     for (size_t q = from * units; q < to * units; q++) {
-        const size_t i = q / units, spans = each_span ? 1 : g->spans;
-        const R *at = x + q * pace, *given_at = gy + q * pace,
+        const size_t i = q / units, spans = per_span ? 1 : g->spans;
+        const R *at = x + q * group_stride, *given_at = gy + q * group_stride,
                 *w = weighted ? (const R *)g->w + i % g->period * g->width : NULL;
         const CAT(centre, SFX) c = CAT(centre_of, SFX)(g->mean[i], g->scale[i]);
         double *sums = out + 2 * q;
         sums[0] = sums[1] = 0;
-        if (!CAT(is_near, SFX)(g->scale[i])) {
+        if (!CAT(scale_in_range, SFX)(g->scale[i])) {
             CAT(group_sums, SFX)(spans, g->stride, g->n, at, given_at, w, 1, c, 1, sums);
             continue;
         }
         if (weighted) CAT(group_sums, SFX)(1, 0, g->n, at, given_at, w, 0, c, 1, sums);
         else CAT(group_sums, SFX)(spans, g->stride, g->n, at, given_at, NULL, 0, c, 1, sums);
-        sums[1] = CAT(scaled, SFX)(g->mean[i], g->scale[i], sums[0], sums[1]);
+        sums[1] = CAT(scaled_product, SFX)(g->mean[i], g->scale[i], sums[0], sums[1]);
     }
 }
 
 /* gx = by[0] h + by[1] d + by[2], where d = x - mean, with far times scale. */
-static ALWAYS V CAT(back_of, SFX)(V x, V h, const int far, CAT(centre, SFX) c, const R *by)
+static ALWAYS V CAT(back_of, SFX)(V x, V h, const int scaled, CAT(centre, SFX) c, const R *by)
 {
     return FMA(h, SPLAT(by[0]),
-               FMA(far ? CAT(deviation, SFX)(x, c) : x - c.mean, SPLAT(by[1]), SPLAT(by[2])));
+               FMA(scaled ? CAT(deviation, SFX)(x, c) : x - c.mean, SPLAT(by[1]), SPLAT(by[2])));
 }
-static ALWAYS void CAT(back_span, SFX)(size_t n, const R *x, const R *gy, R *gx, const int far,
+static ALWAYS void CAT(back_span, SFX)(size_t n, const R *x, const R *gy, R *gx, const int scaled,
                                        CAT(centre, SFX) c, const R *by)
 {
     size_t i = 0;
     _Pragma("GCC unroll 4") for (; i + L <= n; i += L)
-        STORE(gx + i, CAT(back_of, SFX)(LOAD(x + i), LOAD(gy + i), far, c, by));
+        STORE(gx + i, CAT(back_of, SFX)(LOAD(x + i), LOAD(gy + i), scaled, c, by));
     if (i < n)
         STORE_PART(
             gx + i, n - i,
-            CAT(back_of, SFX)(LOAD_PART(x + i, n - i), LOAD_PART(gy + i, n - i), far, c, by));
+            CAT(back_of, SFX)(LOAD_PART(x + i, n - i), LOAD_PART(gy + i, n - i), scaled, c, by));
 }
-/* The same, with far, at one place of m groups that share their weights, and gw += gy (x - mean)
- * scale, gb += gy; pace: elements from one group to the next; left: elements from this place on. */
+/* The same, with scaled, at one place of m groups that share their weights, and gw += gy (x - mean)
+ * scale, gb += gy; group_stride: elements from one group to the next; left: elements from this place on. */
 typedef struct { CAT(centre, SFX) c; R by[3]; } CAT(group_back, SFX);
-static ALWAYS void CAT(back_step, SFX)(size_t m, size_t pace, const R *x, const R *gy, R *gx,
+static ALWAYS void CAT(back_step, SFX)(size_t m, size_t group_stride, const R *x, const R *gy, R *gx,
                                        const CAT(group_back, SFX) * b, const R *w, R *gw, R *gb,
                                        size_t left)
 {
-    const V weight = w ? SOME(w, left) : SPLAT(1);
-    V sum_w = gw ? SOME(gw, left) : SPLAT(0), sum_b = gb ? SOME(gb, left) : SPLAT(0);
+    const V weight = w ? LOAD_UPTO(w, left) : SPLAT(1);
+    V sum_w = gw ? LOAD_UPTO(gw, left) : SPLAT(0), sum_b = gb ? LOAD_UPTO(gb, left) : SPLAT(0);
     _Pragma("GCC unroll 4") for (size_t r = 0; r < m; r++) {
-        V d = CAT(deviation, SFX)(SOME(x + r * pace, left), b[r].c), h = SOME(gy + r * pace, left);
+        V d = CAT(deviation, SFX)(LOAD_UPTO(x + r * group_stride, left), b[r].c), h = LOAD_UPTO(gy + r * group_stride, left);
         if (gw) sum_w = FMA(h, d, sum_w);
         if (gb) sum_b += h;
         if (w) h *= weight;
         if (gx)
-            PUT_SOME(gx + r * pace, left,
+            STORE_UPTO(gx + r * group_stride, left,
                      FMA(h, SPLAT(b[r].by[0]), FMA(d, SPLAT(b[r].by[1]), SPLAT(b[r].by[2]))));
     }
-    if (gw) PUT_SOME(gw, left, sum_w);
-    if (gb) PUT_SOME(gb, left, sum_b);
+    if (gw) STORE_UPTO(gw, left, sum_w);
+    if (gb) STORE_UPTO(gb, left, sum_b);
 }
-static ALWAYS void CAT(back_few, SFX)(size_t m, size_t n, size_t pace, const R *x, const R *gy,
+static ALWAYS void CAT(back_few, SFX)(size_t m, size_t n, size_t group_stride, const R *x, const R *gy,
                                       R *gx, const CAT(group_back, SFX) * c, const R *w, R *gw,
                                       R *gb)
 {
     size_t i = 0;
     for (; i + L <= n; i += L)
-        CAT(back_step, SFX)(m, pace, x + i, gy + i, gx ? gx + i : gx, c, w ? w + i : w, gw ? gw + i : gw, gb ? gb + i : gb, L);
+        CAT(back_step, SFX)(m, group_stride, x + i, gy + i, gx ? gx + i : gx, c, w ? w + i : w, gw ? gw + i : gw, gb ? gb + i : gb, L);
     if (i < n)
         CAT(back_step, SFX)
-        (m, pace, x + i, gy + i, gx ? gx + i : gx, c, w ? w + i : w, gw ? gw + i : gw,
+        (m, group_stride, x + i, gy + i, gx ? gx + i : gx, c, w ? w + i : w, gw ? gw + i : gw,
          gb ? gb + i : gb, n - i);
 }
 #define FEW 4
 static void CAT(back_groups, SFX)(const pn_norm_groups *g, size_t i, size_t m, const R *x,
                                   const R *gy, R *gx, const double *by, R *gw, R *gb)
 {
-    const size_t at = i % g->period * g->width, pace = g->period * g->step;
+    const size_t at = i % g->period * g->width, group_stride = g->period * g->step;
     const R *w = g->w ? (const R *)g->w + at : NULL;
     CAT(group_back, SFX) c[FEW];
     gw = gw ? gw + at : gw;
@@ -410,9 +402,9 @@ static void CAT(back_groups, SFX)(const pn_norm_groups *g, size_t i, size_t m, c
         for (size_t k = 0; k < 3; k++) c[r].by[k] = (R)by[3 * r * g->period + k];
     }
     if (m == FEW && gx && w && gw && gb)
-        CAT(back_few, SFX)(FEW, g->n, pace, x, gy, gx, c, w, gw, gb);
+        CAT(back_few, SFX)(FEW, g->n, group_stride, x, gy, gx, c, w, gw, gb);
     else for (size_t r = 0; r < m; r++)
-        CAT(back_few, SFX)(1, g->n, pace, x + r * pace, gy + r * pace, gx ? gx + r * pace : gx, c + r, w, gw, gb);
+        CAT(back_few, SFX)(1, g->n, group_stride, x + r * group_stride, gy + r * group_stride, gx ? gx + r * group_stride : gx, c + r, w, gw, gb);
 }
 static void CAT(norm_back, SFX)(const pn_norm_groups *g, size_t from, size_t to, const void *data,
                                 const void *given, void *out, const double *by, void *gw, void *gb)
@@ -430,14 +422,14 @@ static void CAT(norm_back, SFX)(const pn_norm_groups *g, size_t from, size_t to,
     for (size_t i = from; i < to; i++, by += 3) {
         const CAT(centre, SFX) c = CAT(centre_of, SFX)(g->mean[i], g->scale[i]);
         const R *factor = g->weight_axis == PN_PER_SPAN && w ? w + i % g->period * g->width : NULL;
-        const int far = !CAT(is_near, SFX)(g->scale[i]);
-        const double lost = g->mean[i] - (double)c.mean, scale = far ? 1 : g->scale[i],
-                     shift = far ? 0 : -lost * scale;
+        const int scaled = !CAT(scale_in_range, SFX)(g->scale[i]);
+        const double lost = g->mean[i] - (double)c.mean, scale = scaled ? 1 : g->scale[i],
+                     shift = scaled ? 0 : -lost * scale;
         for (size_t s = 0, at = i * g->step; s < g->spans; s++, at += g->stride) {
-            const R each[3] = { factor ? (R)by[0] * factor[s] : (R)by[0], (R)(by[1] * scale),
+            const R by_span[3] = { factor ? (R)by[0] * factor[s] : (R)by[0], (R)(by[1] * scale),
                                 (R)(by[2] + by[1] * shift) };
-            if (far) CAT(back_span, SFX)(g->n, x + at, gy + at, gx + at, 1, c, each);
-            else CAT(back_span, SFX)(g->n, x + at, gy + at, gx + at, 0, c, each);
+            if (scaled) CAT(back_span, SFX)(g->n, x + at, gy + at, gx + at, 1, c, by_span);
+            else CAT(back_span, SFX)(g->n, x + at, gy + at, gx + at, 0, c, by_span);
         }
     }
 }

@@ -18,11 +18,11 @@ static ALWAYS void CAT(block_moments, SFX)(size_t rows, size_t n, size_t stride,
     V centre[4] = { { 0 } };
     R middle[4 * L];
     double sums[4 * L] = { 0 }, wide[4 * L] = { 0 };
-    EACH_VECTOR centre[k] = SOME(x + COLUMN, LEFT);
+    EACH_VECTOR centre[k] = LOAD_UPTO(x + COLUMN, LEFT);
     for (size_t r = 1; r < rows; ) {
         V sum[4] = { { 0 } };
         for (size_t end = rows - r < FOLD ? rows : r + FOLD; r < end; r++)
-            EACH_VECTOR sum[k] += SOME(x + r * stride + COLUMN, LEFT) - centre[k];
+            EACH_VECTOR sum[k] += LOAD_UPTO(x + r * stride + COLUMN, LEFT) - centre[k];
         EACH_VECTOR CAT(add_wide, SFX)(sums + k * L, L, sum[k]);
     }
     for (size_t k = 0; k < 4; k++) STORE(middle + k * L, centre[k]);
@@ -33,7 +33,7 @@ static ALWAYS void CAT(block_moments, SFX)(size_t rows, size_t n, size_t stride,
         V sum[4] = { { 0 } }, square[4] = { { 0 } };
         for (size_t end = rows - r < FOLD ? rows : r + FOLD; r < end; r++)
             EACH_VECTOR {
-                V d = SOME(x + r * stride + COLUMN, LEFT) - centre[k];
+                V d = LOAD_UPTO(x + r * stride + COLUMN, LEFT) - centre[k];
                 sum[k] += d;
                 square[k] = FMA(d, d, square[k]);
             }
@@ -64,8 +64,8 @@ static ALWAYS void CAT(block_apply, SFX)(size_t rows, size_t n, size_t stride, c
     V c[3][4];
     for (size_t i = 0; i < 3; i++) EACH_VECTOR c[i][k] = CAT(narrow, SFX)(by[i] + COLUMN, LEFT);
     for (size_t at = j; rows; rows--, at += stride)
-        EACH_VECTOR PUT_SOME(y + at + k * L, LEFT,
-                             FMA(SOME(x + at + k * L, LEFT) - c[0][k], c[1][k], c[2][k]));
+        EACH_VECTOR STORE_UPTO(y + at + k * L, LEFT,
+                             FMA(LOAD_UPTO(x + at + k * L, LEFT) - c[0][k], c[1][k], c[2][k]));
 }
 /* y = (x - by[0]) by[1] + by[2] */
 static void CAT(columns_apply, SFX)(size_t rows, size_t n, size_t stride, const void *x, void *y,
@@ -75,27 +75,27 @@ static void CAT(columns_apply, SFX)(size_t rows, size_t n, size_t stride, const 
 }
 
 /* (x - c[0]) c[1] + c[2] of column vector k, or without far x - c[0] alone. */
-static ALWAYS V CAT(column_deviation, SFX)(V x, const int far, V (*c)[4], size_t k)
+static ALWAYS V CAT(column_deviation, SFX)(V x, const int scaled, V (*c)[4], size_t k)
 {
-    return far ? FMA(x - c[0][k], c[1][k], c[2][k]) : x - c[0][k];
+    return scaled ? FMA(x - c[0][k], c[1][k], c[2][k]) : x - c[0][k];
 }
 static ALWAYS void CAT(block_sums, SFX)(size_t rows, size_t n, size_t stride, const R *x,
-                                        const R *gy, const double *const *by, const int far,
+                                        const R *gy, const double *const *by, const int scaled,
                                         double *sums, double *products, size_t j, int full)
 {
     V c[3][4] = { { { 0 } } };
     double wide[2][4 * L] = { { 0 } };
-    for (size_t i = 0; i < (far ? 3 : 1); i++)
+    for (size_t i = 0; i < (scaled ? 3 : 1); i++)
         EACH_VECTOR c[i][k] = CAT(narrow, SFX)(by[i] + COLUMN, LEFT);
     for (size_t at = j; rows; ) {
         V sum[4] = { { 0 } }, product[4] = { { 0 } };
         for (size_t part = rows < FOLD ? rows : FOLD, end = rows - part; rows > end;
              rows--, at += stride)
             EACH_VECTOR {
-                V g = SOME(gy + at + k * L, LEFT);
+                V g = LOAD_UPTO(gy + at + k * L, LEFT);
                 sum[k] += g;
                 product[k] = FMA(g,
-                                 CAT(column_deviation, SFX)(SOME(x + at + k * L, LEFT), far, c, k),
+                                 CAT(column_deviation, SFX)(LOAD_UPTO(x + at + k * L, LEFT), scaled, c, k),
                                  product[k]);
             }
         EACH_VECTOR {
@@ -117,17 +117,17 @@ static void CAT(columns_sums, SFX)(size_t rows, size_t n, size_t stride, const v
 }
 
 static ALWAYS void CAT(block_back, SFX)(size_t rows, size_t n, size_t stride, const R *x,
-                                        const R *gy, R *gx, const double *const *by, const int far,
+                                        const R *gy, R *gx, const double *const *by, const int scaled,
                                         size_t j, int full)
 {
     V c[6][4] = { { { 0 } } };
     for (size_t i = 0; i < 6; i++)
-        if (far || !(i == 1 || i == 2))
+        if (scaled || !(i == 1 || i == 2))
             EACH_VECTOR c[i][k] = CAT(narrow, SFX)(by[i] + COLUMN, LEFT);
     for (size_t at = j; rows; rows--, at += stride)
         EACH_VECTOR {
-            const V d = CAT(column_deviation, SFX)(SOME(x + at + k * L, LEFT), far, c, k);
-            PUT_SOME(gx + at + k * L, LEFT, FMA(SOME(gy + at + k * L, LEFT), c[3][k], FMA(d, c[4][k], c[5][k])));
+            const V d = CAT(column_deviation, SFX)(LOAD_UPTO(x + at + k * L, LEFT), scaled, c, k);
+            STORE_UPTO(gx + at + k * L, LEFT, FMA(LOAD_UPTO(gy + at + k * L, LEFT), c[3][k], FMA(d, c[4][k], c[5][k])));
         }
 }
 /* gx = by[3] gy + by[4] d + by[5], with d = (x - by[0]) by[1] + by[2], or x - by[0] where by[1] is

@@ -13,11 +13,11 @@ static ALWAYS V CAT(adjusted, SFX)(V p, V g, const pn_update_args *a)
 #define PART_LOAD(q)     (m == L ? LOAD((q) + i) : LOAD_PART((q) + i, m))
 #define PART_STORE(q, v) do { if (m == L) STORE((q) + i, (v)); else STORE_PART((q) + i, m, (v)); } while (0)
 
-/* Moves the average that is kept of a parameter towards it. */
-static ALWAYS void CAT(follow, SFX)(R *average, size_t i, size_t m, V p, double share)
+/* Moves the average that is kept of a parameter lerp it. */
+static ALWAYS void CAT(move_average, SFX)(R *average, size_t i, size_t m, V p, double share)
 {
     V e = PART_LOAD(average);
-    PART_STORE(average, CAT(towards, SFX)(e, p, SPLAT(share)));
+    PART_STORE(average, CAT(lerp, SFX)(e, p, SPLAT(share)));
 }
 
 /* For the rules of tensor_rules.h: the adjusted gradient, and the average. */
@@ -34,7 +34,7 @@ static void CAT(average, SFX)(const pn_update_args *a)
     const R *p = a->p;
     for (size_t i = 0, m; i < a->n; i += m) {
         m = a->n - i < L ? a->n - i : L;
-        CAT(follow, SFX)(a->average, i, m, PART_LOAD(p), a->share);
+        CAT(move_average, SFX)(a->average, i, m, PART_LOAD(p), a->share);
     }
 }
 
@@ -49,8 +49,8 @@ static R CAT(constant, SFX)(double x)
 typedef V CAT(rule, SFX)(V p, V g, V *s, const V *h, const unsigned present);
 /* Once a line of the cache asks for what comes a page later: the machine's own looking ahead ends
  * with the page. */
-#define LINE_BEGINS      (i * sizeof(R) % 64 < PN_VL)
-#define AHEAD(q)         __builtin_prefetch((const void *)((uintptr_t)((q) + i) + 4096))
+#define STARTS_LINE      (i * sizeof(R) % 64 < PN_VL)
+#define PREFETCH_NEXT_PAGE(q)         __builtin_prefetch((const void *)((uintptr_t)((q) + i) + 4096))
 /* Elements i to i + m; all but the pointers is constant after inlining, so that each array is read
  * and written once. */
 static ALWAYS void CAT(update_part, SFX)(CAT(rule, SFX) * f, const unsigned present,
@@ -59,9 +59,9 @@ static ALWAYS void CAT(update_part, SFX)(CAT(rule, SFX) * f, const unsigned pres
 {
     R *to = a->p;
     const R *from = a->g;
-    if (m == L && LINE_BEGINS) {
-        AHEAD(to), AHEAD(from);
-        _Pragma("GCC unroll 8") for (int k = 0; k < PN_MAX_STATES; k++) if (HAS(k)) AHEAD(s[k]);
+    if (m == L && STARTS_LINE) {
+        PREFETCH_NEXT_PAGE(to), PREFETCH_NEXT_PAGE(from);
+        _Pragma("GCC unroll 8") for (int k = 0; k < PN_MAX_STATES; k++) if (HAS(k)) PREFETCH_NEXT_PAGE(s[k]);
     }
     V v[PN_MAX_STATES], p = PART_LOAD(to), g = PART_LOAD(from);
     g = plain ? g * SPLAT(a->scale) : CAT(adjusted, SFX)(p, g, a);
@@ -71,7 +71,7 @@ static ALWAYS void CAT(update_part, SFX)(CAT(rule, SFX) * f, const unsigned pres
     PART_STORE(to, p);
     _Pragma("GCC unroll 8") for (int k = 0; k < PN_MAX_STATES; k++) if (HAS(k))
         PART_STORE(s[k], v[k]);
-    if (!plain && a->average) CAT(follow, SFX)(a->average, i, m, p, a->share);
+    if (!plain && a->average) CAT(move_average, SFX)(a->average, i, m, p, a->share);
 }
 static ALWAYS void CAT(update_span, SFX)(CAT(rule, SFX) * f, const unsigned present,
                                          const int plain, const pn_update_args *args)
@@ -117,8 +117,8 @@ PN_OPTIMIZERS(ROW)
 #undef ROW
 #undef CASE
 #undef HAS
-#undef LINE_BEGINS
-#undef AHEAD
+#undef STARTS_LINE
+#undef PREFETCH_NEXT_PAGE
 #undef STATES
 #undef OPTIONAL
 #undef FIXED

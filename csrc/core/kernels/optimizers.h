@@ -130,9 +130,9 @@
 #define UPDATE(f) static ALWAYS V CAT(new_##f, SFX)(V p, V g, V *s, const V *h, const unsigned present UNUSED)
 #define HAS(k)    (present & 1u << (k))
 
-/* a moved towards b by the share w, from the nearer of both, so that a share of 1 gives b itself,
+/* a moved lerp b by the share w, from the nearer of both, so that a share of 1 gives b itself,
  * however large a is. */
-static ALWAYS V CAT(towards, SFX)(V a, V b, V w)
+static ALWAYS V CAT(lerp, SFX)(V a, V b, V w)
 {
     return FMA(b - a, SEL(w < PICK(0.5f, 0.5), w, w - 1), SEL(w < PICK(0.5f, 0.5), a, b));
 }
@@ -155,7 +155,7 @@ static ALWAYS void CAT(moments, SFX)(V *p, V *g, V *s, const V *h)
 {
     *g = FMA(h[6], *p, *g);
     *p *= h[7];
-    s[0] = CAT(towards, SFX)(s[0], *g, h[1]);
+    s[0] = CAT(lerp, SFX)(s[0], *g, h[1]);
     s[1] = CAT(square_share, SFX)(*g, h[3], s[1] * h[2]);
 }
 UPDATE(adam)    /* h[0] step size, h[4] 1 / sqrt(1 - beta2^t), h[5] eps */
@@ -180,7 +180,7 @@ UPDATE(nadam)   /* h[8] and h[0]: shares of gradient and first moment in the ste
 UPDATE(adamax)  /* h: step size, 1 - beta1, beta2, eps, weight decay */
 {
     g = FMA(h[4], p, g);
-    s[0] = CAT(towards, SFX)(s[0], g, h[1]);
+    s[0] = CAT(lerp, SFX)(s[0], g, h[1]);
     s[1] = MAX(s[1] * h[2], ABS(g) + h[3]);
     return p - h[0] * s[0] / s[1];
 }
@@ -191,7 +191,7 @@ UPDATE(rmsprop) /* h: lr, alpha, 1 - alpha, eps, weight decay, momentum */
     s[0] = CAT(square_share, SFX)(g, h[2], s[0] * h[1]);
     V square = s[0];
     if (HAS(2)) {
-        s[2] = CAT(towards, SFX)(s[2], g, h[2]);
+        s[2] = CAT(lerp, SFX)(s[2], g, h[2]);
         square = SEL(square <= PICK(0x1.fffffep127, 0x1.fffffffffffffp1023),
                      /* a variance, whatever rounding says; infinity stays */
                      MAX(SPLAT(0), square - s[2] * s[2]), square);
@@ -220,9 +220,9 @@ UPDATE(adadelta) /* h: lr, rho, 1 - rho, eps, weight decay */
 UPDATE(rprop)   /* h: eta minus, eta plus, smallest and largest step */
 {
     /* of the product's sign, which could underflow */
-    V turn = SEL(g > 0, s[0], SEL(g < 0, -s[0], g * s[0]));
-    s[1] = MIN(h[3], MAX(h[2], s[1] * SEL(turn > 0, h[1], SEL(turn < 0, h[0], SPLAT(1)))));
-    s[0] = g = SEL(turn < 0, SPLAT(0), g);
+    V agreement = SEL(g > 0, s[0], SEL(g < 0, -s[0], g * s[0]));
+    s[1] = MIN(h[3], MAX(h[2], s[1] * SEL(agreement > 0, h[1], SEL(agreement < 0, h[0], SPLAT(1)))));
+    s[0] = g = SEL(agreement < 0, SPLAT(0), g);
     return p - SEL(g > 0, s[1], SEL(g < 0, -s[1], g));
 }
 
@@ -230,15 +230,15 @@ UPDATE(asgd)    /* h: eta, what lambd leaves of p, share of p in its average, we
 {
     g = FMA(h[3], p, g);
     p = FMA(-h[0], g, p * h[1]);
-    s[0] = CAT(towards, SFX)(s[0], p, h[2]);
+    s[0] = CAT(lerp, SFX)(s[0], p, h[2]);
     return p;
 }
 
 UPDATE(lion)    /* h: lr, beta1, 1 - beta1, beta2, 1 - beta2, what decoupled decay leaves of p */
 {
-    V c = FMA(h[1], s[0], h[2] * g), way = SEL(c > 0, SPLAT(1), SEL(c < 0, SPLAT(-1), c));
+    V c = FMA(h[1], s[0], h[2] * g), direction = SEL(c > 0, SPLAT(1), SEL(c < 0, SPLAT(-1), c));
     s[0] = FMA(h[3], s[0], h[4] * g);
-    return FMA(-h[0], way, p * h[5]);
+    return FMA(-h[0], direction, p * h[5]);
 }
 #undef UPDATE
 #endif
@@ -363,10 +363,10 @@ UPDATE(lion)    /* h: lr, beta1, 1 - beta1, beta2, 1 - beta2, what decoupled dec
         .source = "Zeiler, M. D. (2012). ADADELTA: an adaptive learning rate method. arXiv:1212.5701.") \
     ROW(rprop, "prev step_size=lr", .cls = "Rprop", \
         .check = "lr >= 0 and 0 < etas[0] < 1 < etas[1]", \
-        .formula = "turn = sign(g * prev); " \
-                   "step_size = clip(step_size * where(turn > 0, etas[1], where(turn < 0, etas[0], 1)), " \
+        .formula = "agreement = sign(g * prev); " \
+                   "step_size = clip(step_size * where(agreement > 0, etas[1], where(agreement < 0, etas[0], 1)), " \
                    "step_sizes[0], step_sizes[1]); " \
-                   "prev = where(turn < 0, 0, g); " \
+                   "prev = where(agreement < 0, 0, g); " \
                    "p = p - sign(prev) * step_size", \
         .summary = "Resilient backpropagation, for full batches: only the signs of the gradient count.", \
         .source = "Riedmiller, M. and Braun, H. (1993). A direct adaptive method for faster " \

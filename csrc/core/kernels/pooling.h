@@ -17,20 +17,20 @@
 
 /* index: the pixel of each maximum, as an integer of y's size, or NULL. The first of equal ones; a
  * NaN beats all. */
-static ALWAYS void CAT(maxima, SFX)(const int marks, const pn_pool *p, const void *x, void *y,
+static ALWAYS void CAT(maxima, SFX)(const int with_index, const pn_pool *p, const void *x, void *y,
                                     void *index)
 {
     EACH_OUTPUT {
-        V most = SPLAT(-(R)INFINITY);
+        V largest = SPLAT(-(R)INFINITY);
         VI at = (VI){ 0 } + (I)(p->h[i].from * p->w_size + p->w[j].from);
         EACH_INPUT {
-            const V v = CAT(load_most, SFX)((const R *)x + k * p->c + c, n);
-            const VI more = (v > most) | (v != v);
-            most = SEL(more, v, most);
-            if (marks) at = (VI)SEL(more, (V)((VI){ 0 } + (I)k), (V)at);
+            const V v = CAT(load_upto, SFX)((const R *)x + k * p->c + c, n);
+            const VI above = (v > largest) | (v != v);
+            largest = SEL(above, v, largest);
+            if (with_index) at = (VI)SEL(above, (V)((VI){ 0 } + (I)k), (V)at);
         }
-        CAT(store_most, SFX)((R *)y + o * p->c + c, n, most);
-        if (marks) CAT(store_most, SFX)((R *)index + o * p->c + c, n, (V)at);
+        CAT(store_upto, SFX)((R *)y + o * p->c + c, n, largest);
+        if (with_index) CAT(store_upto, SFX)((R *)index + o * p->c + c, n, (V)at);
     }
 }
 static void CAT(max_pool, SFX)(const pn_pool *p, const void *x, void *y, void *index)
@@ -43,49 +43,49 @@ static void CAT(max_pool, SFX)(const pn_pool *p, const void *x, void *y, void *i
 static void CAT(max_pool_back, SFX)(const pn_pool *p, const void *index, const void *gy, void *gx)
 {
     EACH_OUTPUT {
-        const V g = CAT(load_most, SFX)((const R *)gy + o * p->c + c, n);
-        const VI at = (VI)CAT(load_most, SFX)((const R *)index + o * p->c + c, n);
+        const V g = CAT(load_upto, SFX)((const R *)gy + o * p->c + c, n);
+        const VI at = (VI)CAT(load_upto, SFX)((const R *)index + o * p->c + c, n);
         EACH_INPUT {
             R *q = (R *)gx + k * p->c + c;
-            CAT(store_most, SFX)(q, n, CAT(load_most, SFX)(q, n) + (V)((VI)g & (at == (I)k)));
+            CAT(store_upto, SFX)(q, n, CAT(load_upto, SFX)(q, n) + (V)((VI)g & (at == (I)k)));
         }
     }
 }
 
-/* v where it is more than most, or NaN. */
-static ALWAYS VI CAT(beats, SFX)(V v, V most) { return (v > most) | (v != v); }
+/* v where it is more than largest, or NaN. */
+static ALWAYS VI CAT(beats, SFX)(V v, V largest) { return (v > largest) | (v != v); }
 
 /* Windows of 2 x 2 side by side in one plane, lanes along a row: x, whose rows are ldx apart, to y
  * (rows, columns). index: which of the four, an integer of y's size, or NULL; as max_pool has it
  * otherwise. */
-static ALWAYS void CAT(max_quads_row, SFX)(const int marks, size_t columns, const R *x, size_t ldx,
+static ALWAYS void CAT(max_quads_row, SFX)(const int with_index, size_t columns, const R *x, size_t ldx,
                                            R *y, R *index)
 {
     for (size_t j = 0; j < columns; j += L) {
         const size_t n = columns - j < L ? columns - j : L;
-        V r[2][2], most[2];
+        V r[2][2], largest[2];
         UNROLL for (size_t i = 0; i < 2; i++) {
             const R *p = x + i * ldx + 2 * j;
-            const V a = CAT(load_most, SFX)(p, 2 * n),
-                    b = 2 * n > L ? CAT(load_most, SFX)(p + L, 2 * n - L) : (V){ 0 };
+            const V a = CAT(load_upto, SFX)(p, 2 * n),
+                    b = 2 * n > L ? CAT(load_upto, SFX)(p + L, 2 * n - L) : (V){ 0 };
             r[i][0] = EVENS(a, b);
             r[i][1] = ODDS(a, b);
         }
-        if (!marks) {
+        if (!with_index) {
             UNROLL for (size_t i = 0; i < 2; i++)
-                most[i] = SEL(CAT(beats, SFX)(r[i][1], r[i][0]), r[i][1], r[i][0]);
-            CAT(store_most, SFX)(y + j, n, SEL(CAT(beats, SFX)(most[1], most[0]), most[1], most[0]));
+                largest[i] = SEL(CAT(beats, SFX)(r[i][1], r[i][0]), r[i][1], r[i][0]);
+            CAT(store_upto, SFX)(y + j, n, SEL(CAT(beats, SFX)(largest[1], largest[0]), largest[1], largest[0]));
             continue;
         }
         V top = r[0][0], at = { 0 };
         UNROLL for (int k = 1; k < 4; k++) {
             const V v = r[k / 2][k % 2];
-            const VI more = CAT(beats, SFX)(v, top);
-            top = SEL(more, v, top);
-            at = SEL(more, (V)((VI){ 0 } + (I)k), at);
+            const VI above = CAT(beats, SFX)(v, top);
+            top = SEL(above, v, top);
+            at = SEL(above, (V)((VI){ 0 } + (I)k), at);
         }
-        CAT(store_most, SFX)(y + j, n, top);
-        CAT(store_most, SFX)(index + j, n, at);
+        CAT(store_upto, SFX)(y + j, n, top);
+        CAT(store_upto, SFX)(index + j, n, at);
     }
 }
 static void CAT(max_quads, SFX)(size_t rows, size_t columns, const void *x, size_t ldx, void *y,
@@ -107,14 +107,14 @@ static void CAT(max_quads_back, SFX)(size_t rows, size_t columns, const void *in
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j += L) {
             const size_t n = columns - j < L ? columns - j : L;
-            const V g = CAT(load_most, SFX)((const R *)gy + i * columns + j, n);
-            const VI at = (VI)CAT(load_most, SFX)((const R *)index + i * columns + j, n);
+            const V g = CAT(load_upto, SFX)((const R *)gy + i * columns + j, n);
+            const VI at = (VI)CAT(load_upto, SFX)((const R *)index + i * columns + j, n);
             UNROLL for (size_t r = 0; r < 2; r++) {
                 const V a = (V)((VI)g & (at == (I)(2 * r))),
                         b = (V)((VI)g & (at == (I)(2 * r + 1)));
                 R *q = (R *)gx + (2 * i + r) * ldx + 2 * j;
-                CAT(store_most, SFX)(q, 2 * n < L ? 2 * n : L, LOWER(a, b));
-                if (2 * n > L) CAT(store_most, SFX)(q + L, 2 * n - L, UPPER(a, b));
+                CAT(store_upto, SFX)(q, 2 * n < L ? 2 * n : L, LOWER(a, b));
+                if (2 * n > L) CAT(store_upto, SFX)(q + L, 2 * n - L, UPPER(a, b));
             }
         }
 }
@@ -193,7 +193,7 @@ static V CAT(powers, SFX)(V x, double p)
 static ALWAYS V CAT(window_mean, SFX)(const pn_pool *p, const R *x, size_t i, size_t j, size_t n,
                                       double power, const V *by)
 {
-#define TERM (by ? CAT(powers, SFX)(CAT(load_most, SFX)(x + k * p->c, n) * *by, power) : CAT(load_most, SFX)(x + k * p->c, n))
+#define TERM (by ? CAT(powers, SFX)(CAT(load_upto, SFX)(x + k * p->c, n) * *by, power) : CAT(load_upto, SFX)(x + k * p->c, n))
     const size_t from = p->w[j].from, to = p->w[j].to, rows = p->h[i].to - p->h[i].from;
     if (rows * (to - from) <= SHORT) {
         V sum = { 0 };
@@ -210,20 +210,20 @@ static ALWAYS V CAT(window_mean, SFX)(const pn_pool *p, const R *x, size_t i, si
 
 static void CAT(mean_pool, SFX)(const pn_pool *p, const void *x, void *y)
 {
-    EACH_OUTPUT CAT(store_most, SFX)((R *)y + o * p->c + c, n,
+    EACH_OUTPUT CAT(store_upto, SFX)((R *)y + o * p->c + c, n,
                                      CAT(window_mean, SFX)(p, (const R *)x + c, i, j, n, 1, NULL));
 }
 
 /* The p-norm over the largest magnitude, of which no power leaves the type's range. */
-static V CAT(far_norm, SFX)(const pn_pool *p, const R *x, size_t i, size_t j, size_t n)
+static V CAT(rescaled_norm, SFX)(const pn_pool *p, const R *x, size_t i, size_t j, size_t n)
 {
-    V most = { 0 };
+    V largest = { 0 };
     EACH_INPUT {
-        const V v = ABS(CAT(load_most, SFX)(x + k * p->c, n));
-        most = SEL(CAT(beats, SFX)(v, most), v, most);
+        const V v = ABS(CAT(load_upto, SFX)(x + k * p->c, n));
+        largest = SEL(CAT(beats, SFX)(v, largest), v, largest);
     }
     const V least = SPLAT(PICK(0x1p-126f, 0x1p-1022));           /* whose reciprocal is finite */
-    const V unit = SEL(most < least, least, SEL(most < (R)INFINITY, most, SPLAT(1))), by = 1 / unit,
+    const V unit = SEL(largest < least, least, SEL(largest < (R)INFINITY, largest, SPLAT(1))), by = 1 / unit,
             mean = CAT(window_mean, SFX)(p, x, i, j, n, p->p, &by);
     return unit * (p->p == 2 ? SQRT(mean) : CAT(powers, SFX)(mean, 1 / p->p));
 }
@@ -235,15 +235,15 @@ static void CAT(norm_pool, SFX)(const pn_pool *p, const void *x, void *y)
     EACH_OUTPUT {
         V v;
         if (p->p == 1) v = CAT(window_mean, SFX)(p, (const R *)x + c, i, j, n, 1, NULL);
-        else if (p->p != 2) v = CAT(far_norm, SFX)(p, (const R *)x + c, i, j, n);
+        else if (p->p != 2) v = CAT(rescaled_norm, SFX)(p, (const R *)x + c, i, j, n);
         else {
             v = CAT(window_mean, SFX)(p, (const R *)x + c, i, j, n, 2, &one);
-            const VI far = ~((v > PICK(0x1p-96f, 0x1p-900)) & (v < PICK(0x1p120f, 0x1p1000)));
+            const VI out_of_range = ~((v > PICK(0x1p-96f, 0x1p-900)) & (v < PICK(0x1p120f, 0x1p1000)));
             v = SQRT(v);
-            if (ANY(far & FIRST(n)))
-                v = SEL(far, CAT(far_norm, SFX)(p, (const R *)x + c, i, j, n), v);
+            if (ANY(out_of_range & FIRST(n)))
+                v = SEL(out_of_range, CAT(rescaled_norm, SFX)(p, (const R *)x + c, i, j, n), v);
         }
-        CAT(store_most, SFX)((R *)y + o * p->c + c, n, v);
+        CAT(store_upto, SFX)((R *)y + o * p->c + c, n, v);
     }
 }
 
@@ -256,15 +256,15 @@ static ALWAYS V CAT(pool_share, SFX)(const pn_pool *p, const int norm, V x, V y,
     return SEL(y == 0, (V){ 0 }, CAT(powers, SFX)(x / y, p->p - 1) * gy);
 }
 
-/* The most windows of one axis that share an element. */
-static size_t CAT(shared, SFX)(const pn_window *w, size_t n)
+/* The largest windows of one axis that share an element. */
+static size_t CAT(max_overlap, SFX)(const pn_window *w, size_t n)
 {
-    size_t most = 0;
+    size_t largest = 0;
     for (size_t i = 0, k = 0; i < n; i++) {
         while (k < n && w[k].from < w[i].to) k++;
-        if (k - i > most) most = k - i;
+        if (k - i > largest) largest = k - i;
     }
-    return most;
+    return largest;
 }
 /* The windows from *first up to *end contain element r; r grows from call to call. */
 static void CAT(containing, SFX)(const pn_window *w, size_t n, size_t r, size_t *first, size_t *end)
@@ -286,8 +286,8 @@ static int CAT(one_divisor, SFX)(const pn_pool *p)
 static ALWAYS void CAT(gather_back, SFX)(const pn_pool *p, const int norm, const R *x, const R *y,
                                          const R *gy, R *gx)
 {
-    const int alike = CAT(one_divisor, SFX)(p);
-    const R all = alike ? CAT(divisor, SFX)(p, 0, 0) : 1;
+    const int uniform = CAT(one_divisor, SFX)(p);
+    const R all = uniform ? CAT(divisor, SFX)(p, 0, 0) : 1;
     CAT(long_sum, SFX) s;
     size_t i0 = 0, i1 = 0, done = 0;
     for (size_t r = 0; r < p->h[p->rows - 1].to; r++) {
@@ -298,18 +298,18 @@ static ALWAYS void CAT(gather_back, SFX)(const pn_pool *p, const int norm, const
             CAT(containing, SFX)(p->w, p->columns, q, &j0, &j1);
             for (size_t c = 0, n; c < p->c && (n = p->c - c < L ? p->c - c : L); c += n) {
                 const size_t at = (r * p->w_size + q) * p->c + c;
-                const V v = norm ? CAT(load_most, SFX)(x + at, n) : (V){ 0 };
+                const V v = norm ? CAT(load_upto, SFX)(x + at, n) : (V){ 0 };
                 CAT(start, SFX)(&s);
                 for (size_t i = i0; i < i1; i++) {
                     const size_t row = i * p->columns * p->c + c;
                     ADD_TERMS(&s, j0, j1,
                               CAT(pool_share, SFX)(
-                                  p, norm, v, norm ? CAT(load_most, SFX)(y + row + k * p->c, n) : v,
-                                  alike ? CAT(load_most, SFX)(gy + row + k * p->c, n)
-                                        : CAT(load_most, SFX)(gy + row + k * p->c, n) /
+                                  p, norm, v, norm ? CAT(load_upto, SFX)(y + row + k * p->c, n) : v,
+                                  uniform ? CAT(load_upto, SFX)(gy + row + k * p->c, n)
+                                        : CAT(load_upto, SFX)(gy + row + k * p->c, n) /
                                               CAT(divisor, SFX)(p, i, k)))
                 }
-                CAT(store_most, SFX)(gx + at, n, CAT(sum_over, SFX)(&s, all));
+                CAT(store_upto, SFX)(gx + at, n, CAT(sum_over, SFX)(&s, all));
             }
         }
     }
@@ -318,29 +318,29 @@ static ALWAYS void CAT(scatter_back, SFX)(const pn_pool *p, const int norm, cons
                                           const R *gy, R *gx)
 {
     EACH_OUTPUT {
-        const V v = norm ? CAT(load_most, SFX)(y + o * p->c + c, n) : (V){ 0 },
-                g = CAT(load_most, SFX)(gy + o * p->c + c, n) / CAT(divisor, SFX)(p, i, j);
+        const V v = norm ? CAT(load_upto, SFX)(y + o * p->c + c, n) : (V){ 0 },
+                g = CAT(load_upto, SFX)(gy + o * p->c + c, n) / CAT(divisor, SFX)(p, i, j);
         EACH_INPUT {
             R *q = gx + k * p->c + c;
-            const V u = norm ? CAT(load_most, SFX)(x + k * p->c + c, n) : v;
-            CAT(store_most, SFX)(q, n, CAT(load_most, SFX)(q, n) + CAT(pool_share, SFX)(p, norm, u, v, g));
+            const V u = norm ? CAT(load_upto, SFX)(x + k * p->c + c, n) : v;
+            CAT(store_upto, SFX)(q, n, CAT(load_upto, SFX)(q, n) + CAT(pool_share, SFX)(p, norm, u, v, g));
         }
     }
 }
-static int CAT(overlap, SFX)(const pn_pool *p)
+static int CAT(windows_overlap, SFX)(const pn_pool *p)
 {
-    return CAT(shared, SFX)(p->h, p->rows) * CAT(shared, SFX)(p->w, p->columns) > SHORT;
+    return CAT(max_overlap, SFX)(p->h, p->rows) * CAT(max_overlap, SFX)(p->w, p->columns) > SHORT;
 }
 static void CAT(mean_pool_back, SFX)(const pn_pool *p, const void *gy, void *gx)
 {
-    if (CAT(overlap, SFX)(p)) CAT(gather_back, SFX)(p, 0, NULL, NULL, gy, gx);
+    if (CAT(windows_overlap, SFX)(p)) CAT(gather_back, SFX)(p, 0, NULL, NULL, gy, gx);
     else CAT(scatter_back, SFX)(p, 0, NULL, NULL, gy, gx);
 }
 /* dy/dx = (x / y)^(p-1) / divisor; 0 where y is 0. */
 static void CAT(norm_pool_back, SFX)(const pn_pool *p, const void *x, const void *y, const void *gy,
                                      void *gx)
 {
-    if (CAT(overlap, SFX)(p)) CAT(gather_back, SFX)(p, 1, x, y, gy, gx);
+    if (CAT(windows_overlap, SFX)(p)) CAT(gather_back, SFX)(p, 1, x, y, gy, gx);
     else CAT(scatter_back, SFX)(p, 1, x, y, gy, gx);
 }
 #undef ADD_TERMS

@@ -1,7 +1,6 @@
 /* probe.h - what health.c asks of arrays: counts of derivatives, sums of squares of an update, the
  * first number that is not finite. */
-#define TALLY 1024                                      /* elements whose sum is kept in the type itself */
-#define MOST(p, m) CAT(load_most, SFX)((p), (m))
+#define CHUNK 1024                                      /* elements whose sum is kept in the type itself */
 
 /* Of the derivatives d (rows, n), down each column: live[j] += how many are not 0, small[j] += how
  * many are below limit in size. Counts are of the type itself, exact up to 2^24. */
@@ -12,12 +11,12 @@ static void CAT(count_columns, SFX)(size_t rows, size_t n, const void *d, double
         const size_t m = n - j < L ? n - j : L;
         V a = { 0 }, b = { 0 };
         for (size_t r = 0; r < rows; r++) {
-            const V v = MOST((const R *)d + r * n + j, m);
+            const V v = LOAD_UPTO((const R *)d + r * n + j, m);
             a -= __builtin_convertvector(v != 0, V);
             b -= __builtin_convertvector(ABS(v) < (R)limit, V);
         }
-        STORE_PART((R *)live + j, m, MOST((R *)live + j, m) + a);
-        STORE_PART((R *)small + j, m, MOST((R *)small + j, m) + b);
+        STORE_PART((R *)live + j, m, LOAD_UPTO((R *)live + j, m) + a);
+        STORE_PART((R *)small + j, m, LOAD_UPTO((R *)small + j, m) + b);
     }
 }
 
@@ -27,7 +26,7 @@ static void CAT(count_run, SFX)(size_t n, const void *d, double limit, double *o
     V a = { 0 }, b = { 0 };
     for (size_t i = 0; i < n; i += L) {
         const size_t m = n - i < L ? n - i : L;
-        const V v = MOST((const R *)d + i, m);
+        const V v = LOAD_UPTO((const R *)d + i, m);
         const VI part = FIRST(m);
         a -= __builtin_convertvector((v != 0) & part, V);
         b -= __builtin_convertvector((ABS(v) < (R)limit) & part, V);
@@ -43,10 +42,10 @@ static void CAT(sum_changes, SFX)(size_t n, const void *before, const void *afte
     const R *b = before, *p = after, *g = grad;
     for (size_t m; n; n -= m, b += m, p += m, g += m) {
         V s[3] = { { 0 } };
-        m = n < TALLY ? n : TALLY;
+        m = n < CHUNK ? n : CHUNK;
         for (size_t i = 0; i < m; i += L) {
-            const V old = MOST(b + i, m - i), step = MOST(p + i, m - i) - old,
-                    slope = MOST(g + i, m - i);
+            const V old = LOAD_UPTO(b + i, m - i), step = LOAD_UPTO(p + i, m - i) - old,
+                    slope = LOAD_UPTO(g + i, m - i);
             s[0] = FMA(slope, slope, s[0]);
             s[1] = FMA(step, step, s[1]);
             s[2] = FMA(old, old, s[2]);
@@ -61,11 +60,10 @@ static size_t CAT(first_nonfinite, SFX)(size_t n, const void *data)
     const R *x = data;
     size_t i = 0;
     for (; i < n; i += L) {
-        const V v = MOST(x + i, n - i);
+        const V v = LOAD_UPTO(x + i, n - i);
         if (ANY(v - v != 0)) break;
     }
     while (i < n && x[i] - x[i] == 0) i++;
     return i < n ? i : n;
 }
-#undef TALLY
-#undef MOST
+#undef CHUNK

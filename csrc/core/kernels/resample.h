@@ -1,36 +1,36 @@
 /* resample.h - kernels of layers that mix, choose or bend: resizing along an axis, the largest of
  * several, gradients of learnt slopes. No include guard: kernels.c includes it once per type. */
 
-/* y[i] = sum over t < each of weight[i*each + t] x[index[i*each + t]], where x[.] and y[i] are
+/* y[i] = sum over t < terms of weight[i*terms + t] x[index[i*terms + t]], where x[.] and y[i] are
  * inner numbers: x (., inner), y (n, inner). */
-static void CAT(mix, SFX)(size_t n, size_t inner, size_t each, const size_t *index,
+static void CAT(weighted_sum, SFX)(size_t n, size_t inner, size_t terms, const size_t *index,
                           const void *weight, const void *x, void *y)
 {
     const R *w = weight, *from = x;
     R *to = y;
-    for (size_t i = 0; i < n; i++, to += inner, w += each, index += each) {
+    for (size_t i = 0; i < n; i++, to += inner, w += terms, index += terms) {
         size_t j = 0;
         for (; j + L <= inner; j += L) {
             V sum = w[0] * LOAD(from + index[0] * inner + j);
-            for (size_t t = 1; t < each; t++)
+            for (size_t t = 1; t < terms; t++)
                 sum = FMA(SPLAT(w[t]), LOAD(from + index[t] * inner + j), sum);
             STORE(to + j, sum);
         }
         for (; j < inner; j++) {
             R sum = w[0] * from[index[0] * inner + j];
-            for (size_t t = 1; t < each; t++) sum += w[t] * from[index[t] * inner + j];
+            for (size_t t = 1; t < terms; t++) sum += w[t] * from[index[t] * inner + j];
             to[j] = sum;
         }
     }
 }
 
-/* gx[index[i*each + t]] += weight[i*each + t] gy[i]. */
-static void CAT(mix_back, SFX)(size_t n, size_t inner, size_t each, const size_t *index,
+/* gx[index[i*terms + t]] += weight[i*terms + t] gy[i]. */
+static void CAT(weighted_sum_back, SFX)(size_t n, size_t inner, size_t terms, const size_t *index,
                                const void *weight, const void *gy, void *gx)
 {
     const R *w = weight, *g = gy;
     for (size_t i = 0; i < n; i++, g += inner)
-        for (size_t t = 0; t < each; t++, w++, index++) {
+        for (size_t t = 0; t < terms; t++, w++, index++) {
             R *to = (R *)gx + *index * inner;
             size_t j = 0;
             for (; j + L <= inner; j += L) STORE(to + j, FMA(SPLAT(*w), LOAD(g + j), LOAD(to + j)));
@@ -38,15 +38,15 @@ static void CAT(mix_back, SFX)(size_t n, size_t inner, size_t each, const size_t
         }
 }
 
-/* y = the largest of x (each, inner) at every place; NaN where there is one. */
-static void CAT(largest, SFX)(size_t each, size_t inner, const void *x, void *y)
+/* y = the largest of x (count, inner) at every place; NaN where there is one. */
+static void CAT(largest, SFX)(size_t count, size_t inner, const void *x, void *y)
 {
     const R *from = x;
     R *to = y;
     for (size_t j = 0; j < inner; j += L) {
         const size_t m = inner - j < L ? inner - j : L;
         V best = m == L ? LOAD(from + j) : LOAD_PART(from + j, m);
-        for (size_t p = 1; p < each; p++) {
+        for (size_t p = 1; p < count; p++) {
             const V v = m == L ? LOAD(from + p * inner + j) : LOAD_PART(from + p * inner + j, m);
             best = SEL((v > best) | (v != v), v, best);
         }
@@ -55,8 +55,8 @@ static void CAT(largest, SFX)(size_t each, size_t inner, const void *x, void *y)
     }
 }
 
-/* gx (each, inner) = gy where x is the first that equals y, else 0. */
-static void CAT(largest_back, SFX)(size_t each, size_t inner, const void *x, const void *y,
+/* gx (count, inner) = gy where x is the first that equals y, else 0. */
+static void CAT(largest_back, SFX)(size_t count, size_t inner, const void *x, const void *y,
                                    const void *gy, void *gx)
 {
     const R *from = x, *top = y, *g = gy;
@@ -66,7 +66,7 @@ static void CAT(largest_back, SFX)(size_t each, size_t inner, const void *x, con
         const V best = m == L ? LOAD(top + j) : LOAD_PART(top + j, m),
                 d = m == L ? LOAD(g + j) : LOAD_PART(g + j, m);
         VI open = FIRST(m);
-        for (size_t p = 0; p < each; p++) {
+        for (size_t p = 0; p < count; p++) {
             const V v = m == L ? LOAD(from + p * inner + j) : LOAD_PART(from + p * inner + j, m);
             const VI hit = open & ((v == best) | ((v != v) & (best != best)));
             open &= ~hit;
@@ -91,7 +91,7 @@ static double CAT(slope_sum, SFX)(size_t n, const void *x, const void *gy)
     return (double)SUM(sum);
 }
 
-/* The same for each column: out[j] += sum over rows, x and gy (rows, n). */
+/* The same for count column: out[j] += sum over rows, x and gy (rows, n). */
 static void CAT(slope_rows, SFX)(size_t rows, size_t n, const void *x, const void *gy, void *out)
 {
     R *to = out;

@@ -60,9 +60,9 @@ void pn_rowwise_forward(size_t i, pn_dtype t, size_t rows, size_t n, const void 
     pn_kernels_now()->of[t].rowwise[i].forward(rows, n, x, y);
 }
 
-size_t pn_first_strange(pn_dtype t, size_t n, const void *x)
+size_t pn_first_nonfinite(pn_dtype t, size_t n, const void *x)
 {
-    return pn_kernels_now()->of[t].look->first_nonfinite(n, x);
+    return pn_kernels_now()->of[t].probe->first_nonfinite(n, x);
 }
 
 typedef void prepare_fn(const double *hyper, double *const *number, double step, double *h);

@@ -101,7 +101,7 @@ static void CAT(factored_step, SFX)(const pn_segment *s, const R *g, double eps,
     }
 }
 
-static void CAT(whole_adafactor, SFX)(const pn_segment *s, const void *grad, const double *hyper,
+static void CAT(tensor_adafactor, SFX)(const pn_segment *s, const void *grad, const double *hyper,
                                       void *work)
 {
     const adafactor_settings *o = (const adafactor_settings *)hyper;
@@ -191,7 +191,7 @@ static void CAT(newton_schulz, SFX)(const pn_segment *s, R *x, const double *abc
     }
 }
 
-static void CAT(whole_muon, SFX)(const pn_segment *s, const void *grad, const double *hyper,
+static void CAT(tensor_muon, SFX)(const pn_segment *s, const void *grad, const double *hyper,
                                  void *work)
 {
     enum { MATCH_RMS_ADAMW = 1 };           /* the second word of adjust_lr_fn */

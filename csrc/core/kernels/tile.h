@@ -76,9 +76,9 @@ static ALWAYS void CAT(tile, SFX)(const int m, const int v, const int unit,
 
 /* One function for each number of vectors, one case for each number of rows: narrow tiles are
  * taller, to keep as many sums in flight. */
-#undef TALL
-#define TALL(v) ((v) * 2 <= NV ? 2 * MR : MR)
-#define CASE(rows, v, unit) case rows: if ((rows) <= TALL(v)) CAT(tile, SFX)((rows) <= TALL(v) ? (rows) : 1, v, unit, t); break;
+#undef TILE_ROWS
+#define TILE_ROWS(v) ((v) * 2 <= NV ? 2 * MR : MR)
+#define CASE(rows, v, unit) case rows: if ((rows) <= TILE_ROWS(v)) CAT(tile, SFX)((rows) <= TILE_ROWS(v) ? (rows) : 1, v, unit, t); break;
 #define TILES(name, v, unit) \
 static __attribute__((noinline)) void CAT(name, SFX)(size_t m, const CAT(tile_args, SFX) *t) \
 { \
@@ -106,7 +106,7 @@ TILES(unit1, 1, 1) TILES(rows2, 2, 0) TILES(unit2, 2, 1)
 
 /* d[p*dw + i] = s[i*ld + p] for p < L, i < L: loads bring rows together 16 bytes at a time, whose
  * transposes are left to do. */
-static ALWAYS void CAT(turn_square, SFX)(const R *s, size_t ld, R *d, size_t dw)
+static ALWAYS void CAT(transpose_square, SFX)(const R *s, size_t ld, R *d, size_t dw)
 {
     UNROLL for (size_t p = 0; p < L; p += PIECE) {
         V r[PIECE];
@@ -125,7 +125,7 @@ static ALWAYS void CAT(turn_square, SFX)(const R *s, size_t ld, R *d, size_t dw)
 
 /* The transpose of n rows of L, n a power of two: log2 n times, interleave the first half of the
  * rows with the second. */
-static ALWAYS void CAT(transpose, SFX)(V *r, const size_t n)
+static ALWAYS void CAT(transpose_vectors, SFX)(V *r, const size_t n)
 {
     UNROLL for (size_t s = 1; s < n; s *= 2) {
         V t[L];
@@ -139,22 +139,22 @@ static ALWAYS void CAT(transpose, SFX)(V *r, const size_t n)
 
 /* d[p*w + i] = s[i*ld + p] for p < k, i < n; zeros for n <= i < w, w <= L a power of two. Stores
  * are whole vectors, up to one past the end. */
-static ALWAYS void CAT(pack_turned, SFX)(const R *s, size_t ld, size_t n, size_t k, R *d,
+static ALWAYS void CAT(pack_transposed_block, SFX)(const R *s, size_t ld, size_t n, size_t k, R *d,
                                          const size_t w, size_t dw)
 {
     const size_t step = dw * (L / w);
     for (size_t p = 0; p < k; p += L, d += L * dw) {
         const size_t depth = k - p < L ? k - p : L, stores = (depth * w + L - 1) / L;
         if (w == L && depth == L && n >= w) {
-            CAT(turn_square, SFX)(s + p, ld, d, dw);
+            CAT(transpose_square, SFX)(s + p, ld, d, dw);
             continue;
         }
         V r[L];
         if (depth == L && n >= w) UNROLL for (size_t i = 0; i < w; i++) r[i] = LOAD(s + i * ld + p);
         else
             UNROLL for (size_t i = 0; i < w; i++)
-                r[i] = i < n ? CAT(load_most, SFX)(s + i * ld + p, depth) : (V){ 0 };
-        CAT(transpose, SFX)(r, w);
+                r[i] = i < n ? CAT(load_upto, SFX)(s + i * ld + p, depth) : (V){ 0 };
+        CAT(transpose_vectors, SFX)(r, w);
         if (depth == L) UNROLL for (size_t i = 0; i < w; i++) STORE(d + i * step, r[i]);
         else UNROLL for (size_t i = 0; i < w; i++) if (i < stores) STORE(d + i * step, r[i]);
     }
@@ -164,10 +164,10 @@ static ALWAYS void CAT(pack_turned, SFX)(const R *s, size_t ld, size_t n, size_t
  */
 static void CAT(pack_transposed, SFX)(const R *s, size_t ld, size_t n, size_t k, R *d, size_t w)
 {
-    if (w == L / 2) CAT(pack_turned, SFX)(s, ld, n, k, d, L / 2, L / 2);
+    if (w == L / 2) CAT(pack_transposed_block, SFX)(s, ld, n, k, d, L / 2, L / 2);
     else
         for (size_t j = 0; j < w; j += L)
-            CAT(pack_turned, SFX)(s + j * ld, ld, n > j ? n - j : 0, k, d + j, L, w);
+            CAT(pack_transposed_block, SFX)(s + j * ld, ld, n > j ? n - j : 0, k, d + j, L, w);
 }
 
 /* d[p*w + j] = s[p*ld + j] likewise. */
@@ -175,5 +175,5 @@ static void CAT(pack_rows, SFX)(const R *s, size_t ld, size_t n, size_t k, R *d,
 {
     for (size_t p = 0; p < k; p++, s += ld, d += w)
         for (size_t j = 0; j < w; j += L)
-            STORE(d + j, n > j ? CAT(load_most, SFX)(s + j, n - j) : (V){ 0 });
+            STORE(d + j, n > j ? CAT(load_upto, SFX)(s + j, n - j) : (V){ 0 });
 }

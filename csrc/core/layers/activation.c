@@ -94,7 +94,7 @@ static pn_status forward(pn_builder *b, size_t node)
 static pn_status backward(pn_builder *b, size_t node)
 {
     const size_t input = b->graph->nodes[node].inputs[0];
-    if (!pn_wants_gradient(b, input)) return PN_OK;
+    if (!pn_needs_gradient(b, input)) return PN_OK;
     const pn_activation *row = b->graph->nodes[node].activation;
     int gy = b->grad[node], gx = pn_gradient_buffer(b, input, gy);
     pn_step *s = gx == PN_NONE ? NULL : step(b, node, "activation gradient", run_backward);

@@ -177,10 +177,10 @@ static pn_status backward(pn_builder *b, size_t node)
                    .gbias = n->n_slots > BIAS ? n->slots[BIAS].grad : NULL };
     if (l.gw) l.add_gw = pn_accumulates(b, node, WEIGHT);
     if (l.gbias) l.add_gbias = pn_accumulates(b, node, BIAS);
-    if (pn_wants_gradient(b, n->inputs[0]) &&
+    if (pn_needs_gradient(b, n->inputs[0]) &&
         (l.ga = pn_gradient_buffer(b, n->inputs[0], PN_NONE)) == PN_NONE)
         return PN_NO_MEMORY;
-    if (pn_wants_gradient(b, n->inputs[1]) &&
+    if (pn_needs_gradient(b, n->inputs[1]) &&
         (l.gb = pn_gradient_buffer(b, n->inputs[1], PN_NONE)) == PN_NONE)
         return PN_NO_MEMORY;
     return add(b, node, "bilinear gradient", run_backward, l);

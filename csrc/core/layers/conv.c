@@ -327,13 +327,13 @@ static void measure_images(const pn_builder *b, pn_conv *v)
 static size_t fuse(pn_builder *b, size_t node, pn_conv *v)
 {
     size_t end = node;
-    const pn_node *next = v->transposed ? NULL : pn_follower(b, end);
+    const pn_node *next = v->transposed ? NULL : pn_sole_consumer(b, end);
     if (next && next->activation &&
         (b->mode == PN_PREDICT || next->activation->needs == 'y')) {
         v->has_act = 1;
         b->layout[b->graph->nodes[end].consumer] = b->layout[node];
         b->fused[end = b->graph->nodes[end].consumer] = PN_FUSED_BACK;
-        next = pn_follower(b, end);
+        next = pn_sole_consumer(b, end);
     }
     if (!next || next->kind != &pn_layer_pooling) return end;
     b->layout[b->graph->nodes[end].consumer] = b->layout[node];
@@ -483,7 +483,7 @@ static pn_status backward(pn_builder *b, size_t node)
     pn_conv *v = pn_plan_alloc(b, sizeof *v);
     if (!v) return PN_NO_MEMORY;
     *v = *(const pn_conv *)b->planned[node];
-    v->wants = pn_wants_gradient(b, n->inputs[0]);
+    v->wants = pn_needs_gradient(b, n->inputs[0]);
     v->wants_weight = n->slots[WEIGHT].grad != NULL;
     v->wants_bias = n->n_slots > BIAS && n->slots[BIAS].grad;
     for (size_t j = 0; j < n->n_slots; j++) v->accumulates[j] = pn_accumulates(b, node, j);

@@ -32,10 +32,10 @@ static void fill(const pn_step *s, const char *image, int last, const place *p, 
             memcpy(scratch + r * p->row * size, image + r * row * size, row * size);
         return;
     }
-    if (p->row == row) s->k->turn(p->c, p->h * p->w, image, p->h * p->w, scratch, p->c);
+    if (p->row == row) s->k->transpose(p->c, p->h * p->w, image, p->h * p->w, scratch, p->c);
     else
         for (size_t r = 0; r < p->h; r++)
-            s->k->turn(p->c, p->w, image + r * p->w * size, p->h * p->w,
+            s->k->transpose(p->c, p->w, image + r * p->w * size, p->h * p->w,
                        scratch + r * p->row * size, p->c);
 }
 
@@ -49,10 +49,10 @@ static void emit(const pn_step *s, const char *scratch, const place *p, char *im
             memcpy(image + r * row * size, scratch + r * p->row * size, row * size);
         return;
     }
-    if (p->row == row) s->k->turn(p->h * p->w, p->c, scratch, p->c, image, p->h * p->w);
+    if (p->row == row) s->k->transpose(p->h * p->w, p->c, scratch, p->c, image, p->h * p->w);
     else
         for (size_t r = 0; r < p->h; r++)
-            s->k->turn(p->w, p->c, scratch + r * p->row * size, p->c, image + r * p->w * size,
+            s->k->transpose(p->w, p->c, scratch + r * p->row * size, p->c, image + r * p->w * size,
                        p->h * p->w);
 }
 

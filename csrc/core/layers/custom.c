@@ -78,10 +78,10 @@ static pn_status backward(pn_builder *b, size_t node)
     call *c = pn_clear_gradients(b, node) ? NULL : new_call(b, node);
     if (!c) return PN_NO_MEMORY;
     for (size_t i = 0; i < n->n_inputs; i++) {
-        c->buffer[i] = pn_wants_gradient(b, n->inputs[i])
+        c->buffer[i] = pn_needs_gradient(b, n->inputs[i])
                          ? pn_gradient_buffer(b, n->inputs[i], PN_NONE)
                          : PN_NONE;
-        if (c->buffer[i] == PN_NONE && pn_wants_gradient(b, n->inputs[i])) return PN_NO_MEMORY;
+        if (c->buffer[i] == PN_NONE && pn_needs_gradient(b, n->inputs[i])) return PN_NO_MEMORY;
     }
     pn_step *s = pn_step_new(b, "a custom layer, gradient", run_backward);
     if (!s) return PN_NO_MEMORY;

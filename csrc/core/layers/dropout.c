@@ -222,7 +222,7 @@ static pn_status forward(pn_builder *b, size_t node)
 static pn_status backward_dropout(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    if (!pn_wants_gradient(b, n->inputs[0])) return PN_OK;
+    if (!pn_needs_gradient(b, n->inputs[0])) return PN_OK;
     if (is_idle(b, n)) return pn_give_gradient(b, n->inputs[0], b->grad[node]);
     return add(b, node, "dropout gradient", 1, b->grad[node],
                pn_gradient_buffer(b, n->inputs[0], b->grad[node]));
@@ -231,7 +231,7 @@ static pn_status backward_dropout(pn_builder *b, size_t node)
 static pn_status backward_gaussian(pn_builder *b, size_t node)
 {
     const size_t input = b->graph->nodes[node].inputs[0];
-    return pn_wants_gradient(b, input) ? pn_give_gradient(b, input, b->grad[node]) : PN_OK;
+    return pn_needs_gradient(b, input) ? pn_give_gradient(b, input, b->grad[node]) : PN_OK;
 }
 
 const pn_layer_kind pn_layer_dropout = {

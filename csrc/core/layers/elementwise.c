@@ -45,7 +45,7 @@ static pn_status forward_sum(pn_builder *b, size_t node)
     int sum = b->value[n->inputs[0]];
     for (size_t i = 1; i < n->n_inputs && !status; i++) {
         int y = i == 1 ? pn_output_buffer(b, node, 0) : b->value[node];
-        status = pn_step_over(b, "add", pn_run_add, node, sum, b->value[n->inputs[i]], y);
+        status = pn_step_elementwise(b, "add", pn_run_add, node, sum, b->value[n->inputs[i]], y);
         b->value[node] = sum = y;
     }
     b->value[node] = sum;
@@ -56,9 +56,9 @@ static pn_status backward_sum(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     pn_status status = PN_OK;
-    if (n->n_inputs > 1) pn_share_buffer(b, b->grad[node]);
+    if (n->n_inputs > 1) pn_buffer_share(b, b->grad[node]);
     for (size_t i = 0; i < n->n_inputs && !status; i++)
-        if (pn_wants_gradient(b, n->inputs[i]))
+        if (pn_needs_gradient(b, n->inputs[i]))
             status = pn_give_gradient(b, n->inputs[i], b->grad[node]);
     return status;
 }
@@ -69,7 +69,7 @@ static pn_status forward_product(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     int y = b->value[node] = pn_output_buffer(b, node, 0);
-    return pn_step_over(b, "multiply", run_multiply, node, b->value[n->inputs[0]],
+    return pn_step_elementwise(b, "multiply", run_multiply, node, b->value[n->inputs[0]],
                         b->value[n->inputs[1]], y);
 }
 
@@ -78,9 +78,9 @@ static pn_status backward_product(pn_builder *b, size_t node)
     const pn_node *n = &b->graph->nodes[node];
     pn_status status = PN_OK;
     for (size_t i = 0; i < 2 && !status; i++) {
-        if (!pn_wants_gradient(b, n->inputs[i])) continue;
+        if (!pn_needs_gradient(b, n->inputs[i])) continue;
         int gx = pn_gradient_buffer(b, n->inputs[i], PN_NONE);
-        status = pn_step_over(b, "multiply gradient", run_multiply, node, b->grad[node],
+        status = pn_step_elementwise(b, "multiply gradient", run_multiply, node, b->grad[node],
                               b->value[n->inputs[1 - i]], gx);
     }
     return status;
@@ -179,7 +179,7 @@ static pn_status backward_concat(pn_builder *b, size_t node)
         size_t dim = b->graph->nodes[n->inputs[i]].shape.dim[axis];
         part p = part_of(b, &n->shape, axis, start, dim, n->shape.dim[axis]);
         start += dim;
-        if (!pn_wants_gradient(b, n->inputs[i])) continue;
+        if (!pn_needs_gradient(b, n->inputs[i])) continue;
         status = copy_part(b, "concatenate gradient", p, 1, 0, b->grad[node],
                            pn_gradient_buffer(b, n->inputs[i], PN_NONE));
     }
@@ -220,7 +220,7 @@ static pn_status forward_slice(pn_builder *b, size_t node)
 static pn_status backward_slice(pn_builder *b, size_t node)
 {
     const size_t input = b->graph->nodes[node].inputs[0];
-    if (!pn_wants_gradient(b, input)) return PN_OK;
+    if (!pn_needs_gradient(b, input)) return PN_OK;
     size_t whole = b->rows * pn_count(&b->graph->nodes[input].shape) * pn_size(b->graph->dtype);
     return copy_part(b, "slice gradient", slice_of(b, node), 0, whole, b->grad[node],
                      pn_gradient_buffer(b, input, PN_NONE));

@@ -282,7 +282,7 @@ static void sum_bag(const pn_step *s, void *const *at, size_t from, size_t end, 
     for (size_t i = from; i < end && !is_stopped(i); i++) {
         if (outside(l, i)) continue;
         if (held == HELD) {
-            s->k->mix(1, l->dim, held, index, weight, table, y);
+            s->k->weighted_sum(1, l->dim, held, index, weight, table, y);
             fold_bag(l, y, folds++ == 0, 0);
             held = 0;
         }
@@ -292,7 +292,7 @@ static void sum_bag(const pn_step *s, void *const *at, size_t from, size_t end, 
         else weight[held] = w;
         index[held++] = l->index[i];
     }
-    if (held) s->k->mix(1, l->dim, held, index, weight, table, y);
+    if (held) s->k->weighted_sum(1, l->dim, held, index, weight, table, y);
     if (folds) fold_bag(l, y, 0, 1);
 }
 
@@ -423,7 +423,7 @@ static pn_status backward(pn_builder *b, size_t node)
         pn_step_uses(b, g->in);
         pn_step_uses(b, l->weights);
     }
-    if (l->weights == PN_NONE || !pn_wants_gradient(b, n->inputs[n->n_inputs - 1])) return PN_OK;
+    if (l->weights == PN_NONE || !pn_needs_gradient(b, n->inputs[n->n_inputs - 1])) return PN_OK;
     int gw = pn_gradient_buffer(b, n->inputs[n->n_inputs - 1], PN_NONE);
     pn_step *w = gw == PN_NONE
                    ? NULL

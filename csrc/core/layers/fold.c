@@ -93,8 +93,8 @@ static void plane(void *context, size_t i)
                                  from * f->w.s + k % f->w.k * f->w.d - f->w.pad;
             const size_t column = k * windows + r * f->w.windows + from;
             if (f->add)
-                j->s->k->conv.spread(to - from, x + column * size, 1, y + pixel * size, f->w.s);
-            else j->s->k->conv.spread(to - from, x + pixel * size, f->w.s, y + column * size, 1);
+                j->s->k->conv.add_strided(to - from, x + column * size, 1, y + pixel * size, f->w.s);
+            else j->s->k->conv.add_strided(to - from, x + pixel * size, f->w.s, y + column * size, 1);
         }
     }
 }
@@ -134,7 +134,7 @@ static pn_status forward(pn_builder *b, size_t node)
 static pn_status backward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
-    if (!pn_wants_gradient(b, n->inputs[0])) return PN_OK;
+    if (!pn_needs_gradient(b, n->inputs[0])) return PN_OK;
     return add(b, node, !is_fold(n), b->grad[node],
                pn_gradient_buffer(b, n->inputs[0], PN_NONE));
 }

@@ -100,7 +100,7 @@ static size_t product_rows(const pn_builder *b, size_t node)
 /* The activation that is the only consumer of this node, or NULL. */
 static const pn_node *follower(const pn_builder *b, size_t node)
 {
-    const pn_node *next = pn_follower(b, node);
+    const pn_node *next = pn_sole_consumer(b, node);
     return next && next->activation ? next : NULL;
 }
 
@@ -134,7 +134,7 @@ static pn_status forward(pn_builder *b, size_t node)
                                .b = n->slots[WEIGHT].data,
                                .ldb = in,
                                .ldc = out };
-    s->packs = b->mode == PN_PREDICT ? b->k->gemm_packed(&s->product) : 0;
+    s->packed_bytes = b->mode == PN_PREDICT ? b->k->gemm_packed(&s->product) : 0;
     s->epilogue.bias = n->n_slots > BIAS ? n->slots[BIAS].data : NULL;
     if (fuse) {
         s->epilogue.act = b->k->activations[next->activation_row].forward;
@@ -212,7 +212,7 @@ static pn_status backward(pn_builder *b, size_t node)
     pn_status status = PN_OK;
     if (n->slots[WEIGHT].grad) status = weight_gradient(b, node);
     if (!status && n->n_slots > BIAS && n->slots[BIAS].grad) status = bias_gradient(b, node);
-    if (!status && pn_wants_gradient(b, n->inputs[0])) status = input_gradient(b, node);
+    if (!status && pn_needs_gradient(b, n->inputs[0])) status = input_gradient(b, node);
     return status;
 }
 

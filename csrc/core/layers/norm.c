@@ -137,8 +137,8 @@ static void join_tiles(norm *f, const void *x)
     for (size_t c = 0; c < f->features; c++) {
         f->g.var[c] /= (double)f->rows;
         f->g.scale[c] = 1 / sqrt(f->g.var[c] + f->g.eps);
-        if (f->k->is_far(f->g.var[c], f->g.eps))
-            f->k->far_moments(f->rows, f->features, 1, pn_element_at(f->t, x, c), 1, f->g.eps,
+        if (f->k->needs_rescaling(f->g.var[c], f->g.eps))
+            f->k->rescaled_moments(f->rows, f->features, 1, pn_element_at(f->t, x, c), 1, f->g.eps,
                               f->g.mean + c, f->g.var + c, f->g.scale + c);
     }
 }
@@ -157,7 +157,7 @@ static void forward_columns(norm *f, job *j)
         const double w = f->g.w ? pn_element(f->t, f->g.w, c) : 1;
         f->rest[c] = -f->g.scale[c] * (f->g.mean[c] - rounded(f, f->g.mean[c]));
         f->slope[c] = f->g.scale[c] * w;
-        f->far |= !f->k->is_near(f->g.scale[c]);
+        f->far |= !f->k->scale_in_range(f->g.scale[c]);
         f->shift[c] = f->rest[c] * w + (f->g.b ? pn_element(f->t, f->g.b, c) : 0);
     }
     pn_parallel(tiles, apply_tile, j);
@@ -411,7 +411,7 @@ static pn_status backward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     norm *f = b->planned[node];
-    int ok = 1, gx = PN_NONE, wanted = pn_wants_gradient(b, n->inputs[0]);
+    int ok = 1, gx = PN_NONE, wanted = pn_needs_gradient(b, n->inputs[0]);
     gradients d = { .f = f };
     for (size_t i = 0; i < n->n_slots; i++) {
         if (!n->slots[i].grad) continue;

@@ -257,7 +257,7 @@ static pn_status forward(pn_builder *b, size_t node)
 static pn_status backward(pn_builder *b, size_t node)
 {
     const size_t input = b->graph->nodes[node].inputs[0];
-    if (!pn_wants_gradient(b, input)) return PN_OK;
+    if (!pn_needs_gradient(b, input)) return PN_OK;
     return add(b, node, "pad gradient", run_backward, b->grad[node],
                pn_gradient_buffer(b, input, PN_NONE));
 }

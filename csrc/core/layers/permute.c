@@ -142,7 +142,7 @@ static pn_status backward(pn_builder *b, size_t node)
 {
     const size_t input = b->graph->nodes[node].inputs[0];
     order o = order_of(b, node, 1);
-    if (!pn_wants_gradient(b, input)) return PN_OK;
+    if (!pn_needs_gradient(b, input)) return PN_OK;
     if (o.ndim < 2) return pn_give_gradient(b, input, b->grad[node]);
     return add(b, "permute gradient", o, b->grad[node], pn_gradient_buffer(b, input, PN_NONE));
 }

@@ -99,7 +99,7 @@ static void fill(const pn_step *s, const char *image, int last, size_t h, size_t
 {
     const size_t size = s->bytes;
     for (size_t r = 0; r < h && last; r++)
-        s->k->turn(w, c, image + r * w * c * size, c, planes + r * row * size, plane);
+        s->k->transpose(w, c, image + r * w * c * size, c, planes + r * row * size, plane);
     for (size_t k = 0; k < c && !last; k++)
         s->k->conv.crop(h, w, image + k * h * w * size, w, planes + k * plane * size, row);
 }

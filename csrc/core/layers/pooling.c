@@ -111,7 +111,7 @@ static char *reads(const job *j, block *b, int buffer, size_t pixels)
 {
     char *from = (char *)j->at[buffer] + b->first * pixels * j->s->bytes, *to = b->scratch;
     if (!j->v->turns) return from;
-    j->s->k->turn(b->n, pixels, from, pixels, to, b->n);
+    j->s->k->transpose(b->n, pixels, from, pixels, to, b->n);
     b->scratch += pixels * PLANES * j->s->bytes;
     return to;
 }
@@ -125,7 +125,7 @@ static char *writes(const job *j, block *b, int buffer, size_t pixels)
 static void written(const job *j, const block *b, int buffer, size_t pixels, const char *from)
 {
     if (j->v->turns)
-        j->s->k->turn(pixels, b->n, from, b->n,
+        j->s->k->transpose(pixels, b->n, from, b->n,
                       (char *)j->at[buffer] + b->first * pixels * j->s->bytes, pixels);
 }
 
@@ -365,7 +365,7 @@ static pn_status backward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     const int norm = operation_of(n) == NORM;
-    if (operation_of(n) == INDEX || !pn_wants_gradient(b, n->inputs[0])) return PN_OK;
+    if (operation_of(n) == INDEX || !pn_needs_gradient(b, n->inputs[0])) return PN_OK;
     int gx = pn_gradient_buffer(b, n->inputs[0], PN_NONE);
     pn_step *s = gx == PN_NONE ? NULL : add(b, node, "pooling gradient", run_backward);
     if (!s) return PN_NO_MEMORY;

@@ -187,7 +187,7 @@ static pn_status backward_learnt(pn_builder *b, size_t node)
         if (!s) return PN_NO_MEMORY;
         s->grad = n->slots[SLOPE].grad;
     }
-    if (!pn_wants_gradient(b, input)) return PN_OK;
+    if (!pn_needs_gradient(b, input)) return PN_OK;
     int gx = pn_gradient_buffer(b, input, gy);
     return gx != PN_NONE &&
                    add_learnt(b, node, "prelu gradient", run_learnt, gy, b->value[input], gx)
@@ -267,7 +267,7 @@ static pn_status forward_random(pn_builder *b, size_t node)
 static pn_status backward_random(pn_builder *b, size_t node)
 {
     const size_t input = b->graph->nodes[node].inputs[0];
-    if (!pn_wants_gradient(b, input)) return PN_OK;
+    if (!pn_needs_gradient(b, input)) return PN_OK;
     const int gy = b->grad[node];
     return add_random(b, node, "rrelu gradient", gy, b->value[input],
                       pn_gradient_buffer(b, input, gy));

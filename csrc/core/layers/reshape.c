@@ -29,7 +29,7 @@ static pn_status forward(pn_builder *b, size_t node)
 static pn_status backward(pn_builder *b, size_t node)
 {
     size_t input = b->graph->nodes[node].inputs[0];
-    return pn_wants_gradient(b, input) ? pn_give_gradient(b, input, b->grad[node]) : PN_OK;
+    return pn_needs_gradient(b, input) ? pn_give_gradient(b, input, b->grad[node]) : PN_OK;
 }
 
 const pn_layer_kind pn_layer_reshape = {

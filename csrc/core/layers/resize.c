@@ -122,7 +122,7 @@ static void forward_chunk(void *context, size_t i)
     const resize *r = j->r;
     const size_t line = r->inner * r->size;
     for (size_t k = i * r->chunk; k < last_block(r, i); k++)
-        j->k->mix(r->out, r->inner, r->each, r->index, r->weight, j->x + k * r->length * line,
+        j->k->weighted_sum(r->out, r->inner, r->each, r->index, r->weight, j->x + k * r->length * line,
                   j->y + k * r->out * line);
 }
 
@@ -134,7 +134,7 @@ static void backward_chunk(void *context, size_t i)
     for (size_t k = i * r->chunk; k < last_block(r, i); k++) {
         char *gx = j->y + k * r->length * line;
         memset(gx, 0, r->length * line);
-        j->k->mix_back(r->out, r->inner, r->each, r->index, r->weight, j->x + k * r->out * line,
+        j->k->weighted_sum_back(r->out, r->inner, r->each, r->index, r->weight, j->x + k * r->out * line,
                        gx);
     }
 }
@@ -175,7 +175,7 @@ static pn_status forward(pn_builder *b, size_t node)
 static pn_status backward(pn_builder *b, size_t node)
 {
     const size_t input = b->graph->nodes[node].inputs[0];
-    if (!pn_wants_gradient(b, input)) return PN_OK;
+    if (!pn_needs_gradient(b, input)) return PN_OK;
     return add(b, node, "resize gradient", run_backward, b->grad[node],
                pn_gradient_buffer(b, input, PN_NONE));
 }

@@ -137,7 +137,7 @@ static pn_status forward(pn_builder *b, size_t node)
 static pn_status backward(pn_builder *b, size_t node)
 {
     const size_t input = b->graph->nodes[node].inputs[0];
-    if (!pn_wants_gradient(b, input)) return PN_OK;
+    if (!pn_needs_gradient(b, input)) return PN_OK;
     int gy = b->grad[node], gx = pn_gradient_buffer(b, input, gy);
     if (gx == PN_NONE) return PN_NO_MEMORY;
     return add(b, node, run_backward, "row-wise gradient", gy, gx, b->value[node]);

@@ -288,7 +288,7 @@ static void count_rows(const counting *c, const char *t, size_t rows, size_t n)
     for (size_t m; rows; rows -= m, t += m * n * size) {
         m = rows < most ? rows : most;
         c->f->backward(m * n, t, h->ones, h->slopes, c->p, 0);
-        h->k->look->count_columns(m, n, h->slopes, c->w->limit, h->counts,
+        h->k->probe->count_columns(m, n, h->slopes, c->w->limit, h->counts,
                                   (char *)h->counts + h->columns * size);
         if ((counted += m) < EXACT) continue;
         move_counts(c, n);
@@ -305,7 +305,7 @@ static void count_run(const counting *c, const char *t, size_t n, size_t unit)
     for (size_t m; n; n -= m, t += m * size) {
         m = n < BLOCK ? n : BLOCK;
         c->f->backward(m, t, c->h->ones, c->h->slopes, c->p, 0);
-        c->h->k->look->count_run(m, c->h->slopes, c->w->limit, found);
+        c->h->k->probe->count_run(m, c->h->slopes, c->w->limit, found);
         c->w->live[unit] += found[0];
         c->w->small[unit] += found[1];
     }
@@ -412,7 +412,7 @@ void pn_health_gradients(pn_health *h)
     for (size_t i = 0; i < h->n_segments; i++) {
         const pn_segment *s = h->segments[i];
         double sums[3] = { 0 };
-        h->k->look->sum_changes(s->n, s->p, s->p, s->g, sums);
+        h->k->probe->sum_changes(s->n, s->p, s->p, s->g, sums);
         h->changes.segment[i].gradient += sums[0];
         h->changes.segment[i].update = NAN;
         h->changes.segment[i].weight += sums[2];
@@ -426,7 +426,7 @@ void pn_health_before(pn_health *h)
     for (size_t i = 0; h->whole && i < h->n_segments; i++) {
         const pn_segment *s = h->segments[i];
         double sums[3] = { 0 };
-        h->k->look->sum_changes(s->n, s->p, s->p, s->g, sums);
+        h->k->probe->sum_changes(s->n, s->p, s->p, s->g, sums);
         h->changes.segment[i].gradient += sums[0];
         h->changes.segment[i].weight += sums[2];
         memcpy(to, s->p, s->n * pn_size(s->dtype));
@@ -440,7 +440,7 @@ void pn_health_after(pn_health *h)
     for (size_t i = 0; h->whole && i < h->n_segments; i++) {
         const pn_segment *s = h->segments[i];
         double sums[3] = { 0 };
-        h->k->look->sum_changes(s->n, from, s->p, s->g, sums);
+        h->k->probe->sum_changes(s->n, from, s->p, s->g, sums);
         h->changes.segment[i].update += sums[1];
         from += s->n * pn_size(s->dtype);
     }

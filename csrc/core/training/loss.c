@@ -388,7 +388,7 @@ double pn_loss_apply(const pn_criterion *loss, pn_dtype t, size_t rows, size_t c
 /* ---- in fit ---------------------------------------------------------------------------------- */
 /* y (rows, n, m) = x (rows, m, n), each row's two dimensions turned. */
 typedef struct {
-    pn_turn_fn *turn;
+    pn_transpose_fn *transpose;
     size_t rows, m, n, share, bytes;
     const char *x;
     char *y;
@@ -399,12 +399,12 @@ static void turn_rows(void *context, size_t i)
     const turning *j = context;
     const size_t end = (i + 1) * j->share < j->rows ? (i + 1) * j->share : j->rows;
     for (size_t r = i * j->share; r < end; r++)
-        j->turn(j->m, j->n, j->x + r * j->bytes, j->n, j->y + r * j->bytes, j->m);
+        j->transpose(j->m, j->n, j->x + r * j->bytes, j->n, j->y + r * j->bytes, j->m);
 }
 
 static void turn(pn_dtype t, size_t rows, size_t m, size_t n, const void *x, void *y)
 {
-    turning j = { pn_kernels_now()->of[t].turn, rows, m, n, LOSS_ELEMENTS / (m * n + 1) + 1,
+    turning j = { pn_kernels_now()->of[t].transpose, rows, m, n, LOSS_ELEMENTS / (m * n + 1) + 1,
                   m * n * pn_size(t),           x,    y };
     pn_parallel((rows + j.share - 1) / j.share, turn_rows, &j);
 }

@@ -18,7 +18,7 @@ typedef struct {
 /* Is an array of n numbers a row finite? If not, that is what was looked for. */
 static int found(const search *s, pn_place place, size_t at, size_t rows, size_t n, const void *x)
 {
-    const size_t strange = x ? s->k->look->first_nonfinite(rows * n, x) : rows * n;
+    const size_t strange = x ? s->k->probe->first_nonfinite(rows * n, x) : rows * n;
     if (strange == rows * n) return 0;
     *s->origin = (pn_origin){ place, at, 0, strange / n };
     return 1;

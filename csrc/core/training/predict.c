@@ -155,7 +155,7 @@ pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options 
     if (status) return status;
     const size_t blocks = (data->rows - 1) / p->block + 1;
     const pn_block_job job = { .rows = data->rows,
-                               .lanes = pn_blocks_lanes(p->blocks, blocks, j.calls_back),
+                               .lanes = pn_blocks_workers(p->blocks, blocks, j.calls_back),
                                .x = data->x,
                                .order = data->subset,
                                .y = y,

@@ -143,7 +143,7 @@ static void update_noting(const span_task *t, size_t start, size_t n, double *su
         const pn_update_args a = arguments(t->s, t->group->settings, t->norm, at, m);
         memcpy(before, a.p, m * pn_size(t->s->dtype));
         t->f(&a);
-        pn_kernels_now()->of[t->s->dtype].look->sum_changes(m, before, a.p, a.g, sums);
+        pn_kernels_now()->of[t->s->dtype].probe->sum_changes(m, before, a.p, a.g, sums);
     }
 }
 
@@ -198,7 +198,7 @@ static void update_whole(const pn_group *group, const pn_segment *s, const doubl
     if (a.average) k->average(&a);
     if (!change) return;
     double sums[3] = { 0 };
-    k->look->sum_changes(s->n, room, s->p, s->g, sums);
+    k->probe->sum_changes(s->n, room, s->p, s->g, sums);
     note(change, sums);
 }
 
