@@ -16,6 +16,7 @@ examples:
   python -m pynn                                    handwritten digits, six activations
   python -m pynn --activations relu,mish,softplus   others
   python -m pynn --data iris.csv --target species   a table of numbers, with a line of column names
+  python -m pynn --html report.html                 the same as a page
 
 Every activation is trained once with each seed, at its own best learning rate, which a validation part chooses; a seed
 gives all of them the same split and order of samples. The table shows, for each activation: the score on the test part
@@ -48,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seeds=options.seeds,
             seed=options.seed,
         )
+        if options.html is not None:
+            report.to_html(options.html, lang=options.lang)
     except (ImportError, OSError, ValueError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
@@ -89,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--no-tune", dest="tune", action="store_false", help="train all with the rate of --lr, without a search")
     add("--seeds", metavar="N", type=_positive(int), default=10, help="trainings of each activation (default: 10)")
     add("--seed", metavar="N", type=_seed, default=0, help="the first seed: split, first weights, sample order (default: 0)")
+    add("--html", metavar="FILE", help="write the report as a page, too")
     add("--lang", choices=("en", "vi"), default="en", help="the language of the report (default: en)")
     add("--version", action="version", version=f"pynn {pynn.__version__}")
     return parser

@@ -1,11 +1,17 @@
-"""Colours of the entries of a report, told apart by readers who confuse red and green."""
+"""Colours of the entries of a report, which readers who confuse red and green can tell apart."""
 
 from __future__ import annotations
 
-COLORS = ("#4477AA", "#EE6677", "#228833", "#AA3377", "#B8860B", "#0088AA", "#666666")
-"""Paul Tol's bright scheme, darkened where text of that colour would be too faint on white."""
+ON_WHITE = ("#3B6A9E", "#C2334A", "#1F7A2E", "#8E2A63", "#8A6400", "#00708C", "#5A5A5A")
+ON_BLACK = ("#7FB0E6", "#FF8A98", "#6CCB7B", "#E58CC0", "#E0BE4A", "#66CCEE", "#BBBBBB")
+"""After Paul Tol's bright scheme. Each has a contrast of at least 4.5 to its background, so that it may be the colour of text."""
 
 
 def color(i: int) -> str:
-    """Return the colour of the i-th entry."""
-    return COLORS[i % len(COLORS)]
+    """Return the colour of the i-th entry on white."""
+    return ON_WHITE[i % len(ON_WHITE)]
+
+
+def style(i: int) -> str:
+    """Return the CSS that gives an element the colour of the i-th entry, ``var(--c)``."""
+    return f"--c:var(--c{i % len(ON_WHITE)})"

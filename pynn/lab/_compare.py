@@ -143,6 +143,29 @@ def compare(
     >>> report = pynn.lab.compare(X, y, vary={"norm": [None, "batch"]}, **options)
     >>> [entry.label for entry in report]
     ['norm None', 'norm batch']
+
+    A convolutional net, with a trainable slope among the activations:
+
+    >>> def convolutional(activation, seed):
+    ...     return pynn.Sequential(
+    ...         pynn.Conv2d(1, 8, 3, seed=seed), activation, pynn.MaxPool2d(2), pynn.Flatten(), pynn.Linear(72, 10, seed=seed + 1)
+    ...     )
+    >>> report = pynn.lab.compare(
+    ...     X.reshape(-1, 1, 8, 8), y, activations=["relu", pynn.PReLU], model=convolutional, epochs=3, seeds=2, tune=None, lr=3e-3
+    ... )
+    >>> [entry.score > 0.7 for entry in report]
+    [True, True]
+
+    A net of two outputs, the digit and how much ink it takes:
+
+    >>> def two_outputs(activation, seed):
+    ...     x = pynn.Input(64)
+    ...     h = activation(pynn.Linear(64, 32, seed=seed)(x))
+    ...     return pynn.Model(x, {"digit": pynn.Linear(32, 10, seed=seed)(h), "ink": pynn.Linear(32, 1, seed=seed)(h)})
+    >>> targets = {"digit": y, "ink": X.sum(axis=1)}
+    >>> report = pynn.lab.compare(X, targets, activations=["tanh"], model=two_outputs, epochs=5, seeds=2, tune=None, lr=1e-2)
+    >>> report.metric, report["tanh"].score > 0.8
+    ('score', True)
     """
     given = {name: value for name, value in locals().items() if name not in ("X", "y")}
     check_count("epochs", epochs, 1)
@@ -162,7 +185,7 @@ def compare(
     tuning = None
     if tune == "lr":
         tuning = search(candidates, data, numbers[:TUNING_SEEDS], lr=lr, epochs=epochs, train=train)
-    rates = tuning.chosen if tuning is not None else tuple(lr for _ in candidates)
+    rates = tuning.chosen if tuning is not None else tuple(_own_rate(one) if lr is None else lr for one in candidates)
     done: list[list[_Done]] = []
     try:
         for number in numbers:
@@ -202,6 +225,11 @@ def _candidates(given: Mapping[str, Any], data: Data) -> list[Candidate]:
     if vary is not None:
         return varied(base, vary)
     return [Candidate(**{**vars(base), "label": maker.label, "activation": maker}) for maker in makers]
+
+
+def _own_rate(candidate: Candidate) -> float | None:
+    rate = candidate.optimizer.defaults.get("lr")
+    return float(rate) if isinstance(rate, (int, float)) else None
 
 
 class _Done(NamedTuple):

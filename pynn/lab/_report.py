@@ -177,6 +177,11 @@ class Report:
     def __str__(self) -> str:
         return self.text()
 
+    def _repr_html_(self) -> str:
+        from ._html import fragment
+
+        return fragment(self)
+
     # ---- data ------------------------------------------------------------------------------------------------------
     def to_pandas(self) -> pandas.DataFrame:
         """Return a pandas.DataFrame, a row per training: label, seed, score, loss, learning rate, status, dead, saturated, seconds.
@@ -282,6 +287,25 @@ class Report:
         from ._plot import figure
 
         return figure(self)
+
+    def to_html(self, path: str | os.PathLike[str] | None = None, *, lang: str = "en") -> str:
+        """Return the report as a self-contained HTML page, and write it to a file if a path is given.
+
+        The page loads nothing from the network, follows the reader's light or dark mode, and fits a telephone.
+
+        Parameters
+        ----------
+        path : str or path, optional
+            The file, which is replaced atomically.
+        lang : {'en', 'vi'}
+            The language of the page.
+        """
+        from ._html import page
+
+        text = page(self, lang)
+        if path is not None:
+            write(path, text)
+        return text
 
 
 def write(path: str | os.PathLike[str], text: str) -> None:
