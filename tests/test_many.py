@@ -753,3 +753,30 @@ def test_an_ensemble_of_several_outputs_and_labels():
         pynn.Ensemble([])
     with pytest.raises(ValueError, match=r"models\[1\]: its output has shape \(120, 2\), and that of models\[0\] \(120, 3\)"):
         pynn.Ensemble([_mlp(0), many[0]]).predict(X)
+
+
+def test_an_ensemble_in_a_file(tmp_path):
+    X, y = _data()
+    nets = [_mlp(0), _dropout(1), _residual(2)]
+    pynn.fit_many([pynn.Run(net, seed=0, batch_size=30) for net in nets], X, y, loss="cross_entropy")
+    path = tmp_path / "nets.safetensors"
+    ensemble = pynn.Ensemble(nets)
+    ensemble.save(path)
+    with pytest.raises(ValueError, match=r"holds an ensemble; pynn\.Ensemble\.load reads it"):
+        pynn.load(path)
+    again = pynn.Ensemble.load(path)
+    assert (again.predict(X) == ensemble.predict(X)).all()
+    assert (again.predict_class(X) == ensemble.predict_class(X)).all()
+    arrays, metadata = pynn.io.load_file(path)
+    damaged = {
+        "name '4' models, and describe 3 others": (arrays, metadata | {"pynn.ensemble": "4"}),
+        "models, and describe 2 others": (arrays, {key: text for key, text in metadata.items() if key != "pynn.member.1"}),
+        "the array '3/0.weight' belongs to none of its 3 models": (arrays | {"3/0.weight": X}, metadata),
+        r"models\[1\]: cannot build a model": ({name: a for name, a in arrays.items() if name != "1/0.weight"}, metadata),
+        "name '0' models, and describe 0 others": ({}, {"pynn.ensemble": "0"}),
+        "holds no ensemble": ({}, {}),
+    }
+    for message, content in damaged.items():
+        pynn.io.save_file(content[0], path, content[1])
+        with pytest.raises(ValueError, match=message):
+            pynn.Ensemble.load(path)

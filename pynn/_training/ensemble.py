@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from .. import _core
+from .. import _core, io
 from .._arrays import Array
 from .._tables import check_count
 from .._threads import get_num_threads
@@ -117,6 +118,38 @@ class Ensemble:
         known = dict(zip(names, heads, strict=True))
         return {name: known[name].classes(found, multilabel) for name, found in probabilities.items()}
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all models as one safetensors file, whole or not at all; `load` reads it. See `pynn.io.save`."""
+        metadata: dict[str, str] = {io.ENSEMBLE: str(len(self.models))}
+        arrays: dict[str, Array] = {}
+        for i, model in enumerate(self.models):
+            key, prefix = _member(i)
+            metadata[key] = io.describe(model)
+            arrays |= {f"{prefix}{name}": a for name, a in model.state_dict().items()}
+        io.save_file(arrays, path, metadata)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Return the ensemble in a file that `save` wrote; what is wrong with the file is a ValueError, as in `pynn.load`."""
+        arrays, metadata = io.load_file(path)
+        name = os.fspath(path)
+        if io.ENSEMBLE not in metadata:
+            raise ValueError(f"{name}: holds no ensemble; pynn.load reads a model")
+        members = [_member(i) for i in range(sum(key.startswith(_member_key) for key in metadata))]
+        if not members or metadata[io.ENSEMBLE] != str(len(members)) or any(key not in metadata for key, _ in members):
+            raise ValueError(f"{name}: its metadata name {metadata[io.ENSEMBLE][:20]!r} models, and describe {len(members)} others")
+        own: dict[str, dict[str, Array]] = {prefix: {} for _, prefix in members}
+        for full, a in arrays.items():
+            number, slash, rest = full.partition("/")
+            if number + slash not in own:
+                raise ValueError(f"{name}: the array {full[:80]!r} belongs to none of its {len(members)} models")
+            own[number + slash][rest] = a
+        models = [io.build(metadata[key], own[prefix], f"{name}: models[{i}]") for i, (key, prefix) in enumerate(members)]
+        try:
+            return cls(models)  # type: ignore[arg-type]  # the constructor checks what they are
+        except TypeError as error:
+            raise ValueError(f"{name}: {error}") from error
+
     @staticmethod
     def _mean(outputs: Sequence[Any], return_std: bool) -> Any:
         """Return the mean of outputs, and their standard deviation if it is wanted."""
@@ -139,6 +172,14 @@ class Ensemble:
 
     def __repr__(self) -> str:
         return f"<Ensemble of {len(self.models)}: {', '.join(repr(model) for model in self.models[:1])}{', ...' * (len(self.models) > 1)}>"
+
+
+_member_key = "pynn.member."
+
+
+def _member(i: int) -> tuple[str, str]:
+    """Return the metadata key of a model in a file, and the prefix of the names of its arrays."""
+    return f"{_member_key}{i}", f"{i}/"
 
 
 def _moments(outputs: Sequence[Array]) -> tuple[Array, Array]:

@@ -29,6 +29,8 @@ _MOST_PARTS = 200_000
 _LONGEST_TEXT = 2**16
 ARCHITECTURE = "pynn"
 """The metadata key of the architecture."""
+ENSEMBLE = "pynn.ensemble"
+"""The metadata key of the number of models in the file of a `pynn.Ensemble`."""
 EXTRA_PREFIX = "."
 """Prefix of the names of a file's additional arrays; names of layers never begin with it."""
 OPTIMIZER = f"{EXTRA_PREFIX}optimizer/"
@@ -118,12 +120,14 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     arrays, metadata = load_file(path)
     name = os.fspath(path)
+    if ENSEMBLE in metadata:
+        raise ValueError(f"{name}: holds an ensemble; pynn.Ensemble.load reads it")
     if ARCHITECTURE not in metadata:
         raise ValueError(f"{name}: has arrays but no architecture; build the model and call load_state_dict(pynn.io.load_file(path)[0])")
-    return _build(metadata[ARCHITECTURE], arrays, name)
+    return build(metadata[ARCHITECTURE], arrays, name)
 
 
-def _build(text: str, given: Mapping[str, Array], path: str) -> Layer:
+def build(text: str, given: Mapping[str, Array], path: str) -> Layer:
     """Build a model from the text of `describe` and the arrays."""
     arrays = {key: a for key, a in given.items() if not key.startswith(EXTRA_PREFIX)}
     elements = sum(a.size for a in arrays.values())
