@@ -124,7 +124,7 @@ static PyObject *own_rows(const pn_custom_loss *a)
     for (size_t i = 0; index && i < a->rows; i++)
         ((npy_intp *)PyArray_DATA(index))[i] = (npy_intp)(a->order ? a->order[a->start + i]
                                                                    : a->start + i);
-    PyObject *result = index ? PyArray_TakeFrom(a->own, (PyObject *)index, 0, NULL, NPY_RAISE)
+    PyObject *result = index ? PyArray_TakeFrom(a->custom, (PyObject *)index, 0, NULL, NPY_RAISE)
                             : NULL;
     Py_XDECREF(index);
     return result;
@@ -135,7 +135,7 @@ static PyObject *own_weight(const pn_custom_loss *a)
     npy_intp shape[PN_MAX_DIMS + 1] = { (npy_intp)a->rows };
     if (!a->sample_weight) return Py_NewRef(Py_None);
     for (size_t i = 0; i < a->ndim; i++) shape[i + 1] = (npy_intp)a->shape[i];
-    PyArrayObject *w = new_array(a->every ? a->ndim + 1 : 1, shape, a->dtype);
+    PyArrayObject *w = new_array(a->per_value ? a->ndim + 1 : 1, shape, a->dtype);
     if (w) memcpy(PyArray_DATA(w), a->sample_weight, (size_t)PyArray_NBYTES(w));
     return (PyObject *)w;
 }

@@ -11,14 +11,14 @@
 #include "update.h"
 #include <stdlib.h>
 
-/* (loss sum, divisor, values, correct, rows, hits, strays) of each loss. */
+/* (loss sum, divisor, values, correct, rows, hits, not_one_hot) of each loss. */
 PyObject *scores_tuple(const pn_score *s, size_t n)
 {
     PyObject *all = PyTuple_New((Py_ssize_t)n);
     for (size_t i = 0; all && i < n; i++) {
         PyObject *one = Py_BuildValue("ddnnnnn", s[i].loss, s[i].divisor, (Py_ssize_t)s[i].values,
                                       (Py_ssize_t)s[i].correct, (Py_ssize_t)s[i].rows,
-                                      (Py_ssize_t)s[i].hits, (Py_ssize_t)s[i].strays);
+                                      (Py_ssize_t)s[i].hits, (Py_ssize_t)s[i].not_one_hot);
         if (!one) Py_CLEAR(all);
         else PyTuple_SET_ITEM(all, (Py_ssize_t)i, one);
     }
@@ -93,7 +93,7 @@ static PyArrayObject *take_target(const GraphObject *g, const pn_criterion *loss
     pn_error error;
     if (loss->call) {
         PyArrayObject *a = (PyArrayObject *)PyArray_FROM_O(given);
-        *target = (pn_target){ .own = a };
+        *target = (pn_target){ .custom = a };
         if (!a || (PyArray_NDIM(a) > 0 && (size_t)PyArray_DIM(a, 0) == rows)) return a;
         PyErr_Format(PyExc_ValueError, "y: expected %zu rows, as X has", rows);
         Py_DECREF(a);
@@ -125,7 +125,7 @@ static int take_weight(const GraphObject *g, const pn_criterion *loss, PyObject 
     const size_t rows = t->data.rows, n = (size_t)PyArray_SIZE(t->weight.array[i]),
                  values = pn_loss_values(loss, rows * view.positions, view.cols);
     t->targets[i].sample_weight = t->weight.data[i];
-    t->targets[i].every = n != rows;
+    t->targets[i].per_value = n != rows;
     if (n == rows || n == values) return 1;
     PyErr_Format(PyExc_ValueError, "sample_weight: %zu values for %zu rows of %zu values", n, rows,
                  rows ? values / rows : 0);
@@ -342,19 +342,19 @@ static int parse_scores(PyObject *given, size_t n, pn_score *s)
     }
     for (size_t i = 0; i < n; i++) {
         PyObject *one = PyTuple_GET_ITEM(given, (Py_ssize_t)i);
-        Py_ssize_t values, correct, rows, hits, strays;
+        Py_ssize_t values, correct, rows, hits, not_one_hot;
         if (!PyTuple_Check(one)) {
             PyErr_Format(PyExc_TypeError, "scores: expected tuples, got %.80R", one);
             return 0;
         }
         if (!PyArg_ParseTuple(one, "ddnnnnn", &s[i].loss, &s[i].divisor, &values, &correct, &rows,
-                              &hits, &strays))
+                              &hits, &not_one_hot))
             return 0;
         s[i].values = (size_t)values;
         s[i].correct = (size_t)correct;
         s[i].rows = (size_t)rows;
         s[i].hits = (size_t)hits;
-        s[i].strays = (size_t)strays;
+        s[i].not_one_hot = (size_t)not_one_hot;
     }
     return 1;
 }
@@ -485,7 +485,7 @@ static PyObject *fit_look(FitObject *self, PyObject *unused)
     released r;
     (void)unused;
     if (!enter_training(self, &r)) return NULL;
-    pn_status status = pn_fit_look(self->fit, &error);
+    pn_status status = pn_fit_measure_health(self->fit, &error);
     if (leave_training(self, &r)) status = PN_STOPPED;
     return status ? raise_status(status, &error) : Py_NewRef(Py_None);
 }
@@ -526,7 +526,7 @@ static int fit_set_step(FitObject *self, PyObject *value, void *unused)
 static PyMethodDef fit_methods[] = {
     { "epoch", (PyCFunction)fit_epoch, METH_VARARGS,
       "epoch($self, number, first=0, count=-1, scores=None, /)\n--\n\nOne epoch, or count batches of it from batch first on (-1: all): (loss sum, divisor, values, "
-      "correct, rows, hits, strays) for each loss, added to scores." },
+      "correct, rows, hits, not_one_hot) for each loss, added to scores." },
     { "keep", (PyCFunction)fit_keep, METH_O,
       "keep($self, rows, /)\n--\n\nArrays that the predictions for so many rows go to from now on; with 0 none." },
     { "profile", (PyCFunction)fit_profile, METH_NOARGS,

@@ -12,7 +12,7 @@ PyObject *health_list(const pn_fit *fit, size_t nodes)
         pn_fit_health(fit, i, &h);
         PyObject *one = Py_BuildValue(
             "nnnLLdddddNN", (Py_ssize_t)h.units, (Py_ssize_t)h.dead, (Py_ssize_t)h.saturated,
-            (long long)h.looks, (long long)h.updates, h.mean, h.spread, h.gradient, h.update,
+            (long long)h.probes, (long long)h.updates, h.mean, h.spread, h.gradient, h.update,
             h.weight, PyBool_FromLong(h.flat_low), PyBool_FromLong(h.flat_high));
         if (!one) Py_CLEAR(list);
         else PyList_SET_ITEM(list, (Py_ssize_t)i, one);

@@ -174,7 +174,7 @@ static int take_sample_weight(loss_call *c, PyObject *given)
     const size_t n = (size_t)PyArray_SIZE(c->sample_weight),
                  values = pn_loss_values(a->loss, a->rows, a->cols);
     a->target.sample_weight = PyArray_DATA(c->sample_weight);
-    a->target.every = n != a->rows;
+    a->target.per_value = n != a->rows;
     if (n == a->rows || n == values) return 1;
     PyErr_Format(PyExc_ValueError, "sample_weight: %zu values for %zu rows of %zu values", n,
                  a->rows, a->rows ? values / a->rows : 0);

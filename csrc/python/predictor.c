@@ -198,7 +198,7 @@ static PyMethodDef predictor_methods[] = {
     { "quick", (PyCFunction)predictor_quick, METH_O,
       "quick($self, x, /)\n--\n\nAs predict for an array that is as the net reads it; None for anything else." },
     { "score", (PyCFunction)predictor_score, METH_VARARGS,
-      "score($self, x, y, criteria, sample_weight=None, rows=None, /)\n--\n\n(loss sum, divisor, values, correct, rows, hits, strays) for each loss." },
+      "score($self, x, y, criteria, sample_weight=None, rows=None, /)\n--\n\n(loss sum, divisor, values, correct, rows, hits, not_one_hot) for each loss." },
     { NULL, NULL, 0, NULL },
 };
 static PyType_Slot predictor_slots[] = {

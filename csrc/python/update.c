@@ -449,7 +449,7 @@ static int add_layouts(PyObject *module)
                                       { "l1", offsetof(pn_settings, l1) },
                                       { "average_decay", offsetof(pn_settings, average_decay) } };
     static const field record[] = { { "kind", offsetof(pn_schedule, kind) },
-                                    { "each_step", offsetof(pn_schedule, each_step) },
+                                    { "counts_steps", offsetof(pn_schedule, counts_steps) },
                                     { "start", offsetof(pn_schedule, start) },
                                     { "from", offsetof(pn_schedule, from) },
                                     { "until", offsetof(pn_schedule, until) },

@@ -124,8 +124,8 @@ def _restore(training: Training, facts: Mapping[str, Any], arrays: Mapping[str, 
         raise ValueError(f"there is no batch {batch} in an epoch of {training.batches_per_epoch()}")
     scores = []
     for total, divisor, *counts in facts["scores"] or ():
-        values, correct, rows, hits, strays = map(_count, counts)
-        scores.append((float(total), float(divisor), values, correct, rows, hits, strays))
+        values, correct, rows, hits, not_one_hot = map(_count, counts)
+        scores.append((float(total), float(divisor), values, correct, rows, hits, not_one_hot))
     history = {str(k): [float(v) for v in values] for k, values in facts["history"].items()}
     reported = {str(k): [_count(epoch) for epoch in epochs] for k, epochs in facts.get("reported", {}).items()}
     if any(len(epochs) != len(history[name]) for name, epochs in reported.items()):

@@ -272,10 +272,10 @@ class Objective:
 
     @staticmethod
     def _log(loss: Loss, score: tuple[float, float, int, int, int, int, int], reading: int | None) -> dict[str, float]:
-        total, divisor, values, correct, rows, hits, strays = score
+        total, divisor, values, correct, rows, hits, not_one_hot = score
         logs = {"loss": total if loss.reduction == "sum" else total / divisor if divisor else math.nan}
         if loss._row["metric"] != "n":
-            if loss._row["metric"] in "lp" and not strays and reading != MULTI_LABEL:
+            if loss._row["metric"] in "lp" and not not_one_hot and reading != MULTI_LABEL:
                 correct, counted = hits, rows
             else:
                 counted = values if loss._row["kind"] == "e" else rows

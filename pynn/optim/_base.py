@@ -318,14 +318,14 @@ class Optimizer(Scheduled):
         settings[SETTINGS["l1"]], settings[SETTINGS["average_decay"]] = l1 if export.decays else 0.0, average
         if scheduled:
             export.schedules[...] = self._records(export.group)
-            each_step = export.schedules[:, RECORD["each_step"]] != 0
-            export.schedules[:, RECORD["start"]] -= np.where(each_step, steps, epoch)
+            counts_steps = export.schedules[:, RECORD["counts_steps"]] != 0
+            export.schedules[:, RECORD["start"]] -= np.where(counts_steps, steps, epoch)
 
     def _records(self, group: int, *, held: bool = True) -> Array:
         rows = [record for s in self.schedulers for record in s.records(group)]
         if held:
             rate = self._held[group] if group < len(self._held) else None
-            rows.append(held_record(rate, each_step=any(s.interval == "step" for s in self.schedulers)))
+            rows.append(held_record(rate, counts_steps=any(s.interval == "step" for s in self.schedulers)))
         return np.array(rows, np.float64).reshape(len(rows), RECORD["size"])
 
     def _groups(self, scheduled: bool, epoch: int) -> tuple[list[tuple[Any, ...]], list[_Export]]:

@@ -49,10 +49,10 @@ def shifted(records: list[list[float]], start: float, until: float) -> list[list
     return [_changed(r, from_=r[since] + start, until=min(r[end] + start, until)) for r in records]
 
 
-def held_record(rate: float | None, *, each_step: bool) -> list[float]:
+def held_record(rate: float | None, *, counts_steps: bool) -> list[float]:
     """Return the record of a rate that was written by hand, which counts until time moves; None: a record that never applies."""
     [found] = shifted([record("held", [0.0 if rate is None else rate])], 0.0, float(rate is not None))
-    return _changed(found, each_step=float(each_step))
+    return _changed(found, counts_steps=float(counts_steps))
 
 
 def check_numbers(
@@ -149,8 +149,8 @@ class LRScheduler:
 
     def records(self, group: int) -> list[list[float]]:
         """Return the records with where in time they stand."""
-        each_step = float(self.interval == "step")
-        return [_changed(r, each_step=each_step, start=float(self.last_epoch)) for r in self._own_records(group)]
+        counts_steps = float(self.interval == "step")
+        return [_changed(r, counts_steps=counts_steps, start=float(self.last_epoch)) for r in self._own_records(group)]
 
     def _per_group(self, name: str) -> list[float]:
         """Return a setting that may be a number, or one for each group."""

@@ -115,7 +115,7 @@ static pn_status run(int epochs, double *first, double *last, size_t *correct, p
     pn_node_health health[3];
     for (size_t i = 0; i < 3 && !status; i++) CHECK(pn_fit_health(fit, i, &health[i]), "no health");
     CHECK(status || (health[2].units == HIDDEN && !health[2].dead && health[2].spread > 0 &&
-                     health[2].looks),
+                     health[2].probes),
           "%zu units", health[2].units);
     CHECK(status || (health[1].gradient > 0 && health[1].update > 0 && health[1].weight > 0),
           "gradient %g", health[1].gradient);

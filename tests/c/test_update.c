@@ -130,7 +130,7 @@ static void check_schedules(void)
     for (size_t k = 0; pn_schedule_at(k); k++)
         for (int64_t t = 0; t < 50; t++) {
             pn_schedule s = { .kind = (double)k,
-                              .each_step = 1,
+                              .counts_steps = 1,
                               .from = 10,
                               .until = 40,
                               .momentum = 1,

@@ -193,7 +193,7 @@ static ALWAYS double CAT(run_elements, SFX)(CAT(element, SFX) *f, const pn_loss_
 {
     const pn_criterion *c = a->loss;
     const R *s = a->target.sample_weight;
-    const int s_per_element = s && (a->target.every || (a->cols == 1 && a->target.rows_per_sample <= 1));
+    const int s_per_element = s && (a->target.per_value || (a->cols == 1 && a->target.rows_per_sample <= 1));
     CAT(loss_span, SFX) all = { a->x[0], a->x[1] ? a->x[1] : c->pos_weight, a->target.target, c->weight, s_per_element ? s : NULL, a->value, a->grad[0],
         a->grad[1] };
     int z_per_element = a->x[1] || c->per_element, w_per_element = c->per_element;
@@ -222,7 +222,7 @@ static ALWAYS double CAT(run_rows, SFX)(double (*f)(const CAT(loss_row, SFX) *),
     R *value = a->value, *g = a->grad[0], *gy = a->grad[1], *gz = a->grad[2];
     size_t n = a->cols, target_width = a->loss->row->target == 's' ? 1 : n,
            labels = a->loss->row->target == 'm' ? n : 1;
-    const size_t rows_per_weight = a->target.rows_per_sample && !a->target.every ? a->target.rows_per_sample
+    const size_t rows_per_weight = a->target.rows_per_sample && !a->target.per_value ? a->target.rows_per_sample
                                                                       : 1;
     double sum = 0;
     for (size_t i = 0; i < a->rows; i++) {

@@ -96,7 +96,7 @@ pn_status pn_loss_batch_fill(pn_loss_batch *w, const pn_graph *g, const pn_targe
                              const pn_batch_buffers *room, pn_error *error)
 {
     const size_t i = w->loss->outputs[0], size = pn_size(g->dtype);
-    const pn_target one = { .rows_per_sample = w->view.positions, .every = y->every };
+    const pn_target one = { .rows_per_sample = w->view.positions, .per_value = y->per_value };
     w->order = order;
     w->start = start;
     w->turned = room->turned ? room->turned[i] : NULL;
@@ -106,8 +106,8 @@ pn_status pn_loss_batch_fill(pn_loss_batch *w, const pn_graph *g, const pn_targe
                              .sample_weight = rows_of(y->sample_weight, w->weight_bytes, order,
                                                       start, n, order ? room->weight[i] : NULL),
                              .rows_per_sample = w->view.positions,
-                             .every = y->every,
-                             .own = y->own };
+                             .per_value = y->per_value,
+                             .custom = y->custom };
     return y->label ? take_labels(w, y->label, order, start, n, room->label[i], error) : PN_OK;
 }
 

@@ -230,7 +230,7 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     const pn_pass pass = { p, f->x, tick, f->wanted, &f->asked };
     const int solves = !f->diverged && o->solver, updates = !f->diverged && !o->solver;
     if (updates)
-        pn_update_noting(o->groups, o->n_groups, *step, f->epoch,
+        pn_update_recording(o->groups, o->n_groups, *step, f->epoch,
                          f->health ? pn_health_changes(f->health) : NULL);
     if (solves && f->health) pn_health_before(f->health);
     /* a solver leaves gradients of other places, or of one row */
@@ -308,7 +308,7 @@ int pn_fit_health(const pn_fit *f, size_t node, pn_node_health *health)
 void pn_fit_reset(pn_fit *f) { if (f->health) pn_health_reset(f->health); }
 const pn_origin *pn_fit_origin(const pn_fit *f) { return &f->origin; }
 
-pn_status pn_fit_look(pn_fit *f, pn_error *error)
+pn_status pn_fit_measure_health(pn_fit *f, pn_error *error)
 {
     const pn_fit_options *o = f->options;
     pn_status status = PN_OK;

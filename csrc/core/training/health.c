@@ -484,7 +484,7 @@ void pn_health_end(pn_health *h)
 void pn_health_node(const pn_health *h, size_t node, pn_node_health *out)
 {
     const watched *w = &h->nodes[node];
-    *out = (pn_node_health){ .units = w->units, .looks = w->looks, .mean = NAN, .spread = NAN, .gradient = NAN, .update = NAN, .weight = NAN };
+    *out = (pn_node_health){ .units = w->units, .probes = w->looks, .mean = NAN, .spread = NAN, .gradient = NAN, .update = NAN, .weight = NAN };
     out->flat_low = w->flat_low;
     out->flat_high = w->flat_high;
     if (w->seen > 0) out->dead = w->n_left;

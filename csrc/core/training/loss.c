@@ -48,7 +48,7 @@ static size_t rows_of_sample(const pn_target *target)
 
 size_t pn_loss_weights(const pn_criterion *loss, size_t rows, size_t cols, const pn_target *target)
 {
-    return target->every ? pn_loss_values(loss, rows, cols) : rows / rows_of_sample(target);
+    return target->per_value ? pn_loss_values(loss, rows, cols) : rows / rows_of_sample(target);
 }
 
 size_t pn_loss_wrong_label(const pn_criterion *loss, size_t n, size_t cols, const int64_t *label)
@@ -299,11 +299,11 @@ double pn_loss_divisor(const pn_criterion *loss, pn_dtype t, size_t rows, size_t
     size_t values_a_row = loss->row->kind == 'e' ? cols : 1;
     if (!target->sample_weight && !classes) return (double)(rows * values_a_row);
     double sum = 0;
-    if (target->every && values_a_row > 1) {
+    if (target->per_value && values_a_row > 1) {
         for (size_t i = 0; i < rows * cols; i++) sum += fabs(pn_element(t, target->sample_weight, i));
         return sum;
     }
-    const size_t each = target->every ? 1 : rows_of_sample(target);
+    const size_t each = target->per_value ? 1 : rows_of_sample(target);
     for (size_t i = 0; i < rows; i++) {
         double w = target->sample_weight ? fabs(pn_element(t, target->sample_weight, i / each)) : 1;
         if (classes && pn_loss_ignores(loss, target->label[i])) w = 0;
@@ -340,7 +340,7 @@ static void loss_block(void *context, size_t i)
     }
     a.target.target = moved(a.target.target, start * each * j->size);
     a.target.label = moved(a.target.label, start * label_width(&c, a.cols) * sizeof(int64_t));
-    const size_t before = a.target.every ? start * j->values : start / rows_of_sample(&a.target);
+    const size_t before = a.target.per_value ? start * j->values : start / rows_of_sample(&a.target);
     a.target.sample_weight = moved(a.target.sample_weight, before * j->size);
     a.value = moved(a.value, start * j->values * j->size);
     if (c.per_element) {
@@ -354,7 +354,7 @@ double pn_loss_run(pn_dtype t, const pn_loss_args *a)
 {
     size_t block = LOSS_ELEMENTS / (a->cols + 1) + 1,
            least = (a->rows + LOSS_BLOCKS - 1) / LOSS_BLOCKS;
-    const size_t sample = a->target.every ? 1 : rows_of_sample(&a->target);
+    const size_t sample = a->target.per_value ? 1 : rows_of_sample(&a->target);
     if (block < least) block = least;
     /* weights begin with samples */
     if (a->target.sample_weight) block = (block + sample - 1) / sample * sample;
@@ -426,11 +426,11 @@ static pn_status call_own(pn_loss_batch *w, pn_dtype t, size_t rows, const void 
                          .dtype = t,
                          .x = x,
                          .grad = grad,
-                         .own = w->target.own,
+                         .custom = w->target.custom,
                          .order = w->order,
                          .start = w->start,
                          .sample_weight = w->target.sample_weight,
-                         .every = w->target.every };
+                         .per_value = w->target.per_value };
     if (w->loss->call(w->loss->context, &a))
         return pn_fail(error, PN_STOPPED, "a loss stopped the run");
     w->sum = a.sum;

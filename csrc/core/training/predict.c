@@ -15,7 +15,7 @@ struct pn_predictor {
     pn_batch_buffers *buffers;      /* for each lane */
     /* sum and divisor of the losses, (block, loss, 2), so that they are added in order */
     double *sums;
-    /* correct, rows, hits and strays of pn_score so far, for each loss */
+    /* correct, rows, hits and not_one_hot of pn_score so far, for each loss */
     atomic_size_t (*counts)[4];
 };
 
@@ -76,7 +76,7 @@ static pn_status score_block(void *context, size_t lane, size_t block, size_t st
         double *sums = &j->p->sums[2 * (block * j->losses + i)];
         sums[0] = w.sum;
         sums[1] = w.divisor;
-        const size_t counts[] = { score.correct, score.rows, score.hits, score.strays };
+        const size_t counts[] = { score.correct, score.rows, score.hits, score.not_one_hot };
         for (size_t k = 0; k < 4; k++) atomic_fetch_add(&j->p->counts[i][k], counts[k]);
     }
     return PN_OK;
@@ -138,7 +138,7 @@ static void add_up(const scoring *j, size_t blocks, pn_score *score)
         score[i].correct = atomic_load(&p->counts[i][0]);
         score[i].rows = atomic_load(&p->counts[i][1]);
         score[i].hits = atomic_load(&p->counts[i][2]);
-        score[i].strays = atomic_load(&p->counts[i][3]);
+        score[i].not_one_hot = atomic_load(&p->counts[i][3]);
     }
 }
 

@@ -32,7 +32,7 @@ void pn_schedule_apply(const pn_schedule *schedules, size_t n, int64_t step, int
         if (!(s->kind >= 0 && s->kind < sizeof functions / sizeof *functions &&
               s->momentum < PN_MAX_HYPER))
             continue;
-        const double t = s->start + (s->each_step != 0 ? (double)(step - 1) : (double)epoch);
+        const double t = s->start + (s->counts_steps != 0 ? (double)(step - 1) : (double)epoch);
         if (t < s->from || t >= s->until) continue;
         double unused, *momentum = s->momentum < 0 ? &unused : &hyper[(size_t)s->momentum];
         hyper[0] = functions[(size_t)s->kind](s->v, t - s->from, hyper[0], momentum);

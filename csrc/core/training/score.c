@@ -60,10 +60,10 @@ static void count_elements(pn_score *score, const pn_loss_batch *w, pn_dtype t, 
         score->correct += v == v && (v > above) == (pn_element(t, target, i) > 0.5);
     }
     score->rows += rows;
-    if (cols < 2 || w->shape->ndim != 1) score->strays += rows;
-    for (size_t i = 0; i < rows && !score->strays; i++) {
+    if (cols < 2 || w->shape->ndim != 1) score->not_one_hot += rows;
+    for (size_t i = 0; i < rows && !score->not_one_hot; i++) {
         const size_t want = one_of(t, target, i * cols, cols);
-        score->strays += want == cols;
+        score->not_one_hot += want == cols;
         score->hits += want < cols && arg_max(t, y, i * cols, cols) == want;
     }
 }

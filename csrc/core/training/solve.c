@@ -111,7 +111,7 @@ static pn_status residual_rows(void *context, size_t first, size_t rows, double 
     for (size_t i = 0; i < rows; i++) {
         size_t row, element;
         const pn_loss_batch *w = residual_of(a, first + i, &row, &element);
-        const size_t at = w->target.every ? row * w->view.cols + element : row;
+        const size_t at = w->target.per_value ? row * w->view.cols + element : row;
         const double weight = w->target.sample_weight
                                 ? pn_element(g->dtype, w->target.sample_weight, at)
                                 : 1;
@@ -154,11 +154,11 @@ static pn_status check_lm(const pn_graph *g, const pn_data *data, const pn_fit_o
             error, PN_BAD_VALUE,
             "batch_size: LevenbergMarquardt takes all %zu rows in one batch, got %zu; leave it out",
             data->rows, o->batch_size);
-    if (o->solver->n > PN_LM_MOST)
+    if (o->solver->n > PN_LM_MAX_PARAMETERS)
         return pn_fail(
             error, PN_BAD_VALUE,
             "optimizer: LevenbergMarquardt keeps a matrix of (parameters, parameters), at most %d; this net has %zu: use LBFGS",
-            PN_LM_MOST, o->solver->n);
+            PN_LM_MAX_PARAMETERS, o->solver->n);
     for (size_t i = 0; i < o->n_criteria; i++)
         if (strcmp(o->criteria[i].row->name, "mse") != 0)
             return pn_fail(

@@ -248,7 +248,7 @@ static void update_all(const pn_group *groups, size_t n_groups, int64_t step, in
 }
 
 /* An update always runs to its end, even when a signal has stopped the call. */
-void pn_update_noting(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch,
+void pn_update_recording(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch,
                       const pn_changes *changes)
 {
     pn_stop *stop = pn_stop_suspend();
@@ -257,5 +257,5 @@ void pn_update_noting(const pn_group *groups, size_t n_groups, int64_t step, int
 }
 void pn_update(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch)
 {
-    pn_update_noting(groups, n_groups, step, epoch, NULL);
+    pn_update_recording(groups, n_groups, step, epoch, NULL);
 }

@@ -8,7 +8,7 @@ typedef struct { double gradient, update, weight; } pn_change;
 /* One for each segment of the groups, in order; room: for the largest segment. */
 typedef struct { pn_change *segment; void *room; } pn_changes;
 /* pn_update, which also adds what it changes to changes, unless that is NULL. */
-void pn_update_noting(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch,
+void pn_update_recording(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch,
                       const pn_changes *changes);
 
 #endif
