@@ -16,6 +16,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from pynn.lab import Verdict, analyze
+from pynn.lab._analyze import _signs
 
 Draw = Callable[[np.random.Generator, int, int], np.ndarray]
 DRAWS: dict[str, Draw] = {
@@ -65,6 +66,27 @@ def test_p_agrees_with_scipys_permutation_test(k: int, n: int, draw: str) -> Non
     null = scipy.stats.permutation_test((numbers,), largest, **options).null_distribution
     expected = [(null >= t * (1 - 1e-9)).mean() for t in t_of(d)]
     assert [pair.p for pair in analyze(named(table)).differences] == pytest.approx(expected, rel=0, abs=1e-10)
+
+
+@pytest.mark.parametrize("n", [8, 14, 15, 20, 100])
+def test_sign_patterns_are_a_group_that_treats_seeds_alike(n: int) -> None:
+    signs = np.hstack([_signs(n, 0, 2 ** (min(n, 14) - 1)) * way for way in (1, -1)])
+    patterns = {tuple(column) for column in signs.T.astype(int)}
+    assert (signs[:, 0] == 1).all()
+    assert len(patterns) == signs.shape[1] == 2 ** min(n, 14)
+    rng = np.random.default_rng(0)
+    for i, j in rng.integers(0, signs.shape[1], (50, 2)):
+        assert tuple((signs[:, i] * signs[:, j]).astype(int)) in patterns
+    assert np.abs(signs @ signs.T - len(patterns) * np.eye(n)).max() == 0  # each sign is +-1 alike, and no two go together
+
+
+@pytest.mark.parametrize("n", [15, 20])
+def test_p_of_many_seeds_is_near_that_of_all_patterns(n: int) -> None:
+    rng = np.random.default_rng(n)
+    d = rng.normal(0.5, 1, n)
+    options: dict[str, Any] = {"permutation_type": "samples", "vectorized": True, "n_resamples": 60_000, "rng": rng}
+    expected = scipy.stats.permutation_test((d,), lambda x, axis: np.abs(np.mean(x, axis=axis)), alternative="greater", **options).pvalue
+    assert analyze({"a": d, "b": np.zeros(n)}).differences[0].p == pytest.approx(expected, abs=0.015)
 
 
 @pytest.mark.parametrize(("k", "n"), [(2, 8), (2, 9), (3, 8)])
@@ -270,7 +292,7 @@ def test_words_are_true_of_the_numbers() -> None:
     ruled_out = float(spoken.split("differences over ")[1].split(" points are ruled out")[0])
     assert ruled_out - 0.1 < 100 * bound <= ruled_out
     assert "relu, tanh and gelu are equivalent: every difference between them is within 0.5 points." in spoken
-    assert "sign-flip max-t over 6 pairs, 10,000 sign patterns drawn at random" in spoken
+    assert "sign-flip max-t over 6 pairs, a subgroup of 16,384 sign patterns" in spoken
 
 
 def test_too_few_seeds_are_no_verdict() -> None:

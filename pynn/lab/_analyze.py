@@ -19,16 +19,16 @@ FEWEST_SEEDS = 6
 """Below this number of seeds no test of pairs reaches 5 %: with 5, the smallest p of a sign-flip test is 1/16."""
 SIGN_FLIP_SEEDS = 8
 """From this number on differences are judged by sign flips, below by Holm's correction of paired t tests."""
-MOST_PATTERNS = 2**14
-"""Up to this number all sign patterns are compared: up to 14 seeds."""
-DRAWN_PATTERNS = 9_999
-"""So many are drawn where there are more, with a fixed seed; the observed signs count as one more."""
+MOST_SIGNS = 14
+"""Up to this number of seeds all sign patterns are compared, beyond a subgroup of 2^14 of them."""
 ROPE_OF_SHARES = 0.005
 """The default of ``rope`` for scores between 0 and 1: half a point of accuracy."""
 POWER = 0.8
 _MOST_SEEDS = 100_000
 _BLOCK = 1024
 """So many sign patterns at a time, whose sums stay in the cache."""
+_MOST_KEPT = 64
+"""The patterns of up to so many seeds are kept for the next call."""
 _TIE = 1e-10
 """Statistics that differ by less are equal: they differ in the order of summation only."""
 
@@ -187,7 +187,7 @@ def analyze(
 
     - from 8 seeds on by sign flips (Westfall and Young's max-t): if two labels are equal, each difference is as likely to have the
       opposite sign. The t statistics of all pairs are compared with the distribution of the largest of them under all sign
-      patterns, or 9,999 drawn with a fixed seed where there are more than 16,384;
+      patterns, from 15 seeds on under a fixed subgroup of 16,384 of them, which keeps the level exact;
     - with 6 or 7 seeds by Holm's correction of paired t tests, with Bonferroni's intervals. An interval that reaches across 0
       although Holm's test rejects equality ends at 0, which is compatible with that test (Guilbaud, 2008);
     - with fewer there is no verdict: a sign-flip test of 5 differences cannot reach 5 %.
@@ -222,7 +222,8 @@ def analyze(
     References
     ----------
     P. H. Westfall and S. S. Young, Resampling-Based Multiple Testing, 1993. S. Holm, 1979. J. C. Hsu, 1981.
-    C. Nadeau and Y. Bengio, Inference for the generalization error, 2003.
+    C. Nadeau and Y. Bengio, Inference for the generalization error, 2003. J. Hemerik and J. Goeman, Exact testing with random
+    permutations, 2018 (on subgroups).
 
     Examples
     --------
@@ -260,7 +261,7 @@ def analyze(
         low, high, p = _holm(mean, error, n, alpha)
     else:
         method = "sign flips"
-        patterns, exact = _count(n)
+        patterns, exact = 2 * _pattern_count(n), n <= MOST_SIGNS
         low, high, p = _sign_flips(d, mean, error, math.sqrt(1 + n * overlap), alpha)
     with np.errstate(divide="ignore", invalid="ignore"):
         effect = np.where(mean == 0, 0.0, mean / spread)
@@ -344,20 +345,33 @@ def scipy_stats(what: str) -> Any:
 
 
 # ---- the two tests -----------------------------------------------------------------------------------------------
-def _count(n: int) -> tuple[int, bool]:
-    """Return how many sign patterns of n differences a test compares, and whether those are all."""
-    return (2**n, True) if 2**n <= MOST_PATTERNS else (DRAWN_PATTERNS + 1, False)
+def _codes(n: int) -> NDArray[np.int64]:
+    """Return a number for each seed: pattern k flips those whose number has an odd number of bits in common with k.
+
+    The patterns form a group, all of them up to `MOST_SIGNS` seeds, so a test by their largest t has exactly its level, as a test by
+    patterns that are drawn at random has on average only. Opposite patterns give the same |t|, so half of the group suffices.
+    """
+    units = [0, *(1 << k for k in range(min(n, MOST_SIGNS) - 1))]
+    if n <= MOST_SIGNS:
+        return np.array(units)
+    others = np.setdiff1d(np.arange(1 << (MOST_SIGNS - 1)), units)
+    rng = np.random.Generator(np.random.Philox(n))
+    return np.concatenate([units, rng.choice(others, n - len(units), replace=n - len(units) > len(others))])
+
+
+def _pattern_count(n: int) -> int:
+    return 1 << (min(n, MOST_SIGNS) - 1)
+
+
+def _signs(n: int, start: int, stop: int) -> Floats:
+    """Return sign patterns, one per column; number 0 is that of the observed differences."""
+    common = np.bitwise_count(_codes(n)[:, None] & np.arange(start, stop))
+    return np.asarray(1.0 - 2.0 * (common & 1))
 
 
 @lru_cache(maxsize=4)
-def _signs(n: int) -> Floats:
-    """Return sign patterns, one per column, the observed one first. Of two opposite ones, which give the same |t|, one suffices."""
-    if _count(n)[1]:
-        bits = np.arange(2 ** (n - 1)) >> np.arange(n - 1)[:, None]
-        signs = np.vstack([np.ones((1, bits.shape[1])), 1.0 - 2.0 * (bits & 1)])
-    else:
-        drawn = np.random.Generator(np.random.Philox(n)).integers(0, 2, (n, DRAWN_PATTERNS))
-        signs = np.hstack([np.ones((n, 1)), 1.0 - 2.0 * drawn])
+def _kept_signs(n: int) -> Floats:
+    signs = _signs(n, 0, _pattern_count(n))
     signs.flags.writeable = False
     return signs
 
@@ -394,12 +408,13 @@ def _largest_t(d: Floats) -> Floats:
     Flips leave the sum of squares as it is, so t = sqrt(n - 1) u / sqrt(1 - u^2) increases with u = |sum d| / sqrt(n sum d^2),
     and the largest t is that of the largest u.
     """
-    unit, signs = _unit(d), _signs(d.shape[1])
-    largest = np.empty(signs.shape[1])
+    unit, n = _unit(d), d.shape[1]
+    largest = np.empty(_pattern_count(n))
     for start in range(0, len(largest), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        sums = unit @ signs[:, part]
-        np.abs(sums, out=sums).max(axis=0, out=largest[part])
+        stop = min(start + _BLOCK, len(largest))
+        signs = _kept_signs(n)[:, start:stop] if n <= _MOST_KEPT else _signs(n, start, stop)
+        sums = unit @ signs
+        np.abs(sums, out=sums).max(axis=0, out=largest[start:stop])
     return np.asarray(np.sort(_t_of(largest, d.shape[1])))
 
 

@@ -17,7 +17,7 @@ from ._cost import cost_of
 from ._data import Data, r2
 from ._record import Entry, HealthRecord, RunRecord, record
 from ._report import Report
-from ._tune import TUNING_SEEDS, Tuning, final_run, search, trainer
+from ._tune import GRID_SIDE, TUNING_SEEDS, Trainer, Tuning, epochs_of, final_run, search
 
 ROPE = 0.005
 """The largest difference of accuracy or R2 that does not matter, by default."""
@@ -181,9 +181,21 @@ def compare(
     )
     candidates = _candidates(given, data)
     numbers = tuple(range(seed, seed + seeds))
-    train = trainer(data.loss() if loss is None else loss, n_jobs, verbose)
-    tuning = None
-    if tune == "lr":
+    trials = epochs_of(2 * GRID_SIDE + 1, epochs) * len(numbers[:TUNING_SEEDS]) if tune else 0
+    train = Trainer(data.loss() if loss is None else loss, n_jobs, verbose, len(candidates) * (trials + seeds * epochs))
+    with train.progress:
+        tuning, rates, done = _train_all(given, data, candidates, numbers, train)
+    report = _report(given, data, candidates, tuning, rates, numbers, done)
+    object.__setattr__(report, "_again", lambda: compare(X, y, **{**given, "verbose": False}))
+    return report
+
+
+def _train_all(
+    given: Mapping[str, Any], data: Data, candidates: Sequence[Candidate], numbers: Sequence[int], train: Trainer
+) -> tuple[Tuning | None, Sequence[float | None], list[list[_Done]]]:
+    """Return the learning rates, and the finished runs of each seed."""
+    lr, epochs, tuning = given["lr"], given["epochs"], None
+    if given["tune"] == "lr":
         tuning = search(candidates, data, numbers[:TUNING_SEEDS], lr=lr, epochs=epochs, train=train)
     rates = tuning.chosen if tuning is not None else tuple(_own_rate(one) if lr is None else lr for one in candidates)
     done: list[list[_Done]] = []
@@ -193,9 +205,7 @@ def compare(
     except KeyboardInterrupt as stop:
         stop.report = _report(given, data, candidates, tuning, rates, numbers[: len(done)], done) if done else None  # type: ignore[attr-defined]
         raise
-    report = _report(given, data, candidates, tuning, rates, numbers, done)
-    object.__setattr__(report, "_again", lambda: compare(X, y, **{**given, "verbose": False}))
-    return report
+    return tuning, rates, done
 
 
 def _candidates(given: Mapping[str, Any], data: Data) -> list[Candidate]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .._training.callback import Callback, Logs
 from .._training.halving import Halving
 from .._training.many import Run, fit_many
+from .._training.progress import Progress
 from ._candidates import Candidate
 from ._data import Data, Part
 
@@ -168,10 +171,45 @@ def _median(found: Sequence[dict[int, float]]) -> int:
     return statistics.median_low(best) if best else 0
 
 
-def trainer(loss: Any, n_jobs: int | None, verbose: Any) -> Callable[[Sequence[Run], Part, Halving | None, str], list[Any]]:
-    """Return what trains runs on a part of the data."""
+class Trainer:
+    """Trains runs, and shows the progress of all of them together on standard error.
 
-    def train(runs: Sequence[Run], part: Part, budget: Halving | None, what: str) -> list[Any]:
-        return fit_many(runs, part.X, part.y, loss=loss, n_jobs=n_jobs, budget=budget, verbose=verbose)
+    Parameters
+    ----------
+    loss : optional
+        Of runs without their own.
+    n_jobs, verbose
+        As in `fit_many`.
+    epochs : int
+        The number of epochs that are expected in all.
+    """
 
-    return train
+    def __init__(self, loss: Any, n_jobs: int | None, verbose: int | str, epochs: int) -> None:
+        self.loss, self.n_jobs, self.progress = loss, n_jobs, Progress(verbose, epochs)
+        self._lock = threading.Lock()
+        self._what = ""
+
+    def __call__(self, runs: Sequence[Run], part: Part, budget: Halving | None, what: str) -> list[Any]:
+        """Train runs on a part of the data."""
+        self._what = what
+        for run in runs if self.progress.on else ():
+            run.callbacks = [*(run.callbacks or ()), _Tick(self)]  # type: ignore[misc]
+        found = fit_many(runs, part.X, part.y, loss=self.loss, n_jobs=self.n_jobs, budget=budget, verbose=False)
+        if self.progress.on:
+            self.progress.advance(0, what, what)
+        return found
+
+    def tick(self) -> None:
+        """Show that a run has ended an epoch."""
+        with self._lock:
+            self.progress.advance(1, self._what, None)
+
+
+class _Tick(Callback):
+    _any_thread = True
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        self.trainer.tick()
