@@ -123,13 +123,15 @@ unsigned pn_fork_generation(void);
 
 /* ---- activations: elementwise, one row each in core/kernels/activations.h -------------------- */
 typedef struct {
-    const char *name, *cls;         /* "leaky_relu", "LeakyReLU" */
+    const char *name;               /* "leaky_relu" */
+    const char *cls;                /* "LeakyReLU"; NULL: no class is made from the row */
     char needs;                     /* 'x' or 'y': what backward reads */
-    /* "negative_slope=0.01", at most PN_MAX_PARAMS, comma separated */
-    const char *params;
-    const char *check;              /* Python condition on the parameters; may be "" */
     /* error bounds of the value and the derivative, in units in the last place */
     double ulp, grad_ulp;
+    /* "negative_slope=0.01", at most PN_MAX_PARAMS, comma separated; NULL: none */
+    const char *params;
+    const char *check;              /* Python condition on the parameters, or NULL */
+    const char *docs;               /* "negative_slope: text\n" for each parameter, or NULL */
     /* formula: a NumPy expression, used as documentation and as the tests' reference */
     const char *onnx, *formula;
     const char *summary;            /* one sentence and its source */

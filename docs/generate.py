@@ -18,7 +18,7 @@ import numpy as np
 
 import pynn
 from pynn import _core
-from pynn._tables import REQUIRED, parse_parameters
+from pynn._tables import REQUIRED, parse_docs, parse_parameters
 
 ROOT = Path(__file__).parents[1]
 HEADER = "# Made by docs/generate.py from the core's tables.\n"
@@ -254,9 +254,12 @@ def activations_page() -> str:
     ]
     for row in _core.ACTIVATIONS:
         defaults = parse_parameters(row["params"]).defaults
-        shown = ", ".join(name if default is REQUIRED else f"{name}={default!r}" for name, default in defaults.items())
+        texts = parse_docs(row["docs"])
+        shown = "<br>".join(
+            f"{code(name if default is REQUIRED else f'{name}={default!r}')}: {texts[name]}" for name, default in defaults.items()
+        )
         ulp = f"{row['ulp']:g}, {row['grad_ulp']:g}"
-        cells = (code(f"pynn.{row['name']}"), code(row["cls"]), code(row["formula"]), code(shown), ulp, code(row["onnx"]))
+        cells = (code(f"pynn.{row['name']}"), code(row["cls"]), code(row["formula"]), shown or "-", ulp, code(row["onnx"]))
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "## Functions of whole rows", "", "| function | layer | y = | ULP | ONNX |", "|---|---|---|---|---|"]
     for row in _core.ROWWISE:

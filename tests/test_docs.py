@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import pynn
+from pynn._tables import parse_docs, parse_parameters
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.vi.md")
@@ -140,6 +141,15 @@ def test_functions_of_x_alone_are_ufuncs() -> None:
         function = getattr(pynn, row["name"])
         if not isinstance(function, np.ufunc):
             assert len(positional(function)) > 1, row["name"]
+
+
+def test_activations_describe_their_parameters() -> None:
+    for row in pynn._core.ACTIVATIONS:
+        texts = parse_docs(row["docs"])
+        assert list(texts) == list(parse_parameters(row["params"]).defaults), row["name"]
+        documents = [getattr(pynn, row["name"]).__doc__, getattr(pynn.grad, row["name"]).__doc__]
+        documents += [getattr(pynn, row["cls"]).__doc__] if row["cls"] else []
+        assert all(text in document for text in texts.values() for document in documents), row["name"]
 
 
 def positional(function: Callable[..., Any]) -> list[str]:

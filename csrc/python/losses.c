@@ -407,8 +407,6 @@ static PyMethodDef functions[] = {
     { NULL, NULL, 0, NULL },
 };
 
-static const char *text(const char *column) { return column ? column : ""; }
-
 static PyObject *loss_row(size_t i)
 {
     static const char *takes[] = { "", "logits", "probabilities", "log-probabilities" };
@@ -419,9 +417,10 @@ static PyObject *loss_row(size_t i)
                          "takes", takes[l->takes], "metric", l->metric ? (int)l->metric : 'n',
                          "inputs", l->inputs, "has_variance", PyBool_FromLong(l->has_variance),
                          "has_batchmean", PyBool_FromLong(l->has_batchmean), "from_logits",
-                         text(l->from_logits), "params", text(l->params), "check", text(l->check),
-                         "docs", text(l->docs), "formula", l->formula, "example", text(l->example),
-                         "summary", l->summary, "source", text(l->source));
+                         or_empty(l->from_logits), "params", or_empty(l->params), "check",
+                         or_empty(l->check), "docs", or_empty(l->docs), "formula", l->formula,
+                         "example", or_empty(l->example), "summary", l->summary, "source",
+                         or_empty(l->source));
 }
 
 int add_losses(PyObject *module)

@@ -10,6 +10,8 @@ int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **kept);
 /* Raises the exception of a status; returns NULL. */
 PyObject *raise_status(pn_status status, const pn_error *error);
 
+/* The text of a table's column, which is NULL where a row leaves it out */
+static inline const char *or_empty(const char *column) { return column ? column : ""; }
 
 /* n arrays and where their data are; zeroed is empty. */
 typedef struct { size_t n; PyArrayObject *array[PN_MAX_IO]; void *data[PN_MAX_IO]; } arrays;

@@ -427,10 +427,11 @@ static PyObject *new_ufunc(size_t row, apply_fn *apply, int nparams, const char 
     return ufunc;
 }
 
-/* "threshold, value" is two. */
+/* the number of parameters: 2 for "threshold, value" */
 static int count(const char *params)
 {
-    int n = *params != 0;
+    if (!params) return 0;
+    int n = 1;
     for (; *params; params++) n += *params == ',';
     return n;
 }
@@ -445,10 +446,12 @@ static PyObject *activation_row(size_t i)
                                                "grad.", a->name, a->formula)
                                    : NULL;
     if (!derivative) { Py_XDECREF(forward); return NULL; }
-    return Py_BuildValue("{s:s,s:s,s:C,s:s,s:s,s:d,s:d,s:s,s:s,s:s,s:N,s:N}", "name", a->name,
-                         "cls", a->cls, "needs", a->needs, "params", a->params, "check", a->check,
-                         "ulp", a->ulp, "grad_ulp", a->grad_ulp, "onnx", a->onnx, "formula",
-                         a->formula, "summary", a->summary, "ufunc", forward, "grad", derivative);
+    return Py_BuildValue("{s:s,s:s,s:C,s:s,s:s,s:s,s:d,s:d,s:s,s:s,s:s,s:N,s:N}", "name", a->name,
+                         "cls", or_empty(a->cls), "needs", a->needs, "params",
+                         or_empty(a->params), "check", or_empty(a->check), "docs",
+                         or_empty(a->docs), "ulp", a->ulp, "grad_ulp", a->grad_ulp, "onnx",
+                         a->onnx, "formula", a->formula, "summary", a->summary, "ufunc", forward,
+                         "grad", derivative);
 }
 
 static PyObject *rowwise_row(size_t i)

@@ -63,9 +63,6 @@ static int hold_states(groups *g, size_t optimizer, PyObject *states, pn_segment
     return 1;
 }
 
-/* A column that a row leaves out is empty. */
-static const char *text(const char *column) { return column ? column : ""; }
-
 static int parse_segment(groups *g, size_t optimizer, PyObject *item, pn_segment *s)
 {
     PyObject *p, *grad, *states, *numbers, *average;
@@ -88,7 +85,7 @@ static int parse_segment(groups *g, size_t optimizer, PyObject *item, pn_segment
         !(s->g = hold(g, grad, s->dtype, s->n, "gradient")))
         return 0;
     if (!hold_states(g, optimizer, states, s)) return 0;
-    if (!check_count(numbers, 1 + count_words(text(o->numbers)), o, "numbers")) return 0;
+    if (!check_count(numbers, 1 + count_words(or_empty(o->numbers)), o, "numbers")) return 0;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(numbers); i++)
         if (!(s->number[i] = hold(g, PyTuple_GET_ITEM(numbers, i), PN_F64, 1, "number"))) return 0;
     return average == Py_None || (s->average = hold(g, average, s->dtype, s->n, "average"));
@@ -410,10 +407,10 @@ static PyObject *optimizer_row(size_t i)
     const pn_optimizer *o = pn_optimizer_at(i);
     if (!o) return NULL;
     return Py_BuildValue("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:N,s:s,s:s,s:s}", "name", o->name, "cls",
-                         o->cls, "hyper", o->hyper, "docs", o->docs, "check", text(o->check),
-                         "states", o->states, "numbers", text(o->numbers), "matrices_only",
-                         PyBool_FromLong(o->matrices_only), "formula", o->formula, "summary",
-                         o->summary, "source", text(o->source));
+                         o->cls, "hyper", o->hyper, "docs", o->docs, "check",
+                         or_empty(o->check), "states", o->states, "numbers", or_empty(o->numbers),
+                         "matrices_only", PyBool_FromLong(o->matrices_only), "formula", o->formula,
+                         "summary", o->summary, "source", or_empty(o->source));
 }
 
 static PyObject *schedule_row(size_t i)
@@ -421,9 +418,10 @@ static PyObject *schedule_row(size_t i)
     const pn_schedule_kind *k = pn_schedule_at(i);
     if (!k) return NULL;
     return Py_BuildValue("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "name", k->name, "cls",
-                         text(k->cls), "params", text(k->params), "docs", text(k->docs), "check",
-                         text(k->check), "formula", text(k->formula), "example", text(k->example),
-                         "summary", k->summary, "source", text(k->source));
+                         or_empty(k->cls), "params", or_empty(k->params), "docs",
+                         or_empty(k->docs), "check", or_empty(k->check), "formula",
+                         or_empty(k->formula), "example", or_empty(k->example), "summary",
+                         k->summary, "source", or_empty(k->source));
 }
 
 /* Where the fields of a struct of doubles begin, in doubles, and how many there are: the layout of

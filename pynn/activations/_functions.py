@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import is_masked_array
-from .._tables import REQUIRED, Parameters, make_function, parse_parameters
+from .._tables import REQUIRED, Parameters, make_function, parse_docs, parse_parameters
 from . import _ufuncs
 
 _OPTIONS = "out: Any = None, casting: str = 'same_kind', order: str = 'K', dtype: Any = None, subok: bool = True, signature: Any = None"
@@ -203,8 +203,9 @@ def _document(row: Mapping[str, Any], parameters: Parameters, derivative: bool, 
         if derivative
         else f"{row['summary']}\n\n``y = {row['formula']}``\n"
     )
+    texts = parse_docs(row["docs"])
     lines = "".join(
-        f"\n{n} : float or array_like" + ("" if default is REQUIRED else f", default {default!r}") + "\n    Broadcast against `x`."
+        f"\n{n} : float or array_like{'' if default is REQUIRED else f', default {default!r}'}\n    {texts[n]} Broadcast against `x`."
         for n, default in parameters.defaults.items()
     )
     errors = f"\nValueError\n    Unless ``{parameters.check}``." if parameters.check else ""

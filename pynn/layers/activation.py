@@ -10,7 +10,7 @@ import numpy as np
 from .. import _core
 from .._arrays import Array
 from .._graph import Builder
-from .._tables import REQUIRED, Parameters, make_init, parse_parameters
+from .._tables import REQUIRED, Parameters, make_init, parse_docs, parse_parameters
 from ..activations import aliases
 from ._base import Layer
 
@@ -127,8 +127,9 @@ def _section(parameters: str) -> str:
 
 
 def _document_activation(row: Mapping[str, Any], parameters: Parameters, has_approximate: bool) -> str:
+    texts = parse_docs(row["docs"])
     described = "".join(
-        f"\n{name} : float" + ("" if default is REQUIRED else f", default {default!r}") + f"\n    ``{name}`` in the formula."
+        f"\n{name} : float" + ("" if default is REQUIRED else f", default {default!r}") + f"\n    {texts[name]}"
         for name, default in parameters.defaults.items()
     )
     errors = f"\nValueError\n    Unless ``{row['check']}``." if row["check"] else ""

@@ -407,112 +407,208 @@ DACT(gelu) { return D_X_PHI(x); }
 #undef YACT
 #endif
 
-/* needs: what backward reads. ulp: promised error of value and derivative; a derivative that has a
- * root counts it at its larger term. */
+/* One row per activation, with named columns (pn_activation in pynn.h gives their types); a column
+ * that is left out is empty or 0.
+ *
+ * name:     the bodies above, the function in Python, and the name as a string
+ * needs:    what backward reads: X the input, Y the output
+ * cls:      the layer class; prelu has a layer kind instead, since its slope is learnt
+ * ulp, grad_ulp: promised error of value and derivative, in units in the last place; a derivative
+ *           with a root is measured in units of its largest term
+ * params, check: parameters with their defaults, at most PN_MAX_PARAMS; the condition they must
+ *           satisfy, as a Python expression
+ * docs:     "name: text\n" for each parameter
+ * onnx:     the ONNX expression
+ * formula:  NumPy text, which is the documentation and the oracle of the tests
+ * summary:  the first sentence of the documentation, with its source */
 #ifndef PN_ACTIVATIONS
-/*      function     class        needs parameters, check                     ULP     ONNX
- *      expression and formula */
 #define PN_ACTIVATIONS(ROW) \
-    ROW(identity,    Identity,    Y, "", "",                                  0, 0, "Identity(x)", \
-        "x", \
-        "The input itself, for a linear output.") \
-    ROW(binary_step, BinaryStep,  Y, "threshold=0.0", "",                     0, 0, "Cast(GreaterOrEqual(x, threshold), to=FLOAT)", \
-        "where(x >= threshold, 1, where(x < threshold, 0, x))", \
-        "Heaviside's step, the first artificial neuron's (McCulloch and Pitts, 1943); its derivative is 0.") \
-    ROW(threshold,   Threshold,   X, "threshold, value", "",                  0, 0, "Where(LessOrEqual(x, threshold), value, x)", \
-        "where(x <= threshold, value, x)", \
-        "The input above a threshold, a fixed value elsewhere, as PyTorch defines it.") \
-    ROW(relu,        ReLU,        Y, "", "",                                  0, 0, "Relu(x)", \
-        "where(x < 0, 0, x)", \
-        "Rectified linear unit (Nair and Hinton, 2010); its derivative at 0 is 0.") \
-    ROW(relu6,       ReLU6,       Y, "", "",                                  0, 0, "Clip(x, min=0, max=6)", \
-        "minimum(maximum(x, 0), 6)", \
-        "ReLU capped at 6, for low-precision inference (Krizhevsky, 2010).") \
-    ROW(leaky_relu,  LeakyReLU,   X, "negative_slope=0.01", "",               1, 0, "LeakyRelu(x, alpha=negative_slope)", \
-        "where(x > 0, x, negative_slope * x)", \
-        "ReLU with a small slope left of 0, so that no unit dies (Maas et al., 2013).") \
-    ROW(prelu,       ,            X, "weight=0.25", "",                       1, 0, "PRelu(x, weight)", \
-        "where(x > 0, x, weight * x)", \
-        "Leaky ReLU whose slope is learnt (He et al., 2015).") \
-    ROW(elu,         ELU,         X, "alpha=1.0", "alpha != 0",               2, 2, "Elu(x, alpha=alpha)", \
-        "where(x > 0, x, alpha * expm1(x))", \
-        "Exponential linear unit (Clevert et al., 2015).") \
-    ROW(celu,        CELU,        X, "alpha=1.0", "alpha != 0",               2, 2, "Celu(x, alpha=alpha)", \
-        "where(x > 0, x, alpha * expm1(x / alpha))", \
-        "ELU made smooth at 0 for every alpha (Barron, 2017).") \
-    ROW(selu,        SELU,        X, "", "",                                  2, 2, "Selu(x)", \
-        "1.0507009873554804934193349852946 * where(x > 0, x, 1.6732632423543772848170429916717 * expm1(x))", \
-        "Scaled ELU, whose outputs keep mean 0 and variance 1 (Klambauer et al., 2017).") \
-    ROW(gelu,        GELU,        X, "", "",                                  2, 2, "Gelu(x)", \
-        "0.5 * x * erfc(-x / sqrt(2))", \
-        "Gaussian error linear unit, x times the normal distribution function (Hendrycks and Gimpel, 2016).") \
-    ROW(gelu_tanh,   GELUTanh,    X, "", "",                                  2, 2, "Gelu(x, approximate='tanh')", \
-        "x / (1 + exp(-2 * sqrt(2 / pi) * (x + 0.044715 * x**3)))", \
-        "GELU's tanh approximation, 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x**3))) (Hendrycks and Gimpel, 2016).") \
-    ROW(quick_gelu,  QuickGELU,   X, "", "",                                  2, 2, "Mul(x, Sigmoid(Mul(1.702, x)))", \
-        "x / (1 + exp(-1.702 * x))", \
-        "GELU's sigmoid approximation (Hendrycks and Gimpel, 2016).") \
-    ROW(silu,        SiLU,        X, "", "",                                  2, 4, "Mul(x, Sigmoid(x))", \
-        "x / (1 + exp(-x))", \
-        "Sigmoid linear unit, also called swish (Elfwing et al., 2017; Ramachandran et al., 2017).") \
-    ROW(swish,       Swish,       X, "beta=1.0", "",                          2, 2, "Mul(x, Sigmoid(Mul(beta, x)))", \
-        "x / (1 + exp(-beta * x))", \
-        "SiLU with a steepness: a line at beta=0, ReLU as beta grows (Ramachandran et al., 2017).") \
-    ROW(mish,        Mish,        X, "", "",                                  2, 3, "Mul(x, Tanh(Softplus(x)))", \
-        "x * tanh(log1p(exp(x)))", \
-        "x times tanh of softplus (Misra, 2019).") \
-    ROW(hardswish,   Hardswish,   X, "", "",                                  2, 1, "HardSwish(x)", \
-        "where(x > 3, x, where(x < -3, 0, x * (x + 3) / 6))", \
-        "SiLU in pieces of a line and a parabola (Howard et al., 2019).") \
-    ROW(hardsigmoid, Hardsigmoid, X, "alpha=0.16666666666666666, beta=0.5", "", 1, 1, "HardSigmoid(x, alpha=alpha, beta=beta)", \
-        "minimum(maximum(where(abs(6 * alpha - 1) < 1e-7, x / 6, alpha * x) + beta, 0), 1)", \
-        "Sigmoid in three straight pieces, (x + 3)/6 as in PyTorch and Keras 3; alpha=0.2 is ONNX's own (Howard et al., 2019).") \
-    ROW(hardtanh,    Hardtanh,    Y, "min_val=-1.0, max_val=1.0", "min_val <= max_val", 0, 0, "Clip(x, min=min_val, max=max_val)", \
-        "minimum(maximum(x, min_val), max_val)", \
-        "The input cut to an interval (Collobert, 2004).") \
-    ROW(sigmoid,     Sigmoid,     Y, "", "",                                  2, 3, "Sigmoid(x)", \
-        "1 / (1 + exp(-x))", \
-        "Logistic function, from all numbers to (0, 1) (Verhulst, 1845).") \
-    ROW(logsigmoid,  LogSigmoid,  X, "", "",                                  2, 2, "Log(Sigmoid(x))", \
-        "minimum(x, 0) - log1p(exp(-abs(x)))", \
-        "Logarithm of the sigmoid, without its underflow.") \
-    ROW(tanh,        Tanh,        Y, "", "",                                  2, 3, "Tanh(x)", \
-        "tanh(x)", \
-        "Hyperbolic tangent, from all numbers to (-1, 1) (LeCun et al., 1998).") \
-    ROW(tanhshrink,  Tanhshrink,  X, "", "",                                  2, 4, "Sub(x, Tanh(x))", \
-        "where(abs(x) < 0.1, x / (1 + (3 + x**2 / (5 + x**2 / (7 + x**2 / (9 + x**2 / 11)))) / x**2), x - tanh(x))", \
-        "x - tanh(x), near 0 by tanh's continued fraction, as PyTorch names it.") \
-    ROW(softplus,    Softplus,    X, "beta=1.0", "beta > 0",                  2, 2, "Div(Softplus(Mul(x, beta)), beta)", \
-        "maximum(x, 0) + log1p(exp(-abs(beta * x))) / beta", \
-        "Smooth ReLU, log(1 + exp(beta x)) / beta (Dugas et al., 2000).") \
-    ROW(softsign,    Softsign,    X, "", "",                                  2, 4, "Softsign(x)", \
-        "x / (1 + abs(x))", \
-        "Like tanh, with slower tails (Bergstra et al., 2009).") \
-    ROW(softshrink,  Softshrink,  Y, "lambd=0.5", "lambd >= 0",               1, 0, "Shrink(x, lambd=lambd, bias=lambd)", \
-        "where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0 * x))", \
-        "The input moved towards 0 by lambd, and 0 within it (Donoho, 1995).") \
-    ROW(hardshrink,  Hardshrink,  Y, "lambd=0.5", "lambd >= 0",               0, 0, "Shrink(x, lambd=lambd, bias=0)", \
-        "where(abs(x) <= lambd, 0, x)", \
-        "The input outside [-lambd, lambd], 0 within (Donoho and Johnstone, 1994).") \
-    ROW(squareplus,  Squareplus,  X, "b=4.0", "b > 0",                        2, 3, "Mul(Add(x, Sqrt(Add(Mul(x, x), b))), 0.5)", \
-        "where(x < 0, b / 2 / (sqrt(x**2 + b) - x), (x + sqrt(x**2 + b)) / 2)", \
-        "Smooth ReLU without an exponential (Barron, 2021).") \
-    ROW(exponential, Exponential, Y, "", "",                                  2, 2, "Exp(x)", \
-        "exp(x)", \
-        "The exponential function, for outputs that are positive.") \
-    ROW(gaussian,    Gaussian,    X, "", "",                                  2, 2, "Exp(Neg(Mul(x, x)))", \
-        "exp(-x**2)", \
-        "A bump around 0, the unit of radial basis functions (Broomhead and Lowe, 1988).") \
-    ROW(sparse_plus, SparsePlus,  X, "", "",                                  2, 1, "Where(Less(x, 1), Div(Pow(Relu(Add(x, 1)), 2), 4), x)", \
-        "where(x <= -1, 0, where(x < 1, (x + 1)**2 / 4, x))", \
-        "Softplus in pieces of a line and a parabola, as Keras and JAX define it.") \
-    ROW(sparse_sigmoid, SparseSigmoid, X, "", "",                             1, 0, "Clip(Div(Add(x, 1), 2), min=0, max=1)", \
-        "minimum(maximum((x + 1) / 2, 0), 1)", \
-        "The derivative of sparse_plus, a sigmoid in three straight pieces, as Keras and JAX define it.") \
-    ROW(shrink,      Shrink,      X, "lambd=0.5, bias=0.0", "",               1, 0, "Shrink(x, lambd=lambd, bias=bias)", \
-        "where(x < -lambd, x + bias, where(x > lambd, x - bias, 0 * x))", \
-        "Moved towards 0 by bias outside [-lambd, lambd], 0 within: hardshrink and softshrink in one, as ONNX defines it.") \
-    ROW(thresholded_relu, ThresholdedReLU, X, "alpha=1.0", "",                0, 0, "ThresholdedRelu(x, alpha=alpha)", \
-        "where(x <= alpha, 0, x)", \
-        "The input above alpha, and 0 elsewhere (Konda et al., 2014).")
+    ROW(identity, Y, .cls = "Identity", .ulp = 0, .grad_ulp = 0, \
+        .onnx = "Identity(x)", \
+        .formula = "x", \
+        .summary = "The input itself, for a linear output.") \
+    ROW(binary_step, Y, .cls = "BinaryStep", .ulp = 0, .grad_ulp = 0, \
+        .params = "threshold=0.0", \
+        .docs = "threshold: Least input for which the output is 1.\n", \
+        .onnx = "Cast(GreaterOrEqual(x, threshold), to=FLOAT)", \
+        .formula = "where(x >= threshold, 1, where(x < threshold, 0, x))", \
+        .summary = "Heaviside step function, used by the first artificial neuron (McCulloch and " \
+                   "Pitts, 1943); its derivative is 0.") \
+    ROW(threshold, X, .cls = "Threshold", .ulp = 0, .grad_ulp = 0, \
+        .params = "threshold, value", \
+        .docs = "threshold: Largest input that is replaced.\n" \
+                "value: Output for the inputs that are replaced.\n", \
+        .onnx = "Where(LessOrEqual(x, threshold), value, x)", \
+        .formula = "where(x <= threshold, value, x)", \
+        .summary = "The input above a threshold and a fixed value elsewhere, as PyTorch defines it.") \
+    ROW(relu, Y, .cls = "ReLU", .ulp = 0, .grad_ulp = 0, \
+        .onnx = "Relu(x)", \
+        .formula = "where(x < 0, 0, x)", \
+        .summary = "Rectified linear unit (Nair and Hinton, 2010); its derivative at 0 is 0.") \
+    ROW(relu6, Y, .cls = "ReLU6", .ulp = 0, .grad_ulp = 0, \
+        .onnx = "Clip(x, min=0, max=6)", \
+        .formula = "minimum(maximum(x, 0), 6)", \
+        .summary = "ReLU capped at 6, for low-precision inference (Krizhevsky, 2010).") \
+    ROW(leaky_relu, X, .cls = "LeakyReLU", .ulp = 1, .grad_ulp = 0, \
+        .params = "negative_slope=0.01", \
+        .docs = "negative_slope: Slope for negative inputs.\n", \
+        .onnx = "LeakyRelu(x, alpha=negative_slope)", \
+        .formula = "where(x > 0, x, negative_slope * x)", \
+        .summary = "ReLU with a small slope for negative inputs, which keeps units from dying " \
+                   "(Maas et al., 2013).") \
+    ROW(prelu, X, .ulp = 1, .grad_ulp = 0, \
+        .params = "weight=0.25", \
+        .docs = "weight: Slope for negative inputs.\n", \
+        .onnx = "PRelu(x, weight)", \
+        .formula = "where(x > 0, x, weight * x)", \
+        .summary = "Leaky ReLU whose slope is learnt (He et al., 2015).") \
+    ROW(elu, X, .cls = "ELU", .ulp = 2, .grad_ulp = 2, \
+        .params = "alpha=1.0", .check = "alpha != 0", \
+        .docs = "alpha: Negative of the limit of the output as x goes to minus infinity.\n", \
+        .onnx = "Elu(x, alpha=alpha)", \
+        .formula = "where(x > 0, x, alpha * expm1(x))", \
+        .summary = "Exponential linear unit (Clevert et al., 2015).") \
+    ROW(celu, X, .cls = "CELU", .ulp = 2, .grad_ulp = 2, \
+        .params = "alpha=1.0", .check = "alpha != 0", \
+        .docs = "alpha: Negative of the limit of the output as x goes to minus infinity; also divides x in the exponent.\n", \
+        .onnx = "Celu(x, alpha=alpha)", \
+        .formula = "where(x > 0, x, alpha * expm1(x / alpha))", \
+        .summary = "ELU with a continuous derivative for every alpha (Barron, 2017).") \
+    ROW(selu, X, .cls = "SELU", .ulp = 2, .grad_ulp = 2, \
+        .onnx = "Selu(x)", \
+        .formula = "1.0507009873554804934193349852946 * where(x > 0, x, " \
+                   "1.6732632423543772848170429916717 * expm1(x))", \
+        .summary = "Scaled ELU, which keeps the mean of outputs at 0 and their variance at 1 " \
+                   "(Klambauer et al., 2017).") \
+    ROW(gelu, X, .cls = "GELU", .ulp = 2, .grad_ulp = 2, \
+        .onnx = "Gelu(x)", \
+        .formula = "0.5 * x * erfc(-x / sqrt(2))", \
+        .summary = "Gaussian error linear unit, x times the normal cumulative distribution " \
+                   "function (Hendrycks and Gimpel, 2016).") \
+    ROW(gelu_tanh, X, .cls = "GELUTanh", .ulp = 2, .grad_ulp = 2, \
+        .onnx = "Gelu(x, approximate='tanh')", \
+        .formula = "x / (1 + exp(-2 * sqrt(2 / pi) * (x + 0.044715 * x**3)))", \
+        .summary = "Tanh approximation of GELU, 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x**3))) " \
+                   "(Hendrycks and Gimpel, 2016).") \
+    ROW(quick_gelu, X, .cls = "QuickGELU", .ulp = 2, .grad_ulp = 2, \
+        .onnx = "Mul(x, Sigmoid(Mul(1.702, x)))", \
+        .formula = "x / (1 + exp(-1.702 * x))", \
+        .summary = "Sigmoid approximation of GELU (Hendrycks and Gimpel, 2016).") \
+    ROW(silu, X, .cls = "SiLU", .ulp = 2, .grad_ulp = 4, \
+        .onnx = "Mul(x, Sigmoid(x))", \
+        .formula = "x / (1 + exp(-x))", \
+        .summary = "Sigmoid linear unit, also called swish (Elfwing et al., 2017; Ramachandran et " \
+                   "al., 2017).") \
+    ROW(swish, X, .cls = "Swish", .ulp = 2, .grad_ulp = 2, \
+        .params = "beta=1.0", \
+        .docs = "beta: Steepness of the sigmoid.\n", \
+        .onnx = "Mul(x, Sigmoid(Mul(beta, x)))", \
+        .formula = "x / (1 + exp(-beta * x))", \
+        .summary = "SiLU with adjustable steepness: linear at beta=0, ReLU as beta grows " \
+                   "(Ramachandran et al., 2017).") \
+    ROW(mish, X, .cls = "Mish", .ulp = 2, .grad_ulp = 3, \
+        .onnx = "Mul(x, Tanh(Softplus(x)))", \
+        .formula = "x * tanh(log1p(exp(x)))", \
+        .summary = "x times the tanh of softplus (Misra, 2019).") \
+    ROW(hardswish, X, .cls = "Hardswish", .ulp = 2, .grad_ulp = 1, \
+        .onnx = "HardSwish(x)", \
+        .formula = "where(x > 3, x, where(x < -3, 0, x * (x + 3) / 6))", \
+        .summary = "Piecewise linear and quadratic approximation of SiLU (Howard et al., 2019).") \
+    ROW(hardsigmoid, X, .cls = "Hardsigmoid", .ulp = 1, .grad_ulp = 1, \
+        .params = "alpha=0.16666666666666666, beta=0.5", \
+        .docs = "alpha: Slope of the middle segment.\n" \
+                "beta: Output at 0.\n", \
+        .onnx = "HardSigmoid(x, alpha=alpha, beta=beta)", \
+        .formula = "minimum(maximum(where(abs(6 * alpha - 1) < 1e-7, x / 6, alpha * x) + beta, " \
+                   "0), 1)", \
+        .summary = "Piecewise linear sigmoid, (x + 3)/6 by default as in PyTorch and Keras 3; " \
+                   "ONNX has alpha=0.2 (Howard et al., 2019).") \
+    ROW(hardtanh, Y, .cls = "Hardtanh", .ulp = 0, .grad_ulp = 0, \
+        .params = "min_val=-1.0, max_val=1.0", .check = "min_val <= max_val", \
+        .docs = "min_val: Least output.\n" \
+                "max_val: Largest output.\n", \
+        .onnx = "Clip(x, min=min_val, max=max_val)", \
+        .formula = "minimum(maximum(x, min_val), max_val)", \
+        .summary = "The input clipped to an interval (Collobert, 2004).") \
+    ROW(sigmoid, Y, .cls = "Sigmoid", .ulp = 2, .grad_ulp = 3, \
+        .onnx = "Sigmoid(x)", \
+        .formula = "1 / (1 + exp(-x))", \
+        .summary = "Logistic function, which maps all numbers to (0, 1) (Verhulst, 1845).") \
+    ROW(logsigmoid, X, .cls = "LogSigmoid", .ulp = 2, .grad_ulp = 2, \
+        .onnx = "Log(Sigmoid(x))", \
+        .formula = "minimum(x, 0) - log1p(exp(-abs(x)))", \
+        .summary = "Logarithm of the sigmoid, computed without underflow.") \
+    ROW(tanh, Y, .cls = "Tanh", .ulp = 2, .grad_ulp = 3, \
+        .onnx = "Tanh(x)", \
+        .formula = "tanh(x)", \
+        .summary = "Hyperbolic tangent, which maps all numbers to (-1, 1) (LeCun et al., 1998).") \
+    ROW(tanhshrink, X, .cls = "Tanhshrink", .ulp = 2, .grad_ulp = 4, \
+        .onnx = "Sub(x, Tanh(x))", \
+        .formula = "where(abs(x) < 0.1, x / (1 + (3 + x**2 / (5 + x**2 / (7 + x**2 / (9 + x**2 / " \
+                   "11)))) / x**2), x - tanh(x))", \
+        .summary = "x - tanh(x), as PyTorch names it; the formula uses tanh's continued fraction " \
+                   "near 0.") \
+    ROW(softplus, X, .cls = "Softplus", .ulp = 2, .grad_ulp = 2, \
+        .params = "beta=1.0", .check = "beta > 0", \
+        .docs = "beta: Sharpness of the bend at 0; the output approaches ReLU as it grows.\n", \
+        .onnx = "Div(Softplus(Mul(x, beta)), beta)", \
+        .formula = "maximum(x, 0) + log1p(exp(-abs(beta * x))) / beta", \
+        .summary = "Smooth ReLU, log(1 + exp(beta x)) / beta (Dugas et al., 2000).") \
+    ROW(softsign, X, .cls = "Softsign", .ulp = 2, .grad_ulp = 4, \
+        .onnx = "Softsign(x)", \
+        .formula = "x / (1 + abs(x))", \
+        .summary = "Like tanh, but approaches its limits more slowly (Bergstra et al., 2009).") \
+    ROW(softshrink, Y, .cls = "Softshrink", .ulp = 1, .grad_ulp = 0, \
+        .params = "lambd=0.5", .check = "lambd >= 0", \
+        .docs = "lambd: Amount by which x moves towards 0; inputs in [-lambd, lambd] give 0.\n", \
+        .onnx = "Shrink(x, lambd=lambd, bias=lambd)", \
+        .formula = "where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0 * x))", \
+        .summary = "Soft thresholding: the input moved towards 0 by lambd, and 0 in [-lambd, " \
+                   "lambd] (Donoho, 1995).") \
+    ROW(hardshrink, Y, .cls = "Hardshrink", .ulp = 0, .grad_ulp = 0, \
+        .params = "lambd=0.5", .check = "lambd >= 0", \
+        .docs = "lambd: Inputs in [-lambd, lambd] give 0.\n", \
+        .onnx = "Shrink(x, lambd=lambd, bias=0)", \
+        .formula = "where(abs(x) <= lambd, 0, x)", \
+        .summary = "Hard thresholding: the input outside [-lambd, lambd], and 0 inside (Donoho " \
+                   "and Johnstone, 1994).") \
+    ROW(squareplus, X, .cls = "Squareplus", .ulp = 2, .grad_ulp = 3, \
+        .params = "b=4.0", .check = "b > 0", \
+        .docs = "b: Width of the bend at 0, where the output is sqrt(b) / 2.\n", \
+        .onnx = "Mul(Add(x, Sqrt(Add(Mul(x, x), b))), 0.5)", \
+        .formula = "where(x < 0, b / 2 / (sqrt(x**2 + b) - x), (x + sqrt(x**2 + b)) / 2)", \
+        .summary = "Smooth ReLU without an exponential (Barron, 2021).") \
+    ROW(exponential, Y, .cls = "Exponential", .ulp = 2, .grad_ulp = 2, \
+        .onnx = "Exp(x)", \
+        .formula = "exp(x)", \
+        .summary = "The exponential function, for positive outputs.") \
+    ROW(gaussian, X, .cls = "Gaussian", .ulp = 2, .grad_ulp = 2, \
+        .onnx = "Exp(Neg(Mul(x, x)))", \
+        .formula = "exp(-x**2)", \
+        .summary = "Gaussian bump around 0, the unit of radial basis function networks (Broomhead " \
+                   "and Lowe, 1988).") \
+    ROW(sparse_plus, X, .cls = "SparsePlus", .ulp = 2, .grad_ulp = 1, \
+        .onnx = "Where(Less(x, 1), Div(Pow(Relu(Add(x, 1)), 2), 4), x)", \
+        .formula = "where(x <= -1, 0, where(x < 1, (x + 1)**2 / 4, x))", \
+        .summary = "Piecewise linear and quadratic approximation of softplus, as Keras and JAX " \
+                   "define it.") \
+    ROW(sparse_sigmoid, X, .cls = "SparseSigmoid", .ulp = 1, .grad_ulp = 0, \
+        .onnx = "Clip(Div(Add(x, 1), 2), min=0, max=1)", \
+        .formula = "minimum(maximum((x + 1) / 2, 0), 1)", \
+        .summary = "Derivative of sparse_plus, a piecewise linear sigmoid, as Keras and JAX " \
+                   "define it.") \
+    ROW(shrink, X, .cls = "Shrink", .ulp = 1, .grad_ulp = 0, \
+        .params = "lambd=0.5, bias=0.0", \
+        .docs = "lambd: Inputs in [-lambd, lambd] give 0.\n" \
+                "bias: Amount by which other inputs move towards 0.\n", \
+        .onnx = "Shrink(x, lambd=lambd, bias=bias)", \
+        .formula = "where(x < -lambd, x + bias, where(x > lambd, x - bias, 0 * x))", \
+        .summary = "The input moved towards 0 by bias outside [-lambd, lambd], and 0 inside: " \
+                   "hardshrink and softshrink in one, as ONNX defines it.") \
+    ROW(thresholded_relu, X, .cls = "ThresholdedReLU", .ulp = 0, .grad_ulp = 0, \
+        .params = "alpha=1.0", \
+        .docs = "alpha: Largest input that gives 0.\n", \
+        .onnx = "ThresholdedRelu(x, alpha=alpha)", \
+        .formula = "where(x <= alpha, 0, x)", \
+        .summary = "The input above alpha and 0 elsewhere (Konda et al., 2014).")
 #endif

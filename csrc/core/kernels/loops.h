@@ -53,7 +53,7 @@ static ALWAYS void CAT(span, SFX)(CAT(body, SFX) * f, int derive, size_t n, cons
 
 #define READ_X(f) CAT(d_##f, SFX)
 #define READ_Y(f) CAT(y_##f, SFX)
-#define ROW(f, cls, needs, ...) \
+#define ROW(f, needs, ...) \
     static void CAT(forward_##f, SFX)(size_t n, const void *x, void *y, const void *const *p, int varying) \
     { CAT(span, SFX)(CAT(f, SFX), 0, n, x, NULL, y, p, varying); } \
     static void CAT(derivative_##f, SFX)(size_t n, const void *x, void *y, const void *const *p, int varying) \

@@ -16,7 +16,7 @@
 #define NEEDS_X 'x'
 #define NEEDS_Y 'y'
 static const pn_activation activations[] = {
-#define ROW(name, cls, needs, ...) { #name, #cls, NEEDS_##needs, __VA_ARGS__ },
+#define ROW(id, needs_, ...) { .name = #id, .needs = NEEDS_##needs_, __VA_ARGS__ },
     PN_ACTIVATIONS(ROW)
 #undef ROW
 };

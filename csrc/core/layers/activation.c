@@ -9,7 +9,8 @@ PN_CONFIG(activation_config, FIELDS)
 
 static size_t parameters_of(const pn_activation *row)
 {
-    size_t n = row->params[0] != 0;
+    if (!row->params) return 0;
+    size_t n = 1;
     for (const char *c = row->params; *c; c++) n += *c == ',';
     return n;
 }
