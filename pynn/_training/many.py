@@ -180,7 +180,7 @@ def fit_many(
     >>> def net(seed):
     ...     return pynn.Sequential(pynn.Linear(64, 16, seed=seed), "relu", pynn.Linear(16, 10, seed=seed + 1))
     >>> runs = [
-    ...     pynn.Run(net(k), epochs=5, seed=k, rows=np.flatnonzero(fold != k), validation_rows=np.flatnonzero(fold == k))
+    ...     pynn.Run(net(k), epochs=8, seed=k, rows=np.flatnonzero(fold != k), validation_rows=np.flatnonzero(fold == k))
     ...     for k in range(5)
     ... ]
     >>> histories = pynn.fit_many(runs, X / 16, y, loss="cross_entropy")
