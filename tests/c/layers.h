@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "allocator.h"
-#include "core/graph/plan.h"
+#include "core/graph/builder.h"
 #include "settings.h"
 
 /* config: the settings, by name. inputs: the shape of a sample of each input, separated by

@@ -1,11 +1,11 @@
-/* arena.c - one block of memory for all buffers of a plan: buffers whose lifetimes do not meet
- * share a place. */
+/* arena.c - places all buffers of a plan in one block of memory. Buffers whose lifetimes do not
+ * overlap may share a place. */
 #include "arena.h"
 #include "port.h"
 #include <stdint.h>
 
 enum { ALIGN = 64 };
-static const size_t MOST = PTRDIFF_MAX;     /* bytes that nobody has */
+static const size_t TOO_LARGE = PTRDIFF_MAX;    /* bytes that no allocation can have */
 
 static size_t round_up(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
 
@@ -20,8 +20,8 @@ static void sort_by_size(const pn_buffer *buffers, size_t n, size_t *order)
     }
 }
 
-/* The lowest offset at which buffer i overlaps none of the done placed ones that live at the same
- * time. */
+/* The lowest offset at which buffer i overlaps none of the `done` buffers already placed whose
+ * lifetimes overlap its own. */
 static size_t lowest_offset(const pn_buffer *buffers, const size_t *order, size_t done, size_t i)
 {
     size_t offset = 0;
@@ -42,10 +42,10 @@ static size_t lowest_offset(const pn_buffer *buffers, const size_t *order, size_
 
 size_t pn_arena_place(pn_buffer *buffers, size_t n, size_t *order)
 {
-    /* apart: all of them side by side, and no arena is larger */
-    size_t total = 0, apart = 0;
-    for (size_t i = 0; i < n; apart += round_up(buffers[i++].bytes))
-        if (buffers[i].bytes >= MOST || apart >= MOST - buffers[i].bytes) return MOST;
+    /* The arena cannot exceed the sum of all buffers. */
+    size_t total = 0, sum = 0;
+    for (size_t i = 0; i < n; sum += round_up(buffers[i++].bytes))
+        if (buffers[i].bytes >= TOO_LARGE || sum >= TOO_LARGE - buffers[i].bytes) return TOO_LARGE;
     sort_by_size(buffers, n, order);
     for (size_t k = 0; k < n; k++) {
         pn_buffer *b = &buffers[order[k]];
@@ -57,6 +57,6 @@ size_t pn_arena_place(pn_buffer *buffers, size_t n, size_t *order)
 
 void *pn_arena_new(size_t bytes)
 {
-    return bytes >= MOST ? NULL : pn_aligned_new(ALIGN, bytes + 1);
+    return bytes >= TOO_LARGE ? NULL : pn_aligned_new(ALIGN, bytes + 1);
 }
 void pn_arena_free(void *arena) { pn_aligned_free(arena); }

@@ -6,9 +6,11 @@
 
 /* Bytes of one element. */
 size_t pn_size(pn_dtype t);
-/* The product of two sizes; returns 0 when it overflows. */
+/* Multiplies two sizes; returns 0 on overflow. */
 int pn_multiply(size_t a, size_t b, size_t *product);
-/* Bytes rounded up to whole cache lines. */
+/* Makes room for element n of an array, whose capacity doubles; returns 0 when memory is short. */
+int pn_grow(void **array, size_t n, size_t *capacity, size_t size);
+/* Rounds bytes up to whole cache lines. */
 static inline size_t pn_line(size_t bytes) { return (bytes + 63) / 64 * 64; }
 /* Element i of x. */
 static inline double pn_element(pn_dtype t, const void *x, size_t i)
@@ -21,12 +23,12 @@ static inline void pn_element_set(pn_dtype t, void *x, size_t i, double value)
     if (t == PN_F32) ((float *)x)[i] = (float)value;
     else ((double *)x)[i] = value;
 }
-/* The address of element i of x, or of the place for it. */
+/* The address of element i of x. */
 static inline void *pn_element_at(pn_dtype t, const void *x, size_t i)
 {
     return (char *)x + i * (t == PN_F32 ? sizeof(float) : sizeof(double));
 }
-/* memcpy that needs no call for the sizes of one to four elements. */
+/* memcpy, without a call for one to four elements. */
 static inline void pn_copy(void *to, const void *from, size_t bytes)
 {
     if (bytes == 4) memcpy(to, from, 4);

@@ -1,4 +1,4 @@
-/* clock.h - a clock that never goes backward. */
+/* clock.h - the monotonic clock of the system. */
 #ifndef PN_CLOCK_H
 #define PN_CLOCK_H
 #include <stdint.h>

@@ -5,19 +5,19 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The CPUs a cgroup's quota is worth, rounded up; 0 where the file sets none. */
+/* The number of CPUs that the quota in a cgroup file allows, rounded up; 0 without a quota. */
 static size_t quota(const char *path)
 {
-    double most = 0, period = 0;
+    double time = 0, period = 0;
     FILE *f = fopen(path, "r");
     if (!f) return 0;
-    /* "200000 100000", or "max 100000" */
-    int n = fscanf(f, "%lf %lf", &most, &period);
+    /* "200000 100000", or "max 100000" without a quota */
+    int n = fscanf(f, "%lf %lf", &time, &period);
     fclose(f);
-    return n == 2 && most > 0 && period > 0 ? (size_t)(most / period + 0.999) : 0;
+    return n == 2 && time > 0 && period > 0 ? (size_t)(time / period + 0.999) : 0;
 }
 
-/* The least quota of the process's cgroup and those above it. */
+/* The smallest quota of the cgroup of this process and its ancestors. */
 static size_t cpus_of_cgroup(void)
 {
     size_t least = 0;
@@ -48,7 +48,7 @@ size_t pn_cpus_usable(void)
 unsigned pn_float_mode(void)
 {
 #if defined __x86_64__
-    return __builtin_ia32_stmxcsr() & ~0x3fu;           /* without the flags of what has happened */
+    return __builtin_ia32_stmxcsr() & ~0x3fu;           /* without the exception flags */
 #elif defined __aarch64__
     uint64_t mode;
     __asm__ volatile("mrs %0, fpcr" : "=r"(mode));

@@ -3,10 +3,11 @@
 #define PN_CPU_H
 #include <stddef.h>
 
-/* CPUs that this process may run on, or fewer where the quota of its cgroup is worth less. */
+/* The number of CPUs that this process may use: those it may run on, or fewer by the quota of its
+ * cgroup. */
 size_t pn_cpus_usable(void);
-/* How this thread treats subnormal numbers and rounds: the control bits of its floating-point unit,
- * to hand to another thread. */
+/* The control bits of the floating-point unit of this thread, which decide rounding and the
+ * treatment of subnormal numbers. Worker threads copy them from the caller. */
 unsigned pn_float_mode(void);
 void pn_float_mode_set(unsigned mode);
 

@@ -1,4 +1,4 @@
-/* error.c - the text of an error. */
+/* error.c - error messages. */
 #include "error.h"
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* error.h - how a fallible function fails. */
+/* error.h - error messages of functions that can fail. */
 #ifndef PN_ERROR_H
 #define PN_ERROR_H
 #include "../../pynn.h"

@@ -1,9 +1,9 @@
-/* gate.c - reader-writer locks for parameters, which are fair, can be joined, and survive fork.
+/* gate.c - fair reader-writer locks for parameters, which can be joined and survive fork.
  *
  * A gate protects the parameters of one or more nets. Predictions read, training steps write.
  * Requests are served in order of arrival, so neither readers nor writers starve. Nets that share a
  * layer share a gate: pn_gate_join makes one of two, also while both are held. One mutex protects
- * all gates; it is held for the time of a few assignments, and calls on small nets do not take it
+ * all gates. It is held for a few assignments only, and calls on small nets do not take it
  * (pn_gate_idle). */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE                     /* clock_gettime */
@@ -16,19 +16,19 @@
 #include "clock.h"
 #include "port.h"
 
-/* a training gets at least this long between two interruptions */
-enum { LEAST_NS = 1000000 };
+/* least time that a writer holds the gate before it yields */
+enum { MIN_HOLD_NS = 1000000 };
 
 struct pn_gate {
-    _Atomic(pn_gate *) into;            /* the gate that this one was joined to, or NULL */
+    _Atomic(pn_gate *) joined_to;       /* the gate that this one was joined to, or NULL */
     pn_hold *holders, *first, *last;    /* holders in any order; the queue in order of arrival */
-    /* number of holders and queued requests; of queued requests */
+    /* active: holders and queued requests; waiting: queued requests */
     atomic_int active, waiting;
     unsigned generation;
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-/* counts forks: in a child, what other threads held is held by nobody */
+/* Number of forks. In a child process, gates held by other threads count as free. */
 static atomic_uint generation = 1;
 static _Thread_local int held;          /* gates that this thread holds */
 
@@ -42,7 +42,7 @@ static void begin_child(void)
     held = 0;
 }
 
-static void watch_forks(void) { pn_at_fork(lock, unlock, begin_child); }
+static void register_fork_handlers(void) { pn_at_fork(lock, unlock, begin_child); }
 
 unsigned pn_fork_generation(void)
 {
@@ -52,7 +52,7 @@ unsigned pn_fork_generation(void)
 pn_gate *pn_gate_new(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch_forks);
+    pthread_once(&once, register_fork_handlers);
     pn_gate *g = calloc(1, sizeof *g);
     if (g) g->generation = pn_fork_generation();
     return g;
@@ -63,11 +63,11 @@ void pn_gate_free(pn_gate *gate) { free(gate); }
 static pn_gate *root_of(const pn_gate *gate)
 {
     pn_gate *g = (pn_gate *)gate, *next;
-    while ((next = atomic_load_explicit(&g->into, memory_order_acquire))) g = next;
+    while ((next = atomic_load_explicit(&g->joined_to, memory_order_acquire))) g = next;
     return g;
 }
 
-/* The root, in the state of this process. The mutex is held. */
+/* Returns the root gate, which it resets in the child of a fork. The mutex is held. */
 static pn_gate *current(const pn_gate *gate)
 {
     pn_gate *g = root_of(gate);
@@ -100,7 +100,7 @@ static void enqueue(pn_gate *g, pn_hold *h)
     atomic_fetch_add(&g->waiting, 1);
 }
 
-/* Takes h out of the list it is in. */
+/* Removes h from its list. */
 static void unlink_hold(pn_gate *g, pn_hold *h)
 {
     if (h->next) h->next->before = h->before;
@@ -119,7 +119,7 @@ static int has_writer(const pn_gate *g)
     return 0;
 }
 
-/* Serves the queue as far as it can be served now. */
+/* Grants requests from the front of the queue until one has to wait. */
 static void serve(pn_gate *g)
 {
     for (pn_hold *h; (h = g->first) && (h->access == PN_WRITE ? !g->holders : !has_writer(g));) {
@@ -129,14 +129,14 @@ static void serve(pn_gate *g)
     }
 }
 
-/* What this thread holds of a gate already: PN_WRITE, PN_READ or nothing (-1). */
+/* The access that this thread already has to a gate: PN_WRITE, PN_READ or -1. */
 static int held_here(const pn_gate *g)
 {
-    int most = -1;
+    int access = -1;
     for (const pn_hold *h = g->holders; h; h = h->next)
-        if (pthread_equal(*(const pthread_t *)h->thread, pthread_self()) && (int)h->access > most)
-            most = (int)h->access;
-    return most;
+        if (pthread_equal(*(const pthread_t *)h->thread, pthread_self()) && (int)h->access > access)
+            access = (int)h->access;
+    return access;
 }
 
 void pn_gate_join(pn_gate *a, pn_gate *b)
@@ -155,7 +155,7 @@ void pn_gate_join(pn_gate *a, pn_gate *b)
             enqueue(to, h);
         }
         atomic_fetch_add(&to->active, atomic_load(&from->active));
-        atomic_store_explicit(&from->into, to, memory_order_release);
+        atomic_store_explicit(&from->joined_to, to, memory_order_release);
     }
     unlock();
 }
@@ -168,24 +168,24 @@ int pn_gate_idle(const pn_gate *gate)
            g->generation != pn_fork_generation();
 }
 
-/* A thread's identity, and what it sleeps on while it waits. */
-typedef struct { pthread_t thread; pthread_cond_t wake; int made; } sleeper;
-static _Thread_local sleeper here;
+/* A thread that may have to wait, and the condition variable that it waits on. */
+typedef struct { pthread_t thread; pthread_cond_t wake; int made; } waiter;
+static _Thread_local waiter this_thread;
 
-static int wake_up_call(pn_hold *h)
+static int init_waiter(pn_hold *h)
 {
-    here.thread = pthread_self();
-    if (!here.made && pthread_cond_init(&here.wake, NULL)) return 0;
-    here.made = 1;
-    h->thread = &here.thread;
-    h->wake = &here.wake;
+    this_thread.thread = pthread_self();
+    if (!this_thread.made && pthread_cond_init(&this_thread.wake, NULL)) return 0;
+    this_thread.made = 1;
+    h->thread = &this_thread.thread;
+    h->wake = &this_thread.wake;
     return 1;
 }
 
 pn_entry pn_gate_enter(pn_gate *gate, pn_access access, pn_hold *h)
 {
     *h = (pn_hold){ .gate = gate, .access = access };
-    if (!wake_up_call(h)) return PN_REFUSED;
+    if (!init_waiter(h)) return PN_REFUSED;
     lock();
     pn_gate *g = current(gate);
     h->generation = g->generation;
@@ -223,7 +223,7 @@ void pn_gate_leave(pn_hold *h)
     lock();
     if (h->generation == pn_fork_generation()) {
         pn_gate *g = current(h->gate);
-        held -= h->state == PN_HELD && h->thread == &here.thread;
+        held -= h->state == PN_HELD && h->thread == &this_thread.thread;
         unlink_hold(g, h);
         atomic_fetch_sub(&g->active, 1);
         serve(g);
@@ -236,7 +236,7 @@ int pn_gate_yield(pn_hold *h)
 {
     if (h->state != PN_HELD || h->generation != pn_fork_generation()) return 1;
     if (!atomic_load_explicit(&root_of(h->gate)->waiting, memory_order_relaxed) ||
-        pn_now_ns() - h->since < LEAST_NS)
+        pn_now_ns() - h->since < MIN_HOLD_NS)
         return 1;
     lock();
     pn_gate *g = current(h->gate);

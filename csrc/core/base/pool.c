@@ -1,10 +1,11 @@
-/* pool.c - one pool of threads for the process: how many, and tasks shared out among them.
+/* pool.c - the thread pool of the process.
  *
- * A region is one call of pn_parallel. The caller opens a gate, workers that come in time take
- * tasks one by one beside it, the caller closes the gate and waits for those inside; a worker that
- * is late finds it closed, and nobody waits for it. Workers watch for the next region for a while
- * and then sleep. There is one region at a time: a call from inside one, or while another thread of
- * the program has one, runs on its caller alone. After fork the child starts with no workers. */
+ * A region is one call of pn_parallel. The caller opens a gate, and workers that enter it take
+ * tasks one by one, as does the caller. The caller then closes the gate and waits for the workers
+ * inside. A worker that comes late finds the gate closed, so the caller never waits for it. Workers
+ * spin for a while before they sleep. There is one region at a time: a call within a region, or
+ * while another thread has one, runs on its caller alone. After fork, the child starts without
+ * workers. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -15,36 +16,36 @@
 #include "port.h"
 
 enum { MAX_THREADS = 256, INSIDE = 2, OPEN = 1 };
-enum { POLL_NS = 20000000 };            /* between two calls of a caller's poll function */
-/* a worker probes this long before it sleeps: steps of a plan follow each other within it */
+enum { POLL_NS = 20000000 };            /* interval of calls to a caller's poll function */
+/* how long a worker spins before it sleeps; successive steps of a plan start within that time */
 enum { SPIN_NS = 50000 };
 
 static struct {
-    atomic_int threads;                 /* 0 until asked for or set */
+    atomic_int threads;                 /* 0 until first used or set */
     atomic_int workers;                 /* started so far */
     atomic_flag busy;                   /* a region is open or opening */
-    atomic_size_t gate;                 /* OPEN, and INSIDE for each worker within */
-    atomic_uint regions;                /* counts them: what workers watch */
+    atomic_size_t gate;                 /* OPEN, plus INSIDE for each worker inside */
+    atomic_uint regions; /* number of regions so far; workers wait for it to change */
     atomic_int asleep;
-    pthread_mutex_t lock;               /* of the sleepers */
+    pthread_mutex_t lock;               /* protects asleep and wake */
     pthread_cond_t wake;
     pn_task_fn *task;                   /* of the open region */
     void *context;
     size_t tasks;
     unsigned mode;
     pn_stop *stop;
-    atomic_size_t next;                 /* the first task nobody has taken */
+    atomic_size_t next;                 /* the first task not yet taken */
     atomic_int limit;                   /* workers that may take part */
 } pool = { .busy = ATOMIC_FLAG_INIT,
            .lock = PTHREAD_MUTEX_INITIALIZER,
            .wake = PTHREAD_COND_INITIALIZER };
 
 static _Thread_local int inside;        /* this thread is running a task */
-static _Thread_local int alone;         /* this thread has no helpers */
-static _Thread_local pn_stop *current;  /* of the call that this thread is in, or helps with */
-static _Thread_local int helping;       /* it is another thread's, which alone polls */
+static _Thread_local int alone;         /* regions of this thread run on it alone */
+static _Thread_local pn_stop *current;  /* of the call that this thread is in or helps with */
+static _Thread_local int helping; /* current belongs to another thread, and only that one polls */
 
-/* ---- how many -------------------------------------------------------------------------------- */
+/* ---- number of threads ----------------------------------------------------------------------- */
 
 static size_t default_threads(void)
 {
@@ -56,7 +57,7 @@ size_t pn_threads_get(void)
 {
     if (alone) return 1;
     int n = atomic_load_explicit(&pool.threads, memory_order_relaxed);
-    /* two threads would store the same */
+    /* A race is harmless: all threads store the same value. */
     if (!n) atomic_store(&pool.threads, n = (int)default_threads());
     return (size_t)n;
 }
@@ -77,7 +78,7 @@ int pn_threads_alone(int on)
     return before;
 }
 
-/* ---- the workers ----------------------------------------------------------------------------- */
+/* ---- spinning -------------------------------------------------------------------------------- */
 
 static void relax(void)
 {
@@ -124,14 +125,16 @@ int pn_stop_now(void)
 static void take_tasks(void)
 {
     inside = 1;
-    for (size_t i; !pn_stop_now() && (i = atomic_fetch_add_explicit(
-                                          &pool.next, 1, memory_order_relaxed)) < pool.tasks;)
+    while (!pn_stop_now()) {
+        const size_t i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed);
+        if (i >= pool.tasks) break;
         pool.task(pool.context, i);
+    }
     inside = 0;
 }
 
-/* Watches for a region after the one counted `seen`: spins, then sleeps. Where threads outnumber
- * CPUs, spinning would be in the way. */
+/* Waits for a region after number `seen`: spins, then sleeps. Threads beyond the number of CPUs do
+ * not spin, since they would delay the others. */
 static void await_region(unsigned seen, int spin)
 {
     for (int64_t start = pn_now_ns(); spin && pn_now_ns() - start < SPIN_NS;)
@@ -180,15 +183,16 @@ static void forget_workers(void)        /* in the child of a fork */
     atomic_flag_clear(&pool.busy);
 }
 
-static void watch_forks(void) { pn_at_fork(NULL, NULL, forget_workers); }
+static void register_fork_handlers(void) { pn_at_fork(NULL, NULL, forget_workers); }
 
-/* Returns how many there are: fewer than wanted if the system starts no more. */
+/* Starts workers up to the number wanted. Returns how many there are: fewer if the system starts no
+ * more. */
 static int start_workers(int wanted)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     int n = atomic_load(&pool.workers);
     if (n >= wanted) return wanted;
-    pthread_once(&once, watch_forks);
+    pthread_once(&once, register_fork_handlers);
     while (n < wanted && pn_thread_start(work, (void *)(intptr_t)(n + 1))) n++;
     atomic_store(&pool.workers, n);
     return n;

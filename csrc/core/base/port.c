@@ -1,5 +1,5 @@
-/* port.c - the only file with a body per operating system: POSIX, Windows (MinGW-w64), WASI. WASI
- * has neither signals nor fork, and its pthread_create fails. */
+/* port.c - the only file with code for specific operating systems: POSIX, Windows (MinGW-w64),
+ * WASI. WASI has neither signals nor fork, and its pthread_create fails. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE                     /* sched_getaffinity */
 #endif
@@ -45,7 +45,7 @@ size_t pn_cpus_allowed(void)
     return n > 0 ? (size_t)n : 1;
 }
 
-/* C11 defines aligned_alloc for multiples of the alignment only. */
+/* C11 defines aligned_alloc only for multiples of the alignment. */
 void *pn_aligned_new(size_t alignment, size_t bytes)
 {
     if (bytes > (size_t)PTRDIFF_MAX - alignment) return NULL;

@@ -20,24 +20,24 @@ static block philox(uint64_t seed, uint64_t stream, uint64_t index)
     return c;
 }
 
-/* In [low, high), from 24 random bits for float and 53 for double. low + u (high - low) can round
- * up to high: such values become the largest one below. */
+/* Uniform in [low, high), from 24 random bits for float and 53 for double. low + u (high - low) can
+ * round up to high, which is replaced by the largest value below. */
 void pn_random_uniform(uint64_t seed, uint64_t stream, double low, double high, pn_dtype t,
                        size_t n, void *out)
 {
-    const float most_f = nextafterf((float)high, (float)low);
-    const double most = nextafter(high, low);
+    const float below_f = nextafterf((float)high, (float)low);
+    const double below = nextafter(high, low);
     for (size_t i = 0; i < n; i++) {
         if (i % 65536 == 0 && pn_stop_now()) return;
         block b = philox(seed, stream, i);
         if (t == PN_F32) {
             float u = (float)(b.w[0] >> 8) * 0x1p-24f;
             float x = (float)low + u * ((float)high - (float)low);
-            ((float *)out)[i] = x < (float)high ? x : most_f;
+            ((float *)out)[i] = x < (float)high ? x : below_f;
         } else {
             double u = (double)((((uint64_t)b.w[0] << 32) | b.w[1]) >> 11) * 0x1p-53;
             double x = low + u * (high - low);
-            ((double *)out)[i] = x < high ? x : most;
+            ((double *)out)[i] = x < high ? x : below;
         }
     }
 }

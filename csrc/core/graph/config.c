@@ -1,4 +1,4 @@
-/* config.c - settings by name into a layer's struct, checked, and back. */
+/* config.c - checks named settings, stores them in the struct of a layer and reads them back. */
 #include "config.h"
 #include "../base/error.h"
 #include <stdio.h>
@@ -60,7 +60,7 @@ static pn_status check_numbers(const pn_layer *layer, const pn_field *f, const p
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-/* Choice number i of a field, NULL past the end. */
+/* Choice i of a field; NULL past the end. */
 static const char *choice_at(const pn_field *f, size_t i)
 {
     if (f->type == PN_CHOICE) return f->choices[i];
@@ -162,7 +162,7 @@ size_t pn_config_count(const pn_config_field *fields)
     return n;
 }
 
-/* The one setting of that name; error when there is none, or several. */
+/* Finds the only setting of that name; an error if there is none, or several. */
 static const pn_setting *find_setting(const pn_layer *layer, const char *name, pn_error *error)
 {
     const pn_setting *found = NULL;
@@ -203,6 +203,6 @@ pn_status pn_config_set(const pn_config_field *fields, const pn_layer *layer, vo
         const pn_setting *s = find_setting(layer, fields[i].field.name, error);
         status = s ? set_field(layer, &fields[i], s, config, error) : PN_BAD_VALUE;
     }
-    /* every field has one setting: what is left over is unknown */
+    /* All fields have a setting, so further ones are unknown. */
     return status || layer->n_settings == n ? status : unknown(fields, layer, error);
 }

@@ -1,5 +1,5 @@
-/* config.h - the configuration of layers: one list of fields for each kind of layer, from which
- * come the struct that its code reads, the checks of what is given, and what a graph tells of it.
+/* config.h - the configuration of layers. A kind of layer has one list of fields, from which come
+ * the struct that its code reads, the checks of settings, and the settings of a graph's nodes.
  *
  *     #define FIELDS(FIELD, T) \
  *         FIELD(T, COUNT, axis, ANY, "axis of the sample") \
@@ -7,13 +7,13 @@
  *     PN_CONFIG(example_config, FIELDS)
  *
  * declares the struct example_config with the members axis and bias, and example_config_fields for
- * the kind's row. */
+ * the row of the kind. */
 #ifndef PN_CONFIG_H
 #define PN_CONFIG_H
 #include "../../pynn.h"
 #include <math.h>
 
-/* what a list holds at most is PN_MAX_DIMS */
+/* lists have at most PN_MAX_DIMS elements */
 typedef struct { size_t n, at[PN_MAX_DIMS]; } pn_counts;
 typedef struct { size_t n; ptrdiff_t at[PN_MAX_DIMS]; } pn_integers;
 typedef struct { size_t n; double at[PN_MAX_DIMS]; } pn_numbers;
@@ -24,7 +24,7 @@ typedef ptrdiff_t pn_member_INTEGER;
 typedef int pn_member_FLAG;
 typedef double pn_member_NUMBER;
 typedef uint64_t pn_member_SEED;
-typedef int pn_member_CHOICE;               /* its place among the choices */
+typedef int pn_member_CHOICE;               /* its index in the list of choices */
 typedef size_t pn_member_ACTIVATION;        /* row of the table */
 typedef size_t pn_member_ROWWISE;
 typedef pn_counts pn_member_COUNTS;
@@ -37,9 +37,14 @@ typedef pn_numbers pn_member_NUMBERS;
 #define FROM_TO(low, high) .least = low, .most = high
 #define ONE_OF(names)     .choices = names
 
-/* A list of choices, #define MODES(CHOICE) CHOICE(ZEROS, "zeros") CHOICE(REFLECT, "reflect"), as
- * constants and as names: enum { MODES(PN_CHOICE_CONSTANT) };
- * static const char *const modes[] = { MODES(PN_CHOICE_NAME) NULL }; */
+/* A list of choices,
+ *
+ *     #define MODES(CHOICE) CHOICE(ZEROS, "zeros") CHOICE(REFLECT, "reflect")
+ *
+ * gives constants and names:
+ *
+ *     enum { MODES(PN_CHOICE_CONSTANT) };
+ *     static const char *const modes[] = { MODES(PN_CHOICE_NAME) NULL }; */
 #define PN_CHOICE_CONSTANT(constant, text) constant,
 #define PN_CHOICE_NAME(constant, text) text,
 
@@ -53,11 +58,11 @@ enum { PN_CONFIG_BYTES = 576 };
     _Static_assert(sizeof(T) <= PN_CONFIG_BYTES, "PN_CONFIG_BYTES is too small for " #T);    \
     static const pn_config_field T##_fields[] = { FIELDS(PN_CONFIG_FIELD, T) { { 0 }, 0 } };
 
-/* Fills a kind's struct, of PN_CONFIG_BYTES zero bytes. fields: a list that ends with a field
- * without a name, or NULL for none. */
+/* Fills the struct of a kind, PN_CONFIG_BYTES zero bytes. fields ends with a field without a name,
+ * or is NULL for none. */
 pn_status pn_config_set(const pn_config_field *fields, const pn_layer *layer, void *config,
                         pn_error *error);
-/* One field's value, such that pn_config_set takes it. */
+/* Reads the value of one field in the form that pn_config_set accepts. */
 void pn_config_get(const pn_config_field *field, const void *config, pn_setting *setting);
 size_t pn_config_count(const pn_config_field *fields);
 

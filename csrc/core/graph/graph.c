@@ -1,5 +1,4 @@
-/* graph.c - the description of a net: nodes, what each feeds on, their shapes and their parameters.
- */
+/* graph.c - the description of a net: nodes with their inputs, shapes and parameters. */
 #include "graph.h"
 #include "../base/array.h"
 #include "../base/error.h"
@@ -21,16 +20,16 @@ size_t pn_count(const pn_shape *shape)
     return n;
 }
 
-void pn_shape_text(const pn_shape *shape, char *text, size_t room)
+void pn_shape_text(const pn_shape *shape, char *text, size_t size)
 {
-    size_t used = (size_t)snprintf(text, room, "(");
-    for (size_t i = 0; i < shape->ndim && used < room; i++)
-        used += (size_t)snprintf(text + used, room - used, i ? ", %zu" : "%zu", shape->dim[i]);
-    if (used < room) snprintf(text + used, room - used, shape->ndim == 1 ? ",)" : ")");
+    size_t used = (size_t)snprintf(text, size, "(");
+    for (size_t i = 0; i < shape->ndim && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, i ? ", %zu" : "%zu", shape->dim[i]);
+    if (used < size) snprintf(text + used, size - used, shape->ndim == 1 ? ",)" : ")");
 }
 
-/* Every product of dimensions that a plan makes stays below SIZE_MAX: bytes of a sample are checked
- * here, rows in pn_plan_new. */
+/* Keeps every product of dimensions that a plan computes below SIZE_MAX. The bytes of a sample are
+ * checked here, those of all rows in pn_plan_new. */
 static pn_status check_shape(const pn_shape *shape, const char *what, pn_error *error)
 {
     size_t n = sizeof(double);
@@ -51,7 +50,7 @@ static pn_status fill_shape(pn_shape *to, size_t ndim, const size_t *dim, const 
     return check_shape(to, what, error);
 }
 
-/* A fresh node, not yet counted. */
+/* Returns a zeroed node behind the last one; the caller counts it. */
 static pn_node *next_node(pn_graph *g)
 {
     if (g->n_nodes == g->capacity) {
@@ -63,7 +62,7 @@ static pn_node *next_node(pn_graph *g)
     return memset(&g->nodes[g->n_nodes], 0, sizeof *g->nodes);
 }
 
-/* A list of node numbers with room for one more. */
+/* Appends a node number to a list. */
 static int append(size_t **list, size_t *n, size_t node)
 {
     size_t *more = realloc(*list, (*n + 1) * sizeof *more);
@@ -93,7 +92,7 @@ pn_status pn_graph_new(pn_dtype dtype, size_t ndim, const size_t *shape, pn_grap
     pn_graph *g = calloc(1, sizeof *g);
     *graph = NULL;
     if (g) g->nodes = calloc(g->capacity = 8, sizeof *g->nodes);
-    /* until said otherwise, the last node */
+    /* by default the last node; see pn_graph_outputs */
     if (g) g->outputs = calloc(g->n_outputs = 1, sizeof *g->outputs);
     pn_status status = PN_NO_MEMORY;
     if (g && g->nodes && g->outputs) {
@@ -125,11 +124,11 @@ static const pn_layer_kind *find_kind(const char *name)
 static pn_status check_inputs(const pn_graph *g, const pn_layer_kind *k, const char *where,
                               size_t n, const size_t *inputs, pn_error *error)
 {
-    if (n < k->least || n > k->most)
+    if (n < k->min_inputs || n > k->max_inputs)
         return pn_fail(error, PN_BAD_VALUE,
-                       k->least == k->most ? "%s: takes %zu input, got %zu"
+                       k->min_inputs == k->max_inputs ? "%s: takes %zu input, got %zu"
                                            : "%s: takes %zu inputs or more, got %zu",
-                       where, k->least, n);
+                       where, k->min_inputs, n);
     for (size_t i = 0; i < n; i++)
         if (inputs[i] >= g->n_nodes)
             return pn_fail(error, PN_BAD_VALUE, "%s: input %zu is node %zu of %zu", where, i,
@@ -142,7 +141,7 @@ void pn_slot_add(pn_node *node, const char *name, int state, pn_shape shape)
     node->slots[node->n_slots++] = (pn_binding){ .name = name, .state = state, .shape = shape };
 }
 
-/* Computes the node's shape by the rule of its kind. */
+/* Computes the shape of a node by the rule of its kind. */
 static pn_status shape_node(const pn_graph *g, pn_node *node, pn_error *error)
 {
     const pn_shape **shapes = malloc((node->n_inputs + 1) * sizeof *shapes);
@@ -250,7 +249,7 @@ int pn_kind_at(size_t i, pn_kind_info *info)
 {
     if (i >= sizeof kinds / sizeof *kinds) return 0;
     const pn_layer_kind *k = kinds[i];
-    *info = (pn_kind_info){ k->name, k->least, k->most, pn_config_count(k->fields) };
+    *info = (pn_kind_info){ k->name, k->min_inputs, k->max_inputs, pn_config_count(k->fields) };
     return 1;
 }
 
@@ -292,7 +291,7 @@ int pn_graph_parameter(const pn_graph *graph, size_t node, size_t slot, pn_param
     *info = (pn_parameter_info){
         .name = b->name, .state = b->state, .data = b->data, .grad = b->grad
     };
-    /* a shape that anything fits, until something is bound */
+    /* a parameter of any shape has none until it is bound */
     info->ndim = b->shape.ndim == PN_ANY_SHAPE ? 0 : b->shape.ndim;
     for (size_t i = 0; i < info->ndim; i++) info->shape[i] = b->shape.dim[i];
     return 1;

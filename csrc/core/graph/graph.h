@@ -1,4 +1,4 @@
-/* graph.h - inside a graph, which describes a net. */
+/* graph.h - the inside of a graph, which describes a net. */
 #ifndef PN_GRAPH_H
 #define PN_GRAPH_H
 #include "kind.h"
@@ -9,13 +9,13 @@ struct pn_graph {
     pn_node *nodes;
     size_t n_inputs, n_outputs;
     size_t *inputs, *outputs;               /* nodes */
-    int custom;                            /* is any of its layers custom? */
+    int custom;                            /* whether any layer is custom */
 };
 
-/* elements; a graph's shapes never overflow */
+/* The number of elements. Shapes in a graph never overflow it. */
 size_t pn_count(const pn_shape *shape);
-void pn_shape_text(const pn_shape *shape, char *text, size_t room);    /* "(64, 10)" */
-/* the first output that a node is, or -1 */
+void pn_shape_text(const pn_shape *shape, char *text, size_t size);    /* writes "(64, 10)" */
+/* The number of the first output that a node is, or -1. */
 int pn_output_of(const pn_graph *g, size_t node);
 
 /* Adds a parameter, for a kind's shape function. */

@@ -4,7 +4,7 @@
 #include "config.h"
 
 typedef struct { size_t ndim, dim[PN_MAX_DIMS]; } pn_shape;
-/* A parameter, or with state a running statistic. name: NULL in custom layers. */
+/* A parameter or, with state, a running statistic. name is NULL in custom layers. */
 typedef struct { const char *name; int state; pn_shape shape; void *data, *grad; } pn_binding;
 
 /* PN_ANY_SHAPE: ndim of a slot that accepts any shape */
@@ -26,13 +26,13 @@ typedef struct pn_builder pn_builder;
 /* A layer family: one row in layers/layers.h, one file in layers/. */
 typedef struct {
     const char *name;
-    size_t least, most;                     /* how many inputs it takes */
-    /* Checks the configuration with the shapes of the inputs, sets node->shape and adds the
+    size_t min_inputs, max_inputs;
+    /* Checks the configuration against the shapes of the inputs, sets node->shape and adds the
      * parameters. */
     pn_status (*shape)(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error);
-    /* forward adds the steps that compute the node's output, value[node]. backward adds those that
-     * compute, from its gradient grad[node], the gradients of the parameters and, by
-     * pn_gradient_buffer or pn_give_gradient, those of the inputs. */
+    /* forward adds the steps that compute the output of the node, value[node]. backward adds those
+     * that compute, from its gradient grad[node], the gradients of the parameters and, by
+     * pn_gradient_buffer or pn_give_gradient, of the inputs. */
     pn_status (*forward)(pn_builder *b, size_t node);
     pn_status (*backward)(pn_builder *b, size_t node);
     pn_layouts layouts;
@@ -46,19 +46,19 @@ struct pn_node {
     size_t n_inputs, *inputs;
     int training;
     const pn_custom_layer *custom;
-    /* the kind's struct, see pn_config */
+    /* the struct of its kind; see pn_config */
     union { double number; size_t count; void *pointer; char bytes[PN_CONFIG_BYTES]; } config;
     size_t n_slots;
     pn_binding slots[PN_MAX_SLOTS];
     const pn_activation *activation;        /* of an elementwise layer; NULL for other kinds */
-    size_t activation_row;                  /* of the table, also of the activations of prelu.c */
+    size_t activation_row; /* row of the table of activations, also set by prelu.c */
     /* the activation's parameters, in the dtype of the graph */
     union { float f32; double f64; } params[PN_MAX_PARAMS];
-    /* how often it is an input of other nodes, and the last of these */
+    /* the number of times it is an input of other nodes, and the last of those */
     size_t uses, consumer;
 };
 
-/* The configuration of a node: a pointer to its kind's struct. */
+/* A pointer to the struct of its kind. */
 static inline const void *pn_config(const pn_node *node) { return &node->config; }
 
 #endif

@@ -1,4 +1,4 @@
-/* run.c - forward and backward: no decisions, no allocation. */
+/* run.c - runs forward and backward steps. Neither allocates memory. */
 #include "run.h"
 #include "../base/clock.h"
 #include <string.h>
@@ -44,7 +44,7 @@ pn_status pn_plan_backward(pn_plan *plan, const void *const *gy, void *const *gx
     return run_steps(plan, plan->n_forward, plan->n_steps, error);
 }
 
-/* Stops after every output, so that the monitor sees it before another array takes its place. */
+/* Calls the monitor for each output before its memory is reused. */
 static pn_status run_monitored(pn_plan *p, const pn_monitor *monitor, pn_error *error)
 {
     size_t from = 0;

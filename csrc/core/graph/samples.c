@@ -1,12 +1,12 @@
-/* samples.c - rows of samples gathered and converted for a plan. */
+/* samples.c - gathers rows of samples and converts them to the dtype of a plan. */
 #include "samples.h"
 #include "../base/arena.h"
 #include "../base/array.h"
 #include "../base/error.h"
 #include <stdlib.h>
 
-enum { GATHER_BYTES = 1 << 16 };        /* a thread's share at the least */
-/* of a row, fetched ahead: what follows is a stream, which the machine sees coming */
+enum { GATHER_BYTES = 1 << 16 };        /* least work of a thread */
+/* prefetched at the start of a row; the hardware prefetches the rest, which is sequential */
 enum { FETCH_BYTES = 512 };
 
 size_t pn_sample_bytes(const pn_graph *g, size_t node)
@@ -44,10 +44,13 @@ pn_status pn_input_buffers_reserve(pn_input_buffers *buffers, const pn_graph *g,
 
 /* ---- gathering ------------------------------------------------------------------------------- */
 
-/* n elements of another type, one after the other. */
+/* Converts n contiguous elements of another type. */
 #define SOURCES(ROW) \
-    ROW(PN_FROM_F32, float) ROW(PN_FROM_F64, double) ROW(PN_FROM_I8, int8_t) ROW(PN_FROM_U8, uint8_t) ROW(PN_FROM_I16, int16_t) \
-    ROW(PN_FROM_U16, uint16_t) ROW(PN_FROM_I32, int32_t) ROW(PN_FROM_U32, uint32_t) ROW(PN_FROM_I64, int64_t) ROW(PN_FROM_U64, uint64_t)
+    ROW(PN_FROM_F32, float)    ROW(PN_FROM_F64, double) \
+    ROW(PN_FROM_I8, int8_t)    ROW(PN_FROM_U8, uint8_t) \
+    ROW(PN_FROM_I16, int16_t)  ROW(PN_FROM_U16, uint16_t) \
+    ROW(PN_FROM_I32, int32_t)  ROW(PN_FROM_U32, uint32_t) \
+    ROW(PN_FROM_I64, int64_t)  ROW(PN_FROM_U64, uint64_t)
 static size_t source_size(pn_source from)
 {
     switch (from) {
@@ -62,8 +65,10 @@ static void convert(pn_source from, pn_dtype to, size_t n, const void *x, void *
     switch (from) {
 #define ROW(source, type) \
     case source: \
-        if (to == PN_F32) for (size_t i = 0; i < n; i++) ((float *)y)[i] = (float)((const type *)x)[i]; \
-        else for (size_t i = 0; i < n; i++) ((double *)y)[i] = (double)((const type *)x)[i]; \
+        if (to == PN_F32) \
+            for (size_t i = 0; i < n; i++) ((float *)y)[i] = (float)((const type *)x)[i]; \
+        else \
+            for (size_t i = 0; i < n; i++) ((double *)y)[i] = (double)((const type *)x)[i]; \
         break;
     SOURCES(ROW)
 #undef ROW
@@ -72,7 +77,7 @@ static void convert(pn_source from, pn_dtype to, size_t n, const void *x, void *
 
 int pn_narrow(size_t n, const double *x, float *y)
 {
-    enum { BLOCK = 2048 };              /* which stays in the cache from one pass to the next */
+    enum { BLOCK = 2048 }; /* small enough to stay in the cache between the two passes */
     size_t finite = 0;
     for (size_t i = 0; i < n; i += BLOCK) {
         const size_t m = n - i < BLOCK ? n - i : BLOCK;
@@ -113,12 +118,19 @@ int pn_samples_in_place(const pn_graph *g, size_t i, const pn_samples *samples)
 }
 
 const void *pn_samples_gather(const pn_graph *g, size_t i, const pn_samples *samples,
-                         const size_t *order, size_t start, size_t n, void *x)
+                              const size_t *order, size_t start, size_t n, void *x)
 {
     const size_t bytes = pn_sample_bytes(g, g->inputs[i]);
-    if (!order && pn_samples_in_place(g, i, samples)) return (const char *)samples->x + start * bytes;
-    gathering j = { samples, g->dtype, pn_count(&g->nodes[g->inputs[i]].shape), order,
-                    start,   n,        GATHER_BYTES / (bytes + 1) + 1,          x };
+    if (!order && pn_samples_in_place(g, i, samples))
+        return (const char *)samples->x + start * bytes;
+    gathering j = { .samples = samples,
+                    .dtype = g->dtype,
+                    .elements = pn_count(&g->nodes[g->inputs[i]].shape),
+                    .order = order,
+                    .start = start,
+                    .n = n,
+                    .share = GATHER_BYTES / (bytes + 1) + 1,
+                    .x = x };
     pn_parallel((n + j.share - 1) / j.share, gather, &j);
     return x;
 }
@@ -127,9 +139,9 @@ void pn_samples_prefetch(const pn_graph *g, size_t i, const pn_samples *samples,
                          const size_t *order, size_t n)
 {
     const size_t bytes = pn_count(&g->nodes[g->inputs[i]].shape) * source_size(samples->type),
-                 most = bytes < FETCH_BYTES ? bytes : FETCH_BYTES;
-    for (size_t k = 0; k < n; k++)
-        for (size_t b = 0; b < most; b += 64)
-            __builtin_prefetch((const char *)samples->x + (ptrdiff_t)order[k] * samples->stride +
-                               b);
+                 head = bytes < FETCH_BYTES ? bytes : FETCH_BYTES;
+    for (size_t k = 0; k < n; k++) {
+        const char *row = (const char *)samples->x + (ptrdiff_t)order[k] * samples->stride;
+        for (size_t b = 0; b < head; b += 64) __builtin_prefetch(row + b);
+    }
 }

@@ -32,8 +32,6 @@ static const pn_kernels *const built[] = {
 enum { BUILT = sizeof built / sizeof built[0] };
 static _Atomic(const pn_kernels *) now;
 
-const char *pn_version(void) { return PN_VERSION; }
-
 const char *pn_isa_built(size_t i) { return i < BUILT ? built[i]->isa : NULL; }
 
 int pn_isa_runs(const char *name)

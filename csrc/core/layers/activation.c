@@ -1,6 +1,6 @@
 /* activation.c - elementwise layers, one for each row of the activation table. */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 
 #define FIELDS(FIELD, T)                                                    \
     FIELD(T, ACTIVATION, function, ANY, "row of the activation table")      \
@@ -85,7 +85,7 @@ static pn_status forward(pn_builder *b, size_t node)
     if (!s) return PN_NO_MEMORY;
     s->in = x;
     s->out = b->value[node] = y;
-    b->inner[node] = x;
+    b->preactivation[node] = x;
     pn_step_uses(b, x);
     pn_step_uses(b, y);
     return PN_OK;
@@ -102,7 +102,7 @@ static pn_status backward(pn_builder *b, size_t node)
     if (!s) return PN_NO_MEMORY;
     s->in = gy;
     s->out = gx;
-    s->in2 = row->needs == 'y' ? b->value[node] : b->inner[node];
+    s->in2 = row->needs == 'y' ? b->value[node] : b->preactivation[node];
     pn_step_uses(b, gy);
     pn_step_uses(b, gx);
     pn_step_uses(b, s->in2);

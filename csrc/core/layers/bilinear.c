@@ -1,7 +1,7 @@
 /* bilinear.c - y_k = a W_k b + bias_k: a matrix product with each slice of W, followed by row-wise
  * dot products with b. */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 #include <string.h>
 
 #define FIELDS(FIELD, T)                                        \

@@ -1,6 +1,6 @@
 /* custom.c - layers whose functions the caller provides. */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 
 #define FIELDS(FIELD, T)                                                           \
     FIELD(T, COUNT, num_parameters, FROM_TO(0, PN_MAX_SLOTS), "arrays that it learns") \

@@ -2,7 +2,7 @@
  * number is a function of the layer's seed, the tick and the element's position, so backward draws
  * the same mask as forward, on any number of threads. */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 #include <math.h>
 
 #define DROPOUT_FIELDS(FIELD, T)                                                              \

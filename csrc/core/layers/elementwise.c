@@ -1,7 +1,7 @@
 /* elementwise.c - layers that combine and divide branches: sums, products, concatenation and slices
  * along one axis of the sample. */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 #include <string.h>
 
 #define CONCAT_FIELDS(FIELD, T) FIELD(T, COUNT, axis, AT_LEAST(0), "axis of the sample")

@@ -1,7 +1,7 @@
 /* embedding.c - looks up rows of a table: one for each index, or combined for each bag of indices.
  * */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 #include <math.h>
 #include <string.h>
 

@@ -2,7 +2,7 @@
  * which is its transpose. A plane (height, width) corresponds to columns (kernel elements,
  * windows); planes are independent. */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 #include <string.h>
 
 #define MOST 2147483647.0

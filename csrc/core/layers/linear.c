@@ -1,6 +1,6 @@
 /* linear.c - y = x W^T + b over the last axis; a following activation is fused into the product. */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -118,14 +118,14 @@ static pn_status forward(pn_builder *b, size_t node)
         keep_z = b->mode != PN_PREDICT && row->needs == 'x';
     }
     b->value[end] = y = pn_output_buffer(b, end, fuse && row->needs == 'y');
-    b->inner[end] = keep_z ? pn_buffer_new(b, product_rows(b, node) * out) : y;
-    pn_step *s = y == PN_NONE || b->inner[end] == PN_NONE
+    b->preactivation[end] = keep_z ? pn_buffer_new(b, product_rows(b, node) * out) : y;
+    pn_step *s = y == PN_NONE || b->preactivation[end] == PN_NONE
                    ? NULL
                    : pn_step_new(b, fuse ? "linear + activation" : "linear", run_forward);
     if (!s) return PN_NO_MEMORY;
     s->in = b->value[n->inputs[0]];
     s->out = y;
-    s->out2 = b->inner[end];
+    s->out2 = b->preactivation[end];
     s->product = (pn_product){ .tb = 1,
                                .m = product_rows(b, node),
                                .n = out,

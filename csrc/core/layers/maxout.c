@@ -1,6 +1,6 @@
 /* maxout.c - the maximum of groups of adjacent elements along an axis of the sample. */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 
 #define FIELDS(FIELD, T)                             \
     FIELD(T, COUNT, axis, AT_LEAST(0), "axis of the sample") \

@@ -1,7 +1,7 @@
 /* norm.c - normalisation layers: by statistics of the batch (and their running averages), of rows,
  * and of groups of channels. */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

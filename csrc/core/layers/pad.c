@@ -1,7 +1,7 @@
 /* pad.c - pads or crops the last axes of the sample: constant, reflected, replicated or circular.
  * */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* permute.c - permutes the axes of the sample. */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 #include <string.h>
 
 #define FIELDS(FIELD, T) FIELD(T, COUNTS, axes, AT_LEAST(0), "of the input's sample, in the output's order")

@@ -350,7 +350,7 @@ static pn_status forward(pn_builder *b, size_t node)
     const int op = operation_of(n),
               marks = op == INDEX || (op == MAXIMUM && b->mode != PN_PREDICT);
     int y = b->value[node] = pn_output_buffer(b, node, op == NORM);
-    int index = b->inner[node] = marks ? pn_buffer_new(b, b->rows * pn_count(&n->shape)) : PN_NONE;
+    int index = b->preactivation[node] = marks ? pn_buffer_new(b, b->rows * pn_count(&n->shape)) : PN_NONE;
     pn_step *s = y == PN_NONE || (marks && index == PN_NONE) ? NULL
                                                              : add(b, node, "pooling", run_forward);
     if (!s) return PN_NO_MEMORY;
@@ -372,7 +372,7 @@ static pn_status backward(pn_builder *b, size_t node)
     s->in = b->grad[node];
     s->out = gx;
     s->in2 = norm ? b->value[n->inputs[0]] : PN_NONE;
-    s->out2 = norm ? b->value[node] : b->inner[node];
+    s->out2 = norm ? b->value[node] : b->preactivation[node];
     uses(b, s);
     return PN_OK;
 }

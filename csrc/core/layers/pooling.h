@@ -1,7 +1,7 @@
 /* pooling.h - max pooling of images while they are in cache, for the layer before it. */
 #ifndef PN_POOLING_H
 #define PN_POOLING_H
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 
 typedef struct pn_pooling pn_pooling;
 /* How this node pools images that stand as its layout says, or NULL: it is no max pooling, works on

@@ -1,7 +1,7 @@
 /* prelu.c - activations whose slope below 0 is learnt (PReLU) or drawn at random in training
  * (RReLU). Both use the row prelu of the activation table, which takes its slope from an array. */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 #include <string.h>
 
 enum { SLOPE = 0 };
@@ -245,7 +245,7 @@ static pn_status add_random(pn_builder *b, size_t node, const char *what, int x,
     s->in = x;
     s->in2 = t;
     s->out = y;
-    s->out2 = b->inner[node];
+    s->out2 = b->preactivation[node];
     pn_step_uses(b, x);
     pn_step_uses(b, t);
     pn_step_uses(b, y);
@@ -253,13 +253,13 @@ static pn_status add_random(pn_builder *b, size_t node, const char *what, int x,
     return PN_OK;
 }
 
-/* b->inner[node]: the slopes, for backward. */
+/* b->preactivation[node]: the slopes, for backward. */
 static pn_status forward_random(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     int y = b->value[node] = pn_output_buffer(b, node, 0);
     if (n->training && b->mode != PN_PREDICT &&
-        (b->inner[node] = pn_buffer_new(b, b->rows * pn_count(&n->shape))) == PN_NONE)
+        (b->preactivation[node] = pn_buffer_new(b, b->rows * pn_count(&n->shape))) == PN_NONE)
         return PN_NO_MEMORY;
     return add_random(b, node, "rrelu", b->value[n->inputs[0]], PN_NONE, y);
 }

@@ -1,6 +1,6 @@
 /* reshape.c - another shape for the same elements, which takes no step. */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 
 #define FIELDS(FIELD, T) FIELD(T, COUNTS, shape, AT_LEAST(0), "of one sample of the output")
 PN_CONFIG(reshape_config, FIELDS)

@@ -1,7 +1,7 @@
 /* resize.c - interpolation along one axis of the sample: each output element is a weighted sum of a
  * few input elements. */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 #include <math.h>
 #include <string.h>
 

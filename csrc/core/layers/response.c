@@ -1,7 +1,7 @@
 /* response.c - local response normalisation: divides each element by a power of the sum of squares
  * over adjacent channels. */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 
 #define FIELDS(FIELD, T)                                                  \
     FIELD(T, COUNT, size, AT_LEAST(1), "neighbouring channels in the sum") \

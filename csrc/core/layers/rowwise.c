@@ -1,6 +1,6 @@
 /* rowwise.c - row-wise functions such as softmax, along any axis of the sample. */
 #include "layers.h"
-#include "../graph/plan.h"
+#include "../graph/builder.h"
 
 #define FIELDS(FIELD, T)                                              \
     FIELD(T, ROWWISE, function, ANY, "row of the table of row-wise functions") \

@@ -360,7 +360,7 @@ static void look(void *context, const pn_plan *plan, const pn_probe *watch)
     if (h->whole)
         look_at_values(h, &h->nodes[watch->node], plan->at[watch->value], plan->rows * sample);
     if (w->units && plan->rows && (h->whole || (w->n_left && !w->bias)))
-        look_at_units(h, w, plan->at[watch->slope], plan->rows, sample, watch->last);
+        look_at_units(h, w, plan->at[watch->slope], plan->rows, sample, watch->channels_last);
 }
 
 /* ---- which steps ----------------------------------------------------------------------------- */

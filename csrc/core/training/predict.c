@@ -12,7 +12,7 @@ struct pn_predictor {
     const pn_graph *graph;
     pn_blocks *blocks;
     size_t block, n_buffers, sums_bytes;
-    pn_batch_buffers *buffers;      /* for each lane */
+    pn_batch_buffers *buffers;      /* for each worker */
     /* sum and divisor of the losses, (block, loss, 2), so that they are added in order */
     double *sums;
     /* correct, rows, hits and not_one_hot of pn_score so far, for each loss */
@@ -60,7 +60,7 @@ void pn_predictor_free(pn_predictor *p)
     free(p);
 }
 
-static pn_status score_block(void *context, size_t lane, size_t block, size_t start, size_t rows,
+static pn_status score_block(void *context, size_t worker, size_t block, size_t start, size_t rows,
                              void *const *y, pn_error *error)
 {
     const scoring *j = context;
@@ -69,7 +69,7 @@ static pn_status score_block(void *context, size_t lane, size_t block, size_t st
         pn_score score = { 0 };
         pn_loss_batch w = pn_loss_batch_new(g, &j->criteria[i]);
         pn_status status = pn_loss_batch_fill(&w, g, &j->data->y[i], j->data->subset, start, rows,
-                                              &j->p->buffers[lane], error);
+                                              &j->p->buffers[worker], error);
         if (status) return status;
         if ((status = pn_loss_batch_apply(&w, g->dtype, rows, y, NULL, error))) return status;
         pn_score_add(&score, g, &w, rows);
@@ -82,8 +82,8 @@ static pn_status score_block(void *context, size_t lane, size_t block, size_t st
     return PN_OK;
 }
 
-/* Sums for each block, and buffers for each lane. */
-static pn_status reserve(const scoring *j, size_t blocks, size_t lanes, pn_error *error)
+/* Sums for each block, and buffers for each worker. */
+static pn_status reserve(const scoring *j, size_t blocks, size_t workers, pn_error *error)
 {
     pn_predictor *p = j->p;
     size_t sums;
@@ -95,16 +95,16 @@ static pn_status reserve(const scoring *j, size_t blocks, size_t lanes, pn_error
         p->sums_bytes = p->sums ? sums : 0;
         if (!p->sums) return pn_fail(error, PN_NO_MEMORY, "no memory for %zu blocks", blocks);
     }
-    if (lanes > p->n_buffers) {
-        pn_batch_buffers *more = realloc(p->buffers, lanes * sizeof *more);
+    if (workers > p->n_buffers) {
+        pn_batch_buffers *more = realloc(p->buffers, workers * sizeof *more);
         if (!more) return pn_fail(error, PN_NO_MEMORY, "no memory for a predictor");
-        for (size_t i = p->n_buffers; i < lanes; i++) more[i] = (pn_batch_buffers){ 0 };
+        for (size_t i = p->n_buffers; i < workers; i++) more[i] = (pn_batch_buffers){ 0 };
         p->buffers = more;
-        p->n_buffers = lanes;
+        p->n_buffers = workers;
     }
     const size_t most = j->data->rows < p->block ? j->data->rows : p->block;
     pn_status status = PN_OK;
-    for (size_t i = 0; i < lanes && j->gathers && !status; i++)
+    for (size_t i = 0; i < workers && j->gathers && !status; i++)
         status = pn_batch_buffers_reserve(&p->buffers[i], p->graph, most, error);
     return status;
 }
@@ -155,7 +155,7 @@ pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options 
     if (status) return status;
     const size_t blocks = (data->rows - 1) / p->block + 1;
     const pn_block_job job = { .rows = data->rows,
-                               .lanes = pn_blocks_workers(p->blocks, blocks, j.calls_back),
+                               .workers = pn_blocks_workers(p->blocks, blocks, j.calls_back),
                                .x = data->x,
                                .order = data->subset,
                                .y = y,
@@ -163,7 +163,7 @@ pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options 
                                .context = &j,
                                .poll = options ? options->poll : NULL,
                                .poll_context = options ? options->context : NULL };
-    if (score) status = reserve(&j, blocks, job.lanes, error);
+    if (score) status = reserve(&j, blocks, job.workers, error);
     for (size_t i = 0; i < 4 * j.losses; i++) atomic_store(&p->counts[i / 4][i % 4], 0);
     if (!status) status = pn_blocks_run(p->blocks, &job, error);
     if (!status) add_up(&j, blocks, score);
