@@ -2,7 +2,7 @@
  * buffers and gradients to it. */
 #ifndef PN_BUILDER_H
 #define PN_BUILDER_H
-#include "plan.h"
+#include "plan_types.h"
 
 /* How a node is computed: by steps of its own; by the steps of an earlier node, with a separate
  * backward; or forward and backward by those of an earlier node. */

@@ -1,5 +1,6 @@
 /* plan.c - compiles a graph into a plan: chooses the steps, fuses layers, places buffers in one
  * arena and selects kernels. */
+#include "plan.h"
 #include "builder.h"
 #include <stdlib.h>
 #include <string.h>
