@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 import threading
 from typing import Any
 
@@ -244,7 +245,9 @@ def test_rates_are_searched_with_the_same_budget_until_the_best_is_inside() -> N
         calls.extend((run.name.split(",")[0], run.optimizer.defaults["lr"]) for run in runs)
         return pynn.fit_many(runs, part.X, part.y, loss="cross_entropy", budget=budget, verbose=False)
 
-    found = search(_candidates(given | options, split), split, [0], lr=1e-5, epochs=3, train=train)
+    more: list[int] = []
+    found = search(_candidates(given | options, split), split, [0], lr=1e-5, epochs=3, train=train, expect=more.append)
+    assert sum(more) == 2 * (found.epochs - epochs_of(7, 3))
     relu, sigmoid = (sorted(rate for name, rate in calls if name == label) for label in ("relu", "sigmoid"))
     assert relu == sigmoid == [*found.rates]
     assert len(relu) > 7
@@ -329,6 +332,7 @@ def test_health_is_that_of_the_same_run() -> None:
     hist = net.fit(part.X[rows], part.y[rows], loss="cross_entropy", optimizer=opt, epochs=3, batch_size=32, seed=0)
     run = report["tanh"].runs[0]
     assert run.history["loss"] == hist.history["loss"]
+    assert run.history["saturated"][-1] == unit_health_of(net)[1]
     assert run.health is not None
     assert np.array_equal(np.array([row[2:-1] for row in run.health]), np.array([row[2:-1] for row in net.health()]), equal_nan=True)
     assert report["tanh"].saturated == unit_health_of(net)[1]
@@ -393,6 +397,24 @@ def test_json_holds_everything(tmp_path: Any) -> None:
         again.rerun()
     with pytest.raises(ValueError, match="text: not a report of"):
         Report.from_json("{}")
+
+
+def test_pickle_keeps_all_but_the_data() -> None:
+    report = quick(seeds=6)
+    again = pickle.loads(pickle.dumps(report))
+    assert again.to_json() == report.to_json()
+    assert again.to_html() == report.to_html()
+    with pytest.raises(ValueError, match="read from JSON or pickle"):
+        again.rerun()
+
+
+def test_units_are_counted_in_every_epoch() -> None:
+    report = quick(seeds=2, activations=["relu", "tanh"], lr=0.1)
+    for entry in report:
+        dead = [run.history["dead"] for run in entry.runs]
+        assert {len(values) for values in dead} == {3}
+        assert np.mean([values[-1] for values in dead]) == pytest.approx(entry.dead)
+    assert report["relu"].dead > 0
 
 
 def test_frame_has_a_row_per_training() -> None:

@@ -196,7 +196,7 @@ def _train_all(
     """Return the learning rates, and the finished runs of each seed."""
     lr, epochs, tuning = given["lr"], given["epochs"], None
     if given["tune"] == "lr":
-        tuning = search(candidates, data, numbers[:TUNING_SEEDS], lr=lr, epochs=epochs, train=train)
+        tuning = search(candidates, data, numbers[:TUNING_SEEDS], lr=lr, epochs=epochs, train=train, expect=train.expect)
     rates = tuning.chosen if tuning is not None else tuple(_own_rate(one) if lr is None else lr for one in candidates)
     done: list[list[_Done]] = []
     try:

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 
 import pynn
 
+from ._record import unit_shares
+
 
 class UnitHealth(NamedTuple):
     """The share of the hidden units that hardly learn, 0 to 1; no unit counts in both."""
@@ -45,8 +47,4 @@ def unit_health(model: pynn.Sequential, X: NDArray[Any]) -> UnitHealth:
     >>> pynn.lab.unit_health(model, np.eye(2, dtype=np.float32)).dead >= 0.5
     True
     """
-    rows = [row for row in model.health(X).rows if row.units]
-    units = sum(row.units for row in rows)
-    return UnitHealth(
-        sum(row.dead * row.units for row in rows) / max(units, 1), sum(row.saturated * row.units for row in rows) / max(units, 1)
-    )
+    return UnitHealth(*unit_shares(model.health(X)))

@@ -146,17 +146,17 @@ def _figure(chart: Chart, caption: str) -> str:
 def _curves(report: Report, lang: str) -> str:
     t = html_words(lang)
     figures = []
-    for name in dict.fromkeys((report.curve_name, "val_loss", "loss")):
+    for name in dict.fromkeys((report.curve_name, "val_loss", "loss", "dead", "saturated")):
         last = [(entry.label, values[-1][0]) for entry in report if (values := entry.curve(name))]
-        show = _percent if name.endswith("accuracy") else _number
-        told = ", ".join(f"{label} {show(value)}" for label, value in last)
-        is_log = not name.endswith("accuracy")
-        chart = Chart(f"{t[name]}. {t['last epoch']}: {told}", t["epoch"], t[name], show, logarithmic=is_log)
+        label, is_log = t.get(f"{name} units", t.get(name, name)), name.endswith("loss")
+        show = _number if is_log else _percent
+        told = ", ".join(f"{entry} {show(value)}" for entry, value in last)
+        chart = Chart(f"{label}. {t['last epoch']}: {told}", t["epoch"], label, show, logarithmic=is_log)
         for i, entry in enumerate(report):
             values = entry.curve(name)
             band = [(float(k), low, high) for k, (_, low, high) in enumerate(values, 1)]
             chart.add(i, [(float(k), mean) for k, (mean, _, _) in enumerate(values, 1)], band)
-        figures.append(_figure(chart, t["band"].format(name=t[name], seeds=len(report.baselines))))
+        figures.append(_figure(chart, t["band"].format(name=label, seeds=len(report.baselines))))
     return f'{_key(report)}<div class="grids">{"".join(figures)}</div>'
 
 

@@ -14,17 +14,27 @@ from .._training.health import Health, LayerHealth
 from ._cost import Cost
 
 
+def unit_shares(health: Health) -> tuple[float, float]:
+    """Return the shares of the hidden units of a net that are dead, and that are saturated."""
+    rows = [row for row in health if row.units]
+    units = max(sum(row.units for row in rows), 1)
+    return sum(row.dead * row.units for row in rows) / units, sum(row.saturated * row.units for row in rows) / units
+
+
 class HealthRecord(Callback):
-    """Keep the health of the first and of the last epoch."""
+    """Keep the health of the first and of the last epoch, and the shares of dead and saturated units of each."""
 
     _any_thread = True
 
     def __init__(self) -> None:
         self.first: Health | None = None
         self.last: Health | None = None
+        self.shares: dict[str, list[float]] = {"dead": [], "saturated": []}
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self.last = self.model.health()
+        for values, share in zip(self.shares.values(), unit_shares(self.last), strict=True):
+            values.append(share)
         if self.first is None:
             self.first = self.last
 
@@ -42,7 +52,8 @@ class RunRecord:
     status : str
         How the training ended: 'finished', or 'diverged', whose net has the weights of its last good epoch.
     history : dict of str to list of float
-        A number per epoch: ``loss`` and ``accuracy`` of training, ``val_loss`` and ``val_accuracy`` of the validation rows.
+        A number per epoch: ``loss`` and ``accuracy`` of training, ``val_loss`` and ``val_accuracy`` of the validation rows, and the shares
+        of hidden units that were ``dead`` and ``saturated``.
     first_health, health : Health or None
         Of the first epoch and of the last.
     seconds : float
@@ -158,12 +169,8 @@ class Entry:
         return self._share("saturated")
 
     def _share(self, kind: str) -> float:
-        found = []
-        for run in self.runs:
-            rows = [row for row in run.health or () if row.units]
-            units = sum(row.units for row in rows)
-            found.append(sum(getattr(row, kind) * row.units for row in rows) / units if units else 0.0)
-        return fmean(found)
+        place = ("dead", "saturated").index(kind)
+        return fmean(unit_shares(run.health)[place] if run.health is not None else 0.0 for run in self.runs)
 
     def epochs_to(self, target: float) -> int | None:
         """Return the median of the first epoch whose validation accuracy reached a target; None: half of the runs never did."""
@@ -228,6 +235,7 @@ def record(run: Any, score: float, loss: float, kept: HealthRecord, seed: int) -
     """Return what there is to keep of a run that has ended."""
     hist = run.history
     numbers: dict[str, list[float]] = {name: [*values] for name, values in hist.history.items() if name != "seconds"}
+    numbers |= kept.shares
     seconds = math.fsum(hist.history.get("seconds", ()))
     return RunRecord(seed, score, loss, hist.status, numbers, kept.first, kept.last, seconds)
 

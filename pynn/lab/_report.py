@@ -57,6 +57,10 @@ class Report:
             verdict = analyze(listed_scores(self.entries), test_fraction=p["test_fraction"], rope=p["rope"], alpha=p["alpha"])
         object.__setattr__(self, "verdict", verdict)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the call that `rerun` repeats, which holds the data and functions."""
+        return vars(self) | {"_again": None}
+
     # ---- access ----------------------------------------------------------------------------------------------------
     def __getitem__(self, label: str) -> Entry:
         """Return the entry of a label."""
@@ -266,11 +270,12 @@ class Report:
         Raises
         ------
         ValueError
-            If the report was read from JSON, which does not hold the data.
+            If the report was read from JSON, or is a copy by pickle, which do not hold the data.
         """
         if self._again is None:
             call = self.protocol["call"]
-            raise ValueError(f"rerun: this report was read from JSON, which does not hold the data; repeat the call instead: {call}")
+            text = "rerun: this report was read from JSON or pickle, which do not hold the data"
+            raise ValueError(f"{text}; repeat the call instead: {call}")
         other = self._again()
         entries = tuple(new.with_timings(old) for new, old in zip(other.entries, self.entries, strict=True))
         return Report(entries, other.metric, other.baselines, other.protocol, self._again)

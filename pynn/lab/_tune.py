@@ -80,11 +80,13 @@ def search(
     lr: float | None,
     epochs: int,
     train: Callable[[Sequence[Run], Part, Halving | None, str], list[Any]],
+    expect: Callable[[int], None] | None = None,
 ) -> Tuning:
     """Find a learning rate for each candidate, with the same budget on the same grid, on validation rows.
 
     For each of some seeds all rates of a grid compete by successive halving; a candidate's rate is the median of the winners. While
-    the best of any candidate lies at the end of the grid, the grid is widened on that side, for all candidates.
+    the best of any candidate lies at the end of the grid, the grid is widened on that side, for all candidates; ``expect`` is called
+    with the number of epochs that this adds.
     """
     firsts = [first_rate(candidate, lr) for candidate in candidates]
     known: list[list[dict[int, float]]] = [[{} for _ in seeds] for _ in candidates]
@@ -112,6 +114,8 @@ def search(
         if not fresh or widenings == MOST_WIDENINGS:
             break
         low, high = min(low, *fresh), max(high, *fresh)
+        if expect is not None:
+            expect(len(candidates) * len(seeds) * epochs_of(len(fresh), epochs))
     rates = tuple(rate_at(firsts[0], place) for place in range(low, high + 1))
     chosen = tuple(rate_at(first, place) for first, place in zip(firsts, best, strict=True))
     return Tuning(rates, chosen, len(seeds), total, trials, tuple(place in (low, high) for place in best))
@@ -198,6 +202,12 @@ class Trainer:
         if self.progress.on:
             self.progress.advance(0, what, what)
         return found
+
+    def expect(self, epochs: int) -> None:
+        """Add to the number of epochs that are expected."""
+        self.progress.epochs += epochs
+        if self.progress.bar is not None:
+            self.progress.bar.total = self.progress.epochs
 
     def tick(self) -> None:
         """Show that a run has ended an epoch."""
