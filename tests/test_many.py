@@ -317,6 +317,8 @@ def test_an_exception_is_raised_when_the_others_have_ended(n_jobs):
     assert [len(run.history.epoch) for run in runs] == [5, 2, 5, 2]
     alone = _mlp(2)
     _same(runs[2].model, runs[2].history, alone, alone.fit(X, y, loss="cross_entropy", epochs=5, seed=2))
+    with concurrent.futures.ThreadPoolExecutor(1) as other:  # also while the exception holds the frames of the call
+        other.submit(lambda: [run.model.fit(X, y, loss="cross_entropy") for run in runs]).result()
 
 
 def test_errors_name_the_run_before_anything_is_trained():
@@ -490,6 +492,40 @@ def test_an_interrupt_keeps_what_is_finished(n_jobs, callbacks):
     assert done.stderr == ""
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_interrupt_does_not_wait_for_the_epoch(n_jobs):
+    _run_script(
+        f"""
+        import os, signal, threading, time
+        import numpy as np, pynn
+
+        X = np.random.default_rng(0).standard_normal((2000, 64)).astype(np.float32)
+        y = (X[:, 0] > 0).astype(int)
+        rows = np.resize(np.arange(2000), 4_000_000)
+        nets = [pynn.Sequential(pynn.Linear(64, 512, seed=k), "tanh", pynn.Linear(512, 2, seed=k)) for k in range(2)]
+        before = [net[0].weight.copy() for net in nets]
+        runs = [pynn.Run(net, seed=0, rows=rows) for net in nets]
+
+        def interrupt():
+            while any((net[0].weight == old).all() for net, old in zip(nets[:{n_jobs}], before)):
+                time.sleep(0.01)
+            at.append(time.perf_counter())
+            os.kill(os.getpid(), signal.SIGINT)
+        at = []
+        threading.Thread(target=interrupt).start()
+        try:
+            pynn.fit_many(runs, X, y, loss="cross_entropy", n_jobs={n_jobs})
+        except KeyboardInterrupt:
+            assert time.perf_counter() - at[0] < 10
+        else:
+            raise SystemExit("not interrupted")
+        assert [run.history and run.history.status for run in runs] == ["interrupted", "interrupted" if {n_jobs} == 2 else None]
+        assert not runs[0].history.epoch
+        """
+    )
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs the peak of resident memory")
 def test_memory_does_not_grow_with_the_runs():
     _run_script(
@@ -519,6 +555,18 @@ def test_memory_does_not_grow_with_the_runs():
         assert peak() - first < X.nbytes / 2**20 / 8, (first, peak())
         """
     )
+
+
+def test_a_run_has_one_thread_while_others_train(monkeypatch):
+    X, y = _data()
+    told, work = [], _core.work
+    monkeypatch.setattr(_core, "work", lambda alone, flag: told.append(bool(alone)) or work(alone, flag))
+    pynn.fit_many([pynn.Run(_mlp(k), epochs=300) for k in range(2)], X, y, loss="cross_entropy", n_jobs=2)
+    assert any(told)
+    told.clear()
+    pynn.fit_many([pynn.Run(_mlp(k), epochs=9) for k in range(2)], X, y, loss="cross_entropy", n_jobs=1)
+    assert told
+    assert not any(told)
 
 
 def test_progress_is_one_line_for_all_runs(capsys):
