@@ -170,6 +170,8 @@ class Crew:
                 self._broken = error
                 self._stop[0] = 1
                 self._changed.notify_all()
+        finally:
+            _core.work(False, None)  # the core holds the flag for each thread
 
     def _drive(self, job: Job, calling: bool) -> None:
         """Go on with a job as far as this thread may."""
