@@ -3,11 +3,13 @@
 import argparse
 import io
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import pynn
-from pynn.datasets import load_digits, read_csv
+from pynn.datasets import load_digits, read_table
+from pynn.datasets._target import SYNONYMS
 from pynn.lab import ACTIVATIONS, compare
 
 Number = TypeVar("Number", int, float)
@@ -15,8 +17,9 @@ EXAMPLES = """\
 examples:
   python -m pynn                                    handwritten digits, six activations
   python -m pynn --activations relu,mish,softplus   others
-  python -m pynn --data iris.csv --target species   a table of numbers, with a line of column names
   python -m pynn --html report.html                 the same as a page
+  python -m pynn --data iris.csv --target species   a table; what was understood is printed first
+  python -m pynn --data sonar.data --no-header --target -1
 
 Every activation is trained once with each seed, at its own best learning rate, which a validation part chooses; a seed
 gives all of them the same split and order of samples. The table shows, for each activation: the score on the test part
@@ -35,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--data and --target belong together")
     try:
         task, (X, y) = _data(options)
+        sys.stdout.flush()
         report = compare(
             X,
             y,
@@ -52,25 +56,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.html is not None:
             report.to_html(options.html, lang=options.lang)
     except (ImportError, OSError, ValueError) as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        print(_wrapped(f"{parser.prog}: error: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         unfinished = getattr(stop, "report", None)
         if unfinished is not None:
-            print(unfinished)
+            print(unfinished.text(options.lang))
         print("stopped", file=sys.stderr)
         return 130
-    print(f"{options.data or 'handwritten digits'}\n{report.text(options.lang)}")
+    print(report.text(options.lang))
     return 0
 
 
 def _data(options: argparse.Namespace) -> tuple[str, tuple[Any, Any]]:
-    """Return the task, and inputs and targets: those of the file, or the digits."""
+    """Return the task, and inputs and targets: those of the file, or the digits. Print what was understood."""
     if options.data is None:
+        print("handwritten digits")
         return options.task, load_digits()
-    table = read_csv(options.data, options.target)
-    found = "quantity" if table.classes is None else "classes"
-    return found if options.task == "auto" else options.task, (table.X, table.y)
+    names = ("header", "drop", "keep", "missing", "na", "separator", "encoding", "task")
+    table = read_table(options.data, options.target, **{name: getattr(options, name) for name in names})
+    print(f"{options.data}\n{_wrapped(table.summary)}")
+    for note in table.notes:
+        print(_wrapped(f"- {note}", "  "))
+    print()
+    return table.task, (table.X, table.labels)
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    """Return text in lines of at most 79 columns, longer words excepted, such as paths."""
+    return textwrap.fill(text, 79, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,9 +95,18 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--data", metavar="FILE", help="a CSV file to learn from, instead of the digits")
-    add("--target", metavar="COLUMN", help="the column of FILE to predict: classes (text, few whole numbers) or a quantity")
-    add("--task", choices=("auto", "classes", "quantity"), default="auto", help="what the target is (default: as its values say)")
+    add("--data", metavar="FILE", help="a table to learn from, instead of the digits: text, or what pandas reads")
+    add("--target", metavar="COLUMN", help="the column of FILE to predict: its name, or its position (-1: the last)")
+    add("--task", choices=("auto", "classes", "quantity", *SYNONYMS), default="auto", help="what the target is (default: by its values)")
+    add("--header", action="store_true", default=None, help="the first line of FILE holds the column names")
+    add("--no-header", dest="header", action="store_false", help="the first line of FILE is data")
+    add("--drop", metavar="COLUMN", action="append", default=[], help="a column to leave out (repeatable)")
+    add("--keep", metavar="COLUMN", action="append", default=[], help="a column to use though it looks like an id (repeatable)")
+    missing = "rows with missing values: dropped, filled, or an error (default: auto: dropped if 80 %% of the rows remain)"
+    add("--missing", choices=("auto", "drop", "mean", "error"), default="auto", help=missing)
+    add("--na", metavar="TEXT", action="append", default=[], help="another spelling of missing values (repeatable)")
+    add("--separator", metavar="CHARACTER", type=_separator, help="of fields: , ; | tab or space (default: as found)")
+    add("--encoding", metavar="NAME", help="of FILE, such as latin-1 (default: as found)")
     add("--activations", metavar="NAMES", type=_names, default=list(ACTIVATIONS), help=f"default: {','.join(ACTIVATIONS)}")
     add("--hidden", metavar="WIDTHS", type=_widths, default=[128, 64], help="widths of the hidden layers (default: 128,64)")
     add("--epochs", metavar="N", type=_positive(int), default=30, help="passes over the training data (default: 30)")
@@ -100,6 +123,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
+
+
+def _separator(text: str) -> str:
+    return {"tab": "\t", "space": " "}.get(text, text)
 
 
 def _widths(text: str) -> list[int]:

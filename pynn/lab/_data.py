@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from .._arrays import Array, plain_array, real_array
 from .._frames import is_column, is_table
-from .._tables import unknown_name
 from ..datasets import train_test_split
-from ..datasets._table import MOST_CLASSES
+from ..datasets._target import check_task, counted, distinct_numbers, is_classes
 
-TASKS = ("auto", "classes", "multilabel", "quantity")
 SCALES = ("auto", "columns", "together", "none")
 Rows = NDArray[np.intp]
 
@@ -37,13 +35,6 @@ class Target(NamedTuple):
     def loss(self) -> str:
         """The name of its loss."""
         return {"classes": "cross_entropy", "multilabel": "bce_with_logits", "quantity": "mse"}[self.task]
-
-
-def is_classes(values: NDArray[Any], rows: int) -> bool:
-    """Tell whether distinct values are classes: text or truth values, or few whole numbers that repeat."""
-    if values.dtype.kind not in "iuf":
-        return True
-    return len(values) <= min(MOST_CLASSES, rows / 2) and bool((values == np.floor(values)).all())
 
 
 def read_target(y: Any, task: str, name: str = "y") -> Target:
@@ -68,14 +59,12 @@ def _column(a: Array, task: str, name: str) -> Target:
             raise ValueError(f"task: 'quantity' needs numbers, but {name} holds {a.dtype}")
         if count < 2:
             raise ValueError(f"{name}: every value is {values[0]!r}, so there is nothing to predict")
-        whole = "whole numbers" if bool((values == np.floor(values)).all()) else "numbers"
-        return Target("quantity", a.astype(np.float64)[:, None], 1, (), f"a quantity ({count:,} distinct {whole})")
+        return Target("quantity", a.astype(np.float64)[:, None], 1, (), distinct_numbers(values))
     if count < 2:
         raise ValueError(f"{name} must hold at least two classes; it holds {values.tolist()}")
     counts = np.bincount(index.reshape(-1))
     labels = tuple(str(int(v)) if number else str(v) for v in values)
-    some = ", ".join(f"{label} {n:,}" for label, n in zip(labels[:4], counts, strict=False)) + (", ..." if count > 4 else "")
-    return Target("classes", index.reshape(-1).astype(np.int64), count, labels, f"{count} classes ({some})")
+    return Target("classes", index.reshape(-1).astype(np.int64), count, labels, counted(labels, counts))
 
 
 def _columns(a: Array, task: str, name: str) -> Target:
@@ -146,8 +135,7 @@ class Data:
     def __init__(
         self, X: Any, y: Any, *, task: str, scale: str, test_size: float, validation_size: float, seed: int, has_model: bool
     ) -> None:
-        if task not in TASKS:
-            raise unknown_name("task", task, TASKS)
+        task = check_task(task)
         if scale not in SCALES:
             raise ValueError(f"scale: expected {', '.join(map(repr, SCALES[:-1]))} or {SCALES[-1]!r}, got {scale!r}")
         self.several_inputs = isinstance(X, tuple) and has_model
