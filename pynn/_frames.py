@@ -36,7 +36,7 @@ def table_array(table: Any, name: str) -> NDArray[Any]:
     dtypes = {*table.dtypes}
     if len(dtypes) == 1 and isinstance(only := next(iter(dtypes)), np.dtype) and only.kind in _KINDS:
         return np.asarray(table)
-    columns = [*_columns(table)]
+    columns = [*frame_columns(table)]
     for label, column in columns:
         _check(column, name, f"column {label!r} holds ")
     found = [_dtype(column) for _, column in columns]
@@ -52,8 +52,8 @@ def column_array(column: Any, name: str) -> NDArray[Any]:
     return _values(column, _dtype(column))
 
 
-def _columns(table: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield pairs of a name and a column; names may repeat."""
+def frame_columns(table: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield pairs of a name and a column of a table; names may repeat."""
     for i, label in enumerate(table.columns):
         yield label, table.iloc[:, i] if hasattr(table, "iloc") else table.get_columns()[i]
 

@@ -31,7 +31,9 @@ def test_command_line_compares_on_a_table(tmp_path: Path, capsys: pytest.Capture
     first, rest = out.split("\n", 1)
     assert first == file
     spoken = rest.replace("\n", " ")
-    assert spoken.startswith("Target: 3 classes (0 67, 1 67, 2 66). Rows: 120 to train, 30 to validate, 50 to test. Net: 4-8-8-3. ")
+    assert spoken.startswith("target 't': 3 classes (0 67, 1 67, 2 66); 4 numeric inputs  ")
+    report = spoken.partition("inputs  ")[2]
+    assert report.startswith("Target: 3 classes (0 67, 1 67, 2 66). Rows: 120 to train, 30 to validate, 50 to test. Net: 4-8-8-3. ")
     assert "6 seeds (0 to 5); inputs scaled by column" in spoken
     assert "4 epochs, 16 steps per seed, batches of 32, Adam." in out
     assert "Learning rate of each: the best of" in out
@@ -89,9 +91,9 @@ def test_command_line_explains_wrong_options(arguments: list[str], says: str, ca
 def test_command_line_explains_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--data", str(tmp_path / "none.csv"), "--target", "t"]) == 2
     assert "none.csv" in capsys.readouterr().err
-    (tmp_path / "t.csv").write_text("age,t\nabc,1\n")
+    (tmp_path / "t.csv").write_text("age,t\n" + "".join(f"{'abc' if i == 0 else i},{i}\n" for i in range(60)))
     assert main(["--data", str(tmp_path / "t.csv"), "--target", "t"]) == 2
-    assert "line 2, column 'age': 'abc' is not a number" in capsys.readouterr().err
+    assert "column 'age': 'abc' (line 2), where 59 of 60 values are numbers" in capsys.readouterr().err.replace("\n", " ")
     assert main(["--activations", "reul"]) == 2
     assert "did you mean 'relu'" in capsys.readouterr().err
 

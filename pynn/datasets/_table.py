@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._frames import is_table
+from .._frames import frame_columns, is_table
 from .._tables import unknown_name
 from ._table_columns import MISSING_MODES, Column, assemble, copies, frame_column, read_column
 from ._table_text import Fields, read_fields
@@ -177,7 +177,7 @@ def read_table(
     ignored: tuple[str, ...] = ()
     if (frame := _frame(source)) is not None:
         names = [str(name) for name in frame.columns]
-        columns: list[Any] = [frame.iloc[:, i] if hasattr(frame, "iloc") else frame.get_columns()[i] for i in range(len(names))]
+        columns: list[Any] = [column for _, column in frame_columns(frame)]
     else:
         fields = read_fields(source, separator, encoding)
         rows, lines, ignored = fields.rows, fields.lines, fields.ignored

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._frames import frame_columns, is_number
 from ._table_values import MISSING, MISSING_NUMBERS, dates, is_finite, numbers
 from ._target import MOST_CLASSES
 
@@ -105,6 +106,24 @@ def frame_column(name: str, column: Any) -> Column:
     found = np.empty(len(objects), object)
     found[:] = [None if lost else str(value) for value, lost in zip(objects, missing, strict=True)]
     return Column(name, found)
+
+
+def has_labels(table: Any) -> bool:
+    """Return whether a frame has columns of text or categories."""
+    return any(not is_number(column) for _, column in frame_columns(table))
+
+
+def encoded_frame(table: Any, name: str) -> Inputs:
+    """Return a frame as a matrix: numbers, truth values and dates as numbers, text and categories one-hot; or raise."""
+    columns = [frame_column(str(label), column) for label, column in frame_columns(table)]
+    rows = np.ones(len(table), bool)
+    wide = [(column.name, len({*column.values.tolist()})) for column in columns if not column.is_number]
+    wide = [(label, count) for label, count in wide if count > MOST_CLASSES]
+    if wide:
+        said = _listed([f"{label} ({count:,})" for label, count in wide])
+        raise ValueError(f"{name}: columns of text with more than {MOST_CLASSES} different values cannot be one-hot encoded: {said}")
+    notes: list[str] = []
+    return _encoded(columns, _treated(columns, "error", rows, notes, name, None), [], notes)
 
 
 def _polars(name: str) -> Any:

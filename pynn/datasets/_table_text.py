@@ -58,12 +58,16 @@ def read_fields(path: str | PathLike[str], separator: str | None, encoding: str 
     text = _decoded(path, _unpacked(path, read_bytes(path)), encoding, notes)
     if re.match(r"\s*(%[^\n]*\s+)*@relation\b", text, re.IGNORECASE):
         return _read_arff(path, text, notes)
+    if (zero := text.find("\0")) >= 0:
+        raise ValueError(f"{path}: zero byte in line {text.count(chr(10), 0, zero) + 1}; it is not a text file")
     text, names_line = _without_comments(text, notes)
     if separator is None:
         separator = _separator(text)
     if separator not in SEPARATORS:
         raise ValueError(f"separator: expected {', '.join(map(repr, SEPARATORS))}, got {separator!r}")
     rows, lines = _split(path, text, separator)
+    if '"' in text:
+        _check_quotes(path, text, lines)
     if not rows:
         raise ValueError(f"{path} is empty; expected a table with a row per line")
     if separator != ",":
@@ -154,8 +158,6 @@ def _utf16(raw: bytes) -> str | None:
 def _without_comments(text: str, notes: list[str]) -> tuple[str, bool]:
     """Blank out lines that begin with '#', which keeps line numbers; also return whether such a line holds the names."""
     text = text.removeprefix("\ufeff")
-    if "\x00" in text:
-        raise ValueError("the file holds zero bytes; it is not a text file")
     if not re.search(r"^[ \t]*#", text, re.MULTILINE):
         return text, False
     lines = re.split(r"(?<=\n)|(?<=\r)(?!\n)", text)
@@ -225,6 +227,17 @@ def _split(path: str | PathLike[str], text: str, separator: str) -> tuple[list[l
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
     return rows, lines
+
+
+def _check_quotes(path: str | PathLike[str], text: str, lines: list[int]) -> None:
+    """Raise if the last row has a quote that is not closed, and so has taken in the rest of the file."""
+    last = io.StringIO(text, newline="").readlines()[lines[-1] - 1 :] if lines else []
+    try:
+        for _ in csv.reader(last, strict=True):
+            pass
+    except csv.Error as error:
+        if "end of data" in str(error):
+            raise ValueError(f"{path}, line {lines[-1]}: a quote is opened and not closed") from None
 
 
 def _wide_columns(text: str) -> tuple[list[list[str]], list[int]] | None:

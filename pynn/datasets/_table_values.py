@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable
 
 MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "?")  # spellings of missing values, in lower case
 MISSING_NUMBERS = (*MISSING, "none", "-", "--", ".", "..", "#value!", "#div/0!", "unknown")  # among numbers only
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
-_POINT = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)?(\.\d*)?([eE][+-]?\d+)?")
-_COMMA = re.compile(r"[+-]?(\d{1,3}([. \u00a0']\d{3})+|\d+)?(,\d*)?([eE][+-]?\d+)?")
-_SIGNS = re.compile(r"[\s$€£¥%]|USD|EUR")
+_POINT = re.compile(r"[+-]?(\d{1,3}([, ]\d{3})+|\d+)?(\.\d*)?([eE][+-]?\d+)?")
+_COMMA = re.compile(r"[+-]?(\d{1,3}([. ']\d{3})+|\d+)?(,\d*)?([eE][+-]?\d+)?")
+_SIGNS = re.compile(r"[$€£¥%\u00a0\u202f]|USD|EUR|^\s+")
 _DATE = re.compile(
     r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})"  # year, month, day in any order
     r"(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*(AM|PM)?\s*(Z|[+-]\d\d:?\d\d)?)?",
@@ -25,15 +24,24 @@ _EPOCH = datetime.datetime(1970, 1, 1)
 
 def number(text: str) -> float | None:
     """Return a number in the notation of programming languages; None for other text."""
-    return float(text) if _NUMBER.fullmatch(text) else None
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return None if "_" in text or math.isnan(value) else value
 
 
 def is_value(text: str) -> bool:
     """Return whether a field is a number in any spelling, or a date: what a column name rarely is."""
     if number(text) is not None or _DATE.fullmatch(text) or _YEAR_MONTH.fullmatch(text):
         return True
-    bare = _SIGNS.sub("", text)
+    bare = _bare(text)
     return any(c.isdigit() for c in bare) and bool(_POINT.fullmatch(bare) or _COMMA.fullmatch(bare))
+
+
+def _bare(text: str) -> str:
+    """Return a field without percent signs, signs of currency and fixed spaces."""
+    return _SIGNS.sub("", text).strip()
 
 
 def numbers(texts: Iterable[str]) -> tuple[dict[str, float | None], str]:
@@ -45,7 +53,7 @@ def numbers(texts: Iterable[str]) -> tuple[dict[str, float | None], str]:
     others = [text for text, value in plain.items() if value is None]
     if not others:
         return plain, ""
-    bare = {text: _SIGNS.sub("", text) for text in plain}
+    bare = {text: _bare(text) for text in plain}
     decimal_comma = any(_is_decimal_comma(one) for one in bare.values()) and not any(_is_decimal_point(one) for one in bare.values())
     read: Callable[[str], float | None] = _with_comma if decimal_comma else _with_point
     found = {text: read(one) for text, one in bare.items()}
@@ -66,13 +74,13 @@ def _is_decimal_point(text: str) -> bool:
 def _with_point(text: str) -> float | None:
     if not any(c.isdigit() for c in text) or not _POINT.fullmatch(text):
         return None
-    return number(text.replace(",", ""))
+    return number(re.sub("[, ]", "", text))
 
 
 def _with_comma(text: str) -> float | None:
     if not any(c.isdigit() for c in text) or not _COMMA.fullmatch(text):
         return None
-    return number(re.sub(r"[. \u00a0']", "", text).replace(",", "."))
+    return number(re.sub("[. ']", "", text).replace(",", "."))
 
 
 def dates(texts: Iterable[str]) -> dict[str, float] | None:

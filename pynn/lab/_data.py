@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .._arrays import Array, plain_array, real_array
 from .._frames import is_column, is_table
 from ..datasets import train_test_split
+from ..datasets._table_columns import encoded_frame, has_labels
 from ..datasets._target import check_task, counted, distinct_numbers, is_classes
 
 SCALES = ("auto", "columns", "together", "none")
@@ -87,6 +88,11 @@ def _columns(a: Array, task: str, name: str) -> Target:
     return Target("quantity", a.astype(np.float64), width, (), f"{width} quantities")
 
 
+def _input_array(x: Any, name: str) -> Array:
+    """Return inputs as an array; columns of text and categories of a table are one-hot encoded."""
+    return encoded_frame(x, name).X if is_table(x) and has_labels(x) else real_array(x, name)
+
+
 def _target_array(y: Any, name: str) -> Array:
     """Return targets as an array; text, categories and objects stay labels."""
     if is_table(y) and len(y.columns) == 1:
@@ -139,7 +145,7 @@ class Data:
         if scale not in SCALES:
             raise ValueError(f"scale: expected {', '.join(map(repr, SCALES[:-1]))} or {SCALES[-1]!r}, got {scale!r}")
         self.several_inputs = isinstance(X, tuple) and has_model
-        arrays = [real_array(x, f"X[{i}]") for i, x in enumerate(X)] if self.several_inputs else [real_array(X, "X")]
+        arrays = [_input_array(x, f"X[{i}]") for i, x in enumerate(X)] if self.several_inputs else [_input_array(X, "X")]
         self.inputs = [a[:, None] if a.ndim == 1 else a for a in arrays]
         for i, a in enumerate(self.inputs):
             where = f"X[{i}]" if self.several_inputs else "X"
