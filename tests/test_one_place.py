@@ -220,10 +220,10 @@ def test_the_layer_kind(copy: Path) -> None:
     checked(copy, """
 LayerScale = pynn.layers.LayerScale
 for shape in ((5, 3), (4, 2, 3), (0, 3)):
-    layer, x, g = LayerScale(3, init=0.5, dtype="float64"), rng.normal(size=shape), rng.normal(size=shape)
+    layer, x, g = LayerScale(3, init=0.5, offset=0.25, dtype="float64"), rng.normal(size=shape), rng.normal(size=shape)
     layer.weight = [1.0, -2.0, 0.5]
-    np.testing.assert_array_equal(layer(x), layer.weight * x)
-    np.testing.assert_array_equal(layer.backward(g), layer.weight * g)
+    np.testing.assert_array_equal(layer(x), (0.25 + layer.weight) * x)
+    np.testing.assert_array_equal(layer.backward(g), (0.25 + layer.weight) * g)
     np.testing.assert_allclose(layer.grads["weight"], (g * x).reshape(-1, 3).sum(0), rtol=1e-13)
 X = rng.normal(size=(100, 3))
 y = X @ [1.0, -2.0, 0.5]
@@ -240,6 +240,16 @@ except ValueError as error:
     assert "expected (4,)" in str(error)
 else:
     raise AssertionError
+try:
+    LayerScale(3, offset=math.inf)(np.zeros((2, 3)))
+except ValueError as error:
+    assert "offset must be finite, got inf" in str(error)
+else:
+    raise AssertionError
+[kind] = [kind for kind in pynn._core.layer_kinds() if kind["name"] == "layer_scale"]
+assert [(field["name"], field["type"], field["meaning"]) for field in kind["fields"]] == [
+    ("offset", "number", "constant that is added to the weights")
+]
 """)
 
 
