@@ -1,4 +1,4 @@
-"""Write measurements as documents: the report, its pictures, and the tables of the READMEs."""
+"""Write measurements as documents: the report, its plots, and the tables of the READMEs."""
 
 from __future__ import annotations
 
@@ -32,40 +32,40 @@ WORDS = {
         "predict": "Time of a prediction with ONNX Runtime divided by that of pynn's `predict`, one thread",
         "row": "one row",
         "rows": "1000 rows",
-        "how": "Medians on {machine}, {date}, all libraries in turn in one process: {versions}. "
+        "how": "Medians on {machine}, {date}, with all libraries taking turns in one process: {versions}. "
         "Above 1, pynn is faster. PyTorch uses fused Adam; the NumPy step is written by hand. "
-        "[All numbers, pictures and the method](docs/benchmarks.md).",
+        "[All numbers, plots and the method](docs/benchmarks.md).",
         "busy": "\\*: measured while other processes were busy.",
     },
     "README.vi.md": {
         "point": ",",
         "machine": "{cpu}, {cpus} CPU, {isa}",
-        "step": "Thời gian một bước huấn luyện (lan truyền xuôi, hàm mất mát, lan truyền ngược, Adam; float32) chia cho thời gian "
-        "của `fit` trong pynn",
+        "step": "Thời gian một bước huấn luyện (lan truyền xuôi, hàm mất mát, lan truyền ngược, Adam; float32) của mỗi thư viện, chia cho "
+        "thời gian của `fit` trong pynn",
         "threads": "số luồng",
-        "net": "mạng, số mẫu mỗi lô",
+        "net": "mạng, kích thước lô",
         "predict": "Thời gian dự đoán của ONNX Runtime chia cho thời gian của `predict` trong pynn, một luồng",
         "row": "một mẫu",
         "rows": "1000 mẫu",
-        "how": "Trung vị đo trên {machine}, {date}, các đối thủ chạy xen kẽ trong cùng một tiến trình: {versions}. "
-        "Lớn hơn 1 nghĩa là pynn nhanh hơn. PyTorch dùng Adam hợp nhất (fused); NumPy viết tay. "
-        "[Mọi con số, hình vẽ và cách đo](docs/benchmarks.md) (tiếng Anh).",
-        "busy": "\\*: trong lúc đo có tiến trình khác chiếm máy.",
+        "how": "Trung vị đo trên {machine}, {date}, các thư viện chạy luân phiên trong cùng một tiến trình: {versions}. "
+        "Lớn hơn 1 nghĩa là pynn nhanh hơn. PyTorch dùng fused Adam; bước của NumPy được viết tay. "
+        "[Toàn bộ số liệu, biểu đồ và phương pháp đo](docs/benchmarks.md) (tiếng Anh).",
+        "busy": "\\*: trong lúc đo, có tiến trình khác sử dụng CPU.",
     },
 }
 NAMES = {"torch": "PyTorch", "jax": "JAX", "numpy": "NumPy", "sklearn": "scikit-learn", "onnxruntime": "ONNX Runtime"}
 
 
 def report(facts: Mapping[str, Any], records: Sequence[Record], pictures: Sequence[Path] = ()) -> str:
-    """Return everything as Markdown: a section for each subject and number of threads, then the subject's pictures."""
+    """Return the report as Markdown: a section for each subject and number of threads, followed by the plots of the subject."""
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     missing = f" Not installed: {', '.join(facts['missing'])}." if facts["missing"] else ""
     lines = [
         f"{facts['cpu']}, {facts['cpus']} CPUs, {facts['instruction set']} in use; {facts['system']}; {facts['date']}.",
         f"Python {facts['python']}, {versions}.{missing}",
         "",
-        "Contestants of a case take turns in one process. Ratios are of medians, with the 10th and 90th percentile of the ratios within",
-        "a round; above 1 pynn is faster. A star: other processes used more than a fifth of a CPU meanwhile.",
+        "The contestants of a case take turns in one process. Ratios are of medians, followed by the 10th and 90th percentile of the",
+        "ratios within rounds; above 1, pynn is faster. A star marks cases in which other processes used more than a fifth of a CPU.",
         "",
     ]
     for name in subjects.NAMES:
@@ -83,7 +83,7 @@ def _section(name: str, threads: int, records: Sequence[Record]) -> list[str]:
 
 
 def plot(records: Sequence[Record], directory: Path) -> list[Path]:
-    """Draw the subjects that have pictures; return where they are."""
+    """Write the plots of the subjects that have some; return their paths."""
     directory.mkdir(parents=True, exist_ok=True)
     paths = []
     for name in dict.fromkeys(record["subject"] for record in records):
@@ -94,7 +94,7 @@ def plot(records: Sequence[Record], directory: Path) -> list[Path]:
 
 
 def merged(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return one run's facts and records out of those of several on the same machine; of a case measured twice the later counts."""
+    """Combine the facts and records of several runs on one machine; the later measurement of a case replaces earlier ones."""
     facts: dict[str, Any] = {}
     records: dict[tuple[str, int, str], Record] = {}
     for part in parts:
@@ -109,7 +109,7 @@ def merged(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def compact(run: Mapping[str, Any]) -> str:
-    """Return facts and records as JSON, a record a line, numbers with four digits."""
+    """Return facts and records as JSON, with one record per line and numbers of four digits."""
 
     def short(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -123,7 +123,7 @@ def compact(run: Mapping[str, Any]) -> str:
 
 
 def publish(run: Mapping[str, Any], root: Path = ROOT) -> list[Path]:
-    """Write the numbers, the report with its pictures, and the READMEs' tables; return what was written."""
+    """Write the numbers, the report with its plots, and the tables of the READMEs; return the paths."""
     (root / NUMBERS).write_text(compact(run), encoding="utf-8")
     run = json.loads((root / NUMBERS).read_text(encoding="utf-8"))
     for stale in (root / PICTURES).glob("*.svg"):
@@ -137,7 +137,7 @@ def publish(run: Mapping[str, Any], root: Path = ROOT) -> list[Path]:
 
 
 def between_marks(document: str, text: str, name: str) -> str:
-    """Return a document with what stands between its two marks replaced."""
+    """Return a document with the text between its two marks replaced."""
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
@@ -146,7 +146,7 @@ def between_marks(document: str, text: str, name: str) -> str:
 
 
 def summary(facts: Mapping[str, Any], records: Sequence[Record], words: Mapping[str, str]) -> list[str]:
-    """Return the lines of a README: a step against everybody, a prediction against ONNX Runtime, and what it was measured on."""
+    """Return the generated lines of a README: training steps, predictions against ONNX Runtime, and the machine."""
     lines = [f"{words['step']}:", "", *_steps(records, words)]
     predictions = _predictions(records, words)
     if predictions:
