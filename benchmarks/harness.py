@@ -1,4 +1,4 @@
-"""Contestants of a case, timed in one process and in turn, so that a slow spell of the machine hits all of them alike."""
+"""Time the contestants of a case in turn in one process, so that a slow period of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Run = Callable[[int], float | None]
-"""Does its work n times over; returns what it measured itself, or None where the wall clock says it."""
+"""Repeats its work n times and returns the seconds that it measured, or None to use the wall-clock time."""
 
 OURS = "pynn"
-"""The contestant that the ratios are relative to."""
+"""The contestant to which ratios are relative."""
 
 
 BUSY = 0.2
-"""CPUs in use by other processes from which on a record is marked."""
+"""A record is marked if other processes used at least this number of CPUs."""
 
 
 @dataclass
 class Case:
-    """One race. ``enter(peer)`` gives a peer's contestants, by variant; ``flops`` and ``bytes`` are those of one repetition."""
+    """One comparison. ``enter(peer)`` returns the contestants of a peer by variant; ``flops`` and ``bytes`` are per repetition."""
 
     name: str
     enter: Callable[[Any], Mapping[str, Run]]
@@ -37,7 +37,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a race takes: ``rounds`` in which each contestant runs for ``slot`` seconds, cut short after ``limit`` seconds."""
+    """The length of a case: ``rounds`` in which each contestant runs for ``slot`` seconds, ended early after ``limit`` seconds."""
 
     rounds: int = 11
     slot: float = 0.01
@@ -45,7 +45,7 @@ class Pace:
     quick: bool = False
 
     def scaled(self, rounds: float = 1, slot: float = 1) -> Pace:
-        """Return this pace with other rounds and slots; a quick one stays as quick as it is."""
+        """Return this pace with scaled rounds and slots; a quick pace is not changed."""
         return self if self.quick else Pace(max(3, round(self.rounds * rounds)), self.slot * slot, self.limit)
 
 
@@ -54,7 +54,7 @@ LEAST_ROUNDS = 2
 
 
 def repeat(call: Callable[[], object], wait: Callable[[], object] | None = None) -> Run:
-    """Return a run of plain calls; ``wait`` is called once at its end."""
+    """Return a run that repeats a call; ``wait`` is called once at its end."""
 
     def run(n: int) -> None:
         for _ in range(n):
@@ -66,7 +66,7 @@ def repeat(call: Callable[[], object], wait: Callable[[], object] | None = None)
 
 
 def discipline(name: str, *arguments: object) -> Callable[[Any], Mapping[str, Run]]:
-    """Return the ``enter`` of a case in which those peers take part that have a function ``name``."""
+    """Return the ``enter`` of a case for the peers that have a function ``name``."""
 
     def enter(peer: Any) -> Mapping[str, Run]:
         return getattr(peer, name)(*arguments) if hasattr(peer, name) else {}
@@ -75,21 +75,21 @@ def discipline(name: str, *arguments: object) -> Callable[[Any], Mapping[str, Ru
 
 
 def label(peer: Any, variant: str) -> str:
-    """Return a contestant's name: the peer's file, and the variant where there are several."""
+    """Return the name of a contestant: the file of the peer, and the variant if there are several."""
     return f"{peer.__name__.rpartition('.')[2]} {variant}".strip()
 
 
 def measure(case: Case, peers: Sequence[Any], pace: Pace) -> dict[str, Any]:
-    """Run a case and return its record: for each contestant median, 10th and 90th percentile, and the ratio to ours."""
+    """Run a case and return its record: median, 10th and 90th percentile, and the ratio to pynn for each contestant."""
     runs: dict[str, Run] = {}
     errors: dict[str, str] = {}
     for peer in peers:
         try:
             runs |= {label(peer, variant): run for variant, run in case.enter(peer).items()}
-        except Exception as error:  # one contestant that fails must not stop the others; it is reported
+        except Exception as error:  # a failing contestant is reported and does not stop the others
             errors[label(peer, "")] = _sentence(error)
     before = _cpu_seconds(), time.process_time(), time.perf_counter()
-    rounds = _race(runs, pace, case.once, errors)
+    rounds = _run_rounds(runs, pace, case.once, errors)
     others = ((_cpu_seconds() - before[0]) - (time.process_time() - before[1])) / (time.perf_counter() - before[2])
     return {
         "case": case.name,
@@ -106,7 +106,7 @@ def measure(case: Case, peers: Sequence[Any], pace: Pace) -> dict[str, Any]:
     }
 
 
-def _race(runs: Mapping[str, Run], pace: Pace, once: bool, errors: dict[str, str]) -> dict[str, list[float]]:
+def _run_rounds(runs: Mapping[str, Run], pace: Pace, once: bool, errors: dict[str, str]) -> dict[str, list[float]]:
     counts = {}
     for name, run in runs.items():
         try:
@@ -123,7 +123,7 @@ def _race(runs: Mapping[str, Run], pace: Pace, once: bool, errors: dict[str, str
             for name in names[i % len(names) :] + names[: i % len(names)]:
                 _settle()
                 if not once:
-                    runs[name](1)  # another contestant's data leave the caches
+                    runs[name](1)  # evict the data of other contestants from the caches
                 rounds[name].append(_once(runs[name], counts[name]))
             if i + 1 >= LEAST_ROUNDS and time.perf_counter() - start > pace.limit:
                 break
@@ -133,7 +133,7 @@ def _race(runs: Mapping[str, Run], pace: Pace, once: bool, errors: dict[str, str
 
 
 def _settle() -> None:
-    """Wait, a second at most, until no thread that a library left spinning takes the time of a CPU: OpenBLAS's do for a tenth of one."""
+    """Wait at most a second until idle threads of libraries stop spinning; those of OpenBLAS spin for a tenth of a second."""
     for _ in range(100):
         before = time.process_time()
         time.sleep(0.01)
@@ -149,7 +149,7 @@ def _once(run: Run, n: int) -> float:
 
 
 def _calibrate(run: Run, slot: float) -> int:
-    """Return how many repetitions fill a slot."""
+    """Return the number of repetitions that fill a slot."""
     run(1)
     n = 1
     while True:
@@ -185,7 +185,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _cpu_seconds() -> float:
-    """Return the CPU time that the whole machine has spent, where the system tells (Linux)."""
+    """Return the CPU time that the whole machine has used (Linux), or nan if it is not available."""
     try:
         with open("/proc/stat") as stat:
             fields = [int(text) for text in stat.readline().split()[1:9]]
@@ -195,12 +195,12 @@ def _cpu_seconds() -> float:
 
 
 def geometric_mean(values: Sequence[float]) -> float:
-    """Return the geometric mean, nan of nothing."""
+    """Return the geometric mean, or nan without values."""
     return math.exp(statistics.fmean(map(math.log, values))) if values else math.nan
 
 
 def records_of(records: Sequence[Mapping[str, Any]], *names: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the records whose case starts with these names, as in ``forward/float32``."""
+    """Yield the records whose case starts with these names, such as ``forward/float32``."""
     for record in records:
         if tuple(record["case"].split("/")[: len(names)]) == names:
             yield record

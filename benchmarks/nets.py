@@ -1,4 +1,4 @@
-"""The five nets, their data and first weights: the same for every contestant."""
+"""The five nets with their data and initial weights, which are the same for every contestant."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 LR = 1e-6
-"""Adam's learning rate while steps are timed: the weights stay where they are, however many there are."""
+"""Adam's learning rate while steps are timed, so small that the weights hardly change in any number of steps."""
 
 
 @dataclass(frozen=True)
 class Net:
-    """A multilayer perceptron: widths from input to output, the hidden activation, rows of a batch."""
+    """A multilayer perceptron: widths from input to output, the hidden activation, and the batch size."""
 
     name: str
     widths: tuple[int, ...]
@@ -32,12 +32,12 @@ class Net:
 
     @property
     def row_flops(self) -> float:
-        """Floating-point operations of the matrix products of a prediction, for one row."""
+        """The number of floating-point operations in the matrix products of a prediction, per row."""
         return 2.0 * sum(a * b for a, b in pairwise(self.widths))
 
     @property
     def flops(self) -> float:
-        """Those of a training step: forward and two gradients, but no gradient of the net's input, which nobody computes."""
+        """The same for a training step: forward and both gradients, without the gradient of the net's input, which is not computed."""
         return self.batch * (3 * self.row_flops - 2.0 * self.widths[0] * self.widths[1])
 
     def inputs(self, rows: int) -> NDArray[np.float32]:
@@ -69,7 +69,7 @@ NETS = {
 
 @dataclass(frozen=True)
 class ConvNet:
-    """A convolutional net: its layers by torch.nn's name with positional arguments, the shape of a sample, rows of a batch."""
+    """A convolutional net: names in torch.nn and positional arguments of its layers, the shape of a sample, and the batch size."""
 
     name: str
     layers: tuple[tuple[Any, ...], ...]

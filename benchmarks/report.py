@@ -10,7 +10,7 @@ import peers
 from harness import BUSY, OURS
 
 UNDATED = {"Date": None}
-"""What a picture says of itself: the same numbers make the same file."""
+"""Metadata of plots without a date, so that the same numbers give the same file."""
 
 PEAK = "machine fma"
 
@@ -24,7 +24,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Return a time with its unit, three digits."""
+    """Return a time with three digits and a unit."""
     for size, unit in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}" if seconds < 1000 * size else f"{seconds / size:.0f} {unit}"
@@ -32,7 +32,7 @@ def duration(seconds: float) -> str:
 
 
 def ratio(record: Mapping[str, Any], contestant: str) -> str:
-    """Return a ratio of medians with its spread, ``1.53 (1.40-1.61)``; a star: other processes were busy meanwhile."""
+    """Return a ratio of medians with its spread, ``1.53 (1.40-1.61)``, and a star if other processes were busy."""
     if contestant not in record["ratios"]:
         return ""
     middle, low, high = record["ratios"][contestant]
@@ -45,7 +45,7 @@ def number(value: float) -> str:
 
 
 def contest(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the table of a race: our time, our share of the machine's peak where it took part, and each peer's time over ours."""
+    """Return a table: pynn's time, its fraction of the machine's peak if measured, and the time of each peer divided by pynn's."""
     others = list(dict.fromkeys(name for record in records for name in record["ratios"] if name != PEAK))
     peak = any(PEAK in record["ratios"] for record in records)
     rows = []
@@ -62,14 +62,14 @@ def _pyplot() -> Any:
     import matplotlib
 
     matplotlib.use("Agg")
-    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": OURS})  # text as text: small files; the same names each time
+    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": OURS})  # small files with the same ids
     from matplotlib import pyplot
 
     return pyplot
 
 
 def _colours(contestants: Sequence[str]) -> dict[str, Any]:
-    """Return a colour for each contestant: its peer's, the same in every picture, paler with each variant."""
+    """Return a colour for each contestant: that of its peer, the same in every plot, and lighter for each further variant."""
     from matplotlib.colors import to_rgb
 
     colours: dict[str, Any] = {}
@@ -81,7 +81,7 @@ def _colours(contestants: Sequence[str]) -> dict[str, Any]:
 
 
 def bars(records: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
-    """Draw each contestant's time over ours with its spread, for each number of threads a picture of its own; return where they are."""
+    """Plot the time of each contestant divided by pynn's, with its spread, in one file per number of threads; return the paths."""
     pyplot, paths = _pyplot(), []
     for threads in sorted({record["threads"] for record in records}):
         cases = {record["case"]: record["ratios"] for record in records if record["threads"] == threads}
@@ -96,7 +96,7 @@ def bars(records: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
             error = {"xerr": list(zip(*spread, strict=True)), "error_kw": {"alpha": 0.4}}
             axes.barh(places, widths, height, left=1, label=peer, color=colours[peer], **error)
         axes.axvline(1, color="black", linewidth=1)
-        axes.set(xscale="log", xlabel=f"time over {OURS}'s, {threads} thread{'s' * (threads > 1)}")
+        axes.set(xscale="log", xlabel=f"time divided by that of {OURS}, {threads} thread{'s' * (threads > 1)}")
         axes.set_yticks([k + (len(names) - 1) / 2 * height for k in range(len(cases))], list(cases))
         axes.invert_yaxis()
         axes.grid(axis="x", alpha=0.3)
@@ -108,12 +108,12 @@ def bars(records: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
 
 
 def _positive(values: Sequence[float]) -> list[float]:
-    """Return values without those below 0: the median of all rounds need not lie among the ratios within a round."""
+    """Return values with negative ones replaced by 0: the median of all rounds may lie outside the ratios within rounds."""
     return [max(0.0, value) for value in values]
 
 
 def curves(lines: Mapping[str, Sequence[tuple[float, Sequence[float]]]], path: Path, x: str, y: str) -> None:
-    """Draw lines of (x, (median, low, high)) on logarithmic axes; those of one contestant share a colour, more threads are dashed."""
+    """Plot lines of (x, (median, low, high)) on logarithmic axes, a colour per contestant, dashed for more than one thread."""
     pyplot = _pyplot()
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
     colours = _colours(list(dict.fromkeys(title.rpartition(", ")[0] for title in lines)))

@@ -1,4 +1,4 @@
-"""Race pynn against other libraries, contestant by contestant in turn within one process, and write down the ratios.
+"""Compare the speed of pynn with other libraries, which take turns within one process, and write the ratios.
 
 python benchmarks/run.py [subject ...] [--threads 1 2] [--peers torch jax ...] [--quick] [--json FILE] [--markdown FILE] [--plots DIR]
 python benchmarks/run.py --merge FILE FILE ... [--json FILE] [--markdown FILE] [--plots DIR] [--publish]
@@ -25,7 +25,7 @@ from harness import OURS, QUICK, Pace, measure
 
 HERE = Path(__file__).parent
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYNN_NUM_THREADS")
-SPIN = {"OPENBLAS_THREAD_TIMEOUT": "20"}  # OpenBLAS's idle threads sleep after 2^20 cycles, before the next contestant's turn
+SPIN = {"OPENBLAS_THREAD_TIMEOUT": "20"}  # idle threads of OpenBLAS sleep after 2^20 cycles, before the next contestant
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
             for threads in options.threads[:1] if subject == "footprint" else options.threads:
                 parts.append(_in_a_child(subject, threads, options))
                 run = publish.merged(parts)
-                _write(options, run)  # each time, so that a long run that is stopped leaves what it has
+                _write(options, run)  # after each subject, so that an interrupted run keeps its results
     print(publish.report(run["facts"], run["records"]))
     written = publish.plot(run["records"], Path(options.plots)) if options.plots else []
     written += publish.publish(run) if options.publish else []
@@ -54,27 +54,27 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("subjects", nargs="*", metavar="subject", help=f"any of {', '.join(subjects.NAMES)}; all by default")
-    add("--threads", nargs="+", type=int, default=[1], metavar="N", help="each in a process of its own, on as many CPUs (default: 1)")
-    add("--peers", nargs="+", choices=peers.NAMES, metavar="PEER", help=f"of {', '.join(peers.NAMES)} (default: what is installed)")
-    add("--quick", action="store_true", help="a few small cases, for a moment each: does it run?")
-    add("--all", action="store_true", help="more functions and sizes of the activations")
-    add("--rounds", type=int, default=Pace.rounds, help=f"how often each contestant has its turn (default: {Pace.rounds})")
-    add("--memory", type=float, default=2.0, metavar="GB", help="how much data the scaling study may make (default: 2)")
-    add("--json", metavar="FILE", help="write facts and records there")
-    add("--markdown", metavar="FILE", help="write the report there, too")
-    add("--plots", metavar="DIR", help="draw the subjects that have pictures (matplotlib)")
-    add("--merge", nargs="+", metavar="FILE", help="measure nothing: put together what other runs wrote with --json")
-    add("--publish", action="store_true", help="write docs/benchmarks.md with its numbers and pictures, and the tables of the READMEs")
-    add("--record", metavar="FILE", help=argparse.SUPPRESS)  # this is a child: measure one subject, and write the result there
+    add("--threads", nargs="+", type=int, default=[1], metavar="N", help="each in a process with this number of CPUs (default: 1)")
+    add("--peers", nargs="+", choices=peers.NAMES, metavar="PEER", help=f"any of {', '.join(peers.NAMES)} (default: those installed)")
+    add("--quick", action="store_true", help="measure a few small cases briefly, only to check that they run")
+    add("--all", action="store_true", help="measure more activation functions and sizes")
+    add("--rounds", type=int, default=Pace.rounds, help=f"the number of turns of each contestant (default: {Pace.rounds})")
+    add("--memory", type=float, default=2.0, metavar="GB", help="the memory for the data of the scaling study (default: 2)")
+    add("--json", metavar="FILE", help="write the machine, versions and measurements as JSON")
+    add("--markdown", metavar="FILE", help="also write the report to a file")
+    add("--plots", metavar="DIR", help="write the plots of subjects that have some (needs matplotlib)")
+    add("--merge", nargs="+", metavar="FILE", help="measure nothing, and combine the files that other runs wrote with --json")
+    add("--publish", action="store_true", help="write docs/benchmarks.md with its numbers and plots, and the tables of the READMEs")
+    add("--record", metavar="FILE", help=argparse.SUPPRESS)  # of a child process: measure one subject and write the result
     return parser
 
 
 def _in_a_child(subject: str, threads: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Measure a subject in a process that has so many CPUs and whose libraries were told so before they were loaded."""
+    """Measure a subject in a process with this number of CPUs, set in the environment before libraries are loaded."""
     if subject not in subjects.NAMES:
         raise SystemExit(f"unknown subject {subject!r}; known: {', '.join(subjects.NAMES)}")
     if not hasattr(os, "sched_setaffinity"):
-        raise SystemExit("this system has no sched_setaffinity, without which the peers' threads can't be counted; Linux has")
+        raise SystemExit("the benchmarks need os.sched_setaffinity, which limits the threads of the peers; it exists on Linux only")
     cpus = sorted(os.sched_getaffinity(0))
     if not 1 <= threads <= len(cpus):
         raise SystemExit(f"--threads {threads}: this process may use 1 to {len(cpus)} CPUs")
@@ -116,7 +116,7 @@ def _child(options: argparse.Namespace) -> None:
 
 
 def _facts() -> dict[str, Any]:
-    """Return what the numbers depend on."""
+    """Return the facts on which the numbers depend: machine, system, versions."""
     import pynn
 
     try:
@@ -135,5 +135,5 @@ def _facts() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.path.append(str(HERE.parent))  # a source tree that was built in place
+    sys.path.append(str(HERE.parent))  # a source tree built in place
     main()

@@ -45,6 +45,21 @@ def test_the_anatomy_of_a_step_adds_up(tmp_path: Path) -> None:
     assert sum(record["piece flops"].values()) == pytest.approx(record["flops"])
 
 
+@pytest.fixture
+def native(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("native")
+
+
+def test_the_matrix_product_is_linked_with_the_whole_core(native: Any) -> None:
+    if not native.CORE.is_dir():
+        pytest.skip("the C sources are not here")
+    sources = [path for paths, _ in native.core_units() for path in paths]
+    assert {*sources} == {*native.CORE.rglob("*.c"), native.HERE / "door.c"}
+    isas = {flag for _, flags in native.core_units() for flag in flags if flag.startswith("-DPN_ISA=")}
+    assert len(isas) == sum(path.name == "kernels.c" for path in sources) > 0
+
+
 def test_a_peer_that_is_not_there_is_an_error() -> None:
     done = run("step", "--peers", "nobody")
     assert done.returncode

@@ -1,4 +1,4 @@
-"""C beside the benchmarks: what the machine can do, and doors to matrix products: pynn's own and a BLAS's."""
+"""C code of the benchmarks: the peak speed of the machine, and calls of matrix products of pynn and of a BLAS without Python."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+CORE = ROOT / "csrc" / "core"
 
 
 @cache
 def machine() -> ctypes.CDLL:
-    """Return machine.c, compiled for this very machine."""
+    """Return machine.c, compiled for the instruction set of this machine."""
     flags = ["-std=c11", "-O3", "-march=native", "-ffp-contract=fast", "-fno-tree-loop-distribute-patterns", "-pthread"]
     library = _load([([HERE / "machine.c"], flags)], [HERE / "machine.c"])
     library.pynn_bench_machine.restype = library.pynn_bench_machine_flops.restype = ctypes.c_double
@@ -37,23 +38,25 @@ def sgemm() -> ctypes.CDLL:
 
 @cache
 def door() -> ctypes.CDLL:
-    """Return door.c with all of csrc/core, compiled as setup.py compiles it."""
-    core = ROOT / "csrc" / "core"
-    if not core.is_dir():
-        raise OSError("csrc/core is not here: this subject needs pynn's source tree")
-    every, *targets = [line.split() for line in (ROOT / "csrc/flags").read_text().splitlines() if not line.startswith("#")]
-    flags = [*every[1:], "-g0", f"-I{ROOT / 'csrc'}"]
-    kernels = core / "kernels.c"
-    sources = [*sorted({*core.glob("*.c"), *core.glob("layers/*.c")} - {kernels}), HERE / "door.c"]
-    macros = subprocess.run([*_compiler(), "-dM", "-E", "-x", "c", os.devnull], check=True, capture_output=True, text=True).stdout
-    sets = {isa: extra for macro, isa, *extra in targets if macro in macros} or {"base": []}
-    units = [([source], flags) for source in sources]
-    units += [([kernels], [*flags, *extra, f"-DPN_ISA={isa}"]) for isa, extra in sets.items()]
-    library = _load(units, [*core.rglob("*.[ch]"), ROOT / "csrc" / "pynn.h", HERE / "door.c"])
+    """Return door.c, linked with the C core as setup.py compiles it."""
+    library = _load(core_units(), [*CORE.rglob("*.[ch]"), ROOT / "csrc" / "pynn.h", HERE / "door.c"])
     library.pynn_bench_threads.argtypes = [ctypes.c_size_t]
     library.pynn_bench_product.restype = ctypes.c_double
     library.pynn_bench_product.argtypes = [*[ctypes.c_int] * 2, *[ctypes.c_size_t] * 3, *[ctypes.c_void_p] * 3, ctypes.c_long]
     return library
+
+
+def core_units() -> list[tuple[list[Path], list[str]]]:
+    """Return sources and flags of door.c and the C core; kernels.c occurs once per instruction set."""
+    if not CORE.is_dir():
+        raise OSError(f"{CORE} does not exist: this subject needs the source tree of pynn")
+    every, *targets = [line.split() for line in (ROOT / "csrc/flags").read_text().splitlines() if not line.startswith("#")]
+    flags = [*every[1:], "-g0", f"-I{ROOT / 'csrc'}"]
+    kernels = CORE / "kernels" / "kernels.c"
+    macros = subprocess.run([*_compiler(), "-dM", "-E", "-x", "c", os.devnull], check=True, capture_output=True, text=True).stdout
+    sets = {isa: extra for macro, isa, *extra in targets if macro in macros} or {"base": []}
+    units = [([source], flags) for source in [*sorted({*CORE.rglob("*.c")} - {kernels}), HERE / "door.c"]]
+    return units + [([kernels], [*flags, *extra, f"-DPN_ISA={isa}"]) for isa, extra in sets.items()]
 
 
 def _compiler() -> list[str]:
@@ -64,7 +67,7 @@ def _compiler() -> list[str]:
 
 
 def _load(units: list[tuple[list[Path], list[str]]], inputs: list[Path]) -> ctypes.CDLL:
-    """Compile units (sources, flags) into one library, kept in the temporary directory under a digest of all that went in."""
+    """Compile units (sources, flags) into one library, cached in the temporary directory under a digest of its inputs."""
     compiler = _compiler()
     digest = hashlib.sha256(repr((compiler, os.getuid(), units)).encode())
     for path in sorted(inputs):

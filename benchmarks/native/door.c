@@ -1,4 +1,4 @@
-/* door.c - one matrix product of the core, which Python reaches only inside a layer. */
+/* door.c - one matrix product of the core, which Python can call only as part of a layer. */
 #define _POSIX_C_SOURCE 200809L
 #include "core/kernels/isa.h"
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* machine.c - what the machine itself can do, on any number of threads: multiply-adds on registers, and copying. */
+/* machine.c - the peak speed of the machine on any number of threads: multiply-adds on registers, and copying. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
-/* sgemm.c - calls a library's cblas_sgemm n_times over, so that what is timed is the product and not a call from Python. */
+/* sgemm.c - calls a library's cblas_sgemm repeatedly, so that the time does not include calls from Python. */
 typedef void sgemm_fn(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb, float beta,
                       float *c, int ldc);
 
-/* C (m, n) = op(A) op(B), row-major and dense; ta and tb: 0 as it is, 1 transposed. */
+/* C (m, n) = op(A) op(B), row-major and dense; ta and tb: 0 as stored, 1 transposed. */
 void pynn_bench_sgemm(sgemm_fn *sgemm, int ta, int tb, int m, int n, int k, const float *a, const float *b, float *c, long n_times)
 {
     enum { ROW_MAJOR = 101, PLAIN = 111, TRANSPOSED = 112 };

@@ -1,4 +1,4 @@
-"""JAX: the whole step, and the whole prediction, in one jit; a run waits once, at its end, as a training loop would."""
+"""JAX: a step or a prediction in one jit; a run of steps waits for the result once, at its end, as a training loop would."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "gelu": lambda z: jax.nn.g
 
 
 def set_threads(n: int) -> None:
-    """Nothing to set: JAX makes as many threads as the process may use CPUs."""
+    """Do nothing: JAX starts as many threads as the process may use CPUs."""
 
 
 def _forward(net: Net, parameters: Any, x: Any) -> Any:

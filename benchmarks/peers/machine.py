@@ -1,4 +1,4 @@
-"""The machine's own limit as a contestant: copying as many bytes, or multiplying and adding as often, and nothing else."""
+"""The peak speed of the machine as a contestant, which only copies the same number of bytes or does the same number of multiply-adds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _run(kind: int, scale: float = 1, x: NDArray | None = None, y: NDArray | Non
 
 
 def fma(flops: float, dtype: str = "float32") -> Mapping[str, Run]:
-    """Do so many floating-point operations."""
+    """Do this number of floating-point operations."""
     return {"fma": _run(FMA[dtype], flops / native.machine().pynn_bench_machine_flops(FMA[dtype]) / _threads)}
 
 

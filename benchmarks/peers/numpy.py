@@ -1,4 +1,4 @@
-"""NumPy by hand: what a careful person writes, in float32, with SciPy's special functions."""
+"""NumPy: a careful hand-written implementation in float32, with special functions of SciPy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ F = np.float32
 
 
 def set_threads(n: int) -> None:
-    """Check what NumPy's BLAS has read from the environment when it was loaded."""
+    """Check the environment variable that NumPy's BLAS read when it was loaded."""
     assert os.environ["OPENBLAS_NUM_THREADS"] == str(n)
 
 
@@ -53,7 +53,7 @@ class _MLP:
         return before, after
 
     def step(self, x: NDArray, y: NDArray) -> float:
-        """Learn from one batch; return its loss."""
+        """Train on one batch; return its loss."""
         before, after = self.forward(x)
         z, rows = before[-1], np.arange(len(x))
         if self.binary:

@@ -1,4 +1,4 @@
-"""ONNX Runtime, which predicts: the net as Gemm nodes, or Conv and MaxPool nodes, with the activation's own node between them."""
+"""ONNX Runtime, which only predicts: the net as Gemm, Conv and MaxPool nodes, with a node for each activation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def conv_predict(net: ConvNet, rows: int) -> Mapping[str, Run]:
 
 
 def _node(name: str, arguments: list[int]) -> tuple[str, dict[str, Any], list[tuple[int, ...]]]:
-    """Return operator, attributes and the shapes of the parameters of a layer of LeNet."""
+    """Return the operator, the attributes and the shapes of the parameters of a layer of LeNet."""
     if name == "Conv2d":
         c, o, k, _, pad = (*arguments, 1, 0)[:5]
         return "Conv", {"pads": [pad] * 4}, [(o, c, k, k), (o,)]
@@ -60,7 +60,7 @@ def _node(name: str, arguments: list[int]) -> tuple[str, dict[str, Any], list[tu
 
 
 def _run(nodes: list[NodeProto], tensors: list[TensorProto], x: NDArray[np.float32]) -> Run:
-    """Return a run of these nodes, from x to the last one's output."""
+    """Return a run of these nodes, from x to the output of the last one."""
     output = nodes[-1].output[0]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("x", [None, *x.shape[1:]]), (output, None))]
     graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], tensors)

@@ -1,4 +1,4 @@
-"""OpenBLAS as SciPy ships it, with the kernels that it chooses, and where those leave a processor's AVX-512 unused, with these too."""
+"""OpenBLAS as shipped for SciPy, with its default kernels, and also with AVX-512 kernels where the default does not use them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _core(library: ctypes.CDLL) -> str:
 
 
 def _libraries() -> dict[str, ctypes.CDLL]:
-    """Open the library, and where it pays a copy of it with other kernels: a library reads the choice when it is loaded, once."""
+    """Open the library, and if useful a copy with other kernels: the choice is read from the environment once, when it is loaded."""
     own = {"": _open(PATH)}
     if _core(own[""]) in KNOWS_WIDE or "avx512bw" not in Path("/proc/cpuinfo").read_text():
         return own

@@ -1,4 +1,4 @@
-"""pynn: whole fits, whole predictions, ufuncs with ``out=``; its matrix product through a door of C, which costs no Python call."""
+"""pynn: calls of ``fit`` and ``predict``, ufuncs with ``out=``, and the matrix product called from C (native/door.c)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def activation(name: str, direction: str, x: NDArray, g: NDArray) -> Mapping[str
 
 
 def model(net: Net) -> pynn.Sequential:
-    """Return the net with its first weights."""
+    """Return the net with its initial weights."""
     layers: list[pynn.Layer | str] = []
     for (a, b), (weight, bias) in zip(pairwise(net.widths), net.weights(), strict=True):
         layer = pynn.Linear(a, b)
@@ -149,7 +149,7 @@ def _trained(
 
 
 def anatomy(net: Net, count: int) -> dict[str, tuple[float, float]]:
-    """Take so many steps of fit, timed piece by piece; return seconds and floating-point operations of each kind of piece, a step."""
+    """Run ``count`` steps of fit with timed parts; return seconds and floating-point operations per step, for each kind of part."""
     data = [np.resize(a, (count * net.batch, *a.shape[1:])) for a in (net.inputs(net.batch), net.targets(net.batch))]
     fits: list[_core.Fit] = []
 
@@ -162,7 +162,7 @@ def anatomy(net: Net, count: int) -> dict[str, tuple[float, float]]:
             fits[0].profile()
 
     make, loss, adam = _core.Fit, "bce_with_logits" if net.binary else "cross_entropy", pynn.optim.Adam(lr=LR)
-    with patch.object(_core, "Fit", catch):  # fit keeps to itself the object that has the clocks
+    with patch.object(_core, "Fit", catch):  # fit does not return the object that has the times
         settings = {"loss": loss, "optimizer": adam, "epochs": 2, "batch_size": net.batch, "seed": 0, "verbose": False}
         history = model(net).fit(*data, callbacks=[profile], **settings)
     times = fits[0].times

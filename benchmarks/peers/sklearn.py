@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier: steps by partial_fit over many batches. It has no GELU, so nets with one are not its own."""
+"""scikit-learn's MLPClassifier, with steps by partial_fit over many batches. It has no GELU, so it skips nets with GELU."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACTIVATIONS = ("tanh", "relu")
 
 
 def set_threads(n: int) -> None:
-    """Nothing to set: its only threads are those of NumPy's BLAS."""
+    """Do nothing: the only threads are those of NumPy's BLAS."""
 
 
 def _model(net: Net) -> tuple[MLPClassifier, NDArray]:
@@ -57,7 +57,7 @@ def digits(data: tuple[NDArray, ...], epochs: int, batch: int) -> Mapping[str, C
         start = time.perf_counter()
         m = MLPClassifier((128,), batch_size=batch, max_iter=epochs, alpha=0.0, tol=0.0, n_iter_no_change=epochs + 1, random_state=0)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # all epochs is what was asked for
+            warnings.simplefilter("ignore", ConvergenceWarning)  # running all epochs is intended
             m.fit(X, y)
         return time.perf_counter() - start, float(m.score(Xt, yt))
 
@@ -73,7 +73,7 @@ def many(net: Net, data: tuple[NDArray, ...], nets: int, epochs: int, jobs: int)
             options = {"activation": net.activation, "batch_size": net.batch, "alpha": 0.0, "tol": 0.0, "n_iter_no_change": epochs + 1}
             m = MLPClassifier(net.widths[1:-1], max_iter=epochs, random_state=seed, **options)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)  # all epochs is what was asked for
+                warnings.simplefilter("ignore", ConvergenceWarning)  # running all epochs is intended
                 m.fit(*data)
 
     return {"": run}

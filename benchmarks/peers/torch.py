@@ -1,4 +1,4 @@
-"""PyTorch: eager, with Adam as it comes and fused, and a whole step compiled; aten's activations, into an array given if they can."""
+"""PyTorch: eager with default and fused Adam, and a compiled step; activations of aten, into an existing array where supported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODULES = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "gelu": torch.nn.GELU}
 aten, functional = torch.ops.aten, torch.nn.functional
 set_threads = torch.set_num_threads
 
-# name: forward into o; derivative (times g) into o; derivative into a new tensor. y is the output. None: aten has no such kernel.
+# name: forward into o; derivative (times g) into o; derivative (times g) into a new tensor. y is the output. None: aten lacks the kernel.
 Kernel = Callable[[Any, Any, Any, Any], Any]
 KERNELS: dict[str, tuple[Kernel, Kernel | None, Kernel]] = {
     "relu": (
@@ -116,7 +116,7 @@ def activation(name: str, direction: str, x: NDArray, g: NDArray) -> Mapping[str
 
 
 def model(net: Net) -> torch.nn.Sequential:
-    """Return the net with its first weights."""
+    """Return the net with its initial weights."""
     layers: list[torch.nn.Module] = []
     for (a, b), (weight, bias) in zip(pairwise(net.widths), net.weights(), strict=True):
         layer = torch.nn.Linear(a, b)
@@ -306,6 +306,6 @@ def many(net: Net, data: tuple[NDArray, ...], nets: int, epochs: int, jobs: int)
         for future in [pool.submit(_train_some, net, data, share, epochs) for share in shares]:
             future.result()
 
-    for future in [pool.submit(_train_some, net, data, range(1), 1) for _ in shares]:  # start them
+    for future in [pool.submit(_train_some, net, data, range(1), 1) for _ in shares]:  # start the workers
         future.result()
     return {"processes": run}

@@ -1,7 +1,7 @@
-"""What is measured: one file a subject, in the order of the report.
+"""The subjects of the benchmarks: one file each, listed in the order of the report.
 
-Each has a docstring that the report prints, ``cases(setting)`` that yields what to race, ``report(records)`` that returns Markdown lines,
-and where there is something to see ``plot(records, directory)``.
+A subject has a docstring, which the report prints, ``cases(setting)``, which yields the cases to measure, and ``report(records)``, which
+returns lines of Markdown. Subjects with plots have ``plot(records, directory)``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAMES = (
 
 @dataclass(frozen=True)
 class Setting:
-    """How much to measure: everything, or with ``quick`` just enough to see that it works."""
+    """How much to measure: everything, or with ``quick`` only enough to check that it runs."""
 
     pace: Pace
     threads: int
@@ -27,5 +27,5 @@ class Setting:
 
     @property
     def quick(self) -> bool:
-        """Whether times don't matter."""
+        """Whether this run only checks that the benchmarks work."""
         return self.pace.quick

@@ -1,9 +1,9 @@
-"""Activations and their derivatives: PyTorch's time over pynn's, both writing into an array given.
+"""Activations and their derivatives: time of PyTorch divided by that of pynn.
 
-*forward*: ``pynn.f(x, out=y)`` against aten's out variant. *derivative*: ``pynn.grad.f(x, out=d)`` against aten's backward kernel into an
-array given, which reads and multiplies one array more and, for sigmoid, tanh and softmax, is handed the forward's output, where
-pynn.grad starts from x. *backward*: ``layer.backward(g)`` against the same kernel; both make a new array, and pynn's time includes
-the Python layer. Copy: the share of the machine's copying speed on the same arrays that pynn reaches.
+*forward*: ``pynn.f(x, out=y)`` against aten's out variant. *derivative*: ``pynn.grad.f(x, out=d)`` against aten's backward kernel with an
+output array. That kernel also reads and multiplies by the gradient, and for sigmoid, tanh and softmax it is given the output of forward,
+where pynn.grad starts from x. *backward*: ``layer.backward(g)`` against the same kernel; both allocate a new array, and the time of pynn
+includes the Python layer. *copy*: pynn's speed as a fraction of the machine's speed of copying the same arrays.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a step of ``fit`` is made of, in shares of its time, and how many GFLOP/s its matrix products reach there.
+"""How the time of a step of ``fit`` is divided among its parts, with the GFLOP/s of matrix products in parentheses.
 
-``fit`` looks at the clock around each step of its plan and around what it does beside it (about 30 ns a look, which the shares include):
-*gather* brings the batch together, *update* is Adam, *score* the accuracy on the way; *rest* is what an epoch takes beyond all that,
-such as shuffling. The first column is a step of ``fit`` without the clock.
+``fit`` reads the clock around each step of its plan and around its other work, which adds about 30 ns per reading to the parts. *gather*
+collects the rows of the batch, *update* is Adam, *score* counts the accuracy, and *rest* is the remaining time of an epoch, such as
+shuffling. The first column is a step of ``fit`` without reading the clock.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def cases(setting: Setting) -> Iterator[tuple[Case, Pace]]:
 
 
 def _pieces(peer: Any, net: Net, slot: float, flops: dict[str, float]) -> Mapping[str, Run]:
-    """Return a run for the whole step, and one for each piece; those read one measurement, taken anew when one of them asks again."""
+    """Return a run for the complete step and one for each part; the parts share a measurement, which is repeated in each round."""
     if label(peer, "") != OURS:
         return {}
     flops |= {name: work for name, (_, work) in peer.anatomy(net, 4).items() if work}
@@ -40,7 +40,7 @@ def _pieces(peer: Any, net: Net, slot: float, flops: dict[str, float]) -> Mappin
         step(count)
         return (time.perf_counter() - start) / count
 
-    while whole(0) * count < slot:  # so many that what a call of fit takes by itself is lost among them
+    while whole(0) * count < slot:  # enough steps to make the constant time of a call of fit negligible
         count *= 2
 
     def piece(name: str) -> Run:

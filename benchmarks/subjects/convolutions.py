@@ -1,7 +1,8 @@
-"""Convolutions (float32): the peer's time over pynn's. Training steps with Adam, predictions, and layers forward and backward.
+"""Convolutions (float32): time of the peer divided by that of pynn, for training steps with Adam, predictions, and single layers.
 
 LeNet: 1x28x28, batches of 64. The stack: 3x32x32 to 32, 32, 64 (stride 2) and 64 channels, each with batch normalisation and ReLU,
-batches of 32. PyTorch takes part in both of its layouts, *last* with channels last. Layers are called from Python, on plain arrays.
+batches of 32. PyTorch is measured with both of its layouts; *last* is channels last. Single layers run forward and backward, called from
+Python on arrays with channels first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a library costs: time to import it, memory after that and at the most while training the medium net, size on disk.
+"""Footprint of a library: import time, memory after the import, peak memory while training the medium net, and size on disk.
 
-Import times and memory are those of fresh processes, the bare interpreter included. Sizes are of the files as installed,
-without and with what the library requires; pynn's wheel is its package as a wheel would pack it.
+Import times and memory are of fresh processes and include the interpreter. Sizes are of the installed files, without and with the
+dependencies of the library; the wheel of pynn is its package, compressed as in a wheel.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from subjects import Setting
 
 HERE = Path(__file__).parents[1]
 BARE = "(bare interpreter)"
-MEMORY = "\nprint(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"  # the most so far, in KiB
+MEMORY = "\nprint(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"  # peak, in KiB
 TRAIN = """
 import sys; sys.path[:0] = {path}
 import peers, nets
@@ -38,10 +38,10 @@ def cases(setting: Setting) -> Iterator[tuple[Case, Pace]]:
     yield Case("import", _importing, once=True), pace
     yield Case("memory after import", lambda peer: _memory(peer, getattr(peer, "IMPORT", "")), unit="B", once=True), pace
     if not setting.quick:
-        yield Case("most memory while training", lambda peer: _training(peer, setting.threads), unit="B", once=True), pace
+        yield Case("peak memory while training", lambda peer: _training(peer, setting.threads), unit="B", once=True), pace
     yield Case("installed", lambda peer: _installed(peer, lambda name: {name}), unit="B", once=True), pace
     whole = lambda peer: _installed(peer, lambda name: _required(name, set()))  # noqa: E731
-    yield Case("installed, with what it requires", whole, unit="B", once=True), pace
+    yield Case("installed, with dependencies", whole, unit="B", once=True), pace
     yield Case("wheel", _wheel, unit="B", once=True), pace
 
 
@@ -82,7 +82,7 @@ def _size(name: str) -> float:
 
 
 def _required(name: str, seen: set[str]) -> set[str]:
-    """Return a distribution and all that it requires here."""
+    """Return a distribution and its installed dependencies."""
     try:
         requires = importlib.metadata.requires(name) or []
     except importlib.metadata.PackageNotFoundError:

@@ -1,8 +1,9 @@
-"""The matrix product C (m, n) = A B with depth k in float32: the peer's time over pynn's.
+"""The matrix product C (m, n) = A B with depth k in float32: time of the peer divided by that of pynn.
 
-NT: B is stored transposed, as in a layer's forward pass; NN: its input gradient; TN: A is stored transposed, its weight gradient.
-pynn's and OpenBLAS's products are called from C, NumPy's and PyTorch's from Python, which costs them up to a microsecond a call.
-Where OpenBLAS doesn't choose its AVX-512 kernels by itself (on AMD's processors) it takes part with them as well, as *SkylakeX*.
+NT: B is stored transposed, as in the forward pass of a layer. NN: neither is, as in the gradient of its input. TN: A is stored
+transposed, as in the gradient of its weight. pynn and OpenBLAS are called from C, NumPy and PyTorch from Python, which adds up to a
+microsecond per call. Where OpenBLAS does not select its AVX-512 kernels by default (on AMD processors), it is also measured with
+them, as *SkylakeX*.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the machine can do: multiply-adds on registers, and copying arrays that fit its caches and some that don't (two arrays a copy)."""
+"""Peak speed of the machine: multiply-adds on registers, and copying arrays that fit and do not fit its caches (a copy counts both)."""
 
 from __future__ import annotations
 

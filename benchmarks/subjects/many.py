@@ -1,8 +1,8 @@
-"""Many small nets at once: 64 trainings of 64-128-64-10 ReLU on handwritten digits, each with first weights and an order of its own.
+"""Training many small nets: 64 times 64-128-64-10 ReLU on handwritten digits, with different initial weights and orders of samples.
 
-Ten epochs of batches of 32 on 1792 samples of pynn's own digits, with Adam and cross-entropy. *pynn* is `fit_many`, *one at a time* the
-same with ``n_jobs=1``; scikit-learn and the first of PyTorch's are loops, *processes* shares the nets out among as many processes as CPUs,
-which have been started, and JAX trains all 64 at once by `vmap`, an epoch in one `jit`.
+Ten epochs of batches of 32 on 1792 samples of pynn's digits, with Adam and cross-entropy. *pynn* is `fit_many`, and *one at a time* the
+same with ``n_jobs=1``. scikit-learn and PyTorch on one thread train in a loop. *processes* divides the nets among as many worker
+processes as CPUs, started before the measurement. JAX trains all 64 together with `vmap`, an epoch in one `jit`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Normalisation, forward and backward with all gradients (float32): the peer's time over pynn's, for layers called from Python.
+"""Normalisation layers, forward and backward with all gradients (float32): time of the peer divided by that of pynn.
 
-Calls included: on small batches they are most of it. Batches of rows (rows, features), of images (images, channels, height, width).
+The layers are called from Python; on small batches the calls take most of the time. Inputs are rows (rows, features) or images (images,
+channels, height, width).
 """
 
 from __future__ import annotations

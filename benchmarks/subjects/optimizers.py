@@ -1,6 +1,6 @@
-"""A step of an optimizer (float32), called from Python: the peer's time over pynn's.
+"""A step of an optimizer (float32), called from Python: time of the peer divided by that of pynn.
 
-The numbers are in eight parameters of equal size, as of a net with four layers.
+The numbers are divided equally among eight parameters, as in a net with four layers.
 """
 
 from __future__ import annotations

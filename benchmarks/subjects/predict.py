@@ -1,4 +1,4 @@
-"""Prediction from arrays in memory: the peer's time over pynn's ``predict``. PyTorch's tensors stay tensors, under inference_mode."""
+"""Prediction: time of the peer divided by that of pynn's ``predict``. PyTorch reads and returns tensors, under inference_mode."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How the time of a training step grows with the batch, the width, the depth, and with the rows that batches are drawn from.
+"""How the time of a training step grows with the batch size, the width, the depth, and the number of rows of the data.
 
-Starting from 64-128-128-10 ReLU with batches of 32, one number at a time. Rows: batches of 256 out of ever longer arrays, up to the memory
-allowed (``--memory``), pynn alone; every round is a whole epoch.
+The base case is 64-128-128-10 ReLU with batches of 32; one number varies at a time. *rows*: batches of 256 from arrays of growing length,
+up to the memory given by ``--memory``, for pynn only; each round is a complete epoch.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ WIDTHS = (8, 32, 128, 512, 2048)
 DEPTHS = (1, 2, 4, 8, 16, 32)
 ROWS_BATCH = 256
 AXES = {
-    "batch": "rows of a batch",
-    "width": "units of each of two hidden layers",
+    "batch": "batch size",
+    "width": "units in each of two hidden layers",
     "depth": "hidden layers",
-    "rows": f"rows that batches of {ROWS_BATCH} are drawn from",
+    "rows": f"rows of the data, in batches of {ROWS_BATCH}",
 }
 
 
@@ -72,5 +72,5 @@ def plot(records: Sequence[dict[str, Any]], directory: Path) -> list[Path]:
                 if not contestant.startswith("machine"):
                     lines.setdefault(f"{contestant}, {threads}", []).append((float(record["case"].partition("/")[2]), values))
         paths.append(directory / f"scaling_{study}.svg")
-        curves(lines, paths[-1], title, "seconds a step")
+        curves(lines, paths[-1], title, "seconds per step")
     return paths

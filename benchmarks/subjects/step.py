@@ -1,8 +1,8 @@
-"""A whole training step (forward, loss, backward, Adam; float32): the peer's time over pynn's, which is that of ``fit``, all of it.
+"""A training step (forward, loss, backward, Adam; float32): time of the peer divided by that of pynn's ``fit``, everything included.
 
-pynn and scikit-learn draw their batches from a longer array; the others learn from one batch again and again. *of peak*: the share of
-the machine's multiply-adds, measured in the same rounds, that pynn reaches (6 operations a weight and row; 4 in the first layer, as nobody
-needs the gradient of its input).
+pynn and scikit-learn gather their batches from a longer array; the others train on one batch repeatedly. *of peak*: pynn's speed as a
+fraction of the machine's multiply-adds, measured in the same rounds (6 operations per weight and row; 4 in the first layer, where no
+gradient of the input is needed).
 """
 
 from __future__ import annotations
