@@ -1,7 +1,7 @@
-"""Write what follows from the core's tables: the type stubs beside the package's modules, docs/activations.md and docs/losses.md.
+"""Generate files from the tables of the core: the type stubs beside the modules, docs/activations.md and docs/losses.md.
 
     python docs/generate.py           # write the files that are stale
-    python docs/generate.py --check   # write nothing; say which are stale, and exit with 1 if any is
+    python docs/generate.py --check   # write nothing; list the stale files, and exit with 1 if there are any
 """
 
 import argparse
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 HEADER = "# Made by docs/generate.py from the core's tables.\n"
 MODULES = ("activations", "grad", "layers", "layers.activation", "losses", "optim", "optim.lr_scheduler")
 Py_TPFLAGS_BASETYPE = 1 << 10
-# What the core's functions return; their parameters are in their text signatures.
+# Return types of the core's functions, whose text signatures contain only the parameters.
 RETURNS = {
     "layer_kinds": "list[dict[str, Any]]",
     "isa": "str",
@@ -97,14 +97,14 @@ def annotation(value: Any) -> str:
 
 
 def parameters_text(signature: inspect.Signature, *, is_method: bool) -> str:
-    """The parameters as a stub writes them: everything annotated but ``self``."""
+    """Return the parameters as text for a stub, with annotations for all but ``self``."""
     parts, kinds = [], [p.kind for p in signature.parameters.values()]
     for i, p in enumerate(signature.parameters.values()):
         if p.kind is p.KEYWORD_ONLY and p.KEYWORD_ONLY not in kinds[:i] and p.VAR_POSITIONAL not in kinds[:i]:
             parts.append("*")
         star = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
         text = p.name if is_method and i == 0 else f"{star}{p.name}: {annotation(p.annotation)}"
-        default = p.default if type(p.default).__module__ == "builtins" else ...  # a class of our own is no literal
+        default = p.default if type(p.default).__module__ == "builtins" else ...  # classes of pynn have no literal
         parts.append(text + ("" if p.default is p.empty else " = ..." if default is ... else f" = {default!r}"))
         if p.kind is p.POSITIONAL_ONLY and kinds[i + 1 : i + 2] != [p.POSITIONAL_ONLY]:
             parts.append("/")
@@ -152,20 +152,20 @@ def member_stub(name: str, value: Any, annotations: dict[str, Any]) -> str:
 
 
 def public_names(module: ModuleType) -> Iterator[str]:
-    """``__all__``, then what else the module itself defines."""
+    """Yield the names in ``__all__``, then others that the module defines."""
     listed = list(getattr(module, "__all__", ()))
     yield from listed
     for name, value in list(vars(module).items()):
         own = getattr(value, "__module__", None) == module.__name__ and getattr(value, "__name__", name) == name
         constant = isinstance(value, (tuple, dict)) and name.isupper()
         builtin = inspect.isbuiltin(value) and module is _core
-        public = not name.startswith("_") or inspect.isclass(value)  # a class of the module may be the base of another
+        public = not name.startswith("_") or inspect.isclass(value)  # a private class may be the base of a public one
         if name not in listed and public and (own or constant or builtin or name in inspect.get_annotations(module)):
             yield name
 
 
 def imports(body: str, module: ModuleType, defined: Iterable[str]) -> str:
-    """The import lines of the names that ``body`` uses and does not define."""
+    """Return import lines for the names that ``body`` uses and does not define."""
     lines: dict[str, set[str]] = {}
     defined = set(defined)
     classes = {b.__name__: b for v in vars(module).values() if inspect.isclass(v) for b in v.__mro__}
@@ -186,12 +186,12 @@ def imports(body: str, module: ModuleType, defined: Iterable[str]) -> str:
 
 
 def dots(module: ModuleType) -> str:
-    """What a relative import in ``module`` starts with to mean the package."""
+    """Return the dots that refer to the package in a relative import of ``module``."""
     return "." * (module.__name__.count(".") + hasattr(module, "__path__"))
 
 
 def reexport(module: ModuleType, name: str, value: Any) -> str:
-    """The import of what another module of the package has a type for, or nothing."""
+    """Return an import of the name from the module of the package that defines it, or an empty string."""
     if inspect.ismodule(value):
         return f"from . import {name} as {name}"
     home = str(getattr(value, "__module__", ""))
@@ -213,7 +213,7 @@ def stub(module: ModuleType) -> str:
 
 
 def package_stub() -> str:
-    """The package itself: where each public name comes from."""
+    """Return the stub of the package, which imports each public name from its module."""
     parts: dict[str, list[str]] = {}
     own = []
     for name in dict.fromkeys(pynn.__all__):
@@ -238,16 +238,20 @@ def activations_page() -> str:
     lines = [
         "# Activations",
         "",
-        "Made by `docs/generate.py` from the core's table. ULP: the promised distance of the value, and of the derivative, from the",
-        "exact one, in units in the last place; a derivative whose terms cancel at a root counts near it in units of its largest term.",
-        "Numbers in a formula are the decimals that they are written as; parameters are rounded to the type of x. On x86-64 without",
-        "FMA (`base`) a value may be off by 4 ULP where the table promises less, and a derivative by 2 more than it says. float16 is",
-        "computed in float32 and rounded. [What was measured](ulp.md) with `python tests/ulp`, on each instruction set.",
+        "Generated by `docs/generate.py` from the table of the core. Columns:",
         "",
-        "A value depends on its argument alone, not on its place, the array's length and strides or the number of threads, and `avx2`",
-        "and `avx512` give the same bits; `base` differs from them within the promise.",
+        "- *ULP*: the promised error bounds of the value and the derivative, in units in the last place. Near a root at which its terms",
+        "  cancel, the error of a derivative is measured in units of its largest term. On x86-64 without FMA (`base`) the bound of a value",
+        "  is at least 4 ULP, and that of a derivative 2 ULP more than in the table. [Measured errors](ulp.md) on each instruction set",
+        "  come from `python tests/ulp`.",
+        "- *y =*: numbers in a formula are exact decimals; parameters are rounded to the type of x. float16 is computed in float32 and",
+        "  rounded.",
+        "- *ONNX*: the equivalent expression in ONNX.",
         "",
-        "The derivative of `pynn.name` is `pynn.grad.name`. ONNX: the expression that exports it.",
+        "The derivative of `pynn.name` is `pynn.grad.name`.",
+        "",
+        "A value depends on its argument only, not on its position, on the length and strides of the array, or on the number of threads.",
+        "`avx2` and `avx512` give the same bits; `base` differs from them within the bounds.",
         "",
         "| function | layer | y = | parameters | ULP | ONNX |",
         "|---|---|---|---|---|---|",
@@ -261,7 +265,7 @@ def activations_page() -> str:
         ulp = f"{row['ulp']:g}, {row['grad_ulp']:g}"
         cells = (code(f"pynn.{row['name']}"), code(row["cls"]), code(row["formula"]), shown or "-", ulp, code(row["onnx"]))
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "## Functions of whole rows", "", "| function | layer | y = | ULP | ONNX |", "|---|---|---|---|---|"]
+    lines += ["", "## Row-wise functions", "", "| function | layer | y = | ULP | ONNX |", "|---|---|---|---|---|"]
     for row in _core.ROWWISE:
         cells = (code(f"pynn.{row['name']}"), code(row["cls"]), code(row["formula"]), f"{row['ulp']:g}", code(row["onnx"]))
         lines.append(f"| {' | '.join(cells)} |")
@@ -272,11 +276,12 @@ def losses_page() -> str:
     lines = [
         "# Losses",
         "",
-        "Made by `docs/generate.py` from the core's table. Names, arguments, defaults and reductions are PyTorch's where it has the loss;",
-        "the class's docstring says more. In formulas `x` is the first input, `z` the second, `n` the third and `t` the target; a class",
-        "index stands for a row of zeros with a one, and a sum runs over a row. Every loss also takes `reduction` (`'mean'`, `'sum'` or",
-        "`'none'`) when it is made and `sample_weight` when it is called, but for sequences; a mean with weights divides by their sum, as",
-        "if a sample of weight 2 stood there twice. A name in the first column that `fit` takes as a string is in bold.",
+        "Generated by `docs/generate.py` from the table of the core. Names, arguments, defaults and reductions are those of PyTorch where",
+        "it has the loss; the docstrings of the classes give details. A bold name in the first column is the string that `fit` accepts.",
+        "",
+        "In formulas, `x` is the first input, `z` the second, `n` the third and `t` the target. A class index stands for a one-hot row,",
+        "and sums run over a row. Every loss also takes `reduction` (`'mean'`, `'sum'` or `'none'`) in its constructor and, except for",
+        "sequences, `sample_weight` in a call. A weighted mean divides by the sum of the weights, in magnitude: weight 2 counts as two.",
         "",
         "| loss | call | value | arguments |",
         "|---|---|---|---|",
@@ -304,7 +309,7 @@ def files() -> Iterator[tuple[Path, str]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="only say which files are stale")
+    parser.add_argument("--check", action="store_true", help="list the stale files, and write nothing")
     check = parser.parse_args().check
     stale = [(path, text) for path, text in files() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path, text in stale:

