@@ -153,8 +153,8 @@ def anatomy(net: Net, count: int) -> dict[str, tuple[float, float]]:
     data = [np.resize(a, (count * net.batch, *a.shape[1:])) for a in (net.inputs(net.batch), net.targets(net.batch))]
     fits: list[_core.Fit] = []
 
-    def catch(*arguments: Any) -> _core.Fit:
-        fits.append(make(*arguments))
+    def catch(*arguments: Any, **named: Any) -> _core.Fit:
+        fits.append(make(*arguments, **named))
         return fits[0]
 
     def profile(epoch: int, logs: Mapping[str, float]) -> None:
