@@ -47,23 +47,26 @@ def t_of(d: np.ndarray) -> np.ndarray:
     return np.abs(d.mean(axis=-1)) / (d.std(axis=-1, ddof=1) / math.sqrt(n))
 
 
+def largest_t(d: np.ndarray) -> np.ndarray:
+    """Return the largest t of all pairs under every sign pattern, by scipy."""
+
+    def statistic(x: np.ndarray, axis: int) -> np.ndarray:
+        signs = np.sign(np.moveaxis(x, axis, -1))  # of the numbers of the seeds
+        with np.errstate(divide="ignore"):
+            return np.asarray(t_of(signs[..., None, :] * d).max(axis=-1))
+
+    numbers = np.arange(1.0, d.shape[1] + 1)
+    options: dict[str, Any] = {"permutation_type": "samples", "vectorized": True, "n_resamples": np.inf, "alternative": "greater"}
+    return np.asarray(scipy.stats.permutation_test((numbers,), statistic, **options).null_distribution)
+
+
 # ---- agreement with scipy and statsmodels ------------------------------------------------------------------------------
 @pytest.mark.parametrize(("k", "n"), [(2, 8), (3, 8), (6, 10), (4, 12)])
 @pytest.mark.parametrize("draw", DRAWS)
 def test_p_agrees_with_scipys_permutation_test(k: int, n: int, draw: str) -> None:
     table = scores(k, n, draw)
     d = pairs(table)
-
-    def largest(x: np.ndarray, axis: int) -> np.ndarray:
-        """Return the largest t of all pairs for signs, given as signed numbers of the seeds."""
-        signs = np.sign(np.moveaxis(x, axis, -1))
-        flipped = signs[..., None, :] * d
-        with np.errstate(divide="ignore"):
-            return np.asarray(t_of(flipped).max(axis=-1))
-
-    numbers = np.arange(1.0, n + 1)
-    options: dict[str, Any] = {"permutation_type": "samples", "vectorized": True, "n_resamples": np.inf, "alternative": "greater"}
-    null = scipy.stats.permutation_test((numbers,), largest, **options).null_distribution
+    null = largest_t(d)
     expected = [(null >= t * (1 - 1e-9)).mean() for t in t_of(d)]
     assert [pair.p for pair in analyze(named(table)).differences] == pytest.approx(expected, rel=0, abs=1e-10)
 
@@ -135,8 +138,11 @@ def test_overlapping_splits_widen_by_nadeau_and_bengios_factor(n: int) -> None:
         assert b.p >= a.p
         if a.low not in (0, -0.0) and b.low != 0 and a.high != 0 and b.high != 0:
             assert b.high - b.low == pytest.approx(factor * (a.high - a.low))
+    d = pairs(table)
+    if n == 10:
+        expected = [(largest_t(d) >= t / factor).mean() for t in t_of(d)]
+        assert [pair.p for pair in wide.differences] == pytest.approx(expected, rel=0, abs=1e-10)
     if n == 7:
-        d = pairs(table)
         single = [2 * scipy.stats.t.sf(abs(x.mean()) / (x.std(ddof=1) * math.sqrt(1 / n + 1 / 3)), n - 1) for x in d]
         assert [pair.p for pair in wide.differences] == pytest.approx(multipletests(single, method="holm")[1], rel=0, abs=1e-10)
 
