@@ -1,17 +1,14 @@
 """Evaluate formulas of the activation table and their derivatives, to any precision or as C source.
 
-The text is parsed into a graph of nodes, and differentiated node by node so that nothing cancels needlessly. ``Formula``
-evaluates the graphs in mpmath (the oracle of ``test_activations.py``) or writes them as C (the oracle of ``tests/ulp``).
+`pynn._formula` parses the text into a graph of nodes, and differentiates it. ``Formula`` evaluates the graphs in mpmath (the
+oracle of ``test_activations.py``) or writes them as C (the oracle of ``tests/ulp``).
 Numbers are exact decimals: 0.044715 is 0.044715, not the nearest double.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
-import itertools
 import math
-import operator
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -19,248 +16,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-
-class Node:
-    """An operation and its operands. Equal nodes are one object, so that shared parts are computed once."""
-
-    __slots__ = ("args", "op")
-    known: dict[tuple[Any, ...], Node] = {}  # noqa: RUF012
-
-    def __init__(self, op: str, args: tuple[Any, ...]) -> None:
-        self.op, self.args = op, args
-
-
-def node(op: str, *args: Any) -> Node:
-    if (op, args) not in Node.known:
-        Node.known[op, args] = Node(op, args)
-    return Node.known[op, args]
-
-
-def number(text: object) -> Node:
-    return node("number", str(text))
-
-
-ZERO, ONE, TWO, PI, X = number(0), number(1), number(2), node("pi"), node("x")
-
-
-def neg(a: Node) -> Node:
-    return ZERO if a is ZERO else a.args[0] if a.op == "neg" else node("neg", a)
-
-
-def add(a: Node, b: Node) -> Node:
-    return b if a is ZERO else a if b is ZERO else node("-", a, b.args[0]) if b.op == "neg" else node("+", a, b)
-
-
-def mul(a: Node, b: Node) -> Node:
-    if ZERO in (a, b):
-        return ZERO
-    return b if a is ONE else a if b is ONE else node("*", a, b)
-
-
-def div(a: Node, b: Node) -> Node:
-    return ZERO if a is ZERO else a if b is ONE else node("/", a, b)
-
-
-def call(name: str, a: Node) -> Node:
-    return node("call", name, a)
-
-
-def power(a: Node, n: int) -> Node:
-    return ONE if n == 0 else a if n == 1 else node("**", a, n)
-
-
-def larger(a: Node, b: Node) -> Node:
-    """Return the larger of two non-negative numbers."""
-    return b if a is ZERO else a if b is ZERO or a is b else node("max", a, b)
-
-
-def size(a: Node) -> Node:
-    return size(a.args[0]) if a.op == "neg" else a if a in (ZERO, ONE) else node("abs", a)
-
-
-def choose(condition: Node, a: Node, b: Node) -> Node:
-    return a if a is b else node("if", condition, a, b)
-
-
-# The derivative of each function that formulas may call, with argument a and value y.
-SLOPES: dict[str, Callable[[Node, Node], Node]] = {
-    "exp": lambda a, y: y,
-    "expm1": lambda a, y: call("exp", a),
-    "log": lambda a, y: div(ONE, a),
-    "log1p": lambda a, y: div(ONE, add(ONE, a)),
-    "sin": lambda a, y: call("cos", a),
-    "cos": lambda a, y: neg(call("sin", a)),
-    "sqrt": lambda a, y: div(ONE, mul(TWO, y)),
-    "erf": lambda a, y: mul(div(TWO, call("sqrt", PI)), call("exp", neg(power(a, 2)))),
-    "erfc": lambda a, y: neg(SLOPES["erf"](a, y)),
-    "tanh": lambda a, y: _over_square(call("exp", mul(neg(TWO), node("abs", a)))),
-}
-COMPARISONS: dict[type, str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
-OPERATORS: dict[str, Callable[..., Any]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "**": operator.pow,
-    "neg": operator.neg, "abs": abs, "&": operator.and_, "|": operator.or_,
-}  # fmt: skip
-
-
-def _over_square(t: Node) -> Node:
-    """Return 1 / cosh^2 a, computed from t = e^-2|a|, which neither overflows nor cancels."""
-    return div(mul(number(4), t), power(add(ONE, t), 2))
-
-
-class _Parser:
-    """Return the graph of a formula's text."""
-
-    def __init__(self, text: str, parameters: tuple[str, ...]) -> None:
-        self.text, self.parameters = text, parameters
-
-    def parse(self) -> Node:
-        return self.visit(ast.parse(self.text, mode="eval").body)
-
-    def visit(self, e: ast.expr) -> Node:
-        match e:
-            case ast.Constant():
-                return number(ast.get_source_segment(self.text, e))
-            case ast.Name(id="x"):
-                return X
-            case ast.Name(id="pi"):
-                return PI
-            case ast.Name(id=name) if name in self.parameters:
-                return node("parameter", name)
-            case ast.UnaryOp(op=ast.USub(), operand=a):
-                return neg(self.visit(a))
-            case ast.BinOp(left=a, op=ast.Pow(), right=ast.Constant(value=int(n))):
-                return power(self.visit(a), n)
-            case ast.BinOp(left=a, op=op, right=b):
-                left, right = self.visit(a), self.visit(b)
-                match op:
-                    case ast.Add():
-                        return add(left, right)
-                    case ast.Sub():
-                        return add(left, neg(right))
-                    case ast.Mult():
-                        return node("*", left, right)  # not mul, because 0 * x keeps the sign of x
-                    case ast.Div():
-                        return div(left, right)
-                    case ast.BitAnd() | ast.BitOr():
-                        return node("&" if isinstance(op, ast.BitAnd) else "|", left, right)
-            case ast.Compare(left=a, ops=ops, comparators=others):
-                sides = [self.visit(v) for v in (a, *others)]
-                links = [node(COMPARISONS[type(op)], *pair) for op, pair in zip(ops, itertools.pairwise(sides), strict=True)]
-                return functools.reduce(lambda p, q: node("&", p, q), links)
-            case ast.Call(func=ast.Name(id=name), args=args):
-                return self.function(name, [self.visit(a) for a in args])
-        raise SyntaxError(f"cannot read {ast.unparse(e)!r} in the formula {self.text!r}")
-
-    def function(self, name: str, args: list[Node]) -> Node:
-        match name, args:
-            case "where", [condition, a, b]:
-                return choose(condition, a, b)
-            case "maximum", [a, b]:
-                return choose(node(">=", a, b), a, b)
-            case "minimum", [a, b]:
-                return choose(node("<=", a, b), a, b)
-            case "clip", [a, low, high]:
-                return self.function("minimum", [self.function("maximum", [a, low]), high])
-            case "abs", [a]:
-                return node("abs", a)
-            case "sign", [a]:
-                return choose(node(">", a, ZERO), ONE, choose(node("<", a, ZERO), neg(ONE), ZERO))
-            case "square", [a]:
-                return power(a, 2)
-            case _, [a] if name in SLOPES:
-                return call(name, a)
-        raise SyntaxError(f"unknown function {name!r} in the formula {self.text!r}")
-
-
-class _Derivative:
-    """Return d/dx of each node, and the largest term of its outermost sum."""
-
-    def __init__(self) -> None:
-        self.known: dict[Node, tuple[Node, Node]] = {}
-
-    def __call__(self, n: Node) -> Node:
-        return self.both(n)[0]
-
-    def both(self, n: Node) -> tuple[Node, Node]:
-        if n not in self.known:
-            d, terms = self.of(n)
-            self.known[n] = d, size(d) if terms is None else terms
-        return self.known[n]
-
-    def of(self, n: Node) -> tuple[Node, Node | None]:
-        """Return the derivative, and its largest term if that is not the derivative itself."""
-        match n.op, n.args:
-            case "x", _:
-                return ONE, None
-            case "number" | "pi" | "parameter", _:
-                return ZERO, None
-            case "neg", (a,):
-                return neg(self(a)), self.both(a)[1]
-            case "abs", (a,):
-                return mul(self.sign(a), self(a)), None
-            case "+" | "-", (a, b):
-                d, e = self(a), self(b) if n.op == "+" else neg(self(b))
-                return add(d, e), larger(self.both(a)[1], self.both(b)[1])
-            case "*", (a, b):
-                return self.product(a, b)
-            case "/", (a, b):
-                return self.quotient(n, a, b)
-            case "**", (a, k):
-                return mul(mul(number(k), power(a, k - 1)), self(a)), None
-            case "if", (condition, a, b):
-                chosen = self.condition(condition)
-                return choose(chosen, self(a), self(b)), choose(chosen, self.both(a)[1], self.both(b)[1])
-            case "call", (name, a):
-                return mul(SLOPES[name](a, n), self(a)), None
-        raise SyntaxError(f"no derivative of {n.op}")
-
-    def product(self, a: Node, b: Node) -> tuple[Node, Node | None]:
-        for constant, other in ((a, b), (b, a)):
-            if self(constant) is ZERO:
-                return mul(constant, self(other)), mul(size(constant), self.both(other)[1])
-        left, right = mul(self(a), b), mul(a, self(b))
-        return add(left, right), larger(size(left), size(right))
-
-    def quotient(self, n: Node, a: Node, b: Node) -> tuple[Node, Node | None]:
-        if self(b) is ZERO:
-            return div(self(a), b), div(self.both(a)[1], size(b))
-        lines = self.line(a), self.line(b)
-        if lines[0] and lines[1]:  # (s x + c) / (t x + d): of s (t x + d) - t (s x + c) only s d - t c is left
-            (s, c), (t, d) = lines
-            return div(add(mul(s, d), neg(mul(t, c))), power(b, 2)), None
-        left, right = div(self(a), b), neg(mul(n, div(self(b), b)))
-        return add(left, right), larger(size(left), size(right))
-
-    def line(self, n: Node) -> tuple[Node, Node] | None:
-        """Return slope and intercept if the node is linear, at least on each side of 0."""
-        match n.op, n.args:
-            case "x", _:
-                return ONE, ZERO
-            case _ if self(n) is ZERO:
-                return ZERO, n
-            case "abs", (a,) if (line := self.line(a)) and line[1] is ZERO:
-                return mul(self.sign(a), line[0]), ZERO
-            case "+" | "-", (a, b) if (p := self.line(a)) and (q := self.line(b)):
-                s, c = q if n.op == "+" else (neg(q[0]), neg(q[1]))
-                return add(p[0], s), add(p[1], c)
-            case "*", (a, b) if self(a) is ZERO and (line := self.line(b)):
-                return mul(a, line[0]), mul(a, line[1])
-        return None
-
-    def sign(self, a: Node) -> Node:
-        return choose(node("above", a, ZERO, self(a), ZERO), ONE, neg(ONE))
-
-    def condition(self, n: Node) -> Node:
-        """Return the branch taken next to x; for equal operands, their slopes and the side decide."""
-        match n.op, n.args:
-            case (("<" | "<="), (a, b)):
-                return node("above", b, a, self(b), self(a))
-            case ((">" | ">="), (a, b)):
-                return node("above", a, b, self(a), self(b))
-            case (("&" | "|"), (a, b)):
-                return node(n.op, self.condition(a), self.condition(b))
-        raise SyntaxError(f"cannot differentiate a choice by {n.op}")
+from pynn._formula import COMPARISONS, OPERATORS, ZERO, Derivative, Node, Parser, node
 
 
 class _Numbers:
@@ -358,8 +114,8 @@ class Formula:
 
     def __init__(self, text: str, parameters: tuple[str, ...] = ()) -> None:
         self.text, self.parameters = text, parameters
-        self.value = _Parser(text, parameters).parse()
-        self.derivative, self.terms = _Derivative().both(self.value)
+        self.value = Parser(text, parameters).parse()
+        self.derivative, self.terms = Derivative().both(self.value)
 
     def exact(self, digits: int = 150) -> Callable[..., Any]:
         """Return ``f(which, x, side=1, **parameters)``: the value, derivative or terms at x in mpmath numbers of that many digits.
