@@ -150,7 +150,8 @@ void pn_activation_derivative(size_t i, pn_dtype t, size_t n, const void *x, voi
 typedef struct {
     const char *name, *cls;
     double ulp;
-    const char *onnx, *formula, *summary;
+    /* gradient: that of x from dy, the derivative by y, and y */
+    const char *onnx, *formula, *gradient, *summary;
 } pn_rowwise;
 const pn_rowwise *pn_rowwise_at(size_t i);
 /* (rows, n) each; y may be x */
@@ -282,8 +283,12 @@ typedef struct {
     size_t n;
     double number[PN_MAX_DIMS];
 } pn_setting;
-/* A kind of layer: its name, its possible numbers of inputs and its number of settings. */
-typedef struct { const char *name; size_t least_inputs, most_inputs, n_fields; } pn_kind_info;
+/* A kind of layer: its name, its formula and that of its gradients in the notation of
+ * core/layers/layers.h, its possible numbers of inputs and its number of settings. */
+typedef struct {
+    const char *name, *formula, *gradient;
+    size_t least_inputs, most_inputs, n_fields;
+} pn_kind_info;
 int pn_kind_at(size_t i, pn_kind_info *info);               /* 0 past the end */
 const pn_field *pn_kind_field(size_t i, size_t field);      /* NULL past the end */
 
@@ -731,6 +736,18 @@ const pn_origin *pn_fit_origin(const pn_fit *fit);
 /* Measures health in one pass over the data, in order, without updates. If options.criteria is
  * NULL, runs forward only. */
 pn_status pn_fit_measure_health(pn_fit *fit, pn_error *error);
+
+/* ---- traces: every array of one step --------------------------------------------------------- */
+/* Where the arrays go. value: the output of each node, channels first. gradient: the derivative of
+ * the whole loss by that output; set to NULL for nodes without one, such as indices. loss_gradient:
+ * for each output, the part of its gradient that comes from its loss. score: one for each loss,
+ * which is added to. */
+typedef struct { void **value, **gradient, **loss_gradient; pn_score *score; } pn_trace;
+/* Runs one step on all rows of data, without its update: layers behave as in fit, gradients of the
+ * parameters are overwritten, and running statistics are updated. tick: as in pn_plan_forward; fit
+ * counts steps from 1. */
+pn_status pn_trace_step(const pn_graph *graph, const pn_data *data, const pn_criterion *criteria,
+                        size_t n, uint64_t tick, const pn_trace *trace, pn_error *error);
 
 /* ---- prediction: blocks of rows on all threads; nothing is kept for backward ----------------- */
 typedef struct pn_predictor pn_predictor;

@@ -66,6 +66,7 @@ RETURNS = {
     "Fit.keep": "tuple[NDArray[Any], ...]",
     "Fit.times": "dict[str, Any]",
     "Fit.step": "int",
+    "trace": "tuple[list[NDArray[Any]], list[NDArray[Any] | None], list[NDArray[Any]], tuple[Any, ...]]",
     "Predictor.predict": "Any",
     "Predictor.quick": "Any",
     "Predictor.score": "tuple[tuple[float, float, int, int, int, int, int], ...]",

@@ -10,13 +10,14 @@
 #include "predictor.h"
 #include "runtime.h"
 #include "stop.h"
+#include "trace.h"
 #include "ufuncs.h"
 #include "update.h"
 
 typedef int add_fn(PyObject *module);
 static add_fn *const additions[] = {
     add_runtime, add_ufuncs, add_gates,   add_stop, add_custom,    add_model,
-    add_plan,    add_losses, add_updates, add_fit,  add_predictor,
+    add_plan,    add_losses, add_updates, add_fit,  add_predictor, add_trace,
 };
 
 static int exec(PyObject *module)

@@ -179,7 +179,8 @@ static PyObject *kind_dict(size_t row, const pn_kind_info *info)
         if (!field) Py_CLEAR(fields);
         else PyTuple_SET_ITEM(fields, (Py_ssize_t)i, field);
     }
-    return fields ? Py_BuildValue("{s:s,s:(nn),s:N}", "name", info->name, "inputs",
+    return fields ? Py_BuildValue("{s:s,s:s,s:s,s:(nn),s:N}", "name", info->name, "formula",
+                                  info->formula, "gradient", info->gradient, "inputs",
                                   (Py_ssize_t)info->least_inputs, (Py_ssize_t)info->most_inputs,
                                   "fields", fields)
                   : NULL;

@@ -458,9 +458,9 @@ static PyObject *rowwise_row(size_t i)
 {
     const pn_rowwise *r = pn_rowwise_at(i);
     PyObject *ufunc = r ? new_ufunc(i, NULL, 0, "", r->name, r->formula) : NULL;
-    return ufunc ? Py_BuildValue("{s:s,s:s,s:d,s:s,s:s,s:s,s:N}", "name", r->name, "cls", r->cls,
-                                 "ulp", r->ulp, "onnx", r->onnx, "formula", r->formula, "summary",
-                                 r->summary, "ufunc", ufunc)
+    return ufunc ? Py_BuildValue("{s:s,s:s,s:d,s:s,s:s,s:s,s:s,s:N}", "name", r->name, "cls",
+                                 r->cls, "ulp", r->ulp, "onnx", r->onnx, "formula", r->formula,
+                                 "gradient", r->gradient, "summary", r->summary, "ufunc", ufunc)
                  : NULL;
 }
 

@@ -175,7 +175,8 @@ pn_status pn_add_contributions(pn_builder *b)
     for (size_t i = 0; i < b->n_pending && !status; i++) {
         size_t node = b->pending[i].node;
         int old = b->grad[node], input = input_of(b->graph, node);
-        int writable = (pn_plan_buffer(b, old) && !pn_plan_buffer(b, old)->shared) ||
+        const pn_buffer *own = b->unshared ? NULL : pn_plan_buffer(b, old);
+        int writable = (own && !own->shared) ||
                        (input >= 0 && old == pn_gx(b->graph, (size_t)input));
         int sum = writable ? old : pn_buffer_new(b, pn_batch_count(b, node));
         status = pn_step_elementwise(b, "add gradients", pn_run_add, node, old,

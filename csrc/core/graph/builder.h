@@ -14,6 +14,7 @@ struct pn_builder {
     const pn_typed_kernels *k;
     pn_mode mode;
     int unshared;               /* nothing is fused or overwritten */
+    int every;                  /* every node gets a gradient, also the inputs */
     size_t rows, node;          /* node: the one whose steps are being added */
     /* Arrays with one entry for each node. */
     int *value;                 /* its output */

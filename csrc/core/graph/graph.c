@@ -8,7 +8,12 @@
 #include <string.h>
 
 static const pn_layer_kind *const kinds[] = {
-#define ROW(name) &pn_layer_##name,
+#define ROW(name, formula, gradient) &pn_layer_##name,
+    PN_LAYERS(ROW)
+#undef ROW
+};
+static const struct { const char *formula, *gradient; } formulas[] = {
+#define ROW(name, formula, gradient) { formula, gradient },
     PN_LAYERS(ROW)
 #undef ROW
 };
@@ -249,7 +254,12 @@ int pn_kind_at(size_t i, pn_kind_info *info)
 {
     if (i >= sizeof kinds / sizeof *kinds) return 0;
     const pn_layer_kind *k = kinds[i];
-    *info = (pn_kind_info){ k->name, k->min_inputs, k->max_inputs, pn_config_count(k->fields) };
+    *info = (pn_kind_info){ .name = k->name,
+                            .formula = formulas[i].formula,
+                            .gradient = formulas[i].gradient,
+                            .least_inputs = k->min_inputs,
+                            .most_inputs = k->max_inputs,
+                            .n_fields = pn_config_count(k->fields) };
     return 1;
 }
 

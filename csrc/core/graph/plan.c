@@ -263,17 +263,24 @@ static void keep_for_backward(pn_plan *p)
     }
 }
 
-/* Makes all buffers live from the first to the last step, and records where the gradients are. */
+/* Makes all buffers live from the first to the last step, and records where outputs and gradients
+ * are. */
 static pn_status keep_all(pn_builder *b)
 {
     pn_plan *p = b->plan;
+    const size_t nodes = b->graph->n_nodes, bytes = nodes * sizeof *p->values;
     for (size_t i = 0; i < p->n_buffers; i++) {
         p->buffers[i].first = 0;
         p->buffers[i].last = (int)p->n_steps;
     }
-    p->grads = pn_plan_alloc(b, b->graph->n_nodes * sizeof *p->grads);
-    if (p->grads) memcpy(p->grads, b->grad, b->graph->n_nodes * sizeof *p->grads);
-    return p->grads ? PN_OK : PN_NO_MEMORY;
+    p->values = pn_plan_alloc(b, 3 * bytes);
+    if (!p->values) return PN_NO_MEMORY;
+    p->grads = p->values + nodes;
+    p->layouts = p->grads + nodes;
+    memcpy(p->values, b->value, bytes);
+    memcpy(p->grads, b->grad, bytes);
+    memcpy(p->layouts, b->layout, bytes);
+    return PN_OK;
 }
 
 static pn_status place(pn_plan *p, pn_error *error)
@@ -311,7 +318,7 @@ static pn_status init_nodes(pn_builder *b, int *marks)
         const pn_node *node = &g->nodes[i];
         b->value[i] = b->preactivation[i] = b->grad[i] = b->converted[i] = PN_NONE;
         b->fused[i] = b->layout[i] = b->prefers[i] = 0;
-        b->needs_gradient[i] = b->mode == PN_BACKWARD;
+        b->needs_gradient[i] = b->mode == PN_BACKWARD || b->every;
         for (size_t j = 0; j < node->n_slots && b->mode == PN_TRAIN; j++)
             b->needs_gradient[i] |= node->slots[j].grad != NULL;
         for (size_t j = 0; j < node->n_inputs && b->mode == PN_TRAIN; j++)
@@ -330,7 +337,10 @@ static pn_status init_nodes(pn_builder *b, int *marks)
     return PN_OK;
 }
 
-static pn_status build(const pn_graph *graph, size_t rows, pn_mode mode, int unshared,
+/* What pn_plan_unshared adds to a plan; see pn_builder. */
+typedef struct { int unshared, every; } traits;
+
+static pn_status build(const pn_graph *graph, size_t rows, pn_mode mode, traits how,
                        pn_plan **plan, pn_error *error)
 {
     *plan = NULL;
@@ -338,7 +348,8 @@ static pn_status build(const pn_graph *graph, size_t rows, pn_mode mode, int uns
     if (status) return status;
     pn_builder b = { .graph = graph,
                      .mode = mode,
-                     .unshared = unshared,
+                     .unshared = how.unshared,
+                     .every = how.every,
                      .rows = rows,
                      .error = error,
                      .k = &pn_kernels_now()->of[graph->dtype] };
@@ -357,7 +368,7 @@ static pn_status build(const pn_graph *graph, size_t rows, pn_mode mode, int uns
     if (!status && mode != PN_PREDICT) status = backward(&b);
     if (!status && mode == PN_TRAIN) keep_for_losses(&b);
     if (!status && mode == PN_BACKWARD) keep_for_backward(p);
-    if (!status && unshared) status = keep_all(&b);
+    if (!status && how.unshared) status = keep_all(&b);
     if (!status) status = place(p, error);
 done:
     free(b.pending);
@@ -371,11 +382,12 @@ done:
 pn_status pn_plan_new(const pn_graph *graph, size_t rows, pn_mode mode, pn_plan **plan,
                       pn_error *error)
 {
-    return build(graph, rows, mode, 0, plan, error);
+    return build(graph, rows, mode, (traits){ 0 }, plan, error);
 }
-pn_status pn_plan_unshared(const pn_graph *graph, size_t rows, pn_plan **plan, pn_error *error)
+pn_status pn_plan_unshared(const pn_graph *graph, size_t rows, int every, pn_plan **plan,
+                           pn_error *error)
 {
-    return build(graph, rows, PN_TRAIN, 1, plan, error);
+    return build(graph, rows, PN_TRAIN, (traits){ .unshared = 1, .every = every }, plan, error);
 }
 
 void pn_plan_free(pn_plan *plan)

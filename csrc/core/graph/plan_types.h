@@ -74,8 +74,9 @@ struct pn_plan {
     int *outputs, *output_grads;            /* PN_TRAIN: where the losses read and write */
     pn_probe *probes;                       /* PN_TRAIN: outputs, in the order of computation */
     size_t n_probes, probe_capacity;
-    /* pn_plan_unshared: the gradient of each node's output; PN_NONE where none is computed */
-    int *grads;
+    /* pn_plan_unshared: for each node, its output, its gradient (PN_NONE where none is computed), and
+     * whether both are channels last */
+    int *values, *grads, *layouts;
     uint64_t tick;
     int ready;                              /* forward has run, so backward may */
     /* Set by a custom layer, or by a layer whose input is invalid, which explains in failure. */

@@ -222,13 +222,18 @@ DROW_OF(hardmax)
 #ifndef PN_ROWWISE
 #define PN_ROWWISE(ROW) \
     ROW(softmax,     Softmax,    3, "Softmax(x, axis=-1)",    "exp(x - max(x)) / sum(exp(x - max(x)))", \
+        "y * (dy - sum(dy * y))", \
         "Exponentials scaled to sum to 1: a row of scores as probabilities (Bridle, 1990).") \
     ROW(softmin,     Softmin,    3, "Softmax(Neg(x), axis=-1)", "exp(min(x) - x) / sum(exp(min(x) - x))", \
+        "-y * (dy - sum(dy * y))", \
         "Softmax of -x: the smallest score is the most probable, as PyTorch names it.") \
     ROW(log_softmax, LogSoftmax, 3, "LogSoftmax(x, axis=-1)", "x - max(x) - log(sum(exp(x - max(x))))", \
+        "dy - exp(y) * sum(dy)", \
         "Logarithm of softmax, without its underflow (Bridle, 1990).") \
     ROW(sparsemax,   Sparsemax,  2, "",                       "maximum(x - max(x) - max((cumsum(sort(x - max(x))[::-1]) - 1) / arange(1, len(x) + 1)), 0)", \
+        "where(y > 0, dy - mean(dy[y > 0]), 0)", \
         "The nearest point to a row of scores that is a distribution: small ones become 0 (Martins and Astudillo, 2016).") \
     ROW(hardmax,     Hardmax,    0, "Hardmax(x, axis=-1)",    "1.0 * (arange(len(x)) == argmax(x))", \
+        "0 * y", \
         "1 at the row's largest entry, the first of them, and 0 elsewhere.")
 #endif

@@ -3,40 +3,174 @@
 #define PN_LAYERS_H
 #include "../graph/kind.h"
 
-/* A kind's settings are the list of fields at the top of its file. */
-#define PN_LAYERS(ROW) \
-    ROW(linear)         /* y = x W^T + b over the last axis; weight (out, in), bias (out) */ \
-    ROW(activation)     /* a row of the activation table */ \
-    ROW(rowwise)        /* softmax and its relatives along an axis */ \
-    ROW(reshape)        /* another shape */ \
-    ROW(permute)        /* another order of axes */ \
-    ROW(pad)            /* more elements around the last axes, or fewer */ \
-    ROW(resize)         /* interpolation along an axis */ \
-    ROW(maxout)         /* the largest of neighbours along an axis */ \
-    ROW(prelu)          /* a learnt slope below 0: weight (1) or (channels) */ \
-    ROW(rrelu)          /* a random slope below 0 */ \
-    ROW(embedding)      /* rows of a table; weight (num_embeddings, embedding_dim) */ \
-    ROW(embedding_bag)  /* sums, means or maxima of such rows */ \
-    ROW(bilinear)       /* y_k = a W_k b + bias_k; weight (out, in1, in2), bias (out) */ \
-    ROW(add)            /* the sum of its inputs */ \
-    ROW(multiply)       /* the product of two inputs */ \
-    ROW(concat)         /* its inputs one after the other along an axis */ \
-    ROW(slice)          /* a part of an axis */ \
-    ROW(conv)           /* convolution, also transposed; weight (out, in / groups, kernel) or, if */ \
-                        /* transposed, (in, out / groups, kernel), bias (out) */ \
-    ROW(pooling)        /* maxima, means and norms of windows */ \
-    ROW(batch_norm)     /* weight, bias, running_mean, running_var (channels) and */ \
-                        /* num_batches_tracked, an int64 in the bytes of floating-point numbers */ \
-    ROW(instance_norm)  /* the same */ \
-    ROW(group_norm)     /* weight, bias (channels) */ \
-    ROW(layer_norm)     /* also RMSNorm; weight, bias (normalized_shape) */ \
-    ROW(response_norm)  /* local response normalisation */ \
-    ROW(dropout)        /* also alpha dropout, and of whole channels */ \
-    ROW(gaussian_noise) /* added in training */ \
-    ROW(fold)           /* windows of images as columns, and back */ \
-    ROW(custom)         /* computed by functions of the caller: pn_layer.custom */
+/* A kind's settings are the list of fields at the top of its file. Its formula and that of its
+ * gradients are documentation, which Net.explain_step shows: y from x (x0, x1, ... of several inputs)
+ * and the parameters; then, from dy, the derivative of the loss by y, dx and those of the parameters.
+ * ";" separates lines. f is the row of the setting of type ACTIVATION or ROWWISE. Braces may hold a
+ * setting or "training": {eps} is its value, {bias: + bias} stands where it is not 0, {!bias:...}
+ * where it is 0, {mode=mean:...} where it is that. {inputs: + } are all inputs with this between
+ * them, and {dinputs:, } their gradients. */
+#define PN_LAYERS_H
+#include "../graph/kind.h"
 
-#define ROW(name) extern const pn_layer_kind pn_layer_##name;
+/* A kind's settings are the list of fields at the top of its file. Its formula and that of its
+ * gradients are documentation, which Net.explain_step shows: y from x (x0, x1, ... of several
+ * inputs) and the parameters, then from dy, the derivative of the loss by y, dx and those of the
+ * parameters. ";" separates lines; f is the row of the setting of type ACTIVATION or
+ * ROWWISE. In braces there may be a setting or "training": {eps} is its value; {bias: + bias} stands
+ * where it is not 0, {!bias:...} where it is, {mode=mean:...} where it is that. {inputs: + } are all
+ * inputs, with this between them, and {dinputs: = } their gradients. */
+#define PN_LAYERS(ROW) \
+    /* x W^T + b over the last axis; weight (out, in), bias (out) */ \
+    ROW(linear, \
+        "y = x @ weight.T{bias: + bias}", \
+        "dx = dy @ weight; dweight = dy.T @ x{bias:; dbias = sum(dy, over rows)}") \
+    /* a row of the activation table */ \
+    ROW(activation, \
+        "y = f(x)", \
+        "dx = dy * f'(x)") \
+    /* softmax and its relatives along an axis */ \
+    ROW(rowwise, \
+        "y = f(x), along an axis", \
+        "dx = f'(y, dy), along an axis") \
+    /* another shape */ \
+    ROW(reshape, \
+        "y = x.reshape({shape})", \
+        "dx = dy.reshape(x.shape)") \
+    /* another order of axes */ \
+    ROW(permute, \
+        "y = x.transpose({axes}), axes of a sample", \
+        "dx = dy.transpose(inverse of axes)") \
+    /* more elements around the last axes, or fewer */ \
+    ROW(pad, \
+        "y = pad(x, before = {before}, after = {after}, mode = {mode})", \
+        "dx = dy within x{!mode=constant: + dy of the copies}") \
+    /* interpolation along an axis */ \
+    ROW(resize, \
+        "y[i] = sum(w[i, j] * x[j], over j), {mode} interpolation", \
+        "dx[j] = sum(w[i, j] * dy[i], over i)") \
+    /* the largest of neighbours along an axis */ \
+    ROW(maxout, \
+        "y = max of {pieces} neighbours of x", \
+        "dx = dy at the largest neighbour, 0 elsewhere") \
+    /* a learnt slope below 0: weight (1) or (channels) */ \
+    ROW(prelu, \
+        "y = f(x)", \
+        "dx = dy * f'(x); dweight = sum(dy * x, where x < 0)") \
+    /* a random slope below 0 */ \
+    ROW(rrelu, \
+        "y = where(x < 0, slope * x, x); slope: from {lower} to {upper}, " \
+        "{training:drawn}{!training:their mean}", \
+        "dx = dy * where(x < 0, slope, 1)") \
+    /* rows of a table; weight (num_embeddings, embedding_dim) */ \
+    ROW(embedding, \
+        "y = weight[x]", \
+        "dweight[k] = sum(dy, where x == k)") \
+    /* sums, means or maxima of such rows */ \
+    ROW(embedding_bag, \
+        "y = {mode} of weight[x0], over a bag", \
+        "dweight[k] = sum(dy{mode=mean: / size of the bag}, where x0 == k{mode=max: is the " \
+        "largest})") \
+    /* y_k = a W_k b + bias_k; weight (out, in1, in2), bias (out) */ \
+    ROW(bilinear, \
+        "y[k] = x0 @ weight[k] @ x1{bias: + bias[k]}", \
+        "dx0 = sum(dy[k] * weight[k] @ x1, over k); dx1 = sum(dy[k] * x0 @ weight[k], over " \
+        "k); dweight[k] = outer(x0, x1) * dy[k]{bias:; dbias = dy}") \
+    /* the sum of its inputs */ \
+    ROW(add, \
+        "y = {inputs: + }", \
+        "{dinputs: = dy; } = dy") \
+    /* the product of two inputs */ \
+    ROW(multiply, \
+        "y = x0 * x1", \
+        "dx0 = dy * x1; dx1 = dy * x0") \
+    /* its inputs one after the other along an axis */ \
+    ROW(concat, \
+        "y = concat({inputs:, })", \
+        "{dinputs: = its part of dy; } = its part of dy") \
+    /* a part of an axis */ \
+    ROW(slice, \
+        "y = x[{start}:{stop}], along an axis", \
+        "dx = dy there, 0 elsewhere") \
+    /* convolution, also transposed; weight (out, in / groups, kernel) or, if transposed, */ \
+    /* (in, out / groups, kernel), bias (out) */ \
+    ROW(conv, \
+        "{!transposed:y[o, p] = sum(weight[o, i, k] * x[i, p * stride + k], over i, " \
+        "k)}{transposed:y[o, p * stride + k] = sum(weight[i, o, k] * x[i, p], over i and " \
+        "each p, k)}{bias: + bias[o]}", \
+        "{!transposed:dx[i, p * stride + k] = sum(weight[o, i, k] * dy[o, p], over o and " \
+        "each p, k); dweight[o, i, k] = sum(dy[o, p] * x[i, p * stride + k], over " \
+        "p)}{transposed:dx[i, p] = sum(weight[i, o, k] * dy[o, p * stride + k], over o, k); " \
+        "dweight[i, o, k] = sum(dy[o, p * stride + k] * x[i, p], over p)}{bias:; dbias[o] = " \
+        "sum(dy[o, p], over p)}") \
+    /* maxima, means and norms of windows */ \
+    ROW(pooling, \
+        "y = {operation=max:max(x, over the window)}{operation=max_index:index of the max of " \
+        "x, over the window}{operation=mean:mean(x, over the " \
+        "window)}{operation=norm:sum(x**p, over the window)**(1 / p); p = {power}}", \
+        "dx = {operation=max:dy at the window's max, 0 " \
+        "elsewhere}{operation=max_index:0}{operation=mean:dy / size of the " \
+        "window}{operation=norm:dy * (x / y)**(p - 1)}{!operation=max_index:, summed over " \
+        "windows}") \
+    /* weight, bias, running_mean, running_var (channels) and num_batches_tracked, an int64 */ \
+    /* in the bytes of floating-point numbers */ \
+    ROW(batch_norm, \
+        "xhat = (x - mean) / sqrt(var + {eps}); y = xhat{weight: * weight}{bias: + bias}; " \
+        "mean, var: {training:of each channel of x, over the " \
+        "batch}{!training:{track_running_stats:running_mean, " \
+        "running_var}{!track_running_stats:of each channel of x, over the batch}}", \
+        "dxhat = dy{weight: * weight}; dx = (dxhat{training: - mean(dxhat) - xhat * " \
+        "mean(dxhat * xhat)}{!training:{!track_running_stats: - mean(dxhat) - xhat * " \
+        "mean(dxhat * xhat)}}) / sqrt(var + {eps}){weight:; dweight = sum(dy * xhat)}{bias:; " \
+        "dbias = sum(dy)}") \
+    /* the same */ \
+    ROW(instance_norm, \
+        "xhat = (x - mean) / sqrt(var + {eps}); y = xhat{weight: * weight}{bias: + bias}; " \
+        "mean, var: {training:of each channel of each sample of " \
+        "x}{!training:{track_running_stats:running_mean, " \
+        "running_var}{!track_running_stats:of each channel of each sample of x}}", \
+        "dxhat = dy{weight: * weight}; dx = (dxhat{training: - mean(dxhat) - xhat * " \
+        "mean(dxhat * xhat)}{!training:{!track_running_stats: - mean(dxhat) - xhat * " \
+        "mean(dxhat * xhat)}}) / sqrt(var + {eps}){weight:; dweight = sum(dy * xhat)}{bias:; " \
+        "dbias = sum(dy)}") \
+    /* weight, bias (channels) */ \
+    ROW(group_norm, \
+        "xhat = (x - mean) / sqrt(var + {eps}); y = xhat{weight: * weight}{bias: + bias}; " \
+        "mean, var: of each group of channels of each sample of x", \
+        "dxhat = dy{weight: * weight}; dx = (dxhat - mean(dxhat) - xhat * mean(dxhat * " \
+        "xhat)) / sqrt(var + {eps}){weight:; dweight = sum(dy * xhat)}{bias:; dbias = " \
+        "sum(dy)}") \
+    /* also RMSNorm; weight, bias (normalized_shape) */ \
+    ROW(layer_norm, \
+        "{centred:xhat = (x - mean(x)) / sqrt(var(x) + {eps})}{!centred:xhat = x / " \
+        "sqrt(mean(x**2) + {eps})}; y = xhat{weight: * weight}{bias: + bias}", \
+        "dxhat = dy{weight: * weight}; dx = (dxhat{centred: - mean(dxhat)} - xhat * " \
+        "mean(dxhat * xhat)) / {centred:sqrt(var(x) + {eps})}{!centred:sqrt(mean(x**2) + " \
+        "{eps})}{weight:; dweight = sum(dy * xhat)}{bias:; dbias = sum(dy)}") \
+    /* local response normalisation */ \
+    ROW(response_norm, \
+        "s = {k} + {alpha} * mean(x**2, over {size} channels); y = x / s**{beta}", \
+        "dx = dy / s**{beta} - 2 * {alpha} * {beta} / {size} * x * sum(dy * x / s**({beta} + " \
+        "1), over {size} channels)") \
+    /* also alpha dropout, and of whole channels */ \
+    ROW(dropout, \
+        "y = {!training:x}{training:{!alpha:mask * x}{alpha:mask * x + offset}; mask: 0 with " \
+        "probability {p}}", \
+        "dx = {!training:dy}{training:mask * dy}") \
+    /* added in training */ \
+    ROW(gaussian_noise, \
+        "y = x{training: + offset; offset: normal, std = {std}}", \
+        "dx = dy") \
+    /* windows of images as columns, and back */ \
+    ROW(fold, \
+        "y = {fold:sum of the columns of x as windows}{!fold:windows of x as columns}", \
+        "dx = {fold:windows of dy as columns}{!fold:sum of the columns of dy as windows}") \
+    /* computed by functions of the caller: pn_layer.custom */ \
+    ROW(custom, \
+        "y = forward({inputs:, })", \
+        "{dinputs:, } = backward(dy)")
+
+#define ROW(name, formula, gradient) extern const pn_layer_kind pn_layer_##name;
 PN_LAYERS(ROW)
 #undef ROW
 

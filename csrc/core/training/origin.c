@@ -109,7 +109,7 @@ pn_status pn_origin_find(const pn_graph *graph, size_t rows, const void *const *
 {
     pn_plan *plan;
     *origin = (pn_origin){ .place = PN_UNKNOWN, .row = SIZE_MAX };
-    pn_status status = pn_plan_unshared(graph, rows, &plan, error);
+    pn_status status = pn_plan_unshared(graph, rows, 0, &plan, error);
     if (!status) status = pn_train_step(plan, x, tick, wanted, n, 1, NULL, error);
     if (!status) {
         const search s = {

@@ -1,0 +1,8 @@
+/* trace.h - one step of training with all its arrays. */
+#ifndef PYNN_TRACE_H
+#define PYNN_TRACE_H
+#include "binding.h"
+
+int add_trace(PyObject *module);
+
+#endif
