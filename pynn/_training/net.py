@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from ..optim._base import Optimizer
+    from .explain import StepExplanation
 
 SampleWeight: TypeAlias = "ArrayLike | Sequence[ArrayLike | None] | Mapping[Any, ArrayLike] | None"
 """What `fit` takes as sample_weight."""
@@ -458,6 +459,57 @@ class Net(Scoring, abstract=True):
             opt.count_steps(run.step)
         check_step(self, run, logs, prepared.owners, prepared.data)
         return logs
+
+    def explain_step(
+        self,
+        X: Any,
+        y: Any = None,
+        loss: Losses | None = None,
+        optimizer: str | Optimizer | None = None,
+        *,
+        loss_weights: Sequence[float] | Mapping[str, float] | None = None,
+        sample_weight: SampleWeight = None,
+    ) -> StepExplanation:
+        """Explain one training step: every intermediate array of the forward and the backward pass, with its formula.
+
+        The step is computed on copies: the net, its running statistics and random layers, the loss and the optimizer stay as they are.
+        Layers behave as in `fit`, so dropout draws the mask of the next step.
+
+        Parameters
+        ----------
+        X, y, loss_weights, sample_weight
+            As in `fit`; one row or a few are easiest to read.
+        loss : str or Loss, optional
+            As in `fit`; None: that of the last training.
+        optimizer : str or Optimizer, optional
+            Also show the parameters after one step of this optimizer, which continues from its present state. A name
+            continues with the optimizer that an earlier call made from that name.
+
+        Returns
+        -------
+        StepExplanation
+            Printed as text; notebooks show HTML, and ``to_html`` writes a page. ``explanation["0"]`` has the formulas, the value, the
+            gradient and the parameters of a layer.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`, or if there is no loss yet.
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> net = pynn.Sequential(pynn.Linear(2, 1, dtype="float64"), "sigmoid")
+        >>> net[0].weight[...], net[0].bias[...] = [[0.5, -1.0]], 0.5
+        >>> step = net.explain_step([[1.0, 2.0]], [1.0], loss="mse", optimizer=pynn.optim.SGD(lr=0.5))
+        >>> step["0"].formulas, step["0"].value
+        (('y = x @ weight.T + bias',), array([[-1.]]))
+        >>> step["0"].gradient.round(4), step["0"].parameters["weight"].updated.round(4)
+        (array([[-0.2875]]), array([[ 0.6437, -0.7125]]))
+        """
+        from .explain import explain
+
+        return explain(self, X, y, self._continued(loss, loss_weights), sample_weight, optimizer)
 
     def partial_fit(
         self,
