@@ -186,7 +186,7 @@ def _loss(loss: LossRecord, t: dict[str, str]) -> str:
 
 # ---- the picture -------------------------------------------------------------------------------------------------------
 
-_MOST_NUMBERS, _MOST_COLUMNS, _MOST_WEIGHTS = 8, 12, 12
+_MOST_NUMBERS, _MOST_COLUMNS, _MOST_WEIGHTS = 8, 12, 8
 _STEP_X, _STEP_Y, _RADIUS = 150, 68, 22
 
 
