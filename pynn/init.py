@@ -26,7 +26,6 @@ from ._graph import Parameter
 from ._random import DRAW_CHUNK, draw_seed
 from ._tables import unknown_name
 from .activations import gelu
-from .layers import PReLU, RReLU
 from .layers._base import Layer
 from .layers._weighted import Biased
 
@@ -767,6 +766,6 @@ def _activation_after(leaves: list[Layer], place: int) -> Layer | None:
     for layer in leaves[place + 1 :]:
         if isinstance(layer, Biased):
             return None
-        if (layer._is_activation or isinstance(layer, (PReLU, RReLU))) and not _is_identity(layer):
+        if layer._has_gain and not _is_identity(layer):
             return layer
     return None

@@ -128,11 +128,11 @@ class Sequential(Net):
     def _many_inputs(self) -> bool:
         return bool(self._layers) and isinstance(self._layers[0], Net) and self._layers[0]._many_inputs()
 
-    def _output_layers(self) -> list[tuple[str, str]]:
+    def _output_layers(self) -> list[tuple[str, Layer | None]]:
         if not self._layers:
-            return [("", "")]
+            return [("", None)]
         name = [*self._children()][-1]
-        return [(f"{name}.{path}" if path else name, last) for path, last in self._layers[-1]._output_layers()]
+        return [(f"{name}.{path}" if path else name, layer) for path, layer in self._layers[-1]._output_layers()]
 
     def __len__(self) -> int:
         return len(self._layers)
@@ -532,17 +532,17 @@ class Model(Net):
 
         return [read(given) for given in self._inputs]
 
-    def _output_layers(self) -> list[tuple[str, str]]:
+    def _output_layers(self) -> list[tuple[str, Layer | None]]:
         names = {id(layer): name for name, layer in self._parts.items()}
-        tails = []
+        found: list[tuple[str, Layer | None]] = []
         for symbol in self._outputs:
             uses = [s for s in self._order if s.layer is symbol.layer] + [s for s in self._order if symbol in s.inputs]
             if symbol.layer is None or len(uses) > 1 or self._outputs.count(symbol) > 1:
-                tails.append(("", ""))
+                found.append(("", None))
             else:
                 own = names[id(symbol.layer)]
-                tails += [(f"{own}.{path}" if path else own, last) for path, last in symbol.layer._output_layers()]
-        return tails
+                found += [(f"{own}.{path}" if path else own, layer) for path, layer in symbol.layer._output_layers()]
+        return found
 
     def _build(self, builder: Builder, where: str) -> None:
         names = {id(layer): name for name, layer in self._parts.items()}

@@ -155,6 +155,8 @@ def test_gelu_approximations_differ() -> None:
     x = smooth_points(20)
     np.testing.assert_allclose(pynn.GELU(approximate="tanh")(x), reference.activation("gelu_tanh", x), rtol=1e-13)
     assert np.abs(pynn.GELU()(x) - pynn.GELU(approximate="tanh")(x)).max() > 1e-6
+    subclass = type("Renamed", (pynn.GELU,), {})
+    np.testing.assert_array_equal(subclass(approximate="tanh")(x), pynn.GELU(approximate="tanh")(x))
 
 
 @each_rowwise

@@ -432,6 +432,14 @@ def test_a_last_layer_that_does_not_fit_the_loss_warns() -> None:
     told = pytest.warns(UserWarning, match="BCELoss takes probabilities, but the last layer is Linear: end in Sigmoid")
     with told, pytest.raises(ValueError, match=r"the model's output: .* is not a probability"):
         net(1).fit(X, Y > 0, loss="bce")
+    for last, x in ((pynn.Conv2d(1, 1, 2), X.reshape(-1, 1, 2, 2)), (pynn.PReLU(), X[:, :1])):
+        told = pytest.warns(UserWarning, match=f"BCELoss takes probabilities, but the last layer is {type(last).__name__}: end in Sigmoid")
+        with told, pytest.raises(ValueError, match="is not a probability"):
+            pynn.Sequential(last).fit(x, (Y > 0).reshape(-1, *last(x).shape[1:]), loss="bce")
+    square = pynn.Activation("square", np.square, lambda x: 2 * x)
+    told = pytest.warns(UserWarning, match="BCELoss takes probabilities, but the last layer is Activation: end in Sigmoid")
+    with told, pytest.raises(ValueError, match="is not a probability"):
+        pynn.Sequential(square).fit(X[:, :1], Y > 0, loss="bce")
     with pytest.warns(UserWarning, match="Softmax of a single output is 1"):
         pynn.Sequential(pynn.Linear(X.shape[1], 1), "softmax").fit(X, Y > 0, loss="bce")
 

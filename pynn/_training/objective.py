@@ -7,22 +7,24 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
 from .. import _core, losses, metrics
 from .._arrays import Array, plain_array
-from .._tables import REQUIRED, known_name, parse_parameters
+from .._tables import known_name
 from ..layers._base import Layer
 from ..layers.activation import by_name as activation_layers
-from ..layers.linear import Linear
 from ..losses._base import FunctionLoss, Loss, scaled_weights
 from .messages import warn
+from .scale import value_range
 
 _OF_CLASSES = ("probabilities", "log-probabilities")
 """What nets that classify give."""
+
+LastLayer: TypeAlias = tuple[str, Layer | None]
+"""The name of an output's last layer and the layer itself, if it has no other use; otherwise ("", None)."""
 
 _T = TypeVar("_T")
 Scores = Sequence[tuple[float, float, int, int, int, int, int]]
@@ -53,8 +55,8 @@ class Objective:
         mapping uses their names, or tuples of names for a loss of several inputs.
     weights : sequence or mapping of float, optional
         The factor of each loss in the sum; 1 by default.
-    tails : sequence of (str, str)
-        For each output the name and the class of its last layer, if that layer has no other use.
+    lasts : sequence of (str, Layer or None)
+        The last layer of each output, see `LastLayer`.
     shapes : sequence of tuple of int
         The shape of one sample of each output.
     names : sequence of str, optional
@@ -76,25 +78,25 @@ class Objective:
         self,
         loss: Any,
         weights: Any,
-        tails: Sequence[tuple[str, str]],
+        lasts: Sequence[LastLayer],
         shapes: Sequence[tuple[int, ...]],
         names: Sequence[str] | None,
         measured: Any = None,
     ) -> None:
-        given, self.takes = _shared_out(loss, len(tails), names)
+        given, self.takes = _shared_out(loss, len(lasts), names)
         self.keys: list[Key] | None = None
         if names is not None:
             self.keys = [names[at[0]] if len(at) == 1 else tuple(names[k] for k in at) for at in self.takes]
         self.losses: list[Loss] = []
         self.readings: list[int | None] = [None] * len(given)
-        self.tails = [tails[at[0]] if len(at) == 1 else ("", "") for at in self.takes]
+        self.lasts: list[LastLayer] = [lasts[at[0]] if len(at) == 1 else ("", None) for at in self.takes]
         skip = []
-        for one, (path, last), at in zip(given, self.tails, self.takes, strict=True):
+        for one, (path, last), at in zip(given, self.lasts, self.takes, strict=True):
             fused = _fused(one, last) if len(shapes[at[0]]) == 1 else None
             self.losses.append(losses.get(one if fused is None else fused))
             skip += [] if fused is None else [path]
             _core.check_output(self.losses[-1]._criterion, shapes[at[0]])
-            _warn(self.losses[-1], last if fused is None else "", shapes[at[0]])
+            _warn(self.losses[-1], last if fused is None else None, shapes[at[0]])
         self.skip = frozenset(skip)
         self.metrics = self._metrics(measured)
         self._check_names(given)
@@ -242,9 +244,9 @@ class Objective:
 
     def _measured(self, i: int, y: Any, out: Any, known: Mapping[str, float]) -> dict[str, float]:
         """Return the metrics of an output; the accuracy of the loss is kept unless a metric has its name."""
-        loss, (path, last) = self.losses[i], self.tails[i]
+        loss, (path, last) = self.losses[i], self.lasts[i]
         if path in self.skip:
-            out = np.asarray(activation_layers[last.lower()]()(out))
+            out = np.asarray(_link(loss)()(out))
         found = {}
         multilabel = bool(self.metrics[i]) and MULTI_LABEL in (self.readings[i], _reading(loss, y))
         for name, metric in self.metrics[i].items():
@@ -283,22 +285,22 @@ class Objective:
         return logs
 
 
-def _fused(loss: Any, last: str) -> str | None:
+def _fused(loss: Any, last: Layer | None) -> str | None:
     """Return the loss that takes the logits, if ``loss`` is the name of one that takes what the last layer makes of them."""
     if not isinstance(loss, str):
         return None
     from_logits: str = losses.by_name[known_name("loss", loss, losses.by_name)]._row["from_logits"]
-    return from_logits if from_logits and _link(losses.by_name[from_logits]).__name__ == last else None
+    return from_logits if from_logits and type(last) is _link(losses.by_name[from_logits]) else None
 
 
-def fusible(loss: Any, tails: Sequence[tuple[str, str]], names: Sequence[str] | None) -> frozenset[str]:
+def fusible(loss: Any, lasts: Sequence[LastLayer], names: Sequence[str] | None) -> frozenset[str]:
     """Return the names of the last layers that a loss replaces if a sample of their output has one axis.
 
     Empty for losses that do not fit the outputs: `Objective` raises then.
     """
     try:
-        given, takes = _shared_out(loss, len(tails), names)
-        pairs = [(path, _fused(one, last)) for one, at in zip(given, takes, strict=True) if len(at) == 1 for path, last in [tails[at[0]]]]
+        given, takes = _shared_out(loss, len(lasts), names)
+        pairs = [(path, _fused(one, last)) for one, at in zip(given, takes, strict=True) if len(at) == 1 for path, last in [lasts[at[0]]]]
     except (TypeError, ValueError):
         return frozenset()
     return frozenset(path for path, fused in pairs if fused is not None)
@@ -336,9 +338,9 @@ _SOFTMAX = next(row["ufunc"] for row in _core.ROWWISE if row["name"] == "softmax
 _HALF = np.array(0.5, np.float32)
 
 
-def to_probabilities(last: str, loss: Loss | None) -> Callable[[Array], Array] | None:
+def to_probabilities(last: Layer | None, loss: Loss | None) -> Callable[[Array], Array] | None:
     """Return the function that makes probabilities of an output, by the last layer and the loss; None if there is none."""
-    given, taken = _gives(last), "" if loss is None else loss._row["takes"]
+    given, taken = gives(last), "" if loss is None else loss._row["takes"]
     if given == "probabilities":
         return _unchanged
     if "log-probabilities" in (given, taken):
@@ -357,7 +359,7 @@ def _softmax(out: Array) -> Array:
     return np.asarray(_SOFTMAX(out, axis=1))
 
 
-def probabilities(out: Array, last: str, loss: Loss | None) -> Array | None:
+def probabilities(out: Array, last: Layer | None, loss: Loss | None) -> Array | None:
     """Return an output as probabilities, by the last layer and the loss; None if it is none."""
     function = to_probabilities(last, loss)
     return None if function is None else np.asarray(function(out))
@@ -368,26 +370,24 @@ def _link(loss: type[Loss] | Loss) -> type[Layer]:
     return activation_layers["softmax" if loss._row["target"] in "cp" else "sigmoid"]
 
 
-@cache
-def _gives(last: str) -> str:
-    """Return what the last layer of a net gives: "probabilities", "log-probabilities", or "numbers"; "" where that is unknown.
+def gives(last: Layer | None) -> str:
+    """Return what a net's last layer computes: "probabilities", "log-probabilities" or "numbers"; "" if that is unknown.
 
-    What an activation gives is measured.
+    The range of an activation is measured. A built-in layer with parameters can compute any number.
     """
-    if last == Linear.__name__:
-        return "numbers"
-    made = [cls for cls in activation_layers.values() if cls.__name__ == last]
-    if not made or REQUIRED in getattr(made[0], "_settings", parse_parameters("")).defaults.values():
+    if last is None:
         return ""
-    y = np.asarray(made[0]()(np.linspace(-30, 30, 64).reshape(8, 8)))
-    return "probabilities" if ((y >= 0) & (y <= 1)).all() else "log-probabilities" if (y <= 0).all() else "numbers"
+    if last._is_activation:
+        low, high = value_range(last)
+        return "probabilities" if low >= 0 and high <= 1 else "log-probabilities" if high <= 0 else "numbers"
+    return "numbers" if last.parameters() and not last._is_custom else ""
 
 
 class Head(NamedTuple):
     """What is known of an output of a net before it predicts."""
 
-    last: str
-    """The class of the last layer, or nothing."""
+    last: Layer | None
+    """The last layer, if it has no other use."""
     objective: Objective | None
     """What the net was last fitted for."""
     at: int | None
@@ -396,7 +396,7 @@ class Head(NamedTuple):
     to_probabilities: Callable[[Array], Array] | None
 
     @classmethod
-    def of(cls, last: str, objective: Objective | None, output: int) -> Head:
+    def of(cls, last: Layer | None, objective: Objective | None, output: int) -> Head:
         """Return what is known of an output, by its last layer and its number."""
         at = objective.takes.index((output,)) if objective is not None and (output,) in objective.takes else None
         loss = None if objective is None or at is None else objective.losses[at]
@@ -410,7 +410,7 @@ class Head(NamedTuple):
     @property
     def classifies(self) -> bool:
         """Whether the output is of classes, as far as is known."""
-        if _gives(self.last) in _OF_CLASSES or self.objective is None:
+        if gives(self.last) in _OF_CLASSES or self.objective is None:
             return True
         if self.reading in (ONE_HOT, MULTI_LABEL):
             return True
@@ -474,7 +474,7 @@ def _zero_one(loss: Loss, y: Array) -> Array:
     return np.asarray(y > 0) if signs else y
 
 
-def _measure(metric: Any, multilabel: bool, loss: Loss, last: str, y: Array, out: Array) -> Any:
+def _measure(metric: Any, multilabel: bool, loss: Loss, last: Layer | None, y: Array, out: Array) -> Any:
     """Return a metric of classes, computed from what targets and outputs stand for."""
     chances = probabilities(out, last, loss)
     out = out if chances is None else chances
@@ -557,13 +557,13 @@ def one_each(given: Any, n: int, keys: Sequence[Key] | None, what: str, *, left_
     return [*given]
 
 
-def _warn(loss: Loss, last: str, output: tuple[int, ...]) -> None:
+def _warn(loss: Loss, last: Layer | None, output: tuple[int, ...]) -> None:
     if loss.reduction == "none":
         raise ValueError("loss: fit needs one number; use reduction='mean' or 'sum'")
-    takes, given = loss._row["takes"], _gives(last)
+    takes, given = loss._row["takes"], gives(last)
     if given == "probabilities" if takes == "logits" else bool(takes and given) and given != takes:
-        warn(f"{type(loss).__name__} takes {takes}, but the last layer is {last}: {_remedy(loss)}")
-    if last == "Softmax" and output == (1,):
+        warn(f"{type(loss).__name__} takes {takes}, but the last layer is {type(last).__name__}: {_remedy(loss)}")
+    if isinstance(last, activation_layers["softmax"]) and output == (1,):
         warn("Softmax of a single output is 1 whatever goes in: end in Sigmoid")
 
 

@@ -171,8 +171,8 @@ class Predicting(Described, abstract=True):
         is_fitted = self._fitted is not None or self._goal is None
         if known is not None and known.made_from is made_from and known.objective is self._fitted and is_fitted:
             return known.heads
-        tails, objective = self._output_layers(), self._objective_seen()
-        lasts = [last for _, last in tails] if len(tails) == outputs else ["" if outputs > 1 or not tails else tails[-1][1]] * outputs
+        layers, objective = [layer for _, layer in self._output_layers()], self._objective_seen()
+        lasts = layers if len(layers) == outputs else [None if outputs > 1 or not layers else layers[-1]] * outputs
         heads = [Head.of(last, objective, k) for k, last in enumerate(lasts)]
         self._known_heads = _Known(made_from, objective, heads)
         return heads

@@ -12,7 +12,7 @@ from .. import _core
 from .._arrays import Array
 from .._tables import check_count
 from .feed import Batches, Rows, Validation, class_places, rows_of
-from .objective import Objective, Weights, fusible
+from .objective import Objective, Weights, fusible, gives
 from .rows import class_weights, combined, sample_weights, split
 
 if TYPE_CHECKING:
@@ -207,22 +207,22 @@ def build(
 
     Return the goal too, with the loss that ``classes`` imply if it has none.
     """
-    tails, names = net._output_layers(), net._output_names
+    lasts, names = net._output_layers(), net._output_names
     # Labels are of two classes at least; which loss they mean is decided below, and either replaces the last layer that it fits.
     losses = ("cross_entropy", "bce") if goal.loss is None else (goal.loss,)
-    skip = fitted.skip if fitted is not None else frozenset().union(*(fusible(loss, tails, names) for loss in losses))
+    skip = fitted.skip if fitted is not None else frozenset().union(*(fusible(loss, lasts, names) for loss in losses))
     graph, owners, skipped = net._built(data, skip, training=training, writes=writes)
     shapes = graph.output_shapes
     if classes is not None:
         width = math.prod(shapes[0])
         _check_classes(classes, width)
-        last = tails[-1][1] if tails else ""
-        implied = "cross_entropy" if width > 1 else "bce" if last == "Sigmoid" else "bce_with_logits"
+        last = lasts[-1][1] if lasts else None
+        implied = "cross_entropy" if width > 1 else "bce" if gives(last) == "probabilities" else "bce_with_logits"
         goal = goal if goal.loss is not None else goal._replace(loss=implied)
     if fitted is not None:
         return goal, graph, owners, fitted
-    tails = tails if len(tails) == len(shapes) else [("", "")] * len(shapes)
-    objective = Objective(goal.loss, goal.weights, tails, shapes, names, goal.metrics)
+    lasts = lasts if len(lasts) == len(shapes) else [("", None)] * len(shapes)
+    objective = Objective(goal.loss, goal.weights, lasts, shapes, names, goal.metrics)
     if objective.skip != skipped:  # an output of several arrays: which layer makes which one is not known before they are there
         graph, owners, _ = net._built(data, objective.skip, training=training, writes=writes)
     return goal, graph, owners, objective

@@ -47,7 +47,7 @@ class Observed:
         targets = target if isinstance(target, tuple) else (target,)
         for i, (loss, t) in enumerate(zip(objective.losses, targets, strict=True) if objective is not None else ()):
             if t is not None and objective is not None and t.dtype.kind in "fiub":
-                path = objective.tails[i][0]
+                path = objective.lasts[i][0]
                 layer = next((one for name, one in net._leaves() if name == path), None) if path not in objective.skip else None
                 self._targets.append(("y" if len(targets) == 1 else f"y[{i}]", _sample(t), loss, path, layer))
 
@@ -116,7 +116,7 @@ def _of_input(name: str, x: Array) -> list[Finding]:
 def _of_target(name: str, t: Array, path: str, layer: Layer | None) -> list[Finding]:
     if not t.size:
         return []
-    low, high = _range(layer)
+    low, high = value_range(layer)
     slack = 0.01 * (high - low if np.isfinite(high - low) else 1.0)
     outside = float(np.mean((t < low - slack) | (t > high + slack)))
     if outside:
@@ -140,7 +140,7 @@ def _root_mean_square(columns: Array) -> Array:
     return np.asarray(np.sqrt(np.einsum("ij,ij->j", columns, columns) / len(columns)))
 
 
-def _range(layer: Layer | None) -> tuple[float, float]:
+def value_range(layer: Layer | None) -> tuple[float, float]:
     """Return the range of an activation's values; infinite if it is unbounded or unknown."""
     if layer is None or not layer._is_activation:
         return -np.inf, np.inf

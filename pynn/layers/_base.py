@@ -70,6 +70,8 @@ class Layer:
     """Whether the scale of the inputs is irrelevant, because the layer normalizes them or because they are indices."""
     _is_activation: ClassVar[bool] = False
     """Whether the layer accepts any shape and has no parameters, so that its range can be measured."""
+    _has_gain: ClassVar[bool] = False
+    """Whether `apply_init` chooses the weights before the layer by the function that the layer computes."""
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -441,9 +443,9 @@ class Layer:
             else:
                 yield f"{prefix}{name}", layer
 
-    def _output_layers(self) -> list[tuple[str, str]]:
-        """Return for each output the name and class of the layer that computes it; "" if no single layer does."""
-        return [("", "" if self._children() else type(self).__name__)]
+    def _output_layers(self) -> list[tuple[str, Layer | None]]:
+        """Return for each output the layer that computes it and its name; ("", None) if no single layer does."""
+        return [("", None if self._children() else self)]
 
     def _adopt(self) -> None:
         """Register with the sublayers as their owner, check that they share one dtype, and use that dtype."""

@@ -26,7 +26,9 @@ class _Activation(Layer):
     """An elementwise layer without trainable parameters."""
 
     _is_activation = True
+    _has_gain = True
     _row: Mapping[str, Any]
+    _variants: Mapping[str, str]
     _settings: Parameters
     _values: dict[str, Any]
     _choice: dict[str, str]
@@ -53,7 +55,7 @@ class _Activation(Layer):
             super().__setattr__(name, value)
 
     def _build(self, builder: Builder, where: str) -> None:
-        row = _VARIANTS[type(self).__name__][self._choice["approximate"]] if self._choice else self._row["name"]
+        row = self._variants[self._choice["approximate"]] if self._choice else self._row["name"]
         builder.add("activation", where, {"function": row, "parameters": tuple(self._values.values())})
 
     def get_config(self) -> dict[str, Any]:
@@ -64,6 +66,7 @@ class _Rowwise(Layer):
     """A function of all elements along one axis."""
 
     _is_activation = True
+    _has_gain = True
     _function: str
     dim: int
 
@@ -77,8 +80,8 @@ class _Rowwise(Layer):
         return {"dim": self.dim}
 
 
-def _checked_choice(cls: type[Layer], choice: dict[str, str]) -> dict[str, str]:
-    known = _VARIANTS.get(cls.__name__, {})
+def _checked_choice(cls: type[_Activation], choice: dict[str, str]) -> dict[str, str]:
+    known = cls._variants
     if choice and choice["approximate"] not in known:
         raise ValueError(f"approximate: expected {' or '.join(map(repr, known))}, got {choice['approximate']!r}")
     return choice
@@ -155,12 +158,14 @@ def _document_activation(row: Mapping[str, Any], parameters: Parameters, has_app
 
 def _make_activation(row: Mapping[str, Any]) -> type[Layer]:
     name, parameters = row["cls"], parse_parameters(row["params"], row["check"])
-    after = "approximate: str = 'none'" if name in _VARIANTS else ""
+    variants = _VARIANTS.get(name, {})
+    after = "approximate: str = 'none'" if variants else ""
     body = {
         "__init__": make_init(name, parameters, _set_values, after=after),
         "__doc__": _document_activation(row, parameters, bool(after)),
         "__module__": __name__,
         "_row": row,
+        "_variants": variants,
         "_settings": parameters,
     }
     return type(name, (_Activation,), body)

@@ -68,6 +68,7 @@ class Activation(Layer):
     """
 
     _is_activation = True
+    _has_gain = True
 
     def __init__(self, name: str, f: Callable[[Array], Array], df: Callable[[Array], Array]) -> None:
         super().__init__()

@@ -59,6 +59,8 @@ class PReLU(Weighted):
     array([-2.], dtype=float32)
     """
 
+    _has_gain = True
+
     def __init__(self, num_parameters: int = 1, init: float = 0.25, *, dtype: DTypeLike = "float32") -> None:
         super().__init__()
         self.num_parameters = check_positive("num_parameters", num_parameters)
@@ -100,6 +102,8 @@ class RReLU(Layer):
     >>> pynn.RReLU(0.0, 0.5).eval()(np.array([-4.0, 4.0]))
     array([-1.,  4.])
     """
+
+    _has_gain = True
 
     def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, *, seed: int | None = None) -> None:
         super().__init__()
