@@ -164,6 +164,7 @@ by_name: dict[str, type[Layer]]
 
 class _Activation(Layer):
     _row: Mapping[str, Any]
+    _variants: Mapping[str, str]
     _settings: Parameters
     _values: dict[str, Any]
     _choice: dict[str, str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -20,18 +20,20 @@ RECORD = _core.SCHEDULE_RECORD
 """Where in a record the core reads each of its numbers, and its size; those of the schedule's kind come last."""
 
 _KINDS = {row["name"]: i for i, row in enumerate(_core.SCHEDULES)}
+_SETTINGS = {row["name"]: [*parse_parameters(row["params"]).defaults] for row in _core.SCHEDULES}
+"""The names of the settings of each kind, in the order of a record."""
 INTERVALS = ("epoch", "step")
 classes: dict[str, type[LRScheduler]] = {}
 """Class name to class, of those that have been made."""
 
 
-def record(kind: str, numbers: Iterable[float], *, momentum: int | None = None) -> list[float]:
-    """Return a record of the core that holds at all times."""
+def record(kind: str, settings: Mapping[str, float], *, momentum: int | None = None) -> list[float]:
+    """Return the core's record of a schedule that applies at all times."""
     made = [0.0] * RECORD["size"]
     made[RECORD["kind"]], made[RECORD["until"]] = _KINDS[kind], math.inf
     made[RECORD["momentum"]] = -1.0 if momentum is None else momentum
-    for at, number in enumerate(numbers, RECORD["v"]):
-        made[at] = float(number)
+    for at, name in enumerate(_SETTINGS[kind], RECORD["v"]):
+        made[at] = float(settings[name])
     return made
 
 
@@ -51,7 +53,7 @@ def shifted(records: list[list[float]], start: float, until: float) -> list[list
 
 def held_record(rate: float | None, *, counts_steps: bool) -> list[float]:
     """Return the record of a rate that was written by hand, which counts until time moves; None: a record that never applies."""
-    [found] = shifted([record("held", [0.0 if rate is None else rate])], 0.0, float(rate is not None))
+    [found] = shifted([record("held", {"rate": 0.0 if rate is None else rate})], 0.0, float(rate is not None))
     return _changed(found, counts_steps=float(counts_steps))
 
 
@@ -260,7 +262,7 @@ def simple(row: Mapping[str, Any], module: str) -> type[LRScheduler]:
         parameters.verify_scalars(owner, settings)
 
     def own_records(self: LRScheduler, group: int, active: bool = True) -> list[list[float]]:
-        return [record(kind, self.settings.values())]
+        return [record(kind, self.settings)]
 
     init = make_function(
         f"def __init__(self, optimizer: Any = None, {arguments}, last_epoch: int = -1, *, interval: str = 'epoch') -> None:\n"

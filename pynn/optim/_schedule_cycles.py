@@ -71,7 +71,8 @@ class MultiStepLR(LRScheduler):
         check_numbers("MultiStepLR", "gamma", settings["gamma"])
 
     def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
-        return [r for m in self.settings["milestones"] for r in shifted([record("factor", [self.settings["gamma"]])], m, math.inf)]
+        change = record("factor", {"factor": self.settings["gamma"]})
+        return [r for milestone in self.settings["milestones"] for r in shifted([change], milestone, math.inf)]
 
 
 class _Cycling(LRScheduler):
@@ -106,8 +107,11 @@ class _Cycling(LRScheduler):
             if not isinstance(settings[name], (bool, np.bool_)):
                 raise TypeError(f"{owner}: {name} must be True or False, got {settings[name]!r}")
 
-    def _cycle(self, kind: str, numbers: Iterable[float]) -> list[list[float]]:
-        return [record(kind, numbers, momentum=self._bound()._momentum_index() if self.settings["cycle_momentum"] else None)]
+    def _cycle(self, kind: str, group: int, **settings: float) -> list[list[float]]:
+        """Return the record of a group: rates and momentums are its own, the other settings are those of the schedule."""
+        of_group = {name: self._per_group(name)[group] for name in (*self._rates, "base_momentum", "max_momentum")}
+        momentum = self._bound()._momentum_index() if self.settings["cycle_momentum"] else None
+        return [record(kind, {**self.settings, **of_group, **settings}, momentum=momentum)]
 
 
 class OneCycleLR(_Cycling):
@@ -205,10 +209,8 @@ class OneCycleLR(_Cycling):
             raise ValueError(f"OneCycleLR: {phases} leave a phase without a step; take more steps or another pct_start")
 
     def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
-        s = self.settings
-        peak, low, high = (self._per_group(name)[group] for name in ("max_lr", "base_momentum", "max_momentum"))
-        flags = (s["anneal_strategy"] == "linear") + 2 * bool(s["three_phase"])
-        return self._cycle("one_cycle", [peak, s["total_steps"], s["pct_start"], s["div_factor"], s["final_div_factor"], low, high, flags])
+        flags = (self.settings["anneal_strategy"] == "linear") + 2 * bool(self.settings["three_phase"])
+        return self._cycle("one_cycle", group, flags=flags)
 
     _rates = ("max_lr",)
     _flags = ("cycle_momentum", "three_phase")
@@ -299,9 +301,7 @@ class CyclicLR(_Cycling):
             raise ValueError(f"CyclicLR: base_lr must not exceed max_lr, got {self.settings['base_lr']} and {self.settings['max_lr']}")
 
     def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
-        s = self.settings
-        low, high, least, most = (self._per_group(name)[group] for name in ("base_lr", "max_lr", "base_momentum", "max_momentum"))
-        return self._cycle("cyclic", [low, high, s["step_size_up"], s["step_size_down"], _WAVES.index(s["mode"]), s["gamma"], least, most])
+        return self._cycle("cyclic", group, mode=_WAVES.index(self.settings["mode"]))
 
 
 _WAVES = ("triangular", "triangular2", "exp_range")

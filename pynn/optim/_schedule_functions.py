@@ -128,7 +128,7 @@ class LambdaLR(_Called):
         super().__init__(optimizer, lr_lambda, last_epoch)
 
     def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
-        return [record("factor", [self._factor(self._functions()[group], self.last_epoch) if active else 1.0])]
+        return [record("factor", {"factor": self._factor(self._functions()[group], self.last_epoch) if active else 1.0})]
 
 
 class MultiplicativeLR(_Called):
@@ -190,4 +190,4 @@ class MultiplicativeLR(_Called):
         self.factors, self.last_epoch = factors, time
 
     def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
-        return [record("factor", [self.factors[group] if group < len(self.factors) else 1.0])]
+        return [record("factor", {"factor": self.factors[group] if group < len(self.factors) else 1.0})]

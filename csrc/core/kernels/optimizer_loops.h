@@ -13,7 +13,7 @@ static ALWAYS V CAT(adjusted, SFX)(V p, V g, const pn_update_args *a)
 #define PART_LOAD(q)     (m == L ? LOAD((q) + i) : LOAD_PART((q) + i, m))
 #define PART_STORE(q, v) do { if (m == L) STORE((q) + i, (v)); else STORE_PART((q) + i, m, (v)); } while (0)
 
-/* Moves the average that is kept of a parameter lerp it. */
+/* Moves the running average of a parameter towards it. */
 static ALWAYS void CAT(move_average, SFX)(R *average, size_t i, size_t m, V p, double share)
 {
     V e = PART_LOAD(average);

@@ -1,13 +1,14 @@
 /* optimizers.h - every update rule, and nothing else: add one here and nowhere else.
  *
- * A rule is four things: its settings, the numbers that a step needs of them, the new value of an
+ * A rule is its settings, the constants that a step computes from them, the new value of an
  * element, and a row of the table.
  *
- * UPDATE(f) gives the new parameter from p, its gradient g, its state s[] (rewritten in place) and
- * the constants h[]; HAS(k) says, at compile time, whether state k is kept: those that the row
- * marks with ? are left out when their setting is off. PREPARE(f) makes h from the settings o, the
- * numbers kept for the parameter, and its step, from 1. By then g has been clipped and, to
- * maximize, negated. Rules that are no pass over elements have their bodies in tensor_rules.h. */
+ * UPDATE(f) computes the new parameter from p, its gradient g, its state s[] (rewritten in place)
+ * and the constants h of a step, which PN_CONSTANTS_f names. HAS(k) is whether state k is kept, a
+ * constant at compile time: states that the row marks with ? are left out when their setting is
+ * off. PREPARE(f) computes h from the settings o, the numbers kept for the parameter and its step,
+ * counted from 1. By then g has been clipped and, to maximize, negated. Rules that are not a pass
+ * over elements have their bodies in tensor_rules.h. */
 
 /* ---- settings -------------------------------------------------------------------------------- */
 /* PN_SETTINGS_f(S) lists the settings of rule f, the learning rate first: S(kind, name, default,
@@ -123,14 +124,50 @@
     S(typed, adjust_lr_fn, "Literal['original', 'match_rms_adamw'] = None", "How the rate depends on the " \
         "shape: 'original' (None) by sqrt(max(1, rows / columns)), 'match_rms_adamw' by 0.2 sqrt(max(rows, " \
         "columns)).")
+
+/* ---- the constants of a step ----------------------------------------------------------------- */
+/* PN_CONSTANTS_f(H) names the constants that PREPARE computes once per step and UPDATE reads for
+ * each element. restN is 1 - betaN; kept is the factor of p under decoupled weight decay. */
+#define PN_CONSTANT_FIELD(name) double name;
+#define PN_CONSTANTS_STRUCT(f) \
+    typedef struct { PN_CONSTANTS_##f(PN_CONSTANT_FIELD) } f##_constants; \
+    _Static_assert(sizeof(f##_constants) <= PN_MAX_HYPER * sizeof(double), #f ": too many constants")
+
+/* from_gradient: the factor of g in the buffer; ahead, along: those of g and the buffer in the step */
+#define PN_CONSTANTS_sgd(H) H(lr) H(momentum) H(from_gradient) H(weight_decay) H(ahead) H(along)
+/* correction: 1 / sqrt(1 - beta2^t), for RAdam 0 while the second moment, which may have
+ * overflowed, does not count; ahead: the factor of g in NAdam's step */
+#define PN_CONSTANTS_adam(H) \
+    H(step_size) H(rest1) H(beta2) H(rest2) H(correction) H(eps) H(l2) H(kept) H(ahead)
+#define PN_CONSTANTS_adamw       PN_CONSTANTS_adam
+#define PN_CONSTANTS_nadam       PN_CONSTANTS_adam
+#define PN_CONSTANTS_radam       PN_CONSTANTS_adam
+#define PN_CONSTANTS_adamax(H)   H(step_size) H(rest1) H(beta2) H(eps) H(weight_decay)
+#define PN_CONSTANTS_rmsprop(H)  H(lr) H(alpha) H(rest) H(eps) H(weight_decay) H(momentum)
+#define PN_CONSTANTS_adagrad(H)  H(lr) H(eps) H(weight_decay)
+#define PN_CONSTANTS_adadelta(H) H(lr) H(rho) H(rest) H(eps) H(weight_decay)
+#define PN_CONSTANTS_rprop(H)    H(eta_minus) H(eta_plus) H(smallest) H(largest)
+/* share: of p in its average */
+#define PN_CONSTANTS_asgd(H)     H(eta) H(kept) H(share) H(weight_decay)
+#define PN_CONSTANTS_lion(H)     H(lr) H(beta1) H(rest1) H(beta2) H(rest2) H(kept)
 #endif
 
 #ifdef R
 
-#define UPDATE(f) static ALWAYS V CAT(new_##f, SFX)(V p, V g, V *s, const V *h, const unsigned present UNUSED)
+#define PN_VECTOR_FIELD(name) V name;
+#define UPDATE(f) \
+    typedef struct { PN_CONSTANTS_##f(PN_VECTOR_FIELD) } CAT(f##_vectors, SFX); \
+    static ALWAYS V CAT(rule_##f, SFX)(V p, V g, V *s, const CAT(f##_vectors, SFX) *h, \
+                                       const unsigned present); \
+    static ALWAYS V CAT(new_##f, SFX)(V p, V g, V *s, const V *h, const unsigned present) \
+    { \
+        return CAT(rule_##f, SFX)(p, g, s, (const CAT(f##_vectors, SFX) *)h, present); \
+    } \
+    static ALWAYS V CAT(rule_##f, SFX)(V p, V g, V *s, const CAT(f##_vectors, SFX) *h, \
+                                       const unsigned present UNUSED)
 #define HAS(k)    (present & 1u << (k))
 
-/* a moved lerp b by the share w, from the nearer of both, so that a share of 1 gives b itself,
+/* a moved towards b by the share w, from the nearer of both, so that a share of 1 gives b itself,
  * however large a is. */
 static ALWAYS V CAT(lerp, SFX)(V a, V b, V w)
 {
@@ -139,108 +176,110 @@ static ALWAYS V CAT(lerp, SFX)(V a, V b, V w)
 /* The share w of g^2, which fits where w g^2 does. */
 static ALWAYS V CAT(square_share, SFX)(V g, V w, V rest) { return FMA(g * w, g, rest); }
 
-/* h: lr, momentum, what the gradient adds to the buffer, weight decay, shares of gradient and
- * buffer in the step */
 UPDATE(sgd)
 {
-    g = FMA(h[3], p, g);
-    if (!HAS(0)) return FMA(-h[0], g, p);
-    s[0] = FMA(h[1], s[0], h[2] * g);
-    return FMA(-h[0], FMA(h[4], g, h[5] * s[0]), p);
+    g = FMA(h->weight_decay, p, g);
+    if (!HAS(0)) return FMA(-h->lr, g, p);
+    s[0] = FMA(h->momentum, s[0], h->from_gradient * g);
+    return FMA(-h->lr, FMA(h->ahead, g, h->along * s[0]), p);
 }
 
-/* What the family of Adam shares: h[1] to h[3] are 1 - beta1, beta2, 1 - beta2, h[6] L2, h[7] what
- * decoupled decay leaves of p. */
-static ALWAYS void CAT(moments, SFX)(V *p, V *g, V *s, const V *h)
+/* Moves the moments of Adam and its relatives, and applies weight decay to p or g. */
+#define MOMENTS() CAT(moments, SFX)(&p, &g, s, h->rest1, h->beta2, h->rest2, h->l2, h->kept)
+static ALWAYS void CAT(moments, SFX)(V *p, V *g, V *s, V rest1, V beta2, V rest2, V l2, V kept)
 {
-    *g = FMA(h[6], *p, *g);
-    *p *= h[7];
-    s[0] = CAT(lerp, SFX)(s[0], *g, h[1]);
-    s[1] = CAT(square_share, SFX)(*g, h[3], s[1] * h[2]);
+    *g = FMA(l2, *p, *g);
+    *p *= kept;
+    s[0] = CAT(lerp, SFX)(s[0], *g, rest1);
+    s[1] = CAT(square_share, SFX)(*g, rest2, s[1] * beta2);
 }
-UPDATE(adam)    /* h[0] step size, h[4] 1 / sqrt(1 - beta2^t), h[5] eps */
+UPDATE(adam)
 {
-    CAT(moments, SFX)(&p, &g, s, h);
+    MOMENTS();
     if (HAS(2)) s[2] = MAX(s[2], s[1]);
-    return p - h[0] * s[0] / FMA(SQRT(s[HAS(2) ? 2 : 1]), h[4], h[5]);
+    return p - h->step_size * s[0] / FMA(SQRT(s[HAS(2) ? 2 : 1]), h->correction, h->eps);
 }
-UPDATE(adamw) { return CAT(new_adam, SFX)(p, g, s, h, present); }
-/* as adam; h[4] is 0 while the second moment, which may have overflowed, does not count */
+UPDATE(adamw) { return CAT(new_adam, SFX)(p, g, s, (const V *)h, present); }
 UPDATE(radam)
 {
-    CAT(moments, SFX)(&p, &g, s, h);
-    return p - h[0] * s[0] / FMA(SEL(h[4] > 0, SQRT(s[1]), SPLAT(0)), h[4], h[5]);
+    MOMENTS();
+    const V root = SEL(h->correction > 0, SQRT(s[1]), SPLAT(0));
+    return p - h->step_size * s[0] / FMA(root, h->correction, h->eps);
 }
-UPDATE(nadam)   /* h[8] and h[0]: shares of gradient and first moment in the step */
+UPDATE(nadam)
 {
-    CAT(moments, SFX)(&p, &g, s, h);
-    return p - FMA(h[8], g, h[0] * s[0]) / FMA(SQRT(s[1]), h[4], h[5]);
-}
-
-UPDATE(adamax)  /* h: step size, 1 - beta1, beta2, eps, weight decay */
-{
-    g = FMA(h[4], p, g);
-    s[0] = CAT(lerp, SFX)(s[0], g, h[1]);
-    s[1] = MAX(s[1] * h[2], ABS(g) + h[3]);
-    return p - h[0] * s[0] / s[1];
+    MOMENTS();
+    return p - FMA(h->ahead, g, h->step_size * s[0]) / FMA(SQRT(s[1]), h->correction, h->eps);
 }
 
-UPDATE(rmsprop) /* h: lr, alpha, 1 - alpha, eps, weight decay, momentum */
+UPDATE(adamax)
 {
-    g = FMA(h[4], p, g);
-    s[0] = CAT(square_share, SFX)(g, h[2], s[0] * h[1]);
+    g = FMA(h->weight_decay, p, g);
+    s[0] = CAT(lerp, SFX)(s[0], g, h->rest1);
+    s[1] = MAX(s[1] * h->beta2, ABS(g) + h->eps);
+    return p - h->step_size * s[0] / s[1];
+}
+
+UPDATE(rmsprop)
+{
+    g = FMA(h->weight_decay, p, g);
+    s[0] = CAT(square_share, SFX)(g, h->rest, s[0] * h->alpha);
     V square = s[0];
     if (HAS(2)) {
-        s[2] = CAT(lerp, SFX)(s[2], g, h[2]);
+        s[2] = CAT(lerp, SFX)(s[2], g, h->rest);
         square = SEL(square <= PICK(0x1.fffffep127, 0x1.fffffffffffffp1023),
                      /* a variance, whatever rounding says; infinity stays */
                      MAX(SPLAT(0), square - s[2] * s[2]), square);
     }
-    V step = g / (SQRT(square) + h[3]);
-    if (HAS(1)) step = s[1] = FMA(h[5], s[1], step);
-    return FMA(-h[0], step, p);
+    V step = g / (SQRT(square) + h->eps);
+    if (HAS(1)) step = s[1] = FMA(h->momentum, s[1], step);
+    return FMA(-h->lr, step, p);
 }
 
-UPDATE(adagrad) /* h: lr of this step, eps, weight decay */
+UPDATE(adagrad)
 {
-    g = FMA(h[2], p, g);
+    g = FMA(h->weight_decay, p, g);
     s[0] = FMA(g, g, s[0]);
-    return p - h[0] * g / (SQRT(s[0]) + h[1]);
+    return p - h->lr * g / (SQRT(s[0]) + h->eps);
 }
 
-UPDATE(adadelta) /* h: lr, rho, 1 - rho, eps, weight decay */
+UPDATE(adadelta)
 {
-    g = FMA(h[4], p, g);
-    s[0] = CAT(square_share, SFX)(g, h[2], s[0] * h[1]);
-    V step = SQRT((s[1] + h[3]) / (s[0] + h[3])) * g;
-    s[1] = CAT(square_share, SFX)(step, h[2], s[1] * h[1]);
-    return FMA(-h[0], step, p);
+    g = FMA(h->weight_decay, p, g);
+    s[0] = CAT(square_share, SFX)(g, h->rest, s[0] * h->rho);
+    V step = SQRT((s[1] + h->eps) / (s[0] + h->eps)) * g;
+    s[1] = CAT(square_share, SFX)(step, h->rest, s[1] * h->rho);
+    return FMA(-h->lr, step, p);
 }
 
-UPDATE(rprop)   /* h: eta minus, eta plus, smallest and largest step */
+UPDATE(rprop)
 {
     /* of the product's sign, which could underflow */
     V agreement = SEL(g > 0, s[0], SEL(g < 0, -s[0], g * s[0]));
-    s[1] = MIN(h[3], MAX(h[2], s[1] * SEL(agreement > 0, h[1], SEL(agreement < 0, h[0], SPLAT(1)))));
+    const V factor = SEL(agreement > 0, h->eta_plus, SEL(agreement < 0, h->eta_minus, SPLAT(1)));
+    s[1] = MIN(h->largest, MAX(h->smallest, s[1] * factor));
     s[0] = g = SEL(agreement < 0, SPLAT(0), g);
     return p - SEL(g > 0, s[1], SEL(g < 0, -s[1], g));
 }
 
-UPDATE(asgd)    /* h: eta, what lambd leaves of p, share of p in its average, weight decay */
+UPDATE(asgd)
 {
-    g = FMA(h[3], p, g);
-    p = FMA(-h[0], g, p * h[1]);
-    s[0] = CAT(lerp, SFX)(s[0], p, h[2]);
+    g = FMA(h->weight_decay, p, g);
+    p = FMA(-h->eta, g, p * h->kept);
+    s[0] = CAT(lerp, SFX)(s[0], p, h->share);
     return p;
 }
 
-UPDATE(lion)    /* h: lr, beta1, 1 - beta1, beta2, 1 - beta2, what decoupled decay leaves of p */
+UPDATE(lion)
 {
-    V c = FMA(h[1], s[0], h[2] * g), direction = SEL(c > 0, SPLAT(1), SEL(c < 0, SPLAT(-1), c));
-    s[0] = FMA(h[3], s[0], h[4] * g);
-    return FMA(-h[0], direction, p * h[5]);
+    const V c = FMA(h->beta1, s[0], h->rest1 * g),
+            direction = SEL(c > 0, SPLAT(1), SEL(c < 0, SPLAT(-1), c));
+    s[0] = FMA(h->beta2, s[0], h->rest2 * g);
+    return FMA(-h->lr, direction, p * h->kept);
 }
 #undef UPDATE
+#undef MOMENTS
+#undef PN_VECTOR_FIELD
 #endif
 
 /* ---- the table ------------------------------------------------------------------------------- */
@@ -429,43 +468,48 @@ UPDATE(lion)    /* h: lr, beta1, 1 - beta1, beta2, 1 - beta2, what decoupled dec
 PN_OPTIMIZERS(ROW)
 PN_TENSOR_OPTIMIZERS(ROW)
 #undef ROW
+#define ROW(f, ...) PN_CONSTANTS_STRUCT(f);
+PN_OPTIMIZERS(ROW)
+#undef ROW
 #endif
 
 /* ---- from settings to the numbers of a step -------------------------------------------------- */
 #ifdef PN_OPTIMIZER_PREPARE
 
 #define PREPARE(f) \
-    static void from_settings_##f(const f##_settings *o, double *const *number, double step, double *h); \
+    static void from_settings_##f(const f##_settings *o, double *const *number, double step, \
+                                  f##_constants *h); \
     static void prepare_##f(const double *hyper, double *const *number, double step, double *h) \
     { \
-        from_settings_##f((const f##_settings *)hyper, number, step, h); \
+        from_settings_##f((const f##_settings *)hyper, number, step, (f##_constants *)h); \
     } \
     static void from_settings_##f(const f##_settings *o, double *const *number UNUSED, \
-                                  double step UNUSED, double *h)
+                                  double step UNUSED, f##_constants *h)
 
 PREPARE(sgd)
 {
     const int nesterov = o->nesterov != 0;
-    h[0] = o->lr;
-    h[1] = o->momentum;
-    h[2] = step == 1 ? 1 : 1 - o->dampening;
-    h[3] = o->weight_decay;
-    h[4] = nesterov;
-    h[5] = nesterov ? o->momentum : 1;
+    h->lr = o->lr;
+    h->momentum = o->momentum;
+    h->from_gradient = step == 1 ? 1 : 1 - o->dampening;
+    h->weight_decay = o->weight_decay;
+    h->ahead = nesterov;
+    h->along = nesterov ? o->momentum : 1;
 }
 
-/* What the family of Adam shares. */
+/* The constants of Adam, and of its relatives where they agree. */
 static void prepare_moments(double lr, const double *betas, double eps, double decay, int decoupled,
-                            double step, double *h)
+                            double step, void *h)
 {
-    h[0] = lr / (1 - pow(betas[0], step));
-    h[1] = 1 - betas[0];
-    h[2] = betas[1];
-    h[3] = 1 - betas[1];
-    h[4] = 1 / sqrt(1 - pow(betas[1], step));
-    h[5] = eps;
-    h[6] = decoupled ? 0 : decay;
-    h[7] = decoupled ? 1 - lr * decay : 1;
+    const adam_constants made = { .step_size = lr / (1 - pow(betas[0], step)),
+                                  .rest1 = 1 - betas[0],
+                                  .beta2 = betas[1],
+                                  .rest2 = 1 - betas[1],
+                                  .correction = 1 / sqrt(1 - pow(betas[1], step)),
+                                  .eps = eps,
+                                  .l2 = decoupled ? 0 : decay,
+                                  .kept = decoupled ? 1 - lr * decay : 1 };
+    memcpy(h, &made, sizeof made);      /* of a type that may have another name */
 }
 PREPARE(adam)
 {
@@ -480,8 +524,8 @@ PREPARE(nadam)
                  next = beta * (1 - 0.5 * pow(0.96, (step + 1) * decay));
     prepare_moments(lr, o->betas, o->eps, o->weight_decay, o->decoupled_weight_decay != 0, step, h);
     const double product = *number[1] *= mu;
-    h[8] = lr * (1 - mu) / (1 - product);
-    h[0] = lr * next / (1 - product * next);
+    h->ahead = lr * (1 - mu) / (1 - product);
+    h->step_size = lr * next / (1 - product * next);
 }
 
 /* While too few squares have been seen for their mean to mean anything, the step is that of plain
@@ -492,75 +536,75 @@ PREPARE(radam)
                  length = most - 2 * step * power / (1 - power);
     prepare_moments(o->lr, o->betas, o->eps, o->weight_decay, o->decoupled_weight_decay != 0, step, h);
     if (length > 5)
-        h[0] *= sqrt((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)) *
-                sqrt(1 - power);
-    h[4] = length > 5;
-    if (length <= 5) h[5] = 1;
+        h->step_size *= sqrt((length - 4) * (length - 2) * most /
+                             ((most - 4) * (most - 2) * length)) * sqrt(1 - power);
+    h->correction = length > 5;
+    if (length <= 5) h->eps = 1;
 }
 
 PREPARE(adamax)
 {
-    h[0] = o->lr / (1 - pow(o->betas[0], step));
-    h[1] = 1 - o->betas[0];
-    h[2] = o->betas[1];
-    h[3] = o->eps;
-    h[4] = o->weight_decay;
+    h->step_size = o->lr / (1 - pow(o->betas[0], step));
+    h->rest1 = 1 - o->betas[0];
+    h->beta2 = o->betas[1];
+    h->eps = o->eps;
+    h->weight_decay = o->weight_decay;
 }
 
 PREPARE(rmsprop)
 {
-    h[0] = o->lr;
-    h[1] = o->alpha;
-    h[2] = 1 - o->alpha;
-    h[3] = o->eps;
-    h[4] = o->weight_decay;
-    h[5] = o->momentum;
+    h->lr = o->lr;
+    h->alpha = o->alpha;
+    h->rest = 1 - o->alpha;
+    h->eps = o->eps;
+    h->weight_decay = o->weight_decay;
+    h->momentum = o->momentum;
 }
 
 PREPARE(adagrad)
 {
-    h[0] = o->lr / (1 + (step - 1) * o->lr_decay);
-    h[1] = o->eps;
-    h[2] = o->weight_decay;
+    h->lr = o->lr / (1 + (step - 1) * o->lr_decay);
+    h->eps = o->eps;
+    h->weight_decay = o->weight_decay;
 }
 
 PREPARE(adadelta)
 {
-    h[0] = o->lr;
-    h[1] = o->rho;
-    h[2] = 1 - o->rho;
-    h[3] = o->eps;
-    h[4] = o->weight_decay;
+    h->lr = o->lr;
+    h->rho = o->rho;
+    h->rest = 1 - o->rho;
+    h->eps = o->eps;
+    h->weight_decay = o->weight_decay;
 }
 
 PREPARE(rprop)
 {
-    h[0] = o->etas[0];
-    h[1] = o->etas[1];
-    h[2] = o->step_sizes[0];
-    h[3] = o->step_sizes[1];
+    h->eta_minus = o->etas[0];
+    h->eta_plus = o->etas[1];
+    h->smallest = o->step_sizes[0];
+    h->largest = o->step_sizes[1];
 }
 
 /* eta and mu, which this step uses, were made by the step before. */
 PREPARE(asgd)
 {
     const double eta = *number[1];
-    h[0] = eta;
-    h[1] = 1 - o->lambd * eta;
-    h[2] = *number[2];
-    h[3] = o->weight_decay;
+    h->eta = eta;
+    h->kept = 1 - o->lambd * eta;
+    h->share = *number[2];
+    h->weight_decay = o->weight_decay;
     *number[1] = o->lr / pow(1 + o->lambd * o->lr * step, o->alpha);
     *number[2] = 1 / fmax(1, step - o->t0);
 }
 
 PREPARE(lion)
 {
-    h[0] = o->lr;
-    h[1] = o->betas[0];
-    h[2] = 1 - o->betas[0];
-    h[3] = o->betas[1];
-    h[4] = 1 - o->betas[1];
-    h[5] = 1 - o->lr * o->weight_decay;
+    h->lr = o->lr;
+    h->beta1 = o->betas[0];
+    h->rest1 = 1 - o->betas[0];
+    h->beta2 = o->betas[1];
+    h->rest2 = 1 - o->betas[1];
+    h->kept = 1 - o->lr * o->weight_decay;
 }
 #undef PREPARE
 #endif

@@ -3,6 +3,7 @@
 #define PN_OPTIMIZER_PREPARE
 #define UNUSED __attribute__((unused))
 #include <math.h>
+#include <string.h>
 #include "tables.h"
 #include "isa.h"
 #include "activations.h"

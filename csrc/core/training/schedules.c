@@ -6,7 +6,11 @@
 #include "schedules.h"
 
 static const pn_schedule_kind kinds[] = {
-#define ROW(id, ...) { .name = #id, __VA_ARGS__ },
+#define ROW(id, ...) \
+    { .name = #id, \
+      .params = PN_SCHEDULE_##id(PN_VALUE_TEXT), \
+      .docs = PN_SCHEDULE_##id(PN_VALUE_DOCS), \
+      __VA_ARGS__ },
     PN_SCHEDULES(ROW)
 #undef ROW
 };
