@@ -312,6 +312,7 @@ typedef struct {
     int (*forward)(void *context, size_t rows, int keep, const void *const *x, void *y);
     int (*backward)(void *context, size_t rows, const void *gy, void *const *gx);
     void *context;
+    const char *const *names;               /* of the parameters; NULL: they have none */
 } pn_custom_layer;
 /* One layer.
  *
@@ -364,7 +365,7 @@ int pn_graph_node(const pn_graph *graph, size_t node, pn_node_info *info);      
 int pn_graph_setting(const pn_graph *graph, size_t node, size_t i, pn_setting *setting);
 /* A parameter of a node.
  *
- * name:   NULL for a custom layer
+ * name:   NULL for a parameter of a custom layer without names
  * state:  a running statistic rather than a learnt parameter
  * data:   NULL if it has not been bound
  * grad:   NULL for a state or a frozen parameter */

@@ -41,7 +41,8 @@ def built_again(graph: Any) -> Any:
         if node["kind"] is None:
             again.input(node["shape"])
         elif node["kind"] == "custom":
-            again.add_custom(node["layer"], node["where"], node["config"]["shape"], pairs, node["inputs"])
+            names = tuple(p["name"] for p in node["parameters"])
+            again.add_custom(node["layer"], node["where"], node["config"]["shape"], names, pairs, node["inputs"])
         else:
             again.add(node["kind"], node["where"], node["config"], pairs, node["inputs"], node["training"])
     again.outputs(graph.output_nodes)
@@ -106,6 +107,18 @@ def test_nodes_have_names_for_everything() -> None:
     assert nodes[3]["config"] == {"function": "relu", "parameters": ()}
     assert {n["config"].get("seed") for n in nodes} >= {2**64 - 3, 7}
     assert {"function": "leaky_relu", "parameters": (0.3,)} in [n["config"] for n in nodes]
+
+
+def test_parameters_of_custom_layers_have_names() -> None:
+    layer = Doubled()
+    layer.inner = pynn.Linear(3, 3, bias=False, dtype="float64")
+    node = graph_of(pynn.Sequential(layer), (3,)).read()[1]
+    assert [(p["name"], p["shape"]) for p in node["parameters"]] == [("scale", (1,)), ("inner.weight", (3, 3))]
+    graph = _core.Graph("float64", (3,))
+    with pytest.raises(ValueError, match="names: expected 0, one for each parameter, got 1"):
+        graph.add_custom(layer, "", (3,), ("a",), (), (0,))
+    with pytest.raises(TypeError):
+        graph.add_custom(layer, "", (3,), (1,), ((np.zeros(3), None),), (0,))
 
 
 def test_frozen_parameters_are_not_trainable() -> None:

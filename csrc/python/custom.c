@@ -12,6 +12,8 @@ typedef struct {
     pn_custom_layer custom;
     PyObject *layer;                /* a weak reference: the layer has the plans that hold this */
     pn_dtype dtype;
+    PyObject *names;                /* of the parameters: a tuple of str, whose text is in name */
+    const char **name;
     PyObject *kept;                 /* what the last custom_forward gave for custom_backward */
     size_t n;
     dims in[PN_MAX_IO], out;
@@ -170,6 +172,7 @@ static int own_traverse(own *o, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(o));
     Py_VISIT(o->layer);
+    Py_VISIT(o->names);
     Py_VISIT(o->kept);
     return 0;
 }
@@ -185,7 +188,9 @@ static void own_dealloc(own *o)
     PyTypeObject *type = Py_TYPE(o);
     PyObject_GC_UnTrack(o);
     Py_XDECREF(o->layer);
+    Py_XDECREF(o->names);
     Py_XDECREF(o->kept);
+    PyMem_Free(o->name);
     type->tp_free(o);
     Py_DECREF(type);
 }
@@ -210,16 +215,31 @@ static void node_dims(const pn_graph *g, size_t node, dims *d)
     for (size_t i = 0; i < d->ndim; i++) d->dim[i + 1] = (npy_intp)shape[i];
 }
 
+/* Keeps the names of the parameters; 0 and an exception where they are not strings. */
+static int take_names(own *o, PyObject *names)
+{
+    const Py_ssize_t n = PyTuple_GET_SIZE(names);
+    o->names = Py_NewRef(names);
+    o->name = PyMem_Calloc((size_t)n + 1, sizeof *o->name);
+    if (!o->name) PyErr_NoMemory();
+    for (Py_ssize_t i = 0; o->name && i < n; i++)
+        if (!(o->name[i] = PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, i)))) return 0;
+    return o->name != NULL;
+}
+
 PyObject *custom_layer(const pn_graph *g, pn_dtype t, PyObject *layer, PyObject *shape,
-                       PyObject *inputs,
-                       const pn_custom_layer **custom)
+                       PyObject *names, PyObject *inputs, const pn_custom_layer **custom)
 {
     const Py_ssize_t n = PyTuple_GET_SIZE(inputs), ndim = PyTuple_GET_SIZE(shape);
     if (n < 1 || n > PN_MAX_IO || ndim > PN_MAX_DIMS)
         return PyErr_Format(PyExc_ValueError, "a custom layer takes 1 to %d inputs", PN_MAX_IO);
     own *o = (own *)own_type->tp_alloc(own_type, 0);
     if (!o) return NULL;
-    o->custom = (pn_custom_layer){ forward, backward, o };
+    if (!take_names(o, names)) {
+        Py_DECREF(o);
+        return NULL;
+    }
+    o->custom = (pn_custom_layer){ forward, backward, o, o->name };
     o->dtype = t;
     o->n = (size_t)n;
     o->layer = PyWeakref_NewRef(layer, NULL);

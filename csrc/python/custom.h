@@ -6,7 +6,7 @@
 int add_custom(PyObject *module);
 /* An object that calls a layer written in Python back, and must outlive the graph. */
 PyObject *custom_layer(const pn_graph *g, pn_dtype t, PyObject *layer, PyObject *shape,
-                       PyObject *inputs, const pn_custom_layer **custom);
+                       PyObject *names, PyObject *inputs, const pn_custom_layer **custom);
 /* the layer that such an object calls, or None where it is gone */
 PyObject *custom_object(const pn_custom_layer *custom);
 

@@ -214,16 +214,19 @@ static PyObject *graph_add(GraphObject *self, PyObject *args)
     return node;
 }
 
-/* add_custom(layer, where, shape, parameters, inputs) -> the node's number: a layer written in
- * Python */
+/* add_custom(layer, where, shape, names, ((data, grad or None), ...), inputs) -> the node's number:
+ * a layer written in Python */
 static PyObject *graph_add_own(GraphObject *self, PyObject *args)
 {
     pn_layer layer = { .kind = "custom" };
-    PyObject *object, *shape, *parameters, *inputs;
+    PyObject *object, *shape, *names, *parameters, *inputs;
     pn_setting settings[] = { { .name = "num_parameters", .n = 1 }, { .name = "shape" } };
-    if (!PyArg_ParseTuple(args, "OsO!O!O!", &object, &layer.where, &PyTuple_Type, &shape,
-                          &PyTuple_Type, &parameters, &PyTuple_Type, &inputs))
+    if (!PyArg_ParseTuple(args, "OsO!O!O!O!", &object, &layer.where, &PyTuple_Type, &shape,
+                          &PyTuple_Type, &names, &PyTuple_Type, &parameters, &PyTuple_Type, &inputs))
         return NULL;
+    if (PyTuple_GET_SIZE(names) != PyTuple_GET_SIZE(parameters))
+        return PyErr_Format(PyExc_ValueError, "names: expected %zd, one for each parameter, got %zd",
+                            PyTuple_GET_SIZE(parameters), PyTuple_GET_SIZE(names));
     settings[0].number[0] = (double)PyTuple_GET_SIZE(parameters);
     size_t sizes[PN_MAX_DIMS];
     const Py_ssize_t ndim = parse_shape(shape, sizes);
@@ -232,7 +235,8 @@ static PyObject *graph_add_own(GraphObject *self, PyObject *args)
     for (Py_ssize_t i = 0; i < ndim; i++) settings[1].number[i] = (double)sizes[i];
     layer.n_settings = 2;
     layer.settings = settings;
-    PyObject *own = custom_layer(self->graph, self->dtype, object, shape, inputs, &layer.custom);
+    PyObject *own = custom_layer(self->graph, self->dtype, object, shape, names, inputs,
+                                 &layer.custom);
     if (!own) return NULL;
     int kept = PyList_Append(self->keep, own);
     Py_DECREF(own);
@@ -407,7 +411,7 @@ static PyMethodDef graph_methods[] = {
       "add($self, kind, where, config, parameters, inputs=(), training=False, /)\n--\n\nOne more layer; parameters are pairs (data, grad or "
       "None), inputs the nodes it feeds on (none: the one before). Gives its number." },
     { "add_custom", (PyCFunction)graph_add_own, METH_VARARGS,
-      "add_custom($self, layer, where, shape, parameters, inputs, /)\n--\n\nOne more layer, whose custom_forward and custom_backward are called back. "
+      "add_custom($self, layer, where, shape, names, parameters, inputs, /)\n--\n\nOne more layer, whose custom_forward and custom_backward are called back. "
       "Gives its number." },
     { "guard", (PyCFunction)graph_guard, METH_VARARGS,
       "guard($self, gate, parameter=None, /)\n--\n\nThe lock of a part of the graph; backward refuses when the parameter has changed since forward." },

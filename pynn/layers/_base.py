@@ -145,10 +145,11 @@ class Layer:
         if not self._is_custom:
             raise NotImplementedError(f"{type(self).__name__}: a custom layer must define forward and backward")
         shapes = [builder.graph.shape(node) for node in builder.nodes]
-        pairs = builder.pairs(self.parameters())
+        named = dict(self.named_parameters())
+        pairs = builder.pairs([*named.values()])
         builder.graph.guard(self._custom_gate())
         shape = self._custom_output_shape(shapes, builder.dtype, where)
-        builder.nodes = (builder.graph.add_custom(self, where, shape, pairs, builder.nodes),)
+        builder.nodes = (builder.graph.add_custom(self, where, shape, tuple(named), pairs, builder.nodes),)
 
     def _flow(self, flow: Flow, inputs: tuple[int, ...]) -> tuple[int, ...]:
         """Add the uses of this layer's leaves to ``flow`` after ``inputs``, and return the uses that compute the outputs."""

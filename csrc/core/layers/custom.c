@@ -25,7 +25,8 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     node->shape.ndim = c->shape.n;
     for (size_t i = 0; i < c->shape.n; i++) node->shape.dim[i] = c->shape.at[i];
     for (size_t i = 0; i < c->num_parameters; i++)
-        pn_slot_add(node, NULL, 0, (pn_shape){ .ndim = PN_ANY_SHAPE });
+        pn_slot_add(node, node->custom->names ? node->custom->names[i] : NULL, 0,
+                    (pn_shape){ .ndim = PN_ANY_SHAPE });
     return PN_OK;
 }
 
