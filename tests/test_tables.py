@@ -14,7 +14,7 @@ import pytest
 
 import pynn
 from pynn.__main__ import main
-from pynn.datasets import Table, read_csv, read_table
+from pynn.datasets import Table, _table_bulk, read_csv, read_table
 
 ROWS = ["5.1,3.5,1,no", "4.9,3.0,2,yes", "6.2,2.8,3,yes", "5.9,3.1,2,no", "6.7,2.5,1,yes", "5.5,2.4,4,no"]
 PLAIN = "\n".join(["length,width,count,kind", *ROWS]) + "\n"
@@ -83,8 +83,12 @@ SPELLINGS: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize("bulk", [False, True])
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_spellings_of_a_table_give_the_same_arrays(tmp_path: Path, spelling: str) -> None:
+def test_spellings_of_a_table_give_the_same_arrays(tmp_path: Path, spelling: str, bulk: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if bulk:
+        pytest.importorskip("pandas")
+        monkeypatch.setattr(_table_bulk, "FEWEST_CHARACTERS", 0)
     table = read_table(file(tmp_path, SPELLINGS[spelling]), "kind")
     check(table)
     assert table.columns == ("length", "width", "count")
@@ -112,6 +116,40 @@ def test_numeric_results_are_those_of_the_strict_reader(tmp_path: Path) -> None:
     assert strict.X.tobytes() == found.X.tobytes()
     assert strict.y.tobytes() == found.y.tobytes()
     assert strict[2:5] == found[2:5]
+
+
+def long_table(rows: int = 600) -> list[str]:
+    rng = np.random.default_rng(1)
+    numbers = rng.normal(size=(rows, 3)) * 10.0 ** rng.integers(-300, 300, size=(rows, 3))
+    ends = [f"{('x', ' y ', '-')[i % 3]},{i * 2**53 + 1},{'NA' if i % 50 == 3 else i % 7},{i % 2}" for i in range(rows)]
+    return [",".join([*map(repr, row), end]) for row, end in zip(numbers.tolist(), ends, strict=True)]
+
+
+@pytest.mark.parametrize("header", ["a,b,c,text,large,few,t\n", ""])
+def test_pandas_reads_long_files_to_the_same_bits(tmp_path: Path, header: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pandas")
+    path = file(tmp_path, header + "\n".join(long_table()))
+    plain = read_table(path, -1)
+    monkeypatch.setattr(_table_bulk, "FEWEST_CHARACTERS", 0)
+    used = []
+    bulk_columns = _table_bulk.bulk_columns
+    monkeypatch.setattr(_table_bulk, "bulk_columns", lambda *given: used.append(bulk_columns(*given)) or used[-1])  # type: ignore[func-returns-value]
+    bulk = read_table(path, -1)
+    assert used[0] is not None
+    assert bulk.X.tobytes() == plain.X.tobytes()
+    assert bulk.y.tobytes() == plain.y.tobytes()
+    assert bulk[2:] == plain[2:]
+
+
+def test_errors_of_long_files_name_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_table_bulk, "FEWEST_CHARACTERS", 0)
+    rows = long_table()
+    for at, row, says in ((500, "1,2", "line 502: 2 fields"), (400, "1,oops,3,x,5,6,0", r"'b': 'oops' \(line 402\)")):
+        path = file(tmp_path, lines("a,b,c,text,large,few,t", [*rows[:at], row, *rows[at + 1 :]]))
+        with pytest.raises(ValueError, match=says):
+            read_table(path, "t")
+    with pytest.raises(ValueError, match="the first in line 5: few 12"):
+        read_table(file(tmp_path, lines("a,b,c,text,large,few,t", rows)), "t", missing="error")
 
 
 # ---- kinds of columns --------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .._frames import frame_columns, is_table
 from .._tables import unknown_name
+from ._table_bulk import with_first_row
 from ._table_columns import MISSING_MODES, Column, assemble, copies, frame_column, read_column
 from ._table_text import Fields, read_fields
 from ._table_values import MISSING_NUMBERS, is_value
@@ -170,23 +171,50 @@ def read_table(
     if missing not in MISSING_MODES:
         raise unknown_name("missing", missing, MISSING_MODES)
     drop, keep, na = ((one,) if isinstance(one, str) else tuple(one) for one in (drop, keep, na))
+    options = (target, header, drop, keep, missing, na, task, separator, encoding)
+    if (frame := _frame(source)) is None:
+        try:
+            return _read(source, None, True, *options)
+        except (ValueError, IndexError):
+            pass  # without bulk, errors name the line
+    return _read(source, frame, False, *options)
+
+
+def _read(
+    source: Any,
+    frame: Any,
+    bulk: bool,
+    target: str | int,
+    header: bool | None,
+    drop: Sequence[str],
+    keep: Sequence[str],
+    missing: str,
+    na: Sequence[str],
+    task: str,
+    separator: str | None,
+    encoding: str | None,
+) -> Table:
+    """Read a frame or a text file; ``bulk``: long files by pandas, without line numbers in errors."""
     where = "source" if is_table(source) else str(source)
     notes: list[str] = []
     wrong: list[str] = []
     lines: Sequence[int] | None = None
     ignored: tuple[str, ...] = ()
-    if (frame := _frame(source)) is not None:
+    if frame is not None:
         names = [str(name) for name in frame.columns]
         columns: list[Any] = [column for _, column in frame_columns(frame)]
     else:
-        fields = read_fields(source, separator, encoding)
+        fields = read_fields(source, separator, encoding, na, bulk)
         rows, lines, ignored = fields.rows, fields.lines, fields.ignored
         names, skip = _names(fields, header, target)
         notes += fields.notes
-        rows, lines = rows[skip:], lines[skip:]
-        if not rows:
+        if fields.columns is not None:
+            columns = fields.columns if skip else with_first_row(rows[0], fields.columns, na)
+            lines = range(len(columns[0].values if isinstance(columns[0], Column) else columns[0]))
+        elif len(rows) == skip:
             raise ValueError(f"{where} has a header but no rows")
-        columns = [*zip(*rows, strict=True)]
+        else:
+            columns, lines = [*zip(*rows[skip:], strict=True)], lines[skip:]
     names = _unique(names, target, where, notes)
     at = _position(names, target, where)
     named = [names[_position(names, one, where)] for one in _all_known(names, drop, where)]
@@ -196,7 +224,10 @@ def read_table(
     left = [i for i, name in enumerate(names) if i != at and name not in named and (name not in ignored or name in kept)]
     found = {}
     for i in (at, *left):
-        found[i] = frame_column(names[i], columns[i]) if lines is None else read_column(names[i], columns[i], lines, na, wrong)
+        if isinstance(columns[i], Column):
+            found[i] = columns[i]._replace(name=names[i])
+        else:
+            found[i] = frame_column(names[i], columns[i]) if lines is None else read_column(names[i], columns[i], lines, na, wrong)
     if wrong:
         remedy = "na= (--na TEXT) reads a text as missing, drop= (--drop COLUMN) leaves a column out"
         raise ValueError(f"{where}: {'; '.join(wrong)}; {remedy}")

@@ -187,20 +187,22 @@ def _useless(column: Column, rows: NDArray[np.bool_]) -> str:
     """Return why a column is no input, or nothing."""
     values, lost = column.values[rows], column.missing[rows]
     known = values[~lost]
-    count, total = len({*known.tolist()}), len(known)
+    total = len(known)
     if not total:
         return "every value is missing"
-    if count == 1 and not lost.any():
+    if not lost.any() and bool((known == known[0]).all()):
         return "a single value"
     if lost.mean() > 0.5:
         return "more than half of the values are missing"
-    is_whole = column.is_number and bool((known % 1 == 0).all())
-    if count == total == len(values) > 2 and (
-        (_UNNAMED.fullmatch(column.name) and (is_whole or not column.is_number))
-        or (_ROW_NAMES.fullmatch(column.name) and (not column.is_number or _counts_up(column.values, fewest=3)))
-    ):
+    is_named = _UNNAMED.fullmatch(column.name), _ROW_NAMES.fullmatch(column.name), _ID.fullmatch(column.name)
+    if column.is_number and not any(is_named):
+        return ""
+    count = len({*known.tolist()})
+    is_distinct = count == total > 2 and (not column.is_number or bool((known % 1 == 0).all()))
+    counts_up = not column.is_number or _counts_up(column.values, fewest=3)
+    if is_distinct and not lost.any() and (is_named[0] or (is_named[1] and counts_up)):
         return "row numbers" if column.is_number else "row names"
-    if _ID.fullmatch(column.name) and count == total and total > 2 and (not column.is_number or is_whole):
+    if is_distinct and is_named[2]:
         return "a different value in each row"
     if not column.is_number and count > min(MOST_CLASSES, total / 2):
         return f"text with {count:,} different values" if count < total else "a different text in each row"

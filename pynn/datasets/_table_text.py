@@ -12,9 +12,12 @@ import re
 import stat
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from os import PathLike
 from typing import NamedTuple
 
+from . import _table_bulk
+from ._table_columns import Column
 from ._table_values import is_value
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "'|'", " ": "spaces"}
@@ -30,6 +33,7 @@ class Fields(NamedTuple):
     """A text file as lines of fields, all of the same length."""
 
     rows: list[list[str]]
+    """All rows; only the first ones where `columns` holds the others."""
     lines: list[int]
     """The line number of each row."""
     names: list[str] | None
@@ -37,6 +41,8 @@ class Fields(NamedTuple):
     ignored: tuple[str, ...]
     """Columns that the file says are no inputs."""
     notes: list[str]
+    columns: list[Column | list[str]] | None = None
+    """The columns of the rows after the first, if they were read in bulk."""
 
 
 def read_bytes(path: str | PathLike[str]) -> bytes:
@@ -52,8 +58,13 @@ def _open(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def read_fields(path: str | PathLike[str], separator: str | None, encoding: str | None) -> Fields:
-    """Read a text file as lines of fields, or raise an error that names the line."""
+def read_fields(
+    path: str | PathLike[str], separator: str | None, encoding: str | None, na: Sequence[str] = (), bulk: bool = True
+) -> Fields:
+    """Read a text file as lines of fields, or raise an error that names the line.
+
+    With ``bulk``, pandas may read long files, whose rows then have no line numbers.
+    """
     notes: list[str] = []
     text = _decoded(path, _unpacked(path, read_bytes(path)), encoding, notes)
     if re.match(r"\s*(%[^\n]*\s+)*@relation\b", text, re.IGNORECASE):
@@ -65,13 +76,18 @@ def read_fields(path: str | PathLike[str], separator: str | None, encoding: str 
         separator = _separator(text)
     if separator not in SEPARATORS:
         raise ValueError(f"separator: expected {', '.join(map(repr, SEPARATORS))}, got {separator!r}")
+    if bulk and separator != " " and len(text) >= _table_bulk.FEWEST_CHARACTERS and _table_bulk.has_pandas():
+        fields = _in_bulk(path, text, separator, na, notes)
+        if fields is not None:
+            if names_line:
+                fields.rows[0][0] = fields.rows[0][0].lstrip("# ")
+            return fields
     rows, lines = _split(path, text, separator)
     if '"' in text:
         _check_quotes(path, text, lines)
     if not rows:
         raise ValueError(f"{path} is empty; expected a table with a row per line")
-    if separator != ",":
-        notes.append(f"fields are separated by {SEPARATORS[separator]}")
+    _say_separator(separator, notes)
     rows, lines = _leveled(path, rows, lines, notes)
     if names_line:
         rows[0][0] = rows[0][0].lstrip("# ")
@@ -81,6 +97,26 @@ def read_fields(path: str | PathLike[str], separator: str | None, encoding: str 
         notes.append("lines 2 and 3 hold the kinds of the columns (Orange's format)")
         return Fields(rows[3:], lines[3:], rows[0], ignored, notes)
     return Fields(rows, lines, None, (), notes)
+
+
+def _say_separator(separator: str, notes: list[str]) -> None:
+    if separator != ",":
+        notes.append(f"fields are separated by {SEPARATORS[separator]}")
+
+
+def _in_bulk(path: str | PathLike[str], text: str, separator: str, na: Sequence[str], notes: list[str]) -> Fields | None:
+    """Return a file of which pandas reads all rows but the first; None where something about the first rows is out of the ordinary."""
+    rows, lines = _split(path, _beginning(text), separator, _SAMPLE)
+    is_plain = len(rows) > 3 and len({*map(len, rows)}) == 1 and len(rows[0]) > 1 and not any("\n" in field for field in rows[0])
+    if not is_plain or any(field.startswith("'") for row in rows[:2] for field in row) or not all(row[-1] for row in rows):
+        return None
+    if separator == "\t" and _is_orange(rows[1], rows[2]):
+        return None
+    columns = _table_bulk.bulk_columns(text, separator, rows[1:], lines[0], na)
+    if columns is None:
+        return None
+    _say_separator(separator, notes)
+    return Fields(rows, lines, None, (), notes, columns)
 
 
 def _is_orange(kinds: list[str], flags: list[str]) -> bool:
@@ -158,7 +194,7 @@ def _utf16(raw: bytes) -> str | None:
 def _without_comments(text: str, notes: list[str]) -> tuple[str, bool]:
     """Blank out lines that begin with '#', which keeps line numbers; also return whether such a line holds the names."""
     text = text.removeprefix("\ufeff")
-    if not re.search(r"^[ \t]*#", text, re.MULTILINE):
+    if "#" not in text or not re.search(r"^[ \t]*#", text, re.MULTILINE):
         return text, False
     lines = re.split(r"(?<=\n)|(?<=\r)(?!\n)", text)
     content = [i for i, line in enumerate(lines) if line.strip()]
@@ -187,9 +223,14 @@ def _count(n: int, word: str) -> str:
     return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
+def _beginning(text: str) -> str:
+    """Return the whole lines of the first million characters."""
+    return text if len(text) <= 1 << 20 else text[: text.rfind("\n", 0, 1 << 20) + 1] or text
+
+
 def _separator(text: str) -> str:
     """Return the separator that cuts the first lines into rows of one length, most of whose fields are numbers."""
-    sample = "".join(text.splitlines(keepends=True)[:_SAMPLE])
+    sample = "".join(_beginning(text).splitlines(keepends=True)[:_SAMPLE])
     best, score = ",", (False, 0.0, 0)
     for separator in SEPARATORS:
         try:
@@ -208,8 +249,8 @@ def _separator(text: str) -> str:
     return best
 
 
-def _split(path: str | PathLike[str], text: str, separator: str) -> tuple[list[list[str]], list[int]]:
-    """Return the fields and line numbers of all lines that are not blank."""
+def _split(path: str | PathLike[str], text: str, separator: str, most: int | None = None) -> tuple[list[list[str]], list[int]]:
+    """Return the fields and line numbers of all lines that are not blank, or of the first ``most`` ones."""
     if separator == " ":
         if (wide := _wide_columns(text)) is not None:
             return wide
@@ -224,6 +265,8 @@ def _split(path: str | PathLike[str], text: str, separator: str) -> tuple[list[l
                 rows.append(fields)
                 lines.append(end + 1 if reader.line_num > end + 1 else reader.line_num)
             end = reader.line_num
+            if len(rows) == most:
+                break
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
     return rows, lines
