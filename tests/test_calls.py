@@ -795,5 +795,5 @@ def test_backward_notices_that_the_input_was_resized(shape: tuple[int, ...]) -> 
     layer = pynn.Linear(4, 3, seed=0)
     layer(X)
     X.resize(shape, refcheck=False)
-    with pytest.raises(RuntimeError, match=r"backward: an input of the forward call has been resized since; call the layer again"):
+    with pytest.raises(RuntimeError, match=r"backward: an input has been resized since the forward call; call the layer again"):
         layer.backward(np.ones((20, 3), np.float32))

@@ -217,7 +217,7 @@ def test_triplets_need_no_target() -> None:
         ({("a", "b"): "mse"}, "loss: MSELoss takes 1 output, got 2"),
         ({("b", "a"): "margin_ranking", "a": "mse"}, "loss: expected one for each of a, b"),
         ("triplet_margin", "TripletMarginLoss takes 3 outputs, and this net has 2"),
-        ("cosine_embedding", r"CosineEmbeddingLoss takes outputs of one shape, and output 0 is \(3,\) a sample, output 1 \(2,\)"),
+        ("cosine_embedding", r"CosineEmbeddingLoss needs outputs of the same shape, but a sample of output 0 has shape \(3,\) and one of output 1 has shape \(2,\)"),
     ],
 )  # fmt: skip
 def test_losses_that_do_not_share_out(loss: Any, match: str) -> None:
@@ -495,7 +495,7 @@ def test_weights_that_do_not_fit(given: Any, match: str) -> None:
 
 def test_squares_of_levenberg_marquardt_have_weights_of_0_or_more() -> None:
     model = pynn.Sequential(pynn.Linear(6, 1, dtype="float64", seed=0))
-    with pytest.raises(ValueError, match="sample_weight: LevenbergMarquardt needs weights of 0 or more, got -"):
+    with pytest.raises(ValueError, match="sample_weight: LevenbergMarquardt needs weights >= 0, got -"):
         model.fit(X, X[:, 0], loss="mse", optimizer="lm", sample_weight=-W)
     weighted, twice = (pynn.Sequential(pynn.Linear(6, 2, dtype="float64", seed=0)) for _ in range(2))
     y, w = RNG.normal(size=(N, 2)), np.ones((N, 2))

@@ -392,11 +392,11 @@ def test_an_ignored_class_is_compared_exactly() -> None:
         loss(np.zeros((2, 3)), [0, 2**53 + 1])
     for name in ("cross_entropy", "nll", "focal", "multi_margin"):
         for label in (2**64 - 100, 2**64 - 1, 2**63):
-            with pytest.raises(ValueError, match=f"target: {label} in row 1 is no class"):
+            with pytest.raises(ValueError, match=f"target: {label} in row 1 is not a class index"):
                 make(name)(np.zeros((2, 3)), np.array([0, label], np.uint64))
-            with pytest.raises(ValueError, match=f"{label} in row 1 is no class"):
+            with pytest.raises(ValueError, match=f"{label} in row 1 is not a class index"):
                 pynn.Sequential(pynn.Linear(3, 3)).fit(np.zeros((2, 3)), np.array([0, label], np.uint64), loss=make(name))
-    with pytest.raises(ValueError, match="18446744073709551615 in row 1 is no class"):
+    with pytest.raises(ValueError, match="18446744073709551615 in row 1 is not a class index"):
         pynn.MultiLabelMarginLoss()(np.zeros((2, 2)), np.array([[0, 1], [0, 2**64 - 1]], np.uint64))
     assert np.isfinite(pynn.CrossEntropyLoss()(np.zeros((2, 3)), np.array([0, 2], np.uint64)))
     for n in (2**63, -(2**63) - 1):
@@ -770,7 +770,7 @@ ERRORS = {
     ),
     "fit, sequences": (
         lambda: fit("ctc", np.zeros((4, 2), int)),
-        r"CTCLoss takes \(log_probs targets input_lengths target_lengths\), and fit has no lengths",
+        r"CTCLoss takes \(log_probs targets input_lengths target_lengths\), but fit does not support sequence lengths",
     ),
     "fit, weights": (
         lambda: fit(pynn.CrossEntropyLoss([1.0, 2.0, 3.0]), np.zeros(4, int)),

@@ -66,7 +66,7 @@ def test_core_scores_and_predicts_a_subset():
 def test_core_refuses_rows_that_are_not_there(row):
     X, y = _data()
     net = pynn.Sequential(pynn.Linear(6, 3, seed=0))
-    with pytest.raises(IndexError, match=f"there is no row {row} among 90"):
+    with pytest.raises(IndexError, match=f"index {row} is out of range for 90 rows"):
         _core_fit(net, X, y, shuffle=True, rows=np.array([0, row]))
 
 

@@ -82,7 +82,7 @@ def test_lbfgs_refuses_a_memory_whose_counts_are_spoilt(count: int, value: float
     state = opt.state_dict()
     state["memory"][count] = value
     opt.load_state_dict(state)
-    with pytest.raises(ValueError, match=r"memory: .* steps from .* on, expected at most 100"):
+    with pytest.raises(ValueError, match=r"memory: .* steps starting at .*, expected at most 100"):
         model.fit(X, T, loss="mse", optimizer=opt)
 
 
@@ -243,8 +243,8 @@ def test_frozen_parameters_stay_and_threads_do_not_matter(optimizer: str) -> Non
         ([pynn.Linear(4, 2)], {"batch_size": 32}, "batch_size: LevenbergMarquardt takes all 150 rows in one batch, got 32"),
         ([pynn.Linear(4, 2)], {"loss": "huber"}, "LevenbergMarquardt needs MSELoss, a sum of squares, not HuberLoss"),
         ([pynn.Linear(4, 500), pynn.Linear(500, 2)], {}, "at most 2048; this net has 3502"),
-        ([pynn.Linear(4, 2), pynn.Dropout(0.5)], {}, "takes rows one by one, and layer 1 .Dropout. is another in training"),
-        ([pynn.Linear(4, 2), pynn.BatchNorm1d(2)], {}, "BatchNorm1d. is another in training: call its eval"),
+        ([pynn.Linear(4, 2), pynn.Dropout(0.5)], {}, "processes rows one by one, but layer 1 .Dropout. behaves differently in training"),
+        ([pynn.Linear(4, 2), pynn.BatchNorm1d(2)], {}, "BatchNorm1d. behaves differently in training: call its eval"),
     ],
 )  # fmt: skip
 def test_lm_says_what_it_cannot_train(layers: list[Any], kwargs: dict[str, Any], match: str) -> None:

@@ -1,5 +1,5 @@
-/* array.c - the only file that knows strides and dtypes: whatever the caller gave becomes a
- * contiguous array of the wanted type. */
+/* array.c - conversion of arguments to contiguous arrays of a given type. No other file deals with
+ * strides and dtypes. */
 #include "array.h"
 #include <math.h>
 #include <stdio.h>
@@ -16,10 +16,10 @@ int raise_too_large(const char *name, double value, npy_intp at, int ndim, const
         snprintf(where, sizeof where, " in row %lld, %s %lld", (long long)(at / width),
                  ndim == 2 ? "column" : "element", (long long)(at % width));
     snprintf(text, sizeof text, "%.6g", value);
-    PyErr_Format(
-        PyExc_ValueError,
-        "%s: %s%s is too large for float32; scale the data, or compute in float64 (layers with dtype='float64')",
-        name, text, where);
+    PyErr_Format(PyExc_ValueError,
+                 "%s: %s%s is too large for float32; scale the data, or compute in float64 "
+                 "(layers with dtype='float64')",
+                 name, text, where);
     return 0;
 }
 
@@ -30,9 +30,9 @@ npy_intp first_too_large(npy_intp n, const double *x)
     return -1;
 }
 
-/* Doubles as floats, or an error where a finite one would become infinite: NumPy's cast warns of
- * that only. */
-static PyArrayObject *narrowed(PyArrayObject *a, const char *name)
+/* Converts doubles to floats. A finite value that would become infinite is an error, of which
+ * NumPy's cast only warns. */
+static PyArrayObject *narrow_array(PyArrayObject *a, const char *name)
 {
     PyArrayObject *x = (PyArrayObject *)PyArray_FromArray(a, PyArray_DescrFromType(NPY_DOUBLE),
                                                           NPY_ARRAY_CARRAY_RO),
@@ -52,7 +52,8 @@ static PyArrayObject *narrowed(PyArrayObject *a, const char *name)
     return out;
 }
 
-/* A new reference to array as C-contiguous, aligned, native data of the type; real numbers only. */
+/* Returns a new reference to C-contiguous, aligned, native data of the type, converted from real
+ * numbers only. */
 static PyArrayObject *convert(PyObject *given, int type, int integers_only, const char *name)
 {
     PyArrayObject *a = (PyArrayObject *)PyArray_FROM_O(given), *out;
@@ -64,7 +65,7 @@ static PyArrayObject *convert(PyObject *given, int type, int integers_only, cons
         Py_DECREF(a);
         return NULL;
     }
-    if (t == NPY_DOUBLE && type == NPY_FLOAT) out = narrowed(a, name);
+    if (t == NPY_DOUBLE && type == NPY_FLOAT) out = narrow_array(a, name);
     else
         out = (PyArrayObject *)PyArray_FromArray(a, PyArray_DescrFromType(type),
                                                  NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST);
@@ -95,9 +96,9 @@ static int source_of(int type, pn_source *source)
     }
 }
 
-/* Do a plan's gathers read it: native numbers, aligned, each sample contiguous, the rows at any
- * distance? */
-static int gathers(PyArrayObject *a, pn_source *source)
+/* Returns whether a plan can gather samples from the array: native, aligned numbers, with each
+ * sample contiguous and any stride between rows. */
+static int can_gather(PyArrayObject *a, pn_source *source)
 {
     if (PyArray_NDIM(a) < 1 || !PyArray_ISALIGNED(a) || !PyArray_ISNOTSWAPPED(a) ||
         !source_of(PyArray_TYPE(a), source))
@@ -113,13 +114,13 @@ static int gathers(PyArrayObject *a, pn_source *source)
 PyArrayObject *sample_array(PyObject *given, pn_dtype t, const char *name, pn_samples *samples)
 {
     PyArrayObject *a = (PyArrayObject *)PyArray_FROM_O(given);
-    if (a && !gathers(a, &samples->type)) {
+    if (a && !can_gather(a, &samples->type)) {
         Py_SETREF(a, real_array((PyObject *)a, t, name));
         samples->type = t == PN_F32 ? PN_FROM_F32 : PN_FROM_F64;
     }
     if (!a) return NULL;
     samples->x = PyArray_DATA(a);
-    /* a single row's says nothing */
+    /* the stride of a single row is arbitrary */
     samples->stride = PyArray_NDIM(a) && PyArray_DIM(a, 0) != 1 ? PyArray_STRIDE(a, 0)
                                                                 : PyArray_NBYTES(a);
     return a;
@@ -137,7 +138,7 @@ PyArrayObject *label_array(PyObject *given, const char *name)
         const int64_t label = ((const int64_t *)PyArray_DATA(out))[i];
         if (label >= 0) continue;
         PyErr_Format(PyExc_ValueError,
-                     "%s: %llu in row %zd is no class: class indices are at most %lld", name,
+                     "%s: %llu in row %zd is not a class index, which is at most %lld", name,
                      (unsigned long long)label, i / (n / rows), (long long)INT64_MAX);
         Py_CLEAR(out);
         break;
@@ -158,16 +159,16 @@ int keep_array(PyObject **list, PyArrayObject *a)
     PyArrayObject *owner = a;
     while (PyArray_BASE(owner) && PyArray_Check(PyArray_BASE(owner)))
         owner = (PyArrayObject *)PyArray_BASE(owner);
-    PyObject *pin = *list || (*list = PyList_New(0)) ? PyWeakref_NewRef((PyObject *)owner, NULL)
-                                                     : NULL;
-    const int ok = pin && PyList_Append(*list, (PyObject *)a) == 0 &&
-                   PyList_Append(*list, pin) == 0;
-    Py_XDECREF(pin);
+    if (!*list && !(*list = PyList_New(0))) return 0;
+    PyObject *reference = PyWeakref_NewRef((PyObject *)owner, NULL);
+    const int ok = reference && PyList_Append(*list, (PyObject *)a) == 0 &&
+                   PyList_Append(*list, reference) == 0;
+    Py_XDECREF(reference);
     return ok;
 }
 
-/* Used in place, so it must already be what the core reads. */
-static PyArrayObject *as_it_is(PyObject *given, pn_dtype t, int writable, const char *name)
+/* Returns the array itself, which must already have the layout that the core reads. */
+static PyArrayObject *check_in_place(PyObject *given, pn_dtype t, int writable, const char *name)
 {
     if (PyArray_Check(given)) {
         PyArrayObject *a = (PyArrayObject *)given;
@@ -182,11 +183,11 @@ static PyArrayObject *as_it_is(PyObject *given, pn_dtype t, int writable, const 
 
 PyArrayObject *in_place_array(PyObject *given, pn_dtype t, const char *name)
 {
-    return as_it_is(given, t, 1, name);
+    return check_in_place(given, t, 1, name);
 }
 PyArrayObject *readable_array(PyObject *given, pn_dtype t, const char *name)
 {
-    return as_it_is(given, t, 0, name);
+    return check_in_place(given, t, 0, name);
 }
 
 PyArrayObject *new_array(size_t ndim, const npy_intp *shape, pn_dtype t)
@@ -207,6 +208,6 @@ int parse_dtype(const char *name, pn_dtype *t)
 
 int check_index(size_t i, const void *row, const char *table)
 {
-    if (!row) PyErr_Format(PyExc_ValueError, "there is no row %zu in the table of %s", i, table);
+    if (!row) PyErr_Format(PyExc_ValueError, "the table of %s has no row %zu", table, i);
     return row != NULL;
 }

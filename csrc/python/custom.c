@@ -1,27 +1,27 @@
-/* custom.c - layers and losses written in Python: arrays are copied in and out, so that nothing of
- * the plan's memory escapes. */
+/* custom.c - layers and losses written in Python. Arrays are copied in and out, so that no memory
+ * of a plan escapes to Python. */
 #include "custom.h"
 #include "array.h"
 #include "service.h"
 #include <string.h>
 
-/* dim[0] is for the rows */
+/* dim[0] is reserved for the rows */
 typedef struct { size_t ndim; npy_intp dim[PN_MAX_DIMS + 1]; } dims;
 typedef struct {
     PyObject_HEAD
     pn_custom_layer custom;
-    PyObject *layer;                /* a weak reference: the layer has the plans that hold this */
+    PyObject *layer;                /* weak, because the layer owns plans that own this */
     pn_dtype dtype;
     PyObject *names;                /* of the parameters: a tuple of str, whose text is in name */
     const char **name;
-    PyObject *kept;                 /* what the last custom_forward gave for custom_backward */
+    PyObject *kept;                 /* result of the last custom_forward, for custom_backward */
     size_t n;
     dims in[PN_MAX_IO], out;
-} own;
+} CustomObject;
 
-static PyTypeObject *own_type;
+static PyTypeObject *custom_type;
 
-static PyArrayObject *copy_in(const own *o, dims shape, size_t rows, const void *data)
+static PyArrayObject *copy_in(const CustomObject *o, dims shape, size_t rows, const void *data)
 {
     shape.dim[0] = (npy_intp)rows;
     PyArrayObject *a = new_array(shape.ndim + 1, shape.dim, o->dtype);
@@ -29,9 +29,10 @@ static PyArrayObject *copy_in(const own *o, dims shape, size_t rows, const void 
     return a;
 }
 
-/* What Python gave for an array of this shape; 0 and an exception where it is something else. */
-static int copy_out(const own *o, dims shape, size_t rows, PyObject *given, const char *what,
-                    void *data)
+/* Copies what Python returned for an array of this shape. Returns 0 with an exception if it does
+ * not fit. */
+static int copy_out(const CustomObject *o, dims shape, size_t rows, PyObject *given,
+                    const char *what, void *data)
 {
     PyArrayObject *a = real_array(given, o->dtype, what);
     if (!a) return 0;
@@ -51,13 +52,14 @@ static int copy_out(const own *o, dims shape, size_t rows, PyObject *given, cons
     return fits;
 }
 
-/* layer.method(*arrays), or NULL. */
-static PyObject *call(const own *o, const char *method, PyObject *arrays)
+/* Calls layer.method(*arrays). Returns NULL with an exception on failure. */
+static PyObject *call(const CustomObject *o, const char *method, PyObject *arrays)
 {
-    /* what a weak reference gives when it is called */
+    /* calling a weak reference dereferences it */
     PyObject *layer = PyObject_CallNoArgs(o->layer);
     if (!layer || layer == Py_None) {
-        if (layer) PyErr_SetString(PyExc_RuntimeError, "the layer that this plan calls is gone");
+        if (layer)
+            PyErr_SetString(PyExc_RuntimeError, "the layer that this plan calls no longer exists");
         Py_XDECREF(layer);
         return NULL;
     }
@@ -71,7 +73,7 @@ static PyObject *call(const own *o, const char *method, PyObject *arrays)
 /* custom_forward(keep, *arrays) -> (y, kept) */
 static int forward(void *context, size_t rows, int keep, const void *const *x, void *y)
 {
-    own *o = context;
+    CustomObject *o = context;
     PyGILState_STATE state = PyGILState_Ensure();
     PyObject *arrays = PyTuple_New((Py_ssize_t)o->n + 1), *result = NULL;
     if (arrays) PyTuple_SET_ITEM(arrays, 0, PyBool_FromLong(keep));
@@ -96,10 +98,10 @@ static int forward(void *context, size_t rows, int keep, const void *const *x, v
 /* custom_backward(kept, gy) -> the gradient of the input, or a tuple */
 static int backward(void *context, size_t rows, const void *gy, void *const *gx)
 {
-    own *o = context;
+    CustomObject *o = context;
     PyGILState_STATE state = PyGILState_Ensure();
     PyArrayObject *g = copy_in(o, o->out, rows, gy);
-    PyObject *kept = o->kept ? o->kept : Py_NewRef(Py_None);               /* for one backward */
+    PyObject *kept = o->kept ? o->kept : Py_NewRef(Py_None); /* for one backward call */
     o->kept = NULL;
     PyObject *arrays = g ? Py_BuildValue("(OO)", kept, g) : NULL,
              *result = arrays ? call(o, "custom_backward", arrays) : NULL;
@@ -117,9 +119,9 @@ static int backward(void *context, size_t rows, const void *gy, void *const *gx)
     return !ok;
 }
 
-/* ---- losses ---- */
-/* The rows of an array of the caller's. */
-static PyObject *own_rows(const pn_custom_loss *a)
+/* ---- losses ---------------------------------------------------------------------------------- */
+/* The rows of the target that belong to this batch. */
+static PyObject *target_rows(const pn_custom_loss *a)
 {
     npy_intp rows = (npy_intp)a->rows;
     PyArrayObject *index = (PyArrayObject *)PyArray_SimpleNew(1, &rows, NPY_INTP);
@@ -132,7 +134,7 @@ static PyObject *own_rows(const pn_custom_loss *a)
     return result;
 }
 
-static PyObject *own_weight(const pn_custom_loss *a)
+static PyObject *weight_array(const pn_custom_loss *a)
 {
     npy_intp shape[PN_MAX_DIMS + 1] = { (npy_intp)a->rows };
     if (!a->sample_weight) return Py_NewRef(Py_None);
@@ -145,19 +147,20 @@ static PyObject *own_weight(const pn_custom_loss *a)
 /* callable(x, target, weight or None) -> (sum, divisor, gradient) */
 int call_custom_loss(void *context, pn_custom_loss *a)
 {
-    const own o = { .dtype = a->dtype };
+    const CustomObject o = { .dtype = a->dtype };
     PyGILState_STATE state = PyGILState_Ensure();
     dims shape = { .ndim = a->ndim };
     for (size_t i = 0; i < a->ndim; i++) shape.dim[i + 1] = (npy_intp)a->shape[i];
-    PyObject *x = (PyObject *)copy_in(&o, shape, a->rows, a->x), *target = x ? own_rows(a) : NULL,
-             *weight = target ? own_weight(a) : NULL, *grad;
+    PyObject *x = (PyObject *)copy_in(&o, shape, a->rows, a->x),
+             *target = x ? target_rows(a) : NULL,
+             *weight = target ? weight_array(a) : NULL, *grad;
     PyObject *result = weight ? PyObject_CallFunctionObjArgs(context, x, target, weight, NULL)
                               : NULL;
     int ok = result && PyTuple_Check(result) &&
-             PyArg_ParseTuple(result, "ddO;a loss in fit gives (sum, divisor, gradient)", &a->sum,
-                              &a->divisor, &grad);
+             PyArg_ParseTuple(result, "ddO;a loss in fit must return (sum, divisor, gradient)",
+                              &a->sum, &a->divisor, &grad);
     if (result && !ok && !PyErr_Occurred())
-        PyErr_SetString(PyExc_TypeError, "a loss in fit gives (sum, divisor, gradient)");
+        PyErr_SetString(PyExc_TypeError, "a loss in fit must return (sum, divisor, gradient)");
     ok = ok && (!a->grad || copy_out(&o, shape, a->rows, grad, "function", a->grad));
     Py_XDECREF(x);
     Py_XDECREF(target);
@@ -167,8 +170,8 @@ int call_custom_loss(void *context, pn_custom_loss *a)
     return !ok;
 }
 
-/* ---- the object that a graph keeps for each such layer ---- */
-static int own_traverse(own *o, visitproc visit, void *arg)
+/* ---- the object that a graph keeps for each custom layer ------------------------------------- */
+static int custom_traverse(CustomObject *o, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(o));
     Py_VISIT(o->layer);
@@ -177,13 +180,13 @@ static int own_traverse(own *o, visitproc visit, void *arg)
     return 0;
 }
 
-static int own_clear(own *o)
+static int custom_clear(CustomObject *o)
 {
     Py_CLEAR(o->kept);
     return 0;
 }
 
-static void own_dealloc(own *o)
+static void custom_dealloc(CustomObject *o)
 {
     PyTypeObject *type = Py_TYPE(o);
     PyObject_GC_UnTrack(o);
@@ -195,16 +198,16 @@ static void own_dealloc(own *o)
     Py_DECREF(type);
 }
 
-static PyType_Slot own_slots[] = { { Py_tp_dealloc, own_dealloc },
-                                   { Py_tp_traverse, own_traverse },
-                                   { Py_tp_clear, own_clear },
+static PyType_Slot custom_slots[] = { { Py_tp_dealloc, custom_dealloc },
+                                   { Py_tp_traverse, custom_traverse },
+                                   { Py_tp_clear, custom_clear },
                                    { 0, NULL } };
-static PyType_Spec own_spec = { "pynn._core._Own", sizeof(own), 0,
-                                GC_TYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, own_slots };
+static PyType_Spec custom_spec = { "pynn._core._Custom", sizeof(CustomObject), 0,
+                                GC_TYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, custom_slots };
 int add_custom(PyObject *module)
 {
-    PyObject *type = PyType_FromModuleAndSpec(module, &own_spec, NULL);
-    if (type) Py_XSETREF(own_type, (PyTypeObject *)type);
+    PyObject *type = PyType_FromModuleAndSpec(module, &custom_spec, NULL);
+    if (type) Py_XSETREF(custom_type, (PyTypeObject *)type);
     return type ? 0 : -1;
 }
 
@@ -215,8 +218,8 @@ static void node_dims(const pn_graph *g, size_t node, dims *d)
     for (size_t i = 0; i < d->ndim; i++) d->dim[i + 1] = (npy_intp)shape[i];
 }
 
-/* Keeps the names of the parameters; 0 and an exception where they are not strings. */
-static int take_names(own *o, PyObject *names)
+/* Keeps the names of the parameters. Returns 0 with an exception if they are not strings. */
+static int take_names(CustomObject *o, PyObject *names)
 {
     const Py_ssize_t n = PyTuple_GET_SIZE(names);
     o->names = Py_NewRef(names);
@@ -233,7 +236,7 @@ PyObject *custom_layer(const pn_graph *g, pn_dtype t, PyObject *layer, PyObject 
     const Py_ssize_t n = PyTuple_GET_SIZE(inputs), ndim = PyTuple_GET_SIZE(shape);
     if (n < 1 || n > PN_MAX_IO || ndim > PN_MAX_DIMS)
         return PyErr_Format(PyExc_ValueError, "a custom layer takes 1 to %d inputs", PN_MAX_IO);
-    own *o = (own *)own_type->tp_alloc(own_type, 0);
+    CustomObject *o = (CustomObject *)custom_type->tp_alloc(custom_type, 0);
     if (!o) return NULL;
     if (!take_names(o, names)) {
         Py_DECREF(o);
@@ -262,6 +265,6 @@ PyObject *custom_layer(const pn_graph *g, pn_dtype t, PyObject *layer, PyObject 
 
 PyObject *custom_object(const pn_custom_layer *custom)
 {
-    /* what a weak reference gives when it is called */
-    return PyObject_CallNoArgs(((const own *)custom->context)->layer);
+    /* calling a weak reference dereferences it */
+    return PyObject_CallNoArgs(((const CustomObject *)custom->context)->layer);
 }

@@ -1,5 +1,5 @@
-/* fit.c - training as a Python object, and the samples, targets and losses that it shares with
- * prediction. */
+/* fit.c - the type Fit, which trains, and the conversion of samples, targets and losses that it
+ * shares with prediction. */
 #include "fit.h"
 #include "array.h"
 #include "gate.h"
@@ -25,13 +25,13 @@ PyObject *scores_tuple(const pn_score *s, size_t n)
     return all;
 }
 
-void taken_clear(taken *t)
+void converted_clear(converted *t)
 {
     arrays_clear(&t->x);
     arrays_clear(&t->y);
     arrays_clear(&t->weight);
     Py_CLEAR(t->subset);
-    Py_CLEAR(t->pins);
+    Py_CLEAR(t->references);
 }
 
 size_t sample_width(const GraphObject *g, size_t node)
@@ -42,7 +42,7 @@ size_t sample_width(const GraphObject *g, size_t node)
     return n;
 }
 
-int take_samples(const GraphObject *g, PyObject *px, taken *t)
+int take_samples(const GraphObject *g, PyObject *px, converted *t)
 {
     const size_t inputs = pn_graph_n_inputs(g->graph);
     t->data = (pn_data){ .x = t->samples, .y = t->targets };
@@ -51,12 +51,12 @@ int take_samples(const GraphObject *g, PyObject *px, taken *t)
         const int ok = given &&
                        arrays_set(&t->x, i, sample_array(given, g->dtype, "X", &t->samples[i])) &&
                        check_sample(g, i, t->x.array[i], "X") &&
-                       keep_array(&t->pins, t->x.array[i]);
+                       keep_array(&t->references, t->x.array[i]);
         Py_XDECREF(given);
         if (!ok) return 0;
         size_t rows = (size_t)PyArray_DIM(t->x.array[i], 0);
         if (i && rows != t->data.rows) {
-            PyErr_Format(PyExc_ValueError, "X: input %zu has %zu rows, and input 0 has %zu", i,
+            PyErr_Format(PyExc_ValueError, "X: input %zu has %zu rows, but input 0 has %zu", i,
                          rows, t->data.rows);
             return 0;
         }
@@ -65,9 +65,8 @@ int take_samples(const GraphObject *g, PyObject *px, taken *t)
     return 1;
 }
 
-/* Which rows are meant: None for all of those taken, or an array of their numbers, which is kept
- * beside them. */
-int take_subset(PyObject *given, taken *t)
+/* Selects rows: None for all rows, or an array of row indices, which is kept with them. */
+int take_subset(PyObject *given, converted *t)
 {
     if (given == Py_None) return 1;
     PyArrayObject *a = (PyArrayObject *)PyArray_FROM_OTF(given, NPY_INTP, NPY_ARRAY_CARRAY_RO);
@@ -76,15 +75,15 @@ int take_subset(PyObject *given, taken *t)
     const npy_intp n = PyArray_SIZE(a), *rows = PyArray_DATA(a);
     for (npy_intp i = 0; i < n; i++)
         if (rows[i] < 0 || (size_t)rows[i] >= t->data.rows)
-            return PyErr_Format(PyExc_IndexError, "rows: there is no row %zd among %zu", rows[i],
-                                t->data.rows) != NULL;
+            return PyErr_Format(PyExc_IndexError, "rows: index %zd is out of range for %zu rows",
+                                rows[i], t->data.rows) != NULL;
     t->data.rows = (size_t)n;
     t->data.subset = (const size_t *)rows;
     return 1;
 }
 
-/* For a custom loss an array of rows, unchanged; otherwise the numbers or classes that the loss
- * takes. */
+/* Converts a target: for a custom loss to any array with the right number of rows, otherwise to the
+ * numbers or classes that the loss takes. */
 static PyArrayObject *take_target(const GraphObject *g, const pn_criterion *loss, size_t rows,
                                   PyObject *given, pn_target *target)
 {
@@ -95,7 +94,7 @@ static PyArrayObject *take_target(const GraphObject *g, const pn_criterion *loss
         PyArrayObject *a = (PyArrayObject *)PyArray_FROM_O(given);
         *target = (pn_target){ .custom = a };
         if (!a || (PyArray_NDIM(a) > 0 && (size_t)PyArray_DIM(a, 0) == rows)) return a;
-        PyErr_Format(PyExc_ValueError, "y: expected %zu rows, as X has", rows);
+        PyErr_Format(PyExc_ValueError, "y: expected %zu rows, as in X", rows);
         Py_DECREF(a);
         return NULL;
     }
@@ -108,16 +107,16 @@ static PyArrayObject *take_target(const GraphObject *g, const pn_criterion *loss
     return target_array(loss, g->dtype, rows * view.positions, view.cols, given, "y", target);
 }
 
-/* Weights of rows, or of the values of each row. */
+/* Converts weights of rows, or of all values of each row. */
 static int take_weight(const GraphObject *g, const pn_criterion *loss, PyObject *given, size_t i,
-                       taken *t)
+                       converted *t)
 {
     size_t ndim, shape[PN_MAX_DIMS];
     pn_loss_view view;
     pn_error error;
     if (given == Py_None) return arrays_set(&t->weight, i, NULL), 1;
     if (!arrays_set(&t->weight, i, real_array(given, g->dtype, "sample_weight")) ||
-        !keep_array(&t->pins, t->weight.array[i]))
+        !keep_array(&t->references, t->weight.array[i]))
         return 0;
     pn_graph_shape(g->graph, pn_graph_output_node(g->graph, loss->outputs[0]), &ndim, shape);
     pn_status status = pn_loss_check_fit(loss, ndim, shape, &view, &error);
@@ -132,21 +131,20 @@ static int take_weight(const GraphObject *g, const pn_criterion *loss, PyObject 
     return 0;
 }
 
-/* weight: None, an array for all losses, or a tuple of those, one for each. */
+/* weight: None, one array for all losses, or a tuple of one per loss. */
 int take_targets(const GraphObject *g, const pn_criterion *criteria, size_t n, PyObject *py,
-                 PyObject *weight, taken *t)
+                 PyObject *weight, converted *t)
 {
     for (size_t i = 0; i < n; i++) {
         PyObject *given = nth(py, n, i, "y");
         if (!given) return 0;
-        const int none = criteria[i].row->target == 'n';
-        const int ok = arrays_set(&t->y, i,
-                                  none ? NULL
-                                       : take_target(g, &criteria[i], t->data.rows, given,
-                                                     &t->targets[i])) ||
-                       none;
+        const int has_target = criteria[i].row->target != 'n';
+        PyArrayObject *target = NULL;
+        if (has_target)
+            target = take_target(g, &criteria[i], t->data.rows, given, &t->targets[i]);
+        arrays_set(&t->y, i, target);
         Py_DECREF(given);
-        if (!ok || !(none || keep_array(&t->pins, t->y.array[i]))) return 0;
+        if (has_target && (!target || !keep_array(&t->references, target))) return 0;
     }
     const int each = PyTuple_Check(weight);
     if (each && (size_t)PyTuple_GET_SIZE(weight) != n)
@@ -174,8 +172,8 @@ static int parse_one(const GraphObject *g, PyObject *item, pn_criterion *c, PyOb
         outputs[i] = PyLong_AsSize_t(PyTuple_GET_ITEM(list, i));
         if (PyErr_Occurred()) return 0;
         if (outputs[i] >= pn_graph_n_outputs(g->graph))
-            return PyErr_Format(PyExc_ValueError, "criteria: there is no output %zu", outputs[i]) !=
-                   NULL;
+            return PyErr_Format(PyExc_ValueError, "criteria: output %zu does not exist",
+                                outputs[i]) != NULL;
     }
     pn_graph_shape(g->graph, pn_graph_output_node(g->graph, outputs[0]), &ndim, shape);
     if (!parse_criterion(loss, g->dtype, 0, ndim, shape, c, keep)) return 0;
@@ -187,13 +185,14 @@ static int parse_one(const GraphObject *g, PyObject *item, pn_criterion *c, PyOb
     return 0;
 }
 
-/* ((loss, factor, (output, ...)), ...); how many, or 0 and an exception. */
+/* Parses ((loss, factor, (output, ...)), ...). Returns their number, or 0 with an exception. */
 size_t parse_criteria(const GraphObject *g, PyObject *tuple, pn_criterion *criteria,
                       PyObject **keep)
 {
     const Py_ssize_t n = PyTuple_GET_SIZE(tuple);
     if (n < 1 || (size_t)n > pn_graph_n_outputs(g->graph)) {
-        PyErr_Format(PyExc_ValueError, "criteria: expected as many as take %zu outputs, got %zd",
+        PyErr_Format(PyExc_ValueError,
+                     "criteria: expected 1 to %zu, the number of outputs, got %zd",
                      pn_graph_n_outputs(g->graph), n);
         return 0;
     }
@@ -206,18 +205,18 @@ size_t parse_criteria(const GraphObject *g, PyObject *tuple, pn_criterion *crite
 typedef struct {
     PyObject_HEAD
     pn_fit *fit;
-    taken taken;
+    converted converted;
     pn_criterion criteria[PN_MAX_IO];
-    PyObject *keep;                         /* the criteria's arrays */
-    arrays kept;                            /* where predictions go */
+    PyObject *keep;                         /* arrays of the criteria */
+    arrays kept;                            /* arrays for predictions */
     pn_fit_options options;
     groups groups;
     pn_solver solver;
-    pn_segment *segments;                   /* the solver's */
+    pn_segment *segments;                   /* of the solver */
     PyObject *graph;
     long long step;
     pn_fit_times times;
-    pn_hold hold;                           /* of the parameters, while a call runs */
+    pn_hold hold;                           /* of the gate, while a call runs */
     int busy;
 } FitObject;
 
@@ -228,11 +227,11 @@ static int fit_traverse(FitObject *self, visitproc visit, void *arg)
     Py_VISIT(self->graph);
     Py_VISIT(self->groups.keep);
     VISIT_ARRAYS(self->kept);
-    VISIT_ARRAYS(self->taken.x);
-    VISIT_ARRAYS(self->taken.y);
-    VISIT_ARRAYS(self->taken.weight);
-    Py_VISIT(self->taken.subset);
-    Py_VISIT(self->taken.pins);
+    VISIT_ARRAYS(self->converted.x);
+    VISIT_ARRAYS(self->converted.y);
+    VISIT_ARRAYS(self->converted.weight);
+    Py_VISIT(self->converted.subset);
+    Py_VISIT(self->converted.references);
     return 0;
 }
 
@@ -246,7 +245,7 @@ static void fit_dealloc(FitObject *self)
     Py_XDECREF(self->keep);
     arrays_clear(&self->kept);
     Py_XDECREF(self->graph);
-    taken_clear(&self->taken);
+    converted_clear(&self->converted);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -273,15 +272,19 @@ static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!self) return NULL;
     self->graph = Py_NewRef(graph);
     g->sealed = 1;
-    const size_t n = PyTuple_GET_SIZE(criteria)
-                       ? parse_criteria(g, criteria, self->criteria, &self->keep)
-                       : 0;
-    if ((!n && PyTuple_GET_SIZE(criteria)) || !parse_groups(list, &self->groups)) goto fail;
-    if (x != Py_None && !(take_samples(g, x, &self->taken) &&
-                          (!n || take_targets(g, self->criteria, n, y, weight, &self->taken)) &&
-                          take_subset(rows, &self->taken)))
-        goto fail;
-    /* no Python runs after the check */
+    size_t n = 0;
+    if (PyTuple_GET_SIZE(criteria)) {
+        n = parse_criteria(g, criteria, self->criteria, &self->keep);
+        if (!n) goto fail;
+    }
+    if (!parse_groups(list, &self->groups)) goto fail;
+    if (x != Py_None) {
+        converted *t = &self->converted;
+        if (!take_samples(g, x, t) ||
+            (n && !take_targets(g, self->criteria, n, y, weight, t)) || !take_subset(rows, t))
+            goto fail;
+    }
+    /* last, because no Python code may run after its check of the settings */
     if (solver != Py_None && !parse_solver(solver, &self->groups, &self->solver, &self->segments))
         goto fail;
     self->options = (pn_fit_options){ .criteria = self->criteria,
@@ -297,8 +300,8 @@ static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                                       .solver = solver != Py_None ? &self->solver : NULL,
                                       .poll = poll_signals,
                                       .hold = &self->hold };
-    pn_status status = pn_fit_new(g->graph, x != Py_None ? &self->taken.data : NULL, &self->options,
-                                  &self->fit, &error);
+    const pn_data *data = x != Py_None ? &self->converted.data : NULL;
+    pn_status status = pn_fit_new(g->graph, data, &self->options, &self->fit, &error);
     if (!status) return (PyObject *)self;
     raise_status(status, &error);
 fail:
@@ -312,7 +315,7 @@ static int enter(FitObject *self)
     return !self->busy && (self->busy = 1);
 }
 
-/* For a call that changes the parameters: nobody else uses them but between two steps. */
+/* Begins a call that changes the parameters. Other threads can use them only between two steps. */
 static int enter_training(FitObject *self, released *r)
 {
     PyObject *gates = ((GraphObject *)self->graph)->gates;
@@ -333,11 +336,11 @@ static int leave_training(FitObject *self, released *r)
     return stopped;
 }
 
-/* Takes what scores_tuple gave, for n outputs. */
+/* Parses the result of scores_tuple for n losses. */
 static int parse_scores(PyObject *given, size_t n, pn_score *s)
 {
     if (!PyTuple_Check(given) || (size_t)PyTuple_GET_SIZE(given) != n) {
-        PyErr_Format(PyExc_ValueError, "scores: expected a tuple of %zu, one for each loss", n);
+        PyErr_Format(PyExc_ValueError, "scores: expected a tuple of %zu, one per loss", n);
         return 0;
     }
     for (size_t i = 0; i < n; i++) {
@@ -387,7 +390,7 @@ static PyObject *fit_batch(FitObject *self, PyObject *args)
 {
     const GraphObject *g = (GraphObject *)self->graph;
     PyObject *px, *py, *weight = Py_None;
-    taken t = { .x.n = 0 };
+    converted t = { .x.n = 0 };
     pn_score scores[PN_MAX_IO] = { { 0 } };
     pn_error error;
     pn_status status = PN_OK;
@@ -402,13 +405,13 @@ static PyObject *fit_batch(FitObject *self, PyObject *args)
         if (leave_training(self, &r)) status = PN_STOPPED;
         self->step = step;
     }
-    taken_clear(&t);
-    return !ok    ? NULL
-         : status ? raise_status(status, &error)
+    converted_clear(&t);
+    if (!ok) return NULL;
+    return status ? raise_status(status, &error)
                   : scores_tuple(scores, self->options.n_criteria);
 }
 
-/* rows: how many the arrays shall have room for; 0: no longer. Returns the arrays. */
+/* Creates and returns arrays for the predictions of the given number of rows; 0 ends this. */
 static PyObject *fit_keep(FitObject *self, PyObject *number)
 {
     const GraphObject *g = (GraphObject *)self->graph;
@@ -437,7 +440,7 @@ static PyObject *fit_keep(FitObject *self, PyObject *number)
 static PyObject *fit_order(FitObject *self, void *unused)
 {
     (void)unused;
-    npy_intp rows = (npy_intp)self->taken.data.rows;
+    npy_intp rows = (npy_intp)self->converted.data.rows;
     if (!enter(self)) return NULL;
     const size_t *order = pn_fit_order(self->fit);
     PyObject *copy = order ? PyArray_SimpleNew(1, &rows, NPY_INTP) : Py_NewRef(Py_None);
@@ -479,7 +482,7 @@ static PyObject *fit_reset(FitObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *fit_look(FitObject *self, PyObject *unused)
+static PyObject *fit_measure_health(FitObject *self, PyObject *unused)
 {
     pn_error error;
     released r;
@@ -525,30 +528,35 @@ static int fit_set_step(FitObject *self, PyObject *value, void *unused)
 /* ---- types ----------------------------------------------------------------------------------- */
 static PyMethodDef fit_methods[] = {
     { "epoch", (PyCFunction)fit_epoch, METH_VARARGS,
-      "epoch($self, number, first=0, count=-1, scores=None, /)\n--\n\nOne epoch, or count batches of it from batch first on (-1: all): (loss sum, divisor, values, "
-      "correct, rows, hits, not_one_hot) for each loss, added to scores." },
+      "epoch($self, number, first=0, count=-1, scores=None, /)\n--\n\n"
+      "Run one epoch, or count of its batches from batch first on (-1: all). Return (loss sum, "
+      "divisor, values, correct, rows, hits, not_one_hot) for each loss, added to scores." },
     { "keep", (PyCFunction)fit_keep, METH_O,
-      "keep($self, rows, /)\n--\n\nArrays that the predictions for so many rows go to from now on; with 0 none." },
+      "keep($self, rows, /)\n--\n\n"
+      "Return arrays that later calls fill with predictions for this many rows; 0 ends this." },
     { "profile", (PyCFunction)fit_profile, METH_NOARGS,
-      "profile($self, /)\n--\n\nTime every step from now on, for times." },
+      "profile($self, /)\n--\n\nStart timing every step, for times." },
     { "reset", (PyCFunction)fit_reset, METH_NOARGS,
-      "reset($self, /)\n--\n\nForget the health of the epoch before; epoch does so by itself." },
-    { "look", (PyCFunction)fit_look, METH_NOARGS,
-      "look($self, /)\n--\n\nGo through the data for their health, without a step." },
+      "reset($self, /)\n--\n\nDiscard the health of earlier epochs, as epoch does by itself." },
+    { "measure_health", (PyCFunction)fit_measure_health, METH_NOARGS,
+      "measure_health($self, /)\n--\n\nMeasure health in one pass over the data, without a step." },
     { "batch", (PyCFunction)fit_batch, METH_VARARGS,
-      "batch($self, x, y, sample_weight=None, /)\n--\n\nOne step on all rows of x: as epoch." },
+      "batch($self, x, y, sample_weight=None, /)\n--\n\n"
+      "Perform one step on all rows of x. Return the same as epoch." },
     { NULL, NULL, 0, NULL },
 };
 static PyGetSetDef fit_getset[] = {
     { "times", (getter)fit_times, NULL,
-      "Seconds since profile, in the plan of full batches and beside it; ends the profile.", NULL },
+      "Seconds since profile, in the plan of full batches and outside it; ends the profile.",
+      NULL },
     { "health", (getter)fit_health, NULL,
-      "(units, dead, saturated, looks, updates, mean, spread, gradient, update, weight) of each node; None where it isn't kept.",
+      "(units, dead, saturated, probes, updates, mean, spread, gradient, update, weight, flat_low, "
+      "flat_high) of each node, or None if health is not recorded.",
       NULL },
     { "order", (getter)fit_order, NULL,
       "The order of the rows in the last epoch; None without shuffling.", NULL },
     { "origin", (getter)fit_origin, NULL,
-      "(place, node, slot, row) of the first number of the last step that was not finite, or None.",
+      "(place, node, slot, row) of the first value of the last step that was not finite, or None.",
       NULL },
     { "step", (getter)fit_get_step, (setter)fit_set_step, "Updates done so far.", NULL },
     { NULL, NULL, NULL, NULL, NULL },
@@ -560,7 +568,10 @@ static PyType_Slot fit_slots[] = {
     { Py_tp_methods, fit_methods },
     { Py_tp_getset, fit_getset },
     { Py_tp_doc,
-      "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups, sample_weight=None, finite=False, health=False, solver=None, drop_last=False, rows=None)\n--\n\nTraining, an epoch a call; without x and y, a batch a call; with x alone, to look. rows: their numbers in x and y; None for all." },
+      "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups, sample_weight=None, "
+      "finite=False, health=False, solver=None, drop_last=False, rows=None)\n--\n\n"
+      "Training of a graph: one epoch per call, or one batch per call if x and y are None. With x "
+      "alone, it can only measure health. rows: indices of the rows to use; None for all." },
     { 0, NULL },
 };
 static PyType_Spec fit_spec = { "pynn._core.Fit", sizeof(FitObject), 0, GC_TYPE, fit_slots };

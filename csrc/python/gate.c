@@ -1,9 +1,9 @@
-/* gate.c - gates as Python objects: who may read, write and train the parameters of nets, and how
- * often those have changed.
+/* gate.c - gates as Python objects. They control who may read, write and train the parameters of
+ * nets, and count changes.
  *
- * Every parameter, buffer and layer written in Python has a Gate. A graph joins the gates of what
- * it is made of, so that nets with a layer in common wait for each other. A call that keeps the GIL
- * from beginning to end does not enter: it only checks that nobody holds the gate. A waiting thread
+ * Every parameter, buffer and layer written in Python has a Gate. A graph joins the gates of its
+ * parts, so that nets that share a layer exclude each other. A call that holds the GIL from
+ * beginning to end does not enter the gate, but only checks that nobody holds it. A waiting thread
  * does not hold the GIL. */
 #include "gate.h"
 #include "service.h"
@@ -12,16 +12,17 @@
 struct GateObject {
     PyObject_HEAD
     pn_gate *gate;
-    GateObject *into;                   /* what it was joined to, or NULL: keeps that alive */
-    /* how often the values have been written through the library; steps count without the GIL */
+    GateObject *into;                   /* the gate it was joined to, kept alive by this; or NULL */
+    /* number of writes to the values through the library; atomic because steps count without the
+     * GIL */
     atomic_ullong version;
-    unsigned long owner;                /* the thread that trains it, while claims > 0 */
+    unsigned long owner;                /* the training thread while claims > 0 */
     unsigned generation;
     size_t claims;
 };
 
 static PyTypeObject *gate_type;
-enum { SLICE = 50 };                    /* milliseconds between two looks for signals */
+enum { SLICE = 50 };                    /* milliseconds between two checks for signals */
 
 static PyObject *gate_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -44,7 +45,7 @@ static void gate_dealloc(GateObject *self)
     Py_DECREF(type);
 }
 
-/* A copy of what has the gate, also by pickle, has a fresh one. */
+/* A copied or unpickled object gets a new gate. */
 static PyObject *gate_reduce(GateObject *self, PyObject *unused)
 {
     (void)unused;
@@ -95,10 +96,10 @@ int gates_check(PyObject *gates)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(gates); i++)
         if (claimed_elsewhere((GateObject *)PyList_GET_ITEM(gates, i))) {
-            PyErr_SetString(
-                PyExc_RuntimeError,
-                "these parameters are in use by another thread, which trains them; predict may run beside a "
-                "training, for anything else give each thread its own copy (copy.deepcopy)");
+            PyErr_SetString(PyExc_RuntimeError,
+                            "these parameters are being trained by another thread; predict may run "
+                            "during training, for anything else give each thread its own copy "
+                            "(copy.deepcopy)");
             return 0;
         }
     return 1;
@@ -121,8 +122,8 @@ int gates_mine(PyObject *gates)
     return PyList_GET_SIZE(gates) && pn_gate_mine(((GateObject *)PyList_GET_ITEM(gates, 0))->gate);
 }
 
-/* Waits for a queued hold with the GIL released; *state is its thread state. Returns 0 with an
- * exception set, and holding the GIL, when a signal handler raises. */
+/* Waits for a queued hold with the GIL released; *state is the thread state. If a signal handler
+ * raises, returns 0 with an exception, holding the GIL. */
 static int await(pn_hold *hold, PyThreadState **state)
 {
     while (!pn_gate_wait(hold, SLICE)) {
@@ -142,14 +143,15 @@ int gates_enter(PyObject *gates, pn_access access, int releases, pn_hold *hold, 
     hold->state = PN_FREE;
     r->state = NULL;
     if (!releases && (!gate || pn_gate_idle(gate))) return 1;
-    /* Enters or queues before it releases the GIL: a call that keeps the GIL sees the hold, or has
-     * ended. Nobody waits for the GIL while the gates' mutex is locked. */
+    /* Enter or queue before releasing the GIL, so that a call that keeps the GIL either sees the
+     * hold or has already ended. No thread waits for the GIL while it holds the mutex of the
+     * gates. */
     const pn_entry entry = gate ? pn_gate_enter(gate, access, hold) : PN_ENTERED;
     if (entry == PN_REFUSED) {
-        PyErr_SetString(
-            PyExc_RuntimeError,
-            "these parameters are in use by another thread, and to wait for it within a call of a layer or a loss "
-            "could take forever; give each thread its own copy (copy.deepcopy)");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "these parameters are in use by another thread, and waiting for it within "
+                        "a call of a layer or a loss could deadlock; give each thread its own copy "
+                        "(copy.deepcopy)");
         return 0;
     }
     r->state = PyEval_SaveThread();
@@ -167,7 +169,7 @@ int gates_leave(pn_hold *hold, released *r)
     return stopped;
 }
 
-/* ---- moves: how often an array of parameters that could not be written has been replaced by a copy  */
+/* ---- moves: replacements of read-only parameter arrays by copies ----------------------------- */
 static unsigned long moves;
 unsigned long array_moves(void) { return moves; }
 static PyObject *get_moves(PyObject *module, PyObject *unused)
@@ -184,12 +186,13 @@ static PyObject *note_move(PyObject *module, PyObject *unused)
 }
 static PyMethodDef functions[] = {
     { "moves", get_moves, METH_NOARGS,
-      "moves($module, /)\n--\n\nReturn how often a parameter has moved to another array: predictors made before are stale." },
+      "moves($module, /)\n--\n\n"
+      "Return how often a parameter has moved to another array. Older predictors are stale." },
     { "note_move", note_move, METH_NOARGS, "note_move($module, /)\n--\n\nCount a move." },
     { NULL, NULL, 0, NULL },
 };
 
-/* ---- Claim: a thread trains ------------------------------------------------------------------ */
+/* ---- Claim: the exclusive right of a thread to train ----------------------------------------- */
 typedef struct { PyObject_HEAD PyObject *gates; } ClaimObject;
 
 static void unclaim(ClaimObject *self)
@@ -229,7 +232,7 @@ static PyObject *claim_release(ClaimObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* The training goes on in the thread that calls this; nothing of it runs meanwhile. */
+/* Transfers the training to the calling thread. No training step may be running. */
 static PyObject *claim_move(ClaimObject *self, PyObject *unused)
 {
     (void)unused;
@@ -246,7 +249,7 @@ static void claim_dealloc(ClaimObject *self)
     Py_DECREF(type);
 }
 
-/* ---- Writing: with Writing(gates): values are written, and nobody reads them meanwhile ------- */
+/* ---- Writing: a context manager that excludes readers while values are written --------------- */
 typedef struct { PyObject_HEAD PyObject *gates; pn_hold hold; int entered; } WritingObject;
 
 static PyObject *writing_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -273,8 +276,8 @@ static PyObject *writing_enter(WritingObject *self, PyObject *unused)
 {
     (void)unused;
     if (self->entered)
-        return PyErr_Format(PyExc_RuntimeError, "this Writing has been entered already");
-    self->entered = 1;                  /* also while it waits */
+        return PyErr_Format(PyExc_RuntimeError, "this Writing has already been entered");
+    self->entered = 1;                  /* set while waiting, too */
     released r;
     self->entered = gates_enter(self->gates, PN_WRITE, 1, &self->hold, &r);
     if (self->entered) retake(&r);
@@ -300,7 +303,7 @@ static void writing_dealloc(WritingObject *self)
 /* ---- types ----------------------------------------------------------------------------------- */
 static PyMethodDef gate_methods[] = {
     { "__reduce__", (PyCFunction)gate_reduce, METH_NOARGS,
-      "__reduce__($self, /)\n--\n\nA copy is a fresh gate." },
+      "__reduce__($self, /)\n--\n\nReturn a new gate for a copy." },
     { NULL, NULL, 0, NULL },
 };
 static PyObject *gate_get_version(GateObject *self, void *unused)
@@ -310,7 +313,7 @@ static PyObject *gate_get_version(GateObject *self, void *unused)
 }
 static PyGetSetDef gate_getset[] = {
     { "version", (getter)gate_get_version, NULL,
-      "How often the values have been written through the library.", NULL },
+      "Number of writes to the values through the library.", NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };
 static PyType_Slot gate_slots[] = {
@@ -318,12 +321,12 @@ static PyType_Slot gate_slots[] = {
     { Py_tp_new, gate_new },
     { Py_tp_dealloc, gate_dealloc },
     { Py_tp_methods, gate_methods },
-    { Py_tp_doc, "Gate()\n--\n\nThe lock of a parameter, and the count of its changes." },
+    { Py_tp_doc, "Gate()\n--\n\nThe lock of a parameter and the count of its changes." },
     { 0, NULL },
 };
 static PyMethodDef claim_methods[] = {
     { "move", (PyCFunction)claim_move, METH_NOARGS,
-      "move($self, /)\n--\n\nMake the calling thread the one that trains." },
+      "move($self, /)\n--\n\nMake the calling thread the training thread." },
     { "release", (PyCFunction)claim_release, METH_NOARGS,
       "release($self, /)\n--\n\nEnd the claim." },
     { NULL, NULL, 0, NULL },
@@ -333,14 +336,15 @@ static PyType_Slot claim_slots[] = {
     { Py_tp_dealloc, claim_dealloc },
     { Py_tp_methods, claim_methods },
     { Py_tp_doc,
-      "Claim(gates)\n--\n\nMake this thread the only one that trains; RuntimeError when another one does." },
+      "Claim(gates)\n--\n\n"
+      "Make this thread the only training thread; RuntimeError if another one is training." },
     { 0, NULL },
 };
 static PyMethodDef writing_methods[] = {
     { "__enter__", (PyCFunction)writing_enter, METH_NOARGS,
-      "__enter__($self, /)\n--\n\nWait until nobody reads or writes." },
+      "__enter__($self, /)\n--\n\nWait until no other thread reads or writes." },
     { "__exit__", (PyCFunction)writing_exit, METH_VARARGS,
-      "__exit__($self, /, *exception)\n--\n\nLet others in, and count the change." },
+      "__exit__($self, /, *exception)\n--\n\nRelease the gates and count the change." },
     { NULL, NULL, 0, NULL },
 };
 static PyType_Slot writing_slots[] = {
@@ -348,7 +352,7 @@ static PyType_Slot writing_slots[] = {
     { Py_tp_dealloc, writing_dealloc },
     { Py_tp_methods, writing_methods },
     { Py_tp_doc,
-      "Writing(gates)\n--\n\nA context in which this thread alone uses the parameters." },
+      "Writing(gates)\n--\n\nA context in which only this thread uses the parameters." },
     { 0, NULL },
 };
 static PyType_Spec gate_spec = { "pynn._core.Gate", sizeof(GateObject), 0,

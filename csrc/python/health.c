@@ -1,8 +1,8 @@
-/* health.c - what a fit knows of its net's health, as Python objects. */
+/* health.c - health statistics and the origin of NaN, as Python objects. */
 #include "health.h"
 
-/* (units, dead, saturated, looks, updates, mean, spread, gradient, update, weight, flat_low,
- * flat_high) of each node, or None where the fit keeps none. */
+/* (units, dead, saturated, probes, updates, mean, spread, gradient, update, weight, flat_low,
+ * flat_high) of each node, or None if the fit does not record health. */
 PyObject *health_list(const pn_fit *fit, size_t nodes)
 {
     pn_node_health h;
@@ -20,7 +20,7 @@ PyObject *health_list(const pn_fit *fit, size_t nodes)
     return list;
 }
 
-/* (place, at, slot, row or None), or None where nothing was found. */
+/* (place, at, slot, row or None), or None if everything was finite. */
 PyObject *origin_tuple(const pn_origin *o)
 {
     static const char *const places[] = { [PN_INPUT] = "input",
@@ -32,7 +32,6 @@ PyObject *origin_tuple(const pn_origin *o)
                                           [PN_PARAMETER_GRADIENT] = "parameter gradient" };
     if (o->place == PN_UNKNOWN) Py_RETURN_NONE;
     PyObject *row = o->row == SIZE_MAX ? Py_NewRef(Py_None) : PyLong_FromSize_t(o->row);
-    return row
-             ? Py_BuildValue("snnN", places[o->place], (Py_ssize_t)o->at, (Py_ssize_t)o->slot, row)
-             : NULL;
+    if (!row) return NULL;
+    return Py_BuildValue("snnN", places[o->place], (Py_ssize_t)o->at, (Py_ssize_t)o->slot, row);
 }

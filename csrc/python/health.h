@@ -1,4 +1,4 @@
-/* health.h - the health of a training, and where NaN came from, as Python objects. */
+/* health.h - health statistics and the origin of NaN, as Python objects. */
 #ifndef PYNN_HEALTH_H
 #define PYNN_HEALTH_H
 #include "binding.h"

@@ -1,20 +1,20 @@
-/* losses.c - the losses as Python calls. */
+/* losses.c - losses as Python functions. */
 #include "losses.h"
 #include "array.h"
 #include "custom.h"
 #include "service.h"
 #include "stop.h"
 
-/* ---- criterion: (index, reduction, (number, ...), weight or None, pos_weight or None, each), or a callable  */
-/* One value for each of cols columns, or with each for n elements. */
-static int take_weight(PyObject *given, pn_dtype t, size_t cols, size_t want, const char *name,
+/* ---- criterion: (index, reduction, numbers, weight, pos_weight, per_element) or a callable --- */
+/* Converts a weight to an array of size elements. */
+static int take_weight(PyObject *given, pn_dtype t, size_t cols, size_t size, const char *name,
                        PyObject **keep, const void **data)
 {
     if (given == Py_None) return 1;
     PyArrayObject *array = real_array(given, t, name);
     if (!array) return 0;
     *data = PyArray_DATA(array);
-    int ok = (size_t)PyArray_SIZE(array) == want;
+    int ok = (size_t)PyArray_SIZE(array) == size;
     if (!ok)
         PyErr_Format(PyExc_ValueError, "%s: %zd values do not fit predictions of %zu columns", name,
                      PyArray_SIZE(array), cols);
@@ -23,13 +23,15 @@ static int take_weight(PyObject *given, pn_dtype t, size_t cols, size_t want, co
     return ok;
 }
 
-static int own_criterion(PyObject *given, pn_criterion *c, PyObject **keep)
+static int custom_criterion(PyObject *given, pn_criterion *c, PyObject **keep)
 {
-    *c = (pn_criterion){ .row = pn_loss_custom(), .call = call_custom_loss, .context = given, .factor = 1 };
+    *c = (pn_criterion){ .row = pn_loss_custom(), .call = call_custom_loss };
+    c->context = given;
+    c->factor = 1;
     return (*keep || (*keep = PyList_New(0))) && PyList_Append(*keep, given) == 0;
 }
 
-/* How many columns a loss sees of samples of this shape. */
+/* The number of columns in a loss's view of samples of this shape. */
 static size_t columns(const pn_criterion *c, size_t ndim, const size_t *shape)
 {
     pn_loss_view view;
@@ -41,7 +43,7 @@ static size_t columns(const pn_criterion *c, size_t ndim, const size_t *shape)
 int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t ndim, const size_t *shape,
                     pn_criterion *c, PyObject **keep)
 {
-    if (PyCallable_Check(given)) return own_criterion(given, c, keep);
+    if (PyCallable_Check(given)) return custom_criterion(given, c, keep);
     Py_ssize_t index;
     int reduction, per_element;
     PyObject *numbers, *weight, *pos_weight;
@@ -58,7 +60,7 @@ int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t ndim, const si
     if (!check_index((size_t)index, pn_loss_at((size_t)index), "losses")) return 0;
     if (PyTuple_GET_SIZE(numbers) > PN_MAX_LOSS_PARAMS || reduction < PN_MEAN ||
         reduction > PN_BATCHMEAN) {
-        PyErr_SetString(PyExc_ValueError, "loss: too many numbers, or no such reduction");
+        PyErr_SetString(PyExc_ValueError, "loss: too many numbers, or an unknown reduction");
         return 0;
     }
     *c = (pn_criterion){ .row = pn_loss_at((size_t)index),
@@ -71,15 +73,15 @@ int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t ndim, const si
             c->ignore_index = PyLong_AsLongLong(PyTuple_GET_ITEM(numbers, 0));
         if (PyErr_Occurred()) return 0;
     }
-    const size_t cols = columns(c, ndim, shape), want = per_element ? n : cols;
-    return take_weight(weight, t, cols, want, "weight", keep, &c->weight) &&
-           take_weight(pos_weight, t, cols, want, "pos_weight", keep, &c->pos_weight);
+    const size_t cols = columns(c, ndim, shape), size = per_element ? n : cols;
+    return take_weight(weight, t, cols, size, "weight", keep, &c->weight) &&
+           take_weight(pos_weight, t, cols, size, "pos_weight", keep, &c->pos_weight);
 }
 
 /* ---- targets --------------------------------------------------------------------------------- */
-/* A call gives up the GIL between check and use, so its labels are a copy; those of fit are checked
- * again batch by batch. */
-static PyArrayObject *taken_target(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols,
+/* A direct call releases the GIL between check and use, so it needs a copy of the labels. The
+ * labels of fit are checked again batch by batch. */
+static PyArrayObject *convert_target(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols,
                                    PyObject *given, const char *name, int copy, pn_target *target)
 {
     const pn_loss *row = loss->row;
@@ -92,13 +94,14 @@ static PyArrayObject *taken_target(const pn_criterion *loss, pn_dtype t, size_t 
                : real_array((PyObject *)a, t, name);
     if (y && (size_t)PyArray_SIZE(y) != want) {
         PyObject *shape = PyObject_GetAttrString((PyObject *)a, "shape");
-        PyErr_Format(
-            PyExc_ValueError,
-            "%s: dtype %S and shape %S do not fit %s on %zu rows and %zu columns%s", name,
-            (PyObject *)PyArray_DESCR(a), shape ? shape : Py_None, row->cls, rows, cols,
-            row->target == 'p'
-                ? " (class indices are integers, one a row; probabilities are like the output)"
-                : "");
+        const char *hint = "";
+        if (row->target == 'p')
+            hint = " (class indices are integers, one per row; probabilities are shaped like the "
+                   "output)";
+        PyErr_Format(PyExc_ValueError,
+                     "%s: dtype %S and shape %S do not fit %s on %zu rows and %zu columns%s", name,
+                     (PyObject *)PyArray_DESCR(a), shape ? shape : Py_None, row->cls, rows, cols,
+                     hint);
         Py_XDECREF(shape);
         Py_CLEAR(y);
     }
@@ -112,14 +115,14 @@ static PyArrayObject *taken_target(const pn_criterion *loss, pn_dtype t, size_t 
 PyArrayObject *target_array(const pn_criterion *loss, pn_dtype t, size_t rows, size_t cols,
                             PyObject *given, const char *name, pn_target *target)
 {
-    return taken_target(loss, t, rows, cols, given, name, 0, target);
+    return convert_target(loss, t, rows, cols, given, name, 0, target);
 }
 
-/* ---- loss(criterion, (x, ...), target, sample_weight, want_values) -> (result, values or None, (gradient, ...))  */
-/* What a call holds while it runs. */
+/* ---- loss(criterion, inputs, target, sample_weight, want_values) ----------------------------- */
+/* The objects that a call owns while it runs. */
 typedef struct {
     pn_criterion loss;
-    PyObject *keep;                     /* the loss's arrays */
+    PyObject *keep;                     /* arrays of the loss */
     pn_dtype dtype;
     pn_loss_args args;
     PyArrayObject *x[PN_MAX_INPUTS], *target, *sample_weight, *value, *grad[PN_MAX_INPUTS];
@@ -137,7 +140,8 @@ static void loss_clear(loss_call *c)
     Py_XDECREF(c->value);
 }
 
-/* The inputs, each (rows, cols) of the dtype of the first, and room for their gradients. */
+/* Converts the inputs, each (rows, cols), to the dtype of the first one, and allocates their
+ * gradients. */
 static int take_inputs(loss_call *c, PyObject *inputs)
 {
     size_t n = (size_t)PyTuple_GET_SIZE(inputs);
@@ -152,7 +156,8 @@ static int take_inputs(loss_call *c, PyObject *inputs)
         if (!(c->x[i] = real_array(PyTuple_GET_ITEM(inputs, (Py_ssize_t)i), c->dtype, "input")))
             return 0;
         if (PyArray_NDIM(c->x[i]) != 2 || !PyArray_SAMESHAPE(c->x[i], c->x[0])) {
-            PyErr_SetString(PyExc_ValueError, "input: expected rows and columns, as many in each");
+            PyErr_SetString(PyExc_ValueError,
+                            "input: expected arrays of rows and columns, all of the same shape");
             return 0;
         }
         if (!(c->grad[i] = (PyArrayObject *)PyArray_NewLikeArray(c->x[i], NPY_CORDER, NULL, 0)))
@@ -165,7 +170,7 @@ static int take_inputs(loss_call *c, PyObject *inputs)
     return 1;
 }
 
-/* One number a row, or one a value. */
+/* One number per row, or one per value. */
 static int take_sample_weight(loss_call *c, PyObject *given)
 {
     pn_loss_args *a = &c->args;
@@ -191,12 +196,12 @@ static int take_call(loss_call *c, PyObject *loss, PyObject *inputs, PyObject *t
         return 0;
     a->loss = &c->loss;
     if (a->loss->row->kind == 's' || a->loss->call) {
-        PyErr_Format(PyExc_ValueError, "%s takes %s", a->loss->row->cls,
-                     a->loss->call ? "no such call" : "sequences");
+        PyErr_Format(PyExc_ValueError, "%s %s", a->loss->row->cls,
+                     a->loss->call ? "cannot be called like this" : "takes sequences");
         return 0;
     }
     if (a->loss->row->target != 'n' &&
-        !(c->target = taken_target(a->loss, c->dtype, a->rows, a->cols, target, "target", 1,
+        !(c->target = convert_target(a->loss, c->dtype, a->rows, a->cols, target, "target", 1,
                                    &a->target)))
         return 0;
     if (!take_sample_weight(c, sample_weight)) return 0;
@@ -226,10 +231,10 @@ static PyObject *run_loss(loss_call *c, int want_values)
 {
     released r;
     release(&r, PyArray_SIZE(c->x[0]) > RELEASE_AT);
-    double divisor = want_values ? 1
-                                 : pn_loss_divisor(c->args.loss, c->dtype, c->args.rows,
-                                                   c->args.cols, &c->args.target);
-    /* rows without weight have no gradient */
+    const pn_loss_args *a = &c->args;
+    double divisor = 1;
+    if (!want_values) divisor = pn_loss_divisor(a->loss, c->dtype, a->rows, a->cols, &a->target);
+    /* the gradient is 0 if all weights are 0 */
     c->args.scale = divisor ? 1 / divisor : 0;
     double sum = pn_loss_run(c->dtype, &c->args);
     if (retake(&r)) return NULL;
@@ -252,7 +257,7 @@ static PyObject *loss(PyObject *module, PyObject *args)
 }
 
 /* ---- sequences ------------------------------------------------------------------------------- */
-/* One number a sequence, each 0 or more. */
+/* One number >= 0 per sequence. */
 static const int64_t *take_lengths(PyObject *given, size_t rows, const char *name,
                                    PyArrayObject **array)
 {
@@ -263,8 +268,29 @@ static const int64_t *take_lengths(PyObject *given, size_t rows, const char *nam
     return NULL;
 }
 
+/* Converts x (steps, rows, cols) and its loss. */
+static int take_log_probs(loss_call *c, PyObject *x, PyObject *loss, size_t *steps)
+{
+    pn_loss_args *a = &c->args;
+    c->dtype = PyArray_Check(x) && PyArray_TYPE((PyArrayObject *)x) == NPY_FLOAT ? PN_F32 : PN_F64;
+    if (!(c->x[0] = real_array(x, c->dtype, "log_probs"))) return 0;
+    if (PyArray_NDIM(c->x[0]) != 3) {
+        PyErr_SetString(PyExc_ValueError,
+                        "log_probs: expected three dimensions: steps, sequences and classes");
+        return 0;
+    }
+    *steps = (size_t)PyArray_DIM(c->x[0], 0);
+    a->rows = (size_t)PyArray_DIM(c->x[0], 1);
+    a->cols = (size_t)PyArray_DIM(c->x[0], 2);
+    if (!parse_criterion(loss, c->dtype, 0, 1, &a->cols, &c->loss, &c->keep)) return 0;
+    a->loss = &c->loss;
+    if (a->loss->row->kind == 's') return 1;
+    PyErr_Format(PyExc_ValueError, "%s does not take sequences", a->loss->row->cls);
+    return 0;
+}
+
 /* sequences(criterion, x (steps, rows, cols), labels, starts, input_lengths, target_lengths,
- * want_values), as loss. */
+ * want_values): returns the same as loss. */
 static PyObject *sequences(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -278,23 +304,8 @@ static PyObject *sequences(PyObject *module, PyObject *args)
                           &want_values))
         return NULL;
     pn_loss_args *a = &c.args;
-    c.dtype = PyArray_Check(x) && PyArray_TYPE((PyArrayObject *)x) == NPY_FLOAT ? PN_F32 : PN_F64;
-    if (!(c.x[0] = real_array(x, c.dtype, "log_probs"))) goto done;
-    if (PyArray_NDIM(c.x[0]) != 3) {
-        PyErr_SetString(PyExc_ValueError, "log_probs: expected steps, sequences and classes");
+    if (!take_log_probs(&c, x, loss, &q.steps) || !(c.target = label_copy(labels, "targets")))
         goto done;
-    }
-    q.steps = (size_t)PyArray_DIM(c.x[0], 0);
-    a->rows = (size_t)PyArray_DIM(c.x[0], 1);
-    a->cols = (size_t)PyArray_DIM(c.x[0], 2);
-    if (!parse_criterion(loss, c.dtype, 0, 1, &a->cols, &c.loss, &c.keep) ||
-        !(c.target = label_copy(labels, "targets")))
-        goto done;
-    a->loss = &c.loss;
-    if (a->loss->row->kind != 's') {
-        PyErr_Format(PyExc_ValueError, "%s takes no sequences", a->loss->row->cls);
-        goto done;
-    }
     a->target.label = PyArray_DATA(c.target);
     if (!(q.start = take_lengths(starts, a->rows, "targets", &start)) ||
         !(q.input_length = take_lengths(inputs, a->rows, "input_lengths", &in)) ||
@@ -328,7 +339,7 @@ done:
     return result;
 }
 
-/* A sample's shape from a tuple. */
+/* Parses a tuple as the shape of a sample. */
 static int parse_shape(PyObject *given, size_t *ndim, size_t *shape)
 {
     *ndim = (size_t)PyTuple_GET_SIZE(given);
@@ -339,7 +350,8 @@ static int parse_shape(PyObject *given, size_t *ndim, size_t *shape)
     return !PyErr_Occurred();
 }
 
-/* check_output(criterion, shape): raises where fit can't have the loss on outputs of this shape. */
+/* check_output(criterion, shape): raises if fit does not support the loss on outputs of this
+ * shape. */
 static PyObject *check_output(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -358,8 +370,8 @@ static PyObject *check_output(PyObject *module, PyObject *args)
     return status ? raise_status(status, &error) : Py_NewRef(Py_None);
 }
 
-/* check_target(criterion, dtype, rows, shape, target, name): raises what fit would, under the
- * caller's name for the target. */
+/* check_target(criterion, dtype, rows, shape, target, name): raises the errors that fit would
+ * raise, with the given name for the target. */
 static PyObject *check_target(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -397,13 +409,17 @@ static PyObject *check_target(PyObject *module, PyObject *args)
 
 static PyMethodDef functions[] = {
     { "loss", loss, METH_VARARGS,
-      "loss($module, criterion, inputs, target, sample_weight, want_values, /)\n--\n\n(result, values or None, gradients) over rows and columns." },
+      "loss($module, criterion, inputs, target, sample_weight, want_values, /)\n--\n\n"
+      "Return (result, values or None, gradients) over rows and columns." },
     { "sequences", sequences, METH_VARARGS,
-      "sequences($module, criterion, x, labels, starts, input_lengths, target_lengths, want_values, /)\n--\n\nAs loss, over (steps, sequences, classes)." },
+      "sequences($module, criterion, x, labels, starts, input_lengths, target_lengths, "
+      "want_values, /)\n--\n\nReturn the same as loss, over (steps, sequences, classes)." },
     { "check_output", check_output, METH_VARARGS,
-      "check_output($module, criterion, shape, /)\n--\n\nRaise unless fit can have this loss on such outputs." },
+      "check_output($module, criterion, shape, /)\n--\n\n"
+      "Raise unless fit supports this loss on outputs of this shape." },
     { "check_target", check_target, METH_VARARGS,
-      "check_target($module, criterion, dtype, rows, shape, target, name, /)\n--\n\nRaise what fit would, naming the target so." },
+      "check_target($module, criterion, dtype, rows, shape, target, name, /)\n--\n\n"
+      "Raise the errors that fit would raise, with this name for the target." },
     { NULL, NULL, 0, NULL },
 };
 

@@ -1,4 +1,5 @@
-/* model.c - graphs as Python objects. Convert, call, convert: no decisions. */
+/* model.c - graphs as Python objects. Arguments are converted and passed on; decisions belong to
+ * the core. */
 #include "model.h"
 #include "array.h"
 #include "custom.h"
@@ -9,8 +10,8 @@
 /* ---- Graph ----------------------------------------------------------------------------------- */
 static PyTypeObject *graph_type;
 
-/* Layers written in Python hold objects that may lead back here. What the graph points to stays
- * until it is freed: those cycles end at the layer's side (own.c). */
+/* Layers written in Python can own objects that refer to this graph. References from the graph
+ * persist until it is freed, so these cycles are broken on the layer's side (custom.c). */
 static int graph_traverse(GraphObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
@@ -23,7 +24,7 @@ static void graph_dealloc(GraphObject *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     pn_graph_free(self->graph);
-    PyMem_Free(self->watched);
+    PyMem_Free(self->tracked);
     Py_XDECREF(self->keep);
     Py_XDECREF(self->gates);
     type->tp_free(self);
@@ -42,8 +43,8 @@ static int shape_of(PyArrayObject *a, size_t *shape)
     return 1;
 }
 
-/* One parameter, a pair (data, grad or None): borrowed by the graph, kept alive by the GraphObject.
- */
+/* Binds one parameter, a pair (data, grad or None). The graph borrows the arrays, and the
+ * GraphObject keeps them alive. */
 static int bind_parameter(GraphObject *self, size_t slot, PyObject *pair)
 {
     PyObject *data, *grad;
@@ -72,7 +73,7 @@ done:
     return ok;
 }
 
-/* A tuple of numbers of nodes into a fresh array; NULL and an exception when it is none. */
+/* Converts a tuple of node numbers to a new array. Returns NULL with an exception on failure. */
 static size_t *parse_nodes(PyObject *tuple)
 {
     Py_ssize_t n = PyTuple_GET_SIZE(tuple);
@@ -88,14 +89,15 @@ static size_t *parse_nodes(PyObject *tuple)
     return nodes;
 }
 
-static int still_open(const GraphObject *self)
+static int check_open(const GraphObject *self)
 {
     if (self->sealed)
-        PyErr_SetString(PyExc_RuntimeError, "a graph that has a plan takes no more layers");
+        PyErr_SetString(PyExc_RuntimeError, "a graph that has a plan cannot be extended");
     return !self->sealed;
 }
 
-/* A tuple of sizes into shape; the number of dimensions, or -1 and an exception. */
+/* Converts a tuple of sizes to a shape. Returns the number of dimensions, or -1 with an
+ * exception. */
 static Py_ssize_t parse_shape(PyObject *tuple, size_t *shape)
 {
     Py_ssize_t n = PyTuple_GET_SIZE(tuple);
@@ -112,7 +114,7 @@ static Py_ssize_t parse_shape(PyObject *tuple, size_t *shape)
     return n;
 }
 
-/* One number of a setting; a seed may need all of 64 bits, which a double does not hold. */
+/* Parses one number of a setting. A seed may need all 64 bits, which a double cannot represent. */
 static int parse_number(PyObject *value, double *number, uint64_t *seed)
 {
     *number = PyFloat_AsDouble(value);
@@ -120,12 +122,12 @@ static int parse_number(PyObject *value, double *number, uint64_t *seed)
     if (!PyLong_Check(value)) return 1;
     *seed = PyLong_AsUnsignedLongLong(value);
     if (!PyErr_Occurred()) return 1;
-    *seed = 0;                                  /* below 0 or too large, so no seed */
+    *seed = 0;                                  /* negative or too large: not a seed */
     PyErr_Clear();
     return 1;
 }
 
-/* A value of a layer's configuration: a name, a number, or a tuple of numbers. */
+/* Parses a value of a layer's configuration: a name, a number or a tuple of numbers. */
 static int parse_setting(PyObject *name, PyObject *value, pn_setting *setting)
 {
     pn_setting s = { .name = PyUnicode_AsUTF8(name), .n = 1 };
@@ -150,7 +152,8 @@ static int parse_setting(PyObject *name, PyObject *value, pn_setting *setting)
     return 1;
 }
 
-/* A dict of settings, whose texts are borrowed from it; the number of them, or -1. */
+/* Parses a dict of settings, from which texts are borrowed. Returns their number, or -1 with an
+ * exception. */
 static Py_ssize_t parse_settings(PyObject *dict, const char *where, pn_setting *settings)
 {
     Py_ssize_t at = 0, n = 0;
@@ -162,7 +165,8 @@ static Py_ssize_t parse_settings(PyObject *dict, const char *where, pn_setting *
     }
     while (PyDict_Next(dict, &at, &name, &value)) {
         if (!PyUnicode_Check(name)) {
-            PyErr_Format(PyExc_TypeError, "%s: the name of a setting is %.80R", where, name);
+            PyErr_Format(PyExc_TypeError, "%s: the name of a setting must be a string, got %.80R",
+                         where, name);
             return -1;
         }
         if (!parse_setting(name, value, &settings[n++])) return -1;
@@ -170,13 +174,13 @@ static Py_ssize_t parse_settings(PyObject *dict, const char *where, pn_setting *
     return n;
 }
 
-/* Adds a layer whose kind, config and custom half are set, and binds its parameters; gives the
- * node's number. */
+/* Adds a layer whose kind, settings and custom functions are set, and binds its parameters. Returns
+ * the number of the new node. */
 static PyObject *add_layer(GraphObject *self, pn_layer *layer, PyObject *parameters,
                            PyObject *inputs)
 {
     pn_error error;
-    if (!still_open(self)) return NULL;
+    if (!check_open(self)) return NULL;
     size_t *nodes = inputs ? parse_nodes(inputs) : NULL;
     if (inputs && !nodes) return NULL;
     layer->n_inputs = inputs ? (size_t)PyTuple_GET_SIZE(inputs) : 0;
@@ -194,8 +198,8 @@ static PyObject *add_layer(GraphObject *self, pn_layer *layer, PyObject *paramet
     return PyLong_FromSize_t(pn_graph_nodes(self->graph) - 1);
 }
 
-/* add(kind, where, {setting: value}, ((data, grad or None), ...), inputs=(), training=False) -> the
- * node's number */
+/* add(kind, where, {setting: value}, ((data, grad or None), ...), inputs=(), training=False):
+ * returns the number of the new node. */
 static PyObject *graph_add(GraphObject *self, PyObject *args)
 {
     pn_layer layer = { 0 };
@@ -204,7 +208,7 @@ static PyObject *graph_add(GraphObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "ssO!O!|O!p", &layer.kind, &layer.where, &PyDict_Type, &config,
                           &PyTuple_Type, &parameters, &PyTuple_Type, &inputs, &layer.training))
         return NULL;
-    /* a copy, which conversions of its values to numbers cannot change */
+    /* use a copy, because converting a value may run code that changes the original */
     config = PyDict_Copy(config);
     const Py_ssize_t n = config ? parse_settings(config, layer.where, settings) : -1;
     layer.n_settings = n < 0 ? 0 : (size_t)n;
@@ -214,18 +218,19 @@ static PyObject *graph_add(GraphObject *self, PyObject *args)
     return node;
 }
 
-/* add_custom(layer, where, shape, names, ((data, grad or None), ...), inputs) -> the node's number:
- * a layer written in Python */
-static PyObject *graph_add_own(GraphObject *self, PyObject *args)
+/* add_custom(layer, where, shape, names, ((data, grad or None), ...), inputs): adds a layer written
+ * in Python and returns the number of its node. */
+static PyObject *graph_add_custom(GraphObject *self, PyObject *args)
 {
     pn_layer layer = { .kind = "custom" };
     PyObject *object, *shape, *names, *parameters, *inputs;
     pn_setting settings[] = { { .name = "num_parameters", .n = 1 }, { .name = "shape" } };
     if (!PyArg_ParseTuple(args, "OsO!O!O!O!", &object, &layer.where, &PyTuple_Type, &shape,
-                          &PyTuple_Type, &names, &PyTuple_Type, &parameters, &PyTuple_Type, &inputs))
+                          &PyTuple_Type, &names, &PyTuple_Type, &parameters, &PyTuple_Type,
+                          &inputs))
         return NULL;
     if (PyTuple_GET_SIZE(names) != PyTuple_GET_SIZE(parameters))
-        return PyErr_Format(PyExc_ValueError, "names: expected %zd, one for each parameter, got %zd",
+        return PyErr_Format(PyExc_ValueError, "names: expected %zd, one per parameter, got %zd",
                             PyTuple_GET_SIZE(parameters), PyTuple_GET_SIZE(names));
     settings[0].number[0] = (double)PyTuple_GET_SIZE(parameters);
     size_t sizes[PN_MAX_DIMS];
@@ -235,30 +240,30 @@ static PyObject *graph_add_own(GraphObject *self, PyObject *args)
     for (Py_ssize_t i = 0; i < ndim; i++) settings[1].number[i] = (double)sizes[i];
     layer.n_settings = 2;
     layer.settings = settings;
-    PyObject *own = custom_layer(self->graph, self->dtype, object, shape, names, inputs,
-                                 &layer.custom);
-    if (!own) return NULL;
-    int kept = PyList_Append(self->keep, own);
-    Py_DECREF(own);
-    self->own = 1;
+    PyObject *custom = custom_layer(self->graph, self->dtype, object, shape, names, inputs,
+                                    &layer.custom);
+    if (!custom) return NULL;
+    int kept = PyList_Append(self->keep, custom);
+    Py_DECREF(custom);
+    self->has_custom = 1;
     return kept < 0 ? NULL : add_layer(self, &layer, parameters, inputs);
 }
 
-/* guard(gate, parameter=None): the lock of a part of the graph, and the values that calls compare
- * before backward. */
+/* guard(gate, parameter=None): adds the gate of a part of the graph, and a parameter whose values
+ * must not change between forward and backward. */
 static PyObject *graph_guard(GraphObject *self, PyObject *args)
 {
     PyObject *gate, *given = Py_None;
-    if (!PyArg_ParseTuple(args, "O|O", &gate, &given) || !still_open(self) ||
+    if (!PyArg_ParseTuple(args, "O|O", &gate, &given) || !check_open(self) ||
         !gates_add(self->gates, gate))
         return NULL;
     if (given == Py_None) Py_RETURN_NONE;
     PyArrayObject *a = readable_array(given, self->dtype, "parameter");
-    watched *more = a ? PyMem_Realloc(self->watched, (self->n_watched + 1) * sizeof *more) : NULL;
+    tracked *more = a ? PyMem_Realloc(self->tracked, (self->n_tracked + 1) * sizeof *more) : NULL;
     if (a && !more) PyErr_NoMemory();
     if (more) {
-        self->watched = more;
-        more[self->n_watched++] = (watched){ gate, PyArray_DATA(a),
+        self->tracked = more;
+        more[self->n_tracked++] = (tracked){ gate, PyArray_DATA(a),
                                              (size_t)PyArray_NBYTES(a) / sizeof(uint32_t) };
     }
     const int kept = more && keep_array(&self->keep, a);
@@ -272,7 +277,7 @@ static PyObject *graph_input(GraphObject *self, PyObject *shape)
     pn_error error;
     if (!PyTuple_Check(shape))
         return PyErr_Format(PyExc_TypeError, "shape: expected a tuple, got %.80R", shape);
-    Py_ssize_t n = still_open(self) ? parse_shape(shape, dim) : -1;
+    Py_ssize_t n = check_open(self) ? parse_shape(shape, dim) : -1;
     if (n < 0) return NULL;
     pn_status status = pn_graph_input(self->graph, (size_t)n, dim, &error);
     return status ? raise_status(status, &error)
@@ -284,7 +289,7 @@ static PyObject *graph_outputs(GraphObject *self, PyObject *tuple)
     pn_error error;
     if (!PyTuple_Check(tuple))
         return PyErr_Format(PyExc_TypeError, "nodes: expected a tuple, got %.80R", tuple);
-    size_t *nodes = still_open(self) ? parse_nodes(tuple) : NULL;
+    size_t *nodes = check_open(self) ? parse_nodes(tuple) : NULL;
     if (!nodes) return NULL;
     pn_status status = pn_graph_outputs(self->graph, (size_t)PyTuple_GET_SIZE(tuple), nodes,
                                         &error);
@@ -373,7 +378,7 @@ int can_write(const GraphObject *g)
 {
     if (g->read_only)
         PyErr_SetString(PyExc_ValueError,
-                        "graph: has a read-only parameter, and so can predict and nothing else");
+                        "graph: has a read-only parameter, so it can only predict");
     return !g->read_only;
 }
 
@@ -403,37 +408,41 @@ PyArrayObject *new_output(const GraphObject *g, size_t i, size_t rows)
     return new_array(ndim + 1, full, g->dtype);
 }
 
-/* ---- several arrays at a time: one for each input, or one for each output -------------------- */
 
 /* ---- types ----------------------------------------------------------------------------------- */
 static PyMethodDef graph_methods[] = {
     { "add", (PyCFunction)graph_add, METH_VARARGS,
-      "add($self, kind, where, config, parameters, inputs=(), training=False, /)\n--\n\nOne more layer; parameters are pairs (data, grad or "
-      "None), inputs the nodes it feeds on (none: the one before). Gives its number." },
-    { "add_custom", (PyCFunction)graph_add_own, METH_VARARGS,
-      "add_custom($self, layer, where, shape, names, parameters, inputs, /)\n--\n\nOne more layer, whose custom_forward and custom_backward are called back. "
-      "Gives its number." },
+      "add($self, kind, where, config, parameters, inputs=(), training=False, /)\n--\n\n"
+      "Add a layer and return the number of its node. parameters are pairs (data, grad or None), "
+      "and inputs are the nodes that it reads; by default, the previous one." },
+    { "add_custom", (PyCFunction)graph_add_custom, METH_VARARGS,
+      "add_custom($self, layer, where, shape, names, parameters, inputs, /)\n--\n\n"
+      "Add a layer that calls custom_forward and custom_backward of layer, and return the number "
+      "of its node." },
     { "guard", (PyCFunction)graph_guard, METH_VARARGS,
-      "guard($self, gate, parameter=None, /)\n--\n\nThe lock of a part of the graph; backward refuses when the parameter has changed since forward." },
+      "guard($self, gate, parameter=None, /)\n--\n\n"
+      "Add the gate of a part of the graph. backward raises if the parameter has changed since "
+      "forward." },
     { "input", (PyCFunction)graph_input, METH_O,
-      "input($self, shape, /)\n--\n\nOne more input; gives its number." },
+      "input($self, shape, /)\n--\n\nAdd an input and return the number of its node." },
     { "outputs", (PyCFunction)graph_outputs, METH_O,
-      "outputs($self, nodes, /)\n--\n\nWhich nodes are the outputs; else the last one is." },
+      "outputs($self, nodes, /)\n--\n\nSet the output nodes; by default, the last node." },
     { "shape", (PyCFunction)graph_shape, METH_O,
-      "shape($self, node, /)\n--\n\nThe shape of one sample of a node's output." },
+      "shape($self, node, /)\n--\n\nReturn the shape of one sample of a node's output." },
     { "read", (PyCFunction)graph_read, METH_NOARGS,
-      "read($self, /)\n--\n\nA dict for each node, from which the graph can be built again: kind (None: an input), where, inputs, shape, config, "
-      "parameters, training, layer (of a custom one)." },
+      "read($self, /)\n--\n\n"
+      "Return a dict for each node, from which the graph can be rebuilt: kind (None for an input), "
+      "where, inputs, shape, config, parameters, training, layer (if custom)." },
     { NULL, NULL, 0, NULL },
 };
 static PyGetSetDef graph_getset[] = {
     { "dtype", (getter)graph_dtype, NULL, "'float32' or 'float64'.", NULL },
-    { "output_shape", (getter)graph_output_shape, NULL, "The shape of one sample's (first) output.",
-      NULL },
-    { "output_shapes", (getter)graph_output_shapes, NULL, "Those of all outputs.", NULL },
-    { "input_nodes", (getter)graph_input_nodes, NULL, "The numbers of the inputs' nodes.", NULL },
-    { "output_nodes", (getter)graph_output_nodes, NULL, "The numbers of the outputs' nodes.",
-      NULL },
+    { "output_shape", (getter)graph_output_shape, NULL,
+      "Shape of one sample of the first output.", NULL },
+    { "output_shapes", (getter)graph_output_shapes, NULL,
+      "Shapes of one sample of each output.", NULL },
+    { "input_nodes", (getter)graph_input_nodes, NULL, "Numbers of the input nodes.", NULL },
+    { "output_nodes", (getter)graph_output_nodes, NULL, "Numbers of the output nodes.", NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };
 static PyType_Slot graph_slots[] = {
@@ -442,7 +451,8 @@ static PyType_Slot graph_slots[] = {
     { Py_tp_traverse, graph_traverse },
     { Py_tp_methods, graph_methods },
     { Py_tp_getset, graph_getset },
-    { Py_tp_doc, "Graph(dtype, shape)\n--\n\nA net for samples of a shape: layers in a row." },
+    { Py_tp_doc,
+      "Graph(dtype, shape)\n--\n\nA graph of layers, whose first input has this shape." },
     { 0, NULL },
 };
 static PyType_Spec graph_spec = { "pynn._core.Graph", sizeof(GraphObject), 0, GC_TYPE,

@@ -4,12 +4,12 @@
 #include "graph_object.h"
 
 int add_model(PyObject *module);
-/* borrowed; NULL and TypeError when it is none */
+/* Returns a borrowed reference, or NULL with TypeError if object is not a Graph. */
 GraphObject *as_graph(PyObject *object);
 PyObject *graph_output_shapes(GraphObject *g, void *unused);
-/* 0 and an exception when it has read-only parameters */
+/* Returns 0 with an exception if the graph has read-only parameters. */
 int can_write(const GraphObject *g);
-/* is x (rows, shape of input i)? */
+/* Checks that x has shape (rows, shape of input i). */
 int check_sample(const GraphObject *g, size_t i, PyArrayObject *x, const char *name);
 PyArrayObject *new_output(const GraphObject *g, size_t i, size_t rows);
 

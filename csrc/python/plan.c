@@ -1,4 +1,4 @@
-/* plan.c - plans as Python objects: eager calls of layers and nets, and their backward. */
+/* plan.c - plans as Python objects: eager calls of layers and nets, and backward. */
 #include "plan.h"
 #include "array.h"
 #include "gate.h"
@@ -6,9 +6,9 @@
 #include "service.h"
 #include "stop.h"
 
-/* What the last forward call kept, until backward has used it: its arrays in the plan and x; the
- * state of the parameters; its thread. */
-typedef struct { unsigned long long version, print; unsigned long thread; } kept_call;
+/* The state in which the last forward call ran, which backward verifies: versions and a fingerprint
+ * of the parameters, and the calling thread. */
+typedef struct { unsigned long long version, fingerprint; unsigned long thread; } call_state;
 typedef struct {
     PyObject_HEAD
     pn_plan *plan;
@@ -17,8 +17,8 @@ typedef struct {
     pn_mode mode;
     arrays x;
     uint64_t tick;
-    kept_call kept;
-    unsigned busy;                          /* the fork generation in which a call is running */
+    call_state kept;
+    unsigned busy; /* the fork generation in which a call is running, or 0 */
 } PlanObject;
 
 static int plan_traverse(PlanObject *self, visitproc visit, void *arg)
@@ -43,8 +43,9 @@ static void plan_dealloc(PlanObject *self)
 static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = { "graph", "rows", "mode", NULL };
-    static const char *const
-        modes[] = { [PN_PREDICT] = "predict", [PN_BACKWARD] = "backward", [PN_TRAIN] = "train" };
+    static const char *const modes[] = { [PN_PREDICT] = "predict",
+                                         [PN_BACKWARD] = "backward",
+                                         [PN_TRAIN] = "train" };
     PyObject *graph;
     Py_ssize_t rows;
     const char *name;
@@ -60,7 +61,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     GraphObject *g = as_graph(graph);
     if (!g || (mode != PN_PREDICT && !can_write(g))) return NULL;
     if (rows < 0) {
-        PyErr_Format(PyExc_ValueError, "rows: expected 0 or more, got %zd", rows);
+        PyErr_Format(PyExc_ValueError, "rows: expected a number >= 0, got %zd", rows);
         return NULL;
     }
     PlanObject *self = (PlanObject *)type->tp_alloc(type, 0);
@@ -75,21 +76,22 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return raise_status(status, &error);
 }
 
-/* One call at a time: a plan is one set of buffers. A call writes running statistics and gradients,
- * so it has the parameters for itself. */
+/* A plan has one set of buffers, so it runs one call at a time. A call writes running statistics
+ * and gradients, so it needs exclusive access to the parameters. */
 static int enter(PlanObject *self, int releases, pn_hold *hold, released *r)
 {
     const unsigned now = pn_fork_generation();
     if (self->busy == now) {
-        PyErr_SetString(
-            PyExc_RuntimeError,
-            "this layer is in use by another thread, or called from within its own call; "
-            "predict may run in many threads, for anything else give each thread its own copy (copy.deepcopy)");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "this layer is in use by another thread, or called from within its own "
+                        "call; predict may run in many threads, for anything else give each thread "
+                        "its own copy (copy.deepcopy)");
         return 0;
     }
     if (!gates_check(self->graph->gates)) return 0;
     self->busy = now;
-    if (gates_enter(self->graph->gates, PN_WRITE, releases || self->graph->own, hold, r)) return 1;
+    releases |= self->graph->has_custom;
+    if (gates_enter(self->graph->gates, PN_WRITE, releases, hold, r)) return 1;
     self->busy = 0;
     return 0;
 }
@@ -101,36 +103,36 @@ static int leave(PlanObject *self, pn_hold *hold, released *r)
     return stopped;
 }
 
-/* How often the parameters have been written through the library, and a hash of some of their
- * elements, which shows most other writes. */
-static kept_call call_now(const GraphObject *g)
+/* The number of writes to the parameters through the library, and a hash of some of their elements,
+ * which detects most other writes. */
+static call_state current_state(const GraphObject *g)
 {
     enum { PROBES = 4 };
-    kept_call now = { .thread = PyThread_get_thread_ident() };
-    for (size_t i = 0; i < g->n_watched; i++) {
-        const watched *w = &g->watched[i];
+    call_state now = { .thread = PyThread_get_thread_ident() };
+    for (size_t i = 0; i < g->n_tracked; i++) {
+        const tracked *w = &g->tracked[i];
         now.version += gate_version(w->gate);
         if (!w->n) continue;
         const size_t step = (w->n - 1) / (PROBES - 1);
         for (size_t k = 0; k < PROBES; k++)
-            now.print = (now.print << 9 | now.print >> 55) ^ w->words[k * step];
-        now.print *= 0x9e3779b97f4a7c15u;
+            now.fingerprint = (now.fingerprint << 9 | now.fingerprint >> 55) ^ w->words[k * step];
+        now.fingerprint *= 0x9e3779b97f4a7c15u;
     }
     return now;
 }
 
 static int call_is_valid(const PlanObject *self)
 {
-    const kept_call now = call_now(self->graph);
+    const call_state now = current_state(self->graph);
     if (now.thread != self->kept.thread)
-        PyErr_SetString(
-            PyExc_RuntimeError,
-            "backward: another thread made the last forward call; give each thread its own copy (copy.deepcopy)");
-    else if (now.version != self->kept.version || now.print != self->kept.print)
-        PyErr_SetString(
-            PyExc_RuntimeError,
-            "backward: the parameters have changed since the forward call (an optimizer step, load_state_dict or an "
-            "assignment), so its output is out of date; call backward before changing them, or call the layer again");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "backward: another thread made the last forward call; give each thread its "
+                        "own copy (copy.deepcopy)");
+    else if (now.version != self->kept.version || now.fingerprint != self->kept.fingerprint)
+        PyErr_SetString(PyExc_RuntimeError,
+                        "backward: the parameters have changed since the forward call (an "
+                        "optimizer step, load_state_dict or an assignment), so its output is out "
+                        "of date; call backward before changing them, or call the layer again");
     return !PyErr_Occurred();
 }
 
@@ -149,7 +151,7 @@ static npy_intp elements(const arrays *a)
     return n;
 }
 
-/* Inputs and fresh outputs for a forward pass. */
+/* Converts the inputs and allocates the outputs of a forward pass. */
 static int take_inputs(PlanObject *self, PyObject *const *given, Py_ssize_t n, arrays *x, arrays *y)
 {
     const GraphObject *g = self->graph;
@@ -172,7 +174,7 @@ static PyObject *plan_forward(PlanObject *self, PyObject *const *given, Py_ssize
     pn_error error;
     if (self->mode == PN_TRAIN)
         PyErr_SetString(PyExc_RuntimeError,
-                        "a plan for training ends in a loss, which only Fit gives");
+                        "a plan for training ends in a loss, so only Fit can run it");
     int ok = self->mode != PN_TRAIN && take_inputs(self, given, n, &x, &y);
     released r;
     pn_hold hold;
@@ -183,7 +185,7 @@ static PyObject *plan_forward(PlanObject *self, PyObject *const *given, Py_ssize
     }
     pn_status status = pn_plan_forward(self->plan, (const void *const *)x.data, y.data, self->tick,
                                        &error);
-    self->kept = call_now(self->graph);
+    self->kept = current_state(self->graph);
     if (leave(self, &hold, &r)) status = PN_STOPPED;
     if (status) {
         arrays_clear(&x);
@@ -196,16 +198,17 @@ static PyObject *plan_forward(PlanObject *self, PyObject *const *given, Py_ssize
     return arrays_take(&y);
 }
 
-/* Are the inputs of the call where they were, or has somebody resized one? */
-static int still_there(PlanObject *self)
+/* Checks that the inputs of the forward call are still in place. They are not if an array has been
+ * resized. */
+static int inputs_in_place(PlanObject *self)
 {
     for (size_t i = 0; i < self->x.n; i++) {
         if (PyArray_DATA(self->x.array[i]) == self->x.data[i] &&
             check_sample(self->graph, i, self->x.array[i], "x") && fits(self, self->x.array[i]))
             continue;
-        PyErr_SetString(
-            PyExc_RuntimeError,
-            "backward: an input of the forward call has been resized since; call the layer again");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "backward: an input has been resized since the forward call; call the "
+                        "layer again");
         return 0;
     }
     return 1;
@@ -222,14 +225,14 @@ static int take_gradients(PlanObject *self, PyObject *const *given, Py_ssize_t n
     }
     if (!self->x.n) {
         PyErr_SetString(PyExc_RuntimeError,
-                        "backward needs a forward call before it, and each call has one backward");
+                        "backward needs a forward call before it, and each forward call allows one "
+                        "backward");
         return 0;
     }
-    int ok = call_is_valid(self) && still_there(self);
+    int ok = call_is_valid(self) && inputs_in_place(self);
     for (size_t i = 0; ok && i < outputs; i++) {
-        PyArrayObject *y = arrays_set(gy, i, real_array(given[i], g->dtype, "gy"))
-                             ? new_output(g, i, self->rows)
-                             : NULL;
+        ok = arrays_set(gy, i, real_array(given[i], g->dtype, "gy"));
+        PyArrayObject *y = ok ? new_output(g, i, self->rows) : NULL;
         ok = y && PyArray_SAMESHAPE(gy->array[i], y);
         if (y && !ok) {
             PyObject *got = PyObject_GetAttrString((PyObject *)gy->array[i], "shape"),
@@ -242,9 +245,10 @@ static int take_gradients(PlanObject *self, PyObject *const *given, Py_ssize_t n
         }
         Py_XDECREF(y);
     }
-    for (size_t i = 0; ok && i < self->x.n; i++)
-        ok = arrays_set(
-            gx, i, (PyArrayObject *)PyArray_NewLikeArray(self->x.array[i], NPY_CORDER, NULL, 0));
+    for (size_t i = 0; ok && i < self->x.n; i++) {
+        PyObject *fresh = PyArray_NewLikeArray(self->x.array[i], NPY_CORDER, NULL, 0);
+        ok = arrays_set(gx, i, (PyArrayObject *)fresh);
+    }
     return ok;
 }
 
@@ -321,7 +325,7 @@ static PyObject *plan_steps(PlanObject *self, void *unused)
     (void)unused;
     return step_list(self->plan);
 }
-static PyObject *plan_bytes_apart(PlanObject *self, void *unused)
+static PyObject *plan_bytes_unshared(PlanObject *self, void *unused)
 {
     (void)unused;
     return PyLong_FromSize_t(pn_plan_bytes_unshared(self->plan));
@@ -329,21 +333,24 @@ static PyObject *plan_bytes_apart(PlanObject *self, void *unused)
 
 static PyMethodDef plan_methods[] = {
     { "forward", (PyCFunction)(void (*)(void))plan_forward, METH_FASTCALL,
-      "forward($self, *x)\n--\n\nThe output, or a tuple of them, for x, which the plan keeps until the next call." },
+      "forward($self, *x)\n--\n\n"
+      "Return the output, or a tuple of outputs. The plan keeps x until the next call." },
     { "backward", (PyCFunction)(void (*)(void))plan_backward, METH_FASTCALL,
-      "backward($self, *gy)\n--\n\nThe gradient of x, or a tuple; adds to those of the parameters." },
+      "backward($self, *gy)\n--\n\n"
+      "Return the gradient of x, or a tuple of gradients. Add to those of the parameters." },
     { NULL, NULL, 0, NULL },
 };
 static PyGetSetDef plan_getset[] = {
     { "output_shapes", (getter)plan_output_shapes, NULL,
-      "Rows, and the shape of one sample, of each output.", NULL },
+      "Shape (rows, *sample shape) of each output.", NULL },
     { "tick", (getter)plan_tick, (setter)plan_set_tick,
-      "What random layers' numbers depend on beside their seeds.", NULL },
+      "Determines the random numbers of layers such as dropout, together with their seeds.", NULL },
     { "bytes", (getter)plan_bytes, NULL, "Size of the plan's arena.", NULL },
-    { "bytes_unshared", (getter)plan_bytes_apart, NULL,
-      "What the plan's buffers would take if none shared its place.", NULL },
+    { "bytes_unshared", (getter)plan_bytes_unshared, NULL,
+      "Size of the plan's buffers if none shared memory.", NULL },
     { "steps", (getter)plan_steps, NULL,
-      "Each step: what it does, for which layer, in the forward pass?, FLOP, seconds, the graph's node.",
+      "(what, where, forward, flops, seconds, node) of each step: what it does, the name of its "
+      "layer, whether it is in the forward pass, its operations, its time and its node.",
       NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };
@@ -354,7 +361,8 @@ static PyType_Slot plan_slots[] = {
     { Py_tp_methods, plan_methods },
     { Py_tp_getset, plan_getset },
     { Py_tp_doc,
-      "Plan(graph, rows, mode)\n--\n\nA graph decided for a number of rows; mode: 'predict', 'backward' or 'train'." },
+      "Plan(graph, rows, mode)\n--\n\n"
+      "A graph compiled for a number of rows. mode: 'predict', 'backward' or 'train'." },
     { 0, NULL },
 };
 static PyType_Spec plan_spec = { "pynn._core.Plan", sizeof(PlanObject), 0, GC_TYPE, plan_slots };

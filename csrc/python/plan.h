@@ -4,7 +4,7 @@
 #include "binding.h"
 
 int add_plan(PyObject *module);
-/* (what, where, forward, flops, seconds) of each step */
+/* (what, where, forward, flops, seconds, node) of each step */
 PyObject *step_list(const pn_plan *plan);
 
 #endif

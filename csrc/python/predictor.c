@@ -1,4 +1,4 @@
-/* predictor.c - prediction as a Python object, for any number of threads. */
+/* predictor.c - prediction as a Python object that any number of threads may use. */
 #include "predictor.h"
 #include "array.h"
 #include "fit.h"
@@ -7,8 +7,8 @@
 #include "service.h"
 #include "stop.h"
 
-/* Each call has a predictor of the core to itself, so that any number of threads may call. Some are
- * kept for the calls after. */
+/* Each call uses a separate predictor of the core, so that any number of threads may call. Some are
+ * kept for later calls. */
 enum { IDLE = 4 };
 typedef struct {
     PyObject_HEAD
@@ -16,7 +16,7 @@ typedef struct {
     size_t n_idle, block;
     GraphObject *graph;
     const char *isa;
-    unsigned long moves;                            /* array_moves() when it was made */
+    unsigned long moves;                            /* array_moves() at creation */
     size_t ndim, shape[PN_MAX_DIMS], width;         /* of a sample of the first input */
 } PredictorObject;
 
@@ -62,7 +62,7 @@ static PyObject *predictor_new(PyTypeObject *type, PyObject *args, PyObject *kwa
     return raise_status(status, &error);
 }
 
-static pn_predictor *take_idle(PredictorObject *self)
+static pn_predictor *acquire_predictor(PredictorObject *self)
 {
     pn_error error;
     pn_predictor *p = self->n_idle ? self->idle[--self->n_idle] : NULL;
@@ -71,39 +71,39 @@ static pn_predictor *take_idle(PredictorObject *self)
     return p;
 }
 
-static void give_back(PredictorObject *self, pn_predictor *p)
+static void release_predictor(PredictorObject *self, pn_predictor *p)
 {
     if (self->n_idle < IDLE) self->idle[self->n_idle++] = p;
     else pn_predictor_free(p);
 }
 
-/* 0 and an exception. Layers written in Python keep what they like while they run, so calls of
- * theirs take turns. */
+/* Returns 0 with an exception on failure. Layers written in Python may keep state while they run,
+ * so their calls exclude each other. */
 static int run(PredictorObject *self, const pn_data *data, pn_fit_options *options, void *const *y,
                pn_score *scores)
 {
     pn_error error;
     pn_hold hold;
     released r;
-    int releases = data->rows * self->width > RELEASE_AT || self->graph->own;
+    int releases = data->rows * self->width > RELEASE_AT || self->graph->has_custom;
     for (size_t i = 0; i < options->n_criteria; i++) releases |= options->criteria[i].call != NULL;
-    pn_predictor *p = take_idle(self);
+    pn_predictor *p = acquire_predictor(self);
     if (!p) return 0;
-    const int entered = gates_enter(self->graph->gates, self->graph->own ? PN_WRITE : PN_READ,
-                                    releases, &hold, &r);
+    const pn_access access = self->graph->has_custom ? PN_WRITE : PN_READ;
+    const int entered = gates_enter(self->graph->gates, access, releases, &hold, &r);
     if (entered) {
         if (r.state) options->poll = poll_signals;
         pn_status status = pn_predict(p, data, options, y, scores, &error);
         if (gates_leave(&hold, &r)) status = PN_STOPPED;
         if (status) raise_status(status, &error);
     }
-    give_back(self, p);
+    release_predictor(self, p);
     return entered && !PyErr_Occurred();
 }
 
-/* Says so where an output is not finite because a sample, which the plan converted, is too large
- * for float32. */
-static int check_range(const GraphObject *g, const taken *t, const arrays *out)
+/* If an output is not finite, raises an error if the cause is a sample too large for float32, to
+ * which the plan converted it. */
+static int check_range(const GraphObject *g, const converted *t, const arrays *out)
 {
     int suspect = 0;
     for (size_t i = 0; g->dtype == PN_F32 && i < out->n && !suspect; i++) {
@@ -127,8 +127,8 @@ static int check_range(const GraphObject *g, const taken *t, const arrays *out)
     return 1;
 }
 
-/* The output for samples that have been taken. */
-static PyObject *predict_taken(PredictorObject *self, taken *t)
+/* Returns the output for converted samples. */
+static PyObject *predict_taken(PredictorObject *self, converted *t)
 {
     const GraphObject *g = self->graph;
     pn_fit_options options = { .poll = NULL };
@@ -144,16 +144,16 @@ static PyObject *predict_taken(PredictorObject *self, taken *t)
 
 static PyObject *predictor_call(PredictorObject *self, PyObject *args)
 {
-    taken t = { .x.n = 0 };
+    converted t = { .x.n = 0 };
     PyObject *given, *rows = Py_None, *out = NULL;
     if (!PyArg_ParseTuple(args, "O|O", &given, &rows)) return NULL;
     if (take_samples(self->graph, given, &t) && take_subset(rows, &t))
         out = predict_taken(self, &t);
-    taken_clear(&t);
+    converted_clear(&t);
     return out;
 }
 
-/* As predict, where nothing has to be found out or converted first; else None. */
+/* As predict, if no check or conversion is needed; otherwise returns None. */
 static PyObject *predictor_quick(PredictorObject *self, PyObject *given)
 {
     const GraphObject *g = self->graph;
@@ -166,7 +166,7 @@ static PyObject *predictor_quick(PredictorObject *self, PyObject *given)
     for (size_t i = 0; fits && i < self->ndim; i++)
         fits = (size_t)PyArray_DIM(x, (int)i + 1) == self->shape[i];
     if (!fits) Py_RETURN_NONE;
-    taken t = { .samples[0] = { PyArray_DATA(x), g->dtype == PN_F32 ? PN_FROM_F32 : PN_FROM_F64,
+    converted t = { .samples[0] = { PyArray_DATA(x), g->dtype == PN_F32 ? PN_FROM_F32 : PN_FROM_F64,
                                 (ptrdiff_t)(self->width * (size_t)PyArray_ITEMSIZE(x)) } };
     t.data = (pn_data){ (size_t)PyArray_DIM(x, 0), t.samples, NULL, NULL };
     return predict_taken(self, &t);
@@ -176,7 +176,7 @@ static PyObject *predictor_score(PredictorObject *self, PyObject *args)
 {
     const GraphObject *g = self->graph;
     PyObject *px, *py, *tuple, *weight = Py_None, *rows = Py_None;
-    taken t = { .x.n = 0 };
+    converted t = { .x.n = 0 };
     pn_criterion criteria[PN_MAX_IO];
     PyObject *keep = NULL;
     pn_score scores[PN_MAX_IO];
@@ -187,18 +187,21 @@ static PyObject *predictor_score(PredictorObject *self, PyObject *args)
     int ok = options.n_criteria && take_samples(g, px, &t) &&
              take_targets(g, criteria, options.n_criteria, py, weight, &t) &&
              take_subset(rows, &t) && run(self, &t.data, &options, NULL, scores);
-    taken_clear(&t);
+    converted_clear(&t);
     Py_XDECREF(keep);
     return ok ? scores_tuple(scores, options.n_criteria) : NULL;
 }
 
 static PyMethodDef predictor_methods[] = {
     { "predict", (PyCFunction)predictor_call, METH_VARARGS,
-      "predict($self, x, rows=None, /)\n--\n\nThe output for x, or for those of its rows, in blocks." },
+      "predict($self, x, rows=None, /)\n--\n\n"
+      "Return the output for x, or for the given rows of x, computed in blocks." },
     { "quick", (PyCFunction)predictor_quick, METH_O,
-      "quick($self, x, /)\n--\n\nAs predict for an array that is as the net reads it; None for anything else." },
+      "quick($self, x, /)\n--\n\n"
+      "Return the same as predict if the net can read the array x directly, otherwise None." },
     { "score", (PyCFunction)predictor_score, METH_VARARGS,
-      "score($self, x, y, criteria, sample_weight=None, rows=None, /)\n--\n\n(loss sum, divisor, values, correct, rows, hits, not_one_hot) for each loss." },
+      "score($self, x, y, criteria, sample_weight=None, rows=None, /)\n--\n\n"
+      "Return (loss sum, divisor, values, correct, rows, hits, not_one_hot) for each loss." },
     { NULL, NULL, 0, NULL },
 };
 static PyType_Slot predictor_slots[] = {
@@ -207,7 +210,7 @@ static PyType_Slot predictor_slots[] = {
     { Py_tp_traverse, predictor_traverse },
     { Py_tp_methods, predictor_methods },
     { Py_tp_doc,
-      "Predictor(graph, batch_size)\n--\n\nA graph ready to predict any number of rows." },
+      "Predictor(graph, batch_size)\n--\n\nPrediction of any number of rows with a graph." },
     { 0, NULL },
 };
 static PyType_Spec predictor_spec = { "pynn._core.Predictor", sizeof(PredictorObject), 0, GC_TYPE,

@@ -1,9 +1,9 @@
-/* read_graph.c - what a graph consists of, as Python objects; and the kinds of layers. */
+/* read_graph.c - the contents of a graph, and the kinds of layers, as Python objects. */
 #include "read_graph.h"
 #include "custom.h"
 #include <string.h>
 
-/* Numbers as a tuple, integers where they are whole by type. */
+/* A number as bool, float or int, according to the type of its field. */
 static PyObject *number(pn_field_type type, double value)
 {
     switch (type) {
@@ -39,7 +39,7 @@ static PyObject *sizes_tuple(size_t n, const size_t *sizes)
     return all;
 }
 
-/* The number of a kind of layer. */
+/* The index of a kind of layer. */
 static size_t kind_number(const char *name)
 {
     pn_kind_info info;
@@ -61,7 +61,7 @@ static PyObject *config_dict(const pn_graph *graph, size_t node, const char *kin
     return dict;
 }
 
-/* The array of those kept alive for the graph that has this data and shape, or None. */
+/* The array that the graph keeps alive with this data and shape, or None. */
 static PyObject *array_of(const GraphObject *self, const void *data, const pn_parameter_info *p)
 {
     for (Py_ssize_t i = 0; data && i < PyList_GET_SIZE(self->keep); i++) {

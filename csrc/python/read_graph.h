@@ -1,4 +1,4 @@
-/* read_graph.h - what a graph consists of, as Python objects; and the kinds of layers. */
+/* read_graph.h - the contents of a graph, and the kinds of layers, as Python objects. */
 #ifndef PYNN_READ_GRAPH_H
 #define PYNN_READ_GRAPH_H
 #include "graph_object.h"

@@ -1,4 +1,4 @@
-/* runtime.c - instruction sets, threads and the few functions without a type. */
+/* runtime.c - instruction sets, threads and miscellaneous functions. */
 #include "runtime.h"
 #include "array.h"
 #include "read_graph.h"
@@ -6,7 +6,7 @@
 #include "stop.h"
 #include <stdlib.h>
 
-/* {name: whether this machine runs it}, best first. */
+/* {name: whether this machine supports it}, best first. */
 static PyObject *isas(PyObject *module, PyObject *unused)
 {
     (void)module; (void)unused;
@@ -34,18 +34,18 @@ static PyObject *set_isa(PyObject *module, PyObject *name)
     return status ? raise_status(status, &error) : Py_NewRef(Py_None);
 }
 
-/* The choice of the environment, or the best; a name that cannot be had is an error that lists
- * those that can. */
+/* Selects the instruction set named by the environment, or the best one. An unavailable name is an
+ * error that lists the available ones. */
 static int choose_isa(PyObject *module)
 {
-    const char *wanted = getenv("PYNN_ISA");
+    const char *requested = getenv("PYNN_ISA");
     pn_error error = { "" };
-    if (pn_isa_set(wanted && *wanted ? wanted : NULL, &error) == PN_OK) return 0;
+    if (pn_isa_set(requested && *requested ? requested : NULL, &error) == PN_OK) return 0;
     PyObject *known = isas(module, NULL);
     if (known)
         PyErr_Format(PyExc_ImportError,
-                     "PYNN_ISA=%s: %s (built, and whether this machine runs it: %R)",
-                     wanted ? wanted : "", error.text, known);
+                     "PYNN_ISA=%s: %s (built, and whether this machine supports it: %R)",
+                     requested ? requested : "", error.text, known);
     Py_XDECREF(known);
     return -1;
 }
@@ -66,16 +66,16 @@ static PyObject *set_threads(PyObject *module, PyObject *number)
     return status ? raise_status(status, &error) : Py_NewRef(Py_None);
 }
 
-/* PYNN_NUM_THREADS, where it is set. */
+/* Applies PYNN_NUM_THREADS if it is set. */
 static int choose_threads(void)
 {
-    const char *wanted = getenv("PYNN_NUM_THREADS");
-    if (!wanted || !*wanted) return 0;
+    const char *requested = getenv("PYNN_NUM_THREADS");
+    if (!requested || !*requested) return 0;
     char *end;
-    long n = strtol(wanted, &end, 10);
-    pn_error error = { "expected a whole number from 1 on" };
+    long n = strtol(requested, &end, 10);
+    pn_error error = { "expected an integer >= 1" };
     if (!*end && n >= 1 && pn_threads_set((size_t)n, &error) == PN_OK) return 0;
-    PyErr_Format(PyExc_ImportError, "PYNN_NUM_THREADS=%s: %s", wanted, error.text);
+    PyErr_Format(PyExc_ImportError, "PYNN_NUM_THREADS=%s: %s", requested, error.text);
     return -1;
 }
 
@@ -100,7 +100,7 @@ static PyObject *uniform(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* all_finite(arrays): are all numbers of these float32 and float64 arrays finite? */
+/* all_finite(arrays): returns whether all numbers in float32 and float64 arrays are finite. */
 static PyObject *all_finite(PyObject *module, PyObject *given)
 {
     (void)module;
@@ -128,20 +128,21 @@ static PyObject *all_finite(PyObject *module, PyObject *given)
 
 static PyMethodDef methods[] = {
     { "get_threads", get_threads, METH_NOARGS,
-      "get_threads()\n--\n\nReturn how many threads a call may use." },
+      "get_threads()\n--\n\nReturn the number of threads that a call may use." },
     { "set_threads", set_threads, METH_O,
-      "set_threads(number, /)\n--\n\nSet how many threads a call may use; 0 chooses the default." },
+      "set_threads(number, /)\n--\n\n"
+      "Set the number of threads that a call may use; 0 selects the default." },
     { "layer_kinds", layer_kinds, METH_NOARGS,
-      "layer_kinds()\n--\n\nReturn a dict for each kind of layer: its name, "
-      "inputs at least and at most, and fields." },
+      "layer_kinds()\n--\n\nReturn a dict for each kind of layer: its name, its least and most "
+      "inputs, and its fields." },
     { "isa", isa, METH_NOARGS, "isa()\n--\n\nReturn the name of the instruction set in use." },
     { "isas", isas, METH_NOARGS,
       "isas()\n--\n\nReturn the instruction sets that were built, best first, and "
-      "whether this machine runs each." },
+      "whether this machine supports each." },
     { "set_isa", set_isa, METH_O,
-      "set_isa(name, /)\n--\n\nUse the named instruction set from now on; None chooses the best." },
+      "set_isa(name, /)\n--\n\nSelect an instruction set for later calls; None selects the best." },
     { "all_finite", all_finite, METH_O,
-      "all_finite(arrays, /)\n--\n\nTell whether all numbers of float32 and float64 arrays "
+      "all_finite(arrays, /)\n--\n\nReturn whether all numbers of float32 and float64 arrays "
       "are finite." },
     { "uniform", uniform, METH_VARARGS,
       "uniform(out, seed, stream, low, high, /)\n--\n\nFill out with numbers in [low, high)." },

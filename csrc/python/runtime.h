@@ -1,4 +1,4 @@
-/* runtime.h - instruction sets, threads and the few functions without a type. */
+/* runtime.h - instruction sets, threads and miscellaneous functions. */
 #ifndef PYNN_RUNTIME_H
 #define PYNN_RUNTIME_H
 #include "binding.h"

@@ -1,4 +1,4 @@
-/* service.c - types, tables, exceptions and lists of arrays, for every file of the binding. */
+/* service.c - helpers for types, tables, exceptions and lists of arrays, shared by the binding. */
 #include "service.h"
 
 PyObject *raise_status(pn_status status, const pn_error *error)
@@ -10,7 +10,7 @@ PyObject *raise_status(pn_status status, const pn_error *error)
     case PN_BAD_SHAPE:
     case PN_BAD_VALUE: type = PyExc_ValueError;        break;
     case PN_BAD_STATE: type = PyExc_RuntimeError;      break;
-    /* the poll function may have raised already */
+    /* the poll function may already have raised */
     case PN_STOPPED:
         if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
         return NULL;
@@ -35,11 +35,11 @@ int add_rows(PyObject *module, const char *name, PyObject *(*row)(size_t i))
     return rc;
 }
 
-int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **kept)
+int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **reference)
 {
     PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
     int status = type ? PyModule_AddType(module, (PyTypeObject *)type) : -1;
-    if (kept && status == 0) Py_XSETREF(*kept, (PyTypeObject *)Py_NewRef(type));
+    if (reference && status == 0) Py_XSETREF(*reference, (PyTypeObject *)Py_NewRef(type));
     Py_XDECREF(type);
     return status;
 }

@@ -1,11 +1,10 @@
 /* stop.c - long calls: they release the GIL, and a signal whose handler raises stops them. */
 #include "stop.h"
 
-/* Where another thread says that this one shall stop; NULL: none does. */
+/* A byte that another thread sets to stop this one; NULL if there is none. */
 static _Thread_local PyArrayObject *flag;
 
-/* Called without the GIL; takes it to let a signal handler raise, which only the main thread does.
- */
+/* Called without the GIL. Acquires it to run signal handlers, which only the main thread does. */
 int poll_signals(void *context)
 {
     (void)context;
@@ -36,7 +35,8 @@ int retake(released *r)
     return stopped;
 }
 
-/* work(alone, flag): how this thread works from now on; returns how it did before. */
+/* work(alone, flag): sets the threading and the stop flag of this thread. Returns the previous
+ * values. */
 static PyObject *work(PyObject *module, PyObject *args)
 {
     PyObject *given;
@@ -45,14 +45,17 @@ static PyObject *work(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "pO", &alone, &given)) return NULL;
     if (given != Py_None && !(PyArray_Check(given) && PyArray_NBYTES((PyArrayObject *)given) == 1))
         return PyErr_Format(PyExc_TypeError, "flag: expected None or an array of one byte");
-    PyObject *before = Py_BuildValue("iO", pn_threads_alone(alone), flag ? (PyObject *)flag : Py_None);
+    PyObject *previous_flag = flag ? (PyObject *)flag : Py_None,
+             *previous = Py_BuildValue("iO", pn_threads_alone(alone), previous_flag);
     Py_XSETREF(flag, given == Py_None ? NULL : (PyArrayObject *)Py_NewRef(given));
-    return before;
+    return previous;
 }
 
 static PyMethodDef functions[] = {
     { "work", work, METH_VARARGS,
-      "work($module, alone, flag, /)\n--\n\nMake the calls of this thread use no other thread, and stop with a KeyboardInterrupt once the byte in flag is not 0; return the two arguments of before." },
+      "work($module, alone, flag, /)\n--\n\n"
+      "Restrict the calls of this thread to this thread if alone, and stop them with "
+      "KeyboardInterrupt when the byte in flag is not 0. Return the previous two arguments." },
     { NULL, NULL, 0, NULL },
 };
 

@@ -3,8 +3,8 @@
 #define PYNN_STOP_H
 #include "binding.h"
 
-/* Around what runs without the GIL, if large. retake says whether a signal stopped it; an
- * exception is set then. */
+/* release and retake enclose code that runs without the GIL, if it is large. retake returns whether
+ * a signal stopped it. Then an exception is set. */
 typedef struct { pn_stop stop; PyThreadState *state; } released;
 void release(released *r, int large);
 int retake(released *r);

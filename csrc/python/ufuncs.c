@@ -1,8 +1,8 @@
 /* ufuncs.c - activations, their derivatives and the row-wise functions as NumPy ufuncs.
  *
- * One loop serves every elementwise row and dtype, and one every row-wise row: the ufunc's own
- * record says which function it is, the descriptor of its first operand in which type. Kernels see
- * contiguous spans; strides and float16 end here. */
+ * One loop serves all elementwise rows and dtypes, and another one all row-wise rows. The record of
+ * the ufunc identifies the function, and the descriptor of its first operand the type. Kernels
+ * process contiguous spans, so strides and float16 are handled here. */
 #include "ufuncs.h"
 #include "service.h"
 #include "stop.h"
@@ -14,16 +14,16 @@
 #include <string.h>
 #include <time.h>
 
-/* bytes from which a loop looks for signals; least time between two looks */
+/* POLL_AT: minimum bytes of a call that checks for signals; POLL_NS: interval of these checks */
 enum { POLL_AT = 4096, POLL_NS = 50000000 };
 enum { MAX_ARGS = PN_MAX_PARAMS + 2, LOOPS = 3 };
 enum {
     SPAN = 256,                         /* elements gathered at a time */
-    /* bytes from which two threads gain where computing takes the time, and where memory does */
+    /* minimum bytes for which two threads are faster when limited by computation, or by memory */
     PARALLEL_BYTES_COMPUTE = 32768, PARALLEL_BYTES_MEMORY = 262144,
-    /* times as many from which they gain although the pool must first be woken ... */
+    /* factor on this minimum if the threads of the pool must be woken */
     WAKE = 16,
-    AWAKE_NS = 30000                    /* ... and how long after a call it surely need not */
+    AWAKE_NS = 30000                    /* time after a call for which they are certainly awake */
 };
 
 typedef void apply_fn(size_t i, pn_dtype t, size_t n, const void *x, void *y, const void *const *p,
@@ -32,9 +32,9 @@ typedef void apply_fn(size_t i, pn_dtype t, size_t n, const void *x, void *y, co
 typedef struct {
     size_t row;
     int nparams;
-    /* PARALLEL_BYTES_COMPUTE or PARALLEL_BYTES_MEMORY; a thread takes half as much at a time */
-    npy_intp least;
-    _Atomic int64_t last;       /* when the last call of at least that much ended */
+    /* PARALLEL_BYTES_COMPUTE or PARALLEL_BYTES_MEMORY; a task takes half as many bytes */
+    npy_intp min_bytes;
+    _Atomic int64_t last;       /* end of the last call of at least this size */
     apply_fn *apply;            /* NULL for row-wise functions */
     char name[64], types[LOOPS * MAX_ARGS];
 } record;
@@ -59,21 +59,20 @@ static uint16_t half_from_float(float f)
     memcpy(&bits, &f, sizeof bits);
     uint16_t sign = bits >> 16 & 0x8000;
     bits &= 0x7fffffff;
-    /* a NaN stays one, with its payload */
+    /* a NaN keeps its payload */
     if (bits > 0x7f800000) return sign | 0x7e00 | (bits >> 13 & 0x3ff);
     /* 65520 and more round to inf */
     if (bits >= 0x477ff000) return sign | 0x7c00;
     if (bits >= 0x38800000)
         return sign | (uint16_t)((bits - 0x38000000 + 0xfff + (bits >> 13 & 1)) >> 13);
     memcpy(&f, &bits, sizeof f);
-    /* its last bit is 2^-24, the smallest half */
+    /* the last bit of f is now 2^-24, the smallest half */
     f += 0.5f;
     memcpy(&bits, &f, sizeof bits);
     return sign | (uint16_t)(bits - 0x3f000000);
 }
 
-/* to[0..n) = the n elements of NumPy type `type` from x on, every s bytes; float16 becomes float.
- */
+/* Gathers n elements of a NumPy type, s bytes apart, into to[0..n); float16 becomes float. */
 static void gather(int type, npy_intp n, const char *x, npy_intp s, void *to)
 {
     if (type == NPY_DOUBLE)
@@ -96,16 +95,16 @@ static void scatter(int type, npy_intp n, const void *from, char *y, npy_intp s)
             *(uint16_t *)(y + i * s) = half_from_float(((const float *)from)[i]);
 }
 
-/* Kernels raise floating-point flags that say nothing about the result. NumPy looks at them in
- * spite of what a loop declares when it converts an operand too, and after every gufunc. <fenv.h>
- * takes 100 ns for it on x86, where it sees to the x87 as well. */
+/* Kernels raise floating-point flags that say nothing about the result. NumPy checks the flags,
+ * despite what a loop declares, if it also converts an operand, and after every gufunc. <fenv.h>
+ * takes 100 ns on x86 because it also handles the x87 unit. */
 #ifdef __x86_64__
 typedef unsigned float_flags;
-static void keep_flags(float_flags *f) { *f = __builtin_ia32_stmxcsr(); }
+static void save_flags(float_flags *f) { *f = __builtin_ia32_stmxcsr(); }
 static void restore_flags(const float_flags *f) { __builtin_ia32_ldmxcsr(*f); }
 #else
 typedef fenv_t float_flags;
-static void keep_flags(float_flags *f) { fegetenv(f); }
+static void save_flags(float_flags *f) { fegetenv(f); }
 static void restore_flags(const float_flags *f) { fesetenv(f); }
 #endif
 
@@ -116,12 +115,12 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void share_out_now(record *f, npy_intp bytes, npy_intp least, size_t tasks, pn_task_fn *task,
-                          void *c)
+static void run_tasks(record *f, npy_intp bytes, npy_intp min_bytes, size_t tasks, pn_task_fn *task,
+                      void *c)
 {
-    if (bytes < least) {
+    if (bytes < min_bytes) {
         for (size_t i = 0; i < tasks && !(tasks > 64 && pn_stop_now()); i++) task(c, i);
-    } else if (bytes >= least * WAKE || now_ns() - f->last < AWAKE_NS) {
+    } else if (bytes >= min_bytes * WAKE || now_ns() - f->last < AWAKE_NS) {
         pn_parallel(tasks, task, c);
         f->last = now_ns();
     } else {
@@ -130,11 +129,12 @@ static void share_out_now(record *f, npy_intp bytes, npy_intp least, size_t task
     }
 }
 
-/* Runs the tasks of a call on so many bytes: on the pool where that is faster. Their results don't
- * depend on it. -1 and an exception if a signal stopped it, which is looked for between tasks and,
- * as NumPy calls a loop for pieces of a converted operand, between calls. */
-static int share_out(record *f, npy_intp bytes, npy_intp least, size_t tasks, pn_task_fn *task,
-                     void *c)
+/* Runs the tasks of a call on the given number of bytes, on the pool if that is faster. Their
+ * results do not depend on this choice. Returns -1 with an exception if a signal stopped it.
+ * Signals are checked between tasks, and between calls, because NumPy calls a loop repeatedly for a
+ * converted operand. */
+static int run_interruptible(record *f, npy_intp bytes, npy_intp min_bytes, size_t tasks,
+                             pn_task_fn *task, void *c)
 {
     static _Thread_local int64_t last;
     const int64_t now = bytes < POLL_AT ? 0 : now_ns();
@@ -144,15 +144,15 @@ static int share_out(record *f, npy_intp bytes, npy_intp least, size_t tasks, pn
     }
     pn_stop stop = { .poll = poll_signals };
     if (tasks > 64) pn_stop_begin(&stop);
-    share_out_now(f, bytes, least, tasks, task, c);
+    run_tasks(f, bytes, min_bytes, tasks, task, c);
     return tasks > 64 && pn_stop_end(&stop) ? -1 : 0;
 }
 
-/* One call of an elementwise loop: operands x, parameters, y. */
+/* One call of an elementwise loop with operands x, parameters, y. */
 typedef struct {
     const record *f;
     int type, varying, contiguous;
-    npy_intp n, share;              /* elements, and how many of them a task takes */
+    npy_intp n, per_task;           /* elements, and elements per task */
     char *const *data;
     const npy_intp *strides;
 } call;
@@ -189,17 +189,18 @@ static void apply_strided(const call *c, npy_intp i, npy_intp n, npy_intp most)
     }
 }
 
-static void apply_share(void *context, size_t task)
+static void apply_task(void *context, size_t task)
 {
     const call *c = context;
-    const npy_intp i = (npy_intp)task * c->share, n = c->n - i < c->share ? c->n - i : c->share;
+    const npy_intp i = (npy_intp)task * c->per_task, left = c->n - i,
+                   n = left < c->per_task ? left : c->per_task;
     if (c->contiguous) apply_contiguous(c, i, n);
     else apply_strided(c, i, n, SPAN);
 }
 
-/* Does the output lie in an operand's memory, though not in its place? NumPy allows it where going
- * from left to right is right. */
-static int runs_behind(const call *c)
+/* Returns whether the output overlaps an operand without being in place. NumPy allows this if
+ * processing from left to right is correct. */
+static int overlaps(const call *c)
 {
     const int out = 1 + c->f->nparams;
     const uintptr_t y = (uintptr_t)c->data[out],
@@ -229,19 +230,19 @@ static int elementwise(PyArrayMethod_Context *context, char *const *data,
     c.contiguous = type != NPY_HALF && sx == size && sy == size;
     for (int k = 0; k < f->nparams; k++) c.contiguous &= strides[1 + k] == (c.varying ? size : 0);
 
-    /* reduce and accumulate, which NumPy offers with two operands, feed each output back as the
-     * next x */
+    /* reduce and accumulate, which NumPy provides for two operands, use each output as the next
+     * x */
     const int feedback = f->nparams &&
                          ((sx == 0 && sy == 0) || (sx == sy && data[out] == data[0] + sx));
-    const npy_intp bytes = c.contiguous ? f->least : PARALLEL_BYTES_COMPUTE;
-    c.share = bytes / 2 / size;
+    const npy_intp bytes = c.contiguous ? f->min_bytes : PARALLEL_BYTES_COMPUTE;
+    c.per_task = bytes / 2 / size;
     float_flags flags;
-    keep_flags(&flags);
+    save_flags(&flags);
     int status = 0;
     if (feedback) apply_strided(&c, 0, c.n, 1);
     else
-        status = share_out(f, runs_behind(&c) ? 0 : c.n * size, bytes,
-                           (size_t)((c.n + c.share - 1) / c.share), apply_share, &c);
+        status = run_interruptible(f, overlaps(&c) ? 0 : c.n * size, bytes,
+                                   (size_t)((c.n + c.per_task - 1) / c.per_task), apply_task, &c);
     restore_flags(&flags);
     return status;
 }
@@ -255,15 +256,15 @@ static int no_memory(void)
     return -1;
 }
 
-/* One call of a row-wise loop. Dimensions are rows and n, strides those of the rows and then of
- * their elements. */
+/* One call of a row-wise loop. The dimensions are rows and n. The strides are those of the rows,
+ * followed by those of their elements. */
 typedef struct {
     const record *f;
     int type;
-    npy_intp rows, n, share;        /* rows a task takes */
+    npy_intp rows, n, per_task;     /* rows per task */
     char *const *data;
     const npy_intp *strides;
-    atomic_int failed;              /* a task found no memory for a row */
+    atomic_int failed;              /* a task could not allocate a row */
 } rows_call;
 
 static void apply_rows(void *context, size_t task)
@@ -271,8 +272,8 @@ static void apply_rows(void *context, size_t task)
     rows_call *c = context;
     const pn_dtype t = c->type == NPY_DOUBLE ? PN_F64 : PN_F32;
     const npy_intp size = t == PN_F64 ? sizeof(double) : sizeof(float), n = c->n, *s = c->strides;
-    const npy_intp first = (npy_intp)task * c->share,
-                   rows = c->rows - first < c->share ? c->rows - first : c->share;
+    const npy_intp first = (npy_intp)task * c->per_task,
+                   rows = c->rows - first < c->per_task ? c->rows - first : c->per_task;
     char *x = c->data[0] + first * s[0], *y = c->data[1] + first * s[1];
     if (c->type != NPY_HALF && s[2] == size && s[3] == size) {
         if (s[0] == n * size && s[1] == n * size)
@@ -305,29 +306,31 @@ static int rowwise(PyArrayMethod_Context *context, char *const *data, const npy_
                     .type = type,
                     .rows = rows,
                     .n = n,
-                    .share = 1 + PARALLEL_BYTES_COMPUTE / 2 / (bytes + 1),
+                    .per_task = 1 + PARALLEL_BYTES_COMPUTE / 2 / (bytes + 1),
                     .data = data,
                     .strides = strides };
     float_flags flags;
-    keep_flags(&flags);
-    const int status = share_out(f, rows * bytes, PARALLEL_BYTES_COMPUTE,
-                                 (size_t)((rows + c.share - 1) / c.share), apply_rows, &c);
+    save_flags(&flags);
+    const size_t tasks = (size_t)((rows + c.per_task - 1) / c.per_task);
+    const int status = run_interruptible(f, rows * bytes, PARALLEL_BYTES_COMPUTE, tasks, apply_rows,
+                                         &c);
     restore_flags(&flags);
     return c.failed ? no_memory() : status;
 }
 
-/* The type of a call: that of the output when dtype= or signature= fixes it, else that of the first
- * operand, where integers and Python's numbers are doubles. NULL when there is no loop for it, with
- * an exception when it is known. */
-static PyArray_DTypeMeta *decide(const PyUFuncObject *ufunc, PyArray_DTypeMeta *const *operands,
-                                 PyArray_DTypeMeta *const *signature)
+/* The type of a call: that of the output if dtype= or signature= specifies it, otherwise that of
+ * the first operand, where integers and Python numbers become doubles. Returns NULL if there is no
+ * loop for it, with an exception if the type is known. */
+static PyArray_DTypeMeta *resolve_type(const PyUFuncObject *ufunc,
+                                       PyArray_DTypeMeta *const *operands,
+                                       PyArray_DTypeMeta *const *signature)
 {
     PyArray_DTypeMeta *const choices[] = { &PyArray_HalfDType, &PyArray_FloatDType,
                                            &PyArray_DoubleDType };
     PyArray_DTypeMeta *first = signature[ufunc->nargs - 1] ? signature[ufunc->nargs - 1]
                              : signature[0]                ? signature[0]
                                                            : operands[0];
-    /* reduce and accumulate leave out the first */
+    /* reduce and accumulate omit the first */
     if (!first) first = operands[1];
     if (!first) return NULL;
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
@@ -345,13 +348,13 @@ static PyArray_DTypeMeta *decide(const PyUFuncObject *ufunc, PyArray_DTypeMeta *
     return NULL;
 }
 
-/* Parameters follow the first operand and never widen it; those of float16 are float32, in which it
- * is computed. */
+/* Parameters are converted to the type of the first operand. For float16 they are float32, in which
+ * it is computed. */
 static int promote(PyObject *ufunc, PyArray_DTypeMeta *const operands[],
                    PyArray_DTypeMeta *const signature[], PyArray_DTypeMeta *out[])
 {
     const int nargs = ((PyUFuncObject *)ufunc)->nargs;
-    PyArray_DTypeMeta *type = decide((PyUFuncObject *)ufunc, operands, signature);
+    PyArray_DTypeMeta *type = resolve_type((PyUFuncObject *)ufunc, operands, signature);
     if (!type) return -1;
     PyArray_DTypeMeta *parameter = type == &PyArray_HalfDType ? &PyArray_FloatDType : type;
     for (int i = 0; i < nargs; i++)
@@ -360,8 +363,7 @@ static int promote(PyObject *ufunc, PyArray_DTypeMeta *const operands[],
     return 0;
 }
 
-/* Also tells the ufunc's .types, which knows loops of NumPy's older kind only; with nothing to
- * resolve among those. */
+/* Also sets ufunc.types, which lists only legacy loops, without a resolver for them. */
 static int add_loops(PyUFuncObject *ufunc, record *f)
 {
     PyArray_DTypeMeta *const types[LOOPS] = { &PyArray_HalfDType, &PyArray_FloatDType,
@@ -401,8 +403,8 @@ static int add_promoter(PyObject *ufunc, int nargs)
     return rc;
 }
 
-/* A formula with none of these words chooses, multiplies and divides. */
-static npy_intp least(const char *formula)
+/* A formula without these functions only selects, multiplies and divides, so memory limits it. */
+static npy_intp min_bytes(const char *formula)
 {
     static const char *const words[] = { "exp", "log", "tanh", "erf", "sin", "cos" };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -415,19 +417,20 @@ static PyObject *new_ufunc(size_t row, apply_fn *apply, int nparams, const char 
 {
     record *f = PyArray_malloc(sizeof *f);
     if (!f) return PyErr_NoMemory();
-    *f = (record){ .row = row, .nparams = nparams, .apply = apply, .least = least(formula) };
+    *f = (record){ .row = row, .nparams = nparams, .apply = apply };
+    f->min_bytes = min_bytes(formula);
     PyOS_snprintf(f->name, sizeof f->name, "%s%s", prefix, name);
     PyObject *ufunc = PyUFunc_FromFuncAndDataAndSignature(NULL, NULL, NULL, 0, 1 + nparams, 1,
                                                           PyUFunc_None, f->name, "", 0,
                                                           apply ? NULL : "(n)->(n)");
     if (!ufunc) { PyArray_free(f); return NULL; }
-    ((PyUFuncObject *)ufunc)->ptr = f;                      /* which NumPy frees with the ufunc */
+    ((PyUFuncObject *)ufunc)->ptr = f;                      /* NumPy frees it with the ufunc */
     if (add_loops((PyUFuncObject *)ufunc, f) < 0 || add_promoter(ufunc, nparams + 2) < 0)
         Py_CLEAR(ufunc);
     return ufunc;
 }
 
-/* the number of parameters: 2 for "threshold, value" */
+/* The number of parameters: "threshold, value" has two. */
 static int count(const char *params)
 {
     if (!params) return 0;
@@ -464,7 +467,7 @@ static PyObject *rowwise_row(size_t i)
                  : NULL;
 }
 
-/* A ufunc is made without its documentation, which Python composes from the row. */
+/* Sets the documentation, which Python composes from the row after the ufunc is created. */
 static PyObject *set_doc(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -481,7 +484,7 @@ static PyObject *set_doc(PyObject *module, PyObject *args)
 
 static PyMethodDef methods[] = {
     { "set_doc", set_doc, METH_VARARGS,
-      "set_doc(ufunc, text, /)\n--\n\nGive a ufunc of this module its documentation." },
+      "set_doc(ufunc, text, /)\n--\n\nSet the documentation of a ufunc of this module." },
     { NULL, NULL, 0, NULL }
 };
 

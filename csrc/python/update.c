@@ -1,4 +1,4 @@
-/* update.c - optimizer groups, steps and schedules as Python calls. */
+/* update.c - optimizer groups, steps and schedules as Python functions. */
 #include "update.h"
 #include "array.h"
 #include "gate.h"
@@ -6,7 +6,7 @@
 #include "stop.h"
 #include <stdlib.h>
 
-/* ---- groups: [(optimizer, settings, schedules (k, 14), [(p, g, (state or None, ...), (number, ...), average or None), ...]), ...]  */
+/* ---- groups ---------------------------------------------------------------------------------- */
 void groups_clear(groups *g)
 {
     for (size_t i = 0; g->groups && i < g->n; i++) {
@@ -19,7 +19,7 @@ void groups_clear(groups *g)
     *g = (groups){ 0 };
 }
 
-/* The data of an array of n elements, and a reference to it into keep. */
+/* Returns the data of an array of n elements and adds a reference to keep. */
 static void *hold(groups *g, PyObject *given, pn_dtype t, size_t n, const char *name)
 {
     PyArrayObject *a = in_place_array(given, t, name);
@@ -40,11 +40,11 @@ static size_t count_words(const char *names)
     return n;
 }
 
-/* How many of something a parameter keeps, and what was given. */
+/* Checks the number of arrays given for a parameter. */
 static int check_count(PyObject *given, size_t want, const pn_optimizer *o, const char *what)
 {
     if ((size_t)PyTuple_GET_SIZE(given) == want) return 1;
-    PyErr_Format(PyExc_ValueError, "%s keeps %zu %s a parameter, got %zd", o->cls, want, what,
+    PyErr_Format(PyExc_ValueError, "%s keeps %zu %s per parameter, got %zd", o->cls, want, what,
                  PyTuple_GET_SIZE(given));
     return 0;
 }
@@ -76,7 +76,8 @@ static int parse_segment(groups *g, size_t optimizer, PyObject *item, pn_segment
     }
     PyArrayObject *a = (PyArrayObject *)p;
     const int ndim = PyArray_NDIM(a);
-    *s = (pn_segment){ .n = (size_t)PyArray_SIZE(a), .dtype = PyArray_TYPE(a) == NPY_FLOAT ? PN_F32 : PN_F64 };
+    *s = (pn_segment){ .n = (size_t)PyArray_SIZE(a) };
+    s->dtype = PyArray_TYPE(a) == NPY_FLOAT ? PN_F32 : PN_F64;
     if (ndim > 1) {
         s->rows = (size_t)PyArray_DIM(a, ndim - 2);
         s->cols = (size_t)PyArray_DIM(a, ndim - 1);
@@ -96,18 +97,18 @@ static int check_schedules(const pn_schedule *s, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (!(s[i].kind >= 0 && s[i].kind < 1e6) ||
             !check_index((size_t)s[i].kind, pn_schedule_at((size_t)s[i].kind), "schedules")) {
-            if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "schedules: no such kind");
+            if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "schedules: unknown kind");
             return 0;
         }
         if (!(s[i].momentum < PN_MAX_HYPER)) {
-            PyErr_SetString(PyExc_ValueError, "schedules: no such setting");
+            PyErr_SetString(PyExc_ValueError, "schedules: unknown setting");
             return 0;
         }
     }
     return 1;
 }
 
-/* Rows of an array as schedules, held by g. */
+/* Uses the rows of an array as schedules. g keeps it alive. */
 static int take_schedules(groups *g, PyObject *given, const pn_schedule **schedules, size_t *n)
 {
     const size_t width = sizeof(pn_schedule) / sizeof(double);
@@ -160,7 +161,7 @@ int parse_groups(PyObject *list, groups *g)
         PyErr_SetString(PyExc_TypeError, "groups: expected a list");
         return 0;
     }
-    /* a number's __index__ may change the list */
+    /* use a copy, because __index__ of a number may change the list */
     PyObject *items = PyList_AsTuple(list);
     if (!items) return 0;
     const size_t n = (size_t)PyTuple_GET_SIZE(items);
@@ -182,10 +183,11 @@ int parse_groups(PyObject *list, groups *g)
     return 0;
 }
 
-/* ---- Update: groups that are stepped again and again ----------------------------------------- */
-/* busy: the fork generation */
+/* ---- Update: groups for repeated steps ------------------------------------------------------- */
+/* busy: the fork generation in which a step is running, or 0 */
 typedef struct {
-    PyObject_HEAD groups groups;
+    PyObject_HEAD
+    groups groups;
     PyObject *gates;
     size_t elements;
     unsigned busy;
@@ -250,7 +252,8 @@ static PyObject *update_step(UpdateObject *self, PyObject *args)
 
 static PyMethodDef update_methods[] = {
     { "step", (PyCFunction)update_step, METH_VARARGS,
-      "step($self, step, epoch, /)\n--\n\nOne step; step counts from 1, epoch from 0." },
+      "step($self, step, epoch, /)\n--\n\n"
+      "Perform one step. step counts from 1, epoch from 0." },
     { NULL, NULL, 0, NULL },
 };
 static PyType_Slot update_slots[] = {
@@ -259,7 +262,8 @@ static PyType_Slot update_slots[] = {
     { Py_tp_traverse, update_traverse },
     { Py_tp_methods, update_methods },
     { Py_tp_doc,
-      "Update(groups, gates)\n--\n\nGroups of an optimizer, to be stepped again and again, and the gates of its parameters." },
+      "Update(groups, gates)\n--\n\n"
+      "Groups of an optimizer for repeated steps, and the gates of its parameters." },
     { 0, NULL },
 };
 static PyType_Spec update_spec = { "pynn._core.Update", sizeof(UpdateObject), 0, GC_TYPE,
@@ -302,7 +306,7 @@ static PyObject *power_sum(PyObject *module, PyObject *args)
     return PyFloat_FromDouble(sum);
 }
 
-/* ---- lbfgs([(p, g), ...], memory, (lr, tolerance_grad, tolerance_change), (max_iter, max_eval, history), search, closure) -> loss  */
+/* ---- L-BFGS ---------------------------------------------------------------------------------- */
 static int call_closure(void *context, double *loss)
 {
     PyObject *result = PyObject_CallNoArgs(context);
@@ -311,7 +315,7 @@ static int call_closure(void *context, double *loss)
     return PyErr_Occurred() || PyErr_CheckSignals();
 }
 
-/* One segment for each (p, g); *n: of their elements. */
+/* Creates one segment for each pair (p, g). Adds the number of elements to *n. */
 static int take_pairs(groups *g, PyObject *list, pn_segment *segments, size_t *n)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
@@ -345,7 +349,7 @@ static PyObject *lbfgs(PyObject *module, PyObject *args)
         return NULL;
     if (most < 0 || evaluations < 0 || history < 0 || history > 1000000) {
         PyErr_SetString(PyExc_ValueError,
-                        "lbfgs: max_iter, max_eval and history_size must be 0 or more");
+                        "lbfgs: max_iter, max_eval and history_size must be >= 0");
         return NULL;
     }
     pn_segment *segments = calloc((size_t)PyList_GET_SIZE(list) + 1, sizeof *segments);
@@ -375,7 +379,7 @@ int parse_solver(PyObject *given, groups *g, pn_solver *solver, pn_segment **seg
         !PyArg_ParseTuple(given, "iOO!O", &kind, &settings, &PyList_Type, &list, &memory))
         return 0;
     if (kind != PN_SOLVE_LBFGS && kind != PN_SOLVE_LM)
-        PyErr_SetString(PyExc_ValueError, "solver: no such kind");
+        PyErr_SetString(PyExc_ValueError, "solver: unknown kind");
     else if (!(*segments = calloc((size_t)PyList_GET_SIZE(list) + 1, sizeof **segments)))
         PyErr_NoMemory();
     if (PyErr_Occurred() || !take_pairs(g, list, *segments, &solver->n)) return 0;
@@ -424,7 +428,7 @@ static PyObject *schedule_row(size_t i)
                          k->summary, "source", or_empty(k->source));
 }
 
-/* Where the fields of a struct of doubles begin, in doubles, and how many there are: the layout of
+/* The offsets of the fields of a struct of doubles, and its size, in doubles. This is the layout of
  * the arrays that Python fills. */
 typedef struct { const char *name; size_t offset; } field;
 static PyObject *layout(const field *fields, size_t n, size_t size)
@@ -464,13 +468,19 @@ static int add_layouts(PyObject *module)
 
 static PyMethodDef functions[] = {
     { "schedule", schedule, METH_VARARGS,
-      "schedule($module, schedules, settings, step, epoch, /)\n--\n\nRewrite settings as schedules say." },
+      "schedule($module, schedules, settings, step, epoch, /)\n--\n\n"
+      "Apply schedules to the hyper-parameters in settings." },
     { "lbfgs", lbfgs, METH_VARARGS,
-      "lbfgs($module, parameters, memory, tolerances, counts, search, closure, /)\n--\n\nOne step of L-BFGS: the closure's first loss." },
+      "lbfgs($module, parameters, memory, tolerances, counts, search, closure, /)\n--\n\n"
+      "Perform one step of L-BFGS and return the first loss of the closure. parameters: pairs "
+      "(data, grad); tolerances: (lr, tolerance_grad, tolerance_change); counts: (max_iter, "
+      "max_eval, history)." },
     { "lbfgs_memory", lbfgs_memory, METH_VARARGS,
-      "lbfgs_memory($module, n, history, /)\n--\n\nNumbers that L-BFGS remembers." },
+      "lbfgs_memory($module, n, history, /)\n--\n\n"
+      "Return the number of doubles in the memory of L-BFGS." },
     { "power_sum", power_sum, METH_VARARGS,
-      "power_sum($module, x, p, unit=1.0, /)\n--\n\nThe p-norm of an array over unit, raised to p; for infinity the largest." },
+      "power_sum($module, x, p, unit=1.0, /)\n--\n\n"
+      "Return the p-norm of x / unit raised to p; for infinity, the largest magnitude." },
     { NULL, NULL, 0, NULL },
 };
 

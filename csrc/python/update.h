@@ -3,14 +3,16 @@
 #define PYNN_UPDATE_H
 #include "binding.h"
 
-/* groups: what a pn_update takes, and references to all
- * that it borrows. */
+/* groups: the arguments of pn_update, and references to everything that they borrow. */
 int add_updates(PyObject *module);
 typedef struct { size_t n; pn_group *groups; void **work; PyObject *keep; } groups;
-int parse_groups(PyObject *list, groups *g);    /* 0 and an exception; g is cleared then */
+/* Parses a list of groups (optimizer, settings, schedules, parameters), where schedules are the
+ * rows of an array and each parameter is (data, grad, (state or None, ...), (number, ...), average
+ * or None). Returns 0 with an exception on failure, and clears g. */
+int parse_groups(PyObject *list, groups *g);
 void groups_clear(groups *g);
-/* (kind, settings, [(p, g), ...], memory) or None; what is borrowed is kept in g, and segments are
- * the caller's to free. */
+/* Parses (kind, settings, [(p, g), ...], memory). g keeps the borrowed objects alive. The caller
+ * must free segments. */
 int parse_solver(PyObject *given, groups *g, pn_solver *solver, pn_segment **segments);
 
 #endif

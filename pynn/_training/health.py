@@ -193,7 +193,7 @@ class Monitor:
 
 def measure(run: _core.Fit, owners: Mapping[int, tuple[str, str]], data: Observed) -> Health:
     """Measure the health on the data of a run without training."""
-    run.look()
+    run.measure_health()
     return report(run.health or (), owners, None, data)
 
 

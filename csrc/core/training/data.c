@@ -6,55 +6,58 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- room ------------------------------------------------------------------------------------ */
+/* ---- buffers --------------------------------------------------------------------------------- */
 
-void pn_batch_buffers_free(pn_batch_buffers *room, const pn_graph *g)
+void pn_batch_buffers_free(pn_batch_buffers *buffers, const pn_graph *g)
 {
-    for (size_t i = 0; room->target && i < g->n_outputs; i++) free(room->target[i]);
-    for (size_t i = 0; room->weight && i < g->n_outputs; i++) free(room->weight[i]);
-    for (size_t i = 0; room->turned && i < g->n_outputs; i++) free(room->turned[i]);
-    for (size_t i = 0; room->label && i < g->n_outputs; i++) free(room->label[i]);
-    free(room->target);
-    free(room->weight);
-    free(room->turned);
-    free(room->label);
-    *room = (pn_batch_buffers){ 0 };
+    for (size_t i = 0; buffers->target && i < g->n_outputs; i++) free(buffers->target[i]);
+    for (size_t i = 0; buffers->weight && i < g->n_outputs; i++) free(buffers->weight[i]);
+    for (size_t i = 0; buffers->classes_last && i < g->n_outputs; i++)
+        free(buffers->classes_last[i]);
+    for (size_t i = 0; buffers->label && i < g->n_outputs; i++) free(buffers->label[i]);
+    free(buffers->target);
+    free(buffers->weight);
+    free(buffers->classes_last);
+    free(buffers->label);
+    *buffers = (pn_batch_buffers){ 0 };
 }
 
-pn_status pn_batch_buffers_reserve(pn_batch_buffers *room, const pn_graph *g, size_t rows,
+pn_status pn_batch_buffers_reserve(pn_batch_buffers *buffers, const pn_graph *g, size_t rows,
                                    pn_error *error)
 {
-    if (room->target && rows <= room->rows) return PN_OK;
-    pn_batch_buffers_free(room, g);
-    room->target = calloc(g->n_outputs, sizeof *room->target);
-    room->weight = calloc(g->n_outputs, sizeof *room->weight);
-    room->turned = calloc(g->n_outputs, sizeof *room->turned);
-    room->label = calloc(g->n_outputs, sizeof *room->label);
-    int ok = room->target && room->weight && room->turned && room->label;
+    if (buffers->target && rows <= buffers->rows) return PN_OK;
+    pn_batch_buffers_free(buffers, g);
+    buffers->target = calloc(g->n_outputs, sizeof *buffers->target);
+    buffers->weight = calloc(g->n_outputs, sizeof *buffers->weight);
+    buffers->classes_last = calloc(g->n_outputs, sizeof *buffers->classes_last);
+    buffers->label = calloc(g->n_outputs, sizeof *buffers->label);
+    int ok = buffers->target && buffers->weight && buffers->classes_last && buffers->label;
     for (size_t i = 0; ok && i < g->n_outputs; i++) {
-        room->target[i] = malloc(rows * pn_sample_bytes(g, g->outputs[i]) + 1);
-        /* one a value, or a sample */
-        room->weight[i] = malloc(rows * (pn_sample_bytes(g, g->outputs[i]) + pn_size(g->dtype)) +
-                                 1);
-        room->turned[i] = malloc(2 * rows * pn_sample_bytes(g, g->outputs[i]) + 1);
-        room->label[i] = malloc(rows * pn_width(g, i) * sizeof **room->label + 1);
-        ok = room->target[i] && room->weight[i] && room->turned[i] && room->label[i];
+        buffers->target[i] = malloc(rows * pn_sample_bytes(g, g->outputs[i]) + 1);
+        /* one weight per value or per sample */
+        const size_t weight_bytes = pn_sample_bytes(g, g->outputs[i]) + pn_size(g->dtype);
+        buffers->weight[i] = malloc(rows * weight_bytes + 1);
+        buffers->classes_last[i] = malloc(2 * rows * pn_sample_bytes(g, g->outputs[i]) + 1);
+        buffers->label[i] = malloc(rows * pn_width(g, i) * sizeof **buffers->label + 1);
+        ok = buffers->target[i] && buffers->weight[i] && buffers->classes_last[i] &&
+             buffers->label[i];
     }
-    room->rows = ok ? rows : 0;
+    buffers->rows = ok ? rows : 0;
     if (ok) return PN_OK;
-    pn_batch_buffers_free(room, g);
+    pn_batch_buffers_free(buffers, g);
     return pn_fail(error, PN_NO_MEMORY, "no memory for a batch of %zu rows", rows);
 }
 
-/* Rows of an array of the caller's, bytes each: in place, or in the order given, into room. */
+/* Rows of a caller's array, each of the given size in bytes: in place without an order, otherwise
+ * gathered into the buffer. */
 static const void *rows_of(const void *all, size_t bytes, const size_t *order, size_t start,
-                           size_t n, void *room)
+                           size_t n, void *buffers)
 {
     if (!all) return NULL;
     if (!order) return (const char *)all + start * bytes;
     for (size_t k = 0; k < n; k++)
-        pn_copy((char *)room + k * bytes, (const char *)all + order[start + k] * bytes, bytes);
-    return room;
+        pn_copy((char *)buffers + k * bytes, (const char *)all + order[start + k] * bytes, bytes);
+    return buffers;
 }
 
 pn_loss_batch pn_loss_batch_new(const pn_graph *g, const pn_criterion *loss)
@@ -63,7 +66,7 @@ pn_loss_batch pn_loss_batch_new(const pn_graph *g, const pn_criterion *loss)
     const pn_shape *shape = &g->nodes[g->outputs[i]].shape;
     pn_loss_batch w = { .loss = loss, .shape = shape, .n_inputs = pn_loss_inputs(loss) };
     pn_error error;
-    /* it has passed pn_data_check */
+    /* cannot fail after pn_data_check */
     pn_loss_check_fit(loss, shape->ndim, shape->dim, &w.view, &error);
     w.target_bytes = w.view.positions * pn_loss_target_width(loss, w.view.cols) * pn_size(g->dtype);
     w.label_bytes = w.view.positions * (loss->row->target == 'm' ? w.view.cols : 1) *
@@ -71,8 +74,8 @@ pn_loss_batch pn_loss_batch_new(const pn_graph *g, const pn_criterion *loss)
     return w;
 }
 
-/* Labels index arrays, and another thread may write to the caller's at any time: it is a copy that
- * is checked and used. */
+/* Labels are used as array indices, and another thread may write to the caller's array at any time.
+ * Therefore the labels are copied, and the copy is checked and used. */
 static pn_status take_labels(pn_loss_batch *w, const int64_t *all, const size_t *order,
                              size_t start, size_t n, int64_t *label, pn_error *error)
 {
@@ -81,49 +84,51 @@ static pn_status take_labels(pn_loss_batch *w, const int64_t *all, const size_t 
              (const char *)all + (order ? order[start + k] : start + k) * w->label_bytes,
              w->label_bytes);
     w->target.label = label;
-    const size_t each = w->label_bytes / sizeof *label,
-                 at = pn_loss_wrong_label(w->loss, n * each, w->view.cols, label);
-    if (at == n * each) return PN_OK;
-    const size_t row = start + at / each;
-    return pn_fail(
-        error, PN_BAD_VALUE,
-        "y: class %lld in row %zu is not in 0..%lld (%zu classes): y was changed after it had been checked",
-        (long long)label[at], order ? order[row] : row, (long long)w->view.cols - 1, w->view.cols);
+    const size_t labels_per_sample = w->label_bytes / sizeof *label,
+                 at = pn_loss_wrong_label(w->loss, n * labels_per_sample, w->view.cols, label);
+    if (at == n * labels_per_sample) return PN_OK;
+    const size_t row = start + at / labels_per_sample;
+    return pn_fail(error, PN_BAD_VALUE,
+                   "y: class %lld in row %zu is not in 0..%lld (%zu classes): "
+                   "y was changed after it had been checked",
+                   (long long)label[at], order ? order[row] : row, (long long)w->view.cols - 1,
+                   w->view.cols);
 }
 
 pn_status pn_loss_batch_fill(pn_loss_batch *w, const pn_graph *g, const pn_target *y,
                              const size_t *order, size_t start, size_t n,
-                             const pn_batch_buffers *room, pn_error *error)
+                             const pn_batch_buffers *buffers, pn_error *error)
 {
     const size_t i = w->loss->outputs[0], size = pn_size(g->dtype);
     const pn_target one = { .rows_per_sample = w->view.positions, .per_value = y->per_value };
     w->order = order;
     w->start = start;
-    w->turned = room->turned ? room->turned[i] : NULL;
+    w->classes_last = buffers->classes_last ? buffers->classes_last[i] : NULL;
     w->weight_bytes = size * pn_loss_weights(w->loss, w->view.positions, w->view.cols, &one);
     w->target = (pn_target){ .target = rows_of(y->target, w->target_bytes, order, start, n,
-                                               order ? room->target[i] : NULL),
+                                               order ? buffers->target[i] : NULL),
                              .sample_weight = rows_of(y->sample_weight, w->weight_bytes, order,
-                                                      start, n, order ? room->weight[i] : NULL),
+                                                      start, n, order ? buffers->weight[i] : NULL),
                              .rows_per_sample = w->view.positions,
                              .per_value = y->per_value,
                              .custom = y->custom };
-    return y->label ? take_labels(w, y->label, order, start, n, room->label[i], error) : PN_OK;
+    return y->label ? take_labels(w, y->label, order, start, n, buffers->label[i], error) : PN_OK;
 }
 
-void pn_data_fetch(const pn_graph *g, const pn_data *data, const pn_loss_batch *wanted,
-                   size_t n_wanted, const size_t *order, size_t start, size_t n)
+void pn_data_fetch(const pn_graph *g, const pn_data *data, const pn_loss_batch *losses,
+                   size_t n_losses, const size_t *order, size_t start, size_t n)
 {
     for (size_t i = 0; i < g->n_inputs; i++)
         pn_samples_prefetch(g, i, &data->x[i], order + start, n);
-    for (size_t i = 0; i < n_wanted; i++) {
-        const size_t bytes = data->y[i].label ? wanted[i].label_bytes : wanted[i].target_bytes;
+    for (size_t i = 0; i < n_losses; i++) {
+        const size_t bytes = data->y[i].label ? losses[i].label_bytes : losses[i].target_bytes;
         const char *y = data->y[i].label ? (const char *)data->y[i].label : data->y[i].target;
         for (size_t k = start; y && k < start + n; k++) __builtin_prefetch(y + order[k] * bytes);
     }
 }
 
-/* Is every output taken once, and are those of one loss alike? */
+/* Checks that exactly one loss reads each output, and that the outputs of one loss have one
+ * shape. */
 static pn_status check_outputs(const pn_graph *g, const pn_criterion *criteria, size_t n,
                                pn_error *error)
 {
@@ -133,20 +138,20 @@ static pn_status check_outputs(const pn_graph *g, const pn_criterion *criteria, 
             const size_t at = criteria[i].outputs[k], first = criteria[i].outputs[0];
             if (at >= g->n_outputs || taken[at]++)
                 return pn_fail(error, PN_BAD_VALUE,
-                               "criteria: output %zu is not there, or is taken twice", at);
+                               "criteria: output %zu does not exist or is read by two losses", at);
             const pn_shape *a = &g->nodes[g->outputs[first]].shape,
                            *b = &g->nodes[g->outputs[at]].shape;
             if (a->ndim == b->ndim && !memcmp(a->dim, b->dim, a->ndim * sizeof *a->dim)) continue;
             char one[80], other[80];
             pn_shape_text(a, one, sizeof one);
             pn_shape_text(b, other, sizeof other);
-            return pn_fail(
-                error, PN_BAD_SHAPE,
-                "%s takes outputs of one shape, and output %zu is %s a sample, output %zu %s",
-                criteria[i].row->cls, first, one, at, other);
+            return pn_fail(error, PN_BAD_SHAPE,
+                           "%s needs outputs of the same shape, but a sample of output %zu has "
+                           "shape %s and one of output %zu has shape %s",
+                           criteria[i].row->cls, first, one, at, other);
         }
     for (size_t i = 0; i < g->n_outputs; i++)
-        if (!taken[i]) return pn_fail(error, PN_BAD_VALUE, "criteria: no loss takes output %zu", i);
+        if (!taken[i]) return pn_fail(error, PN_BAD_VALUE, "criteria: no loss reads output %zu", i);
     return PN_OK;
 }
 

@@ -1,4 +1,4 @@
-/* fit.c - epochs: batches in a shuffled order, a step on each, and the score kept on the way. */
+/* fit.c - epochs: a training step on each batch of the shuffled rows, and the running score. */
 #include "../base/clock.h"
 #include "../base/poll.h"
 #include "../graph/samples.h"
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* PROBE: the most elements of the gradient that is checked for NaN after each step */
 enum { KEPT_PLANS = 4, PROBE = 8192 };
 
 struct pn_fit {
@@ -19,29 +20,29 @@ struct pn_fit {
     const pn_data *data;
     const pn_fit_options *options;
     size_t batch;
-    pn_plan *plans[KEPT_PLANS];     /* for different numbers of rows, the one used last first */
+    pn_plan *plans[KEPT_PLANS];     /* for different numbers of rows, most recently used first */
     pn_input_buffers inputs;
-    pn_batch_buffers room;
-    const void **x;                 /* of the batch, for each input */
-    pn_loss_batch *wanted;              /* and for each output */
-    size_t *order;                  /* numbers of rows in the data */
-    size_t *place;                  /* the same within the data's subset; NULL without one */
-    uint64_t ordered;               /* the epoch whose order that is, if is_ordered */
+    pn_batch_buffers buffers;
+    const void **x;                 /* of the batch, per input */
+    pn_loss_batch *losses;          /* of the batch, per loss */
+    size_t *order;                  /* shuffled indices of rows in the data */
+    size_t *subset_order;           /* the same, as indices into the subset; NULL without one */
+    uint64_t ordered_epoch;         /* the epoch of this order, if is_ordered */
     int is_ordered;
     pn_solving solving;
     int64_t epoch;                  /* for the schedules */
-    int64_t asked;                  /* when poll was last called */
-    /* the loss or the gradient of the last step is not finite, and options say to mind */
+    int64_t last_poll;              /* when poll was last called */
+    /* whether the loss or gradient of the last step was not finite; requires options->finite */
     int diverged;
-    pn_origin origin;               /* where that came from */
-    pn_health *health;              /* NULL: nobody wants it */
-    /* the gradient of a small parameter near the inputs, where a NaN on its way back arrives; may
-     * be NULL */
+    pn_origin origin;               /* where the first value that is not finite came from */
+    pn_health *health;              /* may be NULL */
+    /* The gradient of a small parameter near the inputs. A NaN in backward propagates to it. May be
+     * NULL. */
     const void *probe;
-    size_t probed;                  /* its elements */
-    /* for each output room for the predictions of all rows; NULL: nobody wants them */
-    void *const *kept;
-    pn_fit_times *times;            /* the same */
+    size_t probe_size;              /* its number of elements */
+    /* per output, where the predictions of all rows go; may be NULL */
+    void *const *predictions;
+    pn_fit_times *times;            /* may be NULL */
 };
 
 static pn_plan *plan_for(pn_fit *f, size_t rows, pn_status *status, pn_error *error)
@@ -62,7 +63,7 @@ static pn_plan *plan_for(pn_fit *f, size_t rows, pn_status *status, pn_error *er
 static pn_status reserve(pn_fit *f, size_t rows, pn_error *error)
 {
     const pn_status status = pn_input_buffers_reserve(&f->inputs, f->graph, rows, error);
-    return status ? status : pn_batch_buffers_reserve(&f->room, f->graph, rows, error);
+    return status ? status : pn_batch_buffers_reserve(&f->buffers, f->graph, rows, error);
 }
 
 static pn_status prepare(pn_fit *f, pn_error *error)
@@ -76,8 +77,8 @@ static pn_status prepare(pn_fit *f, pn_error *error)
     if (status || !f->options->shuffle) return status;
     const size_t bytes = f->data->rows * sizeof *f->order;
     f->order = malloc(bytes);
-    if (f->data->subset) f->place = malloc(bytes);
-    if (f->order && (f->place || !f->data->subset)) return PN_OK;
+    if (f->data->subset) f->subset_order = malloc(bytes);
+    if (f->order && (f->subset_order || !f->data->subset)) return PN_OK;
     return pn_fail(error, PN_NO_MEMORY, "no memory for the order of %zu rows", f->data->rows);
 }
 
@@ -88,9 +89,9 @@ static void find_probe(pn_fit *f)
         for (size_t j = 0; j < g->nodes[i].n_slots; j++) {
             const pn_binding *slot = &g->nodes[i].slots[j];
             const size_t n = pn_count(&slot->shape);
-            if (!slot->grad || n > PROBE || (f->probe && n >= f->probed)) continue;
+            if (!slot->grad || n > PROBE || (f->probe && n >= f->probe_size)) continue;
             f->probe = slot->grad;
-            f->probed = n;
+            f->probe_size = n;
         }
 }
 
@@ -99,23 +100,23 @@ pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_op
 {
     *fit = NULL;
     if (data && (data->rows == 0 || options->batch_size == 0))
-        return pn_fail(
-            error, PN_BAD_SHAPE,
-            "fit needs at least one row and batch_size >= 1, got %zu rows and batch_size %zu",
-            data->rows, options->batch_size);
+        return pn_fail(error, PN_BAD_SHAPE,
+                       "fit needs at least one row and batch_size >= 1, "
+                       "got %zu rows and batch_size %zu",
+                       data->rows, options->batch_size);
     pn_fit *f = calloc(1, sizeof *f);
     if (!f) return pn_fail(error, PN_NO_MEMORY, "no memory for fit");
     f->graph = graph;
     f->data = data;
     f->options = options;
-    f->asked = pn_now_ms();
+    f->last_poll = pn_now_ms();
     if (data) f->batch = options->batch_size < data->rows ? options->batch_size : data->rows;
     f->x = malloc(graph->n_inputs * sizeof *f->x);
-    f->wanted = malloc(graph->n_outputs * sizeof *f->wanted);
-    pn_status status = f->x && f->wanted ? PN_OK
-                                         : pn_fail(error, PN_NO_MEMORY, "no memory for fit");
+    f->losses = malloc(graph->n_outputs * sizeof *f->losses);
+    pn_status status = PN_OK;
+    if (!f->x || !f->losses) status = pn_fail(error, PN_NO_MEMORY, "no memory for fit");
     for (size_t i = 0; i < options->n_criteria && !status; i++)
-        f->wanted[i] = pn_loss_batch_new(graph, &options->criteria[i]);
+        f->losses[i] = pn_loss_batch_new(graph, &options->criteria[i]);
     if (!status && data) status = prepare(f, error);
     if (!status && options->health)
         status = pn_health_new(graph, options->groups, options->n_groups, options->solver,
@@ -132,11 +133,11 @@ void pn_fit_free(pn_fit *f)
     if (!f) return;
     pn_solving_free(&f->solving);
     free(f->order);
-    free(f->place);
-    free(f->wanted);
+    free(f->subset_order);
+    free(f->losses);
     free(f->x);
     pn_input_buffers_free(&f->inputs, f->graph);
-    pn_batch_buffers_free(&f->room, f->graph);
+    pn_batch_buffers_free(&f->buffers, f->graph);
     for (int i = 0; i < KEPT_PLANS; i++) pn_plan_free(f->plans[i]);
     pn_health_free(f->health);
     free(f);
@@ -149,7 +150,7 @@ static void lap(double *seconds, double *since)
     *since = now;
 }
 
-/* The batch of n rows from row start of the order. */
+/* Gathers the n rows of a batch, which begins at row start of the order. */
 static pn_status take_batch(pn_fit *f, const pn_data *data, const size_t *order, size_t start,
                             size_t n, pn_error *error)
 {
@@ -158,48 +159,48 @@ static pn_status take_batch(pn_fit *f, const pn_data *data, const size_t *order,
     for (size_t i = 0; i < g->n_inputs; i++)
         f->x[i] = pn_samples_gather(g, i, &data->x[i], order, start, n, f->inputs.x[i]);
     for (size_t i = 0; i < f->options->n_criteria && !status; i++)
-        status = pn_loss_batch_fill(&f->wanted[i], g, &data->y[i], order, start, n, &f->room,
+        status = pn_loss_batch_fill(&f->losses[i], g, &data->y[i], order, start, n, &f->buffers,
                                     error);
     return status;
 }
 
-/* The predictions of a batch, to where its rows stand. */
-static void keep(const pn_fit *f, const pn_plan *p, const pn_data *data, size_t start)
+/* Copies the predictions of a batch to the positions of its rows. */
+static void keep_predictions(const pn_fit *f, const pn_plan *p, const pn_data *data, size_t start)
 {
     const size_t *order = data == f->data ? pn_fit_order(f) : NULL;
-    for (size_t i = 0; f->kept && i < f->graph->n_outputs; i++) {
+    for (size_t i = 0; f->predictions && i < f->graph->n_outputs; i++) {
         const size_t bytes = pn_sample_bytes(f->graph, f->graph->outputs[i]);
         for (size_t k = 0; k < p->rows; k++)
-            memcpy((char *)f->kept[i] + (order ? order[start + k] : start + k) * bytes,
+            memcpy((char *)f->predictions[i] + (order ? order[start + k] : start + k) * bytes,
                    (const char *)p->at[p->outputs[i]] + k * bytes, bytes);
     }
 }
 
-/* Are the losses finite, and are there no NaN among the gradients? Infinite ones may still be
- * clipped. */
-static int sane(const pn_fit *f)
+/* Returns whether the losses are finite and no gradient is NaN. An infinite gradient is accepted
+ * because clipping may still make it finite. */
+static int step_is_finite(const pn_fit *f)
 {
     const pn_dtype t = f->graph->dtype;
     union { float f32; double f64; } sum = { .f64 = 0 };
     int all = 1;
-    for (size_t i = 0; i < f->options->n_criteria; i++) all &= isfinite(f->wanted[i].sum) != 0;
-    if (f->probe) pn_kernels_now()->of[t].conv.plane_sum(f->probed, f->probe, &sum);
+    for (size_t i = 0; i < f->options->n_criteria; i++) all &= isfinite(f->losses[i].sum) != 0;
+    if (f->probe) pn_kernels_now()->of[t].conv.plane_sum(f->probe_size, f->probe, &sum);
     return all && !isnan(t == PN_F32 ? (double)sum.f32 : sum.f64);
 }
 
-/* The step left the finite numbers: where, and in which row of the data. */
+/* Finds the operation and the row of the data that first produced a value that is not finite. */
 static pn_status diverge(pn_fit *f, const pn_plan *p, const size_t *order, size_t start,
                          int64_t step, pn_error *error)
 {
     f->diverged = 1;
-    pn_status status = pn_origin_find(f->graph, p->rows, f->x, (uint64_t)step + 1, f->wanted,
+    pn_status status = pn_origin_find(f->graph, p->rows, f->x, (uint64_t)step + 1, f->losses,
                                       f->options->n_criteria, &f->origin, error);
     if (f->origin.row != SIZE_MAX)
         f->origin.row = order ? order[start + f->origin.row] : start + f->origin.row;
     return status;
 }
 
-/* One step on as many rows of data as the plan has. */
+/* Performs one step on as many rows of data as the plan has. */
 static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_t *order,
                          size_t start, int64_t *step, pn_score *score, pn_error *error)
 {
@@ -209,31 +210,31 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     if (status) return status;
     const size_t next = start + p->rows, left = data->rows - next;
     if (order)
-        pn_data_fetch(f->graph, data, f->wanted, o->n_criteria, order, next,
+        pn_data_fetch(f->graph, data, f->losses, o->n_criteria, order, next,
                       left < p->rows ? left : p->rows);
     if (f->times) lap(&f->times->gather, &since);
     const uint64_t tick = (uint64_t)*step + 1;
-    const pn_monitor *watcher = f->health ? pn_health_begin(f->health, p) : NULL;
-    status = pn_train_step(p, f->x, tick, f->wanted, o->n_criteria, 1, watcher, error);
+    const pn_monitor *monitor = f->health ? pn_health_begin(f->health, p) : NULL;
+    status = pn_train_step(p, f->x, tick, f->losses, o->n_criteria, 1, monitor, error);
     if (status) return status;
-    keep(f, p, data, start);
+    keep_predictions(f, p, data, start);
     if (f->times) {
         f->times->loss += p->loss_seconds - loss_before;
         since = pn_seconds();
     }
     for (size_t i = 0; i < o->n_criteria; i++)
-        pn_score_add(&score[i], f->graph, &f->wanted[i], p->rows);
+        pn_score_add(&score[i], f->graph, &f->losses[i], p->rows);
     if (f->times) lap(&f->times->score, &since);
-    if (!o->finite || sane(f)) ++*step;
-    /* asks the losses again, so the score comes first */
+    if (!o->finite || step_is_finite(f)) ++*step;
+    /* evaluates the losses again, so the score must be updated before */
     else if ((status = diverge(f, p, order, start, *step, error))) return status;
-    const pn_pass pass = { p, f->x, tick, f->wanted, &f->asked };
+    const pn_pass pass = { p, f->x, tick, f->losses, &f->last_poll };
     const int solves = !f->diverged && o->solver, updates = !f->diverged && !o->solver;
     if (updates)
         pn_update_recording(o->groups, o->n_groups, *step, f->epoch,
                          f->health ? pn_health_changes(f->health) : NULL);
     if (solves && f->health) pn_health_before(f->health);
-    /* a solver leaves gradients of other places, or of one row */
+    /* must precede the solver, which leaves gradients at other parameter values, or of one row */
     if (f->health) pn_health_end(f->health);
     if (solves) status = pn_solve(&f->solving, o, &pass, error);
     if (solves && f->health) pn_health_after(f->health);
@@ -244,8 +245,9 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     return status;
 }
 
-/* Between two steps the parameters are whole. Anything but 0 stops. */
-static int let_others_in(const pn_fit_options *o)
+/* Lets other threads enter the gate between two steps, when the parameters are consistent. Returns
+ * nonzero if poll requests a stop. */
+static int yield_gate(const pn_fit_options *o)
 {
     for (int entered = o->hold ? pn_gate_yield(o->hold) : 1; !entered;
          entered = pn_gate_wait(o->hold, 50))
@@ -253,7 +255,14 @@ static int let_others_in(const pn_fit_options *o)
     return 0;
 }
 
-static void begin(pn_fit *f)
+/* The number of rows of the batch that begins at row start. */
+static size_t batch_rows(const pn_fit *f, size_t start)
+{
+    const size_t left = f->data->rows - start;
+    return left < f->batch ? left : f->batch;
+}
+
+static void reset_origin(pn_fit *f)
 {
     f->diverged = 0;
     f->origin = (pn_origin){ .place = PN_UNKNOWN, .row = SIZE_MAX };
@@ -266,15 +275,16 @@ pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int
     pn_status status = PN_OK;
     if (!f->data || !o->n_criteria)
         return pn_fail(error, PN_BAD_STATE,
-                       "an epoch needs the data that this fit was made without");
+                       "an epoch needs data and losses, which this fit was created without");
     f->epoch = (int64_t)epoch;
-    begin(f);
+    reset_origin(f);
     if (first == 0) pn_fit_reset(f);
-    if (o->shuffle && !(f->is_ordered && f->ordered == epoch)) {
-        pn_random_permutation(o->seed, epoch, f->data->rows, f->place ? f->place : f->order);
-        for (size_t k = 0; f->place && k < f->data->rows; k++)
-            f->order[k] = f->data->subset[f->place[k]];
-        f->ordered = epoch;
+    if (o->shuffle && !(f->is_ordered && f->ordered_epoch == epoch)) {
+        pn_random_permutation(o->seed, epoch, f->data->rows,
+                              f->subset_order ? f->subset_order : f->order);
+        for (size_t k = 0; f->subset_order && k < f->data->rows; k++)
+            f->order[k] = f->data->subset[f->subset_order[k]];
+        f->ordered_epoch = epoch;
         f->is_ordered = 1;
     }
     const size_t batches = (f->data->rows + (o->drop_last ? 0 : f->batch - 1)) / f->batch;
@@ -282,11 +292,10 @@ pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int
                  *order = f->order ? f->order : f->data->subset;
     for (size_t batch = first; batch < end && !status && !f->diverged; batch++) {
         const size_t start = batch * f->batch;
-        pn_plan *p = plan_for(
-            f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
+        pn_plan *p = plan_for(f, batch_rows(f, start), &status, error);
         if (status) break;
         status = step_on(f, p, f->data, order, start, step, score, error);
-        if (!status && (pn_poll(o->poll, o->context, &f->asked) || let_others_in(o)))
+        if (!status && (pn_poll(o->poll, o->context, &f->last_poll) || yield_gate(o)))
             status = pn_fail(error, PN_STOPPED, "stopped after step %lld", (long long)*step);
     }
     return status;
@@ -313,28 +322,29 @@ pn_status pn_fit_measure_health(pn_fit *f, pn_error *error)
     const pn_fit_options *o = f->options;
     pn_status status = PN_OK;
     if (!f->data || !f->health)
-        return pn_fail(error, PN_BAD_STATE, "to look needs data, and health");
+        return pn_fail(error, PN_BAD_STATE,
+                       "measuring health needs data and the option health, "
+                       "which this fit was created without");
     for (size_t start = 0; start < f->data->rows && !status; start += f->batch) {
-        pn_plan *p = plan_for(
-            f, f->data->rows - start < f->batch ? f->data->rows - start : f->batch, &status, error);
+        pn_plan *p = plan_for(f, batch_rows(f, start), &status, error);
         if (status) break;
         status = take_batch(f, f->data, f->data->subset, start, p->rows, error);
         if (!status)
-            status = pn_train_step(p, f->x, 0, f->wanted, o->n_criteria, o->n_criteria > 0,
+            status = pn_train_step(p, f->x, 0, f->losses, o->n_criteria, o->n_criteria > 0,
                                    pn_health_always(f->health), error);
         if (!status && o->n_criteria) pn_health_gradients(f->health);
         if (!status) pn_health_end(f->health);
-        if (!status && pn_poll(o->poll, o->context, &f->asked))
+        if (!status && pn_poll(o->poll, o->context, &f->last_poll))
             status = pn_fail(error, PN_STOPPED, "stopped after row %zu", start + p->rows);
     }
     return status;
 }
 
-void pn_fit_keep(pn_fit *f, void *const *y) { f->kept = y; }
+void pn_fit_keep(pn_fit *f, void *const *y) { f->predictions = y; }
 const size_t *pn_fit_order(const pn_fit *f)
 {
     if (!f->is_ordered) return NULL;
-    return f->place ? f->place : f->order;
+    return f->subset_order ? f->subset_order : f->order;
 }
 
 pn_plan *pn_fit_profile(pn_fit *f, pn_fit_times *times)
@@ -355,13 +365,13 @@ pn_status pn_fit_batch(pn_fit *f, const pn_data *batch, int64_t *step, pn_score 
 {
     if (!f->options->n_criteria)
         return pn_fail(error, PN_BAD_STATE,
-                       "a step needs the losses that this fit was made without");
+                       "a step needs losses, which this fit was created without");
     if (batch->rows == 0) return pn_fail(error, PN_BAD_SHAPE, "a batch needs at least one row");
     pn_status status = pn_data_check(f->graph, batch, f->options->criteria, f->options->n_criteria,
                                      error);
     if (!status) status = reserve(f, batch->rows, error);
     pn_plan *p = status ? NULL : plan_for(f, batch->rows, &status, error);
-    begin(f);
+    reset_origin(f);
     if (!status) status = step_on(f, p, batch, NULL, 0, step, score, error);
     return status;
 }

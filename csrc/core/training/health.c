@@ -1,68 +1,73 @@
-/* health.c - what fit keeps of a training's health. Outputs are looked at right after the step that
- * makes them, for their places are taken by others soon; gradients and updates within the update's
- * own pass. All that costs more than a few comparisons is done in every so many steps, by counting,
- * as few as keep it under a hundredth of the time. */
+/* health.c - statistics of activations, gradients and updates that fit records.
+ *
+ * Outputs are measured directly after the step that computes them, because their memory is soon
+ * reused. Gradients and updates are measured within the pass of the update. Everything that costs
+ * more than a few comparisons is done at intervals of steps, which are chosen so that it takes less
+ * than one percent of the time. */
 #include "health.h"
+#include "../base/array.h"
 #include "../kernels/isa.h"
 #include "../kernels/tables.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* elements at a time; columns at least; points; counts before they are moved */
+/* BLOCK:  elements processed at a time
+ * FOLD:   minimum number of columns counted at a time
+ * GRID:   number of points at which a derivative is measured
+ * EXACT:  counts in the graph's type are moved to doubles before they exceed this */
 enum { BLOCK = 2048, FOLD = 64, GRID = 4001, EXACT = 1 << 22 };
-/* what saturated means: pynn.h */
+/* the thresholds of saturation, see pynn.h */
 static const double SMALL = 0.05, MOST = 0.95;
-static const double SHARE = 0.006;
+static const double SHARE = 0.006;      /* share of the time that measuring may take */
 
 typedef struct {
     const pn_node *node;
     size_t units;
-    /* are the units channels, which come first in a plain array? */
+    /* whether the units are channels, which come first in a plain array */
     int image;
-    /* a derivative smaller than this is small; below 0 while that is not known */
+    /* a derivative below this counts as small; negative until it has been measured */
     double limit;
-    int flat_low, flat_high;            /* is the derivative small at -20, and at 20? */
-    /* for each unit, how many derivatives were not 0, or small, of how many */
+    int flat_low, flat_high;            /* whether the derivative is small at -20 and at 20 */
+    /* live, small: per unit, the number of nonzero and of small derivatives among seen */
     double *live, *small, seen;
-    size_t *left, n_left;               /* units that have not shown to be live */
-    /* the gradient of what is added to each unit, unless NULL: not 0, it tells that the unit is
-     * live */
+    size_t *candidates, n_candidates;               /* units not yet known to be live */
+    /* The gradient of the bias of each unit, or NULL. A nonzero gradient shows that the unit is
+     * live. */
     const void *bias;
-    int64_t looks;
-    /* of outputs: how many, and the sum of squared deviations from the mean */
+    int64_t probes;
+    /* of outputs: count, mean, and sum of squared deviations from the mean */
     double values, mean, squares;
-} watched;
+} node_stats;
 
 struct pn_health {
     const pn_graph *graph;
     const pn_typed_kernels *k;
-    pn_monitor watcher;
-    watched *nodes;
-    /* steps from one look to the next: at everything, at units that no bias tells of; 0: not known
-     */
-    int64_t every, often;
-    /* since what came before was forgotten; until the next look at everything */
-    int64_t steps, rest;
-    int whole;                          /* is everything looked at in this step? */
-    /* activations with units left, and those of them without a bias */
-    size_t waiting, untold;
-    size_t n_segments, *owner;          /* each segment's node; SIZE_MAX: none */
+    pn_monitor monitor;
+    node_stats *nodes;
+    /* intervals, in steps, of measuring everything, and units without bias; 0 until determined */
+    int64_t full_interval, unit_interval;
+    /* steps since the last reset; steps until everything is measured again */
+    int64_t steps, countdown;
+    int full;                           /* whether everything is measured in this step */
+    /* number of activations with units not known to be live, and of those without bias */
+    size_t pending, pending_unbiased;
+    size_t n_segments, *owner;          /* the node of each segment, or SIZE_MAX */
     const pn_segment **segments;
     pn_changes changes;
-    /* the parameters before a solver's step; NULL where there is none */
+    /* the parameters before a solver's step; NULL without a solver */
     void *before;
     int64_t updates;
-    void *counts;                       /* live and small of one block, in the graph's type */
-    /* room: counts for so many columns, derivatives for so many elements */
+    void *counts; /* live and small counts of one block, in the graph's type */
+    /* capacity: columns of counts, elements of ones and slopes */
     size_t columns, block;
     void *ones, *slopes;
 };
 
-/* ---- which units there are ------------------------------------------------------------------- */
+/* ---- units ----------------------------------------------------------------------------------- */
 
-/* Do the channels of this node's output come first? So they do behind a layer that works on images.
- */
+/* Returns whether the channels of this node's output come first, as they do after a layer that
+ * works on images. */
 static int is_image(const pn_graph *g, size_t node)
 {
     for (const pn_node *n = &g->nodes[node]; n->shape.ndim > 1 && n->kind;
@@ -73,8 +78,8 @@ static int is_image(const pn_graph *g, size_t node)
     return g->nodes[node].shape.ndim == 3;
 }
 
-/* The gradient of a bias that only this node adds to its units, which only the activation behind it
- * sees. */
+/* The gradient of the bias that this node adds to its units, if no other node shares the bias or
+ * reads the output before the activation; NULL otherwise. */
 static const void *bias_of(const pn_graph *g, size_t node, size_t units)
 {
     const pn_node *n = &g->nodes[node];
@@ -87,10 +92,10 @@ static const void *bias_of(const pn_graph *g, size_t node, size_t units)
     return bias->grad;
 }
 
-static pn_status watch_units(pn_health *h, size_t i, pn_error *error)
+static pn_status init_units(pn_health *h, size_t i, pn_error *error)
 {
     const pn_graph *g = h->graph;
-    watched *w = &h->nodes[i];
+    node_stats *w = &h->nodes[i];
     const pn_shape *s = &w->node->shape;
     w->image = is_image(g, i);
     w->units = !pn_count(s) ? 0 : s->ndim ? s->dim[w->image ? 0 : s->ndim - 1] : 1;
@@ -99,17 +104,17 @@ static pn_status watch_units(pn_health *h, size_t i, pn_error *error)
     w->live = calloc(2 * w->units + 1, sizeof *w->live);
     if (!w->live) return pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
     w->small = w->live + w->units;
-    if (!(w->left = malloc((w->units + 1) * sizeof *w->left)))
+    if (!(w->candidates = malloc((w->units + 1) * sizeof *w->candidates)))
         return pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
     if (w->units > h->columns) h->columns = w->units;
     return PN_OK;
 }
 
-/* ---- made and freed -------------------------------------------------------------------------- */
+/* ---- allocation ------------------------------------------------------------------------------ */
 
-static void look(void *context, const pn_plan *plan, const pn_probe *watch);
+static void measure(void *context, const pn_plan *plan, const pn_probe *probe);
 
-/* Which node's each segment is: of several, the first. */
+/* The first node that uses the parameter of a segment. */
 static size_t owner(const pn_graph *g, const void *p)
 {
     for (size_t i = 0; i < g->n_nodes; i++)
@@ -118,13 +123,13 @@ static size_t owner(const pn_graph *g, const void *p)
     return SIZE_MAX;
 }
 
-static void take_segment(pn_health *h, const pn_segment *s)
+static void add_segment(pn_health *h, const pn_segment *s)
 {
     h->segments[h->n_segments] = s;
     h->owner[h->n_segments++] = owner(h->graph, s->p);
 }
 
-static pn_status take_segments(pn_health *h, const pn_group *groups, size_t n_groups,
+static pn_status add_segments(pn_health *h, const pn_group *groups, size_t n_groups,
                                const pn_solver *solver, pn_error *error)
 {
     size_t n = solver ? solver->n_segments : 0, most = 0;
@@ -138,29 +143,30 @@ static pn_status take_segments(pn_health *h, const pn_group *groups, size_t n_gr
         for (size_t j = 0; j < groups[i].n; j++) {
             const pn_segment *s = &groups[i].segments[j];
             if (groups[i].optimizer >= pn_optimizer_first_tensor_rule() && s->n > most) most = s->n;
-            take_segment(h, s);
+            add_segment(h, s);
         }
-    for (size_t i = 0; solver && i < solver->n_segments; i++) take_segment(h, &solver->segments[i]);
+    for (size_t i = 0; solver && i < solver->n_segments; i++) add_segment(h, &solver->segments[i]);
     if (solver) h->before = malloc(solver->n * pn_size(h->graph->dtype) + 1);
-    h->changes.room = malloc(most * sizeof(double) + 1);
-    return h->changes.room && (h->before || !solver)
+    h->changes.buffer = malloc(most * sizeof(double) + 1);
+    return h->changes.buffer && (h->before || !solver)
              ? PN_OK
              : pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
 }
 
-static void forget(pn_health *h)
+static void reset(pn_health *h)
 {
-    h->waiting = h->untold = 0;
-    h->updates = h->steps = h->rest = 0;
+    h->pending = h->pending_unbiased = 0;
+    h->updates = h->steps = h->countdown = 0;
     memset(h->changes.segment, 0, h->n_segments * sizeof *h->changes.segment);
     for (size_t i = 0; i < h->graph->n_nodes; i++) {
-        watched *w = &h->nodes[i];
+        node_stats *w = &h->nodes[i];
         w->values = w->mean = w->squares = w->seen = 0;
-        w->looks = 0;
+        w->probes = 0;
         if (w->units) memset(w->live, 0, 2 * w->units * sizeof *w->live);
-        for (w->n_left = 0; w->n_left < w->units; w->n_left++) w->left[w->n_left] = w->n_left;
-        h->waiting += w->units > 0;
-        h->untold += w->units > 0 && !w->bias;
+        w->n_candidates = w->units;
+        for (size_t j = 0; j < w->units; j++) w->candidates[j] = j;
+        h->pending += w->units > 0;
+        h->pending_unbiased += w->units > 0 && !w->bias;
     }
 }
 
@@ -173,14 +179,14 @@ pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_
     if (!h) return pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
     h->graph = graph;
     h->k = &pn_kernels_now()->of[graph->dtype];
-    h->watcher = (pn_monitor){ look, h };
+    h->monitor = (pn_monitor){ measure, h };
     h->columns = 2 * FOLD;
     h->nodes = calloc(graph->n_nodes, sizeof *h->nodes);
-    pn_status status = h->nodes ? take_segments(h, groups, n_groups, solver, error)
+    pn_status status = h->nodes ? add_segments(h, groups, n_groups, solver, error)
                                 : pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
     for (size_t i = 0; i < graph->n_nodes && !status; i++) {
         h->nodes[i].node = &graph->nodes[i];
-        if (graph->nodes[i].activation) status = watch_units(h, i, error);
+        if (graph->nodes[i].activation) status = init_units(h, i, error);
     }
     h->block = h->columns > BLOCK ? h->columns : BLOCK;
     if (!status) {
@@ -195,7 +201,7 @@ pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_
         else ((double *)h->ones)[i] = 1;
     }
     if (status) pn_health_free(h);
-    else forget(*health = h);
+    else reset(*health = h);
     return status;
 }
 
@@ -204,13 +210,13 @@ void pn_health_free(pn_health *h)
     if (!h) return;
     for (size_t i = 0; h->nodes && i < h->graph->n_nodes; i++) {
         free(h->nodes[i].live);
-        free(h->nodes[i].left);
+        free(h->nodes[i].candidates);
     }
     free(h->nodes);
     free(h->owner);
     free(h->segments);
     free(h->changes.segment);
-    free(h->changes.room);
+    free(h->changes.buffer);
     free(h->before);
     free(h->counts);
     free(h->ones);
@@ -218,21 +224,17 @@ void pn_health_free(pn_health *h)
     free(h);
 }
 
-/* Epochs that are shorter than the rest between two looks count as one. */
+/* Epochs shorter than the interval between two full measurements are combined. */
 void pn_health_reset(pn_health *h)
 {
-    if (h->steps >= h->every) forget(h);
-}
-/* ---- a look at one output -------------------------------------------------------------------- */
-
-static double number(pn_dtype t, const void *x, size_t i)
-{
-    return t == PN_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
+    if (h->steps >= h->full_interval) reset(h);
 }
 
-/* Measure the derivative for arguments from -20 to 20: its largest size sets the limit, and its
- * ends tell where it is flat. */
-static void measure_slopes(pn_health *h, watched *w, const pn_activation_kernels *f,
+/* ---- measuring one output -------------------------------------------------------------------- */
+
+/* Measures the derivative for arguments from -20 to 20. Its maximum magnitude determines the limit,
+ * and its values at the ends determine where it is flat. */
+static void measure_slopes(pn_health *h, node_stats *w, const pn_activation_kernels *f,
                            const void *const *p)
 {
     const pn_dtype t = h->graph->dtype;
@@ -245,10 +247,10 @@ static void measure_slopes(pn_health *h, watched *w, const pn_activation_kernels
             else ((double *)h->slopes)[i] = x;
         }
         f->derivative(n, h->slopes, h->slopes, p, 0);
-        if (!from) first = fabs(number(t, h->slopes, 0));
-        last = fabs(number(t, h->slopes, n - 1));
+        if (!from) first = fabs(pn_element(t, h->slopes, 0));
+        last = fabs(pn_element(t, h->slopes, n - 1));
         for (size_t i = 0; i < n; i++) {
-            const double d = fabs(number(t, h->slopes, i));
+            const double d = fabs(pn_element(t, h->slopes, i));
             if (isfinite(d) && d > most) most = d;
         }
     }
@@ -259,12 +261,12 @@ static void measure_slopes(pn_health *h, watched *w, const pn_activation_kernels
 
 typedef struct {
     pn_health *h;
-    watched *w;
+    node_stats *w;
     const pn_activation_kernels *f;
     const void *p[PN_MAX_PARAMS];
 } counting;
 
-/* Moves the counts of so many columns, in which the units stand again and again. */
+/* Adds the counts of the columns, in which the units repeat, to those of the units. */
 static void move_counts(const counting *c, size_t columns)
 {
     const pn_dtype t = c->h->graph->dtype;
@@ -272,14 +274,14 @@ static void move_counts(const counting *c, size_t columns)
     char *live = c->h->counts, *small = live + c->h->columns * size;
     for (size_t from = 0; from < columns; from += c->w->units)
         for (size_t j = 0; j < c->w->units; j++) {
-            c->w->live[j] += number(t, live, from + j);
-            c->w->small[j] += number(t, small, from + j);
+            c->w->live[j] += pn_element(t, live, from + j);
+            c->w->small[j] += pn_element(t, small, from + j);
         }
     memset(live, 0, columns * size);
     memset(small, 0, columns * size);
 }
 
-/* rows of n values, the units side by side, maybe several times over. */
+/* Counts rows of n values, in which the units are adjacent and may repeat. */
 static void count_rows(const counting *c, const char *t, size_t rows, size_t n)
 {
     pn_health *h = c->h;
@@ -297,7 +299,7 @@ static void count_rows(const counting *c, const char *t, size_t rows, size_t n)
     move_counts(c, n);
 }
 
-/* n values of one unit. */
+/* Counts n values of one unit. */
 static void count_run(const counting *c, const char *t, size_t n, size_t unit)
 {
     const size_t size = pn_size(c->h->graph->dtype);
@@ -311,8 +313,8 @@ static void count_run(const counting *c, const char *t, size_t n, size_t unit)
     }
 }
 
-/* t: rows arrays of sample values each. */
-static void look_at_units(pn_health *h, watched *w, const char *t, size_t rows, size_t sample,
+/* t (rows, sample): the arguments or values that the derivative is computed from. */
+static void measure_units(pn_health *h, node_stats *w, const char *t, size_t rows, size_t sample,
                           int last)
 {
     counting c = { h, w, &h->k->activations[w->node->activation_row], { 0 } };
@@ -322,7 +324,7 @@ static void look_at_units(pn_health *h, watched *w, const char *t, size_t rows, 
     for (size_t j = 0; j < PN_MAX_PARAMS; j++) c.p[j] = &w->node->params[j];
     if (w->limit < 0) measure_slopes(h, w, c.f, c.p);
     if (pixels == 1) {
-        /* few units stand as often as fills a vector */
+        /* combine rows of few units until they fill a vector */
         size_t fold = 1;
         while (fold * w->units < FOLD && values % (2 * fold) == 0) fold *= 2;
         count_rows(&c, t, values / fold, fold * w->units);
@@ -332,8 +334,8 @@ static void look_at_units(pn_health *h, watched *w, const char *t, size_t rows, 
     w->seen += (double)values;
 }
 
-/* Joins the moments of n more values. */
-static void look_at_values(pn_health *h, watched *w, const void *x, size_t n)
+/* Merges the moments of n more values. */
+static void measure_values(pn_health *h, node_stats *w, const void *x, size_t n)
 {
     double mean, var, unused;
     if (!n) return;
@@ -349,62 +351,63 @@ static void look_at_values(pn_health *h, watched *w, const void *x, size_t n)
     w->squares += m * var + off * off * w->values * m / all;
     w->mean += off * m / all;
     w->values = all;
-    w->looks++;
+    w->probes++;
 }
 
-static void look(void *context, const pn_plan *plan, const pn_probe *watch)
+static void measure(void *context, const pn_plan *plan, const pn_probe *probe)
 {
     pn_health *h = context;
-    watched *w = &h->nodes[watch->activation];
-    const size_t sample = pn_count(&h->graph->nodes[watch->node].shape);
-    if (h->whole)
-        look_at_values(h, &h->nodes[watch->node], plan->at[watch->value], plan->rows * sample);
-    if (w->units && plan->rows && (h->whole || (w->n_left && !w->bias)))
-        look_at_units(h, w, plan->at[watch->slope], plan->rows, sample, watch->channels_last);
+    node_stats *w = &h->nodes[probe->activation];
+    const size_t sample = pn_count(&h->graph->nodes[probe->node].shape);
+    if (h->full)
+        measure_values(h, &h->nodes[probe->node], plan->at[probe->value], plan->rows * sample);
+    if (w->units && plan->rows && (h->full || (w->n_candidates && !w->bias)))
+        measure_units(h, w, plan->at[probe->slope], plan->rows, sample, probe->channels_last);
 }
 
-/* ---- which steps ----------------------------------------------------------------------------- */
+/* ---- choice of steps ------------------------------------------------------------------------- */
 
-/* Steps from one look to the next, so that looks take such a share of the time, by estimates of
- * both in cycles. */
+/* Sets the intervals so that measuring takes the given share of the time, according to estimates of
+ * both costs in cycles. */
 static void set_intervals(pn_health *h, const pn_plan *plan)
 {
-    double step = 1500, whole = 0, untold = 0;
+    double step = 1500, full_cost = 0, unit_cost = 0;
     for (size_t i = 0; i < plan->n_steps; i++) step += plan->steps[i].flops / 80 + 60;
     for (size_t i = 0; i < h->n_segments; i++) {
         step += (double)h->segments[i]->n;
-        whole += 200 + 0.3 * (double)h->segments[i]->n;
+        full_cost += 200 + 0.3 * (double)h->segments[i]->n;
     }
     for (size_t i = 0; i < plan->n_probes; i++) {
-        const watched *w = &h->nodes[plan->probes[i].activation];
+        const node_stats *w = &h->nodes[plan->probes[i].activation];
         const double n = (double)(plan->rows *
                                   pn_count(&h->graph->nodes[plan->probes[i].node].shape)),
                      slopes = w->units ? 500 + 0.5 * n : 0;
-        whole += 200 + 0.3 * n + slopes;
-        if (!w->bias) untold += slopes;
+        full_cost += 200 + 0.3 * n + slopes;
+        if (!w->bias) unit_cost += slopes;
     }
-    h->every = 1 + (int64_t)(whole / step / SHARE);
-    h->often = 1 + (int64_t)(untold / step / SHARE);
+    h->full_interval = 1 + (int64_t)(full_cost / step / SHARE);
+    h->unit_interval = 1 + (int64_t)(unit_cost / step / SHARE);
 }
 
 const pn_monitor *pn_health_begin(pn_health *h, const pn_plan *plan)
 {
-    if (!h->every) set_intervals(h, plan);
-    h->whole = h->rest == 0;
-    h->rest = (h->whole ? h->every : h->rest) - 1;
-    return h->whole || (h->untold && h->steps % h->often == 0) ? &h->watcher : NULL;
+    if (!h->full_interval) set_intervals(h, plan);
+    h->full = h->countdown == 0;
+    h->countdown = (h->full ? h->full_interval : h->countdown) - 1;
+    const int measures_units = h->pending_unbiased && h->steps % h->unit_interval == 0;
+    return h->full || measures_units ? &h->monitor : NULL;
 }
 
 const pn_monitor *pn_health_always(pn_health *h)
 {
-    h->whole = 1;
-    return &h->watcher;
+    h->full = 1;
+    return &h->monitor;
 }
 
 const pn_changes *pn_health_changes(pn_health *h)
 {
-    h->updates += h->whole;
-    return h->whole ? &h->changes : NULL;
+    h->updates += h->full;
+    return h->full ? &h->changes : NULL;
 }
 
 void pn_health_gradients(pn_health *h)
@@ -423,7 +426,7 @@ void pn_health_gradients(pn_health *h)
 void pn_health_before(pn_health *h)
 {
     char *to = h->before;
-    for (size_t i = 0; h->whole && i < h->n_segments; i++) {
+    for (size_t i = 0; h->full && i < h->n_segments; i++) {
         const pn_segment *s = h->segments[i];
         double sums[3] = { 0 };
         h->k->probe->sum_changes(s->n, s->p, s->p, s->g, sums);
@@ -437,18 +440,18 @@ void pn_health_before(pn_health *h)
 void pn_health_after(pn_health *h)
 {
     const char *from = h->before;
-    for (size_t i = 0; h->whole && i < h->n_segments; i++) {
+    for (size_t i = 0; h->full && i < h->n_segments; i++) {
         const pn_segment *s = h->segments[i];
         double sums[3] = { 0 };
         h->k->probe->sum_changes(s->n, from, s->p, s->g, sums);
         h->changes.segment[i].update += sums[1];
         from += s->n * pn_size(s->dtype);
     }
-    h->updates += h->whole;
+    h->updates += h->full;
 }
 
-/* Is the gradient of any of these biases not 0? */
-static int any_told(pn_dtype t, const void *bias, const size_t *left, size_t n)
+/* Returns whether the gradient of any of these biases is nonzero. */
+static int any_nonzero(pn_dtype t, const void *bias, const size_t *left, size_t n)
 {
     int any = 0;
     if (t == PN_F32) for (size_t k = 0; k < n; k++) any |= ((const float *)bias)[left[k]] != 0;
@@ -459,39 +462,41 @@ static int any_told(pn_dtype t, const void *bias, const size_t *left, size_t n)
 void pn_health_end(pn_health *h)
 {
     h->steps++;
-    if (!h->waiting) return;
+    if (!h->pending) return;
     const pn_dtype t = h->graph->dtype;
-    h->waiting = h->untold = 0;
+    h->pending = h->pending_unbiased = 0;
     for (size_t i = 0; i < h->graph->n_nodes; i++) {
-        watched *w = &h->nodes[i];
-        size_t left = w->n_left;
-        if (left && (h->whole || !w->bias || any_told(t, w->bias, w->left, left))) {
+        node_stats *w = &h->nodes[i];
+        size_t left = w->n_candidates;
+        if (left && (h->full || !w->bias || any_nonzero(t, w->bias, w->candidates, left))) {
             left = 0;
-            for (size_t k = 0; k < w->n_left; k++) {
-                const size_t j = w->left[k];
-                if (w->live[j] == 0 && !(w->bias && number(t, w->bias, j) != 0))
-                    w->left[left++] = j;
+            for (size_t k = 0; k < w->n_candidates; k++) {
+                const size_t j = w->candidates[k];
+                if (w->live[j] == 0 && !(w->bias && pn_element(t, w->bias, j) != 0))
+                    w->candidates[left++] = j;
             }
-            w->n_left = left;
+            w->n_candidates = left;
         }
-        h->waiting += left > 0;
-        h->untold += left && !w->bias;
+        h->pending += left > 0;
+        h->pending_unbiased += left && !w->bias;
     }
 }
 
-/* ---- what it comes to ------------------------------------------------------------------------ */
+/* ---- results --------------------------------------------------------------------------------- */
 
 void pn_health_node(const pn_health *h, size_t node, pn_node_health *out)
 {
-    const watched *w = &h->nodes[node];
-    *out = (pn_node_health){ .units = w->units, .probes = w->looks, .mean = NAN, .spread = NAN, .gradient = NAN, .update = NAN, .weight = NAN };
+    const node_stats *w = &h->nodes[node];
+    *out = (pn_node_health){ .units = w->units, .probes = w->probes };
+    out->mean = out->spread = out->gradient = out->update = out->weight = NAN;
     out->flat_low = w->flat_low;
     out->flat_high = w->flat_high;
-    if (w->seen > 0) out->dead = w->n_left;
+    if (w->seen > 0) out->dead = w->n_candidates;
     for (size_t j = 0; j < w->units && w->seen > 0; j++)
         out->saturated += w->small[j] >= MOST * w->seen;
-    for (size_t k = 0; k < out->dead; k++) out->saturated -= w->small[w->left[k]] >= MOST * w->seen;
-    if (w->looks) {
+    for (size_t k = 0; k < out->dead; k++)
+        out->saturated -= w->small[w->candidates[k]] >= MOST * w->seen;
+    if (w->probes) {
         out->mean = w->mean;
         out->spread = sqrt(w->squares / w->values);
     }

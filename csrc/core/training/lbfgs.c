@@ -1,37 +1,37 @@
-/* lbfgs.c - L-BFGS: quasi-Newton steps from a short memory of gradients, with a line search under
- * the strong Wolfe conditions.
+/* lbfgs.c - L-BFGS: quasi-Newton steps from a limited history of gradients, with a line search
+ * under the strong Wolfe conditions.
  *
- * All parameters are one vector of doubles here, whatever their type. The order of tests and
- * updates is PyTorch's, which has it from Schmidt's minFunc; so are the constants. */
+ * All parameters are treated as one vector of doubles, whatever their type. The order of tests and
+ * updates, and the constants, are those of PyTorch, which follows Schmidt's minFunc. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "../kernels/isa.h"
 
-/* What is remembered from one call to the next, at the head of the memory; all doubles, so that the
- * memory is one array. */
+/* State kept between calls, stored at the beginning of the memory. All members are doubles, so that
+ * the memory is one array. */
 typedef struct {
-    double iterations, evaluations, kept, first, t, diagonal, previous_loss, unused;
-} past;
-enum { PAST = sizeof(past) / sizeof(double), VECTORS = 7 };
+    double iterations, evaluations, count, first, t, diagonal, previous_loss, unused;
+} lbfgs_state;
+enum { STATE_DOUBLES = sizeof(lbfgs_state) / sizeof(double), VECTORS = 7 };
 
 typedef struct {
     const pn_lbfgs *o;
     pn_closure *closure;
     void *context;
-    past *past;                     /* a copy: the closure may write to the memory */
+    lbfgs_state *state;                  /* a copy, because the closure may write to the memory */
     double *ro, *al;                /* (history) */
-    /* direction, gradient before, gradient, where the line search starts */
+    /* direction, previous gradient, gradient, starting point of the line search */
     double *d, *previous, *g, *x;
     double *spare[3];               /* gradients of the line search */
-    double *y, *s;                  /* (history, n): differences of gradients and of places */
+    double *y, *s;                  /* (history, n): differences of gradients and of parameters */
     double loss;
     size_t evaluations;
 } search;
 
 size_t pn_lbfgs_memory(size_t n, size_t history)
 {
-    return PAST + 2 * history + n * (VECTORS + 2 * history);
+    return STATE_DOUBLES + 2 * history + n * (VECTORS + 2 * history);
 }
 
 static double dot(size_t n, const double *a, const double *b)
@@ -43,9 +43,10 @@ static double dot(size_t n, const double *a, const double *b)
 
 static double largest(size_t n, const double *a)
 {
-    double most = 0;
-    for (size_t i = 0; i < n; i++) most = fabs(a[i]) > most || isnan(a[i]) ? fabs(a[i]) : most;
-    return most;
+    double largest = 0;
+    for (size_t i = 0; i < n; i++)
+        if (fabs(a[i]) > largest || isnan(a[i])) largest = fabs(a[i]);
+    return largest;
 }
 
 static double total(size_t n, const double *a)
@@ -55,7 +56,7 @@ static double total(size_t n, const double *a)
     return sum;
 }
 
-/* Copies every gradient, or every parameter, into one vector. */
+/* Copies all gradients, or all parameters, into one vector. */
 static void gather(const pn_lbfgs *o, int gradients, double *to)
 {
     for (size_t k = 0; k < o->n_segments; k++) {
@@ -67,7 +68,7 @@ static void gather(const pn_lbfgs *o, int gradients, double *to)
     }
 }
 
-/* The parameters become x + t d. */
+/* Sets the parameters to x + t d. */
 static void move(const search *f, double t)
 {
     const double *x = f->x, *d = f->d;
@@ -80,20 +81,20 @@ static void move(const search *f, double t)
     }
 }
 
-/* Loss and gradient where the parameters are now. */
+/* Evaluates loss and gradient at the current parameters. */
 static int evaluate(search *f, double *loss, double *g)
 {
     if (f->closure(f->context, loss)) return 0;
     gather(f->o, 1, g);
     f->evaluations++;
-    f->past->evaluations++;
+    f->state->evaluations++;
     return 1;
 }
 
-/* ---- the line search ------------------------------------------------------------------------- */
+/* ---- line search ----------------------------------------------------------------------------- */
 typedef struct { double t, loss, slope, *g; } point;
 
-static int look(search *f, double t, point *p)
+static int evaluate_at(search *f, double t, point *p)
 {
     p->t = t;
     move(f, t);
@@ -102,7 +103,7 @@ static int look(search *f, double t, point *p)
     return 1;
 }
 
-/* The minimum of the cubic through two points and their slopes, within bounds. */
+/* The minimum, within bounds, of the cubic through two points with their slopes. */
 static double cubic(const point *a, const point *b, double low, double high)
 {
     const double d1 = a->slope + b->slope - 3 * (a->loss - b->loss) / (a->t - b->t),
@@ -118,26 +119,27 @@ static double cubic(const point *a, const point *b, double low, double high)
 
 static const double ARMIJO = 1e-4, CURVATURE = 0.9, SMALLEST = 1e-9;
 
-/* Narrows a bracket until its better end satisfies the conditions, is all there is left of it, or
- * looks run out. p[0] and p[1] are the ends, p[2] has room for a gradient; returns the better end's
- * index, or -1 when the closure stopped. */
-static int zoom(search *f, point *p, double loss, double slope, size_t looks, size_t most)
+/* Narrows a bracket until its better end satisfies the conditions, the bracket is negligible, or
+ * the number of evaluations is exhausted. p[0] and p[1] are the ends, and p[2] provides memory for
+ * a gradient. Returns the index of the better end, or -1 if the closure stopped. */
+static int zoom(search *f, point *p, double loss, double slope, size_t evaluations,
+                size_t max_evaluations)
 {
     const double size = largest(f->o->n, f->d);
     int low = p[0].loss <= p[1].loss ? 0 : 1, high = 1 - low, stuck = 0, done = 0;
-    for (; !done && looks < most; looks++) {
+    for (; !done && evaluations < max_evaluations; evaluations++) {
         if (fabs(p[1].t - p[0].t) * size < SMALLEST) break;
         const double left = fmin(p[0].t, p[1].t), right = fmax(p[0].t, p[1].t),
                      edge = 0.1 * (right - left);
         double t = cubic(&p[0], &p[1], left, right);
-        /* too near an end: once is let pass, then it is moved away */
+        /* A point too close to an end is accepted once. The next one is moved away. */
         if (fmin(right - t, t - left) < edge) {
             if (stuck || t >= right || t <= left) {
                 t = fabs(t - right) < fabs(t - left) ? right - edge : left + edge;
                 stuck = 0;
             } else stuck = 1;
         } else stuck = 0;
-        if (!look(f, t, &p[2])) return -1;
+        if (!evaluate_at(f, t, &p[2])) return -1;
         point fresh = p[2];
         if (fresh.loss > loss + ARMIJO * t * slope || fresh.loss >= p[low].loss) {
             p[2] = p[high];
@@ -156,20 +158,22 @@ static int zoom(search *f, point *p, double loss, double slope, size_t looks, si
     return low;
 }
 
-/* From step t on, a step that satisfies the strong Wolfe conditions, or the best that most looks
- * found: into t, loss and g. */
-static int line_search(search *f, double *t, double slope, size_t most)
+/* Finds a step that satisfies the strong Wolfe conditions, or the best of max_evaluations ones,
+ * starting with step t. Stores it in t, loss and g. */
+static int line_search(search *f, double *t, double slope, size_t max_evaluations)
 {
     const double loss = f->loss;
     point p[3] = { { 0, loss, slope, f->spare[0] },
                    { 0, 0, 0, f->spare[1] },
                    { 0, 0, 0, f->spare[2] } };
     int best = -1;
-    size_t looks = 0;
+    size_t evaluations = 0;
     memcpy(p[0].g, f->g, f->o->n * sizeof *f->g);
-    if (!look(f, *t, &p[1])) return 0;
-    for (; looks < most; looks++) {                     /* p[0] is the look before, p[1] the last */
-        if (p[1].loss > loss + ARMIJO * p[1].t * slope || (looks > 1 && p[1].loss >= p[0].loss))
+    if (!evaluate_at(f, *t, &p[1])) return 0;
+    for (; evaluations < max_evaluations; evaluations++) {
+        const point *previous = &p[0], *last = &p[1];
+        if (last->loss > loss + ARMIJO * last->t * slope ||
+            (evaluations > 1 && last->loss >= previous->loss))
             break;
         if (fabs(p[1].slope) <= -CURVATURE * slope) best = 1;
         if (best == 1 || p[1].slope >= 0) break;
@@ -178,78 +182,79 @@ static int line_search(search *f, double *t, double slope, size_t most)
         p[0] = p[1];
         p[1] = p[2];
         p[2] = before;
-        if (!look(f, next, &p[1])) return 0;
+        if (!evaluate_at(f, next, &p[1])) return 0;
     }
-    /* nothing between is known: the start, or the last */
-    if (looks == most && best < 0) {
+    /* without a bracket, choose between the start and the last point */
+    if (evaluations == max_evaluations && best < 0) {
         p[0].t = 0;
         p[0].loss = loss;
         memcpy(p[0].g, f->g, f->o->n * sizeof *f->g);
     }
-    if (best < 0 && (best = zoom(f, p, loss, slope, looks, most)) < 0) return 0;
+    if (best < 0 && (best = zoom(f, p, loss, slope, evaluations, max_evaluations)) < 0) return 0;
     *t = p[best].t;
     f->loss = p[best].loss;
     memcpy(f->g, p[best].g, f->o->n * sizeof *f->g);
     return 1;
 }
 
-/* ---- the direction --------------------------------------------------------------------------- */
+/* ---- direction ------------------------------------------------------------------------------- */
 static size_t slot(const search *f, size_t i)
 {
-    return ((size_t)f->past->first + i) % f->o->history;
+    return ((size_t)f->state->first + i) % f->o->history;
 }
 
-/* Adds the last step to the memory, the oldest making room. */
-static void remember(search *f)
+/* Adds the last step to the history, replacing the oldest if it is full. */
+static void store_pair(search *f)
 {
     if (!f->o->history) return;
-    const size_t n = f->o->n, kept = (size_t)f->past->kept,
-                 at = slot(f, kept < f->o->history ? kept : 0);
-    double *y = f->x, ys = 0;                           /* x is free here */
+    const size_t n = f->o->n, count = (size_t)f->state->count,
+                 at = slot(f, count < f->o->history ? count : 0);
+    double *y = f->x, ys = 0;                           /* x is unused here */
     for (size_t i = 0; i < n; i++) {
         y[i] = f->g[i] - f->previous[i];
-        ys += y[i] * (f->d[i] * f->past->t);
+        ys += y[i] * (f->d[i] * f->state->t);
     }
     if (!(ys > 1e-10)) return;
     memcpy(f->y + at * n, y, n * sizeof *y);
-    for (size_t i = 0; i < n; i++) f->s[at * n + i] = f->d[i] * f->past->t;
-    if (kept < f->o->history) f->past->kept++;
-    else f->past->first = (double)((at + 1) % f->o->history);
+    for (size_t i = 0; i < n; i++) f->s[at * n + i] = f->d[i] * f->state->t;
+    if (count < f->o->history) f->state->count++;
+    else f->state->first = (double)((at + 1) % f->o->history);
     f->ro[at] = 1 / ys;
-    f->past->diagonal = ys / dot(n, y, y);
+    f->state->diagonal = ys / dot(n, y, y);
 }
 
-/* d = -H g, H the inverse Hessian as the memory knows it: the recursion of two loops. */
-static void direct(search *f)
+/* d = -H g, where H is the inverse Hessian approximated from the history: the two-loop
+ * recursion. */
+static void compute_direction(search *f)
 {
-    const size_t n = f->o->n, kept = (size_t)f->past->kept;
+    const size_t n = f->o->n, count = (size_t)f->state->count;
     double *d = f->d;
     for (size_t i = 0; i < n; i++) d[i] = -f->g[i];
-    for (size_t k = kept; k-- > 0;) {
+    for (size_t k = count; k-- > 0;) {
         const size_t at = slot(f, k);
         f->al[at] = dot(n, f->s + at * n, d) * f->ro[at];
         for (size_t i = 0; i < n; i++) d[i] -= f->al[at] * f->y[at * n + i];
     }
-    for (size_t i = 0; i < n; i++) d[i] *= f->past->diagonal;
-    for (size_t k = 0; k < kept; k++) {
+    for (size_t i = 0; i < n; i++) d[i] *= f->state->diagonal;
+    for (size_t k = 0; k < count; k++) {
         const size_t at = slot(f, k);
         const double b = f->al[at] - dot(n, f->y + at * n, d) * f->ro[at];
         for (size_t i = 0; i < n; i++) d[i] += b * f->s[at * n + i];
     }
 }
 
-/* One iteration: 1 to go on, 0 when there is nothing more to gain, -1 when the closure stopped. */
-static int iterate(search *f, size_t round)
+/* One iteration. Returns 1 to continue, 0 on convergence, -1 if the closure stopped. */
+static int iterate(search *f, size_t iteration)
 {
     const pn_lbfgs *o = f->o;
     const size_t n = o->n;
-    if (++f->past->iterations == 1) f->past->diagonal = 1;
-    else remember(f);
-    direct(f);
+    if (++f->state->iterations == 1) f->state->diagonal = 1;
+    else store_pair(f);
+    compute_direction(f);
     memcpy(f->previous, f->g, n * sizeof *f->g);
-    const double before = f->past->previous_loss = f->loss, slope = dot(n, f->g, f->d);
-    double t = f->past->iterations == 1 ? fmin(1, 1 / total(n, f->g)) * o->lr : o->lr;
-    f->past->t = t;
+    const double before = f->state->previous_loss = f->loss, slope = dot(n, f->g, f->d);
+    double t = f->state->iterations == 1 ? fmin(1, 1 / total(n, f->g)) * o->lr : o->lr;
+    f->state->t = t;
     if (slope > -o->tolerance_change) return 0;
     gather(o, 0, f->x);
     if (o->strong_wolfe) {
@@ -261,36 +266,37 @@ static int iterate(search *f, size_t round)
         move(f, t);
     } else {
         move(f, t);
-        if (round < o->max_iter && !evaluate(f, &f->loss, f->g)) return -1;
+        if (iteration < o->max_iter && !evaluate(f, &f->loss, f->g)) return -1;
     }
-    f->past->t = t;
-    if (round == o->max_iter || f->evaluations >= o->max_eval ||
+    f->state->t = t;
+    if (iteration == o->max_iter || f->evaluations >= o->max_eval ||
         largest(n, f->g) <= o->tolerance_grad)
         return 0;
     return largest(n, f->d) * fabs(t) > o->tolerance_change &&
            !(fabs(f->loss - before) < o->tolerance_change);
 }
 
-/* The memory may come from a file: its two counts say where to read and write. */
-static int sound(const past *p, size_t history)
+/* Validates the two members that are used as indices, because the memory may have been loaded from
+ * a file. */
+static int is_valid(const lbfgs_state *p, size_t history)
 {
-    return p->kept >= 0 && p->kept <= history && p->first >= 0 && p->first <= history;
+    return p->count >= 0 && p->count <= history && p->first >= 0 && p->first <= history;
 }
 
 pn_status pn_lbfgs_step(const pn_lbfgs *o, pn_closure *closure, void *context, double *loss,
                         pn_error *error)
 {
-    past now;
-    search f = { .o = o, .closure = closure, .context = context, .past = &now };
+    lbfgs_state now;
+    search f = { .o = o, .closure = closure, .context = context, .state = &now };
     memcpy(&now, o->memory, sizeof now);
-    if (!sound(f.past, o->history)) {
+    if (!is_valid(f.state, o->history)) {
         snprintf(error->text, sizeof error->text,
-                 "memory: %g steps from %g on, expected at most %zu", f.past->kept, f.past->first,
-                 o->history);
+                 "memory: %g steps starting at %g, expected at most %zu", f.state->count,
+                 f.state->first, o->history);
         return PN_BAD_VALUE;
     }
     const size_t n = o->n;
-    double *at = o->memory + PAST;
+    double *at = o->memory + STATE_DOUBLES;
     f.ro = at, f.al = at + o->history, at += 2 * o->history;
     double **vectors[VECTORS] = { &f.d,        &f.previous, &f.g,       &f.x,
                                   &f.spare[0], &f.spare[1], &f.spare[2] };
@@ -299,7 +305,8 @@ pn_status pn_lbfgs_step(const pn_lbfgs *o, pn_closure *closure, void *context, d
     int more = evaluate(&f, &f.loss, f.g) ? 1 : -1;
     *loss = f.loss;
     if (more > 0 && largest(n, f.g) <= o->tolerance_grad) more = 0;
-    for (size_t round = 1; more > 0 && round <= o->max_iter; round++) more = iterate(&f, round);
+    for (size_t iteration = 1; more > 0 && iteration <= o->max_iter; iteration++)
+        more = iterate(&f, iteration);
     memcpy(o->memory, &now, sizeof now);
     if (more >= 0) return PN_OK;
     error->text[0] = 0;

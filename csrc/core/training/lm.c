@@ -1,8 +1,8 @@
-/* lm.c - Levenberg-Marquardt: Gauss-Newton steps, damped as far as they have to be (Madsen, Nielsen
- * and Tingleff, 2004).
+/* lm.c - Levenberg-Marquardt: Gauss-Newton steps with adaptive damping (Madsen, Nielsen and
+ * Tingleff, 2004).
  *
- * The loss is a sum of squares of residuals r; with J their Jacobian a step solves (J'J + mu I) d =
- * -J'r. All of it is in double precision, whatever the parameters' type. */
+ * The loss is the sum of squares of residuals r with Jacobian J. A step d solves (J'J + mu I) d =
+ * -J'r. All computations are in double precision, whatever the type of the parameters. */
 #include "lm.h"
 #include "../base/array.h"
 #include "../base/error.h"
@@ -18,7 +18,7 @@ enum { LM_ROWS = 128, LM_BLOCK = 64 };
 struct pn_lm {
     size_t n;
     const pn_typed_kernels *k;
-    /* J'J, its factor (n, n); rows of J, residuals; J'r, the step, where it starts */
+    /* J'J and its factor (n, n); rows of J, residuals; J'r, step, starting point */
     double *a, *l, *j, *r, *g, *d, *x;
     double *panel;                                      /* (n, LM_BLOCK) */
     void *workspace, *all;
@@ -39,7 +39,7 @@ static pn_product normal(const pn_lm *s, size_t rows)
                          .ldc = s->n };
 }
 
-/* The size of the product that `trailing` returns, without its arrays. */
+/* The dimensions of the product that trailing returns, without its arrays. */
 static pn_product trailing_size(const pn_lm *s, size_t from, size_t cols)
 {
     const size_t m = s->n - (from + cols);
@@ -53,8 +53,8 @@ static pn_product trailing_size(const pn_lm *s, size_t from, size_t cols)
                          .ldc = s->n };
 }
 
-/* What is left of the matrix below and right of a block of the factor: less the product of the
- * panel with itself. */
+/* Subtracts the product of the panel with itself from the trailing matrix, below and to the right
+ * of a block of the factor. */
 static pn_product trailing(const pn_lm *s, size_t from, size_t cols)
 {
     const size_t at = from + cols;
@@ -102,8 +102,8 @@ static double dot(size_t n, const double *a, const double *b)
     return (s[0] + s[1]) + (s[2] + s[3]);
 }
 
-/* The Cholesky factor of one block on the diagonal, and of the rows below it; 0 where the matrix is
- * not positive. */
+/* Factors one diagonal block and the rows below it. Returns 0 if the matrix is not positive
+ * definite. */
 static int factor_block(const pn_lm *s, size_t from, size_t cols)
 {
     double *l = s->l;
@@ -152,7 +152,7 @@ static pn_status stopped(pn_error *error)
     return PN_STOPPED;
 }
 
-/* J'J and J'r. */
+/* Computes J'J and J'r. */
 static pn_status normal_equations(const pn_lm *s, const pn_residuals *f, pn_error *error)
 {
     memset(s->a, 0, s->n * s->n * sizeof *s->a);
@@ -170,7 +170,7 @@ static pn_status normal_equations(const pn_lm *s, const pn_residuals *f, pn_erro
     return PN_OK;
 }
 
-/* All parameters as one vector. */
+/* Copies all parameters into one vector. */
 static void gather(const pn_solver *o, double *x)
 {
     for (size_t k = 0; k < o->n_segments; k++)
@@ -178,7 +178,7 @@ static void gather(const pn_solver *o, double *x)
             *x++ = pn_element(o->segments[k].dtype, o->segments[k].p, i);
 }
 
-/* They become x + d, or x where d is NULL. */
+/* Sets the parameters to x + d, or to x if d is NULL. */
 static void scatter(const pn_solver *o, const double *x, const double *d)
 {
     for (size_t k = 0; k < o->n_segments; k++)
@@ -189,16 +189,16 @@ static void scatter(const pn_solver *o, const double *x, const double *d)
         }
 }
 
-/* memory: mu, and by how much it grows at the next failure. */
+/* memory: mu, and the factor by which the next failure increases it. */
 pn_status pn_lm_step(pn_lm *s, const pn_solver *o, const pn_residuals *f, double loss,
                      pn_error *error)
 {
-    double *mu = &o->memory[0], *grow = &o->memory[1], most = 0, fresh;
+    double *mu = &o->memory[0], *grow = &o->memory[1], largest = 0, new_loss;
     if (s->n == 0) return PN_OK;
     pn_status status = normal_equations(s, f, error);
     if (status) return status;
-    for (size_t i = 0; i < s->n; i++) most = s->a[i * s->n + i] > most ? s->a[i * s->n + i] : most;
-    if (*grow == 0) *mu = o->settings[0] * (most > 0 ? most : 1);
+    for (size_t i = 0; i < s->n; i++) largest = fmax(largest, s->a[i * s->n + i]);
+    if (*grow == 0) *mu = o->settings[0] * (largest > 0 ? largest : 1);
     if (*grow == 0) *grow = 2;
     gather(o, s->x);
     for (double tries = o->settings[1]; tries >= 1; tries--) {
@@ -211,12 +211,12 @@ pn_status pn_lm_step(pn_lm *s, const pn_solver *o, const pn_residuals *f, double
         if (factored) {
             solve(s);
             scatter(o, s->x, s->d);
-            if ((status = f->loss(f->context, &fresh, error))) break;
-            const double promised = *mu * dot(s->n, s->d, s->d) - dot(s->n, s->d, s->g);
-            gain = isfinite(fresh) && promised > 0 ? (loss - fresh) / promised : -1;
+            if ((status = f->loss(f->context, &new_loss, error))) break;
+            const double predicted = *mu * dot(s->n, s->d, s->d) - dot(s->n, s->d, s->g);
+            gain = isfinite(new_loss) && predicted > 0 ? (loss - new_loss) / predicted : -1;
         }
         if (gain > 0) {
-            const double way = 2 * gain - 1, shrink = 1 - way * way * way;
+            const double t = 2 * gain - 1, shrink = 1 - t * t * t;
             *mu *= shrink > 1.0 / 3 ? shrink : 1.0 / 3;
             *grow = 2;
             return PN_OK;
@@ -225,6 +225,6 @@ pn_status pn_lm_step(pn_lm *s, const pn_solver *o, const pn_residuals *f, double
         *mu *= *grow;
         *grow *= 2;
     }
-    scatter(o, s->x, NULL);                   /* nothing smaller was found */
+    scatter(o, s->x, NULL);                   /* no step decreased the loss */
     return status;
 }

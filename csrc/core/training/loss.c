@@ -1,5 +1,5 @@
-/* loss.c - losses with their settings: checks of targets, what a mean divides by, and the pass over
- * blocks of rows. */
+/* loss.c - losses with their settings: checks of targets, divisors of means, and the evaluation
+ * over blocks of rows. */
 #include "loss.h"
 #include "../base/array.h"
 #include "../base/error.h"
@@ -7,13 +7,13 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- a loss of the caller's own -------------------------------------------------------------- */
-static const pn_loss OWN = { .name = "own",
-                             .cls = "FunctionLoss",
-                             .kind = 'e',
-                             .target = PN_TARGET_ANY,
-                             .inputs = "input target" };
-const pn_loss *pn_loss_custom(void) { return &OWN; }
+/* ---- custom losses --------------------------------------------------------------------------- */
+static const pn_loss CUSTOM = { .name = "custom",
+                                .cls = "FunctionLoss",
+                                .kind = 'e',
+                                .target = PN_TARGET_ANY,
+                                .inputs = "input target" };
+const pn_loss *pn_loss_custom(void) { return &CUSTOM; }
 
 size_t pn_loss_inputs(const pn_criterion *loss)
 {
@@ -36,7 +36,7 @@ size_t pn_loss_target_width(const pn_criterion *loss, size_t cols)
     return target == 'c' || target == 'i' || (target == 's' && loss->row->kind == 'r') ? 1 : cols;
 }
 
-/* How many labels belong to one row of cols predictions. */
+/* The number of labels per row of cols predictions. */
 static size_t label_width(const pn_criterion *loss, size_t cols)
 {
     return loss->row->target == 'm' ? cols : 1;
@@ -61,7 +61,7 @@ size_t pn_loss_wrong_label(const pn_criterion *loss, size_t n, size_t cols, cons
     return i;
 }
 
-enum { CHECK_ELEMENTS = 1 << 18 };      /* between two looks for a signal */
+enum { CHECK_ELEMENTS = 1 << 18 };      /* elements between two polls for a signal */
 static pn_status stopped(pn_error *error)
 {
     return pn_fail(error, PN_STOPPED, "stopped while targets were checked");
@@ -70,7 +70,7 @@ static pn_status stopped(pn_error *error)
 static pn_status check_labels(const pn_criterion *loss, size_t rows, size_t cols,
                               const pn_target *target, const char *name, pn_error *error)
 {
-    const size_t each = label_width(loss, cols), n = rows * each;
+    const size_t width = label_width(loss, cols), n = rows * width;
     size_t i = 0;
     for (size_t end = 0; i == end && end < n;) {
         if (pn_stop_now()) return stopped(error);
@@ -79,7 +79,7 @@ static pn_status check_labels(const pn_criterion *loss, size_t rows, size_t cols
     }
     if (i == n) return PN_OK;
     return pn_fail(error, PN_BAD_VALUE, "%s: class %lld in row %zu is not in 0..%lld (%zu classes)",
-                   name, (long long)target->label[i], i / each / rows_of_sample(target),
+                   name, (long long)target->label[i], i / width / rows_of_sample(target),
                    (long long)cols - 1, cols);
 }
 
@@ -88,28 +88,28 @@ static pn_status check_numbers(const pn_criterion *loss, pn_dtype t, size_t rows
 {
     const pn_target_kind kind = loss->row->target;
     const char *cls = loss->row->cls;
-    const size_t each = pn_loss_target_width(loss, cols) * rows_of_sample(target);
+    const size_t per_sample = pn_loss_target_width(loss, cols) * rows_of_sample(target);
     for (size_t i = 0; kind != 'a' && i < rows * pn_loss_target_width(loss, cols); i++) {
         double v = pn_element(t, target->target, i);
         if (i % CHECK_ELEMENTS == 0 && pn_stop_now()) return stopped(error);
         if (!isfinite(v))
             return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not a finite number", name, v,
-                           i / each);
+                           i / per_sample);
         if (kind == 's' && v != 1 && v != -1)
             return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not 1 or -1, as %s needs",
-                           name, v, i / each, cls);
+                           name, v, i / per_sample, cls);
         if (kind != 's' && kind != 'r' && !(v >= 0 && v <= 1))
             return pn_fail(error, PN_BAD_VALUE, "%s: %g in row %zu is not in [0, 1], as %s needs",
-                           name, v, i / each, cls);
+                           name, v, i / per_sample, cls);
     }
     return PN_OK;
 }
 
-/* Is the second corner of every box of a target right of and below the first? */
+/* Checks that the second corner of every target box is not left of or above the first. */
 static pn_status check_boxes(const pn_criterion *loss, pn_dtype t, size_t rows,
                              const pn_target *target, const char *name, pn_error *error)
 {
-    size_t i = 0;                           /* the first number of a pair */
+    size_t i = 0;                           /* the lower coordinate of a pair */
     double low = 0, high = 0;
     for (; i < 4 * rows; i += i % 4 ? 3 : 1) {
         low = pn_element(t, target->target, i);
@@ -118,15 +118,15 @@ static pn_status check_boxes(const pn_criterion *loss, pn_dtype t, size_t rows,
         if (high < low) break;
     }
     if (i >= 4 * rows) return PN_OK;
-    return pn_fail(
-        error, PN_BAD_VALUE,
-        "%s: the box in row %zu has %s %g < %s %g; %s takes (x1, y1, x2, y2) with x1 <= x2 and y1 <= y2",
-        name, i / 4 / rows_of_sample(target), i % 4 ? "y2" : "x2", high, i % 4 ? "y1" : "x1", low,
-        loss->row->cls);
+    return pn_fail(error, PN_BAD_VALUE,
+                   "%s: the box in row %zu has %s %g < %s %g; "
+                   "%s takes (x1, y1, x2, y2) with x1 <= x2 and y1 <= y2",
+                   name, i / 4 / rows_of_sample(target), i % 4 ? "y2" : "x2", high,
+                   i % 4 ? "y1" : "x1", low, loss->row->cls);
 }
 
-/* n weights, `each` of them for a sample. */
-static pn_status check_sample_weight(pn_dtype t, size_t n, size_t each, const void *w,
+/* Checks n weights, of which per_sample belong to each sample. */
+static pn_status check_sample_weight(pn_dtype t, size_t n, size_t per_sample, const void *w,
                                      pn_error *error)
 {
     for (size_t i = 0; w && i < n; i++) {
@@ -134,7 +134,8 @@ static pn_status check_sample_weight(pn_dtype t, size_t n, size_t each, const vo
         if (i % CHECK_ELEMENTS == 0 && pn_stop_now()) return stopped(error);
         if (!isfinite(v))
             return pn_fail(error, PN_BAD_VALUE,
-                           "sample_weight: %g in row %zu is not a finite number", v, i / each);
+                           "sample_weight: %g in row %zu is not a finite number", v,
+                           i / per_sample);
     }
     return PN_OK;
 }
@@ -151,10 +152,9 @@ pn_status pn_loss_check(const pn_criterion *loss, pn_dtype t, size_t rows, size_
         return pn_fail(error, PN_BAD_SHAPE, "input: %s takes boxes of 4 numbers, got %zu", row->cls,
                        cols);
     const size_t weights = pn_loss_weights(loss, rows, cols, target),
-                 samples = rows / rows_of_sample(target);
-    pn_status status = check_sample_weight(t, weights,
-                                           samples && weights > samples ? weights / samples : 1,
-                                           target->sample_weight, error);
+                 samples = rows / rows_of_sample(target),
+                 per_sample = samples && weights > samples ? weights / samples : 1;
+    pn_status status = check_sample_weight(t, weights, per_sample, target->sample_weight, error);
     if (status || row->target == 'n' || loss->call) return status;
     if (target->label) {
         if (!only_labels && row->target != 'p')
@@ -164,7 +164,7 @@ pn_status pn_loss_check(const pn_criterion *loss, pn_dtype t, size_t rows, size_
         return check_labels(loss, rows, cols, target, name, error);
     }
     if (!target->target && rows * cols > 0)
-        return pn_fail(error, PN_BAD_VALUE, "%s: %s needs one", name, row->cls);
+        return pn_fail(error, PN_BAD_VALUE, "%s: missing, but %s needs one", name, row->cls);
     if (only_labels)
         return pn_fail(error, PN_BAD_VALUE, "%s: %s takes integer class indices", name, row->cls);
     status = check_numbers(loss, t, rows, cols, target, name, error);
@@ -177,7 +177,8 @@ pn_status pn_loss_check_fit(const pn_criterion *loss, size_t ndim, const size_t 
     const char kind = loss->row->kind;
     const int boxes = kind == 'b', rows = kind == 'r';
     if (kind == 's')
-        return pn_fail(error, PN_BAD_VALUE, "loss: %s takes (%s), and fit has no lengths",
+        return pn_fail(error, PN_BAD_VALUE,
+                       "loss: %s takes (%s), but fit does not support sequence lengths",
                        loss->row->cls, loss->row->inputs);
     if ((boxes || rows) && (ndim == 0 || (rows && !by_class(loss->row) && ndim != 1))) {
         pn_shape s = { .ndim = ndim };
@@ -196,7 +197,8 @@ pn_status pn_loss_check_fit(const pn_criterion *loss, size_t ndim, const size_t 
     return PN_OK;
 }
 
-/* Where the first of n numbers below 0 or over high is, NaN aside; n if there is none. */
+/* The index of the first of n numbers that is below 0 or above high, ignoring NaN; n if there is
+ * none. */
 static size_t first_outside(pn_dtype t, size_t n, const void *x, double high)
 {
     enum { BLOCK = 1024 };
@@ -231,8 +233,8 @@ pn_status pn_loss_check_input(const pn_criterion *loss, pn_dtype t, size_t k, si
     const pn_loss *row = loss->row;
     const int probability = k == 0 && row->takes == PN_TAKES_PROBABILITIES,
               variance = k == 1 && row->has_variance;
-    const size_t i = probability || variance
-                         ? first_outside(t, n, x, probability ? 1 : INFINITY) : n;
+    if (!probability && !variance) return PN_OK;
+    const size_t i = first_outside(t, n, x, probability ? 1 : INFINITY);
     if (i == n) return PN_OK;
     const double v = pn_element(t, x, i);
     if (variance)
@@ -240,7 +242,7 @@ pn_status pn_loss_check_input(const pn_criterion *loss, pn_dtype t, size_t k, si
                        name ? name : "var", v, row->cls);
     const pn_loss *other = loss_of_logits(row);
     return pn_fail(error, PN_BAD_VALUE, "%s: %g is not a probability in [0, 1], as %s needs%s%s",
-                   name ? name : "input", v, row->cls, other ? "; for logits there is " : "",
+                   name ? name : "input", v, row->cls, other ? "; for logits use " : "",
                    other ? other->cls : "");
 }
 
@@ -260,10 +262,10 @@ pn_status pn_sequences_check(const pn_criterion *loss, size_t rows, size_t cols,
                            q->steps);
         if (n < 0 || q->start[i] < 0 || (size_t)q->start[i] > n_labels ||
             (size_t)n > n_labels - (size_t)q->start[i])
-            return pn_fail(
-                error, PN_BAD_VALUE,
-                "target_lengths: %lld of sequence %zu is negative or more than targets has",
-                (long long)n, i);
+            return pn_fail(error, PN_BAD_VALUE,
+                           "target_lengths: %lld of sequence %zu is negative or exceeds the "
+                           "length of targets",
+                           (long long)n, i);
         for (int64_t k = 0; k < n; k++) {
             int64_t c = label[q->start[i] + k];
             if (c < 0 || c >= (int64_t)cols || c == blank)
@@ -284,7 +286,7 @@ size_t pn_sequences_work(size_t rows, size_t cols, const pn_sequences *q)
     return most;
 }
 
-/* ---- the pass -------------------------------------------------------------------------------- */
+/* ---- evaluation ------------------------------------------------------------------------------ */
 size_t pn_loss_values(const pn_criterion *loss, size_t rows, size_t cols)
 {
     return loss->row->kind == 'e' ? rows * cols : rows;
@@ -296,25 +298,30 @@ double pn_loss_divisor(const pn_criterion *loss, pn_dtype t, size_t rows, size_t
     if (loss->reduction == PN_SUM) return 1;
     if (loss->reduction == PN_BATCHMEAN) return (double)rows;
     const int classes = by_class(loss->row) && target->label;
-    size_t values_a_row = loss->row->kind == 'e' ? cols : 1;
-    if (!target->sample_weight && !classes) return (double)(rows * values_a_row);
+    size_t values_per_row = loss->row->kind == 'e' ? cols : 1;
+    if (!target->sample_weight && !classes) return (double)(rows * values_per_row);
     double sum = 0;
-    if (target->per_value && values_a_row > 1) {
-        for (size_t i = 0; i < rows * cols; i++) sum += fabs(pn_element(t, target->sample_weight, i));
+    if (target->per_value && values_per_row > 1) {
+        const void *weight = target->sample_weight;
+        for (size_t i = 0; i < rows * cols; i++) sum += fabs(pn_element(t, weight, i));
         return sum;
     }
-    const size_t each = target->per_value ? 1 : rows_of_sample(target);
+    const size_t rows_per_weight = target->per_value ? 1 : rows_of_sample(target);
     for (size_t i = 0; i < rows; i++) {
-        double w = target->sample_weight ? fabs(pn_element(t, target->sample_weight, i / each)) : 1;
-        if (classes && pn_loss_ignores(loss, target->label[i])) w = 0;
-        else if (classes && loss->weight) w *= pn_element(t, loss->weight, (size_t)target->label[i]);
+        const void *weight = target->sample_weight;
+        double w = weight ? fabs(pn_element(t, weight, i / rows_per_weight)) : 1;
+        if (classes) {
+            const int64_t label = target->label[i];
+            if (pn_loss_ignores(loss, label)) w = 0;
+            else if (loss->weight) w *= pn_element(t, loss->weight, (size_t)label);
+        }
         sum += w;
     }
-    return sum * (double)values_a_row;
+    return sum * (double)values_per_row;
 }
 
-/* Rows are taken in blocks, whose number depends on the shape alone, and the blocks' sums added in
- * order. */
+/* Rows are processed in blocks. The number of blocks depends only on the shape, and their sums are
+ * added in order, so the result does not depend on the number of threads. */
 enum { LOSS_BLOCKS = 64, LOSS_ELEMENTS = 8192 };
 typedef struct {
     pn_loss_fn *loss;
@@ -323,7 +330,7 @@ typedef struct {
     double sums[LOSS_BLOCKS];
 } loss_blocks;
 
-static void *moved(const void *p, size_t bytes) { return p ? (char *)p + bytes : NULL; }
+static void *advanced(const void *p, size_t bytes) { return p ? (char *)p + bytes : NULL; }
 
 static void loss_block(void *context, size_t i)
 {
@@ -331,21 +338,22 @@ static void loss_block(void *context, size_t i)
     pn_loss_args a = *j->whole;
     pn_criterion c = *a.loss;
     const size_t start = i * j->block, bytes = start * a.cols * j->size,
-                 each = pn_loss_target_width(a.loss, a.cols);
+                 target_width = pn_loss_target_width(a.loss, a.cols);
     a.loss = &c;
     a.rows = a.rows - start < j->block ? a.rows - start : j->block;
     for (int k = 0; k < PN_MAX_INPUTS; k++) {
-        a.x[k] = moved(a.x[k], bytes);
-        a.grad[k] = moved(a.grad[k], bytes);
+        a.x[k] = advanced(a.x[k], bytes);
+        a.grad[k] = advanced(a.grad[k], bytes);
     }
-    a.target.target = moved(a.target.target, start * each * j->size);
-    a.target.label = moved(a.target.label, start * label_width(&c, a.cols) * sizeof(int64_t));
-    const size_t before = a.target.per_value ? start * j->values : start / rows_of_sample(&a.target);
-    a.target.sample_weight = moved(a.target.sample_weight, before * j->size);
-    a.value = moved(a.value, start * j->values * j->size);
+    a.target.target = advanced(a.target.target, start * target_width * j->size);
+    a.target.label = advanced(a.target.label, start * label_width(&c, a.cols) * sizeof(int64_t));
+    const size_t before = a.target.per_value ? start * j->values
+                                             : start / rows_of_sample(&a.target);
+    a.target.sample_weight = advanced(a.target.sample_weight, before * j->size);
+    a.value = advanced(a.value, start * j->values * j->size);
     if (c.per_element) {
-        c.weight = moved(c.weight, bytes);
-        c.pos_weight = moved(c.pos_weight, bytes);
+        c.weight = advanced(c.weight, bytes);
+        c.pos_weight = advanced(c.pos_weight, bytes);
     }
     j->sums[i] = j->loss(&a);
 }
@@ -356,7 +364,7 @@ double pn_loss_run(pn_dtype t, const pn_loss_args *a)
            least = (a->rows + LOSS_BLOCKS - 1) / LOSS_BLOCKS;
     const size_t sample = a->target.per_value ? 1 : rows_of_sample(&a->target);
     if (block < least) block = least;
-    /* weights begin with samples */
+    /* a block must begin with a sample, where its weight begins */
     if (a->target.sample_weight) block = (block + sample - 1) / sample * sample;
     loss_blocks j = { .loss = pn_kernels_now()->of[t].losses[a->loss->row - pn_loss_at(0)],
                       .whole = a,
@@ -386,27 +394,30 @@ double pn_loss_apply(const pn_criterion *loss, pn_dtype t, size_t rows, size_t c
 }
 
 /* ---- in fit ---------------------------------------------------------------------------------- */
-/* y (rows, n, m) = x (rows, m, n), each row's two dimensions turned. */
+/* y (rows, n, m) = x (rows, m, n): transposes the two dimensions of each row. */
 typedef struct {
     pn_transpose_fn *transpose;
-    size_t rows, m, n, share, bytes;
+    size_t rows, m, n, rows_per_task, bytes;
     const char *x;
     char *y;
-} turning;
+} transposition;
 
-static void turn_rows(void *context, size_t i)
+static void transpose_rows(void *context, size_t i)
 {
-    const turning *j = context;
-    const size_t end = (i + 1) * j->share < j->rows ? (i + 1) * j->share : j->rows;
-    for (size_t r = i * j->share; r < end; r++)
+    const transposition *j = context;
+    const size_t end = (i + 1) * j->rows_per_task < j->rows ? (i + 1) * j->rows_per_task : j->rows;
+    for (size_t r = i * j->rows_per_task; r < end; r++)
         j->transpose(j->m, j->n, j->x + r * j->bytes, j->n, j->y + r * j->bytes, j->m);
 }
 
-static void turn(pn_dtype t, size_t rows, size_t m, size_t n, const void *x, void *y)
+static void transpose(pn_dtype t, size_t rows, size_t m, size_t n, const void *x, void *y)
 {
-    turning j = { pn_kernels_now()->of[t].transpose, rows, m, n, LOSS_ELEMENTS / (m * n + 1) + 1,
-                  m * n * pn_size(t),           x,    y };
-    pn_parallel((rows + j.share - 1) / j.share, turn_rows, &j);
+    transposition j = { .transpose = pn_kernels_now()->of[t].transpose,
+                        .rows = rows, .m = m, .n = n,
+                        .rows_per_task = LOSS_ELEMENTS / (m * n + 1) + 1,
+                        .bytes = m * n * pn_size(t),
+                        .x = x, .y = y };
+    pn_parallel((rows + j.rows_per_task - 1) / j.rows_per_task, transpose_rows, &j);
 }
 
 static void multiply(pn_dtype t, size_t n, double factor, void *x)
@@ -417,7 +428,7 @@ static void multiply(pn_dtype t, size_t n, double factor, void *x)
     }
 }
 
-static pn_status call_own(pn_loss_batch *w, pn_dtype t, size_t rows, const void *x, void *grad,
+static pn_status call_custom(pn_loss_batch *w, pn_dtype t, size_t rows, const void *x, void *grad,
                           pn_error *error)
 {
     pn_custom_loss a = { .rows = rows,
@@ -439,7 +450,7 @@ static pn_status call_own(pn_loss_batch *w, pn_dtype t, size_t rows, const void 
     return PN_OK;
 }
 
-/* Predictions of training and evaluation have to be what those of a call must be. */
+/* The outputs of the model must satisfy the same conditions as the inputs of a direct call. */
 static pn_status check_outputs(const pn_loss_batch *w, pn_dtype t, size_t rows, void *const *x,
                                pn_error *error)
 {
@@ -454,15 +465,17 @@ static pn_status check_outputs(const pn_loss_batch *w, pn_dtype t, size_t rows, 
 pn_status pn_loss_batch_apply(pn_loss_batch *w, pn_dtype t, size_t rows, void *const *x,
                               void *const *grad, pn_error *error)
 {
-    w->seen = x[w->loss->outputs[0]];
-    if (w->loss->call)
-        return call_own(w, t, rows, w->seen, grad ? grad[w->loss->outputs[0]] : NULL, error);
+    w->predictions = x[w->loss->outputs[0]];
+    if (w->loss->call) {
+        void *const gx = grad ? grad[w->loss->outputs[0]] : NULL;
+        return call_custom(w, t, rows, w->predictions, gx, error);
+    }
     pn_status status = check_outputs(w, t, rows, x, error);
     if (status) return status;
     const size_t cols = w->view.cols, positions = w->view.positions,
                  bytes = rows * positions * cols * pn_size(t);
     w->divisor = pn_loss_divisor(w->loss, t, rows * positions, cols, &w->target);
-    /* rows without weight teach nothing */
+    /* the gradient is 0 if all weights are 0 */
     w->scale = w->divisor ? w->loss->factor / w->divisor : 0;
     pn_loss_args a = { .loss = w->loss,
                        .rows = rows * positions,
@@ -474,13 +487,13 @@ pn_status pn_loss_batch_apply(pn_loss_batch *w, pn_dtype t, size_t rows, void *c
         a.grad[k] = grad ? grad[w->loss->outputs[k]] : NULL;
     }
     void *const result = a.grad[0];
-    /* of these losses there is none with two inputs */
+    /* only a loss with one input can have view.last == 0 */
     if (!w->view.last) {
-        turn(t, rows, cols, positions, a.x[0], w->turned);
-        w->seen = a.x[0] = w->turned;
-        a.grad[0] = grad ? (char *)w->turned + bytes : NULL;
+        transpose(t, rows, cols, positions, a.x[0], w->classes_last);
+        w->predictions = a.x[0] = w->classes_last;
+        a.grad[0] = grad ? (char *)w->classes_last + bytes : NULL;
     }
     w->sum = pn_loss_run(t, &a);
-    if (!w->view.last && grad) turn(t, rows, positions, cols, a.grad[0], result);
+    if (!w->view.last && grad) transpose(t, rows, positions, cols, a.grad[0], result);
     return PN_OK;
 }

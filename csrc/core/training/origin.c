@@ -1,6 +1,6 @@
-/* origin.c - where a step left the finite numbers. The step runs once more in a plan that fuses and
- * overwrites nothing, and its arrays are looked through in the order in which they were computed.
- */
+/* origin.c - the origin of the first value in a step that is not finite. The step is repeated in a
+ * plan without fusion and reuse of memory, and its arrays are checked in the order in which they
+ * were computed. */
 #include "origin.h"
 #include "step.h"
 #include <math.h>
@@ -11,16 +11,17 @@ typedef struct {
     const pn_typed_kernels *k;
     size_t rows;
     const void *const *x;
-    const pn_loss_batch *wanted;
+    const pn_loss_batch *losses;
     pn_origin *origin;
 } search;
 
-/* Is an array of n numbers a row finite? If not, that is what was looked for. */
+/* Checks an array of n numbers per row. If a number is not finite, stores the origin and returns
+ * 1. */
 static int found(const search *s, pn_place place, size_t at, size_t rows, size_t n, const void *x)
 {
-    const size_t strange = x ? s->k->probe->first_nonfinite(rows * n, x) : rows * n;
-    if (strange == rows * n) return 0;
-    *s->origin = (pn_origin){ place, at, 0, strange / n };
+    const size_t nonfinite = x ? s->k->probe->first_nonfinite(rows * n, x) : rows * n;
+    if (nonfinite == rows * n) return 0;
+    *s->origin = (pn_origin){ place, at, 0, nonfinite / n };
     return 1;
 }
 
@@ -56,8 +57,8 @@ static int found_forward(const search *s)
     return 0;
 }
 
-/* The loss of one row, with its own target, where that can be told from the others'. */
-static int row_is_strange(const search *s, pn_loss_batch w, size_t row)
+/* Returns whether the loss of one row, evaluated with only its target, is not finite. */
+static int row_is_nonfinite(const search *s, pn_loss_batch w, size_t row)
 {
     const pn_graph *g = s->graph;
     void *x[PN_MAX_IO];
@@ -73,23 +74,23 @@ static int row_is_strange(const search *s, pn_loss_batch w, size_t row)
     return !pn_loss_batch_apply(&w, g->dtype, 1, x, NULL, &error) && !isfinite(w.sum);
 }
 
-/* A loss: its targets, its values, its gradient. */
+/* Checks the targets, values and gradient of a loss. */
 static int found_loss(const search *s, size_t i)
 {
-    const pn_loss_batch *w = &s->wanted[i];
+    const pn_loss_batch *w = &s->losses[i];
     const size_t output = w->loss->outputs[0], size = pn_size(s->graph->dtype);
     if (found(s, PN_TARGET, output, s->rows, w->target_bytes / size, w->target.target)) return 1;
     if (!isfinite(w->sum)) {
         *s->origin = (pn_origin){ PN_LOSS, output, 0, SIZE_MAX };
         for (size_t r = 0; r < s->rows && !w->loss->call && s->origin->row == SIZE_MAX; r++)
-            if (row_is_strange(s, *w, r)) s->origin->row = r;
+            if (row_is_nonfinite(s, *w, r)) s->origin->row = r;
         return 1;
     }
     const size_t n = pn_count(&s->graph->nodes[s->graph->outputs[output]].shape);
     return found(s, PN_LOSS, output, s->rows, n, s->plan->at[s->plan->output_grads[output]]);
 }
 
-/* The gradient of a node's output is the work of those that feed on it. */
+/* The gradient of a node's output is computed by its consumers. */
 static int found_backward(const search *s)
 {
     const pn_graph *g = s->graph;
@@ -105,15 +106,15 @@ static int found_backward(const search *s)
 }
 
 pn_status pn_origin_find(const pn_graph *graph, size_t rows, const void *const *x, uint64_t tick,
-                         pn_loss_batch *wanted, size_t n, pn_origin *origin, pn_error *error)
+                         pn_loss_batch *losses, size_t n, pn_origin *origin, pn_error *error)
 {
     pn_plan *plan;
     *origin = (pn_origin){ .place = PN_UNKNOWN, .row = SIZE_MAX };
     pn_status status = pn_plan_unshared(graph, rows, 0, &plan, error);
-    if (!status) status = pn_train_step(plan, x, tick, wanted, n, 1, NULL, error);
+    if (!status) status = pn_train_step(plan, x, tick, losses, n, 1, NULL, error);
     if (!status) {
         const search s = {
-            graph, plan, &pn_kernels_now()->of[graph->dtype], rows, x, wanted, origin
+            graph, plan, &pn_kernels_now()->of[graph->dtype], rows, x, losses, origin
         };
         int done = found_forward(&s);
         for (size_t i = 0; i < n && !done; i++) done = found_loss(&s, i);

@@ -1,4 +1,4 @@
-/* predict.c - prediction, and the score of it, on blocks of rows. */
+/* predict.c - prediction and scoring, in blocks of rows. */
 #include "../base/array.h"
 #include "../base/error.h"
 #include "../graph/blocks.h"
@@ -13,9 +13,9 @@ struct pn_predictor {
     pn_blocks *blocks;
     size_t block, n_buffers, sums_bytes;
     pn_batch_buffers *buffers;      /* for each worker */
-    /* sum and divisor of the losses, (block, loss, 2), so that they are added in order */
+    /* sum and divisor of each loss, (block, loss, 2), to be added in order */
     double *sums;
-    /* correct, rows, hits and not_one_hot of pn_score so far, for each loss */
+    /* correct, rows, hits and not_one_hot of pn_score, for each loss */
     atomic_size_t (*counts)[4];
 };
 
@@ -23,9 +23,9 @@ typedef struct {
     pn_predictor *p;
     const pn_data *data;
     const pn_criterion *criteria;
-    size_t losses;                  /* to score by */
-    int calls_back;                 /* is one of them custom? */
-    int gathers;                    /* do they need arrays of their own? */
+    size_t losses;                  /* number of criteria */
+    int calls_back;                 /* whether one of them is custom */
+    int gathers;                    /* whether a batch must be copied to buffers */
 } scoring;
 
 pn_status pn_predictor_new(const pn_graph *graph, size_t block, pn_predictor **predictor,
@@ -82,7 +82,7 @@ static pn_status score_block(void *context, size_t worker, size_t block, size_t 
     return PN_OK;
 }
 
-/* Sums for each block, and buffers for each worker. */
+/* Allocates sums for each block and buffers for each worker. */
 static pn_status reserve(const scoring *j, size_t blocks, size_t workers, pn_error *error)
 {
     pn_predictor *p = j->p;

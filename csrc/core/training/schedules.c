@@ -26,7 +26,7 @@ static schedule_fn *const functions[] = {
 #undef ROW
 };
 
-/* Indices are checked at each use: the records lie in memory that the caller may write to at any
+/* Indices are checked at each use, because the caller may write to the memory of the records at any
  * time. */
 void pn_schedule_apply(const pn_schedule *schedules, size_t n, int64_t step, int64_t epoch,
                        double *hyper)

@@ -1,9 +1,9 @@
-/* schedules.h - every schedule of the learning rate, and nothing else: add one here and nowhere
- * else.
+/* schedules.h - the table of learning-rate schedules. A new schedule needs only a row and a
+ * function here.
  *
- * SCHEDULE(f) returns the rate at time t >= 0 from lr, the rate without the schedule, and its
- * settings v; schedules that cycle the momentum write *m. Nothing is remembered: a rate is a
- * function of t, so resumed training continues exactly where it stopped. */
+ * SCHEDULE(f) computes the rate at time t >= 0 from the unscheduled rate lr and its settings v.
+ * Schedules that cycle the momentum store it in *m. A rate depends on t alone, so that resumed
+ * training continues as if it had never been interrupted. */
 
 /* PN_SCHEDULE_f(V) lists the settings of schedule f: V(name, default, documentation). From it come
  * the struct f_values of its function, and the signature, checks and documentation in Python. */
@@ -97,13 +97,14 @@ SCHEDULE(cosine_restarts)
     return v->eta_min + (lr - v->eta_min) * (1 + cos(PI * t / length)) / 2;
 }
 
-/* The point between a and b where a share of the way is done. */
+/* Interpolates from a to b; share is in [0, 1]. */
 static double anneal(double a, double b, double share, int linear)
 {
     return linear ? a + (b - a) * share : b + (a - b) / 2 * (1 + cos(PI * share));
 }
 
-/* Up, down and, with three phases, further down; each phase starts where the one before ends. */
+/* Phases up, down and, if there are three, a final one. Each starts at the end of the previous one.
+ */
 SCHEDULE(one_cycle)
 {
     const double peak = v->max_lr, total = v->total_steps, up = v->pct_start * total - 1,
@@ -125,7 +126,7 @@ SCHEDULE(one_cycle)
     return anneal(first, last, (t - down) / (total - 1 - down), linear);
 }
 
-/* A triangle wave between two rates, whose height may shrink with each cycle (mode 1) or each step
+/* A triangle wave between two rates. Its height may shrink with each cycle (mode 1) or each step
  * (mode 2). */
 SCHEDULE(cyclic)
 {
@@ -143,14 +144,15 @@ SCHEDULE(cyclic)
 #undef UNUSED
 #endif
 
-/* One row a schedule, of named columns; a column that is left out is empty.
+/* One row per schedule, with named columns. A column that a row omits is empty.
  *
- * name:    of the function above
- * cls:     the Python class; a schedule without one is used by others
- * check:   a Python expression that the settings must satisfy
- * formula: the rate, for those that are one line of Python; the tests run it
- * example: arguments of the class in the documentation's example, where some have no default
- * summary, source: the first sentence of the documentation; where the schedule is from */
+ * name:             the function above
+ * cls:              the Python class; empty for a schedule that is only a part of others
+ * check:            Python condition on the settings
+ * formula:          the rate as a one-line Python expression, which the tests evaluate; may be
+ *                   empty
+ * example:          arguments of the class in the documentation's example, if some have no default
+ * summary, source:  the first sentence of the documentation; the publication */
 #ifndef PN_SCHEDULES
 #define PN_SCHEDULES(ROW) \
     ROW(factor, .formula = "lr * factor", \

@@ -1,10 +1,9 @@
-/* score.c - what is counted of predictions: loss, and correct rows or elements. */
+/* score.c - the score of predictions: loss, and number of correct rows or elements. */
 #include "score.h"
 #include "../base/array.h"
 #include <math.h>
 
-/* n, which is no class, for a row that holds a NaN, or whose largest number is infinite and not
- * unique. */
+/* Returns n, which is not a class, for a row that contains NaN or has several infinite maxima. */
 static size_t arg_max(pn_dtype t, const void *x, size_t from, size_t n)
 {
     size_t best = 0, equal = 0;
@@ -21,8 +20,8 @@ static size_t arg_max(pn_dtype t, const void *x, size_t from, size_t n)
     return equal > 1 ? n : best;
 }
 
-/* The place of the 1 in a row of 0 and one 1; n for any other row. */
-static size_t one_of(pn_dtype t, const void *x, size_t from, size_t n)
+/* The index of the 1 in a one-hot row; n for any other row. */
+static size_t one_hot_index(pn_dtype t, const void *x, size_t from, size_t n)
 {
     size_t found = n;
     for (size_t j = 0; j < n; j++) {
@@ -34,37 +33,37 @@ static size_t one_of(pn_dtype t, const void *x, size_t from, size_t n)
     return found;
 }
 
-/* Counts the right classes of the rows whose class the loss does not ignore. */
+/* Counts the correct classes of the rows that the loss does not ignore. */
 static void count_classes(pn_score *score, const pn_loss_batch *w, pn_dtype t, size_t rows,
                           size_t cols)
 {
     const pn_target *target = &w->target;
     for (size_t i = 0; i < rows; i++) {
         if (target->label && pn_loss_ignores(w->loss, target->label[i])) continue;
-        size_t want = target->label ? (size_t)target->label[i]
+        size_t expected = target->label ? (size_t)target->label[i]
                                     : arg_max(t, target->target, i * cols, cols),
-               got = arg_max(t, w->seen, i * cols, cols);
-        score->correct += got == want && got < cols;
+               predicted = arg_max(t, w->predictions, i * cols, cols);
+        score->correct += predicted == expected && predicted < cols;
         score->rows++;
     }
 }
 
-/* Counts the right elements, and the right rows as long as all targets are one-hot: only the whole
- * of them tells which number counts. */
+/* Counts the correct elements and, as long as all targets are one-hot, the correct rows. Which of
+ * the two is reported can only be decided after the last target. */
 static void count_elements(pn_score *score, const pn_loss_batch *w, pn_dtype t, size_t rows,
-                           size_t cols, double above)
+                           size_t cols, double threshold)
 {
-    const void *y = w->seen, *target = w->target.target;
+    const void *y = w->predictions, *target = w->target.target;
     for (size_t i = 0; i < rows * cols; i++) {
         double v = pn_element(t, y, i);
-        score->correct += v == v && (v > above) == (pn_element(t, target, i) > 0.5);
+        score->correct += v == v && (v > threshold) == (pn_element(t, target, i) > 0.5);
     }
     score->rows += rows;
     if (cols < 2 || w->shape->ndim != 1) score->not_one_hot += rows;
     for (size_t i = 0; i < rows && !score->not_one_hot; i++) {
-        const size_t want = one_of(t, target, i * cols, cols);
-        score->not_one_hot += want == cols;
-        score->hits += want < cols && arg_max(t, y, i * cols, cols) == want;
+        const size_t expected = one_hot_index(t, target, i * cols, cols);
+        score->not_one_hot += expected == cols;
+        score->hits += expected < cols && arg_max(t, y, i * cols, cols) == expected;
     }
 }
 

@@ -1,9 +1,9 @@
-/* score.h - what is counted of predictions. */
+/* score.h - the score of predictions. */
 #ifndef PN_SCORE_H
 #define PN_SCORE_H
 #include "loss.h"
 
-/* Adds the rows of predictions that a loss has just seen. */
+/* Adds the predictions of a batch, on which the loss has just been evaluated, to the score. */
 void pn_score_add(pn_score *score, const pn_graph *g, const pn_loss_batch *batch, size_t rows);
 
 #endif

@@ -1,4 +1,4 @@
-/* shadow_f64.c - a float32 net in double precision beside itself. */
+/* shadow_f64.c - a copy of a float32 net in double precision. */
 #include "shadow_f64.h"
 #include "../base/error.h"
 #include <stdlib.h>
@@ -15,7 +15,8 @@ static const pn_shadow_part *part_from(const pn_shadow *w, const void *from)
     return NULL;
 }
 
-/* The copy of a parameter, the same one for all nodes that share it; NULL when memory is short. */
+/* The copy of a parameter, shared by all nodes that share the parameter; NULL when memory is
+ * short. */
 static const pn_shadow_part *part_of(pn_shadow *w, const pn_binding *slot)
 {
     const pn_shadow_part *known = part_from(w, slot->data);

@@ -1,4 +1,4 @@
-/* solve.c - the losses and gradients, or residuals, that L-BFGS and Levenberg-Marquardt ask for
+/* solve.c - losses and gradients for L-BFGS, and residuals for Levenberg-Marquardt, evaluated
  * within a step of fit. */
 #include "solve.h"
 #include "../base/error.h"
@@ -16,42 +16,43 @@ typedef struct {
     int fresh;
     pn_status status;
     pn_error *error;
-} asking;
+} solver_call;
 
 /* ---- the loss -------------------------------------------------------------------------------- */
-static double whole(const asking *a)
+static double total_loss(const solver_call *a)
 {
     double sum = 0;
     for (size_t i = 0; i < a->o->n_criteria; i++) {
-        const pn_loss_batch *w = &a->pass->wanted[i];
+        const pn_loss_batch *w = &a->pass->losses[i];
         sum += w->divisor ? w->loss->factor * w->sum / w->divisor : 0;
     }
     return sum;
 }
 
-static pn_status pass_over(asking *a, int backward, double *loss, pn_error *error)
+static pn_status evaluate(solver_call *a, int backward, double *loss, pn_error *error)
 {
-    if (pn_poll(a->o->poll, a->o->context, a->pass->asked)) return pn_fail(error, PN_STOPPED, "stopped within a step");
-    pn_status status = pn_train_step(a->pass->plan, a->pass->x, a->pass->tick, a->pass->wanted,
+    if (pn_poll(a->o->poll, a->o->context, a->pass->last_poll))
+        return pn_fail(error, PN_STOPPED, "stopped within a step");
+    pn_status status = pn_train_step(a->pass->plan, a->pass->x, a->pass->tick, a->pass->losses,
                                      a->o->n_criteria, backward, NULL, error);
-    *loss = whole(a);
+    *loss = total_loss(a);
     return status;
 }
 
-/* For L-BFGS; the first time everything is there already. */
+/* The closure of L-BFGS. The first call reuses the results of the step. */
 static int closure(void *context, double *loss)
 {
-    asking *a = context;
-    *loss = whole(a);
-    if (!a->fresh) a->status = pass_over(a, 1, loss, a->error);
+    solver_call *a = context;
+    *loss = total_loss(a);
+    if (!a->fresh) a->status = evaluate(a, 1, loss, a->error);
     a->fresh = 0;
     return a->status != PN_OK;
 }
 
-/* A setting as a count: the caller may write anything there between steps. */
+/* A setting as a count. The caller may write any value to it between steps. */
 static size_t count(double x) { return x >= 1 ? (size_t)fmin(x, 0x1p53) : 0; }
 
-static pn_status solve_lbfgs(asking *a)
+static pn_status solve_lbfgs(solver_call *a)
 {
     const pn_solver *o = a->o->solver;
     const double *s = o->settings;
@@ -67,30 +68,31 @@ static pn_status solve_lbfgs(asking *a)
                              .strong_wolfe = s[6] != 0,
                              .memory = o->memory };
     double first;
-    pn_error its;
-    const pn_status status = pn_lbfgs_step(&lbfgs, closure, a, &first, &its);
-    /* the closure's reason, or its own */
-    return a->status || !status ? a->status : pn_fail(a->error, status, "%s", its.text);
+    pn_error own_error;
+    const pn_status status = pn_lbfgs_step(&lbfgs, closure, a, &first, &own_error);
+    /* the error of the closure takes precedence over that of L-BFGS */
+    return a->status || !status ? a->status : pn_fail(a->error, status, "%s", own_error.text);
 }
 
 /* ---- residuals of squared errors ------------------------------------------------------------- */
 static pn_status loss_now(void *context, double *loss, pn_error *error)
 {
-    return pass_over(context, 0, loss, error);
+    return evaluate(context, 0, loss, error);
 }
 
-/* Which loss, row and element residual i is of. */
-static const pn_loss_batch *residual_of(const asking *a, size_t i, size_t *row, size_t *element)
+/* Maps residual i to its loss, row and element. */
+static const pn_loss_batch *residual_of(const solver_call *a, size_t i, size_t *row,
+                                        size_t *element)
 {
-    const pn_loss_batch *w = a->pass->wanted;
+    const pn_loss_batch *w = a->pass->losses;
     for (size_t n; i >= (n = a->pass->plan->rows * w->view.cols); w++) i -= n;
     *row = i / w->view.cols;
     *element = i % w->view.cols;
     return w;
 }
 
-/* A row of an input as the plan of one row takes it. */
-static const void *row_of(const asking *a, size_t k, size_t row)
+/* A row of an input in the type of the plan of one row. */
+static const void *row_of(const solver_call *a, size_t k, size_t row)
 {
     const pn_graph *g = a->pass->plan->graph;
     const size_t bytes = pn_sample_bytes(g, g->inputs[k]);
@@ -103,11 +105,11 @@ static const void *row_of(const asking *a, size_t k, size_t row)
 static pn_status residual_rows(void *context, size_t first, size_t rows, double *j, double *r,
                                pn_error *error)
 {
-    const asking *a = context;
+    const solver_call *a = context;
     const pn_graph *g = a->pass->plan->graph;
     const pn_solver *o = a->o->solver;
     const pn_dtype t = a->s->one->graph->dtype;
-    if (first == 0 && a->s->wide.graph) pn_shadow_fill(&a->s->wide);
+    if (first == 0 && a->s->shadow.graph) pn_shadow_fill(&a->s->shadow);
     for (size_t i = 0; i < rows; i++) {
         size_t row, element;
         const pn_loss_batch *w = residual_of(a, first + i, &row, &element);
@@ -116,12 +118,12 @@ static pn_status residual_rows(void *context, size_t first, size_t rows, double 
                                 ? pn_element(g->dtype, w->target.sample_weight, at)
                                 : 1;
         if (weight < 0)
-            return pn_fail(
-                error, PN_BAD_VALUE,
-                "sample_weight: LevenbergMarquardt needs weights of 0 or more, got %g in row %zu",
-                weight, row);
+            return pn_fail(error, PN_BAD_VALUE,
+                           "sample_weight: LevenbergMarquardt needs weights >= 0, "
+                           "got %g in row %zu",
+                           weight, row);
         const double root = sqrt(w->scale * weight);
-        r[i] = root * (pn_element(g->dtype, w->seen, row * w->view.cols + element) -
+        r[i] = root * (pn_element(g->dtype, w->predictions, row * w->view.cols + element) -
                        pn_element(g->dtype, w->target.target, row * w->view.cols + element));
         for (size_t k = 0; k < g->n_inputs; k++) a->s->row[k] = row_of(a, k, row);
         pn_status status = pn_plan_output_gradient(a->s->one, a->s->row, a->pass->tick,
@@ -131,16 +133,17 @@ static pn_status residual_rows(void *context, size_t first, size_t rows, double 
             for (size_t e = 0; e < o->segments[k].n; e++)
                 *j++ = a->s->gradient[k] ? root * pn_element(t, a->s->gradient[k], e) : 0;
     }
-    return pn_poll(a->o->poll, a->o->context, a->pass->asked) ? pn_fail(error, PN_STOPPED, "stopped within a step")
-                                         : PN_OK;
+    if (pn_poll(a->o->poll, a->o->context, a->pass->last_poll))
+        return pn_fail(error, PN_STOPPED, "stopped within a step");
+    return PN_OK;
 }
 
-static pn_status solve_lm(asking *a)
+static pn_status solve_lm(solver_call *a)
 {
     pn_residuals f = { .rows = residual_rows, .loss = loss_now, .context = a };
     for (size_t i = 0; i < a->o->n_criteria; i++)
-        f.n += a->pass->plan->rows * a->pass->wanted[i].view.cols;
-    return pn_lm_step(a->s->lm, a->o->solver, &f, whole(a), a->error);
+        f.n += a->pass->plan->rows * a->pass->losses[i].view.cols;
+    return pn_lm_step(a->s->lm, a->o->solver, &f, total_loss(a), a->error);
 }
 
 /* ---- preparation ----------------------------------------------------------------------------- */
@@ -150,71 +153,73 @@ static pn_status check_lm(const pn_graph *g, const pn_data *data, const pn_fit_o
                           pn_error *error)
 {
     if (data && o->batch_size < data->rows)
-        return pn_fail(
-            error, PN_BAD_VALUE,
-            "batch_size: LevenbergMarquardt takes all %zu rows in one batch, got %zu; leave it out",
-            data->rows, o->batch_size);
+        return pn_fail(error, PN_BAD_VALUE,
+                       "batch_size: LevenbergMarquardt takes all %zu rows in one batch, "
+                       "got %zu; leave it out",
+                       data->rows, o->batch_size);
     if (o->solver->n > PN_LM_MAX_PARAMETERS)
-        return pn_fail(
-            error, PN_BAD_VALUE,
-            "optimizer: LevenbergMarquardt keeps a matrix of (parameters, parameters), at most %d; this net has %zu: use LBFGS",
-            PN_LM_MAX_PARAMETERS, o->solver->n);
+        return pn_fail(error, PN_BAD_VALUE,
+                       "optimizer: LevenbergMarquardt keeps a matrix of (parameters, parameters), "
+                       "at most %d; this net has %zu: use LBFGS",
+                       PN_LM_MAX_PARAMETERS, o->solver->n);
     for (size_t i = 0; i < o->n_criteria; i++)
         if (strcmp(o->criteria[i].row->name, "mse") != 0)
-            return pn_fail(
-                error, PN_BAD_VALUE,
-                "optimizer: LevenbergMarquardt needs MSELoss, a sum of squares, not %s: use LBFGS",
-                o->criteria[i].row->cls);
+            return pn_fail(error, PN_BAD_VALUE,
+                           "optimizer: LevenbergMarquardt needs MSELoss, a sum of squares, "
+                           "not %s: use LBFGS",
+                           o->criteria[i].row->cls);
     for (size_t i = 0; i < g->n_nodes; i++)
         if (g->nodes[i].training)
-            return pn_fail(
-                error, PN_BAD_VALUE,
-                "optimizer: LevenbergMarquardt takes rows one by one, and %s is another in training: call its eval()",
-                g->nodes[i].where);
+            return pn_fail(error, PN_BAD_VALUE,
+                           "optimizer: LevenbergMarquardt processes rows one by one, but %s "
+                           "behaves differently in training: call its eval()",
+                           g->nodes[i].where);
     return PN_OK;
 }
 
-/* A parameter that the net has but its graph does not use has no gradient. */
-static int make_room(const pn_graph *g, const pn_solver *o, pn_solving *s)
+/* The gradient of a parameter that the graph does not use is NULL. */
+static int allocate(const pn_graph *g, const pn_solver *o, pn_solving *s)
 {
     s->lm = pn_lm_new(o->n);
     s->row = malloc(g->n_inputs * sizeof *s->row);
     s->gradient = malloc((o->n_segments + 1) * sizeof *s->gradient);
     if (!s->lm || !s->row || !s->gradient) return 0;
     for (size_t k = 0; k < o->n_segments; k++)
-        s->gradient[k] = s->wide.graph ? pn_shadow_gradient(&s->wide, o->segments[k].p)
+        s->gradient[k] = s->shadow.graph ? pn_shadow_gradient(&s->shadow, o->segments[k].p)
                                        : o->segments[k].g;
-    if (!s->wide.graph) return 1;
+    if (!s->shadow.graph) return 1;
     if (!(s->sample = calloc(g->n_inputs, sizeof *s->sample))) return 0;
-    for (size_t k = 0; k < g->n_inputs; k++)
-        if (!(s->sample[k] = malloc(pn_sample_bytes(s->wide.graph, g->inputs[k]) + sizeof(double))))
-            return 0;
+    for (size_t k = 0; k < g->n_inputs; k++) {
+        const size_t bytes = pn_sample_bytes(s->shadow.graph, g->inputs[k]);
+        if (!(s->sample[k] = malloc(bytes + sizeof(double)))) return 0;
+    }
     return 1;
 }
 
 pn_status pn_solving_new(const pn_graph *g, const pn_data *data, const pn_fit_options *o,
                          pn_solving *s, pn_error *error)
 {
-    *s = (pn_solving){ .history = o->solver && o->solver->kind == PN_SOLVE_LBFGS ? count(o->solver->settings[5]) : 0 };
-    if (!o->solver || o->solver->kind != PN_SOLVE_LM) return PN_OK;
+    *s = (pn_solving){ 0 };
+    if (!o->solver) return PN_OK;
+    if (o->solver->kind == PN_SOLVE_LBFGS) s->history = count(o->solver->settings[5]);
+    if (o->solver->kind != PN_SOLVE_LM) return PN_OK;
     pn_status status = check_lm(g, data, o, error);
     const int widens = g->dtype == PN_F32 && !g->custom;
-    if (!status && widens) status = pn_shadow_new(g, &s->wide, error);
-    if (!status) status = pn_plan_new(widens ? s->wide.graph : g, 1, PN_TRAIN, &s->one, error);
+    if (!status && widens) status = pn_shadow_new(g, &s->shadow, error);
+    if (!status) status = pn_plan_new(widens ? s->shadow.graph : g, 1, PN_TRAIN, &s->one, error);
     if (status) return status;
-    return make_room(g, o->solver, s)
-             ? PN_OK
-             : pn_fail(error, PN_NO_MEMORY, "no memory for the normal equations of %zu parameters",
-                       o->solver->n);
+    if (allocate(g, o->solver, s)) return PN_OK;
+    return pn_fail(error, PN_NO_MEMORY, "no memory for the normal equations of %zu parameters",
+                   o->solver->n);
 }
 
 void pn_solving_free(pn_solving *s)
 {
     pn_plan_free(s->one);
     pn_lm_free(s->lm);
-    if (s->sample) for (size_t k = 0; k < s->wide.graph->n_inputs; k++) free(s->sample[k]);
+    if (s->sample) for (size_t k = 0; k < s->shadow.graph->n_inputs; k++) free(s->sample[k]);
     free(s->sample);
-    pn_shadow_free(&s->wide);
+    pn_shadow_free(&s->shadow);
     free(s->row);
     free(s->gradient);
 }
@@ -222,6 +227,6 @@ void pn_solving_free(pn_solving *s)
 pn_status pn_solve(const pn_solving *s, const pn_fit_options *o, const pn_pass *pass,
                    pn_error *error)
 {
-    asking a = { .s = s, .o = o, .pass = pass, .fresh = 1, .error = error };
+    solver_call a = { .s = s, .o = o, .pass = pass, .fresh = 1, .error = error };
     return o->solver->kind == PN_SOLVE_LM ? solve_lm(&a) : solve_lbfgs(&a);
 }

@@ -1,4 +1,4 @@
-/* step.c - a step of training but the update. */
+/* step.c - a training step without the update. */
 #include "step.h"
 #include "../base/clock.h"
 

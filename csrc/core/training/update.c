@@ -1,5 +1,5 @@
-/* update.c - one optimizer step: schedules and clipping, then the rule over every parameter, large
- * ones divided among the threads. */
+/* update.c - one optimizer step: schedules and clipping, then the update rule for every parameter.
+ * Large parameters are divided among the threads. */
 #include "update.h"
 #include "../base/array.h"
 #include "../kernels/isa.h"
@@ -7,11 +7,13 @@
 #include <math.h>
 #include <string.h>
 
-/* Elements of a task: a fixed number, so that results do not depend on the number of threads. Fewer
- * than SERIAL run on the caller. */
-enum { CHUNK = 16384, SERIAL = 2 * CHUNK, MAX_PARTS = 64, NOTED = 1024 };
+/* CHUNK:      elements per task, fixed so that results do not depend on the number of threads
+ * SERIAL:     fewer elements than this are processed on the calling thread
+ * MAX_PARTS:  maximum number of partial sums
+ * RECORDED:   elements updated at a time when changes are recorded */
+enum { CHUNK = 16384, SERIAL = 2 * CHUNK, MAX_PARTS = 64, RECORDED = 1024 };
 
-/* The name of state k of a row: from *name to the end returned; NULL when it has none. */
+/* The name of state k in a list of names, from *name to the returned end; NULL if there is none. */
 static const char *state_name(const char *names, size_t k, const char **name)
 {
     for (; k && names; k--) names = strchr(names, ' ') ? strchr(names, ' ') + 1 : NULL;
@@ -46,22 +48,22 @@ double pn_scaled_power_sum(pn_dtype t, size_t n, const void *x, double p, double
     return pn_kernels_now()->of[t].power_sum(n, x, p, unit);
 }
 
-/* ---- the norm of all gradients --------------------------------------------------------------- */
-typedef struct { const pn_segment *s; size_t each; double part[MAX_PARTS]; } norm_task;
+/* ---- norm of all gradients ------------------------------------------------------------------- */
+typedef struct { const pn_segment *s; size_t chunk; double part[MAX_PARTS]; } norm_task;
 
 static void norm_part(void *context, size_t i)
 {
     norm_task *n = context;
-    const size_t start = i * n->each, left = n->s->n - start;
-    n->part[i] = pn_power_sum(n->s->dtype, left < n->each ? left : n->each,
+    const size_t start = i * n->chunk, left = n->s->n - start;
+    n->part[i] = pn_power_sum(n->s->dtype, left < n->chunk ? left : n->chunk,
                               (const char *)n->s->g + start * pn_size(n->s->dtype), 2);
 }
 
 static double squared_norm(const pn_segment *s)
 {
-    norm_task n = { .s = s,
-                    .each = s->n / MAX_PARTS < CHUNK ? CHUNK : (s->n + MAX_PARTS - 1) / MAX_PARTS };
-    const size_t parts = (s->n + n.each - 1) / n.each;
+    const size_t share = (s->n + MAX_PARTS - 1) / MAX_PARTS;
+    norm_task n = { .s = s, .chunk = s->n / MAX_PARTS < CHUNK ? CHUNK : share };
+    const size_t parts = (s->n + n.chunk - 1) / n.chunk;
     double sum = 0;
     if (s->n < SERIAL) for (size_t i = 0; i < parts; i++) norm_part(&n, i);
     else pn_parallel(parts, norm_part, &n);
@@ -69,23 +71,23 @@ static double squared_norm(const pn_segment *s)
     return sum;
 }
 
-/* What clipping by norm leaves of a gradient: at most 1, as PyTorch's clip_grad_norm_ computes it.
- */
+/* The factor by which clipping by norm scales a gradient: at most 1, computed as in PyTorch's
+ * clip_grad_norm_. */
 static double clip_scale(double limit, double norm)
 {
     const double scale = limit / (norm + 1e-6);
     return scale > 1 ? 1 : scale;
 }
 
-/* The norm where squares leave the range of a double: over the largest magnitude. */
+/* The norm when squares exceed the range of a double: divides by the largest magnitude first. */
 static double scaled_norm(const pn_group *groups, size_t n)
 {
     double most = 0, sum = 0;
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < groups[i].n; j++) {
             const pn_segment *s = &groups[i].segments[j];
-            const double its = pn_power_sum(s->dtype, s->n, s->g, INFINITY);
-            if (its > most || isnan(its)) most = its;
+            const double norm = pn_power_sum(s->dtype, s->n, s->g, INFINITY);
+            if (norm > most || isnan(norm)) most = norm;
         }
     if (!(most > 0 && most < INFINITY)) return most;
     for (size_t i = 0; i < n; i++)
@@ -99,14 +101,14 @@ static double scaled_norm(const pn_group *groups, size_t n)
 static double total_norm(const pn_group *groups, size_t n)
 {
     double sum = 0;
-    int wanted = 0;
-    for (size_t i = 0; i < n; i++) wanted |= groups[i].settings->clip_norm > 0;
-    for (size_t i = 0; i < n && wanted; i++)
+    int clips = 0;
+    for (size_t i = 0; i < n; i++) clips |= groups[i].settings->clip_norm > 0;
+    for (size_t i = 0; i < n && clips; i++)
         for (size_t j = 0; j < groups[i].n; j++) sum += squared_norm(&groups[i].segments[j]);
-    return !wanted || (sum > 0x1p-900 && sum < INFINITY) ? sqrt(sum) : scaled_norm(groups, n);
+    return !clips || (sum > 0x1p-900 && sum < INFINITY) ? sqrt(sum) : scaled_norm(groups, n);
 }
 
-/* ---- the rule -------------------------------------------------------------------------------- */
+/* ---- update rule ----------------------------------------------------------------------------- */
 static pn_update_args arguments(const pn_segment *s, const pn_settings *o, double norm,
                                 size_t start, size_t n)
 {
@@ -130,16 +132,17 @@ typedef struct {
     const pn_segment *s;
     double norm;
     pn_update_fn *f;
-    size_t each;
-    double (*noted)[3];
+    size_t chunk;
+    double (*recorded)[3];
 } span_task;
 
-/* n elements from start on, in pieces that are looked at while they are near. */
-static void update_noting(const span_task *t, size_t start, size_t n, double *sums)
+/* Updates n elements from start on in small pieces and records their changes while they are in
+ * cache. */
+static void update_recording(const span_task *t, size_t start, size_t n, double *sums)
 {
-    double before[NOTED];
+    double before[RECORDED];
     for (size_t at = start, m; at < start + n; at += m) {
-        m = start + n - at < NOTED ? start + n - at : NOTED;
+        m = start + n - at < RECORDED ? start + n - at : RECORDED;
         const pn_update_args a = arguments(t->s, t->group->settings, t->norm, at, m);
         memcpy(before, a.p, m * pn_size(t->s->dtype));
         t->f(&a);
@@ -150,16 +153,17 @@ static void update_noting(const span_task *t, size_t start, size_t n, double *su
 static void span_part(void *context, size_t i)
 {
     const span_task *t = context;
-    const size_t start = i * t->each, left = t->s->n - start, n = left < t->each ? left : t->each;
-    if (t->noted) {
-        update_noting(t, start, n, t->noted[i]);
+    const size_t start = i * t->chunk, left = t->s->n - start;
+    const size_t n = left < t->chunk ? left : t->chunk;
+    if (t->recorded) {
+        update_recording(t, start, n, t->recorded[i]);
         return;
     }
     const pn_update_args a = arguments(t->s, t->group->settings, t->norm, start, n);
     t->f(&a);
 }
 
-static void note(pn_change *change, const double *sums)
+static void add_change(pn_change *change, const double *sums)
 {
     change->gradient += sums[0];
     change->update += sums[1];
@@ -168,7 +172,7 @@ static void note(pn_change *change, const double *sums)
 
 static void update_span(const pn_group *group, const pn_segment *s, double norm, pn_change *change)
 {
-    double noted[MAX_PARTS][3];
+    double recorded[MAX_PARTS][3];
     span_task t = { group,
                     s,
                     norm,
@@ -176,30 +180,30 @@ static void update_span(const pn_group *group, const pn_segment *s, double norm,
                     s->n < SERIAL ? s->n : CHUNK,
                     NULL };
     if (change) {
-        while ((s->n + t.each - 1) / t.each > MAX_PARTS) t.each *= 2;
-        t.noted = noted;
+        while ((s->n + t.chunk - 1) / t.chunk > MAX_PARTS) t.chunk *= 2;
+        t.recorded = recorded;
     }
-    const size_t parts = (s->n + t.each - 1) / t.each;
-    if (change) memset(noted, 0, parts * sizeof *noted);
+    const size_t parts = (s->n + t.chunk - 1) / t.chunk;
+    if (change) memset(recorded, 0, parts * sizeof *recorded);
     if (parts == 1) span_part(&t, 0);
     else pn_parallel(parts, span_part, &t);
-    for (size_t i = 0; change && i < parts; i++) note(change, noted[i]);
+    for (size_t i = 0; change && i < parts; i++) add_change(change, recorded[i]);
 }
 
-static void update_whole(const pn_group *group, const pn_segment *s, const double *hyper,
-                         double norm, pn_change *change, void *room)
+static void update_tensor(const pn_group *group, const pn_segment *s, const double *hyper,
+                         double norm, pn_change *change, void *buffer)
 {
     const pn_typed_kernels *k = &pn_kernels_now()->of[s->dtype];
     const pn_update_args a = arguments(s, group->settings, norm, 0, s->n);
-    if (change) memcpy(room, s->p, s->n * pn_size(s->dtype));
+    if (change) memcpy(buffer, s->p, s->n * pn_size(s->dtype));
     k->adjust(&a, group->work);
     k->tensor_rules[group->optimizer - pn_optimizer_first_tensor_rule()].update(
         s, group->work, hyper, (char *)group->work + pn_line(s->n * pn_size(s->dtype)));
     if (a.average) k->average(&a);
     if (!change) return;
     double sums[3] = { 0 };
-    k->probe->sum_changes(s->n, room, s->p, s->g, sums);
-    note(change, sums);
+    k->probe->sum_changes(s->n, buffer, s->p, s->g, sums);
+    add_change(change, sums);
 }
 
 size_t pn_update_work(const pn_group *group)
@@ -208,11 +212,9 @@ size_t pn_update_work(const pn_group *group)
     if (group->optimizer < pn_optimizer_first_tensor_rule()) return 0;
     for (size_t j = 0; j < group->n; j++) {
         const pn_segment *s = &group->segments[j];
+        const size_t rule = group->optimizer - pn_optimizer_first_tensor_rule();
         const size_t bytes = pn_line(s->n * pn_size(s->dtype)) +
-                             pn_kernels_now()
-                                 ->of[s->dtype]
-                                 .tensor_rules[group->optimizer - pn_optimizer_first_tensor_rule()]
-                                 .work(s);
+                             pn_kernels_now()->of[s->dtype].tensor_rules[rule].work(s);
         if (bytes > most) most = bytes;
     }
     return most;
@@ -228,26 +230,26 @@ static void update_all(const pn_group *groups, size_t n_groups, int64_t step, in
         double hyper[PN_MAX_HYPER];
         memcpy(hyper, group->settings->hyper, sizeof hyper);
         pn_schedule_apply(group->schedules, group->n_schedules, step, epoch, hyper);
-        /* an earlier one whose h is this one's too */
-        const pn_segment *like = NULL;
+        /* an earlier segment whose h may be reused */
+        const pn_segment *previous = NULL;
         for (size_t j = 0; j < group->n; j++, change = change ? change + 1 : NULL) {
             pn_segment *s = &group->segments[j];
             ++*s->number[0];
             if (!s->n) continue;
             if (group->optimizer >= pn_optimizer_first_tensor_rule()) {
-                update_whole(group, s, hyper, norm, change, changes ? changes->room : NULL);
+                update_tensor(group, s, hyper, norm, change, changes ? changes->buffer : NULL);
                 continue;
             }
-            if (like && !s->number[1] && *like->number[0] == *s->number[0])
-                memcpy(s->h, like->h, sizeof s->h);
+            if (previous && !s->number[1] && *previous->number[0] == *s->number[0])
+                memcpy(s->h, previous->h, sizeof s->h);
             else pn_optimizer_prepare(group->optimizer, hyper, s->number, *s->number[0], s->h);
-            like = s;
+            previous = s;
             update_span(group, s, norm, change);
         }
     }
 }
 
-/* An update always runs to its end, even when a signal has stopped the call. */
+/* An update always runs to completion, even if a signal has stopped the call. */
 void pn_update_recording(const pn_group *groups, size_t n_groups, int64_t step, int64_t epoch,
                       const pn_changes *changes)
 {
