@@ -1,4 +1,5 @@
-/* machine.c - the peak speed of the machine on any number of threads: multiply-adds on registers, and copying. */
+/* machine.c - the speed of the machine itself, on any number of threads: multiply-adds in
+ * registers, and copying. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <stddef.h>
@@ -13,7 +14,8 @@ enum { VECTOR = 32 };
 enum { VECTOR = 16 };
 #endif
 typedef unsigned char bytes_vector __attribute__((vector_size(VECTOR), aligned(1)));
-enum { CHAINS = 12, MOST_THREADS = 256 };       /* independent sums: more than latency times throughput of today's cores */
+/* CHAINS: independent sums, more than latency times throughput of current cores */
+enum { CHAINS = 12, MOST_THREADS = 256 };
 enum { FMA_F32, FMA_F64, COPY, MEMCPY };
 
 typedef struct {
@@ -26,7 +28,8 @@ typedef struct {
     double start, end;
 } job;
 
-/* s = s a + b in every lane of every chain; a and b are read from memory, so the compiler knows nothing about them. */
+/* s = s a + b in every lane of every chain. a and b are read from volatile memory, so that the
+ * compiler cannot optimize the sums. */
 #define FMA(NAME, R) \
     static void NAME(long n) \
     { \
@@ -47,7 +50,8 @@ FMA(fma_f64, double)
 static void copy(size_t bytes, const char *x, char *y)
 {
     size_t i = 0;
-    for (; i + VECTOR <= bytes; i += VECTOR) *(bytes_vector *)(y + i) = *(const bytes_vector *)(x + i);
+    for (; i + VECTOR <= bytes; i += VECTOR)
+        *(bytes_vector *)(y + i) = *(const bytes_vector *)(x + i);
     for (; i < bytes; i++) y[i] = x[i];
 }
 
@@ -75,20 +79,27 @@ static void *work(void *context)
     return NULL;
 }
 
-/* Runs a kind n times on each thread, x and y of a copy divided among them: seconds from the first start to the last end, or -1. */
+/* Runs an operation n times on each thread. x and y of a copy are divided among the threads.
+ * Returns the seconds from the first start to the last end, or -1. */
 double pynn_bench_machine(int kind, int threads, long n, size_t bytes, const char *x, char *y)
 {
     pthread_t thread[MOST_THREADS];
     job jobs[MOST_THREADS];
     pthread_barrier_t barrier;
-    if (threads < 1 || threads > MOST_THREADS || pthread_barrier_init(&barrier, NULL, (unsigned)threads)) return -1;
+    if (threads < 1 || threads > MOST_THREADS) return -1;
+    if (pthread_barrier_init(&barrier, NULL, (unsigned)threads)) return -1;
     for (int i = 0; i < threads; i++) {
-        size_t from = bytes * (size_t)i / (size_t)threads, to = bytes * (size_t)(i + 1) / (size_t)threads;
-        jobs[i] = (job){ .kind = kind, .n = n, .x = x + from, .y = y + from, .bytes = to - from, .barrier = &barrier };
+        size_t from = bytes * (size_t)i / (size_t)threads,
+               to = bytes * (size_t)(i + 1) / (size_t)threads;
+        jobs[i] = (job){ .kind = kind, .n = n, .bytes = to - from, .barrier = &barrier };
+        jobs[i].x = x + from;
+        jobs[i].y = y + from;
     }
     int started = 1;
-    while (started < threads && !pthread_create(&thread[started], NULL, work, &jobs[started])) started++;
-    if (started < threads) return -1;           /* those that started wait for ever: the process is of no use any more, and the caller ends it */
+    while (started < threads && !pthread_create(&thread[started], NULL, work, &jobs[started]))
+        started++;
+    /* The threads that have started wait forever, so the caller must end the process. */
+    if (started < threads) return -1;
     work(&jobs[0]);
     double start = jobs[0].start, end = jobs[0].end;
     for (int i = 1; i < threads; i++) {
@@ -100,7 +111,7 @@ double pynn_bench_machine(int kind, int threads, long n, size_t bytes, const cha
     return end - start;
 }
 
-/* Floating-point operations of one repetition of FMA_F32 (0) or FMA_F64 (1) on one thread. */
+/* Floating-point operations per repetition of FMA_F32 (0) or FMA_F64 (1) on one thread. */
 double pynn_bench_machine_flops(int kind)
 {
     return 2.0 * CHAINS * VECTOR / (kind == FMA_F32 ? sizeof(float) : sizeof(double));

@@ -1,14 +1,14 @@
-/* allocator.h - an allocator that counts, and fails when told to, in front of the library's; a test
- * that includes it is to be linked with
+/* allocator.h - replaces the allocation functions by ones that count and can be made to fail. A
+ * test that includes it must be linked with
  * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
 #ifndef PN_ALLOCATOR_H
 #define PN_ALLOCATOR_H
 #include <stddef.h>
 #include <stdint.h>
 
-/* fail_at: allocations until one fails; negative: none does */
+/* fail_at: number of allocations before one fails; negative: none fails */
 static long calls, alive, fail_at = -1;
-static size_t largest_block = SIZE_MAX;         /* one of more bytes fails */
+static size_t largest_block = SIZE_MAX;         /* a larger allocation fails */
 
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);

@@ -1,5 +1,5 @@
-/* check.h - the C tests' only tool: CHECK counts and prints what fails and goes on; REPORT is what
- * main returns. */
+/* check.h - the test framework of the C tests. CHECK counts checks, prints failures and continues.
+ * REPORT is the exit status of main. */
 #ifndef PN_CHECK_H
 #define PN_CHECK_H
 #include <stdio.h>

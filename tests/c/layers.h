@@ -1,6 +1,6 @@
-/* layers.h - a case for every kind of layer, its odd settings among them, and one way to run each
- * of them: alone or within a net, in any mode and type, on arrays of exactly their own size, so
- * that the address sanitizer sees a step beside them. */
+/* layers.h - test cases for every kind of layer, including unusual settings, and functions to run
+ * them alone or within a net, in any mode and type. Arrays are allocated with their exact sizes, so
+ * that the address sanitizer detects accesses out of bounds. */
 #ifndef PN_TEST_LAYERS_H
 #define PN_TEST_LAYERS_H
 #define _POSIX_C_SOURCE 200112L             /* posix_memalign */
@@ -11,11 +11,14 @@
 #include "core/graph/builder.h"
 #include "settings.h"
 
-/* config: the settings, by name. inputs: the shape of a sample of each input, separated by
- * semicolons. marks: i, the first input holds indices into a table of num_embeddings rows; o, the
- * second input holds the starts of bags; p, parameters' gradients are not the derivative (padding,
- * renormalised rows); r, training draws random numbers; e, one per element, by its position; u,
- * the output is not continuous in anything. */
+/* config:  the settings, by name
+ * inputs:  the shape of a sample of each input, separated by semicolons
+ * marks:   i: the first input holds indices into a table of num_embeddings rows
+ *          o: the second input holds the starts of bags
+ *          p: gradients of parameters are not the derivative (padding, renormalised rows)
+ *          r: training draws random numbers
+ *          e: one random number per element, determined by its position
+ *          u: the output is not a continuous function */
 typedef struct { const char *kind, *config, *inputs; size_t rows; const char *marks; } layer_case;
 
 static const layer_case cases[] = {
@@ -242,12 +245,12 @@ static const layer_case cases[] = {
     { "custom", "num_parameters=0 shape=5", "5", 3, "" },
     { "custom", "num_parameters=1 shape=3,4", "3 4", 3, "" },
 };
-/* MOST: elements of a parameter */
+/* MOST: maximum number of elements of a parameter */
 enum { CASES = sizeof cases / sizeof *cases, PARAMETERS = PN_MAX_SLOTS, MOST = 1 << 16 };
 
-/* ---- cases as settings and shapes ------------------------------------------------------------ */
+/* ---- cases ----------------------------------------------------------------------------------- */
 
-static int marked(const layer_case *c, char mark) { return strchr(c->marks, mark) != NULL; }
+static int has_mark(const layer_case *c, char mark) { return strchr(c->marks, mark) != NULL; }
 
 static size_t read_shapes(const layer_case *c, pn_shape *shapes)
 {
@@ -266,16 +269,16 @@ static void set(pn_dtype t, void *p, size_t i, double v)
     else ((double *)p)[i] = v;
 }
 
-/* ---- one case, ready to run ------------------------------------------------------------------ */
+/* ---- one case, prepared to run --------------------------------------------------------------- */
 
-/* shift: arrays start this many elements into their blocks. images: the layer is between two
- * convolutions that change nothing except, perhaps, the layout. twice: two layers share the
- * parameters, and their outputs are added. reread: the graph is a copy, built from what can be read
- * of the first one. */
+/* shift:    arrays begin this many elements after the start of their blocks
+ * images:   the layer is between two identity convolutions, which may change the memory layout
+ * twice:    two layers share the parameters, and their outputs are added
+ * rebuild:  the graph is a copy made through the reading functions */
 typedef struct {
     pn_dtype t;
     pn_mode mode;
-    int training, images, twice, reread;
+    int training, images, twice, rebuild;
     size_t rows, shift;
 } setup;
 
@@ -290,14 +293,14 @@ typedef struct {
     /* node: the layer; in, count: elements of each */
     size_t inputs, node, in[PN_MAX_IO], parameters, count[PARAMETERS];
     void *x[PN_MAX_IO], *gx[PN_MAX_IO], *p[PARAMETERS], *g[PARAMETERS], *y, *gy, *unit[2];
-    /* elements of the output */
+    /* out: elements of the output */
     size_t out;
     void *blocks[2 * PN_MAX_IO + 2 * PARAMETERS + 8];
     size_t n_blocks;
-} world;
+} case_run;
 
-/* n elements, of which nothing is there beside; from the allocator that never fails. */
-static void *array_new(world *w, size_t n)
+/* Allocates exactly n elements with the allocator that never fails. */
+static void *array_new(case_run *w, size_t n)
 {
     const size_t size = pn_size(w->s.t);
     char *block = __real_malloc((n + w->s.shift) * size);
@@ -306,8 +309,8 @@ static void *array_new(world *w, size_t n)
     return block + w->s.shift * size;
 }
 
-/* Distinct numbers from -1.5 to 1.5, none near 0 or near another one, so that differences meet no
- * kink. */
+/* Distinct numbers from -1.5 to 1.5, none close to 0 or to another one, so that finite differences
+ * cross no kink. */
 static void spread(pn_dtype t, size_t n, size_t salt, void *p)
 {
     const size_t prime = 7919;
@@ -315,7 +318,7 @@ static void spread(pn_dtype t, size_t n, size_t salt, void *p)
         set(t, p, i, 3 * (((double)((i * prime + salt) % n) + 0.37) / (double)n - 0.5));
 }
 
-/* The number of a setting, 0 where there is none. */
+/* The number of a setting; 0 if it does not exist. */
 static double number_of(const settings *all, const char *name)
 {
     for (size_t i = 0; i < all->n; i++)
@@ -323,18 +326,18 @@ static double number_of(const settings *all, const char *name)
     return 0;
 }
 
-/* The rows of the table, of which there may be too many, or none. */
-static size_t indices_end(const world *w)
+/* The number of rows of the table, which may be too large or 0. */
+static size_t indices_end(const case_run *w)
 {
     const double num = number_of(&w->config, "num_embeddings");
     return num >= 0 && num < 0x1p31 ? (size_t)num : 0;
 }
 
-static void fill_input(world *w, size_t i)
+static void fill_input(case_run *w, size_t i)
 {
     const size_t each = pn_count(&w->shapes[i]), per = pn_count(&w->shapes[0]),
                  num = indices_end(w);
-    const int indices = i == 0 && marked(w->c, 'i'), offsets = i == 1 && marked(w->c, 'o');
+    const int indices = i == 0 && has_mark(w->c, 'i'), offsets = i == 1 && has_mark(w->c, 'o');
     const int last = offsets && number_of(&w->config, "include_last_offset") != 0;
     spread(w->s.t, w->in[i], i + 1, w->x[i]);
     for (size_t k = 0; k < w->in[i] && indices; k++)
@@ -343,9 +346,9 @@ static void fill_input(world *w, size_t i)
         set(w->s.t, w->x[i], k, (double)(k % each * per / (each - (each > 1 && last))));
 }
 
-static void fill_parameters(world *w)
+static void fill_parameters(case_run *w)
 {
-    /* a mean, a variance, how many: states, which have no gradient */
+    /* mean, variance, count: states, which have no gradient */
     const int tracked = w->parameters > 2 && !w->g[w->parameters - 1];
     for (size_t j = 0; j < w->parameters; j++) {
         spread(w->s.t, w->count[j], j + 2, w->p[j]);
@@ -355,7 +358,7 @@ static void fill_parameters(world *w)
     }
 }
 
-static pn_status add_unit(world *w, size_t side, pn_error *error)
+static pn_status add_identity(case_run *w, size_t side, pn_error *error)
 {
     pn_shape shape = w->graph->nodes[w->graph->n_nodes - 1].shape;
     settings config;
@@ -380,32 +383,32 @@ static pn_status add_unit(world *w, size_t side, pn_error *error)
     return pn_graph_bind(w->graph, 0, shape.ndim + 1, weight, w->unit[side], NULL, error);
 }
 
-/* y = 2 x for rows of n and m numbers, those that x has; the others are 0. */
-static void twice_of(pn_dtype t, size_t rows, size_t n, const void *x, size_t m, void *y)
+/* y = 2 x for rows of n and m numbers; elements beyond those of x are 0. */
+static void double_rows(pn_dtype t, size_t rows, size_t n, const void *x, size_t m, void *y)
 {
     for (size_t r = 0; r < rows; r++)
         for (size_t i = 0; i < m; i++)
             set(t, y, r * m + i, i < n ? 2 * pn_element(t, x, r * n + i) : 0);
 }
-/* numbers of a sample of the custom layer's first input and of its output */
-static size_t size_in(const world *w) { return pn_count(&w->shapes[0]); }
-static size_t size_out(const world *w) { return pn_count(&w->graph->nodes[w->node].shape); }
+/* elements of a sample of the custom layer's first input and of its output */
+static size_t size_in(const case_run *w) { return pn_count(&w->shapes[0]); }
+static size_t size_out(const case_run *w) { return pn_count(&w->graph->nodes[w->node].shape); }
 static int custom_forward(void *context, size_t rows, int keep, const void *const *x, void *y)
 {
-    const world *w = context;
+    const case_run *w = context;
     (void)keep;
-    twice_of(w->s.t, rows, size_in(w), x[0], size_out(w), y);
+    double_rows(w->s.t, rows, size_in(w), x[0], size_out(w), y);
     return 0;
 }
 static int custom_backward(void *context, size_t rows, const void *gy, void *const *gx)
 {
-    const world *w = context;
-    if (gx[0]) twice_of(w->s.t, rows, size_out(w), gy, size_in(w), gx[0]);
+    const case_run *w = context;
+    if (gx[0]) double_rows(w->s.t, rows, size_out(w), gy, size_in(w), gx[0]);
     return 0;
 }
 
-/* The layer, with its parameters, which the second of two finds there. */
-static pn_status add_layer(world *w, const size_t *inputs, pn_error *error)
+/* Adds the layer and its parameters. If it is added twice, both share the parameters. */
+static pn_status add_layer(case_run *w, const size_t *inputs, pn_error *error)
 {
     const pn_layer layer = { .kind = w->c->kind,
                              .where = "here",
@@ -439,7 +442,7 @@ static pn_status add_layer(world *w, const size_t *inputs, pn_error *error)
     return status;
 }
 
-/* A node of one graph into another, from what can be read of it. */
+/* Copies a node to another graph through the reading functions. */
 static pn_status copy_node(const pn_graph *from, size_t node, pn_graph *to, pn_error *error)
 {
     pn_node_info n;
@@ -463,8 +466,8 @@ static pn_status copy_node(const pn_graph *from, size_t node, pn_graph *to, pn_e
     return status;
 }
 
-/* Replaces the graph by one that is built from what can be read of it. */
-static pn_status reread(world *w, pn_error *error)
+/* Replaces the graph by a copy made through the reading functions. */
+static pn_status rebuild(case_run *w, pn_error *error)
 {
     pn_graph *copy = NULL;
     pn_node_info first;
@@ -482,14 +485,14 @@ static pn_status reread(world *w, pn_error *error)
     return status;
 }
 
-static pn_status build(world *w, pn_error *error)
+static pn_status build(case_run *w, pn_error *error)
 {
     size_t inputs[PN_MAX_IO];
     pn_status status = pn_graph_new(w->s.t, w->shapes[0].ndim, w->shapes[0].dim, &w->graph, error);
     for (size_t i = 1; i < w->inputs && !status; i++)
         status = pn_graph_input(w->graph, w->shapes[i].ndim, w->shapes[i].dim, error);
     for (size_t i = 0; i < w->inputs; i++) inputs[i] = i;
-    if (!status && w->s.images) status = add_unit(w, 0, error), inputs[0] = 1;
+    if (!status && w->s.images) status = add_identity(w, 0, error), inputs[0] = 1;
     if (!status) status = add_layer(w, inputs, error);
     if (!status && w->s.twice) {
         status = add_layer(w, inputs, error);
@@ -500,11 +503,11 @@ static pn_status build(world *w, pn_error *error)
                 &(pn_layer){ .kind = "add", .where = "both", .n_inputs = 2, .inputs = both },
                 error);
     }
-    if (!status && w->s.images) status = add_unit(w, 1, error);
-    return status || !w->s.reread ? status : reread(w, error);
+    if (!status && w->s.images) status = add_identity(w, 1, error);
+    return status || !w->s.rebuild ? status : rebuild(w, error);
 }
 
-static void world_read(world *w, const layer_case *c, setup s)
+static void case_read(case_run *w, const layer_case *c, setup s)
 {
     memset(w, 0, sizeof *w);
     w->c = c;
@@ -513,14 +516,14 @@ static void world_read(world *w, const layer_case *c, setup s)
     w->custom = (pn_custom_layer){ custom_forward, custom_backward, w };
     read_settings(&w->config, c->config);
 }
-/* Everything but the plan, or what was wrong; world_free in any case. */
-static pn_status world_new(world *w, const layer_case *c, setup s, pn_error *error)
+/* Creates everything except the plan. case_free must be called even on failure. */
+static pn_status case_new(case_run *w, const layer_case *c, setup s, pn_error *error)
 {
-    world_read(w, c, s);
+    case_read(w, c, s);
     return build(w, error);
 }
 
-static void fill_arrays(world *w)
+static void fill_arrays(case_run *w)
 {
     for (size_t i = 0; i < w->inputs; i++) {
         w->in[i] = w->s.rows * pn_count(&w->shapes[i]);
@@ -537,7 +540,7 @@ static void fill_arrays(world *w)
         if (w->g[j]) memset(w->g[j], 0, w->count[j] * pn_size(w->s.t));
 }
 
-static void world_free(world *w)
+static void case_free(case_run *w)
 {
     pn_plan_free(w->plan);
     pn_graph_free(w->graph);

@@ -1,15 +1,15 @@
-/* settings.h - a layer's settings from text such as "mode=reflect before=1,2 after=0,0". */
+/* settings.h - parses a layer's settings from text such as "mode=reflect before=1,2 after=0,0". */
 #ifndef PN_TEST_SETTINGS_H
 #define PN_TEST_SETTINGS_H
 #include <stdlib.h>
 #include <string.h>
 #include "pynn.h"
 
-/* SPARE: room for settings that a test adds */
+/* SPARE: capacity for settings that a test adds */
 enum { SPARE = 4, SETTINGS = PN_MAX_SETTINGS + SPARE };
 typedef struct { char text[400]; size_t n; pn_setting at[SETTINGS]; } settings;
 
-/* What follows "name=": numbers with commas between them, or a name. */
+/* Parses the text after "name=": comma-separated numbers, or a name. */
 static void read_value(char *text, pn_setting *s)
 {
     char *end = text;
@@ -39,7 +39,7 @@ static const settings *read_settings(settings *all, const char *text)
     return all;
 }
 
-/* A layer of this kind and these settings, on the node before. */
+/* A layer of the given kind and settings that reads the previous node. */
 static pn_layer simple_layer(const char *kind, const char *where, const settings *all)
 {
     return (pn_layer){ .kind = kind, .where = where, .n_settings = all->n, .settings = all->at };

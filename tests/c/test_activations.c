@@ -1,7 +1,8 @@
-/* Every row of the activation and row-wise tables on every instruction set this machine has,
- * without Python: the derivative against a central difference of the value, backward against the
- * derivative, every length at every offset, not a byte past the span, in place, varying parameters,
- * any number of threads, the same bits on both sets with FMA, NaN and infinities. */
+/* Every row of the activation and row-wise tables on every instruction set of this machine, without
+ * Python: the derivative equals a central difference of the value, and backward equals the
+ * derivative. Results do not depend on length, offset, being in place, varying parameters or the
+ * number of threads. Nothing is written beyond the span. Both instruction sets with FMA give the
+ * same bits. NaN and infinities are handled. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@ static const pn_kernels *kernels;
 static const pn_activation *row;
 static size_t op;
 static const size_t size[PN_DTYPES] = { [PN_F32] = sizeof(float), [PN_F64] = sizeof(double) };
-/* CHECK that also says which kernel failed, of the row and type t at hand */
+/* CHECK that also prints which kernel failed, for the current row and type t */
 #define CHECK_ROW(ok, ...) do { \
     int before = failures; \
     CHECK(ok, __VA_ARGS__); \
@@ -21,7 +22,7 @@ static const size_t size[PN_DTYPES] = { [PN_F32] = sizeof(float), [PN_F64] = siz
         printf("    in %s %s f%d\n", kernels->isa, row->name, t == PN_F32 ? 32 : 64); \
 } while (0)
 
-/* Parameters as the table's defaults; those without one get 0.25 and -0.5. */
+/* The defaults of the table; parameters without one get 0.25 and -0.5. */
 typedef struct {
     float f[PN_MAX_PARAMS];
     double d[PN_MAX_PARAMS];
@@ -55,7 +56,7 @@ static void set(pn_dtype t, void *a, size_t i, double v)
     else ((double *)a)[i] = v;
 }
 
-static void derivative_is_the_slope(const params *p)
+static void derivative_equals_difference(const params *p)
 {
     const double h = 1e-5;
     double x[N], lo[N], hi[N], d[N];
@@ -71,9 +72,9 @@ static void derivative_is_the_slope(const params *p)
     }
 }
 
-/* gx = gy f'(x), exactly where backward reads x; where it reads y, as near as y allows. Running in
+/* gx = gy f'(x), exactly if backward reads x, otherwise as accurately as y permits. Running in
  * place changes nothing. */
-static void backward_is_gradient_times_derivative(pn_dtype t, const params *p)
+static void backward_equals_gradient_times_derivative(pn_dtype t, const params *p)
 {
     double x[N], y[N], g[N], d[N], gx[N];
     for (size_t i = 0; i < N; i++)
@@ -97,8 +98,8 @@ static void backward_is_gradient_times_derivative(pn_dtype t, const params *p)
     CHECK_ROW(!memcmp(x, y, N * size[t]), "forward in place");
 }
 
-/* A value is the same at every place of every span, whatever stands beside it, and nothing past the
- * span is written; n values of a parameter give what each gives alone. */
+/* A value does not depend on its position in a span or on its neighbours, and nothing is written
+ * beyond the span. n values of a parameter give the same results as each value alone. */
 typedef void elements(size_t n, const void *x, void *y, const void *const *p, int varying);
 typedef struct { elements *f; const void *const *p; int varying; const void *x, *want; } span_case;
 static void spans_equal_elements(pn_dtype t, const char *what, const span_case *c)
@@ -106,7 +107,7 @@ static void spans_equal_elements(pn_dtype t, const char *what, const span_case *
     for (size_t n = 0; n <= 67; n++)
         for (size_t o = 0; o < 20; o++) {
             size_t bytes = n * size[t], at = o * size[t], shift = o % 7 * size[t];
-            /* exact sizes: a sanitizer sees one byte too many */
+            /* exact sizes, so that a sanitizer detects a single byte too many */
             unsigned char *out = malloc(shift + bytes + 1), *in = malloc(shift + bytes + 1);
             const void *p[PN_MAX_PARAMS];
             if (!out || !in) exit(2);
@@ -122,7 +123,7 @@ static void spans_equal_elements(pn_dtype t, const char *what, const span_case *
             free(in);
         }
 }
-static void place_does_not_matter(pn_dtype t, const params *p)
+static void results_do_not_depend_on_position(pn_dtype t, const params *p)
 {
     double x[N], y[N], many[PN_MAX_PARAMS][N];
     const void *vary[PN_MAX_PARAMS] = { NULL }, *one[PN_MAX_PARAMS] = { NULL };
@@ -154,7 +155,7 @@ static void place_does_not_matter(pn_dtype t, const params *p)
     }
 }
 
-/* Numbers of every exponent and both signs, no NaN: the same on each call. */
+/* Numbers of all exponents and both signs, without NaN, the same on every call. */
 enum { MANY = 20011, CHUNK = 1009 };
 static void numbers_of_all_sizes(pn_dtype t, void *x)
 {
@@ -168,15 +169,15 @@ static void numbers_of_all_sizes(pn_dtype t, void *x)
         set(t, x, i, v);
     }
 }
-typedef struct { pn_dtype t; int derivative; const char *x; char *y; const params *p; } divided;
+typedef struct { pn_dtype t; int derivative; const char *x; char *y; const params *p; } chunk_job;
 static void chunk(void *context, size_t i)
 {
-    const divided *d = context;
+    const chunk_job *d = context;
     const size_t from = i * CHUNK, n = MANY - from < CHUNK ? MANY - from : CHUNK;
     (d->derivative ? of(d->t)->derivative : of(d->t)->forward)(
         n, d->x + from * size[d->t], d->y + from * size[d->t], d->p->p[d->t], 0);
 }
-static void threads_do_not_matter(pn_dtype t, const params *p)
+static void results_do_not_depend_on_threads(pn_dtype t, const params *p)
 {
     static double x[MANY], y[MANY], z[MANY];
     pn_error error;
@@ -187,7 +188,7 @@ static void threads_do_not_matter(pn_dtype t, const params *p)
             memset(z, GUARD, sizeof z);
             CHECK_ROW(pn_threads_set(threads, &error) == PN_OK, "%s", error.text);
             pn_parallel((MANY + CHUNK - 1) / CHUNK, chunk,
-                        &(divided){ t, derivative, (char *)x, (char *)z, p });
+                        &(chunk_job){ t, derivative, (char *)x, (char *)z, p });
             CHECK_ROW(!memcmp(y, z, MANY * size[t]), "%s on %zu threads",
                       derivative ? "derivative" : "forward", threads);
         }
@@ -195,7 +196,7 @@ static void threads_do_not_matter(pn_dtype t, const params *p)
     CHECK_ROW(pn_threads_set(0, &error) == PN_OK, "%s", error.text);
 }
 
-static void nan_stays_and_limits_are_no_nan(pn_dtype t, const params *p)
+static void nan_propagates_and_limits_are_numbers(pn_dtype t, const params *p)
 {
     double x[5], y[5], d[5], g[5], b[5];
     static const double special[] = { NAN, INFINITY, -INFINITY, 1e30, -1e30 };
@@ -203,7 +204,8 @@ static void nan_stays_and_limits_are_no_nan(pn_dtype t, const params *p)
     of(t)->forward(5, x, y, p->p[t], 0);
     of(t)->derivative(5, x, d, p->p[t], 0);
     of(t)->backward(5, row->needs == 'x' ? x : y, g, b, p->p[t], 0);
-    CHECK_ROW(isnan(get(t, y, 0)) && isnan(get(t, d, 0)) && isnan(get(t, b, 0)), "swallows NaN");
+    CHECK_ROW(isnan(get(t, y, 0)) && isnan(get(t, d, 0)) && isnan(get(t, b, 0)),
+              "NaN does not propagate");
     for (size_t i = 1; i < 5; i++) {
         CHECK_ROW(!isnan(get(t, y, i)), "f(%g) is NaN", special[i]);
         /* f(1e30) overflows */
@@ -212,7 +214,7 @@ static void nan_stays_and_limits_are_no_nan(pn_dtype t, const params *p)
     }
 }
 
-/* ---- row-wise functions ---- */
+/* ---- row-wise functions ---------------------------------------------------------------------- */
 static double sparsemax(size_t n, const double *x, size_t i)   /* by bisection */
 {
     double high = x[0], low;
@@ -257,7 +259,7 @@ static void rows_equal_the_formula(size_t r, pn_dtype t)
             set(t, in, i, sin((double)(i * i)) * (double)(1 + i % 7)), x[i] = get(t, in, i);
         out[3 * n * size[t]] = back[3 * n * size[t]] = GUARD;
         k->forward(3, n, in, out);
-        k->backward(3, n, out, in, back);                       /* gy = x, any numbers do */
+        k->backward(3, n, out, in, back);                       /* gy = x; any numbers will do */
         for (size_t i = 0; i < 3 * n; i++) {
             const double *first = x + i / n * n, h = 1e-6;
             double want = reference(info->name, n, first, i % n), slope = 0;
@@ -289,7 +291,7 @@ static void rows_equal_the_formula(size_t r, pn_dtype t)
         free(back);
     }
 }
-/* -inf is a probability of 0; a NaN, a +inf or nothing but -inf makes the row NaN. */
+/* -inf is a probability of 0. A NaN, a +inf or only -inf make the row NaN. */
 static void rows_keep_nan(void)
 {
     static const float x[4][3] = { { 1, NAN, 2 },
@@ -310,12 +312,12 @@ static void test_rows_of_the_tables(void)
     params p;
     for (op = 0; (row = pn_activation_at(op)); op++) {
         read_params(&p);
-        derivative_is_the_slope(&p);
+        derivative_equals_difference(&p);
         for (pn_dtype t = 0; t < PN_DTYPES; t++) {
-            backward_is_gradient_times_derivative(t, &p);
-            place_does_not_matter(t, &p);
-            threads_do_not_matter(t, &p);
-            nan_stays_and_limits_are_no_nan(t, &p);
+            backward_equals_gradient_times_derivative(t, &p);
+            results_do_not_depend_on_position(t, &p);
+            results_do_not_depend_on_threads(t, &p);
+            nan_propagates_and_limits_are_numbers(t, &p);
         }
     }
     for (size_t r = 0; pn_rowwise_at(r); r++)
@@ -323,7 +325,7 @@ static void test_rows_of_the_tables(void)
     rows_keep_nan();
 }
 
-/* AVX2 and AVX-512 fuse the same products: not a bit differs. */
+/* AVX2 and AVX-512 fuse the same products, so the bits are identical. */
 static void sets_with_fma_agree(void)
 {
     static double x[MANY], y[2][MANY];

@@ -1,5 +1,5 @@
-/* The C library without Python: a net learns from C alone; running allocates nothing; and when the
- * n-th allocation fails, for every n, the answer is PN_NO_MEMORY and nothing is lost.
+/* The C library without Python. A net learns from C alone. Running allocates nothing. For every n,
+ * if the n-th allocation fails, the result is PN_NO_MEMORY and no memory is leaked.
  * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
 #include <math.h>
 #include <stdlib.h>
@@ -50,7 +50,7 @@ static pn_status build(pn_dtype dtype, pn_graph **graph, pn_error *error)
     if (!status) status = add(*graph, "activation", "function=tanh parameters=", error);
     if (!status) status = add(*graph, "linear", "in_features=16 out_features=2 bias=1", error);
     if (!status) status = bind(*graph, 2, error);
-    /* so that lists grow */
+    /* enough nodes that the lists must grow */
     for (int i = 0; i < 20 && !status; i++) status = add(*graph, "reshape", "shape=2", error);
     return status;
 }
@@ -62,100 +62,140 @@ static void start(pn_dtype dtype)
         pn_random_uniform(7, i, -0.5, 0.5, dtype, HIDDEN * IN, p[i]);
 }
 
-/* Trains, predicts, and runs forward and backward: everything that allocates. Returns the first
- * failure. */
-static pn_status run(int epochs, double *first, double *last, size_t *correct, pn_error *error)
-{
+/* The arguments of training on XOR, which refer to each other. */
+typedef struct {
+    double step_counts[PARAMETERS];
     pn_segment segments[PARAMETERS];
-    double steps[PARAMETERS] = { 0 };
+    pn_settings settings;
+    pn_group group;
+    pn_samples samples;
+    pn_target targets;
+    pn_data data;
+    pn_criterion criterion;
+    pn_fit_options options;
+} training;
+
+static void training_init(training *t)
+{
+    memset(t, 0, sizeof *t);
     for (size_t i = 0; i < PARAMETERS; i++)
-        segments[i] = (pn_segment){ .p = p[i],
-                                    .g = g[i],
-                                    .state = { state[i][0], state[i][1] },
-                                    .number = { &steps[i] },
-                                    .n = shapes[i][0] * (i % 2 ? 1 : shapes[i][1]),
-                                    .dtype = PN_F64 };
-    const pn_settings settings = { .hyper = { 0.05, 0.9, 0.999, 1e-8, 0 } };
-    const pn_group group = { .optimizer = row_of("adam", 0),
-                             .n = PARAMETERS,
-                             .segments = segments,
-                             .settings = &settings };
-    const pn_samples samples = { X, PN_FROM_F64, sizeof X / ROWS };
-    const pn_target targets = { .label = labels };
-    const pn_data data = { .rows = ROWS, .x = &samples, .y = &targets };
-    const pn_criterion criterion = { .row = pn_loss_at(row_of("cross_entropy", 1)),
-                                     .ignore_index = -100,
-                                     .factor = 1 };
-    const pn_fit_options options = { .criteria = &criterion,
-                                     .n_criteria = 1,
-                                     .batch_size = BATCH,
-                                     .shuffle = 1,
-                                     .seed = 3,
-                                     .groups = &group,
-                                     .n_groups = 1,
-                                     .finite = 1,
-                                     .health = 1 };
-    pn_graph *graph = NULL;
-    pn_fit *fit = NULL;
-    pn_plan *plan = NULL;
-    pn_predictor *predictor = NULL, *whole = NULL;
+        t->segments[i] = (pn_segment){ .p = p[i],
+                                       .g = g[i],
+                                       .state = { state[i][0], state[i][1] },
+                                       .number = { &t->step_counts[i] },
+                                       .n = shapes[i][0] * (i % 2 ? 1 : shapes[i][1]),
+                                       .dtype = PN_F64 };
+    t->settings = (pn_settings){ .hyper = { 0.05, 0.9, 0.999, 1e-8, 0 } };
+    t->group = (pn_group){ .optimizer = row_of("adam", 0),
+                           .n = PARAMETERS,
+                           .segments = t->segments,
+                           .settings = &t->settings };
+    t->samples = (pn_samples){ X, PN_FROM_F64, sizeof X / ROWS };
+    t->targets = (pn_target){ .label = labels };
+    t->data = (pn_data){ .rows = ROWS, .x = &t->samples, .y = &t->targets };
+    t->criterion = (pn_criterion){ .row = pn_loss_at(row_of("cross_entropy", 1)),
+                                   .ignore_index = -100,
+                                   .factor = 1 };
+    t->options = (pn_fit_options){ .criteria = &t->criterion,
+                                   .n_criteria = 1,
+                                   .batch_size = BATCH,
+                                   .shuffle = 1,
+                                   .seed = 3,
+                                   .groups = &t->group,
+                                   .n_groups = 1,
+                                   .finite = 1,
+                                   .health = 1 };
+}
+
+static pn_status train(pn_fit *fit, int epochs, int64_t *step, double *first, double *last,
+                       pn_error *error)
+{
+    pn_status status = PN_OK;
     pn_score score;
-    int64_t step = 0;
-    double y[ROWS * OUT], gx[ROWS * IN];
-    start(PN_F64);
-    pn_status status = build(PN_F64, &graph, error);
-    if (!status) status = pn_fit_new(graph, &data, &options, &fit, error);
-    long before = calls;
+    const long before = calls;
     for (int i = 0; i < epochs && !status; i++) {
-        status = pn_fit_epoch(fit, (uint64_t)i, &step, &score, error);
+        status = pn_fit_epoch(fit, (uint64_t)i, step, &score, error);
         *(i ? last : first) = score.loss / (double)score.values;
     }
     CHECK(calls == before, "training allocated %ld times", calls - before);
-    CHECK(status || step == 2 * epochs, "%d updates", (int)step);
+    if (status) return status;
+    CHECK(*step == 2 * epochs, "%d updates", (int)*step);
     pn_node_health health[3];
-    for (size_t i = 0; i < 3 && !status; i++) CHECK(pn_fit_health(fit, i, &health[i]), "no health");
-    CHECK(status || (health[2].units == HIDDEN && !health[2].dead && health[2].spread > 0 &&
-                     health[2].probes),
+    for (size_t i = 0; i < 3; i++) CHECK(pn_fit_health(fit, i, &health[i]), "no health");
+    CHECK(health[2].units == HIDDEN && !health[2].dead && health[2].spread > 0 && health[2].probes,
           "%zu units", health[2].units);
-    CHECK(status || (health[1].gradient > 0 && health[1].update > 0 && health[1].weight > 0),
-          "gradient %g", health[1].gradient);
-    CHECK(status || pn_fit_origin(fit)->place == PN_UNKNOWN, "place %d",
-          (int)pn_fit_origin(fit)->place);
-    if (!status) status = pn_predictor_new(graph, 5, &predictor, error);
-    if (!status) status = pn_predict(predictor, &data, &options, NULL, &score, error);
-    *correct = score.correct;
-    before = calls;
-    if (!status) status = pn_predict(predictor, &data, &options, NULL, &score, error);
+    CHECK(health[1].gradient > 0 && health[1].update > 0 && health[1].weight > 0, "gradient %g",
+          health[1].gradient);
+    const pn_place place = pn_fit_origin(fit)->place;
+    CHECK(place == PN_UNKNOWN, "place %d", (int)place);
+    return PN_OK;
+}
+
+static pn_status predict(const pn_graph *graph, const training *t, size_t *correct,
+                         pn_error *error)
+{
+    pn_predictor *blocks = NULL, *one_block = NULL;
+    pn_score score;
+    pn_status status = pn_predictor_new(graph, 5, &blocks, error);
+    if (!status) status = pn_predict(blocks, &t->data, &t->options, NULL, &score, error);
+    if (!status) *correct = score.correct;
+    const long before = calls;
+    if (!status) status = pn_predict(blocks, &t->data, &t->options, NULL, &score, error);
     CHECK(calls == before, "predicting again allocated %ld times", calls - before);
-    /* a block whose bytes nobody can count */
-    if (!status) status = pn_predictor_new(graph, SIZE_MAX / 8 + 1, &whole, error);
-    if (!status) status = pn_predict(whole, &data, &options, NULL, &score, error);
-    CHECK(status || score.correct == *correct, "%zu right in one block", score.correct);
-    if (!status) status = pn_fit_batch(fit, &data, &step, &score, error);
-    if (!status) status = pn_plan_new(graph, ROWS, PN_BACKWARD, &plan, error);
-    if (!status) {
-        const void *in = X;
-        void *out = y, *in_grad = gx;
-        CHECK(pn_plan_backward(plan, (const void *const *)&out, &in_grad, error) == PN_BAD_STATE,
-              "backward came first");
-        before = calls;
-        status = pn_plan_forward(plan, &in, &out, 0, error);
-        if (!status) status = pn_plan_backward(plan, (const void *const *)&out, &in_grad, error);
-        CHECK(calls == before, "running allocated %ld times", calls - before);
-    }
+    /* the size of such a block in bytes exceeds a size_t */
+    if (!status) status = pn_predictor_new(graph, SIZE_MAX / 8 + 1, &one_block, error);
+    if (!status) status = pn_predict(one_block, &t->data, &t->options, NULL, &score, error);
+    CHECK(status || score.correct == *correct, "%zu correct in one block", score.correct);
+    pn_predictor_free(one_block);
+    pn_predictor_free(blocks);
+    return status;
+}
+
+static pn_status run_plan(const pn_graph *graph, pn_error *error)
+{
+    double y[ROWS * OUT], gx[ROWS * IN];
+    const void *in = X;
+    void *out = y, *in_grad = gx;
+    pn_plan *plan = NULL;
+    pn_status status = pn_plan_new(graph, ROWS, PN_BACKWARD, &plan, error);
+    if (status) return status;
+    CHECK(pn_plan_backward(plan, (const void *const *)&out, &in_grad, error) == PN_BAD_STATE,
+          "backward before forward");
+    const long before = calls;
+    status = pn_plan_forward(plan, &in, &out, 0, error);
+    if (!status) status = pn_plan_backward(plan, (const void *const *)&out, &in_grad, error);
+    CHECK(calls == before, "running allocated %ld times", calls - before);
     pn_plan_free(plan);
-    pn_predictor_free(whole);
-    pn_predictor_free(predictor);
+    return status;
+}
+
+/* Trains, predicts, and runs forward and backward, which covers everything that allocates. Returns
+ * the first failure. */
+static pn_status run(int epochs, double *first, double *last, size_t *correct, pn_error *error)
+{
+    training t;
+    pn_graph *graph = NULL;
+    pn_fit *fit = NULL;
+    pn_score score;
+    int64_t step = 0;
+    training_init(&t);
+    start(PN_F64);
+    pn_status status = build(PN_F64, &graph, error);
+    if (!status) status = pn_fit_new(graph, &t.data, &t.options, &fit, error);
+    if (!status) status = train(fit, epochs, &step, first, last, error);
+    if (!status) status = predict(graph, &t, correct, error);
+    if (!status) status = pn_fit_batch(fit, &t.data, &step, &score, error);
+    if (!status) status = run_plan(graph, error);
     pn_fit_free(fit);
     pn_graph_free(graph);
     return status;
 }
 
-/* Levenberg-Marquardt, which in single precision works with a copy of the net in double. */
+/* Levenberg-Marquardt, which uses a copy of a single-precision net in double precision. */
 static pn_status solve(pn_dtype dtype, int epochs, double *last, pn_error *error)
 {
-    static const double wanted[ROWS * OUT] = { 1, 0, 0, 1, 0, 1, 1, 0 };
-    static const float wanted_f32[ROWS * OUT] = { 1, 0, 0, 1, 0, 1, 1, 0 };
+    static const double expected[ROWS * OUT] = { 1, 0, 0, 1, 0, 1, 1, 0 };
+    static const float expected_f32[ROWS * OUT] = { 1, 0, 0, 1, 0, 1, 1, 0 };
     static const double settings[PN_SOLVER_SETTINGS] = { 1e-3, 20 };
     double memory[PN_LM_MEMORY] = { 0 };
     pn_segment segments[PARAMETERS];
@@ -172,7 +212,7 @@ static pn_status solve(pn_dtype dtype, int epochs, double *last, pn_error *error
         solver.n += segments[i].n;
     }
     const pn_samples samples = { X, PN_FROM_F64, sizeof X / ROWS };
-    const pn_target targets = { .target = dtype == PN_F32 ? (const void *)wanted_f32 : wanted };
+    const pn_target targets = { .target = dtype == PN_F32 ? (const void *)expected_f32 : expected };
     const pn_data data = { .rows = ROWS, .x = &samples, .y = &targets };
     const pn_criterion criterion = { .row = pn_loss_at(row_of("mse", 1)), .factor = 1 };
     const pn_fit_options options = { .criteria = &criterion,
@@ -242,7 +282,7 @@ static void check_memory(void)
         status = run(2, &first, &last, &correct, &error);
         CHECK(status == (fail_at < 0 ? PN_NO_MEMORY : PN_OK),
               "allocation %ld failed, and the status is %d", n, (int)status);
-        CHECK(!status || error.text[0], "allocation %ld failed without a word", n);
+        CHECK(!status || error.text[0], "allocation %ld failed without a message", n);
         CHECK(alive == 0, "%ld blocks were not freed when allocation %ld failed", alive, n);
         if (n > 1000) break;
     }
@@ -250,16 +290,16 @@ static void check_memory(void)
     CHECK(n > 20, "only %ld allocations", n);
 }
 
-/* ---- what is refused ------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 static int stop(void *context)
 {
     ++*(int *)context;
     return 1;
 }
 
-/* settings of a linear layer, and a word of the answer */
+/* settings of a linear layer, and part of the error message */
 static const struct { const char *text, *word;
-} refused[] = {
+} invalid_settings[] = {
     { "in_features=-1 out_features=2 bias=1",
       "in_features must be an integer of at least 0, got -1" },
     { "in_features=nan out_features=2 bias=1", "in_features" },
@@ -272,7 +312,7 @@ static const struct { const char *text, *word;
     { "in_features=two out_features=2 bias=1", "in_features must be one number" },
 };
 
-static void check_refusals(void)
+static void check_errors(void)
 {
     pn_error error;
     pn_graph *graph = NULL;
@@ -284,10 +324,10 @@ static void check_refusals(void)
     CHECK(add(graph, "linear", "in_features=3 out_features=3 bias=1", &error) == PN_BAD_SHAPE &&
               strstr(error.text, "here"),
           "%s", error.text);
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        CHECK(add(graph, "linear", refused[i].text, &error) == PN_BAD_VALUE &&
-                  strstr(error.text, refused[i].word),
-              "%s: %s", refused[i].text, error.text);
+    for (size_t i = 0; i < sizeof invalid_settings / sizeof *invalid_settings; i++)
+        CHECK(add(graph, "linear", invalid_settings[i].text, &error) == PN_BAD_VALUE &&
+                  strstr(error.text, invalid_settings[i].word),
+              "%s: %s", invalid_settings[i].text, error.text);
     CHECK(add(graph, "linear", "bias=1 out_features=2 in_features=2", &error) == PN_OK, "%s",
           error.text);
     CHECK(pn_graph_bind(graph, 0, 1, in, p, NULL, &error) == PN_BAD_SHAPE, "%s", error.text);
@@ -308,7 +348,7 @@ static void check_refusals(void)
     pn_fit_free(NULL);
 }
 
-/* y = 2 x, stopping at the call that is told. */
+/* y = 2 x. Stops at call number stop_at. */
 typedef struct { int calls, stop_at; } doubler;
 static int double_forward(void *context, size_t rows, int keep, const void *const *x, void *y)
 {
@@ -325,8 +365,8 @@ static int double_backward(void *context, size_t rows, const void *gy, void *con
     return 0;
 }
 
-/* x + 2 x + x, where the first and the last are the same node: gradients meet, and a layer of the
- * caller's own may stop the run. */
+/* x + 2 x + x, where the first and last term are the same node: gradients are summed, and a custom
+ * layer can stop the run. */
 static void check_branches(void)
 {
     const size_t in[] = { IN }, feeds[] = { 0, 1, 0 };
@@ -371,7 +411,7 @@ static void check_stopping(void)
 {
     static double x[20000 * IN];
     static int64_t y[20000];
-    int asked = 0;
+    int polls = 0;
     pn_error error = { "" };
     pn_graph *graph = NULL;
     pn_fit *fit = NULL;
@@ -387,13 +427,13 @@ static void check_stopping(void)
                                      .n_criteria = 1,
                                      .batch_size = 1,
                                      .poll = stop,
-                                     .context = &asked };
+                                     .context = &polls };
     pn_status status = build(PN_F64, &graph, &error);
     if (!status) status = pn_fit_new(graph, &data, &options, &fit, &error);
     for (uint64_t i = 0; i < 10000 && !status; i++)
         status = pn_fit_epoch(fit, i, &step, &score, &error);
-    CHECK(status == PN_STOPPED && asked == 1 && step > 0, "status %d after %d polls: %s",
-          (int)status, asked, error.text);
+    CHECK(status == PN_STOPPED && polls == 1 && step > 0, "status %d after %d polls: %s",
+          (int)status, polls, error.text);
     pn_fit_free(fit);
     pn_graph_free(graph);
 }
@@ -408,7 +448,7 @@ int main(void)
         check_solving();
     }
     check_memory();
-    check_refusals();
+    check_errors();
     check_branches();
     check_stopping();
     return REPORT();

@@ -1,4 +1,4 @@
-/* The matrix product on every instruction set, against a plain triple loop in double. */
+/* The matrix product on every instruction set, compared with a triple loop in double precision. */
 #include "check.h"
 #include "core/kernels/isa.h"
 #include <math.h>
@@ -69,7 +69,7 @@ static void compare(const job *j, const void *y, size_t ldy, size_t every)
         }
 }
 
-/* Nothing but C itself may change: columns past n, and what follows. */
+/* Only C itself may change, not the columns after n or the memory after the matrix. */
 static void compare_rest(const job *j)
 {
     const pn_product *q = &j->q;
@@ -80,7 +80,11 @@ static void compare_rest(const job *j)
                   "m %zu n %zu k %zu: wrote at %zu", q->m, q->n, q->k, i);
 }
 
-/* kind: 0 no epilogue, 1 bias, 2 bias and ReLU in place, 3 bias and ReLU into another array. */
+/* kind:
+ *   0  no epilogue
+ *   1  bias
+ *   2  bias and ReLU in place
+ *   3  bias and ReLU into another array */
 static void product(const pn_kernels *k, pn_dtype t, size_t m, size_t n, size_t depth, int ta,
                     int tb, int accumulate, int kind, size_t slack)
 {
@@ -133,7 +137,7 @@ static void all_shapes(const pn_kernels *k, pn_dtype t)
     }
 }
 
-/* Every number of rows up to 70, and of columns, with whatever depth comes up. */
+/* Every number of rows and columns up to 70, with various depths. */
 static void small_shapes(const pn_kernels *k, pn_dtype t)
 {
     size_t turn = 0;
@@ -143,7 +147,7 @@ static void small_shapes(const pn_kernels *k, pn_dtype t)
                     (int)(turn / 3 % 4), turn % 5 ? 0 : 3);
 }
 
-/* More rows than a block has, and more of A than is packed at once. */
+/* More rows than a block, and more of A than is packed at once. */
 static void many_blocks(const pn_kernels *k, pn_dtype t)
 {
     pn_error error;
@@ -153,7 +157,7 @@ static void many_blocks(const pn_kernels *k, pn_dtype t)
     pn_threads_set(1, &error);
 }
 
-/* A row's bits do not depend on how many rows stand beside it, nor on the columns that do. */
+/* The bits of a row do not depend on the number of other rows or columns. */
 static void same_bits(const pn_kernels *k, pn_dtype t)
 {
     enum { M = 40, N = 150, K = 900 };
@@ -177,7 +181,8 @@ static void same_bits(const pn_kernels *k, pn_dtype t)
     free(a); free(b); free(whole); free(part); free(work);
 }
 
-/* Nor on whether the columns' matrix was packed ahead, once for products of any number of rows. */
+/* They do not depend on whether B was packed in advance, once for products of any number of
+ * rows. */
 static void same_bits_packed(const pn_kernels *k, pn_dtype t)
 {
     static const size_t shapes[][2] = { { 2, 5 },    { 10, 33 },    { 64, 16 },
@@ -217,8 +222,8 @@ static void same_bits_packed(const pn_kernels *k, pn_dtype t)
     }
 }
 
-/* Nor on the number of threads: blocks of rows, of columns and of depth, tall and wide products,
- * and those of vectors. */
+/* They do not depend on the number of threads: blocks of rows, columns and depth, tall and wide
+ * products, and products of vectors. */
 static void same_bits_on_threads(const pn_kernels *k, pn_dtype t)
 {
     static const size_t shapes[][3] = { { 70, 600, 300 }, { 1100, 70, 100 }, { 600, 300, 50 },
@@ -266,8 +271,8 @@ static void same_bits_on_threads(const pn_kernels *k, pn_dtype t)
     pn_threads_set(1, &error);
 }
 
-/* Sums over rows: right to a few roundings however many rows there are, and the same on any number
- * of threads. */
+/* Sums over rows: accurate to a few roundings for any number of rows, and equal for any number of
+ * threads. */
 static void row_sums(const pn_kernels *k, pn_dtype t)
 {
     static const size_t rows[] = { 0, 1, 3, 64, 65, 129, 1000 },

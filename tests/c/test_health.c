@@ -16,9 +16,9 @@ static void set(pn_dtype t, void *p, size_t i, double v)
     if (t == PN_F32) ((float *)p)[i] = (float)v;
     else ((double *)p)[i] = v;
 }
-static void *place(pn_dtype t, double *room)
+static void *place(pn_dtype t, double *buffer)
 {
-    return (char *)room + AT * (t == PN_F32 ? sizeof(float) : sizeof(double));
+    return (char *)buffer + AT * (t == PN_F32 ? sizeof(float) : sizeof(double));
 }
 
 static double next_random(void)
@@ -34,8 +34,8 @@ static void fill(pn_dtype t, void *p, size_t n, int zeros)
 
 static void check_counts(pn_dtype t, const pn_probe_kernels *k, size_t rows, size_t n)
 {
-    static double room[3][MOST + 8];
-    void *d = place(t, room[0]), *live = place(t, room[1]), *small = place(t, room[2]);
+    static double buffer[3][MOST + 8];
+    void *d = place(t, buffer[0]), *live = place(t, buffer[1]), *small = place(t, buffer[2]);
     const double limit = (double)0.25f;
     double found[2], total[2] = { 0 };
     fill(t, d, rows * n, 1);
@@ -64,8 +64,8 @@ static void check_counts(pn_dtype t, const pn_probe_kernels *k, size_t rows, siz
 
 static void check_changes(pn_dtype t, const pn_probe_kernels *k, size_t n)
 {
-    static double room[3][MOST + 8];
-    void *before = place(t, room[0]), *after = place(t, room[1]), *grad = place(t, room[2]);
+    static double buffer[3][MOST + 8];
+    void *before = place(t, buffer[0]), *after = place(t, buffer[1]), *grad = place(t, buffer[2]);
     double found[3] = { 1, 2, 3 }, want[3] = { 1, 2, 3 };
     fill(t, before, n, 0);
     fill(t, after, n, 0);
@@ -82,18 +82,18 @@ static void check_changes(pn_dtype t, const pn_probe_kernels *k, size_t n)
               "n %zu: sum %d is %.17g, not %.17g", n, i, found[i], want[i]);
 }
 
-static void check_strange(pn_dtype t, const pn_probe_kernels *k, size_t n)
+static void check_nonfinite(pn_dtype t, const pn_probe_kernels *k, size_t n)
 {
-    static double room[MOST + 8];
-    const double strange[] = { NAN, INFINITY, -INFINITY };
-    void *x = place(t, room);
+    static double buffer[MOST + 8];
+    const double special[] = { NAN, INFINITY, -INFINITY };
+    void *x = place(t, buffer);
     fill(t, x, n, 1);
-    set(t, x, n, NAN);                                                  /* behind the end */
+    set(t, x, n, NAN);                                                  /* beyond the end */
     CHECK(k->first_nonfinite(n, x) == n, "n %zu: all are finite", n);
     for (size_t i = 0; i < n; i += 1 + n / 40) {
         const double old = get(t, x, i), last = get(t, x, n - 1);
         set(t, x, n - 1, NAN);
-        set(t, x, i, strange[i % 3]);
+        set(t, x, i, special[i % 3]);
         CHECK(k->first_nonfinite(n, x) == i, "n %zu: number %zu is the first, not %zu", n, i,
               k->first_nonfinite(n, x));
         set(t, x, i, old);
@@ -112,7 +112,7 @@ int main(void)
             const pn_probe_kernels *k = pn_kernels_now()->of[t].probe;
             for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
                 check_changes(t, k, sizes[j]);
-                check_strange(t, k, sizes[j]);
+                check_nonfinite(t, k, sizes[j]);
                 for (size_t rows = 0; rows * sizes[j] <= MOST && rows < 40; rows += 13)
                     check_counts(t, k, rows, sizes[j]);
             }

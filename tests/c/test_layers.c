@@ -1,13 +1,13 @@
-/* Every kind of layer: gradients against central differences; the same bits for any number of
- * threads, wherever arrays lie, and whether or not buffers share places; the same numbers in
- * float32, on every instruction set, between convolutions, twice in a net, and in a step of
- * training; the same bits in a graph that is built again from what the first tells of itself.
+/* Every kind of layer: gradients equal central differences. Results have the same bits for any
+ * number of threads, any position of arrays, with and without shared buffers, and in a graph that
+ * is rebuilt from what can be read of it. They agree in float32, on every instruction set, between
+ * convolutions, twice in a net, and in a training step.
  * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
 #include "layers.h"
 #include "core/training/step.h"
 #include "check.h"
 
-/* What a run gave: the output, the gradients of the inputs, then those of the parameters. */
+/* The results of a run: the output, the gradients of the inputs, and those of the parameters. */
 typedef struct { pn_status status; pn_error error; size_t y, gx, n; double *v; } result;
 
 static double get(pn_dtype t, const void *p, size_t i)
@@ -21,8 +21,8 @@ static void append(result *r, pn_dtype t, size_t n, const void *p)
     for (size_t i = 0; i < n; i++) r->v[r->n++] = get(t, p, i);
 }
 
-/* Gives every buffer of the plan a block of its own, of its size. */
-static void apart(world *w, void **blocks)
+/* Allocates a separate block of exact size for every buffer of the plan. */
+static void separate_buffers(case_run *w, void **blocks)
 {
     for (size_t i = 0; i < w->plan->n_buffers; i++) {
         const size_t bytes = w->plan->buffers[i].bytes;
@@ -32,13 +32,13 @@ static void apart(world *w, void **blocks)
     }
 }
 
-static pn_status forward(world *w, pn_error *error)
+static pn_status forward(case_run *w, pn_error *error)
 {
     return pn_plan_forward(w->plan, (const void *const *)w->x, &w->y, 3, error);
 }
 
-/* A step of training whose loss is such that the gradient of the output is gy. */
-static pn_status train(world *w, const result *known, pn_error *error)
+/* A training step with a loss whose gradient is gy. */
+static pn_status train(case_run *w, const result *known, pn_error *error)
 {
     size_t i = 0;
     while (strcmp(pn_loss_at(i)->name, "mse")) i++;
@@ -52,17 +52,17 @@ static pn_status train(world *w, const result *known, pn_error *error)
     return pn_train_step(w->plan, (const void *const *)w->x, 3, &wanted, 1, 1, NULL, error);
 }
 
-/* known: for a step of training, the output. */
+/* known: the output, for a training step */
 static result run(const layer_case *c, setup s, int separate, const result *known)
 {
-    world w;
+    case_run w;
     result r = { 0 };
-    r.status = world_new(&w, c, s, &r.error);
+    r.status = case_new(&w, c, s, &r.error);
     if (!r.status) fill_arrays(&w);
     if (!r.status) r.status = pn_plan_new(w.graph, s.rows, s.mode, &w.plan, &r.error);
     void **blocks = r.status ? NULL : __real_calloc(w.plan->n_buffers + 1, sizeof *blocks);
     if (!r.status && !separate) memset(w.plan->arena, 0xff, w.plan->bytes);
-    if (blocks && separate) apart(&w, blocks);
+    if (blocks && separate) separate_buffers(&w, blocks);
     if (!r.status) r.status = known ? train(&w, known, &r.error) : forward(&w, &r.error);
     if (!r.status && s.mode == PN_BACKWARD)
         r.status = pn_plan_backward(w.plan, (const void *const *)&w.gy, w.gx, &r.error);
@@ -75,7 +75,7 @@ static result run(const layer_case *c, setup s, int separate, const result *know
         if (w.g[j]) append(&r, s.t, w.count[j], w.g[j]);
     for (size_t i = 0; blocks && i < w.plan->n_buffers; i++) __real_free(blocks[i]);
     __real_free(blocks);
-    world_free(&w);
+    case_free(&w);
     return r;
 }
 
@@ -86,8 +86,8 @@ static double largest(const result *r)
     return most;
 }
 
-/* Frees a; its numbers are those of b, from b's number `from` on, times factor; tolerance 0: to the
- * bit. */
+/* Compares the numbers of a, times factor, with those of b from index `from` on, and frees a.
+ * tolerance 0: the bits must be equal. */
 static void compare(const layer_case *c, const char *what, result a, const result *b, size_t from,
                     double factor, double tolerance)
 {
@@ -111,8 +111,8 @@ static void compare(const layer_case *c, const char *what, result a, const resul
 
 /* ---- central differences --------------------------------------------------------------------- */
 
-/* The sum of output times gy, anew. */
-static double value(world *w)
+/* Runs forward and returns the sum of output times gy. */
+static double value(case_run *w)
 {
     pn_error error;
     double sum = 0;
@@ -121,7 +121,7 @@ static double value(world *w)
     return sum;
 }
 
-static void check_difference(world *w, const char *what, size_t n, double *x,
+static void check_difference(case_run *w, const char *what, size_t n, double *x,
                              const double *gradient, double most)
 {
     const double h = 1e-5;
@@ -142,35 +142,35 @@ static void check_difference(world *w, const char *what, size_t n, double *x,
 
 static void check_differences(const layer_case *c, setup s, const result *r)
 {
-    world w;
+    case_run w;
     pn_error error = { "" };
-    pn_status status = world_new(&w, c, s, &error);
+    pn_status status = case_new(&w, c, s, &error);
     if (!status) fill_arrays(&w);
     if (!status) status = pn_plan_new(w.graph, s.rows, s.mode, &w.plan, &error);
     CHECK(!status, "%s (%s): %s", c->kind, c->config, error.text);
     const double *gradient = r->v + r->y, most = largest(r);
     for (size_t i = 0; i < w.inputs && !status; gradient += w.in[i++])
-        if (!(i == 0 && marked(c, 'i')) && !(i == 1 && marked(c, 'o')))
+        if (!(i == 0 && has_mark(c, 'i')) && !(i == 1 && has_mark(c, 'o')))
             check_difference(&w, "an input", w.in[i], w.x[i], gradient, most);
-    for (size_t j = 0; j < w.parameters && !status && !marked(c, 'p');
+    for (size_t j = 0; j < w.parameters && !status && !has_mark(c, 'p');
          gradient += w.g[j] ? w.count[j] : 0, j++)
         if (w.g[j]) check_difference(&w, "a parameter", w.count[j], w.p[j], gradient, most);
-    world_free(&w);
+    case_free(&w);
 }
 
-/* ---- all of a case --------------------------------------------------------------------------- */
+/* ---- running a case -------------------------------------------------------------------------- */
 
 static int is_image(const layer_case *c, setup s)
 {
-    world w;
+    case_run w;
     pn_error error;
-    pn_status status = world_new(&w, c, s, &error);
+    pn_status status = case_new(&w, c, s, &error);
     const pn_shape *out = status ? NULL : &w.graph->nodes[w.node].shape;
-    int image = out && w.inputs == 1 && !marked(c, 'i') &&
+    int image = out && w.inputs == 1 && !has_mark(c, 'i') &&
                 (w.shapes[0].ndim == 2 || w.shapes[0].ndim == 3) && w.shapes[0].dim[0] &&
                 (out->ndim == 2 || out->ndim == 3) && out->dim[0];
     image = image && pn_count(out) && pn_count(&w.shapes[0]);
-    world_free(&w);
+    case_free(&w);
     return image;
 }
 
@@ -183,42 +183,42 @@ static void check_threads(const layer_case *c, setup s, const result *r)
     pn_threads_set(1, NULL);
 }
 
-/* In other places and modes. */
+/* Compares results for other positions and modes. */
 static void check_variants(const layer_case *c, setup s, const result *r, double tolerance)
 {
     setup other = s;
-    compare(c, "buffers apart", run(c, s, 1, NULL), r, 0, 1, 0);
+    compare(c, "buffers separate_buffers", run(c, s, 1, NULL), r, 0, 1, 0);
     other.shift = 1;
     compare(c, "arrays elsewhere", run(c, other, 1, NULL), r, 0, 1, 0);
     other = s;
-    other.reread = 1;
+    other.rebuild = 1;
     compare(c, "built again from what was read", run(c, other, 0, NULL), r, 0, 1, 0);
     other.twice = other.images = is_image(c, s);
     if (other.images) {
         setup first = other;
-        first.reread = 0;
+        first.rebuild = 0;
         result want = run(c, first, 0, NULL);
         compare(c, "a net built again", run(c, other, 0, NULL), &want, 0, 1, 0);
         __real_free(want.v);
     }
     other = s;
     other.mode = PN_PREDICT;
-    /* where rows are cut down, after rounding or before */
+    /* rows may be renormalised before or after rounding */
     if (!s.training)
-        compare(c, "predicted", run(c, other, 1, NULL), r, 0, 1, marked(c, 'p') ? tolerance : 0);
+        compare(c, "predicted", run(c, other, 1, NULL), r, 0, 1, has_mark(c, 'p') ? tolerance : 0);
     other.mode = PN_TRAIN;
     for (int separate = 0; separate < 2; separate++)
         compare(c, "step of training", run(c, other, separate, r), r, r->y + r->gx, 1, tolerance);
     other.mode = s.mode;
     other.images = 1;
-    if (is_image(c, s) && !(marked(c, 'e') && s.training))
+    if (is_image(c, s) && !(has_mark(c, 'e') && s.training))
         for (int separate = 0; separate < 2; separate++)
             compare(c, "between convolutions", run(c, other, separate, NULL), r, 0, 1, tolerance);
-    if (marked(c, 'r') && s.training) return;               /* two layers draw different numbers */
+    if (has_mark(c, 'r') && s.training) return;     /* two layers draw different numbers */
     other = s;
     other.twice = 1;
     result twice = run(c, other, 0, NULL);
-    compare(c, "twice, apart", run(c, other, 1, NULL), &twice, 0, 1, 0);
+    compare(c, "twice, separate_buffers", run(c, other, 1, NULL), &twice, 0, 1, 0);
     other.mode = PN_TRAIN;
     compare(c, "twice, step of training", run(c, other, 0, &twice), &twice, twice.y + twice.gx, 1,
             tolerance);
@@ -233,7 +233,7 @@ static void check_case(const layer_case *c, int training, const result *first, r
     if (wide->status) return;
     check_threads(c, s, wide);
     check_variants(c, s, wide, 1e-12);
-    if (!first->v && !marked(c, 'u')) check_differences(c, s, wide);
+    if (!first->v && !has_mark(c, 'u')) check_differences(c, s, wide);
     if (first->v) compare(c, "another instruction set", run(c, s, 0, NULL), first, 0, 1, 1e-12);
     setup narrow = s;
     narrow.t = PN_F32;
@@ -251,7 +251,7 @@ static void check_case(const layer_case *c, int training, const result *first, r
         }
 }
 
-/* Is there a case for each kind of layer? */
+/* Checks that there is a case for every kind of layer. */
 static void check_kinds(void)
 {
     pn_kind_info kind;

@@ -1,25 +1,27 @@
-/* What layers refuse: settings and shapes beyond reason are an answer with a sentence, never a
- * crash nor a long wait; and when the n-th allocation fails, for every n, of planning any layer in
- * any mode, the answer is PN_NO_MEMORY and nothing is lost.
+/* Invalid settings and shapes of layers lead to an error message, never to a crash or a long wait.
+ * For every n, if the n-th allocation fails while any layer is planned in any mode, the result is
+ * PN_NO_MEMORY and no memory is leaked.
  * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
 #include "layers.h"
 #include "check.h"
 
-static const double odd[] = { -1,         0,          0.5,    1,          2,        3,      100,
-                              0x1p20 + 1, 0x1p31 - 1, 0x1p31, 0x1p32 + 1, 0x1p52,   0x1p53, 0x1p64,
-                              1e300,      -1e300,     NAN,    INFINITY,   -INFINITY };
+static const double extremes[] = {
+    -1, 0, 0.5, 1, 2, 3, 100, 0x1p20 + 1, 0x1p31 - 1, 0x1p31, 0x1p32 + 1, 0x1p52, 0x1p53, 0x1p64,
+    1e300, -1e300, NAN, INFINITY, -INFINITY
+};
 static const size_t sizes[] = { 0, 1, 2, 1000, (size_t)1 << 31, SIZE_MAX / 16, SIZE_MAX };
-enum { ODD = sizeof odd / sizeof *odd, SIZES = sizeof sizes / sizeof *sizes, TRIES = 60 };
+enum { EXTREMES = sizeof extremes / sizeof *extremes, SIZES = sizeof sizes / sizeof *sizes };
+enum { TRIES = 60 };
 
-static uint32_t next(uint32_t n)        /* below n, in no order, the same each time */
+static uint32_t next(uint32_t n)        /* pseudo-random, below n */
 {
     static uint64_t state = 1;
     state = state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)(state >> 33) % n;
 }
 
-/* As far as it lets itself: adds the layer, binds, plans, and runs it where that is little. */
-static pn_status attempt(world *w, pn_error *error)
+/* Adds the layer, binds and plans as far as possible, and runs the plan if it is small. */
+static pn_status attempt(case_run *w, pn_error *error)
 {
     size_t most = 0;
     pn_status status = build(w, error);
@@ -34,22 +36,22 @@ static pn_status attempt(world *w, pn_error *error)
              : pn_plan_backward(w->plan, (const void *const *)&w->gy, w->gx, error);
 }
 
-/* A world that has been read, and changed since. */
-static void check_answer(world *w, const char *what)
+/* Checks the result of a case that has been modified. */
+static void check_answer(case_run *w, const char *what)
 {
     pn_error error = { "" };
     const pn_status status = attempt(w, &error);
     CHECK(status == PN_OK || status == PN_NO_MEMORY || status == PN_BAD_SHAPE ||
               status == PN_BAD_VALUE,
           "%s, %s: status %d", w->c->kind, what, (int)status);
-    CHECK(!status || error.text[0], "%s, %s: status %d without a word", w->c->kind, what,
+    CHECK(!status || error.text[0], "%s, %s: status %d without a message", w->c->kind, what,
           (int)status);
-    world_free(w);
+    case_free(w);
     CHECK(alive == 0, "%s, %s: %ld blocks were not freed", w->c->kind, what, alive);
 }
 
-/* Setting i of a world's layer becomes odd, or one of its numbers does. */
-static void change(world *w, size_t i, double value)
+/* Changes one number of setting i. */
+static void change(case_run *w, size_t i, double value)
 {
     pn_setting *s = &w->config.at[i];
     if (s->text || s->n == 0) s->n = 1;
@@ -59,34 +61,35 @@ static void change(world *w, size_t i, double value)
 
 static void check_settings(const layer_case *c, setup s)
 {
-    world w;
-    world_read(&w, c, s);
+    case_run w;
+    case_read(&w, c, s);
     const size_t n = w.config.n;
-    for (size_t i = 0; i < n * ODD; i++) {
-        world_read(&w, c, s);
-        change(&w, i / ODD, odd[i % ODD]);
+    for (size_t i = 0; i < n * EXTREMES; i++) {
+        case_read(&w, c, s);
+        change(&w, i / EXTREMES, extremes[i % EXTREMES]);
         check_answer(&w, "a setting");
     }
     for (size_t i = 0; i < TRIES && n; i++) {
-        world_read(&w, c, s);
-        for (size_t k = 0; k < 2 + i % 3; k++) change(&w, next((uint32_t)n), odd[next(ODD)]);
+        case_read(&w, c, s);
+        for (size_t k = 0; k < 2 + i % 3; k++)
+            change(&w, next((uint32_t)n), extremes[next(EXTREMES)]);
         check_answer(&w, "settings");
     }
     for (size_t i = 0; i < n * (PN_MAX_DIMS + 2); i++) {
-        world_read(&w, c, s);
+        case_read(&w, c, s);
         w.config.at[i / (PN_MAX_DIMS + 2)].n = i % (PN_MAX_DIMS + 2);
         check_answer(&w, "a list of another length");
     }
     for (size_t i = 0; i < n; i++) {
-        world_read(&w, c, s);
+        case_read(&w, c, s);
         w.config.at[i].text = "nothing";
         check_answer(&w, "a name");
-        world_read(&w, c, s);
+        case_read(&w, c, s);
         w.config.at[i].name = i ? w.config.at[0].name : "nothing";
         check_answer(&w, "a setting twice, or an unknown one");
     }
     for (size_t i = 0; i <= n + SPARE; i++) {
-        world_read(&w, c, s);
+        case_read(&w, c, s);
         for (size_t k = n; k < i; k++)
             w.config.at[k] = (pn_setting){ .name = "more", .n = 1, .number = { 1 } };
         w.config.n = i;
@@ -96,22 +99,22 @@ static void check_settings(const layer_case *c, setup s)
 
 static void check_shapes(const layer_case *c, setup s)
 {
-    world w;
-    world_read(&w, c, s);
+    case_run w;
+    case_read(&w, c, s);
     for (size_t ndim = 0; ndim <= PN_MAX_DIMS; ndim++) {
-        world_read(&w, c, s);
+        case_read(&w, c, s);
         for (size_t i = w.shapes[0].ndim; i < ndim; i++) w.shapes[0].dim[i] = 1;
         w.shapes[0].ndim = ndim;
         check_answer(&w, "dimensions");
     }
     for (size_t i = 0; i < w.inputs; i++)
         for (size_t k = 0; k < w.shapes[i].ndim * SIZES; k++) {
-            world_read(&w, c, s);
+            case_read(&w, c, s);
             w.shapes[i].dim[k / SIZES] = sizes[k % SIZES];
             check_answer(&w, "a size");
         }
     for (size_t inputs = 1; inputs < 5; inputs++) {
-        world_read(&w, c, s);
+        case_read(&w, c, s);
         for (size_t i = w.inputs; i < inputs; i++) w.shapes[i] = w.shapes[0];
         w.inputs = inputs;
         check_answer(&w, "inputs");
@@ -122,17 +125,17 @@ static void check_memory(const layer_case *c, setup s)
 {
     pn_status status = PN_NO_MEMORY;
     for (long n = 0; status && n < 1000; n++) {
-        world w;
+        case_run w;
         pn_error error = { "" };
         fail_at = n;
-        status = world_new(&w, c, s, &error);
+        status = case_new(&w, c, s, &error);
         if (!status) status = pn_plan_new(w.graph, s.rows, s.mode, &w.plan, &error);
-        world_free(&w);
+        case_free(&w);
         CHECK(status == (fail_at < 0 ? PN_NO_MEMORY : PN_OK),
               "%s (%s): allocation %ld failed, and the status is %d", c->kind, c->config, n,
               (int)status);
-        CHECK(!status || error.text[0], "%s (%s): allocation %ld failed without a word", c->kind,
-              c->config, n);
+        CHECK(!status || error.text[0], "%s (%s): allocation %ld failed without a message",
+              c->kind, c->config, n);
         CHECK(alive == 0, "%s (%s): %ld blocks were not freed when allocation %ld failed", c->kind,
               c->config, alive, n);
     }

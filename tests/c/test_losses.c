@@ -1,6 +1,6 @@
-/* Every loss on infinities, NaN, zeros and the largest and smallest numbers, in whole vectors and
- * in the lanes of a remainder: for the sanitizers, and for what must hold of any prediction; and
- * that no label outside the classes gets past the checks. */
+/* Every loss on infinities, NaN, zeros and the largest and smallest numbers, in full vectors and in
+ * the remainder of a row. Checks properties that hold for any prediction, gives the sanitizers
+ * something to check, and verifies that invalid labels are rejected. */
 #include "check.h"
 #include "pynn.h"
 #include <math.h>
@@ -8,20 +8,20 @@
 #include <string.h>
 
 enum { ROWS = 67, COLS = 4 };
-static const double strange[] = { 0,         -0.0, 1,      -1,       0.5,       INFINITY,
+static const double special[] = { 0,         -0.0, 1,      -1,       0.5,       INFINITY,
                                   -INFINITY, NAN,  1e30,   -1e30,    1e-40,     -1e-40,
                                   100,       -100, 5e-324, 1 - 1e-7, -1.0000001 };
-enum { STRANGE = sizeof strange / sizeof *strange };
+enum { SPECIALS = sizeof special / sizeof *special };
 
 static void fill(pn_dtype t, size_t n, size_t step, void *x)
 {
     for (size_t i = 0; i < n; i++) {
-        if (t == PN_F32) ((float *)x)[i] = (float)strange[i * step % STRANGE];
-        else ((double *)x)[i] = strange[i * step % STRANGE];
+        if (t == PN_F32) ((float *)x)[i] = (float)special[i * step % SPECIALS];
+        else ((double *)x)[i] = special[i * step % SPECIALS];
     }
 }
 
-/* A target of 1s, of the first corner twice for a box, or of class 1. */
+/* A target of 1s; for boxes, of two equal corners; for classes, of class 1. */
 static pn_target target_of(const pn_loss *row, pn_dtype t, void *numbers, int64_t *label)
 {
     for (size_t i = 0; i < ROWS * COLS; i++) {

@@ -1,5 +1,5 @@
-/* The pool of threads: every task once, nested and from many threads at a time, after fork; the
- * caller's floating-point mode. */
+/* The thread pool: every task runs once, also nested, from several threads and after fork, and
+ * tasks run in the caller's floating-point mode. */
 #define _GNU_SOURCE
 #include "check.h"
 #include "core/kernels/isa.h"
@@ -57,7 +57,7 @@ static void *many_regions(void *failed)
     return NULL;
 }
 
-static void nested_and_at_the_same_time(void)
+static void nested_and_concurrent_regions(void)
 {
     pthread_t threads[4];
     int failed[4] = { 0 };
@@ -70,8 +70,8 @@ static void nested_and_at_the_same_time(void)
     }
 }
 
-/* Not under an emulator, whose own threads do not survive a fork. */
-static void a_child_has_a_pool_of_its_own(void)
+/* Not under an emulator, whose threads do not survive a fork. */
+static void child_process_has_its_own_pool(void)
 {
     int failed = 0;
     if (getenv("RUNNER") && *getenv("RUNNER")) return;
@@ -95,7 +95,7 @@ static void note(void *context, size_t i)
     usleep(100);
 }
 #endif
-static void tasks_compute_in_the_callers_mode(void)
+static void tasks_run_in_the_callers_mode(void)
 {
 #if defined __x86_64__
     const unsigned before = pn_float_mode(), flush = before | 0x8040;
@@ -114,9 +114,9 @@ int main(void)
     CHECK(pn_threads_set(100000, &error) == PN_BAD_VALUE && strstr(error.text, "100000"), "%s",
           error.text);
     every_task_runs_once();
-    nested_and_at_the_same_time();
-    a_child_has_a_pool_of_its_own();
-    tasks_compute_in_the_callers_mode();
+    nested_and_concurrent_regions();
+    child_process_has_its_own_pool();
+    tasks_run_in_the_callers_mode();
     CHECK(pn_threads_set(0, NULL) == PN_OK && pn_threads_get() >= 1, "%zu", pn_threads_get());
     return REPORT();
 }

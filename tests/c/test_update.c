@@ -1,5 +1,6 @@
-/* Every optimizer of the table, on every length around a vector's: finite, the same wherever arrays
- * lie, and nothing beside them touched. Schedules and L-BFGS likewise, without Python. */
+/* Every optimizer of the table, on lengths around that of a vector: results are finite, do not
+ * depend on the position of arrays, and nothing outside them is written. The same for schedules and
+ * L-BFGS, without Python. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +26,7 @@ static void *from(array *a, pn_dtype t, size_t i)
     return t == PN_F32 ? (void *)(a->f + i) : (void *)(a->d + i);
 }
 
-/* The defaults of a row's settings, as its text spells them: numbers, True, False and None;
- * maximize is left out. */
+/* Parses the defaults of a row: numbers, True, False and None. maximize is omitted. */
 static void defaults(const char *text, double *hyper)
 {
     int k = 0;
@@ -43,8 +43,8 @@ static void defaults(const char *text, double *hyper)
     }
 }
 
-/* Arrays of a segment from element offset on, with guards around; states are there when asked for.
- */
+/* Creates the arrays of a segment, starting at element offset, with guards around them. Optional
+ * states exist only if optional is nonzero. */
 static pn_segment fill(size_t optimizer, pn_dtype t, size_t n, size_t offset, int optional,
                        double *numbers)
 {
@@ -123,8 +123,8 @@ static void check_optimizers(void)
                     check_one(o, t ? PN_F64 : PN_F32, n, optional, seen);
 }
 
-/* Each schedule by itself: finite at any time; and one in a window leaves the rate alone outside of
- * it. */
+/* Each schedule alone is finite at any time. A schedule with a time window does not change the rate
+ * outside it. */
 static void check_schedules(void)
 {
     for (size_t k = 0; pn_schedule_at(k); k++)
