@@ -34,7 +34,7 @@ static PyObject *node_arrays(const GraphObject *g, size_t n, int outputs, size_t
 }
 
 /* Runs the step. 0 and an exception. */
-static int run(GraphObject *g, const taken *t, const pn_criterion *criteria, size_t n,
+static int run(GraphObject *g, const converted *t, const pn_criterion *criteria, size_t n,
                unsigned long long tick, const pn_trace *trace)
 {
     pn_error error;
@@ -56,7 +56,7 @@ static int drop_missing(PyObject *list, void *const *data)
     return 1;
 }
 
-static PyObject *traced(GraphObject *g, const taken *t, const pn_criterion *criteria, size_t n,
+static PyObject *traced(GraphObject *g, const converted *t, const pn_criterion *criteria, size_t n,
                         unsigned long long tick)
 {
     const size_t nodes = pn_graph_nodes(g->graph), outputs = pn_graph_n_outputs(g->graph),
@@ -83,7 +83,7 @@ static PyObject *trace(PyObject *module, PyObject *args)
 {
     PyObject *graph, *x, *y, *list, *weight, *keep = NULL, *result = NULL;
     unsigned long long tick;
-    taken t = { .x.n = 0 };
+    converted t = { .x.n = 0 };
     pn_criterion criteria[PN_MAX_IO];
     (void)module;
     if (!PyArg_ParseTuple(args, "OOOO!OK", &graph, &x, &y, &PyTuple_Type, &list, &weight, &tick))
@@ -94,7 +94,7 @@ static PyObject *trace(PyObject *module, PyObject *args)
     const size_t n = parse_criteria(g, list, criteria, &keep);
     if (n && take_samples(g, x, &t) && take_targets(g, criteria, n, y, weight, &t))
         result = traced(g, &t, criteria, n, tick);
-    taken_clear(&t);
+    converted_clear(&t);
     Py_XDECREF(keep);
     return result;
 }

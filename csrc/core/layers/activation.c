@@ -2,9 +2,9 @@
 #include "layers.h"
 #include "../graph/builder.h"
 
-#define FIELDS(FIELD, T)                                                    \
-    FIELD(T, ACTIVATION, function, ANY, "row of the activation table")      \
-    FIELD(T, NUMBERS, parameters, ANY, "the row's parameters, in its order")
+#define FIELDS(FIELD, T) \
+    FIELD(T, ACTIVATION, function, ANY, "row of the activation table") \
+    FIELD(T, NUMBERS, parameters, ANY, "parameters of the row, in order")
 PN_CONFIG(activation_config, FIELDS)
 
 static size_t parameters_of(const pn_activation *row)

@@ -4,8 +4,8 @@
 #include "../graph/builder.h"
 #include <string.h>
 
-#define FIELDS(FIELD, T)                                        \
-    FIELD(T, COUNT, out_features, AT_LEAST(0), "numbers of the output") \
+#define FIELDS(FIELD, T) \
+    FIELD(T, COUNT, out_features, AT_LEAST(0), "size of the output") \
     FIELD(T, FLAG, bias, ANY, "whether there is a bias")
 PN_CONFIG(bilinear_config, FIELDS)
 enum { WEIGHT, BIAS };
@@ -41,7 +41,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     return PN_OK;
 }
 
-/* part = x W_k, or x W_k^T if turned. */
+/* part = x W_k, or x W_k^T if transposed is set. */
 static void times_slice(const pn_step *s, const bilinear *l, size_t k, int turned, const void *x,
                         void *part, void *work)
 {

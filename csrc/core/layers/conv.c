@@ -1,9 +1,9 @@
-/* conv.c - convolutions in one and two dimensions and their transposes, which are each other's
- * gradients.
+/* conv.c - convolutions in one and two dimensions and transposed convolutions. Each is the gradient
+ * of the other.
  *
- * Both are spoken of by the convolution's sides: x is its input and the transpose's output, y the
- * other. Here are shapes and what is decided when the net is planned; how it runs is in convolve.c.
- */
+ * Names refer to the sides of the convolution: x is the input of a convolution and the output of a
+ * transposed one, and y is the other side. This file determines shapes and plans the steps.
+ * convolve.c runs them. */
 #include "convolution.h"
 #include "convolve.h"
 #include "layers.h"
@@ -13,21 +13,22 @@
 
 static const char *const modes[] = { PN_PADDING_MODES(PN_CHOICE_NAME) NULL };
 #define MOST 2147483647.0
-#define FIELDS(FIELD, T)                                                                      \
-    FIELD(T, FLAG, transposed, ANY, "whether it is the transpose of a convolution")           \
-    FIELD(T, COUNT, in_channels, FROM_TO(1, MOST), "channels of the input")                   \
-    FIELD(T, COUNT, out_channels, FROM_TO(1, MOST), "channels of the output")                 \
-    FIELD(T, COUNT, groups, FROM_TO(1, MOST), "into which both divide")                       \
-    FIELD(T, FLAG, bias, ANY, "whether there is a bias")                                      \
-    FIELD(T, CHOICE, padding_mode, ONE_OF(modes), "what stands beyond the ends")              \
-    FIELD(T, COUNTS, kernel_size, FROM_TO(1, MOST), "along each of one axis or two")          \
-    FIELD(T, COUNTS, stride, FROM_TO(1, MOST), "along each axis")                             \
-    FIELD(T, COUNTS, dilation, FROM_TO(1, MOST), "along each axis")                           \
-    FIELD(T, COUNTS, padding_before, FROM_TO(0, MOST), "at the start of each axis")           \
-    FIELD(T, COUNTS, padding_after, FROM_TO(0, MOST), "at the end of each axis")              \
-    FIELD(T, COUNTS, output_padding, FROM_TO(0, MOST), "of a transpose, more at each axis' end")
+#define FIELDS(FIELD, T) \
+    FIELD(T, FLAG, transposed, ANY, "whether it is a transposed convolution") \
+    FIELD(T, COUNT, in_channels, FROM_TO(1, MOST), "channels of the input") \
+    FIELD(T, COUNT, out_channels, FROM_TO(1, MOST), "channels of the output") \
+    FIELD(T, COUNT, groups, FROM_TO(1, MOST), "number of groups of channels") \
+    FIELD(T, FLAG, bias, ANY, "whether there is a bias") \
+    FIELD(T, CHOICE, padding_mode, ONE_OF(modes), "values of the padding") \
+    FIELD(T, COUNTS, kernel_size, FROM_TO(1, MOST), "size along each of one or two axes") \
+    FIELD(T, COUNTS, stride, FROM_TO(1, MOST), "stride along each axis") \
+    FIELD(T, COUNTS, dilation, FROM_TO(1, MOST), "dilation along each axis") \
+    FIELD(T, COUNTS, padding_before, FROM_TO(0, MOST), "padding at the start of each axis") \
+    FIELD(T, COUNTS, padding_after, FROM_TO(0, MOST), "padding at the end of each axis") \
+    FIELD(T, COUNTS, output_padding, FROM_TO(0, MOST), \
+          "extra elements at the end of each axis of a transposed convolution")
 PN_CONFIG(conv_config, FIELDS)
-/* elements: of images gathered at once, of all lanes' sums */
+/* limits, in elements: images gathered at once, partial sums of all lanes */
 enum { GATHERED = 32768, PARTS = 1 << 22 };
 
 /* ---- shapes ---------------------------------------------------------------------------------- */
@@ -108,7 +109,8 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     if ((n != 1 && n != 2) || c->stride.n != n || c->dilation.n != n || c->padding_before.n != n ||
         c->padding_after.n != n || c->output_padding.n != n)
         return pn_fail(error, PN_BAD_VALUE,
-                       "%s: a convolution has one axis or two, and lists have a number for each",
+                       "%s: a convolution has one or two axes, and each list needs one number per "
+                       "axis",
                        node->where);
     if (in % groups || out % groups)
         return pn_fail(error, PN_BAD_VALUE, "%s: groups must divide in_channels and out_channels",
@@ -124,7 +126,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
         const double size = out_size(c, i, (double)input->dim[i + 1]);
         if (!(size >= 1 && size < 0x1p31))
             return pn_fail(error, PN_BAD_SHAPE,
-                           "%s: nothing is left of a sample of shape %s under a weight of shape %s",
+                           "%s: a sample of shape %s is too small for a weight of shape %s",
                            node->where, a, b);
         node->shape.dim[i + 1] = (size_t)size;
     }
@@ -361,7 +363,7 @@ static void plan_axes(const pn_node *n, const pn_shape *x, const pn_shape *y, pn
     }
 }
 
-/* All that forward decides; backward copies it. */
+/* Makes all decisions of the forward step. The backward step copies them. */
 static pn_conv *plan(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];

@@ -5,45 +5,51 @@
 #include <stdatomic.h>
 
 enum { WEIGHT, BIAS };
-#define PN_PADDING_MODES(CHOICE)                                                           \
-    CHOICE(ZEROS, "zeros")                                                                 \
+#define PN_PADDING_MODES(CHOICE) \
+    CHOICE(ZEROS, "zeros") \
     CHOICE(REFLECT, "reflect") CHOICE(REPLICATE, "replicate") CHOICE(CIRCULAR, "circular")
 enum { PN_PADDING_MODES(PN_CHOICE_CONSTANT) };
-/* elements that may be read past the end of scratch */
+/* elements that may be read beyond the end of scratch memory */
 enum { SLACK = 16 };
 
-/* One axis: sizes of x and y; of their scratch, and where in it they start. */
+/* One axis.
+ *
+ * k, s, d:         kernel size, stride, dilation
+ * before:          padding at the start
+ * x, y:            sizes of the two sides
+ * x_room, y_room:  their sizes in scratch memory, with borders
+ * y_at:            where y begins in scratch memory */
 typedef struct { size_t k, s, d, before, x, y, x_room, y_room, y_at; } pn_axis;
 
 typedef struct {
     pn_axis a[2];                                   /* rows, columns */
-    /* channels of x and of y, in total and in a group */
+    /* channels of x and of y, in total and per group */
     size_t groups, xc, yc, c, o, taps;
     /* whole: whether the taps of a row are adjacent and form one run */
     int transposed, mode, whole;
-    /* each channel separately; groups and c are then 1, and o is the number of channels */
+    /* one group per channel; groups and c are then 1, and o is the number of channels */
     int depthwise;
     size_t lanes, at_once;
-    _Atomic uint64_t *busy;                         /* a bit for each scratch in use */
+    _Atomic uint64_t *busy;                         /* one bit per scratch memory in use */
     /* the fused pooling, and the buffers of its output and indices */
     const pn_pooling *pool;
-    /* elements of a pooled image; the last node computed here */
+    /* pooled: elements of a pooled image; end: the last node computed here */
     size_t pooled, end;
     int has_act, value, index;
-    size_t x_size, y_size, out_size, lane_size;     /* elements of scratch: an image's, a lane's */
-    /* panels, and elements of all groups' packed weights */
+    size_t x_size, y_size, out_size, lane_size;     /* elements of scratch: per image, per lane */
+    /* panel widths, and elements of the packed weights of all groups */
     size_t width, turned_width, packed, turned;
-    /* whether that side is computed with pixels in lanes, see planes.c */
+    /* whether that side is computed with pixels in vector lanes, see planes.c */
     int y_planes, x_planes;
     /* whether y is scattered to x; whether arrays are read in place */
     int x_scatters, x_direct, y_direct;
-    size_t planes_size;                             /* elements of scratch for that */
+    size_t planes_size;                             /* elements of scratch memory for planes */
     pn_taps y_plane, x_plane;
     pn_dots dots;
-    /* elements of a lane's sums: weight, then bias */
+    /* elements of the partial sums of a lane: weight, then bias */
     size_t part;
     pn_taps forward, weight, scatter, *back;        /* back: one for each phase of the strides */
-    /* of the strides, as far as x has pixels of them */
+    /* number of phases of the strides that have pixels in x */
     size_t phases[2];
     int x_layout, y_layout, wants, wants_weight, wants_bias, accumulates[2];
 } pn_conv;

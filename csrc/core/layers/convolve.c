@@ -1,8 +1,9 @@
-/* convolve.c - runs convolutions and their gradients. An image is copied into scratch with its
- * channels last and its padding around it, unless its array can be read in place; every product is
- * then a pn_taps. Images are divided into lanes, each with its own scratch and its own sums for the
- * weight's gradient. The sums are added in order, so that results do not depend on the number of
- * threads. */
+/* convolve.c - runs convolutions and their gradients.
+ *
+ * An image is copied into scratch memory with its channels last and its padding around it, unless
+ * its array can be read in place. Every product is then a pn_taps. Images are divided into lanes,
+ * each with separate scratch memory and separate partial sums for the weight's gradient. The sums
+ * are added in order, so that results do not depend on the number of threads. */
 #include "convolve.h"
 #include "planes.h"
 #include <string.h>
@@ -475,8 +476,8 @@ static void unpack_group(void *context, size_t g)
                              (char *)grad + g * v->o * v->c * v->taps * size);
 }
 
-/* s: x, the convolution's input or the gradient of the transpose's output; t, the other side; y,
- * the gradient of the input. */
+/* s->in: input of a convolution, or gradient of the output of a transposed one; s->in2: the other
+ * side; s->out: gradient of the input. */
 void pn_conv_backward(const pn_step *s, void *const *at)
 {
     const pn_conv *v = s->args;

@@ -2,9 +2,9 @@
 #include "layers.h"
 #include "../graph/builder.h"
 
-#define FIELDS(FIELD, T)                                                           \
-    FIELD(T, COUNT, num_parameters, FROM_TO(0, PN_MAX_SLOTS), "arrays that it learns") \
-    FIELD(T, COUNTS, shape, AT_LEAST(0), "of one sample of the output")
+#define FIELDS(FIELD, T) \
+    FIELD(T, COUNT, num_parameters, FROM_TO(0, PN_MAX_SLOTS), "number of parameter arrays") \
+    FIELD(T, COUNTS, shape, AT_LEAST(0), "shape of one sample of the output")
 PN_CONFIG(custom_config, FIELDS)
 
 /* The buffers that a step passes to the layer: each input's value, or the place of its gradient
@@ -62,7 +62,7 @@ static pn_status forward(pn_builder *b, size_t node)
 {
     const pn_node *n = &b->graph->nodes[node];
     int y = b->value[node] = pn_output_buffer(b, node, 0);
-    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, "a custom layer", run_forward);
+    pn_step *s = y == PN_NONE ? NULL : pn_step_new(b, "custom layer", run_forward);
     call *c = s ? new_call(b, node) : NULL;
     if (!c) return PN_NO_MEMORY;
     s->args = c;
@@ -84,7 +84,7 @@ static pn_status backward(pn_builder *b, size_t node)
                          : PN_NONE;
         if (c->buffer[i] == PN_NONE && pn_needs_gradient(b, n->inputs[i])) return PN_NO_MEMORY;
     }
-    pn_step *s = pn_step_new(b, "a custom layer, gradient", run_backward);
+    pn_step *s = pn_step_new(b, "custom layer gradient", run_backward);
     if (!s) return PN_NO_MEMORY;
     s->args = c;
     s->in = b->grad[node];

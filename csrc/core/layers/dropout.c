@@ -5,34 +5,34 @@
 #include "../graph/builder.h"
 #include <math.h>
 
-#define DROPOUT_FIELDS(FIELD, T)                                                              \
-    FIELD(T, SEED, seed, ANY, "of its random numbers")                                        \
-    FIELD(T, NUMBER, p, FROM_TO(0, 1), "probability that an element is dropped")              \
-    FIELD(T, FLAG, alpha, ANY, "whether SELU's lowest value takes the place of what is dropped") \
+#define DROPOUT_FIELDS(FIELD, T) \
+    FIELD(T, SEED, seed, ANY, "of its random numbers") \
+    FIELD(T, NUMBER, p, FROM_TO(0, 1), "probability that an element is dropped") \
+    FIELD(T, FLAG, alpha, ANY, "whether dropped elements become the minimum of SELU") \
     FIELD(T, FLAG, channels, ANY, "whether whole channels are dropped")
 PN_CONFIG(dropout_config, DROPOUT_FIELDS)
-#define NOISE_FIELDS(FIELD, T)                         \
+#define NOISE_FIELDS(FIELD, T) \
     FIELD(T, SEED, seed, ANY, "of its random numbers") \
     FIELD(T, NUMBER, std, ANY, "standard deviation")
 PN_CONFIG(noise_config, NOISE_FIELDS)
 
-/* words drawn at a time; elements of a task; elements that share one buffer of words */
+/* words drawn at a time; elements per task; elements that share one buffer of words */
 enum { GROUP = 64, ROOM = 1024 };
-/* channels last: pixels of a block, and words for each of its channels */
+/* channels last: pixels of a block, and random words per channel of a block */
 enum { PIXELS = 256, ROW = PIXELS + 2 * GROUP, CHANNELS_AT_ONCE = 16 };
 
 typedef struct {
     uint64_t seed, occurrence;
     pn_mask mask;
     double std;
-    /* channels last: elements of a row of the batch; else spans of one word each; 0: each element
-     * has its own */
+    /* channels last: elements of a row of the batch; otherwise the number of spans with one word
+     * each, or 0 if each element has its own word */
     size_t spans;
-    /* channels last: how often a row's words are used; where elements have their own, of how many
-     * there are */
+    /* channels last: how often the words of a row are used; if each element has its own word, the
+     * number of elements */
     size_t pixels;
-    size_t channels;        /* channels last, where elements have words of their own; else 0 */
-    uint32_t *words;        /* of spans */
+    size_t channels;        /* channels last with one word per element; otherwise 0 */
+    uint32_t *words;        /* words of the spans */
 } noise;
 
 static pn_status shape_dropout(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
@@ -60,7 +60,7 @@ static uint64_t seed_of(const pn_node *n)
                          : ((const noise_config *)pn_config(n))->seed;
 }
 
-/* Does this layer pass its input on unchanged? */
+/* Returns whether this layer passes its input on unchanged. */
 static int is_idle(const pn_builder *b, const pn_node *n)
 {
     const double strength = is_dropout(n) ? ((const dropout_config *)pn_config(n))->p

@@ -6,10 +6,10 @@
 
 #define CONCAT_FIELDS(FIELD, T) FIELD(T, COUNT, axis, AT_LEAST(0), "axis of the sample")
 PN_CONFIG(concat_config, CONCAT_FIELDS)
-#define SLICE_FIELDS(FIELD, T)                           \
-    FIELD(T, COUNT, axis, AT_LEAST(0), "axis of the sample")     \
+#define SLICE_FIELDS(FIELD, T) \
+    FIELD(T, COUNT, axis, AT_LEAST(0), "axis of the sample") \
     FIELD(T, COUNT, start, AT_LEAST(0), "first element to take") \
-    FIELD(T, COUNT, stop, AT_LEAST(0), "first element behind it that is left out")
+    FIELD(T, COUNT, stop, AT_LEAST(0), "end of the slice, exclusive")
 PN_CONFIG(slice_config, SLICE_FIELDS)
 
 static pn_status same_shapes(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
@@ -25,7 +25,7 @@ static pn_status same_shapes(pn_node *node, const pn_shape *const *inputs, pn_dt
         pn_shape_text(inputs[0], a, sizeof a);
         pn_shape_text(inputs[i], b, sizeof b);
         return pn_fail(error, PN_BAD_SHAPE,
-                       "%s: samples of shapes %s and %s cannot meet elementwise", node->where, a,
+                       "%s: samples have different shapes, %s and %s", node->where, a,
                        b);
     }
     return PN_OK;
@@ -86,7 +86,8 @@ static pn_status backward_product(pn_builder *b, size_t node)
     return status;
 }
 
-/* ---- parts of an axis: concatenation puts them together, a slice takes one out --------------- */
+/* ---- parts of an axis: concatenation and slices
+ * ------------------------------------------------- */
 
 /* Copies `rows` blocks of `width` bytes from x to y, each array with its own stride. */
 typedef struct { size_t rows, width, from, to, from_stride, to_stride; } blocks;
@@ -195,7 +196,7 @@ static pn_status shape_slice(pn_node *node, const pn_shape *const *inputs, pn_dt
     if (c->axis >= inputs[0]->ndim || c->start > c->stop || c->stop > inputs[0]->dim[c->axis]) {
         char text[80];
         pn_shape_text(inputs[0], text, sizeof text);
-        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s has no such slice",
+        return pn_fail(error, PN_BAD_SHAPE, "%s: the slice is outside a sample of shape %s",
                        node->where, text);
     }
     node->shape.dim[c->axis] = c->stop - c->start;

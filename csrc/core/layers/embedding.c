@@ -8,19 +8,19 @@
 #define MODES(CHOICE) CHOICE(SUM, "sum") CHOICE(MEAN, "mean") CHOICE(MAX, "max")
 enum { MODES(PN_CHOICE_CONSTANT) };
 static const char *const modes[] = { MODES(PN_CHOICE_NAME) NULL };
-#define TABLE_FIELDS(FIELD, T)                                                             \
-    FIELD(T, COUNT, num_embeddings, AT_LEAST(0), "rows of the table")                              \
-    FIELD(T, COUNT, embedding_dim, AT_LEAST(0), "columns of the table")                            \
-    FIELD(T, INTEGER, padding_idx, AT_LEAST(-1), "row that is neither trained nor summed; -1: none") \
-    FIELD(T, NUMBER, max_norm, ANY, "longest row; infinity: any")                          \
-    FIELD(T, NUMBER, norm_type, ANY, "p of the norm for max_norm")                         \
+#define TABLE_FIELDS(FIELD, T) \
+    FIELD(T, COUNT, num_embeddings, AT_LEAST(0), "rows of the table") \
+    FIELD(T, COUNT, embedding_dim, AT_LEAST(0), "columns of the table") \
+    FIELD(T, INTEGER, padding_idx, AT_LEAST(-1), "row that is neither trained nor summed, or -1") \
+    FIELD(T, NUMBER, max_norm, ANY, "maximum norm of a row; may be infinity") \
+    FIELD(T, NUMBER, norm_type, ANY, "p of the norm for max_norm") \
     FIELD(T, FLAG, scale_grad_by_freq, ANY, "whether gradients are divided by the uses of a row")
 PN_CONFIG(table_config, TABLE_FIELDS)
-/* A bag's settings begin with those of the table. */
-#define BAG_FIELDS(FIELD, T)                                                                \
-    TABLE_FIELDS(FIELD, T)                                                                  \
-    FIELD(T, CHOICE, mode, ONE_OF(modes), "how the rows of a bag are combined")             \
-    FIELD(T, FLAG, offsets, ANY, "whether the second input tells where bags start")         \
+/* The settings of a bag begin with those of the table. */
+#define BAG_FIELDS(FIELD, T) \
+    TABLE_FIELDS(FIELD, T) \
+    FIELD(T, CHOICE, mode, ONE_OF(modes), "how the rows of a bag are combined") \
+    FIELD(T, FLAG, offsets, ANY, "whether the second input is the start of each bag") \
     FIELD(T, FLAG, per_sample_weights, ANY, "whether the last input is a weight for each index") \
     FIELD(T, FLAG, include_last_offset, ANY, "whether the last offset is where the last bag ends")
 PN_CONFIG(bag_config, BAG_FIELDS)
@@ -31,19 +31,20 @@ enum { HELD = 64 };
 typedef struct {
     const pn_node *node;
     const table_config *config;
-    const bag_config *bagging;              /* NULL: each index stands alone */
+    const bag_config *bagging;              /* NULL if each index is separate */
     pn_plan *plan;
     pn_dtype t;
-    /* of the batch; indices of a sample; its bags, 0 where each index stands alone */
+    /* of the batch; indices per sample; bags per sample, 0 if each index is separate */
     size_t num, dim, rows, per, bags;
     int x, offsets, weights;                /* buffers */
-    size_t *index;                          /* of each index of the batch: its row */
-    /* of each index: its bag; of each bag: its indices but for padding */
+    size_t *index;                          /* the row of each index of the batch */
+    /* the bag of each index; the number of indices of each bag, without padding */
     size_t *bag, *count;
-    uint32_t *uses;                         /* of each row of the table */
-    /* a bag's row, where the bag has more than HELD indices */
+    uint32_t *uses;                         /* uses of each row of the table */
+    /* the row of a bag that has more than HELD indices */
     double *sum;
-    /* MAX: of each number of the output: which index gave it, from 1; 0 where the bag is empty */
+    /* MAX: the index, counted from 1, that each element of the output came from; 0 if the bag is
+     * empty */
     size_t *best;
 } lookup;
 
@@ -52,7 +53,7 @@ static int is_padding(const lookup *l, size_t i)
     return l->config->padding_idx >= 0 && l->index[i] == (size_t)l->config->padding_idx;
 }
 
-/* Checked now and then. */
+/* Checked at intervals. */
 static int is_stopped(size_t i) { return i % 1024 == 0 && pn_stop_now(); }
 
 /* y = a x if first, else y += a x, over a row. */
@@ -75,13 +76,13 @@ static pn_status shape_table(pn_node *node, pn_dtype t, pn_error *error)
 {
     const table_config *c = pn_config(node);
     if (c->padding_idx >= 0 && (size_t)c->padding_idx >= c->num_embeddings)
-        return pn_fail(error, PN_BAD_VALUE, "%s: padding_idx is %td, and the table has %zu rows",
+        return pn_fail(error, PN_BAD_VALUE, "%s: padding_idx is %td, but the table has %zu rows",
                        node->where, c->padding_idx, c->num_embeddings);
     if (t == PN_F32 && c->num_embeddings > (size_t)1 << 24)
-        return pn_fail(
-            error, PN_BAD_VALUE,
-            "%s: float32 tells integers apart up to 2**24 only; num_embeddings = %zu needs dtype='float64'",
-            node->where, c->num_embeddings);
+        return pn_fail(error, PN_BAD_VALUE,
+                       "%s: float32 represents integers exactly only up to 2**24; "
+                       "num_embeddings = %zu needs dtype='float64'",
+                       node->where, c->num_embeddings);
     pn_slot_add(node, "weight", 0, (pn_shape){ 2, { c->num_embeddings, c->embedding_dim } });
     return PN_OK;
 }
@@ -108,15 +109,14 @@ static pn_status shape_bag(pn_node *node, const pn_shape *const *inputs, pn_dtyp
     const int offsets = c->offsets, weights = c->per_sample_weights;
     if (node->n_inputs != (size_t)(1 + offsets + weights) ||
         (weights && c->mode != SUM))
-        return pn_fail(
-            error, PN_BAD_VALUE,
-            "%s: expected %d inputs, got %zu; only the mode sum takes per_sample_weights",
-            node->where, 1 + offsets + weights, node->n_inputs);
+        return pn_fail(error, PN_BAD_VALUE,
+                       "%s: expected %d inputs, got %zu; only mode sum takes per_sample_weights",
+                       node->where, 1 + offsets + weights, node->n_inputs);
     char text[80], other[80];
     pn_shape_text(inputs[0], text, sizeof text);
     if (inputs[0]->ndim != 1 || (offsets && inputs[1]->ndim != 1))
-        return pn_fail(error, PN_BAD_SHAPE, "%s: a sample of shape %s is no row of indices",
-                       node->where, text);
+        return pn_fail(error, PN_BAD_SHAPE,
+                       "%s: a sample of shape %s is not a row of indices", node->where, text);
     if (weights &&
         (inputs[1 + offsets]->ndim != 1 || inputs[1 + offsets]->dim[0] != inputs[0]->dim[0])) {
         pn_shape_text(inputs[1 + offsets], other, sizeof other);
@@ -126,13 +126,13 @@ static pn_status shape_bag(pn_node *node, const pn_shape *const *inputs, pn_dtyp
     }
     const size_t dim = c->embedding_dim;
     if (offsets && t == PN_F32 && inputs[0]->dim[0] > (size_t)1 << 24)
-        return pn_fail(
-            error, PN_BAD_SHAPE,
-            "%s: float32 tells offsets apart up to 2**24 only, and there are %zu indices; use dtype='float64' or x of "
-            "shape (bags, indices)",
-            node->where, inputs[0]->dim[0]);
+        return pn_fail(error, PN_BAD_SHAPE,
+                       "%s: float32 represents offsets exactly only up to 2**24, but there are %zu "
+                       "indices; use dtype='float64' or x of shape (bags, indices)",
+                       node->where, inputs[0]->dim[0]);
     if (offsets && c->include_last_offset && inputs[1]->dim[0] < 1)
-        return pn_fail(error, PN_BAD_SHAPE, "%s: offsets lack the last one", node->where);
+        return pn_fail(error, PN_BAD_SHAPE,
+                       "%s: offsets is empty, but must include the last offset", node->where);
     node->shape = offsets
                     ? (pn_shape){ 2, { inputs[1]->dim[0] - (size_t)c->include_last_offset, dim } }
                     : (pn_shape){ 1, { dim } };

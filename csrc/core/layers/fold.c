@@ -6,13 +6,13 @@
 #include <string.h>
 
 #define MOST 2147483647.0
-#define FIELDS(FIELD, T)                                                         \
-    FIELD(T, FLAG, fold, ANY, "whether columns become images")                   \
-    FIELD(T, COUNTS, size, FROM_TO(0, MOST), "height and width of the images")   \
-    FIELD(T, COUNTS, kernel_size, FROM_TO(1, MOST), "along each of the two axes") \
-    FIELD(T, COUNTS, stride, FROM_TO(1, MOST), "from window to window")          \
-    FIELD(T, COUNTS, dilation, FROM_TO(1, MOST), "from element to element of a window") \
-    FIELD(T, COUNTS, padding, FROM_TO(0, MOST), "zeros at either end")
+#define FIELDS(FIELD, T) \
+    FIELD(T, FLAG, fold, ANY, "whether columns become images") \
+    FIELD(T, COUNTS, size, FROM_TO(0, MOST), "height and width of the images") \
+    FIELD(T, COUNTS, kernel_size, FROM_TO(1, MOST), "size along both axes") \
+    FIELD(T, COUNTS, stride, FROM_TO(1, MOST), "distance between windows") \
+    FIELD(T, COUNTS, dilation, FROM_TO(1, MOST), "distance between elements of a window") \
+    FIELD(T, COUNTS, padding, FROM_TO(0, MOST), "zeros at both ends")
 PN_CONFIG(fold_config, FIELDS)
 
 typedef struct { size_t n, k, s, d, pad, windows; } axis;
@@ -37,7 +37,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     const fold_config *c = pn_config(node);
     if (c->size.n != 2 || c->kernel_size.n != 2 || c->stride.n != 2 || c->dilation.n != 2 ||
         c->padding.n != 2)
-        return pn_fail(error, PN_BAD_VALUE, "%s: each setting takes two numbers", node->where);
+        return pn_fail(error, PN_BAD_VALUE, "%s: each list needs two numbers", node->where);
     const axis h = axis_of(node, 0), w = axis_of(node, 1);
     const size_t taps = h.k * w.k, windows = h.windows * w.windows;
     pn_shape_text(input, text, sizeof text);
@@ -56,7 +56,8 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     if (input->ndim != 2 || input->dim[0] % taps || input->dim[1] != windows)
         return pn_fail(
             error, PN_BAD_SHAPE,
-            "%s: a sample of shape %s is not (channels * %zu, %zu), the columns of an image of (%zu, %zu)",
+            "%s: a sample of shape %s is not (channels * %zu, %zu), the columns of an image of "
+            "(%zu, %zu)",
             node->where, text, taps, windows, h.n, w.n);
     node->shape = (pn_shape){ 3, { input->dim[0] / taps, h.n, w.n } };
     return PN_OK;
@@ -92,9 +93,9 @@ static void plane(void *context, size_t i)
             const size_t pixel = (r * f->h.s + k / f->w.k * f->h.d - f->h.pad) * f->w.n +
                                  from * f->w.s + k % f->w.k * f->w.d - f->w.pad;
             const size_t column = k * windows + r * f->w.windows + from;
-            if (f->add)
-                j->s->k->conv.add_strided(to - from, x + column * size, 1, y + pixel * size, f->w.s);
-            else j->s->k->conv.add_strided(to - from, x + pixel * size, f->w.s, y + column * size, 1);
+            const size_t x_at = f->add ? column : pixel, y_at = f->add ? pixel : column;
+            j->s->k->conv.add_strided(to - from, x + x_at * size, f->add ? 1 : f->w.s,
+                                      y + y_at * size, f->add ? f->w.s : 1);
         }
     }
 }

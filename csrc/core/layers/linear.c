@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FIELDS(FIELD, T)                                                  \
-    FIELD(T, COUNT, in_features, AT_LEAST(0), "length of the last axis of the input")  \
-    FIELD(T, COUNT, out_features, AT_LEAST(0), "and of the output")               \
+#define FIELDS(FIELD, T) \
+    FIELD(T, COUNT, in_features, AT_LEAST(0), "length of the last axis of the input") \
+    FIELD(T, COUNT, out_features, AT_LEAST(0), "length of the last axis of the output") \
     FIELD(T, FLAG, bias, ANY, "whether there is a bias")
 PN_CONFIG(linear_config, FIELDS)
 enum { WEIGHT, BIAS };
@@ -24,7 +24,8 @@ static pn_status misfit(const pn_node *node, const pn_shape *input, size_t in, s
         snprintf(hint, sizeof hint, "; one row of values is X[None]");
     return pn_fail(
         error, PN_BAD_SHAPE,
-        "%s: a sample of shape %s does not end in in_features = %zu (weight has shape (%zu, %zu))%s",
+        "%s: a sample of shape %s does not end in in_features = %zu "
+        "(weight has shape (%zu, %zu))%s",
         node->where, text, in, out, in, hint);
 }
 

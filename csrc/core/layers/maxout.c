@@ -2,9 +2,9 @@
 #include "layers.h"
 #include "../graph/builder.h"
 
-#define FIELDS(FIELD, T)                             \
+#define FIELDS(FIELD, T) \
     FIELD(T, COUNT, axis, AT_LEAST(0), "axis of the sample") \
-    FIELD(T, COUNT, pieces, AT_LEAST(1), "neighbours of which the largest is taken")
+    FIELD(T, COUNT, pieces, AT_LEAST(1), "number of adjacent elements in each maximum")
 PN_CONFIG(maxout_config, FIELDS)
 
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
@@ -27,7 +27,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     return PN_OK;
 }
 
-/* A step has `rows` groups of n neighbours, each of `inner` elements. */
+/* A step has `rows` groups of n adjacent items, each of `inner` elements. */
 typedef struct { const pn_step *s; void *const *at; size_t groups; } job;
 
 static char *part(const job *j, int buffer, size_t i, size_t each)

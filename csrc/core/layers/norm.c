@@ -6,35 +6,35 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TRACKED_FIELDS(FIELD, T)                                                            \
-    FIELD(T, COUNT, num_features, AT_LEAST(0), "channels")                                          \
-    FIELD(T, NUMBER, eps, ANY, "what is added to variances")                                \
-    FIELD(T, NUMBER, momentum, ANY, "share of a batch in running statistics; below 0: their mean") \
-    FIELD(T, FLAG, weight, ANY, "whether there is a weight")                                \
-    FIELD(T, FLAG, bias, ANY, "whether there is a bias")                                    \
+#define TRACKED_FIELDS(FIELD, T) \
+    FIELD(T, COUNT, num_features, AT_LEAST(0), "channels") \
+    FIELD(T, NUMBER, eps, ANY, "what is added to variances") \
+    FIELD(T, NUMBER, momentum, ANY, "weight of a batch in running statistics; < 0: cumulative") \
+    FIELD(T, FLAG, weight, ANY, "whether there is a weight") \
+    FIELD(T, FLAG, bias, ANY, "whether there is a bias") \
     FIELD(T, FLAG, track_running_stats, ANY, "whether there are running statistics")
 PN_CONFIG(tracked_config, TRACKED_FIELDS)
-#define GROUP_FIELDS(FIELD, T)                                          \
-    FIELD(T, COUNT, num_groups, AT_LEAST(1), "into which channels divide") \
-    FIELD(T, COUNT, num_channels, AT_LEAST(0), "channels")                      \
-    FIELD(T, NUMBER, eps, ANY, "what is added to variances")            \
-    FIELD(T, FLAG, weight, ANY, "whether there is a weight")            \
+#define GROUP_FIELDS(FIELD, T) \
+    FIELD(T, COUNT, num_groups, AT_LEAST(1), "number of groups of channels") \
+    FIELD(T, COUNT, num_channels, AT_LEAST(0), "channels") \
+    FIELD(T, NUMBER, eps, ANY, "what is added to variances") \
+    FIELD(T, FLAG, weight, ANY, "whether there is a weight") \
     FIELD(T, FLAG, bias, ANY, "whether there is a bias")
 PN_CONFIG(group_config, GROUP_FIELDS)
-#define ROW_FIELDS(FIELD, T)                                            \
-    FIELD(T, NUMBER, eps, ANY, "what is added to variances")            \
-    FIELD(T, FLAG, centred, ANY, "whether the mean is subtracted")      \
-    FIELD(T, FLAG, weight, ANY, "whether there is a weight")            \
-    FIELD(T, FLAG, bias, ANY, "whether there is a bias")                \
+#define ROW_FIELDS(FIELD, T) \
+    FIELD(T, NUMBER, eps, ANY, "what is added to variances") \
+    FIELD(T, FLAG, centred, ANY, "whether the mean is subtracted") \
+    FIELD(T, FLAG, weight, ANY, "whether there is a weight") \
+    FIELD(T, FLAG, bias, ANY, "whether there is a bias") \
     FIELD(T, COUNTS, normalized_shape, AT_LEAST(0), "the last axes of the sample")
 PN_CONFIG(row_config, ROW_FIELDS)
-/* elements of a task; sizes of a tile of columns */
+/* elements per task; size of a tile of columns */
 enum { CHUNK = 8192, TILE_ROWS = 64, TILE_COLUMNS = 256 };
-/* sums of weights' gradients at most; groups that one of them is worth */
+/* maximum number of partial sums of weight gradients; minimum groups per partial sum */
 enum { PARTS = 16, LEAST_PART = 8 };
 /* groups that backward reads twice while they are in cache */
 enum { BLOCK = 64, LEAST_BLOCK = 4 };
-/* groups whose gradients of weights are summed in the dtype */
+/* groups whose weight gradients are summed in the dtype */
 enum { HELD = 256 };
 
 /* State shared by the steps of a node. */
@@ -46,24 +46,24 @@ typedef struct {
     /* fresh: whether statistics come from the input, not from running averages */
     int fresh, columns;
     int far;                                /* whether the scale of any column is extreme */
-    /* of each column; rest: -scale times what the dtype leaves out of the mean */
+    /* per column; rest: -scale times the rounding error of the mean in the dtype */
     double *slope, *shift, *rest;
     void *running_mean, *running_var, *tracked;
     double count, momentum;
-    /* of columns: rows of what is one matrix then */
+    /* for columns: rows of the batch viewed as one matrix */
     size_t rows, tile_rows, row_tiles, column_tiles;
-    double *parts;                          /* of each row of tiles: two numbers a column */
+    double *parts;                          /* per row of tiles: two numbers per column */
 } norm;
 
 typedef struct {
     norm *f;
-    /* two sums a group or span; three numbers a feature: in columns, factors */
+    /* two sums per group or span; three numbers per feature: for columns, factors */
     double *sums, *by;
     void *gw, *gb;
-    /* of weights at each element: two sums from each chunk, and room for two */
+    /* for weights per element: two sums per chunk, and memory for two */
     double *parts;
     int add_gw, add_gb;                     /* whether to add to the existing gradients */
-    size_t per, chunks;                     /* groups a chunk */
+    size_t per, chunks;                     /* groups per chunk */
 } gradients;
 
 typedef struct { const pn_step *s; void *const *at; norm *f; gradients *g; size_t per; } job;
@@ -71,7 +71,7 @@ typedef struct { const pn_step *s; void *const *at; norm *f; gradients *g; size_
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 static size_t parts_of(size_t n, size_t per) { return (n + per - 1) / per; }
-/* sums a group */
+/* sums per group */
 static size_t units_of(const norm *f) { return f->g.weight_axis == PN_PER_SPAN ? f->g.spans : 1; }
 
 /* ---- forward --------------------------------------------------------------------------------- */
@@ -500,7 +500,8 @@ static pn_status tracked_norm(pn_builder *b, const pn_node *n, norm *f)
     if (f->fresh && f->g.spans * f->g.n == 1)
         return pn_fail(
             b->error, PN_BAD_SHAPE,
-            "%s: one value a channel has no variance; training needs more (is the last batch a single row? drop_last leaves it out)",
+            "%s: one value per channel has no variance; training needs more "
+            "(if the last batch is a single row, use drop_last)",
             n->where);
     return PN_OK;
 }

@@ -5,17 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MODES(CHOICE)                                                                      \
-    CHOICE(CONSTANT, "constant")                                                           \
+#define MODES(CHOICE) \
+    CHOICE(CONSTANT, "constant") \
     CHOICE(REFLECT, "reflect") CHOICE(REPLICATE, "replicate") CHOICE(CIRCULAR, "circular")
 enum { MODES(PN_CHOICE_CONSTANT) };
 static const char *const modes[] = { MODES(PN_CHOICE_NAME) NULL };
 
-#define FIELDS(FIELD, T)                                                                 \
-    FIELD(T, CHOICE, mode, ONE_OF(modes), "what the new elements are")                   \
-    FIELD(T, NUMBER, value, ANY, "of new elements in the mode constant")                 \
+#define FIELDS(FIELD, T) \
+    FIELD(T, CHOICE, mode, ONE_OF(modes), "values of new elements") \
+    FIELD(T, NUMBER, value, ANY, "value of new elements in mode constant") \
     FIELD(T, INTEGERS, before, ANY, "new elements at the start of each of the last axes") \
-    FIELD(T, INTEGERS, after, ANY, "and at the end; below 0 removes elements")
+    FIELD(T, INTEGERS, after, ANY, "new elements at the end; negative numbers remove elements")
 PN_CONFIG(pad_config, FIELDS)
 static const size_t NOWHERE = SIZE_MAX;
 
@@ -80,7 +80,8 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
         if (!(all >= 0 && all < 0x1p53) || !enough(c->mode, n, pad))
             return pn_fail(
                 error, PN_BAD_SHAPE,
-                "%s: a sample of shape %s cannot be padded by (%s) in mode %s: axis %zu is too short",
+                "%s: a sample of shape %s cannot be padded by (%s) in mode %s: "
+                "axis %zu is too short",
                 node->where, text, pads, modes[c->mode], axis);
         node->shape.dim[axis] = (size_t)all;
     }

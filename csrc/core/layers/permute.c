@@ -3,7 +3,8 @@
 #include "../graph/builder.h"
 #include <string.h>
 
-#define FIELDS(FIELD, T) FIELD(T, COUNTS, axes, AT_LEAST(0), "of the input's sample, in the output's order")
+#define FIELDS(FIELD, T) \
+    FIELD(T, COUNTS, axes, AT_LEAST(0), "axes of the input in the order of the output")
 PN_CONFIG(permute_config, FIELDS)
 
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
@@ -22,7 +23,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     if (axes->n == input->ndim && seen == ((size_t)1 << input->ndim) - 1) return PN_OK;
     char text[80];
     pn_shape_text(input, text, sizeof text);
-    return pn_fail(error, PN_BAD_SHAPE, "%s: %zu axes do not order those of a sample of shape %s",
+    return pn_fail(error, PN_BAD_SHAPE, "%s: %zu axes are no permutation of those of shape %s",
                    node->where, axes->n, text);
 }
 

@@ -6,28 +6,28 @@
 #include "layers.h"
 #include <string.h>
 
-#define OPERATIONS(CHOICE)                                                             \
+#define OPERATIONS(CHOICE) \
     CHOICE(MAXIMUM, "max") CHOICE(INDEX, "max_index") CHOICE(MEAN, "mean") CHOICE(NORM, "norm")
 enum { OPERATIONS(PN_CHOICE_CONSTANT) };
 static const char *const operations[] = { OPERATIONS(PN_CHOICE_NAME) NULL };
 #define MOST 2147483647.0
-#define FIELDS(FIELD, T)                                                                     \
-    FIELD(T, CHOICE, operation, ONE_OF(operations), "what becomes of a window")              \
-    FIELD(T, NUMBER, power, ANY, "of a norm")                                                \
-    FIELD(T, NUMBER, divisor, ANY, "of a mean; 0: the elements of the window")               \
-    FIELD(T, FLAG, count_include_pad, ANY, "whether padding counts among them")              \
-    FIELD(T, FLAG, ceil_mode, ANY, "whether a window may extend beyond the end")             \
-    FIELD(T, COUNTS, kernel_size, FROM_TO(1, MOST), "along each of one axis or two")         \
-    FIELD(T, COUNTS, stride, FROM_TO(1, MOST), "along each axis")                            \
-    FIELD(T, COUNTS, padding, FROM_TO(0, MOST), "at both ends of each axis")                 \
-    FIELD(T, COUNTS, dilation, FROM_TO(1, MOST), "along each axis")                          \
-    FIELD(T, COUNTS, output_size, FROM_TO(0, MOST), "of adaptive pooling; 0: as the windows fit")
+#define FIELDS(FIELD, T) \
+    FIELD(T, CHOICE, operation, ONE_OF(operations), "operation on each window") \
+    FIELD(T, NUMBER, power, ANY, "power of a norm") \
+    FIELD(T, NUMBER, divisor, ANY, "divisor of a mean; 0: the number of elements of the window") \
+    FIELD(T, FLAG, count_include_pad, ANY, "whether that number includes padding") \
+    FIELD(T, FLAG, ceil_mode, ANY, "whether a window may extend beyond the end") \
+    FIELD(T, COUNTS, kernel_size, FROM_TO(1, MOST), "size along each of one or two axes") \
+    FIELD(T, COUNTS, stride, FROM_TO(1, MOST), "stride along each axis") \
+    FIELD(T, COUNTS, padding, FROM_TO(0, MOST), "padding at both ends of each axis") \
+    FIELD(T, COUNTS, dilation, FROM_TO(1, MOST), "dilation along each axis") \
+    FIELD(T, COUNTS, output_size, FROM_TO(0, MOST), "size for adaptive pooling, otherwise 0")
 PN_CONFIG(pooling_config, FIELDS)
 enum { PLANES = 16, LANES = 32 };
 
 struct pn_pooling {
-    pn_pool pool;                               /* but for how many channels a block has */
-    /* scratch: elements a lane needs, for plain arrays */
+    pn_pool pool;                               /* except the number of channels of a block */
+    /* scratch: elements per lane, for plain arrays */
     size_t samples, channels, height, blocks, lanes, scratch;
     /* quads: maxima of adjacent 2 x 2 windows of plain arrays; turns: other poolings of plain
      * arrays */
@@ -58,7 +58,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     if ((n != 1 && n != 2) || c->stride.n != n || c->padding.n != n || c->dilation.n != n ||
         c->output_size.n != n)
         return pn_fail(error, PN_BAD_VALUE,
-                       "%s: pooling is over one axis or two, and lists have a number for each",
+                       "%s: pooling has one or two axes, and each list needs one number per axis",
                        node->where);
     char text[80];
     pn_shape_text(input, text, sizeof text);
@@ -77,7 +77,8 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
         if (node->shape.dim[i + 1] == 0 || input->dim[i + 1] == 0)
             return pn_fail(
                 error, PN_BAD_SHAPE,
-                "%s: a sample of shape %s has no room for a window of %zu with dilation %zu along axis %zu",
+                "%s: a sample of shape %s is too small for a window of %zu with dilation %zu "
+                "along axis %zu",
                 node->where, text, k, d, i + 1);
     }
     if (c->operation == INDEX && t == PN_F32 &&
@@ -203,8 +204,8 @@ static void forward_block(const job *j, block b)
     written(j, &b, s->out, image_out(v), y);
 }
 
-/* s: x, the gradient of the output; y, that of the input; z, the indices; of a norm t, its input,
- * and z, its output. */
+/* s->in: gradient of the output; s->out: gradient of the input; s->out2: indices. For a norm,
+ * s->in2 is its input and s->out2 its output. */
 static void backward_block(const job *j, block b)
 {
     const pooling *v = j->v;

@@ -6,18 +6,19 @@
 
 enum { SLOPE = 0 };
 
-#define LEARNT_FIELDS(FIELD, T)                                             \
+#define LEARNT_FIELDS(FIELD, T) \
     FIELD(T, ACTIVATION, function, ANY, "row that takes its slope from an array") \
-    FIELD(T, COUNT, num_parameters, AT_LEAST(1), "slopes: one, or one for each channel")
+    FIELD(T, COUNT, num_parameters, AT_LEAST(1), "number of slopes: one, or one per channel")
 PN_CONFIG(prelu_config, LEARNT_FIELDS)
-#define RANDOM_FIELDS(FIELD, T)                                             \
+#define RANDOM_FIELDS(FIELD, T) \
     FIELD(T, ACTIVATION, function, ANY, "row that takes its slope from an array") \
-    FIELD(T, NUMBER, lower, ANY, "least slope")                             \
-    FIELD(T, NUMBER, upper, ANY, "largest slope")                           \
+    FIELD(T, NUMBER, lower, ANY, "smallest slope") \
+    FIELD(T, NUMBER, upper, ANY, "largest slope") \
     FIELD(T, SEED, seed, ANY, "of its random numbers")
 PN_CONFIG(rrelu_config, RANDOM_FIELDS)
 
-/* ---- a learnt slope, or one for each channel ------------------------------------------------- */
+/* ---- learnt slopes
+ * ------------------------------------------------------------------------------ */
 
 static pn_status shape_learnt(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
                               pn_error *error)
@@ -31,7 +32,8 @@ static pn_status shape_learnt(pn_node *node, const pn_shape *const *inputs, pn_d
         pn_shape_text(input, text, sizeof text);
         return pn_fail(
             error, PN_BAD_SHAPE,
-            "%s: a sample of shape %s does not have num_parameters = %zu channels (weight has shape (%zu,))",
+            "%s: a sample of shape %s does not have num_parameters = %zu channels "
+            "(weight has shape (%zu,))",
             node->where, text, slopes, slopes);
     }
     node->shape = *input;
@@ -40,13 +42,14 @@ static pn_status shape_learnt(pn_node *node, const pn_shape *const *inputs, pn_d
     return PN_OK;
 }
 
-/* Blocks of n numbers in a row, those of a channel under one slope: channels > 1 follow each other,
- * and where n is 1 each makes a row with its neighbours. chunk: blocks, or rows, a task. */
+/* Blocks of n consecutive numbers that share a slope. If channels > 1, consecutive blocks belong to
+ * consecutive channels; if also n is 1, all channels of a pixel form a row. chunk: blocks, or rows,
+ * per task. */
 typedef struct {
     size_t blocks, channels, n, chunk, size;
     int rows, clear;
     const char *slope;
-    double *sums;                           /* one a task, of the single slope's gradient */
+    double *sums;                           /* per task, the gradient of a single slope */
 } learnt;
 typedef struct { const learnt *l; const pn_step *s; void *const *at; } job;
 
@@ -65,7 +68,7 @@ static void apply(const job *j, size_t i, size_t n)
 
 static size_t tasks(const learnt *l) { return (l->blocks + l->chunk - 1) / l->chunk; }
 
-/* blocks counts numbers where there is one slope, rows where channels lie side by side. */
+/* blocks: numbers if there is one slope, rows if the channels are adjacent. */
 static void apply_chunk(void *context, size_t i)
 {
     const job *j = context;
@@ -195,7 +198,8 @@ static pn_status backward_learnt(pn_builder *b, size_t node)
              : PN_NO_MEMORY;
 }
 
-/* ---- a slope at random for every number in training, the mean slope otherwise ---------------- */
+/* ---- random slopes in training, their mean otherwise
+ * -------------------------------------------- */
 
 static pn_status shape_random(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
                               pn_error *error)

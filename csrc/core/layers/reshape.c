@@ -1,8 +1,9 @@
-/* reshape.c - another shape for the same elements, which takes no step. */
+/* reshape.c - changes the shape of the sample, which needs no step. */
 #include "layers.h"
 #include "../graph/builder.h"
 
-#define FIELDS(FIELD, T) FIELD(T, COUNTS, shape, AT_LEAST(0), "of one sample of the output")
+#define FIELDS(FIELD, T) \
+    FIELD(T, COUNTS, shape, AT_LEAST(0), "shape of one sample of the output")
 PN_CONFIG(reshape_config, FIELDS)
 
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)

@@ -5,19 +5,20 @@
 #include <math.h>
 #include <string.h>
 
-#define MODES(CHOICE)                                                        \
-    CHOICE(NEAREST, "nearest")                                               \
+#define MODES(CHOICE) \
+    CHOICE(NEAREST, "nearest") \
     CHOICE(NEAREST_EXACT, "nearest_exact") CHOICE(LINEAR, "linear") CHOICE(CUBIC, "cubic")
 enum { MODES(PN_CHOICE_CONSTANT) };
 static const char *const modes[] = { MODES(PN_CHOICE_NAME) NULL };
 static const size_t taps_of[] = { [NEAREST] = 1, [NEAREST_EXACT] = 1, [LINEAR] = 2, [CUBIC] = 4 };
 
-#define FIELDS(FIELD, T)                                                                     \
-    FIELD(T, CHOICE, mode, ONE_OF(modes), "how elements are interpolated")                   \
-    FIELD(T, COUNT, axis, AT_LEAST(0), "axis of the sample")                                         \
-    FIELD(T, COUNT, length, AT_LEAST(0), "of that axis in the output")                               \
-    FIELD(T, FLAG, align_corners, ANY, "whether first and last elements fall on each other") \
-    FIELD(T, NUMBER, step, FROM_TO(0, 0x1p53), "input elements per output element; 0: the lengths' quotient")
+#define FIELDS(FIELD, T) \
+    FIELD(T, CHOICE, mode, ONE_OF(modes), "how elements are interpolated") \
+    FIELD(T, COUNT, axis, AT_LEAST(0), "axis of the sample") \
+    FIELD(T, COUNT, length, AT_LEAST(0), "length of that axis in the output") \
+    FIELD(T, FLAG, align_corners, ANY, "whether the first and last elements are aligned") \
+    FIELD(T, NUMBER, step, FROM_TO(0, 0x1p53), \
+          "input elements per output element; 0: ratio of the lengths")
 PN_CONFIG(resize_config, FIELDS)
 
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)
@@ -36,14 +37,14 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     if (input->dim[axis] == 0 && c->length > 0)
         return pn_fail(
             error, PN_BAD_SHAPE,
-            "%s: axis %zu of a sample of shape %s is empty and cannot get the length %zu",
+            "%s: axis %zu of a sample of shape %s is empty and cannot be resized to %zu",
             node->where, axis, text, c->length);
     return PN_OK;
 }
 
 /* Consecutive blocks (length, inner) that become (out, inner). */
 typedef struct {
-    size_t blocks, chunk, length, out, inner, each, size;
+    size_t blocks, chunk, length, out, inner, taps, size;
     size_t *index;
     void *weight;
 } resize;
@@ -79,11 +80,11 @@ static void fill_taps(const pn_node *n, resize *r, size_t i)
         if (mode == LINEAR) weight[0] = 1 - (weight[1] = at - first);
         else for (int t = 0; t < 4; t++) weight[t] = cubic(at - first - t);
     }
-    for (size_t t = 0; t < r->each; t++) {
+    for (size_t t = 0; t < r->taps; t++) {
         const double k = first + (double)t, last = length - 1;
-        r->index[i * r->each + t] = (size_t)(k < 0 ? 0 : k > last ? last : k);
-        if (r->size == sizeof(float)) ((float *)r->weight)[i * r->each + t] = (float)weight[t];
-        else ((double *)r->weight)[i * r->each + t] = weight[t];
+        r->index[i * r->taps + t] = (size_t)(k < 0 ? 0 : k > last ? last : k);
+        if (r->size == sizeof(float)) ((float *)r->weight)[i * r->taps + t] = (float)weight[t];
+        else ((double *)r->weight)[i * r->taps + t] = weight[t];
     }
 }
 
@@ -95,15 +96,19 @@ static resize *resize_of(pn_builder *b, size_t node)
     const size_t axis = c->axis;
     resize *r = pn_plan_alloc(b, sizeof *r);
     if (!r) return NULL;
-    *r = (resize){ .blocks = b->rows, .length = input->dim[axis], .out = n->shape.dim[axis], .inner = 1, .each = taps_of[c->mode],
+    *r = (resize){ .blocks = b->rows,
+                   .length = input->dim[axis],
+                   .out = n->shape.dim[axis],
+                   .inner = 1,
+                   .taps = taps_of[c->mode],
                    .size = pn_size(b->graph->dtype) };
     for (size_t i = 0; i < input->ndim; i++) {
         if (i < axis) r->blocks *= input->dim[i];
         if (i > axis) r->inner *= input->dim[i];
     }
     r->chunk = PN_CHUNK / ((r->length + r->out) * r->inner + 1) + 1;
-    r->index = pn_plan_alloc(b, r->out * r->each * sizeof *r->index);
-    r->weight = r->index ? pn_plan_alloc(b, r->out * r->each * r->size) : NULL;
+    r->index = pn_plan_alloc(b, r->out * r->taps * sizeof *r->index);
+    r->weight = r->index ? pn_plan_alloc(b, r->out * r->taps * r->size) : NULL;
     if (!r->weight) return NULL;
     for (size_t i = 0; i < r->out; i++) fill_taps(n, r, i);
     return r;
@@ -122,8 +127,8 @@ static void forward_chunk(void *context, size_t i)
     const resize *r = j->r;
     const size_t line = r->inner * r->size;
     for (size_t k = i * r->chunk; k < last_block(r, i); k++)
-        j->k->weighted_sum(r->out, r->inner, r->each, r->index, r->weight, j->x + k * r->length * line,
-                  j->y + k * r->out * line);
+        j->k->weighted_sum(r->out, r->inner, r->taps, r->index, r->weight,
+                           j->x + k * r->length * line, j->y + k * r->out * line);
 }
 
 static void backward_chunk(void *context, size_t i)
@@ -134,8 +139,8 @@ static void backward_chunk(void *context, size_t i)
     for (size_t k = i * r->chunk; k < last_block(r, i); k++) {
         char *gx = j->y + k * r->length * line;
         memset(gx, 0, r->length * line);
-        j->k->weighted_sum_back(r->out, r->inner, r->each, r->index, r->weight, j->x + k * r->out * line,
-                       gx);
+        j->k->weighted_sum_back(r->out, r->inner, r->taps, r->index, r->weight,
+                                j->x + k * r->out * line, gx);
     }
 }
 
@@ -160,7 +165,7 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
     s->args = r;
     s->in = x;
     s->out = y;
-    s->flops = 2.0 * (double)(r->blocks * r->out * r->inner * (r->each > 1 ? r->each : 0));
+    s->flops = 2.0 * (double)(r->blocks * r->out * r->inner * (r->taps > 1 ? r->taps : 0));
     pn_step_uses(b, x);
     pn_step_uses(b, y);
     return PN_OK;

@@ -3,10 +3,10 @@
 #include "layers.h"
 #include "../graph/builder.h"
 
-#define FIELDS(FIELD, T)                                                  \
+#define FIELDS(FIELD, T) \
     FIELD(T, COUNT, size, AT_LEAST(1), "neighbouring channels in the sum") \
-    FIELD(T, NUMBER, alpha, ANY, "factor of the sum of squares")          \
-    FIELD(T, NUMBER, beta, ANY, "exponent")                               \
+    FIELD(T, NUMBER, alpha, ANY, "factor of the sum of squares") \
+    FIELD(T, NUMBER, beta, ANY, "exponent") \
     FIELD(T, NUMBER, k, ANY, "what is added to the sum")
 PN_CONFIG(response_config, FIELDS)
 

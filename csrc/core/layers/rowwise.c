@@ -2,7 +2,7 @@
 #include "layers.h"
 #include "../graph/builder.h"
 
-#define FIELDS(FIELD, T)                                              \
+#define FIELDS(FIELD, T) \
     FIELD(T, ROWWISE, function, ANY, "row of the table of row-wise functions") \
     FIELD(T, COUNT, axis, AT_LEAST(0), "axis of the sample")
 PN_CONFIG(rowwise_config, FIELDS)
