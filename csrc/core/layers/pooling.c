@@ -351,7 +351,8 @@ static pn_status forward(pn_builder *b, size_t node)
     const int op = operation_of(n),
               marks = op == INDEX || (op == MAXIMUM && b->mode != PN_PREDICT);
     int y = b->value[node] = pn_output_buffer(b, node, op == NORM);
-    int index = b->preactivation[node] = marks ? pn_buffer_new(b, b->rows * pn_count(&n->shape)) : PN_NONE;
+    int index = marks ? pn_buffer_new(b, b->rows * pn_count(&n->shape)) : PN_NONE;
+    b->preactivation[node] = index;
     pn_step *s = y == PN_NONE || (marks && index == PN_NONE) ? NULL
                                                              : add(b, node, "pooling", run_forward);
     if (!s) return PN_NO_MEMORY;
