@@ -97,9 +97,9 @@ int gates_check(PyObject *gates)
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(gates); i++)
         if (claimed_elsewhere((GateObject *)PyList_GET_ITEM(gates, i))) {
             PyErr_SetString(PyExc_RuntimeError,
-                            "these parameters are being trained by another thread; predict may run "
-                            "during training, for anything else give each thread its own copy "
-                            "(copy.deepcopy)");
+                            "these parameters are in use by another thread, which is training "
+                            "them; predict may run during training, for anything else give each "
+                            "thread its own copy (copy.deepcopy)");
             return 0;
         }
     return 1;
