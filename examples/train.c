@@ -1,8 +1,9 @@
-/* train.c - trains a net from C: exclusive or of the signs of two noisy numbers, 2-16-2 with tanh.
- * README.md has the command that compiles and runs it.
+/* train.c - trains a 2-16-2 net with tanh from C. The task is the exclusive or of the signs of two
+ * noisy numbers. README.md shows how to compile and run it.
  *
- * The caller owns every array: data, parameters, gradients, the optimizer's state. The library
- * borrows them, allocates when a fit or a predictor is made, and allocates nothing in an epoch. */
+ * The caller owns all arrays: data, parameters, gradients and the state of the optimizer. The
+ * library borrows them. It allocates memory when a fit or a predictor is created, but none during
+ * an epoch. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@ enum { PARAMETERS = 4, LARGEST = HIDDEN * IN };
 
 typedef struct { float x[TRAIN][IN]; int64_t label[TRAIN]; size_t rows; } dataset;
 
-/* A parameter, its gradient, and Adam's two moments and count of steps. */
+/* A parameter, its gradient, and Adam's two moments and step count. */
 typedef struct {
     size_t ndim, shape[2], n;
     float value[LARGEST], gradient[LARGEST], moment[2][LARGEST];
@@ -25,7 +26,7 @@ typedef struct {
     parameter parameters[PARAMETERS];       /* weight and bias of each layer */
 } memory;
 
-/* The label is 1 where the signs of the two numbers differ. */
+/* The label is 1 if the signs of the two numbers differ. */
 static void make_data(dataset *data, size_t rows, uint64_t seed)
 {
     data->rows = rows;

@@ -1,5 +1,5 @@
-/* What health asks of arrays (look.h), on every instruction set and at any length and place,
- * against plain loops. */
+/* The kernels of probe.h on every instruction set, for various lengths and positions, compared with
+ * plain loops. */
 #include "check.h"
 #include "core/kernels/isa.h"
 #include <math.h>
