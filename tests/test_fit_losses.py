@@ -217,7 +217,11 @@ def test_triplets_need_no_target() -> None:
         ({("a", "b"): "mse"}, "loss: MSELoss takes 1 output, got 2"),
         ({("b", "a"): "margin_ranking", "a": "mse"}, "loss: expected one for each of a, b"),
         ("triplet_margin", "TripletMarginLoss takes 3 outputs, and this net has 2"),
-        ("cosine_embedding", r"CosineEmbeddingLoss needs outputs of the same shape, but a sample of output 0 has shape \(3,\) and one of output 1 has shape \(2,\)"),
+        (
+            "cosine_embedding",
+            r"CosineEmbeddingLoss needs outputs of the same shape, but a sample of output 0 has shape \(3,\) "
+            r"and one of output 1 has shape \(2,\)",
+        ),
     ],
 )  # fmt: skip
 def test_losses_that_do_not_share_out(loss: Any, match: str) -> None:

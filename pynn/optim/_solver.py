@@ -14,7 +14,10 @@ from .._graph import Parameter
 from .._tables import parse_parameters
 from ._base import Optimizer
 
-_TEXT = "lr=1.0, max_iter: int=20, max_eval: int=25, tolerance_grad=1e-7, tolerance_change=1e-9, history_size: int=100, line_search_fn: Literal['strong_wolfe']=None"
+_TEXT = (
+    "lr=1.0, max_iter: int=20, max_eval: int=25, tolerance_grad=1e-7, tolerance_change=1e-9, history_size: int=100, "
+    "line_search_fn: Literal['strong_wolfe']=None"
+)
 _CHECK = (
     "lr >= 0 and max_iter >= 0 and max_eval >= 0 and tolerance_grad >= 0 and tolerance_change >= 0 and 0 <= history_size <= 1000000 and "
     "line_search_fn in (None, 'strong_wolfe')"
