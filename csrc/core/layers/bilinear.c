@@ -42,19 +42,19 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 }
 
 /* part = x W_k, or x W_k^T if transposed is set. */
-static void times_slice(const pn_step *s, const bilinear *l, size_t k, int turned, const void *x,
-                        void *part, void *work)
+static void times_slice(const pn_step *s, const bilinear *l, size_t k, int transposed,
+                        const void *x, void *part, void *work)
 {
-    pn_product p = { .tb = turned,
+    pn_product p = { .tb = transposed,
                      .m = l->rows,
-                     .n = turned ? l->n : l->m,
-                     .k = turned ? l->m : l->n,
+                     .n = transposed ? l->n : l->m,
+                     .k = transposed ? l->m : l->n,
                      .a = x,
-                     .lda = turned ? l->m : l->n,
+                     .lda = transposed ? l->m : l->n,
                      .b = pn_element_at(l->t, l->weight, k * l->n * l->m),
                      .ldb = l->m,
                      .c = part,
-                     .ldc = turned ? l->n : l->m };
+                     .ldc = transposed ? l->n : l->m };
     s->k->gemm(&p, work);
 }
 
@@ -143,10 +143,10 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
     l.bias = n->n_slots > BIAS ? n->slots[BIAS].data : NULL;
     pn_product
         forward = { .m = l.rows, .n = l.m, .k = l.n, .lda = l.n, .ldb = l.m, .ldc = l.m },
-        turned = { .tb = 1, .m = l.rows, .n = l.n, .k = l.m, .lda = l.m, .ldb = l.m, .ldc = l.n },
+        back = { .tb = 1, .m = l.rows, .n = l.n, .k = l.m, .lda = l.m, .ldb = l.m, .ldc = l.n },
         gradient = { .ta = 1, .m = l.n, .n = l.m, .k = l.rows, .lda = l.n, .ldb = l.m, .ldc = l.m };
     const size_t bytes = most(b->k->gemm_workspace(&forward),
-                              most(b->k->gemm_workspace(&turned), b->k->gemm_workspace(&gradient)));
+                              most(b->k->gemm_workspace(&back), b->k->gemm_workspace(&gradient)));
     s->flops = 2.0 * (double)l.rows * (double)l.n * (double)l.m * (double)l.out;
     s->work = pn_buffer_new(b, bytes / pn_size(l.t) + 1);
     l.part = pn_buffer_new(b, l.rows * most(l.n, l.m));

@@ -147,19 +147,19 @@ static ptrdiff_t down(ptrdiff_t a, ptrdiff_t b) { return a >= 0 ? a / b : -((-a 
 static void measure(pn_axis *a, int mode)
 {
     const size_t reach = a->d * (a->k - 1);
-    a->x_room = most(a->before + a->x, (a->y - 1) * a->s + reach + 1);
+    a->x_padded = most(a->before + a->x, (a->y - 1) * a->s + reach + 1);
     const size_t first = mode == ZEROS ? a->before : 0,
-                 end = mode == ZEROS ? a->before + a->x : a->x_room;
+                 end = mode == ZEROS ? a->before + a->x : a->x_padded;
     const ptrdiff_t low = down((ptrdiff_t)first - (ptrdiff_t)reach, (ptrdiff_t)a->s);
     a->y_at = low < 0 ? (size_t)-low : 0;
-    a->y_room = a->y_at + most(a->y, end ? (end - 1) / a->s + 1 : 0);
+    a->y_padded = a->y_at + most(a->y, end ? (end - 1) / a->s + 1 : 0);
 }
 
 /* y = weight * x. A run is a row of taps, or a single tap if the taps are not adjacent. */
 static pn_status plan_forward(pn_builder *b, pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
-    const size_t row = w->x_room * v->xc, runs = v->whole ? h->k : v->taps,
+    const size_t row = w->x_padded * v->xc, runs = v->whole ? h->k : v->taps,
                  steps = v->whole ? w->k * v->c : v->c;
     ptrdiff_t *at = pn_plan_alloc(b, 2 * runs * sizeof *at);
     if (!at) return PN_NO_MEMORY;
@@ -191,10 +191,10 @@ static pn_status plan_forward(pn_builder *b, pn_conv *v)
 static pn_status plan_back(pn_builder *b, pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
-    const size_t row = w->y_room * v->yc, phases = v->phases[0] * v->phases[1];
+    const size_t row = w->y_padded * v->yc, phases = v->phases[0] * v->phases[1];
     const int zeros = v->mode == ZEROS;
     const size_t deep = v->depthwise ? 1 : v->o, across = v->depthwise ? v->o : v->c;
-    const size_t xh = zeros ? h->x : h->x_room, xw = zeros ? w->x : w->x_room,
+    const size_t xh = zeros ? h->x : h->x_padded, xw = zeros ? w->x : w->x_padded,
                  image = zeros ? xh * xw * v->xc : v->x_size;
     v->back = pn_plan_alloc(b, phases * sizeof *v->back);
     ptrdiff_t *at = pn_plan_alloc(b, 2 * phases * v->taps * sizeof *at);
@@ -210,7 +210,7 @@ static pn_status plan_back(pn_builder *b, pn_conv *v)
             if (u % (ptrdiff_t)h->s || z % (ptrdiff_t)w->s) continue;
             at[n] = (u / (ptrdiff_t)h->s + (ptrdiff_t)h->y_at) * (ptrdiff_t)row +
                     (z / (ptrdiff_t)w->s + (ptrdiff_t)w->y_at) * (ptrdiff_t)v->yc;
-            at[v->taps + n++] = (ptrdiff_t)(t * deep * v->turned_width);
+            at[v->taps + n++] = (ptrdiff_t)(t * deep * v->transpose_width);
         }
         v->back[f] = (pn_taps){ .runs = n,
                                 .steps = deep,
@@ -218,8 +218,8 @@ static pn_status plan_back(pn_builder *b, pn_conv *v)
                                 .b_at = at + v->taps,
                                 .a_row = (ptrdiff_t)v->yc,
                                 .a_step = 1,
-                                .b_step = (ptrdiff_t)v->turned_width,
-                                .b_panel = (ptrdiff_t)(v->taps * deep * v->turned_width),
+                                .b_step = (ptrdiff_t)v->transpose_width,
+                                .b_panel = (ptrdiff_t)(v->taps * deep * v->transpose_width),
                                 .c_row = (ptrdiff_t)(w->s * v->xc),
                                 .lines = xh > i ? (xh - i - 1) / h->s + 1 : 0,
                                 .m = xw > j ? (xw - j - 1) / w->s + 1 : 0,
@@ -237,12 +237,12 @@ static pn_status plan_back(pn_builder *b, pn_conv *v)
 static pn_status plan_weight(pn_builder *b, pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
-    const size_t row = w->x_room * v->xc;
+    const size_t row = w->x_padded * v->xc;
     ptrdiff_t *at = pn_plan_alloc(b, 2 * h->y * sizeof *at);
     if (!at) return PN_NO_MEMORY;
     for (size_t r = 0; r < h->y; r++) {
         at[r] = (ptrdiff_t)(r * h->s * row);
-        at[h->y + r] = (ptrdiff_t)(r * w->y_room * v->yc);
+        at[h->y + r] = (ptrdiff_t)(r * w->y_padded * v->yc);
     }
     v->weight = (pn_taps){ .runs = h->y,
                            .steps = w->y,
@@ -271,9 +271,9 @@ static pn_status plan_weight(pn_builder *b, pn_conv *v)
 static int scatters(const pn_conv *v, size_t lanes)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
-    const size_t pixels = v->mode == ZEROS ? h->x * w->x : h->x_room * w->x_room;
+    const size_t pixels = v->mode == ZEROS ? h->x * w->x : h->x_padded * w->x_padded;
     const size_t gathered = pixels * v->taps / (h->s * w->s) * ((v->c + lanes - 1) / lanes),
-                 along = ((h->x - 1) * w->y_room + w->x + lanes - 1) / lanes;
+                 along = ((h->x - 1) * w->y_padded + w->x + lanes - 1) / lanes;
     const size_t planes = pn_planes_fit(v) && 2 * v->c <= lanes ? along * v->c * v->taps : gathered;
     const size_t scattered = h->y * w->y * h->k * ((w->k * v->c + lanes - 1) / lanes);
     return v->whole && h->y >= 4 &&
@@ -285,14 +285,15 @@ static int scatters(const pn_conv *v, size_t lanes)
 static pn_status plan_scatter(pn_builder *b, pn_conv *v, size_t lanes)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
-    const size_t row = w->x_room * v->xc, n = w->k * v->xc, width = (n + lanes - 1) / lanes * lanes;
+    const size_t row = w->x_padded * v->xc, n = w->k * v->xc,
+                 width = (n + lanes - 1) / lanes * lanes;
     const ptrdiff_t *at = pn_plan_alloc(b, sizeof *at);
     if (!at) return PN_NO_MEMORY;
     v->scatter = (pn_taps){ .runs = 1,
                             .steps = v->o,
                             .a_at = at,
                             .b_at = at,
-                            .a_row = (ptrdiff_t)(w->y_room * v->yc),
+                            .a_row = (ptrdiff_t)(w->y_padded * v->yc),
                             .a_step = 1,
                             .b_step = (ptrdiff_t)width,
                             .b_panel = (ptrdiff_t)b->k->conv.panel_width((size_t)-1 / 2),
@@ -303,8 +304,14 @@ static pn_status plan_scatter(pn_builder *b, pn_conv *v, size_t lanes)
                             .a_line = (ptrdiff_t)v->yc,
                             .c_line = (ptrdiff_t)(w->s * v->xc),
                             .add = 1 };
-    v->turned = h->k * v->o * width;
+    v->packed_transpose = h->k * v->o * width;
     return PN_OK;
+}
+
+/* n channels, rounded up to full panels; 0 if there are no panels. */
+static size_t packed_size(size_t n, size_t panel)
+{
+    return panel ? (n + panel - 1) / panel * panel : 0;
 }
 
 /* Sizes of scratch. An array that is already in the form that the products read needs none; y must
@@ -314,12 +321,12 @@ static void measure_images(const pn_builder *b, pn_conv *v)
     pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t lanes = b->k->conv.panel_width(1);
     v->x_scatters = scatters(v, lanes);
-    for (pn_axis *a = h; v->x_scatters && a <= w; a++) a->y_room = a->y, a->y_at = 0;
-    v->x_size = h->x_room * w->x_room * v->xc;
-    v->y_size = h->y_room * w->y_room * v->yc;
+    for (pn_axis *a = h; v->x_scatters && a <= w; a++) a->y_padded = a->y, a->y_at = 0;
+    v->x_size = h->x_padded * w->x_padded * v->xc;
+    v->y_size = h->y_padded * w->y_padded * v->yc;
     v->out_size = most(v->x_size, h->y * w->y * v->yc);
-    v->x_direct = v->x_layout && h->x_room == h->x && w->x_room == w->x;
-    v->y_direct = v->y_layout && h->y_room == h->y && w->y_room == w->y && v->yc % lanes == 0;
+    v->x_direct = v->x_layout && h->x_padded == h->x && w->x_padded == w->x;
+    v->y_direct = v->y_layout && h->y_padded == h->y && w->y_padded == w->y && v->yc % lanes == 0;
     pn_planes_choose(v, lanes);
 }
 
@@ -359,7 +366,7 @@ static void plan_axes(const pn_node *n, const pn_shape *x, const pn_shape *y, pn
                         .x = x->dim[i + 1],
                         .y = y->dim[i + 1] };
         measure(a, v->mode);
-        v->phases[from + i] = least(a->s, v->mode == ZEROS ? a->x : a->x_room);
+        v->phases[from + i] = least(a->s, v->mode == ZEROS ? a->x : a->x_padded);
     }
 }
 
@@ -392,14 +399,12 @@ static pn_conv *plan(pn_builder *b, size_t node)
     v->y_layout = v->transposed ? last : b->layout[node];
     measure_images(b, v);
     v->width = b->k->conv.panel_width(v->o);
-    v->turned_width = b->k->conv.panel_width(v->c);
-    v->packed = v->groups * (v->width ? (v->o + v->width - 1) / v->width * v->width : 0) * v->c *
-                v->taps;
-    v->turned = v->groups *
-                (v->turned_width ? (v->c + v->turned_width - 1) / v->turned_width * v->turned_width
-                                 : 0) *
-                v->o * v->taps;
-    if (v->depthwise) v->turned_width = v->width, v->turned = v->packed;
+    v->transpose_width = b->k->conv.panel_width(v->c);
+    const size_t o_packed = packed_size(v->o, v->width),
+                 c_packed = packed_size(v->c, v->transpose_width);
+    v->packed = v->groups * o_packed * v->c * v->taps;
+    v->packed_transpose = v->groups * c_packed * v->o * v->taps;
+    if (v->depthwise) v->transpose_width = v->width, v->packed_transpose = v->packed;
     v->part = v->packed + (v->transposed ? v->xc : v->yc);
     v->lanes = least(b->rows, most(least(b->rows / 4, PN_CONV_LANES), least(b->rows, 8)));
     if (v->lanes > 1) v->lanes = least(v->lanes, most(PARTS / (v->part + 1), 1));
@@ -473,7 +478,7 @@ static pn_status forward(pn_builder *b, size_t node)
     s->in = b->value[n->inputs[0]];
     s->out = v->value;
     s->in2 = v->index;
-    s->out2 = pn_buffer_new(b, (v->transposed ? v->turned : v->packed) + SLACK);
+    s->out2 = pn_buffer_new(b, (v->transposed ? v->packed_transpose : v->packed) + SLACK);
     s->work = pn_buffer_new(b, v->lanes * v->lane_size);
     s->epilogue.bias = n->n_slots > BIAS ? n->slots[BIAS].data : NULL;
     return uses(b, s);
@@ -498,8 +503,8 @@ static pn_status backward(pn_builder *b, size_t node)
     s->in = v->transposed ? b->grad[node] : b->value[n->inputs[0]];
     s->in2 = v->transposed ? b->value[n->inputs[0]] : b->grad[node];
     s->out = gx;
-    s->out2 = pn_buffer_new(b,
-                            v->lanes * v->part + (v->transposed ? v->packed : v->turned) + SLACK);
+    const size_t packed = v->transposed ? v->packed : v->packed_transpose;
+    s->out2 = pn_buffer_new(b, v->lanes * v->part + packed + SLACK);
     s->work = pn_buffer_new(b, v->lanes * v->lane_size);
     if (v->has_act) pn_step_uses(b, v->value);
     pn_step_uses(b, v->index);

@@ -14,12 +14,12 @@ enum { SLACK = 16 };
 
 /* One axis.
  *
- * k, s, d:         kernel size, stride, dilation
- * before:          padding at the start
- * x, y:            sizes of the two sides
- * x_room, y_room:  their sizes in scratch memory, with borders
- * y_at:            where y begins in scratch memory */
-typedef struct { size_t k, s, d, before, x, y, x_room, y_room, y_at; } pn_axis;
+ * k, s, d:             kernel size, stride, dilation
+ * before:              padding at the start
+ * x, y:                sizes of the two sides
+ * x_padded, y_padded:  their sizes in scratch memory, with borders
+ * y_at:                where y begins in scratch memory */
+typedef struct { size_t k, s, d, before, x, y, x_padded, y_padded, y_at; } pn_axis;
 
 typedef struct {
     pn_axis a[2];                                   /* rows, columns */
@@ -38,7 +38,7 @@ typedef struct {
     int has_act, value, index;
     size_t x_size, y_size, out_size, lane_size;     /* elements of scratch: per image, per lane */
     /* panel widths, and elements of the packed weights of all groups */
-    size_t width, turned_width, packed, turned;
+    size_t width, transpose_width, packed, packed_transpose;
     /* whether that side is computed with pixels in vector lanes, see planes.c */
     int y_planes, x_planes;
     /* whether y is scattered to x; whether arrays are read in place */
@@ -59,7 +59,7 @@ typedef struct {
     const pn_step *s;
     void *const *at;
     const pn_conv *v;
-    const char *x, *y, *weight, *turned;
+    const char *x, *y, *weight, *packed_transpose;
     char *gradient;
     void *parts;
 } pn_conv_job;

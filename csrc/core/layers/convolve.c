@@ -61,9 +61,9 @@ static void emit(const pn_step *s, const char *scratch, const place *p, char *im
 static void pad(const pn_step *s, const pn_conv *v, char *scratch)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
-    const size_t pixel = v->xc * s->bytes, row = w->x_room * pixel;
+    const size_t pixel = v->xc * s->bytes, row = w->x_padded * pixel;
     for (size_t r = h->before; r < h->before + h->x; r++)
-        for (size_t i = 0; i < w->x_room; i++)
+        for (size_t i = 0; i < w->x_padded; i++)
             if (i < w->before || i >= w->before + w->x)
                 memcpy(
                     scratch + r * row + i * pixel,
@@ -71,7 +71,7 @@ static void pad(const pn_step *s, const pn_conv *v, char *scratch)
                         (w->before + source(v->mode, (ptrdiff_t)(i - w->before), (ptrdiff_t)w->x)) *
                             pixel,
                     pixel);
-    for (size_t r = 0; r < h->x_room; r++)
+    for (size_t r = 0; r < h->x_padded; r++)
         if (r < h->before || r >= h->before + h->x)
             memcpy(scratch + r * row,
                    scratch +
@@ -84,15 +84,15 @@ static void pad(const pn_step *s, const pn_conv *v, char *scratch)
 static void unpad(const pn_step *s, const pn_conv *v, char *scratch)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
-    const size_t pixel = v->xc * s->bytes, row = w->x_room * pixel;
-    for (size_t r = 0; r < h->x_room; r++) {
+    const size_t pixel = v->xc * s->bytes, row = w->x_padded * pixel;
+    for (size_t r = 0; r < h->x_padded; r++) {
         if (r >= h->before && r < h->before + h->x) continue;
         char *to = scratch +
                    (h->before + source(v->mode, (ptrdiff_t)(r - h->before), (ptrdiff_t)h->x)) * row;
-        s->k->add(w->x_room * v->xc, to, scratch + r * row, to);
+        s->k->add(w->x_padded * v->xc, to, scratch + r * row, to);
     }
     for (size_t r = h->before; r < h->before + h->x; r++)
-        for (size_t i = 0; i < w->x_room; i++) {
+        for (size_t i = 0; i < w->x_padded; i++) {
             if (i >= w->before && i < w->before + w->x) continue;
             char *to = scratch + r * row +
                        (w->before + source(v->mode, (ptrdiff_t)(i - w->before), (ptrdiff_t)w->x)) *
@@ -104,13 +104,14 @@ static void unpad(const pn_step *s, const pn_conv *v, char *scratch)
 static place x_place(const pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
-    return (place){ h->x, w->x, v->xc, w->x_room * v->xc,
-                    (h->before * w->x_room + w->before) * v->xc };
+    return (place){ h->x, w->x, v->xc, w->x_padded * v->xc,
+                    (h->before * w->x_padded + w->before) * v->xc };
 }
 static place y_place(const pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
-    return (place){ h->y, w->y, v->yc, w->y_room * v->yc, (h->y_at * w->y_room + w->y_at) * v->yc };
+    return (place){ h->y, w->y, v->yc, w->y_padded * v->yc,
+                    (h->y_at * w->y_padded + w->y_at) * v->yc };
 }
 static place dense(size_t h, size_t w, size_t c) { return (place){ h, w, c, w * c, 0 }; }
 
@@ -174,12 +175,12 @@ static void x_from_y(const pn_conv_job *j, size_t n, const char *ys, char *out, 
     const size_t size = s->bytes, image = x_image(v) * size;
     const int direct = v->x_layout && v->mode == ZEROS;
     char *to = direct ? x : out;
-    const size_t rows = v->mode == ZEROS ? v->a[1].x : v->a[1].x_room,
+    const size_t rows = v->mode == ZEROS ? v->a[1].x : v->a[1].x_padded,
                  step = v->mode == ZEROS ? image : v->x_size * size;
     for (size_t g = 0; g < v->groups; g++)
         for (size_t f = 0; f < v->phases[0] * v->phases[1]; f++)
             taps_of(j)(&v->back[f], n, ys + g * v->o * size,
-                       j->turned + g * (v->turned / v->groups) * size,
+                       j->packed_transpose + g * (v->packed_transpose / v->groups) * size,
                        bias ? bias + g * v->c * size : NULL,
                        to + ((f / v->phases[1] * rows + f % v->phases[1]) * v->xc + g * v->c) *
                                 size);
@@ -207,8 +208,8 @@ static void scatter_x(const pn_conv_job *j, size_t n, const char *ys, char *out,
         if (!bias) memset(out, 0, whole);
         for (size_t r = 0; r < h->k; r++)
             j->s->k->conv.taps(&v->scatter, 1, ys + k * v->y_size * size,
-                               j->turned + r * (v->turned / h->k) * size, NULL,
-                               out + r * h->d * w->x_room * pixel);
+                               j->packed_transpose + r * (v->packed_transpose / h->k) * size, NULL,
+                               out + r * h->d * w->x_padded * pixel);
         if (v->mode != ZEROS) unpad(j->s, v, out);
         emit(j->s, out, &p, x + k * x_image(v) * size, v->x_layout);
     }
@@ -341,7 +342,7 @@ static void forward_planes(const pn_conv_job *j, const lane *l, size_t k, size_t
         pn_planes_y_uncut(j, x + q * x_image(v) * s->bytes, l->planes, s->epilogue.bias, l->out);
         if (v->has_act) s->activation->forward(v->o * apart, l->out, l->out, s->p, 0);
         pn_pool_planes(
-            v->pool, s, l->out, v->a[1].x_room, apart,
+            v->pool, s, l->out, v->a[1].x_padded, apart,
             (char *)j->at[v->value] + (k + q) * v->pooled * s->bytes,
             v->index == PN_NONE ? NULL : (char *)j->at[v->index] + (k + q) * v->pooled * s->bytes);
     }
@@ -432,19 +433,20 @@ static void pack_group(void *context, size_t g)
     if (j->weight)
         s->k->conv.pack(w, v->o, v->c, v->taps, 0, v->width,
                         (char *)j->weight + g * (v->packed / v->groups) * s->bytes);
-    if (j->turned && v->x_scatters)
+    if (j->packed_transpose && v->x_scatters)
         s->k->conv.pack_rows(w, v->o, v->c, v->a[0].k, v->a[1].k, (size_t)v->scatter.b_step,
-                             (char *)j->turned);
-    else if (j->turned)
-        s->k->conv.pack(w, v->o, v->c, v->taps, !v->depthwise, v->turned_width,
-                        (char *)j->turned + g * (v->turned / v->groups) * s->bytes);
+                             (char *)j->packed_transpose);
+    else if (j->packed_transpose)
+        s->k->conv.pack(w, v->o, v->c, v->taps, !v->depthwise, v->transpose_width,
+                        (char *)j->packed_transpose +
+                            g * (v->packed_transpose / v->groups) * s->bytes);
 }
 
 void pn_conv_forward(const pn_step *s, void *const *at)
 {
     const pn_conv *v = s->args;
     pn_conv_job j = { .s = s, .at = at, .v = v, .x = at[s->in], .y = at[s->in] };
-    *(v->transposed ? &j.turned : &j.weight) = at[s->out2];
+    *(v->transposed ? &j.packed_transpose : &j.weight) = at[s->out2];
     if (!(v->transposed ? v->x_planes : v->y_planes)) pn_parallel(v->groups, pack_group, &j);
     pn_parallel(v->lanes, forward_lane, &j);
 }
@@ -491,7 +493,7 @@ void pn_conv_backward(const pn_step *s, void *const *at)
                       .gradient = v->wants ? at[s->out] : NULL,
                       .parts = packed };
     if (v->wants && !(v->transposed ? v->y_planes : v->x_planes)) {
-        *(v->transposed ? &j.weight : &j.turned) = packed + v->lanes * v->part * s->bytes;
+        *(v->transposed ? &j.weight : &j.packed_transpose) = packed + v->lanes * v->part * s->bytes;
         pn_parallel(v->groups, pack_group, &j);
     }
     pn_parallel(v->lanes, backward_lane, &j);

@@ -7,8 +7,8 @@
 #include <string.h>
 
 static size_t up(size_t n) { return (n + SLACK - 1) / SLACK * SLACK; }
-static size_t x_plane(const pn_conv *v) { return v->a[0].x_room * v->a[1].x_room; }
-static size_t y_plane(const pn_conv *v) { return v->a[0].y_room * v->a[1].y_room; }
+static size_t x_plane(const pn_conv *v) { return v->a[0].x_padded * v->a[1].x_padded; }
+static size_t y_plane(const pn_conv *v) { return v->a[0].y_padded * v->a[1].y_padded; }
 static size_t x_planes_size(const pn_conv *v) { return up(v->xc * x_plane(v) + SLACK); }
 
 int pn_planes_fit(const pn_conv *v)
@@ -36,16 +36,16 @@ pn_status pn_planes_plan(pn_builder *b, pn_conv *v)
     ptrdiff_t *xt = at + 2 * y_runs;
     for (size_t r = 0; r < y_runs; r++) {
         at[r] = (ptrdiff_t)(r * w->k);
-        at[y_runs + r] = (ptrdiff_t)(r / h->k * x_plane(v) + r % h->k * h->d * w->x_room);
+        at[y_runs + r] = (ptrdiff_t)(r / h->k * x_plane(v) + r % h->k * h->d * w->x_padded);
     }
     for (size_t r = 0; r < x_runs; r++) {
         const size_t k = h->k - 1 - r % h->k;
         xt[r] = (ptrdiff_t)(r / h->k * v->c * v->taps + k * w->k + w->k - 1);
         xt[x_runs + r] = (ptrdiff_t)(r / h->k * y_plane(v) +
-                                     (h->before + h->y_at - k * h->d) * w->y_room + w->before +
+                                     (h->before + h->y_at - k * h->d) * w->y_padded + w->before +
                                      w->y_at - (w->k - 1) * w->d);
     }
-    const size_t ny = (h->y - 1) * w->x_room + w->y, nx = (h->x - 1) * w->y_room + w->x;
+    const size_t ny = (h->y - 1) * w->x_padded + w->y, nx = (h->x - 1) * w->y_padded + w->x;
     v->y_plane = (pn_taps){ .runs = y_runs,
                             .steps = w->k,
                             .a_at = at,
@@ -70,13 +70,13 @@ pn_status pn_planes_plan(pn_builder *b, pn_conv *v)
                             .bias_rows = 1 };
     ptrdiff_t *tap_at = xt + 2 * x_runs;
     for (size_t t = 0; t < v->c * v->taps; t++)
-        tap_at[t] = (ptrdiff_t)(t / v->taps * x_plane(v) + t % v->taps / w->k * h->d * w->x_room +
+        tap_at[t] = (ptrdiff_t)(t / v->taps * x_plane(v) + t % v->taps / w->k * h->d * w->x_padded +
                                 t % w->k * w->d);
     v->dots = (pn_dots){ .h = h->y,
                          .w = w->y,
                          .o = v->o,
                          .n = v->c * v->taps,
-                         .row = w->x_room,
+                         .row = w->x_padded,
                          .y_image = h->y * w->y * v->o,
                          .x_image = x_planes_size(v),
                          .at = tap_at };
@@ -108,8 +108,8 @@ static void fill_x(const pn_conv_job *j, const char *x, char *planes)
 {
     const pn_conv *v = j->v;
     const pn_axis *h = &v->a[0], *w = &v->a[1];
-    fill(j->s, x, v->x_layout, h->x, w->x, v->xc, w->x_room, x_plane(v),
-         planes + (h->before * w->x_room + w->before) * j->s->bytes);
+    fill(j->s, x, v->x_layout, h->x, w->x, v->xc, w->x_padded, x_plane(v),
+         planes + (h->before * w->x_padded + w->before) * j->s->bytes);
 }
 
 void pn_planes_y_uncut(const pn_conv_job *j, const char *x, char *planes, const char *bias,
@@ -127,7 +127,7 @@ void pn_planes_y(const pn_conv_job *j, const char *x, char *planes, char *out, c
     const size_t size = j->s->bytes;
     pn_planes_y_uncut(j, x, planes, bias, out);
     for (size_t k = 0; k < v->o; k++)
-        j->s->k->conv.crop(h->y, w->y, out + k * (size_t)v->y_plane.c_row * size, w->x_room,
+        j->s->k->conv.crop(h->y, w->y, out + k * (size_t)v->y_plane.c_row * size, w->x_padded,
                            y + k * h->y * w->y * size, w->y);
 }
 
@@ -138,11 +138,11 @@ void pn_planes_x(const pn_conv_job *j, const char *y, char *planes, char *out, c
     const pn_axis *h = &v->a[0], *w = &v->a[1];
     const size_t size = j->s->bytes;
     planes += v->at_once * x_planes_size(v) * size;
-    fill(j->s, y, v->y_layout, h->y, w->y, v->yc, w->y_room, y_plane(v),
-         planes + (h->y_at * w->y_room + w->y_at) * size);
+    fill(j->s, y, v->y_layout, h->y, w->y, v->yc, w->y_padded, y_plane(v),
+         planes + (h->y_at * w->y_padded + w->y_at) * size);
     j->s->k->conv.taps(&v->x_plane, 1, j->s->node->slots[WEIGHT].data, planes, bias, out);
     for (size_t k = 0; k < v->c; k++)
-        j->s->k->conv.crop(h->x, w->x, out + k * (size_t)v->x_plane.c_row * size, w->y_room,
+        j->s->k->conv.crop(h->x, w->x, out + k * (size_t)v->x_plane.c_row * size, w->y_padded,
                            x + k * h->x * w->x * size, w->x);
 }
 

@@ -29,9 +29,9 @@ struct pn_pooling {
     pn_pool pool;                               /* except the number of channels of a block */
     /* scratch: elements per lane, for plain arrays */
     size_t samples, channels, height, blocks, lanes, scratch;
-    /* quads: maxima of adjacent 2 x 2 windows of plain arrays; turns: other poolings of plain
+    /* quads: maxima of adjacent 2 x 2 windows of plain arrays; transposes: other poolings of plain
      * arrays */
-    int op, plain, quads, turns;
+    int op, plain, quads, transposes;
 };
 typedef pn_pooling pooling;
 
@@ -111,7 +111,7 @@ static block block_of(const job *j, size_t lane, size_t i)
 static char *reads(const job *j, block *b, int buffer, size_t pixels)
 {
     char *from = (char *)j->at[buffer] + b->first * pixels * j->s->bytes, *to = b->scratch;
-    if (!j->v->turns) return from;
+    if (!j->v->transposes) return from;
     j->s->k->transpose(b->n, pixels, from, pixels, to, b->n);
     b->scratch += pixels * PLANES * j->s->bytes;
     return to;
@@ -119,13 +119,14 @@ static char *reads(const job *j, block *b, int buffer, size_t pixels)
 /* Where the kernel writes; written() then copies to the buffer if necessary. */
 static char *writes(const job *j, block *b, int buffer, size_t pixels)
 {
-    char *to = j->v->turns ? b->scratch : (char *)j->at[buffer] + b->first * pixels * j->s->bytes;
-    if (j->v->turns) b->scratch += pixels * PLANES * j->s->bytes;
+    char *to = b->scratch;
+    if (!j->v->transposes) to = (char *)j->at[buffer] + b->first * pixels * j->s->bytes;
+    if (j->v->transposes) b->scratch += pixels * PLANES * j->s->bytes;
     return to;
 }
 static void written(const job *j, const block *b, int buffer, size_t pixels, const char *from)
 {
-    if (j->v->turns)
+    if (j->v->transposes)
         j->s->k->transpose(pixels, b->n, from, b->n,
                       (char *)j->at[buffer] + b->first * pixels * j->s->bytes, pixels);
 }
@@ -300,7 +301,7 @@ static pooling *plan(pn_builder *b, size_t node)
     v->op = c->operation;
     v->plain = !b->layout[node];
     v->quads = v->plain && is_quads(n, in);
-    v->turns = v->plain && !v->quads;
+    v->transposes = v->plain && !v->quads;
     v->samples = b->rows;
     v->channels = in->dim[0];
     v->height = k > 1 ? in->dim[1] : 1;
@@ -313,7 +314,8 @@ static pooling *plan(pn_builder *b, size_t node)
     v->pool.w = windows(b, n, k - 1, v->pool.w_size, v->pool.columns);
     v->blocks = v->plain ? (b->rows * v->channels + PLANES - 1) / PLANES : b->rows;
     v->lanes = v->blocks < LANES ? v->blocks : LANES;
-    v->scratch = v->turns ? (v->op == NORM ? 2 : 1) * (image_in(v) + image_out(v)) * PLANES : 0;
+    const size_t images = v->op == NORM ? 2 : 1;
+    v->scratch = v->transposes ? images * (image_in(v) + image_out(v)) * PLANES : 0;
     return v->pool.h && v->pool.w ? v : NULL;
 }
 
