@@ -101,8 +101,10 @@ static PyObject *trace(PyObject *module, PyObject *args)
 
 static PyMethodDef functions[] = {
     { "trace", trace, METH_VARARGS,
-      "trace($module, graph, x, y, criteria, sample_weight, tick, /)\n--\n\nOne step of training without its update: lists of each node's "
-      "output and gradient (None where there is none), of the gradients that the losses give, and scores as Fit.batch." },
+      "trace($module, graph, x, y, criteria, sample_weight, tick, /)\n--\n\n"
+      "Perform one training step without the update. Return lists of the outputs and gradients of "
+      "all nodes (None if there is none) and of the gradients computed by the losses, and scores as "
+      "Fit.batch does." },
     { NULL, NULL, 0, NULL },
 };
 

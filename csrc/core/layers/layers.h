@@ -3,23 +3,18 @@
 #define PN_LAYERS_H
 #include "../graph/kind.h"
 
-/* A kind's settings are the list of fields at the top of its file. Its formula and that of its
- * gradients are documentation, which Net.explain_step shows: y from x (x0, x1, ... of several inputs)
- * and the parameters; then, from dy, the derivative of the loss by y, dx and those of the parameters.
- * ";" separates lines. f is the row of the setting of type ACTIVATION or ROWWISE. Braces may hold a
- * setting or "training": {eps} is its value, {bias: + bias} stands where it is not 0, {!bias:...}
- * where it is 0, {mode=mean:...} where it is that. {inputs: + } are all inputs with this between
- * them, and {dinputs:, } their gradients. */
-#define PN_LAYERS_H
-#include "../graph/kind.h"
-
-/* A kind's settings are the list of fields at the top of its file. Its formula and that of its
- * gradients are documentation, which Net.explain_step shows: y from x (x0, x1, ... of several
- * inputs) and the parameters, then from dy, the derivative of the loss by y, dx and those of the
- * parameters. ";" separates lines; f is the row of the setting of type ACTIVATION or
- * ROWWISE. In braces there may be a setting or "training": {eps} is its value; {bias: + bias} stands
- * where it is not 0, {!bias:...} where it is, {mode=mean:...} where it is that. {inputs: + } are all
- * inputs, with this between them, and {dinputs: = } their gradients. */
+/* The settings of a kind are listed at the top of its file. Its formula and that of its gradients
+ * are documentation, shown by Net.explain_step. The first computes y from x (x0, x1, ... if there
+ * are several inputs) and the parameters. The second computes dx and the gradients of the
+ * parameters from dy, the derivative of the loss with respect to y. ";" separates lines.
+ *
+ * f                   the function named by the setting of type ACTIVATION or ROWWISE
+ * {eps}               the value of a setting, or of "training"
+ * {bias: + bias}      " + bias" if the setting is not 0
+ * {!bias:...}         the text if the setting is 0
+ * {mode=mean:...}     the text if the setting has this value; {!mode=mean:...} if it has not
+ * {inputs: + }        all inputs, separated by " + "
+ * {dinputs:, }        the gradients of all inputs, separated by ", " */
 #define PN_LAYERS(ROW) \
     /* x W^T + b over the last axis; weight (out, in), bias (out) */ \
     ROW(linear, \
@@ -29,19 +24,19 @@
     ROW(activation, \
         "y = f(x)", \
         "dx = dy * f'(x)") \
-    /* softmax and its relatives along an axis */ \
+    /* softmax and similar functions along an axis */ \
     ROW(rowwise, \
         "y = f(x), along an axis", \
         "dx = f'(y, dy), along an axis") \
-    /* another shape */ \
+    /* changes the shape */ \
     ROW(reshape, \
         "y = x.reshape({shape})", \
         "dx = dy.reshape(x.shape)") \
-    /* another order of axes */ \
+    /* changes the order of axes */ \
     ROW(permute, \
         "y = x.transpose({axes}), axes of a sample", \
         "dx = dy.transpose(inverse of axes)") \
-    /* more elements around the last axes, or fewer */ \
+    /* pads or crops the last axes */ \
     ROW(pad, \
         "y = pad(x, before = {before}, after = {after}, mode = {mode})", \
         "dx = dy within x{!mode=constant: + dy of the copies}") \
@@ -49,7 +44,7 @@
     ROW(resize, \
         "y[i] = sum(w[i, j] * x[j], over j), {mode} interpolation", \
         "dx[j] = sum(w[i, j] * dy[i], over i)") \
-    /* the largest of neighbours along an axis */ \
+    /* maximum of adjacent elements along an axis */ \
     ROW(maxout, \
         "y = max of {pieces} neighbours of x", \
         "dx = dy at the largest neighbour, 0 elsewhere") \
@@ -76,19 +71,19 @@
         "y[k] = x0 @ weight[k] @ x1{bias: + bias[k]}", \
         "dx0 = sum(dy[k] * weight[k] @ x1, over k); dx1 = sum(dy[k] * x0 @ weight[k], over " \
         "k); dweight[k] = outer(x0, x1) * dy[k]{bias:; dbias = dy}") \
-    /* the sum of its inputs */ \
+    /* sum of its inputs */ \
     ROW(add, \
         "y = {inputs: + }", \
         "{dinputs: = dy; } = dy") \
-    /* the product of two inputs */ \
+    /* product of two inputs */ \
     ROW(multiply, \
         "y = x0 * x1", \
         "dx0 = dy * x1; dx1 = dy * x0") \
-    /* its inputs one after the other along an axis */ \
+    /* concatenates its inputs along an axis */ \
     ROW(concat, \
         "y = concat({inputs:, })", \
         "{dinputs: = its part of dy; } = its part of dy") \
-    /* a part of an axis */ \
+    /* part of an axis */ \
     ROW(slice, \
         "y = x[{start}:{stop}], along an axis", \
         "dx = dy there, 0 elsewhere") \
@@ -152,20 +147,20 @@
         "s = {k} + {alpha} * mean(x**2, over {size} channels); y = x / s**{beta}", \
         "dx = dy / s**{beta} - 2 * {alpha} * {beta} / {size} * x * sum(dy * x / s**({beta} + " \
         "1), over {size} channels)") \
-    /* also alpha dropout, and of whole channels */ \
+    /* also alpha dropout and dropout of channels */ \
     ROW(dropout, \
         "y = {!training:x}{training:{!alpha:mask * x}{alpha:mask * x + offset}; mask: 0 with " \
         "probability {p}}", \
         "dx = {!training:dy}{training:mask * dy}") \
-    /* added in training */ \
+    /* adds noise in training */ \
     ROW(gaussian_noise, \
         "y = x{training: + offset; offset: normal, std = {std}}", \
         "dx = dy") \
-    /* windows of images as columns, and back */ \
+    /* converts windows of images to columns, and back */ \
     ROW(fold, \
         "y = {fold:sum of the columns of x as windows}{!fold:windows of x as columns}", \
         "dx = {fold:windows of dy as columns}{!fold:sum of the columns of dy as windows}") \
-    /* computed by functions of the caller: pn_layer.custom */ \
+    /* computed by the functions in pn_layer.custom */ \
     ROW(custom, \
         "y = forward({inputs:, })", \
         "{dinputs:, } = backward(dy)")
