@@ -1,4 +1,4 @@
-/* trace.c - one step of training with all its arrays, as Python objects. */
+/* trace.c - one training step with all its arrays, as Python objects. */
 #include "trace.h"
 #include "array.h"
 #include "fit.h"
@@ -18,7 +18,7 @@ static PyObject *node_array(const GraphObject *g, size_t node, size_t rows)
     return (PyObject *)new_array(ndim + 1, full, g->dtype);
 }
 
-/* A list of arrays for n nodes, nodes[i] or i, and where their data are. */
+/* Returns a list of arrays for n nodes, nodes[i] or i, and stores their data. */
 static PyObject *node_arrays(const GraphObject *g, size_t n, int outputs, size_t rows, void **data)
 {
     PyObject *list = PyList_New((Py_ssize_t)n);
@@ -33,7 +33,7 @@ static PyObject *node_arrays(const GraphObject *g, size_t n, int outputs, size_t
     return list;
 }
 
-/* Runs the step. 0 and an exception. */
+/* Runs the step. Returns 0 with an exception on failure. */
 static int run(GraphObject *g, const converted *t, const pn_criterion *criteria, size_t n,
                unsigned long long tick, const pn_trace *trace)
 {
@@ -48,7 +48,7 @@ static int run(GraphObject *g, const converted *t, const pn_criterion *criteria,
     return !status;
 }
 
-/* Puts None where there is no gradient. */
+/* Replaces missing gradients by None. */
 static int drop_missing(PyObject *list, void *const *data)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++)
@@ -103,8 +103,8 @@ static PyMethodDef functions[] = {
     { "trace", trace, METH_VARARGS,
       "trace($module, graph, x, y, criteria, sample_weight, tick, /)\n--\n\n"
       "Perform one training step without the update. Return lists of the outputs and gradients of "
-      "all nodes (None if there is none) and of the gradients computed by the losses, and scores as "
-      "Fit.batch does." },
+      "all nodes (None if there is none) and of the gradients computed by the losses, and scores "
+      "as Fit.batch does." },
     { NULL, NULL, 0, NULL },
 };
 

@@ -1,4 +1,4 @@
-/* trace.h - one step of training with all its arrays. */
+/* trace.h - one training step with all its arrays. */
 #ifndef PYNN_TRACE_H
 #define PYNN_TRACE_H
 #include "binding.h"

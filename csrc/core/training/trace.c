@@ -1,4 +1,4 @@
-/* trace.c - one step of training without its update, of which every array is read. */
+/* trace.c - one training step without the update, all arrays of which can be read. */
 #include "../base/array.h"
 #include "../graph/plan.h"
 #include "../graph/samples.h"
@@ -17,7 +17,7 @@ typedef struct {
     pn_batch_buffers room;
 } step;
 
-/* y (rows, shape of the node), channels first, from an array of the plan */
+/* Copies an array of the plan to y (rows, shape of the node), with channels first. */
 static void read_array(const step *s, size_t node, int last, const void *x, void *y)
 {
     const pn_shape *shape = &s->graph->nodes[node].shape;
