@@ -513,7 +513,9 @@ static void case_read(case_run *w, const layer_case *c, setup s)
     w->c = c;
     w->s = s;
     w->inputs = read_shapes(c, w->shapes);
-    w->custom = (pn_custom_layer){ custom_forward, custom_backward, w };
+    w->custom = (pn_custom_layer){ .forward = custom_forward,
+                                   .backward = custom_backward,
+                                   .context = w };
     read_settings(&w->config, c->config);
 }
 /* Creates everything except the plan. case_free must be called even on failure. */

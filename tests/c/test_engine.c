@@ -373,7 +373,9 @@ static void check_branches(void)
     settings config;
     read_settings(&config, "num_parameters=0 shape=2");
     doubler d = { 0, 0 };
-    const pn_custom_layer custom = { double_forward, double_backward, &d };
+    const pn_custom_layer custom = { .forward = double_forward,
+                                     .backward = double_backward,
+                                     .context = &d };
     pn_graph *graph = NULL;
     pn_plan *plan = NULL;
     pn_error error = { "" };
