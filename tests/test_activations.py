@@ -147,7 +147,8 @@ def test_limits_at_infinity(name: str, dtype: type, which: str, isa: str) -> Non
     for sign in (1, -1):
         value, limit = f(sign * far[0], *parameters(name)), f(dtype(sign * np.inf), *parameters(name))
         slopes = [ROWS[name]["grad"](sign * x, *parameters(name)) for x in far]
-        if np.ptp(slopes) > 1e-6:
+        oscillates = np.isfinite(slopes).all() and np.ptp(slopes) > 1e-6
+        if oscillates:
             assert np.isnan(limit)
         else:
             assert limit == np.copysign(np.inf, value) if abs(value) > 1e20 else abs(limit - value) < 1e-15, (sign, value, limit)
