@@ -62,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         unfinished = getattr(stop, "report", None)
         if unfinished is not None:
             print(unfinished.text(options.lang))
+            if options.html is not None:
+                unfinished.to_html(options.html, lang=options.lang)
         print("stopped", file=sys.stderr)
         return 130
     print(report.text(options.lang))

@@ -487,6 +487,25 @@ def test_command_line_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert max(map(len, (line for line in err.splitlines() if path not in line))) <= 79
 
 
+def test_an_interrupt_prints_the_finished_seeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished = pynn.lab.compare(np.arange(40.0)[:, None], np.arange(40) % 2, activations=["relu"], epochs=1, seeds=1, tune=None)
+
+    def stopped(*_: Any, **__: Any) -> None:
+        stop = KeyboardInterrupt()
+        stop.report = finished  # type: ignore[attr-defined]
+        raise stop
+
+    monkeypatch.setattr("pynn.__main__.compare", stopped)
+    page = tmp_path / "page.html"
+    assert main(["--data", str(file(tmp_path, PLAIN)), "--target", "kind", "--lang", "vi", "--html", str(page)]) == 130
+    out, err = capsys.readouterr()
+    assert finished.text("vi") in out
+    assert err == "stopped\n"
+    assert page.read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
 def test_command_line_works_without_pandas(tmp_path: Path) -> None:
     path = file(tmp_path, lines("length;width;count;kind", [row.replace(",", ";").replace(".", ",") for row in 5 * ROWS]))
     arguments = ["--data", str(path), "--target", "kind", *SMALL]
