@@ -301,10 +301,10 @@ def _last_outputs(net: Net, prepared: Prepared, values: list[Array]) -> dict[int
     """Return the outputs of the last layers that losses replace, by the place of the loss, with the layers' names."""
     objective, leaves = prepared.objective, dict(net._leaves())
     found = {}
-    for i, ((path, last), at) in enumerate(zip(objective.tails, objective.takes, strict=True)):
+    for i, ((path, last), at) in enumerate(zip(objective.lasts, objective.takes, strict=True)):
         if path in objective.skip and path in leaves:
             out = values[prepared.graph.output_nodes[at[0]]]
-            found[i] = f"{path} ({last})", np.asarray(leaves[path](out))
+            found[i] = f"{path} ({type(last).__name__})", np.asarray(leaves[path](out))
     return found
 
 
