@@ -1,4 +1,4 @@
-"""Layers made of branches: a shortcut past others, outputs side by side, sums."""
+"""Layers with branches: residual connections, parallel layers, sums and concatenation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def __dir__() -> list[str]:
 
 
 class _Branches(Described):
-    """The base of layers with branches: each branch gets the same input."""
+    """Base class of layers whose branches all take the same input."""
 
     def __init__(self, *branches: Layer | str) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class _Branches(Described):
         return {str(i): branch for i, branch in enumerate(self._branches)}
 
     def _branch_out(self, builder: Builder) -> tuple[int, ...]:
-        """Build every branch behind the present nodes; return the nodes of all their outputs."""
+        """Build every branch after the current nodes, and return the nodes of all outputs."""
         start = builder.nodes
         ends: list[int] = []
         for name, branch in self._children().items():
@@ -65,11 +65,12 @@ class _Branches(Described):
 
 
 class Parallel(_Branches):
-    """Several layers on the same input: ``(branch(x) for each branch)``, a tuple of outputs.
+    """Apply several layers to the same input, and return a tuple of their outputs.
 
     Parameters
     ----------
     *branches : Layer or str
+        The layers. A string is the name of an activation.
 
     Examples
     --------
@@ -86,17 +87,17 @@ class Parallel(_Branches):
 
 
 class Add(_Branches):
-    """The sum of several inputs, or of several layers' outputs for the same input.
+    """Add several inputs, or the outputs of several layers for the same input.
 
     Parameters
     ----------
     *branches : Layer or str
-        Without any the layer takes several inputs itself: ``y = x1 + x2 + ...``; with some ``y = branch1(x) + branch2(x) + ...``.
+        With branches, ``y = branch1(x) + branch2(x) + ...``. Without, the layer takes several inputs: ``y = x1 + x2 + ...``.
 
     Raises
     ------
     ValueError
-        If what is added differs in shape.
+        If the summands have different shapes.
 
     Examples
     --------
@@ -112,19 +113,19 @@ class Add(_Branches):
 
 
 class Concat(_Branches):
-    """Several inputs one after the other along an axis, or several layers' outputs for the same input.
+    """Concatenate several inputs along an axis, or the outputs of several layers for the same input.
 
     Parameters
     ----------
     *branches : Layer or str
-        Without any the layer takes several inputs itself.
+        With branches, their outputs are concatenated. Without, the layer takes several inputs.
     dim : int
-        The axis, counted with the batch.
+        The axis. Axis 0 is the batch, which is not allowed.
 
     Raises
     ------
     ValueError
-        If shapes differ beyond the axis.
+        If shapes differ in another axis than `dim`.
 
     Examples
     --------
@@ -149,19 +150,19 @@ class Concat(_Branches):
 
 
 class Residual(Described):
-    """Layers with a shortcut past them: ``y = layers(x) + shortcut(x)`` (He et al., 2015).
+    """Add the input to the output of several layers: ``y = layers(x) + shortcut(x)`` (He et al., 2015).
 
     Parameters
     ----------
     *layers : Layer or str
-        In a row.
+        The layers, applied in this order.
     shortcut : Layer or str, optional
-        What the input goes through on the short way; None: nothing.
+        The layer applied to the input before the sum; None for the identity.
 
     Raises
     ------
     ValueError
-        If the two ways end in different shapes.
+        If the output of the layers and that of the shortcut have different shapes.
 
     Examples
     --------
@@ -179,12 +180,12 @@ class Residual(Described):
 
     @property
     def layers(self) -> Sequential:
-        """The layers in a row."""
+        """The layers of the main path."""
         return self._main
 
     @property
     def shortcut(self) -> Layer | None:
-        """What the input goes through on the short way, or None."""
+        """The layer of the shortcut, or None for the identity."""
         return self._shortcut
 
     def _children(self) -> dict[str, Layer]:
@@ -199,9 +200,9 @@ class Residual(Described):
         ends = [[builder.graph.shape(node) for node in nodes] for nodes in (main, builder.nodes)]
         if ends[0] != ends[1]:
             long, short = (", ".join(map(str, shapes)) for shapes in ends)
-            way = "the input has" if self._shortcut is None else "the shortcut makes it"
-            hint = "; a shortcut= can bring the input to that shape" if self._shortcut is None else ""
-            raise ValueError(f"{where}: the layers make samples of shape {long}, {way} {short}, and the two are added{hint}")
+            what = "the input" if self._shortcut is None else "the output of the shortcut"
+            hint = "; use shortcut= to change the shape of the input" if self._shortcut is None else ""
+            raise ValueError(f"{where}: cannot add the layers' output of sample shape {long} to {what} of sample shape {short}{hint}")
         builder.add("add", where, {}, inputs=(*main, *builder.nodes))
 
     def _flow(self, flow: Flow, inputs: tuple[int, ...]) -> tuple[int, ...]:

@@ -176,7 +176,7 @@ def test_layers_of_branches() -> None:
     for got, want in zip(pynn.Parallel(f, "relu")(x), (f(x), np.maximum(x, 0)), strict=True):
         np.testing.assert_allclose(got, want)
     assert [*pynn.Residual(f, shortcut=g).state_dict()] == ["layers.0.weight", "layers.0.bias", "shortcut.weight", "shortcut.bias"]
-    with pytest.raises(ValueError, match=r"layer 0 \(Residual\): .*\(2,\).*the input has \(3,\)"):
+    with pytest.raises(ValueError, match=r"layer 0 \(Residual\): .*\(2,\) to the input of sample shape \(3,\); use shortcut="):
         pynn.Sequential(pynn.Residual(linear(3, 2, 0)))(x)
     with pytest.raises(ValueError, match="axis 0 is the batch"):
         pynn.Sequential(pynn.Concat("relu", "tanh", dim=0)).predict(x)

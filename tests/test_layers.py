@@ -510,8 +510,8 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: pynn.Input(None), TypeError, "shape: expected the shape of one sample.*None"),  # type: ignore[arg-type]
     (lambda: pynn.Input((None, 64)), TypeError, r"without None for the batch, got \(None, 64\)"),  # type: ignore[arg-type]
     (lambda: pynn.Model(pynn.Linear(4, 2), pynn.Linear(4, 2)), TypeError, "inputs: .*pynn.Input.*got Linear"),  # type: ignore[arg-type]
-    (lambda: pynn.Residual(pynn.Linear(4, 5))(np.ones((2, 4))), ValueError, r"\(5,\), the input has \(4,\).*shortcut="),
-    (lambda: pynn.Residual("relu", shortcut=pynn.Linear(4, 5))(np.ones((2, 4))), ValueError, r"\(4,\), the shortcut makes it \(5,\)"),
+    (lambda: pynn.Residual(pynn.Linear(4, 5))(np.ones((2, 4))), ValueError, r"\(5,\) to the input of .* \(4,\).*shortcut="),
+    (lambda: pynn.Residual("relu", shortcut=pynn.Linear(4, 5))(np.ones((2, 4))), ValueError, r"\(4,\) to .* shortcut of .* \(5,\)"),
     (lambda: pynn.Concat()(np.ones((2, 4)), np.ones((3, 4))), ValueError, "Concat: inputs have different row counts: 2 and 3"),
     (lambda: pynn.Linear(64, 2)(np.ones((5, 1, 8, 8))), ValueError, r"in_features = 64.*Flatten\(\) before it makes 64"),
     (lambda: pynn.Sequential(pynn.Linear(4, 2)).predict(np.ones(4)), ValueError, r"\(1,\).*in_features = 4.*one row.*X\[None\]"),

@@ -632,7 +632,7 @@ def test_a_copy_keeps_nothing_of_a_call(how: Any) -> None:
     loss = pynn.MSELoss()
     loss(np.ones(3), np.zeros(3))
     twin = how(loss)
-    with pytest.raises(RuntimeError, match="needs a call before it"):
+    with pytest.raises(RuntimeError, match="needs a preceding call: L = loss"):
         twin.backward()
     twin(np.zeros(3), np.zeros(3))
     np.testing.assert_allclose(loss.backward(), 2 / 3)
@@ -704,7 +704,7 @@ def test_shapes_that_do_not_fit(name: str) -> None:
     for bad in (np.nan, np.inf, -np.inf):
         with pytest.raises(ValueError, match=r"sample_weight: .* in row 2"):
             call(loss, x, t, sample_weight=[1, 1, bad, 1, 1, 1, 1])
-    with pytest.raises(RuntimeError, match="needs a call before"):
+    with pytest.raises(RuntimeError, match="needs a preceding call"):
         make(name).backward()
 
 
@@ -810,7 +810,7 @@ def test_links_between_losses_lead_to_losses_of_logits() -> None:
 def test_settings_are_fixed() -> None:
     loss = pynn.HuberLoss(delta=0.5)
     assert loss.delta == 0.5
-    with pytest.raises(AttributeError, match="delta is fixed when a HuberLoss is made"):
+    with pytest.raises(AttributeError, match="delta cannot be changed after a HuberLoss is created"):
         loss.delta = 1.0
     with pytest.raises(AttributeError, match="'HuberLoss' object has no attribute 'beta'"):
         loss.beta  # noqa: B018

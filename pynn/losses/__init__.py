@@ -16,12 +16,12 @@ _TARGETS = {
     "a": "Numbers, of the shape of the prediction.",
     "u": "Numbers in [0, 1], of the shape of the prediction.",
     "s": "1 or -1, of the shape of the prediction.",
-    "i": "Class indices (integers), one a row.",
-    "c": "Class indices (integers), one a row.",
-    "p": "Class indices (integers), one a row; or class probabilities (floating point) of the shape of the input.",
+    "i": "Class indices (integers), one per row.",
+    "c": "Class indices (integers), one per row.",
+    "p": "Class indices (integers), one per row; or class probabilities (floating point) of the shape of the input.",
     "m": "Integers of the shape of the input: the indices of the classes of each row, the rest filled with -1.",
 }
-_VALUES = {"e": "one an element", "r": "one a row", "b": "one a box", "w": "one a sample", "s": "one a sequence"}
+_VALUES = {"e": "one per element", "r": "one per row", "b": "one per box", "w": "one per sample", "s": "one per sequence"}
 _SHAPES = {
     "e": "of any shape",
     "r": "of shape (rows, columns) or (columns,)",
@@ -67,7 +67,7 @@ def _described(row: Mapping[str, Any]) -> dict[str, str]:
     names = row["inputs"].split()
     what, shape = (row["takes"] or "numbers").capitalize(), _SHAPES.get("by class" if _by_class(row) else row["kind"], "")
     texts = dict.fromkeys(names, f"As `{names[0]}`, and of its shape.")
-    target = "1 or -1, one a row." if row["target"] == "s" and row["kind"] == "r" else _TARGETS.get(row["target"], "")
+    target = "1 or -1, one per row." if row["target"] == "s" and row["kind"] == "r" else _TARGETS.get(row["target"], "")
     texts |= {"target": target, names[0]: f"{what} {shape}. Computed in float32 if they are, otherwise in float64."}
     return texts | parse_docs(row["docs"])
 
@@ -78,8 +78,8 @@ def _call_document(row: Mapping[str, Any]) -> str:
     if row["kind"] != "s":
         one = row["kind"] == "w" or (row["kind"] in "rb" and not _by_class(row))
         lines.append(
-            f"sample_weight : array_like, optional\n    One number a sample{'' if one else ', or one a value'}, which multiplies value and "
-            "gradient. A mean divides by the sum of their magnitudes; a\n    negative weight pushes away from the target."
+            f"sample_weight : array_like, optional\n    One number per sample{'' if one else ', or one per value'}, which multiplies value "
+            "and gradient. A mean divides by the sum of their magnitudes; a\n    negative weight pushes away from the target."
         )
     allowed = "the input or the target" if row["takes"] == "probabilities" else "the target"
     return f"""Return the loss, and keep its gradient for ``backward``.
@@ -117,8 +117,8 @@ def _reduction_lines(row: Mapping[str, Any]) -> str:
     extra = "; 'batchmean' divides it by the number of rows, which gives the divergence itself" if row["has_batchmean"] else ""
     return (
         f"reduction : {{{', '.join(map(repr, names))}}}, default 'mean'\n"
-        f"    What is returned of the values, {_VALUES[row['kind']]}: 'sum' is their sum, 'none' the values themselves; 'mean' divides\n"
-        f"    the sum by {divisor}{extra}."
+        f"    How the values, {_VALUES[row['kind']]}, are reduced: 'sum' adds them, 'none' returns them as they are, and 'mean' divides\n"
+        f"    their sum by {divisor}{extra}."
     )
 
 
@@ -152,9 +152,9 @@ Parameters
 Raises
 ------
 ValueError
-    If {invalid}`reduction` is another word.
+    If {invalid}`reduction` has another value.
 TypeError
-    If a parameter has another type.
+    If a parameter has the wrong type.
 {references}
 Examples
 --------
@@ -188,15 +188,15 @@ def _make(index: int, row: Mapping[str, Any]) -> type[Loss]:
 
 
 def get(loss: Any) -> Loss:
-    """Return the loss that a name or a function stands for; a loss is returned as it is.
+    """Return the loss of a name, or a `FunctionLoss` of a function. A loss is returned unchanged.
 
-    Case and separators of a name do not matter, nor does "loss" at its end, and common names of other libraries are known:
-    "cross_entropy" is also "CrossEntropyLoss" and "ce", "l1" also "MAE" and "mean_absolute_error".
+    Case, separators and a trailing "loss" are ignored, and common names from other libraries are accepted: "cross_entropy" is also
+    "CrossEntropyLoss" and "ce", and "l1" is also "MAE" and "mean_absolute_error".
     """
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, type) and issubclass(loss, Loss):
-        raise TypeError(f"loss: expected a loss, got its class; make one: {loss.__name__}()")
+        raise TypeError(f"loss: expected a loss, got the class {loss.__name__}; call it: {loss.__name__}()")
     if callable(loss):
         return FunctionLoss(loss)
     return by_name[known_name("loss", loss, by_name)]()

@@ -1,4 +1,4 @@
-"""What all losses share: the call, its gradients, and the reduction."""
+"""Base classes of losses: the call, its gradients and the reduction."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _IN_CORE = {"mean": 0, "sum": 1, "none": 1, "batchmean": 2}
 
 
 class _Kept:
-    """What a loss keeps of its last call.
+    """The results and settings of a loss's last call.
 
     Attributes
     ----------
     grads : tuple of numpy.ndarray
-        The inputs' gradients; None before the first call, empty once ``backward`` has returned them.
+        The gradients of the inputs; None before the first call, empty after ``backward`` has returned them.
     values : tuple of int
         The shape of the values.
     shapes : list of tuple of int
-        Those of the inputs, where they differ from the gradients'.
+        The shapes of the inputs, where they differ from those of the gradients.
     seen : list
-        Shapes and dtypes of all arrays, where the core took them as they were: the next call with such needs no checks.
+        Shapes and dtypes of all arrays, if they were passed to the core unchanged. Calls with the same ones skip validation.
     criterion : tuple
-        What the core was told then.
+        The loss and its settings in the core's form.
     """
 
     __slots__ = ("criterion", "grads", "seen", "shapes", "values")
@@ -48,7 +48,7 @@ class _Kept:
 
 
 class Loss:
-    """The base of every loss: ``L = loss(input, target)`` and ``g = loss.backward()``."""
+    """Base class of losses: ``L = loss(input, target)`` and ``g = loss.backward()``."""
 
     reduction: str
     _index: int
@@ -80,17 +80,17 @@ class Loss:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set anything but a setting, which is fixed when the loss is made."""
+        """Set an attribute. Settings are fixed when the loss is created."""
         if name in self.__dict__.get("_values", ()):
-            raise AttributeError(f"{name} is fixed when a {type(self).__name__} is made: make another one")
+            raise AttributeError(f"{name} cannot be changed after a {type(self).__name__} is created; create a new one")
         super().__setattr__(name, value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the loss; each loss says what it takes."""
-        raise NotImplementedError(f"{type(self).__name__} has no call of its own")
+        """Return the loss. Subclasses define the arguments."""
+        raise NotImplementedError(f"{type(self).__name__} does not define __call__")
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return all but what is kept of the last call: a copy has not been called."""
+        """Return the state without the results of the last call, so that ``backward`` of a copy needs a call first."""
         return {k: v for k, v in self.__dict__.items() if k != "_kept"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -102,11 +102,11 @@ class Loss:
 
     @property
     def _criterion(self) -> Any:
-        """What `fit` hands to the core: weights are one a column of the output."""
+        """The loss as `fit` passes it to the core, with one weight per column of the output."""
         return self._in_core(self._values.get("weight"), self._values.get("pos_weight"), False)
 
     def _weights(self, x: Array) -> tuple[Any, ...]:
-        """Return what the core takes for predictions of the shape of ``x``: weights one a class, or spread over the elements."""
+        """Return the loss in the core's form for predictions of the shape of ``x``, with one weight per class or per element."""
         weights = {name: self._values.get(name) for name in ("weight", "pos_weight")}
         if weights["weight"] is None and weights["pos_weight"] is None:
             return self._in_core(None, None, False)
@@ -116,7 +116,7 @@ class Loss:
         columns = (_classes_last(x) if self._by_class else x).shape[-1:]
         weight = weights["weight"]
         if weight is not None and weight.shape != columns:
-            raise ValueError(f"weight: shape {weight.shape} does not fit input of shape {x.shape}; expected {columns}, one a class")
+            raise ValueError(f"weight: shape {weight.shape} does not fit input of shape {x.shape}; expected {columns}, one per class")
         return self._in_core(weight, None, False)
 
     @property
@@ -124,11 +124,11 @@ class Loss:
         return self._row["target"] in "cp"
 
     def values_shape(self, output: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of the values that `fit` sees for one sample of an output."""
+        """Return the shape of the loss values of one sample of an output in `fit`."""
         return {"e": output, "b": output[:-1], "r": output[1:]}.get(self._row["kind"], ())
 
     def _sample_weights(self, given: ArrayLike, x: Array, values: tuple[int, ...], batch: tuple[int, ...]) -> Array:
-        """Return weights as the core takes them, one a row or one a value."""
+        """Return weights in the core's form, one per row or one per value."""
         w = _samples(given, values, batch)
         if self.reduction == "mean":
             w = scaled_weights(w)[0]
@@ -140,9 +140,9 @@ class Loss:
 
     # ---- a call ---------------------------------------------------------------------------------------------------
     def _run(self, given: dict[str, Any], sample_weight: ArrayLike | None) -> Any:
-        """Compute the loss of the arrays of a call, by name and in the order of the row, and keep the gradients."""
+        """Compute the loss and keep the gradients. The arrays are given by name, in the order of the row."""
         kept, seen = self._kept, [(a.shape, a.dtype) if type(a) is np.ndarray else None for a in given.values()]
-        kept.grads = None  # a call that fails leaves no gradient of the one before
+        kept.grads = None  # a failed call must not leave the gradient of an earlier one
         if seen != kept.seen or sample_weight is not None:
             return self._run_unseen(given, sample_weight, seen)
         target = given.pop("target", None)
@@ -151,7 +151,7 @@ class Loss:
         return inputs[0].dtype.type(result) if each is None else each.reshape(kept.values)
 
     def _run_unseen(self, given: Mapping[str, Any], sample_weight: ArrayLike | None, seen: list[Any]) -> Any:
-        """Do so for arrays of any kind, as the first of their kind."""
+        """Validate and convert the arrays, compute the loss and keep the gradients."""
         arrays = {name: real_array(a, name) for name, a in given.items()}
         names = [name for name in arrays if name != "target"]
         x = arrays[names[0]]
@@ -175,7 +175,7 @@ class Loss:
         return x.dtype.type(result) if each is None else each.reshape(values)
 
     def _check_shape(self, x: Array, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the shape of the values, and that of the batch."""
+        """Return the shapes of the values and of the batch."""
         kind = self._row["kind"]
         if kind == "e":
             return x.shape, x.shape[:1]
@@ -196,7 +196,7 @@ class Loss:
         return x.shape[:-1], x.shape[:-1]
 
     def _check_target(self, t: Array, x: Array, values: tuple[int, ...], name: str) -> Array:
-        """Return the target as the core reads it: rows as those of the predictions, or one number a row."""
+        """Return the target in the core's form: rows like those of the predictions, or one number per row."""
         kind = self._row["target"]
         labels = kind in "ci" or (kind == "p" and t.dtype.kind in "iu")
         one_a_row = labels or (kind == "s" and self._row["kind"] == "r")
@@ -206,7 +206,7 @@ class Loss:
         return t if one_a_row else self._as_rows(t)
 
     def _as_first(self, a: Array, x: Array, name: str, first: str) -> Array:
-        """Return a further input in the shape of the first; a variance may be one a row, one a column or one for all."""
+        """Return another input in the shape of the first. A variance may have one number per row, per column or in all."""
         if a.shape == x.shape:
             return a
         if self._row["has_variance"]:
@@ -228,12 +228,12 @@ class Loss:
 
     # ---- backward -------------------------------------------------------------------------------------------------
     def backward(self, g: ArrayLike | None = None) -> Any:
-        """Return dL/dinput of the last call, once; a tuple where the loss takes several inputs.
+        """Return the gradient of the last call with respect to its input, or a tuple for several inputs. Call it once per call.
 
         Parameters
         ----------
         g : array_like, optional
-            With ``reduction="none"``, and only then: the gradient of each value.
+            The gradient of each value. Required with ``reduction="none"`` and not allowed otherwise.
 
         Raises
         ------
@@ -244,19 +244,19 @@ class Loss:
         if not kept.grads:
             name = type(self).__name__
             if kept.grads is None:
-                raise RuntimeError(f"{name}.backward needs a call before it: L = loss(input, target)")
+                raise RuntimeError(f"{name}.backward needs a preceding call: L = loss(input, target)")
             once = f"{name}.backward: the gradient of the last call has been returned already"
             raise RuntimeError(f"{once}; call the loss before each backward, keep what backward returned, or use one loss object per call")
         if self.reduction != "none":
             if g is not None:
-                raise TypeError(f"g: only reduction='none' takes one, this loss has reduction={self.reduction!r}")
+                raise TypeError(f"g: not allowed with reduction={self.reduction!r}, only with 'none'")
             found = kept.grads
         else:
             if g is None:
-                raise TypeError("g: reduction='none' needs the gradient of each value")
+                raise TypeError("g: required with reduction='none': the gradient of each value")
             each = real_array(g, "g")
             if each.shape != kept.values:
-                raise ValueError(f"g: shape {each.shape} differs from the values' {kept.values}")
+                raise ValueError(f"g: expected the shape of the values, {kept.values}, got {each.shape}")
             found = tuple(self._times(grad, each) for grad in kept.grads)
         kept.grads = ()
         if kept.shapes:
@@ -272,7 +272,7 @@ class Loss:
 
     # ---- settings -------------------------------------------------------------------------------------------------
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make a loss like this one, as plain JSON types."""
+        """Return the arguments that create a loss like this one, as plain JSON types."""
         plain = {name: value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value for name, value in self._values.items()}
         return {**plain, "reduction": self.reduction}
 
@@ -283,13 +283,13 @@ class Loss:
 
 
 def _as_computed(x: Array) -> Array:
-    """Return predictions as the core computes with them: float32 and float64 stay, everything else becomes float64."""
+    """Return predictions in the dtype of the computation: float32 and float64 are kept, other dtypes become float64."""
     dtype = x.dtype.newbyteorder("=") if is_float(x, 4, 8) else np.dtype(np.float64)
     return x.astype(dtype, copy=False)
 
 
 def _weight(given: Any, name: str) -> Array:
-    """Return weights as a float64 array of their own."""
+    """Return a copy of the weights as a float64 array."""
     w = np.array(real_array(given, name), np.float64)
     if not np.isfinite(w).all():
         raise ValueError(f"{name}: {w[~np.isfinite(w)].flat[0]} is not a finite number")
@@ -310,7 +310,7 @@ def _classes_last(x: Array) -> Array:
 
 
 def _as_given(g: Array, shape: tuple[int, ...]) -> Array:
-    """Return a gradient in the shape of the input as it was given: summed where that was spread."""
+    """Return a gradient in the shape of the given input, summed over axes along which the input was broadcast."""
     if g.shape == shape:
         return g
     kept = (*shape, 1) if shape == g.shape[:-1] else (1,) * (g.ndim - len(shape)) + shape
@@ -319,7 +319,7 @@ def _as_given(g: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _samples(given: ArrayLike, values: tuple[int, ...], batch: tuple[int, ...]) -> Array:
-    """Return weights in double precision: one a sample, or one a value."""
+    """Return weights in double precision, one per sample or one per value."""
     w = real_array(given, "sample_weight").astype(np.float64)
     if w.shape not in (values, batch):
         raise ValueError(f"sample_weight: shape {w.shape} does not fit; expected {' or '.join(map(str, dict.fromkeys((batch, values))))}")
@@ -337,7 +337,7 @@ def check_finite_weights(w: Array, name: str) -> None:
 def scaled_weights(w: Array) -> tuple[Array, float]:
     """Return weights divided by a power of two that leaves the largest magnitude near 1, and that power.
 
-    A mean divides by the weights, so that it is the same for their multiples; and what is near 1 neither overflows nor vanishes in float32.
+    A mean divides by the weights, so scaling them does not change it. Weights near 1 neither overflow nor underflow in float32.
     """
     largest = float(np.abs(w).max(initial=0.0))
     if largest == 0.0:
@@ -347,7 +347,7 @@ def scaled_weights(w: Array) -> tuple[Array, float]:
 
 
 class SequenceLoss(Loss):
-    """The base of losses over sequences of different lengths."""
+    """Base class of losses over sequences of different lengths."""
 
     def _run(self, given: Mapping[str, Any], sample_weight: ArrayLike | None = None) -> Any:
         self._kept.grads = None
@@ -358,7 +358,7 @@ class SequenceLoss(Loss):
         rows, batch = x.shape[1:2] if x.ndim == 3 else (), x.shape[1] if x.ndim == 3 else 1
         inputs, targets = (_lengths(given[name], name, rows) for name in ("input_lengths", "target_lengths"))
         if labels.shape[:-1] not in ((), (batch,)) or labels.ndim < 1:
-            raise ValueError(f"targets: shape {labels.shape} does not fit; expected {(batch, 'longest')}, or all labels in a row")
+            raise ValueError(f"targets: shape {labels.shape} does not fit; expected {(batch, 'longest')}, or one axis with all labels")
         starts = np.cumsum(targets) - targets if labels.ndim == 1 else np.arange(batch) * labels.shape[1]
         if labels.ndim == 2 and (targets > labels.shape[1]).any():
             raise ValueError(f"target_lengths: {targets.max()} is more than the {labels.shape[1]} columns of targets")
@@ -376,27 +376,27 @@ def _lengths(given: Any, name: str, rows: tuple[int, ...]) -> NDArray[np.int64]:
     if found.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected integers, got {found.dtype}")
     if found.shape != rows and found.size != math.prod(rows):
-        raise ValueError(f"{name}: shape {found.shape} does not fit; expected {rows}, one a sequence")
+        raise ValueError(f"{name}: shape {found.shape} does not fit; expected {rows}, one per sequence")
     return found.reshape(-1).astype(np.int64)
 
 
 class FunctionLoss(Loss):
-    """A loss of your own: a function that returns value and gradient.
+    """A custom loss: a function that returns the value and the gradient.
 
     Parameters
     ----------
     function : callable
         Called as ``function(input, target)`` with the input as an ndarray of float32 or float64, and the target as an ndarray.
-        Returns ``(value, gradient)``: the gradient is like the input. The value is one number, which is the loss as it is; or an array
-        with one value a sample (of shape ``input.shape[:1]``) or one an element, whose sum the gradient belongs to.
+        Returns ``(value, gradient)``. The value is a number, which is the loss itself, or an array with one value per sample (of shape
+        ``input.shape[:1]``) or per element. The gradient is that of the number, or of the sum of the array, in the shape of the input.
     reduction : {'mean', 'sum', 'none'}
-        What becomes of values that are an array.
+        The reduction of an array of values.
 
     Notes
     -----
-    In `fit` it is called for each batch, on the thread that called `fit`, with copies; targets may be of any dtype and shape, a row a
-    sample. A value that is one number counts there as the mean of the batch's samples, or with ``reduction="sum"`` as their sum. An
-    exception in it ends the training and comes out of `fit`.
+    `fit` calls the function with copies of each batch, on the thread that called `fit`. Targets may have any dtype and shape, with one
+    row per sample. A value that is one number counts as the mean over the samples of the batch, or with ``reduction="sum"`` as their
+    sum. An exception in the function ends training and is raised by `fit`.
 
     Examples
     --------
@@ -423,7 +423,7 @@ class FunctionLoss(Loss):
 
     @property
     def _criterion(self) -> Callable[..., tuple[float, float, Array]]:
-        """What `fit` hands to the core: a function that it calls for each batch."""
+        """The function that the core calls for each batch in `fit`."""
         return self._of_rows
 
     def _of_rows(self, x: Array, t: Array, weight: Array | None) -> tuple[float, float, Array]:
@@ -445,7 +445,7 @@ class FunctionLoss(Loss):
             raise ValueError(f"function: its value has shape {value.shape}, expected (), {x.shape[:1]} or {x.shape}")
         if not value.ndim and x.ndim:
             if weight is not None or self.reduction == "none":
-                raise ValueError("function: its value is one number, which can have no sample_weight and no reduction='none'")
+                raise ValueError("function: sample_weight and reduction='none' need an array of values, it returned one number")
             return value, 1.0, grad.copy()
         w = np.ones(x.shape[:1], x.dtype) if weight is None else weight
         if w.ndim > value.ndim:
@@ -461,15 +461,15 @@ class FunctionLoss(Loss):
         Parameters
         ----------
         input, target : array_like
-            What the function takes.
+            The arguments of the function.
         sample_weight : array_like, optional
-            One number a sample, where the function returns an array of values, or one a value; a mean divides by the sum of their
+            One number per sample, if the function returns an array of values, or one per value. A mean divides by the sum of their
             magnitudes.
 
         Raises
         ------
         ValueError
-            If the function's value or gradient has another shape than it should.
+            If the value or the gradient of the function has a wrong shape.
         """
         self._kept.grads = None
         x, t = real_array(input, "input"), np.asarray(target)

@@ -295,7 +295,7 @@ def _document(row: Mapping[str, Any], parameters: Parameters) -> str:
     Raises
     ------
     ValueError
-        If ``{row["check"]}`` does not hold, or `interval` is another word.
+        If ``{row["check"]}`` does not hold, or `interval` has another value.
     TypeError
         If a parameter is no number, or one without a default is missing.
 {references}
