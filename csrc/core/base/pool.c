@@ -25,7 +25,7 @@ static struct {
     atomic_int workers;                 /* started so far */
     atomic_flag busy;                   /* a region is open or opening */
     atomic_size_t gate;                 /* OPEN, plus INSIDE for each worker inside */
-    atomic_uint regions; /* number of regions so far; workers wait for it to change */
+    atomic_uint regions;                /* number of regions so far; workers wait for it to change */
     atomic_int asleep;
     pthread_mutex_t lock;               /* protects asleep and wake */
     pthread_cond_t wake;

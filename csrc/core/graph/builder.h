@@ -32,7 +32,7 @@ struct pn_builder {
     pn_error *error;
 };
 
-/* ---- steps and memory; PN_NONE, NULL or PN_NO_MEMORY when memory is short --------------------- */
+/* ---- steps and memory; PN_NONE, NULL or PN_NO_MEMORY when memory is short -------------------- */
 int pn_buffer_new(pn_builder *b, size_t elements);
 pn_step *pn_step_new(pn_builder *b, const char *what, pn_step_fn *run);
 /* Declares that the step added last reads or writes buffer. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- copies and zeros ----------------------------------------------------------------------- */
+/* ---- copies and zeros ------------------------------------------------------------------------ */
 
 static void run_copy(const pn_step *s, void *const *at) { memcpy(at[s->out], at[s->in], s->bytes); }
 static void run_zero(const pn_step *s, void *const *at) { memset(at[s->out], 0, s->bytes); }

@@ -1,10 +1,10 @@
-/* activations.h - every activation, and nothing else: add one here and nowhere else.
+/* activations.h - all activations: add one here and nowhere else.
  *
- * ACT(f) gives the value from x and DACT(f) the derivative from x; a row that reads Y has a third
- * body, YACT(f), the derivative from the output x = f(input), which allows running in place. p[0],
- * p[1] are the parameters. NaN must stay NaN in values (write x < 0 ? 0 : x, not x > 0 ? x : 0);
- * loops.h sees to it in derivatives. +-inf gives the limit. The words are those of vector.h and
- * vmath.h. The file is compiled once per element type and instruction set. */
+ * ACT(f) computes the value and DACT(f) the derivative from x. A row whose `needs` is Y has a third
+ * body, YACT(f), which computes the derivative from the output x = f(input), so that the activation
+ * can run in place. p[0], p[1] are the parameters. NaN must stay NaN in values (write x < 0 ? 0 :
+ * x, not x > 0 ? x : 0); loops.h ensures it in derivatives. +-inf gives the limit. The macros are
+ * those of vector.h and vmath.h. The file is compiled once per element type and instruction set. */
 #ifdef R
 
 #define ACT(f)  static ALWAYS V CAT(f, SFX)(V x UNUSED, const V *p UNUSED)
@@ -42,8 +42,8 @@ ACT(hardtanh)  { return MIN(p[1], MAX(p[0], x)); }
 DACT(hardtanh) { return IF((x > p[0]) & (x < p[1])); }
 YACT(hardtanh) { return IF((x > p[0]) & (x < p[1])); }
 
-/* alpha x + beta, rounded once where it is near 0. One sixth is no binary number: an alpha next to
- * it means 1/6, in two parts. */
+/* alpha x + beta, rounded once near its root. 1/6 has no exact binary value: an alpha next to it
+ * means 1/6, in two parts. */
 #define SIXTH    PICK(0x1.555554p-3, 0x1.5555555555555p-3)
 #define SIXTH_LO PICK(0x1.555556p-27, 0x1.5555555555555p-57)
 #define IS_SIXTH(a) (ABS(6 * (a) - 1) < K(1e-7))
@@ -137,7 +137,8 @@ static const R CAT(c_shrink, SFX)[] = {
     -0x1.5ed9ece30e048p-26, 0x1.453605a54ef35p-29
 };
 #endif
-#define SHRINK_LO PICK(-0x1.555556p-27, 0x1.5555555555555p-56)          /* what the first coefficient lacks of 1/3 */
+/* 1/3 minus the first coefficient */
+#define SHRINK_LO PICK(-0x1.555556p-27, 0x1.5555555555555p-56)
 ACT(tanhshrink)
 {
     V t = ABS(x), rest, q = TANH_ABS(x, &rest);
@@ -149,13 +150,13 @@ ACT(tanhshrink)
 }
 DACT(tanhshrink) { V rest, q = TANH_ABS(x, &rest); return FMA(q, q, 2 * q * rest); }
 
-#define SOFTSIGN_CUT PICK(0x1p100, 0x1p1000)            /* so that inf/inf is not met */
+#define SOFTSIGN_CUT PICK(0x1p100, 0x1p1000)            /* avoids inf/inf */
 ACT(softsign)  { V t = MIN(SPLAT(SOFTSIGN_CUT), ABS(x)); return SIGN(t / (1 + t), x); }
 DACT(softsign) { V i = 1 / (1 + MIN(SPLAT(SOFTSIGN_CUT), ABS(x))); return i * i; }
 
-/* ---- softplus and its kin ---- */
+/* ---- softplus and related ---- */
 
-/* log(1 + e^-|z|), z = beta x in two parts, since e^z multiplies the error of z by |z| */
+/* log(1 + e^-|z|), z = beta x in two parts, since e^z amplifies the error of z by |z| */
 ACT(softplus)
 {
     V z = p[0] * x, lo = (V)((VI)PRODUCT_ERROR(p[0], x, z) & (ABS(z) < -TEXP_FLOOR)), l;
@@ -172,8 +173,8 @@ ACT(logsigmoid)
 }
 DACT(logsigmoid) { return SIGMOID(-x); }
 
-/* With t = |x|, r = sqrt(t^2 + b), h = (t + r)/2: h to the right of 0, and y = (b/4)/h to the left,
- * where the sum would cancel, corrected as a root of y (y + t) = b/4. */
+/* With t = |x|, r = sqrt(t^2 + b), h = (t + r)/2: the value is h right of 0, and y = (b/4)/h left
+ * of it, where the sum would cancel. y is corrected as a root of y (y + t) = b/4. */
 static inline V CAT(squareplus_left, SFX)(V t, V b, V *h, V *r)
 {
     VI near = t < PICK(0x1p60, 0x1p500);
@@ -207,11 +208,19 @@ DACT(gaussian)
     return FMA(m, h, m * l) * DOWN;
 }
 
-ACT(elu)  { V l, y = EXPM1_NEG(MIN(SPLAT(0), x), &l); return SEL(x >= 0, x, FMA(p[0], y, p[0] * l)); }
-DACT(elu) { V l, h = EXP_NEG(MIN(SPLAT(0), x), SPLAT(0), TEXP_FLOOR, &l); return SEL(x > 0, SPLAT(1), FMA(p[0], h, p[0] * l) * DOWN); }
+ACT(elu)
+{
+    V l, y = EXPM1_NEG(MIN(SPLAT(0), x), &l);
+    return SEL(x >= 0, x, FMA(p[0], y, p[0] * l));
+}
+DACT(elu)
+{
+    V l, h = EXP_NEG(MIN(SPLAT(0), x), SPLAT(0), TEXP_FLOOR, &l);
+    return SEL(x > 0, SPLAT(1), FMA(p[0], h, p[0] * l) * DOWN);
+}
 
-/* t = x/alpha to a rounding; what is left of x is x - alpha t, and alpha (e^(t + left/alpha) - 1) =
- * alpha (e^t - 1) + left e^t */
+/* t = x/alpha rounded; left = x - alpha t. Then alpha (e^(t + left/alpha) - 1) = alpha (e^t - 1) +
+ * left e^t. */
 static inline V CAT(celu_arg, SFX)(V x, V alpha, V *left)
 {
     V t = x * (1 / alpha);
@@ -224,11 +233,16 @@ ACT(celu)
     V low = (V)((VI)FMA(p[0], rest, FMA(left, y, left)) & (y < SPLAT(INFINITY)));
     return SEL((x >= 0) | (ABS(t) < PICK(0x1p-30, 0x1p-60)), x, FMA(p[0], y, low));
 }
-DACT(celu) { V left, t = CAT(celu_arg, SFX)(x, p[0], &left); return SEL(x > 0, SPLAT(1), EXP2(t, left * (1 / p[0]))); }
+DACT(celu)
+{
+    V left, t = CAT(celu_arg, SFX)(x, p[0], &left);
+    return SEL(x > 0, SPLAT(1), EXP2(t, left * (1 / p[0])));
+}
 
-#define SELU_SCALE    PICK(0x1.0cfabcp+0, 0x1.0cfabd6a91132p+0)         /* in two parts, both positive */
+/* the scale, and the scale times alpha, each in two positive parts */
+#define SELU_SCALE    PICK(0x1.0cfabcp+0, 0x1.0cfabd6a91132p+0)
 #define SELU_SCALE_LO PICK(0x1.6a9114p-24, 0x1.6fc7d272f2695p-55)
-#define SELU_LEFT     PICK(0x1.c212ccp+0, 0x1.c212cc640f031p+0)         /* scale alpha */
+#define SELU_LEFT     PICK(0x1.c212ccp+0, 0x1.c212cc640f031p+0)
 #define SELU_LEFT_LO  PICK(0x1.903c0cp-26, 0x1.05161b045a1fep-56)
 ACT(selu)
 {
@@ -247,15 +261,15 @@ DACT(selu)
 #define OFF2       (BITS == 32 ? 40 : 512)
 #define DOWN2      PICK(0x1p-40, 0x1p-512)
 
-/* a/(1 + e^-(w + lo)), the quotient scaled by 2^OFF2; right of SATURATED the caller takes x, where
- * only the scaling overflows */
+/* a/(1 + e^-(w + lo)), with the quotient scaled by 2^OFF2. Right of SATURATED, where the scaled
+ * value may overflow, the caller uses x. */
 static inline V CAT(x_sigmoid, SFX)(V a, V w, V lo)
 {
     V s, P = EXP_SPLIT(-w, -lo, -OFF2, &s);
     return a / (FMA(s, P, SPLAT(DOWN2)) + s) * DOWN2;
 }
-/* d/dx of x sigmoid(x): s + x s (1 - s), from h = UP e^-|x|: i = 1/(1 + e) is the larger of s, 1 -
- * s; neg: x < 0 */
+/* d/dx of x sigmoid(x): s + x s (1 - s), from h = UP e^-|x|. i = 1/(1 + e) is the larger of s and 1
+ * - s. neg: x < 0 */
 static inline V CAT(d_x_sigmoid, SFX)(VI neg, V h, V x)
 {
     V e = h * DOWN, d = 1 + e, i = 1 / d, rest = RESIDUAL(SPLAT(1), i, d) - i * ((1 - d) + e);
@@ -263,8 +277,8 @@ static inline V CAT(d_x_sigmoid, SFX)(VI neg, V h, V x)
     V b = i * FMA(x * SEL(neg, SPLAT(1), e), i, SPLAT(1));
     return SEL(neg, h, SPLAT(UP)) * b * DOWN;
 }
-/* of x sigmoid(w), w = beta x and so on, with h + l = UP e^-|w|, x w' = k + kl, and every step with
- * its rounding error */
+/* The same for x sigmoid(w), w = beta x or similar, with h + l = UP e^-|w| and x w' = k + kl. Every
+ * step carries its rounding error. */
 static inline V CAT(d_x_sigmoid2, SFX)(VI neg, V h, V l, V k, V kl)
 {
     V e = h * DOWN, d = 1 + e, i = 1 / d,
@@ -290,7 +304,7 @@ DACT(silu)
     return D_X_SIGMOID(x, h);
 }
 
-/* w = beta x in two parts. Where x is large beta is small, and it is x that is scaled. Left of
+/* w = beta x in two parts. Where x is large, beta is small, so x is scaled instead. Left of
  * SWISH_LOW the value is 0. */
 #define SWISH_LOW PICK(-131, -1063)
 static inline V CAT(swish_arg, SFX)(V x, V beta, V *lo)
@@ -335,8 +349,8 @@ DACT(quick_gelu)
     return D_X_SIGMOID2(w, h, l, w, lo);
 }
 
-/* The tanh approximation of gelu is x/(1 + e^-w), w = x (A + B x^2), A = 2 sqrt(2/pi), B = 0.044715
- * A: in two parts, since e^w multiplies the error of w by |w|. A_HI is short, so that A_HI - g is
+/* The tanh approximation of GELU is x/(1 + e^-w), w = x (A + B x^2), A = 2 sqrt(2/pi), B = 0.044715
+ * A. w has two parts, since e^w amplifies its error by |w|. A_HI is short, so that A_HI - g is
  * exact. */
 #define GELU_TANH_LOW PICK(-10.9, -21.6)
 #define GELU_TANH_CUT PICK(7.4, 8.2)
@@ -372,8 +386,8 @@ DACT(gelu_tanh)
     return D_X_SIGMOID2(w, h, l, r, FMA(a, b, -t) + FMA(a, bl, lo));
 }
 
-/* x tanh(softplus(x)) = x N/(N + 2), N = e^x (e^x + 2); N carried UP for its tail, N and N + 2 with
- * their errors */
+/* x tanh(softplus(x)) = x N/(N + 2), N = e^x (e^x + 2). N is scaled UP for small x; N and N + 2
+ * carry their rounding errors. */
 #define MISH_CUT PICK(12, 22)
 ACT(mish)
 {
@@ -384,8 +398,8 @@ ACT(mish)
     V q = n / d, rest = FMA(-q, dl, nl) + RESIDUAL(n, q, d);
     return SEL(x > MISH_CUT, x, a * (q + rest / d) * DOWN);
 }
-/* e/D (e + 2 + 4 x (1 + e)/D), D = N + 2; every step with its rounding error, since the terms
- * cancel and their errors add */
+/* e/D (e + 2 + 4 x (1 + e)/D), D = N + 2. Every step carries its rounding error, since the terms
+ * cancel and their errors add up. */
 DACT(mish)
 {
     V s, a = CLAMP(TEXP_FLOOR, MISH_CUT, x), P = EXP_SPLIT0(a, OFF, &s);
@@ -470,7 +484,8 @@ DACT(gelu) { return D_X_PHI(x); }
         .summary = "Exponential linear unit (Clevert et al., 2015).") \
     ROW(celu, X, .cls = "CELU", .ulp = 2, .grad_ulp = 2, \
         .params = "alpha=1.0", .check = "alpha != 0", \
-        .docs = "alpha: Negative of the limit of the output as x goes to minus infinity; also divides x in the exponent.\n", \
+        .docs = "alpha: Negative of the limit of the output as x goes to minus infinity; also divides x " \
+                "in the exponent.\n", \
         .onnx = "Celu(x, alpha=alpha)", \
         .formula = "where(x > 0, x, alpha * expm1(x / alpha))", \
         .summary = "ELU with a continuous derivative for every alpha (Barron, 2017).") \

@@ -1,12 +1,14 @@
-/* conv.h - the product behind every convolution and its gradients, and the turning of images and
- * weights into what it reads. No include guard: kernels.c includes it once per type.
+/* conv.h - the kernel behind convolutions and their gradients, and the layout changes of images and
+ * weights that it needs. No include guard: kernels.c includes it once per type.
  *
- * c(i, j) = sum over runs r and steps k of a[a_at[r] + k*a_step + i*a_row] * b[b_at[r] + k*b_step +
- * j]: a convolution, its gradients and a product of matrices differ in these strides and in two
- * tables of where runs start, made when the net is planned. Images stand with their channels last
- * and their border around them, so nothing is unfolded (im2col). */
+ *   c(i, j) = sum over runs r and steps k of
+ *       a[a_at[r] + k*a_step + i*a_row] * b[b_at[r] + k*b_step + j]
+ *
+ * A convolution, its gradients and a matrix product differ in these strides and in the two tables
+ * of run offsets, which are made when the net is planned. Images have their channels last and
+ * include their padding, so nothing is unfolded (im2col). */
 
-/* m rows of v vectors with their sums in registers; m and v are constants after inlining. last:
+/* m rows of v vectors, with their sums in registers; m and v are constants after inlining. last:
  * columns of the last vector. */
 static ALWAYS void CAT(taps_tile, SFX)(const int m, const int v, const pn_taps *t, const R *a,
                                        const R *b, const R *bias, R *c, size_t last)
@@ -47,35 +49,42 @@ static ALWAYS void CAT(taps_tile, SFX)(const int m, const int v, const pn_taps *
     }
 }
 
-/* One function for each number of vectors, one case for each number of rows, as in tile.h. */
+/* One function per number of vectors, one case per number of rows, as in tile.h. */
 typedef void CAT(taps_tile_fn, SFX)(size_t m, const pn_taps *t, const R *a, const R *b,
                                     const R *bias, R *c, size_t last);
-#define CASE(rows, v) case rows: if ((rows) <= TILE_ROWS(v)) CAT(taps_tile, SFX)((rows) <= TILE_ROWS(v) ? (rows) : 1, v, t, a, b, bias, c, last); break;
+#define CASE(rows, v) \
+    case rows: \
+        if ((rows) <= TILE_ROWS(v)) \
+            CAT(taps_tile, SFX)((rows) <= TILE_ROWS(v) ? (rows) : 1, v, t, a, b, bias, c, last); \
+        break;
 #define TAPS(name, v) \
-static __attribute__((noinline)) void CAT(name, SFX)(size_t m, const pn_taps *t, const R *a, const R *b, const R *bias, R *c, size_t last) \
-{ \
-    switch (m) { \
-        CASE(1, v) CASE(2, v) CASE(3, v) CASE(4, v) CASE(5, v) CASE(6, v) \
-        CASE(7, v) CASE(8, v) CASE(9, v) CASE(10, v) CASE(11, v) CASE(12, v) \
-    } \
-}
+    static __attribute__((noinline)) void CAT(name, SFX)(size_t m, const pn_taps *t, const R *a, \
+                                                         const R *b, const R *bias, R *c, \
+                                                         size_t last) \
+    { \
+        switch (m) { \
+            CASE(1, v) CASE(2, v) CASE(3, v) CASE(4, v) CASE(5, v) CASE(6, v) \
+            CASE(7, v) CASE(8, v) CASE(9, v) CASE(10, v) CASE(11, v) CASE(12, v) \
+        } \
+    }
 TAPS(taps1, 1)
 TAPS(taps2, 2)
 #if NV == 4
 TAPS(taps3, 3)
 TAPS(taps4, 4)
-static CAT(taps_tile_fn, SFX) *const
-    CAT(taps_tiles, SFX)[NV] = { CAT(taps1, SFX), CAT(taps2, SFX), CAT(taps3, SFX),
-                                 CAT(taps4, SFX) };
+static CAT(taps_tile_fn, SFX) *const CAT(taps_tiles, SFX)[NV] = {
+    CAT(taps1, SFX), CAT(taps2, SFX), CAT(taps3, SFX), CAT(taps4, SFX)
+};
 #else
-static CAT(taps_tile_fn, SFX) *const
-    CAT(taps_tiles, SFX)[NV] = { CAT(taps1, SFX), CAT(taps2, SFX) };
+static CAT(taps_tile_fn, SFX) *const CAT(taps_tiles, SFX)[NV] = {
+    CAT(taps1, SFX), CAT(taps2, SFX)
+};
 #endif
 #undef CASE
 #undef TAPS
 
-/* A panel of b stays in cache while the lines of all images pass. Lines are cut into equal tiles.
- */
+/* A panel of b stays in the cache while the lines of all images pass. Lines are divided into equal
+ * tiles. */
 static void CAT(taps, SFX)(const pn_taps *t, size_t images, const void *a, const void *b,
                            const void *bias, void *c)
 {
@@ -102,21 +111,21 @@ static void CAT(taps, SFX)(const pn_taps *t, size_t images, const void *a, const
     }
 }
 
-/* ---- every channel by itself: b holds one number a channel and tap; steps is 1 ---- */
+/* ---- depthwise: b has one number per channel and tap; steps is 1 ----------------------------- */
 
-/* m pixels of one vector of channels, n of which count. m is constant after inlining. */
+/* m pixels of one vector of channels, the first n of which count. m is constant after inlining. */
 static ALWAYS void CAT(depth_tile, SFX)(const int m, const pn_taps *t, const R *a, const R *b,
                                         V bias, R *c, size_t n)
 {
     V s[8];
     UNROLL for (int i = 0; i < m; i++) s[i] = bias;
     for (size_t r = 0; r < t->runs; r++) {
-        const V w = CAT(load_upto, SFX)(b + t->b_at[r], n);
+        const V w = LOAD_UPTO(b + t->b_at[r], n);
         const R *p = a + t->a_at[r];
         UNROLL for (int i = 0; i < m; i++)
-            s[i] = FMA(CAT(load_upto, SFX)(p + i * t->a_row, n), w, s[i]);
+            s[i] = FMA(LOAD_UPTO(p + i * t->a_row, n), w, s[i]);
     }
-    UNROLL for (int i = 0; i < m; i++) CAT(store_upto, SFX)(c + i * t->c_row, n, s[i]);
+    UNROLL for (int i = 0; i < m; i++) STORE_UPTO(c + i * t->c_row, n, s[i]);
 }
 static void CAT(depth_taps, SFX)(const pn_taps *t, size_t images, const void *a, const void *b,
                                  const void *bias, void *c)
@@ -130,7 +139,7 @@ static void CAT(depth_taps, SFX)(const pn_taps *t, size_t images, const void *a,
                              j;
                 const R *w = (const R *)b + j / (NV * L) * t->b_panel + j % (NV * L);
                 R *o = (R *)c + (ptrdiff_t)q * t->c_image + (ptrdiff_t)r * t->c_line + j;
-                const V start = bias ? CAT(load_upto, SFX)((const R *)bias + j, t->n - j)
+                const V start = bias ? LOAD_UPTO((const R *)bias + j, t->n - j)
                                      : (V){ 0 };
                 size_t i = 0;
                 for (; i + 8 <= t->m; i += 8, p += 8 * t->a_row, o += 8 * t->c_row)
@@ -142,8 +151,8 @@ static void CAT(depth_taps, SFX)(const pn_taps *t, size_t images, const void *a,
             }
 }
 
-/* c (lines, m taps) += the sums over runs r and steps k of a, from the tap on, times b; every other
- * step has sums of its own. */
+/* c (lines, m taps) += the sums over runs r and steps k of a, from the tap on, times b. Even and
+ * odd steps have separate sums. */
 static ALWAYS void CAT(depth_sum_tile, SFX)(const int m, const pn_taps *t, const R *a, const R *b,
                                             R *c, size_t n)
 {
@@ -154,17 +163,17 @@ static ALWAYS void CAT(depth_sum_tile, SFX)(const int m, const pn_taps *t, const
         size_t k = 0;
         for (; k + 2 <= t->steps; k += 2)
             UNROLL for (int e = 0; e < 2; e++, p += t->a_step, q += t->b_step) {
-                const V g = CAT(load_upto, SFX)(q, n);
+                const V g = LOAD_UPTO(q, n);
                 UNROLL for (int i = 0; i < m; i++)
-                    s[e][i] = FMA(CAT(load_upto, SFX)(p + i * t->a_row, n), g, s[e][i]);
+                    s[e][i] = FMA(LOAD_UPTO(p + i * t->a_row, n), g, s[e][i]);
             }
         if (k == t->steps) continue;
-        const V g = CAT(load_upto, SFX)(q, n);
+        const V g = LOAD_UPTO(q, n);
         UNROLL for (int i = 0; i < m; i++)
-            s[0][i] = FMA(CAT(load_upto, SFX)(p + i * t->a_row, n), g, s[0][i]);
+            s[0][i] = FMA(LOAD_UPTO(p + i * t->a_row, n), g, s[0][i]);
     }
-    UNROLL for (int i = 0; i < m; i++) CAT(store_upto, SFX)(
-        c + i * t->c_row, n, CAT(load_upto, SFX)(c + i * t->c_row, n) + (s[0][i] + s[1][i]));
+    UNROLL for (int i = 0; i < m; i++) STORE_UPTO(
+        c + i * t->c_row, n, LOAD_UPTO(c + i * t->c_row, n) + (s[0][i] + s[1][i]));
 }
 static void CAT(depth_sums, SFX)(const pn_taps *t, const void *a, const void *b, void *c)
 {
@@ -194,10 +203,10 @@ static void CAT(transpose, SFX)(size_t m, size_t n, const void *x, size_t ldx, v
             const R *s = (const R *)x + i * ldx + j;
             R *d = (R *)y + j * ldy + i;
             V r[L];
-            /* then half as many rows are transposed into pairs of columns */
+            /* few rows: half as many vectors, transposed into pairs of columns */
             if (2 * rows <= L) {
                 UNROLL for (size_t k = 0; k < L / 2; k++)
-                    r[k] = k < rows ? CAT(load_upto, SFX)(s + k * ldx, columns) : (V){ 0 };
+                    r[k] = k < rows ? LOAD_UPTO(s + k * ldx, columns) : (V){ 0 };
                 CAT(transpose_vectors, SFX)(r, L / 2);
                 UNROLL for (size_t k = 0; k < L; k++) if (k < columns)
                     STORE_PART(d + k * ldy, rows, k % 2 ? SWAP(r[k / 2], L / 2) : r[k / 2]);
@@ -210,7 +219,7 @@ static void CAT(transpose, SFX)(size_t m, size_t n, const void *x, size_t ldx, v
                 continue;
             }
             UNROLL for (size_t k = 0; k < L; k++)
-                r[k] = k < rows ? CAT(load_upto, SFX)(s + k * ldx, columns) : (V){ 0 };
+                r[k] = k < rows ? LOAD_UPTO(s + k * ldx, columns) : (V){ 0 };
             CAT(transpose_vectors, SFX)(r, L);
             UNROLL for (size_t k = 0; k < L; k++) if (k < columns) {
                 if (rows == L) STORE(d + k * ldy, r[k]);
@@ -220,8 +229,8 @@ static void CAT(transpose, SFX)(size_t m, size_t n, const void *x, size_t ldx, v
     }
 }
 
-/* Weights w (n, c, taps) in panels of n, each (taps, c, panel), zeros behind the last n; by (c, n,
- * taps) with transposed, where a panel is of c: (taps, n, panel). width: pn_panel. */
+/* Packs weights w (n, c, taps) into panels of n, each (taps, c, panel), with zeros after the last
+ * n. With transposed, panels are of c: (taps, n, panel). width: from panel_width. */
 static void CAT(pack_taps, SFX)(const void *w, size_t n, size_t c, size_t taps, int transposed,
                                 size_t width, void *out)
 {
@@ -232,11 +241,12 @@ static void CAT(pack_taps, SFX)(const void *w, size_t n, size_t c, size_t taps, 
         const size_t here = across - p < width ? across - p : width;
         if (here < width) memset(d, 0, taps * deep * width * sizeof(R));
         for (size_t k = 0; k < deep; k++)
-            CAT(transpose, SFX)(here, taps, (const R *)w + p * across_ld + k * deep_ld, across_ld, d + k * width, deep * width);
+            CAT(transpose, SFX)(here, taps, (const R *)w + p * across_ld + k * deep_ld, across_ld,
+                                d + k * width, deep * width);
     }
 }
 
-/* The way back, of sums: w = (with add, w +) packed. Panels of n, not transposed. */
+/* The reverse, for sums: w = (with add, w +) packed. Panels of n, not transposed. */
 static void CAT(unpack_taps, SFX)(const void *packed, size_t n, size_t c, size_t taps, size_t width,
                                   int add, void *w)
 {
@@ -249,20 +259,20 @@ static void CAT(unpack_taps, SFX)(const void *packed, size_t n, size_t c, size_t
     }
 }
 
-/* Weights w (n, c, h, k) as (h, n, row), row (k, c) and what a whole vector has room for. */
+/* Packs weights w (n, c, h, k) as (h, n, row), where a row is (k, c), padded to whole vectors. */
 static void CAT(pack_rows_of_taps, SFX)(const void *w, size_t n, size_t c, size_t h, size_t k,
                                         size_t row, void *out)
 {
     for (size_t r = 0; r < h; r++)
         for (size_t o = 0; o < n; o++)
-            CAT(transpose, SFX)
-            (c, k, (const R *)w + (o * c * h + r) * k, h * k, (R *)out + (r * n + o) * row, c);
+            CAT(transpose, SFX)(c, k, (const R *)w + (o * c * h + r) * k, h * k,
+                                (R *)out + (r * n + o) * row, c);
 }
 
-/* The width of a panel of n columns. */
+/* The width of a panel for n columns. */
 static size_t CAT(panel_width, SFX)(size_t n) { return n >= NV * L ? NV * L : (n + L - 1) / L * L; }
 
-/* y (h, w) = x; ldx and ldy: from row to row. */
+/* y (h, w) = x. ldx and ldy: strides of rows. */
 static void CAT(crop, SFX)(size_t h, size_t w, const void *x, size_t ldx, void *y, size_t ldy)
 {
     for (size_t r = 0; r < h; r++) {
@@ -274,7 +284,7 @@ static void CAT(crop, SFX)(size_t h, size_t w, const void *x, size_t ldx, void *
     }
 }
 
-/* How many planes of y and how many taps have their sums in registers. */
+/* The numbers of planes of y and of taps whose sums are in registers. */
 #undef DOT_PLANES
 #undef DOT_TAPS
 #if PN_VL == 64 || defined PN_NEON
@@ -284,7 +294,7 @@ static void CAT(crop, SFX)(size_t h, size_t w, const void *x, size_t ldx, void *
 #define DOT_PLANES 4
 #define DOT_TAPS   2
 #endif
-/* The products of m planes of y, from p on, with taps at q, n lanes of each. */
+/* The products of m planes of y, from p on, with the taps at q, n lanes of each. */
 static ALWAYS void CAT(dot_lanes, SFX)(const int m, V (*s)[DOT_TAPS], const R *p, size_t plane,
                                        const R *const *q, size_t c, size_t n)
 {
@@ -299,8 +309,8 @@ static ALWAYS void CAT(dot_lanes, SFX)(const int m, V (*s)[DOT_TAPS], const R *p
     }
 }
 
-/* The sums of m planes and of up to DOT_TAPS taps; what is missing repeats the last tap. m is
- * constant after inlining. */
+/* The sums for m planes and up to DOT_TAPS taps; missing taps repeat the last one. m is constant
+ * after inlining. */
 static ALWAYS void CAT(dot_tile, SFX)(const int m, const pn_dots *t, size_t images, const R *y,
                                       const R *x, size_t tap, R *sums)
 {
@@ -322,8 +332,8 @@ static ALWAYS void CAT(dot_tile, SFX)(const int m, const pn_dots *t, size_t imag
         sums[(size_t)i * t->n + tap + k] += SUM(s[i][k]);
 }
 
-/* sums (o, n) += for each of o planes of y (h, w) and each of n taps the sum over images and pixels
- * of y times x at the tap. */
+/* sums (o, n) += for each of o planes of y (h, w) and each of n taps: the sum over images and
+ * pixels of y times x at the tap. */
 static void CAT(plane_dots, SFX)(const pn_dots *t, size_t images, const void *y, const void *x,
                                  void *sums)
 {
@@ -354,7 +364,7 @@ static void CAT(plane_sum, SFX)(size_t n, const void *x, void *sum)
     size_t i = 0;
     for (; i + 4 * L <= n; i += 4 * L)
         UNROLL for (size_t k = 0; k < 4; k++) s[k] += LOAD(p + i + k * L);
-    for (; i < n; i += L) s[0] += CAT(load_upto, SFX)(p + i, n - i);
+    for (; i < n; i += L) s[0] += LOAD_UPTO(p + i, n - i);
     *(R *)sum += SUM((s[0] + s[1]) + (s[2] + s[3]));
 }
 

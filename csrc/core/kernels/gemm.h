@@ -1,31 +1,32 @@
 /* gemm.h - the matrix product C = op(A) op(B), blocked, packed and divided among threads, with an
- * epilogue while a panel of C is hot. No include guard: kernels.c includes it once per type.
+ * epilogue applied to a panel of C while it is in the cache. No include guard: kernels.c includes
+ * it once per type.
  *
- * Loops, outside in: rows in blocks, whose A is packed once for as much depth as A_BYTES hold;
- * columns in panels of about NV vectors; depth in blocks of KC, whose panel of B is packed; rows in
- * tiles of MR. A panel of B and one of C stay in the second cache while A streams by. A tile's sums
- * stay in registers. Every element of C is the sum over its depth blocks of plain ordered sums,
- * whatever tile it falls in, so its bits do not depend on how the output is divided, and threads
- * share out panels, or rows. */
+ * Loops, from the outside in: rows in blocks, whose A is packed once for as much depth as A_BYTES
+ * hold; columns in panels of about NV vectors; depth in blocks of KC, whose panel of B is packed;
+ * rows in tiles of MR. A panel of B and one of C stay in the second-level cache while A streams by.
+ * The sums of a tile stay in registers. Every element of C is the sum over depth blocks of plain
+ * ordered sums, whatever tile it falls in. So its bits do not depend on how the output is divided,
+ * and threads may divide panels, or rows. */
 #ifndef KC
-#define KC 512          /* a panel of B, 512 x NV vectors, stays in the second cache */
-#define MC 1024         /* as does one of C */
+#define KC 512          /* a panel of B, 512 x NV vectors, stays in the second-level cache */
+#define MC 1024         /* rows of a panel of C that stays there */
 #define A_BYTES (4u << 20)
-#define MAX_TASKS 16        /* tasks that a product is divided into at most; each packs its own panels of B */
-#define TASK_WORK 400000        /* multiplications that pay for a lane */
+#define MAX_TASKS 16    /* per product; each packs its own panels of B */
+#define TASK_WORK 400000        /* multiplications that pay for a task */
 #endif
 
-/* How a product is cut up: a function of its shape. */
+/* How a product is blocked and divided: a function of its shape. */
 typedef struct {
-    /* depth of a block; rows of a block; depth that is packed of A at once, a multiple of kc */
+    /* depth of a block; rows of a block; depth of A that is packed at once, a multiple of kc */
     size_t kc, mc, depth;
-    size_t mr, panels, tasks;       /* rows of a tile, at most */
+    size_t mr, panels, tasks;       /* mr: most rows of a tile */
     int pack_a, direct_b, by_rows;
     /* elements of a packed tile of A, of packed A, and of one lane's packed B */
     size_t tile, a_size, b_size;
 } CAT(blocking, SFX);
 
-/* A row block of one product in work: its packed A, and where tasks pack B. */
+/* One row block of a product: its packed A, and where tasks pack B. */
 typedef struct {
     const pn_product *q;
     const CAT(blocking, SFX) *blocking;
@@ -39,21 +40,21 @@ static ALWAYS size_t CAT(parts, SFX)(size_t n, size_t most)
 {
     return n <= most ? 1 : (n + most - 1) / most;
 }
-/* n in the fewest parts of at most `most`, of about the same size: that size, rounded up to a
- * multiple of unit. */
+/* Divides n into the fewest parts of at most `most`, of about the same size. Returns that size,
+ * rounded up to a multiple of unit. */
 static ALWAYS size_t CAT(even_part, SFX)(size_t n, size_t most, size_t unit)
 {
     if (n <= most) return n;
     const size_t of = CAT(parts, SFX)(n, most);
     return ((n + of - 1) / of + unit - 1) / unit * unit;
 }
-/* Where part i starts of n divided into of parts. */
+/* The start of part i of n divided into `of` parts. */
 static ALWAYS size_t CAT(part_start, SFX)(size_t n, size_t of, size_t i)
 {
     return n / of * i + LEAST(i, n % of);
 }
 
-/* Width of a tile's packed A. */
+/* The width of a packed tile of A. */
 #undef A_WIDTH
 #define A_WIDTH(mr) ((mr) <= L / 2 ? L / 2 : ((mr) + L - 1) / L * L)
 
@@ -82,14 +83,13 @@ static ALWAYS void CAT(blocking_of, SFX)(const pn_product *q, CAT(blocking, SFX)
         const size_t most = A_BYTES / sizeof(R) / c->mc / c->kc;
         c->depth = LEAST(q->k, (most ? most : 1) * c->kc);
         c->tile = A_WIDTH(c->mr) * c->kc + L;      /* packing writes whole vectors */
-        c->a_size = (CAT(parts, SFX)(c->mc, c->mr) * CAT(parts, SFX)(c->depth, c->kc) * c->tile +
-                     15) /
-                    16 * 16;
+        const size_t tiles = CAT(parts, SFX)(c->mc, c->mr) * CAT(parts, SFX)(c->depth, c->kc);
+        c->a_size = (tiles * c->tile + 15) / 16 * 16;
     }
     c->b_size = c->kc * NV * L;
 }
 
-/* Packs the tiles of A that are task i's part of them. */
+/* Packs the tiles of A that belong to a task. */
 static void CAT(pack_a, SFX)(void *context, size_t task)
 {
     const CAT(work, SFX) *w = context;
@@ -112,7 +112,7 @@ static void CAT(pack_a, SFX)(void *context, size_t task)
     }
 }
 
-/* y = act(c) for finished m rows from row i and n columns from column j. */
+/* y = act(c) for m finished rows from row i and n columns from column j. */
 static void CAT(activate, SFX)(const pn_product *q, size_t i, size_t j, size_t m, size_t n)
 {
     const pn_epilogue *e = q->epilogue;
@@ -122,7 +122,7 @@ static void CAT(activate, SFX)(const pn_product *q, size_t i, size_t j, size_t m
     else for (size_t r = 0; r < m; r++) e->act(n, c + r * q->ldc, y + r * e->ldy, e->p, 0);
 }
 
-/* kc rows of B from row `at` on, n columns from column j, as a panel in whole vectors. */
+/* Packs kc rows of B from row `at` on, n columns from column j, as a panel of whole vectors. */
 static void CAT(pack_b, SFX)(const pn_product *q, size_t at, size_t kc, size_t j, size_t n, R *out)
 {
     const size_t width = CAT(parts, SFX)(n, L) * L;
@@ -131,15 +131,15 @@ static void CAT(pack_b, SFX)(const pn_product *q, size_t at, size_t kc, size_t j
     else CAT(pack_rows, SFX)((const R *)q->b + at * q->ldb + j, q->ldb, n, kc, out, width);
 }
 
-/* Where panel k of the columns starts; the last ends with them. */
+/* The first column of panel k. */
 static ALWAYS size_t CAT(panel_start, SFX)(const pn_product *q, size_t panels, size_t k)
 {
     const size_t j = CAT(part_start, SFX)((q->n + L - 1) / L, panels, k) * L;
     return LEAST(j, q->n);
 }
 
-/* One panel of columns: n of them from column j, in v vectors; m rows from row i, the block's
- * depth. */
+/* Computes a panel: n columns from column j, in v vectors; m rows from row i, over the depth of the
+ * block. */
 static void CAT(panel, SFX)(const CAT(work, SFX) * w, size_t i0, size_t rows, size_t j, size_t n,
                             R *pb)
 {
@@ -167,8 +167,8 @@ static void CAT(panel, SFX)(const CAT(work, SFX) * w, size_t i0, size_t rows, si
         t.c = (R *)q->c + i0 * q->ldc + j;
         t.a = c->pack_a ? w->pa + p / c->kc * tiles * c->tile
                         : (const R *)q->a + (q->ta ? at * q->lda + i0 : i0 * q->lda + at);
-        /* Rows of B lie far apart: while the first tiles work, each fetches one vector's column of
-         * what is packed next. */
+        /* Rows of B are far apart in memory, so the first tiles each prefetch one vector column of
+         * the part that is packed next. */
         const R *next = p + kc < w->depth ? b + kc * q->ldb
                       : j + n < q->n      ? (const R *)q->b + w->p0 * q->ldb + j + n
                                           : NULL;
@@ -184,7 +184,7 @@ static void CAT(panel, SFX)(const CAT(work, SFX) * w, size_t i0, size_t rows, si
     if (w->p0 + w->depth == q->k && e && e->act) CAT(activate, SFX)(q, i0, j, rows, n);
 }
 
-/* The panels from one to another. */
+/* Panels from to to - 1. */
 static void CAT(panels, SFX)(const CAT(work, SFX) * w, size_t i, size_t m, size_t from, size_t to,
                              R *pb)
 {
@@ -200,16 +200,15 @@ static void CAT(panels, SFX)(const CAT(work, SFX) * w, size_t i, size_t m, size_
     }
 }
 
-/* Task i's share: columns of a row block, or rows, in blocks. */
+/* The share of one task: columns of a row block, or rows in blocks. */
 static void CAT(run_task, SFX)(void *context, size_t task)
 {
     const CAT(work, SFX) *w = context;
     const CAT(blocking, SFX) *c = w->blocking;
     R *pb = w->pb + task * c->b_size;
     if (!c->by_rows)
-        CAT(panels, SFX)
-        (w, w->i0, w->m, CAT(part_start, SFX)(c->panels, c->tasks, task),
-         CAT(part_start, SFX)(c->panels, c->tasks, task + 1), pb);
+        CAT(panels, SFX)(w, w->i0, w->m, CAT(part_start, SFX)(c->panels, c->tasks, task),
+                         CAT(part_start, SFX)(c->panels, c->tasks, task + 1), pb);
     else {
         const size_t to = CAT(part_start, SFX)(w->m, c->tasks, task + 1);
         for (size_t i = CAT(part_start, SFX)(w->m, c->tasks, task); i < to; i += c->mc)
@@ -217,7 +216,7 @@ static void CAT(run_task, SFX)(void *context, size_t task)
     }
 }
 
-/* Bytes of packed A, then of each lane's packed B. */
+/* Bytes of packed A and of the packed B of all tasks. */
 static size_t CAT(gemm_workspace, SFX)(const pn_product *q)
 {
     CAT(blocking, SFX) c;
@@ -225,8 +224,8 @@ static size_t CAT(gemm_workspace, SFX)(const pn_product *q)
     return (c.a_size + c.tasks * c.b_size) * sizeof(R);
 }
 
-/* Bytes of all of B packed: panels one after another, each whole, its depth in blocks; all the same
- * whatever the rows of A. */
+/* Bytes of B when all of it is packed: panels one after another, each over the whole depth in
+ * blocks. The layout does not depend on the rows of A. */
 static size_t CAT(gemm_packed, SFX)(const pn_product *q)
 {
     return q->tb && q->n > 1 ? CAT(parts, SFX)(q->n, L) * L * q->k * sizeof(R) : 0;

@@ -1,9 +1,10 @@
 /* gemv.h - products with one row, one column or a depth of one, and sums over rows. No include
- * guard: kernels.c includes it once per type. How an element is summed depends on the depth alone,
- * so its bits do not depend on the elements beside it: threads share out elements. */
+ * guard: kernels.c includes it once per type. The order in which an element is summed depends on
+ * the depth alone, so its bits do not depend on neighbouring elements, and threads may divide the
+ * elements. */
 
-/* y[i*ys] (+)= ... for n elements: along (x contiguous) w[i*ws + p], else x[p*xs] w[p*ws + i] with
- * ys == 1. */
+/* y[i*ys] (+)= the sum over p of x times w for n elements: either dot products, with x contiguous
+ * and w[i*ws + p], or combinations of rows, with x[p*xs] w[p*ws + i] and ys == 1. */
 typedef struct {
     size_t n, k, tasks;
     const R *x; size_t xs;
@@ -27,7 +28,8 @@ static ALWAYS void CAT(sum4, SFX)(const V *s, R *out)
     UNROLL for (size_t i = 0; i < 4; i++) out[i] = t[i];
 }
 
-/* The sums along up to `rows` rows of w from row i, of which there are left; rows is 4 or 8. */
+/* Dot products of x with up to `rows` rows of w from row i on, of which `left` remain; rows is 4 or
+ * 8. */
 static ALWAYS void CAT(dot_rows, SFX)(const CAT(vector_product, SFX) * v, const int rows, size_t i,
                                       size_t left)
 {
@@ -40,7 +42,7 @@ static ALWAYS void CAT(dot_rows, SFX)(const CAT(vector_product, SFX) * v, const 
         s[r] = (V){ 0 };
     }
     size_t p = 0;
-    /* neighbouring lines of a row together: the second comes with the first */
+    /* two adjacent cache lines of a row at a time: the hardware fetches them together */
     for (; p + 2 * L <= k; p += 2 * L) {
         const V x0 = LOAD(x + p), x1 = LOAD(x + p + L);
         UNROLL for (int r = 0; r < rows; r++)
@@ -62,7 +64,7 @@ static ALWAYS void CAT(dot_rows, SFX)(const CAT(vector_product, SFX) * v, const 
     }
 }
 
-/* The sums along rows of w, eight rows at a time: as many streams as the caches follow. */
+/* Dot products, eight rows at a time: as many streams as the prefetcher follows. */
 static void CAT(dots, SFX)(const CAT(vector_product, SFX) *v, size_t from, size_t to)
 {
     size_t i = from;
@@ -70,7 +72,7 @@ static void CAT(dots, SFX)(const CAT(vector_product, SFX) *v, size_t from, size_
     if (i < to) CAT(dot_rows, SFX)(v, 4, i, to - i);
 }
 
-/* The sums down columns of w where its rows are short: they stay in registers for DEPTH rows. */
+/* Sums down the columns of w if its rows are short: they stay in registers for DEPTH rows. */
 #undef DEPTH
 #define DEPTH 512
 static void CAT(short_columns, SFX)(const CAT(vector_product, SFX) *v, size_t from, size_t to)
@@ -102,7 +104,7 @@ static void CAT(short_columns, SFX)(const CAT(vector_product, SFX) *v, size_t fr
     }
 }
 
-/* The sums down columns of w where its rows are long: eight of them at a time, read along. */
+/* Sums down the columns of w if its rows are long: eight rows at a time, each read contiguously. */
 static ALWAYS V CAT(down, SFX)(const CAT(vector_product, SFX) * v, size_t p, size_t rows, size_t j,
                                size_t part)
 {
@@ -110,12 +112,12 @@ static ALWAYS V CAT(down, SFX)(const CAT(vector_product, SFX) * v, size_t p, siz
     V s = { 0 }, s2 = { 0 };
     if (rows == 8)
         UNROLL for (size_t r = 0; r < 8; r += 2) {
-            s = FMA(SPLAT(x[r * v->xs]), CAT(load_upto, SFX)(w + r * v->ws, part), s);
-            s2 = FMA(SPLAT(x[(r + 1) * v->xs]), CAT(load_upto, SFX)(w + (r + 1) * v->ws, part), s2);
+            s = FMA(SPLAT(x[r * v->xs]), LOAD_UPTO(w + r * v->ws, part), s);
+            s2 = FMA(SPLAT(x[(r + 1) * v->xs]), LOAD_UPTO(w + (r + 1) * v->ws, part), s2);
         }
     else
         for (size_t r = 0; r < rows; r++)
-            s = FMA(SPLAT(x[r * v->xs]), CAT(load_upto, SFX)(w + r * v->ws, part), s);
+            s = FMA(SPLAT(x[r * v->xs]), LOAD_UPTO(w + r * v->ws, part), s);
     return s + s2;
 }
 static void CAT(long_columns, SFX)(const CAT(vector_product, SFX) *v, size_t from, size_t to)
@@ -141,10 +143,10 @@ static void CAT(columns, SFX)(const CAT(vector_product, SFX) *v, size_t from, si
 }
 
 #undef VECTOR_WORK
-#define VECTOR_WORK 100000      /* multiplications that pay for a task: these products wait for memory */
+#define VECTOR_WORK 100000      /* multiplications that pay for a task; memory is the bottleneck */
 enum { CAT(UNIT, SFX) = 4 * L };
 
-/* Part i of n elements in units of several vectors. */
+/* The start of part i of n elements, in units of several vectors. */
 static size_t CAT(vector_part, SFX)(size_t n, size_t tasks, size_t i)
 {
     const size_t units = (n + CAT(UNIT, SFX) - 1) / CAT(UNIT, SFX),
@@ -155,32 +157,41 @@ static size_t CAT(vector_part, SFX)(size_t n, size_t tasks, size_t i)
 static void CAT(dots_task, SFX)(void *context, size_t i)
 {
     const CAT(vector_product, SFX) *v = context;
-    CAT(dots, SFX)(v, CAT(vector_part, SFX)(v->n, v->tasks, i), CAT(vector_part, SFX)(v->n, v->tasks, i + 1));
+    CAT(dots, SFX)(v, CAT(vector_part, SFX)(v->n, v->tasks, i),
+                   CAT(vector_part, SFX)(v->n, v->tasks, i + 1));
 }
 static void CAT(columns_task, SFX)(void *context, size_t i)
 {
     const CAT(vector_product, SFX) *v = context;
-    CAT(columns, SFX)(v, CAT(vector_part, SFX)(v->n, v->tasks, i), CAT(vector_part, SFX)(v->n, v->tasks, i + 1));
+    CAT(columns, SFX)(v, CAT(vector_part, SFX)(v->n, v->tasks, i),
+                      CAT(vector_part, SFX)(v->n, v->tasks, i + 1));
 }
 
-/* A product with one row or column, if its vector and the result lie well; 0 if not. */
+/* Computes a product with one row or column if its vector and result are laid out suitably; returns
+ * 0 if not. */
 static int CAT(product_of_vector, SFX)(const pn_product *q)
 {
-    const int row = q->m == 1, along = row ? q->tb : !q->ta;
-    CAT(vector_product, SFX) v = { .n = row ? q->n : q->m, .k = q->k, .x = row ? q->a : q->b, .w = row ? q->b : q->a, .y = q->c, .add = q->accumulate };
+    const int row = q->m == 1, contiguous = row ? q->tb : !q->ta;
+    CAT(vector_product, SFX) v = { .n = row ? q->n : q->m,
+                                   .k = q->k,
+                                   .x = row ? q->a : q->b,
+                                   .w = row ? q->b : q->a,
+                                   .y = q->c,
+                                   .add = q->accumulate };
     v.xs = row ? (q->ta ? q->lda : 1) : q->tb ? 1 : q->ldb;
     v.ws = row ? q->ldb : q->lda;
     v.ys = row ? 1 : q->ldc;
-    if (along ? v.xs != 1 : v.ys != 1) return 0;
+    if (contiguous ? v.xs != 1 : v.ys != 1) return 0;
     const double work = (double)v.n * (double)v.k / VECTOR_WORK;
     v.tasks = work < 2 ? 1 : work > 16 ? 16 : (size_t)work;
-    if (v.tasks > 1) pn_parallel(v.tasks, along ? CAT(dots_task, SFX) : CAT(columns_task, SFX), &v);
-    else if (along) CAT(dots, SFX)(&v, 0, v.n);
+    if (v.tasks > 1)
+        pn_parallel(v.tasks, contiguous ? CAT(dots_task, SFX) : CAT(columns_task, SFX), &v);
+    else if (contiguous) CAT(dots, SFX)(&v, 0, v.n);
     else CAT(columns, SFX)(&v, 0, v.n);
     return 1;
 }
 
-/* A product with a depth of one: row i is a(i) times b, which has to lie along. */
+/* A product with a depth of one: row i is a(i) times b, which must be contiguous. */
 static void CAT(outer, SFX)(const pn_product *q, size_t from, size_t to)
 {
     const R *b = q->b, *a = q->a;
@@ -204,7 +215,7 @@ static void CAT(outer_task, SFX)(void *context, size_t i)
     CAT(outer, SFX)(q, CAT(vector_part, SFX)(q->m, 16, i), CAT(vector_part, SFX)(q->m, 16, i + 1));
 }
 
-/* The products that need no tiles; 0 for the others. */
+/* Computes products that need no tiles; returns 0 for others. */
 static int CAT(thin_product, SFX)(const pn_product *q)
 {
     if (q->m == 1 || q->n == 1) return CAT(product_of_vector, SFX)(q);
@@ -214,8 +225,9 @@ static int CAT(thin_product, SFX)(const pn_product *q)
     return 1;
 }
 
-/* Sums of x (rows, ld) over its rows for m vectors of columns, the last of `last` elements: halves
- * of the rows apart, down to 64 rows, whose even and odd ones are. */
+/* Sums of x (rows, ld) over its rows for m vectors of columns, the last of `last` elements.
+ * Pairwise: halves of the rows are summed separately, down to 64 rows, of which the even and the
+ * odd ones are. */
 static ALWAYS void CAT(sum_few, SFX)(size_t rows, size_t ld, const R *x, const int m, size_t last,
                                      V *out)
 {
@@ -223,11 +235,11 @@ static ALWAYS void CAT(sum_few, SFX)(size_t rows, size_t ld, const R *x, const i
     size_t i = 0;
     for (; i + 2 <= rows; i += 2, x += 2 * ld)
         UNROLL for (int j = 0; j < m; j++) {
-            s[j] += CAT(load_upto, SFX)(x + (size_t)j * L, last);
-            s2[j] += CAT(load_upto, SFX)(x + ld + (size_t)j * L, last);
+            s[j] += LOAD_UPTO(x + (size_t)j * L, last);
+            s2[j] += LOAD_UPTO(x + ld + (size_t)j * L, last);
         }
     UNROLL for (int j = 0; j < m; j++)
-        out[j] = (i < rows ? s[j] + CAT(load_upto, SFX)(x + (size_t)j * L, last) : s[j]) + s2[j];
+        out[j] = (i < rows ? s[j] + LOAD_UPTO(x + (size_t)j * L, last) : s[j]) + s2[j];
 }
 static void CAT(sum_block, SFX)(size_t rows, size_t ld, const R *x, size_t m, size_t last, V *out)
 {

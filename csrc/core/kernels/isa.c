@@ -1,17 +1,20 @@
-/* isa.c - which instruction sets were compiled in, which this machine runs, which one is in use. */
+/* isa.c - the instruction sets compiled in, those that this machine supports, and the one in
+ * use. */
 #include "isa.h"
 #include "../base/error.h"
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The sets built for this target, best first: name, whether this machine runs it. setup.py builds
- * the same, and defines PN_ISAS itself for a development build with one set. */
+/* The sets built for this target, best first, with a condition that tells whether this machine
+ * supports them. setup.py builds the same sets, and defines PN_ISAS itself for a development build
+ * with one set. */
 #if defined PN_ISAS
 #elif defined __x86_64__
 #define CPU(feature) __builtin_cpu_supports(feature)
 #define PN_ISAS(ROW) \
-    ROW(avx512, CPU("avx512f") && CPU("avx512dq") && CPU("avx512vl") && CPU("avx512bw") && CPU("fma")) \
+    ROW(avx512, CPU("avx512f") && CPU("avx512dq") && CPU("avx512vl") && CPU("avx512bw") && \
+                CPU("fma")) \
     ROW(avx2, CPU("avx2") && CPU("fma")) \
     ROW(base, 1)
 #elif defined __aarch64__
@@ -45,7 +48,7 @@ int pn_isa_runs(const char *name)
 static const pn_kernels *best(void)
 {
     size_t i = 0;
-    /* the last one runs everywhere */
+    /* the last one runs on every machine of the target */
     while (i + 1 < BUILT && !pn_isa_runs(built[i]->isa)) i++;
     return built[i];
 }
@@ -53,7 +56,7 @@ static const pn_kernels *best(void)
 const pn_kernels *pn_kernels_now(void)
 {
     const pn_kernels *k = atomic_load_explicit(&now, memory_order_acquire);
-    /* two threads would store the same */
+    /* A race is harmless: all threads store the same pointer. */
     if (!k) atomic_store_explicit(&now, k = best(), memory_order_release);
     return k;
 }
@@ -78,5 +81,6 @@ pn_status pn_isa_set(const char *name, pn_error *error)
         }
     }
     return pn_fail(error, PN_BAD_VALUE,
-                   "no instruction set '%.40s' here; this machine and build have: %s", name, names);
+                   "unknown instruction set '%.40s'; this machine and build support: %s", name,
+                   names);
 }

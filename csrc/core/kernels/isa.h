@@ -3,7 +3,7 @@
 #define PN_ISA_H
 #include "kernel_types.h"
 
-/* Those that pn_isa_set chose, by default the best that this machine runs. */
+/* The kernels that pn_isa_set selected; by default the best set that this machine supports. */
 const pn_kernels *pn_kernels_now(void);
 
 #endif

@@ -1,7 +1,8 @@
-/* kernels.c - compiled once per instruction set with -DPN_ISA=name and that set's flags; exports
- * pn_kernels_<name> and nothing else. */
+/* kernels.c - compiled once per instruction set with -DPN_ISA=name and the flags of that set;
+ * exports only pn_kernels_<name>. */
 #include "kernel_types.h"
-#pragma GCC diagnostic ignored "-Wpsabi"        /* vectors are passed between static functions only */
+/* vectors are passed between static functions only */
+#pragma GCC diagnostic ignored "-Wpsabi"
 
 /* the tables */
 #include "activations.h"
@@ -122,8 +123,8 @@ TYPED(f64)
             { max_pool_##t,       max_pool_back_##t, max_quads_##t, \
               max_quads_back_##t, index_values_##t,  mean_pool_##t, \
               mean_pool_back_##t, norm_pool_##t,     norm_pool_back_##t }, \
-            &norm_##t, weighted_sum_##t, weighted_sum_back_##t, largest_##t, largest_back_##t, slope_sum_##t, \
-            slope_rows_##t, philox_words, mask_##t, mask_pixels_##t, mask_spans_##t, \
+            &norm_##t, weighted_sum_##t, weighted_sum_back_##t, largest_##t, largest_back_##t, \
+            slope_sum_##t, slope_rows_##t, philox_words, mask_##t, mask_pixels_##t, mask_spans_##t, \
             add_normal_##t, &probe_##t \
     }
 extern const pn_kernels CAT(pn_kernels, PN_ISA);

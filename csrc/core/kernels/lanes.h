@@ -1,9 +1,9 @@
-/* lanes.h - loads of at most a vector, and vectors made of the lanes of two. No include guard:
- * kernels.c includes it once per type. */
+/* lanes.h - loads and stores of up to one vector, and interleaving of the lanes of two. No include
+ * guard: kernels.c includes it once per type. */
 #undef UNROLL
 #define UNROLL _Pragma("GCC unroll 32")
 
-/* The first left elements of p, at most a vector. */
+/* Loads the first `left` elements of p, at most a vector; the other lanes are 0. */
 static ALWAYS V CAT(load_upto, SFX)(const R *p, size_t left)
 {
     return left >= L ? LOAD(p) : LOAD_PART(p, left);
@@ -18,8 +18,8 @@ static ALWAYS void CAT(store_upto, SFX)(R *p, size_t left, V v)
 #define LOAD_UPTO(p, left)     CAT(load_upto, SFX)((p), (left))
 #define STORE_UPTO(p, left, v) CAT(store_upto, SFX)((p), (left), (v))
 
-/* a0 b0 a1 b1 ... of the lower and of the upper halves; a0 a2 ... b0 b2 ... and a1 a3 ... b1 b3 ...
- */
+/* LOWER, UPPER  a0 b0 a1 b1 ... of the lower and upper halves of a and b
+ * EVENS, ODDS   a0 a2 ... b0 b2 ... and a1 a3 ... b1 b3 ... */
 #undef LOWER
 #undef UPPER
 #undef EVENS
@@ -46,7 +46,7 @@ static ALWAYS void CAT(store_upto, SFX)(R *p, size_t left, V v)
 #define ODDS(a, b)  UPPER(a, b)
 #endif
 
-/* The same within each 16 bytes, which costs less. */
+/* LOWER and UPPER within each 16 bytes, which is cheaper. */
 #undef PIECE
 #undef ZIP_LOW
 #undef ZIP_HIGH

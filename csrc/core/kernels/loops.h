@@ -1,9 +1,9 @@
-/* loops.h - spans from the bodies of activations.h, rows from those of rowwise.h: forward,
- * derivative and backward. The last partial vector goes through the same body, so a value depends
- * on its argument alone, not on where it stands. */
+/* loops.h - kernels over arrays from the bodies of activations.h and rowwise.h: forward, derivative
+ * and backward. The last partial vector goes through the same body, so that a result depends on its
+ * argument alone and not on its position. */
 
-/* The parameters at element i, m of them where they vary; one value in every lane where they do
- * not. Unused ones are 0. */
+/* Loads the parameters of elements i to i + m if they vary, else broadcasts them. Unused ones are
+ * 0. */
 static ALWAYS void CAT(load_params, SFX)(V *v, const void *const *p, int varying, size_t i,
                                          size_t m)
 {
@@ -15,8 +15,8 @@ static ALWAYS void CAT(load_params, SFX)(V *v, const void *const *p, int varying
     }
 }
 
-/* What the loops apply. t is x or y; g is the gradient of the output. A derivative of NaN is NaN
- * whatever the body says. */
+/* Applies a body to t, which is x or y. gy: gradient of the output, or NULL. The derivative at NaN
+ * is NaN, whatever the body returns. */
 typedef V CAT(body, SFX)(V x, const V *p);
 #define KEEP_NAN(t, d) SEL((t) == (t), (d), (t))
 static ALWAYS V CAT(step, SFX)(CAT(body, SFX) * f, int derive, V t, const R *gy, size_t m,
@@ -27,8 +27,8 @@ static ALWAYS V CAT(step, SFX)(CAT(body, SFX) * f, int derive, V t, const R *gy,
     return gy ? (m == L ? LOAD(gy) : LOAD_PART(gy, m)) * d : d;
 }
 
-/* out = f(t), or gy f(t): inlined into each row's three functions, so that f is no call and scalar
- * parameters stay in registers. */
+/* out = f(t), or gy f(t). Inlined into the three functions of each row, so that f is not called
+ * through a pointer and scalar parameters stay in registers. */
 static ALWAYS void CAT(span, SFX)(CAT(body, SFX) * f, int derive, size_t n, const R *t, const R *gy,
                                   R *out, const void *const *params, int varying)
 {
@@ -46,19 +46,22 @@ static ALWAYS void CAT(span, SFX)(CAT(body, SFX) * f, int derive, size_t n, cons
             STORE(out + i, CAT(step, SFX)(f, derive, LOAD(t + i), gy ? gy + i : NULL, L, p));
     }
     if (i < n)
-        STORE_PART(
-            out + i, n - i,
-            CAT(step, SFX)(f, derive, LOAD_PART(t + i, n - i), gy ? gy + i : NULL, n - i, p));
+        STORE_PART(out + i, n - i,
+                   CAT(step, SFX)(f, derive, LOAD_PART(t + i, n - i), gy ? gy + i : NULL, n - i,
+                                  p));
 }
 
 #define READ_X(f) CAT(d_##f, SFX)
 #define READ_Y(f) CAT(y_##f, SFX)
 #define ROW(f, needs, ...) \
-    static void CAT(forward_##f, SFX)(size_t n, const void *x, void *y, const void *const *p, int varying) \
+    static void CAT(forward_##f, SFX)(size_t n, const void *x, void *y, const void *const *p, \
+                                      int varying) \
     { CAT(span, SFX)(CAT(f, SFX), 0, n, x, NULL, y, p, varying); } \
-    static void CAT(derivative_##f, SFX)(size_t n, const void *x, void *y, const void *const *p, int varying) \
+    static void CAT(derivative_##f, SFX)(size_t n, const void *x, void *y, const void *const *p, \
+                                         int varying) \
     { CAT(span, SFX)(CAT(d_##f, SFX), 1, n, x, NULL, y, p, varying); } \
-    static void CAT(backward_##f, SFX)(size_t n, const void *t, const void *gy, void *gx, const void *const *p, int varying) \
+    static void CAT(backward_##f, SFX)(size_t n, const void *t, const void *gy, void *gx, \
+                                       const void *const *p, int varying) \
     { CAT(span, SFX)(READ_##needs(f), 1, n, t, gy, gx, p, varying); }
 PN_ACTIVATIONS(ROW)
 #undef ROW

@@ -1,4 +1,4 @@
-/* loss_rows.h - losses of one value a row or a sequence: their bodies, for the table of losses.h. No
+/* loss_rows.h - bodies of losses with one value per row or sequence, for the table in losses.h. No
  * include guard: kernels.c includes it once per type. */
 
 #define LOSS_R(f) static double CAT(value_##f, SFX)(const CAT(loss_row, SFX) *r)
@@ -13,9 +13,8 @@ typedef struct {
     R scale;
 } CAT(loss_row, SFX);
 
-
 /* ---- classes --------------------------------------------------------------------------------- */
-/* e_j = exp(x_j - max) into e where given; returns their sum. */
+/* Stores e_j = exp(x_j - max) in e unless that is NULL. Returns their sum. */
 static inline double CAT(sum_exp, SFX)(size_t n, const R *x, R max, R *e)
 {
     double sums[BLOCK] = { 0 };
@@ -27,7 +26,8 @@ static inline double CAT(sum_exp, SFX)(size_t n, const R *x, R max, R *e)
     return CAT(fold_lanes, SFX)(sums);
 }
 
-/* What class j counts in a cross-entropy: its share of the target, smoothed, times its weight. */
+/* The weight of class j in a cross-entropy: its smoothed share of the target times its class
+ * weight. */
 static inline double CAT(class_share, SFX)(const CAT(loss_row, SFX) *r, size_t j)
 {
     double smooth = r->p[1], share = r->t ? (double)r->t[j] : (int64_t)j == *r->label;
@@ -40,8 +40,8 @@ static int CAT(ignored, SFX)(const CAT(loss_row, SFX) *r, R *g)
     return 1;
 }
 
-/* sum q_j (log sum exp x - x_j), q the shares; the gradient is softmax(x) sum q - q. A label alone
- * has one share that is not 0. */
+/* sum of q_j (log sum exp x - x_j), with q the shares; the gradient is softmax(x) sum q - q. A
+ * label without smoothing has only one share that is not 0. */
 LOSS_R(cross_entropy)
 {
     if (CAT(ignored, SFX)(r, r->g)) return 0;
@@ -59,7 +59,10 @@ LOSS_R(cross_entropy)
     if (isnan(lse)) value = lse;
     if (!r->g) return value;
     V k0 = SPLAT(mass * (double)r->scale / sum);
-    BLOCKS(r->n) CAT(block_store, SFX)(r->g + i, r->n - i, k, k0 * CAT(block_load, SFX)(r->g + i, r->n - i, k, 0));
+    BLOCKS(r->n) {
+        const V e = CAT(block_load, SFX)(r->g + i, r->n - i, k, 0);
+        CAT(block_store, SFX)(r->g + i, r->n - i, k, k0 * e);
+    }
     for (size_t j = from; j < to; j++)
         r->g[j] -= (R)(CAT(class_share, SFX)(r, j) * (double)r->scale);
     return value;
@@ -77,8 +80,8 @@ LOSS_R(nll)
     return w == 0 && x == x ? 0 : -(double)w * x;
 }
 
-/* m = 1 - p of the right class, summed from the others'; both parts of the gradient run along p -
- * t. */
+/* m = 1 - p of the right class, summed from the other classes. Both parts of the gradient are
+ * multiples of p - t. */
 LOSS_R(focal)
 {
     if (CAT(ignored, SFX)(r, r->g)) return 0;
@@ -96,7 +99,7 @@ LOSS_R(focal)
     return (w == 0 || power == 0) && entropy == entropy ? 0 : w * power * entropy;
 }
 
-/* Is there a NaN in the row? A loss of comparisons shows it, whatever it is compared with. */
+/* Whether the row has a NaN. Losses made of comparisons return it explicitly. */
 static int CAT(has_nan, SFX)(size_t n, const R *x)
 {
     int found = 0;
@@ -155,7 +158,7 @@ static double CAT(dot, SFX)(size_t n, const R *x, const R *y)
     return sum;
 }
 
-/* Squares are kept from 0 by 1e-12, as in PyTorch. d cos / dx = y / (|x| |y|) - cos x / |x|^2. */
+/* 1e-12 is added to squares, as in PyTorch. d cos / dx = y / (|x| |y|) - cos x / |x|^2. */
 LOSS_R(cosine_embedding)
 {
     double xx = CAT(dot, SFX)(r->n, r->x, r->x) + 1e-12,
@@ -172,8 +175,8 @@ LOSS_R(cosine_embedding)
     return near ? 1 - cosine : over < 0 ? 0 : over;
 }
 
-/* |x - y + eps|_p; of other powers than 1, 2 and infinity in units of the largest difference, so
- * that no power overflows or vanishes. */
+/* |x - y + eps|_p. For powers other than 1, 2 and infinity, differences are divided by the largest
+ * one, so that no power overflows or underflows. */
 static double CAT(distance, SFX)(size_t n, const R *x, const R *y, double p, double eps)
 {
     double sum = 0, largest = 0;
@@ -188,7 +191,7 @@ static double CAT(distance, SFX)(size_t n, const R *x, const R *y, double p, dou
     for (size_t j = 0; j < n; j++) sum += pow(fabs((double)x[j] - (double)y[j] + eps) / largest, p);
     return largest * pow(sum, 1 / p);
 }
-/* Adds k times the gradient of that distance to gx, and takes it from gy. */
+/* Adds k times the gradient of that distance to gx, and subtracts it from gy. */
 static void CAT(add_distance, SFX)(size_t n, const R *x, const R *y, double p, double eps,
                                    double distance, double k, R *gx, R *gy)
 {
@@ -207,17 +210,15 @@ static void CAT(add_distance, SFX)(size_t n, const R *x, const R *y, double p, d
     }
 }
 
-/* p: margin, p, eps, swap. With swap the negative's distance is the smaller of those to anchor and
- * to positive; of two equal ones each takes half the gradient. */
+/* p: margin, p, eps, swap. With swap, the distance of the negative is the smaller of those to
+ * anchor and positive; if they are equal, each gets half the gradient. */
 LOSS_R(triplet_margin)
 {
     const double p = r->p[1], eps = r->p[2], near = CAT(distance, SFX)(r->n, r->x, r->y, p, eps),
                  far = CAT(distance, SFX)(r->n, r->x, r->z, p, eps);
     double other = r->p[3] != 0 ? CAT(distance, SFX)(r->n, r->y, r->z, p, eps) : INFINITY;
     double value = near - (other < far || other != other ? other : far) + r->p[0],
-           share = other < far  ? 0
-                 : other == far ? 0.5
-                                : 1;
+           share = other < far ? 0 : other == far ? 0.5 : 1;
     R *all[] = { r->g, r->gy, r->gz };
     for (int i = 0; i < 3 && r->g; i++) memset(all[i], 0, r->n * sizeof *r->g);
     if (value < 0) return 0;
@@ -262,15 +263,15 @@ static inline dual over(dual a, dual b)
     return a.v == 0 && b.v == 0 ? (dual){ .v = 0 } : dual_of(q, &a, 1 / b.v, &b, -q / b.v);
 }
 static inline dual fixed(double v)        { return (dual){ .v = v }; }
-/* The larger or smaller of a and a constant; where they are equal half of a's derivative, as in
- * PyTorch. */
+/* The larger or smaller of a and a constant. If they are equal, half of the derivative of a counts,
+ * as in PyTorch. */
 static inline dual extreme(dual a, double c, int largest)
 {
     double share = a.v == c ? 0.5 : (a.v < c) == largest ? 0 : 1;
     return dual_of(share > 0 ? a.v : a.v == a.v ? c : a.v, &a, share, &a, 0);
 }
 
-/* A predicted box x against a box t, both (x1, y1, x2, y2); x's corners are in order. */
+/* A predicted box x and a target box t, both (x1, y1, x2, y2). The corners of x are ordered. */
 typedef struct { dual width, height, hull_width, hull_height, intersection, total, iou; } overlap;
 static overlap overlap_of(const dual *x, const double *t, double eps)
 {
@@ -295,8 +296,8 @@ static dual giou_of(const overlap *o, double eps)
     dual hull = times(o->hull_width, o->hull_height);
     return plus(iou_of(o), over(minus(hull, o->total), plus(hull, fixed(eps))));
 }
-/* The angle of a box's diagonal to the vertical, atan(width / height) where there is a height; 0
- * for a point. Its gradient grows as the box shrinks, down to a diagonal of eps. */
+/* The angle of the diagonal of a box to the vertical, atan(width / height), or 0 for a point. Its
+ * gradient grows as the box shrinks, down to a diagonal of eps. */
 static dual angle_of(dual width, dual height, double eps)
 {
     double square = width.v * width.v + height.v * height.v,
@@ -320,7 +321,7 @@ static dual ciou_of(const overlap *o, const dual *x, const double *t, double eps
     return plus(plus(iou_of(o), over(distance, times(fixed(4), diagonal))),
                 times(fixed(alpha), v));
 }
-/* A power of two that brings coordinates whose squares might overflow to about 1; else 1. */
+/* A power of two that scales coordinates whose squares might overflow to about 1; otherwise 1. */
 static inline double box_scale(const double *x, const double *t)
 {
     double largest = 0;
@@ -336,9 +337,8 @@ static inline double box_scale(const double *x, const double *t)
 }
 #endif
 
-/* The corners of x are put in order, as in Rezatofighi et al. (2019), so that the loss stays within
- * its bounds; where two coordinates are equal they keep their places, so that a box without width
- * can grow one. */
+/* The corners of x are ordered, as in Rezatofighi et al. (2019), so that the loss stays within its
+ * bounds. Equal coordinates keep their places, so that a box of width 0 can gain width. */
 static double CAT(box, SFX)(const CAT(loss_row, SFX) *r, char kind)
 {
     double t[4], given[4];
@@ -376,22 +376,23 @@ static inline double log_add(double a, double b)
     double high = a > b ? a : b, low = a > b ? b : a;
     return low == -INFINITY ? high : high + log1p(exp(low - high));
 }
-/* Labels with a blank before, between and after: entry s of 2 n + 1. */
+/* Entry s of the 2 n + 1 labels with a blank before, between and after them. */
 static inline int64_t with_blanks(const int64_t *label, size_t s, int64_t blank)
 {
     return s % 2 ? label[s / 2] : blank;
 }
-/* May a path go to entry s from s - 2? Not over a blank that parts two equal labels. */
+/* Whether a path may go to entry s from s - 2. It may not skip a blank between equal labels. */
 static inline int may_skip(const int64_t *label, size_t s)
 {
     return s % 2 && s > 1 && label[s / 2] != label[s / 2 - 1];
 }
 #endif
 
-/* One sequence: x and g have its first step, and a row every `stride` elements. Returns the
- * negative log-likelihood. work: steps (2 n + 1) for the log-probabilities alpha of prefixes, 2 n +
- * 1 for those of suffixes, beta, and one a class. The gradient is that of logits under log_probs =
- * log_softmax(logits), e^x less the share of paths through each class, as PyTorch gives it. */
+/* One sequence. x and g point to its first step; a step has a row every `stride` elements. Returns
+ * the negative log-likelihood. work: steps * (2 n + 1) numbers for alpha, the log-probabilities of
+ * prefixes; 2 n + 1 for beta, those of suffixes; and one per class. The gradient is that with
+ * respect to logits, where log_probs = log_softmax(logits): e^x minus the share of paths through
+ * each class, as in PyTorch. */
 typedef struct {
     size_t steps, classes, stride, n;
     const int64_t *label;

@@ -1,14 +1,16 @@
-/* losses.h - every loss, and nothing else: add one here and nowhere else.
+/* losses.h - all losses: add one here and nowhere else.
  *
- * LOSS_E(f) gives the value of one element and its gradient g with respect to x (the prediction); t
- * is the target, z the second input with its gradient gz, or the loss's pos_weight. LOSS_R(f) gives
- * the value of one row r, and its gradients times r->scale where r->g is not NULL. p and r->p are
- * the row's parameters. Weights are the frame's business, those of classes the body's. The file is
- * compiled once per element type and instruction set, on the words of vector.h, vmath.h and
- * rowwise.h. */
+ * LOSS_E(f) computes the value of one element and its gradient g with respect to x (the
+ * prediction); t is the target, z the second input with its gradient gz, or pos_weight. LOSS_R(f)
+ * computes the value of one row r and, if r->g is not NULL, its gradients times r->scale. p and
+ * r->p are the parameters of the loss. The functions below apply sample weights and element
+ * weights; bodies apply class weights. The file is compiled once per element type and instruction
+ * set. The macros are those of vector.h, vmath.h and rowwise.h. */
 #ifdef R
 
-#define LOSS_E(f) static ALWAYS V CAT(value_##f, SFX)(V x UNUSED, V z UNUSED, V t UNUSED, const V *p UNUSED, V *g, V *gz UNUSED)
+#define LOSS_E(f) \
+    static ALWAYS V CAT(value_##f, SFX)(V x UNUSED, V z UNUSED, V t UNUSED, const V *p UNUSED, V *g, \
+                                        V *gz UNUSED)
 
 /* ---- elementwise ----------------------------------------------------------------------------- */
 /* NaN stays */
@@ -29,7 +31,7 @@ LOSS_E(mse)
     return d * d;
 }
 
-/* |d| - beta/2 from beta on, a parabola below that meets it. */
+/* |d| - beta/2 from beta on; below, the parabola that joins it. */
 LOSS_E(smooth_l1)
 {
     V d = x - t, a = ABS(d), in = d / p[0];
@@ -44,8 +46,8 @@ LOSS_E(huber)
     return SEL(a < p[0], K(0.5) * d * d, p[0] * (a - K(0.5) * p[0]));
 }
 
-/* With e = exp(-|d|) - 1, cosh d - 1 is e^2 / (2 (1 + e)): small errors keep their accuracy; cosh
- * does not overflow for large ones. */
+/* With e = exp(-|d|) - 1, cosh d - 1 is e^2 / (2 (1 + e)). This keeps the accuracy of small errors,
+ * and does not overflow for large ones. */
 LOSS_E(log_cosh)
 {
     V d = x - t, a = ABS(d), rest, e = EXPM1(-a, &rest);
@@ -61,7 +63,7 @@ LOSS_E(quantile)
     return SEL(d < 0, (p[0] - 1) * d, p[0] * d);
 }
 
-/* The logarithms are cut at -100, and x (1 - x) at 1e-12, as PyTorch does, so that a sure and wrong
+/* As in PyTorch, logarithms are limited to -100 and x (1 - x) to 1e-12, so that a confident wrong
  * prediction stays finite. */
 LOSS_E(bce)
 {
@@ -72,7 +74,7 @@ LOSS_E(bce)
     return -(t * a + (1 - t) * b);
 }
 
-/* z = pos_weight; l = log(1 + e^-|x|). Written so that neither sigmoid(x) nor 1 - sigmoid(x) is a
+/* z = pos_weight; l = log(1 + e^-|x|). Neither sigmoid(x) nor 1 - sigmoid(x) is computed as a
  * difference. */
 LOSS_E(bce_with_logits)
 {
@@ -90,7 +92,8 @@ LOSS_E(sigmoid_focal)
     V entropy = SEL(x < 0, PORTION(t, -x), PORTION(1 - t, x)) + LOG1P(e), m = s * (1 - t) + c * t;
     V power = SEL(m == 0, SEL(p[1] == 0, SPLAT(1), SPLAT(0)), EXP(p[1] * LOG(m)));
     V a = SEL(p[0] < 0, SPLAT(1), p[0] * t + (1 - p[0]) * (1 - t)) * power;
-    *g = a * ((1 - t) * s - t * c + p[1] * (1 - 2 * t) * PORTION(SEL(m == 0, SPLAT(0), s * c / m), entropy));
+    V focus = p[1] * (1 - 2 * t) * PORTION(SEL(m == 0, SPLAT(0), s * c / m), entropy);
+    *g = a * ((1 - t) * s - t * c + focus);
     return PORTION(a, entropy);
 }
 
@@ -101,7 +104,7 @@ LOSS_E(kl_div)
     return SEL((q == 0) & (x == x), SPLAT(0), q * (SEL(p[0] != 0, t, LOG(t)) - x));
 }
 
-/* p: log_input, full, eps. Stirling's term stands for log t! where t > 1. */
+/* p: log_input, full, eps. Stirling's approximation replaces log t! for t > 1. */
 LOSS_E(poisson_nll)
 {
     VI logs = p[0] != 0;
@@ -112,8 +115,7 @@ LOSS_E(poisson_nll)
            SEL((p[1] != 0) & (t > 1), stirling, SPLAT(0));
 }
 
-/* z is the variance, at least eps; its gradient is as if it had not been cut, as in PyTorch. p:
- * full, eps. */
+/* z is the variance, at least eps. As in PyTorch, its gradient ignores that limit. p: full, eps. */
 LOSS_E(gaussian_nll)
 {
     V v = MAX(p[1], z), d = x - t, q = d / v;
@@ -145,7 +147,7 @@ LOSS_E(margin_ranking)
     return MAX(SPLAT(0), u);
 }
 
-/* ---- rows made of an elementwise body -------------------------------------------------------- */
+/* ---- rows with an elementwise body ----------------------------------------------------------- */
 LOSS_R(multilabel_soft_margin)
 {
     double sums[BLOCK] = { 0 };
@@ -162,11 +164,11 @@ LOSS_R(multilabel_soft_margin)
     return CAT(fold_lanes, SFX)(sums) / (double)r->n;
 }
 
-/* ---- the frame: bodies over all elements or rows --------------------------------------------- */
+/* ---- loops over elements and rows ------------------------------------------------------------ */
 typedef V CAT(element, SFX)(V x, V z, V t, const V *p, V *g, V *gz);
 typedef struct { const R *x, *z, *t, *w, *s; R *value, *g, *gz; } CAT(loss_span, SFX);
 
-/* n elements, each weighted by a.w and a.s where given and all by s. */
+/* n elements, weighted by a.w and a.s where given, and by the scalar s. */
 static ALWAYS void CAT(run_span, SFX)(CAT(element, SFX) * f, size_t n, CAT(loss_span, SFX) a, R s,
                                       R scale, const V *p, double *sums)
 {
@@ -188,14 +190,21 @@ static ALWAYS void CAT(run_span, SFX)(CAT(element, SFX) * f, size_t n, CAT(loss_
     }
 }
 #define AT(p, i) ((p) ? (p) + (i) : NULL)
-/* In one span where no array is shared by the rows, else row by row. */
+/* As one span if no array is shared by the rows, else row by row. */
 static ALWAYS double CAT(run_elements, SFX)(CAT(element, SFX) *f, const pn_loss_args *a)
 {
     const pn_criterion *c = a->loss;
     const R *s = a->target.sample_weight;
-    const int s_per_element = s && (a->target.per_value || (a->cols == 1 && a->target.rows_per_sample <= 1));
-    CAT(loss_span, SFX) all = { a->x[0], a->x[1] ? a->x[1] : c->pos_weight, a->target.target, c->weight, s_per_element ? s : NULL, a->value, a->grad[0],
-        a->grad[1] };
+    const int s_per_element = s && (a->target.per_value ||
+                                    (a->cols == 1 && a->target.rows_per_sample <= 1));
+    CAT(loss_span, SFX) all = { .x = a->x[0],
+                                .z = a->x[1] ? a->x[1] : c->pos_weight,
+                                .t = a->target.target,
+                                .w = c->weight,
+                                .s = s_per_element ? s : NULL,
+                                .value = a->value,
+                                .g = a->grad[0],
+                                .gz = a->grad[1] };
     int z_per_element = a->x[1] || c->per_element, w_per_element = c->per_element;
     double sums[BLOCK] = { 0 };
     V p[PN_MAX_LOSS_PARAMS];
@@ -222,8 +231,8 @@ static ALWAYS double CAT(run_rows, SFX)(double (*f)(const CAT(loss_row, SFX) *),
     R *value = a->value, *g = a->grad[0], *gy = a->grad[1], *gz = a->grad[2];
     size_t n = a->cols, target_width = a->loss->row->target == 's' ? 1 : n,
            labels = a->loss->row->target == 'm' ? n : 1;
-    const size_t rows_per_weight = a->target.rows_per_sample && !a->target.per_value ? a->target.rows_per_sample
-                                                                      : 1;
+    const int per_sample = a->target.rows_per_sample && !a->target.per_value;
+    const size_t rows_per_weight = per_sample ? a->target.rows_per_sample : 1;
     double sum = 0;
     for (size_t i = 0; i < a->rows; i++) {
         double w = s ? (double)s[i / rows_per_weight] : 1;
@@ -253,17 +262,20 @@ static ALWAYS double CAT(run_rows, SFX)(double (*f)(const CAT(loss_row, SFX) *),
     return sum;
 }
 
-#define LOSS_KERNEL_e(f) static double CAT(loss_##f, SFX)(const pn_loss_args *a) { return CAT(run_elements, SFX)(CAT(value_##f, SFX), a); }
-#define LOSS_KERNEL_s(f) static double CAT(loss_##f, SFX)(const pn_loss_args *a) { return CAT(value_##f, SFX)(a); }
+#define LOSS_KERNEL(f, value) \
+    static double CAT(loss_##f, SFX)(const pn_loss_args *a) { return value; }
+#define LOSS_KERNEL_e(f) LOSS_KERNEL(f, CAT(run_elements, SFX)(CAT(value_##f, SFX), a))
+#define LOSS_KERNEL_s(f) LOSS_KERNEL(f, CAT(value_##f, SFX)(a))
+#define LOSS_KERNEL_r(f) LOSS_KERNEL(f, CAT(run_rows, SFX)(CAT(value_##f, SFX), a))
 #define LOSS_KERNEL_b LOSS_KERNEL_r
 #define LOSS_KERNEL_w LOSS_KERNEL_r
-#define LOSS_KERNEL_r(f) static double CAT(loss_##f, SFX)(const pn_loss_args *a) { return CAT(run_rows, SFX)(CAT(value_##f, SFX), a); }
 #define ROW(f, kind, ...) LOSS_KERNEL_##kind(f)
 PN_LOSSES(ROW)
 #undef ROW
 #undef AT
 #undef LOSS_E
 #undef LOSS_R
+#undef LOSS_KERNEL
 #undef LOSS_KERNEL_e
 #undef LOSS_KERNEL_r
 #undef LOSS_KERNEL_b
@@ -271,34 +283,37 @@ PN_LOSSES(ROW)
 #undef LOSS_KERNEL_s
 #endif
 
-/* One row a loss, of named columns (pn_loss in pynn.h has their types); a column that is left out is
- * empty.
+/* One row per loss, with named columns (pn_loss in pynn.h has their types); columns that are left
+ * out are empty.
  *
- * name, kind: the body above, and what it gives a value for: e an element; r a row of columns, b a
- *           box of four, w a whole sample; s a sequence, as a body over all of them
- * cls:      the Python class
- * inputs:   the arguments of a call in order; all but "target" have a gradient
- * target:   a pn_target_kind. With PN_TARGET_CLASS and PN_TARGET_CLASS_OR_MASS, ignore_index is the
- *           first number among the parameters
- * takes:    a pn_takes: what the first input is. Probabilities are checked to lie in [0, 1]
- * metric:   a pn_metric: how predictions are counted as right
- * from_logits: the loss that is this one behind a softmax (of classes) or a sigmoid, computed from
- *           what goes into that layer. fit uses it where this loss is given by its name
- * has_batchmean: is there reduction="batchmean"?
- * has_variance: the second input is a variance: 0 or more, and broadcast to the first
- * params, check: as an activation's. Of arrays there are weight and pos_weight
- * docs:     "name: text\n" for each parameter, and for each input that needs more than its kind says
- * formula:  x the first input, z the second, n the third, t the target; a sum runs over a row
- * example:  arguments of a call, where those of the kind's example do not do
- * summary, source: the first sentence of the documentation; where the loss is from */
+ * name, kind:      the body above, and what it computes a value for: e an element; r a row of
+ *                  columns, b a box of four, w a whole sample; s all sequences at once
+ * cls:             the Python class
+ * inputs:          the arguments of a call in order; all but "target" have a gradient
+ * target:          a pn_target_kind. With PN_TARGET_CLASS and PN_TARGET_CLASS_OR_MASS, ignore_index
+ *                  is the first number among the parameters
+ * takes:           a pn_takes: what the first input is. Probabilities are checked to lie in [0, 1]
+ * metric:          a pn_metric: when a prediction counts as right
+ * from_logits:     the loss that equals this one after a softmax (of classes) or a sigmoid,
+ *                  computed from the input of that layer. fit uses it if this loss is given by its
+ *                  name
+ * has_batchmean:   whether reduction="batchmean" is allowed
+ * has_variance:    whether the second input is a variance: 0 or more, and broadcast to the first
+ * params, check:   as for an activation. Array parameters are weight and pos_weight
+ * docs:            "name: text\n" for each parameter, and for each input whose kind does not say
+ *                  enough
+ * formula:         x the first input, z the second, n the third, t the target; a sum runs over a
+ *                  row
+ * example:         arguments of a call, if those of the kind's example do not fit
+ * summary, source: the first sentence of the documentation; where the loss was published */
 #ifndef PN_LOSSES
 #define PN_IGNORE_INDEX \
-    "ignore_index: Class index of rows that are left out, of the sum and of what a mean divides by.\n"
+    "ignore_index: Class index of rows that are left out of the sum and of the divisor of a mean.\n"
 #define PN_CLASS_WEIGHT \
     "weight: Of shape (classes,); multiplies the value of each row by the weight of its class.\n"
 #define PN_FOCUS \
-    "gamma: Exponent that reduces the value of examples that are right already; 0 gives cross-entropy.\n"
-#define PN_BOX_EPS "eps: Added to divisors, so that boxes without an area do not divide by 0.\n"
+    "gamma: Exponent that reduces the weight of well-classified examples; 0 gives cross-entropy.\n"
+#define PN_BOX_EPS "eps: Added to divisors to avoid division by 0 for boxes without area.\n"
 #define PN_BOXES \
     " Corners of predicted boxes may come in any order and are swapped where necessary; those of targets " \
     "must be ordered."
@@ -320,7 +335,7 @@ PN_LOSSES(ROW)
         .params = "delta=1.0", .check = "delta > 0", \
         .docs = "delta: Magnitude of the error above which the loss is linear.\n", \
         .formula = "where(abs(x - t) < delta, 0.5 * (x - t)**2, delta * (abs(x - t) - 0.5 * delta))", \
-        .summary = "Squared error up to `delta` and linear beyond, so that outliers pull less.", \
+        .summary = "Squared error up to `delta` and linear beyond, which reduces the effect of outliers.", \
         .source = "Huber, P. J. (1964). Robust estimation of a location parameter. Annals of Mathematical " \
                   "Statistics.") \
     ROW(log_cosh, e, .cls = "LogCoshLoss", .inputs = "input target", .target = PN_TARGET_REAL, \
@@ -336,8 +351,8 @@ PN_LOSSES(ROW)
     ROW(bce, e, .cls = "BCELoss", .inputs = "input target", .target = PN_TARGET_UNIT, \
         .takes = PN_TAKES_PROBABILITIES, .metric = PN_METRIC_HALF, .from_logits = "bce_with_logits", \
         .params = "weight: array = None", \
-        .docs = "weight: Multiplies the value of each element; broadcast to the input. In `fit` one number " \
-                "a column.\n", \
+        .docs = "weight: Multiplies the value of each element; broadcast to the input. In `fit` one " \
+                "number per column.\n", \
         .formula = "-(t * maximum(log(x), -100) + (1 - t) * maximum(log1p(-x), -100))", \
         .summary = "Binary cross-entropy of probabilities, with logarithms cut off at -100.") \
     ROW(bce_with_logits, e, .cls = "BCEWithLogitsLoss", .inputs = "input target", .target = PN_TARGET_UNIT, \
@@ -358,7 +373,7 @@ PN_LOSSES(ROW)
         .formula = "where(alpha < 0, 1, alpha * t + (1 - alpha) * (1 - t)) " \
                    "* (1 - t / (1 + exp(-x)) - (1 - t) / (1 + exp(x)))**gamma " \
                    "* (maximum(x, 0) - x * t + log1p(exp(-abs(x))))", \
-        .summary = "Binary cross-entropy of logits in which examples that are right already count less, as " \
+        .summary = "Binary cross-entropy of logits in which well-classified examples count less, as " \
                    "torchvision defines it.", \
         .source = "Lin, T.-Y., Goyal, P., Girshick, R., He, K. and Dollar, P. (2017). Focal loss for dense " \
                   "object detection. ICCV.") \
@@ -384,8 +399,8 @@ PN_LOSSES(ROW)
         .has_variance = 1, \
         .params = "full=False, eps=1e-6", .check = "0 < eps < inf", \
         .docs = "full: Whether to add the constant log(2 pi) / 2.\n" \
-                "eps: Least variance; smaller ones are replaced by it.\n" \
-                "var: Variances of 0 or more, of the shape of the input or with axes of 1; or one a row, " \
+                "eps: Lower limit of variances; smaller ones are replaced by it.\n" \
+                "var: Variances of 0 or more, of the shape of the input or with axes of 1; or one per row, " \
                 "of shape ``input.shape[:-1]``.\n", \
         .example = "[0.5, 2.0], [1.0, 0.0], [1.0, 4.0]", \
         .formula = "0.5 * (log(maximum(z, eps)) + (x - t)**2 / maximum(z, eps)) + full * 0.5 * log(2 * pi)", \
@@ -395,10 +410,9 @@ PN_LOSSES(ROW)
                   "probability distribution. ICNN.") \
     ROW(hinge_embedding, e, .cls = "HingeEmbeddingLoss", .inputs = "input target", .target = PN_TARGET_SIGN, \
         .params = "margin=1.0", .check = "abs(margin) < inf", \
-        .docs = "margin: Distance from which pairs with a target of -1 cost nothing.\n", \
+        .docs = "margin: Distance from which pairs with a target of -1 have no loss.\n", \
         .formula = "where(t > 0, x, maximum(0, margin - x))", \
-        .summary = "A distance where the target is 1, and what it lacks of `margin` where the target is " \
-                   "-1.") \
+        .summary = "The distance where the target is 1, and max(0, margin - distance) where it is -1.") \
     ROW(soft_margin, e, .cls = "SoftMarginLoss", .inputs = "input target", .target = PN_TARGET_SIGN, \
         .takes = PN_TAKES_LOGITS, \
         .formula = "log1p(exp(-t * x))", \
@@ -406,11 +420,11 @@ PN_LOSSES(ROW)
     ROW(margin_ranking, e, .cls = "MarginRankingLoss", .inputs = "input1 input2 target", .target = \
         PN_TARGET_REAL, \
         .params = "margin=0.0", .check = "abs(margin) < inf", \
-        .docs = "margin: Least difference of two scores in the right order.\n", \
+        .docs = "margin: Difference required between two scores in the right order.\n", \
         .example = "[0.5, 2.0], [1.0, 0.0], [1.0, 1.0]", \
         .formula = "maximum(0, margin - t * (x - z))", \
-        .summary = "What the first score lacks of exceeding the second by `margin` where the target is 1, " \
-                   "or the second of exceeding the first where it is -1.") \
+        .summary = "Hinge loss of two scores: the first should exceed the second by `margin` where the " \
+                   "target is 1, and the second the first where it is -1.") \
     ROW(cross_entropy, r, .cls = "CrossEntropyLoss", .inputs = "input target", .target = \
         PN_TARGET_CLASS_OR_MASS, \
         .takes = PN_TAKES_LOGITS, .metric = PN_METRIC_ARGMAX, .from_logits = "cross_entropy", \
@@ -434,8 +448,8 @@ PN_LOSSES(ROW)
         .params = "weight: array = None, ignore_index: int = -100, gamma=2.0", .check = "0 <= gamma < inf", \
         .docs = PN_CLASS_WEIGHT PN_IGNORE_INDEX PN_FOCUS, \
         .formula = "(1 - sum(t * exp(x)) / sum(exp(x)))**gamma * (log(sum(exp(x))) - sum(t * x))", \
-        .summary = "Cross-entropy of logits in which rows that are right already count less; `weight` is " \
-                   "the paper's alpha.", \
+        .summary = "Cross-entropy of logits in which well-classified rows count less; `weight` is the " \
+                   "alpha of the paper.", \
         .source = "Lin, T.-Y., Goyal, P., Girshick, R., He, K. and Dollar, P. (2017). Focal loss for dense " \
                   "object detection. ICCV.") \
     ROW(multi_margin, r, .cls = "MultiMarginLoss", .inputs = "input target", .target = PN_TARGET_INDEX, \
@@ -443,15 +457,18 @@ PN_LOSSES(ROW)
         .params = "p: int = 1, margin=1.0, weight: array = None", \
         .check = "(p == 1 or p == 2) and abs(margin) < inf", \
         .docs = "p: Power of the hinge, 1 or 2.\n" \
-                "margin: Least lead of the right class's score over each other.\n" PN_CLASS_WEIGHT, \
+                "margin: By how much the score of the right class must exceed each other score.\n" \
+                PN_CLASS_WEIGHT, \
         .formula = "sum((1 - t) * maximum(0, margin - sum(t * x) + x)**p) / len(x)", \
-        .summary = "What the right class's score lacks of exceeding each other score by `margin`.", \
+        .summary = "Hinge loss of classes: the score of the right class should exceed each other score by " \
+                   "`margin`.", \
         .source = "Crammer, K. and Singer, Y. (2001). On the algorithmic implementation of multiclass " \
                   "kernel-based vector machines. JMLR.") \
     ROW(multilabel_margin, r, .cls = "MultiLabelMarginLoss", .inputs = "input target", .target = \
         PN_TARGET_INDICES, \
         .formula = "sum(maximum(0, 1 - (x[t > 0, None] - x[t == 0]))) / len(x)", \
-        .summary = "What the score of each right class lacks of exceeding that of each wrong one by 1.") \
+        .summary = "Hinge loss of several labels: the score of each right class should exceed each wrong " \
+                   "one by 1.") \
     ROW(multilabel_soft_margin, r, .cls = "MultiLabelSoftMarginLoss", .inputs = "input target", \
         .target = PN_TARGET_UNIT, .takes = PN_TAKES_LOGITS, \
         .params = "weight: array = None", \
@@ -461,7 +478,7 @@ PN_LOSSES(ROW)
     ROW(cosine_embedding, r, .cls = "CosineEmbeddingLoss", .inputs = "input1 input2 target", .target = \
         PN_TARGET_SIGN, \
         .params = "margin=0.0", .check = "-1 <= margin <= 1", \
-        .docs = "margin: Cosine up to which pairs with a target of -1 cost nothing.\n", \
+        .docs = "margin: Cosine up to which pairs with a target of -1 have no loss.\n", \
         .example = "[[1.0, 2.0]], [[2.0, 1.0]], [1.0]", \
         .formula = "where(t > 0, 1 - sum(x * z) / sqrt(sum(x * x) * sum(z * z)), " \
                    "maximum(0, sum(x * z) / sqrt(sum(x * x) * sum(z * z)) - margin))", \
@@ -479,7 +496,8 @@ PN_LOSSES(ROW)
                 "negative (Balntas et al., 2016).\n", \
         .formula = "maximum(0, sum(abs(x - z + eps)**p)**(1 / p) - sum(abs(x - n + eps)**p)**(1 / p) + " \
                    "margin)", \
-        .summary = "What the distance to the negative lacks of the distance to the positive plus `margin`.", \
+        .summary = "Hinge loss of distances: the negative should be farther from the anchor than the " \
+                   "positive by `margin`.", \
         .source = "Schroff, F., Kalenichenko, D. and Philbin, J. (2015). FaceNet: a unified embedding for " \
                   "face recognition and clustering. CVPR.") \
     ROW(dice, w, .cls = "DiceLoss", .inputs = "input target", .target = PN_TARGET_UNIT, \
@@ -500,7 +518,7 @@ PN_LOSSES(ROW)
         .params = "eps=1e-7", .check = "0 <= eps < inf", \
         .docs = PN_BOX_EPS, \
         .formula = "1 - intersection / (union + eps) + (hull - union) / (hull + eps)", \
-        .summary = "Generalised IoU loss, which also pulls boxes together that do not overlap, as " \
+        .summary = "Generalised IoU loss, which also has a gradient for boxes that do not overlap, as " \
                    "torchvision defines it." \
                    PN_BOXES, \
         .source = "Rezatofighi, H., Tsoi, N., Gwak, J., Sadeghian, A., Reid, I. and Savarese, S. (2019). " \
@@ -509,7 +527,7 @@ PN_LOSSES(ROW)
         .params = "eps=1e-7", .check = "0 <= eps < inf", \
         .docs = PN_BOX_EPS, \
         .formula = "1 - intersection / (union + eps) + distance2 / (diagonal2 + eps) + alpha * ratio", \
-        .summary = "Complete IoU loss: centres and the ratio of the sides count too, as torchvision " \
+        .summary = "Complete IoU loss, which includes distance of centres and aspect ratio, as torchvision " \
                    "defines it. alpha, the weight of the ratio, is ratio / (1 - IoU + ratio + eps) and has " \
                    "no gradient." PN_BOXES, \
         .source = "Zheng, Z., Wang, P., Liu, W., Li, J., Ye, R. and Ren, D. (2020). Distance-IoU loss: " \
@@ -526,7 +544,7 @@ PN_LOSSES(ROW)
                 "input_lengths: Integers of shape (sequences,): the steps of each sequence.\n" \
                 "target_lengths: Integers of shape (sequences,): the labels of each sequence.\n", \
         .formula = "-log(sum over alignments of product over time of exp(log_probs))", \
-        .summary = "Connectionist temporal classification: labels of sequences without their times.", \
+        .summary = "Connectionist temporal classification: sequence labels without known alignment.", \
         .source = "Graves, A., Fernandez, S., Gomez, F. and Schmidhuber, J. (2006). Connectionist temporal " \
                   "classification. ICML.")
 #endif

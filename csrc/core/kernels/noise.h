@@ -1,5 +1,5 @@
-/* noise.h - random numbers by counter, as rng.c has them, 64 at a time, and what they do to arrays.
- * Word k of block 16 g + i stands at place 64 g + 16 k + i on every machine. */
+/* noise.h - counter-based random numbers, those of rng.c computed 64 at a time, and kernels that
+ * use them. Word k of block 16 g + i is at position 64 g + 16 k + i on every machine. */
 #if BITS == 64
 typedef uint64_t VU __attribute__((vector_size(PN_VL)));
 enum { GROUP = 16, WIDTH = PN_VL / 8 };
@@ -35,7 +35,7 @@ static void philox_words(uint64_t seed, uint64_t stream, uint64_t group, size_t 
 }
 #endif
 
-/* y = x scale + shift where the word is threshold or more, else fill. */
+/* y = x scale + shift where the word is at least threshold, else fill. */
 static void CAT(mask, SFX)(const pn_mask *m, size_t n, const uint32_t *words, const void *data,
                            void *out)
 {
@@ -45,8 +45,8 @@ static void CAT(mask, SFX)(const pn_mask *m, size_t n, const uint32_t *words, co
     if (m->threshold == 0) for (size_t i = 0; i < n; i++) y[i] = x[i] * scale + shift;
     else for (size_t i = 0; i < n; i++) y[i] = words[i] > last ? x[i] * scale + shift : fill;
 }
-/* The same for n pixels of some channels, which stand `step` elements apart; words: a row of `word_stride`
- * a channel, a word a pixel. */
+/* The same for n pixels with channels last, `step` elements apart. words: one per pixel, with a row
+ * of word_stride words for each channel. */
 static void CAT(mask_pixels, SFX)(const pn_mask *m, size_t n, size_t channels, size_t word_stride,
                                   const uint32_t *words, size_t step, const void *data, void *out)
 {
@@ -56,7 +56,7 @@ static void CAT(mask_pixels, SFX)(const pn_mask *m, size_t n, size_t channels, s
         for (size_t c = 0; c < channels; c++)
             y[c] = words[c * word_stride] >= m->threshold ? x[c] * scale + shift : fill;
 }
-/* The same for spans of n elements, a word each. */
+/* The same for spans of n elements that share one word. */
 static void CAT(mask_spans, SFX)(const pn_mask *m, size_t spans, size_t n, const uint32_t *words,
                                  const void *data, void *out)
 {
@@ -69,8 +69,8 @@ static void CAT(mask_spans, SFX)(const pn_mask *m, size_t spans, size_t n, const
         else for (size_t i = 0; i < n; i++) y[i] = shift;
     }
 }
-/* y = x + std z with z standard normal (Box and Muller, 1958): two from two words. n is even or the
- * words' end. */
+/* y = x + std z with z standard normal (Box and Muller, 1958): two numbers from two words. n is
+ * even, unless it ends with the last word. */
 static void CAT(add_normal, SFX)(double std, size_t n, const uint32_t *words, const void *x,
                                  void *y)
 {

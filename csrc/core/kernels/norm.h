@@ -1,25 +1,25 @@
 /* norm.h - normalisation. A group shares a mean and a scale: runs of contiguous elements, or one
- * column of a matrix. Sums are taken in strips whose totals are added in double, in a fixed order;
- * deviations are taken from the mean, and what rounding left of their own sum corrects both
- * moments. Short runs are taken as many at a time as a vector has lanes, so that what a group needs
- * beside its sums is computed for all of them at once; what it gets does not depend on its place
+ * column of a matrix. Sums are computed in strips, whose totals are added in double in a fixed
+ * order. Deviations are taken from the mean; the sum that rounding leaves in them corrects both
+ * moments. As many short runs are processed at a time as a vector has lanes, so that the steps
+ * after the sums are vectorised over groups; the result of a group does not depend on its place
  * among them.
  *
- * A mean is kept in double and subtracted in two parts: the mean as the type holds it, which leaves
- * an exact difference where digits are scarce; and the rest, times the scale, as the addend of the
- * multiply-add that follows. Where the squares of deviations leave the type's range, moments are
- * taken again in double, of x over its largest magnitude. */
+ * A mean is kept in double and subtracted in two parts. The first is the mean rounded to the type,
+ * whose difference from nearby elements is exact. The second is the rest, times the scale, as the
+ * addend of the following multiply-add. Where the squares of deviations leave the range of the
+ * type, moments are computed again in double, of x over its largest magnitude. */
 
-#define STRIP 1024                                      /* elements whose sum is kept in the type itself */
+#define STRIP 1024                      /* elements that are summed in the type itself */
 
-static ALWAYS V CAT(all_lanes, SFX)(V v)                /* the sum of the lanes, in every lane */
+static ALWAYS V CAT(all_lanes, SFX)(V v)                /* the sum of the lanes, in all lanes */
 {
     _Pragma("GCC unroll 4") for (size_t h = L / 2; h; h /= 2) v += SWAP(v, h);
     return v;
 }
 #define ALL(v) CAT(all_lanes, SFX)(v)
-/* Lane r: the sum of the lanes of v[r], added as ALL does, of m vectors; v, which has room for L,
- * is used up. */
+/* Lane r of the result: the sum of the lanes of v[r], for m vectors, added in the order of ALL. v
+ * must have space for L vectors and is overwritten. */
 static ALWAYS V CAT(sums_of, SFX)(V *v, size_t m)
 {
     for (; m < L; m++) v[m] = SPLAT(0);
@@ -48,8 +48,8 @@ static ALWAYS void CAT(add_wide, SFX)(double *to, size_t m, V v)
     else for (size_t k = 0; k < m; k++) to[k] += (double)v[k];
 }
 
-/* ---- runs: at most STRIP elements one behind another ----------------------------------------- */
-/* its lanes have yet to be added */
+/* ---- runs: at most STRIP contiguous elements ------------------------------------------------- */
+/* The sum of a run, still distributed over the lanes. */
 static ALWAYS V CAT(run_sum, SFX)(size_t n, const R *x)
 {
     V a[4] = { { 0 } };
@@ -59,8 +59,8 @@ static ALWAYS V CAT(run_sum, SFX)(size_t n, const R *x)
     for (; i < n; i += L) a[0] += LOAD_UPTO(x + i, n - i);
     return (a[0] + a[1]) + (a[2] + a[3]);
 }
-/* What a group's deviations are made of: its mean in the type, its scale, and -scale times what the
- * type leaves out of the mean. */
+/* The constants of the deviations of a group: its mean in the type, its scale, and -scale times the
+ * rounding error of the mean. */
 typedef struct { R mean, scale, shift; } CAT(centre, SFX);
 static CAT(centre, SFX) CAT(centre_of, SFX)(double mean, double scale)
 {
@@ -72,32 +72,34 @@ static ALWAYS V CAT(deviation, SFX)(V x, CAT(centre, SFX) c)
     return FMA(x - c.mean, SPLAT(c.scale), SPLAT(c.shift));
 }
 
-/* Is a product of two scales, which saves a multiplication per element, in the range of the type?
- */
+/* Whether the product of two scales is in the range of the type. If so, it saves a multiplication
+ * per element. */
 static int CAT(scale_in_range, SFX)(double scale)
 {
     return scale > PICK(0x1p-50, 0x1p-400) && scale < PICK(0x1p50, 0x1p400);
 }
 
-/* Sums of u and of u d: of d = x - mean and its squares; or, with g, of u = g or g w, where with
- * far d = (x - mean) scale. */
+/* Sums of u and of u d. Without g, u = d = x - mean; with g, u = g or g w and d = x - mean, or with
+ * scaled (x - mean) scale. */
 static ALWAYS void CAT(pair_step, SFX)(const R *x, const R *g, const R *w, const int scaled,
                                        CAT(centre, SFX) c, size_t m, V *sum, V *products)
 {
-    V d = scaled ? CAT(deviation, SFX)(LOAD_UPTO(x, m), c) : LOAD_UPTO(x, m) - c.mean, u = g ? LOAD_UPTO(g, m) : d;
+    V d = scaled ? CAT(deviation, SFX)(LOAD_UPTO(x, m), c) : LOAD_UPTO(x, m) - c.mean,
+      u = g ? LOAD_UPTO(g, m) : d;
     if (w) u *= LOAD_UPTO(w, m);
     if (!g && m < L) d = u = SEL(FIRST(m), d, SPLAT(0));
     *sum += u;
     *products = FMA(u, d, *products);
 }
-static ALWAYS void CAT(run_pair, SFX)(size_t n, const R *x, const R *g, const R *w, const int scaled,
-                                      CAT(centre, SFX) c, V *sum, V *products)
+static ALWAYS void CAT(run_pair, SFX)(size_t n, const R *x, const R *g, const R *w,
+                                      const int scaled, CAT(centre, SFX) c, V *sum, V *products)
 {
     V s[4] = { { 0 } }, p[4] = { { 0 } };
     size_t i = 0;
     for (; i + 4 * L <= n; i += 4 * L)
         _Pragma("GCC unroll 4") for (size_t k = 0; k < 4; k++)
-            CAT(pair_step, SFX)(x + i + k * L, g ? g + i + k * L : g, w ? w + i + k * L : w, scaled, c, L, &s[k], &p[k]);
+            CAT(pair_step, SFX)(x + i + k * L, g ? g + i + k * L : g, w ? w + i + k * L : w,
+                                scaled, c, L, &s[k], &p[k]);
     for (; i < n; i += L)
         CAT(pair_step, SFX)(x + i, g ? g + i : g, w ? w + i : w, scaled, c, n - i, &s[0], &p[0]);
     *sum = (s[0] + s[1]) + (s[2] + s[3]);
@@ -105,10 +107,10 @@ static ALWAYS void CAT(run_pair, SFX)(size_t n, const R *x, const R *g, const R 
 }
 
 /* ---- groups ---------------------------------------------------------------------------------- */
-/* out += sums of x and nothing else, or of the pair above, over a group of any length. */
+/* out += the sum of x or, with pair, the sums above, over a group of any length. */
 static ALWAYS void CAT(group_sums, SFX)(size_t spans, size_t stride, size_t n, const R *x,
-                                        const R *g, const R *w, const int scaled, CAT(centre, SFX) c,
-                                        int pair, double *out)
+                                        const R *g, const R *w, const int scaled,
+                                        CAT(centre, SFX) c, int pair, double *out)
 {
     V a[2] = { { 0 } }, add[2] = { { 0 } };
     size_t held = 0;
@@ -117,8 +119,8 @@ static ALWAYS void CAT(group_sums, SFX)(size_t spans, size_t stride, size_t n, c
             const size_t at = s * stride + i;
             m = n - i < STRIP ? n - i : STRIP;
             if (pair)
-                CAT(run_pair, SFX)
-                (m, x + at, g ? g + at : g, w ? w + i : w, scaled, c, &add[0], &add[1]);
+                CAT(run_pair, SFX)(m, x + at, g ? g + at : g, w ? w + i : w, scaled, c, &add[0],
+                                   &add[1]);
             else add[0] = CAT(run_sum, SFX)(m, x + at);
             a[0] += add[0];
             a[1] += add[1];
@@ -129,19 +131,21 @@ static ALWAYS void CAT(group_sums, SFX)(size_t spans, size_t stride, size_t n, c
     for (size_t k = 0; k < 2; k++) out[k] += ALL(a[k])[0];
 }
 
-/* Has a mean square left the range of the type? One below it matters only beside an eps that is
- * smaller still. */
+/* Whether a mean square has left the range of the type. A tiny one matters only if eps is smaller
+ * still. */
 static int CAT(needs_rescaling, SFX)(double square, double eps)
 {
     return !(square < INFINITY) ||
            (square < PICK(0x1p-80, 0x1p-900) && eps < PICK(0x1p-50, 0x1p-870));
 }
-/* Mean, variance and scale of spans runs of n elements, in double, of x over its largest magnitude;
- * as they were unless that is a number above 0. */
+/* Computes mean, variance and scale of spans runs of n elements in double, of x over its largest
+ * magnitude. Leaves them unchanged unless that is finite and above 0. */
 static void CAT(rescaled_moments, SFX)(size_t spans, size_t stride, size_t n, const void *data,
                                   int centred, double eps, double *mean, double *var, double *scale)
 {
-#define EACH_ELEMENT for (size_t s = 0; s < spans; s++) for (const R *x = (const R *)data + s * stride, *end = x + n; x < end; x++)
+#define EACH_ELEMENT \
+    for (size_t s = 0; s < spans; s++) \
+        for (const R *x = (const R *)data + s * stride, *end = x + n; x < end; x++)
     const double count = (double)(spans * n);
     double most = 0, sum = 0, off = 0, square = 0;
     int e;
@@ -169,8 +173,8 @@ static void CAT(rescaled_moments, SFX)(size_t spans, size_t stride, size_t n, co
 #undef EACH_ELEMENT
 }
 
-/* Mean (0 unless centred), mean square of the deviations from it, and scale of a group, x its first
- * element. */
+/* Computes the mean of a group (0 unless centred), the mean square of the deviations from it, and
+ * the scale. x: its first element. */
 static void CAT(group_moments, SFX)(const pn_norm_groups *g, size_t i, size_t spans, size_t n,
                                     const R *x)
 {
@@ -185,10 +189,10 @@ static void CAT(group_moments, SFX)(const pn_norm_groups *g, size_t i, size_t sp
     g->var[i] = square < 0 ? 0 : square;
     g->scale[i] = 1 / sqrt(g->var[i] + g->eps);
     if (CAT(needs_rescaling, SFX)(square, g->eps))
-        CAT(rescaled_moments, SFX)
-        (spans, g->stride, n, x, g->centred, g->eps, g->mean + i, g->var + i, g->scale + i);
+        CAT(rescaled_moments, SFX)(spans, g->stride, n, x, g->centred, g->eps, g->mean + i,
+                                   g->var + i, g->scale + i);
 }
-/* The same for m groups from the i-th, each of them one run of n elements. */
+/* The same for m groups from group i on, each one run of n elements. */
 static void CAT(run_moments, SFX)(const pn_norm_groups *g, size_t i, size_t m, size_t n, const R *x)
 {
     V first[L], second[L], mean = { 0 }, off = { 0 };
@@ -199,7 +203,8 @@ static void CAT(run_moments, SFX)(const pn_norm_groups *g, size_t i, size_t m, s
     }
     STORE(means, mean);
     for (size_t r = 0; r < m; r++)
-        CAT(run_pair, SFX)(n, x + r * g->step, NULL, NULL, 0, (CAT(centre, SFX)){ means[r], 1, 0 }, &first[r], &second[r]);
+        CAT(run_pair, SFX)(n, x + r * g->step, NULL, NULL, 0, (CAT(centre, SFX)){ means[r], 1, 0 },
+                           &first[r], &second[r]);
     if (g->centred) off = SUMS_OF(first, m) / (R)n;
     V square = SUMS_OF(second, m) / (R)n - off * off;
     const VI out_of_range = ~(square < (R)INFINITY) | (square < PICK(0x1p-80f, 0x1p-900));
@@ -211,13 +216,14 @@ static void CAT(run_moments, SFX)(const pn_norm_groups *g, size_t i, size_t m, s
     if (!ANY(out_of_range & FIRST(m))) return;
     for (size_t r = 0; r < m; r++)
         if (CAT(needs_rescaling, SFX)(square[r], g->eps))
-            CAT(rescaled_moments, SFX)(1, 0, n, x + r * g->step, g->centred, g->eps, g->mean + i + r, g->var + i + r, g->scale + i + r);
+            CAT(rescaled_moments, SFX)(1, 0, n, x + r * g->step, g->centred, g->eps,
+                                       g->mean + i + r, g->var + i + r, g->scale + i + r);
 }
 static void CAT(norm_moments, SFX)(const pn_norm_groups *g, size_t from, size_t to,
                                    const void *data)
 {
     const R *x = data;
-    /* are a group's spans one run? */
+    /* whether the spans of a group form one run */
     const int contiguous = g->spans == 1 || g->stride == g->n;
     const size_t spans = contiguous ? 1 : g->spans, n = contiguous ? g->spans * g->n : g->n;
     for (size_t i = from, m; i < to; i += m) {
@@ -227,8 +233,8 @@ static void CAT(norm_moments, SFX)(const pn_norm_groups *g, size_t from, size_t 
     }
 }
 
-/* y = (x - mean) scale w + b, the deviation being (x - c.mean) c.scale + c.shift; w and b stand at
- * each element, or are NULL. */
+/* y = (x - mean) scale w + b, computed from the deviation (x - c.mean) c.scale + c.shift. w and b
+ * have a number per element, or are NULL. */
 static ALWAYS void CAT(apply_step, SFX)(const R *x, R *y, CAT(centre, SFX) c, const R *w,
                                         const R *b, size_t m)
 {
@@ -262,21 +268,23 @@ static void CAT(norm_apply, SFX)(const pn_norm_groups *g, size_t from, size_t to
             for (size_t s = 0; s < g->spans; s++, x += g->stride, y += g->stride) {
                 const size_t at = g->weight_axis == PN_PER_SPAN ? s : 0;
                 const R factor = w ? w[at] : 1;
-                CAT(apply_span, SFX)(g->n, x, y, (CAT(centre, SFX)){ c.mean, c.scale * factor, c.shift * factor + (b ? b[at] : 0) }, NULL, NULL);
+                const CAT(centre, SFX) by_span = { c.mean, c.scale * factor,
+                                                   c.shift * factor + (b ? b[at] : 0) };
+                CAT(apply_span, SFX)(g->n, x, y, by_span, NULL, NULL);
             }
         }
     }
 }
 
-/* Of a group, in double: the sum of h d, with d = (x - mean) scale, from those of h and of h (x -
- * the mean in the type). */
+/* The sum of h d over a group in double, with d = (x - mean) scale, from the sums of h and of h (x
+ * - the mean in the type). */
 static double CAT(scaled_product, SFX)(double mean, double scale, double sum, double product)
 {
     return (product - (mean - (double)(R)mean) * sum) * scale;
 }
 
-/* Sums of h and of h (x - mean) scale for m runs, the first of them run u of group i; h is gy,
- * times w where that stands at each element. */
+/* Sums of h and of h (x - mean) scale for m runs, the first of them run u of group i. h is gy,
+ * times w if that has a number per element. */
 static ALWAYS void CAT(runs_back, SFX)(const pn_norm_groups *g, size_t i, size_t u, size_t m,
                                        const R *x, const R *gy, double *out)
 {
@@ -306,7 +314,7 @@ static ALWAYS void CAT(runs_back, SFX)(const pn_norm_groups *g, size_t i, size_t
         if (++u == units) u = 0, i++;
     }
 }
-/* The same for each group, or for each span. */
+/* The same sums for each group, or for each span. */
 static void CAT(norm_sums, SFX)(const pn_norm_groups *g, size_t from, size_t to, const void *data,
                                 const void *given, double *out)
 {
@@ -317,7 +325,8 @@ static void CAT(norm_sums, SFX)(const pn_norm_groups *g, size_t from, size_t to,
     if (g->n <= STRIP && (per_span || g->spans == 1)) {
         for (size_t q = from * units, m; q < to * units; q += m) {
             m = to * units - q < L ? to * units - q : L;
-            CAT(runs_back, SFX)(g, q / units, q % units, m, x + q * group_stride, gy + q * group_stride, out + 2 * q);
+            CAT(runs_back, SFX)(g, q / units, q % units, m, x + q * group_stride,
+                                gy + q * group_stride, out + 2 * q);
         }
         return;
     }
@@ -338,7 +347,7 @@ static void CAT(norm_sums, SFX)(const pn_norm_groups *g, size_t from, size_t to,
     }
 }
 
-/* gx = by[0] h + by[1] d + by[2], where d = x - mean, with far times scale. */
+/* gx = by[0] h + by[1] d + by[2], where d = x - mean, times scale with scaled. */
 static ALWAYS V CAT(back_of, SFX)(V x, V h, const int scaled, CAT(centre, SFX) c, const R *by)
 {
     return FMA(h, SPLAT(by[0]),
@@ -350,22 +359,24 @@ static ALWAYS void CAT(back_span, SFX)(size_t n, const R *x, const R *gy, R *gx,
     size_t i = 0;
     _Pragma("GCC unroll 4") for (; i + L <= n; i += L)
         STORE(gx + i, CAT(back_of, SFX)(LOAD(x + i), LOAD(gy + i), scaled, c, by));
-    if (i < n)
-        STORE_PART(
-            gx + i, n - i,
-            CAT(back_of, SFX)(LOAD_PART(x + i, n - i), LOAD_PART(gy + i, n - i), scaled, c, by));
+    if (i < n) {
+        const V last = LOAD_PART(x + i, n - i), h = LOAD_PART(gy + i, n - i);
+        STORE_PART(gx + i, n - i, CAT(back_of, SFX)(last, h, scaled, c, by));
+    }
 }
-/* The same, with scaled, at one place of m groups that share their weights, and gw += gy (x - mean)
- * scale, gb += gy; group_stride: elements from one group to the next; left: elements from this place on. */
+/* The same with scaled, at one place of m groups that share their weights; also gw += gy (x - mean)
+ * scale and gb += gy. group_stride: elements from one group to the next. left: elements from this
+ * place on. */
 typedef struct { CAT(centre, SFX) c; R by[3]; } CAT(group_back, SFX);
-static ALWAYS void CAT(back_step, SFX)(size_t m, size_t group_stride, const R *x, const R *gy, R *gx,
-                                       const CAT(group_back, SFX) * b, const R *w, R *gw, R *gb,
-                                       size_t left)
+static ALWAYS void CAT(back_step, SFX)(size_t m, size_t group_stride, const R *x, const R *gy,
+                                       R *gx, const CAT(group_back, SFX) *b, const R *w, R *gw,
+                                       R *gb, size_t left)
 {
     const V weight = w ? LOAD_UPTO(w, left) : SPLAT(1);
     V sum_w = gw ? LOAD_UPTO(gw, left) : SPLAT(0), sum_b = gb ? LOAD_UPTO(gb, left) : SPLAT(0);
     _Pragma("GCC unroll 4") for (size_t r = 0; r < m; r++) {
-        V d = CAT(deviation, SFX)(LOAD_UPTO(x + r * group_stride, left), b[r].c), h = LOAD_UPTO(gy + r * group_stride, left);
+        V d = CAT(deviation, SFX)(LOAD_UPTO(x + r * group_stride, left), b[r].c),
+          h = LOAD_UPTO(gy + r * group_stride, left);
         if (gw) sum_w = FMA(h, d, sum_w);
         if (gb) sum_b += h;
         if (w) h *= weight;
@@ -376,17 +387,17 @@ static ALWAYS void CAT(back_step, SFX)(size_t m, size_t group_stride, const R *x
     if (gw) STORE_UPTO(gw, left, sum_w);
     if (gb) STORE_UPTO(gb, left, sum_b);
 }
-static ALWAYS void CAT(back_few, SFX)(size_t m, size_t n, size_t group_stride, const R *x, const R *gy,
-                                      R *gx, const CAT(group_back, SFX) * c, const R *w, R *gw,
-                                      R *gb)
+static ALWAYS void CAT(back_few, SFX)(size_t m, size_t n, size_t group_stride, const R *x,
+                                      const R *gy, R *gx, const CAT(group_back, SFX) *c,
+                                      const R *w, R *gw, R *gb)
 {
     size_t i = 0;
     for (; i + L <= n; i += L)
-        CAT(back_step, SFX)(m, group_stride, x + i, gy + i, gx ? gx + i : gx, c, w ? w + i : w, gw ? gw + i : gw, gb ? gb + i : gb, L);
+        CAT(back_step, SFX)(m, group_stride, x + i, gy + i, gx ? gx + i : gx, c, w ? w + i : w,
+                            gw ? gw + i : gw, gb ? gb + i : gb, L);
     if (i < n)
-        CAT(back_step, SFX)
-        (m, group_stride, x + i, gy + i, gx ? gx + i : gx, c, w ? w + i : w, gw ? gw + i : gw,
-         gb ? gb + i : gb, n - i);
+        CAT(back_step, SFX)(m, group_stride, x + i, gy + i, gx ? gx + i : gx, c, w ? w + i : w,
+                            gw ? gw + i : gw, gb ? gb + i : gb, n - i);
 }
 #define FEW 4
 static void CAT(back_groups, SFX)(const pn_norm_groups *g, size_t i, size_t m, const R *x,
@@ -404,7 +415,8 @@ static void CAT(back_groups, SFX)(const pn_norm_groups *g, size_t i, size_t m, c
     if (m == FEW && gx && w && gw && gb)
         CAT(back_few, SFX)(FEW, g->n, group_stride, x, gy, gx, c, w, gw, gb);
     else for (size_t r = 0; r < m; r++)
-        CAT(back_few, SFX)(1, g->n, group_stride, x + r * group_stride, gy + r * group_stride, gx ? gx + r * group_stride : gx, c + r, w, gw, gb);
+        CAT(back_few, SFX)(1, g->n, group_stride, x + r * group_stride, gy + r * group_stride,
+                           gx ? gx + r * group_stride : gx, c + r, w, gw, gb);
 }
 static void CAT(norm_back, SFX)(const pn_norm_groups *g, size_t from, size_t to, const void *data,
                                 const void *given, void *out, const double *by, void *gw, void *gb)
@@ -415,7 +427,8 @@ static void CAT(norm_back, SFX)(const pn_norm_groups *g, size_t from, size_t to,
         for (size_t first = from; first < to && first < from + g->period; first++)
             for (size_t i = first, m; i < to; i += m * g->period) {
                 for (m = 1; m < FEW && i + m * g->period < to; ) m++;
-                CAT(back_groups, SFX)(g, i, m, x + i * g->step, gy + i * g->step, gx ? gx + i * g->step : gx, by + 3 * (i - from), gw, gb);
+                CAT(back_groups, SFX)(g, i, m, x + i * g->step, gy + i * g->step,
+                                      gx ? gx + i * g->step : gx, by + 3 * (i - from), gw, gb);
             }
         return;
     }

@@ -1,7 +1,8 @@
-/* norm_columns.h - normalisation of columns: tiles of rows, stride elements apart, of n columns,
- * each a group. Four vectors of columns at a time go down all the rows; full: are all their lanes
- * columns? */
-#define EACH_VECTOR _Pragma("GCC unroll 4") for (size_t k = 0; k < 4; k++) if (full || j + k * L < n)
+/* norm_columns.h - normalisation of columns: tiles of n columns, each a group, whose rows are
+ * stride elements apart. Four vectors of columns at a time are processed over all rows. full: all
+ * their lanes are columns. */
+#define EACH_VECTOR \
+    _Pragma("GCC unroll 4") for (size_t k = 0; k < 4; k++) if (full || j + k * L < n)
 #define COLUMN      (j + k * L)
 #define LEFT        (full ? L : n - COLUMN)
 #define IN_BLOCKS(f, ...) \
@@ -10,8 +11,8 @@
         else CAT(f, SFX)(__VA_ARGS__, j, 0); \
     }
 
-#define FOLD 64                                         /* rows whose sums are kept in the type */
-/* Sums are of what differs from the first row, so that a mean far from 0 costs no digits. */
+#define FOLD 64 /* rows that are summed in the type itself */
+/* Sums are of differences from the first row, so that a mean far from 0 costs no digits. */
 static ALWAYS void CAT(block_moments, SFX)(size_t rows, size_t n, size_t stride, const R *x,
                                            double *mean, double *squares, size_t j, int full)
 {
@@ -51,7 +52,7 @@ static ALWAYS void CAT(block_moments, SFX)(size_t rows, size_t n, size_t stride,
     memcpy(mean + j, sums, bytes);
     memcpy(squares + j, wide, bytes);
 }
-/* Means of a tile's columns, and their sums of squared deviations. */
+/* The means of the columns of a tile, and the sums of their squared deviations. */
 static void CAT(columns_moments, SFX)(size_t rows, size_t n, size_t stride, const void *x,
                                       double *mean, double *squares)
 {
@@ -74,7 +75,7 @@ static void CAT(columns_apply, SFX)(size_t rows, size_t n, size_t stride, const 
     IN_BLOCKS(block_apply, rows, n, stride, x, y, by)
 }
 
-/* (x - c[0]) c[1] + c[2] of column vector k, or without far x - c[0] alone. */
+/* (x - c[0]) c[1] + c[2] for column vector k; without scaled x - c[0] only. */
 static ALWAYS V CAT(column_deviation, SFX)(V x, const int scaled, V (*c)[4], size_t k)
 {
     return scaled ? FMA(x - c[0][k], c[1][k], c[2][k]) : x - c[0][k];
@@ -94,9 +95,8 @@ static ALWAYS void CAT(block_sums, SFX)(size_t rows, size_t n, size_t stride, co
             EACH_VECTOR {
                 V g = LOAD_UPTO(gy + at + k * L, LEFT);
                 sum[k] += g;
-                product[k] = FMA(g,
-                                 CAT(column_deviation, SFX)(LOAD_UPTO(x + at + k * L, LEFT), scaled, c, k),
-                                 product[k]);
+                product[k] = FMA(g, CAT(column_deviation, SFX)(LOAD_UPTO(x + at + k * L, LEFT),
+                                                               scaled, c, k), product[k]);
             }
         EACH_VECTOR {
             CAT(add_wide, SFX)(wide[0] + k * L, L, sum[k]);
@@ -107,7 +107,7 @@ static ALWAYS void CAT(block_sums, SFX)(size_t rows, size_t n, size_t stride, co
     memcpy(sums + j, wide[0], bytes);
     memcpy(products + j, wide[1], bytes);
 }
-/* A tile's sums of gy and of gy d, with d as in columns_back. */
+/* The sums over a tile of gy and of gy d, with d as in columns_back. */
 static void CAT(columns_sums, SFX)(size_t rows, size_t n, size_t stride, const void *x,
                                    const void *gy, const double *const *by, double *sums,
                                    double *products)
@@ -117,8 +117,8 @@ static void CAT(columns_sums, SFX)(size_t rows, size_t n, size_t stride, const v
 }
 
 static ALWAYS void CAT(block_back, SFX)(size_t rows, size_t n, size_t stride, const R *x,
-                                        const R *gy, R *gx, const double *const *by, const int scaled,
-                                        size_t j, int full)
+                                        const R *gy, R *gx, const double *const *by,
+                                        const int scaled, size_t j, int full)
 {
     V c[6][4] = { { { 0 } } };
     for (size_t i = 0; i < 6; i++)
@@ -127,10 +127,11 @@ static ALWAYS void CAT(block_back, SFX)(size_t rows, size_t n, size_t stride, co
     for (size_t at = j; rows; rows--, at += stride)
         EACH_VECTOR {
             const V d = CAT(column_deviation, SFX)(LOAD_UPTO(x + at + k * L, LEFT), scaled, c, k);
-            STORE_UPTO(gx + at + k * L, LEFT, FMA(LOAD_UPTO(gy + at + k * L, LEFT), c[3][k], FMA(d, c[4][k], c[5][k])));
+            const V g = LOAD_UPTO(gy + at + k * L, LEFT);
+            STORE_UPTO(gx + at + k * L, LEFT, FMA(g, c[3][k], FMA(d, c[4][k], c[5][k])));
         }
 }
-/* gx = by[3] gy + by[4] d + by[5], with d = (x - by[0]) by[1] + by[2], or x - by[0] where by[1] is
+/* gx = by[3] gy + by[4] d + by[5], with d = (x - by[0]) by[1] + by[2], or x - by[0] if by[1] is
  * NULL. */
 static void CAT(columns_back, SFX)(size_t rows, size_t n, size_t stride, const void *x,
                                    const void *gy, void *gx, const double *const *by)

@@ -2,9 +2,10 @@
  * No include guard: kernels.c includes it once per type, after vmath.h.
  *
  * With t = |x| and Mills's ratio R(t) = e^(t^2/2) Phi(-t), x Phi(x) = max(x, 0) - e^(-t^2/2) G(t),
- * G = t R; the derivative is e^(-t^2/2) H(t) left of 0 and 1 less that right, H = R - t phi(0): one
- * formula for both tails. All that is steep is in the exponential, so G and H need few terms: f32
- * takes a piece of 16, f64 one polynomial with its rounding errors. */
+ * where G = t R. The derivative is e^(-t^2/2) H(t) left of 0, and 1 minus that right of it, where H
+ * = R - t phi(0). One formula thus covers both tails. The exponential carries the whole decay, so G
+ * and H are smooth and need few terms: f32 uses one of 16 pieces, f64 one polynomial with its
+ * rounding errors. */
 #define T_MAX PICK(14.6, 38.8)                          /* e^(-t^2/2) G has underflowed to 0 */
 
 /* e^(-t^2/2) = e^(-r/2) s / UP, r = t^2 + 2n ln2, |r| <= ln2: t^2 is rounded only after the sum. */
@@ -20,9 +21,9 @@ static inline V CAT(gauss, SFX)(V t, V *s)
 /* (e^(-r/2) - 1)/r on |r| <= ln2, error relative to e^(-r/2) 2^-28.3 */
 static const R CAT(c_gauss, SFX)[] = { -0.5f,          0x1.fffffcp-4f,   -0x1.555492p-6f,
                                        0x1.5558acp-9f, -0x1.12397cp-12f, 0x1.6a511ap-16f };
-/* G and H on [0, 14.6]: row by row centres and coefficients of the pieces, four to each octave of 1
- * + t, in the order of its bits: [1, 1.25) is number 12. A centre is a point where the function is
- * almost a float. Error of G 2^-28.7, of H 2^-26.3. */
+/* G and H on [0, 14.6]. Row 0 has the centres of the pieces, the other rows their coefficients:
+ * four pieces per octave of 1 + t, ordered by its bits, so that [1, 1.25) is number 12. A centre is
+ * a point where the function is almost a float. Error of G 2^-28.7, of H 2^-26.3. */
 static const R CAT(c_g, SFX)[][16] = {
     { 0x1.3ff6p0f, 0x1.bf998p0f, 0x1.1f858p1f, 0x1.5fa48p1f, 0x1.bff68p1f, 0x1.203d8p2f,
       0x1.60778p2f, 0x1.a0098p2f, 0x1.ff5ap2f, 0x1.3f9fp3f, 0x1.803a8p3f, 0x1.ba0c9ap3f, 0,
@@ -89,7 +90,7 @@ static inline V CAT(tail, SFX)(V t, const R (*c)[16], int rows)
     V d = t - LOOKUP(c[0], j), c0 = LOOKUP(c[1], j), q = LOOKUP(c[rows - 1], j), s,
       r = GAUSS(t, &s);
     _Pragma("GCC unroll 8") for (int k = rows - 2; k > 1; k--) q = FMA(q, d, LOOKUP(c[k], j));
-    /* what the exponential adds to the piece c0 + q d */
+    /* the contribution of the exponential to the piece c0 + q d */
     V p = FMA(q, d, c0) * r * HORNER(r, CAT(c_gauss, SFX));
     return (RESIDUAL(p, -q, d) + c0) * s;
 }
@@ -117,13 +118,13 @@ static const R CAT(c_mills, SFX)[] = {
 #define PHI0      0x1.9884533d43651p-2                  /* phi(0) = 1/sqrt(2 pi) in two parts */
 #define PHI0_LOW  -0x1.cbc0d30ebfd15p-56
 
-/* R as h + l. v is rounded so that 1 - v and 2v - 1 are exact; what it lacks of t/(t + 4) is put
- * back through R' = t R - phi(0). */
+/* R as h + l. v is rounded so that 1 - v and 2v - 1 are exact; its difference from t/(t + 4) is
+ * corrected by R' = t R - phi(0). */
 static inline V CAT(mills, SFX)(V t, V *l)
 {
     const R *c = CAT(c_mills, SFX);
     V d = t + 4, i = 1 - t / d, v = 1 - i, u = v - i, w = u * u, a = SPLAT(c[23]), b = SPLAT(c[22]);
-    /* odd and even terms: half the chain */
+    /* odd and even terms, for half the latency */
     _Pragma("GCC unroll 32") for (int k = 20; k > 1; k -= 2) {
         a = FMA(a, w, SPLAT(c[k + 1]));
         b = FMA(b, w, SPLAT(c[k]));

@@ -1,9 +1,9 @@
-/* optimizer_loops.h - the update rules of optimizers.h over the elements of a parameter: gradients
- * are adjusted, states loaded and stored, averages kept. No include guard: kernels.c includes it
- * once per type. */
+/* optimizer_loops.h - applies the update rules of optimizers.h to the elements of a parameter:
+ * adjusts gradients, loads and stores states, updates averages. No include guard: kernels.c
+ * includes it once per type. */
 
-/* The gradient as a rule sees it: scaled (which clips by norm, and negates to maximize), clipped by
- * value, and with L1's sign of p. */
+/* The gradient that a rule reads: scaled (which clips by norm, and negates to maximize), clipped by
+ * value, with the L1 term added. */
 static ALWAYS V CAT(adjusted, SFX)(V p, V g, const pn_update_args *a)
 {
     g *= SPLAT(a->scale);
@@ -11,7 +11,11 @@ static ALWAYS V CAT(adjusted, SFX)(V p, V g, const pn_update_args *a)
     return g + SEL(p > 0, SPLAT(a->l1), SEL(p < 0, SPLAT(-a->l1), SPLAT(0)));
 }
 #define PART_LOAD(q)     (m == L ? LOAD((q) + i) : LOAD_PART((q) + i, m))
-#define PART_STORE(q, v) do { if (m == L) STORE((q) + i, (v)); else STORE_PART((q) + i, m, (v)); } while (0)
+#define PART_STORE(q, v) \
+    do { \
+        if (m == L) STORE((q) + i, (v)); \
+        else STORE_PART((q) + i, m, (v)); \
+    } while (0)
 
 /* Moves the running average of a parameter towards it. */
 static ALWAYS void CAT(move_average, SFX)(R *average, size_t i, size_t m, V p, double share)
@@ -20,7 +24,7 @@ static ALWAYS void CAT(move_average, SFX)(R *average, size_t i, size_t m, V p, d
     PART_STORE(average, CAT(lerp, SFX)(e, p, SPLAT(share)));
 }
 
-/* For the rules of tensor_rules.h: the adjusted gradient, and the average. */
+/* For the rules of tensor_rules.h: adjusts the gradient, and updates the average. */
 static void CAT(adjust, SFX)(const pn_update_args *a, void *adjusted)
 {
     const R *p = a->p, *g = a->g;
@@ -38,8 +42,8 @@ static void CAT(average, SFX)(const pn_update_args *a)
     }
 }
 
-/* A constant of a rule in the parameters' type, in which none but 0 becomes 0: an epsilon is there
- * to keep a divisor from it. */
+/* A constant of a rule in the type of the parameters. Only 0 becomes 0, since an epsilon must keep
+ * a divisor from it. */
 static R CAT(constant, SFX)(double x)
 {
     const R r = (R)x, least = PICK(0x1p-126, 0x1p-1022);
@@ -47,11 +51,11 @@ static R CAT(constant, SFX)(double x)
 }
 
 typedef V CAT(rule, SFX)(V p, V g, V *s, const V *h, const unsigned present);
-/* Once a line of the cache asks for what comes a page later: the machine's own looking ahead ends
- * with the page. */
+/* Once per cache line, prefetches the data one page later, since the hardware prefetcher stops at
+ * page boundaries. */
 #define STARTS_LINE      (i * sizeof(R) % 64 < PN_VL)
-#define PREFETCH_NEXT_PAGE(q)         __builtin_prefetch((const void *)((uintptr_t)((q) + i) + 4096))
-/* Elements i to i + m; all but the pointers is constant after inlining, so that each array is read
+#define PREFETCH_NEXT_PAGE(q) __builtin_prefetch((const void *)((uintptr_t)((q) + i) + 4096))
+/* Elements i to i + m. All but the pointers is constant after inlining, so that each array is read
  * and written once. */
 static ALWAYS void CAT(update_part, SFX)(CAT(rule, SFX) * f, const unsigned present,
                                          const int plain, const pn_update_args *a, R *const *s,
@@ -61,7 +65,8 @@ static ALWAYS void CAT(update_part, SFX)(CAT(rule, SFX) * f, const unsigned pres
     const R *from = a->g;
     if (m == L && STARTS_LINE) {
         PREFETCH_NEXT_PAGE(to), PREFETCH_NEXT_PAGE(from);
-        _Pragma("GCC unroll 8") for (int k = 0; k < PN_MAX_STATES; k++) if (HAS(k)) PREFETCH_NEXT_PAGE(s[k]);
+        _Pragma("GCC unroll 8") for (int k = 0; k < PN_MAX_STATES; k++) if (HAS(k))
+            PREFETCH_NEXT_PAGE(s[k]);
     }
     V v[PN_MAX_STATES], p = PART_LOAD(to), g = PART_LOAD(from);
     g = plain ? g * SPLAT(a->scale) : CAT(adjusted, SFX)(p, g, a);
@@ -76,14 +81,14 @@ static ALWAYS void CAT(update_part, SFX)(CAT(rule, SFX) * f, const unsigned pres
 static ALWAYS void CAT(update_span, SFX)(CAT(rule, SFX) * f, const unsigned present,
                                          const int plain, const pn_update_args *args)
 {
-    /* which no store of ours can change, for all the compiler knows */
+    /* a local copy, which stores to the arrays cannot alias */
     const pn_update_args copy = *args, *a = &copy;
     R *s[PN_MAX_STATES];
     V h[PN_MAX_HYPER];
     for (int k = 0; k < PN_MAX_STATES; k++) s[k] = a->state[k];
     for (int k = 0; k < PN_MAX_HYPER; k++) h[k] = SPLAT(CAT(constant, SFX)(a->h[k]));
-    /* First up to a whole vector of p: NumPy's arrays all lie 16 bytes past a line of the cache,
-     * and a vector across two lines costs twice. */
+    /* The first part ends at a vector boundary of p: arrays of NumPy start 16 bytes past a cache
+     * line, and a vector across two lines costs twice as much. */
     const size_t before = (uintptr_t)a->p % PN_VL, start = (PN_VL - before) % PN_VL / sizeof(R);
     size_t i = start < a->n ? start : 0;
     if (i) CAT(update_part, SFX)(f, present, plain, a, s, h, 0, i);
@@ -91,9 +96,10 @@ static ALWAYS void CAT(update_span, SFX)(CAT(rule, SFX) * f, const unsigned pres
     if (i < a->n) CAT(update_part, SFX)(f, present, plain, a, s, h, i, a->n - i);
 }
 
-/* Which sets of states a row can have: all that are not marked with ?, and of those that are, the
- * last ones, any. Folded at compile time. */
-#define STATES(names)        (!!*(names) + !!strchr(names, ' ') + (strrchr(names, ' ') != strchr(names, ' ')))
+/* The sets of states that a row can have: all that are not marked with ?, which come first, and any
+ * of those that are. Folded at compile time. */
+#define STATES(names) \
+    (!!*(names) + !!strchr(names, ' ') + (strrchr(names, ' ') != strchr(names, ' ')))
 #define OPTIONAL(names)      (!!strchr(names, '?') + (strrchr(names, '?') != strchr(names, '?')))
 #define FIXED(names)         ((1u << (STATES(names) - OPTIONAL(names))) - 1)
 #define POSSIBLE(names, set) ((set) < 1u << STATES(names) && ((set) & FIXED(names)) == FIXED(names))

@@ -12,11 +12,14 @@
 
 /* ---- settings -------------------------------------------------------------------------------- */
 /* PN_SETTINGS_f(S) lists the settings of rule f, the learning rate first: S(kind, name, default,
- * documentation). From it come the struct f_settings of its functions in C, and the signature,
- * checks and documentation in Python. kinds: one, a number or flag; two, three, a tuple of numbers;
- * typed, a number whose default follows its type, such as "int = 5", or the words that it may be,
- * which C gets as their index; core, what the core applies before any rule and which is no field.
- * C gets None as NaN. */
+ * documentation). From it come the struct f_settings of its C functions, and the signature, checks
+ * and documentation in Python. C gets None as NaN. Kinds:
+ *
+ * one         a number or flag
+ * two, three  a tuple of numbers
+ * typed       a number whose default has a type, such as "int = 5", or one of several words, which
+ *             C gets as its index
+ * core        applied by the core before any rule; not a field */
 #ifndef PN_OPTIMIZER_SETTINGS
 #define PN_OPTIMIZER_SETTINGS
 #define PN_FIELD_one(name)   double name;
@@ -43,14 +46,16 @@
 #define PN_L2(S) \
     S(one, weight_decay, "0.0", "L2 penalty: weight_decay times p is added to g.")
 #define PN_DECAY(S, start) \
-    S(one, weight_decay, start, "Decoupled weight decay: each step multiplies p by 1 - lr * weight_decay.")
+    S(one, weight_decay, start, \
+      "Decoupled weight decay: each step multiplies p by 1 - lr * weight_decay.")
 #define PN_DECOUPLED(S) \
-    S(one, decoupled_weight_decay, "False", "Whether weight_decay shrinks p itself, as in AdamW.")
+    S(one, decoupled_weight_decay, "False", "Whether weight_decay scales p itself, as in AdamW.")
 #define PN_ADAM_BETAS(S) \
-    S(two, betas, "(0.9, 0.999)", "Shares kept at each step of the means of g and of g squared.")
-#define PN_EPS(S, start) S(one, eps, start, "Added to the divisor, against division by 0.")
+    S(two, betas, "(0.9, 0.999)", "Decay rates of the running means of g and of g squared.")
+#define PN_EPS(S, start) S(one, eps, start, "Added to the divisor to avoid division by 0.")
 #define PN_AMSGRAD(S) \
-    S(one, amsgrad, "False", "Whether to divide by the largest second moment so far (Reddi et al., 2018).")
+    S(one, amsgrad, "False", \
+      "Whether to divide by the largest second moment so far (Reddi et al., 2018).")
 
 #define PN_SETTINGS_sgd(S) \
     PN_LR(S, "1e-3") \
@@ -63,64 +68,65 @@
     PN_LR(S, "1e-3") PN_ADAM_BETAS(S) PN_EPS(S, "1e-8") PN_L2(S) PN_AMSGRAD(S) PN_MAXIMIZE(S) \
     PN_DECOUPLED(S)
 #define PN_SETTINGS_adamw(S) \
-    PN_LR(S, "1e-3") PN_ADAM_BETAS(S) PN_EPS(S, "1e-8") PN_DECAY(S, "0.01") PN_AMSGRAD(S) PN_MAXIMIZE(S)
+    PN_LR(S, "1e-3") PN_ADAM_BETAS(S) PN_EPS(S, "1e-8") PN_DECAY(S, "0.01") PN_AMSGRAD(S) \
+    PN_MAXIMIZE(S)
 #define PN_SETTINGS_nadam(S) \
     PN_LR(S, "2e-3") PN_ADAM_BETAS(S) PN_EPS(S, "1e-8") PN_L2(S) \
-    S(one, momentum_decay, "4e-3", "How fast the momentum of early steps grows to betas[0].") \
+    S(one, momentum_decay, "4e-3", "Rate at which the momentum of early steps grows to betas[0].") \
     PN_DECOUPLED(S) PN_MAXIMIZE(S)
 #define PN_SETTINGS_radam(S) \
     PN_LR(S, "1e-3") PN_ADAM_BETAS(S) PN_EPS(S, "1e-8") PN_L2(S) PN_DECOUPLED(S) PN_MAXIMIZE(S)
 #define PN_SETTINGS_adamax(S) \
     PN_LR(S, "2e-3") \
-    S(two, betas, "(0.9, 0.999)", "Shares kept at each step of the mean of g and of the largest magnitude " \
-                  "of g.") \
-    S(one, eps, "1e-8", "Added to magnitudes of g, against division by 0.") PN_L2(S) PN_MAXIMIZE(S)
+    S(two, betas, "(0.9, 0.999)", "Decay rates of the running mean of g and of the largest magnitude of g.") \
+    S(one, eps, "1e-8", "Added to magnitudes of g to avoid division by 0.") PN_L2(S) PN_MAXIMIZE(S)
 #define PN_SETTINGS_rmsprop(S) \
     PN_LR(S, "0.01") \
-    S(one, alpha, "0.99", "Share of the mean of g squared that is kept at each step.") \
+    S(one, alpha, "0.99", "Decay rate of the running mean of g squared.") \
     PN_EPS(S, "1e-8") PN_L2(S) \
     S(one, momentum, "0.0", "Share of the last step that is added to the next; 0 keeps no buffer.") \
-    S(one, centered, "False", "Whether to divide by the standard deviation of g, whose mean is kept too.") \
+    S(one, centered, "False", "Whether to divide by the standard deviation of g; its mean is then kept " \
+                              "too.") \
     PN_MAXIMIZE(S)
 #define PN_SETTINGS_adagrad(S) \
     PN_LR(S, "0.01") \
     S(one, lr_decay, "0.0", "The rate of step t is lr / (1 + (t - 1) lr_decay).") PN_L2(S) \
-    S(one, initial_accumulator_value, "0.0", "Where the sum of g squared starts.") \
+    S(one, initial_accumulator_value, "0.0", "Initial value of the sum of g squared.") \
     PN_EPS(S, "1e-10") PN_MAXIMIZE(S)
 #define PN_SETTINGS_adadelta(S) \
     PN_LR(S, "1.0") \
-    S(one, rho, "0.9", "Share kept at each step of the means of g squared and of the step squared.") \
-    S(one, eps, "1e-6", "Added to both means; it also decides how long the first steps are.") \
+    S(one, rho, "0.9", "Decay rate of the running means of g squared and of the step squared.") \
+    S(one, eps, "1e-6", "Added to both means; it also determines the size of the first steps.") \
     PN_L2(S) PN_MAXIMIZE(S)
 #define PN_SETTINGS_rprop(S) \
-    S(one, lr, "0.01", "The first step of each element.") \
-    S(two, etas, "(0.5, 1.2)", "Factors of an element's step when its gradient's sign changes, and when it " \
-                 "stays.") \
-    S(two, step_sizes, "(1e-6, 50.0)", "The smallest and the largest step of an element.") PN_MAXIMIZE(S)
+    S(one, lr, "0.01", "Size of the first step of each element.") \
+    S(two, etas, "(0.5, 1.2)", "Factors of an element's step size when the sign of its gradient changes, " \
+                               "and when it does not.") \
+    S(two, step_sizes, "(1e-6, 50.0)", "Smallest and largest step size of an element.") \
+    PN_MAXIMIZE(S)
 #define PN_SETTINGS_asgd(S) \
     PN_LR(S, "0.01") \
     S(one, lambd, "1e-4", "Decay of p, by 1 - lambd * eta a step, and of the rate eta, over lr * t.") \
     S(one, alpha, "0.75", "Power of the decay of the rate.") \
-    S(one, t0, "1e6", "Step from which the average is taken.") PN_L2(S) PN_MAXIMIZE(S)
+    S(one, t0, "1e6", "Step at which averaging starts.") PN_L2(S) PN_MAXIMIZE(S)
 #define PN_SETTINGS_lion(S) \
     PN_LR(S, "1e-4") \
-    S(two, betas, "(0.9, 0.99)", "Shares of the mean of g in a step's direction, and kept at each step.") \
+    S(two, betas, "(0.9, 0.99)", "Weight of the running mean of g in a step, and its decay rate.") \
     PN_DECAY(S, "0.0") PN_MAXIMIZE(S)
 #define PN_SETTINGS_adafactor(S) \
     S(one, lr, "0.01", "Largest learning rate, relative to the parameter's root mean square.") \
-    S(one, beta2_decay, "-0.8", "Power of the step by which the share of new second moments falls.") \
-    S(two, eps, "(None, 1e-3)", "Least second moment (None: the dtype's epsilon, squared) and least root " \
-                "mean square of a parameter.") \
-    S(one, d, "1.0", "Steps of a larger root mean square are clipped to it.") PN_DECAY(S, "0.0") \
+    S(one, beta2_decay, "-0.8", "Power of the step by which the weight of new second moments decreases.") \
+    S(two, eps, "(None, 1e-3)", "Lower limits of second moments (None: the dtype's epsilon, squared) and " \
+                                "of the root mean square of a parameter.") \
+    S(one, d, "1.0", "Limit of the root mean square of a step.") PN_DECAY(S, "0.0") \
               PN_MAXIMIZE(S)
 #define PN_SETTINGS_muon(S) \
     PN_LR(S, "1e-3") PN_DECAY(S, "0.1") \
     S(one, momentum, "0.95", "Share of the momentum buffer that is kept at each step.") \
-    S(one, nesterov, "True", "Whether the step is made of the gradient and the buffer, or of the buffer " \
-                     "alone.") \
-    S(three, ns_coefficients, "(3.4445, -4.775, 2.0315)", "Coefficients of Newton and Schulz's iteration.") \
-    S(one, eps, "1e-7", "Least norm that the momentum is divided by.") \
-    S(typed, ns_steps, "int = 5", "Iterations in a step.") \
+    S(one, nesterov, "True", "Whether the step combines gradient and buffer, instead of the buffer alone.") \
+    S(three, ns_coefficients, "(3.4445, -4.775, 2.0315)", "Coefficients of the Newton-Schulz iteration.") \
+    S(one, eps, "1e-7", "Lower limit of the norm that the momentum is divided by.") \
+    S(typed, ns_steps, "int = 5", "Iterations per step.") \
     S(typed, adjust_lr_fn, "Literal['original', 'match_rms_adamw'] = None", "How the rate depends on the " \
         "shape: 'original' (None) by sqrt(max(1, rows / columns)), 'match_rms_adamw' by 0.2 sqrt(max(rows, " \
         "columns)).")
@@ -167,13 +173,13 @@
                                        const unsigned present UNUSED)
 #define HAS(k)    (present & 1u << (k))
 
-/* a moved towards b by the share w, from the nearer of both, so that a share of 1 gives b itself,
- * however large a is. */
+/* a moved towards b by the share w. It starts from the nearer of both, so that a share of 1 gives b
+ * itself, however large a is. */
 static ALWAYS V CAT(lerp, SFX)(V a, V b, V w)
 {
     return FMA(b - a, SEL(w < PICK(0.5f, 0.5), w, w - 1), SEL(w < PICK(0.5f, 0.5), a, b));
 }
-/* The share w of g^2, which fits where w g^2 does. */
+/* rest + w g^2, which does not overflow if w g^2 fits. */
 static ALWAYS V CAT(square_share, SFX)(V g, V w, V rest) { return FMA(g * w, g, rest); }
 
 UPDATE(sgd)
@@ -228,7 +234,7 @@ UPDATE(rmsprop)
     if (HAS(2)) {
         s[2] = CAT(lerp, SFX)(s[2], g, h->rest);
         square = SEL(square <= PICK(0x1.fffffep127, 0x1.fffffffffffffp1023),
-                     /* a variance, whatever rounding says; infinity stays */
+                     /* a variance is at least 0 despite rounding; infinity stays */
                      MAX(SPLAT(0), square - s[2] * s[2]), square);
     }
     V step = g / (SQRT(square) + h->eps);
@@ -254,7 +260,7 @@ UPDATE(adadelta)
 
 UPDATE(rprop)
 {
-    /* of the product's sign, which could underflow */
+    /* the sign of the product, which itself could underflow */
     V agreement = SEL(g > 0, s[0], SEL(g < 0, -s[0], g * s[0]));
     const V factor = SEL(agreement > 0, h->eta_plus, SEL(agreement < 0, h->eta_minus, SPLAT(1)));
     s[1] = MIN(h->largest, MAX(h->smallest, s[1] * factor));
@@ -283,17 +289,18 @@ UPDATE(lion)
 #endif
 
 /* ---- the table ------------------------------------------------------------------------------- */
-/* name:     of the rule
- * states:   arrays like the parameter. name=start: filled with that setting at first, else with 0.
- *           name?setting: only where it is on. Of whole parameters also name:rows, name:columns (of a
- *           matrix, one number a row or column) and name:flat (where it is no matrix)
- * cls:      the Python class
- * check:    a Python expression that the settings must satisfy
- * numbers:  kept for each parameter after its step, with their start
- * matrices_only: has the rule no meaning but for matrices?
- * formula:  Python, run by the tests: p the parameter, g its gradient (negated to maximize), t the
- *           step from 1; states, numbers and settings by name
- * summary, source: the first sentence of the documentation; where the rule is from */
+/* name:            of the rule
+ * states:          arrays of the parameter's shape, 0 at first. name=start: filled with that
+ *                  setting at first. name?setting: only if that is on. For rules of whole
+ *                  parameters also name:rows and name:columns (of a matrix, one number per row or
+ *                  column) and name:flat (for parameters that are no matrix)
+ * cls:             the Python class
+ * check:           a Python expression that the settings must satisfy
+ * numbers:         kept for each parameter after its step, with their initial values
+ * matrices_only:   whether the rule is defined for matrices only
+ * formula:         Python statements, run by the tests: p the parameter, g its gradient (negated to
+ *                  maximize), t the step from 1; states, numbers and settings by name
+ * summary, source: the first sentence of the documentation; where the rule was published */
 #ifndef PN_OPTIMIZERS
 #define PN_BETAS "0 <= betas[0] < 1 and 0 <= betas[1] < 1"
 #define PN_OPTIMIZERS(ROW) \
@@ -317,7 +324,8 @@ UPDATE(lion)
                    "max_exp_avg_sq = maximum(max_exp_avg_sq, exp_avg_sq) if amsgrad else exp_avg_sq; " \
                    "p = p - lr * exp_avg / (1 - betas[0]**t) / (sqrt(max_exp_avg_sq / (1 - betas[1]**t)) + " \
                    "eps)", \
-        .summary = "Adam: steps along the mean of gradients, over the root of the mean of their squares.", \
+        .summary = "Adam: the running mean of gradients over the root of the running mean of their " \
+                   "squares.", \
         .source = "Kingma, D. P. and Ba, J. (2014). Adam: a method for stochastic optimization. " \
                   "arXiv:1412.6980.") \
     ROW(adamw, "exp_avg exp_avg_sq max_exp_avg_sq?amsgrad", .cls = "AdamW", \
@@ -356,8 +364,8 @@ UPDATE(lion)
                    "rectified = sqrt(abs((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * " \
                    "length))) * sqrt(1 - betas[1]**t) / (sqrt(exp_avg_sq) + eps); " \
                    "p = p - lr * exp_avg / (1 - betas[0]**t) * (rectified if length > 5 else 1)", \
-        .summary = "Rectified Adam: its first steps are those of momentum, until the second moment can be " \
-                   "trusted.", \
+        .summary = "Rectified Adam: uses plain momentum until the estimate of the second moment is " \
+                   "reliable.", \
         .source = "Liu, L., Jiang, H., He, P., Chen, W., Liu, X., Gao, J. and Han, J. (2019). On the " \
                   "variance of the adaptive learning rate and beyond. arXiv:1908.03265.") \
     ROW(adamax, "exp_avg exp_inf", .cls = "Adamax", \
@@ -366,7 +374,7 @@ UPDATE(lion)
                    "exp_avg = betas[0] * exp_avg + (1 - betas[0]) * g; " \
                    "exp_inf = maximum(betas[1] * exp_inf, abs(g) + eps); " \
                    "p = p - lr * exp_avg / (1 - betas[0]**t) / exp_inf", \
-        .summary = "Adam on the infinity norm.", \
+        .summary = "Adam with the infinity norm.", \
         .source = "Kingma, D. P. and Ba, J. (2014). Adam: a method for stochastic optimization. " \
                   "arXiv:1412.6980, section 7.") \
     ROW(rmsprop, "square_avg momentum_buffer?momentum grad_avg?centered", .cls = "RMSprop", \
@@ -377,8 +385,8 @@ UPDATE(lion)
                    "step = g / (sqrt(square_avg - grad_avg**2) + eps); " \
                    "momentum_buffer = momentum * momentum_buffer + step if momentum else step; " \
                    "p = p - lr * momentum_buffer", \
-        .summary = "RMSprop: gradients over the root of the mean of their squares; centered (Graves, 2013) " \
-                   "and with momentum on request.", \
+        .summary = "RMSprop: gradients over the root of the running mean of their squares; optionally " \
+                   "centered (Graves, 2013) and with momentum.", \
         .source = "Tieleman, T. and Hinton, G. (2012). Lecture 6.5: RMSProp. Coursera, Neural networks for " \
                   "machine learning.") \
     ROW(adagrad, "sum=initial_accumulator_value", .cls = "Adagrad", \
@@ -397,17 +405,17 @@ UPDATE(lion)
                    "step = sqrt(acc_delta + eps) / sqrt(square_avg + eps) * g; " \
                    "acc_delta = rho * acc_delta + (1 - rho) * step**2; " \
                    "p = p - lr * step", \
-        .summary = "Adadelta: steps scaled by the root mean square of earlier steps over that of " \
+        .summary = "Adadelta: gradients scaled by the root mean square of past steps over that of " \
                    "gradients.", \
         .source = "Zeiler, M. D. (2012). ADADELTA: an adaptive learning rate method. arXiv:1212.5701.") \
     ROW(rprop, "prev step_size=lr", .cls = "Rprop", \
         .check = "lr >= 0 and 0 < etas[0] < 1 < etas[1]", \
         .formula = "agreement = sign(g * prev); " \
-                   "step_size = clip(step_size * where(agreement > 0, etas[1], where(agreement < 0, etas[0], 1)), " \
-                   "step_sizes[0], step_sizes[1]); " \
+                   "step_size = clip(step_size * where(agreement > 0, etas[1], where(agreement < 0, " \
+                   "etas[0], 1)), step_sizes[0], step_sizes[1]); " \
                    "prev = where(agreement < 0, 0, g); " \
                    "p = p - sign(prev) * step_size", \
-        .summary = "Resilient backpropagation, for full batches: only the signs of the gradient count.", \
+        .summary = "Resilient backpropagation, for full batches: uses only the signs of gradients.", \
         .source = "Riedmiller, M. and Braun, H. (1993). A direct adaptive method for faster " \
                   "backpropagation learning: the RPROP algorithm. ICNN.") \
     ROW(asgd, "ax", .cls = "ASGD", \
@@ -425,10 +433,10 @@ UPDATE(lion)
         .check = "lr >= 0 and " PN_BETAS " and weight_decay >= 0", \
         .formula = "p = p * (1 - lr * weight_decay) - lr * sign(betas[0] * exp_avg + (1 - betas[0]) * g); " \
                    "exp_avg = betas[1] * exp_avg + (1 - betas[1]) * g", \
-        .summary = "Lion, evolved sign momentum: steps of one size, and one state.", \
+        .summary = "Lion, evolved sign momentum: all steps have the same size, and there is one state.", \
         .source = "Chen, X. et al. (2023). Symbolic discovery of optimization algorithms. arXiv:2302.06675.")
 
-/* Those that see a whole parameter: bodies in tensor_rules.h. */
+/* Rules that need the whole parameter; their bodies are in tensor_rules.h. */
 #define PN_TENSOR_OPTIMIZERS(ROW) \
     ROW(adafactor, "row_var:rows col_var:columns variance:flat", .cls = "Adafactor", \
         .check = "lr >= 0 and beta2_decay <= 0 and (eps[0] is None or eps[0] >= 0) and eps[1] >= 0 and d " \
@@ -444,7 +452,7 @@ UPDATE(lion)
                    "g.ndim > 1 else variance + share * (g**2 - variance); " \
                    "step = g / sqrt(maximum(variance, eps[0]**2)); " \
                    "p = p - size * step / maximum(1, sqrt(mean(step**2)) / d)", \
-        .summary = "Adafactor: a matrix's second moments are kept as one number a row and one a column.", \
+        .summary = "Adafactor: keeps second moments of a matrix as one number per row and one per column.", \
         .source = "Shazeer, N. and Stern, M. (2018). Adafactor: adaptive learning rates with sublinear " \
                   "memory cost. ICML.") \
     ROW(muon, "momentum_buffer", .cls = "Muon", \
@@ -458,8 +466,8 @@ UPDATE(lion)
                    "adjusted = lr * (0.2 * sqrt(maximum(rows, columns)) if adjust_lr_fn == " \
                    "'match_rms_adamw' else sqrt(maximum(1, rows / columns))); " \
                    "p = p * (1 - lr * weight_decay) - adjusted * step", \
-        .summary = "Muon, for the matrices of hidden layers: steps near the closest orthogonal matrix, by " \
-                   "Newton and Schulz's iteration. Give the rest to another optimizer of a " \
+        .summary = "Muon, for the matrices of hidden layers: steps are made nearly orthogonal by the " \
+                   "Newton-Schulz iteration. Use another optimizer for other parameters, with " \
                    "`MultiOptimizer`.", \
         .source = "Jordan, K. et al. (2024). Muon: an optimizer for hidden layers in neural networks. " \
                   "https://kellerjordan.github.io/posts/muon/.")
@@ -473,7 +481,7 @@ PN_OPTIMIZERS(ROW)
 #undef ROW
 #endif
 
-/* ---- from settings to the numbers of a step -------------------------------------------------- */
+/* ---- the constants of a step ----------------------------------------------------------------- */
 #ifdef PN_OPTIMIZER_PREPARE
 
 #define PREPARE(f) \
@@ -513,7 +521,8 @@ static void prepare_moments(double lr, const double *betas, double eps, double d
 }
 PREPARE(adam)
 {
-    prepare_moments(o->lr, o->betas, o->eps, o->weight_decay, o->decoupled_weight_decay != 0, step, h);
+    prepare_moments(o->lr, o->betas, o->eps, o->weight_decay, o->decoupled_weight_decay != 0, step,
+                    h);
 }
 PREPARE(adamw) { prepare_moments(o->lr, o->betas, o->eps, o->weight_decay, 1, step, h); }
 
@@ -528,13 +537,13 @@ PREPARE(nadam)
     h->step_size = lr * next / (1 - product * next);
 }
 
-/* While too few squares have been seen for their mean to mean anything, the step is that of plain
- * momentum. */
+/* While there are too few squares for a reliable mean, the step is that of plain momentum. */
 PREPARE(radam)
 {
     const double beta2 = o->betas[1], power = pow(beta2, step), most = 2 / (1 - beta2) - 1,
                  length = most - 2 * step * power / (1 - power);
-    prepare_moments(o->lr, o->betas, o->eps, o->weight_decay, o->decoupled_weight_decay != 0, step, h);
+    prepare_moments(o->lr, o->betas, o->eps, o->weight_decay, o->decoupled_weight_decay != 0, step,
+                    h);
     if (length > 5)
         h->step_size *= sqrt((length - 4) * (length - 2) * most /
                              ((most - 4) * (most - 2) * length)) * sqrt(1 - power);
@@ -585,7 +594,7 @@ PREPARE(rprop)
     h->largest = o->step_sizes[1];
 }
 
-/* eta and mu, which this step uses, were made by the step before. */
+/* The previous step computed the eta and mu of this one. */
 PREPARE(asgd)
 {
     const double eta = *number[1];

@@ -1,22 +1,24 @@
-/* pooling.h - windows of images: their maxima, means and p-norms, and the gradients. No include
- * guard: kernels.c includes it once per type. Images stand with their channels last: x (h, w, c), y
+/* pooling.h - maxima, means and p-norms over windows of images, and their gradients. No include
+ * guard: kernels.c includes it once per type. Images have their channels last: x (h, w, c), y
  * (rows, columns, c). */
 
-/* What a row of outputs takes, in vector operations. */
-#define ROW_WORK(i) (p->columns * (p->h[i].to - p->h[i].from) * (p->w[p->columns / 2].to - p->w[p->columns / 2].from) * ((p->c + L - 1) / L))
+/* The work of a row of outputs, in vector operations. */
+#define SPAN(window) ((window).to - (window).from)
+#define ROW_WORK(i) \
+    (p->columns * SPAN(p->h[i]) * SPAN(p->w[p->columns / 2]) * ((p->c + L - 1) / L))
 /* For each output pixel and each vector of channels, in order. */
 #define EACH_OUTPUT \
     for (size_t i = 0, o = 0, done = 0; i < p->rows && !pn_stop_after(ROW_WORK(i), &done); i++) \
         for (size_t j = 0; j < p->columns; j++, o++) \
             for (size_t c = 0, n; c < p->c && (n = p->c - c < L ? p->c - c : L); c += n)
-/* For each pixel k of x in its window. */
+/* For each pixel k of x in the window of an output. */
 #define EACH_INPUT \
     for (size_t r = p->h[i].from; r < p->h[i].to; r += p->h[i].step) \
         for (size_t k = r * p->w_size + p->w[j].from; k < r * p->w_size + p->w[j].to; \
              k += p->w[j].step)
 
-/* index: the pixel of each maximum, as an integer of y's size, or NULL. The first of equal ones; a
- * NaN beats all. */
+/* index: the pixel of each maximum, as an integer of the size of y, or NULL. Of equal elements the
+ * first counts; a NaN exceeds all numbers. */
 static ALWAYS void CAT(maxima, SFX)(const int with_index, const pn_pool *p, const void *x, void *y,
                                     void *index)
 {
@@ -24,13 +26,13 @@ static ALWAYS void CAT(maxima, SFX)(const int with_index, const pn_pool *p, cons
         V largest = SPLAT(-(R)INFINITY);
         VI at = (VI){ 0 } + (I)(p->h[i].from * p->w_size + p->w[j].from);
         EACH_INPUT {
-            const V v = CAT(load_upto, SFX)((const R *)x + k * p->c + c, n);
+            const V v = LOAD_UPTO((const R *)x + k * p->c + c, n);
             const VI above = (v > largest) | (v != v);
             largest = SEL(above, v, largest);
             if (with_index) at = (VI)SEL(above, (V)((VI){ 0 } + (I)k), (V)at);
         }
-        CAT(store_upto, SFX)((R *)y + o * p->c + c, n, largest);
-        if (with_index) CAT(store_upto, SFX)((R *)index + o * p->c + c, n, (V)at);
+        STORE_UPTO((R *)y + o * p->c + c, n, largest);
+        if (with_index) STORE_UPTO((R *)index + o * p->c + c, n, (V)at);
     }
 }
 static void CAT(max_pool, SFX)(const pn_pool *p, const void *x, void *y, void *index)
@@ -39,53 +41,54 @@ static void CAT(max_pool, SFX)(const pn_pool *p, const void *x, void *y, void *i
     else CAT(maxima, SFX)(0, p, x, y, NULL);
 }
 
-/* gx, which starts as zeros, gets each gradient where the maximum stood. */
+/* Adds each gradient to gx, which starts as zeros, at the pixel of the maximum. */
 static void CAT(max_pool_back, SFX)(const pn_pool *p, const void *index, const void *gy, void *gx)
 {
     EACH_OUTPUT {
-        const V g = CAT(load_upto, SFX)((const R *)gy + o * p->c + c, n);
-        const VI at = (VI)CAT(load_upto, SFX)((const R *)index + o * p->c + c, n);
+        const V g = LOAD_UPTO((const R *)gy + o * p->c + c, n);
+        const VI at = (VI)LOAD_UPTO((const R *)index + o * p->c + c, n);
         EACH_INPUT {
             R *q = (R *)gx + k * p->c + c;
-            CAT(store_upto, SFX)(q, n, CAT(load_upto, SFX)(q, n) + (V)((VI)g & (at == (I)k)));
+            STORE_UPTO(q, n, LOAD_UPTO(q, n) + (V)((VI)g & (at == (I)k)));
         }
     }
 }
 
-/* v where it is more than largest, or NaN. */
-static ALWAYS VI CAT(beats, SFX)(V v, V largest) { return (v > largest) | (v != v); }
+/* Whether v is greater than largest, or NaN. */
+static ALWAYS VI CAT(exceeds, SFX)(V v, V largest) { return (v > largest) | (v != v); }
 
-/* Windows of 2 x 2 side by side in one plane, lanes along a row: x, whose rows are ldx apart, to y
- * (rows, columns). index: which of the four, an integer of y's size, or NULL; as max_pool has it
- * otherwise. */
-static ALWAYS void CAT(max_quads_row, SFX)(const int with_index, size_t columns, const R *x, size_t ldx,
-                                           R *y, R *index)
+/* Adjacent windows of 2 x 2 in one plane, with lanes along a row: x, whose rows are ldx apart, to y
+ * (rows, columns). index: which of the four, an integer of the size of y, or NULL; otherwise as
+ * max_pool. */
+static ALWAYS void CAT(max_quads_row, SFX)(const int with_index, size_t columns, const R *x,
+                                           size_t ldx, R *y, R *index)
 {
     for (size_t j = 0; j < columns; j += L) {
         const size_t n = columns - j < L ? columns - j : L;
         V r[2][2], largest[2];
         UNROLL for (size_t i = 0; i < 2; i++) {
             const R *p = x + i * ldx + 2 * j;
-            const V a = CAT(load_upto, SFX)(p, 2 * n),
-                    b = 2 * n > L ? CAT(load_upto, SFX)(p + L, 2 * n - L) : (V){ 0 };
+            const V a = LOAD_UPTO(p, 2 * n),
+                    b = 2 * n > L ? LOAD_UPTO(p + L, 2 * n - L) : (V){ 0 };
             r[i][0] = EVENS(a, b);
             r[i][1] = ODDS(a, b);
         }
         if (!with_index) {
             UNROLL for (size_t i = 0; i < 2; i++)
-                largest[i] = SEL(CAT(beats, SFX)(r[i][1], r[i][0]), r[i][1], r[i][0]);
-            CAT(store_upto, SFX)(y + j, n, SEL(CAT(beats, SFX)(largest[1], largest[0]), largest[1], largest[0]));
+                largest[i] = SEL(CAT(exceeds, SFX)(r[i][1], r[i][0]), r[i][1], r[i][0]);
+            const VI second = CAT(exceeds, SFX)(largest[1], largest[0]);
+            STORE_UPTO(y + j, n, SEL(second, largest[1], largest[0]));
             continue;
         }
         V top = r[0][0], at = { 0 };
         UNROLL for (int k = 1; k < 4; k++) {
             const V v = r[k / 2][k % 2];
-            const VI above = CAT(beats, SFX)(v, top);
+            const VI above = CAT(exceeds, SFX)(v, top);
             top = SEL(above, v, top);
             at = SEL(above, (V)((VI){ 0 } + (I)k), at);
         }
-        CAT(store_upto, SFX)(y + j, n, top);
-        CAT(store_upto, SFX)(index + j, n, at);
+        STORE_UPTO(y + j, n, top);
+        STORE_UPTO(index + j, n, at);
     }
 }
 static void CAT(max_quads, SFX)(size_t rows, size_t columns, const void *x, size_t ldx, void *y,
@@ -94,32 +97,32 @@ static void CAT(max_quads, SFX)(size_t rows, size_t columns, const void *x, size
     for (size_t i = 0; i < rows; i++) {
         const R *p = (const R *)x + 2 * i * ldx;
         if (index)
-            CAT(max_quads_row, SFX)
-            (1, columns, p, ldx, (R *)y + i * columns, (R *)index + i * columns);
+            CAT(max_quads_row, SFX)(1, columns, p, ldx, (R *)y + i * columns,
+                                    (R *)index + i * columns);
         else CAT(max_quads_row, SFX)(0, columns, p, ldx, (R *)y + i * columns, NULL);
     }
 }
 
-/* gx, whose rows are ldx apart, = in each window the gradient where the maximum stood, else 0. */
+/* gx, whose rows are ldx apart, = in each window the gradient at the maximum, 0 elsewhere. */
 static void CAT(max_quads_back, SFX)(size_t rows, size_t columns, const void *index, const void *gy,
                                      void *gx, size_t ldx)
 {
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j += L) {
             const size_t n = columns - j < L ? columns - j : L;
-            const V g = CAT(load_upto, SFX)((const R *)gy + i * columns + j, n);
-            const VI at = (VI)CAT(load_upto, SFX)((const R *)index + i * columns + j, n);
+            const V g = LOAD_UPTO((const R *)gy + i * columns + j, n);
+            const VI at = (VI)LOAD_UPTO((const R *)index + i * columns + j, n);
             UNROLL for (size_t r = 0; r < 2; r++) {
                 const V a = (V)((VI)g & (at == (I)(2 * r))),
                         b = (V)((VI)g & (at == (I)(2 * r + 1)));
                 R *q = (R *)gx + (2 * i + r) * ldx + 2 * j;
-                CAT(store_upto, SFX)(q, 2 * n < L ? 2 * n : L, LOWER(a, b));
-                if (2 * n > L) CAT(store_upto, SFX)(q + L, 2 * n - L, UPPER(a, b));
+                STORE_UPTO(q, 2 * n < L ? 2 * n : L, LOWER(a, b));
+                if (2 * n > L) STORE_UPTO(q + L, 2 * n - L, UPPER(a, b));
             }
         }
 }
 
-/* Indices as numbers. */
+/* Converts indices to numbers of the type. */
 static void CAT(index_values, SFX)(size_t n, const void *index, void *y)
 {
     for (size_t k = 0; k < n; k++) {
@@ -134,11 +137,12 @@ static ALWAYS R CAT(divisor, SFX)(const pn_pool *p, size_t i, size_t j)
     return (R)(p->divisor != 0 ? p->divisor : p->h[i].count * p->w[j].count);
 }
 
-/* ---- means and norms, whose windows are not dilated. A sum of few terms is taken in the type
- * itself; a longer one in four parts, whose totals are added in double, so that the error of a mean
- * does not grow with its window. ------------------------------------ */
+/* ---- means and norms ------------------------------------------------------------------------- */
+
+/* Windows are not dilated. Short sums are computed in the type itself. Longer ones have four parts,
+ * whose totals are added in double, so that the error of a mean does not grow with its window. */
 #define SHORT PICK(16, 256)             /* terms of a short sum */
-#define HELD  12                        /* terms of each part of a long one, before it is added in double */
+#define HELD  12 /* terms of each part of a long sum, before it is added in double */
 typedef struct { V part[4]; double total[L]; size_t held; int folded; } CAT(long_sum, SFX);
 
 static ALWAYS void CAT(start, SFX)(CAT(long_sum, SFX) *s)
@@ -160,7 +164,7 @@ static ALWAYS void CAT(fold, SFX)(CAT(long_sum, SFX) *s)
     s->held = 0;
     s->folded = 1;
 }
-/* The sum over the divisor. */
+/* The sum divided by the divisor. */
 static ALWAYS V CAT(sum_over, SFX)(CAT(long_sum, SFX) *s, R divisor)
 {
     V v = CAT(four_parts, SFX)(s);
@@ -169,15 +173,17 @@ static ALWAYS V CAT(sum_over, SFX)(CAT(long_sum, SFX) *s, R divisor)
     for (size_t k = 0; k < L; k++) v[k] = (R)(s->total[k] / (double)divisor);
     return v;
 }
-/* s += the term, an expression in k, for k from `from` to `to`. */
+/* Adds the term, an expression in k, to s for k from `from` to `to`. */
 #define ADD_TERMS(s, from, to, term) \
     for (size_t first_ = (from), end_; first_ < (to); first_ = end_) { \
         end_ = (to) - first_ < 4 * HELD ? (to) : first_ + 4 * HELD; \
         if ((s)->held + (end_ - first_ + 3) / 4 > HELD) CAT(fold, SFX)(s); \
         (s)->held += (end_ - first_ + 3) / 4; \
         size_t k = first_; \
-        while (k + 4 <= end_) _Pragma("GCC unroll 4") for (size_t q_ = 0; q_ < 4; q_++, k++) (s)->part[q_] += (term); \
-        _Pragma("GCC unroll 3") for (size_t q_ = 0; q_ < 3; q_++, k++) if (k < end_) (s)->part[q_] += (term); \
+        while (k + 4 <= end_) \
+            _Pragma("GCC unroll 4") for (size_t q_ = 0; q_ < 4; q_++, k++) (s)->part[q_] += (term); \
+        _Pragma("GCC unroll 3") for (size_t q_ = 0; q_ < 3; q_++, k++) \
+            if (k < end_) (s)->part[q_] += (term); \
     }
 
 static V CAT(powers, SFX)(V x, double p)
@@ -189,11 +195,13 @@ static V CAT(powers, SFX)(V x, double p)
     return x;
 }
 
-/* The mean of (x by)^power in a window; x is the image's first pixel. power is 1 without by. */
+/* The mean of (x by)^power in a window. x: the first pixel of the image. power is 1 if by is
+ * NULL. */
 static ALWAYS V CAT(window_mean, SFX)(const pn_pool *p, const R *x, size_t i, size_t j, size_t n,
                                       double power, const V *by)
 {
-#define TERM (by ? CAT(powers, SFX)(CAT(load_upto, SFX)(x + k * p->c, n) * *by, power) : CAT(load_upto, SFX)(x + k * p->c, n))
+#define PIXEL LOAD_UPTO(x + k * p->c, n)
+#define TERM  (by ? CAT(powers, SFX)(PIXEL * *by, power) : PIXEL)
     const size_t from = p->w[j].from, to = p->w[j].to, rows = p->h[i].to - p->h[i].from;
     if (rows * (to - from) <= SHORT) {
         V sum = { 0 };
@@ -206,25 +214,29 @@ static ALWAYS V CAT(window_mean, SFX)(const pn_pool *p, const R *x, size_t i, si
         ADD_TERMS(&s, r * p->w_size + from, r * p->w_size + to, TERM)
     return CAT(sum_over, SFX)(&s, CAT(divisor, SFX)(p, i, j));
 #undef TERM
+#undef PIXEL
 }
 
 static void CAT(mean_pool, SFX)(const pn_pool *p, const void *x, void *y)
 {
-    EACH_OUTPUT CAT(store_upto, SFX)((R *)y + o * p->c + c, n,
-                                     CAT(window_mean, SFX)(p, (const R *)x + c, i, j, n, 1, NULL));
+    EACH_OUTPUT {
+        const V v = CAT(window_mean, SFX)(p, (const R *)x + c, i, j, n, 1, NULL);
+        STORE_UPTO((R *)y + o * p->c + c, n, v);
+    }
 }
 
-/* The p-norm over the largest magnitude, of which no power leaves the type's range. */
+/* The p-norm, computed of x over its largest magnitude so that no power leaves the range of the
+ * type. */
 static V CAT(rescaled_norm, SFX)(const pn_pool *p, const R *x, size_t i, size_t j, size_t n)
 {
     V largest = { 0 };
     EACH_INPUT {
-        const V v = ABS(CAT(load_upto, SFX)(x + k * p->c, n));
-        largest = SEL(CAT(beats, SFX)(v, largest), v, largest);
+        const V v = ABS(LOAD_UPTO(x + k * p->c, n));
+        largest = SEL(CAT(exceeds, SFX)(v, largest), v, largest);
     }
     const V least = SPLAT(PICK(0x1p-126f, 0x1p-1022));           /* whose reciprocal is finite */
-    const V unit = SEL(largest < least, least, SEL(largest < (R)INFINITY, largest, SPLAT(1))), by = 1 / unit,
-            mean = CAT(window_mean, SFX)(p, x, i, j, n, p->p, &by);
+    const V unit = SEL(largest < least, least, SEL(largest < (R)INFINITY, largest, SPLAT(1))),
+            by = 1 / unit, mean = CAT(window_mean, SFX)(p, x, i, j, n, p->p, &by);
     return unit * (p->p == 2 ? SQRT(mean) : CAT(powers, SFX)(mean, 1 / p->p));
 }
 
@@ -238,17 +250,18 @@ static void CAT(norm_pool, SFX)(const pn_pool *p, const void *x, void *y)
         else if (p->p != 2) v = CAT(rescaled_norm, SFX)(p, (const R *)x + c, i, j, n);
         else {
             v = CAT(window_mean, SFX)(p, (const R *)x + c, i, j, n, 2, &one);
-            const VI out_of_range = ~((v > PICK(0x1p-96f, 0x1p-900)) & (v < PICK(0x1p120f, 0x1p1000)));
+            const VI out_of_range =
+                ~((v > PICK(0x1p-96f, 0x1p-900)) & (v < PICK(0x1p120f, 0x1p1000)));
             v = SQRT(v);
             if (ANY(out_of_range & FIRST(n)))
                 v = SEL(out_of_range, CAT(rescaled_norm, SFX)(p, (const R *)x + c, i, j, n), v);
         }
-        CAT(store_upto, SFX)((R *)y + o * p->c + c, n, v);
+        STORE_UPTO((R *)y + o * p->c + c, n, v);
     }
 }
 
-/* The share of output o in the gradient of x, at a place where x is at, over the divisor: gy, of
- * norms times (x / y)^(p-1), 0 where y is 0. */
+/* The contribution of one output to the gradient of x, where the element is x: gy, for norms times
+ * (x / y)^(p-1), or 0 where y is 0. */
 static ALWAYS V CAT(pool_share, SFX)(const pn_pool *p, const int norm, V x, V y, V gy)
 {
     if (!norm || p->p == 1) return gy;
@@ -256,7 +269,7 @@ static ALWAYS V CAT(pool_share, SFX)(const pn_pool *p, const int norm, V x, V y,
     return SEL(y == 0, (V){ 0 }, CAT(powers, SFX)(x / y, p->p - 1) * gy);
 }
 
-/* The largest windows of one axis that share an element. */
+/* The largest number of windows along an axis that share an element. */
 static size_t CAT(max_overlap, SFX)(const pn_window *w, size_t n)
 {
     size_t largest = 0;
@@ -266,14 +279,14 @@ static size_t CAT(max_overlap, SFX)(const pn_window *w, size_t n)
     }
     return largest;
 }
-/* The windows from *first up to *end contain element r; r grows from call to call. */
+/* Finds the windows, *first to *end - 1, that contain element r. r must grow from call to call. */
 static void CAT(containing, SFX)(const pn_window *w, size_t n, size_t r, size_t *first, size_t *end)
 {
     while (*first < n && w[*first].to <= r) ++*first;
     while (*end < n && w[*end].from <= r) ++*end;
 }
 
-/* Do all windows have the same divisor? */
+/* Whether all windows have the same divisor. */
 static int CAT(one_divisor, SFX)(const pn_pool *p)
 {
     if (p->divisor != 0) return 1;
@@ -282,7 +295,11 @@ static int CAT(one_divisor, SFX)(const pn_pool *p)
     return 1;
 }
 
-/* Where many windows overlap, each pixel of gx is one long sum over those that contain it. */
+/* For windows with much overlap: each pixel of gx is one long sum over the windows that contain
+ * it. */
+#define OUTPUT   (norm ? LOAD_UPTO(y + row + k * p->c, n) : v)
+#define GY       LOAD_UPTO(gy + row + k * p->c, n)
+#define GRADIENT (uniform ? GY : GY / CAT(divisor, SFX)(p, i, k))
 static ALWAYS void CAT(gather_back, SFX)(const pn_pool *p, const int norm, const R *x, const R *y,
                                          const R *gy, R *gx)
 {
@@ -298,32 +315,30 @@ static ALWAYS void CAT(gather_back, SFX)(const pn_pool *p, const int norm, const
             CAT(containing, SFX)(p->w, p->columns, q, &j0, &j1);
             for (size_t c = 0, n; c < p->c && (n = p->c - c < L ? p->c - c : L); c += n) {
                 const size_t at = (r * p->w_size + q) * p->c + c;
-                const V v = norm ? CAT(load_upto, SFX)(x + at, n) : (V){ 0 };
+                const V v = norm ? LOAD_UPTO(x + at, n) : (V){ 0 };
                 CAT(start, SFX)(&s);
                 for (size_t i = i0; i < i1; i++) {
                     const size_t row = i * p->columns * p->c + c;
-                    ADD_TERMS(&s, j0, j1,
-                              CAT(pool_share, SFX)(
-                                  p, norm, v, norm ? CAT(load_upto, SFX)(y + row + k * p->c, n) : v,
-                                  uniform ? CAT(load_upto, SFX)(gy + row + k * p->c, n)
-                                        : CAT(load_upto, SFX)(gy + row + k * p->c, n) /
-                                              CAT(divisor, SFX)(p, i, k)))
+                    ADD_TERMS(&s, j0, j1, CAT(pool_share, SFX)(p, norm, v, OUTPUT, GRADIENT))
                 }
-                CAT(store_upto, SFX)(gx + at, n, CAT(sum_over, SFX)(&s, all));
+                STORE_UPTO(gx + at, n, CAT(sum_over, SFX)(&s, all));
             }
         }
     }
 }
+#undef OUTPUT
+#undef GY
+#undef GRADIENT
 static ALWAYS void CAT(scatter_back, SFX)(const pn_pool *p, const int norm, const R *x, const R *y,
                                           const R *gy, R *gx)
 {
     EACH_OUTPUT {
-        const V v = norm ? CAT(load_upto, SFX)(y + o * p->c + c, n) : (V){ 0 },
-                g = CAT(load_upto, SFX)(gy + o * p->c + c, n) / CAT(divisor, SFX)(p, i, j);
+        const V v = norm ? LOAD_UPTO(y + o * p->c + c, n) : (V){ 0 },
+                g = LOAD_UPTO(gy + o * p->c + c, n) / CAT(divisor, SFX)(p, i, j);
         EACH_INPUT {
             R *q = gx + k * p->c + c;
-            const V u = norm ? CAT(load_upto, SFX)(x + k * p->c + c, n) : v;
-            CAT(store_upto, SFX)(q, n, CAT(load_upto, SFX)(q, n) + CAT(pool_share, SFX)(p, norm, u, v, g));
+            const V u = norm ? LOAD_UPTO(x + k * p->c + c, n) : v;
+            STORE_UPTO(q, n, LOAD_UPTO(q, n) + CAT(pool_share, SFX)(p, norm, u, v, g));
         }
     }
 }
@@ -348,4 +363,5 @@ static void CAT(norm_pool_back, SFX)(const pn_pool *p, const void *x, const void
 #undef HELD
 #undef EACH_OUTPUT
 #undef ROW_WORK
+#undef SPAN
 #undef EACH_INPUT

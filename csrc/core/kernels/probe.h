@@ -1,9 +1,10 @@
-/* probe.h - what health.c asks of arrays: counts of derivatives, sums of squares of an update, the
- * first number that is not finite. */
-#define CHUNK 1024                                      /* elements whose sum is kept in the type itself */
+/* probe.h - reductions for health.c: counts of derivatives, sums of squares of an update, the first
+ * number that is not finite. */
+#define CHUNK 1024 /* elements that are summed in the type itself */
 
-/* Of the derivatives d (rows, n), down each column: live[j] += how many are not 0, small[j] += how
- * many are below limit in size. Counts are of the type itself, exact up to 2^24. */
+/* For each column of the derivatives d (rows, n): live[j] += the count of those that are not 0,
+ * small[j] += the count of those below limit in magnitude. Counts are kept in the type itself,
+ * exact up to 2^24. */
 static void CAT(count_columns, SFX)(size_t rows, size_t n, const void *d, double limit, void *live,
                                     void *small)
 {
@@ -20,7 +21,7 @@ static void CAT(count_columns, SFX)(size_t rows, size_t n, const void *d, double
     }
 }
 
-/* The same of n derivatives in a row, all of one unit; out: live, small. */
+/* The same for n derivatives of one unit; out: live, small. */
 static void CAT(count_run, SFX)(size_t n, const void *d, double limit, double *out)
 {
     V a = { 0 }, b = { 0 };
@@ -35,7 +36,7 @@ static void CAT(count_run, SFX)(size_t n, const void *d, double limit, double *o
     out[1] = SUM(b);
 }
 
-/* out += sums of the squares of g, of what an update made of before (p - before), and of before. */
+/* out += the sums of the squares of the gradient, of the change (after - before), and of before. */
 static void CAT(sum_changes, SFX)(size_t n, const void *before, const void *after, const void *grad,
                                   double *out)
 {
@@ -54,7 +55,7 @@ static void CAT(sum_changes, SFX)(size_t n, const void *before, const void *afte
     }
 }
 
-/* The first of n numbers that is NaN or infinite; n if none is. */
+/* The index of the first number that is NaN or infinite; n if there is none. */
 static size_t CAT(first_nonfinite, SFX)(size_t n, const void *data)
 {
     const R *x = data;

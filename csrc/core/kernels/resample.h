@@ -1,8 +1,8 @@
-/* resample.h - kernels of layers that mix, choose or bend: resizing along an axis, the largest of
- * several, gradients of learnt slopes. No include guard: kernels.c includes it once per type. */
+/* resample.h - kernels of layers that resample, select or scale: weighted sums along an axis,
+ * maxima, gradients of learnt slopes. No include guard: kernels.c includes it once per type. */
 
 /* y[i] = sum over t < terms of weight[i*terms + t] x[index[i*terms + t]], where x[.] and y[i] are
- * inner numbers: x (., inner), y (n, inner). */
+ * rows of inner numbers: x (., inner), y (n, inner). */
 static void CAT(weighted_sum, SFX)(size_t n, size_t inner, size_t terms, const size_t *index,
                           const void *weight, const void *x, void *y)
 {
@@ -38,7 +38,7 @@ static void CAT(weighted_sum_back, SFX)(size_t n, size_t inner, size_t terms, co
         }
 }
 
-/* y = the largest of x (count, inner) at every place; NaN where there is one. */
+/* y = the maximum of x (count, inner) over the first axis; NaN if there is one. */
 static void CAT(largest, SFX)(size_t count, size_t inner, const void *x, void *y)
 {
     const R *from = x;
@@ -55,7 +55,7 @@ static void CAT(largest, SFX)(size_t count, size_t inner, const void *x, void *y
     }
 }
 
-/* gx (count, inner) = gy where x is the first that equals y, else 0. */
+/* gx (count, inner) = gy at the first element of x that equals y, 0 elsewhere. */
 static void CAT(largest_back, SFX)(size_t count, size_t inner, const void *x, const void *y,
                                    const void *gy, void *gx)
 {
@@ -76,7 +76,7 @@ static void CAT(largest_back, SFX)(size_t count, size_t inner, const void *x, co
     }
 }
 
-/* The sum of gy x over the x that are not above 0: the gradient of a slope there. */
+/* The sum of gy x over elements x <= 0: the gradient of the slope there. */
 static double CAT(slope_sum, SFX)(size_t n, const void *x, const void *gy)
 {
     const R *p = x, *g = gy;
@@ -91,7 +91,7 @@ static double CAT(slope_sum, SFX)(size_t n, const void *x, const void *gy)
     return (double)SUM(sum);
 }
 
-/* The same for count column: out[j] += sum over rows, x and gy (rows, n). */
+/* The same for each column, added to out: x and gy (rows, n). */
 static void CAT(slope_rows, SFX)(size_t rows, size_t n, const void *x, const void *gy, void *out)
 {
     R *to = out;

@@ -1,7 +1,8 @@
-/* response.h - local response normalisation: channels of one sample, inner elements each. */
+/* response.h - local response normalisation across the channels of one sample, inner elements per
+ * channel. */
 
-/* A power of two that the channels at one place are multiplied by, so that their squares stay in
- * double's range; almost always 1. */
+/* A power of two that scales the channels at one place, so that their squares stay in the range of
+ * a double; almost always 1. */
 static double CAT(response_unit, SFX)(const pn_response *r, const R *x)
 {
     double most = 0;
@@ -14,8 +15,8 @@ static double CAT(response_unit, SFX)(const pn_response *r, const R *x)
     const int e = ilogb(most);
     return ldexp(1, e < -1000 ? 1000 : -e);
 }
-/* d unit^2, for d = k + alpha mean x^2 over size channels, of which size / 2 stand before and those
- * beyond the edges are 0. */
+/* d unit^2, for d = k + alpha mean x^2 over size channels, size / 2 of them before c. Channels
+ * beyond the edges count as 0. */
 static double CAT(response, SFX)(const pn_response *r, size_t c, double unit, const R *x)
 {
     const size_t first = c > r->size / 2 ? c - r->size / 2 : 0, end = c + (r->size + 1) / 2;
@@ -38,9 +39,9 @@ static void CAT(response_apply, SFX)(const pn_response *r, const void *data, voi
                                                all);
     }
 }
-/* gx = gy d^-beta - 2 alpha beta / size x (sum of gy x d^(-beta - 1) over the channels in whose
- * mean this one counts); work: gy d^-beta and the terms of that sum, channels of each. gx may be
- * gy. */
+/* gx = gy d^-beta - 2 alpha beta / size x (sum of gy x d^(-beta - 1) over the channels whose mean
+ * includes this one). work: gy d^-beta and the terms of that sum, `channels` numbers each. gx may
+ * be gy. */
 static void CAT(response_back, SFX)(const pn_response *r, const void *data, const void *given,
                                     void *out, double *work)
 {

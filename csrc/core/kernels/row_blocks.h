@@ -1,10 +1,10 @@
-/* row_blocks.h - rows walked in blocks of 64 bytes on every machine, so that a sum has the same bits
- * on every instruction set. No include guard: kernels.c includes it once per type. */
-#define BLOCK  (64 / sizeof(R))                         /* elements a block */
-#define VECS   (64 / PN_VL)                             /* vectors a block */
+/* row_blocks.h - rows in blocks of 64 bytes on every machine, so that a sum has the same bits with
+ * every instruction set. No include guard: kernels.c includes it once per type. */
+#define BLOCK  (64 / sizeof(R))                         /* elements per block */
+#define VECS   (64 / PN_VL)                             /* vectors per block */
 
-/* Vector k of the block at p when the row has m elements left from there on; fill in the lanes past
- * its end. */
+/* Vector k of the block at p, with m elements left in the row from p on; lanes past its end are
+ * fill. */
 static ALWAYS V CAT(block_load, SFX)(const R *p, size_t m, size_t k, R fill)
 {
     size_t at = k * L;
@@ -18,11 +18,14 @@ static ALWAYS void CAT(block_store, SFX)(R *p, size_t m, size_t k, V v)
     if (m >= at + L) STORE(p + at, v);
     else if (m > at) STORE_PART(p + at, m - at, v);
 }
-#define BLOCKS(n) for (size_t i = 0; i < (n); i += BLOCK) _Pragma("GCC unroll 4") for (size_t k = 0; k < VECS; k++)
-#define BLOCK_LOAD(p, fill) CAT(block_load, SFX)((p) + i, n - i, k, (fill))     /* inside BLOCKS(n) */
+#define BLOCKS(n) \
+    for (size_t i = 0; i < (n); i += BLOCK) \
+        _Pragma("GCC unroll 4") for (size_t k = 0; k < VECS; k++)
+/* inside BLOCKS(n) */
+#define BLOCK_LOAD(p, fill) CAT(block_load, SFX)((p) + i, n - i, k, (fill))
 #define BLOCK_STORE(p, v)   CAT(block_store, SFX)((p) + i, n - i, k, (v))
 
-/* Sums in BLOCK lanes whatever the vector's length, so that a sum has the same bits on every
+/* Adds to BLOCK partial sums whatever the vector length, so that a sum has the same bits with every
  * instruction set. */
 static ALWAYS void CAT(add_lanes, SFX)(double *sums, V v, size_t m, size_t k)
 {
@@ -37,7 +40,7 @@ static inline double CAT(fold_lanes, SFX)(double *sums)
     return sums[0];
 }
 
-/* a x, but 0 where a is 0 and x infinite: what does not count adds nothing, however unlikely. NaN
- * stays. */
+/* a x, but 0 if a is 0 and x infinite: what has no weight adds nothing, however unlikely. NaN stays
+ * NaN. */
 static ALWAYS V CAT(portion, SFX)(V a, V x) { return SEL((a == 0) & (x == x), SPLAT(0), a * x); }
 #define PORTION(a, x) CAT(portion, SFX)((a), (x))

@@ -1,20 +1,21 @@
-/* rowwise.h - functions of one row: softmax and its kin. Add one here and nowhere else. Rows are
- * walked in blocks of 64 bytes on every machine, so the order of every sum is the same on all of
- * them; sums carry their rounding errors along (hi + lo), so their error does not grow with the
- * row. Rows with NaN become NaN, and in softmax and its kin those with +inf or of -inf alone too,
- * as PyTorch's do. y may be x, gx may be gy. */
+/* rowwise.h - functions of whole rows: softmax and related functions. Add one here and nowhere
+ * else. Rows are processed in blocks of 64 bytes on every machine, so every sum has the same order
+ * everywhere. Sums carry their rounding errors (hi + lo), so that their error does not grow with
+ * the row. Rows with NaN become NaN; for softmax and related functions, so do rows that contain
+ * +inf or only -inf, as in PyTorch. y may be x, gx may be gy. */
 #ifdef R
 
 typedef struct { V hi[VECS], lo[VECS]; } CAT(wide_sum, SFX);
 
-/* hi + lo += v, exactly but for the sum of the errors */
+/* hi + lo += v, exact except for the sum of the errors */
 static ALWAYS void CAT(two_sum, SFX)(V *hi, V *lo, V v)
 {
     V s = *hi + v, b = s - *hi;
     *lo += (*hi - (s - b)) + (v - b);
     *hi = s;
 }
-/* The block's sum in every lane, halves onto halves: returns hi, and what hi lacks in *lo. */
+/* Reduces the block, halves onto halves. Returns the sum in all lanes, and its rounding error in
+ * *lo. */
 static ALWAYS V CAT(wide_total, SFX)(CAT(wide_sum, SFX) *w, V *lo)
 {
     for (size_t h = VECS / 2; h; h /= 2)
@@ -30,7 +31,7 @@ static ALWAYS V CAT(wide_total, SFX)(CAT(wide_sum, SFX) *w, V *lo)
     *lo = l;
     return hi;
 }
-/* of flip ? -x : x, in every lane; NaN may be lost, the sums will show it */
+/* The maximum of x, with flip of -x, in all lanes. NaN may be lost here, but the sums keep it. */
 static ALWAYS V CAT(row_max, SFX)(size_t n, const R *x, int flip)
 {
     V m[VECS];
@@ -45,9 +46,10 @@ static ALWAYS V CAT(row_max, SFX)(size_t n, const R *x, int flip)
     return m[0];
 }
 
-/* e^(x - max) up to a factor near 1 that is common to the row, times UP, without the rounding error
- * of x - max, which e would multiply: near 0 x itself is split as n ln2 + r, and n counts from
- * max's; far from it all x that matter are within a factor of 2 of max, where x - max is exact. */
+/* e^(x - max) up to a factor near 1 that is common to the row, scaled UP, and free of the rounding
+ * error of x - max, which e would amplify. Near 0, x itself is split as n ln2 + r, and n is counted
+ * from that of max. Far from 0, all x that contribute are within a factor of 2 of max, so x - max
+ * is exact. */
 typedef struct { V base, low, magic; } CAT(shift, SFX);
 static ALWAYS CAT(shift, SFX) CAT(row_shift, SFX)(V max)
 {
@@ -79,7 +81,7 @@ static ALWAYS void CAT(soft, SFX)(size_t n, const R *x, R *y, int flip)
         BLOCK_STORE(y, FMA(e, i0, e * i1));
     }
 }
-/* sum of y g, or of g alone */
+/* the sum of y g, or of g alone */
 static ALWAYS V CAT(row_dot, SFX)(size_t n, const R *y, const R *g, int products)
 {
     CAT(wide_sum, SFX) w = { 0 };
@@ -101,8 +103,8 @@ static ALWAYS void CAT(soft_back, SFX)(size_t n, const R *y, const R *gy, R *gx,
     }
 }
 
-/* Each row of the table: values from x, and gradients from the output y, of as many rows as there
- * are. */
+/* Bodies of the table: values from x for any number of rows, gradients from the output y of one
+ * row. */
 #define ROW_OF(f)   static inline void CAT(row_##f, SFX)(size_t n, const R *x, R *y)
 #define ROWS_OF(f)  static inline void CAT(rows_##f, SFX)(size_t rows, size_t n, const R *x, R *y)
 #define DROW_OF(f)  static inline void CAT(d_row_##f, SFX)(size_t n, const R *y, const R *gy, R *gx)
@@ -114,8 +116,8 @@ ROW_OF(softmin)      { CAT(soft, SFX)(n, x, y, 1); }
 EACH_ROW(softmin)
 DROW_OF(softmin)     { CAT(soft_back, SFX)(n, y, gy, gx, 1); }
 
-/* (x - max) - log(sum): both terms are negative or 0. The sum less its largest term keeps its own
- * accuracy. Logarithms of L rows are taken at once. */
+/* (x - max) - log(sum): both terms are negative or 0. The sum minus its largest term keeps its own
+ * accuracy. Logarithms of L rows are computed at a time. */
 ROWS_OF(log_softmax)
 {
     for (size_t m; rows; rows -= m, x += m * n, y += m * n) {
@@ -125,7 +127,10 @@ ROWS_OF(log_softmax)
             CAT(wide_sum, SFX) w = { 0 };
             V top = CAT(row_max, SFX)(n, x + r * n, 0), lo;
             CAT(shift, SFX) by = CAT(row_shift, SFX)(top);
-            BLOCKS(n) CAT(two_sum, SFX)(&w.hi[k], &w.lo[k], CAT(row_exp, SFX)(BLOCK_LOAD(x + r * n, -INFINITY), &by));
+            BLOCKS(n) {
+                V e = CAT(row_exp, SFX)(BLOCK_LOAD(x + r * n, -INFINITY), &by);
+                CAT(two_sum, SFX)(&w.hi[k], &w.lo[k], e);
+            }
             max[r] = top[0];
             sum[r] = CAT(wide_total, SFX)(&w, &lo)[0];
             rest[r] = lo[0];
@@ -144,8 +149,8 @@ DROW_OF(log_softmax)           /* gx = gy - e^y sum gy */
 }
 
 /* max(d - t, 0), d = x - max, with the t for which the row sums to 1: t = (sum of the d above t,
- * less 1) / their number. Starting from all that can be above, the mean rises and entries fall
- * below until none does (Michelot, 1986). d and t in two parts, as y may be tiny. */
+ * minus 1) / their number. Starting from all candidates, the threshold rises and entries fall below
+ * it until none does (Michelot, 1986). d and t have two parts, as y may be tiny. */
 static ALWAYS V CAT(below_max, SFX)(V x, V max, V *low)
 {
     V d = x - max, b = d - x;
@@ -180,7 +185,7 @@ ROW_OF(sparsemax)
     }
 }
 EACH_ROW(sparsemax)
-DROW_OF(sparsemax)             /* gy less its mean, where y > 0 */
+DROW_OF(sparsemax)             /* gy minus its mean, where y > 0 */
 {
     CAT(wide_sum, SFX) w = { 0 };
     V c = SPLAT(0), lo;
@@ -196,7 +201,7 @@ DROW_OF(sparsemax)             /* gy less its mean, where y > 0 */
     }
 }
 
-/* 1 at the first of the largest, 0 elsewhere: a step, whose gradient is 0 */
+/* 1 at the first maximum, 0 elsewhere: a step function, whose gradient is 0 */
 ROW_OF(hardmax)
 {
     R max = CAT(row_max, SFX)(n, x, 0)[0], nan = 0;
@@ -220,20 +225,30 @@ DROW_OF(hardmax)
 #endif
 
 #ifndef PN_ROWWISE
+/*      function     class       ULP  ONNX
+ *      formula
+ *      gradient with respect to x from y and dy
+ *      summary */
 #define PN_ROWWISE(ROW) \
-    ROW(softmax,     Softmax,    3, "Softmax(x, axis=-1)",    "exp(x - max(x)) / sum(exp(x - max(x)))", \
+    ROW(softmax,     Softmax,    3, "Softmax(x, axis=-1)", \
+        "exp(x - max(x)) / sum(exp(x - max(x)))", \
         "y * (dy - sum(dy * y))", \
-        "Exponentials scaled to sum to 1: a row of scores as probabilities (Bridle, 1990).") \
-    ROW(softmin,     Softmin,    3, "Softmax(Neg(x), axis=-1)", "exp(min(x) - x) / sum(exp(min(x) - x))", \
+        "Exponentials scaled to sum to 1: turns a row of scores into probabilities (Bridle, 1990).") \
+    ROW(softmin,     Softmin,    3, "Softmax(Neg(x), axis=-1)", \
+        "exp(min(x) - x) / sum(exp(min(x) - x))", \
         "-y * (dy - sum(dy * y))", \
         "Softmax of -x: the smallest score is the most probable, as PyTorch names it.") \
-    ROW(log_softmax, LogSoftmax, 3, "LogSoftmax(x, axis=-1)", "x - max(x) - log(sum(exp(x - max(x))))", \
+    ROW(log_softmax, LogSoftmax, 3, "LogSoftmax(x, axis=-1)", \
+        "x - max(x) - log(sum(exp(x - max(x))))", \
         "dy - exp(y) * sum(dy)", \
         "Logarithm of softmax, without its underflow (Bridle, 1990).") \
-    ROW(sparsemax,   Sparsemax,  2, "",                       "maximum(x - max(x) - max((cumsum(sort(x - max(x))[::-1]) - 1) / arange(1, len(x) + 1)), 0)", \
+    ROW(sparsemax,   Sparsemax,  2, "", \
+        "maximum(x - max(x) - max((cumsum(sort(x - max(x))[::-1]) - 1) / arange(1, len(x) + 1)), 0)", \
         "where(y > 0, dy - mean(dy[y > 0]), 0)", \
-        "The nearest point to a row of scores that is a distribution: small ones become 0 (Martins and Astudillo, 2016).") \
-    ROW(hardmax,     Hardmax,    0, "Hardmax(x, axis=-1)",    "1.0 * (arange(len(x)) == argmax(x))", \
+        "The probability distribution nearest to a row of scores; small scores become 0 (Martins and " \
+        "Astudillo, 2016).") \
+    ROW(hardmax,     Hardmax,    0, "Hardmax(x, axis=-1)", \
+        "1.0 * (arange(len(x)) == argmax(x))", \
         "0 * y", \
-        "1 at the row's largest entry, the first of them, and 0 elsewhere.")
+        "1 at the first maximum of the row, and 0 elsewhere.")
 #endif

@@ -1,8 +1,8 @@
 /* shuffle.c - random permutations. */
 #include "isa.h"
 
-/* Fisher and Yates; the remainder's bias is below n / 2^64. The blocks of 64 places are drawn at a
- * time, as noise.h has them. */
+/* Fisher-Yates shuffle. The bias of the remainder is below n / 2^64. Random words are drawn for 64
+ * positions at a time, as in noise.h. */
 void pn_random_permutation(uint64_t seed, uint64_t stream, size_t n, size_t *out)
 {
     enum { GROUP = 16, GROUPS = 4, PLACES = GROUP * GROUPS };

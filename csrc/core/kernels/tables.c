@@ -1,5 +1,5 @@
-/* tables.c - the tables as data: what pynn.h tells about each row, and the kernels of the chosen
- * instruction set by row. */
+/* tables.c - the tables as arrays: the descriptions of their rows in pynn.h, and their kernels for
+ * the instruction set in use. */
 #define PN_OPTIMIZER_PREPARE
 #define UNUSED __attribute__((unused))
 #include <math.h>

@@ -1,13 +1,12 @@
-/* tensor_rules.h - the update rules that see a whole parameter, not one element after another:
- * Adafactor and Muon.
+/* tensor_rules.h - update rules that need the whole parameter: Adafactor and Muon.
  *
- * g is the adjusted gradient, hyper the rule's settings (f_settings in optimizers.h), work the
- * rule's scratch: pn_tensor_rule_kernels.work bytes. Their sums run in a fixed order, in double where they are
- * long. No include guard: kernels.c includes it once per type, after gemm.h. */
+ * g is the adjusted gradient, hyper the settings of the rule (f_settings in optimizers.h), work its
+ * scratch memory of pn_tensor_rule_kernels.work bytes. Sums have a fixed order and are in double
+ * where they are long. No include guard: kernels.c includes it once per type, after gemm.h. */
 
-/* The sum of (|x| / unit)^p, or for p = infinity the largest |x|, over n elements. Squares have
- * sixteen sums, whatever the vector's length, so that a norm has the same bits on every instruction
- * set. */
+/* The sum of (|x| / unit)^p over n elements, or for p = infinity the largest |x|. Squares have
+ * sixteen partial sums whatever the vector length, so that a norm has the same bits with every
+ * instruction set. */
 static double CAT(power_sum, SFX)(size_t n, const void *from, double power, double unit)
 {
     const R *x = from;
@@ -25,7 +24,7 @@ static double CAT(power_sum, SFX)(size_t n, const void *from, double power, doub
     return sum;
 }
 
-/* The sum of the squares of n elements, in four sums that take turns. */
+/* The sum of the squares of n elements, in four partial sums. */
 static double CAT(squares_of, SFX)(size_t n, const R *x)
 {
     double s[4] = { 0 };
@@ -33,18 +32,19 @@ static double CAT(squares_of, SFX)(size_t n, const R *x)
     return (s[0] + s[1]) + (s[2] + s[3]);
 }
 
-/* Their root, also where squares leave the range of a double. */
+/* The norm of n elements, also where squares leave the range of a double. */
 static double CAT(length_of, SFX)(size_t n, const R *x)
 {
-    const double sum = CAT(squares_of, SFX)(n, x),
-                 most = sum > 0x1p-900 && sum < INFINITY ? 0
-                                                         : CAT(power_sum, SFX)(n, x, INFINITY, 1);
-    return most > 0 && most < INFINITY ? most * sqrt(CAT(power_sum, SFX)(n, x, 2, most))
-                                       : sqrt(sum);
+    const double sum = CAT(squares_of, SFX)(n, x);
+    if (sum > 0x1p-900 && sum < INFINITY) return sqrt(sum);
+    const double largest = CAT(power_sum, SFX)(n, x, INFINITY, 1);
+    if (largest > 0 && largest < INFINITY)
+        return largest * sqrt(CAT(power_sum, SFX)(n, x, 2, largest));
+    return sqrt(sum);
 }
 
-/* The second moment v moved by share towards square, both 0 or more; it saturates instead of
- * overflowing, and NaN stays. */
+/* Moves the second moment v towards square by share, both 0 or more. It saturates instead of
+ * overflowing, and NaN stays NaN. */
 static ALWAYS R CAT(moment, SFX)(R v, double square, double share)
 {
     const double most = PICK(0x1.fffffep127, 0x1.fffffffffffffp1023),
@@ -52,7 +52,8 @@ static ALWAYS R CAT(moment, SFX)(R v, double square, double share)
     return x > most ? (R)most : (R)x;
 }
 
-/* row_var and col_var, (rows) and (cols) for each matrix in turn; sums: cols doubles of scratch. */
+/* Updates row_var and col_var, (rows) and (cols) for each matrix in turn. sums: cols doubles of
+ * scratch. */
 static void CAT(factor_moments, SFX)(const pn_segment *s, const R *g, double share, double *sums)
 {
     R *row = s->state[0], *col = s->state[1];
@@ -70,15 +71,15 @@ static void CAT(factor_moments, SFX)(const pn_segment *s, const R *g, double sha
     }
 }
 
-/* x over a root of its second moment; the quotient stays finite, since its length is cut
- * afterwards. */
+/* x over the root of its second moment. The quotient is limited to stay finite, since the step is
+ * clipped afterwards. */
 static ALWAYS R CAT(scaled_by, SFX)(R x, double root)
 {
     const double y = (double)x / root, most = PICK(0x1p100, 0x1p500);
     return (R)(y > most ? most : y < -most ? -most : y);
 }
 
-/* g over the root of its second moment, into step; roots: cols doubles of scratch. */
+/* step = g over the root of its second moment. roots: cols doubles of scratch. */
 static void CAT(factored_step, SFX)(const pn_segment *s, const R *g, double eps, R *step,
                                     double *roots)
 {
@@ -132,44 +133,25 @@ static size_t CAT(work_adafactor, SFX)(const pn_segment *s)
     return pn_line(s->n * sizeof(R)) + s->cols * sizeof(double);
 }
 
-/* The products of one iteration on x (m, n): g = x x' or x' x, whichever is the smaller, (k, k); u
- * = g g; y = u x or x u. */
+/* The products of one iteration on x (m, n), with k = min(m, n):
+ *
+ *   g = x x' or x' x, whichever is smaller, (k, k)
+ *   u = g g
+ *   y = u x or x u */
 static void CAT(schulz_products, SFX)(const pn_segment *s, R *x, R *g, R *u, R *y, pn_product *q)
 {
     const size_t m = s->rows, n = s->cols, k = m < n ? m : n;
     const int wide = m <= n;
-    q[0] = (pn_product){ .ta = !wide,
-                         .tb = wide,
-                         .m = k,
-                         .n = k,
-                         .k = wide ? n : m,
-                         .a = x,
-                         .lda = n,
-                         .b = x,
-                         .ldb = n,
-                         .c = g,
-                         .ldc = k };
-    q[1] = (pn_product){ .m = k,
-                         .n = k,
-                         .k = k,
-                         .a = g,
-                         .lda = k,
-                         .b = g,
-                         .ldb = k,
-                         .c = u,
-                         .ldc = k };
-    q[2] = (pn_product){ .m = m,
-                         .n = n,
-                         .k = k,
-                         .a = wide ? u : x,
-                         .lda = wide ? k : n,
-                         .b = wide ? x : u,
-                         .ldb = wide ? n : k,
-                         .c = y,
-                         .ldc = n };
+    q[0] = (pn_product){ .ta = !wide, .tb = wide, .m = k, .n = k, .k = wide ? n : m,
+                         .a = x, .lda = n, .b = x, .ldb = n, .c = g, .ldc = k };
+    q[1] = (pn_product){ .m = k, .n = k, .k = k,
+                         .a = g, .lda = k, .b = g, .ldb = k, .c = u, .ldc = k };
+    q[2] = (pn_product){ .m = m, .n = n, .k = k,
+                         .a = wide ? u : x, .lda = wide ? k : n,
+                         .b = wide ? x : u, .ldb = wide ? n : k, .c = y, .ldc = n };
 }
 
-/* x becomes nearly orthogonal: x <- a x + (b g + c g g) x, steps times, from x of norm 1. */
+/* Makes x nearly orthogonal: x <- a x + (b g + c g g) x, steps times, starting from x of norm 1. */
 static void CAT(newton_schulz, SFX)(const pn_segment *s, R *x, const double *abc, double eps,
                                     int steps, void *work)
 {
@@ -194,7 +176,7 @@ static void CAT(newton_schulz, SFX)(const pn_segment *s, R *x, const double *abc
 static void CAT(tensor_muon, SFX)(const pn_segment *s, const void *grad, const double *hyper,
                                  void *work)
 {
-    enum { MATCH_RMS_ADAMW = 1 };           /* the second word of adjust_lr_fn */
+    enum { MATCH_RMS_ADAMW = 1 }; /* index of "match_rms_adamw" among the values of adjust_lr_fn */
     const muon_settings *o = (const muon_settings *)hyper;
     const double m = (double)s->rows, n = (double)s->cols,
                  ratio = o->adjust_lr_fn == MATCH_RMS_ADAMW ? 0.2 * sqrt(fmax(m, n))

@@ -1,5 +1,5 @@
-/* tile.h - the register tile of the matrix product, and the packing of what it reads.
- * No include guard: kernels.c includes it once per type. */
+/* tile.h - the register tile of the matrix product, and the packing of its operands. No include
+ * guard: kernels.c includes it once per type. */
 #undef MR
 #undef NV
 #if PN_VL == 64
@@ -12,7 +12,7 @@
 #define MR 6
 #define NV 4
 #else
-#define MR 4            /* 4 x 2 + 2 + 1 and one for the product: 12 of 16 */
+#define MR 4            /* 4 x 2 + 2 + 1, and one for the product: 12 of 16 */
 #define NV 2
 #endif
 
@@ -25,13 +25,14 @@ typedef struct {
     R *c; size_t ldc;
     int add;
     const R *bias;
-    /* a line to fetch into the second cache at each step of k: the next b before it is packed */
+    /* prefetched into the second-level cache, one line per step of k: the next part of B to be
+     * packed */
     const R *next; size_t next_step;
 } CAT(tile_args, SFX);
 
-/* m rows of v vectors with their sums in registers. m, v and unit are constants after inlining, the
- * arrays' sizes literal, or the sums leave their registers. a(i, p) = unit ? a[p*as + i] : a[i*as +
- * p]. */
+/* m rows of v vectors, with their sums in registers: a(i, p) = unit ? a[p*as + i] : a[i*as + p]. m,
+ * v and unit are constants after inlining. The sizes of the arrays are literals, since otherwise
+ * the compiler spills the sums. */
 static ALWAYS void CAT(tile, SFX)(const int m, const int v, const int unit,
                                   const CAT(tile_args, SFX) * t)
 {
@@ -44,7 +45,8 @@ static ALWAYS void CAT(tile, SFX)(const int m, const int v, const int unit,
     }
     for (size_t p = 0; p < k; p++, next += next_step) {
         V bp[NV];
-        if (v * 2 > NV) __builtin_prefetch(next, 0, 2);     /* narrow tiles have no load to spare */
+        /* narrow tiles have no load slot to spare */
+        if (v * 2 > NV) __builtin_prefetch(next, 0, 2);
         UNROLL for (int j = 0; j < v; j++) bp[j] = LOAD(b + (size_t)j * L);
         UNROLL for (int i = 0; i < m; i++) {
             const V x = SPLAT(unit ? a[i] : row[i][p]);
@@ -74,38 +76,49 @@ static ALWAYS void CAT(tile, SFX)(const int m, const int v, const int unit,
     }
 }
 
-/* One function for each number of vectors, one case for each number of rows: narrow tiles are
- * taller, to keep as many sums in flight. */
+/* One function per number of vectors, one case per number of rows. Narrow tiles are taller, to keep
+ * as many sums in flight. */
 #undef TILE_ROWS
 #define TILE_ROWS(v) ((v) * 2 <= NV ? 2 * MR : MR)
-#define CASE(rows, v, unit) case rows: if ((rows) <= TILE_ROWS(v)) CAT(tile, SFX)((rows) <= TILE_ROWS(v) ? (rows) : 1, v, unit, t); break;
+#define CASE(rows, v, unit) \
+    case rows: \
+        if ((rows) <= TILE_ROWS(v)) \
+            CAT(tile, SFX)((rows) <= TILE_ROWS(v) ? (rows) : 1, v, unit, t); \
+        break;
 #define TILES(name, v, unit) \
-static __attribute__((noinline)) void CAT(name, SFX)(size_t m, const CAT(tile_args, SFX) *t) \
-{ \
-    switch (m) { \
-        CASE(1, v, unit) CASE(2, v, unit) CASE(3, v, unit) CASE(4, v, unit) CASE(5, v, unit) CASE(6, v, unit) \
-        CASE(7, v, unit) CASE(8, v, unit) CASE(9, v, unit) CASE(10, v, unit) CASE(11, v, unit) CASE(12, v, unit) \
-    } \
-}
+    static __attribute__((noinline)) void CAT(name, SFX)(size_t m, const CAT(tile_args, SFX) *t) \
+    { \
+        switch (m) { \
+            CASE(1, v, unit) CASE(2, v, unit) CASE(3, v, unit) CASE(4, v, unit) \
+            CASE(5, v, unit) CASE(6, v, unit) CASE(7, v, unit) CASE(8, v, unit) \
+            CASE(9, v, unit) CASE(10, v, unit) CASE(11, v, unit) CASE(12, v, unit) \
+        } \
+    }
 typedef void CAT(tile_fn, SFX)(size_t m, const CAT(tile_args, SFX) *t);
 TILES(rows1, 1, 0)
-TILES(unit1, 1, 1) TILES(rows2, 2, 0) TILES(unit2, 2, 1)
+TILES(unit1, 1, 1)
+TILES(rows2, 2, 0)
+TILES(unit2, 2, 1)
 #if NV == 4
-    TILES(rows3, 3, 0) TILES(unit3, 3, 1) TILES(rows4, 4, 0) TILES(unit4, 4, 1)
-#endif
-        static CAT(tile_fn, SFX) *const CAT(tiles, SFX)[2][NV] = {
-#if NV == 4
-            { CAT(rows1, SFX), CAT(rows2, SFX), CAT(rows3, SFX), CAT(rows4, SFX) },
-            { CAT(unit1, SFX), CAT(unit2, SFX), CAT(unit3, SFX), CAT(unit4, SFX) },
+TILES(rows3, 3, 0)
+TILES(unit3, 3, 1)
+TILES(rows4, 4, 0)
+TILES(unit4, 4, 1)
+static CAT(tile_fn, SFX) *const CAT(tiles, SFX)[2][NV] = {
+    { CAT(rows1, SFX), CAT(rows2, SFX), CAT(rows3, SFX), CAT(rows4, SFX) },
+    { CAT(unit1, SFX), CAT(unit2, SFX), CAT(unit3, SFX), CAT(unit4, SFX) },
+};
 #else
-    { CAT(rows1, SFX), CAT(rows2, SFX) }, { CAT(unit1, SFX), CAT(unit2, SFX) },
+static CAT(tile_fn, SFX) *const CAT(tiles, SFX)[2][NV] = {
+    { CAT(rows1, SFX), CAT(rows2, SFX) },
+    { CAT(unit1, SFX), CAT(unit2, SFX) },
+};
 #endif
-        };
 #undef CASE
 #undef TILES
 
-/* d[p*dw + i] = s[i*ld + p] for p < L, i < L: loads bring rows together 16 bytes at a time, whose
- * transposes are left to do. */
+/* d[p*dw + i] = s[i*ld + p] for p < L, i < L. Each load collects 16 bytes of several rows, so that
+ * only these small blocks remain to be transposed. */
 static ALWAYS void CAT(transpose_square, SFX)(const R *s, size_t ld, R *d, size_t dw)
 {
     UNROLL for (size_t p = 0; p < L; p += PIECE) {
@@ -123,8 +136,8 @@ static ALWAYS void CAT(transpose_square, SFX)(const R *s, size_t ld, R *d, size_
     }
 }
 
-/* The transpose of n rows of L, n a power of two: log2 n times, interleave the first half of the
- * rows with the second. */
+/* Transposes n rows of L, n a power of two: interleaves the first half of the rows with the second,
+ * log2 n times. */
 static ALWAYS void CAT(transpose_vectors, SFX)(V *r, const size_t n)
 {
     UNROLL for (size_t s = 1; s < n; s *= 2) {
@@ -137,8 +150,8 @@ static ALWAYS void CAT(transpose_vectors, SFX)(V *r, const size_t n)
     }
 }
 
-/* d[p*w + i] = s[i*ld + p] for p < k, i < n; zeros for n <= i < w, w <= L a power of two. Stores
- * are whole vectors, up to one past the end. */
+/* d[p*w + i] = s[i*ld + p] for p < k, i < n; 0 for n <= i < w, with w <= L a power of two. Stores
+ * whole vectors, up to one past the end. */
 static ALWAYS void CAT(pack_transposed_block, SFX)(const R *s, size_t ld, size_t n, size_t k, R *d,
                                          const size_t w, size_t dw)
 {
@@ -153,15 +166,14 @@ static ALWAYS void CAT(pack_transposed_block, SFX)(const R *s, size_t ld, size_t
         if (depth == L && n >= w) UNROLL for (size_t i = 0; i < w; i++) r[i] = LOAD(s + i * ld + p);
         else
             UNROLL for (size_t i = 0; i < w; i++)
-                r[i] = i < n ? CAT(load_upto, SFX)(s + i * ld + p, depth) : (V){ 0 };
+                r[i] = i < n ? LOAD_UPTO(s + i * ld + p, depth) : (V){ 0 };
         CAT(transpose_vectors, SFX)(r, w);
         if (depth == L) UNROLL for (size_t i = 0; i < w; i++) STORE(d + i * step, r[i]);
         else UNROLL for (size_t i = 0; i < w; i++) if (i < stores) STORE(d + i * step, r[i]);
     }
 }
 
-/* d[p*w + i] = s[i*ld + p] for p < k, i < n; zeros for n <= i < w, w a multiple of L or its half.
- */
+/* d[p*w + i] = s[i*ld + p] for p < k, i < n; 0 for n <= i < w, with w a multiple of L, or L / 2. */
 static void CAT(pack_transposed, SFX)(const R *s, size_t ld, size_t n, size_t k, R *d, size_t w)
 {
     if (w == L / 2) CAT(pack_transposed_block, SFX)(s, ld, n, k, d, L / 2, L / 2);
@@ -170,10 +182,10 @@ static void CAT(pack_transposed, SFX)(const R *s, size_t ld, size_t n, size_t k,
             CAT(pack_transposed_block, SFX)(s + j * ld, ld, n > j ? n - j : 0, k, d + j, L, w);
 }
 
-/* d[p*w + j] = s[p*ld + j] likewise. */
+/* d[p*w + j] = s[p*ld + j] for p < k, j < n; 0 for n <= j < w. */
 static void CAT(pack_rows, SFX)(const R *s, size_t ld, size_t n, size_t k, R *d, size_t w)
 {
     for (size_t p = 0; p < k; p++, s += ld, d += w)
         for (size_t j = 0; j < w; j += L)
-            STORE(d + j, n > j ? CAT(load_upto, SFX)(s + j, n - j) : (V){ 0 });
+            STORE(d + j, n > j ? LOAD_UPTO(s + j, n - j) : (V){ 0 });
 }

@@ -1,33 +1,37 @@
-/* vector.h - the words kernels are written in, on compiler vectors V of one element type. No
- * include guard: kernels.c includes it once per type, after defining
+/* vector.h - the vocabulary of the kernels, on compiler vectors V of one element type. No include
+ * guard: kernels.c includes it once per type, after defining
  *
- *   R (float, double), I (the integer as wide), SFX (f32, f64), BITS (32, 64), K(c) (c as a
- *   literal of type R).
+ *   R (float, double), I (the integer of the same width), SFX (f32, f64), BITS (32, 64), K(c) (c as
+ *   a literal of type R).
  *
- * Intrinsics live here and nowhere else. Everything else is plain C on V: + - * / and comparisons
- * work lane by lane, a comparison gives a VI of all ones or zeros, and a scalar operand is spread
- * over the lanes.
+ * Intrinsics occur here and nowhere else. Everything else is plain C on V: + - * / and comparisons
+ * work lane by lane, a comparison gives a VI of all ones or zeros, and a scalar operand is
+ * broadcast.
  *
- *   V VI VU L          vector, its integer twin, that unsigned, whose sums wrap, number of lanes
- *   SPLAT(c)           c in every lane (-0.0 stays -0.0)     PICK(a, b)   the constant a for
- *   float, b for double
- *   SEL(m, a, b)       lane by lane m ? a : b, m a comparison
+ *   V VI VU L                             vector, its signed and unsigned integer counterparts (VU
+ *                                         wraps), number of lanes
+ *   SPLAT(c)                              c in every lane (-0.0 stays -0.0)
+ *   PICK(a, b)                            the constant a for float, b for double
+ *   SEL(m, a, b)                          m ? a : b lane by lane, m a comparison
  *   ABS NEGABS SIGN(x, s)                 |x|, -|x|, |x| with the sign of s
- *   FMA(a, b, c)       a b + c: one rounding where the machine has it (PN_FMA), else two
- *   MAX(lo, x) MIN(hi, x)                 the second operand where they are equal or either is
- *   NaN: MAX(lo, NaN) is NaN
- *   LOOKUP(t, i)       t[i mod 16], t an array of 16; f32 only
- *   MULTIPLY_LOW(a, b) the products of 64-bit lanes below 2^32; f64 only
- *   SQRT(x)  ANY(m)    correctly rounded root; is any lane of the comparison m true?
+ *   FMA(a, b, c)                          a b + c: one rounding if the machine has it (PN_FMA),
+ *                                         else two
+ *   MAX(lo, x) MIN(hi, x)                 the second operand if they are equal or either is NaN:
+ *                                         MAX(lo, NaN) is NaN
+ *   LOOKUP(t, i)                          t[i mod 16], t an array of 16; f32 only
+ *   MULTIPLY_LOW(a, b)                    the products of 64-bit lanes below 2^32; f64 only
+ *   SQRT(x) ANY(m)                        correctly rounded root; whether any lane of m is true
  *   LOAD(p) STORE(p, v)                   L elements at any alignment
  *   LOAD_LANES(p, step)                   16 bytes each from p, p + step, p + 2 step ..., as many
- *   as make a vector
- *   LOAD_PART(p, n) STORE_PART(p, n, v)   the first n <= L elements only; the other lanes are
- *   zero, the other bytes untouched
- *   INDICES  FIRST(n)  a VI that counts 0, 1, 2, ...; a VI that is true in the first n lanes
- *   SUM(v)             sum of the lanes, halves onto halves: v[k] + v[k + L/2] and so on
- *   SWAP(v, h)         lane k of the result is lane k ^ h of v; h a power of two below L, known
- *   to the compiler */
+ *                                         as make a vector
+ *   LOAD_PART(p, n) STORE_PART(p, n, v)   only the first n <= L elements; other lanes are zero,
+ *                                         other bytes untouched
+ *   INDICES FIRST(n)                      a VI that counts 0, 1, 2, ...; a VI that is true in the
+ *                                         first n lanes
+ *   SUM(v)                                sum of the lanes, halves onto halves: v[k] + v[k + L/2]
+ *                                         etc.
+ *   SWAP(v, h)                            lane k of the result is lane k ^ h of v; h is a power of
+ *                                         two below L and a compile-time constant */
 
 #ifndef PN_VL
 #include <math.h>
@@ -103,8 +107,9 @@ typedef UI VU __attribute__((vector_size(PN_VL)));
 #define NEGABS(x)    ((V)((VI)(x) | SIGNBIT))
 #define SIGN(x, s)   ((V)(((VI)(x) & ~SIGNBIT) | ((VI)(s) & SIGNBIT)))
 
-/* Words that GCC and clang have no common portable spelling for. */
-#ifndef SHUFFLE         /* SHUFFLE(a, b, indices...): lanes picked from a and, counting on, from b; constants */
+/* Operations for which GCC and clang have no common portable spelling. */
+/* SHUFFLE(a, b, constants...): lanes of a and, counting on, of b */
+#ifndef SHUFFLE
 #ifdef __clang__
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else

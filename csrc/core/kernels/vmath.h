@@ -2,11 +2,11 @@
  * activations are built from. No include guard: kernels.c includes it once per type, after
  * vector.h.
  *
- * Each is within 2 units in the last place on the whole line, gradual underflow included, with the
- * mathematical limits at +-inf and NaN kept. Three ideas carry most of it: e^x is handled as a
- * power of two and a small remainder, so that sums like 1 + e^x are rounded once; a quotient's
- * rounding error is known exactly (RESIDUAL) and can be put back; results that may be subnormal are
- * carried times a large power of two (UP) and brought DOWN by the last operation. */
+ * Each is within 2 units in the last place on the whole line, gradual underflow included; limits at
+ * +-inf are the mathematical ones, and NaN stays NaN. Three techniques are used throughout. e^x is
+ * a power of two and a small remainder, so that sums like 1 + e^x are rounded once. The rounding
+ * error of a quotient is computed exactly (RESIDUAL) and added back. Results that may be subnormal
+ * are scaled by a large power of two (UP), and the last operation scales them DOWN. */
 
 #define UP          PICK(0x1p64, 0x1p512)
 #define DOWN        PICK(0x1p-64, 0x1p-512)
@@ -24,7 +24,9 @@ static ALWAYS V CAT(horner, SFX)(V x, const R *c, int n)
     return p;
 }
 #define HORNER(x, c)         HORNER_FROM(0, x, c)
-#define HORNER_FROM(k, x, c) CAT(horner, SFX)((x), (c) + (k), (int)(sizeof(c) / sizeof(c)[0]) - (k))     /* (p - c[0] - ...) / x^k */
+/* (p - c[0] - ... - c[k-1] x^(k-1)) / x^k */
+#define HORNER_FROM(k, x, c) \
+    CAT(horner, SFX)((x), (c) + (k), (int)(sizeof(c) / sizeof(c)[0]) - (k))
 
 /* a b - p exactly, for p = a b rounded. Without FMA: Dekker's product, on halves cut by a mask. */
 static inline V CAT(product_error, SFX)(V a, V b, V p)
@@ -55,8 +57,8 @@ static inline V CAT(residual, SFX)(V a, V q, V b)
  *
  *   e^(x + lo) = s (1 + P),  s = 2^(n + off),  P = e^r - 1 = r + r^2 q(r).
  *
- * The magic number rounds the sum to an integer and carries the exponent bias, so s is one shift of
- * it; n LN2_HI is exact. Valid while 1 <= n + off + BIAS <= 2^w - 2. q is a minimax polynomial:
+ * The magic number rounds the sum to an integer and includes the exponent bias, so s is one shift
+ * of it; n LN2_HI is exact. Valid for 1 <= n + off + BIAS <= 2^w - 2. q is a minimax polynomial:
  * error relative to r 2^-29.2 (f32), 2^-58.8 (f64). */
 #if BITS == 32
 static const R CAT(c_expm1, SFX)[] = { 0x1p-1f,        0x1.555556p-3f,  0x1.55552cp-5f,
@@ -79,7 +81,7 @@ static const R CAT(c_expm1, SFX)[] = { 0x1p-1,
 #define LN2_HI PICK(0x1.62e4p-1, 0x1.62e42fefap-1)
 #define LN2_LO PICK(0x1.7f7d1cp-20, 0x1.cf79abc9e3b3ap-40)
 
-/* e^r - 1 by Estrin's scheme: a shorter chain than Horner's */
+/* e^r - 1 by Estrin's scheme, which has a shorter dependency chain than Horner's */
 static inline V CAT(exp_remainder, SFX)(V r)
 {
     const R *c = CAT(c_expm1, SFX);
@@ -100,7 +102,7 @@ static inline V CAT(exp_split, SFX)(V x, V lo, int off, V *s)
     *s = (V)((VI)z << MANT);
     return CAT(exp_remainder, SFX)(FMA(n, SPLAT(-LN2_LO), lo) + FMA(n, SPLAT(-LN2_HI), x));
 }
-/* the same with lo = 0, one operation less */
+/* the same with lo = 0, which saves an operation */
 static inline V CAT(exp_split0, SFX)(V x, int off, V *s)
 {
     V magic = SPLAT(MAGIC + BIAS + off), z = FMA(x, SPLAT(LOG2E), magic), n = z - magic;
@@ -135,8 +137,8 @@ static inline V CAT(exp_neg, SFX)(V t, V lo, R floor, V *l)
 }
 #define EXP_NEG(t, lo, floor, l) CAT(exp_neg, SFX)((t), (lo), (floor), (l))
 
-/* e^x - 1 = s P + (s - 1), rounded once, *rest what that lost. On the whole line s is halved, since
- * 2^n overflows before the result does. */
+/* e^x - 1 = s P + (s - 1), rounded once; *rest is the rounding error. On the whole line s is
+ * halved, since 2^n overflows before the result does. */
 static inline V CAT(expm1_neg, SFX)(V x, V *rest)               /* x <= 0 */
 {
     V s, P = EXP_SPLIT0(MAX(SPLAT(EXPM1_FLOOR), x), 0, &s), a = s - 1, y = FMA(s, P, a);
@@ -153,9 +155,9 @@ static inline V CAT(v_expm1, SFX)(V x, V *rest)                 /* *rest 0 where
 #define EXPM1_NEG(x, rest) CAT(expm1_neg, SFX)((x), (rest))
 #define EXPM1(x, rest)     CAT(v_expm1, SFX)((x), (rest))
 
-/* tanh |x| = (1 - e) / (1 + e), e = e^(-2|x|): both are -+(s P) + (1 -+ s), each rounded once;
- * *rest what the roundings lost, the quotient's own only if asked for. f64 adds it; f32 stays
- * within 2 ULP without. */
+/* tanh |x| = (1 - e) / (1 + e), e = e^(-2|x|). Numerator and denominator are -+(s P) + (1 -+ s),
+ * each rounded once. *rest is their rounding error, with `quotient` that of the quotient too. f64
+ * adds it; f32 stays within 2 ULP without. */
 static ALWAYS V CAT(tanh_abs, SFX)(V x, int quotient, V *rest)
 {
     V s, P = EXP_SPLIT0(MAX(SPLAT(EXPM1_FLOOR), NEGABS(x + x)), 0, &s);
@@ -210,7 +212,8 @@ static inline V CAT(log_sum, SFX)(V k, V f, V fl)
     return t + FMA(k, SPLAT(LN2_LO), y + ((b - t) + q));
 }
 #define LOG_MIDDLE ((VU)SPLAT(PICK(0x1.6a09e6p-1, 0x1.6a09e667f3bcdp-1)))
-/* k of u = 2^k (1 + f), and that 1 + f; anything for u <= 0 and NaN, whose bits wrap here. */
+/* The exponent k of u = 2^k (1 + f), and 1 + f. For u <= 0 and NaN, whose bits wrap here, the
+ * results are arbitrary. */
 static ALWAYS VI CAT(log_exponent, SFX)(V u) { return (VI)((VU)u - LOG_MIDDLE) >> MANT; }
 static ALWAYS V CAT(log_mantissa, SFX)(V u, VI k) { return (V)((VU)u - ((VU)k << MANT)); }
 
@@ -242,9 +245,9 @@ static inline V CAT(v_log1p, SFX)(V x)
 #define LOG(x)   CAT(v_log, SFX)(x)
 #define LOG1P(x) CAT(v_log1p, SFX)(x)
 
-/* sin and cos: x = n pi/2 + r, pi/2 in three parts, |r| <= pi/4; up to |x| = TRIG_MAX n times the
- * first part less x is exact. Lanes beyond go to the C library one by one, which is slow and right.
- * Polynomials in r^2 after Cephes and fdlibm. */
+/* sin and cos: x = n pi/2 + r, with pi/2 in three parts and |r| <= pi/4. Up to |x| = TRIG_MAX, n
+ * times the first part minus x is exact. Lanes beyond go through the C library one by one, which is
+ * slow but accurate. Polynomials in r^2 after Cephes and fdlibm. */
 #define TRIG_MAX PICK(1e5, 1e8)
 #if BITS == 32
 static const R CAT(c_sin, SFX)[] = { -0x1.555546p-3f, 0x1.11073cp-7f, -0x1.9943f2p-13f };
@@ -271,10 +274,10 @@ static inline V CAT(v_sin, SFX)(V x, int quarter)                       /* sin(x
     V y = SEL((q & 1) == 0, s, c);
     y = (V)((VI)y ^ ((q & 2) << (BITS - 2)));
     if (!quarter) y = SEL(x == 0, x, y);
-    VI far = ABS(x) > TRIG_MAX;
-    if (__builtin_expect(ANY(far), 0))
+    VI out_of_range = ABS(x) > TRIG_MAX;
+    if (__builtin_expect(ANY(out_of_range), 0))
         for (size_t k = 0; k < L; k++)
-            if (far[k]) y[k] = (R)(quarter ? cos(x[k]) : sin(x[k]));
+            if (out_of_range[k]) y[k] = (R)(quarter ? cos(x[k]) : sin(x[k]));
     return y;
 }
 #define SIN(x) CAT(v_sin, SFX)((x), 0)
