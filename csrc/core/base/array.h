@@ -10,8 +10,8 @@ size_t pn_size(pn_dtype t);
 int pn_multiply(size_t a, size_t b, size_t *product);
 /* Makes room for element n of an array, whose capacity doubles; returns 0 when memory is short. */
 int pn_grow(void **array, size_t n, size_t *capacity, size_t size);
-/* Rounds bytes up to whole cache lines. */
-static inline size_t pn_line(size_t bytes) { return (bytes + 63) / 64 * 64; }
+/* Rounds bytes up to a multiple of a cache line. */
+static inline size_t pn_round_to_line(size_t bytes) { return (bytes + 63) / 64 * 64; }
 /* Element i of x. */
 static inline double pn_element(pn_dtype t, const void *x, size_t i)
 {

@@ -25,7 +25,7 @@ static struct {
     atomic_int workers;                 /* started so far */
     atomic_flag busy;                   /* a region is open or opening */
     atomic_size_t gate;                 /* OPEN, plus INSIDE for each worker inside */
-    atomic_uint regions;                /* number of regions so far; workers wait for it to change */
+    atomic_uint regions;                /* started so far; workers wait for it to change */
     atomic_int asleep;
     pthread_mutex_t lock;               /* protects asleep and wake */
     pthread_cond_t wake;
@@ -78,17 +78,6 @@ int pn_threads_alone(int on)
     return before;
 }
 
-/* ---- spinning -------------------------------------------------------------------------------- */
-
-static void relax(void)
-{
-#if defined __x86_64__
-    __builtin_ia32_pause();
-#elif defined __aarch64__
-    __asm__ volatile("yield");
-#endif
-}
-
 /* ---- stopping -------------------------------------------------------------------------------- */
 
 void pn_stop_begin(pn_stop *stop)
@@ -120,6 +109,17 @@ int pn_stop_now(void)
     current->next = pn_now_ns() + POLL_NS;
     if (stops) __atomic_store_n(&current->stopped, 1, __ATOMIC_RELAXED);
     return stops;
+}
+
+/* ---- workers --------------------------------------------------------------------------------- */
+
+static void relax(void)
+{
+#if defined __x86_64__
+    __builtin_ia32_pause();
+#elif defined __aarch64__
+    __asm__ volatile("yield");
+#endif
 }
 
 static void take_tasks(void)

@@ -171,7 +171,7 @@ static size_t set_packed(pn_plan *plan, char *packed)
     for (size_t i = 0; plan && i < plan->n_steps; i++) {
         pn_step *s = &plan->steps[i];
         s->product.packed = packed && s->packed_bytes ? packed + at : NULL;
-        at += pn_line(s->packed_bytes);
+        at += pn_round_to_line(s->packed_bytes);
     }
     return at;
 }

@@ -110,7 +110,7 @@ static void CAT(tensor_adafactor, SFX)(const pn_segment *s, const void *grad, co
     const double eps = isnan(o->eps[0]) ? PICK(0x1p-23, 0x1p-52) : fmax(o->eps[0], 0x1p-1022);
     const double share = pow(step, o->beta2_decay), rate = fmin(o->lr, 1 / sqrt(step));
     R *p = s->p, *to = work;
-    double *columns = (double *)((char *)work + pn_line(s->n * sizeof(R)));
+    double *columns = (double *)((char *)work + pn_round_to_line(s->n * sizeof(R)));
     const R *g = grad;
     const double size = rate * fmax(o->eps[1], sqrt(CAT(squares_of, SFX)(s->n, p) / n));
     if (s->rows) {
@@ -130,7 +130,7 @@ static void CAT(tensor_adafactor, SFX)(const pn_segment *s, const void *grad, co
 }
 static size_t CAT(work_adafactor, SFX)(const pn_segment *s)
 {
-    return pn_line(s->n * sizeof(R)) + s->cols * sizeof(double);
+    return pn_round_to_line(s->n * sizeof(R)) + s->cols * sizeof(double);
 }
 
 /* The products of one iteration on x (m, n), with k = min(m, n):
@@ -156,9 +156,9 @@ static void CAT(newton_schulz, SFX)(const pn_segment *s, R *x, const double *abc
                                     int steps, void *work)
 {
     const size_t n = s->n, k = s->rows < s->cols ? s->rows : s->cols;
-    R *g = work, *u = (R *)((char *)g + pn_line(k * k * sizeof(R))),
-      *y = (R *)((char *)u + pn_line(k * k * sizeof(R)));
-    void *rest = (char *)y + pn_line(n * sizeof(R));
+    R *g = work, *u = (R *)((char *)g + pn_round_to_line(k * k * sizeof(R))),
+      *y = (R *)((char *)u + pn_round_to_line(k * k * sizeof(R)));
+    void *rest = (char *)y + pn_round_to_line(n * sizeof(R));
     const R a = (R)abc[0], b = (R)abc[1], c = (R)abc[2];
     const double length = fmax(CAT(length_of, SFX)(n, x), fmax(eps, 0x1p-1022));
     pn_product q[3];
@@ -189,7 +189,7 @@ static void CAT(tensor_muon, SFX)(const pn_segment *s, const void *grad, const d
         x[i] = o->nesterov != 0 ? g[i] + momentum * (buffer[i] - g[i]) : buffer[i];
     }
     CAT(newton_schulz, SFX)(s, x, o->ns_coefficients, o->eps, (int)o->ns_steps,
-                            (char *)work + pn_line(s->n * sizeof(R)));
+                            (char *)work + pn_round_to_line(s->n * sizeof(R)));
     for (size_t i = 0; i < s->n; i++) p[i] = p[i] * keep - take * x[i];
 }
 static size_t CAT(work_muon, SFX)(const pn_segment *s)
@@ -200,5 +200,5 @@ static size_t CAT(work_muon, SFX)(const pn_segment *s)
     CAT(schulz_products, SFX)(s, NULL, NULL, NULL, NULL, q);
     for (int i = 0; i < 3; i++)
         if (CAT(gemm_workspace, SFX)(&q[i]) > most) most = CAT(gemm_workspace, SFX)(&q[i]);
-    return 2 * pn_line(s->n * sizeof(R)) + 2 * pn_line(k * k * sizeof(R)) + most;
+    return 2 * pn_round_to_line(s->n * sizeof(R)) + 2 * pn_round_to_line(k * k * sizeof(R)) + most;
 }

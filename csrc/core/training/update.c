@@ -198,7 +198,7 @@ static void update_tensor(const pn_group *group, const pn_segment *s, const doub
     if (change) memcpy(buffer, s->p, s->n * pn_size(s->dtype));
     k->adjust(&a, group->work);
     k->tensor_rules[group->optimizer - pn_optimizer_first_tensor_rule()].update(
-        s, group->work, hyper, (char *)group->work + pn_line(s->n * pn_size(s->dtype)));
+        s, group->work, hyper, (char *)group->work + pn_round_to_line(s->n * pn_size(s->dtype)));
     if (a.average) k->average(&a);
     if (!change) return;
     double sums[3] = { 0 };
@@ -213,7 +213,7 @@ size_t pn_update_work(const pn_group *group)
     for (size_t j = 0; j < group->n; j++) {
         const pn_segment *s = &group->segments[j];
         const size_t rule = group->optimizer - pn_optimizer_first_tensor_rule();
-        const size_t bytes = pn_line(s->n * pn_size(s->dtype)) +
+        const size_t bytes = pn_round_to_line(s->n * pn_size(s->dtype)) +
                              pn_kernels_now()->of[s->dtype].tensor_rules[rule].work(s);
         if (bytes > most) most = bytes;
     }
