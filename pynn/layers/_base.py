@@ -71,7 +71,7 @@ class Layer:
     _is_activation: ClassVar[bool] = False
     """Whether the layer accepts any shape and has no parameters, so that its range can be measured."""
     _has_gain: ClassVar[bool] = False
-    """Whether `apply_init` chooses the weights before the layer by the function that the layer computes."""
+    """Whether `apply_init` chooses the weights of the preceding layer to suit the function of this one."""
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
