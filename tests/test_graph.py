@@ -115,7 +115,7 @@ def test_parameters_of_custom_layers_have_names() -> None:
     node = graph_of(pynn.Sequential(layer), (3,)).read()[1]
     assert [(p["name"], p["shape"]) for p in node["parameters"]] == [("scale", (1,)), ("inner.weight", (3, 3))]
     graph = _core.Graph("float64", (3,))
-    with pytest.raises(ValueError, match="names: expected 0, one for each parameter, got 1"):
+    with pytest.raises(ValueError, match="names: expected 0, one per parameter, got 1"):
         graph.add_custom(layer, "", (3,), ("a",), (), (0,))
     with pytest.raises(TypeError):
         graph.add_custom(layer, "", (3,), (1,), ((np.zeros(3), None),), (0,))
