@@ -356,7 +356,7 @@ def test_files_are_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= most
 
 
-TABLE = re.compile(r"\s*#\s*define \w+\([^)]*\b(ROW|FIELD|CHOICE)\b")
+TABLE = re.compile(r"\s*#\s*define \w+\([^)]*\b(ROW|FIELD|CHOICE|V)\b")
 """The first line of a macro that lists the rows of a table."""
 
 

@@ -61,7 +61,8 @@
 #define UNUSED __attribute__((unused))
 #define SCHEDULE(f) \
     typedef struct { PN_SCHEDULE_##f(PN_VALUE_FIELD) } f##_values; \
-    _Static_assert(sizeof(f##_values) <= PN_MAX_SCHEDULE * sizeof(double), #f ": too many settings"); \
+    _Static_assert(sizeof(f##_values) <= PN_MAX_SCHEDULE * sizeof(double), \
+                   #f ": too many settings"); \
     static double rate_##f(const f##_values *v, double t, double lr, double *m); \
     static double schedule_##f(const double *v, double t, double lr, double *m) \
     { \
