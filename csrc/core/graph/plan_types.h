@@ -74,8 +74,8 @@ struct pn_plan {
     int *outputs, *output_grads;            /* PN_TRAIN: where the losses read and write */
     pn_probe *probes;                       /* PN_TRAIN: outputs, in the order of computation */
     size_t n_probes, probe_capacity;
-    /* pn_plan_unshared: for each node, its output, its gradient (PN_NONE where none is computed), and
-     * whether both are channels last */
+    /* pn_plan_unshared: for each node, its output, its gradient (PN_NONE where none is computed),
+     * and whether both are channels last */
     int *values, *grads, *layouts;
     uint64_t tick;
     int ready;                              /* forward has run, so backward may */

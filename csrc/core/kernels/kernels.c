@@ -124,8 +124,8 @@ TYPED(f64)
               max_quads_back_##t, index_values_##t,  mean_pool_##t, \
               mean_pool_back_##t, norm_pool_##t,     norm_pool_back_##t }, \
             &norm_##t, weighted_sum_##t, weighted_sum_back_##t, largest_##t, largest_back_##t, \
-            slope_sum_##t, slope_rows_##t, philox_words, mask_##t, mask_pixels_##t, mask_spans_##t, \
-            add_normal_##t, &probe_##t \
+            slope_sum_##t, slope_rows_##t, philox_words, mask_##t, mask_pixels_##t, \
+            mask_spans_##t, add_normal_##t, &probe_##t \
     }
 extern const pn_kernels CAT(pn_kernels, PN_ISA);
 const pn_kernels CAT(pn_kernels, PN_ISA) = { STRING(PN_ISA),

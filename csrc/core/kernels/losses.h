@@ -9,8 +9,8 @@
 #ifdef R
 
 #define LOSS_E(f) \
-    static ALWAYS V CAT(value_##f, SFX)(V x UNUSED, V z UNUSED, V t UNUSED, const V *p UNUSED, V *g, \
-                                        V *gz UNUSED)
+    static ALWAYS V CAT(value_##f, SFX)(V x UNUSED, V z UNUSED, V t UNUSED, const V *p UNUSED, \
+                                        V *g, V *gz UNUSED)
 
 /* ---- elementwise ----------------------------------------------------------------------------- */
 /* NaN stays */
@@ -315,8 +315,8 @@ PN_LOSSES(ROW)
     "gamma: Exponent that reduces the weight of well-classified examples; 0 gives cross-entropy.\n"
 #define PN_BOX_EPS "eps: Added to divisors to avoid division by 0 for boxes without area.\n"
 #define PN_BOXES \
-    " Corners of predicted boxes may come in any order and are swapped where necessary; those of targets " \
-    "must be ordered."
+    " Corners of predicted boxes may come in any order and are swapped where necessary; those of " \
+    "targets must be ordered."
 #define PN_LOSSES(ROW) \
     ROW(l1, e, .cls = "L1Loss", .inputs = "input target", .target = PN_TARGET_REAL, \
         .formula = "abs(x - t)", \

@@ -137,9 +137,11 @@
 #define PN_CONSTANT_FIELD(name) double name;
 #define PN_CONSTANTS_STRUCT(f) \
     typedef struct { PN_CONSTANTS_##f(PN_CONSTANT_FIELD) } f##_constants; \
-    _Static_assert(sizeof(f##_constants) <= PN_MAX_HYPER * sizeof(double), #f ": too many constants")
+    _Static_assert(sizeof(f##_constants) <= PN_MAX_HYPER * sizeof(double), \
+                   #f ": too many constants")
 
-/* from_gradient: the factor of g in the buffer; ahead, along: those of g and the buffer in the step */
+/* from_gradient: the factor of g in the buffer
+ * ahead, along: the factors of g and of the buffer in the step */
 #define PN_CONSTANTS_sgd(H) H(lr) H(momentum) H(from_gradient) H(weight_decay) H(ahead) H(along)
 /* correction: 1 / sqrt(1 - beta2^t), for RAdam 0 while the second moment, which may have
  * overflowed, does not count; ahead: the factor of g in NAdam's step */

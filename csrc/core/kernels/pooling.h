@@ -181,7 +181,8 @@ static ALWAYS V CAT(sum_over, SFX)(CAT(long_sum, SFX) *s, R divisor)
         (s)->held += (end_ - first_ + 3) / 4; \
         size_t k = first_; \
         while (k + 4 <= end_) \
-            _Pragma("GCC unroll 4") for (size_t q_ = 0; q_ < 4; q_++, k++) (s)->part[q_] += (term); \
+            _Pragma("GCC unroll 4") for (size_t q_ = 0; q_ < 4; q_++, k++) \
+                (s)->part[q_] += (term); \
         _Pragma("GCC unroll 3") for (size_t q_ = 0; q_ < 3; q_++, k++) \
             if (k < end_) (s)->part[q_] += (term); \
     }
