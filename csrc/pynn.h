@@ -368,7 +368,8 @@ int pn_graph_setting(const pn_graph *graph, size_t node, size_t i, pn_setting *s
  * name:   NULL for a parameter of a custom layer without names
  * state:  a running statistic rather than a learnt parameter
  * data:   NULL if it has not been bound
- * grad:   NULL for a state or a frozen parameter */
+ * grad:   NULL for a state or a frozen parameter; with a gradient, the parameter is trainable in
+ *         this graph */
 typedef struct {
     const char *name;
     int state;

@@ -270,7 +270,7 @@ def test_parts_that_were_resumed_go_on_in_a_chain() -> None:
 
 def test_the_state_of_another_schedule_is_refused() -> None:
     schedule = S.StepLR(optimizer(), 3)
-    with pytest.raises(ValueError, match="another schedule's, with 'T_max'"):
+    with pytest.raises(ValueError, match="the state belongs to another schedule, with 'T_max'"):
         schedule.load_state_dict(S.CosineAnnealingLR(optimizer(), 3).state_dict())
     with pytest.raises(ValueError, match="step_size > 0"):
         schedule.load_state_dict({"settings": {"step_size": 0}})
@@ -356,7 +356,7 @@ def test_repr_config_and_copies(name: str) -> None:
 
 
 ERRORS: dict[str, tuple[Any, type[Exception], str]] = {
-    "no step_size": (lambda: S.StepLR(optimizer()), TypeError, "StepLR: step_size is needed"),
+    "no step_size": (lambda: S.StepLR(optimizer()), TypeError, "StepLR: step_size is required"),
     "step_size": (lambda: S.StepLR(optimizer(), 0), ValueError, "StepLR: got step_size=0, but it must satisfy step_size > 0"),
     "factor": (lambda: S.ConstantLR(optimizer(), factor=2.0), ValueError, "factor"),
     "interval": (lambda: S.StepLR(optimizer(), 1, interval="batch"), ValueError, "'epoch' or 'step', got 'batch'"),
@@ -365,14 +365,14 @@ ERRORS: dict[str, tuple[Any, type[Exception], str]] = {
     "resume": (lambda: S.StepLR(optimizer(), 1, last_epoch=3), KeyError, "initial_lr"),
     "lambda": (lambda: S.LambdaLR(optimizer(), 0.5), TypeError, "lr_lambda must be a function"),
     "lambdas": (lambda: S.LambdaLR(optimizer(), [math.sqrt, math.sqrt]), ValueError, "2 functions for 1"),
-    "lambda as data": (lambda: S.LambdaLR(optimizer(), math.sqrt).get_config(), TypeError, "no plain data"),
+    "lambda as data": (lambda: S.LambdaLR(optimizer(), math.sqrt).get_config(), TypeError, "not plain data"),
     "cycle length": (lambda: S.OneCycleLR(optimizer(), 1.0), ValueError, "total_steps"),
-    "past the cycle": (lambda: rates(S.OneCycleLR(optimizer(momentum=0.9), 1.0, 3), 5), ValueError, "its 3 steps are over"),
+    "past the cycle": (lambda: rates(S.OneCycleLR(optimizer(momentum=0.9), 1.0, 3), 5), ValueError, "all 3 steps have been taken"),
     "no momentum": (lambda: S.OneCycleLR(pynn.optim.Adagrad([pynn.Parameter(np.zeros(1))]), 1.0, 9), ValueError, "cycle_momentum"),
     "peaks": (lambda: S.OneCycleLR(optimizer(momentum=0.9), [1.0, 2.0], 9)._own_records(0), ValueError, "2 values for 1"),
     "wave": (lambda: S.CyclicLR(optimizer(), 0.1, 1.0, mode="triangle"), ValueError, "'triangle'; did you mean 'triangular'"),
-    "milestones": (lambda: S.SequentialLR(optimizer(), [S.StepLR(step_size=1)], [3]), ValueError, "0 rising milestones"),
-    "plateau in a row": (lambda: S.ChainedScheduler([S.ReduceLROnPlateau()], optimizer()), ValueError, "waits for a score"),
+    "milestones": (lambda: S.SequentialLR(optimizer(), [S.StepLR(step_size=1)], [3]), ValueError, "0 increasing milestones"),
+    "plateau in a row": (lambda: S.ChainedScheduler([S.ReduceLROnPlateau()], optimizer()), ValueError, "depends on a score"),
     "part of another": (lambda: S.ChainedScheduler([S.StepLR(optimizer(), 1)], optimizer()), ValueError, "belongs to another"),
     "no parts": (lambda: S.ChainedScheduler([], optimizer()), ValueError, "at least one"),
     "plateau's score": (lambda: S.ReduceLROnPlateau(optimizer()).step(), TypeError, "needs the score"),
@@ -450,7 +450,7 @@ def test_momentum_that_is_a_beta_stays_below_one() -> None:
 
 
 def test_a_function_cannot_be_part_of_a_schedule_by_steps() -> None:
-    with pytest.raises(ValueError, match="LambdaLR calls Python once an epoch"):
+    with pytest.raises(ValueError, match="LambdaLR calls a Python function once per epoch"):
         S.ChainedScheduler([S.LambdaLR(lr_lambda=math.exp)], optimizer(), interval="step")
 
 

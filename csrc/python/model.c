@@ -432,7 +432,9 @@ static PyMethodDef graph_methods[] = {
     { "read", (PyCFunction)graph_read, METH_NOARGS,
       "read($self, /)\n--\n\n"
       "Return a dict for each node, from which the graph can be rebuilt: kind (None for an input), "
-      "where, inputs, shape, config, parameters, training, layer (if custom)." },
+      "where, inputs, shape, config, parameters, training, layer (if custom).\n\n"
+      "Each parameter is a dict of name, shape, state (a running statistic), trainable "
+      "(has a gradient in this graph), data and grad." },
     { NULL, NULL, 0, NULL },
 };
 static PyGetSetDef graph_getset[] = {

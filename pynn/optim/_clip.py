@@ -1,4 +1,4 @@
-"""Clipping of gradients outside of an optimizer's step, as in PyTorch."""
+"""Gradient clipping outside an optimizer's step, as in PyTorch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .._graph import Parameter
 
 
 def _norm(members: Iterable[Parameter], power: float) -> float:
-    """Return the norm of all gradients as one vector; where powers could leave the range of a double, over the largest magnitude."""
+    """Return the norm of all gradients as one vector, scaled by the largest magnitude where powers could overflow or underflow."""
     total = float(np.sum([_core.power_sum(p.grad, 2.0) for p in members])) if power == 2 else 0.0
     if 1e-270 < total < np.inf:
         return float(np.sqrt(total))
@@ -24,32 +24,32 @@ def _norm(members: Iterable[Parameter], power: float) -> float:
 def clip_grad_norm_(
     parameters: Parameter | Iterable[Parameter], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> float:
-    """Scale gradients, in place, so that all of them together are a vector no longer than ``max_norm``.
+    """Scale gradients in place so that their total norm is at most ``max_norm``.
 
     ``g *= min(1, max_norm / (norm + 1e-6))``, as in PyTorch.
 
     Parameters
     ----------
     parameters : Parameter or iterable of Parameter
-        Whose ``grad`` to scale.
+        The parameters whose ``grad`` is scaled.
     max_norm : float
-        The length allowed.
+        The largest norm allowed.
     norm_type : float
         The p of the p-norm; infinity for the largest element.
     error_if_nonfinite : bool
-        Whether a norm that is NaN or infinite is an error.
+        Whether to raise RuntimeError if the norm is NaN or infinite.
 
     Returns
     -------
     float
-        The norm before.
+        The norm before scaling.
 
     Raises
     ------
     ValueError
-        If a number is not positive.
+        If ``max_norm`` is negative, or ``norm_type`` is not over 0.
     RuntimeError
-        Under ``error_if_nonfinite``.
+        If the norm is not finite and ``error_if_nonfinite`` is set.
 
     Examples
     --------
@@ -74,12 +74,12 @@ def clip_grad_norm_(
 
 
 def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: float) -> None:
-    """Cut the elements of gradients, in place, at ``-clip_value`` and ``clip_value``.
+    """Clip the elements of gradients in place to ``[-clip_value, clip_value]``.
 
     Parameters
     ----------
     parameters : Parameter or iterable of Parameter
-        Whose ``grad`` to cut.
+        The parameters whose ``grad`` is clipped.
     clip_value : float
         The largest magnitude allowed.
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from ._base import Optimizer
 
 RECORD = _core.SCHEDULE_RECORD
-"""Where in a record the core reads each of its numbers, and its size; those of the schedule's kind come last."""
+"""The index of each number in a record of the core, and the size of a record; the settings of the kind come last."""
 
 _KINDS = {row["name"]: i for i, row in enumerate(_core.SCHEDULES)}
 _SETTINGS = {row["name"]: [*parse_parameters(row["params"]).defaults] for row in _core.SCHEDULES}
 """The names of the settings of each kind, in the order of a record."""
 INTERVALS = ("epoch", "step")
 classes: dict[str, type[LRScheduler]] = {}
-"""Class name to class, of those that have been made."""
+"""The schedule classes created so far, by class name."""
 
 
 def record(kind: str, settings: Mapping[str, float], *, momentum: int | None = None) -> list[float]:
@@ -52,7 +52,7 @@ def shifted(records: list[list[float]], start: float, until: float) -> list[list
 
 
 def held_record(rate: float | None, *, counts_steps: bool) -> list[float]:
-    """Return the record of a rate that was written by hand, which counts until time moves; None: a record that never applies."""
+    """Return the record of a rate that was set by hand and holds until time advances; None: a record that never applies."""
     [found] = shifted([record("held", {"rate": 0.0 if rate is None else rate})], 0.0, float(rate is not None))
     return _changed(found, counts_steps=float(counts_steps))
 
@@ -60,7 +60,7 @@ def held_record(rate: float | None, *, counts_steps: bool) -> list[float]:
 def check_numbers(
     owner: str, name: str, value: Any, *, low: float = 0.0, above: bool = False, high: float = math.inf, several: bool = False
 ) -> None:
-    """Raise unless ``value`` is a finite number from ``low`` on and below ``high``; with ``several`` also a list of those."""
+    """Raise unless ``value`` is a finite number in ``[low, high)``, or with ``several`` a list of those; ``above`` excludes ``low``."""
     given = value if several and isinstance(value, (list, tuple)) else [value]
     for one in given:
         if isinstance(one, (bool, np.bool_)) or not isinstance(one, Real):
@@ -76,23 +76,24 @@ def check_count(owner: str, name: str, value: Any, least: int) -> None:
 
 
 class Scheduled:
-    """The base of `Optimizer`: an object with learning rates that a schedule can be bound to."""
+    """Base of `Optimizer`: an object with learning rates, to which a schedule can be bound."""
 
 
 class LRScheduler:
-    """The base of every schedule: a function of time by which an optimizer's learning rates are changed.
+    """Base class of schedules: the learning rates of an optimizer as a function of time.
 
-    ``StepLR(optimizer, step_size=30)`` is PyTorch's: call ``scheduler.step()`` once an epoch (or a batch). Made without an optimizer and
-    given to one, ``Adam(schedule=StepLR(step_size=30))``, it is moved by ``fit``, which computes the rates inside its loop:
-    by epochs, or with ``interval="step"`` by batches. Schedules of one optimizer apply in turn, in the order they were made.
+    ``StepLR(optimizer, step_size=30)`` works as in PyTorch: call ``scheduler.step()`` once per epoch (or per batch). A schedule created
+    without an optimizer is passed to one, as in ``Adam(schedule=StepLR(step_size=30))``. Then ``fit`` advances it and computes the rates
+    inside its loop: once per epoch, or with ``interval="step"`` once per batch. Several schedules of one optimizer apply one after the
+    other, in the order in which they were created.
     """
 
     interval: str = "epoch"
 
     writes = False
-    """Whether the schedule writes rates itself, instead of being a function of time that the core computes."""
+    """Whether the schedule sets the rates itself, instead of being a function of time that the core computes."""
     calls = False
-    """Whether the schedule calls Python for each time."""
+    """Whether the schedule calls a Python function at each time."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -102,7 +103,7 @@ class LRScheduler:
     def __init__(self, optimizer: Optimizer | None, last_epoch: int, interval: str | None = None, **settings: Any) -> None:
         missing = [name for name, value in settings.items() if value is REQUIRED]
         if missing:
-            raise TypeError(f"{type(self).__name__}: {missing[0]} is needed")
+            raise TypeError(f"{type(self).__name__}: {missing[0]} is required")
         if interval not in (None, *INTERVALS):
             raise ValueError(f"{type(self).__name__}: interval must be 'epoch' or 'step', got {interval!r}")
         check_count(type(self).__name__, "last_epoch", last_epoch, -1)
@@ -115,14 +116,14 @@ class LRScheduler:
             self.bind(optimizer)
 
     def _check(self, settings: Mapping[str, Any]) -> None:
-        """Raise unless the settings make sense."""
+        """Raise if the settings are invalid."""
 
     def bind(self, optimizer: Optimizer) -> None:
-        """Take the optimizer whose rates to change; an optimizer that is given a schedule does it."""
+        """Attach the schedule to the optimizer whose rates it changes; called by an optimizer that is given a schedule."""
         if not isinstance(optimizer, Scheduled):
             raise TypeError(f"{type(self).__name__}: optimizer must be a pynn.Optimizer, got {type(optimizer).__name__}")
         if self.optimizer is not None and self.optimizer is not optimizer:
-            raise ValueError(f"{type(self).__name__}: it belongs to another optimizer already")
+            raise ValueError(f"{type(self).__name__}: it already belongs to another optimizer")
         for i, group in enumerate(optimizer.param_groups):
             if "lr" not in group:
                 raise ValueError(f"{type(self).__name__}: {type(optimizer).__name__} has no learning rate")
@@ -138,24 +139,24 @@ class LRScheduler:
         optimizer.reschedule()
 
     def _start(self) -> None:
-        """Check what only an optimizer can tell."""
+        """Check the settings that depend on the optimizer."""
 
     def _bound(self) -> Optimizer:
         if self.optimizer is None:
-            raise RuntimeError(f"{type(self).__name__} has no optimizer yet; give it one, or give it to one as schedule=")
+            raise RuntimeError(f"{type(self).__name__} has no optimizer yet; pass one to it, or pass it to an optimizer as schedule=")
         return self.optimizer
 
     def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
-        """Return the core's records for a group, from time 0, always as many; a part that is not ``active`` now calls no Python."""
+        """Return a constant number of records for a group, from time 0. With ``active=False`` no Python function is called."""
         raise NotImplementedError
 
     def records(self, group: int) -> list[list[float]]:
-        """Return the records with where in time they stand."""
+        """Return the records for a group, with the present time."""
         counts_steps = float(self.interval == "step")
         return [_changed(r, counts_steps=counts_steps, start=float(self.last_epoch)) for r in self._own_records(group)]
 
     def _per_group(self, name: str) -> list[float]:
-        """Return a setting that may be a number, or one for each group."""
+        """Return the value of a setting for each group; it was given as one number, or as one for each group."""
         groups, value = self._bound().param_groups, self.settings[name]
         if not isinstance(value, (list, tuple)):
             return [float(value)] * len(groups)
@@ -165,52 +166,52 @@ class LRScheduler:
 
     # ---- time ------------------------------------------------------------------------------------------------------
     def step(self) -> None:
-        """Go on by one epoch, or whatever the schedule counts."""
+        """Advance by one epoch, or one batch with ``interval="step"``."""
         self._bound().advance(self, lambda: self._seek(self.last_epoch + 1))
 
     def _seek(self, time: int) -> None:
-        """Move to a time."""
+        """Set the time."""
         self.last_epoch = time
 
     def count(self, steps: int) -> None:
-        """Take note of updates that ``fit`` has made."""
+        """Advance by the number of updates that ``fit`` has made."""
         if self.interval == "step" and steps:
             self._bound().advance(self, lambda: self._seek(self.last_epoch + steps))
 
     def end_epoch(self, logs: Mapping[str, float]) -> None:
-        """Take note of an epoch that ``fit`` has ended."""
+        """Advance by an epoch that ``fit`` has completed."""
         if self.interval == "epoch":
             self._bound().advance(self, lambda: self._seek(self.last_epoch + 1))
 
     def get_last_lr(self) -> list[float]:
-        """Return the rate of each group now."""
+        """Return the present rate of each group."""
         return [group["lr"] for group in self._bound().param_groups]
 
     # ---- saving ----------------------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
-        """Return where the schedule stands, as plain data; settings that are functions are left out."""
+        """Return the state of the schedule as plain data, without settings that are functions."""
         return {name: value for name, value in vars(self).items() if name not in ("optimizer", "settings")} | {
             "settings": {name: value for name, value in self.settings.items() if not _is_code(value)}
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take what ``state_dict`` of such a schedule returned.
+        """Restore the state that ``state_dict`` of a schedule of the same class returned.
 
         Raises
         ------
         ValueError
-            If it is the state of another schedule, or its settings make no sense; nothing has been changed then.
+            If the state is that of another schedule, or its settings are invalid. Nothing has been changed then.
         """
         self.take(self._taken(state))
         if self.optimizer is not None:
             self.optimizer.reschedule()
 
     def _taken(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what there is to take of a state, checked."""
+        """Return the attributes to restore from a state, after checking them."""
         owner, settings = type(self).__name__, dict(state.get("settings", {}))
         if not settings.keys() <= self.settings.keys():
             invalid = sorted(settings.keys() - self.settings.keys())
-            raise ValueError(f"{owner}: the state is another schedule's, with {invalid[0]!r}; expected {', '.join(self.settings)}")
+            raise ValueError(f"{owner}: the state belongs to another schedule, with {invalid[0]!r}; expected {', '.join(self.settings)}")
         settings = {**self.settings, **{k: tuple(v) if isinstance(self.settings[k], tuple) else v for k, v in settings.items()}}
         self._check(settings)
         own = {name: value for name, value in state.items() if name in vars(self) and name not in ("optimizer", "settings")}
@@ -220,11 +221,11 @@ class LRScheduler:
         return {**own, "settings": settings}
 
     def take(self, taken: Mapping[str, Any]) -> None:
-        """Take what has been checked."""
+        """Set attributes that `_taken` has checked."""
         vars(self).update(taken)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the class's name and the settings."""
+        """Return the name of the class and the settings."""
         return {"class": type(self).__name__, **self.settings, "interval": self.interval}
 
     def __repr__(self) -> str:
@@ -237,7 +238,7 @@ def _is_code(value: Any) -> bool:
 
 
 def get(schedule: Any) -> LRScheduler:
-    """Return the schedule that a configuration stands for; a schedule is returned as it is."""
+    """Return the schedule that a configuration describes; a schedule is returned unchanged."""
     if isinstance(schedule, LRScheduler):
         return schedule
     if not isinstance(schedule, Mapping):
@@ -250,7 +251,7 @@ def get(schedule: Any) -> LRScheduler:
 
 
 def simple(row: Mapping[str, Any], module: str) -> type[LRScheduler]:
-    """Make the class of a row whose parameters are all there is to it."""
+    """Create the class of a schedule that is fully described by its row."""
     owner, kind, parameters = row["cls"], row["name"], parse_parameters(row["params"], row["check"])
     arguments = ", ".join(f"{n}: float = {'...' if v is REQUIRED else repr(v)}" for n, v in parameters.defaults.items())
     values = ", ".join(f"{n!r}: {n}" for n in parameters.defaults)
@@ -290,14 +291,14 @@ def _document(row: Mapping[str, Any], parameters: Parameters) -> str:
     last_epoch : int
         -1 for a new training, otherwise the count to resume from.
     interval : {{'epoch', 'step'}}
-        What ``fit`` counts as time.
+        The unit of time in ``fit``.
 
     Raises
     ------
     ValueError
         If ``{row["check"]}`` does not hold, or `interval` has another value.
     TypeError
-        If a parameter is no number, or one without a default is missing.
+        If a parameter is not a number, or one without a default is missing.
 {references}
     Examples
     --------
@@ -313,4 +314,4 @@ def _document(row: Mapping[str, Any], parameters: Parameters) -> str:
 
 
 of_the_table = LazyTable({row["cls"]: partial(simple, row, "pynn.optim.lr_scheduler") for row in _core.SCHEDULES if row["cls"]})
-"""Class name to class of the rows whose parameters are all there is to them."""
+"""Class name to class, for the schedules that are fully described by their row."""

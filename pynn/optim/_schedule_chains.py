@@ -1,4 +1,4 @@
-"""Schedules made of schedules: one after another, or one on top of another."""
+"""Schedules made of other schedules: in sequence, or applied on top of each other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Composite(LRScheduler):
-    """A schedule of schedules: those that have an optimizer leave it to this one."""
+    """A schedule made of others; parts that have an optimizer are detached from it, and this schedule drives them."""
 
     schedulers: list[LRScheduler]
 
@@ -26,17 +26,18 @@ class _Composite(LRScheduler):
             raise ValueError(f"{type(self).__name__}: expected at least one schedule")
         for s in self.schedulers:
             if s.writes:
-                raise ValueError(f"{type(self).__name__}: {type(s).__name__} waits for a score, so it can't be a part of another")
+                raise ValueError(f"{type(self).__name__}: {type(s).__name__} depends on a score, so it cannot be part of another schedule")
         self.calls = any(s.calls for s in self.schedulers)
 
     def _check(self, settings: Mapping[str, Any]) -> None:
-        """The parts check theirs."""
+        """Check nothing: each part has checked its settings."""
 
     def _start(self) -> None:
         optimizer = self._bound()
         if self.calls and self.interval == "step":
             part = next(type(s).__name__ for s in self.schedulers if s.calls)
-            raise ValueError(f"{type(self).__name__}: {part} calls Python once an epoch, so it can't be a part with interval='step'")
+            text = f"{part} calls a Python function once per epoch, so it cannot be part of a schedule with interval='step'"
+            raise ValueError(f"{type(self).__name__}: {text}")
         for s in self.schedulers:
             if s.optimizer not in (None, optimizer):
                 raise ValueError(f"{type(self).__name__}: {s!r} belongs to another optimizer")
@@ -46,7 +47,7 @@ class _Composite(LRScheduler):
             optimizer.schedulers.remove(s)
 
     def _part_time(self, part: int, time: int) -> int:
-        """Return where a part stands at a time of the whole."""
+        """Return the time of a part at a time of the whole schedule."""
         raise NotImplementedError
 
     def _seek(self, time: int) -> None:
@@ -55,7 +56,7 @@ class _Composite(LRScheduler):
             s._seek(self._part_time(i, time))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the schedule stands, and its parts."""
+        """Return the state of the schedule and of its parts."""
         own = {name: value for name, value in super().state_dict().items() if name not in ("schedulers", "calls")}
         return {**own, "schedulers": [s.state_dict() for s in self.schedulers], "settings": {}}
 
@@ -76,25 +77,25 @@ class _Composite(LRScheduler):
 
 
 class SequentialLR(_Composite):
-    """One schedule after another, each from its own beginning.
+    """Apply schedules in sequence, each starting at its time 0.
 
     Parameters
     ----------
     optimizer : Optimizer, optional
         The optimizer whose rates change; None if the schedule is given to one as ``schedule=``.
     schedulers : list of LRScheduler
-        The parts.
+        The schedules to apply.
     milestones : list of int
-        When the second and later parts begin.
+        The times at which the second and later schedules begin.
     last_epoch : int
         -1 for a new training, otherwise the count to resume from.
     interval : {'epoch', 'step'}
-        What ``fit`` counts as time; for all parts.
+        The unit of time in ``fit``, for all schedules.
 
     Raises
     ------
     ValueError
-        If the milestones are not one fewer than the parts or don't rise, or a part can't be one.
+        If the milestones are not one fewer than the schedules, they do not increase, or a schedule cannot be part of another.
 
     Examples
     --------
@@ -119,12 +120,12 @@ class SequentialLR(_Composite):
         interval: str = "epoch",
     ) -> None:
         if schedulers is REQUIRED or milestones is REQUIRED:
-            raise TypeError("SequentialLR: schedulers and milestones are needed")
+            raise TypeError("SequentialLR: schedulers and milestones are required")
         self._adopt(schedulers)
         whole = all(isinstance(m, (int, np.integer)) and not isinstance(m, bool) and m >= 0 for m in milestones)
         if len(milestones) != len(self.schedulers) - 1 or not whole or list(milestones) != sorted(milestones):
             n = len(self.schedulers)
-            raise ValueError(f"SequentialLR: {n} schedules need {n - 1} rising milestones, integers of 0 or more, got {milestones!r}")
+            raise ValueError(f"SequentialLR: {n} schedules need {n - 1} increasing milestones, integers of 0 or more, got {milestones!r}")
         super().__init__(optimizer, last_epoch, interval, schedulers=self.schedulers, milestones=list(milestones))
 
     def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
@@ -139,23 +140,23 @@ class SequentialLR(_Composite):
 
 
 class ChainedScheduler(_Composite):
-    """Several schedules at once, one applied to what the one before gives.
+    """Apply several schedules at the same time, each to the rate that the previous one returns.
 
     Parameters
     ----------
     schedulers : list of LRScheduler
-        The parts.
+        The schedules to apply.
     optimizer : Optimizer, optional
-        Whose rates to change; None: the parts', if they have one.
+        The optimizer whose rates change; None: that of the schedules, if they have one.
     last_epoch : int
-        -1 to begin, or to go on from where the parts stand; the count to resume from.
+        -1 for a new training, or to continue at the time of the schedules; otherwise the count to resume from.
     interval : {'epoch', 'step'}
-        What ``fit`` counts as time; for all parts.
+        The unit of time in ``fit``, for all schedules.
 
     Raises
     ------
     ValueError
-        If there are none, one can't be a part, or they stand at different times.
+        If there are no schedules, one cannot be part of another, or they are at different times.
 
     Examples
     --------
@@ -177,16 +178,16 @@ class ChainedScheduler(_Composite):
         interval: str = "epoch",
     ) -> None:
         if schedulers is REQUIRED:
-            raise TypeError("ChainedScheduler: schedulers is needed")
+            raise TypeError("ChainedScheduler: schedulers is required")
         self._adopt(schedulers)
         super().__init__(optimizer or self.schedulers[0].optimizer, last_epoch, interval, schedulers=self.schedulers)
 
     def _start(self) -> None:
-        """Go on from the time of parts that were resumed."""
+        """Continue at the time of parts that were resumed."""
         super()._start()
         times = {s.last_epoch for s in self.schedulers}
         if len(times) > 1:
-            raise ValueError(f"ChainedScheduler: its parts stand at different times: {', '.join(map(str, sorted(times)))}")
+            raise ValueError(f"ChainedScheduler: its schedules are at different times: {', '.join(map(str, sorted(times)))}")
         self.last_epoch = times.pop()
 
     def _own_records(self, group: int, active: bool = True) -> list[list[float]]:

@@ -1,4 +1,4 @@
-"""Schedules of several records, or of settings that a row of the table cannot hold: milestones and cycles."""
+"""Schedules that need several records, or settings that a row of the table cannot describe: milestones and cycles."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 class MultiStepLR(LRScheduler):
-    """The rate times ``gamma`` at each milestone.
+    """Multiply the rate by ``gamma`` at each milestone.
 
     Parameters
     ----------
     optimizer : Optimizer, optional
         The optimizer whose rates change; None if the schedule is given to one as ``schedule=``.
     milestones : iterable of int
-        When; one that stands twice counts twice.
+        The times at which the rate changes; one that is given twice counts twice.
     gamma : float
-        The factor.
+        The factor of each change.
     last_epoch : int
         -1 for a new training, otherwise the count to resume from.
     interval : {'epoch', 'step'}
-        What ``fit`` counts as time.
+        The unit of time in ``fit``.
 
     Raises
     ------
@@ -76,7 +76,7 @@ class MultiStepLR(LRScheduler):
 
 
 class _Cycling(LRScheduler):
-    """A schedule that moves momentum, or the first of betas, against the rate."""
+    """A schedule that moves the momentum, or the first of the betas, in the opposite direction to the rate."""
 
     interval = "step"
     _rates: tuple[str, ...] = ()
@@ -108,48 +108,49 @@ class _Cycling(LRScheduler):
                 raise TypeError(f"{owner}: {name} must be True or False, got {settings[name]!r}")
 
     def _cycle(self, kind: str, group: int, **settings: float) -> list[list[float]]:
-        """Return the record of a group: rates and momentums are its own, the other settings are those of the schedule."""
+        """Return the record of a group, with the rates and momentums of that group and the other settings of the schedule."""
         of_group = {name: self._per_group(name)[group] for name in (*self._rates, "base_momentum", "max_momentum")}
         momentum = self._bound()._momentum_index() if self.settings["cycle_momentum"] else None
         return [record(kind, {**self.settings, **of_group, **settings}, momentum=momentum)]
 
 
 class OneCycleLR(_Cycling):
-    """One cycle (Smith and Topin, 2017): up from ``max_lr / div_factor`` to ``max_lr``, down again, and far below.
+    """Follow one cycle (Smith and Topin, 2017): from ``max_lr / div_factor`` up to ``max_lr``, then down to far below the first rate.
 
-    ``fit`` moves it by batches unless ``interval="epoch"``; give ``total_steps``, or ``epochs`` and ``steps_per_epoch``. Beyond the end of
-    the cycle, ``fit`` keeps its last rate.
+    ``fit`` advances it once per batch unless ``interval="epoch"``. Give ``total_steps``, or ``epochs`` and ``steps_per_epoch``. After the
+    end of the cycle, ``fit`` keeps the last rate.
 
     Parameters
     ----------
     optimizer : Optimizer, optional
         The optimizer whose rates change; None if the schedule is given to one as ``schedule=``.
     max_lr : float or list of float
-        The peak; one for all groups, or one for each.
+        The highest rate; one for all groups, or one for each.
     total_steps, epochs, steps_per_epoch : int, optional
         The length of the cycle, or its two factors.
     pct_start : float
-        The share of the cycle that goes up, between 0 and 1.
+        The fraction of the cycle in which the rate rises, between 0 and 1.
     anneal_strategy : {'cos', 'linear'}
-        The way from one rate to the next.
+        The shape of the curve from one rate to the next.
     cycle_momentum : bool
-        Whether momentum, or the first of betas, goes the other way, from ``max_momentum`` to ``base_momentum`` and back.
+        Whether the momentum, or the first of the betas, moves in the opposite direction: from ``max_momentum`` to ``base_momentum`` and
+        back.
     base_momentum, max_momentum : float or list of float
-        Between which it goes.
+        The limits of the momentum.
     div_factor, final_div_factor : float
-        The first rate is ``max_lr / div_factor``; the last is that over ``final_div_factor``.
+        The first rate is ``max_lr / div_factor``, and the last is the first divided by ``final_div_factor``.
     three_phase : bool
-        Whether to come down as steeply as up, and then go below.
+        Whether the rate falls as steeply as it rises, and then anneals to the last rate in a third phase.
     last_epoch : int
         -1 for a new training, otherwise the count to resume from.
     interval : {'step', 'epoch'}
-        What ``fit`` counts as time.
+        The unit of time in ``fit``.
 
     Raises
     ------
     ValueError
-        If the length is missing or no positive integer, a share is not between 0 and 1, a phase has no steps, a rate or factor is negative,
-        0 where it divides, or not finite, a word is unknown, or ``step`` goes past the end.
+        If the length is missing or not a positive integer, a fraction is not between 0 and 1, a phase has no steps, a rate or factor is
+        negative, not finite, or 0 where it is a divisor, a name is unknown, or ``step`` is called after the end of the cycle.
 
     Examples
     --------
@@ -203,10 +204,10 @@ class OneCycleLR(_Cycling):
             raise ValueError(f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {settings['anneal_strategy']!r}")
         for name in ("div_factor", "final_div_factor"):
             check_numbers("OneCycleLR", name, settings[name], above=True)
-        up = share * total - 1  # the step at which the rate is highest, as in the core
+        up = share * total - 1  # the step with the highest rate, as in the core
         if up == 0 or (three and not 0 < 2 * up < total - 1):
             phases = f"{'three phases' if three else 'two phases'} of total_steps={total} steps with pct_start={share}"
-            raise ValueError(f"OneCycleLR: {phases} leave a phase without a step; take more steps or another pct_start")
+            raise ValueError(f"OneCycleLR: {phases} leave a phase without a step; use more steps or another pct_start")
 
     def _own_records(self, group: int, active: bool = True) -> list[list[float]]:
         flags = (self.settings["anneal_strategy"] == "linear") + 2 * bool(self.settings["three_phase"])
@@ -216,41 +217,41 @@ class OneCycleLR(_Cycling):
     _flags = ("cycle_momentum", "three_phase")
 
     def step(self) -> None:
-        """Go on by one batch; past the end is an error."""
+        """Advance by one batch; raise ValueError after the end of the cycle."""
         if self.last_epoch >= self.settings["total_steps"]:
-            raise ValueError(f"OneCycleLR: its {self.settings['total_steps']} steps are over")
+            raise ValueError(f"OneCycleLR: all {self.settings['total_steps']} steps have been taken")
         super().step()
 
 
 class CyclicLR(_Cycling):
-    """A triangle wave between two rates (Smith, 2015).
+    """Follow a triangle wave between two rates (Smith, 2015).
 
     Parameters
     ----------
     optimizer : Optimizer, optional
         The optimizer whose rates change; None if the schedule is given to one as ``schedule=``.
     base_lr, max_lr : float or list of float
-        Between which to go; one for all groups, or one for each.
+        The lowest and the highest rate; one for all groups, or one for each.
     step_size_up, step_size_down : int
-        Batches on the way up, and down (None: as many).
+        The number of batches in which the rate rises, and falls (None: as many).
     mode : {'triangular', 'triangular2', 'exp_range'}
-        Waves of one height, each half as high as the one before, or ``gamma**t`` times as high.
+        Waves of constant height, of a height halved at each cycle, or of a height multiplied by ``gamma**t``.
     gamma : float
-        For 'exp_range'.
+        The base for 'exp_range'.
     cycle_momentum : bool
-        Whether momentum, or the first of betas, goes the other way.
+        Whether the momentum, or the first of the betas, moves in the opposite direction.
     base_momentum, max_momentum : float or list of float
-        Between which it goes.
+        The limits of the momentum.
     last_epoch : int
         -1 for a new training, otherwise the count to resume from.
     interval : {'step', 'epoch'}
-        What ``fit`` counts as time.
+        The unit of time in ``fit``.
 
     Raises
     ------
     ValueError
-        If a word is unknown, a length not positive, a number negative or not finite, ``base_lr`` over ``max_lr``, or the optimizer has no
-        momentum to cycle.
+        If a name is unknown, a length is not positive, a number is negative or not finite, ``base_lr`` is larger than ``max_lr``, or the
+        optimizer has no momentum to cycle.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Schedules whose factor is a function of the user's, called once an epoch."""
+"""Schedules whose factor is a user function, called once per epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Function:
-    """A user's function on its way through pickle or `copy.deepcopy`: pickle keeps one that it finds by name, and else only the text."""
+    """Wrap a user function for pickle and `copy.deepcopy`: a function that pickle cannot find by name is replaced by its repr."""
 
     def __init__(self, function: Callable[[int], float]) -> None:
         self.function = function
@@ -33,16 +33,17 @@ class _Function:
 
 
 def _lost(text: str) -> _Function:
-    """Return what stands for a function that pickle could not keep."""
+    """Return a placeholder, which raises when called, for a function that could not be pickled."""
 
     def lost(time: int) -> float:
-        raise RuntimeError(f"lr_lambda: pickle could not keep {text}, which is not a module's function; make the schedule again")
+        why = "since it is not defined at the top level of a module"
+        raise RuntimeError(f"lr_lambda: {text} could not be pickled, {why}; create the schedule again")
 
     return _Function(lost)
 
 
 class _Called(LRScheduler):
-    """A factor for each group that a function of the user's gives, once an epoch."""
+    """A schedule whose factor for each group is returned by a user function, once per epoch."""
 
     def __init__(
         self, optimizer: Optimizer | None, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]], last_epoch: int
@@ -63,18 +64,18 @@ class _Called(LRScheduler):
         return list(given)
 
     def _factor(self, function: Callable[[int], float], time: int) -> float:
-        """Return what a function gives, or raise where no rate can come of it."""
+        """Return the factor that a function returns, or raise if it is invalid."""
         factor = function(time)
         try:
             value = float(factor)
         except (TypeError, ValueError):
             value = math.nan
         if not 0 <= value < math.inf:
-            raise ValueError(f"{type(self).__name__}: lr_lambda must return a finite factor of 0 or more, got {factor!r} for time {time}")
+            raise ValueError(f"{type(self).__name__}: lr_lambda must return a finite factor of 0 or more, got {factor!r} at time {time}")
         return value
 
     def get_config(self) -> dict[str, Any]:
-        raise TypeError(f"{type(self).__name__} holds a function, which is no plain data")
+        raise TypeError(f"{type(self).__name__} holds a function, which is not plain data")
 
     def __getstate__(self) -> dict[str, Any]:
         given = self.settings["lr_lambda"]
@@ -90,8 +91,8 @@ class _Called(LRScheduler):
 class LambdaLR(_Called):
     """Multiply the initial rate by ``lr_lambda(epoch)``.
 
-    ``rate = lr * lr_lambda(t)`` at epoch ``t`` from 0, with ``lr`` the group's rate. The factor does not depend on earlier epochs: for
-    one that is multiplied on, see `MultiplicativeLR`.
+    ``rate = lr * lr_lambda(t)`` at epoch ``t`` from 0, with ``lr`` the group's rate. The factor does not depend on earlier epochs;
+    `MultiplicativeLR` accumulates its factors.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ class LambdaLR(_Called):
     TypeError
         If `lr_lambda` is missing or not callable.
     ValueError
-        If the number of functions is not that of the groups, or one returns something else than a finite factor of 0 or more.
+        If the number of functions differs from that of the groups, or a function does not return a finite factor of 0 or more.
 
     Examples
     --------
@@ -135,8 +136,8 @@ class MultiplicativeLR(_Called):
     """Multiply the previous epoch's rate by ``lr_lambda(epoch)``.
 
     ``rate = lr * lr_lambda(1) * ... * lr_lambda(t)`` at epoch ``t`` from 0: the factors accumulate, and the first epoch has the group's
-    rate ``lr`` itself. `LambdaLR` multiplies the initial rate instead. A schedule that resumes from a state keeps the product, and calls
-    no function again for epochs that are over.
+    rate ``lr`` itself. `LambdaLR` multiplies the initial rate instead. A schedule that resumes from a state keeps the product, so
+    functions are not called again for past epochs.
 
     Parameters
     ----------
@@ -152,7 +153,7 @@ class MultiplicativeLR(_Called):
     TypeError
         If `lr_lambda` is missing or not callable.
     ValueError
-        If the number of functions is not that of the groups, or one returns something else than a finite factor of 0 or more.
+        If the number of functions differs from that of the groups, or a function does not return a finite factor of 0 or more.
 
     Examples
     --------
@@ -180,7 +181,7 @@ class MultiplicativeLR(_Called):
         return own
 
     def _seek(self, time: int) -> None:
-        """Multiply by the factor of each time on the way; back in time, and at the start, it begins anew."""
+        """Multiply by the factor of each time up to this one; going back in time restarts from the beginning."""
         functions = self._functions()
         if time < self.last_epoch:
             self.factors, self.last_epoch = [], 0

@@ -17,33 +17,33 @@ if TYPE_CHECKING:
 class ReduceLROnPlateau(LRScheduler):
     """Multiply the rate by ``factor`` when a score has not improved for more than ``patience`` epochs.
 
-    In a hand-written loop: ``scheduler.step(score)``. In ``fit`` the score is ``logs[monitor]``.
+    In a custom training loop call ``scheduler.step(score)``. In ``fit`` the score is ``logs[monitor]``.
 
     Parameters
     ----------
     optimizer : Optimizer, optional
         The optimizer whose rates change; None if the schedule is given to one as ``schedule=``.
     mode : {'min', 'max'}
-        Whether less or more is better.
+        Whether a smaller or a greater score is better.
     factor : float
-        Below 1.
+        The factor of each reduction, in [0, 1).
     patience : int
-        Epochs without an improvement before a cut.
+        The number of epochs without an improvement that are tolerated.
     threshold, threshold_mode : float, {'rel', 'abs'}
-        The least improvement that counts: a share of the best score's magnitude, or a difference.
+        The smallest improvement that counts, relative to the magnitude of the best score or as a difference.
     cooldown : int
-        Epochs after a cut in which epochs without an improvement are not counted.
+        The number of epochs after a reduction in which missing improvements are not counted.
     min_lr : float or list of float
         The lowest rate; one for all groups, or one for each.
     eps : float
-        Cuts that change a rate by no more than this are left out.
+        Reductions of a rate by no more than this are skipped.
     monitor : str, optional
         The name of the score in `fit`; None for ``"val_loss"`` if there is one, else ``"loss"``.
 
     Raises
     ------
     ValueError
-        If ``factor`` is not in [0, 1), another number is negative or not finite, or a word is unknown.
+        If ``factor`` is not in [0, 1), another number is negative or not finite, or a name is unknown.
 
     Examples
     --------
@@ -105,9 +105,9 @@ class ReduceLROnPlateau(LRScheduler):
         return {"class": type(self).__name__, **self.settings}
 
     def step(self, metrics: float = REQUIRED) -> None:
-        """Take the score of an epoch."""
+        """Record the score of an epoch, and reduce the rates if it is due."""
         if metrics is REQUIRED:
-            raise TypeError("ReduceLROnPlateau.step needs the score that it watches: scheduler.step(val_loss)")
+            raise TypeError("ReduceLROnPlateau.step needs the score to monitor: scheduler.step(val_loss)")
         self._bound().advance(self, lambda: self._take(float(metrics)))
 
     def end_epoch(self, logs: Mapping[str, float]) -> None:

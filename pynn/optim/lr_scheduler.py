@@ -1,4 +1,4 @@
-"""Schedules of the learning rate: PyTorch's names and arguments, computed by the core, inside ``fit`` too.
+"""Learning-rate schedules, with PyTorch's names and arguments. The core computes them, also inside ``fit``.
 
 Examples
 --------

@@ -12,48 +12,48 @@
 #define PN_VALUE_TEXT(name, start, docs)  #name start ", "
 #define PN_VALUE_DOCS(name, start, docs)  #name ": " docs "\n"
 
-#define PN_SCHEDULE_factor(V) V(factor, "", "Multiplies the rate.")
+#define PN_SCHEDULE_factor(V) V(factor, "", "The factor of the rate.")
 #define PN_SCHEDULE_held(V)   V(rate, "", "The rate.")
 #define PN_SCHEDULE_constant(V) \
-    V(factor, "=0.3333333333333333", "Multiplies the rate.") \
-    V(total_iters, "=5", "How long it does.")
+    V(factor, "=0.3333333333333333", "The factor of the rate until total_iters.") \
+    V(total_iters, "=5", "The time at which the factor stops applying.")
 #define PN_SCHEDULE_step(V) \
-    V(step_size, "", "Time between two changes.") \
-    V(gamma, "=0.1", "Multiplies the rate at each change.")
-#define PN_SCHEDULE_exponential(V) V(gamma, "", "Multiplies the rate each time.")
+    V(step_size, "", "The time between two reductions.") \
+    V(gamma, "=0.1", "The factor of each reduction.")
+#define PN_SCHEDULE_exponential(V) V(gamma, "", "The factor of the rate after each epoch, or step.")
 #define PN_SCHEDULE_linear(V) \
-    V(start_factor, "=0.3333333333333333", "Multiplies the rate at time 0.") \
-    V(end_factor, "=1.0", "Multiplies the rate from total_iters on.") \
-    V(total_iters, "=5", "Time from the first factor to the second.")
+    V(start_factor, "=0.3333333333333333", "The factor of the rate at time 0.") \
+    V(end_factor, "=1.0", "The factor of the rate from total_iters on.") \
+    V(total_iters, "=5", "The time at which end_factor is reached.")
 #define PN_SCHEDULE_polynomial(V) \
-    V(total_iters, "=5", "Time at which the rate is zero.") \
-    V(power, "=1.0", "Power of the time that is left.")
-#define PN_SCHEDULE_warmup(V) V(total_iters, "", "Steps until the full rate is reached.")
+    V(total_iters, "=5", "The time at which the rate reaches zero.") \
+    V(power, "=1.0", "The exponent of the decay; 1 is linear.")
+#define PN_SCHEDULE_warmup(V) V(total_iters, "", "The number of epochs, or steps, of the warm-up.")
 #define PN_SCHEDULE_cosine(V) \
-    V(T_max, "", "Time at which the rate is eta_min; then it rises again.") \
+    V(T_max, "", "The time at which the rate reaches eta_min, after which it rises again.") \
     V(eta_min, "=0.0", "The lowest rate.")
 #define PN_SCHEDULE_cosine_restarts(V) \
-    V(T_0, "", "Time until the first restart.") \
-    V(T_mult, "=1", "Multiplies the time between restarts after each one.") \
+    V(T_0, "", "The time until the first restart.") \
+    V(T_mult, "=1", "The factor by which the time between restarts grows at each restart.") \
     V(eta_min, "=0.0", "The lowest rate.")
 #define PN_SCHEDULE_one_cycle(V) \
-    V(max_lr, "", "The peak.") \
-    V(total_steps, "", "Length of the cycle.") \
-    V(pct_start, "", "Share of the cycle in which the rate rises.") \
-    V(div_factor, "", "The peak over the first rate.") \
-    V(final_div_factor, "", "The first rate over the last.") \
-    V(base_momentum, "", "Momentum at the peak.") \
-    V(max_momentum, "", "Momentum at the start and the end.") \
-    V(flags, "", "1: along straight lines, not half a cosine; 2: in three phases.")
+    V(max_lr, "", "The highest rate.") \
+    V(total_steps, "", "The length of the cycle.") \
+    V(pct_start, "", "The fraction of the cycle in which the rate rises.") \
+    V(div_factor, "", "The ratio of the highest rate to the first.") \
+    V(final_div_factor, "", "The ratio of the first rate to the last.") \
+    V(base_momentum, "", "The momentum at the highest rate.") \
+    V(max_momentum, "", "The momentum at the start and at the end.") \
+    V(flags, "", "1: linear instead of cosine annealing; 2: three phases.")
 #define PN_SCHEDULE_cyclic(V) \
     V(base_lr, "", "The lowest rate.") \
     V(max_lr, "", "The highest rate.") \
-    V(step_size_up, "", "Time on the way up.") \
-    V(step_size_down, "", "Time on the way down.") \
-    V(mode, "", "0: waves of one height; 1: each half as high as the one before; 2: gamma**t.") \
-    V(gamma, "", "Of mode 2.") \
-    V(base_momentum, "", "Momentum at the highest rate.") \
-    V(max_momentum, "", "Momentum at the lowest rate.")
+    V(step_size_up, "", "The time in which the rate rises.") \
+    V(step_size_down, "", "The time in which the rate falls.") \
+    V(mode, "", "0: constant height; 1: height halved at each cycle; 2: height times gamma**t.") \
+    V(gamma, "", "The base of mode 2.") \
+    V(base_momentum, "", "The momentum at the highest rate.") \
+    V(max_momentum, "", "The momentum at the lowest rate.")
 #endif
 
 #ifdef PN_SCHEDULE_BODIES
@@ -104,8 +104,7 @@ static double anneal(double a, double b, double share, int linear)
     return linear ? a + (b - a) * share : b + (a - b) / 2 * (1 + cos(PI * share));
 }
 
-/* Phases up, down and, if there are three, a final one. Each starts at the end of the previous one.
- */
+/* Phases up, down and, if there are three, a final one. Each starts where the previous one ends. */
 SCHEDULE(one_cycle)
 {
     const double peak = v->max_lr, total = v->total_steps, up = v->pct_start * total - 1,
@@ -113,7 +112,7 @@ SCHEDULE(one_cycle)
                  low = v->base_momentum, high = v->max_momentum;
     const int linear = (int)v->flags & 1, three = (int)v->flags & 2;
     const double down = three ? 2 * v->pct_start * total - 2 : total - 1;
-    t = fmin(t, total - 1);                             /* after the end the last rate holds */
+    t = fmin(t, total - 1);                             /* past the end the last rate holds */
     if (t <= up && up > 0) {
         *m = anneal(high, low, t / up, linear);
         return anneal(first, peak, t / up, linear);
@@ -157,46 +156,46 @@ SCHEDULE(cyclic)
 #ifndef PN_SCHEDULES
 #define PN_SCHEDULES(ROW) \
     ROW(factor, .formula = "lr * factor", \
-        .summary = "A factor, of which parts of other schedules are made.") \
+        .summary = "Multiply the rate by a factor; a part of other schedules.") \
     ROW(held, .formula = "rate", \
-        .summary = "A rate that was written by hand and holds until time moves.") \
+        .summary = "Keep a rate that was set by hand until time advances.") \
     ROW(constant, .cls = "ConstantLR", \
         .check = "0 <= factor <= 1 and total_iters >= 0", \
         .formula = "lr * (factor if t < total_iters else 1)", \
-        .summary = "Multiply the rate by a factor for the first total_iters.") \
+        .summary = "Multiply the rate by a factor until total_iters.") \
     ROW(step, .cls = "StepLR", \
         .check = "step_size > 0 and 0 <= gamma < inf", \
         .formula = "lr * gamma**(t // step_size)", .example = "step_size=3", \
-        .summary = "Multiply the rate by gamma every step_size.") \
+        .summary = "Multiply the rate by gamma after every step_size.") \
     ROW(exponential, .cls = "ExponentialLR", .check = "0 <= gamma < inf", \
         .formula = "lr * gamma**t", .example = "gamma=0.5", \
-        .summary = "Multiply the rate by gamma each time.") \
+        .summary = "Multiply the rate by gamma after each epoch, or step.") \
     ROW(linear, .cls = "LinearLR", \
         .check = "0 < start_factor <= 1 and 0 <= end_factor <= 1 and total_iters > 0", \
         .formula = "lr * (start_factor + (end_factor - start_factor) * minimum(t, total_iters) / " \
                    "total_iters)", \
-        .summary = "Multiply the rate by a factor that moves in a straight line from start_factor to " \
-                   "end_factor.") \
+        .summary = "Multiply the rate by a factor that changes linearly from start_factor to end_factor.") \
     ROW(polynomial, .cls = "PolynomialLR", \
         .check = "total_iters > 0 and 0 <= power < inf", \
         .formula = "lr * (1 - minimum(t, total_iters) / total_iters)**power", \
-        .summary = "Decay the rate to zero along a power of the time that is left.") \
+        .summary = "Decay the rate to zero along a polynomial of the given power.") \
     ROW(warmup, .cls = "WarmupLR", .check = "total_iters > 0", \
         .formula = "lr * minimum(1, (t + 1) / total_iters)", .example = "total_iters=3", \
-        .summary = "Climb to the rate in total_iters even steps, of which the first is not zero.") \
+        .summary = "Increase the rate linearly to its full value in total_iters steps, starting " \
+                   "above zero.") \
     ROW(cosine, .cls = "CosineAnnealingLR", \
         .check = "T_max > 0 and 0 <= eta_min < inf", \
         .formula = "eta_min + (lr - eta_min) * (1 + cos(pi * t / T_max)) / 2", .example = "T_max=3", \
-        .summary = "Follow half a cosine from the rate to eta_min in T_max, and back.", \
+        .summary = "Anneal the rate to eta_min along half a cosine in T_max, then back up.", \
         .source = "Loshchilov, I. and Hutter, F. (2016). SGDR: stochastic gradient descent with warm " \
                   "restarts. arXiv:1608.03983.") \
     ROW(cosine_restarts, .cls = "CosineAnnealingWarmRestarts", \
         .check = "T_0 >= 1 and T_0 % 1 == 0 and T_mult >= 1 and T_mult % 1 == 0 and 0 <= eta_min < inf", \
         .example = "T_0=3", \
-        .summary = "Follow half a cosine from the rate to eta_min, again and again, each T_mult times as " \
-                   "long as the one before.", \
+        .summary = "Anneal the rate to eta_min along half a cosine, restarting each time with a cycle " \
+                   "T_mult times as long.", \
         .source = "Loshchilov, I. and Hutter, F. (2016). SGDR: stochastic gradient descent with warm " \
                   "restarts. arXiv:1608.03983.") \
-    ROW(one_cycle, .summary = "OneCycleLR: up to a peak, down again, and far below.") \
+    ROW(one_cycle, .summary = "OneCycleLR: up to the highest rate, back down, and far below the first.") \
     ROW(cyclic, .summary = "CyclicLR: a triangle wave between two rates.")
 #endif
