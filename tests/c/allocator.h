@@ -1,6 +1,7 @@
-/* allocator.h - replaces the allocation functions by ones that count and can be made to fail. A
- * test that includes it must be linked with
- * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
+/* allocator.h - replaces the allocation functions by ones that count and can be made to fail.
+ * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free
+ * link with: -Wl,--wrap=pthread_atfork
+ */
 #ifndef PN_ALLOCATOR_H
 #define PN_ALLOCATOR_H
 #include <stddef.h>
@@ -15,6 +16,7 @@ void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
 void *__real_aligned_alloc(size_t align, size_t n);
 void __real_free(void *p);
+int __real_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 
 static int fails(size_t bytes)
 {
@@ -45,5 +47,13 @@ void __wrap_free(void *p)
 {
     alive -= p != NULL;
     __real_free(p);
+}
+/* musl keeps a block for each registration, which is not ours to free. */
+int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+    const long before = alive;
+    const int result = __real_pthread_atfork(prepare, parent, child);
+    alive = before;
+    return result;
 }
 #endif

@@ -3,7 +3,7 @@
 # Flags add to $CFLAGS; $CC is the compiler where no argument names one; $RUNNER runs the programs of another target:
 #   sh tests/c/run.sh gcc -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all
 #   RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" sh tests/c/run.sh aarch64-linux-gnu-gcc
-# The flags are used for linking too. A test's first comment ends with its other link flags, after "link with:".
+# The flags are used for linking too; tests that include allocator.h need the flags that it lists after "link with:".
 # As many programs run at once as there are processors. All run, and the script fails if one fails. $TESTS lists tests to run
 # instead, such as "engine pool".
 set -eu
@@ -21,7 +21,9 @@ else
 fi >"$OUT/names"
 mkdir "$OUT/bin"
 while read -r source; do
-    $CC $(sed -n 's/^all //p' csrc/flags) -g ${CFLAGS:-} "$@" -Icsrc "$source" "$OUT"/*.o -lm \
-        $(sed -n 's/^ \* link with: \(.*\) \*\//\1/p' "$source") -o "$OUT/bin/$(basename "$source" .c)"
+    wrap= # layers.h includes allocator.h
+    if grep -qE '"(allocator|layers).h"' "$source"; then wrap=$(sed -n 's/^ \* link with: //p' tests/c/allocator.h); fi
+    $CC $(sed -n 's/^all //p' csrc/flags) -g ${CFLAGS:-} "$@" -Icsrc "$source" "$OUT"/*.o -lm $wrap \
+        -o "$OUT/bin/$(basename "$source" .c)"
 done <"$OUT/names"
 printf '%s\n' "$OUT"/bin/* | xargs -n 1 -P "$(getconf _NPROCESSORS_ONLN)" ${RUNNER:-env}

@@ -1,6 +1,5 @@
 /* The C library without Python. A net learns from C alone. Running allocates nothing. For every n,
- * if the n-th allocation fails, the result is PN_NO_MEMORY and no memory is leaked.
- * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
+ * if the n-th allocation fails, the result is PN_NO_MEMORY and no memory is leaked. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,7 @@
 /* Every kind of layer: gradients equal central differences. Results have the same bits for any
  * number of threads, any position of arrays, with and without shared buffers, and in a graph that
  * is rebuilt from what can be read of it. They agree in float32, on every instruction set, between
- * convolutions, twice in a net, and in a training step.
- * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
+ * convolutions, twice in a net, and in a training step. */
 #include "layers.h"
 #include "core/training/step.h"
 #include "check.h"

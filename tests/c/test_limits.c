@@ -1,7 +1,6 @@
 /* Invalid settings and shapes of layers lead to an error message, never to a crash or a long wait.
  * For every n, if the n-th allocation fails while any layer is planned in any mode, the result is
- * PN_NO_MEMORY and no memory is leaked.
- * link with: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free */
+ * PN_NO_MEMORY and no memory is leaked. */
 #include "layers.h"
 #include "check.h"
 

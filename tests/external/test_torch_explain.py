@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-import torch
-from torch.nn import functional as F
 
 import pynn
 
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
 RNG = np.random.default_rng(0)
 F64 = {"dtype": "float64"}
 
