@@ -1,4 +1,4 @@
-"""Nets of any form: against the same arithmetic by hand, layer by layer."""
+"""Nets with branches, several inputs and outputs, and shared layers, against manual computation."""
 
 import copy
 import json
@@ -19,7 +19,7 @@ def linear(n: int, m: int, seed: int) -> pynn.Linear:
 
 
 def numeric(f: Any, x: np.ndarray, h: float = 1e-6) -> np.ndarray:
-    """Central differences of a number."""
+    """Return the gradient of a scalar function by central differences."""
     g = np.zeros_like(x)
     for i in np.ndindex(*x.shape):
         step = np.zeros_like(x)
@@ -29,7 +29,7 @@ def numeric(f: Any, x: np.ndarray, h: float = 1e-6) -> np.ndarray:
 
 
 def two_heads() -> pynn.Model:
-    """Two inputs, a layer used twice, a skip, and two outputs of which one feeds the other."""
+    """Return a net with two inputs, two outputs, and a layer that is used twice."""
     a, b = pynn.Input(3), pynn.Input((3,))
     shared = linear(3, 4, 0)
     ha, hb = shared(a), shared(b)
@@ -39,7 +39,7 @@ def two_heads() -> pynn.Model:
     return both
 
 
-def test_a_model_of_two_inputs_and_outputs() -> None:
+def test_gradients_of_a_model_with_two_inputs_and_outputs() -> None:
     model = two_heads()
     xa, xb = RNG.normal(size=(2, 5, 3))
     ya, yb = model(xa, xb)
@@ -64,17 +64,17 @@ def test_a_model_of_two_inputs_and_outputs() -> None:
             return result
 
         np.testing.assert_allclose(got, numeric(moved, before), atol=1e-7)
-    for got, want in zip(model.predict((xa, xb)), model(xa, xb), strict=True):
-        np.testing.assert_array_equal(got, want)
+    for got, expected in zip(model.predict((xa, xb)), model(xa, xb), strict=True):
+        np.testing.assert_array_equal(got, expected)
 
 
-def test_a_shared_layer_is_one_layer() -> None:
+def test_a_shared_layer_has_one_set_of_parameters() -> None:
     model = two_heads()
     assert len(model.parameters()) == 6
     assert len(model.state_dict()) == 6
 
 
-def test_outputs_that_feed_other_outputs() -> None:
+def test_outputs_may_feed_other_outputs() -> None:
     x = pynn.Input(3)
     a = linear(3, 3, 0)(x)
     b = pynn.Tanh()(a)
@@ -94,7 +94,7 @@ def test_outputs_that_feed_other_outputs() -> None:
     np.testing.assert_allclose(model.grads["0.weight"], inner.T @ X, rtol=1e-12)
 
 
-def test_fit_with_a_loss_for_each_output() -> None:
+def test_fit_with_one_loss_per_output() -> None:
     x = pynn.Input(6)
     body = pynn.Sequential(pynn.Linear(6, 12, seed=0), "relu")(x)
     outputs = {"class": pynn.Softmax()(pynn.Linear(12, 3, seed=1)(body)), "box": pynn.Linear(12, 2, seed=2)(body)}
@@ -118,16 +118,16 @@ def test_fit_with_a_loss_for_each_output() -> None:
     copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), lambda m: pynn.Model.from_config(json.loads(json.dumps(m.get_config()))),
     lambda m: eval(repr(m), vars(pynn)),
 ])  # fmt: skip
-def test_a_model_can_be_made_again(remake: Any) -> None:
+def test_a_recreated_model_predicts_the_same(remake: Any) -> None:
     model = two_heads()
     again = remake(model)
     again.load_state_dict(model.state_dict())
     xa, xb = RNG.normal(size=(2, 5, 3))
-    for got, want in zip(again.predict((xa, xb)), model.predict((xa, xb)), strict=True):
-        np.testing.assert_array_equal(got, want)
+    for got, expected in zip(again.predict((xa, xb)), model.predict((xa, xb)), strict=True):
+        np.testing.assert_array_equal(got, expected)
 
 
-def test_names() -> None:
+def test_named_layers_of_a_sequential() -> None:
     net = pynn.Sequential({"body": pynn.Linear(3, 4, seed=0), "act": "relu"})
     net.append(pynn.Linear(4, 2, seed=1), "head")
     assert [*net.state_dict()] == ["body.weight", "body.bias", "head.weight", "head.bias"]
@@ -144,7 +144,7 @@ def test_names() -> None:
         net.append("relu", "a.b")
 
 
-def test_what_is_no_net() -> None:
+def test_invalid_models_and_arguments_raise() -> None:
     x, other = pynn.Input(3), pynn.Input(3)
     y = pynn.ReLU()(x)
     cases: list[tuple[Any, type[Exception], str]] = [
@@ -165,7 +165,7 @@ def test_what_is_no_net() -> None:
             call()
 
 
-def test_layers_of_branches() -> None:
+def test_branch_layers_match_their_formulas() -> None:
     x = RNG.normal(size=(5, 3))
     f, g = linear(3, 3, 0), linear(3, 3, 1)
     np.testing.assert_allclose(pynn.Residual(f, "tanh")(x), np.tanh(f(x)) + x)
@@ -173,8 +173,8 @@ def test_layers_of_branches() -> None:
     np.testing.assert_allclose(pynn.Add(f, g, "identity")(x), f(x) + g(x) + x)
     np.testing.assert_allclose(pynn.Concat(f, g)(x), np.concatenate([f(x), g(x)], 1))
     np.testing.assert_allclose(pynn.Concat()(x, 2 * x, x), np.concatenate([x, 2 * x, x], 1))
-    for got, want in zip(pynn.Parallel(f, "relu")(x), (f(x), np.maximum(x, 0)), strict=True):
-        np.testing.assert_allclose(got, want)
+    for got, expected in zip(pynn.Parallel(f, "relu")(x), (f(x), np.maximum(x, 0)), strict=True):
+        np.testing.assert_allclose(got, expected)
     assert [*pynn.Residual(f, shortcut=g).state_dict()] == ["layers.0.weight", "layers.0.bias", "shortcut.weight", "shortcut.bias"]
     with pytest.raises(ValueError, match=r"layer 0 \(Residual\): .*\(2,\) to the input of sample shape \(3,\); use shortcut="):
         pynn.Sequential(pynn.Residual(linear(3, 2, 0)))(x)
@@ -193,7 +193,7 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("make", BLOCKS)
-def test_gradients_through_branches(make: Any) -> None:
+def test_gradients_of_branches_match_finite_differences(make: Any) -> None:
     block, x = make(), RNG.normal(size=(4, 3))
     y = block(x)
     g = RNG.normal(size=y.shape)
@@ -206,23 +206,23 @@ def test_gradients_through_branches(make: Any) -> None:
 
 
 @pytest.mark.parametrize("make", BLOCKS)
-def test_a_step_of_fit_is_the_step_by_hand(make: Any) -> None:
-    """The gradients that a step of training leaves are those of a call and its backward."""
+def test_gradients_in_fit_match_a_manual_step(make: Any) -> None:
+    """A training step leaves the gradients that a call and its backward give."""
     X = RNG.normal(size=(4, 3))
     net = pynn.Sequential(linear(3, 3, 5), make())
     out = net(X)
     y = RNG.normal(size=out.shape)
     net.zero_grad()
     net.backward(2 * (net(X) - y) / y.size)
-    want = {name: g.copy() for name, g in net.grads.items()}
+    expected = {name: g.copy() for name, g in net.grads.items()}
     net.fit(X, y, loss="mse", optimizer=pynn.optim.SGD(lr=0.0), epochs=1, batch_size=4, shuffle=False)
     for name, g in net.grads.items():
-        np.testing.assert_allclose(g, want[name], atol=1e-12)
+        np.testing.assert_allclose(g, expected[name], atol=1e-12)
 
 
 # ---- names of layers -------------------------------------------------------------------------------------------------
 def heads(names: bool = True) -> pynn.Model:
-    """Two inputs, two outputs, a layer used twice."""
+    """Return a net with two inputs, two named outputs, and a layer that is used twice."""
     x, y = pynn.Input(4), pynn.Input(3)
     shared, left, right = pynn.Linear(5, 5, seed=2), pynn.Linear(4, 5, seed=0)(x), pynn.Linear(3, 5, seed=1)(y)
     both = pynn.Concat()(pynn.ReLU()(shared(left)), shared(right))
@@ -231,7 +231,7 @@ def heads(names: bool = True) -> pynn.Model:
     return pynn.Model([x, y], outputs, layers=layers if names else None)
 
 
-def test_names_of_layers_are_those_of_states_tables_and_files(tmp_path: Path) -> None:
+def test_layer_names_appear_in_states_tables_and_files(tmp_path: Path) -> None:
     model = heads()
     named = ["encoders.left", "shared", "encoders.right", "sort", "size"]
     assert list(dict.fromkeys(name.rpartition(".")[0] for name in model.state_dict())) == named
@@ -256,7 +256,7 @@ def test_names_of_layers_are_those_of_states_tables_and_files(tmp_path: Path) ->
 _FROZEN = ["left.weight", "left.bias", "right.weight", "right.bias"]
 
 
-def test_names_change_nothing_else() -> None:
+def test_layer_names_do_not_change_predictions() -> None:
     X = np.random.default_rng(0).normal(size=(6, 4)), np.ones((6, 3))
     named, numbered = heads().predict(X), heads(names=False).predict(X)
     assert all(named[name].tobytes() == numbered[name].tobytes() for name in ("sort", "size"))
@@ -283,13 +283,13 @@ a, b, unused = pynn.Linear(2, 2), pynn.Linear(2, 2), pynn.Linear(2, 2)
         ([a, b], TypeError, "expected layers by name"),
     ],
 )
-def test_names_that_make_no_sense_are_refused(layers: Any, error: Any, text: str) -> None:
+def test_invalid_layer_names_raise(layers: Any, error: Any, text: str) -> None:
     x = pynn.Input(2)
     with pytest.raises(error, match=text):
         pynn.Model(x, b(a(x)), layers=layers)
 
 
-def test_a_layer_that_is_not_there_is_named() -> None:
+def test_an_unknown_layer_name_raises() -> None:
     with pytest.raises(KeyError, match=r"unknown layer 'sorts'.*'sort'"):
         heads()["sorts"]
     with pytest.raises(IndexError):

@@ -1,4 +1,4 @@
-"""Training that goes on: copies of a model, files, and optimizers given by name continue with the optimizer and its state."""
+"""Continued training: copies of a model, files, and optimizers given by name continue with the optimizer's state."""
 
 import copy
 import pickle
@@ -54,7 +54,7 @@ def through(how: str, model: pynn.Sequential, path: Path) -> Any:
 
 @pytest.mark.parametrize("how", ["pickle", "deepcopy", "file"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_copy_continues_to_the_bit(name: str, how: str, tmp_path: Path) -> None:
+def test_a_copy_continues_bit_for_bit(name: str, how: str, tmp_path: Path) -> None:
     model = net()
     model.partial_fit(X, y, loss="mse", optimizer=OPTIMIZERS[name](), seed=0)
     if (name, how) == ("function", "file"):
@@ -73,7 +73,7 @@ def test_a_copy_continues_to_the_bit(name: str, how: str, tmp_path: Path) -> Non
         assert other.predict(X).tobytes() == model.predict(X).tobytes()
 
 
-def test_several_optimizers_continue(tmp_path: Path) -> None:
+def test_a_multi_optimizer_continues_bit_for_bit(tmp_path: Path) -> None:
     model = net()
     first, rest = model[0].parameters(), model[2].parameters()
     parts = pynn.optim.SGD(first, lr=0.01, momentum=0.9), pynn.optim.Adam([{"params": [rest[0]], "lr": 0.1}, {"params": [rest[1]]}])
@@ -100,7 +100,7 @@ def test_a_file_without_optimizer_state_warns_once(tmp_path: Path) -> None:
     assert other.optimizer.param_groups[0]["lr"] == 0.02
 
 
-def test_plain_sgd_has_no_state_to_miss(tmp_path: Path) -> None:
+def test_a_file_of_plain_sgd_does_not_warn(tmp_path: Path) -> None:
     model = net()
     model.partial_fit(X, y, loss="mse", optimizer=pynn.optim.SGD(lr=0.01), seed=0)
     other = through("plain file", model, tmp_path)
@@ -111,7 +111,7 @@ def test_plain_sgd_has_no_state_to_miss(tmp_path: Path) -> None:
     assert other.predict(X).tobytes() == model.predict(X).tobytes()
 
 
-def test_a_function_that_pickle_cannot_keep_is_refused_when_it_is_needed() -> None:
+def test_an_unpicklable_schedule_function_raises_when_needed() -> None:
     model = net()
     model.partial_fit(X, y, loss="mse", optimizer=pynn.optim.SGD(schedule=S.MultiplicativeLR(lr_lambda=lambda t: 0.5)), seed=0)
     other = through("pickle", model, Path())
@@ -133,12 +133,12 @@ def test_a_name_continues_with_the_optimizer_made_from_it(call: str) -> None:
     assert named.predict(X).tobytes() == given.predict(X).tobytes()
     getattr(named, call)(X, y, optimizer="sgd")
     assert type(named.optimizer) is pynn.optim.SGD
-    getattr(given, call)(X, y, optimizer="adam")  # a name stands for the defaults, not for the object of the calls before
+    getattr(given, call)(X, y, optimizer="adam")  # a name means a new optimizer with defaults, not the one used before
     assert given.optimizer is not opt
 
 
 # ---- layers added, replaced or unfrozen after the optimizer was made ------------------------------------------------------
-def hand_loop(model: pynn.Sequential, opt: pynn.Optimizer) -> None:
+def train_manually(model: pynn.Sequential, opt: pynn.Optimizer) -> None:
     loss = pynn.MSELoss()
     for _ in range(2):
         opt.zero_grad()
@@ -151,7 +151,7 @@ CALLS: dict[str, Callable[[pynn.Sequential, Any], Any]] = {
     "fit": lambda model, opt: model.fit(X, y, loss="mse", optimizer=opt, seed=0),
     "partial_fit": lambda model, opt: model.partial_fit(X, y, loss="mse", optimizer=opt, seed=0),
     "train_on_batch": lambda model, opt: model.train_on_batch(X, y, loss="mse", optimizer=opt),
-    "a hand-written loop": hand_loop,
+    "a manual loop": train_manually,
 }
 CHANGES: dict[str, Callable[[pynn.Sequential], int]] = {
     "appended": lambda model: (model.append(pynn.Linear(1, 1, seed=5)), 3)[1],
@@ -163,8 +163,8 @@ CHANGES: dict[str, Callable[[pynn.Sequential], int]] = {
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("made", ["by fit", "from the parameters", "from a group", "by name"])
-def test_layers_that_come_later_are_trained(change: str, call: str, made: str) -> None:
-    """The result equals that of an optimizer with the state of the old layers that had the new ones from the start."""
+def test_layers_added_later_are_trained(change: str, call: str, made: str) -> None:
+    """New layers join the first group with an empty state; the old layers keep theirs."""
     if made == "by name" and call not in ("partial_fit", "train_on_batch"):
         return
     model = net()
@@ -174,7 +174,7 @@ def test_layers_that_come_later_are_trained(change: str, call: str, made: str) -
         "from a group": lambda: pynn.optim.Adam([{"params": model.parameters(), "lr": 0.01}]),
         "by name": lambda: "adam",
     }[made]()
-    if made == "by fit" and call == "a hand-written loop":
+    if made == "by fit" and call == "a manual loop":
         opt.bind(model.parameters())
     CALLS[call](model, opt)
     place = CHANGES[change](model)
@@ -188,7 +188,7 @@ def test_layers_that_come_later_are_trained(change: str, call: str, made: str) -
 
 
 @pytest.mark.parametrize("how", ["pickle", "deepcopy", "file"])
-def test_the_optimizer_of_a_copy_follows_the_layers_of_the_copy(how: str, tmp_path: Path) -> None:
+def test_the_optimizer_of_a_copy_trains_layers_added_to_the_copy(how: str, tmp_path: Path) -> None:
     model = net()
     model.partial_fit(X, y, loss="mse", optimizer=pynn.optim.SGD(lr=0.01, momentum=0.9), seed=0)
     other = through(how, model, tmp_path)
@@ -199,7 +199,7 @@ def test_the_optimizer_of_a_copy_follows_the_layers_of_the_copy(how: str, tmp_pa
     assert len(model.optimizer.param_groups[0]["params"]) == 4  # type: ignore[union-attr]
 
 
-def test_parts_of_parts_are_followed_and_what_was_taken_out_stays_out() -> None:
+def test_nested_layers_are_added_and_removed_parameters_stay_removed() -> None:
     inner = pynn.Sequential(pynn.Linear(4, 4, seed=1))
     model = pynn.Sequential(inner, pynn.Linear(4, 1, seed=2))
     opt = pynn.optim.SGD(model.parameters(), lr=0.01)
@@ -207,11 +207,11 @@ def test_parts_of_parts_are_followed_and_what_was_taken_out_stays_out() -> None:
     opt.param_groups[0]["params"].append(extra)
     opt.param_groups[0]["params"].remove(model[1].parameters()[1])
     inner.append(pynn.Linear(4, 4, seed=3))
-    hand_loop(model, opt)
+    train_manually(model, opt)
     assert opt.param_groups[0]["params"] == [*inner.parameters(), model[1].parameters()[0], extra]
 
 
-def test_an_optimizer_made_from_a_list_names_parameters_that_it_lacks() -> None:
+def test_missing_parameters_of_a_list_raise() -> None:
     text = r"it would not train 3.weight, 3.bias, added or unfrozen after it was made.*add_param_group.*model.parameters\(\)"
     model = net()
     opt = pynn.optim.SGD([*model.parameters()], lr=0.01)
@@ -225,7 +225,7 @@ def test_an_optimizer_made_from_a_list_names_parameters_that_it_lacks() -> None:
     assert (model[3].weight != before).any()
 
 
-def test_an_optimizer_made_while_layers_were_frozen_names_parameters_that_it_lacks() -> None:
+def test_missing_unfrozen_parameters_raise() -> None:
     model = net()
     model[0].freeze()
     opt = pynn.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
@@ -235,14 +235,14 @@ def test_an_optimizer_made_while_layers_were_frozen_names_parameters_that_it_lac
         CALLS["fit"](model, opt)
     model[0].freeze()
     CALLS["fit"](model, opt)
-    whole = pynn.optim.SGD(model.parameters(), lr=0.01)
-    CALLS["fit"](model, whole)
+    full = pynn.optim.SGD(model.parameters(), lr=0.01)
+    CALLS["fit"](model, full)
     before = model.unfreeze()[0].weight.copy()
-    CALLS["fit"](model, whole)
+    CALLS["fit"](model, full)
     assert (model[0].weight != before).any()
 
 
-def test_an_optimizer_of_a_part_trains_that_part_alone() -> None:
+def test_an_optimizer_of_one_layer_trains_that_layer_only() -> None:
     model = net()
     for opt in (pynn.optim.SGD(model[2].parameters(), lr=0.01), pynn.optim.SGD([*model[2].parameters()], lr=0.01)):
         before = model[0].weight.copy()
@@ -250,7 +250,7 @@ def test_an_optimizer_of_a_part_trains_that_part_alone() -> None:
         assert (model[0].weight == before).all()
 
 
-def test_what_an_optimizer_of_matrices_cannot_take_is_refused() -> None:
+def test_muon_rejects_an_added_layer_with_a_bias() -> None:
     model = pynn.Sequential(pynn.Linear(4, 1, bias=False, seed=0))
     opt = pynn.optim.Muon(model.parameters())
     CALLS["fit"](model, opt)

@@ -1,4 +1,4 @@
-"""Every loss of the table in fit: as a loop of calls by hand, on outputs of any dimensions, on several outputs, and a user's own."""
+"""Every loss of the table in fit: the manual loop, outputs of any dimensions, several outputs, and custom functions."""
 
 import copy
 import gc
@@ -22,7 +22,7 @@ LAST = {"bce": "sigmoid", "dice": "sigmoid", "nll": "log_softmax", "kl_div": "lo
 
 
 def net(shape: tuple[int, ...], outputs: int = 1, last: str | None = None) -> pynn.Model:
-    """A net of outputs of this shape."""
+    """Return a net with outputs of this shape."""
     x = pynn.Input((6,))
     h = pynn.Linear(6, 7, dtype="float64", seed=0)(x)
     ends = []
@@ -51,8 +51,8 @@ def target(loss: pynn.Loss, shape: tuple[int, ...]) -> Any:
     return t / t.sum(-1, keepdims=True) if type(loss).__name__ == "KLDivLoss" else t
 
 
-def by_hand(model: pynn.Model, loss: pynn.Loss, y: Any, epochs: int, w: Any = None) -> list[float]:
-    """Train as fit does, from Python calls; return the loss of each epoch."""
+def train_manually(model: pynn.Model, loss: pynn.Loss, y: Any, epochs: int, w: Any = None) -> list[float]:
+    """Train as fit does, with eager calls; return the loss of each epoch."""
     opt, found = pynn.optim.SGD(model.parameters(), lr=0.05), []
     for _ in range(epochs):
         total = weight = 0.0
@@ -76,13 +76,13 @@ def by_hand(model: pynn.Model, loss: pynn.Loss, y: Any, epochs: int, w: Any = No
 
 def check(loss: pynn.Loss, shape: tuple[int, ...], y: Any, last: str | None = None, w: Any = None) -> None:
     n = inputs(loss)
-    model, twin = net(shape, n, last), net(shape, n, last)
+    model, clone = net(shape, n, last), net(shape, n, last)
     settings: dict[str, Any] = {"loss": loss, "sample_weight": w}
     opt = pynn.optim.SGD(lr=0.05)
     hist = model.fit(X, y, optimizer=opt, epochs=2, batch_size=BATCH, shuffle=False, validation_data=(X, y, W), **settings)
-    want = by_hand(twin, loss, y, 2, w)
-    np.testing.assert_allclose(hist.history["loss"], want, rtol=1e-11)
-    for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+    expected = train_manually(clone, loss, y, 2, w)
+    np.testing.assert_allclose(hist.history["loss"], expected, rtol=1e-11)
+    for p, q in zip(model.parameters(), clone.parameters(), strict=True):
         np.testing.assert_allclose(p.data, q.data, rtol=1e-10, atol=1e-13)
     outs = model.predict(X)
     given = (*(outs if n > 1 else (outs,)), *([] if y is None else [y]))
@@ -94,7 +94,7 @@ def check(loss: pynn.Loss, shape: tuple[int, ...], y: Any, last: str | None = No
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("name", TRAINED)
-def test_every_loss_trains_as_by_hand(name: str, reduction: str, weighted: bool) -> None:
+def test_fit_matches_the_manual_loop_for_every_loss(name: str, reduction: str, weighted: bool) -> None:
     loss = pynn.losses.by_name[name](reduction=reduction)
     check(loss, (4,), target(loss, (4,)), LAST.get(name, "softplus" if name == "gaussian_nll" else None), W if weighted else None)
 
@@ -103,8 +103,8 @@ def test_every_loss_trains_as_by_hand(name: str, reduction: str, weighted: bool)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("shape", [(5, 3), (3, 2, 4), (1, 2), (2, 1, 1)])
 @pytest.mark.parametrize("name", BY_CLASS)
-def test_classes_of_each_pixel(name: str, shape: tuple[int, ...], weighted: bool) -> None:
-    """PyTorch's (N, C, d1, ...): with class weights and ignored places, whose means divide by what counts."""
+def test_class_labels_per_pixel(name: str, shape: tuple[int, ...], weighted: bool) -> None:
+    """Outputs have PyTorch's shape (N, C, d1, ...). With ignored positions, means divide by the number of the others."""
     loss = pynn.losses.by_name[name](weight=np.arange(1.0, shape[0] + 1), ignore_index=1, reduction="sum")
     y = target(loss, shape)
     check(loss, shape, y, None, W if weighted else None)
@@ -117,8 +117,8 @@ def test_classes_of_each_pixel(name: str, shape: tuple[int, ...], weighted: bool
     assert got["accuracy"] == pytest.approx((out.argmax(1) == y)[seen].mean(), rel=1e-12)
 
 
-def test_pixels_in_random_order_and_float32() -> None:
-    """On maps learnt from colours: shuffled batches find the classes, and predict_class and predict_proba give maps."""
+def test_a_pixel_classifier_learns_in_float32() -> None:
+    """The class of a pixel is its strongest channel. predict_class and predict_proba return maps."""
     rng = np.random.default_rng(1)
     x = rng.random((200, 3, 5, 5), dtype=np.float32)
     y = x.argmax(1)
@@ -133,23 +133,23 @@ def test_pixels_in_random_order_and_float32() -> None:
     assert (model.predict_class(x) == y).mean() == pytest.approx(model.evaluate(x, y)["accuracy"], rel=1e-12)
 
 
-def test_class_probabilities_of_each_pixel() -> None:
+def test_class_probabilities_per_pixel() -> None:
     loss, shape = pynn.CrossEntropyLoss(label_smoothing=0.1), (3, 2, 2)
     t = RNG.random((N, *shape))
     t /= t.sum(1, keepdims=True)
-    model, twin = net(shape), net(shape)
+    model, clone = net(shape), net(shape)
     hist = model.fit(X, t, loss=loss, optimizer=pynn.optim.SGD(lr=0.05), epochs=1, batch_size=BATCH, shuffle=False)
-    np.testing.assert_allclose(hist.history["loss"], by_hand(twin, loss, t, 1), rtol=1e-11)
-    np.testing.assert_allclose(model.parameters()[0].data, twin.parameters()[0].data, rtol=1e-11)
+    np.testing.assert_allclose(hist.history["loss"], train_manually(clone, loss, t, 1), rtol=1e-11)
+    np.testing.assert_allclose(model.parameters()[0].data, clone.parameters()[0].data, rtol=1e-11)
 
 
 @pytest.mark.parametrize("name", ["iou", "giou", "ciou"])
-def test_many_boxes_a_sample(name: str) -> None:
+def test_several_boxes_per_sample(name: str) -> None:
     loss = pynn.losses.by_name[name](reduction="sum")
     check(loss, (3, 4), target(loss, (3, 4)), None, W)
 
 
-def test_the_right_shape_is_named() -> None:
+def test_shape_errors_give_the_expected_shape() -> None:
     with pytest.raises(ValueError, match=r"y: shape \(23, 2\) does not fit .* on output of shape \(23, 5, 3\); expected \(23, 3\)"):
         net((5, 3)).fit(X, np.zeros((N, 2), int), loss="cross_entropy")
     with pytest.raises(ValueError, match=r"y: class 5 in row 22 is not in 0\.\.4"):
@@ -159,15 +159,16 @@ def test_the_right_shape_is_named() -> None:
 
 
 # ---- several outputs ----------------------------------------------------------------------------------------------------
-def test_losses_share_out_the_outputs() -> None:
-    """Mean and variance by one loss, a class by another: by list, by name, and as their sum by hand."""
-    def three() -> pynn.Model:
+def test_losses_are_assigned_to_outputs_by_list_or_name() -> None:
+    """One loss takes mean and variance, another the class scores. Lists and names give the same result, the weighted sum."""
+
+    def make_model() -> pynn.Model:
         x = pynn.Input((6,))
         ends = [pynn.Linear(6, 3, dtype="float64", seed=i)(x) for i in range(3)]
         return pynn.Model(x, {"mean": ends[0], "var": pynn.Softplus()(ends[1]), "kind": ends[2]})
 
     t, k = RNG.normal(size=(N, 3)), RNG.integers(0, 3, N)
-    models = [three() for _ in range(3)]
+    models = [make_model() for _ in range(3)]
     settings: dict[str, Any] = {"optimizer": "sgd", "batch_size": BATCH, "epochs": 2, "seed": 0}
     listed = models[0].fit(X, [t, k], loss=["gaussian_nll", "cross_entropy"], loss_weights=[0.5, 2.0], **settings)
     losses = {"kind": "cross_entropy", ("mean", "var"): "gaussian_nll"}
@@ -197,12 +198,12 @@ def test_triplets_need_no_target() -> None:
     assert model.train_on_batch(data, None)["loss"] == pytest.approx(before, rel=1e-12)
     batches = [(tuple(part[i : i + 20] for part in data), None) for i in range(0, 60, 20)]
     assert model.evaluate(lambda: batches)["loss"] == pytest.approx(model.evaluate(data)["loss"], rel=1e-12)
-    twins = [copy.deepcopy(model) for _ in range(2)]
+    clones = [copy.deepcopy(model) for _ in range(2)]
     named = {"loss": "triplet_margin", "epochs": 3}
-    whole = twins[0].fit(data, batch_size=20, shuffle=False, validation_data=(data, None), **named)
-    parts = twins[1].fit(lambda: iter(batches), validation_data=lambda: batches, **named)
-    assert parts.history["loss"] == whole.history["loss"]
-    np.testing.assert_allclose(parts.history["val_loss"], whole.history["val_loss"], rtol=1e-12)
+    full = clones[0].fit(data, batch_size=20, shuffle=False, validation_data=(data, None), **named)
+    parts = clones[1].fit(lambda: iter(batches), validation_data=lambda: batches, **named)
+    assert parts.history["loss"] == full.history["loss"]
+    np.testing.assert_allclose(parts.history["val_loss"], full.history["val_loss"], rtol=1e-12)
     with pytest.raises(ValueError, match="y: TripletMarginLoss takes no target"):
         model.fit(data, np.ones(60), loss="triplet_margin")
     with pytest.raises(ValueError, match="metrics: TripletMarginLoss takes no target to compare with"):
@@ -224,14 +225,14 @@ def test_triplets_need_no_target() -> None:
         ),
     ],
 )  # fmt: skip
-def test_losses_that_do_not_share_out(loss: Any, match: str) -> None:
+def test_losses_that_do_not_match_the_outputs_raise(loss: Any, match: str) -> None:
     x = pynn.Input((6,))
     model = pynn.Model(x, {"a": pynn.Linear(6, 3)(x), "b": pynn.Linear(6, 2)(x)})
     with pytest.raises(ValueError, match=match):
         model.fit(X, np.ones(N), loss=loss)
 
 
-# ---- a user's own -------------------------------------------------------------------------------------------------------
+# ---- custom functions ---------------------------------------------------------------------------------------------------
 def squares(x: np.ndarray, t: np.ndarray) -> tuple[Any, np.ndarray]:
     return (x - t) ** 2, 2 * (x - t)
 
@@ -247,7 +248,7 @@ def number(x: np.ndarray, t: np.ndarray) -> tuple[Any, np.ndarray]:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("function", [squares, rows, number])
-def test_a_function_trains_as_the_table_does(function: Any, weighted: bool, dtype: str) -> None:
+def test_a_function_trains_like_the_table_loss(function: Any, weighted: bool, dtype: str) -> None:
     if weighted and function is number:
         with pytest.raises(ValueError, match="sample_weight and reduction='none' need an array of values"):
             pynn.Sequential(pynn.Linear(6, 2)).fit(X, np.ones((N, 2)), loss=pynn.FunctionLoss(number), sample_weight=W)
@@ -258,15 +259,15 @@ def test_a_function_trains_as_the_table_does(function: Any, weighted: bool, dtyp
         settings: dict[str, Any] = {"epochs": 3, "batch_size": BATCH, "seed": 0, "validation_split": 0.3}
         hist = model.fit(X, t, loss=loss, optimizer="sgd", sample_weight=W if weighted else None, **settings).history
         models.append((model, hist))
-    (own, a), (table, b) = models
+    (custom, a), (table, b) = models
     rtol = 1e-11 if dtype == "float64" else 2e-5
     np.testing.assert_allclose(a["loss"], b["loss"], rtol=rtol)
     np.testing.assert_allclose(a["val_loss"], b["val_loss"], rtol=rtol)
-    np.testing.assert_allclose(own[0].weight, table[0].weight, rtol=10 * rtol, atol=1e-6 if dtype == "float32" else 0)
+    np.testing.assert_allclose(custom[0].weight, table[0].weight, rtol=10 * rtol, atol=1e-6 if dtype == "float32" else 0)
 
 
 def test_a_function_may_have_any_target() -> None:
-    """Text: the function sees the rows of its batch, whatever they are."""
+    """The function receives the batch's rows of the target unchanged, here text."""
     labels = np.where(X[:, 0] > 0, "warm", "cold")
 
     def hinge(x: np.ndarray, t: np.ndarray) -> tuple[Any, np.ndarray]:
@@ -279,24 +280,26 @@ def test_a_function_may_have_any_target() -> None:
     assert ((model.predict(X)[:, 0] > 0) == (labels == "warm")).all()
 
 
-def test_functions_among_other_losses_and_in_batches() -> None:
-    def two() -> pynn.Model:
+def test_functions_combine_with_other_losses_and_iterables() -> None:
+    def make_model() -> pynn.Model:
         x = pynn.Input((6,))
         return pynn.Model(x, [pynn.Linear(6, 2, dtype="float64", seed=i)(x) for i in range(2)])
 
     t, k = RNG.normal(size=(N, 2)), RNG.integers(0, 2, N)
-    a, b, c = two(), two(), two()
+    a, b, c = make_model(), make_model(), make_model()
     settings: dict[str, Any] = {"loss_weights": [3.0, 0.5], "optimizer": "sgd", "epochs": 2}
-    own = pynn.FunctionLoss(squares)
-    a.fit(X, [t, k], loss=[own, "cross_entropy"], batch_size=BATCH, shuffle=False, **settings)
+    custom = pynn.FunctionLoss(squares)
+    a.fit(X, [t, k], loss=[custom, "cross_entropy"], batch_size=BATCH, shuffle=False, **settings)
     b.fit(X, [t, k], loss=["mse", "cross_entropy"], batch_size=BATCH, shuffle=False, **settings)
-    c.fit([(X[i : i + BATCH], [t[i : i + BATCH], k[i : i + BATCH]]) for i in range(0, N, BATCH)], loss=[own, "cross_entropy"], **settings)
+    c.fit(
+        [(X[i : i + BATCH], [t[i : i + BATCH], k[i : i + BATCH]]) for i in range(0, N, BATCH)], loss=[custom, "cross_entropy"], **settings
+    )
     for p, q, r in zip(a.parameters(), b.parameters(), c.parameters(), strict=True):
         np.testing.assert_allclose(p.data, q.data, rtol=1e-11)
         np.testing.assert_array_equal(p.data, r.data)
 
 
-def test_what_a_function_raises_comes_out() -> None:
+def test_exceptions_of_a_function_propagate() -> None:
     calls = []
 
     def fails(x: np.ndarray, t: np.ndarray) -> tuple[Any, np.ndarray]:
@@ -322,7 +325,7 @@ def test_what_a_function_raises_comes_out() -> None:
     assert model.fit(X, np.ones((N, 2)), loss="mse").history["loss"][0] > 0
 
 
-def test_arrays_given_to_a_function_are_its_own() -> None:
+def test_a_function_may_keep_and_modify_its_arrays() -> None:
     kept: list[Any] = []
     y = np.ones((N, 2))
 
@@ -351,8 +354,8 @@ def trained(model: pynn.Model, y: Any, loss: Any, **more: Any) -> tuple[list[flo
     return history["loss"], [p.data for p in model.parameters()]
 
 
-def weightless(name: str) -> Any:
-    """A target that is the same in each call."""
+def repeatable_target(name: str) -> Any:
+    """Return the same target in each call."""
     RNG.bit_generator.state = np.random.default_rng(3).bit_generator.state
     return target(pynn.losses.get(name), (4,))
 
@@ -360,13 +363,13 @@ def weightless(name: str) -> Any:
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("name", ["mse", "cross_entropy", "bce_with_logits", "multi_margin", "giou"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_multiples_of_weights_train_alike(name: str, unit: float, dtype: str) -> None:
+def test_scaling_all_weights_does_not_change_training(name: str, unit: float, dtype: str) -> None:
     def made() -> pynn.Sequential:
         return pynn.Sequential(pynn.Linear(6, 4, dtype=dtype, seed=0))
 
-    y, rtol = weightless(name), 1e-5 if dtype == "float32" else 1e-10
-    (want, parameters), (got, others) = trained(made(), y, name, sample_weight=W), trained(made(), y, name, sample_weight=W * unit)
-    np.testing.assert_allclose(got, want, rtol=rtol)
+    y, rtol = repeatable_target(name), 1e-5 if dtype == "float32" else 1e-10
+    (expected, parameters), (got, others) = trained(made(), y, name, sample_weight=W), trained(made(), y, name, sample_weight=W * unit)
+    np.testing.assert_allclose(got, expected, rtol=rtol)
     for a, b in zip(others, parameters, strict=True):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-7)
     one, other = made(), made()
@@ -378,19 +381,19 @@ def test_multiples_of_weights_train_alike(name: str, unit: float, dtype: str) ->
 
 
 @pytest.mark.parametrize("unit", [1e-30, 1.0, 1e30])
-def test_batches_count_by_their_weights(unit: float) -> None:
-    """Batches of an iterable whose weights differ a thousandfold: the epoch's loss is that of all rows."""
+def test_batches_are_weighted_by_their_total_weight(unit: float) -> None:
+    """The weights of the batches differ by a factor of 1000; the epoch's loss is the weighted mean over all rows."""
     w, y = W * np.where(np.arange(N) < BATCH, 1.0, 1e3) * unit, RNG.normal(size=(N, 4))
     batches = [(X[i : i + BATCH], y[i : i + BATCH], w[i : i + BATCH]) for i in range(0, N, BATCH)]
-    want = net((4,)).evaluate(X, y, loss="mse", sample_weight=w)["loss"]
-    assert net((4,)).evaluate(batches, loss="mse")["loss"] == pytest.approx(want, rel=1e-12)
+    expected = net((4,)).evaluate(X, y, loss="mse", sample_weight=w)["loss"]
+    assert net((4,)).evaluate(batches, loss="mse")["loss"] == pytest.approx(expected, rel=1e-12)
     frozen = net((4,))
     hist = frozen.fit(batches, loss="mse", optimizer=pynn.optim.SGD(lr=0.0), epochs=1, validation_data=batches).history
-    assert hist["loss"][0] == pytest.approx(want, rel=1e-12)
-    assert hist["val_loss"][0] == pytest.approx(want, rel=1e-12)
+    assert hist["loss"][0] == pytest.approx(expected, rel=1e-12)
+    assert hist["val_loss"][0] == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_batch_without_weight_teaches_nothing() -> None:
+def test_a_batch_of_zero_weight_raises_and_changes_nothing() -> None:
     y = RNG.normal(size=(N, 4))
     model = net((4,))
     before = [p.data.copy() for p in model.parameters()]
@@ -404,15 +407,14 @@ def test_a_batch_without_weight_teaches_nothing() -> None:
 @pytest.mark.parametrize("name", TRAINED)
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.filterwarnings("ignore:.* takes")
-def test_negative_weights_in_fit(name: str, reduction: str) -> None:
-    """As in a loop of calls by hand."""
+def test_negative_weights_match_the_manual_loop(name: str, reduction: str) -> None:
     loss = pynn.losses.by_name[name](reduction=reduction)
     w = W * np.where(np.arange(N) % 7 == 1, -0.1, 1.0)
     check(loss, (4,), target(loss, (4,)), LAST.get(name, "softplus" if name == "gaussian_nll" else None), w)
 
 
-def test_reinforce() -> None:
-    """A policy that is paid for action 2 and fined for the others learns to take it, from advantages as weights."""
+def test_reinforce_learns_from_advantages_as_weights() -> None:
+    """A policy that is rewarded for action 2 and penalized for the others learns to prefer action 2."""
     draw, model = np.random.default_rng(0), pynn.Sequential(pynn.Linear(6, 3, seed=0))
     for _ in range(60):
         taken = np.array([draw.choice(3, p=p / p.sum()) for p in pynn.softmax(model.predict(X)).astype("f8")])
@@ -430,7 +432,7 @@ ELEMENTWISE = sorted(name for name, cls in pynn.losses.by_name.items() if cls._r
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("shape", [(4,), (2, 3)])
 @pytest.mark.filterwarnings("ignore:.* takes")
-def test_a_weight_for_each_element_in_fit(name: str, reduction: str, shape: tuple[int, ...]) -> None:
+def test_weights_per_element_in_fit(name: str, reduction: str, shape: tuple[int, ...]) -> None:
     loss = pynn.losses.by_name[name](reduction=reduction)
     w = np.random.default_rng(1).choice([0.0, 0.5, 1.0, -0.1], (N, *shape))
     check(loss, shape, target(loss, shape), LAST.get(name, "softplus" if name == "gaussian_nll" else None), w)
@@ -438,31 +440,32 @@ def test_a_weight_for_each_element_in_fit(name: str, reduction: str, shape: tupl
 
 @pytest.mark.parametrize("name", BY_CLASS)
 @pytest.mark.filterwarnings("ignore:.* takes")
-def test_a_weight_for_each_position_in_fit(name: str) -> None:
+def test_weights_per_position_in_fit(name: str) -> None:
     loss = pynn.losses.by_name[name]()
     check(loss, (4, 3), target(loss, (4, 3)), LAST.get(name), np.random.default_rng(1).random((N, 3)))
 
 
-def test_a_weight_for_each_box_in_fit() -> None:
+def test_weights_per_box_in_fit() -> None:
     loss = pynn.GIoULoss()
     check(loss, (3, 4), target(loss, (3, 4)), None, np.random.default_rng(1).random((N, 3)))
 
 
-def test_a_function_takes_a_weight_for_each_element() -> None:
+def test_a_function_accepts_weights_per_element() -> None:
     y, w = RNG.normal(size=(N, 4)), RNG.random((N, 4)) - 0.3
-    own = pynn.FunctionLoss(lambda x, t: ((x - t) ** 2, 2 * (x - t)))
+    custom = pynn.FunctionLoss(lambda x, t: ((x - t) ** 2, 2 * (x - t)))
     for weight in (w, w[:, 0]):
-        (want, parameters), (got, others) = (trained(net((4,)), y, loss, sample_weight=weight) for loss in ("mse", own))
-        np.testing.assert_allclose(got, want, rtol=1e-12)
+        (expected, parameters), (got, others) = (trained(net((4,)), y, loss, sample_weight=weight) for loss in ("mse", custom))
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
         for a, b in zip(parameters, others, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-10)
     with pytest.raises(ValueError, match=r"sample_weight: shape \(8, 4\) does not fit the function's values of shape \(8,\)"):
         trained(net((4,)), y, pynn.FunctionLoss(lambda x, t: (((x - t) ** 2).sum(1), 2 * (x - t))), sample_weight=w)
 
 
-def test_a_weight_for_each_output() -> None:
-    """By list or by name, some left out: the sum of losses by hand."""
-    def two() -> pynn.Model:
+def test_weights_per_output() -> None:
+    """Weights may be given by list or by name, for some outputs only. The loss is the sum of the eager losses."""
+
+    def make_model() -> pynn.Model:
         x = pynn.Input((6,))
         return pynn.Model(x, {"a": pynn.Linear(6, 2, dtype="float64", seed=0)(x), "b": pynn.Linear(6, 3, dtype="float64", seed=1)(x)})
 
@@ -470,18 +473,18 @@ def test_a_weight_for_each_output() -> None:
     y, losses = {"a": ya, "b": yb}, {"a": "mse", "b": "cross_entropy"}
     both = {"a": wa, "b": wb}
     for given, each in ((both, (wa, wb)), ([wa, wb], (wa, wb)), ({"b": wb}, (None, wb)), ((wa, None), (wa, None)), (wb, (wb, wb))):
-        model = two()
+        model = make_model()
         scores = model.evaluate(X, y, loss=losses, sample_weight=given)
         out = model.predict(X)
-        want = pynn.MSELoss()(out["a"], ya, sample_weight=each[0]), pynn.CrossEntropyLoss()(out["b"], yb, sample_weight=each[1])
-        assert (scores["a_loss"], scores["b_loss"]) == pytest.approx(want, rel=1e-12)
-        assert model.train_on_batch(X, y, loss=losses, sample_weight=given)["loss"] == pytest.approx(sum(want), rel=1e-12)
+        expected = pynn.MSELoss()(out["a"], ya, sample_weight=each[0]), pynn.CrossEntropyLoss()(out["b"], yb, sample_weight=each[1])
+        assert (scores["a_loss"], scores["b_loss"]) == pytest.approx(expected, rel=1e-12)
+        assert model.train_on_batch(X, y, loss=losses, sample_weight=given)["loss"] == pytest.approx(sum(expected), rel=1e-12)
         settings = {"loss": losses, "sample_weight": given, "optimizer": pynn.optim.SGD(lr=0.0)}
-        hist = two().fit(X, y, batch_size=N, validation_split=0.3, seed=0, **settings)
-        held = two().fit(X, y, validation_data=(X, y, given), **{**settings, "optimizer": pynn.optim.SGD(lr=0.0)}).history
+        hist = make_model().fit(X, y, batch_size=N, validation_split=0.3, seed=0, **settings)
+        held = make_model().fit(X, y, validation_data=(X, y, given), **{**settings, "optimizer": pynn.optim.SGD(lr=0.0)}).history
         assert np.isfinite(hist.history["val_loss"]).all()
-        assert held["val_loss"][0] == pytest.approx(sum(want), rel=1e-12)
-        assert two().evaluate([(X, y, given)], loss=losses)["loss"] == pytest.approx(sum(want), rel=1e-12)
+        assert held["val_loss"][0] == pytest.approx(sum(expected), rel=1e-12)
+        assert make_model().evaluate([(X, y, given)], loss=losses)["loss"] == pytest.approx(sum(expected), rel=1e-12)
 
 
 @pytest.mark.parametrize(("given", "match"), [
@@ -490,20 +493,20 @@ def test_a_weight_for_each_output() -> None:
     ({"a": np.ones((N, 3))}, r"sample_weight: shape \(23, 3\) does not fit; expected \(23,\), one a row, or \(23, 2\), one a value"),
     ({"a": W * np.nan}, "sample_weight: nan in row 0 is not a finite number"), ([None, None], "at least one number other than 0"),
 ])  # fmt: skip
-def test_weights_that_do_not_fit(given: Any, match: str) -> None:
+def test_invalid_weights_raise(given: Any, match: str) -> None:
     x = pynn.Input((6,))
     model = pynn.Model(x, {"a": pynn.Linear(6, 2)(x), "b": pynn.Linear(6, 3)(x)})
     with pytest.raises(ValueError, match=match):
         model.fit(X, {"a": X[:, :2], "b": np.zeros(N, int)}, loss={"a": "mse", "b": "cross_entropy"}, sample_weight=given)
 
 
-def test_squares_of_levenberg_marquardt_have_weights_of_0_or_more() -> None:
+def test_levenberg_marquardt_rejects_negative_weights() -> None:
     model = pynn.Sequential(pynn.Linear(6, 1, dtype="float64", seed=0))
     with pytest.raises(ValueError, match="sample_weight: LevenbergMarquardt needs weights >= 0, got -"):
         model.fit(X, X[:, 0], loss="mse", optimizer="lm", sample_weight=-W)
     weighted, twice = (pynn.Sequential(pynn.Linear(6, 2, dtype="float64", seed=0)) for _ in range(2))
     y, w = RNG.normal(size=(N, 2)), np.ones((N, 2))
-    w[::2, 1] = 0  # as if it were not there: the first output's fit is untouched
+    w[::2, 1] = 0  # omits values of the second output; the fit of the first is unaffected
     weighted.fit(X, y, loss="mse", optimizer="lm", sample_weight=w, epochs=20)
     twice.fit(X, y, loss="mse", optimizer="lm", epochs=20)
     np.testing.assert_allclose(weighted[0].weight[0], twice[0].weight[0], atol=1e-6)
@@ -518,9 +521,9 @@ INDEXING = sorted(name for name, cls in pynn.losses.by_name.items() if cls._row[
 @pytest.mark.parametrize("label", [10**7, -(10**7), -2, 4, 2**62])
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.filterwarnings("ignore:.* takes")
-def test_labels_that_change_while_fit_runs(name: str, label: int, shuffle: bool) -> None:
-    """They index arrays, so each batch is checked: in training, and in validation."""
-    y, held, model = weightless(name), weightless(name), net((4,))
+def test_labels_changed_during_fit_are_checked(name: str, label: int, shuffle: bool) -> None:
+    """Labels index arrays, so every batch is checked, in training and in validation."""
+    y, held, model = repeatable_target(name), repeatable_target(name), net((4,))
     for changed, more in ((y, {}), (held, {"validation_data": (X, held)})):
         kept = changed.copy()
 
@@ -536,10 +539,10 @@ def test_labels_that_change_while_fit_runs(name: str, label: int, shuffle: bool)
 
 @pytest.mark.parametrize("name", INDEXING)
 @pytest.mark.filterwarnings("ignore:.* takes")
-def test_labels_that_another_thread_writes(name: str) -> None:
-    """Calls, fit and evaluate end as they should or in an error that names a row, and memory stays whole."""
-    y, done = np.repeat(weightless(name), 40, axis=0), threading.Event()
-    rows, kept = np.repeat(X, 40, axis=0), np.repeat(weightless(name), 40, axis=0)
+def test_labels_written_by_another_thread_are_checked(name: str) -> None:
+    """Calls, fit and evaluate succeed or raise an error that names a row, without memory errors."""
+    y, done = np.repeat(repeatable_target(name), 40, axis=0), threading.Event()
+    rows, kept = np.repeat(X, 40, axis=0), np.repeat(repeatable_target(name), 40, axis=0)
     model, loss = pynn.Sequential(pynn.Linear(6, 4, dtype="float64", seed=0)), pynn.losses.get(name)
 
     def write() -> None:
@@ -554,7 +557,7 @@ def test_labels_that_another_thread_writes(name: str) -> None:
             for call in (lambda: loss(out, y), lambda: model.fit(rows, y, loss=name, epochs=2), lambda: model.evaluate(rows, y, loss=name)):
                 try:
                     call()
-                except ValueError as error:  # a copy of bytes, here or by the writer, can stop within a number
+                except ValueError as error:  # copies are not atomic, so a label may be a mix of two values
                     assert re.search(r"class -?\d+ in row \d+ is not in", str(error))  # noqa: PT017
                 except TypeError:
                     raise
@@ -564,10 +567,10 @@ def test_labels_that_another_thread_writes(name: str) -> None:
     model.fit(rows, kept, loss=name)
 
 
-# ---- what is counted, and what is warned of -----------------------------------------------------------------------------
+# ---- ignored rows and warnings ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", BY_CLASS)
 @pytest.mark.filterwarnings("ignore:NLLLoss takes")
-def test_ignored_rows_count_in_no_metric(name: str) -> None:
+def test_metrics_leave_out_ignored_rows(name: str) -> None:
     y = RNG.integers(0, 4, N)
     y[::3] = -100
     model = net((4,))
@@ -591,7 +594,7 @@ DOUBLED = [
 
 
 @pytest.mark.parametrize(("loss", "last", "match"), DOUBLED)
-def test_outputs_that_a_loss_does_not_take_are_warned_of(loss: Any, last: str | None, match: str) -> None:
+def test_a_last_layer_that_does_not_suit_the_loss_warns(loss: Any, last: str | None, match: str) -> None:
     layers = [pynn.Linear(6, 4, seed=0), *([last] if last else [])]
     y = target(pynn.losses.get(loss), (4,))
     with pytest.warns(UserWarning, match=match) as seen:
@@ -605,7 +608,7 @@ def test_outputs_that_a_loss_does_not_take_are_warned_of(loss: Any, last: str | 
 
 @pytest.mark.parametrize("name", BY_CLASS)
 @pytest.mark.filterwarnings("ignore:NLLLoss takes")
-def test_a_training_in_which_no_row_counts_says_so(name: str) -> None:
+def test_training_on_ignored_rows_alone_raises(name: str) -> None:
     ignored, some = np.full(N, -100), np.where(np.arange(N) < BATCH, -100, 1)
     model = net((4,))
     before = [p.data.copy() for p in model.parameters()]
@@ -619,7 +622,7 @@ def test_a_training_in_which_no_row_counts_says_so(name: str) -> None:
     for a, p in zip(before, model.parameters(), strict=True):
         np.testing.assert_array_equal(a, p.data)
     assert np.isnan(model.evaluate(X, ignored, loss=name)["loss"])
-    hist = model.fit(X, some, loss=name, batch_size=BATCH, shuffle=False, epochs=2)  # its first batch is ignored
+    hist = model.fit(X, some, loss=name, batch_size=BATCH, shuffle=False, epochs=2)  # all rows of the first batch are ignored
     assert np.isfinite(hist.history["loss"]).all()
 
 

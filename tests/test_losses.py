@@ -1,6 +1,6 @@
-"""Losses by property, for every row of the table: against their formulas, difference quotients, and what weights and reductions mean.
+"""Properties of every loss in the table: values, gradients, sample weights and reductions.
 
-A new row needs no edit here, unless its kind of input or target is new.
+A new row needs no edit here unless it takes a new kind of input or target.
 """
 
 import copy
@@ -18,7 +18,7 @@ import pynn
 from pynn import _core, reference
 from pynn._tables import parse_docs, parse_parameters
 
-ROWS = {row["name"]: row for row in _core.LOSSES if row["kind"] != "s"}  # sequences have their own tests, at the end
+ROWS = {row["name"]: row for row in _core.LOSSES if row["kind"] != "s"}  # sequence losses are tested at the end
 rng = np.random.default_rng(1)
 reductions = pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 each_row = pytest.mark.parametrize("name", ROWS)
@@ -44,7 +44,7 @@ def boxes(rows: int) -> np.ndarray:
 
 
 def inputs(row: Any, settings: dict[str, Any], rows: int = 7) -> tuple[np.ndarray, ...]:
-    """Predictions that the loss is defined for: (rows, 5), or (rows, 2, 3) where the shape is free."""
+    """Return predictions within the loss's domain, of shape (rows, 5), or (rows, 2, 3) if any shape is allowed."""
     count = len([n for n in row["inputs"].split() if n != "target"])
     if row["kind"] == "b":
         return (boxes(rows),)
@@ -96,7 +96,7 @@ def make(name: str, reduction: str = "mean", **settings: Any) -> Any:
 
 
 def call(loss: Any, x: tuple[np.ndarray, ...], t: Any, **more: Any) -> Any:
-    """Call with the target where the row has it."""
+    """Call the loss with the target in the position that the row gives."""
     arguments = [*x] if t is None else [*x, t] if loss._row["inputs"].endswith("target") else [x[0], t, *x[1:]]
     return loss(*arguments, **more)
 
@@ -107,7 +107,7 @@ def back(loss: Any, *g: Any) -> tuple[np.ndarray, ...]:
 
 
 def divisor(name: str, settings: dict[str, Any], t: Any, values: np.ndarray) -> float:
-    """What a mean divides by."""
+    """Return the divisor of the mean."""
     if ROWS[name]["target"] not in "cp" or np.ndim(t) != 1:
         return values.size
     counted = t[t != settings.get("ignore_index", -100)]
@@ -117,7 +117,7 @@ def divisor(name: str, settings: dict[str, Any], t: Any, values: np.ndarray) -> 
 @each_case
 @reductions
 @each_dtype
-def test_values_are_the_formula(case: str, reduction: str, dtype: str, isa: str) -> None:
+def test_values_match_the_formula(case: str, reduction: str, dtype: str, isa: str) -> None:
     name, settings, x, t = CASES[case]
     x = tuple(a.astype(dtype) for a in x)
     t = t.astype(dtype) if t is not None and t.dtype.kind == "f" else t
@@ -139,7 +139,7 @@ def test_values_are_the_formula(case: str, reduction: str, dtype: str, isa: str)
 
 
 @each_case
-def test_gradients_are_difference_quotients(case: str) -> None:
+def test_gradients_match_finite_differences(case: str) -> None:
     name, settings, x, t = CASES[case]
     loss, h = make(name, "sum", **settings), 1e-6
     call(loss, x, t)
@@ -150,7 +150,7 @@ def test_gradients_are_difference_quotients(case: str) -> None:
             moved = [[a.copy() for a in x] for _ in range(2)]
             for a, step in zip(moved, (h, -h), strict=True):
                 a[k][i] += step
-            if frozen:  # a weight that has no gradient
+            if frozen:  # alpha is a constant in the gradient
                 alpha = reference.boxes(x[0][i[0]], t[i[0]], 1e-7)["alpha"]
                 high, low = (reference.loss(name, a[0][i[0]][None], t[i[0]][None], alpha=alpha)[0] for a in moved)
             else:
@@ -160,7 +160,7 @@ def test_gradients_are_difference_quotients(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", [c for c, (name, *_) in CASES.items() if ROWS[name]["kind"] != "w"])
-def test_first_and_last_row_alone_have_the_same_bits(case: str) -> None:
+def test_a_single_row_gives_the_same_bits_as_in_a_batch(case: str) -> None:
     name, settings, x, t = CASES[case]
     whole = call(make(name, "none", **settings), x, t)
     for i in (0, len(x[0]) - 1):
@@ -169,22 +169,22 @@ def test_first_and_last_row_alone_have_the_same_bits(case: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row["kind"] in "rb"])
-def test_a_row_without_its_batch(name: str) -> None:
+def test_a_single_row_needs_no_batch_axis(name: str) -> None:
     _, _, x, t = first[name]
     row, reduction = (tuple(a[2] for a in x), None if t is None else t[2]), "none"
     batch, alone = make(name, reduction), make(name, reduction)
-    want = call(batch, x, t)[2]
+    expected = call(batch, x, t)[2]
     got = call(alone, *row)
     assert np.shape(got) == ()
-    assert got == want
+    assert got == expected
     for mine, other in zip(back(alone, 2.0), back(batch, np.full(7, 2.0)), strict=True):
         np.testing.assert_array_equal(mine, other[2])
 
 
 @pytest.mark.parametrize("case", plain)
 @each_dtype
-def test_sample_weights_are_repetitions(case: str, dtype: str, isa: str) -> None:
-    """Weight 2 is a row twice, weight 0 a row that is not there; in sums, means and gradients."""
+def test_integer_weights_equal_repeated_rows(case: str, dtype: str, isa: str) -> None:
+    """A row of weight 2 counts twice, and one of weight 0 not at all, in sums, means and gradients."""
     name, _, x, t = plain[case]
     x, w = tuple(a.astype(dtype) for a in x), np.array([2, 0, 1, 3, 1, 0, 1])
     repeated = tuple(np.repeat(a, w, axis=0) for a in x), None if t is None else np.repeat(t, w, axis=0)
@@ -203,7 +203,7 @@ def test_sample_weights_are_repetitions(case: str, dtype: str, isa: str) -> None
 
 @each_case
 def test_threads_and_blocks_do_not_matter(case: str) -> None:
-    """Enough rows for many blocks, one and several threads: the same bits, and those of the rows alone."""
+    """Results are bit-identical for any thread count and, with enough rows for many blocks, equal those of the first rows alone."""
     name, settings, x, t = CASES[case]
     many = 3000
     x, t = tuple(np.resize(a, (many, *a.shape[1:])) for a in x), None if t is None else np.resize(t, (many, *t.shape[1:]))
@@ -223,7 +223,7 @@ def test_threads_and_blocks_do_not_matter(case: str) -> None:
 
 
 @each_row
-def test_no_rows(name: str) -> None:
+def test_an_empty_batch_sums_to_zero(name: str) -> None:
     _, _, x, t = first[name]
     none = tuple(a[:0] for a in x), None if t is None else t[:0]
     loss = make(name, "sum")
@@ -235,9 +235,9 @@ def test_no_rows(name: str) -> None:
 @each_row
 def test_layout_and_dtype_do_not_matter(name: str) -> None:
     _, _, x, t = first[name]
-    want, twice = call(make(name), x, t), None if t is None else np.repeat(t, 2, axis=0)[::2]
-    assert call(make(name), tuple(map(np.asfortranarray, x)), twice) == want
-    assert call(make(name), tuple(a.tolist() for a in x), None if t is None else t.tolist()) == want
+    expected, twice = call(make(name), x, t), None if t is None else np.repeat(t, 2, axis=0)[::2]
+    assert call(make(name), tuple(map(np.asfortranarray, x)), twice) == expected
+    assert call(make(name), tuple(a.tolist() for a in x), None if t is None else t.tolist()) == expected
     half = tuple(a.astype("f2") for a in x)
     assert call(make(name), half, t) == call(make(name), tuple(a.astype("f8") for a in half), t)
 
@@ -262,7 +262,7 @@ def test_extreme_predictions_stay_finite(name: str, x: list, target: list, expec
 
 
 INF, NAN = np.inf, np.nan
-# (name, settings, input, target, value, gradient); limits by hand, 0 log 0 = 0, and what weighs 0 adds nothing
+# (name, settings, input, target, value, gradient): limits derived by hand; 0 log 0 = 0, and terms of weight 0 add nothing
 LIMITS: list[tuple[str, dict[str, Any], Any, Any, float, Any]] = [
     *(
         (name, settings, [x], [t], value, [slope])
@@ -305,21 +305,21 @@ LIMITS: list[tuple[str, dict[str, Any], Any, Any, float, Any]] = [
 @each_dtype
 def test_limits(name: str, settings: dict[str, Any], x: Any, target: Any, value: float, slope: Any, dtype: str, isa: str) -> None:
     x, t = np.array(x, dtype), np.array(target) if np.array(target).dtype.kind == "i" else np.array(target, dtype)
-    for many in (1, 21):  # a lane alone, and whole vectors
+    for many in (1, 21):  # a partial vector, and full vectors
         loss = make(name, "sum", **settings)
         got = loss(np.repeat(x, many, 0), np.repeat(t, many, 0))
         np.testing.assert_allclose(got, many * value, rtol=1e-6)
         np.testing.assert_allclose(loss.backward(), np.repeat(np.array(slope, dtype), many, 0), atol=1e-7)
     model = pynn.Sequential(pynn.Identity())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a loss is infinite
+        warnings.simplefilter("ignore")  # about infinite losses
         scores = model.evaluate(x, t, loss=make(name, "sum", **settings))
     np.testing.assert_allclose(scores["loss"], value, rtol=1e-6)
 
 
 @each_dtype
 def test_nll_of_log_softmax_is_cross_entropy(dtype: str, isa: str) -> None:
-    """Also where logits are infinite, NaN, large or equal, and whatever a class weighs."""
+    """Including infinite, NaN, large and equal logits, and any class weights."""
     numbers = np.array([-INF, -1e4, -1.0, 0.0, 2.0, 1e4, INF, NAN], dtype)
     x = np.array(list(itertools.product(numbers, repeat=3)))
     x[:, 1:] = np.where(x[:, 1:] == 1e4, 3.0, x[:, 1:])
@@ -335,15 +335,15 @@ def test_nll_of_log_softmax_is_cross_entropy(dtype: str, isa: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 @each_dtype
-def test_nan_shows_in_every_place(case: str, dtype: str, isa: str) -> None:
-    """In each input, each column, and with weight 0: value and mean are NaN."""
+def test_nan_propagates_from_every_position(case: str, dtype: str, isa: str) -> None:
+    """NaN in any input and column makes the value NaN, even with weight 0."""
     name, settings, x, t = CASES[case]
     x = tuple(a.astype(dtype) for a in x)
     counts = np.ones(7, bool) if np.ndim(t) != 1 or ROWS[name]["target"] not in "cp" else t != settings.get("ignore_index", -100)
     for k, at in itertools.product(range(len(x)), np.ndindex(x[0].shape[1:])):
         bad = [a.copy() for a in x]
         bad[k][(slice(None), *at)] = np.nan
-        if name == "nll":  # looks at one column only
+        if name == "nll":  # reads one column only
             bad[k][:] = np.nan
         for w in (None, np.zeros(7)):
             values = call(make(name, "none", **settings), tuple(bad), t, sample_weight=w)
@@ -353,7 +353,7 @@ def test_nan_shows_in_every_place(case: str, dtype: str, isa: str) -> None:
 
 @pytest.mark.parametrize("settings", [{"p": INF}, {"p": INF, "swap": True}, {"p": 1.0, "swap": True}, {"p": 3.5, "swap": True}, {"p": 2.0}])
 @pytest.mark.parametrize("at", range(3))
-def test_triplets_show_nan(settings: dict[str, Any], at: int) -> None:
+def test_triplet_losses_propagate_nan(settings: dict[str, Any], at: int) -> None:
     for k in range(3):
         x = [np.zeros((2, 3)) for _ in range(3)]
         x[k][:, at] = np.nan
@@ -365,15 +365,15 @@ def test_triplets_show_nan(settings: dict[str, Any], at: int) -> None:
 def test_distances_of_any_power_neither_overflow_nor_vanish(p: float, size: float) -> None:
     x, y, z = np.zeros((1, 4)), size * np.array([[3.0, -2.0, 1.0, 1.0]]), np.zeros((1, 4))
     loss = pynn.TripletMarginLoss(p=p, eps=0.0, margin=1e-60)
-    want = size * 3 * np.sum((np.array([3.0, 2.0, 1.0, 1.0]) / 3) ** p) ** (1 / p)
-    np.testing.assert_allclose(loss(x, y, z), want, rtol=1e-12)
+    expected = size * 3 * np.sum((np.array([3.0, 2.0, 1.0, 1.0]) / 3) ** p) ** (1 / p)
+    np.testing.assert_allclose(loss(x, y, z), expected, rtol=1e-12)
     assert np.isfinite(loss.backward()[1]).all()
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "nll", "focal"])
 @each_dtype
-def test_no_row_counts(name: str, dtype: str) -> None:
-    """As in PyTorch the mean is NaN, the sum 0, and no gradient is; also where an ignored row holds NaN."""
+def test_a_batch_of_ignored_rows_has_no_gradient(name: str, dtype: str) -> None:
+    """As in PyTorch, the mean is NaN, and the sum and gradients are 0, even if an ignored row contains NaN."""
     x = reference.log_softmax(rng.normal(size=(4, 3))).astype(dtype)
     for bad in (x, np.full_like(x, np.nan)):
         loss, total = make(name), make(name, "sum")
@@ -385,7 +385,7 @@ def test_no_row_counts(name: str, dtype: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:NLLLoss takes log-probabilities")
 def test_an_ignored_class_is_compared_exactly() -> None:
-    """2**53 + 1 is no float64; uint64 labels do not wrap into the ignored class, or into any."""
+    """2**53 + 1 is not representable in float64, and uint64 labels must not wrap around into class indices."""
     loss = pynn.CrossEntropyLoss(ignore_index=2**53)
     assert np.isfinite(loss(np.zeros((2, 3)), [0, 2**53]))
     with pytest.raises(ValueError, match="target: class 9007199254740993 in row 1"):
@@ -411,20 +411,20 @@ BOXES = ["iou", "giou", "ciou"]
 @pytest.mark.parametrize("name", BOXES)
 @each_dtype
 def test_corners_of_a_predicted_box_may_come_in_any_order(name: str, dtype: str, isa: str) -> None:
-    """x1 and x2 trade places, and their gradients with them (Rezatofighi et al., 2019, algorithm 2)."""
+    """Swapping x1 and x2 swaps their gradients (Rezatofighi et al., 2019, algorithm 2)."""
     x, t = boxes(50).astype(dtype), boxes(50).astype(dtype)
     plain = make(name, "none")
-    want, slope = plain(x, t), plain.backward(np.ones(50))
+    expected, slope = plain(x, t), plain.backward(np.ones(50))
     for order in ([2, 1, 0, 3], [0, 3, 2, 1], [2, 3, 0, 1]):
         turned = make(name, "none")
-        np.testing.assert_array_equal(turned(x[:, order], t), want)
+        np.testing.assert_array_equal(turned(x[:, order], t), expected)
         np.testing.assert_array_equal(turned.backward(np.ones(50))[:, order], slope)
 
 
 @pytest.mark.parametrize("name", BOXES)
 @each_dtype
-def test_losses_of_boxes_are_bounded(name: str, dtype: str) -> None:
-    """1 - IoU is in [0, 1], GIoU's in [0, 2] (section 3 there), CIoU's in [0, 3]; and 0 for the target itself."""
+def test_box_losses_are_bounded(name: str, dtype: str) -> None:
+    """The IoU loss is in [0, 1], GIoU in [0, 2] (section 3 of its paper) and CIoU in [0, 3]; all are 0 at the target."""
     top = {"iou": 1, "giou": 2, "ciou": 3}[name]
     for size in (1e-3, 1.0, 10.0, 1e6, 1e18, 1e30, *([1e200] if dtype == "float64" else [])):
         x, t = (size * rng.normal(size=(500, 4))).astype(dtype), (size * boxes(500)).astype(dtype)
@@ -446,16 +446,16 @@ FLAT += [[0, 0, 1e-200, 1e-200]]
 @pytest.mark.parametrize("name", BOXES)
 @pytest.mark.parametrize("eps", [1e-7, 0.0])
 @each_dtype
-def test_boxes_without_width_or_height(name: str, eps: float, dtype: str, isa: str) -> None:
-    """Value and gradient are finite, whichever of the two boxes is flat."""
+def test_flat_boxes_give_finite_results(name: str, eps: float, dtype: str, isa: str) -> None:
+    """Value and gradient are finite if either box has no width or height."""
     for x, t in itertools.product([*FLAT, [0, 0, 1, 1]], [*FLAT[:5], [0, 0, 1, 1]]):
         loss = make(name, eps=eps)
         assert np.isfinite(loss(np.array([x], dtype), np.array([t], dtype))), (x, t)
         assert np.isfinite(loss.backward()).all() or (eps == 0 and max(np.ptp(x[::2]), np.ptp(x[1::2])) < 1e-20), (x, t)
 
 
-def test_the_slope_of_a_flat_box() -> None:
-    """d atan(w / h) / dh = -w / (w^2 + h^2), which is -1 / w at h = 0; found by one-sided difference quotients."""
+def test_the_gradient_of_a_flat_box_matches_finite_differences() -> None:
+    """d atan(w / h) / dh = -w / (w^2 + h^2), which is -1 / w at h = 0. The difference is one-sided."""
     loss, t, h = make("ciou"), np.array([[2.0, 2, 3, 4]]), 1e-7
     alpha = reference.boxes(np.array([0.0, 0, 1, 0]), t[0], 1e-7)["alpha"]
     loss(np.array([[0.0, 0, 1, 0]]), t)
@@ -464,24 +464,24 @@ def test_the_slope_of_a_flat_box() -> None:
 
 
 @pytest.mark.parametrize("name", BOXES)
-@pytest.mark.parametrize(("box", "told"), [([1.0, 0, 0, 1], "x2 0 < x1 1"), ([0.0, 3, 1, 2], "y2 2 < y1 3")])
-def test_boxes_of_targets_are_in_order(name: str, box: list[float], told: str) -> None:
+@pytest.mark.parametrize(("box", "problem"), [([1.0, 0, 0, 1], "x2 0 < x1 1"), ([0.0, 3, 1, 2], "y2 2 < y1 3")])
+def test_target_boxes_must_have_ordered_corners(name: str, box: list[float], problem: str) -> None:
     good, bad = np.tile([0.0, 0, 1, 1], (4, 1)), np.tile([0.0, 0, 1, 1], (4, 1))
     bad[2] = box
-    with pytest.raises(ValueError, match=f"target: the box in row 2 has {told}"):
+    with pytest.raises(ValueError, match=f"target: the box in row 2 has {problem}"):
         make(name)(good, bad)
     model = pynn.Sequential(pynn.Linear(4, 4))
     for train in (model.fit, model.train_on_batch, model.evaluate):
-        with pytest.raises(ValueError, match=f"y: the box in row 2 has {told}"):
+        with pytest.raises(ValueError, match=f"y: the box in row 2 has {problem}"):
             train(good, bad, loss=name)
-    with pytest.raises(ValueError, match=f"the box in row 2 has {told}"):
+    with pytest.raises(ValueError, match=f"the box in row 2 has {problem}"):
         model.fit(good, good, loss=name, validation_data=(good, bad))
 
 
 @pytest.mark.parametrize("name", BOXES)
 @pytest.mark.parametrize("seed", range(8))
-def test_a_detector_finds_rectangles(name: str, seed: int) -> None:
-    """From raw outputs, half of which stand inside out at first."""
+def test_a_net_learns_to_locate_rectangles(name: str, seed: int) -> None:
+    """The net's raw outputs are the boxes; at first, half of them have swapped corners."""
     draw = np.random.default_rng(0)
     X, y = np.zeros((300, 16, 16), "f4"), np.zeros((300, 4), "f4")
     for i in range(300):
@@ -499,7 +499,7 @@ def test_a_detector_finds_rectangles(name: str, seed: int) -> None:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("unit", [1e-300, 1e-45, 1e-30, 2.0**-140, 1e30, 3e38, 1e300])
 @each_dtype
-def test_multiples_of_weights_are_the_same_mean(case: str, unit: float, dtype: str, isa: str) -> None:
+def test_scaling_all_weights_keeps_the_mean(case: str, unit: float, dtype: str, isa: str) -> None:
     name, settings, x, t = CASES[case]
     x, w = tuple(a.astype(dtype) for a in x), np.array([1.0, 0.5, 2.0, 0.0, 1.0, 3.0, 1.0])
     plain, scaled = make(name, **settings), make(name, **settings)
@@ -512,40 +512,40 @@ def test_multiples_of_weights_are_the_same_mean(case: str, unit: float, dtype: s
 @pytest.mark.parametrize("case", CASES)
 @reductions
 @each_dtype
-def test_negative_weights_turn_the_gradient(case: str, reduction: str, dtype: str, isa: str) -> None:
-    """A value times its weight; a mean divides by the magnitudes."""
+def test_negative_weights_flip_the_gradient(case: str, reduction: str, dtype: str, isa: str) -> None:
+    """Each value is multiplied by its weight; a mean divides by the sum of the magnitudes."""
     name, settings, x, t = CASES[case]
     x, w = tuple(a.astype(dtype) for a in x), np.array([1.0, -0.5, 2.0, 0.0, -1.0, 3.0, -1.0])
     plain, weighted, each = make(name, reduction, **settings), make(name, reduction, **settings), make(name, "none", **settings)
-    want, got = call(plain, x, t, sample_weight=np.abs(w)), call(weighted, x, t, sample_weight=w)
-    g = (np.ones(np.shape(want)),) if reduction == "none" else ()
+    expected, got = call(plain, x, t, sample_weight=np.abs(w)), call(weighted, x, t, sample_weight=w)
+    g = (np.ones(np.shape(expected)),) if reduction == "none" else ()
     close = {"rtol": 1e-5, "atol": 1e-6} if dtype == "float32" else {"rtol": 1e-12, "atol": 1e-14}
     for a, b in zip(back(weighted, *g), back(plain, *g), strict=True):
         np.testing.assert_allclose(a, b * np.sign(w).reshape(w.shape + (1,) * (a.ndim - 1)), **close)
     if reduction != "none":
         total, positive = (call(each, x, t, sample_weight=v).sum(dtype="f8") for v in (w, np.abs(w)))
-        np.testing.assert_allclose(got, total * (want / positive), **close)
+        np.testing.assert_allclose(got, total * (expected / positive), **close)
 
 
 @pytest.mark.parametrize("case", [case for case, (name, *_) in CASES.items() if ROWS[name]["kind"] == "e"])
 @reductions
 @each_dtype
-def test_a_weight_for_each_element(case: str, reduction: str, dtype: str, isa: str) -> None:
+def test_weights_per_element(case: str, reduction: str, dtype: str, isa: str) -> None:
     name, settings, x, t = CASES[case]
     x = tuple(a.astype(dtype) for a in x)
     w = np.random.default_rng(5).choice([0.0, 0.5, 1.0, -2.0], x[0].shape)
     one, each = make(name, reduction, **settings), make(name, "none", **settings)
     values = call(each, x, t).astype("f8") * w
-    want = {"none": values, "sum": values.sum(), "mean": values.sum() / np.abs(w).sum()}[reduction]
+    expected = {"none": values, "sum": values.sum(), "mean": values.sum() / np.abs(w).sum()}[reduction]
     close = {"rtol": 2e-5, "atol": 1e-6} if dtype == "float32" else {"rtol": 1e-12, "atol": 1e-14}
-    np.testing.assert_allclose(call(one, x, t, sample_weight=w), want, **close)
+    np.testing.assert_allclose(call(one, x, t, sample_weight=w), expected, **close)
     g = np.ones(x[0].shape)
     by = w / np.abs(w).sum() if reduction == "mean" else w
     for a, b in zip(back(one, *((g,) if reduction == "none" else ())), back(each, g), strict=True):
         np.testing.assert_allclose(a, b * by, **close)
 
 
-def test_weights_of_boxes_and_positions() -> None:
+def test_weights_per_box_and_per_position() -> None:
     x, t, w = boxes(12).reshape(4, 3, 4), boxes(12).reshape(4, 3, 4), rng.random((4, 3))
     flat = pynn.GIoULoss()
     assert pynn.GIoULoss()(x, t, sample_weight=w) == flat(x.reshape(12, 4), t.reshape(12, 4), sample_weight=w.ravel())
@@ -554,21 +554,21 @@ def test_weights_of_boxes_and_positions() -> None:
         flat(x, t, sample_weight=np.ones(3))
 
 
-def test_a_sum_of_weights_too_large_for_float32() -> None:
+def test_weights_too_large_for_float32_raise() -> None:
     with pytest.raises(ValueError, match="sample_weight: 1e\\+50 is too large for float32"):
         pynn.MSELoss(reduction="sum")(np.ones(2, "f4"), np.zeros(2, "f4"), sample_weight=[1.0, 1e50])
 
 
-# ---- backward, once a call ------------------------------------------------------------------------------------------
+# ---- one backward per call ------------------------------------------------------------------------------------------
 @each_row
 @reductions
-def test_a_gradient_is_returned_once(name: str, reduction: str) -> None:
+def test_backward_returns_a_gradient_once(name: str, reduction: str) -> None:
     _, _, x, t = first[name]
     loss = make(name, reduction)
     value = call(loss, x, t)
     g = (np.ones(np.shape(value)),) if reduction == "none" else ()
     with pytest.raises(TypeError, match="g: "):
-        loss.backward(*(() if g else (1.0,)))  # a mistake that takes nothing away
+        loss.backward(*(() if g else (1.0,)))  # a rejected argument leaves the gradient available
     back(loss, *g)
     with pytest.raises(RuntimeError, match=rf"{ROWS[name]['cls']}.backward: .* call the loss before each backward"):
         loss.backward(*g)
@@ -587,9 +587,9 @@ def test_a_failed_call_leaves_no_gradient(name: str) -> None:
         loss.backward()
 
 
-def test_a_sequence_or_a_function_gives_its_gradient_once() -> None:
-    ctc, own = pynn.CTCLoss(), pynn.FunctionLoss(lambda x, t: (x - t, np.ones_like(x)))
-    for loss, arguments in ((ctc, (np.zeros((2, 1, 3)), [[1]], [2], [1])), (own, (np.ones(3), np.zeros(3)))):
+def test_ctc_and_function_losses_return_a_gradient_once() -> None:
+    ctc, custom = pynn.CTCLoss(), pynn.FunctionLoss(lambda x, t: (x - t, np.ones_like(x)))
+    for loss, arguments in ((ctc, (np.zeros((2, 1, 3)), [[1]], [2], [1])), (custom, (np.ones(3), np.zeros(3)))):
         loss(*arguments)
         loss.backward()
         with pytest.raises(RuntimeError, match="call the loss before each backward"):
@@ -608,7 +608,7 @@ def test_small_errors_keep_their_accuracy() -> None:
 
 
 @each_row
-def test_nan_predictions_show(name: str) -> None:
+def test_nan_predictions_give_nan(name: str) -> None:
     _, _, x, t = first[name]
     for k in range(len(x)):
         bad = [a.copy() for a in x]
@@ -618,27 +618,27 @@ def test_nan_predictions_show(name: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 @reductions
-def test_copies(case: str, reduction: str) -> None:
+def test_copies_give_the_same_values(case: str, reduction: str) -> None:
     name, settings, x, t = CASES[case]
     loss = make(name, reduction, **settings)
     from_config = type(loss)(**json.loads(json.dumps(loss.get_config())))
-    for twin in (pickle.loads(pickle.dumps(loss)), copy.deepcopy(loss), eval(repr(loss), {**vars(pynn)}), from_config):
-        assert repr(twin) == repr(loss)
-        np.testing.assert_array_equal(call(twin, x, t), call(loss, x, t))
+    for clone in (pickle.loads(pickle.dumps(loss)), copy.deepcopy(loss), eval(repr(loss), {**vars(pynn)}), from_config):
+        assert repr(clone) == repr(loss)
+        np.testing.assert_array_equal(call(clone, x, t), call(loss, x, t))
 
 
 @pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda loss: pickle.loads(pickle.dumps(loss))])
-def test_a_copy_keeps_nothing_of_a_call(how: Any) -> None:
+def test_a_copy_has_no_pending_gradient(how: Any) -> None:
     loss = pynn.MSELoss()
     loss(np.ones(3), np.zeros(3))
-    twin = how(loss)
+    clone = how(loss)
     with pytest.raises(RuntimeError, match="needs a preceding call: L = loss"):
-        twin.backward()
-    twin(np.zeros(3), np.zeros(3))
+        clone.backward()
+    clone(np.zeros(3), np.zeros(3))
     np.testing.assert_allclose(loss.backward(), 2 / 3)
 
 
-def test_the_gradient_is_the_callers() -> None:
+def test_callers_may_modify_the_gradient() -> None:
     loss = pynn.MSELoss()
     loss(np.ones(3), np.zeros(3))
     loss.backward()[...] = 7
@@ -646,7 +646,7 @@ def test_the_gradient_is_the_callers() -> None:
     np.testing.assert_allclose(loss.backward(), 2 / 3)
 
 
-def test_batchmean() -> None:
+def test_batchmean_divides_the_sum_by_rows() -> None:
     _, _, x, t = first["kl_div"]
     loss = pynn.KLDivLoss(reduction="batchmean")
     np.testing.assert_allclose(call(loss, x, t), call(pynn.KLDivLoss(reduction="sum"), x, t) / 7)
@@ -658,13 +658,13 @@ def test_batchmean() -> None:
 @pytest.mark.parametrize("kind", ["labels", "probabilities"])
 @reductions
 def test_classes_on_the_second_axis(shape: tuple[int, ...], kind: str, reduction: str) -> None:
-    """Further axes are further rows."""
+    """Positions on further axes count as rows."""
     x, flat = rng.normal(size=shape), lambda a: np.moveaxis(a, 1, -1).reshape(-1, 5)
     labels = rng.integers(5, size=(shape[0], *shape[2:]))
     t = labels if kind == "labels" else reference.softmax(rng.normal(size=shape), 1)
     whole, rows = pynn.CrossEntropyLoss(reduction=reduction), pynn.CrossEntropyLoss(reduction=reduction)
-    got, want = whole(x, t), rows(flat(x), labels.ravel() if kind == "labels" else flat(t))
-    np.testing.assert_array_equal(np.ravel(got), np.ravel(want))
+    got, expected = whole(x, t), rows(flat(x), labels.ravel() if kind == "labels" else flat(t))
+    np.testing.assert_array_equal(np.ravel(got), np.ravel(expected))
     g = rng.normal(size=labels.shape)
     a, b = (whole.backward(g), rows.backward(g.ravel())) if reduction == "none" else (whole.backward(), rows.backward())
     assert a.shape == shape
@@ -675,7 +675,7 @@ def test_classes_on_the_second_axis(shape: tuple[int, ...], kind: str, reduction
 
 
 @pytest.mark.parametrize("shape", [(7, 2, 3), (7, 2, 1), (7, 2), (1, 2, 3), (1, 1, 1), ()])
-def test_variances_are_spread_and_their_gradients_summed(shape: tuple[int, ...]) -> None:
+def test_variances_broadcast_and_their_gradients_are_summed(shape: tuple[int, ...]) -> None:
     x, t, var = rng.normal(size=(7, 2, 3)), rng.normal(size=(7, 2, 3)), np.abs(rng.normal(size=shape)) + 0.5
     full = np.broadcast_to(var[..., None] if shape == (7, 2) else var, x.shape)
     for g in ((), (rng.normal(size=x.shape),)):
@@ -689,7 +689,7 @@ def test_variances_are_spread_and_their_gradients_summed(shape: tuple[int, ...])
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
 @each_row
-def test_shapes_that_do_not_fit(name: str) -> None:
+def test_mismatched_shapes_raise(name: str) -> None:
     _, _, x, t = first[name]
     names = [n for n in ROWS[name]["inputs"].split() if n != "target"]
     loss = make(name)
@@ -709,7 +709,7 @@ def test_shapes_that_do_not_fit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row["check"]])
-def test_settings_are_checked(name: str) -> None:
+def test_invalid_settings_raise(name: str) -> None:
     row = ROWS[name]
     numbers = [n for n, default in parse_parameters(row["params"]).defaults.items() if n in row["check"] and not isinstance(default, bool)]
     for n in numbers:
@@ -784,7 +784,7 @@ def fit(loss: Any, y: Any = None) -> None:
 
 
 @pytest.mark.parametrize("case", ERRORS)
-def test_errors_say_what_is_wrong(case: str) -> None:
+def test_errors_describe_the_problem(case: str) -> None:
     with pytest.raises(ValueError, match=ERRORS[case][1]):
         ERRORS[case][0]()
 
@@ -800,14 +800,14 @@ def test_each_parameter_is_documented_by_its_row(row: Any) -> None:
     assert row["source"] in cls.__doc__
 
 
-def test_links_between_losses_lead_to_losses_of_logits() -> None:
+def test_from_logits_names_a_loss_of_logits() -> None:
     rows = {row["name"]: row for row in _core.LOSSES}
     linked = [row["from_logits"] for row in _core.LOSSES if row["from_logits"]]
     assert linked
     assert {rows[name]["takes"] for name in linked} == {"logits"}
 
 
-def test_settings_are_fixed() -> None:
+def test_settings_are_read_only() -> None:
     loss = pynn.HuberLoss(delta=0.5)
     assert loss.delta == 0.5
     with pytest.raises(AttributeError, match="delta cannot be changed after a HuberLoss is created"):
@@ -818,7 +818,7 @@ def test_settings_are_fixed() -> None:
 
 # ---- fit ------------------------------------------------------------------------------------------------------------
 def out_of_domain(name: str) -> tuple[np.ndarray, ...]:
-    """Inputs that a loss is not defined for, in the last of 9 rows."""
+    """Return 9 rows of inputs, of which the last is outside the loss's domain."""
     row = ROWS[name]
     x = [np.full((9, 2), 0.5) for part in row["inputs"].split() if part != "target"]
     x[int(row["has_variance"])][-1, 1] = -0.25
@@ -830,7 +830,7 @@ def out_of_domain(name: str) -> tuple[np.ndarray, ...]:
 @pytest.mark.filterwarnings("ignore:.*the last layer is Linear")
 def test_training_checks_outputs_as_a_call_checks_inputs(name: str, way: str) -> None:
     x, t = out_of_domain(name), np.ones((9, 2))
-    with pytest.raises(ValueError, match=r"-0\.25 is (not a probability|negative)") as told:
+    with pytest.raises(ValueError, match=r"-0\.25 is (not a probability|negative)") as problem:
         call(make(name), x, t)
     inputs = [pynn.Input(2) for _ in x]
     ends = [pynn.Linear(2, 2, dtype="float64", seed=0)(one) for one in inputs]
@@ -838,7 +838,7 @@ def test_training_checks_outputs_as_a_call_checks_inputs(name: str, way: str) ->
     for layer in model.layers:
         layer.weight[...], layer.bias[...] = np.eye(2), 0
     loss: Any = make(name)
-    expected = "the model's (output|variance): -0.25" + str(told.value).partition("-0.25")[2].replace("[", r"\[")
+    expected = "the model's (output|variance): -0.25" + str(problem.value).partition("-0.25")[2].replace("[", r"\[")
     inside: Any = tuple(np.full((9, 2), 0.5) for _ in x)
     given: Any = x if len(x) > 1 else x[0]
     settings: dict[str, Any] = {"loss": loss, "optimizer": pynn.optim.SGD(lr=0.0)}
@@ -861,37 +861,37 @@ def test_training_checks_outputs_as_a_call_checks_inputs(name: str, way: str) ->
     pynn.HuberLoss(delta=0.3), pynn.BCEWithLogitsLoss(pos_weight=[3.0, 0.5]), pynn.KLDivLoss(reduction="batchmean", log_target=True),
     pynn.CrossEntropyLoss([1.0, 4.0], ignore_index=-1, label_smoothing=0.1), pynn.FocalLoss(gamma=1.0),
 ])  # fmt: skip
-def test_settings_count_in_fit(loss: Any) -> None:
-    """One batch: the loss is that of the call, and the step is its gradient's."""
+def test_fit_uses_the_settings(loss: Any) -> None:
+    """With one batch, fit reports the loss of a call and takes a step along its gradient."""
     X, y = rng.normal(size=(9, 3)), rng.random((9, 2))
     if loss._row["target"] in "cp":
         y = np.array([0, 1, 1, 0, 1, 1, 0, 1, 0]) - (loss._row["target"] == "p") * np.array([0, 0, 0, 1, 0, 0, 0, 0, 0])
     last = ["log_softmax"] if loss._row["takes"] == "log-probabilities" else []
-    model, twin = (pynn.Sequential(pynn.Linear(3, 2, dtype="float64", seed=0), *last) for _ in range(2))
+    model, clone = (pynn.Sequential(pynn.Linear(3, 2, dtype="float64", seed=0), *last) for _ in range(2))
     history = model.fit(X, y, loss=loss, optimizer=pynn.optim.SGD(lr=0.1), epochs=1, batch_size=9, shuffle=False).history
-    np.testing.assert_allclose(history["loss"], [float(loss(twin(X), y))], rtol=1e-12)
-    twin.backward(loss.backward())
-    np.testing.assert_allclose(model[0].weight, twin[0].weight - 0.1 * twin[0].grads["weight"], rtol=1e-12)
+    np.testing.assert_allclose(history["loss"], [float(loss(clone(X), y))], rtol=1e-12)
+    clone.backward(loss.backward())
+    np.testing.assert_allclose(model[0].weight, clone[0].weight - 0.1 * clone[0].grads["weight"], rtol=1e-12)
 
 
-# ---- a function of one's own ----------------------------------------------------------------------------------------
+# ---- custom functions -----------------------------------------------------------------------------------------------
 def squares(x: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (x - t) ** 2, 2 * (x - t)
 
 
 @reductions
 @each_dtype
-def test_a_function_is_a_loss(reduction: str, dtype: str) -> None:
+def test_a_function_matches_the_table_loss(reduction: str, dtype: str) -> None:
     x, t, w = rng.normal(size=(5, 3)).astype(dtype), rng.normal(size=(5, 3)).astype(dtype), np.array([1.0, 0.0, 2.0, 0.5, 1.0])
-    own, table = pynn.FunctionLoss(squares, reduction=reduction), pynn.MSELoss(reduction=reduction)
+    custom, table = pynn.FunctionLoss(squares, reduction=reduction), pynn.MSELoss(reduction=reduction)
     by_row = pynn.FunctionLoss(lambda a, b: (squares(a, b)[0].sum(1), squares(a, b)[1]), reduction=reduction)
     for weight in (None, w):
-        got, want = own(x, t, sample_weight=weight), table(x, t, sample_weight=weight)
+        got, expected = custom(x, t, sample_weight=weight), table(x, t, sample_weight=weight)
         assert got.dtype == dtype
-        np.testing.assert_allclose(got, want, rtol=1e-6)
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
         g = (rng.normal(size=(5, 3)),) if reduction == "none" else ()
-        np.testing.assert_allclose(own.backward(*g), table.backward(*g), rtol=1e-6)
-        rows = {"mean": 3 * want, "sum": want, "none": want.sum(-1)}[reduction]
+        np.testing.assert_allclose(custom.backward(*g), table.backward(*g), rtol=1e-6)
+        rows = {"mean": 3 * expected, "sum": expected, "none": expected.sum(-1)}[reduction]
         np.testing.assert_allclose(by_row(x, t, sample_weight=weight), rows, rtol=1e-5)
     if reduction != "none":
         number = pynn.FunctionLoss(lambda a, b: (squares(a, b)[0].sum(), squares(a, b)[1]), reduction=reduction)
@@ -903,7 +903,7 @@ def test_a_function_is_a_loss(reduction: str, dtype: str) -> None:
     (3, TypeError, "function: expected a callable"), (lambda x, t: (x[:2], x), ValueError, r"its value has shape \(2, 3\)"),
     (lambda x, t: (x.sum(), x[0]), ValueError, r"its gradient has shape \(3,\), expected \(5, 3\)"),
 ])  # fmt: skip
-def test_a_function_that_is_none(function: Any, error: type[Exception], message: str) -> None:
+def test_invalid_functions_raise(function: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         pynn.FunctionLoss(function)(np.ones((5, 3)), np.ones((5, 3)))
 
@@ -929,7 +929,7 @@ def test_ctc_is_the_sum_over_all_paths(labels: list[int]) -> None:
 
 
 @each_dtype
-def test_ctc_batches(dtype: str, isa: str) -> None:
+def test_ctc_of_a_batch_matches_single_sequences(dtype: str, isa: str) -> None:
     x = reference.log_softmax(rng.normal(size=(6, 3, 4))).astype(dtype)
     padded, flat, steps, lengths = [[1, 2, 0], [3, 3, 1], [2, 0, 0]], [1, 2, 3, 3, 1, 2], [6, 5, 0], [2, 3, 1]
     each = pynn.CTCLoss(reduction="none")
@@ -957,7 +957,7 @@ def test_ctc_batches(dtype: str, isa: str) -> None:
     (([[0]], [2], [1]), "targets: class 0 of sequence 0 is the blank"), (([[4]], [2], [1]), "targets: class 4 of sequence 0"),
     (([[1], [1]], [2], [1]), r"targets: shape \(2, 1\)"), (([[1]], [2, 2], [1]), r"input_lengths: shape \(2,\)"),
 ])  # fmt: skip
-def test_ctc_errors(arguments: Any, message: str) -> None:
+def test_ctc_rejects_invalid_arguments(arguments: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         pynn.CTCLoss()(np.zeros((2, 1, 3)), *arguments)
     with pytest.raises(ValueError, match=r"blank: class 7 is not in 0\.\.2"):

@@ -1,4 +1,4 @@
-"""Training: ``fit`` is the hand-written loop, to the bit; seeds, batches, validation, fused losses, threads and Ctrl-C."""
+"""Training: ``fit`` matches the manual loop bit for bit; seeds, batches, validation, fused losses, threads and Ctrl-C."""
 
 import copy
 import pickle
@@ -16,8 +16,8 @@ import pynn.datasets
 from pynn import _core
 
 F64 = {"dtype": "float64"}
-LOSSES = {row["name"]: row for row in _core.LOSSES if row["inputs"] == "input target" and row["target"] != "m"}  # what fit takes
-OTHERS = ("muon", "lbfgs", "levenberg_marquardt")  # the first takes no biases, the others more than a gradient a step
+LOSSES = {row["name"]: row for row in _core.LOSSES if row["inputs"] == "input target" and row["target"] != "m"}  # losses of one output
+OTHERS = ("muon", "lbfgs", "levenberg_marquardt")  # muon cannot update biases; the others need more than one gradient per step
 each_optimizer = pytest.mark.parametrize("optimizer", [name for name in pynn.optim.by_name if name not in OTHERS])
 each_loss = pytest.mark.parametrize("loss", LOSSES)
 
@@ -28,7 +28,7 @@ def net(*, outputs: int = 3, last: str | None = None, dtype: str = "float64", se
 
 
 def problem(loss: str, rows: int = 50) -> tuple[pynn.Sequential, np.ndarray, np.ndarray]:
-    """A net and data that suit a loss."""
+    """Return a net and data that suit a loss."""
     rng = np.random.default_rng(0)
     X, row = rng.normal(size=(rows, 4)), LOSSES[loss]
     last = {"probabilities": "sigmoid", "log-probabilities": "log_softmax"}.get(row["takes"])
@@ -40,8 +40,8 @@ def problem(loss: str, rows: int = 50) -> tuple[pynn.Sequential, np.ndarray, np.
     return net(outputs=y.shape[1], last=last), X, np.where(y < 0.5, -1.0, 1.0) if row["target"] == "s" else y
 
 
-def by_hand(model: pynn.Sequential, X: Any, y: Any, loss: pynn.Loss, opt: pynn.Optimizer, epochs: int, batch: int) -> list[float]:
-    """What fit does without shuffling; returns the mean loss of each epoch."""
+def train_manually(model: pynn.Sequential, X: Any, y: Any, loss: pynn.Loss, opt: pynn.Optimizer, epochs: int, batch: int) -> list[float]:
+    """Train as fit does without shuffling; return the mean loss of each epoch."""
     means = []
     for _ in range(epochs):
         total = 0.0
@@ -59,49 +59,49 @@ def same(a: pynn.Layer, b: pynn.Layer) -> bool:
     return all(np.array_equal(p, q) for p, q in zip(a.params.values(), b.params.values(), strict=True))
 
 
-# ---- fit is the loop ------------------------------------------------------------------------------------------------
+# ---- fit and the manual loop ----------------------------------------------------------------------------------------
 @each_loss
 @each_optimizer
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("batch", [1, 16, 50, 64])
-def test_fit_is_the_hand_written_loop(loss: str, optimizer: str, reduction: str, batch: int) -> None:
-    """Batches of 16 of 50 rows leave a last one of 2; the weights have the same bits."""
+def test_fit_matches_the_manual_loop(loss: str, optimizer: str, reduction: str, batch: int) -> None:
+    """The weights are bit-identical. With batches of 16, the last one of 50 rows has 2."""
     model, X, y = problem(loss)
-    twin = copy.deepcopy(model)
+    clone = copy.deepcopy(model)
     make = lambda: (pynn.losses.by_name[loss](reduction=reduction), pynn.optim.by_name[optimizer](lr=0.01))  # noqa: E731
     criterion, opt = make()
     hist = model.fit(X, y, loss=criterion, optimizer=opt, epochs=3, batch_size=batch, shuffle=False)
     criterion, opt = make()
-    opt.bind(twin.parameters())
-    means = by_hand(twin, X, y, criterion, opt, 3, batch)
-    assert same(model, twin)
+    opt.bind(clone.parameters())
+    means = train_manually(clone, X, y, criterion, opt, 3, batch)
+    assert same(model, clone)
     np.testing.assert_allclose(hist.history["loss"], means, rtol=1e-12)
-    for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+    for p, q in zip(model.parameters(), clone.parameters(), strict=True):
         np.testing.assert_array_equal(p.grad, q.grad)
 
 
-def test_fit_is_the_loop_on_every_instruction_set_and_in_float32(isa: str) -> None:
+def test_fit_matches_the_manual_loop_on_every_instruction_set(isa: str) -> None:
     X, y = np.random.default_rng(0).normal(size=(70, 4)).astype("f4"), np.arange(70) % 3
     model = net(dtype="float32")
-    twin = copy.deepcopy(model)
+    clone = copy.deepcopy(model)
     model.fit(X, y, loss="cross_entropy", optimizer="adam", epochs=2, batch_size=32, shuffle=False)
-    by_hand(twin, X, y, pynn.CrossEntropyLoss(), pynn.optim.Adam(twin.parameters()), 2, 32)
-    assert same(model, twin)
+    train_manually(clone, X, y, pynn.CrossEntropyLoss(), pynn.optim.Adam(clone.parameters()), 2, 32)
+    assert same(model, clone)
 
 
-def test_shuffled_rows_are_each_seen_once_an_epoch() -> None:
-    """With a linear loss and no momentum an epoch's step is the sum over all rows, whatever their order."""
+def test_each_epoch_visits_every_row_once() -> None:
+    """With a linear loss and no momentum, the steps of an epoch add up to the sum over all rows in any order."""
     X, y = np.random.default_rng(0).normal(size=(37, 4)), np.zeros((37, 1))
     ends = []
     for seed in range(3):
         model = pynn.Sequential(pynn.Linear(4, 1, bias=False, **F64))
-        model[0].weight = np.full((1, 4), 1e6)  # so far off that the sign of x - t never changes
+        model[0].weight = np.full((1, 4), 1e6)  # so large that the sign of x - t never changes
         model.fit(np.abs(X), y, loss=pynn.L1Loss(reduction="sum"), optimizer=pynn.optim.SGD(lr=1.0), batch_size=5, seed=seed)
         ends.append(model[0].weight - 1e6)
     np.testing.assert_allclose(ends, [-np.abs(X).sum(0, keepdims=True)] * 3, rtol=1e-6)
 
 
-def test_a_seed_decides_and_another_decides_otherwise() -> None:
+def test_seeds_determine_the_result() -> None:
     _, X, y = problem("cross_entropy")
     trained = []
     for seed in (3, 3, 4):
@@ -121,8 +121,8 @@ def test_a_seed_decides_and_another_decides_otherwise() -> None:
     assert same(first, second)
 
 
-def test_epochs_are_shuffled_differently() -> None:
-    """Training twice for one epoch with the same seed is not training for two: the second epoch has an order of its own."""
+def test_each_epoch_has_a_different_order() -> None:
+    """Two calls of one epoch with the same seed differ from one call of two epochs, whose second epoch has another order."""
     _, X, y = problem("cross_entropy")
     once, twice = net(), net()
     opt = pynn.optim.SGD(once.parameters(), lr=0.1)
@@ -133,7 +133,7 @@ def test_epochs_are_shuffled_differently() -> None:
 
 
 @each_optimizer
-def test_training_resumes_to_the_bit(optimizer: str) -> None:
+def test_training_resumes_bit_for_bit(optimizer: str) -> None:
     _, X, y = problem("cross_entropy")
     straight, parts = net(), net()
     straight.fit(X, y, loss="cross_entropy", optimizer=optimizer, epochs=6, batch_size=16, shuffle=False)
@@ -149,7 +149,7 @@ def test_training_resumes_to_the_bit(optimizer: str) -> None:
 
 
 @pytest.mark.parametrize("layout", [np.asfortranarray, lambda x: np.repeat(x, 2, 0)[::2], lambda x: x.tolist(), lambda x: x.astype("f8")])
-def test_layout_does_not_matter(layout: Any) -> None:
+def test_array_layout_does_not_change_training(layout: Any) -> None:
     _, X, y = problem("cross_entropy")
     plain, other = net(dtype="float32"), net(dtype="float32")
     plain.fit(X.astype("f4"), y, loss="cross_entropy", epochs=2, seed=0)
@@ -159,7 +159,7 @@ def test_layout_does_not_matter(layout: Any) -> None:
 
 # ---- what fit reports -----------------------------------------------------------------------------------------------
 @each_loss
-def test_history_and_validation(loss: str) -> None:
+def test_history_logs_and_validation_scores_agree(loss: str) -> None:
     model, X, y = problem(loss)
     seen: list[tuple[int, dict[str, float]]] = []
     callback = lambda epoch, logs: seen.append((epoch, dict(logs)))  # noqa: E731
@@ -178,7 +178,7 @@ def test_history_and_validation(loss: str) -> None:
 
 
 @pytest.mark.parametrize("loss", [n for n, row in LOSSES.items() if row["metric"] != "n"])
-def test_accuracy_is_the_share_that_is_right(loss: str) -> None:
+def test_accuracy_is_the_fraction_of_correct_predictions(loss: str) -> None:
     model, X, y = problem(loss, rows=300)
     metric = LOSSES[loss]["metric"]
     if metric != "a":
@@ -190,21 +190,21 @@ def test_accuracy_is_the_share_that_is_right(loss: str) -> None:
         assert model.evaluate(X, np.eye(3)[y], loss=loss) == pytest.approx(model.evaluate(X, y, loss=loss))
 
 
-def test_zero_epochs_train_nothing() -> None:
+def test_zero_epochs_change_nothing() -> None:
     model, X, y = problem("mse")
     before = copy.deepcopy(model)
     assert model.fit(X, y, loss="mse", epochs=0).history == {}
     assert same(model, before)
 
 
-def test_one_row_one_feature_and_1d() -> None:
+def test_one_feature_and_1d_inputs() -> None:
     model = pynn.Sequential(pynn.Linear(1, 1, **F64))
     model.fit(np.ones(1), np.ones(1), loss="mse", epochs=2, seed=0)
     assert model.predict(np.ones(5)).shape == (5, 1)
     assert model.predict(np.ones((0, 1))).shape == (0, 1)
 
 
-def test_images_through_flatten() -> None:
+def test_flatten_matches_flat_inputs() -> None:
     X, y = np.random.default_rng(0).normal(size=(40, 3, 2, 2)), np.arange(40) % 2
     flat, images = (pynn.Sequential(*head, pynn.Linear(12, 2, seed=1, **F64)) for head in ([], [pynn.Flatten()]))
     flat.fit(X.reshape(40, 12), y, loss="cross_entropy", epochs=3, seed=0)
@@ -212,7 +212,7 @@ def test_images_through_flatten() -> None:
     assert same(flat, images)
 
 
-def test_nan_in_the_input_shows_in_the_loss() -> None:
+def test_nan_in_the_input_makes_the_loss_nan() -> None:
     model, X, y = problem("cross_entropy")
     X[7] = np.nan
     with pytest.warns(RuntimeWarning, match="the loss is NaN"):
@@ -221,7 +221,7 @@ def test_nan_in_the_input_shows_in_the_loss() -> None:
 
 # ---- fused losses ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("loss", "last", "logits"), [("cross_entropy", "softmax", "cross_entropy"), ("bce", "sigmoid", "bce_with_logits")])
-def test_a_last_layer_and_its_loss_become_one(loss: str, last: str, logits: str) -> None:
+def test_a_last_layer_is_fused_with_its_loss(loss: str, last: str, logits: str) -> None:
     _, X, y = problem(logits)
     plain, fused = net(), net(last=last)
     a = plain.fit(X, y, loss=logits, epochs=3, seed=0, validation_data=(X, y))
@@ -234,30 +234,30 @@ def test_a_last_layer_and_its_loss_become_one(loss: str, last: str, logits: str)
     np.testing.assert_array_equal(plain.predict_class(X), fused.predict_class(X))
 
 
-def test_the_unfused_pair_learns_the_same_and_a_doubled_one_warns() -> None:
+def test_an_unfused_loss_trains_alike_and_a_doubled_softmax_warns() -> None:
     _, X, y = problem("bce_with_logits")
-    fused, apart = net(last="sigmoid"), net(last="sigmoid")
+    fused, unfused = net(last="sigmoid"), net(last="sigmoid")
     fused.fit(X, y, loss="bce", epochs=3, seed=0)
-    apart.fit(X, y, loss=pynn.BCELoss(), epochs=3, seed=0)
+    unfused.fit(X, y, loss=pynn.BCELoss(), epochs=3, seed=0)
     for name in fused.params:
-        np.testing.assert_allclose(fused.params[name], apart.params[name], rtol=1e-9)
+        np.testing.assert_allclose(fused.params[name], unfused.params[name], rtol=1e-9)
     with pytest.warns(UserWarning, match="takes logits, but the last layer is Softmax"):
         net(last="softmax").fit(X, np.arange(50) % 3, loss=pynn.CrossEntropyLoss(), epochs=1)
 
 
 # ---- prediction -----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_predict_is_the_same_in_blocks(dtype: str, isa: str) -> None:
+def test_predict_does_not_depend_on_the_batch_size(dtype: str, isa: str) -> None:
     model = pynn.Sequential(pynn.Linear(30, 70, dtype=dtype, seed=1), "gelu", pynn.Linear(70, 9, dtype=dtype, seed=2), "softmax")
     X = np.random.default_rng(0).normal(size=(101, 30)).astype(dtype)
-    whole = model.predict(X, batch_size=1000)
+    full = model.predict(X, batch_size=1000)
     for block in (1, 2, 7, 50, 100, 101):
-        np.testing.assert_allclose(model.predict(X, batch_size=block), whole, rtol=1e-5 if dtype == "float32" else 1e-13)
-    np.testing.assert_array_equal(model(X), whole)
+        np.testing.assert_allclose(model.predict(X, batch_size=block), full, rtol=1e-5 if dtype == "float32" else 1e-13)
+    np.testing.assert_array_equal(model(X), full)
 
 
 @pytest.mark.parametrize("rows", [20, 16, 5])
-def test_blocks_see_weights_that_changed_since_the_last_call(rows: int) -> None:
+def test_predict_uses_the_current_weights(rows: int) -> None:
     model = pynn.Sequential(pynn.Linear(6, 70), pynn.ReLU(), pynn.Linear(70, 3))
     X = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
     before = model.predict(X, batch_size=16)
@@ -268,7 +268,7 @@ def test_blocks_see_weights_that_changed_since_the_last_call(rows: int) -> None:
     assert not np.isclose(after, before[:rows]).any()
 
 
-def test_classes_and_probabilities() -> None:
+def test_predict_class_agrees_with_predict_proba() -> None:
     model, X, y = problem("cross_entropy")
     model.fit(X, y, loss="cross_entropy", epochs=1, seed=0)
     p = model.predict_proba(X)
@@ -279,7 +279,7 @@ def test_classes_and_probabilities() -> None:
     np.testing.assert_array_equal(binary.predict_class(X), binary.predict_proba(X)[:, 0] > 0.5)
 
 
-def test_digits() -> None:
+def test_digits_reach_97_percent() -> None:
     X, y = pynn.datasets.load_digits()
     train_X, test_X, train_y, test_y = pynn.datasets.train_test_split(X / 16, y, test_size=0.25, seed=0)
     model = pynn.Sequential(pynn.Linear(64, 128, seed=1), "relu", pynn.Linear(128, 64, seed=2), "relu", pynn.Linear(64, 10, seed=3))
@@ -300,7 +300,7 @@ def test_sequential_is_a_sequence() -> None:
     assert "67 parameters" in model.summary()
 
 
-def test_appending_after_a_call_and_a_fit() -> None:
+def test_layers_can_be_appended_after_a_call_and_a_fit() -> None:
     model, X, y = problem("cross_entropy")
     model(X)
     model.fit(X, y, loss="cross_entropy")
@@ -317,14 +317,14 @@ def test_appending_after_a_call_and_a_fit() -> None:
 def test_a_copy_of_a_trained_model_predicts_and_trains_the_same(how: Any) -> None:
     model, X, y = problem("cross_entropy")
     model.fit(X, y, loss="cross_entropy", epochs=2, seed=0)
-    twin = how(model)
-    assert twin.evaluate(X, y) == model.evaluate(X, y)
-    for m in (model, twin):
+    clone = how(model)
+    assert clone.evaluate(X, y) == model.evaluate(X, y)
+    for m in (model, clone):
         m.fit(X, y, loss="cross_entropy", epochs=1, seed=1)
-    assert same(model, twin)
+    assert same(model, clone)
 
 
-# ---- the world outside ----------------------------------------------------------------------------------------------
+# ---- signals and threads --------------------------------------------------------------------------------------------
 LONG = """
 import os, signal, threading, time
 import numpy as np, pynn
@@ -336,9 +336,9 @@ model = pynn.Sequential(pynn.Linear(64, 128, seed=1), "tanh", pynn.Linear(128, 1
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_ctrl_c_stops_a_long_epoch_and_leaves_the_model_usable() -> None:
-    """In a process of its own, which sends the signal to itself from a thread."""
+    """In a separate process, which sends the signal to itself from a thread."""
     code = """
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started with it ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with SIGINT ignored
 opt, sent = pynn.optim.Adam(model.parameters()), []
 def send():
     time.sleep(0.5)
@@ -360,7 +360,7 @@ assert len(model.history.history["loss"]) == 1
 
 
 class InThread(threading.Thread):
-    """Runs a function; what it raised is in ``error``."""
+    """Run a function in a thread; store its exception in ``error``."""
 
     def __init__(self, function: Any) -> None:
         super().__init__()
@@ -374,7 +374,7 @@ class InThread(threading.Thread):
             self.error = error
 
 
-def test_two_threads_in_one_model_get_an_error_and_never_a_race() -> None:
+def test_concurrent_use_of_a_model_in_training_raises() -> None:
     space: dict[str, Any] = {}
     exec(LONG, space)
     model, X, y = space["model"], space["X"], space["y"]
@@ -397,9 +397,9 @@ def test_two_threads_in_one_model_get_an_error_and_never_a_race() -> None:
     assert training.error or same(model, alone)
 
 
-def test_two_threads_in_one_layer_are_right_or_refused() -> None:
+def test_concurrent_calls_of_a_layer_are_correct_or_raise() -> None:
     layer, X = pynn.Linear(64, 64, seed=1), np.random.default_rng(0).normal(size=(256, 64)).astype("f4")
-    want = layer(X)
+    expected = layer(X)
 
     def work() -> None:
         for _ in range(200):
@@ -408,7 +408,7 @@ def test_two_threads_in_one_layer_are_right_or_refused() -> None:
             except RuntimeError as error:
                 assert "in use by another thread" in str(error)  # noqa: PT017
             else:
-                np.testing.assert_array_equal(y, want)
+                np.testing.assert_array_equal(y, expected)
 
     threads = [InThread(work) for _ in range(3)]
     for thread in threads:
@@ -416,7 +416,7 @@ def test_two_threads_in_one_layer_are_right_or_refused() -> None:
     assert [t.error for t in threads] == [None] * 3
 
 
-def test_each_thread_with_a_model_of_its_own() -> None:
+def test_threads_with_separate_models_train_alike() -> None:
     _, X, y = problem("cross_entropy")
     models = [net() for _ in range(4)]
     threads = [InThread(lambda m=m: m.fit(X, y, loss="cross_entropy", epochs=50, seed=0)) for m in models]
@@ -427,7 +427,7 @@ def test_each_thread_with_a_model_of_its_own() -> None:
 
 
 def test_fit_lets_other_threads_run() -> None:
-    """While fit is inside one epoch, this thread counts."""
+    """The main thread counts while fit is inside one epoch."""
     space: dict[str, Any] = {}
     exec(LONG, space)
     seconds: list[float] = []
@@ -445,7 +445,7 @@ def test_fit_lets_other_threads_run() -> None:
     assert count > 100 * seconds[0], (count, seconds)
 
 
-def test_a_layer_that_stands_twice_learns_from_both_places() -> None:
+def test_a_layer_used_twice_accumulates_both_gradients() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20, 4)), rng.normal(size=(20, 4))
 
@@ -453,10 +453,10 @@ def test_a_layer_that_stands_twice_learns_from_both_places() -> None:
         shared = pynn.Linear(4, 4, dtype="float64", seed=1)
         return pynn.Sequential(shared, "tanh", shared)
 
-    fitted, by_hand, loss = tied(), tied(), pynn.MSELoss()
+    fitted, looped, loss = tied(), tied(), pynn.MSELoss()
     fitted.fit(X, y, loss="mse", optimizer=pynn.optim.SGD(lr=0.1), epochs=1, batch_size=20, shuffle=False)
-    loss(by_hand(X), y)
-    by_hand.backward(loss.backward())
-    pynn.optim.SGD(by_hand.parameters(), lr=0.1).step()
-    np.testing.assert_array_equal(fitted[0].weight, by_hand[0].weight)
-    np.testing.assert_array_equal(fitted[0].bias, by_hand[0].bias)
+    loss(looped(X), y)
+    looped.backward(loss.backward())
+    pynn.optim.SGD(looped.parameters(), lr=0.1).step()
+    np.testing.assert_array_equal(fitted[0].weight, looped[0].weight)
+    np.testing.assert_array_equal(fitted[0].bias, looped[0].bias)

@@ -1,6 +1,6 @@
-"""Optimizers against the plain NumPy twin: settings, groups, state that resumes to the bit.
+"""Optimizers against the NumPy reference: settings, parameter groups, and state that resumes bit for bit.
 
-A new row of the table needs no edit here: the twin runs the row's own formula, and the settings are made from its defaults.
+A new table row needs no edit here: the reference evaluates the row's formula, and the settings are derived from its defaults.
 """
 
 import copy
@@ -50,7 +50,7 @@ OTHERS: dict[str, list[Any]] = {
     "ns_coefficients": [(3.4, -4.7, 2.0)],
     "adjust_lr_fn": ["match_rms_adamw"],
 }
-"""Values of each setting that aren't its default; together they are tried too."""
+"""Values of each setting other than its default. The last value of each is also tested together with those of the others."""
 
 
 def variants(name: str) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ def variants(name: str) -> list[dict[str, Any]]:
 
 
 MATRICES = {"muon"}
-"""Those that update nothing but matrices."""
+"""Optimizers that update only matrices."""
 CASES = [(name, s) for name in ROWS for s in [{}, *variants(name)]]
 each = pytest.mark.parametrize("name", ROWS)
 shapes = [(3, 5), (1,), (17,), (0, 4), (), (64, 2), (2, 3, 4)]
@@ -93,29 +93,27 @@ def run(opt: pynn.Optimizer, params: list[pynn.Parameter], steps: range) -> None
 
 @pytest.mark.parametrize(("name", "settings"), CASES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_steps_against_the_twin(name: str, settings: dict[str, Any], dtype: str, isa: str) -> None:
+def test_steps_match_the_reference(name: str, settings: dict[str, Any], dtype: str, isa: str) -> None:
     params = parameters(name, dtype)
     opt = make(name, params, **settings)
-    twins = [p.data.astype("f8") for p in params]
+    arrays = [p.data.astype("f8") for p in params]
     states: list[dict[str, Any]] = [{} for _ in params]
     addresses = [p.data.ctypes.data for p in params]
     for step in range(1, 8):
         gradients(params, step)
-        twins = [
-            twin
-            if twin.size == 0
-            else reference.update(name, twin, p.grad.astype("f8"), state, step, **{**opt.defaults, **settings})
-            for twin, p, state in zip(twins, params, states, strict=True)
+        arrays = [
+            array if array.size == 0 else reference.update(name, array, p.grad.astype("f8"), state, step, **{**opt.defaults, **settings})
+            for array, p, state in zip(arrays, params, states, strict=True)
         ]
         opt.step()
     tight = {"rtol": 1e-4, "atol": 1e-5} if dtype == "float32" else {"rtol": 1e-11, "atol": 1e-13}
-    for p, want in zip(params, twins, strict=True):
-        np.testing.assert_allclose(p.data, want, **tight, err_msg=p.name)
+    for p, expected in zip(params, arrays, strict=True):
+        np.testing.assert_allclose(p.data, expected, **tight, err_msg=p.name)
     assert addresses == [p.data.ctypes.data for p in params]
 
 
 @each
-def test_groups_have_settings_of_their_own(name: str) -> None:
+def test_each_group_uses_its_settings(name: str) -> None:
     together, apart = parameters(name), parameters(name)
     run(make(name, [{"params": together[:2], "lr": 0.5}, {"params": together[2:]}], lr=0.05), together, range(4))
     optimizers = make(name, apart[:2], lr=0.5), make(name, apart[2:], lr=0.05)
@@ -127,7 +125,8 @@ def test_groups_have_settings_of_their_own(name: str) -> None:
         np.testing.assert_array_equal(p.data, q.data)
 
 
-@pytest.mark.parametrize("name", [n for n in ROWS if n not in ("rprop", "asgd")])  # whose lr is where step sizes start, or of the next step
+# Left out: rprop, where lr is the initial step size, and asgd, where a step computes the rate of the next one.
+@pytest.mark.parametrize("name", [n for n in ROWS if n not in ("rprop", "asgd")])
 def test_settings_may_change_between_steps(name: str) -> None:
     params = parameters(name)
     opt = make(name, params, lr=0.1)
@@ -140,13 +139,13 @@ def test_settings_may_change_between_steps(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "settings"), CASES)
-def test_state_resumes_to_the_bit(name: str, settings: dict[str, Any]) -> None:
+def test_state_resumes_bit_for_bit(name: str, settings: dict[str, Any]) -> None:
     straight, resumed = parameters(name), parameters(name)
     run(make(name, straight, **settings), straight, range(10))
     first = make(name, resumed, **settings)
     run(first, resumed, range(5))
     state, moved = first.state_dict(), [pynn.Parameter(p.data.copy()) for p in resumed]
-    run(first, resumed, range(2))  # the state is a copy: what first does now is another matter
+    run(first, resumed, range(2))  # must not affect the state, which is a copy
     second = make(name, moved)
     second.load_state_dict(state)
     run(second, moved, range(5, 10))
@@ -155,7 +154,7 @@ def test_state_resumes_to_the_bit(name: str, settings: dict[str, Any]) -> None:
 
 
 @each
-def test_frozen_parameters_stay(name: str) -> None:
+def test_frozen_parameters_do_not_change(name: str) -> None:
     params = parameters(name)
     opt = make(name, params)
     params[0].requires_grad = False
@@ -165,7 +164,7 @@ def test_frozen_parameters_stay(name: str) -> None:
 
 
 @each
-def test_zero_grad(name: str) -> None:
+def test_zero_grad_clears_all_gradients(name: str) -> None:
     params = parameters(name)
     opt = make(name, params)
     gradients(params, 0)
@@ -174,8 +173,8 @@ def test_zero_grad(name: str) -> None:
 
 
 @each
-def test_a_parameter_without_groups_may_be_any_array(name: str) -> None:
-    """A function of the user's own, minimised by hand: (a - 3)^2."""
+def test_a_parameter_may_be_any_array(name: str) -> None:
+    """Minimize (a - 3)^2 with gradients computed by hand."""
     a = np.zeros((2, 2))
     p = pynn.Parameter(a)
     opt = make(name, [p], lr={"adagrad": 1.0, "adadelta": 50.0}.get(name, 0.1), **({"weight_decay": 0.0} if name == "muon" else {}))
@@ -188,39 +187,39 @@ def test_a_parameter_without_groups_may_be_any_array(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "settings"), CASES)
-def test_repr_and_config(name: str, settings: dict[str, Any]) -> None:
+def test_repr_and_config_round_trip(name: str, settings: dict[str, Any]) -> None:
     opt = make(name, **settings)
-    twin = eval(repr(opt), vars(pynn.optim))
-    assert repr(twin) == repr(opt)
-    assert twin.get_config() == opt.get_config()
+    clone = eval(repr(opt), vars(pynn.optim))
+    assert repr(clone) == repr(opt)
+    assert clone.get_config() == opt.get_config()
     again = type(opt)(**json.loads(json.dumps(opt.get_config())))
     assert again.get_config() == opt.get_config()
 
 
 @each
-def test_copies_of_model_and_optimizer_go_on_together(name: str) -> None:
-    """Pickled as one, the twin's optimizer still updates the twin's parameters, with the state it had."""
+def test_copied_optimizers_update_the_copied_model(name: str) -> None:
+    """If model and optimizer are copied together, the copied optimizer keeps its state and updates the copied parameters."""
     X = np.random.default_rng(0).normal(size=(30, 3))
     layers = [pynn.Linear(m, n, bias=False, dtype="float64", seed=n) for m, n in ((3, 4), (4, 1))]
     net = pynn.Sequential(layers[0], "tanh", layers[1])
     opt = make(name, net.parameters())
     net.fit(X, X[:, :1], loss="mse", optimizer=opt, epochs=2, seed=0)
-    for twin, twin_opt in (pickle.loads(pickle.dumps((net, opt))), copy.deepcopy((net, opt))):
-        twin.fit(X, X[:, :1], loss="mse", optimizer=twin_opt, epochs=1, seed=3)
+    for clone, clone_opt in (pickle.loads(pickle.dumps((net, opt))), copy.deepcopy((net, opt))):
+        clone.fit(X, X[:, :1], loss="mse", optimizer=clone_opt, epochs=1, seed=3)
         expected = copy.deepcopy(net)
         other = make(name, expected.parameters())
         other.load_state_dict(opt.state_dict())
         expected.fit(X, X[:, :1], loss="mse", optimizer=other, epochs=1, seed=3)
-        for a, b in zip(twin.params.values(), expected.params.values(), strict=True):
+        for a, b in zip(clone.params.values(), expected.params.values(), strict=True):
             np.testing.assert_array_equal(a, b)
 
 
-# ---- what every optimizer can do ----------------------------------------------------------------------------------------
+# ---- options that all optimizers share ----------------------------------------------------------------------------------
 Arrays = list[np.ndarray]
 
 
-def twin_step(name: str, opt: pynn.Optimizer, arrays: Arrays, grads: Arrays, states: list[Any], t: int) -> Arrays:
-    """A step with the options in plain NumPy."""
+def reference_step(name: str, opt: pynn.Optimizer, arrays: Arrays, grads: Arrays, states: list[Any], t: int) -> Arrays:
+    """Compute a step with the options in NumPy."""
     o = opt.options
     norm = np.sqrt(sum((g**2).sum() for g in grads))
     scale = min(1.0, o["clip_norm"] / (norm + 1e-6)) if o["clip_norm"] else 1.0
@@ -250,24 +249,24 @@ OPTIONS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize(("name", "maximize"), [(n, m) for n in ROWS for m in (False, True) if not m or "maximize" in DEFAULTS[n]])
-def test_options_against_the_twin(name: str, options: dict[str, Any], maximize: bool, isa: str) -> None:
+def test_options_match_the_reference(name: str, options: dict[str, Any], maximize: bool, isa: str) -> None:
     settings = {"weight_decay": 0.1} if "weight_decay" in DEFAULTS[name] else {}
     params = [p for p in parameters(name) if p.data.size]
     opt = make(name, params, **settings, **options, **({"maximize": True} if maximize else {}))
-    twins, states = [p.data.copy() for p in params], [dict[str, Any]() for _ in params]
+    arrays, states = [p.data.copy() for p in params], [dict[str, Any]() for _ in params]
     for t in range(1, 5):
         gradients(params, t)
-        twins = twin_step(name, opt, twins, [p.grad.copy() for p in params], states, t)
+        arrays = reference_step(name, opt, arrays, [p.grad.copy() for p in params], states, t)
         opt.step()
-    for p, want, state in zip(params, twins, states, strict=True):
-        np.testing.assert_allclose(p.data, want, rtol=1e-11, atol=1e-13, err_msg=p.name)
+    for p, expected, state in zip(params, arrays, states, strict=True):
+        np.testing.assert_allclose(p.data, expected, rtol=1e-11, atol=1e-13, err_msg=p.name)
         if "ema" in state:
             np.testing.assert_allclose(opt.state[p]["ema"], state["ema"], rtol=1e-11, atol=1e-13)
 
 
 @each
-def test_any_number_of_threads_gives_the_same_bits(name: str) -> None:
-    """Large parameters are updated in chunks, and their norm is summed in parts."""
+def test_thread_count_does_not_change_the_result(name: str) -> None:
+    """Large parameters are updated in chunks, and their norms are sums of partial results."""
     results = []
     for threads in (1, 2, 7):
         rng, p = np.random.default_rng(0), pynn.Parameter(np.zeros((300, 301), np.float32))
@@ -283,7 +282,7 @@ def test_any_number_of_threads_gives_the_same_bits(name: str) -> None:
 
 @each
 @pytest.mark.parametrize("offset", range(1, 17, 5))
-def test_a_value_does_not_depend_on_where_it_lies(name: str, offset: int) -> None:
+def test_results_do_not_depend_on_alignment(name: str, offset: int) -> None:
     rng, n = np.random.default_rng(0), 64 * 9
     values, grads = rng.normal(size=n).astype("f4"), rng.normal(size=(2, n)).astype("f4")
     results = []
@@ -300,7 +299,7 @@ def test_a_value_does_not_depend_on_where_it_lies(name: str, offset: int) -> Non
 
 
 @each
-def test_a_thawed_parameter_starts_its_own_count(name: str) -> None:
+def test_an_unfrozen_parameter_starts_a_new_step_count(name: str) -> None:
     together, alone = parameters(name), parameters(name)
     opt = make(name, together)
     together[0].requires_grad = False
@@ -322,7 +321,7 @@ SMALL_EPS["adafactor"] = {"eps": (1e-30, 1e-3)}
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("switch", ["", "eps", "amsgrad", "centered", "clip_norm"])
 def test_gradients_of_any_size_give_finite_steps(name: str, dtype: str, switch: str) -> None:
-    """Also where their squares overflow or vanish, and with the smallest epsilon, which must not become 0."""
+    """Including gradients whose squares overflow or underflow, and the smallest epsilon, which must not become 0."""
     if switch not in ("", "clip_norm") and switch not in DEFAULTS[name]:
         return
     settings = SMALL_EPS[name] if switch == "eps" else {switch: True if switch != "clip_norm" else 1.0} if switch else {}
@@ -353,7 +352,7 @@ def test_steps_do_not_depend_on_the_scale_while_the_second_moment_fits(name: str
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "nadam", "radam", "adamax"])
 def test_without_momentum_the_first_moment_is_the_last_gradient(name: str) -> None:
-    """Whatever came before it."""
+    """Earlier gradients have no influence."""
     p = pynn.Parameter(np.ones(40))
     opt = make(name, [p], betas=(0.0, 0.9))
     for g in (1e20, 1.5):
@@ -362,8 +361,8 @@ def test_without_momentum_the_first_moment_is_the_last_gradient(name: str) -> No
     np.testing.assert_array_equal(opt.state[p]["exp_avg"], 1.5)
 
 
-def test_an_average_from_the_first_step_on_is_the_parameter() -> None:
-    """As PyTorch's ASGD copies while its share is 1."""
+def test_an_average_started_at_the_first_step_equals_the_parameter() -> None:
+    """PyTorch's ASGD also copies the parameter while its weight is 1."""
     p = pynn.Parameter(np.full(40, 1e20))
     opt = make("asgd", [p], lr=1.0)
     for g in (1e20, 0.25, 0.5):
@@ -375,7 +374,7 @@ def test_an_average_from_the_first_step_on_is_the_parameter() -> None:
 
 @pytest.mark.parametrize("size", [1e-30, 1e-10, 1.0, 1e10, 1e25])
 def test_adafactor_and_rprop_do_not_depend_on_the_gradients_scale(size: float) -> None:
-    """With the epsilon of the paper, which is 0 when squared in float32."""
+    """Including the paper's epsilon, whose square underflows to 0 in float32."""
     for name, settings in (("adafactor", {"eps": (1e-30, 1e-3)}), ("rprop", {})):
         results = []
         for scale in (1.0, size):
@@ -396,14 +395,15 @@ def test_norms_of_any_size_and_power(dtype: str, power: float, size: float) -> N
         return
     params = [pynn.Parameter(np.zeros(n, dtype)) for n in (5, 1, 40)]
     values = np.random.default_rng(0).uniform(-1, 1, 46).astype(dtype)
-    want = np.max(np.abs(values)) if power == np.inf else np.sum(np.abs(values.astype("f8")) ** power) ** (1 / power)
+    expected = np.max(np.abs(values)) if power == np.inf else np.sum(np.abs(values.astype("f8")) ** power) ** (1 / power)
     if power == 1e4:
-        want = np.max(np.abs(values)).astype("f8")  # to 1e-4
+        expected = np.max(np.abs(values)).astype("f8")  # accurate to 1e-4
     for p, part in zip(params, np.split(values, [5, 6]), strict=True):
         p.grad[...] = part * p.grad.dtype.type(size)
-    assert pynn.optim.clip_grad_norm_(params, 1e-3, power) == pytest.approx(want * size, rel=1e-3 if power == 1e4 else 1e-5)
+    assert pynn.optim.clip_grad_norm_(params, 1e-3, power) == pytest.approx(expected * size, rel=1e-3 if power == 1e4 else 1e-5)
     if 1e-10 <= size < 1e36:
-        assert pynn.optim.clip_grad_norm_(params, 1.0, power) == pytest.approx(min(1e-3 / (want * size + 1e-6), 1) * want * size, rel=1e-3)
+        clipped = min(1e-3 / (expected * size + 1e-6), 1) * expected * size
+        assert pynn.optim.clip_grad_norm_(params, 1.0, power) == pytest.approx(clipped, rel=1e-3)
 
 
 @pytest.mark.parametrize("size", [1e-200, 1e160, 1e300])
@@ -415,22 +415,22 @@ def test_clipping_within_a_step_scales_gradients_of_any_size(size: float) -> Non
     np.testing.assert_allclose(p.data, -min(0.5, size), rtol=1e-6)
 
 
-def test_averages() -> None:
+def test_averages_can_be_swapped_in() -> None:
     params = parameters()
     opt = make("sgd", params, lr=0.1, ema_decay=0.5)
     run(opt, params, range(3))
     now, average = [p.data.copy() for p in params], [opt.state[p]["ema"].copy() for p in params]
     with opt.averages():
-        for p, want in zip(params, average, strict=True):
-            np.testing.assert_array_equal(p.data, want)
-    for p, want in zip(params, now, strict=True):
-        np.testing.assert_array_equal(p.data, want)
+        for p, expected in zip(params, average, strict=True):
+            np.testing.assert_array_equal(p.data, expected)
+    for p, expected in zip(params, now, strict=True):
+        np.testing.assert_array_equal(p.data, expected)
     opt.swap_averages()
     np.testing.assert_array_equal(params[0].data, average[0])
 
 
 def test_options_work_inside_fit() -> None:
-    """As in the hand-written loop, to the bit."""
+    """Fit and the manual loop agree bit for bit."""
     X = np.random.default_rng(0).normal(size=(20, 3))
     options = OPTIONS[-1]
     nets = [pynn.Sequential(pynn.Linear(3, 4, seed=1), "relu", pynn.Linear(4, 1, seed=2)) for _ in range(2)]
@@ -447,8 +447,8 @@ def test_options_work_inside_fit() -> None:
         np.testing.assert_array_equal(fitted.state[p]["ema"], looped.state[q]["ema"])
 
 
-def test_a_step_sees_what_has_changed_since_the_last() -> None:
-    """Arrays replaced, a group added, a setting switched on: nothing that was parsed once is used again."""
+def test_a_step_uses_current_arrays_groups_and_settings() -> None:
+    """Replaced arrays, added groups and changed settings must not be hidden by cached values."""
     params = parameters()
     opt = make("adam", params[:1])
     run(opt, params, range(2))
@@ -469,11 +469,11 @@ LATER = [(name, k, v[-1]) for name in ROWS for k, v in OTHERS.items() if k in DE
 
 @pytest.mark.parametrize(("name", "setting", "value"), [c for c in LATER if c[:2] not in (("rprop", "lr"), ("adafactor", "eps"))])
 @pytest.mark.parametrize("how", ["step", "calls of fit", "a callback"])
-def test_a_setting_changed_on_the_way_counts_from_the_next_step(name: str, setting: str, value: Any, how: str) -> None:
-    """As in the twin, which is given the new value; also those that need a state array which there was none of so far."""
+def test_a_changed_setting_takes_effect_at_the_next_step(name: str, setting: str, value: Any, how: str) -> None:
+    """The reference receives the new value at the same step. Some settings need a state array that did not exist before."""
     data = np.random.default_rng(0).normal(size=(8, 3))
     net = pynn.Sequential(pynn.Linear(3, 2, bias=False, dtype="float64", seed=0))
-    opt, twin, state = make(name, net.parameters()), net[0].weight.copy(), dict[str, Any]()
+    opt, expected, state = make(name, net.parameters()), net[0].weight.copy(), dict[str, Any]()
     p, loss = net.parameters()[0], pynn.MSELoss()
 
     def gradient() -> None:
@@ -497,7 +497,7 @@ def test_a_setting_changed_on_the_way_counts_from_the_next_step(name: str, setti
             settings = changed
             opt.param_groups[0].update(changed)
         gradient()
-        twin = reference.update(name, twin, p.grad.copy(), state, t, **settings)
+        expected = reference.update(name, expected, p.grad.copy(), state, t, **settings)
         if how == "step":
             opt.step()
         elif how == "calls of fit":
@@ -505,8 +505,8 @@ def test_a_setting_changed_on_the_way_counts_from_the_next_step(name: str, setti
         else:
             p.data[...] = ends[t - 1]
         if setting == "momentum" and name in ("sgd", "rmsprop") and t == 3:
-            state["momentum_buffer"] = 0 * twin  # which began with the setting
-        np.testing.assert_allclose(p.data, twin, rtol=1e-9, atol=1e-12, err_msg=str(t))
+            state["momentum_buffer"] = 0 * expected  # created when the setting took effect
+        np.testing.assert_allclose(p.data, expected, rtol=1e-9, atol=1e-12, err_msg=str(t))
 
 
 @pytest.mark.parametrize(("name", "bad"), [
@@ -516,7 +516,7 @@ def test_a_setting_changed_on_the_way_counts_from_the_next_step(name: str, setti
     ("adagrad", {"initial_accumulator_value": 3.0}), ("rprop", {"lr": 0.5}),
 ])  # fmt: skip
 @pytest.mark.parametrize("how", ["step", "train_on_batch", "fit"])
-def test_settings_that_make_no_sense_are_refused_on_the_way(name: str, bad: dict[str, Any], how: str) -> None:
+def test_invalid_settings_between_steps_raise(name: str, bad: dict[str, Any], how: str) -> None:
     net = pynn.Sequential(pynn.Linear(3, 2, bias=False, seed=0))
     opt = make(name, net.parameters())
     X = np.eye(3)
@@ -534,7 +534,7 @@ def test_settings_that_make_no_sense_are_refused_on_the_way(name: str, bad: dict
     take[how]()
 
 
-def test_options_changed_on_the_way_count_or_are_refused() -> None:
+def test_changed_options_take_effect_or_raise() -> None:
     p = pynn.Parameter(np.zeros(2))
     opt = make("sgd", [p], lr=1.0)
     p.grad[...] = 3, 4
@@ -559,7 +559,7 @@ def test_options_changed_on_the_way_count_or_are_refused() -> None:
     np.testing.assert_allclose(q.data, [-3.3, -4.4], rtol=1e-6)
 
 
-def test_a_closure_is_called_first() -> None:
+def test_step_calls_the_closure_first() -> None:
     p = pynn.Parameter(np.ones(2))
     opt = make("sgd", [p], lr=1.0)
 
@@ -581,7 +581,7 @@ def muon_net() -> pynn.Sequential:
     return pynn.Sequential(pynn.Linear(4, 6, seed=0), "tanh", pynn.Linear(6, 1, seed=1))
 
 
-def test_several_optimizers_do_in_fit_what_each_does() -> None:
+def test_multi_optimizer_in_fit_matches_manual_steps() -> None:
     X, y, net, other = np.eye(4, dtype="f4"), np.arange(4.0, dtype="f4").reshape(4, 1), muon_net(), muon_net()
     opt, loss = muon_and_adam(net), pynn.MSELoss()
     for _ in range(5):
@@ -590,16 +590,16 @@ def test_several_optimizers_do_in_fit_what_each_does() -> None:
         net.backward(loss.backward())
         opt.step()
         opt.end_epoch({})
-    theirs = muon_and_adam(other)
-    other.fit(X, y, loss="mse", optimizer=theirs, epochs=5, shuffle=False, batch_size=4)
-    assert theirs.steps == opt.steps == 5
-    assert [g["lr"] for g in theirs.param_groups] == [g["lr"] for g in opt.param_groups] == pytest.approx([0.02, 0.0001])
+    fitted = muon_and_adam(other)
+    other.fit(X, y, loss="mse", optimizer=fitted, epochs=5, shuffle=False, batch_size=4)
+    assert fitted.steps == opt.steps == 5
+    assert [g["lr"] for g in fitted.param_groups] == [g["lr"] for g in opt.param_groups] == pytest.approx([0.02, 0.0001])
     for p, q in zip(net.parameters(), other.parameters(), strict=True):
         np.testing.assert_allclose(p.data, q.data, rtol=1e-5, atol=1e-6)
-    assert repr(theirs).startswith("MultiOptimizer(Muon(lr=0.02")
+    assert repr(fitted).startswith("MultiOptimizer(Muon(lr=0.02")
 
 
-def test_several_optimizers_resume_to_the_bit(tmp_path: Path) -> None:
+def test_multi_optimizer_resumes_bit_for_bit(tmp_path: Path) -> None:
     X, y = np.eye(4, dtype="f4"), np.arange(4.0, dtype="f4")
     nets = muon_net(), muon_net()
     settings: dict[str, Any] = {"loss": "mse", "batch_size": 3, "seed": 0}
@@ -617,18 +617,18 @@ def test_several_optimizers_resume_to_the_bit(tmp_path: Path) -> None:
         opt.load_state_dict(pynn.optim.Adam(nets[1].parameters()).state_dict() | {"param_groups": [{"params": []}]})
 
 
-def test_several_optimizers_clip_all_gradients_together() -> None:
-    """Two of a kind with a clip_norm are that kind with it, in fit and step by step, whoever has the schedule."""
+def test_multi_optimizer_clips_the_norm_of_all_gradients() -> None:
+    """Two SGD members with a common clip_norm match one SGD with that clip_norm, in fit and in manual steps."""
 
     def train(several: bool, how: str) -> bytes:
         net = muon_net()
         data = np.random.default_rng(0).normal(size=(9, 4)).astype("f4")
         X, y, members = data, 3 * data[:, 0], net.parameters()
-        halve: dict[str, Any] = {"schedule": pynn.optim.lr_scheduler.StepLR(step_size=2, gamma=0.5)}
-        opt: Any = None if several else pynn.optim.SGD(members, lr=0.1, momentum=0.9, clip_norm=0.05, **halve)
+        first: dict[str, Any] = {"schedule": pynn.optim.lr_scheduler.StepLR(step_size=2, gamma=0.5)}
+        opt: Any = None if several else pynn.optim.SGD(members, lr=0.1, momentum=0.9, clip_norm=0.05, **first)
         if several:
-            own: dict[str, Any] = {"schedule": pynn.optim.lr_scheduler.StepLR(step_size=2, gamma=0.5)}
-            parts = [pynn.optim.SGD(part, lr=0.1, momentum=0.9, **of) for part, of in ((members[:1], halve), (members[1:], own))]
+            second: dict[str, Any] = {"schedule": pynn.optim.lr_scheduler.StepLR(step_size=2, gamma=0.5)}
+            parts = [pynn.optim.SGD(part, lr=0.1, momentum=0.9, **of) for part, of in ((members[:1], first), (members[1:], second))]
             opt = pynn.optim.MultiOptimizer(*parts, clip_norm=0.05)
         if how == "fit":
             net.fit(X, y, loss="mse", optimizer=opt, epochs=5, batch_size=4, seed=0)
@@ -653,9 +653,9 @@ def test_several_optimizers_clip_all_gradients_together() -> None:
         np.testing.assert_allclose(q.data, [-0.3, -0.4], rtol=1e-6)
 
 
-def test_what_several_optimizers_refuse() -> None:
+def test_multi_optimizer_rejects_invalid_arguments() -> None:
     p, q = pynn.Parameter(np.ones(2)), pynn.Parameter(np.ones(2))
-    for make_, error, text in [
+    for create, error, text in [
         (lambda: pynn.optim.MultiOptimizer(), ValueError, "at least one"),
         (lambda: pynn.optim.MultiOptimizer(pynn.optim.SGD()), ValueError, "parameters of its own"),
         (lambda: pynn.optim.MultiOptimizer(pynn.optim.SGD([p]), pynn.optim.Adam([q, p])), ValueError, "parameters of its own"),
@@ -667,10 +667,10 @@ def test_what_several_optimizers_refuse() -> None:
         (lambda: pynn.optim.MultiOptimizer(pynn.optim.SGD([p])).swap_averages(), RuntimeError, "ema_decay"),
     ]:
         with pytest.raises(error, match=text):
-            make_()
+            create()
 
 
-def test_lbfgs_resumes_to_the_bit() -> None:
+def test_lbfgs_resumes_bit_for_bit() -> None:
     def problem(p: pynn.Parameter) -> Any:
         def closure() -> float:
             x, y = p.data
@@ -696,7 +696,7 @@ def test_lbfgs_resumes_to_the_bit() -> None:
     assert repr(eval(repr(opt), vars(pynn.optim))) == repr(opt)
 
 
-def test_lbfgs_passes_on_what_its_closure_raises() -> None:
+def test_lbfgs_propagates_exceptions_of_its_closure() -> None:
     p = pynn.Parameter(np.ones(2))
     with pytest.raises(ZeroDivisionError):
         pynn.optim.LBFGS([p]).step(lambda: 1 / 0)

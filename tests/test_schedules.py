@@ -1,4 +1,4 @@
-"""Schedules: the core's against the formulas of its table, in hand-written loops and inside fit."""
+"""Schedules against the formulas of their table rows, in manual loops and inside fit."""
 
 import copy
 import json
@@ -23,7 +23,7 @@ y = X[:, :1]
 
 
 def settings(cls: str) -> list[dict[str, float]]:
-    """The defaults, with required ones filled in, and other numbers that the row's check allows."""
+    """Return the defaults, with values for required settings, and other values that the row's check allows."""
     given = {n: 3.0 if v is REQUIRED else v for n, v in parse_parameters(ROWS[cls]["params"]).defaults.items()}
     given |= {"gamma": 0.8} if "gamma" in given else {}
     small = {n: 0.6 * v if 0 < v <= 1 and n != "T_mult" else v + 2 for n, v in given.items()}
@@ -46,24 +46,24 @@ def rates(schedule: Any, times: int = 14) -> list[float]:
 
 
 @pytest.mark.parametrize(("cls", "numbers"), [c for c in CASES if ROWS[c[0]]["formula"]])
-def test_the_formula_of_the_table(cls: str, numbers: dict[str, float]) -> None:
-    want = [eval(ROWS[cls]["formula"], {"__builtins__": {}}, {**NAMES, **numbers, "lr": 0.5, "t": t}) for t in range(14)]
-    np.testing.assert_allclose(rates(getattr(S, cls)(optimizer(), **numbers)), want, rtol=1e-13, atol=1e-17)
+def test_rates_match_the_formula(cls: str, numbers: dict[str, float]) -> None:
+    expected = [eval(ROWS[cls]["formula"], {"__builtins__": {}}, {**NAMES, **numbers, "lr": 0.5, "t": t}) for t in range(14)]
+    np.testing.assert_allclose(rates(getattr(S, cls)(optimizer(), **numbers)), expected, rtol=1e-13, atol=1e-17)
 
 
 @pytest.mark.parametrize("mult", [1, 3])
-def test_warm_restarts(mult: int) -> None:
+def test_warm_restarts_match_the_formula(mult: int) -> None:
     turns = [t / (2 * mult**k) for k in range(8) for t in range(2 * mult**k)]
-    want = [0.1 + 0.4 * (1 + math.cos(math.pi * turn)) / 2 for turn in turns[:14]]
-    np.testing.assert_allclose(rates(S.CosineAnnealingWarmRestarts(optimizer(), T_0=2, T_mult=mult, eta_min=0.1)), want, rtol=1e-13)
+    expected = [0.1 + 0.4 * (1 + math.cos(math.pi * turn)) / 2 for turn in turns[:14]]
+    np.testing.assert_allclose(rates(S.CosineAnnealingWarmRestarts(optimizer(), T_0=2, T_mult=mult, eta_min=0.1)), expected, rtol=1e-13)
 
 
 def net() -> pynn.Sequential:
     return pynn.Sequential(pynn.Linear(3, 4, seed=1, dtype="float64"), "tanh", pynn.Linear(4, 1, seed=2, dtype="float64"))
 
 
-def by_hand(opt: pynn.Optimizer, model: pynn.Sequential, schedule: Any, epochs: int, batch: int, *, per_step: bool) -> list[float]:
-    """What fit does without shuffling; returns the rate of each epoch's end."""
+def train_manually(opt: pynn.Optimizer, model: pynn.Sequential, schedule: Any, epochs: int, batch: int, *, per_step: bool) -> list[float]:
+    """Train as fit does without shuffling; return the learning rate at the end of each epoch."""
     loss, seen = pynn.MSELoss(), []
     for _ in range(epochs):
         for start in range(0, len(X), batch):
@@ -96,8 +96,8 @@ MAKERS = {
 
 @pytest.mark.parametrize("interval", ["epoch", "step"])
 @pytest.mark.parametrize("name", MAKERS)
-def test_fit_is_the_hand_written_loop(name: str, interval: str) -> None:
-    """To the bit, over two calls of fit; momentum cycles too where the schedule does that."""
+def test_fit_matches_the_manual_loop(name: str, interval: str) -> None:
+    """Bit for bit, over two calls of fit, including the momentum if the schedule cycles it."""
     kwargs = {"lr": 0.05, "momentum": 0.9}
     fitted, looped = net(), net()
     opt = pynn.optim.SGD(fitted.parameters(), **kwargs, schedule=MAKERS[name](interval=interval))
@@ -107,8 +107,8 @@ def test_fit_is_the_hand_written_loop(name: str, interval: str) -> None:
     for epochs in (3, 2):
         fitted.fit(X, y, loss="mse", optimizer=opt, epochs=epochs, batch_size=8, shuffle=False)
         seen.append(opt.param_groups[0]["lr"])
-    want = by_hand(hand, looped, schedule, 5, 8, per_step=interval == "step")
-    assert seen == [want[2], want[4]]
+    expected = train_manually(hand, looped, schedule, 5, 8, per_step=interval == "step")
+    assert seen == [expected[2], expected[4]]
     assert opt.param_groups[0]["momentum"] == hand.param_groups[0]["momentum"]
     for a, b in zip(fitted.params.values(), looped.params.values(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -133,14 +133,14 @@ CALLED = {
         **k,
     ),
 }
-"""Those that call Python, alone and as parts."""
+"""Schedules that call Python functions, alone and as parts."""
 ALL = {**MAKERS, **CALLED}
 
 
 @pytest.mark.parametrize("interval", ["epoch", "step"])
 @pytest.mark.parametrize("name", ALL)
-def test_a_written_rate_is_applied_once(name: str, interval: str) -> None:
-    """In fit as in the hand-written loop, to the bit: it is the rate of the next step, and what the schedule goes on from."""
+def test_an_assigned_rate_is_applied_once(name: str, interval: str) -> None:
+    """The next step uses the assigned rate, and the schedule continues from it. Fit and the manual loop agree bit for bit."""
     if name in CALLED and interval == "step":
         return
     more = {} if name in CALLED else {"interval": interval}
@@ -160,7 +160,7 @@ def test_a_written_rate_is_applied_once(name: str, interval: str) -> None:
 
     models[0].fit(X, y, loss="mse", optimizer=opts[0], epochs=6, batch_size=8, shuffle=False, callbacks=[callback])
     for epoch in range(6):
-        by_hand(opts[1], models[1], schedules[1], 1, 8, per_step=interval == "step")
+        train_manually(opts[1], models[1], schedules[1], 1, 8, per_step=interval == "step")
         write(opts[1], epoch)
         seen[1].append(opts[1].param_groups[0]["lr"])
     assert seen[0] == seen[1]
@@ -169,22 +169,22 @@ def test_a_written_rate_is_applied_once(name: str, interval: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_rate_cut_in_half_halves_the_rates_that_follow(name: str) -> None:
-    """Or, where the schedule does not start from the optimizer's rate, it lasts until the schedule's next step; none is negative."""
-    whole, halved = optimizer(momentum=0.9), optimizer(momentum=0.9)
-    one, other = ALL[name](whole), ALL[name](halved)
+def test_halving_the_rate_halves_later_rates(name: str) -> None:
+    """A schedule that does not start from the optimizer's rate replaces it at its next step. No rate is negative."""
+    full, halved = optimizer(momentum=0.9), optimizer(momentum=0.9)
+    one, other = ALL[name](full), ALL[name](halved)
     for _ in range(2):
         one.step(), other.step()
     halved.param_groups[0]["lr"] /= 2
     for _ in range(6):
         one.step(), other.step()
-        rate = whole.param_groups[0]["lr"]
+        rate = full.param_groups[0]["lr"]
         assert 0 <= halved.param_groups[0]["lr"] <= rate
-        if not any(word in name for word in ("Cy", "Cosine")):  # which have rates of their own
+        if not any(word in name for word in ("Cy", "Cosine")):  # these set absolute rates
             assert halved.param_groups[0]["lr"] == pytest.approx(rate / 2)
 
 
-def test_train_on_batch_uses_a_written_rate_at_once() -> None:
+def test_train_on_batch_uses_an_assigned_rate_at_once() -> None:
     models = [net(), net()]
     for model in models:
         opt = pynn.optim.SGD(model.parameters(), lr=0.5, schedule=S.StepLR(step_size=100))
@@ -197,7 +197,7 @@ def test_train_on_batch_uses_a_written_rate_at_once() -> None:
 
 
 @pytest.mark.parametrize("interval", ["epoch", "step"])
-def test_the_rate_that_was_used_is_known(interval: str) -> None:
+def test_get_last_lr_returns_the_rate_that_was_used(interval: str) -> None:
     model, used = net(), []
     opt = pynn.optim.SGD(model.parameters(), lr=1e-3, schedule=S.ExponentialLR(gamma=0.5, interval=interval))
     model.fit(X, y, loss="mse", optimizer=opt, epochs=3, batch_size=10, callbacks=[lambda epoch, logs: used.extend(opt.get_last_lr())])
@@ -205,7 +205,7 @@ def test_the_rate_that_was_used_is_known(interval: str) -> None:
     np.testing.assert_allclose(used, [1e-3 * 0.5**t for t in steps], rtol=1e-12)
 
 
-def test_functions_of_the_user_are_called_once_an_epoch() -> None:
+def test_user_functions_are_called_once_per_epoch() -> None:
     calls: list[int] = []
     model = net()
     opt = pynn.optim.SGD(schedule=S.LambdaLR(lr_lambda=lambda t: calls.append(t) or 0.5**t), lr=0.1)
@@ -215,7 +215,7 @@ def test_functions_of_the_user_are_called_once_an_epoch() -> None:
     model.fit(X, y, loss="mse", optimizer=pynn.optim.SGD(schedule=S.MultiplicativeLR(lr_lambda=lambda t: 0.5), lr=0.1), epochs=2)
 
 
-def test_plateau_watches_a_score_in_fit() -> None:
+def test_plateau_monitors_a_score_in_fit() -> None:
     opt = pynn.optim.SGD(lr=0.0, schedule={"class": "ReduceLROnPlateau", "patience": 1, "min_lr": 0.0})
     opt.defaults["lr"] = 1e-30
     net().fit(X, y, loss="mse", optimizer=opt, epochs=1)
@@ -227,7 +227,7 @@ def test_plateau_watches_a_score_in_fit() -> None:
     assert flat.param_groups[0]["lr"] == 1e-300 * 0.25
 
 
-def test_a_rate_changed_by_hand_is_what_the_schedule_goes_on_from() -> None:
+def test_a_schedule_continues_from_an_assigned_rate() -> None:
     opt = optimizer(1.0)
     schedule = S.ExponentialLR(opt, gamma=0.5)
     schedule.step()
@@ -238,37 +238,37 @@ def test_a_rate_changed_by_hand_is_what_the_schedule_goes_on_from() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("at", [1, 2, 3, 6])
-def test_last_epoch_resumes(name: str, at: int) -> None:
+def test_last_epoch_resumes_the_schedule(name: str, at: int) -> None:
     straight, second = optimizer(momentum=0.9), optimizer(momentum=0.9)
-    want = rates(ALL[name](straight), 9)[at:]
+    expected = rates(ALL[name](straight), 9)[at:]
     second.param_groups[0]["initial_lr"] = 0.5
-    assert rates(ALL[name](second, last_epoch=at - 1), 9 - at) == want
+    assert rates(ALL[name](second, last_epoch=at - 1), 9 - at) == expected
 
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("at", [1, 4, 6])
-def test_a_schedule_resumes_from_its_own_state(name: str, at: int) -> None:
-    """Before the optimizer's state is loaded, or without that."""
+def test_a_schedule_resumes_from_its_state(name: str, at: int) -> None:
+    """Whether or not the optimizer's state is loaded, too."""
     straight, first, second = (optimizer(momentum=0.9) for _ in range(3))
-    want = rates(ALL[name](straight), 9)
+    expected = rates(ALL[name](straight), 9)
     one = ALL[name](first)
     got = rates(one, at)
     two = ALL[name](second)
     two.load_state_dict(pickle.loads(pickle.dumps(one.state_dict())))
-    assert got + rates(two, 9 - at) == want
+    assert got + rates(two, 9 - at) == expected
 
 
-def test_parts_that_were_resumed_go_on_in_a_chain() -> None:
+def test_a_chain_continues_resumed_parts() -> None:
     straight, second = optimizer(), optimizer()
-    want = rates(S.ChainedScheduler([S.ConstantLR(total_iters=6), S.MultiplicativeLR(lr_lambda=lambda t: 0.9)], straight), 9)[4:]
+    expected = rates(S.ChainedScheduler([S.ConstantLR(total_iters=6), S.MultiplicativeLR(lr_lambda=lambda t: 0.9)], straight), 9)[4:]
     second.param_groups[0]["initial_lr"] = 0.5
     parts = [S.ConstantLR(second, total_iters=6, last_epoch=3), S.MultiplicativeLR(second, lambda t: 0.9, last_epoch=3)]
-    assert rates(S.ChainedScheduler(parts), 5) == want
+    assert rates(S.ChainedScheduler(parts), 5) == expected
     with pytest.raises(ValueError, match="different times: 0, 4"):
         S.ChainedScheduler([S.StepLR(second, 3, last_epoch=3), S.StepLR(second, 2)])
 
 
-def test_the_state_of_another_schedule_is_refused() -> None:
+def test_the_state_of_another_schedule_raises() -> None:
     schedule = S.StepLR(optimizer(), 3)
     with pytest.raises(ValueError, match="the state belongs to another schedule, with 'T_max'"):
         schedule.load_state_dict(S.CosineAnnealingLR(optimizer(), 3).state_dict())
@@ -279,7 +279,7 @@ def test_the_state_of_another_schedule_is_refused() -> None:
     assert schedule.settings == {"step_size": 3, "gamma": 0.1}
 
 
-def test_a_part_is_called_only_while_it_is_its_turn() -> None:
+def test_a_part_is_called_only_while_it_is_active() -> None:
     calls: list[int] = []
     parts = [S.WarmupLR(total_iters=2), S.LambdaLR(lr_lambda=lambda t: calls.append(t) or 1.0), S.ConstantLR()]
     rates(S.SequentialLR(optimizer(), parts, [2, 4]), 8)
@@ -301,8 +301,8 @@ def test_one_cycle_keeps_its_last_rate_beyond_its_end(strategy: str, three_phase
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
-def test_plateau_of_any_sign(sign: float, mode: str, threshold_mode: str) -> None:
-    """A score that does not move is a plateau; what is better by less than the threshold's share of its size is no progress."""
+def test_plateau_handles_scores_of_either_sign(sign: float, mode: str, threshold_mode: str) -> None:
+    """A constant score is a plateau, and so are improvements smaller than the threshold."""
     better = 1 if mode == "max" else -1
     schedule = S.ReduceLROnPlateau(optimizer(1.0), mode, 0.1, 2, 0.1, threshold_mode)
     for score in (sign, sign + better * 0.05, sign - better * 0.05, sign):
@@ -314,7 +314,7 @@ def test_plateau_of_any_sign(sign: float, mode: str, threshold_mode: str) -> Non
 
 
 @pytest.mark.parametrize("monitored", [-1.0, 1.0, -1e6, 0.0])
-def test_a_flat_number_cuts_the_rate_once_under_any_schedule(monitored: float) -> None:
+def test_a_constant_score_reduces_the_rate_once_under_any_schedule(monitored: float) -> None:
     class Flat(pynn.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any) -> None:
             logs["flat"] = monitored
@@ -330,29 +330,29 @@ def test_a_flat_number_cuts_the_rate_once_under_any_schedule(monitored: float) -
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_state_resumes(name: str) -> None:
+def test_optimizer_state_resumes_the_schedule(name: str) -> None:
     kwargs = {"momentum": 0.9}
     straight, first, second = (optimizer(**kwargs) for _ in range(3))
-    want = rates(MAKERS[name](straight))
+    expected = rates(MAKERS[name](straight))
     one = MAKERS[name](first)
     got = rates(one, 6)
     two = MAKERS[name](second)
     second.load_state_dict(pickle.loads(pickle.dumps(first.state_dict())))
-    assert got + rates(two, 8) == want
+    assert got + rates(two, 8) == expected
     assert straight.param_groups[0]["momentum"] == second.param_groups[0]["momentum"]
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_repr_config_and_copies(name: str) -> None:
+def test_repr_config_and_copies_round_trip(name: str) -> None:
     opt = pynn.optim.SGD(lr=0.3, momentum=0.9, schedule=MAKERS[name]())
     again = pynn.optim.SGD(**json.loads(json.dumps(opt.get_config())))
     assert again.get_config() == opt.get_config()
     assert repr(eval(repr(opt), {**vars(pynn.optim), **vars(S)})) == repr(opt)
     bound = pynn.optim.SGD([pynn.Parameter(np.zeros(2))], lr=0.3, momentum=0.9, schedule=MAKERS[name]())
-    twin = copy.deepcopy(bound)
-    twin.schedulers[0].step()
+    clone = copy.deepcopy(bound)
+    clone.schedulers[0].step()
     assert bound.schedulers[0].last_epoch == 0
-    assert twin.schedulers[0].last_epoch == 1
+    assert clone.schedulers[0].last_epoch == 1
 
 
 ERRORS: dict[str, tuple[Any, type[Exception], str]] = {
@@ -385,7 +385,7 @@ ERRORS: dict[str, tuple[Any, type[Exception], str]] = {
 
 
 NAN, INF = math.nan, math.inf
-NONSENSE: dict[str, tuple[Any, list[dict[str, Any]]]] = {
+INVALID: dict[str, tuple[Any, list[dict[str, Any]]]] = {
     "ConstantLR": (S.ConstantLR, [{"factor": NAN}, {"factor": -0.1}, {"total_iters": NAN}, {"total_iters": -1}]),
     "StepLR": (S.StepLR, [{"step_size": 1, "gamma": g} for g in (NAN, INF, -0.5)] + [{"step_size": s} for s in (NAN, 0, -1)]),
     "ExponentialLR": (S.ExponentialLR, [{"gamma": g} for g in (NAN, INF, -0.5)]),
@@ -435,40 +435,40 @@ NONSENSE: dict[str, tuple[Any, list[dict[str, Any]]]] = {
 
 @pytest.mark.parametrize(
     ("name", "given"),
-    [pytest.param(name, given, id=f"{name}-{i}") for name, (_, cases) in NONSENSE.items() for i, given in enumerate(cases)],
+    [pytest.param(name, given, id=f"{name}-{i}") for name, (_, cases) in INVALID.items() for i, given in enumerate(cases)],
 )
-def test_settings_that_make_no_sense_are_refused_when_made(name: str, given: dict[str, Any]) -> None:
+def test_invalid_settings_raise_on_creation(name: str, given: dict[str, Any]) -> None:
     opt = optimizer(momentum=0.9)
     with pytest.raises((ValueError, TypeError), match="|".join(given)):
-        NONSENSE[name][0](opt, **given)
+        INVALID[name][0](opt, **given)
     assert opt.param_groups[0]["lr"] == 0.5
 
 
-def test_momentum_that_is_a_beta_stays_below_one() -> None:
+def test_max_momentum_of_adam_must_be_below_one() -> None:
     with pytest.raises(ValueError, match=r"max_momentum must be finite and at least 0 and below 1, got 1\.0"):
         S.OneCycleLR(pynn.optim.Adam([pynn.Parameter(np.zeros(3))]), 1.0, 9, max_momentum=1.0)
 
 
-def test_a_function_cannot_be_part_of_a_schedule_by_steps() -> None:
+def test_a_per_step_schedule_rejects_python_functions() -> None:
     with pytest.raises(ValueError, match="LambdaLR calls a Python function once per epoch"):
         S.ChainedScheduler([S.LambdaLR(lr_lambda=math.exp)], optimizer(), interval="step")
 
 
-def test_a_solver_without_a_rate_has_no_schedule() -> None:
+def test_a_solver_without_learning_rate_rejects_schedules() -> None:
     with pytest.raises(ValueError, match="LevenbergMarquardt has no learning rate"):
         S.StepLR(pynn.optim.LevenbergMarquardt([pynn.Parameter(np.zeros(3))]), 3)
 
 
 @pytest.mark.parametrize("case", ERRORS)
-def test_the_exception_says_what_is_wrong(case: str) -> None:
+def test_errors_describe_the_problem(case: str) -> None:
     call, kind, message = ERRORS[case]
     with pytest.raises(kind, match=message):
         call()
 
 
 @pytest.mark.parametrize("config", [{"class": "StepLR", "step_size": 3.0}, {"class": "CyclicLR", "base_lr": 0.0, "max_lr": 1.0}])
-def test_a_saved_schedule_is_read_in_a_fresh_process(config: dict[str, Any]) -> None:
-    """Classes of the table are made on first access: reading a file must not depend on what was used before."""
+def test_a_saved_schedule_loads_in_a_fresh_process(config: dict[str, Any]) -> None:
+    """Classes from the table are created on first access; loading a file must not depend on which ones were used before."""
     code = f"import pynn; print(pynn.optim.SGD(schedule={config!r}).options['schedule'].get_config()['class'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == config["class"], done.stderr

@@ -1,4 +1,4 @@
-"""L-BFGS and Levenberg-Marquardt in fit: against their steps by hand, least squares, and each other."""
+"""L-BFGS and Levenberg-Marquardt in fit, against manual steps, least squares and each other."""
 
 import copy
 from typing import Any
@@ -29,13 +29,13 @@ def vector(model: pynn.Layer) -> np.ndarray:
 @pytest.mark.parametrize("batch", [None, 64])
 @pytest.mark.parametrize("search", [None, "strong_wolfe"])
 @pytest.mark.parametrize(("loss", "y"), [("cross_entropy", K), ("mse", T), ("huber", T)])
-def test_lbfgs_takes_the_steps_of_its_closure(loss: str, y: Any, search: str | None, batch: int | None) -> None:
-    """As opt.step(closure) by hand, whose own steps are held against PyTorch's."""
+def test_lbfgs_in_fit_matches_steps_with_a_closure(loss: str, y: Any, search: str | None, batch: int | None) -> None:
+    """Manual calls of opt.step(closure) are compared with PyTorch in tests/external."""
     outputs = 3 if y is K else 2
-    model, twin = net(outputs), net(outputs)
+    model, clone = net(outputs), net(outputs)
     given = pynn.optim.LBFGS(max_iter=5, line_search_fn=search)
     hist = model.fit(X, y, loss=loss, optimizer=given, batch_size=batch, epochs=3, sample_weight=W, shuffle=False)
-    opt = pynn.optim.LBFGS(twin.parameters(), max_iter=5, line_search_fn=search)
+    opt = pynn.optim.LBFGS(clone.parameters(), max_iter=5, line_search_fn=search)
     criterion, losses = pynn.losses.by_name[loss](), []
     for _ in range(3):
         for i in range(0, 150, batch or 150):
@@ -43,26 +43,26 @@ def test_lbfgs_takes_the_steps_of_its_closure(loss: str, y: Any, search: str | N
 
             def closure(rows: slice = rows) -> float:
                 opt.zero_grad()
-                value = criterion(twin(X[rows]), y[rows], sample_weight=W[rows])
-                twin.backward(criterion.backward())
+                value = criterion(clone(X[rows]), y[rows], sample_weight=W[rows])
+                clone.backward(criterion.backward())
                 return float(value)
 
             losses.append(opt.step(closure))
     if batch is None:
         np.testing.assert_allclose(hist.history["loss"], losses, rtol=1e-9)
-    np.testing.assert_allclose(vector(model), vector(twin), rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(vector(model), vector(clone), rtol=1e-7, atol=1e-9)
     assert model.optimizer is not None
     assert model.optimizer.steps == 3 * (1 if batch is None else 3)
 
 
-def test_lbfgs_finds_the_least_squares() -> None:
+def test_lbfgs_finds_the_least_squares_solution() -> None:
     model = pynn.Sequential(pynn.Linear(4, 2, dtype="float64", seed=0))
     model.fit(X, T, loss="mse", optimizer="lbfgs", epochs=10)
-    want, *_ = np.linalg.lstsq(np.c_[X, np.ones(150)], T, rcond=None)
-    np.testing.assert_allclose(np.c_[model[0].weight, model[0].bias], want.T, atol=1e-4)
+    expected, *_ = np.linalg.lstsq(np.c_[X, np.ones(150)], T, rcond=None)
+    np.testing.assert_allclose(np.c_[model[0].weight, model[0].bias], expected.T, atol=1e-4)
 
 
-def test_lbfgs_goes_on_where_it_was() -> None:
+def test_lbfgs_resumes_bit_for_bit() -> None:
     a, b = net(), net()
     opt = pynn.optim.LBFGS(max_iter=4, line_search_fn="strong_wolfe")
     a.fit(X, T, loss="mse", optimizer=pynn.optim.LBFGS(max_iter=4, line_search_fn="strong_wolfe"), epochs=4, shuffle=False)
@@ -76,7 +76,7 @@ def test_lbfgs_goes_on_where_it_was() -> None:
 
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("value", [np.nan, 1e18, -1.0])
-def test_lbfgs_refuses_a_memory_whose_counts_are_spoilt(count: int, value: float) -> None:
+def test_lbfgs_rejects_invalid_counts_in_its_memory(count: int, value: float) -> None:
     model, opt = net(), pynn.optim.LBFGS(max_iter=4)
     model.fit(X, T, loss="mse", optimizer=opt)
     state = opt.state_dict()
@@ -86,7 +86,7 @@ def test_lbfgs_refuses_a_memory_whose_counts_are_spoilt(count: int, value: float
         model.fit(X, T, loss="mse", optimizer=opt)
 
 
-def test_rates_of_lbfgs_may_change_between_epochs() -> None:
+def test_the_rate_of_lbfgs_may_change_between_epochs() -> None:
     """A schedule and a callback give the same rates."""
     by_schedule = pynn.optim.LBFGS(max_iter=2, line_search_fn="strong_wolfe")
     a, b = net(), net()
@@ -94,13 +94,13 @@ def test_rates_of_lbfgs_may_change_between_epochs() -> None:
     pynn.optim.lr_scheduler.StepLR(step_size=1, gamma=0.5).bind(by_schedule)
     a.fit(X, T, loss="mse", optimizer=by_schedule, epochs=3, shuffle=False)
     rate = pynn.callbacks.LRScheduler(lambda epoch: 0.5**epoch)
-    own = pynn.optim.LBFGS(max_iter=2, line_search_fn="strong_wolfe")
-    b.fit(X, T, loss="mse", optimizer=own, epochs=3, shuffle=False, callbacks=[rate])
+    by_callback = pynn.optim.LBFGS(max_iter=2, line_search_fn="strong_wolfe")
+    b.fit(X, T, loss="mse", optimizer=by_callback, epochs=3, shuffle=False, callbacks=[rate])
     np.testing.assert_allclose(vector(a), vector(b), rtol=1e-12)
     assert by_schedule.param_groups[0]["lr"] == 0.125
 
 
-def test_what_a_loss_raises_within_a_step_comes_out() -> None:
+def test_exceptions_of_the_loss_propagate_from_a_step() -> None:
     calls = []
 
     def fails(x: np.ndarray, t: np.ndarray) -> tuple[Any, np.ndarray]:
@@ -116,7 +116,7 @@ def test_what_a_loss_raises_within_a_step_comes_out() -> None:
 
 # ---- Levenberg-Marquardt ------------------------------------------------------------------------------------------------
 def jacobian(model: pynn.Sequential, t: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the Jacobian of the scaled residuals, each from a backward of its own, and the residuals."""
+    """Return the Jacobian of the scaled residuals, one backward per row, and the residuals."""
     rows, residuals = [], []
     for i in range(len(X)):
         for o in range(t.shape[1]):
@@ -129,8 +129,8 @@ def jacobian(model: pynn.Sequential, t: np.ndarray, scale: np.ndarray) -> tuple[
     return np.array(rows), np.array(residuals)
 
 
-def by_hand(model: pynn.Sequential, epochs: int, damping: float, w: np.ndarray) -> list[float]:
-    """Nielsen's damping with NumPy's solver."""
+def lm_manually(model: pynn.Sequential, epochs: int, damping: float, w: np.ndarray) -> list[float]:
+    """Train with Nielsen's damping and NumPy's solver; return the loss before each step."""
     scale, losses, mu, grow = np.sqrt(w / (w.sum() * 2)), [], 0.0, 2.0
     for epoch in range(epochs):
         j, r = jacobian(model, T, scale)
@@ -153,26 +153,26 @@ def by_hand(model: pynn.Sequential, epochs: int, damping: float, w: np.ndarray) 
 
 @pytest.mark.parametrize(("hidden", "damping"), [(6, 1e-3), (6, 1e-9), (20, 1e-2)])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_lm_takes_the_steps_of_the_paper(hidden: int, damping: float, weighted: bool) -> None:
-    """142 parameters span several blocks of the factor, 300 residuals several of the Jacobian; rejected steps occur."""
-    model, twin, w = net(2, hidden), net(2, hidden), W if weighted else np.ones(150)
+def test_lm_matches_nielsens_algorithm(hidden: int, damping: float, weighted: bool) -> None:
+    """142 parameters span several blocks of the factorization and 300 residuals several of the Jacobian; some steps are rejected."""
+    model, clone, w = net(2, hidden), net(2, hidden), W if weighted else np.ones(150)
     opt = LM(damping=damping)
     hist = model.fit(X, T, loss="mse", optimizer=opt, epochs=6, sample_weight=w if weighted else None, shuffle=False)
-    np.testing.assert_allclose(hist.history["loss"], by_hand(twin, 6, damping, w), rtol=1e-6)
-    np.testing.assert_allclose(vector(model), vector(twin), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(hist.history["loss"], lm_manually(clone, 6, damping, w), rtol=1e-6)
+    np.testing.assert_allclose(vector(model), vector(clone), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_lm_solves_least_squares_at_once(dtype: str) -> None:
+def test_lm_solves_linear_least_squares_in_one_step(dtype: str) -> None:
     model = pynn.Sequential(pynn.Linear(4, 2, dtype=dtype, seed=0))
     model.fit(X, T, loss=pynn.MSELoss(reduction="sum"), optimizer=LM(damping=1e-12), epochs=1, sample_weight=W)
     root = np.sqrt(W)[:, None]
-    want, *_ = np.linalg.lstsq(root * np.c_[X, np.ones(150)], root * T, rcond=None)
-    np.testing.assert_allclose(np.c_[model[0].weight, model[0].bias], want.T, atol=1e-9 if dtype == "float64" else 1e-5)
+    expected, *_ = np.linalg.lstsq(root * np.c_[X, np.ones(150)], root * T, rcond=None)
+    np.testing.assert_allclose(np.c_[model[0].weight, model[0].bias], expected.T, atol=1e-9 if dtype == "float64" else 1e-5)
 
 
-def test_lm_in_single_precision_comes_as_far_as_in_double() -> None:
-    """Its rows of the Jacobian come from a copy in double precision: of shared layers, several inputs and frozen parameters too."""
+def test_lm_converges_equally_far_in_single_precision() -> None:
+    """The Jacobian is computed in double precision, also for shared layers, several inputs and frozen parameters."""
     X, losses = np.linspace(-1, 1, 60)[:, None], {}
     for dtype in ("float32", "float64"):
         x, z = pynn.Input((1,)), pynn.Input((1,))
@@ -187,7 +187,7 @@ def test_lm_in_single_precision_comes_as_far_as_in_double() -> None:
     assert losses["float32"] < 10 * losses["float64"] < 1e-3
 
 
-def test_lm_takes_the_same_steps_in_single_precision_through_all_sorts_of_layers() -> None:
+def test_lm_takes_equal_steps_in_both_precisions_for_many_layer_kinds() -> None:
     losses = {}
     for dtype in ("float32", "float64"):
         layers = [
@@ -201,7 +201,7 @@ def test_lm_takes_the_same_steps_in_single_precision_through_all_sorts_of_layers
     np.testing.assert_allclose(losses["float32"], losses["float64"], rtol=1e-5)
 
 
-def test_lm_never_goes_up_and_rests_at_a_minimum() -> None:
+def test_lm_never_increases_the_loss_and_stays_at_a_minimum() -> None:
     model = net(2, 3)
     losses = model.fit(X, T, loss="mse", optimizer="levenberg_marquardt", epochs=300).history["loss"]
     assert (np.diff(losses) <= 1e-15).all()
@@ -210,22 +210,22 @@ def test_lm_never_goes_up_and_rests_at_a_minimum() -> None:
     linear.fit(X, T, loss="mse", optimizer="levenberg_marquardt", epochs=60)
     before = vector(linear)
     linear.fit(X, T, loss="mse", optimizer="levenberg_marquardt", epochs=3)
-    np.testing.assert_allclose(vector(linear), before, atol=1e-7)  # a loss that is right to 1e-16 tells parameters to its root
+    np.testing.assert_allclose(vector(linear), before, atol=1e-7)  # a loss accurate to 1e-16 determines the parameters to about 1e-8
 
 
-def test_lm_weighs_several_outputs() -> None:
-    """Two outputs of one shape are one of twice the columns, weighted."""
+def test_lm_weights_several_outputs() -> None:
+    """Two outputs of the same shape act like one output with the columns of both."""
     x = pynn.Input((4,))
     ends = [pynn.Linear(4, 1, dtype="float64", seed=i)(x) for i in range(2)]
     model = pynn.Model(x, ends)
     model.fit(X, [T[:, :1], T[:, 1:]], loss="mse", loss_weights=[3.0, 0.0], optimizer=LM(damping=1e-12), epochs=1)
-    want, *_ = np.linalg.lstsq(np.c_[X, np.ones(150)], T[:, 0], rcond=None)
+    expected, *_ = np.linalg.lstsq(np.c_[X, np.ones(150)], T[:, 0], rcond=None)
     first = model.predict(X)[0][:, 0]
-    np.testing.assert_allclose(first, np.c_[X, np.ones(150)] @ want, atol=1e-6)
+    np.testing.assert_allclose(first, np.c_[X, np.ones(150)] @ expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "levenberg_marquardt"])
-def test_frozen_parameters_stay_and_threads_do_not_matter(optimizer: str) -> None:
+def test_frozen_parameters_and_thread_counts(optimizer: str) -> None:
     found = []
     for threads in (1, 3):
         with pynn.num_threads(threads):
@@ -247,12 +247,12 @@ def test_frozen_parameters_stay_and_threads_do_not_matter(optimizer: str) -> Non
         ([pynn.Linear(4, 2), pynn.BatchNorm1d(2)], {}, "BatchNorm1d. behaves differently in training: call its eval"),
     ],
 )  # fmt: skip
-def test_lm_says_what_it_cannot_train(layers: list[Any], kwargs: dict[str, Any], match: str) -> None:
+def test_lm_rejects_unsupported_nets_and_settings(layers: list[Any], kwargs: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         pynn.Sequential(*layers).fit(X, T, **{"loss": "mse", "optimizer": "levenberg_marquardt", **kwargs})
 
 
-def test_settings_and_other_ways_in() -> None:
+def test_settings_train_on_batch_and_find_lr() -> None:
     with pytest.raises(ValueError, match="damping"):
         LM(damping=0.0)
     with pytest.raises(ValueError, match="LevenbergMarquardt has no learning rate"):
@@ -268,8 +268,8 @@ def test_settings_and_other_ways_in() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 2, 5000])
-def test_a_history_size_changed_on_the_way_makes_the_memory_anew(size: int) -> None:
-    """In fit, between calls and in a closure: the core goes by the size that its memory was made for."""
+def test_changing_history_size_reallocates_the_memory(size: int) -> None:
+    """In fit, between calls and within a closure, the core uses the size that its memory was allocated for."""
     X = np.random.default_rng(0).normal(size=(30, 3)).astype("f4")
     model = pynn.Sequential(pynn.Linear(3, 40, seed=0), "tanh", pynn.Linear(40, 1, seed=1))
     opt = pynn.optim.LBFGS(history_size=4, max_iter=3)
@@ -299,7 +299,7 @@ BAD = [("max_iter", -1), ("max_iter", 2.5), ("max_eval", -3), ("lr", np.nan), ("
 
 
 @pytest.mark.parametrize(("name", "value"), BAD)
-def test_settings_that_make_no_sense_are_refused_on_the_way(name: str, value: Any) -> None:
+def test_invalid_settings_during_training_raise(name: str, value: Any) -> None:
     X = np.random.default_rng(0).normal(size=(30, 3)).astype("f4")
     model = pynn.Sequential(pynn.Linear(3, 1, seed=0))
     opt = pynn.optim.LBFGS(history_size=4, max_iter=3)
