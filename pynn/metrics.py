@@ -258,9 +258,7 @@ def _scores(y_true: ArrayLike, y_score: ArrayLike, name: str, *, raw: bool = Fal
 
 
 # ---- classes ----------------------------------------------------------------------------------------------------------
-def accuracy(
-    y_true: ArrayLike, y_pred: ArrayLike, *, multilabel: bool | None = None, sample_weight: ArrayLike | None = None
-) -> float:
+def accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, multilabel: bool | None = None, sample_weight: ArrayLike | None = None) -> float:
     """Return the share of samples whose class is right; of multi-label targets, the share of elements that are right.
 
     Parameters
@@ -732,10 +730,19 @@ def ece(y_true: ArrayLike, y_pred: ArrayLike, *, n_bins: int = 15, sample_weight
     if np.isnan(p).any():
         return math.nan
     w, alone = _weights(sample_weight, len(true)), _given(y_pred, "y_pred", False).ndim == 1
-    confidence, right = p.max(1), (p[:, 1] > 0.5 if alone else p.argmax(1)) == true
+    right = (p[:, 1] > 0.5 if alone else p.argmax(1)) == true
+    _, confidence, correct = confidence_bins(p.max(1), right, w, n_bins)
+    return float(np.abs(correct - confidence).sum() / w.sum())
+
+
+def confidence_bins(confidence: _Floats, right: NDArray[np.bool_], w: _Floats, n_bins: int) -> tuple[_Floats, _Floats, _Floats]:
+    """Return for each bin of confidence the sums of the weights, of weight times confidence, and of the weights of right predictions.
+
+    Bins have equal widths and include their right edges.
+    """
     place = np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
-    gap = np.bincount(place, w * right, n_bins) - np.bincount(place, w * confidence, n_bins)
-    return float(np.abs(gap).sum() / w.sum())
+    total, confident, correct = (np.bincount(place, values, n_bins).astype(np.float64) for values in (w, w * confidence, w * right))
+    return total, confident, correct
 
 
 # ---- numbers ----------------------------------------------------------------------------------------------------------

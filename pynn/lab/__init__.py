@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from ._analyze import Difference, Verdict, analyze
     from ._candidates import ACTIVATIONS, ActivationMaker
     from ._compare import compare
+    from ._diagnosis import Calibration, PreActivation
     from ._health import UnitHealth, unit_health
     from ._record import Entry, RunRecord
     from ._report import Report
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 __all__ = [
     "ACTIVATIONS",
     "ActivationMaker",
+    "Calibration",
     "Difference",
     "Entry",
+    "PreActivation",
     "Report",
     "RunRecord",
     "UnitHealth",
@@ -27,8 +30,10 @@ __all__ = [
 _HOMES = {
     "ACTIVATIONS": "_candidates",
     "ActivationMaker": "_candidates",
+    "Calibration": "_diagnosis",
     "Difference": "_analyze",
     "Entry": "_record",
+    "PreActivation": "_diagnosis",
     "Report": "_report",
     "RunRecord": "_record",
     "UnitHealth": "_health",

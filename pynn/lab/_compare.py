@@ -15,6 +15,7 @@ from .._tables import check_count, unknown_name
 from ._candidates import ACTIVATIONS, Candidate, _hidden, _loss, _norm, _optimizer, activation_makers, varied
 from ._cost import cost_of
 from ._data import Data, r2
+from ._diagnosis import SAMPLE, calibration_of, pre_activations
 from ._record import Entry, HealthRecord, RunRecord, record
 from ._report import Report
 from ._tune import GRID_SIDE, TUNING_SEEDS, Trainer, Tuning, epochs_of, final_run, search
@@ -176,9 +177,7 @@ def compare(
         raise unknown_name("tune", tune, ("lr", "None"))
     if lr is not None and not 0 < lr < float("inf"):
         raise ValueError(f"lr: expected a number over 0, got {lr!r}")
-    data = Data(
-        X, y, task=task, scale=scale, test_size=test_size, validation_size=validation_size, seed=seed, has_model=model is not None
-    )
+    data = Data(X, y, task=task, scale=scale, test_size=test_size, validation_size=validation_size, seed=seed, has_model=model is not None)
     candidates = _candidates(given, data)
     numbers = tuple(range(seed, seed + seeds))
     trials = epochs_of(2 * GRID_SIDE + 1, epochs) * len(numbers[:TUNING_SEEDS]) if tune else 0
@@ -257,16 +256,20 @@ def _trained(
     part = data.part(seed)
     kept = [HealthRecord() for _ in candidates]
     runs = [
-        final_run(candidate, part, data, seed, rate, epochs, [keep])
-        for candidate, rate, keep in zip(candidates, rates, kept, strict=True)
+        final_run(candidate, part, data, seed, rate, epochs, [keep]) for candidate, rate, keep in zip(candidates, rates, kept, strict=True)
     ]
     train(runs, part, None, f"seed {seed}")
     X, y = data.test_part(seed)
     baseline = data.baselines(seed)
     found = []
+    sample = part.validation[:SAMPLE]
+    seen = tuple(x[sample] for x in part.X) if data.several_inputs else part.X[sample]
+    has_classes = not data.keys and data.targets[0].task == "classes"
     for candidate, run, keep in zip(candidates, runs, kept, strict=True):
         score, loss = _score(run.model, X, y, data)
-        made = record(run, score if np.isfinite(score) else baseline, loss, keep, seed)
+        calibration = calibration_of(run.model, X, y) if has_classes else None
+        inputs = pre_activations(run.model, seen, candidate.activation())
+        made = record(run, score if np.isfinite(score) else baseline, loss, keep, seed, calibration, inputs)
         parameters = sum(int(p.data.size) for p in run.model.parameters())
         found.append(_Done(made, parameters, epochs * -(-len(part.train) // candidate.batch_size)))
     return found

@@ -239,9 +239,7 @@ class Data:
 
     def _scaled(self, rows: Rows, train: Rows) -> tuple[Any, Any]:
         X = tuple(_standardised(a, rows, train, how) for a, how in zip(self.inputs, self.scales, strict=True))
-        y = [
-            _standardised(t.y, rows, train, "columns").astype(np.float32) if t.task == "quantity" else t.y[rows] for t in self.targets
-        ]
+        y = [_standardised(t.y, rows, train, "columns").astype(np.float32) if t.task == "quantity" else t.y[rows] for t in self.targets]
         targets: Any = y[0] if not self.keys else dict(zip(self.keys, y, strict=True)) if isinstance(self.keys[0], str) else y
         return X if self.several_inputs else X[0], targets
 

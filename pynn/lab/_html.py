@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from ._colors import ON_BLACK, ON_WHITE, style
+from ._diagnosis import LEVELS
 from ._html_words import html_words
 from ._protocol import origin_sentences
 from ._record import Entry
@@ -51,6 +52,7 @@ white-space:nowrap;font-variant-numeric:tabular-nums;color:inherit}}
 .pynn-lab .tick{{fill:var(--fg);font-size:12px;font-family:inherit}}
 @media (max-width:600px){{.pynn-lab .tick{{font-size:15px}}}}
 .pynn-lab .end{{text-anchor:end}}.pynn-lab .middle{{text-anchor:middle}}
+.pynn-lab .reference{{fill:none;stroke:var(--dim);stroke-width:1.5;stroke-dasharray:4 4}}
 .pynn-lab .line{{fill:none;stroke:var(--c);stroke-width:2}}
 .pynn-lab .band{{fill:var(--c);opacity:.13}}
 .pynn-lab .seed{{fill:var(--fg);opacity:.35}}
@@ -61,6 +63,8 @@ white-space:nowrap;font-variant-numeric:tabular-nums;color:inherit}}
 .pynn-lab summary{{cursor:pointer;color:var(--dim);padding:.3rem 0}}
 .pynn-lab code{{background:var(--box);color:inherit;padding:.5rem .7rem;display:block;overflow-wrap:anywhere;border-radius:4px}}
 """
+_FEWEST_IN_BIN = 10
+"""Bins of fewer predictions, of all seeds together, are not drawn."""
 _PAGE_STYLE = f"""
 :root{{color-scheme:light dark}}
 body{{margin:0;padding:1.5rem max(1rem,calc(50vw - 36rem));background:#fff}}
@@ -85,6 +89,8 @@ def page(report: Report, lang: str = "en") -> str:
         f"<h2>{t['scores']}</h2>{_table(report, lang)}",
         f"<h2>{t['curves']}</h2>{_curves(report, lang)}",
         f"<h2>{t['layers']}</h2>{_layers(report, lang)}",
+        _inputs(report, lang),
+        _calibration(report, lang),
         "" if report.verdict is None else f"<h2>{t['pairs']}</h2>{_scroll(t['pairs'], differences_table(report.verdict, lang))}",
         f"<h2>{t['protocol']}</h2>{_protocol(report, lang, open_=True)}",
     ]
@@ -196,6 +202,45 @@ def _by_layer(
     return _figure(chart, t[key])
 
 
+def _inputs(report: Report, lang: str) -> str:
+    """Return the inputs of the activations: a chart for each entry, with the same vertical axis."""
+    t = html_words(lang)
+    known = [(i, entry.label, entry.input_quantiles()) for i, entry in enumerate(report)]
+    known = [(i, label, layers) for i, label, layers in known if layers and not math.isnan(layers[0][0])]
+    if not known:
+        return ""
+    lowest, highest = (
+        end(end(layer[1], layer[-2]) for _, _, layers in known for layer in layers if not math.isnan(layer[0])) for end in (min, max)
+    )
+    figures = []
+    for i, label, layers in known:
+        middle = len(LEVELS) // 2
+        told = "; ".join(f"{_number(q[1])}, {_number(q[2])}, {_number(q[middle])}, {_number(q[-3])}, {_number(q[-2])}" for q in layers)
+        chart = Chart(f"{label}. {t['inputs levels']}: {told}", t["layer"], t["input"], _number)
+        chart.values = lowest, highest
+        chart.add(i, [], [(float(k), q[1], q[-2]) for k, q in enumerate(layers, 1)])
+        chart.add(i, [(float(k), q[middle]) for k, q in enumerate(layers, 1)], [(float(k), q[2], q[-3]) for k, q in enumerate(layers, 1)])
+        drawn = chart.svg()
+        figures.append(f'<figure><figcaption class="name" style="{style(i)}">{escape(label)}</figcaption>{drawn}</figure>')
+    return f'<h2>{t["inputs"]}</h2><p class="dim">{t["inputs caption"]}</p><div class="grids">{"".join(figures)}</div>'
+
+
+def _calibration(report: Report, lang: str) -> str:
+    """Return the reliability curves of all entries, over all seeds, as a chart."""
+    t = html_words(lang)
+    known = [(i, entry, one) for i, entry in enumerate(report) if (one := entry.calibration) is not None]
+    if not known:
+        return ""
+    told = ", ".join(f"{entry.label} {_percent(entry.calibration_error)}" for _, entry, _ in known)
+    chart = Chart(f"{t['calibration']}. {t['calibration error']}: {told}", t["confidence"], t["accuracy"], _percent, ends=(0.0, 100.0))
+    chart.reference = (0.0, 0.0), (100.0, 1.0)
+    for i, _, one in known:
+        bins = zip(one.counts, one.confidence, one.accuracy, strict=True)
+        chart.add(i, [(100 * confidence, accuracy) for n, confidence, accuracy in bins if n >= _FEWEST_IN_BIN])
+    caption = f"{t['calibration caption']} {t['calibration error']}: {told}."
+    return f'<h2>{t["calibration"]}</h2>{_key(report)}<div class="grids">{_figure(chart, caption)}</div>'
+
+
 def _layer_table(entry: Entry, index: int, lang: str) -> str:
     t = html_words(lang)
     heads = "".join(f'<th scope="col">{escape(t[key])}</th>' for key in ("layer", "class", "dead axis", "saturated axis"))
@@ -224,5 +269,3 @@ def _percent(value: float) -> str:
 
 def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3g}"
-
-

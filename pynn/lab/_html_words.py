@@ -42,6 +42,17 @@ _TEXT = {
         "saturated axis": "saturated",
         "spread": "Standard deviation of the outputs by layer, last epoch",
         "spread axis": "spread",
+        "inputs": "Inputs of the activations",
+        "inputs caption": "By activation layer, on validation rows after the last epoch, mean over the seeds: the median, half of the "
+        "inputs (dark), and 90 % of them (light). All charts have the same vertical axis.",
+        "inputs levels": "5 %, 25 %, 50 %, 75 % and 95 % of the inputs of each activation layer",
+        "input": "input",
+        "calibration": "Calibration",
+        "calibration error": "Expected calibration error",
+        "calibration caption": "Accuracy of predictions by their confidence, in 15 bins, all seeds together; on the dashed line both are "
+        "equal. Bins of fewer than 10 predictions are not drawn.",
+        "confidence": "confidence, %",
+        "accuracy": "accuracy",
     },
     "vi": {
         "title": "So sánh theo {what}",
@@ -88,6 +99,17 @@ _TEXT = {
         "saturated axis": "bão hòa",
         "spread": "Độ lệch chuẩn của đầu ra theo lớp, epoch cuối",
         "spread axis": "độ lệch",
+        "inputs": "Đầu vào của hàm kích hoạt",
+        "inputs caption": "Theo lớp kích hoạt, trên các dòng kiểm định sau epoch cuối, trung bình các seed: trung vị, một nửa số đầu vào "
+        "(đậm) và 90 % số đầu vào (nhạt). Mọi biểu đồ có cùng trục đứng.",
+        "inputs levels": "5 %, 25 %, 50 %, 75 % và 95 % đầu vào của từng lớp kích hoạt",
+        "input": "đầu vào",
+        "calibration": "Hiệu chuẩn",
+        "calibration error": "Sai số hiệu chuẩn kỳ vọng",
+        "calibration caption": "Độ chính xác của các dự đoán theo độ tin cậy, chia 15 khoảng, gộp mọi seed; trên đường đứt nét hai số "
+        "bằng nhau. Không vẽ các khoảng có dưới 10 dự đoán.",
+        "confidence": "độ tin cậy, %",
+        "accuracy": "độ chính xác",
     },
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 from .._training.callback import Callback, Logs
 from .._training.health import Health, LayerHealth
 from ._cost import Cost
+from ._diagnosis import Calibration, PreActivation
 
 
 def unit_shares(health: Health) -> tuple[float, float]:
@@ -58,6 +59,10 @@ class RunRecord:
         Of the first epoch and of the last.
     seconds : float
         The time of the training.
+    calibration : Calibration or None
+        Confidence and accuracy on the test rows; None unless the target is a single one of classes and the net gives probabilities.
+    pre_activations : tuple of PreActivation
+        The inputs of each activation on up to 256 validation rows, after the last epoch.
     """
 
     seed: int
@@ -68,6 +73,8 @@ class RunRecord:
     first_health: Health | None
     health: Health | None
     seconds: float
+    calibration: Calibration | None = None
+    pre_activations: tuple[PreActivation, ...] = ()
 
     def to_plain(self, timings: bool) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -79,6 +86,8 @@ class RunRecord:
             "history": self.history,
             "first_health": None if self.first_health is None else self.first_health.to_plain(),
             "health": None if self.health is None else self.health.to_plain(),
+            "calibration": self.calibration,
+            "pre_activations": self.pre_activations,
             **({"seconds": self.seconds} if timings else {}),
         }
 
@@ -86,6 +95,7 @@ class RunRecord:
     def from_plain(cls, plain: Mapping[str, Any]) -> RunRecord:
         """Return what `to_plain` of another returned."""
         health = {key: None if plain[key] is None else Health.from_plain(plain[key]) for key in ("first_health", "health")}
+        calibration = plain["calibration"]
         history = {str(name): [float(value) for value in values] for name, values in plain["history"].items()}
         return cls(
             int(plain["seed"]),
@@ -95,6 +105,8 @@ class RunRecord:
             history,
             **health,
             seconds=float(plain.get("seconds", math.nan)),
+            calibration=None if calibration is None else Calibration.from_plain(calibration),
+            pre_activations=tuple(map(PreActivation.from_plain, plain["pre_activations"])),
         )
 
 
@@ -193,6 +205,26 @@ class Entry:
         found = [run.first_health if first else run.health for run in self.runs]
         yield from zip(*(health.rows for health in found if health is not None), strict=False)
 
+    @property
+    def calibration(self) -> Calibration | None:
+        """The calibration of the predictions of all seeds together; None where it is not known."""
+        known = [run.calibration for run in self.runs if run.calibration is not None]
+        return Calibration.pooled(known) if known else None
+
+    @property
+    def calibration_error(self) -> float:
+        """The mean over the seeds of the expected calibration error; NaN where it is not known."""
+        known = [run.calibration.error for run in self.runs if run.calibration is not None]
+        return fmean(known) if known else math.nan
+
+    def pre_activations(self) -> Iterator[tuple[PreActivation, ...]]:
+        """Yield for each activation layer the distribution of its inputs in every run."""
+        yield from zip(*(run.pre_activations for run in self.runs if run.pre_activations), strict=False)
+
+    def input_quantiles(self) -> list[tuple[float, ...]]:
+        """Return for each activation layer the quantiles of its inputs, each the mean over the seeds."""
+        return [tuple(map(fmean, zip(*(one.quantiles for one in layer), strict=True))) for layer in self.pre_activations()]
+
     def gradient_ratio(self) -> float | None:
         """Return how many times longer the gradient of the last layer with parameters is than that of the first.
 
@@ -231,13 +263,21 @@ class Entry:
         )
 
 
-def record(run: Any, score: float, loss: float, kept: HealthRecord, seed: int) -> RunRecord:
+def record(
+    run: Any,
+    score: float,
+    loss: float,
+    kept: HealthRecord,
+    seed: int,
+    calibration: Calibration | None,
+    inputs: tuple[PreActivation, ...],
+) -> RunRecord:
     """Return what there is to keep of a run that has ended."""
     hist = run.history
     numbers: dict[str, list[float]] = {name: [*values] for name, values in hist.history.items() if name != "seconds"}
     numbers |= kept.shares
     seconds = math.fsum(hist.history.get("seconds", ()))
-    return RunRecord(seed, score, loss, hist.status, numbers, kept.first, kept.last, seconds)
+    return RunRecord(seed, score, loss, hist.status, numbers, kept.first, kept.last, seconds, calibration, inputs)
 
 
 def listed_scores(entries: Sequence[Entry]) -> dict[str, tuple[float, ...]]:

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from .._tables import unknown_name
 from ._analyze import SIGN_FLIP_SEEDS, Verdict, analyze
+from ._diagnosis import LEVELS
 from ._record import Entry, listed_scores
-from ._why import reasons
+from ._why import measured, reasons
 
 if TYPE_CHECKING:
     import pandas
@@ -101,7 +103,7 @@ class Report:
 
     # ---- words -----------------------------------------------------------------------------------------------------
     def summary(self, lang: str = "en") -> list[str]:
-        """Return the findings as sentences: what was learnt, the verdict, and why."""
+        """Return the findings as sentences: what was learnt, the verdict, why, calibration, and the inputs of the activations."""
         from ._protocol import report_words
 
         t = report_words(lang)
@@ -113,7 +115,7 @@ class Report:
         elif lost:
             found.append(t["lost"].format(labels=", ".join(lost), what=t["baseline_" + self.metric], baseline=baseline))
         found += [] if self.verdict is None else self.verdict.sentences(lang)
-        return found + reasons(self.entries, self.protocol["depth"], lang)
+        return [*found, *reasons(self.entries, self.protocol["depth"], lang), *measured(self.entries, lang)]
 
     def format_score(self, score: float) -> str:
         """Return a score as text: accuracies in percent."""
@@ -187,11 +189,19 @@ class Report:
         return fragment(self)
 
     # ---- data ------------------------------------------------------------------------------------------------------
-    def to_pandas(self) -> pandas.DataFrame:
-        """Return a pandas.DataFrame, a row per training: label, seed, score, loss, learning rate, status, dead, saturated, seconds.
+    def to_pandas(self, rows: str = "runs") -> pandas.DataFrame:
+        """Return a pandas.DataFrame.
+
+        Parameters
+        ----------
+        rows : {'runs', 'layers', 'bins'}
+            What a row is: a training; an activation layer of a training, with the distribution of its inputs; or a bin of the reliability
+            curve of a training.
 
         Raises
         ------
+        ValueError
+            If `rows` is none of these.
         ImportError
             If pandas is not installed.
         """
@@ -199,25 +209,13 @@ class Report:
             import pandas  # type: ignore[import-untyped, unused-ignore]
         except ImportError as error:
             raise ImportError("Report.to_pandas needs pandas: pip install pandas") from error
-        rows = []
+        if rows not in _ROWS:
+            raise unknown_name("rows", rows, _ROWS)
+        found = []
         for entry in self:
             for run, baseline in zip(entry.runs, self.baselines, strict=True):
-                alone = replace(entry, runs=(run,))
-                rows.append(
-                    {
-                        "label": entry.label,
-                        "seed": run.seed,
-                        "score": run.score,
-                        "baseline": baseline,
-                        "loss": run.loss,
-                        "lr": entry.lr,
-                        "status": run.status,
-                        "dead": alone.dead,
-                        "saturated": alone.saturated,
-                        "seconds": run.seconds,
-                    }
-                )
-        return pandas.DataFrame(rows)
+                found += [{"label": entry.label, "seed": run.seed, **row} for row in _ROWS[rows](replace(entry, runs=(run,)), baseline)]
+        return pandas.DataFrame(found)
 
     def to_json(self, path: str | os.PathLike[str] | None = None, *, timings: bool = True) -> str:
         """Return the whole report as JSON, and write it to a file if a path is given.
@@ -313,6 +311,32 @@ class Report:
         return text
 
 
+def _run_rows(alone: Entry, baseline: float) -> list[dict[str, Any]]:
+    """Return the row of an entry with a single run."""
+    (run,) = alone.runs
+    row = {"score": run.score, "baseline": baseline, "loss": run.loss, "lr": alone.lr, "status": run.status}
+    row |= {"dead": alone.dead, "saturated": alone.saturated, "seconds": run.seconds}
+    return [row | {"calibration_error": alone.calibration_error}]
+
+
+def _layer_rows(alone: Entry, baseline: float) -> list[dict[str, Any]]:
+    """Return a row for each activation layer of an entry with a single run."""
+    named = [f"q{100 * level:g}" for level in LEVELS]
+    each = [(dict(zip(one._fields[:-1], one, strict=False)), one.quantiles) for one in alone.runs[0].pre_activations]
+    return [{**row, **dict(zip(named, quantiles, strict=True))} for row, quantiles in each]
+
+
+def _bin_rows(alone: Entry, baseline: float) -> list[dict[str, Any]]:
+    """Return a row for each bin of the reliability curve of an entry with a single run."""
+    calibration = alone.runs[0].calibration
+    bins = () if calibration is None else zip(*calibration, strict=True)
+    return [{"bin": i, "count": n, "confidence": c, "accuracy": a} for i, (n, c, a) in enumerate(bins)]
+
+
+_ROWS: dict[str, Callable[[Entry, float], list[dict[str, Any]]]] = {"runs": _run_rows, "layers": _layer_rows, "bins": _bin_rows}
+"""What a row of `Report.to_pandas` is, and what makes the rows of a training."""
+
+
 def write(path: str | os.PathLike[str], text: str) -> None:
     """Replace a file by text in UTF-8."""
     from ..io._files import replacing
@@ -332,7 +356,7 @@ def _finite(value: Any) -> Any:
     return value
 
 
-_MAY_BE_NONE = ("protocol", "lr", "first_health", "health")
+_MAY_BE_NONE = ("protocol", "lr", "first_health", "health", "calibration")
 
 
 def _infinite(value: Any) -> Any:

@@ -41,10 +41,25 @@ class Chart:
         Whether the vertical axis is.
     show : function of float
         The text of a number at the vertical axis.
+    ends : (float, float), optional
+        The ends of the horizontal axis, of any numbers; None: those of the points, which are whole numbers.
     """
 
-    def __init__(self, label: str, x_label: str, y_label: str, show: Callable[[float], str], logarithmic: bool = False) -> None:
+    def __init__(
+        self,
+        label: str,
+        x_label: str,
+        y_label: str,
+        show: Callable[[float], str],
+        logarithmic: bool = False,
+        ends: tuple[float, float] | None = None,
+    ) -> None:
         self.label, self.x_label, self.y_label, self.show, self.logarithmic = label, x_label, y_label, show, logarithmic
+        self.ends = ends
+        self.reference: Points = ()
+        """A dashed line."""
+        self.values: tuple[float, ...] = ()
+        """Numbers that the vertical axis covers besides those of the points."""
         self._lines: list[tuple[int, list[tuple[float, float]], list[tuple[float, float, float]]]] = []
 
     def add(self, index: int, points: Points, band: Sequence[tuple[float, float, float]] = ()) -> None:
@@ -64,9 +79,10 @@ class Chart:
         xs = [x for _, points, _ in self._lines for x, _ in points]
         if not values:
             return ""
+        values += [self._value(y) for y in (*self.values, *(y for _, y in self.reference))]
         ticks = _decades(min(values), max(values)) if self.logarithmic else _ticks(min(values), max(values))
         low, high = min(*values, ticks[0]), max(*values, ticks[-1])
-        left, right = min(xs), max(xs)
+        left, right = self.ends or (min(xs), max(xs))
 
         def place(x: float, y: float) -> tuple[float, float]:
             across = (x - left) / (right - left) if right > left else 0.5
@@ -74,13 +90,20 @@ class Chart:
             return _LEFT + across * (WIDTH - _LEFT - _RIGHT), HEIGHT - _BOTTOM - up * (HEIGHT - _TOP - _BOTTOM)
 
         parts = [self._axes(ticks, low, high, left, right)]
+        if self.reference:
+            parts.append(f'<polyline points="{_path([place(x, y) for x, y in self.reference])}" class="reference"/>')
         for index, _, band in self._lines:
+            if len(band) == 1:
+                (x, top), (_, bottom) = place(band[0][0], band[0][2]), place(band[0][0], band[0][1])
+                box = f'x="{x - 16:.1f}" y="{top:.1f}" width="32" height="{bottom - top:.1f}"'
+                parts.append(f'<rect {box} class="band" style="{style(index)}"/>')
             if len(band) > 1:
                 edge = [*(place(x, b) for x, _, b in band), *(place(x, a) for x, a, _ in reversed(band))]
                 parts.append(f'<polygon points="{_path(edge)}" class="band" style="{style(index)}"/>')
         for index, points, _ in self._lines:
             drawn = [place(x, y) for x, y in points]
-            parts.append(f'<polyline points="{_path(drawn)}" class="line" style="{style(index)}"/>')
+            if drawn:
+                parts.append(f'<polyline points="{_path(drawn)}" class="line" style="{style(index)}"/>')
             if len(drawn) <= 16:
                 parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="mean" style="{style(index)}"/>' for x, y in drawn]
         label = escape(self.label)
@@ -93,7 +116,7 @@ class Chart:
             text = escape(self.show(10**tick if self.logarithmic else tick))
             parts.append(f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
             parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" class="tick end">{text}</text>')
-        for x in _whole_ticks(left, right):
+        for x in _whole_ticks(left, right) if self.ends is None else _ticks(left, right):
             across = (x - left) / (right - left) if right > left else 0.5
             at = _LEFT + across * (WIDTH - _LEFT - _RIGHT)
             parts.append(f'<text x="{at:.1f}" y="{HEIGHT - _BOTTOM + 16}" class="tick middle">{x:g}</text>')

@@ -12,6 +12,8 @@ NOTABLE_RATIO = 100.0
 """Gradients that differ this many times between the first and the last layer are worth a sentence."""
 NOTABLE_SHARE = 0.2
 """So is this share of dead or saturated units."""
+NOTABLE_GAP = 0.05
+"""And this distance between mean confidence and accuracy."""
 
 _TEXT = {
     "en": {
@@ -22,6 +24,14 @@ _TEXT = {
         "saturated": "{label}: {share:.0%} of the hidden units are saturated, most in layer {layer} ({most:.0%}).",
         "diverged": "{label}: {count} of {runs} trainings diverged.",
         "border": "{label}: its best learning rate, {lr:g}, lies at the end of the grid; pass lr= to move the grid.",
+        "calibration": "Expected calibration error, in points: {each}.",
+        "over": "{label} is overconfident: mean confidence {confidence:.1%}, accuracy {accuracy:.1%}.",
+        "under": "{label} is underconfident: mean confidence {confidence:.1%}, accuracy {accuracy:.1%}.",
+        "inputs": "Inputs of the activations, 5 % to 95 %, {where}: {each}.",
+        "one layer": "single layer",
+        "two layers": "first and last layer",
+        "range": "{low:.2g} to {high:.2g}",
+        "and": " and ",
     },
     "vi": {
         "shrink": "{label}{depth}: gradient nhỏ đi {ratio} lần từ lớp cuối về lớp đầu.",
@@ -31,6 +41,14 @@ _TEXT = {
         "saturated": "{label}: {share:.0%} đơn vị ẩn bão hòa, nhiều nhất ở lớp {layer} ({most:.0%}).",
         "diverged": "{label}: {count} trên {runs} lần huấn luyện bị phân kỳ.",
         "border": "{label}: tốc độ học tốt nhất, {lr:g}, nằm ở mép lưới; dùng lr= để dời lưới.",
+        "calibration": "Sai số hiệu chuẩn kỳ vọng (ECE), tính bằng điểm: {each}.",
+        "over": "{label} quá tự tin: độ tin cậy trung bình {confidence:.1%}, độ chính xác {accuracy:.1%}.",
+        "under": "{label} thiếu tự tin: độ tin cậy trung bình {confidence:.1%}, độ chính xác {accuracy:.1%}.",
+        "inputs": "Đầu vào của hàm kích hoạt, từ 5 % đến 95 %, {where}: {each}.",
+        "one layer": "lớp duy nhất",
+        "two layers": "lớp đầu và lớp cuối",
+        "range": "{low:.2g} đến {high:.2g}",
+        "and": " và ",
     },
 }
 
@@ -41,6 +59,33 @@ def reasons(entries: Sequence[Entry], depth: int | None, lang: str = "en") -> li
     for entry in entries:
         found += _of_entry(entry, depth, _TEXT[lang])
     return found
+
+
+def measured(entries: Sequence[Entry], lang: str = "en") -> list[str]:
+    """Return the calibration of the entries, and the range of the inputs of their activations."""
+    t, found = _TEXT[lang], []
+    errors = [f"{entry.label} {100 * entry.calibration_error:.1f}" for entry in entries if entry.calibration is not None]
+    if errors:
+        found.append(t["calibration"].format(each=", ".join(errors)))
+    for entry in entries:
+        calibration = entry.calibration
+        if calibration is not None and abs(calibration.gap) >= NOTABLE_GAP:
+            key = "over" if calibration.gap > 0 else "under"
+            confidence, accuracy = calibration.means
+            found.append(t[key].format(label=entry.label, confidence=confidence, accuracy=accuracy))
+    known = [(entry.label, entry.input_quantiles()) for entry in entries]
+    known = [(label, layers) for label, layers in known if layers]
+    if known:
+        each = "; ".join(f"{label} {_ranges(layers, t)}" for label, layers in known)
+        several = any(len(layers) > 1 for _, layers in known)
+        found.append(t["inputs"].format(where=t["two layers" if several else "one layer"], each=each))
+    return found
+
+
+def _ranges(layers: Sequence[Sequence[float]], t: dict[str, str]) -> str:
+    """Return where the middle 90 % of the inputs of the first and of the last activation lie."""
+    ends = [layers[0], layers[-1]] if len(layers) > 1 else layers
+    return t["and"].join(t["range"].format(low=layer[1], high=layer[-2]) for layer in ends)
 
 
 def _of_entry(entry: Entry, depth: int | None, t: dict[str, str]) -> list[str]:
