@@ -1,4 +1,4 @@
-"""The C tests and the C example, which need no Python. Compiled as users compile the core; .ci/run adds sanitizers."""
+"""The C tests and the C example, compiled with the usual flags; .ci/run also runs them with sanitizers."""
 
 import os
 import shlex

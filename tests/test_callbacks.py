@@ -1,4 +1,4 @@
-"""What callbacks may do, what is refused before the first epoch, batches, validation and modes."""
+"""Callbacks: events, changes during training, errors before the first epoch, monitoring, validation and modes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def after(epoch: int, act: Callable[[], Any]) -> Callable[[int, Any], None]:
     return lambda e, logs: act() if e == epoch else None
 
 
-# ---- how they are given ------------------------------------------------------------------------------------------------
+# ---- arguments ---------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "given",
     [
@@ -62,7 +62,7 @@ def test_callbacks_may_be_none_one_or_any_iterable(given: Any) -> None:
     assert bool(seen) == (given(one) is not None and given(one) != [])
 
 
-def test_callbacks_of_evaluate_may_be_given_so_too() -> None:
+def test_evaluate_accepts_callbacks_in_the_same_forms() -> None:
     seen: list[str] = []
     one = cb.LambdaCallback(on_test_begin=lambda logs: seen.append("begin"), on_test_end=lambda logs: seen.append(",".join(logs)))
     for given in (None, one, [one]):
@@ -70,7 +70,7 @@ def test_callbacks_of_evaluate_may_be_given_so_too() -> None:
     assert seen == ["begin", "loss"] * 2
 
 
-FOREIGN = {
+UNKNOWN_EVENTS = {
     "on_batch_begin": "use on_train_batch_begin",
     "on_batch_end": "use on_train_batch_end",
     "on_train_start": "use on_train_begin",
@@ -104,28 +104,28 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("how", ["class", "base class", "instance"])
-@pytest.mark.parametrize("name", FOREIGN)
-def test_a_method_that_would_never_be_called_is_refused(name: str, how: str) -> None:
-    made = type("Mine", (cb.Callback,), {} if how == "instance" else {name: lambda self, *args: pytest.fail("called")})
+@pytest.mark.parametrize("name", UNKNOWN_EVENTS)
+def test_methods_that_would_never_be_called_raise(name: str, how: str) -> None:
+    made = type("Custom", (cb.Callback,), {} if how == "instance" else {name: lambda self, *args: pytest.fail("called")})
     one = (type("Derived", (made,), {}) if how == "base class" else made)()
     if how == "instance":
         setattr(one, name, lambda *args: None)
     model = net()
     for call in (functools.partial(model.fit, **MSE), functools.partial(model.evaluate, loss="mse")):
-        with pytest.raises(TypeError, match=rf"\.{name} would never be called; ({FOREIGN[name]})"):
+        with pytest.raises(TypeError, match=rf"\.{name} would never be called; ({UNKNOWN_EVENTS[name]})"):
             call(X, T, callbacks=[one])
     assert same(model, net())
 
 
-def test_other_attributes_are_no_events() -> None:
-    class Mine(cb.Callback):
+def test_other_attributes_are_not_taken_for_events() -> None:
+    class Custom(cb.Callback):
         on_gpu = False
 
-        def only_mine(self) -> None: ...
+        def extra_method(self) -> None: ...
 
         def _on_best(self) -> None: ...
 
-    net().fit(X, T, callbacks=Mine(), **MSE)
+    net().fit(X, T, callbacks=Custom(), **MSE)
 
 
 async def asynchronous(epoch: int, logs: Any) -> None: ...
@@ -140,25 +140,25 @@ def generating(epoch: int, logs: Any) -> Iterator[int]:
     [
         (lambda logs: None, r"is called with \(epoch, logs\), and takes \(logs\)"),
         (lambda: None, r"is called with \(epoch, logs\)"),
-        (type("Mine", (cb.Callback,), {"on_epoch_end": lambda self: None})(), r"Mine.on_epoch_end is called with \(epoch, logs\)"),
-        (type("Mine", (cb.Callback,), {"on_train_end": lambda self: None})(), r"Mine.on_train_end is called with \(logs\)"),
-        (type("Mine", (cb.Callback,), {"on_train_batch_end": lambda self, a, b, c: 0})(), r"is called with \(batch, logs\)"),
+        (type("Custom", (cb.Callback,), {"on_epoch_end": lambda self: None})(), r"Custom.on_epoch_end is called with \(epoch, logs\)"),
+        (type("Custom", (cb.Callback,), {"on_train_end": lambda self: None})(), r"Custom.on_train_end is called with \(logs\)"),
+        (type("Custom", (cb.Callback,), {"on_train_batch_end": lambda self, a, b, c: 0})(), r"is called with \(batch, logs\)"),
         (asynchronous, "asynchronous is a coroutine"),
         (generating, "generating is a coroutine or a generator function"),
-        (type("Mine", (cb.Callback,), {"on_test_end": lambda self, epoch, logs: None})(), r"on_test_end is called with \(logs\)"),
+        (type("Custom", (cb.Callback,), {"on_test_end": lambda self, epoch, logs: None})(), r"on_test_end is called with \(logs\)"),
         (cb.EarlyStopping, r"the class EarlyStopping; call it: EarlyStopping\(\.\.\.\)"),
         ([cb.EarlyStopping], r"the class EarlyStopping; call it"),
         ([None], "got None"),
     ],
 )
-def test_a_callback_that_could_not_be_called_is_refused_at_the_start(given: Any, message: str) -> None:
+def test_callbacks_with_a_wrong_signature_raise_before_training(given: Any, message: str) -> None:
     model = net()
     with pytest.raises(TypeError, match=message):
         model.fit(X, T, callbacks=given, **MSE)
     assert same(model, net())
 
 
-def test_builtins_and_partials_are_functions_too() -> None:
+def test_builtins_and_partials_are_accepted() -> None:
     seen: dict[int, Any] = {}
     net().fit(X, T, callbacks=[seen.__setitem__, functools.partial(lambda a, epoch, logs: None, 1)], **MSE)
     assert [*seen] == [0]
@@ -166,7 +166,7 @@ def test_builtins_and_partials_are_functions_too() -> None:
 
 # ---- events ------------------------------------------------------------------------------------------------------------
 class Spy(cb.Callback):
-    """Notes every event."""
+    """Record every event."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[Any, ...]] = []
@@ -209,7 +209,7 @@ def batches_of(size: int) -> list[tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize("source", ["arrays", "batches", "generator"])
-def test_events_come_in_order_and_change_no_bit(source: str) -> None:
+def test_events_come_in_order_and_do_not_change_training(source: str) -> None:
     given: tuple[Any, ...] = (X, T) if source == "arrays" else (batches_of(20),)
     given = (lambda: iter(batches_of(20)),) if source == "generator" else given
     held = (X, T) if source == "arrays" else batches_of(20)
@@ -233,13 +233,13 @@ def test_events_come_in_order_and_change_no_bit(source: str) -> None:
     assert [spy.losses[2], spy.losses[5]] == hist.history["loss"]
 
 
-def test_validation_of_arrays_goes_by_256_rows_for_its_callbacks() -> None:
+def test_validation_batches_of_arrays_have_256_rows() -> None:
     many, targets = rng.normal(size=(600, 4)), rng.normal(size=600)
     seen: list[tuple[int, float]] = []
-    look = cb.LambdaCallback(on_test_batch_end=lambda batch, logs: seen.append((batch, logs["loss"])))
+    record = cb.LambdaCallback(on_test_batch_end=lambda batch, logs: seen.append((batch, logs["loss"])))
     model = net()
     weights = rng.random(600)
-    found = model.evaluate(many, targets, loss="mse", metrics=["mae"], sample_weight=weights, callbacks=look)
+    found = model.evaluate(many, targets, loss="mse", metrics=["mae"], sample_weight=weights, callbacks=record)
     plain = model.evaluate(many, targets, loss="mse", metrics=["mae"], sample_weight=weights)
     assert [batch for batch, _ in seen] == [0, 1, 2]
     assert found == pytest.approx(plain, rel=1e-12)
@@ -249,29 +249,29 @@ def test_validation_of_arrays_goes_by_256_rows_for_its_callbacks() -> None:
 
 
 @pytest.mark.parametrize("batches", [False, True])
-def test_a_rate_set_before_a_batch_is_used_for_it(batches: bool) -> None:
+def test_a_rate_set_before_a_batch_applies_to_it(batches: bool) -> None:
     rates = [0.1, 0.0, 0.05]
     opt = pynn.optim.SGD(lr=1.0)
 
     def rate(batch: int, logs: Any) -> None:
         opt.param_groups[0]["lr"] = rates[batch]
 
-    model, by_hand, own = net(), net(), pynn.optim.SGD(lr=1.0)
+    model, looped, other = net(), net(), pynn.optim.SGD(lr=1.0)
     given: Any = (batches_of(20),) if batches else (X, T)
     call = cb.LambdaCallback(on_train_batch_begin=rate)
     model.fit(*given, optimizer=opt, batch_size=20, shuffle=False, callbacks=call, **MSE)
-    own.bind(by_hand.parameters())
+    other.bind(looped.parameters())
     for (x, t), lr in zip(batches_of(20), rates, strict=True):
-        own.param_groups[0]["lr"] = lr
-        by_hand.train_on_batch(x, t, loss="mse", optimizer=own)
-    for p, q in zip(model.parameters(), by_hand.parameters(), strict=True):
+        other.param_groups[0]["lr"] = lr
+        looped.train_on_batch(x, t, loss="mse", optimizer=other)
+    for p, q in zip(model.parameters(), looped.parameters(), strict=True):
         np.testing.assert_array_equal(p.data, q.data)
     assert opt.steps == 3
 
 
 @pytest.mark.parametrize("batches", [False, True])
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_training_may_stop_within_an_epoch(batches: bool, shuffle: bool) -> None:
+def test_callbacks_can_stop_training_within_an_epoch(batches: bool, shuffle: bool) -> None:
     class Stop(cb.Callback):
         def on_train_batch_end(self, batch: int, logs: Any) -> None:
             self.model.stop_training = batch == 1
@@ -279,17 +279,17 @@ def test_training_may_stop_within_an_epoch(batches: bool, shuffle: bool) -> None
     seen: list[int] = []
     given: Any = (batches_of(10),) if batches else (X, T)
     model = net()
-    metric = {"mine": lambda t, p: seen.append(len(t)) or float(((t - p[:, 0]) ** 2).mean())}
+    metric = {"custom": lambda t, p: seen.append(len(t)) or float(((t - p[:, 0]) ** 2).mean())}
     hist = model.fit(*given, batch_size=10, epochs=5, shuffle=shuffle, metrics=metric, callbacks=Stop(), **MSE)
     assert model.optimizer is not None
     assert (len(hist.epoch), model.optimizer.steps, seen) == (1, 2, [20])
-    assert hist.history["mine"][0] == pytest.approx(hist.history["loss"][0], rel=1e-12)
+    assert hist.history["custom"][0] == pytest.approx(hist.history["loss"][0], rel=1e-12)
 
 
-def test_steps_in_C_are_counted_without_batch_callbacks_and_the_order_is_kept() -> None:
-    orders: dict[str, list[Any]] = {"whole": [], "batches": []}
+def test_batch_callbacks_do_not_change_the_order_of_rows() -> None:
+    orders: dict[str, list[Any]] = {"epochs": [], "batches": []}
 
-    class Note(pynn.Layer):
+    class Record(pynn.Layer):
         def __init__(self, where: str) -> None:
             super().__init__()
             self.where = where
@@ -301,40 +301,40 @@ def test_steps_in_C_are_counted_without_batch_callbacks_and_the_order_is_kept() 
         def backward(self, gy: Any) -> Any:
             return gy
 
-    for where, call in (("whole", None), ("batches", cb.LambdaCallback(on_train_batch_end=lambda batch, logs: None))):
-        pynn.Sequential(Note(where), pynn.Linear(4, 1, seed=0, dtype="float64")).fit(X, T, epochs=3, batch_size=7, callbacks=call, **MSE)
-    assert orders["whole"] == orders["batches"]
+    for where, call in (("epochs", None), ("batches", cb.LambdaCallback(on_train_batch_end=lambda batch, logs: None))):
+        pynn.Sequential(Record(where), pynn.Linear(4, 1, seed=0, dtype="float64")).fit(X, T, epochs=3, batch_size=7, callbacks=call, **MSE)
+    assert orders["epochs"] == orders["batches"]
 
 
 def test_an_exception_in_a_batch_ends_training_and_leaves_the_model_usable() -> None:
     def fail(batch: int, logs: Any) -> None:
-        raise KeyError("mine")
+        raise KeyError("failure")
 
     ended: list[Any] = []
     model = net().eval()
-    with pytest.raises(KeyError, match="mine"):
+    with pytest.raises(KeyError, match="failure"):
         model.fit(X, T, callbacks=cb.LambdaCallback(on_train_batch_end=fail, on_train_end=ended.append), **MSE)
     assert ended == [{}]
     assert not model.training
     model.fit(X, T, **MSE)
 
 
-# ---- changes within a training -----------------------------------------------------------------------------------------
+# ---- changes during training -------------------------------------------------------------------------------------------
 def test_freeze_and_unfreeze_take_effect_from_the_next_epoch() -> None:
     for frozen in (True, False):
         model, seen = net(), []
         model[0].freeze() if frozen else None
         change = model.unfreeze if frozen else functools.partial(model.freeze, "0")
 
-        def look(epoch: int, logs: Any, model: Any = model, seen: list[Any] = seen) -> None:
+        def record(epoch: int, logs: Any, model: Any = model, seen: list[Any] = seen) -> None:
             seen.append(model[0].weight.copy())
 
-        model.fit(X, T, epochs=4, callbacks=[look, after(1, change)], **MSE)
+        model.fit(X, T, epochs=4, callbacks=[record, after(1, change)], **MSE)
         moved = [(seen[i] != seen[i - 1]).any() for i in (1, 2, 3)]
         assert moved == ([False, True, True] if frozen else [True, False, False])
 
 
-def test_one_parameter_may_be_unfrozen() -> None:
+def test_a_single_parameter_can_be_unfrozen() -> None:
     model = net()
     model[0].freeze()
     parameter = model.parameters()[1]
@@ -361,7 +361,7 @@ def test_one_parameter_may_be_unfrozen() -> None:
         (lambda: pynn.LayerNorm(8, dtype="float64"), {"eps": 2.0}, "eps"),
     ],
 )
-def test_a_setting_that_a_callback_changes_holds_for_the_epochs_after(layer: Any, change: Any, setting: str, when: str) -> None:
+def test_layer_settings_changed_by_a_callback_apply_from_the_next_epoch(layer: Any, change: Any, setting: str, when: str) -> None:
     def make() -> pynn.Sequential:
         return pynn.Sequential(pynn.Linear(4, 8, seed=0, dtype="float64"), layer(), pynn.Linear(8, 1, seed=1, dtype="float64"))
 
@@ -384,38 +384,38 @@ def test_a_setting_that_a_callback_changes_holds_for_the_epochs_after(layer: Any
     set_all(parts)
     parts.fit(X, T, epochs=3, initial_epoch=first, **{**settings, "optimizer": opt})
     assert same(model, parts)
-    whole = make()
-    whole.fit(X, T, epochs=3, **{**settings, "optimizer": pynn.optim.SGD(lr=0.01)})
-    assert not same(model, whole)
+    full = make()
+    full.fit(X, T, epochs=3, **{**settings, "optimizer": pynn.optim.SGD(lr=0.01)})
+    assert not same(model, full)
 
 
 def masks() -> tuple[pynn.Sequential, list[Any]]:
-    """A net whose dropout lets nothing pass in training, and the targets' loss where it does: 1 in training, 0 without."""
+    """Return a net whose dropout removes everything, and data on which its loss is 1 in training mode and 0 otherwise."""
     one = pynn.Linear(1, 1, seed=0, dtype="float64")
     one.weight, one.bias = [[1.0]], [0.0]
     return pynn.Sequential(pynn.Dropout(1.0, seed=0), one), [np.ones((8, 1)), np.ones(8)]
 
 
-def still() -> pynn.optim.SGD:
+def zero_rate() -> pynn.optim.SGD:
     return pynn.optim.SGD(lr=0.0)
 
 
 def test_the_mode_of_a_layer_changes_from_the_next_epoch() -> None:
     model, data = masks()
     turns = [after(0, lambda: model[0].eval()), after(2, lambda: model[0].train())]
-    hist = model.fit(*data, epochs=4, optimizer=still(), callbacks=turns, **MSE)
+    hist = model.fit(*data, epochs=4, optimizer=zero_rate(), callbacks=turns, **MSE)
     assert hist.history["loss"] == [1.0, 0.0, 0.0, 1.0]
-    hist = model.fit(*data, epochs=3, optimizer=still(), callbacks=after(0, model.eval), **MSE)
+    hist = model.fit(*data, epochs=3, optimizer=zero_rate(), callbacks=after(0, model.eval), **MSE)
     assert hist.history["loss"] == [1.0, 0.0, 0.0]
     assert model.training
     assert model[0].training
 
 
 TRAININGS: dict[str, Callable[[Any, Any, Any], Any]] = {
-    "fit": lambda m, x, t: m.fit(x, t, optimizer=still(), **MSE).history["loss"][0],
-    "fit on batches": lambda m, x, t: m.fit([(x, t)], optimizer=still(), **MSE).history["loss"][0],
-    "partial_fit": lambda m, x, t: m.partial_fit(x, t, optimizer=still(), **MSE).history.history["loss"][0],
-    "train_on_batch": lambda m, x, t: m.train_on_batch(x, t, loss="mse", optimizer=still())["loss"],
+    "fit": lambda m, x, t: m.fit(x, t, optimizer=zero_rate(), **MSE).history["loss"][0],
+    "fit on batches": lambda m, x, t: m.fit([(x, t)], optimizer=zero_rate(), **MSE).history["loss"][0],
+    "partial_fit": lambda m, x, t: m.partial_fit(x, t, optimizer=zero_rate(), **MSE).history.history["loss"][0],
+    "train_on_batch": lambda m, x, t: m.train_on_batch(x, t, loss="mse", optimizer=zero_rate())["loss"],
     "find_lr": lambda m, x, t: m.find_lr(x, t, steps=2, **MSE).loss[0],
 }
 OTHERS: dict[str, Callable[[Any, Any, Any], Any]] = {
@@ -426,7 +426,7 @@ OTHERS: dict[str, Callable[[Any, Any, Any], Any]] = {
 
 @pytest.mark.parametrize("mode", ["train", "eval", "nested"])
 @pytest.mark.parametrize("what", [*TRAININGS, *OTHERS])
-def test_training_is_in_training_mode_and_the_mode_is_as_before(what: str, mode: str) -> None:
+def test_training_calls_use_training_mode_and_restore_the_mode(what: str, mode: str) -> None:
     inner, data = masks()
     model = pynn.Sequential(inner) if mode == "nested" else inner
     model.train(mode == "train")
@@ -437,7 +437,7 @@ def test_training_is_in_training_mode_and_the_mode_is_as_before(what: str, mode:
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
 @pytest.mark.parametrize("what", TRAININGS)
-def test_the_mode_is_as_before_an_exception_too(what: str, kind: type[BaseException]) -> None:
+def test_the_mode_is_restored_after_an_exception(what: str, kind: type[BaseException]) -> None:
     class Fail(pynn.Layer):
         armed = False
 
@@ -460,15 +460,15 @@ def test_the_mode_is_as_before_an_exception_too(what: str, kind: type[BaseExcept
     assert [layer.training for layer in model.modules()] == modes
 
 
-def test_a_layer_set_to_evaluation_alone_stays_so() -> None:
+def test_a_single_layer_in_evaluation_mode_stays_in_it() -> None:
     model, data = masks()
     model[0].eval()
-    assert model.fit(*data, optimizer=still(), **MSE).history["loss"] == [0.0]
+    assert model.fit(*data, optimizer=zero_rate(), **MSE).history["loss"] == [0.0]
     assert model.training
     assert not model[0].training
 
 
-def test_layers_that_a_callback_replaces_are_trained() -> None:
+def test_layers_replaced_by_a_callback_are_trained() -> None:
     model = net()
     fresh = pynn.Linear(8, 1, seed=5, dtype="float64")
     start = fresh.weight.copy()
@@ -485,39 +485,39 @@ def test_layers_that_a_callback_replaces_are_trained() -> None:
     assert len(hist.epoch) == 4
 
 
-def test_a_callback_that_changes_the_shape_of_the_output_is_refused() -> None:
+def test_changing_the_output_shape_in_a_callback_raises() -> None:
     model = net()
     with pytest.raises(ValueError, match=r"the targets no longer fit: .*\(1,\).*\(3,\)"):
         model.fit(X, T, epochs=4, callbacks=after(1, lambda: model.append(pynn.Linear(1, 3, dtype="float64"))), **MSE)
 
 
-# ---- what a callback may call ------------------------------------------------------------------------------------------
+# ---- calls from callbacks ----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("event", ["on_epoch_end", "on_epoch_begin", "on_train_begin", "on_train_end", "on_train_batch_end", "on_test_end"])
 @pytest.mark.parametrize("what", ["fit", "partial_fit", "train_on_batch", "find_lr"])
-def test_training_within_a_training_of_the_same_model_is_refused(what: str, event: str) -> None:
-    model, like = net(), net()
-    refused: list[str] = []
+def test_nested_training_of_the_same_model_raises(what: str, event: str) -> None:
+    model, plain = net(), net()
+    messages: list[str] = []
 
     def call(*args: Any) -> None:
-        with pytest.raises(RuntimeError, match="is being trained by fit") as told:
+        with pytest.raises(RuntimeError, match="is being trained by fit") as raised:
             getattr(model, what)(X, T, loss="mse")
-        refused.append(str(told.value))
+        messages.append(str(raised.value))
 
     settings: dict[str, Any] = {**MSE, "epochs": 3, "validation_data": (X, T), "metrics": ["mae"]}
     hist = model.fit(X, T, callbacks=cb.LambdaCallback(**{event: call}), **settings)
-    other = like.fit(X, T, **settings)
-    assert refused
+    other = plain.fit(X, T, **settings)
+    assert messages
     for name in other.history:
         if name != "seconds":
             np.testing.assert_allclose(hist.history[name], other.history[name], rtol=1e-12)
-    assert same(model, like)
+    assert same(model, plain)
     assert model.history is hist
     model.fit(X, T, **MSE)
 
 
 @pytest.mark.parametrize("event", ["on_epoch_end", "on_train_batch_end"])
-def test_harmless_calls_work_within_a_training(event: str, tmp_path: Path) -> None:
-    model, like = net(), net()
+def test_callbacks_may_predict_evaluate_and_save(event: str, tmp_path: Path) -> None:
+    model, plain = net(), net()
 
     def call(*args: Any) -> None:
         model.load_state_dict(model.state_dict())
@@ -534,30 +534,30 @@ def test_harmless_calls_work_within_a_training(event: str, tmp_path: Path) -> No
 
     settings: dict[str, Any] = {**MSE, "epochs": 3, "validation_data": (X, T)}
     hist = model.fit(X, T, callbacks=cb.LambdaCallback(**{event: call}), **settings)
-    assert hist.history["loss"] == like.fit(X, T, **settings).history["loss"]
-    assert same(model, like)
+    assert hist.history["loss"] == plain.fit(X, T, **settings).history["loss"]
+    assert same(model, plain)
 
 
-def test_weights_that_a_callback_loads_are_trained_on() -> None:
-    model, like = net(), net()
+def test_training_continues_from_weights_loaded_by_a_callback() -> None:
+    model, plain = net(), net()
     start = model.state_dict()
     opt = pynn.optim.SGD(lr=0.01)
     model.fit(X, T, epochs=2, optimizer=opt, callbacks=after(0, lambda: model.load_state_dict(start)), **MSE)
-    like.fit(X, T, epochs=2, initial_epoch=1, optimizer=pynn.optim.SGD(lr=0.01), **MSE)
-    assert same(model, like)
+    plain.fit(X, T, epochs=2, initial_epoch=1, optimizer=pynn.optim.SGD(lr=0.01), **MSE)
+    assert same(model, plain)
 
 
-def test_another_model_of_the_same_layers_may_be_trained_within() -> None:
-    """As the two halves of a generative adversarial net."""
-    whole = net()
-    part = pynn.Sequential(*whole[:2], pynn.Linear(8, 1, seed=7, dtype="float64"))
+def test_callbacks_may_train_another_model_with_shared_layers() -> None:
+    """For example, generative adversarial nets."""
+    full = net()
+    part = pynn.Sequential(*full[:2], pynn.Linear(8, 1, seed=7, dtype="float64"))
     losses: list[float] = []
     train = lambda batch, logs: losses.append(part.train_on_batch(X, T, loss="mse")["loss"])  # noqa: E731
-    whole.fit(X, T, callbacks=cb.LambdaCallback(on_train_batch_end=train), **MSE)
+    full.fit(X, T, callbacks=cb.LambdaCallback(on_train_batch_end=train), **MSE)
     assert losses[-1] < losses[0]
 
 
-def test_a_model_that_batches_come_from_may_predict() -> None:
+def test_a_batch_generator_may_call_predict() -> None:
     model = net()
 
     def bootstrapped() -> Iterator[tuple[Any, Any]]:
@@ -592,7 +592,7 @@ class Scaled(pynn.Layer):
 
 @pytest.mark.parametrize("what", ["fit", "partial_fit", "train_on_batch", "find_lr"])
 @pytest.mark.parametrize("kind", SHARED)
-def test_two_threads_do_not_train_the_same_parameters(kind: str, what: str) -> None:
+def test_training_shared_parameters_in_two_threads_raises(kind: str, what: str) -> None:
     a, b = SHARED[kind]()
     entered, done = threading.Event(), threading.Event()
 
@@ -632,28 +632,28 @@ def untrained(epoch: int, logs: Any) -> None:
 
 
 @pytest.mark.parametrize("monitor", RISES)
-def test_every_number_of_the_library_has_its_direction(monitor: str) -> None:
+def test_every_reported_score_has_a_direction(monitor: str) -> None:
     model = net(last=3)
-    wanted = [monitor] if monitor not in ("loss", "seconds", "accuracy") else None
+    names = [monitor] if monitor not in ("loss", "seconds", "accuracy") else None
     for make in MONITORS.values():
         for prefix in ("", "val_") if monitor != "seconds" else ("",):
             one = make(prefix + monitor)
-            model.fit(X, Y, loss="cross_entropy", epochs=0, metrics=wanted, validation_data=(X, Y), callbacks=[one])
+            model.fit(X, Y, loss="cross_entropy", epochs=0, metrics=names, validation_data=(X, Y), callbacks=[one])
             assert one._rises is RISES[monitor]
 
 
 @pytest.mark.parametrize(("metric", "rises"), [("mae", False), ("mse", False), ("rmse", False), ("r2", True)])
-def test_the_direction_comes_from_the_metric_and_not_from_its_name(metric: str, rises: bool) -> None:
-    for named in ([metric], {"accuracy_of_mine": metric}, {"my_loss": metric}):
+def test_the_direction_comes_from_the_metric_not_from_its_name(metric: str, rises: bool) -> None:
+    for named in ([metric], {"custom_accuracy": metric}, {"my_loss": metric}):
         stop = cb.EarlyStopping(next(iter(named)))
         net().fit(X, T, epochs=0, metrics=named, callbacks=stop, **MSE)
         assert stop._rises is rises
 
 
 @pytest.mark.parametrize("make", MONITORS.values(), ids=MONITORS)
-@pytest.mark.parametrize("name", ["mine", "mape", "nll", "perplexity", "rmsle", "error_rate", "my_accuracy", "my_loss"])
+@pytest.mark.parametrize("name", ["custom", "mape", "nll", "perplexity", "rmsle", "error_rate", "my_accuracy", "my_loss"])
 @pytest.mark.parametrize("val", [False, True])
-def test_a_metric_without_a_direction_needs_a_mode(make: Any, name: str, val: bool) -> None:
+def test_monitoring_a_metric_without_direction_requires_a_mode(make: Any, name: str, val: bool) -> None:
     model = net()
     settings = {**MSE, "epochs": 3, "metrics": {name: lambda t, p: 1.0}, "validation_data": (X, T) if val else None}
     monitor = f"val_{name}" if val else name
@@ -666,36 +666,36 @@ def test_a_metric_without_a_direction_needs_a_mode(make: Any, name: str, val: bo
 
 @pytest.mark.parametrize("how", ["function", "partial", "object"])
 @pytest.mark.parametrize("rises", [True, False, np.True_])
-def test_a_metric_may_carry_its_direction(how: str, rises: bool) -> None:
+def test_greater_is_better_gives_the_direction(how: str, rises: bool) -> None:
     values = iter([2.0, 3.0, 1.0])
 
-    def mine(t: Any, p: Any, k: int = 0) -> float:
+    def custom(t: Any, p: Any, k: int = 0) -> float:
         return next(values)
 
-    class Mine:
+    class Custom:
         greater_is_better = rises
 
         def __call__(self, t: Any, p: Any) -> float:
             return next(values)
 
-    mine.greater_is_better = rises  # type: ignore[attr-defined]
-    metric = {"function": mine, "partial": functools.partial(mine, k=1), "object": Mine()}[how]
+    custom.greater_is_better = rises  # type: ignore[attr-defined]
+    metric = {"function": custom, "partial": functools.partial(custom, k=1), "object": Custom()}[how]
     stop = cb.EarlyStopping("score", patience=5)
     net().fit(X, T, epochs=3, metrics={"score": metric}, callbacks=stop, **MSE)
     assert (stop.best, stop.best_epoch) == ((3.0, 1) if rises else (1.0, 2))
 
 
-def test_a_direction_that_is_none_is_refused() -> None:
-    def mine(t: Any, p: Any) -> float:
+def test_an_invalid_direction_raises() -> None:
+    def custom(t: Any, p: Any) -> float:
         return 1.0
 
-    mine.greater_is_better = "yes"  # type: ignore[attr-defined]
-    with pytest.raises(TypeError, match="greater_is_better of mine must be True or False, got 'yes'"):
-        net().fit(X, T, metrics=[mine], callbacks=untrained, **MSE)
+    custom.greater_is_better = "yes"  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="greater_is_better of custom must be True or False, got 'yes'"):
+        net().fit(X, T, metrics=[custom], callbacks=untrained, **MSE)
 
 
 def scripted(**numbers: list[float]) -> cb.Callback:
-    """A callback that reports these numbers, one an epoch."""
+    """Return a callback that reports these scores, one per epoch."""
 
     class Script(cb.Callback):
         def on_epoch_end(self, epoch: int, logs: Any) -> None:
@@ -704,7 +704,7 @@ def scripted(**numbers: list[float]) -> cb.Callback:
     return Script()
 
 
-def test_numbers_that_callbacks_report_can_be_monitored() -> None:
+def test_scores_reported_by_callbacks_can_be_monitored() -> None:
     for name, best in (("val_mae", 0.5), ("val_loss", 0.5), ("val_accuracy", 3.0), ("r2", 3.0)):
         stop = cb.EarlyStopping(name)
         net().fit(X, T, epochs=3, callbacks=[scripted(**{name: [2.0, 3.0, 0.5]}), stop], **MSE)
@@ -721,11 +721,11 @@ def test_numbers_that_callbacks_report_can_be_monitored() -> None:
 # ---- before the first epoch --------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("make", MONITORS.values(), ids=MONITORS)
 @pytest.mark.parametrize("monitor", ["val_loss", "val_mae", "acc", "val_los", "mae"])
-def test_a_monitor_that_is_not_reported_is_refused_before_the_first_epoch(make: Any, monitor: str) -> None:
+def test_an_unknown_monitor_raises_before_the_first_epoch(make: Any, monitor: str) -> None:
     model = net()
-    with pytest.raises(ValueError, match=rf"monitor '{monitor}' is not reported; known: loss, seconds") as told:
+    with pytest.raises(ValueError, match=rf"monitor '{monitor}' is not reported; known: loss, seconds") as raised:
         model.fit(X, T, callbacks=[make(monitor), untrained], **MSE)
-    assert ("validation_data" in str(told.value)) == monitor.startswith("val_")
+    assert ("validation_data" in str(raised.value)) == monitor.startswith("val_")
     assert same(model, net())
 
 
@@ -748,16 +748,16 @@ def test_names_of_several_outputs_are_checked_before_the_first_epoch() -> None:
 
 
 @pytest.mark.parametrize("path", ["a-{nothing}", "a-{val_loss}", "a-{loss:d}", "a-{}", "a-{0}", "a-{loss", "a-{epoch.x}"])
-def test_a_path_that_cannot_be_filled_in_is_refused_before_the_first_epoch(path: str) -> None:
+def test_an_invalid_path_template_raises_before_the_first_epoch(path: str) -> None:
     model = net()
     with pytest.raises(ValueError, match=r"path: .* cannot be filled in with epoch, loss, seconds"):
         model.fit(X, T, callbacks=[cb.ModelCheckpoint(path), untrained], **MSE)
     assert same(model, net())
 
 
-def test_a_path_may_name_what_a_callback_reports(tmp_path: Path) -> None:
-    path = tmp_path / "{epoch:02d}-{mine:.1f}.safetensors"
-    net().fit(X, T, epochs=2, callbacks=[scripted(mine=[1.0, 2.0]), cb.ModelCheckpoint(path)], **MSE)
+def test_a_path_may_contain_scores_reported_by_callbacks(tmp_path: Path) -> None:
+    path = tmp_path / "{epoch:02d}-{custom:.1f}.safetensors"
+    net().fit(X, T, epochs=2, callbacks=[scripted(custom=[1.0, 2.0]), cb.ModelCheckpoint(path)], **MSE)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["01-1.0.safetensors", "02-2.0.safetensors"]
 
 
@@ -797,8 +797,8 @@ def test_columns_of_a_log_are_compared_before_the_first_epoch(tmp_path: Path) ->
     with pytest.raises(ValueError, match="has the columns"):
         net().fit(X, T, validation_data=(X, T), callbacks=[cb.CSVLogger(path, append=True), untrained], **MSE)
     assert path.read_text() == before
-    net().fit(X, T, callbacks=[scripted(mine=[1.0]), cb.CSVLogger(tmp_path / "more.csv")], **MSE)
-    assert (tmp_path / "more.csv").read_text().splitlines()[0] == "epoch,loss,seconds,mine"
+    net().fit(X, T, callbacks=[scripted(custom=[1.0]), cb.CSVLogger(tmp_path / "more.csv")], **MSE)
+    assert (tmp_path / "more.csv").read_text().splitlines()[0] == "epoch,loss,seconds,custom"
 
 
 def test_health_monitor_without_health_raises_before_the_first_epoch() -> None:
@@ -814,8 +814,8 @@ def test_a_missing_learning_rate_raises_before_the_first_epoch() -> None:
         cb.LRScheduler(lambda: 0.1)  # type: ignore[arg-type]
 
 
-# ---- from fit to fit ---------------------------------------------------------------------------------------------------
-def test_the_best_is_kept_from_fit_to_fit(tmp_path: Path) -> None:
+# ---- several calls of fit ----------------------------------------------------------------------------------------------
+def test_the_best_score_is_kept_across_calls_of_fit(tmp_path: Path) -> None:
     path = tmp_path / "best.safetensors"
     best = cb.ModelCheckpoint(path, monitor="score", mode="max", save_best_only=True)
     model, saved = net(), []
@@ -834,7 +834,7 @@ def test_the_best_is_kept_from_fit_to_fit(tmp_path: Path) -> None:
     assert path.exists()
 
 
-def test_the_best_of_another_number_is_another(tmp_path: Path) -> None:
+def test_a_best_score_of_another_monitor_is_not_reused(tmp_path: Path) -> None:
     best = cb.ModelCheckpoint(tmp_path / "best.safetensors", save_best_only=True)
     net().fit(X, T, validation_data=(X[:1], 0 * T[:1]), callbacks=best, **MSE)
     first = best.best
@@ -842,14 +842,14 @@ def test_the_best_of_another_number_is_another(tmp_path: Path) -> None:
     assert best.best == hist.history["loss"][0] != first
 
 
-def test_early_stopping_begins_anew() -> None:
+def test_early_stopping_starts_over_in_each_fit() -> None:
     stop = cb.EarlyStopping(patience=1, restore_best=False)
     model = net()
-    lengths = [len(model.fit(X, T, epochs=3, callbacks=stop, optimizer=still(), **MSE).epoch) for _ in range(2)]
+    lengths = [len(model.fit(X, T, epochs=3, callbacks=stop, optimizer=zero_rate(), **MSE).epoch) for _ in range(2)]
     assert lengths == [2, 2]
 
 
-def test_a_number_that_is_nan_throughout_ends_after_the_patience() -> None:
+def test_a_score_that_is_always_nan_stops_after_the_patience() -> None:
     stop = cb.EarlyStopping("score", mode="max", patience=3)
     hist = net().fit(X, T, epochs=9, metrics={"score": lambda t, p: np.nan}, callbacks=stop, **MSE)
     assert len(hist.epoch) == 3
@@ -857,29 +857,29 @@ def test_a_number_that_is_nan_throughout_ends_after_the_patience() -> None:
 
 # ---- epochs ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("given", [3, 2, 5, [1, 4], (5,), {2, 9}, np.int64(2), range(1, 9, 2), iter([1, 2])])
-def test_validation_may_be_left_out_of_epochs(given: Any) -> None:
+def test_validation_freq_selects_epochs(given: Any) -> None:
     given = list(given) if not isinstance(given, (int, np.integer)) else given
-    wanted = [e for e in range(5) if ((e + 1) in given if isinstance(given, list) else (e + 1) % given == 0)]
+    expected = [e for e in range(5) if ((e + 1) in given if isinstance(given, list) else (e + 1) % given == 0)]
     calls: list[int] = []
     tested = cb.LambdaCallback(on_test_begin=lambda logs: calls.append(1))
     settings = {**MSE, "epochs": 5, "validation_data": (X, T), "metrics": ["mae"]}
     every = net().fit(X, T, **settings)
     hist = net().fit(X, T, validation_freq=iter(given) if isinstance(given, list) else given, callbacks=tested, **settings)
-    assert len(calls) == len(wanted)
+    assert len(calls) == len(expected)
     assert hist.history["loss"] == every.history["loss"]
-    assert hist.history.get("val_loss", []) == [every.history["val_loss"][e] for e in wanted]
+    assert hist.history.get("val_loss", []) == [every.history["val_loss"][e] for e in expected]
     assert hist.epochs_of("loss") == [0, 1, 2, 3, 4]
-    if wanted:
-        assert hist.epochs_of("val_mae") == wanted
+    if expected:
+        assert hist.epochs_of("val_mae") == expected
         lines = [line.split() for line in str(hist).splitlines()]
-        assert [line[-1] == "-" for line in lines[1:]] == [e not in wanted for e in range(5)]
+        assert [line[-1] == "-" for line in lines[1:]] == [e not in expected for e in range(5)]
         frame = pytest.importorskip("pandas") and hist.to_pandas()
-        assert frame["val_loss"].notna().tolist() == [e in wanted for e in range(5)]
+        assert frame["val_loss"].notna().tolist() == [e in expected for e in range(5)]
         assert len(hist._repr_html_()) > 10
 
 
-def test_callbacks_pass_over_epochs_without_validation(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {**MSE, "epochs": 6, "validation_data": (X, T), "validation_freq": 2, "optimizer": still()}
+def test_callbacks_skip_epochs_without_validation(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {**MSE, "epochs": 6, "validation_data": (X, T), "validation_freq": 2, "optimizer": zero_rate()}
     stop = cb.EarlyStopping(patience=2)
     hist = net().fit(X, T, callbacks=stop, **settings)
     assert (stop.best_epoch, stop.stopped_epoch, len(hist.epoch)) == (1, 5, 6)
@@ -888,31 +888,31 @@ def test_callbacks_pass_over_epochs_without_validation(tmp_path: Path) -> None:
     plateau = cb.ReduceLROnPlateau("val_loss", patience=2, factor=0.5)
     opt = pynn.optim.SGD(lr=1e-30, schedule=pynn.optim.lr_scheduler.ReduceLROnPlateau(patience=0, factor=0.5))
     rates: list[float] = []
-    note = lambda epoch, logs: rates.append(opt.param_groups[0]["lr"])  # noqa: E731
-    net().fit(X, T, callbacks=[cb.CSVLogger(log), best, note], **{**settings, "optimizer": opt})
+    record = lambda epoch, logs: rates.append(opt.param_groups[0]["lr"])  # noqa: E731
+    net().fit(X, T, callbacks=[cb.CSVLogger(log), best, record], **{**settings, "optimizer": opt})
     rows = [*csv.DictReader(log.read_text().splitlines())]
     assert [row["val_loss"] != "" for row in rows] == [False, True] * 3
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
     assert sorted(p.name.split("-")[0] for p in tmp_path.glob("*.safetensors")) == ["2", "4", "6"]
-    assert [rate / 1e-30 for rate in rates] == pytest.approx([1, 1, 1, 1, 1, 1])  # changes of less than eps are not made
+    assert [rate / 1e-30 for rate in rates] == pytest.approx([1, 1, 1, 1, 1, 1])  # changes smaller than eps are not applied
     opt = pynn.optim.SGD(lr=1.0)
     net().fit(X, T, callbacks=plateau, **{**settings, "optimizer": opt, "on_nan": "ignore", "health": False})
 
 
-def test_a_plot_shows_numbers_at_their_epochs() -> None:
+def test_plots_show_scores_at_their_epochs() -> None:
     pytest.importorskip("matplotlib")
     hist = net().fit(X, T, epochs=4, validation_data=(X, T), validation_freq=2, **MSE)
     lines = hist.plot().axes[0].get_lines()
     assert [line.get_xdata().tolist() for line in lines] == [[1, 2, 3, 4], [2, 4]]
 
 
-def test_an_epoch_may_begin_elsewhere() -> None:
-    whole, parts, seen = net(), net(), []
+def test_initial_epoch_continues_the_count() -> None:
+    full, parts, seen = net(), net(), []
     opt = pynn.optim.Adam()
-    whole.fit(X, T, epochs=5, optimizer="adam", **MSE)
+    full.fit(X, T, epochs=5, optimizer="adam", **MSE)
     first = parts.fit(X, T, epochs=2, optimizer=opt, **MSE)
     second = parts.fit(X, T, epochs=5, initial_epoch=2, optimizer=opt, callbacks=lambda epoch, logs: seen.append(epoch), **MSE)
-    assert same(whole, parts)
+    assert same(full, parts)
     assert (seen, first.epoch, second.epoch) == ([2, 3, 4], [0, 1], [2, 3, 4])
     assert [line.split()[0] for line in str(second).splitlines()[1:]] == ["3", "4", "5"]
     frame = pytest.importorskip("pandas") and second.to_pandas()
@@ -920,19 +920,19 @@ def test_an_epoch_may_begin_elsewhere() -> None:
     assert net().fit(X, T, epochs=3, initial_epoch=3, **MSE).epoch == []
     rates: list[float] = []
     cosine = cb.LRScheduler(lambda epoch: 0.1 / (1 + epoch))
-    note = lambda epoch, logs: rates.append(opt.param_groups[0]["lr"])  # noqa: E731
+    record = lambda epoch, logs: rates.append(opt.param_groups[0]["lr"])  # noqa: E731
     opt = pynn.optim.Adam()
-    net().fit(X, T, epochs=4, initial_epoch=2, optimizer=opt, callbacks=[cosine, note], **MSE)
+    net().fit(X, T, epochs=4, initial_epoch=2, optimizer=opt, callbacks=[cosine, record], **MSE)
     assert rates == [0.1 / 3, 0.1 / 4]
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("each", [False, True])
-def test_the_last_batch_may_be_dropped(shuffle: bool, each: bool) -> None:
+def test_drop_last_omits_the_incomplete_batch(shuffle: bool, each: bool) -> None:
     sizes: list[int] = []
     rows: list[Any] = []
 
-    class Note(pynn.Layer):
+    class Record(pynn.Layer):
         def forward(self, x: Any) -> Any:
             sizes.append(len(x))
             rows.extend(x[:, 0].tolist())
@@ -942,23 +942,23 @@ def test_the_last_batch_may_be_dropped(shuffle: bool, each: bool) -> None:
             return gy
 
     call = cb.LambdaCallback(on_train_batch_end=lambda batch, logs: None) if each else None
-    model = pynn.Sequential(Note(), pynn.Linear(4, 1, seed=0, dtype="float64"))
+    model = pynn.Sequential(Record(), pynn.Linear(4, 1, seed=0, dtype="float64"))
     model.predict(X)
     sizes.clear()
     rows.clear()
     counted: list[int] = []
-    metric = {"mine": lambda t, p: counted.append(len(t)) or float(((t - p[:, 0]) ** 2).mean())}
+    metric = {"custom": lambda t, p: counted.append(len(t)) or float(((t - p[:, 0]) ** 2).mean())}
     settings = {**MSE, "batch_size": 20, "shuffle": shuffle, "drop_last": True, "callbacks": call, "health": False}
     hist = model.fit(X, T, epochs=3, metrics=metric, **settings)
     assert [n for n in sizes if n > 1] == [20] * 6
     assert counted == [40] * 3
-    np.testing.assert_allclose(hist.history["mine"], hist.history["loss"], rtol=1e-12)
+    np.testing.assert_allclose(hist.history["custom"], hist.history["loss"], rtol=1e-12)
     assert model.optimizer is not None
     assert model.optimizer.steps == 6
     used = [set(rows[-120:][40 * i : 40 * i + 40]) for i in range(3)]
     assert (used[0] != used[1]) == shuffle
-    whole = net().fit(X, T, **{**MSE, "batch_size": 25, "drop_last": True})
-    assert whole.history["loss"] == net().fit(X, T, **{**MSE, "batch_size": 25}).history["loss"]
+    full = net().fit(X, T, **{**MSE, "batch_size": 25, "drop_last": True})
+    assert full.history["loss"] == net().fit(X, T, **{**MSE, "batch_size": 25}).history["loss"]
 
 
 def test_a_batch_of_one_row_can_be_dropped_for_batch_norm() -> None:
@@ -968,14 +968,14 @@ def test_a_batch_of_one_row_can_be_dropped_for_batch_norm() -> None:
     model.fit(X[:41], T[:41], batch_size=20, drop_last=True, **MSE)
 
 
-def test_a_training_that_drops_resumes_with_the_same_bits(tmp_path: Path) -> None:
+def test_training_with_drop_last_resumes_bit_for_bit(tmp_path: Path) -> None:
     path = tmp_path / "t"
     settings = {**MSE, "batch_size": 20, "drop_last": True, "validation_data": (X, T), "validation_freq": 2}
-    whole, first, second = net(), net(), net()
-    known = whole.fit(X, T, epochs=4, callbacks=pynn.Checkpoint(path), **settings)
+    full, first, second = net(), net(), net()
+    known = full.fit(X, T, epochs=4, callbacks=pynn.Checkpoint(path), **settings)
     first.fit(X, T, epochs=3, callbacks=pynn.Checkpoint(path), **settings)
     hist = second.fit(X, T, epochs=4, callbacks=pynn.Checkpoint(path), resume_from=path, **settings)
-    assert same(whole, second)
+    assert same(full, second)
     assert {k: v for k, v in hist.history.items() if k != "seconds"} == {k: v for k, v in known.history.items() if k != "seconds"}
     assert hist.epochs_of("val_loss") == [1, 3]
     with pytest.raises(ValueError, match="drop_last was True, and is False now"):
@@ -987,7 +987,7 @@ def endless() -> Iterator[tuple[Any, Any]]:
         yield from batches_of(10)
 
 
-def test_validation_may_take_some_batches_only() -> None:
+def test_validation_steps_limit_the_batches() -> None:
     settings: dict[str, Any] = {**MSE, "epochs": 3}
     some = net().fit(X, T, validation_data=batches_of(10)[:2], **settings).history["val_loss"]
     for given in (batches_of(10), endless):
@@ -1014,7 +1014,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_about_epochs_is_said(name: str) -> None:
+def test_invalid_epoch_settings_raise(name: str) -> None:
     arguments, kind, message = WRONG[name]
     with pytest.raises(kind, match=message):
         net().fit(X, T, **{**MSE, **arguments})
@@ -1022,15 +1022,15 @@ def test_what_is_wrong_about_epochs_is_said(name: str) -> None:
         net().fit(batches_of(10), drop_last=True, **MSE)
 
 
-def test_people_read_epochs_from_1() -> None:
+def test_messages_count_epochs_from_1() -> None:
     def explode(epoch: int, logs: Any) -> None:
         if epoch == 1:
             model[0].weight[0, 0] = np.inf
 
     model = net()
-    with pytest.raises(pynn.DivergenceError, match="in epoch 3, step") as told:
+    with pytest.raises(pynn.DivergenceError, match="in epoch 3, step") as raised:
         model.fit(X, T, epochs=5, callbacks=explode, **MSE)
-    assert told.value.epoch == 3
+    assert raised.value.epoch == 3
     model = net()
     with pytest.warns(RuntimeWarning, match="the loss is NaN in epoch 3"):
         model.fit(X, T, epochs=5, callbacks=explode, on_nan="ignore", **MSE)

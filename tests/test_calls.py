@@ -1,4 +1,4 @@
-"""Hand-written loops: which call a backward belongs to, when it is refused, what is collected, and arrays that cannot be written."""
+"""Manual loops: pairing of calls and backward, garbage collection, read-only arrays, and misuse of core objects."""
 
 import contextlib
 import copy
@@ -35,7 +35,7 @@ class Square(pynn.Layer):
 
 
 class Scaled(Square):
-    """One that extends another and has a parameter."""
+    """A layer that extends another and has a parameter."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Scaled(Square):
 
 
 class Wrapped(pynn.Layer):
-    """One that contains layers of both kinds."""
+    """A layer that contains layers of both kinds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ LEARNERS = [name for name, make in LAYERS.items() if make().parameters()]
 
 
 def gradients(layer: pynn.Layer, x: np.ndarray, g: np.ndarray) -> list[np.ndarray]:
-    """Return those of a fresh copy, called once."""
+    """Return the gradients of a copy that is called once."""
     fresh = copy.deepcopy(layer)
     fresh.zero_grad()
     fresh(x)
@@ -102,17 +102,17 @@ def gradients(layer: pynn.Layer, x: np.ndarray, g: np.ndarray) -> list[np.ndarra
 
 
 def agree(layer: pynn.Layer, gx: Any, expected: list[np.ndarray]) -> None:
-    for got, want in zip([gx, *layer.grads.values()], expected, strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-14)
+    for got, reference in zip([gx, *layer.grads.values()], expected, strict=True):
+        np.testing.assert_allclose(got, reference, rtol=1e-12, atol=1e-14)
 
 
-# ---- one backward for each call ------------------------------------------------------------------------------------------
+# ---- one backward per call -----------------------------------------------------------------------------------------------
 
 
 @each_layer
 @pytest.mark.parametrize("rows", [5, 2])
-def test_a_second_backward_needs_a_second_call(name: str, rows: int) -> None:
-    """PyTorch keeps every call; here the last one is kept, and to ask for the one before is an error."""
+def test_each_backward_needs_a_new_call(name: str, rows: int) -> None:
+    """PyTorch keeps every call; here only the last one is kept, and backward of an earlier call raises."""
     layer = LAYERS[name]()
     layer(A)
     layer(B[:rows])
@@ -137,24 +137,24 @@ def test_backward_needs_a_call(name: str) -> None:
 
 
 @each_layer
-def test_a_refused_gradient_leaves_the_call(name: str) -> None:
+def test_a_rejected_gradient_keeps_the_call(name: str) -> None:
     layer = LAYERS[name]()
     expected = gradients(layer, A, G)
     layer(A)
     with pytest.raises((ValueError, TypeError)):
         layer.backward(np.ones((7, 9)))
-    if name not in ("Scaled", "Wrapped"):  # their backward had begun
+    if name not in ("Scaled", "Wrapped"):  # their backward changes gradients before it fails
         agree(layer, layer.backward(G), expected)
 
 
 @each_layer
-def test_a_call_of_the_net_between_leaves_the_layers_call_or_says_so(name: str) -> None:
+def test_a_call_of_the_net_keeps_the_layers_call_or_raises(name: str) -> None:
     layer = LAYERS[name]()
     net = pynn.Sequential(pynn.Tanh(), layer)
     expected = gradients(layer, A, G)
     layer(A)
     net(B)
-    if layer._is_custom:  # its attributes are those of the net's call
+    if layer._is_custom:  # the net's call has overwritten its attributes
         with pytest.raises(RuntimeError, match="needs a forward call"):
             layer.backward(G)
     else:
@@ -163,7 +163,7 @@ def test_a_call_of_the_net_between_leaves_the_layers_call_or_says_so(name: str) 
 
 @each_layer
 @pytest.mark.parametrize("between", ["layer", "predict", "predict other rows", "evaluate"])
-def test_calls_between_leave_the_nets_call(name: str, between: str) -> None:
+def test_other_calls_keep_the_nets_call(name: str, between: str) -> None:
     layer = LAYERS[name]()
     net = pynn.Sequential(pynn.Tanh(), layer)
     expected = gradients(net, A, G)
@@ -178,7 +178,7 @@ def test_calls_between_leave_the_nets_call(name: str, between: str) -> None:
 
 
 @each_layer
-def test_prediction_leaves_the_layers_call(name: str) -> None:
+def test_predict_keeps_the_layers_call(name: str) -> None:
     layer = LAYERS[name]()
     net = pynn.Sequential(pynn.Tanh(), layer)
     expected = gradients(layer, A, G)
@@ -189,24 +189,24 @@ def test_prediction_leaves_the_layers_call(name: str) -> None:
 
 @each_layer
 def test_a_net_may_use_a_layer_twice(name: str) -> None:
-    """The gradients are those of two layers with the same parameters, added."""
+    """The gradients are the sums of those of two layers with the same parameters."""
     layer = LAYERS[name]()
     if name in ("Dropout", "BatchNorm1d"):
         layer.eval()
     first, second = copy.deepcopy(layer), copy.deepcopy(layer)
     net = pynn.Sequential(layer, pynn.Tanh(), layer)
-    apart = pynn.Sequential(first, pynn.Tanh(), second)
-    np.testing.assert_allclose(net(A), apart(A), rtol=1e-12)
+    separate = pynn.Sequential(first, pynn.Tanh(), second)
+    np.testing.assert_allclose(net(A), separate(A), rtol=1e-12)
     for _ in range(2):
-        gx, expected = net.backward(G), apart.backward(G)
+        gx, expected = net.backward(G), separate.backward(G)
         np.testing.assert_allclose(gx, expected, rtol=1e-12)
-        net(B), apart(B)
+        net(B), separate(B)
     sums = [a + b for a, b in zip(first.grads.values(), second.grads.values(), strict=True)]
     agree(layer, gx, [expected, *sums])
 
 
-def test_fit_through_a_layer_that_is_used_twice() -> None:
-    """A layer written in Python, with layers within it, trains as its twin of built-in layers."""
+def test_fit_with_a_layer_that_is_used_twice() -> None:
+    """A Python layer that contains a built-in layer trains like the built-in layer."""
 
     class Inner(pynn.Layer):
         def __init__(self) -> None:
@@ -228,7 +228,7 @@ def test_fit_through_a_layer_that_is_used_twice() -> None:
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
-# ---- parameters that have changed ----------------------------------------------------------------------------------------
+# ---- changed parameters --------------------------------------------------------------------------------------------------
 
 
 def sgd(net: pynn.Layer) -> pynn.optim.Optimizer:
@@ -278,8 +278,8 @@ CHANGES: dict[str, Callable[[pynn.Sequential], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_backward_after_a_change_of_the_parameters_is_an_error(change: str) -> None:
-    """As in PyTorch: what the call kept belongs to the parameters of then."""
+def test_backward_after_a_parameter_change_raises(change: str) -> None:
+    """As in PyTorch: the values that the call kept belong to the old parameters."""
     net = pynn.Sequential(pynn.Linear(3, 3, seed=0, **F64), "tanh", pynn.Linear(3, 3, seed=1, **F64))
     net(A)
     CHANGES[change](net)
@@ -291,7 +291,7 @@ def test_backward_after_a_change_of_the_parameters_is_an_error(change: str) -> N
 
 @pytest.mark.parametrize("name", LEARNERS)
 @pytest.mark.parametrize("change", ["step", "load_state_dict", "data ="])
-def test_backward_of_every_layer_notices_a_change(name: str, change: str) -> None:
+def test_backward_of_every_layer_detects_parameter_changes(name: str, change: str) -> None:
     layer = LAYERS[name]()
     layer(A)
     if change == "step":
@@ -307,8 +307,8 @@ def test_backward_of_every_layer_notices_a_change(name: str, change: str) -> Non
         layer.backward(G)
 
 
-def test_what_changes_nothing_of_the_call_is_no_error() -> None:
-    """Another net's step, a frozen part's state, running statistics, a weight that is put back."""
+def test_unrelated_changes_keep_the_call() -> None:
+    """A step of another net, running statistics, predictions, and a weight that is restored."""
     net, other = (pynn.Sequential(pynn.Linear(3, 3, seed=s, **F64), pynn.BatchNorm1d(3, **F64)) for s in (0, 1))
     both = pynn.Sequential(net, other)
     both(A)
@@ -329,7 +329,7 @@ def test_what_changes_nothing_of_the_call_is_no_error() -> None:
     agree(net, net.backward(G), expected)
 
 
-def test_the_standard_loop_and_the_functional_one_go_on() -> None:
+def test_standard_and_functional_loops_run() -> None:
     net = pynn.Sequential(pynn.Linear(3, 3, seed=0, **F64), "tanh", pynn.Linear(3, 3, seed=1, **F64))
     opt, loss = sgd(net), pynn.losses.MSELoss()
     for i in range(6):
@@ -345,11 +345,11 @@ def test_the_standard_loop_and_the_functional_one_go_on() -> None:
             net.load_state_dict(net.state_dict())
 
 
-# ---- what is collected -----------------------------------------------------------------------------------------------------
+# ---- garbage collection ----------------------------------------------------------------------------------------------------
 
 
 class Reaches(Square):
-    """A layer that leads back to the net, from an attribute and from what a call keeps."""
+    """A layer that refers to the net, from an attribute and from values kept by a call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -360,8 +360,8 @@ class Reaches(Square):
         return super().forward(x)
 
 
-def remains(make: Callable[[], Any]) -> bool:
-    """Tell whether what ``make`` returned is still there when nobody refers to it."""
+def survives(make: Callable[[], Any]) -> bool:
+    """Return whether the result of ``make`` survives a collection without references to it."""
     ref = weakref.ref(make())
     gc.collect()
     return ref() is not None
@@ -369,7 +369,7 @@ def remains(make: Callable[[], Any]) -> bool:
 
 @pytest.mark.parametrize("use", ["call", "call and backward", "predict", "fit", "evaluate", "train_on_batch"])
 @pytest.mark.parametrize("of", ["net", "layer"])
-def test_a_layer_that_reaches_its_net_is_collected(use: str, of: str) -> None:
+def test_a_layer_that_refers_to_its_net_is_collected(use: str, of: str) -> None:
     def make() -> pynn.Layer:
         layer = Reaches()
         net = pynn.Sequential(pynn.Linear(3, 3, seed=0, **F64), layer, pynn.Sequential(layer))
@@ -388,7 +388,7 @@ def test_a_layer_that_reaches_its_net_is_collected(use: str, of: str) -> None:
             net.train_on_batch(A, B, loss="mse")
         return net if of == "net" else layer
 
-    assert not remains(make)
+    assert not survives(make)
 
 
 class Callback(pynn.callbacks.Callback):
@@ -416,11 +416,11 @@ def trained(what: str) -> Any:
 
 
 @pytest.mark.parametrize("what", ["net", "optimizer", "callback", "loss", "history", "parameter"])
-def test_what_took_part_in_a_training_is_collected(what: str) -> None:
-    assert not remains(lambda: trained(what))
+def test_objects_used_in_training_are_collected(what: str) -> None:
+    assert not survives(lambda: trained(what))
 
 
-def test_no_layer_is_part_of_itself() -> None:
+def test_a_layer_cannot_contain_itself() -> None:
     layer = Reaches()
     net = pynn.Sequential(layer)
     with pytest.raises(ValueError, match=r"contains this layer.*weakref"):
@@ -458,7 +458,7 @@ def test_a_dropped_net_is_freed_without_the_garbage_collector(use: str) -> None:
 
 
 @pytest.mark.parametrize("error", ["forward", "backward", "loss", "callback"])
-def test_what_took_part_in_a_failed_training_is_collected(error: str) -> None:
+def test_objects_used_in_a_failed_training_are_collected(error: str) -> None:
     class Fails(Reaches):
         def forward(self, x: np.ndarray) -> np.ndarray:
             if error == "forward" and len(x) > 1:
@@ -480,10 +480,10 @@ def test_what_took_part_in_a_failed_training_is_collected(error: str) -> None:
             net.fit(A, B, loss=pynn.losses.FunctionLoss(fail) if error == "loss" else "mse", callbacks=[fail], seed=0)
         return net
 
-    assert not remains(make)
+    assert not survives(make)
 
 
-def test_core_objects_take_part_in_garbage_collection() -> None:
+def test_core_objects_support_garbage_collection() -> None:
     net = pynn.Sequential(pynn.Linear(3, 3, seed=0, **F64), Square())
     net(A)
     net.predict(A)
@@ -493,7 +493,7 @@ def test_core_objects_take_part_in_garbage_collection() -> None:
     assert any(isinstance(found, _core.Graph) for found in gc.get_referents(plan))
 
 
-# ---- arrays that cannot be written ---------------------------------------------------------------------------------------
+# ---- read-only arrays ----------------------------------------------------------------------------------------------------
 
 
 def net_with_states() -> pynn.Sequential:
@@ -508,7 +508,7 @@ TARGETS = rng.normal(size=(50, 3)).astype(np.float32)
 
 
 def out_of_band(net: pynn.Layer, path: Path) -> Any:
-    """As Ray and Dask send objects to other processes."""
+    """Copy a net the way Ray and Dask send objects to other processes."""
     buffers: list[pickle.PickleBuffer] = []
     text = pickle.dumps(net, protocol=5, buffer_callback=buffers.append)
     return pickle.loads(text, buffers=[bytes(b.raw()) for b in buffers])
@@ -520,8 +520,8 @@ def mapped(net: pynn.Layer, path: Path) -> Any:
     return joblib.load(path / "net.joblib", mmap_mode="r")
 
 
-def of_a_worker(net: pynn.Layer, path: Path) -> Any:
-    """As joblib.Parallel gives its workers what is larger than 1 MB; here everything."""
+def from_a_worker(net: pynn.Layer, path: Path) -> Any:
+    """Copy a net the way joblib.Parallel passes arrays over 1 MB to workers, here with arrays of any size."""
     reducers = pytest.importorskip("joblib._memmapping_reducer")
     reduce = reducers.ArrayMemmapForwardReducer(0, lambda: str(path), "r", True, prewarm=False)
     file = io.BytesIO()
@@ -531,8 +531,8 @@ def of_a_worker(net: pynn.Layer, path: Path) -> Any:
     return pickle.loads(file.getvalue())
 
 
-LENDERS = {"out of band": out_of_band, "mapped": mapped, "of a worker": of_a_worker}
-each_lender = pytest.mark.parametrize("lender", LENDERS)
+READ_ONLY_COPIES = {"out of band": out_of_band, "mapped": mapped, "of a worker": from_a_worker}
+each_copy = pytest.mark.parametrize("made_by", READ_ONLY_COPIES)
 
 
 def value_and_gradient(net: pynn.Layer) -> float:
@@ -561,54 +561,54 @@ WRITES: dict[str, Callable[[pynn.Sequential], object]] = {
 }
 
 
-@each_lender
-def test_a_model_of_arrays_that_cannot_be_written_predicts_without_a_copy(lender: str, tmp_path: Path) -> None:
+@each_copy
+def test_a_model_with_read_only_arrays_predicts_without_copying(made_by: str, tmp_path: Path) -> None:
     net = net_with_states()
-    lent = LENDERS[lender](net, tmp_path)
-    arrays = [p._array for p in lent._all_state().values()]
+    read_only = READ_ONLY_COPIES[made_by](net, tmp_path)
+    arrays = [p._array for p in read_only._all_state().values()]
     assert not any(a.flags.writeable for a in arrays)
-    np.testing.assert_array_equal(lent.predict(IMAGES), net.predict(IMAGES))
-    assert lent.evaluate(IMAGES, TARGETS, loss="mse") == net.evaluate(IMAGES, TARGETS, loss="mse")
-    np.testing.assert_equal(lent.state_dict(), net.state_dict())
-    assert str(lent.summary((2, 6))) == str(net.summary((2, 6)))
-    assert repr(lent.parameters()) == repr(net.parameters())
-    assert all(p._array is a for p, a in zip(lent._all_state().values(), arrays, strict=True))
-    for again in (copy.deepcopy(lent), pickle.loads(pickle.dumps(lent))):
+    np.testing.assert_array_equal(read_only.predict(IMAGES), net.predict(IMAGES))
+    assert read_only.evaluate(IMAGES, TARGETS, loss="mse") == net.evaluate(IMAGES, TARGETS, loss="mse")
+    np.testing.assert_equal(read_only.state_dict(), net.state_dict())
+    assert str(read_only.summary((2, 6))) == str(net.summary((2, 6)))
+    assert repr(read_only.parameters()) == repr(net.parameters())
+    assert all(p._array is a for p, a in zip(read_only._all_state().values(), arrays, strict=True))
+    for again in (copy.deepcopy(read_only), pickle.loads(pickle.dumps(read_only))):
         np.testing.assert_array_equal(again.predict(IMAGES), net.predict(IMAGES))
 
 
-@each_lender
+@each_copy
 @pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop", "adagrad", "adafactor", "rprop", "lbfgs", "levenberg_marquardt"])
-def test_its_optimizer_continues(lender: str, name: str, tmp_path: Path) -> None:
+def test_a_read_only_copy_continues_with_its_optimizer(made_by: str, name: str, tmp_path: Path) -> None:
     net = net_with_states()
-    net[1].eval()  # Levenberg-Marquardt takes no layer that depends on the other rows
+    net[1].eval()  # Levenberg-Marquardt supports no layers that mix rows
     for _ in range(2):
         net.train_on_batch(IMAGES, TARGETS, loss="mse", optimizer=name)
-    lent = LENDERS[lender](net, tmp_path)
-    assert type(lent.optimizer) is type(net.optimizer)
-    for one in (net, lent):
+    read_only = READ_ONLY_COPIES[made_by](net, tmp_path)
+    assert type(read_only.optimizer) is type(net.optimizer)
+    for one in (net, read_only):
         one.train_on_batch(IMAGES, TARGETS)
         one.partial_fit(IMAGES, TARGETS, seed=1)
-    np.testing.assert_equal(lent.state_dict(), net.state_dict())
-    np.testing.assert_equal(lent.optimizer.state_dict(), net.optimizer.state_dict())
+    np.testing.assert_equal(read_only.state_dict(), net.state_dict())
+    np.testing.assert_equal(read_only.optimizer.state_dict(), net.optimizer.state_dict())
 
 
-@each_lender
+@each_copy
 @pytest.mark.parametrize("write", WRITES)
-def test_it_copies_on_the_first_write(lender: str, write: str, tmp_path: Path) -> None:
+def test_read_only_arrays_are_copied_on_the_first_write(made_by: str, write: str, tmp_path: Path) -> None:
     net = net_with_states()
-    lent = LENDERS[lender](net, tmp_path)
-    before = [p._array.copy() for p in lent._all_state().values()]
-    arrays = [p._array for p in lent._all_state().values()]
-    lent.predict(IMAGES)
-    for one in (net, lent):
+    read_only = READ_ONLY_COPIES[made_by](net, tmp_path)
+    before = [p._array.copy() for p in read_only._all_state().values()]
+    arrays = [p._array for p in read_only._all_state().values()]
+    read_only.predict(IMAGES)
+    for one in (net, read_only):
         WRITES[write](one)
-    np.testing.assert_equal(lent.state_dict(), net.state_dict())
-    np.testing.assert_array_equal(lent.predict(IMAGES), net.predict(IMAGES))
-    np.testing.assert_equal(arrays, before)  # what was lent is as it was
+    np.testing.assert_equal(read_only.state_dict(), net.state_dict())
+    np.testing.assert_array_equal(read_only.predict(IMAGES), net.predict(IMAGES))
+    np.testing.assert_equal(arrays, before)  # the original arrays are unchanged
 
 
-def test_a_parameter_made_from_an_array_that_cannot_be_written_is_a_copy() -> None:
+def test_a_parameter_of_a_read_only_array_is_a_copy() -> None:
     a = np.zeros(3)
     a.flags.writeable = False
     p = pynn.Parameter(a)
@@ -619,8 +619,8 @@ def test_a_parameter_made_from_an_array_that_cannot_be_written_is_a_copy() -> No
 # ---- the core from Python ----------------------------------------------------------------------------------------------------
 
 
-class Liar:
-    """What says that it is something of the core's."""
+class FakeType:
+    """An object whose __class__ claims to be a core type."""
 
     def __init__(self, cls: type) -> None:
         self.cls = cls
@@ -631,23 +631,23 @@ class Liar:
 
 
 @pytest.mark.parametrize("call", ["Plan", "Fit", "Predictor", "Writing", "Claim", "guard", "in_place"])
-def test_the_core_goes_by_types_not_by_what_an_object_says(call: str) -> None:
-    graph = Liar(_core.Graph)
+def test_the_core_checks_real_types(call: str) -> None:
+    graph = FakeType(_core.Graph)
     calls: dict[str, Callable[[], object]] = {
         "Plan": lambda: _core.Plan(graph, 3, "backward"),
         "Fit": lambda: _core.Fit(graph, A, B, (((0, 0, (), None, None, False), 1.0, (0,)),), 2, False, 0, []),
         "Predictor": lambda: _core.Predictor(graph, 3),
-        "Writing": lambda: _core.Writing([Liar(_core.Gate)]),
-        "Claim": lambda: _core.Claim([Liar(_core.Gate)]),
-        "guard": lambda: _core.Graph("float64", (3,)).guard(Liar(_core.Gate)),
-        "in_place": lambda: _core.uniform(Liar(np.ndarray), 0, 0, 0.0, 1.0),
+        "Writing": lambda: _core.Writing([FakeType(_core.Gate)]),
+        "Claim": lambda: _core.Claim([FakeType(_core.Gate)]),
+        "guard": lambda: _core.Graph("float64", (3,)).guard(FakeType(_core.Gate)),
+        "in_place": lambda: _core.uniform(FakeType(np.ndarray), 0, 0, 0.0, 1.0),
     }
     with pytest.raises(TypeError):
         calls[call]()
 
 
 @pytest.mark.parametrize("cls", [_core.Graph, _core.Plan, _core.Fit, _core.Predictor, _core.Update, _core.Gate, _core.Claim, _core.Writing])
-def test_types_of_the_core_cannot_be_abused(cls: type) -> None:
+def test_core_types_cannot_be_subclassed_or_forged(cls: type) -> None:
     with pytest.raises(TypeError):
         type("Sub", (cls,), {})
     with pytest.raises(TypeError):
@@ -726,7 +726,7 @@ class L(pynn.Layer):
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_what_a_layer_does_within_a_call_never_crashes(attack: str) -> None:
+def test_hostile_layers_do_not_crash(attack: str) -> None:
     code = f"""
 import gc, sys
 import numpy as np, pynn
@@ -745,12 +745,12 @@ print("alive")
     assert run(code) == "alive\n"
 
 
-# ---- arrays that are resized ----------------------------------------------------------------------------------------
+# ---- resized arrays -------------------------------------------------------------------------------------------------
 HELD = ("X", "y", "sample_weight", "validation X", "validation y", "class_weight")
 
 
 @pytest.mark.parametrize(("name", "view"), [*((name, False) for name in HELD), ("X", True), ("y", True)])
-def test_numpy_resizes_nothing_that_fit_reads(name: str, view: bool) -> None:
+def test_arrays_cannot_be_resized_while_fit_reads_them(name: str, view: bool) -> None:
     arrays = {
         "X": rng.normal(size=(64, 8)).astype(np.float32),
         "y": rng.integers(0, 3, 64),
@@ -772,14 +772,14 @@ def test_numpy_resizes_nothing_that_fit_reads(name: str, view: bool) -> None:
     pairs = given["validation X"], given["validation y"]
     loss = pynn.losses.CrossEntropyLoss(weight=given["class_weight"])
     options = {"sample_weight": given["sample_weight"], "validation_data": pairs, "callbacks": [resize]}
-    read_anew = name.startswith("validation")  # in each epoch, and checked
-    with pytest.raises(ValueError, match="shape") if read_anew else contextlib.nullcontext():
+    reread = name.startswith("validation")  # and checked in each epoch
+    with pytest.raises(ValueError, match="shape") if reread else contextlib.nullcontext():
         net.fit(given["X"], given["y"], loss=loss, epochs=3, seed=0, **options)
-    assert refused == [0, 1, 2] or name not in ("X", "y")  # the others are copies, or read anew
+    assert refused == [0, 1, 2] or name not in ("X", "y")  # the others are copied or read again
 
 
 @pytest.mark.parametrize("layer", [pynn.BatchNorm1d(4), pynn.PReLU(4)], ids=repr)
-def test_numpy_resizes_no_array_of_a_layer_that_is_in_use(layer: pynn.Layer) -> None:
+def test_arrays_of_a_layer_in_use_cannot_be_resized(layer: pynn.Layer) -> None:
     X = rng.normal(size=(20, 4)).astype(np.float32)
     copies = copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))
     for one in copies:
@@ -790,7 +790,7 @@ def test_numpy_resizes_no_array_of_a_layer_that_is_in_use(layer: pynn.Layer) -> 
 
 
 @pytest.mark.parametrize("shape", [(), (1, 4), (10**6, 4), (40, 2)])
-def test_backward_notices_that_the_input_was_resized(shape: tuple[int, ...]) -> None:
+def test_backward_after_a_resized_input_raises(shape: tuple[int, ...]) -> None:
     X = rng.normal(size=(20, 4)).astype(np.float32)
     layer = pynn.Linear(4, 3, seed=0)
     layer(X)

@@ -1,4 +1,4 @@
-"""A training that goes on from a checkpoint gives the bits of one that never stopped."""
+"""Training resumed from a checkpoint matches uninterrupted training bit for bit."""
 
 import csv
 import json
@@ -32,7 +32,7 @@ SCHEDULES: dict[str, Any] = {
 
 
 class Stopped(Exception):
-    """What ends a training in these tests."""
+    """Raised to interrupt training."""
 
 
 def net(seed: int | None = 4) -> pynn.Sequential:
@@ -41,7 +41,7 @@ def net(seed: int | None = 4) -> pynn.Sequential:
 
 
 def images(seed: int | None = 4) -> pynn.Sequential:
-    """Return a net with every kind of state: running averages, and random layers that count their draws."""
+    """Return a net with every kind of state: running averages, and random layers with counters."""
     conv = pynn.Unflatten(1, (1, 5)), pynn.Conv1d(1, 4, 3, seed=1), pynn.BatchNorm1d(4), "relu", pynn.Dropout1d(0.2, seed=seed)
     block = pynn.Residual(pynn.Conv1d(4, 4, 1, seed=2), pynn.Dropout(0.1, seed=seed))
     return pynn.Sequential(*conv, block, pynn.Flatten(), pynn.Linear(12, 3, seed=3))
@@ -53,7 +53,7 @@ def train(model: pynn.Sequential, optimizer: Any = "adam", **settings: Any) -> p
 
 
 def stop_at(checkpoint: pynn.Checkpoint, writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Break the training off after so many files have been written."""
+    """Interrupt training after this number of files has been written."""
     save, done = io.save_file, []
 
     def write(*args: Any) -> None:
@@ -76,9 +76,9 @@ def check_resumes(
     threads: int = 1,
     **kw: Any,
 ) -> None:
-    """Train without interruption and in two parts; ``callbacks`` makes further callbacks for the "whole" or for the "parts"."""
-    whole, broken, resumed = net(), net(), net(None)  # the file knows the seeds of random layers
-    first = train(whole, make(), callbacks=callbacks("whole"), **kw)
+    """Train without interruption and in two parts. ``callbacks`` returns further callbacks, given "whole" or "parts"."""
+    full, broken, resumed = net(), net(), net(None)  # the file contains the seeds of random layers
+    first = train(full, make(), callbacks=callbacks("whole"), **kw)
     checkpoint = pynn.Checkpoint(path, every_steps=every)
     with monkeypatch.context() as patch:
         stop_at(checkpoint, writes, patch)
@@ -87,32 +87,32 @@ def check_resumes(
     with pynn.num_threads(threads):
         second = train(resumed, make(), callbacks=[*callbacks("parts"), checkpoint], resume_from=path, **kw)
     assert len(broken.history.epoch) < len(second.epoch)
-    for name, a in whole.state_dict().items():
+    for name, a in full.state_dict().items():
         assert resumed.state_dict()[name].tobytes() == a.tobytes()
     assert {k: v for k, v in first.history.items() if "seconds" not in k} == {k: v for k, v in second.history.items() if "seconds" not in k}
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_optimizer_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_every_optimizer_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     check_resumes(tmp_path / "t", monkeypatch, 4, 4, lambda: optim.by_name[name]())
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize(("writes", "every"), [(2, None), (3, 5), (7, 1)])
-def test_every_schedule_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, writes: int, every: int | None) -> None:
+def test_every_schedule_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, writes: int, every: int | None) -> None:
     make = lambda: optim.SGD(lr=0.1, momentum=0.9, schedule=SCHEDULES[name]())  # noqa: E731
     check_resumes(tmp_path / "t", monkeypatch, writes, every, make)
 
 
 @pytest.mark.parametrize("every", [None, 1, 2, 4, 6, 100])
-def test_wherever_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int | None) -> None:
+def test_training_resumes_from_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int | None) -> None:
     for writes in (1, 2, 3):
         check_resumes(tmp_path / "t", monkeypatch, writes, every, lambda: optim.AdamW(ema_decay=0.9, clip_norm=1.0))
 
 
 @pytest.mark.parametrize("settings", [{"shuffle": False}, {"batch_size": 100}, {"validation_data": (X[:9], Y[:9])}, {"seed": None}])
-def test_with_other_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> None:
-    if settings.get("seed", 0) is None:  # the file knows the seed that was drawn
+def test_training_resumes_with_other_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> None:
+    if settings.get("seed", 0) is None:  # the file contains the seed that was drawn
         pynn.manual_seed(1)
         model = net()
         train(model, epochs=2, callbacks=[pynn.Checkpoint(tmp_path / "t")], seed=None)
@@ -127,12 +127,12 @@ def test_with_other_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, se
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize(("writes", "every"), [(2, None), (5, 3)])
-def test_running_averages_and_draws_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int, every: int, threads: int) -> None:
+def test_running_averages_and_draws_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int, every: int, threads: int) -> None:
     check_resumes(tmp_path / "t", monkeypatch, writes, every, net=images, threads=threads)
 
 
-# The loss falls, so with mode="max" the first epoch stays the best, which a callback that forgot it would not know.
-WATCHING: dict[str, Any] = {
+# The loss falls, so with mode="max" the first epoch stays the best. A callback that lost its state would choose a later one.
+CALLBACKS: dict[str, Any] = {
     "stop": lambda _: [cb.EarlyStopping(mode="max", patience=3, restore_best=False)],
     "stop, best weights": lambda _: [cb.EarlyStopping(mode="max", patience=3)],
     "save the best": lambda path: [cb.ModelCheckpoint(path, mode="max", save_best_only=True)],
@@ -143,13 +143,13 @@ WATCHING: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", WATCHING)
+@pytest.mark.parametrize("name", CALLBACKS)
 @pytest.mark.parametrize(("writes", "every"), [(2, None), (5, 2), (7, 3)])
-def test_other_callbacks_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, writes: int, every: int | None) -> None:
+def test_callbacks_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, writes: int, every: int | None) -> None:
     made: dict[str, list[cb.Callback]] = {}
 
     def callbacks(which: str) -> list[cb.Callback]:
-        made[which] = WATCHING[name](tmp_path / which)
+        made[which] = CALLBACKS[name](tmp_path / which)
         return made[which]
 
     check_resumes(tmp_path / "t", monkeypatch, writes, every, callbacks=callbacks, epochs=7)
@@ -164,7 +164,7 @@ def test_other_callbacks_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_stopped_training_stays_stopped(tmp_path: Path) -> None:
-    """With the weights of its best epoch; and one whose callback is no longer there goes on."""
+    """It keeps the weights of the best epoch. Without the callback, training continues."""
     models = net(), net(None), net(None)
     for model, resume in zip(models[:2], (None, tmp_path / "t"), strict=True):
         stop = cb.EarlyStopping(mode="max", patience=2)
@@ -194,15 +194,15 @@ class Counting(cb.Callback):
 
 
 def test_a_custom_callback_continues(tmp_path: Path) -> None:
-    whole, parts = Counting(), [Counting(), Counting()]
-    train(net(), callbacks=[whole])
+    full, parts = Counting(), [Counting(), Counting()]
+    train(net(), callbacks=[full])
     train(net(), epochs=2, callbacks=[pynn.Checkpoint(tmp_path / "t"), parts[0]])
     train(net(None), callbacks=[parts[1]], resume_from=tmp_path / "t")
-    assert parts[1].seen == whole.seen
-    assert parts[1].weights.tobytes() == whole.weights.tobytes()
+    assert parts[1].seen == full.seen
+    assert parts[1].weights.tobytes() == full.weights.tobytes()
 
 
-def test_a_log_that_is_gone_begins_anew(tmp_path: Path) -> None:
+def test_a_deleted_log_is_started_again(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     train(net(), epochs=2, callbacks=[cb.CSVLogger(path), pynn.Checkpoint(tmp_path / "t")])
     path.unlink()
@@ -210,14 +210,14 @@ def test_a_log_that_is_gone_begins_anew(tmp_path: Path) -> None:
     assert [row["epoch"] for row in csv.DictReader(path.read_text().splitlines())] == ["3", "4"]
 
 
-def test_on_another_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, parts = net(), net()
+def test_training_resumes_with_another_thread_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full, parts = net(), net()
     with pynn.num_threads(1):
-        train(whole)
+        train(full)
         train(parts, epochs=2, callbacks=[pynn.Checkpoint(tmp_path / "t")])
     with pynn.num_threads(3):
         train(parts, resume_from=tmp_path / "t")
-    assert parts[4].weight.tobytes() == whole[4].weight.tobytes()
+    assert parts[4].weight.tobytes() == full[4].weight.tobytes()
 
 
 SCRIPT = """
@@ -240,7 +240,7 @@ SCRIPT = """
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
-def test_after_kill_9(tmp_path: Path) -> None:
+def test_training_resumes_after_sigkill(tmp_path: Path) -> None:
     script, path = tmp_path / "train.py", tmp_path / "training.safetensors"
     script.write_text(textwrap.dedent(SCRIPT))
     environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": str(Path(pynn.__file__).parents[1])}
@@ -249,28 +249,28 @@ def test_after_kill_9(tmp_path: Path) -> None:
         command = [sys.executable, str(script), *map(str, arguments)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
-    doomed, log = start(path, 10_000, 1, tmp_path / "parts.csv"), tmp_path / "parts.csv"
+    killed, log = start(path, 10_000, 1, tmp_path / "parts.csv"), tmp_path / "parts.csv"
     stamps: set[int] = set()
-    while len(stamps) < 4 or log.read_text().count("\n") < 4:  # let it write a few, in its fourth epoch
-        assert doomed.poll() is None
+    while len(stamps) < 4 or log.read_text().count("\n") < 4:  # wait for a few checkpoints, into the fourth epoch
+        assert killed.poll() is None
         if path.exists():
             stamps.add(path.stat().st_mtime_ns)
-    doomed.kill()
-    doomed.communicate()
-    assert doomed.returncode == -signal.SIGKILL
+    killed.kill()
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
     io.load_file(path)
     runs = [start("", 30, 1, tmp_path / "whole.csv"), start("", 30, 2, tmp_path / "parts.csv", path)]
-    whole, resumed = (run.communicate()[0] for run in runs)
-    assert whole.startswith("start\n")
-    assert len(whole) > 100
-    assert whole == resumed
+    full, resumed = (run.communicate()[0] for run in runs)
+    assert full.startswith("start\n")
+    assert len(full) > 100
+    assert full == resumed
 
 
-def test_health_goes_on(tmp_path: Path) -> None:
-    """Every epoch's health is there again, and the last one's also where nothing is left to train."""
-    path, whole = tmp_path / "t", net()
+def test_health_reports_resume(tmp_path: Path) -> None:
+    """The reports of all epochs are restored, including the last one if no epoch is left to train."""
+    path, full = tmp_path / "t", net()
     monitor = cb.HealthMonitor(dead=1.0)
-    known = train(whole, epochs=4, callbacks=[monitor]).health
+    known = train(full, epochs=4, callbacks=[monitor]).health
     train(net(), epochs=2, callbacks=[cb.HealthMonitor(dead=1.0), pynn.Checkpoint(path)])
     done = net()
     assert [str(h) for h in train(done, epochs=2, callbacks=[monitor], resume_from=path).health] == [str(h) for h in known[:2]]
@@ -283,8 +283,8 @@ def test_health_goes_on(tmp_path: Path) -> None:
         done.health()
 
 
-def test_curves_of_tensorboard_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An epoch that is trained again after the checkpoint is not there twice."""
+def test_tensorboard_curves_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epochs that are trained again after the checkpoint are not recorded twice."""
     pytest.importorskip("tensorboardX")
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     path, logs = tmp_path / "t", tmp_path / "logs"
@@ -303,13 +303,13 @@ def test_curves_of_tensorboard_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [e.value for e in found.Scalars("loss/train")] == pytest.approx(hist.history["loss"], rel=1e-6)
 
 
-def test_the_model_in_a_checkpoint_can_be_loaded(tmp_path: Path) -> None:
+def test_load_reads_the_model_in_a_checkpoint(tmp_path: Path) -> None:
     model = net()
     train(model, callbacks=[pynn.Checkpoint(tmp_path / "t")])
     assert pynn.load(tmp_path / "t").predict(X).tobytes() == model.predict(X).tobytes()
 
 
-def test_eager_counters_go_on(tmp_path: Path) -> None:
+def test_eager_random_counters_resume(tmp_path: Path) -> None:
     model, other = net(), net(None)
     model(X)
     model(X)
@@ -321,7 +321,7 @@ def test_eager_counters_go_on(tmp_path: Path) -> None:
     assert model(X).tobytes() == other(X).tobytes()
 
 
-def test_what_does_not_fit_is_an_error_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_mismatched_checkpoint_raises_and_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "t"
     train(net(), callbacks=[pynn.Checkpoint(path)], epochs=1)
     model = net()
@@ -362,7 +362,7 @@ def test_what_does_not_fit_is_an_error_and_changes_nothing(tmp_path: Path) -> No
         *(("health", [3]), ("health", [[[["0", "Linear", 1]], 1, 1, 0]]), ("last_health", 0), ("last_health", [[[0]], 0, 0, 0])),
     ],
 )
-def test_a_broken_checkpoint_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: Any) -> None:
+def test_a_damaged_checkpoint_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: Any) -> None:
     path, checkpoint = tmp_path / "t", pynn.Checkpoint(tmp_path / "t", every_steps=4)
     with monkeypatch.context() as patch:
         stop_at(checkpoint, 3, patch)
@@ -372,7 +372,7 @@ def test_a_broken_checkpoint_is_an_error(tmp_path: Path, monkeypatch: pytest.Mon
     facts = json.loads(metadata["pynn.training"])
     assert facts["scores"]
     facts[key] = value
-    if key == "scores" and not value:  # the best epoch's weights are not all there
+    if key == "scores" and not value:  # the best epoch's weights are incomplete
         del arrays[".callbacks/EarlyStopping/0/weights/0.weight"]
     io.save_file(arrays, path, {**metadata, "pynn.training": json.dumps(facts)})
     with pytest.raises(ValueError, match="resume_from") as error:
@@ -380,18 +380,18 @@ def test_a_broken_checkpoint_is_an_error(tmp_path: Path, monkeypatch: pytest.Mon
     assert str(path) in str(error.value)
 
 
-def test_batches_from_an_iterable_go_on_after_an_epoch(tmp_path: Path) -> None:
+def test_training_on_iterables_resumes_after_an_epoch(tmp_path: Path) -> None:
     batches = [(X[i : i + 9], Y[i : i + 9]) for i in range(0, ROWS, 9)]
-    whole, parts = net(), net()
+    full, parts = net(), net()
     settings: dict[str, Any] = {"loss": "cross_entropy", "optimizer": "adam"}
-    whole.fit(batches, epochs=3, **settings)
+    full.fit(batches, epochs=3, **settings)
     parts.fit(batches, epochs=1, callbacks=[pynn.Checkpoint(tmp_path / "t")], **settings)
     parts.fit(batches, epochs=3, resume_from=tmp_path / "t", **settings)
-    assert parts[0].weight.tobytes() == whole[0].weight.tobytes()
+    assert parts[0].weight.tobytes() == full[0].weight.tobytes()
 
 
 @pytest.mark.parametrize("seed", ["x", -1, [1], 0.5, True, {}, 2**64])
-def test_a_broken_seed_is_an_error(tmp_path: Path, seed: Any) -> None:
+def test_a_damaged_seed_raises(tmp_path: Path, seed: Any) -> None:
     path = tmp_path / "t"
     train(net(), callbacks=[pynn.Checkpoint(path)])
     arrays, metadata = io.load_file(path)
@@ -408,7 +408,7 @@ def test_a_broken_seed_is_an_error(tmp_path: Path, seed: Any) -> None:
         *(("held", rate) for rate in (-1, float("nan"), "x", [])),
     ],
 )
-def test_a_negative_rate_is_an_error_before_the_schedules_use_it(tmp_path: Path, where: str, rate: Any) -> None:
+def test_an_invalid_rate_raises_before_the_schedules_use_it(tmp_path: Path, where: str, rate: Any) -> None:
     path = tmp_path / "t"
 
     def train_with(**settings: Any) -> None:

@@ -1,4 +1,4 @@
-"""The search for a learning rate: what it trains, what it leaves alone, and what it suggests."""
+"""The learning rate search: its steps, what it restores, and its suggestion."""
 
 import copy
 import math
@@ -18,21 +18,21 @@ def net() -> pynn.Sequential:
     return pynn.Sequential(*layers, pynn.Linear(8, 3, dtype="float64", seed=2))
 
 
-def test_each_step_is_one_of_training_at_its_rate() -> None:
-    model, twin = net(), net()
-    twin.load_state_dict(model.state_dict())
+def test_each_step_matches_train_on_batch() -> None:
+    model, clone = net(), net()
+    clone.load_state_dict(model.state_dict())
     found = model.find_lr(X, Y, loss="cross_entropy", optimizer="sgd", steps=7, batch_size=30, lr_max=1.0, sample_weight=W, shuffle=False)
     np.testing.assert_allclose(found.lr, 1e-7 * 10 ** (7 * np.arange(7) / 6), rtol=1e-12)
-    opt = pynn.optim.SGD(twin.parameters())
+    opt = pynn.optim.SGD(clone.parameters())
     for i, rate in enumerate(found.lr):
         opt.param_groups[0]["lr"] = rate
         rows = slice(30 * (i % 3), 30 * (i % 3) + 30)
-        logs = twin.train_on_batch(X[rows], Y[rows], loss="cross_entropy", optimizer=opt, sample_weight=W[rows])
+        logs = clone.train_on_batch(X[rows], Y[rows], loss="cross_entropy", optimizer=opt, sample_weight=W[rows])
         assert found.loss[i] == logs["loss"]
 
 
 @pytest.mark.parametrize("make", [lambda m: "adam", lambda m: pynn.optim.Adam(), lambda m: pynn.optim.Adam(m.parameters())], ids=range(3))
-def test_model_and_optimizer_are_as_before(make: Any) -> None:
+def test_model_and_optimizer_are_unchanged(make: Any) -> None:
     model = net()
     opt = make(model)
     if isinstance(opt, pynn.Optimizer) and opt.bound:
@@ -48,7 +48,7 @@ def test_model_and_optimizer_are_as_before(make: Any) -> None:
     np.testing.assert_array_equal(first.loss, again.loss)
 
 
-def test_schedules_rest_and_groups_keep_their_ratio() -> None:
+def test_schedules_are_ignored_and_groups_keep_their_ratio() -> None:
     model = net()
     halving = pynn.optim.SGD(lr=0.2, schedule=pynn.optim.lr_scheduler.ExponentialLR(gamma=0.5))
     plain = model.find_lr(X, Y, loss="cross_entropy", optimizer="sgd", seed=0)
@@ -63,8 +63,8 @@ def test_schedules_rest_and_groups_keep_their_ratio() -> None:
     np.testing.assert_array_equal(model.find_lr(X, Y, loss="cross_entropy", optimizer=both, seed=0).loss, one.loss)
 
 
-def test_the_suggestion_is_where_the_loss_falls_most_steeply() -> None:
-    """A loss that falls as a logistic curve of log lr: the steepest place is its middle."""
+def test_the_suggestion_is_the_rate_of_steepest_descent() -> None:
+    """If the loss is a logistic curve of log lr, it is steepest in the middle."""
     lr = np.geomspace(1e-6, 1.0, 200)
     found = pynn.LRSweep(lr, 1 - 0.5 / (1 + np.exp(-2 * np.log(lr / 1e-3))))
     assert 0.5e-3 < found.suggestion < 2e-3
@@ -73,7 +73,7 @@ def test_the_suggestion_is_where_the_loss_falls_most_steeply() -> None:
     assert "<table>" in found._repr_html_()
 
 
-def test_divergence_ends_it() -> None:
+def test_divergence_ends_the_search() -> None:
     model = pynn.Sequential(pynn.Linear(4, 1, dtype="float64", seed=0))
     y = X @ [1.0, 2, 3, 4]
     found = model.find_lr(X, y, loss="mse", optimizer="sgd", lr_min=1e-4, lr_max=1e4, steps=200, seed=0)
@@ -96,12 +96,12 @@ def test_divergence_ends_it() -> None:
         ({"batch_size": 0}, "batch_size"),
     ],
 )
-def test_errors(kwargs: dict[str, Any], match: str) -> None:
+def test_invalid_arguments_raise(kwargs: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         net().find_lr(X, Y, loss="cross_entropy", **kwargs)
 
 
-def test_the_picture() -> None:
+def test_plot_of_the_sweep() -> None:
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     found = net().find_lr(X, Y, loss="cross_entropy", seed=0)

@@ -1,4 +1,4 @@
-"""Health: what a training shows of itself, against NumPy by hand; where NaN came from; and that looking changes nothing."""
+"""Health reports against NumPy, advice, and the origin of NaN; monitoring must not change training."""
 
 import copy
 import json
@@ -50,9 +50,9 @@ def test_a_unit_that_fires_once_in_an_epoch_is_not_dead() -> None:
     model = pynn.Sequential(pynn.Linear(8, 40, seed=0), "relu", pynn.Linear(40, 3, seed=1))
     model[0].weight[:] = 0
     model[0].bias[:] = -1
-    model[0].weight[:13, 0] = 3e-3  # these fire for one row alone
+    model[0].weight[:13, 0] = 3e-3  # these fire for one row only
     rare = np.where(np.arange(len(X))[:, None] == 217, 1000, np.minimum(X, 1))
-    for kind, frozen in (("a bias tells", False), ("looks tell", True)):
+    for kind, frozen in (("by the gradient of the bias", False), ("by a separate pass", True)):
         again = copy.deepcopy(model)
         if frozen:
             again.freeze("0")
@@ -67,12 +67,12 @@ def test_saturated_units_are_counted() -> None:
     model[0].bias[:20] = 100
     model[0].bias[20:25] = -100
     health = fitted(model, optimizer=pynn.optim.SGD(lr=0.01))
-    assert health["1"].dead + health["1"].saturated == 0.5  # a derivative may round to 0, or be small
+    assert health["1"].dead + health["1"].saturated == 0.5  # a derivative may be small or round to 0
     steep = model[0].weight * 0 + 3
     model[0].weight[:] = steep
     model[0].bias[:] = np.where(np.arange(50) < 35, 30, 0)
-    by_hand = 1 - np.tanh((X @ model[0].weight.T + model[0].bias).astype(np.float64)) ** 2
-    small = (np.abs(by_hand) < 0.05).mean(0) >= 0.95
+    by_numpy = 1 - np.tanh((X @ model[0].weight.T + model[0].bias).astype(np.float64)) ** 2
+    small = (np.abs(by_numpy) < 0.05).mean(0) >= 0.95
     assert model.health(X)["1"].saturated + model.health(X)["1"].dead == pytest.approx(small.mean())
     assert any("are saturated" in text for text in model.health(X).advice)
 
@@ -91,9 +91,9 @@ def test_units_are_channels_of_images_and_columns_of_sequences(how: str) -> None
     assert (relu.units, relu.dead) == (units, pytest.approx(dead / units))
 
 
-# ---- numbers -------------------------------------------------------------------------------------------------------------
-def by_hand(model: pynn.Sequential, x: NDArray[Any], y: NDArray[Any]) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-    """Return outputs of layers, and gradients of parameters, of a net of two Linear and a tanh between them under mse."""
+# ---- statistics ----------------------------------------------------------------------------------------------------------
+def by_numpy(model: pynn.Sequential, x: NDArray[Any], y: NDArray[Any]) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """Return the outputs of layers and the gradients of parameters of a Linear, tanh, Linear net with the mse loss."""
     w, v = model[0].weight.astype(np.float64), model[2].weight.astype(np.float64)
     h = np.tanh(x @ w.T + model[0].bias)
     out = h @ v.T + model[2].bias
@@ -103,10 +103,10 @@ def by_hand(model: pynn.Sequential, x: NDArray[Any], y: NDArray[Any]) -> tuple[d
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_numbers_are_those_of_numpy(dtype: str, isa: str) -> None:
+def test_statistics_match_numpy(dtype: str, isa: str) -> None:
     model = pynn.Sequential(pynn.Linear(8, 33, dtype=dtype, seed=0), "tanh", pynn.Linear(33, 2, dtype=dtype, seed=1))
     x, y = X[:64].astype(np.float64), X[:64, :2].astype(np.float64)
-    outputs, gradients = by_hand(model, x, y)
+    outputs, gradients = by_numpy(model, x, y)
     before = model.state_dict()
     given = model.health(x, y, loss="mse")
     model.fit(x, y, loss="mse", optimizer=pynn.optim.Adam(lr=0.01), epochs=1, batch_size=64, shuffle=False)
@@ -116,18 +116,18 @@ def test_numbers_are_those_of_numpy(dtype: str, isa: str) -> None:
             assert health[layer].mean == pytest.approx(out.mean(), rel=tolerance, abs=tolerance)
             assert health[layer].spread == pytest.approx(out.std(), rel=tolerance)
     for layer in ("0", "2"):
-        own = [name for name in before if name.startswith(layer)]
-        length = math.sqrt(sum((gradients[name] ** 2).sum() for name in own))
+        names = [name for name in before if name.startswith(layer)]
+        length = math.sqrt(sum((gradients[name] ** 2).sum() for name in names))
         assert given[layer].gradient == pytest.approx(length, rel=tolerance)
         assert trained[layer].gradient == pytest.approx(length, rel=tolerance)
-        moved = math.sqrt(sum(((model.state_dict()[name] - before[name]).astype(np.float64) ** 2).sum() for name in own))
-        whole = math.sqrt(sum((before[name].astype(np.float64) ** 2).sum() for name in own))
-        assert trained[layer].update == pytest.approx(moved / whole, rel=10 * tolerance)
+        moved = math.sqrt(sum(((model.state_dict()[name] - before[name]).astype(np.float64) ** 2).sum() for name in names))
+        norm = math.sqrt(sum((before[name].astype(np.float64) ** 2).sum() for name in names))
+        assert trained[layer].update == pytest.approx(moved / norm, rel=10 * tolerance)
         assert math.isnan(given[layer].update)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon", "adafactor"])
-def test_updates_of_large_parameters_and_of_every_kind_of_rule(optimizer: str) -> None:
+def test_update_ratios_of_large_parameters(optimizer: str) -> None:
     model = pynn.Sequential(pynn.Linear(300, 700, bias=False, seed=0), "tanh", pynn.Linear(700, 3, bias=False, seed=1))
     x = np.random.default_rng(3).standard_normal((32, 300)).astype(np.float32)
     before = {name: a.astype(np.float64) for name, a in model.state_dict().items()}
@@ -139,8 +139,8 @@ def test_updates_of_large_parameters_and_of_every_kind_of_rule(optimizer: str) -
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "levenberg_marquardt"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_solvers_show_gradients_and_updates(optimizer: str, dtype: str) -> None:
-    """Each epoch is one step. A separate pass gives the gradients at its start; the change of the parameters is measured."""
+def test_solvers_report_gradients_and_updates(optimizer: str, dtype: str) -> None:
+    """Each epoch is one step. The reported gradients are those at its start, and updates are the measured changes."""
     four = pynn.Linear(5, 4, seed=1, dtype=dtype)
     layers = [pynn.Linear(8, 5, seed=0, dtype=dtype), "tanh", four, pynn.Linear(4, 1, seed=2, dtype=dtype)]
     model, y = pynn.Sequential(*layers).freeze("2"), np.sin(X[:, 0].astype(np.float64))
@@ -156,16 +156,16 @@ def test_solvers_show_gradients_and_updates(optimizer: str, dtype: str) -> None:
         health, after = model.health(), model.state_dict()
         assert health.updates == 1
         for layer in ("0", "3"):
-            own = [f"{layer}.weight", f"{layer}.bias"]
-            steps = [after[name].astype(np.float64) - before[name] for name in own]
-            length = math.sqrt(sum(float((before[name].astype(np.float64) ** 2).sum()) for name in own))
-            assert health[layer].gradient == pytest.approx(math.sqrt(sum((gradients[name] ** 2).sum() for name in own)), rel=1e-4)
+            names = [f"{layer}.weight", f"{layer}.bias"]
+            steps = [after[name].astype(np.float64) - before[name] for name in names]
+            length = math.sqrt(sum(float((before[name].astype(np.float64) ** 2).sum()) for name in names))
+            assert health[layer].gradient == pytest.approx(math.sqrt(sum((gradients[name] ** 2).sum() for name in names)), rel=1e-4)
             assert health[layer].update == pytest.approx(math.sqrt(sum((step**2).sum() for step in steps)) / length, rel=1e-4)
             assert health[layer].update > 0
         assert math.isnan(health["2"].gradient)
 
 
-def test_monitoring_changes_no_bit_and_reports_the_same_for_any_number_of_threads() -> None:
+def test_monitoring_changes_nothing_and_does_not_depend_on_threads() -> None:
     seen, weights = [], []
     for threads, health in ((1, True), (2, True), (7, True), (1, False)):
         model = pynn.Sequential(pynn.Linear(8, 300, seed=0), "relu", pynn.Linear(300, 300, seed=1), "gelu", pynn.Linear(300, 3, seed=2))
@@ -178,8 +178,8 @@ def test_monitoring_changes_no_bit_and_reports_the_same_for_any_number_of_thread
     assert all(np.array_equal(a, b) for other in weights[1:] for a, b in zip(weights[0].values(), other.values(), strict=True))
 
 
-# ---- graphs of any form, and where data come from ------------------------------------------------------------------------
-def test_branches_shared_layers_and_frozen_ones() -> None:
+# ---- graphs and data sources ---------------------------------------------------------------------------------------------
+def test_reports_of_branches_shared_and_frozen_layers() -> None:
     given = pynn.Input((8,))
     shared = pynn.Linear(8, 8, seed=0)
     a = pynn.ReLU()(shared(pynn.Tanh()(shared(given))))
@@ -191,22 +191,22 @@ def test_branches_shared_layers_and_frozen_ones() -> None:
     assert kinds["Add"].spread > 0
     assert kinds["Linear"].gradient > 0
     frozen = net().freeze("0")
-    assert [row.layer for row in fitted(frozen)] == ["1", "2", "3", "4"]  # of the first nothing is known
+    assert [row.layer for row in fitted(frozen)] == ["1", "2", "3", "4"]  # the frozen first layer is not measured
     assert fitted(frozen)["2"].gradient > 0
     deep = pynn.Sequential(pynn.Residual(pynn.Linear(8, 8, seed=0), "relu"), pynn.Linear(8, 3, seed=1))
     assert [row.layer for row in fitted(deep)][-1] == "1"
 
 
-def test_batches_from_an_iterable() -> None:
-    model, twin = net(), net()
-    model[0].bias[:30] = twin[0].bias[:30] = -1000
+def test_training_on_iterables_reports_the_same() -> None:
+    model, clone = net(), net()
+    model[0].bias[:30] = clone[0].bias[:30] = -1000
     model.fit([(X[i : i + 32], Y[i : i + 32]) for i in range(0, 300, 32)], loss="cross_entropy", epochs=3)
-    twin.fit(X, Y, loss="cross_entropy", epochs=3, shuffle=False)
-    assert [tuple(map(str, row)) for row in model.health()] == [tuple(map(str, row)) for row in twin.health()]
+    clone.fit(X, Y, loss="cross_entropy", epochs=3, shuffle=False)
+    assert [tuple(map(str, row)) for row in model.health()] == [tuple(map(str, row)) for row in clone.health()]
     assert model.health()["1"].dead == 0.6
 
 
-def test_what_there_is_to_report() -> None:
+def test_reports_and_their_errors() -> None:
     model = net()
     with pytest.raises(ValueError, match="has not been fitted"):
         model.health()
@@ -245,8 +245,8 @@ def test_gradients_that_vanish_or_explode_are_reported() -> None:
     for layer in model[2::2]:
         layer.weight[:] *= 50
     model[-1].weight[:] *= 1e-3
-    told = " ".join(model.health(X, Y, loss="cross_entropy").advice)
-    assert "outputs are as large as" in told
+    texts = " ".join(model.health(X, Y, loss="cross_entropy").advice)
+    assert "outputs are as large as" in texts
     big = fitted(net(), optimizer=pynn.optim.SGD(lr=100.0), on_nan="ignore")
     assert any("a step changes the parameters" in text for text in big.problems)
     assert any("raise the learning rate" in text for text in fitted(net(), optimizer=pynn.optim.SGD(lr=1e-9)).advice)
@@ -283,13 +283,13 @@ def test_a_healthy_net_has_no_problem(seed: int, scale: float) -> None:
     ],
     ids=repr,
 )
-def test_advice_goes_by_the_derivative_of_an_activation(activation: pynn.Layer, words: str, other: str) -> None:
+def test_advice_depends_on_the_derivative_of_an_activation(activation: pynn.Layer, words: str, other: str) -> None:
     model = net(activation)
     model[0].bias[:30] = -1000
-    told = fitted(model).problems
-    assert len(told) == 1
-    assert words in told[0]
-    assert other not in told[0]
+    texts = fitted(model).problems
+    assert len(texts) == 1
+    assert words in texts[0]
+    assert other not in texts[0]
 
 
 @pytest.mark.parametrize(
@@ -298,21 +298,21 @@ def test_advice_goes_by_the_derivative_of_an_activation(activation: pynn.Layer, 
      ("logsigmoid", "high"), ("sigmoid", "both"), ("leaky_relu", "low"), ("identity", ""), ("tanhshrink", "")],
 )  # fmt: skip
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_where_an_activation_is_flat_is_measured(name: str, flat: str, dtype: str) -> None:
+def test_flat_sides_of_activations_are_measured(name: str, flat: str, dtype: str) -> None:
     model = pynn.Sequential(pynn.Linear(8, 5, dtype=dtype), name, pynn.Linear(5, 3, dtype=dtype))
     assert [row.flat for row in model.health(X, Y, loss="cross_entropy")] == ["", flat, ""]
 
 
-def test_lines_that_differ_in_the_layer_alone_are_merged() -> None:
+def test_lines_that_differ_only_in_the_layer_are_merged() -> None:
     layers = [pynn.Linear(8, 20, seed=0), "relu", pynn.Linear(20, 20, seed=1), "relu", pynn.Linear(20, 20, seed=2), "relu"]
     model = pynn.Sequential(*layers, pynn.Linear(20, 3, seed=3))
     for at, units in ((0, 12), (2, 14), (4, 16)):
         model[at].bias[:units] = -1000
-    told = model.health(X, Y, loss="cross_entropy").problems
-    assert [text.split(";")[0] for text in told] == ["layers 1, 3 and 5: 60 to 80 % of ReLU units never fired on these data"]
+    texts = model.health(X, Y, loss="cross_entropy").problems
+    assert [text.split(";")[0] for text in texts] == ["layers 1, 3 and 5: 60 to 80 % of ReLU units never fired on these data"]
     model[4].bias[:] = 0
-    told = model.health(X, Y, loss="cross_entropy").problems
-    assert [text.split(";")[0] for text in told] == ["layers 1 and 3: 60 to 70 % of ReLU units never fired on these data"]
+    texts = model.health(X, Y, loss="cross_entropy").problems
+    assert [text.split(";")[0] for text in texts] == ["layers 1 and 3: 60 to 70 % of ReLU units never fired on these data"]
 
 
 def row(**facts: Any) -> LayerHealth:
@@ -334,13 +334,13 @@ def row(**facts: Any) -> LayerHealth:
         ({"update": 2.0}, None, "by 200 % of their length"),
     ],
 )
-def test_levels_and_numbers(facts: dict[str, Any], note: str | None, problem: str | None) -> None:
+def test_levels_of_advice(facts: dict[str, Any], note: str | None, problem: str | None) -> None:
     health = pynn.Health([row(**facts), row(layer="1")], 1, 1, 1)
-    for told, words, level in ((health.notes, note, "note"), (health.problems, problem, "problem")):
-        assert len(told) == (words is not None)
+    for texts, words, level in ((health.notes, note, "note"), (health.problems, problem, "problem")):
+        assert len(texts) == (words is not None)
         if words is not None:
-            assert words in told[0]
-            assert health.advice == [f"{level}: {told[0]}"]
+            assert words in texts[0]
+            assert health.advice == [f"{level}: {texts[0]}"]
             assert f"- {level}: layer 0: " in str(health)
 
 
@@ -355,7 +355,7 @@ def test_levels_of_gradient_flow(first: float, level: str | None) -> None:
     [(0, "0"), (12345.678, "12,000"), (999.9, "1,000"), (0.0123456, "0.012"), (1.0, "1"), (-3.14159, "-3.1"), (255.0, "260"),
      (2.5e8, "2.5e8"), (1e-7, "1e-7"), (999999.0, "1,000,000"), (math.inf, "infinity"), (0.1 + 0.2, "0.3"), (10.0, "10"), (1e300, "1e300")],
 )  # fmt: skip
-def test_numbers_are_rounded_for_people(value: float, text: str) -> None:
+def test_numbers_are_rounded_for_display(value: float, text: str) -> None:
     assert advice.number(value) == text
 
 
@@ -365,7 +365,7 @@ def test_epochs_are_counted_from_1() -> None:
     assert [str(health).count(f"epoch {i + 1};") for i, health in enumerate(hist.health)] == [1, 1]
     bad = X.copy()
     bad[5, 0] = np.nan
-    error = told(net(), bad, Y)
+    error = diverges(net(), bad, Y)
     assert error.epoch == 1
     assert "in epoch 1, step" in str(error)
     with pytest.warns(RuntimeWarning, match="the loss is NaN in epoch 1:"):
@@ -409,7 +409,7 @@ def test_advice_on_one_column() -> None:
     assert not about(on(x, TARGET), "of X")
 
 
-def test_scaling_is_not_advised_where_the_first_layer_normalises_or_reads_indices() -> None:
+def test_scaling_is_not_advised_before_normalization_or_embedding() -> None:
     for first in (pynn.BatchNorm1d(8), pynn.LayerNorm(8), pynn.Sequential(pynn.Flatten(), pynn.Dropout(0.1), pynn.RMSNorm(8))):
         assert not about(on(X * 5000, TARGET, first=first), "of X")
     words = np.random.default_rng(0).integers(0, 5000, (50, 4))
@@ -456,7 +456,7 @@ def test_advice_on_targets_of_every_type(dtype: str) -> None:
         (pynn.Activation("half", lambda x: np.tanh(x) / 2, lambda x: (1 - np.tanh(x) ** 2) / 2), TARGET, "between -0.5 and 0.5"),
     ],
 )
-def test_advice_on_targets_outside_the_range_of_the_output_layer(last: Any, targets: Any, limits: str) -> None:
+def test_advice_on_targets_outside_the_output_range(last: Any, targets: Any, limits: str) -> None:
     found = [text for text in on(X, targets, last=last).problems if "its outputs are" in text]
     assert len(found) == 1
     assert limits in found[0]
@@ -464,25 +464,25 @@ def test_advice_on_targets_outside_the_range_of_the_output_layer(last: Any, targ
 
 
 @pytest.mark.parametrize("last", ["identity", "leaky_relu", "tanhshrink", "softshrink", pynn.PReLU()])
-def test_an_output_layer_without_limits_gets_no_such_advice(last: Any) -> None:
+def test_an_unbounded_output_layer_gets_no_range_advice(last: Any) -> None:
     assert not about(on(X, 5 * TARGET, last=last), "its outputs are")
 
 
-def test_targets_within_the_range_of_the_output_layer_get_no_advice() -> None:
+def test_targets_within_the_output_range_get_no_advice() -> None:
     for last, targets in (("tanh", TARGET), ("relu", TARGET**2), ("sigmoid", TARGET**2), ("softplus", TARGET**2)):
         assert not about(on(X, targets, last=last), "its outputs are")
     assert not about(on(X, (TARGET > 0) * 1.0, last="sigmoid", loss="bce"), "its outputs are")
     assert not about(on(X, (TARGET > 0) * 1.0, loss="bce_with_logits"), "its outputs are")
 
 
-def test_losses_of_classes_or_logarithms_get_no_advice_on_targets() -> None:
+def test_losses_without_scaled_targets_get_no_target_advice() -> None:
     assert not about(on(X, Y, loss="cross_entropy"), "of y")
     chances = np.full((300, 3), 1 / 3)
     assert not about(on(X, chances, last=pynn.LogSoftmax(), loss=pynn.KLDivLoss()), "its outputs are")
     assert not about(on(X, np.random.default_rng(0).poisson(500, 300), loss=pynn.PoissonNLLLoss()), "y has values")
 
 
-def test_advice_on_data_is_part_of_a_report_that_is_kept() -> None:
+def test_advice_on_data_is_saved_with_a_report() -> None:
     health = on(X * 5000, TARGET)
     same = pynn.Health.from_plain(json.loads(json.dumps(health.to_plain())))
     assert same.advice == health.advice
@@ -492,10 +492,10 @@ def test_advice_on_data_is_part_of_a_report_that_is_kept() -> None:
 def test_the_monitor_warns_once_and_keeps_every_epoch() -> None:
     model = net()
     model[0].bias[:30] = -1000
-    with pytest.warns(UserWarning, match="60 % of ReLU units") as told:
+    with pytest.warns(UserWarning, match="60 % of ReLU units") as warned:
         hist = model.fit(X, Y, loss="cross_entropy", epochs=4, callbacks=[pynn.callbacks.HealthMonitor()], seed=0)
-    assert len(told) == 1
-    assert told[0].filename == __file__
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
     assert [health["1"].dead for health in hist.health] == [0.6] * 4
     assert [health.epoch for health in hist.health] == [1, 2, 3, 4]
     with warnings.catch_warnings():
@@ -508,7 +508,7 @@ def test_the_monitor_warns_once_and_keeps_every_epoch() -> None:
     assert pynn.callbacks.HealthMonitor().limits == advice.PROBLEM
 
 
-def test_the_picture() -> None:
+def test_plot_of_gradient_flow() -> None:
     pytest.importorskip("matplotlib").use("agg")
     model = net()
     model.fit(X, Y, loss="cross_entropy", epochs=3, callbacks=[pynn.callbacks.HealthMonitor(dead=2, saturated=2)])
@@ -523,8 +523,8 @@ def test_the_picture() -> None:
         pynn.plot.plot_gradient_flow(3)  # type: ignore[arg-type]
 
 
-# ---- where NaN came from -------------------------------------------------------------------------------------------------
-def told(model: Any, *data: Any, **options: Any) -> pynn.DivergenceError:
+# ---- origin of NaN -------------------------------------------------------------------------------------------------------
+def diverges(model: Any, *data: Any, **options: Any) -> pynn.DivergenceError:
     with pytest.raises(pynn.DivergenceError) as error:
         model.fit(*data, **{"loss": "cross_entropy", "seed": 3, "epochs": 2} | options)
     return error.value
@@ -533,21 +533,21 @@ def told(model: Any, *data: Any, **options: Any) -> pynn.DivergenceError:
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("options", [{}, {"validation_split": 0.2}, {"batch_size": 300}, {"batch_size": 1}], ids=str)
-def test_nan_in_row_123_is_found_in_row_123(value: float, shuffle: bool, options: dict[str, Any]) -> None:
+def test_nan_in_x_is_reported_with_its_row(value: float, shuffle: bool, options: dict[str, Any]) -> None:
     bad = X.copy()
     bad[123, 5] = value
     seed = next(s for s in range(99) if "validation_split" not in options or 123 in trained_on(s))
-    error = told(net(), bad, Y, shuffle=shuffle, **options | {"seed": seed})
+    error = diverges(net(), bad, Y, shuffle=shuffle, **options | {"seed": seed})
     assert error.row == 123
     assert error.layer is None
     assert "X holds NaN or infinity in row 123" in str(error)
 
 
-def test_the_score_of_a_diverged_step_outlives_the_search_for_its_origin() -> None:
-    """The search computes the losses again in a separate plan, whose memory is returned to the system."""
+def test_reporting_a_diverged_step_uses_no_freed_memory() -> None:
+    """The search for the origin recomputes the losses in a separate plan, whose memory is then freed."""
     bad = np.tile(X, (40, 1))
     bad[123, 5] = np.nan
-    error = told(pynn.Sequential(pynn.Linear(X.shape[1], 256), "relu", pynn.Linear(256, 3)), bad, np.tile(Y, 40), batch_size=12000)
+    error = diverges(pynn.Sequential(pynn.Linear(X.shape[1], 256), "relu", pynn.Linear(256, 3)), bad, np.tile(Y, 40), batch_size=12000)
     assert error.row == 123
 
 
@@ -555,7 +555,7 @@ def trained_on(seed: int) -> NDArray[np.intp]:
     return split(0.2, 300, Y, [pynn.losses.CrossEntropyLoss()], seed, True)[0]
 
 
-def test_nan_in_targets_and_weights_is_named_by_its_row() -> None:
+def test_nan_in_targets_and_weights_is_reported_with_its_row() -> None:
     y, w = np.eye(3, dtype=np.float32)[Y], np.ones(300)
     y[123, 1] = w[123] = np.nan
     with pytest.raises(ValueError, match="y: nan in row 123"):
@@ -564,19 +564,19 @@ def test_nan_in_targets_and_weights_is_named_by_its_row() -> None:
         net().fit(X, Y, loss="cross_entropy", sample_weight=w)
 
 
-def test_nan_in_a_batch_of_an_iterable() -> None:
+def test_nan_in_an_iterable_is_reported_with_batch_and_row() -> None:
     bad = X.copy()
     bad[123, 5] = np.nan
-    error = told(net(), [(bad[i : i + 50], Y[i : i + 50]) for i in range(0, 300, 50)])
+    error = diverges(net(), [(bad[i : i + 50], Y[i : i + 50]) for i in range(0, 300, 50)])
     assert (error.row, error.step) == (23, 3)
     assert "row 23 of batch 2" in str(error)
-    with pytest.raises(pynn.DivergenceError, match="row 23") as told_of_step:
+    with pytest.raises(pynn.DivergenceError, match="row 23") as error_of_step:
         net().train_on_batch(bad[100:150], Y[100:150], loss="cross_entropy")
-    assert told_of_step.value.row == 23
+    assert error_of_step.value.row == 23
 
 
 class Faulty(pynn.Layer):
-    """Passes all on, but for NaN where a column of its input is over 9: on the way there, or back."""
+    """An identity that gives NaN, forward or backward, in rows of the input with a value over 9."""
 
     def __init__(self, back: bool) -> None:
         super().__init__()
@@ -594,26 +594,26 @@ class Faulty(pynn.Layer):
 
 
 @pytest.mark.parametrize("back", [False, True])
-def test_the_first_layer_is_named_forward_and_backward(back: bool) -> None:
+def test_the_first_layer_with_nan_is_named(back: bool) -> None:
     model = pynn.Sequential(pynn.Linear(8, 8, seed=0), Faulty(back), pynn.Linear(8, 8, seed=2), "relu", pynn.Linear(8, 3, seed=3))
     model[0].weight[:] = np.eye(8)
     model[0].bias[:] = 0
     bad = np.clip(X, -3, 3)
     bad[123, 2] = 10
     before = model.state_dict()
-    error = told(model, bad, Y, optimizer=pynn.optim.SGD(lr=1e-4))
+    error = diverges(model, bad, Y, optimizer=pynn.optim.SGD(lr=1e-4))
     assert (error.row, error.layer) == (123, "1")
     assert ("the gradient that layer 1 (Faulty) gives back for row 123" in str(error)) == back
     assert all(np.array_equal(a, before[name]) for name, a in model.state_dict().items())
 
 
-def test_an_overflow_is_found_in_the_layer_where_it_happens_fused_or_not() -> None:
+def test_overflow_is_attributed_to_the_right_layer() -> None:
     big = pynn.Sequential(pynn.Linear(8, 8, seed=0), "exponential", pynn.Linear(8, 3, seed=1))
     big[0].weight[:] = np.eye(8) * 10
     bad = np.clip(X, -3, 3)
     bad[123, 2] = 60
-    error = told(big, bad, Y, optimizer=pynn.optim.SGD(lr=1e-30), batch_size=300)
+    error = diverges(big, bad, Y, optimizer=pynn.optim.SGD(lr=1e-30), batch_size=300)
     assert (error.row, error.layer) == (123, "1")
     big[0].weight[:] = np.eye(8) * 1e38
-    error = told(big, bad, Y, batch_size=300)
+    error = diverges(big, bad, Y, batch_size=300)
     assert error.layer == "0"

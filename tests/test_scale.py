@@ -1,4 +1,4 @@
-"""Data as it lies: bytes, strided rows, memory maps, iterables of batches; nothing of X is copied as a whole."""
+"""Data sources: any dtype, strided rows, memory maps and iterables of batches. X is never copied as a whole."""
 
 import array
 import collections
@@ -42,7 +42,7 @@ def test_every_dtype_is_converted_batch_by_batch(source: str, dtype: str, shuffl
 
 
 @pytest.mark.parametrize("view", [np.s_[::2], np.s_[::-1], np.s_[:, ::-1], np.s_[:, 2:8], np.s_[5:]])
-def test_rows_at_any_distance(view: Any) -> None:
+def test_strided_rows_train_like_contiguous_ones(view: Any) -> None:
     X = np.random.default_rng(0).normal(size=(60, 6 if view in (np.s_[::2], np.s_[::-1], np.s_[:, ::-1], np.s_[5:]) else 12))[view]
     X = X[: min(50, len(X))]
     assert trained(X, y[: len(X)]) == trained(np.ascontiguousarray(X), y[: len(X)])
@@ -81,7 +81,7 @@ class Stream:
 
 
 @pytest.mark.parametrize("source", [Stream, lambda X, y: list(batches(X, y)), lambda X, y: lambda: batches(X, y)])
-def test_batches_from_an_iterable(source: Any) -> None:
+def test_iterables_train_like_arrays(source: Any) -> None:
     X = np.random.default_rng(0).normal(size=(50, 6))
     assert trained(source(X, y), None) == trained(X, y, shuffle=False)
     model = net()
@@ -90,7 +90,7 @@ def test_batches_from_an_iterable(source: Any) -> None:
     assert hist["loss"][2] < hist["loss"][0]
 
 
-def test_what_is_no_iterable_of_batches() -> None:
+def test_invalid_iterables_raise() -> None:
     X = np.zeros((50, 6))
     cases: list[tuple[Any, type[Exception], str]] = [
         (X, TypeError, "y: expected a target"), (7, TypeError, "y: expected a target"), ([], ValueError, "gave no batch"),
@@ -106,7 +106,7 @@ def test_what_is_no_iterable_of_batches() -> None:
 
 
 class Once:
-    """An iterable that gives its batches once and does not look like it."""
+    """An iterable that yields its batches only once, which its type does not show."""
 
     def __init__(self, given: Any) -> None:
         self.given = given
@@ -115,8 +115,8 @@ class Once:
         return iter(self.given)
 
 
-def test_steps_per_epoch_of_batches_that_never_end(tmp_path: Path) -> None:
-    """Epochs cut a sequence where they are told to: an endless generator goes on, a list begins anew within an epoch."""
+def test_steps_per_epoch_cuts_endless_iterables(tmp_path: Path) -> None:
+    """An endless generator continues in the next epoch; a list that ends within an epoch starts again."""
     X = np.random.default_rng(0).normal(size=(50, 6))
     four = list(batches(X, y))
 
@@ -128,11 +128,11 @@ def test_steps_per_epoch_of_batches_that_never_end(tmp_path: Path) -> None:
         model = net()
         return model, model.fit(source, loss="cross_entropy", epochs=epochs, **more).history["loss"]
 
-    twin, _ = fitted(four * 2, 2)
-    whole = b"".join(a.tobytes() for a in twin.params.values())
+    listed, _ = fitted(four * 2, 2)
+    full = b"".join(a.tobytes() for a in listed.params.values())
     for source in (endless(), endless, four, lambda: iter(four), itertools.cycle(four)):
         model, losses = fitted(source, 4, steps_per_epoch=4)
-        assert b"".join(a.tobytes() for a in model.params.values()) == whole
+        assert b"".join(a.tobytes() for a in model.params.values()) == full
         assert len(losses) == 4
     _, three = fitted(endless(), 2, steps_per_epoch=3)
     assert three == fitted(four, 2, steps_per_epoch=3)[1]
@@ -151,7 +151,7 @@ def test_steps_per_epoch_of_batches_that_never_end(tmp_path: Path) -> None:
 
 
 class Cut:
-    """Other batches each time."""
+    """An iterable with other batches in each epoch."""
 
     def __init__(self, epochs: list[Any]) -> None:
         self.epochs = iter(epochs)
@@ -160,21 +160,21 @@ class Cut:
         return iter(next(self.epochs))
 
 
-def test_batches_to_validate_and_evaluate_on() -> None:
+def test_iterables_for_validation_and_evaluation() -> None:
     X = np.random.default_rng(0).normal(size=(50, 6))
     w = np.random.default_rng(1).random(50)
     three = [(X[i : i + 16], y[i : i + 16], w[i : i + 16]) for i in range(0, 50, 16)]
     settings: dict[str, Any] = {"loss": "cross_entropy", "epochs": 2, "metrics": ["f1"], "seed": 0}
-    whole = net().fit(X, y, validation_data=(X, y, w), **settings).history
+    full = net().fit(X, y, validation_data=(X, y, w), **settings).history
     for given in (three, lambda: iter(three), Stream(X, y), list(batches(X, y))[:2]):
         model = net()
         hist = model.fit(X, y, validation_data=given, **settings).history
         assert len(hist["val_loss"]) == 2
         if given is not three:
             continue
-        np.testing.assert_allclose(hist["val_loss"], whole["val_loss"], rtol=1e-6)
-        assert hist["val_f1"] == whole["val_f1"]
-        assert hist["val_accuracy"] == whole["val_accuracy"]
+        np.testing.assert_allclose(hist["val_loss"], full["val_loss"], rtol=1e-6)
+        assert hist["val_f1"] == full["val_f1"]
+        assert hist["val_accuracy"] == full["val_accuracy"]
         assert model.evaluate(three) == model.evaluate(lambda: iter(three)) == model.evaluate(iter(three))
         assert model.evaluate(three)["loss"] == pytest.approx(model.evaluate(X, y, sample_weight=w)["loss"], rel=1e-6)
         assert model.evaluate(three)["f1"] == model.evaluate(X, y)["f1"]
@@ -197,11 +197,11 @@ def test_batches_to_validate_and_evaluate_on() -> None:
         with pytest.raises(error, match=message):
             net().fit(X, y, validation_data=given, **settings)
     once = net().fit(X, y, validation_data=batches(X, y), **settings | {"epochs": 1}).history
-    assert once["val_f1"] == whole["val_f1"][:1]
+    assert once["val_f1"] == full["val_f1"][:1]
 
 
-def test_layers_can_be_changed_between_calls() -> None:
-    """A prediction and a call always see the layers of the moment, in nested nets too."""
+def test_calls_use_the_current_layers() -> None:
+    """Predictions and eager calls use the current layers, in nested nets as well."""
     X = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
     inner = net()
     outer = pynn.Sequential(inner, "identity")
@@ -223,7 +223,7 @@ def test_layers_can_be_changed_between_calls() -> None:
     assert inner[0].dtype == "float32"
 
 
-def test_plan_summary() -> None:
+def test_plan_summary_lists_steps() -> None:
     text = net().plan_summary(rows=16)
     assert "linear + activation" in text
     assert text.splitlines()[-1].startswith("8 steps, ")
@@ -234,9 +234,9 @@ def test_plan_summary() -> None:
         net().plan_summary(mode="fast")
 
 
-# ---- objects of batches without __iter__ ---------------------------------------------------------------------------------
+# ---- sequences of batches without __iter__ -------------------------------------------------------------------------------
 class Sequence:
-    """As keras.utils.PyDataset: batches by number, a length, and no __iter__."""
+    """Batches by index and a length, but no __iter__, as in keras.utils.PyDataset."""
 
     def __init__(self, bound: bool = True) -> None:
         self.bound, self.ended = bound, 0
@@ -248,18 +248,18 @@ class Sequence:
         if i >= len(self) and self.bound:
             raise IndexError(i)
         rows = slice(15 * i, 15 * i + 15)
-        return GIVEN[rows], WANTED[rows]
+        return GIVEN[rows], TARGETS[rows]
 
     def on_epoch_end(self) -> None:
         self.ended += 1
 
 
 GIVEN = np.random.default_rng(0).normal(size=(60, 3))
-WANTED = GIVEN @ [1.0, 2.0, 3.0]
+TARGETS = GIVEN @ [1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize("bound", [True, False])
-def test_an_object_with_items_and_a_length_is_batches(bound: bool) -> None:
+def test_objects_with_getitem_and_len_are_iterables_of_batches(bound: bool) -> None:
     def net() -> pynn.Sequential:
         return pynn.Sequential(pynn.Linear(3, 1, seed=0))
 
@@ -277,39 +277,39 @@ def test_an_object_with_items_and_a_length_is_batches(bound: bool) -> None:
         b.predict(iter([]))
 
 
-def test_classes_of_batches() -> None:
+def test_predict_class_and_predict_proba_accept_batches() -> None:
     net = pynn.Sequential(pynn.Linear(3, 2, seed=0))
-    net.fit(GIVEN, (WANTED > 0).astype(int), loss="cross_entropy", seed=0)
+    net.fit(GIVEN, (TARGETS > 0).astype(int), loss="cross_entropy", seed=0)
     np.testing.assert_array_equal(net.predict_class(Sequence()), net.predict_class(GIVEN))
     np.testing.assert_array_equal(net.predict_proba(Sequence()), net.predict_proba(GIVEN))
 
 
-def test_samples_are_no_batches() -> None:
+def test_datasets_of_single_samples_raise() -> None:
     class Samples(Sequence):
         def __getitem__(self, i: int) -> tuple[np.ndarray, Any]:
-            return GIVEN[i], WANTED[i]
+            return GIVEN[i], TARGETS[i]
 
     with pytest.raises(ValueError, match=r"batch 0 is a single sample.*DataLoader\(dataset, batch_size=32\)"):
         pynn.Sequential(pynn.Linear(3, 1, seed=0)).fit(Samples(), loss="mse")
 
 
-def test_batches_of_several_inputs_predict() -> None:
+def test_predict_on_batches_of_several_inputs() -> None:
     a, b = pynn.Input(3), pynn.Input(3)
     model = pynn.Model([a, b], pynn.Linear(3, 1, seed=0)(pynn.Add()(a, b)))
-    want = model.predict((GIVEN, -2 * GIVEN))
+    expected = model.predict((GIVEN, -2 * GIVEN))
     halves = [(GIVEN[:30], -2 * GIVEN[:30]), (GIVEN[30:], -2 * GIVEN[30:])]
-    np.testing.assert_array_equal(model.predict(iter(halves)), want)
-    np.testing.assert_array_equal(model.predict(iter([(half, WANTED[:30]) for half in halves])), want)
+    np.testing.assert_array_equal(model.predict(iter(halves)), expected)
+    np.testing.assert_array_equal(model.predict(iter([(half, TARGETS[:30]) for half in halves])), expected)
 
 
-def test_what_is_an_array_predicts_as_one() -> None:
+def test_array_like_inputs_predict_like_arrays() -> None:
     net = pynn.Sequential(pynn.Linear(1, 1, seed=0))
     column = np.arange(5.0, dtype="f4")
-    want = net.predict(column)
+    expected = net.predict(column)
     for given in (memoryview(column), range(5), array.array("f", column), collections.deque([0.0, 1.0, 2.0, 3.0, 4.0]), column.tolist()):
-        np.testing.assert_array_equal(net.predict(given), want)
+        np.testing.assert_array_equal(net.predict(given), expected)
     wide = pynn.Sequential(pynn.Linear(3, 1, seed=0))
-    for batch in ([GIVEN, WANTED], (GIVEN, WANTED), [GIVEN], GIVEN.tolist(), (GIVEN,)):  # lists of arrays as from a DataLoader
+    for batch in ([GIVEN, TARGETS], (GIVEN, TARGETS), [GIVEN], GIVEN.tolist(), (GIVEN,)):  # lists of arrays, as from a DataLoader
         np.testing.assert_array_equal(wide.predict(iter([batch])), wide.predict(GIVEN))
     with pytest.raises(TypeError, match="X: dtype object"):
         wide.predict({"a": GIVEN})

@@ -1,4 +1,4 @@
-"""A signal stops long calls in the core, in whatever function it arrives."""
+"""A signal stops long calls of any function in the core."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 
-# Each sets `call`, which takes seconds where nothing stops it.
+# Each case defines `call`, which would take seconds without the signal.
 # ruff: noqa: E501
 CASES = {
     "matrix product": "x, layer = np.zeros((9000, 5000), 'f4'), pynn.Linear(5000, 5000, seed=0); call = lambda: layer(x)",
@@ -58,15 +58,15 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_signal_stops(case: str) -> None:
+def test_a_signal_stops_long_calls(case: str) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", SCRIPT.format(case=CASES[case])], capture_output=True, text=True, env=env, timeout=120)
     assert done.stderr == ""
-    assert done.stdout, "it ended before the signal came"
-    assert float(done.stdout) < 1.5, done.stdout  # 0.05 on an idle machine
+    assert done.stdout, "the call ended before the signal"
+    assert float(done.stdout) < 1.5, done.stdout  # about 0.05 on an idle machine
 
 
-def test_a_stopped_fit_leaves_whole_steps() -> None:
+def test_an_interrupted_fit_leaves_complete_steps() -> None:
     script = """
 import signal
 import numpy as np, pynn

@@ -1,4 +1,4 @@
-"""How many threads: the settings, the environment, fork, and a machine that may use fewer CPUs than it has."""
+"""Threads: their number, concurrent use of models, locks and fork."""
 
 import concurrent.futures
 import http.server
@@ -23,7 +23,7 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=120)
 
 
-def test_settings() -> None:
+def test_num_threads_can_be_set_and_restored() -> None:
     before = pynn.get_num_threads()
     with pynn.num_threads(3):
         assert pynn.get_num_threads() == 3
@@ -38,12 +38,12 @@ def test_settings() -> None:
 
 @pytest.mark.parametrize(("n", "error"), [(0, ValueError), (-1, ValueError), (257, ValueError), (10**30, ValueError), (1.5, TypeError),
                                           (True, TypeError), ("2", TypeError)])
-def test_what_is_no_number_of_threads(n: object, error: type[Exception]) -> None:
+def test_invalid_thread_counts_raise(n: object, error: type[Exception]) -> None:
     with pytest.raises(error, match="n: expected"):
         pynn.set_num_threads(n)  # type: ignore[arg-type]
 
 
-def test_environment() -> None:
+def test_the_environment_sets_the_thread_count() -> None:
     assert run("import pynn; print(pynn.get_num_threads())", PYNN_NUM_THREADS="5").stdout == "5\n"
     for wrong in ("0", "two", "-1", "1.5", "100000", "9" * 30):
         done = run("import pynn", PYNN_NUM_THREADS=wrong)
@@ -52,13 +52,13 @@ def test_environment() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
-def test_affinity() -> None:
+def test_the_default_thread_count_follows_cpu_affinity() -> None:
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); import pynn; print(pynn.get_num_threads())"
     assert run(code, PYNN_NUM_THREADS="").stdout == "1\n"
 
 
 def train(threads: int, isa: str) -> list[bytes]:
-    """Train a net that is large enough to be shared out, and predict; return everything that came of it."""
+    """Train a net that is large enough for several threads, and predict; return weights, predictions and scores."""
     before = _core.isa()
     _core.set_isa(isa)
     try:
@@ -73,14 +73,14 @@ def train(threads: int, isa: str) -> list[bytes]:
         _core.set_isa(before)
 
 
-def test_the_same_bits_on_any_number_of_threads(isa: str) -> None:
+def test_results_do_not_depend_on_the_thread_count(isa: str) -> None:
     one = train(1, isa)
     for threads in (2, 7):
         assert train(threads, isa) == one
 
 
-def test_two_trainings_at_the_same_time() -> None:
-    """In two threads of the program, which share the pool: each gives what it gives alone."""
+def test_concurrent_training_matches_training_alone() -> None:
+    """Python threads share the pool; each gets the result of training alone."""
     alone = train(1, _core.isa())
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         assert all(result == alone for result in pool.map(lambda _: train(2, _core.isa()), range(6)))
@@ -88,17 +88,17 @@ def test_two_trainings_at_the_same_time() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_trains_too() -> None:
+def test_a_forked_child_trains_alike() -> None:
     alone = train(2, _core.isa())
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.starmap(train, [(2, _core.isa())] * 2) == [alone] * 2
 
 
-# ---- one model in many threads ---------------------------------------------------------------------------------------
+# ---- one model, several threads --------------------------------------------------------------------------------------
 
 
 def classifier(width: int = 64, **more: object) -> pynn.Sequential:
-    """Return a net with running statistics, fitted, so that it can do all that a server may ask for."""
+    """Return a fitted net with running statistics, which supports all calls that a server makes."""
     net = pynn.Sequential(pynn.Linear(4, width, seed=0), pynn.BatchNorm1d(width), "relu", pynn.Linear(width, 3, seed=1))
     net.fit(DATA[:100], CLASSES[:100], loss="cross_entropy", seed=0, **more)
     return net
@@ -114,11 +114,11 @@ def in_threads(n: int, work: Callable[[int], object]) -> list[object]:
 
 
 class Cube(pynn.Layer):
-    """Keeps its input in an attribute, as layers written in Python do."""
+    """A layer that keeps its input in an attribute."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.x = x
-        time.sleep(0.0005)  # another thread gets its turn
+        time.sleep(0.0005)  # lets another thread run
         return self.x**3
 
     def backward(self, gy: np.ndarray) -> np.ndarray:  # type: ignore[override]
@@ -135,21 +135,21 @@ CALLS: dict[str, Callable[[pynn.Sequential, np.ndarray], object]] = {
 
 @pytest.mark.parametrize("rows", [1, 7, 3000])
 @pytest.mark.parametrize("call", CALLS)
-def test_a_model_serves_any_number_of_threads(call: str, rows: int) -> None:
+def test_concurrent_predictions_match_sequential_ones(call: str, rows: int) -> None:
     net = classifier()
-    wanted = [CALLS[call](net, DATA[i : i + rows]) for i in range(8)]
+    expected = [CALLS[call](net, DATA[i : i + rows]) for i in range(8)]
     for i, got in enumerate(in_threads(6, lambda i: CALLS[call](net, DATA[i % 8 : i % 8 + rows]))):
-        np.testing.assert_equal(got, wanted[i % 8])
+        np.testing.assert_equal(got, expected[i % 8])
 
 
-def test_layers_written_in_python_serve_any_number_of_threads() -> None:
+def test_concurrent_predictions_with_python_layers_match_sequential_ones() -> None:
     net = pynn.Sequential(pynn.Linear(4, 8, seed=0), Cube(), pynn.Linear(8, 2, seed=1))
-    wanted = [net.predict(DATA[i : i + 5]) for i in range(8)]
+    expected = [net.predict(DATA[i : i + 5]) for i in range(8)]
     for i, got in enumerate(in_threads(6, lambda i: net.predict(DATA[i % 8 : i % 8 + 5]))):
-        np.testing.assert_array_equal(got, wanted[i % 8])
+        np.testing.assert_array_equal(got, expected[i % 8])
 
 
-def test_a_server_with_a_thread_for_each_request() -> None:
+def test_a_threaded_http_server_answers_every_request() -> None:
     net = classifier(256)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -169,24 +169,24 @@ def test_a_server_with_a_thread_for_each_request() -> None:
         threading.Thread(target=server.serve_forever).start()
         try:
 
-            def ask(i: int) -> int:
+            def status(i: int) -> int:
                 with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/{1 + i % 3 * 1000}", timeout=60) as answer:
                     return int(answer.status)
 
-            assert in_threads(25, ask) == [200] * 200
+            assert in_threads(25, status) == [200] * 200
         finally:
             server.shutdown()
 
 
-def twins() -> tuple[pynn.Sequential, np.ndarray]:
-    """Return a net whose two halves are equal to the last bit after every whole step, and its targets."""
+def two_equal_halves() -> tuple[pynn.Sequential, np.ndarray]:
+    """Return a net whose two halves are bit-identical after every complete step, and its targets."""
     halves = [pynn.Sequential(pynn.Linear(4, 300, seed=0), "tanh", pynn.Linear(300, 2, seed=1)) for _ in range(2)]
     half = np.random.default_rng(3).normal(size=(3000, 2)).astype(np.float32)
     return pynn.Sequential(pynn.Concat(*halves)), np.concatenate((half, half), axis=1)
 
 
 class Background:
-    """Runs ``work`` again and again in a thread until the block ends; an exception there is raised here."""
+    """Run ``work`` repeatedly in a thread until the block ends, and raise its exception, if any."""
 
     def __init__(self, work: Callable[[], object]) -> None:
         self.work, self.done, self.error = work, threading.Event(), None
@@ -215,9 +215,9 @@ class Background:
 
 
 @pytest.mark.parametrize("rows", [1, 600])
-@pytest.mark.parametrize("how", ["fit", "train_on_batch", "hand-written", "load_state_dict"])
-def test_predictions_beside_a_training_see_whole_steps(how: str, rows: int) -> None:
-    net, target = twins()
+@pytest.mark.parametrize("how", ["fit", "train_on_batch", "manual loop", "load_state_dict"])
+def test_predictions_during_training_never_see_a_partial_step(how: str, rows: int) -> None:
+    net, target = two_equal_halves()
     opt, loss = pynn.optim.Adam(net.parameters()), pynn.losses.MSELoss()
     other = {name: a + 1 for name, a in net.state_dict().items()}
 
@@ -242,9 +242,9 @@ def test_predictions_beside_a_training_see_whole_steps(how: str, rows: int) -> N
         time.sleep(0.05)
 
 
-def test_short_predictions_beside_steps_of_an_optimizer_see_whole_steps() -> None:
-    """A prediction that keeps the GIL never runs between the moment a step releases the GIL and the moment it has its lock."""
-    net, target = twins()
+def test_short_predictions_never_see_a_partial_optimizer_step() -> None:
+    """A short prediction keeps the GIL. It must not run after a step releases the GIL but before it holds its lock."""
+    net, target = two_equal_halves()
     opt, loss = pynn.optim.Adam(net.parameters()), pynn.losses.MSELoss()
     loss(net(DATA[:50]), target[:50])
     net.backward(loss.backward())
@@ -260,7 +260,7 @@ def test_short_predictions_beside_steps_of_an_optimizer_see_whole_steps() -> Non
 
 @pytest.mark.parametrize("size", [3, 3000])
 @pytest.mark.parametrize("call", ["net(x)", "net[0](x)", "train_on_batch", "fit", "step", "net.backward"])
-def test_what_cannot_run_beside_a_training_raises(call: str, size: int) -> None:
+def test_conflicting_calls_during_training_raise(call: str, size: int) -> None:
     net = classifier(512)
     x, opt = DATA[:size], pynn.optim.SGD(net.parameters(), lr=0.1)
     y = net(x)
@@ -291,8 +291,8 @@ def test_what_cannot_run_beside_a_training_raises(call: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_two_nets_with_a_layer_in_common_train_in_one_thread_at_a_time(frozen: bool) -> None:
-    """Each alone, unless the layer is frozen, so that neither changes it."""
+def test_nets_with_a_shared_layer_cannot_train_concurrently(frozen: bool) -> None:
+    """Unless the shared layer is frozen, so that training does not change it."""
     body = pynn.Sequential(pynn.Linear(4, 16, seed=0), "relu")
     nets = [pynn.Sequential(body, pynn.Linear(16, 3, seed=1)) for _ in range(2)]
     if frozen:
@@ -317,7 +317,7 @@ def test_two_nets_with_a_layer_in_common_train_in_one_thread_at_a_time(frozen: b
 
 
 @pytest.mark.parametrize("make", [lambda: pynn.Linear(4, 3, seed=0), lambda: pynn.Sequential(pynn.Linear(4, 3, seed=0)), Cube])
-def test_backward_is_for_a_call_of_the_same_thread(make: Callable[[], pynn.Layer]) -> None:
+def test_backward_of_another_threads_call_raises(make: Callable[[], pynn.Layer]) -> None:
     layer = make()
     y = layer(DATA[:5])
     in_thread = threading.Thread(target=lambda: layer(DATA[5:10]))
@@ -329,8 +329,8 @@ def test_backward_is_for_a_call_of_the_same_thread(make: Callable[[], pynn.Layer
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_forked_during_a_training_uses_its_copy() -> None:
-    """Also where the parent was within a step, a prediction or an eager call: what other threads held is held by nobody in the child."""
+def test_a_child_forked_during_training_uses_its_copy() -> None:
+    """The child must not wait for locks that other threads of the parent held at the fork."""
     net = classifier(512)
     with Background(lambda: net.fit(DATA, CLASSES, loss="cross_entropy", seed=0)), Background(lambda: net.predict(DATA)):
         for _ in range(10):
@@ -348,8 +348,8 @@ def test_a_child_forked_during_a_training_uses_its_copy() -> None:
             assert os.waitpid(child, 0)[1] == 0
 
 
-def test_ctrl_c_interrupts_a_wait() -> None:
-    """A training waits for a long prediction of another thread."""
+def test_ctrl_c_interrupts_waiting_for_a_lock() -> None:
+    """An assignment waits for a lock that another thread holds."""
     code = """
 import _thread, threading, time, numpy as np, pynn
 from pynn import _core
@@ -370,7 +370,7 @@ done.set()
     assert run(code).stdout == "stopped True\n"
 
 
-def test_a_layer_or_loss_cannot_train_the_model_that_calls_it() -> None:
+def test_a_layer_cannot_train_the_model_that_calls_it() -> None:
     class Trains(pynn.Layer):
         def forward(self, x: np.ndarray) -> np.ndarray:
             if self.training and self.ready:
@@ -391,8 +391,8 @@ def test_a_layer_or_loss_cannot_train_the_model_that_calls_it() -> None:
     net.fit(DATA[:10], CLASSES[:10], loss="cross_entropy", epochs=1)
 
 
-def test_gates() -> None:
-    """Joined ones are one; a thread that holds one does not wait for another, which could be a deadlock."""
+def test_gates_detect_possible_deadlocks() -> None:
+    """Gates that were locked together act as one. A thread that holds a gate raises instead of waiting for another."""
     a, b, c = _core.Gate(), _core.Gate(), _core.Gate()
     before = a.version
     with _core.Writing([a, b]), _core.Writing([b]), _core.Writing([]):

@@ -1,4 +1,4 @@
-"""Weights of rows and classes, splits, metrics while training, callbacks, divergence, interruption and what is shown."""
+"""Sample and class weights, splits, metrics during training, callbacks, divergence, interruption, history and progress."""
 
 import copy
 import csv
@@ -36,35 +36,35 @@ def same(a: pynn.Layer, b: pynn.Layer) -> bool:
 # ---- weights ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse", "huber", "bce_with_logits"])
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_weights_go_with_their_rows(loss: str, shuffle: bool) -> None:
-    """By hand without shuffling; shuffled, rows of weight 0 might as well not be there, but for the batches they fill."""
+def test_sample_weights_stay_with_their_rows(loss: str, shuffle: bool) -> None:
+    """Without shuffling, fit matches a manual loop; with shuffling, rows of weight 0 may as well be missing."""
     y = Y if loss == "cross_entropy" else (RNG.random((90, 3)) > 0.5) * 1.0
-    model, twin = net(), net()
+    model, clone = net(), net()
     w = W if not shuffle else (W > 0.5) * 1.0
     hist = model.fit(X, y, loss=loss, optimizer="sgd", epochs=2, batch_size=90 if shuffle else 16, shuffle=shuffle, sample_weight=w, seed=0)
     if shuffle:
-        twin.fit(X[w > 0], y[w > 0], loss=loss, optimizer="sgd", epochs=2, batch_size=90, shuffle=False)
-        for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+        clone.fit(X[w > 0], y[w > 0], loss=loss, optimizer="sgd", epochs=2, batch_size=90, shuffle=False)
+        for p, q in zip(model.parameters(), clone.parameters(), strict=True):
             np.testing.assert_allclose(p.data, q.data, rtol=1e-12, atol=1e-14)
         return
-    criterion, opt, total = pynn.losses.by_name[loss](), pynn.optim.SGD(twin.parameters()), 0.0
+    criterion, opt, total = pynn.losses.by_name[loss](), pynn.optim.SGD(clone.parameters()), 0.0
     for epoch in range(2):
         for i in range(0, 90, 16):
             opt.zero_grad()
-            value = criterion(twin(X[i : i + 16]), y[i : i + 16], sample_weight=w[i : i + 16])
+            value = criterion(clone(X[i : i + 16]), y[i : i + 16], sample_weight=w[i : i + 16])
             total += float(value) * w[i : i + 16].sum() if epoch else 0.0
-            twin.backward(criterion.backward())
+            clone.backward(criterion.backward())
             opt.step()
-    assert same(model, twin)
+    assert same(model, clone)
     assert hist.history["loss"][1] == pytest.approx(total / w.sum(), rel=1e-12)
 
 
-def test_weights_in_evaluation_validation_and_batches() -> None:
+def test_sample_weights_in_evaluation_validation_and_iterables() -> None:
     model = net()
     hist = model.fit(X, Y, loss="cross_entropy", epochs=1, validation_data=(X, Y, W), seed=0)
-    want = float(pynn.CrossEntropyLoss()(model.predict(X), Y, sample_weight=W))
-    assert hist.history["val_loss"][0] == pytest.approx(want, rel=1e-12)
-    assert model.evaluate(X, Y, sample_weight=W)["loss"] == pytest.approx(want, rel=1e-12)
+    expected = float(pynn.CrossEntropyLoss()(model.predict(X), Y, sample_weight=W))
+    assert hist.history["val_loss"][0] == pytest.approx(expected, rel=1e-12)
+    assert model.evaluate(X, Y, sample_weight=W)["loss"] == pytest.approx(expected, rel=1e-12)
     a, b = net(), net()
     batches = [(X[i : i + 32], Y[i : i + 32], W[i : i + 32]) for i in range(0, 90, 32)]
     one = a.fit(batches, loss="cross_entropy", epochs=2, metrics=["f1"])
@@ -73,14 +73,14 @@ def test_weights_in_evaluation_validation_and_batches() -> None:
     assert one.history["f1"] == two.history["f1"]
 
 
-def test_a_batch_without_weight_teaches_nothing() -> None:
+def test_a_batch_of_zero_weight_changes_nothing() -> None:
     model, before, w = net(), net(), np.r_[np.zeros(50), np.ones(40)]
     model.fit(X, Y, loss="cross_entropy", optimizer="sgd", batch_size=50, shuffle=False, sample_weight=w)
     before.fit(X[50:], Y[50:], loss="cross_entropy", optimizer="sgd", batch_size=50, shuffle=False)
     assert same(model, before)
 
 
-def test_class_weights() -> None:
+def test_class_weights_may_be_given_in_several_forms() -> None:
     counts = np.bincount(Y)
     balanced = 90 / (3 * counts)
     models = []
@@ -100,7 +100,7 @@ def test_class_weights() -> None:
 
 
 # ---- validation -------------------------------------------------------------------------------------------------------
-def test_a_split_is_seeded_stratified_and_apart() -> None:
+def test_a_split_is_seeded_stratified_and_disjoint() -> None:
     seen: list[Any] = []
     spy = lambda t, p: seen.append(t.copy()) or 0.0  # noqa: E731
     a, b, c = net(), net(), net()
@@ -121,16 +121,16 @@ def test_a_split_is_seeded_stratified_and_apart() -> None:
 
 # ---- metrics ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("last", [(), ("softmax",), ("log_softmax",)])
-def test_metrics_of_classes(last: tuple[str, ...]) -> None:
+def test_metrics_of_class_outputs(last: tuple[str, ...]) -> None:
     model, loss = net(3, *last), "nll" if last == ("log_softmax",) else "cross_entropy"
     names = ["accuracy", "f1", "roc_auc", "log_loss", "ece", "top_2_accuracy", "precision", "recall"]
     hist = model.fit(X, Y, loss=loss, epochs=3, validation_data=(X, Y), metrics=names, seed=0)
     p = model.predict_proba(X)
     for name in names:
-        want = metrics.top_k_accuracy(Y, p, k=2) if name.startswith("top") else metrics.by_name[name](Y, p)
-        assert hist.history[f"val_{name}"][-1] == pytest.approx(want, rel=1e-9), name
+        expected = metrics.top_k_accuracy(Y, p, k=2) if name.startswith("top") else metrics.by_name[name](Y, p)
+        assert hist.history[f"val_{name}"][-1] == pytest.approx(expected, rel=1e-9), name
     assert hist.history["val_log_loss"][-1] == pytest.approx(hist.history["val_loss"][-1], rel=1e-9)
-    assert hist.history["log_loss"] == pytest.approx(hist.history["loss"], rel=1e-9)  # each batch before its update
+    assert hist.history["log_loss"] == pytest.approx(hist.history["loss"], rel=1e-9)  # both evaluate each batch before its update
     assert model.evaluate(X, Y)["f1"] == hist.history["val_f1"][-1]
     assert set(model.evaluate(X, Y, metrics=["ece"])) == {"loss", "accuracy", "ece"}
 
@@ -146,13 +146,13 @@ def test_metrics_of_numbers_binary_outputs_and_functions() -> None:
     for last, loss in (((), "bce_with_logits"), (("sigmoid",), "bce")):
         one = net(1, *last)
         seen: list[Any] = []
-        own = lambda t, p: seen.append(p) or 1  # noqa: B023, E731
-        hist = one.fit(X, Y > 0, loss=loss, epochs=1, metrics={"own": own, "auc": "roc_auc"}, validation_data=(X, Y > 0), seed=0)
-        np.testing.assert_allclose(seen[-1], one.predict(X), rtol=1e-12)  # functions see what predict gives
+        custom = lambda t, p: seen.append(p) or 1  # noqa: B023, E731
+        hist = one.fit(X, Y > 0, loss=loss, epochs=1, metrics={"custom": custom, "auc": "roc_auc"}, validation_data=(X, Y > 0), seed=0)
+        np.testing.assert_allclose(seen[-1], one.predict(X), rtol=1e-12)  # functions receive the output of predict
         assert hist.history["val_auc"][0] == pytest.approx(metrics.roc_auc(Y > 0, one.predict_proba(X)))
 
 
-def test_metrics_leave_out_what_the_loss_ignores_and_take_probabilities_for_classes() -> None:
+def test_metrics_leave_out_ignored_rows_and_accept_one_hot_targets() -> None:
     y = np.where(np.arange(90) % 3, Y, -100)
     model = net()
     model.fit(X, y, loss="cross_entropy", seed=0)
@@ -174,7 +174,7 @@ def test_metrics_of_several_outputs() -> None:
         model.fit(X, y, loss={"c": "cross_entropy", "n": "mse"}, metrics={"m": ["mae"]})
 
 
-def test_metrics_change_nothing_that_is_learnt() -> None:
+def test_metrics_do_not_change_training() -> None:
     a, b = net(), net()
     a.fit(X, Y, loss="cross_entropy", epochs=3, seed=0)
     b.fit(X, Y, loss="cross_entropy", epochs=3, seed=0, metrics=["f1", "ece"], validation_data=(X, Y))
@@ -183,7 +183,7 @@ def test_metrics_change_nothing_that_is_learnt() -> None:
 
 # ---- tables -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_tables(library: str) -> None:
+def test_tables_train_like_arrays(library: str) -> None:
     tables = pytest.importorskip(library)
     frame, series = tables.DataFrame({f"c{9 - i}": X[:, i] for i in range(4)}), tables.Series(Y)
     a, b = net(), net()
@@ -193,7 +193,7 @@ def test_tables(library: str) -> None:
     np.testing.assert_array_equal(a.predict(frame), b.predict(X))
 
 
-def test_tables_of_mixed_and_nullable_columns() -> None:
+def test_tables_may_have_mixed_and_nullable_columns() -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [1, 2, 3], "b": [True, False, True], "c": pandas.array([1, None, 3], "Int64"), "d": [0.5, 1.5, 2.5]})
     model = net()
@@ -204,7 +204,7 @@ def test_tables_of_mixed_and_nullable_columns() -> None:
 
 
 # ---- one step at a time -----------------------------------------------------------------------------------------------
-def test_train_on_batch_is_a_step_of_fit() -> None:
+def test_train_on_batch_matches_a_step_of_fit() -> None:
     a, b, opt = net(), net(), pynn.optim.Adam(lr=0.01)
     losses = [a.train_on_batch(X[:32], Y[:32], loss="cross_entropy", optimizer=opt)["loss"]]
     losses += [a.train_on_batch(X[:32], Y[:32])["loss"] for _ in range(4)]
@@ -219,7 +219,7 @@ def test_train_on_batch_is_a_step_of_fit() -> None:
     assert same(a, b)
 
 
-def test_partial_fit_takes_labels_and_goes_on() -> None:
+def test_partial_fit_accepts_labels_and_continues() -> None:
     names = np.array(["cat", "dog", "eel"])
     a, b, opt = net(), net(), pynn.optim.Adam()
     a.partial_fit(X[:10], names[Y[:10]], classes=names[::-1], seed=0)
@@ -239,7 +239,7 @@ def test_partial_fit_takes_labels_and_goes_on() -> None:
 
 
 # ---- callbacks --------------------------------------------------------------------------------------------------------
-def test_callbacks_are_called_in_order_and_may_stop() -> None:
+def test_callbacks_are_called_in_order_and_may_stop_training() -> None:
     seen: list[Any] = []
 
     class Spy(cb.Callback):
@@ -257,13 +257,13 @@ def test_callbacks_are_called_in_order_and_may_stop() -> None:
             seen.append(("end", sorted(logs)))
 
     net().fit(X, Y, loss="cross_entropy", epochs=5, callbacks=[Spy(), lambda epoch, logs: seen.append(("plain", epoch))])
-    want: list[Any] = [("begin", "Adam")]
-    want += [(what, epoch) for epoch in (0, 1) for what in ("in", "out", "plain")]
-    assert seen == [*want, ("end", ["accuracy", "loss", "seconds"])]
+    expected: list[Any] = [("begin", "Adam")]
+    expected += [(what, epoch) for epoch in (0, 1) for what in ("in", "out", "plain")]
+    assert seen == [*expected, ("end", ["accuracy", "loss", "seconds"])]
 
 
 def scripted(values: list[float]) -> Any:
-    """A metric that returns these, one after the other."""
+    """Return a metric that returns these values in turn."""
     left = iter(values)
     return lambda t, p: next(left)
 
@@ -285,13 +285,13 @@ def test_early_stopping_restores_the_best() -> None:
         net().fit(X, Y, loss="cross_entropy", callbacks=[cb.EarlyStopping("val_los")])
 
 
-def test_learning_rates_by_callback() -> None:
+def test_callbacks_set_the_learning_rate() -> None:
     opt, rates = pynn.optim.SGD(lr=1.0), []
-    look = lambda epoch, logs: rates.append(opt.param_groups[0]["lr"])  # noqa: E731
+    record = lambda epoch, logs: rates.append(opt.param_groups[0]["lr"])  # noqa: E731
     model = net()
     plateau = cb.ReduceLROnPlateau("score", factor=0.5, patience=2, mode="max", min_lr=0.2)
     score = {"score": scripted([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])}
-    model.fit(X, Y, loss="cross_entropy", optimizer=opt, epochs=8, metrics=score, callbacks=[look, plateau])
+    model.fit(X, Y, loss="cross_entropy", optimizer=opt, epochs=8, metrics=score, callbacks=[record, plateau])
     assert rates == [1.0, 1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.2]
     a, b = net(), net()
     a.fit(X, Y, loss="cross_entropy", optimizer=pynn.optim.SGD(), epochs=3, seed=0, callbacks=[cb.LRScheduler(lambda e: 0.1 / (1 + e))])
@@ -301,13 +301,13 @@ def test_learning_rates_by_callback() -> None:
         np.testing.assert_allclose(p.data, q.data, rtol=1e-12)
 
 
-def test_a_callback_of_the_rate_needs_a_rate() -> None:
+def test_rate_callbacks_reject_solvers_without_learning_rate() -> None:
     for callback in (cb.LRScheduler(lambda e: 0.1), cb.ReduceLROnPlateau(monitor="loss", min_delta=1e9, patience=1)):
         with pytest.raises(ValueError, match=rf"{type(callback).__name__}: LevenbergMarquardt has no learning rate"):
             net().fit(X, np.eye(3)[Y], loss="mse", optimizer="levenberg_marquardt", epochs=3, callbacks=[callback])
 
 
-def test_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_checkpoint_saves_periodically_or_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[str] = []
     monkeypatch.setattr(pynn.Sequential, "save", lambda self, path: saved.append(path), raising=False)
     score = {"score": scripted([0.1, 0.3, 0.2, 0.4])}
@@ -319,16 +319,17 @@ def test_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         net().fit(X, Y, loss="cross_entropy", callbacks=[cb.ModelCheckpoint("a-{nothing}")])
 
 
-def test_folders_are_made_before_the_first_epoch(tmp_path: Path) -> None:
-    asked: list[bool] = []
+def test_folders_are_created_before_the_first_epoch(tmp_path: Path) -> None:
+    existed: list[bool] = []
     paths = [tmp_path / name for name in ("a/b/net.safetensors", "c/e{epoch}/net.safetensors", "d/t", "e/log")]
-    look = cb.LambdaCallback(on_epoch_begin=lambda epoch, logs: asked.append(all((tmp_path / n).is_dir() for n in ("a/b", "c", "d", "e"))))
+    folders = [tmp_path / name for name in ("a/b", "c", "d", "e")]
+    record = cb.LambdaCallback(on_epoch_begin=lambda epoch, logs: existed.append(all(folder.is_dir() for folder in folders)))
     writers = [cb.ModelCheckpoint(paths[0]), cb.ModelCheckpoint(paths[1]), pynn.Checkpoint(paths[2]), cb.CSVLogger(paths[3])]
-    net().fit(X, Y, loss="cross_entropy", epochs=2, callbacks=[look, *writers])
-    assert asked == [True, True]
+    net().fit(X, Y, loss="cross_entropy", epochs=2, callbacks=[record, *writers])
+    assert existed == [True, True]
     written = paths[0], paths[2], paths[3], tmp_path / "c/e1/net.safetensors", tmp_path / "c/e2/net.safetensors"
     assert all(path.exists() for path in written)
-    for make in (cb.ModelCheckpoint, cb.CSVLogger, pynn.Checkpoint):  # where a file stands, no folder can be
+    for make in (cb.ModelCheckpoint, cb.CSVLogger, pynn.Checkpoint):  # the parent path is a file
         model = net()
         with pytest.raises(OSError, match="log"):
             model.fit(X, Y, loss="cross_entropy", epochs=2, callbacks=[make(paths[3] / "x")])
@@ -355,22 +356,22 @@ def test_a_metric_that_does_not_fit_raises_before_the_first_epoch(name: str) -> 
 def test_a_custom_metric_that_fails_is_named_and_called_once_per_epoch() -> None:
     called: list[int] = []
 
-    def mine(y_true: Any, y_pred: Any) -> float:
+    def custom_metric(y_true: Any, y_pred: Any) -> float:
         called.append(len(y_true))
         if len(called) > 2:
-            raise ValueError("a word of mine")
+            raise ValueError("failed in the metric")
         return 1.0
 
     model = net()
-    with pytest.raises(ValueError, match="a word of mine") as told:
-        model.fit(X, Y, loss="cross_entropy", epochs=9, metrics=[mine])
-    assert told.value.__notes__ == ["in the metric 'mine'"]
+    with pytest.raises(ValueError, match="failed in the metric") as raised:
+        model.fit(X, Y, loss="cross_entropy", epochs=9, metrics=[custom_metric])
+    assert raised.value.__notes__ == ["in the metric 'custom_metric'"]
     assert called == [90, 90, 90]
     with pytest.raises(ValueError, match="metrics: rmse does not go with CrossEntropyLoss"):
         model.evaluate(X, Y, metrics=["rmse"])
 
 
-def test_csv(tmp_path: Path) -> None:
+def test_csv_logger_writes_and_appends(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     hist = net().fit(X, Y, loss="cross_entropy", epochs=3, callbacks=[cb.CSVLogger(path)])
     rows = [*csv.DictReader(path.read_text().splitlines())]
@@ -382,7 +383,7 @@ def test_csv(tmp_path: Path) -> None:
         net(1).fit(X, X[:, 0], loss="mse", callbacks=[cb.CSVLogger(path, append=True)])
 
 
-def test_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_records_the_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as without:
         for name in ("torch.utils.tensorboard", "tensorboardX"):
             without.setitem(sys.modules, name, None)
@@ -397,17 +398,17 @@ def test_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"loss/train", "accuracy/train"} <= set(found.Tags()["scalars"])
 
 
-# ---- targets as others give them ---------------------------------------------------------------------------------------
+# ---- targets in other formats ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("dtype", ["i8", "u1", "?", "f8"])
-def test_one_hot_targets_are_classes(dtype: str) -> None:
-    """They train as the indices do, with class weights and in a stratified split too."""
+def test_one_hot_targets_train_like_indices(dtype: str) -> None:
+    """Including class weights and a stratified split."""
     for settings in ({}, {"class_weight": "balanced"}, {"validation_split": 0.3}):
         of: dict[str, Any] = {"loss": "cross_entropy", "epochs": 2, "seed": 0, **settings}
         hist = net().fit(X, np.eye(3, dtype=dtype)[Y], **of).history
         assert hist["loss"] == pytest.approx(net().fit(X, Y, **of).history["loss"], rel=1e-6)
 
 
-def test_the_error_for_targets_that_are_no_classes_names_a_remedy() -> None:
+def test_errors_for_targets_that_are_not_classes_suggest_a_remedy() -> None:
     for y, error, text in [
         (np.array(["cat", "dog", "emu"])[Y], TypeError, "numpy.unique"),
         (np.array(["cat", "dog", "emu"], object)[Y], TypeError, "numpy.unique"),
@@ -429,16 +430,16 @@ def test_the_error_for_targets_that_are_no_classes_names_a_remedy() -> None:
 
 
 def test_a_last_layer_that_does_not_fit_the_loss_warns() -> None:
-    told = pytest.warns(UserWarning, match="BCELoss takes probabilities, but the last layer is Linear: end in Sigmoid")
-    with told, pytest.raises(ValueError, match=r"the model's output: .* is not a probability"):
+    warns = pytest.warns(UserWarning, match="BCELoss takes probabilities, but the last layer is Linear: end in Sigmoid")
+    with warns, pytest.raises(ValueError, match=r"the model's output: .* is not a probability"):
         net(1).fit(X, Y > 0, loss="bce")
     for last, x in ((pynn.Conv2d(1, 1, 2), X.reshape(-1, 1, 2, 2)), (pynn.PReLU(), X[:, :1])):
-        told = pytest.warns(UserWarning, match=f"BCELoss takes probabilities, but the last layer is {type(last).__name__}: end in Sigmoid")
-        with told, pytest.raises(ValueError, match="is not a probability"):
+        warns = pytest.warns(UserWarning, match=f"BCELoss takes probabilities, but the last layer is {type(last).__name__}: end in Sigmoid")
+        with warns, pytest.raises(ValueError, match="is not a probability"):
             pynn.Sequential(last).fit(x, (Y > 0).reshape(-1, *last(x).shape[1:]), loss="bce")
     square = pynn.Activation("square", np.square, lambda x: 2 * x)
-    told = pytest.warns(UserWarning, match="BCELoss takes probabilities, but the last layer is Activation: end in Sigmoid")
-    with told, pytest.raises(ValueError, match="is not a probability"):
+    warns = pytest.warns(UserWarning, match="BCELoss takes probabilities, but the last layer is Activation: end in Sigmoid")
+    with warns, pytest.raises(ValueError, match="is not a probability"):
         pynn.Sequential(square).fit(X[:, :1], Y > 0, loss="bce")
     with pytest.warns(UserWarning, match="Softmax of a single output is 1"):
         pynn.Sequential(pynn.Linear(X.shape[1], 1), "softmax").fit(X, Y > 0, loss="bce")
@@ -447,26 +448,26 @@ def test_a_last_layer_that_does_not_fit_the_loss_warns() -> None:
 def test_nan_in_validation_data_warns_once() -> None:
     bad, model = X.copy(), net()
     bad[67, 1] = np.nan
-    with pytest.warns(RuntimeWarning, match="val_loss is not finite: of the data to score, X holds NaN or infinity in row 67") as told:
+    with pytest.warns(RuntimeWarning, match="val_loss is not finite: of the data to score, X holds NaN or infinity in row 67") as warned:
         model.fit(X, Y, loss="cross_entropy", validation_data=(bad, Y), epochs=3)
-    assert len(told) == 1
-    assert told[0].filename == __file__
-    with pytest.warns(RuntimeWarning, match="loss is not finite.*row 67") as told:
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    with pytest.warns(RuntimeWarning, match="loss is not finite.*row 67") as warned:
         model.evaluate(bad, Y)
-    assert told[0].filename == __file__
+    assert warned[0].filename == __file__
     with pytest.raises(pynn.DivergenceError, match="X holds NaN or infinity in row 67"):
         model.find_lr(bad, Y, loss="cross_entropy")
 
 
-# ---- what goes wrong --------------------------------------------------------------------------------------------------
-def test_divergence_names_the_row_and_puts_the_weights_back() -> None:
+# ---- divergence, interruption and errors ------------------------------------------------------------------------------
+def test_divergence_names_the_row_and_restores_the_weights() -> None:
     bad, model, before = X.copy(), net(), net()
     bad[67, 2] = np.nan
-    with pytest.raises(pynn.DivergenceError, match="epoch 1, step 5: X holds NaN or infinity in row 67") as told:
+    with pytest.raises(pynn.DivergenceError, match="epoch 1, step 5: X holds NaN or infinity in row 67") as raised:
         model.fit(bad, Y, loss="cross_entropy", batch_size=16, shuffle=False)
-    assert (told.value.epoch, told.value.step, told.value.row) == (1, 5, 67)
+    assert (raised.value.epoch, raised.value.step, raised.value.row) == (1, 5, 67)
     assert same(model, before)
-    assert pickle.loads(pickle.dumps(told.value)).row == 67
+    assert pickle.loads(pickle.dumps(raised.value)).row == 67
 
 
 def test_divergence_names_the_layer_and_keeps_the_last_good_epoch() -> None:
@@ -486,49 +487,49 @@ def test_divergence_names_the_layer_and_keeps_the_last_good_epoch() -> None:
         model[2].weight[0, 3] = np.inf
 
     before = copy.deepcopy(model)
-    with pytest.raises(pynn.DivergenceError, match=r"layer 2 \(Linear\) has a .*weight that is not finite") as told:
+    with pytest.raises(pynn.DivergenceError, match=r"layer 2 \(Linear\) has a .*weight that is not finite") as raised:
         model.fit(X, Y, loss="mse", optimizer=pynn.optim.SGD(lr=0.0), epochs=5, callbacks=[spoil])
-    assert told.value.layer == "2"
+    assert raised.value.layer == "2"
     assert same(model, before)
     big = pynn.Sequential(pynn.Linear(4, 4, dtype="float64", seed=0), "exponential", pynn.Linear(4, 1, dtype="float64"))
-    with pytest.raises(pynn.DivergenceError, match="the output for row 3 of X is not finite after layer 1") as told:
+    with pytest.raises(pynn.DivergenceError, match="the output for row 3 of X is not finite after layer 1") as raised:
         big.fit(np.where(np.arange(90)[:, None] == 3, 1e200, X), Y, loss="mse", batch_size=90)
-    assert (told.value.layer, told.value.row) == ("1", 3)
+    assert (raised.value.layer, raised.value.row) == ("1", 3)
 
 
-def test_a_completely_frozen_net_warns() -> None:
+def test_training_a_frozen_net_warns() -> None:
     model, before = net().freeze(), net()
-    with pytest.warns(UserWarning, match="every parameter that fit would train is frozen") as told:
+    with pytest.warns(UserWarning, match="every parameter that fit would train is frozen") as warned:
         model.fit(X, Y, loss="cross_entropy", optimizer="sgd")
-    assert told[0].filename == __file__
+    assert warned[0].filename == __file__
     assert same(model, before)
-    with pytest.warns(UserWarning, match="every parameter that train_on_batch would train is frozen") as told:
+    with pytest.warns(UserWarning, match="every parameter that train_on_batch would train is frozen") as warned:
         model.train_on_batch(X, Y, loss="cross_entropy", optimizer="sgd")
-    assert told[0].filename == __file__
+    assert warned[0].filename == __file__
     part = net()
     with pytest.warns(UserWarning, match="frozen"):
         part.freeze("0").fit(X, Y, loss="cross_entropy", optimizer=pynn.optim.SGD(part[0].parameters()))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         net().freeze("0").fit(X, Y, loss="cross_entropy")
-        pynn.Sequential("relu").fit(X, X, loss="mse")  # nothing to freeze
+        pynn.Sequential("relu").fit(X, X, loss="mse")  # has no parameters
 
 
-def test_an_interruption_keeps_model_and_history_and_reports_it() -> None:
+def test_an_interruption_keeps_model_and_history() -> None:
     def interrupt(epoch: int, logs: Any) -> None:
         if epoch == 2:
             raise KeyboardInterrupt
 
     ended: list[Any] = []
-    model, twin = net(), net()
-    with pytest.raises(KeyboardInterrupt) as told:
+    model, clone = net(), net()
+    with pytest.raises(KeyboardInterrupt) as raised:
         model.fit(X, Y, loss="cross_entropy", epochs=9, seed=0, callbacks=[interrupt, cb.LambdaCallback(on_train_end=ended.append)])
-    assert "interrupted in epoch 3 of 9: the model keeps" in told.value.__notes__[0]
-    assert "3 finished epochs" in told.value.__notes__[0]
+    assert "interrupted in epoch 3 of 9: the model keeps" in raised.value.__notes__[0]
+    assert "3 finished epochs" in raised.value.__notes__[0]
     assert model.history.epoch == [0, 1, 2]
     assert len(ended) == 1
-    twin.fit(X, Y, loss="cross_entropy", epochs=3, seed=0)
-    assert same(model, twin)
+    clone.fit(X, Y, loss="cross_entropy", epochs=3, seed=0)
+    assert same(model, clone)
 
 
 ERRORS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
@@ -554,7 +555,7 @@ ERRORS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_what_is_wrong_is_said(name: str) -> None:
+def test_invalid_arguments_of_fit_raise(name: str) -> None:
     arguments, kind, message = ERRORS[name]
     with pytest.raises(kind, match=message):
         net().fit(X, Y, loss="cross_entropy", **arguments)
@@ -571,13 +572,13 @@ def test_what_is_wrong_is_said(name: str) -> None:
         (lambda: cb.ModelCheckpoint("a", every=0), "every: .*0"),
     ],
 )
-def test_callbacks_say_what_is_wrong(make: Any, message: str) -> None:
+def test_invalid_arguments_of_callbacks_raise(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
 
 
-# ---- what is shown ----------------------------------------------------------------------------------------------------
-def test_history_as_text_html_and_table() -> None:
+# ---- history and progress ---------------------------------------------------------------------------------------------
+def test_history_as_text_html_and_data_frame() -> None:
     hist = net().fit(X, Y, loss="cross_entropy", epochs=25, metrics={"<b>": lambda t, p: 1.5}, seed=0)
     lines = str(hist).splitlines()
     assert lines[0].split() == ["epoch", "loss", "accuracy", "<b>", "seconds"]
@@ -594,7 +595,7 @@ def test_history_as_text_html_and_table() -> None:
     assert str(pynn.History()) == "epoch"
 
 
-def test_history_as_a_picture() -> None:
+def test_history_plots_curves() -> None:
     pyplot = pytest.importorskip("matplotlib.pyplot")
     hist = net().fit(X, Y, loss="cross_entropy", epochs=4, validation_data=(X, Y), metrics=["f1"], seed=0)
     figure = hist.plot()
@@ -610,13 +611,13 @@ def test_history_as_a_picture() -> None:
 
 
 @pytest.mark.parametrize("bar", [True, False])
-def test_progress(bar: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_output(bar: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     if bar:
         pytest.importorskip("tqdm")
     else:
         monkeypatch.setitem(sys.modules, "tqdm.auto", None)
 
-    def shown(verbose: Any, terminal: bool) -> str:
+    def printed(verbose: Any, terminal: bool) -> str:
         monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
         net().fit(X, Y, loss="cross_entropy", epochs=3, verbose=verbose)
         out, err = capsys.readouterr()
@@ -624,24 +625,24 @@ def test_progress(bar: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         return err
 
     for verbose in (True, "auto"):
-        text = shown(verbose, True)
+        text = printed(verbose, True)
         assert "3/3" in text
         assert "loss" in text
         assert "\r" in text
         assert ("it/s" in text or "epoch/s" in text) == bar
     for verbose, terminal in ((True, False), (2, False), (2, True)):
-        text = shown(verbose, terminal)
+        text = printed(verbose, terminal)
         assert "\r" not in text
         assert [line.split("  ")[0] for line in text.splitlines()] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
         assert all("loss 1." in line and "accuracy 0." in line for line in text.splitlines())
-    assert shown("auto", False) == shown(False, True) == ""
+    assert printed("auto", False) == printed(False, True) == ""
     monkeypatch.setattr(sys, "stderr", None)
     net().fit(X, Y, loss="cross_entropy", epochs=3, verbose=True)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.25, 0.01, 0.99])
-def test_without_shuffling_the_last_rows_validate(share: float) -> None:
-    """On a time series no row after the validation rows is trained on, whatever the targets."""
+def test_without_shuffling_the_last_rows_are_for_validation(share: float) -> None:
+    """In a time series, training must not use rows that follow the validation rows."""
     seen: list[float] = []
 
     class Spy(pynn.Layer):
@@ -677,11 +678,11 @@ CALLS: dict[str, Callable[[pynn.Sequential, Any, Any], object]] = {
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_each_call_builds_one_graph(call: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also for a net whose last layer the loss replaces, and whose loss follows from the labels."""
+    """Including nets whose last layer is fused with the loss, and calls that derive the loss from the labels."""
     built, finish = [], Builder.finish
     monkeypatch.setattr(Builder, "finish", lambda builder: built.append(builder) or finish(builder))
     model = pynn.Sequential(pynn.Linear(4, 3, seed=0), "softmax")
     call(model, np.eye(12, 4), np.arange(12) % 3)
-    of_model = [builder for builder in built if builder.made]  # metrics call a single layer
+    of_model = [builder for builder in built if builder.made]  # metrics call a single layer eagerly
     assert len(of_model) == 1
     assert of_model[0].skipped == {"1"}

@@ -1,4 +1,4 @@
-"""What a frozen body and a new head mean."""
+"""Transfer learning: frozen layers and a new output layer."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import numpy as np
 import pynn
 
 
-def test_a_frozen_body_stays_and_a_new_head_learns(tmp_path: Path) -> None:
+def test_only_the_new_output_layer_of_a_frozen_model_is_trained(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 4)).astype("f4"), rng.integers(2, size=60)
     pynn.Sequential(pynn.Linear(4, 8, seed=0), "relu", pynn.Linear(8, 3, seed=1)).save(tmp_path / "m")
