@@ -1,4 +1,4 @@
-"""The optimizers of the core's table: one class a row, made here and nowhere else."""
+"""Optimizers, one class per row of the core's table. The classes are created here."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _document(row: Mapping[str, Any], hyper: Parameters) -> str:
     kept = [state.name for state in parse_states(row["states"])] + [number.partition("=")[0] for number in row["numbers"].split()]
     state = f" Each parameter's state is {', '.join(f'``{name}``' for name in kept)}." if kept else ""
     references = f"\n    References\n    ----------\n    {row['source']}\n" if row["source"] else ""
-    matrices = "\n        Also if a parameter is no matrix." if row["matrices_only"] else ""
+    matrices = "\n        Also if a parameter is not a matrix." if row["matrices_only"] else ""
     return f"""{row["summary"]}
 
     A step computes, with ``p`` a parameter, ``g`` its gradient (its negative if `maximize`) and ``t`` the number of the step from 1::
@@ -47,29 +47,29 @@ def _document(row: Mapping[str, Any], hyper: Parameters) -> str:
     Parameters
     ----------
     params : iterable of Parameter or of dict, optional
-        What to update, or groups ``{{"params": [...], "lr": ...}}`` with other settings; None if `fit` gives its model's parameters.
+        The parameters to update, or groups ``{{"params": [...], "lr": ...}}`` with individual settings; None: those of the model in `fit`.
 {settings}
     clip_norm : float, optional
-        Largest norm of all gradients together, as one vector; longer ones are scaled down to it.
+        The largest norm of all gradients together, as one vector; longer ones are scaled down to it.
     clip_value : float, optional
-        Largest magnitude of an element of a gradient; larger ones are cut to it.
+        The largest magnitude of an element of a gradient; larger ones are clipped to it.
     l1_decay : float, default 0.0
-        L1 penalty: this times the sign of p is added to g.
+        The factor of an L1 penalty: ``l1_decay * sign(p)`` is added to ``g``.
     decay_exclude : {{'vectors'}}, optional
-        'vectors' applies weight_decay and l1_decay only to parameters of two or more dimensions, so not to biases and scales of norms.
+        'vectors': apply weight_decay and l1_decay only to parameters of two or more dimensions, not to biases and normalization scales.
     ema_decay : float, optional
         Keeps a moving average of each parameter, ``average = ema_decay * average + (1 - ema_decay) * p`` after each step; see `averages`.
-        It starts at the parameter's value before the first step, without a correction, so it needs some ``1 / (1 - ema_decay)`` steps to
-        forget the initial values.
+        It starts at the value before the first step, without bias correction, so the influence of the initial values lasts for about
+        ``1 / (1 - ema_decay)`` steps.
     schedule : LRScheduler, optional
-        One of `pynn.optim.lr_scheduler`, which `fit` moves in time.
+        A schedule from `pynn.optim.lr_scheduler`, which `fit` advances.
 
     Raises
     ------
     ValueError
         If ``{row["check"]}`` does not hold, or an option is out of range.{matrices}
     TypeError
-        If a setting has another type, or `params` holds something else than `Parameter`.
+        If a setting has another type, or `params` holds an object that is not a `Parameter`.
 {references}
     Examples
     --------
@@ -97,7 +97,7 @@ def _make(index: int, row: Mapping[str, Any]) -> type[Optimizer]:
 
 
 def get(optimizer: str | Optimizer) -> Optimizer:
-    """Return the optimizer that a name stands for, in any case; an optimizer is returned as it is."""
+    """Return a new optimizer for a name, in which case is ignored; an optimizer is returned unchanged."""
     if isinstance(optimizer, Optimizer):
         return optimizer
     if not isinstance(optimizer, str):

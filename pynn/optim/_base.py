@@ -1,4 +1,4 @@
-"""What all optimizers share: parameter groups, state, options, and the step."""
+"""Base class of optimizers: parameter groups, state, options, and the step."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ OPTIONS = (
     "*, clip_norm: float | None = None, clip_value: float | None = None, l1_decay: float = 0.0, "
     "decay_exclude: str | None = None, ema_decay: float | None = None, schedule: Any = None"
 )
-"""What every optimizer takes beside the settings of its row: source text of a signature."""
+"""The options of every optimizer, in addition to the settings of its row, as source text of a signature."""
 
 SETTINGS = _core.OPTIMIZER_SETTINGS
-"""Where in an array of settings the core reads each option, and its size; the settings of the rule come first."""
+"""The index of each option in the core's array of settings, and the size of that array; the settings of the row come first."""
 
 
 class _State(NamedTuple):
@@ -50,15 +50,15 @@ parse_states = cache(_parse_states)
 
 
 def saved_groups(state: Any) -> list[Mapping[str, Any]]:
-    """Return the groups of what an optimizer saved, or raise."""
+    """Return the parameter groups of a saved state, or raise."""
     groups = state.get("param_groups") if isinstance(state, Mapping) else None
     if not isinstance(groups, (list, tuple)) or not all(isinstance(g, Mapping) and "params" in g for g in groups):
-        raise TypeError(f"state: expected what state_dict() of an optimizer returned, got {reprlib.repr(state)}")
+        raise TypeError(f"state: expected the result of an optimizer's state_dict(), got {reprlib.repr(state)}")
     return [*groups]
 
 
 def new_settings() -> Array:
-    """Return an array for the settings of a group, as the core reads them."""
+    """Return an array for the settings of a group in the core's form."""
     return np.zeros(SETTINGS["size"])
 
 
@@ -70,12 +70,12 @@ def _check_option(owner: str, name: str, value: Any, high: float = float("inf"))
         raise TypeError(f"{owner}: {name} must be a number or None, got {value!r}")
     if not 0 < value < high:
         allowed = "over 0" if high == float("inf") else f"between 0 and {high:g}"
-        raise ValueError(f"{owner}: {name} must be {allowed}, or None for off; got {value!r}")
+        raise ValueError(f"{owner}: {name} must be {allowed}, or None to disable it; got {value!r}")
     return float(value)
 
 
 class _Export(NamedTuple):
-    """What the core was given of a group, and reads again at each step."""
+    """The arrays of a group that the core reads at each step."""
 
     group: int
     decays: bool
@@ -84,7 +84,7 @@ class _Export(NamedTuple):
 
 
 class _Last(NamedTuple):
-    """What the core was given for ``step``: all that it holds, and the settings then."""
+    """The core's update of the last ``step``, with all arrays that it holds and the settings at that time."""
 
     arrays: list[Any]
     settings: list[tuple[Any, ...]]
@@ -94,7 +94,7 @@ class _Last(NamedTuple):
 
 
 class _Followed:
-    """A layer whose parameters a group was made of, as the optimizer knows it."""
+    """A layer whose parameters form a group, with those parameters as last seen by the optimizer."""
 
     def __init__(self, layer: Layer, seen: Iterable[Parameter]) -> None:
         self.layer: Callable[[], Layer | None] = weakref.ref(layer)
@@ -109,21 +109,22 @@ class _Followed:
 
 
 class Optimizer(Scheduled):
-    """The base of every optimizer: ``opt.zero_grad()`` and ``opt.step()``, or given to ``fit``.
+    """Base class of optimizers: call ``opt.zero_grad()`` and ``opt.step()``, or pass the optimizer to ``fit``.
 
-    ``param_groups`` and ``state`` are PyTorch's: a list of dicts of settings with the parameters under ``"params"``, and a dict from
-    parameter to its state, ``"step"`` and the arrays. ``schedulers`` are those of `pynn.optim.lr_scheduler` made for this optimizer.
+    ``param_groups`` and ``state`` have PyTorch's layout: a list of dicts of settings with the parameters under ``"params"``, and a dict
+    from each parameter to its state, which holds ``"step"`` and arrays. ``schedulers`` lists the schedules that are attached to the
+    optimizer, see `pynn.optim.lr_scheduler`.
     """
 
     _index: int
     _row: Mapping[str, Any]
     _hyper: Parameters
     whole_batches = False
-    """Whether ``fit`` takes all rows at once unless told otherwise."""
+    """Whether ``batch_size=None`` of ``fit`` means all rows."""
     made_by_name = False
-    """Whether a name stood for this optimizer, so that the same name continues with it."""
+    """Whether the optimizer was created from a name, so that later calls with the same name continue with it."""
     lacks_state = False
-    """Whether the optimizer comes from a file without its state."""
+    """Whether the optimizer was read from a file that does not hold its state."""
 
     def __init__(
         self,
@@ -158,7 +159,7 @@ class Optimizer(Scheduled):
         if given.get("decay_exclude") not in (None, "vectors"):
             raise ValueError(f"{owner}: decay_exclude must be None or 'vectors', got {given['decay_exclude']!r}")
         if self.param_groups and given.get("schedule") is not None and given["schedule"] not in self.schedulers:
-            raise ValueError(f"{owner}: schedule was set after the optimizer got its parameters; call its bind(optimizer) instead")
+            raise ValueError(f"{owner}: schedule was set after the optimizer got its parameters; call schedule.bind(optimizer) instead")
         return [
             _check_option(owner, "clip_norm", given.get("clip_norm")),
             _check_option(owner, "clip_value", given.get("clip_value")),
@@ -173,7 +174,7 @@ class Optimizer(Scheduled):
         return bool(self.param_groups)
 
     def bind(self, params: Iterable[Parameter] | Iterable[dict[str, Any]]) -> None:
-        """Take parameters, or groups of them with settings of their own; ``fit`` does it for an optimizer made without."""
+        """Set the parameters, or groups of them with individual settings; ``fit`` calls this if the optimizer has none."""
         given: list[Any] = list(params)
         groups = given if given and isinstance(given[0], dict) else [{"params": params if isinstance(params, ParameterList) else given}]
         for group in groups:
@@ -184,7 +185,7 @@ class Optimizer(Scheduled):
         self._check()
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """Add a group: ``{"params": [...], "lr": ...}``; settings it does not name are the defaults."""
+        """Add a group, ``{"params": [...], "lr": ...}``; missing settings take their defaults."""
         unknown = group.keys() - {"params", "initial_lr"} - self.defaults.keys()
         if unknown:
             raise TypeError(f"{type(self).__name__} has no setting {sorted(unknown)[0]!r}; it has {', '.join(self.defaults)}")
@@ -215,12 +216,12 @@ class Optimizer(Scheduled):
     def _check_shape(self, p: Parameter) -> None:
         if self._row.get("matrices_only") and p.data.ndim != 2:
             raise ValueError(
-                f"params: {type(self).__name__} updates matrices only, got {p!r}; give it those, and the rest to another: "
+                f"params: {type(self).__name__} updates matrices only, got {p!r}; use another optimizer for the other parameters: "
                 f"pynn.optim.MultiOptimizer({type(self).__name__}(matrices), AdamW(rest))"
             )
 
     def follow(self) -> None:
-        """Take up parameters that layers have got since the groups were made of theirs, and drop those that they no longer have."""
+        """Add the parameters that followed layers have gained since their groups were created, and drop those that they have lost."""
         for i, followed in enumerate(self._followed):
             layer = followed.layer() if followed is not None else None
             if followed is None or layer is None or layer._changes == followed.changes:
@@ -232,7 +233,7 @@ class Optimizer(Scheduled):
             followed.changes = layer._changes
 
     def _regroup(self, i: int, now: list[Parameter], before: set[Parameter]) -> None:
-        """Make a group's parameters those that a layer has now, in its order, with what the layer had no part in behind them."""
+        """Set a group's parameters to the present ones of a layer, in its order, followed by those that never belonged to the layer."""
         mine, others = self.param_groups[i]["params"], {p for k, g in enumerate(self.param_groups) if k != i for p in g["params"]}
         taken = [p for p in now if p in mine or (p not in before and p not in others)]
         for p in taken:
@@ -243,7 +244,7 @@ class Optimizer(Scheduled):
         self._since = moment()
 
     def _copy(self) -> Self:
-        """Return one like this over the same parameters, with a state of its own and no schedules."""
+        """Return a copy for the same parameters, with a copy of the state and without schedules."""
         self.follow()
         other = copy.copy(self)
         other._since = self._since
@@ -256,7 +257,7 @@ class Optimizer(Scheduled):
         return other
 
     def set_rate(self, rate: float) -> None:
-        """Give the first group this rate, and the others theirs in proportion."""
+        """Set the rate of the first group, and scale those of the others in proportion."""
         if any("lr" not in group for group in self.param_groups):
             raise ValueError(f"{type(self).__name__} has no learning rate")
         first = self.param_groups[0]["lr"] if self.param_groups else 1.0
@@ -279,7 +280,7 @@ class Optimizer(Scheduled):
         return array
 
     def _state(self, p: Parameter, group: Mapping[str, Any]) -> dict[str, Array]:
-        """Return the state of a parameter, completed by what it lacks; arrays that cannot be written are replaced by copies."""
+        """Return the state of a parameter, creating missing arrays; read-only arrays are replaced by copies."""
         state = self.state.setdefault(p, {})
         for name, kept_array in state.items():
             state[name] = writable(kept_array)
@@ -303,7 +304,7 @@ class Optimizer(Scheduled):
 
     # ---- the step --------------------------------------------------------------------------------------------------
     def _fill(self, export: _Export, scheduled: bool, steps: int, epoch: int) -> None:
-        """Write what the core reads: settings, and where in time the schedules stand at its own count of steps and epochs."""
+        """Write the settings for the core, and the time of the schedules relative to its count of steps and epochs."""
         group = self.param_groups[export.group]
         values = {name: group[name] for name in self._hyper.defaults if name != "maximize"}
         if scheduled:
@@ -329,7 +330,7 @@ class Optimizer(Scheduled):
         return np.array(rows, np.float64).reshape(len(rows), RECORD["size"])
 
     def _groups(self, scheduled: bool, epoch: int) -> tuple[list[tuple[Any, ...]], list[_Export]]:
-        """Return the groups as the core reads them, without what is frozen, and what of them may be filled again."""
+        """Return the groups in the core's form, without frozen parameters, and their arrays of settings, which `_fill` updates."""
         exports, groups = [], []
         for i, group in enumerate(self.param_groups):
             trained = [p for p in group["params"] if p.requires_grad]
@@ -343,7 +344,7 @@ class Optimizer(Scheduled):
         return groups, exports
 
     def core_groups(self, epoch: int = 0) -> list[tuple[Any, ...]]:
-        """Return the groups for a fit, whose schedules the core computes; ``epoch`` is where its own count begins."""
+        """Return the groups for a run of ``fit``, in which the core computes the schedules; ``epoch`` is the core's first epoch."""
         self.follow()
         self._check()
         self._rebase()
@@ -354,7 +355,7 @@ class Optimizer(Scheduled):
         return groups
 
     def outdated(self) -> bool:
-        """Tell whether the core needs other arrays than ``core_groups`` gave it: a setting that keeps an array, groups, schedules."""
+        """Return whether the arrays from ``core_groups`` no longer match the groups, their states, the options and the schedules."""
         if self._given is None:
             return False
         counts = [len(self._records(e.group)) if self.schedulers else 0 for e in self._exports]
@@ -362,18 +363,18 @@ class Optimizer(Scheduled):
         return known != self._given[1] or len(arrays) != len(self._given[0]) or not all(map(is_, arrays, self._given[0]))
 
     def core_solver(self) -> tuple[Any, ...] | None:
-        """Return what the core takes instead of groups, of an optimizer that asks for the loss within its step."""
+        """Return the core's description of a solver, which evaluates the loss within its step; None for other optimizers."""
         return None
 
     def begin_epoch(self, epoch: int = 0, *, is_current: bool = False) -> None:
-        """Give the core, which ``core_groups`` has been given to, settings as they are now; ``epoch`` is its own count.
+        """Update the settings of the core's groups, see ``core_groups``; ``epoch`` is the core's count.
 
-        With ``is_current`` the caller has just called ``outdated``.
+        With ``is_current=True`` the caller has already checked ``outdated``.
         """
         if not is_current and self.outdated():
             raise RuntimeError(
-                f"{type(self).__name__}: parameters, groups, schedules, state arrays or a setting that needs one (such as momentum) were "
-                "changed while fit runs, where it cannot take them up; change them between epochs of arrays, or between calls of fit"
+                f"{type(self).__name__}: parameters, groups, schedules, state arrays or a setting that needs one (such as momentum) "
+                "changed at a point where fit cannot apply it; change them between the epochs of a fit on arrays, or between calls of fit"
             )
         self._check()
         self._rebase()
@@ -386,7 +387,7 @@ class Optimizer(Scheduled):
             self._filled = now
 
     def count_steps(self, steps: int) -> None:
-        """Take note of the core's count of updates."""
+        """Record the core's count of updates."""
         taken, self.steps = steps - self.steps, steps
         if taken:
             self._note_rates(steps)
@@ -394,16 +395,16 @@ class Optimizer(Scheduled):
             scheduler.count(taken)
 
     def end_epoch(self, logs: Mapping[str, float]) -> None:
-        """Move the schedules that go by epochs; ``logs`` are for those that watch a score."""
+        """Advance the schedules that count epochs; those that depend on a score read it from ``logs``."""
         for scheduler in self.schedulers:
             scheduler.end_epoch(logs)
 
     def get_last_lr(self) -> list[float]:
-        """Return the rate of each group in the last update, or before the first the rates to begin with."""
+        """Return the rate of each group in the last update, or the initial rates before the first update."""
         return [group.get("lr", float("nan")) for group in self.param_groups] if self._used_lr is None else [*self._used_lr]
 
     def _note_rates(self, step: int) -> None:
-        """Keep the rates of an update, the last that the core made."""
+        """Record the rates of the core's last update."""
         used = {i: float(group["lr"]) for i, group in enumerate(self.param_groups) if "lr" in group}
         for export in self._exports:
             settings = export.settings
@@ -415,7 +416,7 @@ class Optimizer(Scheduled):
 
     # ---- schedules ---------------------------------------------------------------------------------------------------
     def advance(self, scheduler: LRScheduler, move: Callable[[], None]) -> None:
-        """Move one schedule in time, and set the rates to what all of them give then."""
+        """Advance one schedule, and set the rates from all of them."""
         self._rebase()
         move()
         if scheduler.writes:
@@ -425,15 +426,15 @@ class Optimizer(Scheduled):
             self._apply()
 
     def reschedule(self) -> None:
-        """Set the rates to what the schedules give, after one was added or has taken a state."""
+        """Set the rates from the schedules, after one was added or its state was restored."""
         self._rebase()
         self._apply()
 
     def _rebase(self) -> None:
-        """Let the schedules go on from rates that have been written to the groups.
+        """Make the schedules continue from rates that were set by hand in the groups.
 
-        Such a rate counts until time moves. From then on the schedules apply to the rate from which they would have given it now; where
-        there is none, to their own scaled by as much as the rate was.
+        Such a rate holds until time advances. From then on the schedules apply to the base rate that would have given it at the present
+        time; if there is none, to the old base rate scaled by the same factor.
         """
         for i, (group, last) in enumerate(zip(self.param_groups, self._last_lr, strict=False)):
             if group["lr"] == last:
@@ -444,21 +445,21 @@ class Optimizer(Scheduled):
             self._held[i] = self._last_lr[i] = group["lr"]
 
     def _base_rate(self, i: int, rate: float, last: float) -> float:
-        """Return the rate from which the schedules give this one; each is a straight line in the rate it starts from."""
+        """Return the base rate from which the schedules give this rate; each schedule is linear in its base rate."""
         least, slope = self._scheduled(i, 0.0), self._scheduled(i, 1.0) - self._scheduled(i, 0.0)
         base = (rate - least) / slope if slope > (1e-6 if least else 0.0) else -1.0
         scaled = rate / last if last else 1.0
         return float(base if 0 <= base < float("inf") else self.param_groups[i]["initial_lr"] * scaled)
 
     def _scheduled(self, i: int, rate: float) -> float:
-        """Return what the schedules make of a rate now."""
+        """Return the rate that the schedules give at the present time for a base rate."""
         settings = new_settings()
         settings[0] = rate
         _core.schedule(self._records(i, held=False), settings, 1, 0)
         return float(settings[0])
 
     def _apply(self) -> None:
-        """Set each group's rate, and momentum where a schedule cycles it, to what the schedules say now."""
+        """Set the present rate of each group from the schedules, and its momentum where a schedule cycles it."""
         for i, group in enumerate(self.param_groups):
             if not self.schedulers:
                 continue
@@ -471,7 +472,7 @@ class Optimizer(Scheduled):
         self._last_lr = [group["lr"] for group in self.param_groups] if self.schedulers else []
 
     def _check(self) -> None:
-        """Check options and settings that have been changed since the last time."""
+        """Check options and settings if they have changed since the last check."""
         now: tuple[Any, ...] = {**self.options}, [(*group.values(),) for group in self.param_groups]
         if self._checked is None or now != self._checked[:2]:
             self._options = self._check_options()
@@ -482,23 +483,23 @@ class Optimizer(Scheduled):
             self._checked = *now, self._starts()
 
     def _starts(self) -> list[dict[str, Any]]:
-        """Return for each group the settings that only say where a state starts."""
+        """Return for each group the settings that are only initial values of a state."""
         names = [s.word for s in parse_states(self._row["states"]) if s.mark == "="]
         return [{name: group[name] for name in names} for group in self.param_groups]
 
     def _check_starts(self, before: list[dict[str, Any]]) -> None:
-        """Raise where a setting that only says where a state starts was changed, when that has begun."""
+        """Raise if a setting that is only the initial value of a state was changed after the first step."""
         for group, old, new in zip(self.param_groups, before, self._starts(), strict=False):
             changed = [name for name in old if new[name] != old[name]]
             if changed and any(p in self.state for p in group["params"]):
                 state = next(s.name for s in parse_states(self._row["states"]) if s.word == changed[0])
                 raise ValueError(
-                    f"{type(self).__name__}: {changed[0]} only says where the state {state!r} starts, and the first step has been taken; "
-                    f"change opt.state[p][{state!r}][...] instead, or make a new optimizer"
+                    f"{type(self).__name__}: {changed[0]} is only the initial value of the state {state!r}, and the first "
+                    f"step has been taken; change opt.state[p][{state!r}][...] instead, or create a new optimizer"
                 )
 
     def _verify(self, group: Mapping[str, Any]) -> None:
-        """Raise unless a group's settings, which anybody may have written to, make sense."""
+        """Raise if a group's settings, which user code may have changed, are invalid."""
         missing = [name for name in self.defaults if name not in group]
         if missing:
             raise ValueError(f"{type(self).__name__}: a parameter group lacks its setting {missing[0]!r}")
@@ -509,10 +510,10 @@ class Optimizer(Scheduled):
 
     def _check_rate(self, name: str, rate: Any) -> None:
         if isinstance(rate, bool) or not (isinstance(rate, numbers.Real) and float(rate) >= 0):
-            raise ValueError(f"{type(self).__name__}: got {name}={rate!r}, but it must be a number of 0 or more")
+            raise ValueError(f"{type(self).__name__}: {name} must be a number of 0 or more, got {rate!r}")
 
     def _momentum_index(self) -> int | None:
-        """Where the core finds what momentum schedules change: momentum, or the first of betas; None if there is neither."""
+        """Return the index in the core's settings of momentum, or of the first of the betas; None if there is neither."""
         at = 0
         for name, default in self._hyper.defaults.items():
             if name in ("momentum", "betas"):
@@ -545,14 +546,14 @@ class Optimizer(Scheduled):
         return loss
 
     def _ready(self) -> _core.Update:
-        """Return the core's groups: those of the last step, unless something has changed."""
+        """Return the core's update: that of the last step, unless something has changed."""
         self.follow()
         settings, arrays = [(*group.values(),) for group in self.param_groups], self._arrays()
         last, options = self._last, self.options
         if last is None or len(arrays) != len(last.arrays) or not all(map(is_, arrays, last.arrays)) or last.options != options:
             self._check()
             groups, exports = self._groups(False, 0)
-            arrays = self._arrays()  # the states were made just now
+            arrays = self._arrays()  # including the states that _groups has created
             last = self._last = _Last(arrays, settings, {**options}, exports, _core.Update(groups, self._gates()))
         elif last.settings != settings:
             self._check()
@@ -562,11 +563,11 @@ class Optimizer(Scheduled):
         return last.update
 
     def _gates(self) -> list[_core.Gate]:
-        """Return the locks of what a step changes."""
+        """Return the locks of the parameters that a step changes."""
         return [p._gate for group in self.param_groups for p in group["params"] if p.requires_grad]
 
     def _arrays(self) -> list[Any]:
-        """Return all that the core holds on to, or that decides about it."""
+        """Return all arrays that the core holds, and the values that determine which arrays those are."""
         switches, states = self._switches, self.state
         arrays: list[Any] = [bool(group[word]) for group in self.param_groups for word in switches] if switches else []
         for group in self.param_groups:
@@ -584,9 +585,9 @@ class Optimizer(Scheduled):
 
     # ---- averages --------------------------------------------------------------------------------------------------
     def swap_averages(self) -> None:
-        """Exchange parameters and their moving averages (``ema_decay``), both in place; twice is not at all."""
+        """Exchange parameters and their moving averages (``ema_decay``) in place; a second call restores them."""
         if self.options.get("ema_decay") is None:
-            raise RuntimeError(f"{type(self).__name__} keeps no averages; make it with ema_decay=0.999 or so")
+            raise RuntimeError(f"{type(self).__name__} keeps no averages; create it with ema_decay, such as ema_decay=0.999")
         with _core.Writing([p._gate for p, state in self.state.items() if "ema" in state]):
             for p, state in self.state.items():
                 if "ema" in state:
@@ -594,7 +595,7 @@ class Optimizer(Scheduled):
 
     @contextmanager
     def averages(self) -> Iterator[None]:
-        """``with opt.averages(): model.predict(X)`` uses the moving averages for as long."""
+        """Use the moving averages as parameters within a ``with`` block: ``with opt.averages(): model.predict(X)``."""
         self.swap_averages()
         try:
             yield
@@ -603,10 +604,10 @@ class Optimizer(Scheduled):
 
     # ---- saving ----------------------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
-        """Return copies of the state, as PyTorch orders it, with the count of steps and the schedulers beside it.
+        """Return a copy of the state in PyTorch's layout, with the count of steps and the state of the schedules.
 
-        ``"state"`` maps the number of each parameter that has one to its arrays, and ``"param_groups"`` holds the settings of each group
-        with the numbers of its parameters.
+        ``"state"`` maps the index of each parameter that has a state to its arrays, and ``"param_groups"`` holds the settings of each group
+        with the indices of its parameters.
         """
         self._rebase()
         members = [p for group in self.param_groups for p in group["params"]]
@@ -620,14 +621,14 @@ class Optimizer(Scheduled):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take what ``state_dict`` of an optimizer over parameters of the same shapes returned; PyTorch's CPU tensors will do.
+        """Restore a state from ``state_dict`` of an optimizer of parameters with the same shapes; PyTorch's CPU tensors are accepted.
 
         Raises
         ------
         TypeError
-            If it is no such state.
+            If it is not such a state.
         ValueError
-            If groups, parameters or shapes differ; nothing has been changed then.
+            If groups, parameters or shapes differ. Nothing has been changed then.
         """
         groups, mine = saved_groups(state), self.param_groups
         sizes = [len(g["params"]) for g in groups], [len(g["params"]) for g in mine]
@@ -660,7 +661,7 @@ class Optimizer(Scheduled):
             self._apply()
 
     def _loaded(self, p: Parameter, group: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Array]:
-        """Return a parameter's state from what was saved; a count of steps that is missing (PyTorch's SGD) is 1."""
+        """Return a parameter's state from a saved one; a missing count of steps (PyTorch's SGD) is 1."""
         expected = {s.name: self._new_state(p, group, s) for s in parse_states(self._row["states"])}
         expected["ema"] = p.data if self.options.get("ema_decay") is not None else None
         state = {"step": np.array(float(given.get("step", 1)))}
@@ -679,7 +680,7 @@ class Optimizer(Scheduled):
         return {**vars(self), "_since": 0, "_exports": [], "_last": None, "_given": None, "_checked": None, "_filled": None}
 
     def get_config(self) -> dict[str, Any]:
-        """Return the settings, and the options that are not their defaults, as plain JSON types."""
+        """Return the settings, and the options that differ from their defaults, as plain JSON types."""
         options = {k: v.get_config() if isinstance(v, LRScheduler) else v for k, v in self.options.items() if v is not None and v != 0}
         return {**self.defaults, **options}
 

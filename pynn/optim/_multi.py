@@ -1,4 +1,4 @@
-"""Several optimizers as one, each with parameters of its own."""
+"""Several optimizers for different parameters, used as one."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ._solver import Solver
 
 
 class MultiOptimizer(Optimizer):
-    """Several optimizers as one, for ``fit`` and for loops of one's own: Muon for the matrices and AdamW for all else, say.
+    """Combine several optimizers, for ``fit`` and for custom training loops: for example Muon for matrices and AdamW for the rest.
 
-    Settings, schedules, averages and clipping by value are each optimizer's own.
+    Each optimizer keeps its settings, schedules, averages and clipping by value.
 
     Parameters
     ----------
     *optimizers : Optimizer
-        Made with their parameters, none of which two of them share.
+        The optimizers, created with their parameters. No two of them may share a parameter.
     clip_norm : float, optional
-        The gradients of all of them, taken as one vector, are scaled down to at most this length.
+        The largest norm of the gradients of all parameters together, as one vector; longer ones are scaled down to it.
 
     Raises
     ------
     TypeError
-        If one is no optimizer, or LBFGS or LevenbergMarquardt, whose step is a search of its own.
+        If one is not an optimizer, or is LBFGS, LevenbergMarquardt or a MultiOptimizer, which cannot be combined.
     ValueError
-        If one has no parameters, two share some, or one clips by norm, which is that of all gradients together and so given here; or if
-        ``clip_norm`` is not over 0.
+        If one has no parameters, two share a parameter, one has ``clip_norm``, which must be set here since it applies to all gradients
+        together, or ``clip_norm`` is not over 0.
 
     Examples
     --------
@@ -50,12 +50,12 @@ class MultiOptimizer(Optimizer):
         seen: set[Parameter] = set()
         for one in optimizers:
             if not isinstance(one, Optimizer) or isinstance(one, (Solver, MultiOptimizer)):
-                raise TypeError(f"optimizers: expected those of pynn.optim but LBFGS, LevenbergMarquardt and MultiOptimizer, got {one!r}")
+                raise TypeError(f"optimizers: expected any of pynn.optim except LBFGS, LevenbergMarquardt and MultiOptimizer, got {one!r}")
             own = {p for group in one.param_groups for p in group["params"]}
             if not own or own & seen:
-                raise ValueError(f"optimizers: {one!r} needs parameters of its own: {type(one).__name__}([...])")
+                raise ValueError(f"optimizers: {one!r} needs parameters that no other has: {type(one).__name__}([...])")
             if one.options.get("clip_norm"):
-                raise ValueError(f"clip_norm: goes by all gradients together, of which {one!r} would see a part; give it to MultiOptimizer")
+                raise ValueError(f"clip_norm: applies to all gradients together; pass it to MultiOptimizer instead of {one!r}")
             seen |= own
         if not optimizers:
             raise ValueError("optimizers: expected at least one")
@@ -63,10 +63,10 @@ class MultiOptimizer(Optimizer):
         _check_option("MultiOptimizer", "clip_norm", clip_norm)
         self._exports, self._last, self._given, self._filled, self._used_lr, self._epoch = [], None, None, None, None, 0
 
-    # ---- what they have together --------------------------------------------------------------------------------------
+    # ---- combined attributes ------------------------------------------------------------------------------------------
     @property
     def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """The groups of all of them."""
+        """The parameter groups of all optimizers."""
         return [group for one in self.optimizers for group in one.param_groups]
 
     @property
@@ -76,24 +76,24 @@ class MultiOptimizer(Optimizer):
 
     @property
     def schedulers(self) -> list[LRScheduler]:  # type: ignore[override]
-        """The schedules of all of them."""
+        """The schedules of all optimizers."""
         return [scheduler for one in self.optimizers for scheduler in one.schedulers]
 
     @property
     def options(self) -> dict[Any, Any]:  # type: ignore[override]
-        """The options of all of them, by their number, and the norm to which their gradients together are clipped."""
+        """The options of each optimizer by its index, and the common ``clip_norm``."""
         return {"clip_norm": self.clip_norm, **{i: {**one.options} for i, one in enumerate(self.optimizers)}}
 
     @property
     def steps(self) -> int:  # type: ignore[override]
-        """How many steps they have taken."""
+        """The number of steps taken."""
         return self.optimizers[0].steps
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """Refuse: a group belongs to one of the optimizers."""
+        """Raise TypeError: a group must be added to one of the optimizers."""
         raise TypeError("MultiOptimizer: add the group to one of its optimizers")
 
-    # ---- what each does ------------------------------------------------------------------------------------------------
+    # ---- calls of each optimizer ---------------------------------------------------------------------------------------
     def _copy(self) -> Self:
         return type(self)(*(one._copy() for one in self.optimizers), clip_norm=self.clip_norm)
 
@@ -110,13 +110,13 @@ class MultiOptimizer(Optimizer):
         return groups, exports
 
     def _fill(self, export: _Export, scheduled: bool, steps: int, epoch: int) -> None:
-        """Have the optimizer write whose group it is; the norm is that of all."""
+        """Let the optimizer of the group write its settings, and add the common ``clip_norm``."""
         owner, own = next((one, i) for k, (one, i) in enumerate(self._numbered()) if k == export.group)
         owner._fill(export._replace(group=own), scheduled and bool(owner.schedulers), steps, epoch)
         export.settings[SETTINGS["clip_norm"]] = _check_option("MultiOptimizer", "clip_norm", self.clip_norm)
 
     def _numbered(self) -> Iterator[tuple[Optimizer, int]]:
-        """Yield for each group its optimizer, and its number there."""
+        """Yield for each group its optimizer, and its index there."""
         for one in self.optimizers:
             for i in range(len(one.param_groups)):
                 yield one, i
@@ -126,7 +126,7 @@ class MultiOptimizer(Optimizer):
             one._rebase()
 
     def follow(self) -> None:
-        """Take up and drop parameters as each does."""
+        """Add and drop parameters in each optimizer."""
         for one in self.optimizers:
             one.follow()
 
@@ -146,19 +146,19 @@ class MultiOptimizer(Optimizer):
         return [a for one in self.optimizers for a in one._arrays()]
 
     def count_steps(self, steps: int) -> None:
-        """Take note of the core's count of updates."""
+        """Record the core's count of updates."""
         if steps != self.steps:
             self._note_rates(steps)
         for one in self.optimizers:
             one.count_steps(steps)
 
     def end_epoch(self, logs: Mapping[str, float]) -> None:
-        """Move the schedules that go by epochs."""
+        """Advance the schedules that count epochs."""
         for one in self.optimizers:
             one.end_epoch(logs)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter from its gradient; a closure is called once, first, and its loss returned."""
+        """Update every parameter from its gradient. A closure is called once beforehand, and its loss is returned."""
         loss = closure() if closure is not None else None
         update = self._ready()
         for one in self.optimizers:
@@ -168,16 +168,16 @@ class MultiOptimizer(Optimizer):
         return loss
 
     def swap_averages(self) -> None:
-        """Exchange parameters and their moving averages, where an optimizer keeps them."""
+        """Exchange parameters and their moving averages in the optimizers that keep averages."""
         keeping = [one for one in self.optimizers if one.options.get("ema_decay") is not None]
         if not keeping:
-            raise RuntimeError("MultiOptimizer: none of its optimizers keeps averages; make them with ema_decay=0.999 or so")
+            raise RuntimeError("MultiOptimizer: none of its optimizers keeps averages; create them with ema_decay, such as ema_decay=0.999")
         for one in keeping:
             one.swap_averages()
 
     # ---- saving ----------------------------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
-        """Return what each has to save, its parameters numbered behind those before."""
+        """Return the states of all optimizers in one, with consecutive parameter indices."""
         whole: dict[str, Any] = {"state": {}, "param_groups": [], "schedulers": [], "steps": self.steps, "held": []}
         first = 0
         for one in self.optimizers:
@@ -190,7 +190,7 @@ class MultiOptimizer(Optimizer):
         return whole
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take what ``state_dict`` of such optimizers over parameters of the same shapes returned."""
+        """Restore a state from ``state_dict`` of the same optimizers with parameters of the same shapes."""
         groups, schedulers, held = [*saved_groups(state)], [*state.get("schedulers", ())], [*state.get("held", ())]
         if len(groups) != len(self.param_groups):
             raise ValueError(f"state: {len(groups)} groups, expected {len(self.param_groups)}")
@@ -200,7 +200,7 @@ class MultiOptimizer(Optimizer):
             groups, schedulers, held = groups[n:], schedulers[m:], held[n:]
 
     def get_config(self) -> dict[str, Any]:
-        """Return the configurations of all of them, in order."""
+        """Return the configurations of all optimizers, in order."""
         clip = {} if self.clip_norm is None else {"clip_norm": self.clip_norm}
         return {"optimizers": [{"class": type(one).__name__, **one.get_config()} for one in self.optimizers], **clip}
 

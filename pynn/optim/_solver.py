@@ -1,4 +1,4 @@
-"""L-BFGS and Levenberg-Marquardt, which ask for the loss again and again within a step, and so are no rows of the table."""
+"""L-BFGS and Levenberg-Marquardt, which evaluate the loss repeatedly within a step and so have no row in the table."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _CHECK = (
 
 
 _SETTINGS = 7
-"""How many settings the core reads."""
+"""The number of settings that the core reads."""
 
 
 class Solver(Optimizer):
-    """The base of both: one group, and a memory of doubles instead of a state for each parameter."""
+    """Base class of both: one parameter group, and an array of doubles as memory instead of a state for each parameter."""
 
     _kind: int
     whole_batches = True
-    """What `fit` takes for ``batch_size=None``: all rows."""
+    """``batch_size=None`` of ``fit`` means all rows."""
 
     def __init__(self, params: Iterable[Parameter] | None, values: dict[str, Any]) -> None:
         self._hyper.verify_settings(type(self).__name__, values)
@@ -43,7 +43,7 @@ class Solver(Optimizer):
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         if self.param_groups:
-            raise ValueError(f"{type(self).__name__}: there can be one group of parameters only")
+            raise ValueError(f"{type(self).__name__}: only one parameter group is possible")
         super().add_param_group(group)
 
     def _regroup(self, i: int, now: list[Parameter], before: set[Parameter]) -> None:
@@ -51,11 +51,11 @@ class Solver(Optimizer):
         self._memory = None
 
     def _memory_size(self, n: int) -> int:
-        """Return how many numbers are remembered of n parameters."""
+        """Return the size of the memory for n parameters."""
         raise NotImplementedError
 
     def _pairs(self) -> list[tuple[Array, Array]]:
-        """Return what is trained, and make room for what is remembered of it."""
+        """Return the arrays of the trained parameters with their gradients, and allocate the memory for them."""
         pairs = [(p.data, p.grad) for p in self.param_groups[0]["params"] if p.requires_grad]
         self._settings = writable(self._settings)
         size = self._memory_size(sum(p.size for p, _ in pairs))
@@ -65,7 +65,7 @@ class Solver(Optimizer):
         return pairs
 
     def core_solver(self) -> tuple[Any, ...]:
-        """Return what the core's training loop takes."""
+        """Return the description of the solver for the core's training loop."""
         self.follow()
         self._check()
         pairs, self._given = self._pairs(), None
@@ -74,7 +74,7 @@ class Solver(Optimizer):
         return self._kind, self._settings, pairs, self._memory
 
     def _solved(self) -> list[Any]:
-        """Return all arrays that the core holds on to, and the settings that size them."""
+        """Return all arrays that the core holds, and the settings that determine their sizes."""
         return [*self._sizes(), *(a for p in self.param_groups[0]["params"] for a in (p.requires_grad, p.data, p.grad))]
 
     def _sizes(self) -> list[Any]:
@@ -85,12 +85,12 @@ class Solver(Optimizer):
         return self._given is not None and (len(now) != len(self._given[0]) or not all(map(is_, now, self._given[0])))
 
     def core_groups(self, epoch: int = 0) -> list[tuple[Any, ...]]:
-        """Return nothing: `core_solver` says it all."""
+        """Return no groups; the core takes `core_solver` instead."""
         self._epoch = epoch
         return []
 
     def begin_epoch(self, epoch: int = 0, *, is_current: bool = False) -> None:
-        """Give the core settings as they are now."""
+        """Update the settings that the core reads."""
         super().begin_epoch(epoch, is_current=is_current)
         values = [self.param_groups[0][name] for name in self._hyper.defaults]
         self._settings[: len(values)] = [float(v) if isinstance(v, (int, float)) else v is not None for v in values]
@@ -101,41 +101,41 @@ class Solver(Optimizer):
         return other
 
     def state_dict(self) -> dict[str, Any]:
-        """Return copies of the settings and of the memory."""
+        """Return a copy of the settings and of the memory."""
         return {**super().state_dict(), "memory": None if self._memory is None else self._memory.copy()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take what ``state_dict`` of an optimizer over parameters of the same shapes returned."""
+        """Restore a state from ``state_dict`` of an optimizer of parameters with the same shapes."""
         super().load_state_dict(state)
         if "memory" not in state:
-            raise ValueError(f"state: has no memory, which {type(self).__name__} goes by")
+            raise ValueError(f"state: expected a key 'memory', which {type(self).__name__} needs")
         self._memory = None if state["memory"] is None else np.array(state["memory"], np.float64)
 
 
 class LBFGS(Solver):
     """L-BFGS (Liu and Nocedal, 1989): quasi-Newton steps from a memory of the last gradients, for full batches.
 
-    In `fit` a step works on one batch, all rows unless ``batch_size`` says otherwise, and asks for its loss up to ``max_eval`` times.
+    In `fit` a step uses one batch, which is all rows unless ``batch_size`` is given, and evaluates its loss up to ``max_eval`` times.
 
-    The direction is ``-H g`` with ``H`` the inverse Hessian that the last ``history_size`` steps suggest. All parameters are one vector,
-    in double precision; there is one group.
+    The direction is ``-H g``, where ``H`` approximates the inverse Hessian from the last ``history_size`` steps. All parameters form one
+    vector in double precision, and there is one parameter group.
 
     Parameters
     ----------
     params : iterable of Parameter, optional
-        What to update.
+        The parameters to update.
     lr : float
-        The length of a step, and where the line search begins.
+        The step length, or the initial one of the line search.
     max_iter : int
-        Iterations in a step.
+        The largest number of iterations in a step.
     max_eval : int, optional
-        Calls of the closure in a step; None: ``max_iter * 5 // 4``.
+        The largest number of evaluations of the loss in a step; None: ``max_iter * 5 // 4``.
     tolerance_grad, tolerance_change : float
-        A step ends when no gradient is larger, or loss and parameters change less.
+        A step ends when no element of the gradient is larger than the first, or the loss and parameters change by less than the second.
     history_size : int
-        How many steps are remembered; if it is changed, the memory begins anew.
+        The number of past steps that are kept; changing it clears the memory.
     line_search_fn : {None, 'strong_wolfe'}
-        Steps of ``lr``, or a search for one that satisfies the strong Wolfe conditions.
+        None: steps of length ``lr``; 'strong_wolfe': a line search for a step that satisfies the strong Wolfe conditions.
 
     Raises
     ------
@@ -184,12 +184,12 @@ class LBFGS(Solver):
         return [self.param_groups[0]["history_size"]]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Go on by up to ``max_iter`` iterations.
+        """Take up to ``max_iter`` iterations.
 
         Parameters
         ----------
         closure : callable
-            Computes the gradients, all of them anew, and returns the loss.
+            Computes all gradients, overwriting the previous ones, and returns the loss.
 
         Returns
         -------
@@ -212,37 +212,38 @@ class LBFGS(Solver):
 
 
 class LevenbergMarquardt(Solver):
-    """Levenberg-Marquardt: damped Gauss-Newton steps for small nets and squared errors, in `fit` alone.
+    """Levenberg-Marquardt: damped Gauss-Newton steps for small nets and squared errors, only in `fit`.
 
-    With ``r`` all residuals (prediction less target) and ``J`` their Jacobian, a step solves ``(J'J + mu I) d = -J'r``. It is taken if
-    the loss falls; ``mu`` then shrinks by up to 3 as the fall agrees with the linear model's, and otherwise grows by 2, 4, 8, ... until it
-    does. A step takes all rows in one batch; an epoch is a step.
+    With the residuals ``r`` (prediction minus target) of all rows and their Jacobian ``J``, a step solves ``(J'J + mu I) d = -J'r``. If the
+    loss decreases, the step is taken and ``mu`` is divided by up to 3, depending on how well the decrease agrees with the linear model.
+    Otherwise ``mu`` is multiplied by 2, 4, 8, ... until the loss decreases. A step uses all rows in one batch, so an epoch is one step.
 
     Parameters
     ----------
     params : iterable of Parameter, optional
-        What to update.
+        The parameters to update.
     damping : float
-        The first ``mu``, times the largest element of the diagonal of ``J'J``.
+        The initial ``mu``, relative to the largest element of the diagonal of ``J'J``.
     max_tries : int
-        How many ``mu`` a step tries; if the loss falls with none, the parameters stay.
+        How many values of ``mu`` a step tries; if none decreases the loss, the parameters stay unchanged.
 
     Raises
     ------
     ValueError
-        If a setting is out of range, or there is more than one group. In `fit` if a loss is not `MSELoss`, there are more than 2048
-        parameters, of which it keeps a matrix, a batch is not all rows, or a layer is another in training (dropout, batch norm).
+        If a setting is out of range, or there is more than one group. Also in `fit`, if a loss is not `MSELoss`, there are more than
+        2048 parameters (it stores a square matrix of that size), a batch is not all rows, or a layer behaves differently in training
+        (dropout, batch norm).
 
     Notes
     -----
-    Jacobian and equations are in double precision whatever the net is in: a net in float32 computes its rows in a copy of itself. Only one
-    with a layer written in Python cannot, and stalls early: ``sin(6 x)`` on [-1, 1] by 16 tanh units is met with a loss of 2e-3 after
-    160 steps, and otherwise with 7e-7. There make the layers with ``dtype="float64"``.
+    The Jacobian and the equations are computed in double precision, for a float32 net in a float64 copy of it. This is not possible for
+    nets with layers written in Python, where float32 stalls early: fitting ``sin(6 x)`` on [-1, 1] with 16 tanh units, the loss after 160
+    steps is 2e-3 instead of 7e-7. Create the layers of such nets with ``dtype="float64"``.
 
-    Measured: the training loss after 0.2 s on one thread in float64, the median of three seeds, beside `LBFGS` with its line search and
-    `Adam` with a rate of 0.01 in batches of 32. A sine by 16 tanh units: 2e-11, 3e-6, 6e-5. Friedman's first function of five inputs, 500
-    rows, 16 units: 5e-7, 1e-5, 3e-4. The diabetes data, 8 units, where the noise decides: 0.24, 0.26, 0.25. So it pays where a small net
-    shall meet a smooth function closely, and hardly on noise, which it fits sooner too: validate.
+    Measured training loss after 0.2 s on one thread in float64 (median of three seeds), compared with `LBFGS` with line search and with
+    `Adam` at a rate of 0.01 in batches of 32. A sine, 16 tanh units: 2e-11, 3e-6, 6e-5. Friedman's first function of five inputs, 500
+    rows, 16 units: 5e-7, 1e-5, 3e-4. The diabetes data, which are noisy, 8 units: 0.24, 0.26, 0.25. It is worth using where a small net
+    must fit a smooth function closely. On noisy data the gain is small and overfitting starts earlier, so validate.
 
     References
     ----------
@@ -270,4 +271,4 @@ class LevenbergMarquardt(Solver):
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Raise: a step needs residuals, which only `fit` has."""
-        raise RuntimeError("LevenbergMarquardt needs every residual and its gradient, which only fit gives it; call model.fit")
+        raise RuntimeError("LevenbergMarquardt needs every residual and its gradient, which only fit computes; call model.fit")
