@@ -1,5 +1,6 @@
 """pynn.lab.compare: what it compares, how it trains and tunes, and what its report holds."""
 
+import concurrent.futures
 import json
 import math
 import pickle
@@ -11,6 +12,7 @@ import pandas
 import pytest
 
 import pynn
+from pynn._training.progress import Progress
 from pynn.datasets import load_digits
 from pynn.lab import Report, compare, unit_health
 from pynn.lab._candidates import activation_makers
@@ -353,6 +355,41 @@ def test_health_counts_dead_and_saturated_units() -> None:
     model[2].bias[:] = [-10, 0, 1, 10]  # both ends are flat
     assert unit_health(model, x) == (1 / 8, 3 / 8)
     assert unit_health(pynn.Sequential(pynn.Linear(1, 4)), x) == (0, 0)
+
+
+# ---- executors ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("tune", [None, "lr"])
+def test_executors_give_the_same_report(tune: str | None) -> None:
+    given: dict[str, Any] = {"activations": ["relu", pynn.SwiGLU], "tune": tune, "seeds": 2}
+    local = quick(**given)
+    names: list[str] = []
+
+    class Counting(concurrent.futures.ThreadPoolExecutor):
+        def submit(self, fn: Any, /, task: Any, *rest: Any, **named: Any) -> Any:
+            names.append(task.title)
+            return super().submit(fn, task, *rest, **named)
+
+    with Counting(2) as executor:
+        threads = quick(executor=executor, n_jobs=1, **given)
+    assert len(names) == 4
+    assert threads.to_json(timings=False) == local.to_json(timings=False)
+    assert quick(executor="loky", n_jobs=2, **given).to_json(timings=False) == local.to_json(timings=False)
+    assert threads.rerun().to_json() == threads.to_json()
+
+
+def test_progress_counts_the_epochs_of_executors(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    advance = Progress.advance
+    monkeypatch.setattr(Progress, "advance", lambda self, n, *rest: counts.append(n) or advance(self, n, *rest))
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        quick(executor=executor, verbose=1)
+    assert sum(counts) == 12
+
+
+def test_wrong_executors_are_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pynn.lab._tune.fit_many", None)
+    with pytest.raises(TypeError, match=r"executor: expected the name of a joblib backend, .*, got 3"):
+        quick(executor=3)
 
 
 # ---- the report ------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.calibration import calibration_curve
+from sklearn.calibration import calibration_curve  # type: ignore[import-untyped, unused-ignore]
 
 import pynn
 from pynn.datasets import load_digits
@@ -143,7 +143,8 @@ def test_numbers_that_are_not_finite_are_left_out() -> None:
 
 def test_several_inputs_and_images_are_measured() -> None:
     def net(activation: Any, seed: int) -> pynn.Model:
-        a, b = pynn.Input(32), pynn.Input(32)
+        a: Any = pynn.Input(32)
+        b: Any = pynn.Input(32)
         hidden = activation(pynn.Concat()(pynn.Linear(32, 4, seed=seed)(a), pynn.Linear(32, 4, seed=seed)(b)))
         return pynn.Model((a, b), pynn.Linear(8, 10, seed=seed)(hidden))
 

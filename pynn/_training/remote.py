@@ -78,28 +78,38 @@ def run(jobs: Sequence[Job], data: Data, executor: Any, n_jobs: int | None, show
             show.step(job)
 
 
-def _submitted(executor: Any, tasks: Sequence[Task], data: Data, n_jobs: int | None) -> Generator[Callable[[], Outcome], None, None]:
-    """Yield for each task what waits for its outcome."""
-    joblib: Any = sys.modules.get("joblib")  # whoever gives an object of one of these has imported it
-    distributed: Any = sys.modules.get("distributed")
+def checked_executor(executor: Any, n_jobs: int | None = None) -> Any:
+    """Return an executor, a joblib.Parallel for the name of a backend, or raise."""
     if isinstance(executor, str):
         try:
             joblib = importlib.import_module("joblib")
         except ImportError as error:
             raise ImportError(f"executor={executor!r} needs joblib: pip install joblib") from error
-        executor = joblib.Parallel(n_jobs=-1 if n_jobs is None else n_jobs, backend=executor)
-    elif n_jobs is not None:
-        raise ValueError("n_jobs: the executor decides how many runs train at the same time; give one of them")
-    if joblib is not None and isinstance(executor, joblib.Parallel):
-        yield from _by_joblib(executor, joblib.delayed(train), tasks, data)
-    elif distributed is not None and isinstance(executor, distributed.Client):
-        shared = executor.scatter([data.X, data.y], broadcast=True, hash=False)
-        yield from _by_futures([executor.submit(train, task, *shared, pure=False) for task in tasks])
-    elif callable(getattr(executor, "submit", None)):
-        yield from _by_futures([executor.submit(train, task, *data) for task in tasks])
-    else:
+        return joblib.Parallel(n_jobs=-1 if n_jobs is None else n_jobs, backend=executor)
+    if not _is_of("joblib", "Parallel", executor) and not callable(getattr(executor, "submit", None)):
         kinds = "the name of a joblib backend, a joblib.Parallel, a distributed.Client or a concurrent.futures.Executor"
         raise TypeError(f"executor: expected {kinds}, got {executor!r}")
+    return executor
+
+
+def _is_of(module: str, name: str, thing: Any) -> bool:
+    """Return whether a thing is of a class of a module, without importing the module: nobody has such a thing before that."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(thing, getattr(loaded, name))
+
+
+def _submitted(given: Any, tasks: Sequence[Task], data: Data, n_jobs: int | None) -> Generator[Callable[[], Outcome], None, None]:
+    """Yield for each task what waits for its outcome."""
+    executor = checked_executor(given, n_jobs)
+    if n_jobs is not None and not isinstance(given, str):
+        raise ValueError("n_jobs: the executor decides how many runs train at the same time; give one of them")
+    if _is_of("joblib", "Parallel", executor):
+        yield from _by_joblib(executor, sys.modules["joblib"].delayed(train), tasks, data)
+    elif _is_of("distributed", "Client", executor):
+        shared = executor.scatter([data.X, data.y], broadcast=True, hash=False)
+        yield from _by_futures([executor.submit(train, task, *shared, pure=False) for task in tasks])
+    else:
+        yield from _by_futures([executor.submit(train, task, *data) for task in tasks])
 
 
 def _by_joblib(parallel: Any, function: Any, tasks: Sequence[Task], data: Data) -> Generator[Callable[[], Outcome], None, None]:

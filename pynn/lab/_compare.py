@@ -12,6 +12,7 @@ import numpy as np
 from .. import __version__, _core
 from .._random import check_seed
 from .._tables import check_count, unknown_name
+from .._training.remote import checked_executor
 from ._candidates import ACTIVATIONS, Candidate, _hidden, _loss, _norm, _optimizer, activation_makers, varied
 from ._cost import cost_of
 from ._data import Data, r2
@@ -50,6 +51,7 @@ def compare(
     rope: float | None = None,
     alpha: float = 0.05,
     n_jobs: int | None = None,
+    executor: Any = None,
     verbose: int | str = "auto",
 ) -> Report:
     """Train the same net with each activation, each at its own learning rate, and tell what the scores can tell apart.
@@ -114,6 +116,10 @@ def compare(
         The probability of a false verdict.
     n_jobs : int, optional
         As in `pynn.fit_many`; the result does not depend on it.
+    executor : optional
+        Where the final runs train, as in `pynn.fit_many`: the name of a joblib backend, a joblib.Parallel, a distributed.Client or a
+        concurrent.futures.Executor, with the same result. The search for learning rates pauses runs, which executors cannot, so it always
+        trains in this process, with ``n_jobs``.
     verbose : bool, 2 or 'auto'
         As in `pynn.fit_many`.
 
@@ -173,6 +179,8 @@ def compare(
     check_count("batch_size", batch_size, 1)
     check_count("seeds", seeds, 1)
     check_seed(seed)
+    if executor is not None:
+        checked_executor(executor)
     if tune not in ("lr", None):
         raise unknown_name("tune", tune, ("lr", "None"))
     if lr is not None and not 0 < lr < float("inf"):
@@ -181,11 +189,11 @@ def compare(
     candidates = _candidates(given, data)
     numbers = tuple(range(seed, seed + seeds))
     trials = epochs_of(2 * GRID_SIDE + 1, epochs) * len(numbers[:TUNING_SEEDS]) if tune else 0
-    train = Trainer(data.loss() if loss is None else loss, n_jobs, verbose, len(candidates) * (trials + seeds * epochs))
+    train = Trainer(data.loss() if loss is None else loss, n_jobs, verbose, len(candidates) * (trials + seeds * epochs), executor)
     with train.progress:
         tuning, rates, done = _train_all(given, data, candidates, numbers, train)
     report = _report(given, data, candidates, tuning, rates, numbers, done)
-    object.__setattr__(report, "_again", lambda: compare(X, y, **{**given, "verbose": False}))
+    object.__setattr__(report, "_again", lambda: compare(X, y, **{**given, "executor": None, "verbose": False}))
     return report
 
 
@@ -374,7 +382,7 @@ def _call(given: Mapping[str, Any]) -> str:
     defaults = {name: p.default for name, p in inspect.signature(compare).parameters.items()}
     told = []
     for name, value in given.items():
-        if name in ("n_jobs", "verbose") or value is defaults[name] or (isinstance(value, (int, float, str)) and value == defaults[name]):
+        if name in ("n_jobs", "executor", "verbose") or value is defaults[name] or (isinstance(value, (int, float, str)) and value == defaults[name]):
             continue
         told.append(f"{name}={_source(value)}")
     return f"pynn.lab.compare({', '.join(['X', 'y', *told])})"

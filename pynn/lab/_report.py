@@ -263,7 +263,7 @@ class Report:
     def rerun(self) -> Report:
         """Repeat the comparison, and return its report, which has the same bytes: training is reproducible.
 
-        Measured times are not: the new report has those of this one.
+        It trains in this process, without an executor. Measured times are not reproducible: the new report has those of this one.
 
         Raises
         ------

@@ -186,21 +186,25 @@ class Trainer:
         As in `fit_many`.
     epochs : int
         The number of epochs that are expected in all.
+    executor : optional
+        Where runs without a budget train, as in `fit_many`; those with a budget pause, and so train in this process.
     """
 
-    def __init__(self, loss: Any, n_jobs: int | None, verbose: int | str, epochs: int) -> None:
-        self.loss, self.n_jobs, self.progress = loss, n_jobs, Progress(verbose, epochs)
+    def __init__(self, loss: Any, n_jobs: int | None, verbose: int | str, epochs: int, executor: Any = None) -> None:
+        self.loss, self.n_jobs, self.progress, self.executor = loss, n_jobs, Progress(verbose, epochs), executor
         self._lock = threading.Lock()
         self._what = ""
 
     def __call__(self, runs: Sequence[Run], part: Part, budget: Halving | None, what: str) -> list[Any]:
         """Train runs on a part of the data."""
         self._what = what
-        for run in runs if self.progress.on else ():
+        executor = self.executor if budget is None else None
+        for run in runs if self.progress.on and executor is None else ():
             run.callbacks = [*(run.callbacks or ()), _Tick(self)]  # type: ignore[misc]
-        found = fit_many(runs, part.X, part.y, loss=self.loss, n_jobs=self.n_jobs, budget=budget, verbose=False)
+        n_jobs = self.n_jobs if executor is None or isinstance(executor, str) else None
+        found = fit_many(runs, part.X, part.y, loss=self.loss, n_jobs=n_jobs, budget=budget, executor=executor, verbose=False)
         if self.progress.on:
-            self.progress.advance(0, what, what)
+            self.progress.advance(0 if executor is None else sum(run.epochs for run in runs), what, what)
         return found
 
     def expect(self, epochs: int) -> None:
