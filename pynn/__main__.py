@@ -73,12 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _data(options: argparse.Namespace) -> tuple[str, tuple[Any, Any]]:
     """Return the task, and inputs and targets: those of the file, or the digits. Print what was understood."""
     if options.data is None:
-        print("handwritten digits")
+        print("handwritten digits" if options.lang == "en" else "chữ số viết tay")
         return options.task, load_digits()
     names = ("header", "drop", "keep", "missing", "na", "separator", "encoding", "task")
     table = read_table(options.data, options.target, **{name: getattr(options, name) for name in names})
-    print(f"{options.data}\n{_wrapped(table.summary)}")
-    for note in table.notes:
+    summary, *notes = table.understood(options.lang)
+    print(f"{options.data}\n{_wrapped(summary)}")
+    for note in notes:
         print(_wrapped(f"- {note}", "  "))
     print()
     return table.task, (table.X, table.labels)

@@ -44,7 +44,10 @@ def test_command_line_compares_on_a_table(tmp_path: Path, capsys: pytest.Capture
     assert err == ""
     one = ["--epochs", "1", "--seeds", "1", "--seed", "3", "--no-tune", "--lr", "0.01", "--lang", "vi"]
     assert main(["--data", file, "--target", "t", "--activations", "relu", *one]) == 0
-    assert "1 seed (3)" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "1 seed (3)" in out
+    assert out.splitlines()[1] == "đích 't': 3 lớp (0 67, 1 67, 2 66); 4 đầu vào dạng số"
+    assert "Đích: 3 lớp (0 67, 1 67, 2 66)." in out
 
 
 def test_task_is_that_of_the_table_or_forced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,12 @@
 """Reading tables as they are found: read_table, and the command line that uses it."""
 
 import bz2
+import copy
 import gzip
 import lzma
+import pickle
 import re
+import string
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +18,7 @@ import pytest
 import pynn
 from pynn.__main__ import main
 from pynn.datasets import Table, _table_bulk, read_csv, read_table
+from pynn.datasets._words import _TEXT
 
 ROWS = ["5.1,3.5,1,no", "4.9,3.0,2,yes", "6.2,2.8,3,yes", "5.9,3.1,2,no", "6.7,2.5,1,yes", "5.5,2.4,4,no"]
 PLAIN = "\n".join(["length,width,count,kind", *ROWS]) + "\n"
@@ -513,3 +517,37 @@ def test_command_line_works_without_pandas(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "target 'kind': 2 classes (no 15, yes 15)" in done.stdout
+
+
+# ---- languages -------------------------------------------------------------------------------------------------------
+def test_every_sentence_has_a_translation_with_the_same_fields() -> None:
+    english, vietnamese = _TEXT["en"], _TEXT["vi"]
+    assert [key for key in english if not key.endswith(" 1")] == [*vietnamese]
+
+    def fields(text: str) -> set[str | None]:
+        return {name for _, name, _, _ in string.Formatter().parse(text)} - {None}
+
+    for key, text in english.items():
+        plural = key.removesuffix(" 1")
+        assert fields(text) == fields(vietnamese[plural]) - ({"n"} if key != plural else set()), key
+
+
+def test_what_was_understood_is_said_in_vietnamese(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    lines = ["id;w;c;constant;t", *(f"{i + 7};{i * 7 % 5},5;{'ab'[i % 2]};1;{'xy'[i % 2 if i else 1]}" for i in range(12))]
+    lines[5] = "11;;a;1;x"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    table = read_table(file, "t")
+    assert table.understood("en") == [table.summary, *table.notes]
+    assert table.understood("vi") == [
+        "đích 't': 2 lớp (x 4, y 7); 1 đầu vào dạng số; 1 đầu vào dạng chữ, thành 1 cột 0 và 1; bỏ 2 cột: id, constant",
+        "các trường cách nhau bằng dấu chấm phẩy",
+        "'w': số viết với dấu phẩy thập phân",
+        "đã bỏ, mỗi dòng một giá trị khác nhau: id",
+        "đã bỏ, chỉ có một giá trị: constant",
+        "bỏ 1 trong 12 dòng vì thiếu giá trị: w 1",
+    ]
+    copies = pickle.loads(pickle.dumps(table)), copy.deepcopy(table)
+    assert all(one.understood("vi") == table.understood("vi") for one in copies)
+    with pytest.raises(ValueError, match="unknown lang 'fr'; known: en, vi"):
+        table.understood("fr")

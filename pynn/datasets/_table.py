@@ -16,6 +16,7 @@ from ._table_columns import MISSING_MODES, Column, assemble, copies, frame_colum
 from ._table_text import Fields, read_fields
 from ._table_values import MISSING_NUMBERS, is_value
 from ._target import check_task, counted, distinct_numbers, is_classes
+from ._words import Sentence, in_language
 
 SHOWN = 20  # the largest number of column names in an error
 _HEADER_SAMPLE = 200  # the number of rows that decide whether the first line holds names
@@ -66,6 +67,21 @@ class Table(NamedTuple):
     task: str = "quantity"
     summary: str = ""
     notes: tuple[str, ...] = ()
+
+    def understood(self, lang: str = "en") -> list[str]:
+        """Return the summary and the notes as sentences, in English or Vietnamese.
+
+        Parameters
+        ----------
+        lang : {'en', 'vi'}
+            The language.
+
+        Raises
+        ------
+        ValueError
+            If the language is unknown.
+        """
+        return [in_language(sentence, lang) for sentence in (self.summary, *self.notes)]
 
     @property
     def labels(self) -> NDArray[Any]:
@@ -239,15 +255,15 @@ def _read(
         if missing == "error":
             first = f", the first in line {lines[int(lost.argmax())]}" if lines is not None else ""
             raise ValueError(f"{where}: the target {y.name!r} is missing in {int(lost.sum()):,} rows{first}; missing= (--missing) 'drop'")
-        notes.append(f"{int(lost.sum()):,} of {len(lost):,} rows dropped, the target is missing")
+        notes.append(Sentence("no target", n=int(lost.sum()), rows=len(lost)))
     dropped = [*named, *(name for name in ignored if name != y.name and name not in kept and name not in named)]
     rest = [found[i] for i in left]
     inputs, used = assemble(rest, missing=missing, keep=kept, dropped=dropped, rows=~lost, where=where, lines=lines)
     values, classes, why = _understood(y, y.values[used], task, where, lines)
     notes += [*([y.note] if y.note else []), *inputs.notes]
     if classes is not None:
-        notes += [f"{name!r} is another name of the target: each class has one value; drop it" for name in copies(rest, values, used)]
-    summary = f"target {y.name!r}: {why}; {inputs.summary}"
+        notes += [Sentence("copy", name=name) for name in copies(rest, values, used)]
+    summary = Sentence("summary", name=y.name, target=why, inputs=inputs.summary)
     return Table(inputs.X, values, inputs.columns, classes, "quantity" if classes is None else "classes", summary, tuple(notes))
 
 
@@ -281,8 +297,8 @@ def _names(fields: Fields, header: bool | None, target: str | int) -> tuple[list
     if header is None:
         header, note = _holds_names(first, body)
         if not header and isinstance(target, str) and target in first and _whole(target) is None:
-            header, note = True, "the first line looks like data, but holds the name of the target: it is read as names"
-        fields.notes.extend([f"line {fields.lines[0]}: {note}"] if note else [])
+            header, note = True, Sentence("target in first")
+        fields.notes.extend([Sentence("line", line=fields.lines[0], note=note)] if note else [])
     return ([*first], 1) if header else ([*map(str, range(len(first)))], 0)
 
 
@@ -300,9 +316,9 @@ def _holds_names(first: Sequence[str], body: Sequence[Sequence[str]]) -> tuple[b
         if not body or repeated <= len(first) / 2 or len(body) < 3:
             return True, ""
     elif [*first] == [*map(str, range(len(first)))]:
-        return True, "the names are the numbers from 0"
+        return True, Sentence("names from 0")
     shown = ", ".join(field[:12] for field in first[:4]) + (", ..." if len(first) > 4 else "")
-    return False, f"looks like data ({shown}), so columns are named by position, from 0; header=True (--header) reads names"
+    return False, Sentence("looks like data", shown=shown)
 
 
 def _unique(names: Sequence[str], target: str | int, where: str, notes: list[str]) -> list[str]:
@@ -312,7 +328,7 @@ def _unique(names: Sequence[str], target: str | int, where: str, notes: list[str
     if isinstance(target, str) and target in twice:
         raise ValueError(f"{where} has more than one column named {target!r}; give its position")
     if twice:
-        notes.append(f"several columns have the same name, later ones get a number: {', '.join(map(repr, twice[:SHOWN]))}")
+        notes.append(Sentence("same name", names=", ".join(map(repr, twice[:SHOWN]))))
     found: list[str] = []
     seen = {*names}
     for i, name in enumerate(names):

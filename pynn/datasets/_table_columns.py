@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .._frames import frame_columns, is_number
 from ._table_values import MISSING, MISSING_NUMBERS, dates, is_finite, numbers
 from ._target import MOST_CLASSES
+from ._words import Sentence
 
 MISSING_MODES = ("auto", "drop", "mean", "error")
 _KEPT_BY_DROP = 0.8  # 'auto' drops rows with missing values where this share remains
@@ -54,12 +55,12 @@ def read_column(name: str, texts: Sequence[str], lines: Sequence[int], na: Seque
         infinite = [text for text, value in parsed.items() if value is not None and not is_finite(value)]
         if infinite:
             wrong.append(f"column {name!r}: {_places(sorted(infinite, key=texts.index), texts, lines)}, expected finite numbers")
-        note = f"{name!r}: numbers with {spelling}" if spelling else ""
+        note = Sentence("spelling", name=name, spelling=spelling) if spelling else ""
         return Column(name, np.array([_or_nan(parsed.get(text)) for text in texts], np.float64), note)
     if not plain:
         return Column(name, np.full(len(texts), np.nan))
     if candidates and (days := dates(candidates)) is not None:
-        return Column(name, np.array([_or_nan(days.get(text)) for text in texts], np.float64), f"{name!r}: dates, as days since 1970-01-01")
+        return Column(name, np.array([_or_nan(days.get(text)) for text in texts], np.float64), Sentence("dates", name=name))
     rows = sum(counts[text] for text in candidates)
     number_rows = rows - sum(counts[text] for text in others)
     if number_rows > rows / 2 and len(candidates) > min(MOST_CLASSES, rows / 2):
@@ -134,7 +135,7 @@ def _polars(name: str) -> Any:
 
 def _days(name: str, values: NDArray[Any]) -> Column:
     days = values.astype("i8") / 86_400e6
-    return Column(name, np.where(np.isnat(values), np.nan, days), f"{name!r}: dates, as days since 1970-01-01")
+    return Column(name, np.where(np.isnat(values), np.nan, days), Sentence("dates", name=name))
 
 
 class Inputs(NamedTuple):
@@ -142,8 +143,8 @@ class Inputs(NamedTuple):
 
     X: NDArray[np.float64]
     columns: tuple[str, ...]
-    summary: str
-    """What became of the columns, in one line."""
+    summary: list[Sentence]
+    """What became of the columns."""
     notes: list[str]
 
 
@@ -159,7 +160,7 @@ def assemble(
 ) -> tuple[Inputs, NDArray[np.bool_]]:
     """Return inputs as a matrix, and which rows are used: those of ``rows`` that are not dropped for missing values."""
     gone = dict.fromkeys(dropped, "")
-    notes = []
+    notes: list[str] = []
     used = []
     for column in columns:
         reason = "" if column.name in keep else _useless(column, rows)
@@ -170,12 +171,12 @@ def assemble(
             if column.note:
                 notes.append(column.note)
             if column.is_number and _counts_up(column.values):
-                notes.append(f"{column.name!r} numbers the rows; drop it if it is no input")
+                notes.append(Sentence("counts up", name=column.name))
     reasons: dict[str, list[str]] = {}
     for name, reason in gone.items():
         if reason:
             reasons.setdefault(reason, []).append(name)
-    notes += [f"dropped, {reason}: {_listed(names)}" for reason, names in reasons.items()]
+    notes += [Sentence("dropped", reason=reason, names=_listed(names)) for reason, names in reasons.items()]
     if not used:
         why = "; ".join(f"{_listed(names)}: {reason}" for reason, names in reasons.items())
         raise ValueError(f"{where} has no input column left" + (f" ({why}); keep= (--keep) overrides this" if why else ""))
@@ -189,11 +190,11 @@ def _useless(column: Column, rows: NDArray[np.bool_]) -> str:
     known = values[~lost]
     total = len(known)
     if not total:
-        return "every value is missing"
+        return Sentence("every missing")
     if not lost.any() and bool((known == known[0]).all()):
-        return "a single value"
+        return Sentence("single")
     if lost.mean() > 0.5:
-        return "more than half of the values are missing"
+        return Sentence("half missing")
     is_named = _UNNAMED.fullmatch(column.name), _ROW_NAMES.fullmatch(column.name), _ID.fullmatch(column.name)
     if column.is_number and not any(is_named):
         return ""
@@ -201,11 +202,11 @@ def _useless(column: Column, rows: NDArray[np.bool_]) -> str:
     is_distinct = count == total > 2 and (not column.is_number or bool((known % 1 == 0).all()))
     counts_up = not column.is_number or _counts_up(column.values, fewest=3)
     if is_distinct and not lost.any() and (is_named[0] or (is_named[1] and counts_up)):
-        return "row numbers" if column.is_number else "row names"
+        return Sentence("row numbers" if column.is_number else "row names")
     if is_distinct and is_named[2]:
-        return "a different value in each row"
+        return Sentence("distinct")
     if not column.is_number and count > min(MOST_CLASSES, total / 2):
-        return f"text with {count:,} different values" if count < total else "a different text in each row"
+        return Sentence("long text", n=count) if count < total else Sentence("distinct text")
     return ""
 
 
@@ -214,7 +215,8 @@ def _counts_up(values: NDArray[Any], fewest: int = 10) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(_short, names[:_SHOWN])) + (f", ... ({len(names):,} in all)" if len(names) > _SHOWN else "")
+    shown = ", ".join(map(_short, names[:_SHOWN]))
+    return shown if len(names) <= _SHOWN else Sentence("and more", names=shown, n=len(names))
 
 
 def _treated(
@@ -233,11 +235,11 @@ def _treated(
         first = "" if lines is None else f", the first in line {lines[int((rows & ~complete).argmax())]}"
         raise ValueError(f"{where}: values are missing in {_number(len(lost), 'column')}{first}: {said}; {remedy}")
     if missing == "mean" or (missing == "auto" and after < _KEPT_BY_DROP * before):
-        notes.append(f"missing values filled by the mean, of text by an input of its own: {said}")
+        notes.append(Sentence("filled", said=said))
         return rows
     if after < 2:
         raise ValueError(f"{where}: dropping rows with missing values leaves {after} of {before:,} (missing: {said}); use 'mean'")
-    notes.append(f"{_number(before - after, 'row')} of {before:,} dropped, values are missing: {said}")
+    notes.append(Sentence("incomplete", n=before - after, rows=before, said=said))
     return np.asarray(complete)
 
 
@@ -277,9 +279,9 @@ def _encoded(columns: Sequence[Column], rows: NDArray[np.bool_], gone: Sequence[
             parts.append(np.array([value == label for value in values], np.float64))
             names.append(f"{column.name}={'missing' if label is None else label}")
     numeric = len(columns) - texts
-    said = [f"{_number(numeric, 'numeric input')}"] if numeric else []
+    said = [Sentence("numeric", n=numeric)] if numeric else []
     if texts:
-        said.append(f"{_number(texts, 'text input')} as {_number(len(names) - numeric, 'column')} of 0 and 1")
+        said.append(Sentence("text", n=texts, columns=Sentence("zero-one", n=len(names) - numeric)))
     if gone:
-        said.append(f"{_number(len(gone), 'column')} dropped: {_listed(gone)}")
-    return Inputs(np.column_stack(parts), tuple(names), "; ".join(said), notes)
+        said.append(Sentence("gone", n=len(gone), names=_listed(gone)))
+    return Inputs(np.column_stack(parts), tuple(names), said, notes)

@@ -19,8 +19,9 @@ from typing import NamedTuple
 from . import _table_bulk
 from ._table_columns import Column
 from ._table_values import is_value
+from ._words import Sentence
 
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "'|'", " ": "spaces"}
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 _PACKED = ((b"\x1f\x8b", gzip.decompress), (b"BZh", bz2.decompress), (b"\xfd7zXZ\x00", lzma.decompress))
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _SAMPLE = 200  # the number of lines from which the separator is found
@@ -94,14 +95,14 @@ def read_fields(
     rows = _unquoted(rows)
     if separator == "\t" and len(rows) > 3 and _is_orange(rows[1], rows[2]):
         ignored = tuple(n for n, flag in zip(rows[0], rows[2], strict=True) if _NOT_INPUTS & {*flag.lower().split()})
-        notes.append("lines 2 and 3 hold the kinds of the columns (Orange's format)")
+        notes.append(Sentence("orange"))
         return Fields(rows[3:], lines[3:], rows[0], ignored, notes)
     return Fields(rows, lines, None, (), notes)
 
 
 def _say_separator(separator: str, notes: list[str]) -> None:
     if separator != ",":
-        notes.append(f"fields are separated by {SEPARATORS[separator]}")
+        notes.append(Sentence("separator", by=Sentence(SEPARATORS[separator])))
 
 
 def _in_bulk(path: str | PathLike[str], text: str, separator: str, na: Sequence[str], notes: list[str]) -> Fields | None:
@@ -167,10 +168,10 @@ def _decoded(path: str | PathLike[str], raw: bytes, encoding: str | None, notes:
                 return raw.decode("utf-8")
             except UnicodeDecodeError as error:
                 line = raw.count(b"\n", 0, error.start) + 1
-                notes.append(f"line {line} is not UTF-8: the file is read as Windows-1252, a superset of Latin-1")
+                notes.append(Sentence("windows", line=line))
                 return "".join(_WINDOWS.get(c, c) for c in raw.decode("latin-1"))
         if encoding == "utf-16":
-            notes.append("the file is UTF-16")
+            notes.append(Sentence("utf-16"))
     try:
         return raw.decode(encoding)
     except LookupError:
@@ -208,7 +209,7 @@ def _without_comments(text: str, notes: list[str]) -> tuple[str, bool]:
             names = last  # a comment with as many separators as the data: the column names
     skipped = [i for i in starts if i != names and _is_comment(lines, i)]
     if skipped:
-        notes.append(f"{_count(len(skipped), 'comment line')} skipped, the first is line {skipped[0] + 1}")
+        notes.append(Sentence("comments", n=len(skipped), line=skipped[0] + 1))
     for i in skipped:
         lines[i] = "\n"
     return "".join(lines), names >= 0
@@ -303,14 +304,14 @@ def _leveled(
         is_trailing = all(not row[-1] for row in rows[1:] if len(row) == width)
         rows[0] = [*rows[0], ""] if is_trailing else ["", *rows[0]]
         if not is_trailing:
-            notes.append("the first line has one field less than the others: their first field is taken for row names")
+            notes.append(Sentence("one less"))
     start = 0
     while start < len(rows) and len(rows[start]) < width and start < 20:
         start += 1
     if start == len(rows) or width == 1:
         start = 0
     if start:
-        notes.append(f"{_count(start, 'line')} before the table skipped, the first: {_shortened(' '.join(rows[0]))!r}")
+        notes.append(Sentence("titles", n=start, first=_shortened(" ".join(rows[0]))))
         rows, lines = rows[start:], lines[start:]
     for row in rows:
         while len(row) > width and not row[-1]:
@@ -342,5 +343,5 @@ def _read_arff(path: str | PathLike[str], text: str, notes: list[str]) -> Fields
     for number, row in zip(numbers, rows, strict=True):
         if len(row) != len(names):
             raise ValueError(f"{path}, line {number}: {_count(len(row), 'field')} where the file has {len(names)} attributes")
-    notes.append("the file is in Weka's format (ARFF)")
+    notes.append(Sentence("arff"))
     return Fields([[field.strip("'") for field in row] for row in rows], numbers, names, (), notes)

@@ -7,6 +7,8 @@ import math
 import re
 from collections.abc import Callable, Iterable
 
+from ._words import Sentence
+
 MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "?")  # spellings of missing values, in lower case
 MISSING_NUMBERS = (*MISSING, "none", "-", "--", ".", "..", "#value!", "#div/0!", "unknown")  # among numbers only
 _POINT = re.compile(r"[+-]?(\d{1,3}([, ]\d{3})+|\d+)?(\.\d*)?([eE][+-]?\d+)?")
@@ -57,10 +59,10 @@ def numbers(texts: Iterable[str]) -> tuple[dict[str, float | None], str]:
     decimal_comma = any(_is_decimal_comma(one) for one in bare.values()) and not any(_is_decimal_point(one) for one in bare.values())
     read: Callable[[str], float | None] = _with_comma if decimal_comma else _with_point
     found = {text: read(one) for text, one in bare.items()}
-    spelling = "decimal commas" if decimal_comma else "separators of thousands"
+    spelling = "decimal commas" if decimal_comma else "thousands"
     if not any("," in text for text in others):
-        spelling = "percent signs" if any("%" in text for text in others) else "signs of currency or spaces"
-    return (found, spelling) if sum(v is not None for v in found.values()) > len(plain) - len(others) else (plain, "")
+        spelling = "percent" if any("%" in text for text in others) else "currency"
+    return (found, Sentence(spelling)) if sum(v is not None for v in found.values()) > len(plain) - len(others) else (plain, "")
 
 
 def _is_decimal_comma(text: str) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._tables import unknown_name
+from ._words import Sentence
 
 MOST_CLASSES = 50  # whole numbers with more distinct values are a quantity, not classes
 TASKS = ("auto", "classes", "multilabel", "quantity")
@@ -29,13 +30,12 @@ def is_classes(values: NDArray[Any], rows: int) -> bool:
     return len(values) <= min(MOST_CLASSES, rows / 2) and bool((values == np.floor(values)).all())
 
 
-def counted(labels: tuple[str, ...], counts: NDArray[np.intp], most: int = 4) -> str:
+def counted(labels: tuple[str, ...], counts: NDArray[np.intp], most: int = 4) -> Sentence:
     """Return classes with their numbers of rows, such as "2 classes (no 151, yes 149)"."""
     some = ", ".join(f"{label} {n:,}" for label, n in zip(labels[:most], counts, strict=False)) + (", ..." if len(labels) > most else "")
-    return f"{len(labels)} classes ({some})"
+    return Sentence("classes", n=len(labels), some=some)
 
 
-def distinct_numbers(values: NDArray[Any]) -> str:
+def distinct_numbers(values: NDArray[Any]) -> Sentence:
     """Return a description of a quantity by its distinct values."""
-    whole = "whole numbers" if bool((values == np.floor(values)).all()) else "numbers"
-    return f"a quantity ({len(values):,} distinct {whole})"
+    return Sentence("whole" if bool((values == np.floor(values)).all()) else "numbers", n=len(values))

@@ -21,6 +21,8 @@ from ._record import Entry, HealthRecord, RunRecord, record
 from ._report import Report
 from ._tune import GRID_SIDE, TUNING_SEEDS, Trainer, Tuning, epochs_of, final_run, search
 
+_NOT_REPEATED = ("n_jobs", "executor", "verbose")
+"""Arguments on which the result does not depend."""
 ROPE = 0.005
 """The largest difference of accuracy or R2 that does not matter, by default."""
 
@@ -345,7 +347,7 @@ def _protocol(
     name = getattr(model, "__name__", None)
     return {
         "what": "activation" if vary is None else next(iter(vary)),
-        "targets": [target.why for target in data.targets],
+        "targets": [[target.why.key, target.why.values] for target in data.targets],
         "rows": [len(train), len(data.validation), len(test)],
         "test_fraction": len(test) / (len(test) + len(train)),
         "net": "-".join(map(str, widths)) if model is None else f"model={name}" if isinstance(name, str) else repr(model),
@@ -380,12 +382,12 @@ def _call(given: Mapping[str, Any]) -> str:
     import inspect
 
     defaults = {name: p.default for name, p in inspect.signature(compare).parameters.items()}
-    told = []
+    settings = []
     for name, value in given.items():
-        if name in ("n_jobs", "executor", "verbose") or value is defaults[name] or (isinstance(value, (int, float, str)) and value == defaults[name]):
-            continue
-        told.append(f"{name}={_source(value)}")
-    return f"pynn.lab.compare({', '.join(['X', 'y', *told])})"
+        is_default = value is defaults[name] or (isinstance(value, (int, float, str)) and value == defaults[name])
+        if name not in _NOT_REPEATED and not is_default:
+            settings.append(f"{name}={_source(value)}")
+    return f"pynn.lab.compare({', '.join(['X', 'y', *settings])})"
 
 
 def _source(value: Any) -> str:

@@ -14,6 +14,7 @@ from .._frames import is_column, is_table
 from ..datasets import train_test_split
 from ..datasets._table_columns import encoded_frame, has_labels
 from ..datasets._target import check_task, counted, distinct_numbers, is_classes
+from ..datasets._words import Sentence
 
 SCALES = ("auto", "columns", "together", "none")
 Rows = NDArray[np.intp]
@@ -29,7 +30,7 @@ class Target(NamedTuple):
     outputs: int
     labels: tuple[str, ...]
     """The name of each class."""
-    why: str
+    why: Sentence
     """What was understood."""
 
     @property
@@ -75,17 +76,17 @@ def _columns(a: Array, task: str, name: str) -> Target:
     width = a.shape[1]
     if task in ("auto", "classes") and binary and bool((a.sum(axis=1) == 1).all()):
         labels = tuple(map(str, range(width)))
-        return Target("classes", a.argmax(axis=1).astype(np.int64), width, labels, f"{width} one-hot classes")
+        return Target("classes", a.argmax(axis=1).astype(np.int64), width, labels, Sentence("one-hot", n=width))
     if task == "classes":
         raise ValueError(f"task: 'classes' needs one label per row or one-hot rows, got {name} of shape {a.shape}")
     if task == "multilabel" and not binary:
         raise ValueError(f"task: 'multilabel' needs columns of 0 and 1, but {name} holds other numbers")
     if task != "quantity" and binary:
-        return Target("multilabel", a.astype(np.float32), width, (), f"{width} labels, any number of them at a time")
+        return Target("multilabel", a.astype(np.float32), width, (), Sentence("labels", n=width))
     constant = np.flatnonzero(a.min(axis=0) == a.max(axis=0))
     if constant.size:
         raise ValueError(f"{name}: column {constant[0]} is constant, so there is nothing to predict")
-    return Target("quantity", a.astype(np.float64), width, (), f"{width} quantities")
+    return Target("quantity", a.astype(np.float64), width, (), Sentence("quantities", n=width))
 
 
 def _input_array(x: Any, name: str) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._tables import unknown_name
+from ..datasets._words import Sentence
 
 _TEXT = {
     "en": {
@@ -71,8 +72,9 @@ def protocol_sentences(p: Mapping[str, Any], lang: str = "en") -> list[str]:
     named = t["seed"] if len(seeds) == 1 else t["seeds"]
     scale = ", ".join(t[one] for one in dict.fromkeys(p["scale"]))
     init = t.get(f"init_{p['init']}") or t["init_other"].format(p["init"])
+    targets = "; ".join(Sentence(key, **values).in_language(lang) for key, values in p["targets"])
     found = [
-        t["data"].format(targets="; ".join(p["targets"]), train=p["rows"][0], validation=p["rows"][1], test=p["rows"][2]),
+        t["data"].format(targets=targets, train=p["rows"][0], validation=p["rows"][1], test=p["rows"][2]),
         t["net"].format(net=p["net"], seeds=named.format(n=len(seeds), first=seeds[0], last=seeds[-1]), scale=scale)[:-1] + f"; {init}.",
         t["budget"].format(epochs=p["epochs"], steps=p["steps"], batch=p["batch_size"], optimizer=p["optimizer"]),
     ]
