@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pynn import *  # noqa: F403  # registers all layer classes, which some tests are parametrized by
+from pynn import *  # noqa: F403  # registers all layer classes, over which some tests are parametrized
 from pynn import _core
 
 ISAS = [name for name, runs in _core.isas().items() if runs]

@@ -97,7 +97,7 @@ def _touches(y: Any) -> Any:
 
 
 def _comparisons(root: Node) -> set[Node]:
-    """a| as one of a with 0.|Return the comparisons in a graph; |a| counts as a comparison of a with 0.|a| as one of a with 0."""
+    """Return the comparisons in a graph; |a| counts as a comparison of a with 0."""
     found, left = set(), [root]
     while left:
         n = left.pop()
@@ -134,13 +134,13 @@ class Formula:
         return f
 
     def has_root(self, **given: float) -> bool:
-        """Whether the terms of the derivative cancel somewhere but at 0: it changes its sign there, or touches zero."""
-        _, share = self._look(**given)
+        """Return whether the terms of the derivative cancel at a point other than 0, where it changes its sign or touches zero."""
+        _, share = self._scan(**given)
         return bool(_crossings(share, np.abs(share) < 0.1).any() or _touches(share).any())
 
     def centres(self, **given: float) -> list[float]:
         """Return the points that need dense sampling: near roots of the derivative and near branch changes."""
-        x, share = self._look(**given)
+        x, share = self._scan(**given)
         kinks: set[float] = set()
         with np.errstate(all="ignore"):
             for n in _comparisons(self.value):
@@ -148,7 +148,7 @@ class Formula:
                 kinks.update(x[1:-1][_crossings(a - b, np.isfinite(a - b))].tolist())
         return sorted(kinks | set(x[1:-1][_crossings(share, np.isfinite(share)) | _touches(share)].tolist()))[:40]
 
-    def _look(self, **given: float) -> tuple[Any, Any]:
+    def _scan(self, **given: float) -> tuple[Any, Any]:
         """Return points around 0, and the ratio of the derivative to its largest term at each."""
         x = np.linspace(0.05, 60, 20000)
         x = np.concatenate([-x[::-1], x])
@@ -157,15 +157,15 @@ class Formula:
             return x, np.where(np.isfinite(d) & (terms > 0), d / terms, 1.0)
 
     def c_source(self, name: str) -> str:
-        """Return the body of ``REFERENCE(name)``, in the words that ``tests/ulp/reference.h`` defines for each type T.
+        """Return the definition of ``REFERENCE(name)``, in terms of the macros that ``tests/ulp/reference.h`` defines for each type T.
 
-        Each number has a bound of its rounding error, in units of half T's epsilon.
+        Each value has a bound of its rounding error, in units of half T's epsilon.
         """
         return _Writer(self.parameters).function(name, {"v": self.value, "d": self.derivative, "s": self.terms})
 
 
 class _Writer:
-    """Graphs as straight C: one constant, and the bound of its error ("" where there is none), a node."""
+    """Writes graphs as C code: for each node one constant, and the bound of its error, or "" for none."""
 
     def __init__(self, parameters: tuple[str, ...]) -> None:
         self.parameters = parameters
@@ -241,9 +241,9 @@ class _Writer:
 
 
 def promise(row: dict[str, Any], which: str, isa: str) -> float:
-    """The units in the last place that a row allows its ``"value"`` or ``"derivative"`` to be off.
+    """Return the error in units in the last place that a row allows for its ``"value"`` or ``"derivative"``.
 
-    The baseline multiplies and adds in two roundings, which costs up to 4 units for a value and 2 more for a derivative.
+    The base instruction set rounds twice when it multiplies and adds: it allows up to 4 units for a value, and 2 more for a derivative.
     """
     ulp = float(row["ulp"] if which == "value" else row["grad_ulp"])
     if isa != "base" or ulp == 0:

@@ -239,7 +239,7 @@ SCRIPT = """
 """
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_training_resumes_after_sigkill(tmp_path: Path) -> None:
     script, path = tmp_path / "train.py", tmp_path / "training.safetensors"
     script.write_text(textwrap.dedent(SCRIPT))

@@ -1,4 +1,4 @@
-"""The documentation is true: examples in public docstrings and the README's code run, and links lead to existing files."""
+"""The documentation is correct: examples and the README's code run, and links lead to existing files."""
 
 import doctest
 import importlib
@@ -22,14 +22,14 @@ MODULES = ["pynn", *(m.name for m in pkgutil.walk_packages(pynn.__path__, "pynn.
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_examples_of_docstrings(module: str) -> None:
+def test_docstring_examples_run(module: str) -> None:
     result = doctest.testmod(importlib.import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     assert result.failed == 0
 
 
 @pytest.mark.parametrize("module", [pynn.activations, pynn.grad], ids=lambda module: module.__name__)
-def test_examples_of_activation_functions(module: ModuleType) -> None:
-    """doctest does not find them by itself: they are ufuncs, or functions created on first access."""
+def test_examples_of_activation_functions_run(module: ModuleType) -> None:
+    """doctest does not find these functions, which are ufuncs or created on first access."""
     runner = doctest.DocTestRunner()
     for name in module.__all__:
         test = doctest.DocTestParser().get_doctest(getattr(module, name).__doc__, {}, name, None, None)
@@ -76,8 +76,8 @@ def test_public_names_have_an_example() -> None:
     assert {name for name in bare if not name.startswith(NOT_YET)} == WITHOUT_EXAMPLE
 
 
-def test_examples_that_no_module_shows() -> None:
-    """Run the examples that doctest does not find in modules, which are those of ufuncs."""
+def test_examples_outside_modules_run() -> None:
+    """Run the examples that doctest does not find in modules, such as those of ufuncs."""
     finder, parser, runner = doctest.DocTestFinder(), doctest.DocTestParser(), doctest.DocTestRunner(verbose=False)
     shown = {test.docstring for name in MODULES for test in finder.find(importlib.import_module(name))}
     for name, one in public_callables().items():
@@ -95,7 +95,7 @@ def blocks(readme: str, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize("readme", READMES)
-def test_code_of_the_readme(readme: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_readme_code_runs(readme: str, capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = blocks(readme, "python")
     assert len(code.splitlines()) <= 12
     exec(compile(code, readme, "exec"), {})
@@ -107,11 +107,11 @@ def test_code_of_the_readme(readme: str, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def without_numbers(line: str) -> list[str]:
-    """Return the words of a line. Instruction sets differ in the last bits, and so may rounded numbers."""
+    """Return the words of a line, with 0 for each number: results of instruction sets differ in the last bits."""
     return re.sub(r"-?\d[\d.e-]*", "0", line).split()
 
 
-def test_readmes_give_the_same_commands_and_the_same_code() -> None:
+def test_readmes_contain_the_same_commands_and_code() -> None:
     english, vietnamese = ("".join(blocks(readme, "sh")) for readme in READMES)
     assert english == vietnamese
     assert [line.partition("print(")[0] for line in blocks(READMES[0], "python")[0].splitlines()] == [
@@ -120,7 +120,7 @@ def test_readmes_give_the_same_commands_and_the_same_code() -> None:
 
 
 @pytest.mark.parametrize("readme", [*READMES, "docs/design.md", "docs/extending.md", "CONTRIBUTING.md", "SECURITY.md"])
-def test_links_lead_somewhere(readme: str) -> None:
+def test_links_lead_to_existing_files(readme: str) -> None:
     file = ROOT / readme
     if not file.exists():
         pytest.skip("only a checkout has the documents")
@@ -143,14 +143,14 @@ def test_counts_of_the_readme_are_true(readme: str, pattern: str) -> None:
     assert all(int(n) < count <= int(n) + 10 for n, count in zip(found.groups(), counts, strict=True)), counts
 
 
-def test_functions_of_x_alone_are_ufuncs() -> None:
+def test_functions_without_parameters_are_ufuncs() -> None:
     for row in pynn._core.ACTIVATIONS:
         function = getattr(pynn, row["name"])
         if not isinstance(function, np.ufunc):
             assert len(positional(function)) > 1, row["name"]
 
 
-def test_activations_describe_their_parameters() -> None:
+def test_activation_docstrings_describe_their_parameters() -> None:
     for row in pynn._core.ACTIVATIONS:
         texts = parse_docs(row["docs"])
         assert list(texts) == list(parse_parameters(row["params"]).defaults), row["name"]

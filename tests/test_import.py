@@ -1,4 +1,4 @@
-"""What importing does, needs and says when it can't."""
+"""Importing the package: the modules it loads, its public names, import cycles and import errors."""
 
 import ast
 import importlib
@@ -26,11 +26,11 @@ def loaded_by(code: str) -> set[str]:
     return set(out.stdout.splitlines()[-1].split())
 
 
-def test_importing_loads_the_core_and_nothing_else() -> None:
+def test_importing_loads_only_the_core() -> None:
     assert loaded_by("import pynn") <= {"__future__", "pynn", "pynn._conflict", "pynn._core"}
 
 
-def test_a_net_needs_numpy_only() -> None:
+def test_a_net_needs_only_numpy() -> None:
     loaded = loaded_by("import pynn; pynn.Sequential(pynn.Linear(2, 1, seed=0), 'relu').predict([[1.0, 2.0]])")
     assert "pynn.model" in loaded
     assert not {m.split(".")[0] for m in loaded} & {"scipy", "matplotlib", "tqdm", "pandas", "sklearn", "torch"}
@@ -42,7 +42,7 @@ SMALL = {"__future__", "copy", "dataclasses", "numpy.typing", "numpy._typing._ad
 
 
 @pytest.mark.parametrize("code", [NET, FIT], ids=["net", "fit"])
-def test_a_first_net_and_a_first_fit_load_little(code: str) -> None:
+def test_a_first_net_and_fit_load_few_modules(code: str) -> None:
     loaded = loaded_by(code)
     assert {module for module in loaded if module.split(".")[0] != "pynn"} <= SMALL
     assert not loaded & {f"pynn.{name}" for name in ("callbacks", "compose", "datasets", "init", "io", "lab", "plot", "reference")}
@@ -69,7 +69,7 @@ def test_help_of_the_package_is_short() -> None:
     assert any("Sequential" in line for line in lines)
 
 
-# ---- no module imports itself through others ---------------------------------------------------------------------------
+# ---- import cycles -----------------------------------------------------------------------------------------------------
 SOURCE = Path(pynn.__file__).parent
 FILES = {
     ".".join(("pynn", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): path
@@ -78,7 +78,7 @@ FILES = {
 
 
 def imported(name: str, path: Path) -> set[str]:
-    """Return the modules of the package that a module imports at run time, within functions too."""
+    """Return the modules of the package that a module imports at run time, including imports within functions."""
     package = (name if path.name == "__init__.py" else name.rpartition(".")[0]).split(".")
     tree = ast.parse(path.read_text(encoding="utf-8"))
     blocks = [node.body for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
@@ -93,7 +93,7 @@ def imported(name: str, path: Path) -> set[str]:
 
 
 def reached(start: str, imports: Mapping[str, set[str]]) -> set[str]:
-    """Return all modules that a module imports, directly or not."""
+    """Return all modules that a module imports, directly or indirectly."""
     found: set[str] = set()
     waiting = [*imports[start]]
     while waiting:
@@ -103,7 +103,7 @@ def reached(start: str, imports: Mapping[str, set[str]]) -> set[str]:
     return found
 
 
-def test_no_module_imports_itself_through_others() -> None:
+def test_imports_have_no_cycles() -> None:
     imports = {name: imported(name, path) for name, path in FILES.items() if not name.endswith("__main__")}
     assert "pynn._training.prepare" in imports["pynn._training.fit"]
     assert [name for name in imports if name in reached(name, imports)] == []
@@ -111,7 +111,7 @@ def test_no_module_imports_itself_through_others() -> None:
 
 @pytest.mark.parametrize(("neighbour", "says"), [("standardmodels", "neuron simulator PyNN"), (None, "no compiled core")])
 def test_missing_core_is_explained(tmp_path: Path, neighbour: str | None, says: str) -> None:
-    """A directory without the compiled core: a source tree, or one that PyNN's files were installed over."""
+    """The compiled core is missing in a source tree, or if PyNN has been installed over this package."""
     shutil.copytree(Path(pynn.__file__).parent, tmp_path / "pynn", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
     if neighbour:
         (tmp_path / "pynn" / neighbour).mkdir()
@@ -123,12 +123,12 @@ def test_missing_core_is_explained(tmp_path: Path, neighbour: str | None, says: 
 
 
 @pytest.mark.parametrize("isa", [name for name, runs in _core.isas().items() if runs])
-def test_environment_chooses_the_instruction_set(isa: str) -> None:
+def test_the_environment_selects_the_instruction_set(isa: str) -> None:
     done = run("import pynn; pynn.show_config()", PYNN_ISA=isa)
     assert f"instruction set: {isa}\n" in done.stdout
 
 
-def test_unknown_instruction_set_is_an_import_error() -> None:
+def test_an_unknown_instruction_set_raises_import_error() -> None:
     done = run("import pynn", PYNN_ISA="mmx")
     assert done.returncode == 1
     assert "ImportError" in done.stderr

@@ -1,4 +1,4 @@
-"""Initial values, tables of a net, and freezing parts of it."""
+"""Initial values, summaries of nets, and freezing layers by name."""
 
 import math
 from typing import Any
@@ -27,7 +27,7 @@ DEVIATIONS: list[tuple[str, dict[str, Any], float]] = [
 
 @pytest.mark.parametrize(("name", "options", "deviation"), DEVIATIONS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_deviation_and_seed(name: str, options: dict[str, Any], deviation: float, dtype: str) -> None:
+def test_standard_deviation_and_seed(name: str, options: dict[str, Any], deviation: float, dtype: str) -> None:
     fill = getattr(init, name)
     a, p = A.astype(dtype), pynn.Parameter(A.astype(dtype))
     assert fill(a, **options, seed=1) is a
@@ -52,9 +52,9 @@ def test_uniform_numbers_are_in_the_half_open_interval(dtype: str, a: float, b: 
         assert w.max() < bound
 
 
-def test_the_core_rounds_no_uniform_number_up_to_the_end() -> None:
+def test_the_core_never_rounds_up_to_the_upper_bound() -> None:
     a = np.empty(2**21, "float32")
-    _core.uniform(a, 0, 0, 1.0, 2.0)  # half of the 24 bits are lost
+    _core.uniform(a, 0, 0, 1.0, 2.0)  # [1, 2) has only 2^23 floats for the 2^24 random values
     assert a.min() >= 1
     assert a.max() < 2
 
@@ -64,24 +64,24 @@ TAILS = [(-2, 2), (-0.5, 0.25), (0.25, 3), (-5, 1), (3.28, 10), (4, 10), (8, 9),
 
 
 @pytest.mark.parametrize(("a", "b"), TAILS)
-def test_truncated_normal_numbers_are_quantiles(a: float, b: float) -> None:
-    """Of the uniform numbers of the same seed, in 60 digits; from the left where the interval lies there, else from the right."""
+def test_truncated_normal_numbers_match_exact_quantiles(a: float, b: float) -> None:
+    """The quantiles of the same uniform numbers in 60 digits, computed from the tail that is nearer to the interval."""
     n, sign = 40, -1 if a + b > 0 else 1
     got = init.trunc_normal_(np.empty(n), a=a, b=b, seed=3)
     u = 1 - np.random.Generator(np.random.Philox(3)).random(n)
     low, high = sorted((sign * a, sign * b))
     with mpmath.workdps(60):
         p, q = (mpmath.mpf(int(e > 0)) if math.isinf(e) else mpmath.ncdf(e) for e in (low, high))
-        want = [p + mpmath.mpf(float(v)) * (q - p) for v in u]
+        expected = [p + mpmath.mpf(float(v)) * (q - p) for v in u]
         found = [mpmath.ncdf(sign * float(x)) for x in got]
         slopes = [mpmath.npdf(float(x)) for x in got]
-        errors = [abs(f - w) / s for f, w, s in zip(found, want, slopes, strict=True)]  # of x
+        errors = [abs(f - w) / s for f, w, s in zip(found, expected, slopes, strict=True)]  # in x
     assert max(float(e) for e in errors) < 1e-14 * max(1.0, float(np.abs(got).max()))
     assert a <= got.min()
     assert got.max() <= b
 
 
-def test_a_million_numbers_of_a_tail_take_no_longer_than_others() -> None:
+def test_a_million_numbers_from_a_tail() -> None:
     x = init.trunc_normal_(np.empty(1_000_000), a=3.28, b=10.0, seed=0)
     assert x.min() >= 3.28
     hazard = math.exp(-(3.28**2) / 2) / math.sqrt(2 * math.pi) / (0.5 * math.erfc(3.28 / math.sqrt(2)))
@@ -90,13 +90,13 @@ def test_a_million_numbers_of_a_tail_take_no_longer_than_others() -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize(("a", "b"), [(-2.0001, 1.9999), (0.1, 0.3), (40.0, 41.0)])
-def test_truncated_normal_numbers_stay_within_after_rounding(dtype: str, a: float, b: float) -> None:
+def test_rounded_truncated_normal_numbers_stay_within_the_bounds(dtype: str, a: float, b: float) -> None:
     x = init.trunc_normal_(np.empty(100_000, dtype), a=a, b=b, seed=0).astype("float64")
     assert a <= x.min()
     assert x.max() <= b
 
 
-def test_fixed_values() -> None:
+def test_constant_and_identity_values() -> None:
     np.testing.assert_array_equal(init.ones_(np.empty((2, 3))), 1)
     np.testing.assert_array_equal(init.zeros_(np.empty((2, 3))), 0)
     np.testing.assert_array_equal(init.constant_(np.empty(4), 2.5), 2.5)
@@ -109,13 +109,13 @@ def test_fixed_values() -> None:
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5), (6, 2, 3)])
-def test_orthogonal(shape: tuple[int, ...]) -> None:
+def test_orthogonal_matrices_are_orthogonal(shape: tuple[int, ...]) -> None:
     q = init.orthogonal_(np.empty(shape), gain=2.0, seed=0).reshape(shape[0], -1) / 2
     n = min(q.shape)
     np.testing.assert_allclose(q @ q.T if q.shape[0] <= q.shape[1] else q.T @ q, np.eye(n), atol=1e-12)
 
 
-def test_sparse() -> None:
+def test_sparse_sets_the_given_share_to_zero() -> None:
     w = init.sparse_(np.empty((100, 50)), 0.25, std=2.0, seed=0)
     np.testing.assert_array_equal((w == 0).sum(0), 25)
     assert w[w != 0].std() == pytest.approx(2, rel=0.03)
@@ -140,7 +140,7 @@ def test_sparse() -> None:
     (lambda: init.dirac_(np.empty((3, 2, 1)), groups=2), ValueError, "groups"),
     (lambda: pynn.Sequential().apply_init("xavier"), ValueError, "did you mean 'xavier_normal'"),
 ])  # fmt: skip
-def test_what_does_not_fit(call: Any, error: type[Exception], text: str) -> None:
+def test_invalid_arguments_raise(call: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         call()
 
@@ -159,7 +159,7 @@ def test_what_does_not_fit(call: Any, error: type[Exception], text: str) -> None
     ("sigmoid", math.sqrt(2 / 700)), ("selu", math.sqrt(1 / 400)), (pynn.PReLU(), math.sqrt(2 / 400)), ("identity", math.sqrt(2 / 700)),
 ])  # fmt: skip
 @pytest.mark.parametrize("between", [(), (pynn.LayerNorm(300),)])
-def test_auto_depends_on_what_the_activation_does(act: Any, deviation: float, between: tuple[Any, ...]) -> None:
+def test_auto_depends_on_the_behaviour_of_the_activation(act: Any, deviation: float, between: tuple[Any, ...]) -> None:
     net = pynn.Sequential(pynn.Linear(400, 300, init="torch"), *between, act, pynn.Linear(300, 5)).apply_init("auto", seed=0)
     assert net[0].weight.std() == pytest.approx(deviation, rel=0.02)
     assert not net[0].bias.any()
@@ -168,7 +168,7 @@ def test_auto_depends_on_what_the_activation_does(act: Any, deviation: float, be
     np.testing.assert_array_equal(net[0].weight, again[0].weight)
 
 
-def test_torch_and_names() -> None:
+def test_apply_init_accepts_names_and_functions() -> None:
     net = pynn.Sequential(pynn.Conv2d(8, 32, 3), "relu", pynn.Flatten(), pynn.Linear(100, 50)).apply_init("torch", seed=1)
     for layer, fan in ((net[0], 72), (net[3], 100)):
         for p in layer.parameters():
@@ -185,7 +185,7 @@ def test_torch_and_names() -> None:
     np.testing.assert_allclose(w @ w.T, np.eye(50), atol=1e-5)
 
 
-def test_summary_and_html() -> None:
+def test_summary_as_text_and_html() -> None:
     net = pynn.Sequential({"a<b": pynn.Conv2d(1, 4, 3), "act": "relu", "flat": pynn.Flatten(), "head": pynn.Linear(144, 2)})
     net.freeze("head.bias")
     unknown, known = net.summary(), net.summary((1, 8, 8))
@@ -197,16 +197,16 @@ def test_summary_and_html() -> None:
     assert lines[4].split()[-3:] == ["290", "1,160", "576"]
     assert lines[-1] == "330 parameters, 328 of them trained, 1,320 bytes; 3,168 FLOP a sample"
     assert "<td>a&lt;b</td>" in net._repr_html_()
-    assert repr(known) == known  # a prompt shows the table, not a literal
+    assert repr(known) == known  # so that the prompt shows the table
     net.predict(np.zeros((3, 1, 8, 8)))
-    assert net.summary() == known  # it has met samples
+    assert net.summary() == known  # the shape of samples is known now
     assert "(4, 6, 6)" in net._repr_html_()
     assert "convolution" in net.plan_summary(rows=16)
     net["flat"] = pynn.Sequential(pynn.Flatten())
     assert "?" in net.summary()
 
 
-def test_freeze_by_name() -> None:
+def test_freeze_and_unfreeze_by_name() -> None:
     net = pynn.Sequential({"body": pynn.Sequential(pynn.Linear(3, 4), "relu"), "head": pynn.Linear(4, 2), "head2": pynn.Linear(2, 2)})
     before = net.state_dict()
     assert net.freeze("body", "head.bias") is net

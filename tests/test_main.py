@@ -1,4 +1,4 @@
-"""python -m pynn."""
+"""The command line, python -m pynn."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def write(path: Path, X: np.ndarray, y: np.ndarray) -> str:
     return str(path)
 
 
-def test_command_line_compares_on_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line_compares_activations_on_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = write(tmp_path / "t.csv", *blobs())
     small = ["--hidden", "8,8", "--epochs", "4", "--seeds", "6"]
     assert main(["--data", file, "--target", "t", "--activations", "relu, mish", *small]) == 0
@@ -50,7 +50,7 @@ def test_command_line_compares_on_a_table(tmp_path: Path, capsys: pytest.Capture
     assert "Đích: 3 lớp (0 67, 1 67, 2 66)." in out
 
 
-def test_task_is_that_of_the_table_or_forced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_task_is_detected_or_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     X, y = blobs()
     file = write(tmp_path / "t.csv", X, y)
     small = ["--data", file, "--target", "t", "--activations", "relu", "--epochs", "1", "--seeds", "1", "--no-tune"]
@@ -61,7 +61,7 @@ def test_task_is_that_of_the_table_or_forced(tmp_path: Path, capsys: pytest.Capt
     assert "a quantity (200 distinct whole numbers)" in capsys.readouterr().out
 
 
-def test_main_job_is_the_digits() -> None:
+def test_the_default_data_are_the_digits() -> None:
     done = subprocess.run([sys.executable, "-m", "pynn"], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert lines[0] == "handwritten digits"
@@ -84,14 +84,14 @@ def test_main_job_is_the_digits() -> None:
         (["--seed", "-1"], "'-1' is not a whole number from 0"),
     ],
 )
-def test_command_line_explains_wrong_options(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_options_are_explained(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
     assert says in capsys.readouterr().err
 
 
-def test_command_line_explains_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_data_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--data", str(tmp_path / "none.csv"), "--target", "t"]) == 2
     assert "none.csv" in capsys.readouterr().err
     (tmp_path / "t.csv").write_text("age,t\n" + "".join(f"{'abc' if i == 0 else i},{i}\n" for i in range(60)))
@@ -108,14 +108,14 @@ def test_help_explains_with_examples() -> None:
     assert done.stderr == ""
 
 
-def test_a_terminal_without_plus_minus_still_gets_its_text() -> None:
+def test_help_is_printed_without_unicode() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-m", "pynn", "--help"], capture_output=True, text=True, check=True, env=environment)
     assert "mean ? standard deviation" in done.stdout
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
-def test_a_device_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_devices_and_directories_are_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path, message in (("/dev/zero", "not a regular file"), (str(tmp_path), "directory")):
         assert main(["--data", path, "--target", "y"]) == 2
         assert message in capsys.readouterr().err

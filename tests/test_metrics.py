@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn's, with and without weights, and their edges."""
+"""Metrics against scikit-learn's, with and without weights, and edge cases."""
 
 import math
 import tracemalloc
@@ -14,7 +14,7 @@ sklearn = pytest.importorskip("sklearn.metrics")
 RNG = np.random.default_rng(0)
 N = 200
 BINARY = RNG.integers(2, size=N)
-P = np.clip(np.round(0.5 * RNG.random(N) + 0.3 * BINARY, 2), 0, 1)  # rounded: ties
+P = np.clip(np.round(0.5 * RNG.random(N) + 0.3 * BINARY, 2), 0, 1)  # rounded, so that ties occur
 CLASSES = RNG.integers(4, size=N)
 SCORES = RNG.random((N, 4)) + np.eye(4)[CLASSES] * 0.4
 PROBABILITIES = SCORES / SCORES.sum(1, keepdims=True)
@@ -26,7 +26,7 @@ weighted = pytest.mark.parametrize("w", [None, RNG.random(N) * (RNG.random(N) > 
 
 @weighted
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_of_classes(w: Any, dtype: str) -> None:
+def test_classification_metrics_match_scikit_learn(w: Any, dtype: str) -> None:
     p, q = P.astype(dtype), PROBABILITIES.astype(dtype)
     hard, hard_many = (p > 0.5).astype(int), (MANY_P > 0.5).astype(int)
     for t, y, labels in ((BINARY, p, hard), (BINARY, p[:, None], hard), (CLASSES, q, q.argmax(1)), (CLASSES, q.argmax(1), q.argmax(1))):
@@ -38,21 +38,21 @@ def test_of_classes(w: Any, dtype: str) -> None:
         assert ours(CLASSES, q, sample_weight=w) == pytest.approx(theirs(CLASSES, q.argmax(1), average="macro", sample_weight=w))
         for average in ("macro", "micro", "weighted"):
             for t, y, labels in ((BINARY, p, hard), (CLASSES, q, q.argmax(1)), (MANY, MANY_P, hard_many)):
-                want = theirs(t, labels, average=average, sample_weight=w, zero_division=0)
-                assert ours(t, y, average=average, sample_weight=w) == pytest.approx(want), (name, average)
+                expected = theirs(t, labels, average=average, sample_weight=w, zero_division=0)
+                assert ours(t, y, average=average, sample_weight=w) == pytest.approx(expected), (name, average)
 
 
 @weighted
-def test_of_scores(w: Any) -> None:
+def test_score_metrics_match_scikit_learn(w: Any) -> None:
     assert metrics.roc_auc(BINARY, P, sample_weight=w) == pytest.approx(sklearn.roc_auc_score(BINARY, P, sample_weight=w))
     two = np.stack([1 - P, P], 1)
     assert metrics.roc_auc(BINARY, two, sample_weight=w) == pytest.approx(sklearn.roc_auc_score(BINARY, P, sample_weight=w))
-    want = sklearn.roc_auc_score(CLASSES, PROBABILITIES, multi_class="ovr", sample_weight=w)
-    assert metrics.roc_auc(CLASSES, PROBABILITIES, sample_weight=w) == pytest.approx(want)
+    expected = sklearn.roc_auc_score(CLASSES, PROBABILITIES, multi_class="ovr", sample_weight=w)
+    assert metrics.roc_auc(CLASSES, PROBABILITIES, sample_weight=w) == pytest.approx(expected)
     assert metrics.roc_auc(MANY, MANY_P, sample_weight=w) == pytest.approx(sklearn.roc_auc_score(MANY, MANY_P, sample_weight=w))
     for k in (1, 2, 3):
-        want = sklearn.top_k_accuracy_score(CLASSES, PROBABILITIES, k=k, sample_weight=w)
-        assert metrics.top_k_accuracy(CLASSES, PROBABILITIES, k=k, sample_weight=w) == pytest.approx(want)
+        expected = sklearn.top_k_accuracy_score(CLASSES, PROBABILITIES, k=k, sample_weight=w)
+        assert metrics.top_k_accuracy(CLASSES, PROBABILITIES, k=k, sample_weight=w) == pytest.approx(expected)
     assert metrics.top_k_accuracy(CLASSES, PROBABILITIES, k=9) == 1
     for t, p in ((BINARY, P), (CLASSES, PROBABILITIES), (BINARY, two)):
         assert metrics.log_loss(t, p, sample_weight=w) == pytest.approx(sklearn.log_loss(t, p, sample_weight=w))
@@ -60,19 +60,19 @@ def test_of_scores(w: Any) -> None:
 
 
 @weighted
-def test_of_numbers(w: Any) -> None:
+def test_regression_metrics_match_scikit_learn(w: Any) -> None:
     names = {"mse": "mean_squared_error", "rmse": "root_mean_squared_error", "mae": "mean_absolute_error", "r2": "r2_score"}
     for name, oracle in names.items():
         for t, y in ((T, Y), (T[:, 0], Y[:, 0]), (T[:, :1], Y[:, 0])):
-            want = getattr(sklearn, oracle)(t, y, sample_weight=w)
-            assert getattr(metrics, name)(t, y, sample_weight=w) == pytest.approx(want), name
+            expected = getattr(sklearn, oracle)(t, y, sample_weight=w)
+            assert getattr(metrics, name)(t, y, sample_weight=w) == pytest.approx(expected), name
     flat = np.ones(5)
     assert metrics.r2(flat, flat) == sklearn.r2_score(flat, flat) == 1
     assert metrics.r2(flat, flat + 1) == sklearn.r2_score(flat, flat + 1) == 0
     assert math.isnan(metrics.r2([1.0], [1.0]))
 
 
-def test_calibration_is_the_sum_over_bins() -> None:
+def test_ece_is_the_sum_over_bins() -> None:
     confidence, right = PROBABILITIES.max(1), PROBABILITIES.argmax(1) == CLASSES
     total = 0.0
     for k in range(15):
@@ -84,7 +84,7 @@ def test_calibration_is_the_sum_over_bins() -> None:
     assert metrics.ece([1, 0], [0.0, 1.0]) == 1
 
 
-def test_nan_predictions_show_or_count_as_wrong() -> None:
+def test_nan_predictions_give_nan_or_count_as_wrong() -> None:
     bad = PROBABILITIES.copy()
     bad[0] = np.nan
     for name in ("roc_auc", "log_loss", "ece"):
@@ -112,12 +112,12 @@ def test_nan_predictions_show_or_count_as_wrong() -> None:
         (lambda: metrics.get(["f1", metrics.f1]), "two are called 'f1'"),
     ],
 )
-def test_what_is_wrong_is_said(call: Any, message: str) -> None:
+def test_invalid_arguments_raise(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
 
 
-# ---- labels of any kind -------------------------------------------------------------------------------------------------
+# ---- labels of any type -------------------------------------------------------------------------------------------------
 LABELS = {
     "int": np.arange(4), "int8": np.arange(4, dtype="i1"), "uint64": np.arange(4, dtype="u8"), "float32": np.arange(4, dtype="f4"),
     "negative": np.array([-2, -1, 0, 5]), "far apart": np.array([0, 1, 8000, 10**12]), "text": np.array(["ape", "bat", "cat", "dog"]),
@@ -127,20 +127,20 @@ LABELS = {
 @weighted
 @pytest.mark.parametrize("kind", LABELS)
 @pytest.mark.parametrize("average", ["macro", "micro", "weighted"])
-def test_labels_score_as_in_scikit_learn(kind: str, average: str, w: Any) -> None:
+def test_labels_of_any_type_match_scikit_learn(kind: str, average: str, w: Any) -> None:
     t, p = LABELS[kind][CLASSES], LABELS[kind][SCORES.argmax(1)]
     assert metrics.accuracy(t, p, sample_weight=w) == pytest.approx(sklearn.accuracy_score(t, p, sample_weight=w))
     for name, oracle in (("precision", "precision_score"), ("recall", "recall_score"), ("f1", "f1_score")):
-        want = getattr(sklearn, oracle)(t, p, average=average, sample_weight=w, zero_division=0)
-        assert getattr(metrics, name)(t, p, average=average, sample_weight=w) == pytest.approx(want), name
-        assert getattr(metrics, name)(t.tolist(), p.tolist(), average=average, sample_weight=w) == pytest.approx(want), name
+        expected = getattr(sklearn, oracle)(t, p, average=average, sample_weight=w, zero_division=0)
+        assert getattr(metrics, name)(t, p, average=average, sample_weight=w) == pytest.approx(expected), name
+        assert getattr(metrics, name)(t.tolist(), p.tolist(), average=average, sample_weight=w) == pytest.approx(expected), name
     if kind != "far apart":
         np.testing.assert_allclose(metrics.confusion_matrix(t, p, sample_weight=w), sklearn.confusion_matrix(t, p, sample_weight=w))
 
 
 @pytest.mark.parametrize("low", [0, -1])
 @pytest.mark.parametrize("name", ["precision", "recall", "f1"])
-def test_two_classes_score_the_positive_one(low: int, name: str) -> None:
+def test_binary_metrics_score_the_positive_class(low: int, name: str) -> None:
     t, p = np.where(BINARY, 1, low), np.where(P > 0.45, 1, low)
     assert getattr(metrics, name)(t, p) == pytest.approx(getattr(sklearn, f"{name}_score")(t, p))
     assert getattr(metrics, name)(t, p.astype(float)) == pytest.approx(getattr(sklearn, f"{name}_score")(t, p))
@@ -148,7 +148,7 @@ def test_two_classes_score_the_positive_one(low: int, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["log_loss", "roc_auc", "ece", "top_k_accuracy"])
-def test_scores_of_labels_that_are_no_indices_go_in_sorted_order(name: str) -> None:
+def test_columns_belong_to_the_sorted_labels(name: str) -> None:
     of = getattr(metrics, name)
     assert of(LABELS["text"][CLASSES], PROBABILITIES) == of(CLASSES, PROBABILITIES)
     for two in (np.array(["ham", "spam"]), np.array([-1, 1])):
@@ -159,7 +159,7 @@ def test_scores_of_labels_that_are_no_indices_go_in_sorted_order(name: str) -> N
         of(np.array(["a", "b", "c"])[CLASSES % 3], PROBABILITIES)
 
 
-def test_many_classes_cost_no_table() -> None:
+def test_large_labels_allocate_no_table() -> None:
     tracemalloc.start()
     assert metrics.f1([5, 8000], [5, 8000]) == metrics.precision([5, 10**9], [5, 10**9]) == metrics.recall([5, 2**40], [5, 2**40]) == 1
     peak = tracemalloc.get_traced_memory()[1]
@@ -179,46 +179,46 @@ OF_CLASSES = [
 @pytest.mark.parametrize("name", OF_CLASSES)
 def test_one_hot_targets_are_classes(name: str, dtype: str, w: Any) -> None:
     of = getattr(metrics, name)
-    want = of(CLASSES, PROBABILITIES, sample_weight=w)
-    np.testing.assert_allclose(of(ONE_HOT.astype(dtype), PROBABILITIES, sample_weight=w), want, rtol=1e-12)
+    expected = of(CLASSES, PROBABILITIES, sample_weight=w)
+    np.testing.assert_allclose(of(ONE_HOT.astype(dtype), PROBABILITIES, sample_weight=w), expected, rtol=1e-12)
     if name not in ("top_k_accuracy", "log_loss", "ece", "roc_auc"):
         hard = PROBABILITIES.argmax(1)
-        np.testing.assert_allclose(of(ONE_HOT.astype(dtype), hard, sample_weight=w), want, rtol=1e-12)
-        np.testing.assert_allclose(of(ONE_HOT.astype(dtype), np.eye(4, dtype=int)[hard], sample_weight=w), want, rtol=1e-12)
+        np.testing.assert_allclose(of(ONE_HOT.astype(dtype), hard, sample_weight=w), expected, rtol=1e-12)
+        np.testing.assert_allclose(of(ONE_HOT.astype(dtype), np.eye(4, dtype=int)[hard], sample_weight=w), expected, rtol=1e-12)
 
 
-def test_the_reading_can_be_forced() -> None:
+def test_multilabel_overrides_the_detection() -> None:
     by_element = ((PROBABILITIES > 0.5) == (ONE_HOT > 0.5)).mean()
     assert metrics.binary_accuracy(ONE_HOT, PROBABILITIES) == pytest.approx(by_element)
     assert metrics.accuracy(ONE_HOT, PROBABILITIES, multilabel=True) == pytest.approx(by_element)
     assert metrics.accuracy(MANY, MANY_P) == metrics.binary_accuracy(MANY, MANY_P)
-    want = sklearn.f1_score(ONE_HOT.astype(int), PROBABILITIES > 0.5, average="macro", zero_division=0)
-    assert metrics.f1(ONE_HOT, PROBABILITIES, multilabel=True) == pytest.approx(want)
+    expected = sklearn.f1_score(ONE_HOT.astype(int), PROBABILITIES > 0.5, average="macro", zero_division=0)
+    assert metrics.f1(ONE_HOT, PROBABILITIES, multilabel=True) == pytest.approx(expected)
     with pytest.raises(ValueError, match=r"multilabel=False needs exactly one 1 in each row, and row 1 has 2"):
         metrics.accuracy([[0, 1], [1, 1]], [[0.2, 0.8], [0.3, 0.4]], multilabel=False)
     with pytest.raises(TypeError, match="multilabel: expected True, False or None, got 'yes'"):
         metrics.accuracy(ONE_HOT, PROBABILITIES, multilabel="yes")  # type: ignore[arg-type]
-    # Decisions that are not one-hot show that the targets are multi-label: a row of zeros is no class 0.
+    # Decisions that are not one-hot show that the targets are multi-label: a row of zeros does not mean class 0.
     assert metrics.accuracy([[1, 0], [0, 1]], [[0, 0], [1, 1]]) == 0.5
 
 
 @pytest.mark.parametrize("name", ["log_loss", "ece", "top_k_accuracy", "confusion_matrix"])
-def test_metrics_of_classes_refuse_multi_label_targets(name: str) -> None:
+def test_metrics_of_classes_reject_multi_label_targets(name: str) -> None:
     with pytest.raises(ValueError, match=r"y_true: .*multi-label"):
         getattr(metrics, name)(MANY, MANY_P)
 
 
-# ---- predictions that are no probabilities, or NaN ----------------------------------------------------------------------
+# ---- logits and NaN as predictions --------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["accuracy", "precision", "recall", "f1", "confusion_matrix", "top_k_accuracy", "ece", "log_loss"])
 @pytest.mark.parametrize("logits", [[-2.5, 3.1], [0.2, 1.5], [2.0, -3.0], [-np.inf, np.inf]])
-def test_what_is_no_probability_is_not_compared_with_one_half(name: str, logits: list[float]) -> None:
+def test_logits_are_rejected_as_probabilities(name: str, logits: list[float]) -> None:
     with pytest.raises(ValueError, match=r"y_pred: .* is not a probability in \[0, 1\]"):
         getattr(metrics, name)([0, 1], logits)
     with pytest.raises(ValueError, match=r"y_pred: .* is not a probability in \[0, 1\]"):
         getattr(metrics, name)([[1, 0], [1, 1]], [logits, logits]) if name in ("accuracy", "f1") else getattr(metrics, name)([0, 1], logits)
 
 
-def test_whole_floats_are_labels() -> None:
+def test_integral_floats_are_labels() -> None:
     assert metrics.accuracy([0, 1, 2], [0.0, 1.0, 2.0]) == metrics.accuracy([-1, 1], [-1.0, 1.0]) == 1
     assert metrics.accuracy([0.0, 1.0, 2.0], [0, 1, 1]) == pytest.approx(2 / 3)
     assert metrics.accuracy([0, 1, 1], [0.0, 1.0, 0.0]) == pytest.approx(2 / 3)
@@ -241,7 +241,7 @@ INF, NAN = np.inf, np.nan
         ([0, 1, 2], [NAN, NAN, NAN]),
     ],
 )
-def test_nan_is_never_a_success(t: Any, p: Any) -> None:
+def test_nan_is_never_a_correct_prediction(t: Any, p: Any) -> None:
     assert metrics.accuracy(t, p) == 0
     for name in ("precision", "recall", "f1"):
         for average in ("macro", "micro", "weighted"):
@@ -255,7 +255,7 @@ def test_nan_is_never_a_success(t: Any, p: Any) -> None:
 
 
 @pytest.mark.parametrize("bad", [NAN, INF, -INF])
-def test_numbers_that_are_not_finite_do_not_score(bad: float) -> None:
+def test_infinite_and_nan_predictions_do_not_improve_scores(bad: float) -> None:
     for t in ([1.0, 2.0, 3.0], [1.0, 1.0, 1.0]):
         assert math.isnan(metrics.r2(t, [1.0, bad, 3.0]))
     for of in (metrics.mse, metrics.mae, metrics.rmse):
@@ -264,7 +264,7 @@ def test_numbers_that_are_not_finite_do_not_score(bad: float) -> None:
 
 @pytest.mark.parametrize("n", [2, 3, 7, 10, 1000])
 @pytest.mark.parametrize("value", [0.1, 1e-300, 1 / 3, 1e16, -7.7e-5])
-def test_a_constant_column_scores_0_or_1(n: int, value: float) -> None:
+def test_r2_of_a_constant_column_is_0_or_1(n: int, value: float) -> None:
     t = np.full(n, value)
     assert metrics.r2(t, t) == 1
     assert metrics.r2(t, 2 * t) == metrics.r2(np.stack([t, t], 1), np.stack([2 * t, 3 * t], 1)) == 0
@@ -273,7 +273,7 @@ def test_a_constant_column_scores_0_or_1(n: int, value: float) -> None:
 
 
 @pytest.mark.parametrize("name", ["loss", "seconds", "lr", "epoch", "val_loss", "val_anything"])
-def test_names_that_the_history_has_for_something_else_are_refused(name: str) -> None:
+def test_reserved_names_are_rejected(name: str) -> None:
     for given in ({name: "f1"}, [type("Metric", (), {"__name__": name, "__call__": lambda self, t, p: 0.0})()]):
         with pytest.raises(ValueError, match=f"metrics: '{name}' cannot be the name"):
             metrics.get(given)
@@ -291,7 +291,7 @@ def test_names_that_the_history_has_for_something_else_are_refused(name: str) ->
         ("r2_score", "r2"),
     ],
 )
-def test_names_of_other_spelling(given: str, name: str) -> None:
+def test_alternative_names_of_regression_metrics(given: str, name: str) -> None:
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(30, 3)), rng.normal(size=30)
     scores = pynn.Sequential(pynn.Linear(3, 1, seed=0)).evaluate(X, y, loss="mse", metrics=[given, name])
@@ -301,7 +301,7 @@ def test_names_of_other_spelling(given: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("given", "name"), [("acc", "accuracy"), ("Accuracy", "accuracy"), ("F1", "f1"), ("f1_score", "f1"), ("ROC-AUC", "roc_auc")]
 )
-def test_names_of_other_spelling_for_classes(given: str, name: str) -> None:
+def test_alternative_names_of_classification_metrics(given: str, name: str) -> None:
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(30, 3)), rng.integers(0, 2, 30)
     stop = pynn.callbacks.EarlyStopping(given)

@@ -1,4 +1,4 @@
-"""Figures of pynn.plot in a notebook: each appears exactly once, executed by a real kernel."""
+"""Figures of pynn.plot appear exactly once in notebooks, which a real kernel executes."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ INLINE, KEPT_OPEN = "%matplotlib inline", "%config InlineBackend.close_figures =
 
 
 def shown(*cells: str) -> list[list[int]]:
-    """Run a notebook, and return for each cell the sizes in bytes of its images, in order."""
+    """Run a notebook; return the sizes of the images in bytes, in order, for each cell."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in ("import pynn", *cells)])
     nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     return [[len(data["image/png"]) for data in map(_data, cell.outputs) if "image/png" in data] for cell in notebook.cells[1:]]
@@ -33,7 +33,7 @@ def _data(output: Any) -> Any:
     return output.get("data", {})
 
 
-# One kernel runs the cells of a row, so that each row starts without pyplot and without a backend. The numbers: images of each cell.
+# Cells with their numbers of images. Each row runs in a new kernel, so that it starts without pyplot and without a backend.
 NOTEBOOKS: dict[str, list[tuple[str, int]]] = {
     "last line": [(RELU, 1), (TANH, 1), ("1 + 1", 0)],
     "semicolon": [(f"{RELU};", 1), (f"f = {TANH}", 1), ("f;", 0)],
@@ -66,7 +66,7 @@ def test_a_notebook_shows_each_figure_once(cells: list[tuple[str, int]]) -> None
     assert all(size > 2000 for cell in images for size in cell)
 
 
-def test_the_order_of_figures_is_that_of_the_cell() -> None:
+def test_figures_appear_in_the_order_of_the_cell() -> None:
     small = f"{RELU}.set_size_inches(5, 4)"
     large = f"{TANH}.set_size_inches(15, 12)"
     first, second = shown(f"{small}\n{large}")[0]

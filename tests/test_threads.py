@@ -51,7 +51,7 @@ def test_the_environment_sets_the_thread_count() -> None:
         assert f"PYNN_NUM_THREADS={wrong}" in done.stderr
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs sched_setaffinity")
 def test_the_default_thread_count_follows_cpu_affinity() -> None:
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); import pynn; print(pynn.get_num_threads())"
     assert run(code, PYNN_NUM_THREADS="").stdout == "1\n"
@@ -86,7 +86,7 @@ def test_concurrent_training_matches_training_alone() -> None:
         assert all(result == alone for result in pool.map(lambda _: train(2, _core.isa()), range(6)))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_trains_alike() -> None:
     alone = train(2, _core.isa())
@@ -327,7 +327,7 @@ def test_backward_of_another_threads_call_raises(make: Callable[[], pynn.Layer])
         layer.backward(y)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_forked_during_training_uses_its_copy() -> None:
     """The child must not wait for locks that other threads of the parent held at the fork."""

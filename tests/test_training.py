@@ -37,7 +37,7 @@ def same(a: pynn.Layer, b: pynn.Layer) -> bool:
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse", "huber", "bce_with_logits"])
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_sample_weights_stay_with_their_rows(loss: str, shuffle: bool) -> None:
-    """Without shuffling, fit matches a manual loop; with shuffling, rows of weight 0 may as well be missing."""
+    """Without shuffling, fit matches a manual loop; with shuffling, leaving out rows of weight 0 gives the same result."""
     y = Y if loss == "cross_entropy" else (RNG.random((90, 3)) > 0.5) * 1.0
     model, clone = net(), net()
     w = W if not shuffle else (W > 0.5) * 1.0

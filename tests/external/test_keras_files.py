@@ -185,12 +185,12 @@ LAYOUTS: dict[str, Callable[[Path, Layers], Path]] = {
 
 def check(path: Path, model: pynn.Layer, shape: Any = None) -> None:
     """Check that a net loads the weights in a file."""
-    wanted = model.state_dict()
-    model.load_state_dict({name: a * 0 for name, a in wanted.items()})
+    expected = model.state_dict()
+    model.load_state_dict({name: a * 0 for name, a in expected.items()})
     model.load_state_dict(io.from_keras(path, model, shape=shape))
     for name, a in model.state_dict().items():
         if "num_batches" not in name:
-            np.testing.assert_array_equal(a, wanted[name], err_msg=name)
+            np.testing.assert_array_equal(a, expected[name], err_msg=name)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -1,4 +1,4 @@
-"""Arguments of PyTorch's layers, alone and in combination, beyond PyTorch's own samples: forward, backward and states."""
+"""Arguments of PyTorch's layers, alone and in combination, beyond PyTorch's samples: forward, backward and states."""
 
 import itertools
 from collections.abc import Iterator
@@ -138,10 +138,10 @@ def test_arguments(name: str, made: dict[str, Any], shape: tuple[int, ...]) -> N
         y, expected = layer(*xs), theirs(*inputs)
         if isinstance(expected, tuple):
             np.testing.assert_array_equal(y[1], expected[1].numpy())
-        first, wanted = (y[0], expected[0]) if isinstance(expected, tuple) else (y, expected)
-        near(first, wanted)
-        gy = rng.normal(size=wanted.shape)
-        wanted.backward(torch.tensor(gy))
+        first, output = (y[0], expected[0]) if isinstance(expected, tuple) else (y, expected)
+        near(first, output)
+        gy = rng.normal(size=output.shape)
+        output.backward(torch.tensor(gy))
         gxs = layer.backward(gy)
         for gx, t in zip(gxs if isinstance(gxs, tuple) else (gxs,), inputs, strict=True):
             near(gx, t.grad)

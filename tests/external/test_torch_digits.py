@@ -49,7 +49,7 @@ def theirs(state: dict[str, NDArray]) -> "torch.nn.Sequential":
 
 def test_accuracy_within_a_point(data: Data) -> None:
     X, X_test, y, y_test = data
-    found, wanted = [], []
+    found, expected = [], []
     for seed in range(SEEDS):
         model = ours(seed)
         net = theirs(model.state_dict())
@@ -64,6 +64,6 @@ def test_accuracy_within_a_point(data: Data) -> None:
                 torch.nn.functional.cross_entropy(net(torch.tensor(X[rows])), torch.tensor(y[rows])).backward()
                 optimizer.step()
         with torch.inference_mode():
-            wanted.append(float((net(torch.tensor(X_test)).argmax(1).numpy() == y_test).mean()))
-    assert statistics.mean(wanted) > 0.95
-    assert statistics.mean(found) > statistics.mean(wanted) - 0.01, (found, wanted)
+            expected.append(float((net(torch.tensor(X_test)).argmax(1).numpy() == y_test).mean()))
+    assert statistics.mean(expected) > 0.95
+    assert statistics.mean(found) > statistics.mean(expected) - 0.01, (found, expected)

@@ -45,18 +45,18 @@ def compare(name: str, settings: dict[str, Any], arguments: tuple[Any, ...], dty
     given = [wide(a) for a in arguments]
     for i in differentiable:
         given[i].requires_grad_()
-    wanted = (theirs or getattr(torch.nn, name)(**{k: wide(v) for k, v in settings.items()}))(*given)
+    expected = (theirs or getattr(torch.nn, name)(**{k: wide(v) for k, v in settings.items()}))(*given)
     ours = getattr(pynn, name)(**{k: plain(v) for k, v in settings.items()})
     got = ours(*map(plain, arguments))
     assert got.dtype == dtype
-    assert_close(got, plain(wanted), dtype, f"value of {name}({settings})")
-    g = np.random.default_rng(0).normal(size=wanted.shape).astype(dtype)
+    assert_close(got, plain(expected), dtype, f"value of {name}({settings})")
+    g = np.random.default_rng(0).normal(size=expected.shape).astype(dtype)
     none = settings.get("reduction") == "none"
-    gradients = torch.autograd.grad(wanted, [given[i] for i in differentiable], torch.tensor(g).double() if none else None)
+    gradients = torch.autograd.grad(expected, [given[i] for i in differentiable], torch.tensor(g).double() if none else None)
     back = ours.backward(g) if none else ours.backward()
-    for mine, i, gradient in zip(back if isinstance(back, tuple) else (back,), differentiable, gradients, strict=True):
-        assert mine.dtype == dtype
-        assert_close(mine, gradient.numpy(), dtype, f"gradient of {names[i]} of {name}({settings})")
+    for got_gradient, i, gradient in zip(back if isinstance(back, tuple) else (back,), differentiable, gradients, strict=True):
+        assert got_gradient.dtype == dtype
+        assert_close(got_gradient, gradient.numpy(), dtype, f"gradient of {names[i]} of {name}({settings})")
 
 
 def samples(name: str, dtype: str) -> Iterator[tuple[dict[str, Any], tuple[Any, ...]]]:
@@ -176,9 +176,9 @@ def giou(a: Any, b: Any) -> Any:
 
 def ciou(a: Any, b: Any) -> Any:
     ratio, _, sides, _ = overlap(a, b)
-    angle, wanted = (torch.atan((c[:, 2] - c[:, 0]) / (c[:, 3] - c[:, 1])) for c in (a, b))
+    angle, target_angle = (torch.atan((c[:, 2] - c[:, 0]) / (c[:, 3] - c[:, 1])) for c in (a, b))
     centres = ((a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) / 2).square().sum(1)
-    v = 4 / np.pi**2 * (wanted - angle) ** 2
+    v = 4 / np.pi**2 * (target_angle - angle) ** 2
     alpha = (v / (1 - ratio + v + 1e-7)).detach()
     return 1 - ratio + centres / (sides.square().sum(1) + 1e-7) + alpha * v
 

@@ -86,10 +86,10 @@ def compare(layer: pynn.Layer, theirs: Any, given: Any, near: dict[str, float], 
     torch.autograd.backward([y for y in expected if y.is_floating_point()], gys)
     gxs = flat(layer.backward(*map(numpy, gys)))
     for t, g in zip(leaves, gxs if leaves else [], strict=True):
-        wanted = numpy(t.grad) if t.grad is not None else np.zeros(t.shape)
+        expected_gradient = numpy(t.grad) if t.grad is not None else np.zeros(t.shape)
         if context.startswith("LPPool"):  # PyTorch multiplies NaN by 0 outside all windows
-            wanted = np.where(np.isnan(wanted) & (g == 0), 0, wanted)
-        np.testing.assert_allclose(g, wanted, **near, err_msg=context + "input gradient")
+            expected_gradient = np.where(np.isnan(expected_gradient) & (g == 0), 0, expected_gradient)
+        np.testing.assert_allclose(g, expected_gradient, **near, err_msg=context + "input gradient")
         assert g.shape == tuple(t.shape), context
     for key, p in theirs.named_parameters():
         if p.grad is not None:

@@ -59,13 +59,13 @@ def pair(name: str, dtype: str, **kwargs: Any) -> tuple[list[Any], list[pynn.Par
     return theirs, ours, getattr(torch.optim, name)(theirs, **kwargs), getattr(pynn.optim, name)(ours, **kwargs)
 
 
-def step(theirs: list[Any], ours: list[pynn.Parameter], opt: Any, own: Any, seed: int) -> None:
+def step(theirs: list[Any], ours: list[pynn.Parameter], opt: Any, our_opt: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)
     for t, p in zip(theirs, ours, strict=True):
         p.grad[...] = rng.normal(size=p.shape)
         t.grad = torch.tensor(p.grad.copy())
     opt.step()
-    own.step()
+    our_opt.step()
 
 
 def assert_close(theirs: list[Any], ours: list[pynn.Parameter], dtype: str) -> None:
@@ -78,9 +78,9 @@ def assert_close(theirs: list[Any], ours: list[pynn.Parameter], dtype: str) -> N
 @pytest.mark.parametrize(("name", "kwargs"), PASSES, ids=str)
 @pytest.mark.usefixtures("default_dtype")
 def test_optimizer_database(name: str, kwargs: dict[str, Any], dtype: str) -> None:
-    theirs, ours, opt, own = pair(name, dtype, **kwargs)
+    theirs, ours, opt, our_opt = pair(name, dtype, **kwargs)
     for i in range(STEPS):
-        step(theirs, ours, opt, own, i)
+        step(theirs, ours, opt, our_opt, i)
         assert_close(theirs, ours, dtype)
 
 
@@ -89,19 +89,19 @@ def test_optimizer_database(name: str, kwargs: dict[str, Any], dtype: str) -> No
 @pytest.mark.usefixtures("default_dtype")
 def test_state_round_trip(name: str, kwargs: dict[str, Any], dtype: str) -> None:
     """Each library continues from the state of the other."""
-    theirs, ours, opt, own = pair(name, dtype, **kwargs)
+    theirs, ours, opt, our_opt = pair(name, dtype, **kwargs)
     for i in range(3):
-        step(theirs, ours, opt, own, i)
+        step(theirs, ours, opt, our_opt, i)
     kept = opt.state_dict()
-    its = own.state_dict()
-    fresh, own = type(opt)(theirs, **kwargs), type(own)(ours, **kwargs)
-    own.load_state_dict(kept)
+    its = our_opt.state_dict()
+    fresh, our_opt = type(opt)(theirs, **kwargs), type(our_opt)(ours, **kwargs)
+    our_opt.load_state_dict(kept)
     its["state"] = {i: {k: torch.tensor(v) for k, v in s.items()} for i, s in its["state"].items()}
     for group, like in zip(its["param_groups"], kept["param_groups"], strict=True):
         group.update({k: v for k, v in like.items() if k not in group})
     fresh.load_state_dict(its)
     for i in range(3, 6):
-        step(theirs, ours, fresh, own, i)
+        step(theirs, ours, fresh, our_opt, i)
     assert_close(theirs, ours, dtype)
 
 
@@ -123,7 +123,7 @@ def test_arguments_and_defaults(name: str) -> None:
 @pytest.mark.parametrize("name", ["Adam", "SGD"])
 def test_unfrozen_parameter_starts_a_new_step_count(name: str) -> None:
     kwargs = {"momentum": 0.9} if name == "SGD" else {}
-    theirs, ours, opt, own = pair(name, "float64", **kwargs)
+    theirs, ours, opt, our_opt = pair(name, "float64", **kwargs)
     for i in range(6):
         ours[1].requires_grad = i >= 3
         rng = np.random.default_rng(i)
@@ -131,7 +131,7 @@ def test_unfrozen_parameter_starts_a_new_step_count(name: str) -> None:
             p.grad[...] = rng.normal(size=p.shape)
             t.grad = None if k == 1 and i < 3 else torch.tensor(p.grad.copy())
         opt.step()
-        own.step()
+        our_opt.step()
     assert_close(theirs, ours, "float64")
 
 
@@ -139,8 +139,8 @@ def test_unfrozen_parameter_starts_a_new_step_count(name: str) -> None:
 @pytest.mark.parametrize("max_norm", [0.1, 1e3])
 @dtypes
 def test_clipping(norm_type: float, max_norm: float, dtype: str) -> None:
-    theirs, ours, opt, own = pair("SGD", dtype)
-    step(theirs, ours, opt, own, 0)
+    theirs, ours, opt, our_opt = pair("SGD", dtype)
+    step(theirs, ours, opt, our_opt, 0)
     expected = torch.nn.utils.clip_grad_norm_(theirs, max_norm, norm_type)
     near = 1e-5 if dtype == "float32" else 1e-12
     np.testing.assert_allclose(pynn.optim.clip_grad_norm_(ours, max_norm, norm_type), float(expected), rtol=near)
@@ -191,13 +191,13 @@ def moving(opt: Any) -> list[float]:
     return [float(v) for g in opt.param_groups for v in (g["lr"], g.get("momentum", 0), g.get("betas", (0,))[0])]
 
 
-def assert_together(opt: Any, own: Any, theirs: list[Any], ours: list[Any], times: int = 25) -> None:
+def assert_together(opt: Any, our_opt: Any, theirs: list[Any], ours: list[Any], times: int = 25) -> None:
     for _ in range(times):
-        np.testing.assert_allclose(moving(own), moving(opt), rtol=1e-9, atol=1e-15)
+        np.testing.assert_allclose(moving(our_opt), moving(opt), rtol=1e-9, atol=1e-15)
         for t, o in zip(theirs, ours, strict=True):
             np.testing.assert_allclose(o.get_last_lr(), t.get_last_lr(), rtol=1e-9, atol=1e-15)
         opt.step()
-        own.step()
+        our_opt.step()
         for s in (*theirs, *ours):
             s.step()
 
@@ -205,8 +205,9 @@ def assert_together(opt: Any, own: Any, theirs: list[Any], ours: list[Any], time
 @pytest.mark.parametrize(("name", "kwargs"), SCHEDULES, ids=lambda v: v if isinstance(v, str) else "")
 @pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
 def test_schedules(name: str, kwargs: dict[str, Any], optimizer: str) -> None:
-    opt, own = two_groups(optimizer)
-    assert_together(opt, own, [getattr(torch.optim.lr_scheduler, name)(opt, **kwargs)], [getattr(lr_scheduler, name)(own, **kwargs)])
+    opt, our_opt = two_groups(optimizer)
+    schedules = getattr(torch.optim.lr_scheduler, name)(opt, **kwargs), getattr(lr_scheduler, name)(our_opt, **kwargs)
+    assert_together(opt, our_opt, [schedules[0]], [schedules[1]])
 
 
 def warm(S: Any, opt: Any) -> Any:
@@ -228,15 +229,15 @@ def chained(S: Any, opt: Any) -> Any:
 
 @pytest.mark.parametrize("make", [warm, called, restarted, chained])
 def test_composed_schedules(make: Callable[[Any, Any], Any]) -> None:
-    opt, own = two_groups()
-    assert_together(opt, own, [make(torch.optim.lr_scheduler, opt)], [make(lr_scheduler, own)])
+    opt, our_opt = two_groups()
+    assert_together(opt, our_opt, [make(torch.optim.lr_scheduler, opt)], [make(lr_scheduler, our_opt)])
 
 
 def test_two_schedules_of_one_optimizer() -> None:
-    opt, own = two_groups()
-    both = [[S.ExponentialLR(o, 0.9), S.StepLR(o, 4)] for S, o in ((torch.optim.lr_scheduler, opt), (lr_scheduler, own))]
+    opt, our_opt = two_groups()
+    both = [[S.ExponentialLR(o, 0.9), S.StepLR(o, 4)] for S, o in ((torch.optim.lr_scheduler, opt), (lr_scheduler, our_opt))]
     for _ in range(20):
-        np.testing.assert_allclose(moving(own), moving(opt), rtol=1e-9)
+        np.testing.assert_allclose(moving(our_opt), moving(opt), rtol=1e-9)
         opt.step()
         for s in (*both[0], *both[1]):
             s.step()
@@ -247,12 +248,12 @@ def test_two_schedules_of_one_optimizer() -> None:
     {"threshold_mode": "abs", "threshold": 0.1, "patience": 0, "factor": 0.5, "min_lr": [0.01, 0.02]},
 ])  # fmt: skip
 def test_reduce_on_plateau(kwargs: dict[str, Any]) -> None:
-    opt, own = two_groups()
-    theirs, ours = torch.optim.lr_scheduler.ReduceLROnPlateau(opt, **kwargs), lr_scheduler.ReduceLROnPlateau(own, **kwargs)
+    opt, our_opt = two_groups()
+    theirs, ours = torch.optim.lr_scheduler.ReduceLROnPlateau(opt, **kwargs), lr_scheduler.ReduceLROnPlateau(our_opt, **kwargs)
     for score in np.random.default_rng(0).random(60):
         theirs.step(score)
         ours.step(score)
-        np.testing.assert_allclose(moving(own), moving(opt), rtol=1e-12)
+        np.testing.assert_allclose(moving(our_opt), moving(opt), rtol=1e-12)
 
 
 # ---- L-BFGS -----------------------------------------------------------------------------------------------------------
@@ -271,10 +272,10 @@ def test_lbfgs(kwargs: dict[str, Any], dtype: str) -> None:
     weight, bias = rng.normal(size=(6, 2)).astype(dtype), np.zeros(2, dtype)
     theirs = [torch.tensor(a, requires_grad=True) for a in (weight, bias)]
     ours = [pynn.Parameter(a.copy()) for a in (weight, bias)]
-    opt, own = torch.optim.LBFGS(theirs, **kwargs), pynn.optim.LBFGS(ours, **kwargs)
+    opt, our_opt = torch.optim.LBFGS(theirs, **kwargs), pynn.optim.LBFGS(ours, **kwargs)
     calls = [0, 0]
 
-    def its() -> Any:
+    def their_closure() -> Any:
         opt.zero_grad()
         e = torch.tensor(A) @ theirs[0] + theirs[1] - torch.tensor(expected)
         loss = (e**2 + 0.1 * e**4).mean()
@@ -282,7 +283,7 @@ def test_lbfgs(kwargs: dict[str, Any], dtype: str) -> None:
         calls[0] += 1
         return loss
 
-    def mine() -> float:
+    def our_closure() -> float:
         e = A @ ours[0].data + ours[1].data - expected
         g = (2 * e + 0.4 * e**3) / e.size
         ours[0].grad[...], ours[1].grad[...] = A.T @ g, g.sum(0)
@@ -291,8 +292,8 @@ def test_lbfgs(kwargs: dict[str, Any], dtype: str) -> None:
 
     near = 2e-3 if dtype == "float32" else 1e-6
     for i in range(STEPS):
-        first = opt.step(its).item(), own.step(mine)
+        losses = opt.step(their_closure).item(), our_opt.step(our_closure)
         assert dtype == "float32" or i > 3 or calls[0] == calls[1]  # later the stopping rules depend on rounding
-        np.testing.assert_allclose(first[1], first[0], rtol=near)
+        np.testing.assert_allclose(losses[1], losses[0], rtol=near)
         for t, p in zip(theirs, ours, strict=True):
             np.testing.assert_allclose(p.data, t.detach().numpy(), rtol=near, atol=near)

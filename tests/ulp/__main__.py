@@ -3,11 +3,11 @@
     python tests/ulp                          # float32 on all inputs, float64 on 10^8 samples, rows; takes a while
     python tests/ulp f32 --stride 257         # every 257th float
     python tests/ulp f64 gelu mish            # two functions
-    python tests/ulp --write                  # everything, and docs/ulp.md from it
-    python tests/ulp --keep FILE f32 gelu     # in parts: what FILE has of these very kernels is taken from it, and the rest added
+    python tests/ulp --write                  # everything, and write docs/ulp.md
+    python tests/ulp --keep FILE f32 gelu     # in parts: reuse the results for the same kernels in FILE, and add new ones
 
-The formulas' text, differentiated and written as C by ``tests/formula.py``, is compiled with the core, swept by ``sweep.c``, and
-judged by the promises in the table. Exits with 1 if one is broken, and with 2 if this machine cannot tell.
+``tests/formula.py`` differentiates the formulas and writes them as C. They are compiled with the core, ``sweep.c`` measures the
+errors, and the bounds in the table decide. The exit status is 1 if an error exceeds its bound, and 2 if this machine cannot check.
 """
 
 from __future__ import annotations
@@ -216,12 +216,12 @@ def rows_error(name: str, dtype: type, rows: int, seed: int) -> tuple[float, str
         grid = 2.0 ** (math.ceil(math.log2(spread * 8 + abs(offset))) - 61)  # differences of its multiples are exact in long double
         x = np.round((rng.normal(size=n) * spread + offset) / grid) * grid
         x = x.astype(dtype)
-        want = eval(ROWWISE[name]["formula"], space, {"x": x.astype(np.longdouble)})
-        size = np.abs(want)
-        if "cumsum" in ROWWISE[name]["formula"]:  # sparsemax: a difference, which near its root counts at its larger term
+        expected = eval(ROWWISE[name]["formula"], space, {"x": x.astype(np.longdouble)})
+        size = np.abs(expected)
+        if "cumsum" in ROWWISE[name]["formula"]:  # sparsemax: near the root of the difference, the unit is that of the larger term
             size = np.maximum(size, np.abs(x - x.max()))
         exponent = np.maximum(np.frexp(size)[1] - 1, info.minexp)
-        errors = np.abs(getattr(pynn, name)(x) - want) / np.ldexp(np.longdouble(1), exponent - info.nmant)
+        errors = np.abs(getattr(pynn, name)(x) - expected) / np.ldexp(np.longdouble(1), exponent - info.nmant)
         error = float(np.max(errors)) if not np.isnan(errors).any() else math.inf
         if error > worst[0]:
             worst = error, f"length {n}, spread {spread:g}, offset {offset:g}"
@@ -276,19 +276,19 @@ def page(cases: list[Case], rows: list[tuple[str, str, str, float, str]], isas: 
         "",
         f"Made by `python tests/ulp --write`: {made}.",
         "",
-        "The distance of every function from its formula, in units in the last place (ULP) of the type at the exact value, and the",
-        "argument x where it is largest. A derivative whose terms cancel at a root counts near it in units of its largest term.",
-        "*Subnormal* are the largest errors of subnormal results, of value and derivative; they count in the other columns' promise",
-        "too. *Promise* is [the table's](activations.md), of value and derivative.",
-        *["Instruction sets that stand in one line gave the same bits at every input."] * same,
+        "The largest error of every function, in units in the last place (ULP) of the type at the exact value, and the argument x",
+        "where it occurs. Near roots at which terms of a derivative cancel, the unit is that of the largest term.",
+        "*Subnormal* gives the largest errors of subnormal results, of value and derivative; the same bound applies to them.",
+        "*Promise* gives the bounds for value and derivative from [the table](activations.md).",
+        *["Instruction sets listed in the same row gave identical bits for every input."] * same,
         "",
         "| function | type | instruction set | value: ULP @ x | derivative: ULP @ x | subnormal | promise | checked |",
         "|---|---|---|---|---|---|---|---|",
         *(line for case in cases for line in case_lines(case, isas)),
         "",
-        "## Functions of whole rows",
+        "## Row-wise functions",
         "",
-        "Random rows of lengths from 1 to 10,000 with spreads up to 700 and offsets up to 30,000, against sums in long double.",
+        "Random rows with lengths from 1 to 10,000, spreads up to 700 and offsets up to 30,000, compared with sums in long double.",
         "",
         "| function | type | instruction set | ULP | in a row of | promise |",
         "|---|---|---|---|---|---|",
@@ -337,10 +337,10 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python tests/ulp", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", help="f32 or f64 (both), and names of functions (all)")
     parser.add_argument("--stride", type=int, default=1, help="check every N-th of the 2^32 floats (1)")
-    parser.add_argument("--samples", type=int, default=10**8, help="random doubles a function (10^8)")
-    parser.add_argument("--rows", type=int, default=400, help="random rows a row-wise function (400)")
+    parser.add_argument("--samples", type=int, default=10**8, help="random doubles per function (10^8)")
+    parser.add_argument("--rows", type=int, default=400, help="random rows per row-wise function (400)")
     parser.add_argument("--isa", nargs="+", metavar="NAME", help="instruction sets (all that this machine runs)")
-    parser.add_argument("--keep", type=Path, metavar="FILE", help="take finished cases from this file, and add to it")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="reuse finished cases from this file, and add new ones")
     parser.add_argument("--write", action="store_true", help="write docs/ulp.md")
     given = parser.parse_intermixed_args()
     given.dtypes = [d for d in ("f32", "f64") if d in given.what] or ["f32", "f64"]
@@ -348,7 +348,7 @@ def arguments() -> argparse.Namespace:
     if unknown := [name for name in names if name not in {**ROWS, **ROWWISE}]:
         parser.error(f"unknown function {', '.join(unknown)}; known: {', '.join({**ROWS, **ROWWISE})}")
     if given.write and given.what:
-        parser.error("--write is for everything, not for a choice of types or functions")
+        parser.error("--write measures everything: remove the types and functions")
     given.names = names or [*ROWS, *ROWWISE]
     given.isas = given.isa or [name for name, runs in _core.isas().items() if runs]
     return given

@@ -1,7 +1,7 @@
-/* reference.h - the rows' formulas in one type T; included once for each of them, after
+/* reference.h - the rows' formulas in one type T. Included once for each type, after defining
  *   T, TYPE (a suffix for names), C(c) (a literal of T), F(f) (libm's f for T),
- *   LIMIT (e^LIMIT is far outside the checked type, its product with any x^3 within T), FAR (erfc(FAR) is further out yet),
- *   ERROR_OF_INPUTS(v) (what a product of two inputs errs by: 0 where T is twice as wide as they are).
+ *   LIMIT (e^LIMIT is far outside the range of the checked type, but its product with any x^3 is within T),
+ *   FAR (erfc(FAR) is even further outside), ERROR_OF_INPUTS(v) (the error of a product of two inputs: 0 if T is twice as wide).
  * formulas.h is written by tests/formula.py. REFERENCE(f) gives value and derivative at x (right or left of a kink by the sign of
  * side) with a bound of their rounding errors in units of half T's epsilon, and the largest term of the derivative's sum. */
 #define REFERENCE(f) static inline __attribute__((always_inline)) void CAT(f, TYPE)(T x, T p0 UNUSED, T p1 UNUSED, T side UNUSED, \
@@ -12,8 +12,8 @@
 #define UNUSED     __attribute__((unused))
 #define CAT_(a, b) a##_##b
 #define CAT(a, b)  CAT_(a, b)
-/* Functions with the bound of their error from that of their argument: 4 for libm's own, and the slope's part. Beyond LIMIT an
- * exponential stays where it is, since what follows from it is far below the smallest number, or far above the largest. */
+/* Functions, and bounds of their error given that of their argument: 4 units for libm's error, plus the propagated error. Exponentials
+ * are clamped beyond LIMIT, where every result underflows or overflows in the checked type. */
 #define CALL_exp(a)          F(exp)((a) > LIMIT ? LIMIT : (a) < -LIMIT ? -LIMIT : (a))
 #define ERROR_exp(a, e, v)   (v) * ((F(fabs)(a) < LIMIT ? (e) : 0) + 4)
 #define CALL_expm1(a)        F(expm1)((a) > LIMIT ? LIMIT : (a))

@@ -1,4 +1,4 @@
-/* references.h - the references in the three types: f_f32 in double decides floats, f_f64 in long double doubles, f_quad the rest. */
+/* references.h - references in three types: f_f32 in double for floats, f_f64 in long double for doubles, f_quad for doubtful inputs. */
 #define T                  double
 #define TYPE               f32
 #define C(c)               c

@@ -1,12 +1,12 @@
-/* sweep.c - how far one activation is from its formula, over many inputs and on every instruction set of this machine.
+/* sweep.c - measures the error of one activation against its formula, for many inputs and instruction sets.
  *
- *   sweep f32 FUNCTION P0 P1 ROOTED PART PARTS STRIDE ISA...             each STRIDE-th float there is
- *   sweep f64 FUNCTION P0 P1 ROOTED PART PARTS SAMPLES CENTRE... / ISA... random doubles, also about the given centres
- * Of the inputs' blocks it takes each PARTS-th from PART on. ROOTED is 1 where the derivative has a root at which its terms cancel:
- * then units are those of the largest term where that is larger. For each instruction set and for value and derivative it prints
+ *   sweep f32 FUNCTION P0 P1 ROOTED PART PARTS STRIDE ISA...             every STRIDE-th of all floats
+ *   sweep f64 FUNCTION P0 P1 ROOTED PART PARTS SAMPLES CENTRE... / ISA... random doubles, some near the given centres
+ * It processes every PARTS-th block of inputs, starting with block PART. ROOTED is 1 if the terms of the derivative cancel at a root:
+ * then the unit is that of the largest term if that is larger. For each instruction set and for value and derivative it prints
  *   ISA value|derivative  ULP at x  ULP at x (subnormal results)  bad x  undecided x
- * (bad: NaN, or zero of the wrong sign, but at a root; undecided: the formula cancels even in __float128), then the count of differing bits
- * between neighbouring instruction sets and of inputs. __main__.py builds and runs it. */
+ * (bad: NaN, or a zero of the wrong sign that is not at a root; undecided: the formula cancels even in __float128), then the number of
+ * inputs for which neighbouring instruction sets differ, and the number of all inputs. __main__.py builds and runs it. */
 #include <math.h>
 #include <quadmath.h>
 #include <stdint.h>
@@ -15,7 +15,7 @@
 #include <string.h>
 #include "pynn.h"
 
-#ifdef ULP_SIMD         /* libmvec's vectors: exp and the rest may be called eight at a time */
+#ifdef ULP_SIMD         /* libmvec has vector versions of these functions */
 #define MANY(f) __attribute__((simd("notinbranch"))) double f(double);
 MANY(exp) MANY(expm1) MANY(log) MANY(log1p) MANY(tanh) MANY(sin) MANY(cos) MANY(erf) MANY(erfc)
 #endif
@@ -23,7 +23,7 @@ MANY(exp) MANY(expm1) MANY(log) MANY(log1p) MANY(tanh) MANY(sin) MANY(cos) MANY(
 #include "references.h"
 
 enum { BLOCK = 1024, MOST_ISAS = 8 };
-#define LEAST 0x1p-10                                   /* of an ULP: nobody asks which error below it is the largest */
+#define LEAST 0x1p-10                                   /* in ULP: smaller errors are not compared */
 typedef void quad_fn(__float128 x, __float128 p0, __float128 p1, __float128 side, __float128 *v, __float128 *ev, __float128 *d, __float128 *ed, __float128 *s);
 typedef void f32_fn(size_t n, const float *x, double p0, double p1, double *v, double *ev, double *d, double *ed, double *s);
 typedef void f64_fn(size_t n, const double *x, double p0, double p1, long double *v, long double *ev, long double *d, long double *ed, long double *s);
@@ -50,31 +50,31 @@ ROWS(ROW)
 typedef struct { double normal, at, subnormal, subnormal_at; uint64_t bad, undecided; double bad_at, undecided_at; } worst;
 typedef struct { quad_fn *f; __float128 p0, p1; int derivative, rooted; } question;
 
-/* The error of y at one side of x, in units in the last place; NAN where y is bad, -1 where the formula cannot tell. */
+/* Returns the error of y on one side of x in units in the last place; NAN if y is bad, -1 if the formula cannot decide. */
 static double distance(const question *ask, double x, double y, __float128 side, int mant, int lowest, int *subnormal)
 {
     __float128 v, ev, d, ed, s, at = x;
-    if (x == 0) at = (ask->derivative ? side : copysign(1, x)) * 0x1p-1200Q;    /* beside 0: a formula may divide by x there */
+    if (x == 0) at = (ask->derivative ? side : copysign(1, x)) * 0x1p-1200Q;    /* next to 0, since a formula may divide by x */
     ask->f(at, ask->p0, ask->p1, side, &v, &ev, &d, &ed, &s);
     const __float128 top = scalbnq(1, 2 - lowest), q = ask->derivative ? d : v, error = ask->derivative ? ed : ev;
     __float128 size = fabsq(q), to = fmaxq(-top, fminq(q, top)), got = fmaxq(-top, fminq(y, top));
     if (ask->derivative && ask->rooted) size = fmaxq(size, s);
     *subnormal = size < scalbnq(1, lowest);
     const __float128 unit = scalbnq(1, (*subnormal ? lowest : ilogbq(fminq(size, top))) - mant);
-    const int root = !*subnormal && fabsq(q) < unit;                            /* terms cancel: 0 has no right sign here */
+    const int root = !*subnormal && fabsq(q) < unit;                            /* terms cancel, so either sign of 0 is right */
     if (isnan(y) || (y == 0 && fabsq(q) > 0 && x != 0 && !root && !signbit(y) != !signbitq(q))) return NAN;
-    if (!isnanq(q) && fabsq(q) - error * 0x1p-113Q > top) return (double)(fabsq(got - to) / unit);      /* overflow, for certain */
+    if (!isnanq(q) && fabsq(q) - error * 0x1p-113Q > top) return (double)(fabsq(got - to) / unit);      /* certain overflow */
     if (isnanq(q) || !(error * 0x1p-113Q <= unit / 64)) return -1;
     return (double)(fabsq(got - to) / unit);
 }
 static void decide(worst *w, const question *ask, double x, double y, int mant, int lowest)
 {
     if (isnan(x) && isnan(y)) return;
-    if (isinf(x)) return;                                                   /* limits are no sweep's matter */
+    if (isinf(x)) return;                                                   /* limits are tested elsewhere */
     int subnormal;
     double e = distance(ask, x, y, 1, mant, lowest, &subnormal);
     if (ask->derivative && e != 0) {
-        double left = distance(ask, x, y, -1, mant, lowest, &subnormal);    /* at a kink either side is right */
+        double left = distance(ask, x, y, -1, mant, lowest, &subnormal);    /* at a kink, either side is right */
         if (!(e <= left)) e = left;
     }
     double *most = subnormal ? &w->subnormal : &w->normal, *at = subnormal ? &w->subnormal_at : &w->at;
@@ -129,7 +129,7 @@ typedef struct {
     double differ_at[MOST_ISAS];
 } sweep;
 
-/* Value (which 0) or derivative of the block on instruction set k; what the set before gave is in y and is compared bit by bit. */
+/* Computes values (which = 0) or derivatives of a block on instruction set k, and compares them bitwise with those of the previous set in y. */
 static void compute(sweep *s, size_t k, int which, pn_dtype t, const void *x, void *y)
 {
     static _Thread_local double before[BLOCK];
@@ -177,12 +177,12 @@ static void block_f64(sweep *s, const double *x)
 static void every_float(sweep *s, uint64_t part, uint64_t parts, uint64_t stride)
 {
     const uint64_t step = BLOCK * stride, blocks = (((uint64_t)1 << 32) + step - 1) / step;
-    uint64_t leap = 2654435761;                         /* coprime to blocks, so that each has its turn, the large numbers early */
+    uint64_t leap = 2654435761;                         /* coprime to blocks, so that every block is visited, large numbers early */
     while (blocks % leap == 0) leap += 2;
     float x[BLOCK];
     for (uint64_t b = part; b < blocks; b += parts) {
         for (uint64_t i = 0; i < BLOCK; i++) {
-            uint32_t bits = (uint32_t)(b * leap % blocks * step + i * stride);      /* past the last one they start again */
+            uint32_t bits = (uint32_t)(b * leap % blocks * step + i * stride);      /* wraps around after the last float */
             memcpy(&x[i], &bits, sizeof bits);
         }
         block_f32(s, x);
@@ -195,7 +195,7 @@ static uint64_t random_bits(uint64_t *state)
     z = (z ^ z >> 27) * 0x94d049bb133111eb;
     return z ^ z >> 31;
 }
-/* Numbers of the kind: uniform in several ranges, all exponents, all bits, near the limits, near the centres. */
+/* Returns a number of the given kind: uniform in several ranges, any exponent, any bits, near the limits, near the centres. */
 static double sample(const sweep *s, uint64_t kind, uint64_t *state)
 {
     const double u = (double)(random_bits(state) >> 11) * 0x1p-53;
