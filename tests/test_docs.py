@@ -1,8 +1,10 @@
 """The documentation is correct: examples and the README's code run, and links lead to existing files."""
 
+import contextlib
 import doctest
 import importlib
 import inspect
+import io
 import pkgutil
 import re
 from collections.abc import Callable
@@ -106,6 +108,27 @@ def test_readme_code_runs(readme: str, capsys: pytest.CaptureFixture[str]) -> No
     assert [without_numbers(line) for line in health] == [without_numbers(line) for line in shown.splitlines()]
 
 
+def test_code_of_the_page_on_the_laboratory() -> None:
+    """Its blocks run in order, and print the lines that the blocks of text after them show, but for numbers."""
+    file = ROOT / "docs" / "lab.md"
+    if not file.exists():
+        pytest.skip("only a checkout has the documents")
+    parts = re.findall(r"^```(python|text)\n(.*?)^```$", file.read_text(encoding="utf-8"), re.M | re.S)
+    names: dict[str, Any] = {}
+    printed: list[list[str]] = []
+    shown = 0
+    for kind, text in parts:
+        if kind == "python":
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                exec(compile(text, "docs/lab.md", "exec"), names)
+            printed = [without_numbers(line) for line in out.getvalue().splitlines()]
+            continue
+        lines = [line for line in text.splitlines() if line.strip("- .")]
+        assert [line for line in lines if without_numbers(line) not in printed] == []
+        shown += len(lines)
+    assert shown > 20
+
+
 def without_numbers(line: str) -> list[str]:
     """Return the words of a line, with 0 for each number: results of instruction sets differ in the last bits."""
     return re.sub(r"-?\d[\d.e-]*", "0", line).split()
@@ -119,7 +142,7 @@ def test_readmes_contain_the_same_commands_and_code() -> None:
     ]
 
 
-@pytest.mark.parametrize("readme", [*READMES, "docs/design.md", "docs/extending.md", "CONTRIBUTING.md", "SECURITY.md"])
+@pytest.mark.parametrize("readme", [*READMES, "docs/design.md", "docs/extending.md", "docs/lab.md", "CONTRIBUTING.md", "SECURITY.md"])
 def test_links_lead_to_existing_files(readme: str) -> None:
     file = ROOT / readme
     if not file.exists():
