@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if (options.data is None) != (options.target is None):
         parser.error("--data and --target belong together")
     try:
-        task, (X, y) = _data(options)
+        understood, (X, y) = _data(options)
         sys.stdout.flush()
         report = compare(
             X,
@@ -48,10 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             batch_size=options.batch_size,
             lr=options.lr,
             tune="lr" if options.tune else None,
-            task=task,
             scale="columns" if options.data else "together",
             seeds=options.seeds,
             seed=options.seed,
+            **understood,
         )
         if options.html is not None:
             report.to_html(options.html, lang=options.lang)
@@ -70,11 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _data(options: argparse.Namespace) -> tuple[str, tuple[Any, Any]]:
-    """Return the task, and inputs and targets: those of the file, or the digits. Print what was understood."""
+def _data(options: argparse.Namespace) -> tuple[dict[str, Any], tuple[Any, Any]]:
+    """Print what was understood; return the options of `compare` that depend on the data, inputs, and targets."""
     if options.data is None:
         print("handwritten digits" if options.lang == "en" else "chữ số viết tay")
-        return options.task, load_digits()
+        return {"task": options.task}, load_digits()
     names = ("header", "drop", "keep", "missing", "na", "separator", "encoding", "task")
     table = read_table(options.data, options.target, **{name: getattr(options, name) for name in names})
     summary, *notes = table.understood(options.lang)
@@ -82,7 +82,7 @@ def _data(options: argparse.Namespace) -> tuple[str, tuple[Any, Any]]:
     for note in notes:
         print(_wrapped(f"- {note}", "  "))
     print()
-    return table.task, (table.X, table.labels)
+    return {"task": table.task, "missing": "error" if table.filled is None else "mean"}, (table.gaps, table.labels)
 
 
 def _wrapped(text: str, indent: str = "") -> str:

@@ -216,6 +216,32 @@ def test_inputs_are_scaled_by_the_training_rows_alone() -> None:
     assert math.isclose(images.X[images.train].std(), 1, abs_tol=1e-3)
 
 
+def test_missing_values_are_filled_by_the_training_rows_alone() -> None:
+    holed = X.copy()
+    holed[np.random.default_rng(0).random(X.shape) < 0.1] = np.nan
+    split = data(X=holed, missing="mean", scale="none")
+    train, test = split.split(0)
+    part = split.part(0)
+    means = np.nanmean(holed[train], axis=0)
+    lost = np.isnan(holed[train])
+    filled = part.X[part.train]
+    assert np.allclose(filled[lost], np.broadcast_to(means, lost.shape)[lost], rtol=1e-6)
+    assert np.array_equal(filled[~lost], X[train][~lost])
+    assert np.isfinite(split.test_part(0)[0]).all()
+    wild = holed.copy()
+    wild[test] *= 1000
+    assert np.array_equal(data(X=wild, missing="mean", scale="none").part(0).X, part.X)
+    holed[:, 3] = np.nan
+    assert (data(X=holed, missing="mean").part(0).X[:, 3] == 0).all()
+    report = quick(holed, missing="mean", epochs=6)
+    assert report["relu"].score > 0.7
+    assert "missing values are the mean of the training rows" in str(report).replace("\n", " ")
+    frame = pandas.DataFrame(holed[:, :5]).assign(c=list("ab") * 898 + ["a"])
+    assert quick(frame, missing="mean")["relu"].score > 0.1
+    with pytest.raises(ValueError, match="values are missing"):
+        quick(frame)
+
+
 def test_the_test_part_is_read_once_per_seed_and_last(monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
     part, test_part = Data.part, Data.test_part
@@ -501,7 +527,9 @@ def test_interrupt_keeps_the_finished_seeds(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ({"X": np.zeros(4), "y": np.zeros(4, int)}, r"at least two classes; it holds \[0\]"),
         ({"X": np.zeros((4, 2)), "y": np.zeros(3, int) + np.arange(3) // 2}, "the same number of rows; got 4 and 3"),
-        ({"X": np.full((40, 2), np.nan), "y": np.arange(40) % 2}, "X must be finite"),
+        ({"X": np.full((40, 2), np.nan), "y": np.arange(40) % 2}, "X must be finite.*missing='mean' fills nan"),
+        ({"X": np.full((40, 2), np.inf), "y": np.arange(40) % 2, "missing": "mean"}, "X must be finite; it holds nan or infinity$"),
+        ({"missing": "drop"}, "unknown missing 'drop'; known: error, mean"),
         ({"y": np.where(Y > 8, np.nan, Y)}, "y must be finite"),
         ({"y": pandas.Series(Y, dtype="Int64").mask(Y > 8)}, "y: 180 values are missing"),
         ({"y": np.ones(1797) + 0.5}, r"every value is .*1.5.* nothing to predict"),

@@ -61,6 +61,16 @@ def test_task_is_detected_or_given(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "a quantity (200 distinct whole numbers)" in capsys.readouterr().out
 
 
+def test_missing_values_are_filled_by_the_training_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    X, y = blobs()
+    X = X.copy()
+    X[::7, 0] = np.nan
+    file = write(tmp_path / "t.csv", X, y)
+    small = ["--data", file, "--target", "t", "--activations", "relu", "--epochs", "1", "--seeds", "1", "--no-tune", "--missing", "mean"]
+    assert main(small) == 0
+    assert "missing values are the mean of the training rows" in capsys.readouterr().out.replace("\n", " ")
+
+
 def test_the_default_data_are_the_digits() -> None:
     done = subprocess.run([sys.executable, "-m", "pynn"], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()

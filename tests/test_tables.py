@@ -519,6 +519,18 @@ def test_command_line_works_without_pandas(tmp_path: Path) -> None:
     assert "target 'kind': 2 classes (no 15, yes 15)" in done.stdout
 
 
+def test_gaps_are_the_missing_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("a,b,t\n" + 3 * "1,x,p\n,y,q\n3,,p\n5,y,q\n", encoding="utf-8")
+    table = read_table(file, "t", missing="mean")
+    assert table.X[1, 0] == 3
+    assert np.isnan(table.gaps).tolist() == 3 * [[False] * 4, [True, False, False, False], [False] * 4, [False] * 4]
+    assert np.array_equal(table.gaps[~np.isnan(table.gaps)], table.X[~np.isnan(table.gaps)])
+    complete = read_table(file, "t", missing="drop")
+    assert complete.filled is None
+    assert complete.gaps is complete.X
+
+
 # ---- languages -------------------------------------------------------------------------------------------------------
 def test_every_sentence_has_a_translation_with_the_same_fields() -> None:
     english, vietnamese = _TEXT["en"], _TEXT["vi"]

@@ -54,6 +54,8 @@ class Table(NamedTuple):
         What was understood, in one line: target, inputs, dropped columns.
     notes : tuple of str
         What else was decided while reading, a sentence each: separator, spellings of numbers, dropped rows, reasons.
+    filled : bool array of shape (n, d), or None
+        Which numbers of `X` were missing and are the mean of their column, over all rows; None if there are none.
 
     Examples
     --------
@@ -67,6 +69,12 @@ class Table(NamedTuple):
     task: str = "quantity"
     summary: str = ""
     notes: tuple[str, ...] = ()
+    filled: NDArray[np.bool_] | None = None
+
+    @property
+    def gaps(self) -> NDArray[np.float64]:
+        """`X` with NaN for the missing numbers, which `pynn.lab.compare` with ``missing='mean'`` fills from training rows alone."""
+        return self.X if self.filled is None else np.where(self.filled, np.nan, self.X)
 
     def understood(self, lang: str = "en") -> list[str]:
         """Return the summary and the notes as sentences, in English or Vietnamese.
@@ -135,7 +143,8 @@ def read_table(
         Columns to use though the rules above would leave them out.
     missing : {'auto', 'drop', 'mean', 'error'}
         What to do with missing values of inputs: drop the rows; fill in the mean of the column, and for text an input of its own; or
-        raise. 'auto' drops the rows if at least 80 % remain, and fills otherwise. Rows without a target are always dropped, or an error.
+        raise. 'auto' drops the rows if at least 80 % remain, and fills otherwise. The mean is that of all rows, so it reveals something
+        of rows to test on; `Table.gaps` has NaN instead. Rows without a target are always dropped, or an error.
     na : str or sequence of str
         More spellings of missing values, besides an empty field, ``NA``, ``N/A``, ``nan``, ``null``, ``?`` and, among numbers, ``-``,
         ``.``, ``none`` and ``unknown``.
@@ -238,16 +247,16 @@ def _read(
     if names[at] in named:
         raise ValueError(f"drop: {names[at]!r} is the target")
     left = [i for i, name in enumerate(names) if i != at and name not in named and (name not in ignored or name in kept)]
-    found = {}
+    read = {}
     for i in (at, *left):
         if isinstance(columns[i], Column):
-            found[i] = columns[i]._replace(name=names[i])
+            read[i] = columns[i]._replace(name=names[i])
         else:
-            found[i] = frame_column(names[i], columns[i]) if lines is None else read_column(names[i], columns[i], lines, na, wrong)
+            read[i] = frame_column(names[i], columns[i]) if lines is None else read_column(names[i], columns[i], lines, na, wrong)
     if wrong:
         remedy = "na= (--na TEXT) reads a text as missing, drop= (--drop COLUMN) leaves a column out"
         raise ValueError(f"{where}: {'; '.join(wrong)}; {remedy}")
-    y = found[at]
+    y = read[at]
     lost = y.missing
     if lost.all():
         raise ValueError(f"{where}: every value of the target {y.name!r} is missing")
@@ -257,14 +266,15 @@ def _read(
             raise ValueError(f"{where}: the target {y.name!r} is missing in {int(lost.sum()):,} rows{first}; missing= (--missing) 'drop'")
         notes.append(Sentence("no target", n=int(lost.sum()), rows=len(lost)))
     dropped = [*named, *(name for name in ignored if name != y.name and name not in kept and name not in named)]
-    rest = [found[i] for i in left]
+    rest = [read[i] for i in left]
     inputs, used = assemble(rest, missing=missing, keep=kept, dropped=dropped, rows=~lost, where=where, lines=lines)
     values, classes, why = _understood(y, y.values[used], task, where, lines)
     notes += [*([y.note] if y.note else []), *inputs.notes]
     if classes is not None:
         notes += [Sentence("copy", name=name) for name in copies(rest, values, used)]
     summary = Sentence("summary", name=y.name, target=why, inputs=inputs.summary)
-    return Table(inputs.X, values, inputs.columns, classes, "quantity" if classes is None else "classes", summary, tuple(notes))
+    found = "quantity" if classes is None else "classes"
+    return Table(inputs.X, values, inputs.columns, classes, found, summary, tuple(notes), inputs.filled)
 
 
 def _frame(source: Any) -> Any:

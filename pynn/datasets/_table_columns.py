@@ -114,8 +114,11 @@ def has_labels(table: Any) -> bool:
     return any(not is_number(column) for _, column in frame_columns(table))
 
 
-def encoded_frame(table: Any, name: str) -> Inputs:
-    """Return a frame as a matrix: numbers, truth values and dates as numbers, text and categories one-hot; or raise."""
+def encoded_frame(table: Any, name: str, missing: str = "error") -> Inputs:
+    """Return a frame as a matrix: numbers, truth values and dates as numbers, text and categories one-hot; or raise.
+
+    ``missing`` is as in `read_table`.
+    """
     columns = [frame_column(str(label), column) for label, column in frame_columns(table)]
     rows = np.ones(len(table), bool)
     wide = [(column.name, len({*column.values.tolist()})) for column in columns if not column.is_number]
@@ -124,7 +127,7 @@ def encoded_frame(table: Any, name: str) -> Inputs:
         said = _listed([f"{label} ({count:,})" for label, count in wide])
         raise ValueError(f"{name}: columns of text with more than {MOST_CLASSES} different values cannot be one-hot encoded: {said}")
     notes: list[str] = []
-    return _encoded(columns, _treated(columns, "error", rows, notes, name, None), [], notes)
+    return _encoded(columns, _treated(columns, missing, rows, notes, name, None), [], notes)
 
 
 def _polars(name: str) -> Any:
@@ -143,6 +146,8 @@ class Inputs(NamedTuple):
 
     X: NDArray[np.float64]
     columns: tuple[str, ...]
+    filled: NDArray[np.bool_] | None
+    """Which numbers of `X` were missing and are means; None if there are none."""
     summary: list[Sentence]
     """What became of the columns."""
     notes: list[str]
@@ -261,12 +266,14 @@ def _number(n: int, word: str) -> str:
 def _encoded(columns: Sequence[Column], rows: NDArray[np.bool_], gone: Sequence[str], notes: list[str]) -> Inputs:
     parts: list[NDArray[np.float64]] = []
     names: list[str] = []
+    gaps: dict[int, NDArray[np.bool_]] = {}
     texts = 0
     for column in columns:
         values = column.values[rows]
         if column.is_number:
             lost = np.isnan(values)
             if lost.any():
+                gaps[len(parts)] = lost
                 values = np.where(lost, values[~lost].mean() if not lost.all() else 0.0, values)
             parts.append(values)
             names.append(column.name)
@@ -284,4 +291,8 @@ def _encoded(columns: Sequence[Column], rows: NDArray[np.bool_], gone: Sequence[
         said.append(Sentence("text", n=texts, columns=Sentence("zero-one", n=len(names) - numeric)))
     if gone:
         said.append(Sentence("gone", n=len(gone), names=_listed(gone)))
-    return Inputs(np.column_stack(parts), tuple(names), said, notes)
+    X = np.column_stack(parts)
+    filled = np.zeros(X.shape, bool) if gaps else None
+    for i, lost in gaps.items():
+        filled[:, i] = lost  # type: ignore[index]
+    return Inputs(X, tuple(names), filled, said, notes)

@@ -45,6 +45,7 @@ def compare(
     loss: Any = None,
     task: str = "auto",
     scale: str = "auto",
+    missing: str = "error",
     test_size: float = 0.25,
     validation_size: float = 0.15,
     seeds: int = 10,
@@ -104,6 +105,8 @@ def compare(
         Bring the inputs to mean 0 and deviation 1 by the training rows: each column (or channel) by itself, or all together, as is best
         for pixels, or not at all. 'auto': columns of a table, together for other shapes; integers, which may be indices, stay as they
         are with ``model=``.
+    missing : {'error', 'mean'}
+        What to do with NaN in the inputs: raise, or fill in the mean of the training rows of each seed.
     test_size, validation_size : float
         The shares of the rows to test on, drawn for each seed, and to validate on, the same for all seeds.
     seeds : int
@@ -187,7 +190,17 @@ def compare(
         raise unknown_name("tune", tune, ("lr", "None"))
     if lr is not None and not 0 < lr < float("inf"):
         raise ValueError(f"lr: expected a number over 0, got {lr!r}")
-    data = Data(X, y, task=task, scale=scale, test_size=test_size, validation_size=validation_size, seed=seed, has_model=model is not None)
+    data = Data(
+        X,
+        y,
+        task=task,
+        scale=scale,
+        test_size=test_size,
+        validation_size=validation_size,
+        seed=seed,
+        has_model=model is not None,
+        missing=missing,
+    )
     candidates = _candidates(given, data)
     numbers = tuple(range(seed, seed + seeds))
     trials = epochs_of(2 * GRID_SIDE + 1, epochs) * len(numbers[:TUNING_SEEDS]) if tune else 0
@@ -354,6 +367,7 @@ def _protocol(
         "depth": len(first.hidden) if model is None and not (vary and {"hidden", "depth"} & {*vary}) else None,
         "seeds": list(numbers),
         "scale": data.scales,
+        "filled": any(data.has_gaps),
         "init": init if isinstance(init, str) else getattr(init, "__name__", "custom"),
         "epochs": given["epochs"],
         "steps": steps,

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from .._arrays import Array, plain_array, real_array
 from .._frames import is_column, is_table
+from .._tables import unknown_name
 from ..datasets import train_test_split
 from ..datasets._table_columns import encoded_frame, has_labels
 from ..datasets._target import check_task, counted, distinct_numbers, is_classes
 from ..datasets._words import Sentence
 
+MISSING = ("error", "mean")
 SCALES = ("auto", "columns", "together", "none")
 Rows = NDArray[np.intp]
 
@@ -89,9 +91,12 @@ def _columns(a: Array, task: str, name: str) -> Target:
     return Target("quantity", a.astype(np.float64), width, (), Sentence("quantities", n=width))
 
 
-def _input_array(x: Any, name: str) -> Array:
-    """Return inputs as an array; columns of text and categories of a table are one-hot encoded."""
-    return encoded_frame(x, name).X if is_table(x) and has_labels(x) else real_array(x, name)
+def _input_array(x: Any, name: str, missing: str) -> Array:
+    """Return inputs as an array, NaN where missing; columns of text and categories of a table are one-hot encoded."""
+    if not is_table(x) or not has_labels(x):
+        return real_array(x, name)
+    inputs = encoded_frame(x, name, missing)
+    return inputs.X if inputs.filled is None else np.where(inputs.filled, np.nan, inputs.X)
 
 
 def _target_array(y: Any, name: str) -> Array:
@@ -131,27 +136,39 @@ class Data:
     ----------
     X, y
         As in `compare`.
-    task, scale, test_size, validation_size, seed
+    task, scale, missing, test_size, validation_size, seed
         As in `compare`.
-    tuned : bool
-        Whether a validation part is set aside, which is the same for all seeds.
     has_model : bool
         Whether ``model=`` builds the nets, which then may take integers as they are.
     """
 
     def __init__(
-        self, X: Any, y: Any, *, task: str, scale: str, test_size: float, validation_size: float, seed: int, has_model: bool
+        self,
+        X: Any,
+        y: Any,
+        *,
+        task: str,
+        scale: str,
+        test_size: float,
+        validation_size: float,
+        seed: int,
+        has_model: bool,
+        missing: str = "error",
     ) -> None:
         task = check_task(task)
+        if missing not in MISSING:
+            raise unknown_name("missing", missing, MISSING)
         if scale not in SCALES:
             raise ValueError(f"scale: expected {', '.join(map(repr, SCALES[:-1]))} or {SCALES[-1]!r}, got {scale!r}")
         self.several_inputs = isinstance(X, tuple) and has_model
-        arrays = [_input_array(x, f"X[{i}]") for i, x in enumerate(X)] if self.several_inputs else [_input_array(X, "X")]
+        arrays = [_input_array(x, f"X[{i}]", missing) for i, x in enumerate(X)] if self.several_inputs else [_input_array(X, "X", missing)]
         self.inputs = [a[:, None] if a.ndim == 1 else a for a in arrays]
         for i, a in enumerate(self.inputs):
             where = f"X[{i}]" if self.several_inputs else "X"
-            if a.dtype.kind == "f" and not np.isfinite(a).all():
-                raise ValueError(f"{where} must be finite; it holds nan or infinity")
+            if a.dtype.kind == "f" and not (np.isfinite(a) | (np.isnan(a) if missing == "mean" else False)).all():
+                remedy = "" if np.isinf(a).any() else "; missing='mean' fills nan with the mean of the training rows"
+                raise ValueError(f"{where} must be finite; it holds nan or infinity{remedy}")
+        self.has_gaps = [a.dtype.kind == "f" and bool(np.isnan(a).any()) for a in self.inputs]
         self.keys, given = _several(y, has_model)
         self.targets = [read_target(one, task, f"y[{key!r}]" if self.keys else "y") for key, one in given]
         self.rows = len(self.inputs[0])
@@ -239,7 +256,8 @@ class Data:
         return self._scaled(test, train)
 
     def _scaled(self, rows: Rows, train: Rows) -> tuple[Any, Any]:
-        X = tuple(_standardised(a, rows, train, how) for a, how in zip(self.inputs, self.scales, strict=True))
+        known = [_filled(a, train) if gaps else a for a, gaps in zip(self.inputs, self.has_gaps, strict=True)]
+        X = tuple(_standardised(a, rows, train, how) for a, how in zip(known, self.scales, strict=True))
         y = [_standardised(t.y, rows, train, "columns").astype(np.float32) if t.task == "quantity" else t.y[rows] for t in self.targets]
         targets: Any = y[0] if not self.keys else dict(zip(self.keys, y, strict=True)) if isinstance(self.keys[0], str) else y
         return X if self.several_inputs else X[0], targets
@@ -277,6 +295,13 @@ def _several(y: Any, has_model: bool) -> tuple[list[Any], list[tuple[Any, Any]]]
         wanted = "pass model=, a function (activation, seed) that builds it"
         raise ValueError(f"y: {len(found)} targets need a net of as many outputs; {wanted}")
     return [key for key, _ in found], found
+
+
+def _filled(a: Array, train: Rows) -> Array:
+    """Return rows with the mean of the training rows for NaN; 0 where all of those are NaN."""
+    lost = np.isnan(a[train])
+    total = np.where(lost, 0, a[train]).sum(axis=0, dtype=np.float64)
+    return np.where(np.isnan(a), total / np.maximum((~lost).sum(axis=0), 1), a).astype(a.dtype)
 
 
 def _standardised(a: Array, rows: Rows, train: Rows, how: str) -> Array:

@@ -29,6 +29,7 @@ _TEXT = {
         "columns": "scaled by column",
         "together": "scaled together",
         "none": "as they are",
+        "filled": ", missing values are the mean of the training rows",
         "call": "Call: {}",
         "versions": "pynn {pynn}, NumPy {numpy}, Python {python}, {isa}; data SHA-256 {digest}.",
     },
@@ -52,6 +53,7 @@ _TEXT = {
         "columns": "chuẩn hóa theo cột",
         "together": "chuẩn hóa chung",
         "none": "giữ nguyên",
+        "filled": ", giá trị thiếu là trung bình của các dòng để học",
         "call": "Lệnh: {}",
         "versions": "pynn {pynn}, NumPy {numpy}, Python {python}, {isa}; SHA-256 của dữ liệu {digest}.",
     },
@@ -71,6 +73,7 @@ def protocol_sentences(p: Mapping[str, Any], lang: str = "en") -> list[str]:
     seeds = p["seeds"]
     named = t["seed"] if len(seeds) == 1 else t["seeds"]
     scale = ", ".join(t[one] for one in dict.fromkeys(p["scale"]))
+    scale += t["filled"] if p["filled"] else ""
     init = t.get(f"init_{p['init']}") or t["init_other"].format(p["init"])
     targets = "; ".join(Sentence(key, **values).in_language(lang) for key, values in p["targets"])
     found = [
