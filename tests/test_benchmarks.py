@@ -72,7 +72,7 @@ def test_merge_combines_reports(tmp_path: Path) -> None:
         parts.append(str(tmp_path / f"{part}.json"))
         done = run("predict", "--quick", "--threads", threads, "--peers", peer, "--json", parts[-1])
         assert done.returncode == 0, done.stderr
-    merged = tmp_path / "whole.json"
+    merged = tmp_path / "merged.json"
     done = run("--merge", *parts, "--json", str(merged))
     assert done.returncode == 0, done.stderr
     last, both = (json.loads(Path(path).read_text()) for path in (parts[1], merged))

@@ -76,9 +76,9 @@ def check_resumes(
     threads: int = 1,
     **kw: Any,
 ) -> None:
-    """Train without interruption and in two parts. ``callbacks`` returns further callbacks, given "whole" or "parts"."""
+    """Train without interruption and in two parts. ``callbacks`` returns further callbacks, given "full" or "parts"."""
     full, broken, resumed = net(), net(), net(None)  # the file contains the seeds of random layers
-    first = train(full, make(), callbacks=callbacks("whole"), **kw)
+    first = train(full, make(), callbacks=callbacks("full"), **kw)
     checkpoint = pynn.Checkpoint(path, every_steps=every)
     with monkeypatch.context() as patch:
         stop_at(checkpoint, writes, patch)
@@ -153,12 +153,12 @@ def test_callbacks_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name:
         return made[which]
 
     check_resumes(tmp_path / "t", monkeypatch, writes, every, callbacks=callbacks, epochs=7)
-    for first, second in zip(made["whole"], made["parts"], strict=True):
+    for first, second in zip(made["full"], made["parts"], strict=True):
         assert repr(first.state_dict()) == repr(second.state_dict()) or isinstance(first, cb.CSVLogger)
     if name == "save the best":
-        assert (tmp_path / "whole").read_bytes() == (tmp_path / "parts").read_bytes()
+        assert (tmp_path / "full").read_bytes() == (tmp_path / "parts").read_bytes()
     if name == "lines":
-        logs = [(tmp_path / which).read_text().splitlines() for which in ("whole", "parts")]
+        logs = [(tmp_path / which).read_text().splitlines() for which in ("full", "parts")]
         lines = [[row["epoch"], row["loss"]] for log in logs for row in csv.DictReader(log)]
         assert lines[:7] == lines[7:]
 
@@ -259,7 +259,7 @@ def test_training_resumes_after_sigkill(tmp_path: Path) -> None:
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     io.load_file(path)
-    runs = [start("", 30, 1, tmp_path / "whole.csv"), start("", 30, 2, tmp_path / "parts.csv", path)]
+    runs = [start("", 30, 1, tmp_path / "full.csv"), start("", 30, 2, tmp_path / "parts.csv", path)]
     full, resumed = (run.communicate()[0] for run in runs)
     assert full.startswith("start\n")
     assert len(full) > 100

@@ -128,14 +128,14 @@ def test_values_match_the_formula(case: str, reduction: str, dtype: str, isa: st
     assert got.dtype == dtype
     assert np.shape(got) == np.shape(expected)
     np.testing.assert_allclose(got, expected, **({"rtol": 2e-5, "atol": 1e-6} if dtype == "float32" else {"rtol": 1e-11, "atol": 1e-12}))
-    whole = make(name, "none", **settings)
-    call(whole, x, t)
+    unreduced = make(name, "none", **settings)
+    call(unreduced, x, t)
     share = 1 / divisor(name, settings, t, values) if reduction == "mean" else 1
     g = np.full(values.shape, share) if reduction != "none" else rng.normal(size=values.shape)
     close = {"rtol": 2e-6, "atol": 1e-7} if dtype == "float32" else {"rtol": 1e-14, "atol": 1e-15}
-    for mine, other in zip(back(loss, g) if reduction == "none" else back(loss), back(whole, g), strict=True):
-        assert mine.dtype == dtype
-        np.testing.assert_allclose(mine, other, **close)
+    for gradient, other in zip(back(loss, g) if reduction == "none" else back(loss), back(unreduced, g), strict=True):
+        assert gradient.dtype == dtype
+        np.testing.assert_allclose(gradient, other, **close)
 
 
 @each_case
@@ -162,10 +162,10 @@ def test_gradients_match_finite_differences(case: str) -> None:
 @pytest.mark.parametrize("case", [c for c, (name, *_) in CASES.items() if ROWS[name]["kind"] != "w"])
 def test_a_single_row_gives_the_same_bits_as_in_a_batch(case: str) -> None:
     name, settings, x, t = CASES[case]
-    whole = call(make(name, "none", **settings), x, t)
+    batch = call(make(name, "none", **settings), x, t)
     for i in (0, len(x[0]) - 1):
         one = call(make(name, "none", **settings), tuple(a[i : i + 1] for a in x), None if t is None else t[i : i + 1])
-        np.testing.assert_array_equal(one[0], whole[i])
+        np.testing.assert_array_equal(one[0], batch[i])
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row["kind"] in "rb"])
@@ -177,8 +177,8 @@ def test_a_single_row_needs_no_batch_axis(name: str) -> None:
     got = call(alone, *row)
     assert np.shape(got) == ()
     assert got == expected
-    for mine, other in zip(back(alone, 2.0), back(batch, np.full(7, 2.0)), strict=True):
-        np.testing.assert_array_equal(mine, other[2])
+    for gradient, other in zip(back(alone, 2.0), back(batch, np.full(7, 2.0)), strict=True):
+        np.testing.assert_array_equal(gradient, other[2])
 
 
 @pytest.mark.parametrize("case", plain)
@@ -192,10 +192,10 @@ def test_integer_weights_equal_repeated_rows(case: str, dtype: str, isa: str) ->
     for reduction in ("mean", "sum"):
         weighted, plainly = make(name, reduction), make(name, reduction)
         np.testing.assert_allclose(call(weighted, x, t, sample_weight=w), call(plainly, *repeated), **close)
-        for mine, other in zip(back(weighted), back(plainly), strict=True):
-            added = np.zeros_like(mine)
+        for gradient, other in zip(back(weighted), back(plainly), strict=True):
+            added = np.zeros_like(gradient)
             np.add.at(added, np.repeat(np.arange(7), w), other)
-            np.testing.assert_allclose(mine, added, **close)
+            np.testing.assert_allclose(gradient, added, **close)
     each = make(name, "none")
     values = call(make(name, "none"), x, t)
     np.testing.assert_allclose(call(each, x, t, sample_weight=w), values * w.reshape(w.shape + (1,) * (values.ndim - 1)), **close)
@@ -662,16 +662,16 @@ def test_classes_on_the_second_axis(shape: tuple[int, ...], kind: str, reduction
     x, flat = rng.normal(size=shape), lambda a: np.moveaxis(a, 1, -1).reshape(-1, 5)
     labels = rng.integers(5, size=(shape[0], *shape[2:]))
     t = labels if kind == "labels" else reference.softmax(rng.normal(size=shape), 1)
-    whole, rows = pynn.CrossEntropyLoss(reduction=reduction), pynn.CrossEntropyLoss(reduction=reduction)
-    got, expected = whole(x, t), rows(flat(x), labels.ravel() if kind == "labels" else flat(t))
+    nested, rows = pynn.CrossEntropyLoss(reduction=reduction), pynn.CrossEntropyLoss(reduction=reduction)
+    got, expected = nested(x, t), rows(flat(x), labels.ravel() if kind == "labels" else flat(t))
     np.testing.assert_array_equal(np.ravel(got), np.ravel(expected))
     g = rng.normal(size=labels.shape)
-    a, b = (whole.backward(g), rows.backward(g.ravel())) if reduction == "none" else (whole.backward(), rows.backward())
+    a, b = (nested.backward(g), rows.backward(g.ravel())) if reduction == "none" else (nested.backward(), rows.backward())
     assert a.shape == shape
     np.testing.assert_array_equal(flat(a), b)
     w = np.arange(1.0, shape[0] + 1)
     spread = np.broadcast_to(w.reshape(-1, *[1] * (len(shape) - 2)), labels.shape)
-    assert np.array_equal(whole(x, t, sample_weight=w), whole(x, t, sample_weight=spread))
+    assert np.array_equal(nested(x, t, sample_weight=w), nested(x, t, sample_weight=spread))
 
 
 @pytest.mark.parametrize("shape", [(7, 2, 3), (7, 2, 1), (7, 2), (1, 2, 3), (1, 1, 1), ()])
@@ -679,9 +679,9 @@ def test_variances_broadcast_and_their_gradients_are_summed(shape: tuple[int, ..
     x, t, var = rng.normal(size=(7, 2, 3)), rng.normal(size=(7, 2, 3)), np.abs(rng.normal(size=shape)) + 0.5
     full = np.broadcast_to(var[..., None] if shape == (7, 2) else var, x.shape)
     for g in ((), (rng.normal(size=x.shape),)):
-        spread, whole = (pynn.GaussianNLLLoss(reduction="none" if g else "mean") for _ in range(2))
-        np.testing.assert_array_equal(spread(x, t, var), whole(x, t, full))
-        (gx, gv), (hx, hv) = spread.backward(*g), whole.backward(*g)
+        spread, expanded = (pynn.GaussianNLLLoss(reduction="none" if g else "mean") for _ in range(2))
+        np.testing.assert_array_equal(spread(x, t, var), expanded(x, t, full))
+        (gx, gv), (hx, hv) = spread.backward(*g), expanded.backward(*g)
         np.testing.assert_array_equal(gx, hx)
         assert gv.shape == shape
         np.testing.assert_allclose(gv.sum(), hv.sum())

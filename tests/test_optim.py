@@ -114,14 +114,14 @@ def test_steps_match_the_reference(name: str, settings: dict[str, Any], dtype: s
 
 @each
 def test_each_group_uses_its_settings(name: str) -> None:
-    together, apart = parameters(name), parameters(name)
+    together, separate = parameters(name), parameters(name)
     run(make(name, [{"params": together[:2], "lr": 0.5}, {"params": together[2:]}], lr=0.05), together, range(4))
-    optimizers = make(name, apart[:2], lr=0.5), make(name, apart[2:], lr=0.05)
+    optimizers = make(name, separate[:2], lr=0.5), make(name, separate[2:], lr=0.05)
     for step in range(4):
-        gradients(apart, step)
+        gradients(separate, step)
         for opt in optimizers:
             opt.step()
-    for p, q in zip(together, apart, strict=True):
+    for p, q in zip(together, separate, strict=True):
         np.testing.assert_array_equal(p.data, q.data)
 
 

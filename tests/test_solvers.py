@@ -129,7 +129,7 @@ def jacobian(model: pynn.Sequential, t: np.ndarray, scale: np.ndarray) -> tuple[
     return np.array(rows), np.array(residuals)
 
 
-def lm_manually(model: pynn.Sequential, epochs: int, damping: float, w: np.ndarray) -> list[float]:
+def train_lm_manually(model: pynn.Sequential, epochs: int, damping: float, w: np.ndarray) -> list[float]:
     """Train with Nielsen's damping and NumPy's solver; return the loss before each step."""
     scale, losses, mu, grow = np.sqrt(w / (w.sum() * 2)), [], 0.0, 2.0
     for epoch in range(epochs):
@@ -158,7 +158,7 @@ def test_lm_matches_nielsens_algorithm(hidden: int, damping: float, weighted: bo
     model, clone, w = net(2, hidden), net(2, hidden), W if weighted else np.ones(150)
     opt = LM(damping=damping)
     hist = model.fit(X, T, loss="mse", optimizer=opt, epochs=6, sample_weight=w if weighted else None, shuffle=False)
-    np.testing.assert_allclose(hist.history["loss"], lm_manually(clone, 6, damping, w), rtol=1e-6)
+    np.testing.assert_allclose(hist.history["loss"], train_lm_manually(clone, 6, damping, w), rtol=1e-6)
     np.testing.assert_allclose(vector(model), vector(clone), rtol=1e-4, atol=1e-5)
 
 
@@ -225,7 +225,7 @@ def test_lm_weights_several_outputs() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "levenberg_marquardt"])
-def test_frozen_parameters_and_thread_counts(optimizer: str) -> None:
+def test_solvers_keep_frozen_parameters_on_any_thread_count(optimizer: str) -> None:
     found = []
     for threads in (1, 3):
         with pynn.num_threads(threads):
@@ -252,7 +252,7 @@ def test_lm_rejects_unsupported_nets_and_settings(layers: list[Any], kwargs: dic
         pynn.Sequential(*layers).fit(X, T, **{"loss": "mse", "optimizer": "levenberg_marquardt", **kwargs})
 
 
-def test_settings_train_on_batch_and_find_lr() -> None:
+def test_solvers_in_train_on_batch_and_find_lr() -> None:
     with pytest.raises(ValueError, match="damping"):
         LM(damping=0.0)
     with pytest.raises(ValueError, match="LevenbergMarquardt has no learning rate"):

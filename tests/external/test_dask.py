@@ -1,4 +1,4 @@
-"""Many trainings on a cluster of Dask, and on its backend of joblib."""
+"""Many models trained on a Dask cluster, and on Dask's backend for joblib."""
 
 import joblib
 import pytest

@@ -13,7 +13,7 @@ static T CAT(limit, TYPE)(double most)
 
 /* scale: NULL, or the largest terms, which give the unit where the derivative is smaller. */
 static void CAT(judge, TYPE)(worst *w, size_t n, const R *restrict x, const R *restrict y, const T *restrict ref, const T *restrict error,
-                             const T *restrict scale, const question *ask)
+                             const T *restrict scale, const question *query)
 {
     const T top = -LOWEST < 1000 ? (T)0x1p128 : (T)0x1p1023 * 2, normal = LOWEST > -1000 ? (T)0x1p-126 : (T)0x1p-1022;
     const T low = CAT(limit, TYPE)(w->subnormal), high = CAT(limit, TYPE)(w->normal);
@@ -34,7 +34,7 @@ static void CAT(judge, TYPE)(worst *w, size_t n, const R *restrict x, const R *r
     }
     for (size_t i = 0; doubtful && i < n; i++) {
         T size = scale && scale[i] > ABS(ref[i]) ? scale[i] : ABS(ref[i]);
-        if (!(e[i] <= (size < normal ? low : high))) decide(w, ask, (double)x[i], (double)y[i], MANT, LOWEST);
+        if (!(e[i] <= (size < normal ? low : high))) decide(w, query, (double)x[i], (double)y[i], MANT, LOWEST);
     }
 }
 #undef R

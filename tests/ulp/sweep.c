@@ -51,14 +51,14 @@ typedef struct { double normal, at, subnormal, subnormal_at; uint64_t bad, undec
 typedef struct { quad_fn *f; __float128 p0, p1; int derivative, rooted; } question;
 
 /* Returns the error of y on one side of x in units in the last place; NAN if y is bad, -1 if the formula cannot decide. */
-static double distance(const question *ask, double x, double y, __float128 side, int mant, int lowest, int *subnormal)
+static double distance(const question *query, double x, double y, __float128 side, int mant, int lowest, int *subnormal)
 {
     __float128 v, ev, d, ed, s, at = x;
-    if (x == 0) at = (ask->derivative ? side : copysign(1, x)) * 0x1p-1200Q;    /* next to 0, since a formula may divide by x */
-    ask->f(at, ask->p0, ask->p1, side, &v, &ev, &d, &ed, &s);
-    const __float128 top = scalbnq(1, 2 - lowest), q = ask->derivative ? d : v, error = ask->derivative ? ed : ev;
+    if (x == 0) at = (query->derivative ? side : copysign(1, x)) * 0x1p-1200Q;    /* next to 0, since a formula may divide by x */
+    query->f(at, query->p0, query->p1, side, &v, &ev, &d, &ed, &s);
+    const __float128 top = scalbnq(1, 2 - lowest), q = query->derivative ? d : v, error = query->derivative ? ed : ev;
     __float128 size = fabsq(q), to = fmaxq(-top, fminq(q, top)), got = fmaxq(-top, fminq(y, top));
-    if (ask->derivative && ask->rooted) size = fmaxq(size, s);
+    if (query->derivative && query->rooted) size = fmaxq(size, s);
     *subnormal = size < scalbnq(1, lowest);
     const __float128 unit = scalbnq(1, (*subnormal ? lowest : ilogbq(fminq(size, top))) - mant);
     const int root = !*subnormal && fabsq(q) < unit;                            /* terms cancel, so either sign of 0 is right */
@@ -67,14 +67,14 @@ static double distance(const question *ask, double x, double y, __float128 side,
     if (isnanq(q) || !(error * 0x1p-113Q <= unit / 64)) return -1;
     return (double)(fabsq(got - to) / unit);
 }
-static void decide(worst *w, const question *ask, double x, double y, int mant, int lowest)
+static void decide(worst *w, const question *query, double x, double y, int mant, int lowest)
 {
     if (isnan(x) && isnan(y)) return;
     if (isinf(x)) return;                                                   /* limits are tested elsewhere */
     int subnormal;
-    double e = distance(ask, x, y, 1, mant, lowest, &subnormal);
-    if (ask->derivative && e != 0) {
-        double left = distance(ask, x, y, -1, mant, lowest, &subnormal);    /* at a kink, either side is right */
+    double e = distance(query, x, y, 1, mant, lowest, &subnormal);
+    if (query->derivative && e != 0) {
+        double left = distance(query, x, y, -1, mant, lowest, &subnormal);    /* at a kink, either side is right */
         if (!(e <= left)) e = left;
     }
     double *most = subnormal ? &w->subnormal : &w->normal, *at = subnormal ? &w->subnormal_at : &w->at;
@@ -152,11 +152,11 @@ static void block_f32(sweep *s, const float *x)
     static double v[BLOCK], ev[BLOCK], d[BLOCK], ed[BLOCK], terms[BLOCK];
     float y[BLOCK];
     s->row->f32(BLOCK, x, (float)s->p[0], (float)s->p[1], v, ev, d, ed, terms);
-    question ask = { s->row->quad, (float)s->p[0], (float)s->p[1], 0, s->rooted };
-    for (; ask.derivative < 2; ask.derivative++)
+    question query = { s->row->quad, (float)s->p[0], (float)s->p[1], 0, s->rooted };
+    for (; query.derivative < 2; query.derivative++)
         for (size_t k = 0; k < s->n_isas; k++) {
-            compute(s, k, ask.derivative, PN_F32, x, y);
-            judge_f32(&s->worst[k][ask.derivative], BLOCK, x, y, ask.derivative ? d : v, ask.derivative ? ed : ev, ask.derivative && s->rooted ? terms : NULL, &ask);
+            compute(s, k, query.derivative, PN_F32, x, y);
+            judge_f32(&s->worst[k][query.derivative], BLOCK, x, y, query.derivative ? d : v, query.derivative ? ed : ev, query.derivative && s->rooted ? terms : NULL, &query);
         }
     s->inputs += BLOCK;
 }
@@ -165,11 +165,11 @@ static void block_f64(sweep *s, const double *x)
     static long double v[BLOCK], ev[BLOCK], d[BLOCK], ed[BLOCK], terms[BLOCK];
     double y[BLOCK];
     s->row->f64(BLOCK, x, s->p[0], s->p[1], v, ev, d, ed, terms);
-    question ask = { s->row->quad, s->p[0], s->p[1], 0, s->rooted };
-    for (; ask.derivative < 2; ask.derivative++)
+    question query = { s->row->quad, s->p[0], s->p[1], 0, s->rooted };
+    for (; query.derivative < 2; query.derivative++)
         for (size_t k = 0; k < s->n_isas; k++) {
-            compute(s, k, ask.derivative, PN_F64, x, y);
-            judge_f64(&s->worst[k][ask.derivative], BLOCK, x, y, ask.derivative ? d : v, ask.derivative ? ed : ev, ask.derivative && s->rooted ? terms : NULL, &ask);
+            compute(s, k, query.derivative, PN_F64, x, y);
+            judge_f64(&s->worst[k][query.derivative], BLOCK, x, y, query.derivative ? d : v, query.derivative ? ed : ev, query.derivative && s->rooted ? terms : NULL, &query);
         }
     s->inputs += BLOCK;
 }
