@@ -16,17 +16,17 @@ Number = TypeVar("Number", int, float)
 EXAMPLES = """\
 examples:
   python -m pynn                                    handwritten digits, six activations
-  python -m pynn --activations relu,mish,softplus   others
-  python -m pynn --html report.html                 the same as a page
-  python -m pynn --data iris.csv --target species   a table; what was understood is printed first
+  python -m pynn --activations relu,mish,softplus   other activations
+  python -m pynn --html report.html                 also write an HTML report
+  python -m pynn --data iris.csv --target species   a table; its interpretation is printed first
   python -m pynn --data sonar.data --no-header --target -1
 
-Every activation is trained once with each seed, at its own best learning rate, which a validation part chooses; a seed
-gives all of them the same split and order of samples. The table shows, for each activation: the score on the test part
-(accuracy, or R2 where the target is a quantity), mean ± standard deviation over the seeds; its learning rate; the first
-epoch whose validation accuracy reached 95 %, median; the mean share of hidden units that are dead (derivative 0 on every
-sample) or saturated (derivative below 5 % of its largest on at least 95 % of them) in the last epoch; the nanoseconds that
-the activation takes for one element, forward and backward; and the seconds of one training.
+Every activation is trained once with each seed, at the learning rate that is best on a validation set. A seed determines
+the split and the order of samples, which are the same for all activations. The table shows for each activation: the test
+score (accuracy, or R2 if the target is a quantity), mean ± standard deviation over the seeds; the learning rate; the
+median of the first epoch with a validation accuracy of 95 %; the mean share of hidden units in the last epoch that are
+dead (derivative 0 on every sample) or saturated (derivative below 5 % of its maximum on at least 95 % of the samples);
+the time of the activation per element in nanoseconds, forward and backward; and the time of one training run in seconds.
 """
 
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if (options.data is None) != (options.target is None):
-        parser.error("--data and --target belong together")
+        parser.error("--data and --target must be given together")
     try:
         understood, (X, y) = _data(options)
         sys.stdout.flush()
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _data(options: argparse.Namespace) -> tuple[dict[str, Any], tuple[Any, Any]]:
-    """Print what was understood; return the options of `compare` that depend on the data, inputs, and targets."""
+    """Print how the data were interpreted; return the options of `compare` that depend on them, the inputs and the targets."""
     if options.data is None:
         print("handwritten digits" if options.lang == "en" else "chữ số viết tay")
         return {"task": options.task}, load_digits()
@@ -86,7 +86,7 @@ def _data(options: argparse.Namespace) -> tuple[dict[str, Any], tuple[Any, Any]]
 
 
 def _wrapped(text: str, indent: str = "") -> str:
-    """Return text in lines of at most 79 columns, longer words excepted, such as paths."""
+    """Return text wrapped to 79 columns; longer words, such as paths, are not broken."""
     return textwrap.fill(text, 79, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
@@ -98,27 +98,27 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--data", metavar="FILE", help="a table to learn from, instead of the digits: text, or what pandas reads")
+    add("--data", metavar="FILE", help="a table to train on instead of the digits: text, or a format that pandas reads")
     add("--target", metavar="COLUMN", help="the column of FILE to predict: its name, or its position (-1: the last)")
-    add("--task", choices=("auto", "classes", "quantity", *SYNONYMS), default="auto", help="what the target is (default: by its values)")
+    add("--task", choices=("auto", "classes", "quantity", *SYNONYMS), default="auto", help="the kind of target (default: by its values)")
     add("--header", action="store_true", default=None, help="the first line of FILE holds the column names")
     add("--no-header", dest="header", action="store_false", help="the first line of FILE is data")
-    add("--drop", metavar="COLUMN", action="append", default=[], help="a column to leave out (repeatable)")
+    add("--drop", metavar="COLUMN", action="append", default=[], help="a column to omit (repeatable)")
     add("--keep", metavar="COLUMN", action="append", default=[], help="a column to use though it looks like an id (repeatable)")
     missing = "rows with missing values: dropped, filled, or an error (default: auto: dropped if 80 %% of the rows remain)"
     add("--missing", choices=("auto", "drop", "mean", "error"), default="auto", help=missing)
     add("--na", metavar="TEXT", action="append", default=[], help="another spelling of missing values (repeatable)")
-    add("--separator", metavar="CHARACTER", type=_separator, help="of fields: , ; | tab or space (default: as found)")
-    add("--encoding", metavar="NAME", help="of FILE, such as latin-1 (default: as found)")
+    add("--separator", metavar="CHARACTER", type=_separator, help="the field separator: , ; | tab or space (default: detected)")
+    add("--encoding", metavar="NAME", help="the encoding of FILE, such as latin-1 (default: detected)")
     add("--activations", metavar="NAMES", type=_names, default=list(ACTIVATIONS), help=f"default: {','.join(ACTIVATIONS)}")
     add("--hidden", metavar="WIDTHS", type=_widths, default=[128, 64], help="widths of the hidden layers (default: 128,64)")
     add("--epochs", metavar="N", type=_positive(int), default=30, help="passes over the training data (default: 30)")
     add("--batch-size", metavar="N", type=_positive(int), default=32, help="samples in a step (default: 32)")
     add("--lr", metavar="RATE", type=_positive(float), help="the middle of the grid of Adam's learning rates (default: 0.001)")
-    add("--no-tune", dest="tune", action="store_false", help="train all with the rate of --lr, without a search")
-    add("--seeds", metavar="N", type=_positive(int), default=10, help="trainings of each activation (default: 10)")
-    add("--seed", metavar="N", type=_seed, default=0, help="the first seed: split, first weights, sample order (default: 0)")
-    add("--html", metavar="FILE", help="write the report as a page, too")
+    add("--no-tune", dest="tune", action="store_false", help="train all activations at the rate of --lr, without a search")
+    add("--seeds", metavar="N", type=_positive(int), default=10, help="training runs of each activation (default: 10)")
+    add("--seed", metavar="N", type=_seed, default=0, help="the first seed, for split, initial weights and sample order (default: 0)")
+    add("--html", metavar="FILE", help="also write the report as an HTML page")
     add("--lang", choices=("en", "vi"), default="en", help="the language of the report (default: en)")
     add("--version", action="version", version=f"pynn {pynn.__version__}")
     return parser
@@ -138,12 +138,12 @@ def _widths(text: str) -> list[int]:
 
 def _seed(text: str) -> int:
     if not text.strip().isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of 0 or more")
     return int(text)
 
 
 def _positive(kind: type[Number]) -> Callable[[str], Number]:
-    """Return a reader of positive numbers, for argparse."""
+    """Return a converter to positive numbers for argparse."""
 
     def read(text: str) -> Number:
         try:
@@ -160,5 +160,5 @@ def _positive(kind: type[Number]) -> Callable[[str], Number]:
 
 if __name__ == "__main__":
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a ± that the terminal lacks must not cost the table
+        sys.stdout.reconfigure(errors="replace")  # a terminal without the character ± must not prevent the output
     sys.exit(main())

@@ -792,7 +792,7 @@ def test_columns_of_a_log_are_compared_before_the_first_epoch(tmp_path: Path) ->
     path = tmp_path / "log.csv"
     net().fit(X, T, callbacks=cb.CSVLogger(path), **MSE)
     before = path.read_text()
-    with pytest.raises(ValueError, match="has the columns epoch, loss, seconds, and this training epoch, loss, mae, seconds"):
+    with pytest.raises(ValueError, match="has the columns epoch, loss, seconds, but this training reports epoch, loss, mae, seconds"):
         net().fit(X, T, metrics=["mae"], callbacks=[cb.CSVLogger(path, append=True), untrained], **MSE)
     with pytest.raises(ValueError, match="has the columns"):
         net().fit(X, T, validation_data=(X, T), callbacks=[cb.CSVLogger(path, append=True), untrained], **MSE)

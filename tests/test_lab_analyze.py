@@ -252,10 +252,10 @@ def test_verdict_is_a_frame_and_html() -> None:
         ({}, {}, "at least 2 labels to compare, got 0"),
         ({"a": [1.0] * 8, "b": [1.0] * 7}, {}, "one score per seed for every label, in the same order; a has 8, b has 7"),
         ({"a": [], "b": []}, {}, "at least one score"),
-        ({"a": [1.0, math.nan] * 4, "b": [1.0] * 8}, {}, r"scores\['a'\]: score 1 is nan; score a failed training"),
+        ({"a": [1.0, math.nan] * 4, "b": [1.0] * 8}, {}, r"scores\['a'\]: score 1 is nan; give a failed run the score"),
         ({"a": [1.0, 2] * 4, "b": [-math.inf] * 8}, {}, r"scores\['b'\]: score 0 is -inf"),
         ({"a": [[1.0]] * 8, "b": [1.0] * 8}, {}, r"expected one score per seed, shape \(n,\), got shape \(8, 1\)"),
-        ({1: [1.0] * 8, "1": [1.0] * 8}, {}, "more than one label reads '1'"),
+        ({1: [1.0] * 8, "1": [1.0] * 8}, {}, "two labels are '1' as text"),
         ({"a": [1.0] * 8, "b": [1.0] * 8}, {"test_fraction": 1}, "test_fraction: expected a number between 0 and 1, got 1"),
         ({"a": [1.0] * 8, "b": [1.0] * 8}, {"alpha": 0}, r"alpha: expected a number between 0.001 and 0.5, got 0"),
         ({"a": [1.0] * 8, "b": [1.0] * 8}, {"rope": -1}, "rope: expected a number over 0"),
@@ -289,16 +289,16 @@ def test_words_are_true_of_the_numbers() -> None:
     assert verdict.best == ("relu", "tanh", "gelu")
     against = [pair for pair in verdict.differences if pair.b == "sigmoid"]
     low, high = next((p.low, p.high) for p in against if f"{p.a} is better than sigmoid" in spoken)
-    said = spoken.split("is better than sigmoid by ")[1].split(" points (95 %, 6 pairs corrected).")[0].split(" to ")
+    said = spoken.split("is better than sigmoid by ")[1].split(" points (95 %, corrected for 6 pairs).")[0].split(" to ")
     assert float(said[0]) <= 100 * low < float(said[0]) + 0.1
     assert float(said[1]) - 0.1 < 100 * high <= float(said[1])
     inner = [pair for pair in verdict.differences if pair.b != "sigmoid"]
     bound = max(max(-pair.low, pair.high) for pair in inner)
-    assert "relu, tanh and gelu may be best: 20 seeds cannot tell them apart; differences over" in spoken
+    assert "relu, tanh and gelu may be best: 20 seeds cannot distinguish them; differences over" in spoken
     ruled_out = float(spoken.split("differences over ")[1].split(" points are ruled out")[0])
     assert ruled_out - 0.1 < 100 * bound <= ruled_out
     assert "relu, tanh and gelu are equivalent: every difference between them is within 0.5 points." in spoken
-    assert "sign-flip max-t over 6 pairs, a subgroup of 16,384 sign patterns" in spoken
+    assert "sign-flip max-t test of 6 pairs, with a subgroup of 16,384 sign patterns" in spoken
 
 
 def test_too_few_seeds_are_no_verdict() -> None:
@@ -307,10 +307,10 @@ def test_too_few_seeds_are_no_verdict() -> None:
     assert not verdict.different
     assert not verdict.equivalent
     assert math.isnan(verdict.differences[0].p)
-    assert str(verdict).startswith("No verdict is possible with 5 seeds; 6 would do.\nAt this spread, ")
+    assert str(verdict).startswith("No verdict is possible with 5 seeds; use at least 6.\nWith this spread, ")
     strict = analyze({"a": [0.9, 0.8] * 4, "b": [0.1] * 8}, alpha=0.001)
-    assert str(strict).startswith("No verdict is possible with 8 seeds at alpha = 0.001; 11 would do.")
-    assert "One seed shows no spread" in str(analyze({"a": [0.5], "b": [0.6]}))
+    assert str(strict).startswith("No verdict is possible with 8 seeds at alpha = 0.001; use at least 11.")
+    assert "The spread of one seed is unknown" in str(analyze({"a": [0.5], "b": [0.6]}))
 
 
 def test_one_pair_is_not_called_corrected() -> None:
@@ -332,7 +332,7 @@ def test_scores_without_a_unit_have_no_default_rope() -> None:
 
 def test_overlap_is_said_and_may_leave_no_number_of_seeds() -> None:
     spoken = str(analyze(named(scores(6, 10)), test_fraction=0.25)).replace("\n", " ")
-    assert "2.1 times wider because the test parts overlap (Nadeau and Bengio)" in spoken
+    assert "2.1 times wider because the test sets overlap (Nadeau and Bengio)" in spoken
     assert "No number of seeds finds a difference of 0.5 points" in spoken
 
 
@@ -356,7 +356,7 @@ sys.modules["scipy"] = sys.modules["scipy.stats"] = None
 from pynn.lab import analyze
 table = {"a": [0.9, 0.8] * 4, "b": [0.1, 0.2] * 4}
 assert analyze(table).best == ("a",)
-assert "is computed by scipy: pip install" in str(analyze({"a": [0.9, 0.8] * 4, "b": [0.8, 0.9, 0.85, 0.85] * 2})).replace("\\n", " ")
+assert "needs scipy: pip install" in str(analyze({"a": [0.9, 0.8] * 4, "b": [0.8, 0.9, 0.85, 0.85] * 2})).replace("\\n", " ")
 try:
     analyze({k: v[:6] for k, v in table.items()})
 except ImportError as error:

@@ -430,11 +430,11 @@ def test_text_fits_79_columns() -> None:
 def test_protocol_says_what_was_done() -> None:
     report = quick(tune="lr", seeds=2)
     text = str(report).replace("\n", " ")
-    assert "Target: 10 classes (0 178, 1 182, 2 177, 3 183, ...). Rows: 1,078 to train, 270 to validate, 449 to test." in text
-    assert "Net: 64-16-10. 2 seeds (0 to 1); inputs scaled by column; initial weights by activation." in text
+    assert "Target: 10 classes (0 178, 1 182, 2 177, 3 183, ...). Rows: 1,078 for training, 270 for validation, 449 for testing." in text
+    assert "Net: 64-16-10. 2 seeds (0 to 1); inputs scaled by column; initial weights chosen by activation." in text
     tuning = report.protocol["tuning"]
     assert f"{tuning['trials']} trials, {tuning['steps']:,} steps" in text
-    assert "Budget of each: 3 epochs, 102 steps per seed, batches of 32, Adam." in text
+    assert "Budget of each candidate: 3 epochs, 102 steps per seed, batches of 32, Adam." in text
     call = "pynn.lab.compare(X, y, activations=('relu', 'tanh'), hidden=(16,), epochs=3, lr=0.003, seeds=2)"
     assert report.protocol["call"] == call
     again = eval(call, {"pynn": pynn, "X": X, "y": Y})
@@ -476,7 +476,7 @@ def test_units_are_counted_in_every_epoch() -> None:
     assert [run.history["dead"] for run in report["never"].runs] == [[1.0] * 3] * 2
     assert [run.history["dead"] for run in report["tanh"].runs] == [[0.0] * 3] * 2
     assert report["never"].dead == 1
-    assert "never: 100% of the hidden units are dead, most in layer 1 (100%)." in str(report)
+    assert "never: 100% of the hidden units are dead, the most in layer 1 (100%)." in str(report)
 
 
 def test_frame_has_a_row_per_training() -> None:
@@ -496,14 +496,14 @@ def test_plot_shows_every_seed() -> None:
 
 
 def test_few_seeds_are_no_verdict_and_one_entry_has_none() -> None:
-    assert "No verdict is possible with 2 seeds; 6 would do." in str(quick())
+    assert "No verdict is possible with 2 seeds; use at least 6." in str(quick())
     assert quick(activations=["relu"]).verdict is None
 
 
 def test_a_diverged_training_is_said() -> None:
     report = quick(activations=[("wild", lambda: pynn.Exponential())], lr=1e6, hidden=(16, 16), seeds=2)
     assert report["wild"].diverged == 2
-    assert "wild: 2 of 2 trainings diverged." in str(report)
+    assert "wild: 2 of 2 training runs diverged." in str(report)
     assert np.isfinite(report["wild"].scores).all()
 
 
@@ -533,17 +533,17 @@ def test_interrupt_keeps_the_finished_seeds(monkeypatch: pytest.MonkeyPatch) -> 
         ({"y": np.where(Y > 8, np.nan, Y)}, "y must be finite"),
         ({"y": pandas.Series(Y, dtype="Int64").mask(Y > 8)}, "y: 180 values are missing"),
         ({"y": np.ones(1797) + 0.5}, r"every value is .*1.5.* nothing to predict"),
-        ({"y": [Y, Y]}, "y: 2 targets need a net of as many outputs; pass model="),
+        ({"y": [Y, Y]}, "y: 2 targets need a net with as many outputs; pass model="),
         ({"task": "multilabel"}, r"'multilabel' needs y of shape \(n, k\)"),
         ({"task": "clases"}, "unknown task 'clases'; did you mean 'classes'"),
         ({"scale": "rows"}, "scale: expected 'auto', 'columns', 'together' or 'none', got 'rows'"),
         ({"test_size": 1.0}, "test_size: expected a number between 0 and 1, got 1.0"),
-        ({"test_size": 0.9}, "together they must leave rows to train on, got 0.9 and 0.15"),
+        ({"test_size": 0.9}, "their sum must be below 1 to leave rows to train on, got 0.9 and 0.15"),
         ({"seeds": 0}, "seeds: expected an integer of 1 or more"),
         ({"activations": ["rleu"]}, "unknown activation 'rleu'; did you mean 'relu'"),
-        ({"activations": ["relu", "relu"]}, r"two of them are called 'relu'; give \(label, value\) pairs"),
+        ({"activations": ["relu", "relu"]}, r"two entries have the label 'relu'; give \(label, value\) pairs"),
         ({"activations": []}, "activations: expected at least one"),
-        ({"activations": [pynn.PReLU(5)]}, "makes no 16 outputs"),
+        ({"activations": [pynn.PReLU(5)]}, "does not return 16 outputs"),
         ({"vary": {"foo": [1]}, "activations": None}, "unknown vary 'foo'; known: optimizer"),
         ({"vary": {"depth": [1]}}, "with vary= expected a single one, got 2"),
         ({"norm": "bach"}, "unknown norm 'bach'; did you mean 'batch'"),
@@ -562,8 +562,8 @@ def test_wrong_input_is_explained(changed: dict[str, Any], says: str) -> None:
     ("changed", "says"),
     [
         ({"activations": "relu"}, r"write \['relu'\]"),
-        ({"activations": [pynn.relu]}, "relu must make a layer when it is called without arguments; write 'relu'"),
-        ({"activations": [3]}, "expected a name, a layer, a function that makes one"),
+        ({"activations": [pynn.relu]}, "relu must return a layer when called without arguments; write 'relu'"),
+        ({"activations": [3]}, "expected a name, a layer, a function that returns one"),
         ({"model": 3}, "model: expected a function"),
         ({"model": lambda activation, seed: None}, "expected a function that returns a Sequential or a Model, got None"),
     ],

@@ -33,10 +33,11 @@ def test_command_line_compares_activations_on_a_table(tmp_path: Path, capsys: py
     spoken = rest.replace("\n", " ")
     assert spoken.startswith("target 't': 3 classes (0 67, 1 67, 2 66); 4 numeric inputs  ")
     report = spoken.partition("inputs  ")[2]
-    assert report.startswith("Target: 3 classes (0 67, 1 67, 2 66). Rows: 120 to train, 30 to validate, 50 to test. Net: 4-8-8-3. ")
+    rows = "Rows: 120 for training, 30 for validation, 50 for testing."
+    assert report.startswith(f"Target: 3 classes (0 67, 1 67, 2 66). {rows} Net: 4-8-8-3. ")
     assert "6 seeds (0 to 5); inputs scaled by column" in spoken
     assert "4 epochs, 16 steps per seed, batches of 32, Adam." in out
-    assert "Learning rate of each: the best of" in out
+    assert "Learning rate of each candidate: the best of" in out
     assert "\nrelu " in out
     assert "\nmish " in out
     assert "\nbaseline " in out
@@ -85,13 +86,13 @@ def test_the_default_data_are_the_digits() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--data", "t.csv"], "--data and --target belong together"),
+        (["--data", "t.csv"], "--data and --target must be given together"),
         (["--epochs", "0"], "'0' is not a positive whole number"),
         (["--epochs", "1.5"], "'1.5' is not a positive whole number"),
         (["--lr", "nan"], "'nan' is not a positive number"),
         (["--hidden", "8,,8"], "'' is not a positive whole number"),
         (["--seeds", "0"], "'0' is not a positive whole number"),
-        (["--seed", "-1"], "'-1' is not a whole number from 0"),
+        (["--seed", "-1"], "'-1' is not an integer of 0 or more"),
     ],
 )
 def test_invalid_options_are_explained(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from .._training.messages import warn
 
 
 class HealthMonitor(Callback):
-    """Warn during training about what keeps a net from learning well, and record the health of every epoch.
+    """Warn during training about problems of the layers, and record their health in every epoch.
 
     Each layer and cause is reported once. ``history.health`` holds a `Health` for each epoch.
 
@@ -20,7 +20,7 @@ class HealthMonitor(Callback):
     dead, saturated : float
         The share of dead, or saturated, units of a layer above which to warn.
     gradient : float
-        How many times longer the gradient of the first layer may be than that of the last, or shorter.
+        The largest ratio of the gradient norms of the first and the last layer, in either direction.
     update : float
         The largest change of a layer's parameters in one step, relative to their length.
     output : float
@@ -29,7 +29,7 @@ class HealthMonitor(Callback):
     Raises
     ------
     ValueError
-        If a threshold is not over 0; or when training begins, with ``health=False``.
+        If a threshold is not over 0, or ``fit`` is called with ``health=False``.
 
     Warns
     -----
@@ -63,7 +63,7 @@ class HealthMonitor(Callback):
         for name, value in self.limits._asdict().items():
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
                 raise ValueError(f"{name}: expected a number over 0, got {value!r}")
-        self._describe: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
 
     _adds_logs = False
     _any_thread = True
@@ -71,26 +71,26 @@ class HealthMonitor(Callback):
     def _check(self, expected: Expected) -> None:
         """Check that the health is recorded."""
         if not expected.health:
-            raise ValueError("HealthMonitor: has nothing to look at with health=False; leave that out")
+            raise ValueError("HealthMonitor: needs the health of the layers, which health=False disables; call fit without health=False")
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Forget the warnings."""
-        self._describe = set()
+        """Clear the record of reported problems."""
+        self._reported = set()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Record the health, and warn about new problems."""
         health = self.model.health()
         if self.model.history is not None:
             self.model.history.health.append(health)
-        new = [one for one in health.findings(self.limits, None) if (one.rule, one.where) not in self._describe]
-        self._describe |= {(one.rule, one.where) for one in new}
+        new = [one for one in health.findings(self.limits, None) if (one.rule, one.where) not in self._reported]
+        self._reported |= {(one.rule, one.where) for one in new}
         for text in sentences(new):
             warn(text)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the problems that have been reported."""
-        return {"told": sorted(self._describe)}
+        return {"told": sorted(self._reported)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore them."""
-        self._describe = {(str(kind), str(layer)) for kind, layer in state["told"]}
+        """Restore the problems that have been reported."""
+        self._reported = {(str(kind), str(layer)) for kind, layer in state["told"]}

@@ -1,4 +1,4 @@
-"""Callbacks that monitor a reported number: early stopping, saving the best model, cutting the learning rate."""
+"""Callbacks that monitor a reported number: early stopping, saving the best model, reducing the learning rate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._rate import rated_groups
 
 
 class Monitor(Callback):
-    """Track the best value of a number that is reported."""
+    """Track the best value of a reported number."""
 
     def __init__(self, monitor: str | None, mode: str, min_delta: float) -> None:
         if mode not in ("auto", "min", "max"):
@@ -52,7 +52,7 @@ class Monitor(Callback):
         return f"{what}; give mode='min' or mode='max', or set greater_is_better = True or False on the metric"
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Forget the best value."""
+        """Reset the best value."""
         self.best = math.nan
 
     def state_dict(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Monitor(Callback):
         return {"best": self.best}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore it."""
+        """Restore the best value."""
         self.best = float(state["best"])
 
     def _value(self, logs: Logs) -> float | None:
@@ -74,7 +74,7 @@ class Monitor(Callback):
         return None
 
     def _better(self, value: float) -> bool:
-        """Return whether a value is better than all before, and keep it if so; NaN never is."""
+        """Return whether a value is the best so far, and store it if so; NaN never is."""
         if math.isnan(value) or value == self.best:
             return False
         if not math.isnan(self.best):
@@ -97,23 +97,22 @@ class EarlyStopping(Monitor):
     Parameters
     ----------
     monitor : str, optional
-        The name of the number; None: ``"val_loss"`` if there is validation, else ``"loss"``.
+        The name of the number; None: ``"val_loss"`` if there is validation, otherwise ``"loss"``.
     patience : int
-        The number of epochs in a row without an improvement that ends the training; epochs that do not report the number, because of
-        ``validation_freq``, are not counted.
+        The number of consecutive epochs without an improvement after which training stops. Epochs that do not report the number, because
+        of ``validation_freq``, are not counted.
     min_delta : float
-        A change of more than this is an improvement.
+        The change above which a value counts as an improvement.
     mode : {'auto', 'min', 'max'}
-        Whether a smaller or a greater number is better. 'auto': as the metric says. Losses fall, and each function of `pynn.metrics`
-        has a direction; a custom metric has one if its attribute ``greater_is_better`` is True or False. Without a direction `mode`
-        must be given.
+        Whether a smaller or a greater number is better. 'auto': smaller for losses, and the direction of the metric for metrics. A custom
+        metric has a direction if its attribute ``greater_is_better`` is True or False; otherwise `mode` is required.
     restore_best : bool
-        Whether the model gets the weights of its best epoch at the end, also when it was interrupted. A copy of them is kept.
+        Whether to restore the weights of the best epoch at the end of training, also after an interrupt. A copy of them is kept.
 
     Attributes
     ----------
     best, best_epoch : float, int
-        The best number, and the epoch that gave it.
+        The best value, and its epoch.
     stopped_epoch : int or None
         The epoch after which training was stopped.
 
@@ -142,7 +141,7 @@ class EarlyStopping(Monitor):
     stopped_epoch: int | None
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Forget the best epoch."""
+        """Reset the best epoch."""
         super().on_train_begin(logs)
         self.best_epoch, self.stopped_epoch, self._weights, self._waited = 0, None, None, 0
 
@@ -153,12 +152,12 @@ class EarlyStopping(Monitor):
         return super().state_dict() | facts | weights
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore them; a training that was stopped ends at once."""
+        """Restore the state; training that was stopped ends immediately."""
         super().load_state_dict(state)
         self.best_epoch, self.stopped_epoch, self._waited = int(state["best_epoch"]), state["stopped_epoch"], int(state["waited"])
         weights = {name.removeprefix(_WEIGHTS): a for name, a in state.items() if name.startswith(_WEIGHTS)}
         if weights and {name: a.shape for name, a in weights.items()} != {name: a.shape for name, a in self.model.state_dict().items()}:
-            raise ValueError("the weights of the best epoch are not those of this model")
+            raise ValueError("the weights of the best epoch do not have the shapes of this model's")
         self._weights = weights if weights and self.restore_best else None
         self.model.stop_training = self.stopped_epoch is not None
 
@@ -177,7 +176,7 @@ class EarlyStopping(Monitor):
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs) -> None:
-        """Put the best weights back."""
+        """Restore the best weights."""
         if self._weights is not None:
             self.model.load_state_dict(self._weights)
             self._weights = None
@@ -189,15 +188,15 @@ class ModelCheckpoint(Monitor):
     Parameters
     ----------
     path : str or path
-        The file. ``{epoch}``, counted from 1, and the numbers of the logs are filled in:
-        ``"net-{epoch:03d}-{val_loss:.2f}.safetensors"``. A missing folder is created; before the first epoch if its name has no fields.
-        An epoch that does not report a number of the path, because of ``validation_freq``, is not saved.
+        The file. The fields ``{epoch}``, counted from 1, and the names in the logs are replaced, as in
+        ``"net-{epoch:03d}-{val_loss:.2f}.safetensors"``. A missing folder is created, before the first epoch if its name has no fields.
+        Epochs that do not report a number of the path, because of ``validation_freq``, are not saved.
     monitor, mode : str
-        As in `EarlyStopping`; used by ``save_best_only``.
+        As in `EarlyStopping`; used with ``save_best_only``.
     save_best_only : bool
-        Whether to save only epochs that are better than all before, including those of earlier calls of ``fit`` with the same callback.
+        Whether to save only epochs that are better than all previous ones, including those of earlier calls of ``fit`` with this callback.
     every : int
-        Save every so many epochs.
+        The number of epochs between two saves.
 
     Raises
     ------
@@ -262,11 +261,11 @@ class ModelCheckpoint(Monitor):
         """Keep the best value of an earlier training."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best value so far, and the number that it is of."""
+        """Return the best value so far, and the name of its number."""
         return super().state_dict() | {"monitor": self._of}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore them."""
+        """Restore the state."""
         super().load_state_dict(state)
         self._of = state.get("monitor", self._name)
 
@@ -296,9 +295,9 @@ class ReduceLROnPlateau(Monitor):
     monitor, min_delta, mode
         As in `EarlyStopping`.
     factor : float
-        Between 0 and 1.
+        The factor of each reduction, between 0 and 1.
     patience : int
-        The number of epochs in a row without an improvement after which the rates are reduced; counted as in `EarlyStopping`.
+        The number of consecutive epochs without an improvement after which the rates are reduced, counted as in `EarlyStopping`.
     min_lr : float
         The lowest rate.
 
@@ -344,21 +343,21 @@ class ReduceLROnPlateau(Monitor):
         rated_groups(self)
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Forget the best value and the epochs without an improvement."""
+        """Reset the best value and the count of epochs without an improvement."""
         super().on_train_begin(logs)
         self._waited = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best value so far, and the number of epochs since."""
+        """Return the best value so far, and the number of epochs since then."""
         return super().state_dict() | {"waited": self._waited}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore them."""
+        """Restore the state."""
         super().load_state_dict(state)
         self._waited = int(state["waited"])
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Compare the number with the best one, and reduce the rates if it is time."""
+        """Compare the number with the best one, and reduce the rates if it is due."""
         value = self._value(logs)
         if value is None:
             return

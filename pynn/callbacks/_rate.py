@@ -1,4 +1,4 @@
-"""The learning rate of each epoch from a function."""
+"""A callback that sets the learning rate of each epoch from a function."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class LRScheduler(Callback):
     Parameters
     ----------
     schedule : callable
-        A function of the epoch that returns its rate; for several parameter groups, a number for all of them.
+        A function of the epoch that returns the learning rate, which is set for all parameter groups.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Callbacks that write the numbers of each epoch: as CSV and for TensorBoard."""
+"""Callbacks that write the logs of each epoch, as CSV and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..io._files import check_file, check_folder
 class CSVLogger(Callback):
     """Write a line of a CSV file after each epoch.
 
-    The line is written at once, so that the file is complete if the process dies. The first column is the epoch, counted from 1. Columns of
-    validation are empty in epochs without it, see ``validation_freq``. A training that resumes from a checkpoint continues the file: lines
-    written after the checkpoint are written again.
+    Each line is flushed immediately, so the file is complete if the process dies. The first column is the epoch, counted from 1.
+    Validation columns are empty in epochs without validation, see ``validation_freq``. Training that resumes from a checkpoint continues
+    the file, and replaces the lines that were written after the checkpoint.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class CSVLogger(Callback):
             raise self._differing(known, self._columns)
 
     def _differing(self, known: list[str], names: list[str]) -> ValueError:
-        return ValueError(f"CSVLogger: {self.path} has the columns {', '.join(known)}, and this training {', '.join(names)}")
+        return ValueError(f"CSVLogger: {self.path} has the columns {', '.join(known)}, but this training reports {', '.join(names)}")
 
     def on_train_begin(self, logs: Logs) -> None:
         """Open the file."""
@@ -81,7 +81,7 @@ class CSVLogger(Callback):
         return {"size": self._size}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore it; a file that is no longer there starts from its beginning."""
+        """Restore it; a file that no longer exists is started anew."""
         size = int(state["size"])
         if size < 0:
             raise ValueError(f"the size of a file is 0 or more, got {size}")
@@ -115,15 +115,15 @@ class CSVLogger(Callback):
 
 
 class TensorBoard(Callback):
-    """Write the numbers of each epoch for TensorBoard, with the writer of PyTorch or tensorboardX.
+    """Write the logs of each epoch for TensorBoard, with the writer of PyTorch or tensorboardX.
 
-    Steps are epochs, counted from 0 as in Keras. A training that resumes from a checkpoint continues its curves: TensorBoard drops what was
-    written after the checkpoint.
+    Steps are epochs, counted from 0 as in Keras. Training that resumes from a checkpoint continues the curves, and TensorBoard discards
+    the values that were written after the checkpoint.
 
     Parameters
     ----------
     log_dir : str or path
-        The folder of the files; a missing one is created.
+        The folder of the files, which is created if it is missing.
 
     Raises
     ------
@@ -153,7 +153,7 @@ class TensorBoard(Callback):
         check_folder(self.log_dir)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how many epochs have been written."""
+        """Return the number of epochs written."""
         return {"epochs": self._known}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -161,7 +161,7 @@ class TensorBoard(Callback):
         self._known = int(state["epochs"])
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Write the numbers, validation under the same names as training, and the learning rate of the last step."""
+        """Write the logs, with validation under the same names as training, and the learning rate of the last step."""
         if self._writer is None:
             self._writer = self._kind(self.log_dir, purge_step=self._known or None)
         self._known = epoch + 1

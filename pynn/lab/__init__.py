@@ -1,4 +1,4 @@
-"""The activation laboratory: train the same net with different activations on the same data, and compare."""
+"""Experiments: train the same net with different activations or settings on the same data, and compare the scores."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

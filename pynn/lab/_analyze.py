@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 FEWEST_SEEDS = 6
 """Below this number of seeds no test of pairs reaches 5 %: with 5, the smallest p of a sign-flip test is 1/16."""
 SIGN_FLIP_SEEDS = 8
-"""From this number on differences are judged by sign flips, below by Holm's correction of paired t tests."""
+"""The number of seeds from which sign-flip tests are used; with fewer, paired t tests with Holm's correction."""
 MOST_SIGNS = 14
-"""Up to this number of seeds all sign patterns are compared, beyond a subgroup of 2^14 of them."""
+"""The largest number of seeds for which all sign patterns are used; with more, a subgroup of 2^14 of them."""
 ROPE_OF_SHARES = 0.005
 """The default of ``rope`` for scores between 0 and 1: half a point of accuracy."""
 POWER = 0.8
 _MOST_SEEDS = 100_000
 _BLOCK = 1024
-"""So many sign patterns at a time, whose sums stay in the cache."""
+"""The number of sign patterns per block, so that their sums fit in the cache."""
 _MOST_KEPT = 64
-"""The patterns of up to so many seeds are kept for the next call."""
+"""The largest number of seeds whose sign patterns are cached."""
 _TIE = 1e-10
-"""Statistics that differ by less are equal: they differ in the order of summation only."""
+"""Statistics that differ by less are treated as equal, since they differ only by rounding in the sums."""
 
 Floats = NDArray[np.float64]
 
@@ -41,45 +41,45 @@ class Difference(NamedTuple):
     a: str
     b: str
     mean: float
-    """Of a's score minus b's."""
+    """The mean of a's scores minus b's."""
     low: float
-    """Lower end of the interval for that mean; all intervals hold at the same time with probability 1 - alpha. NaN: no verdict."""
+    """The lower end of the mean's confidence interval; all intervals hold simultaneously with probability 1 - alpha. NaN: no verdict."""
     high: float
-    """Upper end."""
+    """The upper end."""
     p: float
-    """Probability of so large a difference between equals, adjusted for the number of pairs. NaN: no verdict."""
+    """The probability of a difference at least as large if both are equal, adjusted for the number of pairs. NaN: no verdict."""
     effect: float
-    """The mean divided by the standard deviation of the differences; 0 where all of them are 0."""
+    """The mean divided by the standard deviation of the differences; 0 if all differences are 0."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What paired scores can tell apart; see `analyze`. Printed as a few sentences.
+    """The result of `analyze`: which labels differ, and which may be best. It is printed as a few sentences.
 
     Attributes
     ----------
     labels : tuple of str
-        What was compared, in the given order.
+        The labels, in the given order.
     means : tuple of float
-        The mean score of each.
+        The mean score of each label.
     seeds : int
         The number of scores of each label.
     differences : tuple of Difference
-        A record per pair: ``a``, ``b``, ``mean``, ``low``, ``high``, ``p``, ``effect``.
+        One record for each pair: ``a``, ``b``, ``mean``, ``low``, ``high``, ``p``, ``effect``.
     alpha : float
         The probability of at least one false difference when all labels are equal.
     rope : float or None
-        Differences up to this size do not matter; None: not given, and scores that have no default.
+        The largest difference that does not matter; None: not given, for scores without a default.
     test_fraction : float or None
         As given to `analyze`.
     method : {'sign flips', 'Holm', 'none'}
         The test; 'none' with too few seeds.
     patterns : int
-        How many sign patterns the test compared, 0 for other methods.
+        The number of sign patterns in the test; 0 for other methods.
     exact : bool
-        Whether those were all patterns.
+        Whether all sign patterns were used.
     shares : bool
-        Whether all scores lie between 0 and 1; differences are then printed in points, hundredths.
+        Whether all scores lie between 0 and 1. Differences are then printed in points, that is hundredths.
     """
 
     labels: tuple[str, ...]
@@ -98,13 +98,13 @@ class Verdict:
 
     @property
     def best(self) -> tuple[str, ...]:
-        """The labels that may be best: those than which no other label is better."""
+        """The labels that may be best: those to which no other label is superior."""
         beaten = {pair.b if pair.mean > 0 else pair.a for pair in self.different}
         return tuple(label for label in self.labels if label not in beaten)
 
     @property
     def different(self) -> tuple[Difference, ...]:
-        """The pairs that differ: their adjusted p is at most alpha, and their interval is on one side of 0."""
+        """The pairs that differ significantly: their adjusted p is at most alpha, and their interval lies on one side of 0."""
         return tuple(pair for pair in self.differences if pair.p <= self.alpha)
 
     @property
@@ -116,21 +116,21 @@ class Verdict:
 
     @property
     def inflation(self) -> float:
-        """How many times wider the intervals are because test parts overlap (Nadeau and Bengio, 2003)."""
+        """The factor by which intervals are widened because test sets overlap (Nadeau and Bengio, 2003)."""
         return math.sqrt(1 + self.seeds * _overlap(self.test_fraction))
 
     @property
     def fewest_seeds(self) -> int:
-        """The smallest number of seeds with which any verdict is possible at this alpha."""
+        """The smallest number of seeds that allows a verdict at this alpha."""
         return _fewest(self.alpha)
 
     @cached_property
     def seeds_needed(self) -> int | None:
-        """The number of seeds that would decide the pairs that are still open.
+        """The number of seeds needed to decide the undecided pairs, which are neither different nor equivalent.
 
-        With so many seeds a true difference of ``rope`` would be found in 80 % of comparisons, at the largest spread of the open
-        pairs: those neither different nor equivalent. The number of seeds itself where no pair is open; None where no number
-        suffices, because the test parts overlap, or where ``rope`` or the spread is unknown.
+        With this number of seeds, a true difference of ``rope`` is found with 80 % power at the largest spread of the undecided
+        pairs. If no pair is undecided, it is the number of seeds used. None if no number suffices because the test sets overlap,
+        or if ``rope`` or the spread is unknown.
         """
         settled = {*self.different, *self.equivalent}
         open_pairs = [s for pair, s in zip(self.differences, self.spreads, strict=True) if pair not in settled]
@@ -153,7 +153,7 @@ class Verdict:
         return "\n".join(textwrap.fill(sentence, 79) for sentence in self.sentences())
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return the differences as a pandas.DataFrame, a row per pair.
+        """Return the differences as a pandas.DataFrame with one row per pair.
 
         Raises
         ------
@@ -179,43 +179,43 @@ def analyze(
     rope: float | None = None,
     alpha: float = 0.05,
 ) -> Verdict:
-    """Tell which of several paired scores differ, by how much, and which may be best.
+    """Determine which of several paired scores differ, by how much, and which may be best.
 
-    Scores are paired: the i-th score of every label comes from the same seed, split and order of samples, so what counts are the
-    differences seed by seed. The probability that any of the equal labels is called different is at most ``alpha`` for all pairs
-    together:
+    Scores are paired: the i-th score of every label comes from the same seed, split and order of samples, so the test uses the
+    differences for each seed. The probability of a false difference between equal labels is at most ``alpha`` for all pairs
+    together. The test depends on the number of seeds:
 
-    - from 8 seeds on by sign flips (Westfall and Young's max-t): if two labels are equal, each difference is as likely to have the
-      opposite sign. The t statistics of all pairs are compared with the distribution of the largest of them under all sign
-      patterns, from 15 seeds on under a fixed subgroup of 16,384 of them, which keeps the level exact;
-    - with 6 or 7 seeds by Holm's correction of paired t tests, with Bonferroni's intervals. An interval that reaches across 0
-      although Holm's test rejects equality ends at 0, which is compatible with that test (Guilbaud, 2008);
-    - with fewer there is no verdict: a sign-flip test of 5 differences cannot reach 5 %.
+    - 8 or more: sign flips (Westfall and Young's max-t). If two labels are equal, each difference is equally likely to have the
+      opposite sign. The t statistics of all pairs are compared with the distribution of their maximum under all sign patterns,
+      or with 15 or more seeds under a fixed subgroup of 16,384 of them, which keeps the level exact.
+    - 6 or 7: paired t tests with Holm's correction, and Bonferroni intervals. An interval that contains 0 although Holm's test
+      rejects equality is cut at 0, which is consistent with that test (Guilbaud, 2008).
+    - Fewer: no verdict, since a sign-flip test of 5 differences cannot reach the 5 % level.
 
-    The labels that may be best are those than which no other is better (Hsu's multiple comparisons with the best).
+    The labels that may be best are those to which no other is superior (Hsu's multiple comparisons with the best).
 
     Parameters
     ----------
     scores : mapping of label to array_like, or pandas.DataFrame
-        For each label one score per seed, in the same order; of a frame the columns. Higher is better: pass losses negated.
+        One score per seed for each label, in the same order; the columns of a data frame. Higher is better, so negate losses.
     test_fraction : float, optional
-        The share of samples in the test part, where each seed draws its own split of the same samples. Such splits overlap, so the
-        variance of the mean is taken as (1/n + test/train) times that of the differences (Nadeau and Bengio, 2003).
+        The fraction of samples in the test set, if each seed draws another split of the same samples. Such splits overlap, so the
+        variance of the mean is estimated as (1/n + test/train) times that of the differences (Nadeau and Bengio, 2003).
     rope : float, optional
         The largest difference that does not matter ("region of practical equivalence"). Default: 0.005, half a point of accuracy,
         if all scores lie between 0 and 1, otherwise none.
     alpha : float
-        The probability of a false verdict, from 0.001 to 0.5.
+        The probability of a false difference, from 0.001 to 0.5.
 
     Returns
     -------
     Verdict
-        ``.differences``, ``.best``, ``.equivalent``, ``.seeds_needed``; sentences when printed.
+        Its main attributes are ``differences``, ``best``, ``equivalent`` and ``seeds_needed``. It is printed as sentences.
 
     Raises
     ------
     ValueError
-        If there are fewer than two labels, scores that are not paired or not finite, or a number out of range.
+        If there are fewer than two labels, scores are not paired or not finite, or a number is out of range.
     ImportError
         If there are 6 or 7 seeds and scipy is not installed.
 
@@ -248,7 +248,7 @@ def analyze(
     places = np.array([*combinations(range(len(labels)), 2)])
     d = table[places[:, 0]] - table[places[:, 1]]
     n, overlap = d.shape[1], _overlap(test_fraction)
-    d[np.abs(d) < 1e-14 * np.abs(table).max()] = 0.0  # rounding of scores that are equal
+    d[np.abs(d) < 1e-14 * np.abs(table).max()] = 0.0  # equal scores, up to rounding
     mean = d.mean(axis=1)
     spread = d.std(axis=1, ddof=1) if n > 1 else np.full(len(d), math.nan)
     spread[spread < 1e-12 * np.abs(mean)] = 0.0
@@ -284,7 +284,7 @@ def _table(scores: Any) -> tuple[tuple[str, ...], Floats]:
         raise ValueError(f"scores: expected at least 2 labels to compare, got {len(labels)}{''.join(f' ({key!r})' for key in labels)}")
     for label in labels:
         if labels.count(label) > 1:
-            raise ValueError(f"scores: more than one label reads {label!r}; rename one")
+            raise ValueError(f"scores: two labels are {label!r} as text; rename one")
     given = [scores[key] for key in keys]
     _check_index(labels, given)
     rows = [_row(label, row) for label, row in zip(labels, given, strict=True)]
@@ -307,12 +307,12 @@ def _row(label: str, given: Any) -> Floats:
     wrong = np.flatnonzero(~np.isfinite(row))
     if wrong.size:
         what = f"score {wrong[0]} is {row[wrong[0]]}"
-        raise ValueError(f"scores[{label!r}]: {what}; score a failed training as what it predicts, or leave its seed out for every label")
+        raise ValueError(f"scores[{label!r}]: {what}; give a failed run the score of its predictions, or omit its seed for every label")
     return row
 
 
 def _check_index(labels: Sequence[str], given: Sequence[Any]) -> None:
-    """Refuse pandas series whose indices differ: their rows are not paired by position."""
+    """Raise if the indices of pandas series differ, since their rows are then not paired by position."""
     indexed = [(label, row.index) for label, row in zip(labels, given, strict=True) if hasattr(row, "index") and hasattr(row, "iloc")]
     for label, index in indexed[1:]:
         first, known = indexed[0]
@@ -326,12 +326,12 @@ def _check_share(name: str, value: float | None, low: float, high: float) -> Non
 
 
 def _overlap(test_fraction: float | None) -> float:
-    """Return the ratio of test to training samples, 0 where splits do not overlap."""
+    """Return the ratio of test to training samples, or 0 if splits do not overlap."""
     return 0.0 if test_fraction is None else test_fraction / (1 - test_fraction)
 
 
 def _fewest(alpha: float) -> int:
-    """Return with how many seeds the smallest p of a sign-flip test, 2 / 2^n, reaches alpha."""
+    """Return the smallest number of seeds n at which the smallest p of a sign-flip test, 2 / 2^n, is at most alpha."""
     return max(FEWEST_SEEDS, math.ceil(1 - math.log2(alpha) - 1e-12))
 
 
@@ -346,10 +346,10 @@ def scipy_stats(what: str) -> Any:
 
 # ---- the two tests -----------------------------------------------------------------------------------------------
 def _codes(n: int) -> NDArray[np.int64]:
-    """Return a number for each seed: pattern k flips those whose number has an odd number of bits in common with k.
+    """Return a code for each seed: pattern k flips the seeds whose code has an odd number of bits in common with k.
 
-    The patterns form a group, all of them up to `MOST_SIGNS` seeds, so a test by their largest t has exactly its level, as a test by
-    patterns that are drawn at random has on average only. Opposite patterns give the same |t|, so half of the group suffices.
+    The patterns form a group, which contains all patterns for up to `MOST_SIGNS` seeds. The level of the max-t test is therefore
+    exact; with random patterns it would hold only on average. Opposite patterns give the same |t|, so half of the group suffices.
     """
     units = [0, *(1 << k for k in range(min(n, MOST_SIGNS) - 1))]
     if n <= MOST_SIGNS:
@@ -364,7 +364,7 @@ def _pattern_count(n: int) -> int:
 
 
 def _signs(n: int, start: int, stop: int) -> Floats:
-    """Return sign patterns, one per column; number 0 is that of the observed differences."""
+    """Return sign patterns, one per column; pattern 0 leaves the differences unchanged."""
     common = np.bitwise_count(_codes(n)[:, None] & np.arange(start, stop))
     return np.asarray(1.0 - 2.0 * (common & 1))
 
@@ -379,10 +379,10 @@ def _kept_signs(n: int) -> Floats:
 def _sign_flips(d: Floats, mean: Floats, error: Floats, inflation: float, alpha: float) -> tuple[Floats, Floats, Floats]:
     """Return simultaneous intervals and adjusted p of differences (pairs, seeds), by the largest t under sign flips.
 
-    For p the differences are flipped as they are, which is exact where labels are equal. For intervals they are centred first: the
-    largest t of uncentred differences that are far from 0 shows little of their spread (of six normal labels, each 30 deviations
-    from the next, 56 % of such intervals of 95 % held with 20 seeds, 95 % of the centred ones). Where the two disagree about 0, p
-    decides and the interval ends at 0.
+    For p the observed differences are flipped, which is exact if the labels are equal. For intervals they are centred first, since
+    the largest t of uncentred differences far from 0 hardly depends on their spread: for six normal labels, 30 deviations apart,
+    with 20 seeds, 56 % of the uncentred 95 % intervals hold, and 95 % of the centred ones. If p and the interval disagree about 0,
+    p decides and the interval is cut at 0.
     """
     n = d.shape[1]
     centred = np.where(error[:, None] > 0, d - mean[:, None], 0.0)
@@ -405,8 +405,8 @@ def _unit(d: Floats) -> Floats:
 def _largest_t(d: Floats) -> Floats:
     """Return the largest t of all pairs for each sign pattern, sorted.
 
-    Flips leave the sum of squares as it is, so t = sqrt(n - 1) u / sqrt(1 - u^2) increases with u = |sum d| / sqrt(n sum d^2),
-    and the largest t is that of the largest u.
+    Flips do not change the sum of squares, so t = sqrt(n - 1) u / sqrt(1 - u^2) increases with u = |sum d| / sqrt(n sum d^2),
+    and the largest t belongs to the largest u.
     """
     unit, n = _unit(d), d.shape[1]
     largest = np.empty(_pattern_count(n))
@@ -425,7 +425,7 @@ def _t_of(u: Floats, n: int) -> Floats:
 
 
 def _holm(mean: Floats, error: Floats, n: int, alpha: float) -> tuple[Floats, Floats, Floats]:
-    """Return simultaneous intervals and adjusted p, by paired t tests with Holm's correction."""
+    """Return simultaneous intervals and adjusted p from paired t tests with Holm's correction."""
     t = scipy_stats("analyze with 6 or 7 seeds").t
     with np.errstate(divide="ignore", invalid="ignore"):
         single = 2 * t.sf(np.where(mean == 0, 0.0, np.abs(mean) / error), n - 1)
@@ -440,7 +440,7 @@ def _holm(mean: Floats, error: Floats, n: int, alpha: float) -> tuple[Floats, Fl
 
 
 def _seeds_needed(difference: float, spread: float, alpha: float, overlap: float, fewest: int) -> int | None:
-    """Return how many seeds find a difference with a two-sided paired t test at level alpha in 80 % of comparisons."""
+    """Return the number of seeds with which a two-sided paired t test at level alpha finds a difference with 80 % power."""
     if spread == 0:
         return fewest
     stats = scipy_stats("seeds_needed")

@@ -1,4 +1,4 @@
-"""What a comparison compares: activations in any form, or values of another setting, as candidates that make nets."""
+"""The candidates of a comparison: activations in any form, or values of another setting."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..model import Sequential, as_layer
 from ..optim._base import Optimizer
 
 ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu")
-"""What `compare` compares by default."""
+"""The activations that `compare` uses by default."""
 NORMS: dict[str, Callable[[int], Layer]] = {
     "batch": layers.BatchNorm1d,
     "layer": layers.LayerNorm,
@@ -29,16 +29,16 @@ _MOST_PIECES = 8
 
 
 class ActivationMaker:
-    """An activation of a comparison, as ``model=`` gets it: ``activation()`` returns a new layer.
+    """Factory of an activation layer, which is passed to the function ``model=`` of `compare`.
 
-    Among the layers of a net it stands for a new layer by itself, so both ``activation()`` and ``activation`` work in
-    ``pynn.Sequential(pynn.Linear(4, 8), activation, ...)``, and no two places share parameters. ``activation(symbol)`` applies a new
-    layer within a `pynn.Model`.
+    ``activation()`` returns a new layer. In a list of layers the factory itself is replaced by a new layer, so both ``activation()``
+    and ``activation`` work in ``pynn.Sequential(pynn.Linear(4, 8), activation, ...)``, and no two layers share parameters.
+    ``activation(symbol)`` applies a new layer within a `pynn.Model`.
 
     Attributes
     ----------
     label : str
-        What the comparison calls it.
+        Its name in the report.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class ActivationMaker:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One of the things compared: the settings with which its nets are made and trained."""
+    """A candidate of a comparison: the settings with which its nets are created and trained."""
 
     label: str
     activation: ActivationMaker
@@ -79,7 +79,7 @@ class Candidate:
     model: Callable[[ActivationMaker, int], Any] | None = field(default=None, compare=False)
 
     def with_rate(self, rate: float | None) -> Optimizer:
-        """Return a new optimizer, with a learning rate."""
+        """Return a new optimizer with the given learning rate, or its own if that is None."""
         made = copy.deepcopy(self.optimizer)
         if rate is not None:
             made.defaults["lr"] = rate
@@ -112,7 +112,7 @@ class Candidate:
         return Sequential(*found, layers.Linear(widths[-2], outputs, seed=seeds[-1]))
 
     def _pieces(self, width: int) -> int:
-        """Return how many times wider the input of the activation is than its output: 2 for gates."""
+        """Return the ratio of the input width of the activation to its output width: 2 for gated activations."""
         problem = None
         for pieces in range(1, _MOST_PIECES + 1):
             try:
@@ -120,7 +120,7 @@ class Candidate:
                     return pieces
             except (ValueError, TypeError) as error:
                 problem = problem or error
-        text = f"activations: {self.label} makes no {width} outputs of 1 to {_MOST_PIECES} times as many inputs"
+        text = f"activations: {self.label} does not return {width} outputs for 1 to {_MOST_PIECES} times as many inputs"
         raise ValueError(text + (f": {problem}" if problem else "") + "; pass model=, a function that builds the net")
 
 
@@ -152,14 +152,14 @@ def _maker(given: Any) -> ActivationMaker:
         except TypeError as error:
             name = getattr(given, "__name__", repr(given))
             hint = f"; write {name!r}" if name in activation_layers else ", a layer or a name"
-            raise TypeError(f"activations: {name} must make a layer when it is called without arguments{hint}: {error}") from None
+            raise TypeError(f"activations: {name} must return a layer when called without arguments{hint}: {error}") from None
         if isinstance(made, Layer):
             return ActivationMaker(given.__name__ if isinstance(given, type) else label_of(made), given)
-    raise TypeError(f"activations: expected a name, a layer, a function that makes one, or a (label, activation) pair, got {given!r}")
+    raise TypeError(f"activations: expected a name, a layer, a function that returns one, or a (label, activation) pair, got {given!r}")
 
 
 def label_of(made: Layer | Optimizer) -> str:
-    """Return a short name of a layer or an optimizer: its class, and its settings that are not the defaults."""
+    """Return a short name of a layer or an optimizer: its class, and the settings that differ from the defaults."""
     kind = type(made).__name__
     name = getattr(made, "name", None)
     if isinstance(made, layers.Activation) and isinstance(name, str):
@@ -176,10 +176,10 @@ def label_of(made: Layer | Optimizer) -> str:
 
 
 def check_labels(name: str, labels: Sequence[str]) -> None:
-    """Raise where two labels are alike."""
+    """Raise if two labels are equal."""
     for label in labels:
         if labels.count(label) > 1:
-            raise ValueError(f"{name}: two of them are called {label!r}; give (label, value) pairs")
+            raise ValueError(f"{name}: two entries have the label {label!r}; give (label, value) pairs")
 
 
 # ---- other settings ----------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def _optimizer(value: Any) -> Optimizer:
         value = value()
     made = optim.get(value)
     if made.param_groups:
-        raise ValueError(f"optimizer: {made!r} has parameters already; make one without, such as pynn.optim.{type(made).__name__}()")
+        raise ValueError(f"optimizer: {made!r} already has parameters; create one without, such as pynn.optim.{type(made).__name__}()")
     return made
 
 
@@ -236,7 +236,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "loss": _loss,
     "batch_size": _batch_size,
 }
-"""The settings that ``vary=`` compares, and what reads a value of each."""
+"""The settings that ``vary=`` accepts, each with the function that converts a value."""
 
 
 def varied(base: Candidate, vary: Mapping[str, Any]) -> list[Candidate]:
@@ -248,7 +248,7 @@ def varied(base: Candidate, vary: Mapping[str, Any]) -> list[Candidate]:
     if name not in READERS:
         raise unknown_name("vary", name, READERS)
     if base.model is not None and name in ("norm", "hidden", "depth"):
-        raise ValueError(f"vary: {name} belongs to the net, which model= builds; compare such nets with (label, factory) pairs")
+        raise ValueError(f"vary: {name} is a setting of the net, which model= builds; compare such nets with (label, factory) pairs")
     found = []
     for value in values:
         label, value = value if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) else (None, value)

@@ -1,10 +1,10 @@
-"""Colours of the entries of a report, which readers who confuse red and green can tell apart."""
+"""Colours of the entries of a report, which are distinguishable with red-green colour blindness."""
 
 from __future__ import annotations
 
 ON_WHITE = ("#3B6A9E", "#C2334A", "#1F7A2E", "#8E2A63", "#8A6400", "#00708C", "#5A5A5A")
 ON_BLACK = ("#7FB0E6", "#FF8A98", "#6CCB7B", "#E58CC0", "#E0BE4A", "#66CCEE", "#BBBBBB")
-"""After Paul Tol's bright scheme. Each has a contrast of at least 4.5 to its background, so that it may be the colour of text."""
+"""Based on Paul Tol's bright scheme. Each has a contrast of at least 4.5 to its background, so that it can be used for text."""
 
 
 def color(i: int) -> str:

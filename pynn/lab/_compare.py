@@ -1,4 +1,4 @@
-"""Train the same net with each of several activations, several times, and judge the scores."""
+"""Train the same net with each of several activations and seeds, and compare the scores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ._tune import GRID_SIDE, TUNING_SEEDS, Trainer, Tuning, epochs_of, final_ru
 _NOT_REPEATED = ("n_jobs", "executor", "verbose")
 """Arguments on which the result does not depend."""
 ROPE = 0.005
-"""The largest difference of accuracy or R2 that does not matter, by default."""
+"""The default of ``rope``: the largest difference of accuracy or R2 that does not matter."""
 
 
 def compare(
@@ -57,68 +57,68 @@ def compare(
     executor: Any = None,
     verbose: int | str = "auto",
 ) -> Report:
-    """Train the same net with each activation, each at its own learning rate, and tell what the scores can tell apart.
+    """Train the same net with each activation, each with a tuned learning rate, and test which scores differ.
 
-    For each seed all activations get the same split, the same order of samples and the same budget. A fixed validation part chooses
-    each activation's learning rate; the test part of a seed is read once, after its last epoch. `analyze` judges the scores, and its
-    intervals are widened because the splits of different seeds overlap.
+    For each seed all activations get the same split, the same order of samples and the same budget. The learning rate of each activation
+    is chosen on a fixed validation set; the test set of a seed is used once, after the last epoch. `analyze` compares the scores, and
+    its intervals are widened because the splits of different seeds overlap.
 
     Parameters
     ----------
     X : array_like, shape (n, ...), or tuple of those
-        The inputs, numbers; tables of pandas and polars too. A tuple is one array per input of the nets of ``model=``.
+        The inputs: numbers, or tables of pandas and polars. A tuple holds one array for each input of the nets that ``model=`` builds.
     y : array_like, shape (n,) or (n, k), or list or mapping of those
-        The targets. Text, truth values and whole numbers of at most 50 distinct values that repeat are classes (cross-entropy,
-        accuracy), one-hot rows too; other columns of 0 and 1 are labels of which several may hold (binary cross-entropy, accuracy); other
-        numbers are quantities (mean squared error, R2). A list or mapping has one target per output of the nets of ``model=``.
+        The targets. Text, booleans, one-hot rows, and integers with at most 50 distinct values that repeat are classes (cross-entropy,
+        accuracy). Other columns of 0 and 1 are labels of which several may apply (binary cross-entropy, accuracy). Other numbers are
+        quantities (mean squared error, R2). A list or mapping holds one target for each output of the nets that ``model=`` builds.
     activations : sequence, optional
-        What to compare: names, layers (``pynn.LeakyReLU(0.1)``), classes or functions that make a layer, gates such as
-        ``pynn.SwiGLU``, whose linear layer is made wider, or ``(label, activation)`` pairs. Default: six common ones.
+        The activations to compare: names, layers (``pynn.LeakyReLU(0.1)``), classes or functions that return a layer, gated activations
+        such as ``pynn.SwiGLU``, whose linear layer is made wider, or ``(label, activation)`` pairs. Default: six common ones.
     vary : mapping, optional
-        Compare something else instead: one of ``optimizer``, ``init``, ``norm``, ``hidden``, ``depth``, ``loss`` or ``batch_size``
+        Compare another setting instead: one of ``optimizer``, ``init``, ``norm``, ``hidden``, ``depth``, ``loss`` or ``batch_size``
         with its values, such as ``{"depth": [1, 2, 8]}``; values may be ``(label, value)`` pairs. The activation is then the only one of
         ``activations``, by default relu.
     model : function (activation, seed) -> Sequential or Model, optional
-        Builds a net, in place of linear layers of widths ``hidden``. ``activation`` stands for a new layer wherever a layer may stand, and
-        ``activation()`` returns one; see `ActivationMaker`. Classes need an output per class (logits).
+        Builds the net, instead of linear layers of widths ``hidden``. ``activation`` can be used in place of a layer, and
+        ``activation()`` returns a new one; see `ActivationMaker`. For classes the net needs one output (logit) per class.
     hidden : sequence of int
         The widths of the hidden layers.
     norm : {'batch', 'layer', 'rms'} or function (width) -> Layer, optional
-        What stands between each linear layer and its activation.
+        The normalization between each linear layer and its activation.
     epochs, batch_size
         As in ``pynn.Sequential.fit``.
     optimizer : str or Optimizer
         As in ``fit``; each net gets a copy.
     lr : float, optional
-        The middle of the grid of learning rates, or the learning rate with ``tune=None``. Default: that of the optimizer.
+        The middle of the grid of learning rates, or with ``tune=None`` the learning rate itself. Default: that of the optimizer.
     tune : {'lr', None}
-        'lr': each activation gets the best of seven learning rates, a third of a decade apart, by successive halving on the
-        validation rows with three seeds. While any best rate lies at the end of the grid, the grid is widened, for all alike.
+        'lr': each activation gets the best of seven learning rates, a third of a decade apart, found by successive halving on the
+        validation rows with three seeds. While any best rate lies at an end of the grid, the grid is widened for all activations.
     init : str or callable
-        'auto': initial weights by activation, see ``Sequential.apply_init``; 'shared': the same for all, those that the layers or
-        ``model`` make; or what else ``apply_init`` takes.
+        'auto': initial weights that depend on the activation, see ``Sequential.apply_init``. 'shared': the same for all, as the layers
+        or ``model`` create them. Other values are passed to ``apply_init``.
     loss : optional
-        As in ``fit``, in place of the task's.
+        As in ``fit``; None: that of the task.
     task : {'auto', 'classes', 'multilabel', 'quantity'}
-        What the targets are, in place of the rule above.
+        The kind of targets; 'auto' applies the rules above.
     scale : {'auto', 'columns', 'together', 'none'}
-        Bring the inputs to mean 0 and deviation 1 by the training rows: each column (or channel) by itself, or all together, as is best
-        for pixels, or not at all. 'auto': columns of a table, together for other shapes; integers, which may be indices, stay as they
-        are with ``model=``.
+        Standardize the inputs to mean 0 and deviation 1 on the training rows: each column (or channel) separately, all together, which is
+        best for pixels, or not at all. 'auto': by column for tables, together for other shapes. With ``model=`` integers, which may be
+        indices, stay unchanged.
     missing : {'error', 'mean'}
-        What to do with NaN in the inputs: raise, or fill in the mean of the training rows of each seed.
+        How to handle NaN in the inputs: raise ValueError, or replace it by the mean of the training rows of each seed.
     test_size, validation_size : float
-        The shares of the rows to test on, drawn for each seed, and to validate on, the same for all seeds.
+        The fractions of the rows to test on, drawn for each seed, and to validate on, which are the same for all seeds.
     seeds : int
-        The number of trainings of each; below 6 there is no verdict.
+        The number of training runs of each activation. With fewer than 6 there is no verdict.
     seed : int
-        The first seed; they go up by one.
+        The first seed; the others follow consecutively.
     target : float
-        The validation accuracy whose first epoch the table shows.
+        The validation accuracy for which the table shows the first epoch that reached it.
     rope : float, optional
         The largest difference of scores that does not matter. Default: 0.005, half a point of accuracy.
     alpha : float
-        The probability of a false verdict.
+        The probability of a false difference, as in `analyze`.
     n_jobs : int, optional
         As in `pynn.fit_many`; the result does not depend on it.
     executor : optional
@@ -131,7 +131,7 @@ def compare(
     Returns
     -------
     Report
-        A table, sentences and the protocol when printed; see `Report`.
+        Printed as a table, sentences and the protocol; see `Report`.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def compare(
 
     Notes
     -----
-    On KeyboardInterrupt the exception has the attribute ``report``: that of the seeds whose trainings had all ended, or None.
+    A KeyboardInterrupt has the attribute ``report``: the report on the seeds for which all runs had finished, or None.
 
     Examples
     --------
@@ -156,7 +156,7 @@ def compare(
     >>> [entry.label for entry in report]
     ['norm None', 'norm batch']
 
-    A convolutional net, with a trainable slope among the activations:
+    Compare a trainable slope with ReLU in a convolutional net:
 
     >>> def convolutional(activation, seed):
     ...     return pynn.Sequential(
@@ -168,7 +168,7 @@ def compare(
     >>> [entry.score > 0.7 for entry in report]
     [True, True]
 
-    A net of two outputs, the digit and how much ink it takes:
+    Train a net with two outputs, the digit and the amount of ink:
 
     >>> def two_outputs(activation, seed):
     ...     x = pynn.Input(64)
@@ -231,7 +231,7 @@ def _train_all(
 
 
 def _candidates(given: Mapping[str, Any], data: Data) -> list[Candidate]:
-    """Return what is compared."""
+    """Return the candidates to compare."""
     vary, activations = given["vary"], given["activations"]
     if activations is None:
         activations = ACTIVATIONS if vary is None else ACTIVATIONS[:1]
@@ -265,7 +265,7 @@ def _own_rate(candidate: Candidate) -> float | None:
 
 
 class _Done(NamedTuple):
-    """A final run and its net's numbers."""
+    """A final run, with the numbers of parameters and steps."""
 
     record: RunRecord
     parameters: int
@@ -275,7 +275,7 @@ class _Done(NamedTuple):
 def _trained(
     candidates: Sequence[Candidate], data: Data, seed: int, rates: Sequence[float | None], epochs: int, train: Callable[..., Any]
 ) -> list[_Done]:
-    """Train every candidate with a seed, then read the test part, once, and score all of them on it."""
+    """Train every candidate with a seed, then read the test set once and score all of them on it."""
     part = data.part(seed)
     kept = [HealthRecord() for _ in candidates]
     runs = [
@@ -301,7 +301,7 @@ def _trained(
 def _score(net: Any, X: Any, y: Any, data: Data) -> tuple[float, float]:
     """Return the score of a net on rows, and its loss."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of a net that diverged, whose status says so
+        warnings.simplefilter("ignore", RuntimeWarning)  # from diverged nets, which have that status in the report
         logs = net.evaluate(X, y)
     accuracies = iter([value for name, value in logs.items() if name == "accuracy" or name.endswith("_accuracy")])
     each = [*y.values()] if isinstance(y, dict) else y if data.keys else [y]
@@ -392,7 +392,7 @@ def _protocol(
 
 
 def _call(given: Mapping[str, Any]) -> str:
-    """Return the source text of a call of `compare`: the settings that are not defaults."""
+    """Return the source text of a call of `compare`, with the settings that differ from the defaults."""
     import inspect
 
     defaults = {name: p.default for name, p in inspect.signature(compare).parameters.items()}

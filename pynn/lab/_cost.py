@@ -1,4 +1,4 @@
-"""What an activation costs by itself on this machine."""
+"""The time per element of an activation on this machine."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _CALLS = 20
 
 
 class Cost(NamedTuple):
-    """Nanoseconds per element of the input, NaN if the layer does not take a matrix."""
+    """Nanoseconds per input element; NaN if the layer does not accept a matrix."""
 
     forward: float
     backward: float
 
 
 def cost_of(layer: Layer) -> Cost:
-    """Return the best of 20 calls of a layer, and of its ``backward``, on 16,384 numbers that stay in cache."""
+    """Return the shortest time of 20 calls of a layer, and of its ``backward``, on 16,384 numbers that fit in the cache."""
     x = np.random.default_rng(0).standard_normal(_SHAPE, dtype=np.float32)
     try:
         g = np.ones_like(layer(x))

@@ -1,4 +1,4 @@
-"""The data of a comparison: what the targets are, how the rows are split, and how they are scaled."""
+"""The data of a comparison: kinds of targets, splits and scaling."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ Rows = NDArray[np.intp]
 
 
 class Target(NamedTuple):
-    """What one output of the nets predicts."""
+    """The target of one output of the nets."""
 
     task: str
     """'classes', 'multilabel' or 'quantity'."""
     y: Array
-    """(n,) class indices, (n, k) of 0 and 1, or (n, k) numbers."""
+    """Class indices of shape (n,), or zeros and ones, or numbers, of shape (n, k)."""
     outputs: int
     labels: tuple[str, ...]
     """The name of each class."""
     why: Sentence
-    """What was understood."""
+    """How the target was interpreted."""
 
     @property
     def loss(self) -> str:
@@ -42,7 +42,7 @@ class Target(NamedTuple):
 
 
 def read_target(y: Any, task: str, name: str = "y") -> Target:
-    """Return what a target is, by its values or as forced by ``task``."""
+    """Interpret a target by its values, or as ``task`` says."""
     a = _target_array(y, name)
     if a.ndim == 2 and a.shape[1] == 1:
         a = a[:, 0]
@@ -100,7 +100,7 @@ def _input_array(x: Any, name: str, missing: str) -> Array:
 
 
 def _target_array(y: Any, name: str) -> Array:
-    """Return targets as an array; text, categories and objects stay labels."""
+    """Return targets as an array; text, categories and objects remain labels."""
     if is_table(y) and len(y.columns) == 1:
         y = y.iloc[:, 0] if hasattr(y, "iloc") else y.get_columns()[0]
     missing = y.isna() if hasattr(y, "isna") else y.is_null() if hasattr(y, "is_null") else None
@@ -116,12 +116,12 @@ def _target_array(y: Any, name: str) -> Array:
             return a.astype(np.float64)
         return np.array([str(value) for value in found]).reshape(a.shape)
     if a.dtype.kind not in "fiubUS":
-        raise TypeError(f"{name}: expected numbers, truth values or text, got dtype {a.dtype}")
+        raise TypeError(f"{name}: expected numbers, booleans or text, got dtype {a.dtype}")
     return a
 
 
 class Part(NamedTuple):
-    """The rows of one seed that nets learn from and are tuned on, scaled."""
+    """The scaled training and validation rows of one seed."""
 
     X: Any
     y: Any
@@ -139,7 +139,7 @@ class Data:
     task, scale, missing, test_size, validation_size, seed
         As in `compare`.
     has_model : bool
-        Whether ``model=`` builds the nets, which then may take integers as they are.
+        Whether ``model=`` builds the nets, which may then need integers unchanged.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class Data:
                 raise ValueError(f"{name}: expected a number between 0 and 1, got {value!r}")
         if test_size + validation_size >= 1:
             sizes = f"got {test_size} and {validation_size}"
-            raise ValueError(f"test_size, validation_size: together they must leave rows to train on, {sizes}")
+            raise ValueError(f"test_size, validation_size: their sum must be below 1 to leave rows to train on, {sizes}")
         self.validation = self._validation_rows()
         self.test_reads = 0
 
@@ -196,7 +196,7 @@ class Data:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of one sample of the first input."""
+        """The shape of one sample of the first input."""
         return self.inputs[0].shape[1:]
 
     @property
@@ -206,7 +206,7 @@ class Data:
 
     @property
     def metric(self) -> str:
-        """'accuracy', 'R2', or 'score' where both occur."""
+        """'accuracy', 'R2', or 'score' if both occur."""
         kinds = {"R2" if t.task == "quantity" else "accuracy" for t in self.targets}
         return kinds.pop() if len(kinds) == 1 else "score"
 
@@ -217,7 +217,7 @@ class Data:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the arrays, their types and shapes."""
+        """The SHA-256 hash of the arrays, their dtypes and shapes."""
         made = hashlib.sha256()
         for a in (*self.inputs, *(t.y for t in self.targets)):
             made.update(f"{a.dtype.str}{a.shape}".encode())
@@ -227,7 +227,7 @@ class Data:
 
     # ---- splits ----------------------------------------------------------------------------------------------------
     def _drawn(self, rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
-        """Return the rest and a share of some rows, of each class alike."""
+        """Split rows into the rest and a given share, stratified by class."""
         target = self.targets[0]
         alike = len(self.targets) == 1 and target.task == "classes"
         kept, drawn, _, _ = train_test_split(rows, target.y[rows] if alike else rows, test_size=share, seed=seed, stratify=alike)
@@ -238,19 +238,19 @@ class Data:
         return self._drawn(np.arange(self.rows), self.validation_size, int(drawn))[1]
 
     def split(self, seed: int) -> tuple[Rows, Rows]:
-        """Return the training and test rows of a seed; the validation rows are in neither, whatever the seed."""
+        """Return the training and test rows of a seed; the validation rows, which are the same for all seeds, are in neither."""
         rest = np.setdiff1d(np.arange(self.rows), self.validation)
         return self._drawn(rest, self.test_size * self.rows / len(rest), seed)
 
     def part(self, seed: int) -> Part:
-        """Return the rows to train and validate on for a seed, scaled by what the training rows show."""
+        """Return the rows to train and validate on for a seed, scaled by the statistics of the training rows."""
         train, _ = self.split(seed)
         rows = np.concatenate([train, self.validation])
         X, y = self._scaled(rows, train)
         return Part(X, y, np.arange(len(train)), np.arange(len(train), len(rows)))
 
     def test_part(self, seed: int) -> tuple[Any, Any]:
-        """Return the rows to test on for a seed, scaled by what the training rows show."""
+        """Return the rows to test on for a seed, scaled by the statistics of the training rows."""
         self.test_reads += 1
         train, test = self.split(seed)
         return self._scaled(test, train)
@@ -277,14 +277,14 @@ class Data:
 
 
 def r2(y: Array, predicted: Array) -> float:
-    """Return the mean over columns of one minus the share of the variance that is left."""
+    """Return R2, the fraction of the variance that is explained, as a mean over columns."""
     y, predicted = np.asarray(y, np.float64), np.asarray(predicted, np.float64).reshape(y.shape)
     left, spread = ((y - predicted) ** 2).mean(axis=0), y.var(axis=0)
     return float(np.mean(1 - left / np.where(spread > 0, spread, 1.0)))
 
 
 def _several(y: Any, has_model: bool) -> tuple[list[Any], list[tuple[Any, Any]]]:
-    """Return the keys of several targets, none for a single one, and the targets."""
+    """Return the keys of several targets, or no keys for a single one, and the targets."""
     if isinstance(y, Mapping):
         found = [*y.items()]
     elif isinstance(y, (list, tuple)) and y and all(isinstance(one, np.ndarray) or is_column(one) or is_table(one) for one in y):
@@ -293,7 +293,7 @@ def _several(y: Any, has_model: bool) -> tuple[list[Any], list[tuple[Any, Any]]]
         return [], [("y", y)]
     if not has_model:
         wanted = "pass model=, a function (activation, seed) that builds it"
-        raise ValueError(f"y: {len(found)} targets need a net of as many outputs; {wanted}")
+        raise ValueError(f"y: {len(found)} targets need a net with as many outputs; {wanted}")
     return [key for key, _ in found], found
 
 
@@ -305,10 +305,10 @@ def _filled(a: Array, train: Rows) -> Array:
 
 
 def _standardised(a: Array, rows: Rows, train: Rows, how: str) -> Array:
-    """Return rows with mean 0 and deviation 1 by the training rows; constants become 0."""
+    """Return rows scaled to mean 0 and deviation 1 on the training rows; constants become 0."""
     if how == "none":
         return a[rows]
-    axis = None if how == "together" else (0, *range(2, a.ndim))  # by column, of images by channel
+    axis = None if how == "together" else (0, *range(2, a.ndim))  # by column, or by channel for images
     known = a[train]
     mean, low, high = known.mean(axis=axis, dtype=np.float64, keepdims=True), known.min(axis=axis), known.max(axis=axis)
     deviation = known.std(axis=axis, dtype=np.float64, keepdims=True)

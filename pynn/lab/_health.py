@@ -1,4 +1,4 @@
-"""Dead and saturated units of a whole net."""
+"""Dead and saturated units of a net."""
 
 from typing import Any, NamedTuple
 
@@ -10,33 +10,33 @@ from ._record import unit_shares
 
 
 class UnitHealth(NamedTuple):
-    """The share of the hidden units that hardly learn, 0 to 1; no unit counts in both."""
+    """The fractions of hidden units that are dead and saturated; no unit counts as both."""
 
     dead: float
     saturated: float
 
 
 def unit_health(model: pynn.Sequential, X: NDArray[Any]) -> UnitHealth:
-    """Return the share of the hidden units that are dead, and that are saturated, on the given samples.
+    """Return the fractions of hidden units that are dead, and that are saturated, on the given samples.
 
-    They are those of all elementwise activations together, as ``model.health(X)`` counts them, layer by layer:
+    All elementwise activations are counted together, as ``model.health(X)`` counts them for each layer:
 
-    - *dead* when the activation's derivative is exactly 0 on every sample: no gradient passes, and it never changes
-      again unless the layers before it do;
-    - *saturated* when it is not dead, but on at least 95 % of the samples the derivative's size is below 5 % of the
-      activation's largest derivative (taken over inputs from -20 to 20): it learns slowly if at all.
+    - A unit is *dead* if the derivative of its activation is exactly 0 on every sample. No gradient passes through it, and it
+      does not change unless the layers before it do.
+    - A unit is *saturated* if it is not dead, but on at least 95 % of the samples the magnitude of the derivative is below 5 %
+      of the largest derivative of the activation (for inputs from -20 to 20). It learns slowly, if at all.
 
     Parameters
     ----------
     model : pynn.Sequential
         The net.
     X : array of shape (n, ...)
-        The samples, as the model takes them.
+        The samples, as in ``model.predict``.
 
     Returns
     -------
     UnitHealth
-        ``(dead, saturated)``, both 0 when the model has no activation.
+        ``(dead, saturated)``, both 0 if the model has no activation.
 
     Examples
     --------

@@ -74,13 +74,13 @@ body{{margin:0;padding:1.5rem max(1rem,calc(50vw - 36rem));background:#fff}}
 
 
 def fragment(report: Report, lang: str = "en") -> str:
-    """Return what a notebook shows: table, verdict, and learning curves."""
+    """Return the HTML for a notebook: table, verdict, learning curves and protocol."""
     inner = f"{_table(report, lang)}{_verdict(report, lang)}{_curves(report, lang)}{_protocol(report, lang)}"
     return f'<style>{_STYLE}</style><div class="pynn-lab" lang="{lang}">{inner}</div>'
 
 
 def page(report: Report, lang: str = "en") -> str:
-    """Return a whole page that needs nothing else."""
+    """Return a self-contained page."""
     t = html_words(lang)
     title = escape(t["title"].format(what=t.get(report.protocol["what"], report.protocol["what"])))
     sections = [
@@ -107,7 +107,7 @@ def _verdict(report: Report, lang: str) -> str:
 
 
 def _scroll(label: str, inner: str) -> str:
-    """Return what scrolls by itself where the page is narrow, also with the keyboard."""
+    """Return HTML that scrolls horizontally on narrow screens, also by keyboard."""
     return f'<div class="wide" role="region" aria-label="{escape(label)}" tabindex="0">{inner}</div>'
 
 

@@ -1,4 +1,4 @@
-"""How a comparison was made, in words."""
+"""The protocol of a comparison as sentences."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _TEXT = {
         "baseline_accuracy": "always predicting the most frequent class",
         "baseline_R2": "always predicting the mean",
         "baseline_score": "predicting the most frequent class and the mean",
-        "data": "Target: {targets}. Rows: {train:,} to train, {validation:,} to validate, {test:,} to test.",
+        "data": "Target: {targets}. Rows: {train:,} for training, {validation:,} for validation, {test:,} for testing.",
         "net": "Net: {net}. {seeds}; inputs {scale}.",
         "seeds": "{n} seeds ({first} to {last})",
         "seed": "1 seed ({first})",
-        "budget": "Budget of each: {epochs} epochs, {steps:,} steps per seed, batches of {batch}, {optimizer}.",
-        "tuned": "Learning rate of each: the best of {count}, {low:g} to {high:g}, on {seeds} seeds by successive halving on the "
-        "validation rows, {trials} trials, {steps:,} steps.",
+        "budget": "Budget of each candidate: {epochs} epochs, {steps:,} steps per seed, batches of {batch}, {optimizer}.",
+        "tuned": "Learning rate of each candidate: the best of {count} from {low:g} to {high:g}, found with {seeds} seeds by successive "
+        "halving on the validation rows ({trials} trials, {steps:,} steps).",
         "untuned": "Learning rates are not tuned.",
-        "init_auto": "initial weights by activation",
+        "init_auto": "initial weights chosen by activation",
         "init_shared": "the same initial weights for all",
         "init_other": "initial weights: {}",
         "columns": "scaled by column",
         "together": "scaled together",
-        "none": "as they are",
-        "filled": ", missing values are the mean of the training rows",
+        "none": "not scaled",
+        "filled": ", missing values replaced by the mean of the training rows",
         "call": "Call: {}",
         "versions": "pynn {pynn}, NumPy {numpy}, Python {python}, {isa}; data SHA-256 {digest}.",
     },
@@ -39,13 +39,13 @@ _TEXT = {
         "baseline_accuracy": "luôn đoán lớp hay gặp nhất",
         "baseline_R2": "luôn đoán giá trị trung bình",
         "baseline_score": "đoán lớp hay gặp nhất và giá trị trung bình",
-        "data": "Đích: {targets}. Số dòng: {train:,} để học, {validation:,} để kiểm định, {test:,} để kiểm tra.",
+        "data": "Mục tiêu: {targets}. Số dòng: {train:,} để huấn luyện, {validation:,} để kiểm định, {test:,} để kiểm tra.",
         "net": "Mạng: {net}. {seeds}; đầu vào {scale}.",
         "seeds": "{n} seed ({first} đến {last})",
         "seed": "1 seed ({first})",
         "budget": "Ngân sách của mỗi ứng viên: {epochs} epoch, {steps:,} bước mỗi seed, lô {batch}, {optimizer}.",
-        "tuned": "Tốc độ học của mỗi ứng viên: tốt nhất trong {count} giá trị, {low:g} đến {high:g}, trên {seeds} seed, chia đôi liên "
-        "tiếp theo phần kiểm định, {trials} lần thử, {steps:,} bước.",
+        "tuned": "Tốc độ học của mỗi ứng viên: tốt nhất trong {count} giá trị từ {low:g} đến {high:g}, tìm với {seeds} seed bằng phương "
+        "pháp chia đôi liên tiếp (successive halving) trên phần kiểm định ({trials} lần thử, {steps:,} bước).",
         "untuned": "Tốc độ học không được tinh chỉnh.",
         "init_auto": "trọng số ban đầu theo hàm kích hoạt",
         "init_shared": "trọng số ban đầu giống nhau",
@@ -68,7 +68,7 @@ def report_words(lang: str) -> dict[str, str]:
 
 
 def protocol_sentences(p: Mapping[str, Any], lang: str = "en") -> list[str]:
-    """Return what was trained on what, and with which budget."""
+    """Return sentences about the data, the net, the budget and the tuning."""
     t = report_words(lang)
     seeds = p["seeds"]
     named = t["seed"] if len(seeds) == 1 else t["seeds"]

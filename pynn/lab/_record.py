@@ -1,4 +1,4 @@
-"""What a comparison keeps of its trainings."""
+"""The results that a comparison keeps of its training runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def unit_shares(health: Health) -> tuple[float, float]:
 
 
 class HealthRecord(Callback):
-    """Keep the health of the first and of the last epoch, and the shares of dead and saturated units of each."""
+    """Record the health of the first and the last epoch, and the shares of dead and saturated units of every epoch."""
 
     _any_thread = True
 
@@ -42,21 +42,21 @@ class HealthRecord(Callback):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One training whose score counts.
+    """A final training run, with its score.
 
     Attributes
     ----------
     seed : int
-        Of its split, initial values and order of samples.
+        The seed of the split, the initial values and the order of samples.
     score, loss : float
         On the test rows, after the last epoch.
     status : str
-        How the training ended: 'finished', or 'diverged', whose net has the weights of its last good epoch.
+        How the training ended: 'finished' or 'diverged'. A diverged net has the weights of its last good epoch.
     history : dict of str to list of float
-        A number per epoch: ``loss`` and ``accuracy`` of training, ``val_loss`` and ``val_accuracy`` of the validation rows, and the shares
-        of hidden units that were ``dead`` and ``saturated``.
+        One number per epoch: ``loss`` and ``accuracy`` of training, ``val_loss`` and ``val_accuracy`` of the validation rows, and the
+        shares of hidden units that were ``dead`` and ``saturated``.
     first_health, health : Health or None
-        Of the first epoch and of the last.
+        The health in the first and in the last epoch.
     seconds : float
         The time of the training.
     calibration : Calibration or None
@@ -93,7 +93,7 @@ class RunRecord:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> RunRecord:
-        """Return what `to_plain` of another returned."""
+        """Return the record that `to_plain` described."""
         health = {key: None if plain[key] is None else Health.from_plain(plain[key]) for key in ("first_health", "health")}
         calibration = plain["calibration"]
         history = {str(name): [float(value) for value in values] for name, values in plain["history"].items()}
@@ -112,22 +112,22 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Entry:
-    """One of the things compared, with its trainings.
+    """A candidate of a comparison, with its training runs.
 
     Attributes
     ----------
     label : str
-        What the comparison calls it.
+        Its name in the report.
     lr : float or None
         The learning rate of its final runs; None: that of its optimizer.
     at_border : bool
-        Whether that rate lies at the end of the grid that was tried.
+        Whether that rate lies at an end of the grid that was searched.
     runs : tuple of RunRecord
-        A training per seed.
+        One training run per seed.
     parameters : int
         The number of parameters of a net.
     steps : int
-        Updates in a final run.
+        The number of updates in a final run.
     cost : Cost
         Nanoseconds per element of the activation, forward and backward.
     """
@@ -162,22 +162,22 @@ class Entry:
 
     @property
     def seconds(self) -> float:
-        """The mean time of a training."""
+        """The mean time of a training run."""
         return fmean(run.seconds for run in self.runs)
 
     @property
     def diverged(self) -> int:
-        """The number of trainings that diverged."""
+        """The number of training runs that diverged."""
         return sum(run.status == "diverged" for run in self.runs)
 
     @property
     def dead(self) -> float:
-        """The share of hidden units that are dead after the last epoch, the mean over the seeds."""
+        """The share of hidden units that are dead after the last epoch, averaged over the seeds."""
         return self._share("dead")
 
     @property
     def saturated(self) -> float:
-        """The share of hidden units that are saturated after the last epoch, the mean over the seeds."""
+        """The share of hidden units that are saturated after the last epoch, averaged over the seeds."""
         return self._share("saturated")
 
     def _share(self, kind: str) -> float:
@@ -185,23 +185,23 @@ class Entry:
         return fmean(unit_shares(run.health)[place] if run.health is not None else 0.0 for run in self.runs)
 
     def epochs_to(self, target: float) -> int | None:
-        """Return the median of the first epoch whose validation accuracy reached a target; None: half of the runs never did."""
+        """Return the median of the first epoch that reached a validation accuracy; None if at least half of the runs did not."""
         reached = [next((float(i) for i, v in enumerate(run.history.get("val_accuracy", ()), 1) if v >= target), inf) for run in self.runs]
         middle = median(reached)
         return None if isinf(middle) else ceil(middle)
 
     def seconds_to(self, target: float) -> float | None:
-        """Return the mean seconds of a training up to that epoch."""
+        """Return the mean time in seconds up to that epoch."""
         epochs, all_epochs = self.epochs_to(target), max(len(run.history.get("loss", ())) for run in self.runs)
         return None if epochs is None else self.seconds * epochs / all_epochs
 
     def curve(self, name: str) -> list[tuple[float, float, float]]:
-        """Return the mean, least and greatest value of a number over the seeds, a tuple per epoch."""
+        """Return the mean, minimum and maximum of a number over the seeds, as one tuple per epoch."""
         columns = zip(*(run.history.get(name, ()) for run in self.runs if run.status != "diverged"), strict=False)
         return [(fmean(values), min(values), max(values)) for values in columns]
 
     def layers(self, first: bool = False) -> Iterator[tuple[LayerHealth, ...]]:
-        """Yield each layer's row of every run, of the first epoch or of the last."""
+        """Yield for each layer its rows of all runs, in the first or in the last epoch."""
         found = [run.first_health if first else run.health for run in self.runs]
         yield from zip(*(health.rows for health in found if health is not None), strict=False)
 
@@ -226,9 +226,9 @@ class Entry:
         return [tuple(map(fmean, zip(*(one.quantiles for one in layer), strict=True))) for layer in self.pre_activations()]
 
     def gradient_ratio(self) -> float | None:
-        """Return how many times longer the gradient of the last layer with parameters is than that of the first.
+        """Return the ratio of the gradient norm of the last layer with parameters to that of the first.
 
-        The geometric mean over the seeds, in the first epoch; None where it is not known.
+        It is the geometric mean over the seeds, in the first epoch; None if it is unknown.
         """
         logs = []
         for run in self.runs:
@@ -238,7 +238,7 @@ class Entry:
         return math.exp(fmean(logs)) if logs else None
 
     def with_timings(self, other: Entry) -> Entry:
-        """Return the same results with the times of another entry."""
+        """Return a copy with the times of another entry."""
         runs = tuple(replace(run, seconds=one.seconds) for run, one in zip(self.runs, other.runs, strict=True))
         return replace(self, runs=runs, cost=other.cost)
 
@@ -250,7 +250,7 @@ class Entry:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Entry:
-        """Return what `to_plain` of another returned."""
+        """Return the record that `to_plain` described."""
         lr = plain["lr"]
         return cls(
             str(plain["label"]),
@@ -272,7 +272,7 @@ def record(
     calibration: Calibration | None,
     inputs: tuple[PreActivation, ...],
 ) -> RunRecord:
-    """Return what there is to keep of a run that has ended."""
+    """Return the record of a run that has ended."""
     hist = run.history
     numbers: dict[str, list[float]] = {name: [*values] for name, values in hist.history.items() if name != "seconds"}
     numbers |= kept.shares
@@ -281,5 +281,5 @@ def record(
 
 
 def listed_scores(entries: Sequence[Entry]) -> dict[str, tuple[float, ...]]:
-    """Return the scores by label, as `analyze` takes them."""
+    """Return the scores by label, in the form that `analyze` accepts."""
     return {entry.label: entry.scores for entry in entries}

@@ -1,4 +1,4 @@
-"""The report of a comparison: scores, verdict, reasons and protocol, as text, data, HTML and plots."""
+"""The report of a comparison, as text, data, HTML and plots."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Report:
-    """What `compare` found. Printed as a table and sentences; notebooks show HTML.
+    """The result of `compare`. It is printed as a table and sentences; notebooks show HTML.
 
-    ``report["gelu"]`` is the `Entry` of a label, and ``len(report)`` and iteration go through the entries.
+    ``report["gelu"]`` is the `Entry` with that label. The report can be iterated, and ``len(report)`` is the number of entries.
 
     Attributes
     ----------
     entries : tuple of Entry
-        What was compared, in the given order.
+        The candidates with their results, in the given order.
     verdict : Verdict or None
-        What the scores can tell apart; None with a single entry.
+        The analysis of the scores; None for a single entry.
     metric : {'accuracy', 'R2', 'score'}
-        What a score is; 'score': the mean of accuracies and R2 of several outputs.
+        The kind of score; 'score' is the mean of accuracies and R2 of several outputs.
     baselines : tuple of float
-        For each seed the score of always predicting the most frequent class, or the mean, of the training rows.
+        For each seed, the score of always predicting the most frequent class, or the mean, of the training rows.
     protocol : dict
         How the nets were trained: budgets, splits, seeds, versions, the SHA-256 of the data, and the call that repeats it.
     """
@@ -60,12 +60,12 @@ class Report:
         object.__setattr__(self, "verdict", verdict)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the call that `rerun` repeats, which holds the data and functions."""
+        """Omit the call that `rerun` repeats, since it holds the data and functions."""
         return vars(self) | {"_again": None}
 
     # ---- access ----------------------------------------------------------------------------------------------------
     def __getitem__(self, label: str) -> Entry:
-        """Return the entry of a label."""
+        """Return the entry with a label."""
         for entry in self.entries:
             if entry.label == label:
                 return entry
@@ -84,24 +84,24 @@ class Report:
 
     @property
     def target(self) -> float:
-        """The validation accuracy whose first epoch the table shows."""
+        """The validation accuracy for which the table shows the first epoch that reached it."""
         return float(self.protocol["target"])
 
     @property
     def curve_name(self) -> str:
-        """The number that learning curves show: ``val_accuracy`` where all runs report it, else ``val_loss``."""
+        """The number in the learning curves: ``val_accuracy`` if all runs report it, otherwise ``val_loss``."""
         every = all("val_accuracy" in run.history for entry in self for run in entry.runs)
         return "val_accuracy" if every else "val_loss"
 
     def has_learnt(self, entry: Entry) -> bool:
-        """Tell whether an entry's scores are better than the baseline: by `analyze`, with too few seeds on every seed."""
+        """Return whether an entry is better than the baseline: by `analyze`, or with few seeds if it is better for every seed."""
         pair = {"entry": entry.scores, "baseline": self.baselines}
         if len(entry.runs) < SIGN_FLIP_SEEDS:
             return all(a > b for a, b in zip(entry.scores, self.baselines, strict=True))
         verdict = analyze(pair, test_fraction=self.protocol["test_fraction"], rope=1.0)
         return verdict.best == ("entry",)
 
-    # ---- words -----------------------------------------------------------------------------------------------------
+    # ---- text ------------------------------------------------------------------------------------------------------
     def summary(self, lang: str = "en") -> list[str]:
         """Return the findings as sentences: what was learnt, the verdict, why, calibration, and the inputs of the activations."""
         from ._protocol import report_words
@@ -151,7 +151,7 @@ class Report:
         return found
 
     def table(self) -> str:
-        """Return the table as text of at most 79 columns: long labels are shortened, then columns from the right left out."""
+        """Return the table as text of at most 79 columns; long labels are shortened, and columns are dropped from the right."""
         columns = self.columns()
         label = next(iter(columns))
         while True:
@@ -218,14 +218,14 @@ class Report:
         return pandas.DataFrame(found)
 
     def to_json(self, path: str | os.PathLike[str] | None = None, *, timings: bool = True) -> str:
-        """Return the whole report as JSON, and write it to a file if a path is given.
+        """Return the report as JSON, and write it to a file if a path is given.
 
         Parameters
         ----------
         path : str or path, optional
             The file, which is replaced atomically.
         timings : bool
-            Whether to include measured times, the only numbers that differ between two runs of the same comparison.
+            Whether to include measured times, which are the only numbers that differ between two runs of the same comparison.
         """
         plain = {
             "format": _FORMAT,
@@ -241,12 +241,12 @@ class Report:
 
     @classmethod
     def from_json(cls, text: str | os.PathLike[str]) -> Report:
-        """Return the report that `to_json` wrote, from its text or a path.
+        """Return the report from JSON written by `to_json`, given as text or a path.
 
         Raises
         ------
         ValueError
-            If the text is not such a report.
+            If the text is not a report.
         """
         if isinstance(text, os.PathLike) or not text.lstrip().startswith("{"):
             with open(text, encoding="utf-8") as file:
@@ -261,26 +261,27 @@ class Report:
             raise ValueError(f"text: not a report of pynn.lab.compare: {error!r}") from error
 
     def rerun(self) -> Report:
-        """Repeat the comparison, and return its report, which has the same bytes: training is reproducible.
+        """Repeat the comparison, and return its report, which is identical since training is reproducible.
 
-        It trains in this process, without an executor. Measured times are not reproducible: the new report has those of this one.
+        It trains in this process, without an executor. Measured times are not reproducible, so the new report contains those of this
+        one.
 
         Raises
         ------
         ValueError
-            If the report was read from JSON, or is a copy by pickle, which do not hold the data.
+            If the report was read from JSON or pickle, which do not contain the data.
         """
         if self._again is None:
             call = self.protocol["call"]
-            text = "rerun: this report was read from JSON or pickle, which do not hold the data"
+            text = "rerun: this report was read from JSON or pickle, which do not contain the data"
             raise ValueError(f"{text}; repeat the call instead: {call}")
         other = self._again()
         entries = tuple(new.with_timings(old) for new, old in zip(other.entries, self.entries, strict=True))
         return Report(entries, other.metric, other.baselines, other.protocol, self._again)
 
-    # ---- pictures --------------------------------------------------------------------------------------------------
+    # ---- plots ----------------------------------------------------------------------------------------------------
     def plot(self) -> Figure:
-        """Draw the score of each seed, and the learning curves, as a matplotlib figure.
+        """Plot the score of each seed and the learning curves as a matplotlib figure.
 
         Raises
         ------
@@ -294,7 +295,7 @@ class Report:
     def to_html(self, path: str | os.PathLike[str] | None = None, *, lang: str = "en") -> str:
         """Return the report as a self-contained HTML page, and write it to a file if a path is given.
 
-        The page loads nothing from the network, follows the reader's light or dark mode, and fits a telephone.
+        The page loads nothing from the network, supports light and dark mode, and adapts to narrow screens.
 
         Parameters
         ----------
@@ -338,7 +339,7 @@ _ROWS: dict[str, Callable[[Entry, float], list[dict[str, Any]]]] = {"runs": _run
 
 
 def write(path: str | os.PathLike[str], text: str) -> None:
-    """Replace a file by text in UTF-8."""
+    """Write text to a file as UTF-8, replacing the file atomically."""
     from ..io._files import replacing
 
     with replacing(path) as file:
@@ -346,7 +347,7 @@ def write(path: str | os.PathLike[str], text: str) -> None:
 
 
 def _finite(value: Any) -> Any:
-    """Return plain data with None in the place of NaN and infinity, which JSON lacks."""
+    """Return plain data with None instead of NaN and infinity, which JSON does not support."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -360,7 +361,7 @@ _MAY_BE_NONE = ("protocol", "lr", "first_health", "health", "calibration")
 
 
 def _infinite(value: Any) -> Any:
-    """Return plain data with NaN in the place of None within lists of numbers."""
+    """Return plain data with NaN instead of None within lists of numbers."""
     if isinstance(value, Mapping):
         return {key: one if key == "protocol" or (one is None and key in _MAY_BE_NONE) else _infinite(one) for key, one in value.items()}
     if isinstance(value, list):

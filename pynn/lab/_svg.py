@@ -1,4 +1,4 @@
-"""Pictures of a report as inline SVG: scores of seeds, learning curves, numbers by layer."""
+"""Charts of a report as inline SVG: scores of seeds, learning curves, statistics by layer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DOTS = 230
 
 
 def dots(scores: Sequence[float], deviation: float, low: float, high: float, index: int, label: str) -> str:
-    """Return one dot per seed, the mean, and a line of one standard deviation to either side."""
+    """Return an SVG of one dot per seed, the mean, and a line of one standard deviation to either side."""
 
     def x(value: float) -> float:
         share = (value - low) / (high - low) if high > low else 0.5
@@ -29,18 +29,18 @@ def dots(scores: Sequence[float], deviation: float, low: float, high: float, ind
 
 
 class Chart:
-    """A chart of lines over whole numbers, with bands, a grid and numbers at the axes.
+    """A line chart over integers, with bands, a grid and tick labels.
 
     Parameters
     ----------
     label : str
         The text alternative.
     x_label, y_label : str
-        What the axes show.
+        The labels of the axes.
     logarithmic : bool
-        Whether the vertical axis is.
+        Whether the vertical axis is logarithmic.
     show : function of float
-        The text of a number at the vertical axis.
+        Formats a number on the vertical axis.
     ends : (float, float), optional
         The ends of the horizontal axis, of any numbers; None: those of the points, which are whole numbers.
     """
@@ -74,7 +74,7 @@ class Chart:
         return math.log10(y) if self.logarithmic else y
 
     def svg(self) -> str:
-        """Return the chart, or nothing where there is no point."""
+        """Return the chart, or an empty string if there are no points."""
         values = [self._value(y) for _, points, band in self._lines for y in [*(p[1] for p in points), *(v for b in band for v in b[1:])]]
         xs = [x for _, points, _ in self._lines for x, _ in points]
         if not values:
@@ -134,7 +134,7 @@ def _path(points: Points) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return about five round numbers from the last below to the first above."""
+    """Return about five round numbers that enclose the interval."""
     span = high - low or abs(high) or 1.0
     step = 10 ** math.floor(math.log10(span / 4))
     step *= next(factor for factor in (1, 2, 5, 10) if span / (factor * step) <= 5)
@@ -143,7 +143,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _decades(low: float, high: float) -> list[float]:
-    """Return whole decades, at most seven."""
+    """Return at most seven powers of ten that enclose the interval, as exponents."""
     first, last = math.floor(low), max(math.ceil(high), math.floor(low) + 1)
     step = max(1, math.ceil((last - first) / 6))
     return [float(k) for k in range(first, last + step, step)]

@@ -1,4 +1,4 @@
-"""The training of candidates: the search for learning rates, and the final runs."""
+"""Training of candidates: the search for learning rates, and the final runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._candidates import Candidate
 from ._data import Data, Part
 
 GRID_SIDE = 3
-"""So many steps of a third of a decade to either side of the first learning rate."""
+"""The number of grid points, a third of a decade apart, on either side of the first learning rate."""
 WIDENED_BY = 3
 MOST_WIDENINGS = 4
 TUNING_SEEDS = 3
@@ -26,28 +26,28 @@ METRIC = "val_loss"
 
 @dataclass(frozen=True)
 class Tuning:
-    """What the search for learning rates tried and found."""
+    """The result of the search for learning rates."""
 
     rates: tuple[float, ...]
-    """The grid that all candidates have in common, relative to each candidate's own first rate where those differ."""
+    """The common grid of all candidates; if their first rates differ, it is scaled to that of each candidate."""
     chosen: tuple[float, ...]
     """The rate of each candidate."""
     seeds: int
     epochs: int
-    """Budget of each candidate: epochs in all trials together."""
+    """The total number of epochs in the trials of each candidate."""
     trials: int
-    """Of each candidate."""
+    """The number of trials of each candidate."""
     at_border: tuple[bool, ...]
-    """Whether a candidate's best rate lies at the end of the grid even after all widenings."""
+    """Whether a candidate's best rate lies at an end of the grid even after all extensions."""
 
 
 def rate_at(first: float, place: int) -> float:
-    """Return the rate so many thirds of a decade above the first, rounded to 4 digits."""
+    """Return the rate ``place`` thirds of a decade above the first, rounded to 4 digits."""
     return float(f"{first * 10 ** (place / 3):.4g}")
 
 
 def first_rate(candidate: Candidate, lr: float | None) -> float:
-    """Return the middle of a candidate's grid: the given rate, or the optimizer's own."""
+    """Return the middle of a candidate's grid: the given rate, or that of the optimizer."""
     if lr is not None:
         return lr
     own = candidate.optimizer.defaults.get("lr")
@@ -58,12 +58,12 @@ def first_rate(candidate: Candidate, lr: float | None) -> float:
 
 
 def halving(epochs: int) -> Halving:
-    """Return when trials of so many epochs are compared: after a ninth and a third of them."""
+    """Return the budget for trials of this many epochs, which are compared after a ninth and a third of them."""
     return Halving(METRIC, factor=3, first=max(1, math.ceil(epochs / 9)))
 
 
 def epochs_of(trials: int, epochs: int) -> int:
-    """Return how many epochs trials take together."""
+    """Return the total number of epochs of a set of trials."""
     budget, done, total = halving(epochs), 0, 0
     for rung in budget.rungs(epochs):
         total += trials * (rung - done)
@@ -84,9 +84,9 @@ def search(
 ) -> Tuning:
     """Find a learning rate for each candidate, with the same budget on the same grid, on validation rows.
 
-    For each of some seeds all rates of a grid compete by successive halving; a candidate's rate is the median of the winners. While
-    the best of any candidate lies at the end of the grid, the grid is widened on that side, for all candidates; ``expect`` is called
-    with the number of epochs that this adds.
+    For each seed all rates of the grid compete by successive halving, and a candidate's rate is the median of the winners. While the
+    best rate of any candidate lies at an end of the grid, the grid is widened on that side for all candidates, and ``expect`` is
+    called with the number of epochs that this adds.
     """
     firsts = [first_rate(candidate, lr) for candidate in candidates]
     known: list[list[dict[int, float]]] = [[{} for _ in seeds] for _ in candidates]
@@ -122,7 +122,7 @@ def search(
 
 
 class _Trial(Run):
-    """A run of the search: ``place`` is the number of its candidate and its place on the grid."""
+    """A run of the search; ``place`` is the index of its candidate and its position on the grid."""
 
     place: tuple[int, int]
 
@@ -145,7 +145,7 @@ def _run(candidate: Candidate, part: Part, data: Data, seed: int, rate: float, e
 
 
 def final_run(candidate: Candidate, part: Part, data: Data, seed: int, rate: float | None, epochs: int, callbacks: Any) -> Run:
-    """Return the run of a candidate whose score counts."""
+    """Return the final run of a candidate, which is scored."""
     return Run(
         candidate.net(data.shape, data.outputs, seed),
         optimizer=candidate.with_rate(rate),
@@ -161,7 +161,7 @@ def final_run(candidate: Candidate, part: Part, data: Data, seed: int, rate: flo
 
 
 def _final(run: Run, epochs: int) -> float | None:
-    """Return the number by which a trial that took all epochs is judged, None for others."""
+    """Return the final metric of a trial that completed all epochs, or None."""
     hist = run.history
     if hist is None or hist.status in ("pruned", "diverged", "failed"):
         return None
@@ -170,24 +170,24 @@ def _final(run: Run, epochs: int) -> float | None:
 
 
 def _median(found: Sequence[dict[int, float]]) -> int:
-    """Return the median place of the best trial of each seed; the middle of the grid where all diverged."""
+    """Return the median position of the best trial of each seed; the middle of the grid if all diverged."""
     best = [min(places, key=lambda place: (places[place], place)) for places in found if places]
     return statistics.median_low(best) if best else 0
 
 
 class Trainer:
-    """Trains runs, and shows the progress of all of them together on standard error.
+    """Train runs, and show their common progress on standard error.
 
     Parameters
     ----------
     loss : optional
-        Of runs without their own.
+        The loss of runs that have none.
     n_jobs, verbose
         As in `fit_many`.
     epochs : int
-        The number of epochs that are expected in all.
+        The expected total number of epochs.
     executor : optional
-        Where runs without a budget train, as in `fit_many`; those with a budget pause, and so train in this process.
+        Where runs without a budget train, as in `fit_many`. Runs with a budget pause, so they train in this process.
     """
 
     def __init__(self, loss: Any, n_jobs: int | None, verbose: int | str, epochs: int, executor: Any = None) -> None:
@@ -208,13 +208,13 @@ class Trainer:
         return found
 
     def expect(self, epochs: int) -> None:
-        """Add to the number of epochs that are expected."""
+        """Add to the expected number of epochs."""
         self.progress.epochs += epochs
         if self.progress.bar is not None:
             self.progress.bar.total = self.progress.epochs
 
     def tick(self) -> None:
-        """Show that a run has ended an epoch."""
+        """Show that a run has completed an epoch."""
         with self._lock:
             self.progress.advance(1, self._what, None)
 

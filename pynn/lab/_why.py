@@ -1,4 +1,4 @@
-"""Why the entries of a comparison did as they did, in a few words."""
+"""Possible reasons for the results of a comparison, as sentences."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from statistics import fmean
 from ._record import Entry
 
 NOTABLE_RATIO = 100.0
-"""Gradients that differ this many times between the first and the last layer are worth a sentence."""
+"""The ratio of gradient norms between the first and the last layer from which on it is reported."""
 NOTABLE_SHARE = 0.2
-"""So is this share of dead or saturated units."""
+"""The share of dead or saturated units from which on it is reported."""
 NOTABLE_GAP = 0.05
 """And this distance between mean confidence and accuracy."""
 
@@ -20,10 +20,10 @@ _TEXT = {
         "shrink": "{label}{depth}: gradients shrink {ratio}-fold between the last and the first layer.",
         "grow": "{label}{depth}: gradients grow {ratio}-fold between the last and the first layer.",
         "depth": " at depth {}",
-        "dead": "{label}: {share:.0%} of the hidden units are dead, most in layer {layer} ({most:.0%}).",
-        "saturated": "{label}: {share:.0%} of the hidden units are saturated, most in layer {layer} ({most:.0%}).",
-        "diverged": "{label}: {count} of {runs} trainings diverged.",
-        "border": "{label}: its best learning rate, {lr:g}, lies at the end of the grid; pass lr= to move the grid.",
+        "dead": "{label}: {share:.0%} of the hidden units are dead, the most in layer {layer} ({most:.0%}).",
+        "saturated": "{label}: {share:.0%} of the hidden units are saturated, the most in layer {layer} ({most:.0%}).",
+        "diverged": "{label}: {count} of {runs} training runs diverged.",
+        "border": "{label}: the best learning rate, {lr:g}, lies at an end of the grid; pass lr= to move the grid.",
         "calibration": "Expected calibration error, in points: {each}.",
         "over": "{label} is overconfident: mean confidence {confidence:.1%}, accuracy {accuracy:.1%}.",
         "under": "{label} is underconfident: mean confidence {confidence:.1%}, accuracy {accuracy:.1%}.",
@@ -40,7 +40,7 @@ _TEXT = {
         "dead": "{label}: {share:.0%} đơn vị ẩn đã chết, nhiều nhất ở lớp {layer} ({most:.0%}).",
         "saturated": "{label}: {share:.0%} đơn vị ẩn bão hòa, nhiều nhất ở lớp {layer} ({most:.0%}).",
         "diverged": "{label}: {count} trên {runs} lần huấn luyện bị phân kỳ.",
-        "border": "{label}: tốc độ học tốt nhất, {lr:g}, nằm ở mép lưới; dùng lr= để dời lưới.",
+        "border": "{label}: tốc độ học tốt nhất, {lr:g}, nằm ở biên của lưới; dùng lr= để dời lưới.",
         "calibration": "Sai số hiệu chuẩn kỳ vọng (ECE), tính bằng điểm: {each}.",
         "over": "{label} quá tự tin: độ tin cậy trung bình {confidence:.1%}, độ chính xác {accuracy:.1%}.",
         "under": "{label} thiếu tự tin: độ tin cậy trung bình {confidence:.1%}, độ chính xác {accuracy:.1%}.",
@@ -108,14 +108,14 @@ def _of_entry(entry: Entry, depth: int | None, t: dict[str, str]) -> list[str]:
 
 
 def _worst(entry: Entry, kind: str) -> tuple[str, float]:
-    """Return the layer with the greatest share of such units, and that share."""
+    """Return the layer with the largest share of such units, and that share."""
     shares = [(fmean(getattr(row, kind) for row in rows), rows[0].layer) for rows in entry.layers() if rows[0].units]
     most, layer = max(shares, key=lambda one: one[0])
     return layer, most
 
 
 def _rounded(value: float) -> str:
-    """Return a number with two digits: 118,734 is 120,000."""
+    """Return a number rounded to two digits: 118,734 becomes 120,000."""
     if not math.isfinite(value):
         return "infinitely many"
     digits = 1 - math.floor(math.log10(value))

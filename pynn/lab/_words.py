@@ -14,50 +14,50 @@ if TYPE_CHECKING:
 
 LANGUAGES = ("en", "vi")
 _MOST_PAIRS = 4
-"""So many pairs are named in a sentence."""
+"""The largest number of pairs that a sentence lists."""
 
 _TEXT = {
     "en": {
         "and": " and ",
         "points": "{} points",
-        "few": "No verdict is possible with {n} {seeds}; {fewest} would do.",
-        "few_alpha": "No verdict is possible with {n} {seeds} at alpha = {alpha:g}; {fewest} would do.",
-        "needed_few": "At this spread, {needed} seeds find a difference of {rope} with 80 % power.",
-        "unknown": "One seed shows no spread, so how many seeds find a difference of {rope} is unknown.",
+        "few": "No verdict is possible with {n} {seeds}; use at least {fewest}.",
+        "few_alpha": "No verdict is possible with {n} {seeds} at alpha = {alpha:g}; use at least {fewest}.",
+        "needed_few": "With this spread, {needed} seeds are needed to find a difference of {rope} with 80 % power.",
+        "unknown": "The spread of one seed is unknown, and so is the number of seeds needed to find a difference of {rope}.",
         "none": "No statistically significant difference was found.",
         "better": "{a} is better than {b} by {low} to {high} ({level}{pairs}).",
         "better_up": "{a} is better than {b} by up to {high} ({level}{pairs}).",
-        "corrected": ", {} pairs corrected",
+        "corrected": ", corrected for {} pairs",
         "pair": "{} pair",
         "pairs": "{} pairs",
-        "maybe": "{labels} may be best: {n} seeds cannot tell them apart; differences over {bound} are ruled out.",
-        "maybe_any": "{labels} may be best: {n} seeds cannot tell them apart.",
+        "maybe": "{labels} may be best: {n} seeds cannot distinguish them; differences over {bound} are ruled out.",
+        "maybe_any": "{labels} may be best: {n} seeds cannot distinguish them.",
         "best": "{labels} is best.",
         "all_equal": "{labels} are equivalent: every difference between them is within {rope}.",
         "equal": "Equivalent, within {rope}: {pairs}.",
         "more": "{} and {} more pairs",
-        "unequal": "No pair is shown to be equivalent, within {rope}.",
-        "no_rope": "rope, the largest difference that does not matter, is not given, so nothing is called equivalent.",
-        "needed": "{needed} seeds decide the open pairs: they find a difference of {rope} with 80 % power.",
-        "never": "No number of seeds finds a difference of {rope} with 80 % power, because the test parts overlap; more data would.",
-        "no_scipy": "How many seeds find a difference of {rope} is computed by scipy: pip install 'pynn-c[lab]'.",
-        "flips": "Method: sign-flip max-t over {pairs}, all {patterns} sign patterns.",
-        "drawn": "Method: sign-flip max-t over {pairs}, a subgroup of {patterns} sign patterns.",
-        "holm": "Method: paired t tests, Holm's correction for {pairs}.",
-        "overlap": "Intervals are {times:.1f} times wider because the test parts overlap (Nadeau and Bengio).",
+        "unequal": "No pair is shown to be equivalent within {rope}.",
+        "no_rope": "Equivalence is not tested, because rope, the largest difference that does not matter, is not given.",
+        "needed": "{needed} seeds are needed to decide the remaining pairs: to find a difference of {rope} with 80 % power.",
+        "never": "No number of seeds finds a difference of {rope} with 80 % power, because the test sets overlap; use more data.",
+        "no_scipy": "Computing the number of seeds that find a difference of {rope} needs scipy: pip install 'pynn-c[lab]'.",
+        "flips": "Method: sign-flip max-t test of {pairs}, with all {patterns} sign patterns.",
+        "drawn": "Method: sign-flip max-t test of {pairs}, with a subgroup of {patterns} sign patterns.",
+        "holm": "Method: paired t tests with Holm's correction for {pairs}.",
+        "overlap": "Intervals are {times:.1f} times wider because the test sets overlap (Nadeau and Bengio).",
         "headers": "a|b|mean|low|high|p|effect",
-        "caption": "Differences of the mean scores, a minus b",
+        "caption": "Differences of mean scores, a minus b",
     },
     "vi": {
         "and": " và ",
         "points": "{} điểm",
-        "few": "Chưa thể kết luận với {n} seed; cần {fewest}.",
-        "few_alpha": "Chưa thể kết luận với {n} seed ở alpha = {alpha:g}; cần {fewest}.",
-        "needed_few": "Với độ phân tán này, {needed} seed tìm ra chênh lệch {rope} với xác suất 80 %.",
-        "unknown": "Một seed không cho thấy độ phân tán, nên chưa biết cần bao nhiêu để tìm ra chênh lệch {rope}.",
+        "few": "Chưa thể kết luận với {n} seed; cần ít nhất {fewest}.",
+        "few_alpha": "Chưa thể kết luận với {n} seed ở alpha = {alpha:g}; cần ít nhất {fewest}.",
+        "needed_few": "Với độ phân tán này, cần {needed} seed để phát hiện chênh lệch {rope} với xác suất 80 %.",
+        "unknown": "Một seed không cho biết độ phân tán, nên chưa biết cần bao nhiêu seed để phát hiện chênh lệch {rope}.",
         "none": "Không tìm thấy khác biệt có ý nghĩa thống kê.",
         "better": "{a} tốt hơn {b} từ {low} đến {high} ({level}{pairs}).",
-        "better_up": "{a} tốt hơn {b} nhiều nhất {high} ({level}{pairs}).",
+        "better_up": "{a} tốt hơn {b}, nhiều nhất {high} ({level}{pairs}).",
         "corrected": ", đã hiệu chỉnh cho {} cặp",
         "pair": "{} cặp",
         "pairs": "{} cặp",
@@ -69,13 +69,14 @@ _TEXT = {
         "more": "{} và {} cặp nữa",
         "unequal": "Chưa chứng minh được cặp nào tương đương (không quá {rope}).",
         "no_rope": "Chưa cho rope (chênh lệch lớn nhất không đáng kể), nên không kết luận về sự tương đương.",
-        "needed": "{needed} seed sẽ phân định các cặp còn ngỏ: chúng tìm ra chênh lệch {rope} với xác suất 80 %.",
-        "never": "Không số seed nào tìm ra chênh lệch {rope} với xác suất 80 %, vì các phần kiểm tra trùng nhau; cần thêm dữ liệu.",
-        "no_scipy": "Số seed để tìm ra chênh lệch {rope} do scipy tính: pip install 'pynn-c[lab]'.",
-        "flips": "Phương pháp: đảo dấu, max-t trên {pairs}, toàn bộ {patterns} cách đặt dấu.",
-        "drawn": "Phương pháp: đảo dấu, max-t trên {pairs}, một nhóm con {patterns} cách đặt dấu.",
+        "needed": "Cần {needed} seed để phân định các cặp còn lại, tức là phát hiện chênh lệch {rope} với xác suất 80 %.",
+        "never": "Dù dùng bao nhiêu seed cũng không phát hiện được chênh lệch {rope} với xác suất 80 %, vì các tập kiểm tra trùng nhau; "
+        "cần thêm dữ liệu.",
+        "no_scipy": "Cần scipy để tính số seed phát hiện chênh lệch {rope}: pip install 'pynn-c[lab]'.",
+        "flips": "Phương pháp: kiểm định đảo dấu max-t trên {pairs}, với toàn bộ {patterns} cách đặt dấu.",
+        "drawn": "Phương pháp: kiểm định đảo dấu max-t trên {pairs}, với một nhóm con gồm {patterns} cách đặt dấu.",
         "holm": "Phương pháp: kiểm định t theo cặp, hiệu chỉnh Holm cho {pairs}.",
-        "overlap": "Khoảng tin cậy rộng hơn {times:.1f} lần vì các phần kiểm tra trùng nhau (Nadeau và Bengio).",
+        "overlap": "Khoảng tin cậy rộng hơn {times:.1f} lần vì các tập kiểm tra trùng nhau (Nadeau và Bengio).",
         "headers": "a|b|trung bình|thấp|cao|p|hiệu ứng",
         "caption": "Chênh lệch điểm trung bình, a trừ b",
     },
@@ -90,7 +91,7 @@ def text(lang: str) -> dict[str, str]:
 
 
 def listed(names: Sequence[str], word: str = " and ") -> str:
-    """Return names as a list in words."""
+    """Return names as an enumeration, such as ``a, b and c``."""
     return word.join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
@@ -133,7 +134,7 @@ def _needed(v: Verdict, t: dict[str, str], key: str) -> str:
 
 
 def _better(v: Verdict, t: dict[str, str]) -> list[str]:
-    """Say for each label that cannot be best how much better another one is: the best of those that beat it."""
+    """Return for each label that cannot be best how much better the best label that beats it is."""
     means = dict(zip(v.labels, v.means, strict=True))
     found: dict[str, tuple[bool, float, str]] = {}
     for pair in v.different:
@@ -184,7 +185,7 @@ def _equivalent(v: Verdict, t: dict[str, str]) -> list[str]:
 
 
 def number(v: Verdict, value: float, rounding: object = round) -> str:
-    """Return a difference as a number that says no more than is true: rounded outwards, in points where scores are shares."""
+    """Return a difference as text, in points if scores are shares; ``rounding`` rounds interval ends outwards."""
     if not math.isfinite(value):
         return "inf"
     value = 100 * value if v.shares else value
@@ -204,7 +205,7 @@ def amount(v: Verdict, value: float, t: dict[str, str], rounding: object = round
 
 
 def verdict_html(v: Verdict, lang: str = "en") -> str:
-    """Return a verdict as HTML: the sentences, and the differences in a table."""
+    """Return a verdict as HTML: sentences and a table of the differences."""
     sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in verdict_sentences(v, lang))
     return f"<div>{sentences}{differences_table(v, lang)}</div>"
 
