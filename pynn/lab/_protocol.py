@@ -39,7 +39,7 @@ _TEXT = {
         "baseline_accuracy": "luôn đoán lớp hay gặp nhất",
         "baseline_R2": "luôn đoán giá trị trung bình",
         "baseline_score": "đoán lớp hay gặp nhất và giá trị trung bình",
-        "data": "Mục tiêu: {targets}. Số dòng: {train:,} để huấn luyện, {validation:,} để kiểm định, {test:,} để kiểm tra.",
+        "data": "Đích: {targets}. Số dòng: {train:,} để huấn luyện, {validation:,} để kiểm định, {test:,} để kiểm tra.",
         "net": "Mạng: {net}. {seeds}; đầu vào {scale}.",
         "seeds": "{n} seed ({first} đến {last})",
         "seed": "1 seed ({first})",
