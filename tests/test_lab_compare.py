@@ -235,7 +235,7 @@ def test_missing_values_are_filled_by_the_training_rows_alone() -> None:
     assert (data(X=holed, missing="mean").part(0).X[:, 3] == 0).all()
     report = quick(holed, missing="mean", epochs=6)
     assert report["relu"].score > 0.7
-    assert "missing values are the mean of the training rows" in str(report).replace("\n", " ")
+    assert "missing values replaced by the mean of the training rows" in str(report).replace("\n", " ")
     frame = pandas.DataFrame(holed[:, :5]).assign(c=list("ab") * 898 + ["a"])
     assert quick(frame, missing="mean")["relu"].score > 0.1
     with pytest.raises(ValueError, match="values are missing"):

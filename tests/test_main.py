@@ -69,7 +69,7 @@ def test_missing_values_are_filled_by_the_training_rows(tmp_path: Path, capsys: 
     file = write(tmp_path / "t.csv", X, y)
     small = ["--data", file, "--target", "t", "--activations", "relu", "--epochs", "1", "--seeds", "1", "--no-tune", "--missing", "mean"]
     assert main(small) == 0
-    assert "missing values are the mean of the training rows" in capsys.readouterr().out.replace("\n", " ")
+    assert "missing values replaced by the mean of the training rows" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_the_default_data_are_the_digits() -> None:
