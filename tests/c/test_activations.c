@@ -83,10 +83,10 @@ static void backward_equals_gradient_times_derivative(pn_dtype t, const params *
     of(t)->derivative(N, x, d, p->p[t], 0);
     of(t)->backward(N, row->needs == 'x' ? x : y, g, gx, p->p[t], 0);
     for (size_t i = 0; i < N; i++) {
-        double want = get(t, g, i) * get(t, d, i),
-               near = (t == PN_F32 ? 1e-6 : 1e-15) * fmax(fabs(get(t, g, i)), fabs(want));
-        CHECK_ROW(fabs(get(t, gx, i) - want) <= near, "x=%g: %g, not %g", get(t, x, i),
-                  get(t, gx, i), want);
+        double expected = get(t, g, i) * get(t, d, i),
+               near = (t == PN_F32 ? 1e-6 : 1e-15) * fmax(fabs(get(t, g, i)), fabs(expected));
+        CHECK_ROW(fabs(get(t, gx, i) - expected) <= near, "x=%g: %g, not %g", get(t, x, i),
+                  get(t, gx, i), expected);
     }
     of(t)->backward(N, row->needs == 'x' ? x : y, g, g, p->p[t], 0);
     CHECK_ROW(!memcmp(g, gx, N * size[t]), "gx = gy in place");
@@ -101,7 +101,12 @@ static void backward_equals_gradient_times_derivative(pn_dtype t, const params *
 /* A value does not depend on its position in a span or on its neighbours, and nothing is written
  * beyond the span. n values of a parameter give the same results as each value alone. */
 typedef void elements(size_t n, const void *x, void *y, const void *const *p, int varying);
-typedef struct { elements *f; const void *const *p; int varying; const void *x, *want; } span_case;
+typedef struct {
+    elements *f;
+    const void *const *p;
+    int varying;
+    const void *x, *expected;
+} span_case;
 static void spans_equal_elements(pn_dtype t, const char *what, const span_case *c)
 {
     for (size_t n = 0; n <= 67; n++)
@@ -116,7 +121,7 @@ static void spans_equal_elements(pn_dtype t, const char *what, const span_case *
             memcpy(in + shift, (const char *)c->x + at, bytes);
             out[shift + bytes] = GUARD;
             c->f(n, in + shift, out + shift, p, c->varying);
-            CHECK_ROW(!memcmp(out + shift, (const char *)c->want + at, bytes) &&
+            CHECK_ROW(!memcmp(out + shift, (const char *)c->expected + at, bytes) &&
                           out[shift + bytes] == GUARD,
                       "%s n=%zu at %zu", what, n, o);
             free(out);
@@ -262,10 +267,10 @@ static void rows_equal_the_formula(size_t r, pn_dtype t)
         k->backward(3, n, out, in, back);                       /* gy = x; any numbers will do */
         for (size_t i = 0; i < 3 * n; i++) {
             const double *first = x + i / n * n, h = 1e-6;
-            double want = reference(info->name, n, first, i % n), slope = 0;
-            CHECK(fabs(get(t, out, i) - want) <= tolerance * (1 + fabs(want)),
+            double expected = reference(info->name, n, first, i % n), slope = 0;
+            CHECK(fabs(get(t, out, i) - expected) <= tolerance * (1 + fabs(expected)),
                   "%s %s n=%zu [%zu]: %.9g, not %.9g", kernels->isa, info->name, n, i,
-                  get(t, out, i), want);
+                  get(t, out, i), expected);
             for (int s = -1; s <= 1 && i < n; s += 2) {         /* d/dx_i of gy . f(x), first row */
                 memcpy(wide, first, n * sizeof *wide);
                 wide[i] += s * h;

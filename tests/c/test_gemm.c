@@ -60,12 +60,12 @@ static void compare(const job *j, const void *y, size_t ldy, size_t every)
     const int relu = q->epilogue && q->epilogue->act;
     for (size_t r = 0; r < q->m; r += every)
         for (size_t c = 0; c < q->n; c++) {
-            double magnitude, want = element_ref(j, r, c, &magnitude),
+            double magnitude, expected = element_ref(j, r, c, &magnitude),
                               got = get(j->t, y, r * ldy + c);
-            if (relu && want < 0) want = 0;
-            CHECK(fabs(got - want) <= 8 * eps * magnitude,
+            if (relu && expected < 0) expected = 0;
+            CHECK(fabs(got - expected) <= 8 * eps * magnitude,
                   "m %zu n %zu k %zu ta %d tb %d: (%zu, %zu) is %g, not %g", q->m, q->n, q->k,
-                  q->ta, q->tb, r, c, got, want);
+                  q->ta, q->tb, r, c, got, expected);
         }
 }
 

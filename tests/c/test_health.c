@@ -43,19 +43,19 @@ static void check_counts(pn_dtype t, const pn_probe_kernels *k, size_t rows, siz
     for (size_t j = 0; j < n + 2; j++) set(t, live, j, 7), set(t, small, j, 9);
     k->count_columns(rows, n, d, limit, live, small);
     for (size_t j = 0; j < n; j++) {
-        double want_live = 7, want_small = 9;
+        double expected_live = 7, expected_small = 9;
         for (size_t r = 0; r < rows; r++) {
             const double v = get(t, d, r * n + j);
-            want_live += v != 0;
-            want_small += fabs(v) < limit;
+            expected_live += v != 0;
+            expected_small += fabs(v) < limit;
         }
-        total[0] += want_live - 7;
-        total[1] += want_small - 9;
-        CHECK(get(t, live, j) == want_live && get(t, small, j) == want_small,
+        total[0] += expected_live - 7;
+        total[1] += expected_small - 9;
+        CHECK(get(t, live, j) == expected_live && get(t, small, j) == expected_small,
               "rows %zu n %zu: column %zu has %g live and %g small", rows, n, j, get(t, live, j),
               get(t, small, j));
     }
-    CHECK(get(t, live, n) == 7 && get(t, small, n) == 9, "rows %zu n %zu: written behind the end",
+    CHECK(get(t, live, n) == 7 && get(t, small, n) == 9, "rows %zu n %zu: written past the end",
           rows, n);
     k->count_run(rows * n, d, limit, found);
     CHECK(found[0] == total[0] && found[1] == total[1], "a run of %zu: %g live and %g small",
@@ -66,20 +66,20 @@ static void check_changes(pn_dtype t, const pn_probe_kernels *k, size_t n)
 {
     static double buffer[3][MOST + 8];
     void *before = place(t, buffer[0]), *after = place(t, buffer[1]), *grad = place(t, buffer[2]);
-    double found[3] = { 1, 2, 3 }, want[3] = { 1, 2, 3 };
+    double found[3] = { 1, 2, 3 }, expected[3] = { 1, 2, 3 };
     fill(t, before, n, 0);
     fill(t, after, n, 0);
     fill(t, grad, n, 0);
     k->sum_changes(n, before, after, grad, found);
     for (size_t i = 0; i < n; i++) {
         const double b = get(t, before, i), step = get(t, after, i) - b, g = get(t, grad, i);
-        want[0] += g * g;
-        want[1] += step * step;
-        want[2] += b * b;
+        expected[0] += g * g;
+        expected[1] += step * step;
+        expected[2] += b * b;
     }
     for (int i = 0; i < 3; i++)
-        CHECK(fabs(found[i] - want[i]) <= (t == PN_F32 ? 1e-5 : 1e-13) * want[i],
-              "n %zu: sum %d is %.17g, not %.17g", n, i, found[i], want[i]);
+        CHECK(fabs(found[i] - expected[i]) <= (t == PN_F32 ? 1e-5 : 1e-13) * expected[i],
+              "n %zu: sum %d is %.17g, not %.17g", n, i, found[i], expected[i]);
 }
 
 static void check_nonfinite(pn_dtype t, const pn_probe_kernels *k, size_t n)

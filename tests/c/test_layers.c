@@ -44,11 +44,11 @@ static pn_status train(case_run *w, const result *known, pn_error *error)
     for (size_t k = 0; k < w->out; k++)
         set(w->s.t, w->y, k, known->v[k] - get(w->s.t, w->gy, k) / 2);
     const pn_criterion loss = { .row = pn_loss_at(i), .reduction = PN_SUM, .factor = 1 };
-    pn_loss_batch wanted = { .loss = &loss,
-                             .view = { .cols = w->out / w->s.rows, .positions = 1, .last = 1 },
-                             .n_inputs = 1,
-                             .target = { .target = w->y } };
-    return pn_train_step(w->plan, (const void *const *)w->x, 3, &wanted, 1, 1, NULL, error);
+    pn_loss_batch batch = { .loss = &loss,
+                            .view = { .cols = w->out / w->s.rows, .positions = 1, .last = 1 },
+                            .n_inputs = 1,
+                            .target = { .target = w->y } };
+    return pn_train_step(w->plan, (const void *const *)w->x, 3, &batch, 1, 1, NULL, error);
 }
 
 /* known: the output, for a training step */
@@ -90,19 +90,20 @@ static double largest(const result *r)
 static void compare(const layer_case *c, const char *what, result a, const result *b, size_t from,
                     double factor, double tolerance)
 {
-    const double room = tolerance * largest(b) * factor;
+    const double allowed = tolerance * largest(b) * factor;
     CHECK(a.status == b->status && from + a.n <= b->n,
           "%s (%s) of (%s), %s: status %d, %zu numbers: %s", c->kind, c->config, c->inputs, what,
           (int)a.status, a.n, a.error.text);
     for (size_t i = 0; i < a.n && from + i < b->n; i++) {
-        const double want = factor * b->v[from + i];
-        int same = tolerance ? fabs(a.v[i] - want) <= room : !memcmp(&a.v[i], &want, sizeof want);
+        const double expected = factor * b->v[from + i];
+        int same = tolerance ? fabs(a.v[i] - expected) <= allowed
+                             : !memcmp(&a.v[i], &expected, sizeof expected);
         if (same) continue;
         CHECK(
             same,
             "%s (%s) of (%s), %s: number %zu is %.17g, not %.17g; "
              "the output has %zu, the inputs' gradients %zu",
-            c->kind, c->config, c->inputs, what, i, a.v[i], want, b->y, b->gx);
+            c->kind, c->config, c->inputs, what, i, a.v[i], expected, b->y, b->gx);
         break;
     }
     __real_free(a.v);
@@ -196,9 +197,9 @@ static void check_variants(const layer_case *c, setup s, const result *r, double
     if (other.images) {
         setup first = other;
         first.rebuild = 0;
-        result want = run(c, first, 0, NULL);
-        compare(c, "a net built again", run(c, other, 0, NULL), &want, 0, 1, 0);
-        __real_free(want.v);
+        result expected = run(c, first, 0, NULL);
+        compare(c, "a net built again", run(c, other, 0, NULL), &expected, 0, 1, 0);
+        __real_free(expected.v);
     }
     other = s;
     other.mode = PN_PREDICT;

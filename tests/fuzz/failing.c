@@ -38,7 +38,7 @@ static void find(void)
     real_aligned = (allocate_two)dlsym(RTLD_NEXT, "aligned_alloc");
 }
 
-/* Watch the code from one address to another, and fail allocation number n of it, from 0; a negative n fails none. */
+/* Counts the allocations made by code between two addresses, and fails number n, from 0. A negative n fails none. */
 void failing_arm(uintptr_t from, uintptr_t to, long n)
 {
     low = from;

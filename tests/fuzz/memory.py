@@ -109,7 +109,7 @@ def calls(folder: str) -> dict[str, Callable[[], Callable[[], Any]]]:
         """Create and plan a new net in each call."""
         return lambda: [make().predict(x), make()(x)]
 
-    def own() -> Any:
+    def custom() -> Any:
         return pynn.Sequential(pynn.Activation("sine", np.sin, np.cos), pynn.Linear(6, 2, seed=0))
 
     model = net()
@@ -131,7 +131,7 @@ def calls(folder: str) -> dict[str, Callable[[], Callable[[], Any]]]:
         "health": lambda: lambda: [str(net().health(X, Y, loss="cross_entropy"))],
         "evaluate": lambda: lambda: [net().evaluate(X, Y, loss="cross_entropy")["loss"]],
         "save and load": saved,
-        "custom layer": lambda: eager(own, X),
+        "custom layer": lambda: eager(custom, X),
         "ctc": lambda: stepped(pynn.losses.CTCLoss(), np.log(np.full((9, 2, 4), 0.25)), np.ones((2, 3), int), [9, 9], [3, 2]),
         "random": lambda: lambda: [net().state_dict()["0.weight"]],
     }
