@@ -163,7 +163,7 @@ def pre_activations(net: Any, X: Any, activation: Layer) -> tuple[PreActivation,
         A layer of the class of the activations.
     """
     data = net._data(X, "X")
-    graph, owners, _ = net._built(data, frozenset(), training=False, writes=False)
+    graph, owners, _ = net._built(data, frozenset(), writes=False)
     first = _first_nodes(owners, {path: type(layer).__name__ for path, layer in net.named_modules() if type(layer) is type(activation)})
     if not first:
         return ()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 79
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,9 @@ import joblib
 import pytest
 from test_many import check_executor
 
+import pynn
+import pynn.lab
+
 distributed = pytest.importorskip("distributed")
 
 
@@ -26,3 +29,10 @@ def test_runs_on_the_executor_of_a_client(client):
 def test_runs_on_the_backend_of_joblib(client):
     with joblib.parallel_config(backend="dask"):
         check_executor(joblib.Parallel(n_jobs=2))
+
+
+def test_a_comparison_on_a_cluster_has_the_same_report(client):
+    X, y = pynn.datasets.load_digits()
+    given = {"activations": ["relu", pynn.SwiGLU], "hidden": (16,), "epochs": 3, "seeds": 2, "verbose": False}
+    there = pynn.lab.compare(X, y, executor=client, **given)
+    assert there.to_json(timings=False) == pynn.lab.compare(X, y, **given).to_json(timings=False)
