@@ -62,7 +62,8 @@ class Life:
         for _ in range(self.r.randint(1, 9)):
             y = self.attempt("output", self.model.predict, self.X[:1])
             layer = self.made(LAYERS, y.shape[1:] if isinstance(y, np.ndarray) else (1,))
-            if layer is not None and self.attempt("layer", longer := pynn.Sequential(*self.model, layer), self.X[:2]) is not None:
+            longer = None if layer is None else self.attempt("net", pynn.Sequential, *self.model, layer)
+            if longer is not None and self.attempt("layer", longer, self.X[:2]) is not None:
                 self.model = longer
 
     def attempt(self, what: str, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import time
 import warnings
 from collections.abc import Mapping
 from typing import IO, Any
@@ -163,7 +164,8 @@ class TensorBoard(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Write the logs, with validation under the same names as training, and the learning rate of the last step."""
         if self._writer is None:
-            self._writer = self._kind(self.log_dir, purge_step=self._known or None)
+            # Without a suffix, tensorboardX overwrites the file of a writer that was opened within the same second.
+            self._writer = self._kind(self.log_dir, purge_step=self._known or None, filename_suffix=f".{time.time_ns()}")
         self._known = epoch + 1
         for name, value in logs.items():
             part = "validation" if name.startswith("val_") else "train"
