@@ -36,7 +36,16 @@ Floats = NDArray[np.float64]
 
 
 class Difference(NamedTuple):
-    """The difference between the scores of two labels, seed by seed."""
+    """The difference between the scores of two labels, seed by seed.
+
+    Examples
+    --------
+    >>> from pynn.lab import analyze
+    >>> scores = {"a": [0.90, 0.92, 0.91, 0.93, 0.92, 0.91], "b": [0.80, 0.83, 0.81, 0.82, 0.83, 0.80]}
+    >>> (pair,) = analyze(scores).differences
+    >>> pair.a, pair.b, round(pair.mean, 3), pair.low < pair.mean < pair.high
+    ('a', 'b', 0.1, True)
+    """
 
     a: str
     b: str
@@ -80,6 +89,14 @@ class Verdict:
         Whether all sign patterns were used.
     shares : bool
         Whether all scores lie between 0 and 1. Differences are then printed in points, that is hundredths.
+
+    Examples
+    --------
+    >>> from pynn.lab import analyze
+    >>> scores = {"a": [0.90, 0.92, 0.91, 0.93, 0.92, 0.91], "b": [0.80, 0.83, 0.81, 0.82, 0.83, 0.80]}
+    >>> verdict = analyze(scores)
+    >>> verdict.best, verdict.seeds, verdict.method
+    (('a',), 6, 'Holm')
     """
 
     labels: tuple[str, ...]

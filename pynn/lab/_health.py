@@ -10,7 +10,14 @@ from ._record import unit_shares
 
 
 class UnitHealth(NamedTuple):
-    """The fractions of hidden units that are dead and saturated; no unit counts as both."""
+    """The fractions of hidden units that are dead and saturated; no unit counts as both.
+
+    Examples
+    --------
+    >>> from pynn.lab import UnitHealth
+    >>> UnitHealth(dead=0.25, saturated=0.0).dead
+    0.25
+    """
 
     dead: float
     saturated: float

@@ -43,6 +43,16 @@ class Report:
         For each seed, the score of always predicting the most frequent class, or the mean, of the training rows.
     protocol : dict
         How the nets were trained: budgets, splits, seeds, versions, the SHA-256 of the data, and the call that repeats it.
+
+    Examples
+    --------
+    >>> import pynn, pynn.lab
+    >>> X, y = pynn.datasets.load_digits()
+    >>> report = pynn.lab.compare(X, y, activations=["relu", "tanh"], hidden=(16,), epochs=2, seeds=2, tune=None)
+    >>> [entry.label for entry in report], report.metric, len(report.to_pandas())
+    (['relu', 'tanh'], 'accuracy', 4)
+    >>> pynn.lab.Report.from_json(report.to_json()).to_html() == report.to_html()
+    True
     """
 
     entries: tuple[Entry, ...]
