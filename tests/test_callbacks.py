@@ -138,7 +138,7 @@ def generating(epoch: int, logs: Any) -> Iterator[int]:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (lambda logs: None, r"is called with \(epoch, logs\), and takes \(logs\)"),
+        (lambda logs: None, r"is called with \(epoch, logs\), but its signature is \(logs\)"),
         (lambda: None, r"is called with \(epoch, logs\)"),
         (type("Custom", (cb.Callback,), {"on_epoch_end": lambda self: None})(), r"Custom.on_epoch_end is called with \(epoch, logs\)"),
         (type("Custom", (cb.Callback,), {"on_train_end": lambda self: None})(), r"Custom.on_train_end is called with \(logs\)"),
@@ -978,7 +978,7 @@ def test_training_with_drop_last_resumes_bit_for_bit(tmp_path: Path) -> None:
     assert same(full, second)
     assert {k: v for k, v in hist.history.items() if k != "seconds"} == {k: v for k, v in known.history.items() if k != "seconds"}
     assert hist.epochs_of("val_loss") == [1, 3]
-    with pytest.raises(ValueError, match="drop_last was True, and is False now"):
+    with pytest.raises(ValueError, match="drop_last was True, but is False now"):
         net().fit(X, T, epochs=4, resume_from=path, **{**settings, "drop_last": False})
 
 

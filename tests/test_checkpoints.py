@@ -328,10 +328,10 @@ def test_a_mismatched_checkpoint_raises_and_changes_nothing(tmp_path: Path) -> N
     before = model[0].weight.copy()
     for wrong, text in [
         ({"optimizer": "sgd"}, "optimizer was 'Adam'"),
-        ({"batch_size": 9}, "batch_size was 8, and is 9"),
+        ({"batch_size": 9}, "batch_size was 8, but is 9"),
         ({"shuffle": False}, "shuffle was True"),
         ({"seed": 4}, "seed was 3"),
-        ({"loss": pynn.CrossEntropyLoss(label_smoothing=0.1)}, "loss was .*, and is .*label_smoothing=0.1"),
+        ({"loss": pynn.CrossEntropyLoss(label_smoothing=0.1)}, "loss was .*, but is .*label_smoothing=0.1"),
     ]:
         with pytest.raises(ValueError, match=text):
             train(model, resume_from=path, **wrong)  # type: ignore[arg-type]

@@ -398,7 +398,7 @@ def test_a_batch_of_zero_weight_raises_and_changes_nothing() -> None:
     model = net((4,))
     before = [p.data.copy() for p in model.parameters()]
     batches = [(X, y, np.zeros(N)), (X, y, np.zeros(N))]
-    with pytest.raises(pynn.DivergenceError, match="no row counts, for every label is the loss's ignore_index, or every weight"):
+    with pytest.raises(pynn.DivergenceError, match="no row counts: every label is the loss's ignore_index, or all sample or class weights"):
         model.fit(batches, loss="mse", optimizer=pynn.optim.SGD(lr=0.1))
     for a, b in zip(before, model.parameters(), strict=True):
         np.testing.assert_array_equal(a, b.data)
@@ -612,7 +612,7 @@ def test_training_on_ignored_rows_alone_raises(name: str) -> None:
     ignored, some = np.full(N, -100), np.where(np.arange(N) < BATCH, -100, 1)
     model = net((4,))
     before = [p.data.copy() for p in model.parameters()]
-    with pytest.raises(pynn.DivergenceError, match=r"the loss is nan .*no row counts, for every label is the loss's ignore_index") as e:
+    with pytest.raises(pynn.DivergenceError, match=r"the loss is nan .*no row counts: every label is the loss's ignore_index") as e:
         model.fit(X, ignored, loss=name, optimizer=pynn.optim.SGD(lr=0.1), batch_size=BATCH)
     assert (e.value.epoch, e.value.step) == (1, -(-N // BATCH))
     with pytest.warns(RuntimeWarning, match=r"the loss is NaN in epoch 1: .*or no row counts"):

@@ -252,7 +252,7 @@ def test_gradients_that_vanish_or_explode_are_reported() -> None:
     assert any("raise the learning rate" in text for text in fitted(net(), optimizer=pynn.optim.SGD(lr=1e-9)).advice)
     cut = net()
     cut[4].weight[:] = 0
-    assert any("no gradient gets here" in text for text in cut.health(X, Y, loss="cross_entropy").advice)
+    assert any("no gradient reaches it" in text for text in cut.health(X, Y, loss="cross_entropy").advice)
 
 
 DIGITS, DIGIT = pynn.datasets.load_digits()
@@ -603,7 +603,7 @@ def test_the_first_layer_with_nan_is_named(back: bool) -> None:
     before = model.state_dict()
     error = diverges(model, bad, Y, optimizer=pynn.optim.SGD(lr=1e-4))
     assert (error.row, error.layer) == (123, "1")
-    assert ("the gradient that layer 1 (Faulty) gives back for row 123" in str(error)) == back
+    assert ("the gradient that layer 1 (Faulty) returns for row 123" in str(error)) == back
     assert all(np.array_equal(a, before[name]) for name, a in model.state_dict().items())
 
 

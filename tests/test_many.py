@@ -799,7 +799,7 @@ def test_an_ensemble_of_several_outputs_and_labels():
     assert (pynn.Ensemble(many).predict_class(X) == (pynn.Ensemble(many).predict_proba(X) > 0.5)).all()
     with pytest.raises(ValueError, match="models: expected at least one"):
         pynn.Ensemble([])
-    with pytest.raises(ValueError, match=r"models\[1\]: its output has shape \(120, 2\), and that of models\[0\] \(120, 3\)"):
+    with pytest.raises(ValueError, match=r"models\[1\]: its output has shape \(120, 2\), but that of models\[0\] has shape \(120, 3\)"):
         pynn.Ensemble([_mlp(0), many[0]]).predict(X)
 
 
@@ -817,12 +817,12 @@ def test_an_ensemble_in_a_file(tmp_path):
     assert (again.predict_class(X) == ensemble.predict_class(X)).all()
     arrays, metadata = pynn.io.load_file(path)
     damaged = {
-        "name '4' models, and describe 3 others": (arrays, metadata | {"pynn.ensemble": "4"}),
-        "models, and describe 2 others": (arrays, {key: text for key, text in metadata.items() if key != "pynn.member.1"}),
-        "the array '3/0.weight' belongs to none of its 3 models": (arrays | {"3/0.weight": X}, metadata),
+        "declare '4' models, but describe 3": (arrays, metadata | {"pynn.ensemble": "4"}),
+        "models, but describe 2": (arrays, {key: text for key, text in metadata.items() if key != "pynn.member.1"}),
+        "the array '3/0.weight' does not belong to any of its 3 models": (arrays | {"3/0.weight": X}, metadata),
         r"models\[1\]: cannot build a model": ({name: a for name, a in arrays.items() if name != "1/0.weight"}, metadata),
         "name '0' models, and describe 0 others": ({}, {"pynn.ensemble": "0"}),
-        "holds no ensemble": ({}, {}),
+        "is not a file of an ensemble": ({}, {}),
     }
     for message, content in damaged.items():
         pynn.io.save_file(content[0], path, content[1])

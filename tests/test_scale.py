@@ -140,7 +140,7 @@ def test_steps_per_epoch_cuts_endless_iterables(tmp_path: Path) -> None:
     parts: dict[str, Any] = {"callbacks": [pynn.Checkpoint(tmp_path / "t")], "steps_per_epoch": 3}
     fitted(endless, 2, **parts)
     assert fitted(endless, 5, resume_from=tmp_path / "t", **parts)[1] == fitted(endless, 5, steps_per_epoch=3)[1]
-    with pytest.raises(ValueError, match="steps_per_epoch was 3, and is 2 now"):
+    with pytest.raises(ValueError, match="steps_per_epoch was 3, but is 2 now"):
         fitted(endless, 5, resume_from=tmp_path / "t", steps_per_epoch=2)
     with pytest.raises(ValueError, match="ended for good after 1 of the 3 batches"):
         fitted(batches(X, y), 2, steps_per_epoch=3)

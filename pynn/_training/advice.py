@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .health import LayerHealth
 
 LEVELS = ("problem", "note")
-"""A problem keeps a net from learning well; a note is worth knowing, and common in nets that learn well."""
+"""A problem prevents a net from learning well; a note is useful to know, but common in nets that learn well."""
 
 
 class HealthThresholds(NamedTuple):
@@ -21,35 +21,35 @@ class HealthThresholds(NamedTuple):
     saturated: float
     """The share of saturated units."""
     gradient: float
-    """How many times longer the gradient of one end of the net may be than that of the other."""
+    """The ratio of the gradient norms at the two ends of the net."""
     update: float
-    """The part of its length by which a step may change a layer."""
+    """The change of a layer in one step, relative to its norm."""
     output: float
-    """The mean, or spread, of a hidden layer's outputs."""
+    """The mean or the spread of a hidden layer's outputs."""
 
 
 PROBLEM = HealthThresholds(dead=0.5, saturated=0.75, gradient=1e4, update=0.5, output=1e4)
 NOTE = HealthThresholds(dead=0.1, saturated=0.4, gradient=1e3, update=0.1, output=1e3)
 
 _STILL = 1e-6
-"""Training has stopped if no step changes a layer by more than this, relative to its length."""
+"""If no step changes a layer by more than this, relative to its norm, training makes no progress."""
 _FLAT = 1e-6
-"""Outputs of a hidden layer with less spread are constant."""
+"""Outputs of a hidden layer with a smaller spread are considered constant."""
 
 
 class Finding(NamedTuple):
-    """One fact to report. Findings of the same level, rule and text are merged into one sentence."""
+    """A fact to report. Findings with the same level, rule and text are merged into one sentence."""
 
     level: str
     """One of LEVELS."""
     rule: str
-    """The name of the rule that found it."""
+    """The name of the rule that produced it."""
     where: str
-    """The layer's name, or the input or target."""
+    """The name of the layer, input or target."""
     text: str
     """The text; ``{}`` is replaced by the measured value."""
     subject: str = ""
-    """The word before the names in the sentence, ``layer``; empty if the text names its subject."""
+    """The word before the names in the sentence, such as ``layer``; empty if the text contains its subject."""
     value: float = math.nan
     unit: str = ""
     """The unit of the value, a key of `_UNITS`."""
@@ -82,7 +82,7 @@ def _span(values: Sequence[float], write: Callable[[float], str]) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number rounded for reading: two significant digits, or whole above 100, without exponents up to a million."""
+    """Return a number as readable text: two significant digits, an integer above 100, and no exponent below a million."""
     size = abs(value)
     if not math.isfinite(value):
         return "infinity" if value > 0 else "-infinity" if value < 0 else "NaN"
@@ -97,7 +97,7 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share in per cent; only exact 0 and 1 become 0 and 100 %."""
+    """Return a share as a percentage; only exactly 0 and 1 become 0 and 100 %."""
     if 0 < share < 0.01:
         return "less than 1 %"
     return f"{min(100 * share, 99) if share < 1 else 100 * share:.0f} %"
@@ -115,10 +115,10 @@ def _level(value: float, limit: str, problem: HealthThresholds, note: HealthThre
 
 
 def of_layer(row: LayerHealth, last: bool, when: str, problem: HealthThresholds, note: HealthThresholds | None) -> Iterator[Finding]:
-    """Yield the findings about a layer. The outputs of the last layer may be as large, or as constant, as the targets require."""
+    """Yield the findings about a layer. The outputs of the last layer may be large or constant if the targets are."""
     one_sided = row.flat == "low"  # the derivative vanishes for small arguments only
     cure = "; use LeakyReLU or GELU, or restart with a lower learning rate" if one_sided else (
-        "; start from smaller weights, scale the inputs, or use an activation that is flat nowhere"
+        "; start from smaller weights, scale the inputs, or use an activation that does not saturate"
     )  # fmt: skip
     fine = ", which is common in nets that learn well"
     if row.units and (level := _level(row.dead, "dead", problem, note)):
@@ -141,7 +141,7 @@ def of_layer(row: LayerHealth, last: bool, when: str, problem: HealthThresholds,
 
 
 def of_flow(rows: Sequence[LayerHealth], problem: HealthThresholds, note: HealthThresholds | None) -> Iterator[Finding]:
-    """Yield the findings about all layers: whether the gradient reaches the first, and whether steps change anything."""
+    """Yield the findings about the net: whether the gradient reaches the first layer, and whether steps change anything."""
     learning = [row for row in rows if not math.isnan(row.gradient)]
     if len(learning) > 1:
         yield from _of_ends(learning[0], learning[-1], problem, note)
@@ -153,7 +153,7 @@ def of_flow(rows: Sequence[LayerHealth], problem: HealthThresholds, note: Health
 
 def _of_ends(first: LayerHealth, last: LayerHealth, problem: HealthThresholds, note: HealthThresholds | None) -> Iterator[Finding]:
     if first.gradient == 0 < last.gradient:
-        text = "no gradient gets here; the layers after it are dead or saturated"
+        text = "no gradient reaches it; the layers after it are dead or saturated"
         yield Finding("problem", "vanishing", first.layer, text, "layer")
         return
     shrinks = first.gradient < last.gradient

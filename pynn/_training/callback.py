@@ -1,4 +1,4 @@
-"""The base class of callbacks, and what `fit` checks of the callbacks that it is given."""
+"""The base class of callbacks, and the checks of callbacks by `fit`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Logs = Mapping[str, float]
 
 
 class Expected(NamedTuple):
-    """What is known of a training before it begins.
+    """What is known about a training run before it begins.
 
     Attributes
     ----------
     rises : mapping of str to bool or None
-        The names that ``fit`` reports, in order, and whether a greater number is better; None where that is not known.
+        The names that ``fit`` reports, in order, and whether a greater number is better; None if that is unknown.
     open : bool
         Whether a callback that is called earlier may add names to the logs.
     health : bool
-        Whether ``fit`` keeps the health of the layers.
+        Whether ``fit`` records the health of the layers.
     """
 
     rises: Mapping[str, bool | None]
@@ -32,20 +32,20 @@ class Expected(NamedTuple):
 
 
 class Callback:
-    """The base of every callback: ``fit`` calls the methods that a subclass overrides.
+    """Base class of callbacks: ``fit`` calls the methods that a subclass overrides.
 
-    ``self.model`` is the model and ``self.optimizer`` its optimizer; ``self.model.stop_training = True`` ends the training after the
-    epoch, or after the batch where a batch method sets it. ``fit`` also takes plain functions ``(epoch, logs)``, which it calls as
-    `on_epoch_end`. Epochs and batches passed to callbacks count from 0. A callback that remembers something from epoch to epoch returns
-    it in `state_dict`, so that a training that resumes from a `pynn.Checkpoint` continues as if it had never stopped.
+    ``self.model`` is the model and ``self.optimizer`` its optimizer. ``self.model.stop_training = True`` ends training after the
+    present epoch, or after the batch if a batch method sets it. ``fit`` also accepts functions ``(epoch, logs)``, which it calls as
+    `on_epoch_end`. Epochs and batches passed to callbacks count from 0. A callback with a state returns it in `state_dict`, so that
+    training that resumes from a `pynn.Checkpoint` continues as if it had never stopped.
 
-    Methods whose names begin with ``on_`` are events: one that is not among those below is an error, not a method that is never called.
-    The methods for batches cost time, since ``fit`` then returns to Python after each batch; without them a whole epoch runs in C.
+    Methods whose names begin with ``on_`` are events. A name that is not listed below raises an error, since it would never be called.
+    Methods for batches cost time, because ``fit`` then returns to Python after each batch; without them an entire epoch runs in C.
 
-    What a callback changes in the model takes effect from the next epoch: `Layer.freeze`, `Layer.unfreeze`, `Layer.eval`, `Layer.train`,
-    settings such as ``p``, and layers that are added or replaced. A learning rate that a batch method sets is used from the next batch.
-    `predict`, `evaluate`, ``save`` and ``load_state_dict`` may be called on the model; ``fit``, ``partial_fit``, ``train_on_batch`` and
-    ``find_lr`` of the same model raise RuntimeError.
+    Changes that a callback makes to the model take effect from the next epoch: `Layer.freeze`, `Layer.unfreeze`, `Layer.eval`,
+    `Layer.train`, settings such as ``p``, and layers that are added or replaced. A learning rate that a batch method sets is used from
+    the next batch. `predict`, `evaluate`, ``save`` and ``load_state_dict`` may be called on the model; ``fit``, ``partial_fit``,
+    ``train_on_batch`` and ``find_lr`` of the same model raise RuntimeError.
 
     Examples
     --------
@@ -60,9 +60,9 @@ class Callback:
 
     model: Net
     _adds_logs: ClassVar[bool] = False
-    """Whether the ``on_epoch_end`` defined by this class may add names to the logs; a class that does not say so may."""
+    """Whether the ``on_epoch_end`` defined by this class may add names to the logs; assumed if a class does not set this."""
     _any_thread: ClassVar[bool] = False
-    """Whether `fit_many` may call this very class in any thread: not so where it runs code of the user's."""
+    """Whether `fit_many` may call this class, without subclasses, in any thread; False if it runs user code."""
 
     @property
     def optimizer(self) -> Optimizer:
@@ -71,7 +71,7 @@ class Callback:
         return self.model.optimizer
 
     def _check(self, expected: Expected) -> None:
-        """Raise if this callback cannot do its work in the training that is about to begin."""
+        """Raise if this callback cannot work in the training run that is about to begin."""
 
     def on_train_begin(self, logs: Logs) -> None:
         """Called before the first epoch; ``logs`` is empty."""
@@ -95,7 +95,7 @@ class Callback:
         """Called before validation, and by ``evaluate``; ``logs`` is empty."""
 
     def on_test_end(self, logs: Logs) -> None:
-        """Called after validation, and by ``evaluate``, with what was measured, without the prefix ``val_``."""
+        """Called after validation, and by ``evaluate``; ``logs`` holds the results without the prefix ``val_``."""
 
     def on_test_batch_begin(self, batch: int, logs: Logs) -> None:
         """Called before a batch of validation data, 256 rows of arrays, is scored; ``logs`` is empty."""
@@ -104,19 +104,19 @@ class Callback:
         """Called after a batch of validation data is scored; ``logs`` holds the loss, and the accuracy, over the batches so far."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a `pynn.Checkpoint` keeps of this callback, by name: arrays, and anything that JSON can hold."""
+        """Return the state that a `pynn.Checkpoint` saves: a dict of arrays and of values that JSON supports."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned; ``fit(..., resume_from=...)`` calls it after `on_train_begin`."""
+        """Restore a state from `state_dict`; called by ``fit(..., resume_from=...)`` after `on_train_begin`."""
 
 
 _ARGUMENTS = {
     name: tuple(inspect.signature(method).parameters)[1:] for name, method in vars(Callback).items() if name.startswith("on_")
 }
-"""The events, and the arguments that their methods get."""
+"""The events, and the arguments of their methods."""
 
-_REWORDED = (
+_EQUIVALENTS = (
     ("_start", "_begin"),
     ("on_fit_", "on_train_"),
     ("on_train_epoch_", "on_epoch_"),
@@ -128,22 +128,22 @@ _REWORDED = (
     ("on_save_checkpoint", "state_dict"),
     ("on_load_checkpoint", "load_state_dict"),
 )
-"""Parts of the names that Keras and Lightning use, and those used here."""
+"""Parts of the event names in Keras and Lightning, and their equivalents here."""
 
-_FOREIGN = {
+_NOT_EVENTS = {
     "set_model": "fit sets self.model itself; use on_train_begin",
     "set_params": "fit does not call it; use on_train_begin",
 }
-"""Methods of Keras's callbacks that are no events."""
+"""Methods of Keras's callbacks that are not events here."""
 
 
 def _supported(name: str) -> str:
-    """Return what to use instead of an event that does not exist."""
+    """Return the hint for an event that does not exist."""
     if name.startswith("on_predict"):
         return "predict takes no callbacks"
     known = [*_ARGUMENTS, "state_dict", "load_state_dict"]
     other = name
-    for theirs, ours in _REWORDED:
+    for theirs, ours in _EQUIVALENTS:
         if other.startswith(theirs) or not theirs.startswith("on_"):
             other = other.replace(theirs, ours, 1)
     import difflib
@@ -153,22 +153,22 @@ def _supported(name: str) -> str:
 
 
 def _check_events(callback: Callback) -> None:
-    """Raise if a method would never be called, or could not be called."""
+    """Raise if a callback has a method that would never be called, or that does not accept its arguments."""
     kind = type(callback).__name__
     for name in dict.fromkeys((*vars(callback), *dir(type(callback)))):
-        if not name.startswith("on_") and name not in _FOREIGN:
+        if not name.startswith("on_") and name not in _NOT_EVENTS:
             continue
         method = getattr(callback, name)
         if not callable(method):
             continue
         if name not in _ARGUMENTS:
-            why = _FOREIGN[name] if name in _FOREIGN else _supported(name)
+            why = _NOT_EVENTS[name] if name in _NOT_EVENTS else _supported(name)
             raise TypeError(f"callbacks: {kind}.{name} would never be called; {why}")
         check_call(method, f"{kind}.{name}", _ARGUMENTS[name])
 
 
 def check_call(function: Callable[..., Any], name: str, arguments: tuple[str, ...]) -> None:
-    """Raise unless a function can be called with these arguments, and runs when it is called."""
+    """Raise unless a function can be called with these arguments, and a call executes its body."""
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"callbacks: {name} is a coroutine or a generator function, whose body would never run; make it a plain function")
     try:
@@ -178,16 +178,16 @@ def check_call(function: Callable[..., Any], name: str, arguments: tuple[str, ..
     try:
         signature.bind(*arguments)
     except TypeError:
-        raise TypeError(f"callbacks: {name} is called with ({', '.join(arguments)}), and takes {signature}") from None
+        raise TypeError(f"callbacks: {name} is called with ({', '.join(arguments)}), but its signature is {signature}") from None
 
 
 def overrides(callback: Callback, event: str) -> bool:
-    """Return whether a callback does anything at an event."""
+    """Return whether a callback overrides the method of an event."""
     return event in vars(callback) or getattr(type(callback), event) is not getattr(Callback, event)
 
 
 def may_add_logs(callback: Callback) -> bool:
-    """Return whether ``on_epoch_end`` may add names to the logs; it does not where a class of this library defines it."""
+    """Return whether ``on_epoch_end`` of a callback may add names to the logs."""
     if "on_epoch_end" in vars(callback):
         return True
     owner = next(cls for cls in type(callback).__mro__ if "on_epoch_end" in vars(cls))
@@ -195,7 +195,7 @@ def may_add_logs(callback: Callback) -> bool:
 
 
 class LambdaCallback(Callback):
-    """Make a callback of functions.
+    """Create a callback from functions.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ def listed(given: Any) -> list[Callback]:
 
 
 def _describe(given: object) -> str:
-    """Return the text for an object that is no callback."""
+    """Return a description of an object that is not a callback."""
     if isinstance(given, type) and issubclass(given, Callback):
         return f"the class {given.__name__}; call it: {given.__name__}(...)"
     return repr(given)

@@ -1,4 +1,4 @@
-"""The state of a training, and the callback that writes it to a file."""
+"""The state of a training run, and the callback that saves it to a file."""
 
 from __future__ import annotations
 
@@ -22,34 +22,33 @@ if TYPE_CHECKING:
 
 
 class Checkpoint(Callback):
-    """Write the whole state of a training to a file, from which ``fit(..., resume_from=path)`` continues.
+    """Save the state of training to a file, from which ``fit(..., resume_from=path)`` continues.
 
     The file holds the weights and states of the model, the optimizer with its schedules, the history and the health reports, the seed and
-    the position in the order of the rows, and the states of the other callbacks. A training that continues from it, in another process or
-    with another number of threads, gives the same bits as one that was never interrupted. The file is replaced atomically: if the process
-    dies, the last complete file remains. `pynn.load` reads the model from it.
+    the position in the order of the rows, and the states of the other callbacks. Training that resumes from it, in another process or
+    with another number of threads, gives bitwise the same results as uninterrupted training. The file is replaced atomically: if the
+    process dies, the last complete file remains. `pynn.load` reads the model from it.
 
     Parameters
     ----------
     path : str or path
-        The file; a missing folder is created when training begins.
+        The file. A missing folder is created when training begins.
     every_steps : int, optional
-        Also write within an epoch, after every so many batches; None: only at the end of each epoch.
+        The number of batches after which to save within an epoch; None: save only at the end of each epoch.
 
     Raises
     ------
     ValueError
-        If ``every_steps`` is less than 1, or is given with metrics or with batches from an iterable, which can only continue at the
-        start of an epoch.
+        If ``every_steps`` is less than 1, or is given with metrics or with batches from an iterable, where training can only resume
+        at the start of an epoch.
     OSError
         When training begins, if the file cannot be written.
 
     Notes
     -----
-    The checkpoint is written after the other callbacks have been called, whatever their order. States of callbacks are matched by class
-    and order; a callback that was not there before starts with an empty state. Plain functions have no state, see
-    `pynn.callbacks.Callback.state_dict`. Of batches with ``steps_per_epoch``, those of finished epochs are read from the iterable again
-    and skipped.
+    The checkpoint is written after all other callbacks have been called, regardless of their order. States of callbacks are matched by
+    class and order; a new callback starts without a state. Functions have no state, see `pynn.callbacks.Callback.state_dict`. With
+    ``steps_per_epoch``, the batches of finished epochs are read from the iterable again and skipped.
 
     Examples
     --------
@@ -84,7 +83,7 @@ class Checkpoint(Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Write the file."""
         if self._training is None:
-            raise RuntimeError("Checkpoint: only fit, given this as a callback, can write one")
+            raise RuntimeError("Checkpoint: can only be written by fit, to which it is passed as a callback")
         self._training.save(self.path, epoch + 1)
 
     def __repr__(self) -> str:
@@ -99,9 +98,9 @@ class Training:
     model, optimizer, callbacks, seed, resume_from
         As in `fit`.
     facts : mapping
-        The settings that a training must have in common with the one that it continues.
+        The settings that must be equal in the training run that resumes.
     whole_epochs : bool
-        Whether the training can only continue at the start of an epoch.
+        Whether training can only resume at the start of an epoch.
     """
 
     def __init__(
@@ -122,7 +121,7 @@ class Training:
         self.remembered: dict[str, dict[str, Any]] = {}
         for checkpoint in self.checkpoints:
             if checkpoint.every_steps is not None and whole_epochs:
-                raise ValueError("every_steps: with metrics, or batches from an iterable, training goes on from the start of an epoch only")
+                raise ValueError("every_steps: with metrics or batches from an iterable, training can only resume at the start of an epoch")
             checkpoint._training = self
         self.epoch, self.batch = 0, 0
         self.scores: Scores | None = None
@@ -134,7 +133,7 @@ class Training:
             resume(self, resume_from)
 
     def begin(self) -> None:
-        """Call ``on_train_begin`` of the callbacks, and restore their states if the training continues an earlier one."""
+        """Call ``on_train_begin`` of the callbacks, and restore their states when resuming."""
         for callback in self.callbacks:
             callback.model = self.model
         for callback in self.callbacks:
@@ -145,18 +144,18 @@ class Training:
             try:
                 callback.load_state_dict(self.remembered[owner])
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-                what = f"what it says of the callback {type(callback).__name__} cannot be used: {describe_error(error)}"
+                what = f"its state of the callback {type(callback).__name__} is invalid: {describe_error(error)}"
                 raise ValueError(f"resume_from: {self.resumed}: {what}") from error
 
     def named_callbacks(self) -> Iterator[tuple[str, Callback]]:
-        """Yield the callbacks with their class and number, the key of their states."""
+        """Yield the callbacks with their keys, which consist of class and number."""
         seen: Counter[str] = Counter()
         for callback in self.callbacks:
             kind = type(callback).__name__
             yield f"{kind}/{seen[kind]}", callback
             seen[kind] += 1
 
-    # ---- the place in an epoch ---------------------------------------------------------------------------------------
+    # ---- epochs and checkpoints --------------------------------------------------------------------------------------
     def run_epoch(
         self,
         run: _core.Fit,
@@ -164,7 +163,7 @@ class Training:
         before: Callable[[int], None] | None = None,
         after: Callable[[int, Scores], bool] | None = None,
     ) -> tuple[Scores, int]:
-        """Train for an epoch, or the rest of it, and write the checkpoints that are due within it.
+        """Train for an epoch, or for its remaining batches, and write the checkpoints that are due within it.
 
         ``before`` and ``after`` are called for each batch; ``after`` returns whether to end the epoch there. Return the scores and the
         number of batches.
@@ -181,7 +180,7 @@ class Training:
             expected = run.step + stop - batch
             scores = run.epoch(epoch, batch, stop - batch, scores)
             batch = stop
-            if run.step != expected:  # the core stops before a step from a loss that is not finite
+            if run.step != expected:  # the core stops before a step whose loss is not finite
                 return scores, batch
             if per_batch or batch != batches:
                 self.optimizer.count_steps(run.step)
@@ -199,7 +198,7 @@ class Training:
         return int(rows // size if self.facts["drop_last"] else -(-rows // size))
 
     def save(self, path: str, epoch: int, batch: int = 0, scores: Scores | None = None) -> None:
-        """Write a checkpoint; the next batch is ``batch`` of ``epoch``, and ``scores`` are those of the epoch so far."""
-        from .checkpoint_file import write  # loads json, zipfile and more, which a training without checkpoints does not need
+        """Write a checkpoint; the next batch is ``batch`` of ``epoch``, and ``scores`` are the scores of the epoch so far."""
+        from .checkpoint_file import write  # imports json, zipfile and more, which are not needed without checkpoints
 
         write(self, path, epoch, batch, scores)

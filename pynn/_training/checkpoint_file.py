@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .objective import Scores
 
 _TRAINING = "pynn.training"
-"""The key of the metadata under which the facts of a training are stored."""
+"""The key of the metadata that stores the facts of a training run."""
 _CALLBACKS = f"{io.EXTRA_PREFIX}callbacks/"
 """The prefix of the names of the arrays in the states of callbacks."""
 
@@ -59,7 +59,7 @@ def write(training: Training, path: str, epoch: int, batch: int, scores: Scores 
 
 
 def _plain(value: Any) -> Any:
-    """Return a NumPy number as JSON supports it."""
+    """Convert a NumPy number or array for JSON."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     raise TypeError(f"Checkpoint: the state of a schedule or a callback holds {value!r}, which is not plain data")
@@ -79,11 +79,11 @@ def _seed_value(layer: Layer) -> int:
 
 # ---- reading -------------------------------------------------------------------------------------------------------------
 def seed_of(path: str | os.PathLike[str], seed: int | None) -> int:
-    """Return the seed of the training in a file; a seed that is given must be the same."""
+    """Return the seed of the training run in a file, or raise if another seed is given."""
     facts = _facts(path, load_metadata(path))
     kept = facts.get("seed") if isinstance(facts, dict) else None
     if kept is None or (seed is not None and check_seed(seed) != kept):
-        raise ValueError(f"resume_from: {path} does not fit this training: seed was {kept}, and is {seed} now")
+        raise ValueError(f"resume_from: {path} does not fit this training: seed was {kept}, but is {seed} now")
     try:
         return check_seed(kept)
     except (TypeError, ValueError) as error:
@@ -91,7 +91,7 @@ def seed_of(path: str | os.PathLike[str], seed: int | None) -> int:
 
 
 def resume(training: Training, path: str | os.PathLike[str]) -> None:
-    """Restore the state of an earlier training with the same settings from a file."""
+    """Restore the state of a training run with the same settings from a file."""
     arrays, metadata = io.load_file(path)
     facts = _facts(path, metadata)
     try:
@@ -99,20 +99,20 @@ def resume(training: Training, path: str | os.PathLike[str]) -> None:
         differing = [key for key, value in training.facts.items() if before.get(key) != value]
         if differing:
             key = differing[0]
-            raise ValueError(f"{key} was {before.get(key)!r}, and is {training.facts[key]!r} now")
+            raise ValueError(f"{key} was {before.get(key)!r}, but is {training.facts[key]!r} now")
         _restore(training, facts, arrays)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"resume_from: {os.fspath(path)} does not fit this training: {describe_error(error)}") from error
 
 
 def _facts(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> Any:
-    """Return the facts of a training from the metadata of a file."""
+    """Return the facts of a training run from the metadata of a file."""
     if _TRAINING not in metadata:
-        raise ValueError(f"resume_from: {path} holds no training; pynn.Checkpoint(path), given to fit as a callback, writes one")
+        raise ValueError(f"resume_from: {path} is not a checkpoint; pass pynn.Checkpoint(path) to fit as a callback to write one")
     try:
         return io.parsed(metadata[_TRAINING])
     except (RecursionError, ValueError) as error:
-        raise ValueError(f"resume_from: what {path} says of its training cannot be read: {error}") from None
+        raise ValueError(f"resume_from: the training state in {path} cannot be read: {error}") from None
 
 
 def _restore(training: Training, facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:

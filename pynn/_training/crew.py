@@ -1,4 +1,4 @@
-"""Threads that share out jobs among themselves, and the thread that called, which runs what is the user's code."""
+"""A pool of threads that runs jobs; the calling thread runs the stages that contain user code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Rungs:
-    """The runs that compete for a budget: all of them pause at a rung, and the best go on."""
+    """Runs that compete under a budget: all of them pause at a rung, and the best continue."""
 
     def __init__(self, jobs: Sequence[Job], budget: Halving) -> None:
         self.budget, self.alive = budget, [*jobs]
@@ -34,7 +34,7 @@ class Rungs:
             job.pause_at = rung
 
     def settle(self) -> list[Job]:
-        """Return the jobs that wait no longer, if all have come to the rung: those that go on, and those that are dropped."""
+        """Resume or end the paused jobs once all have reached the rung, and return them; until then return no jobs."""
         waiting = [job for job in self.alive if job.is_paused]
         if not waiting or not all(job.is_resting for job in self.alive):
             return []
@@ -49,7 +49,7 @@ class Rungs:
 
 
 def joined(threads: Iterable[threading.Thread]) -> KeyboardInterrupt | None:
-    """Wait for threads that are about to end, also while interrupted; return what interrupted that."""
+    """Wait for threads that are about to end, ignoring interrupts, and return the last interrupt."""
     again = None
     for thread in threads:
         while thread.is_alive():
@@ -82,7 +82,7 @@ class Show:
 
 
 def _last(job: Job) -> str:
-    """Return what a job's history ends with."""
+    """Return the last numbers of a job's history as text."""
     if job.history is None:
         return "failed"
     last = {name: values[-1] for name, values in job.history.history.items() if values}
@@ -90,9 +90,9 @@ def _last(job: Job) -> str:
 
 
 class Crew:
-    """So many threads for jobs.
+    """Threads that run jobs.
 
-    With one job at a time the calling thread does everything. With more it runs the stages that are the user's code, and waits.
+    With one job at a time the calling thread does all the work. With more it runs only the stages that contain user code.
     """
 
     def __init__(self, jobs: Sequence[Job], data: Data, n_jobs: int, rungs: Iterable[Rungs], show: Show) -> None:
@@ -107,7 +107,7 @@ class Crew:
             self._queue(job)
 
     def _queue(self, job: Job) -> None:
-        """Put a job where it goes on; one that has begun goes first, so that few are under way."""
+        """Queue a job. Jobs that have begun take precedence, so that few jobs are in progress at a time."""
         queue = self._callers if job.needs_caller or not self.threads else self._ready
         if job.history is None:
             queue.append(job)
@@ -119,7 +119,7 @@ class Crew:
         return bool(self._stop[0]) or all(job.stage is Stage.DONE for job in self.jobs)
 
     def run(self) -> None:
-        """Work until all jobs are done; an interrupt ends those under way."""
+        """Run all jobs; an interrupt ends those in progress."""
         threads = [
             threading.Thread(target=contextvars.copy_context().run, args=(self._work,), name=f"pynn-{i}", daemon=True)
             for i in range(self.threads)
@@ -140,7 +140,7 @@ class Crew:
             raise self._broken
 
     def _serve(self) -> None:
-        """Do what needs the calling thread until all is done."""
+        """Run the stages that need the calling thread until all jobs are done."""
         while True:
             with self._changed:
                 while not self._callers and not self._is_over:
@@ -152,7 +152,7 @@ class Crew:
             self._drive(job, calling=True)
 
     def _work(self) -> None:
-        """Do what any thread may do until all is done."""
+        """Run the stages that any thread may run until all jobs are done."""
         try:
             while True:
                 with self._changed:
@@ -171,10 +171,10 @@ class Crew:
                 self._stop[0] = 1
                 self._changed.notify_all()
         finally:
-            _core.work(False, None)  # the core holds the flag for each thread
+            _core.work(False, None)  # the core stores the flag for each thread
 
     def _drive(self, job: Job, calling: bool) -> None:
-        """Go on with a job as far as this thread may."""
+        """Run the stages of a job that this thread may run."""
         try:
             job.mine.move()
             while not job.is_resting and not self._stop[0] and (job.needs_caller or not self.threads) == calling:
@@ -195,7 +195,7 @@ class Crew:
             self._changed.notify_all()
 
     def _finish(self) -> None:
-        """End what an interrupt has left under way: callbacks see the end of the training."""
+        """End the jobs that an interrupt has left in progress, including the calls of ``on_train_end``."""
         for job in self.jobs:
             if job.stage is not Stage.DONE:
                 job.mine.move()

@@ -1,4 +1,4 @@
-"""What happens when a training leaves the finite numbers."""
+"""Detection of losses, gradients and parameters that are not finite."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class DivergenceError(ArithmeticError):
     """Raised when a loss, a gradient or a parameter becomes NaN or infinite during training.
 
-    ``fit`` has then restored the weights of the last good epoch, or the initial ones. The optimizer keeps its state.
+    ``fit`` has then restored the weights of the last good epoch, or the initial ones. The state of the optimizer is not restored.
 
     Attributes
     ----------
@@ -28,9 +28,9 @@ class DivergenceError(ArithmeticError):
     step : int
         The step at which it happened, counted by the optimizer from 1.
     layer : str or None
-        The first layer with a parameter, an output or a gradient that was not finite; None if it was none of a layer's.
+        The first layer with a parameter, an output or a gradient that was not finite; None if the cause was not in a layer.
     row : int or None
-        The first row of X that was concerned, if any; for batches from an iterable, the row of the last batch.
+        The index in X of the first affected row, if known; for batches from an iterable, the index in the last batch.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class DivergenceError(ArithmeticError):
 class Guard:
     """Keep the last good weights, and raise when an epoch is not finite.
 
-    The state is copied after each epoch, which takes as much memory as the parameters and the time to copy and examine them.
+    The state is copied after each epoch, which takes as much memory as the parameters, and the time to copy and check them.
     """
 
     run: _core.Fit
@@ -71,7 +71,7 @@ class Guard:
         self.learnt: list[Array] = []
 
     def begin(self, run: _core.Fit, owners: Mapping[int, tuple[str, str]], data: tuple[Array, ...], rows: Array | None) -> None:
-        """Keep the present weights; from here on only this thread changes the net.
+        """Copy the present weights; from now on only this thread changes the net.
 
         ``rows`` are indices in X if the data are only some of its rows; ``batch`` is set to the number of the last batch from an iterable.
         """
@@ -96,12 +96,12 @@ class Guard:
         if origin is not None:
             found = _described(self.net, origin, self.owners, self.data, self.rows, self.batch)
         else:
-            found = _spoilt(self.net, _scale(self.data))
+            found = _bad_parameter(self.net, _scale(self.data))
         for live, good in self.pairs:
             np.copyto(live, good)
         what = f"the loss is {logs['loss']}" if lost else "a gradient is not finite" if origin is not None else "a parameter is not finite"
-        step = self.run.step + (origin is not None or math.isinf(logs["loss"]))  # an epoch in which no row counts took all its steps
-        text = f"{what} in epoch {epoch + 1}, step {step}: {found.text}; the last good weights are back"
+        step = self.run.step + (origin is not None or math.isinf(logs["loss"]))  # an epoch in which no row counts has taken all its steps
+        text = f"{what} in epoch {epoch + 1}, step {step}: {found.text}; the last good weights have been restored"
         raise DivergenceError(text, epoch + 1, step, found.layer, found.row)
 
     def _finite(self) -> bool:
@@ -112,19 +112,19 @@ class Guard:
 def check_step(
     net: Net, run: _core.Fit, logs: Mapping[str, float], owners: Mapping[int, tuple[str, str]], data: tuple[Array, ...]
 ) -> None:
-    """Raise if a single step was not finite; the core does not take such a step."""
+    """Raise if a single step was not finite; the core has not taken it."""
     if run.origin is None and math.isfinite(logs["loss"]):
         return
     if run.origin is None and math.isnan(logs["loss"]):
         warn(f"the loss is nan: {_EMPTY}", RuntimeWarning)
         return
-    found = _described(net, run.origin, owners, data, None, None) if run.origin is not None else _spoilt(net, _scale(data))
+    found = _described(net, run.origin, owners, data, None, None) if run.origin is not None else _bad_parameter(net, _scale(data))
     what = "a gradient is not finite" if math.isfinite(logs["loss"]) else f"the loss is {logs['loss']}"
-    text = f"{what} in step {run.step + 1}: {found.text}; the weights are as they were"
+    text = f"{what} in step {run.step + 1}: {found.text}; the weights are unchanged"
     raise DivergenceError(text, 1, run.step + 1, found.layer, found.row)
 
 
-_EMPTY = "no row counts, for every label is the loss's ignore_index, or every weight of samples or classes is 0"
+_EMPTY = "no row counts: every label is the loss's ignore_index, or all sample or class weights are 0"
 
 
 class _Found:
@@ -133,12 +133,12 @@ class _Found:
 
 
 _LARGE = 30.0
-"""Inputs beyond this are called unscaled: those of mean 0 and variance 1 hardly reach it."""
+"""Inputs of a larger magnitude count as unscaled, since standardised ones rarely reach it."""
 _SEEN_ROWS = 4096
 
 
 def too_large(data: tuple[Array, ...], row: int, dtype: str | None) -> str | None:
-    """Return what to say of a row of inputs whose first number that is not finite in float32 is finite as it is given."""
+    """Return a message about a row of inputs that is finite in float64 but not in float32; None otherwise."""
     for i, a in enumerate(data):
         if a.dtype != np.float64 or dtype != "float32":
             continue
@@ -147,12 +147,12 @@ def too_large(data: tuple[Array, ...], row: int, dtype: str | None) -> str | Non
         if invalid.size and np.isfinite(value := a[row].flat[invalid[0]]):
             name = "X" if len(data) == 1 else f"X[{i}]"
             place = f"column {invalid[0]}" if a.ndim == 2 else f"element {invalid[0]}"
-            return f"{name}: {value:.6g} in %s, {place} is too large for float32; scale X, or make the layers with dtype='float64'"
+            return f"{name}: {value:.6g} in %s, {place} is too large for float32; scale X, or create the layers with dtype='float64'"
     return None
 
 
 def _scale(data: tuple[Array, ...]) -> str:
-    """Return advice where inputs are unscaled."""
+    """Return advice for unscaled inputs, or an empty string."""
     with np.errstate(all="ignore"):
         large = [float(np.abs(part).max()) for a in data if (part := a[:_SEEN_ROWS]).size and part.dtype.kind == "f"]
         large += [float(max(part.max(), -float(part.min()))) for a in data if (part := a[:_SEEN_ROWS]).size and part.dtype.kind in "iu"]
@@ -170,7 +170,7 @@ def _described(
     rows: Array | None,
     batch: int | None,
 ) -> _Found:
-    """Say where the first number stood that was not finite, and what to do."""
+    """Describe where the first number that was not finite occurred, with advice."""
     found = _place(net, origin, owners, data, rows, batch)
     if origin[0] not in ("input", "target"):
         found.text += _scale(data)
@@ -196,18 +196,18 @@ def _place(
     if place in ("input", "target"):
         return _Found(f"{'X' if place == 'input' else 'y'} holds NaN or infinity in {where}", row=row)
     if place == "parameter":
-        return _spoilt(net)
+        return _bad_parameter(net)
     if place == "output":
         return _Found(f"the output for {where} of X is not finite after layer {name} ({kind})", name, row)
     if place == "loss":
-        return _Found(f"the loss itself, or its gradient, left the finite numbers{f' in {where}' if where else ''}: {calm}", row=row)
+        return _Found(f"the loss itself, or its gradient, is not finite{f' in {where}' if where else ''}: {calm}", row=row)
     if place == "gradient":
-        return _Found(f"the gradient that {layer} gives back for {where} of X is not finite", name, row)
+        return _Found(f"the gradient that {layer} returns for {where} of X is not finite", name, row)
     return _Found(f"the gradient of a parameter of {layer} is not finite: {calm}", name)
 
 
-def _spoilt(net: Net, advice: str = "") -> _Found:
-    """Say which layer has the parameter."""
+def _bad_parameter(net: Net, advice: str = "") -> _Found:
+    """Find the layer with a parameter that is not finite."""
     for name, layer in net._leaves():
         for parameter in layer.parameters():
             if not np.isfinite(parameter.data).all():

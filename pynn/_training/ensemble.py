@@ -1,4 +1,4 @@
-"""Predictions of many nets for the same samples, and their mean and spread."""
+"""Predictions of several nets for the same samples, and their mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ _T = TypeVar("_T")
 
 
 def predict_many(models: Iterable[Net], X: Any, *, n_jobs: int | None = None, batch_size: int = 256) -> list[Any]:
-    """Return what ``predict`` of each model returns for the same samples, one model per core at a time.
+    """Predict the same samples with each of several models, one model per core at a time.
 
     Parameters
     ----------
     models : iterable of Sequential or Model
         The nets; a net may occur several times.
     X : array_like
-        Samples, as in ``predict`` but no batches from an iterable.
+        The samples, as in ``predict``, except batches from an iterable.
     n_jobs : int, optional
-        The number of models that predict at the same time; None: `get_num_threads`. Fewer models than that predict one after the
-        other, each on all threads.
+        The number of models that predict at the same time; None: `get_num_threads`. If there are fewer models, they predict one
+        after the other, each on all threads.
     batch_size : int
         As in ``predict``.
 
     Returns
     -------
     list
-        The outputs, in the order of `models`, with the same bits as those of ``predict``.
+        The outputs in the order of `models`, bitwise equal to those of ``predict``.
 
     Raises
     ------
     ValueError, TypeError
-        If something does not fit; what a model raises has a note that names it.
+        If an argument is invalid. An exception raised by a model has a note with the index of the model.
 
     Notes
     -----
-    Models with layers written in Python predict in the thread that called.
+    Models with layers written in Python predict in the calling thread.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def predict_many(models: Iterable[Net], X: Any, *, n_jobs: int | None = None, ba
 
 
 class Ensemble:
-    """Nets that predict together: the mean of their predictions, and its spread.
+    """Predict with several nets: the mean and the standard deviation of their predictions.
 
     Parameters
     ----------
@@ -78,8 +78,8 @@ class Ensemble:
 
     Notes
     -----
-    Means and standard deviations are computed in float64 and have the dtype of the outputs. The standard deviation is that of the
-    models' predictions, with divisor ``len(models)``.
+    Means and standard deviations are computed in float64 and have the dtype of the outputs. The standard deviation is taken over the
+    models, with divisor ``len(models)``.
 
     Examples
     --------
@@ -98,14 +98,14 @@ class Ensemble:
             raise ValueError("models: expected at least one")
 
     def predict(self, X: Any, *, return_std: bool = False, n_jobs: int | None = None) -> Any:
-        """Return the mean of the outputs, and with ``return_std`` their standard deviation: a pair.
+        """Return the mean of the outputs, or with ``return_std`` a pair of mean and standard deviation.
 
-        Several outputs are tuples, or dicts by name, as those of the models.
+        Several outputs are returned as tuples, or as dicts by name, like those of the models.
         """
         return self._mean(_each(self.models, X, n_jobs, lambda model, data: model.predict(data)), return_std)
 
     def predict_proba(self, X: Any, *, return_std: bool = False, n_jobs: int | None = None) -> Any:
-        """Return the mean of the probabilities, and with ``return_std`` their standard deviation: a pair."""
+        """Return the mean of the probabilities, or with ``return_std`` a pair of mean and standard deviation."""
         return self._mean(_each(self.models, X, n_jobs, lambda model, data: model.predict_proba(data)), return_std)
 
     def predict_class(self, X: Any, *, multilabel: bool | None = None, n_jobs: int | None = None) -> Any:
@@ -119,7 +119,7 @@ class Ensemble:
         return {name: known[name].classes(found, multilabel) for name, found in probabilities.items()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all models as one safetensors file, whole or not at all; `load` reads it. See `pynn.io.save`."""
+        """Write all models to one safetensors file, which `load` reads; an existing file is replaced atomically. See `pynn.io.save`."""
         metadata: dict[str, str] = {io.ENSEMBLE: str(len(self.models))}
         arrays: dict[str, Array] = {}
         for i, model in enumerate(self.models):
@@ -130,19 +130,19 @@ class Ensemble:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Return the ensemble in a file that `save` wrote; what is wrong with the file is a ValueError, as in `pynn.load`."""
+        """Return the ensemble from a file written by `save`, or raise ValueError if the file is invalid, as `pynn.load` does."""
         arrays, metadata = io.load_file(path)
         name = os.fspath(path)
         if io.ENSEMBLE not in metadata:
-            raise ValueError(f"{name}: holds no ensemble; pynn.load reads a model")
+            raise ValueError(f"{name}: is not a file of an ensemble; read a single model with pynn.load")
         members = [_member(i) for i in range(sum(key.startswith(_member_key) for key in metadata))]
         if not members or metadata[io.ENSEMBLE] != str(len(members)) or any(key not in metadata for key, _ in members):
-            raise ValueError(f"{name}: its metadata name {metadata[io.ENSEMBLE][:20]!r} models, and describe {len(members)} others")
+            raise ValueError(f"{name}: its metadata declare {metadata[io.ENSEMBLE][:20]!r} models, but describe {len(members)}")
         own: dict[str, dict[str, Array]] = {prefix: {} for _, prefix in members}
         for full, a in arrays.items():
             number, slash, rest = full.partition("/")
             if number + slash not in own:
-                raise ValueError(f"{name}: the array {full[:80]!r} belongs to none of its {len(members)} models")
+                raise ValueError(f"{name}: the array {full[:80]!r} does not belong to any of its {len(members)} models")
             own[number + slash][rest] = a
         models = [io.build(metadata[key], own[prefix], f"{name}: models[{i}]") for i, (key, prefix) in enumerate(members)]
         try:
@@ -152,7 +152,7 @@ class Ensemble:
 
     @staticmethod
     def _mean(outputs: Sequence[Any], return_std: bool) -> Any:
-        """Return the mean of outputs, and their standard deviation if it is wanted."""
+        """Return the mean of outputs, and their standard deviation if requested."""
         first = outputs[0]
         if isinstance(first, dict):
             pairs = {name: _moments([out[name] for out in outputs]) for name in first}
@@ -183,11 +183,11 @@ def _member(i: int) -> tuple[str, str]:
 
 
 def _moments(outputs: Sequence[Array]) -> tuple[Array, Array]:
-    """Return mean and standard deviation of arrays, one after the other: memory does not grow with their number."""
+    """Return the mean and standard deviation of arrays, added one at a time so that memory does not grow with their number."""
     first = outputs[0]
     for i, out in enumerate(outputs):
         if out.shape != first.shape:
-            raise ValueError(f"models[{i}]: its output has shape {out.shape}, and that of models[0] {first.shape}")
+            raise ValueError(f"models[{i}]: its output has shape {out.shape}, but that of models[0] has shape {first.shape}")
     mean = np.zeros(first.shape)
     for out in outputs:
         mean += out
@@ -200,7 +200,7 @@ def _moments(outputs: Sequence[Array]) -> tuple[Array, Array]:
 
 
 def _of_probabilities(head: Head) -> Head:
-    """Return what is known of an output that has been turned into probabilities."""
+    """Return the head of an output that has already been converted to probabilities."""
     return head._replace(to_probabilities=lambda out: out)
 
 
@@ -221,11 +221,11 @@ def _rows(model: Net, X: Any, rows: slice) -> Any:
 
 
 def _each(models: Sequence[Net], X: Any, n_jobs: int | None, predict: Callable[[Net, Any], _T]) -> list[_T]:
-    """Return what a function of model and data gives for each model."""
+    """Call a function of model and data for each model, and return the results in order."""
     if n_jobs is not None:
         check_count("n_jobs", n_jobs, 1)
     if Batches.only(X):
-        raise TypeError(f"X: expected arrays, which all models read; got {type(X).__name__}")
+        raise TypeError(f"X: expected arrays, not batches from an iterable; got {type(X).__name__}")
     if not models:
         return []
     X = _rows(models[0], X, slice(None))

@@ -1,4 +1,4 @@
-"""One training step with every array: what each node of a net computes, its formula, and the gradients on the way back."""
+"""Explanation of one training step: the value, formula and gradient of every node of a net."""
 
 from __future__ import annotations
 
@@ -33,82 +33,82 @@ __all__ = ["LossRecord", "NodeRecord", "ParameterRecord", "StepExplanation"]
 
 @dataclass(frozen=True, eq=False)
 class ParameterRecord:
-    """A parameter of a layer in a step."""
+    """A parameter of a layer in the explanation of a step."""
 
     name: str
     value: Array
-    """Before the step."""
+    """The value before the step."""
     gradient: Array | None
     """The derivative of the loss; None for a running statistic, or where the parameter is frozen."""
     updated: Array | None = None
-    """After the step; None without an optimizer."""
+    """The value after the step; None without an optimizer."""
     is_state: bool = False
-    """Whether it is a running statistic, which is not learnt."""
+    """Whether it is a running statistic rather than a learnt parameter."""
 
 
 @dataclass(frozen=True, eq=False)
 class NodeRecord:
-    """A node of the net's graph in a step: an input, or what a layer computes."""
+    """A node of the net's graph in the explanation of a step: an input, or an operation of a layer."""
 
     node: int
-    """Its number."""
+    """The number of the node."""
     layer: str
-    """The name of its layer in the net; empty for an input."""
+    """The name of the layer in the net; empty for an input."""
     cls: str
     """The class of the layer."""
     kind: str
-    """What it computes: 'linear', 'conv', 'activation' and so on, or 'input'."""
+    """The kind of operation: 'linear', 'conv', 'activation' and so on, or 'input'."""
     function: str
-    """The name of its function in the tables; empty for other kinds."""
+    """The name of the function, such as an activation; empty for other kinds."""
     settings: Mapping[str, Any]
     formulas: tuple[str, ...]
-    """What it computes: y from x (x0, x1, ... of several inputs) and the parameters."""
+    """The formulas of the output y from the input x (x0, x1, ... for several inputs) and the parameters."""
     gradient_formulas: tuple[str, ...]
-    """What it gives back, where dv is the derivative of the loss by v."""
+    """The formulas of the backward pass, in which dv is the derivative of the loss with respect to v."""
     inputs: tuple[int, ...]
-    """The nodes that it reads."""
+    """The nodes whose outputs it reads."""
     consumers: tuple[int, ...]
-    """The nodes that read it."""
+    """The nodes that read its output."""
     value: Array
-    """Its output, with a row for each sample."""
+    """The output, with one row per sample."""
     gradient: Array | None
-    """The derivative of the loss by its output; None where it has none, as for indices."""
+    """The derivative of the loss with respect to the output; None if there is none, as for indices."""
     parameters: Mapping[str, ParameterRecord]
     drawn: Mapping[str, Array]
-    """What a layer drew at random: 'mask' (or slopes) multiplies its input, 'offset' is added."""
+    """Random numbers of the layer: 'mask' (or slopes) multiplies the input, 'offset' is added."""
 
 
 @dataclass(frozen=True, eq=False)
 class LossRecord:
-    """A loss in a step."""
+    """A loss in the explanation of a step."""
 
     name: str
     formula: str
-    """Its value for an element or a row, from x, the prediction, and t, the target; z and n are further inputs."""
+    """The value for an element or a row, from the prediction x and the target t; z and n are further inputs."""
     gradient_formula: str | None
-    """The derivative of the formula by x; None where the formula is more than sums of functions of single numbers."""
+    """The derivative of the formula with respect to x; None if the formula cannot be differentiated symbolically."""
     reduction: str
     factor: float
-    """The factor of this loss in the whole loss."""
+    """The factor of this loss in the total loss."""
     nodes: tuple[int, ...]
-    """The nodes that it takes."""
+    """The nodes that are its inputs."""
     target: Array | None
     value: float
-    """Reduced, before the factor."""
+    """The reduced value, before the factor is applied."""
     gradients: tuple[Array, ...]
-    """The derivative of the whole loss by each of its inputs, through this loss alone."""
+    """The contribution of this loss to the derivative of the total loss with respect to each of its inputs."""
     settings: Mapping[str, Any]
     output: Array | None = None
-    """What the last layer returns, where the loss takes what that layer reads, as cross entropy does for Softmax."""
+    """The output of the last layer, if the loss uses the input of that layer instead, as cross entropy does for Softmax."""
     output_layer: str = ""
-    """That layer's name and class."""
+    """The name and class of that layer."""
 
 
 @dataclass(frozen=True, eq=False)
 class StepExplanation:
-    """One training step with every array; printed as text of at most 79 columns, in notebooks as HTML.
+    """One training step with all its arrays. It is printed as text of at most 79 columns; notebooks show HTML.
 
-    ``explanation["0"]`` is the `NodeRecord` of the layer with that name, and iteration goes through all records.
+    ``explanation["0"]`` is the `NodeRecord` of the layer with that name, and iteration yields all records.
 
     Attributes
     ----------
@@ -121,17 +121,17 @@ class StepExplanation:
     loss : float
         The loss before the step: the sum of all losses times their factors.
     nodes : tuple of NodeRecord
-        Inputs and layers in the order in which they are computed.
+        The inputs and operations in the order of computation.
     losses : tuple of LossRecord
-        One for each loss.
+        One record for each loss.
     step : int
-        The number of the step, from 1, on which dropout and the optimizer depend.
+        The number of the step, from 1, which determines the masks of dropout and the update of the optimizer.
     optimizer : str or None
         The optimizer; None without an update.
     optimizer_formula : str
-        Its step, as in the table of optimizers.
+        The formula of its update.
     note : str
-        Why there is no update though there is an optimizer.
+        The reason why there is no update despite an optimizer; usually empty.
     """
 
     net: str
@@ -150,7 +150,7 @@ class StepExplanation:
         object.__setattr__(self, "_named", {record.layer: record for record in self.nodes if record.layer})
 
     def __getitem__(self, layer: str) -> NodeRecord:
-        """Return the record of a layer; of several nodes the last, whose value is the layer's output."""
+        """Return the record of a layer; if it has several nodes, that of the last, whose value is the layer's output."""
         if layer not in self._named:
             raise KeyError(f"no layer {layer!r}; known: {', '.join(self._named)}")
         return self._named[layer]
@@ -209,7 +209,7 @@ class StepExplanation:
         return text
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return a pandas.DataFrame with a row for each number.
+        """Return a pandas.DataFrame with one row per number.
 
         Columns: node, layer, kind, name ('output', or that of a parameter), index, value, gradient and updated, NaN where there is none.
 
@@ -233,7 +233,7 @@ class StepExplanation:
         return pandas.concat(parts, ignore_index=True)
 
 
-# ---- making it ---------------------------------------------------------------------------------------------------------
+# ---- construction -------------------------------------------------------------------------------------------------------
 
 _KINDS = {row["name"]: row for row in _core.layer_kinds()}
 _FUNCTIONS = {"activation": {row["name"]: row for row in _core.ACTIVATIONS}, "rowwise": {row["name"]: row for row in _core.ROWWISE}}
@@ -241,20 +241,20 @@ _FUNCTIONS = {"activation": {row["name"]: row for row in _core.ACTIVATIONS}, "ro
 
 def explain(net: Net, x: Any, y: Any, goal: Goal, sample_weight: Any, optimizer: str | Optimizer | None) -> StepExplanation:
     """Explain a step on copies of a net, its losses and the optimizer; see `Net.explain_step`."""
-    twin, own, opt = copy.deepcopy((net, goal, optimizer))
-    last = net.optimizer if opt is None else optimizers.continued(twin, opt)
+    net_copy, own, opt = copy.deepcopy((net, goal, optimizer))
+    last = net.optimizer if opt is None else optimizers.continued(net_copy, opt)
     step = 1 + (0 if last is None or isinstance(last, str) else last.steps)
-    with turn(twin, "explain_step"):
-        prepared = prepare(twin, x, y, own, sample_weight=sample_weight, batched=False)
-        before = {id(p): (p.data.copy(), name) for name, p in twin._all_state().items()}
+    with turn(net_copy, "explain_step"):
+        prepared = prepare(net_copy, x, y, own, sample_weight=sample_weight, batched=False)
+        before = {id(p): (p.data.copy(), name) for name, p in net_copy._all_state().items()}
         objective, weight = prepared.objective, prepared.core_weight()
         values, gradients, given, scores = _core.trace(
             prepared.graph, as_core(prepared.data), prepared.target, objective.criteria, weight, step
         )
-        outputs = _last_outputs(twin, prepared, values)
+        outputs = _last_outputs(net_copy, prepared, values)
     logs = objective.logs("", scores)
     updated, note = _updated(net, x, y, goal, sample_weight, optimizer)
-    names = {_place(p.data): (before[id(p)][0], name) for name, p in twin._all_state().items()}
+    names = {_place(p.data): (before[id(p)][0], name) for name, p in net_copy._all_state().items()}
     nodes = _nodes(prepared, values, gradients, step, names, updated)
     losses = _losses(prepared, scores, given, outputs)
     described = ("", "") if opt is None else _optimizer(last)
@@ -284,21 +284,21 @@ def _place(a: Array) -> int:
 def _updated(
     net: Net, x: Any, y: Any, goal: Goal, sample_weight: Any, optimizer: str | Optimizer | None
 ) -> tuple[Mapping[str, Array] | None, str]:
-    """Return the state of a copy of the net after one step, by name, and why there is none."""
+    """Return the state of a copy of the net after one step, by name, and the reason if there is none."""
     from .divergence import DivergenceError
 
     if optimizer is None:
         return None, ""
-    twin, own, opt = copy.deepcopy((net, goal, optimizer))
+    net_copy, own, opt = copy.deepcopy((net, goal, optimizer))
     try:
-        twin.train_on_batch(x, y, loss=own.loss, loss_weights=own.weights, optimizer=opt, sample_weight=sample_weight)
+        net_copy.train_on_batch(x, y, loss=own.loss, loss_weights=own.weights, optimizer=opt, sample_weight=sample_weight)
     except DivergenceError as error:
         return None, str(error)
-    return {name: p.data for name, p in twin._all_state().items()}, ""
+    return {name: p.data for name, p in net_copy._all_state().items()}, ""
 
 
 def _last_outputs(net: Net, prepared: Prepared, values: list[Array]) -> dict[int, tuple[str, Array]]:
-    """Return the outputs of the last layers that losses replace, by the place of the loss, with the layers' names."""
+    """Return the names and outputs of the last layers that losses replace, by the index of the loss."""
     objective, leaves = prepared.objective, dict(net._leaves())
     found = {}
     for i, ((path, last), at) in enumerate(zip(objective.lasts, objective.takes, strict=True)):
@@ -350,7 +350,7 @@ def _nodes(
 
 
 def _formulas(node: Mapping[str, Any]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """Return the function that a node applies, if any, its formulas, and those of its gradients."""
+    """Return the name of the function that a node applies, if any, its formulas, and those of its gradients."""
     row = _KINDS[node["kind"]]
     settings = {**node["config"], "training": node["training"]}
     count = len(node["inputs"])
@@ -374,9 +374,10 @@ def _formulas(node: Mapping[str, Any]) -> tuple[str, tuple[str, ...], tuple[str,
 
 
 def _drawn(dtype: str, nodes: tuple[Mapping[str, Any], ...], i: int, values: list[Array], step: int) -> dict[str, Array]:
-    """Return what a node drew: its derivative at -1, by which it multiplies, and its value at 0, which it adds.
+    """Return the random numbers of a node: the factor is its derivative at -1, and the offset its value at 0.
 
-    The numbers depend on the seed, the step, the element and how many nodes before have the same seed, so that many are added first.
+    The numbers depend on the seed, the step, the element and the number of earlier nodes with the same seed, so as many nodes are
+    added to the graph.
     """
     node = nodes[i]
     if "seed" not in node["config"] or not node["training"]:

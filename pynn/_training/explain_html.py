@@ -1,4 +1,4 @@
-"""A step as HTML: a picture of small nets, and a table for each node."""
+"""The explanation of a step as HTML: a diagram of small nets, and a table for each node."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _WORDS = {
     "en": {
         "heading": "One training step of {net}",
         "facts": "rows: {rows}, {dtype}, loss: {loss}",
-        "legend": "v0, v1, … are the outputs of the nodes; dv is the derivative of the loss by v.",
+        "legend": "v0, v1, … are the outputs of the nodes; dv is the derivative of the loss with respect to v.",
         "picture": "The net with row 0 of the data: values in the circles, their gradients below, weights on the lines",
-        "described": "The tables below hold the same numbers.",
+        "described": "The tables below contain the same numbers.",
         "forward": "Forward",
         "backward": "Backward",
         "name": "name",
@@ -33,8 +33,8 @@ _WORDS = {
         "loss": "Loss",
         "update": "Update",
         "drawn": "drawn with seed {seed}",
-        "replaced": "The loss takes what layer {layer} reads; that layer's output:",
-        "sum": "The gradient of v{node} is the sum of what {others} give.",
+        "replaced": "The loss uses the input of layer {layer}; the output of that layer:",
+        "sum": "The gradient of v{node} is the sum of the contributions of {others}.",
         "no_update": "No update: {why}",
         "times": "times {factor}",
         "step": "Step {step} of",
@@ -191,7 +191,7 @@ _STEP_X, _STEP_Y, _RADIUS = 150, 68, 22
 
 
 def picture(e: StepExplanation, t: dict[str, str]) -> str:
-    """Return the net as SVG, with the numbers of row 0; nothing for a net that is too large."""
+    """Return an SVG of the net with the numbers of row 0, or an empty string if the net is too large."""
     depth: list[int] = []
     for r in e.nodes:
         depth.append(1 + max((depth[k] for k in r.inputs), default=-1))
@@ -221,7 +221,7 @@ def picture(e: StepExplanation, t: dict[str, str]) -> str:
 
 
 def _lines(r: NodeRecord, places: dict[int, list[tuple[float, float]]]) -> Iterator[str]:
-    """Draw what a node reads: with a matrix of weights all pairs, else element by element where the sizes agree."""
+    """Draw the connections of a node: all pairs for a weight matrix, otherwise element by element if the sizes agree."""
     own = places[r.node]
     for node in r.inputs:
         read = places[node]

@@ -1,4 +1,4 @@
-"""A step as text of at most 79 columns."""
+"""The explanation of a step as text of at most 79 columns."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 WIDTH = 79
 MOST = 32
-"""The most numbers of an array that is shown in full."""
+"""The largest size of an array that is shown in full."""
 
 
 def text(e: StepExplanation) -> str:
-    """Return the whole step as text."""
+    """Return the explanation as text."""
     lines = [
         f"One training step of {e.net} on {e.rows} row{'s' * (e.rows != 1)}, {e.dtype}: loss {e.loss:.6g}",
-        "v0, v1, ... are the outputs of the nodes; dv is the derivative of the loss by v.",
+        "v0, v1, ... are the outputs of the nodes; dv is the derivative of the loss with respect to v.",
         "",
         "FORWARD",
     ]
@@ -45,7 +45,7 @@ def text(e: StepExplanation) -> str:
 
 
 def title(r: NodeRecord, layer: str = "layer", source: str = "input") -> str:
-    """Return a node's number, layer and class, with these words for a layer and an input."""
+    """Return a node's number, layer and class; ``layer`` and ``source`` are the words for a layer and an input."""
     if r.kind == "input":
         return f"v{r.node}: {source}"
     return f"v{r.node}: {layer} {r.layer} ({r.cls})" + (f", {r.kind}" if r.kind.replace("_", "") not in r.cls.lower() else "")
@@ -55,7 +55,7 @@ _VARIABLE = re.compile(r"(?<![\w.])(d?)(x\d*|y)\b(?!hat)")
 
 
 def placed(line: str, r: NodeRecord) -> str:
-    """Return a formula with the nodes' names for x and y; that of a function f is left as it is."""
+    """Return a formula with x and y replaced by the names of the nodes; formulas of a function f are unchanged."""
     if line.startswith(("f(", "f'(")):
         return line
 
@@ -67,7 +67,7 @@ def placed(line: str, r: NodeRecord) -> str:
 
 
 def added(line: str, r: NodeRecord, nodes: tuple[NodeRecord, ...]) -> str:
-    """Return the formula of a gradient, with ``+=`` for an input that is also read elsewhere."""
+    """Return the formula of a gradient, with ``+=`` if several nodes read the input."""
     name, equals, rest = line.partition(" = ")
     shared = re.fullmatch(r"dv(\d+)", name)
     is_sum = shared and (len(nodes[int(shared[1])].consumers) > 1 or r.inputs.count(int(shared[1])) > 1)
@@ -95,7 +95,7 @@ def _loss(loss: LossRecord) -> Iterator[str]:
         if value is not None:
             yield from shown(name, value) if isinstance(value, np.ndarray) else [f"  {name} = {value}"]
     if loss.output is not None:
-        yield from _wrapped(f"takes what layer {loss.output_layer} reads; that layer's output:", "  ")
+        yield from _wrapped(f"uses the input of layer {loss.output_layer}; the output of that layer:", "  ")
         yield from shown("output", loss.output)
     if loss.target is not None:
         yield from shown("t", loss.target)
@@ -107,7 +107,7 @@ def _loss(loss: LossRecord) -> Iterator[str]:
 
 
 def reduced(loss: LossRecord) -> str:
-    """Return how the loss is made of the values l."""
+    """Return the formula of the reduction of the values l."""
     names = ", ".join(f"{'xzn'[i]} = v{node}" for i, node in enumerate(loss.nodes))
     how = {"mean": "mean(l)", "sum": "sum(l)", "batchmean": "sum(l) / rows", "none": "sum(l)"}[loss.reduction]
     return f"loss = {how}, {names}"
@@ -123,7 +123,7 @@ def _backward(r: NodeRecord, nodes: tuple[NodeRecord, ...]) -> Iterator[str]:
     for line in r.gradient_formulas:
         yield from _wrapped(added(placed(line, r), r, nodes), "  ")
     if len(r.consumers) > 1:
-        yield from _wrapped(f"dv{r.node} is the sum of what v{', v'.join(map(str, r.consumers))} give", "  ")
+        yield from _wrapped(f"dv{r.node} is the sum of the contributions of v{', v'.join(map(str, r.consumers))}", "  ")
     for p in r.parameters.values():
         if p.gradient is not None:
             yield from shown(f"d{p.name}", p.gradient)
@@ -145,7 +145,7 @@ def _wrapped(line: str, indent: str) -> list[str]:
 
 
 def numbers(a: Array | None, width: int = WIDTH) -> str:
-    """Return a small array in full, and a large one as its shape, mean, least and largest number."""
+    """Return a small array in full, and a large one as its shape, mean, minimum and maximum."""
     if a is None:
         return "-"
     a = a + 0 if a.dtype.kind == "f" else a  # -0.0 is shown as 0
@@ -159,7 +159,7 @@ def numbers(a: Array | None, width: int = WIDTH) -> str:
 
 
 def _is_plain(a: Array) -> bool:
-    """Tell whether decimal numbers show enough digits of the smallest number."""
+    """Return whether fixed-point notation shows enough digits of the smallest number."""
     if a.dtype.kind != "f":
         return True
     with np.errstate(all="ignore"):
@@ -168,7 +168,7 @@ def _is_plain(a: Array) -> bool:
 
 
 def shown(name: str, a: Array | None) -> list[str]:
-    """Return an array under its name, indented."""
+    """Return the lines of an array with its name, indented."""
     head = f"  {name} = "
     body = numbers(a, WIDTH - 4).splitlines()
     if len(body) == 1 and len(head) + len(body[0]) <= WIDTH:
