@@ -44,7 +44,7 @@ _TEXT = {
         "spread axis": "spread",
         "inputs": "Inputs of the activations",
         "inputs caption": "By activation layer, on validation rows after the last epoch, mean over the seeds: the median, half of the "
-        "inputs (dark), and 90 % of them (light). All charts have the same vertical axis.",
+        "inputs (dark), and 90\u00a0% of them (light). All charts have the same vertical axis.",
         "inputs levels": "5 %, 25 %, 50 %, 75 % and 95 % of the inputs of each activation layer",
         "input": "input",
         "calibration": "Calibration",
@@ -101,7 +101,7 @@ _TEXT = {
         "spread axis": "độ lệch",
         "inputs": "Đầu vào của hàm kích hoạt",
         "inputs caption": "Theo lớp kích hoạt, trên các dòng kiểm định sau epoch cuối, trung bình các seed: trung vị, một nửa số đầu vào "
-        "(đậm) và 90 % số đầu vào (nhạt). Mọi biểu đồ có cùng trục đứng.",
+        "(đậm) và 90\u00a0% số đầu vào (nhạt). Mọi biểu đồ có cùng trục đứng.",
         "inputs levels": "5 %, 25 %, 50 %, 75 % và 95 % đầu vào của từng lớp kích hoạt",
         "input": "đầu vào",
         "calibration": "Hiệu chuẩn",

@@ -119,7 +119,8 @@ class Chart:
         for x in _whole_ticks(left, right) if self.ends is None else _ticks(left, right):
             across = (x - left) / (right - left) if right > left else 0.5
             at = _LEFT + across * (WIDTH - _LEFT - _RIGHT)
-            parts.append(f'<text x="{at:.1f}" y="{HEIGHT - _BOTTOM + 16}" class="tick middle">{x:g}</text>')
+            place, anchor = (WIDTH, "end") if at > WIDTH - 2 * _RIGHT and x >= 100 else (at, "middle")  # three digits need more room
+            parts.append(f'<text x="{place:.1f}" y="{HEIGHT - _BOTTOM + 16}" class="tick {anchor}">{x:g}</text>')
         middle = _LEFT + (WIDTH - _LEFT - _RIGHT) / 2
         parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - 6}" class="tick middle">{escape(self.x_label)}</text>')
         upright = _TOP + (HEIGHT - _TOP - _BOTTOM) / 2
