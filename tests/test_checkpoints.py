@@ -340,7 +340,7 @@ def test_a_mismatched_checkpoint_raises_and_changes_nothing(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="does not fit"):
         pynn.Sequential(pynn.Linear(5, 3)).fit(X, Y, loss="cross_entropy", batch_size=BATCH, resume_from=path)
     model.save(tmp_path / "m")
-    with pytest.raises(ValueError, match="no training"):
+    with pytest.raises(ValueError, match="is not a checkpoint"):
         train(model, resume_from=tmp_path / "m")
     with pytest.raises(FileNotFoundError):
         train(model, resume_from=tmp_path / "nothing")

@@ -821,7 +821,7 @@ def test_an_ensemble_in_a_file(tmp_path):
         "models, but describe 2": (arrays, {key: text for key, text in metadata.items() if key != "pynn.member.1"}),
         "the array '3/0.weight' does not belong to any of its 3 models": (arrays | {"3/0.weight": X}, metadata),
         r"models\[1\]: cannot build a model": ({name: a for name, a in arrays.items() if name != "1/0.weight"}, metadata),
-        "name '0' models, and describe 0 others": ({}, {"pynn.ensemble": "0"}),
+        "declare '0' models, but describe 0": ({}, {"pynn.ensemble": "0"}),
         "is not a file of an ensemble": ({}, {}),
     }
     for message, content in damaged.items():
