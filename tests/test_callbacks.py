@@ -1001,14 +1001,14 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "freq of text": ({"validation_freq": "2", "validation_data": (X, T)}, ValueError, "validation_freq: .*'2'"),
     "freq of halves": ({"validation_freq": [0.5], "validation_data": (X, T)}, ValueError, "validation_freq: .*0.5"),
     "freq of nothing": ({"validation_freq": 2}, ValueError, "validation_freq: needs validation_data"),
-    "steps of arrays": ({"validation_steps": 2, "validation_data": (X, T)}, ValueError, "validation_steps: is for .* batches"),
-    "steps of nothing": ({"validation_steps": 2}, ValueError, "validation_steps: is for"),
+    "steps of arrays": ({"validation_steps": 2, "validation_data": (X, T)}, ValueError, "validation_steps: applies only to .*batches"),
+    "steps of nothing": ({"validation_steps": 2}, ValueError, "validation_steps: applies only to"),
     "steps of 0": ({"validation_steps": 0, "validation_data": batches_of(10)}, ValueError, "validation_steps: .*1 or more.*0"),
     "too few": ({"validation_steps": 9, "validation_data": batches_of(10)}, ValueError, "gave 5 batches, and validation_steps is 9"),
     "initial": ({"initial_epoch": -1}, ValueError, "initial_epoch: .*-1"),
     "initial too late": ({"initial_epoch": 5}, ValueError, "initial_epoch: expected at most epochs = 1"),
     "half initial": ({"initial_epoch": 0.5}, ValueError, "initial_epoch: .*0.5"),
-    "nothing left": ({"drop_last": True, "batch_size": 64}, ValueError, "drop_last: 50 rows make no batch of batch_size = 64"),
+    "nothing left": ({"drop_last": True, "batch_size": 64}, ValueError, "drop_last: 50 rows are fewer than batch_size = 64"),
     "initial and resumed": ({"initial_epoch": 1, "epochs": 2, "resume_from": "x"}, ValueError, "initial_epoch: resume_from"),
 }
 

@@ -155,7 +155,7 @@ def test_invalid_models_and_arguments_raise() -> None:
         (lambda: pynn.ReLU()(x, np.ones(3)), TypeError, "cannot mix symbols and arrays"),
         (lambda: pynn.Model((x, other), y)(np.ones((2, 3))), ValueError, "takes 2 inputs, got 1"),
         (lambda: pynn.Model((x, other), (y, other)).predict(np.ones((2, 3))), TypeError, "tuple of arrays"),
-        (lambda: pynn.Model((x, other), (y, other)).predict((np.ones((2, 3)), np.ones((3, 3)))), ValueError, "2 and 3 rows"),
+        (lambda: pynn.Model((x, other), (y, other)).predict((np.ones((2, 3)), np.ones((3, 3)))), ValueError, "row counts: 2 and 3"),
         (lambda: pynn.Model(x, (y, x)).fit(np.ones((2, 3)), (1, 2, 3), loss="mse"), ValueError, "y: .*of 2.*got 3"),
         (lambda: pynn.Model(x, (y, x)).fit(np.ones((2, 3)), {"a": 1}, loss="mse"), ValueError, "no names"),
         (lambda: pynn.Model(x, {"p": y, "q": x}).fit(np.ones((2, 3)), {"p": 1}, loss="mse"), ValueError, "p, q.*'p'"),

@@ -342,7 +342,7 @@ def test_errors_name_the_run_before_anything_is_trained():
             _mlp(1), callbacks=pynn.callbacks.EarlyStopping("val_loss")
         ),
         r"runs\[1\]: .*y.*": pynn.Run(pynn.Sequential(pynn.Linear(6, 2))),
-        r"runs\[1\]: drop_last: 3 rows make no batch": pynn.Run(_mlp(1), rows=[1, 2, 3], drop_last=True),
+        r"runs\[1\]: drop_last: 3 rows are fewer than batch_size": pynn.Run(_mlp(1), rows=[1, 2, 3], drop_last=True),
     }
     for message, run in wrong.items():
         before = {name: a.copy() for name, a in shared.state_dict().items()}
@@ -425,7 +425,7 @@ def test_halving_itself():
     with pytest.raises(TypeError, match="metric: expected"):
         pynn.Halving(3)
     X, y = _data()
-    with pytest.raises(ValueError, match=r"runs\[0\]: budget: 'val_loss' is not reported; give the run validation_rows"):
+    with pytest.raises(ValueError, match=r"runs\[0\]: budget: 'val_loss' is not reported; set validation_rows of the run"):
         pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", budget=pynn.Halving())
     with pytest.raises(TypeError, match=r"budget: expected a pynn\.Halving"):
         pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", budget=3)
@@ -689,7 +689,7 @@ def test_executors_that_do_not_fit():
         pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", executor=3)
     with pytest.raises(ValueError, match="budget: runs of an executor do not pause"):
         pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", executor="loky", budget=pynn.Halving("loss"))
-    with concurrent.futures.ThreadPoolExecutor(1) as executor, pytest.raises(ValueError, match="n_jobs: the executor decides"):
+    with concurrent.futures.ThreadPoolExecutor(1) as executor, pytest.raises(ValueError, match="n_jobs: the executor determines"):
         pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", executor=executor, n_jobs=2)
 
 

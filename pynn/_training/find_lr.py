@@ -1,4 +1,4 @@
-"""A learning rate from a short training whose rate grows."""
+"""Learning-rate range test: a short training run with an increasing rate."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MEMORY = 0.9
-"""How much of a running mean of losses stays from step to step."""
+"""The weight of the previous value in the running mean of losses."""
 
 _START = 10
-"""So many steps say what the loss is before anything has been learnt."""
+"""The number of first steps that give the initial loss."""
 
 _LOST = 4.0
-"""A running mean of so many times the least one so far ends the sweep."""
+"""The ratio of the running mean to its minimum so far that ends the sweep."""
 
 
 class LRSweep:
-    """The result of ``find_lr``: the loss of each step at its learning rate.
+    """The result of ``find_lr``: the learning rate and loss of each step.
 
     Attributes
     ----------
@@ -64,14 +64,14 @@ class LRSweep:
         return f"<LRSweep: {len(self.lr)} steps from {self.lr[0]:.3g} to {self.lr[-1]:.3g}, suggestion={self.suggestion:.3g}>"
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the suggestion, and every few rates with their losses."""
+        """Return HTML for a notebook: the suggestion, and some of the rates with their losses."""
         shown = range(0, len(self.lr), max(len(self.lr) // 10, 1))
         body = "".join(f"<tr><td>{self.lr[i]:.3g}</td><td>{self.smoothed[i]:.4g}</td></tr>" for i in shown)
         head = "<thead><tr><th>lr</th><th>loss, smoothed</th></tr></thead>"
         return f"<p>LRSweep: suggestion {self.suggestion:.3g}</p><table>{head}<tbody>{body}</tbody></table>"
 
     def plot(self) -> Figure:
-        """Draw the losses over the rates, with the suggestion.
+        """Plot the losses over the rates, with the suggestion.
 
         Returns
         -------
@@ -82,7 +82,7 @@ class LRSweep:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If there is no step to draw.
+            If there are no steps to plot.
         """
         from ..plot import lr_sweep
 
@@ -110,7 +110,7 @@ def rates(lr_min: float, lr_max: float, steps: int) -> Array:
 
 
 def sweep(rates: Array, step: Callable[[int, float], float]) -> LRSweep:
-    """Take a step at each rate until the loss has grown too far; ``step`` returns the loss before the step."""
+    """Take a step at each rate until the loss grows too large; ``step`` returns the loss before the step."""
     losses: list[float] = []
     mean, least = 0.0, math.inf
     for i, rate in enumerate(rates):

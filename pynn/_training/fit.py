@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Options(NamedTuple):
-    """The arguments of ``fit`` apart from the data, under its names."""
+    """The arguments of ``fit`` except the data, with the same names."""
 
     goal: Goal
     optimizer: Any = "adam"
@@ -62,13 +62,13 @@ class Part(NamedTuple):
     rows: NDArray[np.intp] | None = None
     """The rows to train on; None: all."""
     held: NDArray[np.intp] | None = None
-    """The rows to validate on; None: no validation, unless the options say otherwise."""
+    """The rows to validate on; None: no validation, unless the options specify it."""
 
 
 class Session:
     """A checked call of ``fit`` that has not begun.
 
-    Nothing has been trained, and the net is as it was. `begin` makes the net take part in it, and `close` ends that.
+    Nothing has been trained yet, and the net is unchanged. `begin` attaches the session to the net, and `close` detaches it.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class Session:
         optimizers.warn_if_frozen(net, opt, "fit")
         batch_size = optimizers.batch_size(given.batch_size, opt, prepared.rows)
         if given.drop_last and prepared.rows < batch_size:
-            text = f"drop_last: {prepared.rows} rows make no batch of batch_size = {batch_size}"
+            text = f"drop_last: {prepared.rows} rows are fewer than batch_size = {batch_size}"
             raise ValueError(f"{text}, so none would be trained on")
         facts = _facts(prepared, given, batch_size)
         whole_epochs = prepared.batches is not None or objective.measures
@@ -137,7 +137,7 @@ class Session:
         self.before = before
 
     def withdraw(self) -> None:
-        """Leave the net as it was before the call."""
+        """Restore the attributes that the net had before the call."""
         self.net._fitted, self.net.optimizer, self.net._monitor = self.before
 
     def begin(self) -> History:
@@ -152,7 +152,7 @@ class Session:
         return net.history
 
     def close(self, error: BaseException | None = None) -> None:
-        """Keep the health of the last epoch as the net's, and say in the history how the training ended."""
+        """Store the health of the last epoch in the net, and in the history how training ended."""
         history = self.training.history
         if error is not None:
             diverged, failed = isinstance(error, DivergenceError), isinstance(error, Exception)
@@ -200,7 +200,7 @@ def _seed(given: Options) -> int:
 
 
 def _arrays_only(given: Options) -> dict[str, Any]:
-    """Return the options that batches from an iterable do not support; None where they are not given."""
+    """Return the options that batches from an iterable do not support; None if they are not given."""
     return {
         "validation_split": given.validation_split,
         "drop_last": given.drop_last or None,
@@ -221,7 +221,7 @@ def _with_validation(
     elif given.validation_data is not None:
         validation = prepared.validation(given.validation_data, times, given.validation_steps)
     if given.validation_steps is not None and (validation is None or not validation.many):
-        raise ValueError("validation_steps: is for validation_data that are batches from an iterable; arrays are scored as a whole")
+        raise ValueError("validation_steps: applies only to batches from an iterable; arrays are scored as a whole")
     if validation is None and given.validation_freq != 1:
         raise ValueError("validation_freq: needs validation_data or validation_split")
     return prepared, validation, kept

@@ -1,4 +1,4 @@
-"""Successive halving: which of many runs go on."""
+"""Successive halving of many runs."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from ..metrics import rises_by_name
 
 
 class Halving:
-    """The budget of successive halving for `fit_many`: runs pause after some epochs, and only the best of them go on.
+    """The budget of successive halving for `fit_many`: runs pause after some epochs, and only the best continue.
 
-    All runs train for ``first`` epochs, then the best of every ``factor`` runs train up to ``factor * first`` epochs, and so on. What a
-    pause leaves out is time alone: runs that go on get the same bits as without it.
+    All runs train for ``first`` epochs, then the best of every ``factor`` runs train up to ``factor * first`` epochs, and so on. Pausing
+    does not change results: runs that continue are bitwise equal to runs without a budget.
 
     Parameters
     ----------
     metric : str
-        The number in the history that decides, as the last epoch reported it.
+        The name of the number in the history by which runs are ranked, taken from the last epoch.
     factor : int
-        One of so many runs goes on, rounded up.
+        One of every ``factor`` runs continues, rounded up.
     first : int
         The number of epochs before the first pause.
     mode : {'auto', 'min', 'max'}
-        Whether a smaller or a greater number is better; 'auto': as the metric says.
+        Whether a smaller or a greater number is better; 'auto': the direction of the metric.
 
     Notes
     -----
-    Runs compete within their ``group``. A run whose number is NaN or which diverged ranks last; one that ended by itself, because a
-    callback stopped it or because it has fewer epochs, keeps its place in the ranking. Equal runs rank by their order. Runs that are
-    dropped have the status 'pruned' in their history, whose length says when.
+    Runs compete within their ``group``. Runs that diverged or whose number is NaN rank last. A run that has already ended, because a
+    callback stopped it or because it has fewer epochs, stays in the ranking. Ties are resolved by the order of the runs. Dropped runs
+    have the status 'pruned' in their history, which holds the epochs up to then.
 
     References
     ----------
@@ -55,7 +55,7 @@ class Halving:
         self.metric, self.factor, self.first, self.mode = metric, int(factor), int(first), mode
 
     def rungs(self, epochs: int) -> list[int]:
-        """Return the numbers of epochs after which runs of so many epochs pause."""
+        """Return the numbers of epochs after which runs of the given length pause."""
         found, rung = [], self.first
         while rung < epochs:
             found.append(rung)
@@ -63,11 +63,11 @@ class Halving:
         return found
 
     def survivors(self, runs: int) -> int:
-        """Return how many of so many runs go on."""
+        """Return how many of the given number of runs continue."""
         return math.ceil(runs / self.factor)
 
     def best(self, values: Sequence[float], rises: bool) -> list[int]:
-        """Return the indices of the values that go on, in their order; NaN ranks last."""
+        """Return the indices of the values of the runs that continue, in order; NaN ranks last."""
 
         def rank(i: int) -> tuple[bool, float, int]:
             value = values[i]
@@ -78,7 +78,7 @@ class Halving:
     def direction(self, known: Mapping[str, bool | None]) -> bool:
         """Return whether a greater number is better, or raise if a run does not report the metric."""
         if self.metric not in known and any(name.removeprefix("val_") == self.metric.removeprefix("val_") for name in known):
-            raise ValueError(f"budget: {self.metric!r} is not reported; give the run validation_rows; known: {', '.join(known)}")
+            raise ValueError(f"budget: {self.metric!r} is not reported; set validation_rows of the run; known: {', '.join(known)}")
         if self.metric not in known:
             raise ValueError(f"budget: {self.metric!r} is not reported; known: {', '.join(known)}")
         rises = known[self.metric] if self.mode == "auto" else self.mode == "max"

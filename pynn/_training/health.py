@@ -1,4 +1,4 @@
-"""What a model's layers show of themselves while it trains, or on given data: a table, and advice in words."""
+"""Health reports on the layers of a model, during training or on given data: a table and advice."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ _FLAT = {(False, False): "", (True, False): "low", (False, True): "high", (True,
 
 
 class LayerHealth(NamedTuple):
-    """One layer. NaN means that there is nothing to report: no activation, no separate output, no parameters, or no measurement."""
+    """The health of one layer. NaN: no value, since the layer has no activation, output or parameters, or was not measured."""
 
     layer: str
-    """Its name in the model."""
+    """The name of the layer in the model."""
     kind: str
-    """Its class."""
+    """The class of the layer."""
     units: int
-    """Of its elementwise activation: channels of images, else numbers of a sample's last axis; 0 where it has none."""
+    """The number of units of an elementwise activation: channels of images, otherwise the size of the last axis; 0 for other layers."""
     dead: float
     """The share of units through which no gradient passed, on any sample."""
     saturated: float
-    """The share of the others whose derivative was small (below 5 % of its largest) on at least 95 % of what was looked at."""
+    """The share of the other units whose derivative was below 5 % of its maximum on at least 95 % of the measured samples."""
     mean: float
-    """Of the outputs."""
+    """The mean of the outputs."""
     spread: float
-    """Their standard deviation."""
+    """The standard deviation of the outputs."""
     gradient: float
-    """The length of the gradient of its parameters, before any clipping: root mean square over the steps looked at."""
+    """The norm of the gradient of the parameters before clipping, as root mean square over the measured steps."""
     update: float
-    """How much a step changed its parameters, as a part of their length; a step of L-BFGS with all its iterations."""
+    """The change of the parameters in a step, relative to their norm; an L-BFGS step includes all its iterations."""
     flat: str = ""
     """Where the activation's derivative is small: 'low' (at -20, as ReLU's), 'high' (at 20), 'both' (as tanh's), or '' nowhere."""
 
 
 class Health:
-    """The state of a model's layers in an epoch of ``fit``, or on given data; printed as a table, in a notebook too.
+    """The health of a model's layers in an epoch of ``fit``, or on given data. It is shown as a table, also in notebooks.
 
     Attributes
     ----------
     rows : list of LayerHealth
         One for each layer, in the order of the net.
     problems, notes : list of str
-        Sentences about what keeps the net from learning well, and about what is worth knowing but common in nets that learn well.
+        Sentences about what prevents the net from learning well, and about facts that are also common in nets that learn well.
     advice : list of str
-        All of them with their level: ``"problem: ..."`` first, then ``"note: ..."``; empty if all is well.
+        All of them with their level: ``"problem: ..."`` first, then ``"note: ..."``; empty if there are none.
     looks, updates : int
-        The number of batches whose outputs, and whose gradients, were measured. Dead units are counted on more batches than that.
+        The numbers of batches whose outputs, and whose gradients, were measured. Dead units are counted on more batches.
     epoch : int or None
         The epoch of the training, from 1; None for given data.
 
@@ -116,12 +116,12 @@ class Health:
 
     @property
     def problems(self) -> list[str]:
-        """Sentences about what keeps the net from learning well."""
+        """Sentences about what prevents the net from learning well."""
         return sentences(one for one in self.findings() if one.level == "problem")
 
     @property
     def notes(self) -> list[str]:
-        """Sentences about what is worth knowing."""
+        """Sentences about facts that are also common in nets that learn well."""
         return sentences(one for one in self.findings() if one.level == "note")
 
     @property
@@ -166,7 +166,7 @@ class Health:
         return f"{table}<p>{html.escape(self._about())}</p>" + (f"<ul>{points}</ul>" if points else "")
 
     def to_pandas(self) -> Any:
-        """Return a pandas.DataFrame: a row a layer.
+        """Return a pandas.DataFrame with one row per layer.
 
         Raises
         ------
@@ -198,7 +198,7 @@ def measure(run: _core.Fit, owners: Mapping[int, tuple[str, str]], data: Observe
 
 
 def report(raw: Iterable[_Raw], owners: Mapping[int, tuple[str, str]], epoch: int | None, data: Observed) -> Health:
-    """Make a report from the core's measurements of each node, whose layer is known by name and class."""
+    """Create a report from the core's measurements of each node; ``owners`` holds the name and class of each node's layer."""
     nodes: dict[tuple[str, str], list[_Raw]] = {}
     looks = updates = 0
     for i, one in enumerate(raw):

@@ -1,4 +1,4 @@
-"""The numbers that a training reported in each epoch."""
+"""The numbers that were reported in each epoch of training."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from .health import Health
 
 _MOST_ROWS = 20
-"""The most epochs that a table shows: the first and the last ones."""
+"""The largest number of epochs in a table, which shows the first and the last ones."""
 
 
 class History:
-    """The numbers that ``fit`` reported: ``history["loss"]`` and so on, one for each epoch.
+    """The numbers that ``fit`` reported in each epoch, such as ``history["loss"]``.
 
-    It is printed as a table, in a notebook too. With a `pynn.callbacks.HealthMonitor`, ``health`` holds a `Health` for each epoch.
+    It is shown as a table, also in notebooks. With a `pynn.callbacks.HealthMonitor`, ``health`` holds a `Health` for each epoch.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class History:
     epoch : list of int
         The finished epochs, from 0, or from ``initial_epoch``.
     health : list of Health
-        See above.
+        The health of the layers in each epoch, with a `HealthMonitor`.
 
     Examples
     --------
@@ -41,7 +41,7 @@ class History:
     def __init__(self, first: int = 0) -> None:
         self.first = first
         self.history: dict[str, list[float]] = {}
-        self.reported: dict[str, list[int]] = {}  # the epochs of numbers that some epochs did not report
+        self.reported: dict[str, list[int]] = {}  # for numbers that some epochs did not report: the epochs that did
         self.health: list[Health] = []
         self.status = "training"
         self.error: Exception | None = None

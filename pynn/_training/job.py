@@ -1,4 +1,4 @@
-"""One of many trainings: a call of ``fit`` in stages, which need not run in one thread."""
+"""A run of `fit_many`: a call of ``fit`` in stages, which different threads may run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Stage(Enum):
 
 
 class Needs(Enum):
-    """Which stages of a job run code of the user's, and so need the thread that called `fit_many`."""
+    """Which stages of a job run user code, and therefore need the thread that called `fit_many`."""
 
     NOTHING = auto()
     CALLBACKS = auto()
@@ -51,7 +51,7 @@ class Needs(Enum):
 
 
 class Data(NamedTuple):
-    """What all jobs train on."""
+    """The data of all jobs."""
 
     X: Any
     y: Any
@@ -63,26 +63,26 @@ class Job:
     Parameters
     ----------
     title : str
-        What errors and notes call it.
+        The name in errors and notes.
     group : hashable
-        It competes with the jobs of this group.
+        The group of jobs with which it competes.
     net, given, part
         As in `Session`.
 
     Attributes
     ----------
     stage : Stage
-        What comes next.
+        The next stage.
     epoch : int
         The number of finished epochs.
     pause_at : int or None
         The number of epochs after which to pause.
     is_paused : bool
-        Whether it waits there.
+        Whether it is paused.
     history : History or None
-        None before the training begins.
+        The history; None before training begins.
     error : BaseException or None
-        What it failed with.
+        The exception that ended it.
     """
 
     def __init__(self, title: str, group: Hashable, net: Net, given: Options, part: Part) -> None:
@@ -96,10 +96,10 @@ class Job:
 
     pause_at: int | None
     mine: Turn
-    """What the training changes, from `check` to `release`."""
+    """The arrays that training changes, reserved from `check` to `release`."""
 
     def check(self, data: Data) -> None:
-        """Take the net, and raise what ``fit`` would raise before its first epoch; `release` gives the net back."""
+        """Reserve the net, and raise the errors that ``fit`` would raise before its first epoch; `release` frees the net."""
         self.mine = self._held.enter_context(turn(self.net, "fit_many"))
         session = Session(self.net, *data, self.given, self.mine, self.part)
         session.withdraw()
@@ -108,7 +108,7 @@ class Job:
         self.work = session.loop.prepared.rows * self.given.epochs * (1 + sum(p.data.size for p in self.net.parameters()))
 
     def release(self) -> None:
-        """Give the net back, in the thread that took it; once more does nothing."""
+        """Free the net, in the thread that reserved it; a second call has no effect."""
         if hasattr(self, "mine"):
             self.mine.move()
             del self.mine
@@ -116,12 +116,12 @@ class Job:
 
     @property
     def needs_caller(self) -> bool:
-        """Whether the next stage runs code of the user's."""
+        """Whether the next stage runs user code."""
         return self.needs is Needs.EVERYTHING or (self.needs is Needs.CALLBACKS and self.stage is not Stage.COMPUTE)
 
     @property
     def is_resting(self) -> bool:
-        """Whether there is nothing to do, now or for good."""
+        """Whether the job is paused or done."""
         return self.is_paused or self.stage is Stage.DONE
 
     def value(self, metric: str) -> float:
@@ -130,7 +130,7 @@ class Job:
         return values[-1] if values else math.nan
 
     def step(self, data: Data) -> None:
-        """Do the next stage; only an interrupt raises, and then the end is what is left."""
+        """Run the next stage. Only an interrupt raises; then END is the next stage."""
         try:
             self.stage = self._do(self.stage, data)
         except Exception as error:
@@ -140,7 +140,7 @@ class Job:
             raise
 
     def _do(self, stage: Stage, data: Data) -> Stage:
-        """Do a stage, and return the next one."""
+        """Run a stage, and return the next one."""
         if stage is Stage.OPEN:
             with muted():
                 self._session = Session(self.net, *data, self.given, self.mine, self.part)
@@ -168,18 +168,18 @@ class Job:
         finally:
             session.close()
             if loop.setup.observed is not None:
-                loop.setup.observed.examine()  # which drops the sample of the data: there are many nets
+                loop.setup.observed.examine()  # frees the sample of the data, since there are many nets
         return Stage.DONE
 
     def take(self, epoch: int, error: Exception | None) -> None:
-        """Take up that the run has been trained elsewhere."""
+        """Record the result of a run that was trained elsewhere."""
         self.history, self.epoch, self.error, self.stage = self.net.history, epoch, error, Stage.DONE
 
     def fail(self, error: Exception) -> None:
-        """Note what ended the run."""
+        """Record the exception that ended the run."""
         if self.error is None:
             self.error = error
-        if isinstance(error, DivergenceError):  # it stays in the history, where its frames would keep buffers and data alive
+        if isinstance(error, DivergenceError):  # the history keeps it, and its frames would keep buffers and data alive
             error.__traceback__ = error.__context__ = None
         if self.history is not None:
             self.history.status = "diverged" if isinstance(self.error, DivergenceError) else "failed"
@@ -187,7 +187,7 @@ class Job:
         self.stage = Stage.END if self._session is not None else Stage.DONE
 
     def end(self, why: str | BaseException) -> None:
-        """Leave out the epochs that are left."""
+        """Skip the remaining epochs."""
         self.is_paused = False
         if self.history is not None and self.history.status == "training":
             self.history.status = why if isinstance(why, str) else "interrupted"
@@ -196,7 +196,7 @@ class Job:
 
 
 def _needs(net: Net, loop: Loop) -> Needs:
-    """Return which stages run code of the user's."""
+    """Return which stages run user code."""
     objective = loop.objective
     own_metrics = any(not metrics.is_known(metric) for each in objective.metrics for metric in each.values())
     own_losses = any(isinstance(loss, FunctionLoss) for loss in objective.losses)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Setup(NamedTuple):
-    """What ``fit`` trains on, and how."""
+    """The data and settings of a call of ``fit``."""
 
     prepared: Prepared
     kept: Array | None
@@ -63,7 +63,7 @@ class Loop:
     Parameters
     ----------
     net : Net
-        The model, which only this thread trains.
+        The model. Only this thread trains it.
     setup : Setup
         The data, and how to train on them.
     optimizer, validation, training, guard
@@ -71,7 +71,7 @@ class Loop:
     scored : set of int
         The epochs that are followed by validation.
     mine : Turn
-        The arrays that this training changes.
+        The arrays that training changes.
     """
 
     run: _core.Fit
@@ -94,9 +94,9 @@ class Loop:
         self._hooks = (self._batch_begin, self._batch_end) if self.events.train else (None, None)
         self._begin(setup.prepared)
 
-    # ---- the core's run --------------------------------------------------------------------------------------------
+    # ---- run of the core -------------------------------------------------------------------------------------------
     def _begin(self, prepared: Prepared) -> None:
-        """Make the core's run for a graph."""
+        """Create the core's run for a graph."""
         setup, opt, net = self.setup, self.optimizer, self.net
         self.prepared, self.objective = prepared, prepared.objective
         self._parameters = net.parameters()
@@ -122,11 +122,11 @@ class Loop:
         net._monitor = Monitor(run, prepared.owners, setup.observed) if setup.observed is not None else None
 
     def _state(self) -> tuple[int, list[bool]]:
-        """Return what changes with the layers, their settings and modes, and with what is frozen."""
+        """Return a value that changes if layers, their settings or modes, or frozen parameters change."""
         return self.net._changes, [p.requires_grad for p in self._parameters]
 
     def _refresh(self) -> None:
-        """Start a new run if a callback has changed the layers, or the state that the optimizer keeps of them."""
+        """Start a new run if a callback has changed the layers or the state of the optimizer."""
         if self._state() == self._known and not self.optimizer.outdated():
             return
         net, prepared = self.net, self.prepared
@@ -184,7 +184,7 @@ class Loop:
             weights, units = self.objective.core_weights(weight, self.prepared.graph.dtype)
             score = self.objective.in_units(run.batch(as_core(data), target, weights), units)
             total = score if total is None else summed(total, score)
-            if run.step == before:  # the core takes no step from a loss that is not finite
+            if run.step == before:  # the core takes no step if the loss is not finite
                 break
             if self.events.train:
                 self.optimizer.count_steps(run.step)
@@ -201,7 +201,7 @@ class Loop:
         return whole if self.validation is None else whole | {f"val_{name}": up for name, up in rises.items()}
 
     def check(self) -> None:
-        """Raise if a callback cannot do its work; nothing has been trained then."""
+        """Raise if a callback cannot work in this training run; nothing has been trained then."""
         rises, adds = self.expected(), False
         for callback in self.training.callbacks:
             callback.model = self.net
@@ -232,7 +232,7 @@ class Loop:
             self.end()
 
     def begin_epoch(self, epoch: int) -> None:
-        """Call the callbacks before an epoch, and take up what they changed."""
+        """Call the callbacks before an epoch, and apply their changes."""
         for callback in self.training.callbacks:
             callback.on_epoch_begin(epoch, {})
         self._refresh()

@@ -28,13 +28,13 @@ def warn(text: str, category: type[Warning] = UserWarning) -> None:
 
 
 def describe_error(error: Exception) -> str:
-    """Return the text of an error of reading; that of a KeyError is only a key."""
+    """Return the text of an error that occurred when reading a file; the text of a KeyError is only a key."""
     return f"it lacks {error}" if isinstance(error, KeyError) and len(str(error)) < 40 else str(error)
 
 
 @contextmanager
 def muted() -> Iterator[None]:
-    """Issue no warnings in this context: what is checked once more has been warned of."""
+    """Suppress warnings in this context, in which checks are repeated that have already warned."""
     token = _is_muted.set(True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a file keeps of a net beside its layers: the losses of its last training, its classes and its optimizer."""
+"""The state of a net in a file besides its layers: losses of the last training, classes and optimizer."""
 
 from __future__ import annotations
 

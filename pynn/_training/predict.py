@@ -26,7 +26,7 @@ class _Ready(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What is known of the outputs, while the net's token and what it was fitted for are the same."""
+    """The heads of the outputs; valid while the net's token and its objective are the same."""
 
     made_from: object
     objective: Objective | None
@@ -84,7 +84,7 @@ class Predicting(Described, abstract=True):
             if a.ndim < 1:
                 raise ValueError(f"{name}: expected rows of samples, got a single number")
             if len(a) != len(arrays[0]):
-                raise ValueError(f"{name}: inputs of {len(arrays[0])} and {len(a)} rows do not go together")
+                raise ValueError(f"{name}: inputs have different row counts: {len(arrays[0])} and {len(a)}")
         return tuple(a if a.ndim > 1 else a.reshape(-1, 1) for a in arrays)
 
     # ---- prediction -----------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ class Predicting(Described, abstract=True):
         Blocks of ``batch_size`` rows are computed on all threads, so memory use does not grow with the number of rows. Rows are
         converted block by block, also from a memory map. Nothing is kept for ``backward``.
 
-        Any number of threads may predict with one model, also while another thread trains it: a call waits for the present step, sees the
+        Any number of threads may predict with one model, also while another thread trains it: a call waits for the current step, uses the
         parameters after it, and delays the next step until it returns. Calls of nets with custom layers run one at a time.
 
         Parameters
@@ -163,9 +163,9 @@ class Predicting(Described, abstract=True):
         return np.concatenate(parts)
 
     def _heads(self, outputs: int) -> list[Head]:
-        """Return what is known of each output, kept until the layers or the training change.
+        """Return the head of each output, cached until the layers or the objective change.
 
-        Threads may call this at the same time: what is kept is replaced as a whole, with the state that it was made for.
+        Threads may call this at the same time: the cache is replaced in one assignment, together with the state that it belongs to.
         """
         made_from, known = self._made_from, self._known_heads
         is_fitted = self._fitted is not None or self._goal is None
@@ -183,7 +183,7 @@ class Predicting(Described, abstract=True):
         if self._output_names is None:
             heads = self._heads(len(found) if isinstance(found, tuple) else 1)
             if len(heads) > 1:
-                raise ValueError(f"{what} needs one row of outputs a sample, got {len(heads)} outputs; name them in Model, or use predict")
+                raise ValueError(f"{what} needs one row of outputs per sample, got {len(heads)} outputs; name them in Model or use predict")
             return one(heads[0], found)
         heads = self._heads(len(found))
         named = {
@@ -211,7 +211,7 @@ class Predicting(Described, abstract=True):
         Raises
         ------
         ValueError
-            If the output is not of classes, as far as is known.
+            If the output is not known to be of classes.
 
         Examples
         --------

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from .job import Data, Job
 
 _TAKEN = ("history", "stop_training", "classes_", "_fitted", "_readings", "_goal", "_health", "_lost_optimizer")
-"""What a training sets on a net besides its layers and its optimizer."""
+"""The attributes of a net, other than layers and optimizer, that training sets."""
 
 
 class Outcome(NamedTuple):
-    """What a task gives back: copies, unless it ran in this process."""
+    """The result of a task, which consists of copies unless it ran in this process."""
 
     net: Net
     callbacks: list[Callback]
@@ -39,13 +39,13 @@ class Outcome(NamedTuple):
 
 
 class Task:
-    """A run, to be trained anywhere."""
+    """A run that can be trained in another thread or process."""
 
     def __init__(self, title: str, net: Net, given: Options, part: Part) -> None:
         self.title, self.net, self.given, self.part = title, net, given, part
 
     def train(self, X: Any, y: Any) -> Outcome:
-        """Train with one thread, and return what became of it."""
+        """Train with one thread, and return the outcome."""
         from .job import Data, Job
 
         job = Job(self.title, None, self.net, self.given, self.part)
@@ -60,12 +60,12 @@ class Task:
 
 
 def train(task: Task, X: Any, y: Any) -> Outcome:
-    """Train a task: a function, which every executor can send."""
+    """Train a task; a module-level function, since every executor can serialize it."""
     return task.train(X, y)
 
 
 def run(jobs: Sequence[Job], data: Data, executor: Any, n_jobs: int | None, show: Show) -> None:
-    """Train jobs as tasks of an executor, and take over what they give back."""
+    """Train jobs as tasks of an executor, and apply their outcomes."""
     submitted = _submitted(executor, [Task(job.title, job.net, job.given, job.part) for job in jobs], data, n_jobs)
     with contextlib.closing(submitted):
         for job in jobs:
@@ -99,10 +99,10 @@ def _is_of(module: str, name: str, thing: Any) -> bool:
 
 
 def _submitted(given: Any, tasks: Sequence[Task], data: Data, n_jobs: int | None) -> Generator[Callable[[], Outcome], None, None]:
-    """Yield for each task what waits for its outcome."""
+    """Yield for each task a function that waits for its outcome."""
     executor = checked_executor(given, n_jobs)
     if n_jobs is not None and not isinstance(given, str):
-        raise ValueError("n_jobs: the executor decides how many runs train at the same time; give one of them")
+        raise ValueError("n_jobs: the executor determines how many runs train at the same time; omit n_jobs")
     if _is_of("joblib", "Parallel", executor):
         yield from _by_joblib(executor, sys.modules["joblib"].delayed(train), tasks, data)
     elif _is_of("distributed", "Client", executor):
@@ -122,7 +122,7 @@ def _same(outcome: Outcome) -> Outcome:
 
 
 def _by_futures(futures: Sequence[Any]) -> Generator[Callable[[], Outcome], None, None]:
-    """Yield the futures' results in order; those that nobody will wait for are cancelled."""
+    """Yield functions that wait for the futures in order; at the end the remaining futures are cancelled."""
     try:
         for future in futures:
             yield future.result
@@ -132,7 +132,7 @@ def _by_futures(futures: Sequence[Any]) -> Generator[Callable[[], Outcome], None
 
 
 def _take(job: Job, outcome: Outcome) -> None:
-    """Make a run as if it had been trained here."""
+    """Apply the outcome of a task to the run, as if it had been trained here."""
     net, other = job.net, outcome.net
     if net is not other:
         _take_net(net, other, job.given.optimizer)
@@ -143,7 +143,7 @@ def _take(job: Job, outcome: Outcome) -> None:
 
 
 def _take_net(net: Net, other: Net, optimizer: str | Optimizer) -> None:
-    """Take the state of a copy that has been trained."""
+    """Copy the state of a trained copy to the net."""
     net.load_state_dict(other.state_dict())
     for p, q in zip(net.parameters(), other.parameters(), strict=True):
         p.requires_grad = q.requires_grad

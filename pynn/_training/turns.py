@@ -1,4 +1,4 @@
-"""Exclusive training: one thread at a time changes an array, and a model is not trained within its own training."""
+"""Exclusive training: one thread at a time changes an array, and a model cannot be trained while it is being trained."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Turn:
-    """The parameters that one training changes."""
+    """The parameters that a training run changes."""
 
     def __init__(self, net: Net, what: str) -> None:
         self.net, self.what = net, what
@@ -34,7 +34,7 @@ class Turn:
             raise RuntimeError(f"{text}; train them one after the other, or give each thread a copy: copy.deepcopy(model)") from error
 
     def move(self) -> None:
-        """Go on in the thread that calls this."""
+        """Transfer the claims to the calling thread."""
         for claim in self.claims:
             claim.move()
         self.net._trained_by = self.what, get_ident()
@@ -74,7 +74,7 @@ def _parts(net: Scoring) -> Parts:
 
 
 def gates_of(net: Scoring) -> dict[str, _core.Gate]:
-    """Return the locks of everything that a training changes, by name."""
+    """Return the locks of all arrays and layers that training changes, by name."""
     parts = _parts(net)
     named = {name: p._gate for name, p in parts.held.items() if p.requires_grad or isinstance(p, Buffer)}
     return {**named, **{name: layer._custom_gate() for name, layer in parts.own.items()}}
@@ -82,7 +82,7 @@ def gates_of(net: Scoring) -> dict[str, _core.Gate]:
 
 @contextmanager
 def turn(net: Net, what: str) -> Iterator[Turn]:
-    """Reserve a model for one training, in training mode; afterwards each layer has its previous mode.
+    """Reserve a model for training, in training mode; afterwards the previous mode of each layer is restored.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def turn(net: Net, what: str) -> Iterator[Turn]:
     mine, me = Turn(net, what), get_ident()
     mine.take()
     try:
-        if net._trained_by is not None and net._trained_by[1] == me:  # that of another thread is left over from before a fork
+        if net._trained_by is not None and net._trained_by[1] == me:  # one of another thread was left over by a fork
             by = net._trained_by[0]
             raise RuntimeError(f"{what}: this model is being trained by {by}, which called the function that called {what}")
         net._trained_by = what, me
