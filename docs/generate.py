@@ -158,7 +158,7 @@ def public_names(module: ModuleType) -> Iterator[str]:
     yield from listed
     for name, value in list(vars(module).items()):
         own = getattr(value, "__module__", None) == module.__name__ and getattr(value, "__name__", name) == name
-        constant = isinstance(value, (tuple, dict)) and name.isupper()
+        constant = isinstance(value, (tuple, dict, str)) and name.isupper()
         builtin = inspect.isbuiltin(value) and module is _core
         public = not name.startswith("_") or inspect.isclass(value)  # a private class may be the base of a public one
         if name not in listed and public and (own or constant or builtin or name in inspect.get_annotations(module)):

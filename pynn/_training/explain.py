@@ -21,8 +21,6 @@ from .prepare import Goal, prepare
 from .turns import turn
 
 if TYPE_CHECKING:
-    import pandas
-
     from ..losses._base import Loss
     from ..optim._base import Optimizer
     from .net import Net
@@ -208,7 +206,7 @@ class StepExplanation:
                 file.write(text.encode())
         return text
 
-    def to_pandas(self) -> pandas.DataFrame:
+    def to_pandas(self) -> Any:
         """Return a pandas.DataFrame with one row per number.
 
         Columns: node, layer, kind, name ('output', or that of a parameter), index, value, gradient and updated, NaN where there is none.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
-from enum import Enum, auto
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import metrics
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
 class Stage(Enum):
     """What a job does next."""
 
-    OPEN = auto()
+    OPEN = 1
     """Check the arguments once more, and call ``on_train_begin``."""
-    BEFORE = auto()
+    BEFORE = 2
     """Decide whether there is another epoch, and call ``on_epoch_begin``."""
-    COMPUTE = auto()
+    COMPUTE = 3
     """Train for an epoch, and validate."""
-    AFTER = auto()
+    AFTER = 4
     """Call ``on_epoch_end``."""
-    END = auto()
+    END = 5
     """Call ``on_train_end``."""
-    DONE = auto()
+    DONE = 6
 
 
 class Needs(Enum):
     """Which stages of a job run user code, and therefore need the thread that called `fit_many`."""
 
-    NOTHING = auto()
-    CALLBACKS = auto()
+    NOTHING = 1
+    CALLBACKS = 2
     """All but COMPUTE."""
-    EVERYTHING = auto()
+    EVERYTHING = 3
 
 
 class Data(NamedTuple):

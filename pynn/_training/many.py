@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from .history import History
-    from .net import Callbacks, SampleWeight
+    from .net import Callbacks, _SampleWeight
     from .objective import Losses
 
 
@@ -109,7 +109,7 @@ def fit_many(
     *,
     loss: Losses,
     loss_weights: Sequence[float] | Mapping[str, float] | None = None,
-    sample_weight: SampleWeight = None,
+    sample_weight: _SampleWeight = None,
     class_weight: str | Mapping[int, float] | ArrayLike | None = None,
     n_jobs: int | None = None,
     budget: Halving | None = None,

@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from ..optim._base import Optimizer
     from .explain import StepExplanation
 
-SampleWeight: TypeAlias = "ArrayLike | Sequence[ArrayLike | None] | Mapping[Any, ArrayLike] | None"
-"""What `fit` takes as sample_weight."""
+    _SampleWeight: TypeAlias = ArrayLike | Sequence[ArrayLike | None] | Mapping[Any, ArrayLike] | None
 
 _OneCallback: TypeAlias = Callback | Callable[[int, dict[str, float]], Any]
 Callbacks: TypeAlias = Iterable[_OneCallback] | _OneCallback | None
@@ -159,7 +158,7 @@ class Net(Scoring, abstract=True):
         validation_split: float | None = None,
         validation_steps: int | None = None,
         validation_freq: int | Iterable[int] = 1,
-        sample_weight: SampleWeight = None,
+        sample_weight: _SampleWeight = None,
         class_weight: str | Mapping[int, float] | ArrayLike | None = None,
         metrics: Any = None,
         shuffle: bool = True,
@@ -331,7 +330,7 @@ class Net(Scoring, abstract=True):
         lr_max: float = 10.0,
         steps: int = 100,
         batch_size: int | None = None,
-        sample_weight: SampleWeight = None,
+        sample_weight: _SampleWeight = None,
         class_weight: str | Mapping[int, float] | ArrayLike | None = None,
         shuffle: bool = True,
         seed: int | None = None,
@@ -410,7 +409,7 @@ class Net(Scoring, abstract=True):
         loss: Losses | None = None,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         optimizer: str | Optimizer | None = None,
-        sample_weight: SampleWeight = None,
+        sample_weight: _SampleWeight = None,
         class_weight: str | Mapping[int, float] | ArrayLike | None = None,
     ) -> dict[str, float]:
         """Take one step on all given rows together.
@@ -468,7 +467,7 @@ class Net(Scoring, abstract=True):
         optimizer: str | Optimizer | None = None,
         *,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
-        sample_weight: SampleWeight = None,
+        sample_weight: _SampleWeight = None,
     ) -> StepExplanation:
         """Explain one training step: every intermediate array of the forward and the backward pass, with its formula.
 
@@ -520,7 +519,7 @@ class Net(Scoring, abstract=True):
         loss: OneLoss | None = None,
         optimizer: str | Optimizer | None = None,
         batch_size: int | None = None,
-        sample_weight: SampleWeight = None,
+        sample_weight: _SampleWeight = None,
         shuffle: bool = True,
         seed: int | None = None,
     ) -> Self:

@@ -20,7 +20,7 @@ from .turns import Parts, gates_of
 
 if TYPE_CHECKING:
     from .health import Health, Monitor
-    from .net import Callbacks, Net, SampleWeight
+    from .net import Callbacks, Net, _SampleWeight
     from .objective import Losses, Objective
 
 
@@ -88,7 +88,7 @@ class Scoring(Predicting, abstract=True):
         *,
         loss: Losses | None = None,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
-        sample_weight: SampleWeight = None,
+        sample_weight: _SampleWeight = None,
         metrics: Any = None,
         callbacks: Callbacks = None,
     ) -> dict[str, float]:

@@ -7,13 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-if TYPE_CHECKING:
-    import pandas
 
 FEWEST_SEEDS = 6
 """Below this number of seeds no test of pairs reaches 5 %: with 5, the smallest p of a sign-flip test is 1/16."""
@@ -169,7 +166,7 @@ class Verdict:
 
         return "\n".join(textwrap.fill(sentence, 79) for sentence in self.sentences())
 
-    def to_pandas(self) -> pandas.DataFrame:
+    def to_pandas(self) -> Any:
         """Return the differences as a pandas.DataFrame with one row per pair.
 
         Raises
@@ -386,11 +383,13 @@ def _signs(n: int, start: int, stop: int) -> Floats:
     return np.asarray(1.0 - 2.0 * (common & 1))
 
 
-@lru_cache(maxsize=4)
-def _kept_signs(n: int) -> Floats:
+def _all_signs(n: int) -> Floats:
     signs = _signs(n, 0, _pattern_count(n))
     signs.flags.writeable = False
     return signs
+
+
+_kept_signs = lru_cache(maxsize=4)(_all_signs)
 
 
 def _sign_flips(d: Floats, mean: Floats, error: Floats, inflation: float, alpha: float) -> tuple[Floats, Floats, Floats]:

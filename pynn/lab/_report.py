@@ -18,7 +18,6 @@ from ._record import Entry, listed_scores
 from ._why import measured, reasons
 
 if TYPE_CHECKING:
-    import pandas
     from matplotlib.figure import Figure
 
 WIDTH = 79
@@ -199,7 +198,7 @@ class Report:
         return fragment(self)
 
     # ---- data ------------------------------------------------------------------------------------------------------
-    def to_pandas(self, rows: str = "runs") -> pandas.DataFrame:
+    def to_pandas(self, rows: str = "runs") -> Any:
         """Return a pandas.DataFrame.
 
         Parameters

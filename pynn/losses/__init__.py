@@ -9,7 +9,8 @@ from typing import Any
 
 from .. import _core
 from .._tables import LazyTable, Parameters, known_name, lazy_attributes, make_function, make_init, parse_docs, parse_parameters
-from ._base import REDUCTIONS, FunctionLoss, Loss, SequenceLoss
+from ._base import REDUCTIONS as _REDUCTIONS
+from ._base import FunctionLoss, Loss, SequenceLoss
 
 _TARGETS = {
     "r": "Finite numbers, of the shape of the prediction.",
@@ -112,7 +113,7 @@ def _parameter_lines(row: Mapping[str, Any], parameters: Parameters) -> str:
 
 
 def _reduction_lines(row: Mapping[str, Any]) -> str:
-    names = REDUCTIONS if row["has_batchmean"] else REDUCTIONS[:3]
+    names = _REDUCTIONS if row["has_batchmean"] else _REDUCTIONS[:3]
     divisor = "the sum of the weights of their classes, or their number without `weight`" if _by_class(row) else "their number"
     extra = "; 'batchmean' divides it by the number of rows, which gives the divergence itself" if row["has_batchmean"] else ""
     return (

@@ -152,8 +152,6 @@ class CTCLoss(SequenceLoss):
 
 from ..losses._base import FunctionLoss as FunctionLoss
 
-REDUCTIONS: tuple[dict[str, Any], ...]
-
 def get(loss: Any) -> Loss: ...
 
 by_name: LazyTable[type[Loss]]
