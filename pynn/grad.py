@@ -6,12 +6,15 @@ from functools import partial
 from typing import Any
 
 from ._tables import LazyTable, lazy_attributes
-from .activations import activations, aliases
+from .activations import activations, aliases, approximations
 from .activations._functions import elementwise, with_approximation
 
 _functions: LazyTable[Any] = LazyTable({
     **{name: partial(elementwise, row, __name__, derivative=True) for name, row in activations.items()},
-    "gelu": partial(with_approximation, activations["gelu"], activations["gelu_tanh"], __name__, derivative=True),
+    **{
+        name: partial(with_approximation, {word: activations[row] for word, row in rows.items()}, __name__, derivative=True)
+        for name, rows in approximations.items()
+    },
     **{alias: partial(lambda name: _functions[name], name) for alias, name in aliases.items()},
 })
 

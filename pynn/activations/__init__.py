@@ -23,9 +23,15 @@ aliases: dict[str, str] = {
 }
 """Keras's names of activation functions, and the names here."""
 
+approximations: dict[str, dict[str, str]] = {"gelu": {"none": "gelu", "tanh": "gelu_tanh"}}
+"""Functions with an argument ``approximate``, as in PyTorch's GELU, and the row that each of its values selects."""
+
 _functions: LazyTable[Any] = LazyTable({
     **{name: partial(elementwise, row, __name__) for name, row in activations.items()},
-    "gelu": partial(with_approximation, activations["gelu"], activations["gelu_tanh"], __name__),
+    **{
+        name: partial(with_approximation, {word: activations[row] for word, row in rows.items()}, __name__)
+        for name, rows in approximations.items()
+    },
     **{name: partial(rowwise, row, __name__) for name, row in rowwise_functions.items()},
     **{alias: partial(lambda name: _functions[name], name) for alias, name in aliases.items()},
 })

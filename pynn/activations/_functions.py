@@ -108,9 +108,10 @@ def _check(name: str, parameters: Parameters) -> str:
     return f"    if not ({plain} and ({parameters.check})):\n        verify({name!r}, {{{values}}})\n"
 
 
-def with_approximation(exact: Mapping[str, Any], tanh: Mapping[str, Any], module: str, *, derivative: bool = False) -> Any:
+def with_approximation(rows: Mapping[str, Mapping[str, Any]], module: str, *, derivative: bool = False) -> Any:
     """Return one function for two rows; its argument ``approximate`` ("none" or "tanh") selects the row."""
-    ufuncs = {"none": exact["grad" if derivative else "ufunc"], "tanh": tanh["grad" if derivative else "ufunc"]}
+    ufuncs = {word: row["grad" if derivative else "ufunc"] for word, row in rows.items()}
+    exact = rows["none"]
     name = exact["name"]
     function = make_function(
         f"def {name}(x: ArrayLike, approximate: str = 'none', *, {_ELEMENTWISE}) -> Any:\n"
@@ -120,7 +121,7 @@ def with_approximation(exact: Mapping[str, Any], tanh: Mapping[str, Any], module
     document = _document(exact, parse_parameters(""), derivative, function).replace(
         "    Real numbers of any shape.\n",
         "    Real numbers of any shape.\napproximate : {'none', 'tanh'}, default 'none'\n"
-        f"    'tanh' {'differentiates' if derivative else 'computes'} ``{tanh['formula']}`` instead.\n",
+        f"    'tanh' {'differentiates' if derivative else 'computes'} ``{rows['tanh']['formula']}`` instead.\n",
     )
     return _finish(function, ufuncs["none"], module, document)
 

@@ -11,12 +11,8 @@ from .. import _core
 from .._arrays import Array
 from .._graph import Builder
 from .._tables import REQUIRED, Parameters, make_init, parse_docs, parse_parameters
-from ..activations import aliases
+from ..activations import activations, aliases, approximations
 from ._base import Layer
-
-_VARIANTS = {"GELU": {"none": "gelu", "tanh": "gelu_tanh"}}
-"""Classes with an argument ``approximate`` that selects the row, as in PyTorch's GELU."""
-
 
 by_name: dict[str, type[Layer]] = {}
 """The layer class of each string that containers accept, such as "relu"."""
@@ -129,17 +125,16 @@ def _section(parameters: str) -> str:
     return f"\nParameters\n----------{parameters}\n" if parameters else ""
 
 
-def _document_activation(row: Mapping[str, Any], parameters: Parameters, has_approximate: bool) -> str:
+def _document_activation(row: Mapping[str, Any], parameters: Parameters, variants: Mapping[str, str]) -> str:
     texts = parse_docs(row["docs"])
     described = "".join(
         f"\n{name} : float" + ("" if default is REQUIRED else f", default {default!r}") + f"\n    {texts[name]}"
         for name, default in parameters.defaults.items()
     )
     errors = f"\nValueError\n    Unless ``{row['check']}``." if row["check"] else ""
-    if has_approximate:
-        approximate = next(other for other in _core.ACTIVATIONS if other["name"] == _VARIANTS[row["cls"]]["tanh"])
+    if variants:
         described += "\napproximate : {'none', 'tanh'}, default 'none'\n"
-        described += f"    'tanh' computes ``{approximate['formula']}`` instead."
+        described += f"    'tanh' computes ``{activations[variants['tanh']]['formula']}`` instead."
         errors += "\nValueError\n    If `approximate` has another value."
     given = [0.5 * i for i, default in enumerate(parameters.defaults.values(), 1) if default is REQUIRED]
     values = given or parameters.defaults.values()
@@ -158,11 +153,11 @@ def _document_activation(row: Mapping[str, Any], parameters: Parameters, has_app
 
 def _make_activation(row: Mapping[str, Any]) -> type[Layer]:
     name, parameters = row["cls"], parse_parameters(row["params"], row["check"])
-    variants = _VARIANTS.get(name, {})
+    variants = approximations.get(row["name"], {})
     after = "approximate: str = 'none'" if variants else ""
     body = {
         "__init__": make_init(name, parameters, _set_values, after=after),
-        "__doc__": _document_activation(row, parameters, bool(after)),
+        "__doc__": _document_activation(row, parameters, variants),
         "__module__": __name__,
         "_row": row,
         "_variants": variants,
