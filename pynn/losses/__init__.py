@@ -1,4 +1,4 @@
-"""The losses of the core's table: one class a row, made here and nowhere else."""
+"""Losses, one class per row of the core's table. The classes are created here."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 
 from .. import _core
 from .._tables import LazyTable, Parameters, known_name, lazy_attributes, make_function, make_init, parse_docs, parse_parameters
-from ._base import REDUCTIONS as _REDUCTIONS
-from ._base import FunctionLoss, Loss, SequenceLoss
+from ._base import REDUCTIONS, FunctionLoss, Loss, SequenceLoss
 
 _TARGETS = {
     "r": "Finite numbers, of the shape of the prediction.",
@@ -113,7 +112,7 @@ def _parameter_lines(row: Mapping[str, Any], parameters: Parameters) -> str:
 
 
 def _reduction_lines(row: Mapping[str, Any]) -> str:
-    names = _REDUCTIONS if row["has_batchmean"] else _REDUCTIONS[:3]
+    names = REDUCTIONS if row["has_batchmean"] else REDUCTIONS[:3]
     divisor = "the sum of the weights of their classes, or their number without `weight`" if _by_class(row) else "their number"
     extra = "; 'batchmean' divides it by the number of rows, which gives the divergence itself" if row["has_batchmean"] else ""
     return (
@@ -124,7 +123,7 @@ def _reduction_lines(row: Mapping[str, Any]) -> str:
 
 
 def _example_of(row: Mapping[str, Any]) -> str:
-    """Return the arguments of a call: those of the row, its kind or its target."""
+    """Return example arguments of a call as source text, chosen by the row itself, its kind or its target."""
     found = (row["example"], _EXAMPLES.get(f"kind {row['kind']}"), _EXAMPLES.get(f"target {row['target']}"))
     return next(text for text in found if text)
 
@@ -169,14 +168,10 @@ Examples
 """
 
 
-def _setup(self: Loss, values: dict[str, Any], reduction: str) -> None:
-    Loss.__init__(self, values, reduction)
-
-
 def _make(index: int, row: Mapping[str, Any]) -> type[Loss]:
     parameters = parse_parameters(row["params"], row["check"])
     body = {
-        "__init__": make_init(row["cls"], parameters, _setup, after="*, reduction: str = 'mean'"),
+        "__init__": make_init(row["cls"], parameters, Loss.__init__, after="*, reduction: str = 'mean'"),
         "__call__": _call(row, _call_document(row)),
         "__module__": __name__,
         "_index": index,

@@ -495,5 +495,5 @@ class FunctionLoss(Loss):
 
 
 def _lead(w: Array, a: Array) -> Array:
-    """Return w with axes of 1 after its own, to go with a."""
+    """Append axes of length 1 to ``w`` so that it broadcasts against ``a``."""
     return w.reshape(w.shape + (1,) * (a.ndim - w.ndim))

@@ -81,8 +81,6 @@ from ..optim._clip import clip_grad_value_ as clip_grad_value_
 
 from . import lr_scheduler as lr_scheduler
 
-OPTIONS: str
-
 def get(optimizer: str | Optimizer) -> Optimizer: ...
 
 by_name: LazyTable[type[Optimizer]]
