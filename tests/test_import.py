@@ -1,13 +1,11 @@
-"""Importing the package: the modules it loads, its public names, import cycles and import errors."""
+"""Importing the package: the modules it loads, its public names and import errors."""
 
-import ast
 import importlib
 import os
 import pkgutil
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -67,46 +65,6 @@ def test_help_of_the_package_is_short() -> None:
     lines = run("import pynn; help(pynn)").stdout.splitlines()
     assert 20 < len(lines) < 100
     assert any("Sequential" in line for line in lines)
-
-
-# ---- import cycles -----------------------------------------------------------------------------------------------------
-SOURCE = Path(pynn.__file__).parent
-FILES = {
-    ".".join(("pynn", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): path
-    for path in SOURCE.rglob("*.py")
-}
-
-
-def imported(name: str, path: Path) -> set[str]:
-    """Return the modules of the package that a module imports at run time, including imports within functions."""
-    package = (name if path.name == "__init__.py" else name.rpartition(".")[0]).split(".")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    blocks = [node.body for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
-    for_types = {id(node) for block in blocks for part in block for node in ast.walk(part)}
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and id(node) not in for_types:
-            base = package[: len(package) + 1 - node.level] if node.level else []
-            source = ".".join([*base, *([node.module] if node.module else [])])
-            found |= {full if (full := f"{source}.{alias.name}") in FILES else source for alias in node.names}
-    return found & set(FILES) - {name, "pynn"}
-
-
-def reached(start: str, imports: Mapping[str, set[str]]) -> set[str]:
-    """Return all modules that a module imports, directly or indirectly."""
-    found: set[str] = set()
-    waiting = [*imports[start]]
-    while waiting:
-        if (module := waiting.pop()) not in found:
-            found.add(module)
-            waiting += imports[module]
-    return found
-
-
-def test_imports_have_no_cycles() -> None:
-    imports = {name: imported(name, path) for name, path in FILES.items() if not name.endswith("__main__")}
-    assert "pynn._training.prepare" in imports["pynn._training.fit"]
-    assert [name for name in imports if name in reached(name, imports)] == []
 
 
 @pytest.mark.parametrize(("neighbour", "says"), [("standardmodels", "neuron simulator PyNN"), (None, "no compiled core")])

@@ -25,9 +25,15 @@ C_CODE = sorted(
         *(ROOT / "benchmarks" / "native").glob("*.[ch]"),
     ]
 )
-MAX_LINES, MAX_FUNCTION_LINES = 660, 60
+MAX_LINES, MAX_FUNCTION_LINES = 600, 60
+# pynn.h must stand alone, and the tables and their functions are read in one place.
+LONGER_FILES = {
+    "pynn.h": 800,
+    "core/kernels/activations.h": 650,
+    "core/kernels/optimizers.h": 650,
+    "core/layers/norm.c": 650,
+}
 MAX_COLUMNS, MAX_TABLE_COLUMNS = 100, 110
-MAX_HEADER_LINES = 800  # of pynn.h, which must stand alone and is the reference of every part
 
 # Each floor uses only floors before it. graph may also use layers/layers.h, the registry of layer kinds.
 FLOORS = ("base", "kernels", "graph", "layers", "training")
@@ -339,7 +345,9 @@ def test_no_c_files_depend_on_each_other(where: str) -> None:
 
 
 def test_no_python_modules_import_each_other() -> None:
-    assert not cycles(python_imports())
+    imports = python_imports()
+    assert "pynn._training.prepare" in imports["pynn._training.fit"]
+    assert not cycles(imports)
 
 
 def test_cycles_are_found() -> None:
@@ -352,8 +360,9 @@ def test_cycles_are_found() -> None:
 
 @each("")
 def test_files_are_short(path: Path) -> None:
-    most = MAX_HEADER_LINES if path == CSRC / "pynn.h" else MAX_LINES
-    assert len(path.read_text().splitlines()) <= most
+    lines = len(path.read_text().splitlines())
+    assert lines <= LONGER_FILES.get(name(path), MAX_LINES)
+    assert lines > MAX_LINES or name(path) not in LONGER_FILES, "remove the file from LONGER_FILES"
 
 
 TABLE = re.compile(r"\s*#\s*define \w+\([^)]*\b(ROW|FIELD|CHOICE|S|V)\b")
