@@ -5,6 +5,7 @@ import json
 import math
 import pickle
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -205,15 +206,17 @@ def test_inputs_are_scaled_by_the_training_rows_alone() -> None:
     split = data()
     train, test = split.split(0)
     part = split.part(0)
-    inner = part.X[part.train]
+    inner = part.X[part.train].astype(np.float64)
     varies = X[train].std(axis=0) > 0
-    assert np.allclose(inner.mean(axis=0), 0, atol=1e-5)
-    assert np.allclose(inner.std(axis=0)[varies], 1, atol=1e-4)
+    assert np.allclose(inner.mean(axis=0), 0, atol=1e-6)
+    assert np.allclose(inner.std(axis=0)[varies], 1, atol=1e-6)
     wild = X.copy()
     wild[test] *= 1000
     assert np.array_equal(data(X=wild).part(0).X, part.X)
     images = data(scale="together").part(0)
-    assert math.isclose(images.X[images.train].std(), 1, abs_tol=1e-3)
+    inner = images.X[images.train].astype(np.float64)
+    assert math.isclose(inner.std(), 1, abs_tol=1e-6)
+    assert inner.std(axis=0)[varies].min() < 0.1
 
 
 def test_missing_values_are_filled_by_the_training_rows_alone() -> None:
@@ -477,6 +480,25 @@ def test_units_are_counted_in_every_epoch() -> None:
     assert [run.history["dead"] for run in report["tanh"].runs] == [[0.0] * 3] * 2
     assert report["never"].dead == 1
     assert "never: 100% of the hidden units are dead, the most in layer 1 (100%)." in str(report)
+
+
+@pytest.mark.parametrize(
+    ("reached", "middle"),
+    [([4], 4), ([9, 2, 4], 4), ([3, 4], 4), ([3, None, 8], 8), ([3, None], None), ([3, None, None], None)],
+)
+def test_an_entry_holds_means_and_the_median_epoch(tuned: Report, reached: list[int | None], middle: int | None) -> None:
+    first = tuned["relu"].runs[0]
+    accuracies = [[float(epoch == goal) for epoch in range(1, 10)] for goal in reached]
+    runs = [
+        replace(first, score=0.5 + i / 8, loss=2.0 * i, seconds=0.5 + i, history={"val_accuracy": values})
+        for i, values in enumerate(accuracies)
+    ]
+    entry = replace(tuned["relu"], runs=tuple(runs))
+    mean = (len(runs) - 1) / 2
+    assert entry.scores == tuple(0.5 + i / 8 for i in range(len(runs)))
+    assert (entry.score, entry.loss, entry.seconds) == pytest.approx((0.5 + mean / 8, 2 * mean, 0.5 + mean))
+    assert entry.epochs_to(0.9) == middle
+    assert entry.deviation == pytest.approx(np.std(entry.scores, ddof=1) if len(runs) > 1 else 0.0)
 
 
 def test_frame_has_a_row_per_training() -> None:
