@@ -159,7 +159,6 @@ class Layer:
         """Return the arguments that create a layer like this one, as plain JSON types."""
         if not self._is_custom:
             return {}
-
         return arguments(self)
 
     @classmethod
@@ -632,8 +631,9 @@ class _CallState(NamedTuple):
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in now.items() if k not in _BASE_ATTRIBUTES and before.get(k, _BASE_ATTRIBUTES) is not v}
 
+
 _IN_BACKWARD = -1
-"""Stands for the call while its backward runs, because that may call the backward of a base class."""
+"""The value of ``_call`` while ``backward`` runs; it may call the ``backward`` of a base class, which must not be checked again."""
 
 
 def missing_forward(name: str) -> RuntimeError:
