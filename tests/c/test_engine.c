@@ -61,6 +61,25 @@ static void start(pn_dtype dtype)
         pn_random_uniform(7, i, -0.5, 0.5, dtype, HIDDEN * IN, p[i]);
 }
 
+/* Calls run(argument) with the n-th allocation failing, for each n until none fails. */
+static void check_allocations(pn_status (*run)(int argument, pn_error *error), int argument,
+                              long least)
+{
+    pn_status status = PN_NO_MEMORY;
+    long n = 0;
+    for (; status && n < 1000; n++) {
+        pn_error error = { "" };
+        fail_at = n;
+        status = run(argument, &error);
+        CHECK(status == (fail_at < 0 ? PN_NO_MEMORY : PN_OK),
+              "allocation %ld failed, and the status is %d", n, (int)status);
+        CHECK(!status || error.text[0], "allocation %ld failed without a message", n);
+        CHECK(alive == 0, "%ld blocks were not freed when allocation %ld failed", alive, n);
+    }
+    fail_at = -1;
+    CHECK(!status && n > least, "status %d after %ld allocations", (int)status, n);
+}
+
 /* The arguments of training on XOR, which refer to each other. */
 typedef struct {
     double step_counts[PARAMETERS];
@@ -238,6 +257,12 @@ static pn_status solve(pn_dtype dtype, int epochs, double *last, pn_error *error
     return status;
 }
 
+static pn_status solve_twice(int dtype, pn_error *error)
+{
+    double last;
+    return solve((pn_dtype)dtype, 2, &last, error);
+}
+
 static void check_solving(void)
 {
     for (int dtype = PN_F32; dtype <= PN_F64; dtype++) {
@@ -245,15 +270,7 @@ static void check_solving(void)
         double last = 1;
         pn_status status = solve((pn_dtype)dtype, 40, &last, &error);
         CHECK(status == PN_OK && last < 1e-9, "%d: a loss of %g %s", dtype, last, error.text);
-        status = PN_NO_MEMORY;
-        for (long n = 0; status && n < 1000; n++) {
-            fail_at = n;
-            status = solve((pn_dtype)dtype, 2, &last, &error);
-            CHECK(status == (fail_at < 0 ? PN_NO_MEMORY : PN_OK),
-                  "allocation %ld failed, and the status is %d", n, (int)status);
-            CHECK(alive == 0, "%ld blocks were not freed when allocation %ld failed", alive, n);
-        }
-        fail_at = -1;
+        check_allocations(solve_twice, dtype, 20);
     }
 }
 
@@ -269,24 +286,111 @@ static void check_learning(void)
     CHECK(alive == 0, "%ld blocks were not freed", alive);
 }
 
-static void check_memory(void)
+static pn_status run_epochs(int epochs, pn_error *error)
 {
-    pn_error error = { "" };
     double first, last;
     size_t correct;
-    pn_status status = PN_NO_MEMORY;
-    long n = 0;
-    for (; status; n++) {
-        fail_at = n;
-        status = run(2, &first, &last, &correct, &error);
-        CHECK(status == (fail_at < 0 ? PN_NO_MEMORY : PN_OK),
-              "allocation %ld failed, and the status is %d", n, (int)status);
-        CHECK(!status || error.text[0], "allocation %ld failed without a message", n);
-        CHECK(alive == 0, "%ld blocks were not freed when allocation %ld failed", alive, n);
-        if (n > 1000) break;
+    return run(epochs, &first, &last, &correct, error);
+}
+
+/* ---- a trace of one step --------------------------------------------------------------------- */
+enum { NODES = 24 };
+static double values[NODES][ROWS * HIDDEN], gradients[NODES][ROWS * HIDDEN],
+    loss_gradient[ROWS * OUT];
+
+typedef struct { void *value[NODES], *gradient[NODES], *loss_gradient[1]; pn_score score; } arrays;
+
+static pn_status trace(const pn_graph *graph, const training *t, arrays *a, pn_error *error)
+{
+    a->score = (pn_score){ 0 };
+    a->loss_gradient[0] = loss_gradient;
+    for (size_t i = 0; i < NODES; i++) {
+        a->value[i] = values[i];
+        a->gradient[i] = gradients[i];
     }
-    fail_at = -1;
-    CHECK(n > 20, "only %ld allocations", n);
+    const pn_trace out = { a->value, a->gradient, a->loss_gradient, &a->score };
+    return pn_trace_step(graph, &t->data, &t->criterion, 1, 1, &out, error);
+}
+
+static pn_status trace_once(int unused, pn_error *error)
+{
+    training t;
+    arrays a;
+    pn_graph *graph = NULL;
+    (void)unused;
+    start(PN_F64);
+    training_init(&t);
+    pn_status status = build(PN_F64, &graph, error);
+    if (!status) status = trace(graph, &t, &a, error);
+    pn_graph_free(graph);
+    return status;
+}
+
+static double most_apart(const double *a, const double *b, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++) most = fmax(most, fabs(a[i] - b[i]));
+    return most;
+}
+
+/* Compares a trace with a step of fit from the same state, and with a plan. */
+static pn_status compare_trace(const pn_graph *graph, training *t, pn_error *error)
+{
+    static double expected_g[PARAMETERS][HIDDEN * IN];
+    double y[ROWS * OUT], gx[ROWS * IN];
+    const void *x = X, *gy = loss_gradient;
+    void *out = y, *in_grad = gx;
+    int64_t step = 0;
+    arrays a;
+    pn_score score = { 0 };
+    pn_plan *plan = NULL;
+    pn_fit *fit = NULL;
+    memset(g, 0, sizeof g);
+    pn_status status = trace(graph, t, &a, error);
+    memcpy(expected_g, g, sizeof g);
+    if (!status) status = pn_plan_new(graph, ROWS, PN_BACKWARD, &plan, error);
+    if (!status) status = pn_plan_forward(plan, &x, &out, 0, error);
+    if (!status) status = pn_plan_backward(plan, &gy, &in_grad, error);
+    CHECK(most_apart(gradients[0], gx, ROWS * IN) < 1e-14 && fabs(gx[0]) > 1e-3,
+          "gradient of the input %g", gx[0]);
+    memset(g, 0, sizeof g);
+    t->options.batch_size = ROWS;
+    if (!status) status = pn_fit_new(graph, &t->data, &t->options, &fit, error);
+    if (!status) pn_fit_keep(fit, &out);
+    if (!status) status = pn_fit_batch(fit, &t->data, &step, &score, error);
+    pn_fit_free(fit);
+    pn_plan_free(plan);
+    CHECK(status == PN_OK, "%s", error->text);
+    CHECK(!memcmp(values[0], X, sizeof X), "an input is not its value");
+    CHECK(most_apart(values[NODES - 1], y, ROWS * OUT) < 1e-14, "output %g", values[NODES - 1][0]);
+    CHECK(!memcmp(gradients[NODES - 1], loss_gradient, sizeof loss_gradient), "gradient %g of %g",
+          gradients[NODES - 1][0], loss_gradient[0]);
+    for (size_t i = 0; i < ROWS * HIDDEN; i++)
+        CHECK(fabs(values[2][i] - tanh(values[1][i])) < 1e-14, "tanh(%g) is %g", values[1][i],
+              values[2][i]);
+    CHECK(most_apart(expected_g[0], g[0], PARAMETERS * HIDDEN * IN) < 1e-14 && g[0][0] != 0,
+          "gradient of a weight %g", g[0][0]);
+    CHECK(fabs(a.score.loss - score.loss) < 1e-13 && a.score.correct == score.correct &&
+              a.score.divisor == score.divisor && a.score.rows == ROWS,
+          "a loss of %g, not %g", a.score.loss, score.loss);
+    t->data.rows = 0;
+    CHECK(trace(graph, t, &a, error) == PN_BAD_SHAPE, "a trace of no rows");
+    return status;
+}
+
+static void check_trace(void)
+{
+    training t;
+    pn_error error = { "" };
+    pn_graph *graph = NULL;
+    start(PN_F64);
+    training_init(&t);
+    pn_status status = build(PN_F64, &graph, &error);
+    CHECK(status || pn_graph_nodes(graph) == NODES, "%zu nodes", pn_graph_nodes(graph));
+    if (!status) status = compare_trace(graph, &t, &error);
+    CHECK(status == PN_OK, "%s", error.text);
+    pn_graph_free(graph);
+    CHECK(alive == 0, "%ld blocks were not freed", alive);
 }
 
 /* ---- errors ---------------------------------------------------------------------------------- */
@@ -448,7 +552,9 @@ int main(void)
         check_learning();
         check_solving();
     }
-    check_memory();
+    check_trace();
+    check_allocations(run_epochs, 2, 20);
+    check_allocations(trace_once, 0, 20);
     check_errors();
     check_branches();
     check_stopping();
