@@ -1,13 +1,12 @@
 /* arena.c - places all buffers of a plan in one block of memory. Buffers whose lifetimes do not
  * overlap may share a place. */
 #include "arena.h"
+#include "array.h"
 #include "port.h"
 #include <stdint.h>
 
 enum { ALIGN = 64 };
 static const size_t TOO_LARGE = PTRDIFF_MAX;    /* bytes that no allocation can have */
-
-static size_t round_up(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
 
 /* Insertion sort, largest first: plans have tens of buffers. */
 static void sort_by_size(const pn_buffer *buffers, size_t n, size_t *order)
@@ -30,9 +29,9 @@ static size_t lowest_offset(const pn_buffer *buffers, const size_t *order, size_
         for (size_t j = 0; j < done; j++) {
             const pn_buffer *a = &buffers[order[j]], *b = &buffers[i];
             if (a->first > b->last || b->first > a->last) continue;
-            if (offset < a->offset + round_up(a->bytes) &&
-                a->offset < offset + round_up(b->bytes)) {
-                offset = a->offset + round_up(a->bytes);
+            if (offset < a->offset + pn_round_to_line(a->bytes) &&
+                a->offset < offset + pn_round_to_line(b->bytes)) {
+                offset = a->offset + pn_round_to_line(a->bytes);
                 moved = 1;
             }
         }
@@ -44,13 +43,13 @@ size_t pn_arena_place(pn_buffer *buffers, size_t n, size_t *order)
 {
     /* The arena cannot exceed the sum of all buffers. */
     size_t total = 0, sum = 0;
-    for (size_t i = 0; i < n; sum += round_up(buffers[i++].bytes))
+    for (size_t i = 0; i < n; sum += pn_round_to_line(buffers[i++].bytes))
         if (buffers[i].bytes >= TOO_LARGE || sum >= TOO_LARGE - buffers[i].bytes) return TOO_LARGE;
     sort_by_size(buffers, n, order);
     for (size_t k = 0; k < n; k++) {
         pn_buffer *b = &buffers[order[k]];
         b->offset = lowest_offset(buffers, order, k, order[k]);
-        if (b->offset + round_up(b->bytes) > total) total = b->offset + round_up(b->bytes);
+        total = pn_max(total, b->offset + pn_round_to_line(b->bytes));
     }
     return total;
 }

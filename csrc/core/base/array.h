@@ -5,7 +5,12 @@
 #include <string.h>
 
 /* Bytes of one element. */
-size_t pn_size(pn_dtype t);
+static inline size_t pn_size(pn_dtype t)
+{
+    return t == PN_F32 ? sizeof(float) : sizeof(double);
+}
+static inline size_t pn_min(size_t a, size_t b) { return a < b ? a : b; }
+static inline size_t pn_max(size_t a, size_t b) { return a > b ? a : b; }
 /* Multiplies two sizes; returns 0 on overflow. */
 int pn_multiply(size_t a, size_t b, size_t *product);
 /* Makes room for element n of an array, whose capacity doubles; returns 0 when memory is short. */
@@ -26,7 +31,7 @@ static inline void pn_element_set(pn_dtype t, void *x, size_t i, double value)
 /* The address of element i of x. */
 static inline void *pn_element_at(pn_dtype t, const void *x, size_t i)
 {
-    return (char *)x + i * (t == PN_F32 ? sizeof(float) : sizeof(double));
+    return (char *)x + i * pn_size(t);
 }
 /* memcpy, without a call for one to four elements. */
 static inline void pn_copy(void *to, const void *from, size_t bytes)

@@ -71,8 +71,7 @@ static void run_block(run *j, size_t i, size_t block)
     const pn_block_job *job = j->job;
     const pn_graph *g = j->p->graph;
     worker *w = &j->p->workers[i];
-    const size_t start = block * j->p->block, left = job->rows - start,
-                 rows = left < j->p->block ? left : j->p->block;
+    const size_t start = block * j->p->block, rows = pn_min(job->rows - start, j->p->block);
     for (size_t k = 0; k < g->n_inputs; k++)
         w->x[k] = pn_samples_gather(g, k, &job->x[k], job->order, start, rows,
                                     w->inputs.x ? w->inputs.x[k] : NULL);
@@ -143,8 +142,7 @@ static pn_status prepare_worker(pn_blocks *p, worker *w, int full, size_t rows, 
 
 size_t pn_blocks_workers(const pn_blocks *p, size_t n, int calls_back)
 {
-    const size_t threads = p->graph->custom || calls_back ? 1 : pn_threads_get();
-    return n < threads ? n : threads;
+    return pn_min(n, p->graph->custom || calls_back ? 1 : pn_threads_get());
 }
 
 static pn_status prepare(const run *j, size_t blocks, pn_error *error)
@@ -208,7 +206,7 @@ static pn_status run_regions(run *j, size_t blocks, pn_error *error)
     for (size_t done = 0, n_blocks = workers; done < blocks; done = j->end) {
         if (blocks > workers) start = pn_now_ms();
         atomic_store(&j->next, done);
-        j->end = blocks - done < n_blocks ? blocks : done + n_blocks;
+        j->end = done + pn_min(blocks - done, n_blocks);
         pn_parallel(workers, run_worker, j);
         for (size_t i = 0; i < workers && j->stopped; i++)
             if (j->p->workers[i].status)

@@ -80,7 +80,7 @@ int pn_narrow(size_t n, const double *x, float *y)
     enum { BLOCK = 2048 }; /* small enough to stay in the cache between the two passes */
     size_t finite = 0;
     for (size_t i = 0; i < n; i += BLOCK) {
-        const size_t m = n - i < BLOCK ? n - i : BLOCK;
+        const size_t m = pn_min(n - i, BLOCK);
         convert(PN_FROM_F64, PN_F32, m, x + i, y + i);
         finite += pn_first_nonfinite(PN_F32, m, y + i);
     }
@@ -102,7 +102,7 @@ static void gather(void *context, size_t task)
 {
     const gathering *j = context;
     const size_t bytes = j->elements * pn_size(j->dtype);
-    size_t end = (task + 1) * j->share < j->n ? (task + 1) * j->share : j->n;
+    const size_t end = pn_min((task + 1) * j->share, j->n);
     for (size_t k = task * j->share; k < end; k++) {
         size_t row = j->order ? j->order[j->start + k] : j->start + k;
         const char *x = (const char *)j->samples->x + (ptrdiff_t)row * j->samples->stride;
@@ -139,7 +139,7 @@ void pn_samples_prefetch(const pn_graph *g, size_t i, const pn_samples *samples,
                          const size_t *order, size_t n)
 {
     const size_t bytes = pn_count(&g->nodes[g->inputs[i]].shape) * source_size(samples->type),
-                 head = bytes < FETCH_BYTES ? bytes : FETCH_BYTES;
+                 head = pn_min(bytes, FETCH_BYTES);
     for (size_t k = 0; k < n; k++) {
         const char *row = (const char *)samples->x + (ptrdiff_t)order[k] * samples->stride;
         for (size_t b = 0; b < head; b += 64) __builtin_prefetch(row + b);

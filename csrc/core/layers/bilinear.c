@@ -121,8 +121,6 @@ static void run_backward(const pn_step *s, void *const *at)
     s->k->sum_rows(l->rows, l->out, at[l->gy], l->gbias);
 }
 
-static size_t most(size_t a, size_t b) { return a > b ? a : b; }
-
 /* Adds a step, with scratch for each of its products. */
 static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *run, bilinear l)
 {
@@ -145,11 +143,11 @@ static pn_status add(pn_builder *b, size_t node, const char *what, pn_step_fn *r
         forward = { .m = l.rows, .n = l.m, .k = l.n, .lda = l.n, .ldb = l.m, .ldc = l.m },
         back = { .tb = 1, .m = l.rows, .n = l.n, .k = l.m, .lda = l.m, .ldb = l.m, .ldc = l.n },
         gradient = { .ta = 1, .m = l.n, .n = l.m, .k = l.rows, .lda = l.n, .ldb = l.m, .ldc = l.m };
-    const size_t bytes = most(b->k->gemm_workspace(&forward),
-                              most(b->k->gemm_workspace(&back), b->k->gemm_workspace(&gradient)));
+    const size_t bytes = pn_max(b->k->gemm_workspace(&forward),
+                              pn_max(b->k->gemm_workspace(&back), b->k->gemm_workspace(&gradient)));
     s->flops = 2.0 * (double)l.rows * (double)l.n * (double)l.m * (double)l.out;
     s->work = pn_buffer_new(b, bytes / pn_size(l.t) + 1);
-    l.part = pn_buffer_new(b, l.rows * most(l.n, l.m));
+    l.part = pn_buffer_new(b, l.rows * pn_max(l.n, l.m));
     if (s->work == PN_NONE || l.part == PN_NONE) return PN_NO_MEMORY;
     s->out = run == run_forward ? b->value[node] : PN_NONE;
     *own = l;

@@ -49,8 +49,8 @@ static pn_status check_padding(const pn_node *node, const pn_shape *input, pn_er
 {
     const conv_config *c = pn_config(node);
     for (size_t i = 0; i < c->kernel_size.n; i++) {
-        const size_t before = c->padding_before.at[i], after = c->padding_after.at[i],
-                     most = before > after ? before : after, size = input->dim[i + 1];
+        const size_t most = pn_max(c->padding_before.at[i], c->padding_after.at[i]),
+                     size = input->dim[i + 1];
         if (c->padding_mode == REFLECT ? most >= size && most > 0
             : c->padding_mode == CIRCULAR
                 ? most > size
@@ -67,7 +67,7 @@ static pn_status check_padding(const pn_node *node, const pn_shape *input, pn_er
 static double extent(const pn_node *n, const pn_shape *in)
 {
     const conv_config *c = pn_config(n);
-    double all = (double)(c->in_channels > c->out_channels ? c->in_channels : c->out_channels);
+    double all = (double)pn_max(c->in_channels, c->out_channels);
     for (size_t i = 0; i < c->kernel_size.n; i++) {
         const double x = (double)in->dim[i + 1], y = (double)n->shape.dim[i + 1],
                      k = (double)c->kernel_size.at[i], reach = (double)c->dilation.at[i] * k,
@@ -139,20 +139,18 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 
 /* ---- planning -------------------------------------------------------------------------------- */
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 static ptrdiff_t down(ptrdiff_t a, ptrdiff_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
 /* The scratch that an axis needs; that of y covers every tap of every x. */
 static void measure(pn_axis *a, int mode)
 {
     const size_t reach = a->d * (a->k - 1);
-    a->x_padded = most(a->before + a->x, (a->y - 1) * a->s + reach + 1);
+    a->x_padded = pn_max(a->before + a->x, (a->y - 1) * a->s + reach + 1);
     const size_t first = mode == ZEROS ? a->before : 0,
                  end = mode == ZEROS ? a->before + a->x : a->x_padded;
     const ptrdiff_t low = down((ptrdiff_t)first - (ptrdiff_t)reach, (ptrdiff_t)a->s);
     a->y_at = low < 0 ? (size_t)-low : 0;
-    a->y_padded = a->y_at + most(a->y, end ? (end - 1) / a->s + 1 : 0);
+    a->y_padded = a->y_at + pn_max(a->y, end ? (end - 1) / a->s + 1 : 0);
 }
 
 /* y = weight * x. A run is a row of taps, or a single tap if the taps are not adjacent. */
@@ -278,7 +276,7 @@ static int scatters(const pn_conv *v, size_t lanes)
     const size_t scattered = h->y * w->y * h->k * ((w->k * v->c + lanes - 1) / lanes);
     return v->whole && h->y >= 4 &&
            (double)scattered * (double)(v->o + 4) * 1.25 <
-               (double)least(gathered, planes) * (double)v->o;
+               (double)pn_min(gathered, planes) * (double)v->o;
 }
 
 /* Scatters one image of y to x: for each row of taps, columns of y by columns of x. */
@@ -324,7 +322,7 @@ static void measure_images(const pn_builder *b, pn_conv *v)
     for (pn_axis *a = h; v->x_scatters && a <= w; a++) a->y_padded = a->y, a->y_at = 0;
     v->x_size = h->x_padded * w->x_padded * v->xc;
     v->y_size = h->y_padded * w->y_padded * v->yc;
-    v->out_size = most(v->x_size, h->y * w->y * v->yc);
+    v->out_size = pn_max(v->x_size, h->y * w->y * v->yc);
     v->x_direct = v->x_layout && h->x_padded == h->x && w->x_padded == w->x;
     v->y_direct = v->y_layout && h->y_padded == h->y && w->y_padded == w->y && v->yc % lanes == 0;
     pn_planes_choose(v, lanes);
@@ -366,7 +364,7 @@ static void plan_axes(const pn_node *n, const pn_shape *x, const pn_shape *y, pn
                         .x = x->dim[i + 1],
                         .y = y->dim[i + 1] };
         measure(a, v->mode);
-        v->phases[from + i] = least(a->s, v->mode == ZEROS ? a->x : a->x_padded);
+        v->phases[from + i] = pn_min(a->s, v->mode == ZEROS ? a->x : a->x_padded);
     }
 }
 
@@ -406,9 +404,9 @@ static pn_conv *plan(pn_builder *b, size_t node)
     v->packed_transpose = v->groups * c_packed * v->o * v->taps;
     if (v->depthwise) v->transpose_width = v->width, v->packed_transpose = v->packed;
     v->part = v->packed + (v->transposed ? v->xc : v->yc);
-    v->lanes = least(b->rows, most(least(b->rows / 4, PN_CONV_LANES), least(b->rows, 8)));
-    if (v->lanes > 1) v->lanes = least(v->lanes, most(PARTS / (v->part + 1), 1));
-    v->at_once = b->rows ? most(least(GATHERED / (v->x_size + v->y_size + 1),
+    v->lanes = pn_min(b->rows, pn_max(pn_min(b->rows / 4, PN_CONV_LANES), pn_min(b->rows, 8)));
+    if (v->lanes > 1) v->lanes = pn_min(v->lanes, pn_max(PARTS / (v->part + 1), 1));
+    v->at_once = b->rows ? pn_max(pn_min(GATHERED / (v->x_size + v->y_size + 1),
                                       (b->rows + v->lanes - 1) / v->lanes),
                                 1)
                          : 1;

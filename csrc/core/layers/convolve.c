@@ -228,7 +228,7 @@ static void weight_sums(const pn_conv_job *j, const char *xs, const char *ys, ch
         for (size_t p = 0; p < v->o; p += v->width)
             for (size_t l = 0; l < lines; l++) {
                 pn_taps t = v->weight;
-                t.n = v->o - p < v->width ? v->o - p : v->width;
+                t.n = pn_min(v->o - p, v->width);
                 j->s->k->conv.taps(&t, 1, xs + (l * v->a[1].d * v->xc + g * v->c) * size,
                                    ys + (y_place(v).at + g * v->o + p) * size, NULL,
                                    sums + (g * (v->packed / v->groups) + p * v->taps * v->c +
@@ -249,8 +249,8 @@ static lane lane_of(const pn_conv_job *j, size_t i)
     const size_t n = j->s->rows, each = n / v->lanes, more = n % v->lanes, size = j->s->bytes;
     uint64_t busy = atomic_load(v->busy);
     while (!atomic_compare_exchange_weak(v->busy, &busy, busy | (busy + 1))) {}
-    lane l = { .from = each * i + (i < more ? i : more),
-               .to = each * (i + 1) + (i + 1 < more ? i + 1 : more) };
+    lane l = { .from = each * i + pn_min(i, more),
+               .to = each * (i + 1) + pn_min(i + 1, more) };
     while (busy >> l.scratch & 1) l.scratch++;
     l.x = (char *)j->at[j->s->work] + l.scratch * v->lane_size * size;
     l.y = l.x + (v->at_once * v->x_size + SLACK) * size;
@@ -358,7 +358,7 @@ static void forward_lane(void *context, size_t i)
     clear(v, &l, !v->transposed && !v->y_planes, v->transposed && !v->x_planes,
           !v->transposed && v->y_planes, v->transposed && v->x_planes, s->bytes);
     for (size_t k = l.from, n; k < l.to && !pn_stop_now(); k += n) {
-        n = l.to - k < v->at_once ? l.to - k : v->at_once;
+        n = pn_min(l.to - k, v->at_once);
         if (v->transposed) {
             const char *y = j->y + k * y_image(v) * s->bytes;
             make_x(j, &l, n, y, v->x_planes ? NULL : y_images(j, n, y, l.y), bias,
@@ -408,7 +408,7 @@ static void backward_lane(void *context, size_t i)
     memset(part, 0, v->part * s->bytes);
     clear(v, &l, x_used, y_used, v->y_planes, v->x_planes, s->bytes);
     for (size_t k = l.from, n; k < l.to && !pn_stop_now(); k += n) {
-        n = l.to - k < v->at_once ? l.to - k : v->at_once;
+        n = pn_min(l.to - k, v->at_once);
         const char *x = j->x + k * x_image(v) * s->bytes, *y = y_gradients(j, &l, k, n);
         const char *xs = x_used ? x_images(j, n, x, l.x) : NULL,
                    *ys = y_used ? y_images(j, n, y, l.y) : NULL;

@@ -36,7 +36,7 @@ static char *part(const job *j, int buffer, size_t i, size_t each)
 }
 static size_t last_group(const job *j, size_t i)
 {
-    return (i + 1) * j->groups < j->s->rows ? (i + 1) * j->groups : j->s->rows;
+    return pn_min((i + 1) * j->groups, j->s->rows);
 }
 
 static void forward_chunk(void *context, size_t i)

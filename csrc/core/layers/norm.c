@@ -68,8 +68,6 @@ typedef struct {
 
 typedef struct { const pn_step *s; void *const *at; norm *f; gradients *g; size_t per; } job;
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 static size_t parts_of(size_t n, size_t per) { return (n + per - 1) / per; }
 /* sums per group */
 static size_t units_of(const norm *f) { return f->g.weight_axis == PN_PER_SPAN ? f->g.spans : 1; }
@@ -80,7 +78,7 @@ static void group_chunk(void *context, size_t chunk)
 {
     const job *j = context;
     const norm *f = j->f;
-    const size_t from = chunk * j->per, to = least(from + j->per, f->groups);
+    const size_t from = chunk * j->per, to = pn_min(from + j->per, f->groups);
     if (f->fresh) f->k->moments(&f->g, from, to, j->at[j->s->in]);
     f->k->apply(&f->g, from, to, j->at[j->s->in], j->at[j->s->out]);
 }
@@ -89,8 +87,8 @@ typedef struct { size_t row, rows, column, columns, at; } tile;
 static tile tile_at(const norm *f, size_t i)
 {
     tile t = { .row = i / f->column_tiles, .column = i % f->column_tiles * TILE_COLUMNS };
-    t.rows = least(f->tile_rows, f->rows - t.row * f->tile_rows);
-    t.columns = least(TILE_COLUMNS, f->features - t.column);
+    t.rows = pn_min(f->tile_rows, f->rows - t.row * f->tile_rows);
+    t.columns = pn_min(TILE_COLUMNS, f->features - t.column);
     t.at = t.row * f->tile_rows * f->features + t.column;
     return t;
 }
@@ -123,13 +121,13 @@ static void join_tiles(norm *f, const void *x)
 {
     for (size_t c = 0; c < f->features; c++) f->g.mean[c] = f->g.var[c] = 0;
     for (size_t r = 0; r < f->row_tiles; r++) {
-        const double share = (double)least(f->tile_rows, f->rows - r * f->tile_rows) /
+        const double share = (double)pn_min(f->tile_rows, f->rows - r * f->tile_rows) /
                              (double)f->rows,
                      *mean = part_at(f, r, 0);
         for (size_t c = 0; c < f->features; c++) f->g.mean[c] += share * mean[c];
     }
     for (size_t r = 0; r < f->row_tiles; r++) {
-        const double n = (double)least(f->tile_rows, f->rows - r * f->tile_rows),
+        const double n = (double)pn_min(f->tile_rows, f->rows - r * f->tile_rows),
                      *mean = part_at(f, r, 0), *squares = part_at(f, r, 1);
         for (size_t c = 0; c < f->features; c++)
             f->g.var[c] += squares[c] + n * (mean[c] - f->g.mean[c]) * (mean[c] - f->g.mean[c]);
@@ -164,7 +162,7 @@ static void forward_columns(norm *f, job *j)
 }
 
 /* running = (1 - m) running + m new, with the unbiased variance. For several samples of
- * instance_norm, new is their mean. A negative momentum stands for the cumulative average. An empty
+ * instance_norm, new is their mean. A negative momentum selects the cumulative average. An empty
  * batch is counted, as in PyTorch, and changes nothing else. */
 static void track(norm *f)
 {
@@ -248,8 +246,8 @@ static void back_chunk(void *context, size_t chunk)
     const norm *f = j->f;
     const gradients *d = j->g;
     size_t count = 0;
-    const size_t last = least((chunk + 1) * d->per, f->groups),
-                 block = least(BLOCK, most(LEAST_BLOCK, CHUNK / (f->g.spans * f->g.n + 1)));
+    const size_t last = pn_min((chunk + 1) * d->per, f->groups),
+                 block = pn_min(BLOCK, pn_max(LEAST_BLOCK, CHUNK / (f->g.spans * f->g.n + 1)));
     const int each = f->g.weight_axis == PN_PER_ELEMENT;
     const void *x = j->at[j->s->in2], *gy = j->at[j->s->in];
     void *gx = j->s->out == PN_NONE ? NULL : j->at[j->s->out];
@@ -258,7 +256,7 @@ static void back_chunk(void *context, size_t chunk)
     void *gw = held && d->gw ? held : NULL, *gb = held && d->gb ? held + f->features : NULL;
     if (sums) memset(sums, 0, 4 * f->features * sizeof *sums);
     for (size_t i = chunk * d->per; i < last; i += block) {
-        const size_t to = least(i + block, last);
+        const size_t to = pn_min(i + block, last);
         if (f->fresh || (!each && (d->gw || d->gb))) f->k->sums(&f->g, i, to, x, gy, d->sums);
         if (!gx && !each) continue;
         factors_of(f, d->sums, i, to, by);
@@ -388,7 +386,7 @@ static pn_status add_forward(pn_builder *b, size_t node, const char *what, norm 
     f.g.var = doubles(b, f.groups, &ok);
     f.g.scale = doubles(b, f.groups, &ok);
     if (f.columns) {
-        const size_t wide = least(f.features ? f.features : 1, TILE_COLUMNS);
+        const size_t wide = pn_min(f.features ? f.features : 1, TILE_COLUMNS);
         f.tile_rows = TILE_ROWS * (TILE_COLUMNS / wide);
         f.row_tiles = parts_of(f.rows, f.tile_rows);
         f.column_tiles = parts_of(f.features, TILE_COLUMNS);
@@ -425,7 +423,7 @@ static pn_status backward(pn_builder *b, size_t node)
     const size_t units = units_of(f);
     d.per = CHUNK / (f->g.spans * f->g.n + 1) + 1;
     if (f->g.weight_axis == PN_PER_ELEMENT)
-        d.per = most(d.per, most(LEAST_PART, parts_of(f->groups, PARTS)));
+        d.per = pn_max(d.per, pn_max(LEAST_PART, parts_of(f->groups, PARTS)));
     d.chunks = parts_of(f->groups, d.per);
     d.sums = doubles(b, 2 * f->groups * units, &ok);
     d.by = doubles(b, 3 * f->features, &ok);

@@ -131,7 +131,7 @@ typedef struct { const pad *p; const pn_typed_kernels *k; const char *x; char *y
 
 static size_t last_image(const pad *p, size_t i)
 {
-    return (i + 1) * p->chunk < p->images ? (i + 1) * p->chunk : p->images;
+    return pn_min((i + 1) * p->chunk, p->images);
 }
 
 static void pad_chunk(void *context, size_t i)

@@ -23,8 +23,6 @@ void pn_planes_choose(pn_conv *v, size_t lanes)
 }
 
 /* The products; planes_size and out_size grow. */
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
-
 pn_status pn_planes_plan(pn_builder *b, pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];
@@ -81,8 +79,8 @@ pn_status pn_planes_plan(pn_builder *b, pn_conv *v)
                          .x_image = x_planes_size(v),
                          .at = tap_at };
     v->planes_size = v->at_once * x_planes_size(v) + up(v->yc * y_plane(v) + SLACK);
-    const size_t out = larger(v->y_planes ? v->o * up(ny) : 0, v->x_planes ? v->c * up(nx) : 0);
-    if (out > v->out_size) v->out_size = out;
+    if (v->y_planes) v->out_size = pn_max(v->out_size, v->o * up(ny));
+    if (v->x_planes) v->out_size = pn_max(v->out_size, v->c * up(nx));
     return PN_OK;
 }
 

@@ -259,10 +259,10 @@ static const pn_window *windows(pn_builder *b, const pn_node *node, size_t i, si
         }
         /* in the padded axis */
         size_t from = o * s, to = from + d * (k - 1) + 1,
-               all = (to < n + 2 * pad ? to : n + 2 * pad) - from;
+               all = pn_min(to, n + 2 * pad) - from;
         if (from < pad) from += (pad - from + d - 1) / d * d;
         from -= pad;
-        to = to - pad < n ? to - pad : n;
+        to = pn_min(to - pad, n);
         /* a window of padding alone is empty, but has a valid index */
         if (from >= n) from = to = n - 1;
         w[o] = (pn_window){ from, to, d,

@@ -73,8 +73,7 @@ static void apply_chunk(void *context, size_t i)
 {
     const job *j = context;
     const learnt *l = j->l;
-    const size_t first = i * l->chunk,
-                 until = first + l->chunk < l->blocks ? first + l->chunk : l->blocks;
+    const size_t first = i * l->chunk, until = pn_min(first + l->chunk, l->blocks);
     if (l->channels == 1) apply(j, first, until - first);
     else for (size_t k = first; k < until; k++) apply(j, k, l->rows ? l->channels : l->n);
 }
@@ -95,8 +94,7 @@ static void sum_chunk(void *context, size_t i)
 {
     const job *j = context;
     const learnt *l = j->l;
-    const size_t first = i * l->chunk,
-                 n = l->blocks - first < l->chunk ? l->blocks - first : l->chunk;
+    const size_t first = i * l->chunk, n = pn_min(l->blocks - first, l->chunk);
     l->sums[i] = j->s->k->slope_sum(n, (const char *)j->at[j->s->in2] + first * l->size,
                                     (const char *)j->at[j->s->in] + first * l->size);
 }

@@ -118,7 +118,7 @@ typedef struct { const resize *r; const pn_typed_kernels *k; const char *x; char
 
 static size_t last_block(const resize *r, size_t i)
 {
-    return (i + 1) * r->chunk < r->blocks ? (i + 1) * r->chunk : r->blocks;
+    return pn_min((i + 1) * r->chunk, r->blocks);
 }
 
 static void forward_chunk(void *context, size_t i)

@@ -45,8 +45,7 @@ static void *part(const job *j, int buffer, size_t i)
 }
 static size_t rows_of(const job *j, size_t i)
 {
-    size_t left = j->s->rows - i * j->rows;
-    return left < j->rows ? left : j->rows;
+    return pn_min(j->s->rows - i * j->rows, j->rows);
 }
 static void forward_chunk(void *context, size_t i)
 {

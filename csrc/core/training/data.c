@@ -69,8 +69,7 @@ pn_loss_batch pn_loss_batch_new(const pn_graph *g, const pn_criterion *loss)
     /* cannot fail after pn_data_check */
     pn_loss_check_fit(loss, shape->ndim, shape->dim, &w.view, &error);
     w.target_bytes = w.view.positions * pn_loss_target_width(loss, w.view.cols) * pn_size(g->dtype);
-    w.label_bytes = w.view.positions * (loss->row->target == 'm' ? w.view.cols : 1) *
-                    sizeof(int64_t);
+    w.label_bytes = w.view.positions * pn_loss_label_width(loss, w.view.cols) * sizeof(int64_t);
     return w;
 }
 

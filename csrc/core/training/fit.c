@@ -1,4 +1,5 @@
 /* fit.c - epochs: a training step on each batch of the shuffled rows, and the running score. */
+#include "../base/array.h"
 #include "../base/clock.h"
 #include "../base/poll.h"
 #include "../graph/samples.h"
@@ -110,7 +111,7 @@ pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_op
     f->data = data;
     f->options = options;
     f->last_poll = pn_now_ms();
-    if (data) f->batch = options->batch_size < data->rows ? options->batch_size : data->rows;
+    if (data) f->batch = pn_min(options->batch_size, data->rows);
     f->x = malloc(graph->n_inputs * sizeof *f->x);
     f->losses = malloc(graph->n_outputs * sizeof *f->losses);
     pn_status status = PN_OK;
@@ -208,10 +209,10 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     double since = f->times ? pn_seconds() : 0, loss_before = p->loss_seconds;
     pn_status status = take_batch(f, data, order, start, p->rows, error);
     if (status) return status;
-    const size_t next = start + p->rows, left = data->rows - next;
+    const size_t next = start + p->rows;
     if (order)
         pn_data_fetch(f->graph, data, f->losses, o->n_criteria, order, next,
-                      left < p->rows ? left : p->rows);
+                      pn_min(data->rows - next, p->rows));
     if (f->times) lap(&f->times->gather, &since);
     const uint64_t tick = (uint64_t)*step + 1;
     const pn_monitor *monitor = f->health ? pn_health_begin(f->health, p) : NULL;
@@ -258,8 +259,7 @@ static int yield_gate(const pn_fit_options *o)
 /* The number of rows of the batch that begins at row start. */
 static size_t batch_rows(const pn_fit *f, size_t start)
 {
-    const size_t left = f->data->rows - start;
-    return left < f->batch ? left : f->batch;
+    return pn_min(f->data->rows - start, f->batch);
 }
 
 static void reset_origin(pn_fit *f)
@@ -288,7 +288,7 @@ pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int
         f->is_ordered = 1;
     }
     const size_t batches = (f->data->rows + (o->drop_last ? 0 : f->batch - 1)) / f->batch;
-    const size_t end = first < batches && count < batches - first ? first + count : batches,
+    const size_t end = first < batches ? first + pn_min(count, batches - first) : batches,
                  *order = f->order ? f->order : f->data->subset;
     for (size_t batch = first; batch < end && !status && !f->diverged; batch++) {
         const size_t start = batch * f->batch;

@@ -106,7 +106,7 @@ static pn_status init_units(pn_health *h, size_t i, pn_error *error)
     w->small = w->live + w->units;
     if (!(w->candidates = malloc((w->units + 1) * sizeof *w->candidates)))
         return pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
-    if (w->units > h->columns) h->columns = w->units;
+    h->columns = pn_max(h->columns, w->units);
     return PN_OK;
 }
 
@@ -288,7 +288,7 @@ static void count_rows(const counting *c, const char *t, size_t rows, size_t n)
     const size_t size = pn_size(h->graph->dtype), most = h->block / n;
     size_t counted = 0;
     for (size_t m; rows; rows -= m, t += m * n * size) {
-        m = rows < most ? rows : most;
+        m = pn_min(rows, most);
         c->f->backward(m * n, t, h->ones, h->slopes, c->p, 0);
         h->k->probe->count_columns(m, n, h->slopes, c->w->limit, h->counts,
                                   (char *)h->counts + h->columns * size);

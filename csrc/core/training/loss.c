@@ -36,8 +36,7 @@ size_t pn_loss_target_width(const pn_criterion *loss, size_t cols)
     return target == 'c' || target == 'i' || (target == 's' && loss->row->kind == 'r') ? 1 : cols;
 }
 
-/* The number of labels per row of cols predictions. */
-static size_t label_width(const pn_criterion *loss, size_t cols)
+size_t pn_loss_label_width(const pn_criterion *loss, size_t cols)
 {
     return loss->row->target == 'm' ? cols : 1;
 }
@@ -70,11 +69,11 @@ static pn_status stopped(pn_error *error)
 static pn_status check_labels(const pn_criterion *loss, size_t rows, size_t cols,
                               const pn_target *target, const char *name, pn_error *error)
 {
-    const size_t width = label_width(loss, cols), n = rows * width;
+    const size_t width = pn_loss_label_width(loss, cols), n = rows * width;
     size_t i = 0;
     for (size_t end = 0; i == end && end < n;) {
         if (pn_stop_now()) return stopped(error);
-        end = n - i < CHECK_ELEMENTS ? n : i + CHECK_ELEMENTS;
+        end = i + pn_min(n - i, CHECK_ELEMENTS);
         i += pn_loss_wrong_label(loss, end - i, cols, target->label + i);
     }
     if (i == n) return PN_OK;
@@ -203,7 +202,7 @@ static size_t first_outside(pn_dtype t, size_t n, const void *x, double high)
 {
     enum { BLOCK = 1024 };
     for (size_t i = 0; i < n; i += BLOCK) {
-        const size_t m = n - i < BLOCK ? n - i : BLOCK;
+        const size_t m = pn_min(n - i, BLOCK);
         int outside = 0;
         if (t == PN_F32) {
             const float *v = (const float *)x + i, most = (float)high;
@@ -281,7 +280,7 @@ size_t pn_sequences_work(size_t rows, size_t cols, const pn_sequences *q)
     size_t most = 0;
     for (size_t i = 0; i < rows; i++) {
         size_t n = ((size_t)q->input_length[i] + 1) * (2 * (size_t)q->target_length[i] + 1) + cols;
-        most = n > most ? n : most;
+        most = pn_max(n, most);
     }
     return most;
 }
@@ -340,13 +339,14 @@ static void loss_block(void *context, size_t i)
     const size_t start = i * j->block, bytes = start * a.cols * j->size,
                  target_width = pn_loss_target_width(a.loss, a.cols);
     a.loss = &c;
-    a.rows = a.rows - start < j->block ? a.rows - start : j->block;
+    a.rows = pn_min(a.rows - start, j->block);
     for (int k = 0; k < PN_MAX_INPUTS; k++) {
         a.x[k] = advanced(a.x[k], bytes);
         a.grad[k] = advanced(a.grad[k], bytes);
     }
     a.target.target = advanced(a.target.target, start * target_width * j->size);
-    a.target.label = advanced(a.target.label, start * label_width(&c, a.cols) * sizeof(int64_t));
+    a.target.label = advanced(a.target.label,
+                              start * pn_loss_label_width(&c, a.cols) * sizeof(int64_t));
     const size_t before = a.target.per_value ? start * j->values
                                              : start / rows_of_sample(&a.target);
     a.target.sample_weight = advanced(a.target.sample_weight, before * j->size);
@@ -405,7 +405,7 @@ typedef struct {
 static void transpose_rows(void *context, size_t i)
 {
     const transposition *j = context;
-    const size_t end = (i + 1) * j->rows_per_task < j->rows ? (i + 1) * j->rows_per_task : j->rows;
+    const size_t end = pn_min((i + 1) * j->rows_per_task, j->rows);
     for (size_t r = i * j->rows_per_task; r < end; r++)
         j->transpose(j->m, j->n, j->x + r * j->bytes, j->n, j->y + r * j->bytes, j->m);
 }

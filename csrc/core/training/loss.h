@@ -21,6 +21,8 @@ typedef struct {
 } pn_loss_batch;
 /* whether the loss is over classes and this is its ignore_index */
 int pn_loss_ignores(const pn_criterion *loss, int64_t label);
+/* the number of labels per row of cols predictions */
+size_t pn_loss_label_width(const pn_criterion *loss, size_t cols);
 /* the index of the first invalid label; n if there is none */
 size_t pn_loss_wrong_label(const pn_criterion *loss, size_t n, size_t cols, const int64_t *label);
 /* Computes sum and divisor and, unless grad is NULL, the gradients. x and grad have one array per

@@ -102,7 +102,7 @@ static pn_status reserve(const scoring *j, size_t blocks, size_t workers, pn_err
         p->buffers = more;
         p->n_buffers = workers;
     }
-    const size_t most = j->data->rows < p->block ? j->data->rows : p->block;
+    const size_t most = pn_min(j->data->rows, p->block);
     pn_status status = PN_OK;
     for (size_t i = 0; i < workers && j->gathers && !status; i++)
         status = pn_batch_buffers_reserve(&p->buffers[i], p->graph, most, error);

@@ -54,8 +54,8 @@ typedef struct { const pn_segment *s; size_t chunk; double part[MAX_PARTS]; } no
 static void norm_part(void *context, size_t i)
 {
     norm_task *n = context;
-    const size_t start = i * n->chunk, left = n->s->n - start;
-    n->part[i] = pn_power_sum(n->s->dtype, left < n->chunk ? left : n->chunk,
+    const size_t start = i * n->chunk;
+    n->part[i] = pn_power_sum(n->s->dtype, pn_min(n->s->n - start, n->chunk),
                               (const char *)n->s->g + start * pn_size(n->s->dtype), 2);
 }
 
@@ -153,8 +153,7 @@ static void update_recording(const span_task *t, size_t start, size_t n, double 
 static void span_part(void *context, size_t i)
 {
     const span_task *t = context;
-    const size_t start = i * t->chunk, left = t->s->n - start;
-    const size_t n = left < t->chunk ? left : t->chunk;
+    const size_t start = i * t->chunk, n = pn_min(t->s->n - start, t->chunk);
     if (t->recorded) {
         update_recording(t, start, n, t->recorded[i]);
         return;
@@ -215,7 +214,7 @@ size_t pn_update_work(const pn_group *group)
         const size_t rule = group->optimizer - pn_optimizer_first_tensor_rule();
         const size_t bytes = pn_round_to_line(s->n * pn_size(s->dtype)) +
                              pn_kernels_now()->of[s->dtype].tensor_rules[rule].work(s);
-        if (bytes > most) most = bytes;
+        most = pn_max(most, bytes);
     }
     return most;
 }
