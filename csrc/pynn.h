@@ -242,7 +242,7 @@ const pn_schedule_kind *pn_schedule_at(size_t i);
  * that the rows of an array can serve as schedules. */
 typedef struct {
     double kind;                    /* row */
-    double counts_steps;               /* whether t counts steps instead of epochs */
+    double counts_steps;            /* whether t counts steps instead of epochs */
     double start, from, until;
     /* index in hyper of the momentum that cycles against the rate; -1 for none */
     double momentum;
@@ -318,7 +318,7 @@ typedef struct {
  *
  * kind:      name of a row of core/layers/layers.h
  * where:     the layer's name in error messages
- * inputs:    the nodes that it reads; n_inputs = 0 stands for the previous node
+ * inputs:    the nodes that it reads; with n_inputs = 0, the previous node
  * settings:  each field of the kind once, in any order
  * training:  whether a layer that behaves differently in training does so; ignored by PN_PREDICT
  *            plans

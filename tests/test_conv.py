@@ -197,11 +197,11 @@ def test_max_pooling_indices() -> None:
 @pytest.mark.parametrize(
     ("layer", "shape", "message"),
     [
-        (pynn.Conv2d(3, 8, 3), (2, 4, 9, 9), r"\(4, 9, 9\).*weight has shape \(8, 3, 3, 3\)"),
+        (pynn.Conv2d(3, 8, 3), (2, 4, 9, 9), r"\(4, 9, 9\).*weight of shape \(8, 3, 3, 3\)"),
         (pynn.Conv2d(3, 8, 3), (2, 3, 2, 9), r"\(3, 2, 9\) is too small for a weight of shape \(8, 3, 3, 3\)"),
         (pynn.Conv1d(3, 8, 3), (9,), r"\(N, C, L\) or \(C, L\), got shape \(9,\)"),
         (pynn.MaxPool2d(3), (1, 2, 9), r"too small for a window of 3"),
-        (pynn.Fold((4, 4), 2), (1, 4, 8), r"\(4, 8\) is not \(channels \* 4, 9\)"),
+        (pynn.Fold((4, 4), 2), (1, 4, 8), r"\(4, 8\) instead of \(channels \* 4, 9\)"),
     ],
 )
 def test_invalid_shapes_are_rejected(layer: Any, shape: tuple[int, ...], message: str) -> None:

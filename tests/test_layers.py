@@ -516,7 +516,7 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: pynn.Linear(64, 2)(np.ones((5, 1, 8, 8))), ValueError, r"in_features = 64.*Flatten\(\) before it makes 64"),
     (lambda: pynn.Sequential(pynn.Linear(4, 2)).predict(np.ones(4)), ValueError, r"\(1,\).*in_features = 4.*one row.*X\[None\]"),
     (lambda: pynn.Conv2d(3, 2, 3)(np.ones((5, 8, 8, 3))), ValueError, r"\(8, 8, 3\).*3 channels.*channels come first: \(3, 8, 8\)"),
-    (lambda: pynn.Conv2d(1, 2, 3)(np.ones((5, 2, 8, 8))), ValueError, r"\(2, 8, 8\) is not 1 channel with 2 axes"),
+    (lambda: pynn.Conv2d(1, 2, 3)(np.ones((5, 2, 8, 8))), ValueError, r"\(2, 8, 8\), but weight.* needs 1 channel and 2 further axes"),
     (lambda: pynn.Sequential(pynn.Conv2d(1, 2, 3)).predict(np.ones((5, 8, 8))), ValueError, r"\(8, 8\).*X\[:, None\] adds the axis"),
 ]  # fmt: skip
 

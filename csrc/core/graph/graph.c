@@ -146,7 +146,7 @@ void pn_slot_add(pn_node *node, const char *name, int state, pn_shape shape)
     node->slots[node->n_slots++] = (pn_binding){ .name = name, .state = state, .shape = shape };
 }
 
-/* Computes the shape of a node by the rule of its kind. */
+/* Checks a node and sets the shape of its output. */
 static pn_status shape_node(const pn_graph *g, pn_node *node, pn_error *error)
 {
     const pn_shape **shapes = malloc((node->n_inputs + 1) * sizeof *shapes);

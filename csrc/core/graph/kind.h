@@ -46,7 +46,7 @@ struct pn_node {
     size_t n_inputs, *inputs;
     int training;
     const pn_custom_layer *custom;
-    /* the struct of its kind; see pn_config */
+    /* holds the configuration struct of the layer family, which pn_config returns */
     union { double number; size_t count; void *pointer; char bytes[PN_CONFIG_BYTES]; } config;
     size_t n_slots;
     pn_binding slots[PN_MAX_SLOTS];
@@ -58,7 +58,7 @@ struct pn_node {
     size_t uses, consumer;
 };
 
-/* A pointer to the struct of its kind. */
+/* The configuration of a node, a struct that its layer family defines with PN_CONFIG. */
 static inline const void *pn_config(const pn_node *node) { return &node->config; }
 
 #endif

@@ -535,7 +535,7 @@ PN_LOSSES(ROW)
     ROW(ctc, s, .cls = "CTCLoss", .inputs = "log_probs targets input_lengths target_lengths", \
         .target = PN_TARGET_NONE, .takes = PN_TAKES_LOG_PROBABILITIES, \
         .params = "blank: int = 0, zero_infinity=False", .check = "blank >= 0", \
-        .docs = "blank: Class index that stands for no label.\n" \
+        .docs = "blank: The class index that means no label.\n" \
                 "zero_infinity: Whether sequences too short for their labels count 0 instead of infinity.\n" \
                 "log_probs: Log-probabilities of shape (steps, sequences, classes), or (steps, classes) " \
                 "for one sequence.\n" \

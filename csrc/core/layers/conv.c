@@ -95,8 +95,9 @@ static pn_status misfit(const pn_node *node, const pn_shape *input, const char *
     }
     return pn_fail(
         error, PN_BAD_SHAPE,
-        "%s: a sample of shape %s is not %zu channel%s with %zu ax%s (weight has shape %s)%s",
-        node->where, sample, in, in == 1 ? "" : "s", n, n == 1 ? "is" : "es", weight, hint);
+        "%s: a sample has shape %s, but weight of shape %s needs %zu channel%s and %zu further "
+        "ax%s%s",
+        node->where, sample, weight, in, in == 1 ? "" : "s", n, n == 1 ? "is" : "es", hint);
 }
 
 static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t, pn_error *error)

@@ -48,7 +48,7 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     if (!c->fold) {
         if (input->ndim != 3 || input->dim[1] != h.n || input->dim[2] != w.n)
             return pn_fail(error, PN_BAD_SHAPE,
-                           "%s: a sample of shape %s is not channels of (%zu, %zu)", node->where,
+                           "%s: a sample has shape %s instead of (channels, %zu, %zu)", node->where,
                            text, h.n, w.n);
         node->shape = (pn_shape){ 2, { input->dim[0] * taps, windows } };
         return PN_OK;
@@ -56,8 +56,8 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     if (input->ndim != 2 || input->dim[0] % taps || input->dim[1] != windows)
         return pn_fail(
             error, PN_BAD_SHAPE,
-            "%s: a sample of shape %s is not (channels * %zu, %zu), the columns of an image of "
-            "(%zu, %zu)",
+            "%s: a sample has shape %s instead of (channels * %zu, %zu), the columns of an image "
+            "of (%zu, %zu)",
             node->where, text, taps, windows, h.n, w.n);
     node->shape = (pn_shape){ 3, { input->dim[0] / taps, h.n, w.n } };
     return PN_OK;

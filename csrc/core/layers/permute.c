@@ -23,8 +23,9 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     if (axes->n == input->ndim && seen == ((size_t)1 << input->ndim) - 1) return PN_OK;
     char text[80];
     pn_shape_text(input, text, sizeof text);
-    return pn_fail(error, PN_BAD_SHAPE, "%s: %zu axes are no permutation of those of shape %s",
-                   node->where, axes->n, text);
+    return pn_fail(error, PN_BAD_SHAPE,
+                   "%s: axes is not a permutation of the axes of a sample of shape %s",
+                   node->where, text);
 }
 
 /* y, of shape dim, is copied from x, with stride[i] elements for a step along axis i; in lines of n
@@ -88,8 +89,7 @@ static void copy_chunk(void *context, size_t i)
 {
     const job *j = context;
     const order *o = j->o;
-    const size_t first = i * o->chunk,
-                 until = first + o->chunk < o->lines ? first + o->chunk : o->lines;
+    const size_t first = i * o->chunk, until = pn_min(first + o->chunk, o->lines);
     size_t at[PN_MAX_DIMS + 1], rest = first, from = 0;
     for (size_t k = o->ndim - 1; k-- > 0; rest /= o->dim[k]) {
         at[k] = rest % o->dim[k];

@@ -64,8 +64,8 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     pn_shape_text(input, text, sizeof text);
     if (input->ndim != n + 1)
         return pn_fail(error, PN_BAD_SHAPE,
-                       "%s: a sample of shape %s is not channels with %zu axes", node->where, text,
-                       n);
+                       "%s: a sample has shape %s instead of (channels, %s)", node->where, text,
+                       n == 1 ? "length" : "height, width");
     node->shape = *input;
     for (size_t i = 0; i < n; i++) {
         const size_t k = c->kernel_size.at[i], pad = c->padding.at[i], d = c->dilation.at[i];
