@@ -5,18 +5,14 @@
 #include "../graph/samples.h"
 #include "data.h"
 #include "score.h"
-#include <stdatomic.h>
 #include <stdlib.h>
 
 struct pn_predictor {
     const pn_graph *graph;
     pn_blocks *blocks;
-    size_t block, n_buffers, sums_bytes;
+    size_t block, n_buffers, n_scores;
     pn_batch_buffers *buffers;      /* for each worker */
-    /* sum and divisor of each loss, (block, loss, 2), to be added in order */
-    double *sums;
-    /* correct, rows, hits and not_one_hot of pn_score, for each loss */
-    atomic_size_t (*counts)[4];
+    pn_score *scores;               /* (block, loss), to be added in order */
 };
 
 typedef struct {
@@ -36,9 +32,7 @@ pn_status pn_predictor_new(const pn_graph *graph, size_t block, pn_predictor **p
     pn_status status = pn_blocks_new(graph, block, &blocks, error);
     if (status) return status;
     pn_predictor *p = calloc(1, sizeof *p);
-    if (p) p->counts = malloc(graph->n_outputs * sizeof *p->counts);
-    if (!p || !p->counts) {
-        free(p);
+    if (!p) {
         pn_blocks_free(blocks);
         return pn_fail(error, PN_NO_MEMORY, "no memory for a predictor");
     }
@@ -55,8 +49,7 @@ void pn_predictor_free(pn_predictor *p)
     for (size_t i = 0; i < p->n_buffers; i++) pn_batch_buffers_free(&p->buffers[i], p->graph);
     pn_blocks_free(p->blocks);
     free(p->buffers);
-    free(p->counts);
-    free(p->sums);
+    free(p->scores);
     free(p);
 }
 
@@ -66,34 +59,30 @@ static pn_status score_block(void *context, size_t worker, size_t block, size_t 
     const scoring *j = context;
     const pn_graph *g = j->p->graph;
     for (size_t i = 0; i < j->losses; i++) {
-        pn_score score = { 0 };
+        pn_score *score = &j->p->scores[block * j->losses + i];
         pn_loss_batch w = pn_loss_batch_new(g, &j->criteria[i]);
         pn_status status = pn_loss_batch_fill(&w, g, &j->data->y[i], j->data->subset, start, rows,
                                               &j->p->buffers[worker], error);
         if (status) return status;
         if ((status = pn_loss_batch_apply(&w, g->dtype, rows, y, NULL, error))) return status;
-        pn_score_add(&score, g, &w, rows);
-        double *sums = &j->p->sums[2 * (block * j->losses + i)];
-        sums[0] = w.sum;
-        sums[1] = w.divisor;
-        const size_t counts[] = { score.correct, score.rows, score.hits, score.not_one_hot };
-        for (size_t k = 0; k < 4; k++) atomic_fetch_add(&j->p->counts[i][k], counts[k]);
+        *score = (pn_score){ 0 };
+        pn_score_add(score, g, &w, rows);
     }
     return PN_OK;
 }
 
-/* Allocates sums for each block and buffers for each worker. */
+/* Allocates scores for each block and buffers for each worker. */
 static pn_status reserve(const scoring *j, size_t blocks, size_t workers, pn_error *error)
 {
     pn_predictor *p = j->p;
-    size_t sums;
-    if (!pn_multiply(blocks, 2 * j->losses * sizeof *p->sums, &sums))
+    size_t bytes;
+    if (!pn_multiply(blocks, j->losses * sizeof *p->scores, &bytes))
         return pn_fail(error, PN_NO_MEMORY, "no memory for %zu blocks", blocks);
-    if (sums > p->sums_bytes) {
-        free(p->sums);
-        p->sums = malloc(sums);
-        p->sums_bytes = p->sums ? sums : 0;
-        if (!p->sums) return pn_fail(error, PN_NO_MEMORY, "no memory for %zu blocks", blocks);
+    if (blocks * j->losses > p->n_scores) {
+        free(p->scores);
+        p->scores = malloc(bytes);
+        p->n_scores = p->scores ? blocks * j->losses : 0;
+        if (!p->scores) return pn_fail(error, PN_NO_MEMORY, "no memory for %zu blocks", blocks);
     }
     if (workers > p->n_buffers) {
         pn_batch_buffers *more = realloc(p->buffers, workers * sizeof *more);
@@ -126,20 +115,17 @@ static pn_status check(scoring *j, pn_error *error)
 
 static void add_up(const scoring *j, size_t blocks, pn_score *score)
 {
-    pn_predictor *p = j->p;
-    for (size_t i = 0; i < j->losses; i++) {
-        for (size_t k = 0; k < blocks; k++) {
-            score[i].loss += p->sums[2 * (k * j->losses + i)];
-            score[i].divisor += p->sums[2 * (k * j->losses + i) + 1];
+    for (size_t k = 0; k < blocks; k++)
+        for (size_t i = 0; i < j->losses; i++) {
+            const pn_score *block = &j->p->scores[k * j->losses + i];
+            score[i].loss += block->loss;
+            score[i].divisor += block->divisor;
+            score[i].values += block->values;
+            score[i].correct += block->correct;
+            score[i].rows += block->rows;
+            score[i].hits += block->hits;
+            score[i].not_one_hot += block->not_one_hot;
         }
-        score[i].values = j->data->rows * (j->criteria[i].row->kind == 'e'
-                                               ? pn_width(p->graph, j->criteria[i].outputs[0])
-                                               : 1);
-        score[i].correct = atomic_load(&p->counts[i][0]);
-        score[i].rows = atomic_load(&p->counts[i][1]);
-        score[i].hits = atomic_load(&p->counts[i][2]);
-        score[i].not_one_hot = atomic_load(&p->counts[i][3]);
-    }
 }
 
 pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options *options,
@@ -164,7 +150,6 @@ pn_status pn_predict(pn_predictor *p, const pn_data *data, const pn_fit_options 
                                .poll = options ? options->poll : NULL,
                                .poll_context = options ? options->context : NULL };
     if (score) status = reserve(&j, blocks, job.workers, error);
-    for (size_t i = 0; i < 4 * j.losses; i++) atomic_store(&p->counts[i / 4][i % 4], 0);
     if (!status) status = pn_blocks_run(p->blocks, &job, error);
     if (!status) add_up(&j, blocks, score);
     return status;
