@@ -13,10 +13,6 @@ size_t pn_sample_bytes(const pn_graph *g, size_t node)
 {
     return pn_count(&g->nodes[node].shape) * pn_size(g->dtype);
 }
-size_t pn_width(const pn_graph *g, size_t output)
-{
-    return pn_count(&g->nodes[g->outputs[output]].shape);
-}
 
 /* ---- buffers --------------------------------------------------------------------------------- */
 

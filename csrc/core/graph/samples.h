@@ -5,8 +5,6 @@
 
 /* Bytes of one sample of a node's output. */
 size_t pn_sample_bytes(const pn_graph *g, size_t node);
-/* Elements of one sample of an output. */
-size_t pn_width(const pn_graph *g, size_t output);
 
 /* Buffers for gathered rows, one for each input. */
 typedef struct { size_t rows; void **x; } pn_input_buffers;

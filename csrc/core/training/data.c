@@ -2,7 +2,6 @@
 #include "data.h"
 #include "../base/array.h"
 #include "../base/error.h"
-#include "../graph/samples.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +37,8 @@ pn_status pn_batch_buffers_reserve(pn_batch_buffers *buffers, const pn_graph *g,
         const size_t weight_bytes = pn_sample_bytes(g, g->outputs[i]) + pn_size(g->dtype);
         buffers->weight[i] = malloc(rows * weight_bytes + 1);
         buffers->classes_last[i] = malloc(2 * rows * pn_sample_bytes(g, g->outputs[i]) + 1);
-        buffers->label[i] = malloc(rows * pn_width(g, i) * sizeof **buffers->label + 1);
+        const size_t width = pn_count(&g->nodes[g->outputs[i]].shape);
+        buffers->label[i] = malloc(rows * width * sizeof **buffers->label + 1);
         ok = buffers->target[i] && buffers->weight[i] && buffers->classes_last[i] &&
              buffers->label[i];
     }
@@ -125,6 +125,40 @@ void pn_data_fetch(const pn_graph *g, const pn_data *data, const pn_loss_batch *
         for (size_t k = start; y && k < start + n; k++) __builtin_prefetch(y + order[k] * bytes);
     }
 }
+
+/* ---- batches --------------------------------------------------------------------------------- */
+
+pn_status pn_batch_reserve(pn_batch *b, const pn_graph *g, size_t rows, pn_error *error)
+{
+    const pn_status status = pn_input_buffers_reserve(&b->inputs, g, rows, error);
+    return status ? status : pn_batch_buffers_reserve(&b->buffers, g, rows, error);
+}
+
+void pn_batch_free(pn_batch *b, const pn_graph *g)
+{
+    pn_input_buffers_free(&b->inputs, g);
+    pn_batch_buffers_free(&b->buffers, g);
+}
+
+void pn_batch_criteria(pn_batch *b, const pn_graph *g, const pn_criterion *criteria, size_t n)
+{
+    b->n_losses = n;
+    for (size_t i = 0; i < n; i++) b->losses[i] = pn_loss_batch_new(g, &criteria[i]);
+}
+
+pn_status pn_batch_gather(pn_batch *b, const pn_graph *g, const pn_data *data, const size_t *order,
+                          size_t start, size_t rows, pn_error *error)
+{
+    pn_status status = PN_OK;
+    for (size_t i = 0; i < g->n_inputs; i++)
+        b->x[i] = pn_samples_gather(g, i, &data->x[i], order, start, rows, b->inputs.x[i]);
+    for (size_t i = 0; i < b->n_losses && !status; i++)
+        status = pn_loss_batch_fill(&b->losses[i], g, &data->y[i], order, start, rows, &b->buffers,
+                                    error);
+    return status;
+}
+
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 /* Checks that exactly one loss reads each output, and that the outputs of one loss have one
  * shape. */

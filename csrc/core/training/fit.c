@@ -2,7 +2,6 @@
 #include "../base/array.h"
 #include "../base/clock.h"
 #include "../base/poll.h"
-#include "../graph/samples.h"
 #include "data.h"
 #include "health.h"
 #include "origin.h"
@@ -20,12 +19,9 @@ struct pn_fit {
     const pn_graph *graph;
     const pn_data *data;
     const pn_fit_options *options;
-    size_t batch;
+    size_t batch_size;
     pn_plan *plans[KEPT_PLANS];     /* for different numbers of rows, most recently used first */
-    pn_input_buffers inputs;
-    pn_batch_buffers buffers;
-    const void **x;                 /* of the batch, per input */
-    pn_loss_batch *losses;          /* of the batch, per loss */
+    pn_batch batch;
     size_t *order;                  /* shuffled indices of rows in the data */
     size_t *subset_order;           /* the same, as indices into the subset; NULL without one */
     uint64_t ordered_epoch;         /* the epoch of this order, if is_ordered */
@@ -61,20 +57,14 @@ static pn_plan *plan_for(pn_fit *f, size_t rows, pn_status *status, pn_error *er
     return f->plans[0] = p;
 }
 
-static pn_status reserve(pn_fit *f, size_t rows, pn_error *error)
-{
-    const pn_status status = pn_input_buffers_reserve(&f->inputs, f->graph, rows, error);
-    return status ? status : pn_batch_buffers_reserve(&f->buffers, f->graph, rows, error);
-}
-
 static pn_status prepare(pn_fit *f, pn_error *error)
 {
     const size_t n = f->options->n_criteria;
     pn_status status = n ? pn_data_check(f->graph, f->data, f->options->criteria, n, error) : PN_OK;
-    if (!status) status = reserve(f, f->batch, error);
-    if (!status) plan_for(f, f->batch, &status, error);
-    if (!status && f->data->rows % f->batch && !f->options->drop_last)
-        plan_for(f, f->data->rows % f->batch, &status, error);
+    if (!status) status = pn_batch_reserve(&f->batch, f->graph, f->batch_size, error);
+    if (!status) plan_for(f, f->batch_size, &status, error);
+    if (!status && f->data->rows % f->batch_size && !f->options->drop_last)
+        plan_for(f, f->data->rows % f->batch_size, &status, error);
     if (status || !f->options->shuffle) return status;
     const size_t bytes = f->data->rows * sizeof *f->order;
     f->order = malloc(bytes);
@@ -111,14 +101,9 @@ pn_status pn_fit_new(const pn_graph *graph, const pn_data *data, const pn_fit_op
     f->data = data;
     f->options = options;
     f->last_poll = pn_now_ms();
-    if (data) f->batch = pn_min(options->batch_size, data->rows);
-    f->x = malloc(graph->n_inputs * sizeof *f->x);
-    f->losses = malloc(graph->n_outputs * sizeof *f->losses);
-    pn_status status = PN_OK;
-    if (!f->x || !f->losses) status = pn_fail(error, PN_NO_MEMORY, "no memory for fit");
-    for (size_t i = 0; i < options->n_criteria && !status; i++)
-        f->losses[i] = pn_loss_batch_new(graph, &options->criteria[i]);
-    if (!status && data) status = prepare(f, error);
+    if (data) f->batch_size = pn_min(options->batch_size, data->rows);
+    pn_batch_criteria(&f->batch, graph, options->criteria, options->n_criteria);
+    pn_status status = data ? prepare(f, error) : PN_OK;
     if (!status && options->health)
         status = pn_health_new(graph, options->groups, options->n_groups, options->solver,
                                &f->health, error);
@@ -135,10 +120,7 @@ void pn_fit_free(pn_fit *f)
     pn_solving_free(&f->solving);
     free(f->order);
     free(f->subset_order);
-    free(f->losses);
-    free(f->x);
-    pn_input_buffers_free(&f->inputs, f->graph);
-    pn_batch_buffers_free(&f->buffers, f->graph);
+    pn_batch_free(&f->batch, f->graph);
     for (int i = 0; i < KEPT_PLANS; i++) pn_plan_free(f->plans[i]);
     pn_health_free(f->health);
     free(f);
@@ -149,20 +131,6 @@ static void lap(double *seconds, double *since)
     double now = pn_seconds();
     *seconds += now - *since;
     *since = now;
-}
-
-/* Gathers the n rows of a batch, which begins at row start of the order. */
-static pn_status take_batch(pn_fit *f, const pn_data *data, const size_t *order, size_t start,
-                            size_t n, pn_error *error)
-{
-    const pn_graph *g = f->graph;
-    pn_status status = PN_OK;
-    for (size_t i = 0; i < g->n_inputs; i++)
-        f->x[i] = pn_samples_gather(g, i, &data->x[i], order, start, n, f->inputs.x[i]);
-    for (size_t i = 0; i < f->options->n_criteria && !status; i++)
-        status = pn_loss_batch_fill(&f->losses[i], g, &data->y[i], order, start, n, &f->buffers,
-                                    error);
-    return status;
 }
 
 /* Copies the predictions of a batch to the positions of its rows. */
@@ -184,7 +152,7 @@ static int step_is_finite(const pn_fit *f)
     const pn_dtype t = f->graph->dtype;
     union { float f32; double f64; } sum = { .f64 = 0 };
     int all = 1;
-    for (size_t i = 0; i < f->options->n_criteria; i++) all &= isfinite(f->losses[i].sum) != 0;
+    for (size_t i = 0; i < f->batch.n_losses; i++) all &= isfinite(f->batch.losses[i].sum) != 0;
     if (f->probe) pn_kernels_now()->of[t].conv.plane_sum(f->probe_size, f->probe, &sum);
     return all && !isnan(t == PN_F32 ? (double)sum.f32 : sum.f64);
 }
@@ -194,8 +162,8 @@ static pn_status diverge(pn_fit *f, const pn_plan *p, const size_t *order, size_
                          int64_t step, pn_error *error)
 {
     f->diverged = 1;
-    pn_status status = pn_origin_find(f->graph, p->rows, f->x, (uint64_t)step + 1, f->losses,
-                                      f->options->n_criteria, &f->origin, error);
+    pn_status status = pn_origin_find(f->graph, p->rows, f->batch.x, (uint64_t)step + 1,
+                                      f->batch.losses, f->batch.n_losses, &f->origin, error);
     if (f->origin.row != SIZE_MAX)
         f->origin.row = order ? order[start + f->origin.row] : start + f->origin.row;
     return status;
@@ -207,16 +175,16 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
 {
     const pn_fit_options *o = f->options;
     double since = f->times ? pn_seconds() : 0, loss_before = p->loss_seconds;
-    pn_status status = take_batch(f, data, order, start, p->rows, error);
+    pn_status status = pn_batch_gather(&f->batch, f->graph, data, order, start, p->rows, error);
     if (status) return status;
     const size_t next = start + p->rows;
     if (order)
-        pn_data_fetch(f->graph, data, f->losses, o->n_criteria, order, next,
+        pn_data_fetch(f->graph, data, f->batch.losses, o->n_criteria, order, next,
                       pn_min(data->rows - next, p->rows));
     if (f->times) lap(&f->times->gather, &since);
     const uint64_t tick = (uint64_t)*step + 1;
     const pn_monitor *monitor = f->health ? pn_health_begin(f->health, p) : NULL;
-    status = pn_train_step(p, f->x, tick, f->losses, o->n_criteria, 1, monitor, error);
+    status = pn_train_step(p, f->batch.x, tick, f->batch.losses, o->n_criteria, 1, monitor, error);
     if (status) return status;
     keep_predictions(f, p, data, start);
     if (f->times) {
@@ -224,12 +192,12 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
         since = pn_seconds();
     }
     for (size_t i = 0; i < o->n_criteria; i++)
-        pn_score_add(&score[i], f->graph, &f->losses[i], p->rows);
+        pn_score_add(&score[i], f->graph, &f->batch.losses[i], p->rows);
     if (f->times) lap(&f->times->score, &since);
     if (!o->finite || step_is_finite(f)) ++*step;
     /* evaluates the losses again, so the score must be updated before */
     else if ((status = diverge(f, p, order, start, *step, error))) return status;
-    const pn_pass pass = { p, f->x, tick, f->losses, &f->last_poll };
+    const pn_pass pass = { p, f->batch.x, tick, f->batch.losses, &f->last_poll };
     const int solves = !f->diverged && o->solver, updates = !f->diverged && !o->solver;
     if (updates)
         pn_update_recording(o->groups, o->n_groups, *step, f->epoch,
@@ -259,7 +227,7 @@ static int yield_gate(const pn_fit_options *o)
 /* The number of rows of the batch that begins at row start. */
 static size_t batch_rows(const pn_fit *f, size_t start)
 {
-    return pn_min(f->data->rows - start, f->batch);
+    return pn_min(f->data->rows - start, f->batch_size);
 }
 
 static void reset_origin(pn_fit *f)
@@ -287,11 +255,11 @@ pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int
         f->ordered_epoch = epoch;
         f->is_ordered = 1;
     }
-    const size_t batches = (f->data->rows + (o->drop_last ? 0 : f->batch - 1)) / f->batch;
+    const size_t batches = (f->data->rows + (o->drop_last ? 0 : f->batch_size - 1)) / f->batch_size;
     const size_t end = first < batches ? first + pn_min(count, batches - first) : batches,
                  *order = f->order ? f->order : f->data->subset;
     for (size_t batch = first; batch < end && !status && !f->diverged; batch++) {
-        const size_t start = batch * f->batch;
+        const size_t start = batch * f->batch_size;
         pn_plan *p = plan_for(f, batch_rows(f, start), &status, error);
         if (status) break;
         status = step_on(f, p, f->data, order, start, step, score, error);
@@ -325,13 +293,14 @@ pn_status pn_fit_measure_health(pn_fit *f, pn_error *error)
         return pn_fail(error, PN_BAD_STATE,
                        "measuring health needs data and the option health, "
                        "which this fit was created without");
-    for (size_t start = 0; start < f->data->rows && !status; start += f->batch) {
+    for (size_t start = 0; start < f->data->rows && !status; start += f->batch_size) {
         pn_plan *p = plan_for(f, batch_rows(f, start), &status, error);
         if (status) break;
-        status = take_batch(f, f->data, f->data->subset, start, p->rows, error);
+        status = pn_batch_gather(&f->batch, f->graph, f->data, f->data->subset, start, p->rows,
+                                 error);
         if (!status)
-            status = pn_train_step(p, f->x, 0, f->losses, o->n_criteria, o->n_criteria > 0,
-                                   pn_health_always(f->health), error);
+            status = pn_train_step(p, f->batch.x, 0, f->batch.losses, o->n_criteria,
+                                   o->n_criteria > 0, pn_health_always(f->health), error);
         if (!status && o->n_criteria) pn_health_gradients(f->health);
         if (!status) pn_health_end(f->health);
         if (!status && pn_poll(o->poll, o->context, &f->last_poll))
@@ -356,7 +325,7 @@ pn_plan *pn_fit_profile(pn_fit *f, pn_fit_times *times)
         else if (f->plans[i]) f->plans[i]->timed = 0;
     }
     for (int i = 0; i < KEPT_PLANS; i++)
-        if (f->plans[i] && f->plans[i]->rows == f->batch) return f->plans[i];
+        if (f->plans[i] && f->plans[i]->rows == f->batch_size) return f->plans[i];
     return NULL;
 }
 
@@ -369,7 +338,7 @@ pn_status pn_fit_batch(pn_fit *f, const pn_data *batch, int64_t *step, pn_score 
     if (batch->rows == 0) return pn_fail(error, PN_BAD_SHAPE, "a batch needs at least one row");
     pn_status status = pn_data_check(f->graph, batch, f->options->criteria, f->options->n_criteria,
                                      error);
-    if (!status) status = reserve(f, batch->rows, error);
+    if (!status) status = pn_batch_reserve(&f->batch, f->graph, batch->rows, error);
     pn_plan *p = status ? NULL : plan_for(f, batch->rows, &status, error);
     reset_origin(f);
     if (!status) status = step_on(f, p, batch, NULL, 0, step, score, error);
