@@ -4,10 +4,7 @@ import contextlib
 import copy
 import gc
 import io
-import os
 import pickle
-import subprocess
-import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from process import run_python
 
 import pynn
 from pynn import _core
@@ -662,7 +660,7 @@ def test_core_types_cannot_be_subclassed_or_forged(cls: type) -> None:
 
 
 def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env={**os.environ})
+    done = run_python(code)
     return done.stdout if done.returncode == 0 else f"{done.returncode}: {done.stderr[-600:]}"
 
 

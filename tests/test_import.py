@@ -1,26 +1,20 @@
 """Importing the package: the modules it loads, its public names and import errors."""
 
 import importlib
-import os
 import pkgutil
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from process import run_python
 
 import pynn
 from pynn import _core
 
 
-def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment})
-
-
 def loaded_by(code: str) -> set[str]:
     """Return the modules that ``code`` loads after NumPy."""
-    out = run(f"import sys, numpy; before = set(sys.modules); {code}; print(*sorted(set(sys.modules) - before))")
+    out = run_python(f"import sys, numpy; before = set(sys.modules); {code}; print(*sorted(set(sys.modules) - before))")
     return set(out.stdout.splitlines()[-1].split())
 
 
@@ -57,12 +51,12 @@ def test_dir_lists_public_names_only(name: str) -> None:
 
 
 def test_all_public_names_can_be_imported_at_once() -> None:
-    done = run("from pynn import *; print(Sequential(Linear(2, 1), 'relu'), callbacks.EarlyStopping, relu(1.0))")
+    done = run_python("from pynn import *; print(Sequential(Linear(2, 1), 'relu'), callbacks.EarlyStopping, relu(1.0))")
     assert "Sequential(Linear(" in done.stdout
 
 
 def test_help_of_the_package_is_short() -> None:
-    lines = run("import pynn; help(pynn)").stdout.splitlines()
+    lines = run_python("import pynn; help(pynn)").stdout.splitlines()
     assert 20 < len(lines) < 100
     assert any("Sequential" in line for line in lines)
 
@@ -74,7 +68,7 @@ def test_missing_core_is_explained(tmp_path: Path, neighbour: str | None, says: 
     if neighbour:
         (tmp_path / "pynn" / neighbour).mkdir()
     no_editable = "sys.meta_path[:] = [f for f in sys.meta_path if 'Editable' not in getattr(f, '__name__', '')]"
-    done = run(f"import sys; {no_editable}; sys.path.insert(0, {str(tmp_path)!r}); import pynn")
+    done = run_python(f"import sys; {no_editable}; sys.path.insert(0, {str(tmp_path)!r}); import pynn")
     assert done.returncode == 1
     assert "ImportError" in done.stderr
     assert says in done.stderr
@@ -82,12 +76,12 @@ def test_missing_core_is_explained(tmp_path: Path, neighbour: str | None, says: 
 
 @pytest.mark.parametrize("isa", [name for name, runs in _core.isas().items() if runs])
 def test_the_environment_selects_the_instruction_set(isa: str) -> None:
-    done = run("import pynn; pynn.show_config()", PYNN_ISA=isa)
+    done = run_python("import pynn; pynn.show_config()", PYNN_ISA=isa)
     assert f"instruction set: {isa}\n" in done.stdout
 
 
 def test_an_unknown_instruction_set_raises_import_error() -> None:
-    done = run("import pynn", PYNN_ISA="mmx")
+    done = run_python("import pynn", PYNN_ISA="mmx")
     assert done.returncode == 1
     assert "ImportError" in done.stderr
     assert "PYNN_ISA=mmx" in done.stderr

@@ -1,15 +1,14 @@
-"""The report of pynn.lab.compare as HTML: what it holds, how it reads, and what a browser makes of it."""
+"""The report of pynn.lab.compare as HTML: its content and accessibility, and how a browser renders it."""
 
 import json
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
+from markup import parsed
 
 import pynn
 from pynn.datasets import load_digits
@@ -32,35 +31,6 @@ def page(request: pytest.FixtureRequest, report: Report) -> str:
     return report.to_html(lang=request.param)
 
 
-class Tags(HTMLParser):
-    """Checks that tags are balanced, and keeps tags with their attributes."""
-
-    void = ("meta", "link", "br", "hr")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self.found.append((tag, dict(attrs)))
-        if tag not in self.void:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: Any) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def parsed(text: str) -> Tags:
-    tags = Tags()
-    tags.feed(text)
-    assert not tags.open
-    return tags
-
-
 def test_page_is_one_small_file_that_loads_nothing(page: str) -> None:
     assert len(page.encode()) < 2e6
     assert not re.findall(r"https?:|//[a-z]|<script|@import|url\(", page)
@@ -68,7 +38,7 @@ def test_page_is_one_small_file_that_loads_nothing(page: str) -> None:
     assert sources == [{"rel": "icon", "href": "data:,"}]
 
 
-def test_page_says_what_was_done_and_found(report: Report, page: str) -> None:
+def test_page_shows_protocol_and_results(report: Report, page: str) -> None:
     lang = "vi" if 'lang="vi"' in page else "en"
     plain = re.sub(r"<style.*?</style>|<[^>]+>", " ", page, flags=re.S).replace("&lt;", "<").replace("&gt;", ">").replace("&#x27;", "'")
     plain = plain.replace("&quot;", '"').replace("&amp;", "&")
@@ -108,7 +78,7 @@ def test_fragment_is_for_notebooks(report: Report) -> None:
     assert all(".pynn-lab" in selector for selector in selectors)
 
 
-def test_page_is_written_and_unknown_languages_are_refused(report: Report, tmp_path: Path) -> None:
+def test_page_is_written_and_unknown_languages_are_rejected(report: Report, tmp_path: Path) -> None:
     assert report.to_html(tmp_path / "r.html") == (tmp_path / "r.html").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="unknown lang 'xyz'; known: en, vi"):
         report.to_html(lang="xyz")
@@ -127,7 +97,7 @@ def contrast(a: str, b: str) -> float:
 
 
 def test_text_has_enough_contrast_in_light_and_dark(page: str) -> None:
-    """WCAG 2 asks for 4.5 between text and background."""
+    """WCAG 2 requires a contrast of 4.5 between text and background."""
     light, dark = re.findall(r"--fg:(#\w+);--bg:(#\w+);--dim:(#\w+);", page)[:2]
 
     def full(color: str) -> str:

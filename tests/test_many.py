@@ -1,17 +1,16 @@
-"""Many trainings in one call: the bits of single ones, row subsets, stopping, failures and interrupts."""
+"""Many trainings in one call: the same bits as single ones, row subsets, stopping, failures and interrupts."""
 
 import concurrent.futures
 import io
 import multiprocessing
 import os
 import pickle
-import subprocess
 import sys
-import textwrap
 import threading
 
 import numpy as np
 import pytest
+from process import run_python
 
 import pynn
 from pynn import _core
@@ -63,7 +62,7 @@ def test_core_scores_and_predicts_a_subset():
 
 
 @pytest.mark.parametrize("row", [-1, 90])
-def test_core_refuses_rows_that_are_not_there(row):
+def test_core_rejects_rows_out_of_range(row):
     X, y = _data()
     net = pynn.Sequential(pynn.Linear(6, 3, seed=0))
     with pytest.raises(IndexError, match=f"index {row} is out of range for 90 rows"):
@@ -135,7 +134,7 @@ def _residual(seed):
 
 
 class _Scale(pynn.Layer):
-    """A layer written in Python, which notes the threads that it runs in."""
+    """A layer written in Python, which records the threads it runs in."""
 
     def __init__(self):
         super().__init__()
@@ -250,7 +249,7 @@ def test_early_stopping_and_its_weights(n_jobs):
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_python_of_the_user_runs_in_the_calling_thread(n_jobs):
+def test_user_code_runs_in_the_calling_thread(n_jobs):
     X, y = _data()
     seen, me = [], threading.get_ident()
 
@@ -278,7 +277,7 @@ def test_python_of_the_user_runs_in_the_calling_thread(n_jobs):
     _same(runs[1].model, runs[1].history, alone, alone.fit(X, y, loss="cross_entropy", epochs=3, seed=1, callbacks=[Note()]))
 
 
-def test_a_training_within_a_callback_of_its_own_model_is_refused():
+def test_training_a_model_in_its_callback_raises():
     X, y = _data()
     runs = [pynn.Run(_mlp(k), callbacks=[lambda epoch, logs, k=k: runs[k].model.fit(X, y, loss="cross_entropy")]) for k in range(2)]
     with pytest.raises(RuntimeError, match="this model is being trained by fit_many"):
@@ -286,7 +285,7 @@ def test_a_training_within_a_callback_of_its_own_model_is_refused():
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_run_that_diverges_disturbs_nobody(n_jobs):
+def test_a_diverging_run_does_not_affect_others(n_jobs):
     X, _ = _data()
     target = X[:, :3].copy()
     runs = [pynn.Run(_mlp(k), optimizer=pynn.optim.SGD(lr=1e18 if k == 1 else 0.01), epochs=4, seed=k) for k in range(3)]
@@ -413,7 +412,7 @@ def test_halving_within_groups_and_with_runs_that_end_by_themselves():
     assert all(len(history.epoch) >= 2 for history in histories[4:])
 
 
-def test_halving_itself():
+def test_halving_rungs_ranking_and_errors():
     budget = pynn.Halving("val_accuracy", factor=2, first=3)
     assert budget.rungs(24) == [3, 6, 12]
     assert budget.best([0.1, np.nan, 0.5, 0.5, 0.4], True) == [2, 3, 4]
@@ -432,8 +431,8 @@ def test_halving_itself():
 
 
 # ---- interrupts, memory, progress --------------------------------------------------------------------------------------
-def _run_script(text, timeout=60):
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(text)], capture_output=True, text=True, timeout=timeout, check=False)
+def _run_script(text):
+    done = run_python(text, timeout=60)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -559,14 +558,14 @@ def test_memory_does_not_grow_with_the_runs():
 
 def test_a_run_has_one_thread_while_others_train(monkeypatch):
     X, y = _data()
-    told, work = [], _core.work
-    monkeypatch.setattr(_core, "work", lambda alone, flag: told.append(bool(alone)) or work(alone, flag))
+    calls, work = [], _core.work
+    monkeypatch.setattr(_core, "work", lambda alone, flag: calls.append(bool(alone)) or work(alone, flag))
     pynn.fit_many([pynn.Run(_mlp(k), epochs=300) for k in range(2)], X, y, loss="cross_entropy", n_jobs=2)
-    assert any(told)
-    told.clear()
+    assert any(calls)
+    calls.clear()
     pynn.fit_many([pynn.Run(_mlp(k), epochs=9) for k in range(2)], X, y, loss="cross_entropy", n_jobs=1)
-    assert told
-    assert not any(told)
+    assert calls
+    assert not any(calls)
 
 
 def test_progress_is_one_line_for_all_runs(capsys):
@@ -618,7 +617,7 @@ def _failing(epoch, logs):
 
 
 def check_executor(executor, n_jobs=None):
-    """See that runs of an executor are as those of this process; also for the tests of Dask."""
+    """Check that runs of an executor match those of this process; tests/external/test_dask.py uses it too."""
     X, y = _data(120)
     rng = np.random.default_rng(3)
     splits = [np.split(rng.permutation(120), [80]) for k in range(5)]
@@ -651,7 +650,7 @@ def check_executor(executor, n_jobs=None):
         assert histories[k] is run.history is run.model.history
         _same(run.model, run.history, other.model, other.history)
         assert str(run.model.health()) == str(other.model.health())
-        if k < 3:  # what comes after has the same bits too
+        if k < 3:  # later training has the same bits too
             for one in (run, other):
                 one.model.partial_fit(X, target, seed=9)
             _same(run.model, run.history, other.model, other.history)
@@ -683,7 +682,7 @@ def test_runs_on_a_backend_of_joblib(backend):
     check_executor(joblib.Parallel(n_jobs=2, backend=backend))
 
 
-def test_executors_that_do_not_fit():
+def test_invalid_executors_are_rejected():
     X, y = _data()
     with pytest.raises(TypeError, match=r"executor: expected the name of a joblib backend, .*, got 3"):
         pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", executor=3)
@@ -695,7 +694,7 @@ def test_executors_that_do_not_fit():
 
 # ---- predictions of many -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("n_jobs", [1, 2, 5, None])
-def test_predictions_of_many_are_those_of_each(n_jobs):
+def test_predictions_of_many_models_are_those_of_each(n_jobs):
     X, _ = _data(1000)
     models = [NETS[name](k) for k, name in enumerate(NETS)]
     models.append(models[0])
@@ -705,7 +704,7 @@ def test_predictions_of_many_are_those_of_each(n_jobs):
     assert pynn.predict_many([], X) == []
 
 
-def test_predictions_of_many_that_fail_name_the_model():
+def test_predictions_of_many_models_that_fail_name_the_model():
     X, _ = _data()
     models = [_mlp(0), _mlp(1), pynn.Sequential(pynn.Linear(5, 3))]
     for n_jobs in (1, 2):
@@ -724,7 +723,7 @@ def test_predictions_of_many_that_fail_name_the_model():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_predictions_of_many_can_be_interrupted(n_jobs):
+def test_predictions_of_many_models_can_be_interrupted(n_jobs):
     _run_script(
         f"""
         import os, signal, threading, time

@@ -5,7 +5,6 @@ import http.server
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -14,13 +13,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from process import run_python
 
 import pynn
 from pynn import _core
-
-
-def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=120)
 
 
 def test_num_threads_can_be_set_and_restored() -> None:
@@ -44,9 +40,9 @@ def test_invalid_thread_counts_raise(n: object, error: type[Exception]) -> None:
 
 
 def test_the_environment_sets_the_thread_count() -> None:
-    assert run("import pynn; print(pynn.get_num_threads())", PYNN_NUM_THREADS="5").stdout == "5\n"
+    assert run_python("import pynn; print(pynn.get_num_threads())", PYNN_NUM_THREADS="5").stdout == "5\n"
     for wrong in ("0", "two", "-1", "1.5", "100000", "9" * 30):
-        done = run("import pynn", PYNN_NUM_THREADS=wrong)
+        done = run_python("import pynn", PYNN_NUM_THREADS=wrong)
         assert done.returncode == 1
         assert f"PYNN_NUM_THREADS={wrong}" in done.stderr
 
@@ -54,7 +50,7 @@ def test_the_environment_sets_the_thread_count() -> None:
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs sched_setaffinity")
 def test_the_default_thread_count_follows_cpu_affinity() -> None:
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); import pynn; print(pynn.get_num_threads())"
-    assert run(code, PYNN_NUM_THREADS="").stdout == "1\n"
+    assert run_python(code, PYNN_NUM_THREADS="").stdout == "1\n"
 
 
 def train(threads: int, isa: str) -> list[bytes]:
@@ -367,7 +363,7 @@ except KeyboardInterrupt:
     print("stopped", time.perf_counter() - start < 5)
 done.set()
 """
-    assert run(code).stdout == "stopped True\n"
+    assert run_python(code).stdout == "stopped True\n"
 
 
 def test_a_layer_cannot_train_the_model_that_calls_it() -> None:
