@@ -84,6 +84,7 @@ SOURCES = {
     "Any": "typing",
     "Final": "typing",
     "Self": "typing",
+    "final": "typing",
     "ArrayLike": "numpy.typing",
     "NDArray": "numpy.typing",
     "Mapping": "collections.abc",
@@ -171,7 +172,7 @@ def imports(body: str, module: ModuleType, defined: Iterable[str]) -> str:
     defined = set(defined)
     classes = {b.__name__: b for v in vars(module).values() if inspect.isclass(v) for b in v.__mro__}
     for name in sorted(set(re.findall(r"(?<![\w.'])[A-Z_a-z]\w*", body)) - defined):
-        source = SOURCES.get(name) or ("typing" if name == "final" else None)
+        source = SOURCES.get(name)
         if source is None and name in classes and classes[name].__module__.startswith("pynn."):
             source = dots(module) + classes[name].__module__.removeprefix("pynn.")
         if source:

@@ -266,7 +266,7 @@ class Derivative:
 
 
 class _PlainDerivative(Derivative):
-    """Derivatives to be read: tanh' is 1 - tanh^2, which cancels where it is computed."""
+    """Derivatives for display: tanh' is written 1 - tanh^2, although computing that would cancel."""
 
     def of(self, n: Node) -> tuple[Node, Node | None]:
         if n.op == "call" and n.args[0] == "tanh":
@@ -275,7 +275,7 @@ class _PlainDerivative(Derivative):
 
 
 class _RowDerivative:
-    """The derivative of a sum over a row by each of the row's numbers, by going back through the formula.
+    """Derivative of a sum over a row with respect to each element of the row, in reverse mode.
 
     Parameters
     ----------
@@ -317,7 +317,7 @@ class _RowDerivative:
         return n is X or (n.op != "sum" and any(self.is_row(arg) for arg in n.args if isinstance(arg, Node)))
 
     def parts(self, n: Node, g: Node) -> list[tuple[Node, Node]]:
-        """Return the operands that depend on x, each with what the derivative ``g`` by this node gives it."""
+        """Return the operands that depend on x, each with its derivative; ``g`` is the derivative with respect to this node."""
         match n.op, n.args:
             case ("neg" | "sum"), (a,):
                 found = [(a, neg(g) if n.op == "neg" else g)]
@@ -337,10 +337,10 @@ class _RowDerivative:
 
 
 def derivative(text: str, parameters: tuple[str, ...] = (), numbers: Iterable[str] = ()) -> str | None:
-    """Return the derivative of a formula by x as text.
+    """Return the derivative of a formula with respect to x as text; None for formulas that this module cannot differentiate.
 
-    Of a sum over a row it is that by each x of the row; ``numbers`` are the parameters that are the same for the whole row then.
-    None where the formula is more than functions and sums of single numbers.
+    The derivative of a sum over a row is taken with respect to each x of the row; ``numbers`` names the parameters that are the same
+    for the whole row.
 
     Examples
     --------
@@ -379,7 +379,7 @@ def _tidy(n: Node) -> Node:
 
 
 _LEVELS = {"&": 1, "|": 1, "above": 2, **dict.fromkeys(COMPARISONS.values(), 2), "+": 3, "-": 3, "*": 4, "/": 4, "neg": 4, "**": 6}
-"""How tightly operators bind; the rest are names and calls."""
+"""Precedence of operators; all other nodes are names or calls."""
 
 
 def _written(n: Node, least: int = 0) -> str:
@@ -427,7 +427,7 @@ def filled(text: str, settings: Mapping[str, Any], inputs: int = 1) -> list[str]
 
 
 def _fill(text: str, at: int, settings: Mapping[str, Any]) -> tuple[str, int]:
-    """Return the text from ``at`` to the next closing brace, or the end, filled, and where that is."""
+    """Fill the text from ``at`` to its closing brace or the end. Return the result and the position where it ends."""
     found = ""
     while at < len(text) and text[at] != "}":
         if text[at] != "{":

@@ -36,7 +36,7 @@ class Parameters:
         Annotations in the text: ``int`` for parameters that must be integers, ``array`` for parameters that may be arrays, which
         the caller checks.
     words : mapping of str to tuple of str
-        The words that a parameter may be.
+        The allowed words of each parameter that takes words.
     """
 
     text: str
@@ -158,8 +158,8 @@ def _compile(node: ast.expr) -> CodeType:
 def parse_parameters(text: str, check: str = "") -> Parameters:
     """Parse a row's parameter text, such as ``"lr=1e-3, betas=(0.9, 0.999), nesterov=False"`` or ``"threshold, value"``.
 
-    Integers stand for real numbers unless an annotation says otherwise: ``"weight: array = None, ignore_index: int = -100"``. A parameter
-    that is a word lists them: ``"mode: Literal['min', 'max'] = None"``.
+    Integer defaults are read as floats unless the parameter is annotated: ``"weight: array = None, ignore_index: int = -100"``. A
+    parameter that takes words lists them: ``"mode: Literal['min', 'max'] = None"``.
     """
     arguments = ast.parse(f"def f({text}): 0").body[0].args  # type: ignore[attr-defined]
     names = [a.arg for a in arguments.args]

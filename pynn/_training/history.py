@@ -75,7 +75,7 @@ class History:
         return f"<History: {len(self.epoch)} epochs{': ' + last if last else ''}>"
 
     def _shown(self) -> list[int | None]:
-        """Return the epochs of the table; None stands for those left out."""
+        """Return the epochs to show in the table, with None in place of those omitted."""
         epochs = self.epoch
         if len(epochs) <= _MOST_ROWS:
             return [*epochs]

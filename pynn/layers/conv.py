@@ -211,7 +211,7 @@ class Conv1d(_Convolution):
     """Convolution (cross-correlation) over one axis.
 
     ``y[n, o, p] = bias[o] + sum over c, i of weight[o, c, i] * x[n, c, s*p + d*i - padding]``, where s is the stride, d the dilation,
-    and c runs over the channels of o's group. Outside its edges x is 0, or as `padding_mode` says.
+    and c runs over the channels of o's group. Outside its edges x is 0, or as given by `padding_mode`.
 
     Input (N, in_channels, L) or (in_channels, L), output (N, out_channels, L') or (out_channels, L').
 
@@ -261,8 +261,8 @@ class Conv2d(_Convolution):
     """Convolution (cross-correlation) over two axes.
 
     ``y[n, o, p, q] = bias[o] + sum over c, i, j of weight[o, c, i, j] * x[n, c, s*p + d*i - padding, s*q + d*j - padding]``,
-    where s is the stride, d the dilation, and c runs over the channels of o's group. Outside its edges x is 0, or as `padding_mode`
-    says.
+    where s is the stride, d the dilation, and c runs over the channels of o's group. Outside its edges x is 0, or as given by
+    `padding_mode`.
 
     Input (N, in_channels, H, W) or (in_channels, H, W), output (N, out_channels, H', W') or (out_channels, H', W').
 

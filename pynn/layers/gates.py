@@ -80,8 +80,8 @@ class PReLU(Weighted):
 class RReLU(Layer):
     """ReLU with a random slope for negative inputs (Xu et al., 2015).
 
-    ``y = x if x > 0 else a * x``, for each element. In training each element draws its own slope ``a`` uniformly between `lower`
-    and `upper`; in evaluation ``a`` is their mean. The output has the shape of the input.
+    ``y = x if x > 0 else a * x``, for each element. In training the slope ``a`` of each element is drawn uniformly between
+    `lower` and `upper`; in evaluation ``a`` is their mean. The output has the shape of the input.
 
     Parameters
     ----------

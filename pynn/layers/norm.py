@@ -86,7 +86,7 @@ class _Norm(Layer, abstract=True):
         return "weight" in self._parameters, "bias" in self._parameters
 
     def _affine_fields(self) -> dict[str, Any]:
-        """Return the same as the core's settings."""
+        """Return both flags by name, as settings of the core."""
         return dict(zip(("weight", "bias"), self._has_affine(), strict=True))
 
     def _bias_config(self) -> dict[str, Any]:

@@ -35,7 +35,6 @@ def __dir__() -> list[str]:
     return __all__
 
 
-
 _PAD = """Pad the last {which} of the input with {around}.
 
 Input (..., {names}). The output is larger by the padding.
