@@ -200,7 +200,7 @@ class _Writer:
         return f"({self.name(n.args[0])[0]} {n.op} {self.name(n.args[1])[0]})"
 
     def compute(self, n: Node) -> tuple[str, str]:
-        """Return value and error bound as C source; ``$`` stands for the name of the value."""
+        """Return value and error bound as C source; ``$`` is the placeholder for the name of the value."""
         match n.op, n.args:
             case "x", _:
                 return "x", ""

@@ -1,4 +1,4 @@
-"""Reading a graph: what the core tells of its nodes is all that building it again needs."""
+"""Reading a graph: the description of its nodes suffices to build it again."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def graph_of(net: pynn.Layer, *shapes: tuple[int, ...]) -> Any:
 
 
 def built_again(graph: Any) -> Any:
-    """Build a graph from what another one tells of itself."""
+    """Build a graph from the description of another."""
     nodes = graph.read()
     again = _core.Graph(graph.dtype, nodes[0]["shape"])
     for node in nodes[1:]:
@@ -50,7 +50,7 @@ def built_again(graph: Any) -> Any:
 
 
 def results(graph: Any, gradients: list[Any], *xs: Any) -> list[Any]:
-    """Return outputs, gradients of inputs and those of parameters, as bytes."""
+    """Return outputs, gradients of inputs and gradients of parameters, as bytes."""
     plan = _core.Plan(graph, len(xs[0]), "backward")
     plan.tick = 3
     for g in gradients:

@@ -1,4 +1,4 @@
-"""pynn.lab.analyze: its tests and intervals against scipy and statsmodels, how often it errs, and what it says."""
+"""pynn.lab.analyze: its tests and intervals against scipy and statsmodels, its error rate, and its text."""
 
 import math
 import os
@@ -80,7 +80,7 @@ def test_sign_patterns_are_a_group_that_treats_seeds_alike(n: int) -> None:
     rng = np.random.default_rng(0)
     for i, j in rng.integers(0, signs.shape[1], (50, 2)):
         assert tuple((signs[:, i] * signs[:, j]).astype(int)) in patterns
-    assert np.abs(signs @ signs.T - len(patterns) * np.eye(n)).max() == 0  # each sign is +-1 alike, and no two go together
+    assert np.abs(signs @ signs.T - len(patterns) * np.eye(n)).max() == 0  # balanced, and pairwise orthogonal
 
 
 @pytest.mark.parametrize("n", [15, 20])
@@ -266,7 +266,7 @@ def test_wrong_scores_are_explained(given: Any, options: dict[str, Any], says: s
         analyze(given, **options)
 
 
-def test_what_is_no_mapping_is_explained() -> None:
+def test_input_other_than_a_mapping_is_explained() -> None:
     with pytest.raises(TypeError, match="expected a mapping of labels to scores, or a frame with a column per label, got list"):
         analyze([[1.0], [2.0]])
     with pytest.raises(TypeError, match=r"scores\['a'\]: expected numbers, one per seed"):
@@ -301,7 +301,7 @@ def test_words_are_true_of_the_numbers() -> None:
     assert "sign-flip max-t test of 6 pairs, with a subgroup of 16,384 sign patterns" in spoken
 
 
-def test_too_few_seeds_are_no_verdict() -> None:
+def test_too_few_seeds_give_no_verdict() -> None:
     verdict = analyze({"a": [0.90, 0.91, 0.90, 0.92, 0.91], "b": [0.1, 0.1, 0.1, 0.1, 0.1]})
     assert verdict.best == ("a", "b")
     assert not verdict.different
@@ -330,7 +330,7 @@ def test_scores_without_a_unit_have_no_default_rope() -> None:
     assert "within 0.50." in str(analyze(table, rope=0.5))
 
 
-def test_overlap_is_said_and_may_leave_no_number_of_seeds() -> None:
+def test_overlap_is_reported_and_may_leave_no_number_of_seeds() -> None:
     spoken = str(analyze(named(scores(6, 10)), test_fraction=0.25)).replace("\n", " ")
     assert "2.1 times wider because the test sets overlap (Nadeau and Bengio)" in spoken
     assert "No number of seeds finds a difference of 0.5 points" in spoken

@@ -50,7 +50,7 @@ def test_digits_are_learned_by_every_activation(tuned: Report) -> None:
         assert 1 <= (entry.epochs_to(0.9) or 99) <= 15
 
 
-def test_tuned_activations_differ_by_nothing_worth_a_word(tuned: Report) -> None:
+def test_tuned_activations_do_not_differ_significantly(tuned: Report) -> None:
     assert tuned.verdict is not None
     assert tuned.verdict.best == pynn.lab.ACTIVATIONS
     assert "No statistically significant difference was found." in str(tuned)
@@ -105,7 +105,7 @@ def test_model_builds_any_net() -> None:
     assert all(entry.score > 0.8 for entry in report)
 
 
-def test_each_place_of_a_net_gets_an_activation_of_its_own() -> None:
+def test_each_use_of_the_activation_is_a_separate_layer() -> None:
     (maker,) = activation_makers([pynn.PReLU()])
     net = pynn.Sequential(pynn.Linear(2, 3, seed=0), maker, pynn.Linear(3, 3, seed=0), maker())
     assert net[1] is not net[3]
@@ -156,7 +156,7 @@ def test_vary_compares_other_settings(name: str, values: list[Any], labels: list
         (X[:, 20:22] + 0.5, "auto", "quantity", 2),
     ],
 )
-def test_targets_are_what_their_values_say(y: Any, task: str, found: str, outputs: int) -> None:
+def test_the_task_follows_from_the_values(y: Any, task: str, found: str, outputs: int) -> None:
     target = read_target(y, task)
     assert (target.task, target.outputs, len(target.y)) == (found, outputs, 1797)
 
@@ -169,7 +169,7 @@ def test_quantities_are_scored_by_r2(y: np.ndarray) -> None:
     assert abs(report.baseline) < 0.05
 
 
-def test_labels_of_which_several_hold_are_scored_by_accuracy() -> None:
+def test_multilabel_targets_are_scored_by_accuracy() -> None:
     report = quick(y=np.stack([Y % 2, Y > 4], axis=1).astype(int), epochs=8, lr=1e-2)
     assert report.metric == "accuracy"
     assert all(entry.score > 0.9 > 0.6 > report.baseline for entry in report)
@@ -430,7 +430,7 @@ def test_text_fits_79_columns() -> None:
         assert "baseline" in str(report)
 
 
-def test_protocol_says_what_was_done() -> None:
+def test_protocol_describes_the_comparison() -> None:
     report = quick(tune="lr", seeds=2)
     text = str(report).replace("\n", " ")
     assert "Target: 10 classes (0 178, 1 182, 2 177, 3 183, ...). Rows: 1,078 for training, 270 for validation, 449 for testing." in text
@@ -517,12 +517,12 @@ def test_plot_shows_every_seed() -> None:
     assert [text.get_text() for text in curves.get_legend().get_texts()] == ["relu", "tanh"]
 
 
-def test_few_seeds_are_no_verdict_and_one_entry_has_none() -> None:
+def test_few_seeds_or_one_entry_give_no_verdict() -> None:
     assert "No verdict is possible with 2 seeds; use at least 6." in str(quick())
     assert quick(activations=["relu"]).verdict is None
 
 
-def test_a_diverged_training_is_said() -> None:
+def test_diverged_trainings_are_reported() -> None:
     report = quick(activations=[("wild", lambda: pynn.Exponential())], lr=1e6, hidden=(16, 16), seeds=2)
     assert report["wild"].diverged == 2
     assert "wild: 2 of 2 training runs diverged." in str(report)

@@ -1,4 +1,4 @@
-"""Calibration and the inputs of activations in the report of pynn.lab.compare: right values, kept and shown."""
+"""Calibration and the inputs of activations in the report of pynn.lab.compare: values, storage and output."""
 
 import math
 from typing import Any
@@ -153,7 +153,7 @@ def test_several_inputs_and_images_are_measured() -> None:
 
 
 # ---- the report ----------------------------------------------------------------------------------------------------
-def test_report_says_and_keeps_them(report: Report) -> None:
+def test_report_shows_and_stores_them(report: Report) -> None:
     text = str(report).replace("\n", " ")
     each = ", ".join(f"{entry.label} {100 * entry.calibration_error:.1f}" for entry in report)
     assert f"Expected calibration error, in points: {each}." in text
@@ -170,7 +170,7 @@ def test_report_says_and_keeps_them(report: Report) -> None:
 
 
 @pytest.mark.parametrize(("lr", "word", "sign"), [(3e-4, "overconfident", 1), (3e-3, "underconfident", -1)])
-def test_confidence_far_from_accuracy_is_said(lr: float, word: str, sign: int) -> None:
+def test_confidence_far_from_accuracy_is_reported(lr: float, word: str, sign: int) -> None:
     report = compare(X, Y, activations=["relu"], **{**QUICK, "lr": lr})
     calibration = report["relu"].calibration
     assert calibration is not None

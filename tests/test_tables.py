@@ -241,7 +241,7 @@ def test_quoted_newlines_keep_line_numbers(tmp_path: Path) -> None:
         read_table(file(tmp_path, lines("text,n,t", rows)), "t")
 
 
-def test_columns_that_determine_classes_are_pointed_out(tmp_path: Path) -> None:
+def test_columns_that_determine_classes_are_reported(tmp_path: Path) -> None:
     rows = [f"{i / 7},{'dead' if i % 2 else 'alive'},{i % 2}" for i in range(8)]
     table = read_table(file(tmp_path, lines("a,fate,survived", rows)), "survived")
     assert any(note.startswith("'fate' is another name of the target") for note in table.notes)
@@ -321,7 +321,7 @@ def test_targets(tmp_path: Path, labels: str, task: str, y: list[float], classes
     assert table.y.dtype == (np.float64 if classes is None else np.int64)
 
 
-def test_both_doors_have_the_same_rule(tmp_path: Path) -> None:
+def test_arrays_and_tables_have_the_same_rule(tmp_path: Path) -> None:
     prices = 100 + np.arange(400) % 365
     path = file(tmp_path, lines("a,t", [f"{p / 7},{p}" for p in prices.tolist()]))
     small: dict[str, Any] = {"activations": ["relu"], "epochs": 1, "seeds": 1, "tune": None, "hidden": 4, "verbose": False}
@@ -365,7 +365,7 @@ def test_both_doors_have_the_same_rule(tmp_path: Path) -> None:
         ('a,t\n"1,2\n3,4\n', {}, "line 2: a quote is opened and not closed"),
     ],
 )
-def test_errors_say_where_and_what(tmp_path: Path, content: str | bytes, options: dict[str, Any], says: str) -> None:
+def test_errors_name_the_place_and_the_defect(tmp_path: Path, content: str | bytes, options: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)):
         read_table(file(tmp_path, content), **{"target": "t" if "kind" not in str(content) else "kind", **options})
 
@@ -382,7 +382,7 @@ def test_all_columns_with_errors_are_named(tmp_path: Path) -> None:
     assert read_table(path, "t", drop=["one", "three"]).columns == ("two",)
 
 
-def test_latin_1_is_read_and_said(tmp_path: Path) -> None:
+def test_latin_1_is_read_and_reported(tmp_path: Path) -> None:
     table = read_table(file(tmp_path, "größe,art\n1,süß\n2,roh\n3,süß\n5,roh\n".encode("latin-1")), "art")
     assert table.columns == ("größe",)
     assert table.classes == ("roh", "süß")
@@ -459,7 +459,7 @@ def test_compare_takes_frames_of_any_kind() -> None:
 SMALL = ["--activations", "relu", "--epochs", "1", "--seeds", "1", "--no-tune", "--hidden", "4"]
 
 
-def test_command_line_prints_what_it_understood(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line_prints_how_the_table_was_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [f"{i * 7 + 1};{i / 4:.2f};{'' if i == 5 else i * i};{('red', 'blue')[i % 2]};{('no', 'yes')[i % 3 > 0]}" for i in range(60)]
     text = lines("id;weight;area;a rather long name for a column of colours;answer", rows).replace(".", ",")
     path = file(tmp_path, text, "t.csv")
@@ -544,7 +544,7 @@ def test_every_sentence_has_a_translation_with_the_same_fields() -> None:
         assert fields(text) == fields(vietnamese[plural]) - ({"n"} if key != plural else set()), key
 
 
-def test_what_was_understood_is_said_in_vietnamese(tmp_path: Path) -> None:
+def test_notes_are_translated_to_vietnamese(tmp_path: Path) -> None:
     file = tmp_path / "t.csv"
     lines = ["id;w;c;constant;t", *(f"{i + 7};{i * 7 % 5},5;{'ab'[i % 2]};1;{'xy'[i % 2 if i else 1]}" for i in range(12))]
     lines[5] = "11;;a;1;x"
