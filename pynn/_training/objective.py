@@ -109,7 +109,7 @@ class Objective:
     @staticmethod
     def has_target(loss: Any) -> bool:
         """Return whether a loss compares its inputs with a target."""
-        return not isinstance(loss, (str, Loss)) or losses.get(loss)._row["target"] != "n"
+        return not isinstance(loss, (str, Loss)) or _row_of(loss)["target"] != "n"
 
     @property
     def criteria(self) -> tuple[tuple[Any, float, tuple[int, ...]], ...]:
@@ -289,7 +289,7 @@ def _fused(loss: Any, last: Layer | None) -> str | None:
     """Return the loss that takes the logits, if ``loss`` is the name of one that takes what the last layer makes of them."""
     if not isinstance(loss, str):
         return None
-    from_logits: str = losses.by_name[known_name("loss", loss, losses.by_name)]._row["from_logits"]
+    from_logits: str = _row_of(loss)["from_logits"]
     return from_logits if from_logits and type(last) is _link(losses.by_name[from_logits]) else None
 
 
@@ -505,9 +505,14 @@ def _number(name: str, value: Any) -> float:
         raise TypeError(f"metrics: {name} returned {value!r}, expected a number") from error
 
 
+def _row_of(loss: Any) -> Mapping[str, Any]:
+    """Return the row of a loss in its table. For a name no loss is created, which takes several microseconds in each `fit`."""
+    return (losses.by_name[known_name("loss", loss, losses.by_name)] if isinstance(loss, str) else losses.get(loss))._row
+
+
 def _inputs(loss: Any) -> int:
     """Return the number of outputs that a loss takes."""
-    row = losses.get(loss)._row
+    row = _row_of(loss)
     return 1 if row["kind"] == "s" else len([name for name in row["inputs"].split() if name != "target"])
 
 
