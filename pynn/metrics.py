@@ -3,12 +3,12 @@
 Every function takes ``(y_true, y_pred)`` first.
 
 **Targets of classes** are labels, one for each sample: integers, bools, floats that hold whole numbers, or text. A 2-D array of 0 and 1 in
-two or more columns is read in one of two ways. If every row holds exactly one 1, the rows are one-hot and stand for classes, whatever the
-loss is. If any row of the whole array holds none or several, the array is multi-label: a yes or no in each column. ``multilabel=True`` and
+two or more columns is read in one of two ways. If every row holds exactly one 1, the rows are one-hot and encode classes, whatever the
+loss is. If any row of the array holds none or several, the array is multi-label: each column is a yes or no. ``multilabel=True`` and
 ``multilabel=False`` force the reading. `fit`, `evaluate` and the functions here apply the same rule; a model that was trained on
 multi-label targets also reads the targets of its validation and of `evaluate` that way.
 
-**Predictions of classes** are labels; or scores of shape (samples, classes), of which the largest decides; or, for two classes, the
+**Predictions of classes** are labels; or scores of shape (samples, classes), where the largest selects the class; or, for two classes, the
 probability of the second for each sample, which is a yes above 1/2. Multi-label predictions are probabilities, one for each label. A number
 that is compared with 1/2 must lie in [0, 1]: scores such as logits raise an error.
 
@@ -131,13 +131,13 @@ def _as_labels(a: NDArray[Any], name: str) -> _Labels:
 
 
 def _reads_many(t: NDArray[Any], p: NDArray[Any], multilabel: bool | None) -> bool:
-    """Return whether targets are a yes or no for each column; see the text of the module."""
+    """Return whether targets are multi-label; see the docstring of the module."""
     if multilabel is not None and not isinstance(multilabel, (bool, np.bool_)):
         raise TypeError(f"multilabel: expected True, False or None, got {multilabel!r}")
     if t.ndim != 2:
         return bool(multilabel)
     if _is_text(t) or not is_zero_one(t):
-        expected = "expected one class a sample, one-hot rows, or 0 and 1 for each label"
+        expected = "expected one class per sample, one-hot rows, or 0 and 1 for each label"
         raise ValueError(f"y_true: {expected}; got shape {t.shape} with other values")
     if multilabel is None:
         # Integers of 0 and 1 that are not one-hot are decisions for each label.
@@ -155,7 +155,7 @@ def _check_probabilities(p: NDArray[Any], how: str = "") -> None:
         raise ValueError(f"y_pred: {p[outside].flat[0]} is not a probability in [0, 1]{how}")
 
 
-_HOW = "; make probabilities of logits first, as pynn.sigmoid(y_pred)"
+_HOW = "; convert logits to probabilities first: pynn.sigmoid(y_pred)"
 
 
 def _places(labels: _Labels, columns: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
@@ -186,16 +186,16 @@ def _largest(scores: NDArray[Any]) -> NDArray[np.int64]:
 
 
 class _Decided(NamedTuple):
-    """Labels of targets and predictions, their classes, and which predictions are of none."""
+    """Labels of targets and predictions, the number of classes, and which predictions have no class."""
 
     true: _Labels
     predicted: _Labels
     nothing: _Bools
-    columns: int  # the classes that scores have; 0 for labels
+    columns: int  # the number of classes of scores; 0 for labels
 
 
 def _of_labels(t: _Labels, p: NDArray[Any]) -> _Decided:
-    """Return predictions of one value a sample as labels: labels themselves, or probabilities of the second of two classes."""
+    """Return predictions of one value per sample as labels: labels themselves, or probabilities of the second of two classes."""
     none = np.zeros(len(t), bool)
     if _is_text(t) != _is_text(p):
         kinds = "text and y_pred numbers" if _is_text(t) else "numbers and y_pred text"
@@ -211,7 +211,7 @@ def _of_labels(t: _Labels, p: NDArray[Any]) -> _Decided:
     if np.isin(names, [0, 1]).all():
         _check_probabilities(p, f"{_HOW}, and integers of labels, y_pred.astype(int)")
     raise ValueError(
-        f"y_pred: floats of one value a sample must be labels that y_true has, {', '.join(map(str, names[:5]))}, "
+        f"y_pred: floats with one value per sample must be labels that y_true has, {', '.join(map(str, names[:5]))}, "
         "or for classes 0 and 1 probabilities in [0, 1]; scores of more classes have a column each"
     )
 
@@ -231,7 +231,7 @@ def _decide(t: NDArray[Any], p: NDArray[Any]) -> _Decided:
 
 
 def _yes_or_no(t: NDArray[Any], p: NDArray[Any]) -> tuple[_Bools, _Bools, _Bools]:
-    """Return multi-label targets, predictions, and which of those are none, all of shape (samples, labels)."""
+    """Return multi-label targets, predictions, and which predictions are NaN, all of shape (samples, labels)."""
     if t.shape != p.shape or t.ndim > 2 or _is_text(t) or not is_zero_one(t):
         expected = f"multi-label targets are 0 and 1 in the shape of y_pred, {p.shape}"
         raise ValueError(f"y_true: {expected}, got {t.dtype} of shape {t.shape}")
@@ -241,13 +241,13 @@ def _yes_or_no(t: NDArray[Any], p: NDArray[Any]) -> tuple[_Bools, _Bools, _Bools
 
 
 def _scores(y_true: ArrayLike, y_score: ArrayLike, name: str, *, raw: bool = False) -> tuple[NDArray[np.int64], _Floats]:
-    """Return true classes, and a row of scores for each: (samples, classes). One score a sample is a probability unless ``raw``."""
+    """Return true classes, and a row of scores for each: (samples, classes). One score per sample is a probability unless ``raw``."""
     t, s = _of_one_length(_given(y_true, "y_true", True), _given(y_score, "y_pred", False))
     if t.ndim == 2 and _reads_many(t, s, None):
         row = np.flatnonzero(np.count_nonzero(t, axis=1) != 1)
-        raise ValueError(f"y_true: {name} takes one class a sample, and row {int(row[0]) if row.size else 0} is multi-label")
+        raise ValueError(f"y_true: {name} takes one class per sample, and row {int(row[0]) if row.size else 0} is multi-label")
     if t.ndim > 2 or s.ndim > 2 or (t.ndim == 2 and t.shape != s.shape):
-        raise ValueError(f"expected one class a sample and one row of scores, got shapes {t.shape} and {s.shape}")
+        raise ValueError(f"expected one class per sample and one row of scores, got shapes {t.shape} and {s.shape}")
     rows = s.astype(np.float64)
     if s.ndim == 1:
         if not raw:
@@ -259,7 +259,7 @@ def _scores(y_true: ArrayLike, y_score: ArrayLike, name: str, *, raw: bool = Fal
 
 # ---- classes ----------------------------------------------------------------------------------------------------------
 def accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, multilabel: bool | None = None, sample_weight: ArrayLike | None = None) -> float:
-    """Return the share of samples whose class is right; of multi-label targets, the share of elements that are right.
+    """Return the share of samples whose class is right; for multi-label targets, the share of elements.
 
     Parameters
     ----------
@@ -268,7 +268,7 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, multilabel: bool | None = 
     y_pred : array_like, shape (samples,), (samples, classes) or (samples, labels)
         Labels, scores of classes, or probabilities.
     multilabel : bool, optional
-        Whether columns of 0 and 1 are labels that are counted one by one (True), or one-hot classes (False). None: one-hot where each row
+        Whether columns of 0 and 1 are separate labels (True), or one-hot classes (False). None: one-hot where each row
         of `y_true` has exactly one 1.
     sample_weight : array_like, shape (samples,), optional
         The weight of each sample.
@@ -286,7 +286,7 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, multilabel: bool | None = 
     Notes
     -----
     In ``fit`` the names ``"binary_accuracy"`` and ``"categorical_accuracy"`` force one or the other;
-    ``metrics={"accuracy": "binary_accuracy"}`` reports it in place of the loss's accuracy.
+    ``metrics={"accuracy": "binary_accuracy"}`` reports it instead of the loss's accuracy.
 
     Examples
     --------
@@ -369,7 +369,7 @@ def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight:
 
 
 def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, k: int = 5, sample_weight: ArrayLike | None = None) -> float:
-    """Return the share of samples whose class is among the ``k`` of the highest scores; of equal scores the lower class comes first.
+    """Return the share of samples whose class has one of the ``k`` highest scores; ties go to the lower class.
 
     Parameters
     ----------
@@ -378,8 +378,8 @@ def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, k: int = 5, sample_w
     y_pred : array_like, shape (samples, classes) or (samples,)
         Scores; one for each sample is the probability of the second of two classes.
     k : int
-        At least 1. In ``fit`` the name ``"top_3_accuracy"`` sets it. With as many classes or fewer, every sample is right whose scores
-        hold no NaN.
+        At least 1. In ``fit`` the name ``"top_3_accuracy"`` sets it. With ``k`` classes or fewer, every sample whose
+        scores hold no NaN is right.
     sample_weight : array_like, shape (samples,), optional
         The weight of each sample.
 
@@ -408,9 +408,9 @@ def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, k: int = 5, sample_w
 
 
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> _Floats:
-    """Return how many samples of class i (rows) were taken for class j (columns).
+    """Return the number of samples of class i (rows) that are predicted as class j (columns).
 
-    The classes are 0, 1, ... up to the largest; text and negative labels are those that occur, in sorted order.
+    The classes are 0, 1, ... up to the largest label. For text and negative labels they are those that occur, sorted.
 
     Parameters
     ----------
@@ -440,10 +440,10 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: Arr
     """
     t, p = _pair(y_true, y_pred, text=True)
     if _reads_many(t, p, None):
-        raise ValueError("y_true: confusion_matrix takes one class a sample, and these are multi-label")
+        raise ValueError("y_true: confusion_matrix takes one class per sample, and these are multi-label")
     found = _decide(t, p)
     if found.nothing.any():
-        raise ValueError(f"y_pred: row {int(found.nothing.argmax())} is of no class: it holds NaN, or more than one infinite score")
+        raise ValueError(f"y_pred: row {int(found.nothing.argmax())} has no class: it holds NaN, or more than one infinite score")
     names, (true, predicted) = _coded(found.true, found.predicted)
     n = len(names)
     if not _is_text(names) and names[0] >= 0:
@@ -452,13 +452,13 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: Arr
 
 
 def _coded(*labels: _Labels) -> tuple[_Labels, list[NDArray[np.int64]]]:
-    """Return the labels that occur, sorted, and each array as places among them."""
+    """Return the labels that occur, sorted, and the indices of each array's labels among them."""
     names = np.unique(np.concatenate([np.unique(a) for a in labels]))
     return names, [np.searchsorted(names, a) for a in labels]
 
 
 class _Counts(NamedTuple):
-    """Weights of hits, predictions and true samples, one of each class that occurs; and the place of the positive class of two."""
+    """Weights of hits, predictions and true samples of each class that occurs, and the index of the positive class of two."""
 
     hits: NDArray[Any]
     predicted: NDArray[Any]
@@ -522,11 +522,11 @@ _AVERAGED = """
     y_pred : array_like, shape (samples,), (samples, classes) or (samples, labels)
         Labels, scores of classes, or probabilities.
     average : {{'auto', 'binary', 'macro', 'micro', 'weighted'}}
-        'binary': of class 1, where the classes are 0 and 1 or -1 and 1. 'macro': the mean over classes that occur in ``y_true`` or
-        ``y_pred``, or over labels; 'weighted' by their true samples; 'micro': of all counts together. 'auto': 'binary' with two such
-        classes, else 'macro'.
+        'binary': the score of class 1, for classes 0 and 1 or -1 and 1. 'macro': the mean over the classes that occur in ``y_true`` or
+        ``y_pred``, or over labels. 'weighted': their mean weighted by true samples. 'micro': the score of the summed counts.
+        'auto': 'binary' with two such classes, else 'macro'.
     multilabel : bool, optional
-        Whether columns of 0 and 1 are labels of their own (True), or one-hot classes (False). None: one-hot where each row of `y_true`
+        Whether columns of 0 and 1 are separate labels (True), or one-hot classes (False). None: one-hot where each row of `y_true`
         has exactly one 1.
     sample_weight : array_like, shape (samples,), optional
         The weight of each sample.
@@ -543,7 +543,7 @@ _AVERAGED = """
 
     Notes
     -----
-    Where the formula divides by 0 the score is 0. A prediction of NaN is of no class: its sample still counts as a true one.
+    A score whose formula divides by 0 is 0. A prediction of NaN has no class; its sample still counts among the true ones.
 
     Examples
     --------
@@ -561,7 +561,7 @@ def _document(text: str, result: str) -> Callable[[_Metric], _Metric]:
     return put
 
 
-@_document("Return the share of samples predicted as a class that are of it.", "1.0")
+@_document("Return the share of the samples predicted as a class that belong to it.", "1.0")
 def precision(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -573,7 +573,7 @@ def precision(
     return _averaged(lambda hits, predicted, _: _ratio(hits, predicted), y_true, y_pred, average, multilabel, sample_weight)
 
 
-@_document("Return the share of samples of a class that are predicted as it.", "0.6667")
+@_document("Return the share of the samples of a class that are predicted correctly.", "0.6667")
 def recall(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -599,9 +599,9 @@ def f1(
 
 # ---- scores and probabilities -----------------------------------------------------------------------------------------
 def _auc(true: NDArray[np.bool_], score: _Floats, w: _Floats) -> float:
-    """Return the weight of pairs of a yes and a no that are in order, ties half, over that of all pairs; NaN without such pairs."""
+    """Return the weighted share of pairs of a yes and a no that are in order, with ties counted half; NaN without such pairs."""
     yes, no = w * true, w * ~true
-    if not yes.any() or not no.any() or np.isnan(score).any():
+    if not yes.any() or not no.any():
         return math.nan
     _, place = np.unique(score, return_inverse=True)
     above, below = np.bincount(place, yes), np.bincount(place, no)
@@ -609,22 +609,22 @@ def _auc(true: NDArray[np.bool_], score: _Floats, w: _Floats) -> float:
 
 
 def roc_auc(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the area under the ROC curve: how likely a yes has a higher score than a no.
+    """Return the area under the ROC curve: the probability that a yes has a higher score than a no.
 
     Parameters
     ----------
     y_true : array_like, shape (samples,) or (samples, labels)
-        Classes, or 0 and 1 for each label; one-hot rows are such too.
+        Classes, one-hot rows, or 0 and 1 for each label.
     y_pred : array_like, shape (samples,), (samples, classes) or (samples, labels)
-        Scores of any size. With more than two classes, or with labels, the mean over each against the rest; one that no sample, or every
-        sample, belongs to is left out.
+        Scores of any size. With more than two classes, or with labels, the result is the mean over each against the rest, without
+        those that no sample or every sample belongs to.
     sample_weight : array_like, shape (samples,), optional
         The weight of each sample.
 
     Returns
     -------
     float
-        NaN where there is not both a yes and a no, or a score is NaN.
+        NaN unless there are both a yes and a no, or if a score is NaN.
 
     Raises
     ------
@@ -642,7 +642,7 @@ def roc_auc(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | 
         true, scores = t == 1, s.astype(np.float64)
     else:
         labels, scores = _scores(y_true, y_pred, "roc_auc", raw=True)
-        if scores.shape[1] == 2:  # one curve, not its mirror image too
+        if scores.shape[1] == 2:  # one curve, since the other is its mirror image
             labels, scores = labels - 1, scores[:, 1:]
         true = labels[:, None] == np.arange(scores.shape[1])
     w = _weights(sample_weight, len(true))
@@ -653,7 +653,9 @@ def roc_auc(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | 
 
 
 def log_loss(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the mean of ``-log(probability of the true class)``, probabilities kept one machine epsilon from 0 and 1.
+    """Return the mean of ``-log(probability of the true class)``, with probabilities clipped to [eps, 1 - eps].
+
+    ``eps`` is the machine epsilon of the dtype of `y_pred`.
 
     Parameters
     ----------
@@ -686,15 +688,15 @@ def log_loss(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike |
     if np.isnan(p).any():
         return math.nan
     eps = np.finfo(dtype if dtype.kind == "f" else np.float64).eps
-    own = np.clip(p[np.arange(len(true)), true], eps, 1 - eps)
-    return _mean(-np.log(own), sample_weight)
+    return _mean(-np.log(np.clip(p[np.arange(len(true)), true], eps, 1 - eps)), sample_weight)
 
 
 def ece(y_true: ArrayLike, y_pred: ArrayLike, *, n_bins: int = 15, sample_weight: ArrayLike | None = None) -> float:
     """Return the expected calibration error: how far confidence is from accuracy.
 
-    Predictions go by the probability of the class they choose into ``n_bins`` bins of equal width, right edges included; the sum over
-    bins of ``weight of the bin * |accuracy - mean confidence|`` (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+    Predictions are sorted by the probability of the predicted class into ``n_bins`` bins of equal width, right edges included. The
+    result is the sum over bins of ``weight of the bin * |accuracy - mean confidence|`` (Guo et al. 2017, "On Calibration of Modern
+    Neural Networks").
 
     Parameters
     ----------
@@ -847,7 +849,7 @@ def mae(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None
 
 
 def r2(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the share of variance explained, ``1 - sum((t - p)^2) / sum((t - mean(t))^2)``; for several columns the mean.
+    """Return the share of explained variance, ``1 - sum((t - p)^2) / sum((t - mean(t))^2)``; for several columns the mean.
 
     Parameters
     ----------
@@ -874,9 +876,7 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None 
     0.5
     """
     t, p, w = _numbers(y_true, y_pred, sample_weight)
-    if len(t) < 2:
-        return math.nan
-    if not np.isfinite(p).all():
+    if len(t) < 2 or not np.isfinite(p).all():
         return math.nan
     counted = w > 0
     flat = (t[counted] == t[counted][0]).all(0)  # the mean of equal numbers need not be one of them
@@ -886,47 +886,74 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None 
 
 
 # ---- by name ----------------------------------------------------------------------------------------------------------
-_NUMBERS = (mae, mse, r2, rmse)
+class _Traits(NamedTuple):
+    """Properties of a metric that its function does not tell."""
+
+    rises: bool
+    """Whether a greater number is better."""
+    of_classes: bool = True
+    """Whether it uses classes or probabilities, not numbers."""
+    compares: bool = False
+    """Whether it compares predictions with 1/2."""
+    reads: bool = False
+    """Whether ``multilabel=`` selects how it reads columns of 0 and 1."""
+
+
+_METRICS: dict[_Metric, _Traits] = {
+    accuracy: _Traits(rises=True, compares=True, reads=True),
+    binary_accuracy: _Traits(rises=True, compares=True),
+    categorical_accuracy: _Traits(rises=True, compares=True),
+    f1: _Traits(rises=True, compares=True, reads=True),
+    precision: _Traits(rises=True, compares=True, reads=True),
+    r2: _Traits(rises=True, of_classes=False),
+    recall: _Traits(rises=True, compares=True, reads=True),
+    roc_auc: _Traits(rises=True),
+    top_k_accuracy: _Traits(rises=True, compares=True),
+    ece: _Traits(rises=False),
+    log_loss: _Traits(rises=False),
+    mae: _Traits(rises=False, of_classes=False),
+    mse: _Traits(rises=False, of_classes=False),
+    rmse: _Traits(rises=False, of_classes=False),
+}
+"""The metrics of this module that `fit` accepts by name."""
+by_name: dict[str, _Metric] = {f.__name__: f for f in _METRICS}
+"""The meaning of the strings in ``fit(..., metrics=["f1"])``."""
+
 _TOP = re.compile(r"top_([1-9]\d*)_accuracy")
-_RISING = (accuracy, binary_accuracy, categorical_accuracy, f1, precision, r2, recall, roc_auc, top_k_accuracy)
-_FALLING = (ece, log_loss, mae, mse, rmse)
-"""The metrics of which a greater, and of which a smaller number is better."""
-by_name: dict[str, _Metric] = {f.__name__: f for f in (*_RISING, *_FALLING)}
-"""What the strings of ``fit(..., metrics=["f1"])`` mean."""
-
-
-_READS = (accuracy, f1, precision, recall)
-_THRESHOLDS = (*_READS, binary_accuracy, categorical_accuracy, top_k_accuracy)
 _RESERVED = ("epoch", "loss", "lr", "seconds")
 """Names of the history that are not metrics."""
 
 
 def wants_probabilities(metric: _Metric) -> bool:
     """Return whether a metric is one of this module that uses classes or probabilities."""
-    return is_known(metric) and _plain(metric) not in _NUMBERS
+    traits = _traits(metric)
+    return traits is not None and traits.of_classes
 
 
 def compares(metric: _Metric) -> bool:
     """Return whether a metric is one of this module that compares predictions with 1/2."""
-    return _plain(metric) in _THRESHOLDS
+    traits = _traits(metric)
+    return traits is not None and traits.compares
 
 
 def is_known(metric: _Metric) -> bool:
     """Return whether a metric is one of this module."""
-    return _plain(metric) in by_name.values()
+    return _traits(metric) is not None
 
 
 def read_as(metric: _Metric, multilabel: bool) -> _Metric:
     """Return a metric that reads columns of 0 and 1 in one way, unless it has no such argument or it is set."""
-    if _plain(metric) not in _READS or "multilabel" in getattr(metric, "keywords", ()):
+    traits = _traits(metric)
+    if traits is None or not traits.reads or "multilabel" in getattr(metric, "keywords", ()):
         return metric
     return functools.partial(metric, multilabel=multilabel)
 
 
 def rises(metric: _Metric) -> bool | None:
-    """Return whether a greater number is better: by the table above, or by ``greater_is_better`` of a custom metric; None if not known."""
-    if is_known(metric):
-        return _plain(metric) in _RISING
+    """Return whether a greater number is better: by its traits, or by ``greater_is_better`` of a custom metric; None if not known."""
+    traits = _traits(metric)
+    if traits is not None:
+        return traits.rises
     found = getattr(metric, "greater_is_better", getattr(_plain(metric), "greater_is_better", None))
     if found is not None and not isinstance(found, (bool, np.bool_)):
         raise TypeError(f"metrics: greater_is_better of {_name(metric)} must be True or False, got {found!r}")
@@ -940,23 +967,29 @@ def rises_by_name(name: str) -> bool | None:
     return rises(_get(name)) if name in by_name or _TOP.fullmatch(name) else None
 
 
+def _traits(metric: _Metric) -> _Traits | None:
+    """Return the traits of a metric of this module, also with arguments bound by `functools.partial`; None for others."""
+    plain = _plain(metric)
+    return next((traits for known, traits in _METRICS.items() if known is plain), None)  # other callables need not be hashable
+
+
 def _plain(metric: Any) -> Any:
     return metric.func if isinstance(metric, functools.partial) else metric
 
 
 def get(given: Any) -> dict[str, _Metric]:
-    """Return metrics by the names that they are reported under.
+    """Return metrics by the names under which they are reported.
 
     Parameters
     ----------
     given : None, str, callable, iterable of str and callables, or mapping of str to str or callable
         Names of this module's functions (``"top_3_accuracy"`` too), or functions of ``(y_true, y_pred)`` that return a number. A
-        function named "accuracy", or a mapping's entry of that name, takes the place of the loss's own accuracy.
+        function named "accuracy", or a mapping's entry of that name, replaces the accuracy of the loss.
 
     Raises
     ------
     ValueError
-        If a name is unknown, comes twice, or is one that the history has for something else.
+        If a name is unknown, occurs twice, or is reserved by the history.
     """
     if given is None:
         return {}
@@ -966,10 +999,11 @@ def get(given: Any) -> dict[str, _Metric]:
     found: dict[str, _Metric] = {}
     for name, metric in pairs:
         if name in found:
-            raise ValueError(f"metrics: two are called {name!r}; give a mapping of names to metrics")
+            raise ValueError(f"metrics: two have the name {name!r}; give a mapping of names to metrics")
         if not isinstance(name, str) or name in _RESERVED or name.startswith("val_"):
             reserved = f"{', '.join(map(repr, _RESERVED))} and names that begin with 'val_'"
-            raise ValueError(f"metrics: {name!r} cannot be the name of one, history keeps {reserved}; give a mapping of names to metrics")
+            taken = f"{name!r} cannot be the name of a metric, history reserves {reserved}"
+            raise ValueError(f"metrics: {taken}; give a mapping of names to metrics")
         found[name] = _get(metric)
     return found
 

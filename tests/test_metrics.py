@@ -109,7 +109,7 @@ def test_nan_predictions_give_nan_or_count_as_wrong() -> None:
         (lambda: metrics.mae([1, 2], [1, 2], sample_weight=[1, -1]), "sample_weight"),
         (lambda: metrics.mae([1, 2], [1, 2], sample_weight=[1]), r"sample_weight: shape \(1,\)"),
         (lambda: metrics.get(["acuracy"]), "did you mean 'accuracy'"),
-        (lambda: metrics.get(["f1", metrics.f1]), "two are called 'f1'"),
+        (lambda: metrics.get(["f1", metrics.f1]), "two have the name 'f1'"),
     ],
 )
 def test_invalid_arguments_raise(call: Any, message: str) -> None:
@@ -223,7 +223,7 @@ def test_integral_floats_are_labels() -> None:
     assert metrics.accuracy([0.0, 1.0, 2.0], [0, 1, 1]) == pytest.approx(2 / 3)
     assert metrics.accuracy([0, 1, 1], [0.0, 1.0, 0.0]) == pytest.approx(2 / 3)
     for t, p in (([0, 1, 2], [0.2, 0.9, 0.4]), ([-1, 1], [0.2, 0.9]), ([0, 1, 2], [0.0, 1.5, 2.0])):
-        with pytest.raises(ValueError, match="y_pred: floats of one value a sample must be labels"):
+        with pytest.raises(ValueError, match="y_pred: floats with one value per sample must be labels"):
             metrics.accuracy(t, p)
 
 
@@ -247,7 +247,7 @@ def test_nan_is_never_a_correct_prediction(t: Any, p: Any) -> None:
         for average in ("macro", "micro", "weighted"):
             assert getattr(metrics, name)(t, p, average=average) == 0
     if np.ndim(t) == 1:
-        with pytest.raises(ValueError, match="is of no class"):
+        with pytest.raises(ValueError, match="has no class: it holds NaN"):
             metrics.confusion_matrix(t, p)
     if np.ndim(p) == 2 and np.isnan(p).any() and not np.array_equal(t, [[1, 1], [0, 0]]):
         assert math.isnan(metrics.log_loss(t, np.clip(p, 0, 1)))
