@@ -119,7 +119,7 @@ def _fan(a: Array, mode: str) -> int:
 
 
 def _within(array: Array, values: Array, a: float, b: float, *, half_open: bool) -> None:
-    """Write values into an array, and move those that its dtype rounds out of [a, b], or [a, b), to the last number within."""
+    """Write values into an array, and move those that its dtype rounds out of [a, b], or [a, b), to the nearest number within."""
     kind = array.dtype.type
     with np.errstate(over="ignore"):
         low, high = kind(a), kind(b)
@@ -219,7 +219,7 @@ def trunc_normal_(tensor: T, mean: float = 0.0, std: float = 1.0, a: float = -2.
     Parameters
     ----------
     tensor : ndarray or Parameter
-        The array to fill, of a floating-point dtype. Numbers that its dtype would round out of [a, b] become the last number within.
+        The array to fill, of a floating-point dtype. Numbers that its dtype would round out of [a, b] become the nearest number within.
     mean, std : float
         Mean and standard deviation of the distribution before it is truncated.
     a, b : float
@@ -227,10 +227,15 @@ def trunc_normal_(tensor: T, mean: float = 0.0, std: float = 1.0, a: float = -2.
     seed : int, optional
         None draws a fresh one.
 
+    Returns
+    -------
+    ndarray or Parameter
+        `tensor` itself.
+
     Raises
     ------
     ValueError
-        If ``a < b`` does not hold, ``std`` is not over 0, a number is NaN, or the array's type has no number between the bounds.
+        If ``a < b`` does not hold, ``std`` is not over 0, a number is NaN, or the array's dtype has no number between the bounds.
 
     Examples
     --------
@@ -250,7 +255,7 @@ def trunc_normal_(tensor: T, mean: float = 0.0, std: float = 1.0, a: float = -2.
     sign = -1.0 if low + high > 0 else 1.0  # in the left half, where probabilities are small, they keep their relative accuracy
     low, high = sorted((sign * low, sign * high))
     values = 1.0 - _draws(seed).random(array.size)  # in (0, 1]
-    for start in range(0, array.size, _BLOCK):  # which stays in the cache
+    for start in range(0, array.size, _BLOCK):  # a block fits in the cache
         part = values[start : start + _BLOCK]
         part[:] = mean + std * sign * _quantiles(part, low, high)
     _within(array, values.reshape(array.shape), a, b, half_open=False)
@@ -258,7 +263,7 @@ def trunc_normal_(tensor: T, mean: float = 0.0, std: float = 1.0, a: float = -2.
 
 
 _FARTHEST = 45
-"""How many deviations from the mean an interval may lie."""
+"""The largest distance of an interval from the mean, in standard deviations."""
 _BLOCK = 8192
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
@@ -521,7 +526,7 @@ def kaiming_uniform_(tensor: T, a: float = 0, mode: str = "fan_in", nonlinearity
     a : float
         The slope of ``nonlinearity="leaky_relu"``.
     mode : {'fan_in', 'fan_out'}
-        Whether to keep the variance of the values forward or of the gradients backward.
+        Whether to preserve the variance of the values in the forward pass or that of the gradients in the backward pass.
     nonlinearity : str
         The activation behind the weights, a name that `calculate_gain` accepts.
     seed : int, optional
@@ -558,7 +563,7 @@ def kaiming_normal_(tensor: T, a: float = 0, mode: str = "fan_in", nonlinearity:
     a : float
         The slope of ``nonlinearity="leaky_relu"``.
     mode : {'fan_in', 'fan_out'}
-        Whether to keep the variance of the values forward or of the gradients backward.
+        Whether to preserve the variance of the values in the forward pass or that of the gradients in the backward pass.
     nonlinearity : str
         The activation behind the weights, a name that `calculate_gain` accepts.
     seed : int, optional
@@ -683,7 +688,7 @@ _BY_NAME: dict[str, Callable[..., Any]] = {
         orthogonal_,
     )
 }
-"""The functions that `apply` accepts by name: those that need no argument but the array."""
+"""The functions that `apply` accepts by name: those whose only required argument is the array."""
 
 _NORMAL = np.linspace(-8, 8, 1601)
 _DENSITY = np.exp(-0.5 * _NORMAL**2) / np.exp(-0.5 * _NORMAL**2).sum()
@@ -691,7 +696,7 @@ _DENSITY = np.exp(-0.5 * _NORMAL**2) / np.exp(-0.5 * _NORMAL**2).sum()
 
 
 def _values_of(activation: Layer, x: Array, *, training: bool = False) -> Array:
-    """Return what an activation makes of the numbers ``x``."""
+    """Return the outputs of an activation for the numbers ``x``."""
     columns = getattr(activation, "num_parameters", 1)
     with np.errstate(all="ignore"):
         return np.asarray(copy.deepcopy(activation).train(training)(np.outer(x, np.ones(columns)))[:, 0])
@@ -705,7 +710,7 @@ def _is_identity(activation: Layer) -> bool:
 def _fixed_slope(activation: Layer) -> float | None:
     """Return the slope for small negative numbers if it is constant, and positive numbers are returned as they are.
 
-    None if the slope is learnt or drawn at random.
+    None if the slope is trained or random.
     """
     x = np.array([-3.0, -2.0, -1.0, 1.0, 3.0])
     y = _values_of(activation, x)
@@ -716,7 +721,7 @@ def _fixed_slope(activation: Layer) -> float | None:
 
 
 def _auto(weight: Parameter, after: Layer | None, seed: int) -> None:
-    """Fill weights by what the activation behind them does."""
+    """Fill weights according to the activation behind them."""
     if after is None:
         xavier_uniform_(weight, seed=seed)
         return
@@ -726,9 +731,9 @@ def _auto(weight: Parameter, after: Layer | None, seed: int) -> None:
     slope = _fixed_slope(after)
     if slope is not None:
         kaiming_normal_(weight, slope, seed=seed)
-    elif abs(mean) < 1e-3 and abs(power - 1) < 1e-3:  # keeps mean 0 and variance 1, as SELU does
+    elif abs(mean) < 1e-3 and abs(power - 1) < 1e-3:  # preserves mean 0 and variance 1, like SELU
         kaiming_normal_(weight, nonlinearity="linear", seed=seed)
-    elif 2.5 < high < 4 and -1.1 < low < 0.5:  # passes large numbers, and little of negative ones, as ReLU does
+    elif 2.5 < high < 4 and -1.1 < low < 0.5:  # passes large positive numbers and suppresses negative ones, like ReLU
         kaiming_normal_(weight, nonlinearity="relu", seed=seed)
     else:
         is_like_tanh = np.abs(y - np.tanh(_NORMAL)).max() < 0.05
@@ -762,7 +767,7 @@ def apply(net: Layer, how: str | Callable[[Parameter], Any] = "auto", seed: int 
 
 
 def _activation_after(leaves: list[Layer], place: int) -> Layer | None:
-    """Return the next activation, past normalisation, dropout and layers of shape; None if another weight comes first."""
+    """Return the next activation, skipping normalisation, dropout and reshaping; None if another weight comes first."""
     for layer in leaves[place + 1 :]:
         if isinstance(layer, Biased):
             return None

@@ -35,7 +35,7 @@ def as_layer(layer: Layer | str) -> Layer:
 
 
 def _describe(given: object) -> str:
-    """Return the text for an object that is no layer, with what was probably meant."""
+    """Return a description of an object that is no layer, with a suggestion."""
     if isinstance(given, type) and issubclass(given, Layer):
         return f"the class {given.__name__}; call it: {given.__name__}(...)"
     name = getattr(given, "__name__", None)
@@ -44,6 +44,11 @@ def _describe(given: object) -> str:
     if isinstance(given, (list, tuple)) and given and all(isinstance(layer, (Layer, str)) for layer in given):
         return f"a {type(given).__name__} of them; write them one by one, or with a star: Sequential(*layers)"
     return repr(given)
+
+
+def _output_layers_of(name: str, layer: Layer) -> list[tuple[str, Layer | None]]:
+    """Return the last layers of a net's layer, with their names in the net."""
+    return [(f"{name}.{path}" if path else name, last) for path, last in layer._output_layers()]
 
 
 class Sequential(Net):
@@ -104,7 +109,7 @@ class Sequential(Net):
                 del self.__dict__[name]
         for layer, name in zip(self._layers, self._names, strict=True):
             if name is not None and name.isidentifier() and not hasattr(self, name):
-                self.__dict__[name] = layer  # no __getattr__: with one every attribute would take thrice the time
+                self.__dict__[name] = layer  # not __getattr__, which makes every attribute access three times slower
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Replace the layer with that name, as ``model["head"] = layer`` does; set any other attribute."""
@@ -132,7 +137,7 @@ class Sequential(Net):
         if not self._layers:
             return [("", None)]
         name = [*self._children()][-1]
-        return [(f"{name}.{path}" if path else name, layer) for path, layer in self._layers[-1]._output_layers()]
+        return _output_layers_of(name, self._layers[-1])
 
     def __len__(self) -> int:
         return len(self._layers)
@@ -367,7 +372,7 @@ def Input(shape: int | Sequence[int]) -> Symbol:
     Returns
     -------
     Symbol
-        What layers are called with.
+        The symbol with which layers are called.
 
     Raises
     ------
@@ -391,7 +396,7 @@ def _symbols(name: str, given: Any) -> tuple[Symbol, ...]:
     symbols = given.values() if isinstance(given, Mapping) else given if isinstance(given, (list, tuple)) else (given,)
     for symbol in symbols:
         if not isinstance(symbol, Symbol):
-            raise TypeError(f"{name}: expected what pynn.Input and layers called with it give, got {type(symbol).__name__}")
+            raise TypeError(f"{name}: expected what pynn.Input and layers called with it return, got {type(symbol).__name__}")
     return tuple(symbols)
 
 
@@ -455,7 +460,7 @@ class Model(Net):
         if not self._inputs or not self._outputs:
             raise ValueError("Model: expected at least one input and one output")
         if any(symbol.layer is not None for symbol in self._inputs):
-            raise ValueError("inputs: expected what pynn.Input gave, got an output of a layer")
+            raise ValueError("inputs: expected results of pynn.Input, got an output of a layer")
         self._order = self._sort()
         self._parts = self._named({id(s.layer): s.layer for s in self._order if s.layer is not None}, layers or {})
         self._adopt()
@@ -469,11 +474,11 @@ class Model(Net):
         for name, given in layers.items():
             layer = given.layer if isinstance(given, Symbol) else given
             if not isinstance(layer, Layer):
-                raise TypeError(f"layers: expected a pynn.Layer or what it gave for a symbol as {name!r}, got {given!r}")
+                raise TypeError(f"layers: expected as {name!r} a pynn.Layer or a symbol that it returned, got {given!r}")
             if not isinstance(name, str) or not all(name.split(".")):
                 raise ValueError(f"layers: a name must be text, with dots only between other characters, got {name!r}")
             if id(layer) not in own:
-                raise ValueError(f"layers: {name!r} is {layer!r}, which the outputs do not need")
+                raise ValueError(f"layers: {name!r} is {layer!r}, on which the outputs do not depend")
             if id(layer) in names:
                 raise ValueError(f"layers: one layer cannot be both {names[id(layer)]!r} and {name!r}")
             names[id(layer)] = name
@@ -540,8 +545,7 @@ class Model(Net):
             if symbol.layer is None or len(uses) > 1 or self._outputs.count(symbol) > 1:
                 found.append(("", None))
             else:
-                own = names[id(symbol.layer)]
-                found += [(f"{own}.{path}" if path else own, layer) for path, layer in symbol.layer._output_layers()]
+                found += _output_layers_of(names[id(symbol.layer)], symbol.layer)
         return found
 
     def _build(self, builder: Builder, where: str) -> None:

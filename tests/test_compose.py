@@ -149,7 +149,7 @@ def test_invalid_models_and_arguments_raise() -> None:
     y = pynn.ReLU()(x)
     cases: list[tuple[Any, type[Exception], str]] = [
         (lambda: pynn.Model(other, y), ValueError, r"an input of shape \(3,\) that is not given"),
-        (lambda: pynn.Model(y, y), ValueError, "inputs: expected what pynn.Input gave"),
+        (lambda: pynn.Model(y, y), ValueError, "inputs: expected results of pynn.Input, got an output of a layer"),
         (lambda: pynn.Model(x, np.ones(3)), TypeError, "outputs: .*ndarray"), (lambda: pynn.Model((), y), ValueError, "at least one"),
         (lambda: pynn.Model(x, pynn.Linear(4, 2)(y)), ValueError, r"layer 1 \(Linear\).*\(3,\).*4"),
         (lambda: pynn.ReLU()(x, np.ones(3)), TypeError, "cannot mix symbols and arrays"),
@@ -270,7 +270,7 @@ a, b, unused = pynn.Linear(2, 2), pynn.Linear(2, 2), pynn.Linear(2, 2)
 @pytest.mark.parametrize(
     ("layers", "error", "text"),
     [
-        ({"x": unused}, ValueError, "'x' is Linear.*do not need"),
+        ({"x": unused}, ValueError, "'x' is Linear.*on which the outputs do not depend"),
         ({"x": a, "y": a}, ValueError, "both 'x' and 'y'"),
         ({"1": a}, ValueError, "names must differ"),
         ({"x": a, "x.y": b}, ValueError, "names must differ, but 'x' also begins another"),

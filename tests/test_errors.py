@@ -160,7 +160,7 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
     "state without memory": (lambda: load(pynn.optim.SGD([pynn.Parameter(R)]).state_dict()), ValueError, "state: expected a key 'memory'"),
     "complex parameter": (lambda: pynn.Parameter(R * 1j), TypeError, "data: dtype complex128"),
     # fit, evaluate, predict
-    "rows": (lambda: net().fit(X, y[:5], **cross), ValueError, r"y: shape \(5,\) does not go with the 12 rows of X"),
+    "rows": (lambda: net().fit(X, y[:5], **cross), ValueError, r"y: expected 12 rows, one for each row of the inputs, got shape \(5,\)"),
     "features": (lambda: net().fit(X[:, :3], y, **cross), ValueError, r"layer 0 \(Linear\).*\(3,\).*4"),
     "no rows": (lambda: net().fit(X[:0], y[:0], **cross), ValueError, "X: expected at least one row, it has no rows"),
     "fit label": (lambda: net().fit(X, y + 1, **cross), ValueError, r"class 3 in row 2 is not in 0\.\.2"),
@@ -176,7 +176,7 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
     "fit seed": (lambda: net().fit(X, y, **cross, seed=1.5), TypeError, "seed: .*1.5"),
     "reduction none": (lambda: net().fit(X, R, loss=pynn.MSELoss(reduction="none")), ValueError, "'mean' or 'sum'"),
     "validation features": (lambda: net().fit(X, y, **cross, validation_data=(R, y)), ValueError, r"validation_data\[0\].*\(3,\).*\(4,\)"),
-    "validation rows": (lambda: net().fit(X, y, **cross, validation_data=(X, y[:2])), ValueError, r"validation_data\[1\]: shape \(2,\)"),
+    "validation rows": (lambda: net().fit(X, y, **cross, validation_data=(X, y[:2])), ValueError, r"validation_data\[1\]: expected 12 rows, one for each row of the inputs, got shape \(2,\)"),
     "validation label": (lambda: net().fit(X, y, **cross, validation_data=(X, y + 7)), ValueError, "class 7 in row 0"),
     "an optimizer of another model": (lambda: net().fit(X, y, **cross, optimizer=another()), ValueError, "optimizer"),
     "complex X": (lambda: net().fit(X * 1j, y, **cross), TypeError, "X: dtype complex128"),

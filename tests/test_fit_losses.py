@@ -489,8 +489,8 @@ def test_weights_per_output() -> None:
 
 @pytest.mark.parametrize(("given", "match"), [
     ({"c": W}, "sample_weight: expected one for each of a, b, got 'c'"),
-    (np.ones((N, 2)), r"sample_weight: shape \(23, 2\) does not fit; expected \(23,\), one a row$"),
-    ({"a": np.ones((N, 3))}, r"sample_weight: shape \(23, 3\) does not fit; expected \(23,\), one a row, or \(23, 2\), one a value"),
+    (np.ones((N, 2)), r"sample_weight: shape \(23, 2\) does not fit; expected \(23,\), one per row$"),
+    ({"a": np.ones((N, 3))}, r"sample_weight: shape \(23, 3\) does not fit; expected \(23,\), one per row, or \(23, 2\), one per value"),
     ({"a": W * np.nan}, "sample_weight: nan in row 0 is not a finite number"), ([None, None], "at least one number other than 0"),
 ])  # fmt: skip
 def test_invalid_weights_raise(given: Any, match: str) -> None:

@@ -195,7 +195,7 @@ def test_summary_as_text_and_html() -> None:
     assert "(4, 6, 6)" in lines[1]
     assert lines[1].split()[-3:] == ["40", "160", f"{2 * 9 * 4 * 36:,}"]
     assert lines[4].split()[-3:] == ["290", "1,160", "576"]
-    assert lines[-1] == "330 parameters, 328 of them trained, 1,320 bytes; 3,168 FLOP a sample"
+    assert lines[-1] == "330 parameters, 328 of them trained, 1,320 bytes; 3,168 FLOP per sample"
     assert "<td>a&lt;b</td>" in net._repr_html_()
     assert repr(known) == known  # so that the prompt shows the table
     net.predict(np.zeros((3, 1, 8, 8)))

@@ -142,11 +142,11 @@ def test_steps_per_epoch_cuts_endless_iterables(tmp_path: Path) -> None:
     assert fitted(endless, 5, resume_from=tmp_path / "t", **parts)[1] == fitted(endless, 5, steps_per_epoch=3)[1]
     with pytest.raises(ValueError, match="steps_per_epoch was 3, but is 2 now"):
         fitted(endless, 5, resume_from=tmp_path / "t", steps_per_epoch=2)
-    with pytest.raises(ValueError, match="ended for good after 1 of the 3 batches"):
+    with pytest.raises(ValueError, match="is exhausted after 1 of the 3 batches"):
         fitted(batches(X, y), 2, steps_per_epoch=3)
     with pytest.raises(ValueError, match="steps_per_epoch: expected an integer of 1 or more"):
         fitted(four, steps_per_epoch=0)
-    with pytest.raises(ValueError, match="steps_per_epoch: is for batches"):
+    with pytest.raises(ValueError, match="steps_per_epoch: applies only to batches"):
         net().fit(X, y, loss="cross_entropy", steps_per_epoch=3)
 
 

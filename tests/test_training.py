@@ -234,7 +234,7 @@ def test_partial_fit_accepts_labels_and_continues() -> None:
         a.partial_fit(X, Y, classes=[0, 1, 2])
     with pytest.raises(ValueError, match=r"'(cat|dog|eel)s'"):
         a.partial_fit(X, np.char.add(names[Y], "s"))
-    with pytest.raises(ValueError, match="2 of them do not go with a net of 3 outputs"):
+    with pytest.raises(ValueError, match="classes: expected 3 for a net of 3 outputs, got 2"):
         net().partial_fit(X, Y, classes=[0, 1])
 
 
@@ -337,9 +337,9 @@ def test_folders_are_created_before_the_first_epoch(tmp_path: Path) -> None:
 
 
 METRICS: dict[str, tuple[Any, str, Any, str]] = {
-    "classes of numbers": (X[:, :3], "mse", ["f1"], "metrics: f1 does not go with MSELoss, or these outputs: "),
-    "area of numbers": (X[:, :3], "mse", {"a": "roc_auc"}, "metrics: a does not go with MSELoss"),
-    "numbers of classes": (Y, "cross_entropy", ["f1", "rmse"], "metrics: rmse does not go with CrossEntropyLoss"),
+    "classes of numbers": (X[:, :3], "mse", ["f1"], "metrics: f1 cannot be used with MSELoss, or with these outputs: "),
+    "area of numbers": (X[:, :3], "mse", {"a": "roc_auc"}, "metrics: a cannot be used with MSELoss"),
+    "numbers of classes": (Y, "cross_entropy", ["f1", "rmse"], "metrics: rmse cannot be used with CrossEntropyLoss"),
 }
 
 
@@ -367,7 +367,7 @@ def test_a_custom_metric_that_fails_is_named_and_called_once_per_epoch() -> None
         model.fit(X, Y, loss="cross_entropy", epochs=9, metrics=[custom_metric])
     assert raised.value.__notes__ == ["in the metric 'custom_metric'"]
     assert called == [90, 90, 90]
-    with pytest.raises(ValueError, match="metrics: rmse does not go with CrossEntropyLoss"):
+    with pytest.raises(ValueError, match="metrics: rmse cannot be used with CrossEntropyLoss"):
         model.evaluate(X, Y, metrics=["rmse"])
 
 
@@ -441,7 +441,7 @@ def test_a_last_layer_that_does_not_fit_the_loss_warns() -> None:
     warns = pytest.warns(UserWarning, match="BCELoss takes probabilities, but the last layer is Activation: end in Sigmoid")
     with warns, pytest.raises(ValueError, match="is not a probability"):
         pynn.Sequential(square).fit(X[:, :1], Y > 0, loss="bce")
-    with pytest.warns(UserWarning, match="Softmax of a single output is 1"):
+    with pytest.warns(UserWarning, match="Softmax of a single output is always 1: end in Sigmoid"):
         pynn.Sequential(pynn.Linear(X.shape[1], 1), "softmax").fit(X, Y > 0, loss="bce")
 
 

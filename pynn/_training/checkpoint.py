@@ -135,8 +135,6 @@ class Training:
     def begin(self) -> None:
         """Call ``on_train_begin`` of the callbacks, and restore their states when resuming."""
         for callback in self.callbacks:
-            callback.model = self.model
-        for callback in self.callbacks:
             callback.on_train_begin({})
         for owner, callback in self.named_callbacks():
             if owner not in self.remembered:

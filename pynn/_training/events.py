@@ -18,7 +18,7 @@ class Events:
     Attributes
     ----------
     train, test : bool
-        Whether any is called for each batch of training, or of validation.
+        Whether any callback is called for each batch of training, or of validation.
     """
 
     def __init__(self, callbacks: Iterable[Callback] = ()) -> None:

@@ -91,7 +91,7 @@ class Validation:
                 yield rows_of(data, part), rows_of(target, part), rows_of(weight, part)
 
     def logs(self, prefix: str, events: Events) -> dict[str, float]:
-        """Return the loss and the metrics, and warn once if the loss is not finite. With metrics the net also predicts, for them."""
+        """Return the loss and the metrics, and warn once if the loss is not finite. Metrics also need predictions."""
         total: Scores | None = None
         targets, predicted = [], []
         part = None if events.test else self.part
@@ -128,7 +128,7 @@ def summed(a: Scores, b: Scores) -> Scores:
 
 
 def joined_logs(objective: Objective, prefix: str, scores: Scores, targets: Sequence[Any], predicted: Sequence[Any]) -> dict[str, float]:
-    """Return what is reported of several batches together; targets and predictions are needed for metrics."""
+    """Return the logs of several batches together; targets and predictions are needed for metrics."""
     return objective.logs(prefix, scores, _joined(targets), _joined(predicted))
 
 
@@ -260,7 +260,7 @@ class Batches:
                 self.ahead = self._begun()
                 batch = next(self.ahead, _END)
             if batch is _END:
-                short = f"{self.name}: the iterable ended for good after {number} of the {steps} batches of an epoch"
+                short = f"{self.name}: the iterable is exhausted after {number} of the {steps} batches of an epoch"
                 raise ValueError(f"{short}; give one that is endless, a list, or the function that makes it, or a smaller steps_per_epoch")
             yield batch
 

@@ -201,7 +201,7 @@ class Loop:
         return whole if self.validation is None else whole | {f"val_{name}": up for name, up in rises.items()}
 
     def check(self) -> None:
-        """Raise if a callback cannot work in this training run; nothing has been trained then."""
+        """Set the model of the callbacks, and raise if one of them cannot work in this training run, before anything is trained."""
         rises, adds = self.expected(), False
         for callback in self.training.callbacks:
             callback.model = self.net
@@ -224,7 +224,8 @@ class Loop:
                     self.end_epoch(epoch)
         except KeyboardInterrupt as stop:
             done = f"{len(hist.epoch)} finished epoch{'s' * (len(hist.epoch) != 1)}"
-            text = f"fit was interrupted in epoch {epoch + 1} of {epochs.stop}: the model keeps what it learnt, model.history has {done}"
+            kept = f"the model keeps its trained weights, model.history has {done}"
+            text = f"fit was interrupted in epoch {epoch + 1} of {epochs.stop}: {kept}"
             stop.add_note(text)
             progress.say(text)
             raise

@@ -55,14 +55,14 @@ class Run:
     seed : int, optional
         As in ``fit``. None draws a fresh one.
     name : str, optional
-        What errors and warnings call the run, after its number.
+        The name of the run in errors and warnings, after its number.
     group : hashable, optional
         A `Halving` compares runs of the same group.
 
     Attributes
     ----------
     history : History or None
-        What the run has recorded; None before it begins.
+        The history of the run; None before it begins.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def fit_many(
         Samples and targets, as in ``fit`` but no iterables of batches; ``Run.rows`` and ``Run.validation_rows`` are indices of their
         rows, which are not copied.
     loss, loss_weights
-        As in ``fit``, for all runs that have no loss of their own.
+        As in ``fit``, for all runs without a loss.
     sample_weight, class_weight
         As in ``fit``: a weight for each row of `X`; validation counts all rows alike.
     n_jobs : int, optional
@@ -153,7 +153,7 @@ def fit_many(
     Raises
     ------
     ValueError, TypeError, RuntimeError
-        If something does not fit; what is wrong with a run begins with its number, such as ``runs[3]:``. Nothing has been trained then.
+        If an argument is invalid; errors of a run begin with its number, such as ``runs[3]:``. Nothing has been trained then.
 
     Notes
     -----
@@ -161,16 +161,16 @@ def fit_many(
     weights of its last good epoch. If another exception ends a run, all others finish first; then that of the first such run is raised
     with a note that names the run.
 
-    Runs train in threads of their own without the interpreter's lock. What is written in Python runs in the thread that called: the
-    callbacks, but for those of `pynn.callbacks` that run no code of yours, and the whole of a run with layers, losses, metrics or
-    callbacks for batches written in Python. Rate functions of `pynn.optim.lr_scheduler.LambdaLR` may be called in any thread.
+    Runs train in worker threads without the interpreter's lock. User code runs in the calling thread: callbacks, except those of
+    `pynn.callbacks` that call no user code, and entire runs whose layers, losses, metrics or batch callbacks are written in Python.
+    Rate functions of `pynn.optim.lr_scheduler.LambdaLR` may be called in any thread.
 
     With an executor a run is pickled, trained with one thread, callbacks and all, where the executor decides, and its state is copied
     back: to the model, the optimizer and the attributes of the callbacks. `X` and `y` go to each process once with joblib, which maps
     them into memory, and with a Client; other executors send them with each task. A budget needs ``executor=None``.
 
-    On KeyboardInterrupt models keep what they learnt, ``runs[i].history`` has the finished epochs, and its status is 'interrupted'; that
-    of a run which had not begun is None.
+    After a KeyboardInterrupt the models keep their trained weights, ``runs[i].history`` has the finished epochs, and its status is
+    'interrupted'; the history of a run that has not begun is None.
 
     Examples
     --------
@@ -229,7 +229,7 @@ def fit_many(
 
 
 def _job(title: str, run: Run, common: Options, indices: _Indices) -> Job:
-    """Return a run as a call of ``fit``."""
+    """Return the job of a run."""
     goal = common.goal if run.loss is None else Goal(run.loss, run.loss_weights)
     given = common._replace(
         goal=goal._replace(metrics=run.metrics),
@@ -265,7 +265,7 @@ def _send(jobs: Sequence[Job], data: Data, executor: Any, n_jobs: int | None, ve
 
 @contextmanager
 def _interruptible(jobs: Sequence[Job], show: Show) -> Iterator[None]:
-    """Show the progress, and say what an interrupt leaves."""
+    """Show the progress, and report the state of the runs after an interrupt."""
     try:
         with show.progress:
             yield
@@ -273,14 +273,14 @@ def _interruptible(jobs: Sequence[Job], show: Show) -> Iterator[None]:
         began = [job for job in jobs if job.history is not None]
         broken = [job for job in began if job.history is not None and job.history.status == "interrupted"]
         text = f"fit_many was interrupted: of {len(jobs)} runs {len(began) - len(broken)} had ended, {len(broken)} stopped under way and "
-        text += f"keep what they learnt, and {len(jobs) - len(began)} had not begun; runs[i].history has the finished epochs"
+        text += f"keep their trained weights, and {len(jobs) - len(began)} had not begun; runs[i].history has the finished epochs"
         stop.add_note(text)
         show.progress.say(text)
         raise
 
 
 def _raise_failures(jobs: Sequence[Job]) -> None:
-    """Raise what the first failed run failed with."""
+    """Raise the exception of the first failed run."""
     failed = [job for job in jobs if job.error is not None and not isinstance(job.error, DivergenceError)]
     if not failed:
         return
@@ -293,7 +293,7 @@ def _raise_failures(jobs: Sequence[Job]) -> None:
 
 
 def _listed_runs(runs: Iterable[Run]) -> list[Run]:
-    """Return the runs, each with a model, an optimizer and callbacks of its own, or raise."""
+    """Return the runs, or raise if two of them share a model, an optimizer or a callback."""
     if isinstance(runs, Run) or not isinstance(runs, Iterable):
         raise TypeError(f"runs: expected an iterable of pynn.Run, got {type(runs).__name__}")
     given = [*runs]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _OneCallback: TypeAlias = Callback | Callable[[int, dict[str, float]], Any]
 Callbacks: TypeAlias = Iterable[_OneCallback] | _OneCallback | None
-"""What `fit` takes as its callbacks."""
+"""What `fit` accepts as callbacks."""
 
 
 class Net(Scoring, abstract=True):
@@ -62,11 +62,11 @@ class Net(Scoring, abstract=True):
         Parameters
         ----------
         how : str or callable
-            'auto': according to what the activation behind the layer does. He's values before one that passes large numbers and
-            little of negative ones, such as ReLU; LeCun's before one that keeps mean and variance, such as SELU; else Xavier's,
-            with the gain of tanh before one like it. 'torch': PyTorch's initial values. Another name: a function of `pynn.init`
-            without its underscore, such as 'orthogonal'. A function is called with each weight, as ``lambda w:
-            pynn.init.sparse_(w, 0.9)``, and with ``seed=`` if it accepts it. Biases become 0, except for 'torch'.
+            'auto': according to the activation behind the layer. He initialisation for one that passes large positive numbers and
+            suppresses negative ones, such as ReLU; LeCun initialisation for one that preserves mean 0 and variance 1, such as SELU;
+            Xavier initialisation for all others, with the gain of tanh for one like it. 'torch': PyTorch's initial values. Another
+            name: a function of `pynn.init` without its underscore, such as 'orthogonal'. A function is called with each weight, as
+            ``lambda w: pynn.init.sparse_(w, 0.9)``, and with ``seed=`` if it accepts it. Biases become 0, except for 'torch'.
         seed : int, optional
             None draws a fresh one.
 

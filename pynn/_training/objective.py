@@ -21,10 +21,10 @@ from .messages import warn
 from .scale import value_range
 
 _OF_CLASSES = ("probabilities", "log-probabilities")
-"""What nets that classify give."""
+"""Outputs of nets that classify."""
 
 LastLayer: TypeAlias = tuple[str, Layer | None]
-"""The name of an output's last layer and the layer itself, if it has no other use; otherwise ("", None)."""
+"""The name of an output's last layer and the layer itself; ("", None) if its result is used elsewhere too."""
 
 _T = TypeVar("_T")
 Scores = Sequence[tuple[float, float, int, int, int, int, int]]
@@ -108,7 +108,7 @@ class Objective:
 
     @staticmethod
     def has_target(loss: Any) -> bool:
-        """Return whether a loss compares its inputs with a target."""
+        """Return whether a loss has a target."""
         return not isinstance(loss, (str, Loss)) or _row_of(loss)["target"] != "n"
 
     @property
@@ -173,17 +173,17 @@ class Objective:
         return other
 
     def remember(self, targets: Any) -> None:
-        """Record what the targets of a training hold, in addition to earlier ones."""
+        """Record the kinds of the targets of a training, in addition to earlier ones."""
         for i, one in enumerate(targets if isinstance(targets, tuple) else (targets,)):
             self.readings[i] = _either(self.readings[i], _reading(self.losses[i], one))
 
     def go_on(self, before: Objective | None) -> None:
-        """Record what the targets of an earlier training with the same losses held."""
+        """Take over the kinds of the targets of an earlier training with the same losses."""
         if before is not None and before.describe() == self.describe():
             self.readings = [_either(a, b) for a, b in zip(self.readings, before.readings, strict=True)]
 
     def take_readings(self, readings: Sequence[int | None]) -> None:
-        """Set what a file says of the targets."""
+        """Set the kinds of the targets from a file."""
         if len(readings) == len(self.losses):
             self.readings = [*readings]
 
@@ -258,7 +258,8 @@ class Objective:
                     if not metrics.is_known(metric):
                         error.add_note(f"in the metric {name!r}")
                         raise
-                    raise type(error)(f"metrics: {name} does not go with {type(loss).__name__}, or these outputs: {error}") from error
+                    text = f"metrics: {name} cannot be used with {type(loss).__name__}, or with these outputs: {error}"
+                    raise type(error)(text) from error
                 found[name] = _number(name, value)
         return found
 
@@ -286,7 +287,7 @@ class Objective:
 
 
 def _fused(loss: Any, last: Layer | None) -> str | None:
-    """Return the loss that takes the logits, if ``loss`` is the name of one that takes what the last layer makes of them."""
+    """Return the loss that takes the logits, if ``loss`` is the name of one that takes the output of the last layer."""
     if not isinstance(loss, str):
         return None
     from_logits: str = _row_of(loss)["from_logits"]
@@ -339,7 +340,7 @@ _HALF = np.array(0.5, np.float32)
 
 
 def to_probabilities(last: Layer | None, loss: Loss | None) -> Callable[[Array], Array] | None:
-    """Return the function that makes probabilities of an output, by the last layer and the loss; None if there is none."""
+    """Return the function that converts an output to probabilities, given the last layer and the loss; None if there is none."""
     given, taken = gives(last), "" if loss is None else loss._row["takes"]
     if given == "probabilities":
         return _unchanged
@@ -360,13 +361,13 @@ def _softmax(out: Array) -> Array:
 
 
 def probabilities(out: Array, last: Layer | None, loss: Loss | None) -> Array | None:
-    """Return an output as probabilities, by the last layer and the loss; None if it is none."""
+    """Return an output as probabilities, according to the last layer and the loss; None if it cannot be converted."""
     function = to_probabilities(last, loss)
     return None if function is None else np.asarray(function(out))
 
 
 def _link(loss: type[Loss] | Loss) -> type[Layer]:
-    """Return the layer that makes probabilities of the logits that a loss takes."""
+    """Return the layer that converts the logits that a loss takes to probabilities."""
     return activation_layers["softmax" if loss._row["target"] in "cp" else "sigmoid"]
 
 
@@ -384,10 +385,10 @@ def gives(last: Layer | None) -> str:
 
 
 class Head(NamedTuple):
-    """What is known of an output of a net before it predicts."""
+    """What is known about an output of a net before it predicts."""
 
     last: Layer | None
-    """The last layer, if it has no other use."""
+    """The last layer; None if its result is used elsewhere too."""
     objective: Objective | None
     """What the net was last fitted for."""
     at: int | None
@@ -397,19 +398,19 @@ class Head(NamedTuple):
 
     @classmethod
     def of(cls, last: Layer | None, objective: Objective | None, output: int) -> Head:
-        """Return what is known of an output, by its last layer and its number."""
+        """Return the head of an output, given its last layer and its index."""
         at = objective.takes.index((output,)) if objective is not None and (output,) in objective.takes else None
         loss = None if objective is None or at is None else objective.losses[at]
         return cls(last, objective, at, loss, to_probabilities(last, loss))
 
     @property
     def reading(self) -> int | None:
-        """What the targets of the training hold, see `Objective`."""
+        """The kind of the training targets, see `Objective`."""
         return None if self.objective is None or self.at is None else self.objective.readings[self.at]
 
     @property
     def classifies(self) -> bool:
-        """Whether the output is of classes, as far as is known."""
+        """Whether the output encodes classes; True if that is unknown."""
         if gives(self.last) in _OF_CLASSES or self.objective is None:
             return True
         if self.reading in (ONE_HOT, MULTI_LABEL):
@@ -417,7 +418,7 @@ class Head(NamedTuple):
         return self.loss is not None and (self.loss._row["metric"] != "n" or self.loss._row["takes"] in ("logits", "log-probabilities"))
 
     def probabilities(self, out: Array) -> Array:
-        """Return an output as probabilities, or raise if it is none."""
+        """Return an output as probabilities, or raise if it cannot be converted."""
         if self.to_probabilities is None:
             raise ValueError("predict_proba needs a net that ends in Softmax or Sigmoid, or was fitted with a classification loss")
         return self.to_probabilities(out)
@@ -426,10 +427,9 @@ class Head(NamedTuple):
         """Return class indices, or 0 and 1 for each label."""
         shape = out.shape
         if (len(shape) != 2 and not (len(shape) > 2 and self.loss is not None and self.loss._by_class)) or shape[1] == 0:
-            raise ValueError(f"predict_class needs one row of outputs a sample, got shape {shape}")
-        reading = None if self.objective is None or self.at is None else self.objective.readings[self.at]
+            raise ValueError(f"predict_class needs one row of outputs per sample, got shape {shape}")
         if multilabel is None:
-            many = reading == MULTI_LABEL
+            many = self.reading == MULTI_LABEL
         elif isinstance(multilabel, (bool, np.bool_)):
             many = bool(multilabel)
         else:
@@ -437,13 +437,13 @@ class Head(NamedTuple):
         if not many and shape[1] > 1:
             found: Array = out.argmax(1)
             return found
-        estimates = reading == MULTI_LABEL and self.to_probabilities is None
+        estimates = self.reading == MULTI_LABEL and self.to_probabilities is None
         yes = np.greater(out if estimates else self.probabilities(out), _HALF)  # an array is compared faster than a number
         return (yes if many else yes[:, 0]).astype(np.intp)
 
 
 def checked_readings(given: Any) -> list[int | None]:
-    """Return what a file says of targets, or raise."""
+    """Return the kinds of the training targets from a file, or raise."""
     if not isinstance(given, list) or any(one is not None and one not in (ONE_HOT, MULTI_LABEL, NUMBERS) for one in given):
         raise ValueError(f"its targets are {given!r}, expected a list of 0, 1, 2 or null")
     return [None if one is None else int(one) for one in given]
@@ -467,7 +467,7 @@ def _reading(loss: Loss, y: Any) -> int | None:
 
 
 def _zero_one(loss: Loss, y: Array) -> Array:
-    """Return targets that stand for 0 and 1 as such; others unchanged."""
+    """Return targets that encode 0 and 1 (as logarithms or signs) as 0 and 1; others unchanged."""
     if loss._values.get("log_target"):
         return np.asarray(np.exp(y))
     signs = loss._row["target"] in "rs" and y.size and y.min() < 0 and bool((abs(y) == 1).all())
@@ -475,17 +475,17 @@ def _zero_one(loss: Loss, y: Array) -> Array:
 
 
 def _measure(metric: Any, multilabel: bool, loss: Loss, last: Layer | None, y: Array, out: Array) -> Any:
-    """Return a metric of classes, computed from what targets and outputs stand for."""
+    """Return a metric of classes, computed from the classes or probabilities that targets and outputs encode."""
     chances = probabilities(out, last, loss)
     out = out if chances is None else chances
     if loss._row["target"] in "cp":
         return metric(*_classified(loss, y, out))
     zero_one = _zero_one(loss, y)
-    if zero_one.shape == out.shape and out.ndim > 2:  # a mask: a yes or no each
+    if zero_one.shape == out.shape and out.ndim > 2:  # a mask: yes or no for each element
         zero_one, out = zero_one.reshape(-1), out.reshape(-1)
     estimates = chances is None and loss._row["target"] == "r" and not isinstance(loss, FunctionLoss) and metrics.is_zero_one(zero_one)
     if estimates and metrics.compares(metric) and (multilabel or math.prod(out.shape[1:]) == 1):
-        # An output that estimates a 0 or a 1, or a -1 or a 1, is nearest to one of them.
+        # An output that estimates 0 or 1, or -1 or 1, counts as the nearer of the two.
         out = np.where(np.isfinite(out), np.clip(out if zero_one is y else (out + 1) / 2, 0, 1), np.nan)
     return metrics.read_as(metric, multilabel)(zero_one, out)
 
@@ -569,11 +569,11 @@ def _warn(loss: Loss, last: Layer | None, output: tuple[int, ...]) -> None:
     if given == "probabilities" if takes == "logits" else bool(takes and given) and given != takes:
         warn(f"{type(loss).__name__} takes {takes}, but the last layer is {type(last).__name__}: {_remedy(loss)}")
     if isinstance(last, activation_layers["softmax"]) and output == (1,):
-        warn("Softmax of a single output is 1 whatever goes in: end in Sigmoid")
+        warn("Softmax of a single output is always 1: end in Sigmoid")
 
 
 def _remedy(loss: Loss) -> str:
-    """Return what to do where the last layer does not give what the loss takes."""
+    """Return what to do if the output of the last layer is not what the loss takes."""
     row = loss._row
     if row["takes"] == "logits":
         names = [one["name"] for one in _core.LOSSES if one["from_logits"] == row["name"]]
@@ -601,7 +601,7 @@ def _target(y: Any, rows: int, dtype: str, output: tuple[int, ...], loss: Loss, 
         return None
     a = plain_array(y, name)
     if a.shape[:1] != (rows,):
-        raise ValueError(f"{name}: shape {a.shape} does not go with the {rows} rows of X")
+        raise ValueError(f"{name}: expected {rows} rows, one for each row of the inputs, got shape {a.shape}")
     if isinstance(loss, FunctionLoss):
         return a
     if a.dtype.kind not in "fiub":
@@ -613,7 +613,7 @@ def _target(y: Any, rows: int, dtype: str, output: tuple[int, ...], loss: Loss, 
     labels = kind in "cim" or (kind == "p" and a.dtype.kind in "iu")
     if kind in "cp" and not labels and (a.ndim == 1 or a.shape[1:] == (1,) != output):
         raise TypeError(
-            f"{name}: {type(loss).__name__} takes class indices of an integer dtype, or one row of probabilities a sample; "
+            f"{name}: {type(loss).__name__} takes class indices of an integer dtype, or one row of probabilities per sample; "
             f"got {a.dtype} of shape {a.shape}; y.astype(int) makes indices of whole numbers"
         )
     if labels and loss._by_class and output[:1] == (1,) and (seen > 0).any():

@@ -56,9 +56,9 @@ def continued(net: Net, given: str | Optimizer | None) -> str | Optimizer:
         return given
     if last is None and net._lost_optimizer is not None:
         text = f"optimizer: this model was trained with {net._lost_optimizer}, which its file could not hold; pass optimizer="
-        raise ValueError(f"{text} to go on")
+        raise ValueError(f"{text} to continue")
     if last is not None and last.lacks_state:
-        text = f"this model was saved without the state of its optimizer: {last!r} goes on with empty averages and momentum"
+        text = f"this model was saved without the state of its optimizer: {last!r} restarts with empty averages and momentum"
         warn(f"{text}; model.save(path, optimizer=True) keeps them")
         last.lacks_state = False
     return "adam" if last is None else last

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from .score import Scoring
 
 Owners: TypeAlias = Mapping[int, tuple[str, str]]
-"""The nodes of a graph, and the name and class of the layer that each belongs to."""
+"""Node of a graph to the name and class of its layer."""
 
 Shapes: TypeAlias = tuple[Sequence[tuple[int, ...]], str]
-"""The shape of one sample of each input, and what has these shapes, for messages."""
+"""The shape of one sample of each input, and the data that have these shapes, for errors."""
 
 
 class Goal(NamedTuple):
-    """Loss, loss weights and metrics as the caller gave them."""
+    """Loss, loss weights and metrics as given by the caller."""
 
     loss: Any
     weights: Any = None
@@ -40,11 +40,11 @@ class Prepared(NamedTuple):
 
     net: Scoring
     goal: Goal
-    """Losses and metrics as they were given; a loss that the labels imply is filled in."""
+    """Losses and metrics as given; a loss that the labels imply is filled in."""
     data: tuple[Array, ...]
     """The inputs, or those of the first batch."""
     target: Any
-    """The targets as the core takes them; None for batches from an iterable."""
+    """The targets in the core's form; None for batches from an iterable."""
     weight: Weights
     """The weights of the rows."""
     graph: _core.Graph
@@ -61,7 +61,7 @@ class Prepared(NamedTuple):
         return len(self.data[0]) if self.part is None else len(self.part)
 
     def taken(self, arrays: Any) -> Any:
-        """Return the rows to train on of an array, or of each of a tuple."""
+        """Return the rows of an array, or of each array of a tuple, to train on."""
         return arrays if self.part is None else rows_of(arrays, self.part)
 
     def with_class_weight(self, class_weight: Any) -> Prepared:
@@ -87,11 +87,11 @@ class Prepared(NamedTuple):
         return self.objective.targets(self.batches.first[1], self.rows, self.graph, "y of batch 0")
 
     def core_weight(self) -> Weights:
-        """Return the weights as the core takes them."""
+        """Return the weights in the core's form."""
         return self.objective.core_weights(self.weight, self.graph.dtype)[0]
 
     def samples(self) -> Shapes:
-        """Return the shape of one sample of each input, which further batches must have too."""
+        """Return the shape of one sample of each input, which further batches must have."""
         return [a.shape[1:] for a in self.data], "X" if self.batches is None else "the first batch"
 
     def batches_of(self, batches: Batches, like: Shapes, before: str = "") -> Iterator[Rows]:
@@ -99,12 +99,12 @@ class Prepared(NamedTuple):
         return checked_batches(self.net, batches, like, self.graph, self.objective, before)
 
     def validation_on(self, held: NDArray[np.intp], y: Any) -> Validation:
-        """Return the validation on some rows of the same data, which count alike."""
+        """Return the validation on some rows of the same data, all with weight 1."""
         target = self.objective.targets(y, len(self.data[0]), self.graph, "y", held)
         return Validation(self.graph, self.objective, lambda: [(self.data, target, None)], False, held)
 
     def validation(self, given: Any, times: int, steps: int | None) -> Validation:
-        """Check ``validation_data``, which are scored so many times."""
+        """Check ``validation_data``, which will be scored ``times`` times."""
         if steps is not None:
             check_count("validation_steps", steps, 1)
         like = [a.shape[1:] for a in self.data], "X"
@@ -145,17 +145,17 @@ def prepare(
     X, y, sample_weight, steps_per_epoch
         As in `fit`.
     goal : Goal
-        Losses and metrics. With ``classes`` the loss may be None, which stands for (binary) cross entropy.
+        Losses and metrics. With ``classes`` the loss may be None, which selects (binary) cross entropy.
     batched : bool
         Whether ``X`` may be an iterable of batches.
     epochs : int
-        How often an iterable of batches will be gone through.
+        The number of passes over an iterable of batches.
     arrays_only : mapping, optional
         Further arguments by name, which must be None if ``X`` is an iterable of batches.
     classes : ndarray, optional
         All labels, sorted; ``y`` then holds labels, and the net must have an output for each of them.
     fitted : Objective, optional
-        What the net was last fitted for, which is used in the place of ``goal``.
+        The objective of the last training, which is used instead of ``goal``.
     training, writes : bool
         As in `Builder`.
     part : ndarray, optional
@@ -203,12 +203,12 @@ def build(
     training: bool = True,
     writes: bool = True,
 ) -> tuple[Goal, _core.Graph, Owners, Objective]:
-    """Build the graph for such inputs, without the last layers that a loss replaces, and the losses that fit its outputs.
+    """Build the graph for inputs of these shapes, without the last layers that a loss replaces, and the losses of its outputs.
 
-    Return the goal too, with the loss that ``classes`` imply if it has none.
+    Also return the goal, with the loss that ``classes`` imply if it has none.
     """
     lasts, names = net._output_layers(), net._output_names
-    # Labels are of two classes at least; which loss they mean is decided below, and either replaces the last layer that it fits.
+    # Labels imply one of two losses, chosen below; each of them replaces a different last layer, so both can be tried.
     losses = ("cross_entropy", "bce") if goal.loss is None else (goal.loss,)
     skip = fitted.skip if fitted is not None else frozenset().union(*(fusible(loss, lasts, names) for loss in losses))
     graph, owners, skipped = net._built(data, skip, training=training, writes=writes)
@@ -223,14 +223,14 @@ def build(
         return goal, graph, owners, fitted
     lasts = lasts if len(lasts) == len(shapes) else [("", None)] * len(shapes)
     objective = Objective(goal.loss, goal.weights, lasts, shapes, names, goal.metrics)
-    if objective.skip != skipped:  # an output of several arrays: which layer makes which one is not known before they are there
+    if objective.skip != skipped:  # the outputs of a layer with several are known only after building
         graph, owners, _ = net._built(data, objective.skip, training=training, writes=writes)
     return goal, graph, owners, objective
 
 
 def _check_classes(classes: Array, width: int) -> None:
     if len(classes) != max(width, 2):
-        raise ValueError(f"classes: {len(classes)} of them do not go with a net of {width} output{'s' * (width != 1)}")
+        raise ValueError(f"classes: expected {max(width, 2)} for a net of {width} output{'s' * (width != 1)}, got {len(classes)}")
 
 
 def require_rows(data: tuple[Array, ...], name: str = "X") -> None:
@@ -249,7 +249,7 @@ def checked_rows(
     *,
     may_be_0: bool = False,
 ) -> Rows:
-    """Check inputs, targets and weights, for samples of the given shapes."""
+    """Check inputs, targets and weights of samples of the given shapes."""
     data = net._data(rows[0], names[0])
     for a, shape in zip(data, like[0], strict=True):
         if a.shape[1:] != shape:
@@ -275,13 +275,13 @@ def _batches(X: Any, y: Any, loss: Any, epochs: int, steps: int | None, arrays_o
         check_count("steps_per_epoch", steps, 1)
     if y is not None or (not Objective.has_target(loss) and (isinstance(X, (list, tuple)) or not Batches.are(X))):
         if steps is not None:
-            raise ValueError("steps_per_epoch: is for batches from an iterable; of arrays an epoch takes all rows")
+            raise ValueError("steps_per_epoch: applies only to batches from an iterable; with arrays an epoch takes all rows")
         return None
     if not Batches.are(X):
-        raise TypeError(f"y: expected a target, unless X is an iterable of batches (X, y); got X of type {type(X).__name__}")
+        raise TypeError(f"y: expected a target, since X is no iterable of batches (X, y), but of type {type(X).__name__}")
     for name, value in arrays_only.items():
         if value is not None:
-            weights = "; batches bring their weights as (X, y, sample_weight)" if name in ("sample_weight", "class_weight") else ""
+            weights = "; with batches give weights as (X, y, sample_weight)" if name in ("sample_weight", "class_weight") else ""
             raise ValueError(f"{name}: needs X and y as arrays{weights}")
     return Batches(X, "X", epochs, steps)
 

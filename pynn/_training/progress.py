@@ -8,7 +8,7 @@ from typing import Any, Self
 
 
 def _in_notebook() -> bool:
-    """Return whether this is the kernel of a notebook, which shows standard error although it is no terminal."""
+    """Return whether this process is a notebook kernel, which shows standard error although it is not a terminal."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
@@ -37,7 +37,7 @@ class Progress:
         return self
 
     def show(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Report another epoch."""
+        """Report an epoch."""
         if self.bar is not None:
             self.bar.set_postfix({k: f"{v:.4f}" for k, v in logs.items() if k != "seconds"}, refresh=False)
             self.bar.update()
@@ -50,7 +50,7 @@ class Progress:
             print(f"\r{line:<{self.width}}", end="", file=sys.stderr, flush=True)
 
     def advance(self, epochs: int, state: str, line: str | None) -> None:
-        """Show so many more epochs of several trainings, and their state; ``line`` is for a log."""
+        """Report ``epochs`` more epochs of several trainings, and their state; ``line`` is printed in a log."""
         self.first += epochs
         if self.bar is not None:
             self.bar.set_postfix_str(state, refresh=False)

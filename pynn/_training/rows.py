@@ -32,7 +32,7 @@ def sample_weights(
     name : str
         The name of the weights in errors.
     may_be_0 : bool
-        Whether all may be 0.
+        Whether all weights may be 0.
 
     Returns
     -------
@@ -59,8 +59,8 @@ def _checked(given: Any, rows: int, values: tuple[int, ...], name: str) -> Array
     if w.shape == (rows, 1):
         w = w.reshape(rows)
     if w.shape not in ((rows,), (rows, *values)):
-        more = f", or {(rows, *values)}, one a value" if values else ""
-        raise ValueError(f"{name}: shape {w.shape} does not fit; expected {(rows,)}, one a row{more}")
+        more = f", or {(rows, *values)}, one per value" if values else ""
+        raise ValueError(f"{name}: shape {w.shape} does not fit; expected {(rows,)}, one per row{more}")
     w = w.astype(np.float64)
     check_finite_weights(w, name)
     return w
@@ -83,14 +83,15 @@ def class_weights(given: Any, y: Any, losses: list[Loss], classes: int) -> Array
     if given is None:
         return None
     if len(losses) != 1:
-        raise ValueError(f"class_weight: this net has {len(losses)} outputs; give sample_weight, or losses with weights of their own")
+        cure = "use sample_weight, or losses with class weights"
+        raise ValueError(f"class_weight: only a net of one loss supports it, this one has {len(losses)}; {cure}")
     found = labels(y, losses[0])
     if found is None:
         raise ValueError(f"class_weight: the targets of {type(losses[0]).__name__} here are not classes")
     n = max(classes, 2)
-    own = (found >= 0) & (found < n)  # all but those that the loss ignores
-    table = _table(given, n, np.bincount(found[own], minlength=n))
-    return np.where(own, table[np.where(own, found, 0)], 1.0)
+    known = (found >= 0) & (found < n)  # False for labels that the loss ignores
+    table = _table(given, n, np.bincount(found[known], minlength=n))
+    return np.where(known, table[np.where(known, found, 0)], 1.0)
 
 
 def _table(given: Any, n: int, counts: NDArray[np.int64]) -> Array:
@@ -108,14 +109,14 @@ def _table(given: Any, n: int, counts: NDArray[np.int64]) -> Array:
     else:
         table = real_array(given, "class_weight").astype(np.float64)
         if table.shape != (n,):
-            raise ValueError(f"class_weight: shape {table.shape} does not fit; expected {(n,)}, one number a class")
+            raise ValueError(f"class_weight: shape {table.shape} does not fit; expected {(n,)}, one number per class")
     if not (np.isfinite(table) & (table >= 0)).all():
         raise ValueError(f"class_weight: expected finite numbers of 0 or more, got {given!r}")
     return table
 
 
 def combined(weights: Weights, classes: Array | None) -> Weights:
-    """Return the product of the weights of rows, or of their values, and the weights of their classes, which only a single loss has."""
+    """Return the product of the weights of rows, or of their values, and of their classes; only a single loss has class weights."""
     if weights is None or classes is None or isinstance(weights, tuple):
         return classes if weights is None else weights
     return weights * classes.reshape(classes.shape + (1,) * (weights.ndim - 1))
@@ -124,7 +125,7 @@ def combined(weights: Weights, classes: Array | None) -> Weights:
 def split(
     share: float, rows: int, y: Any, losses: list[Loss], seed: int, shuffle: bool
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the rows to train on and those to validate on: for the classes of one output the same share of each, or the last rows."""
+    """Return the rows to train on and those to validate on: the same share of each class of a single output, or the last rows."""
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
         raise ValueError(f"validation_split: expected a number between 0 and 1, got {share!r}")
     from ..datasets import train_test_split

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 _ROWS, _NUMBERS = 256, 1 << 20
 """The most rows that are examined, and the most numbers of an input."""
 _LARGE = {"note": 20.0, "problem": 100.0}
-"""Root mean square of a column of inputs from which on scaling is advised."""
+"""Scaling is advised if the root mean square of a column of inputs is at least this."""
 _SMALL = {"note": 1e-2, "problem": 1e-4}
-"""The same for the largest column, below which scaling is advised."""
+"""Scaling is advised if the root mean square of the largest column is at most this."""
 _RATIO = 1e3
-"""A column may vary so many times more than another."""
+"""The largest accepted ratio of the standard deviations of two columns."""
 _LARGE_TARGET = {"note": 10.0, "problem": 1e3}
 _SMALL_TARGET = 1e-3
 _UNREACHABLE = 0.05
-"""The share of targets outside the output layer's range from which on that is a problem."""
+"""A larger share of targets outside the output layer's range is a problem, a smaller one a note."""
 
 
 class Observed:
@@ -57,7 +57,7 @@ class Observed:
         return self.examine()
 
     def examine(self) -> tuple[Finding, ...]:
-        """Return what the sample shows, and drop it."""
+        """Return the findings, and release the sample."""
         if self._found is None:
             with np.errstate(all="ignore"):
                 found = [one for name, x in self._inputs for one in _of_input(name, _finite(x))]
@@ -79,7 +79,7 @@ def scale_matters(layer: Layer) -> bool | None:
 
 
 def _sample(a: Array, part: Any = None) -> Array:
-    """Return up to 256 rows from all over an array, or over a part of its rows, as float64."""
+    """Return up to 256 evenly spaced rows of an array, or of a part of its rows, as float64."""
     most = max(1, min(_ROWS, _NUMBERS // max(1, math.prod(a.shape[1:]))))
     chosen = slice(None, None, max(1, -(-len(a if part is None else part) // most)))
     return np.array(a[chosen if part is None else part[chosen]], dtype=np.float64)
@@ -153,7 +153,7 @@ def value_range(layer: Layer | None) -> tuple[float, float]:
 
 
 _RANGES: dict[tuple[type[Layer], tuple[tuple[str, Any], ...]], tuple[float, float]] = {}
-"""What was measured of activations, by class and settings."""
+"""Measured ranges of activations, by class and settings."""
 
 
 _MIXED = np.arange(800) * 337 % 800
@@ -161,7 +161,7 @@ _MIXED = np.arange(800) * 337 % 800
 
 
 def _measured_range(layer: Layer) -> tuple[float, float]:
-    """Measure the range: an end that hardly moves for much larger arguments is a limit."""
+    """Measure the range: an end that hardly changes for much larger arguments is a limit."""
     ends = []
     for most in (1e2, 1e4):
         x = np.concatenate([np.linspace(-most, most, 401), np.linspace(-20, 20, 398), [0.0]])

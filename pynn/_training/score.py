@@ -28,7 +28,7 @@ class Scoring(Predicting, abstract=True):
     """A layer made of others that predicts and can be scored: the base of `Net`."""
 
     _readings: list[int | None]
-    """What a file says of the targets of the last training."""
+    """The kinds of the targets of the last training, from a file."""
     _monitor: Monitor | None = None
     """Reports the health of the layers while the net is being trained."""
     _health: Health | None
@@ -40,14 +40,14 @@ class Scoring(Predicting, abstract=True):
 
     # ---- the last training ----------------------------------------------------------------------------------------
     def _fitted_for(self, X: Any) -> Objective | None:
-        """Return the losses of the last training, also one before the model was saved; None if there was none."""
+        """Return the losses of the last training, which may have preceded saving and loading; None if there was none."""
         if self._fitted is None and self._goal is not None:
             data = self._data(X, "X")
             self._set_fitted(build(self, data, Goal(*self._goal), writes=False)[-1])
         return self._fitted
 
     def _set_fitted(self, objective: Objective) -> None:
-        """Set the losses of the last training from what a file says of them."""
+        """Set the losses of the last training, with the kinds of targets from a file."""
         objective.take_readings(self._readings)
         self._fitted = objective
 
@@ -59,7 +59,7 @@ class Scoring(Predicting, abstract=True):
         return self._readings if self._fitted is None else self._fitted.readings
 
     def _scale_matters(self, inputs: int) -> list[bool]:
-        """Return for each input whether its scale matters to the first layers that read it."""
+        """Return for each input whether its scale affects the first layers that read it."""
         return [bool(scale_matters(self))] * inputs
 
     def _continued(self, loss: Any, loss_weights: Any) -> Goal:
@@ -98,7 +98,7 @@ class Scoring(Predicting, abstract=True):
         ----------
         X, y, loss, loss_weights, sample_weight, metrics
             As in `fit`; the default losses and metrics are those of the last ``fit``. Without `y`, `X` is an iterable of batches,
-            or a function that returns one, which is gone through once.
+            or a function that returns one, which is read once.
         callbacks : Callback or iterable of Callback, optional
             Their methods ``on_test_begin``, ``on_test_end``, ``on_test_batch_begin`` and ``on_test_batch_end`` are called.
 
@@ -119,8 +119,8 @@ class Scoring(Predicting, abstract=True):
         >>> sorted(model.evaluate(np.eye(2), [0, 1], loss="cross_entropy"))
         ['accuracy', 'loss']
         """
-        watching = listed(callbacks)
-        for callback in watching:
+        given = listed(callbacks)
+        for callback in given:
             callback.model = cast("Net", self)
         prepared = self._to_score(X, y, loss, loss_weights, sample_weight=sample_weight, writes=False)
         objective = prepared.objective
@@ -129,7 +129,7 @@ class Scoring(Predicting, abstract=True):
             objective = objective.measuring(metrics)
         many, part = prepared.batches, (prepared.data, prepared.target, prepared.weight)
         parts = (lambda: [part]) if many is None else lambda: prepared.batches_of(many, prepared.samples())
-        return Validation(prepared.graph, objective, parts, many is not None).logs("", Events(watching))
+        return Validation(prepared.graph, objective, parts, many is not None).logs("", Events(given))
 
     def health(self, X: Any = None, y: Any = None, *, loss: Any = None, batch_size: int = 256) -> Health:
         """Return a report on the layers with advice, from the last epoch of ``fit`` or for given data.
@@ -137,8 +137,8 @@ class Scoring(Predicting, abstract=True):
         Parameters
         ----------
         X, y : array_like, optional
-            Data to examine, as `predict` sees them: layers such as Dropout are inactive, and nothing is trained. With ``y`` gradients are
-            measured too, batch by batch.
+            Data to examine, in evaluation mode as in `predict`: layers such as Dropout are inactive, and nothing is trained. With
+            ``y`` gradients are measured too, batch by batch.
         loss : str or Loss, optional
             The loss of ``y``; default: that of the last ``fit``.
         batch_size : int

@@ -13,7 +13,7 @@ from ..layers.linear import Linear
 
 
 class Table(str):
-    """Text that a notebook and a prompt show without quotes."""
+    """Text that notebooks and the interactive interpreter show without quotes."""
 
     __slots__ = ()
 
@@ -25,21 +25,21 @@ class Described(Layer, abstract=True):
     """A layer made of others with tables of its layers and of the engine's plan."""
 
     def _input_shapes(self) -> list[tuple[int, ...]]:
-        """Return the shape of one sample of each input; empty if the net does not have it yet."""
+        """Return the shape of one sample of each input; empty if it is not known yet."""
         first = next((layer for _, layer in self._leaves()), None)
         return list(self._seen) or ([(first.in_features,)] if isinstance(first, Linear) else [])
 
     def summary(self, shape: int | Sequence[int] | None = None) -> Table:
         """Return a table of the layers: the shape of a sample's output, parameters, their bytes, and arithmetic for a sample.
 
-        The arithmetic is that of products, two operations for each multiplication and addition; what layers without a product do
-        is little beside it and is not counted.
+        Only products are counted, with two operations for each multiplication and addition; the arithmetic of other layers is
+        negligible.
 
         Parameters
         ----------
         shape : int or sequence of int, optional
-            Of one sample; may be left out where the net knows it: a `Model`, one that starts with a `Linear`, or one that has met
-            samples in a call, `fit` or `predict`. Without it shapes and arithmetic stay unknown.
+            Of one sample. Optional for a `Model`, for a net that starts with a `Linear`, and after a call, `fit` or `predict`. Without
+            it other nets have unknown shapes and arithmetic.
 
         Examples
         --------
@@ -49,7 +49,7 @@ class Described(Layer, abstract=True):
         0      Linear(in_features=4, out_features=8, bias=True)  (8,)          40    160    64
         1      ReLU()                                            (8,)           0      0     -
         2      Linear(in_features=8, out_features=3, bias=True)  (3,)          27    108    48
-        67 parameters, 67 of them trained, 268 bytes; 112 FLOP a sample
+        67 parameters, 67 of them trained, 268 bytes; 112 FLOP per sample
         """
         rows, end = self._table(shape)
         lines = [("layer", "", "output", "parameters", "bytes", "FLOP"), *rows]
@@ -79,7 +79,7 @@ class Described(Layer, abstract=True):
         every = self.parameters()
         total, trained = sum(p._array.size for p in every), sum(p._array.size for p in every if p.requires_grad)
         end = f"{total:,} parameters, {trained:,} of them trained, {sum(p._array.nbytes for p in every):,} bytes"
-        return rows, end + (f"; {sum(flops.values()):,.0f} FLOP a sample" if shapes else "")
+        return rows, end + (f"; {sum(flops.values()):,.0f} FLOP per sample" if shapes else "")
 
     def _repr_html_(self) -> str:
         """Return the table of `summary` for a notebook."""
@@ -91,13 +91,12 @@ class Described(Layer, abstract=True):
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(type(self).__name__)}: {escape(end)}</p>"
 
     def plan_summary(self, shape: int | Sequence[int] | None = None, *, rows: int = 32, mode: str = "train") -> Table:
-        """Return a table of what the engine does for a batch: its steps, what is fused, arithmetic and memory.
+        """Return a table of the steps of the engine for a batch: fused operations, arithmetic and memory.
 
         Parameters
         ----------
         shape : int or sequence of int, optional
-            Of one sample; may be left out where the net knows it: a `Model`, one that starts with a `Linear`, or one that has met
-            samples in a call, `fit` or `predict`.
+            Of one sample. Optional for a `Model`, for a net that starts with a `Linear`, and after a call, `fit` or `predict`.
         rows : int
             Samples in the batch.
         mode : {'train', 'backward', 'predict'}
@@ -110,11 +109,11 @@ class Described(Layer, abstract=True):
         step                 layer             FLOP
         linear + activation  layer 0 (Linear)   640
         linear               layer 2 (Linear)   480
-        2 steps, 1,120 FLOP; ... bytes of memory for buffers that would take ... if none shared its place
+        2 steps, 1,120 FLOP; ... bytes of memory for buffers that would take ... if none were shared
         """
         shapes = [sample_shape(shape)] if shape is not None else self._input_shapes()
         if not shapes:
-            raise ValueError("shape: expected that of one sample, such as (1, 28, 28): this net does not know it before fit or predict")
+            raise ValueError("shape: expected that of one sample, such as (1, 28, 28), which is not known before fit or predict")
         check_count("rows", rows, 1)
         builder = Builder(self.dtype or "float32", shapes, writes=mode != "predict")
         self._build(builder, "")
@@ -123,5 +122,5 @@ class Described(Layer, abstract=True):
         widths = [max(len(line[k]) for line in lines) for k in range(3)]
         table = [f"{what:<{widths[0]}}  {where:<{widths[1]}}  {flops:>{widths[2]}}" for what, where, flops in lines]
         total = sum(step[3] for step in plan.steps)
-        memory = f"{plan.bytes:,} bytes of memory for buffers that would take {plan.bytes_unshared:,} if none shared its place"
+        memory = f"{plan.bytes:,} bytes of memory for buffers that would take {plan.bytes_unshared:,} if none were shared"
         return Table("\n".join([*(line.rstrip() for line in table), f"{len(plan.steps)} steps, {total:,.0f} FLOP; {memory}"]))
