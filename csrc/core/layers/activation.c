@@ -26,11 +26,8 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     node->shape = *input;
     node->activation = row;
     node->activation_row = c->function;
-    for (size_t j = 0; j < PN_MAX_PARAMS; j++) {
-        const double value = j < c->parameters.n ? c->parameters.at[j] : 0;
-        if (t == PN_F32) node->params[j].f32 = (float)value;
-        else node->params[j].f64 = value;
-    }
+    for (size_t j = 0; j < PN_MAX_PARAMS; j++)
+        pn_element_set(t, &node->params[j], 0, j < c->parameters.n ? c->parameters.at[j] : 0);
     return PN_OK;
 }
 

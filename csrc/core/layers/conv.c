@@ -231,8 +231,8 @@ static pn_status plan_back(pn_builder *b, pn_conv *v)
     return PN_OK;
 }
 
-/* The weight's gradient from one image: x transposed times the gradient of y. A run is a row of y.
- * */
+/* The weight's gradient from one image: x transposed times the gradient of y. A run is a row of
+ * y. */
 static pn_status plan_weight(pn_builder *b, pn_conv *v)
 {
     const pn_axis *h = &v->a[0], *w = &v->a[1];

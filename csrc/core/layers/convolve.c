@@ -10,8 +10,8 @@
 
 /* ---- images in scratch ----------------------------------------------------------------------- */
 
-/* The element of x that position i of the padded axis copies; i counts from the first element of x.
- * */
+/* The element of x that position i of the padded axis copies; i counts from the first element of
+ * x. */
 static size_t source(int mode, ptrdiff_t i, ptrdiff_t n)
 {
     if (mode == REFLECT) i = i < 0 ? -i : i >= n ? 2 * n - 2 - i : i;

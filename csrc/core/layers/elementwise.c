@@ -86,8 +86,7 @@ static pn_status backward_product(pn_builder *b, size_t node)
     return status;
 }
 
-/* ---- parts of an axis: concatenation and slices
- * ------------------------------------------------- */
+/* ---- parts of an axis: concatenation and slices ---------------------------------------------- */
 
 /* Copies `rows` blocks of `width` bytes from x to y, each array with its own stride. */
 typedef struct { size_t rows, width, from, to, from_stride, to_stride; } blocks;

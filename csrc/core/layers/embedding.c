@@ -1,5 +1,5 @@
-/* embedding.c - looks up rows of a table: one for each index, or combined for each bag of indices.
- * */
+/* embedding.c - looks up rows of a table, one for each index or combined for each bag.
+ */
 #include "layers.h"
 #include "../graph/builder.h"
 #include <math.h>
@@ -254,8 +254,7 @@ static void take_largest(const lookup *l, size_t i, double factor, const void *r
         const double v = factor * pn_element(l->t, row, j), most = pn_element(l->t, y, j);
         if (best[j] && (most != most || v <= most)) continue;           /* a NaN stays */
         best[j] = i + 1;
-        if (l->t == PN_F32) ((float *)y)[j] = (float)v;
-        else ((double *)y)[j] = v;
+        pn_element_set(l->t, y, j, v);
     }
 }
 
@@ -288,8 +287,7 @@ static void sum_bag(const pn_step *s, void *const *at, size_t from, size_t end, 
         }
         const double w = factor_of(l, pn_element_at(l->t, table, l->index[i] * l->dim)) *
                          share(l, at, i);
-        if (l->t == PN_F32) ((float *)weight)[held] = (float)w;
-        else weight[held] = w;
+        pn_element_set(l->t, weight, held, w);
         index[held++] = l->index[i];
     }
     if (held) s->k->weighted_sum(1, l->dim, held, index, weight, table, y);
@@ -349,8 +347,7 @@ static void run_weights_gradient(const pn_step *s, void *const *at)
         for (size_t j = 0; j < l->dim && !outside(l, i); j++)
             sum += pn_element(l->t, at[s->in], l->bag[i] * l->dim + j) *
                    pn_element(l->t, l->node->slots[0].data, l->index[i] * l->dim + j);
-        if (l->t == PN_F32) ((float *)at[s->out])[i] = (float)sum;
-        else ((double *)at[s->out])[i] = sum;
+        pn_element_set(l->t, at[s->out], i, sum);
     }
 }
 

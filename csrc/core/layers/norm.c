@@ -319,8 +319,8 @@ static void backward_columns(const pn_step *s, norm *f, job *j)
     pn_parallel(tiles, back_tile, j);
 }
 
-/* Gradients of weights with one element for each group or span, summed over all samples in order.
- * */
+/* Gradients of weights with one element for each group or span, summed over all samples in
+ * order. */
 static void give_sums(const norm *f, const gradients *d)
 {
     const size_t units = units_of(f);

@@ -1,5 +1,5 @@
-/* pad.c - pads or crops the last axes of the sample: constant, reflected, replicated or circular.
- * */
+/* pad.c - pads or crops the last axes of the sample: constant, reflected, replicated or
+ * circular. */
 #include "layers.h"
 #include "../graph/builder.h"
 #include <stdio.h>
@@ -93,14 +93,8 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
 typedef struct {
     size_t images, chunk, rows, columns, out_rows, out_columns, first, until, size;
     const size_t *row, *column;
-    char constant[sizeof(double)];
+    union { float f32; double f64; } constant;
 } pad;
-
-static void put(size_t size, char *to, const char *from)
-{
-    if (size == 4) memcpy(to, from, 4);
-    else memcpy(to, from, 8);
-}
 
 static void pad_row(const pad *p, const char *x, char *y)
 {
@@ -109,8 +103,10 @@ static void pad_row(const pad *p, const char *x, char *y)
             memcpy(y + j * p->size, x + p->column[j] * p->size, (p->until - j) * p->size);
             j = p->until - 1;
         } else
-            put(p->size, y + j * p->size,
-                p->column[j] == NOWHERE ? p->constant : x + p->column[j] * p->size);
+            pn_copy(y + j * p->size,
+                    p->column[j] == NOWHERE ? (const char *)&p->constant
+                                            : x + p->column[j] * p->size,
+                    p->size);
     }
 }
 
@@ -146,7 +142,7 @@ static void pad_chunk(void *context, size_t i)
             if (p->row[r] != NOWHERE) pad_row(p, x + p->row[r] * p->columns * p->size, y);
             else
                 for (size_t c = 0; c < p->out_columns; c++)
-                    put(p->size, y + c * p->size, p->constant);
+                    pn_copy(y + c * p->size, &p->constant, p->size);
         }
     }
 }
@@ -230,8 +226,7 @@ static const pad *pad_of(pn_builder *b, size_t node)
                 ? (size_t)(before + columns > 0 ? before + columns : 0)
                 : p.out_columns;
     p.chunk = PN_CHUNK / (p.out_rows * p.out_columns + 1) + 1;
-    if (p.size == sizeof(float)) memcpy(p.constant, &(float){ (float)c->value }, sizeof(float));
-    else memcpy(p.constant, &c->value, sizeof(double));
+    pn_element_set(b->graph->dtype, &p.constant, 0, c->value);
     *own = p;
     return own;
 }

@@ -17,8 +17,7 @@ PN_CONFIG(prelu_config, LEARNT_FIELDS)
     FIELD(T, SEED, seed, ANY, "of its random numbers")
 PN_CONFIG(rrelu_config, RANDOM_FIELDS)
 
-/* ---- learnt slopes
- * ------------------------------------------------------------------------------ */
+/* ---- learnt slopes --------------------------------------------------------------------------- */
 
 static pn_status shape_learnt(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
                               pn_error *error)
@@ -48,6 +47,7 @@ static pn_status shape_learnt(pn_node *node, const pn_shape *const *inputs, pn_d
 typedef struct {
     size_t blocks, channels, n, chunk, size;
     int rows, clear;
+    pn_dtype dtype;
     const char *slope;
     double *sums;                           /* per task, the gradient of a single slope */
 } learnt;
@@ -85,9 +85,7 @@ static void run_learnt(const pn_step *s, void *const *at)
 
 static void give(const learnt *l, void *grad, size_t i, double sum)
 {
-    if (l->size == sizeof(float))
-        ((float *)grad)[i] = (float)((l->clear ? 0 : ((float *)grad)[i]) + sum);
-    else ((double *)grad)[i] = (l->clear ? 0 : ((double *)grad)[i]) + sum;
+    pn_element_set(l->dtype, grad, i, (l->clear ? 0 : pn_element(l->dtype, grad, i)) + sum);
 }
 
 static void sum_chunk(void *context, size_t i)
@@ -132,6 +130,7 @@ static learnt *learnt_of(pn_builder *b, size_t node)
                    .channels = n->slots[SLOPE].shape.dim[0],
                    .n = 1,
                    .size = pn_size(b->graph->dtype),
+                   .dtype = b->graph->dtype,
                    .clear = !pn_accumulates(b, node, SLOPE),
                    .slope = n->slots[SLOPE].data };
     for (size_t i = 0; i < n->shape.ndim; i++) {
@@ -196,19 +195,16 @@ static pn_status backward_learnt(pn_builder *b, size_t node)
              : PN_NO_MEMORY;
 }
 
-/* ---- random slopes in training, their mean otherwise
- * -------------------------------------------- */
+/* ---- random slopes in training, their mean otherwise ----------------------------------------- */
 
 static pn_status shape_random(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
                               pn_error *error)
 {
     const rrelu_config *c = pn_config(node);
-    const double mean = (c->lower + c->upper) / 2;
     (void)error;
     node->activation_row = c->function;
     node->shape = *inputs[0];
-    if (t == PN_F32) node->params[0].f32 = (float)mean;
-    else node->params[0].f64 = mean;
+    pn_element_set(t, &node->params[0], 0, (c->lower + c->upper) / 2);
     return PN_OK;
 }
 
@@ -217,7 +213,7 @@ static void random_chunk(void *context, size_t i)
 {
     const job *j = context;
     const pn_step *s = j->s;
-    const size_t first = i * PN_CHUNK, n = s->n - first < PN_CHUNK ? s->n - first : PN_CHUNK,
+    const size_t first = i * PN_CHUNK, n = pn_min(s->n - first, PN_CHUNK),
                  from = first * s->bytes;
     const rrelu_config *c = pn_config(s->node);
     const void *p[PN_MAX_PARAMS] = { s->out2 == PN_NONE ? (const void *)&s->node->params[0]

@@ -22,17 +22,16 @@ static pn_status shape(pn_node *node, const pn_shape *const *inputs, pn_dtype t,
     return PN_OK;
 }
 
-/* Transposes one (n, inner) block: scratch[r][j] = x[j][r]. */
-static void take(size_t n, size_t inner, size_t size, const char *x, char *scratch)
+/* Copies block i of a buffer, (n, inner), to scratch, (inner, n). */
+static void take(const pn_step *s, const void *x, size_t i, void *scratch)
 {
-    for (size_t r = 0; r < inner; r++)
-        for (size_t j = 0; j < n; j++)
-            for (size_t c = 0; c < size; c++)
-                scratch[(r * n + j) * size + c] = x[(j * inner + r) * size + c];
+    const size_t block = s->n * s->inner * s->bytes;
+    s->k->transpose(s->n, s->inner, (const char *)x + i * block, s->inner, scratch, s->n);
 }
-static void put(size_t n, size_t inner, size_t size, const char *scratch, char *y)
+static void put(const pn_step *s, const void *scratch, size_t i, void *y)
 {
-    take(inner, n, size, scratch, y);
+    const size_t block = s->n * s->inner * s->bytes;
+    s->k->transpose(s->inner, s->n, scratch, s->n, (char *)y + i * block, s->inner);
 }
 
 /* Many rows are processed in chunks, in parallel. */
@@ -70,11 +69,10 @@ static void run_forward(const pn_step *s, void *const *at)
         in_chunks(s, at, forward_chunk);
         return;
     }
-    size_t block = s->n * s->inner * s->bytes;
     for (size_t i = 0; i < s->rows; i++) {
-        take(s->n, s->inner, s->bytes, (const char *)at[s->in] + i * block, at[s->work]);
+        take(s, at[s->in], i, at[s->work]);
         s->rowwise->forward(s->inner, s->n, at[s->work], at[s->work]);
-        put(s->n, s->inner, s->bytes, at[s->work], (char *)at[s->out] + i * block);
+        put(s, at[s->work], i, at[s->out]);
     }
 }
 
@@ -84,13 +82,12 @@ static void run_backward(const pn_step *s, void *const *at)
         in_chunks(s, at, backward_chunk);
         return;
     }
-    size_t block = s->n * s->inner * s->bytes;
-    char *y = at[s->work], *g = y + block;
+    char *y = at[s->work], *g = y + s->n * s->inner * s->bytes;
     for (size_t i = 0; i < s->rows; i++) {
-        take(s->n, s->inner, s->bytes, (const char *)at[s->in2] + i * block, y);
-        take(s->n, s->inner, s->bytes, (const char *)at[s->in] + i * block, g);
+        take(s, at[s->in2], i, y);
+        take(s, at[s->in], i, g);
         s->rowwise->backward(s->inner, s->n, y, g, g);
-        put(s->n, s->inner, s->bytes, g, (char *)at[s->out] + i * block);
+        put(s, g, i, at[s->out]);
     }
 }
 

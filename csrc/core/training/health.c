@@ -196,10 +196,7 @@ pn_status pn_health_new(const pn_graph *graph, const pn_group *groups, size_t n_
         if (!h->counts || !h->ones || !h->slopes)
             status = pn_fail(error, PN_NO_MEMORY, "no memory for a model's health");
     }
-    for (size_t i = 0; i < h->block && !status; i++) {
-        if (graph->dtype == PN_F32) ((float *)h->ones)[i] = 1;
-        else ((double *)h->ones)[i] = 1;
-    }
+    for (size_t i = 0; i < h->block && !status; i++) pn_element_set(graph->dtype, h->ones, i, 1);
     if (status) pn_health_free(h);
     else reset(*health = h);
     return status;
@@ -240,12 +237,9 @@ static void measure_slopes(pn_health *h, node_stats *w, const pn_activation_kern
     const pn_dtype t = h->graph->dtype;
     double most = 0, first = 0, last = 0;
     for (size_t from = 0; from < GRID; from += BLOCK) {
-        const size_t n = GRID - from < BLOCK ? GRID - from : BLOCK;
-        for (size_t i = 0; i < n; i++) {
-            const double x = -20 + 0.01 * (double)(from + i);
-            if (t == PN_F32) ((float *)h->slopes)[i] = (float)x;
-            else ((double *)h->slopes)[i] = x;
-        }
+        const size_t n = pn_min(GRID - from, BLOCK);
+        for (size_t i = 0; i < n; i++)
+            pn_element_set(t, h->slopes, i, -20 + 0.01 * (double)(from + i));
         f->derivative(n, h->slopes, h->slopes, p, 0);
         if (!from) first = fabs(pn_element(t, h->slopes, 0));
         last = fabs(pn_element(t, h->slopes, n - 1));

@@ -184,8 +184,7 @@ static void scatter(const pn_solver *o, const double *x, const double *d)
     for (size_t k = 0; k < o->n_segments; k++)
         for (size_t i = 0; i < o->segments[k].n; i++, x++) {
             const double value = d ? *x + *d++ : *x;
-            if (o->segments[k].dtype == PN_F32) ((float *)o->segments[k].p)[i] = (float)value;
-            else ((double *)o->segments[k].p)[i] = value;
+            pn_element_set(o->segments[k].dtype, o->segments[k].p, i, value);
         }
 }
 
