@@ -474,7 +474,7 @@ class Model(Net):
         for name, given in layers.items():
             layer = given.layer if isinstance(given, Symbol) else given
             if not isinstance(layer, Layer):
-                raise TypeError(f"layers: expected as {name!r} a pynn.Layer or a symbol that it returned, got {given!r}")
+                raise TypeError(f"layers: expected a pynn.Layer or a symbol that it returned as {name!r}, got {given!r}")
             if not isinstance(name, str) or not all(name.split(".")):
                 raise ValueError(f"layers: a name must be text, with dots only between other characters, got {name!r}")
             if id(layer) not in own:

@@ -176,7 +176,10 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
     "fit seed": (lambda: net().fit(X, y, **cross, seed=1.5), TypeError, "seed: .*1.5"),
     "reduction none": (lambda: net().fit(X, R, loss=pynn.MSELoss(reduction="none")), ValueError, "'mean' or 'sum'"),
     "validation features": (lambda: net().fit(X, y, **cross, validation_data=(R, y)), ValueError, r"validation_data\[0\].*\(3,\).*\(4,\)"),
-    "validation rows": (lambda: net().fit(X, y, **cross, validation_data=(X, y[:2])), ValueError, r"validation_data\[1\]: expected 12 rows, one for each row of the inputs, got shape \(2,\)"),
+    "validation rows": (
+        lambda: net().fit(X, y, **cross, validation_data=(X, y[:2])), ValueError,
+        r"validation_data\[1\]: expected 12 rows, one for each row of the inputs, got shape \(2,\)",
+    ),
     "validation label": (lambda: net().fit(X, y, **cross, validation_data=(X, y + 7)), ValueError, "class 7 in row 0"),
     "an optimizer of another model": (lambda: net().fit(X, y, **cross, optimizer=another()), ValueError, "optimizer"),
     "complex X": (lambda: net().fit(X * 1j, y, **cross), TypeError, "X: dtype complex128"),
