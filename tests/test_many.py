@@ -817,7 +817,7 @@ def test_an_ensemble_in_a_file(tmp_path):
     arrays, metadata = pynn.io.load_file(path)
     damaged = {
         "declare '4' models, but describe 3": (arrays, metadata | {"pynn.ensemble": "4"}),
-        "models, but describe 2": (arrays, {key: text for key, text in metadata.items() if key != "pynn.member.1"}),
+        "declare '3' models, but describe 2": (arrays, {key: text for key, text in metadata.items() if key != "pynn.member.1"}),
         "the array '3/0.weight' does not belong to any of its 3 models": (arrays | {"3/0.weight": X}, metadata),
         r"models\[1\]: cannot build a model": ({name: a for name, a in arrays.items() if name != "1/0.weight"}, metadata),
         "declare '0' models, but describe 0": ({}, {"pynn.ensemble": "0"}),
