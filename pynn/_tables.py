@@ -289,28 +289,6 @@ def _plain_value(value: Any) -> Any:
     return bool(value) if isinstance(value, (bool, np.bool_)) else float(value)
 
 
-_SUGGESTIONS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("binarycrossentropy", "log", "logistic"), ("bce", "bce_with_logits", "log_loss")),
-    **dict.fromkeys(("categoricalcrossentropy", "sparsecategoricalcrossentropy", "softmaxcrossentropy"), ("cross_entropy",)),
-    **dict.fromkeys(("binaryfocalcrossentropy", "categoricalfocalcrossentropy"), ("focal", "sigmoid_focal")),
-    **dict.fromkeys(("meansquarederror", "squarederror", "l2"), ("mse",)),
-    **dict.fromkeys(("mae", "meanabsoluteerror", "absoluteerror"), ("l1", "mae")),
-    "rootmeansquarederror": ("rmse", "mse"),
-    **dict.fromkeys(("kld", "kldivergence", "kullbackleiblerdivergence"), ("kl_div",)),
-    "negativeloglikelihood": ("nll",),
-    "cosinesimilarity": ("cosine_embedding",),
-    **dict.fromkeys(("hinge", "squaredhinge", "categoricalhinge"), ("multi_margin", "soft_margin")),
-    **dict.fromkeys(("acc", "binaryaccuracy", "categoricalaccuracy", "sparsecategoricalaccuracy"), ("accuracy",)),
-    **dict.fromkeys(("auc", "rocaucscore"), ("roc_auc",)),
-    "f1score": ("f1",),
-    "r2score": ("r2",),
-    **dict.fromkeys(("momentum", "gradientdescent"), ("sgd",)),
-    **dict.fromkeys(("lm", "marquardt"), ("levenberg_marquardt",)),
-    "linear": ("identity",),
-}
-"""Names in other libraries, as lowercase letters and digits, and the names here that an error suggests for them."""
-
-
 _SYNONYMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("ce", "categoricalcrossentropy", "sparsecategoricalcrossentropy"), ("cross_entropy",)),
     **dict.fromkeys(("meansquarederror", "squarederror"), ("mse",)),
@@ -325,7 +303,23 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "gradientdescent": ("sgd",),
     **dict.fromkeys(("lm", "marquardt"), ("levenberg_marquardt",)),
 }
-"""Names in other libraries that are accepted as equivalent, whereas those in `_SUGGESTIONS` only improve the error."""
+"""Names in other libraries, as lowercase letters and digits, and the equivalent names here. `known_name` accepts them."""
+
+_SUGGESTIONS: dict[str, tuple[str, ...]] = {
+    **_SYNONYMS,
+    **dict.fromkeys(("binarycrossentropy", "log", "logistic"), ("bce", "bce_with_logits", "log_loss")),
+    "softmaxcrossentropy": ("cross_entropy",),
+    **dict.fromkeys(("binaryfocalcrossentropy", "categoricalfocalcrossentropy"), ("focal", "sigmoid_focal")),
+    "l2": ("mse",),
+    "rootmeansquarederror": ("rmse", "mse"),
+    "cosinesimilarity": ("cosine_embedding",),
+    **dict.fromkeys(("hinge", "squaredhinge", "categoricalhinge"), ("multi_margin", "soft_margin")),
+    **dict.fromkeys(("binaryaccuracy", "categoricalaccuracy", "sparsecategoricalaccuracy"), ("accuracy",)),
+    "auc": ("roc_auc",),
+    "momentum": ("sgd",),
+    "linear": ("identity",),
+}
+"""The names here that an error suggests for names in other libraries, which include the synonyms."""
 
 
 def known_name(kind: str, name: object, known: Iterable[str]) -> str:

@@ -13,8 +13,8 @@ from .. import _core
 from .._arrays import Array, is_float, real_array
 from .._tables import Parameters
 
-REDUCTIONS = ("mean", "sum", "none", "batchmean")
 _IN_CORE = {"mean": 0, "sum": 1, "none": 1, "batchmean": 2}
+REDUCTIONS = (*_IN_CORE,)
 
 
 class _Kept:
