@@ -7,6 +7,7 @@ import os
 import pickle
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from process import run_python
 import pynn
 from pynn import _core
 from pynn._training import optimizers
+from pynn._training.crew import Show
 from pynn._training.prepare import Goal, build
 
 
@@ -394,6 +396,29 @@ def test_halving_keeps_the_best_with_the_bits_of_fit_alone(n_jobs):
         assert _numbers(one.history) == {name: values[:epochs] for name, values in _numbers(other.history).items()}
         assert one.history.status == (other.history.status if k == second else "pruned")
     _same(halved[second].model, halved[second].history, whole[second].model, whole[second].history)
+
+
+@pytest.mark.parametrize("held", [0, 1])
+def test_a_run_resumes_only_after_its_thread_has_left_it(monkeypatch, held):
+    """While one thread still holds a paused run, another thread that reaches the rung must not queue that run again."""
+    X, y = _data()
+    step = Show.step
+
+    def slow(show, job):
+        step(show, job)
+        if job.is_paused and job.title == f"runs[{held}]":
+            time.sleep(0.2)
+        elif job.epoch:
+            time.sleep(0.05)
+
+    monkeypatch.setattr(Show, "step", slow)
+    runs = [pynn.Run(_mlp(i), seed=i, epochs=5, batch_size=8) for i in range(2)]
+    histories = pynn.fit_many(runs, X, y, loss="cross_entropy", n_jobs=2, budget=pynn.Halving("loss", factor=2, first=1))
+    assert sorted(history.status for history in histories) == ["finished", "pruned"]
+    for i, (run, history) in enumerate(zip(runs, histories, strict=True)):
+        alone = _mlp(i)
+        alone.fit(X, y, loss="cross_entropy", seed=i, epochs=len(history.history["loss"]), batch_size=8)
+        assert all((a == b).all() for a, b in zip(run.model.state_dict().values(), alone.state_dict().values(), strict=True))
 
 
 def test_halving_within_groups_and_with_runs_that_end_by_themselves():

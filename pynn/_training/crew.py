@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,10 +33,13 @@ class Rungs:
         for job in self.alive:
             job.pause_at = rung
 
-    def settle(self) -> list[Job]:
-        """Resume or end the paused jobs once all have reached the rung, and return them; until then return no jobs."""
+    def settle(self, driven: Set[Job]) -> list[Job]:
+        """Resume or end the paused jobs once all have reached the rung, and return them; until then return no jobs.
+
+        A job among ``driven`` has a thread that may still use it, even if it rests.
+        """
         waiting = [job for job in self.alive if job.is_paused]
-        if not waiting or not all(job.is_resting for job in self.alive):
+        if not waiting or not all(job.is_resting and job not in driven for job in self.alive):
             return []
         kept = {self.alive[i] for i in self.budget.best([job.value(self.budget.metric) for job in self.alive], self.rises)}
         for job in waiting:
@@ -100,7 +103,7 @@ class Crew:
         self._changed = threading.Condition()
         self._ready: deque[Job] = deque()
         self._callers: deque[Job] = deque()
-        self._working = 0
+        self._driven: set[Job] = set()
         self._stop = np.zeros(1, np.uint8)
         self._broken: BaseException | None = None
         for job in sorted(jobs, key=lambda job: -job.work):
@@ -148,7 +151,7 @@ class Crew:
                 if self._is_over:
                     return
                 job = self._callers.popleft()
-                self._working += 1
+                self._driven.add(job)
             self._drive(job, calling=True)
 
     def _work(self) -> None:
@@ -161,7 +164,7 @@ class Crew:
                     if self._is_over:
                         return
                     job = self._ready.popleft()
-                    self._working += 1
+                    self._driven.add(job)
                 self._drive(job, calling=False)
         except KeyboardInterrupt:
             return
@@ -178,16 +181,20 @@ class Crew:
         try:
             job.mine.move()
             while not job.is_resting and not self._stop[0] and (job.needs_caller or not self.threads) == calling:
-                _core.work(self._working > 1, self._stop)
+                _core.work(len(self._driven) > 1, self._stop)
                 job.step(self.data)
                 self.show.step(job)
         finally:
             with self._changed:
-                self._working -= 1
+                self._driven.discard(job)
                 if not self._stop[0]:
-                    for one in [job] if not job.is_resting else [j for rung in self.rungs if job in rung.alive for j in rung.settle()]:
+                    for one in self._resumed(job) if job.is_resting else [job]:
                         self._queue(one)
                 self._changed.notify_all()
+
+    def _resumed(self, job: Job) -> list[Job]:
+        """Return the jobs that continue or end because this one rests."""
+        return [one for rung in self.rungs if job in rung.alive for one in rung.settle(self._driven)]
 
     def _halt(self) -> None:
         with self._changed:
