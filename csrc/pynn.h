@@ -50,13 +50,16 @@ int pn_isa_runs(const char *name);                          /* whether this mach
 
 /* ---- threads: one pool for the process ------------------------------------------------------- */
 /* The number of threads that a call may use, including the calling one. 0 selects the default: the
- * number of CPUs allowed by the affinity mask and the cgroup quota. */
+ * smallest of the CPUs in the affinity mask, the CPUs that the cgroup quota allows, and the
+ * environment variables PYNN_NUM_THREADS and OMP_NUM_THREADS. */
+enum { PN_MAX_THREADS = 256 };
 pn_status pn_threads_set(size_t n, pn_error *error);
 size_t pn_threads_get(void);
 /* Restricts the calls of this thread to this thread (alone != 0), or lifts the restriction (0). For
  * programs that distribute their work over threads themselves. While restricted, pn_threads_get
  * returns 1. Returns the previous value. */
 int pn_threads_alone(int alone);
+size_t pn_threads_limit(void);              /* pn_threads_get without such a restriction */
 /* Runs task(context, i) for every i < tasks, in any order, and returns when all are done. If the
  * work is divided by its shape and never by the number of threads, the result has the same bits for
  * any number of threads. A parallel region costs about a microsecond. A region started inside

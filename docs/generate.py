@@ -31,7 +31,7 @@ RETURNS = {
     "isas": "dict[str, bool]",
     "set_isa": "None",
     "get_threads": "int",
-    "set_threads": "None",
+    "set_threads": "int",
     "set_doc": "None",
     "moves": "int",
     "note_move": "None",

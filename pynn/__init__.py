@@ -32,8 +32,10 @@ try:
     from . import _core
 except ImportError as error:
     raise _conflict.explain(error) from error
+from . import _threadpoolctl
 
 __version__ = _core.VERSION
+_threadpoolctl.register_when_imported()
 
 # Modules are imported on first use of one of their names, to keep `import pynn` fast.
 _REEXPORTED = ("activations", "layers", "model", "losses", "compose")

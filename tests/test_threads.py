@@ -5,11 +5,13 @@ import http.server
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,18 +41,178 @@ def test_invalid_thread_counts_raise(n: object, error: type[Exception]) -> None:
         pynn.set_num_threads(n)  # type: ignore[arg-type]
 
 
+THREADS = "import pynn; print(pynn.get_num_threads())"
+
+
 def test_the_environment_sets_the_thread_count() -> None:
-    assert run_python("import pynn; print(pynn.get_num_threads())", PYNN_NUM_THREADS="5").stdout == "5\n"
+    assert run_python(THREADS, PYNN_NUM_THREADS="1", OMP_NUM_THREADS="").stdout == "1\n"
     for wrong in ("0", "two", "-1", "1.5", "100000", "9" * 30):
         done = run_python("import pynn", PYNN_NUM_THREADS=wrong)
         assert done.returncode == 1
-        assert f"PYNN_NUM_THREADS={wrong}" in done.stderr
+        assert f"PYNN_NUM_THREADS={wrong}: expected an integer from 1 to 256" in done.stderr
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2 if hasattr(os, "sched_getaffinity") else True, reason="needs two CPUs")
+def test_the_default_thread_count_is_the_smallest_limit() -> None:
+    def threads(openmp: str, ours: str = "") -> str:
+        return run_python(THREADS, OMP_NUM_THREADS=openmp, PYNN_NUM_THREADS=ours).stdout.strip()
+
+    usable = threads("")
+    assert threads("1") == threads(" 1,4") == threads("100", "1") == "1"
+    assert threads("100", "200") == usable
+    assert [threads(ignored) for ignored in ("0", "-1", "many", "1.5", "")] == [usable] * 5
+
+
+def test_none_restores_the_default_of_the_environment() -> None:
+    code = """
+        import os, pynn
+        pynn.set_num_threads(7)
+        pynn.set_num_threads(None)
+        print(pynn.get_num_threads())
+        os.environ["PYNN_NUM_THREADS"] = "two"
+        try: pynn.set_num_threads(None)
+        except ValueError as error: print(error)
+        print(pynn.get_num_threads())
+    """
+    out = run_python(code, OMP_NUM_THREADS="1", PYNN_NUM_THREADS="").stdout
+    assert out == "1\nPYNN_NUM_THREADS=two: expected an integer from 1 to 256\n1\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs sched_setaffinity")
 def test_the_default_thread_count_follows_cpu_affinity() -> None:
-    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); import pynn; print(pynn.get_num_threads())"
-    assert run_python(code, PYNN_NUM_THREADS="").stdout == "1\n"
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); " + THREADS
+    assert run_python(code, PYNN_NUM_THREADS="", OMP_NUM_THREADS="").stdout == "1\n"
+
+
+def test_num_threads_within_a_callback_of_parallel_runs_restores_the_number_of_the_process() -> None:
+    """While runs train in parallel, each has one thread, which is not the number to restore."""
+
+    def call(logs: object) -> None:
+        with pynn.num_threads(2):
+            seen.append(pynn.get_num_threads())
+
+    seen: list[int] = []
+    nets = [pynn.Sequential(pynn.Linear(4, 3, seed=k)) for k in range(3)]
+    runs = [pynn.Run(net, callbacks=[pynn.callbacks.Callback()], epochs=2, seed=0) for net in nets]
+    for run in runs:
+        run.callbacks[0].on_epoch_end = lambda *args: call(None)
+    with pynn.num_threads(3):
+        pynn.fit_many(runs, DATA, CLASSES, loss="cross_entropy", n_jobs=2)
+        assert pynn.get_num_threads() == 3
+    assert len(seen) == 6
+
+
+# ---- threadpoolctl and joblib ----------------------------------------------------------------------------------------
+
+SHOW = """
+with pynn.num_threads(5):
+    with threadpoolctl.threadpool_limits(1):
+        print(pynn.get_num_threads(), [one["num_threads"] for one in threadpoolctl.threadpool_info() if one["user_api"] == "pynn"])
+    with threadpoolctl.threadpool_limits(limits=3, user_api="pynn"):
+        print(pynn.get_num_threads())
+    with threadpoolctl.threadpool_limits(limits={"pynn": 1000}):
+        print(pynn.get_num_threads())
+    print(pynn.get_num_threads())
+[one] = [one for one in threadpoolctl.threadpool_info() if one["user_api"] == "pynn"]
+print(one["version"] == pynn.__version__, one["prefix"], one["filepath"] == pynn._core.__file__)
+"""
+ORDERS = {
+    "before pynn": "import threadpoolctl, pynn",
+    "after pynn": "import pynn, threadpoolctl",
+    "first use before pynn": "import threadpoolctl; threadpoolctl.threadpool_info(); import pynn",
+    "in use before pynn": "import threadpoolctl, contextlib\nwith threadpoolctl.threadpool_limits(1): import pynn",
+    "reloaded": "import pynn, threadpoolctl, importlib; importlib.reload(threadpoolctl)",
+    "imported again": "import pynn, threadpoolctl, sys; del sys.modules['threadpoolctl']; import threadpoolctl",
+    "pynn imported again": "import pynn, sys\nfor name in [*sys.modules]:\n  if name.startswith('pynn') and name != 'pynn._core': "
+    "del sys.modules[name]\nimport pynn, threadpoolctl",
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_threadpoolctl_limits_threads(order: str) -> None:
+    pytest.importorskip("threadpoolctl", minversion="3.2")
+    done = run_python(f"{ORDERS[order]}\n{SHOW}")
+    assert done.stdout.splitlines() == ["1 [1]", "3", "256", "5", "True _core True"], done.stderr
+
+
+def test_threadpoolctl_is_not_imported_and_keeps_its_loader() -> None:
+    pytest.importorskip("threadpoolctl", minversion="3.2")
+    code = """
+        import sys, pynn
+        assert "threadpoolctl" not in sys.modules
+        import inspect, threadpoolctl
+        assert threadpoolctl.__loader__ is threadpoolctl.__spec__.loader
+        print(type(threadpoolctl.__loader__).__name__, "def register" in inspect.getsource(threadpoolctl))
+    """
+    assert run_python(code).stdout == "SourceFileLoader True\n"
+
+
+@pytest.mark.parametrize("text", ["", "def register(one): raise ImportError('broken')", "1 / 0"])
+def test_other_modules_called_threadpoolctl(text: str, tmp_path: Path) -> None:
+    """Versions before 3.2 have no `register`; errors of the module are those of its import."""
+    (tmp_path / "threadpoolctl.py").write_text(text and f"class LibController: pass\n{text}")
+    code = """
+        import pynn
+        try: import threadpoolctl
+        except Exception as error: print(type(error).__name__)
+        print(pynn.relu(1.0))
+    """
+    done = run_python(code, PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
+    assert done.stdout.split() == [*{"": [], "1 / 0": ["ZeroDivisionError"]}.get(text, ["ImportError"]), "1.0"]
+
+
+def test_a_missing_threadpoolctl_is_an_ordinary_import_error() -> None:
+    code = """
+        import sys, pynn
+        sys.path[:] = []
+        sys.meta_path[:] = [finder for finder in sys.meta_path if "Editable" not in getattr(finder, "__name__", "")]
+        try: import threadpoolctl
+        except ModuleNotFoundError as error: print(error)
+    """
+    assert run_python(code).stdout == "No module named 'threadpoolctl'\n"
+
+
+WORKERS = """
+import os
+import joblib
+
+def threads(i):
+    import pynn
+    return pynn.get_num_threads()
+
+def nested(i):
+    return joblib.Parallel(n_jobs=2)(joblib.delayed(threads)(j) for j in range(2))
+
+if __name__ == "__main__":
+    for n in (2, 1):
+        with joblib.parallel_config("loky", n_jobs=2, inner_max_num_threads=n):
+            print(*joblib.Parallel()(joblib.delayed(threads)(i) for i in range(4)))
+    cpus = joblib.cpu_count()
+    print(set(joblib.Parallel(n_jobs=cpus, backend="loky")(joblib.delayed(threads)(i) for i in range(cpus))))
+    print(joblib.Parallel(n_jobs=2, backend="loky")(joblib.delayed(nested)(i) for i in range(2)) == [[max(cpus // 2, 1)] * 2] * 2)
+"""
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2 if hasattr(os, "sched_getaffinity") else True, reason="needs two CPUs")
+def test_processes_of_joblib_share_the_cpus(tmp_path: Path) -> None:
+    pytest.importorskip("joblib")
+    script = tmp_path / "workers.py"
+    script.write_text(WORKERS)
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.splitlines() == ["2 2 2 2", "1 1 1 1", "{1}", "True"], done.stderr
+
+
+def test_threads_of_joblib_have_the_limit_of_threadpoolctl() -> None:
+    pytest.importorskip("joblib")
+    code = """
+        import joblib, pynn, threadpoolctl
+        def threads(i): return pynn.get_num_threads()
+        with pynn.num_threads(4), threadpoolctl.threadpool_limits(1):
+            print(*joblib.Parallel(n_jobs=2, backend="threading")(joblib.delayed(threads)(i) for i in range(4)))
+    """
+    assert run_python(code).stdout == "1 1 1 1\n"
 
 
 def train(threads: int, isa: str) -> list[bytes]:

@@ -61,22 +61,32 @@ static PyObject *set_threads(PyObject *module, PyObject *number)
     (void)module;
     size_t n = PyLong_AsSize_t(number);
     if (n == (size_t)-1 && PyErr_Occurred()) return NULL;
+    const size_t before = pn_threads_limit();
     pn_error error = { "" };
     pn_status status = pn_threads_set(n, &error);
-    return status ? raise_status(status, &error) : Py_NewRef(Py_None);
+    return status ? raise_status(status, &error) : PyLong_FromSize_t(before);
 }
 
-/* Applies PYNN_NUM_THREADS if it is set. */
-static int choose_threads(void)
+/* Raises if PYNN_NUM_THREADS is invalid. The default is computed when it is first needed, so that a
+ * program may change its affinity after the import. */
+static int check_requested_threads(void)
 {
     const char *requested = getenv("PYNN_NUM_THREADS");
-    if (!requested || !*requested) return 0;
-    char *end;
-    long n = strtol(requested, &end, 10);
-    pn_error error = { "expected an integer >= 1" };
-    if (!*end && n >= 1 && pn_threads_set((size_t)n, &error) == PN_OK) return 0;
-    PyErr_Format(PyExc_ImportError, "PYNN_NUM_THREADS=%s: %s", requested, error.text);
+    pn_error error = { "" };
+    if (!requested || pn_threads_set(0, &error) == PN_OK) return 0;
+    PyErr_SetString(PyExc_ImportError, error.text);
     return -1;
+}
+
+/* The two functions that threadpoolctl finds by name in this library (pynn/_threadpoolctl.py). They
+ * are called without the interpreter's lock and take any number. */
+Py_EXPORTED_SYMBOL int pynn_get_num_threads(void);
+Py_EXPORTED_SYMBOL void pynn_set_num_threads(int n);
+
+int pynn_get_num_threads(void) { return (int)pn_threads_limit(); }
+void pynn_set_num_threads(int n)
+{
+    pn_threads_set((size_t)(n < 1 ? 1 : n > PN_MAX_THREADS ? PN_MAX_THREADS : n), NULL);
 }
 
 /* uniform(out, seed, stream, low, high): fills a float32 or float64 array in place. */
@@ -131,7 +141,8 @@ static PyMethodDef methods[] = {
       "get_threads()\n--\n\nReturn the number of threads that a call may use." },
     { "set_threads", set_threads, METH_O,
       "set_threads(number, /)\n--\n\n"
-      "Set the number of threads that a call may use; 0 selects the default." },
+      "Set the number of threads that a call may use; 0 selects the default. Return the "
+      "previous number." },
     { "layer_kinds", layer_kinds, METH_NOARGS,
       "layer_kinds()\n--\n\nReturn a dict for each kind of layer: its name, its least and most "
       "inputs, and its fields." },
@@ -151,7 +162,7 @@ static PyMethodDef methods[] = {
 
 int add_runtime(PyObject *module)
 {
-    if (choose_isa(module) < 0 || choose_threads() < 0) return -1;
+    if (choose_isa(module) < 0 || check_requested_threads() < 0) return -1;
     if (PyModule_AddFunctions(module, methods) < 0) return -1;
     return PyModule_AddStringConstant(module, "VERSION", pn_version());
 }

@@ -21,6 +21,7 @@ BUILT: dict[str, tuple[tempfile.TemporaryDirectory[str], dict[str, str]]] = {}
 WORK = """
 import random, sys, threading
 import numpy as np, pynn
+pynn.set_num_threads(3)
 
 r, rng = random.Random(int(sys.argv[1])), np.random.default_rng(int(sys.argv[1]))
 X, Y, images = rng.standard_normal((96, 6)), rng.integers(0, 3, 96), rng.standard_normal((8, 2, 8, 8))
@@ -97,7 +98,7 @@ def built() -> dict[str, str]:
         subprocess.run(command, cwd=folder.name, check=True, env=os.environ | {"PYNN_BUILD_ISA": "base"} | flags)
         preload = subprocess.run([compiler, "-print-file-name=libtsan.so"], capture_output=True, text=True, check=True).stdout.strip()
         options = "exitcode=66 report_thread_leaks=0 report_signal_unsafe=0 history_size=4"
-        environment = {"LD_PRELOAD": preload, "TSAN_OPTIONS": options, "PYTHONPATH": folder.name, "PYNN_NUM_THREADS": "3"}
+        environment = {"LD_PRELOAD": preload, "TSAN_OPTIONS": options, "PYTHONPATH": folder.name}
         BUILT["environment"] = folder, environment
     return BUILT["environment"][1]
 

@@ -15,7 +15,7 @@
 #include "error.h"
 #include "port.h"
 
-enum { MAX_THREADS = 256, INSIDE = 2, OPEN = 1 };
+enum { ANY_NUMBER = 100000000, INSIDE = 2, OPEN = 1 };
 enum { POLL_NS = 20000000 };            /* interval of calls to a caller's poll function */
 /* how long a worker spins before it sleeps; successive steps of a plan start within that time */
 enum { SPIN_NS = 50000 };
@@ -47,26 +47,39 @@ static _Thread_local int helping; /* current belongs to another thread, and only
 
 /* ---- number of threads ----------------------------------------------------------------------- */
 
+/* The smallest of all limits. An OMP_NUM_THREADS that is not a number is ignored, as OpenMP does;
+ * so is such a PYNN_NUM_THREADS here, which pn_threads_set refuses. */
 static size_t default_threads(void)
 {
-    const size_t n = pn_cpus_usable();
-    return n < MAX_THREADS ? n : MAX_THREADS;
+    const size_t cpus = pn_cpus_allowed(), quota = pn_cpus_of_cgroups("");
+    const int ours = pn_threads_requested("PYNN_NUM_THREADS", PN_MAX_THREADS, 0),
+              openmp = pn_threads_requested("OMP_NUM_THREADS", ANY_NUMBER, 1);
+    size_t n = cpus < PN_MAX_THREADS ? cpus : PN_MAX_THREADS;
+    if (quota && quota < n) n = quota;
+    if (ours > 0 && (size_t)ours < n) n = (size_t)ours;
+    if (openmp > 0 && (size_t)openmp < n) n = (size_t)openmp;
+    return n;
 }
 
-size_t pn_threads_get(void)
+size_t pn_threads_limit(void)
 {
-    if (alone) return 1;
     int n = atomic_load_explicit(&pool.threads, memory_order_relaxed);
-    /* A race is harmless: all threads store the same value. */
-    if (!n) atomic_store(&pool.threads, n = (int)default_threads());
+    if (!n && atomic_compare_exchange_strong(&pool.threads, &n, (int)default_threads()))
+        n = atomic_load(&pool.threads);                 /* if it failed, n is what others stored */
     return (size_t)n;
 }
 
+size_t pn_threads_get(void) { return alone ? 1 : pn_threads_limit(); }
+
 pn_status pn_threads_set(size_t n, pn_error *error)
 {
-    if (n > MAX_THREADS)
+    if (n > PN_MAX_THREADS)
         return pn_fail(error, PN_BAD_VALUE,
-                       "threads: expected 1 to %d, or 0 for the default, got %zu", MAX_THREADS, n);
+                       "threads: expected 1 to %d, or 0 for the default, got %zu", PN_MAX_THREADS,
+                       n);
+    if (!n && pn_threads_requested("PYNN_NUM_THREADS", PN_MAX_THREADS, 0) < 0)
+        return pn_fail(error, PN_BAD_VALUE, "PYNN_NUM_THREADS=%s: expected an integer from 1 to %d",
+                       getenv("PYNN_NUM_THREADS"), PN_MAX_THREADS);
     atomic_store(&pool.threads, (int)(n ? n : default_threads()));
     return PN_OK;
 }
