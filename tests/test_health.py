@@ -46,6 +46,13 @@ def test_dead_units_are_counted(dtype: str, isa: str) -> None:
     assert not fitted(net("gelu")).advice
 
 
+def test_dead_units_on_given_data_do_not_depend_on_gradients_of_the_training() -> None:
+    model = net()
+    assert fitted(model)["1"].dead < 0.5
+    model[0].bias[:] = -1000
+    assert model.health(X)["1"].dead == model.health(X, Y)["1"].dead == 1
+
+
 def test_a_unit_that_fires_once_in_an_epoch_is_not_dead() -> None:
     model = pynn.Sequential(pynn.Linear(8, 40, seed=0), "relu", pynn.Linear(40, 3, seed=1))
     model[0].weight[:] = 0

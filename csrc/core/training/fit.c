@@ -204,7 +204,7 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
                          f->health ? pn_health_changes(f->health) : NULL);
     if (solves && f->health) pn_health_before(f->health);
     /* must precede the solver, which leaves gradients at other parameter values, or of one row */
-    if (f->health) pn_health_end(f->health);
+    if (f->health) pn_health_end(f->health, 1);
     if (solves) status = pn_solve(&f->solving, o, &pass, error);
     if (solves && f->health) pn_health_after(f->health);
     if (f->times) {
@@ -302,7 +302,7 @@ pn_status pn_fit_measure_health(pn_fit *f, pn_error *error)
             status = pn_train_step(p, f->batch.x, 0, f->batch.losses, o->n_criteria,
                                    o->n_criteria > 0, pn_health_always(f->health), error);
         if (!status && o->n_criteria) pn_health_gradients(f->health);
-        if (!status) pn_health_end(f->health);
+        if (!status) pn_health_end(f->health, o->n_criteria > 0);
         if (!status && pn_poll(o->poll, o->context, &f->last_poll))
             status = pn_fail(error, PN_STOPPED, "stopped after row %zu", start + p->rows);
     }

@@ -453,7 +453,7 @@ static int any_nonzero(pn_dtype t, const void *bias, const size_t *left, size_t 
     return any;
 }
 
-void pn_health_end(pn_health *h)
+void pn_health_end(pn_health *h, int has_gradients)
 {
     h->steps++;
     if (!h->pending) return;
@@ -461,12 +461,13 @@ void pn_health_end(pn_health *h)
     h->pending = h->pending_unbiased = 0;
     for (size_t i = 0; i < h->graph->n_nodes; i++) {
         node_stats *w = &h->nodes[i];
+        const void *bias = has_gradients ? w->bias : NULL;
         size_t left = w->n_candidates;
-        if (left && (h->full || !w->bias || any_nonzero(t, w->bias, w->candidates, left))) {
+        if (left && (h->full || !bias || any_nonzero(t, bias, w->candidates, left))) {
             left = 0;
             for (size_t k = 0; k < w->n_candidates; k++) {
                 const size_t j = w->candidates[k];
-                if (w->live[j] == 0 && !(w->bias && pn_element(t, w->bias, j) != 0))
+                if (w->live[j] == 0 && !(bias && pn_element(t, bias, j) != 0))
                     w->candidates[left++] = j;
             }
             w->n_candidates = left;

@@ -24,8 +24,8 @@ void pn_health_gradients(pn_health *health);
 /* Called before a solver's step, when the gradients are valid and no parameter has changed. */
 void pn_health_before(pn_health *health);
 void pn_health_after(pn_health *health);                               /* called after it */
-/* Called at the end of a step, when its gradients are still valid. */
-void pn_health_end(pn_health *health);
+/* Called at the end of a step. If it computed gradients, they are still valid. */
+void pn_health_end(pn_health *health, int has_gradients);
 void pn_health_node(const pn_health *health, size_t node, pn_node_health *out);
 
 #endif
