@@ -10,6 +10,7 @@ from typing import Any
 from .. import _core
 from .._tables import LazyTable, Parameters, known_name, lazy_attributes, make_function, make_init, parse_docs, parse_parameters
 from ._base import REDUCTIONS, FunctionLoss, Loss, SequenceLoss
+from ._examples import example_arguments
 
 _TARGETS = {
     "r": "Finite numbers, of the shape of the prediction.",
@@ -28,20 +29,6 @@ _SHAPES = {
     "b": "boxes of shape (..., 4), each x1, y1, x2, y2",
     "w": "of shape (samples, ...)",
     "by class": "of shape (rows, classes), (rows, classes, d1, ...) or (classes,)",
-}
-_EXAMPLES = {
-    "kind b": "[[0.0, 0.0, 2.0, 2.0]], [[1.0, 1.0, 3.0, 3.0]]",
-    "kind w": "[[0.2, 0.9]], [[0.0, 1.0]]",
-    "kind s": "[[-1.0, -0.5], [-0.7, -0.7]], [1], 2, 1",
-    "target r": "[0.5, 2.0], [1.0, 0.0]",
-    "target a": "[-1.2, -0.4], [0.5, 0.5]",
-    "target u": "[0.2, 0.9], [0.0, 1.0]",
-    "target s": "[0.5, 2.0], [1.0, -1.0]",
-    "target i": "[[2.0, 1.5, 0.0]], [0]",
-    "target c": "[[-0.4, -1.4, -2.4]], [0]",
-    "target p": "[[2.0, 1.0, 0.0]], [0]",
-    "target m": "[[2.0, 1.5, 0.0]], [[0, -1, -1]]",
-    "target n": "[[0.0, 0.0]], [[0.0, 1.0]], [[1.0, 1.0]]",
 }
 
 
@@ -122,14 +109,8 @@ def _reduction_lines(row: Mapping[str, Any]) -> str:
     )
 
 
-def _example_of(row: Mapping[str, Any]) -> str:
-    """Return example arguments of a call as source text, chosen by the row itself, its kind or its target."""
-    found = (row["example"], _EXAMPLES.get(f"kind {row['kind']}"), _EXAMPLES.get(f"target {row['target']}"))
-    return next(text for text in found if text)
-
-
 def _document(row: Mapping[str, Any], parameters: Parameters, cls: type[Loss]) -> str:
-    arguments = _example_of(row)
+    arguments = example_arguments(row)
     loss = cls()
     value, result = float(loss(*ast.literal_eval(f"({arguments})"))), loss.backward()
     inputs = [name for name in row["inputs"].split() if name != "target"]
