@@ -22,7 +22,8 @@ from pynn._tables import REQUIRED, parse_docs, parse_parameters
 
 ROOT = Path(__file__).parents[1]
 HEADER = "# Made by docs/generate.py from the core's tables.\n"
-MODULES = ("activations", "grad", "layers", "layers.activation", "losses", "optim", "optim.lr_scheduler")
+MODULES = ("activations", "functional", "grad", "layers", "layers.activation", "losses", "optim", "optim.lr_scheduler")
+NOT_REEXPORTED = ("functional", "grad", "optim")
 Py_TPFLAGS_BASETYPE = 1 << 10
 # Return types of the core's functions, whose text signatures contain only the parameters.
 RETURNS = {
@@ -89,6 +90,7 @@ SOURCES = {
     "NDArray": "numpy.typing",
     "Mapping": "collections.abc",
     "Iterable": "collections.abc",
+    "Sequence": "collections.abc",
 }
 
 
@@ -220,7 +222,7 @@ def package_stub() -> str:
     own = []
     for name in dict.fromkeys(pynn.__all__):
         value = getattr(pynn, name)
-        homes = [m for m in MODULES if name in importlib.import_module(f"pynn.{m}").__all__ and m != "grad" and not m.startswith("optim")]
+        homes = [m for m in MODULES if name in importlib.import_module(f"pynn.{m}").__all__ and not m.startswith(NOT_REEXPORTED)]
         if inspect.ismodule(value):
             parts.setdefault(".", []).append(name)
         elif homes or value.__module__ != "pynn":

@@ -62,7 +62,7 @@ _NAMES = {
     "set_num_threads": "_threads",
 }
 """The module of each public name that is re-exported individually."""
-_MODULES = ("callbacks", "datasets", "grad", "init", "io", "lab", "layers", "losses", "metrics", "optim", "plot", "testing")
+_MODULES = ("callbacks", "datasets", "functional", "grad", "init", "io", "lab", "layers", "losses", "metrics", "optim", "plot", "testing")
 _UNLISTED = ("activations", "compose", "model", "reference")
 """Modules that are attributes of the package but not listed in ``__all__``."""
 

@@ -3,6 +3,7 @@ from typing import Any
 
 from . import callbacks as callbacks
 from . import datasets as datasets
+from . import functional as functional
 from . import grad as grad
 from . import init as init
 from . import io as io
@@ -437,6 +438,7 @@ __all__ = [
     "set_num_threads",
     "callbacks",
     "datasets",
+    "functional",
     "grad",
     "init",
     "io",
