@@ -93,12 +93,116 @@ def test_split_without_shuffle_tests_on_the_last_rows(share: float, rows: int, c
         (np.zeros(0), np.zeros(0), {}, "leaves the training or the test set empty"),
         (np.zeros(4), np.zeros(4), {"shuffle": False, "test_size": 0.01}, "leaves the training or the test set empty"),
         (np.zeros(4), np.zeros(4), {"shuffle": False, "stratify": True}, "stratify=True requires shuffle=True"),
-        (np.zeros(4), np.zeros((4, 2)), {}, r"one label per sample; y has shape \(4, 2\)"),
+        (np.zeros(4), np.zeros((4, 2)), {"stratify": True}, r"one label per sample; y has shape \(4, 2\)"),
+        (np.zeros(4), np.zeros(4), {"stratify": np.zeros(3)}, r"the labels of 4 samples, got an array of shape \(3,\)"),
+        (np.zeros(4), np.zeros(4), {"stratify": np.zeros(4), "shuffle": False}, "stratify requires shuffle=True"),
+        (np.zeros(4), np.zeros(4), {"stratify": np.zeros(4), "shuffle": False, "random_state": 0}, "stratify requires shuffle=True"),
+        (np.zeros(4), np.zeros(4), {"train_size": 4}, "train_size=4 with 4 samples leaves"),
+        (np.zeros(4), np.zeros(4), {"test_size": 3, "train_size": 2}, "test_size=3 and train_size=2 are more than all 4 samples"),
+        (np.zeros(4), np.zeros(4), {"test_size": 3, "train_size": 2, "random_state": 0}, "are more than all 4 samples"),
+        (np.zeros(4), np.zeros(4), {"test_size": 0.75, "train_size": 0.1}, "train_size=0.1 with 4 samples leaves"),
+        (np.zeros(4), np.zeros(4), {"train_size": 0.1, "random_state": 0}, "leave the training or the test set empty"),
+        (np.zeros(3), [0, 0, 1], {"stratify": [0, 0, 1], "random_state": 0}, "a label has a single sample"),
+        (np.zeros(8), np.zeros(8), {"stratify": [0, 1] * 4, "random_state": 0, "test_size": 1}, "test_size is 1 samples, fewer than the 2"),
+        (np.zeros(4), np.zeros(4), {"random_state": 0, "seed": 1}, "seed and random_state are two ways"),
+        (np.zeros(4), np.zeros(4), {"random_state": -1}, r"random_state: expected 0 to 2\*\*32 - 1, got -1"),
     ],
 )
 def test_split_explains_bad_input(X, y, options, says) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=says):
         train_test_split(X, y, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"test_size": "3"}, "test_size: expected a fraction, a number of samples or None, got '3'"),
+        ({"train_size": True}, "train_size: expected a fraction"),
+        ({"random_state": "x"}, "random_state: expected an integer, a numpy.random.RandomState or None, got 'x'"),
+        ({"random_state": np.random.default_rng(0)}, "random_state: expected an integer"),
+    ],
+)
+def test_split_explains_arguments_of_a_wrong_type(options: dict[str, object], says: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(says)):
+        train_test_split(np.zeros(8), np.zeros(8), **options)
+    with pytest.raises(TypeError, match="at least one array"):
+        train_test_split()
+
+
+SIZES = [{}, {"test_size": 0.3}, {"test_size": 7}, {"train_size": 0.3}, {"train_size": 9, "test_size": 0.2},
+         {"train_size": 0.7, "test_size": 0.3}, {"train_size": 11, "test_size": 11}]  # fmt: skip
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("labels", ["none", "numbers", "text", "floats", "two columns", "in order"])
+def test_split_by_random_state_is_that_of_scikit_learn(sizes: dict[str, float], labels: str) -> None:
+    split = pytest.importorskip("sklearn.model_selection").train_test_split
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        X, y = rng.normal(size=(50 + seed, 2)), rng.choice(3, size=50 + seed, p=[0.5, 0.3, 0.2])
+        text, columns = np.array(["b", "c", "a"])[y], np.stack([9 + y % 2, y], 1)
+        kinds = {"none": None, "numbers": y, "text": text, "floats": y / 4, "two columns": columns}
+        options = {**sizes, "shuffle": labels != "in order", "stratify": kinds.get(labels)}
+        got = train_test_split(X, y, X[:, 0], random_state=seed, **options)
+        for ours, theirs in zip(got, split(X, y, X[:, 0], random_state=seed, **options), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    stateful, expected = np.random.RandomState(5), np.random.RandomState(5)
+    for _ in range(2):
+        np.testing.assert_array_equal(train_test_split(X, random_state=stateful)[1], split(X, random_state=expected)[1])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [({"test_size": 7}, (33, 7)), ({"train_size": 7}, (7, 33)), ({"train_size": 0.75}, (30, 10)),
+     ({"train_size": 5, "test_size": 0.5}, (5, 20)), ({"train_size": 0.7, "test_size": 0.3}, (28, 12)),
+     ({"train_size": 0.25, "test_size": 4}, (10, 4))],
+)  # fmt: skip
+@pytest.mark.parametrize("options", [{}, {"stratify": False}, {"shuffle": False}, {"seed": None}])
+def test_split_by_seed_has_sets_of_the_given_sizes(sizes: dict[str, float], expected: tuple[int, int], options: dict[str, object]) -> None:
+    rows, y = np.arange(40), np.repeat([0, 1], [30, 10])
+    train, test, labels, _ = train_test_split(rows, y, **sizes, **options)
+    assert (len(train), len(test)) == pytest.approx(expected, abs=1 if "stratify" not in options and "shuffle" not in options else 0)
+    assert not {*train} & {*test}
+    assert np.all(np.diff(train) > 0)
+    assert np.all(np.diff(test) > 0)
+    if not options:
+        assert np.mean(labels) == pytest.approx(0.25, abs=1 / len(labels))
+
+
+def test_targets_that_are_no_classes_are_not_stratified() -> None:
+    rng = np.random.default_rng(0)
+    for y in (rng.normal(size=60), rng.normal(size=(60, 2)), rng.integers(0, 1000, 60) / 1.0):
+        train, test, *_ = train_test_split(np.arange(60), y)
+        alone = train_test_split(np.arange(60), y, stratify=False)
+        np.testing.assert_array_equal(train, alone[0])
+        assert len(test) == 15
+    classes = np.repeat([0.0, 1.0], [40, 20])
+    assert train_test_split(np.arange(60), classes)[3].sum() == 5
+    # given labels
+    same = [train_test_split(np.arange(60), stratify=classes), train_test_split(np.arange(60), classes)[:2]]
+    np.testing.assert_array_equal(same[0][0], same[1][0])
+
+
+@pytest.mark.parametrize("options", [{}, {"random_state": 0}], ids=["seed", "random_state"])
+def test_split_keeps_tables_and_sparse_matrices(options: dict[str, int]) -> None:
+    pd, pl, sparse = pytest.importorskip("pandas"), pytest.importorskip("polars"), pytest.importorskip("scipy.sparse")
+    X, y = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
+    frame = pd.DataFrame({"a": X[:, 0], "b": [f"t{i}" for i in range(20)]}, index=range(100, 120))
+    given = [X, frame, pd.Series(y, index=frame.index, name="y"), pl.DataFrame({"a": X[:, 0]}), pl.Series("y", y), sparse.coo_matrix(X),
+             sparse.csr_array(X), X.tolist()]  # fmt: skip
+    got = train_test_split(*given, **options)
+    train, test = train_test_split(np.arange(20), **options)
+    for k, rows in enumerate((train, test)):
+        arrays = got[k::2]
+        np.testing.assert_array_equal(arrays[0], X[rows])
+        pd.testing.assert_frame_equal(arrays[1], frame.iloc[rows])
+        pd.testing.assert_series_equal(arrays[2], given[2].iloc[rows])
+        assert arrays[3].equals(given[3][rows])
+        assert arrays[4].equals(given[4][rows])
+        for one in arrays[5:7]:
+            np.testing.assert_array_equal(one.toarray(), X[rows])
+        assert isinstance(arrays[6], sparse.csr_array)
+        np.testing.assert_array_equal(arrays[7], X[rows])
 
 
 def table(tmp_path: Path, content: str | bytes) -> Path:
