@@ -713,3 +713,44 @@ def test_each_setting_is_documented_once_by_its_row(row: Any) -> None:
         assert len(text.split()) > 1
         assert len(re.findall(rf"^    {name} : .+\n        {re.escape(text)}$", document, re.M)) == 1
     assert row["source"] in document
+
+
+# ---- speed that must not change values -------------------------------------------------------------------------------
+def test_square_root_is_correctly_rounded(isa):
+    """Optimizers may compute roots by multiplications, see SQRT_BY_FMA. Adagrad with a negligible gradient shows the root."""
+    mantissas = np.arange(0x3F800000, 0x40800000, 3, np.uint32).view(np.float32)
+    smallest = np.array([0, 1e-45, 1e-40, 1.2e-38, 2.0**-97, 2.0**-96, 2.0**-70], np.float32)
+    largest = np.array([2.0**100, 3.4028235e38, np.inf], np.float32)
+    sums = np.concatenate([mantissas, smallest, largest, np.repeat(smallest, 16), mantissas[:5]])
+    p = pynn.Parameter(np.zeros_like(sums))
+    opt = pynn.optim.Adagrad([p], lr=1.0, eps=1e-45)
+    opt.step()
+    opt.state[p]["sum"][:] = sums
+    p.data[:] = 0
+    g = np.float32(1e-38)
+    p.grad[:] = g
+    opt.step()
+    with np.errstate(divide="ignore"):
+        assert (p.data == -g / (np.sqrt(sums) + np.float32(1e-45))).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if "exp_avg" in row["states"] or "momentum_buffer" in row["states"]])
+def test_averages_of_dead_units_do_not_become_subnormal(name, dtype, isa):
+    """Arithmetic on subnormal numbers is slow, and a unit whose gradient stays 0 would keep them for thousands of steps."""
+    if ROWS[name]["matrices_only"] or name == "lion":  # the sign of Lion's average counts, however small it is
+        pytest.skip("keeps its averages")
+    options = {key: value for key, value in {"momentum": 0.5, "betas": (0.5, 0.5), "alpha": 0.5}.items() if key in DEFAULTS[name]}
+    p = pynn.Parameter(np.ones(40, dtype))
+    opt = getattr(pynn.optim, ROWS[name]["cls"])([p], lr=1e-3, **options)
+    kept = np.arange(40) % 2 == 0
+    p.grad[:] = 1
+    for step in range(1100):
+        opt.step()
+        if not step:
+            p.grad[~kept] = 0
+        averages = [state for state in opt.state[p].values() if np.shape(state) == (40,)]
+        assert averages
+        for state in averages:
+            assert not ((state != 0) & (abs(state) < np.finfo(dtype).tiny)).any()
+            assert (state[kept] != 0).all()

@@ -181,6 +181,14 @@ static ALWAYS V CAT(lerp, SFX)(V a, V b, V w)
 {
     return FMA(b - a, SEL(w < PICK(0.5f, 0.5), w, w - 1), SEL(w < PICK(0.5f, 0.5), a, b));
 }
+/* A decaying average whose gradient is 0: as 0 once it is negligible. The averages of a dead unit
+ * would become subnormal, and arithmetic on subnormal numbers takes over 100 cycles on many
+ * processors. */
+#define NEGLIGIBLE PICK(0x1p-100, 0x1p-960)
+static ALWAYS V CAT(settled, SFX)(V average, V g)
+{
+    return SEL((g == 0) & (ABS(average) < NEGLIGIBLE), SPLAT(0), average);
+}
 /* rest + w g^2, which does not overflow if w g^2 fits. */
 static ALWAYS V CAT(square_share, SFX)(V g, V w, V rest) { return FMA(g * w, g, rest); }
 
@@ -188,7 +196,7 @@ UPDATE(sgd)
 {
     g = FMA(h->weight_decay, p, g);
     if (!HAS(0)) return FMA(-h->lr, g, p);
-    s[0] = FMA(h->momentum, s[0], h->from_gradient * g);
+    s[0] = CAT(settled, SFX)(FMA(h->momentum, s[0], h->from_gradient * g), g);
     return FMA(-h->lr, FMA(h->ahead, g, h->along * s[0]), p);
 }
 
@@ -198,32 +206,33 @@ static ALWAYS void CAT(moments, SFX)(V *p, V *g, V *s, V rest1, V beta2, V rest2
 {
     *g = FMA(l2, *p, *g);
     *p *= kept;
-    s[0] = CAT(lerp, SFX)(s[0], *g, rest1);
-    s[1] = CAT(square_share, SFX)(*g, rest2, s[1] * beta2);
+    s[0] = CAT(settled, SFX)(CAT(lerp, SFX)(s[0], *g, rest1), *g);
+    s[1] = CAT(settled, SFX)(CAT(square_share, SFX)(*g, rest2, s[1] * beta2), *g);
 }
 UPDATE(adam)
 {
     MOMENTS();
     if (HAS(2)) s[2] = MAX(s[2], s[1]);
-    return p - h->step_size * s[0] / FMA(SQRT(s[HAS(2) ? 2 : 1]), h->correction, h->eps);
+    return p - h->step_size * s[0] / FMA(SQRT_BY_FMA(s[HAS(2) ? 2 : 1]), h->correction, h->eps);
 }
 UPDATE(adamw) { return CAT(new_adam, SFX)(p, g, s, (const V *)h, present); }
 UPDATE(radam)
 {
     MOMENTS();
-    const V root = SEL(h->correction > 0, SQRT(s[1]), SPLAT(0));
+    const V root = SEL(h->correction > 0, SQRT_BY_FMA(s[1]), SPLAT(0));
     return p - h->step_size * s[0] / FMA(root, h->correction, h->eps);
 }
 UPDATE(nadam)
 {
     MOMENTS();
-    return p - FMA(h->ahead, g, h->step_size * s[0]) / FMA(SQRT(s[1]), h->correction, h->eps);
+    const V step = FMA(h->ahead, g, h->step_size * s[0]);
+    return p - step / FMA(SQRT_BY_FMA(s[1]), h->correction, h->eps);
 }
 
 UPDATE(adamax)
 {
     g = FMA(h->weight_decay, p, g);
-    s[0] = CAT(lerp, SFX)(s[0], g, h->rest1);
+    s[0] = CAT(settled, SFX)(CAT(lerp, SFX)(s[0], g, h->rest1), g);
     s[1] = MAX(s[1] * h->beta2, ABS(g) + h->eps);
     return p - h->step_size * s[0] / s[1];
 }
@@ -231,16 +240,16 @@ UPDATE(adamax)
 UPDATE(rmsprop)
 {
     g = FMA(h->weight_decay, p, g);
-    s[0] = CAT(square_share, SFX)(g, h->rest, s[0] * h->alpha);
+    s[0] = CAT(settled, SFX)(CAT(square_share, SFX)(g, h->rest, s[0] * h->alpha), g);
     V square = s[0];
     if (HAS(2)) {
-        s[2] = CAT(lerp, SFX)(s[2], g, h->rest);
+        s[2] = CAT(settled, SFX)(CAT(lerp, SFX)(s[2], g, h->rest), g);
         square = SEL(square <= PICK(0x1.fffffep127, 0x1.fffffffffffffp1023),
                      /* a variance is at least 0 despite rounding; infinity stays */
                      MAX(SPLAT(0), square - s[2] * s[2]), square);
     }
-    V step = g / (SQRT(square) + h->eps);
-    if (HAS(1)) step = s[1] = FMA(h->momentum, s[1], step);
+    V step = g / (SQRT_BY_FMA(square) + h->eps);
+    if (HAS(1)) step = s[1] = CAT(settled, SFX)(FMA(h->momentum, s[1], step), g);
     return FMA(-h->lr, step, p);
 }
 
@@ -248,14 +257,14 @@ UPDATE(adagrad)
 {
     g = FMA(h->weight_decay, p, g);
     s[0] = FMA(g, g, s[0]);
-    return p - h->lr * g / (SQRT(s[0]) + h->eps);
+    return p - h->lr * g / (SQRT_BY_FMA(s[0]) + h->eps);
 }
 
 UPDATE(adadelta)
 {
     g = FMA(h->weight_decay, p, g);
     s[0] = CAT(square_share, SFX)(g, h->rest, s[0] * h->rho);
-    V step = SQRT((s[1] + h->eps) / (s[0] + h->eps)) * g;
+    V step = SQRT_BY_FMA((s[1] + h->eps) / (s[0] + h->eps)) * g;
     s[1] = CAT(square_share, SFX)(step, h->rest, s[1] * h->rho);
     return FMA(-h->lr, step, p);
 }
@@ -287,6 +296,7 @@ UPDATE(lion)
 }
 #undef UPDATE
 #undef MOMENTS
+#undef NEGLIGIBLE
 #undef PN_VECTOR_FIELD
 #endif
 

@@ -144,7 +144,27 @@ static inline V CAT(v_sqrt, SFX)(V x)
 #define SQRT(x)      CAT(v_sqrt, SFX)(x)
 #endif
 
+/* SQRT_BY_FMA(x) is SQRT(x) for loops that also divide: with AVX-512 the two share a divider, which
+ * limits such a loop, so the root is computed by multiplications instead. */
 #if BITS == 32
+#if PN_VL == 64
+/* One Newton step from an estimate of 14 bits, and a correction by the residual x - s^2, which is
+ * exact unless it underflows. The result is correctly rounded: tests/test_optim.py. */
+static ALWAYS V v_sqrt_by_fma_f32(V x)
+{
+    const __mmask16 positive = _mm512_cmpneq_ps_mask(x, SPLAT(0)),
+                    ordinary = _mm512_cmple_ps_mask(SPLAT(0x1p-96), x) &
+                               _mm512_cmple_ps_mask(x, SPLAT(0x1.fffffep127));
+    if (positive != ordinary) return SQRT(x);
+    const V r = _mm512_maskz_rsqrt14_ps(positive, x), half = r * 0.5f, s0 = x * r,
+            e = FMA(-s0, half, SPLAT(0.5)), s = FMA(s0, e, s0);
+    return FMA(FMA(-s, s, x), FMA(half, e, half), s);
+}
+#define SQRT_BY_FMA(x) CAT(v_sqrt_by_fma, SFX)(x)
+#else
+#define SQRT_BY_FMA(x) SQRT(x)
+#endif
+
 static inline V v_lookup_f32(const R *t, VI i)
 {
 #if PN_VL == 64
@@ -167,6 +187,8 @@ static inline V v_lookup_f32(const R *t, VI i)
 #endif
 
 #if BITS == 64
+#undef SQRT_BY_FMA
+#define SQRT_BY_FMA(x) SQRT(x)
 #ifdef PN_MM
 #define MULTIPLY_LOW(a, b) CAT3(PN_MM, mul, epu32)((PN_WIDE)(a), (PN_WIDE)(b))
 #else
