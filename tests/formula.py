@@ -1,87 +1,34 @@
 """Evaluate formulas of the activation table and their derivatives, to any precision or as C source.
 
-`pynn._formula` parses the text into a graph of nodes, and differentiates it. ``Formula`` evaluates the graphs in mpmath (the
+`pynn._formula` parses the text into a graph of nodes, differentiates it, and evaluates it. ``Formula`` evaluates the graphs in mpmath (the
 oracle of ``test_activations.py``) or writes them as C (the oracle of ``tests/ulp``).
 Numbers are exact decimals: 0.044715 is 0.044715, not the nearest double.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-import mpmath
 import numpy as np
 
-from pynn._formula import COMPARISONS, OPERATORS, ZERO, Derivative, Node, Parser, node
-
-
-class _Numbers:
-    """Arithmetic of mpmath for ``_evaluate``, which computes only the branch that is taken."""
-
-    def __init__(self, digits: int) -> None:
-        self.mp = mpmath.mp.clone()
-        self.mp.dps = digits
-        self.pi = +self.mp.pi
-        self.number = functools.cache(lambda text: self.mp.mpf(text))
-
-    def call(self, name: str, a: Any) -> Any:
-        """Return the limits of erf and erfc for large arguments, for which mpmath is slow and inaccurate."""
-        far = name in ("erf", "erfc") and abs(a) > 1000
-        return getattr(self.mp, name)(self.mp.sign(a) * 1000 if far else a)
-
-    def choose(self, condition: bool, a: Callable[[], Any], b: Callable[[], Any]) -> Any:
-        return a() if condition else b()
-
-    larger = staticmethod(max)
+from pynn._formula.derivative import Derivative
+from pynn._formula.evaluate import evaluate
+from pynn._formula.exact import Exact
+from pynn._formula.nodes import COMPARISONS, ZERO, Node, node, order
+from pynn._formula.parser import read
 
 
 class _Doubles:
     """Vectorized arithmetic in NumPy's float64, for a coarse scan."""
 
-    pi, number, larger = math.pi, float, np.maximum
+    lazy, pi, e, number, larger, smaller, sign = False, math.pi, math.e, float, np.maximum, np.minimum, np.sign
+    power, choose = staticmethod(np.power), staticmethod(np.where)
 
     def call(self, name: str, a: Any) -> Any:
         return getattr(np, name)(a) if hasattr(np, name) else np.vectorize(getattr(math, name))(a)
-
-    def choose(self, condition: Any, a: Callable[[], Any], b: Callable[[], Any]) -> Any:
-        return np.where(condition, a(), b())
-
-
-def _evaluate(root: Node, numbers: Any, x: Any, given: dict[str, Any], side: int) -> Any:
-    known: dict[Node, Any] = {}
-
-    def value(n: Node) -> Any:
-        if n not in known:
-            known[n] = compute(n)
-        return known[n]
-
-    def compute(n: Node) -> Any:
-        match n.op, n.args:
-            case "x", _:
-                return x
-            case "parameter", (name,):
-                return given[name]
-            case "number", (text,):
-                return numbers.number(text)
-            case "pi", _:
-                return numbers.pi
-            case "if", (condition, a, b):
-                return numbers.choose(value(condition), lambda: value(a), lambda: value(b))
-            case "call", (name, a):
-                return numbers.call(name, value(a))
-            case "max", (a, b):
-                return numbers.larger(value(a), value(b))
-            case "**", (a, k):
-                return value(a) ** k
-            case "above", (a, b, da, db):
-                return (value(a) > value(b)) | ((value(a) == value(b)) & (side * (value(da) - value(db)) > 0))
-        return OPERATORS[n.op](*map(value, n.args))
-
-    return value(root)
 
 
 def _crossings(y: Any, where: Any) -> Any:
@@ -97,12 +44,13 @@ def _touches(y: Any) -> Any:
 
 
 def _comparisons(root: Node) -> set[Node]:
-    """Return the comparisons in a graph; |a| counts as a comparison of a with 0."""
-    found, left = set(), [root]
-    while left:
-        n = left.pop()
-        found |= {n} if n.op in COMPARISONS.values() else {node(">", n.args[0], ZERO)} if n.op == "abs" else set()
-        left += [arg for arg in n.args if isinstance(arg, Node)]
+    """Return the comparisons in a graph; |a| counts as a comparison of a with 0, and max and min as one of their operands."""
+    found = set()
+    for n in order(root):
+        if n.op in COMPARISONS:
+            found.add(n)
+        elif n.op in ("abs", "max", "min"):
+            found.add(node(">", *(n.args if n.op != "abs" else (n.args[0], ZERO))))
     return found
 
 
@@ -114,7 +62,7 @@ class Formula:
 
     def __init__(self, text: str, parameters: tuple[str, ...] = ()) -> None:
         self.text, self.parameters = text, parameters
-        self.value = Parser(text, parameters).parse()
+        self.value = read(text, parameters)
         self.derivative, self.terms = Derivative().both(self.value)
 
     def exact(self, digits: int = 150) -> Callable[..., Any]:
@@ -122,14 +70,15 @@ class Formula:
 
         ``side`` says which side's derivative is meant at a kink.
         """
-        numbers = _Numbers(digits)
+        numbers = Exact(digits)
 
         def f(which: str, x: Any, side: int = 1, **given: Any) -> Any:
             x, given = numbers.mp.mpf(x), {name: numbers.mp.mpf(v) for name, v in given.items()}
             try:
-                return +numbers.mp.mpf(_evaluate(getattr(self, which), numbers, x, given, side))
+                return +numbers.mp.mpf(evaluate(getattr(self, which), numbers, {"x": x, **given}, side))
             except ZeroDivisionError:  # a removable singularity: NumPy's 1 / (3 / 0) is 0
-                return +numbers.mp.mpf(_evaluate(getattr(self, which), numbers, x + numbers.mp.mpf(10) ** -400, given, side))
+                near = x + numbers.mp.mpf(10) ** -400
+                return +numbers.mp.mpf(evaluate(getattr(self, which), numbers, {"x": near, **given}, side))
 
         return f
 
@@ -144,7 +93,7 @@ class Formula:
         kinks: set[float] = set()
         with np.errstate(all="ignore"):
             for n in _comparisons(self.value):
-                a, b = (np.broadcast_to(_evaluate(v, _Doubles(), x, given, 1), x.shape) for v in n.args)
+                a, b = (np.broadcast_to(evaluate(v, _Doubles(), {"x": x, **given}), x.shape) for v in n.args)
                 kinks.update(x[1:-1][_crossings(a - b, np.isfinite(a - b))].tolist())
         return sorted(kinks | set(x[1:-1][_crossings(share, np.isfinite(share)) | _touches(share)].tolist()))[:40]
 
@@ -153,7 +102,7 @@ class Formula:
         x = np.linspace(0.05, 60, 20000)
         x = np.concatenate([-x[::-1], x])
         with np.errstate(all="ignore"):
-            d, terms = (np.broadcast_to(_evaluate(n, _Doubles(), x, given, 1), x.shape) for n in (self.derivative, self.terms))
+            d, terms = (np.broadcast_to(evaluate(n, _Doubles(), {"x": x, **given}), x.shape) for n in (self.derivative, self.terms))
             return x, np.where(np.isfinite(d) & (terms > 0), d / terms, 1.0)
 
     def c_source(self, name: str) -> str:
@@ -202,7 +151,7 @@ class _Writer:
     def compute(self, n: Node) -> tuple[str, str]:
         """Return value and error bound as C source; ``$`` is the placeholder for the name of the value."""
         match n.op, n.args:
-            case "x", _:
+            case "input", _:
                 return "x", ""
             case "parameter", (name,):
                 return f"p{self.parameters.index(name)}", ""
@@ -227,8 +176,9 @@ class _Writer:
                 return f"CALL_{name}({value})", f"ERROR_{name}({value}, {error or 0}, $)"
         (a, ea), (b, eb) = map(self.name, n.args)
         match n.op:
-            case "max":
-                return f"{a} > {b} ? {a} : {b}", ""
+            case "max" | "min":
+                test = f"({a} {'>=' if n.op == 'max' else '<='} {b})"
+                return f"{test} ? {a} : {b}", (ea or eb) and f"{test} ? {ea or 0} : {eb or 0}"
             case "*":
                 leaves = all(arg.op in ("x", "parameter") for arg in n.args)
                 errors = [f"F(fabs)({b}) * {ea}"] * bool(ea) + [f"F(fabs)({a}) * {eb}"] * bool(eb)
