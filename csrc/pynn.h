@@ -149,6 +149,72 @@ void pn_activation_forward(size_t i, pn_dtype t, size_t n, const void *x, void *
 void pn_activation_derivative(size_t i, pn_dtype t, size_t n, const void *x, void *y,
                               const void *const *p, int varying);
 
+/* ---- formulas: elementwise functions given as programs --------------------------------------- */
+/* An operation: one row each in core/kernels/formula_ops.h. */
+typedef struct {
+    const char *name;               /* "exp" */
+    int arity;
+    int is_cheap;                   /* memory limits its speed */
+    unsigned conditions;            /* bit k: operand k is a condition */
+    int is_condition;               /* the result is a condition */
+    int is_function;                /* the language has a function with this name */
+    double ulp[PN_DTYPES];          /* error bound, in units in the last place */
+    const char *summary;
+} pn_formula_op;
+const pn_formula_op *pn_formula_op_at(size_t i);            /* NULL past the end */
+
+enum {
+    PN_MAX_OPERANDS = 3,
+    PN_MAX_FORMULA_INPUTS = 3,
+    PN_MAX_FORMULA_PARAMETERS = 16,
+    PN_MAX_FORMULA_OUTPUTS = 64
+};
+typedef enum {
+    PN_CODE_INPUT,                  /* input row */
+    PN_CODE_PARAMETER,              /* parameter row */
+    PN_CODE_CONSTANT,               /* number[0] */
+    PN_CODE_OPERATION,              /* pn_formula_op_at(row) of the operands */
+    /* pn_activation_at(row) of operand 0, with the constant parameters number, or its derivative */
+    PN_CODE_ACTIVATION,
+    PN_CODE_DERIVATIVE
+} pn_instruction_kind;
+/* Instruction i of a program defines value i. Operands are indices of earlier values. A condition
+ * used as a number is 0 or 1; a number used as a condition holds unless it is 0. */
+typedef struct {
+    pn_instruction_kind kind;
+    size_t row;
+    size_t operand[PN_MAX_OPERANDS];
+    double number[PN_MAX_PARAMS];
+} pn_instruction;
+/* A checked program. outputs: indices of values, -1 for an output that is not needed. It copies its
+ * arguments, and does not change. */
+typedef struct pn_formula pn_formula;
+pn_status pn_formula_new(const pn_instruction *code, size_t n, const ptrdiff_t *outputs,
+                         size_t n_outputs, size_t inputs, size_t parameters, pn_formula **formula,
+                         pn_error *error);
+void pn_formula_free(pn_formula *formula);
+size_t pn_formula_inputs(const pn_formula *formula);
+size_t pn_formula_parameters(const pn_formula *formula);
+size_t pn_formula_outputs(const pn_formula *formula);
+int pn_formula_has(const pn_formula *formula, size_t output);       /* whether it is not -1 */
+
+/* A program compiled for some of its outputs: bit k of wanted selects output k. With scaled, each
+ * result is multiplied by one more input, the gradient that backward receives. A tape does not
+ * refer to its formula and does not change. Any number of threads may run it. */
+typedef struct pn_tape pn_tape;
+pn_status pn_tape_new(const pn_formula *formula, uint64_t wanted, int scaled, pn_tape **tape,
+                      pn_error *error);
+void pn_tape_free(pn_tape *tape);
+int pn_tape_is_cheap(const pn_tape *tape);                  /* memory limits its speed */
+/* stride 0: one value; stride 1: one per element */
+typedef struct { const void *data; size_t stride; } pn_operand;
+/* Computes n elements on the calling thread, without allocating. inputs: contiguous. outputs: one
+ * pointer per output of the formula, read only where wanted; an output may be an input or a
+ * parameter with stride 1, but must not overlap one otherwise. A result depends on the operands of
+ * its element alone. */
+void pn_tape_run(const pn_tape *tape, pn_dtype t, size_t n, const void *const *inputs,
+                 const pn_operand *parameters, void *const *outputs);
+
 /* ---- row-wise functions (softmax, ...): one row each in core/kernels/rowwise.h --------------- */
 typedef struct {
     const char *name, *cls;

@@ -27,6 +27,16 @@ ACTIVATIONS: tuple[dict[str, Any], ...]
 
 ROWWISE: tuple[dict[str, Any], ...]
 
+FORMULA_OPS: tuple[dict[str, Any], ...]
+
+@final
+class Formula:
+    ufunc: Any
+    grad: Any
+    input_grads: Any
+    parameter_grads: Any
+    def __new__(cls, code: Any, outputs: Any, inputs: Any = 1, parameters: Any = 0) -> Self: ...
+
 def moves() -> int: ...
 
 def note_move() -> None: ...

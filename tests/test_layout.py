@@ -28,7 +28,7 @@ C_CODE = sorted(
 MAX_LINES, MAX_FUNCTION_LINES = 600, 60
 # pynn.h must stand alone, and the tables and their functions are read in one place.
 LONGER_FILES = {
-    "pynn.h": 800,
+    "pynn.h": 900,
     "core/kernels/activations.h": 650,
     "core/kernels/optimizers.h": 650,
     "core/layers/norm.c": 650,
@@ -40,9 +40,11 @@ FLOORS = ("base", "kernels", "graph", "layers", "training")
 REGISTRY = "core/layers/layers.h"
 # The kernels floor: a file uses only files of earlier entries, and the header of its own name.
 KERNELS = (
-    *("kernel_types.h", "vector.h", "vmath.h lanes.h", "normal.h row_blocks.h", "activations.h optimizers.h rowwise.h"),
-    *("loss_rows.h optimizer_loops.h", "losses.h", "loops.h resample.h tile.h pooling.h norm.h noise.h probe.h response.h"),
+    *("kernel_types.h", "vector.h", "vmath.h lanes.h", "normal.h row_blocks.h", "elementary.h", "activations.h optimizers.h rowwise.h"),
+    *("formula_ops.h loss_rows.h optimizer_loops.h", "losses.h"),
+    "loops.h formula_loops.h resample.h tile.h pooling.h norm.h noise.h probe.h response.h",
     *("gemv.h norm_columns.h", "gemm.h conv.h", "tensor_rules.h", "kernels.c", "isa.h isa.c", "tables.h tables.c shuffle.c"),
+    *("formula.h formula.c", "tape.h tape.c", "tape_run.c"),
 )
 
 pytestmark = pytest.mark.skipif(not SOURCES, reason="the C sources are not here")

@@ -3,6 +3,7 @@
 #include "binding.h"
 #include "custom.h"
 #include "fit.h"
+#include "formula.h"
 #include "gate.h"
 #include "losses.h"
 #include "model.h"
@@ -16,8 +17,8 @@
 
 typedef int add_fn(PyObject *module);
 static add_fn *const additions[] = {
-    add_runtime, add_ufuncs, add_gates,   add_stop, add_custom,    add_model,
-    add_plan,    add_losses, add_updates, add_fit,  add_predictor, add_trace,
+    add_runtime, add_ufuncs, add_formula, add_gates, add_stop,      add_custom, add_model,
+    add_plan,    add_losses, add_updates, add_fit,   add_predictor, add_trace,
 };
 
 static int exec(PyObject *module)

@@ -16,28 +16,55 @@
 
 /* POLL_AT: minimum bytes of a call that checks for signals; POLL_NS: interval of these checks */
 enum { POLL_AT = 4096, POLL_NS = 50000000 };
-enum { MAX_ARGS = PN_MAX_PARAMS + 2, LOOPS = 3 };
+enum { MAX_OPERANDS = PN_MAX_FORMULA_INPUTS + PN_MAX_FORMULA_PARAMETERS, LOOPS = 3 };
 enum {
-    SPAN = 256,                         /* elements gathered at a time */
+    SPAN = 256, /* elements gathered at a time */
+    SPANS = 8, /* arrays of such a length; shorter ones if there are more */
     /* minimum bytes for which two threads are faster when limited by computation, or by memory */
-    PARALLEL_BYTES_COMPUTE = 32768, PARALLEL_BYTES_MEMORY = 262144,
+    PARALLEL_BYTES_COMPUTE = 32768,
+    PARALLEL_BYTES_MEMORY = 262144,
     /* factor on this minimum if the threads of the pool must be woken */
     WAKE = 16,
-    AWAKE_NS = 30000                    /* time after a call for which they are certainly awake */
+    AWAKE_NS = 30000 /* time after a call for which they are certainly awake */
 };
 
-typedef void apply_fn(size_t i, pn_dtype t, size_t n, const void *x, void *y, const void *const *p,
-                      int varying);
-
-typedef struct {
+typedef struct record record;
+/* y = f(x[0], x[1], ...) over n contiguous elements. Bit k of varying: x[k] has n elements, not
+ * one. */
+typedef void apply_fn(const record *f, pn_dtype t, size_t n, const void *const *x, unsigned varying,
+                      void *y);
+struct record {
     size_t row;
-    int nparams;
+    const pn_tape *tape;        /* of a formula, kept alive by the ufunc; it has one output */
+    size_t output;
+    int inputs, operands;       /* inputs, and inputs and parameters */
     /* PARALLEL_BYTES_COMPUTE or PARALLEL_BYTES_MEMORY; a task takes half as many bytes */
     npy_intp min_bytes;
     _Atomic int64_t last;       /* end of the last call of at least this size */
     apply_fn *apply;            /* NULL for row-wise functions */
-    char name[64], types[LOOPS * MAX_ARGS];
-} record;
+    char name[64], types[LOOPS * (MAX_OPERANDS + 1)];
+};
+
+static void apply_forward(const record *f, pn_dtype t, size_t n, const void *const *x,
+                          unsigned varying, void *y)
+{
+    pn_activation_forward(f->row, t, n, x[0], y, x + 1, varying > 1);
+}
+static void apply_derivative(const record *f, pn_dtype t, size_t n, const void *const *x,
+                             unsigned varying, void *y)
+{
+    pn_activation_derivative(f->row, t, n, x[0], y, x + 1, varying > 1);
+}
+static void apply_tape(const record *f, pn_dtype t, size_t n, const void *const *x,
+                       unsigned varying, void *y)
+{
+    pn_operand parameters[PN_MAX_FORMULA_PARAMETERS];
+    void *outputs[PN_MAX_FORMULA_OUTPUTS];
+    for (int k = f->inputs; k < f->operands; k++)
+        parameters[k - f->inputs] = (pn_operand){ x[k], varying >> k & 1 };
+    outputs[f->output] = y;
+    pn_tape_run(f->tape, t, n, x, parameters, outputs);
+}
 
 static float float_from_half(uint16_t h)
 {
@@ -151,7 +178,8 @@ static int run_interruptible(record *f, npy_intp bytes, npy_intp min_bytes, size
 /* One call of an elementwise loop with operands x, parameters, y. */
 typedef struct {
     const record *f;
-    int type, varying, contiguous;
+    int type, contiguous;
+    unsigned varying;               /* bit k: operand k has one value per element */
     npy_intp n, per_task;           /* elements, and elements per task */
     char *const *data;
     const npy_intp *strides;
@@ -159,33 +187,34 @@ typedef struct {
 
 static void apply_contiguous(const call *c, npy_intp i, npy_intp n)      /* elements [i, i + n) */
 {
-    const int nparams = c->f->nparams;
+    const int operands = c->f->operands;
     const npy_intp *s = c->strides;
-    const void *p[PN_MAX_PARAMS] = { NULL };
-    for (int k = 0; k < nparams; k++) p[k] = c->data[1 + k] + i * s[1 + k];
-    c->f->apply(c->f->row, c->type == NPY_DOUBLE ? PN_F64 : PN_F32, (size_t)n,
-                c->data[0] + i * s[0], c->data[1 + nparams] + i * s[1 + nparams], p, c->varying);
+    const void *x[MAX_OPERANDS] = { NULL };
+    for (int k = 0; k < operands; k++) x[k] = c->data[k] + i * s[k];
+    c->f->apply(c->f, c->type == NPY_DOUBLE ? PN_F64 : PN_F32, (size_t)n, x, c->varying,
+                c->data[operands] + i * s[operands]);
 }
 
 /* Elements [i, i + n) of any layout, at most `most` at a time. */
 static void apply_strided(const call *c, npy_intp i, npy_intp n, npy_intp most)
 {
     const pn_dtype t = c->type == NPY_DOUBLE ? PN_F64 : PN_F32;
-    const int nparams = c->f->nparams, out = 1 + nparams;
+    const int operands = c->f->operands;
     const npy_intp *s = c->strides;
-    double span[SPAN], values[PN_MAX_PARAMS][SPAN];
-    const void *p[PN_MAX_PARAMS] = { NULL };
-    for (int k = 0; k < nparams; k++) p[k] = c->data[1 + k];
+    double spans[SPANS][SPAN];
+    const void *x[MAX_OPERANDS] = { NULL };
+    const npy_intp length = operands <= SPANS ? SPAN : SPANS * SPAN / operands;
+    if (most > length) most = length;
+    for (int k = 0; k < operands; k++)
+        x[k] = c->varying >> k & 1 ? (const void *)(spans[0] + k * length) : c->data[k];
     for (const npy_intp end = i + n; i < end; i += most) {
         const npy_intp m = end - i < most ? end - i : most;
-        gather(c->type, m, c->data[0] + i * s[0], s[0], span);
-        for (int k = 0; c->varying && k < nparams; k++) {
-            gather(t == PN_F64 ? NPY_DOUBLE : NPY_FLOAT, m, c->data[1 + k] + i * s[1 + k], s[1 + k],
-                   values[k]);
-            p[k] = values[k];
-        }
-        c->f->apply(c->f->row, t, (size_t)m, span, span, p, c->varying);
-        scatter(c->type, m, span, c->data[out] + i * s[out], s[out]);
+        for (int k = 0; k < operands; k++)
+            if (c->varying >> k & 1)
+                gather(k < c->f->inputs ? c->type : t == PN_F64 ? NPY_DOUBLE : NPY_FLOAT, m,
+                       c->data[k] + i * s[k], s[k], spans[0] + k * length);
+        c->f->apply(c->f, t, (size_t)m, x, c->varying, spans[0]);
+        scatter(c->type, m, spans[0], c->data[operands] + i * s[operands], s[operands]);
     }
 }
 
@@ -202,7 +231,7 @@ static void apply_task(void *context, size_t task)
  * processing from left to right is correct. */
 static int overlaps(const call *c)
 {
-    const int out = 1 + c->f->nparams;
+    const int out = c->f->operands;
     const uintptr_t y = (uintptr_t)c->data[out],
                     y_end = y + (uintptr_t)((c->n - 1) * c->strides[out]);
     for (int k = 0; k < out; k++) {
@@ -216,23 +245,36 @@ static int overlaps(const call *c)
     return 0;
 }
 
+/* The operands of which every element is read: inputs, and parameters that vary. A row of the table
+ * of activations has parameters that vary together. */
+static unsigned varying_operands(const record *f, const npy_intp *strides)
+{
+    unsigned varying = 0, parameters = 0;
+    for (int k = 0; k < f->operands; k++) {
+        if (k >= f->inputs) parameters |= 1u << k;
+        if (k < f->inputs || strides[k]) varying |= 1u << k;
+    }
+    return !f->tape && varying & parameters ? varying | parameters : varying;
+}
+
 /* The strided loop of every elementwise ufunc. */
 static int elementwise(PyArrayMethod_Context *context, char *const *data,
                        const npy_intp *dimensions, const npy_intp *strides, NpyAuxData *aux)
 {
     (void)aux;
     record *f = ((PyUFuncObject *)context->caller)->ptr;
-    const int type = context->descriptors[0]->type_num, out = 1 + f->nparams;
+    const int type = context->descriptors[0]->type_num, out = f->operands;
     const npy_intp size = type == NPY_DOUBLE ? sizeof(double) : sizeof(float), sx = strides[0],
                    sy = strides[out];
-    call c = { .f = f, .type = type, .n = dimensions[0], .data = data, .strides = strides };
-    for (int k = 0; k < f->nparams; k++) c.varying |= strides[1 + k] != 0;
-    c.contiguous = type != NPY_HALF && sx == size && sy == size;
-    for (int k = 0; k < f->nparams; k++) c.contiguous &= strides[1 + k] == (c.varying ? size : 0);
+    call c = { .f = f, .type = type, .n = dimensions[0], .data = data, .strides = strides,
+               .varying = varying_operands(f, strides) };
+    c.contiguous = type != NPY_HALF && sy == size;
+    for (int k = 0; k < out; k++)
+        c.contiguous &= strides[k] == (c.varying >> k & 1 ? size : 0);
 
     /* reduce and accumulate, which NumPy provides for two operands, use each output as the next
      * x */
-    const int feedback = f->nparams &&
+    const int feedback = out > 1 &&
                          ((sx == 0 && sy == 0) || (sx == sy && data[out] == data[0] + sx));
     const npy_intp bytes = c.contiguous ? f->min_bytes : PARALLEL_BYTES_COMPUTE;
     c.per_task = bytes / 2 / size;
@@ -353,13 +395,14 @@ static PyArray_DTypeMeta *resolve_type(const PyUFuncObject *ufunc,
 static int promote(PyObject *ufunc, PyArray_DTypeMeta *const operands[],
                    PyArray_DTypeMeta *const signature[], PyArray_DTypeMeta *out[])
 {
-    const int nargs = ((PyUFuncObject *)ufunc)->nargs;
+    const int nargs = ((PyUFuncObject *)ufunc)->nargs,
+              inputs = ((const record *)((PyUFuncObject *)ufunc)->ptr)->inputs;
     PyArray_DTypeMeta *type = resolve_type((PyUFuncObject *)ufunc, operands, signature);
     if (!type) return -1;
     PyArray_DTypeMeta *parameter = type == &PyArray_HalfDType ? &PyArray_FloatDType : type;
     for (int i = 0; i < nargs; i++)
         out[i] = (PyArray_DTypeMeta *)Py_NewRef(
-            (PyObject *)(i && i < nargs - 1 ? parameter : type));
+            (PyObject *)(i >= inputs && i < nargs - 1 ? parameter : type));
     return 0;
 }
 
@@ -368,14 +411,15 @@ static int add_loops(PyUFuncObject *ufunc, record *f)
 {
     PyArray_DTypeMeta *const types[LOOPS] = { &PyArray_HalfDType, &PyArray_FloatDType,
                                               &PyArray_DoubleDType };
-    const int nargs = f->nparams + 2;
+    const int nargs = f->operands + 1;
     PyType_Slot slots[] = { { NPY_METH_strided_loop, (void *)(f->apply ? elementwise : rowwise) },
                             { 0, NULL } };
     for (int i = 0; i < LOOPS; i++) {
-        PyArray_DTypeMeta *operands[MAX_ARGS] = { types[i] };
-        for (int k = 1; k < nargs - 1; k++)
-            operands[k] = types[i] == &PyArray_HalfDType ? &PyArray_FloatDType : types[i];
-        operands[nargs - 1] = types[i];
+        const int is_half = types[i] == &PyArray_HalfDType;
+        PyArray_DTypeMeta *operands[MAX_OPERANDS + 1];
+        for (int k = 0; k < nargs; k++)
+            operands[k] = is_half && k >= f->inputs && k < nargs - 1 ? &PyArray_FloatDType
+                                                                     : types[i];
         PyArrayMethod_Spec spec = { .name = f->name,
                                     .nin = nargs - 1,
                                     .nout = 1,
@@ -412,22 +456,37 @@ static npy_intp min_bytes(const char *formula)
     return PARALLEL_BYTES_MEMORY;
 }
 
-static PyObject *new_ufunc(size_t row, apply_fn *apply, int nparams, const char *prefix,
-                           const char *name, const char *formula)
+/* keep: what the function needs, or NULL */
+static PyObject *new_ufunc(const record *like, const char *prefix, const char *name, PyObject *keep)
 {
     record *f = PyArray_malloc(sizeof *f);
     if (!f) return PyErr_NoMemory();
-    *f = (record){ .row = row, .nparams = nparams, .apply = apply };
-    f->min_bytes = min_bytes(formula);
+    *f = *like;
     PyOS_snprintf(f->name, sizeof f->name, "%s%s", prefix, name);
-    PyObject *ufunc = PyUFunc_FromFuncAndDataAndSignature(NULL, NULL, NULL, 0, 1 + nparams, 1,
+    PyObject *ufunc = PyUFunc_FromFuncAndDataAndSignature(NULL, NULL, NULL, 0, f->operands, 1,
                                                           PyUFunc_None, f->name, "", 0,
-                                                          apply ? NULL : "(n)->(n)");
+                                                          f->apply ? NULL : "(n)->(n)");
     if (!ufunc) { PyArray_free(f); return NULL; }
     ((PyUFuncObject *)ufunc)->ptr = f;                      /* NumPy frees it with the ufunc */
-    if (add_loops((PyUFuncObject *)ufunc, f) < 0 || add_promoter(ufunc, nparams + 2) < 0)
+    /* what the ufunc keeps alive: a tuple of keep and, after set_doc, its text */
+    if (!(((PyUFuncObject *)ufunc)->obj = PyTuple_Pack(1, keep ? keep : Py_None)) ||
+        add_loops((PyUFuncObject *)ufunc, f) < 0 || add_promoter(ufunc, f->operands + 1) < 0)
         Py_CLEAR(ufunc);
     return ufunc;
+}
+
+PyObject *formula_ufunc(const pn_formula *formula, const pn_tape *tape, size_t output,
+                        const char *name, PyObject *keep)
+{
+    const int inputs = (int)pn_formula_inputs(formula);
+    return new_ufunc(&(record){ .tape = tape,
+                                .output = output,
+                                .inputs = inputs,
+                                .operands = inputs + (int)pn_formula_parameters(formula),
+                                .apply = apply_tape,
+                                .min_bytes = pn_tape_is_cheap(tape) ? PARALLEL_BYTES_MEMORY
+                                                                    : PARALLEL_BYTES_COMPUTE },
+                     "", name, keep);
 }
 
 /* The number of parameters: "threshold, value" has two. */
@@ -443,11 +502,11 @@ static PyObject *activation_row(size_t i)
 {
     const pn_activation *a = pn_activation_at(i);
     if (!a) return NULL;
-    PyObject *forward = new_ufunc(i, pn_activation_forward, count(a->params), "", a->name,
-                                  a->formula);
-    PyObject *derivative = forward ? new_ufunc(i, pn_activation_derivative, count(a->params),
-                                               "grad.", a->name, a->formula)
-                                   : NULL;
+    record f = { .row = i, .inputs = 1, .operands = 1 + count(a->params), .apply = apply_forward,
+                 .min_bytes = min_bytes(a->formula) };
+    PyObject *forward = new_ufunc(&f, "", a->name, NULL);
+    f.apply = apply_derivative;
+    PyObject *derivative = forward ? new_ufunc(&f, "grad.", a->name, NULL) : NULL;
     if (!derivative) { Py_XDECREF(forward); return NULL; }
     return Py_BuildValue("{s:s,s:s,s:C,s:s,s:s,s:s,s:d,s:d,s:s,s:s,s:s,s:N,s:N}", "name", a->name,
                          "cls", or_empty(a->cls), "needs", a->needs, "params",
@@ -460,7 +519,8 @@ static PyObject *activation_row(size_t i)
 static PyObject *rowwise_row(size_t i)
 {
     const pn_rowwise *r = pn_rowwise_at(i);
-    PyObject *ufunc = r ? new_ufunc(i, NULL, 0, "", r->name, r->formula) : NULL;
+    const record f = { .row = i, .inputs = 1, .operands = 1, .min_bytes = PARALLEL_BYTES_COMPUTE };
+    PyObject *ufunc = r ? new_ufunc(&f, "", r->name, NULL) : NULL;
     return ufunc ? Py_BuildValue("{s:s,s:s,s:d,s:s,s:s,s:s,s:s,s:N}", "name", r->name, "cls",
                                  r->cls, "ulp", r->ulp, "onnx", r->onnx, "formula", r->formula,
                                  "gradient", r->gradient, "summary", r->summary, "ufunc", ufunc)
@@ -477,8 +537,14 @@ static PyObject *set_doc(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "O!U:set_doc", &PyUFunc_Type, &ufunc, &text) ||
         !(doc = PyUnicode_AsUTF8(text)))
         return NULL;
-    Py_XSETREF(ufunc->obj, Py_NewRef(text));                /* keeps the text alive */
+    if (!ufunc->obj || !PyTuple_Check(ufunc->obj)) {
+        PyErr_SetString(PyExc_ValueError, "set_doc: the ufunc is not one of this module");
+        return NULL;
+    }
+    PyObject *kept = PyTuple_Pack(2, PyTuple_GET_ITEM(ufunc->obj, 0), text);
+    if (!kept) return NULL;
     ufunc->doc = doc;
+    Py_SETREF(ufunc->obj, kept);
     Py_RETURN_NONE;
 }
 

@@ -9,6 +9,7 @@
 #include "rowwise.h"
 #include "losses.h"
 #include "optimizers.h"
+#include "formula_ops.h"
 
 #define R    float
 #define I    int32_t
@@ -18,11 +19,14 @@
 #include "vector.h"
 #include "vmath.h"
 #include "normal.h"
+#include "elementary.h"
 #include "lanes.h"
 #include "row_blocks.h"
 #include "activations.h"
 #include "rowwise.h"
 #include "loops.h"
+#include "formula_ops.h"
+#include "formula_loops.h"
 #include "resample.h"
 #include "loss_rows.h"
 #include "losses.h"
@@ -53,11 +57,14 @@
 #include "vector.h"
 #include "vmath.h"
 #include "normal.h"
+#include "elementary.h"
 #include "lanes.h"
 #include "row_blocks.h"
 #include "activations.h"
 #include "rowwise.h"
 #include "loops.h"
+#include "formula_ops.h"
+#include "formula_loops.h"
 #include "resample.h"
 #include "loss_rows.h"
 #include "losses.h"
@@ -79,6 +86,7 @@
 #define ROWWISE(t, f)    { forward_rows_##f##_##t, backward_rows_##f##_##t },
 #define LOSS(t, f)       loss_##f##_##t,
 #define UPDATE(t, f)     update_##f##_##t,
+#define FORMULA_OP(t, f) block_##f##_##t,
 #define TENSOR_RULE(t, f)      { tensor_##f##_##t, work_##f##_##t },
 #define TYPED(t) \
     static const pn_activation_kernels activations_##t[] = { PN_ACTIVATIONS( \
@@ -88,6 +96,8 @@
     static pn_update_fn *const updates_##t[] = { PN_OPTIMIZERS(ROW_##t##_UPDATE) }; \
     static const pn_tensor_rule_kernels tensor_rules_##t[] = { PN_TENSOR_OPTIMIZERS( \
         ROW_##t##_TENSOR_RULE) }; \
+    static pn_formula_op_fn *const formula_ops_##t[] = { PN_FORMULA_OPS(ROW_##t##_FORMULA_OP) \
+        PN_FORMULA_INTERNAL_OPS(ROW_##t##_FORMULA_OP) }; \
     static const pn_norm_kernels norm_##t = { norm_moments_##t,    norm_apply_##t, \
                                               norm_sums_##t,       norm_back_##t, \
                                               columns_moments_##t, columns_apply_##t, \
@@ -107,6 +117,8 @@
 #define ROW_f64_UPDATE(f, ...)     UPDATE(f64, f)
 #define ROW_f32_TENSOR_RULE(f, ...)      TENSOR_RULE(f32, f)
 #define ROW_f64_TENSOR_RULE(f, ...)      TENSOR_RULE(f64, f)
+#define ROW_f32_FORMULA_OP(f, ...) FORMULA_OP(f32, f)
+#define ROW_f64_FORMULA_OP(f, ...) FORMULA_OP(f64, f)
 TYPED(f32)
 TYPED(f64)
 
@@ -125,7 +137,7 @@ TYPED(f64)
               mean_pool_back_##t, norm_pool_##t,     norm_pool_back_##t }, \
             &norm_##t, weighted_sum_##t, weighted_sum_back_##t, largest_##t, largest_back_##t, \
             slope_sum_##t, slope_rows_##t, philox_words, mask_##t, mask_pixels_##t, \
-            mask_spans_##t, add_normal_##t, &probe_##t \
+            mask_spans_##t, add_normal_##t, &probe_##t, formula_ops_##t \
     }
 extern const pn_kernels CAT(pn_kernels, PN_ISA);
 const pn_kernels CAT(pn_kernels, PN_ISA) = { STRING(PN_ISA),

@@ -10,6 +10,7 @@
 #include "rowwise.h"
 #include "losses.h"
 #include "optimizers.h"
+#include "formula_ops.h"
 
 #define COUNT(a)    (sizeof(a) / sizeof (a)[0])
 #define AT(a, i)    ((i) < COUNT(a) ? &(a)[i] : NULL)
@@ -41,10 +42,26 @@ static const pn_optimizer optimizers[] = {
     PN_OPTIMIZERS(ROW) PN_TENSOR_OPTIMIZERS(ROW)
 #undef ROW
 };
+#define CHEAP  1
+#define COSTLY 0
+static const pn_formula_op formula_ops[] = {
+#define ROW(id, operands, cost, ...) \
+    { .name = #id, .arity = operands, .is_cheap = cost, __VA_ARGS__ },
+    PN_FORMULA_OPS(ROW) PN_FORMULA_INTERNAL_OPS(ROW)
+#undef ROW
+};
+#define ONE(...) + 1
+enum { FORMULA_OPS = 0 PN_FORMULA_OPS(ONE) };
+#undef ONE
 const pn_activation *pn_activation_at(size_t i) { return AT(activations, i); }
 const pn_rowwise *pn_rowwise_at(size_t i)       { return AT(rowwise, i); }
 const pn_loss *pn_loss_at(size_t i)             { return AT(losses, i); }
 const pn_optimizer *pn_optimizer_at(size_t i)   { return AT(optimizers, i); }
+const pn_formula_op *pn_tape_op_at(size_t i)    { return AT(formula_ops, i); }
+const pn_formula_op *pn_formula_op_at(size_t i)
+{
+    return i < FORMULA_OPS ? &formula_ops[i] : NULL;
+}
 
 void pn_activation_forward(size_t i, pn_dtype t, size_t n, const void *x, void *y,
                            const void *const *p, int varying)

@@ -9,5 +9,7 @@ void pn_optimizer_prepare(size_t i, const double *hyper, double *const *number, 
                           double *h);
 /* The first row of the table of optimizers that is one of tensor_rules.h. */
 size_t pn_optimizer_first_tensor_rule(void);
+/* The operations of formulas, followed by those that the language does not have. */
+const pn_formula_op *pn_tape_op_at(size_t i);
 
 #endif
