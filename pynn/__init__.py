@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from . import _conflict
@@ -115,9 +115,23 @@ def __getattr__(name: str) -> Any:
     elif home := None if name.startswith("_") else next((m for m in map(_module, _REEXPORTED) if name in m.__all__), None):
         value = getattr(home, name)
     else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise _missing(name, sys._getframe(1))
     globals()[name] = value
     return value
+
+
+def _missing(name: str, caller: FrameType) -> Exception:
+    """Return the error for an unknown name, with a hint for names of other libraries, also for ``from pynn import name``."""
+    from opcode import opmap
+
+    from ._hints import missing_name
+
+    error = missing_name("module", __name__, name)
+    code = caller.f_code.co_code
+    # Python replaces an AttributeError in "from pynn import name" by an ImportError without the hint.
+    if 0 <= caller.f_lasti < len(code) and code[caller.f_lasti] == opmap["IMPORT_FROM"]:
+        return ImportError(f"cannot import {name!r}: {error}", name=__name__, path=__file__)
+    return error
 
 
 def _module(name: str) -> ModuleType:

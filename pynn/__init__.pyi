@@ -136,6 +136,9 @@ from .layers import InstanceNorm2d as InstanceNorm2d
 from .layers import LPPool1d as LPPool1d
 from .layers import LPPool2d as LPPool2d
 from .layers import LayerNorm as LayerNorm
+from .layers import LazyConv1d as LazyConv1d
+from .layers import LazyConv2d as LazyConv2d
+from .layers import LazyLinear as LazyLinear
 from .layers import LeakyReLU as LeakyReLU
 from .layers import Linear as Linear
 from .layers import LocalResponseNorm as LocalResponseNorm
@@ -316,6 +319,8 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "Fold",
+    "LazyConv1d",
+    "LazyConv2d",
     "Unfold",
     "Activation",
     "AlphaDropout",
@@ -335,6 +340,7 @@ __all__ = [
     "ReGLU",
     "Softmax2d",
     "SwiGLU",
+    "LazyLinear",
     "Linear",
     "BatchNorm1d",
     "BatchNorm2d",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -57,6 +57,13 @@ class _StableArray:
         if new.shape != own.shape:
             raise ValueError(f"{where}: got shape {new.shape}, expected {own.shape}; assigning copies values into the existing array")
         return new
+
+    def convert(self, dtype: str) -> None:
+        """Replace the arrays by copies of another dtype. The caller holds the lock, and drops the plans that point to the arrays."""
+        if self._array.dtype != dtype:
+            converted = zeros(self._array.shape, dtype)
+            converted[...] = self._array
+            self._array, self._is_readonly = converted, False
 
     def _make_writable(self) -> Array:
         """Replace read-only arrays by copies, and return the values. If several threads do so, all use the first thread's copy."""
@@ -158,6 +165,13 @@ class Parameter(_StableArray):
         if own is not value:
             own[...] = self._checked_values("grad", value, own)
 
+    def convert(self, dtype: str) -> None:
+        if self._array.dtype != dtype:
+            super().convert(dtype)
+            converted = zeros(self._grad.shape, dtype)
+            converted[...] = self._grad
+            self._grad = converted
+
     def _make_writable(self) -> Array:
         self._grad = self.__dict__.setdefault("_writable_grad_copy", writable(self._grad))
         return super()._make_writable()
@@ -171,10 +185,41 @@ class Parameter(_StableArray):
         super().__setstate__(rest)
         self._is_readonly = self._is_readonly or not self._grad.flags.writeable
 
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set ``requires_grad``, and return the parameter."""
+        self.requires_grad = bool(requires_grad)
+        return self
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of ``data``."""
         return self._array.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self._array.ndim
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of ``data`` and ``grad``."""
+        return self._array.dtype
+
+    def dim(self) -> int:
+        """Return the number of dimensions."""
+        return self._array.ndim
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return self._array.size
+
+    def size(self, dim: int | None = None) -> Any:
+        """Return the shape, or the length of one axis."""
+        return self._array.shape if dim is None else self._array.shape[dim]
+
+    def numpy(self) -> Array:
+        """Return ``data``: the array itself, not a copy."""
+        return self.data
 
     def __repr__(self) -> str:
         return f"<Parameter {self.name or 'unnamed'}: {self._array.dtype} {self.shape}{'' if self.requires_grad else ', frozen'}>"
@@ -185,12 +230,16 @@ class Buffer(_StableArray):
 
     grad: Array | None = None
     requires_grad = False
+    persistent = True
+    """Whether a state contains it."""
 
-    def __init__(self, data: Array, name: str, *, optional: bool = False) -> None:
+    def __init__(self, data: Array, name: str, *, optional: bool = False, persistent: bool = True) -> None:
         reserve_values(data.size)
         self._attach(data)
         self.name = name
         self.optional = optional
+        if not persistent:
+            self.persistent = False
 
 
 class Builder:
@@ -250,7 +299,7 @@ class Builder:
             self.skipped.add(path)
         else:
             first = self._top + 1
-            layer._build(self, f"layer {path} ({type(layer).__name__})")
+            (layer if layer._hooks is None else layer._hooks.adapter)._build(self, f"layer {path} ({type(layer).__name__})")
             self._top = max(self._top, *self.nodes)
             self.owners = {node: (path, type(layer).__name__) for node in range(first, self._top + 1)} | self.owners
             self.made.append((path, self.nodes))

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._hints import missing_name
+
 REQUIRED: Any = ...
 
 
@@ -216,13 +218,16 @@ class LazyTable(Mapping[str, _T]):
         return len(self._make)
 
 
-def lazy_attributes(namespace: dict[str, Any], table: Mapping[str, Any]) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of a module whose attributes are the values of ``table``, created on first access."""
+def lazy_attributes(namespace: dict[str, Any], table: Mapping[str, Any], kind: str = "module") -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of a module whose attributes are the values of ``table``, created on first access.
+
+    Errors take their hints from the entry ``kind`` of `_hints.HINTS`.
+    """
     module = namespace["__name__"]
 
     def get(name: str) -> Any:
         if name not in table:
-            raise AttributeError(f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules.get(module))
+            raise missing_name(kind, module, name)
         value = namespace[name] = table[name]
         return value
 

@@ -27,6 +27,7 @@ from ._random import DRAW_CHUNK, draw_seed
 from ._tables import unknown_name
 from .activations import gelu
 from .layers._base import Layer
+from .layers._lazy import Lazy
 from .layers._weighted import Biased
 
 __all__ = [
@@ -747,6 +748,9 @@ def apply(net: Layer, how: str | Callable[[Parameter], Any] = "auto", seed: int 
     fill = _BY_NAME.get(how) if isinstance(how, str) else how
     seeded = fill is not None and "seed" in inspect.signature(fill).parameters
     leaves = [layer for _, layer in net._leaves()]
+    lazy = next((layer for layer in leaves if isinstance(layer, Lazy)), None)
+    if lazy is not None:
+        raise ValueError(f"apply_init: {lazy!r} has no weights before its first input; call the net once before")
     places = [i for i, layer in enumerate(leaves) if isinstance(layer, Biased) and layer not in leaves[:i]]
     seeds = np.random.SeedSequence(draw_seed(seed)).generate_state(2 * len(places), np.uint64)
     for i, place in enumerate(places):

@@ -69,7 +69,9 @@ def _parts(net: Scoring) -> Parts:
     """Return the parts of a net; they are kept until its layers change."""
     if net._kept_parts is None:
         named = {name: layer for name, layer in net.named_modules() if layer is not net}
-        net._kept_parts = Parts([*named.values()], net._all_state(), {name: layer for name, layer in named.items() if layer._is_custom})
+        in_python = {name: layer if layer._hooks is None else layer._hooks.adapter for name, layer in named.items()}
+        own = {name: layer for name, layer in in_python.items() if layer._is_custom}
+        net._kept_parts = Parts([*named.values()], net._all_state(), own)
     return net._kept_parts
 
 

@@ -64,7 +64,7 @@ __all__ = [
     "rms_norm",
     *_made,
 ]
-__getattr__ = lazy_attributes(globals(), _made)
+__getattr__ = lazy_attributes(globals(), _made, "functional")
 
 
 def __dir__() -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import _core, activations, layers, losses
 from .._tables import REQUIRED, make_function, parse_docs, parse_parameters
+from ..losses._examples import example_arguments
 from ._apply import apply
 
 _LOSS_NAMES = {
@@ -186,7 +187,7 @@ def _loss(row: Mapping[str, Any]) -> Any:
     texts = {n: f"{n} : array_like\n    As in a call of `pynn.{row['cls']}`.\n" for n in inputs}
     texts |= {n: f"{n} : {'array_like, optional' if parameters.kinds.get(n) == 'array' else type(d).__name__}\n    {docs[n]}\n"
               for n, d in parameters.defaults.items()}
-    example = losses.example_arguments(row)
+    example = example_arguments(row)
     document = _LOSS.format(
         summary=row["summary"],
         formula=row["formula"],

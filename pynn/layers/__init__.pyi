@@ -45,6 +45,8 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "Fold",
+    "LazyConv1d",
+    "LazyConv2d",
     "Unfold",
     "Activation",
     "AlphaDropout",
@@ -64,6 +66,7 @@ __all__ = [
     "ReGLU",
     "Softmax2d",
     "SwiGLU",
+    "LazyLinear",
     "Linear",
     "BatchNorm1d",
     "BatchNorm2d",
@@ -154,6 +157,8 @@ from ..layers.conv import Conv2d as Conv2d
 from ..layers.conv import ConvTranspose1d as ConvTranspose1d
 from ..layers.conv import ConvTranspose2d as ConvTranspose2d
 from ..layers.conv import Fold as Fold
+from ..layers.conv import LazyConv1d as LazyConv1d
+from ..layers.conv import LazyConv2d as LazyConv2d
 from ..layers.conv import Unfold as Unfold
 from ..layers.custom import Activation as Activation
 from ..layers.dropout import AlphaDropout as AlphaDropout
@@ -173,6 +178,7 @@ from ..layers.gates import RReLU as RReLU
 from ..layers.gates import ReGLU as ReGLU
 from ..layers.gates import Softmax2d as Softmax2d
 from ..layers.gates import SwiGLU as SwiGLU
+from ..layers.linear import LazyLinear as LazyLinear
 from ..layers.linear import Linear as Linear
 from ..layers.norm import BatchNorm1d as BatchNorm1d
 from ..layers.norm import BatchNorm2d as BatchNorm2d

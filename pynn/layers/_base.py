@@ -7,7 +7,7 @@ import weakref
 from _thread import get_ident
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import wraps
+from functools import partial, wraps
 from types import FunctionType
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
@@ -17,9 +17,12 @@ from numpy.typing import ArrayLike
 from .. import _core
 from .._arrays import Array, check_size, is_float, real_array
 from .._graph import Buffer, Builder, Parameter, ParameterList, Symbol, _set, moment
+from .._hints import add_hints
 from .._tables import unknown_name
 from ._arguments import arguments
+from ._convert import convert, parse
 from ._flow import Flow
+from ._hooks import Handle, Hooks
 from ._state import IncompatibleKeys, match_state, mismatch_error
 
 _KEPT_PLANS = 8
@@ -31,6 +34,13 @@ def check_initialized(layer: object, name: str) -> None:
         raise TypeError(f"{name}: expected a pynn.Layer, got {layer!r}")
     if "_owners" not in layer.__dict__:
         raise TypeError(f"{name}: {type(layer).__name__}.__init__ must call super().__init__() before anything else")
+
+
+def _without_hooks(self: Layer, *xs: Any, **options: Any) -> Any:
+    if self._hooks is None:
+        return self(*xs, **options)
+    with self._hooks.suspended(self):
+        return self(*xs, **options)
 
 
 class Layer:
@@ -75,7 +85,11 @@ class Layer:
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._is_custom = hasattr(cls, "forward") and cls._build is Layer._build
+        cls._is_custom = cls.forward is not Layer.forward and cls._build is Layer._build
+        if "forward" in vars(cls) and not cls._is_custom and not cls.__module__.startswith("pynn."):
+            base = next(base.__name__ for base in cls.__mro__ if "_build" in vars(base))
+            remedy = "derive the class from pynn.Layer, define forward and backward, and store the layers as attributes"
+            raise TypeError(f"{cls.__name__}: a {base} computes its own layers, so fit would never call forward; {remedy}")
         if cls._is_custom:
             _check_call_order(cls)
         if cls._is_custom and cls.__setattr__ in (object.__setattr__, Layer.__setattr__):
@@ -86,6 +100,12 @@ class Layer:
         library = known is not None and known.__module__.startswith("pynn.") and not cls.__module__.startswith("pynn.")
         if not abstract and not cls.__name__.startswith("_") and not library:
             Layer.classes[cls.__name__] = cls
+
+    _hooks: Hooks | None = None
+    """The hooks of this layer."""
+
+    forward: Callable[..., Any] = _without_hooks
+    """Return the output for given inputs, as a call does, but without hooks. A custom layer defines it."""
 
     def __init__(self) -> None:
         self._parameters: dict[str, Parameter] = {}
@@ -205,7 +225,7 @@ class Layer:
         for layer in layers if not keep else ():
             _set(layer, "_training", False)
         try:
-            y = self.forward(*xs)  # type: ignore[attr-defined]
+            y = self.forward(*xs)
         finally:
             changed = {layer: _changed(before[layer], layer.__dict__) for layer in own}
             calls = [(weakref.ref(layer), layer._take_last_call()) for layer in planned if layer._last is not None] if keep else []
@@ -280,7 +300,7 @@ class Layer:
 
     def _call_custom(self, xs: tuple[Array, ...]) -> Any:
         dtype = self._compute_dtype(*xs)
-        y = self.forward(*(np.asarray(x, dtype) for x in xs))  # type: ignore[attr-defined]
+        y = self.forward(*(np.asarray(x, dtype) for x in xs))
         return np.asarray(y, dtype)
 
     # ---- calling -------------------------------------------------------------------------------------------------
@@ -329,6 +349,8 @@ class Layer:
             raise TypeError(f"{type(self).__name__}: expected an array")
         if isinstance(xs[0], Symbol):
             return Symbol._of(self, xs)
+        if self._hooks is not None:
+            return self._hooks.forward(self, tuple(real_array(x, "x") for x in xs), partial(Layer.__call__, self))
         arrays = tuple([real_array(x, "x") for x in xs])
         if self._is_custom:
             return self._call_custom(arrays)
@@ -359,6 +381,8 @@ class Layer:
         """
         if self._is_custom:
             raise NotImplementedError(f"{type(self).__name__} defines forward but no backward")
+        if self._hooks is not None:
+            return self._hooks.backward(self, tuple(real_array(g, "gy") for g in gys), partial(Layer.backward, self))
         call = self._last
         if call is None:
             raise missing_forward(type(self).__name__)
@@ -468,7 +492,8 @@ class Layer:
 
     def _all_state(self) -> dict[str, Parameter | Buffer]:
         parts = ((f"{name}.{own}", p) for name, layer in self._children().items() for own, p in layer._all_state().items())
-        return {**self._parameters, **self._buffers, **dict(parts)}
+        own = {name: buffer for name, buffer in self._buffers.items() if buffer.persistent}
+        return {**self._parameters, **own, **dict(parts)}
 
     def _array(self, name: str) -> Array | None:
         """Return an array of this layer's state (not of its sublayers'), or None if the layer has none of that name."""
@@ -493,6 +518,41 @@ class Layer:
         """Yield pairs of a name, such as ``"0.weight"``, and a parameter; a shared parameter appears once, under its first name."""
         first = {id(p): name for name, p in reversed(self._all_parameters().items())}
         yield from ((name, p) for name, p in self._all_parameters().items() if first[id(p)] == name)
+
+    def named_buffers(self) -> Iterator[tuple[str, Array]]:
+        """Yield pairs of a name, such as ``"1.running_mean"``, and the array of a buffer, each buffer once."""
+        seen: set[int] = set()
+        for path, layer in self.named_modules():
+            for name, buffer in layer._buffers.items():
+                if id(buffer) not in seen:
+                    seen.add(id(buffer))
+                    yield f"{path}.{name}" if path else name, buffer.data
+
+    def buffers(self) -> Iterator[Array]:
+        """Yield the arrays of the state that are not trained, such as running means, each once."""
+        for _, array in self.named_buffers():
+            yield array
+
+    def get_submodule(self, target: str) -> Layer:
+        """Return the layer of a name, such as ``"0.layers.1"``; ``""`` is this layer."""
+        known = dict(self.named_modules())
+        if target not in known:
+            raise AttributeError(str(unknown_name("layer", target, [name for name in known if name])))
+        return known[target]
+
+    def get_parameter(self, target: str) -> Parameter:
+        """Return the parameter of a name, such as ``"0.weight"``."""
+        known = self._all_parameters()
+        if target not in known:
+            raise AttributeError(str(unknown_name("parameter", target, known)))
+        return known[target]
+
+    def get_buffer(self, target: str) -> Array:
+        """Return the array of a buffer by its name, such as ``"1.running_mean"``."""
+        known = dict(self.named_buffers())
+        if target not in known:
+            raise AttributeError(str(unknown_name("buffer", target, known)))
+        return known[target]
 
     @property
     def params(self) -> dict[str, Array]:
@@ -547,8 +607,8 @@ class Layer:
                 own[name].data[...] = a
         return unmatched
 
-    def zero_grad(self) -> None:
-        """Set every gradient to zero."""
+    def zero_grad(self, set_to_none: bool = False) -> None:
+        """Set every gradient to zero. ``set_to_none`` is accepted for PyTorch's sake: arrays of gradients are never removed."""
         for p in self.parameters():
             p.grad.fill(0)
 
@@ -560,6 +620,10 @@ class Layer:
         """Include this layer's parameters in training again, or only the named sublayers and parameters."""
         return self._require_grad(True, names)
 
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Include this layer's parameters in training, or exclude them, as `unfreeze` and `freeze` do."""
+        return self._require_grad(bool(requires_grad), ())
+
     def _require_grad(self, value: bool, names: Sequence[str]) -> Self:
         own = self._all_parameters()
         found = {name: [p for full, p in own.items() if f"{full}.".startswith(f"{name}.")] for name in names}
@@ -569,6 +633,178 @@ class Layer:
                 raise unknown_name("layer or parameter to train", name, known)
         for p in [p for part in found.values() for p in part] if names else self.parameters():
             p.requires_grad = value
+        return self
+
+    # ---- custom layers: registration --------------------------------------------------------------------------------
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter to a custom layer, as ``layer.name = pynn.Parameter(...)`` does; None sets the attribute to None."""
+        self._check_new_name("register_parameter", name)
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(f"param: expected a pynn.Parameter or None, got {type(param).__name__}")
+        setattr(self, name, param)
+
+    def register_module(self, name: str, module: Layer | None) -> None:
+        """Add a sublayer to a custom layer, as ``layer.name = module`` does; None sets the attribute to None."""
+        self._check_new_name("register_module", name)
+        if module is not None:
+            check_initialized(module, "module")
+        setattr(self, name, module)
+
+    add_module = register_module
+
+    def register_buffer(self, name: str, tensor: ArrayLike | None, persistent: bool = True) -> None:
+        """Add an array to a custom layer's state that is not trained, such as a running mean.
+
+        Parameters
+        ----------
+        name : str
+            The attribute that returns the array. Assigning to it copies values into the array.
+        tensor : array_like or None
+            The initial values, which are copied; None sets the attribute to None.
+        persistent : bool
+            Whether ``state_dict`` and files contain the buffer.
+
+        Raises
+        ------
+        TypeError
+            If the layer is not a custom layer, or the values are not real numbers.
+        KeyError
+            If the layer has an attribute of that name.
+        """
+        self._check_new_name("register_buffer", name)
+        if tensor is None:
+            setattr(self, name, None)
+            return
+        self._buffers[name] = Buffer(np.array(real_array(tensor, "tensor"), order="C"), name, persistent=persistent)
+        self._show_buffers()
+        self._drop_plans()
+
+    def _show_buffers(self) -> None:
+        """Make the arrays of a custom layer's buffers its attributes. Built-in layers have properties instead."""
+        if self._is_custom:
+            self.__dict__.update({name: buffer.data for name, buffer in self._buffers.items()})
+
+    def _check_new_name(self, method: str, name: str) -> None:
+        if not self._is_custom:
+            remedy = "containers take layers as arguments" if self._children() else "its arrays are fixed"
+            why = f"only custom layers, which define forward, register names; this is a {type(self).__name__}"
+            raise TypeError(f"{method}: {why}: {remedy}")
+        if "_owners" not in self.__dict__:
+            raise TypeError(f"{type(self).__name__}.__init__ must call super().__init__() before {method}")
+        if not isinstance(name, str) or not name.isidentifier():
+            raise ValueError(f"name: expected the name of an attribute, got {name!r}")
+        if hasattr(self, name) and name not in self._parameters and name not in self._children():
+            raise KeyError(f"{type(self).__name__} already has an attribute {name!r}")
+
+    # ---- hooks --------------------------------------------------------------------------------------------------------
+    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False) -> Handle:
+        """Call ``hook(layer, inputs, output)`` after each call of this layer.
+
+        Parameters
+        ----------
+        hook : callable
+            Takes the layer, the tuple of its inputs, and the output. If it returns a value other than None, that replaces the output; a
+            ``backward`` of such a call is an error, because the derivative of the replacement is not known.
+        prepend : bool
+            Whether to call it before the hooks that are already registered.
+
+        Returns
+        -------
+        Handle
+            ``handle.remove()`` removes the hook.
+
+        Notes
+        -----
+        Hooks of a layer inside a net are called wherever the net runs: in calls of the net, and for each batch in `fit`, `predict` and
+        `evaluate`, with copies of the arrays. The net then runs that layer from Python, which is slower, and health reports show it as one
+        layer. Hooks of the net itself are called in calls ``net(x)`` and ``net.backward(gy)`` only. Copies, pickles and files do not
+        contain hooks. A layer with several outputs can have hooks only if it is called itself.
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> net = pynn.Sequential(pynn.Linear(2, 3, seed=0), "relu")
+        >>> shapes = []
+        >>> with net[0].register_forward_hook(lambda layer, inputs, output: shapes.append(output.shape)):
+        ...     _ = net(np.ones((4, 2)))
+        >>> shapes
+        [(4, 3)]
+        """
+        return self._register("forward", hook, prepend)
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False) -> Handle:
+        """Call ``hook(layer, inputs)`` before each call of this layer; a value other than None replaces the inputs.
+
+        See `register_forward_hook`.
+        """
+        return self._register("forward_pre", hook, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call ``hook(layer, grad_input, grad_output)`` after each ``backward`` of this layer.
+
+        Both gradients are tuples. A value other than None replaces ``grad_input``. See `register_forward_hook`.
+        """
+        return self._register("full_backward", hook, prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call ``hook(layer, grad_output)`` before each ``backward``; a value other than None replaces ``grad_output``.
+
+        See `register_forward_hook`.
+        """
+        return self._register("full_backward_pre", hook, prepend)
+
+    def _register(self, kind: str, hook: Callable[..., Any], prepend: bool) -> Handle:
+        if not callable(hook):
+            raise TypeError(f"hook: expected a function, got {hook!r}")
+        hooks = self._hooks
+        if hooks is None:
+            hooks = Hooks(self, _Hooked(self))
+            _set(self, "_hooks", hooks)
+            self._drop_plans(seen=False)
+        return hooks.add(kind, hook, prepend)
+
+    # ---- dtype ------------------------------------------------------------------------------------------------------
+    def to(self, *args: Any, dtype: Any = None, device: Any = None) -> Self:
+        """Convert parameters and buffers to another dtype in place, and return this layer.
+
+        Parameters
+        ----------
+        *args : dtype, 'float32', 'float64' or 'cpu'
+            The dtype, or the device, as in PyTorch.
+        dtype : dtype, optional
+            'float32' or 'float64'. Integer buffers keep their dtype.
+        device : str, optional
+            'cpu', the only device.
+
+        Raises
+        ------
+        ValueError
+            If the dtype or the device is another one, or the layer is part of a net whose other layers would keep their dtype.
+
+        Notes
+        -----
+        An optimizer of these parameters converts its state in the next step.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> net = pynn.Sequential(pynn.Linear(2, 3), "relu").to("float64")
+        >>> net[0].weight.dtype
+        dtype('float64')
+        """
+        convert(self, parse(args, dtype, device))
+        return self
+
+    def double(self) -> Self:
+        """Convert to float64, see `to`."""
+        return self.to("float64")
+
+    def float(self) -> Self:
+        """Convert to float32, see `to`."""
+        return self.to("float32")
+
+    def cpu(self) -> Self:
+        """Return this layer: all layers are on the CPU."""
         return self
 
     # ---- mode, text, pickling -------------------------------------------------------------------------------------
@@ -590,14 +826,19 @@ class Layer:
             return f"<{type(self).__name__}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in _NOT_COPIED}
+        shown = self._buffers if self._is_custom else ()
+        return {k: v for k, v in self.__dict__.items() if k not in _NOT_COPIED and k not in shown}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._owners = weakref.WeakSet()
         for layer in self._children().values():
             layer._owners.add(self)
+        self._show_buffers()
         self._drop_plans(seen=False)
+
+
+add_hints(Layer, "layer")
 
 
 def _with_class_name(init: Callable[..., None], cls: type[Layer]) -> Any:
@@ -609,7 +850,7 @@ def _with_class_name(init: Callable[..., None], cls: type[Layer]) -> Any:
     return copy
 
 
-_NOT_COPIED = frozenset(("_plans", "_eval_plans", "_last", "_owners", "_parameter_list", "_call", "_gate", "_since"))
+_NOT_COPIED = frozenset(("_plans", "_eval_plans", "_last", "_owners", "_parameter_list", "_call", "_gate", "_since", "_hooks"))
 """Attributes of a layer that copies and pickles leave out."""
 
 _BASE_ATTRIBUTES = _NOT_COPIED | {"_parameters", "_buffers", "_parts", "_training", "_ticks", "_seen", "_changes", "dtype"}
@@ -649,7 +890,7 @@ def _check_call_order(cls: type[Layer]) -> None:
 
     It must come from the same thread and before the parameters change.
     """
-    forward, backward = cls.forward, cls.backward  # type: ignore[attr-defined]
+    forward, backward = cls.forward, cls.backward
     if not hasattr(forward, "_is_paired"):
 
         @wraps(forward)
@@ -660,7 +901,7 @@ def _check_call_order(cls: type[Layer]) -> None:
             return y
 
         paired_forward._is_paired = True  # type: ignore[attr-defined]
-        cls.forward = paired_forward  # type: ignore[attr-defined]
+        cls.forward = paired_forward
     if backward is not Layer.backward and not hasattr(backward, "_is_paired"):
 
         @wraps(backward)
@@ -668,6 +909,8 @@ def _check_call_order(cls: type[Layer]) -> None:
             call = self.__dict__.get("_call")
             if call == _IN_BACKWARD:
                 return backward(self, *gys, **options)
+            if self._hooks is not None:
+                return self._hooks.backward(self, gys, partial(paired_backward, self, **options))
             self._check_call(call)
             _set(self, "_call", _IN_BACKWARD)
             try:
@@ -701,6 +944,37 @@ def _set_custom_attribute(self: Layer, name: str, value: Any) -> None:
         object.__setattr__(self, "dtype", next(iter(dtypes), None))
         object.__setattr__(self, "_since", moment())
         self._drop_plans()
+    elif name in self.__dict__.get("_buffers", ()):
+        self._buffers[name].data = value
+        return
     elif name in self.__dict__.get("_parameters", {}):
         raise TypeError(f"{type(self).__name__}.{name} is a parameter: assign a Parameter, or assign values to {name}.data[...]")
     object.__setattr__(self, name, value)
+
+
+class _Hooked(Layer, abstract=True):
+    """A layer with hooks as a net's graph contains it: written in Python, with the layer inside."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.layer: Layer
+        self.__dict__["layer"] = layer  # not as an attribute, which would make this adapter an owner of the layer
+
+    def _children(self) -> dict[str, Layer]:
+        return {"layer": self.layer}
+
+    def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of one output sample, without calling the hooks."""
+        builder = Builder(self.layer.dtype or "float32", shapes, training=False)
+        self.layer._build(builder, type(self.layer).__name__)
+        if len(builder.nodes) > 1:
+            raise ValueError(f"{type(self.layer).__name__}: a layer with several outputs cannot have hooks inside a net")
+        return builder.shape
+
+    def forward(self, *xs: Any) -> Any:
+        """Call the layer with its hooks."""
+        return self.layer(*xs)
+
+    def backward(self, *gys: Any) -> Any:
+        """Call the layer's backward with its hooks."""
+        return self.layer.backward(*gys)

@@ -10,6 +10,7 @@ import numpy as np
 from .. import _core
 from .._arrays import Array
 from .._graph import Builder
+from .._hints import missing_attribute
 from .._tables import REQUIRED, Parameters, make_init, parse_docs, parse_parameters
 from ..activations import activations, aliases, approximations
 from ._base import Layer
@@ -35,7 +36,7 @@ class _Activation(Layer):
             for settings in (self._values, self._choice):
                 if name in settings:
                     return settings[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise missing_attribute("layer", self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute. If it is a setting, check it first; later calls use the new value."""
@@ -70,7 +71,13 @@ class _Rowwise(Layer):
         return 1, x.shape, False
 
     def _build(self, builder: Builder, where: str) -> None:
-        builder.add("rowwise", where, {"function": self._function, "axis": builder.sample_axis(self.dim, where)})
+        scalar = not builder.shape and not builder.batched and self.dim in (-1, 0)
+        if scalar:  # one number is a row of one
+            builder.add("reshape", where, {"shape": (1,)})
+        axis = 0 if scalar else builder.sample_axis(self.dim, where)
+        builder.add("rowwise", where, {"function": self._function, "axis": axis})
+        if scalar:
+            builder.add("reshape", where, {"shape": ()})
 
     def get_config(self) -> dict[str, Any]:
         return {"dim": self.dim}
@@ -83,8 +90,18 @@ def _checked_choice(cls: type[_Activation], choice: dict[str, str]) -> dict[str,
     return choice
 
 
-def _set_values(self: _Activation, values: dict[str, Any], **choice: str) -> None:
+_THRESHOLD = 20.0
+
+
+def _set_values(
+    self: _Activation, values: dict[str, Any], inplace: bool = False, threshold: float = _THRESHOLD, **choice: str
+) -> None:
     Layer.__init__(self)
+    if not isinstance(inplace, (bool, np.bool_)):
+        raise TypeError(f"{type(self).__name__}: inplace must be True or False, got {inplace!r}")
+    if not threshold >= _THRESHOLD:
+        why = f"no value differs by more than 2.1e-9 from PyTorch's for a threshold of {_THRESHOLD:g} or more"
+        raise ValueError(f"{type(self).__name__}: threshold={threshold!r} is not supported; leave it out: {why}")
     self._choice = _checked_choice(type(self), choice)
     self._values = values
 
@@ -119,10 +136,23 @@ _GRADIENT = """>>> layer.backward(np.ones(3)).round(4).tolist()
 {gx}
 """
 _X = np.array([-2.0, 0.5, 2.0])
+_EXTRA = {"softplus": "threshold: float = 20.0"}
+"""Arguments of PyTorch's class, by row, that `_set_values` checks and that have no effect."""
+_EXTRA_TEXTS = {
+    "inplace": "bool, default False\n    Accepted for compatibility with PyTorch; it has no effect.",
+    "threshold": "float, default 20.0\n    Accepted for compatibility with PyTorch, which returns x where ``beta * x`` is above\n"
+    "    it. Here the formula holds for all x, so it has no effect, and must be 20 or more.",
+}
 
 
 def _section(parameters: str) -> str:
     return f"\nParameters\n----------{parameters}\n" if parameters else ""
+
+
+def _extra(row: Mapping[str, Any], variants: Mapping[str, str]) -> dict[str, str]:
+    """Return the arguments without effect of a row's class: their names, and their source text in a signature."""
+    text = _EXTRA.get(row["name"]) or ("" if variants else "inplace: bool = False")
+    return {text.partition(":")[0]: text} if text else {}
 
 
 def _document_activation(row: Mapping[str, Any], parameters: Parameters, variants: Mapping[str, str]) -> str:
@@ -136,6 +166,8 @@ def _document_activation(row: Mapping[str, Any], parameters: Parameters, variant
         described += "\napproximate : {'none', 'tanh'}, default 'none'\n"
         described += f"    'tanh' computes ``{activations[variants['tanh']]['formula']}`` instead."
         errors += "\nValueError\n    If `approximate` has another value."
+    for name in _extra(row, variants):
+        described += f"\n{name} : {_EXTRA_TEXTS[name]}"
     given = [0.5 * i for i, default in enumerate(parameters.defaults.values(), 1) if default is REQUIRED]
     values = given or parameters.defaults.values()
     return (_DOCUMENT + _GRADIENT).format(
@@ -154,7 +186,7 @@ def _document_activation(row: Mapping[str, Any], parameters: Parameters, variant
 def _make_activation(row: Mapping[str, Any]) -> type[Layer]:
     name, parameters = row["cls"], parse_parameters(row["params"], row["check"])
     variants = approximations.get(row["name"], {})
-    after = "approximate: str = 'none'" if variants else ""
+    after = ", ".join(["approximate: str = 'none'"] * bool(variants) + [*_extra(row, variants).values()])
     body = {
         "__init__": make_init(name, parameters, _set_values, after=after),
         "__doc__": _document_activation(row, parameters, variants),

@@ -11,9 +11,10 @@ from .._arrays import Array, check_dtype, check_size, parameter_zeros
 from .._graph import Builder, Parameter
 from .._random import draw_seed, uniform
 from ._base import Layer
+from ._lazy import Lazy
 from ._weighted import Biased
 
-__all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Fold", "Unfold"]
+__all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Fold", "LazyConv1d", "LazyConv2d", "Unfold"]
 
 
 def __dir__() -> list[str]:
@@ -530,3 +531,77 @@ class Fold(Unfold):
 
     def get_config(self) -> dict[str, Any]:
         return {"output_size": plain(self.output_size), **super().get_config()}
+
+
+class _LazyConv(Lazy, abstract=True):
+    _axis = 0
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: Sizes | str = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        *,
+        dtype: DTypeLike = "float32",
+        init: str = "he",
+        seed: int | None = None,
+    ) -> None:
+        first = {"out_channels": out_channels, "kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
+        more = {"groups": groups, "bias": bias, "padding_mode": padding_mode}
+        self._set({**first, **more}, {"dtype": dtype, "init": init, "seed": seed})
+
+    def _split(self, x: Array) -> tuple[int, tuple[int, ...], bool]:
+        return (1, x.shape, False) if x.ndim == self._eager._axes + 1 else (x.shape[0], x.shape[1:], True)
+
+
+class LazyConv1d(_LazyConv):
+    """A `Conv1d` layer that takes ``in_channels`` from its first input, and then is a `Conv1d`.
+
+    Parameters
+    ----------
+    out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, dtype, init, seed
+        As in `Conv1d`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Conv1d`.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> layer = pynn.LazyConv1d(8, 3, seed=0)
+    >>> layer(np.ones((5, 2, 10))).shape, layer
+    ((5, 8, 8), Conv1d(in_channels=2, out_channels=8, kernel_size=3))
+    """
+
+    _eager = Conv1d
+
+
+class LazyConv2d(_LazyConv):
+    """A `Conv2d` layer that takes ``in_channels`` from its first input, and then is a `Conv2d`.
+
+    Parameters
+    ----------
+    out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, dtype, init, seed
+        As in `Conv2d`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Conv2d`.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> layer = pynn.LazyConv2d(8, 3, padding=1, seed=0)
+    >>> layer(np.ones((5, 2, 10, 10))).shape, layer
+    ((5, 8, 10, 10), Conv2d(in_channels=2, out_channels=8, kernel_size=3, padding=1))
+    """
+
+    _eager = Conv2d

@@ -87,6 +87,8 @@ class RReLU(Layer):
     ----------
     lower, upper : float
         The bounds of the slopes.
+    inplace : bool
+        Accepted for compatibility with PyTorch; it has no effect.
     seed : int, optional
         The seed of the slopes; None draws a fresh one. In `fit` the slopes depend only on the seed and the step number, in calls on
         the number of earlier calls.
@@ -105,7 +107,7 @@ class RReLU(Layer):
 
     _has_gain = True
 
-    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, *, seed: int | None = None) -> None:
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False, *, seed: int | None = None) -> None:
         super().__init__()
         self.lower, self.upper = float(lower), float(upper)
         if not self.lower <= self.upper:

@@ -10,9 +10,10 @@ from numpy.typing import DTypeLike
 from .._arrays import check_dtype, check_size, parameter_zeros
 from .._graph import Builder, Parameter
 from .._random import draw_seed, uniform
+from ._lazy import Lazy
 from ._weighted import Biased
 
-__all__ = ["Linear"]
+__all__ = ["LazyLinear", "Linear"]
 
 
 def __dir__() -> list[str]:
@@ -99,3 +100,37 @@ class Linear(Biased):
     def get_config(self) -> dict[str, Any]:
         config = {"in_features": self.in_features, "out_features": self.out_features, "bias": "bias" in self._parameters}
         return config if self.dtype == "float32" else {**config, "dtype": self.dtype}
+
+
+class LazyLinear(Lazy):
+    """A `Linear` layer that takes ``in_features`` from its first input, and then is a `Linear`.
+
+    Parameters
+    ----------
+    out_features : int
+        The size of the last axis of the output.
+    bias, dtype, init, seed
+        As in `Linear`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Linear`.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> net = pynn.Sequential(pynn.Flatten(), pynn.LazyLinear(2, seed=0))
+    >>> net(np.ones((5, 3, 4))).shape
+    (5, 2)
+    >>> net[1]
+    Linear(in_features=12, out_features=2, bias=True)
+    """
+
+    _eager = Linear
+    _axis = -1
+
+    def __init__(
+        self, out_features: int, bias: bool = True, *, dtype: DTypeLike = "float32", init: str = "he", seed: int | None = None
+    ) -> None:
+        self._set({"out_features": out_features, "bias": bias}, {"dtype": dtype, "init": init, "seed": seed})

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._arrays import Array, is_float, real_array
+from .._hints import missing_attribute
 from .._tables import Parameters
 
 _IN_CORE = {"mean": 0, "sum": 1, "none": 1, "batchmean": 2}
@@ -77,7 +78,7 @@ class Loss:
         values = self.__dict__.get("_values", {})
         if name in values:
             return values[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise missing_attribute("loss", self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute. Settings are fixed when the loss is created."""

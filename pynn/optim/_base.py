@@ -17,6 +17,7 @@ import numpy as np
 from .. import _core
 from .._arrays import Array, writable, zeros
 from .._graph import Parameter, ParameterList, moment
+from .._hints import add_hints
 from .._tables import Parameters
 from ..layers._base import Layer
 from ._schedule import RECORD, LRScheduler, Scheduled, held_record
@@ -287,6 +288,9 @@ class Optimizer(Scheduled):
         for name, _, start in ("step=0".partition("="), *(n.partition("=") for n in self._row["numbers"].split())):
             if name not in state:
                 state[name] = np.array(float(group.get(start, start)))
+        for name in ("ema", *(kept.name for kept in parse_states(self._row["states"]))):
+            if name in state and state[name].dtype != p.data.dtype:  # of a layer that was converted, see `Layer.to`
+                state[name] = state[name].astype(p.data.dtype)
         for kept in parse_states(self._row["states"]):
             if kept.name not in state:
                 array = self._new_state(p, group, kept)
@@ -577,8 +581,8 @@ class Optimizer(Scheduled):
                     arrays += state.values()
         return arrays
 
-    def zero_grad(self) -> None:
-        """Set every gradient to zero."""
+    def zero_grad(self, set_to_none: bool = False) -> None:
+        """Set every gradient to zero. ``set_to_none`` is accepted for PyTorch's sake: arrays of gradients are never removed."""
         for group in self.param_groups:
             for p in group["params"]:
                 p.grad.fill(0)
@@ -687,3 +691,6 @@ class Optimizer(Scheduled):
     def __repr__(self) -> str:
         options = {k: v for k, v in self.options.items() if v is not None and v != 0}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in {**self.defaults, **options}.items())})"
+
+
+add_hints(Optimizer, "optimizer")

@@ -6,7 +6,7 @@ import copy
 import math
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .._tables import REQUIRED
 from ._schedule import LRScheduler, check_numbers, record
@@ -46,12 +46,17 @@ class _Called(LRScheduler):
     """A schedule whose factor for each group is returned by a user function, once per epoch."""
 
     def __init__(
-        self, optimizer: Optimizer | None, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]], last_epoch: int
+        self,
+        optimizer: Optimizer | Callable[[int], float] | Sequence[Callable[[int], float]] | None,
+        lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
+        last_epoch: int,
     ) -> None:
+        if lr_lambda is REQUIRED and optimizer is not None and (isinstance(optimizer, (list, tuple)) or callable(optimizer)):
+            lr_lambda, optimizer = optimizer, None  # LambdaLR(f): the functions alone, for an optimizer's schedule=
         given = lr_lambda if isinstance(lr_lambda, (list, tuple)) else [lr_lambda]
         if lr_lambda is not REQUIRED and not all(map(callable, given)):
             raise TypeError(f"{type(self).__name__}: lr_lambda must be a function of the epoch, or a list of them, got {lr_lambda!r}")
-        super().__init__(optimizer, last_epoch, "epoch", lr_lambda=lr_lambda)
+        super().__init__(cast("Optimizer | None", optimizer), last_epoch, "epoch", lr_lambda=lr_lambda)
 
     calls = True
 
@@ -97,7 +102,8 @@ class LambdaLR(_Called):
     Parameters
     ----------
     optimizer : Optimizer, optional
-        The optimizer whose rates change; None if the schedule is given to one as ``schedule=``.
+        The optimizer whose rates change; None if the schedule is given to one as ``schedule=``, and then `lr_lambda` may also be
+        the first argument.
     lr_lambda : callable, or list of callable
         Takes the epoch and returns a finite factor of 0 or more; one function for all groups, or one for each.
     last_epoch : int
@@ -122,7 +128,7 @@ class LambdaLR(_Called):
 
     def __init__(
         self,
-        optimizer: Optimizer | None = None,
+        optimizer: Optimizer | Callable[[int], float] | Sequence[Callable[[int], float]] | None = None,
         lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]] = REQUIRED,
         last_epoch: int = -1,
     ) -> None:
@@ -142,7 +148,8 @@ class MultiplicativeLR(_Called):
     Parameters
     ----------
     optimizer : Optimizer, optional
-        The optimizer whose rates change; None if the schedule is given to one as ``schedule=``.
+        The optimizer whose rates change; None if the schedule is given to one as ``schedule=``, and then `lr_lambda` may also be
+        the first argument.
     lr_lambda : callable, or list of callable
         Takes the epoch, from 1 on, and returns a finite factor of 0 or more; one function for all groups, or one for each.
     last_epoch : int
@@ -168,7 +175,7 @@ class MultiplicativeLR(_Called):
 
     def __init__(
         self,
-        optimizer: Optimizer | None = None,
+        optimizer: Optimizer | Callable[[int], float] | Sequence[Callable[[int], float]] | None = None,
         lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]] = REQUIRED,
         last_epoch: int = -1,
     ) -> None:
