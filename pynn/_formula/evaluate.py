@@ -125,7 +125,7 @@ class _Decimals:
         return a if condition else b
 
 
-_CONTEXT = decimal.Context(
+CONTEXT = decimal.Context(
     prec=_DIGITS, Emin=-99999, Emax=99999, traps=[decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow]
 )
 
@@ -138,7 +138,7 @@ def constant(n: Node, given: Mapping[str, decimal.Decimal] | None = None) -> dec
     ArithmeticError
         If it is not a finite float64; the message is a predicate: "too large for float64".
     """
-    with decimal.localcontext(_CONTEXT):
+    with decimal.localcontext(CONTEXT):
         try:
             found: decimal.Decimal = evaluate(n, _Decimals(), given or {})
             finite = math.isfinite(float(found))

@@ -151,3 +151,11 @@ def rebuild(root: Node, change: Callable[[Node], Node]) -> Node:
     for n in order(root):
         new[n] = change(node(n.op, *[new[arg] if isinstance(arg, Node) else arg for arg in n.args]))
     return new[root]
+
+
+def tree_size(root: Node) -> int:
+    """Return the number of nodes of a graph that is written as text, in which shared parts occur several times."""
+    sizes: dict[Node, int] = {}
+    for n in order(root):
+        sizes[n] = 1 + sum(sizes[a] for a in n.operands())
+    return sizes[root]

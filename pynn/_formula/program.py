@@ -15,7 +15,7 @@ import numpy as np
 from .derivative import Slope
 from .evaluate import constant
 from .inline import inlined
-from .nodes import BOOLEAN, Node, node, order
+from .nodes import BOOLEAN, Node, node, order, tree_size
 from .parser import read
 from .recognise import recognised
 from .stable import stable
@@ -24,7 +24,7 @@ from .table import kernels, reserved
 from .text import written
 
 Instruction = tuple[Any, ...]
-MAX_INSTRUCTIONS = 4000
+MAX_INSTRUCTIONS, _SHOWN = 4000, 2000
 _PRODUCTS = 8
 """The largest exponent for which a power is a product of squares; beyond it, its rounding errors exceed those of the power function."""
 _OPS = {
@@ -56,7 +56,7 @@ class Program:
     row : tuple or None
         ``(name, parameters)`` of the row of the activation table to which the formula is equal, if there is one.
     simplified : str
-        The formula as it is computed.
+        The formula as it is computed, unless that is very long.
     """
 
     text: str
@@ -92,6 +92,8 @@ def compile_formula(
     ------
     FormulaError
         If the text is not a formula of these names; the message shows the place.
+    TypeError
+        If it is not a str.
 
     Examples
     --------
@@ -99,7 +101,11 @@ def compile_formula(
     >>> program = compile_formula("x * sigmoid(a*x)", parameters={"a": 1.0}, learn=["a"])
     >>> program.text, program.outputs
     ('x * sigmoid(a * x)', (4, 8, 10))
+    >>> compile_formula("max(0, x)").row
+    ('relu', ())
     """
+    if not isinstance(text, str):
+        raise TypeError(f"formula: expected a str, got {type(text).__name__}")
     inputs, learn, values = tuple(inputs), tuple(learn), dict(parameters or {})
     _check_names(text, inputs, values, learn)
     shared = _compiled(text, inputs, tuple(values), frozenset(learn))
@@ -150,7 +156,9 @@ def _compiled(text: str, inputs: tuple[str, ...], parameters: tuple[str, ...], l
     slopes = [None if source is None else stable(Slope(source, kernels())(value)) for source in sources]
     code = _Code(inputs, parameters)
     outputs = [None if n is None else code.output(n, text) for n in (value, *slopes)]
-    return _Compiled(written(root), root, written(value), tuple(code.instructions), tuple(outputs))
+    computed = stable(root)
+    simplified = written(computed if tree_size(computed) <= _SHOWN else root)
+    return _Compiled(written(root), value, simplified, tuple(code.instructions), tuple(outputs))
 
 
 def _check_use(text: str, root: Node, inputs: tuple[str, ...], parameters: tuple[str, ...]) -> None:

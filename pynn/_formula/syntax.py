@@ -74,14 +74,12 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
-def check_text(text: object) -> str:
-    """Return the text of a formula, after checking that it consists of the tokens of the language and is neither long nor deep.
+def check_text(text: str) -> str:
+    """Return the text of a formula, after checking that it consists of tokens of the language and is neither long nor deep.
 
     Python's parser reads only texts that passed: no strings, attributes, subscripts, keywords or letters that Python would normalise,
     and nothing that exhausts its stack.
     """
-    if not isinstance(text, str):
-        raise TypeError(f"formula: expected a str, got {type(text).__name__}")
     if len(text) > MAX_LENGTH:
         raise FormulaError(f"a formula may have at most {MAX_LENGTH:,} characters, got {len(text):,}", text, MAX_LENGTH)
     if not text.strip():
@@ -126,7 +124,7 @@ def _check_token(text: str, at: int, kind: str, word: str, last: str, opened: li
     if word == "," and not opened:
         raise FormulaError("a comma separates the arguments of a function, and this one is outside of a call", text, at)
     begins = (kind in ("number", "name") and word not in ("and", "or")) or word == "("
-    is_call = word == "(" and last[0].isalpha() and last not in _WORDS
+    is_call = word == "(" and (last[0].isalpha() or last[0] == "_") and last not in _WORDS
     if begins and _ends_value(last) and not is_call:
         raise FormulaError("an operator is missing here; a product is written with *", text, at)
     if not begins and word not in ("+", "-") and not _ends_value(last) and (last, word) != ("(", ")"):
@@ -152,7 +150,7 @@ def _check_number(text: str, at: int, word: str) -> None:
         hint = "decimal numbers are written 0.25, 1e-3 or 12" if following != "_" else "digits are not separated by _"
         if following.isalpha() and not word.startswith("0"):
             hint = "a product is written with *"
-        raise FormulaError(f"a number is followed by {following!r}; {hint}", text, at)
+        raise FormulaError(f"a number is followed by {following!r}; {hint}", text, end)
     if len(word) > 100:
         raise FormulaError("a number may have at most 100 characters", text, at)
     value = float(word)

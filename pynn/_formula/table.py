@@ -8,7 +8,6 @@ from typing import Any
 
 from .. import _core
 from .._tables import Parameters, parse_parameters
-from .derivative import RULES
 
 FORMS: dict[str, tuple[int, int | None]] = {
     "where": (3, 3),
@@ -18,7 +17,7 @@ FORMS: dict[str, tuple[int, int | None]] = {
     **dict.fromkeys(("abs", "sign", "square"), (1, 1)),
 }
 """The functions with a syntax or a derivative of their own, with the least and the largest number of arguments."""
-FUNCTIONS = frozenset(RULES)
+FUNCTIONS = frozenset(op["name"] for op in _core.FORMULA_OPS if op["is_function"] and op["arity"] == 1) - frozenset(FORMS)
 """The functions of one argument."""
 
 
