@@ -707,6 +707,9 @@ typedef struct {
     size_t batch_size;
     int shuffle;
     uint64_t seed;                  /* with the epoch number, determines the order of rows */
+    /* penalty / 2 times the sum of squares of all trained matrices, divided by the sum of the
+     * weights of the rows of a batch, by their number without weights, is added to its loss */
+    double penalty;
     /* whether an epoch omits its last batch if that is smaller than the others */
     int drop_last;
     const pn_group *groups;         /* the parameters to update, and how */
@@ -752,6 +755,13 @@ void pn_fit_keep(pn_fit *fit, void *const *y);
 /* The order of the rows in the last epoch, as indices into the subset of the data. NULL without
  * shuffling and before the first epoch. */
 const size_t *pn_fit_order(const pn_fit *fit);
+/* Sets the order of the rows in an epoch, as indices into the subset of the data. The fit must
+ * shuffle, and order must have as many indices as there are rows. */
+pn_status pn_fit_set_order(pn_fit *fit, uint64_t epoch, const size_t *order, pn_error *error);
+/* Sums over the batches since the epoch began: of the weighted mean of the losses and of the
+ * penalty, each times the rows of the batch, and the rows. */
+typedef struct { double loss, penalty; size_t rows; } pn_fit_sums;
+pn_fit_sums pn_fit_objective(const pn_fit *fit);
 /* Starts timing the steps of the plans, and resets *times, to which the time of a step of fit
  * outside its plan is added. NULL ends this. Returns the plan of full batches, which the fit still
  * owns, or NULL without data. */

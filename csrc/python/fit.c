@@ -6,24 +6,11 @@
 #include "health.h"
 #include "losses.h"
 #include "plan.h"
+#include "scores.h"
 #include "service.h"
 #include "stop.h"
 #include "update.h"
 #include <stdlib.h>
-
-/* (loss sum, divisor, values, correct, rows, hits, not_one_hot) of each loss. */
-PyObject *scores_tuple(const pn_score *s, size_t n)
-{
-    PyObject *all = PyTuple_New((Py_ssize_t)n);
-    for (size_t i = 0; all && i < n; i++) {
-        PyObject *one = Py_BuildValue("ddnnnnn", s[i].loss, s[i].divisor, (Py_ssize_t)s[i].values,
-                                      (Py_ssize_t)s[i].correct, (Py_ssize_t)s[i].rows,
-                                      (Py_ssize_t)s[i].hits, (Py_ssize_t)s[i].not_one_hot);
-        if (!one) Py_CLEAR(all);
-        else PyTuple_SET_ITEM(all, (Py_ssize_t)i, one);
-    }
-    return all;
-}
 
 void converted_clear(converted *t)
 {
@@ -255,16 +242,18 @@ static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     static char *names[] = { "graph",         "x",       "y",      "criteria",
                              "batch_size",    "shuffle", "seed",   "groups",
                              "sample_weight", "finite",  "health", "solver",
-                             "drop_last",     "rows",    NULL };
+                             "drop_last",     "rows",    "penalty", NULL };
     PyObject *graph, *x, *y, *criteria, *list, *weight = Py_None, *solver = Py_None,
              *rows = Py_None;
     Py_ssize_t batch_size;
     int shuffle, finite = 0, health = 0, drop_last = 0;
+    double penalty = 0;
     unsigned long long seed;
     pn_error error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO|OppOpO", names, &graph, &x, &y,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!npKO|OppOpOd", names, &graph, &x, &y,
                                      &PyTuple_Type, &criteria, &batch_size, &shuffle, &seed, &list,
-                                     &weight, &finite, &health, &solver, &drop_last, &rows))
+                                     &weight, &finite, &health, &solver, &drop_last, &rows,
+                                     &penalty))
         return NULL;
     GraphObject *g = as_graph(graph);
     if (!g || !can_write(g)) return NULL;
@@ -292,6 +281,7 @@ static PyObject *fit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                                       .batch_size = batch_size < 1 ? 0 : (size_t)batch_size,
                                       .shuffle = shuffle,
                                       .seed = seed,
+                                      .penalty = penalty,
                                       .drop_last = drop_last,
                                       .finite = finite,
                                       .health = health,
@@ -334,32 +324,6 @@ static int leave_training(FitObject *self, released *r)
     const int stopped = gates_leave(&self->hold, r);
     self->busy = 0;
     return stopped;
-}
-
-/* Parses the result of scores_tuple for n losses. */
-static int parse_scores(PyObject *given, size_t n, pn_score *s)
-{
-    if (!PyTuple_Check(given) || (size_t)PyTuple_GET_SIZE(given) != n) {
-        PyErr_Format(PyExc_ValueError, "scores: expected a tuple of %zu, one per loss", n);
-        return 0;
-    }
-    for (size_t i = 0; i < n; i++) {
-        PyObject *one = PyTuple_GET_ITEM(given, (Py_ssize_t)i);
-        Py_ssize_t values, correct, rows, hits, not_one_hot;
-        if (!PyTuple_Check(one)) {
-            PyErr_Format(PyExc_TypeError, "scores: expected tuples, got %.80R", one);
-            return 0;
-        }
-        if (!PyArg_ParseTuple(one, "ddnnnnn", &s[i].loss, &s[i].divisor, &values, &correct, &rows,
-                              &hits, &not_one_hot))
-            return 0;
-        s[i].values = (size_t)values;
-        s[i].correct = (size_t)correct;
-        s[i].rows = (size_t)rows;
-        s[i].hits = (size_t)hits;
-        s[i].not_one_hot = (size_t)not_one_hot;
-    }
-    return 1;
 }
 
 static PyObject *fit_epoch(FitObject *self, PyObject *args)
@@ -450,6 +414,36 @@ static PyObject *fit_order(FitObject *self, void *unused)
     return copy;
 }
 
+static PyObject *fit_set_order(FitObject *self, PyObject *args)
+{
+    unsigned long long epoch;
+    PyObject *given;
+    pn_error error;
+    if (!PyArg_ParseTuple(args, "KO", &epoch, &given)) return NULL;
+    PyArrayObject *a = (PyArrayObject *)PyArray_FROM_OTF(given, NPY_INTP, NPY_ARRAY_CARRAY_RO);
+    if (!a) return NULL;
+    pn_status status = PN_OK;
+    const int fits = (size_t)PyArray_SIZE(a) == self->converted.data.rows;
+    if (!fits)
+        PyErr_Format(PyExc_ValueError, "order: expected %zu indices, got %zd",
+                     self->converted.data.rows, PyArray_SIZE(a));
+    const int entered = fits && enter(self);
+    if (entered) {
+        status = pn_fit_set_order(self->fit, epoch, PyArray_DATA(a), &error);
+        self->busy = 0;
+    }
+    Py_DECREF(a);
+    if (!entered) return NULL;
+    return status ? raise_status(status, &error) : Py_NewRef(Py_None);
+}
+
+static PyObject *fit_objective(FitObject *self, void *unused)
+{
+    (void)unused;
+    const pn_fit_sums s = pn_fit_objective(self->fit);
+    return Py_BuildValue("ddn", s.loss, s.penalty, (Py_ssize_t)s.rows);
+}
+
 static PyObject *fit_profile(FitObject *self, PyObject *unused)
 {
     (void)unused;
@@ -534,6 +528,9 @@ static PyMethodDef fit_methods[] = {
     { "keep", (PyCFunction)fit_keep, METH_O,
       "keep($self, rows, /)\n--\n\n"
       "Return arrays that later calls fill with predictions for this many rows; 0 ends this." },
+    { "set_order", (PyCFunction)fit_set_order, METH_VARARGS,
+      "set_order($self, epoch, order, /)\n--\n\n"
+      "Set the order of the rows in an epoch, instead of the one that the seed determines." },
     { "profile", (PyCFunction)fit_profile, METH_NOARGS,
       "profile($self, /)\n--\n\nStart timing every step, for times." },
     { "reset", (PyCFunction)fit_reset, METH_NOARGS,
@@ -555,6 +552,10 @@ static PyGetSetDef fit_getset[] = {
       NULL },
     { "order", (getter)fit_order, NULL,
       "The order of the rows in the last epoch; None without shuffling.", NULL },
+    { "objective", (getter)fit_objective, NULL,
+      "Sums over the batches of the epoch so far: the weighted mean loss and the penalty, each "
+      "times the rows of the batch, and the rows.",
+      NULL },
     { "origin", (getter)fit_origin, NULL,
       "(place, node, slot, row) of the first value of the last step that was not finite, or None.",
       NULL },
@@ -569,9 +570,10 @@ static PyType_Slot fit_slots[] = {
     { Py_tp_getset, fit_getset },
     { Py_tp_doc,
       "Fit(graph, x, y, criteria, batch_size, shuffle, seed, groups, sample_weight=None, "
-      "finite=False, health=False, solver=None, drop_last=False, rows=None)\n--\n\n"
+      "finite=False, health=False, solver=None, drop_last=False, rows=None, penalty=0.0)\n--\n\n"
       "Training of a graph: one epoch per call, or one batch per call if x and y are None. With x "
-      "alone, it can only measure health. rows: indices of the rows to use; None for all." },
+      "alone, it can only measure health. rows: indices of the rows to use; None for all. penalty: "
+      "of the squares of all matrices, as in pn_fit_options." },
     { 0, NULL },
 };
 static PyType_Spec fit_spec = { "pynn._core.Fit", sizeof(FitObject), 0, GC_TYPE, fit_slots };

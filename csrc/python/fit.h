@@ -15,7 +15,6 @@ typedef struct {
     pn_data data;
     PyObject *subset;                       /* array of data.subset, or NULL */
 } converted;
-PyObject *scores_tuple(const pn_score *s, size_t n);
 void converted_clear(converted *t);
 /* The number of elements of one sample of a node's output. */
 size_t sample_width(const GraphObject *g, size_t node);

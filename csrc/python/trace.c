@@ -4,6 +4,7 @@
 #include "fit.h"
 #include "gate.h"
 #include "model.h"
+#include "scores.h"
 #include "service.h"
 #include "stop.h"
 #include <stdlib.h>

@@ -328,6 +328,11 @@ static int take_pairs(groups *g, PyObject *list, pn_segment *segments, size_t *n
         s->dtype = PyArray_TYPE((PyArrayObject *)p) == NPY_FLOAT ? PN_F32 : PN_F64;
         s->n = (size_t)PyArray_SIZE((PyArrayObject *)p);
         *n += s->n;
+        const int ndim = PyArray_NDIM((PyArrayObject *)p);
+        if (ndim > 1) {
+            s->rows = (size_t)PyArray_DIM((PyArrayObject *)p, ndim - 2);
+            s->cols = (size_t)PyArray_DIM((PyArrayObject *)p, ndim - 1);
+        }
         if (!(s->p = hold(g, p, s->dtype, s->n, "parameter")) ||
             !(s->g = hold(g, grad, s->dtype, s->n, "gradient")))
             return 0;

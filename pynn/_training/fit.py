@@ -20,6 +20,8 @@ from .scale import Observed
 from .turns import turn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -54,6 +56,12 @@ class Options(NamedTuple):
     resume_from: Any = None
     classes: Array | None = None
     """All labels, if ``y`` holds labels, see ``partial_fit``."""
+    penalty: float | None = None
+    """The factor of the L2 penalty on all matrices: ``penalty * sum(w**2) / (2 * rows of the batch)`` is added to the loss of a
+    step. If it is given, also as 0, the mean over rows of what the steps minimised is reported as ``loss``, and the penalty in it as
+    ``penalty``."""
+    order: Callable[[int], Array] | None = None
+    """A function that returns the order of the rows of an epoch, given their number, in place of the order that the seed determines."""
 
 
 class Part(NamedTuple):
@@ -124,7 +132,16 @@ class Session:
         if prepared.batches is not None:
             prepared.batches.leave_out(self.training.epoch)
         setup = Setup(
-            prepared, kept, batch_size, given.shuffle, seed, bool(given.drop_last), given.on_nan == "raise", observed
+            prepared,
+            kept,
+            batch_size,
+            given.shuffle,
+            seed,
+            bool(given.drop_last),
+            given.on_nan == "raise",
+            observed,
+            given.penalty,
+            given.order,
         )
         self.epochs = epochs
         before = net._fitted, net.optimizer, net._monitor
@@ -163,11 +180,11 @@ class Session:
             self.net._health, self.net._monitor = self.net._monitor.report(), None
 
 
-def fit(net: Net, X: Any, y: Any, given: Options) -> History:
+def fit(net: Net, X: Any, y: Any, given: Options, part: Part = Part()) -> History:  # noqa: B008
     """Train a net; see `Net.fit`."""
     progress = Progress(given.verbose, given.epochs, given.initial_epoch)
     with turn(net, "fit") as mine:
-        session = Session(net, X, y, given, mine)
+        session = Session(net, X, y, given, mine, part)
         history = session.begin()
         try:
             session.loop.train(session.epochs, progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -44,6 +44,9 @@ class Setup(NamedTuple):
     """Whether training stops at a step that is not finite: ``on_nan="raise"``."""
     observed: Observed | None
     """A sample of the data for the health report; None with ``health=False``."""
+    penalty: float | None
+    order: Callable[[int], Array] | None
+    """As in `Options`."""
 
 
 def validated_epochs(given: Any, epochs: range) -> set[int]:
@@ -102,7 +105,8 @@ class Loop:
         self._parameters = net.parameters()
         self._known = self._state()
         arrays = prepared.data if prepared.batches is None else ()
-        updates = opt.core_groups(), prepared.core_weight(), setup.finite, setup.observed is not None, opt.core_solver(), setup.drop_last
+        weight, units = self.objective.core_weights(prepared.weight, prepared.graph.dtype)
+        updates = opt.core_groups(), weight, setup.finite, setup.observed is not None, opt.core_solver(), setup.drop_last
         run = _core.Fit(
             prepared.graph,
             as_core(arrays) if arrays else None,
@@ -113,6 +117,7 @@ class Loop:
             setup.seed,
             *updates,
             rows=prepared.part,
+            penalty=(setup.penalty or 0.0) / units[0],
         )
         run.step = opt.steps
         self.run = run
@@ -148,6 +153,8 @@ class Loop:
         self.optimizer.begin_epoch(epoch if prepared.batches is None else 0, is_current=True)
         if prepared.batches is not None:
             return self._from_batches(prepared.batches)
+        if self.setup.order is not None:
+            self.run.set_order(epoch, self.setup.order(prepared.rows))
         scores, batches = self.training.run_epoch(self.run, epoch, *self._hooks)
         seen = min(batches * self.setup.batch_size, prepared.rows)
         if not self.kept or seen == prepared.rows:
@@ -155,6 +162,13 @@ class Loop:
         order = self.run.order
         some = np.arange(seen) if order is None else order[:seen]
         return self.objective.logs("", scores, rows_of(prepared.taken(prepared.target), some), [out[some] for out in self.kept])
+
+    def _objective_logs(self) -> dict[str, float]:
+        """Return what replaces the loss with the option ``penalty``."""
+        if self.setup.penalty is None:
+            return {}
+        loss, penalty, rows = self.run.objective
+        return {"loss": (loss + penalty) / rows, "penalty": penalty / rows}
 
     def _batch_begin(self, batch: int) -> None:
         self.events.call("on_train_batch_begin", batch, {})
@@ -182,6 +196,8 @@ class Loop:
             self.objective.remember(target)
             before = run.step
             weights, units = self.objective.core_weights(weight, self.prepared.graph.dtype)
+            if self.setup.penalty is not None:  # the core needs the weights themselves, and a batch has its own unit
+                weights, units = weight, [1.0] * len(units)
             score = self.objective.in_units(run.batch(as_core(data), target, weights), units)
             total = score if total is None else summed(total, score)
             if run.step == before:  # the core takes no step if the loss is not finite
@@ -198,6 +214,8 @@ class Loop:
         """Return the names that will be reported, and whether a greater number is better."""
         rises = self.objective.rises("")
         whole = {**rises, "seconds": False}
+        if self.setup.penalty is not None:
+            whole["penalty"] = False
         return whole if self.validation is None else whole | {f"val_{name}": up for name, up in rises.items()}
 
     def check(self) -> None:
@@ -245,7 +263,7 @@ class Loop:
             self.net._monitor.epoch = epoch
         start = time.perf_counter()
         try:
-            scores = self._epoch(epoch)
+            scores = self._epoch(epoch) | self._objective_logs()
         finally:
             self.optimizer.count_steps(self.run.step)
         scores["seconds"] = time.perf_counter() - start

@@ -96,6 +96,7 @@ class Run:
         self.metrics, self.shuffle, self.drop_last, self.callbacks = metrics, shuffle, drop_last, callbacks
         self.seed, self.name, self.group = seed, name, group
         self.history: History | None = None
+        self._options: dict[str, Any] = {}  # further options of the training, which estimators set
 
     def __repr__(self) -> str:
         called = "" if self.name is None else f"{self.name}: "
@@ -240,6 +241,7 @@ def _job(title: str, run: Run, common: Options, indices: _Indices) -> Job:
         shuffle=run.shuffle,
         callbacks=listed(run.callbacks),
         seed=run.seed,
+        **run._options,
     )
     part = Part(indices.checked(run.rows, "rows"), indices.checked(run.validation_rows, "validation_rows"))
     return Job(title, run.group, run.model, given, part)

@@ -66,7 +66,9 @@
     PN_MAXIMIZE(S)
 #define PN_SETTINGS_adam(S) \
     PN_LR(S, "1e-3") PN_ADAM_BETAS(S) PN_EPS(S, "1e-8") PN_L2(S) PN_AMSGRAD(S) PN_MAXIMIZE(S) \
-    PN_DECOUPLED(S)
+    PN_DECOUPLED(S) \
+    S(one, eps_hat, "False", \
+      "Whether eps is added to the root before its bias correction, as in Keras and scikit-learn.")
 #define PN_SETTINGS_adamw(S) \
     PN_LR(S, "1e-3") PN_ADAM_BETAS(S) PN_EPS(S, "1e-8") PN_DECAY(S, "0.01") PN_AMSGRAD(S) \
     PN_MAXIMIZE(S)
@@ -335,7 +337,7 @@ UPDATE(lion)
                    "exp_avg_sq = betas[1] * exp_avg_sq + (1 - betas[1]) * g**2; " \
                    "max_exp_avg_sq = maximum(max_exp_avg_sq, exp_avg_sq) if amsgrad else exp_avg_sq; " \
                    "p = p - lr * exp_avg / (1 - betas[0]**t) / (sqrt(max_exp_avg_sq / (1 - betas[1]**t)) + " \
-                   "eps)", \
+                   "(eps / sqrt(1 - betas[1]**t) if eps_hat else eps))", \
         .summary = "Adam: the running mean of gradients over the root of the running mean of their " \
                    "squares.", \
         .source = "Kingma, D. P. and Ba, J. (2014). Adam: a method for stochastic optimization. " \
@@ -535,6 +537,7 @@ PREPARE(adam)
 {
     prepare_moments(o->lr, o->betas, o->eps, o->weight_decay, o->decoupled_weight_decay != 0, step,
                     h);
+    if (o->eps_hat != 0) h->eps *= h->correction;
 }
 PREPARE(adamw) { prepare_moments(o->lr, o->betas, o->eps, o->weight_decay, 1, step, h); }
 

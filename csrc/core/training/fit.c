@@ -5,6 +5,7 @@
 #include "data.h"
 #include "health.h"
 #include "origin.h"
+#include "penalty.h"
 #include "score.h"
 #include "solve.h"
 #include "step.h"
@@ -33,6 +34,7 @@ struct pn_fit {
     int diverged;
     pn_origin origin;               /* where the first value that is not finite came from */
     pn_health *health;              /* may be NULL */
+    pn_fit_sums sums;               /* over the batches of the epoch so far */
     /* The gradient of a small parameter near the inputs. A NaN in backward propagates to it. May be
      * NULL. */
     const void *probe;
@@ -186,6 +188,11 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     const pn_monitor *monitor = f->health ? pn_health_begin(f->health, p) : NULL;
     status = pn_train_step(p, f->batch.x, tick, f->batch.losses, o->n_criteria, 1, monitor, error);
     if (status) return status;
+    const double penalty = pn_penalty_add(o, f->batch.losses, p->rows),
+                 rows = (double)p->rows;
+    f->sums.loss += rows * pn_objective_mean(f->batch.losses, o->n_criteria);
+    f->sums.penalty += rows * penalty;
+    f->sums.rows += p->rows;
     keep_predictions(f, p, data, start);
     if (f->times) {
         f->times->loss += p->loss_seconds - loss_before;
@@ -197,7 +204,7 @@ static pn_status step_on(pn_fit *f, pn_plan *p, const pn_data *data, const size_
     if (!o->finite || step_is_finite(f)) ++*step;
     /* evaluates the losses again, so the score must be updated before */
     else if ((status = diverge(f, p, order, start, *step, error))) return status;
-    const pn_pass pass = { p, f->batch.x, tick, f->batch.losses, &f->last_poll };
+    const pn_pass pass = { p, f->batch.x, tick, f->batch.losses, penalty, &f->last_poll };
     const int solves = !f->diverged && o->solver, updates = !f->diverged && !o->solver;
     if (updates)
         pn_update_recording(o->groups, o->n_groups, *step, f->epoch,
@@ -236,6 +243,28 @@ static void reset_origin(pn_fit *f)
     f->origin = (pn_origin){ .place = PN_UNKNOWN, .row = SIZE_MAX };
 }
 
+/* Uses the order just stored, which is that of the subset if there is one. */
+static void use_order(pn_fit *f, uint64_t epoch)
+{
+    for (size_t k = 0; f->subset_order && k < f->data->rows; k++)
+        f->order[k] = f->data->subset[f->subset_order[k]];
+    f->ordered_epoch = epoch;
+    f->is_ordered = 1;
+}
+
+pn_status pn_fit_set_order(pn_fit *f, uint64_t epoch, const size_t *order, pn_error *error)
+{
+    if (!f->order)
+        return pn_fail(error, PN_BAD_STATE, "an order needs data and a fit that shuffles");
+    for (size_t k = 0; k < f->data->rows; k++)
+        if (order[k] >= f->data->rows)
+            return pn_fail(error, PN_BAD_VALUE, "order: %zu is not one of %zu rows", order[k],
+                           f->data->rows);
+    memcpy(f->subset_order ? f->subset_order : f->order, order, f->data->rows * sizeof *order);
+    use_order(f, epoch);
+    return PN_OK;
+}
+
 pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int64_t *step,
                       pn_score *score, pn_error *error)
 {
@@ -250,10 +279,7 @@ pn_status pn_fit_part(pn_fit *f, uint64_t epoch, size_t first, size_t count, int
     if (o->shuffle && !(f->is_ordered && f->ordered_epoch == epoch)) {
         pn_random_permutation(o->seed, epoch, f->data->rows,
                               f->subset_order ? f->subset_order : f->order);
-        for (size_t k = 0; f->subset_order && k < f->data->rows; k++)
-            f->order[k] = f->data->subset[f->subset_order[k]];
-        f->ordered_epoch = epoch;
-        f->is_ordered = 1;
+        use_order(f, epoch);
     }
     const size_t batches = (f->data->rows + (o->drop_last ? 0 : f->batch_size - 1)) / f->batch_size;
     const size_t end = first < batches ? first + pn_min(count, batches - first) : batches,
@@ -282,7 +308,12 @@ int pn_fit_health(const pn_fit *f, size_t node, pn_node_health *health)
     return 1;
 }
 
-void pn_fit_reset(pn_fit *f) { if (f->health) pn_health_reset(f->health); }
+void pn_fit_reset(pn_fit *f)
+{
+    f->sums = (pn_fit_sums){ 0 };
+    if (f->health) pn_health_reset(f->health);
+}
+pn_fit_sums pn_fit_objective(const pn_fit *f) { return f->sums; }
 const pn_origin *pn_fit_origin(const pn_fit *f) { return &f->origin; }
 
 pn_status pn_fit_measure_health(pn_fit *f, pn_error *error)

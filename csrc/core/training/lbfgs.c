@@ -11,7 +11,7 @@
 /* State kept between calls, stored at the beginning of the memory. All members are doubles, so that
  * the memory is one array. */
 typedef struct {
-    double iterations, evaluations, count, first, t, diagonal, previous_loss, unused;
+    double iterations, evaluations, count, first, t, diagonal, previous_loss, loss;
 } lbfgs_state;
 enum { STATE_DOUBLES = sizeof(lbfgs_state) / sizeof(double), VECTORS = 7 };
 
@@ -307,6 +307,7 @@ pn_status pn_lbfgs_step(const pn_lbfgs *o, pn_closure *closure, void *context, d
     if (more > 0 && largest(n, f.g) <= o->tolerance_grad) more = 0;
     for (size_t iteration = 1; more > 0 && iteration <= o->max_iter; iteration++)
         more = iterate(&f, iteration);
+    now.loss = f.loss;
     memcpy(o->memory, &now, sizeof now);
     if (more >= 0) return PN_OK;
     error->text[0] = 0;

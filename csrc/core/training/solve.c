@@ -4,6 +4,7 @@
 #include "../base/error.h"
 #include "../base/poll.h"
 #include "../graph/samples.h"
+#include "penalty.h"
 #include "step.h"
 #include <math.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@ typedef struct {
     const pn_solving *s;
     const pn_fit_options *o;
     const pn_pass *pass;
+    double penalty;             /* of the last evaluation */
     int fresh;
     pn_status status;
     pn_error *error;
@@ -21,12 +23,7 @@ typedef struct {
 /* ---- the loss -------------------------------------------------------------------------------- */
 static double total_loss(const solver_call *a)
 {
-    double sum = 0;
-    for (size_t i = 0; i < a->o->n_criteria; i++) {
-        const pn_loss_batch *w = &a->pass->losses[i];
-        sum += w->divisor ? w->loss->factor * w->sum / w->divisor : 0;
-    }
-    return sum;
+    return pn_objective_mean(a->pass->losses, a->o->n_criteria) + a->penalty;
 }
 
 static pn_status evaluate(solver_call *a, int backward, double *loss, pn_error *error)
@@ -35,6 +32,8 @@ static pn_status evaluate(solver_call *a, int backward, double *loss, pn_error *
         return pn_fail(error, PN_STOPPED, "stopped within a step");
     pn_status status = pn_train_step(a->pass->plan, a->pass->x, a->pass->tick, a->pass->losses,
                                      a->o->n_criteria, backward, NULL, error);
+    if (!status && backward)
+        a->penalty = pn_penalty_add(a->o, a->pass->losses, a->pass->plan->rows);
     *loss = total_loss(a);
     return status;
 }
@@ -152,6 +151,9 @@ static pn_status solve_lm(solver_call *a)
 static pn_status check_lm(const pn_graph *g, const pn_data *data, const pn_fit_options *o,
                           pn_error *error)
 {
+    if (o->penalty)
+        return pn_fail(error, PN_BAD_VALUE,
+                       "penalty: LevenbergMarquardt minimises squared errors alone; use LBFGS");
     if (data && o->batch_size < data->rows)
         return pn_fail(error, PN_BAD_VALUE,
                        "batch_size: LevenbergMarquardt takes all %zu rows in one batch, "
@@ -227,6 +229,11 @@ void pn_solving_free(pn_solving *s)
 pn_status pn_solve(const pn_solving *s, const pn_fit_options *o, const pn_pass *pass,
                    pn_error *error)
 {
-    solver_call a = { .s = s, .o = o, .pass = pass, .fresh = 1, .error = error };
+    solver_call a = { .s = s,
+                      .o = o,
+                      .pass = pass,
+                      .penalty = pass->penalty,
+                      .fresh = 1,
+                      .error = error };
     return o->solver->kind == PN_SOLVE_LM ? solve_lm(&a) : solve_lbfgs(&a);
 }

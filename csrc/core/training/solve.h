@@ -25,13 +25,14 @@ typedef struct {
 pn_status pn_solving_new(const pn_graph *g, const pn_data *data, const pn_fit_options *o,
                          pn_solving *s, pn_error *error);
 void pn_solving_free(pn_solving *s);
-/* The current batch, on which pn_train_step(plan, x, tick, losses) has just run. last_poll: as in
- * pn_poll. */
+/* The current batch, on which pn_train_step(plan, x, tick, losses) has just run. penalty: what
+ * pn_penalty_add returned for it. last_poll: as in pn_poll. */
 typedef struct {
     pn_plan *plan;
     const void *const *x;
     uint64_t tick;
     pn_loss_batch *losses;
+    double penalty;
     int64_t *last_poll;
 } pn_pass;
 pn_status pn_solve(const pn_solving *s, const pn_fit_options *o, const pn_pass *pass,
