@@ -63,7 +63,7 @@ _NAMES = {
 }
 """The module of each public name that is re-exported individually."""
 _MODULES = ("callbacks", "datasets", "functional", "grad", "init", "io", "lab", "layers", "losses", "metrics", "optim", "plot", "testing")
-_UNLISTED = ("activations", "compose", "model", "reference")
+_UNLISTED = ("activations", "compose", "model", "reference", "sklearn")
 """Modules that are attributes of the package but not listed in ``__all__``."""
 
 

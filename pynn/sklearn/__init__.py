@@ -1,0 +1,46 @@
+"""Estimators for scikit-learn: nets with the interface of its multi-layer perceptrons.
+
+`MLPClassifier` and `MLPRegressor` take the parameters of scikit-learn's classes of the same names, with the same meaning and
+defaults, and have the same attributes after ``fit``. Further keyword-only parameters give access to pynn's activations, layers,
+losses, optimizers and schedules.
+
+This package needs scikit-learn, which ``pip install "pynn-c[sklearn]"`` installs.
+
+Examples
+--------
+>>> from pynn.sklearn import MLPClassifier
+>>> from sklearn.datasets import load_iris
+>>> X, y = load_iris(return_X_y=True)
+>>> MLPClassifier((16,), activation="gelu", max_iter=300, random_state=0).fit(X, y).score(X, y) > 0.95
+True
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._mlp import MLPClassifier, MLPRegressor
+
+_HOMES = {
+    "MLPClassifier": "_mlp",
+    "MLPRegressor": "_mlp",
+}
+"""The module of each public name, imported when the name is first used."""
+
+__all__ = ["MLPClassifier", "MLPRegressor"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        importlib.import_module("sklearn")
+    except ImportError as error:
+        raise ImportError(f'pynn.sklearn.{name} needs scikit-learn: pip install "pynn-c[sklearn]"') from error
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
