@@ -158,6 +158,8 @@ def _check_events(callback: Callback) -> None:
     for name in dict.fromkeys((*vars(callback), *dir(type(callback)))):
         if not name.startswith("on_") and name not in _NOT_EVENTS:
             continue
+        if name in _ARGUMENTS and not overrides(callback, name):
+            continue
         method = getattr(callback, name)
         if not callable(method):
             continue
