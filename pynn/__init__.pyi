@@ -197,6 +197,7 @@ from .losses import BCELoss as BCELoss
 from .losses import BCEWithLogitsLoss as BCEWithLogitsLoss
 from .losses import CIoULoss as CIoULoss
 from .losses import CTCLoss as CTCLoss
+from .losses import CategoricalHingeLoss as CategoricalHingeLoss
 from .losses import CosineEmbeddingLoss as CosineEmbeddingLoss
 from .losses import CrossEntropyLoss as CrossEntropyLoss
 from .losses import DiceLoss as DiceLoss
@@ -204,13 +205,17 @@ from .losses import FocalLoss as FocalLoss
 from .losses import FunctionLoss as FunctionLoss
 from .losses import GIoULoss as GIoULoss
 from .losses import GaussianNLLLoss as GaussianNLLLoss
+from .losses import GeneralizedCrossEntropyLoss as GeneralizedCrossEntropyLoss
 from .losses import HingeEmbeddingLoss as HingeEmbeddingLoss
+from .losses import HingeLoss as HingeLoss
 from .losses import HuberLoss as HuberLoss
 from .losses import IoULoss as IoULoss
 from .losses import KLDivLoss as KLDivLoss
 from .losses import L1Loss as L1Loss
 from .losses import LogCoshLoss as LogCoshLoss
+from .losses import MAPELoss as MAPELoss
 from .losses import MSELoss as MSELoss
+from .losses import MSLELoss as MSLELoss
 from .losses import MarginRankingLoss as MarginRankingLoss
 from .losses import MultiLabelMarginLoss as MultiLabelMarginLoss
 from .losses import MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss
@@ -221,7 +226,9 @@ from .losses import QuantileLoss as QuantileLoss
 from .losses import SigmoidFocalLoss as SigmoidFocalLoss
 from .losses import SmoothL1Loss as SmoothL1Loss
 from .losses import SoftMarginLoss as SoftMarginLoss
+from .losses import SquaredHingeLoss as SquaredHingeLoss
 from .losses import TripletMarginLoss as TripletMarginLoss
+from .losses import TverskyLoss as TverskyLoss
 from .losses._base import Loss as Loss
 from .model import Input as Input
 from .model import Model as Model
@@ -396,6 +403,8 @@ __all__ = [
     "HuberLoss",
     "LogCoshLoss",
     "QuantileLoss",
+    "MAPELoss",
+    "MSLELoss",
     "BCELoss",
     "BCEWithLogitsLoss",
     "SigmoidFocalLoss",
@@ -403,17 +412,22 @@ __all__ = [
     "PoissonNLLLoss",
     "GaussianNLLLoss",
     "HingeEmbeddingLoss",
+    "HingeLoss",
+    "SquaredHingeLoss",
     "SoftMarginLoss",
     "MarginRankingLoss",
     "CrossEntropyLoss",
     "NLLLoss",
     "FocalLoss",
+    "GeneralizedCrossEntropyLoss",
+    "CategoricalHingeLoss",
     "MultiMarginLoss",
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "CosineEmbeddingLoss",
     "TripletMarginLoss",
     "DiceLoss",
+    "TverskyLoss",
     "IoULoss",
     "GIoULoss",
     "CIoULoss",

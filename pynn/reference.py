@@ -70,7 +70,10 @@ _ACTIVATIONS = {row["name"]: row for row in _core.ACTIVATIONS}
 _LOSSES = {row["name"]: row for row in _core.LOSSES}
 _OPTIMIZERS = {row["name"]: row for row in _core.OPTIMIZERS}
 _NUMPY = {name: getattr(np, name) for name in ("sqrt", "sign", "clip", "where", "mean", "abs", "maximum", "minimum")}
-_LOSS_NAMES = {"len": len, **_NUMPY, **{name: getattr(np, name) for name in ("cosh", "exp", "log", "log1p", "pi", "sum")}}
+_LOSS_NAMES = {
+    **{"len": len, "largest": np.max, **_NUMPY},
+    **{name: getattr(np, name) for name in ("cosh", "exp", "log", "log1p", "pi", "sum")},
+}
 
 
 # ---- layers ---------------------------------------------------------------------------------------------------------

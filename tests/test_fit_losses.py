@@ -17,8 +17,8 @@ N, BATCH = 23, 8
 X = RNG.normal(size=(N, 6))
 W = RNG.random(N) * (np.arange(N) % 5 > 0)
 TRAINED = sorted(name for name in pynn.losses.by_name if name != "ctc")
-BY_CLASS = ["cross_entropy", "nll", "focal"]
-LAST = {"bce": "sigmoid", "dice": "sigmoid", "nll": "log_softmax", "kl_div": "log_softmax"}
+BY_CLASS = ["cross_entropy", "nll", "focal", "generalized_cross_entropy"]
+LAST = {"bce": "sigmoid", "dice": "sigmoid", "tversky": "sigmoid", "nll": "log_softmax", "kl_div": "log_softmax"}
 
 
 def net(shape: tuple[int, ...], outputs: int = 1, last: str | None = None) -> pynn.Model:

@@ -30,6 +30,7 @@ MAX_LINES, MAX_FUNCTION_LINES = 600, 60
 LONGER_FILES = {
     "pynn.h": 900,
     "core/kernels/activations.h": 650,
+    "core/kernels/losses.h": 650,
     "core/kernels/optimizers.h": 650,
     "core/layers/norm.c": 650,
 }

@@ -31,6 +31,8 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "hinge_embedding": [{"margin": 2.0}],
     "margin_ranking": [{"margin": 0.7}], "multi_margin": [{"p": 2, "margin": 0.5}, {"weight": [1.0, 2.0, 0.5, 1.0, 3.0]}],
     "cosine_embedding": [{"margin": 0.3}], "triplet_margin": [{"p": 1.0}, {"p": 3.0, "margin": 2.0}],
+    "mape": [{"eps": 0.5}], "msle": [{"eps": 0.2}], "tversky": [{"alpha": 0.3, "beta": 1.2, "smooth": 0.1}],
+    "generalized_cross_entropy": [{"q": 1.0, "ignore_index": 2}, {"q": 0.01, "weight": [1.0, 2.0, 0.5, 1.0, 3.0]}],
     "dice": [{"smooth": 0.1}], "iou": [{"eps": 0.1}],
     "cross_entropy": [{"label_smoothing": 0.1}, {"weight": [1.0, 2.0, 0.5, 1.0, 3.0], "label_smoothing": 0.3, "ignore_index": 2}],
     "nll": [{"weight": [1.0, 2.0, 0.5, 1.0, 3.0], "ignore_index": 2}], "multilabel_soft_margin": [{"weight": [1.0, 2.0, 0.5, 1.0, 3.0]}],

@@ -109,11 +109,11 @@ def test_stubs_and_pages_are_made_of_the_new_rows(copy: Path) -> None:
     assert run(copy, "docs/generate.py", "--check").returncode == 0
     expected = {
         "pynn/layers/activation.pyi": "class ISRU(",
-        "pynn/losses/__init__.pyi": "class TverskyLoss(",
+        "pynn/losses/__init__.pyi": "class JaccardLoss(",
         "pynn/optim/__init__.pyi": "class Signum(",
         "pynn/optim/lr_scheduler.pyi": "class InverseSqrtLR(",
         "docs/activations.md": "`pynn.isru`",
-        "docs/losses.md": "`TverskyLoss`, **tversky**",
+        "docs/losses.md": "`JaccardLoss`, **jaccard**",
     }
     for file, text in expected.items():
         assert text in (copy / file).read_text(encoding="utf-8")
@@ -146,9 +146,9 @@ assert hist[-1] < hist[0]
 def test_the_loss(copy: Path) -> None:
     checked(copy, """
 x, t = rng.random((5, 2, 3)), (rng.random((5, 2, 3)) > 0.5) * 1.0
-settings = {"alpha": 0.3, "beta": 0.7, "smooth": 0.5}
-loss = pynn.TverskyLoss(**settings, reduction="sum")
-np.testing.assert_allclose(loss(x, t), reference.loss("tversky", (x,), t, **settings).sum(), rtol=1e-12)
+settings = {"smooth": 0.5}
+loss = pynn.JaccardLoss(**settings, reduction="sum")
+np.testing.assert_allclose(loss(x, t), reference.loss("jaccard", (x,), t, **settings).sum(), rtol=1e-12)
 g, slope = loss.backward(), np.empty_like(x)
 for i in np.ndindex(x.shape):
     ends = []
@@ -158,19 +158,20 @@ for i in np.ndindex(x.shape):
         ends.append(float(loss(moved, t)))
     slope[i] = (ends[0] - ends[1]) / 2e-6
 np.testing.assert_allclose(g, slope, rtol=1e-6, atol=1e-9)
-np.testing.assert_allclose(pynn.TverskyLoss(smooth=1.0)(x, t), pynn.DiceLoss(smooth=2.0)(x, t))
-document = pynn.TverskyLoss.__doc__
-for text in ("alpha : float, default 0.5\\n    Weight of false positives.", "Salehi", "holds probabilities"):
+overlap = 1 - pynn.DiceLoss(smooth=2.0, reduction="none")(x, t)
+np.testing.assert_allclose(pynn.JaccardLoss(smooth=1.0, reduction="none")(x, t), 1 - overlap / (2 - overlap))
+document = pynn.JaccardLoss.__doc__
+for text in ("smooth : float, default 1.0\\n    Added to numerator and denominator", "flora", "holds probabilities"):
     assert text in document, text
 X = rng.normal(size=(200, 4))
 Y = X[:, :2] > 0
 model = pynn.Sequential(pynn.Linear(4, 2, seed=0), "sigmoid")
-hist = model.fit(X, Y, loss="tversky", optimizer=pynn.optim.Adam(lr=0.05), epochs=20, seed=0).history["loss"]
+hist = model.fit(X, Y, loss="jaccard", optimizer=pynn.optim.Adam(lr=0.05), epochs=20, seed=0).history["loss"]
 assert hist[-1] < 0.5 * hist[0]
 try:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        pynn.Sequential(pynn.Linear(4, 2, seed=0)).fit(X, Y, loss="tversky")
+        pynn.Sequential(pynn.Linear(4, 2, seed=0)).fit(X, Y, loss="jaccard")
 except ValueError as error:
     assert "is not a probability" in str(error)
 else:
@@ -257,7 +258,7 @@ def test_the_new_documentation_runs(copy: Path) -> None:
     checked(copy, """
 import doctest
 from pynn.optim import lr_scheduler
-for owner in (pynn.ISRU, pynn.TverskyLoss, pynn.optim.Signum, lr_scheduler.InverseSqrtLR, pynn.layers.LayerScale):
+for owner in (pynn.ISRU, pynn.JaccardLoss, pynn.optim.Signum, lr_scheduler.InverseSqrtLR, pynn.layers.LayerScale):
     for test in doctest.DocTestFinder(recurse=False).find(owner):
         assert test.examples or owner is pynn.ISRU
         assert doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test).failed == 0

@@ -13,6 +13,8 @@ __all__ = [
     "HuberLoss",
     "LogCoshLoss",
     "QuantileLoss",
+    "MAPELoss",
+    "MSLELoss",
     "BCELoss",
     "BCEWithLogitsLoss",
     "SigmoidFocalLoss",
@@ -20,17 +22,22 @@ __all__ = [
     "PoissonNLLLoss",
     "GaussianNLLLoss",
     "HingeEmbeddingLoss",
+    "HingeLoss",
+    "SquaredHingeLoss",
     "SoftMarginLoss",
     "MarginRankingLoss",
     "CrossEntropyLoss",
     "NLLLoss",
     "FocalLoss",
+    "GeneralizedCrossEntropyLoss",
+    "CategoricalHingeLoss",
     "MultiMarginLoss",
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "CosineEmbeddingLoss",
     "TripletMarginLoss",
     "DiceLoss",
+    "TverskyLoss",
     "IoULoss",
     "GIoULoss",
     "CIoULoss",
@@ -62,6 +69,14 @@ class QuantileLoss(Loss):
     def __init__(self, q: float = 0.5, *, reduction: str = 'mean') -> None: ...
     def __call__(self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Any: ...
 
+class MAPELoss(Loss):
+    def __init__(self, eps: float = 1e-07, *, reduction: str = 'mean') -> None: ...
+    def __call__(self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Any: ...
+
+class MSLELoss(Loss):
+    def __init__(self, eps: float = 1e-07, *, reduction: str = 'mean') -> None: ...
+    def __call__(self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Any: ...
+
 class BCELoss(Loss):
     def __init__(self, weight: ArrayLike | None = None, *, reduction: str = 'mean') -> None: ...
     def __call__(self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Any: ...
@@ -90,6 +105,14 @@ class HingeEmbeddingLoss(Loss):
     def __init__(self, margin: float = 1.0, *, reduction: str = 'mean') -> None: ...
     def __call__(self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Any: ...
 
+class HingeLoss(Loss):
+    def __init__(self, *, reduction: str = 'mean') -> None: ...
+    def __call__(self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Any: ...
+
+class SquaredHingeLoss(Loss):
+    def __init__(self, *, reduction: str = 'mean') -> None: ...
+    def __call__(self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Any: ...
+
 class SoftMarginLoss(Loss):
     def __init__(self, *, reduction: str = 'mean') -> None: ...
     def __call__(self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Any: ...
@@ -108,6 +131,14 @@ class NLLLoss(Loss):
 
 class FocalLoss(Loss):
     def __init__(self, weight: ArrayLike | None = None, ignore_index: int = -100, gamma: float = 2.0, *, reduction: str = 'mean') -> None: ...
+    def __call__(self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Any: ...
+
+class GeneralizedCrossEntropyLoss(Loss):
+    def __init__(self, weight: ArrayLike | None = None, ignore_index: int = -100, q: float = 0.5, *, reduction: str = 'mean') -> None: ...
+    def __call__(self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Any: ...
+
+class CategoricalHingeLoss(Loss):
+    def __init__(self, *, reduction: str = 'mean') -> None: ...
     def __call__(self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Any: ...
 
 class MultiMarginLoss(Loss):
@@ -132,6 +163,10 @@ class TripletMarginLoss(Loss):
 
 class DiceLoss(Loss):
     def __init__(self, smooth: float = 1.0, *, reduction: str = 'mean') -> None: ...
+    def __call__(self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Any: ...
+
+class TverskyLoss(Loss):
+    def __init__(self, alpha: float = 0.5, beta: float = 0.5, smooth: float = 1.0, *, reduction: str = 'mean') -> None: ...
     def __call__(self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Any: ...
 
 class IoULoss(Loss):

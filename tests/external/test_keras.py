@@ -162,6 +162,37 @@ class Watched:
         self.saved += 1
 
 
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("hinge", keras.losses.hinge),
+        ("squared_hinge", keras.losses.squared_hinge),
+        ("categorical_hinge", keras.losses.categorical_hinge),
+        ("mape", keras.losses.mean_absolute_percentage_error),
+        ("msle", keras.losses.mean_squared_logarithmic_error),
+        ("log_cosh", keras.losses.log_cosh),
+        ("tversky", keras.losses.tversky),
+        ("generalized_cross_entropy", lambda t, p: keras.losses.categorical_generalized_cross_entropy(t, p, 0.5)),
+    ],
+)
+def test_losses_match_keras(name: str, theirs: Callable[..., Any]) -> None:
+    rng = np.random.default_rng(0)
+    loss = pynn.losses.by_name[name]()
+    x, t = rng.normal(size=(6, 4)).astype("float32"), rng.normal(size=(6, 4)).astype("float32")
+    labels = rng.integers(4, size=6)
+    if name in ("hinge", "squared_hinge"):
+        t = np.sign(t)
+    elif name == "categorical_hinge":
+        t = np.eye(4, dtype="float32")[labels]
+    elif name == "generalized_cross_entropy":
+        t = keras.ops.convert_to_tensor(labels)
+    elif name == "tversky":
+        x, t, loss = pynn.sigmoid(x).reshape(1, -1), (t > 0).astype("float32").reshape(1, -1), pynn.TverskyLoss(smooth=1e-7)
+    given = keras.ops.convert_to_tensor(pynn.softmax(x) if name == "generalized_cross_entropy" else x)
+    wanted = float(np.mean(np.asarray(theirs(t, given))))
+    np.testing.assert_allclose(loss(x, labels if loss._row["target"] in "ci" else t), wanted, rtol=1e-5)
+
+
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("seed", range(6))
 def test_callbacks_match_keras(seed: int, mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -187,7 +187,28 @@ def dice(x: Any, t: Any, smooth: float = 1.0) -> Any:
     return 1 - (2 * (x * t).flatten(1).sum(1) + smooth) / ((x + t).flatten(1).sum(1) + smooth)
 
 
+def tversky(x: Any, t: Any, alpha: float = 0.5, beta: float = 0.5, smooth: float = 1.0) -> Any:
+    hits, extra, missed = ((a * b).flatten(1).sum(1) for a, b in ((x, t), (x, 1 - t), (1 - x, t)))
+    return 1 - (hits + smooth) / (hits + smooth + alpha * extra + beta * missed)
+
+
+def categorical_hinge(x: Any, t: Any) -> Any:
+    one_hot = torch.nn.functional.one_hot(t, x.shape[1])
+    return (1 - (one_hot * x).sum(1) + ((1 - one_hot) * x).amax(1)).clamp(min=0)
+
+
+def generalized(x: Any, t: Any, q: float = 0.5) -> Any:
+    return (1 - x.softmax(1).gather(1, t[:, None])[:, 0] ** q) / q
+
+
 OTHERS = {
+    "MAPELoss": (lambda x, t, eps=1e-7: 100 * (x - t).abs() / t.abs().clamp(min=eps), [{}, {"eps": 0.5}]),
+    "MSLELoss": (lambda x, t, eps=1e-7: (x.clamp(min=eps).log1p() - t.clamp(min=eps).log1p()) ** 2, [{}, {"eps": 0.5}]),
+    "HingeLoss": (lambda x, t: (1 - t * x).clamp(min=0), [{}]),
+    "SquaredHingeLoss": (lambda x, t: (1 - t * x).clamp(min=0) ** 2, [{}]),
+    "CategoricalHingeLoss": (categorical_hinge, [{}]),
+    "GeneralizedCrossEntropyLoss": (generalized, [{}, {"q": 1.0}, {"q": 0.1}]),
+    "TverskyLoss": (tversky, [{}, {"alpha": 0.3, "beta": 0.9, "smooth": 0.1}]),
     "SigmoidFocalLoss": (focal, [{}, {"alpha": -1.0, "gamma": 0.5}, {"alpha": 0.7, "gamma": 3.0}]),
     "FocalLoss": (class_focal, [{}, {"gamma": 0.5}, {"gamma": 0.0}]),
     "IoULoss": (iou, [{}]),
@@ -210,8 +231,10 @@ def test_losses_that_pytorch_lacks(name: str, reduction: str, dtype: str) -> Non
         x, y = (torch.cat([c[:, :2], c[:, :2] + c[:, 2:].abs() + 0.1], 1) for c in (x, y))
         y[:5] = x[:5]
         targets = [y]
-    elif ROWS[name]["target"] == "c":
+    elif ROWS[name]["target"] in "ci":
         targets = [torch.arange(60) % 4]
+    elif ROWS[name]["target"] == "s":
+        targets = [torch.where(y > 0, 1.0, -1.0).to(x.dtype)]
     elif ROWS[name]["target"] == "u":
         x, targets = (torch.sigmoid(x) if ROWS[name]["takes"] == "probabilities" else 3 * x), [(y > 0).to(x.dtype), torch.sigmoid(y)]
     for settings in all_settings:

@@ -99,6 +99,21 @@ LOSS_R(focal)
     return (w == 0 || power == 0) && entropy == entropy ? 0 : w * power * entropy;
 }
 
+/* (1 - p^q) / q with p the softmax of the right class, by expm1, which is accurate for p near 1. */
+LOSS_R(generalized_cross_entropy)
+{
+    if (CAT(ignored, SFX)(r, r->g)) return 0;
+    size_t y = (size_t)*r->label;
+    double max = (double)CAT(row_max, SFX)(r->n, r->x, 0)[0],
+           sum = CAT(sum_exp, SFX)(r->n, r->x, (R)max, r->g), w = r->w ? (double)r->w[y] : 1;
+    double q = r->p[1], entropy = max + log(sum) - (double)r->x[y],
+           value = -expm1(-q * entropy) / q;
+    const double k = w * exp(-q * entropy) * (double)r->scale;
+    for (size_t j = 0; r->g && j < r->n; j++)
+        r->g[j] = (R)(k * ((double)r->g[j] / sum - (j == y)));
+    return w == 0 && value == value ? 0 : w * value;
+}
+
 /* Whether the row has a NaN. Losses made of comparisons return it explicitly. */
 static int CAT(has_nan, SFX)(size_t n, const R *x)
 {
@@ -124,6 +139,25 @@ LOSS_R(multi_margin)
     }
     if (r->g) r->g[y] = (R)(-right * (double)r->scale);
     return k == 0 && value == value ? 0 : k * value;
+}
+
+/* The right class competes with a score of 0, as in Keras. */
+LOSS_R(categorical_hinge)
+{
+    size_t y = (size_t)*r->label, other = y;
+    double best = 0;
+    for (size_t j = 0; j < r->n; j++) {
+        if (j == y || !((double)r->x[j] > best)) continue;
+        best = (double)r->x[j];
+        other = j;
+    }
+    double z = CAT(has_nan, SFX)(r->n, r->x) ? NAN : 1 - (double)r->x[y] + best;
+    if (r->g) {
+        memset(r->g, 0, r->n * sizeof *r->g);
+        if (!(z <= 0)) r->g[y] = -r->scale;
+        if (!(z <= 0) && other != y) r->g[other] = r->scale;
+    }
+    return z <= 0 ? 0 : z;
 }
 
 static int CAT(is_label, SFX)(const CAT(loss_row, SFX) *r, size_t j)
@@ -234,6 +268,25 @@ LOSS_R(triplet_margin)
 }
 
 /* ---- overlaps -------------------------------------------------------------------------------- */
+LOSS_R(tversky)
+{
+    const double alpha = r->p[0], beta = r->p[1], smooth = r->p[2];
+    double hits = 0, extra = 0, missed = 0;
+    for (size_t j = 0; j < r->n; j++) {
+        const double x = (double)r->x[j], t = (double)r->t[j];
+        hits += x * t;
+        extra += x * (1 - t);
+        missed += (1 - x) * t;
+    }
+    const double up = hits + smooth, down = up + alpha * extra + beta * missed,
+                 k = (double)r->scale / (down * down);
+    for (size_t j = 0; r->g && j < r->n; j++) {
+        const double t = (double)r->t[j], slope = t + alpha * (1 - t) - beta * t;
+        r->g[j] = (R)(k * (up * slope - t * down));
+    }
+    return 1 - up / down;
+}
+
 LOSS_R(dice)
 {
     double both = CAT(dot, SFX)(r->n, r->x, r->t), all = 0;

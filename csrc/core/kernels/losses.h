@@ -63,6 +63,20 @@ LOSS_E(quantile)
     return SEL(d < 0, (p[0] - 1) * d, p[0] * d);
 }
 
+LOSS_E(mape)
+{
+    V d = x - t, k = 100 / MAX(p[0], ABS(t));
+    *g = k * SIGN_OF(d);
+    return k * ABS(d);
+}
+
+LOSS_E(msle)
+{
+    V from = MAX(p[0], x), d = LOG1P(from) - LOG1P(MAX(p[0], t));
+    *g = SEL(x < p[0], SPLAT(0), 2 * d / (1 + from));
+    return d * d;
+}
+
 /* As in PyTorch, logarithms are limited to -100 and x (1 - x) to 1e-12, so that a confident wrong
  * prediction stays finite. */
 LOSS_E(bce)
@@ -129,6 +143,20 @@ LOSS_E(hinge_embedding)
     V below = p[0] - x;
     *g = SEL(t > 0, SPLAT(1), SEL(below < 0, SPLAT(0), SPLAT(-1)));
     return SEL(t > 0, x, MAX(SPLAT(0), below));
+}
+
+LOSS_E(hinge)
+{
+    V u = 1 - t * x;
+    *g = SEL(u < 0, SPLAT(0), -t);
+    return MAX(SPLAT(0), u);
+}
+
+LOSS_E(squared_hinge)
+{
+    V u = MAX(SPLAT(0), 1 - t * x);
+    *g = -2 * t * u;
+    return u * u;
 }
 
 LOSS_E(soft_margin)
@@ -348,6 +376,17 @@ PN_LOSSES(ROW)
         .formula = "maximum(q * (t - x), (q - 1) * (t - x))", \
         .summary = "Pinball loss, whose best constant prediction is the quantile `q`.", \
         .source = "Koenker, R. and Bassett, G. (1978). Regression quantiles. Econometrica.") \
+    ROW(mape, e, .cls = "MAPELoss", .inputs = "input target", .target = PN_TARGET_REAL, \
+        .params = "eps=1e-7", .check = "0 < eps < inf", \
+        .docs = "eps: Smallest magnitude of a target to divide by.\n", \
+        .formula = "100 * abs(x - t) / maximum(abs(t), eps)", \
+        .summary = "Mean absolute percentage error: the error in per cent of the target.") \
+    ROW(msle, e, .cls = "MSLELoss", .inputs = "input target", .target = PN_TARGET_REAL, \
+        .params = "eps=1e-7", .check = "0 <= eps < inf", \
+        .docs = "eps: Smaller inputs and targets are replaced by it.\n", \
+        .formula = "(log1p(maximum(x, eps)) - log1p(maximum(t, eps)))**2", \
+        .summary = "Mean squared logarithmic error, for targets of 0 or more: about the squared relative " \
+                   "error of large ones.") \
     ROW(bce, e, .cls = "BCELoss", .inputs = "input target", .target = PN_TARGET_UNIT, \
         .takes = PN_TAKES_PROBABILITIES, .metric = PN_METRIC_HALF, .from_logits = "bce_with_logits", \
         .params = "weight: array = None", \
@@ -413,6 +452,15 @@ PN_LOSSES(ROW)
         .docs = "margin: Distance from which pairs with a target of -1 have no loss.\n", \
         .formula = "where(t > 0, x, maximum(0, margin - x))", \
         .summary = "The distance where the target is 1, and max(0, margin - distance) where it is -1.") \
+    ROW(hinge, e, .cls = "HingeLoss", .inputs = "input target", .target = PN_TARGET_SIGN, \
+        .takes = PN_TAKES_LOGITS, \
+        .formula = "maximum(0, 1 - t * x)", \
+        .summary = "Hinge loss of a score against -1 or 1.", \
+        .source = "Cortes, C. and Vapnik, V. (1995). Support-vector networks. Machine Learning.") \
+    ROW(squared_hinge, e, .cls = "SquaredHingeLoss", .inputs = "input target", .target = PN_TARGET_SIGN, \
+        .takes = PN_TAKES_LOGITS, \
+        .formula = "maximum(0, 1 - t * x)**2", \
+        .summary = "Square of the hinge loss of a score against -1 or 1.") \
     ROW(soft_margin, e, .cls = "SoftMarginLoss", .inputs = "input target", .target = PN_TARGET_SIGN, \
         .takes = PN_TAKES_LOGITS, \
         .formula = "log1p(exp(-t * x))", \
@@ -452,6 +500,24 @@ PN_LOSSES(ROW)
                    "alpha of the paper.", \
         .source = "Lin, T.-Y., Goyal, P., Girshick, R., He, K. and Dollar, P. (2017). Focal loss for dense " \
                   "object detection. ICCV.") \
+    ROW(generalized_cross_entropy, r, .cls = "GeneralizedCrossEntropyLoss", .inputs = "input target", \
+        .target = PN_TARGET_CLASS, .takes = PN_TAKES_LOGITS, .metric = PN_METRIC_ARGMAX, \
+        .from_logits = "generalized_cross_entropy", \
+        .params = "weight: array = None, ignore_index: int = -100, q=0.5", .check = "0 < q <= 1", \
+        .docs = PN_CLASS_WEIGHT PN_IGNORE_INDEX \
+                "q: 1 gives the absolute error of the class's probability; towards 0 the loss becomes " \
+                "cross-entropy.\n", \
+        .formula = "(1 - (sum(t * exp(x)) / sum(exp(x)))**q) / q", \
+        .summary = "Cross-entropy of logits that is bounded, so that wrong labels in the data have less " \
+                   "effect.", \
+        .source = "Zhang, Z. and Sabuncu, M. R. (2018). Generalized cross entropy loss for training deep " \
+                  "neural networks with noisy labels. NeurIPS.") \
+    ROW(categorical_hinge, r, .cls = "CategoricalHingeLoss", .inputs = "input target", .target = \
+        PN_TARGET_INDEX, \
+        .metric = PN_METRIC_ARGMAX, \
+        .formula = "maximum(0, 1 - sum(t * x) + largest((1 - t) * x))", \
+        .summary = "Hinge loss of classes, as Keras defines it: the score of the right class should exceed " \
+                   "0 and the largest other score by 1.") \
     ROW(multi_margin, r, .cls = "MultiMarginLoss", .inputs = "input target", .target = PN_TARGET_INDEX, \
         .metric = PN_METRIC_ARGMAX, \
         .params = "p: int = 1, margin=1.0, weight: array = None", \
@@ -509,6 +575,19 @@ PN_LOSSES(ROW)
         .summary = "One minus the overlap of predicted probabilities with a mask, over each whole sample.", \
         .source = "Milletari, F., Navab, N. and Ahmadi, S.-A. (2016). V-Net: fully convolutional neural " \
                   "networks for volumetric medical image segmentation. 3DV.") \
+    ROW(tversky, w, .cls = "TverskyLoss", .inputs = "input target", .target = PN_TARGET_UNIT, \
+        .takes = PN_TAKES_PROBABILITIES, \
+        .params = "alpha=0.5, beta=0.5, smooth=1.0", \
+        .check = "0 <= alpha < inf and 0 <= beta < inf and 0 <= smooth < inf", \
+        .docs = "alpha: Weight of false positives.\n" \
+                "beta: Weight of false negatives.\n" \
+                "smooth: Added to numerator and denominator, which avoids 0 / 0.\n", \
+        .formula = "1 - (sum(x * t) + smooth) / (sum(x * t) + smooth + alpha * sum(x * (1 - t)) " \
+                   "+ beta * sum((1 - x) * t))", \
+        .summary = "One minus the Tversky index of predicted probabilities and a mask, over each whole " \
+                   "sample.", \
+        .source = "Salehi, S. S. M., Erdogmus, D. and Gholipour, A. (2017). Tversky loss function for " \
+                  "image segmentation using 3D fully convolutional deep networks. MLMI.") \
     ROW(iou, b, .cls = "IoULoss", .inputs = "input target", .target = PN_TARGET_REAL, \
         .params = "eps=1e-7", .check = "0 <= eps < inf", \
         .docs = PN_BOX_EPS, \
