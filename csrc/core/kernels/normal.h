@@ -1,5 +1,5 @@
-/* normal.h - x Phi(x) and its derivative on V, Phi the normal distribution function: X_PHI D_X_PHI.
- * No include guard: kernels.c includes it once per type, after vmath.h.
+/* normal.h - x Phi(x) and its derivative on V, Phi the normal distribution function: X_PHI D_X_PHI;
+ * and its tail: PHI_TAIL. No include guard: kernels.c includes it once per type, after vmath.h.
  *
  * With t = |x| and Mills's ratio R(t) = e^(t^2/2) Phi(-t), x Phi(x) = max(x, 0) - e^(-t^2/2) G(t),
  * where G = t R. The derivative is e^(-t^2/2) H(t) left of 0, and 1 minus that right of it, where H
@@ -21,9 +21,9 @@ static inline V CAT(gauss, SFX)(V t, V *s)
 /* (e^(-r/2) - 1)/r on |r| <= ln2, error relative to e^(-r/2) 2^-28.3 */
 static const R CAT(c_gauss, SFX)[] = { -0.5f,          0x1.fffffcp-4f,   -0x1.555492p-6f,
                                        0x1.5558acp-9f, -0x1.12397cp-12f, 0x1.6a511ap-16f };
-/* G and H on [0, 14.6]. Row 0 has the centres of the pieces, the other rows their coefficients:
+/* G, H and R on [0, 14.6]. Row 0 has the centres of the pieces, the other rows their coefficients:
  * four pieces per octave of 1 + t, ordered by its bits, so that [1, 1.25) is number 12. A centre is
- * a point where the function is almost a float. Error of G 2^-28.7, of H 2^-26.3. */
+ * a point where the function is almost a float. Error of G 2^-28.7, of H 2^-26.3, of R 2^-27.6. */
 static const R CAT(c_g, SFX)[][16] = {
     { 0x1.3ff6p0f, 0x1.bf998p0f, 0x1.1f858p1f, 0x1.5fa48p1f, 0x1.bff68p1f, 0x1.203d8p2f,
       0x1.60778p2f, 0x1.a0098p2f, 0x1.ff5ap2f, 0x1.3f9fp3f, 0x1.803a8p3f, 0x1.ba0c9ap3f, 0,
@@ -83,16 +83,59 @@ static const R CAT(c_h, SFX)[][16] = {
       -0x1.39047ap-23f, -0x1.efba08p-25f, -0x1.46d43ap-6f, -0x1.76e4cap-7f, -0x1.c50946p-8f,
       -0x1.10e398p-8f },
 };
-/* e^(-t^2/2) times the piece at t, scaled UP */
-static inline V CAT(tail, SFX)(V t, const R (*c)[16], int rows)
+static const R CAT(c_r, SFX)[][16] = {
+    { 0x1.407p0f, 0x1.c1cp0f, 0x1.1fp1f, 0x1.5f78p1f, 0x1.c18p1f, 0x1.2068p2f, 0x1.5fbp2f,
+      0x1.a07p2f, 0x1.00a8p3f, 0x1.40ap3f, 0x1.805p3f, 0x1.bff8p3f, 0x1.fdep-4f, 0x1.7ecp-2f,
+      0x1.3e2p-1f, 0x1.be5p-1f },
+    { 0x1.d835fp-3f, 0x1.7a4f5ep-3f, 0x1.3b886cp-3f, 0x1.0c0f5ap-3f, 0x1.b24f62p-4f,
+      0x1.5ae79ep-4f, 0x1.205d72p-4f, 0x1.eb2762p-5f, 0x1.9169aap-5f, 0x1.43051cp-5f,
+      0x1.0e464p-5f, 0x1.d08fe4p-6f, 0x1.d0ddbap-2f, 0x1.85093p-2f, 0x1.4bdb34p-2f,
+      0x1.1f019p-2f },
+    { -0x1.c3ed46p-4f, -0x1.30cf6ep-4f, -0x1.b63312p-5f, -0x1.43ecfep-5f, -0x1.b3922p-6f,
+      -0x1.1b2d36p-6f, -0x1.8bbe76p-7f, -0x1.211c6p-7f, -0x1.84cefap-8f, -0x1.fa0684p-9f,
+      -0x1.633ea6p-9f, -0x1.06d6fep-9f, -0x1.5ea65ap-2f, -0x1.071a74p-2f, -0x1.94a4ep-3f,
+      -0x1.3caa3ep-3f },
+    { 0x1.7abd92p-5f, 0x1.ba3cap-6f, 0x1.179b3p-6f, 0x1.6d93b6p-7f, 0x1.9f46ccp-8f, 0x1.be1b6cp-9f,
+      0x1.08856ap-9f, 0x1.4dac8ap-10f, 0x1.737128p-11f, 0x1.88b9cp-12f, 0x1.cfe0d4p-13f,
+      0x1.27f79p-13f, 0x1.a5378p-3f, 0x1.22b17cp-3f, 0x1.9c4ab6p-4f, 0x1.29f95ap-4f },
+    { -0x1.1e8544p-6f, -0x1.26de7cp-7f, -0x1.4ca03cp-8f, -0x1.852d9p-9f, -0x1.7a994ep-10f,
+      -0x1.5421e2p-11f, -0x1.5911f4p-12f, -0x1.79eef2p-13f, -0x1.5e2c96p-14f, -0x1.2e1304p-15f,
+      -0x1.2cecbp-16f, -0x1.4baa6cp-17f, -0x1.b093cep-4f, -0x1.165e2p-4f, -0x1.70be64p-5f,
+      -0x1.f21cf2p-6f },
+    { 0x1.8ed46ep-8f, 0x1.6e6e2cp-9f, 0x1.749c38p-10f, 0x1.89ae2p-11f, 0x1.4b8b58p-12f,
+      0x1.f752b6p-14f, 0x1.b7ec74p-15f, 0x1.a479c4p-16f, 0x1.45e1a4p-17f, 0x1.cc9f28p-19f,
+      0x1.83f536p-20f, 0x1.71e634p-21f, 0x1.8a4a96p-5f, 0x1.dd5644p-6f, 0x1.29bbdcp-6f,
+      0x1.7ad7f8p-7f },
+    { -0x1.02ba6ep-9f, -0x1.ac8738p-11f, -0x1.8c0b72p-12f, -0x1.7c9436p-13f, -0x1.17eb1ap-14f,
+      -0x1.6a31d6p-16f, -0x1.12734p-17f, -0x1.cbe698p-19f, -0x1.2b8556p-20f, -0x1.5c2feep-22f,
+      -0x1.f11198p-24f, -0x1.9a9e6ep-25f, -0x1.466ddap-6f, -0x1.7605a8p-7f, -0x1.ba0064p-8f,
+      -0x1.0a65cp-8f },
+    { 0x1.3ea588p-11f, 0x1.deb20ap-13f, 0x1.9422a2p-14f, 0x1.6305b6p-15f, 0x1.d10cc6p-17f,
+      0x1.0139bcp-18f, 0x1.52bf5ep-20f, 0x1.f2b4e8p-22f, 0x1.163aa2p-23f, 0x1.090f98p-25f,
+      0x1.40034ep-27f, 0x1.c97ab4p-29f, 0x1.f443eap-8f, 0x1.106f84p-8f, 0x1.3242dap-9f,
+      0x1.5f2e48p-10f },
+    { -0x1.719cf4p-13f, -0x1.000adp-14f, -0x1.83d5bep-16f, -0x1.3b548cp-17f, -0x1.75da56p-19f,
+      -0x1.628bd6p-21f, -0x1.93fd0ep-23f, -0x1.09cb68p-24f, -0x1.fb8d16p-27f, -0x1.8f2decp-29f,
+      -0x1.973fcap-31f, -0x1.f6eb1cp-33f, -0x1.63ee06p-9f, -0x1.71692cp-10f, -0x1.8a8c24p-11f,
+      -0x1.b070c4p-12f },
+};
+/* e^(-r/2) s times the piece j of c at a distance d from its centre */
+static ALWAYS V CAT(piece, SFX)(V d, VI j, V r, V s, const R (*c)[16], int rows)
 {
-    VI j = (VI)(t + 1) >> (MANT - 2);
-    V d = t - LOOKUP(c[0], j), c0 = LOOKUP(c[1], j), q = LOOKUP(c[rows - 1], j), s,
-      r = GAUSS(t, &s);
+    V c0 = LOOKUP(c[1], j), q = LOOKUP(c[rows - 1], j);
     _Pragma("GCC unroll 8") for (int k = rows - 2; k > 1; k--) q = FMA(q, d, LOOKUP(c[k], j));
     /* the contribution of the exponential to the piece c0 + q d */
     V p = FMA(q, d, c0) * r * HORNER(r, CAT(c_gauss, SFX));
     return (RESIDUAL(p, -q, d) + c0) * s;
+}
+#define PIECE_AT(t)             ((VI)((t) + 1) >> (MANT - 2))
+#define PIECE(d, j, r, s, c, n) CAT(piece, SFX)((d), (j), (r), (s), (c), (n))
+/* e^(-t^2/2) times the piece at t, scaled UP */
+static inline V CAT(tail, SFX)(V t, const R (*c)[16], int rows)
+{
+    VI j = PIECE_AT(t);
+    V s, r = GAUSS(t, &s);
+    return PIECE(t - LOOKUP(c[0], j), j, r, s, c, rows);
 }
 #define ROWS(c) (int)(sizeof(c) / sizeof(c)[0])
 static inline V CAT(tail_g, SFX)(V t)
@@ -102,6 +145,13 @@ static inline V CAT(tail_g, SFX)(V t)
 static inline V CAT(tail_h, SFX)(V t)
 {
     return CAT(tail, SFX)(t, CAT(c_h, SFX), ROWS(CAT(c_h, SFX)));
+}
+/* Phi(-t - l), scaled UP, with e^(-(t + l)^2/2) = e^(-r/2) s */
+static inline V CAT(phi_tail, SFX)(V t, V l, V r, V s)
+{
+    VI j = PIECE_AT(t);
+    return PIECE((t - LOOKUP(CAT(c_r, SFX)[0], j)) + l, j, r, s, CAT(c_r, SFX),
+                 ROWS(CAT(c_r, SFX)));
 }
 #undef ROWS
 #else
@@ -136,10 +186,15 @@ static inline V CAT(mills, SFX)(V t, V *l)
     *l = FMA(rest, FMA(t, h, SPLAT(-PHI0)), FMA(i, pl, PRODUCT_ERROR(i, p, h)));
     return h;
 }
+/* e^(-r/2) s (h + l) */
+static ALWAYS V CAT(gauss_times, SFX)(V r, V s, V h, V l)
+{
+    return (FMA(h + l, CAT(exp_remainder, SFX)(r * K(-0.5)), l) + h) * s;
+}
 static inline V CAT(tail, SFX)(V t, V h, V l)           /* e^(-t^2/2) (h + l), scaled UP */
 {
-    V s, P = CAT(exp_remainder, SFX)(GAUSS(t, &s) * K(-0.5));
-    return (FMA(h + l, P, l) + h) * s;
+    V s, r = GAUSS(t, &s);
+    return CAT(gauss_times, SFX)(r, s, h, l);
 }
 static inline V CAT(tail_g, SFX)(V t)
 {
@@ -154,7 +209,14 @@ static inline V CAT(tail_h, SFX)(V t)
     V h = r - a, b = r - h;
     return CAT(tail, SFX)(t, h, (r - (h + b)) + (b - a) + (l - al));
 }
+/* R(t + l) is R(t) + l R'(t) */
+static inline V CAT(phi_tail, SFX)(V t, V l, V r, V s)
+{
+    V low, h = CAT(mills, SFX)(t, &low);
+    return CAT(gauss_times, SFX)(r, s, h, FMA(l, FMA(t, h, SPLAT(-PHI0)), low));
+}
 #endif
+#define PHI_TAIL(t, l, r, s) CAT(phi_tail, SFX)((t), (l), (r), (s))
 static inline V CAT(x_phi, SFX)(V x)
 {
     V e = CAT(tail_g, SFX)(MIN(SPLAT(T_MAX), ABS(x)));
