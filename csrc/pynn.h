@@ -227,7 +227,7 @@ const pn_rowwise *pn_rowwise_at(size_t i);
 void pn_rowwise_forward(size_t i, pn_dtype t, size_t rows, size_t n, const void *x, void *y);
 
 /* ---- losses: one row each in core/kernels/losses.h ------------------------------------------- */
-enum { PN_MAX_INPUTS = 3, PN_MAX_LOSS_PARAMS = 4 };
+enum { PN_MAX_INPUTS = 3, PN_MAX_LOSS_PARAMS = 8 };
 /* The kind of target that a loss compares predictions with. */
 typedef enum {
     PN_TARGET_NONE = 'n',
@@ -324,7 +324,8 @@ void pn_schedule_apply(const pn_schedule *schedules, size_t n, int64_t step, int
 
 /* ---- layers: one row each in core/layers/layers.h -------------------------------------------- */
 /* The types of a layer's settings. The plural types are lists of at most PN_MAX_DIMS numbers.
- * PN_ACTIVATION and PN_ROWWISE are names of rows in the corresponding table. */
+ * PN_ACTIVATION and PN_ROWWISE are names of rows in the corresponding table, PN_FORMULA is a
+ * compiled formula. */
 typedef enum {
     PN_COUNT,                       /* an integer >= 0 */
     PN_INTEGER,
@@ -334,6 +335,7 @@ typedef enum {
     PN_CHOICE,                      /* one of several names */
     PN_ACTIVATION,
     PN_ROWWISE,
+    PN_FORMULA,
     PN_COUNTS,
     PN_INTEGERS,
     PN_NUMBERS
@@ -345,10 +347,12 @@ typedef struct {
     const char *const *choices;     /* the names for PN_CHOICE, terminated by NULL */
 } pn_field;
 /* The value of one field. text holds PN_CHOICE, PN_ACTIVATION and PN_ROWWISE, seed holds PN_SEED,
- * and number holds the n numbers of the other types. n is 1 except for lists. */
+ * formula holds PN_FORMULA, which is borrowed for the graph's lifetime, and number holds the n
+ * numbers of the other types. n is 1 except for lists. */
 typedef struct {
     const char *name, *text;
     uint64_t seed;
+    const pn_formula *formula;
     size_t n;
     double number[PN_MAX_DIMS];
 } pn_setting;
@@ -434,7 +438,7 @@ int pn_graph_node(const pn_graph *graph, size_t node, pn_node_info *info);      
 int pn_graph_setting(const pn_graph *graph, size_t node, size_t i, pn_setting *setting);
 /* A parameter of a node.
  *
- * name:   NULL for a parameter of a custom layer without names
+ * name:   NULL for a parameter of a formula, or of a custom layer without names
  * state:  a running statistic rather than a learnt parameter
  * data:   NULL if it has not been bound
  * grad:   NULL for a state or a frozen parameter; with a gradient, the parameter is trainable in
@@ -505,11 +509,16 @@ typedef struct {
 } pn_custom_loss;
 /* A loss with its settings. Arrays are borrowed and of the predictions' dtype. */
 typedef struct {
-    const pn_loss *row;                     /* pn_loss_custom() for a custom loss */
+    /* pn_loss_custom() for a custom loss, pn_loss_formula() for one given by a formula */
+    const pn_loss *row;
     int (*call)(void *context, pn_custom_loss *args);
     void *context;
     pn_reduction reduction;
-    double params[PN_MAX_LOSS_PARAMS];      /* the table row's numbers in order; a flag is 0 or 1 */
+    /* a formula of prediction and target, compiled for its value, and for value and derivative with
+     * respect to the prediction; NULL for others */
+    const pn_tape *value, *value_and_slope;
+    /* the numbers of the table row, or the parameters of the formula, in order; a flag is 0 or 1 */
+    double params[PN_MAX_LOSS_PARAMS];
     int64_t ignore_index;                   /* the exact params[0] of a loss over classes */
     /* one value per column, or one per element if per_element is nonzero; NULL means 1 */
     const void *weight, *pos_weight;
@@ -520,6 +529,7 @@ typedef struct {
     size_t outputs[PN_MAX_INPUTS];
 } pn_criterion;
 const pn_loss *pn_loss_custom(void);
+const pn_loss *pn_loss_formula(void);
 /* the number of inputs that have a gradient */
 size_t pn_loss_inputs(const pn_criterion *loss);
 

@@ -202,6 +202,7 @@ from .losses import CosineEmbeddingLoss as CosineEmbeddingLoss
 from .losses import CrossEntropyLoss as CrossEntropyLoss
 from .losses import DiceLoss as DiceLoss
 from .losses import FocalLoss as FocalLoss
+from .losses import FormulaLoss as FormulaLoss
 from .losses import FunctionLoss as FunctionLoss
 from .losses import GIoULoss as GIoULoss
 from .losses import GaussianNLLLoss as GaussianNLLLoss
@@ -432,6 +433,7 @@ __all__ = [
     "GIoULoss",
     "CIoULoss",
     "CTCLoss",
+    "FormulaLoss",
     "FunctionLoss",
     "Add",
     "Concat",

@@ -13,8 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from . import activations as _activations
 from . import grad as _grad
 from ._arrays import real_array
+from ._compiled import is_formula
 from ._tables import REQUIRED, parse_parameters, unknown_name
 from .layers._base import Layer
+from .layers.custom import Activation
+from .layers.formula import FormulaLayer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,9 +62,9 @@ def activations(functions: Any = None, x: ArrayLike | None = None, derivatives: 
     Parameters
     ----------
     functions : str, function, layer or an iterable of them, optional
-        Names (``"relu"``), elementwise functions (``pynn.gelu`` or any other), layer classes (``pynn.ReLU``) and layers
-        (``pynn.LeakyReLU(0.1)``). The derivatives of functions from elsewhere are estimated from differences along `x`. Default: every
-        activation without required arguments.
+        Names (``"relu"``), formulas (``"x * sigmoid(2*x)"``), elementwise functions (``pynn.gelu`` or any other), layer classes
+        (``pynn.ReLU``) and layers (``pynn.LeakyReLU(0.1)``). The derivatives of functions from elsewhere are estimated from
+        differences along `x`. Default: every activation without required arguments.
     x : array_like, optional
         The points at which to evaluate the functions, increasing and of one dimension. Default: from -7 to 7.
     derivatives : bool, default True
@@ -340,9 +343,12 @@ def _curve(given: Any) -> _Curve:
         given = given()
     if isinstance(given, Layer):
         layer = copy.deepcopy(given)  # because calls and backward change the layer's state
-        return _Curve(repr(layer).removesuffix("()"), layer, lambda x: layer.backward(np.ones_like(layer(x))))
+        label = layer.name if isinstance(layer, FormulaLayer) else repr(layer).removesuffix("()")
+        return _Curve(label, layer, lambda x: layer.backward(np.ones_like(layer(x))))
     known = {name: getattr(_activations, name) for name in (*_activations.activations, *_activations.aliases)}
     if isinstance(given, str):
+        if given not in known and is_formula(given):
+            return _curve(Activation(given))
         if given not in known:
             raise unknown_name("activation", given, known)
         return _Curve(given, known[given], getattr(_grad, given))

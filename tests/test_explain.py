@@ -61,6 +61,7 @@ INDEX = np.array([[0, 3, 1], [2, 2, 4]])
 NETS: dict[str, tuple[Any, Any]] = {
     "linear": (lambda: pynn.Sequential(pynn.Linear(4, 3, seed=0, **F64)), X),
     "activation": (lambda: pynn.Sequential("gelu", pynn.LeakyReLU(0.2)), X),
+    "formula": (lambda: pynn.Sequential(pynn.Activation("x + sin(a*x)**2 / a", a=1.0, learn="a", dtype="float64")), X),
     "rowwise": (lambda: pynn.Sequential(pynn.Softmax(), "log_softmax"), X),
     "reshape": (lambda: images(), IMAGE),
     "permute": (lambda: images(pynn.Permute((0, 3, 1, 2))), IMAGE),

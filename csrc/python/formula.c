@@ -9,6 +9,7 @@ typedef struct {
     PyObject_HEAD
     pn_formula *formula;
     PyObject *ufuncs[PN_MAX_FORMULA_OUTPUTS];   /* of each output, made when it is first used */
+    pn_tape *loss[2];                           /* as formula_loss_tapes returns them, or NULL */
 } FormulaObject;
 
 static PyTypeObject *formula_type;
@@ -19,6 +20,23 @@ const pn_formula *formula_of(PyObject *given, const char *name)
     PyErr_Format(PyExc_TypeError, "%s: expected a Formula, got %.100s", name,
                  Py_TYPE(given)->tp_name);
     return NULL;
+}
+
+int is_formula(PyObject *given) { return Py_IS_TYPE(given, formula_type); }
+
+int formula_loss_tapes(PyObject *formula, const pn_tape **value, const pn_tape **value_and_slope)
+{
+    FormulaObject *o = (FormulaObject *)formula;
+    pn_error error = { "a loss needs a formula of a value and its derivative" };
+    pn_status status = pn_formula_has(o->formula, 0) && pn_formula_has(o->formula, 1)
+                         ? PN_OK
+                         : PN_BAD_VALUE;
+    for (size_t i = 0; i < 2 && !status; i++)
+        if (!o->loss[i]) status = pn_tape_new(o->formula, i ? 3 : 1, 0, &o->loss[i], &error);
+    if (status) return raise_status(status, &error) != NULL;
+    *value = o->loss[0];
+    *value_and_slope = o->loss[1];
+    return 1;
 }
 
 /* ---- reading a program ----------------------------------------------------------------------- */
@@ -204,6 +222,7 @@ static void formula_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     formula_clear(self);
     pn_formula_free(((FormulaObject *)self)->formula);
+    for (size_t i = 0; i < 2; i++) pn_tape_free(((FormulaObject *)self)->loss[i]);
     type->tp_free(self);
     Py_DECREF(type);
 }

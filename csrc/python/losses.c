@@ -2,10 +2,12 @@
 #include "losses.h"
 #include "array.h"
 #include "custom.h"
+#include "formula.h"
 #include "service.h"
 #include "stop.h"
 
-/* ---- criterion: (index, reduction, numbers, weight, pos_weight, per_element) or a callable --- */
+/* ---- criterion: (index or formula, reduction, numbers, weight, pos_weight, per_element), or a
+ * callable ------------------------------------------------------------------------------------- */
 /* Converts a weight to an array of size elements. */
 static int take_weight(PyObject *given, pn_dtype t, size_t cols, size_t size, const char *name,
                        PyObject **keep, const void **data)
@@ -40,33 +42,51 @@ static size_t columns(const pn_criterion *c, size_t ndim, const size_t *shape)
     return ndim ? shape[ndim - 1] : 1;
 }
 
+/* Takes the row of a loss: its number in the table, or a formula, which is kept. */
+static int take_row(PyObject *given, Py_ssize_t numbers, pn_criterion *c, PyObject **keep)
+{
+    *c = (pn_criterion){ .row = pn_loss_formula() };
+    if (!is_formula(given)) {
+        const size_t index = PyLong_AsSize_t(given);
+        if (index == SIZE_MAX && PyErr_Occurred()) return 0;
+        c->row = pn_loss_at(index);
+        return check_index(index, c->row, "losses");
+    }
+    const pn_formula *f = formula_of(given, "loss");
+    if (pn_formula_inputs(f) != 2 || pn_formula_parameters(f) != (size_t)numbers)
+        return PyErr_Format(PyExc_ValueError,
+                            "loss: expected a formula of 2 inputs and %zd parameters, got one of "
+                            "%zu inputs and %zu parameters",
+                            numbers, pn_formula_inputs(f), pn_formula_parameters(f)) != NULL;
+    return formula_loss_tapes(given, &c->value, &c->value_and_slope) &&
+           (*keep || (*keep = PyList_New(0))) && PyList_Append(*keep, given) == 0;
+}
+
 int parse_criterion(PyObject *given, pn_dtype t, size_t n, size_t ndim, const size_t *shape,
                     pn_criterion *c, PyObject **keep)
 {
     if (PyCallable_Check(given)) return custom_criterion(given, c, keep);
-    Py_ssize_t index;
     int reduction, per_element;
-    PyObject *numbers, *weight, *pos_weight;
+    PyObject *loss, *numbers, *weight, *pos_weight;
     if (!PyTuple_Check(given)) {
         PyErr_Format(PyExc_TypeError, "loss: expected a tuple, got %.80R", given);
         return 0;
     }
     if (!PyArg_ParseTuple(given,
-                          "niO!OOp;a loss is (index, reduction, numbers, "
+                          "OiO!OOp;a loss is (index or formula, reduction, numbers, "
                           "weight, pos_weight, per_element)",
-                          &index, &reduction, &PyTuple_Type, &numbers, &weight, &pos_weight,
+                          &loss, &reduction, &PyTuple_Type, &numbers, &weight, &pos_weight,
                           &per_element))
         return 0;
-    if (!check_index((size_t)index, pn_loss_at((size_t)index), "losses")) return 0;
+    if (!take_row(loss, PyTuple_GET_SIZE(numbers), c, keep)) return 0;
     if (PyTuple_GET_SIZE(numbers) > PN_MAX_LOSS_PARAMS || reduction < PN_MEAN ||
         reduction > PN_BATCHMEAN) {
         PyErr_SetString(PyExc_ValueError, "loss: too many numbers, or an unknown reduction");
         return 0;
     }
-    *c = (pn_criterion){ .row = pn_loss_at((size_t)index),
-                         .reduction = (pn_reduction)reduction,
-                         .per_element = per_element,
-                         .factor = 1 };
+    c->reduction = (pn_reduction)reduction;
+    c->per_element = per_element;
+    c->factor = 1;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(numbers); i++) {
         c->params[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(numbers, i));
         if (i == 0 && PyLong_Check(PyTuple_GET_ITEM(numbers, 0)))

@@ -3,6 +3,7 @@
 #include "model.h"
 #include "array.h"
 #include "custom.h"
+#include "formula.h"
 #include "gate.h"
 #include "read_graph.h"
 #include "service.h"
@@ -127,7 +128,7 @@ static int parse_number(PyObject *value, double *number, uint64_t *seed)
     return 1;
 }
 
-/* Parses a value of a layer's configuration: a name, a number or a tuple of numbers. */
+/* Parses a value of a layer's configuration: a name, a formula, a number or a tuple of numbers. */
 static int parse_setting(PyObject *name, PyObject *value, pn_setting *setting)
 {
     pn_setting s = { .name = PyUnicode_AsUTF8(name), .n = 1 };
@@ -136,6 +137,9 @@ static int parse_setting(PyObject *name, PyObject *value, pn_setting *setting)
         s.n = 0;
         s.text = PyUnicode_AsUTF8(value);
         if (!s.text) return 0;
+    } else if (is_formula(value)) {
+        s.formula = formula_of(value, s.name);
+        s.n = 0;
     } else if (PyTuple_Check(value)) {
         s.n = (size_t)PyTuple_GET_SIZE(value);
         if (s.n > PN_MAX_DIMS) {
@@ -152,9 +156,10 @@ static int parse_setting(PyObject *name, PyObject *value, pn_setting *setting)
     return 1;
 }
 
-/* Parses a dict of settings, from which texts are borrowed. Returns their number, or -1 with an
- * exception. */
-static Py_ssize_t parse_settings(PyObject *dict, const char *where, pn_setting *settings)
+/* Parses a dict of settings, from which texts are borrowed. The graph keeps formulas alive. Returns
+ * their number, or -1 with an exception. */
+static Py_ssize_t parse_settings(GraphObject *self, PyObject *dict, const char *where,
+                                 pn_setting *settings)
 {
     Py_ssize_t at = 0, n = 0;
     PyObject *name, *value;
@@ -170,6 +175,7 @@ static Py_ssize_t parse_settings(PyObject *dict, const char *where, pn_setting *
             return -1;
         }
         if (!parse_setting(name, value, &settings[n++])) return -1;
+        if (settings[n - 1].formula && PyList_Append(self->keep, value) < 0) return -1;
     }
     return n;
 }
@@ -210,7 +216,7 @@ static PyObject *graph_add(GraphObject *self, PyObject *args)
         return NULL;
     /* use a copy, because converting a value may run code that changes the original */
     config = PyDict_Copy(config);
-    const Py_ssize_t n = config ? parse_settings(config, layer.where, settings) : -1;
+    const Py_ssize_t n = config ? parse_settings(self, config, layer.where, settings) : -1;
     layer.n_settings = n < 0 ? 0 : (size_t)n;
     layer.settings = settings;
     PyObject *node = n < 0 ? NULL : add_layer(self, &layer, parameters, inputs);

@@ -1,6 +1,7 @@
 /* read_graph.c - the contents of a graph, and the kinds of layers, as Python objects. */
 #include "read_graph.h"
 #include "custom.h"
+#include "formula.h"
 #include <string.h>
 
 /* A number as bool, float or int, according to the type of its field. */
@@ -13,9 +14,20 @@ static PyObject *number(pn_field_type type, double value)
     }
 }
 
-static PyObject *value_of(pn_field_type type, const pn_setting *s)
+/* The object that the graph keeps for a formula, or None. */
+static PyObject *formula_object(const GraphObject *self, const pn_formula *formula)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(self->keep); i++) {
+        PyObject *one = PyList_GET_ITEM(self->keep, i);
+        if (is_formula(one) && formula_of(one, "") == formula) return Py_NewRef(one);
+    }
+    return Py_NewRef(Py_None);
+}
+
+static PyObject *value_of(const GraphObject *self, pn_field_type type, const pn_setting *s)
 {
     if (s->text) return PyUnicode_FromString(s->text);
+    if (s->formula) return formula_object(self, s->formula);
     if (type == PN_SEED) return PyLong_FromUnsignedLongLong(s->seed);
     if (type != PN_COUNTS && type != PN_INTEGERS && type != PN_NUMBERS)
         return number(type, s->number[0]);
@@ -48,13 +60,13 @@ static size_t kind_number(const char *name)
     return i;
 }
 
-static PyObject *config_dict(const pn_graph *graph, size_t node, const char *kind)
+static PyObject *config_dict(const GraphObject *self, size_t node, const char *kind)
 {
     const size_t row = kind_number(kind);
     PyObject *dict = PyDict_New();
     pn_setting s;
-    for (size_t i = 0; dict && pn_graph_setting(graph, node, i, &s); i++) {
-        PyObject *value = value_of(pn_kind_field(row, i)->type, &s);
+    for (size_t i = 0; dict && pn_graph_setting(self->graph, node, i, &s); i++) {
+        PyObject *value = value_of(self, pn_kind_field(row, i)->type, &s);
         if (!value || PyDict_SetItemString(dict, s.name, value) < 0) Py_CLEAR(dict);
         Py_XDECREF(value);
     }
@@ -99,7 +111,7 @@ static PyObject *node_dict(const GraphObject *self, size_t node)
 {
     pn_node_info info;
     pn_graph_node(self->graph, node, &info);
-    PyObject *config = info.kind ? config_dict(self->graph, node, info.kind) : PyDict_New(),
+    PyObject *config = info.kind ? config_dict(self, node, info.kind) : PyDict_New(),
              *layer = info.custom ? custom_object(info.custom) : Py_NewRef(Py_None);
     if (!config || !layer) {
         Py_XDECREF(config);
@@ -154,6 +166,7 @@ static const char *const types[] = { [PN_COUNT] = "count",     [PN_INTEGER] = "i
                                      [PN_FLAG] = "flag",       [PN_NUMBER] = "number",
                                      [PN_SEED] = "seed",       [PN_CHOICE] = "choice",
                                      [PN_ACTIVATION] = "activation", [PN_ROWWISE] = "rowwise",
+                                     [PN_FORMULA] = "formula",
                                      [PN_COUNTS] = "counts",   [PN_INTEGERS] = "integers",
                                      [PN_NUMBERS] = "numbers" };
 

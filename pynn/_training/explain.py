@@ -15,12 +15,14 @@ from .. import _core
 from .._arrays import Array
 from .._formula import derivative, filled
 from .._tables import parse_parameters
+from ..layers.formula import FormulaLayer
 from . import optimizers
 from .feed import as_core
 from .prepare import Goal, prepare
 from .turns import turn
 
 if TYPE_CHECKING:
+    from ..layers._base import Layer
     from ..losses._base import Loss
     from ..optim._base import Optimizer
     from .net import Net
@@ -253,7 +255,7 @@ def explain(net: Net, x: Any, y: Any, goal: Goal, sample_weight: Any, optimizer:
     logs = objective.logs("", scores)
     updated, note = _updated(net, x, y, goal, sample_weight, optimizer)
     names = {_place(p.data): (before[id(p)][0], name) for name, p in net_copy._all_state().items()}
-    nodes = _nodes(prepared, values, gradients, step, names, updated)
+    nodes = _nodes(net_copy, prepared, values, gradients, step, names, updated)
     losses = _losses(prepared, scores, given, outputs)
     described = ("", "") if opt is None else _optimizer(last)
     return StepExplanation(
@@ -307,6 +309,7 @@ def _last_outputs(net: Net, prepared: Prepared, values: list[Array]) -> dict[int
 
 
 def _nodes(
+    net: Net,
     prepared: Prepared,
     values: list[Array],
     gradients: list[Array | None],
@@ -315,11 +318,12 @@ def _nodes(
     updated: Mapping[str, Array] | None,
 ) -> tuple[NodeRecord, ...]:
     read = prepared.graph.read()
+    leaves = dict(net._leaves())
     found = []
     for i, node in enumerate(read):
         kind = node["kind"]
         layer, cls = prepared.owners.get(i, ("", ""))
-        function, formulas, back = ("", (), ()) if kind is None else _formulas(node)
+        function, formulas, back = ("", (), ()) if kind is None else _formulas(node, leaves.get(layer))
         parameters = {}
         for k, p in enumerate(node["parameters"]):
             value, name = names[_place(p["data"])]
@@ -347,12 +351,15 @@ def _nodes(
     return tuple(found)
 
 
-def _formulas(node: Mapping[str, Any]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+def _formulas(node: Mapping[str, Any], layer: Layer | None) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """Return the name of the function that a node applies, if any, its formulas, and those of its gradients."""
     row = _KINDS[node["kind"]]
     settings = {**node["config"], "training": node["training"]}
     count = len(node["inputs"])
     forward, back = filled(row["formula"], settings, count), filled(row["gradient"], settings, count)
+    if isinstance(layer, FormulaLayer) and node["config"].get("program") is not None:
+        own, slopes = layer.explained()
+        return layer.formula, (*forward, *own), (*back, *slopes)
     for f in row["fields"]:
         if f["type"] not in _FUNCTIONS:
             continue

@@ -315,7 +315,7 @@ def plain_losses(loss: Any) -> Any:
     if isinstance(loss, (list, tuple)):
         plain = [plain_losses(one) for one in loss]
         return None if None in plain else plain
-    if isinstance(loss, Loss) and type(loss) in losses.by_name.values():
+    if isinstance(loss, Loss) and type(loss) in (*losses.by_name.values(), *losses.saved_as_text.values()):
         return {"class": type(loss).__name__, **loss.get_config()}
     return loss if isinstance(loss, str) else None
 
@@ -329,6 +329,8 @@ def losses_of(plain: Any) -> Any:
     if isinstance(plain, dict):
         settings = {**plain}
         name = settings.pop("class")
+        if name in losses.saved_as_text:
+            return losses.saved_as_text[name](**settings)
         return next(cls for cls in losses.by_name.values() if cls.__name__ == name)(**settings)
     losses.get(plain)
     return plain

@@ -146,13 +146,13 @@ def value_range(layer: Layer | None) -> tuple[float, float]:
         return -np.inf, np.inf
     if layer._is_custom:
         return _measured_range(layer)
-    key = type(layer), tuple(layer.get_config().items())
+    key = type(layer), repr(layer)
     if key not in _RANGES:
         _RANGES[key] = _measured_range(layer)
     return _RANGES[key]
 
 
-_RANGES: dict[tuple[type[Layer], tuple[tuple[str, Any], ...]], tuple[float, float]] = {}
+_RANGES: dict[tuple[type[Layer], str], tuple[float, float]] = {}
 """Measured ranges of activations, by class and settings."""
 
 
@@ -180,14 +180,14 @@ def _compares(loss: Loss) -> bool:
     """Return whether a loss is smallest where the output equals the target, so that both have the same scale."""
     if isinstance(loss, FunctionLoss) or loss._row["target"] in "cpn":
         return False
-    key = type(loss), loss._numbers
+    key = type(loss), getattr(loss, "formula", None), loss._numbers
     if key not in _COMPARING:
         _COMPARING[key] = _is_least_at_target(copy.copy(loss))
     return _COMPARING[key]
 
 
-_COMPARING: dict[tuple[type[Loss], Any], bool] = {}
-"""The results for losses, by class and settings."""
+_COMPARING: dict[tuple[type[Loss], str | None, Any], bool] = {}
+"""The results for losses, by class, formula and settings."""
 
 
 def _is_least_at_target(loss: Loss) -> bool:

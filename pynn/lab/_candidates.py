@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import layers, losses, optim
+from .._compiled import is_formula
 from .._tables import check_count, unknown_name
 from ..layers._base import Layer
 from ..layers.activation import by_name as activation_layers
@@ -142,6 +143,8 @@ def _maker(given: Any) -> ActivationMaker:
     if isinstance(given, (tuple, list)) and len(given) == 2 and isinstance(given[0], str):
         return ActivationMaker(given[0], _maker(given[1])._make)
     if isinstance(given, str):
+        if is_formula(given):
+            return _maker(layers.Activation(given))
         as_layer(given)
         return ActivationMaker(given, lambda: as_layer(given))
     if isinstance(given, Layer):

@@ -24,13 +24,14 @@ Snake(features=4)
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
 from .._arrays import Array
 from ._base import Layer
+from .formula import FormulaLayer
 
 __all__ = ["Activation"]
 
@@ -40,42 +41,87 @@ def __dir__() -> list[str]:
 
 
 class Activation(Layer):
-    """Create a custom elementwise activation from two NumPy functions.
+    """Create an elementwise activation from a formula, or from two NumPy functions.
 
-    ``y = f(x)`` and ``gx = gy * df(x)``. The output has the shape and the dtype of the input.
+    ``Activation("x * tanh(softplus(x))")`` is a formula of x, in the language that docs/formulas.md describes. It is compiled and
+    differentiated, runs in C like the built-in activations, is saved as text, and may have parameters: numbers, or parameters that
+    training changes. It is also a function of arrays, and ``activation.grad`` is its derivative.
+
+    ``Activation(name, f, df)`` calls two Python functions: ``y = f(x)`` and ``gx = gy * df(x)``.
+
+    The output has the shape and the dtype of the input.
 
     Parameters
     ----------
-    name : str
-        The name shown by ``repr``.
+    formula : str
+        The formula; or with `f` and `df` the name shown by ``repr``.
     f, df : callable
         The function and its derivative. Each maps an array to an array of the same shape.
+    learn : str or iterable of str
+        The names of the parameters that are learnt.
+    channels : int
+        1 for a single value of each learnt parameter, or the number of channels (axis 1 of the input) for one value per channel.
+    name : str, optional
+        The name in plots and comparisons; by default the formula with its parameters.
+    dtype : {'float32', 'float64'}
+        The dtype of learnt parameters, 'float32' by default, and of the computation with them.
+    **parameters : float
+        The values of the parameters of the formula; initial values of those that are learnt. They are attributes: numbers, or arrays
+        of shape (channels,).
 
     Raises
     ------
+    ValueError
+        If the formula is invalid; the text points at the place. Also if a parameter has a wrong shape, or a call of `f` or `df` returns
+        an array of another shape.
     TypeError
         If `f` or `df` is not callable.
-    ValueError
-        If a call of `f` or `df` returns an array of another shape.
 
     Examples
     --------
     >>> import numpy as np, pynn
-    >>> sine = pynn.Activation("sine", np.sin, np.cos)
-    >>> net = pynn.Sequential(pynn.Linear(2, 8, seed=0), sine, pynn.Linear(8, 1, seed=1))
-    >>> net.predict(np.zeros((3, 2))).shape
-    (3, 1)
+    >>> mish = pynn.Activation("x * tanh(softplus(x))")
+    >>> mish([-1.0, 0.0, 1.0]).round(4).tolist(), float(mish.grad(0.0))
+    ([-0.3034, 0.0, 0.8651], 0.6)
+    >>> snake = pynn.Activation("x + sin(a*x)**2 / a", a=1.0, learn="a")
+    >>> net = pynn.Sequential(pynn.Linear(2, 8, seed=0), snake, pynn.Linear(8, 1, seed=1))
+    >>> [name for name, _ in net.named_parameters()]
+    ['0.weight', '0.bias', '1.a', '2.weight', '2.bias']
+    >>> pynn.Activation("sine", np.sin, np.cos)(np.zeros(2))
+    array([0., 0.])
     """
 
     _is_activation = True
     _has_gain = True
 
-    def __init__(self, name: str, f: Callable[[Array], Array], df: Callable[[Array], Array]) -> None:
+    if TYPE_CHECKING:  # the parameters of a formula are attributes
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __new__(cls, *args: Any, **settings: Any) -> Self:
+        """Make a layer that computes a formula unless functions are given."""
+        is_formula = len(args) == 1 or (not args and "formula" in settings)
+        if cls is Activation and is_formula and not {"f", "df"} & settings.keys():
+            return super().__new__(FormulaActivation)  # type: ignore[return-value]
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        formula: str | None = None,
+        f: Callable[[Array], Array] | None = None,
+        df: Callable[[Array], Array] | None = None,
+        *,
+        name: str | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__()
         for what, function in (("f", f), ("df", df)):
             if not callable(function):
                 raise TypeError(f"{what}: expected a function of one array, got {function!r}")
-        self.name, self.f, self.df = str(name), f, df
+        if settings:
+            raise TypeError(f"{', '.join(settings)}: only an activation that is given by a formula has parameters")
+        self.name = str(formula if name is None else name)
+        self.f, self.df = cast("Callable[[Array], Array]", f), cast("Callable[[Array], Array]", df)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one output sample, which is that of the input sample."""
@@ -98,3 +144,15 @@ class Activation(Layer):
     def __repr__(self) -> str:
         names = (getattr(function, "__name__", "...") for function in (self.f, self.df))
         return f"Activation({self.name!r}, {', '.join(names)})"
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Create a layer from what ``get_config`` of a formula returned; functions have no configuration."""
+        return FormulaActivation.from_config(config) if cls is Activation else super().from_config(config)  # type: ignore[return-value]
+
+
+class FormulaActivation(FormulaLayer, Activation, abstract=True):  # type: ignore[override]
+    """What ``Activation(formula)`` returns."""
+
+
+FormulaActivation.__name__ = "Activation"  # of the class in summaries, errors and files

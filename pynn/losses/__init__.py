@@ -11,6 +11,7 @@ from .. import _core
 from .._tables import LazyTable, Parameters, known_name, lazy_attributes, make_function, make_init, parse_docs, parse_parameters
 from ._base import REDUCTIONS, FunctionLoss, Loss, SequenceLoss
 from ._examples import example_arguments
+from ._formula_loss import FormulaLoss
 
 _TARGETS = {
     "r": "Finite numbers, of the shape of the prediction.",
@@ -184,7 +185,10 @@ by_name: LazyTable[type[Loss]] = LazyTable({row["name"]: partial(_make, i, row) 
 
 _classes = LazyTable({row["cls"]: partial(by_name.__getitem__, row["name"]) for row in _core.LOSSES})
 
-__all__ = [*_classes, "FunctionLoss"]
+saved_as_text: dict[str, type[Loss]] = {"FormulaLoss": FormulaLoss}
+"""The classes of custom losses that files hold, by name."""
+
+__all__ = [*_classes, "FormulaLoss", "FunctionLoss"]
 __getattr__ = lazy_attributes(globals(), _classes)
 
 

@@ -42,6 +42,7 @@ __all__ = [
     "GIoULoss",
     "CIoULoss",
     "CTCLoss",
+    "FormulaLoss",
     "FunctionLoss",
 ]
 
@@ -185,8 +186,12 @@ class CTCLoss(SequenceLoss):
     def __init__(self, blank: int = 0, zero_infinity: bool = False, *, reduction: str = 'mean') -> None: ...
     def __call__(self, log_probs: ArrayLike, targets: ArrayLike, input_lengths: ArrayLike, target_lengths: ArrayLike) -> Any: ...
 
+from ..losses._formula_loss import FormulaLoss as FormulaLoss
+
 from ..losses._base import FunctionLoss as FunctionLoss
 
 def get(loss: Any) -> Loss: ...
 
 by_name: LazyTable[type[Loss]]
+
+saved_as_text: dict[str, type[Loss]]

@@ -18,7 +18,9 @@
  *          p: gradients of parameters are not the derivative (padding, renormalised rows)
  *          r: training draws random numbers
  *          e: one random number per element, determined by its position
- *          u: the output is not a continuous function */
+ *          u: the output is not a continuous function
+ *
+ * A formula has the program of new_program. */
 typedef struct { const char *kind, *config, *inputs; size_t rows; const char *marks; } layer_case;
 
 static const layer_case cases[] = {
@@ -31,6 +33,12 @@ static const layer_case cases[] = {
     { "activation", "function=gelu parameters=", "7", 3, "" },
     { "activation", "function=leaky_relu parameters=0.1", "3 19", 3, "" },
     { "activation", "function=tanh parameters=", "", 5, "" },
+    { "formula", "parameters=0.7,1.3 learnt= num_parameters=1", "7", 3, "" },
+    { "formula", "parameters=0.7,1.3 learnt=1 num_parameters=1", "3 4", 3, "" },
+    { "formula", "parameters=0.7,1.3 learnt=1,0 num_parameters=1", "700", 5, "" },
+    { "formula", "parameters=0.7,1.3 learnt=0,1 num_parameters=5", "5 3", 3, "" },
+    { "formula", "parameters=0.7,1.3 learnt=0 num_parameters=19", "19", 9, "" },
+    { "formula", "parameters=0.7,1.3 learnt=1,0 num_parameters=3", "3 2 7", 4, "" },
     { "rowwise", "function=softmax axis=0", "5", 3, "" },
     { "rowwise", "function=log_softmax axis=1", "3 4 2", 3, "" },
     { "rowwise", "function=softmax axis=0", "67 3", 2, "" },
@@ -269,6 +277,37 @@ static void set(pn_dtype t, void *p, size_t i, double v)
     else ((double *)p)[i] = v;
 }
 
+/* The index of an operation of formulas. */
+static size_t operation(const char *name)
+{
+    size_t i = 0;
+    while (strcmp(pn_formula_op_at(i)->name, name)) i++;
+    return i;
+}
+/* a x + sin(b x), whose derivatives are a + b cos(b x), x and x cos(b x). */
+static pn_status new_program(pn_formula **program, pn_error *error)
+{
+    enum { X, A, B, BX, SINE, AX, SUM, COSINE, B_COSINE, BY_X, BY_B };
+#define OPERATION(name, ...) \
+    { .kind = PN_CODE_OPERATION, .row = operation(name), .operand = { __VA_ARGS__ } }
+    const pn_instruction code[] = {
+        [X] = { .kind = PN_CODE_INPUT },
+        [A] = { .kind = PN_CODE_PARAMETER },
+        [B] = { .kind = PN_CODE_PARAMETER, .row = 1 },
+        [BX] = OPERATION("mul", B, X),
+        [SINE] = OPERATION("sin", BX),
+        [AX] = OPERATION("mul", A, X),
+        [SUM] = OPERATION("add", AX, SINE),
+        [COSINE] = OPERATION("cos", BX),
+        [B_COSINE] = OPERATION("mul", B, COSINE),
+        [BY_X] = OPERATION("add", A, B_COSINE),
+        [BY_B] = OPERATION("mul", X, COSINE),
+    };
+#undef OPERATION
+    const ptrdiff_t outputs[] = { SUM, BY_X, X, BY_B };
+    return pn_formula_new(code, sizeof code / sizeof *code, outputs, 4, 1, 2, program, error);
+}
+
 /* ---- one case, prepared to run --------------------------------------------------------------- */
 
 /* shift:    arrays begin this many elements after the start of their blocks
@@ -289,6 +328,7 @@ typedef struct {
     pn_plan *plan;
     pn_shape shapes[PN_MAX_IO];
     settings config;
+    pn_formula *program;
     pn_custom_layer custom;
     /* node: the layer; in, count: elements of each */
     size_t inputs, node, in[PN_MAX_IO], parameters, count[PARAMETERS];
@@ -522,7 +562,10 @@ static void case_read(case_run *w, const layer_case *c, setup s)
 static pn_status case_new(case_run *w, const layer_case *c, setup s, pn_error *error)
 {
     case_read(w, c, s);
-    return build(w, error);
+    if (strcmp(c->kind, "formula")) return build(w, error);
+    const pn_status status = new_program(&w->program, error);
+    w->config.at[w->config.n++] = (pn_setting){ .name = "program", .formula = w->program };
+    return status ? status : build(w, error);
 }
 
 static void fill_arrays(case_run *w)
@@ -546,6 +589,7 @@ static void case_free(case_run *w)
 {
     pn_plan_free(w->plan);
     pn_graph_free(w->graph);
+    pn_formula_free(w->program);
     for (size_t i = 0; i < w->n_blocks; i++) __real_free(w->blocks[i]);
 }
 #endif

@@ -86,6 +86,25 @@ pn_status pn_step_elementwise(pn_builder *b, const char *what, pn_step_fn *run, 
     return PN_OK;
 }
 
+/* Value and derivative of a formula share work. Both are kept where the argument is scratch memory
+ * of the fused product that no gradient of a parameter reads. */
+int pn_keeps_derivative(const pn_builder *b, size_t node)
+{
+    const pn_node *n = &b->graph->nodes[node];
+    return n->formula.tape[PN_VALUE] && !n->n_slots && n->activation->needs == 'x' &&
+           b->mode != PN_PREDICT && b->fused[node] == PN_FUSED;
+}
+
+pn_status pn_step_function(pn_builder *b, pn_step *s, size_t node)
+{
+    pn_function *f = pn_plan_alloc(b, sizeof *f);
+    if (!f) return PN_NO_MEMORY;
+    pn_function_set(f, &b->graph->nodes[node], b->graph->dtype, b->k, pn_keeps_derivative(b, node));
+    s->activation = f->kernels;
+    memcpy(s->p, f->p, sizeof s->p);
+    return PN_OK;
+}
+
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
 const pn_node *pn_sole_consumer(const pn_builder *b, size_t node)

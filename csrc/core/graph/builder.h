@@ -2,6 +2,7 @@
  * buffers and gradients to it. */
 #ifndef PN_BUILDER_H
 #define PN_BUILDER_H
+#include "activation.h"
 #include "plan_types.h"
 
 /* How a node is computed: by steps of its own; by the steps of an earlier node, with a separate
@@ -42,6 +43,11 @@ void pn_step_uses(pn_builder *b, int buffer);
 pn_status pn_step_elementwise(pn_builder *b, const char *what, pn_step_fn *run, size_t node, int x,
                               int t, int y);
 pn_step_fn pn_run_add;
+/* Sets activation and p of a step to the function of a node. */
+pn_status pn_step_function(pn_builder *b, pn_step *s, size_t node);
+/* Whether the step that computes the activation of a node stores its derivative as well, in place
+ * of its argument, for backward. */
+int pn_keeps_derivative(const pn_builder *b, size_t node);
 /* Returns zeroed memory that is freed with the plan. */
 void *pn_plan_alloc(pn_builder *b, size_t bytes);
 /* The plan's entry for a buffer; NULL for one of the caller's. */

@@ -93,6 +93,11 @@ static pn_status set_field(const pn_layer *layer, const pn_config_field *cf, con
     pn_status status = PN_OK;
     if (f->type == PN_CHOICE || f->type == PN_ACTIVATION || f->type == PN_ROWWISE)
         status = find_choice(layer, f, s, &choice, error);
+    else if (f->type == PN_FORMULA || s->formula)
+        status = f->type == PN_FORMULA && s->formula
+                   ? PN_OK
+                   : pn_fail(error, PN_BAD_VALUE, "%s: %s must be %s", layer->where, f->name,
+                             s->formula ? "a number, not a formula" : "a formula");
     else if (f->type != PN_SEED) status = check_numbers(layer, f, s, error);
     else if (s->text || s->n > 1 || (s->n && (double)s->seed != s->number[0]))
         status = pn_fail(error, PN_BAD_VALUE, "%s: %s must be an integer from 0 to 2**64 - 1",
@@ -106,6 +111,7 @@ static pn_status set_field(const pn_layer *layer, const pn_config_field *cf, con
     case PN_SEED: *(uint64_t *)to = s->seed; break;
     case PN_CHOICE: *(int *)to = (int)choice; break;
     case PN_ACTIVATION: case PN_ROWWISE: *(size_t *)to = choice; break;
+    case PN_FORMULA: *(const pn_formula **)to = s->formula; break;
     case PN_COUNTS:
         ((pn_counts *)to)->n = s->n;
         for (size_t i = 0; i < s->n; i++) ((pn_counts *)to)->at[i] = (size_t)s->number[i];
@@ -135,6 +141,10 @@ void pn_config_get(const pn_config_field *cf, const void *config, pn_setting *se
     case PN_CHOICE: s.text = cf->field.choices[*(const int *)from]; s.n = 0; break;
     case PN_ACTIVATION: case PN_ROWWISE:
         s.text = choice_at(&cf->field, *(const size_t *)from);
+        s.n = 0;
+        break;
+    case PN_FORMULA:
+        s.formula = *(const pn_formula *const *)from;
         s.n = 0;
         break;
     case PN_COUNTS:

@@ -27,6 +27,7 @@ typedef uint64_t pn_member_SEED;
 typedef int pn_member_CHOICE;               /* its index in the list of choices */
 typedef size_t pn_member_ACTIVATION;        /* row of the table */
 typedef size_t pn_member_ROWWISE;
+typedef const pn_formula *pn_member_FORMULA;
 typedef pn_counts pn_member_COUNTS;
 typedef pn_integers pn_member_INTEGERS;
 typedef pn_numbers pn_member_NUMBERS;

@@ -109,10 +109,16 @@ pn_status pn_graph_new(pn_dtype dtype, size_t ndim, const size_t *shape, pn_grap
     return status;
 }
 
+static void clear_node(pn_node *node)
+{
+    for (size_t i = 0; i < PN_NODE_TAPES; i++) pn_tape_free(node->formula.tape[i]);
+    free(node->inputs);
+}
+
 void pn_graph_free(pn_graph *g)
 {
     if (!g) return;
-    for (size_t i = 0; i < g->n_nodes; i++) free(g->nodes[i].inputs);
+    for (size_t i = 0; i < g->n_nodes; i++) clear_node(&g->nodes[i]);
     free(g->nodes);
     free(g->inputs);
     free(g->outputs);
@@ -178,7 +184,7 @@ pn_status pn_graph_add(pn_graph *g, const pn_layer *layer, pn_error *error)
     status = pn_config_set(k->fields, layer, &node->config, error);
     if (!status) status = shape_node(g, node, error);
     if (status) {
-        free(node->inputs);
+        clear_node(node);
         return status;
     }
     for (size_t i = 0; i < n; i++) {

@@ -4,7 +4,8 @@
 #include "config.h"
 
 typedef struct { size_t ndim, dim[PN_MAX_DIMS]; } pn_shape;
-/* A parameter or, with state, a running statistic. name is NULL in custom layers. */
+/* A parameter or, with state, a running statistic. name may be NULL in formulas and custom
+ * layers. */
 typedef struct { const char *name; int state; pn_shape shape; void *data, *grad; } pn_binding;
 
 /* PN_ANY_SHAPE: ndim of a slot that accepts any shape */
@@ -22,6 +23,18 @@ typedef enum { PN_LAYOUT_NCHW, PN_LAYOUT_ANY, PN_LAYOUT_PREFERS_NHWC, PN_LAYOUT_
 
 typedef struct pn_node pn_node;
 typedef struct pn_builder pn_builder;
+
+/* A formula as an activation, compiled for its value, its derivative, both, the gradient of its
+ * input, and that with the gradients of learnt parameters. Parameter j is number[j] if slot[j] is
+ * -1, otherwise what is bound to that slot: one value, or one for each channel. */
+enum { PN_VALUE, PN_SLOPE, PN_VALUE_AND_SLOPE, PN_INPUT_GRADIENT, PN_GRADIENTS, PN_NODE_TAPES };
+typedef struct {
+    pn_tape *tape[PN_NODE_TAPES];           /* NULL: the node is no formula */
+    size_t n;
+    double number[PN_MAX_DIMS];
+    int slot[PN_MAX_DIMS];
+    size_t channels;
+} pn_node_formula;
 
 /* A layer family: one row in layers/layers.h, one file in layers/. */
 typedef struct {
@@ -52,7 +65,8 @@ struct pn_node {
     pn_binding slots[PN_MAX_SLOTS];
     const pn_activation *activation;        /* of an elementwise layer; NULL for other kinds */
     size_t activation_row; /* row of the table of activations, also set by prelu.c */
-    /* the activation's parameters, in the dtype of the graph */
+    pn_node_formula formula;                /* replaces the row unless it has no tapes */
+    /* the parameters of the row, in the dtype of the graph */
     union { float f32; double f64; } params[PN_MAX_PARAMS];
     /* the number of times it is an input of other nodes, and the last of those */
     size_t uses, consumer;

@@ -151,6 +151,8 @@ static pn_status add_probe(pn_builder *b, size_t node)
                                            .activation = activation,
                                            .value = b->value[node],
                                            .slope = slope,
+                                           .kept = a->activation &&
+                                                   pn_keeps_derivative(b, activation),
                                            .channels_last = b->layout[node] };
     return PN_OK;
 }

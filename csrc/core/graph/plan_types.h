@@ -56,9 +56,9 @@ enum { PN_CHUNK = 16384 };
 
 /* The output of a node, available before step number `step` runs. activation: the node itself, or
  * the one fused into it that applies an activation. slope: the array of the output's size from
- * which that activation's derivative is computed; PN_NONE without an activation. channels_last:
- * the layout of both arrays. */
-typedef struct { size_t step, node, activation; int value, slope, channels_last; } pn_probe;
+ * which that activation's derivative is computed; PN_NONE without an activation. kept: whether
+ * slope holds that derivative. channels_last: the layout of both arrays. */
+typedef struct { size_t step, node, activation; int value, slope, kept, channels_last; } pn_probe;
 
 struct pn_plan {
     const pn_graph *graph;

@@ -99,7 +99,7 @@ pn_status pn_formula_new(const pn_instruction *code, size_t n, const ptrdiff_t *
 done:
     if (status) {
         pn_formula_free(f);
-        return status;
+        return status == PN_NO_MEMORY ? pn_fail(error, status, "no memory for a formula") : status;
     }
     *formula = f;
     return PN_OK;

@@ -323,11 +323,14 @@ pn_status pn_tape_new(const pn_formula *formula, uint64_t wanted, int scaled, pn
             return pn_fail(error, PN_BAD_VALUE, "the formula has no output %zu", k);
     if (!wanted) return pn_fail(error, PN_BAD_VALUE, "no output is selected");
     pn_tape *t = calloc(1, sizeof *t);
-    if (!t) return PN_NO_MEMORY;
+    if (!t) status = PN_NO_MEMORY;
     for (int varying = 0; varying < 2 && !status; varying++)
         if (!varying || formula->parameters)
             status = make_plan(formula, wanted, scaled, varying, &t->plan[varying], error);
-    if (status) { pn_tape_free(t); return status; }
+    if (status) {
+        pn_tape_free(t);
+        return status == PN_NO_MEMORY ? pn_fail(error, status, "no memory for a formula") : status;
+    }
     t->is_cheap = is_cheap(&t->plan[0]);
     *tape = t;
     return PN_OK;

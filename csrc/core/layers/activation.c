@@ -1,6 +1,6 @@
 /* activation.c - elementwise layers, one for each row of the activation table. */
+#include "activation.h"
 #include "layers.h"
-#include "../graph/builder.h"
 
 #define FIELDS(FIELD, T) \
     FIELD(T, ACTIVATION, function, ANY, "row of the activation table") \
@@ -68,12 +68,10 @@ static pn_step *step(pn_builder *b, size_t node, const char *what, pn_step_fn *r
     if (!s) return NULL;
     s->n = b->rows * pn_count(&n->shape);
     s->bytes = pn_size(b->graph->dtype);
-    s->activation = &b->k->activations[n->activation_row];
-    for (size_t j = 0; j < PN_MAX_PARAMS; j++) s->p[j] = &n->params[j];
-    return s;
+    return pn_step_function(b, s, node) ? NULL : s;
 }
 
-static pn_status forward(pn_builder *b, size_t node)
+pn_status pn_activation_steps_forward(pn_builder *b, size_t node)
 {
     const pn_activation *row = b->graph->nodes[node].activation;
     int x = b->value[b->graph->nodes[node].inputs[0]],
@@ -89,7 +87,7 @@ static pn_status forward(pn_builder *b, size_t node)
 }
 
 /* The gradient is computed in place unless its buffer belongs to the caller or is shared. */
-static pn_status backward(pn_builder *b, size_t node)
+pn_status pn_activation_steps_backward(pn_builder *b, size_t node)
 {
     const size_t input = b->graph->nodes[node].inputs[0];
     if (!pn_needs_gradient(b, input)) return PN_OK;
@@ -106,5 +104,11 @@ static pn_status backward(pn_builder *b, size_t node)
     return PN_OK;
 }
 
-const pn_layer_kind pn_layer_activation = { "activation", 1, 1, shape, forward, backward,
-                                            PN_LAYOUT_ANY, activation_config_fields };
+const pn_layer_kind pn_layer_activation = { "activation",
+                                            1,
+                                            1,
+                                            shape,
+                                            pn_activation_steps_forward,
+                                            pn_activation_steps_backward,
+                                            PN_LAYOUT_ANY,
+                                            activation_config_fields };

@@ -336,7 +336,7 @@ static size_t fuse(pn_builder *b, size_t node, pn_conv *v)
 {
     size_t end = node;
     const pn_node *next = v->transposed ? NULL : pn_sole_consumer(b, end);
-    if (next && next->activation &&
+    if (next && next->activation && next->formula.channels <= 1 &&
         (b->mode == PN_PREDICT || next->activation->needs == 'y')) {
         v->has_act = 1;
         b->layout[b->graph->nodes[end].consumer] = b->layout[node];
@@ -439,9 +439,7 @@ static pn_step *step(pn_builder *b, size_t node, pn_conv *v, const char *what, p
     s->args = v;
     s->rows = b->rows;
     s->bytes = pn_size(b->graph->dtype);
-    if (act) s->activation = &b->k->activations[act->activation_row];
-    for (size_t j = 0; act && j < PN_MAX_PARAMS; j++) s->p[j] = &act->params[j];
-    return s;
+    return act && pn_step_function(b, s, b->graph->nodes[node].consumer) ? NULL : s;
 }
 
 static pn_status uses(pn_builder *b, const pn_step *s)

@@ -24,6 +24,10 @@
     ROW(activation, \
         "y = f(x)", \
         "dx = dy * f'(x)") \
+    /* a formula with numbers or learnt parameters p0, p1, ...: (1) or (channels) */ \
+    ROW(formula, \
+        "y = f(x)", \
+        "dx = dy * f'(x)") \
     /* softmax and similar functions along an axis */ \
     ROW(rowwise, \
         "y = f(x), along an axis", \

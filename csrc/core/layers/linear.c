@@ -102,7 +102,7 @@ static size_t product_rows(const pn_builder *b, size_t node)
 static const pn_node *follower(const pn_builder *b, size_t node)
 {
     const pn_node *next = pn_sole_consumer(b, node);
-    return next && next->activation ? next : NULL;
+    return next && next->activation && next->formula.channels <= 1 ? next : NULL;
 }
 
 /* A following activation is computed in the product's epilogue. What its backward reads is kept. */
@@ -138,8 +138,8 @@ static pn_status forward(pn_builder *b, size_t node)
     s->packed_bytes = b->mode == PN_PREDICT ? b->k->gemm_packed(&s->product) : 0;
     s->epilogue.bias = n->n_slots > BIAS ? n->slots[BIAS].data : NULL;
     if (fuse) {
-        s->epilogue.act = b->k->activations[next->activation_row].forward;
-        for (size_t j = 0; j < PN_MAX_PARAMS; j++) s->p[j] = &next->params[j];
+        if (pn_step_function(b, s, end)) return PN_NO_MEMORY;
+        s->epilogue.act = s->activation->forward;
         s->epilogue.ldy = out;
     }
     pn_step_uses(b, s->in);

@@ -6,6 +6,7 @@
  * than one percent of the time. */
 #include "health.h"
 #include "../base/array.h"
+#include "../graph/activation.h"
 #include "../kernels/isa.h"
 #include "../kernels/tables.h"
 #include <math.h>
@@ -97,7 +98,9 @@ static pn_status init_units(pn_health *h, size_t i, pn_error *error)
     const pn_graph *g = h->graph;
     node_stats *w = &h->nodes[i];
     const pn_shape *s = &w->node->shape;
-    w->image = is_image(g, i);
+    /* a formula with a parameter per channel */
+    const int by_channel = w->node->formula.channels > 1 && s->ndim > 1;
+    w->image = by_channel || is_image(g, i);
     w->units = !pn_count(s) ? 0 : s->ndim ? s->dim[w->image ? 0 : s->ndim - 1] : 1;
     w->bias = bias_of(g, w->node->inputs[0], w->units);
     w->limit = -1;
@@ -229,36 +232,45 @@ void pn_health_reset(pn_health *h)
 
 /* ---- measuring one output -------------------------------------------------------------------- */
 
-/* Measures the derivative for arguments from -20 to 20. Its maximum magnitude determines the limit,
- * and its values at the ends determine where it is flat. */
-static void measure_slopes(pn_health *h, node_stats *w, const pn_activation_kernels *f,
-                           const void *const *p)
+/* The largest magnitudes of the derivative, in all and at both ends. */
+typedef struct { double most, first, last; } slope_range;
+
+/* Measures the derivative for arguments from -20 to 20. */
+static void measure_slope(pn_health *h, const pn_function *f, slope_range *range)
 {
     const pn_dtype t = h->graph->dtype;
-    double most = 0, first = 0, last = 0;
     for (size_t from = 0; from < GRID; from += BLOCK) {
         const size_t n = pn_min(GRID - from, BLOCK);
         for (size_t i = 0; i < n; i++)
             pn_element_set(t, h->slopes, i, -20 + 0.01 * (double)(from + i));
-        f->derivative(n, h->slopes, h->slopes, p, 0);
-        if (!from) first = fabs(pn_element(t, h->slopes, 0));
-        last = fabs(pn_element(t, h->slopes, n - 1));
+        f->kernels->derivative(n, h->slopes, h->slopes, f->p, 0);
+        if (!from) range->first = fmax(range->first, fabs(pn_element(t, h->slopes, 0)));
+        if (from + n == GRID)
+            range->last = fmax(range->last, fabs(pn_element(t, h->slopes, n - 1)));
         for (size_t i = 0; i < n; i++) {
             const double d = fabs(pn_element(t, h->slopes, i));
-            if (isfinite(d) && d > most) most = d;
+            if (isfinite(d) && d > range->most) range->most = d;
         }
     }
-    w->limit = SMALL * most;
-    w->flat_low = first <= w->limit;
-    w->flat_high = last <= w->limit;
 }
 
-typedef struct {
-    pn_health *h;
-    node_stats *w;
-    const pn_activation_kernels *f;
-    const void *p[PN_MAX_PARAMS];
-} counting;
+/* The maximum magnitude of the derivative determines the limit, and its values at the ends
+ * determine where it is flat. */
+static void measure_slopes(pn_health *h, node_stats *w, pn_function *f)
+{
+    slope_range range = { 0 };
+    const size_t channels = w->node->formula.channels;
+    measure_slope(h, f, &range);
+    for (size_t c = 1; c < channels; c++) {
+        pn_function_channel(f, w->node, c, 0);
+        measure_slope(h, f, &range);
+    }
+    w->limit = SMALL * range.most;
+    w->flat_low = range.first <= w->limit;
+    w->flat_high = range.last <= w->limit;
+}
+
+typedef struct { pn_health *h; node_stats *w; pn_function *f; int by_channel; } counting;
 
 /* Adds the counts of the columns, in which the units repeat, to those of the units. */
 static void move_counts(const counting *c, size_t columns)
@@ -279,11 +291,12 @@ static void move_counts(const counting *c, size_t columns)
 static void count_rows(const counting *c, const char *t, size_t rows, size_t n)
 {
     pn_health *h = c->h;
-    const size_t size = pn_size(h->graph->dtype), most = h->block / n;
+    const size_t size = pn_size(h->graph->dtype), most = c->by_channel ? 1 : h->block / n;
     size_t counted = 0;
+    if (c->by_channel) pn_function_channel(c->f, c->w->node, 0, 1);
     for (size_t m; rows; rows -= m, t += m * n * size) {
         m = pn_min(rows, most);
-        c->f->backward(m * n, t, h->ones, h->slopes, c->p, 0);
+        c->f->kernels->backward(m * n, t, h->ones, h->slopes, c->f->p, 0);
         h->k->probe->count_columns(m, n, h->slopes, c->w->limit, h->counts,
                                   (char *)h->counts + h->columns * size);
         if ((counted += m) < EXACT) continue;
@@ -298,29 +311,32 @@ static void count_run(const counting *c, const char *t, size_t n, size_t unit)
 {
     const size_t size = pn_size(c->h->graph->dtype);
     double found[2];
+    if (c->by_channel) pn_function_channel(c->f, c->w->node, unit, 0);
     for (size_t m; n; n -= m, t += m * size) {
         m = n < BLOCK ? n : BLOCK;
-        c->f->backward(m, t, c->h->ones, c->h->slopes, c->p, 0);
+        c->f->kernels->backward(m, t, c->h->ones, c->h->slopes, c->f->p, 0);
         c->h->k->probe->count_run(m, c->h->slopes, c->w->limit, found);
         c->w->live[unit] += found[0];
         c->w->small[unit] += found[1];
     }
 }
 
-/* t (rows, sample): the arguments or values that the derivative is computed from. */
+/* t (rows, sample): the arguments or values that the derivative is computed from, or with kept the
+ * derivative. */
 static void measure_units(pn_health *h, node_stats *w, const char *t, size_t rows, size_t sample,
-                          int last)
+                          int last, int kept)
 {
-    counting c = { h, w, &h->k->activations[w->node->activation_row], { 0 } };
+    pn_function f;
+    const counting c = { h, w, &f, w->node->formula.channels > 1 };
     const size_t size = pn_size(h->graph->dtype),
                  pixels = w->image && !last ? sample / w->units : 1,
                  values = rows * (sample / w->units);
-    for (size_t j = 0; j < PN_MAX_PARAMS; j++) c.p[j] = &w->node->params[j];
-    if (w->limit < 0) measure_slopes(h, w, c.f, c.p);
+    pn_function_set(&f, w->node, h->graph->dtype, h->k, kept);
+    if (w->limit < 0) measure_slopes(h, w, &f);
     if (pixels == 1) {
         /* combine rows of few units until they fill a vector */
         size_t fold = 1;
-        while (fold * w->units < FOLD && values % (2 * fold) == 0) fold *= 2;
+        while (!c.by_channel && fold * w->units < FOLD && values % (2 * fold) == 0) fold *= 2;
         count_rows(&c, t, values / fold, fold * w->units);
     } else
         for (size_t run = 0; run < rows * w->units; run++)
@@ -356,7 +372,8 @@ static void measure(void *context, const pn_plan *plan, const pn_probe *probe)
     if (h->full)
         measure_values(h, &h->nodes[probe->node], plan->at[probe->value], plan->rows * sample);
     if (w->units && plan->rows && (h->full || (w->n_candidates && !w->bias)))
-        measure_units(h, w, plan->at[probe->slope], plan->rows, sample, probe->channels_last);
+        measure_units(h, w, plan->at[probe->slope], plan->rows, sample, probe->channels_last,
+                      probe->kept);
 }
 
 /* ---- choice of steps ------------------------------------------------------------------------- */

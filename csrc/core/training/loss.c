@@ -1,19 +1,27 @@
 /* loss.c - losses with their settings: checks of targets, divisors of means, and the evaluation
  * over blocks of rows. */
 #include "loss.h"
+#include "formula_loss.h"
 #include "../base/array.h"
 #include "../base/error.h"
 #include "../kernels/isa.h"
 #include <math.h>
 #include <string.h>
 
-/* ---- custom losses --------------------------------------------------------------------------- */
+/* ---- custom losses and formulas -------------------------------------------------------------- */
 static const pn_loss CUSTOM = { .name = "custom",
                                 .cls = "FunctionLoss",
                                 .kind = 'e',
                                 .target = PN_TARGET_ANY,
                                 .inputs = "input target" };
 const pn_loss *pn_loss_custom(void) { return &CUSTOM; }
+
+static const pn_loss FORMULA = { .name = "formula",
+                                 .cls = "FormulaLoss",
+                                 .kind = 'e',
+                                 .target = PN_TARGET_REAL,
+                                 .inputs = "input target" };
+const pn_loss *pn_loss_formula(void) { return &FORMULA; }
 
 size_t pn_loss_inputs(const pn_criterion *loss)
 {
@@ -323,7 +331,8 @@ double pn_loss_divisor(const pn_criterion *loss, pn_dtype t, size_t rows, size_t
  * added in order, so the result does not depend on the number of threads. */
 enum { LOSS_BLOCKS = 64, LOSS_ELEMENTS = 8192 };
 typedef struct {
-    pn_loss_fn *loss;
+    pn_loss_fn *loss;                       /* NULL for a formula */
+    pn_dtype t;
     const pn_loss_args *whole;
     size_t block, values, size;
     double sums[LOSS_BLOCKS];
@@ -355,7 +364,7 @@ static void loss_block(void *context, size_t i)
         c.weight = advanced(c.weight, bytes);
         c.pos_weight = advanced(c.pos_weight, bytes);
     }
-    j->sums[i] = j->loss(&a);
+    j->sums[i] = j->loss ? j->loss(&a) : pn_formula_loss(j->t, &a);
 }
 
 double pn_loss_run(pn_dtype t, const pn_loss_args *a)
@@ -366,13 +375,17 @@ double pn_loss_run(pn_dtype t, const pn_loss_args *a)
     if (block < least) block = least;
     /* a block must begin with a sample, where its weight begins */
     if (a->target.sample_weight) block = (block + sample - 1) / sample * sample;
-    loss_blocks j = { .loss = pn_kernels_now()->of[t].losses[a->loss->row - pn_loss_at(0)],
+    pn_loss_fn *loss = a->loss->value
+                         ? NULL
+                         : pn_kernels_now()->of[t].losses[a->loss->row - pn_loss_at(0)];
+    loss_blocks j = { .loss = loss,
+                      .t = t,
                       .whole = a,
                       .block = block,
                       .values = pn_loss_values(a->loss, 1, a->cols),
                       .size = pn_size(t) };
     const size_t blocks = (a->rows + block - 1) / block;
-    if (blocks <= 1 || a->sequences) return j.loss(a);
+    if (blocks <= 1 || a->sequences) return loss ? loss(a) : pn_formula_loss(t, a);
     pn_parallel(blocks, loss_block, &j);
     double sum = 0;
     for (size_t i = 0; i < blocks; i++) sum += j.sums[i];
