@@ -62,7 +62,10 @@ _NAMES = {
     "set_num_threads": "_threads",
 }
 """The module of each public name that is re-exported individually."""
-_MODULES = ("callbacks", "datasets", "functional", "grad", "init", "io", "lab", "layers", "losses", "metrics", "optim", "plot", "testing")
+_MODULES = (
+    *("callbacks", "constraints", "datasets", "functional", "grad", "init", "io", "lab", "layers", "losses", "metrics", "optim", "plot"),
+    *("testing", "utils"),
+)
 _UNLISTED = ("activations", "compose", "model", "reference", "sklearn")
 """Modules that are attributes of the package but not listed in ``__all__``."""
 

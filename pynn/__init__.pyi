@@ -2,6 +2,7 @@
 from typing import Any
 
 from . import callbacks as callbacks
+from . import constraints as constraints
 from . import datasets as datasets
 from . import functional as functional
 from . import grad as grad
@@ -14,6 +15,7 @@ from . import metrics as metrics
 from . import optim as optim
 from . import plot as plot
 from . import testing as testing
+from . import utils as utils
 from ._graph import Parameter as Parameter
 from ._random import manual_seed as manual_seed
 from ._threads import get_num_threads as get_num_threads
@@ -178,6 +180,7 @@ from .layers import Softsign as Softsign
 from .layers import SparsePlus as SparsePlus
 from .layers import SparseSigmoid as SparseSigmoid
 from .layers import Sparsemax as Sparsemax
+from .layers import SpectralNorm as SpectralNorm
 from .layers import Squareplus as Squareplus
 from .layers import SwiGLU as SwiGLU
 from .layers import Swish as Swish
@@ -189,6 +192,7 @@ from .layers import Transpose as Transpose
 from .layers import Unflatten as Unflatten
 from .layers import Unfold as Unfold
 from .layers import Upsample as Upsample
+from .layers import WeightNorm as WeightNorm
 from .layers import ZeroPad1d as ZeroPad1d
 from .layers import ZeroPad2d as ZeroPad2d
 from .layers import ZeroPad3d as ZeroPad3d
@@ -387,6 +391,8 @@ __all__ = [
     "LPPool2d",
     "MaxPool1d",
     "MaxPool2d",
+    "SpectralNorm",
+    "WeightNorm",
     "Flatten",
     "Permute",
     "PixelShuffle",
@@ -459,6 +465,7 @@ __all__ = [
     "predict_many",
     "set_num_threads",
     "callbacks",
+    "constraints",
     "datasets",
     "functional",
     "grad",
@@ -471,6 +478,7 @@ __all__ = [
     "optim",
     "plot",
     "testing",
+    "utils",
     "show_config",
 ]
 __version__: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import activation, conv, custom, dropout, embedding, gates, linear, norm, padding, pooling, shape
+from . import activation, conv, custom, dropout, embedding, gates, linear, norm, padding, pooling, reparametrized, shape
 from .activation import *  # noqa: F403
 from .conv import *  # noqa: F403
 from .custom import *  # noqa: F403
@@ -13,6 +13,7 @@ from .linear import *  # noqa: F403
 from .norm import *  # noqa: F403
 from .padding import *  # noqa: F403
 from .pooling import *  # noqa: F403
+from .reparametrized import *  # noqa: F403
 from .shape import *  # noqa: F403
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     *norm.__all__,
     *padding.__all__,
     *pooling.__all__,
+    *reparametrized.__all__,
     *shape.__all__,
 ]
 

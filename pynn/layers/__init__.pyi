@@ -105,6 +105,8 @@ __all__ = [
     "LPPool2d",
     "MaxPool1d",
     "MaxPool2d",
+    "SpectralNorm",
+    "WeightNorm",
     "Flatten",
     "Permute",
     "PixelShuffle",
@@ -217,6 +219,8 @@ from ..layers.pooling import LPPool1d as LPPool1d
 from ..layers.pooling import LPPool2d as LPPool2d
 from ..layers.pooling import MaxPool1d as MaxPool1d
 from ..layers.pooling import MaxPool2d as MaxPool2d
+from ..layers.reparametrized import SpectralNorm as SpectralNorm
+from ..layers.reparametrized import WeightNorm as WeightNorm
 from ..layers.shape import Flatten as Flatten
 from ..layers.shape import Permute as Permute
 from ..layers.shape import PixelShuffle as PixelShuffle

@@ -952,6 +952,16 @@ def _set_custom_attribute(self: Layer, name: str, value: Any) -> None:
     object.__setattr__(self, name, value)
 
 
+def output_shape_of(layer: Layer, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the shape of one output sample of a layer that a layer written in Python contains, without running it."""
+    builder = Builder(layer.dtype or "float32", shapes, training=False)
+    layer._build(builder, type(layer).__name__)
+    if len(builder.nodes) > 1:
+        what = "a layer with several outputs cannot have hooks, or normalized weights, inside a net"
+        raise ValueError(f"{type(layer).__name__}: {what}")
+    return builder.shape
+
+
 class _Hooked(Layer, abstract=True):
     """A layer with hooks as a net's graph contains it: written in Python, with the layer inside."""
 
@@ -965,11 +975,7 @@ class _Hooked(Layer, abstract=True):
 
     def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one output sample, without calling the hooks."""
-        builder = Builder(self.layer.dtype or "float32", shapes, training=False)
-        self.layer._build(builder, type(self.layer).__name__)
-        if len(builder.nodes) > 1:
-            raise ValueError(f"{type(self.layer).__name__}: a layer with several outputs cannot have hooks inside a net")
-        return builder.shape
+        return output_shape_of(self.layer, shapes)
 
     def forward(self, *xs: Any) -> Any:
         """Call the layer with its hooks."""

@@ -193,6 +193,17 @@ def test_losses_match_keras(name: str, theirs: Callable[..., Any]) -> None:
     np.testing.assert_allclose(loss(x, labels if loss._row["target"] in "ci" else t), wanted, rtol=1e-5)
 
 
+def test_constraints_match_keras() -> None:
+    w = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    theirs, ours = keras.constraints, pynn.constraints
+    pairs = [(theirs.MaxNorm(1.5, axis=a), ours.MaxNorm(1.5, axis=a)) for a in (0, 1)]
+    pairs += [(theirs.MinMaxNorm(0.5, 1.5, 0.7, axis=1), ours.MinMaxNorm(0.5, 1.5, 0.7, axis=1))]
+    pairs += [(theirs.UnitNorm(axis=0), ours.UnitNorm(axis=0)), (theirs.NonNeg(), ours.NonNeg())]
+    for a, b in pairs:
+        np.testing.assert_allclose(b(w), keras.ops.convert_to_numpy(a(keras.ops.convert_to_tensor(w))), rtol=1e-6)
+    np.testing.assert_allclose(ours.MaxNorm(1.5)(w), ours.MaxNorm(1.5, axis=1)(w))
+
+
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("seed", range(6))
 def test_callbacks_match_keras(seed: int, mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
