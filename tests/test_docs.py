@@ -131,7 +131,10 @@ def test_readmes_contain_the_same_commands_and_code() -> None:
     assert english == vietnamese
 
 
-@pytest.mark.parametrize("document", [*READMES, "docs/design.md", "docs/extending.md", "docs/lab.md", "CONTRIBUTING.md", "SECURITY.md"])
+PAGES = ("docs/design.md", "docs/extending.md", "docs/lab.md", "docs/pytest.md", "CONTRIBUTING.md", "SECURITY.md")
+
+
+@pytest.mark.parametrize("document", [*READMES, *PAGES])
 def test_links_lead_to_existing_files(document: str) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", text_of(document))
     assert [link for link in links if not ((ROOT / document).parent / link).exists()] == []
