@@ -1,5 +1,6 @@
 """The pytest plugin: seeds, the table of results, baselines; with and without pytest-xdist."""
 
+import importlib.util
 import json
 import re
 import shutil
@@ -21,6 +22,7 @@ from pynn._experiments.baseline import _worse_number
 pytest_plugins = ["pytester"]
 PAGE = Path(__file__).parents[1] / "docs" / "pytest.md"
 ROOT = Path(__file__).parents[1]
+REGEN = "--force-regen" if importlib.util.find_spec("pytest_regressions") is None else "--pynn-force-regen"
 EXAMPLES = ROOT / "examples" / "experiments"
 
 
@@ -62,7 +64,7 @@ def test_an_unused_plugin_imports_nothing(tmp_path: Path) -> None:
 SEEDS = """
     import pytest, pynn
 
-    drawn = []
+    drawn, before = [], pynn._random._source[:]
 
     @pytest.mark.seeds(3)
     def test_marked(seed):
@@ -86,7 +88,7 @@ SEEDS = """
         assert seed == 0
 
     def test_other():
-        assert not pynn._random._source  # restored
+        assert pynn._random._source == before
 """
 
 
@@ -307,7 +309,7 @@ def test_values_are_stored_and_compared(run: Any, pytester: pytest.Pytester) -> 
     result.assert_outcomes(failed=10)
     assert "no baseline is stored for value" in result.stdout.str()
     assert "pytest --force-regen" in result.stdout.str()
-    result = run("", "--force-regen", "-n", "2")
+    result = run("", REGEN, "-n", "2")
     result.assert_outcomes(passed=10)
     assert section(result, "baselines") == ["14 values stored in baselines/test_it.json"]
     run("").assert_outcomes(passed=10)
@@ -335,7 +337,7 @@ def test_values_are_stored_and_compared(run: Any, pytester: pytest.Pytester) -> 
     ],
 )
 def test_differences_are_explained(run: Any, old: str, new: str, says: str) -> None:
-    run(BASELINE, "--force-regen").assert_outcomes(passed=10)
+    run(BASELINE, REGEN).assert_outcomes(passed=10)
     assert old in BASELINE
     result = run(BASELINE.replace(old, new))
     assert re.search(says, result.stdout.str()), result.stdout.str()
@@ -345,13 +347,13 @@ def test_differences_are_explained(run: Any, old: str, new: str, says: str) -> N
 
 
 def test_bits_name_the_instruction_set(run: Any, pytester: pytest.Pytester) -> None:
-    run(BASELINE, "--force-regen")
+    run(BASELINE, REGEN)
     file = pytester.path / "baselines" / "test_it.json"
     file.write_text(file.read_text().replace(f'"{_core.isa()}": {{', '"mmx": {'))
     text = run("", "-k", "bits").stdout.str()
     assert f"value: bits are stored for mmx, and this run uses {_core.isa()}; run with PYNN_ISA=mmx, or store them too" in text
     assert f"stored by pynn {pynn.__version__} on mmx; this run: pynn {pynn.__version__}, {_core.isa()}" in text
-    run("", "--force-regen", "-k", "bits")
+    run("", REGEN, "-k", "bits")
     assert sorted(json.loads(file.read_text())["test_bits"]["value"]["bits"]) == sorted(["mmx", _core.isa()])
     run("", "-k", "bits").assert_outcomes(passed=1, deselected=9)
 
@@ -363,7 +365,7 @@ SEQUENCE = """
 
 
 def test_sequences_are_compared_by_a_paired_test(run: Any) -> None:
-    run(SEQUENCE.replace("{}", ""), "--force-regen").assert_outcomes(passed=1)
+    run(SEQUENCE.replace("{}", ""), REGEN).assert_outcomes(passed=1)
     scores = np.array([0.90, 0.92, 0.91, 0.95, 0.93, 0.90, 0.94, 0.92])
     noise = np.array([1, -1, 2, -2, 1, -1, 1, -1]) / 1000
 
@@ -404,14 +406,14 @@ def test_equal_versions_rarely_fail(n: int) -> None:
     ],
 )
 def test_invalid_checks_are_explained(run: Any, call: str, says: str) -> None:
-    run("def test_one(baseline): baseline.check(1)", "--force-regen")
+    run("def test_one(baseline): baseline.check(1)", REGEN)
     result = run(f"def test_one(baseline): baseline.{call}")
     result.assert_outcomes(failed=1)
     assert says in result.stdout.str()
 
 
 def test_large_arrays_are_stored_by_their_bits_alone(run: Any) -> None:
-    result = run("def test_one(baseline): baseline.check([0.0] * 1001)", "--force-regen")
+    result = run("def test_one(baseline): baseline.check([0.0] * 1001)", REGEN)
     assert "value: value has 1,001 numbers, up to 1,000 can be stored; use exact=True, or its mean" in result.stdout.str()
 
 
@@ -452,7 +454,7 @@ def test_code_of_the_page(run: Any) -> None:
     examples = [file.read_text(encoding="utf-8") for file in EXAMPLES.glob("test_*.py")]
     others = [block for block in blocks if not any(block in text for text in examples)]
     assert (len(blocks), len(others)) == (4, 1)
-    run(others[0], "--force-regen").assert_outcomes(passed=1)
+    run(others[0], REGEN).assert_outcomes(passed=1)
     run("").assert_outcomes(passed=1)
     text = run(others[0].replace("epochs=1", "epochs=2")).stdout.str()
     assert "AssertionError: value.0.weight: the bits differ\n" in text
