@@ -144,7 +144,7 @@ class Health:
 
     def _about(self) -> str:
         what = "given data" if self.epoch is None else f"epoch {self.epoch}"
-        return f"{what}; outputs of {self.looks} batches, gradients of {self.updates}"
+        return f"{what}; outputs of {self.looks} {'batch' if self.looks == 1 else 'batches'}, gradients of {self.updates}"
 
     def __str__(self) -> str:
         cells = self._cells()

@@ -391,7 +391,7 @@ def layer_norm(
 
     Parameters
     ----------
-    input : array_like, shape (..., *normalized_shape)
+    input : array_like, shape ``(..., *normalized_shape)``
         The samples.
     normalized_shape : int or sequence of int
         The sizes of the last axes.
@@ -432,7 +432,7 @@ def rms_norm(
 
     Parameters
     ----------
-    input : array_like, shape (..., *normalized_shape)
+    input : array_like, shape ``(..., *normalized_shape)``
         The samples.
     normalized_shape : int or sequence of int
         The sizes of the last axes.

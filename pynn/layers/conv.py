@@ -290,7 +290,7 @@ class Conv2d(_Convolution):
 
     Attributes
     ----------
-    weight : numpy.ndarray, shape (out_channels, in_channels / groups, *kernel_size)
+    weight : numpy.ndarray, shape ``(out_channels, in_channels / groups, *kernel_size)``
     bias : numpy.ndarray, shape (out_channels,), or None
 
     Raises
@@ -415,7 +415,7 @@ class ConvTranspose2d(_Transposed):
 
     Attributes
     ----------
-    weight : numpy.ndarray, shape (in_channels, out_channels / groups, *kernel_size)
+    weight : numpy.ndarray, shape ``(in_channels, out_channels / groups, *kernel_size)``
     bias : numpy.ndarray, shape (out_channels,), or None
 
     Raises
