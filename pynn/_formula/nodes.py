@@ -89,7 +89,9 @@ BOOLEAN = (*COMPARISONS, "&", "|", "above")
 
 
 def neg(a: Node) -> Node:
-    return ZERO if a is ZERO else a.args[0] if a.op == "neg" else node("neg", a)
+    if a.op in ("*", "/") and a.args[0].op == "neg":  # no rounding changes with a sign
+        return node(a.op, a.args[0].args[0], a.args[1])
+    return ZERO if a is ZERO else a.operand() if a.op == "neg" else node("neg", a)
 
 
 def add(a: Node, b: Node) -> Node:

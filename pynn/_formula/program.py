@@ -54,7 +54,8 @@ class Program:
         The instructions that compute the value, its derivative with respect to each input, and that with respect to each parameter.
         None for the derivatives with respect to targets of losses, and to parameters that are not learnt.
     row : tuple or None
-        ``(name, parameters)`` of the row of the activation table to which the formula is equal, if there is one.
+        ``(name, parameters)`` of the row of the activation table to which the formula is equal for these values of its parameters, if
+        there is one. Its kernels are then the program, which no longer reads the parameters.
     simplified : str
         The formula as it is computed, unless that is very long.
     """
@@ -111,7 +112,14 @@ def compile_formula(
     shared = _compiled(text, inputs, tuple(values), frozenset(learn))
     numbers = {name: float(value) for name, value in values.items() if np.ndim(value) == 0 and name not in learn}
     row = recognised(shared.root, numbers) if inputs == ("x",) and len(numbers) == len(values) else None
-    return Program(shared.text, inputs, values, learn, shared.code, shared.outputs, row, shared.simplified)
+    code, outputs = (shared.code, shared.outputs) if row is None else _kernel(*row, len(values))
+    return Program(shared.text, inputs, values, learn, code, outputs, row, shared.simplified)
+
+
+def _kernel(name: str, numbers: tuple[float, ...], parameters: int) -> tuple[tuple[Instruction, ...], tuple[int | None, ...]]:
+    """Return the instructions and outputs of a program that runs the kernels of a row."""
+    code = (("input", 0), ("activation", name, 0, *numbers), ("derivative", name, 0, *numbers))
+    return code, (1, 2, *[None] * parameters)
 
 
 def _check_names(text: str, inputs: tuple[str, ...], values: Mapping[str, Any], learn: tuple[str, ...]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .evaluate import constant
-from .nodes import ONE, TWO, E, Node, add, call, choose, mul, neg, node, number, order, rebuild
+from .nodes import ONE, TWO, ZERO, E, Node, add, call, choose, mul, neg, node, number, order, rebuild
 
 Rule = Callable[[Node], Node | None]
 
@@ -138,11 +138,15 @@ def _exp(n: Node) -> Node | None:
     a = _function(n, "exp")
     if a is None:
         return None
-    if (u := _minus_square(a)) is not None and u.sources:
-        return node("row", "gaussian", u)
-    if (u := _function(a, "log")) is not None:
-        return None
-    return None
+    u = _minus_square(a)
+    return node("row", "gaussian", u) if u is not None and u.sources else None
+
+
+def _erfc(n: Node) -> Node | None:
+    """Return 2 normcdf(-u) in place of erfc(u / sqrt(2)), since erfc amplifies the rounding error of a large argument."""
+    a = _function(n, "erfc")
+    u = None if a is None else _over_root_two(a)
+    return None if u is None else node("*", TWO, call("normcdf", neg(u)))
 
 
 def _sqrt(n: Node) -> Node | None:
@@ -157,6 +161,11 @@ def _sum(n: Node) -> Node | None:
     if not terms:
         return None
     for (sign, a), (unit, one) in (terms, terms[::-1]):
+        if unit == 1 and (u := _softplus_tail(a)) is not None and ZERO in one.args and u in one.args:
+            if sign == 1 and one.op == "max":
+                return call("softplus", u)
+            if sign == -1 and one.op == "min":
+                return node("row", "logsigmoid", u)
         if not _is(one, 1) or not a.sources:
             continue
         if sign != unit and (u := _function(a, "exp")) is not None:
@@ -174,6 +183,13 @@ def _sum(n: Node) -> Node | None:
             half = _doubled(u)
             return call("tanh", half) if half is not None else None
     return None
+
+
+def _softplus_tail(n: Node) -> Node | None:
+    """Return u if the node is log1p(exp(-abs(u)))."""
+    e = _function(n, "log1p")
+    a = None if e is None else _function(e, "exp")
+    return a.operand().operand() if a is not None and a.op == "neg" and a.operand().op == "abs" else None
 
 
 def _quotient(n: Node) -> Node | None:
@@ -231,8 +247,8 @@ def _product(n: Node) -> Node | None:
             found = _both_exponentials(b)
             if found is not None:
                 return call(*found)
-            if (w := _function(b, "erfc")) is not None and (x := _over_root_two(w)) is not None:
-                return call("normcdf", neg(x))
+            if b.op == "*" and _is(b.operand(), 2):
+                return b.operand(1)
     return node("**", n.operand(), 2) if n.operand() is n.operand(1) and n.operand().sources else None
 
 
@@ -279,7 +295,7 @@ def _choice(n: Node) -> Node | None:
 
 
 RULES: dict[str, tuple[Rule, ...]] = {
-    "call": (_log, _log1p, _exp, _sqrt),
+    "call": (_log, _log1p, _exp, _erfc, _sqrt),
     "+": (_sum,),
     "-": (_sum,),
     "/": (_quotient,),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from .derivative import PlainDerivative, RowDerivative
-from .nodes import COMPARISONS, ONE, Node, add, div, mul, neg, rebuild
+from .nodes import COMPARISONS, ONE, Node, add, div, mul, neg, node, rebuild
 from .parser import read
 from .syntax import FormulaError
 
@@ -44,14 +44,22 @@ def _tidied(n: Node) -> Node:
             a, b = (v.args[0] if v.op == "neg" else v for v in (a, b))
             if n.op == "*" and b.op == "/" and b.args[0] is ONE:
                 product, b = div, b.args[1]
-            return neg(product(a, b)) if signs == 1 else product(a, b)
+            found = _chained(a, b) if product is mul else product(a, b)
+            return neg(found) if signs == 1 else found
         case "+", (a, b):
-            return add(b, a) if a.op == "neg" else add(a, b)
+            return _chained(*((b, a) if a.op == "neg" else (a, b)), add)
         case "-", (a, b):
             return add(a, neg(b))
         case "neg", (a,):
             return neg(a)
     return n
+
+
+def _chained(a: Node, b: Node, combine: Callable[[Node, Node], Node] = mul) -> Node:
+    """Return a * b or a + b without parentheses around b."""
+    if b.op in (("*", "/") if combine is mul else ("+", "-")) and combine(a, b).args == (a, b):
+        return node(b.op, _chained(a, b.operand(), combine), b.operand(1))
+    return combine(a, b)
 
 
 def written(n: Node, least: int = 0) -> str:
@@ -79,6 +87,6 @@ def written(n: Node, least: int = 0) -> str:
         case "above", (a, b, *_):
             text = f"{written(b, 2)} < {written(a, 2)}" if a.op == "number" else f"{written(a, 2)} > {written(b, 2)}"
         case op, (a, b):
-            left, right = op in COMPARISONS, op in ("-", "/", *COMPARISONS)
+            left, right = op in COMPARISONS, b.op != "neg" or op in COMPARISONS
             text = f"{written(a, level + left)} {op} {written(b, level + right)}"
     return f"({text})" if level < least else text
