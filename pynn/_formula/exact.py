@@ -7,6 +7,12 @@ from typing import Any
 
 import mpmath
 
+from .evaluate import evaluate
+from .nodes import Node
+
+_LARGEST = 2000
+"""Arguments of 2**2000 and more count as infinite in exponentials, and have no sine."""
+
 
 class Exact:
     """Arithmetic of mpmath for ``evaluate``. Numbers are exact decimals: 0.1 is 0.1, not the nearest double."""
@@ -20,13 +26,19 @@ class Exact:
         self.number = functools.cache(lambda text: self.mp.mpf(text))
 
     def call(self, name: str, a: Any) -> Any:
-        """Return the limits of erf and erfc for large arguments, for which mpmath is slow and inaccurate."""
+        """Return the limits of functions for large arguments, for which mpmath is slow, inaccurate or out of memory."""
         far = name in ("erf", "erfc") and abs(a) > 1000
+        if abs(a) > 1000 and self.mp.mag(a) > _LARGEST:
+            if name in ("sin", "cos", "tan"):
+                return self.mp.nan
+            if name in ("exp", "expm1", "sinh", "cosh", "tanh"):
+                a = self.mp.sign(a) * self.mp.inf
         name = {"round": "nint"}.get(name, name)
         return getattr(self.mp, name)(self.mp.sign(a) * 1000 if far else a)
 
     def power(self, a: Any, b: Any) -> Any:
-        return self.mp.power(a, b)
+        found = self.mp.power(a, b)
+        return found if isinstance(found, self.mp.mpf) else self.mp.nan  # the power of a negative number is complex
 
     def sign(self, a: Any) -> Any:
         return self.mp.sign(a)
@@ -35,3 +47,30 @@ class Exact:
         return a if condition else b
 
     larger, smaller = staticmethod(max), staticmethod(min)
+
+
+@functools.cache
+def _arithmetic(digits: int) -> Exact:
+    return Exact(digits)
+
+
+def exact(root: Node, given: dict[str, Any], side: int = 1, digits: int = 60, first: int = 100) -> Any:
+    """Return the value of a graph to that many digits, however much its terms cancel; NaN if it is not a real number.
+
+    The precision is doubled until two results agree. That may be too early where a term is below the ``first`` precision relative to
+    another one, as in log(1 + exp(-700)).
+    """
+    last = None
+    for doubling in range(6):
+        numbers = _arithmetic(first << doubling)
+        mp = numbers.mp
+        try:
+            found = evaluate(root, numbers, {name: mp.mpf(value) for name, value in given.items()}, side)
+            found = +mp.mpf(found)
+        except (ZeroDivisionError, ValueError, OverflowError, TypeError):  # TypeError: the value is complex
+            return mp.nan
+        agrees = last is not None and abs(found - last) <= abs(found) * mp.mpf(10) ** -digits
+        if not mp.isfinite(found) or (agrees and (found != 0 or first << doubling > 1500)):
+            return found
+        last = found
+    return last

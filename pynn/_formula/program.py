@@ -177,6 +177,13 @@ def _check_use(text: str, root: Node, inputs: tuple[str, ...], parameters: tuple
             raise FormulaError(f"parameter {name!r} does not occur in the formula", text)
 
 
+def code_of(value: Node, slope: Node | None, parameters: tuple[str, ...]) -> tuple[tuple[Instruction, ...], tuple[int | None, ...]]:
+    """Return the instructions and outputs of a function of x exactly as it is given, with no part replaced."""
+    code = _Code(("x",), parameters)
+    outputs = [None if n is None else code.output(inlined(n, everything=False), "") for n in (value, slope)]
+    return tuple(code.instructions), (*outputs, *[None] * len(parameters))
+
+
 class _Code:
     """The instructions of a program."""
 

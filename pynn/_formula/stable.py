@@ -178,6 +178,8 @@ def _sum(n: Node) -> Node | None:
             return call("sigmoid", neg(u))
         if unit == 1 and sign == -1 and (u := _function(a, "normcdf")) is not None:
             return call("normcdf", neg(u))
+        if unit == 1 and sign == -1 and (u := _function(a, "cos")) is not None:
+            return node("*", TWO, node("**", call("sin", mul(number("0.5"), u)), 2))
         twice = _doubled(a)
         if unit == -1 and sign == 1 and twice is not None and (u := _function(twice, "sigmoid")) is not None:
             half = _doubled(u)
