@@ -14,6 +14,9 @@
     digits(data, epochs, batch)                   train 64-128-10; a function that returns seconds and accuracy
     digits_cnn(data, epochs, batch)               the same with the convolutional net of `digits`
     many(net, data, nets, epochs, jobs)           train this number of copies of a net, on ``jobs`` CPUs
+    estimator_fit(data, epochs)                   train MLPClassifier with its default settings
+    estimator_predict(data, rows)                 predict classes with it
+    estimator_search(data, grid, folds, epochs, jobs)    search its settings, on ``jobs`` CPUs
     IMPORT, DISTRIBUTION                          for footprint: the import statement and the name of the distribution
 
 Each function returns a mapping from variants ("" for a single one) to runs; an empty mapping means that the peer lacks the case.

@@ -183,3 +183,21 @@ def many(net: Net, data: tuple[NDArray, ...], nets: int, epochs: int, jobs: int)
         pynn.fit_many(runs, *data, loss="cross_entropy", n_jobs=n_jobs, verbose=False)
 
     return {"": lambda _: run(jobs)} | ({"one at a time": lambda _: run(1)} if jobs > 1 else {})
+
+
+def estimator_fit(*given: Any) -> Mapping[str, Run]:
+    import estimators
+
+    return estimators.fit(pynn.sklearn.MLPClassifier, *given)
+
+
+def estimator_predict(*given: Any) -> Mapping[str, Run]:
+    import estimators
+
+    return estimators.predict(pynn.sklearn.MLPClassifier, *given)
+
+
+def estimator_search(*given: Any) -> Mapping[str, Run]:
+    import estimators
+
+    return estimators.search(pynn.sklearn.MLPClassifier, pynn.sklearn.GridSearchCV, *given)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from typing import Any
 
+import estimators
+import joblib
 import numpy as np
 import sklearn
 from harness import Run, repeat
 from nets import LR, Net
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 
 VERSION = sklearn.__version__
@@ -77,3 +81,23 @@ def many(net: Net, data: tuple[NDArray, ...], nets: int, epochs: int, jobs: int)
                 m.fit(*data)
 
     return {"": run}
+
+
+def estimator_fit(*given: Any) -> Mapping[str, Run]:
+    return estimators.fit(MLPClassifier, *given)
+
+
+def estimator_predict(*given: Any) -> Mapping[str, Run]:
+    return estimators.predict(MLPClassifier, *given)
+
+
+class Search(GridSearchCV):
+    """A search whose worker processes have one thread each."""
+
+    def fit(self, X: Any, y: Any, **params: Any) -> Any:
+        with joblib.parallel_config("loky", inner_max_num_threads=1):
+            return super().fit(X, y, **params)
+
+
+def estimator_search(*given: Any) -> Mapping[str, Run]:
+    return estimators.search(MLPClassifier, Search, *given)

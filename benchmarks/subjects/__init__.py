@@ -12,7 +12,7 @@ from harness import Pace
 
 NAMES = (
     *("limits", "activations", "gemm", "step", "anatomy", "predict", "convolutions", "norms"),
-    *("optimizers", "digits", "many", "scaling", "footprint"),
+    *("optimizers", "digits", "many", "estimators", "scaling", "footprint"),
 )
 
 

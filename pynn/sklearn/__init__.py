@@ -4,6 +4,9 @@
 defaults, and have the same attributes after ``fit``. Further keyword-only parameters give access to pynn's activations, layers,
 losses, optimizers and schedules.
 
+`GridSearchCV`, `RandomizedSearchCV`, `cross_validate` and `cross_val_score` are scikit-learn's, with the same results. They train the
+nets of all settings and folds in one call of `pynn.fit_many`.
+
 This package needs scikit-learn, which ``pip install "pynn-c[sklearn]"`` installs.
 
 Examples
@@ -20,14 +23,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._mlp import MLPClassifier, MLPRegressor
+    from ._search import GridSearchCV, RandomizedSearchCV, cross_val_score, cross_validate
 
 _HOMES = {
+    "GridSearchCV": "_search",
     "MLPClassifier": "_mlp",
     "MLPRegressor": "_mlp",
+    "RandomizedSearchCV": "_search",
+    "cross_val_score": "_search",
+    "cross_validate": "_search",
 }
 """The module of each public name, imported when the name is first used."""
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["GridSearchCV", "MLPClassifier", "MLPRegressor", "RandomizedSearchCV", "cross_val_score", "cross_validate"]
 
 
 def __getattr__(name: str) -> Any:

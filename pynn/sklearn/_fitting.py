@@ -47,6 +47,7 @@ class Data:
         self.X, self.target, self.y, self.weight, self.labels, self.names = X, target, y, weight, labels, names
         self._narrow: Array | None = None
         self._fits: bool | None = None
+        self._targets: dict[str, Array] = {}
 
     @property
     def is_sparse(self) -> bool:
@@ -69,6 +70,14 @@ class Data:
         if self._narrow is None:
             self._narrow = self.X.astype(np.float32)
         return self._narrow
+
+    def targets(self, dtype: str) -> Array:
+        """Return the targets, in this dtype unless they are class indices; always the same array, which trainings share."""
+        if self.target.dtype.kind != "f" or self.target.dtype == dtype:
+            return self.target
+        if dtype not in self._targets:
+            self._targets[dtype] = self.target.astype(dtype)
+        return self._targets[dtype]
 
 
 class Batches:

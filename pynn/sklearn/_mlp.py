@@ -247,7 +247,7 @@ class MLP(NetEstimator):
 
     def _target_of(self, data: Data, dtype: str) -> Array:
         """Return the targets in the dtype of the net."""
-        return data.target if data.target.dtype.kind != "f" else np.asarray(data.target, dtype)
+        return data.targets(dtype)
 
     def _solver_fitting(self, data: Data, goal: Goal, weight: Array | None, rows: Any) -> Fitting:
         """Return a training by L-BFGS, which is one step."""
