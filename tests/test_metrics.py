@@ -307,3 +307,129 @@ def test_alternative_names_of_classification_metrics(given: str, name: str) -> N
     stop = pynn.callbacks.EarlyStopping(given)
     hist = pynn.Sequential(pynn.Linear(3, 2, seed=0)).fit(X, y, loss="ce", metrics=[given, name], epochs=2, callbacks=[stop], seed=0)
     assert hist.history[given] == hist.history[name]
+
+
+# ---- metrics with a parameter, of losses and of scikit-learn ---------------------------------------------------------
+@weighted
+def test_more_metrics_of_classes_match_scikit_learn(w: Any) -> None:
+    hard, hard_many = (P > 0.5).astype(int), (MANY_P > 0.5).astype(int)
+    for beta in (0.0, 0.5, 2.0):
+        for average in ("macro", "micro", "weighted"):
+            for t, y, labels in ((BINARY, P, hard), (CLASSES, PROBABILITIES, PROBABILITIES.argmax(1)), (MANY, MANY_P, hard_many)):
+                theirs = sklearn.fbeta_score(t, labels, beta=beta, average=average, sample_weight=w, zero_division=0)
+                assert metrics.fbeta(t, y, beta=beta, average=average, sample_weight=w) == pytest.approx(theirs)
+                theirs = sklearn.jaccard_score(t, labels, average=average, sample_weight=w, zero_division=0)
+                assert metrics.jaccard(t, y, average=average, sample_weight=w) == pytest.approx(theirs)
+    assert metrics.jaccard(BINARY, P, sample_weight=w) == pytest.approx(sklearn.jaccard_score(BINARY, hard, sample_weight=w))
+    assert metrics.mean_iou(CLASSES, PROBABILITIES) == metrics.jaccard(CLASSES, PROBABILITIES, average="macro")
+    with pytest.raises(ValueError, match="beta: expected"):
+        metrics.fbeta(BINARY, P, beta=-1)
+
+
+@weighted
+@pytest.mark.parametrize("limit", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_points_on_curves_match_scikit_learn(limit: float, w: Any) -> None:
+    false, true, _ = sklearn.roc_curve(BINARY, P, sample_weight=w, drop_intermediate=False)
+    options: dict[str, Any] = {"sample_weight": w}
+    best = true[1 - false >= limit - 1e-12].max()
+    assert metrics.sensitivity_at_specificity(BINARY, P, specificity=limit, **options) == pytest.approx(best)
+    best = (1 - false)[true >= limit - 1e-12].max()
+    assert metrics.specificity_at_sensitivity(BINARY, P, sensitivity=limit, **options) == pytest.approx(best)
+    precision, recall, _ = sklearn.precision_recall_curve(BINARY, P, sample_weight=w)
+    best = precision[:-1][recall[:-1] >= limit - 1e-12].max()
+    assert metrics.precision_at_recall(BINARY, P, recall=limit, **options) == pytest.approx(best)
+    best = recall[precision >= limit - 1e-12].max()
+    assert metrics.recall_at_precision(BINARY, P, precision=limit, **options) == pytest.approx(best)
+
+
+CURVES = ["sensitivity_at_specificity", "specificity_at_sensitivity", "precision_at_recall", "recall_at_precision"]
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_points_on_curves_of_unusual_data(name: str) -> None:
+    metric = getattr(metrics, name)
+    assert math.isnan(metric([1, 1], [0.2, 0.3]))
+    assert math.isnan(metric([0, 1], [0.2, math.nan]))
+    assert metric(BINARY, 100 * P - 70) == metric(BINARY, P)
+    assert metric(BINARY, np.stack([1 - P, P], 1)) == metric(BINARY, P)
+    with pytest.raises(ValueError, match=f"{name}: expected two classes, got scores of 4"):
+        metric(CLASSES, PROBABILITIES)
+    with pytest.raises(ValueError, match="expected a number from 0 to 1, got 2"):
+        metric(BINARY, P, **{name.partition("_at_")[2]: 2})
+
+
+@weighted
+def test_agreement_of_numbers(w: Any) -> None:
+    share = np.ones(N) if w is None else w
+    for column in range(3):
+        t, y = T[:, column], 0.5 * T[:, column] + Y[:, column] + 3
+        cov = np.cov(t, y, bias=True, aweights=share)
+        assert metrics.pearson(t, y, sample_weight=w) == pytest.approx(cov[0, 1] / math.sqrt(cov[0, 0] * cov[1, 1]))
+        apart = np.average(t, weights=share) - np.average(y, weights=share)
+        assert metrics.concordance(t, y, sample_weight=w) == pytest.approx(2 * cov[0, 1] / (cov[0, 0] + cov[1, 1] + apart**2))
+    each = [metrics.pearson(T[:, i], Y[:, i], sample_weight=w) for i in range(3)]
+    assert metrics.pearson(T, Y, sample_weight=w) == pytest.approx(np.mean(each))
+    cosine = sklearn.pairwise.paired_cosine_distances(T, Y)
+    assert metrics.cosine_similarity(T, Y, sample_weight=w) == pytest.approx(np.average(1 - cosine, weights=share))
+    assert metrics.pearson(T[:, 0], 2 * T[:, 0] + 1) == pytest.approx(1)
+    assert metrics.concordance(T, T) == pytest.approx(1)
+    assert math.isnan(metrics.pearson([1.0, 1.0], [1.0, 2.0]))
+    assert metrics.concordance([1.0, 1.0], [1.0, 1.0]) == 0
+    assert metrics.cosine_similarity([[0.0, 0.0]], [[1.0, 2.0]]) == 0
+
+
+def test_names_with_a_number_set_the_parameter() -> None:
+    found = metrics.get(["fbeta_2", "recall_at_precision_0.75", "top_3_accuracy"])
+    assert found["fbeta_2"](BINARY, P) == metrics.fbeta(BINARY, P, beta=2)
+    assert found["recall_at_precision_0.75"](BINARY, P) == metrics.recall_at_precision(BINARY, P, precision=0.75)
+    assert all(metrics.rises(metric) and metrics.rises_by_name(name) for name, metric in found.items())
+    with pytest.raises(ValueError, match="unknown metric 'f1_2'"):
+        metrics.get("f1_2")
+
+
+def test_losses_are_metrics() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 3)), 1 + rng.random(30)
+    net = pynn.Sequential(pynn.Linear(3, 1, seed=0))
+    names = ["mape", "msle", "log_cosh", "huber", "mean_absolute_percentage_error"]
+    got = net.evaluate(X, y, loss="mse", metrics=names)
+    for name in names:
+        assert got[name] == pytest.approx(float(pynn.losses.get(name)(net.predict(X), y[:, None])))
+        assert metrics.rises(metrics.get(name)[name]) is False
+    labels = rng.integers(0, 2, 30)
+    classifier = pynn.Sequential(pynn.Linear(3, 2, seed=0))
+    got = classifier.evaluate(X, labels, loss="cross_entropy", metrics="categorical_hinge")
+    assert got["categorical_hinge"] == pytest.approx(float(pynn.CategoricalHingeLoss()(classifier.predict(X), labels)), rel=1e-5)
+
+
+def test_names_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    X, y, numbers = rng.normal(size=(60, 3)), rng.integers(0, 3, 60), rng.normal(size=60)
+    net = pynn.Sequential(pynn.Linear(3, 3, seed=0))
+    names = ["balanced_accuracy", "matthews_corrcoef", "cohen_kappa", "f1_macro", "neg_log_loss", "hamming_loss", "roc_auc_ovr"]
+    got = net.evaluate(X, y, loss="cross_entropy", metrics=names)
+    labels, p = net.predict_class(X), pynn.softmax(net.predict(X).astype("f8"))
+    assert got["balanced_accuracy"] == pytest.approx(sklearn.balanced_accuracy_score(y, labels))
+    assert got["matthews_corrcoef"] == pytest.approx(sklearn.matthews_corrcoef(y, labels))
+    assert got["cohen_kappa"] == pytest.approx(sklearn.cohen_kappa_score(y, labels))
+    assert got["f1_macro"] == pytest.approx(sklearn.f1_score(y, labels, average="macro"))
+    assert got["neg_log_loss"] == pytest.approx(-sklearn.log_loss(y, p / p.sum(1, keepdims=True)), rel=1e-5)
+    assert got["hamming_loss"] == pytest.approx(sklearn.hamming_loss(y, labels))
+    assert got["roc_auc_ovr"] == pytest.approx(sklearn.roc_auc_score(y, p, multi_class="ovr"))
+    binary = pynn.Sequential(pynn.Linear(3, 1, seed=0))
+    got = binary.evaluate(X, y > 0, loss="bce_with_logits", metrics=["average_precision", "balanced_accuracy"])
+    assert got["average_precision"] == pytest.approx(sklearn.average_precision_score(y > 0, binary.predict(X)[:, 0]))
+    assert got["balanced_accuracy"] == pytest.approx(sklearn.balanced_accuracy_score(y > 0, binary.predict(X)[:, 0] > 0))
+    got = binary.evaluate(X, numbers, loss="mse", metrics=["neg_mean_squared_error", "explained_variance", "median_absolute_error"])
+    out = binary.predict(X)[:, 0]
+    assert got["neg_mean_squared_error"] == pytest.approx(-sklearn.mean_squared_error(numbers, out), rel=1e-5)
+    assert got["explained_variance"] == pytest.approx(sklearn.explained_variance_score(numbers, out), rel=1e-5)
+    assert got["median_absolute_error"] == pytest.approx(sklearn.median_absolute_error(numbers, out), rel=1e-5)
+    many = sklearn.hamming_loss(MANY, (MANY_P > 0.5).astype(int))
+    assert metrics.get("hamming_loss")["hamming_loss"](MANY, MANY_P) == pytest.approx(many)
+    stop = pynn.callbacks.EarlyStopping("balanced_accuracy")
+    net.fit(X, y, loss="cross_entropy", metrics="balanced_accuracy", callbacks=stop, epochs=2, seed=0)
+    assert metrics.rises(metrics.get("matthews_corrcoef")["matthews_corrcoef"]) is True
+    assert metrics.rises(metrics.get("hamming_loss")["hamming_loss"]) is None
+    with pytest.raises(ValueError, match=r"unknown metric 'confusion'.*also the losses l1, mse.*sklearn\.metrics"):
+        metrics.get("confusion")

@@ -180,6 +180,13 @@ def get(loss: Any) -> Loss:
     return by_name[known_name("loss", loss, by_name)]()
 
 
+def row_of(name: str) -> Mapping[str, Any]:
+    """Return the row of a loss, without creating its class."""
+    return _rows[name]
+
+
+_rows: dict[str, Mapping[str, Any]] = {row["name"]: row for row in _core.LOSSES}
+
 by_name: LazyTable[type[Loss]] = LazyTable({row["name"]: partial(_make, i, row) for i, row in enumerate(_core.LOSSES)})
 """String name to class: what ``fit(..., loss="cross_entropy")`` means."""
 

@@ -1,4 +1,5 @@
 # Made by docs/generate.py from the core's tables.
+from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -191,6 +192,8 @@ from ..losses._formula_loss import FormulaLoss as FormulaLoss
 from ..losses._base import FunctionLoss as FunctionLoss
 
 def get(loss: Any) -> Loss: ...
+
+def row_of(name: str) -> Mapping[str, Any]: ...
 
 by_name: LazyTable[type[Loss]]
 
