@@ -53,6 +53,7 @@ _NAMES = {
     "Optimizer": "optim._base",
     "Parameter": "_graph",
     "Run": "_training.many",
+    "atlas": "_atlas",
     "fit_many": "_training.many",
     "get_num_threads": "_threads",
     "load": "io",

@@ -16,6 +16,7 @@ from . import optim as optim
 from . import plot as plot
 from . import testing as testing
 from . import utils as utils
+from ._atlas import atlas as atlas
 from ._graph import Parameter as Parameter
 from ._random import manual_seed as manual_seed
 from ._threads import get_num_threads as get_num_threads
@@ -457,6 +458,7 @@ __all__ = [
     "Optimizer",
     "Parameter",
     "Run",
+    "atlas",
     "fit_many",
     "get_num_threads",
     "load",

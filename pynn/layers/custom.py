@@ -24,10 +24,11 @@ Snake(features=4)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from .._arrays import Array
 from ._base import Layer
@@ -122,6 +123,46 @@ class Activation(Layer):
             raise TypeError(f"{', '.join(settings)}: only an activation that is given by a formula has parameters")
         self.name = str(formula if name is None else name)
         self.f, self.df = cast("Callable[[Array], Array]", f), cast("Callable[[Array], Array]", df)
+
+    @classmethod
+    def named(
+        cls,
+        name: str,
+        *,
+        learn: str | Iterable[str] | None = None,
+        channels: int = 1,
+        dtype: DTypeLike | None = None,
+        **parameters: ArrayLike,
+    ) -> Activation:
+        """Return the published activation with a name in `pynn.atlas`, as ``pynn.atlas[name].activation`` does.
+
+        Parameters
+        ----------
+        name : str
+            Its name, in any spelling: ``"Leaky ReLU"`` is ``"leaky_relu"``.
+        learn : str or iterable of str
+            The names of the parameters that are learnt. Those of the source by default; ``()`` for none.
+        channels : int
+            The number of values of each learnt parameter, as in `Activation`.
+        dtype : {'float32', 'float64'}
+            The dtype of learnt parameters, as in `Activation`.
+        **parameters : float
+            Values of parameters in place of the defaults.
+
+        Raises
+        ------
+        KeyError
+            If the atlas has no activation with that name.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> pynn.Activation.named("snake", a=2.0)
+        Activation('x + sin(a * x)**2 / a', a=2.0, learn='a', name='snake')
+        """
+        from .. import atlas
+
+        return atlas[name].activation(learn=learn, channels=channels, dtype=dtype, **parameters)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one output sample, which is that of the input sample."""
