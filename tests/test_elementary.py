@@ -185,3 +185,28 @@ def test_instruction_sets_with_fma_agree(dtype: Any) -> None:
         finally:
             _core.set_isa(before)
         np.testing.assert_array_equal(*results, err_msg=name)
+
+
+@types
+def test_slope_of_the_sigmoid(dtype: Any, isa: str) -> None:
+    """A program computes it with the sigmoid, and not as the row of the table does, but as accurately."""
+    x = numbers(dtype, 300)
+    y = _core.Formula([("input", 0), ("derivative", "sigmoid", 0)], [1]).ufunc(x)
+    with mpmath.workdps(60):
+        e = [mpmath.exp(-abs(mpmath.mpf(float(a)))) for a in x]
+        errors = [ulps(float(b), t / (1 + t) ** 2, dtype) for t, b in zip(e, y, strict=True)]
+    assert max(errors) <= 3
+    special = _core.Formula([("input", 0), ("derivative", "sigmoid", 0)], [1]).ufunc(np.array([np.nan, np.inf, -np.inf, 0.0], dtype))
+    np.testing.assert_array_equal(special, [np.nan, 0.0, 0.0, 0.25])
+
+
+@pytest.mark.parametrize("pair", [(("sin",), ("cos",)), (("exp",), ("expm1",)), (("sigmoid",), ("derivative", "sigmoid"))])
+@types
+def test_functions_computed_in_pairs_have_the_bits_that_each_has_alone(pair: Any, dtype: Any, isa: str) -> None:
+    x = np.concatenate([numbers(dtype, 2000), np.array([np.nan, np.inf, -np.inf, 0.0, -0.0], dtype)])
+    for first, second in (pair, pair[::-1]):
+        one, two = (_core.Formula([("input", 0), (*f, 0)], [1]).ufunc(x) for f in (first, second))
+        code = [("input", 0), (*first, 0), (*second, 0), ("constant", 2.0), ("div", 2, 3), ("copysign", 1, 4)]
+        got = _core.Formula([*code, ("copysign", 2, 1)], [5, 6])
+        np.testing.assert_array_equal(got.ufunc(x), np.copysign(one, two))
+        np.testing.assert_array_equal(got.grad(x), np.copysign(two, one))

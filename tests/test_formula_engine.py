@@ -106,6 +106,30 @@ def test_conditions(op: str, f: Callable[..., Any], isa: str) -> None:
     np.testing.assert_array_equal(_core.Formula(both, [7], inputs=2).ufunc(x, y), np.where(x != 0, x, y))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("outer", ["add", "sub", "mul"])
+@pytest.mark.parametrize("inner", ["add", "sub", "mul"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_fused_operations_round_like_single_ones(outer: str, inner: str, at: int, dtype: Any, isa: str) -> None:
+    f = {"add": np.add, "sub": np.subtract, "mul": np.multiply}
+    x, y = sample(2000, dtype), sample(2000, dtype)[::-1].copy()
+    for third in (0, 2):  # an input, or a parameter
+        z = x if third == 0 else dtype(0.3)
+        code: Code = [("input", 0), ("input", 1), ("parameter", 0), (inner, 0, 1), (outer, *((3, third) if at == 0 else (third, 3)))]
+        middle = f[inner](x, y)
+        expected = f[outer](middle, z) if at == 0 else f[outer](z, middle)
+        same(_core.Formula(code, [4], inputs=2, parameters=1).ufunc(x, y, 0.3), expected)
+        same(_core.Formula([*code, ("add", 4, 3)], [5], inputs=2, parameters=1).ufunc(x, y, 0.3), expected + middle)
+
+
+def test_division_by_a_power_of_two_is_exact(isa: str) -> None:
+    x = sample(500, np.float32)
+    for divisor in (2.0, -0.25, 2.0**90, 3.0, 2.0**-140):
+        ufunc = _core.Formula([("input", 0), ("constant", divisor), ("div", 0, 1)], [2]).ufunc
+        with np.errstate(all="ignore"):
+            same(ufunc(x), x / np.float32(divisor))
+
+
 def test_outputs() -> None:
     """An output may be an input, a constant, a parameter or the same value as another one, and None if it is not needed."""
     code: Code = [("input", 0), ("constant", 2.0), ("parameter", 0), ("mul", 1, 2), ("mul", 0, 3)]

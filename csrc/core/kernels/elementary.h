@@ -1,6 +1,6 @@
-/* elementary.h - elementary functions that only formulas use, on V: ROUND FLOOR POW TAN ATAN SINH
- * COSH ASINH ERF ERFC NORMCDF NORMPDF SOFTPLUS. No include guard: kernels.c includes it once per
- * type, after normal.h.
+/* elementary.h - elementary functions that only formulas use, on V: ROUND FLOOR EXP_AND_EXPM1 POW
+ * TAN ATAN SINH COSH ASINH ERF ERFC NORMCDF NORMPDF SOFTPLUS SIGMOID_AND_SLOPE. No include guard:
+ * kernels.c includes it once per type, after normal.h.
  *
  * As in vmath.h, each is within 2 units in the last place on the whole line. Limits at +-inf are
  * the mathematical ones, NaN stays NaN, and odd functions keep -0.0. */
@@ -18,6 +18,21 @@ static ALWAYS V CAT(v_floor, SFX)(V x)
 }
 #define ROUND(x) CAT(v_round, SFX)(x)
 #define FLOOR(x) CAT(v_floor, SFX)(x)
+
+/* EXP and EXPM1 of x, with one polynomial. Left of EXPM1_FLOOR, where the polynomial of EXPM1
+ * differs, s is so small that the result is -1. */
+static inline V CAT(exp_and_expm1, SFX)(V x, V *expm1)
+{
+    V magic = SPLAT(MAGIC + 2 * BIAS), c = CLAMP(EXP_FLOOR, EXP_CEIL, x),
+      z = FMA(c, SPLAT(LOG2E), magic), n = z - magic,
+      P = CAT(exp_remainder, SFX)(FMA(n, SPLAT(-LN2_LO), FMA(n, SPLAT(-LN2_HI), c)));
+    VI i = (VI)z >> 1, k = (VI)z - (BIAS + 1);
+    k = (VI)((VU)k << MANT);
+    V s = SEL(c < EXPM1_FLOOR, SPLAT(PICK(0x1p-40, 0x1p-80)), (V)k), h = FMA(s, P, s - K(0.5));
+    *expm1 = SEL(x == 0, x, h + h);
+    return (1 + P) * (V)(i << MANT) * (V)(((VI)z - i) << MANT);
+}
+#define EXP_AND_EXPM1(x, expm1) CAT(exp_and_expm1, SFX)((x), (expm1))
 
 /* ---- powers ---------------------------------------------------------------------------------- */
 
@@ -274,3 +289,21 @@ static inline V CAT(v_softplus, SFX)(V x)
     return FMA(y, SPLAT(DOWN), MAX(SPLAT(0), x));
 }
 #define SOFTPLUS(x) CAT(v_softplus, SFX)(x)
+
+/* SIGMOID, and its derivative e q^2 with e = e^-x and q the sigmoid, corrected by the relative
+ * error of q. e is scaled DOWN left of 0 and UP right of it. */
+static inline V CAT(sigmoid_and_slope, SFX)(V x, V *slope)
+{
+    const V magic = SPLAT(MAGIC + BIAS - OFF), least = SPLAT(MAGIC + BIAS - OFF - 60);
+    V c = -CLAMP(EXP_FLOOR, -EXP_FLOOR, x), z = FMA(c, SPLAT(LOG2E), magic), n = z - magic,
+      P = CAT(exp_remainder, SFX)(FMA(n, SPLAT(-LN2_LO), FMA(n, SPLAT(-LN2_HI), c))),
+      s = (V)((VI)MAX(least, z) << MANT), a = FMA(s, P, SPLAT(DOWN)), d = a + s, q = DOWN / d,
+      b = d - a, dl = (a - (d - b)) + (s - b) + FMA(s, P, DOWN - a);
+    VI left = x < 0;
+    V t = (V)(((VI)z + (~left & (2 * OFF))) << MANT), e = FMA(t, P, t),
+      v = q * (q * e * SEL(left, SPLAT(UP), SPLAT(1))),
+      error = UP * (RESIDUAL(SPLAT(DOWN), q, d) - q * dl);
+    *slope = FMA(v, error + error, v) * SEL(left, SPLAT(1), SPLAT(DOWN));
+    return q;
+}
+#define SIGMOID_AND_SLOPE(x, slope) CAT(sigmoid_and_slope, SFX)((x), (slope))

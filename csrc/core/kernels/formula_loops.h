@@ -35,15 +35,29 @@
                                       LOAD(c + ELEMENT(2, i)), LOAD(d + ELEMENT(3, i))));
 
 #define ROW(f, arity, cost, ...) \
-    static void CAT(block_##f, SFX)(size_t n, const void *const *x, void *out, \
+    static void CAT(block_##f, SFX)(size_t n, const void *const *x, void *const *out, \
                                     unsigned uniform UNUSED) \
     { \
         const R *a = x[0]; \
-        R *y = out; \
+        R *y = out[0]; \
         LOOP##arity(f, UNROLL_##cost) \
     }
 PN_FORMULA_OPS(ROW)
 PN_FORMULA_INTERNAL_OPS(ROW)
+#undef ROW
+#define ROW(f, ...) \
+    static void CAT(block_##f, SFX)(size_t n, const void *const *x, void *const *out, \
+                                    unsigned uniform UNUSED) \
+    { \
+        const R *a = x[0]; \
+        R *y = out[0], *z = out[1]; \
+        for (size_t i = 0; i < n; i += L) { \
+            V second, first = CAT(op_##f, SFX)(LOAD(a + ELEMENT(0, i)), &second); \
+            STORE(y + i, first); \
+            STORE(z + i, second); \
+        } \
+    }
+PN_FORMULA_PAIRS(ROW)
 #undef ROW
 #undef ELEMENT
 #undef UNROLL_CHEAP

@@ -40,7 +40,7 @@ OP2(or)  { return (V)((VI)a | (VI)b); }
 OP3(select) { return SEL((VI)a, b, c); }
 
 /* ---- elementary functions ---- */
-OP1(exp)   { return EXP(a); }
+OP1(exp)   { V rest; return EXP_AND_EXPM1(a, &rest); }
 OP1(expm1) { V rest; return EXPM1(a, &rest); }
 OP1(log)   { return LOG(a); }
 OP1(log1p) { return LOG1P(a); }
@@ -66,6 +66,28 @@ OP1(number)  { return SEL((VI)a, SPLAT(1), SPLAT(0)); }
 OP4(select_lt) { return SEL(a < b, c, d); }
 OP4(select_le) { return SEL(a <= b, c, d); }
 OP4(select_eq) { return SEL(a == b, c, d); }
+/* two operations, each rounded */
+OP3(add_add) { return a + b + c; }
+OP3(add_mul) { return (a + b) * c; }
+OP3(mul_mul) { return a * b * c; }
+OP3(mul_add) { return ROUNDED(a * b) + c; }
+OP3(mul_sub) { return ROUNDED(a * b) - c; }
+OP3(sub_product) { return a - ROUNDED(b * c); }
+OP3(sub_mul) { return (a - b) * c; }
+OP1(sigmoid_slope) { V slope; SIGMOID_AND_SLOPE(a, &slope); return slope; }
+
+/* ---- pairs of functions of the same operand, with the bits that each has alone ---- */
+#define PAIR(f) static ALWAYS V CAT(op_##f, SFX)(V a, V *second)
+PAIR(sin_cos)
+{
+    V s, c;
+    VI z = CAT(sin_cos_parts, SFX)(a, &s, &c);
+    *second = CAT(sin_of_parts, SFX)(a, s, c, z, 1);
+    return CAT(sin_of_parts, SFX)(a, s, c, z, 0);
+}
+PAIR(exp_expm1) { return EXP_AND_EXPM1(a, second); }
+PAIR(sigmoid_and_slope) { return SIGMOID_AND_SLOPE(a, second); }
+#undef PAIR
 #undef OP1
 #undef OP2
 #undef OP3
@@ -139,5 +161,19 @@ OP4(select_eq) { return SEL(a == b, c, d); }
     ROW(number, 1, CHEAP, .conditions = 1) \
     ROW(select_lt, 4, CHEAP) \
     ROW(select_le, 4, CHEAP) \
-    ROW(select_eq, 4, CHEAP)
+    ROW(select_eq, 4, CHEAP) \
+    ROW(add_add, 3, CHEAP) \
+    ROW(add_mul, 3, CHEAP) \
+    ROW(mul_mul, 3, CHEAP) \
+    ROW(mul_add, 3, CHEAP) \
+    ROW(mul_sub, 3, CHEAP) \
+    ROW(sub_product, 3, CHEAP) \
+    ROW(sub_mul, 3, CHEAP) \
+    ROW(sigmoid_slope, 1, COSTLY)
+
+/* two operations of the same operand that one operation replaces: its name, and theirs */
+#define PN_FORMULA_PAIRS(ROW) \
+    ROW(sin_cos, sin, cos) \
+    ROW(exp_expm1, exp, expm1) \
+    ROW(sigmoid_and_slope, sigmoid, sigmoid_slope)
 #endif

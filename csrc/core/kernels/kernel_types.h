@@ -211,9 +211,9 @@ typedef struct {
 } pn_probe_kernels;
 
 /* An operation of a formula (formula_ops.h) on a block of n elements, n a multiple of the vector
- * length: y = f(x[0], x[1], ...). y may be an operand. Bit k of uniform: x[k] is 64 bytes of equal
- * values, which serve for all elements. */
-typedef void pn_formula_op_fn(size_t n, const void *const *x, void *y, unsigned uniform);
+ * length: y[0] = f(x[0], x[1], ...), and for a pair y[1] too. They may be operands. Bit k of
+ * uniform: x[k] is 64 bytes of equal values, which serve for all elements. */
+typedef void pn_formula_op_fn(size_t n, const void *const *x, void *const *y, unsigned uniform);
 
 /* Random numbers (noise.h): 64 words per group. An element is kept, times scale plus shift, if its
  * word is at least threshold (the probability times 2^32); otherwise it becomes fill. */
@@ -256,7 +256,7 @@ typedef struct {
                        const void *x, void *y);
     void (*add_normal)(double std, size_t n, const uint32_t *words, const void *x, void *y);
     const pn_probe_kernels *probe;
-    pn_formula_op_fn *const *formula_ops;        /* the rows of both tables of formula_ops.h */
+    pn_formula_op_fn *const *formula_ops;        /* the rows of the tables of formula_ops.h */
 } pn_typed_kernels;
 
 typedef struct { const char *isa; pn_typed_kernels of[PN_DTYPES]; } pn_kernels;

@@ -97,7 +97,7 @@
     static const pn_tensor_rule_kernels tensor_rules_##t[] = { PN_TENSOR_OPTIMIZERS( \
         ROW_##t##_TENSOR_RULE) }; \
     static pn_formula_op_fn *const formula_ops_##t[] = { PN_FORMULA_OPS(ROW_##t##_FORMULA_OP) \
-        PN_FORMULA_INTERNAL_OPS(ROW_##t##_FORMULA_OP) }; \
+        PN_FORMULA_INTERNAL_OPS(ROW_##t##_FORMULA_OP) PN_FORMULA_PAIRS(ROW_##t##_FORMULA_OP) }; \
     static const pn_norm_kernels norm_##t = { norm_moments_##t,    norm_apply_##t, \
                                               norm_sums_##t,       norm_back_##t, \
                                               columns_moments_##t, columns_apply_##t, \

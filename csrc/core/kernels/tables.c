@@ -49,6 +49,9 @@ static const pn_formula_op formula_ops[] = {
     { .name = #id, .arity = operands, .is_cheap = cost, __VA_ARGS__ },
     PN_FORMULA_OPS(ROW) PN_FORMULA_INTERNAL_OPS(ROW)
 #undef ROW
+#define ROW(id, ...) { .name = #id, .arity = 1 },
+    PN_FORMULA_PAIRS(ROW)
+#undef ROW
 };
 #define ONE(...) + 1
 enum { FORMULA_OPS = 0 PN_FORMULA_OPS(ONE) };

@@ -1,18 +1,39 @@
 /* tape.c - compiles a formula for some of its outputs: drops what they do not need, converts
- * between conditions and numbers, fuses comparisons with the selections that use them, and assigns
+ * between conditions and numbers, fuses operations without a change of the result, and assigns
  * cells. */
 #include "tape.h"
 #include "formula.h"
+#include "activations.h"
 #include "formula_ops.h"
 #include "tables.h"
 #include "../base/array.h"
 #include "../base/error.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define UNUSED __attribute__((unused))
 #define OP(id, ...) OP_##id,
-enum { PN_FORMULA_OPS(OP) PN_FORMULA_INTERNAL_OPS(OP) };
+enum { PN_FORMULA_OPS(OP) PN_FORMULA_INTERNAL_OPS(OP) PN_FORMULA_PAIRS(OP) };
 #undef OP
+#define ROW(id, ...) ROW_##id,
+enum { PN_ACTIVATIONS(ROW) };
+#undef ROW
+static const struct { size_t op, first, second; } pairs[] = {
+#define ROW(id, first, second) { OP_##id, OP_##first, OP_##second },
+    PN_FORMULA_PAIRS(ROW)
+#undef ROW
+};
+/* An operation on the result of another one, its operand 0 or 1, and what replaces both. The
+ * operands that the inner one leaves become the first ones, or the last ones with inner_last. */
+static const struct { size_t outer, inner; int at; size_t fused; int inner_last; } fusions[] = {
+    { OP_add, OP_mul, 0, OP_mul_add, 0 },     { OP_add, OP_mul, 1, OP_mul_add, 0 },
+    { OP_sub, OP_mul, 0, OP_mul_sub, 0 },     { OP_sub, OP_mul, 1, OP_sub_product, 1 },
+    { OP_add, OP_add, 0, OP_add_add, 0 },     { OP_add, OP_add, 1, OP_add_add, 0 },
+    { OP_mul, OP_mul, 0, OP_mul_mul, 0 },     { OP_mul, OP_mul, 1, OP_mul_mul, 0 },
+    { OP_mul, OP_add, 0, OP_add_mul, 0 },     { OP_mul, OP_add, 1, OP_add_mul, 0 },
+    { OP_mul, OP_sub, 0, OP_sub_mul, 0 },     { OP_mul, OP_sub, 1, OP_sub_mul, 0 },
+};
 #define NONE SIZE_MAX
 enum {
     CACHE_BYTES = 24576,                    /* the part of the first cache that a block may use */
@@ -28,7 +49,11 @@ typedef struct {
     size_t output;              /* the stream to which it is stored, or NONE */
     size_t last;                /* the last value that uses it */
     size_t cell;
+    size_t uses;                /* how many instructions and outputs use it */
+    size_t partner;             /* of a pair: the other value; NONE otherwise */
+    size_t pair;                /* the operation that computes both, in the first of a pair */
     int is_condition, is_uniform, is_live;
+    int is_second;              /* it is the second result of the pair */
 } value;
 
 typedef struct {
@@ -37,6 +62,7 @@ typedef struct {
     value *values;
     size_t n, capacity;
     size_t *of;                 /* the value of each instruction, or NONE */
+    size_t *uses;               /* of each instruction, by those that are needed and by outputs */
 } compiler;
 
 static int is_source(const value *v)
@@ -50,7 +76,7 @@ static size_t append(compiler *c, const value *added)
     if (!pn_grow((void **)&c->values, c->n, &c->capacity, sizeof *added)) return NONE;
     value *v = &c->values[c->n];
     *v = *added;
-    v->converted = v->output = NONE;
+    v->converted = v->output = v->partner = NONE;
     v->is_condition = v->kind == PN_CODE_OPERATION && pn_tape_op_at(v->row)->is_condition;
     v->is_uniform = v->kind != PN_CODE_INPUT && !(c->varying && v->kind == PN_CODE_PARAMETER);
     for (size_t k = 0; k < v->operands; k++) v->is_uniform &= c->values[v->x[k]].is_uniform;
@@ -97,6 +123,68 @@ static void fuse(const compiler *c, value *v)
     v->x[3] = swap_chosen ? b : d;
 }
 
+/* Replaces an operation whose operand is used nowhere else by one that computes both. Each is
+ * rounded, so that results do not depend on this. */
+static void fuse_arithmetic(const compiler *c, value *v)
+{
+    for (size_t i = 0; i < sizeof fusions / sizeof *fusions; i++) {
+        if (v->kind != PN_CODE_OPERATION || v->row != fusions[i].outer) continue;
+        const value *inner = &c->values[v->x[fusions[i].at]];
+        if (inner->kind != PN_CODE_OPERATION || inner->row != fusions[i].inner ||
+            inner->uses != 1 || inner->is_uniform)
+            continue;
+        const size_t other = v->x[!fusions[i].at], last = fusions[i].inner_last;
+        v->row = fusions[i].fused;
+        v->operands = 3;
+        v->x[last ? 0 : 2] = other;
+        v->x[last] = inner->x[0];
+        v->x[last + 1] = inner->x[1];
+        return;
+    }
+}
+
+/* Replaces the division by a power of two, which is the exact product with its inverse. */
+static int divide_exactly(compiler *c, value *v)
+{
+    if (v->kind != PN_CODE_OPERATION || v->row != OP_div) return 1;
+    const value *d = &c->values[v->x[1]];
+    int exponent;
+    if (d->kind != PN_CODE_CONSTANT || fabs(frexp(d->number[0], &exponent)) != 0.5 ||
+        abs(exponent) > 100)
+        return 1;
+    v->row = OP_mul;
+    v->x[1] = append(c, &(value){ .kind = PN_CODE_CONSTANT, .number = { 1 / d->number[0] } });
+    return v->x[1] != NONE;
+}
+
+/* Joins values of the same operand that an operation computes together. */
+static void find_partner(compiler *c, size_t i, size_t op, size_t other, int is_second)
+{
+    value *a = &c->values[i];
+    for (size_t j = i + 1; j < c->n; j++) {
+        value *b = &c->values[j];
+        if (b->kind != PN_CODE_OPERATION || b->row != other || b->x[0] != a->x[0] ||
+            !b->is_live || b->partner != NONE)
+            continue;
+        a->partner = j;
+        b->partner = i;
+        a->pair = op;
+        a->is_second = is_second;
+        return;
+    }
+}
+static void find_pairs(compiler *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        for (size_t p = 0; p < sizeof pairs / sizeof *pairs; p++) {
+            const value *a = &c->values[i];
+            if (a->kind != PN_CODE_OPERATION || a->is_uniform || !a->is_live || a->partner != NONE)
+                continue;
+            if (a->row == pairs[p].first) find_partner(c, i, pairs[p].op, pairs[p].second, 0);
+            else if (a->row == pairs[p].second) find_partner(c, i, pairs[p].op, pairs[p].first, 1);
+        }
+}
+
 /* Appends the value of instruction i. Returns 0 when memory is short. */
 static int translate(compiler *c, size_t i)
 {
@@ -106,7 +194,12 @@ static int translate(compiler *c, size_t i)
     const unsigned conditions = v.kind == PN_CODE_OPERATION ? pn_tape_op_at(v.row)->conditions : 0;
     for (size_t k = 0; k < v.operands; k++)
         if ((v.x[k] = as(c, c->of[code->operand[k]], conditions >> k & 1)) == NONE) return 0;
+    if (v.kind == PN_CODE_DERIVATIVE && v.row == ROW_sigmoid)
+        v.kind = PN_CODE_OPERATION, v.row = OP_sigmoid_slope;
     fuse(c, &v);
+    if (!divide_exactly(c, &v)) return 0;
+    fuse_arithmetic(c, &v);
+    v.uses = c->uses[i];
     return (c->of[i] = append(c, &v)) != NONE;
 }
 
@@ -114,14 +207,15 @@ static int translate(compiler *c, size_t i)
 static int translate_needed(compiler *c, uint64_t wanted)
 {
     const pn_formula *f = c->f;
-    for (size_t i = 0; i < f->n; i++) c->of[i] = NONE;
     for (size_t k = 0; k < f->n_outputs; k++)
-        if (wanted >> k & 1) c->of[f->outputs[k]] = 0;
+        if (wanted >> k & 1) c->uses[f->outputs[k]]++;
     for (size_t i = f->n; i-- > 0;)
-        for (size_t k = 0; c->of[i] != NONE && k < pn_instruction_operands(&f->code[i]); k++)
-            c->of[f->code[i].operand[k]] = 0;
-    for (size_t i = 0; i < f->n; i++)
-        if (c->of[i] != NONE && !translate(c, i)) return 0;
+        for (size_t k = 0; c->uses[i] && k < pn_instruction_operands(&f->code[i]); k++)
+            c->uses[f->code[i].operand[k]]++;
+    for (size_t i = 0; i < f->n; i++) {
+        c->of[i] = NONE;
+        if (c->uses[i] && !translate(c, i)) return 0;
+    }
     return 1;
 }
 
@@ -189,6 +283,17 @@ static void place_sources(compiler *c, pn_tape_plan *p)
 
 /* Assigns slots, each reused after the last use of its value, also by the operation that uses it.
  * Returns 0 if there are too many. */
+static int take_slot(value *v, uint8_t *used, size_t first, pn_tape_plan *p)
+{
+    if (v->output != NONE) return 1;
+    size_t slot = 0;
+    while (slot < PN_TAPE_CELLS && used[slot]) slot++;
+    if (slot == PN_TAPE_CELLS) return 0;
+    used[slot] = 1;
+    v->cell = first + slot;
+    p->slots = pn_max(p->slots, slot + 1);
+    return 1;
+}
 static int place_slots(compiler *c, pn_tape_plan *p)
 {
     uint8_t used[PN_TAPE_CELLS] = { 0 };
@@ -201,13 +306,10 @@ static int place_slots(compiler *c, pn_tape_plan *p)
             const int in_slot = !x->is_uniform && !is_source(x) && x->output == NONE;
             if (in_slot && x->last == i) used[x->cell - first] = 0;
         }
-        if (v->output != NONE) continue;
-        size_t slot = 0;
-        while (slot < PN_TAPE_CELLS && used[slot]) slot++;
-        if (slot == PN_TAPE_CELLS) return 0;
-        used[slot] = 1;
-        v->cell = first + slot;
-        if (slot >= p->slots) p->slots = slot + 1;
+        /* the first one of a pair takes the slots of both */
+        if (v->partner < i) continue;
+        if (!take_slot(v, used, first, p)) return 0;
+        if (v->partner != NONE && !take_slot(&c->values[v->partner], used, first, p)) return 0;
     }
     return 1;
 }
@@ -228,8 +330,12 @@ static void place_streams(compiler *c, pn_tape_plan *p)
 static void add_step(const compiler *c, const value *v, pn_tape_plan *p)
 {
     pn_tape_step *s = &p->steps[p->n++];
-    *s = (pn_tape_step){ .kind = v->kind, .op = (uint16_t)v->row, .y = (uint16_t)v->cell,
-                         .operands = (uint8_t)v->operands };
+    *s = (pn_tape_step){ .kind = v->kind, .op = (uint16_t)v->row, .y = { (uint16_t)v->cell } };
+    if (v->partner != NONE) {
+        s->op = (uint16_t)v->pair;
+        s->y[v->is_second] = (uint16_t)v->cell;
+        s->y[!v->is_second] = (uint16_t)c->values[v->partner].cell;
+    }
     memcpy(s->number, v->number, sizeof s->number);
     for (size_t k = 0; k < v->operands; k++) {
         const value *x = &c->values[v->x[k]];
@@ -251,7 +357,9 @@ static void add_steps(const compiler *c, pn_tape_plan *p)
         if (!v->is_live || v->is_uniform || is_source(v)) continue;
         for (size_t k = 0; k < v->operands; k++)
             p->reads_after_write |= written && is_source(&c->values[v->x[k]]);
-        written |= v->output != NONE;
+        if (v->partner < i) continue;
+        written |= v->output != NONE || (v->partner != NONE &&
+                                         c->values[v->partner].output != NONE);
         add_step(c, v, p);
     }
 }
@@ -279,10 +387,12 @@ static pn_status make_plan(const pn_formula *f, uint64_t wanted, int scaled, int
     compiler c = { .f = f, .varying = varying };
     pn_status status = PN_NO_MEMORY;
     p->inputs = f->inputs + (scaled != 0);
-    if (!(c.of = malloc((f->n + 1) * sizeof *c.of)) || !translate_needed(&c, wanted) ||
+    if (!(c.of = malloc((f->n + 1) * sizeof *c.of)) ||
+        !(c.uses = calloc(f->n + 1, sizeof *c.uses)) || !translate_needed(&c, wanted) ||
         !add_outputs(&c, wanted, scaled, p))
         goto done;
     find_uses(&c);
+    find_pairs(&c);
     if (!(p->steps = calloc(c.n + 1, sizeof *p->steps)) ||
         !(p->constant[PN_F32] = malloc((c.n + 1) * PN_UNIFORM_BYTES)) ||
         !(p->constant[PN_F64] = malloc((c.n + 1) * PN_UNIFORM_BYTES)) ||
@@ -299,6 +409,7 @@ static pn_status make_plan(const pn_formula *f, uint64_t wanted, int scaled, int
     add_steps(&c, p);
 done:
     free(c.of);
+    free(c.uses);
     free(c.values);
     return status;
 }

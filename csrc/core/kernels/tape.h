@@ -15,12 +15,12 @@ enum {
     PN_TAPE_SCRATCH = 65536             /* bytes that a run has on its stack */
 };
 
-/* y = op(x[0], x[1], ...), where y and x are cells. op: a row of pn_tape_op_at or of the
- * activations. Bit k of uniform: x[k] is a uniform cell. */
+/* y[0] = op(x[0], x[1], ...), where y and x are cells; a pair sets y[1] too. op: a row of
+ * pn_tape_op_at or of the activations. Bit k of uniform: x[k] is a uniform cell. */
 typedef struct {
     pn_instruction_kind kind;
-    uint8_t operands, uniform;
-    uint16_t op, y, x[PN_STEP_OPERANDS];
+    uint8_t uniform;
+    uint16_t op, y[2], x[PN_STEP_OPERANDS];
     double number[PN_MAX_PARAMS];
 } pn_tape_step;
 

@@ -39,17 +39,17 @@ static void run_activation(const run *r, const pn_tape_step *s, size_t n)
         p[k] = &d[k];
         pn_element_set(r->t, &d[k], 0, s->number[k]);
     }
-    (s->kind == PN_CODE_ACTIVATION ? a->forward : a->derivative)(n, r->at[s->x[0]], r->at[s->y], p,
-                                                                0);
+    (s->kind == PN_CODE_ACTIVATION ? a->forward : a->derivative)(n, r->at[s->x[0]], r->at[s->y[0]],
+                                                                p, 0);
 }
 
 static void run_steps(const run *r, size_t from, size_t to, size_t n)
 {
     for (const pn_tape_step *s = r->plan->steps + from, *end = r->plan->steps + to; s < end; s++) {
         const void *x[PN_STEP_OPERANDS];
+        void *y[2] = { r->at[s->y[0]], r->at[s->y[1]] };
         for (size_t k = 0; k < PN_STEP_OPERANDS; k++) x[k] = r->at[s->x[k]];
-        if (s->kind == PN_CODE_OPERATION)
-            r->kernels->formula_ops[s->op](n, x, r->at[s->y], s->uniform);
+        if (s->kind == PN_CODE_OPERATION) r->kernels->formula_ops[s->op](n, x, y, s->uniform);
         else run_activation(r, s, n);
     }
 }
@@ -143,9 +143,14 @@ void pn_tape_run(const pn_tape *tape, pn_dtype t, size_t n, const void *const *i
 
     const size_t vector = PN_UNIFORM_BYTES / pn_size(t), block = p->block_bytes / pn_size(t);
     char **streams = r.at + p->constants + p->scalars + p->uniform + p->slots;
+    const uintptr_t y = (uintptr_t)r.streams[p->inputs + p->parameters].data;
+    const size_t ahead = (PN_UNIFORM_BYTES - y % PN_UNIFORM_BYTES) / pn_size(t),
+                 first = ahead < vector && n > 4 * block ? ahead : block;
     run_steps(&r, 0, p->once, vector);
-    for (size_t i = 0; i < n; i += block) {
-        const size_t m = pn_min(block, n - i), padded = (m + vector - 1) / vector * vector;
+    for (size_t i = 0, m; i < n; i += m) {
+        /* the first block ends where the output becomes aligned, as a NumPy array is to 16 bytes */
+        m = pn_min(i ? block : first, n - i);
+        const size_t padded = (m + vector - 1) / vector * vector;
         begin_block(&r, i, m, padded, streams);
         run_steps(&r, p->once, p->n, padded);
         end_block(&r, i, m, padded);

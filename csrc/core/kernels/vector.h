@@ -20,6 +20,7 @@
  *                                         MAX(lo, NaN) is NaN
  *   LOOKUP(t, i)                          t[i mod 16], t an array of 16; f32 only
  *   MULTIPLY_LOW(a, b)                    the products of 64-bit lanes below 2^32; f64 only
+ *   ROUNDED(x)                            x, in a form that the compiler does not fuse with a sum
  *   SQRT(x) ANY(m)                        correctly rounded root; whether any lane of m is true
  *   LOAD(p) STORE(p, v)                   L elements at any alignment
  *   LOAD_LANES(p, step)                   16 bytes each from p, p + step, p + 2 step ..., as many
@@ -123,6 +124,18 @@ typedef UI VU __attribute__((vector_size(PN_VL)));
 #else
 #define FMA(a, b, c) ((a) * (b) + (c))
 #endif
+static ALWAYS V CAT(v_rounded, SFX)(V x)
+{
+#if PN_VL == 64
+    __asm__("" : "+v"(x));
+#elif defined PN_MM
+    __asm__("" : "+x"(x));
+#elif defined PN_NEON
+    __asm__("" : "+w"(x));
+#endif
+    return x;
+}
+#define ROUNDED(x) CAT(v_rounded, SFX)(x)
 #ifdef PN_MM
 #define MAX(lo, x)   ((V)MM(max)((lo), (x)))
 #define MIN(hi, x)   ((V)MM(min)((hi), (x)))

@@ -260,7 +260,8 @@ static const R CAT(c_cos, SFX)[] = { 4.16666666666666019037e-02, -1.388888888887
                                      2.48015872894767294178e-05, -2.75573143513906633035e-07,
                                      2.08757232129817482790e-09, -1.13596475577881948265e-11 };
 #endif
-static inline V CAT(v_sin, SFX)(V x, int quarter)                       /* sin(x + quarter pi/2) */
+/* sin r and cos r; returns the bits of n */
+static ALWAYS VI CAT(sin_cos_parts, SFX)(V x, V *s, V *c)
 {
     const V magic = SPLAT(MAGIC);
     V z = FMA(x, SPLAT(0.63661977236758134308), magic), n = z - magic;
@@ -268,8 +269,13 @@ static inline V CAT(v_sin, SFX)(V x, int quarter)                       /* sin(x
       r = RESIDUAL(a, n, SPLAT(PICK(-0x1.777a5cp-25, 0x1.1a62633145c07p-54)));
     r = FMA(n, SPLAT(PICK(0x1.ee59dap-50, 0x1.f1976b7ed8fbcp-110)), r);
     V w = r * r, h = w * K(0.5), one = 1 - h;
-    V s = FMA(r * w, HORNER(w, CAT(c_sin, SFX)), r),
-      c = one + FMA(w * w, HORNER(w, CAT(c_cos, SFX)), (1 - one) - h);
+    *s = FMA(r * w, HORNER(w, CAT(c_sin, SFX)), r);
+    *c = one + FMA(w * w, HORNER(w, CAT(c_cos, SFX)), (1 - one) - h);
+    return (VI)z;
+}
+/* sin(x + quarter pi/2) from these parts */
+static ALWAYS V CAT(sin_of_parts, SFX)(V x, V s, V c, VI z, int quarter)
+{
     VI q = (VI)((VU)z + (UI)quarter);
     V y = SEL((q & 1) == 0, s, c);
     y = (V)((VI)y ^ ((q & 2) << (BITS - 2)));
@@ -279,6 +285,12 @@ static inline V CAT(v_sin, SFX)(V x, int quarter)                       /* sin(x
         for (size_t k = 0; k < L; k++)
             if (out_of_range[k]) y[k] = (R)(quarter ? cos(x[k]) : sin(x[k]));
     return y;
+}
+static inline V CAT(v_sin, SFX)(V x, int quarter)
+{
+    V s, c;
+    VI z = CAT(sin_cos_parts, SFX)(x, &s, &c);
+    return CAT(sin_of_parts, SFX)(x, s, c, z, quarter);
 }
 #define SIN(x) CAT(v_sin, SFX)((x), 0)
 #define COS(x) CAT(v_sin, SFX)((x), 1)
