@@ -1,6 +1,7 @@
 """Initial values, summaries of nets, and freezing layers by name."""
 
 import math
+import re
 from typing import Any
 
 import mpmath
@@ -193,9 +194,9 @@ def test_summary_as_text_and_html() -> None:
     lines = known.splitlines()
     assert [line.split()[0] for line in lines[1:-1]] == ["a<b", "act", "flat", "head"]
     assert "(4, 6, 6)" in lines[1]
-    assert lines[1].split()[-3:] == ["40", "160", f"{2 * 9 * 4 * 36:,}"]
-    assert lines[4].split()[-3:] == ["290", "1,160", "576"]
-    assert lines[-1] == "330 parameters, 328 of them trained, 1,320 bytes; 3,168 FLOP per sample"
+    assert lines[1].split()[-2:] == ["40", f"{2 * 9 * 4 * 36:,}"]
+    assert lines[4].split() == ["head", "Linear", "144", "->", "2", "(partly", "frozen)", "(2,)", "290", "576"]
+    assert lines[-1] == "330 parameters, 328 of them trainable; 1,320 bytes; 3,168 FLOP per sample"
     assert "<td>a&lt;b</td>" in net._repr_html_()
     assert repr(known) == known  # so that the prompt shows the table
     net.predict(np.zeros((3, 1, 8, 8)))
@@ -204,6 +205,80 @@ def test_summary_as_text_and_html() -> None:
     assert "convolution" in net.plan_summary(rows=16)
     net["flat"] = pynn.Sequential(pynn.Flatten())
     assert "?" in net.summary()
+
+
+@pytest.mark.parametrize(
+    ("layer", "text"),
+    [
+        (pynn.Conv2d(1, 16, 3, padding=1, dtype="float64"), "Conv2d 1 -> 16, 3x3, padding 1"),
+        (pynn.Conv1d(2, 4, 5, stride=2, bias=False), "Conv1d 2 -> 4, 5, stride 2, no bias"),
+        (pynn.Conv2d(1, 2, (3, 5)), "Conv2d 1 -> 2, 3x5"),
+        (pynn.MaxPool2d(2), "MaxPool2d 2x2"),
+        (pynn.Dropout(), "Dropout 0.5"),
+        (pynn.LeakyReLU(0.2), "LeakyReLU negative slope 0.2"),
+        (pynn.BatchNorm1d(10), "BatchNorm1d 10"),
+        (pynn.Flatten(), "Flatten"),
+    ],
+)
+def test_descriptions_of_layers(layer: pynn.Layer, text: str) -> None:
+    assert re.split(" {2,}", pynn.Sequential({"a": layer}).summary().splitlines()[1])[1] == text
+
+
+def test_summaries_fit_79_columns() -> None:
+    conv = pynn.Conv2d(100, 1600, (3, 5), padding=(1, 2), stride=2, padding_mode="reflect", bias=False)
+    middle = pynn.Residual(pynn.Conv2d(1600, 1600, 1))
+    net = pynn.Sequential({"a_very_long_name_of_an_encoder": conv, "activation": "relu", "middle": middle, "last": "tanh"})
+    net.freeze("a_very_long_name_of_an_encoder")
+    lines = net.summary((100, 64, 48)).splitlines()
+    assert max(map(len, lines)) <= 79
+    assert "... (frozen)" in lines[1]
+    assert lines[0].split()[-3:] == ["output", "parameters", "FLOP"]
+
+
+def test_frozen_layers_are_marked() -> None:
+    net = pynn.Sequential(pynn.Linear(4, 8), "relu", pynn.Linear(8, 3))
+    assert "frozen" not in net.summary() + net._repr_html_().partition("</style>")[2]
+    assert net.summary().splitlines()[-1] == "67 parameters, all trainable; 268 bytes; 112 FLOP per sample"
+    net.freeze("0")
+    assert net.summary().splitlines()[1].split()[:6] == ["0", "Linear", "4", "->", "8", "(frozen)"]
+    assert net._repr_html_().count("<tr class=frozen><td>0</td>") == 1
+    net.freeze()
+    assert "67 parameters, all frozen" in net.summary()
+    assert pynn.Sequential("relu").summary((2,)).splitlines()[-1] == "no parameters; 0 FLOP per sample"
+
+
+def test_nets_that_are_no_chain_say_what_layers_are_connected_to() -> None:
+    x, y = pynn.Input(4), pynn.Input(3)
+    shared = pynn.Linear(5, 5)
+    left, right = pynn.Linear(4, 5)(x), pynn.Linear(3, 5)(y)
+    net = pynn.Model([x, y], pynn.Linear(10, 2)(pynn.Concat()(pynn.ReLU()(shared(left)), shared(right))))
+    rows = {line.split()[0]: line for line in net.summary().splitlines()[1:-1]}
+    kinds = {name: line.split()[1] for name, line in rows.items()}
+    (concat,) = (name for name, kind in kinds.items() if kind == "Concat")
+    (relu,) = (name for name, kind in kinds.items() if kind == "ReLU")
+    (both,) = (name for name, line in rows.items() if "Linear 5 -> 5" in line)
+    sides = [name for name, line in rows.items() if " -> 5 " in line and name != both]
+    assert all(" input " in rows[name] for name in sides)
+    assert f" {', '.join(sides)} " in rows[both]
+    assert f" {relu}, {both} " in rows[concat]
+    assert "connected to" not in pynn.Sequential(pynn.Sequential("relu", "tanh"), "relu").summary((2,))
+    assert "<th>connected to</th>" in net._repr_html_()
+
+
+def test_print_shows_one_layer_per_line() -> None:
+    net = pynn.Sequential(pynn.Linear(2, 3), pynn.Residual(pynn.Linear(3, 3), "tanh"))
+    assert str(net).splitlines() == [
+        "Sequential(",
+        "  (0): Linear(in_features=2, out_features=3, bias=True)",
+        "  (1): Residual(",
+        "    (layers): Sequential(",
+        "      (0): Linear(in_features=3, out_features=3, bias=True)",
+        "      (1): Tanh()",
+        "    )",
+        "  )",
+        ")",
+    ]
+    assert repr(net).startswith("Sequential(Linear(in_features=2")
 
 
 def test_freeze_and_unfreeze_by_name() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from markup import parsed
 
 import pynn
 import pynn.callbacks as cb
@@ -587,8 +588,18 @@ def test_history_as_text_html_and_data_frame() -> None:
     assert lines[-1].split()[0] == "25"
     assert "..." in str(hist)
     page = hist._repr_html_()
-    assert "<th>&lt;b&gt;</th>" in page
+    tags = parsed(page)
+    assert sum(tag == "svg" for tag, _ in tags.found) == 3
+    assert all(f">{name} {values[-1]:.4g}</span>" in page for name, values in hist.history.items() if name not in ("<b>", "seconds"))
+    assert "&lt;b&gt; 1.5</span>" in page
+    assert "25 epochs in " in page
+    assert "<tr>" not in page
     assert "<b>" not in page
+    assert "no epoch has finished" in pynn.History()._repr_html_()
+    long = pynn.History()
+    for i in range(5000):
+        long.add({"loss": 1.0 / (i + 1)})
+    assert len(long._repr_html_()) < 15000
     frame = pytest.importorskip("pandas") and hist.to_pandas()
     assert frame["loss"].tolist() == hist.history["loss"]
     assert frame.index.tolist() == list(range(1, 26))

@@ -16,9 +16,9 @@ _MOST_ROWS = 20
 
 
 class History:
-    """The numbers that ``fit`` reported in each epoch, such as ``history["loss"]``.
+    """The numbers that ``fit`` reported in each epoch.
 
-    It is shown as a table, also in notebooks. With a `pynn.callbacks.HealthMonitor`, ``health`` holds a `Health` for each epoch.
+    It is printed as a table, and shown in notebooks as curves with the last numbers.
 
     Attributes
     ----------
@@ -96,8 +96,10 @@ class History:
         return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
 
     def _repr_html_(self) -> str:
-        head, *body = self._rows()
-        return f"<table><thead>{_line(head, 'th')}</thead><tbody>{''.join(_line(row, 'td') for row in body)}</tbody></table>"
+        """Return the curves of a training with their last numbers."""
+        from ..lab._history import fragment
+
+        return fragment(self)
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame with a row for each epoch, counted from 1, and a column for each number.
@@ -142,9 +144,3 @@ class History:
         from ..plot import history
 
         return history(self.history, names, {name: [epoch + 1 for epoch in self.epochs_of(name)] for name in self.history})
-
-
-def _line(cells: list[str], tag: str) -> str:
-    import html
-
-    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"

@@ -76,6 +76,11 @@ body{{margin:0;padding:1.5rem max(1rem,calc(50vw - 36rem));background:#fff}}
 def fragment(report: Report, lang: str = "en") -> str:
     """Return the HTML for a notebook: table, verdict, learning curves and protocol."""
     inner = f"{_table(report, lang)}{_verdict(report, lang)}{_curves(report, lang)}{_protocol(report, lang)}"
+    return styled(inner, lang)
+
+
+def styled(inner: str, lang: str = "en") -> str:
+    """Return HTML in the style of reports, for light and dark notebooks."""
     return f'<style>{_STYLE}</style><div class="pynn-lab" lang="{lang}">{inner}</div>'
 
 

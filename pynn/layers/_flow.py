@@ -23,6 +23,14 @@ class Flow:
             self._uses[use][1].append(number)
         return (number,)
 
+    def sources(self) -> list[tuple[int, list[int]]]:
+        """Return for each use in order the id of its layer, and the numbers of the uses that compute its inputs."""
+        found: list[tuple[int, list[int]]] = [(layer, []) for layer, _ in self._uses]
+        for number, (_, consumers) in enumerate(self._uses):
+            for use in consumers:
+                found[use][1].append(number)
+        return found
+
     def depths(self, counted: Container[int] | None) -> dict[int, int]:
         """Return for each layer's id the length of the longest path from the layer to an output.
 
