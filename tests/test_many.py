@@ -597,7 +597,7 @@ def test_progress_is_one_line_for_all_runs(capsys):
     X, y = _data()
     runs = [pynn.Run(_mlp(k), epochs=2, name=f"net {k}") for k in range(3)]
     pynn.fit_many(runs, X, y, loss="cross_entropy", verbose=2, n_jobs=2)
-    lines = capsys.readouterr().err.splitlines()
+    lines = capsys.readouterr().out.splitlines()
     assert sorted(line.partition(" loss ")[0].strip() for line in lines) == [
         f"runs[{k}] (net {k}) finished after 2 epochs" for k in range(3)
     ]

@@ -243,9 +243,7 @@ class Loop:
         except KeyboardInterrupt as stop:
             done = f"{len(hist.epoch)} finished epoch{'s' * (len(hist.epoch) != 1)}"
             kept = f"the model keeps its trained weights, model.history has {done}"
-            text = f"fit was interrupted in epoch {epoch + 1} of {epochs.stop}: {kept}"
-            stop.add_note(text)
-            progress.say(text)
+            stop.add_note(f"fit was interrupted in epoch {epoch + 1} of {epochs.stop}: {kept}")
             raise
         finally:
             self.end()

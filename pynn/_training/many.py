@@ -141,7 +141,7 @@ def fit_many(
         Where the runs train, one task for each run, with the same bits; a str names a backend of joblib, such as "loky", with
         ``n_jobs`` workers. None: in threads of this process.
     verbose : bool, 2 or 'auto'
-        Progress of all runs together on standard error, as in ``fit``; 2: a line for each run that ends.
+        Progress of all runs together on standard error, as in ``fit``; 2: a line on standard output for each run that ends.
     health : bool
         As in ``fit``.
 
@@ -277,7 +277,6 @@ def _interruptible(jobs: Sequence[Job], show: Show) -> Iterator[None]:
         text = f"fit_many was interrupted: of {len(jobs)} runs {len(began) - len(broken)} had ended, {len(broken)} stopped under way and "
         text += f"keep their trained weights, and {len(jobs) - len(began)} had not begun; runs[i].history has the finished epochs"
         stop.add_note(text)
-        show.progress.say(text)
         raise
 
 

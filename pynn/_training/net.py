@@ -246,8 +246,8 @@ class Net(Scoring, abstract=True):
             None draws a fresh one.
         verbose : bool, 2 or 'auto'
             Progress on standard error. True: a bar if tqdm is installed, else one line that is overwritten; a line for each epoch
-            if standard error is neither a terminal nor a notebook, such as a log file. 2: always a line for each epoch. 'auto':
-            as True in a terminal or a notebook, else nothing.
+            if standard error is neither a terminal nor a notebook, such as a log file. 2: a line for each epoch on standard
+            output. 'auto': as True in a terminal or a notebook, else nothing. Lines fit the width of the terminal.
         on_nan : {'raise', 'ignore'}
             What to do when a loss or a parameter is not finite. 'raise': end the training at that step with a `DivergenceError`,
             and restore the weights of the last good epoch, of which a copy is kept. 'ignore': continue, with one warning.
