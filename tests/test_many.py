@@ -15,7 +15,7 @@ from process import run_python
 
 import pynn
 from pynn import _core
-from pynn._training import optimizers
+from pynn._training import optimizers, remote
 from pynn._training.crew import Show
 from pynn._training.prepare import Goal, build
 
@@ -690,6 +690,111 @@ def check_executor(executor, n_jobs=None):
     assert [run.history.status for run in failing] == ["failed", "finished"]
 
 
+class _Noted(pynn.callbacks.Callback):
+    """A callback that counts its events, which a pause must not change."""
+
+    def __init__(self):
+        self.events = []
+
+    def on_train_begin(self, logs):
+        self.events.append("begin")
+
+    def on_epoch_end(self, epoch, logs):
+        self.events.append((epoch, logs["loss"]))
+
+    def on_train_end(self, logs):
+        self.events.append(("end", logs["loss"]))
+
+
+def check_budget(executor, folder, n_jobs=None):
+    """Check that runs of an executor pause and continue like those of this process; tests/external/test_dask.py uses it too."""
+    X, y = _data(120)
+    target = np.eye(3, dtype=np.float32)[y]
+    makers = [_mlp, _dropout, _images, _residual, _mlp, _dropout, _mlp, _mlp, _mlp]
+
+    def runs(where):
+        rates = [pynn.optim.Adam(lr=1e-2), "sgd", pynn.optim.SGD(lr=0.05, momentum=0.9), pynn.optim.RAdam(lr=1e-2), "adam"]
+        rates += [pynn.optim.Adam(lr=1e-2, schedule=pynn.optim.lr_scheduler.StepLR(step_size=2, gamma=0.5)), "lbfgs"]
+        rates += [pynn.optim.SGD(lr=1e18), pynn.optim.Adam(lr=3e-3)]
+        callbacks = [
+            [_Noted(), pynn.callbacks.ReduceLROnPlateau(patience=1), pynn.callbacks.CSVLogger(folder / f"{where}{k}.csv")]
+            if k % 2 == 0
+            else None
+            for k in range(9)
+        ]
+        callbacks[8].append(pynn.callbacks.EarlyStopping("loss", mode="max", patience=1))
+        return [
+            pynn.Run(
+                makers[k](k),
+                optimizer=rates[k],
+                epochs=9 if k != 3 else 4,
+                seed=k,
+                rows=np.arange(20, 120),
+                validation_rows=np.arange(20),
+                callbacks=callbacks[k],
+                loss="mse" if k == 7 else None,
+                group="few" if k in (0, 1) else None,
+            )
+            for k in range(9)
+        ]
+
+    here, there = runs("here"), runs("there")
+    budget = pynn.Halving("val_loss", factor=2, first=2)
+    pynn.fit_many(here, X, target, loss="cross_entropy", n_jobs=1, budget=budget)
+    histories = pynn.fit_many(there, X, target, loss="cross_entropy", executor=executor, n_jobs=n_jobs, budget=budget)
+    statuses = [run.history.status for run in here]
+    assert [history.status for history in histories] == statuses
+    assert {"pruned", "finished", "diverged", "stopped"} == {*statuses}
+    for k, (run, other) in enumerate(zip(there, here, strict=True)):
+        assert histories[k] is run.history is run.model.history
+        _same(run.model, run.history, other.model, other.history)
+        assert [row.layer for row in run.model.health().rows] == [row.layer for row in other.model.health().rows]
+        if run.callbacks:
+            assert run.callbacks[0].events == other.callbacks[0].events
+            assert run.callbacks[0].events[-1][0] == "end"
+            logged = [[line.split(",")[:3] for line in (folder / f"{w}{k}.csv").read_text().splitlines()] for w in ("here", "there")]
+            assert logged[0] == logged[1]
+        if statuses[k] not in ("diverged", "stopped") and k != 6:  # later training has the same bits too
+            for one in (run, other):
+                one.model.partial_fit(X, target, seed=9)
+            _same(run.model, run.history, other.model, other.history)
+
+
+def test_runs_pause_in_a_pool_of_threads(tmp_path):
+    with concurrent.futures.ThreadPoolExecutor(2) as executor:
+        check_budget(executor, tmp_path)
+
+
+def test_runs_pause_in_other_processes(tmp_path):
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("forkserver")) as executor:
+        check_budget(executor, tmp_path)
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_runs_pause_on_a_backend_of_joblib(backend, tmp_path):
+    pytest.importorskip("joblib")
+    check_budget(backend, tmp_path, n_jobs=2)
+
+
+def test_an_interrupt_between_pauses_keeps_what_was_trained(monkeypatch):
+    X, y = _data(120)
+    rounds, once = [], remote._run_once
+
+    def interrupted(*args):
+        rounds.append(args)
+        if len(rounds) == 2:
+            raise KeyboardInterrupt
+        once(*args)
+
+    monkeypatch.setattr(remote, "_run_once", interrupted)
+    runs = [pynn.Run(_mlp(k), epochs=9, seed=k) for k in range(4)]
+    budget = pynn.Halving("loss", factor=2, first=2)
+    with concurrent.futures.ThreadPoolExecutor(2) as executor, pytest.raises(KeyboardInterrupt):
+        pynn.fit_many(runs, X, y, loss="cross_entropy", executor=executor, budget=budget)
+    assert sorted(run.history.status for run in runs) == ["interrupted"] * 2 + ["pruned"] * 2
+    assert all(len(run.history.epoch) == 2 for run in runs)
+
+
 def test_runs_in_a_pool_of_threads():
     with concurrent.futures.ThreadPoolExecutor(2) as executor:
         check_executor(executor)
@@ -711,8 +816,6 @@ def test_invalid_executors_are_rejected():
     X, y = _data()
     with pytest.raises(TypeError, match=r"executor: expected the name of a joblib backend, .*, got 3"):
         pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", executor=3)
-    with pytest.raises(ValueError, match="budget: runs of an executor do not pause"):
-        pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", executor="loky", budget=pynn.Halving("loss"))
     with concurrent.futures.ThreadPoolExecutor(1) as executor, pytest.raises(ValueError, match="n_jobs: the executor determines"):
         pynn.fit_many([pynn.Run(_mlp(0))], X, y, loss="cross_entropy", executor=executor, n_jobs=2)
 

@@ -12,6 +12,7 @@ from .callback import listed
 from .checkpoint import Training
 from .divergence import DivergenceError, Guard
 from .feed import Validation, as_core, rows_of
+from .history import History
 from .loop import Loop, Setup, validated_epochs
 from .objective import TRIED_ROWS
 from .prepare import Goal, Prepared, build, prepare
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .._arrays import Array
-    from .history import History
     from .net import Net
     from .turns import Turn
 
@@ -71,6 +71,13 @@ class Part(NamedTuple):
     """The rows to train on; None: all."""
     held: NDArray[np.intp] | None = None
     """The rows to validate on; None: no validation, unless the options specify it."""
+
+
+class Paused(NamedTuple):
+    """What a paused training needs to continue, besides the net, its optimizer and history, the options and the callbacks."""
+
+    epoch: int
+    logs: dict[str, float]
 
 
 class Session:
@@ -168,6 +175,24 @@ class Session:
             net._monitor = None
         return net.history
 
+    def resume(self, paused: Paused) -> History:
+        """Continue a training that `pause` ended, in place of `begin`."""
+        self.training.history, self.training.health = self.net.history or History(), self.net._health
+        self.loop.logs = paused.logs
+        return self.begin()
+
+    def pause(self, epoch: int) -> Paused:
+        """Detach the session from the net, which another session may then train further; the next epoch is ``epoch``."""
+        if self.net._monitor is not None:
+            self.net._health, self.net._monitor = self.net._monitor.report(), None
+        self.release()
+        return Paused(epoch, self.loop.logs)
+
+    def release(self) -> None:
+        """Release the sample of the data for the health report."""
+        if self.loop.setup.observed is not None:
+            self.loop.setup.observed.examine()
+
     def close(self, error: BaseException | None = None) -> None:
         """Store the health of the last epoch in the net, and in the history how training ended."""
         history = self.training.history
@@ -225,9 +250,7 @@ def _arrays_only(given: Options) -> dict[str, Any]:
     }
 
 
-def _with_validation(
-    prepared: Prepared, given: Options, seed: int, times: int
-) -> tuple[Prepared, Validation | None, NDArray[Any] | None]:
+def _with_validation(prepared: Prepared, given: Options, seed: int, times: int) -> tuple[Prepared, Validation | None, NDArray[Any] | None]:
     """Return the rows to train on, the data to validate on, and the indices of the former if they are only some of all rows."""
     if given.validation_data is not None and given.validation_split is not None:
         raise ValueError("validation_split: give it or validation_data, not both")

@@ -18,7 +18,7 @@ from .turns import has_custom_layers, turn
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from .fit import Options, Part
+    from .fit import Options, Part, Paused
     from .history import History
     from .loop import Loop
     from .net import Net
@@ -68,6 +68,8 @@ class Job:
         The group of jobs with which it competes.
     net, given, part
         As in `Session`.
+    paused : Paused, optional
+        What `suspend` returned, to continue this training.
 
     Attributes
     ----------
@@ -85,10 +87,10 @@ class Job:
         The exception that ended it.
     """
 
-    def __init__(self, title: str, group: Hashable, net: Net, given: Options, part: Part) -> None:
-        self.title, self.group, self.net, self.part = title, group, net, part
+    def __init__(self, title: str, group: Hashable, net: Net, given: Options, part: Part, paused: Paused | None = None) -> None:
+        self.title, self.group, self.net, self.part, self._paused = title, group, net, part, paused
         self.given = given._replace(seed=draw_seed(given.seed))
-        self.stage, self.epoch, self.pause_at, self.is_paused = Stage.OPEN, 0, None, False
+        self.stage, self.epoch, self.pause_at, self.is_paused = Stage.OPEN, 0 if paused is None else paused.epoch, None, False
         self.history: History | None = None
         self.error: Exception | None = None
         self._session: Session | None = None
@@ -144,6 +146,9 @@ class Job:
         if stage is Stage.OPEN:
             with muted():
                 self._session = Session(self.net, *data, self.given, self.mine, self.part)
+            if self._paused is not None:
+                self.history = self._session.resume(self._paused)
+                return Stage.BEFORE
             self.history = self._session.begin()
             self._session.training.begin()
             return Stage.BEFORE
@@ -167,9 +172,18 @@ class Job:
             loop.end()
         finally:
             session.close()
-            if loop.setup.observed is not None:
-                loop.setup.observed.examine()  # frees the sample of the data, since there are many nets
+            session.release()  # since there are many nets
         return Stage.DONE
+
+    def suspend(self) -> Paused:
+        """Leave a job that is paused to another one, which may run in another process."""
+        assert self._session is not None
+        session, self._session = self._session, None
+        return session.pause(self.epoch)
+
+    def take_pause(self, epoch: int, history: History | None) -> None:
+        """Record that a run that trains elsewhere is paused."""
+        self.history, self.epoch, self.is_paused = history, epoch, True
 
     def take(self, epoch: int, error: Exception | None) -> None:
         """Record the result of a run that was trained elsewhere."""

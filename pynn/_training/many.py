@@ -168,7 +168,8 @@ def fit_many(
 
     With an executor a run is pickled, trained with one thread, callbacks and all, where the executor decides, and its state is copied
     back: to the model, the optimizer and the attributes of the callbacks. `X` and `y` go to each process once with joblib, which maps
-    them into memory, and with a Client; other executors send them with each task. A budget needs ``executor=None``.
+    them into memory, and with a Client; other executors send them with each task. With a budget, a paused run is pickled again, with its
+    callbacks, and all runs reach their next pause before any continues; ``model.health()`` then reports other steps of the last epoch.
 
     After a KeyboardInterrupt the models keep their trained weights, ``runs[i].history`` has the finished epochs, and its status is
     'interrupted'; the history of a run that has not begun is None.
@@ -193,14 +194,10 @@ def fit_many(
         check_count("n_jobs", n_jobs, 1)
     if budget is not None and not isinstance(budget, Halving):
         raise TypeError(f"budget: expected a pynn.Halving or None, got {budget!r}")
-    if budget is not None and executor is not None:
-        raise ValueError("budget: runs of an executor do not pause; leave out the budget, or the executor")
     if not given:
         return []
     data = _checked_data(given, X, y)
-    common = Options(
-        Goal(loss, loss_weights), sample_weight=sample_weight, class_weight=class_weight, health=health, verbose=False
-    )
+    common = Options(Goal(loss, loss_weights), sample_weight=sample_weight, class_weight=class_weight, health=health, verbose=False)
     indices = _Indices(len(data.X[0] if isinstance(data.X, tuple) else data.X))
     jobs: list[Job] = []
     try:
@@ -220,7 +217,7 @@ def fit_many(
         else:
             for job in jobs:
                 job.release()
-            _send(jobs, data, executor, n_jobs, verbose)
+            _send(jobs, data, executor, n_jobs, budget, verbose)
     finally:
         for job, run in zip(jobs, given, strict=False):
             run.history = job.history
@@ -248,21 +245,27 @@ def _job(title: str, run: Run, common: Options, indices: _Indices) -> Job:
 
 
 def _train(jobs: Sequence[Job], data: Data, n_jobs: int, budget: Halving | None, verbose: int | str) -> None:
-    groups: dict[Hashable, list[Job]] = {}
-    for job in jobs if budget is not None else ():
-        groups.setdefault(job.group, []).append(job)
-    rungs = [Rungs(group, budget) for group in groups.values()] if budget is not None else []
     show = Show(verbose, jobs)
     with _interruptible(jobs, show):
-        Crew(jobs, data, n_jobs, rungs, show).run()
+        Crew(jobs, data, n_jobs, _rungs(jobs, budget), show).run()
 
 
-def _send(jobs: Sequence[Job], data: Data, executor: Any, n_jobs: int | None, verbose: int | str) -> None:
+def _send(jobs: Sequence[Job], data: Data, executor: Any, n_jobs: int | None, budget: Halving | None, verbose: int | str) -> None:
     from . import remote
 
     show = Show(verbose, jobs)
     with _interruptible(jobs, show):
-        remote.run(jobs, data, executor, n_jobs, show)
+        remote.run(jobs, data, executor, n_jobs, show, _rungs(jobs, budget))
+
+
+def _rungs(jobs: Sequence[Job], budget: Halving | None) -> list[Rungs]:
+    """Return the competition of each group."""
+    if budget is None:
+        return []
+    groups: dict[Hashable, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.group, []).append(job)
+    return [Rungs(group, budget) for group in groups.values()]
 
 
 @contextmanager

@@ -74,8 +74,14 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: Logs) -> None:
         """Open the file."""
         check_file(self.path)
-        self._file = open(self.path, "a+", newline="", encoding="utf-8")  # noqa: SIM115
+        self._file = self._opened()
         self._size = os.path.getsize(self.path) if self.append else 0
+
+    def _opened(self) -> IO[str]:
+        return open(self.path, "a+", newline="", encoding="utf-8")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_file": None}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the length of the file."""
@@ -92,7 +98,8 @@ class CSVLogger(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Write a line."""
-        assert self._file is not None
+        if self._file is None:  # a paused training continues in another process
+            self._file = self._opened()
         self._file.truncate(self._size)
         self._file.seek(0)
         writer = csv.writer(self._file)
@@ -152,6 +159,11 @@ class TensorBoard(Callback):
         """Find the writer; it is opened at the end of the first epoch."""
         self._kind, self._known = _summary_writer(), 0
         check_folder(self.log_dir)
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._writer is not None:
+            self._writer.flush()
+        return {**vars(self), "_writer": None}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of epochs written."""

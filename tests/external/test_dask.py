@@ -2,7 +2,7 @@
 
 import joblib
 import pytest
-from test_many import check_executor
+from test_many import check_budget, check_executor
 
 import pynn
 import pynn.lab
@@ -20,6 +20,10 @@ def client():
 def test_runs_on_a_cluster(client):
     assert len(client.scheduler_info()["workers"]) == 2
     check_executor(client)
+
+
+def test_runs_pause_on_a_cluster(client, tmp_path):
+    check_budget(client, tmp_path)
 
 
 def test_runs_on_the_executor_of_a_client(client):
