@@ -21,11 +21,16 @@ BEFORE = "import matplotlib.pyplot as plt"
 INLINE, KEPT_OPEN = "%matplotlib inline", "%config InlineBackend.close_figures = False"
 
 
+def outputs(*cells: str, errors: bool = False) -> list[list[Any]]:
+    """Run a notebook; return the outputs of each cell."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in ("import pynn", *cells)])
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", allow_errors=errors).execute()
+    return [cell.outputs for cell in notebook.cells[1:]]
+
+
 def shown(*cells: str) -> list[list[int]]:
     """Run a notebook; return the sizes of the images in bytes, in order, for each cell."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in ("import pynn", *cells)])
-    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
-    return [[len(data["image/png"]) for data in map(_data, cell.outputs) if "image/png" in data] for cell in notebook.cells[1:]]
+    return [[len(data["image/png"]) for data in map(_data, found) if "image/png" in data] for found in outputs(*cells)]
 
 
 def _data(output: Any) -> Any:
@@ -71,3 +76,31 @@ def test_figures_appear_in_the_order_of_the_cell() -> None:
     large = f"{TANH}.set_size_inches(15, 12)"
     first, second = shown(f"{small}\n{large}")[0]
     assert first < second / 2
+
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def test_widget_backends_show_each_figure_once() -> None:
+    pytest.importorskip("ipympl")
+    cells = ("%matplotlib widget", RELU, f"{RELU};", f"f = {TANH}\nf", f"{BEFORE}\n{RELU}\nplt.show()", f"display({RELU})")
+    found = outputs(*cells)
+    assert [sum(WIDGET in _data(one) for one in cell) for cell in found] == [0, 1, 1, 1, 1, 1]
+
+
+def test_a_training_shows_curves_and_a_model_its_table() -> None:
+    fit = MODEL.replace(", verbose=False", ", epochs=3, validation_split=0.25").rstrip()
+    trained, model, interrupted = outputs(
+        fit,
+        "model.freeze('0')",
+        "def stop(epoch, logs):\n    raise KeyboardInterrupt\nmodel.fit(X, X, loss='mse', callbacks=stop, verbose=2)",
+        errors=True,
+    )
+    (html,) = [one["data"]["text/html"] for one in trained if one.output_type == "execute_result"]
+    assert html.count("<svg") == 1
+    assert "3 epochs in " in html
+    assert "val_loss 0." in html
+    assert "<td>Linear 1 -&gt; 8 (frozen)</td>" in model[0]["data"]["text/html"]
+    text = "".join("\n".join(one.get("traceback", [])) + one.get("text", "") for one in interrupted)
+    assert text.count("model.history has 1 finished epoch") == 1
+    assert text.startswith("epoch 1/1  loss ")
