@@ -327,7 +327,7 @@ def atlas_page() -> str:
         "```python",
         "import pynn",
         "",
-        'snake = pynn.atlas["snake"].activation()                     # a layer, with the parameter that its source learns',
+        'snake = pynn.atlas["snake"].activation()  # a layer that learns a',
         'elu = pynn.atlas["elu"].activation(alpha=0.5)',
         "smooth = pynn.atlas.search(monotonic=True, bounded=False, smooth=True)",
         "print([entry.name for entry in smooth[:3]])",
@@ -339,19 +339,19 @@ def atlas_page() -> str:
         "*Zero-centred* means that this mean is 0, and *fixed point* that the standard deviation is 1 as well, both within 0.001.",
         "",
         "*Survey* is Kunc and Klema, Three decades of activations (2024, [arXiv:2402.09092](https://arxiv.org/abs/2402.09092)), with the",
-        "number of the section. It is the only source of entries without another reference.",
+        "number of the section. It is the only source of entries without another reference; a dash stands for functions in common use.",
         "",
         "Families: " + ", ".join(f"[{family}](#{family.replace(' ', '-')})" for family in pynn.atlas.families) + ".",
     ]
     for family in pynn.atlas.families:
-        lines += ["", f"## {family.capitalize()}", "", "| | name | formula | properties | source |", "|---|---|---|---|---|"]
+        lines += ["", f"## {family.capitalize()}", "", "| name | formula | properties | source |", "|---|---|---|---|"]
         lines += [f"| {' | '.join(atlas_cells(entry))} |" for entry in pynn.atlas.search(family=family)]
     return "\n".join(lines) + "\n"
 
 
 def atlas_cells(entry: Any) -> tuple[str, ...]:
     values = ", ".join(f"{f'**{name}**' if name in entry.learnt else name} = {value:g}" for name, value in entry.parameters.items())
-    names = f"**{entry.name}**" + "".join(f"<br>{alias}" for alias in entry.aliases)
+    names = f"![](atlas/{entry.name}.svg)<br>**{entry.name}**" + "".join(f"<br>{alias}" for alias in entry.aliases)
     window = "" if entry.window == 5 else f"x from {-entry.window:g} to {entry.window:g}"
     formula = "<br>".join(filter(None, (code(entry.formula), values, entry.remark, window)))
     found = [words for name, words in SHOWN.items() if getattr(entry.properties, name)]
@@ -361,7 +361,7 @@ def atlas_cells(entry: Any) -> tuple[str, ...]:
         title = f"[{entry.reference.title}]({entry.reference.url})" if entry.reference.url else entry.reference.title
         source = [f"{entry.reference.authors}: {title}, {entry.reference.year}"]
     source += [f"survey {entry.survey}"] * bool(entry.survey)
-    return f"![](atlas/{entry.name}.svg)", names, formula.replace("|", "\\|"), ", ".join(found) or "-", "; ".join(source) or "-"
+    return names, formula.replace("|", "\\|"), ", ".join(found) or "-", "; ".join(source) or "-"
 
 
 def files() -> Iterator[tuple[Path, str]]:
