@@ -70,7 +70,8 @@ def test_the_suggestion_is_the_rate_of_steepest_descent() -> None:
     assert 0.5e-3 < found.suggestion < 2e-3
     assert math.isnan(pynn.LRSweep(lr, np.linspace(1, 2, 200)).suggestion)
     assert "suggestion" in repr(found)
-    assert "<table>" in found._repr_html_()
+    assert "<td class=n>" in found._repr_html_()
+    assert "not finite" in pynn.LRSweep(np.empty(0), np.empty(0))._repr_html_()
 
 
 def test_divergence_ends_the_search() -> None:

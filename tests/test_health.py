@@ -234,7 +234,7 @@ def test_reports_and_their_errors() -> None:
     with pytest.raises(KeyError, match="known: 0, 1"):
         health["9"]
     assert "epoch 2; outputs of" in str(health)
-    assert "<table>" in health._repr_html_()
+    assert "<td>ReLU</td>" in health._repr_html_()
     assert "given data" in repr(model.health(X))
     pandas = pytest.importorskip("pandas")
     assert isinstance(health.to_pandas(), pandas.DataFrame)

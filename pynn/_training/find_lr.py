@@ -65,10 +65,13 @@ class LRSweep:
 
     def _repr_html_(self) -> str:
         """Return HTML for a notebook: the suggestion, and some of the rates with their losses."""
+        from .html import html_table
+
+        if not len(self.lr):
+            return "<p>LRSweep: the first loss was not finite</p>"
         shown = range(0, len(self.lr), max(len(self.lr) // 10, 1))
-        body = "".join(f"<tr><td>{self.lr[i]:.3g}</td><td>{self.smoothed[i]:.4g}</td></tr>" for i in shown)
-        head = "<thead><tr><th>lr</th><th>loss, smoothed</th></tr></thead>"
-        return f"<p>LRSweep: suggestion {self.suggestion:.3g}</p><table>{head}<tbody>{body}</tbody></table>"
+        table = html_table(["lr", "loss, smoothed"], [[f"{self.lr[i]:.3g}", f"{self.smoothed[i]:.4g}"] for i in shown], texts=0)
+        return f"<p>LRSweep: suggestion {self.suggestion:.3g}</p>{table}"
 
     def plot(self) -> Figure:
         """Plot the losses over the rates, with the suggestion.

@@ -157,11 +157,10 @@ class Health:
     def _repr_html_(self) -> str:
         import html
 
-        head, *body = [
-            "".join(f"<{'td' if i else 'th'}>{html.escape(text)}</{'td' if i else 'th'}>" for text in line)
-            for i, line in enumerate(self._cells())
-        ]
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(f'<tr>{line}</tr>' for line in body)}</tbody></table>"
+        from .html import html_table
+
+        head, *body = self._cells()
+        table = html_table(head, body, texts=2)
         points = "".join(f"<li>{html.escape(text)}</li>" for text in self.advice)
         return f"{table}<p>{html.escape(self._about())}</p>" + (f"<ul>{points}</ul>" if points else "")
 

@@ -18,13 +18,6 @@ _WIDTH = 79
 """The largest width of a table of layers."""
 _NARROWEST = (8, 12, 8)
 """The widths to which the columns of names, descriptions and inputs may be shortened."""
-_STYLE = """<style>
-.pynn-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-.pynn-table th,.pynn-table td{text-align:left!important;padding:.15em .8em .15em 0;vertical-align:top;background:none}
-.pynn-table thead th{border-bottom:1px solid currentColor}
-.pynn-table .n{text-align:right!important}
-.pynn-table .frozen{opacity:.65}
-</style>"""
 
 
 class Table(str):
@@ -162,18 +155,15 @@ class Described(Layer, abstract=True):
         """Return the table of `summary` for a notebook."""
         from html import escape
 
+        from .html import html_table
+
         rows, end = self._table(None)
         shown = [k for k in range(6) if k != 2 or any(cells[2] for cells, _ in rows)]
         names = ("layer", "", "connected to", "output", "parameters", "FLOP")
-        numbers = [' class="n"' if k > 3 else "" for k in shown]
-        head = "".join(f"<th{number}>{names[k]}</th>" for k, number in zip(shown, numbers, strict=True))
-        body = []
-        for cells, frozen in rows:
-            texts = [f"{cells[k]} ({frozen})" if k == 1 and frozen else cells[k] for k in shown]
-            row = "".join(f"<td{number}>{escape(text)}</td>" for text, number in zip(texts, numbers, strict=True))
-            body.append(f"<tr{' class=frozen' if frozen == 'frozen' else ''}>{row}</tr>")
-        table = f'<table class="pynn-table"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
-        return f"{_STYLE}{table}<p>{escape(type(self).__name__)}: {escape(end)}</p>"
+        texts = [[f"{cells[k]} ({frozen})" if k == 1 and frozen else cells[k] for k in shown] for cells, frozen in rows]
+        dim = [frozen == "frozen" for _, frozen in rows]
+        table = html_table([names[k] for k in shown], texts, texts=sum(k < 4 for k in shown), frozen=dim)
+        return f"{table}<p>{escape(type(self).__name__)}: {escape(end)}</p>"
 
     def plan_summary(self, shape: int | Sequence[int] | None = None, *, rows: int = 32, mode: str = "train") -> Table:
         """Return a table of the steps of the engine for a batch: fused operations, arithmetic and memory.
