@@ -371,7 +371,7 @@ def test_the_first_search_is_fast() -> None:
         entry.__dict__.pop("_functions", None)
     start = time.process_time()
     pynn.atlas.search(monotonic=True, bounded=False, smooth=True)
-    assert time.process_time() - start < 3  # 0.55 s on an idle machine, with an optimized build
+    assert time.process_time() - start < 3  # 0.8 s on a busy machine, mostly for compiling the formulas
 
 
 def test_displays() -> None:
