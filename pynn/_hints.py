@@ -139,8 +139,6 @@ class _Hint:
         raise missing_attribute(self.kind, obj, self.name)
 
 
-def add_hints(cls: type, kind: str) -> None:
-    """Make a class explain the names of its kind that its objects do not have."""
-    for name in HINTS[kind]:
-        if not hasattr(cls, name):
-            setattr(cls, name, _Hint(kind, name))
+def hinted(kind: str, module: str) -> type:
+    """Return a base class that makes the objects of a class explain the names of its kind that they do not have."""
+    return type(f"Hinted{kind.capitalize()}", (), {"__module__": module, **{name: _Hint(kind, name) for name in HINTS[kind]}})

@@ -14,7 +14,7 @@ from .._arrays import Array, is_float, real_array
 from .._graph import Parameter
 from ._apply import apply, as_given, bare, common_dtype, fill
 
-Given: TypeAlias = "ArrayLike | Parameter"
+Given: TypeAlias = ArrayLike | Parameter
 """The values of a parameter: an array, or a `Parameter`."""
 
 

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial, wraps
 from types import FunctionType
-from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from .. import _core
 from .._arrays import Array, check_size, is_float, real_array
 from .._graph import Buffer, Builder, Parameter, ParameterList, Symbol, _set, moment
-from .._hints import add_hints
+from .._hints import hinted
 from .._tables import unknown_name
 from ._arguments import arguments
 from ._convert import convert, parse
@@ -43,7 +43,13 @@ def _without_hooks(self: Layer, *xs: Any, **options: Any) -> Any:
         return self(*xs, **options)
 
 
-class Layer:
+if TYPE_CHECKING:
+    _LayerBase = object
+else:
+    _LayerBase = hinted("layer", __name__)
+
+
+class Layer(_LayerBase):
     """Base class of all layers: ``y = layer(x)``, then ``gx = layer.backward(gy)``.
 
     A subclass that defines ``forward`` and ``backward`` in NumPy is a custom layer and can be used in any net, see
@@ -838,9 +844,6 @@ class Layer:
         self._drop_plans(seen=False)
 
 
-add_hints(Layer, "layer")
-
-
 def _with_class_name(init: Callable[..., None], cls: type[Layer]) -> Any:
     """Return a copy of an inherited ``__init__`` under the name of ``cls``, which Python's error messages show."""
     assert isinstance(init, FunctionType)
@@ -984,3 +987,7 @@ class _Hooked(Layer, abstract=True):
     def backward(self, *gys: Any) -> Any:
         """Call the layer's backward with its hooks."""
         return self.layer.backward(*gys)
+
+
+if not TYPE_CHECKING:
+    del _LayerBase

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from operator import is_
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from .. import _core
 from .._arrays import Array, writable, zeros
 from .._graph import Parameter, ParameterList, moment
-from .._hints import add_hints
+from .._hints import hinted
 from .._tables import Parameters
 from ..layers._base import Layer
 from ._schedule import RECORD, LRScheduler, Scheduled, held_record
@@ -109,7 +109,13 @@ class _Followed:
         self.layer, self.changes = (weakref.ref(layer) if layer is not None else lambda: None), -1
 
 
-class Optimizer(Scheduled):
+if TYPE_CHECKING:
+    _OptimizerBase = object
+else:
+    _OptimizerBase = hinted("optimizer", __name__)
+
+
+class Optimizer(Scheduled, _OptimizerBase):
     """Base class of optimizers: call ``opt.zero_grad()`` and ``opt.step()``, or pass the optimizer to ``fit``.
 
     ``param_groups`` and ``state`` have PyTorch's layout: a list of dicts of settings with the parameters under ``"params"``, and a dict
@@ -693,4 +699,5 @@ class Optimizer(Scheduled):
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in {**self.defaults, **options}.items())})"
 
 
-add_hints(Optimizer, "optimizer")
+if not TYPE_CHECKING:
+    del _OptimizerBase
