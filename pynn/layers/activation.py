@@ -32,10 +32,11 @@ class _Activation(Layer):
 
     def __getattr__(self, name: str) -> Any:
         """Return a setting, such as ``negative_slope``."""
-        if name not in ("_values", "_choice"):
-            for settings in (self._values, self._choice):
-                if name in settings:
-                    return settings[name]
+        if name in ("_values", "_choice"):  # read often while a layer is created
+            raise AttributeError(name)
+        for settings in (self._values, self._choice):
+            if name in settings:
+                return settings[name]
         raise missing_attribute("layer", self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
