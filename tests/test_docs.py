@@ -101,21 +101,22 @@ def test_readme_code_runs(readme: str, capsys: pytest.CaptureFixture[str]) -> No
     assert [without_numbers(line) for line in health] == [without_numbers(line) for line in shown.splitlines()]
 
 
-def test_code_of_the_page_on_the_laboratory() -> None:
+@pytest.mark.parametrize(("page", "least"), [("docs/lab.md", 20), ("docs/formulas.md", 4)])
+def test_code_of_guides_runs(page: str, least: int) -> None:
     """Its blocks run in order, and print the lines of the text blocks after them, except for numbers."""
     names: dict[str, Any] = {}
     printed: list[list[str]] = []
     shown = 0
-    for kind, text in blocks("docs/lab.md", "python|text"):
+    for kind, text in blocks(page, "python|text"):
         if kind == "python":
             with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(compile(text, "docs/lab.md", "exec"), names)
+                exec(compile(text, page, "exec"), names)
             printed = [without_numbers(line) for line in out.getvalue().splitlines()]
             continue
         lines = [line for line in text.splitlines() if line.strip("- .")]
         assert [line for line in lines if without_numbers(line) not in printed] == []
         shown += len(lines)
-    assert shown > 20
+    assert shown > least
 
 
 def without_numbers(line: str) -> list[str]:
@@ -131,7 +132,7 @@ def test_readmes_contain_the_same_commands_and_code() -> None:
     assert english == vietnamese
 
 
-PAGES = ("docs/design.md", "docs/extending.md", "docs/lab.md", "docs/pytest.md", "CONTRIBUTING.md", "SECURITY.md")
+PAGES = ("docs/design.md", "docs/extending.md", "docs/formulas.md", "docs/lab.md", "docs/pytest.md", "CONTRIBUTING.md", "SECURITY.md")
 
 
 @pytest.mark.parametrize("document", [*READMES, *PAGES])

@@ -403,6 +403,7 @@ OWN = sorted(name for name, cls in pynn.Layer.classes.items() if cls.__module__.
 def test_every_input_shape_works_or_is_rejected(shape: list[int], name: str) -> None:
     cls = pynn.Layer.classes[name]
     arguments: dict[str, tuple[Any, ...]] = {"Linear": (3, 2), "Threshold": (0.5, 1.0), "Parallel": ("relu",), "Upsample": (2,)}
+    arguments["Activation"] = ("x**2",)
     make: Any = functools.partial(cls, *arguments[name]) if name in arguments else cls
     if any(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in inspect.signature(make).parameters.values()):
         return  # its arguments cannot be generated

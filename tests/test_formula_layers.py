@@ -462,3 +462,18 @@ def test_a_graph_keeps_its_formulas_alive() -> None:
     del graph, formula
     gc.collect()
     np.testing.assert_array_equal(plan.forward(X), 2 * X)
+
+
+def test_subclasses_take_functions(tmp_path: Path) -> None:
+    class Sine(pynn.Activation):
+        def __init__(self, factor: float = 1.0) -> None:
+            self.factor = factor
+            super().__init__("sine", np.sin, np.cos)
+
+    assert Sine(2.0).get_config() == {"factor": 2.0}
+    np.testing.assert_array_equal(Sine()(X), np.sin(X))
+    assert repr(pynn.Activation(name="sine", f=np.sin, df=np.cos)) == "Activation('sine', sin, cos)"
+    with pytest.raises(TypeError, match="only for an activation that is given by a formula"):
+        pynn.Activation("sine", np.sin, np.cos, a=1.0)
+    with pytest.raises(TypeError, match="f: expected a function"):
+        pynn.Activation()

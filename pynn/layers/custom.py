@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .._arrays import Array
+from .._graph import _set
 from ._base import Layer
 from .formula import FormulaLayer
 
@@ -99,28 +100,28 @@ class Activation(Layer):
 
         def __getattr__(self, name: str) -> Any: ...
 
-    def __new__(cls, *args: Any, **settings: Any) -> Self:
-        """Make a layer that computes a formula unless functions are given."""
-        is_formula = len(args) == 1 or (not args and "formula" in settings)
-        if cls is Activation and is_formula and not {"f", "df"} & settings.keys():
-            return super().__new__(FormulaActivation)  # type: ignore[return-value]
-        return super().__new__(cls)
-
     def __init__(
         self,
         formula: str | None = None,
         f: Callable[[Array], Array] | None = None,
         df: Callable[[Array], Array] | None = None,
         *,
+        learn: str | Iterable[str] = (),
+        channels: int = 1,
         name: str | None = None,
-        **settings: Any,
+        dtype: DTypeLike | None = None,
+        **parameters: ArrayLike,
     ) -> None:
+        if type(self) is Activation and formula is not None and f is None and df is None:
+            _set(self, "__class__", FormulaActivation)
+            FormulaLayer.__init__(self, formula, learn=learn, channels=channels, name=name, dtype=dtype, **parameters)  # type: ignore[arg-type]
+            return
         super().__init__()
         for what, function in (("f", f), ("df", df)):
             if not callable(function):
                 raise TypeError(f"{what}: expected a function of one array, got {function!r}")
-        if settings:
-            raise TypeError(f"{', '.join(settings)}: only an activation that is given by a formula has parameters")
+        if learn or channels != 1 or dtype is not None or parameters:
+            raise TypeError("learn, channels, dtype and parameters: only for an activation that is given by a formula")
         self.name = str(formula if name is None else name)
         self.f, self.df = cast("Callable[[Array], Array]", f), cast("Callable[[Array], Array]", df)
 
