@@ -653,6 +653,7 @@ typedef struct {
     double lr, tolerance_grad, tolerance_change;
     size_t max_iter, max_eval, history;
     int strong_wolfe;               /* whether to use a line search instead of steps of lr */
+    int unit_first;                 /* whether the first step has length lr, or at most that */
     double *memory;                 /* pn_lbfgs_memory(n, history) doubles, initially 0 */
 } pn_lbfgs;
 size_t pn_lbfgs_memory(size_t n, size_t history);
@@ -663,10 +664,10 @@ pn_status pn_lbfgs_step(const pn_lbfgs *lbfgs, pn_closure *closure, void *contex
 typedef enum { PN_SOLVE_LBFGS, PN_SOLVE_LM } pn_solver_kind;
 /* PN_LM_MAX_PARAMETERS, PN_LM_MEMORY: limits of Levenberg-Marquardt: the number of parameters, and
  * the doubles in its memory */
-enum { PN_SOLVER_SETTINGS = 7, PN_LM_MAX_PARAMETERS = 2048, PN_LM_MEMORY = 2 };
+enum { PN_SOLVER_SETTINGS = 8, PN_LM_MAX_PARAMETERS = 2048, PN_LM_MEMORY = 2 };
 /* settings:  L-BFGS: lr, max_iter, max_eval, tolerance_grad, tolerance_change, history_size, and
- *            whether to use a line search; Levenberg-Marquardt: damping and max_tries. They may
- *            change between steps, except history_size, which determines the size of the memory
+ *            the flags strong_wolfe and unit_first; Levenberg-Marquardt: damping and max_tries. They
+ *            may change between steps, except history_size, which determines the size of the memory
  *            and is read by pn_fit_new.
  * memory:    state kept between steps, initially 0 */
 typedef struct {

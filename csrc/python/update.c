@@ -348,9 +348,9 @@ static PyObject *lbfgs(PyObject *module, PyObject *args)
     pn_lbfgs o = { 0 };
     pn_error error;
     double loss;
-    if (!PyArg_ParseTuple(args, "O!O(ddd)(nnn)pO", &PyList_Type, &list, &memory, &o.lr,
+    if (!PyArg_ParseTuple(args, "O!O(ddd)(nnn)(pp)O", &PyList_Type, &list, &memory, &o.lr,
                           &o.tolerance_grad, &o.tolerance_change, &most, &evaluations, &history,
-                          &o.strong_wolfe, &closure))
+                          &o.strong_wolfe, &o.unit_first, &closure))
         return NULL;
     if (most < 0 || evaluations < 0 || history < 0 || history > 1000000) {
         PyErr_SetString(PyExc_ValueError,

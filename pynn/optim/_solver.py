@@ -16,15 +16,15 @@ from ._base import Optimizer
 
 _TEXT = (
     "lr=1.0, max_iter: int=20, max_eval: int=25, tolerance_grad=1e-7, tolerance_change=1e-9, history_size: int=100, "
-    "line_search_fn: Literal['strong_wolfe']=None"
+    "line_search_fn: Literal['strong_wolfe']=None, first_step: Literal['unit']=None"
 )
 _CHECK = (
     "lr >= 0 and max_iter >= 0 and max_eval >= 0 and tolerance_grad >= 0 and tolerance_change >= 0 and 0 <= history_size <= 1000000 and "
-    "line_search_fn in (None, 'strong_wolfe')"
+    "line_search_fn in (None, 'strong_wolfe') and first_step in (None, 'unit')"
 )
 
 
-_SETTINGS = 7
+_SETTINGS = 8
 """The number of settings that the core reads."""
 
 
@@ -136,6 +136,9 @@ class LBFGS(Solver):
         The number of past steps that are kept; changing it clears the memory.
     line_search_fn : {None, 'strong_wolfe'}
         None: steps of length ``lr``; 'strong_wolfe': a line search for a step that satisfies the strong Wolfe conditions.
+    first_step : {None, 'unit'}
+        The first step is ``lr`` times the gradient, divided by the sum of the magnitudes of its elements (None, as in PyTorch) or by
+        its norm ('unit', as in SciPy), if that is over 1.
 
     Raises
     ------
@@ -171,10 +174,12 @@ class LBFGS(Solver):
         tolerance_change: float = 1e-9,
         history_size: int = 100,
         line_search_fn: str | None = None,
+        *,
+        first_step: str | None = None,
     ) -> None:
         values: dict[str, Any] = {"lr": lr, "max_iter": max_iter, "max_eval": max_iter * 5 // 4 if max_eval is None else max_eval}
         values |= {"tolerance_grad": tolerance_grad, "tolerance_change": tolerance_change, "history_size": history_size}
-        values["line_search_fn"] = line_search_fn
+        values |= {"line_search_fn": line_search_fn, "first_step": first_step}
         super().__init__(params, values)
 
     def _memory_size(self, n: int) -> int:
@@ -208,7 +213,8 @@ class LBFGS(Solver):
         tolerances = group["lr"], group["tolerance_grad"], group["tolerance_change"]
         counts = group["max_iter"], group["max_eval"], group["history_size"]
         with _core.Writing(self._gates()):
-            return _core.lbfgs(pairs, self._memory, tolerances, counts, group["line_search_fn"] is not None, closure)
+            flags = group["line_search_fn"] is not None, group["first_step"] is not None
+            return _core.lbfgs(pairs, self._memory, tolerances, counts, flags, closure)
 
 
 class LevenbergMarquardt(Solver):

@@ -253,7 +253,8 @@ static int iterate(search *f, size_t iteration)
     compute_direction(f);
     memcpy(f->previous, f->g, n * sizeof *f->g);
     const double before = f->state->previous_loss = f->loss, slope = dot(n, f->g, f->d);
-    double t = f->state->iterations == 1 ? fmin(1, 1 / total(n, f->g)) * o->lr : o->lr;
+    const double length = o->unit_first ? sqrt(dot(n, f->g, f->g)) : total(n, f->g);
+    double t = f->state->iterations == 1 ? fmin(1, 1 / length) * o->lr : o->lr;
     f->state->t = t;
     if (slope > -o->tolerance_change) return 0;
     gather(o, 0, f->x);

@@ -65,6 +65,7 @@ static pn_status solve_lbfgs(solver_call *a)
                              .tolerance_change = s[4],
                              .history = a->s->history,
                              .strong_wolfe = s[6] != 0,
+                             .unit_first = s[7] != 0,
                              .memory = o->memory };
     double first;
     pn_error own_error;
