@@ -101,7 +101,7 @@ def test_readme_code_runs(readme: str, capsys: pytest.CaptureFixture[str]) -> No
     assert [without_numbers(line) for line in health] == [without_numbers(line) for line in shown.splitlines()]
 
 
-@pytest.mark.parametrize(("page", "least"), [("docs/lab.md", 20), ("docs/formulas.md", 4)])
+@pytest.mark.parametrize(("page", "least"), [("docs/lab.md", 20), ("docs/formulas.md", 4), ("docs/sklearn.md", 3)])
 def test_code_of_guides_runs(page: str, least: int) -> None:
     """Its blocks run in order, and print the lines of the text blocks after them, except for numbers."""
     names: dict[str, Any] = {}
@@ -132,10 +132,10 @@ def test_readmes_contain_the_same_commands_and_code() -> None:
     assert english == vietnamese
 
 
-PAGES = ("docs/design.md", "docs/extending.md", "docs/formulas.md", "docs/lab.md", "docs/pytest.md", "CONTRIBUTING.md", "SECURITY.md")
+PAGES = [f"docs/{page}.md" for page in ("design", "extending", "formulas", "lab", "pytest", "sklearn")]
 
 
-@pytest.mark.parametrize("document", [*READMES, *PAGES])
+@pytest.mark.parametrize("document", [*READMES, *PAGES, "CONTRIBUTING.md", "SECURITY.md"])
 def test_links_lead_to_existing_files(document: str) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", text_of(document))
     assert [link for link in links if not ((ROOT / document).parent / link).exists()] == []

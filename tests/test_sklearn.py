@@ -136,3 +136,18 @@ def test_weights_that_the_caller_assigns_are_used() -> None:
     with pytest.warns(ConvergenceWarning):
         net.set_params(warm_start=True).fit(X, y)
     assert net.coefs_[1].any()
+
+
+def test_lbfgs_agrees_with_scipys_where_line_searches_do() -> None:
+    X, y = datasets.load_digits(n_class=3, return_X_y=True)
+    settings = {"solver": "lbfgs", "hidden_layer_sizes": 50, "max_iter": 150, "random_state": 1, "activation": "tanh"}
+    mine, theirs = (cls(**settings).fit(X[:150] / 16, y[:150]) for cls in (MLPClassifier, PeerClassifier))
+    assert mine.n_iter_ == theirs.n_iter_
+    assert mine.loss_ == pytest.approx(theirs.loss_, rel=1e-8)
+
+
+def test_limits_of_lbfgs_warn() -> None:
+    X, y = IRIS
+    for limit in ({"max_iter": 3}, {"max_fun": 5}):
+        with pytest.warns(ConvergenceWarning, match="the limit of"):
+            assert MLPClassifier(solver="lbfgs", **limit).fit(X, y).n_iter_ <= 5

@@ -1,8 +1,8 @@
-"""Estimators for scikit-learn: nets with the interface of its multi-layer perceptrons.
+"""Estimators for scikit-learn: nets with the interface of its multi-layer perceptrons, and wrappers of any net.
 
 `MLPClassifier` and `MLPRegressor` take the parameters of scikit-learn's classes of the same names, with the same meaning and
 defaults, and have the same attributes after ``fit``. Further keyword-only parameters give access to pynn's activations, layers,
-losses, optimizers and schedules.
+losses, optimizers and schedules. `NetClassifier` and `NetRegressor` wrap any `pynn.Sequential` or `pynn.Model`.
 
 `GridSearchCV`, `RandomizedSearchCV`, `cross_validate` and `cross_val_score` are scikit-learn's, with the same results. They train the
 nets of all settings and folds in one call of `pynn.fit_many`.
@@ -12,9 +12,9 @@ This package needs scikit-learn, which ``pip install "pynn-c[sklearn]"`` install
 Examples
 --------
 >>> from pynn.sklearn import MLPClassifier
->>> from sklearn.datasets import load_iris
->>> X, y = load_iris(return_X_y=True)
->>> MLPClassifier((16,), activation="gelu", max_iter=300, random_state=0).fit(X, y).score(X, y) > 0.95
+>>> from sklearn.datasets import load_digits
+>>> X, y = load_digits(return_X_y=True)
+>>> MLPClassifier((32,), activation="gelu", early_stopping=True, random_state=0).fit(X, y).score(X, y) > 0.95
 True
 """
 
@@ -24,18 +24,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._mlp import MLPClassifier, MLPRegressor
     from ._search import GridSearchCV, RandomizedSearchCV, cross_val_score, cross_validate
+    from ._wrappers import NetClassifier, NetRegressor
 
 _HOMES = {
     "GridSearchCV": "_search",
     "MLPClassifier": "_mlp",
     "MLPRegressor": "_mlp",
+    "NetClassifier": "_wrappers",
+    "NetRegressor": "_wrappers",
     "RandomizedSearchCV": "_search",
     "cross_val_score": "_search",
     "cross_validate": "_search",
 }
 """The module of each public name, imported when the name is first used."""
 
-__all__ = ["GridSearchCV", "MLPClassifier", "MLPRegressor", "RandomizedSearchCV", "cross_val_score", "cross_validate"]
+__all__ = [
+    "GridSearchCV",
+    "MLPClassifier",
+    "MLPRegressor",
+    "NetClassifier",
+    "NetRegressor",
+    "RandomizedSearchCV",
+    "cross_val_score",
+    "cross_validate",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -112,6 +112,8 @@ class Fitting(NamedTuple):
     stopping: Stopping | None
     data: Data
     incremental: bool = False
+    rows: Any = None
+    """The rows that `_prepare` was given; ``run.rows`` has fewer with early stopping."""
 
     @property
     def is_shareable(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,9 +15,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier as _PeerClassifier
 from sklearn.neural_network import MLPRegressor as _PeerRegressor
 from sklearn.utils import check_random_state, compute_sample_weight
-from sklearn.utils._param_validation import Interval, Options
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call
+from sklearn.utils.validation import check_is_fitted
 
 from .. import losses as losses_
 from .. import optim
@@ -25,7 +26,7 @@ from .._training.many import Run
 from .._training.messages import warn
 from ..losses._base import Loss
 from ..optim._base import Optimizer
-from . import _network
+from . import _interval, _network
 from ._base import HeldScore, NetEstimator, blocks
 from ._fitting import Batches, Data, Fitting
 from ._labels import Labels
@@ -235,8 +236,8 @@ class MLP(NetEstimator):
         self._target = goal
         weight = self._weights(data, rows)
         if not self._is_stochastic:
-            return self._solver_fitting(data, goal, weight, rows)
-        return self._stochastic_fitting(data, goal, weight, rows, incremental)
+            return self._solver_fitting(data, goal, weight, rows)._replace(rows=rows)
+        return self._stochastic_fitting(data, goal, weight, rows, incremental)._replace(rows=rows)
 
     def _weights(self, data: Data, rows: Any) -> Array | None:
         """Return the weights of the rows, with those of their classes."""
@@ -260,6 +261,7 @@ class MLP(NetEstimator):
             tolerance_change=float(_RELATIVE),
             history_size=10,
             line_search_fn="strong_wolfe",
+            first_step="unit",
         )
         run = Run(self.model_, optimizer=optimizer, loss=goal.loss, loss_weights=[goal.factor], rows=rows, shuffle=False, seed=0)
         run._options = {"penalty": float(self.alpha), "on_nan": "ignore"}
@@ -288,7 +290,7 @@ class MLP(NetEstimator):
         every = np.arange(data.X.shape[0]) if rows is None else np.asarray(rows)
         stratify = None
         if data.labels is not None and data.labels.kind == "binary":
-            stratify = data.target[every, 0] > 0
+            stratify = data.target[every] > 0
         train, held = train_test_split(every, random_state=self._random_state, test_size=self.validation_fraction, stratify=stratify)
         if len(held) < 2:
             raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
@@ -582,11 +584,11 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     >>> from pynn.sklearn import MLPClassifier
     >>> from sklearn.datasets import load_digits
     >>> X, y = load_digits(return_X_y=True)
-    >>> net = MLPClassifier(random_state=0, max_iter=20, tol=0.0, activation="gelu", dropout=0.2, class_weight="balanced")
-    >>> net.set_params(early_stopping=True, n_iter_no_change=20)
-    MLPClassifier(...)
-    >>> net.partial_fit if net.early_stopping is None else net.set_params(early_stopping=False).partial_fit(X, y, classes=range(10)).n_iter_
-    1
+    >>> net = MLPClassifier((32,), activation="gelu", dropout=0.1, class_weight="balanced", early_stopping=True, random_state=0)
+    >>> net.fit(X, y).score(X, y) > 0.9
+    True
+    >>> [w.shape for w in net.coefs_], net.model_.predict(X[:1]).shape
+    ([(64, 32), (32, 10)], (1, 10))
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -748,8 +750,9 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The labels, or 0 and 1 for several labels per sample.
         """
+        found = self._outputs(X)
         labels: Labels = self._labels
-        return labels.decode(self._target.linked(self._outputs(X)))
+        return labels.decode(self._target.linked(found))
 
     def predict_proba(self, X: Any) -> Array:
         """Return the probabilities of the labels.
@@ -764,7 +767,10 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         ndarray of shape (n_samples, n_classes)
             The columns are in the order of ``classes_``.
         """
-        found = self._target.linked(self._outputs(X))
+        found = self._outputs(X)
+        found = self._target.linked(found)
+        if self._labels.kind == "multilabel":  # a sigmoid may round to 1
+            found = np.minimum(found, np.nextafter(found.dtype.type(1), found.dtype.type(0)))
         return np.hstack([1 - found, found]) if self.n_outputs_ == 1 else found
 
     def predict_log_proba(self, X: Any) -> Array:
@@ -801,6 +807,11 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
         As in `MLPClassifier`; the validation score is R^2.
     n_iter_no_change, max_fun, dropout, norm, optimizer, schedule, validation_data, callbacks, dtype, n_jobs
         As in `MLPClassifier`.
+    interval : {'quantile', 'ensemble'}, optional
+        What ``fit`` also trains for `predict_interval`. 'quantile': two nets for the ends of the interval. 'ensemble': ten nets on
+        bootstrap samples; the width follows from their spread and from the residuals of rows that they have not seen.
+    coverage : float
+        The share of targets that the intervals are to contain.
 
     Attributes
     ----------
@@ -814,11 +825,15 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
     >>> from pynn.sklearn import MLPRegressor
     >>> from sklearn.datasets import make_regression
     >>> X, y = make_regression(200, 10, random_state=0)
-    >>> MLPRegressor(hidden_layer_sizes=20, solver="lbfgs", random_state=0).fit(X, y).score(X, y) > 0.99
+    >>> MLPRegressor(hidden_layer_sizes=20, solver="lbfgs", max_iter=2000, random_state=0).fit(X, y).score(X, y) > 0.99
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = _constraints(_PeerRegressor, [str, Loss])
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **_constraints(_PeerRegressor, [str, Loss]),
+        "interval": [StrOptions({*_interval.KINDS}), None],
+        "coverage": [Interval(Real, 0, 1, closed="neither")],
+    }
 
     def __init__(
         self,
@@ -855,6 +870,8 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
         callbacks: Any = None,
         dtype: Any = None,
         n_jobs: int | None = None,
+        interval: str | None = None,
+        coverage: float = 0.9,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -888,6 +905,8 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
         self.callbacks = callbacks
         self.dtype = dtype
         self.n_jobs = n_jobs
+        self.interval = interval
+        self.coverage = coverage
 
     def _goal(self, labels: Labels | None, outputs: int) -> Goal:
         self.n_outputs_ = outputs
@@ -937,5 +956,79 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The numbers.
         """
-        found = self._target.linked(self._outputs(X))
+        found = self._outputs(X)
+        found = self._target.linked(found)
         return found.ravel() if found.shape[1] == 1 else found
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train the net, and those for prediction intervals.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+            The samples.
+        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
+            The numbers to predict.
+        sample_weight : array_like of shape (n_samples,), optional
+            The weights of the samples.
+
+        Returns
+        -------
+        Self
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are invalid, or the weights become infinite or NaN.
+        """
+        return self._fit(X, y, sample_weight)
+
+    def _finish(self, fitting: Fitting, history: Any) -> None:
+        super()._finish(fitting, history)
+        if fitting.incremental or self.interval is None:
+            return
+        if self.interval == "quantile":
+            self._intervals: Any = _interval.Quantiles(self, fitting.data, fitting.rows, self.coverage)
+        else:
+            self._intervals = _interval.Ensembled(self, fitting.data, fitting.rows)
+
+    def predict_interval(self, X: Any, coverage: float | None = None) -> Array:
+        """Return the ends of intervals that contain the targets with a given probability.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+            The samples.
+        coverage : float, optional
+            The probability; None: that of the estimator. With ``interval="quantile"`` no other is possible.
+
+        Returns
+        -------
+        ndarray of shape (2, n_samples) or (2, n_samples, n_outputs)
+            The lower and the upper ends.
+
+        Raises
+        ------
+        AttributeError
+            If the estimator was fitted with ``interval=None``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from pynn.sklearn import MLPRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.uniform(-1, 1, (400, 1))
+        >>> y = X[:, 0] + 0.1 * rng.standard_normal(400)
+        >>> net = MLPRegressor(hidden_layer_sizes=8, learning_rate_init=0.05, interval="ensemble", random_state=0).fit(X, y)
+        >>> low, high = net.predict_interval(X, 0.8)
+        >>> bool(0.7 < ((low < y) & (y < high)).mean() < 0.9)
+        True
+        """
+        check_is_fitted(self)
+        if "_intervals" not in vars(self):
+            raise AttributeError("predict_interval: fit trains for it with interval='quantile' or interval='ensemble' only")
+        if coverage is not None and not 0 < coverage < 1:
+            raise ValueError(f"coverage: expected a number between 0 and 1, got {coverage}")
+        found: Array = self._intervals.predict(X, self.coverage if coverage is None else coverage)
+        return found
