@@ -666,9 +666,9 @@ typedef enum { PN_SOLVE_LBFGS, PN_SOLVE_LM } pn_solver_kind;
  * the doubles in its memory */
 enum { PN_SOLVER_SETTINGS = 8, PN_LM_MAX_PARAMETERS = 2048, PN_LM_MEMORY = 2 };
 /* settings:  L-BFGS: lr, max_iter, max_eval, tolerance_grad, tolerance_change, history_size, and
- *            the flags strong_wolfe and unit_first; Levenberg-Marquardt: damping and max_tries. They
- *            may change between steps, except history_size, which determines the size of the memory
- *            and is read by pn_fit_new.
+ *            the flags strong_wolfe and unit_first; Levenberg-Marquardt: damping and max_tries.
+ *            They may change between steps, except history_size, which determines the size of the
+ *            memory and is read by pn_fit_new.
  * memory:    state kept between steps, initially 0 */
 typedef struct {
     pn_solver_kind kind;
