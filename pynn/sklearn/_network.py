@@ -29,7 +29,7 @@ def _activation(given: Any, where: str) -> Layer | None:
         if name.isidentifier():
             known = sorted({*ACTIVATIONS, *activation_layers} - {"softmax", "sigmoid"})
             raise ValueError(f"{where}: {given!r} is unknown; expected one of {', '.join(known)}, a formula of x, or a layer")
-        return layers.Activation(name)  # type: ignore[call-arg]
+        return layers.Activation(name)
     if callable(given):
         made = given()
         if isinstance(made, Layer):
