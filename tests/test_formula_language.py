@@ -270,6 +270,13 @@ def test_outputs_that_are_not_needed_are_none() -> None:
     assert [output is not None for output in program.outputs] == [True, True, False, False, True]
 
 
+@pytest.mark.parametrize("text", ["x / 0 / x**1.5", "(1 - 1)**x * -2", "0**x - 1e3", "-(0 * e) + x", "0 + 0 - 0 / 0.5 * e + x"])
+def test_constants_that_are_not_finite_are_left_to_the_program(text: str) -> None:
+    program = compiled(text)
+    assert compiled(program.text).text == program.text
+    _core.Formula(program.code, program.outputs, 1, 0).grad(np.array([0.0, 1.0]))
+
+
 def test_nodes_are_freed_with_the_formulas() -> None:
     read.cache_clear()
     gc.collect()

@@ -169,6 +169,8 @@ class Derivative:
 
     def condition(self, n: Node) -> Node | bool:
         """Return the branch taken next to x."""
+        if self.name not in n.sources:
+            return n
         match n.op, n.args:
             case (("<" | "<="), (a, b)):
                 return self.larger(b, a)

@@ -151,3 +151,11 @@ def constant(n: Node, given: Mapping[str, decimal.Decimal] | None = None) -> dec
     if not finite:
         raise ArithmeticError("too large for float64")
     return found
+
+
+def constant_or_none(n: Node) -> float | None:
+    """Return the value of a graph of constants, or None if it is not a finite float64."""
+    try:
+        return float(constant(n))
+    except ArithmeticError:
+        return None

@@ -37,6 +37,10 @@ class Exact:
         return getattr(self.mp, name)(self.mp.sign(a) * 1000 if far else a)
 
     def power(self, a: Any, b: Any) -> Any:
+        if abs(b) > 2**20 and a > 0:  # mpmath multiplies for integers
+            return self.call("exp", b * self.mp.log(a))
+        if abs(b) > 2**20 and a:
+            return self.mp.nan
         found = self.mp.power(a, b)
         return found if isinstance(found, self.mp.mpf) else self.mp.nan  # the power of a negative number is complex
 

@@ -89,9 +89,26 @@ BOOLEAN = (*COMPARISONS, "&", "|", "above")
 
 
 def neg(a: Node) -> Node:
-    if a.op in ("*", "/") and a.args[0].op == "neg":  # no rounding changes with a sign
-        return node(a.op, a.args[0].args[0], a.args[1])
-    return ZERO if a is ZERO else a.operand() if a.op == "neg" else node("neg", a)
+    if a is ZERO:
+        return ZERO
+    if a.op == "neg":
+        return a.operand()
+    first = a
+    while first.op in ("*", "/"):
+        first = first.operand()
+    return _without_sign(a) if first.op == "neg" else node("neg", a)
+
+
+def _without_sign(a: Node) -> Node:
+    """Return a product whose first factor loses its sign, which changes no rounding."""
+    factors = []
+    while a.op in ("*", "/"):
+        factors.append(a)
+        a = a.operand()
+    found = a.operand()
+    for factor in reversed(factors):
+        found = node(factor.op, found, factor.operand(1))
+    return found
 
 
 def add(a: Node, b: Node) -> Node:

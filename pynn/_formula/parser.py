@@ -8,7 +8,7 @@ import itertools
 
 from .._tables import REQUIRED
 from .evaluate import constant
-from .nodes import BOOLEAN, ONE, PI, ZERO, E, Node, add, call, choose, div, neg, node, number, power, signed
+from .nodes import BOOLEAN, ONE, PI, TWO, ZERO, E, Node, add, call, choose, div, neg, node, number, power, signed
 from .syntax import FormulaError, check_text, near, parsed
 from .table import FORMS, FUNCTIONS, rows
 
@@ -169,7 +169,7 @@ class _Parser:
         if name in ("abs", "sign", "copysign", "sum"):
             return node(name, *args)
         if name == "square":
-            return power(a, 2)
+            return _power(a, TWO)
         if name in FUNCTIONS and len(args) == 1:
             return call(name, a)
         return self.row(e, name, args)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .derivative import Slope
-from .evaluate import constant
+from .evaluate import constant, constant_or_none
 from .inline import inlined
 from .nodes import BOOLEAN, Node, node, order, tree_size
 from .parser import read
@@ -193,6 +193,7 @@ class _Code:
         self.indices: dict[Instruction, int] = {}
         self.known: dict[Node, int] = {}
         self.carries: dict[Node, frozenset[str]] = {}
+        self.constants: dict[Node, float | None] = {}
 
     def output(self, root: Node, text: str) -> int:
         """Return the instruction that computes a graph, and NaN where an input is NaN."""
@@ -210,7 +211,7 @@ class _Code:
         left = [root]
         while left:
             n = left[-1]
-            needed = [] if not n.sources and n.op not in BOOLEAN else [a for a in self.needed(n) if a not in self.known]
+            needed = [] if self.constant(n) is not None else [a for a in self.needed(n) if a not in self.known]
             left += needed
             if not needed:
                 self.known[left.pop()] = self.compute(n)
@@ -218,11 +219,18 @@ class _Code:
                 raise FormulaError("the formula and its derivatives are too large", text)
         return self.known[root]
 
-    @staticmethod
-    def needed(n: Node) -> list[Node]:
+    def constant(self, n: Node) -> float | None:
+        """Return the value of a constant; None for other nodes, and for constants such as 1 / 0, which the program computes."""
+        if n.sources or n.op in BOOLEAN:
+            return None
+        if n not in self.constants:
+            self.constants[n] = constant_or_none(n)
+        return self.constants[n]
+
+    def needed(self, n: Node) -> list[Node]:
         if n.op in ("row", "slope"):
             return [n.args[1]]
-        if n.op == "pow" and not n.args[1].sources and float(constant(n.args[1])) in (0.5, -0.5, 1.5):
+        if n.op == "pow" and self.constant(n.args[1]) in (0.5, -0.5, 1.5):
             return [n.args[0]]
         return [*n.operands()]
 
@@ -235,8 +243,8 @@ class _Code:
         return self.indices[key]
 
     def compute(self, n: Node) -> int:
-        if not n.sources and n.op not in BOOLEAN:
-            return self.add("constant", float(constant(n)))
+        if (number := self.constant(n)) is not None:
+            return self.add("constant", number)
         match n.op, n.args:
             case "input", (name,):
                 return self.add("input", self.inputs.index(name))
@@ -266,7 +274,7 @@ class _Code:
         return found if k > 0 else self.add("div", self.add("constant", 1.0), found)
 
     def real_power(self, a: Node, b: Node) -> int:
-        base, exponent = self.known[a], None if b.sources else float(constant(b))
+        base, exponent = self.known[a], self.constant(b)
         if exponent == 0.5:
             return self.add("sqrt", base)
         if exponent == -0.5:
@@ -288,7 +296,7 @@ class _Code:
             case "**", (a, k):
                 return self.carries[a] if k else none
             case "pow", (a, b):  # 1**NaN and NaN**0 are 1
-                return (self.carries[a] if not b.sources else none) | (self.carries[b] if not a.sources and constant(a) != 1 else none)
+                return (self.carries[a] if not b.sources else none) | (self.carries[b] if not a.sources and self.constant(a) != 1 else none)
             case "sign" | "copysign", _:
                 return none
             case ("call" | "row"), (_, a, *_):

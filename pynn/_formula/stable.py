@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .evaluate import constant
+from .evaluate import constant_or_none
 from .nodes import ONE, TWO, ZERO, E, Node, add, call, choose, mul, neg, node, number, order, rebuild
 
 Rule = Callable[[Node], Node | None]
@@ -32,7 +32,7 @@ def stable(root: Node, replaced: dict[Node, Node] | None = None) -> Node:
 
 
 def _is(n: Node, value: float) -> bool:
-    return not n.sources and n.op in ("number", "neg", "/", "*", "call") and float(constant(n)) == value
+    return not n.sources and n.op in ("number", "neg", "/", "*", "call") and constant_or_none(n) == value
 
 
 def _function(n: Node, name: str) -> Node | None:
@@ -263,7 +263,7 @@ def _over_root_two(n: Node) -> Node | None:
         return n.operand()
     if n.op == "*":
         for c, a in _factors(n):
-            if not c.sources and float(constant(c)) == 0.5**0.5:
+            if not c.sources and constant_or_none(c) == 0.5**0.5:
                 return a
     return None
 
@@ -281,7 +281,7 @@ def _real_power(n: Node) -> Node | None:
     a, b = n.operand(), n.operand(1)
     if a is E:
         return call("exp", b)
-    if not b.sources and float(constant(b)) == 0.5:
+    if not b.sources and constant_or_none(b) == 0.5:
         return _sqrt(call("sqrt", a))
     return None
 
@@ -291,7 +291,9 @@ def _choice(n: Node) -> Node | None:
     condition, a, b = n.operands()
     if condition.sources or any(m.op in ("&", "|", "above") for m in order(condition)):
         return None
-    left, right = (constant(v) for v in condition.args)
+    left, right = (constant_or_none(v) for v in condition.operands())
+    if left is None or right is None:
+        return None
     outcomes = {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right, "==": left == right}
     return a if outcomes.get(condition.op, left != right) else b
 

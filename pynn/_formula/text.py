@@ -79,7 +79,8 @@ def written(n: Node, least: int = 0) -> str:
     level = _LEVELS[n.op]
     match n.op, n.args:
         case "neg", (a,):
-            text = f"-{written(a, level)}"
+            inner = written(a, level)  # -0 is read as 0
+            text = f"-({inner})" if inner.startswith("0 ") else f"-{inner}"
         case "**", (a, k):
             text = f"{written(a, level + 1)}**{k}"
         case "pow", (a, b):

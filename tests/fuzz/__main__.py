@@ -13,6 +13,7 @@ something is wrong. A fault is printed with its seed, and the exit status is 1; 
 - ``memory``: each allocation fails once, in the core and among the binding's objects (needs a C compiler and Linux).
 - ``threads``: several threads at once under the thread sanitizer (builds the extension; needs gcc, Linux and some minutes).
 - ``files``: damaged model files and checkpoints.
+- ``formulas``: texts as formulas (needs mpmath).
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-KNOWN = [name for name in ("arrays", "sequences", "memory", "threads", "files") if Path(__file__).with_name(f"{name}.py").exists()]
+_ALL = ("arrays", "sequences", "memory", "threads", "files", "formulas")
+KNOWN = [name for name in _ALL if Path(__file__).with_name(f"{name}.py").exists()]
 MOST_FAULTS = 10
 
 
