@@ -137,7 +137,10 @@ def compare(text: str, given: dict[str, float], core: Any) -> None:
     slope = Derivative()(root)
     if len(order(slope)) > 150:  # towers of powers take too long in mpmath
         return
-    for graph, f in ((root, core.ufunc), (slope, core.grad)):
+    pairs = [(root, core.ufunc), (slope, core.grad)]
+    if any(n.op in ("==", "!=") for n in order(root)):  # the oracle takes these for equal at single points only
+        del pairs[1]
+    for graph, f in pairs:
         for x in COMPARED:
             values = {**given, "x": x}
             expected = exact(graph, values)
