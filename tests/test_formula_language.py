@@ -231,6 +231,8 @@ def test_limits_are_reached_by_no_usual_formula() -> None:
         ("x**-2", "x**-2"),
         ("x**-.5", "x**(-.5)"),
         ("2**x**2", "2**x**2"),
+        ("2 / -(x / 3)", "2 / (-x / 3)"),
+        ("2 * -(x * 3)", "2 * (-x * 3)"),
         ("(2**x)**2", "(2**x)**2"),
         ("max(x,0,1)", "maximum(maximum(x, 0), 1)"),
         ("clip(x,-1,1)", "minimum(maximum(x, -1), 1)"),
@@ -275,6 +277,14 @@ def test_constants_that_are_not_finite_are_left_to_the_program(text: str) -> Non
     program = compiled(text)
     assert compiled(program.text).text == program.text
     _core.Formula(program.code, program.outputs, 1, 0).grad(np.array([0.0, 1.0]))
+
+
+@pytest.mark.parametrize("text", ["normcdf(e + 3)**x", "x**-selu(0)**3", "x**1.0**1.5", "x**0.0**0.5", "where(x > 0, 1, 2)", "1**x"])
+def test_nan_stays_nan(text: str) -> None:
+    program = compiled(text)
+    core = _core.Formula(program.code, program.outputs, 1, 0)
+    for dtype in (np.float32, np.float64):
+        assert np.isnan([core.ufunc(dtype("nan")), core.grad(dtype("nan"))]).all()
 
 
 def test_nodes_are_freed_with_the_formulas() -> None:

@@ -295,8 +295,10 @@ class _Code:
                 return self.carries[a] & self.carries[b]
             case "**", (a, k):
                 return self.carries[a] if k else none
-            case "pow", (a, b):  # 1**NaN and NaN**0 are 1
-                return (self.carries[a] if not b.sources else none) | (self.carries[b] if not a.sources and self.constant(a) != 1 else none)
+            case "pow", (a, b):  # 1**NaN and NaN**0 are 1, also where a number rounds to 1 or 0 in float32
+                base, exponent = self.constant(a), self.constant(b)
+                found = self.carries[a] if exponent is not None and abs(exponent) > 1e-30 else none
+                return found | (self.carries[b] if base is not None and abs(base - 1) > 1e-6 else none)
             case "sign" | "copysign", _:
                 return none
             case ("call" | "row"), (_, a, *_):

@@ -88,6 +88,6 @@ def written(n: Node, least: int = 0) -> str:
         case "above", (a, b, *_):
             text = f"{written(b, 2)} < {written(a, 2)}" if a.op == "number" else f"{written(a, 2)} > {written(b, 2)}"
         case op, (a, b):
-            left, right = op in COMPARISONS, b.op != "neg" or op in COMPARISONS
+            left, right = op in COMPARISONS, op in COMPARISONS or b.op != "neg" or b.operand().op in ("*", "/")
             text = f"{written(a, level + left)} {op} {written(b, level + right)}"
     return f"({text})" if level < least else text
