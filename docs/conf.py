@@ -62,6 +62,9 @@ TITLES = {
     "datasets": "Data sets and tables",
     "io": "Files",
     "testing": "Testing",
+    "utils": "Weights and parameters as vectors",
+    "constraints": "Constraints on weights",
+    "sklearn": "Estimators for scikit-learn",
 }
 """The pages of the reference, in order; a module that is missing here is an error, see `write_reference`."""
 
@@ -74,6 +77,9 @@ def public(module: ModuleType) -> list[str]:
 def groups() -> Iterator[tuple[str, str, list[str]]]:
     """Yield the file name, the title and the full names of each page."""
     rest = dict.fromkeys(f"pynn.{name}" for name in public(pynn))
+    missing = {name for name in pynn.__all__ if isinstance(getattr(pynn, name), ModuleType)} - set(TITLES)
+    if missing:
+        raise ValueError(f"TITLES of docs/conf.py has no page for {', '.join(sorted(missing))}")
     seen: set[int] = set()
     for key, title in TITLES.items():
         module = importlib.import_module(f"pynn.{key}")

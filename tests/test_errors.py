@@ -201,7 +201,7 @@ def test_error_describes_the_problem(case: str) -> None:
 OTHERS: dict[str, Any] = {
     "loss": {
         "binary_crossentropy": "'bce' or 'bce_with_logits'", "binary_focal_crossentropy": "'focal' or 'sigmoid_focal'", "L2": "'mse'",
-        "root_mean_squared_error": "'mse'", "cosine_similarity": "'cosine_embedding'", "hinge": "'multi_margin' or 'soft_margin'",
+        "root_mean_squared_error": "'mse'", "cosine_similarity": "'cosine_embedding'",
     },
     "optimizer": {"momentum": "'sgd'"},
     "metrics": {"AUC": "'roc_auc'", "sparse_categorical_accuracy": "'accuracy'"},

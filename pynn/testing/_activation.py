@@ -52,6 +52,13 @@ class ActivationReport:
         The limits at -inf and inf; NaN if there is none.
     kinks : tuple of Kink
         The points where the function or its derivative jumps, with attributes ``x``, ``values``, ``slopes`` and ``jumps``.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> report = pynn.testing.check_activation("log(1 + exp(x))")
+    >>> report.row, report.suggestions
+    ('softplus(x)', ('write softplus(x) instead of log(1 + exp(x))',))
     """
 
     formula: str
