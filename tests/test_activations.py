@@ -87,7 +87,8 @@ def ulps(got: Any, expected: Any, dtype: type, floor: Any = 0.0) -> float:
     if not np.isfinite(got):
         return 0.0 if mp.isinf(expected) or abs(expected) >= float(info.max) else float("inf")
     size = max(abs(expected), floor)
-    exponent = max(int(mp.floor(mp.log(size, 2))) if size else info.minexp, info.minexp)
+    # mpmath has no logarithm of numbers such as e**(-1e600)
+    exponent = int(mp.floor(mp.log(size, 2))) if size > mp.ldexp(1, info.minexp) else info.minexp
     return float(abs(mp.mpf(float(got)) - expected) / mp.mpf(2) ** (exponent - info.nmant))
 
 

@@ -22,7 +22,8 @@ ALONE = [row["name"] for row in _core.ACTIVATIONS if REQUIRED not in parse_param
 
 
 @pytest.fixture(autouse=True)
-def _close() -> Iterator[None]:
+def _pictures_in_memory() -> Iterator[None]:
+    matplotlib.use("Agg")  # other tests may have selected another backend in this process
     yield
     pyplot.close("all")
 
