@@ -10,6 +10,7 @@ import pytest
 
 import pynn
 from pynn import _core
+from pynn._tables import REQUIRED, parse_parameters
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 5)) * 2
@@ -120,6 +121,20 @@ def test_a_row_of_the_table_gives_the_bits_of_that_row() -> None:
     mine.fit(X, Y, loss="mse", epochs=3, seed=0)
     theirs.fit(X, Y, loss="mse", epochs=3, seed=0)
     np.testing.assert_array_equal(mine.predict(X), theirs.predict(X))
+
+
+LEARNABLE = {row["name"]: parse_parameters(row["params"]).defaults for row in _core.ACTIVATIONS if row["params"]}
+
+
+@pytest.mark.parametrize("name", LEARNABLE)
+def test_a_row_with_learnt_parameters_has_the_values_and_derivatives_of_its_kernel(name: str) -> None:
+    """Also at 0, where the formulas of some rows are sums of functions with kinks that cancel."""
+    given = {f"p{i}": 0.5 if default is REQUIRED else float(default) for i, default in enumerate(LEARNABLE[name].values())}
+    layer = pynn.Activation(f"{name}(x, {', '.join(given)})", learn=[*given], dtype="float64", **given)
+    row = next(row for row in _core.ACTIVATIONS if row["name"] == name)
+    x = np.array([-4.0, -1.3, -1e-9, 0.0, 1e-9, 0.7, 4.0])
+    np.testing.assert_allclose(layer(x), row["ufunc"](x, *given.values()), rtol=1e-12)
+    np.testing.assert_allclose(layer.grad(x), row["grad"](x, *given.values()), rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

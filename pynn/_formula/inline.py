@@ -10,13 +10,16 @@ from .table import rows
 
 DEFINITIONS = {"normcdf": "erfc(-x / sqrt(2)) / 2", "normpdf": "exp(-x**2 / 2) / sqrt(2 * pi)"}
 """Functions that are no rows of the table, in terms of elementary functions."""
+_SMOOTH = {"softplus": "softplus(beta * x) / beta"}
+"""Rows whose formulas are sums of functions with kinks that cancel, in terms of smooth functions. A program takes derivatives term by
+term, with the conventions at kinks, which would give a wrong derivative there."""
 _ELEMENTARY = frozenset({"tanh"})
 
 
-def read_row(name: str) -> Node:
-    """Return the graph of a row's formula, in x and the row's parameters."""
+def read_row(name: str, smooth: bool = False) -> Node:
+    """Return the graph of a row's formula, in x and the row's parameters; ``smooth``: without kinks that cancel."""
     row, parameters = rows()[name]
-    return read(row["formula"], tuple(parameters.defaults))
+    return read(_SMOOTH.get(name, row["formula"]) if smooth else row["formula"], tuple(parameters.defaults))
 
 
 def substituted(formula: Node, values: dict[Node, Node]) -> Node:
@@ -32,7 +35,8 @@ def inlined(root: Node, everything: bool = True) -> Node:
         name = n.args[0] if n.op in ("row", "call") else ""
         if n.op == "row" and (everything or any(v.sources for v in n.args[2:])):
             given = zip(rows()[name][1].defaults, n.args[2:], strict=True)
-            return inlined(substituted(read_row(name), {X: n.args[1], **{node("parameter", p): v for p, v in given}}), everything)
+            formula = read_row(name, smooth=not everything)
+            return inlined(substituted(formula, {X: n.args[1], **{node("parameter", p): v for p, v in given}}), everything)
         if n.op == "call" and everything and name in DEFINITIONS:
             return substituted(read(DEFINITIONS[name]), {X: n.args[1]})
         if n.op == "call" and everything and name in rows() and name not in _ELEMENTARY:
