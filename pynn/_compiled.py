@@ -8,6 +8,7 @@ from typing import Any
 
 from . import _core
 from ._arrays import Array
+from .activations import activations
 
 
 class Compiled:
@@ -46,7 +47,7 @@ class Compiled:
     def _of_row(self, kind: str) -> tuple[Any, Sequence[Any]]:
         assert self.row is not None
         name, numbers = self.row
-        return next(row[kind] for row in _core.ACTIVATIONS if row["name"] == name), numbers
+        return activations[name][kind], numbers
 
 
 @lru_cache(maxsize=512)

@@ -225,6 +225,15 @@ class Parameter(_StableArray):
         return f"<Parameter {self.name or 'unnamed'}: {self._array.dtype} {self.shape}{'' if self.requires_grad else ', frozen'}>"
 
 
+def listed(parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
+    """Return the argument ``parameters`` of a public function as a list, or raise TypeError."""
+    members = [parameters] if isinstance(parameters, Parameter) else [*parameters]
+    for p in members:
+        if not isinstance(p, Parameter):
+            raise TypeError(f"parameters: expected pynn.Parameter, got {type(p).__name__}")
+    return members
+
+
 class Buffer(_StableArray):
     """An array of a layer's state that is not trained, such as a running mean. Its address never changes."""
 

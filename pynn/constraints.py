@@ -13,16 +13,14 @@ True
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ._arrays import Array, is_float, real_array
+from ._graph import Parameter, listed
 from ._training.callback import Callback, Logs
-
-if TYPE_CHECKING:
-    from ._graph import Parameter
 
 __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"]
 
@@ -58,13 +56,7 @@ class Constraint(Callback):
     _any_thread = False
 
     def __init__(self, parameters: Parameter | Iterable[Parameter] | None = None) -> None:
-        from ._graph import Parameter
-
-        given = [parameters] if isinstance(parameters, Parameter) else None if parameters is None else [*parameters]
-        for p in given or ():
-            if not isinstance(p, Parameter):
-                raise TypeError(f"parameters: expected pynn.Parameter, got {type(p).__name__}")
-        self.parameters = given
+        self.parameters = None if parameters is None else listed(parameters)
 
     def project(self, w: Array) -> Array:
         """Return the nearest array that satisfies the constraint."""
@@ -101,7 +93,7 @@ class Constraint(Callback):
 class _NormConstraint(Constraint):
     """Base class of constraints on the norms along some axes."""
 
-    def __init__(self, axis: int | tuple[int, ...] | None, parameters: Any) -> None:
+    def __init__(self, axis: int | tuple[int, ...] | None = None, parameters: Any = None) -> None:
         super().__init__(parameters)
         self.axis = axis
 
@@ -238,9 +230,6 @@ class UnitNorm(_NormConstraint):
     >>> pynn.constraints.UnitNorm()([[3.0, 4.0]]).round(3)
     array([[0.6, 0.8]])
     """
-
-    def __init__(self, axis: int | tuple[int, ...] | None = None, parameters: Any = None) -> None:
-        super().__init__(axis, parameters)
 
     def project(self, w: Array) -> Array:
         """Return the scaled array."""

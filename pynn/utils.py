@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._arrays import Array, real_array
-from ._graph import Parameter
+from ._graph import Parameter, listed
 from .layers._base import Layer
 from .layers.conv import _Conv
 from .layers.linear import Linear
@@ -51,14 +51,6 @@ def __dir__() -> list[str]:
 
 
 # ---- vectors ----------------------------------------------------------------------------------------------------------
-def _listed(parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
-    members = [parameters] if isinstance(parameters, Parameter) else [*parameters]
-    for p in members:
-        if not isinstance(p, Parameter):
-            raise TypeError(f"parameters: expected pynn.Parameter, got {type(p).__name__}")
-    return members
-
-
 def parameters_to_vector(parameters: Parameter | Iterable[Parameter]) -> Array:
     """Return the values of all parameters, one after another, as one vector.
 
@@ -83,7 +75,7 @@ def parameters_to_vector(parameters: Parameter | Iterable[Parameter]) -> Array:
     >>> pynn.utils.parameters_to_vector(pynn.Linear(3, 2).parameters()).shape
     (8,)
     """
-    members = _listed(parameters)
+    members = listed(parameters)
     return np.concatenate([p.data.ravel() for p in members]) if members else np.zeros(0, np.float32)
 
 
@@ -112,7 +104,7 @@ def vector_to_parameters(vec: ArrayLike, parameters: Parameter | Iterable[Parame
     >>> layer.weight, layer.bias
     (array([[1., 2.]], dtype=float32), array([3.], dtype=float32))
     """
-    members, values = _listed(parameters), real_array(vec, "vec")
+    members, values = listed(parameters), real_array(vec, "vec")
     if values.shape != (sum(p.numel() for p in members),):
         raise ValueError(f"vec: expected shape {(sum(p.numel() for p in members),)}, got {values.shape}")
     for p, part in zip(members, np.split(values, np.cumsum([p.numel() for p in members])[:-1]) if members else [], strict=True):

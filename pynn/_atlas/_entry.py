@@ -15,6 +15,7 @@ from .. import _core
 from .._formula import compile_formula
 from .._formula.table import reserved
 from .._tables import parse_parameters
+from ..activations import activations
 from ._picture import draw
 from ._properties import Properties, measure
 
@@ -109,7 +110,7 @@ class Entry:
         parameters = {key: float(value) for key, value in values.get("parameters", {}).items()}
         formula = values.get("formula")
         if formula is None:
-            row = next(row for row in _core.ACTIVATIONS if row["name"] == name)
+            row = activations[name]
             parameters = {**parse_parameters(row["params"]).defaults, **parameters}
             formula = row["formula"]
         return cls(

@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from .. import _core
+from ..activations import activations
 from .nodes import Node
 
 OPERATORS: dict[str, Callable[..., Any]] = {
@@ -112,8 +112,7 @@ class _Decimals:
         return decimal.Decimal((_FLOAT_FUNCTIONS.get(name) or getattr(math, name))(float(a)))
 
     def row(self, name: str, *args: decimal.Decimal) -> decimal.Decimal:
-        ufunc = next(row["ufunc"] for row in _core.ACTIVATIONS if row["name"] == name)
-        return decimal.Decimal(float(ufunc(*map(float, args))))
+        return decimal.Decimal(float(activations[name]["ufunc"](*map(float, args))))
 
     def power(self, a: decimal.Decimal, b: decimal.Decimal) -> decimal.Decimal:
         return a**b

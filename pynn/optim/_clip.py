@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from .. import _core
-from .._graph import Parameter
+from .._graph import Parameter, listed
 
 
 def _norm(members: Iterable[Parameter], power: float) -> float:
@@ -61,7 +61,7 @@ def clip_grad_norm_(
     >>> p.grad.round(3)
     array([0.6, 0.8])
     """
-    members = _members(parameters)
+    members = listed(parameters)
     if not (max_norm >= 0 and norm_type > 0):
         raise ValueError(f"clip_grad_norm_: got max_norm={max_norm!r} and norm_type={norm_type!r}; expected at least 0 and over 0")
     norm = _norm(members, float(norm_type))
@@ -99,13 +99,5 @@ def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: fl
     """
     if not clip_value >= 0:
         raise ValueError(f"clip_grad_value_: got clip_value={clip_value!r}; expected at least 0")
-    for p in _members(parameters):
+    for p in listed(parameters):
         np.clip(p.grad, -clip_value, clip_value, out=p.grad)
-
-
-def _members(parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
-    members = [parameters] if isinstance(parameters, Parameter) else list(parameters)
-    for p in members:
-        if not isinstance(p, Parameter):
-            raise TypeError(f"parameters: expected pynn.Parameter, got {type(p).__name__}")
-    return members
