@@ -340,7 +340,7 @@ def atlas_page() -> str:
         "*Zero-centred* means that this mean is 0, and *fixed point* that the standard deviation is 1 as well, both within 0.001.",
         "",
         "*Survey* is Kunc and Klema, Three decades of activations (2024, [arXiv:2402.09092](https://arxiv.org/abs/2402.09092)), with the",
-        "number of the section. It is the only source of entries without another reference; a dash stands for functions in common use.",
+        "number of the section. It is the only source of entries without another reference. A dash marks functions in common use.",
         "",
         "Families: " + ", ".join(f"[{family}](#{family.replace(' ', '-')})" for family in pynn.atlas.families) + ".",
     ]

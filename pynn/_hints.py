@@ -140,5 +140,5 @@ class _Hint:
 
 
 def hinted(kind: str, module: str) -> type:
-    """Return a base class that makes the objects of a class explain the names of its kind that they do not have."""
+    """Return a base class whose objects raise an AttributeError with a hint for each name in ``HINTS[kind]``."""
     return type(f"Hinted{kind.capitalize()}", (), {"__module__": module, **{name: _Hint(kind, name) for name in HINTS[kind]}})

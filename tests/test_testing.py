@@ -310,7 +310,7 @@ def test_arguments_of_assert_beats() -> None:
         assert_beats(GOOD[:5], BAD[:5])
     with pytest.raises(ValueError, match=r"confidence: expected a number from 0.5 to 0.999, got 95"):
         assert_beats(GOOD, BAD, confidence=95)
-    with pytest.raises(ValueError, match="the label 'a' stands for the first scores"):
+    with pytest.raises(ValueError, match="the label 'a' is reserved for the first scores"):
         assert_beats(GOOD, {"a": BAD})
 
 

@@ -20,6 +20,6 @@ _EXAMPLES = {
 
 
 def example_arguments(row: Mapping[str, Any]) -> str:
-    """Return example arguments of a call as source text, chosen by the row itself, its kind or its target."""
+    """Return example arguments as source text: those of the row, or else of its kind or its target."""
     found = (row["example"], _EXAMPLES.get(f"kind {row['kind']}"), _EXAMPLES.get(f"target {row['target']}"))
     return next(text for text in found if text)

@@ -76,7 +76,7 @@ def assert_beats(
         raise ValueError(f"confidence: expected a number from 0.5 to 0.999, got {confidence!r}")
     others = dict(b) if isinstance(b, Mapping) else {"b": b}
     if "a" in others:
-        raise ValueError("b: the label 'a' stands for the first scores; choose another one")
+        raise ValueError("b: the label 'a' is reserved for the first scores; choose another one")
     verdict = analyze({"a": a, **others}, test_fraction=test_fraction, rope=rope, alpha=1 - confidence)
     if verdict.method == "none":
         raise ValueError(f"a: {verdict.seeds} scores; at confidence {confidence:g} at least {verdict.fewest_seeds} are needed")
