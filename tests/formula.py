@@ -70,7 +70,7 @@ class Formula:
 
         ``side`` says which side's derivative is meant at a kink.
         """
-        numbers = Exact(digits)
+        numbers = Exact(digits, largest=20_000)  # more than the 19th power of any float
 
         def f(which: str, x: Any, side: int = 1, **given: Any) -> Any:
             x, given = numbers.mp.mpf(x), {name: numbers.mp.mpf(v) for name, v in given.items()}

@@ -10,16 +10,22 @@ import mpmath
 from .evaluate import evaluate
 from .nodes import Node
 
-_LARGEST = 2000
-"""Arguments of 2**2000 and more count as infinite in exponentials, and have no sine."""
-
 
 class Exact:
-    """Arithmetic of mpmath for ``evaluate``. Numbers are exact decimals: 0.1 is 0.1, not the nearest double."""
+    """Arithmetic of mpmath for ``evaluate``. Numbers are exact decimals: 0.1 is 0.1, not the nearest double.
+
+    Parameters
+    ----------
+    digits : int
+        The precision.
+    largest : int
+        Arguments of ``2**largest`` and more count as infinite in exponentials, and have no sine. mpmath is slow for large ones.
+    """
 
     lazy = True
 
-    def __init__(self, digits: int) -> None:
+    def __init__(self, digits: int, largest: int = 2000) -> None:
+        self.largest = largest
         self.mp = mpmath.mp.clone()
         self.mp.dps = digits
         self.pi, self.e = +self.mp.pi, +self.mp.e
@@ -28,7 +34,7 @@ class Exact:
     def call(self, name: str, a: Any) -> Any:
         """Return the limits of functions for large arguments, for which mpmath is slow, inaccurate or out of memory."""
         far = name in ("erf", "erfc") and abs(a) > 1000
-        if abs(a) > 1000 and self.mp.mag(a) > _LARGEST:
+        if abs(a) > 1000 and self.mp.mag(a) > self.largest:
             if name in ("sin", "cos", "tan"):
                 return self.mp.nan
             if name in ("exp", "expm1", "sinh", "cosh", "tanh"):
