@@ -718,7 +718,7 @@ def test_each_setting_is_documented_once_by_its_row(row: Any) -> None:
 # ---- speed that must not change values -------------------------------------------------------------------------------
 def test_square_root_is_correctly_rounded(isa):
     """Optimizers may compute roots by multiplications, see SQRT_BY_FMA. Adagrad with a negligible gradient shows the root."""
-    mantissas = np.arange(0x3F800000, 0x40800000, 3, np.uint32).view(np.float32)
+    mantissas = np.arange(0x3F800000, 0x40800000, dtype=np.uint32).view(np.float32)
     smallest = np.array([0, 1e-45, 1e-40, 1.2e-38, 2.0**-97, 2.0**-96, 2.0**-70], np.float32)
     largest = np.array([2.0**100, 3.4028235e38, np.inf], np.float32)
     sums = np.concatenate([mantissas, smallest, largest, np.repeat(smallest, 16), mantissas[:5]])
