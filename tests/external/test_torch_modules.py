@@ -59,6 +59,9 @@ def test_module(name: str, dtype: str, training: bool) -> None:
         made, given = sample.constructor_input, sample.forward_input
         theirs = INFOS[name].module_cls(*made.args, **made.kwargs).to(getattr(torch, dtype)).train(training)
         layer = ours(name, made.args, made.kwargs, dtype).train(training)
+        if isinstance(theirs, torch.nn.modules.lazy.LazyModuleMixin):  # both create their parameters with the first input
+            theirs(*given.args)
+            layer(*map(numpy, given.args))
         if theirs.state_dict():
             layer.load_state_dict(theirs.state_dict())
         context = f"{name}, {dtype}, {'train' if training else 'eval'}, {made.args} {made.kwargs}: "
